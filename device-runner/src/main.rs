@@ -1,0 +1,3 @@
+//! The runner: measures inference on one device.
+
+fn main() {}

@@ -1,0 +1,135 @@
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::{ArtifactRef, InputRange, Precision};
+
+/// Models and backends that a sweep can name.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Catalog {
+    /// Models, in the order of the file; names are unique.
+    pub models: Vec<CatalogModel>,
+    /// Engines, in the order they were registered; names are unique.
+    pub backends: Vec<Backend>,
+}
+
+impl Catalog {
+    /// The model of that name.
+    pub fn model(&self, name: &str) -> Option<&CatalogModel> {
+        self.models.iter().find(|model| model.name == name)
+    }
+
+    /// The engine of that name.
+    pub fn backend(&self, name: &str) -> Option<&Backend> {
+        self.backends.iter().find(|backend| backend.name == name)
+    }
+}
+
+/// A network, whatever its weights.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CatalogModel {
+    /// Unique name, for example `mobilenet_v2`.
+    pub name: String,
+    /// Name as a person writes it.
+    pub title: String,
+    /// The paper or page it comes from.
+    pub source: Option<String>,
+    /// Licence of the network's definition and weights.
+    pub licence: Option<String>,
+    /// Shape of the input for one image, batch first: `[1, 3, 224, 224]`. `None` when the file alone knows.
+    pub input_shape: Option<Vec<u64>>,
+    /// How a photograph becomes the input, in words.
+    pub preprocessing: Option<String>,
+    /// Range of the pseudo-random input.
+    pub input_range: InputRange,
+    /// Parameters as published.
+    pub params: Option<u64>,
+    /// Multiply-adds of one image.
+    pub macs: Option<u64>,
+    /// Published top-1 accuracy on ImageNet. Never reported as measured.
+    pub accuracy: Option<Accuracy>,
+    /// The files it can be had as.
+    pub files: Vec<WeightsFile>,
+}
+
+impl CatalogModel {
+    /// The file with that kind of weights.
+    pub fn file(&self, kind: WeightsKind) -> Option<&WeightsFile> {
+        self.files.iter().find(|file| file.weights == kind)
+    }
+}
+
+/// A published accuracy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Accuracy {
+    /// Top-1, per cent.
+    pub top1_percent: f64,
+    /// Who published it.
+    pub source: String,
+}
+
+/// One file of a model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WeightsFile {
+    /// Kind of weights in it.
+    pub weights: WeightsKind,
+    /// File format: `onnx`.
+    pub format: String,
+    /// Its content. `None` for a file of the user's whose hash is not pinned; it is then taken as found.
+    pub artifact: Option<ArtifactRef>,
+    /// Where it comes from.
+    pub source: WeightsSource,
+}
+
+/// Where weights come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WeightsKind {
+    /// Drawn from a fixed seed: the true cost, no accuracy.
+    Synthetic,
+    /// Trained by the network's authors or others.
+    Trained,
+}
+
+impl WeightsKind {
+    /// The word used in files and reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            WeightsKind::Synthetic => "synthetic",
+            WeightsKind::Trained => "trained",
+        }
+    }
+}
+
+impl std::fmt::Display for WeightsKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// How to get a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WeightsSource {
+    /// Built by farmctl from its own definition of the network with that name.
+    Builtin(String),
+    /// Downloaded from the first of these URLs that has it.
+    Urls(Vec<String>),
+    /// A file on this host.
+    Path(PathBuf),
+}
+
+/// An inference engine, as a plan must know it before any device is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Backend {
+    /// Name.
+    pub name: String,
+    /// Version that the runner of this build carries; checked against the runner's hello at bring-up.
+    pub version: String,
+    /// Model file formats it loads.
+    pub formats: Vec<String>,
+    /// Precisions it runs.
+    pub precisions: Vec<Precision>,
+    /// Whether it uses more than one thread.
+    pub multi_threaded: bool,
+}

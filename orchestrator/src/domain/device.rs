@@ -1,0 +1,119 @@
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// The devices behind this host, from all farm files that were read.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Inventory {
+    /// All devices; names are unique.
+    pub devices: Vec<Device>,
+}
+
+/// One unit that is measured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Device {
+    /// Unique name in the lab.
+    pub name: String,
+    /// Name of the farm that declares it.
+    pub farm: String,
+    /// Labels to select it by.
+    pub tags: BTreeSet<Tag>,
+    /// How bytes and commands reach it.
+    pub transport: TransportConfig,
+    /// Folder on the device that belongs to farmctl; a path that starts with `~/` or is relative lies below the home
+    /// folder of the login.
+    pub workdir: String,
+    /// A person's remarks.
+    pub notes: Option<String>,
+    /// What the device allows.
+    pub limits: DeviceLimits,
+    /// Why it is out of service, when it is.
+    pub disabled: Option<String>,
+    /// Where it is declared: `file:line`.
+    pub declared_at: String,
+}
+
+/// A label of a device: `key=value`, or a plain word.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Tag {
+    /// The word, or what stands before `=`.
+    pub key: String,
+    /// What stands after `=`.
+    pub value: Option<String>,
+}
+
+impl fmt::Display for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.value {
+            Some(value) => write!(f, "{}={value}", self.key),
+            None => f.write_str(&self.key),
+        }
+    }
+}
+
+/// How bytes and commands reach a device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum TransportConfig {
+    /// This host itself.
+    Local,
+    /// A board with an ssh server.
+    Ssh(SshEndpoint),
+}
+
+impl TransportConfig {
+    /// The transport's name, as its folder and the reports have it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            TransportConfig::Local => "local",
+            TransportConfig::Ssh(_) => "ssh",
+        }
+    }
+}
+
+/// Where an ssh server is and how to log in. What is `None` comes from `~/.ssh/config`, then from ssh's own defaults.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SshEndpoint {
+    /// Host name, address, or alias of `~/.ssh/config`.
+    pub host: String,
+    /// TCP port.
+    pub port: Option<u16>,
+    /// Login.
+    pub user: Option<String>,
+    /// Private key to log in with; without one, the agent's keys and ssh's default files are tried.
+    pub identity_file: Option<PathBuf>,
+    /// Where the password is found, for a server that wants one.
+    pub password: Option<SecretSource>,
+    /// Files of known host keys, instead of `~/.ssh/known_hosts` and `/etc/ssh/ssh_known_hosts`.
+    pub known_hosts: Option<PathBuf>,
+    /// The one host key that is accepted; known-hosts files are not read then.
+    pub host_key: Option<HostKey>,
+    /// Hosts to go through, as in ssh's `ProxyJump`: `[user@]host[:port]`, separated by commas; `none` for no jump.
+    pub proxy_jump: Option<String>,
+}
+
+/// A pinned host key: what stands behind the host in a known-hosts file (`ssh-ed25519 AAAA…`), or `SHA256:…`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct HostKey(pub String);
+
+/// Where a secret is found; the secret itself never stands in YAML.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SecretSource {
+    /// First line of a file.
+    File(PathBuf),
+    /// Environment variable.
+    Environment(String),
+}
+
+/// What a device allows.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct DeviceLimits {
+    /// Longest run, from start to last message.
+    pub max_run_seconds: Option<f64>,
+    /// Space that must stay free on the file system of the workdir.
+    pub min_free_bytes: Option<u64>,
+}

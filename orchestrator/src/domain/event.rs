@@ -1,0 +1,132 @@
+use farmctl_protocol::Phase;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Failure, JobId, RunId, RunStatus, SweepId};
+
+/// What happened, when, to which run. Append-only.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// When, by the host's clock.
+    pub at: Timestamp,
+    /// In which sweep.
+    pub sweep_id: SweepId,
+    /// On which device.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
+    /// Of which job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job_id: Option<JobId>,
+    /// Of which attempt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<RunId>,
+    /// What.
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum EventKind {
+    /// A sweep began.
+    SweepStarted {
+        /// The sweep's name.
+        name: String,
+        /// Cells to run.
+        jobs: u64,
+        /// Cells that can't run.
+        skipped: u64,
+        /// Devices with jobs.
+        devices: u64,
+    },
+    /// A worker began to reach its device.
+    DeviceConnecting,
+    /// The device answered and its runner speaks.
+    DeviceReady {
+        /// What it is, in a few words.
+        description: String,
+        /// Time from connecting until then.
+        duration_ns: u64,
+    },
+    /// The device can't be used; its jobs fail or are skipped.
+    DeviceFailed {
+        /// Why.
+        failure: Failure,
+    },
+    /// The connection broke while work was under way, and is being made anew.
+    DeviceReconnecting {
+        /// What broke.
+        cause: String,
+    },
+    /// A file is being sent.
+    PushStarted {
+        /// What file, for a person.
+        name: String,
+        /// Its hash.
+        sha256: String,
+        /// Its size.
+        size_bytes: u64,
+        /// Bytes that the device had from a broken push.
+        resumed_bytes: u64,
+    },
+    /// So much of a file is there. Shown live, not kept in the store.
+    PushProgress {
+        /// What file, for a person.
+        name: String,
+        /// Bytes that are there, those from before included.
+        sent_bytes: u64,
+        /// Its size.
+        size_bytes: u64,
+    },
+    /// A file is on the device and verified.
+    PushFinished {
+        /// What file, for a person.
+        name: String,
+        /// Bytes that went over the wire.
+        sent_bytes: u64,
+        /// Time it took.
+        duration_ns: u64,
+    },
+    /// A run was claimed and is being started.
+    RunStarted {
+        /// The model's name.
+        name: String,
+        /// Number of the attempt.
+        attempt: u32,
+    },
+    /// A run entered a phase.
+    RunPhase {
+        /// Which.
+        phase: Phase,
+    },
+    /// A run has its record.
+    RunFinished {
+        /// The model's name.
+        name: String,
+        /// How it ended.
+        status: RunStatus,
+        /// Median latency, when it was measured.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        p50_ns: Option<u64>,
+        /// Why it did not end well.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        failure: Option<Failure>,
+    },
+    /// A person asked to stop.
+    StopRequested {
+        /// 1: start no more runs; 2: end those under way; 3: leave.
+        times: u32,
+    },
+    /// All jobs of the sweep have their record.
+    SweepFinished {
+        /// Rows with status `ok`.
+        ok: u64,
+        /// Rows with status `failed`.
+        failed: u64,
+        /// Rows with status `skipped`.
+        skipped: u64,
+        /// Rows with status `cancelled`.
+        cancelled: u64,
+    },
+}

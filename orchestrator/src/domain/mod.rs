@@ -1,0 +1,23 @@
+//! The spine types: what all parts of farmctl talk about.
+//!
+//! Main types: [`Inventory`], [`Sweep`], [`Catalog`], [`Plan`], [`Job`], [`Record`], [`Event`]. Plain serde structs: no
+//! handles, no lifetimes. Never does I/O, reads no clock and no environment, and is never async.
+
+mod catalog;
+mod device;
+mod event;
+mod failure;
+mod ids;
+mod plan;
+mod record;
+mod sweep;
+
+pub use catalog::{Accuracy, Backend, Catalog, CatalogModel, WeightsFile, WeightsKind, WeightsSource};
+pub use device::{Device, DeviceLimits, HostKey, Inventory, SecretSource, SshEndpoint, Tag, TransportConfig};
+pub use event::{Event, EventKind};
+pub use failure::{Blame, Failure, FailureKind};
+pub use farmctl_protocol::{ArtifactRef, InputRange, Limits, Precision, Scenario};
+pub use ids::{JobId, RunId, SweepId};
+pub use plan::{Job, JobModel, Plan, Skipped};
+pub use record::{DeviceFacts, Measurement, OutputRef, Record, RunStatus};
+pub use sweep::{CellPattern, DeviceSelector, OnFailure, Sweep, ThreadCount, Timeouts};

@@ -1,0 +1,71 @@
+use serde::{Deserialize, Serialize};
+
+use super::{ArtifactRef, InputRange, JobId, Limits, Precision, Scenario, ThreadCount, WeightsKind};
+
+/// Everything a sweep will do, and what it won't and why. A pure function of sweep, inventory and catalogue.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The sweep's name.
+    pub sweep: String,
+    /// Cells to run, by device and then in the order of the sweep's axes.
+    pub jobs: Vec<Job>,
+    /// Cells that can't run.
+    pub skipped: Vec<Skipped>,
+}
+
+/// A cell that can't run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Skipped {
+    /// The cell.
+    pub job: Job,
+    /// Why not.
+    pub reason: String,
+}
+
+/// One cell of the matrix.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    /// Hash of all that follows, but for `run_seconds`.
+    pub id: JobId,
+    /// Name of the device.
+    pub device: String,
+    /// The model.
+    pub model: JobModel,
+    /// Name of the engine.
+    pub backend: String,
+    /// Version of the engine.
+    pub backend_version: String,
+    /// Arithmetic.
+    pub precision: Precision,
+    /// Threads.
+    pub threads: ThreadCount,
+    /// Images in one inference.
+    pub batch: u32,
+    /// Load pattern.
+    pub scenario: Scenario,
+    /// Which of the sweep's repeats, from 1.
+    pub repeat: u32,
+    /// Warm-up and length of the timed loop.
+    pub limits: Limits,
+    /// Seed of the input.
+    pub seed: u64,
+    /// Longest run, from start to last message: the sweep's limit or the device's, whichever is shorter.
+    pub run_seconds: f64,
+}
+
+/// What a job knows of its model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobModel {
+    /// Name in the catalogue.
+    pub name: String,
+    /// Kind of weights.
+    pub weights: WeightsKind,
+    /// File format.
+    pub format: String,
+    /// The file; `None` in a skipped cell whose model has none.
+    pub artifact: Option<ArtifactRef>,
+    /// Multiply-adds of one image.
+    pub macs: Option<u64>,
+    /// Range of the pseudo-random input.
+    pub input_range: InputRange,
+}

@@ -1,0 +1,124 @@
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Failure, Job, RunId, SweepId, Tag};
+
+/// The outcome of a run with all its provenance: immutable, exactly one per finished run, one row of `results.csv`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// The sweep it belongs to.
+    pub sweep_id: SweepId,
+    /// The cell that was measured.
+    pub job: Job,
+    /// The attempt; `None` for a cell that never started.
+    pub run_id: Option<RunId>,
+    /// Number of the attempt, from 1; 0 for a cell that never started.
+    pub attempt: u32,
+    /// Farm of the device.
+    pub farm: String,
+    /// Tags of the device at that time.
+    pub tags: BTreeSet<Tag>,
+    /// Name of the transport.
+    pub transport: String,
+    /// What the device said of itself; `None` when it was never reached.
+    pub device: Option<DeviceFacts>,
+    /// How it ended.
+    pub status: RunStatus,
+    /// Why it did not end well, or did not start.
+    pub failure: Option<Failure>,
+    /// What was measured; of a failed run, what had been measured until then.
+    pub measurement: Measurement,
+    /// When the run was started, by the host's clock.
+    pub started_at: Option<Timestamp>,
+    /// When its record was made, by the host's clock.
+    pub finished_at: Timestamp,
+    /// Version and commit of the host program.
+    pub farmctl_version: String,
+    /// SHA-256 of the runner's file.
+    pub runner_sha256: Option<String>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunStatus {
+    /// Measured.
+    Ok,
+    /// Started or tried, without a result.
+    Failed,
+    /// Never tried, for a reason known before.
+    Skipped,
+    /// A person ended it, or ended the sweep before it started.
+    Cancelled,
+}
+
+impl RunStatus {
+    /// The word used in reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RunStatus::Ok => "ok",
+            RunStatus::Failed => "failed",
+            RunStatus::Skipped => "skipped",
+            RunStatus::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// What a device said of itself at bring-up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceFacts {
+    /// Rust target triple of its runner.
+    pub target: String,
+    /// Chip or CPU.
+    pub soc: Option<String>,
+    /// Operating system.
+    pub os: String,
+    /// Kernel.
+    pub kernel: String,
+    /// Identity of the boot.
+    pub boot_id: Option<String>,
+    /// Processors online.
+    pub cpus: u32,
+    /// Total memory.
+    pub memory_total_bytes: u64,
+}
+
+/// The raw numbers of a run. Statistics are always computed from these, never stored instead of them.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Measurement {
+    /// Time to load and optimise the model.
+    pub load_ns: Option<u64>,
+    /// Latency of the first inference.
+    pub first_ns: Option<u64>,
+    /// Inferences of the warm-up.
+    pub warmup_runs: Option<u32>,
+    /// Latency of each inference of the timed loop, in the order measured.
+    pub samples_ns: Vec<u64>,
+    /// Wall time of the timed loop.
+    pub wall_ns: Option<u64>,
+    /// Processor time of the timed loop in user mode.
+    pub cpu_user_ns: Option<u64>,
+    /// Processor time of the timed loop in the kernel.
+    pub cpu_system_ns: Option<u64>,
+    /// Largest resident set of the measuring process.
+    pub peak_rss_bytes: Option<u64>,
+    /// Threads the engine used.
+    pub threads: Option<u32>,
+    /// Processors the measuring process could use.
+    pub cpus: Vec<u32>,
+    /// What the network answered for the seeded input.
+    pub outputs: Vec<OutputRef>,
+}
+
+/// An output tensor, kept as a file of little-endian 32-bit floats by its hash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputRef {
+    /// Name in the model's file.
+    pub name: String,
+    /// Dimensions.
+    pub shape: Vec<u64>,
+    /// SHA-256 of the bytes.
+    pub sha256: String,
+}

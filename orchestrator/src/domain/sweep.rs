@@ -1,0 +1,123 @@
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Limits, Precision, Scenario, Tag, WeightsKind};
+
+/// The declared matrix: models × backends × precision × threads × batch × scenario × devices, `repeats` times.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Sweep {
+    /// Name: the file's stem unless the file says another.
+    pub name: String,
+    /// Devices it runs on: the union of the selectors.
+    pub devices: Vec<DeviceSelector>,
+    /// Names of catalogue models.
+    pub models: Vec<String>,
+    /// Kinds of weights, for each model.
+    pub weights: Vec<WeightsKind>,
+    /// Names of engines.
+    pub backends: Vec<String>,
+    /// Arithmetic.
+    pub precisions: Vec<Precision>,
+    /// Threads of the engine.
+    pub threads: Vec<ThreadCount>,
+    /// Images in one inference.
+    pub batches: Vec<u32>,
+    /// Load patterns.
+    pub scenarios: Vec<Scenario>,
+    /// Jobs per cell.
+    pub repeats: u32,
+    /// Cells beside the matrix: each adds the cells of its own small matrix, where what it leaves out comes from the
+    /// sweep's.
+    pub include: Vec<CellPattern>,
+    /// Cells that are taken out of the matrix: all that match one of these in every field it names.
+    pub exclude: Vec<CellPattern>,
+    /// Warm-up and length of the timed loop.
+    pub limits: Limits,
+    /// How long things may take.
+    pub timeouts: Timeouts,
+    /// What a failed run means for those after it.
+    pub on_failure: OnFailure,
+    /// Seed of the input.
+    pub seed: u64,
+}
+
+/// Some cells of a matrix, by any of its axes. An empty list stands for «any» (exclude) or «the sweep's» (include).
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct CellPattern {
+    /// Devices.
+    pub devices: Vec<DeviceSelector>,
+    /// Models, by name.
+    pub models: Vec<String>,
+    /// Kinds of weights.
+    pub weights: Vec<WeightsKind>,
+    /// Engines, by name.
+    pub backends: Vec<String>,
+    /// Arithmetic.
+    pub precisions: Vec<Precision>,
+    /// Threads.
+    pub threads: Vec<ThreadCount>,
+    /// Images in one inference.
+    pub batches: Vec<u32>,
+    /// Load patterns.
+    pub scenarios: Vec<Scenario>,
+}
+
+/// Picks devices of an inventory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeviceSelector {
+    /// By name, which may be a glob: `pixel-*`.
+    Name(String),
+    /// By tag; a tag without a value matches any value of its key.
+    Tag(Tag),
+}
+
+/// Threads that a job asks for; `big` and `all` become a number on the device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ThreadCount {
+    /// So many, not pinned.
+    Count(u32),
+    /// One on each of the fastest cores, pinned to them.
+    Big,
+    /// One on each core.
+    All,
+}
+
+impl fmt::Display for ThreadCount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ThreadCount::Count(count) => f.pad(&count.to_string()),
+            ThreadCount::Big => f.pad("big"),
+            ThreadCount::All => f.pad("all"),
+        }
+    }
+}
+
+/// How long things may take. What expires is a failure that names its limit.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Timeouts {
+    /// Reaching a device and logging in.
+    pub connect_seconds: f64,
+    /// Each step of bring-up.
+    pub bring_up_seconds: f64,
+    /// A push that moves no byte.
+    pub push_stall_seconds: f64,
+    /// A run, from start to last message.
+    pub run_seconds: f64,
+    /// Getting a lost device back while a run is under way.
+    pub reconnect_seconds: f64,
+}
+
+/// What a failed run means for those after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFailure {
+    /// Go on with the next job.
+    Continue,
+    /// Start no more jobs on this device.
+    StopDevice,
+    /// Start no more jobs anywhere.
+    StopSweep,
+}

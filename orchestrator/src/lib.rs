@@ -1,0 +1,8 @@
+//! farmctl: a remote device-farm orchestrator for on-device AI benchmarks.
+//!
+//! The modules, in reading order, are described in `ARCHITECTURE.md`; each says in its first lines what it is for, what
+//! its main type is, and what it never does.
+
+pub mod domain;
+pub mod store;
+pub mod transport;

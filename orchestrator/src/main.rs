@@ -1,0 +1,3 @@
+//! The `farmctl` program.
+
+fn main() {}

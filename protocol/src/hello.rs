@@ -1,0 +1,79 @@
+use serde::{Deserialize, Serialize};
+
+use crate::{Precision, StoreStatus};
+
+/// What a device and its runner say of themselves, once at bring-up.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Hello {
+    /// The runner's [`PROTOCOL_VERSION`](crate::PROTOCOL_VERSION).
+    pub protocol: u32,
+    /// Version of the `device-runner` crate.
+    pub runner_version: String,
+    /// Git commit the runner was built from, when it was known.
+    pub runner_commit: Option<String>,
+    /// Rust target triple the runner was built for.
+    pub target: String,
+    /// Name of the operating system as a person would say it, for example `Debian GNU/Linux 12 (bookworm)`.
+    pub os: String,
+    /// Kernel name and release, for example `Linux 6.1.0`.
+    pub kernel: String,
+    /// Machine as `uname -m` gives it.
+    pub machine: String,
+    /// Host name of the device.
+    pub hostname: String,
+    /// Marketing or device-tree name of the chip or CPU, when the device tells one.
+    pub soc: Option<String>,
+    /// Identity of this boot (`/proc/sys/kernel/random/boot_id`), when there is one.
+    pub boot_id: Option<String>,
+    /// All processors that are online, by index.
+    pub cpus: Vec<Cpu>,
+    /// Total memory.
+    pub memory_total_bytes: u64,
+    /// Memory that a new program could use.
+    pub memory_available_bytes: u64,
+    /// The inference engines compiled into this runner.
+    pub backends: Vec<BackendInfo>,
+    /// The load patterns this runner knows.
+    pub scenarios: Vec<String>,
+    /// What is in the device's content-addressed store.
+    pub store: StoreStatus,
+    /// Identifier of the run that holds the device's lock right now.
+    pub running: Option<String>,
+}
+
+impl Hello {
+    /// Indices of the fastest cores: those whose maximum frequency is the highest; all cores where frequencies are
+    /// not known or equal.
+    pub fn big_cpus(&self) -> Vec<u32> {
+        let highest = self.cpus.iter().filter_map(|cpu| cpu.max_frequency_khz).max();
+        self.cpus
+            .iter()
+            .filter(|cpu| highest.is_none() || cpu.max_frequency_khz == highest)
+            .map(|cpu| cpu.index)
+            .collect()
+    }
+}
+
+/// One processor of a device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cpu {
+    /// Index as the kernel counts.
+    pub index: u32,
+    /// Highest frequency by cpufreq, when the kernel tells it.
+    pub max_frequency_khz: Option<u64>,
+}
+
+/// One inference engine of a runner.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackendInfo {
+    /// Name, for example `tract`.
+    pub name: String,
+    /// Version of the engine.
+    pub version: String,
+    /// Model file formats it loads, for example `onnx`.
+    pub formats: Vec<String>,
+    /// Precisions it can run.
+    pub precisions: Vec<Precision>,
+    /// Whether it can use more than one thread.
+    pub multi_threaded: bool,
+}

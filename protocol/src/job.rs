@@ -1,0 +1,134 @@
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// One order to a runner: measure this job, under this run's identifier.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunRequest {
+    /// The host's [`PROTOCOL_VERSION`](crate::PROTOCOL_VERSION).
+    pub protocol: u32,
+    /// Names the run on the device: letters, digits, `-` and `_` only, at most 64 of them.
+    pub run_id: String,
+    /// The device ends the run by itself after this many seconds, whether or not a host is there.
+    pub deadline_seconds: f64,
+    /// What to measure.
+    pub job: JobSpec,
+}
+
+/// What to measure: everything that changes the number is in here.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobSpec {
+    /// The model's file in the device's store.
+    pub model: ArtifactRef,
+    /// File format of the model, for example `onnx`.
+    pub format: String,
+    /// Name of the engine.
+    pub backend: String,
+    /// Arithmetic the network runs in.
+    pub precision: Precision,
+    /// Threads the engine uses, at least 1.
+    pub threads: u32,
+    /// Processors the run is pinned to; `None` leaves it to the kernel.
+    pub cpus: Option<Vec<u32>>,
+    /// Images in one inference, at least 1.
+    pub batch: u32,
+    /// Load pattern.
+    pub scenario: Scenario,
+    /// How long to warm up and to measure.
+    pub limits: Limits,
+    /// Seed of the pseudo-random input.
+    pub seed: u64,
+    /// Value range of the pseudo-random input.
+    pub input_range: InputRange,
+}
+
+/// An immutable file, by its content.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ArtifactRef {
+    /// SHA-256 of the file, 64 lower-case hexadecimal digits.
+    pub sha256: String,
+    /// Its size.
+    pub size_bytes: u64,
+}
+
+/// Half-open range `[low, high)` from which input values are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct InputRange {
+    /// Smallest value.
+    pub low: f32,
+    /// Upper bound.
+    pub high: f32,
+}
+
+/// When warm-up and timed loop end. A loop ends once both its minima are met, or as soon as one maximum is.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Fewest inferences before the timed loop.
+    pub warmup_min_runs: u32,
+    /// Shortest warm-up.
+    pub warmup_min_seconds: f64,
+    /// Longest warm-up; at least `warmup_min_runs` are done whatever the time.
+    pub warmup_max_seconds: f64,
+    /// Fewest timed inferences.
+    pub min_runs: u32,
+    /// Most timed inferences.
+    pub max_runs: u32,
+    /// Shortest timed loop.
+    pub min_seconds: f64,
+    /// Longest timed loop; at least one inference is done.
+    pub max_seconds: f64,
+}
+
+macro_rules! word_enum {
+    ($(#[$meta:meta])* $name:ident, $what:literal { $($(#[$vmeta:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        pub enum $name { $($(#[$vmeta])* #[serde(rename = $word)] $variant),+ }
+
+        impl $name {
+            /// Every value, in the order of declaration.
+            pub const ALL: &'static [$name] = &[$($name::$variant),+];
+
+            /// The word used in files and reports.
+            pub fn as_str(self) -> &'static str {
+                match self { $($name::$variant => $word),+ }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { f.pad(self.as_str()) }
+        }
+
+        impl FromStr for $name {
+            type Err = String;
+            fn from_str(word: &str) -> Result<Self, String> {
+                $name::ALL.iter().copied().find(|v| v.as_str() == word)
+                    .ok_or_else(|| format!(concat!("{:?} is no ", $what), word))
+            }
+        }
+    };
+}
+pub(crate) use word_enum;
+
+word_enum! {
+    /// Arithmetic a network runs in.
+    Precision, "precision" {
+        /// 32-bit floating point.
+        Float32 = "fp32",
+        /// 16-bit floating point.
+        Float16 = "fp16",
+        /// 8-bit integers.
+        Int8 = "int8",
+    }
+}
+
+word_enum! {
+    /// Load pattern, in MLPerf's words.
+    Scenario, "scenario" {
+        /// One query of one sample after the other; the metric is latency.
+        SingleStream = "single_stream",
+        /// All samples at once, in batches; the metric is throughput.
+        Offline = "offline",
+    }
+}

@@ -1,0 +1,52 @@
+//! The words that the farmctl host and the runner on a device exchange.
+//!
+//! Purpose: one definition of every message, so that both sides compile against the same types. Main types: [`Hello`],
+//! [`RunRequest`], [`Message`]. Never does I/O, and depends on serde alone, so that it compiles for any device.
+//!
+//! How the words travel: the host starts `device-runner <command> --workdir DIR …` through a transport.
+//! - `hello` prints one [`Hello`] as a line of JSON.
+//! - `store status` prints one [`StoreStatus`]; `store commit` one [`StoreFile`].
+//! - `run` reads one [`RunRequest`] from its standard input, starts the run detached, and prints the run's messages;
+//!   `follow` prints the messages of a run that was started before, from a byte offset on.
+//!
+//! Messages are JSON Lines: one [`Message`] a line, none longer than [`MAX_LINE_BYTES`]. The last line of a run is
+//! always [`Message::Finished`] or [`Message::Failed`].
+
+mod hello;
+mod job;
+mod message;
+mod store;
+
+pub use hello::{BackendInfo, Cpu, Hello};
+pub use job::{ArtifactRef, InputRange, JobSpec, Limits, Precision, RunRequest, Scenario};
+pub use message::{Message, Output, Phase, RunnerFailure, RunnerFailureKind, TensorInfo};
+pub use store::{PartialFile, StoreFile, StoreStatus};
+
+/// Version of this protocol. Both sides refuse any other: the host pushes the runner it was built with, so a mismatch
+/// means that a foreign binary answers.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+/// Longest line, in bytes, that either side writes or accepts. Samples and outputs are split into chunks to stay below.
+pub const MAX_LINE_BYTES: usize = 1 << 20;
+
+/// Samples in one [`Message::Samples`] chunk; 4,096 numbers of at most 20 digits stay far below [`MAX_LINE_BYTES`].
+pub const SAMPLES_PER_MESSAGE: usize = 4096;
+
+/// Output values in one [`Message::Output`] chunk (4 bytes each, base64).
+pub const VALUES_PER_MESSAGE: usize = 65_536;
+
+/// Exit codes of the runner's commands.
+pub mod exit {
+    /// The command did what it was asked; for `run` and `follow`: the run's last message was printed.
+    pub const OK: i32 = 0;
+    /// The command failed; the reason is on standard error.
+    pub const FAILED: i32 = 1;
+    /// The command line or the request was not understood.
+    pub const USAGE: i32 = 2;
+    /// Another run holds the device's lock.
+    pub const BUSY: i32 = 75;
+    /// The run that `follow` or `cancel` names is not known on this device.
+    pub const UNKNOWN_RUN: i32 = 76;
+    /// The request speaks another [`PROTOCOL_VERSION`](crate::PROTOCOL_VERSION).
+    pub const PROTOCOL: i32 = 77;
+}

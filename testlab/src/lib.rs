@@ -1,0 +1,1 @@
+//! Virtual boards and faulty network paths.
