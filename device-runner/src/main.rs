@@ -1,3 +1,153 @@
 //! The runner: measures inference on one device.
+//!
+//! Purpose: the program that farmctl puts on phones and boards; small, synchronous, one static file. Reading order:
+//! `args` (what can be asked), `start` and `supervise` (a run, detached), `measure` (the measuring process), `backend`
+//! and `scenario` (what it measures), `follow` (what the host sees). Never speaks to a network, and never touches what
+//! lies outside its work folder.
 
-fn main() {}
+mod args;
+mod backend;
+mod cancel;
+mod follow;
+mod hello;
+mod input;
+mod lock;
+mod measure;
+mod process;
+mod request;
+mod runs;
+mod scenario;
+#[cfg(test)]
+#[path = "../tests/lab/scratch.rs"]
+mod scratch;
+mod start;
+mod store;
+mod supervise;
+mod workdir;
+
+use std::env;
+use std::io::{self, Write};
+use std::path::Path;
+
+use farmctl_protocol::exit;
+use serde::Serialize;
+
+use args::{Command, Invocation};
+use cancel::CancelError;
+use follow::FollowError;
+use lock::LockError;
+use request::RequestError;
+use runs::RunFolder;
+use start::StartError;
+use store::Store;
+use workdir::Workdir;
+
+/// Why a command failed: an exit code with what to say on standard error.
+struct Exit {
+    code: i32,
+    text: String,
+}
+
+impl<E: std::error::Error> From<E> for Exit {
+    fn from(error: E) -> Exit {
+        Exit { code: exit::FAILED, text: format!("failed to {error}") }
+    }
+}
+
+impl Exit {
+    fn with(code: i32, error: &dyn std::error::Error) -> Exit {
+        Exit { code, text: format!("failed to {error}") }
+    }
+}
+
+fn main() {
+    let code = match args::parse(env::args_os().skip(1)) {
+        Err(text) => complain(&Exit { code: exit::USAGE, text }),
+        Ok(invocation) => obey(invocation).map_or_else(|exit| complain(&exit), |code| code),
+    };
+    std::process::exit(code);
+}
+
+fn complain(exit: &Exit) -> i32 {
+    // Nobody is left to tell when standard error is closed.
+    let _ = writeln!(io::stderr(), "device-runner: {}", exit.text);
+    exit.code
+}
+
+fn obey(invocation: Invocation) -> Result<i32, Exit> {
+    match invocation {
+        Invocation::Help => print(args::HELP),
+        Invocation::Version => {
+            let commit = hello::commit().map(|commit| format!(" ({commit})")).unwrap_or_default();
+            print(&format!("device-runner {}{commit} {}\n", env!("CARGO_PKG_VERSION"), env!("RUNNER_TARGET")))
+        }
+        Invocation::In(root, command) => obey_in(&root, command),
+    }
+}
+
+fn obey_in(root: &Path, command: Command) -> Result<i32, Exit> {
+    let workdir = Workdir::open(root)?;
+    let store = Store::new(&workdir);
+    match command {
+        Command::Hello => print_json(&hello::hello(&workdir, store.status()?, store::own_hash()?)),
+        Command::StoreStatus => print_json(&store.status()?),
+        Command::StoreCommit { digest, size_bytes, executable } => {
+            print_json(&store.commit(&digest, size_bytes, executable)?)
+        }
+        Command::StoreVerify(digests) => print_json(&store.verify(&digests)?),
+        Command::StoreRemove(digests) => {
+            store.remove(&digests)?;
+            print_json(&store.status()?)
+        }
+        Command::Run => run(&workdir),
+        Command::Follow { run, offset } => follow_run(&RunFolder::new(&workdir, &run), &run, offset),
+        Command::Cancel(run) => match cancel::cancel(&RunFolder::new(&workdir, &run), &run) {
+            Ok(()) => Ok(exit::OK),
+            Err(error @ CancelError::UnknownRun(_)) => Err(Exit::with(exit::UNKNOWN_RUN, &error)),
+            Err(error) => Err(error.into()),
+        },
+        Command::PruneRuns { keep } => {
+            runs::prune(&workdir, keep, false)?;
+            Ok(exit::OK)
+        }
+        Command::Supervise(run) => {
+            supervise::supervise(&workdir, &run)?;
+            Ok(exit::OK)
+        }
+        Command::Measure => Ok(measure::measure(&workdir)),
+    }
+}
+
+fn run(workdir: &Workdir) -> Result<i32, Exit> {
+    let (run, request) = request::read(io::stdin().lock()).map_err(|error| match &error {
+        RequestError::Protocol(_) => Exit::with(exit::PROTOCOL, &error),
+        RequestError::Invalid(_) | RequestError::TooLong => Exit::with(exit::USAGE, &error),
+        RequestError::Io(_) => Exit::with(exit::FAILED, &error),
+    })?;
+    let folder = start::start(workdir, &run, &request).map_err(|error| match &error {
+        StartError::Lock(LockError::Busy(_)) => Exit::with(exit::BUSY, &error),
+        _ => Exit::with(exit::FAILED, &error),
+    })?;
+    follow_run(&folder, &run, 0)
+}
+
+fn follow_run(folder: &RunFolder, run: &runs::RunId, offset: u64) -> Result<i32, Exit> {
+    match follow::follow(folder, run, offset, &mut io::stdout().lock()) {
+        Ok(()) => Ok(exit::OK),
+        Err(error @ FollowError::UnknownRun(_)) => Err(Exit::with(exit::UNKNOWN_RUN, &error)),
+        Err(error @ FollowError::BadOffset { .. }) => Err(Exit::with(exit::USAGE, &error)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn print(text: &str) -> Result<i32, Exit> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(|error| Exit { code: exit::FAILED, text: format!("failed to print: {error}") })?;
+    Ok(exit::OK)
+}
+
+fn print_json(answer: &impl Serialize) -> Result<i32, Exit> {
+    print(&format!("{}\n", serde_json::to_string(answer)?))
+}

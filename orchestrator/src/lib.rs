@@ -4,5 +4,3 @@
 //! its main type is, and what it never does.
 
 pub mod domain;
-pub mod store;
-pub mod transport;

@@ -7,6 +7,8 @@ use crate::{Precision, StoreStatus};
 pub struct Hello {
     /// The runner's [`PROTOCOL_VERSION`](crate::PROTOCOL_VERSION).
     pub protocol: u32,
+    /// SHA-256 of the runner's own file, as it runs.
+    pub runner_sha256: String,
     /// Version of the `device-runner` crate.
     pub runner_version: String,
     /// Git commit the runner was built from, when it was known.

@@ -5,7 +5,8 @@
 //!
 //! How the words travel: the host starts `device-runner <command> --workdir DIR …` through a transport.
 //! - `hello` prints one [`Hello`] as a line of JSON.
-//! - `store status` prints one [`StoreStatus`]; `store commit` one [`StoreFile`].
+//! - `store status` and `store remove` print one [`StoreStatus`]; `store commit` one [`StoreFile`]; `store verify` one
+//!   [`StoreVerification`].
 //! - `run` reads one [`RunRequest`] from its standard input, starts the run detached, and prints the run's messages;
 //!   `follow` prints the messages of a run that was started before, from a byte offset on.
 //!
@@ -20,7 +21,7 @@ mod store;
 pub use hello::{BackendInfo, Cpu, Hello};
 pub use job::{ArtifactRef, InputRange, JobSpec, Limits, Precision, RunRequest, Scenario};
 pub use message::{Message, Output, Phase, RunnerFailure, RunnerFailureKind, TensorInfo};
-pub use store::{PartialFile, StoreFile, StoreStatus};
+pub use store::{PartialFile, StoreFile, StoreStatus, StoreVerification};
 
 /// Version of this protocol. Both sides refuse any other: the host pushes the runner it was built with, so a mismatch
 /// means that a foreign binary answers.

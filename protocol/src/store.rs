@@ -28,3 +28,14 @@ pub struct PartialFile {
     /// Bytes that are there.
     pub size_bytes: u64,
 }
+
+/// What `store verify` found.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct StoreVerification {
+    /// Files whose content is right.
+    pub intact: Vec<StoreFile>,
+    /// SHA-256 of files whose content was wrong; they were removed.
+    pub corrupt: Vec<String>,
+    /// SHA-256 of files that were asked for and are not there.
+    pub missing: Vec<String>,
+}

@@ -25,8 +25,8 @@ text_id! {
     SweepId
 }
 text_id! {
-    /// A job by its content: the first 16 hexadecimal digits of the SHA-256 of everything that makes the cell, so that
-    /// the same cell is the same job tomorrow.
+    /// A job by its content: `j` (so that no spreadsheet takes it for a number) and the first 15 hexadecimal digits of
+    /// the SHA-256 of everything that makes the cell, so that the same cell is the same job tomorrow.
     JobId
 }
 text_id! {

@@ -5,6 +5,7 @@
 
 mod catalog;
 mod device;
+mod digest;
 mod event;
 mod failure;
 mod ids;
@@ -14,6 +15,7 @@ mod sweep;
 
 pub use catalog::{Accuracy, Backend, Catalog, CatalogModel, WeightsFile, WeightsKind, WeightsSource};
 pub use device::{Device, DeviceLimits, HostKey, Inventory, SecretSource, SshEndpoint, Tag, TransportConfig};
+pub use digest::{hex, sha256_hex};
 pub use event::{Event, EventKind};
 pub use failure::{Blame, Failure, FailureKind};
 pub use farmctl_protocol::{ArtifactRef, InputRange, Limits, Precision, Scenario};

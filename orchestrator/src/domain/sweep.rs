@@ -110,6 +110,19 @@ pub struct Timeouts {
     pub reconnect_seconds: f64,
 }
 
+impl Default for Timeouts {
+    /// What a sweep has that names none: generous for a slow board, short for a person who waits.
+    fn default() -> Timeouts {
+        Timeouts {
+            connect_seconds: 10.0,
+            bring_up_seconds: 60.0,
+            push_stall_seconds: 30.0,
+            run_seconds: 600.0,
+            reconnect_seconds: 60.0,
+        }
+    }
+}
+
 /// What a failed run means for those after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -1,0 +1,114 @@
+//! Reading and checking a run request.
+//!
+//! Purpose: nothing that a host sends is believed before it was looked at. Main function: [`read`]. Never checks what only
+//! the measuring process can know (whether the engine takes the model).
+
+use std::io::{self, BufRead};
+
+use farmctl_protocol::{JobSpec, Limits, MAX_LINE_BYTES, PROTOCOL_VERSION, RunRequest};
+
+use crate::runs::RunId;
+use crate::store::Digest;
+
+/// Most samples of a run: their memory is set aside before the timed loop.
+pub const MAX_SAMPLES: u32 = 1_000_000;
+
+/// Most threads or images in a batch: far above what a device can do, far below what overflows.
+const MAX_COUNT: u32 = 4096;
+
+/// Longest deadline or time limit: a week.
+const MAX_SECONDS: f64 = 7.0 * 24.0 * 3600.0;
+
+/// A request was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    /// It could not be read.
+    #[error("read the run request from standard input: {0}")]
+    Io(#[from] io::Error),
+    /// It is longer than a line may be.
+    #[error("read the run request: it is longer than {MAX_LINE_BYTES} bytes")]
+    TooLong,
+    /// The host speaks another protocol.
+    #[error(
+        "take the run request: the host speaks protocol {0}, this runner speaks {PROTOCOL_VERSION}; push the runner that belongs to the host"
+    )]
+    Protocol(u64),
+    /// It does not follow the protocol, or asks for nonsense.
+    #[error("take the run request: {0}")]
+    Invalid(String),
+}
+
+/// Reads one line and checks it.
+///
+/// # Errors
+/// Says what is wrong with the request.
+pub fn read(input: impl BufRead) -> Result<(RunId, RunRequest), RequestError> {
+    let mut line = Vec::new();
+    input.take(MAX_LINE_BYTES as u64 + 1).read_until(b'\n', &mut line)?;
+    if line.len() > MAX_LINE_BYTES {
+        return Err(RequestError::TooLong);
+    }
+    let invalid = |error: serde_json::Error| RequestError::Invalid(error.to_string());
+    // Another version may have other fields, so the version is looked at first.
+    let value: serde_json::Value = serde_json::from_slice(&line).map_err(invalid)?;
+    match value.get("protocol").and_then(serde_json::Value::as_u64) {
+        Some(version) if version == u64::from(PROTOCOL_VERSION) => {}
+        Some(version) => return Err(RequestError::Protocol(version)),
+        None => return Err(RequestError::Invalid("it states no protocol version".to_owned())),
+    }
+    let request: RunRequest = serde_json::from_value(value).map_err(invalid)?;
+    let run = check(&request).map_err(RequestError::Invalid)?;
+    Ok((run, request))
+}
+
+fn check(request: &RunRequest) -> Result<RunId, String> {
+    let JobSpec { model, threads, cpus, batch, limits, input_range, .. } = &request.job;
+    let run = request.run_id.parse()?;
+    model.sha256.parse::<Digest>().map_err(|error| format!("model.sha256: {error}"))?;
+    seconds("deadline_seconds", request.deadline_seconds)?;
+    if request.deadline_seconds == 0.0 {
+        return Err("deadline_seconds is 0".to_owned());
+    }
+    count("threads", *threads, MAX_COUNT)?;
+    count("batch", *batch, MAX_COUNT)?;
+    if cpus.as_ref().is_some_and(Vec::is_empty) {
+        return Err("cpus is an empty list; leave it out to let the kernel choose".to_owned());
+    }
+    if !(input_range.low.is_finite() && input_range.high.is_finite() && input_range.low < input_range.high) {
+        return Err(format!("input_range [{}, {}) holds no value", input_range.low, input_range.high));
+    }
+    check_limits(limits)?;
+    Ok(run)
+}
+
+fn check_limits(limits: &Limits) -> Result<(), String> {
+    for (name, value) in [
+        ("warmup_min_seconds", limits.warmup_min_seconds),
+        ("warmup_max_seconds", limits.warmup_max_seconds),
+        ("min_seconds", limits.min_seconds),
+        ("max_seconds", limits.max_seconds),
+    ] {
+        seconds(name, value)?;
+    }
+    count("max_runs", limits.max_runs, MAX_SAMPLES)?;
+    if limits.min_runs > limits.max_runs {
+        return Err(format!("min_runs {} is above max_runs {}", limits.min_runs, limits.max_runs));
+    }
+    Ok(())
+}
+
+fn seconds(name: &str, value: f64) -> Result<(), String> {
+    if (0.0..=MAX_SECONDS).contains(&value) {
+        Ok(())
+    } else {
+        Err(format!("{name} is {value}; it must lie between 0 and {MAX_SECONDS} seconds"))
+    }
+}
+
+fn count(name: &str, value: u32, most: u32) -> Result<(), String> {
+    if (1..=most).contains(&value) {
+        Ok(())
+    } else {
+        Err(format!("{name} is {value}; it must lie between 1 and {most}"))
+    }
+}

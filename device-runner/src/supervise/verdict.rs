@@ -1,0 +1,109 @@
+//! Judging how a measuring process ended.
+//!
+//! Purpose: from exit status, last words and the kernel's counters to one failure, or to none. Main function: [`judge`].
+//! Never guesses without saying so.
+
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+
+use farmctl_protocol::{RunnerFailure, RunnerFailureKind};
+use nix::sys::signal::Signal;
+
+use super::Told;
+
+/// What Rust's allocator says before it aborts.
+const ALLOCATION_FAILED: &str = "memory allocation of";
+
+/// Whether the run is good, after its process ended by itself.
+pub(super) fn judge(
+    told: Told,
+    status: ExitStatus,
+    stderr_tail: Vec<String>,
+    kills_before: Option<u64>,
+) -> Result<(), RunnerFailure> {
+    let (signal, exit_code) = (status.signal(), status.code());
+    let killed = signal.map(|signal| killed(signal, &stderr_tail, kills_before));
+    let failed = |failure, message| Err(RunnerFailure { failure, message, signal, exit_code, stderr_tail });
+    if let Some((kind, message)) = killed {
+        return failed(kind, message);
+    }
+    match (told.failure, exit_code) {
+        (Some(failure), _) => failed(failure.failure, failure.message),
+        (None, Some(0)) if told.measured => Ok(()),
+        (None, Some(0)) => {
+            failed(RunnerFailureKind::Internal, "the measuring process ended without results".to_owned())
+        }
+        (None, code) => {
+            let code = code.map_or("no exit code".to_owned(), |code| format!("exit code {code}"));
+            failed(RunnerFailureKind::Crashed, format!("the measuring process ended with {code} and gave no reason"))
+        }
+    }
+}
+
+/// Processes that the kernel killed for want of memory since boot, where it counts them (Linux 4.13).
+pub(super) fn oom_kills() -> Option<u64> {
+    let counters = fs::read_to_string("/proc/vmstat").ok()?;
+    counters.lines().find_map(|line| line.strip_prefix("oom_kill "))?.trim().parse().ok()
+}
+
+fn killed(signal: i32, stderr_tail: &[String], kills_before: Option<u64>) -> (RunnerFailureKind, String) {
+    if stderr_tail.iter().any(|line| line.contains(ALLOCATION_FAILED)) {
+        return (RunnerFailureKind::OutOfMemory, "the measuring process could not allocate memory".to_owned());
+    }
+    let name = Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |name| name.to_string());
+    if signal != Signal::SIGKILL as i32 {
+        return (RunnerFailureKind::Crashed, format!("the measuring process was ended by {name}"));
+    }
+    match (kills_before, oom_kills()) {
+        (Some(before), Some(after)) if after > before => (
+            RunnerFailureKind::OutOfMemory,
+            "the measuring process was killed while the kernel's count of out-of-memory kills rose".to_owned(),
+        ),
+        (Some(_), Some(_)) => (
+            RunnerFailureKind::Crashed,
+            "the measuring process was killed (SIGKILL) by something else than farmctl or the kernel's out-of-memory \
+             killer: a person, or a daemon of the system"
+                .to_owned(),
+        ),
+        _ => (
+            RunnerFailureKind::OutOfMemory,
+            "the measuring process was killed (SIGKILL), not by farmctl; most likely by the kernel for want of memory, \
+             but this kernel doesn't count such kills"
+                .to_owned(),
+        ),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn judge_status(raw: i32, told: Told, stderr: &str) -> Result<(), RunnerFailure> {
+        judge(told, ExitStatus::from_raw(raw), vec![stderr.to_owned()], oom_kills())
+    }
+
+    #[test]
+    fn only_an_end_with_results_is_good() {
+        assert_eq!(judge_status(0, Told { measured: true, failure: None }, ""), Ok(()));
+        assert_eq!(judge_status(0, Told::default(), "").unwrap_err().failure, RunnerFailureKind::Internal);
+        let failure = judge_status(3 << 8, Told { measured: true, failure: None }, "oh").unwrap_err();
+        assert_eq!((failure.failure, failure.exit_code), (RunnerFailureKind::Crashed, Some(3)));
+        assert_eq!(failure.stderr_tail, ["oh"]);
+    }
+
+    #[test]
+    fn a_failed_allocation_is_want_of_memory() {
+        let failure = judge_status(6, Told::default(), "memory allocation of 8 bytes failed").unwrap_err();
+        assert_eq!((failure.failure, failure.signal), (RunnerFailureKind::OutOfMemory, Some(6)));
+        assert_eq!(judge_status(6, Told::default(), "").unwrap_err().failure, RunnerFailureKind::Crashed);
+    }
+
+    #[test]
+    fn the_kernels_count_decides_about_a_kill() {
+        let past = oom_kills().map(|count| count.wrapping_sub(1));
+        assert_eq!(killed(9, &[], past).0, RunnerFailureKind::OutOfMemory);
+        assert_eq!(killed(9, &[], None).0, RunnerFailureKind::OutOfMemory);
+    }
+}

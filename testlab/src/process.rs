@@ -1,0 +1,133 @@
+//! Programs that end with their owner.
+//!
+//! Main type: [`Owned`]. The kernel ends the program when the thread that started it dies; dropping the value also ends
+//! what the program started. Needs no unsafe code: `setpriv` asks the kernel.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::LabError;
+
+/// Everything started for a board has this variable, so that it is found again after it was orphaned.
+pub(crate) const MARK: &str = "TESTLAB_BOARD";
+
+/// Folders where servers are, in addition to PATH.
+const SERVER_FOLDERS: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/sbin"];
+
+/// A running program with all it started.
+pub(crate) struct Owned {
+    child: Child,
+    mark: PathBuf,
+}
+
+impl Owned {
+    /// Starts `command` under `setpriv`, marked with the folder that it belongs to.
+    pub(crate) fn start(program: &Path, command: &[&OsStr], mark: &Path, log: &Path) -> Result<Owned, LabError> {
+        let log_file = std::fs::File::create(log).map_err(LabError::file("create", log))?;
+        let errors = log_file.try_clone().map_err(LabError::file("open", log))?;
+        let setpriv = find_program("setpriv", "util-linux")?;
+        let child = Command::new(setpriv)
+            .args(["--pdeathsig", "KILL"])
+            .arg(program)
+            .args(command)
+            .env(MARK, mark)
+            .stdin(Stdio::null())
+            .stdout(log_file)
+            .stderr(errors)
+            .spawn()
+            .map_err(LabError::file("start", program))?;
+        Ok(Owned { child, mark: mark.to_owned() })
+    }
+
+    /// Whether it has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// It and all it started.
+    pub(crate) fn family(&self) -> Vec<Pid> {
+        let own = i32::try_from(self.child.id()).map(Pid::from_raw).ok();
+        let mut family: Vec<Pid> = own.into_iter().collect();
+        let all = processes();
+        let mut next = 0;
+        while let Some(&parent) = family.get(next) {
+            let children = all.iter().filter(|process| process.parent == parent).map(|process| process.id);
+            family.extend(children.collect::<Vec<_>>());
+            next += 1;
+        }
+        for process in &all {
+            if !family.contains(&process.id) && is_marked(process.id, &self.mark) {
+                family.push(process.id);
+            }
+        }
+        family
+    }
+
+    /// Sends a signal to it and all it started.
+    pub(crate) fn signal_family(&self, signal: Signal) {
+        for process in self.family() {
+            // One that has gone meanwhile needs no signal.
+            let _ = kill(process, signal);
+        }
+    }
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        // Twice: a process may have started another one in between.
+        self.signal_family(Signal::SIGKILL);
+        let _ = self.child.wait();
+        for process in processes() {
+            if is_marked(process.id, &self.mark) {
+                let _ = kill(process.id, Signal::SIGKILL);
+            }
+        }
+    }
+}
+
+struct Process {
+    id: Pid,
+    parent: Pid,
+}
+
+fn processes() -> Vec<Process> {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let ids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
+    let parsed = ids.filter_map(|id| {
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+        // The name stands in parentheses and may hold spaces; behind it: state, parent.
+        let parent = stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(1)?.parse().ok()?;
+        Some(Process { id: Pid::from_raw(id), parent: Pid::from_raw(parent) })
+    });
+    parsed.collect()
+}
+
+fn is_marked(id: Pid, mark: &Path) -> bool {
+    let Ok(environment) = std::fs::read(format!("/proc/{id}/environ")) else { return false };
+    let wanted = format!("{MARK}={}", mark.display());
+    environment.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes())
+}
+
+/// Finds a program in PATH or where servers are.
+pub(crate) fn find_program(program: &str, package: &str) -> Result<PathBuf, LabError> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain(SERVER_FOLDERS.iter().map(PathBuf::from));
+    let found = folders.map(|folder| folder.join(program)).find(|candidate| candidate.is_file());
+    found.ok_or_else(|| LabError::Missing { program: program.to_owned(), package: package.to_owned() })
+}
+
+/// Runs a program to its end and gives its output.
+pub(crate) fn run(program: &str, package: &str, arguments: &[&OsStr]) -> Result<String, LabError> {
+    let path = find_program(program, package)?;
+    let output =
+        Command::new(&path).args(arguments).stdin(Stdio::null()).output().map_err(LabError::file("start", &path))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let reason = format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
+    Err(LabError::Program { program: program.to_owned(), reason })
+}

@@ -1,0 +1,207 @@
+//! A TCP proxy that breaks on command.
+//!
+//! Main type: [`FaultProxy`]. It runs as tasks of the runtime it is started in and ends with its value.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, JoinSet};
+
+use crate::LabError;
+
+const BUFFER_BYTES: usize = 16 << 10;
+const UNLIMITED: u64 = u64::MAX;
+
+/// Which way bytes go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// From who connects to the server behind.
+    ToServer,
+    /// From the server to who connected.
+    ToClient,
+}
+
+/// What happens to bytes now; a change counts for connections that are there already.
+#[derive(Debug, Clone, Copy)]
+struct Fault {
+    /// New connections are closed at once.
+    refuse: bool,
+    /// Nothing moves, and nothing is closed.
+    stall: bool,
+    /// Speed of each direction.
+    bytes_per_second: Option<u64>,
+    /// The connection is cut once so many bytes in all have gone this way.
+    cut_after: [u64; 2],
+    /// Bits of bytes are turned round.
+    garble: Option<Direction>,
+    /// Counts cuts: connections of an older count are closed.
+    generation: u64,
+}
+
+/// A proxy in front of one server.
+pub struct FaultProxy {
+    address: SocketAddr,
+    fault: watch::Sender<Fault>,
+    counters: Arc<[AtomicU64; 2]>,
+    task: AbortHandle,
+}
+
+impl FaultProxy {
+    /// Listens on a free port of 127.0.0.1 and passes everything on to `server`.
+    ///
+    /// # Errors
+    /// When it can't listen.
+    pub async fn start(server: SocketAddr) -> Result<FaultProxy, LabError> {
+        let listener =
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(LabError::file("listen on", "127.0.0.1"))?;
+        let address = listener.local_addr().map_err(LabError::file("listen on", "127.0.0.1"))?;
+        let cut_after = [UNLIMITED; 2];
+        let fault =
+            Fault { refuse: false, stall: false, bytes_per_second: None, cut_after, garble: None, generation: 0 };
+        let (sender, receiver) = watch::channel(fault);
+        let counters = Arc::new([AtomicU64::new(0), AtomicU64::new(0)]);
+        let task = tokio::spawn(accept(listener, server, receiver, Arc::clone(&counters))).abort_handle();
+        Ok(FaultProxy { address, fault: sender, counters, task })
+    }
+
+    /// Where to connect instead of to the server.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Bytes that went this way, over all connections.
+    pub fn bytes(&self, direction: Direction) -> u64 {
+        self.counters[direction as usize].load(Ordering::SeqCst)
+    }
+
+    /// Everything passes again, for new connections and stalled ones.
+    pub fn pass(&self) {
+        self.fault.send_modify(|fault| {
+            *fault = Fault {
+                refuse: false,
+                stall: false,
+                bytes_per_second: None,
+                cut_after: [UNLIMITED; 2],
+                garble: None,
+                generation: fault.generation,
+            };
+        });
+    }
+
+    /// Closes every connection now.
+    pub fn cut(&self) {
+        self.fault.send_modify(|fault| fault.generation += 1);
+    }
+
+    /// Closes the connection once `bytes` more have gone this way.
+    pub fn cut_after(&self, direction: Direction, bytes: u64) {
+        let limit = self.bytes(direction).saturating_add(bytes);
+        self.fault.send_modify(|fault| fault.cut_after[direction as usize] = limit);
+    }
+
+    /// Nothing moves any more, but connections stay open, until [`FaultProxy::pass`].
+    pub fn stall(&self) {
+        self.fault.send_modify(|fault| fault.stall = true);
+    }
+
+    /// Limits the speed of each direction.
+    pub fn slow(&self, bytes_per_second: u64) {
+        self.fault.send_modify(|fault| fault.bytes_per_second = Some(bytes_per_second.max(1)));
+    }
+
+    /// Closes new connections at once.
+    pub fn refuse(&self) {
+        self.fault.send_modify(|fault| fault.refuse = true);
+    }
+
+    /// Damages every byte that goes this way.
+    pub fn garble(&self, direction: Direction) {
+        self.fault.send_modify(|fault| fault.garble = Some(direction));
+    }
+}
+
+impl Drop for FaultProxy {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn accept(
+    listener: TcpListener,
+    server: SocketAddr,
+    fault: watch::Receiver<Fault>,
+    counters: Arc<[AtomicU64; 2]>,
+) {
+    // Dropped with this task, which ends the connections too.
+    let mut connections = JoinSet::new();
+    while let Ok((client, _)) = listener.accept().await {
+        if !fault.borrow().refuse {
+            connections.spawn(relay(client, server, fault.clone(), Arc::clone(&counters)));
+        }
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+async fn relay(client: TcpStream, server: SocketAddr, fault: watch::Receiver<Fault>, counters: Arc<[AtomicU64; 2]>) {
+    let Ok(server) = TcpStream::connect(server).await else { return };
+    let generation = fault.borrow().generation;
+    let _ = (client.set_nodelay(true), server.set_nodelay(true));
+    let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
+    let mut cut = fault.clone();
+    let up = Pump { direction: Direction::ToServer, fault: fault.clone(), counters: Arc::clone(&counters) };
+    let down = Pump { direction: Direction::ToClient, fault, counters };
+    tokio::select! {
+        _ = cut.wait_for(|fault| fault.generation != generation) => {}
+        // One direction that is cut ends both; one that ended in order lets the other go on.
+        _ = async { tokio::try_join!(up.run(from_client, to_server), down.run(from_server, to_client)) } => {}
+    }
+}
+
+/// The whole connection is to end.
+struct Cut;
+
+struct Pump {
+    direction: Direction,
+    fault: watch::Receiver<Fault>,
+    counters: Arc<[AtomicU64; 2]>,
+}
+
+impl Pump {
+    async fn run(mut self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf) -> Result<(), Cut> {
+        let mut buffer = vec![0; BUFFER_BYTES];
+        loop {
+            // The limit of a slow line is kept by small portions.
+            let rate = self.fault.borrow().bytes_per_second;
+            let portion = rate.map_or(BUFFER_BYTES, |rate| (rate / 20).clamp(1, BUFFER_BYTES as u64) as usize);
+            let Ok(length @ 1..) = from.read(&mut buffer[..portion]).await else { break };
+            if self.fault.wait_for(|fault| !fault.stall).await.is_err() {
+                return Err(Cut);
+            }
+            let fault = *self.fault.borrow();
+            let counter = &self.counters[self.direction as usize];
+            let left = fault.cut_after[self.direction as usize].saturating_sub(counter.load(Ordering::SeqCst));
+            let passed = length.min(usize::try_from(left).unwrap_or(usize::MAX));
+            if fault.garble == Some(self.direction) {
+                buffer[..passed].iter_mut().for_each(|byte| *byte ^= 0x55);
+            }
+            if to.write_all(&buffer[..passed]).await.is_err() {
+                break;
+            }
+            counter.fetch_add(passed as u64, Ordering::SeqCst);
+            if passed < length {
+                return Err(Cut);
+            }
+            if let Some(rate) = fault.bytes_per_second {
+                tokio::time::sleep(Duration::from_secs_f64(passed as f64 / rate as f64)).await;
+            }
+        }
+        let _ = to.shutdown().await;
+        Ok(())
+    }
+}
