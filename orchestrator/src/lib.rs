@@ -3,4 +3,5 @@
 //! The modules, in reading order, are described in `ARCHITECTURE.md`; each says in its first lines what it is for, what
 //! its main type is, and what it never does.
 
+pub mod catalog;
 pub mod domain;

@@ -1,0 +1,315 @@
+use super::*;
+use crate::catalog::networks;
+use crate::catalog::onnx::{
+    AttributeProto, DimensionProto, OperatorSetIdProto, TensorShapeProto, TensorTypeProto, TypeProto,
+};
+
+/// Name; convolutions; parameters in the file, as published; multiply-adds; the same in millions, as published.
+const EXPECTED: [(&str, u64, u64, u64, u64, u64); 6] = [
+    ("resnet50", 53, 25_530_472, 25_557_032, 4_089_184_256, 4089),
+    ("inception_v3", 94, 23_817_352, 23_834_568, 5_713_216_096, 5713),
+    ("densenet121", 120, 8_042_792, 7_978_856, 2_834_161_664, 2834),
+    ("squeezenet1_0", 26, 1_248_424, 1_248_424, 818_924_576, 819),
+    ("mobilenet_v2", 52, 3_487_816, 3_504_872, 300_774_272, 301),
+    ("mnasnet1_0", 52, 4_364_352, 4_383_312, 314_415_872, 314),
+];
+
+#[test]
+fn the_networks_cost_what_was_published() {
+    for (name, convolutions, params, published_params, macs, published_millions) in EXPECTED {
+        let network = networks::build(name).unwrap();
+        let summary = analyse(&network.outline(), None).unwrap();
+        assert_eq!(summary.not_understood, Vec::<String>::new(), "{name}");
+        assert_eq!(summary.ops["Conv"], convolutions, "{name}");
+        assert_eq!(summary.params, params, "{name}");
+        assert_eq!(network.published_params(), published_params, "{name}");
+        assert_eq!(summary.macs(), macs, "{name}");
+        assert_eq!((summary.macs() + 500_000) / 1_000_000, published_millions, "{name}");
+        assert_eq!(summary.outputs[0].shape, Some(vec![1, 1000]), "{name}");
+    }
+    assert_eq!(networks::names().count(), EXPECTED.len());
+}
+
+#[test]
+fn inception_lacks_only_the_auxiliary_head_of_the_published_count() {
+    // Two convolutions with their batch normalisation, and a fully connected layer.
+    let head = (768 * 128 + 2 * 128) + (128 * 768 * 5 * 5 + 2 * 768) + (768 * 1000 + 1000);
+    assert_eq!(networks::build("inception_v3").unwrap().published_params() + head, 27_161_264);
+}
+
+/// Names with integers.
+type Attributes<'a> = &'a [(&'a str, &'a [i64])];
+
+/// An attribute of integers; one integer is written as one.
+fn attribute(name: &str, values: &[i64]) -> AttributeProto {
+    let single = matches!(name, "group" | "axis" | "transA" | "transB" | "keepdims" | "ceil_mode");
+    let values = if single { (values.first().copied(), Vec::new()) } else { (None, values.to_vec()) };
+    AttributeProto { name: name.to_owned(), i: values.0, ints: values.1, ..AttributeProto::default() }
+}
+
+fn node(op: &str, inputs: &[&str], output: &str, attributes: Attributes<'_>) -> NodeProto {
+    NodeProto {
+        op_type: op.to_owned(),
+        name: format!("the {op}"),
+        input: inputs.iter().map(|&name| name.to_owned()).collect(),
+        output: vec![output.to_owned()],
+        attribute: attributes.iter().map(|(name, values)| attribute(name, values)).collect(),
+        ..NodeProto::default()
+    }
+}
+
+/// A tensor's name and shape; 0 is an open dimension.
+fn info(name: &str, shape: &[i64]) -> ValueInfoProto {
+    let size = |&size: &i64| match size {
+        0 => DimensionValue::DimParam("open".to_owned()),
+        size => DimensionValue::DimValue(size),
+    };
+    let dim = shape.iter().map(|dim| DimensionProto { value: Some(size(dim)) }).collect();
+    let tensor = TensorTypeProto { elem_type: DataType::Float.into(), shape: Some(TensorShapeProto { dim }) };
+    ValueInfoProto { name: name.to_owned(), r#type: Some(TypeProto { value: Some(TypeValue::TensorType(tensor)) }) }
+}
+
+fn weight(name: &str, shape: &[i64]) -> TensorProto {
+    TensorProto {
+        name: name.to_owned(),
+        dims: shape.to_vec(),
+        data_type: DataType::Float.into(),
+        ..TensorProto::default()
+    }
+}
+
+fn integers(name: &str, values: &[i64]) -> TensorProto {
+    TensorProto {
+        name: name.to_owned(),
+        dims: vec![values.len() as i64],
+        data_type: DataType::Int64.into(),
+        int64_data: values.to_vec(),
+        ..TensorProto::default()
+    }
+}
+
+fn model(input: &[i64], initializer: Vec<TensorProto>, node: Vec<NodeProto>) -> ModelProto {
+    let graph = GraphProto {
+        input: vec![info("x", input)],
+        output: vec![ValueInfoProto { name: "y".to_owned(), r#type: None }],
+        initializer,
+        node,
+        ..GraphProto::default()
+    };
+    let opset = OperatorSetIdProto { domain: String::new(), version: 17 };
+    ModelProto { graph: Some(graph), opset_import: vec![opset], ..ModelProto::default() }
+}
+
+/// Shape of the output and multiply-adds of a model that is understood.
+fn cost(model: &ModelProto) -> (Vec<u64>, u64) {
+    let summary = analyse(model, None).unwrap();
+    assert_eq!(summary.not_understood, Vec::<String>::new());
+    (summary.outputs[0].shape.clone().unwrap(), summary.macs())
+}
+
+/// What one operator makes of `x` of a shape and a weight `w` of another.
+fn one(op: &str, attributes: Attributes<'_>, input: &[i64], second: &[i64]) -> (Vec<u64>, u64) {
+    cost(&model(input, vec![weight("w", second)], vec![node(op, &["x", "w"], "y", attributes)]))
+}
+
+/// What one operator makes of `x` and integers.
+fn one_with(op: &str, attributes: Attributes<'_>, input: &[i64], lists: &[&[i64]]) -> Vec<u64> {
+    let names = ["a", "b", "c", "d"];
+    let constants = lists.iter().zip(names).map(|(values, name)| integers(name, values)).collect();
+    let inputs: Vec<&str> = std::iter::once("x").chain(names.into_iter().take(lists.len())).collect();
+    cost(&model(input, constants, vec![node(op, &inputs, "y", attributes)])).0
+}
+
+#[test]
+fn convolutions_are_counted() {
+    type Case<'a> = (Attributes<'a>, &'a [i64], &'a [i64], &'a [u64], u64);
+    let cases: &[Case<'_>] = &[
+        (&[], &[1, 3, 8, 8], &[4, 3, 3, 3], &[1, 4, 6, 6], 4 * 36 * 27),
+        (&[("pads", &[1, 1, 1, 1]), ("strides", &[2, 2])], &[1, 3, 8, 8], &[4, 3, 3, 3], &[1, 4, 4, 4], 4 * 16 * 27),
+        (&[("group", &[4])], &[1, 4, 8, 8], &[8, 1, 3, 3], &[1, 8, 6, 6], 8 * 36 * 9),
+        (&[("dilations", &[2, 2])], &[1, 3, 8, 8], &[4, 3, 3, 3], &[1, 4, 4, 4], 4 * 16 * 27),
+        (&[("pads", &[0, 3, 0, 3])], &[2, 3, 8, 8], &[4, 3, 1, 7], &[2, 4, 8, 8], 2 * 4 * 64 * 21),
+        (&[], &[1, 3, 10], &[4, 3, 3], &[1, 4, 8], 4 * 8 * 9),
+        (&[], &[1, 2, 4, 4, 4], &[3, 2, 2, 2, 2], &[1, 3, 3, 3, 3], 3 * 27 * 16),
+    ];
+    for (attributes, input, weight, shape, macs) in cases {
+        assert_eq!(one("Conv", attributes, input, weight), (shape.to_vec(), *macs), "{attributes:?}");
+    }
+    let transposed = one("ConvTranspose", &[("strides", &[2, 2])], &[1, 4, 5, 5], &[4, 3, 2, 2]);
+    assert_eq!(transposed, (vec![1, 3, 10, 10], 100 * 12));
+}
+
+#[test]
+fn convolutions_that_pad_by_themselves_are_counted() {
+    let mut same = node("Conv", &["x", "w"], "y", &[("strides", &[2, 2])]);
+    let word = AttributeProto { name: "auto_pad".to_owned(), s: Some("SAME_UPPER".into()), ..Default::default() };
+    same.attribute.push(word);
+    let model = model(&[1, 3, 7, 7], vec![weight("w", &[4, 3, 3, 3])], vec![same]);
+    assert_eq!(cost(&model), (vec![1, 4, 4, 4], 4 * 16 * 27));
+}
+
+#[test]
+fn matrix_products_are_counted() {
+    assert_eq!(one("Gemm", &[], &[2, 5], &[5, 7]), (vec![2, 7], 70));
+    assert_eq!(one("Gemm", &[("transB", &[1])], &[2, 5], &[7, 5]), (vec![2, 7], 70));
+    assert_eq!(one("Gemm", &[("transA", &[1])], &[5, 2], &[5, 7]), (vec![2, 7], 70));
+    assert_eq!(one("MatMul", &[], &[3, 2, 5], &[5, 7]), (vec![3, 2, 7], 210));
+    assert_eq!(one("MatMul", &[], &[4, 1, 2, 5], &[3, 5, 7]), (vec![4, 3, 2, 7], 12 * 70));
+    assert_eq!(one("MatMul", &[], &[2, 5], &[5]), (vec![2], 10));
+}
+
+#[test]
+fn pools_count_their_windows() {
+    let pool = |attributes: Attributes<'_>, input: &[i64]| {
+        cost(&model(input, Vec::new(), vec![node("MaxPool", &["x"], "y", attributes)])).0
+    };
+    let three_by_two: [(&str, &[i64]); 2] = [("kernel_shape", &[3, 3]), ("strides", &[2, 2])];
+    assert_eq!(pool(&three_by_two, &[1, 3, 54, 54]), [1, 3, 26, 26]);
+    let ceil = [three_by_two[0], three_by_two[1], ("ceil_mode", &[1])];
+    assert_eq!(pool(&ceil, &[1, 3, 54, 54]), [1, 3, 27, 27]);
+    assert_eq!(pool(&ceil, &[1, 3, 55, 55]), [1, 3, 27, 27]);
+    // The last window would lie in the padding alone.
+    let padded: [(&str, &[i64]); 4] =
+        [("kernel_shape", &[2, 2]), ("strides", &[3, 3]), ("pads", &[0, 0, 1, 1]), ("ceil_mode", &[1])];
+    assert_eq!(pool(&padded, &[1, 3, 5, 5]), [1, 3, 2, 2]);
+}
+
+#[test]
+fn shapes_are_followed() {
+    assert_eq!(one("Add", &[], &[2, 1, 4], &[3, 1]).0, [2, 3, 4]);
+    assert_eq!(one("Concat", &[("axis", &[-1])], &[2, 3], &[2, 4]).0, [2, 7]);
+    assert_eq!(one_with("Flatten", &[("axis", &[2])], &[2, 3, 4, 5], &[]), [6, 20]);
+    assert_eq!(one_with("Transpose", &[("perm", &[0, 2, 3, 1])], &[2, 3, 4, 5], &[]), [2, 4, 5, 3]);
+    assert_eq!(one_with("Reshape", &[], &[2, 3, 4], &[&[0, -1]]), [2, 12]);
+    assert_eq!(one_with("Squeeze", &[], &[2, 1, 4, 1], &[&[-1]]), [2, 1, 4]);
+    assert_eq!(one_with("Squeeze", &[], &[2, 1, 4, 1], &[]), [2, 4]);
+    assert_eq!(one_with("Unsqueeze", &[], &[2, 4], &[&[0, 3]]), [1, 2, 4, 1]);
+    assert_eq!(one_with("Unsqueeze", &[("axes", &[1])], &[2, 4], &[]), [2, 1, 4]);
+    assert_eq!(one_with("ReduceMean", &[("axes", &[2, 3]), ("keepdims", &[0])], &[1, 8, 7, 7], &[]), [1, 8]);
+    assert_eq!(one_with("ReduceMean", &[], &[1, 8, 7, 7], &[&[-1, -2]]), [1, 8, 1, 1]);
+    assert_eq!(one_with("Pad", &[], &[1, 3, 4, 4], &[&[0, 0, 1, 2, 0, 0, 1, 2]]), [1, 3, 6, 8]);
+    assert_eq!(one_with("Slice", &[], &[1, 9, 4], &[&[1], &[-1], &[1], &[2]]), [1, 4, 4]);
+    assert_eq!(one_with("Resize", &[], &[1, 3, 4, 4], &[&[], &[], &[1, 3, 8, 8]]), [1, 3, 8, 8]);
+    assert_eq!(one_with("Split", &[("axis", &[1])], &[1, 6, 4], &[&[6]]), [1, 6, 4]);
+}
+
+#[test]
+fn a_flattening_that_asks_for_the_shape_is_followed() {
+    // What exporters make of `x.view(x.size(0), -1)`.
+    let nodes = vec![
+        node("Shape", &["x"], "shape", &[]),
+        node("Gather", &["shape", "zero"], "batch", &[("axis", &[0])]),
+        node("Unsqueeze", &["batch", "zeros"], "batch list", &[]),
+        node("Concat", &["batch list", "open"], "target", &[("axis", &[0])]),
+        node("Reshape", &["x", "target"], "flat", &[]),
+        node("MatMul", &["flat", "w"], "y", &[]),
+    ];
+    let zero = TensorProto { dims: Vec::new(), ..integers("zero", &[0]) };
+    let constants = vec![zero, integers("zeros", &[0]), integers("open", &[-1]), weight("w", &[12, 5])];
+    assert_eq!(cost(&model(&[2, 3, 4], constants, nodes)), (vec![2, 5], 120));
+}
+
+#[test]
+fn what_is_not_understood_makes_the_sum_a_lower_bound() {
+    let nodes = vec![
+        node("Conv", &["x", "w"], "a", &[]),
+        node("Einsum", &["a"], "b", &[]),
+        node("Relu", &["b"], "c", &[]),
+        node("Conv", &["c", "w"], "y", &[]),
+    ];
+    let mut model = model(&[1, 4, 8, 8], vec![weight("w", &[4, 4, 1, 1])], nodes);
+    let summary = analyse(&model, None).unwrap();
+    assert_eq!(summary.macs(), 4 * 64 * 4);
+    assert!(!summary.is_complete());
+    let unknown = "on a shape that is not known before it runs (1×)";
+    assert_eq!(
+        summary.not_understood,
+        [format!("Conv {unknown}"), format!("Relu {unknown}"), "operator Einsum (1×)".to_owned()]
+    );
+    assert_eq!(summary.outputs[0].shape, None);
+
+    // With the file's word for the shape the rest can be counted, but the sum stays a lower bound.
+    model.graph.as_mut().unwrap().value_info.push(info("b", &[1, 4, 8, 8]));
+    let summary = analyse(&model, None).unwrap();
+    assert_eq!(summary.macs(), 2 * 4 * 64 * 4);
+    assert_eq!(summary.not_understood, ["operator Einsum (1×)"]);
+}
+
+#[test]
+fn operators_of_others_are_not_taken_for_onnx() {
+    let foreign = NodeProto { domain: "com.example".to_owned(), ..node("Conv", &["x", "w"], "y", &[]) };
+    let summary = analyse(&model(&[1, 4, 8, 8], vec![weight("w", &[4, 4, 1, 1])], vec![foreign]), None).unwrap();
+    assert_eq!((summary.macs(), summary.is_complete()), (0, false));
+    assert_eq!(summary.ops["com.example.Conv"], 1);
+}
+
+#[test]
+fn open_dimensions_are_filled_or_asked_for() {
+    let net = |input: &[i64]| model(input, vec![weight("w", &[4, 3, 1, 1])], vec![node("Conv", &["x", "w"], "y", &[])]);
+    assert_eq!(cost(&net(&[0, 3, 8, 8])), (vec![1, 4, 8, 8], 4 * 64 * 3));
+    assert!(!analyse(&net(&[0, 3, 0, 0]), None).unwrap().is_complete());
+    let summary = analyse(&net(&[0, 3, 0, 0]), Some(&[1, 3, 8, 8])).unwrap();
+    assert_eq!((summary.macs(), summary.is_complete()), (4 * 64 * 3, true));
+    let message = analyse(&net(&[0, 3, 8, 8]), Some(&[1, 3, 9, 9])).unwrap_err().to_string();
+    assert!(message.contains("[?, 3, 8, 8]") && message.contains("[1, 3, 9, 9]"), "{message}");
+}
+
+#[test]
+fn weights_listed_as_inputs_are_weights() {
+    let mut model = model(&[1, 4], vec![weight("w", &[4, 4])], vec![node("MatMul", &["x", "w"], "y", &[])]);
+    model.graph.as_mut().unwrap().input.insert(0, info("w", &[4, 4]));
+    let summary = analyse(&model, Some(&[1, 4])).unwrap();
+    assert_eq!(summary.inputs.iter().map(|input| input.name.as_str()).collect::<Vec<_>>(), ["x"]);
+    assert_eq!((summary.params, summary.macs()), (16, 16));
+}
+
+#[test]
+fn constants_are_parameters_when_they_are_weights() {
+    let mut constant = node("Constant", &[], "w", &[]);
+    let tensor = AttributeProto { name: "value".to_owned(), t: Some(weight("", &[4, 4])), ..Default::default() };
+    constant.attribute.push(tensor);
+    let nodes = vec![constant, node("MatMul", &["x", "w"], "z", &[]), node("Clip", &["z", "low"], "y", &[])];
+    let summary = analyse(&model(&[1, 4], vec![weight("low", &[]), integers("axes", &[1, 2])], nodes), None).unwrap();
+    assert_eq!((summary.params, summary.macs()), (16, 16));
+}
+
+#[test]
+fn weights_in_other_files_are_named() {
+    let mut outside = weight("w", &[4, 4]);
+    outside.data_location = 1;
+    outside.external_data.push(crate::catalog::onnx::StringStringEntryProto {
+        key: "location".to_owned(),
+        value: "net.data".to_owned(),
+    });
+    let summary = analyse(&model(&[1, 4], vec![outside], vec![node("MatMul", &["x", "w"], "y", &[])]), None).unwrap();
+    assert_eq!(summary.external_files, ["net.data"]);
+}
+
+#[test]
+fn faults_name_their_node() {
+    let conv = node("Conv", &["x", "w"], "y", &[]);
+    let large = i64::MAX;
+    let cases = [
+        (model(&[1, 3, 8, 8], vec![weight("w", &[4, 5, 3, 3])], vec![conv.clone()]), "the Conv", "3 channels"),
+        (model(&[1, 3, 2, 2], vec![weight("w", &[4, 3, 3, 3])], vec![conv.clone()]), "the Conv", "window"),
+        (model(&[1, 3, 8, 8], Vec::new(), vec![conv]), "the Conv", "\"w\""),
+        (
+            model(&[2, 3], vec![weight("w", &[4, 5])], vec![node("MatMul", &["x", "w"], "y", &[])]),
+            "the MatMul",
+            "3 and 4",
+        ),
+        (model(&[2, 3], vec![weight("w", &[4, 5])], vec![node("Add", &["x", "w"], "y", &[])]), "the Add", "[4, 5]"),
+        (model(&[2], vec![weight("w", &[large, large])], Vec::new()), "\"w\"", "counted"),
+        (model(&[2], vec![weight("w", &[-1])], Vec::new()), "\"w\"", "negative"),
+        (
+            model(&[large, 3], vec![weight("w", &[3, 3])], vec![node("MatMul", &["x", "w"], "y", &[])]),
+            "the MatMul",
+            "counted",
+        ),
+        (model(&[2, 3], Vec::new(), vec![node("Relu", &[], "y", &[])]), "the Relu", "input 0"),
+    ];
+    for (model, place, cause) in cases {
+        let message = analyse(&model, None).unwrap_err().to_string();
+        assert!(message.contains(place) && message.contains(cause), "{place:?} and {cause:?}: {message:?}");
+    }
+}

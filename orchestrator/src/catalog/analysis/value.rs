@@ -1,0 +1,72 @@
+use super::MAX_RANK;
+use crate::catalog::onnx::{DataType, TensorProto};
+
+/// Integers of a longer constant aren't followed: shapes are short.
+pub(super) const MAX_INTEGERS: usize = 256;
+
+/// What is known of a tensor before the network runs.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Value {
+    /// Its shape.
+    pub(super) shape: Option<Vec<u64>>,
+    /// Its values, when they are a few integers: shapes, axes, sizes.
+    pub(super) integers: Option<Vec<i64>>,
+}
+
+impl Value {
+    /// A tensor of that shape.
+    pub(super) fn of_shape(shape: Option<Vec<u64>>) -> Self {
+        Self { shape, integers: None }
+    }
+
+    /// A list of integers.
+    pub(super) fn of_integers(shape: Option<Vec<u64>>, integers: Vec<i64>) -> Self {
+        Self { shape, integers: Some(integers).filter(|integers| integers.len() <= MAX_INTEGERS) }
+    }
+
+    /// A tensor that stands in the file.
+    pub(super) fn constant(tensor: &TensorProto) -> Result<Self, String> {
+        if tensor.dims.len() > MAX_RANK {
+            return Err(format!("it has {} dimensions, more than {MAX_RANK}", tensor.dims.len()));
+        }
+        let shape: Result<Vec<u64>, _> = tensor.dims.iter().map(|&dim| u64::try_from(dim)).collect();
+        let shape = shape.map_err(|_| format!("its shape {:?} has a negative size", tensor.dims))?;
+        let elements = count(&shape)?;
+        let integers = integers(tensor).filter(|integers| integers.len() as u64 == elements);
+        Ok(Self { shape: Some(shape), integers })
+    }
+
+    /// Number of elements, when the shape is known.
+    pub(super) fn elements(&self) -> Result<Option<u64>, String> {
+        self.shape.as_deref().map(count).transpose()
+    }
+}
+
+/// Number of elements of a shape.
+pub(super) fn count(shape: &[u64]) -> Result<u64, String> {
+    shape
+        .iter()
+        .try_fold(1u64, |product, &size| product.checked_mul(size))
+        .ok_or_else(|| format!("shape {shape:?} has more elements than can be counted"))
+}
+
+fn integers(tensor: &TensorProto) -> Option<Vec<i64>> {
+    let raw = &tensor.raw_data;
+    match tensor.data_type() {
+        DataType::Int64 if !tensor.int64_data.is_empty() && tensor.int64_data.len() <= MAX_INTEGERS => {
+            Some(tensor.int64_data.clone())
+        }
+        DataType::Int64 if raw.len() <= MAX_INTEGERS * 8 => {
+            let (chunks, _) = raw.as_chunks::<8>();
+            Some(chunks.iter().map(|bytes| i64::from_le_bytes(*bytes)).collect())
+        }
+        DataType::Int32 if !tensor.int32_data.is_empty() && tensor.int32_data.len() <= MAX_INTEGERS => {
+            Some(tensor.int32_data.iter().map(|&value| i64::from(value)).collect())
+        }
+        DataType::Int32 if raw.len() <= MAX_INTEGERS * 4 => {
+            let (chunks, _) = raw.as_chunks::<4>();
+            Some(chunks.iter().map(|bytes| i64::from(i32::from_le_bytes(*bytes))).collect())
+        }
+        _ => None,
+    }
+}

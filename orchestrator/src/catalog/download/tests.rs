@@ -1,0 +1,427 @@
+use std::io::{BufRead, BufReader};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use super::*;
+use crate::catalog::ArtifactCache;
+use crate::domain::{WeightsFile, WeightsKind, WeightsSource};
+
+/// What the server does with one request.
+#[derive(Clone)]
+struct Reply {
+    head: String,
+    body: Vec<u8>,
+    /// Keeps the connection open and silent afterwards.
+    stalls: bool,
+}
+
+fn reply(head: &str, body: &[u8]) -> Reply {
+    Reply { head: format!("HTTP/1.1 {head}\r\nConnection: close\r\n\r\n"), body: body.to_vec(), stalls: false }
+}
+
+/// The whole content.
+fn whole(content: &[u8]) -> Reply {
+    reply(&format!("200 OK\r\nContent-Length: {}", content.len()), content)
+}
+
+/// The content from that byte on.
+fn rest(content: &[u8], from: usize) -> Reply {
+    let (size, last) = (content.len(), content.len() - 1);
+    let head =
+        format!("206 Partial Content\r\nContent-Length: {}\r\nContent-Range: bytes {from}-{last}/{size}", size - from);
+    reply(&head, &content[from..])
+}
+
+/// The reply, breaking off after that many bytes.
+fn cut(reply: Reply, at: usize) -> Reply {
+    Reply { body: reply.body[..at].to_vec(), ..reply }
+}
+
+fn stalled(reply: Reply) -> Reply {
+    Reply { stalls: true, ..reply }
+}
+
+/// Answers one connection after the other with the replies given, and keeps what was asked.
+struct Server {
+    address: String,
+    requests: Arc<Mutex<Vec<String>>>,
+}
+
+impl Server {
+    fn start(replies: Vec<Reply>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let asked = Arc::clone(&requests);
+        std::thread::spawn(move || {
+            let mut open = Vec::new();
+            for reply in replies {
+                let Ok((mut stream, _)) = listener.accept() else { return };
+                asked.lock().unwrap().push(request_head(&stream));
+                let _ = stream.write_all(reply.head.as_bytes()).and_then(|()| stream.write_all(&reply.body));
+                if reply.stalls {
+                    open.push(stream);
+                }
+            }
+            // Stalled connections stay open until the client gives up.
+            for stream in open {
+                let _ = BufReader::new(stream).read_to_end(&mut Vec::new());
+            }
+        });
+        Self { address, requests }
+    }
+
+    fn url(&self) -> String {
+        format!("{}/net.onnx", self.address)
+    }
+
+    /// The ranges asked for, one a request.
+    fn ranges(&self) -> Vec<Option<String>> {
+        let requests = self.requests.lock().unwrap();
+        let range = |head: &String| head.lines().find_map(|line| line.strip_prefix("range: ").map(str::to_owned));
+        requests.iter().map(range).collect()
+    }
+}
+
+fn request_head(stream: &TcpStream) -> String {
+    let mut lines = BufReader::new(stream).lines().map_while(Result::ok).take_while(|line| !line.is_empty());
+    let mut head = lines.next().unwrap_or_default();
+    for line in lines {
+        let (name, value) = line.split_once(':').unwrap();
+        head.push_str(&format!("\n{}:{value}", name.to_lowercase()));
+    }
+    head
+}
+
+/// A cache in a folder of its own.
+struct Lab {
+    folder: tempfile::TempDir,
+    cache: ArtifactCache,
+    content: Vec<u8>,
+    artifact: ArtifactRef,
+}
+
+impl Lab {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = DownloadSettings {
+            proxy: None,
+            connect_timeout: Duration::from_secs(5),
+            stall_timeout: Duration::from_millis(300),
+        };
+        let content: Vec<u8> = (0..100_000u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        let artifact = ArtifactRef { sha256: hash(&content), size_bytes: content.len() as u64 };
+        Self { cache: ArtifactCache::new(folder.path(), settings), folder, content, artifact }
+    }
+
+    fn get(&self, urls: &[String]) -> Result<PathBuf, CatalogError> {
+        self.get_within(urls, Duration::from_secs(60), &mut |_| ())
+    }
+
+    fn get_within(
+        &self,
+        urls: &[String],
+        time: Duration,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<PathBuf, CatalogError> {
+        let file = WeightsFile {
+            weights: WeightsKind::Trained,
+            format: "onnx".to_owned(),
+            artifact: Some(self.artifact.clone()),
+            source: WeightsSource::Urls(urls.to_vec()),
+        };
+        self.cache.ensure("net", &file, Instant::now() + time, progress).map(|local| local.path)
+    }
+
+    /// The file is there, whole, and nothing is left of the way there.
+    fn assert_got(&self, outcome: Result<PathBuf, CatalogError>) {
+        let path = outcome.unwrap();
+        assert_eq!(path, self.folder.path().join(&self.artifact.sha256));
+        assert!(std::fs::read(path).unwrap() == self.content, "the content differs");
+        assert!(!self.partial().exists());
+    }
+
+    /// The file isn't there, and the message says each of these.
+    fn assert_failed(&self, outcome: Result<PathBuf, CatalogError>, words: &[&str]) {
+        let message = outcome.unwrap_err().to_string();
+        for word in words {
+            assert!(message.contains(word), "{word:?} is not in {message:?}");
+        }
+        assert!(!self.folder.path().join(&self.artifact.sha256).exists());
+    }
+
+    fn partial(&self) -> PathBuf {
+        self.folder.path().join("partial").join(&self.artifact.sha256)
+    }
+
+    fn leave_partial(&self, content: &[u8]) {
+        std::fs::create_dir_all(self.folder.path().join("partial")).unwrap();
+        std::fs::write(self.partial(), content).unwrap();
+    }
+}
+
+fn hash(content: &[u8]) -> String {
+    crate::domain::sha256_hex(content)
+}
+
+fn from(byte: usize) -> Option<String> {
+    Some(format!("bytes={byte}-"))
+}
+
+#[test]
+fn a_file_is_downloaded_once() {
+    let lab = Lab::new();
+    let server = Server::start(vec![whole(&lab.content)]);
+    let mut last = None;
+    let outcome = lab.get_within(&[server.url()], Duration::from_secs(60), &mut |progress| {
+        if progress.activity == Activity::Downloading {
+            last = Some(progress);
+        }
+    });
+    lab.assert_got(outcome);
+    let done = Progress { activity: Activity::Downloading, done_bytes: 100_000, total_bytes: 100_000 };
+    assert_eq!(last, Some(done));
+    lab.assert_got(lab.get(&[server.url()]));
+    assert_eq!(server.ranges(), [None]);
+}
+
+#[test]
+fn a_connection_that_breaks_is_resumed() {
+    let lab = Lab::new();
+    let first = cut(whole(&lab.content), 40_000);
+    let second = cut(rest(&lab.content, 40_000), 30_000);
+    let server = Server::start(vec![first, second, rest(&lab.content, 70_000)]);
+    lab.assert_got(lab.get(&[server.url()]));
+    assert_eq!(server.ranges(), [None, from(40_000), from(70_000)]);
+}
+
+#[test]
+fn a_connection_that_stalls_is_resumed() {
+    let lab = Lab::new();
+    let server = Server::start(vec![stalled(cut(whole(&lab.content), 40_000)), rest(&lab.content, 40_000)]);
+    lab.assert_got(lab.get(&[server.url()]));
+    assert_eq!(server.ranges(), [None, from(40_000)]);
+}
+
+#[test]
+fn a_server_that_never_answers_is_left() {
+    let lab = Lab::new();
+    let silent = Server::start(vec![Reply { head: String::new(), body: Vec::new(), stalls: true }]);
+    let good = Server::start(vec![whole(&lab.content)]);
+    lab.assert_got(lab.get(&[silent.url(), good.url()]));
+}
+
+#[test]
+fn the_deadline_ends_a_download_that_still_makes_progress() {
+    let lab = Lab::new();
+    let server = Server::start((1..20).map(|at| cut(rest_or_whole(&lab.content, at - 1), 1)).collect());
+    let outcome = lab.get_within(&[server.url()], Duration::ZERO, &mut |_| ());
+    lab.assert_failed(outcome, &["download model net", "deadline"]);
+}
+
+fn rest_or_whole(content: &[u8], from: usize) -> Reply {
+    if from == 0 { whole(content) } else { rest(content, from) }
+}
+
+#[test]
+fn a_server_that_gives_a_byte_at_a_time_is_left_in_the_end() {
+    let lab = Lab::new();
+    let server = Server::start((0..50).map(|at| cut(rest_or_whole(&lab.content, at), 1)).collect());
+    lab.assert_failed(lab.get(&[server.url()]), &[&server.url()]);
+    assert_eq!(server.ranges().len(), 1 + MAX_RESUMES as usize);
+}
+
+#[test]
+fn what_an_earlier_run_left_is_gone_on_with() {
+    let lab = Lab::new();
+    let server = Server::start(vec![cut(whole(&lab.content), 40_000), reply("503 Busy\r\nContent-Length: 0", &[])]);
+    lab.assert_failed(lab.get(&[server.url()]), &["503"]);
+    let server = Server::start(vec![rest(&lab.content, 40_000)]);
+    lab.assert_got(lab.get(&[server.url()]));
+    assert_eq!(server.ranges(), [from(40_000)]);
+}
+
+#[test]
+fn another_address_goes_on_where_one_broke_off() {
+    let lab = Lab::new();
+    let first = Server::start(vec![cut(whole(&lab.content), 40_000), reply("404 Gone\r\nContent-Length: 0", &[])]);
+    let second = Server::start(vec![rest(&lab.content, 40_000)]);
+    lab.assert_got(lab.get(&[first.url(), second.url()]));
+    assert_eq!(second.ranges(), [from(40_000)]);
+}
+
+#[test]
+fn a_server_that_ignores_the_range_starts_over() {
+    let lab = Lab::new();
+    lab.leave_partial(&lab.content[..40_000]);
+    let server = Server::start(vec![whole(&lab.content)]);
+    lab.assert_got(lab.get(&[server.url()]));
+}
+
+#[test]
+fn a_wrong_range_starts_over() {
+    let lab = Lab::new();
+    lab.leave_partial(&lab.content[..40_000]);
+    let server = Server::start(vec![rest(&lab.content, 30_000), whole(&lab.content)]);
+    lab.assert_got(lab.get(&[server.url()]));
+    assert_eq!(server.ranges(), [from(40_000), None]);
+}
+
+#[test]
+fn a_refused_range_starts_over() {
+    let lab = Lab::new();
+    lab.leave_partial(&lab.content[..40_000]);
+    let refusal = reply("416 Range Not Satisfiable\r\nContent-Length: 0", &[]);
+    let server = Server::start(vec![refusal, whole(&lab.content)]);
+    lab.assert_got(lab.get(&[server.url()]));
+    assert_eq!(server.ranges(), [from(40_000), None]);
+}
+
+#[test]
+fn a_partial_file_of_other_content_starts_over() {
+    let lab = Lab::new();
+    lab.leave_partial(&[7; 40_000]);
+    let server = Server::start(vec![rest(&lab.content, 40_000), whole(&lab.content)]);
+    lab.assert_got(lab.get(&[server.url()]));
+    assert_eq!(server.ranges(), [from(40_000), None]);
+}
+
+#[test]
+fn a_partial_file_that_is_whole_already_is_not_asked_for() {
+    let lab = Lab::new();
+    lab.leave_partial(&lab.content);
+    let server = Server::start(Vec::new());
+    lab.assert_got(lab.get(&[server.url()]));
+}
+
+#[test]
+fn a_partial_file_that_is_too_long_starts_over() {
+    let lab = Lab::new();
+    lab.leave_partial(&[7; 200_000]);
+    let server = Server::start(vec![whole(&lab.content)]);
+    lab.assert_got(lab.get(&[server.url()]));
+    assert_eq!(server.ranges(), [None]);
+}
+
+#[test]
+fn other_content_is_refused_and_removed() {
+    let lab = Lab::new();
+    let mut lie = lab.content.clone();
+    lie[50_000] ^= 1;
+    let server = Server::start(vec![whole(&lie)]);
+    lab.assert_failed(lab.get(&[server.url()]), &[&lab.artifact.sha256, &hash(&lie), &server.url()]);
+    assert!(!lab.partial().exists());
+}
+
+#[test]
+fn another_size_is_refused_before_it_is_sent() {
+    let lab = Lab::new();
+    let server = Server::start(vec![stalled(reply("200 OK\r\nContent-Length: 5000000000", &[]))]);
+    lab.assert_failed(lab.get(&[server.url()]), &["5000000000 bytes", "100000"]);
+}
+
+#[test]
+fn a_body_without_end_is_cut_off() {
+    let lab = Lab::new();
+    let server = Server::start(vec![reply("200 OK", &[0; 300_000])]);
+    lab.assert_failed(lab.get(&[server.url()]), &["more than the 100000 bytes"]);
+    assert!(!lab.partial().exists());
+}
+
+#[test]
+fn a_body_without_a_length_is_taken() {
+    let lab = Lab::new();
+    let server = Server::start(vec![reply("200 OK", &lab.content)]);
+    lab.assert_got(lab.get(&[server.url()]));
+}
+
+#[test]
+fn redirects_are_followed_with_the_range() {
+    let lab = Lab::new();
+    lab.leave_partial(&lab.content[..40_000]);
+    let target = Server::start(vec![rest(&lab.content, 40_000)]);
+    let head = format!("302 Found\r\nContent-Length: 0\r\nLocation: {}", target.url());
+    let server = Server::start(vec![reply(&head, &[])]);
+    lab.assert_got(lab.get(&[server.url()]));
+    assert_eq!(target.ranges(), [from(40_000)]);
+}
+
+#[test]
+fn redirects_without_end_are_refused() {
+    let lab = Lab::new();
+    let server = Server::start(vec![reply("302 Found\r\nContent-Length: 0\r\nLocation: /net.onnx", &[]); 50]);
+    lab.assert_failed(lab.get(&[server.url()]), &["redirect"]);
+}
+
+#[test]
+fn the_first_address_that_has_it_is_taken() {
+    let lab = Lab::new();
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let missing = Server::start(vec![reply("404 Not Found\r\nContent-Length: 0", &[])]);
+    let good = Server::start(vec![whole(&lab.content)]);
+    lab.assert_got(lab.get(&[format!("http://{closed}/net.onnx"), missing.url(), good.url()]));
+}
+
+#[test]
+fn when_nobody_has_it_every_reason_is_told() {
+    let lab = Lab::new();
+    let missing = Server::start(vec![reply("404 Not Found\r\nContent-Length: 0", &[])]);
+    let broken = Server::start(vec![reply("500 Internal Server Error\r\nContent-Length: 0", &[])]);
+    let garbage =
+        Server::start(vec![Reply { head: "no HTTP at all\r\n\r\n".to_owned(), body: Vec::new(), stalls: false }]);
+    let urls = [missing.url(), broken.url(), garbage.url(), "ftp://example.org/net.onnx".to_owned()];
+    let words =
+        ["model net", "404", "500", &missing.url(), &broken.url(), &garbage.url(), "ftp://example.org/net.onnx"];
+    lab.assert_failed(lab.get(&urls), &words);
+    lab.assert_failed(lab.get(&[]), &["no urls"]);
+}
+
+#[test]
+fn two_at_a_time_download_once() {
+    let lab = Lab::new();
+    let server = Server::start(vec![whole(&lab.content)]);
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| lab.get(&[server.url()]));
+        lab.assert_got(lab.get(&[server.url()]));
+        lab.assert_got(other.join().unwrap());
+    });
+    assert_eq!(server.ranges().len(), 1);
+}
+
+#[test]
+fn a_proxy_is_gone_through() {
+    let mut lab = Lab::new();
+    let proxy = Server::start(vec![reply("403 Forbidden\r\nContent-Length: 0", &[])]);
+    let settings = DownloadSettings { proxy: Some(Proxy::new(&proxy.address).unwrap()), ..DownloadSettings::default() };
+    lab.cache = ArtifactCache::new(lab.folder.path(), settings);
+    lab.assert_failed(lab.get(&["http://example.invalid/net.onnx".to_owned()]), &["example.invalid"]);
+    let asked = proxy.requests.lock().unwrap().clone();
+    assert!(asked[0].contains("example.invalid"), "{asked:?}");
+}
+
+#[test]
+fn a_server_without_tls_where_it_is_asked_for_is_a_reason() {
+    let lab = Lab::new();
+    let server = Server::start(vec![whole(&lab.content)]);
+    let urls = [server.url().replace("http://", "https://")];
+    lab.assert_failed(lab.get(&urls), &[&urls[0]]);
+}
+
+#[test]
+fn addresses_are_shown_without_secrets() {
+    let shown = without_secrets("https://user:secret@example.org:8443/a/b.onnx?token=secret#secret");
+    assert_eq!(shown, "https://example.org:8443/a/b.onnx");
+    assert_eq!(without_secrets("nonsense"), "nonsense");
+}
+
+#[test]
+fn content_ranges_are_read_strictly() {
+    assert!(continues("bytes 10-99/100", 10, 100));
+    assert!(continues("bytes 10-99/*", 10, 100));
+    for wrong in
+        ["", "bytes 0-99/100", "bytes 10-98/100", "bytes 10-99/101", "bytes 10-", "10-99/100", "bytes x-99/100"]
+    {
+        assert!(!continues(wrong, 10, 100), "{wrong:?}");
+    }
+}

@@ -1,0 +1,27 @@
+//! Models and backends: what there is, where its files come from, and what a network costs.
+//!
+//! Main types: [`ArtifactCache`], which has a model's file ready on this host, [`analysis::GraphSummary`], and the
+//! networks that farmctl writes by itself ([`networks`]). Never touches a device, reads no YAML and no environment, and
+//! never runs a network.
+//!
+//! Calls block for as long as a disk or a download takes; async callers wrap them in `spawn_blocking`.
+
+pub mod analysis;
+mod artifacts;
+mod backends;
+mod download;
+mod error;
+mod hashing;
+pub mod networks;
+pub mod onnx;
+
+pub use artifacts::{ArtifactCache, LocalArtifact};
+pub use backends::builtin_backends;
+pub use download::{DownloadSettings, Proxy};
+pub use error::{CatalogError, UrlFailure};
+pub use hashing::{Activity, Progress};
+
+/// The catalogue that comes with farmctl: `configs/models.yaml` as it was when the program was built.
+pub fn builtin_yaml() -> &'static str {
+    include_str!("../../../configs/models.yaml")
+}

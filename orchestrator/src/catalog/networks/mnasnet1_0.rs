@@ -1,0 +1,42 @@
+//! MnasNet 1.0: Tan et al., MnasNet: Platform-Aware Neural Architecture Search for Mobile, 2018, arXiv:1807.11626,
+//! figure 7.
+//!
+//! This is MnasNet-B1 (without squeeze-and-excitation), as in torchvision, of which the published numbers are.
+
+use super::builder::{Builder, Conv, RESIDUAL_GAIN, Tensor};
+use super::write::Network;
+
+/// Channels, kernel, stride of the first block, expansion, blocks.
+const STAGES: [(u64, u64, u64, u64, u64); 6] =
+    [(24, 3, 2, 3, 3), (40, 5, 2, 3, 3), (80, 5, 2, 6, 3), (96, 3, 1, 6, 2), (192, 5, 2, 6, 4), (320, 3, 1, 6, 1)];
+
+pub(super) fn build() -> Network {
+    let (mut net, input) = Builder::new("mnasnet1_0", 180_711_626, 224);
+    let x = conv_relu(&mut net, &input, Conv::same(32, 3).stride(2));
+    let x = conv_relu(&mut net, &x, Conv::same(32, 3).groups(32));
+    let mut x = net.conv_bn(&x, Conv::same(16, 1));
+    for (channels, kernel, stride, expansion, blocks) in STAGES {
+        for block in 0..blocks {
+            let depthwise = Conv::same(x.channels() * expansion, kernel).stride(if block == 0 { stride } else { 1 });
+            x = inverted_residual(&mut net, &x, depthwise.groups(x.channels() * expansion), channels, block > 0);
+        }
+    }
+    let x = conv_relu(&mut net, &x, Conv::same(1280, 1));
+    net.classifier(&x)
+}
+
+fn inverted_residual(net: &mut Builder, input: &Tensor, depthwise: Conv, channels: u64, residual: bool) -> Tensor {
+    let expanded = conv_relu(net, input, Conv::same(depthwise.channels(), 1));
+    let filtered = conv_relu(net, &expanded, depthwise);
+    if residual {
+        let projected = net.conv_bn(&filtered, Conv::same(channels, 1).gain(RESIDUAL_GAIN));
+        net.add(&projected, input)
+    } else {
+        net.conv_bn(&filtered, Conv::same(channels, 1))
+    }
+}
+
+fn conv_relu(net: &mut Builder, input: &Tensor, conv: Conv) -> Tensor {
+    let x = net.conv_bn(input, conv);
+    net.relu(&x)
+}

@@ -1,0 +1,41 @@
+//! The networks that farmctl writes by itself, one file each, to be read beside its paper.
+//!
+//! Main type: [`Network`], a graph and the recipe of its weights; [`build`] makes one by name. Batch normalisation
+//! that follows a convolution is folded into it, as an engine would do; weights are He-initialised from a fixed seed
+//! with integer arithmetic, so the file is the same, byte for byte, on every machine. The cost of such a network is
+//! the true one, its answers mean nothing. Never touches a file: [`Network::write`] takes any writer.
+
+mod builder;
+mod densenet121;
+mod inception_v3;
+mod mnasnet1_0;
+mod mobilenet_v2;
+mod resnet50;
+mod squeezenet1_0;
+mod weights;
+mod write;
+
+pub use write::Network;
+
+/// A network's name and its definition.
+type Definition = (&'static str, fn() -> Network);
+
+/// Every network, in the order of its paper.
+const NETWORKS: &[Definition] = &[
+    ("resnet50", resnet50::build),
+    ("inception_v3", inception_v3::build),
+    ("squeezenet1_0", squeezenet1_0::build),
+    ("densenet121", densenet121::build),
+    ("mobilenet_v2", mobilenet_v2::build),
+    ("mnasnet1_0", mnasnet1_0::build),
+];
+
+/// Names that [`build`] knows.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    NETWORKS.iter().map(|(name, _)| *name)
+}
+
+/// The network of that name.
+pub fn build(name: &str) -> Option<Network> {
+    NETWORKS.iter().find(|(known, _)| *known == name).map(|(_, build)| build())
+}
