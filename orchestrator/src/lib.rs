@@ -4,4 +4,6 @@
 //! its main type is, and what it never does.
 
 pub mod catalog;
+pub mod config;
 pub mod domain;
+pub mod planner;

@@ -1,0 +1,140 @@
+//! The form of a farm file. The comments here are the descriptions of its JSON Schema.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::words::OneOrMany;
+
+/// A farm: devices behind this host, each with how it is reached. Paths are relative to this file.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "farmctl inventory (farms/*.yaml)")]
+pub(super) struct FarmFile {
+    /// Name of the farm; without it, the name of the file.
+    pub(super) farm: Option<String>,
+    /// What holds for each device that doesn't say it itself.
+    pub(super) defaults: Option<Defaults>,
+    /// The devices.
+    #[schemars(length(min = 1))]
+    pub(super) devices: Vec<DeviceEntry>,
+}
+
+/// What holds for each device that doesn't say it itself.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Defaults {
+    /// Labels of every device; a device's own label with the same key replaces one.
+    pub(super) tags: Option<OneOrMany<String>>,
+    /// See `workdir` of a device.
+    pub(super) workdir: Option<String>,
+    /// What each device allows.
+    pub(super) limits: Option<LimitsEntry>,
+    /// How to log in to each device with `transport: ssh`.
+    pub(super) ssh: Option<LoginEntry>,
+}
+
+/// A device: one unit that is measured.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DeviceEntry {
+    /// Name, unique in all farm files: letters, digits, `.`, `_` and `-`.
+    pub(super) name: String,
+    /// Labels to select it by: `key=value`, or a plain word.
+    pub(super) tags: Option<OneOrMany<String>>,
+    /// How bytes and commands reach it.
+    pub(super) transport: TransportEntry,
+    /// Folder on the device that belongs to farmctl alone. Relative paths and `~/` lie below the login's home folder.
+    /// Without it: `~/.cache/farmctl/device` (local) or `~/.farmctl` (ssh).
+    pub(super) workdir: Option<String>,
+    /// Remarks for people.
+    pub(super) notes: Option<String>,
+    /// What the device allows.
+    pub(super) limits: Option<LimitsEntry>,
+    /// Takes it out of service: the reason, which its skipped cells will give.
+    #[schemars(length(min = 1))]
+    pub(super) disabled: Option<String>,
+}
+
+/// How bytes and commands reach a device.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum TransportEntry {
+    /// This host itself.
+    Local,
+    /// A board with an ssh server.
+    Ssh(SshEntry),
+}
+
+/// An ssh server. What is left out comes from `defaults.ssh`, then from `~/.ssh/config`, then from ssh's own defaults.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SshEntry {
+    /// Host name, address, or alias of `~/.ssh/config`. `${NAME}` expands.
+    #[schemars(length(min = 1))]
+    pub(super) host: String,
+    /// The one host key that is accepted: `ssh-ed25519 AAAA…` as in a known-hosts file, or `SHA256:…`.
+    pub(super) host_key: Option<String>,
+    // The fields of `LoginEntry`, once more: serde can't flatten and deny unknown fields at once.
+    /// TCP port.
+    #[schemars(range(min = 1))]
+    pub(super) port: Option<u16>,
+    /// Login. `${NAME}` expands.
+    #[schemars(length(min = 1))]
+    pub(super) user: Option<String>,
+    /// Private key; without one, the agent's keys and ssh's default files are tried. `${NAME}` and `~/` expand.
+    pub(super) identity_file: Option<PathBuf>,
+    /// Where the password is found.
+    pub(super) password: Option<SecretEntry>,
+    /// File of known host keys, instead of ssh's own. `${NAME}` and `~/` expand.
+    pub(super) known_hosts: Option<PathBuf>,
+    /// Hosts to go through, as in ssh's ProxyJump: `[user@]host[:port]`, separated by commas; `none` for no jump.
+    /// `${NAME}` expands.
+    #[schemars(length(min = 1))]
+    pub(super) proxy_jump: Option<String>,
+}
+
+/// How to log in to ssh servers.
+#[derive(Debug, Default, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LoginEntry {
+    /// TCP port.
+    #[schemars(range(min = 1))]
+    pub(super) port: Option<u16>,
+    /// Login. `${NAME}` expands.
+    #[schemars(length(min = 1))]
+    pub(super) user: Option<String>,
+    /// Private key; without one, the agent's keys and ssh's default files are tried. `${NAME}` and `~/` expand.
+    pub(super) identity_file: Option<PathBuf>,
+    /// Where the password is found.
+    pub(super) password: Option<SecretEntry>,
+    /// File of known host keys, instead of ssh's own. `${NAME}` and `~/` expand.
+    pub(super) known_hosts: Option<PathBuf>,
+    /// Hosts to go through, as in ssh's ProxyJump: `[user@]host[:port]`, separated by commas; `none` for no jump.
+    /// `${NAME}` expands.
+    #[schemars(length(min = 1))]
+    pub(super) proxy_jump: Option<String>,
+}
+
+/// Where a secret is found; the secret itself never stands in a file like this.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum SecretEntry {
+    /// The first line of this file. `${NAME}` and `~/` expand.
+    File(PathBuf),
+    /// This environment variable.
+    Environment(String),
+}
+
+/// What a device allows.
+#[derive(Debug, Default, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LimitsEntry {
+    /// Longest run, in seconds; a sweep's longer `run_seconds` is cut to it.
+    #[schemars(extend("exclusiveMinimum" = 0), range(max = 604_800))]
+    pub(super) max_run_seconds: Option<f64>,
+    /// Space that must stay free on the file system of the workdir, in megabytes (10⁶ bytes).
+    #[schemars(range(max = 1_000_000_000))]
+    pub(super) min_free_mb: Option<u64>,
+}

@@ -1,0 +1,142 @@
+//! What people write: farm, sweep and models files in YAML, to checked domain types.
+//!
+//! Main functions: [`load_inventory`], [`load_catalog`], [`load_sweep`], [`schema`]. Main type: [`ConfigErrors`], every
+//! fault of the files at once, each with its place. The way of a file: `source` reads it with a bound, `tree` parses
+//! it to values with places, `check` holds it against the JSON Schema of the file's type, `document` makes it that
+//! type by serde_yaml (which knows no places), and `inventory`, `catalog` and `sweep` check what it means. YAML is known nowhere else.
+//!
+//! Never touches a device, never prints, and reads environment variables only through the function it is given.
+
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
+
+use crate::domain::{Backend, Catalog, Inventory, Sweep};
+
+mod catalog;
+mod check;
+mod document;
+mod expand;
+mod farm_file;
+mod fault;
+mod inventory;
+mod models_file;
+mod source;
+mod sweep;
+mod sweep_file;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod words;
+
+pub use fault::{ConfigErrors, Fault, Place};
+
+use source::Source;
+
+/// The models file that is used where a lab has none.
+const EMBEDDED_MODELS: &str = include_str!("../../../configs/models.yaml");
+/// The farm file that is used where a lab has none.
+const EMBEDDED_FARM: &str = include_str!("../../../farms/local.yaml");
+
+/// A kind of file that people write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileKind {
+    /// `farms/*.yaml`.
+    Inventory,
+    /// `configs/*.yaml`.
+    Sweep,
+    /// `configs/models.yaml`.
+    Models,
+}
+
+impl FileKind {
+    /// Every kind.
+    pub const ALL: &'static [FileKind] = &[FileKind::Inventory, FileKind::Sweep, FileKind::Models];
+
+    /// The word for it, which is also the stem of its schema's file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            FileKind::Inventory => "inventory",
+            FileKind::Sweep => "sweep",
+            FileKind::Models => "models",
+        }
+    }
+}
+
+/// The JSON Schema (draft 7, which editors know best) of a kind of file.
+pub fn schema(kind: FileKind) -> serde_json::Value {
+    match kind {
+        FileKind::Inventory => schema_of::<farm_file::FarmFile>(),
+        FileKind::Sweep => schema_of::<sweep_file::SweepFile>(),
+        FileKind::Models => schema_of::<models_file::ModelsFile>(),
+    }
+}
+
+fn schema_of<T: JsonSchema>() -> serde_json::Value {
+    SchemaSettings::draft07().into_generator().into_root_schema_for::<T>().to_value()
+}
+
+/// Reads all devices of farm files and of folders of them (`*.yaml` and `*.yml`, sorted by name). `environment` looks
+/// up the variables that expand in some fields, and `HOME` for `~/`.
+///
+/// # Errors
+/// Every fault of all the files.
+pub fn load_inventory(
+    paths: &[PathBuf],
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<Inventory, ConfigErrors> {
+    let mut faults = Vec::new();
+    let files = inventory::files(paths, &mut faults);
+    let mut sources = Vec::new();
+    for file in files {
+        match Source::read(&file) {
+            Ok(source) => sources.push(source),
+            Err(fault) => faults.push(fault),
+        }
+    }
+    inventory::load(sources, faults, environment)
+}
+
+/// The devices of the embedded farm file: this host alone.
+///
+/// # Errors
+/// None in a build that passed its tests.
+pub fn load_embedded_inventory(environment: &dyn Fn(&str) -> Option<String>) -> Result<Inventory, ConfigErrors> {
+    let source = embedded("farms/local.yaml", EMBEDDED_FARM)?;
+    inventory::load(vec![source], Vec::new(), environment)
+}
+
+/// The text of the embedded farm file.
+pub fn embedded_local_farm() -> &'static str {
+    EMBEDDED_FARM
+}
+
+/// Reads a models file, or the embedded one, and puts it beside the engines that this build knows.
+///
+/// # Errors
+/// Every fault of the file.
+pub fn load_catalog(path: Option<&Path>, backends: Vec<Backend>) -> Result<Catalog, ConfigErrors> {
+    let source = match path {
+        Some(path) => read(path)?,
+        None => embedded("configs/models.yaml", EMBEDDED_MODELS)?,
+    };
+    Ok(Catalog { models: catalog::load(source)?, backends })
+}
+
+/// Reads a sweep file, and checks it against the devices, models and engines there are.
+///
+/// # Errors
+/// Every fault of the file.
+pub fn load_sweep(path: &Path, inventory: &Inventory, catalog: &Catalog) -> Result<Sweep, ConfigErrors> {
+    sweep::load(read(path)?, inventory, catalog)
+}
+
+fn read(path: &Path) -> Result<Source, ConfigErrors> {
+    Source::read(path).map_err(|fault| ConfigErrors { faults: vec![fault] })
+}
+
+fn embedded(name: &str, text: &str) -> Result<Source, ConfigErrors> {
+    let source = Source::from_bytes(Path::new(name), text.as_bytes().to_vec());
+    source.map_err(|fault| ConfigErrors { faults: vec![fault] })
+}

@@ -1,0 +1,90 @@
+//! The form of `configs/models.yaml`. The comments here are the descriptions of its JSON Schema.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::words::OneOrMany;
+
+/// The catalogue of models. Paths are relative to this file.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "farmctl models (configs/models.yaml)")]
+pub(super) struct ModelsFile {
+    /// The models.
+    #[schemars(length(min = 1))]
+    pub(super) models: Vec<ModelEntry>,
+}
+
+/// A network. Its name and one entry of weights are enough.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ModelEntry {
+    /// Name that sweeps use, unique: letters, digits, `.`, `_` and `-`.
+    pub(super) name: String,
+    /// Name as a person writes it; without it, `name`.
+    pub(super) title: Option<String>,
+    /// The paper or page it comes from.
+    pub(super) source: Option<String>,
+    /// Licence of the network's definition and weights.
+    pub(super) licence: Option<String>,
+    /// Shape of the input for one image, batch first: `[1, 3, 224, 224]`. Without it, the file's own is taken.
+    #[schemars(length(min = 1, max = 8), inner(range(min = 1)))]
+    pub(super) input_shape: Option<Vec<u64>>,
+    /// How a photograph becomes the input, in words.
+    pub(super) preprocessing: Option<String>,
+    /// Range of the pseudo-random input, lowest value and upper bound; without it, `[0, 1]`.
+    pub(super) input_range: Option<[f32; 2]>,
+    /// Parameters as published.
+    pub(super) params: Option<u64>,
+    /// Multiply-adds of one image (FLOPs = 2 × MACs).
+    pub(super) macs: Option<u64>,
+    /// Published accuracy on ImageNet; never reported as measured.
+    pub(super) accuracy: Option<AccuracyEntry>,
+    /// The files it can be had as.
+    pub(super) weights: WeightsEntries,
+}
+
+/// A published accuracy.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AccuracyEntry {
+    /// Top-1, per cent.
+    #[schemars(range(min = 0, max = 100))]
+    pub(super) top1_percent: f64,
+    /// Who published it.
+    pub(super) source: String,
+}
+
+/// The files of a model, by kind of weights; at least one.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WeightsEntries {
+    /// Weights drawn from a fixed seed: the true cost, no accuracy.
+    pub(super) synthetic: Option<FileEntry>,
+    /// Trained weights.
+    pub(super) trained: Option<FileEntry>,
+}
+
+/// A file of a model: exactly one of `builtin`, `urls` and `path` says where it comes from.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FileEntry {
+    /// Built by farmctl from its own definition of the network with that name.
+    pub(super) builtin: Option<String>,
+    /// Downloaded from the first of these URLs that has it.
+    pub(super) urls: Option<OneOrMany<String>>,
+    /// A file on this host.
+    pub(super) path: Option<PathBuf>,
+    /// SHA-256 of the file, 64 hexadecimal digits; may be left out for a `path`.
+    pub(super) sha256: Option<String>,
+    /// Size of the file; may be left out for a `path`.
+    #[schemars(range(min = 1))]
+    pub(super) size_bytes: Option<u64>,
+    /// Licence of this file, where it isn't the model's.
+    pub(super) licence: Option<String>,
+    /// File format; without it, the ending of the file's name.
+    #[schemars(length(min = 1))]
+    pub(super) format: Option<String>,
+}

@@ -1,0 +1,349 @@
+//! A sweep file to a [`Sweep`]: what it means, checked against the inventory and the catalogue.
+
+use crate::domain::{
+    Catalog, CellPattern, DeviceSelector, Inventory, Limits, OnFailure, Precision, Sweep, Tag, Timeouts, WeightsKind,
+};
+use crate::domain::{Scenario, ThreadCount};
+use crate::planner;
+
+use super::document::{Document, Step, place};
+use super::fault::{ConfigErrors, any_of, code, did_you_mean};
+use super::inventory::{TAG_FORM, tag};
+use super::source::Source;
+use super::sweep_file::{LimitsEntry, OnFailureWord, PatternEntry, SelectorEntry, SweepFile, TimeoutsEntry};
+use super::words::OneOrMany;
+
+/// Most runs of a sweep; at a second each, that is a day on each of ten devices.
+const MAX_JOBS: u64 = 1_000_000;
+/// Longest glob.
+const MAX_GLOB_CHARS: usize = 256;
+/// Engine of a sweep that names none.
+const DEFAULT_BACKEND: &str = "tract";
+/// Seed of a sweep that names none.
+const DEFAULT_SEED: u64 = 1;
+const DEFAULT_LIMITS: Limits = Limits {
+    warmup_min_runs: 3,
+    warmup_min_seconds: 1.0,
+    warmup_max_seconds: 10.0,
+    min_runs: 10,
+    max_runs: 10_000,
+    min_seconds: 3.0,
+    max_seconds: 60.0,
+};
+const DEFAULT_TIMEOUTS: Timeouts = Timeouts {
+    connect_seconds: 10.0,
+    bring_up_seconds: 60.0,
+    push_stall_seconds: 30.0,
+    run_seconds: 600.0,
+    reconnect_seconds: 60.0,
+};
+
+/// The sweep of a file.
+pub(super) fn load(source: Source, inventory: &Inventory, catalog: &Catalog) -> Result<Sweep, ConfigErrors> {
+    let stem = source.file.file_stem().map_or_else(|| "sweep".to_owned(), |stem| stem.to_string_lossy().into_owned());
+    let mut reader = Reader { document: Document::new(source), inventory, catalog };
+    let Some(content) = reader.document.content.take() else {
+        return ConfigErrors::unless_clean(None, reader.document.faults);
+    };
+    let sweep = reader.sweep(content, stem);
+    ConfigErrors::unless_clean(Some(sweep), reader.document.faults)
+}
+
+struct Reader<'a> {
+    document: Document<SweepFile>,
+    inventory: &'a Inventory,
+    catalog: &'a Catalog,
+}
+
+impl Reader<'_> {
+    fn sweep(&mut self, content: SweepFile, stem: String) -> Sweep {
+        let name = content.name.unwrap_or(stem);
+        self.name(&name);
+        let axes = PatternEntry {
+            devices: content.devices,
+            models: Some(content.models),
+            weights: content.weights,
+            backends: content.backends,
+            precision: content.precision,
+            threads: content.threads,
+            batch: content.batch,
+            scenario: content.scenario,
+        };
+        let axes = self.pattern(axes, &[]);
+        let or = |backends: Vec<String>| if backends.is_empty() { vec![DEFAULT_BACKEND.to_owned()] } else { backends };
+        if axes.devices.is_empty() && self.inventory.devices.is_empty() {
+            self.document.refuse(place!["devices"], "the inventory has no device", None);
+        }
+        let limits = limits(content.limits.unwrap_or_default());
+        let timeouts = timeouts(content.timeouts.unwrap_or_default());
+        let sweep = Sweep {
+            name,
+            devices: non_empty(axes.devices, DeviceSelector::Name(EVERY_NAME.to_owned())),
+            models: axes.models,
+            weights: non_empty(axes.weights, WeightsKind::Synthetic),
+            backends: or(axes.backends),
+            precisions: non_empty(axes.precisions, Precision::Float32),
+            threads: non_empty(axes.threads, ThreadCount::Count(1)),
+            batches: non_empty(axes.batches, 1),
+            scenarios: non_empty(axes.scenarios, Scenario::SingleStream),
+            repeats: content.repeats.unwrap_or(1),
+            include: self.patterns(content.include, "include"),
+            exclude: self.patterns(content.exclude, "exclude"),
+            limits,
+            timeouts,
+            on_failure: match content.on_failure {
+                None | Some(OnFailureWord::Continue) => OnFailure::Continue,
+                Some(OnFailureWord::StopDevice) => OnFailure::StopDevice,
+                Some(OnFailureWord::StopSweep) => OnFailure::StopSweep,
+            },
+            seed: content.seed.unwrap_or(DEFAULT_SEED),
+        };
+        self.default_backend(&sweep);
+        if self.document.is_clean() {
+            self.bounds(&sweep);
+        }
+        if self.document.is_clean() {
+            self.size(&sweep);
+        }
+        if self.document.is_clean() {
+            self.matches(&sweep);
+        }
+        sweep
+    }
+
+    /// The name becomes part of a folder's name under `reports/`.
+    fn name(&mut self, name: &str) {
+        const MAX_CHARS: usize = 64;
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        let good = name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(allowed);
+        if !good || name.len() > MAX_CHARS {
+            let hint = format!("give it a `name:` of at most {MAX_CHARS} letters, digits, `.`, `_` and `-`");
+            self.document.refuse(place!["name"], format!("{} is no good name for a sweep", code(name)), Some(hint));
+        }
+    }
+
+    fn patterns(&mut self, entries: Option<OneOrMany<PatternEntry>>, field: &str) -> Vec<CellPattern> {
+        let entries = entries.map(OneOrMany::into_vec).unwrap_or_default();
+        let mut patterns = Vec::new();
+        for (index, entry) in entries.into_iter().enumerate() {
+            let pattern = self.pattern(entry, place![field, index]);
+            if pattern == CellPattern::default() && self.document.is_clean() {
+                let message = format!("this entry of `{field}` names nothing");
+                let hint = "name at least one of the axes, for example `models: [resnet50]`".to_owned();
+                self.document.refuse(place![field, index], message, Some(hint));
+            }
+            patterns.push(pattern);
+        }
+        patterns
+    }
+
+    fn pattern(&mut self, entry: PatternEntry, place: &[Step<'_>]) -> CellPattern {
+        let at = |field| [place, &[Step::Field(field)]].concat();
+        let catalog = self.catalog;
+        let devices = entry.devices.map(OneOrMany::into_vec).unwrap_or_default();
+        let devices: Vec<DeviceSelector> =
+            devices.into_iter().enumerate().filter_map(|(i, entry)| self.selector(entry, &at("devices"), i)).collect();
+        let models = entry.models.map(OneOrMany::into_vec).unwrap_or_default();
+        let known: Vec<&str> = catalog.models.iter().map(|model| model.name.as_str()).collect();
+        self.known("model", &models, &known, &at("models"));
+        let backends = entry.backends.map(OneOrMany::into_vec).unwrap_or_default();
+        let known: Vec<&str> = catalog.backends.iter().map(|backend| backend.name.as_str()).collect();
+        self.known("backend", &backends, &known, &at("backends"));
+        let pattern = CellPattern {
+            devices,
+            models,
+            weights: list(entry.weights, |word| word.0),
+            backends,
+            precisions: list(entry.precision, |word| word.0),
+            threads: list(entry.threads, ThreadCount::from),
+            batches: list(entry.batch, |batch| batch.0),
+            scenarios: list(entry.scenario, |word| word.0),
+        };
+        self.document.refuse_repeats(&at("weights"), &pattern.weights);
+        self.document.refuse_repeats(&at("precision"), &pattern.precisions);
+        self.document.refuse_repeats(&at("threads"), &pattern.threads);
+        self.document.refuse_repeats(&at("batch"), &pattern.batches);
+        self.document.refuse_repeats(&at("scenario"), &pattern.scenarios);
+        pattern
+    }
+
+    /// Refuses names that are not known, or are there twice.
+    fn known(&mut self, what: &str, names: &[String], known: &[&str], place: &[Step<'_>]) {
+        self.document.refuse_repeats(place, names);
+        for (index, name) in names.iter().enumerate() {
+            if !known.contains(&name.as_str()) {
+                let place = [place, &[Step::Item(index)]].concat();
+                let hint = did_you_mean(name, known.iter().copied());
+                self.document.refuse(&place, format!("unknown {what} {}", code(name)), hint);
+            }
+        }
+    }
+
+    fn selector(&mut self, entry: SelectorEntry, place: &[Step<'_>], index: usize) -> Option<DeviceSelector> {
+        let place = [place, &[Step::Item(index)]].concat();
+        let selector = match entry {
+            SelectorEntry::Name(name) if name == "all" => DeviceSelector::Name(EVERY_NAME.to_owned()),
+            SelectorEntry::Name(name) if name.chars().count() > MAX_GLOB_CHARS => {
+                self.document.refuse(&place, format!("a name or glob has at most {MAX_GLOB_CHARS} characters"), None);
+                return None;
+            }
+            SelectorEntry::Name(name) => {
+                if let Err(error) = planner::DeviceMatcher::new(&DeviceSelector::Name(name.clone())) {
+                    self.document.refuse(&place, format!("{} is no glob: {error}", code(&name)), None);
+                    return None;
+                }
+                DeviceSelector::Name(name)
+            }
+            SelectorEntry::Tag(entry) => {
+                let Some(tag) = tag(&entry.tag) else {
+                    let place = [place.as_slice(), &[Step::Field("tag")]].concat();
+                    self.document.refuse(&place, format!("{} is no tag", code(&entry.tag)), Some(TAG_FORM.to_owned()));
+                    return None;
+                };
+                DeviceSelector::Tag(tag)
+            }
+        };
+        if !planner::selects_any(&selector, self.inventory) {
+            self.selects_nothing(&selector, &place);
+        }
+        Some(selector)
+    }
+
+    fn selects_nothing(&mut self, selector: &DeviceSelector, place: &[Step<'_>]) {
+        let devices = &self.inventory.devices;
+        match selector {
+            DeviceSelector::Name(name) if name == EVERY_NAME => {
+                self.document.refuse(place, "the inventory has no device", None);
+            }
+            DeviceSelector::Name(name) if name.contains(['*', '?', '[', '{']) => {
+                let names = devices.iter().map(|device| device.name.as_str());
+                let hint = did_you_mean("", names);
+                self.document.refuse(place, format!("no device matches {}", code(name)), hint);
+            }
+            DeviceSelector::Name(name) => {
+                let names = devices.iter().map(|device| device.name.as_str());
+                let is_tag = devices.iter().any(|device| tag(name).is_some_and(|tag| planner::has_tag(device, &tag)));
+                let hint = if is_tag { Some(format!("to select by tag, write `{{ tag: {name} }}`")) } else { None };
+                let hint = hint.or_else(|| did_you_mean(name, names));
+                self.document.refuse(place, format!("unknown device {}", code(name)), hint);
+            }
+            DeviceSelector::Tag(tag) => {
+                let mut tags: Vec<Tag> = devices.iter().flat_map(|device| device.tags.clone()).collect();
+                tags.sort();
+                tags.dedup();
+                let tags: Vec<String> = tags.iter().map(Tag::to_string).collect();
+                let hint = did_you_mean(&tag.to_string(), tags.iter().map(String::as_str));
+                let place = [place, &[Step::Field("tag")]].concat();
+                self.document.refuse(&place, format!("no device has the tag {}", code(&tag.to_string())), hint);
+            }
+        }
+    }
+
+    /// The engine that a sweep without `backends` would use must be there too.
+    fn default_backend(&mut self, sweep: &Sweep) {
+        let implied = sweep.backends == [DEFAULT_BACKEND] && self.document.is_clean();
+        if implied && self.catalog.backend(DEFAULT_BACKEND).is_none() {
+            let known: Vec<&str> = self.catalog.backends.iter().map(|backend| backend.name.as_str()).collect();
+            let message =
+                format!("the default backend `{DEFAULT_BACKEND}` is not known here; name one of {}", any_of(known));
+            self.document.refuse(place!["backends"], message, None);
+        }
+    }
+
+    /// Refuses limits that contradict each other.
+    fn bounds(&mut self, sweep: &Sweep) {
+        let limits = &sweep.limits;
+        let runs = (f64::from(limits.min_runs), f64::from(limits.max_runs));
+        self.ordered("warmup", ("min_seconds", limits.warmup_min_seconds), ("max_seconds", limits.warmup_max_seconds));
+        self.ordered("measure", ("min_seconds", limits.min_seconds), ("max_seconds", limits.max_seconds));
+        self.ordered("measure", ("min_runs", runs.0), ("max_runs", runs.1));
+        let least = limits.warmup_min_seconds + limits.min_seconds;
+        if least >= sweep.timeouts.run_seconds && self.document.is_clean() {
+            let message = format!(
+                "a run may take {} seconds, but warm-up and timed loop alone need {least}",
+                sweep.timeouts.run_seconds
+            );
+            let hint = "raise `timeouts.run_seconds`, or lower `min_seconds` in `limits`".to_owned();
+            self.document.refuse(place!["timeouts", "run_seconds"], message, Some(hint));
+        }
+    }
+
+    fn ordered(&mut self, group: &str, (min_name, min): (&str, f64), (max_name, max): (&str, f64)) {
+        if min <= max {
+            return;
+        }
+        let (min_place, max_place) = (place!["limits", group, min_name], place!["limits", group, max_name]);
+        let said = |place| self.document.span(place) != self.document.span(place!["limits", group]);
+        let (place, word) = match (said(min_place), said(max_place)) {
+            (true, false) => (min_place, max_name),
+            _ => (max_place, min_name),
+        };
+        let default = if said(min_place) && said(max_place) { "" } else { " (the default)" };
+        let message = if word == max_name {
+            format!("`{min_name}` is {min}, more than `{max_name}`, which is {max}{default}")
+        } else {
+            format!("`{max_name}` is {max}, less than `{min_name}`, which is {min}{default}")
+        };
+        self.document.refuse(place, message, None);
+    }
+
+    /// Refuses a matrix that is too large to be planned, let alone to be run.
+    fn size(&mut self, sweep: &Sweep) {
+        let cells = planner::most_jobs(sweep, self.inventory);
+        if cells > MAX_JOBS {
+            let message = format!("the sweep has {cells} runs, and {MAX_JOBS} at most are planned");
+            let hint = "shorten the lists, or split the sweep".to_owned();
+            self.document.refuse(place!["models"], message, Some(hint));
+        }
+    }
+
+    /// Refuses an `exclude` that leaves nothing out, which is a slip of the pen, and a sweep that has nothing left.
+    fn matches(&mut self, sweep: &Sweep) {
+        let cells = planner::matrix_devices(sweep, self.inventory);
+        for (index, pattern) in sweep.exclude.iter().enumerate() {
+            if !planner::matches_matrix(pattern, sweep, &cells) {
+                let hint = "correct it, or remove it: it has no effect".to_owned();
+                self.document.refuse(place!["exclude", index], "this matches no cell of the matrix", Some(hint));
+            }
+        }
+        if self.document.is_clean() && planner::is_empty(sweep, self.inventory) {
+            self.document.refuse(place!["exclude"], "nothing is left: every cell is excluded", None);
+        }
+    }
+}
+
+/// The glob that `all` stands for.
+const EVERY_NAME: &str = "*";
+
+fn list<T, U>(entries: Option<OneOrMany<T>>, convert: impl Fn(T) -> U) -> Vec<U> {
+    entries.map(OneOrMany::into_vec).unwrap_or_default().into_iter().map(convert).collect()
+}
+
+fn non_empty<T>(list: Vec<T>, default: T) -> Vec<T> {
+    if list.is_empty() { vec![default] } else { list }
+}
+
+fn limits(entry: LimitsEntry) -> Limits {
+    let (warmup, measure, default) =
+        (entry.warmup.unwrap_or_default(), entry.measure.unwrap_or_default(), DEFAULT_LIMITS);
+    Limits {
+        warmup_min_runs: warmup.min_runs.unwrap_or(default.warmup_min_runs),
+        warmup_min_seconds: warmup.min_seconds.unwrap_or(default.warmup_min_seconds),
+        warmup_max_seconds: warmup.max_seconds.unwrap_or(default.warmup_max_seconds),
+        min_runs: measure.min_runs.unwrap_or(default.min_runs),
+        max_runs: measure.max_runs.unwrap_or(default.max_runs),
+        min_seconds: measure.min_seconds.unwrap_or(default.min_seconds),
+        max_seconds: measure.max_seconds.unwrap_or(default.max_seconds),
+    }
+}
+
+fn timeouts(entry: TimeoutsEntry) -> Timeouts {
+    let default = DEFAULT_TIMEOUTS;
+    Timeouts {
+        connect_seconds: entry.connect_seconds.unwrap_or(default.connect_seconds),
+        bring_up_seconds: entry.bring_up_seconds.unwrap_or(default.bring_up_seconds),
+        push_stall_seconds: entry.push_stall_seconds.unwrap_or(default.push_stall_seconds),
+        run_seconds: entry.run_seconds.unwrap_or(default.run_seconds),
+        reconnect_seconds: entry.reconnect_seconds.unwrap_or(default.reconnect_seconds),
+    }
+}

@@ -1,0 +1,180 @@
+//! The form of a sweep file. The comments here are the descriptions of its JSON Schema.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+
+use super::words::{OneOrMany, PrecisionWord, ScenarioWord, Threads, WeightsWord};
+
+/// A sweep: a matrix of runs. Every list may be one value alone.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "farmctl sweep (configs/*.yaml)")]
+pub(super) struct SweepFile {
+    /// Name of the sweep; without it, the name of the file.
+    pub(super) name: Option<String>,
+    /// Devices: `all` (the default), names, globs (`pixel-*`), or tags (`{ tag: arch=arm64 }`); any of them selects.
+    pub(super) devices: Option<OneOrMany<SelectorEntry>>,
+    /// Models of the catalogue, by name.
+    pub(super) models: OneOrMany<String>,
+    /// Kinds of weights; without it, `synthetic`.
+    pub(super) weights: Option<OneOrMany<WeightsWord>>,
+    /// Engines; without it, `tract`.
+    pub(super) backends: Option<OneOrMany<String>>,
+    /// Arithmetic; without it, `fp32`.
+    pub(super) precision: Option<OneOrMany<PrecisionWord>>,
+    /// Threads of the engine; without it, 1.
+    pub(super) threads: Option<OneOrMany<Threads>>,
+    /// Images in one inference; without it, 1.
+    pub(super) batch: Option<OneOrMany<Batch>>,
+    /// Load pattern; without it, `single_stream`.
+    pub(super) scenario: Option<OneOrMany<ScenarioWord>>,
+    /// Runs of each cell; without it, 1. All cells of a device run once before any runs a second time.
+    #[schemars(range(min = 1, max = 1000))]
+    pub(super) repeats: Option<u32>,
+    /// More cells: each entry is a small matrix of its own, where what it leaves out is as in the sweep. `exclude` does
+    /// not touch them.
+    pub(super) include: Option<OneOrMany<PatternEntry>>,
+    /// Cells to leave out: those that match an entry in every field that it names.
+    pub(super) exclude: Option<OneOrMany<PatternEntry>>,
+    /// How long to warm up and to measure.
+    pub(super) limits: Option<LimitsEntry>,
+    /// How long things may take, in seconds.
+    pub(super) timeouts: Option<TimeoutsEntry>,
+    /// After a failed run; without it, `continue`.
+    pub(super) on_failure: Option<OnFailureWord>,
+    /// Seed of the pseudo-random input; without it, 1.
+    pub(super) seed: Option<u64>,
+}
+
+/// Some cells of the matrix.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PatternEntry {
+    /// Devices.
+    pub(super) devices: Option<OneOrMany<SelectorEntry>>,
+    /// Models.
+    pub(super) models: Option<OneOrMany<String>>,
+    /// Kinds of weights.
+    pub(super) weights: Option<OneOrMany<WeightsWord>>,
+    /// Engines.
+    pub(super) backends: Option<OneOrMany<String>>,
+    /// Arithmetic.
+    pub(super) precision: Option<OneOrMany<PrecisionWord>>,
+    /// Threads.
+    pub(super) threads: Option<OneOrMany<Threads>>,
+    /// Images in one inference.
+    pub(super) batch: Option<OneOrMany<Batch>>,
+    /// Load pattern.
+    pub(super) scenario: Option<OneOrMany<ScenarioWord>>,
+}
+
+/// Devices: `all`, a name, a glob, or a tag.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum SelectorEntry {
+    /// `all`, a name, or a glob: `pixel-*`.
+    Name(String),
+    /// All devices with a tag.
+    Tag(TagEntry),
+}
+
+/// All devices with a tag.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TagEntry {
+    /// `key=value`, a plain word, or a key alone for any of its values.
+    pub(super) tag: String,
+}
+
+/// Images in one inference.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Batch(pub(super) u32);
+
+impl JsonSchema for Batch {
+    fn schema_name() -> Cow<'static, str> {
+        "Batch".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "integer", "description": "Images in one inference.", "minimum": 1, "maximum": 4096 })
+    }
+}
+
+/// How long to warm up and to measure.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LimitsEntry {
+    /// Before the timed loop.
+    pub(super) warmup: Option<WarmupEntry>,
+    /// The timed loop.
+    pub(super) measure: Option<MeasureEntry>,
+}
+
+/// The warm-up ends once both minima are met, or at its maximum.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WarmupEntry {
+    /// Fewest inferences; without it, 3. They are done whatever the time.
+    #[schemars(range(max = 1_000_000))]
+    pub(super) min_runs: Option<u32>,
+    /// Shortest time; without it, 1 second.
+    #[schemars(range(min = 0, max = 86_400))]
+    pub(super) min_seconds: Option<f64>,
+    /// Longest time; without it, 10 seconds.
+    #[schemars(range(min = 0, max = 86_400))]
+    pub(super) max_seconds: Option<f64>,
+}
+
+/// The timed loop ends once both minima are met, or at one of the maxima.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MeasureEntry {
+    /// Fewest inferences; without it, 10.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub(super) min_runs: Option<u32>,
+    /// Most inferences; without it, 10000.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub(super) max_runs: Option<u32>,
+    /// Shortest time; without it, 3 seconds.
+    #[schemars(range(min = 0, max = 86_400))]
+    pub(super) min_seconds: Option<f64>,
+    /// Longest time; without it, 60 seconds. One inference is always done.
+    #[schemars(extend("exclusiveMinimum" = 0), range(max = 86_400))]
+    pub(super) max_seconds: Option<f64>,
+}
+
+/// How long things may take, in seconds. What expires is a failure that names its limit.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TimeoutsEntry {
+    /// Reaching a device and logging in; without it, 10.
+    #[schemars(extend("exclusiveMinimum" = 0), range(max = 86_400))]
+    pub(super) connect_seconds: Option<f64>,
+    /// Each step of bringing a device up; without it, 60.
+    #[schemars(extend("exclusiveMinimum" = 0), range(max = 86_400))]
+    pub(super) bring_up_seconds: Option<f64>,
+    /// A push that moves no byte; without it, 30.
+    #[schemars(extend("exclusiveMinimum" = 0), range(max = 86_400))]
+    pub(super) push_stall_seconds: Option<f64>,
+    /// A run, from start to last message; without it, 600.
+    #[schemars(extend("exclusiveMinimum" = 0), range(max = 604_800))]
+    pub(super) run_seconds: Option<f64>,
+    /// Getting a lost device back while a run is under way; without it, 60.
+    #[schemars(extend("exclusiveMinimum" = 0), range(max = 86_400))]
+    pub(super) reconnect_seconds: Option<f64>,
+}
+
+/// What a failed run means for those after it.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum OnFailureWord {
+    /// Go on with the next job.
+    Continue,
+    /// Start no more jobs on this device.
+    StopDevice,
+    /// Start no more jobs anywhere.
+    StopSweep,
+}

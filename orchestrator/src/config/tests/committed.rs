@@ -1,0 +1,52 @@
+//! The files of the repository itself.
+
+use std::path::{Path, PathBuf};
+
+use super::super::{FileKind, load_catalog, load_embedded_inventory, load_inventory, load_sweep, schema};
+use super::{environment, tract};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+#[test]
+fn the_committed_schemas_are_current() {
+    for kind in FileKind::ALL {
+        let name = kind.as_str();
+        let file = root().join(format!("configs/schemas/{name}.json"));
+        let current = format!("{}\n", serde_json::to_string_pretty(&schema(*kind)).unwrap());
+        let committed = std::fs::read_to_string(&file).unwrap_or_default();
+        assert!(
+            committed == current,
+            "run `farmctl schema {name} > configs/schemas/{name}.json`; it must be:\n{current}"
+        );
+    }
+}
+
+#[test]
+fn the_committed_sweeps_load_with_the_embedded_farm_and_models() {
+    let inventory = load_embedded_inventory(&environment).unwrap();
+    let catalog = load_catalog(None, vec![tract()]).unwrap();
+    let all = load_sweep(&root().join("configs/all.yaml"), &inventory, &catalog).unwrap();
+    assert_eq!((all.name.as_str(), all.models.len()), ("all", 6));
+    let smoke = load_sweep(&root().join("configs/smoke.yaml"), &inventory, &catalog).unwrap();
+    assert_eq!((smoke.name.as_str(), smoke.models.len()), ("smoke", 2));
+    for sweep in [all, smoke] {
+        let plan = crate::planner::plan(&sweep, &inventory, &catalog);
+        assert_eq!((plan.jobs.len(), plan.skipped.len()), (sweep.models.len(), 0));
+    }
+}
+
+#[test]
+fn the_folder_of_farms_loads_without_the_example() {
+    let inventory = load_inventory(&[root().join("farms")], &environment).unwrap();
+    assert!(inventory.devices.iter().any(|device| device.name == "this-host"));
+    assert!(!inventory.devices.iter().any(|device| device.name == "old-board"));
+}
+
+#[test]
+fn the_example_farm_is_right() {
+    let inventory = load_inventory(&[root().join("farms/boards.yaml.example")], &environment).unwrap();
+    let text = serde_json::to_string_pretty(&inventory).unwrap();
+    insta::assert_snapshot!("example_farm", text.replace(&*root().to_string_lossy(), "ROOT"));
+}

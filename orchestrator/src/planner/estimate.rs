@@ -1,0 +1,65 @@
+//! How long a plan will take, before anything of it has run.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::domain::{Job, JobId, Plan};
+
+/// What a run needs beside its loops: starting, loading the model, the first inference, and bringing the samples back.
+const OVERHEAD_SECONDS: f64 = 2.0;
+/// Multiply-adds a second assumed of a device that was never measured: that of one core of a middling board.
+const ASSUMED_MACS_PER_SECOND: f64 = 10e9;
+
+/// How long a plan will take.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlanEstimate {
+    /// All of it, with the devices in parallel: the longest of `devices`.
+    pub seconds: f64,
+    /// Each device with jobs, in the order of the plan.
+    pub devices: Vec<DeviceEstimate>,
+    /// Jobs whose time is that of earlier runs.
+    pub jobs_with_past: usize,
+}
+
+/// How long the jobs of a device will take, one after the other.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DeviceEstimate {
+    /// Name of the device.
+    pub device: String,
+    /// Its jobs.
+    pub jobs: usize,
+    /// Their time.
+    pub seconds: f64,
+}
+
+/// Estimates a plan; `past` holds how long the same jobs took before.
+pub fn estimate(plan: &Plan, past: &HashMap<JobId, Duration>) -> PlanEstimate {
+    let mut devices: Vec<DeviceEstimate> = Vec::new();
+    for job in &plan.jobs {
+        let index = devices.iter().position(|estimate| estimate.device == job.device).unwrap_or_else(|| {
+            devices.push(DeviceEstimate { device: job.device.clone(), jobs: 0, seconds: 0.0 });
+            devices.len() - 1
+        });
+        devices[index].jobs += 1;
+        devices[index].seconds += job_seconds(job, past);
+    }
+    PlanEstimate {
+        seconds: devices.iter().map(|device| device.seconds).fold(0.0, f64::max),
+        jobs_with_past: plan.jobs.iter().filter(|job| past.contains_key(&job.id)).count(),
+        devices,
+    }
+}
+
+/// Estimates a job: as long as it took before, or else from its limits and the size of its network.
+pub fn job_seconds(job: &Job, past: &HashMap<JobId, Duration>) -> f64 {
+    if let Some(duration) = past.get(&job.id) {
+        return duration.as_secs_f64();
+    }
+    let macs = job.model.macs.unwrap_or(0) as f64 * f64::from(job.batch);
+    let one = macs / ASSUMED_MACS_PER_SECOND;
+    let limits = &job.limits;
+    let warmup_runs = f64::from(limits.warmup_min_runs) * one;
+    let warmup = limits.warmup_min_seconds.max(warmup_runs).min(limits.warmup_max_seconds.max(warmup_runs));
+    let measure = limits.min_seconds.max(f64::from(limits.min_runs) * one).min(limits.max_seconds);
+    (OVERHEAD_SECONDS + warmup + measure).min(job.run_seconds)
+}

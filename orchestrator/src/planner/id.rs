@@ -1,0 +1,56 @@
+//! The identity of a job.
+
+use serde::Serialize;
+
+use crate::domain::{InputRange, Job, JobId, Limits, sha256_hex};
+
+/// Hexadecimal digits of an identifier.
+const ID_DIGITS: usize = 15;
+
+/// What is hashed, as compact JSON with the fields in this order. A change here makes every job a new one: raise
+/// `version` with it.
+#[derive(Serialize)]
+struct Identity<'a> {
+    version: u32,
+    device: &'a str,
+    model: &'a str,
+    weights: &'a str,
+    format: &'a str,
+    model_sha256: Option<&'a str>,
+    input_range: InputRange,
+    backend: &'a str,
+    backend_version: &'a str,
+    precision: &'a str,
+    threads: String,
+    batch: u32,
+    scenario: &'a str,
+    repeat: u32,
+    limits: Limits,
+    seed: u64,
+}
+
+/// The identifier of a job, from everything that makes its cell: not from `run_seconds`, which changes no number that
+/// is measured, nor from what the catalogue knows of the model besides (`macs`).
+pub(super) fn of(job: &Job) -> JobId {
+    let identity = Identity {
+        version: 1,
+        device: &job.device,
+        model: &job.model.name,
+        weights: job.model.weights.as_str(),
+        format: &job.model.format,
+        model_sha256: job.model.artifact.as_ref().map(|artifact| artifact.sha256.as_str()),
+        input_range: job.model.input_range,
+        backend: &job.backend,
+        backend_version: &job.backend_version,
+        precision: job.precision.as_str(),
+        threads: job.threads.to_string(),
+        batch: job.batch,
+        scenario: job.scenario.as_str(),
+        repeat: job.repeat,
+        limits: job.limits,
+        seed: job.seed,
+    };
+    // Plain fields with text keys always have a JSON form.
+    let canonical = serde_json::to_vec(&identity).expect("a job's identity is plain data");
+    JobId(format!("j{}", &sha256_hex(&canonical)[..ID_DIGITS]))
+}

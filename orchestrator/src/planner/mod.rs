@@ -1,0 +1,78 @@
+//! A sweep, an inventory and a catalogue to the plan of what will be run, and what won't and why.
+//!
+//! Main functions: [`plan`] and [`estimate`]. Pure: the same input gives the same plan, byte for byte. Never does I/O,
+//! and knows no transport.
+
+mod estimate;
+mod id;
+mod matrix;
+mod select;
+mod skip;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+
+use crate::domain::{Catalog, Device, Inventory, Job, JobId, JobModel, Plan, Skipped, Sweep};
+
+pub use estimate::{DeviceEstimate, PlanEstimate, estimate, job_seconds};
+pub use matrix::{is_empty, matches_matrix, matrix_devices, most_jobs};
+pub use select::{DeviceMatcher, has_tag, selects_any};
+
+use matrix::{Cell, cells};
+
+/// The plan of a sweep: devices in the order of the inventory; on each, all cells once in the order of the sweep's axes
+/// (models, weights, backends, precisions, threads, batches, scenarios) and then those of `include`, before any is
+/// repeated: what drifts on a device then shows between repeats instead of between cells. A cell is there once, however
+/// often it is declared.
+pub fn plan(sweep: &Sweep, inventory: &Inventory, catalog: &Catalog) -> Plan {
+    let mut plan = Plan { sweep: sweep.name.clone(), jobs: Vec::new(), skipped: Vec::new() };
+    let mut seen: BTreeSet<JobId> = BTreeSet::new();
+    for device in &inventory.devices {
+        let cells = cells(sweep, device);
+        for repeat in 1..=sweep.repeats {
+            for cell in &cells {
+                let job = job(sweep, device, catalog, cell, repeat);
+                if !seen.insert(job.id.clone()) {
+                    continue;
+                }
+                match skip::reason(&job, device, catalog) {
+                    Some(reason) => plan.skipped.push(Skipped { job, reason }),
+                    None => plan.jobs.push(job),
+                }
+            }
+        }
+    }
+    plan
+}
+
+fn job(sweep: &Sweep, device: &Device, catalog: &Catalog, cell: &Cell<'_>, repeat: u32) -> Job {
+    let model = catalog.model(cell.model);
+    let file = model.and_then(|model| model.file(cell.weights));
+    let backend = catalog.backend(cell.backend);
+    let allowed = device.limits.max_run_seconds.unwrap_or(f64::INFINITY);
+    let mut job = Job {
+        id: JobId(String::new()),
+        device: device.name.clone(),
+        model: JobModel {
+            name: cell.model.to_owned(),
+            weights: cell.weights,
+            format: file.map(|file| file.format.clone()).unwrap_or_default(),
+            artifact: file.and_then(|file| file.artifact.clone()),
+            macs: model.and_then(|model| model.macs),
+            input_range: model.map_or(crate::domain::InputRange { low: 0.0, high: 1.0 }, |model| model.input_range),
+        },
+        backend: cell.backend.to_owned(),
+        backend_version: backend.map(|backend| backend.version.clone()).unwrap_or_default(),
+        precision: cell.precision,
+        threads: cell.threads,
+        batch: cell.batch,
+        scenario: cell.scenario,
+        repeat,
+        limits: sweep.limits,
+        seed: sweep.seed,
+        run_seconds: sweep.timeouts.run_seconds.min(allowed),
+    };
+    job.id = id::of(&job);
+    job
+}

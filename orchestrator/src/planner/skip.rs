@@ -1,0 +1,48 @@
+//! Why a cell can't run, as far as that is known before any device is asked.
+
+use crate::domain::{Catalog, Device, Job, ThreadCount, WeightsSource};
+
+/// The first reason why a job can't run, if there is one.
+pub(super) fn reason(job: &Job, device: &Device, catalog: &Catalog) -> Option<String> {
+    if let Some(why) = &device.disabled {
+        return Some(format!("disabled: {why}"));
+    }
+    file_reason(job, catalog).or_else(|| backend_reason(job, catalog))
+}
+
+fn file_reason(job: &Job, catalog: &Catalog) -> Option<String> {
+    let (name, weights) = (&job.model.name, job.model.weights);
+    let Some(model) = catalog.model(name) else {
+        return Some(format!("the catalogue has no model {name}"));
+    };
+    let Some(file) = model.file(weights) else {
+        return Some(format!("the catalogue has no {weights} weights of {name}"));
+    };
+    if file.artifact.is_some() {
+        return None;
+    }
+    Some(match &file.source {
+        WeightsSource::Path(path) => format!("the model file {} could not be read", path.display()),
+        WeightsSource::Urls(_) | WeightsSource::Builtin(_) => {
+            format!("the hash of the {weights} weights of {name} is not known")
+        }
+    })
+}
+
+fn backend_reason(job: &Job, catalog: &Catalog) -> Option<String> {
+    let name = &job.backend;
+    let Some(backend) = catalog.backend(name) else {
+        return Some(format!("there is no backend {name}"));
+    };
+    if !backend.formats.contains(&job.model.format) {
+        return Some(format!("{name} loads no {} files", job.model.format));
+    }
+    if !backend.precisions.contains(&job.precision) {
+        return Some(format!("{name} does not run in {}", job.precision));
+    }
+    match job.threads {
+        ThreadCount::Count(1) => None,
+        _ if backend.multi_threaded => None,
+        threads => Some(format!("{name} runs on one thread only, and threads are {threads}")),
+    }
+}
