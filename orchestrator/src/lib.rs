@@ -7,3 +7,7 @@ pub mod catalog;
 pub mod config;
 pub mod domain;
 pub mod planner;
+pub mod progress;
+pub mod report;
+pub mod score;
+pub mod store;

@@ -1,0 +1,133 @@
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::{TaskId, Unit};
+use crate::domain::{Event, EventKind, RunStatus};
+
+/// What is going on, as the events told.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) sweep: Option<SweepState>,
+    pub(super) devices: BTreeMap<String, DeviceState>,
+    pub(super) tasks: BTreeMap<TaskId, TaskState>,
+}
+
+#[derive(Debug)]
+pub(super) struct SweepState {
+    pub(super) name: String,
+    pub(super) jobs: u64,
+    pub(super) done: u64,
+    pub(super) failed: u64,
+    pub(super) started_at: Timestamp,
+    pub(super) is_stopping: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct DeviceState {
+    pub(super) activity: Activity,
+    /// The model of the run under way.
+    pub(super) model: Option<String>,
+    pub(super) since: Timestamp,
+    pub(super) done: u64,
+    pub(super) failed: u64,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Activity {
+    Idle,
+    Connecting,
+    Reconnecting,
+    Unusable(String),
+    Pushing { name: String, resumed_bytes: u64, sent_bytes: u64, size_bytes: u64 },
+    Running(&'static str),
+}
+
+impl Activity {
+    pub(super) fn is_active(&self) -> bool {
+        !matches!(self, Activity::Idle | Activity::Unusable(_))
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct TaskState {
+    pub(super) label: String,
+    pub(super) unit: Unit,
+    pub(super) done: u64,
+    pub(super) total: Option<u64>,
+    /// Share of the work that is done, where that is not the share of the count.
+    pub(super) fraction: Option<f64>,
+    pub(super) started_at: Timestamp,
+}
+
+impl TaskState {
+    pub(super) fn new(label: &str, total: Option<u64>, unit: Unit, started_at: Timestamp) -> TaskState {
+        TaskState { label: label.to_owned(), unit, done: 0, total, fraction: None, started_at }
+    }
+}
+
+impl State {
+    pub(super) fn apply(&mut self, event: &Event) {
+        match &event.kind {
+            EventKind::SweepStarted { name, jobs, .. } => {
+                let (name, jobs) = (name.clone(), *jobs);
+                let started_at = event.at;
+                self.sweep = Some(SweepState { name, jobs, done: 0, failed: 0, started_at, is_stopping: false });
+            }
+            EventKind::StopRequested { .. } => {
+                self.sweep.iter_mut().for_each(|sweep| sweep.is_stopping = true);
+            }
+            EventKind::RunFinished { status, .. } => {
+                if let Some(sweep) = &mut self.sweep {
+                    sweep.done += 1;
+                    sweep.failed += u64::from(*status == RunStatus::Failed);
+                }
+            }
+            _ => {}
+        }
+        if let Some(name) = &event.device {
+            let idle = || DeviceState { activity: Activity::Idle, model: None, since: event.at, done: 0, failed: 0 };
+            self.devices.entry(name.clone()).or_insert_with(idle).apply(event);
+        }
+    }
+}
+
+impl DeviceState {
+    fn apply(&mut self, event: &Event) {
+        let activity = match &event.kind {
+            EventKind::DeviceConnecting => Activity::Connecting,
+            EventKind::DeviceReconnecting { .. } => Activity::Reconnecting,
+            EventKind::DeviceReady { .. } | EventKind::PushFinished { .. } => Activity::Idle,
+            EventKind::DeviceFailed { failure } => Activity::Unusable(failure.to_string()),
+            EventKind::PushStarted { name, size_bytes, resumed_bytes, .. } => Activity::Pushing {
+                name: name.clone(),
+                resumed_bytes: *resumed_bytes,
+                sent_bytes: *resumed_bytes,
+                size_bytes: *size_bytes,
+            },
+            EventKind::PushProgress { sent_bytes, .. } => {
+                if let Activity::Pushing { sent_bytes: shown, .. } = &mut self.activity {
+                    *shown = *sent_bytes;
+                }
+                return;
+            }
+            EventKind::RunStarted { name, .. } => {
+                self.model = Some(name.clone());
+                Activity::Running("start")
+            }
+            EventKind::RunPhase { phase } => Activity::Running(phase.as_str()),
+            EventKind::RunFinished { status, .. } => {
+                self.model = None;
+                self.done += 1;
+                self.failed += u64::from(*status == RunStatus::Failed);
+                // A device that can't be used stays so, while its jobs get their records.
+                if matches!(self.activity, Activity::Unusable(_)) { self.activity.clone() } else { Activity::Idle }
+            }
+            EventKind::SweepStarted { .. } | EventKind::StopRequested { .. } | EventKind::SweepFinished { .. } => {
+                return;
+            }
+        };
+        self.activity = activity;
+        self.since = event.at;
+    }
+}

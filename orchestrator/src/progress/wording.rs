@@ -1,0 +1,63 @@
+use std::time::Duration;
+
+use crate::domain::{Event, EventKind};
+use crate::report::{duration_text, single_line};
+
+/// An event in words, on one line and safe for a terminal; `None` for one that is only shown live.
+pub(super) fn sentence(event: &Event) -> Option<String> {
+    let what = match &event.kind {
+        EventKind::SweepStarted { name, jobs, skipped, devices } => {
+            format!("sweep {name} started: {jobs} jobs on {devices} devices, {skipped} cells skipped")
+        }
+        EventKind::DeviceConnecting => "connecting".to_owned(),
+        EventKind::DeviceReady { description, duration_ns } => {
+            format!("ready in {}: {description}", time(*duration_ns))
+        }
+        EventKind::DeviceFailed { failure } => format!("device failed: {failure}; {}", failure.kind.remedy()),
+        EventKind::DeviceReconnecting { cause } => format!("reconnecting: {cause}"),
+        EventKind::PushStarted { name, size_bytes, resumed_bytes: 0, .. } => {
+            format!("pushing {name}, {}", bytes(*size_bytes))
+        }
+        EventKind::PushStarted { name, size_bytes, resumed_bytes, .. } => {
+            format!("pushing {name}, {}, going on at {}", bytes(*size_bytes), bytes(*resumed_bytes))
+        }
+        EventKind::PushProgress { .. } => return None,
+        EventKind::PushFinished { name, sent_bytes, duration_ns } => {
+            format!("pushed {name}: {} in {}", bytes(*sent_bytes), time(*duration_ns))
+        }
+        EventKind::RunStarted { name, attempt } => format!("run started: {name}, attempt {attempt}"),
+        EventKind::RunPhase { phase } => format!("run: {phase}"),
+        EventKind::RunFinished { name, status, p50_ns, failure } => {
+            let mut text = format!("run {}: {name}", status.as_str());
+            if let Some(p50_ns) = p50_ns {
+                text.push_str(&format!(", p50 {:.3} ms", *p50_ns as f64 / 1e6));
+            }
+            if let Some(failure) = failure {
+                text.push_str(&format!(", {failure}"));
+            }
+            text
+        }
+        EventKind::StopRequested { times: 1 } => "stopping: runs under way end, no more start".to_owned(),
+        EventKind::StopRequested { times: 2 } => "stopping: runs under way are ended on the devices".to_owned(),
+        EventKind::StopRequested { .. } => "leaving".to_owned(),
+        EventKind::SweepFinished { ok, failed, skipped, cancelled } => {
+            format!("sweep finished: {ok} ok, {failed} failed, {skipped} skipped, {cancelled} cancelled")
+        }
+    };
+    let device = event.device.as_ref().map_or_else(String::new, |device| format!("{device}: "));
+    Some(single_line(&format!("{device}{what}")))
+}
+
+/// An amount of data for people, in powers of ten.
+pub(super) fn bytes(number: u64) -> String {
+    match number {
+        0..1_000 => format!("{number} B"),
+        1_000..1_000_000 => format!("{:.1} kB", number as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", number as f64 / 1e6),
+        _ => format!("{:.2} GB", number as f64 / 1e9),
+    }
+}
+
+fn time(nanoseconds: u64) -> String {
+    duration_text(Duration::from_nanos(nanoseconds))
+}

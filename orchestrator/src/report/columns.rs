@@ -1,0 +1,213 @@
+//! Every column of `results.csv`: name, unit, meaning and value, in the order of the file.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::domain::{Record, RunStatus, ThreadCount};
+use crate::score::{Statistics, gmacs_per_s, images_per_s};
+use crate::store::SweepRow;
+
+/// A record with what is computed from it.
+#[derive(Debug, Clone)]
+pub struct Row<'a> {
+    /// The sweep it belongs to.
+    pub sweep: &'a SweepRow,
+    /// The record.
+    pub record: &'a Record,
+    /// Statistics of its samples. Only of a run with status `ok`: the samples of a broken-off loop are no result.
+    pub statistics: Option<Statistics>,
+    /// How far its outputs lie from those of the first device; infinite where they can't be compared.
+    pub output_error: Option<f64>,
+}
+
+impl Row<'_> {
+    /// Throughput over the timed loop.
+    pub fn images_per_s(&self) -> Option<f64> {
+        let wall = self.record.measurement.wall_ns.map(Duration::from_nanos);
+        images_per_s(self.record.job.batch, self.statistics?.count, wall)
+    }
+}
+
+/// What stands in one place of the table.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cell {
+    /// Not measured, or not known.
+    Empty,
+    /// A text.
+    Text(String),
+    /// A whole number.
+    Integer(u64),
+    /// A number.
+    Number(f64),
+}
+
+impl From<String> for Cell {
+    fn from(text: String) -> Cell {
+        if text.is_empty() { Cell::Empty } else { Cell::Text(text) }
+    }
+}
+
+impl From<&str> for Cell {
+    fn from(text: &str) -> Cell {
+        text.to_owned().into()
+    }
+}
+
+impl From<u32> for Cell {
+    fn from(number: u32) -> Cell {
+        Cell::Integer(number.into())
+    }
+}
+
+impl From<u64> for Cell {
+    fn from(number: u64) -> Cell {
+        Cell::Integer(number)
+    }
+}
+
+impl From<f64> for Cell {
+    /// Computed numbers are given to nine digits: more than any clock has, and the same on every machine.
+    fn from(number: f64) -> Cell {
+        Cell::Number(format!("{number:.8e}").parse().unwrap_or(number))
+    }
+}
+
+impl From<Timestamp> for Cell {
+    fn from(time: Timestamp) -> Cell {
+        Cell::Text(format!("{time:.3}"))
+    }
+}
+
+impl<T: Into<Cell>> From<Option<T>> for Cell {
+    fn from(value: Option<T>) -> Cell {
+        value.map_or(Cell::Empty, Into::into)
+    }
+}
+
+/// One column.
+#[derive(Debug)]
+pub struct Column {
+    /// Name in the header.
+    pub name: &'static str,
+    /// Unit; empty for texts and plain counts.
+    pub unit: &'static str,
+    /// What it means.
+    pub description: &'static str,
+    /// Its value.
+    pub value: fn(&Row<'_>) -> Cell,
+}
+
+macro_rules! columns {
+    ($($name:ident $unit:literal $description:literal $value:expr;)+) => {
+        /// The columns, in the order of the file. New ones are added at the end only.
+        pub const COLUMNS: &[Column] = &[$(
+            Column { name: stringify!($name), unit: $unit, description: $description, value: $value }
+        ),+];
+    };
+}
+
+columns! {
+    sweep_id "" "Identifier of this start of the sweep." |row| row.record.sweep_id.as_str().into();
+    job_id "" "Hash of the cell's content: the same cell has the same job_id in every sweep." |row| row.record.job.id.as_str().into();
+    run_id "" "Identifier of the attempt; empty for a cell that never started." |row| row.record.run_id.as_ref().map(|id| id.as_str()).into();
+    attempt "" "Number of the attempt, from 1; 0 for a cell that never started." |row| row.record.attempt.into();
+    farm "" "Farm file that declares the device." |row| row.record.farm.as_str().into();
+    device "" "Name of the device." |row| row.record.job.device.as_str().into();
+    tags "" "Tags of the device, separated by semicolons." |row| tags(row.record).into();
+    transport "" "How the device was reached: local, ssh." |row| row.record.transport.as_str().into();
+    target "" "Rust target triple of the device's runner." |row| row.record.device.as_ref().map(|device| device.target.as_str()).into();
+    soc "" "Chip or CPU, as the device says." |row| row.record.device.as_ref().and_then(|device| device.soc.as_deref()).into();
+    os "" "Operating system, as the device says." |row| row.record.device.as_ref().map(|device| device.os.as_str()).into();
+    model "" "Name of the network." |row| row.record.job.model.name.as_str().into();
+    model_sha256 "" "SHA-256 of the model's file." |row| row.record.job.model.artifact.as_ref().map(|file| file.sha256.as_str()).into();
+    weights "" "synthetic: from a fixed seed, true cost but no accuracy; trained: by the network's authors." |row| row.record.job.model.weights.as_str().into();
+    backend "" "Inference engine." |row| row.record.job.backend.as_str().into();
+    backend_version "" "Its version." |row| row.record.job.backend_version.as_str().into();
+    precision "" "Arithmetic: fp32, fp16, int8." |row| row.record.job.precision.as_str().into();
+    threads "" "Threads the engine used; of a run that did not get so far, the number asked for, if it was one." |row| threads(row.record).into();
+    cpus "" "Indices of the processors the measuring process could use, separated by spaces." |row| cpus(row.record).into();
+    batch "" "Images in one inference." |row| row.record.job.batch.into();
+    scenario "" "Load pattern: single_stream (one query after the other) or offline (all at once)." |row| row.record.job.scenario.as_str().into();
+    status "" "ok: measured; failed: tried without a result; skipped: never tried, for a reason known before; cancelled: ended by a person." |row| row.record.status.as_str().into();
+    failure_kind "" "Kind of the failure, or of the reason to skip." |row| row.record.failure.as_ref().map(|failure| failure.kind.as_str()).into();
+    failure "" "What happened, on one line." |row| row.record.failure.as_ref().map(|failure| failure.message.as_str()).into();
+    load_ms "ms" "Time to load and optimise the model." |row| milliseconds(row.record.measurement.load_ns);
+    first_ms "ms" "Latency of the first inference after loading." |row| milliseconds(row.record.measurement.first_ns);
+    warmup_runs "" "Inferences of the warm-up, the first one not counted." |row| row.record.measurement.warmup_runs.into();
+    runs "" "Inferences of the timed loop: samples kept." |row| count(row.record.measurement.samples_ns.len());
+    mean_ms "ms" "Mean latency of one inference (of a whole batch). This and all that is computed from samples only where status is ok." |row| row.statistics.map(|s| s.mean_ns / 1e6).into();
+    sd_ms "ms" "Sample standard deviation of the latency (n - 1); empty for a single sample." |row| row.statistics.and_then(|s| s.sd_ns).map(|sd_ns| sd_ns / 1e6).into();
+    min_ms "ms" "Smallest latency." |row| milliseconds(row.statistics.map(|s| s.min_ns));
+    p50_ms "ms" "Median latency. Percentiles are by nearest rank: always a measured sample." |row| milliseconds(row.statistics.map(|s| s.p50_ns));
+    p90_ms "ms" "90th percentile of the latency." |row| milliseconds(row.statistics.map(|s| s.p90_ns));
+    p95_ms "ms" "95th percentile of the latency." |row| milliseconds(row.statistics.map(|s| s.p95_ns));
+    p99_ms "ms" "99th percentile of the latency; below 100 samples it is the largest." |row| milliseconds(row.statistics.map(|s| s.p99_ns));
+    max_ms "ms" "Largest latency." |row| milliseconds(row.statistics.map(|s| s.max_ns));
+    images_per_s "1/s" "Throughput: batch x runs / wall_ms, in every scenario." |row| row.images_per_s().into();
+    macs "" "Multiply-adds of one image (FLOPs are twice as many)." |row| row.record.job.model.macs.into();
+    gmacs_per_s "10^9/s" "Multiply-adds a second: macs x batch / mean_ms." |row| gmacs(row).into();
+    peak_rss_bytes "bytes" "Largest resident set of the measuring process." |row| row.record.measurement.peak_rss_bytes.into();
+    output_error "" "Largest difference to the output of the first ok run with the same model file, precision, batch and seed, relative to the largest absolute value of that output; that run has 0. inf: another length, or a value that is not finite." |row| row.output_error.into();
+    started_at "UTC" "When the run was started, by the host's clock (RFC 3339)." |row| row.record.started_at.into();
+    finished_at "UTC" "When its record was made, by the host's clock (RFC 3339)." |row| row.record.finished_at.into();
+    farmctl_version "" "Version and commit of the host program." |row| row.record.farmctl_version.as_str().into();
+    runner_sha256 "" "SHA-256 of the runner that measured." |row| row.record.runner_sha256.as_deref().into();
+    sweep "" "Name of the sweep." |row| row.sweep.name.as_str().into();
+    repeat "" "Which of the sweep's repeats of the cell, from 1." |row| row.record.job.repeat.into();
+    seed "" "Seed of the pseudo-random input." |row| row.record.job.seed.into();
+    threads_requested "" "Threads the sweep asked for: a number, big (the fastest cores) or all." |row| row.record.job.threads.to_string().into();
+    wall_ms "ms" "Wall time of the timed loop." |row| milliseconds(row.record.measurement.wall_ns);
+    cpu_user_ms "ms" "Processor time of the timed loop in user mode, over all threads." |row| milliseconds(row.record.measurement.cpu_user_ns);
+    cpu_system_ms "ms" "Processor time of the timed loop in the kernel." |row| milliseconds(row.record.measurement.cpu_system_ns);
+    kernel "" "Kernel of the device." |row| row.record.device.as_ref().map(|device| device.kernel.as_str()).into();
+    memory_total_bytes "bytes" "Total memory of the device." |row| row.record.device.as_ref().map(|device| device.memory_total_bytes).into();
+    remedy "" "What a person can do about the failure." |row| row.record.failure.as_ref().filter(|_| is_failed(row.record)).map(|failure| failure.kind.remedy()).into();
+    stderr_tail "" "Last lines that the measuring program wrote to its standard error, separated by « | »." |row| row.record.failure.as_ref().map(|failure| failure.stderr_tail.join(" | ")).into();
+}
+
+/// What the columns mean, as a text for people.
+pub fn columns_text() -> String {
+    let mut text = String::from(
+        "Columns of results.csv, in their order. An empty cell was not measured. Numbers have a point and no thousands\n\
+         separators. A text that begins with = + - or @ has an apostrophe in front, so that no spreadsheet runs it.\n\n",
+    );
+    let width = COLUMNS.iter().map(|column| column.name.len()).max().unwrap_or(0);
+    for Column { name, unit, description, .. } in COLUMNS {
+        let unit = if unit.is_empty() { String::new() } else { format!("[{unit}] ") };
+        text.push_str(&format!("{name:width$}  {unit}{description}\n"));
+    }
+    text
+}
+
+fn is_failed(record: &Record) -> bool {
+    matches!(record.status, RunStatus::Failed | RunStatus::Cancelled)
+}
+
+fn tags(record: &Record) -> String {
+    record.tags.iter().map(ToString::to_string).collect::<Vec<_>>().join(";")
+}
+
+fn cpus(record: &Record) -> String {
+    record.measurement.cpus.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
+fn threads(record: &Record) -> Option<u32> {
+    match record.job.threads {
+        ThreadCount::Count(count) => record.measurement.threads.or(Some(count)),
+        ThreadCount::Big | ThreadCount::All => record.measurement.threads,
+    }
+}
+
+fn count(number: usize) -> Cell {
+    if number == 0 { Cell::Empty } else { Cell::Integer(number as u64) }
+}
+
+/// Nanoseconds as milliseconds, without losing a digit up to 2^53 ns (104 days).
+fn milliseconds(nanoseconds: Option<u64>) -> Cell {
+    nanoseconds.map_or(Cell::Empty, |nanoseconds| Cell::Number(nanoseconds as f64 / 1e6))
+}
+
+fn gmacs(row: &Row<'_>) -> Option<f64> {
+    gmacs_per_s(row.record.job.model.macs?, row.record.job.batch, row.statistics?.mean_ns)
+}

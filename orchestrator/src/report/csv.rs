@@ -1,0 +1,39 @@
+use super::columns::{COLUMNS, Cell};
+use super::text::csv_text;
+use super::{Report, ReportError, ReportInput};
+
+/// `results.csv`: a row a record.
+pub(super) struct ResultsCsv;
+
+impl Report for ResultsCsv {
+    fn file_name(&self) -> &'static str {
+        "results.csv"
+    }
+
+    fn description(&self) -> &'static str {
+        "one row per run, also for failed and skipped ones"
+    }
+
+    fn render(&self, input: &ReportInput<'_>) -> Result<Vec<u8>, ReportError> {
+        let failed =
+            |error: &dyn std::fmt::Display| ReportError { file_name: self.file_name(), cause: error.to_string() };
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        writer.write_record(COLUMNS.iter().map(|column| column.name)).map_err(|error| failed(&error))?;
+        for row in input.rows() {
+            writer
+                .write_record(COLUMNS.iter().map(|column| csv_cell(&(column.value)(&row))))
+                .map_err(|error| failed(&error))?;
+        }
+        writer.into_inner().map_err(|error| failed(&error))
+    }
+}
+
+fn csv_cell(cell: &Cell) -> String {
+    match cell {
+        Cell::Empty => String::new(),
+        Cell::Text(text) => csv_text(text),
+        Cell::Integer(number) => number.to_string(),
+        // Rust writes no exponent and no thousands separator, and `inf` as pandas and DuckDB read it.
+        Cell::Number(number) => number.to_string(),
+    }
+}

@@ -1,0 +1,158 @@
+use std::fmt::{self, Write};
+
+use super::columns::Row;
+use super::label::{
+    Axes, SYNTHETIC_NOTE, Trouble, counts, has_synthetic, milliseconds, number, sorted, threads, troubles,
+};
+use super::text::single_line;
+use super::{Report, ReportError, ReportInput};
+use crate::domain::Record;
+
+/// `index.html`: one page that needs nothing beside it.
+pub(super) struct IndexHtml;
+
+const STYLE: &str = include_str!("html.css");
+
+impl Report for IndexHtml {
+    fn file_name(&self) -> &'static str {
+        "index.html"
+    }
+
+    fn description(&self) -> &'static str {
+        "the results as one page"
+    }
+
+    fn render(&self, input: &ReportInput<'_>) -> Result<Vec<u8>, ReportError> {
+        let mut page = String::new();
+        write_page(input, &mut page)
+            .map_err(|error| ReportError { file_name: self.file_name(), cause: error.to_string() })?;
+        Ok(page.into_bytes())
+    }
+}
+
+fn write_page(input: &ReportInput<'_>, page: &mut String) -> fmt::Result {
+    let sweep = input.sweep;
+    let axes = Axes::of(input.records.iter().map(|record| &record.job));
+    let rows = sorted(input.rows());
+    writeln!(page, "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">")?;
+    writeln!(page, "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">")?;
+    writeln!(page, "<meta name=\"color-scheme\" content=\"light dark\">")?;
+    writeln!(page, "<title>{} · farmctl</title>\n<style>\n{STYLE}</style>\n</head>\n<body>", escaped(&sweep.name))?;
+    writeln!(page, "<h1>{}</h1>", escaped(&sweep.name))?;
+    writeln!(page, "<p>{}</p>", counts(input.records))?;
+    if has_synthetic(input.records) {
+        writeln!(page, "<p class=\"note\">{SYNTHETIC_NOTE}</p>")?;
+    }
+    write_table(&rows, &axes, page)?;
+    let troubles = troubles(input.records);
+    if !troubles.is_empty() {
+        writeln!(page, "<h2>Without a result</h2>")?;
+    }
+    troubles.iter().try_for_each(|trouble| write_trouble(trouble, &axes, page))?;
+    write_devices(input.records, page)?;
+    writeln!(page, "<footer><dl>\n<dt>Sweep</dt><dd><code>{}</code></dd>", escaped(sweep.id.as_str()))?;
+    writeln!(page, "<dt>Started</dt><dd>{:.0}</dd>", sweep.started_at)?;
+    if let Some(finished_at) = sweep.finished_at {
+        writeln!(page, "<dt>Finished</dt><dd>{finished_at:.0}</dd>")?;
+    }
+    writeln!(page, "<dt>farmctl</dt><dd>{}</dd>", escaped(&sweep.farmctl_version))?;
+    writeln!(
+        page,
+        "</dl>\n<p>Latencies are milliseconds an inference, percentiles by nearest rank; images/s is over the"
+    )?;
+    writeln!(
+        page,
+        "wall time of the timed loop. A bar is p50 against the slowest row of its model, its light end p90."
+    )?;
+    writeln!(page, "Output error: largest difference to the first device's output, relative to that output's largest")?;
+    writeln!(page, "value. All columns are in results.csv.</p></footer>\n</body>\n</html>")
+}
+
+fn write_table(rows: &[Row<'_>], axes: &Axes, page: &mut String) -> fmt::Result {
+    writeln!(
+        page,
+        "<div class=\"wide\"><table>\n<thead><tr><th>Device</th><th>Model</th><th class=\"n\">Threads</th>"
+    )?;
+    writeln!(page, "<th class=\"n\">p50 ms</th><th class=\"n\">p90 ms</th><th aria-hidden=\"true\"></th>")?;
+    writeln!(
+        page,
+        "<th class=\"n\">images/s</th><th class=\"n\">Output error</th><th>Status</th></tr></thead>\n<tbody>"
+    )?;
+    for row in rows {
+        let job = &row.record.job;
+        let slowest = rows.iter().filter(|other| other.record.job.model.name == job.model.name);
+        let slowest_ns = slowest.filter_map(|other| other.statistics.map(|s| s.p90_ns)).max().unwrap_or(0);
+        let status = row.record.status.as_str();
+        writeln!(
+            page,
+            "<tr class=\"{status}\"><th scope=\"row\">{}</th><td>{}</td>",
+            escaped(&job.device),
+            escaped(&axes.model(job))
+        )?;
+        write!(page, "<td class=\"n\">{}</td>", escaped(&threads(row.record)))?;
+        write!(page, "<td class=\"n\">{}</td>", milliseconds(row.statistics.map(|s| s.p50_ns)))?;
+        write!(page, "<td class=\"n\">{}</td>", milliseconds(row.statistics.map(|s| s.p90_ns)))?;
+        writeln!(page, "<td>{}</td>", bar(row, slowest_ns))?;
+        write!(
+            page,
+            "<td class=\"n\">{}</td><td class=\"n\">{}</td>",
+            number(row.images_per_s()),
+            number(row.output_error)
+        )?;
+        writeln!(page, "<td>{status}</td></tr>")?;
+    }
+    writeln!(page, "</tbody></table></div>")
+}
+
+/// A bar as long as p50 is of the slowest p90, with p90 as its light end.
+fn bar(row: &Row<'_>, slowest_ns: u64) -> String {
+    let Some(statistics) = row.statistics.filter(|_| slowest_ns > 0) else { return String::new() };
+    let percent = |latency_ns: u64| latency_ns as f64 * 100.0 / slowest_ns as f64;
+    let (p50, p90) = (percent(statistics.p50_ns), percent(statistics.p90_ns));
+    format!("<div class=\"bar\"><i style=\"width:{p90:.1}%\"></i><b style=\"width:{p50:.1}%\"></b></div>")
+}
+
+fn write_trouble(trouble: &Trouble<'_>, axes: &Axes, page: &mut String) -> fmt::Result {
+    let (status, count) = (trouble.status.as_str(), trouble.records.len());
+    writeln!(page, "<section class=\"{status}\"><h3>{status}: {} ({count})</h3>", escaped(trouble.kind))?;
+    writeln!(page, "<p>{}</p><ul>", escaped(trouble.message))?;
+    for record in &trouble.records {
+        writeln!(page, "<li>{}: {}</li>", escaped(&record.job.device), escaped(&axes.model(&record.job)))?;
+    }
+    writeln!(page, "</ul>")?;
+    if let Some(remedy) = trouble.remedy {
+        writeln!(page, "<p>Remedy: {}</p>", escaped(remedy))?;
+    }
+    writeln!(page, "</section>")
+}
+
+fn write_devices(records: &[Record], page: &mut String) -> fmt::Result {
+    let devices: std::collections::BTreeMap<_, _> =
+        records.iter().filter_map(|record| Some((&record.job.device, (record, record.device.as_ref()?)))).collect();
+    if devices.is_empty() {
+        return Ok(());
+    }
+    writeln!(page, "<h2>Devices</h2>\n<ul>")?;
+    for (name, (record, facts)) in devices {
+        let soc = facts.soc.as_deref().unwrap_or("chip not told");
+        let text = format!("{soc}, {} processors, {}, {}, by {}", facts.cpus, facts.os, facts.kernel, record.transport);
+        writeln!(page, "<li><strong>{}</strong>: {}</li>", escaped(name), escaped(&text))?;
+    }
+    writeln!(page, "</ul>")
+}
+
+/// The text for element content and quoted attributes.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::new();
+    for c in single_line(text).chars() {
+        match c {
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '&' => escaped.push_str("&amp;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            _ => escaped.push(c),
+        }
+    }
+    escaped
+}

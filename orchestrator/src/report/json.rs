@@ -1,0 +1,72 @@
+use serde::ser::{SerializeMap, SerializeSeq};
+use serde::{Serialize, Serializer};
+
+use super::columns::{COLUMNS, Cell, Row};
+use super::{Report, ReportError, ReportInput};
+use crate::store::SweepRow;
+
+/// `results.json`: the table of `results.csv` with typed values, and the sweep.
+pub(super) struct ResultsJson;
+
+/// Raised when a reader of the last version would misread the file.
+const FORMAT: u32 = 1;
+
+impl Report for ResultsJson {
+    fn file_name(&self) -> &'static str {
+        "results.json"
+    }
+
+    fn description(&self) -> &'static str {
+        "the same rows with typed values; null: not measured"
+    }
+
+    fn render(&self, input: &ReportInput<'_>) -> Result<Vec<u8>, ReportError> {
+        let document = Document { format: FORMAT, sweep: input.sweep, results: Rows(input.rows()) };
+        let mut bytes = serde_json::to_vec_pretty(&document)
+            .map_err(|error| ReportError { file_name: self.file_name(), cause: error.to_string() })?;
+        bytes.push(b'\n');
+        Ok(bytes)
+    }
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    format: u32,
+    sweep: &'a SweepRow,
+    results: Rows<'a>,
+}
+
+struct Rows<'a>(Vec<Row<'a>>);
+
+impl Serialize for Rows<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut rows = serializer.serialize_seq(Some(self.0.len()))?;
+        self.0.iter().try_for_each(|row| rows.serialize_element(&Cells(row)))?;
+        rows.end()
+    }
+}
+
+struct Cells<'a>(&'a Row<'a>);
+
+impl Serialize for Cells<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut cells = serializer.serialize_map(Some(COLUMNS.len()))?;
+        for column in COLUMNS {
+            cells.serialize_entry(column.name, &(column.value)(self.0))?;
+        }
+        cells.end()
+    }
+}
+
+impl Serialize for Cell {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Cell::Empty => serializer.serialize_none(),
+            Cell::Text(text) => serializer.serialize_str(text),
+            Cell::Integer(number) => serializer.serialize_u64(*number),
+            Cell::Number(number) if number.is_finite() => serializer.serialize_f64(*number),
+            // JSON has no word for infinity, and null would say «not measured».
+            Cell::Number(number) => serializer.serialize_str(&number.to_string()),
+        }
+    }
+}

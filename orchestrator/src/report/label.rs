@@ -1,0 +1,111 @@
+use std::collections::BTreeMap;
+
+use super::columns::Row;
+use super::text::short_number;
+use crate::domain::{Job, Record, RunStatus};
+
+/// The rows in the order for reading: by device, then by model, then as planned.
+pub(super) fn sorted<'a>(mut rows: Vec<Row<'a>>) -> Vec<Row<'a>> {
+    rows.sort_by(|a, b| reading_key(a.record).cmp(&reading_key(b.record)));
+    rows
+}
+
+fn reading_key(record: &Record) -> (&str, &str) {
+    (&record.job.device, &record.job.model.name)
+}
+
+/// What a reader has to be told of a job besides device and model: those axes that differ within the table.
+pub(super) struct Axes(Vec<fn(&Job) -> String>);
+
+impl Axes {
+    /// The axes that differ among these jobs.
+    pub(super) fn of<'a>(jobs: impl Iterator<Item = &'a Job> + Clone) -> Axes {
+        let axes: [fn(&Job) -> String; 6] = [
+            |job| job.model.weights.to_string(),
+            |job| job.backend.clone(),
+            |job| job.precision.to_string(),
+            |job| format!("batch {}", job.batch),
+            |job| job.scenario.to_string(),
+            |job| format!("#{}", job.repeat),
+        ];
+        let differs = |axis: &fn(&Job) -> String| {
+            let mut values = jobs.clone().map(axis);
+            values.next().is_some_and(|first| values.any(|value| value != first))
+        };
+        Axes(axes.into_iter().filter(differs).collect())
+    }
+
+    /// The model's name with what differs.
+    pub(super) fn model(&self, job: &Job) -> String {
+        let mut label = job.model.name.clone();
+        for axis in &self.0 {
+            label = format!("{label} {}", axis(job));
+        }
+        label
+    }
+}
+
+/// The threads used, or asked for.
+pub(super) fn threads(record: &Record) -> String {
+    record.measurement.threads.map_or_else(|| record.job.threads.to_string(), |threads| threads.to_string())
+}
+
+/// Nanoseconds as milliseconds, for people.
+pub(super) fn milliseconds(nanoseconds: Option<u64>) -> String {
+    nanoseconds.map_or_else(String::new, |nanoseconds| short_number(nanoseconds as f64 / 1e6))
+}
+
+/// A number for people; empty when it was not measured.
+pub(super) fn number(number: Option<f64>) -> String {
+    number.map_or_else(String::new, short_number)
+}
+
+/// Records that are not `ok` for the same reason.
+pub(super) struct Trouble<'a> {
+    pub(super) status: RunStatus,
+    pub(super) kind: &'static str,
+    pub(super) message: &'a str,
+    pub(super) remedy: Option<&'static str>,
+    pub(super) records: Vec<&'a Record>,
+}
+
+/// What did not end well, grouped by reason: failed, then cancelled, then skipped.
+pub(super) fn troubles<'a>(records: &'a [Record]) -> Vec<Trouble<'a>> {
+    let mut groups: BTreeMap<(u8, &str, &str), Trouble<'a>> = BTreeMap::new();
+    for record in records {
+        let order = match record.status {
+            RunStatus::Ok => continue,
+            RunStatus::Failed => 0,
+            RunStatus::Cancelled => 1,
+            RunStatus::Skipped => 2,
+        };
+        let failure = record.failure.as_ref();
+        let kind = failure.map_or("no reason kept", |failure| failure.kind.as_str());
+        let message = failure.map_or("", |failure| failure.message.as_str());
+        // A skipped cell's reason says what to do; the kind's remedy is for runs that were tried.
+        let remedy = failure.filter(|_| record.status == RunStatus::Failed).map(|failure| failure.kind.remedy());
+        let empty = Trouble { status: record.status, kind, message, remedy, records: Vec::new() };
+        groups.entry((order, kind, message)).or_insert(empty).records.push(record);
+    }
+    groups.into_values().collect()
+}
+
+/// `3 ok, 1 failed, 2 skipped`: all that occur, `ok` always.
+pub(super) fn counts(records: &[Record]) -> String {
+    [RunStatus::Ok, RunStatus::Failed, RunStatus::Skipped, RunStatus::Cancelled]
+        .into_iter()
+        .map(|status| (status, records.iter().filter(|record| record.status == status).count()))
+        .filter(|(status, count)| *count > 0 || *status == RunStatus::Ok)
+        .map(|(status, count)| format!("{count} {}", status.as_str()))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// Whether any row ran synthetic weights, which have no accuracy.
+pub(super) fn has_synthetic(records: &[Record]) -> bool {
+    records.iter().any(|record| record.job.model.weights == crate::domain::WeightsKind::Synthetic)
+}
+
+/// What is said where synthetic weights were measured.
+pub(super) const SYNTHETIC_NOTE: &str =
+    "synthetic weights: no accuracy. They cost what trained weights cost, but what the network answers means nothing.";

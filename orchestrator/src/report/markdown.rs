@@ -1,0 +1,83 @@
+use std::fmt::Write;
+
+use super::label::{Axes, SYNTHETIC_NOTE, counts, has_synthetic, milliseconds, number, sorted, threads, troubles};
+use super::text::single_line;
+use super::{Report, ReportError, ReportInput};
+
+/// `results.md`: the table for an issue or a page.
+pub(super) struct ResultsMarkdown;
+
+impl Report for ResultsMarkdown {
+    fn file_name(&self) -> &'static str {
+        "results.md"
+    }
+
+    fn description(&self) -> &'static str {
+        "the table in Markdown"
+    }
+
+    fn render(&self, input: &ReportInput<'_>) -> Result<Vec<u8>, ReportError> {
+        let mut text = String::new();
+        self.write(input, &mut text)
+            .map_err(|error| ReportError { file_name: self.file_name(), cause: error.to_string() })?;
+        Ok(text.into_bytes())
+    }
+}
+
+impl ResultsMarkdown {
+    fn write(&self, input: &ReportInput<'_>, text: &mut String) -> std::fmt::Result {
+        let axes = Axes::of(input.records.iter().map(|record| &record.job));
+        writeln!(text, "# Sweep {}\n", escaped(&input.sweep.name))?;
+        writeln!(
+            text,
+            "{} · started {:.0} · farmctl {} · {}\n",
+            escaped(input.sweep.id.as_str()),
+            input.sweep.started_at,
+            escaped(&input.sweep.farmctl_version),
+            counts(input.records)
+        )?;
+        if has_synthetic(input.records) {
+            writeln!(text, "{SYNTHETIC_NOTE}\n")?;
+        }
+        writeln!(text, "| device | model | threads | p50 ms | p90 ms | images/s | output error | status |")?;
+        writeln!(text, "|---|---|--:|--:|--:|--:|--:|---|")?;
+        for row in sorted(input.rows()) {
+            writeln!(
+                text,
+                "| {} | {} | {} | {} | {} | {} | {} | {} |",
+                escaped(&row.record.job.device),
+                escaped(&axes.model(&row.record.job)),
+                threads(row.record),
+                milliseconds(row.statistics.map(|s| s.p50_ns)),
+                milliseconds(row.statistics.map(|s| s.p90_ns)),
+                number(row.images_per_s()),
+                number(row.output_error),
+                row.record.status.as_str()
+            )?;
+        }
+        for trouble in troubles(input.records) {
+            writeln!(text, "\n**{}: {}** — {}\n", trouble.status.as_str(), trouble.kind, escaped(trouble.message))?;
+            for record in trouble.records {
+                writeln!(text, "- {}: {}", escaped(&record.job.device), escaped(&axes.model(&record.job)))?;
+            }
+            if let Some(remedy) = trouble.remedy {
+                writeln!(text, "\nRemedy: {}", escaped(remedy))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The text as Markdown shows it, whatever it is made of: on one line, and no character of it is markup.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::new();
+    for c in single_line(text).chars() {
+        match c {
+            '<' => escaped.push_str("&lt;"),
+            '&' => escaped.push_str("&amp;"),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '#' | '~' | '!' => escaped.extend(['\\', c]),
+            _ => escaped.push(c),
+        }
+    }
+    escaped
+}

@@ -1,0 +1,83 @@
+//! Records in, bytes out: one file per format.
+//!
+//! Main types: the trait [`Report`] with its registry [`REPORTS`], and [`ReportInput`]. What each column means stands in
+//! one place, [`columns`]. Never does I/O, never reads a clock, and never leaves out a record: a failed or skipped cell
+//! is a row as well.
+
+use std::collections::HashMap;
+
+use crate::domain::Record;
+use crate::score::{Statistics, output_errors};
+use crate::store::SweepRow;
+
+pub mod columns;
+mod csv;
+mod html;
+mod json;
+mod label;
+mod markdown;
+mod plan_text;
+mod samples;
+mod table;
+mod text;
+
+pub use columns::{COLUMNS, Column, Row, columns_text};
+pub use plan_text::plan_text;
+pub use table::result_table;
+pub use text::{duration_text, single_line};
+
+/// What a report is made from.
+#[derive(Debug, Clone, Copy)]
+pub struct ReportInput<'a> {
+    /// The sweep.
+    pub sweep: &'a SweepRow,
+    /// Its records, in the order of the plan.
+    pub records: &'a [Record],
+    /// Values of the outputs that the records refer to, by their hash, as far as they are there.
+    pub outputs: &'a HashMap<String, Vec<f32>>,
+}
+
+impl<'a> ReportInput<'a> {
+    /// The records with what is computed from them.
+    pub fn rows(&self) -> Vec<Row<'a>> {
+        let errors = output_errors(self.records, self.outputs);
+        let row = |(record, output_error): (&'a Record, _)| {
+            let is_ok = record.status == crate::domain::RunStatus::Ok;
+            let statistics = if is_ok { Statistics::of(&record.measurement.samples_ns) } else { None };
+            Row { sweep: self.sweep, record, statistics, output_error }
+        };
+        self.records.iter().zip(errors).map(row).collect()
+    }
+}
+
+/// A report that could not be made.
+#[derive(Debug, thiserror::Error)]
+#[error("write {file_name}: {cause}")]
+pub struct ReportError {
+    /// The file it was for.
+    pub file_name: &'static str,
+    /// What the encoder said.
+    pub cause: String,
+}
+
+/// One file of a sweep's report.
+pub trait Report: Sync {
+    /// Name of the file in the sweep's folder.
+    fn file_name(&self) -> &'static str;
+
+    /// What it is, in a few words.
+    fn description(&self) -> &'static str;
+
+    /// The whole file.
+    ///
+    /// # Errors
+    /// When the encoder of the format refuses.
+    fn render(&self, input: &ReportInput<'_>) -> Result<Vec<u8>, ReportError>;
+}
+
+/// Every report that a sweep gets.
+pub const REPORTS: &[&dyn Report] =
+    &[&csv::ResultsCsv, &samples::SamplesCsv, &json::ResultsJson, &markdown::ResultsMarkdown, &html::IndexHtml];
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,90 @@
+use std::collections::HashMap;
+use std::time::Duration;
+
+use comfy_table::CellAlignment;
+
+use super::table::plain_table;
+use super::text::{duration_text, single_line};
+use crate::domain::{Job, JobId, Plan};
+use crate::planner;
+
+/// The plan as a table: what runs, what doesn't and why, and how long it will take. The same plan and durations give the
+/// same bytes.
+pub fn plan_text(plan: &Plan, past: &HashMap<JobId, Duration>) -> String {
+    let header =
+        ["device", "model", "weights", "backend", "precision", "threads", "batch", "scenario", "repeat", "job", "time"];
+    let mut table = plain_table(&header, None);
+    for index in [5, 6, 8, 10] {
+        if let Some(column) = table.column_mut(index) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    for job in &plan.jobs {
+        let seconds = planner::job_seconds(job, past);
+        let time = duration_text(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX));
+        let mut cells = axes(job);
+        cells.extend([job.id.to_string(), time]);
+        table.add_row(cells);
+    }
+    let mut text = format!("sweep {}: {}\n\n", single_line(&plan.sweep), totals(plan));
+    if !plan.jobs.is_empty() {
+        table.lines().for_each(|line| text.push_str(&format!("{}\n", line.trim_end())));
+    }
+    text.push_str(&skipped(plan));
+    if !plan.jobs.is_empty() {
+        text.push_str(&format!("\n{}\n", estimate_text(plan, past)));
+    }
+    text
+}
+
+fn axes(job: &Job) -> Vec<String> {
+    vec![
+        single_line(&job.device),
+        single_line(&job.model.name),
+        job.model.weights.to_string(),
+        format!("{} {}", single_line(&job.backend), single_line(&job.backend_version)),
+        job.precision.to_string(),
+        job.threads.to_string(),
+        job.batch.to_string(),
+        job.scenario.to_string(),
+        job.repeat.to_string(),
+    ]
+}
+
+fn totals(plan: &Plan) -> String {
+    let mut devices: Vec<_> = plan.jobs.iter().map(|job| &job.device).collect();
+    devices.sort();
+    devices.dedup();
+    let plural = |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
+    let skipped = plural(plan.skipped.len(), "cell");
+    format!("{} on {}, {skipped} skipped", plural(plan.jobs.len(), "job"), plural(devices.len(), "device"))
+}
+
+/// The skipped cells, those with the same reason together, in the order in which the reasons first occur.
+fn skipped(plan: &Plan) -> String {
+    let mut reasons: Vec<(&str, Vec<String>)> = Vec::new();
+    for cell in &plan.skipped {
+        let label = axes(&cell.job).join(" ");
+        match reasons.iter_mut().find(|(reason, _)| *reason == cell.reason) {
+            Some((_, cells)) => cells.push(label),
+            None => reasons.push((&cell.reason, vec![label])),
+        }
+    }
+    let mut text = String::new();
+    for (reason, cells) in reasons {
+        text.push_str(&format!("\nskipped: {}\n", single_line(reason)));
+        cells.iter().for_each(|cell| text.push_str(&format!("  {cell}\n")));
+    }
+    text
+}
+
+fn estimate_text(plan: &Plan, past: &HashMap<JobId, Duration>) -> String {
+    let estimate = planner::estimate(plan, past);
+    let about = duration_text(Duration::try_from_secs_f64(estimate.seconds).unwrap_or(Duration::MAX));
+    let unknown = plan.jobs.len() - estimate.jobs_with_past;
+    let basis = match unknown {
+        0 => String::new(),
+        _ => format!("; {unknown} of {} jobs never ran before and are estimated by their limits", plan.jobs.len()),
+    };
+    format!("estimated time: {about}, devices in parallel{basis}")
+}

@@ -1,0 +1,126 @@
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+
+use super::columns::Row;
+use super::label::{Axes, Trouble, counts, milliseconds, number, sorted, threads, troubles};
+use super::text::single_line;
+use super::{ReportInput, label};
+use crate::domain::RunStatus;
+
+/// How many cells a reason names; the rest is counted.
+const CELLS_NAMED: usize = 6;
+
+const HEADER: [&str; 8] = ["device", "model", "threads", "p50 ms", "p90 ms", "images/s", "out.error", "status"];
+
+/// The table at the end of a sweep, for a terminal `width` columns wide: what was measured, then what was not and why.
+pub fn result_table(input: &ReportInput<'_>, width: u16, colour: bool) -> String {
+    let axes = Axes::of(input.records.iter().map(|record| &record.job));
+    let mut table = plain_table(&HEADER, Some(width));
+    for index in 2..7 {
+        if let Some(column) = table.column_mut(index) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    for row in sorted(input.rows()) {
+        table.add_row(cells(&row, &axes));
+    }
+    let mut text = String::new();
+    for line in table.lines() {
+        text.push_str(&coloured_status(line.trim_end(), colour));
+        text.push('\n');
+    }
+    text.push_str(&format!("\n{}\n", counts(input.records)));
+    for trouble in troubles(input.records) {
+        text.push_str(&reason(&trouble, &axes, usize::from(width), colour));
+    }
+    if label::has_synthetic(input.records) {
+        text.push('\n');
+        push_wrapped(&mut text, label::SYNTHETIC_NOTE, "", usize::from(width));
+    }
+    text
+}
+
+/// A table without lines, two spaces between columns.
+pub(super) fn plain_table(header: &[&str], width: Option<u16>) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(header.to_vec());
+    match width {
+        Some(width) => table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width),
+        None => table.set_content_arrangement(ContentArrangement::Disabled),
+    };
+    table.column_iter_mut().for_each(|column| {
+        column.set_padding((0, 2));
+    });
+    table
+}
+
+fn cells(row: &Row<'_>, axes: &Axes) -> Vec<String> {
+    vec![
+        single_line(&row.record.job.device),
+        single_line(&axes.model(&row.record.job)),
+        threads(row.record),
+        milliseconds(row.statistics.map(|s| s.p50_ns)),
+        milliseconds(row.statistics.map(|s| s.p90_ns)),
+        number(row.images_per_s()),
+        number(row.output_error),
+        row.record.status.as_str().to_owned(),
+    ]
+}
+
+/// The status stands last in its line; the word says it all, the colour only helps the eye.
+fn coloured_status(line: &str, colour: bool) -> String {
+    let statuses = [RunStatus::Ok, RunStatus::Failed, RunStatus::Skipped, RunStatus::Cancelled];
+    let found = statuses.into_iter().find_map(|status| Some((status, line.strip_suffix(status.as_str())?)));
+    match found {
+        Some((status, start)) if start.ends_with(' ') => {
+            format!("{start}{}", coloured(status, status.as_str(), colour))
+        }
+        _ => line.to_owned(),
+    }
+}
+
+fn coloured(status: RunStatus, text: &str, colour: bool) -> String {
+    let style = match status {
+        RunStatus::Ok => console::Style::new().green(),
+        RunStatus::Failed => console::Style::new().red().bold(),
+        RunStatus::Skipped | RunStatus::Cancelled => console::Style::new().yellow(),
+    };
+    style.force_styling(colour).apply_to(text).to_string()
+}
+
+fn reason(trouble: &Trouble<'_>, axes: &Axes, width: usize, colour: bool) -> String {
+    let mut text = String::from("\n");
+    let heading = format!("{} ({}, {}x)", trouble.status.as_str(), trouble.kind, trouble.records.len());
+    text.push_str(&coloured(trouble.status, &heading, colour));
+    text.push('\n');
+    push_wrapped(&mut text, &single_line(trouble.message), "  ", width);
+    let named = trouble.records.iter().take(CELLS_NAMED);
+    let mut cells: Vec<_> =
+        named.map(|record| single_line(&format!("{}: {}", record.job.device, axes.model(&record.job)))).collect();
+    if trouble.records.len() > CELLS_NAMED {
+        cells.push(format!("and {} more", trouble.records.len() - CELLS_NAMED));
+    }
+    push_wrapped(&mut text, &format!("on {}", cells.join(", ")), "  ", width);
+    if let Some(remedy) = trouble.remedy {
+        push_wrapped(&mut text, &format!("remedy: {remedy}"), "  ", width);
+    }
+    text
+}
+
+/// Appends the text in lines of at most `width` columns, broken between words; a longer word stays whole.
+fn push_wrapped(text: &mut String, words: &str, indent: &str, width: usize) {
+    let mut line = String::new();
+    for word in words.split_whitespace() {
+        let columns = indent.len() + console::measure_text_width(&line) + 1 + console::measure_text_width(word);
+        if !line.is_empty() && columns > width {
+            text.push_str(&format!("{indent}{line}\n"));
+            line.clear();
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    if !line.is_empty() {
+        text.push_str(&format!("{indent}{line}\n"));
+    }
+}

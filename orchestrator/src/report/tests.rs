@@ -1,0 +1,196 @@
+#![allow(clippy::unwrap_used)]
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use super::*;
+use crate::score::sample;
+
+/// The columns as the product promises them; more may follow.
+const PROMISED: &str = "sweep_id, job_id, run_id, attempt, farm, device, tags, transport, target, soc, os, model, \
+    model_sha256, weights, backend, backend_version, precision, threads, cpus, batch, scenario, status, failure_kind, \
+    failure, load_ms, first_ms, warmup_runs, runs, mean_ms, sd_ms, min_ms, p50_ms, p90_ms, p95_ms, p99_ms, max_ms, \
+    images_per_s, macs, gmacs_per_s, peak_rss_bytes, output_error, started_at, finished_at, farmctl_version, \
+    runner_sha256";
+
+pub(super) fn records() -> Vec<Record> {
+    let mut slow = sample::record("board-2", "resnet50");
+    slow.measurement.outputs = vec![sample::output("y", "out-b")];
+    slow.device.as_mut().unwrap().soc = Some("=HYPERLINK(\"http://x\") <script>alert(1)</script>".into());
+    let mut quick = sample::record("board-1", "resnet50");
+    quick.measurement.outputs = vec![sample::output("y", "out-a")];
+    vec![
+        quick,
+        slow,
+        sample::failed("board-2", "mobilenet_v2", "measure: signal 11\nin \"conv\", line 2"),
+        sample::skipped("board-1", "densenet121", "tract does not run int8"),
+    ]
+}
+
+pub(super) fn outputs() -> HashMap<String, Vec<f32>> {
+    [("out-a", vec![1.0, -4.0]), ("out-b", vec![1.0, -4.001])].map(|(hash, values)| (hash.to_owned(), values)).into()
+}
+
+pub(super) fn rendered(file_name: &str, records: &[Record]) -> Vec<u8> {
+    let (sweep, outputs) = (sample::sweep(), outputs());
+    let report = REPORTS.iter().find(|report| report.file_name() == file_name).expect("is registered");
+    report.render(&ReportInput { sweep: &sweep, records, outputs: &outputs }).unwrap()
+}
+
+fn table(bytes: &[u8]) -> Vec<HashMap<String, String>> {
+    ::csv::Reader::from_reader(bytes).deserialize().collect::<Result<_, _>>().unwrap()
+}
+
+#[test]
+fn columns_are_the_promised_ones() {
+    let names: Vec<_> = COLUMNS.iter().map(|column| column.name).collect();
+    let promised: Vec<_> = PROMISED.split(", ").collect();
+    assert_eq!(names[..promised.len()], promised);
+    let unique: std::collections::BTreeSet<_> = names.iter().collect();
+    assert_eq!(unique.len(), names.len());
+    let text = columns_text();
+    assert!(names.iter().all(|name| text.contains(&format!("\n{name} "))), "{text}");
+}
+
+#[test]
+fn results_read_back() {
+    let rows = table(&rendered("results.csv", &records()));
+    assert_eq!(rows.len(), 4);
+    let cell = |row: usize, name: &str| rows[row][name].as_str();
+    let expected = [
+        ("device", "board-1"),
+        ("tags", "desk;soc=rk3588"),
+        ("cpus", "4 5"),
+        ("threads", "2"),
+        ("status", "ok"),
+        ("failure", ""),
+        ("load_ms", "182.5"),
+        ("first_ms", "21.000001"),
+        ("runs", "4"),
+        ("mean_ms", "20.1250002"),
+        ("sd_ms", "1.31497766"),
+        ("min_ms", "19"),
+        ("p50_ms", "19.500001"),
+        ("p99_ms", "22"),
+        ("images_per_s", "49.6277916"),
+        ("gmacs_per_s", "14.9453053"),
+        ("output_error", "0"),
+        ("started_at", "2026-11-23T23:00:10.000Z"),
+    ];
+    expected.iter().for_each(|(name, value)| assert_eq!(cell(0, name), *value, "{name}"));
+    assert_eq!(cell(1, "output_error"), "0.00024998188");
+    assert_eq!(cell(1, "soc"), "'=HYPERLINK(\"http://x\") <script>alert(1)</script>");
+    assert_eq!((cell(2, "status"), cell(2, "failure_kind")), ("failed", "crashed"));
+    assert_eq!(cell(2, "failure"), "measure: signal 11 in \"conv\", line 2");
+    assert_eq!((cell(2, "p50_ms"), cell(2, "runs"), cell(2, "load_ms")), ("", "2", "1"));
+    assert_eq!((cell(3, "status"), cell(3, "run_id"), cell(3, "attempt"), cell(3, "os")), ("skipped", "", "0", ""));
+    assert!(!cell(2, "remedy").is_empty());
+}
+
+#[test]
+fn all_records_stay_rows_of_one_line() {
+    let text = String::from_utf8(rendered("results.csv", &records())).unwrap();
+    assert_eq!(text.lines().count(), 5);
+    assert!(rendered("results.csv", &[]).starts_with(b"sweep_id,"));
+}
+
+#[test]
+fn python_reads_the_same_table() {
+    let bytes = rendered("results.csv", &records());
+    let script = "import csv,json,sys; print(json.dumps(list(csv.DictReader(sys.stdin))))";
+    let mut python = Command::new("python3")
+        .args(["-c", script])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("python3 is installed");
+    python.stdin.take().unwrap().write_all(&bytes).unwrap();
+    let output = python.wait_with_output().unwrap();
+    let rows: Vec<HashMap<String, String>> = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(rows, table(&bytes));
+}
+
+#[test]
+fn every_raw_sample_is_kept() {
+    let plain = zstd::decode_all(&rendered("samples.csv.zst", &records())[..]).unwrap();
+    let rows = table(&plain);
+    let latencies: Vec<_> = rows.iter().map(|row| row["latency_ns"].as_str()).collect();
+    let one = ["20000000", "19000000", "22000000", "19500001"];
+    assert_eq!(latencies, [&one[..], &one[..], &["5", "6"]].concat());
+    assert_eq!((rows[5]["device"].as_str(), rows[5]["sample_index"].as_str()), ("board-2", "1"));
+}
+
+#[test]
+fn json_has_typed_values() {
+    let mut records = records();
+    records[1].measurement.outputs = vec![sample::output("y", "longer")];
+    let (sweep, mut outputs) = (sample::sweep(), outputs());
+    outputs.insert("longer".into(), vec![1.0; 3]);
+    let input = ReportInput { sweep: &sweep, records: &records, outputs: &outputs };
+    let value: serde_json::Value = serde_json::from_slice(&json::ResultsJson.render(&input).unwrap()).unwrap();
+    assert_eq!(value["sweep"]["id"], "20261123-230000-all-7f3a");
+    let results = value["results"].as_array().unwrap();
+    assert_eq!((&results[0]["p50_ms"], &results[0]["macs"]), (&19.500001.into(), &300_774_272u64.into()));
+    assert_eq!(results[1]["output_error"], "inf");
+    assert!(results[3]["p50_ms"].is_null() && results[2]["failure"].as_str().unwrap().contains('\n'));
+}
+
+fn result_text(width: u16, colour: bool) -> String {
+    let (sweep, records, outputs) = (sample::sweep(), records(), outputs());
+    result_table(&ReportInput { sweep: &sweep, records: &records, outputs: &outputs }, width, colour)
+}
+
+#[test]
+fn terminal_table_at_80_columns() {
+    let text = result_text(80, false);
+    assert!(text.lines().all(|line| console::measure_text_width(line) <= 80), "{text}");
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn colour_adds_nothing_but_colour() {
+    let coloured = result_text(80, true);
+    assert!(coloured.contains("\u{1b}[31m"));
+    assert_eq!(console::strip_ansi_codes(&coloured), result_text(80, false));
+}
+
+#[test]
+fn plan_as_text() {
+    let mut other = sample::job("board-2", "resnet50");
+    other.id = crate::domain::JobId("ffee".into());
+    let plan = crate::domain::Plan {
+        sweep: "all".into(),
+        skipped: vec![crate::domain::Skipped { job: sample::job("board-1", "vgg"), reason: "no weights\nhere".into() }],
+        jobs: vec![sample::job("board-1", "mobilenet_v2"), other],
+    };
+    let past = HashMap::from([(crate::domain::JobId("ffee".into()), std::time::Duration::from_secs(75))]);
+    insta::assert_snapshot!(plan_text(&plan, &past));
+}
+
+#[test]
+fn markdown_table() {
+    let mut records = records();
+    records[0].job.device = "a|b `x` <script>".into();
+    insta::assert_snapshot!(String::from_utf8(rendered("results.md", &records)).unwrap());
+}
+
+#[test]
+fn page_escapes_and_says_everything() {
+    let mut records = records();
+    records[0].job.model.name = "net<img src=x onerror=\"alert(1)\">'".into();
+    let page = String::from_utf8(rendered("index.html", &records)).unwrap();
+    assert!(!page.contains("<img") && !page.contains("<script"), "{page}");
+    let wanted = [
+        "net&lt;img src=x onerror=&quot;alert(1)&quot;&gt;&#39;",
+        "synthetic weights: no accuracy",
+        "20261123-230000-all-7f3a",
+        "0.1.0 (abc1234)",
+        "2026-11-23T23:00:00Z",
+        "skipped: backend_unsupported (1)",
+        "tract does not run int8",
+        "measure: signal 11 in &quot;conv&quot;, line 2",
+        "p90 ms",
+    ];
+    wanted.iter().for_each(|text| assert!(page.contains(text), "{text} is not in {page}"));
+    assert!(!page.contains("src=\"") && !page.contains("href="), "needs nothing beside it");
+}

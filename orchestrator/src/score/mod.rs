@@ -1,0 +1,12 @@
+//! What raw numbers say: statistics of samples, throughput, and how far outputs lie apart.
+//!
+//! Main type: [`Statistics`]. Pure: never does I/O, never reads a clock, and never drops a sample.
+
+mod outputs;
+mod statistics;
+
+#[cfg(test)]
+pub mod sample;
+
+pub use outputs::{OutputError, output_error, output_errors};
+pub use statistics::{Statistics, gmacs_per_s, images_per_s, percentile};

@@ -1,0 +1,159 @@
+use std::collections::HashMap;
+
+use crate::domain::{OutputRef, Record, RunStatus};
+
+/// How far one output lies from its reference.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum OutputError {
+    /// Largest relative difference; 0 for equal outputs.
+    Relative(f64),
+    /// The outputs have different numbers of values.
+    Length {
+        /// Values of the reference.
+        reference: usize,
+        /// Values compared with it.
+        values: usize,
+    },
+    /// A value is NaN or infinite.
+    NotFinite {
+        /// Index of the first such value, in either.
+        index: usize,
+    },
+}
+
+impl OutputError {
+    /// The difference as one number: infinite for outputs that can't be compared, so that no tolerance accepts them.
+    pub fn value(self) -> f64 {
+        match self {
+            OutputError::Relative(difference) => difference,
+            OutputError::Length { .. } | OutputError::NotFinite { .. } => f64::INFINITY,
+        }
+    }
+}
+
+/// Largest difference of two values at the same place, relative to the largest absolute value of the reference.
+///
+/// The scale is the whole output's and not each value's own: a network's rounding errors are proportional to the size of
+/// its activations, so a logit near zero would turn harmless rounding into an error of any size. Where the reference is
+/// all zeros, any difference is infinite.
+pub fn output_error(reference: &[f32], values: &[f32]) -> OutputError {
+    if reference.len() != values.len() {
+        return OutputError::Length { reference: reference.len(), values: values.len() };
+    }
+    let mut scale = 0.0f64;
+    let mut largest = 0.0f64;
+    for (index, (&expected, &found)) in reference.iter().zip(values).enumerate() {
+        if !expected.is_finite() || !found.is_finite() {
+            return OutputError::NotFinite { index };
+        }
+        scale = scale.max(f64::from(expected).abs());
+        largest = largest.max((f64::from(expected) - f64::from(found)).abs());
+    }
+    OutputError::Relative(if largest == 0.0 { 0.0 } else { largest / scale })
+}
+
+/// What must be the same for two outputs to be comparable.
+type Key<'a> = (&'a str, &'a str, u32, u64, &'a str);
+
+/// The `output_error` of each record: the largest over its outputs, each against the first record with status `ok`, the
+/// same model file, precision, batch and seed, and an output of that name that is finite. That first record so has 0.
+///
+/// `None` for a record without outputs or not `ok`, and where the values of an output or its reference are not in
+/// `outputs` (by their hash) and the hashes differ.
+pub fn output_errors(records: &[Record], outputs: &HashMap<String, Vec<f32>>) -> Vec<Option<f64>> {
+    let mut references: HashMap<Key<'_>, &OutputRef> = HashMap::new();
+    for (record, output) in ok_outputs(records) {
+        let is_finite = outputs.get(&output.sha256).is_none_or(|values| values.iter().all(|value| value.is_finite()));
+        if let Some(key) = key(record, output).filter(|_| is_finite) {
+            references.entry(key).or_insert(output);
+        }
+    }
+    let error = |record: &Record, output: &OutputRef| -> Option<f64> {
+        let Some(reference) = references.get(&key(record, output)?) else {
+            return outputs.contains_key(&output.sha256).then_some(f64::INFINITY);
+        };
+        if reference.sha256 == output.sha256 {
+            return Some(0.0);
+        }
+        Some(output_error(outputs.get(&reference.sha256)?, outputs.get(&output.sha256)?).value())
+    };
+    records
+        .iter()
+        .map(|record| {
+            let outputs = Some(&record.measurement.outputs).filter(|list| !list.is_empty() && is_ok(record))?;
+            outputs.iter().try_fold(0.0f64, |largest, output| Some(largest.max(error(record, output)?)))
+        })
+        .collect()
+}
+
+fn ok_outputs(records: &[Record]) -> impl Iterator<Item = (&Record, &OutputRef)> {
+    let ok = records.iter().filter(|record| is_ok(record));
+    ok.flat_map(|record| record.measurement.outputs.iter().map(move |output| (record, output)))
+}
+
+fn is_ok(record: &Record) -> bool {
+    record.status == RunStatus::Ok
+}
+
+fn key<'a>(record: &'a Record, output: &'a OutputRef) -> Option<Key<'a>> {
+    let job = &record.job;
+    let model = job.model.artifact.as_ref()?;
+    Some((&model.sha256, job.precision.as_str(), job.batch, job.seed, &output.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::score::sample::{output, record};
+
+    #[test]
+    fn known_values() {
+        assert_eq!(output_error(&[1.0, -4.0], &[1.5, -4.0]), OutputError::Relative(0.125));
+        assert_eq!(output_error(&[], &[]), OutputError::Relative(0.0));
+        assert_eq!(output_error(&[0.0], &[0.0]), OutputError::Relative(0.0));
+        assert_eq!(output_error(&[0.0], &[1.0]).value(), f64::INFINITY);
+        assert_eq!(output_error(&[1.0], &[1.0, 2.0]), OutputError::Length { reference: 1, values: 2 });
+        assert_eq!(output_error(&[1.0, f32::NAN], &[1.0, f32::NAN]), OutputError::NotFinite { index: 1 });
+        assert_eq!(output_error(&[1.0], &[f32::INFINITY]).value(), f64::INFINITY);
+        assert_eq!(output_error(&[f32::MAX], &[f32::MIN]), OutputError::Relative(2.0));
+    }
+
+    #[test]
+    fn first_ok_record_is_the_reference() {
+        let store: HashMap<String, Vec<f32>> =
+            [("a", vec![2.0]), ("b", vec![2.5]), ("nan", vec![f32::NAN])].map(|(k, v)| (k.to_owned(), v)).into();
+        let with = |sha256: &str, change: fn(&mut Record)| {
+            let mut record = record("a", "net");
+            record.measurement.outputs = vec![output("y", sha256)];
+            change(&mut record);
+            record
+        };
+        let records = [
+            with("b", |record| record.status = RunStatus::Failed),
+            with("nan", |_| ()),
+            with("a", |_| ()),
+            with("b", |_| ()),
+            with("b", |record| record.job.batch = 8),
+            with("gone", |_| ()),
+            with("a", |record| record.measurement.outputs.push(output("z", "b"))),
+            with("a", |record| record.measurement.outputs.clear()),
+        ];
+        let infinity = Some(f64::INFINITY);
+        let expected = [None, infinity, Some(0.0), Some(0.25), Some(0.0), None, Some(0.0), None];
+        assert_eq!(output_errors(&records, &store), expected);
+    }
+
+    proptest! {
+        #[test]
+        fn bounds(pairs in prop::collection::vec((-1e3f32..1e3, -1e3f32..1e3), 1..50)) {
+            let (reference, values): (Vec<f32>, Vec<f32>) = pairs.into_iter().unzip();
+            prop_assert_eq!(output_error(&reference, &reference).value(), 0.0);
+            let error = output_error(&reference, &values).value();
+            prop_assert!(error >= 0.0);
+            let scaled = |list: &[f32]| list.iter().map(|value| value * 4.0).collect::<Vec<_>>();
+            prop_assert_eq!(output_error(&scaled(&reference), &scaled(&values)).value(), error);
+        }
+    }
+}

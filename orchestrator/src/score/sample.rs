@@ -1,0 +1,127 @@
+//! Records for tests of scores and reports.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use farmctl_protocol::ArtifactRef;
+use jiff::Timestamp;
+
+use crate::domain::{
+    DeviceFacts, Failure, FailureKind, InputRange, Job, JobId, JobModel, Limits, Measurement, OutputRef, Precision,
+    Record, RunId, RunStatus, Scenario, SweepId, Tag, ThreadCount, WeightsKind,
+};
+use crate::store::SweepRow;
+
+pub fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_795_474_800 + seconds).unwrap()
+}
+
+pub fn sweep() -> SweepRow {
+    SweepRow {
+        id: SweepId("20261123-230000-all-7f3a".into()),
+        name: "all".into(),
+        started_at: at(0),
+        finished_at: Some(at(95)),
+        farmctl_version: "0.1.0 (abc1234)".into(),
+    }
+}
+
+pub fn job(device: &str, model: &str) -> Job {
+    Job {
+        id: JobId("00112233445566aa".into()),
+        device: device.into(),
+        model: JobModel {
+            name: model.into(),
+            weights: WeightsKind::Synthetic,
+            format: "onnx".into(),
+            artifact: Some(ArtifactRef { sha256: "ab".repeat(32), size_bytes: 14_000_000 }),
+            macs: Some(300_774_272),
+            input_range: InputRange { low: -1.0, high: 1.0 },
+        },
+        backend: "tract".into(),
+        backend_version: "0.23.9".into(),
+        precision: Precision::Float32,
+        threads: ThreadCount::Count(2),
+        batch: 1,
+        scenario: Scenario::SingleStream,
+        repeat: 1,
+        limits: Limits {
+            warmup_min_runs: 1,
+            warmup_min_seconds: 0.1,
+            warmup_max_seconds: 1.0,
+            min_runs: 4,
+            max_runs: 100,
+            min_seconds: 0.5,
+            max_seconds: 5.0,
+        },
+        seed: 42,
+        run_seconds: 120.0,
+    }
+}
+
+pub fn output(name: &str, sha256: &str) -> OutputRef {
+    OutputRef { name: name.into(), shape: vec![1], sha256: sha256.into() }
+}
+
+/// A run that ended well.
+pub fn record(device: &str, model: &str) -> Record {
+    Record {
+        sweep_id: sweep().id,
+        job: job(device, model),
+        run_id: Some(RunId("20261123-230000-all-7f3a-00112233445566aa-1".into())),
+        attempt: 1,
+        farm: "lab".into(),
+        tags: [Tag { key: "soc".into(), value: Some("rk3588".into()) }, Tag { key: "desk".into(), value: None }].into(),
+        transport: "ssh".into(),
+        device: Some(DeviceFacts {
+            target: "aarch64-unknown-linux-musl".into(),
+            soc: Some("Rockchip RK3588".into()),
+            os: "Debian GNU/Linux 12 (bookworm)".into(),
+            kernel: "Linux 6.1.0".into(),
+            boot_id: None,
+            cpus: 8,
+            memory_total_bytes: 8 << 30,
+        }),
+        status: RunStatus::Ok,
+        failure: None,
+        measurement: Measurement {
+            load_ns: Some(182_500_000),
+            first_ns: Some(21_000_001),
+            warmup_runs: Some(5),
+            samples_ns: vec![20_000_000, 19_000_000, 22_000_000, 19_500_001],
+            wall_ns: Some(80_600_000),
+            cpu_user_ns: Some(150_000_000),
+            cpu_system_ns: Some(1_000_000),
+            peak_rss_bytes: Some(61_865_984),
+            threads: Some(2),
+            cpus: vec![4, 5],
+            outputs: vec![],
+        },
+        started_at: Some(at(10)),
+        finished_at: at(12),
+        farmctl_version: "0.1.0 (abc1234)".into(),
+        runner_sha256: Some("cd".repeat(32)),
+    }
+}
+
+/// A run that failed after two samples.
+pub fn failed(device: &str, model: &str, message: &str) -> Record {
+    let mut record = record(device, model);
+    record.status = RunStatus::Failed;
+    record.failure = Some(Failure {
+        stderr_tail: vec!["thread panicked".into(), "=2+3".into()],
+        ..Failure::new(FailureKind::Crashed, message)
+    });
+    record.measurement = Measurement { samples_ns: vec![5, 6], load_ns: Some(1_000_000), ..Measurement::default() };
+    record
+}
+
+/// A cell that never started.
+pub fn skipped(device: &str, model: &str, reason: &str) -> Record {
+    let mut record = record(device, model);
+    record.status = RunStatus::Skipped;
+    record.failure = Some(Failure::new(FailureKind::BackendUnsupported, reason));
+    record.measurement = Measurement::default();
+    (record.run_id, record.attempt, record.device, record.started_at) = (None, 0, None, None);
+    record.runner_sha256 = None;
+    record
+}

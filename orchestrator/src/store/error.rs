@@ -1,0 +1,80 @@
+use std::path::PathBuf;
+
+use crate::domain::{RunId, SweepId};
+
+/// What the store could not do.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A write about a run whose lease belongs to somebody else by now, or that has its record.
+    #[error("write about run {run} refused: its lease has moved on from epoch {epoch}")]
+    StaleEpoch {
+        /// The run.
+        run: RunId,
+        /// The epoch of the write.
+        epoch: u64,
+    },
+    /// A sweep of that identifier is there already.
+    #[error("add sweep {sweep}: the store has a sweep of that identifier already")]
+    SweepExists {
+        /// The sweep.
+        sweep: SweepId,
+    },
+    /// No sweep of that identifier is there.
+    #[error("find sweep {sweep} in the store: it is not there")]
+    UnknownSweep {
+        /// The sweep.
+        sweep: SweepId,
+    },
+    /// The store was written by a newer farmctl.
+    #[error("open {path}: it has schema version {found}, this farmctl knows {known}; use the newer farmctl")]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its schema version.
+        found: u32,
+        /// The version this program writes.
+        known: u32,
+    },
+    /// The file belongs to something else; it was not touched.
+    #[error("open {path}: it is no farmctl store ({cause})")]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// What shows it.
+        cause: String,
+    },
+    /// The file is a store, but damaged.
+    #[error("{action} in the store {path}: the file is damaged ({cause}); restore it from a backup or move it away")]
+    Damaged {
+        /// What was tried.
+        action: String,
+        /// The file.
+        path: PathBuf,
+        /// The database's words.
+        cause: String,
+    },
+    /// The URL's scheme names no store.
+    #[error("open store {url}: unknown scheme; use sqlite:PATH")]
+    UnknownScheme {
+        /// The URL.
+        url: String,
+    },
+    /// Something in the store does not have the form it was written in.
+    #[error("read {what} from the store: {cause}")]
+    Corrupt {
+        /// What was read.
+        what: String,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// The database refused.
+    #[error("{action} in the store {path}: {cause}")]
+    Database {
+        /// What was tried.
+        action: String,
+        /// The file.
+        path: PathBuf,
+        /// The database's words.
+        cause: String,
+    },
+}

@@ -1,0 +1,87 @@
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use super::schema;
+use crate::store::StoreError;
+
+/// How long a statement waits for another process's transaction. Ours take milliseconds; a backup may take seconds.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long to wait before asking again where SQLite itself does not wait.
+const BUSY_PAUSE: Duration = Duration::from_millis(5);
+
+/// Opens or makes the file, and brings its schema up to date. Whatever is not ours, or newer, is left untouched.
+pub(super) fn open(path: &Path) -> Result<(PathBuf, Connection), StoreError> {
+    let path = std::path::absolute(path).map_err(|error| refused("open", path, &error))?;
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(|error| refused("make the folder", &path, &error))?;
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection =
+        Connection::open_with_flags(&path, flags).map_err(|error| failure("open the file", &path, &error))?;
+    check(&connection, &path)?;
+    set_up(&mut connection).map_err(|error| failure("set up the schema", &path, &error))?;
+    Ok((path, connection))
+}
+
+/// Makes sure that the file is empty or a store that this program knows.
+fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let read = || -> rusqlite::Result<(i32, u32, i64)> {
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        let application = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+        let entries = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        Ok((application, schema::version(connection)?, entries))
+    };
+    let (application, found, entries) = read().map_err(|error| failure("read the header", path, &error))?;
+    let is_new = application == 0 && found == 0 && entries == 0;
+    if application != schema::APPLICATION_ID && !is_new {
+        let cause = format!("an SQLite database of another program, application id {application:#x}");
+        return Err(StoreError::Foreign { path: path.to_owned(), cause });
+    }
+    let known = schema::known_version();
+    if found > known {
+        return Err(StoreError::Newer { path: path.to_owned(), found, known });
+    }
+    Ok(())
+}
+
+fn set_up(connection: &mut Connection) -> rusqlite::Result<()> {
+    use_write_ahead_log(connection)?;
+    // A record is a measurement that may have taken minutes: with NORMAL a power cut could take the last ones along.
+    // FULL costs one fsync a write, and a lab writes a few times a second.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    schema::migrate(connection, schema::MIGRATIONS)
+}
+
+/// Readers and the writer don't block each other. Two processes that switch a new file at the same moment get «busy»
+/// at once, whatever the busy timeout.
+fn use_write_ahead_log(connection: &Connection) -> rusqlite::Result<()> {
+    let deadline = Instant::now() + BUSY_TIMEOUT;
+    loop {
+        match connection.pragma_update(None, "journal_mode", "WAL") {
+            Err(error) if is_busy(&error) && Instant::now() < deadline => std::thread::sleep(BUSY_PAUSE),
+            result => return result,
+        }
+    }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
+/// What SQLite refused, as an error of the store.
+pub(super) fn failure(action: &str, path: &Path, error: &rusqlite::Error) -> StoreError {
+    let (action, path, cause) = (action.to_owned(), path.to_owned(), error.to_string());
+    match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => StoreError::Foreign { path, cause },
+        Some(ErrorCode::DatabaseCorrupt) => StoreError::Damaged { action, path, cause },
+        _ => StoreError::Database { action, path, cause },
+    }
+}
+
+fn refused(action: &str, path: &Path, error: &std::io::Error) -> StoreError {
+    StoreError::Database { action: action.to_owned(), path: path.to_owned(), cause: error.to_string() }
+}

@@ -1,0 +1,34 @@
+use rusqlite::{Connection, TransactionBehavior};
+
+/// Marks the file as ours in its header: «farm» in ASCII.
+pub(super) const APPLICATION_ID: i32 = 0x6661_726d;
+
+/// Each step takes the schema from its index to the next version. A released step is never edited: a change is a new
+/// step at the end.
+pub(super) const MIGRATIONS: &[&str] = &[include_str!("001_first.sql")];
+
+/// The version this program writes.
+pub(super) fn known_version() -> u32 {
+    u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX)
+}
+
+/// The version in the file's header.
+pub(super) fn version(connection: &Connection) -> rusqlite::Result<u32> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+/// Brings the schema from whatever version it has to the last of `steps`, each step in a transaction of its own. Another
+/// process may do the same at the same time: the version is read again once the write lock is held.
+pub(super) fn migrate(connection: &mut Connection, steps: &[&str]) -> rusqlite::Result<()> {
+    loop {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let found = version(&transaction)?;
+        let Some(step) = usize::try_from(found).ok().and_then(|index| steps.get(index)) else {
+            return Ok(());
+        };
+        transaction.execute_batch(step)?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", found + 1)?;
+        transaction.commit()?;
+    }
+}
