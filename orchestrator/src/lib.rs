@@ -11,3 +11,4 @@ pub mod progress;
 pub mod report;
 pub mod score;
 pub mod store;
+pub mod transport;

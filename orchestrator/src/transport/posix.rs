@@ -1,0 +1,259 @@
+//! File operations by commands of a POSIX shell, for devices that have nothing better (dropbear and busybox without an
+//! sftp server).
+//!
+//! Main type: [`FileCommand`]: the argument vector of one operation, and how to read its outcome. Runs nothing itself.
+
+use std::time::Duration;
+
+use super::{Command, ErrorKind, Exit, FileStat, Finished, TransportError};
+
+/// Stands before everything that a script means to tell, since a login shell may print a greeting first.
+const SENTINEL: &str = "farmctl-answer:\n";
+
+/// Longest message of a device that is passed on.
+const MESSAGE_LIMIT_BYTES: usize = 400;
+
+const PROLOGUE: &str = "LC_ALL=C;export LC_ALL;";
+
+/// Size by `stat` where there is one: `wc` may read the whole file.
+const SIZE_FUNCTION: &str = "size(){ stat -L -c %s \"$1\" 2>/dev/null||wc -c <\"$1\";};";
+
+/// One operation on a file of the device.
+pub struct FileCommand {
+    /// What runs it.
+    pub command: Command,
+    /// What it does, for messages.
+    pub what: String,
+}
+
+impl FileCommand {
+    /// Writes standard input into the file, from `offset` on, and answers with the file's size.
+    ///
+    /// `dd` of nothing cuts the file to `offset`; `cat` then appends with large blocks.
+    pub fn write(path: &str, offset: u64, deadline: Duration) -> FileCommand {
+        let body = if offset == 0 {
+            "cat >\"$1\"||exit".to_owned()
+        } else {
+            "s=$(size \"$1\")||exit;\
+             [ \"$s\" -ge \"$2\" ]||{ echo \"the file has $s bytes, fewer than the offset $2\" >&2;exit 1;};\
+             dd if=/dev/null of=\"$1\" bs=1 seek=\"$2\" count=0 2>/dev/null||{ : >>\"$1\";exit 1;};\
+             cat >>\"$1\"||exit"
+                .to_owned()
+        };
+        let script = format!("{SIZE_FUNCTION}{body};printf '{}';size \"$1\"", sentinel_text());
+        FileCommand::new(&script, &[path_word(path), offset.to_string()], deadline, format!("write {path}"))
+    }
+
+    /// Prints at most `limit` bytes from `offset` on.
+    pub fn read(path: &str, offset: u64, limit: u64, deadline: Duration) -> FileCommand {
+        let script = format!(
+            "[ ! -d \"$1\" ]||{{ echo 'Is a directory' >&2;exit 1;}};exec <\"$1\"||exit;\
+             printf '{}';tail -c +\"$2\"|head -c \"$3\"",
+            sentinel_text()
+        );
+        let arguments = [path_word(path), offset.saturating_add(1).to_string(), limit.to_string()];
+        FileCommand::new(&script, &arguments, deadline, format!("read {path}"))
+    }
+
+    /// Answers with kind and size.
+    pub fn stat(path: &str, deadline: Duration) -> FileCommand {
+        let script = format!(
+            "{SIZE_FUNCTION}printf '{}';if [ -d \"$1\" ];then echo d 0;elif [ -e \"$1\" ];then s=$(size \"$1\")||exit;echo f $s;\
+             else ls -dL \"$1\" >/dev/null;echo none;fi",
+            sentinel_text()
+        );
+        FileCommand::new(&script, &[path_word(path)], deadline, format!("look at {path}"))
+    }
+
+    /// Renames, over an existing file but not into a folder.
+    pub fn rename(from: &str, to: &str, deadline: Duration) -> FileCommand {
+        let script = "[ ! -d \"$2\" ]||{ echo \"$2: Is a directory\" >&2;exit 1;};exec mv -f \"$1\" \"$2\"";
+        FileCommand::new(script, &[path_word(from), path_word(to)], deadline, format!("rename {from} to {to}"))
+    }
+
+    /// Removes a file that may be missing.
+    pub fn remove(path: &str, deadline: Duration) -> FileCommand {
+        FileCommand::new("exec rm -f \"$1\"", &[path_word(path)], deadline, format!("remove {path}"))
+    }
+
+    fn new(script: &str, arguments: &[String], deadline: Duration, what: String) -> FileCommand {
+        let mut argv = vec!["sh".to_owned(), "-c".to_owned(), format!("{PROLOGUE}{script}"), "sh".to_owned()];
+        argv.extend_from_slice(arguments);
+        FileCommand { command: Command { argv, deadline }, what }
+    }
+
+    /// What was printed behind the sentinel, when the operation succeeded.
+    ///
+    /// # Errors
+    /// When it did not, with the device's own message and the kind that this message shows.
+    pub fn answer(&self, address: &str, finished: Finished) -> Result<Vec<u8>, TransportError> {
+        if !finished.exit.success() {
+            return Err(self.failure(address, finished.exit, &finished.stderr));
+        }
+        let mut answer = finished.stdout;
+        match find(&answer, SENTINEL.as_bytes()) {
+            Some(start) => Ok(answer.split_off(start + SENTINEL.len())),
+            None => Err(self.unreadable(address, &answer)),
+        }
+    }
+
+    /// Checks that an operation without an answer succeeded.
+    ///
+    /// # Errors
+    /// As [`FileCommand::answer`].
+    pub fn check(&self, address: &str, finished: &Finished) -> Result<(), TransportError> {
+        if finished.exit.success() { Ok(()) } else { Err(self.failure(address, finished.exit, &finished.stderr)) }
+    }
+
+    /// Checks the answer to [`FileCommand::write`].
+    ///
+    /// # Errors
+    /// As [`FileCommand::answer`], and when the file has not the size it should.
+    pub fn check_written(&self, address: &str, finished: Finished, expected_bytes: u64) -> Result<(), TransportError> {
+        let answer = self.answer(address, finished)?;
+        let size: u64 = parse_text(&answer).ok_or_else(|| self.unreadable(address, &answer))?;
+        if size == expected_bytes {
+            return Ok(());
+        }
+        Err(TransportError::new(
+            ErrorKind::Protocol,
+            format!("{} on {address}: the file has {size} bytes after {expected_bytes} were written", self.what),
+        )
+        .with_hint("another program may be writing to the same file"))
+    }
+
+    /// Reads the answer to [`FileCommand::stat`].
+    ///
+    /// # Errors
+    /// As [`FileCommand::answer`].
+    pub fn file_stat(&self, address: &str, finished: Finished) -> Result<Option<FileStat>, TransportError> {
+        let stderr = finished.stderr.clone();
+        let answer = self.answer(address, finished)?;
+        let text = String::from_utf8_lossy(&answer);
+        let mut words = text.split_ascii_whitespace();
+        match (words.next(), words.next().and_then(|word| word.parse().ok())) {
+            (Some("d"), _) => Ok(Some(FileStat { size_bytes: 0, is_dir: true })),
+            (Some("f"), Some(size_bytes)) => Ok(Some(FileStat { size_bytes, is_dir: false })),
+            (Some("none"), _) => {
+                // A file behind a folder that may not be searched is not known to be missing.
+                let reason = String::from_utf8_lossy(&stderr).to_lowercase();
+                if reason.contains("no such file") {
+                    Ok(None)
+                } else {
+                    Err(self.failure(address, Exit::Code(1), &stderr))
+                }
+            }
+            _ => Err(self.unreadable(address, &answer)),
+        }
+    }
+
+    fn failure(&self, address: &str, exit: Exit, stderr: &[u8]) -> TransportError {
+        let reason = reason_in(stderr);
+        let kind = match exit {
+            Exit::Signal(_) => ErrorKind::Protocol,
+            Exit::Code(126 | 127) => ErrorKind::CommandNotFound,
+            Exit::Code(_) => kind_of(&reason),
+        };
+        let reason = if reason.is_empty() { exit.to_string() } else { reason };
+        TransportError::new(kind, format!("{} on {address}: {reason}", self.what))
+    }
+
+    fn unreadable(&self, address: &str, answer: &[u8]) -> TransportError {
+        let start = &answer[..answer.len().min(80)];
+        TransportError::new(
+            ErrorKind::Protocol,
+            format!("{} on {address}: the device answered {:?}", self.what, String::from_utf8_lossy(start)),
+        )
+    }
+}
+
+/// The kind that a device's own message (in the C locale) shows.
+fn kind_of(reason: &str) -> ErrorKind {
+    let reason = reason.to_lowercase();
+    if reason.contains("no space left") || reason.contains("quota exceeded") {
+        ErrorKind::DiskFull
+    } else {
+        ErrorKind::File
+    }
+}
+
+/// The last lines of standard error, as one line.
+fn reason_in(stderr: &[u8]) -> String {
+    let start = stderr.len().saturating_sub(MESSAGE_LIMIT_BYTES);
+    let text = String::from_utf8_lossy(&stderr[start..]);
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
+}
+
+/// A path as a shell command takes it: `~/` means the folder that the login starts in, and no path looks like an option.
+fn path_word(path: &str) -> String {
+    let path = match path {
+        "~" => ".",
+        other => other.strip_prefix("~/").unwrap_or(other),
+    };
+    if path.starts_with('/') { path.to_owned() } else { format!("./{path}") }
+}
+
+fn sentinel_text() -> String {
+    SENTINEL.replace('\n', "\\n")
+}
+
+fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    haystack.windows(needle.len()).position(|window| window == needle)
+}
+
+fn parse_text<T: std::str::FromStr>(bytes: &[u8]) -> Option<T> {
+    std::str::from_utf8(bytes).ok()?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn finished(exit: Exit, stdout: &str, stderr: &str) -> Finished {
+        Finished { exit, stdout: stdout.into(), stderr: stderr.into() }
+    }
+
+    #[test]
+    fn a_greeting_of_the_login_shell_is_not_taken_for_the_answer() {
+        let command = FileCommand::read("x", 0, 10, Duration::from_secs(1));
+        let answer = command.answer("board", finished(Exit::Code(0), "Welcome!\nfarmctl-answer:\ndata", "")).unwrap();
+        assert_eq!(answer, b"data");
+        let error = command.answer("board", finished(Exit::Code(0), "Welcome!\n", "")).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Protocol);
+    }
+
+    #[test]
+    fn messages_of_gnu_and_busybox_show_their_kind() {
+        for (message, kind) in [
+            ("cat: write error: No space left on device", ErrorKind::DiskFull),
+            ("sh: write error: Disk quota exceeded", ErrorKind::DiskFull),
+            ("sh: 1: cannot create /x: Read-only file system", ErrorKind::File),
+            ("sh: can't create /x: Permission denied", ErrorKind::File),
+        ] {
+            let command = FileCommand::write("/x", 0, Duration::from_secs(1));
+            let error = command.answer("board", finished(Exit::Code(1), "", message)).unwrap_err();
+            assert_eq!(error.kind, kind, "{message}");
+            assert!(error.message.contains("/x") && error.message.contains("board"), "{error}");
+        }
+        let command = FileCommand::remove("x", Duration::from_secs(1));
+        let error = command.check("board", &finished(Exit::Code(127), "", "sh: rm: not found")).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::CommandNotFound);
+    }
+
+    #[test]
+    fn a_file_that_is_not_as_long_as_what_was_written_is_an_error() {
+        let command = FileCommand::write("/x", 0, Duration::from_secs(1));
+        let answer = || finished(Exit::Code(0), "farmctl-answer:\n9\n", "");
+        assert!(command.check_written("board", answer(), 9).is_ok());
+        assert_eq!(command.check_written("board", answer(), 10).unwrap_err().kind, ErrorKind::Protocol);
+    }
+
+    #[test]
+    fn paths_lie_below_the_home_of_the_login_and_are_no_options() {
+        assert_eq!(path_word("~/a"), "./a");
+        assert_eq!(path_word("~"), "./.");
+        assert_eq!(path_word("-rf"), "./-rf");
+        assert_eq!(path_word("/abs"), "/abs");
+    }
+}

@@ -1,0 +1,167 @@
+//! The one place where an argument vector becomes text for a shell.
+//!
+//! Main function: [`command_line`]. Its text means the same to every login shell that has quotes like the Bourne
+//! shell's (sh, bash, dash, ash, zsh, fish, csh, tcsh): that shell only starts `sh`, which starts the program.
+//! Nothing in here runs anything.
+
+use std::fmt::Write;
+
+use super::{ErrorKind, TransportError};
+
+/// What the line of [`command_line`] prints to standard error, before it exits with 127, when there is no such program.
+pub const NOT_FOUND_MARKER: &str = "farmctl: no such program";
+
+/// Stands before the process id, in a line of standard error of its own, before the program is started: a server may
+/// refuse to pass signals on, so a command that is given up is killed by its number.
+pub const PID_MARKER: &str = "farmctl-pid:";
+
+/// The line that runs this program with these arguments, whatever characters they have.
+///
+/// # Errors
+/// When there is no program, or an argument has a NUL, which no argument can hold.
+pub fn command_line(argv: &[String]) -> Result<String, TransportError> {
+    let Some(program) = argv.first() else {
+        return Err(TransportError::new(ErrorKind::Protocol, "a command without a program"));
+    };
+    if let Some(argument) = argv.iter().find(|argument| argument.contains('\0')) {
+        return Err(TransportError::new(
+            ErrorKind::Protocol,
+            format!("command {program:?} has an argument with a NUL character: {argument:?}"),
+        ));
+    }
+    let mut script = format!("echo {PID_MARKER}$$ >&2;");
+    if argv.iter().any(|argument| argument.contains('\n')) {
+        // csh allows no bare newline within quotes, so none is sent: the inner shell makes its own.
+        script.push_str("n=$(printf '\\nx');n=${n%x};");
+    }
+    let word = posix_word(program);
+    // `exec` of a missing program exits with 127, as a program itself may: the marker tells them apart.
+    let _ =
+        write!(script, "command -v {word} >/dev/null 2>&1||{{ echo '{NOT_FOUND_MARKER}' >&2;exit 127;}};exec {word}");
+    for argument in &argv[1..] {
+        script.push(' ');
+        script.push_str(&posix_word(argument));
+    }
+    Ok(format!("exec sh -c {}", login_shell_word(&script)))
+}
+
+/// A word for a POSIX shell, without a newline in the text; `$n` must hold one.
+fn posix_word(text: &str) -> String {
+    let mut word = String::from("'");
+    for character in text.chars() {
+        match character {
+            '\'' => word.push_str("'\\''"),
+            '\n' => word.push_str("'\"$n\"'"),
+            other => word.push(other),
+        }
+    }
+    word.push('\'');
+    word
+}
+
+/// A word for any login shell: within single quotes stands only what none of them treats specially there. fish reads
+/// `\`, csh reads `!` even in single quotes.
+fn login_shell_word(text: &str) -> String {
+    let mut word = String::from("'");
+    for character in text.chars() {
+        match character {
+            '\'' => word.push_str("'\"'\"'"),
+            '\\' => word.push_str("'\\\\'"),
+            '!' => word.push_str("'\\!'"),
+            other => word.push(other),
+        }
+    }
+    word.push('\'');
+    word
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Shells whose `-c` gets the line, as sshd does it; the first is the one that every host has.
+    const LOGIN_SHELLS: [&[&str]; 5] =
+        [&["sh", "-c"], &["bash", "-c"], &["busybox", "sh", "-c"], &["fish", "-c"], &["tcsh", "-c"]];
+
+    fn arguments_seen_through(shell: &[&str], arguments: &[String]) -> Vec<String> {
+        let mut argv = vec!["printf".to_owned(), "%s\\0".to_owned()];
+        argv.extend_from_slice(arguments);
+        let output = std::process::Command::new(shell[0])
+            .args(&shell[1..])
+            .arg(command_line(&argv).unwrap())
+            .output()
+            .unwrap_or_else(|error| panic!("can't start {}: {error} (Debian packages fish, tcsh, busybox)", shell[0]));
+        assert!(output.status.success(), "{shell:?}: {}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.split_terminator('\0').map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn every_login_shell_passes_every_argument_on() {
+        let all: Vec<String> = [
+            "",
+            " ",
+            "a b",
+            "'",
+            "''",
+            "\"",
+            "\\",
+            "\\'",
+            "\\\\",
+            "a\nb",
+            "\n",
+            "\n\n",
+            "$(id)",
+            "`id`",
+            "$HOME",
+            "*",
+            "~",
+            "!",
+            "!!",
+            "a!b",
+            "-n",
+            "--",
+            "é ü 漢字 🦀",
+            "\t",
+            "\r",
+            "%s",
+            "#",
+            "a;b|c&d",
+            "{a,b}",
+            "[a-z]",
+            "^x",
+            "=ls",
+            "\u{1}\u{7f}",
+        ]
+        .map(str::to_owned)
+        .to_vec();
+        for shell in LOGIN_SHELLS {
+            assert_eq!(arguments_seen_through(shell, &all), all, "through {shell:?}");
+        }
+    }
+
+    #[test]
+    fn a_nul_is_refused() {
+        let error = command_line(&["echo".to_owned(), "a\0b".to_owned()]).unwrap_err();
+        assert!(error.message.contains("NUL"), "{error}");
+        assert!(command_line(&[]).is_err());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+        #[test]
+        fn any_arguments_arrive_as_they_are(arguments in proptest::collection::vec("[^\0]{0,20}", 1..6)) {
+            prop_assert_eq!(arguments_seen_through(LOGIN_SHELLS[0], &arguments), arguments.clone());
+        }
+
+        #[test]
+        fn shell_characters_arrive_as_they_are(arguments in proptest::collection::vec("['\"\\\\!$`\n *~a{}-]{0,12}", 1..4)) {
+            for shell in LOGIN_SHELLS {
+                prop_assert_eq!(arguments_seen_through(shell, &arguments), arguments.clone());
+            }
+        }
+    }
+}

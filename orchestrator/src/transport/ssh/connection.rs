@@ -1,0 +1,304 @@
+//! One connection to a device, through jump hosts where there are any.
+//!
+//! Main type: [`Connection`]. Every step of connecting fails in its own way: an unknown name, a silent address, a refused
+//! port, a wrong key, a refused login. Never connects again by itself.
+
+use std::borrow::Cow;
+use std::io::ErrorKind as IoErrorKind;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use russh::client::{self, DisconnectReason, Handle, Msg};
+use russh::keys::PublicKeyOrCertificate;
+use russh::{Channel, Disconnect, Preferred};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::auth;
+use super::config::Hop;
+use super::host_keys::HostKeyCheck;
+use crate::transport::{ConnectOptions, ErrorKind, TransportError};
+
+/// A silent connection is probed after this time, and given up after `KEEPALIVE_MAX` probes without an answer.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+const KEEPALIVE_MAX: usize = 3;
+/// Commands at the same time on one connection; OpenSSH's own limit is 10.
+const MAX_CHANNELS: usize = 8;
+/// dropbear (2022.83) fails an assertion of its own, and ends, when one channel closes while another one is busy: there
+/// calls wait for each other.
+const MAX_CHANNELS_DROPBEAR: usize = 1;
+/// Packets of output that wait for their reader, a channel: with 32 KiB each, 1 MiB.
+const CHANNEL_BUFFER_PACKETS: usize = 32;
+/// Asked for first: with AES instructions it is much faster than ChaCha20 (bench/ssh-push). A board without them is
+/// slower by it than it could be.
+const FAST_CIPHERS: [russh::cipher::Name; 1] = [russh::cipher::AES_256_GCM];
+const CLOSE_LIMIT: Duration = Duration::from_secs(2);
+
+/// What a connection learns about itself while it lives.
+#[derive(Default)]
+struct Facts {
+    /// Why it ended, once it did.
+    end: OnceLock<String>,
+    /// Whether the server calls itself dropbear.
+    is_dropbear: OnceLock<bool>,
+}
+
+/// Judges the server's key during the handshake, and keeps why the connection ended.
+pub(super) struct Verifier {
+    check: HostKeyCheck,
+    facts: Arc<Facts>,
+}
+
+/// Why a handshake failed: the library's reason, or our judgement of the key.
+#[derive(Debug)]
+pub(super) enum HandshakeError {
+    Library(russh::Error),
+    HostKey(TransportError),
+}
+
+impl From<russh::Error> for HandshakeError {
+    fn from(error: russh::Error) -> HandshakeError {
+        HandshakeError::Library(error)
+    }
+}
+
+impl client::Handler for Verifier {
+    type Error = HandshakeError;
+
+    async fn check_server_key(&mut self, key: &PublicKeyOrCertificate) -> Result<bool, HandshakeError> {
+        self.check.check(&key.public_key()).map(|()| true).map_err(HandshakeError::HostKey)
+    }
+
+    async fn kex_done(
+        &mut self,
+        _: Option<&[u8]>,
+        _: &russh::Names,
+        session: &mut client::Session,
+    ) -> Result<(), HandshakeError> {
+        let is_dropbear = String::from_utf8_lossy(session.remote_sshid()).contains("dropbear");
+        // Keys are agreed on again from time to time: the first answer stays.
+        let _ = self.facts.is_dropbear.set(is_dropbear);
+        Ok(())
+    }
+
+    async fn disconnected(&mut self, reason: DisconnectReason<HandshakeError>) -> Result<(), HandshakeError> {
+        match reason {
+            DisconnectReason::ReceivedDisconnect(info) => {
+                let _ = self.facts.end.set(format!("the server ended it: {}", info.message.trim()));
+                Ok(())
+            }
+            DisconnectReason::Error(error) => {
+                if let HandshakeError::Library(error) = &error {
+                    let _ = self.facts.end.set(error.to_string());
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+/// A connection that is logged in.
+pub(super) struct Connection {
+    device: Handle<Verifier>,
+    /// Connections to jump hosts, kept open as long as this one.
+    jumps: Vec<Handle<Verifier>>,
+    channels: Semaphore,
+    /// As messages name it.
+    pub address: String,
+    facts: Arc<Facts>,
+}
+
+impl Connection {
+    /// Goes from hop to hop, all within the time that the options allow.
+    pub(super) async fn open(hops: &[Hop], options: &ConnectOptions) -> Result<Connection, TransportError> {
+        let deadline = Instant::now() + options.connect_timeout;
+        let mut reached: Vec<Handle<Verifier>> = Vec::new();
+        let mut facts = Arc::new(Facts::default());
+        for (index, hop) in hops.iter().enumerate() {
+            // Those of the last hop count: when a jump host goes, the device goes with it.
+            facts = Arc::new(Facts::default());
+            let handle = match index.checked_sub(1).and_then(|before| Some((reached.last()?, hops.get(before)?))) {
+                None => {
+                    let stream = tcp_connect(hop, deadline, options.connect_timeout).await?;
+                    enter(stream, hop, options, deadline, &facts).await?
+                }
+                Some((jump, jump_hop)) => {
+                    let stream = tunnel(jump, jump_hop, hop, deadline).await?;
+                    enter(stream, hop, options, deadline, &facts).await?
+                }
+            };
+            reached.push(handle);
+        }
+        let (Some(device), Some(hop)) = (reached.pop(), hops.last()) else {
+            return Err(TransportError::new(ErrorKind::NameUnknown, "connect by ssh: no host is named"));
+        };
+        let is_dropbear = facts.is_dropbear.get().copied().unwrap_or(false);
+        let channels = Semaphore::new(if is_dropbear { MAX_CHANNELS_DROPBEAR } else { MAX_CHANNELS });
+        Ok(Connection { device, jumps: reached, channels, address: format!("ssh {hop}"), facts })
+    }
+
+    /// Opens a channel, waiting for one of the others to end when there are many.
+    pub(super) async fn channel(&self) -> Result<(Channel<Msg>, SemaphorePermit<'_>), TransportError> {
+        let lost = |reason: &dyn std::fmt::Display| {
+            TransportError::new(ErrorKind::ConnectionLost, format!("open a channel to {}: {reason}", self.address))
+        };
+        let permit = self.channels.acquire().await.map_err(|error| lost(&error))?;
+        match self.device.channel_open_session().await {
+            Ok(channel) => Ok((channel, permit)),
+            Err(russh::Error::ChannelOpenFailure(reason)) => Err(TransportError::new(
+                ErrorKind::Protocol,
+                format!("open a channel to {}: the server refused it ({reason:?})", self.address),
+            )
+            .with_hint("the server may allow few sessions: look at MaxSessions in its sshd_config")),
+            Err(error) => Err(lost(&error)),
+        }
+    }
+
+    /// Opens a channel beyond those that are counted, to end one of these. dropbear needs none, for it passes signals on.
+    pub(super) async fn extra_channel(&self) -> Option<Channel<Msg>> {
+        if self.facts.is_dropbear.get() == Some(&true) {
+            return None;
+        }
+        self.device.channel_open_session().await.ok()
+    }
+
+    /// Why the connection ended, in words for a message.
+    pub(super) fn end_reason(&self) -> &str {
+        self.facts.end.get().map_or("the connection broke", String::as_str)
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.device.is_closed() || self.jumps.iter().any(Handle::is_closed)
+    }
+
+    pub(super) async fn close(&self) {
+        for handle in std::iter::once(&self.device).chain(self.jumps.iter().rev()) {
+            // Nothing can be done about a connection that does not even end.
+            let _ = timeout(CLOSE_LIMIT, handle.disconnect(Disconnect::ByApplication, "", "en")).await;
+        }
+    }
+}
+
+async fn tcp_connect(hop: &Hop, deadline: Instant, limit: Duration) -> Result<TcpStream, TransportError> {
+    let unknown = |reason: String| {
+        TransportError::new(ErrorKind::NameUnknown, format!("find the address of {:?}: {reason}", hop.host))
+    };
+    let addresses: Vec<_> = timeout_at(deadline, tokio::net::lookup_host((hop.host.as_str(), hop.port)))
+        .await
+        .map_err(|_| unknown(format!("no answer within {} s", limit.as_secs_f64())))?
+        .map_err(|error| unknown(error.to_string()))?
+        .collect();
+    let mut failure = unknown("it has none".to_owned());
+    for (index, address) in addresses.iter().enumerate() {
+        // A silent address leaves time for the next one.
+        let left = deadline.saturating_duration_since(Instant::now());
+        let share = left / u32::try_from(addresses.len() - index).unwrap_or(1);
+        failure = match timeout(share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
+                // Commands are small packets that wait for an answer.
+                let _ = stream.set_nodelay(true);
+                return Ok(stream);
+            }
+            Ok(Err(error)) if error.kind() == IoErrorKind::ConnectionRefused => {
+                TransportError::new(ErrorKind::Refused, format!("connect to {hop}: nothing listens at {address}"))
+            }
+            Ok(Err(error)) => {
+                TransportError::new(ErrorKind::Unreachable, format!("connect to {hop} at {address}: {error}"))
+            }
+            Err(_) => TransportError::new(
+                ErrorKind::Unreachable,
+                format!("connect to {hop}: no answer from {address} within {:.1} s", share.as_secs_f64()),
+            ),
+        };
+    }
+    Err(failure)
+}
+
+/// A stream to the next hop, made by the one before.
+async fn tunnel(
+    jump: &Handle<Verifier>,
+    jump_hop: &Hop,
+    hop: &Hop,
+    deadline: Instant,
+) -> Result<impl AsyncRead + AsyncWrite + Unpin + Send + 'static, TransportError> {
+    let open = jump.channel_open_direct_tcpip(hop.host.clone(), u32::from(hop.port), "127.0.0.1", 0);
+    let failed =
+        |kind, reason: String| TransportError::new(kind, format!("connect to {hop} through {jump_hop}: {reason}"));
+    match timeout_at(deadline, open).await {
+        Ok(Ok(channel)) => Ok(channel.into_stream()),
+        Ok(Err(russh::Error::ChannelOpenFailure(reason))) => {
+            Err(failed(ErrorKind::Unreachable, format!("the jump host could not connect ({reason:?})")))
+        }
+        Ok(Err(error)) => Err(failed(ErrorKind::ConnectionLost, error.to_string())),
+        Err(_) => Err(failed(ErrorKind::Unreachable, "no answer in time".to_owned())),
+    }
+}
+
+/// Handshake and login on a stream that is there.
+async fn enter<S>(
+    stream: S,
+    hop: &Hop,
+    options: &ConnectOptions,
+    deadline: Instant,
+    facts: &Arc<Facts>,
+) -> Result<Handle<Verifier>, TransportError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let check = HostKeyCheck::new(hop, options.accept_new)?;
+    let config = Arc::new(client_config(&check));
+    let handshake = client::connect_stream(config, stream, Verifier { check, facts: Arc::clone(facts) });
+    let silent = |step: &str| {
+        TransportError::new(
+            ErrorKind::Timeout,
+            format!(
+                "{step} {hop}: the server accepted the connection but did not answer within {} s",
+                options.connect_timeout.as_secs_f64()
+            ),
+        )
+    };
+    let mut handle = match timeout_at(deadline, handshake).await {
+        Ok(Ok(handle)) => handle,
+        Ok(Err(HandshakeError::HostKey(error))) => return Err(error),
+        Ok(Err(HandshakeError::Library(error))) => return Err(handshake_failure(hop, &error)),
+        Err(_) => return Err(silent("agree on keys with")),
+    };
+    timeout_at(deadline, auth::log_in(&mut handle, hop, options)).await.map_err(|_| silent("log in as"))??;
+    Ok(handle)
+}
+
+fn client_config(check: &HostKeyCheck) -> client::Config {
+    let known = check.known_algorithms();
+    let mut preferred = Preferred::default();
+    // A server has keys of several kinds: one that is known is asked for first.
+    let mut kinds = preferred.key.to_vec();
+    kinds.sort_by_key(|kind| {
+        !known.iter().any(|known| known == kind || (known.clone().is_rsa() && kind.clone().is_rsa()))
+    });
+    preferred.key = Cow::Owned(kinds);
+    let mut ciphers = preferred.cipher.to_vec();
+    ciphers.sort_by_key(|cipher| !FAST_CIPHERS.contains(cipher));
+    preferred.cipher = Cow::Owned(ciphers);
+    client::Config {
+        preferred,
+        keepalive_interval: Some(KEEPALIVE_INTERVAL),
+        keepalive_max: KEEPALIVE_MAX,
+        channel_buffer_size: CHANNEL_BUFFER_PACKETS,
+        nodelay: true,
+        ..client::Config::default()
+    }
+}
+
+fn handshake_failure(hop: &Hop, error: &russh::Error) -> TransportError {
+    let kind = match error {
+        russh::Error::Disconnect
+        | russh::Error::HUP
+        | russh::Error::IO(_)
+        | russh::Error::SendError
+        | russh::Error::RecvError => ErrorKind::ConnectionLost,
+        _ => ErrorKind::Protocol,
+    };
+    TransportError::new(kind, format!("agree on keys with {hop}: {error}"))
+}

@@ -1,0 +1,299 @@
+//! One command over one channel.
+//!
+//! Main function: [`exec`]. Input, output and the end are handled at the same time, so that none waits for another. A
+//! command whose exit status never came has not succeeded: that is a lost connection.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use russh::client::Msg;
+use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::connection::Connection;
+use super::stderr::StderrFilter;
+use crate::transport::{ErrorKind, Exit, OutputSink, TransportError, quote};
+
+/// What is read from the source at once.
+const CHUNK_BYTES: usize = 256 << 10;
+const EXTENDED_DATA_STDERR: u32 = 1;
+/// How long a channel that is given up may take to say so to the server.
+const ABANDON_LIMIT: Duration = Duration::from_secs(10);
+
+/// When to give up.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Limit {
+    /// After this time in all.
+    Total(Duration),
+    /// After this time in which no byte moved.
+    Stall(Duration),
+}
+
+/// What goes into a command and comes out of it.
+pub(super) struct Streams<'a> {
+    pub stdin: &'a mut (dyn AsyncRead + Send + Unpin),
+    pub output: &'a mut dyn OutputSink,
+    /// Told how many bytes of `stdin` were sent so far.
+    pub progress: &'a mut (dyn FnMut(u64) + Send),
+}
+
+/// Runs the text `line`, which `what` names in messages.
+pub(super) async fn exec(
+    connection: &Arc<Connection>,
+    line: String,
+    what: &str,
+    streams: Streams<'_>,
+    limit: Limit,
+) -> Result<Exit, TransportError> {
+    let activity = Activity::new();
+    let task = Task { connection, what, activity: &activity };
+    tokio::select! {
+        result = task.run(line, streams) => result,
+        () = activity.expiry(limit) => Err(task.expired(limit)),
+    }
+}
+
+/// When a byte last moved.
+struct Activity {
+    started: Instant,
+    last: Mutex<Instant>,
+}
+
+impl Activity {
+    fn new() -> Activity {
+        let now = Instant::now();
+        Activity { started: now, last: Mutex::new(now) }
+    }
+
+    fn note(&self) {
+        // A poisoned lock holds a good instant all the same.
+        *self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Instant::now();
+    }
+
+    fn due(&self, limit: Limit) -> Instant {
+        match limit {
+            Limit::Total(time) => self.started + time,
+            Limit::Stall(time) => *self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner) + time,
+        }
+    }
+
+    async fn expiry(&self, limit: Limit) {
+        while Instant::now() < self.due(limit) {
+            sleep_until(self.due(limit)).await;
+        }
+    }
+}
+
+/// A channel on which a command runs.
+struct Running {
+    reader: ChannelReadHalf,
+    writer: ChannelWriteHalf<Msg>,
+    stderr: StderrFilter,
+}
+
+/// Ends the command on the device when the call is given up: by the server where it does that, else by its number.
+struct Abandon {
+    running: Option<Running>,
+    connection: Arc<Connection>,
+}
+
+impl Drop for Abandon {
+    fn drop(&mut self) {
+        let (Some(mut running), Ok(runtime)) = (self.running.take(), tokio::runtime::Handle::try_current()) else {
+            return;
+        };
+        let connection = Arc::clone(&self.connection);
+        runtime.spawn(async move {
+            let farewell = async {
+                // Whether a broken connection takes these is of no consequence.
+                let _ = running.writer.signal(Sig::KILL).await;
+                if let Some(pid) = running.find_pid().await {
+                    kill_by_number(&connection, pid).await;
+                }
+                let _ = running.writer.close().await;
+            };
+            let _ = timeout(ABANDON_LIMIT, farewell).await;
+        });
+    }
+}
+
+impl Running {
+    /// Reads on until the process id has come; `None` when the command ended first.
+    async fn find_pid(&mut self) -> Option<u32> {
+        while self.stderr.pid().is_none() {
+            match self.reader.wait().await? {
+                ChannelMsg::ExtendedData { data, ext: EXTENDED_DATA_STDERR } => drop(self.stderr.pass(&data)),
+                ChannelMsg::Close => return None,
+                _ => {}
+            }
+        }
+        self.stderr.pid()
+    }
+}
+
+/// Kills the command and what it started: the server made it the leader of its group, or at least its parent.
+async fn kill_by_number(connection: &Connection, pid: u32) {
+    let script = format!("kill -KILL -{pid} 2>/dev/null||kill -KILL {pid} 2>/dev/null");
+    let Ok(line) = quote::command_line(&["sh".to_owned(), "-c".to_owned(), script]) else { return };
+    let Some(mut channel) = connection.extra_channel().await else { return };
+    if channel.exec(true, line).await.is_ok() {
+        while channel.wait().await.is_some() {}
+    }
+}
+
+struct Task<'a> {
+    connection: &'a Arc<Connection>,
+    what: &'a str,
+    activity: &'a Activity,
+}
+
+impl Task<'_> {
+    async fn run(&self, line: String, streams: Streams<'_>) -> Result<Exit, TransportError> {
+        let Streams { stdin, output, progress } = streams;
+        let (channel, _permit) = self.connection.channel().await?;
+        let (reader, writer) = channel.split();
+        let running = Running { reader, writer, stderr: StderrFilter::default() };
+        let mut abandon = Abandon { running: Some(running), connection: Arc::clone(self.connection) };
+        let Some(Running { reader, writer, stderr }) = &mut abandon.running else { return Err(self.lost()) };
+        // The answer to this request comes as a message: input need not wait for it.
+        writer.exec(true, line).await.map_err(|_| self.lost())?;
+        let result = tokio::select! {
+            result = self.receive(reader, stderr, output) => result,
+            // Completes only with an error: the command's own end decides.
+            error = self.feed(writer, stdin, progress) => Err(error),
+        };
+        if result.is_ok() {
+            abandon.running = None;
+        }
+        result
+    }
+
+    /// Sends the input until its end; a command that reads no further, or is gone, is not noticed here.
+    async fn feed(
+        &self,
+        channel: &ChannelWriteHalf<Msg>,
+        stdin: &mut (dyn AsyncRead + Send + Unpin),
+        progress: &mut (dyn FnMut(u64) + Send),
+    ) -> TransportError {
+        let mut writer = channel.make_writer();
+        let mut buffer = vec![0; CHUNK_BYTES];
+        let mut sent_bytes = 0;
+        loop {
+            let mut rest = match stdin.read(&mut buffer).await {
+                Ok(0) => break,
+                Ok(length) => &buffer[..length],
+                Err(error) => {
+                    let reason = format!("{} on {}: read its input: {error}", self.what, self.connection.address);
+                    return TransportError::new(ErrorKind::File, reason);
+                }
+            };
+            while !rest.is_empty() {
+                let Ok(length) = writer.write(rest).await else { return std::future::pending().await };
+                rest = &rest[length..];
+                sent_bytes += length as u64;
+                self.activity.note();
+                progress(sent_bytes);
+            }
+        }
+        // Fails only when the connection is gone, which the receiving side tells.
+        let _ = writer.shutdown().await;
+        std::future::pending().await
+    }
+
+    async fn receive(
+        &self,
+        channel: &mut ChannelReadHalf,
+        stderr: &mut StderrFilter,
+        output: &mut dyn OutputSink,
+    ) -> Result<Exit, TransportError> {
+        let mut exit = None;
+        while let Some(message) = channel.wait().await {
+            self.activity.note();
+            match message {
+                ChannelMsg::Data { data } => output.stdout(&data).await?,
+                ChannelMsg::ExtendedData { data, ext: EXTENDED_DATA_STDERR } => {
+                    let passed = stderr.pass(&data);
+                    if !passed.is_empty() {
+                        output.stderr(&passed).await?;
+                    }
+                }
+                ChannelMsg::ExitStatus { exit_status } => {
+                    exit = Some(Exit::Code(i32::try_from(exit_status).map_err(|_| self.lost())?));
+                }
+                ChannelMsg::ExitSignal { signal_name, .. } => exit = Some(Exit::Signal(signal_number(&signal_name))),
+                ChannelMsg::Failure => {
+                    return Err(TransportError::new(
+                        ErrorKind::Protocol,
+                        format!(
+                            "{} on {}: the server runs no commands for this login",
+                            self.what, self.connection.address
+                        ),
+                    ));
+                }
+                ChannelMsg::Close => break,
+                _ => {}
+            }
+        }
+        let rest = stderr.finish();
+        if !rest.is_empty() {
+            output.stderr(&rest).await?;
+        }
+        match exit {
+            Some(Exit::Code(127)) if stderr.tells_not_found() => Err(TransportError::new(
+                ErrorKind::CommandNotFound,
+                format!("{} on {}: there is no such program, or it may not be run", self.what, self.connection.address),
+            )),
+            Some(exit) => Ok(exit),
+            None => Err(self.lost()),
+        }
+    }
+
+    fn lost(&self) -> TransportError {
+        TransportError::new(
+            ErrorKind::ConnectionLost,
+            format!(
+                "{} on {}: the connection was lost before the command had ended ({})",
+                self.what,
+                self.connection.address,
+                self.connection.end_reason()
+            ),
+        )
+    }
+
+    fn expired(&self, limit: Limit) -> TransportError {
+        let (what, address) = (self.what, &self.connection.address);
+        let message = match limit {
+            Limit::Total(time) => format!("{what} on {address}: it was ended after {} s", time.as_secs_f64()),
+            Limit::Stall(time) => format!("{what} on {address}: no byte moved for {} s", time.as_secs_f64()),
+        };
+        TransportError::new(ErrorKind::Timeout, message)
+    }
+}
+
+/// The number of a signal on Linux; 0 for one that has no name in ssh's protocol.
+fn signal_number(name: &Sig) -> i32 {
+    use nix::sys::signal::Signal;
+    let signal = match name {
+        Sig::ABRT => Signal::SIGABRT,
+        Sig::ALRM => Signal::SIGALRM,
+        Sig::FPE => Signal::SIGFPE,
+        Sig::HUP => Signal::SIGHUP,
+        Sig::ILL => Signal::SIGILL,
+        Sig::INT => Signal::SIGINT,
+        Sig::KILL => Signal::SIGKILL,
+        Sig::PIPE => Signal::SIGPIPE,
+        Sig::QUIT => Signal::SIGQUIT,
+        Sig::SEGV => Signal::SIGSEGV,
+        Sig::TERM => Signal::SIGTERM,
+        Sig::USR1 => Signal::SIGUSR1,
+        Sig::Custom(name) => match name.as_str() {
+            "USR2" => Signal::SIGUSR2,
+            "BUS" => Signal::SIGBUS,
+            "SYS" => Signal::SIGSYS,
+            "TRAP" => Signal::SIGTRAP,
+            _ => return 0,
+        },
+    };
+    signal as i32
+}

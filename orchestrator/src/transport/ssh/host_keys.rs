@@ -1,0 +1,240 @@
+//! Decides whether a server is the one it should be.
+//!
+//! Main type: [`HostKeyCheck`]. A key that is not known is refused unless new ones are accepted on purpose; a key that
+//! differs from the known one, or is revoked, is always refused. Certificates of host keys are not supported: lines with
+//! `@cert-authority` are passed over.
+
+use std::fs::OpenOptions;
+use std::io::{ErrorKind as IoErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use hmac::{Hmac, KeyInit, Mac};
+use russh::keys::{Algorithm, HashAlg, PublicKey};
+use sha1::Sha1;
+
+use super::config::Hop;
+use super::pattern;
+use crate::domain::HostKey;
+use crate::transport::{ErrorKind, TransportError};
+
+/// What is known of one server's key.
+pub(super) struct HostKeyCheck {
+    /// As known-hosts files name it: `host`, or `[host]:port`.
+    name: String,
+    /// As messages name it.
+    address: String,
+    pinned: Option<HostKey>,
+    files: Vec<PathBuf>,
+    accept_new: bool,
+    known: Vec<KnownKey>,
+}
+
+/// A line of a known-hosts file that is about this server.
+#[derive(Debug)]
+struct KnownKey {
+    file: PathBuf,
+    line: usize,
+    revoked: bool,
+    key: PublicKey,
+}
+
+impl HostKeyCheck {
+    /// Reads what the files know of this server.
+    pub(super) fn new(hop: &Hop, accept_new: bool) -> Result<HostKeyCheck, TransportError> {
+        let host = hop.host.to_lowercase();
+        let name = if hop.port == 22 { host } else { format!("[{host}]:{}", hop.port) };
+        let mut known = Vec::new();
+        if hop.pinned_key.is_none() {
+            for file in &hop.known_hosts {
+                read_known_hosts(file, &name, &mut known)?;
+            }
+        }
+        Ok(HostKeyCheck {
+            name,
+            address: hop.to_string(),
+            pinned: hop.pinned_key.clone(),
+            files: hop.known_hosts.clone(),
+            accept_new,
+            known,
+        })
+    }
+
+    /// The kinds of key that are known, so that the server is asked for one of these.
+    pub(super) fn known_algorithms(&self) -> Vec<Algorithm> {
+        match &self.pinned {
+            Some(pinned) => PublicKey::from_openssh(&pinned.0).ok().iter().map(PublicKey::algorithm).collect(),
+            None => self.known.iter().filter(|known| !known.revoked).map(|known| known.key.algorithm()).collect(),
+        }
+    }
+
+    /// Judges the key that the server has proved to have.
+    pub(super) fn check(&self, key: &PublicKey) -> Result<(), TransportError> {
+        if let Some(pinned) = &self.pinned {
+            return self.check_pinned(pinned, key);
+        }
+        let same = |known: &&KnownKey| known.key.key_data() == key.key_data();
+        if let Some(revoked) = self.known.iter().filter(|known| known.revoked).find(same) {
+            return Err(TransportError::new(
+                ErrorKind::HostKeyChanged,
+                format!(
+                    "connect to {}: its host key {} is revoked by {}",
+                    self.address,
+                    described(key),
+                    revoked.place()
+                ),
+            )
+            .with_hint("the key is in the wrong hands: give the server a new one"));
+        }
+        let valid: Vec<&KnownKey> = self.known.iter().filter(|known| !known.revoked).collect();
+        if valid.iter().any(same) {
+            return Ok(());
+        }
+        // A key of another kind is no excuse: the kinds that are known were asked for first.
+        let like = valid.iter().find(|known| known.key.algorithm() == key.algorithm()).or(valid.first());
+        match like {
+            Some(known) => Err(TransportError::new(
+                ErrorKind::HostKeyChanged,
+                format!(
+                    "connect to {}: its host key is {}, but {} has {}",
+                    self.address,
+                    described(key),
+                    known.place(),
+                    described(&known.key)
+                ),
+            )
+            .with_hint(format!(
+                "somebody may be between you and the server; if the server was set up anew, remove the old key: \
+                 ssh-keygen -f {} -R '{}'",
+                known.file.display(),
+                self.name
+            ))),
+            None if self.accept_new => self.learn(key),
+            None => Err(self.unknown(key)),
+        }
+    }
+
+    fn check_pinned(&self, pinned: &HostKey, key: &PublicKey) -> Result<(), TransportError> {
+        let text = pinned.0.trim();
+        let matches = if text.starts_with("SHA256:") {
+            text.trim_end_matches('=') == key.fingerprint(HashAlg::Sha256).to_string()
+        } else {
+            let wanted = PublicKey::from_openssh(text).map_err(|error| {
+                TransportError::new(
+                    ErrorKind::HostKeyUnknown,
+                    format!("connect to {}: its host_key {text:?} is no public key: {error}", self.address),
+                )
+                .with_hint("write it as in a known-hosts file (`ssh-ed25519 AAAA…`), or as `SHA256:…`")
+            })?;
+            wanted.key_data() == key.key_data()
+        };
+        if matches {
+            return Ok(());
+        }
+        Err(TransportError::new(
+            ErrorKind::HostKeyChanged,
+            format!("connect to {}: its host key is {}, but the farm file pins {text}", self.address, described(key)),
+        )
+        .with_hint("make sure that it is the right machine, then correct host_key in the farm file"))
+    }
+
+    fn unknown(&self, key: &PublicKey) -> TransportError {
+        let files: Vec<String> = self.files.iter().map(|file| file.display().to_string()).collect();
+        TransportError::new(
+            ErrorKind::HostKeyUnknown,
+            format!("connect to {}: its host key {} is not in {}", self.address, described(key), files.join(", ")),
+        )
+        .with_hint(
+            "compare the fingerprint with the server's (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub on it), then run \
+             once with --accept-new, or pin it as host_key in the farm file",
+        )
+    }
+
+    /// Writes a new key into the first file.
+    fn learn(&self, key: &PublicKey) -> Result<(), TransportError> {
+        let Some(file) = self.files.first() else { return Err(self.unknown(key)) };
+        let failed = |reason: String| {
+            TransportError::new(
+                ErrorKind::HostKeyUnknown,
+                format!("write the new host key of {} to {}: {reason}", self.address, file.display()),
+            )
+        };
+        let text =
+            PublicKey::new(key.key_data().clone(), "").to_openssh().map_err(|error| failed(error.to_string()))?;
+        append_line(file, &format!("{} {}\n", self.name, text.trim_end()))
+            .map_err(|error| failed(error.to_string()))?;
+        tracing::info!(server = %self.address, key = %described(key), file = %file.display(), "accepted a new host key");
+        Ok(())
+    }
+}
+
+impl KnownKey {
+    fn place(&self) -> String {
+        format!("{}:{}", self.file.display(), self.line)
+    }
+}
+
+fn described(key: &PublicKey) -> String {
+    format!("{} {}", key.algorithm().as_str(), key.fingerprint(HashAlg::Sha256))
+}
+
+/// Adds the lines of a file that are about `name`; a missing file knows nothing.
+fn read_known_hosts(file: &Path, name: &str, known: &mut Vec<KnownKey>) -> Result<(), TransportError> {
+    let bytes = match std::fs::read(file) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == IoErrorKind::NotFound => return Ok(()),
+        Err(error) => {
+            return Err(TransportError::new(
+                ErrorKind::HostKeyUnknown,
+                format!("read the known host keys in {}: {error}", file.display()),
+            ));
+        }
+    };
+    for (index, line) in String::from_utf8_lossy(&bytes).lines().enumerate() {
+        let mut words = line.split_ascii_whitespace().peekable();
+        let revoked = match words.peek() {
+            Some(&"@revoked") => words.next().is_some(),
+            // `@cert-authority` and what else may come.
+            Some(other) if other.starts_with('@') || other.starts_with('#') => continue,
+            _ => false,
+        };
+        let (Some(hosts), Some(kind), Some(data)) = (words.next(), words.next(), words.next()) else { continue };
+        if !names_host(hosts, name) {
+            continue;
+        }
+        match PublicKey::from_openssh(&format!("{kind} {data}")) {
+            Ok(key) => known.push(KnownKey { file: file.to_owned(), line: index + 1, revoked, key }),
+            Err(error) => {
+                tracing::warn!(file = %file.display(), line = index + 1, %error, "an unreadable host key is passed over")
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether the first field of a line is about `name`: a hash, or a list of patterns.
+fn names_host(hosts: &str, name: &str) -> bool {
+    match hosts.strip_prefix("|1|") {
+        Some(hashed) => is_hash_of(hashed, name).unwrap_or(false),
+        None => pattern::list_matches(hosts.split(','), name),
+    }
+}
+
+fn is_hash_of(hashed: &str, name: &str) -> Option<bool> {
+    let (salt, hash) = hashed.split_once('|')?;
+    let (salt, hash) = (BASE64.decode(salt).ok()?, BASE64.decode(hash).ok()?);
+    let mac = Hmac::<Sha1>::new_from_slice(&salt).ok()?;
+    Some(mac.chain_update(name.as_bytes()).verify_slice(&hash).is_ok())
+}
+
+/// Appends a line in one write, behind a newline if the file lacks its last one.
+fn append_line(file: &Path, line: &str) -> std::io::Result<()> {
+    if let Some(folder) = file.parent() {
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    }
+    let cut = std::fs::read(file).is_ok_and(|bytes| bytes.last().is_some_and(|last| *last != b'\n'));
+    let text = if cut { format!("\n{line}") } else { line.to_owned() };
+    OpenOptions::new().append(true).create(true).mode(0o600).open(file)?.write_all(text.as_bytes())
+}

@@ -1,0 +1,62 @@
+//! Boards and connections for the transport tests.
+#![allow(dead_code)]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use farmctl::domain::{SshEndpoint, TransportConfig};
+use farmctl::transport::{ConnectOptions, Transport, TransportError, connect};
+use testlab::{Board, BoardOptions};
+
+/// Options of a person with an empty environment.
+pub fn options(home: &Path) -> ConnectOptions {
+    ConnectOptions {
+        home: home.to_owned(),
+        user: "nobody-in-particular".to_owned(),
+        agent_socket: None,
+        environment: Arc::new(|_| None),
+        accept_new: false,
+        connect_timeout: Duration::from_secs(60),
+    }
+}
+
+pub fn board() -> Board {
+    board_with(&BoardOptions::default())
+}
+
+pub fn board_with(options: &BoardOptions) -> Board {
+    Board::start_with(options).unwrap_or_else(|error| panic!("failed to {error}"))
+}
+
+/// Everything that is needed to log in.
+pub fn endpoint(board: &Board) -> SshEndpoint {
+    SshEndpoint {
+        host: "127.0.0.1".to_owned(),
+        port: Some(board.port),
+        user: Some(board.user.clone()),
+        identity_file: Some(board.identity.path.clone()),
+        known_hosts: Some(board.known_hosts.clone()),
+        ..SshEndpoint::default()
+    }
+}
+
+pub async fn try_connect(
+    endpoint: SshEndpoint,
+    options: &ConnectOptions,
+) -> Result<Arc<dyn Transport>, TransportError> {
+    connect(&TransportConfig::Ssh(endpoint), options).await
+}
+
+/// The error that connecting must end with.
+pub async fn refused(endpoint: SshEndpoint, options: &ConnectOptions) -> TransportError {
+    match try_connect(endpoint, options).await {
+        Ok(_) => panic!("connected, against expectation"),
+        Err(error) => error,
+    }
+}
+
+pub async fn connected(board: &Board) -> Arc<dyn Transport> {
+    let home = tempfile::tempdir().unwrap();
+    try_connect(endpoint(board), &options(home.path())).await.unwrap_or_else(|error| panic!("failed to {error}"))
+}
