@@ -3,12 +3,17 @@
 //! The modules, in reading order, are described in `ARCHITECTURE.md`; each says in its first lines what it is for, what
 //! its main type is, and what it never does.
 
+pub mod agent;
 pub mod catalog;
+pub mod cli;
 pub mod config;
+pub mod device;
 pub mod domain;
 pub mod planner;
 pub mod progress;
+pub mod publish;
 pub mod report;
+pub mod runners;
 pub mod score;
 pub mod store;
 pub mod transport;

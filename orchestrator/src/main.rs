@@ -1,3 +1,5 @@
 //! The `farmctl` program.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    farmctl::cli::run(std::env::args_os().collect())
+}

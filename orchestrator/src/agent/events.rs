@@ -1,0 +1,70 @@
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+
+use crate::domain::{Event, EventKind, JobId, RunId, SweepId};
+use crate::store::Store;
+
+/// Sends events to the store and to the live view.
+#[derive(Clone)]
+pub struct Events {
+    store: Arc<dyn Store>,
+    live: mpsc::Sender<Event>,
+    sweep_id: SweepId,
+}
+
+/// What an event is about.
+#[derive(Debug, Clone, Default)]
+pub struct Subject {
+    /// The device.
+    pub device: Option<String>,
+    /// The job.
+    pub job_id: Option<JobId>,
+    /// The attempt.
+    pub run_id: Option<RunId>,
+}
+
+impl Subject {
+    /// A device, whatever it does.
+    pub fn device(name: &str) -> Subject {
+        Subject { device: Some(name.to_owned()), ..Subject::default() }
+    }
+}
+
+impl Events {
+    /// Events of one sweep.
+    pub fn new(store: Arc<dyn Store>, live: mpsc::Sender<Event>, sweep_id: SweepId) -> Events {
+        Events { store, live, sweep_id }
+    }
+
+    /// Appends an event to the store, then shows it. A store that refuses it is logged: an event is no result.
+    pub async fn emit(&self, subject: Subject, kind: EventKind) {
+        let event = self.event(subject, kind);
+        let (store, kept) = (Arc::clone(&self.store), event.clone());
+        let appended = tokio::task::spawn_blocking(move || store.append_event(&kept)).await;
+        match appended {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "an event was not kept"),
+            Err(error) => tracing::error!(%error, "an event was not kept"),
+        }
+        // A live view that is gone needs no events.
+        let _ = self.live.send(event).await;
+    }
+
+    /// Shows an event that is not worth keeping; left out when the view is behind.
+    pub fn show(&self, subject: Subject, kind: EventKind) {
+        let _ = self.live.try_send(self.event(subject, kind));
+    }
+
+    fn event(&self, subject: Subject, kind: EventKind) -> Event {
+        Event {
+            at: Timestamp::now(),
+            sweep_id: self.sweep_id.clone(),
+            device: subject.device,
+            job_id: subject.job_id,
+            run_id: subject.run_id,
+            kind,
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Claims jobs and carries them out: one worker per device, one run at a time on each.
+//!
+//! Main type: [`Agent`]. Owns the sessions with devices; everything that must survive goes into the store at once, and
+//! what happened goes to the store and to the live view as events. Never prints, and decides nothing that a plan decides.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinSet;
+
+use crate::device::RunnerProvider;
+use crate::domain::{Device, Event, OnFailure, Timeouts};
+use crate::store::{Store, StoreError, SweepRow};
+use crate::transport::ConnectOptions;
+
+mod events;
+mod outputs;
+mod records;
+mod worker;
+
+pub use events::{Events, Subject};
+pub use outputs::OutputFiles;
+pub use records::of_cell as record_of_cell;
+
+/// How often a person asked to stop: 0 not at all; 1 starts no more runs; 2 ends those under way; 3 leaves.
+pub type StopSignal = watch::Receiver<u32>;
+
+/// What an agent could not do, beyond what is a failed run.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// The store refused; the sweep can't go on.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A worker ended in a way it never should.
+    #[error("work on a device: {0}")]
+    Worker(String),
+}
+
+/// Everything the workers of one sweep share.
+pub struct Agent {
+    /// The truth.
+    pub store: Arc<dyn Store>,
+    /// The sweep that is carried out.
+    pub sweep: SweepRow,
+    /// How long things may take.
+    pub timeouts: Timeouts,
+    /// What a failed run means for those after it.
+    pub on_failure: OnFailure,
+    /// How to connect.
+    pub connect_options: ConnectOptions,
+    /// Where the models' files are on this host, by hash.
+    pub model_files: HashMap<String, PathBuf>,
+    /// Where runners come from.
+    pub runners: Arc<dyn RunnerProvider>,
+    /// Where outputs are kept.
+    pub outputs: OutputFiles,
+    /// Where events go.
+    pub events: Events,
+    /// Whether a person asked to stop.
+    pub stop: StopSignal,
+    /// Most devices that are worked on at the same time.
+    pub max_devices: usize,
+    /// Name of this process in leases: unique among all hosts of the lab.
+    pub holder: String,
+}
+
+impl Agent {
+    /// Carries out the open jobs of the sweep on these devices; returns when all are done or a person stopped it.
+    ///
+    /// # Errors
+    /// When the store can't be used any more. Failures of devices and runs are records, not errors.
+    pub async fn carry_out(self: Arc<Self>, devices: Vec<Device>) -> Result<(), AgentError> {
+        let places = Arc::new(Semaphore::new(self.max_devices.max(1)));
+        // on_failure: stop_sweep. Workers look at it before each job.
+        let (halt, _) = watch::channel(None::<String>);
+        let halt = Arc::new(halt);
+        let mut workers = JoinSet::new();
+        for device in devices {
+            let (agent, places, halt) = (Arc::clone(&self), Arc::clone(&places), Arc::clone(&halt));
+            workers.spawn(async move {
+                // The semaphore is never closed.
+                let Ok(_place) = places.acquire_owned().await else { return Ok(()) };
+                worker::work(&agent, &device, &halt).await
+            });
+        }
+        let mut first_error = None;
+        while let Some(ended) = workers.join_next().await {
+            let result = ended.unwrap_or_else(|error| Err(AgentError::Worker(error.to_string())));
+            if let Err(error) = result {
+                tracing::error!(%error, "a worker gave up");
+                first_error.get_or_insert(error);
+            }
+        }
+        first_error.map_or(Ok(()), Err)
+    }
+}
+
+/// The bounded queue between the agent and a live view.
+pub fn event_queue() -> (mpsc::Sender<Event>, mpsc::Receiver<Event>) {
+    const QUEUED_EVENTS: usize = 1024;
+    mpsc::channel(QUEUED_EVENTS)
+}
+
+/// Runs a call of the store where it may block.
+async fn with_store<T, F>(store: &Arc<dyn Store>, call: F) -> Result<T, AgentError>
+where
+    T: Send + 'static,
+    F: FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static,
+{
+    let store = Arc::clone(store);
+    tokio::task::spawn_blocking(move || call(store.as_ref()))
+        .await
+        .map_err(|error| AgentError::Worker(error.to_string()))?
+        .map_err(AgentError::Store)
+}

@@ -1,0 +1,82 @@
+use std::collections::HashMap;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use crate::domain::Record;
+
+/// Output tensors of runs, kept by their hash: equal outputs are one file.
+#[derive(Debug, Clone)]
+pub struct OutputFiles {
+    folder: PathBuf,
+}
+
+impl OutputFiles {
+    /// Outputs kept in this folder, which is made on first use.
+    pub fn new(folder: PathBuf) -> OutputFiles {
+        OutputFiles { folder }
+    }
+
+    /// Keeps one output.
+    ///
+    /// # Errors
+    /// When it can't be written; nothing is there under its name then.
+    pub fn keep(&self, sha256: &str, bytes: &[u8]) -> std::io::Result<()> {
+        let path = self.path(sha256);
+        if path.exists() {
+            return Ok(());
+        }
+        std::fs::create_dir_all(&self.folder)?;
+        let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|error| error.error)?;
+        Ok(())
+    }
+
+    /// The outputs that these records name, as numbers, by hash. One that is missing or is not what its name says is
+    /// logged and left out: the report then has no `output_error` for it.
+    pub fn load(&self, records: &[Record]) -> HashMap<String, Vec<f32>> {
+        let mut values = HashMap::new();
+        for output in records.iter().flat_map(|record| &record.measurement.outputs) {
+            if values.contains_key(&output.sha256) {
+                continue;
+            }
+            match read_values(&self.path(&output.sha256), &output.sha256) {
+                Ok(numbers) => drop(values.insert(output.sha256.clone(), numbers)),
+                Err(error) => tracing::error!(output = %output.sha256, %error, "an output can't be read"),
+            }
+        }
+        values
+    }
+
+    fn path(&self, sha256: &str) -> PathBuf {
+        self.folder.join(format!("{sha256}.f32"))
+    }
+}
+
+fn read_values(path: &Path, sha256: &str) -> std::io::Result<Vec<f32>> {
+    let bytes = std::fs::read(path)?;
+    if crate::domain::sha256_hex(&bytes) != sha256 {
+        return Err(std::io::Error::other("its content does not fit its name"));
+    }
+    Ok(bytes.chunks_exact(4).map(|chunk| f32::from_le_bytes([chunk[0], chunk[1], chunk[2], chunk[3]])).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_kept_output_is_read_back_and_a_damaged_one_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let outputs = OutputFiles::new(folder.path().join("outputs"));
+        let bytes = 1.5f32.to_le_bytes();
+        let sha256 = crate::domain::sha256_hex(&bytes);
+        outputs.keep(&sha256, &bytes).unwrap();
+        outputs.keep(&sha256, &bytes).unwrap();
+        assert_eq!(read_values(&outputs.path(&sha256), &sha256).unwrap(), [1.5]);
+        std::fs::write(outputs.path(&sha256), b"else").unwrap();
+        assert!(read_values(&outputs.path(&sha256), &sha256).is_err());
+    }
+}

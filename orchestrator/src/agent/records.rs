@@ -1,0 +1,60 @@
+use jiff::Timestamp;
+
+use crate::device::Session;
+use crate::domain::{Device, Failure, FailureKind, Job, Measurement, Record, RunStatus};
+use crate::store::{ClaimedRun, SweepRow};
+
+/// The record of a run that was claimed.
+pub(super) fn of_run(
+    sweep: &SweepRow,
+    device: &Device,
+    session: &Session,
+    run: &ClaimedRun,
+    started_at: Timestamp,
+    outcome: Result<Measurement, (Failure, Measurement)>,
+) -> Record {
+    let (status, failure, measurement) = match outcome {
+        Ok(measurement) => (RunStatus::Ok, None, measurement),
+        Err((failure, measurement)) => (status_of(&failure), Some(failure), measurement),
+    };
+    Record {
+        run_id: Some(run.run_id.clone()),
+        attempt: run.attempt,
+        device: Some(session.facts()),
+        measurement,
+        started_at: Some(started_at),
+        runner_sha256: Some(session.runner_sha256.clone()),
+        ..of_cell(sweep, Some(device), &run.job, status, failure)
+    }
+}
+
+/// The record of a cell that never started.
+pub fn of_cell(
+    sweep: &SweepRow,
+    device: Option<&Device>,
+    job: &Job,
+    status: RunStatus,
+    failure: Option<Failure>,
+) -> Record {
+    Record {
+        sweep_id: sweep.id.clone(),
+        job: job.clone(),
+        run_id: None,
+        attempt: 0,
+        farm: device.map(|device| device.farm.clone()).unwrap_or_default(),
+        tags: device.map(|device| device.tags.clone()).unwrap_or_default(),
+        transport: device.map(|device| device.transport.name().to_owned()).unwrap_or_default(),
+        device: None,
+        status,
+        failure,
+        measurement: Measurement::default(),
+        started_at: None,
+        finished_at: Timestamp::now(),
+        farmctl_version: sweep.farmctl_version.clone(),
+        runner_sha256: None,
+    }
+}
+
+fn status_of(failure: &Failure) -> RunStatus {
+    if failure.kind == FailureKind::Cancelled { RunStatus::Cancelled } else { RunStatus::Failed }
+}

@@ -1,0 +1,18 @@
+use clap::{Args, CommandFactory as _};
+use clap_complete::Shell;
+
+use super::{Cli, CliError, exit, print_data};
+
+#[derive(Debug, Args)]
+pub(super) struct CompletionsArguments {
+    /// The shell
+    #[arg(value_enum)]
+    shell: Shell,
+}
+
+pub(super) fn run(arguments: &CompletionsArguments) -> Result<u8, CliError> {
+    let mut script = Vec::new();
+    clap_complete::generate(arguments.shell, &mut Cli::command(), "farmctl", &mut script);
+    print_data(&script)?;
+    Ok(exit::OK)
+}

@@ -1,0 +1,144 @@
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::runners::HOST_TARGET;
+
+use super::{CliError, Context, Format, exit, print_csv, print_data, print_json, short_path};
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+struct Finding {
+    what: String,
+    ok: bool,
+    /// Without it nothing runs.
+    required: bool,
+    detail: String,
+    /// What mends it.
+    remedy: Option<String>,
+}
+
+pub(super) async fn run(context: &Context) -> Result<u8, CliError> {
+    let findings = vec![
+        writable(context),
+        runner(context).await,
+        tool("cargo", "--version", "builds the runner", "install Rust: https://rustup.rs").await,
+        tool("cc", "--version", "links the runner", "apt-get install gcc libc6-dev   (or your system's C compiler)")
+            .await,
+        configuration(context),
+        catalogue(context),
+        agent(context),
+    ];
+    let broken = findings.iter().any(|finding| finding.required && !finding.ok);
+    match context.format {
+        Format::Human => print_data(text(&findings).as_bytes())?,
+        Format::Json => print_json(&findings)?,
+        Format::Csv => print_csv(
+            &["what", "ok", "required", "detail", "remedy"],
+            findings.iter().map(|finding| {
+                vec![
+                    finding.what.clone(),
+                    finding.ok.to_string(),
+                    finding.required.to_string(),
+                    finding.detail.clone(),
+                    finding.remedy.clone().unwrap_or_default(),
+                ]
+            }),
+        )?,
+    }
+    Ok(if broken { exit::INTERNAL } else { exit::OK })
+}
+
+fn text(findings: &[Finding]) -> String {
+    let mut text = String::new();
+    for finding in findings {
+        let mark = match (finding.ok, finding.required) {
+            (true, _) => "ok     ",
+            (false, true) => "missing",
+            (false, false) => "note   ",
+        };
+        text.push_str(&format!("{mark}  {:<12} {}\n", finding.what, finding.detail));
+        if let (false, Some(remedy)) = (finding.ok, &finding.remedy) {
+            text.push_str(&format!("                      -> {remedy}\n"));
+        }
+    }
+    text
+}
+
+fn finding(what: &str, required: bool, outcome: Result<String, String>, remedy: &str) -> Finding {
+    let ok = outcome.is_ok();
+    let detail = outcome.unwrap_or_else(|detail| detail);
+    Finding {
+        what: what.to_owned(),
+        ok,
+        required,
+        detail,
+        remedy: Some(remedy.to_owned()).filter(|text| !text.is_empty()),
+    }
+}
+
+fn writable(context: &Context) -> Finding {
+    let folder = context.lab.path(Path::new(".farm"));
+    let outcome = std::fs::create_dir_all(&folder)
+        .and_then(|()| tempfile::tempfile_in(&folder))
+        .map(|_| format!("{} can be written", short_path(&folder)))
+        .map_err(|error| format!("{} can't be written: {error}", short_path(&folder)));
+    finding("lab folder", true, outcome, "run farmctl in a folder of yours, or name one with --lab")
+}
+
+async fn runner(context: &Context) -> Finding {
+    let places = context.lab.runners().places(HOST_TARGET);
+    let there = places.iter().find(|place| place.path.is_file());
+    let buildable = places.iter().find_map(|place| place.workspace.as_ref());
+    let outcome = match (there, buildable) {
+        (Some(place), _) => Ok(format!("{} ({})", short_path(&place.path), place.label)),
+        (None, Some(workspace)) => Ok(format!("not built yet; the first sweep builds it in {}", short_path(workspace))),
+        (None, None) => Err("no runner, and no workspace to build it in".to_owned()),
+    };
+    finding("runner", true, outcome, "give a folder with --runner-dir, or run farmctl in a clone of its source")
+}
+
+async fn tool(name: &str, argument: &str, purpose: &str, remedy: &str) -> Finding {
+    let mut command = tokio::process::Command::new(name);
+    command.arg(argument).stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    let outcome = match tokio::time::timeout(Duration::from_secs(10), command.output()).await {
+        Ok(Ok(output)) if output.status.success() => {
+            let said = String::from_utf8_lossy(&output.stdout);
+            Ok(said.lines().next().unwrap_or_default().trim().to_owned())
+        }
+        Ok(Ok(output)) => Err(format!("{name} {argument} ended with {} ({purpose})", output.status)),
+        Ok(Err(error)) => Err(format!("{name} does not start: {error} ({purpose})")),
+        Err(_) => Err(format!("{name} {argument} did not end ({purpose})")),
+    };
+    // A runner that is there already needs no tools.
+    finding(name, false, outcome, remedy)
+}
+
+fn configuration(context: &Context) -> Finding {
+    let outcome = context
+        .lab
+        .inventory()
+        .map(|inventory| format!("{} devices", inventory.devices.len()))
+        .map_err(|error| error.to_string());
+    finding("farms", true, outcome, "correct the farm file at the place named")
+}
+
+fn catalogue(context: &Context) -> Finding {
+    let outcome = context
+        .lab
+        .catalog()
+        .map(|catalog| format!("{} models", catalog.models.len()))
+        .map_err(|error| error.to_string());
+    finding("models", true, outcome, "correct configs/models.yaml at the place named")
+}
+
+fn agent(context: &Context) -> Finding {
+    let outcome = match context.lab.connect_options().agent_socket {
+        Some(socket) if socket.exists() => Ok(format!("keys from {}", socket.display())),
+        Some(socket) => Err(format!("SSH_AUTH_SOCK names {}, which isn't there", socket.display())),
+        None => Err("none runs; keys with a passphrase need one".to_owned()),
+    };
+    finding("ssh agent", false, outcome, "eval $(ssh-agent) && ssh-add")
+}

@@ -1,0 +1,126 @@
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::catalog;
+use crate::config;
+use crate::domain::{Catalog, Inventory};
+use crate::runners::{Runners, enclosing_workspace, origin_workspace};
+use crate::store::{self, Store};
+use crate::transport::ConnectOptions;
+
+use super::{CliError, GlobalOptions};
+
+/// One lab, one folder, with what this process was given by its environment.
+#[derive(Debug, Clone)]
+pub struct Lab {
+    root: PathBuf,
+    farms: Vec<PathBuf>,
+    models: Option<PathBuf>,
+    runner_dir: Option<PathBuf>,
+    accept_new: bool,
+    home: PathBuf,
+}
+
+impl Lab {
+    pub(super) fn new(options: &GlobalOptions) -> Result<Lab, CliError> {
+        let root = std::path::absolute(&options.lab)
+            .map_err(|error| CliError::usage(format!("failed to find {}: {error}", options.lab.display())))?;
+        if !root.is_dir() {
+            return Err(CliError::usage(format!("the lab {} is no folder", root.display())));
+        }
+        let home = std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
+        Ok(Lab {
+            farms: options.farm.clone(),
+            models: options.models.clone(),
+            runner_dir: options.runner_dir.clone(),
+            accept_new: options.accept_new,
+            // A user without a home works below the lab.
+            home: home.unwrap_or_else(|| root.join(".farm")),
+            root,
+        })
+    }
+
+    /// Where reports go.
+    pub fn reports(&self) -> PathBuf {
+        self.root.join("reports")
+    }
+
+    /// The devices of the farm files.
+    pub fn inventory(&self) -> Result<Inventory, CliError> {
+        let folder = self.root.join("farms");
+        let lookup = |name: &str| std::env::var(name).ok();
+        if !self.farms.is_empty() {
+            return Ok(config::load_inventory(&self.farms, &lookup)?);
+        }
+        if folder.is_dir() {
+            return Ok(config::load_inventory(&[folder], &lookup)?);
+        }
+        Ok(config::load_embedded_inventory(&lookup)?)
+    }
+
+    /// The models of the catalogue file, and the backends that runners carry.
+    pub fn catalog(&self) -> Result<Catalog, CliError> {
+        let file = self.root.join("configs").join("models.yaml");
+        let path = self.models.clone().or_else(|| file.is_file().then_some(file));
+        Ok(config::load_catalog(path.as_deref(), catalog::builtin_backends())?)
+    }
+
+    /// The folder of files that can be had again: models, and parts of downloads.
+    pub fn artifacts(&self) -> PathBuf {
+        self.root.join(".farm").join("artifacts")
+    }
+
+    /// The folder of what networks answered.
+    pub fn outputs(&self) -> PathBuf {
+        self.root.join(".farm").join("outputs")
+    }
+
+    /// The truth.
+    pub fn store(&self) -> Result<Arc<dyn Store>, CliError> {
+        let path = self.root.join(".farm").join("state.db");
+        Ok(store::open(&format!("sqlite:{}", path.display()))?)
+    }
+
+    /// Where runners are looked for.
+    pub fn runners(&self) -> Runners {
+        let listed = std::env::var_os("FARMCTL_RUNNERS");
+        Runners {
+            explicit: self.runner_dir.clone(),
+            listed: listed.iter().flat_map(std::env::split_paths).collect(),
+            workspace: std::env::current_dir().ok().and_then(|folder| enclosing_workspace(&folder)),
+            installed: Some(self.installed_runners()),
+            origin: origin_workspace(),
+        }
+    }
+
+    /// Where `farmctl runner build --install` puts runners.
+    pub fn installed_runners(&self) -> PathBuf {
+        let data = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+        let data = data.unwrap_or_else(|| self.home.join(".local").join("share"));
+        data.join("farmctl").join("runners").join(env!("CARGO_PKG_VERSION"))
+    }
+
+    /// How to connect to devices.
+    pub fn connect_options(&self) -> ConnectOptions {
+        ConnectOptions {
+            home: self.home.clone(),
+            agent_socket: std::env::var_os("SSH_AUTH_SOCK").map(PathBuf::from),
+            user: user_name(),
+            environment: Arc::new(|name| std::env::var(name).ok()),
+            accept_new: self.accept_new,
+            connect_timeout: Duration::from_secs(10),
+        }
+    }
+
+    /// The proxy that downloads go through.
+    pub fn path(&self, relative: &Path) -> PathBuf {
+        self.root.join(relative)
+    }
+}
+
+/// Who runs this process, as the system knows it.
+fn user_name() -> String {
+    let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten();
+    user.map(|user| user.name).or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "root".to_owned())
+}

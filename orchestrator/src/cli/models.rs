@@ -1,0 +1,348 @@
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use clap::Subcommand;
+use serde::Serialize;
+
+use crate::catalog::{Activity, ArtifactCache, CatalogError, DownloadSettings, LocalArtifact, Proxy, analysis};
+use crate::domain::{Catalog, CatalogModel, Plan, Skipped, WeightsFile, WeightsKind, WeightsSource};
+use crate::progress::{Progress, Task, Unit};
+
+use super::{CliError, Context, Format, exit, print_csv, print_data, print_json, say, short_path};
+
+/// Longest time that getting one file may take.
+const PATIENCE: Duration = Duration::from_secs(3600);
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ModelsVerb {
+    /// List the models and whether their files are here
+    List,
+    /// Show a model: facts, inputs, outputs, operators, multiply-adds by operator
+    Show {
+        /// Its name
+        name: String,
+        /// Kind of weights
+        #[arg(long, value_enum)]
+        weights: Option<Weights>,
+    },
+    /// Get files: build the synthetic ones, download the trained ones
+    Fetch(Which),
+    /// Read files again and compare them with their hashes
+    Verify(Which),
+    /// Build the synthetic files
+    Build {
+        /// Names; all models without any
+        names: Vec<String>,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Which {
+    /// Names; all models without any
+    names: Vec<String>,
+    /// Kind of weights; all kinds without it
+    #[arg(long, value_enum)]
+    weights: Option<Weights>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Weights {
+    Synthetic,
+    Trained,
+}
+
+impl From<Weights> for WeightsKind {
+    fn from(weights: Weights) -> WeightsKind {
+        match weights {
+            Weights::Synthetic => WeightsKind::Synthetic,
+            Weights::Trained => WeightsKind::Trained,
+        }
+    }
+}
+
+pub(super) async fn run(context: &Context, verb: ModelsVerb) -> Result<u8, CliError> {
+    let catalog = context.lab.catalog()?;
+    match verb {
+        ModelsVerb::List => list(context, &catalog),
+        ModelsVerb::Show { name, weights } => show(context, &catalog, &name, weights.map(Into::into)).await,
+        ModelsVerb::Fetch(which) => each(context, &catalog, &which.names, which.weights.map(Into::into), false).await,
+        ModelsVerb::Verify(which) => each(context, &catalog, &which.names, which.weights.map(Into::into), true).await,
+        ModelsVerb::Build { names } => each(context, &catalog, &names, Some(WeightsKind::Synthetic), false).await,
+    }
+}
+
+/// The host's cache of model files.
+fn cache(context: &Context) -> ArtifactCache {
+    ArtifactCache::new(
+        context.lab.artifacts(),
+        DownloadSettings { proxy: Proxy::try_from_env(), ..DownloadSettings::default() },
+    )
+}
+
+/// The catalogue with hash and size of the user's own files that are there; a plan is made from these.
+pub(super) fn with_found_files(context: &Context, mut catalog: Catalog) -> Result<Catalog, CliError> {
+    let cache = cache(context);
+    for model in &mut catalog.models {
+        for file in &mut model.files {
+            let WeightsSource::Path(path) = &file.source else { continue };
+            if file.artifact.is_none() && path.is_file() {
+                let found = cache.ensure(&model.name, file, Instant::now() + PATIENCE, &mut |_| {})?;
+                file.artifact = Some(found.artifact);
+            }
+        }
+    }
+    Ok(catalog)
+}
+
+/// Has every file that a plan needs on this host. Jobs whose file can't be had become skipped cells with the reason.
+pub(super) async fn provide(
+    context: &Context,
+    catalog: &Catalog,
+    plan: &mut Plan,
+    progress: &Progress,
+) -> Result<HashMap<String, PathBuf>, CliError> {
+    let mut wanted: BTreeMap<(String, WeightsKind), ()> = BTreeMap::new();
+    for job in &plan.jobs {
+        wanted.insert((job.model.name.clone(), job.model.weights), ());
+    }
+    let (mut files, mut missing) = (HashMap::new(), HashMap::new());
+    for (name, weights) in wanted.into_keys() {
+        let Some(model) = catalog.model(&name) else { continue };
+        let Some(file) = model.file(weights) else { continue };
+        match get(context, &name, file, false, progress).await? {
+            Ok(local) => {
+                let macs = macs_of(context, model, file);
+                let of_it = plan.jobs.iter_mut().filter(|job| job.model.name == name && job.model.weights == weights);
+                of_it.for_each(|job| job.model.macs = macs);
+                files.insert(local.artifact.sha256, local.path);
+            }
+            Err(error) => drop(missing.insert((name, weights), format!("failed to {error}"))),
+        }
+    }
+    let jobs = std::mem::take(&mut plan.jobs);
+    for job in jobs {
+        match missing.get(&(job.model.name.clone(), job.model.weights)) {
+            Some(reason) => plan.skipped.push(Skipped { job, reason: reason.clone() }),
+            None => plan.jobs.push(job),
+        }
+    }
+    Ok(files)
+}
+
+/// Multiply-adds of the very file that is measured: another training of a network may have another graph than the
+/// catalogue's entry. `None` where they can't be counted whole.
+fn macs_of(context: &Context, model: &CatalogModel, file: &WeightsFile) -> Option<u64> {
+    match cache(context).summary(model, file) {
+        Ok(summary) => summary.filter(analysis::GraphSummary::is_complete).map(|summary| summary.macs()),
+        Err(error) => {
+            tracing::warn!(model = %model.name, %error, "its multiply-adds can't be counted");
+            None
+        }
+    }
+}
+
+/// Gets or verifies one file, where it may block, and shows it.
+async fn get(
+    context: &Context,
+    name: &str,
+    file: &WeightsFile,
+    verify: bool,
+    progress: &Progress,
+) -> Result<Result<LocalArtifact, CatalogError>, CliError> {
+    let (cache, name, file, progress) = (cache(context), name.to_owned(), file.clone(), progress.clone());
+    tokio::task::spawn_blocking(move || {
+        let shown: Mutex<Option<Task>> = Mutex::new(None);
+        let mut show = |step: crate::catalog::Progress| {
+            let mut shown = shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let label = || {
+                let doing = match step.activity {
+                    Activity::Building => "building",
+                    Activity::Downloading => "downloading",
+                    Activity::Hashing => "reading",
+                };
+                format!("{doing} {name}")
+            };
+            let task = shown.get_or_insert_with(|| {
+                progress.start_task(&label(), Some(step.total_bytes).filter(|total| *total > 0), Unit::Bytes)
+            });
+            task.advance_to(step.done_bytes);
+        };
+        let deadline = Instant::now() + PATIENCE;
+        let got = if verify {
+            cache.verify(&name, &file, deadline, &mut show)
+        } else {
+            cache.ensure(&name, &file, deadline, &mut show)
+        };
+        if let Some(task) = shown.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
+            task.finish("done");
+        }
+        got
+    })
+    .await
+    .map_err(|error| CliError::internal(format!("failed to get a model: {error}")))
+}
+
+fn select<'a>(catalog: &'a Catalog, names: &[String]) -> Result<Vec<&'a CatalogModel>, CliError> {
+    if names.is_empty() {
+        return Ok(catalog.models.iter().collect());
+    }
+    names.iter().map(|name| find(catalog, name)).collect()
+}
+
+fn find<'a>(catalog: &'a Catalog, name: &str) -> Result<&'a CatalogModel, CliError> {
+    catalog.model(name).ok_or_else(|| {
+        let names: Vec<&str> = catalog.models.iter().map(|model| model.name.as_str()).collect();
+        CliError::usage(format!("there is no model {name:?}")).with_hint(format!("models: {}", names.join(", ")))
+    })
+}
+
+async fn each(
+    context: &Context,
+    catalog: &Catalog,
+    names: &[String],
+    weights: Option<WeightsKind>,
+    verify: bool,
+) -> Result<u8, CliError> {
+    let progress = super::open_progress(context);
+    let mut rows = Vec::new();
+    let (mut tried, mut failed) = (0, 0);
+    for model in select(catalog, names)? {
+        for file in model.files.iter().filter(|file| weights.is_none_or(|kind| file.weights == kind)) {
+            tried += 1;
+            let row = |state: &str, detail: String| {
+                vec![model.name.clone(), file.weights.to_string(), state.to_owned(), detail]
+            };
+            match get(context, &model.name, file, verify, &progress).await? {
+                Ok(local) => rows.push(row("ok", short_path(&local.path))),
+                Err(error) => {
+                    failed += 1;
+                    rows.push(row("failed", format!("failed to {error}")));
+                }
+            }
+        }
+    }
+    super::close_progress(context, &progress);
+    if tried == 0 {
+        return Err(CliError::nothing("no model has a file of that kind"));
+    }
+    let header = ["model", "weights", "status", "file"];
+    match context.format {
+        Format::Human => {
+            for row in &rows {
+                let line = format!("{:<6} {} ({}): {}\n", row[2], row[0], row[1], row[3]);
+                print_data(line.as_bytes())?;
+            }
+        }
+        Format::Csv => print_csv(&header, rows)?,
+        Format::Json => {
+            let objects: Vec<HashMap<&str, &String>> =
+                rows.iter().map(|row| header.iter().copied().zip(row).collect()).collect();
+            print_json(&objects)?;
+        }
+    }
+    Ok(if failed > 0 { exit::SOME_FAILED } else { exit::OK })
+}
+
+fn list(context: &Context, catalog: &Catalog) -> Result<u8, CliError> {
+    let cache = cache(context);
+    let header = ["model", "weights", "size_mb", "here", "params", "macs", "top1_percent", "licence"];
+    let number = |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
+    let rows = catalog.models.iter().flat_map(|model| {
+        let cache = &cache;
+        model.files.iter().map(move |file| {
+            let published = model.accuracy.as_ref().filter(|_| file.weights == WeightsKind::Trained);
+            vec![
+                model.name.clone(),
+                file.weights.to_string(),
+                file.artifact.as_ref().map(|it| format!("{:.1}", it.size_bytes as f64 / 1e6)).unwrap_or_default(),
+                if cache.has(file) { "yes" } else { "no" }.to_owned(),
+                number(model.params),
+                number(model.macs),
+                published.map(|accuracy| accuracy.top1_percent.to_string()).unwrap_or_default(),
+                model.licence.clone().unwrap_or_default(),
+            ]
+        })
+    });
+    match context.format {
+        Format::Human => print_data(super::text_table(&header[..7], rows.map(|row| row[..7].to_vec())).as_bytes())?,
+        Format::Json => print_json(&catalog.models)?,
+        Format::Csv => print_csv(&header, rows)?,
+    }
+    Ok(exit::OK)
+}
+
+/// What a model's graph says, for programs.
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    model: &'a CatalogModel,
+    graph: Option<analysis::GraphSummary>,
+}
+
+async fn show(context: &Context, catalog: &Catalog, name: &str, weights: Option<WeightsKind>) -> Result<u8, CliError> {
+    let model = find(catalog, name)?;
+    let mut files = model.files.iter().filter(|file| weights.is_none_or(|kind| file.weights == kind));
+    let file = files.next().ok_or_else(|| CliError::usage(format!("{name} has no file with such weights")))?;
+    let progress = super::open_progress(context);
+    let got = get(context, name, file, false, &progress).await?;
+    super::close_progress(context, &progress);
+    if let Err(error) = got {
+        say(&format!("the graph can't be shown: failed to {error}"));
+    }
+    let graph = cache(context).summary(model, file)?;
+    if context.format == Format::Json {
+        print_json(&Shown { model, graph })?;
+    } else {
+        print_data(text(model, graph.as_ref()).as_bytes())?;
+    }
+    Ok(exit::OK)
+}
+
+fn text(model: &CatalogModel, graph: Option<&analysis::GraphSummary>) -> String {
+    let mut text = String::new();
+    let mut line = |what: &str, value: String| text.push_str(&format!("{what:<14} {value}\n"));
+    let or_unknown = |value: Option<String>| value.unwrap_or_else(|| "unknown".to_owned());
+    line("model", format!("{} ({})", model.name, model.title));
+    line("source", or_unknown(model.source.clone()));
+    line("licence", or_unknown(model.licence.clone()));
+    line("preprocessing", or_unknown(model.preprocessing.clone()));
+    line("params", or_unknown(model.params.map(|params| format!("{params} as published"))));
+    line("macs", or_unknown(model.macs.map(|macs| format!("{macs} multiply-adds an image (FLOPs are twice as many)"))));
+    if let Some(accuracy) = &model.accuracy {
+        line("top-1", format!("{} % as published, never measured here ({})", accuracy.top1_percent, accuracy.source));
+    }
+    for file in &model.files {
+        let from = match &file.source {
+            WeightsSource::Builtin(network) => format!("built by farmctl from its definition of {network}"),
+            WeightsSource::Urls(urls) => urls.join(" or "),
+            WeightsSource::Path(path) => path.display().to_string(),
+        };
+        let sha256 = file.artifact.as_ref().map_or("not pinned", |artifact| artifact.sha256.as_str());
+        line("file", format!("{} weights, {}, sha256 {sha256}, from {from}", file.weights, file.format));
+    }
+    let Some(graph) = graph else { return text };
+    let shape = |tensor: &analysis::TensorSummary| {
+        let shape = tensor.shape.as_ref().map_or_else(|| "?".to_owned(), |shape| format!("{shape:?}"));
+        format!("{} {} {shape}", tensor.name, tensor.element)
+    };
+    line("graph", format!("opset {}, by {}", graph.opset, graph.producer));
+    graph.inputs.iter().for_each(|tensor| line("input", shape(tensor)));
+    graph.outputs.iter().for_each(|tensor| line("output", shape(tensor)));
+    line("graph params", graph.params.to_string());
+    let at_least = if graph.is_complete() { "" } else { "at least " };
+    line("graph macs", format!("{at_least}{}", graph.macs()));
+    for name in &graph.external_files {
+        line("not whole", format!("weights lie in another file, {name}: such a model can't be measured"));
+    }
+    for gap in &graph.not_understood {
+        line("not counted", gap.clone());
+    }
+    line("operators", format!("{:<24} {:>6} {:>16}", "", "nodes", "macs"));
+    for (operator, nodes) in &graph.ops {
+        let macs = graph.macs_by_op.get(operator).map(ToString::to_string).unwrap_or_default();
+        line("", format!("{operator:<24} {nodes:>6} {macs:>16}"));
+    }
+    text
+}

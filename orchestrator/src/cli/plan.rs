@@ -1,0 +1,79 @@
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::domain::{Catalog, Inventory, Plan, Sweep};
+use crate::{config, planner, report};
+
+use super::{CliError, Context, Format, exit, print_csv, print_data, print_json};
+
+#[derive(Debug, Args)]
+pub(super) struct PlanArguments {
+    /// The sweep's file, for example configs/all.yaml
+    config: PathBuf,
+}
+
+/// A sweep's file with all that it refers to.
+pub(super) struct Loaded {
+    pub(super) inventory: Inventory,
+    pub(super) catalog: Catalog,
+    pub(super) sweep: Sweep,
+    pub(super) plan: Plan,
+}
+
+pub(super) fn load(context: &Context, file: &std::path::Path) -> Result<Loaded, CliError> {
+    let inventory = context.lab.inventory()?;
+    let catalog = super::models::with_found_files(context, context.lab.catalog()?)?;
+    let sweep = config::load_sweep(file, &inventory, &catalog)?;
+    let plan = planner::plan(&sweep, &inventory, &catalog);
+    Ok(Loaded { inventory, catalog, sweep, plan })
+}
+
+pub(super) fn run(context: &Context, arguments: &PlanArguments) -> Result<u8, CliError> {
+    let plan = load(context, &arguments.config)?.plan;
+    match context.format {
+        Format::Human => {
+            // No history: the same input gives the same bytes.
+            print_data(report::plan_text(&plan, &HashMap::new()).as_bytes())?;
+        }
+        Format::Json => print_json(&plan)?,
+        Format::Csv => {
+            let rows = plan
+                .jobs
+                .iter()
+                .map(|job| (job, ""))
+                .chain(plan.skipped.iter().map(|skipped| (&skipped.job, skipped.reason.as_str())));
+            let header = [
+                "job_id",
+                "device",
+                "model",
+                "weights",
+                "backend",
+                "precision",
+                "threads",
+                "batch",
+                "scenario",
+                "repeat",
+                "skipped",
+            ];
+            let cells = rows.map(|(job, reason)| {
+                vec![
+                    job.id.to_string(),
+                    job.device.clone(),
+                    job.model.name.clone(),
+                    job.model.weights.to_string(),
+                    job.backend.clone(),
+                    job.precision.to_string(),
+                    job.threads.to_string(),
+                    job.batch.to_string(),
+                    job.scenario.to_string(),
+                    job.repeat.to_string(),
+                    reason.to_owned(),
+                ]
+            });
+            print_csv(&header, cells)?;
+        }
+    }
+    Ok(if plan.jobs.is_empty() { exit::NOTHING } else { exit::OK })
+}

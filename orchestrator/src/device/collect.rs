@@ -1,0 +1,215 @@
+use std::collections::BTreeMap;
+
+use farmctl_protocol::{Message, Phase, RunnerFailure};
+
+use crate::domain::{Job, Measurement, OutputRef};
+
+/// Most output bytes kept of a run. The six networks have 4 kB; dense predictions reach some megabytes.
+const MAX_OUTPUT_BYTES: usize = 64 << 20;
+
+/// Puts a run's messages together into a [`Measurement`], and refuses what does not fit together: a number in a report
+/// must not come from half a stream.
+#[derive(Debug)]
+pub(super) struct Collector {
+    max_samples: usize,
+    measurement: Measurement,
+    announced_samples: Option<u64>,
+    outputs: BTreeMap<String, (Vec<u64>, Vec<u8>)>,
+    output_bytes: usize,
+    end: Option<End>,
+}
+
+/// How the device says a run ended.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum End {
+    Finished,
+    Failed(RunnerFailure),
+}
+
+/// A finished run's measurement, with the bytes of its outputs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Collected {
+    /// The numbers; its outputs name the files in `output_files`.
+    pub measurement: Measurement,
+    /// SHA-256 and content of each output tensor.
+    pub output_files: Vec<(String, Vec<u8>)>,
+}
+
+impl Collector {
+    pub(super) fn new(job: &Job) -> Collector {
+        Collector {
+            max_samples: job.limits.max_runs as usize,
+            measurement: Measurement::default(),
+            announced_samples: None,
+            outputs: BTreeMap::new(),
+            output_bytes: 0,
+            end: None,
+        }
+    }
+
+    /// Takes in the next message; returns the phase it announces, if it does.
+    ///
+    /// # Errors
+    /// Says what does not fit with the messages before it.
+    pub(super) fn take(&mut self, message: Message) -> Result<Option<Phase>, String> {
+        if self.end.is_some() {
+            return Err("a message after the last one".to_owned());
+        }
+        let measurement = &mut self.measurement;
+        match message {
+            Message::Accepted { .. } => {}
+            Message::Phase { phase } => return Ok(Some(phase)),
+            Message::Loaded { load_ns, .. } => measurement.load_ns = Some(load_ns),
+            Message::FirstInference { latency_ns } => measurement.first_ns = Some(latency_ns),
+            Message::WarmedUp { runs, .. } => measurement.warmup_runs = Some(runs),
+            Message::Samples { latencies_ns } => {
+                if measurement.samples_ns.len() + latencies_ns.len() > self.max_samples {
+                    return Err(format!("more samples than the {} the job allows", self.max_samples));
+                }
+                measurement.samples_ns.extend(latencies_ns);
+            }
+            Message::Measured { samples, wall_ns, cpu_user_ns, cpu_system_ns, peak_rss_bytes, cpus, threads } => {
+                self.announced_samples = Some(samples);
+                measurement.wall_ns = Some(wall_ns);
+                measurement.cpu_user_ns = Some(cpu_user_ns);
+                measurement.cpu_system_ns = Some(cpu_system_ns);
+                measurement.peak_rss_bytes = Some(peak_rss_bytes);
+                measurement.cpus = cpus;
+                measurement.threads = Some(threads);
+            }
+            Message::Output(output) => self.take_output(&output)?,
+            Message::Finished { .. } => {
+                self.check_complete()?;
+                self.end = Some(End::Finished);
+            }
+            Message::Failed(failure) => self.end = Some(End::Failed(failure)),
+        }
+        Ok(None)
+    }
+
+    fn take_output(&mut self, output: &farmctl_protocol::Output) -> Result<(), String> {
+        let values = output.values()?;
+        self.output_bytes += values.len() * 4;
+        if self.output_bytes > MAX_OUTPUT_BYTES {
+            return Err(format!("more than {MAX_OUTPUT_BYTES} bytes of outputs"));
+        }
+        let (_, bytes) = self.outputs.entry(output.name.clone()).or_insert_with(|| (output.shape.clone(), Vec::new()));
+        if bytes.len() as u64 != output.first * 4 {
+            return Err(format!("a chunk of output {:?} is missing before value {}", output.name, output.first));
+        }
+        bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+        Ok(())
+    }
+
+    fn check_complete(&self) -> Result<(), String> {
+        let got = self.measurement.samples_ns.len() as u64;
+        match self.announced_samples {
+            None => return Err("the run ended without its measurement".to_owned()),
+            Some(0) => return Err("the run ended without a single sample".to_owned()),
+            Some(announced) if announced != got => {
+                return Err(format!("{got} samples arrived of the {announced} announced"));
+            }
+            Some(_) => {}
+        }
+        for (name, (shape, bytes)) in &self.outputs {
+            let values = shape.iter().try_fold(1u64, |product, &dim| product.checked_mul(dim));
+            if values != Some(bytes.len() as u64 / 4) {
+                return Err(format!("output {name:?} has {} values, its shape is {shape:?}", bytes.len() / 4));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn end(&self) -> Option<&End> {
+        self.end.as_ref()
+    }
+
+    pub(super) fn into_collected(mut self) -> Collected {
+        let mut output_files = Vec::new();
+        for (name, (shape, bytes)) in self.outputs {
+            let sha256 = crate::domain::sha256_hex(&bytes);
+            self.measurement.outputs.push(OutputRef { name, shape, sha256: sha256.clone() });
+            output_files.push((sha256, bytes));
+        }
+        Collected { measurement: self.measurement, output_files }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::device::tests::job;
+    use farmctl_protocol::Output;
+
+    fn measured(samples: u64) -> Message {
+        Message::Measured {
+            samples,
+            wall_ns: 10,
+            cpu_user_ns: 1,
+            cpu_system_ns: 1,
+            peak_rss_bytes: 1,
+            cpus: vec![0],
+            threads: 1,
+        }
+    }
+
+    fn finished() -> Message {
+        Message::Finished { finished_unix_ms: 1 }
+    }
+
+    #[test]
+    fn a_whole_stream_becomes_a_measurement() {
+        let mut collector = Collector::new(&job());
+        for message in [
+            Message::Loaded { load_ns: 7, inputs: vec![], outputs: vec![] },
+            Message::Samples { latencies_ns: vec![3, 4] },
+            Message::Samples { latencies_ns: vec![5] },
+            measured(3),
+            Message::Output(Output::new("logits", &[1, 3], 0, &[1.0, 2.0])),
+            Message::Output(Output::new("logits", &[1, 3], 2, &[3.0])),
+            finished(),
+        ] {
+            collector.take(message).unwrap();
+        }
+        assert_eq!(collector.end(), Some(&End::Finished));
+        let collected = collector.into_collected();
+        assert_eq!(collected.measurement.samples_ns, [3, 4, 5]);
+        assert_eq!(collected.output_files[0].1.len(), 12);
+        assert_eq!(collected.measurement.outputs[0].sha256, collected.output_files[0].0);
+    }
+
+    #[test]
+    fn what_does_not_fit_together_is_refused() {
+        let cases: Vec<(&str, Vec<Message>)> = vec![
+            ("without its measurement", vec![finished()]),
+            ("single sample", vec![measured(0), finished()]),
+            ("1 samples arrived of the 2", vec![Message::Samples { latencies_ns: vec![1] }, measured(2), finished()]),
+            ("more samples", vec![Message::Samples { latencies_ns: vec![1; 1001] }]),
+            ("missing before", vec![Message::Output(Output::new("o", &[4], 2, &[1.0]))]),
+            (
+                "its shape is",
+                vec![
+                    Message::Samples { latencies_ns: vec![1] },
+                    measured(1),
+                    Message::Output(Output::new("o", &[4], 0, &[1.0])),
+                    finished(),
+                ],
+            ),
+        ];
+        for (expected, messages) in cases {
+            let mut collector = Collector::new(&job());
+            let error = messages.into_iter().find_map(|message| collector.take(message).err()).unwrap();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn nothing_follows_the_last_message() {
+        let mut collector = Collector::new(&job());
+        collector.take(Message::Samples { latencies_ns: vec![1] }).unwrap();
+        collector.take(measured(1)).unwrap();
+        collector.take(finished()).unwrap();
+        assert!(collector.take(finished()).is_err());
+    }
+}

@@ -1,0 +1,116 @@
+//! What we do to one device: bring it up, put files on it, run a job, follow it through a broken cable.
+//!
+//! Main type: [`Session`], a device that answered and whose runner speaks. Knows jobs and runners, but neither the store
+//! nor other devices, and keeps no truth: whatever is lost here is found again on the device.
+
+use std::time::Duration;
+
+use crate::domain::{Failure, FailureKind};
+use crate::transport::{Command, ErrorKind, Transport, TransportError, run_collect};
+
+mod bring_up;
+mod collect;
+mod lines;
+mod push;
+mod run;
+mod target;
+
+pub use bring_up::{BringUp, DeviceProbe, RunnerFile, RunnerProvider, Session, connect_and_probe};
+pub use collect::Collected;
+pub use push::{PushProgress, Pushed};
+pub use run::{Canceller, RunFailure, RunObserver};
+pub use target::target_of_machine;
+
+/// Most bytes that a short command on a device may print.
+const SHORT_OUTPUT_BYTES: usize = 4 << 20;
+
+/// Says that `action` on a device failed because of its transport.
+fn transport_failure(device: &str, action: &str, error: &TransportError) -> Failure {
+    let mut message = format!("failed to {action} on {device}: {error}");
+    if let Some(hint) = &error.hint {
+        message.push_str(&format!(" ({hint})"));
+    }
+    Failure::new(FailureKind::from(error.kind), message)
+}
+
+/// Runs a short command whose failure is an error, and returns its standard output.
+async fn run_checked(
+    transport: &dyn Transport,
+    argv: Vec<String>,
+    deadline: Duration,
+) -> Result<Vec<u8>, TransportError> {
+    let command = Command { argv, deadline };
+    let finished = run_collect(transport, &command, b"", SHORT_OUTPUT_BYTES).await?;
+    if finished.exit.success() {
+        return Ok(finished.stdout);
+    }
+    let stderr = String::from_utf8_lossy(&finished.stderr).trim().to_owned();
+    let program = command.argv.first().map_or("", String::as_str);
+    Err(TransportError::new(
+        classify(&stderr, ErrorKind::File),
+        format!("{program} ended with {}: {}", finished.exit, lines::excerpt(stderr.as_bytes())),
+    ))
+}
+
+/// What kind of failure the standard error of a program on a device speaks of (programs run with `LC_ALL=C`, or are our
+/// own runner).
+fn classify(stderr: &str, otherwise: ErrorKind) -> ErrorKind {
+    let lower = stderr.to_lowercase();
+    let says = |words: &[&str]| words.iter().any(|word| lower.contains(word));
+    if says(&["no space left", "disk quota exceeded"]) {
+        ErrorKind::DiskFull
+    } else if says(&["permission denied", "read-only file system", "not permitted"]) {
+        ErrorKind::File
+    } else {
+        otherwise
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{
+        ArtifactRef, InputRange, Job, JobId, JobModel, Limits, Precision, Scenario, ThreadCount, WeightsKind,
+    };
+
+    /// A job like those of a plan.
+    pub(super) fn job() -> Job {
+        Job {
+            id: JobId("0123456789abcdef".to_owned()),
+            device: "board-1".to_owned(),
+            model: JobModel {
+                name: "tiny".to_owned(),
+                weights: WeightsKind::Synthetic,
+                format: "onnx".to_owned(),
+                artifact: Some(ArtifactRef { sha256: "a".repeat(64), size_bytes: 100 }),
+                macs: Some(1000),
+                input_range: InputRange { low: 0.0, high: 1.0 },
+            },
+            backend: "tract".to_owned(),
+            backend_version: "0".to_owned(),
+            precision: Precision::Float32,
+            threads: ThreadCount::Count(1),
+            batch: 1,
+            scenario: Scenario::SingleStream,
+            repeat: 1,
+            limits: Limits {
+                warmup_min_runs: 1,
+                warmup_min_seconds: 0.0,
+                warmup_max_seconds: 1.0,
+                min_runs: 1,
+                max_runs: 1000,
+                min_seconds: 0.0,
+                max_seconds: 1.0,
+            },
+            seed: 1,
+            run_seconds: 60.0,
+        }
+    }
+
+    #[test]
+    fn a_devices_words_tell_the_kind() {
+        assert_eq!(classify("cat: write error: No space left on device", ErrorKind::Protocol), ErrorKind::DiskFull);
+        assert_eq!(classify("mkdir: Read-only file system", ErrorKind::Protocol), ErrorKind::File);
+        assert_eq!(classify("what?", ErrorKind::Protocol), ErrorKind::Protocol);
+    }
+}

@@ -1,0 +1,312 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use farmctl_protocol::{JobSpec, PROTOCOL_VERSION, Phase, RunRequest, exit};
+use tokio::time::Instant;
+
+use crate::domain::{ArtifactRef, Failure, FailureKind, Job, Measurement, RunId, ThreadCount};
+use crate::transport::{Command, ErrorKind, Exit, OutputSink, Transport, TransportError};
+
+use super::bring_up::Session;
+use super::collect::{Collected, Collector, End};
+use super::lines::{MessageDecoder, excerpt};
+use super::{run_checked, transport_failure};
+
+/// Time that a run may take on the way beyond its deadline on the device: starting, and sending the last messages.
+const DEADLINE_GRACE: Duration = Duration::from_secs(15);
+
+/// Most bytes of the runner's standard error that are kept.
+const STDERR_BYTES: usize = 4096;
+
+/// A run without a result, with what had been measured until then.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunFailure {
+    /// Why.
+    pub failure: Failure,
+    /// What had been measured.
+    pub measurement: Measurement,
+}
+
+/// Ends a run on its device, while the session follows it.
+pub struct Canceller {
+    device: String,
+    transport: Arc<dyn Transport>,
+    argv: Vec<String>,
+    deadline: Duration,
+}
+
+impl Canceller {
+    /// Asks the device to end the run; its last message then says so.
+    ///
+    /// # Errors
+    /// When the device can't be asked.
+    pub async fn cancel(&self) -> Result<(), Failure> {
+        run_checked(self.transport.as_ref(), self.argv.clone(), self.deadline)
+            .await
+            .map(drop)
+            .map_err(|error| transport_failure(&self.device, "cancel a run", &error))
+    }
+}
+
+/// What is told while a run goes on.
+#[async_trait]
+pub trait RunObserver: Send {
+    /// The run entered a phase.
+    async fn phase(&mut self, phase: Phase);
+
+    /// The connection broke and is being made anew.
+    async fn reconnecting(&mut self, cause: &str);
+}
+
+impl Session {
+    /// Runs a job under this identifier and follows it to its end, through broken connections. The model must be in the
+    /// device's store. Calling it again with the same identifier never measures twice: the run is found and followed.
+    ///
+    /// # Errors
+    /// When the run fails on the device, or is lost with it.
+    pub async fn run(
+        &mut self,
+        job: &Job,
+        run_id: &RunId,
+        observer: &mut dyn RunObserver,
+    ) -> Result<Collected, Box<RunFailure>> {
+        let failed = |failure| Box::new(RunFailure { failure, measurement: Measurement::default() });
+        let request = self.request(job, run_id).map_err(failed)?;
+        let request = serde_json::to_vec(&request)
+            .map_err(|error| failed(Failure::new(FailureKind::Internal, format!("failed to write a job: {error}"))))?;
+        let mut follower = Follower {
+            decoder: MessageDecoder::default(),
+            collector: Collector::new(job),
+            stderr: Vec::new(),
+            fault: None,
+            observer,
+        };
+        let outcome = self.follow_to_end(job, run_id, &request, &mut follower).await;
+        let Follower { collector, .. } = follower;
+        let end = collector.end().cloned();
+        let collected = collector.into_collected();
+        match (outcome, end) {
+            (Ok(()), Some(End::Finished)) => Ok(collected),
+            (_, Some(End::Failed(failure))) => {
+                let mut failure = Failure::from(failure);
+                failure.message = format!("on {}: {}", self.device.name, failure.message);
+                Err(Box::new(RunFailure { failure, measurement: collected.measurement }))
+            }
+            (Err(failure), _) => Err(Box::new(RunFailure { failure, measurement: collected.measurement })),
+            (Ok(()), None) => Err(Box::new(RunFailure {
+                failure: Failure::new(FailureKind::Internal, "a run was followed to no end"),
+                measurement: collected.measurement,
+            })),
+        }
+    }
+
+    /// What can end this run while it is being followed.
+    pub fn canceller(&self, run_id: &RunId) -> Canceller {
+        let mut argv = self.runner_argv(&["cancel"]);
+        argv.extend(["--run".to_owned(), run_id.0.clone()]);
+        Canceller {
+            device: self.device.name.clone(),
+            transport: Arc::clone(&self.transport),
+            argv,
+            deadline: self.timeouts.bring_up(),
+        }
+    }
+
+    /// Time that the smallest command takes to the device and back.
+    ///
+    /// # Errors
+    /// When the device does not answer.
+    pub async fn round_trip(&self) -> Result<Duration, Failure> {
+        let started = Instant::now();
+        run_checked(self.transport.as_ref(), vec!["true".to_owned()], self.timeouts.bring_up())
+            .await
+            .map_err(|error| transport_failure(&self.device.name, "run `true`", &error))?;
+        Ok(started.elapsed())
+    }
+
+    /// Whether the connection is broken.
+    pub fn is_lost(&self) -> bool {
+        self.transport.is_closed()
+    }
+
+    /// Makes the connection anew when it broke since the last job.
+    ///
+    /// # Errors
+    /// When the device does not come back.
+    pub async fn reconnect_if_lost(&mut self) -> Result<(), Failure> {
+        if self.is_lost() { self.reconnect().await } else { Ok(()) }
+    }
+
+    async fn follow_to_end(
+        &mut self,
+        job: &Job,
+        run_id: &RunId,
+        request: &[u8],
+        follower: &mut Follower<'_>,
+    ) -> Result<(), Failure> {
+        let give_up_at = Instant::now() + Duration::from_secs_f64(job.run_seconds) + DEADLINE_GRACE;
+        let boot_id = self.hello.boot_id.clone();
+        // Repeated until a message came: starting the same run again only follows it.
+        loop {
+            let consumed = follower.decoder.consumed_bytes();
+            let (words, stdin): (&[&str], &[u8]) =
+                if consumed == 0 { (&["run"], request) } else { (&["follow", "--run", run_id.as_str()], b"") };
+            let mut argv = self.runner_argv(words);
+            if consumed > 0 {
+                argv.extend(["--offset".to_owned(), consumed.to_string()]);
+            }
+            let command = Command { argv, deadline: give_up_at.saturating_duration_since(Instant::now()) };
+            let mut input = stdin;
+            follower.decoder.restart();
+            follower.stderr.clear();
+            let result = self.transport.run(&command, &mut input, follower).await;
+            if let Some(fault) = follower.fault.take() {
+                return Err(self.protocol_failure(&fault));
+            }
+            if follower.collector.end().is_some() {
+                return Ok(());
+            }
+            let error = match result {
+                Ok(exit) => return Err(self.exit_failure(exit, &follower.stderr)),
+                Err(error) => error,
+            };
+            if error.kind == ErrorKind::Timeout && Instant::now() >= give_up_at {
+                return Err(Failure::new(
+                    FailureKind::Timeout,
+                    format!(
+                        "the run on {} did not end within {} s and {} s grace (timeouts.run_seconds)",
+                        self.device.name,
+                        job.run_seconds,
+                        DEADLINE_GRACE.as_secs()
+                    ),
+                ));
+            }
+            if error.kind != ErrorKind::ConnectionLost {
+                return Err(transport_failure(&self.device.name, "follow a run", &error));
+            }
+            follower.observer.reconnecting(&error.message).await;
+            self.reconnect().await?;
+            if boot_id.is_some() && self.hello.boot_id != boot_id {
+                return Err(Failure::new(
+                    FailureKind::Rebooted,
+                    format!("{} booted anew while it measured", self.device.name),
+                ));
+            }
+        }
+    }
+
+    /// The runner ended without the run's last message.
+    fn exit_failure(&self, code: Exit, stderr: &[u8]) -> Failure {
+        let said = excerpt(String::from_utf8_lossy(stderr).trim().as_bytes());
+        let name = &self.device.name;
+        match code {
+            Exit::Code(exit::BUSY) => Failure::new(FailureKind::Busy, format!("{name} is busy: {said}")),
+            Exit::Code(exit::UNKNOWN_RUN) => {
+                Failure::new(FailureKind::ConnectionLost, format!("the run is no longer known on {name}: {said}"))
+            }
+            Exit::Code(exit::PROTOCOL) => Failure::new(FailureKind::RunnerProtocol, format!("on {name}: {said}")),
+            other => Failure::new(
+                super::classify(&String::from_utf8_lossy(stderr), ErrorKind::CommandNotFound).into(),
+                format!("the runner on {name} ended with {other} and no result: {said}"),
+            ),
+        }
+    }
+
+    fn protocol_failure(&self, fault: &str) -> Failure {
+        Failure::new(FailureKind::RunnerProtocol, format!("on {}: {fault}", self.device.name))
+    }
+
+    /// What the device is asked to do for a job: `big` and `all` become numbers here.
+    fn request(&self, job: &Job, run_id: &RunId) -> Result<RunRequest, Failure> {
+        let backend = self.hello.backends.iter().find(|backend| backend.name == job.backend);
+        let unsupported = |what: String| Failure::new(FailureKind::BackendUnsupported, what);
+        let backend = backend.ok_or_else(|| {
+            unsupported(format!("the runner on {} has no backend {:?}", self.device.name, job.backend))
+        })?;
+        if backend.version != job.backend_version {
+            return Err(unsupported(format!(
+                "the runner on {} has {} {}, the plan is for {}: build the runner from the same source",
+                self.device.name, backend.name, backend.version, job.backend_version
+            )));
+        }
+        let (threads, cpus) = self.threads(job.threads)?;
+        Ok(RunRequest {
+            protocol: PROTOCOL_VERSION,
+            run_id: run_id.0.clone(),
+            deadline_seconds: job.run_seconds,
+            job: JobSpec {
+                model: self.model_file(job)?,
+                format: job.model.format.clone(),
+                backend: job.backend.clone(),
+                precision: job.precision,
+                threads,
+                cpus,
+                batch: job.batch,
+                scenario: job.scenario,
+                limits: job.limits,
+                seed: job.seed,
+                input_range: job.model.input_range,
+            },
+        })
+    }
+
+    fn model_file(&self, job: &Job) -> Result<ArtifactRef, Failure> {
+        job.model
+            .artifact
+            .clone()
+            .ok_or_else(|| Failure::new(FailureKind::Internal, format!("the job for {:?} has no file", job.model.name)))
+    }
+
+    fn threads(&self, count: ThreadCount) -> Result<(u32, Option<Vec<u32>>), Failure> {
+        let all = u32::try_from(self.hello.cpus.len()).unwrap_or(u32::MAX).max(1);
+        match count {
+            ThreadCount::Count(threads) if threads > all => Err(Failure::new(
+                FailureKind::BackendUnsupported,
+                format!("{threads} threads are asked of {}, which has {all} processors online", self.device.name),
+            )),
+            ThreadCount::Count(threads) => Ok((threads, None)),
+            ThreadCount::All => Ok((all, None)),
+            ThreadCount::Big => {
+                let cpus = self.hello.big_cpus();
+                Ok((u32::try_from(cpus.len()).unwrap_or(all).max(1), Some(cpus)))
+            }
+        }
+    }
+}
+
+/// Reads the runner's output while it comes.
+struct Follower<'a> {
+    decoder: MessageDecoder,
+    collector: Collector,
+    stderr: Vec<u8>,
+    /// What was wrong with the output: then the rest of it does not count.
+    fault: Option<String>,
+    observer: &'a mut dyn RunObserver,
+}
+
+#[async_trait]
+impl OutputSink for Follower<'_> {
+    async fn stdout(&mut self, bytes: &[u8]) -> Result<(), TransportError> {
+        let mut phases = Vec::new();
+        let collector = &mut self.collector;
+        let fed = self.decoder.feed(bytes, &mut |message| {
+            phases.extend(collector.take(message)?);
+            Ok(())
+        });
+        for phase in phases {
+            self.observer.phase(phase).await;
+        }
+        fed.map_err(|fault| {
+            self.fault = Some(fault.clone());
+            TransportError::new(ErrorKind::Protocol, fault)
+        })
+    }
+
+    async fn stderr(&mut self, bytes: &[u8]) -> Result<(), TransportError> {
+        self.stderr.extend_from_slice(bytes);
+        let excess = self.stderr.len().saturating_sub(STDERR_BYTES);
+        self.stderr.drain(..excess);
+        Ok(())
+    }
+}

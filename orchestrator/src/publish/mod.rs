@@ -1,0 +1,117 @@
+//! Puts rendered reports into files: each whole or not at all.
+//!
+//! Main function: [`publish`]. The content comes from `report`, which does no I/O; nothing is computed here.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use crate::report::{REPORTS, ReportInput};
+
+/// What could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// A file or folder.
+    #[error("write {path}: {cause}")]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's words.
+        cause: std::io::Error,
+    },
+    /// A report could not be rendered.
+    #[error("render {name}: {cause}")]
+    Render {
+        /// The report's file name.
+        name: &'static str,
+        /// Why not.
+        cause: String,
+    },
+}
+
+/// Writes all reports of a sweep into `<root>/<sweep-id>/` and points `<root>/latest` at it. Returns that folder.
+///
+/// # Errors
+/// When a file can't be written; those written before are whole.
+pub fn publish(root: &Path, input: &ReportInput<'_>) -> Result<PathBuf, PublishError> {
+    let folder = sweep_folder(root, input.sweep.id.as_str());
+    for report in REPORTS {
+        let bytes = report
+            .render(input)
+            .map_err(|cause| PublishError::Render { name: report.file_name(), cause: cause.to_string() })?;
+        write_whole(&folder, report.file_name(), &bytes)?;
+    }
+    point_latest(root, input.sweep.id.as_str())?;
+    Ok(folder)
+}
+
+/// The folder of a sweep's reports.
+pub fn sweep_folder(root: &Path, sweep_id: &str) -> PathBuf {
+    root.join(sweep_id)
+}
+
+/// Writes a file so that under its name there is always either the old or the new content.
+///
+/// # Errors
+/// When that can't be done.
+pub fn write_whole(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), PublishError> {
+    let path = folder.join(name);
+    let write = || -> std::io::Result<()> {
+        std::fs::create_dir_all(folder)?;
+        let mut file = tempfile::Builder::new().prefix(".partial-").permissions(readable()).tempfile_in(folder)?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        file.persist(&path).map_err(|error| error.error)?;
+        Ok(())
+    };
+    write().map_err(|cause| PublishError::Write { path: path.clone(), cause })
+}
+
+/// Reports are read by others than the one who measured.
+fn readable() -> std::fs::Permissions {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::Permissions::from_mode(0o644)
+}
+
+fn point_latest(root: &Path, sweep_id: &str) -> Result<(), PublishError> {
+    let latest = root.join("latest");
+    let place = || -> std::io::Result<()> {
+        let holder = tempfile::Builder::new().prefix(".partial-").tempdir_in(root)?;
+        let link = holder.path().join("latest");
+        std::os::unix::fs::symlink(sweep_id, &link)?;
+        std::fs::rename(&link, &latest)
+    };
+    place().map_err(|cause| PublishError::Write { path: latest.clone(), cause })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_whole_and_nothing_else_is_left() {
+        let folder = tempfile::tempdir().unwrap();
+        write_whole(folder.path(), "a.csv", b"old").unwrap();
+        write_whole(folder.path(), "a.csv", b"new").unwrap();
+        assert_eq!(std::fs::read(folder.path().join("a.csv")).unwrap(), b"new");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn latest_moves_on() {
+        let root = tempfile::tempdir().unwrap();
+        for id in ["one", "two"] {
+            std::fs::create_dir(root.path().join(id)).unwrap();
+            point_latest(root.path(), id).unwrap();
+            assert_eq!(std::fs::read_link(root.path().join("latest")).unwrap(), Path::new(id));
+        }
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_written_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("file"), b"").unwrap();
+        let error = write_whole(&folder.path().join("file"), "a", b"").unwrap_err().to_string();
+        assert!(error.contains("file/a"), "{error}");
+    }
+}

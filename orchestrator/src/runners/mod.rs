@@ -1,0 +1,195 @@
+//! The runner's files on this host: where they are looked for, and how one is built.
+//!
+//! Main type: [`Runners`]. Looks, in this order, for `<folder>/<target>/device-runner` or builds it:
+//! 1. the folder given by `--runner-dir`; what isn't there is an error then;
+//! 2. the folders of `FARMCTL_RUNNERS`, separated as in `PATH`;
+//! 3. the workspace that holds the working folder: cargo decides whether it has to be built;
+//! 4. the data folder, `<data>/farmctl/runners/<version>/`, where `farmctl runner build --install` puts them;
+//! 5. the workspace that this farmctl was built from, if it is still there.
+//!
+//! Never talks to a device, and never downloads.
+
+use std::path::{Path, PathBuf};
+
+use crate::device::RunnerFile;
+use crate::domain::{ArtifactRef, Failure, FailureKind, hex};
+
+mod build;
+mod workspace;
+
+pub use build::{BuildProgress, BuildStep, build};
+pub use workspace::{enclosing_workspace, origin_workspace};
+
+/// Targets that a runner can be built for.
+pub const TARGETS: &[&str] = &[
+    "x86_64-unknown-linux-gnu",
+    "aarch64-unknown-linux-gnu",
+    "armv7-unknown-linux-gnueabihf",
+    "riscv64gc-unknown-linux-gnu",
+];
+
+/// The target of this program, for which no cross-compiler is needed.
+pub const HOST_TARGET: &str = env!("FARMCTL_TARGET");
+
+/// Name of the runner's file.
+pub const FILE_NAME: &str = "device-runner";
+
+/// What could not be done about a runner.
+#[derive(Debug, thiserror::Error)]
+pub enum RunnerError {
+    /// There is none for the target, and no way to build it.
+    #[error("find a runner for {target}: {reason}")]
+    Missing {
+        /// The target.
+        target: String,
+        /// Where was looked, and why it could not be built.
+        reason: String,
+    },
+    /// cargo did not build it.
+    #[error("build the runner for {target}: {cause}\n{output}")]
+    Build {
+        /// The target.
+        target: String,
+        /// What happened.
+        cause: String,
+        /// The end of what cargo said.
+        output: String,
+    },
+    /// The file can't be read.
+    #[error("read the runner {path}: {cause}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The system's words.
+        cause: std::io::Error,
+    },
+}
+
+impl From<RunnerError> for Failure {
+    fn from(error: RunnerError) -> Failure {
+        Failure::new(FailureKind::RunnerMissing, format!("failed to {error}"))
+    }
+}
+
+/// Where runners are looked for.
+#[derive(Debug, Clone, Default)]
+pub struct Runners {
+    /// `--runner-dir`.
+    pub explicit: Option<PathBuf>,
+    /// `FARMCTL_RUNNERS`.
+    pub listed: Vec<PathBuf>,
+    /// The workspace around the working folder.
+    pub workspace: Option<PathBuf>,
+    /// The data folder's runners of this version.
+    pub installed: Option<PathBuf>,
+    /// The workspace this program was built from.
+    pub origin: Option<PathBuf>,
+}
+
+/// One place where a runner may be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Why it is looked at, for a person.
+    pub label: &'static str,
+    /// The file that would be it.
+    pub path: PathBuf,
+    /// The workspace that can build it there.
+    pub workspace: Option<PathBuf>,
+}
+
+impl Runners {
+    /// The places for a target, in the order in which they are looked at.
+    pub fn places(&self, target: &str) -> Vec<Place> {
+        let at = |label, folder: &Path| Place { label, path: folder.join(target).join(FILE_NAME), workspace: None };
+        if let Some(folder) = &self.explicit {
+            return vec![at("--runner-dir", folder)];
+        }
+        let built = |label, workspace: &PathBuf| Place {
+            label,
+            path: build::output_path(workspace, target),
+            workspace: Some(workspace.clone()),
+        };
+        let mut places: Vec<Place> = self.listed.iter().map(|folder| at("FARMCTL_RUNNERS", folder)).collect();
+        places.extend(self.workspace.iter().map(|workspace| built("workspace", workspace)));
+        places.extend(self.installed.iter().map(|folder| at("data folder", folder)));
+        if self.origin != self.workspace {
+            places.extend(self.origin.iter().map(|workspace| built("workspace it was built from", workspace)));
+        }
+        places
+    }
+
+    /// The runner for a target, built first where cargo finds it stale or missing.
+    ///
+    /// # Errors
+    /// When there is none and it can't be built.
+    pub async fn get(&self, target: &str, progress: BuildProgress<'_>) -> Result<RunnerFile, RunnerError> {
+        for place in self.places(target) {
+            if let Some(workspace) = &place.workspace {
+                build(workspace, target, progress).await?;
+            }
+            if place.path.is_file() {
+                return describe(&place.path, target).await;
+            }
+        }
+        Err(RunnerError::Missing { target: target.to_owned(), reason: self.missing_reason(target) })
+    }
+
+    fn missing_reason(&self, target: &str) -> String {
+        let places = self.places(target);
+        if places.is_empty() {
+            return "there is no workspace to build it in; give a folder with --runner-dir or FARMCTL_RUNNERS"
+                .to_owned();
+        }
+        let looked: Vec<String> =
+            places.iter().map(|place| format!("{} ({})", place.path.display(), place.label)).collect();
+        format!("it is not at {}", looked.join(", nor at "))
+    }
+}
+
+/// Hash and size of a runner's file.
+///
+/// # Errors
+/// When it can't be read.
+pub async fn describe(path: &Path, target: &str) -> Result<RunnerFile, RunnerError> {
+    use sha2::{Digest as _, Sha256};
+    let unreadable = |cause| RunnerError::Unreadable { path: path.to_owned(), cause };
+    let bytes = tokio::fs::read(path).await.map_err(unreadable)?;
+    let artifact = ArtifactRef { sha256: hex(&Sha256::digest(&bytes)), size_bytes: bytes.len() as u64 };
+    Ok(RunnerFile { path: path.to_owned(), artifact, target: target.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn runner_in(folder: &Path, content: &str) {
+        let path = folder.join(HOST_TARGET).join(FILE_NAME);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+
+    #[tokio::test]
+    async fn places_are_looked_at_in_order() {
+        let (first, second, third) = (tempfile::tempdir(), tempfile::tempdir(), tempfile::tempdir());
+        let (first, second, third) = (first.unwrap(), second.unwrap(), third.unwrap());
+        let mut runners = Runners {
+            listed: vec![first.path().to_owned(), second.path().to_owned()],
+            installed: Some(third.path().to_owned()),
+            ..Runners::default()
+        };
+        runner_in(third.path(), "installed");
+        assert_eq!(runners.get(HOST_TARGET, &mut |_| {}).await.unwrap().artifact.size_bytes, 9);
+        runner_in(second.path(), "second");
+        assert_eq!(runners.get(HOST_TARGET, &mut |_| {}).await.unwrap().artifact.size_bytes, 6);
+        runners.explicit = Some(first.path().to_owned());
+        let error = runners.get(HOST_TARGET, &mut |_| {}).await.unwrap_err().to_string();
+        assert!(error.contains("--runner-dir") && !error.contains("data folder"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn without_any_place_the_way_out_is_named() {
+        let error = Runners::default().get("riscv64gc-unknown-linux-gnu", &mut |_| {}).await.unwrap_err();
+        assert!(error.to_string().contains("FARMCTL_RUNNERS"), "{error}");
+    }
+}

@@ -1,0 +1,138 @@
+//! Who may import whom (ARCHITECTURE.md), read from the paths that the source names.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::path::{Path, PathBuf};
+
+/// Each module of the orchestrator with the modules it may name. `domain` may be named by all, and `cli` may name all.
+const MAY_IMPORT: &[(&str, &[&str])] = &[
+    ("domain", &[]),
+    ("config", &["catalog", "planner"]),
+    ("catalog", &[]),
+    ("planner", &[]),
+    ("score", &[]),
+    ("store", &[]),
+    ("report", &["score", "store", "planner"]),
+    ("transport", &[]),
+    ("device", &["transport"]),
+    ("runners", &["device"]),
+    ("agent", &["device", "transport", "store", "score"]),
+    ("progress", &["report"]),
+    ("publish", &["report"]),
+];
+
+/// Modules that do no I/O, read no clock and no environment, and are never async.
+const PURE: &[&str] = &["domain", "planner", "score", "report"];
+
+fn source() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else if path.extension().is_some_and(|end| end == "rs") && !path.ends_with("tests.rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// The code of a file, without its comments and tests.
+fn code(path: &Path) -> String {
+    let text = std::fs::read_to_string(path).unwrap();
+    let code = text.split("#[cfg(test)]\nmod ").next().unwrap();
+    code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+}
+
+/// Names that follow `crate::` in some code, alone or in braces.
+fn imported(code: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    for rest in code.split("crate::").skip(1) {
+        let group = rest.strip_prefix('{').and_then(|inner| inner.split_once("};")).map(|(inner, _)| inner);
+        for part in group.unwrap_or(rest).split(if group.is_some() { ',' } else { '\0' }) {
+            names.push(part.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect());
+        }
+    }
+    names
+}
+
+fn modules() -> Vec<String> {
+    let folders = std::fs::read_dir(source()).unwrap().map(Result::unwrap).filter(|entry| entry.path().is_dir());
+    let mut names: Vec<String> = folders.map(|entry| entry.file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+fn modules_but(excepted: &[&str]) -> Vec<String> {
+    modules().into_iter().filter(|module| !excepted.contains(&module.as_str())).collect()
+}
+
+fn assert_absent(modules: &[String], words: &[&str]) {
+    let mut breaches = Vec::new();
+    for module in modules {
+        for file in files(&source().join(module)) {
+            let code = code(&file);
+            let found = words.iter().filter(|word| code.contains(**word));
+            breaches.extend(found.map(|word| format!("{} has {word}", file.display())));
+        }
+    }
+    assert!(breaches.is_empty(), "{}", breaches.join("\n"));
+}
+
+#[test]
+fn modules_import_only_what_the_architecture_allows() {
+    let modules = modules();
+    let mut breaches = Vec::new();
+    for module in modules_but(&["cli"]) {
+        let (_, allowed) = MAY_IMPORT
+            .iter()
+            .find(|(name, _)| *name == module)
+            .unwrap_or_else(|| panic!("module {module} has no rule here: say in this file what it may import"));
+        for file in files(&source().join(&module)) {
+            for name in imported(&code(&file)) {
+                if modules.contains(&name) && name != module && name != "domain" && !allowed.contains(&name.as_str()) {
+                    breaches.push(format!("{} names crate::{name}", file.display()));
+                }
+            }
+        }
+    }
+    assert!(breaches.is_empty(), "{}", breaches.join("\n"));
+}
+
+#[test]
+fn imports_are_found_in_every_form() {
+    let code = "use crate::store::Store;\nuse crate::{agent::Agent, cli};\nlet x = crate::device::y();";
+    assert_eq!(imported(code), ["store", "agent", "cli", "device"]);
+}
+
+#[test]
+fn pure_modules_do_no_io() {
+    let io = ["std::fs", "std::net", "std::env", "std::process", "tokio", "async fn"];
+    let clocks = ["Timestamp::now", "Instant::now", "SystemTime::now", "Zoned::now"];
+    let pure: Vec<String> = PURE.iter().map(|&module| module.to_owned()).collect();
+    assert_absent(&pure, &[&io[..], &clocks[..]].concat());
+}
+
+#[test]
+fn only_cli_progress_and_main_print_and_only_main_exits() {
+    assert_absent(&modules_but(&["cli", "progress"]), &["println!", "print!(", "stdout()", "stderr()"]);
+    assert_absent(&modules(), &["process::exit"]);
+}
+
+#[test]
+fn only_config_and_cli_read_the_environment() {
+    assert_absent(&modules_but(&["cli", "config"]), &["env::var", "env::home_dir"]);
+}
+
+#[test]
+fn yaml_is_read_in_config_alone() {
+    assert_absent(&modules_but(&["config"]), &["serde_yaml", "saphyr_parser"]);
+}
+
+#[test]
+fn no_queue_is_unbounded() {
+    assert_absent(&modules(), &["unbounded", "mpsc::channel()"]);
+}

@@ -1,0 +1,151 @@
+//! What goes wrong on one device is a row with its kind, and no other device's business.
+
+use testlab::{BlackHole, Board, BoardOptions, Direction, FaultProxy, KeyPair, SmallDisk};
+
+use super::support::{Lab, QUICK, farm, ssh_device};
+
+/// Runs the proxy's side of a test.
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
+}
+
+#[test]
+fn each_broken_device_has_its_kind_and_the_good_one_its_result() {
+    let good = Board::start().unwrap();
+    let asking = Board::start_with(&BoardOptions { passwords: true, ..BoardOptions::default() }).unwrap();
+    let hole = BlackHole::open().unwrap();
+    let (full, read_only) = (SmallDisk::mount(1 << 20, false).unwrap(), SmallDisk::mount(1 << 20, true).unwrap());
+    let small = Board::start().unwrap();
+    let lab = Lab::new();
+    lab.write("password", "certainly not this one\n");
+
+    let other_key = KeyPair::generate(&lab.path("other"), "ed25519", "").unwrap().public().unwrap();
+    let other_key = other_key.split(' ').take(2).collect::<Vec<_>>().join(" ");
+    let good_key = good.host_key.public().unwrap();
+    let good_key = good_key.split(' ').take(2).collect::<Vec<_>>().join(" ");
+    let refused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let home = |board: &Board| board.home.join("farmctl").display().to_string();
+    let identity = |board: &Board| format!("identity_file: {}", board.identity.path.display());
+
+    let devices = [
+        ssh_device("good", &good, good.port),
+        ssh_device("changed-key", &good, good.port).replace(&good_key, &other_key),
+        ssh_device("wrong-password", &asking, asking.port)
+            .replace(&identity(&asking), &format!("password: {{ file: {} }}", lab.path("password").display())),
+        ssh_device("refused-port", &good, refused),
+        ssh_device("black-hole", &good, hole.port()),
+        ssh_device("unknown-name", &good, good.port).replace("host: 127.0.0.1", "host: nobody.invalid"),
+        ssh_device("full-disk", &small, small.port).replace(&home(&small), &full.path().display().to_string()),
+        ssh_device("read-only", &small, small.port)
+            .replace(&home(&small), &read_only.path().join("farmctl").display().to_string()),
+    ];
+    lab.write("farms/lab.yaml", &farm(&devices));
+    lab.write("configs/quick.yaml", &format!("{QUICK}timeouts: {{ connect_seconds: 3 }}\n"));
+
+    lab.sweep(&["configs/quick.yaml"]).expect_code(6);
+    assert_eq!(lab.row("good")["status"], "ok");
+    for (device, kind) in [
+        ("changed-key", "host_key_changed"),
+        ("wrong-password", "login_refused"),
+        ("refused-port", "refused"),
+        ("black-hole", "unreachable"),
+        ("unknown-name", "name_unknown"),
+        ("full-disk", "disk_full"),
+        ("read-only", "workdir_unusable"),
+    ] {
+        let row = lab.row(device);
+        assert_eq!((row["status"].as_str(), row["failure_kind"].as_str()), ("failed", kind), "{}", row["failure"]);
+        assert!(!row["remedy"].is_empty() && row["failure"].contains(device), "{row:?}");
+    }
+    let everything: String = std::fs::read_to_string(lab.path("reports/latest/log.jsonl")).unwrap();
+    assert!(!everything.contains("certainly not this one"), "a secret reached the log");
+}
+
+#[test]
+fn no_device_usable_is_an_exit_code_of_its_own() {
+    let board = Board::start().unwrap();
+    let refused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let lab = Lab::new();
+    lab.write("farms/lab.yaml", &farm(&[ssh_device("gone", &board, refused)]));
+    lab.write("configs/quick.yaml", QUICK);
+    lab.sweep(&["configs/quick.yaml"]).expect_code(5);
+}
+
+#[test]
+fn a_runner_that_talks_nonsense_or_dies_is_a_failed_row() {
+    for (script, kind) in [
+        ("#!/bin/sh\necho 'Segmentation fault, probably'\n", "runner_protocol"),
+        ("#!/bin/sh\nexit 137\n", "runner_unusable"),
+        ("#!/bin/sh\nkill -9 $$\n", "runner_unusable"),
+        ("not a program at all\n", "runner_unusable"),
+    ] {
+        let board = Board::start().unwrap();
+        let lab = Lab::with_runner(script);
+        lab.write("farms/lab.yaml", &farm(&[ssh_device("board", &board, board.port)]));
+        lab.write("configs/quick.yaml", QUICK);
+        lab.sweep(&["configs/quick.yaml"]).expect_code(5);
+        let row = lab.row("board");
+        assert_eq!((row["status"].as_str(), row["failure_kind"].as_str()), ("failed", kind), "{}", row["failure"]);
+    }
+}
+
+#[test]
+fn a_push_that_is_cut_goes_on_where_it_broke_off() {
+    const RESNET50_BYTES: u64 = 102_146_000;
+    let runtime = runtime();
+    let board = Board::start().unwrap();
+    let proxy = runtime.block_on(FaultProxy::start(board.address())).unwrap();
+    let lab = Lab::new();
+    lab.write("farms/lab.yaml", &farm(&[ssh_device("board", &board, proxy.address().port())]));
+    // The runner goes over first, so that the cut meets the model.
+    assert_eq!(lab.run(&["devices", "probe"]).0, 0);
+    proxy.cut_after(Direction::ToServer, RESNET50_BYTES * 2 / 5);
+    lab.write("configs/big.yaml", &QUICK.replace("squeezenet1_0", "resnet50"));
+    let mut running = lab.start(&["configs/big.yaml"]);
+    running.wait_for("device_reconnecting", None);
+    proxy.pass();
+    let ended = running.finish();
+    ended.expect_code(0);
+
+    let starts: Vec<u64> =
+        ended.named("push_started").iter().map(|event| event["resumed_bytes"].as_u64().unwrap()).collect();
+    assert_eq!((starts.len(), starts[0]), (2, 0), "{starts:?}");
+    let resumed = starts[1];
+    assert!((RESNET50_BYTES / 4..RESNET50_BYTES / 2).contains(&resumed), "went on at {resumed}");
+    // The device verified the whole before it used it.
+    let row = lab.row("board");
+    assert_eq!(row["status"], "ok");
+    let stored = board.home.join("farmctl/store").join(&row["model_sha256"]);
+    assert_eq!(farmctl::domain::sha256_hex(&std::fs::read(stored).unwrap()), row["model_sha256"]);
+}
+
+#[test]
+fn a_run_survives_a_cut_connection() {
+    let runtime = runtime();
+    let board = Board::start().unwrap();
+    let proxy = runtime.block_on(FaultProxy::start(board.address())).unwrap();
+    let lab = Lab::new();
+    lab.write("farms/lab.yaml", &farm(&[ssh_device("board", &board, proxy.address().port())]));
+    lab.write("configs/slow.yaml", &QUICK.replace("min_runs: 2, max_runs: 2", "min_runs: 15, max_runs: 15"));
+    let mut running = lab.start(&["configs/slow.yaml"]);
+    running.wait_for("run_phase", Some("measure"));
+    proxy.cut();
+    let ended = running.finish();
+    ended.expect_code(0);
+    assert_eq!(ended.named("device_reconnecting").len(), 1);
+    assert_eq!(ended.named("run_started").len(), 1, "the run was followed, not started again");
+    let row = lab.row("board");
+    assert_eq!((row["status"].as_str(), row["attempt"].as_str(), row["runs"].as_str()), ("ok", "1", "15"));
+}
+
+#[test]
+fn stop_sweep_leaves_the_rest_as_skipped_rows() {
+    let board = Board::start().unwrap();
+    let lab = Lab::new();
+    lab.write("farms/lab.yaml", &farm(&[ssh_device("board", &board, board.port)]));
+    // More threads than there are processors can't be had; what follows is not tried.
+    lab.write("configs/stop.yaml", &format!("{QUICK}threads: [99, 1]\non_failure: stop_sweep\n"));
+    lab.sweep(&["configs/stop.yaml"]).expect_code(6);
+    let statuses: Vec<String> = lab.rows().iter().map(|row| row["status"].clone()).collect();
+    assert_eq!(statuses, ["failed", "skipped"]);
+}

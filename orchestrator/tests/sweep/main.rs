@@ -1,0 +1,162 @@
+//! The main job, with the real programs: farmctl as a process, OpenSSH's sshd as boards, the runner that users get.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod faults;
+mod support;
+
+use std::collections::BTreeSet;
+
+use support::{Lab, QUICK, farm, ssh_device};
+use testlab::Board;
+
+const NETWORKS: [&str; 6] = ["resnet50", "inception_v3", "densenet121", "squeezenet1_0", "mobilenet_v2", "mnasnet1_0"];
+
+fn local_device() -> String {
+    "  - { name: this-host, transport: local, workdir: here }\n".to_owned()
+}
+
+#[test]
+fn six_networks_on_this_host_and_four_boards() {
+    let boards: Vec<Board> = (0..4).map(|_| Board::start().unwrap()).collect();
+    let lab = Lab::new();
+    let mut devices = vec![local_device()];
+    devices.extend(
+        boards.iter().enumerate().map(|(index, board)| ssh_device(&format!("board-{index}"), board, board.port)),
+    );
+    lab.write("farms/lab.yaml", &farm(&devices));
+    lab.write("configs/six.yaml", &QUICK.replace("squeezenet1_0", &NETWORKS.join(", ")));
+
+    let first = lab.sweep(&["configs/six.yaml"]);
+    first.expect_code(0);
+    let rows = lab.rows();
+    let cells: BTreeSet<(&str, &str)> =
+        rows.iter().map(|row| (row["device"].as_str(), row["model"].as_str())).collect();
+    assert_eq!((rows.len(), cells.len()), (30, 30));
+    for row in &rows {
+        assert_eq!((row["status"].as_str(), row["runs"].as_str()), ("ok", "2"), "{row:?}");
+        assert!(row["p50_ms"].parse::<f64>().unwrap() > 0.0);
+        // Equal programs on equal machines answer alike, to the last bits of 32-bit floats.
+        assert!(row["output_error"].parse::<f64>().unwrap() < 1e-4, "{row:?}");
+        assert_eq!(row["weights"], "synthetic");
+    }
+    let samples = std::fs::read(lab.path("reports/latest/samples.csv.zst")).unwrap();
+    let samples = zstd::decode_all(samples.as_slice()).unwrap();
+    assert_eq!(samples.iter().filter(|byte| **byte == b'\n').count(), 1 + 60, "a header and two samples a run");
+    assert!(first.pushed_bytes() > 5 * 250_000_000, "each device got all six files");
+
+    let second = lab.sweep(&["configs/six.yaml"]);
+    second.expect_code(0);
+    assert_eq!(second.pushed_bytes(), 0, "a second sweep sends nothing");
+    assert_eq!(second.named("push_started").len(), 0);
+}
+
+#[test]
+fn a_sweep_for_people_ends_in_a_table_and_reports() {
+    let lab = Lab::new();
+    lab.write("farms/lab.yaml", &farm(&[local_device()]));
+    lab.write("configs/quick.yaml", QUICK);
+    let (code, stdout, stderr) = lab.run(&["sweep", "configs/quick.yaml"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.contains("this-host") && stdout.contains("squeezenet1_0"), "{stdout}");
+    assert!(stderr.contains("reports: reports/"), "{stderr}");
+    for file in ["results.csv", "results.json", "results.md", "index.html", "samples.csv.zst", "log.jsonl"] {
+        assert!(lab.path("reports/latest").join(file).is_file(), "{file}");
+    }
+    let written = std::fs::read(lab.path("reports/latest/results.csv")).unwrap();
+    std::fs::remove_file(lab.path("reports/latest/results.csv")).unwrap();
+    assert_eq!(lab.run(&["report"]).0, 0);
+    let again = std::fs::read(lab.path("reports/latest/results.csv")).unwrap();
+    assert_eq!(written, again, "reports are a function of the store");
+}
+
+#[test]
+fn interrupted_once_running_runs_end_and_no_more_start() {
+    let lab = Lab::new();
+    lab.write("farms/lab.yaml", &farm(&[local_device()]));
+    lab.write("configs/slow.yaml", &format!("{QUICK}repeats: 3\n").replace("min_runs: 2, max_runs: 2", "min_runs: 9"));
+    let mut running = lab.start(&["configs/slow.yaml"]);
+    running.wait_for("run_phase", Some("measure"));
+    running.interrupt();
+    let ended = running.finish();
+    ended.expect_code(130);
+    let statuses: Vec<String> = lab.rows().iter().map(|row| row["status"].clone()).collect();
+    assert_eq!(statuses, ["ok", "cancelled", "cancelled"]);
+}
+
+#[test]
+fn interrupted_twice_runs_are_ended_on_the_device() {
+    let lab = Lab::new();
+    lab.write("farms/lab.yaml", &farm(&[local_device()]));
+    lab.write("configs/endless.yaml", &QUICK.replace("min_runs: 2, max_runs: 2, min_seconds: 0", "min_seconds: 60"));
+    let mut running = lab.start(&["configs/endless.yaml"]);
+    running.wait_for("run_phase", Some("measure"));
+    running.interrupt();
+    running.wait_for("stop_requested", None);
+    running.interrupt();
+    let ended = running.finish();
+    ended.expect_code(130);
+    assert_eq!(lab.row("this-host")["status"], "cancelled");
+    // Nothing runs there any more: the next sweep gets the device at once.
+    lab.write("configs/quick.yaml", QUICK);
+    lab.sweep(&["configs/quick.yaml"]).expect_code(0);
+}
+
+#[test]
+fn a_plan_touches_nothing_and_is_always_the_same() {
+    let lab = Lab::new();
+    lab.write("farms/lab.yaml", &farm(&[local_device()]));
+    lab.write("configs/quick.yaml", QUICK);
+    let (code, first, _) = lab.run(&["plan", "configs/quick.yaml"]);
+    assert_eq!(code, 0);
+    assert_eq!(lab.run(&["plan", "configs/quick.yaml"]).1, first);
+    assert!(!lab.path(".farm/state.db").exists());
+    assert!(!lab.path("here").exists());
+}
+
+#[test]
+fn exit_codes_tell_what_was_wrong() {
+    let lab = Lab::new();
+    lab.write("farms/lab.yaml", &farm(&[local_device().replace("workdir: here", "disabled: at the repair shop")]));
+    lab.write("configs/quick.yaml", QUICK);
+    lab.write("configs/wrong.yaml", "models: [squeezenet]\n");
+    let (code, _, stderr) = lab.run(&["sweep", "configs/wrong.yaml"]);
+    assert_eq!(code, 3);
+    assert!(stderr.contains("configs/wrong.yaml:1:10") && stderr.contains("did you mean"), "{stderr}");
+    let (code, _, stderr) = lab.run(&["sweep", "configs/quick.yaml"]);
+    assert_eq!(code, 4, "{stderr}");
+    assert!(stderr.contains("at the repair shop"), "{stderr}");
+    assert_eq!(lab.run(&["sweep"]).0, 2);
+    assert_eq!(lab.run(&["report", "nothing-like-it"]).0, 2);
+}
+
+#[test]
+fn what_is_unavailable_is_skipped_with_its_reason() {
+    let lab = Lab::new();
+    lab.write("farms/lab.yaml", &farm(&[local_device()]));
+    lab.write(
+        "configs/models.yaml",
+        &format!(
+            "models:
+  - name: nowhere
+    input_range: [0, 1]
+    weights:
+      trained: {{ urls: ['http://127.0.0.1:1/x.onnx'], sha256: {}, size_bytes: 5 }}
+  - name: squeezenet1_0
+    input_range: [0, 1]
+    weights:
+      synthetic: {{ builtin: squeezenet1_0, sha256: 051f61b26dc7eac19a289b21605f85a88e972cfa37eaefec5549af9fa3a2c82f, size_bytes: 5001396 }}
+",
+            "a".repeat(64)
+        ),
+    );
+    lab.write(
+        "configs/mixed.yaml",
+        &format!("{}weights: [synthetic, trained]\n", QUICK.replace("squeezenet1_0", "squeezenet1_0, nowhere")),
+    );
+    lab.sweep(&["configs/mixed.yaml"]).expect_code(0);
+    let rows = lab.rows();
+    let skipped: Vec<&str> =
+        rows.iter().filter(|row| row["status"] == "skipped").map(|row| row["failure"].as_str()).collect();
+    assert!(skipped.iter().any(|reason| reason.contains("127.0.0.1:1")), "{skipped:?}");
+    assert_eq!(rows.iter().filter(|row| row["status"] == "ok").count(), 1);
+}

@@ -1,0 +1,227 @@
+//! A lab in a temporary folder, and `farmctl` run in it as a person would.
+
+use std::collections::HashMap;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use testlab::Board;
+
+/// No sweep of a test takes longer, however slow the machine.
+const PATIENCE: Duration = Duration::from_secs(300);
+const HOST_TARGET: &str = farmctl::runners::HOST_TARGET;
+
+/// A sweep of one small network that takes a second.
+pub const QUICK: &str = "
+models: [squeezenet1_0]
+limits:
+  warmup: { min_runs: 1, min_seconds: 0, max_seconds: 5 }
+  measure: { min_runs: 2, max_runs: 2, min_seconds: 0, max_seconds: 60 }
+";
+
+/// A lab of its own, with a runner that is built already.
+pub struct Lab {
+    folder: TempDir,
+    runners: TempDir,
+}
+
+/// How a farmctl ended.
+pub struct Outcome {
+    pub code: i32,
+    pub events: Vec<Value>,
+    pub stderr: String,
+}
+
+impl Lab {
+    pub fn new() -> Lab {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["configs", "farms", "reports", ".farm"] {
+            std::fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        // Networks are built once for all tests, into a cache that any number of processes can share.
+        let artifacts = Path::new(env!("CARGO_TARGET_TMPDIR")).join("artifacts");
+        std::fs::create_dir_all(&artifacts).unwrap();
+        std::os::unix::fs::symlink(artifacts, folder.path().join(".farm/artifacts")).unwrap();
+        Lab { folder, runners: runner_dir(&built_runner()) }
+    }
+
+    /// The same with a program of the test's as its runner.
+    pub fn with_runner(script: &str) -> Lab {
+        let mut lab = Lab::new();
+        let path = lab.path("runner.sh");
+        std::fs::write(&path, script).unwrap();
+        lab.runners = runner_dir(&path);
+        lab
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.path(name), text).unwrap();
+    }
+
+    pub fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_farmctl"));
+        command
+            .current_dir(self.folder.path())
+            .arg("--runner-dir")
+            .arg(self.runners.path())
+            .args(words)
+            .env("HOME", self.folder.path())
+            .env_remove("SSH_AUTH_SOCK")
+            .env_remove("FARMCTL_LOG")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs farmctl to its end, with its output as it is.
+    pub fn run(&self, words: &[&str]) -> (i32, String, String) {
+        let output = self.command(words).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    }
+
+    /// Runs a sweep to its end.
+    pub fn sweep(&self, words: &[&str]) -> Outcome {
+        self.start(words).finish()
+    }
+
+    /// Starts a sweep, to do something while it runs.
+    pub fn start(&self, words: &[&str]) -> Running {
+        let words = [&["--format", "json", "sweep"], words].concat();
+        let stderr_path = self.path("stderr");
+        let stderr = std::fs::File::create(&stderr_path).unwrap();
+        let mut child = self.command(&words).stdout(Stdio::piped()).stderr(stderr).spawn().unwrap();
+        let (sender, lines) = sync_channel(1024);
+        let stdout = child.stdout.take().unwrap();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines() {
+                if sender.send(serde_json::from_str(&line.unwrap()).unwrap()).is_err() {
+                    return;
+                }
+            }
+        });
+        Running { child, lines, events: Vec::new(), stderr_path }
+    }
+
+    /// The rows of the newest `results.csv`, by device and model.
+    pub fn rows(&self) -> Vec<HashMap<String, String>> {
+        let mut reader = csv::Reader::from_path(self.path("reports/latest/results.csv")).unwrap();
+        reader.deserialize().map(Result::unwrap).collect()
+    }
+
+    /// The row of a device, which has one.
+    pub fn row(&self, device: &str) -> HashMap<String, String> {
+        let mut rows = self.rows();
+        rows.retain(|row| row["device"] == device);
+        assert_eq!(rows.len(), 1, "rows of {device}");
+        rows.remove(0)
+    }
+}
+
+/// A farmctl that runs.
+pub struct Running {
+    child: Child,
+    lines: Receiver<Value>,
+    events: Vec<Value>,
+    stderr_path: PathBuf,
+}
+
+impl Running {
+    /// Waits for an event of this name, and of this phase if one is given.
+    pub fn wait_for(&mut self, event: &str, phase: Option<&str>) -> Value {
+        loop {
+            let next = self.lines.recv_timeout(PATIENCE).unwrap_or_else(|error| {
+                panic!("no event {event}: {error}\n{}", std::fs::read_to_string(&self.stderr_path).unwrap())
+            });
+            self.events.push(next.clone());
+            if next["event"] == event && phase.is_none_or(|phase| next["phase"] == phase) {
+                return next;
+            }
+        }
+    }
+
+    pub fn interrupt(&self) {
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).unwrap());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+    }
+
+    pub fn finish(mut self) -> Outcome {
+        while let Ok(event) = self.lines.recv_timeout(PATIENCE) {
+            self.events.push(event);
+        }
+        let status = self.child.wait().unwrap();
+        let stderr = std::fs::read_to_string(&self.stderr_path).unwrap();
+        Outcome { code: status.code().unwrap(), events: std::mem::take(&mut self.events), stderr }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Of a test that failed half-way.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Outcome {
+    pub fn named(&self, event: &str) -> Vec<&Value> {
+        self.events.iter().filter(|it| it["event"] == event).collect()
+    }
+
+    /// Bytes of models that went to devices.
+    pub fn pushed_bytes(&self) -> u64 {
+        self.named("push_finished").iter().map(|event| event["sent_bytes"].as_u64().unwrap()).sum()
+    }
+
+    #[track_caller]
+    pub fn expect_code(&self, code: i32) {
+        assert_eq!(self.code, code, "stderr:\n{}\nfailures: {:?}", self.stderr, self.named("run_finished"));
+    }
+}
+
+/// One device of a farm file, reached at this port.
+pub fn ssh_device(name: &str, board: &Board, port: u16) -> String {
+    format!(
+        "  - name: {name}
+    workdir: {}
+    transport:
+      ssh:
+        host: 127.0.0.1
+        port: {port}
+        user: {}
+        identity_file: {}
+        host_key: {}
+",
+        board.home.join("farmctl").display(),
+        board.user,
+        board.identity.path.display(),
+        board.host_key.public().unwrap().split(' ').take(2).collect::<Vec<_>>().join(" "),
+    )
+}
+
+/// A farm file of these devices.
+pub fn farm(devices: &[String]) -> String {
+    format!("farm: test\ndevices:\n{}", devices.concat())
+}
+
+fn built_runner() -> PathBuf {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let path = workspace.join("target/runners").join(HOST_TARGET).join("release/device-runner");
+    assert!(path.is_file(), "the runner is not built: run the tests by scripts/test, which builds it");
+    path
+}
+
+fn runner_dir(program: &Path) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join(HOST_TARGET);
+    std::fs::create_dir(&place).unwrap();
+    std::os::unix::fs::symlink(program, place.join("device-runner")).unwrap();
+    folder
+}
