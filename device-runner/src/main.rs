@@ -63,7 +63,7 @@ impl Exit {
 fn main() {
     let code = match args::parse(env::args_os().skip(1)) {
         Err(text) => complain(&Exit { code: exit::USAGE, text }),
-        Ok(invocation) => obey(invocation).map_or_else(|exit| complain(&exit), |code| code),
+        Ok(invocation) => obey(invocation).unwrap_or_else(|exit| complain(&exit)),
     };
     std::process::exit(code);
 }

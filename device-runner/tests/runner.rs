@@ -156,7 +156,8 @@ fn the_deadline_ends_a_run() {
 #[test]
 fn a_killed_measuring_process_is_a_failed_run_with_its_signal() {
     let lab = Lab::new();
-    for signal in [Signal::SIGKILL, Signal::SIGSEGV] {
+    // Not SIGSEGV: Rust's handler for stack overflows lets a process go on that was only sent one.
+    for signal in [Signal::SIGKILL, Signal::SIGABRT] {
         let mut run = lab.start(&lab.request(signal.as_str(), ENDLESS));
         let supervisor = run.until(Phase::WarmUp);
         send(signal, child_of(supervisor));

@@ -23,7 +23,7 @@ pub(super) fn judge(
     kills_before: Option<u64>,
 ) -> Result<(), RunnerFailure> {
     let (signal, exit_code) = (status.signal(), status.code());
-    let killed = signal.map(|signal| killed(signal, &stderr_tail, kills_before));
+    let killed = signal.map(|signal| killed(signal, &stderr_tail, kills_before, oom_kills()));
     let failed = |failure, message| Err(RunnerFailure { failure, message, signal, exit_code, stderr_tail });
     if let Some((kind, message)) = killed {
         return failed(kind, message);
@@ -47,7 +47,8 @@ pub(super) fn oom_kills() -> Option<u64> {
     counters.lines().find_map(|line| line.strip_prefix("oom_kill "))?.trim().parse().ok()
 }
 
-fn killed(signal: i32, stderr_tail: &[String], kills_before: Option<u64>) -> (RunnerFailureKind, String) {
+/// What a signal means, by the kernel's count of out-of-memory kills before and after.
+fn killed(signal: i32, stderr_tail: &[String], before: Option<u64>, after: Option<u64>) -> (RunnerFailureKind, String) {
     if stderr_tail.iter().any(|line| line.contains(ALLOCATION_FAILED)) {
         return (RunnerFailureKind::OutOfMemory, "the measuring process could not allocate memory".to_owned());
     }
@@ -55,7 +56,7 @@ fn killed(signal: i32, stderr_tail: &[String], kills_before: Option<u64>) -> (Ru
     if signal != Signal::SIGKILL as i32 {
         return (RunnerFailureKind::Crashed, format!("the measuring process was ended by {name}"));
     }
-    match (kills_before, oom_kills()) {
+    match (before, after) {
         (Some(before), Some(after)) if after > before => (
             RunnerFailureKind::OutOfMemory,
             "the measuring process was killed while the kernel's count of out-of-memory kills rose".to_owned(),
@@ -102,8 +103,10 @@ mod tests {
 
     #[test]
     fn the_kernels_count_decides_about_a_kill() {
-        let past = oom_kills().map(|count| count.wrapping_sub(1));
-        assert_eq!(killed(9, &[], past).0, RunnerFailureKind::OutOfMemory);
-        assert_eq!(killed(9, &[], None).0, RunnerFailureKind::OutOfMemory);
+        assert_eq!(killed(9, &[], Some(3), Some(4)).0, RunnerFailureKind::OutOfMemory);
+        assert_eq!(killed(9, &[], Some(3), Some(3)).0, RunnerFailureKind::Crashed);
+        let (kind, message) = killed(9, &[], None, None);
+        assert_eq!(kind, RunnerFailureKind::OutOfMemory);
+        assert!(message.contains("most likely"), "{message}");
     }
 }

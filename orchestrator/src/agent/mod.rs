@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
+use tracing::Instrument as _;
 
 use crate::device::RunnerProvider;
 use crate::domain::{Device, Event, OnFailure, Timeouts};
@@ -79,11 +80,12 @@ impl Agent {
         let mut workers = JoinSet::new();
         for device in devices {
             let (agent, places, halt) = (Arc::clone(&self), Arc::clone(&places), Arc::clone(&halt));
-            workers.spawn(async move {
+            let work = async move {
                 // The semaphore is never closed.
                 let Ok(_place) = places.acquire_owned().await else { return Ok(()) };
                 worker::work(&agent, &device, &halt).await
-            });
+            };
+            workers.spawn(work.instrument(tracing::info_span!("sweep", id = %self.sweep.id)));
         }
         let mut first_error = None;
         while let Some(ended) = workers.join_next().await {

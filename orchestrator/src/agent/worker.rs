@@ -109,7 +109,7 @@ async fn claim(agent: &Agent, device: &Device) -> Result<Option<ClaimedRun>, Age
 }
 
 /// Pushes the model and runs the job; always ends in a record.
-#[tracing::instrument(name = "run", skip_all, fields(run = %run.run_id, model = %run.job.model.name))]
+#[tracing::instrument(name = "run", skip_all, fields(job = %run.job.id, run = %run.run_id, model = %run.job.model.name))]
 async fn carry_out(agent: &Agent, device: &Device, session: &mut Session, run: &ClaimedRun) -> Record {
     let subject = subject(device, run);
     let started_at = Timestamp::now();

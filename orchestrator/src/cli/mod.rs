@@ -28,8 +28,12 @@ mod sweep;
 pub use error::{CliError, exit};
 use lab::Lab;
 
-/// Version, commit and target, as `--version` and every record have them.
-pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("FARMCTL_COMMIT"), ")");
+/// Version and commit, as `--version` and every record have them.
+pub const VERSION: &str = if env!("FARMCTL_COMMIT").is_empty() {
+    env!("CARGO_PKG_VERSION")
+} else {
+    concat!(env!("CARGO_PKG_VERSION"), " (", env!("FARMCTL_COMMIT"), ")")
+};
 
 /// A remote device-farm orchestrator for on-device AI benchmarks.
 #[derive(Debug, Parser)]
