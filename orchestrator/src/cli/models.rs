@@ -7,7 +7,7 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use crate::catalog::{Activity, ArtifactCache, CatalogError, DownloadSettings, LocalArtifact, Proxy, analysis};
-use crate::domain::{Catalog, CatalogModel, Plan, Skipped, WeightsFile, WeightsKind, WeightsSource};
+use crate::domain::{Catalog, CatalogModel, FailureKind, Plan, Skipped, WeightsFile, WeightsKind, WeightsSource};
 use crate::progress::{Progress, Task, Unit};
 
 use super::{CliError, Context, Format, exit, print_csv, print_data, print_json, say, short_path};
@@ -124,7 +124,10 @@ pub(super) async fn provide(
     let jobs = std::mem::take(&mut plan.jobs);
     for job in jobs {
         match missing.get(&(job.model.name.clone(), job.model.weights)) {
-            Some(reason) => plan.skipped.push(Skipped { job, reason: reason.clone() }),
+            Some(reason) => {
+                let kind = FailureKind::ArtifactUnavailable;
+                plan.skipped.push(Skipped { job, kind, reason: reason.clone() });
+            }
             None => plan.jobs.push(job),
         }
     }

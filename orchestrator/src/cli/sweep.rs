@@ -8,8 +8,7 @@ use jiff::Timestamp;
 
 use crate::agent::{Agent, Events, OutputFiles, Subject, event_queue, record_of_cell};
 use crate::domain::{
-    Device, EventKind, Failure, FailureKind, Job, Plan, Record, RunStatus, Skipped, SweepId, TransportConfig,
-    sha256_hex,
+    Device, EventKind, Failure, FailureKind, Plan, Record, RunStatus, Skipped, SweepId, TransportConfig, sha256_hex,
 };
 use crate::progress::Progress;
 use crate::publish;
@@ -181,18 +180,13 @@ fn new_sweep(name: &str) -> SweepRow {
 }
 
 fn add_skipped(store: &dyn Store, sweep: &SweepRow, plan: &Plan, devices: &[Device]) -> Result<(), CliError> {
-    for Skipped { job, reason } in &plan.skipped {
+    for Skipped { job, kind, reason } in &plan.skipped {
         let device = devices.iter().find(|device| device.name == job.device);
-        let failure = Failure::new(reason_kind(job), reason.clone());
+        let failure = Failure::new(*kind, reason.clone());
         let record = record_of_cell(sweep, device, job, RunStatus::Skipped, Some(failure));
         store.add_record(&record, Timestamp::now())?;
     }
     Ok(())
-}
-
-/// What kind of failure a plan's reason is.
-fn reason_kind(job: &Job) -> FailureKind {
-    if job.model.artifact.is_none() { FailureKind::ArtifactUnavailable } else { FailureKind::BackendUnsupported }
 }
 
 fn count(records: &[Record]) -> EventKind {

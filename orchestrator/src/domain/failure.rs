@@ -108,6 +108,8 @@ failure_kinds! {
     Timeout = "timeout", Device, retry: true, "look whether the device hangs; raise the named limit if it is only slow";
     /// The device has not the space.
     DiskFull = "disk_full", Device, retry: false, "free space on the device, or choose another workdir";
+    /// A person took the device out of service.
+    Disabled = "disabled", User, retry: false, "remove `disabled` from the farm file once the device is well";
     /// The workdir can't be written or run from.
     WorkdirUnusable = "workdir_unusable", User, retry: false, "choose a workdir where the login may write and run programs";
     /// The runner does not start on this device.

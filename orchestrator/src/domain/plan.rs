@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{ArtifactRef, InputRange, JobId, Limits, Precision, Scenario, ThreadCount, WeightsKind};
+use super::{ArtifactRef, FailureKind, InputRange, JobId, Limits, Precision, Scenario, ThreadCount, WeightsKind};
 
 /// Everything a sweep will do, and what it won't and why. A pure function of sweep, inventory and catalogue.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,6 +18,8 @@ pub struct Plan {
 pub struct Skipped {
     /// The cell.
     pub job: Job,
+    /// What kind of failure that is.
+    pub kind: FailureKind,
     /// Why not.
     pub reason: String,
 }

@@ -37,7 +37,7 @@ pub fn plan(sweep: &Sweep, inventory: &Inventory, catalog: &Catalog) -> Plan {
                     continue;
                 }
                 match skip::reason(&job, device, catalog) {
-                    Some(reason) => plan.skipped.push(Skipped { job, reason }),
+                    Some((kind, reason)) => plan.skipped.push(Skipped { job, kind, reason }),
                     None => plan.jobs.push(job),
                 }
             }

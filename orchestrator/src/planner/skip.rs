@@ -1,13 +1,14 @@
 //! Why a cell can't run, as far as that is known before any device is asked.
 
-use crate::domain::{Catalog, Device, Job, ThreadCount, WeightsSource};
+use crate::domain::{Catalog, Device, FailureKind, Job, ThreadCount, WeightsSource};
 
-/// The first reason why a job can't run, if there is one.
-pub(super) fn reason(job: &Job, device: &Device, catalog: &Catalog) -> Option<String> {
+/// The first reason why a job can't run, if there is one, and what kind of failure it is.
+pub(super) fn reason(job: &Job, device: &Device, catalog: &Catalog) -> Option<(FailureKind, String)> {
     if let Some(why) = &device.disabled {
-        return Some(format!("disabled: {why}"));
+        return Some((FailureKind::Disabled, format!("disabled: {why}")));
     }
-    file_reason(job, catalog).or_else(|| backend_reason(job, catalog))
+    let file = file_reason(job, catalog).map(|reason| (FailureKind::ArtifactUnavailable, reason));
+    file.or_else(|| backend_reason(job, catalog).map(|reason| (FailureKind::BackendUnsupported, reason)))
 }
 
 fn file_reason(job: &Job, catalog: &Catalog) -> Option<String> {

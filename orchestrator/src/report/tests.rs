@@ -160,7 +160,11 @@ fn plan_as_text() {
     other.id = crate::domain::JobId("ffee".into());
     let plan = crate::domain::Plan {
         sweep: "all".into(),
-        skipped: vec![crate::domain::Skipped { job: sample::job("board-1", "vgg"), reason: "no weights\nhere".into() }],
+        skipped: vec![crate::domain::Skipped {
+            job: sample::job("board-1", "vgg"),
+            kind: crate::domain::FailureKind::ArtifactUnavailable,
+            reason: "no weights\nhere".into(),
+        }],
         jobs: vec![sample::job("board-1", "mobilenet_v2"), other],
     };
     let past = HashMap::from([(crate::domain::JobId("ffee".into()), std::time::Duration::from_secs(75))]);

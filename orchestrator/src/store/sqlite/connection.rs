@@ -20,18 +20,20 @@ pub(super) fn open(path: &Path) -> Result<(PathBuf, Connection), StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection =
         Connection::open_with_flags(&path, flags).map_err(|error| failure("open the file", &path, &error))?;
-    check(&connection, &path)?;
+    check(&mut connection, &path)?;
     set_up(&mut connection).map_err(|error| failure("set up the schema", &path, &error))?;
     Ok((path, connection))
 }
 
 /// Makes sure that the file is empty or a store that this program knows.
-fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
-    let read = || -> rusqlite::Result<(i32, u32, i64)> {
+fn check(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    // All from one moment: another process may be making the store right now.
+    let mut read = || -> rusqlite::Result<(i32, u32, i64)> {
         connection.busy_timeout(BUSY_TIMEOUT)?;
-        let application = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
-        let entries = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-        Ok((application, schema::version(connection)?, entries))
+        let moment = connection.transaction()?;
+        let entries = moment.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        let application = moment.pragma_query_value(None, "application_id", |row| row.get(0))?;
+        Ok((application, schema::version(&moment)?, entries))
     };
     let (application, found, entries) = read().map_err(|error| failure("read the header", path, &error))?;
     let is_new = application == 0 && found == 0 && entries == 0;
