@@ -11,7 +11,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("planner", &[]),
     ("score", &[]),
     ("store", &[]),
-    ("report", &["score", "store", "planner"]),
+    ("report", &["score", "planner"]),
     ("transport", &[]),
     ("device", &["transport"]),
     ("runners", &["device"]),

@@ -12,8 +12,8 @@ use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
 use crate::device::RunnerProvider;
-use crate::domain::{Device, Event, OnFailure, Timeouts};
-use crate::store::{Store, StoreError, SweepRow};
+use crate::domain::{Device, Event, OnFailure, SweepRow, Timeouts};
+use crate::store::{Store, StoreError};
 use crate::transport::ConnectOptions;
 
 mod events;

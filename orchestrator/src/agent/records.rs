@@ -1,8 +1,8 @@
 use jiff::Timestamp;
 
 use crate::device::Session;
-use crate::domain::{Device, Failure, FailureKind, Job, Measurement, Record, RunStatus};
-use crate::store::{ClaimedRun, SweepRow};
+use crate::domain::{Device, Failure, FailureKind, Job, Measurement, Record, RunStatus, SweepRow};
+use crate::store::ClaimedRun;
 
 /// The record of a run that was claimed.
 pub(super) fn of_run(

@@ -8,13 +8,14 @@ use jiff::Timestamp;
 
 use crate::agent::{Agent, Events, OutputFiles, Subject, event_queue, record_of_cell};
 use crate::domain::{
-    Device, EventKind, Failure, FailureKind, Plan, Record, RunStatus, Skipped, SweepId, TransportConfig, sha256_hex,
+    Device, EventKind, Failure, FailureKind, Plan, Record, RunStatus, Skipped, SweepId, SweepRow, TransportConfig,
+    sha256_hex,
 };
 use crate::progress::Progress;
 use crate::publish;
 use crate::report::{self, ReportInput};
 use crate::runners::HOST_TARGET;
-use crate::store::{Store, SweepRow};
+use crate::store::Store;
 
 use super::interrupt::Interrupt;
 use super::plan::Loaded;

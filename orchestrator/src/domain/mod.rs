@@ -22,4 +22,4 @@ pub use farmctl_protocol::{ArtifactRef, InputRange, Limits, Precision, Scenario}
 pub use ids::{JobId, RunId, SweepId};
 pub use plan::{Job, JobModel, Plan, Skipped};
 pub use record::{DeviceFacts, Measurement, OutputRef, Record, RunStatus};
-pub use sweep::{CellPattern, DeviceSelector, OnFailure, Sweep, ThreadCount, Timeouts};
+pub use sweep::{CellPattern, DeviceSelector, OnFailure, Sweep, SweepRow, ThreadCount, Timeouts};

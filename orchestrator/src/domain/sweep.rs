@@ -1,8 +1,9 @@
 use std::fmt;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Limits, Precision, Scenario, Tag, WeightsKind};
+use super::{Limits, Precision, Scenario, SweepId, Tag, WeightsKind};
 
 /// The declared matrix: models × backends × precision × threads × batch × scenario × devices, `repeats` times.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,6 +41,21 @@ pub struct Sweep {
     pub on_failure: OnFailure,
     /// Seed of the input.
     pub seed: u64,
+}
+
+/// One start of a sweep.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SweepRow {
+    /// Identifier.
+    pub id: SweepId,
+    /// Name of the sweep.
+    pub name: String,
+    /// When it was started.
+    pub started_at: Timestamp,
+    /// When its last job got its record.
+    pub finished_at: Option<Timestamp>,
+    /// Version and commit of the farmctl that started it.
+    pub farmctl_version: String,
 }
 
 /// Some cells of a matrix, by any of its axes. An empty list stands for «any» (exclude) or «the sweep's» (include).

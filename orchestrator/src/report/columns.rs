@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::domain::{Record, RunStatus, ThreadCount};
+use crate::domain::{Record, RunStatus, SweepRow, ThreadCount};
 use crate::score::{Statistics, gmacs_per_s, images_per_s};
-use crate::store::SweepRow;
 
 /// A record with what is computed from it.
 #[derive(Debug, Clone)]

@@ -3,7 +3,7 @@ use serde::{Serialize, Serializer};
 
 use super::columns::{COLUMNS, Cell, Row};
 use super::{Report, ReportError, ReportInput};
-use crate::store::SweepRow;
+use crate::domain::SweepRow;
 
 /// `results.json`: the table of `results.csv` with typed values, and the sweep.
 pub(super) struct ResultsJson;

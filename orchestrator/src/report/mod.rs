@@ -6,9 +6,8 @@
 
 use std::collections::HashMap;
 
-use crate::domain::Record;
+use crate::domain::{Record, SweepRow};
 use crate::score::{Statistics, output_errors};
-use crate::store::SweepRow;
 
 pub mod columns;
 mod csv;

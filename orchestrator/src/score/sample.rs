@@ -7,9 +7,8 @@ use jiff::Timestamp;
 
 use crate::domain::{
     DeviceFacts, Failure, FailureKind, InputRange, Job, JobId, JobModel, Limits, Measurement, OutputRef, Precision,
-    Record, RunId, RunStatus, Scenario, SweepId, Tag, ThreadCount, WeightsKind,
+    Record, RunId, RunStatus, Scenario, SweepId, SweepRow, Tag, ThreadCount, WeightsKind,
 };
-use crate::store::SweepRow;
 
 pub fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_795_474_800 + seconds).unwrap()

@@ -9,10 +9,10 @@ use std::time::Duration;
 use farmctl_protocol::ArtifactRef;
 use jiff::Timestamp;
 
-use super::{Store, StoreError, SweepRow};
+use super::{Store, StoreError};
 use crate::domain::{
     Event, EventKind, Failure, FailureKind, InputRange, Job, JobId, JobModel, Limits, Measurement, Plan, Precision,
-    Record, RunId, RunStatus, Scenario, Skipped, SweepId, ThreadCount, WeightsKind,
+    Record, RunId, RunStatus, Scenario, Skipped, SweepId, SweepRow, ThreadCount, WeightsKind,
 };
 
 pub type Open = Arc<dyn Fn() -> Arc<dyn Store> + Send + Sync>;

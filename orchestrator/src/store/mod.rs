@@ -10,9 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
-use crate::domain::{Event, Job, JobId, Plan, Record, RunId, SweepId};
+use crate::domain::{Event, Job, JobId, Plan, Record, RunId, SweepId, SweepRow};
 
 mod error;
 mod run_id;
@@ -45,21 +44,6 @@ pub fn open(url_or_path: &str) -> Result<Arc<dyn Store>, StoreError> {
 fn is_scheme(word: &str) -> bool {
     word.starts_with(|c: char| c.is_ascii_alphabetic())
         && word.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
-}
-
-/// A sweep as the store keeps it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct SweepRow {
-    /// Identifier.
-    pub id: SweepId,
-    /// Name of the sweep.
-    pub name: String,
-    /// When it was started.
-    pub started_at: Timestamp,
-    /// When its last job got its record.
-    pub finished_at: Option<Timestamp>,
-    /// Version and commit of the farmctl that started it.
-    pub farmctl_version: String,
 }
 
 /// A run that its holder may carry out until the lease's deadline.

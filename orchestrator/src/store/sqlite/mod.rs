@@ -15,8 +15,8 @@ use rusqlite::{Connection, OptionalExtension, Params, Row, Transaction, Transact
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{ClaimedRun, Store, StoreError, SweepRow, run_id};
-use crate::domain::{Event, Job, JobId, Plan, Record, RunId, RunStatus, SweepId};
+use super::{ClaimedRun, Store, StoreError, run_id};
+use crate::domain::{Event, Job, JobId, Plan, Record, RunId, RunStatus, SweepId, SweepRow};
 
 /// A store in an SQLite file.
 #[derive(Debug)]
