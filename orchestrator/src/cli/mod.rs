@@ -1,6 +1,6 @@
 //! The command line: one file a verb. With `progress` the only place that prints.
 //!
-//! Main function: [`run`]. stdout is data, stderr is for people. Reads the environment once, in [`Lab`], and hands values
+//! Main function: [`run`]. stdout is data, stderr is for people. Reads the environment once, in `Lab`, and hands values
 //! on; decides nothing that a library module decides.
 
 use std::io::{IsTerminal as _, Write as _};
@@ -58,7 +58,7 @@ struct GlobalOptions {
     /// The catalogue of models, instead of the lab's configs/models.yaml
     #[arg(long, global = true, value_name = "FILE")]
     models: Option<PathBuf>,
-    /// A folder of runners, <DIR>/<target>/device-runner, instead of those found or built
+    /// A folder of runners, DIR/TARGET/device-runner, instead of those found or built
     #[arg(long, global = true, value_name = "DIR")]
     runner_dir: Option<PathBuf>,
     /// Accept the host keys of devices that are not known yet, and remember them

@@ -39,7 +39,7 @@ pub(super) fn run(context: &Context, arguments: &ReportArguments) -> Result<u8, 
     Ok(exit::OK)
 }
 
-fn print_report(name: &str, input: &ReportInput<'_>) -> Result<(), CliError> {
+pub(super) fn print_report(name: &str, input: &ReportInput<'_>) -> Result<(), CliError> {
     let report = report::REPORTS
         .iter()
         .find(|report| report.file_name() == name)

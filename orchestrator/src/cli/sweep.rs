@@ -20,7 +20,7 @@ use crate::store::Store;
 use super::interrupt::Interrupt;
 use super::plan::Loaded;
 use super::runner::RunnerSource;
-use super::{CliError, Context, VERSION, exit, models, plan, print_data, say};
+use super::{CliError, Context, Format, VERSION, exit, models, plan, print_data, say};
 
 #[derive(Debug, Args)]
 pub(super) struct SweepArguments {
@@ -122,9 +122,14 @@ async fn finish(context: &Context, finished: Finished) -> Result<u8, CliError> {
     let outputs = OutputFiles::new(context.lab.outputs()).load(&records);
     let input = ReportInput { sweep: &sweep, records: &records, outputs: &outputs };
     let folder = publish::publish(&context.lab.reports(), &input)?;
-    if context.format == super::Format::Human {
-        print_data(report::result_table(&input, super::terminal_width(), context.color).as_bytes())?;
-        say(&format!("\nreports: {}", super::short_path(&folder)));
+    match context.format {
+        Format::Human => {
+            print_data(report::result_table(&input, super::terminal_width(), context.color).as_bytes())?;
+            say(&format!("\nreports: {}", super::short_path(&folder)));
+        }
+        Format::Csv => super::report::print_report("results.csv", &input)?,
+        // Its events are on stdout already.
+        Format::Json => {}
     }
     Ok(exit_code(&records, interrupted))
 }

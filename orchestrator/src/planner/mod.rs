@@ -1,6 +1,6 @@
 //! A sweep, an inventory and a catalogue to the plan of what will be run, and what won't and why.
 //!
-//! Main functions: [`plan`] and [`estimate`]. Pure: the same input gives the same plan, byte for byte. Never does I/O,
+//! Main functions: [`plan`] and [`estimate()`]. Pure: the same input gives the same plan, byte for byte. Never does I/O,
 //! and knows no transport.
 
 mod estimate;

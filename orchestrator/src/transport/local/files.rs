@@ -1,6 +1,6 @@
 //! Files of this host, with deadlines and the errors of a transport.
 //!
-//! Main function: [`write`]. Knows no home folder: paths are whole.
+//! Main function: [`write()`]. Knows no home folder: paths are whole.
 
 use std::future::Future;
 use std::io;
