@@ -185,15 +185,7 @@ async fn probe(context: &Context, devices: Vec<Device>) -> Result<u8, CliError> 
             backends.join(" "),
         ])
     });
-    match context.format {
-        Format::Human => print_data(super::text_table(&header, rows).as_bytes())?,
-        Format::Json => print_json(&answers)?,
-        Format::Csv => print_csv(&header, rows)?,
-    }
-    if context.format != Format::Json {
-        tell_failures(&answers);
-    }
-    Ok(code(&answers))
+    print_answers(context, &answers, &header, rows)
 }
 
 async fn check(context: &Context, devices: Vec<Device>) -> Result<u8, CliError> {
@@ -211,15 +203,25 @@ async fn check(context: &Context, devices: Vec<Device>) -> Result<u8, CliError> 
             probed.failure.as_ref().map(|failure| failure.kind.to_string()).unwrap_or_default(),
         ]
     });
+    print_answers(context, &answers, &header, rows)
+}
+
+/// Prints what devices answered, and tells why those that did not.
+fn print_answers(
+    context: &Context,
+    answers: &[Probed],
+    header: &[&str],
+    rows: impl Iterator<Item = Vec<String>>,
+) -> Result<u8, CliError> {
     match context.format {
-        Format::Human => print_data(super::text_table(&header, rows).as_bytes())?,
+        Format::Human => print_data(super::text_table(header, rows).as_bytes())?,
         Format::Json => print_json(&answers)?,
-        Format::Csv => print_csv(&header, rows)?,
+        Format::Csv => print_csv(header, rows)?,
     }
     if context.format != Format::Json {
-        tell_failures(&answers);
+        tell_failures(answers);
     }
-    Ok(code(&answers))
+    Ok(code(answers))
 }
 
 fn tell_failures(answers: &[Probed]) {

@@ -139,7 +139,7 @@ impl Collector {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::device::tests::job;
+    use crate::domain::sample;
     use farmctl_protocol::Output;
 
     fn measured(samples: u64) -> Message {
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_whole_stream_becomes_a_measurement() {
-        let mut collector = Collector::new(&job());
+        let mut collector = Collector::new(&sample::job("board-1", "tiny"));
         for message in [
             Message::Loaded { load_ns: 7, inputs: vec![], outputs: vec![] },
             Message::Samples { latencies_ns: vec![3, 4] },
@@ -185,7 +185,7 @@ mod tests {
             ("without its measurement", vec![finished()]),
             ("single sample", vec![measured(0), finished()]),
             ("1 samples arrived of the 2", vec![Message::Samples { latencies_ns: vec![1] }, measured(2), finished()]),
-            ("more samples", vec![Message::Samples { latencies_ns: vec![1; 1001] }]),
+            ("more samples", vec![Message::Samples { latencies_ns: vec![1; 101] }]),
             ("missing before", vec![Message::Output(Output::new("o", &[4], 2, &[1.0]))]),
             (
                 "its shape is",
@@ -198,7 +198,7 @@ mod tests {
             ),
         ];
         for (expected, messages) in cases {
-            let mut collector = Collector::new(&job());
+            let mut collector = Collector::new(&sample::job("board-1", "tiny"));
             let error = messages.into_iter().find_map(|message| collector.take(message).err()).unwrap();
             assert!(error.contains(expected), "{error}");
         }
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn nothing_follows_the_last_message() {
-        let mut collector = Collector::new(&job());
+        let mut collector = Collector::new(&sample::job("board-1", "tiny"));
         collector.take(Message::Samples { latencies_ns: vec![1] }).unwrap();
         collector.take(measured(1)).unwrap();
         collector.take(finished()).unwrap();

@@ -69,43 +69,6 @@ fn classify(stderr: &str, otherwise: ErrorKind) -> ErrorKind {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{
-        ArtifactRef, InputRange, Job, JobId, JobModel, Limits, Precision, Scenario, ThreadCount, WeightsKind,
-    };
-
-    /// A job like those of a plan.
-    pub(super) fn job() -> Job {
-        Job {
-            id: JobId("0123456789abcdef".to_owned()),
-            device: "board-1".to_owned(),
-            model: JobModel {
-                name: "tiny".to_owned(),
-                weights: WeightsKind::Synthetic,
-                format: "onnx".to_owned(),
-                artifact: Some(ArtifactRef { sha256: "a".repeat(64), size_bytes: 100 }),
-                macs: Some(1000),
-                input_range: InputRange { low: 0.0, high: 1.0 },
-            },
-            backend: "tract".to_owned(),
-            backend_version: "0".to_owned(),
-            precision: Precision::Float32,
-            threads: ThreadCount::Count(1),
-            batch: 1,
-            scenario: Scenario::SingleStream,
-            repeat: 1,
-            limits: Limits {
-                warmup_min_runs: 1,
-                warmup_min_seconds: 0.0,
-                warmup_max_seconds: 1.0,
-                min_runs: 1,
-                max_runs: 1000,
-                min_seconds: 0.0,
-                max_seconds: 1.0,
-            },
-            seed: 1,
-            run_seconds: 60.0,
-        }
-    }
 
     #[test]
     fn a_devices_words_tell_the_kind() {

@@ -11,6 +11,8 @@ mod failure;
 mod ids;
 mod plan;
 mod record;
+#[cfg(test)]
+pub mod sample;
 mod sweep;
 
 pub use catalog::{Accuracy, Backend, Catalog, CatalogModel, WeightsFile, WeightsKind, WeightsSource};

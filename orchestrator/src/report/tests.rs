@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use super::*;
-use crate::score::sample;
+use crate::domain::sample;
 
 /// The columns as the product promises them; more may follow.
 const PROMISED: &str = "sweep_id, job_id, run_id, attempt, farm, device, tags, transport, target, soc, os, model, \

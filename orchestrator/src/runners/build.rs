@@ -16,7 +16,7 @@ pub struct BuildStep {
     pub crates_done: u64,
     /// Crates in all.
     pub crates_total: u64,
-    /// Share of the work that is done, 0 to 1: crates weighted by the size of their source.
+    /// Share of the work that is done, 0 to 1: crates weighted by what they take to build.
     pub fraction: f64,
     /// Whether this crate was built before.
     pub fresh: bool,
@@ -45,7 +45,7 @@ fn target_folder(workspace: &Path) -> PathBuf {
 /// When cargo isn't there or fails.
 pub async fn build(workspace: &Path, target: &str, progress: BuildProgress<'_>) -> Result<PathBuf, RunnerError> {
     let failed = |cause: String, output: String| RunnerError::Build { target: target.to_owned(), cause, output };
-    let crates = crate_sizes(workspace, target).await.map_err(|cause| failed(cause, String::new()))?;
+    let crates = crate_shares(workspace, target).await.map_err(|cause| failed(cause, String::new()))?;
     let mut command = cargo(workspace);
     command
         .args(["build", "--release", "--locked", "--package", FILE_NAME, "--target", target, "--target-dir"])
@@ -94,11 +94,10 @@ fn flags_variable(target: &str) -> String {
 }
 
 /// Reads cargo's messages until it ends them.
-async fn follow(child: &mut Child, crates: &[(String, u64)], progress: BuildProgress<'_>) -> Result<(), String> {
+async fn follow(child: &mut Child, crates: &[(String, f64)], progress: BuildProgress<'_>) -> Result<(), String> {
     let stdout = child.stdout.take().ok_or("cargo has no standard output")?;
     let mut lines = BufReader::new(stdout).lines();
-    let total_bytes: u64 = crates.iter().map(|(_, bytes)| bytes).sum();
-    let (mut done, mut done_bytes) = (HashSet::new(), 0);
+    let (mut done, mut fraction) = (HashSet::new(), 0.0);
     loop {
         let line = tokio::time::timeout(SILENCE, lines.next_line())
             .await
@@ -109,16 +108,11 @@ async fn follow(child: &mut Child, crates: &[(String, u64)], progress: BuildProg
         if reason != "compiler-artifact" || target.is_some_and(|target| target.kind.contains(&"custom-build".into())) {
             continue;
         }
-        if let Some((id, bytes)) = crates.iter().find(|(id, _)| *id == package_id)
+        if let Some((id, share)) = crates.iter().find(|(id, _)| *id == package_id)
             && done.insert(id)
         {
-            done_bytes += bytes;
-            progress(BuildStep {
-                crates_done: done.len() as u64,
-                crates_total: crates.len() as u64,
-                fraction: done_bytes as f64 / total_bytes.max(1) as f64,
-                fresh,
-            });
+            fraction += share;
+            progress(BuildStep { crates_done: done.len() as u64, crates_total: crates.len() as u64, fraction, fresh });
         }
     }
 }
@@ -163,7 +157,6 @@ struct Metadata {
 struct Package {
     id: String,
     name: String,
-    manifest_path: PathBuf,
 }
 
 #[derive(Deserialize)]
@@ -188,9 +181,20 @@ struct DependencyKind {
     kind: Option<String>,
 }
 
-/// The crates that the runner is built from, with the size of their source: the only measure of a crate's cost that is
-/// known before it was ever built.
-async fn crate_sizes(workspace: &Path, target: &str) -> Result<Vec<(String, u64)>, String> {
+/// Share of the build that each of the large crates takes, by `cargo build --timings` on two cores. The others share the
+/// rest. Only an estimate of the time left hangs on it.
+const MEASURED_SHARES: &[(&str, f64)] = &[
+    ("tract-core", 0.51),
+    ("tract-linalg", 0.08),
+    ("tract-data", 0.055),
+    ("tract-onnx", 0.05),
+    ("tract-nnef", 0.05),
+    ("tract-hir", 0.045),
+    ("tract-onnx-opl", 0.02),
+];
+
+/// The crates that the runner is built from, with the share of the work that each is.
+async fn crate_shares(workspace: &Path, target: &str) -> Result<Vec<(String, f64)>, String> {
     let output =
         cargo(workspace).args(["metadata", "--format-version", "1", "--locked", "--filter-platform", target]).output();
     let output = tokio::time::timeout(SILENCE, output)
@@ -205,7 +209,7 @@ async fn crate_sizes(workspace: &Path, target: &str) -> Result<Vec<(String, u64)
     tokio::task::spawn_blocking(move || weigh(&metadata)).await.map_err(|error| error.to_string())
 }
 
-fn weigh(metadata: &Metadata) -> Vec<(String, u64)> {
+fn weigh(metadata: &Metadata) -> Vec<(String, f64)> {
     let root = metadata.packages.iter().find(|package| package.name == FILE_NAME).map(|package| package.id.clone());
     let mut wanted: Vec<String> = root.into_iter().collect();
     let mut seen: HashSet<String> = wanted.iter().cloned().collect();
@@ -218,27 +222,13 @@ fn weigh(metadata: &Metadata) -> Vec<(String, u64)> {
             }
         }
     }
-    let packages = metadata.packages.iter().filter(|package| seen.contains(&package.id));
-    packages.map(|package| (package.id.clone(), source_bytes(package.manifest_path.parent()))).collect()
-}
-
-/// Size of the Rust files below `src`.
-fn source_bytes(folder: Option<&Path>) -> u64 {
-    let mut folders: Vec<PathBuf> = folder.map(|folder| folder.join("src")).into_iter().collect();
-    let mut total = 0;
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-            let path = entry.path();
-            match entry.file_type() {
-                Ok(kind) if kind.is_dir() => folders.push(path),
-                Ok(kind) if kind.is_file() && path.extension().is_some_and(|end| end == "rs") => {
-                    total += entry.metadata().map_or(0, |facts| facts.len());
-                }
-                _ => {}
-            }
-        }
-    }
-    total
+    let measured = |name: &str| MEASURED_SHARES.iter().find(|(known, _)| *known == name).map(|(_, share)| *share);
+    let packages: Vec<&Package> = metadata.packages.iter().filter(|package| seen.contains(&package.id)).collect();
+    let shares: Vec<Option<f64>> = packages.iter().map(|package| measured(&package.name)).collect();
+    let rest = 1.0 - shares.iter().flatten().sum::<f64>();
+    let others = shares.iter().filter(|share| share.is_none()).count().max(1);
+    let weight = |share: Option<f64>| share.unwrap_or(rest / others as f64);
+    packages.iter().zip(shares).map(|(package, share)| (package.id.clone(), weight(share))).collect()
 }
 
 #[cfg(test)]
@@ -249,10 +239,12 @@ mod tests {
     #[tokio::test]
     async fn the_runners_crates_are_known_before_they_are_built() {
         let workspace = super::super::origin_workspace().unwrap();
-        let crates = crate_sizes(&workspace, HOST_TARGET).await.unwrap();
-        let bytes_of = |name: &str| crates.iter().find(|(id, _)| id.contains(name)).map(|(_, bytes)| *bytes);
-        assert!(bytes_of("tract-core").unwrap() > bytes_of("farmctl-protocol").unwrap());
-        assert_eq!(bytes_of("rusqlite"), None, "only what the runner needs");
+        let crates = crate_shares(&workspace, HOST_TARGET).await.unwrap();
+        let share_of = |name: &str| crates.iter().find(|(id, _)| id.contains(name)).map(|(_, share)| *share);
+        assert!(share_of("tract-core").unwrap() > share_of("protocol").unwrap());
+        assert_eq!(share_of("rusqlite"), None, "only what the runner needs");
+        let whole: f64 = crates.iter().map(|(_, share)| share).sum();
+        assert!((whole - 1.0).abs() < 1e-9, "{whole}");
     }
 
     #[test]

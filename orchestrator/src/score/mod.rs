@@ -5,8 +5,5 @@
 mod outputs;
 mod statistics;
 
-#[cfg(test)]
-pub mod sample;
-
 pub use outputs::{OutputError, output_error, output_errors};
 pub use statistics::{Statistics, gmacs_per_s, images_per_s, percentile};

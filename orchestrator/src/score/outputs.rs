@@ -106,7 +106,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::score::sample::{output, record};
+    use crate::domain::sample::{output, record};
 
     #[test]
     fn known_values() {

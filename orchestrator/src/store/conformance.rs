@@ -6,13 +6,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use farmctl_protocol::ArtifactRef;
 use jiff::Timestamp;
 
 use super::{Store, StoreError};
 use crate::domain::{
-    Event, EventKind, Failure, FailureKind, InputRange, Job, JobId, JobModel, Limits, Measurement, Plan, Precision,
-    Record, RunId, RunStatus, Scenario, Skipped, SweepId, SweepRow, ThreadCount, WeightsKind,
+    Event, EventKind, Failure, FailureKind, Job, JobId, Measurement, Plan, Record, RunId, RunStatus, Skipped, SweepId,
+    SweepRow, sample,
 };
 
 pub type Open = Arc<dyn Fn() -> Arc<dyn Store> + Send + Sync>;
@@ -41,36 +40,7 @@ pub fn at(seconds: i64) -> Timestamp {
 }
 
 pub fn job(device: &str, number: usize) -> Job {
-    Job {
-        id: JobId(format!("{number:015x}{}", device.len())),
-        device: device.to_owned(),
-        model: JobModel {
-            name: "mobilenet_v2".to_owned(),
-            weights: WeightsKind::Synthetic,
-            format: "onnx".to_owned(),
-            artifact: Some(ArtifactRef { sha256: "ab".repeat(32), size_bytes: 14_000_000 }),
-            macs: Some(300_800_000),
-            input_range: InputRange { low: -1.0, high: 1.0 },
-        },
-        backend: "tract".to_owned(),
-        backend_version: "0.23.9".to_owned(),
-        precision: Precision::Float32,
-        threads: ThreadCount::Count(1),
-        batch: 1,
-        scenario: Scenario::SingleStream,
-        repeat: 1,
-        limits: Limits {
-            warmup_min_runs: 1,
-            warmup_min_seconds: 0.1,
-            warmup_max_seconds: 1.0,
-            min_runs: 10,
-            max_runs: 100,
-            min_seconds: 0.5,
-            max_seconds: 5.0,
-        },
-        seed: 42,
-        run_seconds: 120.0,
-    }
+    Job { id: JobId(format!("{number:015x}{}", device.len())), ..sample::job(device, "mobilenet_v2") }
 }
 
 /// A sweep with `jobs` jobs on each of the devices.

@@ -1,11 +1,11 @@
-//! Records for tests of scores and reports.
+//! Jobs and records for tests.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use farmctl_protocol::ArtifactRef;
 use jiff::Timestamp;
 
-use crate::domain::{
+use super::{
     DeviceFacts, Failure, FailureKind, InputRange, Job, JobId, JobModel, Limits, Measurement, OutputRef, Precision,
     Record, RunId, RunStatus, Scenario, SweepId, SweepRow, Tag, ThreadCount, WeightsKind,
 };
