@@ -319,11 +319,11 @@ fn text(model: &CatalogModel, graph: Option<&analysis::GraphSummary>) -> String 
     for file in &model.files {
         let from = match &file.source {
             WeightsSource::Builtin(network) => format!("built by farmctl from its definition of {network}"),
-            WeightsSource::Urls(urls) => urls.join(" or "),
-            WeightsSource::Path(path) => path.display().to_string(),
+            WeightsSource::Urls(urls) => format!("from {}", urls.join(" or ")),
+            WeightsSource::Path(path) => format!("at {}", path.display()),
         };
         let sha256 = file.artifact.as_ref().map_or("not pinned", |artifact| artifact.sha256.as_str());
-        line("file", format!("{} weights, {}, sha256 {sha256}, from {from}", file.weights, file.format));
+        line("file", format!("{} weights, {}, sha256 {sha256}, {from}", file.weights, file.format));
     }
     let Some(graph) = graph else { return text };
     let shape = |tensor: &analysis::TensorSummary| {

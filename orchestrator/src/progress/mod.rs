@@ -117,7 +117,11 @@ impl Progress {
     /// Opens a view on this process's standard streams.
     pub fn open(mode: Mode) -> Progress {
         match mode {
-            Mode::Terminal => Progress::with_view(Box::new(Terminal::stderr())),
+            Mode::Terminal => {
+                let progress = Progress::with_view(Box::new(Terminal::stderr()));
+                keep_ticking(&progress);
+                progress
+            }
             Mode::Log => Progress::with_view(Box::new(LogLines::new(Box::new(io::stderr())))),
             Mode::JsonLines => {
                 Progress::with_view(Box::new(JsonLines::new(Box::new(io::stdout()), Box::new(io::stderr()))))
@@ -148,18 +152,17 @@ impl Progress {
         Task { progress: self.clone(), id, done: 0, is_finished: false }
     }
 
-    /// Shows events until their sender is gone, and keeps times up to date.
+    /// Shows events until their sender is gone.
     pub async fn follow(&self, mut events: mpsc::Receiver<Event>) {
-        let mut ticks = tokio::time::interval(TICK);
-        loop {
-            tokio::select! {
-                event = events.recv() => match event {
-                    Some(event) => self.event(&event),
-                    None => return,
-                },
-                _ = ticks.tick() => self.show(|view| view.tick(Timestamp::now())),
-            }
+        while let Some(event) = events.recv().await {
+            self.event(&event);
         }
+    }
+
+    /// Brings the view's times up to date; returns whether it is still open.
+    fn tick(&self) -> bool {
+        let mut shared = self.lock();
+        shared.view.as_mut().map(|view| view.tick(Timestamp::now())).is_some()
     }
 
     /// Prints a line past what is drawn; returns whether there was a view to do so.
@@ -184,6 +187,25 @@ impl Progress {
 
     fn lock(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Brings the times of a view up to date until it is closed or dropped, whatever the rest of the program waits for.
+fn keep_ticking(progress: &Progress) {
+    let shared = Arc::downgrade(&progress.shared);
+    let tick = move || {
+        while let Some(shared) = shared.upgrade() {
+            let progress = Progress { shared };
+            if !progress.tick() {
+                return;
+            }
+            drop(progress);
+            std::thread::sleep(TICK);
+        }
+    };
+    // Without a thread to spare, times stand still between events.
+    if let Err(error) = std::thread::Builder::new().name("progress".to_owned()).spawn(tick) {
+        tracing::debug!(%error, "no thread for the live view");
     }
 }
 
