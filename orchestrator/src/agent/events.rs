@@ -41,6 +41,10 @@ impl Events {
     /// Appends an event to the store, then shows it. A store that refuses it is logged: an event is no result.
     pub async fn emit(&self, subject: Subject, kind: EventKind) {
         let event = self.event(subject, kind);
+        match serde_json::to_string(&event) {
+            Ok(text) => tracing::debug!(event = %text, "event"),
+            Err(error) => tracing::error!(%error, "an event can't be written down"),
+        }
         let (store, kept) = (Arc::clone(&self.store), event.clone());
         let appended = tokio::task::spawn_blocking(move || store.append_event(&kept)).await;
         match appended {

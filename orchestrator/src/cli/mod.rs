@@ -23,6 +23,7 @@ mod plan;
 mod report;
 mod runner;
 mod schema;
+mod stored;
 mod sweep;
 
 pub use error::{CliError, exit};

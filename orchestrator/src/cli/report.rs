@@ -4,7 +4,7 @@ use crate::agent::OutputFiles;
 use crate::publish;
 use crate::report::{self, ReportInput};
 
-use super::sweep::{find_sweep, records_with_open_jobs};
+use super::stored::{find_sweep, records_with_open_jobs};
 use super::{CliError, Context, Format, exit, print_data, say};
 
 #[derive(Debug, Args)]

@@ -1,58 +1,15 @@
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use farmctl_protocol::{Hello, MAX_LINE_BYTES, PROTOCOL_VERSION};
-use tokio::io::AsyncSeekExt as _;
 
-use crate::domain::{ArtifactRef, Device, DeviceFacts, Failure, FailureKind, Timeouts};
-use crate::transport::{Command, ConnectOptions, ErrorKind, Exit, Transport, connect, run_collect};
+use crate::domain::{Device, DeviceFacts, Failure, FailureKind, Timeouts};
+use crate::transport::{Command, ConnectOptions, ErrorKind, Transport, run_collect};
 
-use super::{classify, lines, run_checked, target_of_machine, transport_failure};
-
-/// Prepares the workdir and says in one round trip what a host must know before it has a runner there. `$1` is the
-/// workdir as declared.
-const PROBE_SCRIPT: &str = r#"
-case $1 in
-'~') dir=$HOME ;;
-'~/'*) dir=$HOME/${1#'~/'} ;;
-/*) dir=$1 ;;
-*) dir=$HOME/$1 ;;
-esac
-mkdir -p "$dir/bin" "$dir/partial" "$dir/store" "$dir/runs" || exit 1
-cd "$dir" || exit 1
-printf 'workdir %s\n' "$PWD"
-printf 'system %s\n' "$(uname -s)"
-printf 'machine %s\n' "$(uname -m)"
-for file in bin/* partial/*; do
-  [ -f "$file" ] && printf 'file %s %s\n' "$(($(wc -c < "$file")))" "$file"
-done
-exit 0
-"#;
-
-/// Verifies a pushed runner and gives it its place. `$1` is its hash, `$2` the workdir. Exits with 3 where the device
-/// has no tool to compute a hash, and with 4, after printing what it found, when the file is another.
-const INSTALL_SCRIPT: &str = r#"
-cd "$2" || exit 1
-if command -v sha256sum > /dev/null; then found=$(sha256sum < "partial/$1"); found=${found%% *}
-elif command -v openssl > /dev/null; then found=$(openssl dgst -sha256 < "partial/$1"); found=${found##* }
-else exit 3
-fi
-[ "$found" = "$1" ] || { rm -f "partial/$1"; echo "$found"; exit 4; }
-chmod 755 "partial/$1" && mv -f "partial/$1" "bin/$1"
-"#;
-
-/// A runner's file on this host.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RunnerFile {
-    /// Where it is.
-    pub path: PathBuf,
-    /// Its content.
-    pub artifact: ArtifactRef,
-    /// Rust target it was built for.
-    pub target: String,
-}
+use super::probe::connect_and_probe;
+use super::runner_push::{RunnerFile, RunnerPush};
+use super::{classify, lines, target_of_machine, transport_failure};
 
 /// Where bring-up gets the runner from.
 #[async_trait]
@@ -101,69 +58,6 @@ impl Timeouts {
     pub(super) fn reconnect(&self) -> Duration {
         Duration::from_secs_f64(self.reconnect_seconds)
     }
-}
-
-/// What a device says before a runner is there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeviceProbe {
-    /// Absolute path of its workdir.
-    pub workdir: String,
-    /// `uname -s`.
-    pub system: String,
-    /// `uname -m`.
-    pub machine: String,
-    files: Vec<(String, u64)>,
-}
-
-impl DeviceProbe {
-    fn size_of(&self, path: &str) -> Option<u64> {
-        self.files.iter().find(|(name, _)| name == path).map(|(_, size_bytes)| *size_bytes)
-    }
-
-    fn parse(text: &str) -> Result<DeviceProbe, String> {
-        let mut probe =
-            DeviceProbe { workdir: String::new(), system: String::new(), machine: String::new(), files: Vec::new() };
-        for line in text.lines() {
-            match line.split_once(' ') {
-                Some(("workdir", path)) => probe.workdir = path.to_owned(),
-                Some(("system", name)) => probe.system = name.to_owned(),
-                Some(("machine", name)) => probe.machine = name.to_owned(),
-                Some(("file", rest)) => {
-                    let (size, path) = rest.split_once(' ').ok_or_else(|| line.to_owned())?;
-                    probe.files.push((path.to_owned(), size.parse().map_err(|_| line.to_owned())?));
-                }
-                // A login shell may greet before the script runs.
-                _ => {}
-            }
-        }
-        if probe.workdir.starts_with('/') && !probe.machine.is_empty() { Ok(probe) } else { Err(text.to_owned()) }
-    }
-}
-
-/// Connects to a device and asks what can be asked without a runner.
-///
-/// # Errors
-/// When it can't be reached, or its workdir can't be made.
-pub async fn connect_and_probe(
-    device: &Device,
-    options: &ConnectOptions,
-    timeouts: &Timeouts,
-) -> Result<(Arc<dyn Transport>, DeviceProbe), Failure> {
-    let options = ConnectOptions { connect_timeout: timeouts.connect(), ..options.clone() };
-    let transport = connect(&device.transport, &options)
-        .await
-        .map_err(|error| transport_failure(&device.name, "connect", &error))?;
-    let argv = ["sh", "-c", PROBE_SCRIPT, "sh", &device.workdir].map(str::to_owned).to_vec();
-    let output = run_checked(transport.as_ref(), argv, timeouts.bring_up())
-        .await
-        .map_err(|error| transport_failure(&device.name, &format!("prepare the workdir {}", device.workdir), &error))?;
-    let probe = DeviceProbe::parse(&String::from_utf8_lossy(&output)).map_err(|text| {
-        Failure::new(
-            FailureKind::TransportProtocol,
-            format!("failed to probe {}: its shell answered {}", device.name, lines::excerpt(text.as_bytes())),
-        )
-    })?;
-    Ok((transport, probe))
 }
 
 impl Session {
@@ -342,92 +236,4 @@ fn check_hello(name: &str, sha256: &str, hello: Hello) -> Result<Hello, Failure>
         ));
     }
     Ok(hello)
-}
-
-/// A runner on its way to a device.
-struct RunnerPush<'a> {
-    device: &'a Device,
-    transport: &'a dyn Transport,
-    probe: &'a DeviceProbe,
-    runner: &'a RunnerFile,
-    timeouts: &'a Timeouts,
-}
-
-impl RunnerPush<'_> {
-    async fn push(&self, pushing: &mut (dyn FnMut(u64, u64) + Send)) -> Result<(), Failure> {
-        let ArtifactRef { sha256, size_bytes } = &self.runner.artifact;
-        let have = self.probe.size_of(&format!("partial/{sha256}"));
-        let mut offset = have.filter(|have| have <= size_bytes).unwrap_or(0);
-        loop {
-            self.send(offset, pushing).await?;
-            match self.install().await {
-                // What was there from before may have been something else: all of it once more.
-                Err(failure) if failure.kind == FailureKind::ArtifactCorrupt && offset > 0 => offset = 0,
-                ended => return ended,
-            }
-        }
-    }
-
-    async fn send(&self, offset: u64, pushing: &mut (dyn FnMut(u64, u64) + Send)) -> Result<(), Failure> {
-        let ArtifactRef { sha256, size_bytes } = &self.runner.artifact;
-        let path = format!("{}/partial/{sha256}", self.probe.workdir);
-        let unreadable = |error: std::io::Error| {
-            Failure::new(FailureKind::RunnerMissing, format!("failed to read {}: {error}", self.runner.path.display()))
-        };
-        let mut file = tokio::fs::File::open(&self.runner.path).await.map_err(unreadable)?;
-        file.seek(std::io::SeekFrom::Start(offset)).await.map_err(unreadable)?;
-        self.transport
-            .write(&path, offset, &mut file, self.timeouts.push_stall(), &mut |sent| {
-                pushing(offset + sent, *size_bytes);
-            })
-            .await
-            .map_err(|error| transport_failure(&self.device.name, "push the runner", &error))
-    }
-
-    async fn install(&self) -> Result<(), Failure> {
-        let (name, sha256) = (&self.device.name, &self.runner.artifact.sha256);
-        let argv = ["sh", "-c", INSTALL_SCRIPT, "sh", sha256, &self.probe.workdir].map(str::to_owned).to_vec();
-        let command = Command { argv, deadline: self.timeouts.bring_up() };
-        let finished = run_collect(self.transport, &command, b"", super::SHORT_OUTPUT_BYTES)
-            .await
-            .map_err(|error| transport_failure(name, "install the runner", &error))?;
-        let says = |bytes: &[u8]| lines::excerpt(String::from_utf8_lossy(bytes).trim().as_bytes());
-        match finished.exit {
-            Exit::Code(0) => Ok(()),
-            Exit::Code(3) => Err(Failure::new(
-                FailureKind::RunnerUnusable,
-                format!("{name} has neither sha256sum nor openssl, so a pushed runner can't be verified there"),
-            )),
-            Exit::Code(4) => Err(Failure::new(
-                FailureKind::ArtifactCorrupt,
-                format!("the runner arrived on {name} with sha256 {}, not {sha256}", says(&finished.stdout)),
-            )),
-            exit => Err(Failure::new(
-                classify(&String::from_utf8_lossy(&finished.stderr), ErrorKind::File).into(),
-                format!("failed to install the runner on {name}: {exit}: {}", says(&finished.stderr)),
-            )),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn a_probe_is_read_past_a_greeting() {
-        let text = "Welcome to board-1!\nworkdir /home/a b/farm\nsystem Linux\nmachine aarch64\nfile 12 bin/ab\n";
-        let probe = DeviceProbe::parse(text).unwrap();
-        assert_eq!((probe.workdir.as_str(), probe.machine.as_str()), ("/home/a b/farm", "aarch64"));
-        assert_eq!(probe.size_of("bin/ab"), Some(12));
-        assert_eq!(probe.size_of("partial/ab"), None);
-    }
-
-    #[test]
-    fn half_a_probe_is_refused() {
-        assert!(DeviceProbe::parse("machine x86_64\n").is_err());
-        assert!(DeviceProbe::parse("workdir /a\nmachine m\nfile many bin/x\n").is_err());
-        assert!(DeviceProbe::parse("workdir relative\nmachine m\n").is_err());
-    }
 }

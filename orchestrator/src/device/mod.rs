@@ -11,14 +11,18 @@ use crate::transport::{Command, ErrorKind, Transport, TransportError, run_collec
 mod bring_up;
 mod collect;
 mod lines;
+mod probe;
 mod push;
 mod run;
+mod runner_push;
 mod target;
 
-pub use bring_up::{BringUp, DeviceProbe, RunnerFile, RunnerProvider, Session, connect_and_probe};
+pub use bring_up::{BringUp, RunnerProvider, Session};
 pub use collect::Collected;
+pub use probe::{DeviceProbe, connect_and_probe};
 pub use push::{PushProgress, Pushed};
 pub use run::{Canceller, RunFailure, RunObserver};
+pub use runner_push::RunnerFile;
 pub use target::target_of_machine;
 
 /// Most bytes that a short command on a device may print.

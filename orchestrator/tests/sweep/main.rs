@@ -62,6 +62,11 @@ fn a_sweep_for_people_ends_in_a_table_and_reports() {
     for file in ["results.csv", "results.json", "results.md", "index.html", "samples.csv.zst", "log.jsonl"] {
         assert!(lab.path("reports/latest").join(file).is_file(), "{file}");
     }
+    let log = std::fs::read_to_string(lab.path("reports/latest/log.jsonl")).unwrap();
+    let entries: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(
+        entries.iter().any(|entry| entry["fields"]["event"].as_str().is_some_and(|it| it.contains("run_finished")))
+    );
     let written = std::fs::read(lab.path("reports/latest/results.csv")).unwrap();
     std::fs::remove_file(lab.path("reports/latest/results.csv")).unwrap();
     assert_eq!(lab.run(&["report"]).0, 0);

@@ -1,0 +1,112 @@
+use std::sync::Arc;
+
+use crate::domain::{Device, Failure, FailureKind, Timeouts};
+use crate::transport::{ConnectOptions, Transport, connect};
+
+use super::{lines, run_checked, transport_failure};
+
+/// Prepares the workdir and says in one round trip what a host must know before it has a runner there. `$1` is the
+/// workdir as declared.
+const PROBE_SCRIPT: &str = r#"
+case $1 in
+'~') dir=$HOME ;;
+'~/'*) dir=$HOME/${1#'~/'} ;;
+/*) dir=$1 ;;
+*) dir=$HOME/$1 ;;
+esac
+mkdir -p "$dir/bin" "$dir/partial" "$dir/store" "$dir/runs" || exit 1
+cd "$dir" || exit 1
+printf 'workdir %s\n' "$PWD"
+printf 'system %s\n' "$(uname -s)"
+printf 'machine %s\n' "$(uname -m)"
+for file in bin/* partial/*; do
+  [ -f "$file" ] && printf 'file %s %s\n' "$(($(wc -c < "$file")))" "$file"
+done
+exit 0
+"#;
+
+/// What a device says before a runner is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceProbe {
+    /// Absolute path of its workdir.
+    pub workdir: String,
+    /// `uname -s`.
+    pub system: String,
+    /// `uname -m`.
+    pub machine: String,
+    files: Vec<(String, u64)>,
+}
+
+impl DeviceProbe {
+    /// Size of a file below the workdir, if it is there.
+    pub(super) fn size_of(&self, path: &str) -> Option<u64> {
+        self.files.iter().find(|(name, _)| name == path).map(|(_, size_bytes)| *size_bytes)
+    }
+
+    fn parse(text: &str) -> Result<DeviceProbe, String> {
+        let mut probe =
+            DeviceProbe { workdir: String::new(), system: String::new(), machine: String::new(), files: Vec::new() };
+        for line in text.lines() {
+            match line.split_once(' ') {
+                Some(("workdir", path)) => probe.workdir = path.to_owned(),
+                Some(("system", name)) => probe.system = name.to_owned(),
+                Some(("machine", name)) => probe.machine = name.to_owned(),
+                Some(("file", rest)) => {
+                    let (size, path) = rest.split_once(' ').ok_or_else(|| line.to_owned())?;
+                    probe.files.push((path.to_owned(), size.parse().map_err(|_| line.to_owned())?));
+                }
+                // A login shell may greet before the script runs.
+                _ => {}
+            }
+        }
+        if probe.workdir.starts_with('/') && !probe.machine.is_empty() { Ok(probe) } else { Err(text.to_owned()) }
+    }
+}
+
+/// Connects to a device and asks what can be asked without a runner.
+///
+/// # Errors
+/// When it can't be reached, or its workdir can't be made.
+pub async fn connect_and_probe(
+    device: &Device,
+    options: &ConnectOptions,
+    timeouts: &Timeouts,
+) -> Result<(Arc<dyn Transport>, DeviceProbe), Failure> {
+    let options = ConnectOptions { connect_timeout: timeouts.connect(), ..options.clone() };
+    let transport = connect(&device.transport, &options)
+        .await
+        .map_err(|error| transport_failure(&device.name, "connect", &error))?;
+    let argv = ["sh", "-c", PROBE_SCRIPT, "sh", &device.workdir].map(str::to_owned).to_vec();
+    let output = run_checked(transport.as_ref(), argv, timeouts.bring_up())
+        .await
+        .map_err(|error| transport_failure(&device.name, &format!("prepare the workdir {}", device.workdir), &error))?;
+    let probe = DeviceProbe::parse(&String::from_utf8_lossy(&output)).map_err(|text| {
+        Failure::new(
+            FailureKind::TransportProtocol,
+            format!("failed to probe {}: its shell answered {}", device.name, lines::excerpt(text.as_bytes())),
+        )
+    })?;
+    Ok((transport, probe))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_probe_is_read_past_a_greeting() {
+        let text = "Welcome to board-1!\nworkdir /home/a b/farm\nsystem Linux\nmachine aarch64\nfile 12 bin/ab\n";
+        let probe = DeviceProbe::parse(text).unwrap();
+        assert_eq!((probe.workdir.as_str(), probe.machine.as_str()), ("/home/a b/farm", "aarch64"));
+        assert_eq!(probe.size_of("bin/ab"), Some(12));
+        assert_eq!(probe.size_of("partial/ab"), None);
+    }
+
+    #[test]
+    fn half_a_probe_is_refused() {
+        assert!(DeviceProbe::parse("machine x86_64\n").is_err());
+        assert!(DeviceProbe::parse("workdir /a\nmachine m\nfile many bin/x\n").is_err());
+        assert!(DeviceProbe::parse("workdir relative\nmachine m\n").is_err());
+    }
+}
