@@ -125,7 +125,8 @@ struct Probed {
     round_trip_ms: Option<f64>,
 }
 
-async fn ask(context: &Context, devices: Vec<Device>) -> Vec<Probed> {
+/// Brings devices up; with `timed`, takes the time of a round trip too.
+async fn ask(context: &Context, devices: Vec<Device>, timed: bool) -> Vec<Probed> {
     let progress = super::open_progress(context);
     let runners = RunnerSource::new(context.lab.runners(), progress.clone());
     let options = context.lab.connect_options();
@@ -140,9 +141,11 @@ async fn ask(context: &Context, devices: Vec<Device>) -> Vec<Probed> {
             Probed { device: device.name.clone(), hello: None, failure: None, bring_up_ms, round_trip_ms: None };
         match brought_up {
             Ok(session) => {
-                match session.round_trip().await {
-                    Ok(time) => probed.round_trip_ms = Some(time.as_secs_f64() * 1e3),
-                    Err(failure) => probed.failure = Some(failure),
+                if timed {
+                    match session.round_trip().await {
+                        Ok(time) => probed.round_trip_ms = Some(time.as_secs_f64() * 1e3),
+                        Err(failure) => probed.failure = Some(failure),
+                    }
                 }
                 session.close().await;
                 probed.hello = Some(session.hello);
@@ -167,7 +170,7 @@ fn code(answers: &[Probed]) -> u8 {
 }
 
 async fn probe(context: &Context, devices: Vec<Device>) -> Result<u8, CliError> {
-    let answers = ask(context, devices).await;
+    let answers = ask(context, devices, false).await;
     let header = ["device", "target", "soc", "cores", "memory_mb", "free_mb", "os", "kernel", "backends"];
     let rows = answers.iter().filter_map(|probed| {
         let hello = probed.hello.as_ref()?;
@@ -189,7 +192,7 @@ async fn probe(context: &Context, devices: Vec<Device>) -> Result<u8, CliError> 
 }
 
 async fn check(context: &Context, devices: Vec<Device>) -> Result<u8, CliError> {
-    let answers = ask(context, devices).await;
+    let answers = ask(context, devices, true).await;
     let header = ["device", "verdict", "bring_up_ms", "round_trip_ms", "free_mb", "running", "why"];
     let rows = answers.iter().map(|probed| {
         let hello = probed.hello.as_ref();

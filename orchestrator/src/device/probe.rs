@@ -14,14 +14,11 @@ case $1 in
 /*) dir=$1 ;;
 *) dir=$HOME/$1 ;;
 esac
-mkdir -p "$dir/bin" "$dir/partial" "$dir/store" "$dir/runs" || exit 1
-cd "$dir" || exit 1
+[ -d "$dir/runs" ] || mkdir -p "$dir/bin" "$dir/partial" "$dir/store" "$dir/runs" || exit 1
+cd "$dir" && [ -w partial ] || { echo "$dir: Permission denied" >&2; exit 1; }
 printf 'workdir %s\n' "$PWD"
-printf 'system %s\n' "$(uname -s)"
-printf 'machine %s\n' "$(uname -m)"
-for file in bin/* partial/*; do
-  [ -f "$file" ] && printf 'file %s %s\n' "$(($(wc -c < "$file")))" "$file"
-done
+printf 'kernel %s\n' "$(uname -sm)"
+wc -c bin/* partial/* 2> /dev/null
 exit 0
 "#;
 
@@ -46,16 +43,18 @@ impl DeviceProbe {
     fn parse(text: &str) -> Result<DeviceProbe, String> {
         let mut probe =
             DeviceProbe { workdir: String::new(), system: String::new(), machine: String::new(), files: Vec::new() };
+        // A login shell may greet before the script runs, and `wc` ends with a sum: such lines say nothing here.
         for line in text.lines() {
-            match line.split_once(' ') {
-                Some(("workdir", path)) => probe.workdir = path.to_owned(),
-                Some(("system", name)) => probe.system = name.to_owned(),
-                Some(("machine", name)) => probe.machine = name.to_owned(),
-                Some(("file", rest)) => {
-                    let (size, path) = rest.split_once(' ').ok_or_else(|| line.to_owned())?;
-                    probe.files.push((path.to_owned(), size.parse().map_err(|_| line.to_owned())?));
+            let (word, rest) = line.trim_start().split_once(' ').unwrap_or((line, ""));
+            match word {
+                "workdir" => probe.workdir = rest.to_owned(),
+                "kernel" => {
+                    let (system, machine) = rest.split_once(' ').ok_or_else(|| line.to_owned())?;
+                    (probe.system, probe.machine) = (system.to_owned(), machine.to_owned());
                 }
-                // A login shell may greet before the script runs.
+                _ if rest.starts_with("bin/") || rest.starts_with("partial/") => {
+                    probe.files.push((rest.to_owned(), word.parse().map_err(|_| line.to_owned())?));
+                }
                 _ => {}
             }
         }
@@ -96,7 +95,7 @@ mod tests {
 
     #[test]
     fn a_probe_is_read_past_a_greeting() {
-        let text = "Welcome to board-1!\nworkdir /home/a b/farm\nsystem Linux\nmachine aarch64\nfile 12 bin/ab\n";
+        let text = "Welcome to board-1!\nworkdir /home/a b/farm\nkernel Linux aarch64\n   12 bin/ab\n   12 total\n";
         let probe = DeviceProbe::parse(text).unwrap();
         assert_eq!((probe.workdir.as_str(), probe.machine.as_str()), ("/home/a b/farm", "aarch64"));
         assert_eq!(probe.size_of("bin/ab"), Some(12));
@@ -105,8 +104,8 @@ mod tests {
 
     #[test]
     fn half_a_probe_is_refused() {
-        assert!(DeviceProbe::parse("machine x86_64\n").is_err());
-        assert!(DeviceProbe::parse("workdir /a\nmachine m\nfile many bin/x\n").is_err());
-        assert!(DeviceProbe::parse("workdir relative\nmachine m\n").is_err());
+        assert!(DeviceProbe::parse("kernel Linux x86_64\n").is_err());
+        assert!(DeviceProbe::parse("workdir /a\nkernel Linux m\nmany bin/x\n").is_err());
+        assert!(DeviceProbe::parse("workdir relative\nkernel Linux m\n").is_err());
     }
 }
