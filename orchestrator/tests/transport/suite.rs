@@ -86,7 +86,7 @@ pub async fn a_missing_program_is_told_from_exit_code_127(transport: Subject, fo
 }
 
 pub async fn exit_codes_and_signals_come_back(transport: Subject, _folder: &str) {
-    for code in [0, 1, 2, 42, 125, 126, 127, 128, 137, 254, 255] {
+    for code in 0..=255 {
         assert_eq!(output_of(&transport, &sh(&format!("exit {code}")), b"").await.exit, Exit::Code(code));
     }
     for (name, number) in [("KILL", 9), ("TERM", 15), ("SEGV", 11), ("ABRT", 6)] {
