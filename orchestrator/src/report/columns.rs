@@ -147,7 +147,7 @@ columns! {
     macs "" "Multiply-adds of one image (FLOPs are twice as many)." |row| row.record.job.model.macs.into();
     gmacs_per_s "10^9/s" "Multiply-adds a second: macs x batch / mean_ms." |row| gmacs(row).into();
     peak_rss_bytes "bytes" "Largest resident set of the measuring process." |row| row.record.measurement.peak_rss_bytes.into();
-    output_error "" "Largest difference to the output of the first ok run with the same model file, precision, batch and seed, relative to the largest absolute value of that output; that run has 0. inf: another length, or a value that is not finite." |row| row.output_error.into();
+    output_error "" "Largest difference to the output of the first ok run with the same model file, precision, batch and seed, relative to the largest absolute value of that output; that run has 0. Above 1e-4 it is more than rounding. inf: another length, or a value that is not finite." |row| row.output_error.into();
     started_at "UTC" "When the run was started, by the host's clock (RFC 3339)." |row| row.record.started_at.into();
     finished_at "UTC" "When its record was made, by the host's clock (RFC 3339)." |row| row.record.finished_at.into();
     farmctl_version "" "Version and commit of the host program." |row| row.record.farmctl_version.as_str().into();

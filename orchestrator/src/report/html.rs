@@ -1,9 +1,7 @@
 use std::fmt::{self, Write};
 
 use super::columns::Row;
-use super::label::{
-    Axes, SYNTHETIC_NOTE, Trouble, counts, has_synthetic, milliseconds, number, sorted, threads, troubles,
-};
+use super::label::{Axes, Trouble, counts, milliseconds, notes, number, sorted, threads, troubles};
 use super::text::single_line;
 use super::{Report, ReportError, ReportInput};
 use crate::domain::Record;
@@ -40,8 +38,8 @@ fn write_page(input: &ReportInput<'_>, page: &mut String) -> fmt::Result {
     writeln!(page, "<title>{} · farmctl</title>\n<style>\n{STYLE}</style>\n</head>\n<body>", escaped(&sweep.name))?;
     writeln!(page, "<h1>{}</h1>", escaped(&sweep.name))?;
     writeln!(page, "<p>{}</p>", counts(input.records))?;
-    if has_synthetic(input.records) {
-        writeln!(page, "<p class=\"note\">{SYNTHETIC_NOTE}</p>")?;
+    for note in notes(&rows) {
+        writeln!(page, "<p class=\"note\">{note}</p>")?;
     }
     write_table(&rows, &axes, page)?;
     let troubles = troubles(input.records);

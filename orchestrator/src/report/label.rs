@@ -2,7 +2,8 @@ use std::collections::BTreeMap;
 
 use super::columns::Row;
 use super::text::short_number;
-use crate::domain::{Job, Record, RunStatus};
+use crate::domain::{Job, Record, RunStatus, WeightsKind};
+use crate::score::OUTPUT_TOLERANCE;
 
 /// The rows in the order for reading: by device, then by model, then as planned.
 pub(super) fn sorted<'a>(mut rows: Vec<Row<'a>>) -> Vec<Row<'a>> {
@@ -101,11 +102,22 @@ pub(super) fn counts(records: &[Record]) -> String {
         .join(", ")
 }
 
-/// Whether any row ran synthetic weights, which have no accuracy.
-pub(super) fn has_synthetic(records: &[Record]) -> bool {
-    records.iter().any(|record| record.job.model.weights == crate::domain::WeightsKind::Synthetic)
+/// What a reader of these rows must know beside them.
+pub(super) fn notes(rows: &[Row<'_>]) -> Vec<String> {
+    let mut notes = Vec::new();
+    if rows.iter().any(|row| row.record.job.model.weights == WeightsKind::Synthetic) {
+        notes.push(
+            "synthetic weights: no accuracy. They cost what trained weights cost, but what the network answers means \
+             nothing."
+                .to_owned(),
+        );
+    }
+    let strange = rows.iter().filter(|row| row.output_error.is_some_and(|error| error > OUTPUT_TOLERANCE)).count();
+    if strange > 0 {
+        notes.push(format!(
+            "{strange} of the outputs lie further than {OUTPUT_TOLERANCE:e} from those of the first device: what was \
+             measured there may be another computation."
+        ));
+    }
+    notes
 }
-
-/// What is said where synthetic weights were measured.
-pub(super) const SYNTHETIC_NOTE: &str =
-    "synthetic weights: no accuracy. They cost what trained weights cost, but what the network answers means nothing.";

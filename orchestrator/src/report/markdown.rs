@@ -1,6 +1,6 @@
 use std::fmt::Write;
 
-use super::label::{Axes, SYNTHETIC_NOTE, counts, has_synthetic, milliseconds, number, sorted, threads, troubles};
+use super::label::{Axes, counts, milliseconds, notes, number, sorted, threads, troubles};
 use super::text::single_line;
 use super::{Report, ReportError, ReportInput};
 
@@ -36,8 +36,8 @@ impl ResultsMarkdown {
             escaped(&input.sweep.farmctl_version),
             counts(input.records)
         )?;
-        if has_synthetic(input.records) {
-            writeln!(text, "{SYNTHETIC_NOTE}\n")?;
+        for note in notes(&input.rows()) {
+            writeln!(text, "{note}\n")?;
         }
         writeln!(text, "| device | model | threads | p50 ms | p90 ms | images/s | output error | status |")?;
         writeln!(text, "|---|---|--:|--:|--:|--:|--:|---|")?;

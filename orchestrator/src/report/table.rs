@@ -20,7 +20,9 @@ pub fn result_table(input: &ReportInput<'_>, width: u16, colour: bool) -> String
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    for row in sorted(input.rows()) {
+    let rows = input.rows();
+    let notes = label::notes(&rows);
+    for row in sorted(rows) {
         table.add_row(cells(&row, &axes));
     }
     let mut text = String::new();
@@ -32,9 +34,9 @@ pub fn result_table(input: &ReportInput<'_>, width: u16, colour: bool) -> String
     for trouble in troubles(input.records) {
         text.push_str(&reason(&trouble, &axes, usize::from(width), colour));
     }
-    if label::has_synthetic(input.records) {
+    for note in notes {
         text.push('\n');
-        push_wrapped(&mut text, label::SYNTHETIC_NOTE, "", usize::from(width));
+        push_wrapped(&mut text, &note, "", usize::from(width));
     }
     text
 }

@@ -5,5 +5,5 @@
 mod outputs;
 mod statistics;
 
-pub use outputs::{OutputError, output_error, output_errors};
+pub use outputs::{OUTPUT_TOLERANCE, OutputError, output_error, output_errors};
 pub use statistics::{Statistics, gmacs_per_s, images_per_s, percentile};

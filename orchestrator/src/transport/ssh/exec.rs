@@ -15,7 +15,7 @@ use super::connection::Connection;
 use super::stderr::StderrFilter;
 use crate::transport::{ErrorKind, Exit, OutputSink, TransportError, quote};
 
-/// What is read from the source at once.
+/// What is read from the source at once. 64 KiB to 1 MiB are equally fast (`bench/README.md`).
 const CHUNK_BYTES: usize = 256 << 10;
 const EXTENDED_DATA_STDERR: u32 = 1;
 /// How long a channel that is given up may take to say so to the server.
