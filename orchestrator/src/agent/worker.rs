@@ -111,7 +111,7 @@ async fn claim(agent: &Agent, device: &Device) -> Result<Option<ClaimedRun>, Age
 /// Pushes the model and runs the job; always ends in a record.
 #[tracing::instrument(name = "run", skip_all, fields(job = %run.job.id, run = %run.run_id, model = %run.job.model.name))]
 async fn carry_out(agent: &Agent, device: &Device, session: &mut Session, run: &ClaimedRun) -> Record {
-    let subject = subject(device, run);
+    let subject = subject(run);
     let started_at = Timestamp::now();
     agent
         .events
@@ -253,18 +253,13 @@ async fn keep(agent: &Agent, run: &ClaimedRun, record: Record) -> Result<(), Age
 }
 
 async fn show_finished(events: &Events, run: &ClaimedRun, record: &Record) {
-    let subject = Subject {
-        device: Some(record.job.device.clone()),
-        job_id: Some(record.job.id.clone()),
-        run_id: Some(run.run_id.clone()),
-    };
     let kind = EventKind::RunFinished {
         name: record.job.model.name.clone(),
         status: record.status,
         p50_ns: Statistics::of(&record.measurement.samples_ns).map(|statistics| statistics.p50_ns),
         failure: record.failure.clone(),
     };
-    events.emit(subject, kind).await;
+    events.emit(subject(run), kind).await;
 }
 
 /// The device can't be used: each of its open jobs gets a failed record.
@@ -337,8 +332,8 @@ impl RunObserver for Observer {
     }
 }
 
-fn subject(device: &Device, run: &ClaimedRun) -> Subject {
-    Subject { device: Some(device.name.clone()), job_id: Some(run.job.id.clone()), run_id: Some(run.run_id.clone()) }
+fn subject(run: &ClaimedRun) -> Subject {
+    Subject { device: Some(run.job.device.clone()), job_id: Some(run.job.id.clone()), run_id: Some(run.run_id.clone()) }
 }
 
 fn describe(session: &Session) -> String {

@@ -113,7 +113,7 @@ impl Lab {
         }
     }
 
-    /// The proxy that downloads go through.
+    /// A path below the lab's folder.
     pub fn path(&self, relative: &Path) -> PathBuf {
         self.root.join(relative)
     }

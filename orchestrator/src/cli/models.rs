@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -103,12 +103,10 @@ pub(super) async fn provide(
     plan: &mut Plan,
     progress: &Progress,
 ) -> Result<HashMap<String, PathBuf>, CliError> {
-    let mut wanted: BTreeMap<(String, WeightsKind), ()> = BTreeMap::new();
-    for job in &plan.jobs {
-        wanted.insert((job.model.name.clone(), job.model.weights), ());
-    }
+    let wanted: BTreeSet<(String, WeightsKind)> =
+        plan.jobs.iter().map(|job| (job.model.name.clone(), job.model.weights)).collect();
     let (mut files, mut missing) = (HashMap::new(), HashMap::new());
-    for (name, weights) in wanted.into_keys() {
+    for (name, weights) in wanted {
         let Some(model) = catalog.model(&name) else { continue };
         let Some(file) = model.file(weights) else { continue };
         match get(context, &name, file, false, progress).await? {

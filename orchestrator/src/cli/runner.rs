@@ -57,7 +57,9 @@ async fn build(context: &Context, target: &str, install: bool) -> Result<u8, Cli
         CliError::usage("there is no workspace to build the runner in").with_hint("run it inside a clone of farmctl")
     })?;
     let progress = super::open_progress(context);
-    let mut path = build_shown(&workspace, target, &progress).await?;
+    let mut shown = BuildShown { target, progress: &progress, task: None };
+    let built = runners::build(&workspace, target, &mut |step| shown.step(step)).await;
+    let mut path = shown.end(built)?;
     super::close_progress(context, &progress);
     if install {
         path = install_runner(&path, &context.lab.installed_runners().join(target))?;
@@ -147,15 +149,6 @@ fn print_listed(context: &Context, found: Vec<Listed>) -> Result<u8, CliError> {
     Ok(exit::OK)
 }
 
-async fn build_shown(workspace: &std::path::Path, target: &str, progress: &Progress) -> Result<PathBuf, RunnerError> {
-    let mut shown = BuildShown { target, progress, task: None };
-    let built = runners::build(workspace, target, &mut |step| shown.step(step)).await;
-    if let Some(task) = shown.task.take() {
-        task.finish("done");
-    }
-    built
-}
-
 /// Shows a build, from the first crate that really has to be built.
 struct BuildShown<'a> {
     target: &'a str,
@@ -172,6 +165,14 @@ impl BuildShown<'_> {
         let task =
             self.task.get_or_insert_with(|| self.progress.start_task(&label(), Some(step.crates_total), Unit::Crates));
         task.advance_by_share(step.crates_done, Some(step.fraction));
+    }
+
+    /// Says how the build ended, and passes that on.
+    fn end<T>(self, built: Result<T, RunnerError>) -> Result<T, RunnerError> {
+        if let Some(task) = self.task {
+            task.finish(if built.is_ok() { "done" } else { "failed" });
+        }
+        built
     }
 }
 
@@ -193,10 +194,7 @@ impl RunnerSource {
             .get_or_try_init(|| async {
                 let mut shown = BuildShown { target, progress: &self.progress, task: None };
                 let found = self.runners.get(target, &mut |step| shown.step(step)).await;
-                if let Some(task) = shown.task.take() {
-                    task.finish("done");
-                }
-                found
+                shown.end(found)
             })
             .await?;
         Ok(file.clone())

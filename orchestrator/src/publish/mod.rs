@@ -37,7 +37,7 @@ pub fn publish(root: &Path, input: &ReportInput<'_>) -> Result<PathBuf, PublishE
     for report in REPORTS {
         let bytes = report
             .render(input)
-            .map_err(|cause| PublishError::Render { name: report.file_name(), cause: cause.to_string() })?;
+            .map_err(|cause| PublishError::Render { name: report.file_name(), cause: cause.cause })?;
         write_whole(&folder, report.file_name(), &bytes)?;
     }
     point_latest(root, input.sweep.id.as_str())?;

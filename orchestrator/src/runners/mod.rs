@@ -12,7 +12,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::device::RunnerFile;
-use crate::domain::{ArtifactRef, Failure, FailureKind, hex};
+use crate::domain::{ArtifactRef, Failure, FailureKind, sha256_hex};
 
 mod build;
 mod workspace;
@@ -151,10 +151,9 @@ impl Runners {
 /// # Errors
 /// When it can't be read.
 pub async fn describe(path: &Path, target: &str) -> Result<RunnerFile, RunnerError> {
-    use sha2::{Digest as _, Sha256};
     let unreadable = |cause| RunnerError::Unreadable { path: path.to_owned(), cause };
     let bytes = tokio::fs::read(path).await.map_err(unreadable)?;
-    let artifact = ArtifactRef { sha256: hex(&Sha256::digest(&bytes)), size_bytes: bytes.len() as u64 };
+    let artifact = ArtifactRef { sha256: sha256_hex(&bytes), size_bytes: bytes.len() as u64 };
     Ok(RunnerFile { path: path.to_owned(), artifact, target: target.to_owned() })
 }
 
