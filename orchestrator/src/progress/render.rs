@@ -20,7 +20,9 @@ pub(super) fn lines(state: &State, now: Timestamp, width: usize, height: usize) 
     lines.extend(state.sweep.as_ref().map(|sweep| sweep_line(sweep, now)));
     lines.truncate(room);
     let mut devices: Vec<_> = state.devices.iter().collect();
-    devices.sort_by_key(|(name, device)| (!device.activity.is_active(), *name));
+    devices.sort_by(|(one, a), (other, b)| {
+        b.activity.is_active().cmp(&a.activity.is_active()).then_with(|| numeric_sort::cmp(one, other))
+    });
     let left = room - lines.len();
     let shown = if devices.len() <= left { devices.len() } else { left.saturating_sub(1) };
     let name_width = devices.iter().map(|(name, _)| console::measure_text_width(&single_line(name))).max().unwrap_or(0);

@@ -65,6 +65,14 @@ fn live_lines() {
 }
 
 #[test]
+fn numbers_in_names_are_read_as_numbers() {
+    let events = ["b10", "b9", "b1"].map(|device| event(1, Some(device), EventKind::DeviceConnecting));
+    let lines = render::lines(&told(&events), at(2), 80, 24).join("");
+    let place = |device: &str| lines.find(&format!("{device} ")).unwrap();
+    assert!(place("b1") < place("b9") && place("b9") < place("b10"), "{lines}");
+}
+
+#[test]
 fn hundreds_of_devices_fit_the_terminal() {
     let mut events = story();
     events.extend((0..300).map(|number| event(3, Some(&format!("phone-{number:03}")), EventKind::DeviceConnecting)));

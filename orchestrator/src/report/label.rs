@@ -5,14 +5,13 @@ use super::text::short_number;
 use crate::domain::{Job, Record, RunStatus, WeightsKind};
 use crate::score::OUTPUT_TOLERANCE;
 
-/// The rows in the order for reading: by device, then by model, then as planned.
+/// The rows in the order for reading: by device (`board-2` before `board-10`), then by model, then as planned.
 pub(super) fn sorted<'a>(mut rows: Vec<Row<'a>>) -> Vec<Row<'a>> {
-    rows.sort_by(|a, b| reading_key(a.record).cmp(&reading_key(b.record)));
+    rows.sort_by(|a, b| {
+        let (a, b) = (&a.record.job, &b.record.job);
+        numeric_sort::cmp(&a.device, &b.device).then_with(|| a.model.name.cmp(&b.model.name))
+    });
     rows
-}
-
-fn reading_key(record: &Record) -> (&str, &str) {
-    (&record.job.device, &record.job.model.name)
 }
 
 /// What a reader has to be told of a job besides device and model: those axes that differ within the table.

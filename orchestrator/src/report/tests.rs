@@ -155,6 +155,14 @@ fn colour_adds_nothing_but_colour() {
 }
 
 #[test]
+fn numbers_in_names_are_read_as_numbers() {
+    let records = ["board-10", "board-9", "board-1"].map(|device| sample::record(device, "resnet50"));
+    let text = String::from_utf8(rendered("results.md", &records)).unwrap();
+    let place = |device: &str| text.find(&format!("{device} ")).unwrap();
+    assert!(place("board-1") < place("board-9") && place("board-9") < place("board-10"), "{text}");
+}
+
+#[test]
 fn plan_as_text() {
     let mut other = sample::job("board-2", "resnet50");
     other.id = crate::domain::JobId("ffee".into());
