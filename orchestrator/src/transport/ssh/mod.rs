@@ -16,7 +16,6 @@ mod connection;
 mod exec;
 mod host_keys;
 mod pattern;
-mod stderr;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,8 +24,8 @@ use async_trait::async_trait;
 use tokio::io::AsyncRead;
 
 use self::connection::Connection;
-use self::exec::{Limit, Streams};
 use super::posix::FileCommand;
+use super::streams::{Limit, Streams};
 use super::{
     Capabilities, Collect, Command, ConnectOptions, Exit, FileStat, Finished, OutputSink, Transport, TransportError,
     quote,
