@@ -275,7 +275,7 @@ fn sftp_server() -> String {
     known.iter().find(|path| Path::new(path).exists()).unwrap_or(&"internal-sftp").to_string()
 }
 
-fn free_port() -> Result<u16, LabError> {
+pub(crate) fn free_port() -> Result<u16, LabError> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(LabError::file("listen on", "127.0.0.1"))?;
     Ok(listener.local_addr().map_err(LabError::file("listen on", "127.0.0.1"))?.port())
 }

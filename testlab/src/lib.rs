@@ -1,27 +1,34 @@
-//! Virtual boards and faulty network paths, for tests and for trying farmctl out.
+//! Virtual phones, boards and faulty network paths, for tests and for trying farmctl out.
 //!
-//! Main types: [`Board`] (a real ssh server that belongs to one test), [`FaultProxy`] (a TCP proxy that breaks on
-//! command), [`SmallDisk`] (a file system that gets full). Everything lives in folders and on ports of its own, and goes
+//! Main types: [`Board`] (a real ssh server that belongs to one test), [`Phone`] (Android's adb daemon in a small world of
+//! its own), [`AdbServer`] (the host's side of adb), [`FaultProxy`] (a TCP proxy that breaks on command), [`SmallDisk`]
+//! (a file system that gets full). Everything lives in folders and on ports of its own, and goes
 //! when its value is dropped; servers go too when the process that started them is killed.
 //!
 //! Needs these Debian packages: see [`PACKAGES`]. Never uses the servers or keys of the host.
 
+mod adb_server;
 mod black_hole;
 mod board;
 mod error;
 mod farm;
+mod folder;
 mod keys;
+mod phone;
 mod process;
 mod proxy;
 mod small_disk;
 
+pub use adb_server::AdbServer;
 pub use black_hole::BlackHole;
 pub use board::{Board, BoardOptions, Server};
 pub use error::LabError;
 pub use farm::Farm;
 pub use keys::{Agent, KeyPair};
+pub use phone::{Phone, PhoneArch, PhoneOptions};
 pub use proxy::{Direction, FaultProxy};
 pub use small_disk::SmallDisk;
 
 /// Debian packages that hold the programs used here.
-pub const PACKAGES: &[&str] = &["openssh-server", "openssh-client", "dropbear-bin", "util-linux", "mount"];
+pub const PACKAGES: &[&str] =
+    &["openssh-server", "openssh-client", "dropbear-bin", "util-linux", "mount", "adb", "iproute2", "qemu-user-static"];

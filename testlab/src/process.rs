@@ -1,11 +1,12 @@
 //! Programs that end with their owner.
 //!
-//! Main type: [`Owned`]. The kernel ends the program when the thread that started it dies; dropping the value also ends
-//! what the program started. Needs no unsafe code: `setpriv` asks the kernel.
+//! Main type: [`Owned`]. The kernel ends the program when this process dies; dropping the value also ends what the program
+//! started. Needs no unsafe code: `setpriv` asks the kernel.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{OnceLock, mpsc};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -30,17 +31,31 @@ impl Owned {
         let log_file = std::fs::File::create(log).map_err(LabError::file("create", log))?;
         let errors = log_file.try_clone().map_err(LabError::file("open", log))?;
         let setpriv = find_program("setpriv", "util-linux")?;
-        let child = Command::new(setpriv)
+        let mut starting = Command::new(setpriv);
+        starting
             .args(["--pdeathsig", "KILL"])
             .arg(program)
             .args(command)
             .env(MARK, mark)
             .stdin(Stdio::null())
             .stdout(log_file)
-            .stderr(errors)
-            .spawn()
-            .map_err(LabError::file("start", program))?;
+            .stderr(errors);
+        let child = spawn_kept(starting).map_err(LabError::file("start", program))?;
         Ok(Owned { child, mark: mark.to_owned() })
+    }
+
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Processes of this name that its children started; for a container: those that its first process started.
+    pub(crate) fn grandchildren_named(&self, name: &str) -> Vec<Pid> {
+        let all = processes();
+        let children_of = |parent: Pid| all.iter().filter(move |process| process.parent == parent);
+        let own = i32::try_from(self.child.id()).map(Pid::from_raw).ok();
+        let grandchildren = own.into_iter().flat_map(children_of).flat_map(|child| children_of(child.id));
+        grandchildren.filter(|process| process.name == name).map(|process| process.id).collect()
     }
 
     /// Whether it has ended by itself.
@@ -89,9 +104,37 @@ impl Drop for Owned {
     }
 }
 
+/// Ends one process, which may have gone meanwhile.
+pub(crate) fn kill_one(process: Pid) {
+    let _ = kill(process, Signal::SIGKILL);
+}
+
+type Started = std::io::Result<Child>;
+
+/// Starts a program from a thread that lives as long as this process, since the kernel counts the death of the starting
+/// thread (which may be one of a pool) as that of the parent.
+fn spawn_kept(command: Command) -> Started {
+    static STARTER: OnceLock<mpsc::Sender<(Command, mpsc::Sender<Started>)>> = OnceLock::new();
+    let starter = STARTER.get_or_init(|| {
+        let (sender, orders) = mpsc::channel::<(Command, mpsc::Sender<Started>)>();
+        // Without a thread nobody takes orders, which is told below.
+        let _ = std::thread::Builder::new().name("testlab-starter".to_owned()).spawn(move || {
+            for (mut command, answer) in orders {
+                let _ = answer.send(command.spawn());
+            }
+        });
+        sender
+    });
+    let (answer, started) = mpsc::channel();
+    let gone = || std::io::Error::other("no thread to start programs from");
+    starter.send((command, answer)).map_err(|_| gone())?;
+    started.recv().map_err(|_| gone())?
+}
+
 struct Process {
     id: Pid,
     parent: Pid,
+    name: String,
 }
 
 fn processes() -> Vec<Process> {
@@ -100,8 +143,10 @@ fn processes() -> Vec<Process> {
     let parsed = ids.filter_map(|id| {
         let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
         // The name stands in parentheses and may hold spaces; behind it: state, parent.
-        let parent = stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(1)?.parse().ok()?;
-        Some(Process { id: Pid::from_raw(id), parent: Pid::from_raw(parent) })
+        let (head, tail) = stat.rsplit_once(')')?;
+        let parent = tail.split_ascii_whitespace().nth(1)?.parse().ok()?;
+        let name = head.split_once('(')?.1.to_owned();
+        Some(Process { id: Pid::from_raw(id), parent: Pid::from_raw(parent), name })
     });
     parsed.collect()
 }

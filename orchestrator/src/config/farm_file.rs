@@ -46,7 +46,7 @@ pub(super) struct DeviceEntry {
     /// How bytes and commands reach it.
     pub(super) transport: TransportEntry,
     /// Folder on the device that belongs to farmctl alone. Relative paths and `~/` lie below the login's home folder.
-    /// Without it: `~/.cache/farmctl/device` (local) or `~/.farmctl` (ssh).
+    /// Without it: `~/.cache/farmctl/device` (local), `~/.farmctl` (ssh) or `/data/local/tmp/farmctl` (adb).
     pub(super) workdir: Option<String>,
     /// Remarks for people.
     pub(super) notes: Option<String>,
@@ -65,6 +65,24 @@ pub(super) enum TransportEntry {
     Local,
     /// A board with an ssh server.
     Ssh(SshEntry),
+    /// An Android device, through an adb server.
+    Adb(AdbEntry),
+}
+
+/// An Android device: `serial`, `address` or both. The adb server is started when it runs on this host and isn't up.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AdbEntry {
+    /// Serial number, as `adb devices` lists it. `${NAME}` expands.
+    #[schemars(length(min = 1))]
+    pub(super) serial: Option<String>,
+    /// `host:port` of a device with adb over TCP; `adb connect` is done when it isn't listed. `${NAME}` expands.
+    #[schemars(length(min = 1))]
+    pub(super) address: Option<String>,
+    /// `host:port` of the adb server. Without it: `ADB_SERVER_SOCKET`, `ANDROID_ADB_SERVER_PORT`, then
+    /// `127.0.0.1:5037`. `${NAME}` expands.
+    #[schemars(length(min = 1))]
+    pub(super) server: Option<String>,
 }
 
 /// An ssh server. What is left out comes from `defaults.ssh`, then from `~/.ssh/config`, then from ssh's own defaults.

@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use crate::domain::{Device, DeviceLimits, HostKey, Inventory, SecretSource, SshEndpoint, Tag, TransportConfig};
+use crate::domain::{
+    AdbEndpoint, Device, DeviceLimits, HostKey, Inventory, SecretSource, SshEndpoint, Tag, TransportConfig,
+};
 
 use super::document::{Document, Step, place};
 use super::expand::{self, Environment};
 use super::farm_file::{
-    Defaults, DeviceEntry, FarmFile, LimitsEntry, LoginEntry, SecretEntry, SshEntry, TransportEntry,
+    AdbEntry, Defaults, DeviceEntry, FarmFile, LimitsEntry, LoginEntry, SecretEntry, SshEntry, TransportEntry,
 };
 use super::fault::{ConfigErrors, Fault, code};
 use super::source::Source;
@@ -17,6 +19,8 @@ use super::source::Source;
 const LOCAL_WORKDIR: &str = "~/.cache/farmctl/device";
 /// Workdir of a board: short, and in the one folder that is sure to be there.
 const SSH_WORKDIR: &str = "~/.farmctl";
+/// Workdir of an Android device: the one folder where adb's user may write and run programs.
+const ADB_WORKDIR: &str = "/data/local/tmp/farmctl";
 /// Longest name of a device or farm, since both become columns and file names.
 const MAX_NAME_CHARS: usize = 64;
 /// Bytes in a megabyte of `min_free_mb`.
@@ -138,10 +142,12 @@ impl Farm<'_> {
         let transport = match entry.transport {
             TransportEntry::Local => TransportConfig::Local,
             TransportEntry::Ssh(ssh) => TransportConfig::Ssh(self.ssh(ssh, index, login)),
+            TransportEntry::Adb(adb) => TransportConfig::Adb(self.adb(adb, index)),
         };
         let default_workdir = match transport {
             TransportConfig::Local => LOCAL_WORKDIR,
             TransportConfig::Ssh(_) => SSH_WORKDIR,
+            TransportConfig::Adb(_) => ADB_WORKDIR,
         };
         let workdir = entry.workdir.or_else(|| defaults.workdir.clone());
         let span = self.document.span(place!["devices", index, "name"]);
@@ -226,6 +232,38 @@ impl Farm<'_> {
             host_key: host_key.map(|key| HostKey(key.trim().to_owned())),
             proxy_jump: own.proxy_jump.or_else(|| defaults.proxy_jump.clone()),
         }
+    }
+
+    fn adb(&mut self, entry: AdbEntry, index: usize) -> AdbEndpoint {
+        let place: &[Step<'_>] = place!["devices", index, "transport", "adb"];
+        if entry.serial.is_none() && entry.address.is_none() {
+            let hint = "write `serial: …` as `adb devices` lists it, or `address: host:port`".to_owned();
+            self.document.refuse(place, "an adb device needs `serial` or `address`", Some(hint));
+        }
+        let at = |field| [place, &[Step::Field(field)]].concat();
+        let serial = entry.serial.map(|serial| self.expanded(serial, &at("serial")));
+        if let Some(serial) = &serial
+            && serial.chars().any(|c| c.is_whitespace() || c.is_control())
+        {
+            self.document.refuse(&at("serial"), format!("{} is no serial number", code(serial)), None);
+        }
+        let address = entry.address.map(|address| self.host_and_port(address, &at("address")));
+        let server = entry.server.map(|server| self.host_and_port(server, &at("server")));
+        AdbEndpoint { serial, address, server }
+    }
+
+    fn host_and_port(&mut self, text: String, place: &[Step<'_>]) -> String {
+        let text = self.expanded(text, place);
+        let good = text.rsplit_once(':').is_some_and(|(host, port)| {
+            let bracketed = host.starts_with('[') && host.ends_with(']') && host.len() > 2;
+            let plain = !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || c.is_control() || c == ':');
+            (bracketed || plain) && port.parse::<u16>().is_ok_and(|port| port > 0)
+        });
+        if !good {
+            let hint = "write `host:port`, for example `192.0.2.31:5555` or `[2001:db8::31]:5555`".to_owned();
+            self.document.refuse(place, format!("{} is no address with a port", code(&text)), Some(hint));
+        }
+        text
     }
 
     fn login(&mut self, entry: LoginEntry, place: &[Step<'_>]) -> SshEndpoint {

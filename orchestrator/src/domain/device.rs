@@ -61,6 +61,8 @@ pub enum TransportConfig {
     Local,
     /// A board with an ssh server.
     Ssh(SshEndpoint),
+    /// An Android device, through an adb server.
+    Adb(AdbEndpoint),
 }
 
 impl TransportConfig {
@@ -69,6 +71,7 @@ impl TransportConfig {
         match self {
             TransportConfig::Local => "local",
             TransportConfig::Ssh(_) => "ssh",
+            TransportConfig::Adb(_) => "adb",
         }
     }
 }
@@ -92,6 +95,17 @@ pub struct SshEndpoint {
     pub host_key: Option<HostKey>,
     /// Hosts to go through, as in ssh's `ProxyJump`: `[user@]host[:port]`, separated by commas; `none` for no jump.
     pub proxy_jump: Option<String>,
+}
+
+/// Which device of which adb server. At least one of `serial` and `address` is there.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct AdbEndpoint {
+    /// Serial number, as `adb devices` lists it.
+    pub serial: Option<String>,
+    /// `host:port` where the device's own daemon listens; the server is told to connect to it when it doesn't list it.
+    pub address: Option<String>,
+    /// `host:port` of the adb server; without it, what the environment says, then adb's own default.
+    pub server: Option<String>,
 }
 
 /// A pinned host key: what stands behind the host in a known-hosts file (`ssh-ed25519 AAAA…`), or `SHA256:…`.

@@ -16,7 +16,9 @@ pub mod sample;
 mod sweep;
 
 pub use catalog::{Accuracy, Backend, Catalog, CatalogModel, WeightsFile, WeightsKind, WeightsSource};
-pub use device::{Device, DeviceLimits, HostKey, Inventory, SecretSource, SshEndpoint, Tag, TransportConfig};
+pub use device::{
+    AdbEndpoint, Device, DeviceLimits, HostKey, Inventory, SecretSource, SshEndpoint, Tag, TransportConfig,
+};
 pub use digest::{hex, sha256_hex};
 pub use event::{Event, EventKind};
 pub use failure::{Blame, Failure, FailureKind};

@@ -16,11 +16,14 @@ use tokio::io::AsyncRead;
 
 use crate::domain::TransportConfig;
 
+pub mod adb;
 mod error;
 mod local;
 mod posix;
 mod quote;
 mod ssh;
+mod stderr;
+mod streams;
 
 pub use error::{ErrorKind, TransportError};
 
@@ -52,6 +55,7 @@ pub async fn connect(config: &TransportConfig, options: &ConnectOptions) -> Resu
     match config {
         TransportConfig::Local => Ok(Arc::new(local::LocalTransport::new(&options.home))),
         TransportConfig::Ssh(endpoint) => Ok(Arc::new(ssh::SshTransport::connect(endpoint, options).await?)),
+        TransportConfig::Adb(endpoint) => Ok(Arc::new(adb::AdbTransport::connect(endpoint, options).await?)),
     }
 }
 
@@ -60,6 +64,7 @@ pub fn address(config: &TransportConfig, options: &ConnectOptions) -> String {
     match config {
         TransportConfig::Local => "local".to_owned(),
         TransportConfig::Ssh(endpoint) => ssh::address(endpoint, options),
+        TransportConfig::Adb(endpoint) => adb::address(endpoint, options),
     }
 }
 

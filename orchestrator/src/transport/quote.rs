@@ -15,11 +15,46 @@ pub const NOT_FOUND_MARKER: &str = "farmctl: no such program";
 /// refuse to pass signals on, so a command that is given up is killed by its number.
 pub const PID_MARKER: &str = "farmctl-pid:";
 
+/// Begins the last line of standard error of [`posix_script_telling_signals`] when a signal ended the program.
+pub const SIGNAL_MARKER: &str = "farmctl-signal:";
+
 /// The line that runs this program with these arguments, whatever characters they have.
 ///
 /// # Errors
 /// When there is no program, or an argument has a NUL, which no argument can hold.
 pub fn command_line(argv: &[String]) -> Result<String, TransportError> {
+    Ok(format!("exec sh -c {}", login_shell_word(&posix_script(argv)?)))
+}
+
+/// The same as a script for a POSIX shell, which becomes the program.
+///
+/// # Errors
+/// As [`command_line`].
+pub fn posix_script(argv: &[String]) -> Result<String, TransportError> {
+    let (mut script, words) = prepared(argv)?;
+    let _ = write!(script, "exec {words}");
+    Ok(script)
+}
+
+/// The same where only the exit code of the shell comes back: this shell waits for the program, and when a signal ended
+/// that, says so in a last line of standard error, [`SIGNAL_MARKER`] and the number. Its own code is then 128 + number,
+/// as a program's may be: only a shell's message about its child tells them apart. mksh, busybox and dash have one for
+/// all signals but INT and PIPE; bash has none when it runs a script.
+///
+/// # Errors
+/// As [`command_line`].
+pub fn posix_script_telling_signals(argv: &[String]) -> Result<String, TransportError> {
+    let (mut script, words) = prepared(argv)?;
+    let _ = write!(
+        script,
+        "exec 3>&1 4>&2;r=$({{ (exec {words} >&3 2>&4 3>&- 4>&-);echo $?;}} 2>&1);c=${{r##*[!0-9]}};\
+         case $r in *[!0-9]*)[ \"$c\" -le 128 ]||echo \"{SIGNAL_MARKER}$((c-128))\" >&2;;esac;exit ${{c:-137}}"
+    );
+    Ok(script)
+}
+
+/// What a script begins with, and the program with its arguments as words.
+fn prepared(argv: &[String]) -> Result<(String, String), TransportError> {
     let Some(program) = argv.first() else {
         return Err(TransportError::new(ErrorKind::Protocol, "a command without a program"));
     };
@@ -36,13 +71,9 @@ pub fn command_line(argv: &[String]) -> Result<String, TransportError> {
     }
     let word = posix_word(program);
     // `exec` of a missing program exits with 127, as a program itself may: the marker tells them apart.
-    let _ =
-        write!(script, "command -v {word} >/dev/null 2>&1||{{ echo '{NOT_FOUND_MARKER}' >&2;exit 127;}};exec {word}");
-    for argument in &argv[1..] {
-        script.push(' ');
-        script.push_str(&posix_word(argument));
-    }
-    Ok(format!("exec sh -c {}", login_shell_word(&script)))
+    let _ = write!(script, "command -v {word} >/dev/null 2>&1||{{ echo '{NOT_FOUND_MARKER}' >&2;exit 127;}};");
+    let words: Vec<String> = argv.iter().map(|argument| posix_word(argument)).collect();
+    Ok((script, words.join(" ")))
 }
 
 /// A word for a POSIX shell, without a newline in the text; `$n` must hold one.

@@ -43,6 +43,14 @@ fn structure_of_a_farm() {
         ),
         ("a word that is none", "devices:\n  - { name: a, transport: lokal }\n"),
         ("ssh without its fields", "devices:\n  - { name: a, transport: ssh }\n"),
+        (
+            "adb without serial and address",
+            "devices:\n  - name: a\n    transport:\n      adb: { server: 'lab:5037' }\n",
+        ),
+        (
+            "adb with what is no address",
+            "devices:\n  - { name: a, transport: { adb: { serial: 'R5 8', address: phone, server: ':5037' } } }\n  - { name: b, transport: { adb: { address: 'x:0', sireal: R58 } } }\n",
+        ),
         ("unknown transport", "devices:\n  - { name: a, transport: { shh: { host: x } } }\n"),
         ("two transports", "devices:\n  - { name: a, transport: { ssh: { host: x }, local: {} } }\n"),
         ("a number as a tag", "devices:\n  - { name: a, transport: local, tags: [2024, ok] }\n"),

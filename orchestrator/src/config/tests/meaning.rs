@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::domain::{DeviceSelector, SecretSource, Tag, ThreadCount, TransportConfig};
+use crate::domain::{AdbEndpoint, DeviceSelector, SecretSource, Tag, ThreadCount, TransportConfig};
 
 use super::super::load_inventory;
 use super::{environment, farm, models, said, sweep};
@@ -141,6 +141,23 @@ devices:
     );
     assert_eq!(b.workdir, "~/.cache/farmctl/device");
     assert_eq!(b.limits.max_run_seconds, Some(60.0));
+}
+
+#[test]
+fn an_adb_device_has_its_serial_address_and_server() {
+    let inventory = farm(
+        "devices:
+  - { name: a, transport: { adb: { serial: '${BOARD}', server: '[::1]:5038' } } }
+  - { name: b, transport: { adb: { address: 'phone.example:5555' } }, workdir: /data/x }
+",
+    )
+    .unwrap();
+    let [a, b] = inventory.devices.as_slice() else { panic!("two devices") };
+    let endpoint = AdbEndpoint { serial: Some("board7".into()), address: None, server: Some("[::1]:5038".into()) };
+    assert_eq!(a.transport, TransportConfig::Adb(endpoint));
+    assert_eq!((a.workdir.as_str(), a.transport.name()), ("/data/local/tmp/farmctl", "adb"));
+    let endpoint = AdbEndpoint { address: Some("phone.example:5555".into()), ..AdbEndpoint::default() };
+    assert_eq!((&b.transport, b.workdir.as_str()), (&TransportConfig::Adb(endpoint), "/data/x"));
 }
 
 #[test]

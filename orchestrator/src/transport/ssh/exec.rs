@@ -3,16 +3,17 @@
 //! Main function: [`exec`]. Input, output and the end are handled at the same time, so that none waits for another. A
 //! command whose exit status never came has not succeeded: that is a lost connection.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use russh::client::Msg;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::timeout;
 
 use super::connection::Connection;
-use super::stderr::StderrFilter;
+use crate::transport::stderr::StderrFilter;
+use crate::transport::streams::{Activity, Limit, Streams};
 use crate::transport::{ErrorKind, Exit, OutputSink, TransportError, quote};
 
 /// What is read from the source at once. 64 KiB to 1 MiB are equally fast (`bench/README.md`).
@@ -20,23 +21,6 @@ const CHUNK_BYTES: usize = 256 << 10;
 const EXTENDED_DATA_STDERR: u32 = 1;
 /// How long a channel that is given up may take to say so to the server.
 const ABANDON_LIMIT: Duration = Duration::from_secs(10);
-
-/// When to give up.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Limit {
-    /// After this time in all.
-    Total(Duration),
-    /// After this time in which no byte moved.
-    Stall(Duration),
-}
-
-/// What goes into a command and comes out of it.
-pub(super) struct Streams<'a> {
-    pub stdin: &'a mut (dyn AsyncRead + Send + Unpin),
-    pub output: &'a mut dyn OutputSink,
-    /// Told how many bytes of `stdin` were sent so far.
-    pub progress: &'a mut (dyn FnMut(u64) + Send),
-}
 
 /// Runs the text `line`, which `what` names in messages.
 pub(super) async fn exec(
@@ -50,38 +34,7 @@ pub(super) async fn exec(
     let task = Task { connection, what, activity: &activity };
     tokio::select! {
         result = task.run(line, streams) => result,
-        () = activity.expiry(limit) => Err(task.expired(limit)),
-    }
-}
-
-/// When a byte last moved.
-struct Activity {
-    started: Instant,
-    last: Mutex<Instant>,
-}
-
-impl Activity {
-    fn new() -> Activity {
-        let now = Instant::now();
-        Activity { started: now, last: Mutex::new(now) }
-    }
-
-    fn note(&self) {
-        // A poisoned lock holds a good instant all the same.
-        *self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Instant::now();
-    }
-
-    fn due(&self, limit: Limit) -> Instant {
-        match limit {
-            Limit::Total(time) => self.started + time,
-            Limit::Stall(time) => *self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner) + time,
-        }
-    }
-
-    async fn expiry(&self, limit: Limit) {
-        while Instant::now() < self.due(limit) {
-            sleep_until(self.due(limit)).await;
-        }
+        () = activity.expiry(limit) => Err(limit.expired(what, &connection.address)),
     }
 }
 
@@ -259,15 +212,6 @@ impl Task<'_> {
                 self.connection.end_reason()
             ),
         )
-    }
-
-    fn expired(&self, limit: Limit) -> TransportError {
-        let (what, address) = (self.what, &self.connection.address);
-        let message = match limit {
-            Limit::Total(time) => format!("{what} on {address}: it was ended after {} s", time.as_secs_f64()),
-            Limit::Stall(time) => format!("{what} on {address}: no byte moved for {} s", time.as_secs_f64()),
-        };
-        TransportError::new(ErrorKind::Timeout, message)
     }
 }
 

@@ -16,7 +16,6 @@ mod connection;
 mod exec;
 mod host_keys;
 mod pattern;
-mod stderr;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,8 +24,8 @@ use async_trait::async_trait;
 use tokio::io::AsyncRead;
 
 use self::connection::Connection;
-use self::exec::{Limit, Streams};
 use super::posix::FileCommand;
+use super::streams::{Limit, Streams};
 use super::{
     Capabilities, Collect, Command, ConnectOptions, Exit, FileStat, Finished, OutputSink, Transport, TransportError,
     quote,
@@ -119,7 +118,9 @@ impl Transport for SshTransport {
         let file = FileCommand::read(path, offset, limit, deadline);
         let limit_bytes = usize::try_from(limit).unwrap_or(usize::MAX).saturating_add(ANSWER_LIMIT_BYTES);
         let finished = self.file_command(&file, limit_bytes).await?;
-        file.answer(&self.connection.address, finished)
+        let mut bytes = file.answer(&self.connection.address, finished)?;
+        bytes.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        Ok(bytes)
     }
 
     async fn stat(&self, path: &str, deadline: Duration) -> Result<Option<FileStat>, TransportError> {

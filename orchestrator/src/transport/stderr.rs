@@ -11,7 +11,7 @@ const SEARCH_LIMIT_BYTES: usize = 16 << 10;
 
 /// Finds the line with the process id, and remembers how the stream ended.
 #[derive(Default)]
-pub(super) struct StderrFilter {
+pub struct StderrFilter {
     /// What came so far, as long as the line with the process id did not.
     held: Vec<u8>,
     found: Found,
@@ -28,7 +28,7 @@ enum Found {
 
 impl StderrFilter {
     /// What to pass on of these bytes and earlier ones.
-    pub(super) fn pass<'a>(&mut self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+    pub fn pass<'a>(&mut self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
         if self.found != Found::NotYet {
             self.remember(bytes);
             return Cow::Borrowed(bytes);
@@ -48,7 +48,7 @@ impl StderrFilter {
     }
 
     /// What is still held at the end.
-    pub(super) fn finish(&mut self) -> Vec<u8> {
+    pub fn finish(&mut self) -> Vec<u8> {
         if self.found == Found::NotYet {
             self.found = Found::Nothing;
         }
@@ -58,7 +58,7 @@ impl StderrFilter {
     }
 
     /// Process id of the command on the device.
-    pub(super) fn pid(&self) -> Option<u32> {
+    pub fn pid(&self) -> Option<u32> {
         match self.found {
             Found::Pid(pid) => Some(pid),
             _ => None,
@@ -66,7 +66,7 @@ impl StderrFilter {
     }
 
     /// Whether our command line said last that there is no such program.
-    pub(super) fn tells_not_found(&self) -> bool {
+    pub fn tells_not_found(&self) -> bool {
         self.tail.strip_suffix(b"\n") == Some(NOT_FOUND_MARKER.as_bytes())
     }
 

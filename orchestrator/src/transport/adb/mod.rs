@@ -1,0 +1,219 @@
+//! An Android device behind an adb server.
+//!
+//! Main type: [`AdbTransport`]: a device of a server; every call is a connection of its own to that server. Files are
+//! moved by commands of a POSIX shell, so that a broken push goes on where it ended. Never talks to a device without a
+//! server, and never puts anything on the device that it was not told to.
+//!
+//! The server's protocol is spoken here, on sockets that a deadline can drop: a daemon or server that is stopped holds
+//! up neither a worker nor the end of the process.
+
+mod address;
+mod devices;
+mod exec;
+mod server;
+mod shell_v2;
+mod signal;
+mod socket;
+mod start;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::io::AsyncRead;
+
+use self::address::ServerAddress;
+pub use self::devices::AdbDevice;
+use self::exec::Target;
+use self::server::Server;
+use super::posix::FileCommand;
+use super::streams::{Limit, Streams};
+use super::{
+    Capabilities, Collect, Command, ConnectOptions, ErrorKind, Exit, FileStat, Finished, OutputSink, Transport,
+    TransportError, quote,
+};
+use crate::domain::AdbEndpoint;
+
+/// Longest answer of a file operation, not counting the bytes that are read.
+const ANSWER_LIMIT_BYTES: usize = 64 << 10;
+
+/// A device of an adb server.
+pub struct AdbTransport {
+    target: Arc<Target>,
+}
+
+impl AdbTransport {
+    /// Finds the server, starts it when that may be, and finds the device, connecting it when it has an address.
+    ///
+    /// # Errors
+    /// When there is no server, it has no such device, or the device is in a state in which it can't be used.
+    pub async fn connect(endpoint: &AdbEndpoint, options: &ConnectOptions) -> Result<AdbTransport, TransportError> {
+        let address = ServerAddress::resolve(endpoint.server.as_deref(), &options.environment)?;
+        let server = Server { address, environment: Arc::clone(&options.environment) };
+        let limit = options.connect_timeout;
+        let found = async {
+            server.ensure_running(limit).await?;
+            find_device(&server, endpoint, limit).await
+        };
+        let device = tokio::time::timeout(limit, found).await.map_err(|_| {
+            let message =
+                format!("connect to {}: no answer within {} s", named(endpoint, &server.address), limit.as_secs_f64());
+            TransportError::new(ErrorKind::Timeout, message)
+        })??;
+        if !device.is_ready() {
+            return Err(device.unusable(&server.to_string()));
+        }
+        let address = named(endpoint, &server.address);
+        if !server.features(&device.serial, limit).await?.iter().any(|feature| feature == "shell_v2") {
+            let message = format!("connect to {address}: its Android is too old (it has no shell_v2; Android 7 has)");
+            return Err(TransportError::new(ErrorKind::Protocol, message));
+        }
+        Ok(AdbTransport { target: Arc::new(Target { server, serial: device.serial, address }) })
+    }
+
+    async fn file_command(&self, file: &FileCommand, limit_bytes: usize) -> Result<Finished, TransportError> {
+        let limit = Limit::Total(file.command.deadline);
+        self.feed_file_command(file, &mut tokio::io::empty(), &mut |_| {}, limit, limit_bytes).await
+    }
+
+    async fn feed_file_command(
+        &self,
+        file: &FileCommand,
+        stdin: &mut (dyn AsyncRead + Send + Unpin),
+        progress: &mut (dyn FnMut(u64) + Send),
+        limit: Limit,
+        limit_bytes: usize,
+    ) -> Result<Finished, TransportError> {
+        let script = quote::posix_script(&file.command.argv)?;
+        let mut output = Collect { stdout: Vec::new(), stderr: Vec::new(), limit_bytes };
+        let streams = Streams { stdin, output: &mut output, progress };
+        let exit = exec::exec(&self.target, &script, &file.what, streams, limit).await?;
+        Ok(Finished { exit, stdout: output.stdout, stderr: output.stderr })
+    }
+}
+
+/// How a person would name the way to a device. A server that can't be named is left out.
+pub fn address(endpoint: &AdbEndpoint, options: &ConnectOptions) -> String {
+    match ServerAddress::resolve(endpoint.server.as_deref(), &options.environment) {
+        Ok(server) => named(endpoint, &server),
+        Err(_) => format!("adb {}", wanted(endpoint)),
+    }
+}
+
+/// What a server of adb lists, on `server` (`host:port`) or where the environment says. Starts no server.
+///
+/// # Errors
+/// When the server does not answer within the deadline.
+pub async fn list_devices(
+    server: Option<&str>,
+    options: &ConnectOptions,
+    deadline: Duration,
+) -> Result<Vec<AdbDevice>, TransportError> {
+    let address = ServerAddress::resolve(server, &options.environment)?;
+    Server { address, environment: Arc::clone(&options.environment) }.devices(deadline).await
+}
+
+fn wanted(endpoint: &AdbEndpoint) -> &str {
+    endpoint.serial.as_deref().or(endpoint.address.as_deref()).unwrap_or("(no serial)")
+}
+
+fn named(endpoint: &AdbEndpoint, server: &ServerAddress) -> String {
+    let wanted = wanted(endpoint);
+    if server.is_default() { format!("adb {wanted}") } else { format!("adb {wanted} by server {server}") }
+}
+
+/// The device as the server lists it: by its serial number, else by its address, which is connected when need be.
+async fn find_device(server: &Server, endpoint: &AdbEndpoint, deadline: Duration) -> Result<AdbDevice, TransportError> {
+    let listed = server.devices(deadline).await?;
+    let names = [endpoint.serial.as_deref(), endpoint.address.as_deref()];
+    let find = |listed: &[AdbDevice]| {
+        let named = |name: &str| listed.iter().find(|device| device.serial == name).cloned();
+        names.into_iter().flatten().find_map(named)
+    };
+    if let Some(device) = find(&listed) {
+        return Ok(device);
+    }
+    let Some(address) = endpoint.address.as_deref() else {
+        return Err(devices::not_listed(wanted(endpoint), &listed, &server.to_string()));
+    };
+    let said = server.connect_device(address, deadline).await?;
+    let listed = server.devices(deadline).await?;
+    find(&listed).ok_or_else(|| {
+        let kind = if said.contains("refused") { ErrorKind::Refused } else { ErrorKind::Unreachable };
+        TransportError::new(kind, format!("connect to adb {address} by {server}: the server says: {}", said.trim()))
+            .with_hint(
+                "check that debugging over TCP or Wi-Fi is on, and its port: `adb tcpip 5555` turns it on by USB",
+            )
+    })
+}
+
+#[async_trait]
+impl Transport for AdbTransport {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { is_local: false, resumes_writes: true }
+    }
+
+    async fn run(
+        &self,
+        command: &Command,
+        stdin: &mut (dyn AsyncRead + Send + Unpin),
+        output: &mut dyn OutputSink,
+    ) -> Result<Exit, TransportError> {
+        let script = quote::posix_script_telling_signals(&command.argv)?;
+        let what = format!("run {}", command.argv[0]);
+        let streams = Streams { stdin, output, progress: &mut |_| {} };
+        exec::exec(&self.target, &script, &what, streams, Limit::Total(command.deadline)).await
+    }
+
+    async fn write(
+        &self,
+        path: &str,
+        offset: u64,
+        source: &mut (dyn AsyncRead + Send + Unpin),
+        stall: Duration,
+        progress: &mut (dyn FnMut(u64) + Send),
+    ) -> Result<(), TransportError> {
+        let file = FileCommand::write(path, offset, stall);
+        let mut sent_bytes = 0;
+        let mut count = |bytes| {
+            sent_bytes = bytes;
+            progress(bytes);
+        };
+        let finished =
+            self.feed_file_command(&file, source, &mut count, Limit::Stall(stall), ANSWER_LIMIT_BYTES).await?;
+        file.check_written(&self.target.address, finished, offset + sent_bytes)
+    }
+
+    async fn read(&self, path: &str, offset: u64, limit: u64, deadline: Duration) -> Result<Vec<u8>, TransportError> {
+        let file = FileCommand::read(path, offset, limit, deadline);
+        let limit_bytes = usize::try_from(limit).unwrap_or(usize::MAX).saturating_add(ANSWER_LIMIT_BYTES);
+        let finished = self.file_command(&file, limit_bytes).await?;
+        let mut bytes = file.answer(&self.target.address, finished)?;
+        bytes.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        Ok(bytes)
+    }
+
+    async fn stat(&self, path: &str, deadline: Duration) -> Result<Option<FileStat>, TransportError> {
+        let file = FileCommand::stat(path, deadline);
+        let finished = self.file_command(&file, ANSWER_LIMIT_BYTES).await?;
+        file.file_stat(&self.target.address, finished)
+    }
+
+    async fn rename(&self, from: &str, to: &str, deadline: Duration) -> Result<(), TransportError> {
+        let file = FileCommand::rename(from, to, deadline);
+        let finished = self.file_command(&file, ANSWER_LIMIT_BYTES).await?;
+        file.check(&self.target.address, &finished)
+    }
+
+    async fn remove(&self, path: &str, deadline: Duration) -> Result<(), TransportError> {
+        let file = FileCommand::remove(path, deadline);
+        let finished = self.file_command(&file, ANSWER_LIMIT_BYTES).await?;
+        file.check(&self.target.address, &finished)
+    }
+
+    fn is_closed(&self) -> bool {
+        false
+    }
+
+    async fn close(&self) {}
+}
