@@ -10,16 +10,18 @@ use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::folder::LabFolder;
+use crate::keys::KeyPair;
+use crate::process::{Owned, find_program, kill_one, run};
+use crate::{LabError, SmallDisk};
 use nix::sys::signal::Signal;
 use nix::unistd::{Uid, User};
-use tempfile::TempDir;
 
-use crate::LabError;
-use crate::keys::KeyPair;
-use crate::process::{Owned, find_program, run};
-
+/// A fresh one at each look.
+pub(crate) const NEW_BOOT_ID: &str = "/proc/sys/kernel/random/uuid";
 const READY_LIMIT: Duration = Duration::from_secs(30);
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// Another process may take the free port first.
@@ -56,6 +58,8 @@ pub struct BoardOptions {
     pub login_shell: Option<PathBuf>,
     /// Port to use, for a board that comes back; `None` for a free one.
     pub port: Option<u16>,
+    /// Size of the disk with its home folder, which can then get full; `None` for as much as the host has. Needs root.
+    pub disk_size_bytes: Option<u64>,
 }
 
 impl Default for BoardOptions {
@@ -66,6 +70,7 @@ impl Default for BoardOptions {
             passwords: false,
             login_shell: None,
             port: None,
+            disk_size_bytes: None,
         }
     }
 }
@@ -84,8 +89,11 @@ pub struct Board {
     pub known_hosts: PathBuf,
     /// Home folder of its login.
     pub home: PathBuf,
-    process: Owned,
-    folder: TempDir,
+    options: BoardOptions,
+    process: Mutex<Owned>,
+    layout: Layout,
+    disk: Option<SmallDisk>,
+    folder: LabFolder,
 }
 
 impl Board {
@@ -106,25 +114,39 @@ impl Board {
         if !is_root && (options.server == Server::Dropbear || options.login_shell.is_some()) {
             return Err(LabError::NeedsRoot { what: "a board with dropbear or a login shell of its own" });
         }
+        let name = options.server.name();
         let user = User::from_uid(Uid::effective()).ok().flatten();
-        let user = user.ok_or(LabError::NotReady { server: options.server.name(), reason: "who am I?".to_owned() })?;
-        let folder = tempfile::Builder::new().prefix("testlab-").tempdir();
-        let folder = folder.map_err(LabError::file("create", "a temporary folder"))?;
-        let layout = Layout::create(folder.path(), options, &user)?;
+        let user = user.ok_or(LabError::NotReady { server: name, reason: "who am I?".to_owned() })?;
+        let folder = LabFolder::create("testlab-")?;
+        let disk = options.disk_size_bytes.map(|size_bytes| SmallDisk::mount(size_bytes, false)).transpose()?;
+        let home = disk.as_ref().map_or(folder.path(), SmallDisk::path).join("home");
+        let layout = Layout::create(folder.path(), home.clone(), options, &user)?;
         let mut failure = None;
         for _ in 0..PORT_ATTEMPTS {
             let port = options.port.map_or_else(free_port, Ok)?;
-            match layout.launch(options, port, is_root) {
+            match layout.launch(options, port) {
                 Ok(process) => {
-                    let Layout { identity, host_key, known_hosts, home, .. } = layout;
-                    let line = format!("[127.0.0.1]:{port} {}\n", host_key.public()?);
+                    let known_hosts = folder.path().join("known_hosts");
+                    let line = format!("[127.0.0.1]:{port} {}\n", layout.host_key.public()?);
                     fs::write(&known_hosts, line).map_err(LabError::file("write", &known_hosts))?;
-                    return Ok(Board { port, user: user.name, identity, host_key, known_hosts, home, process, folder });
+                    return Ok(Board {
+                        port,
+                        user: user.name,
+                        identity: layout.identity.clone(),
+                        host_key: layout.host_key.clone(),
+                        known_hosts,
+                        home,
+                        options: options.clone(),
+                        process: Mutex::new(process),
+                        layout,
+                        disk,
+                        folder,
+                    });
                 }
                 Err(error) => failure = Some(error),
             }
         }
-        Err(failure.unwrap_or(LabError::NotReady { server: options.server.name(), reason: "no free port".to_owned() }))
+        Err(failure.unwrap_or(LabError::NotReady { server: name, reason: "no free port".to_owned() }))
     }
 
     /// Where it listens.
@@ -139,27 +161,80 @@ impl Board {
 
     /// Stops the server and every command on it, as if the board hung.
     pub fn freeze(&self) {
-        self.process.signal_family(Signal::SIGSTOP);
+        self.process().signal_family(Signal::SIGSTOP);
     }
 
     /// Lets a frozen board go on.
     pub fn thaw(&self) {
-        self.process.signal_family(Signal::SIGCONT);
+        self.process().signal_family(Signal::SIGCONT);
+    }
+
+    /// Kills the server with all its connections; commands that run on the board go on.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub fn kill_daemon(&self) -> Result<(), LabError> {
+        let mut process = self.process();
+        let name = self.options.server.name();
+        wait_until(name, || {
+            let has_ended = process.has_ended();
+            let servers = process.family_named(name);
+            servers.iter().for_each(|server| kill_one(*server));
+            has_ended && servers.is_empty()
+        })
+    }
+
+    /// Starts the server again on its port, killing it before if it still runs.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn restart_daemon(&self) -> Result<(), LabError> {
+        self.kill_daemon()?;
+        let mut process = self.process();
+        let next = self.layout.launch(&self.options, self.port)?;
+        std::mem::replace(&mut *process, next).abandon();
+        Ok(())
+    }
+
+    /// Turns it off and on: all its processes end, and as root its boot id is another one; its files stay.
+    ///
+    /// # Errors
+    /// When its server does not start again.
+    pub fn reboot(&self) -> Result<(), LabError> {
+        let mut process = self.process();
+        process.end();
+        self.layout.write_boot_id()?;
+        let next = self.layout.launch(&self.options, self.port)?;
+        std::mem::replace(&mut *process, next).abandon();
+        Ok(())
+    }
+
+    /// The disk with its home folder.
+    ///
+    /// # Errors
+    /// When the board was made without a disk of its own.
+    pub fn disk(&self) -> Result<&SmallDisk, LabError> {
+        let reason = || "it was made without a disk of its own, and the host's is not to be filled".to_owned();
+        self.disk
+            .as_ref()
+            .ok_or_else(|| LabError::Program { program: "fill a board's disk".to_owned(), reason: reason() })
+    }
+
+    fn process(&self) -> MutexGuard<'_, Owned> {
+        self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Files of a board that is being made.
+/// Files of a board.
 struct Layout {
     folder: PathBuf,
     home: PathBuf,
     identity: KeyPair,
     host_key: KeyPair,
-    known_hosts: PathBuf,
 }
 
 impl Layout {
-    fn create(folder: &Path, options: &BoardOptions, user: &User) -> Result<Layout, LabError> {
-        let home = folder.join("home");
+    fn create(folder: &Path, home: PathBuf, options: &BoardOptions, user: &User) -> Result<Layout, LabError> {
         let ssh = home.join(".ssh");
         for path in [&home, &ssh] {
             fs::create_dir(path).map_err(LabError::file("create", path))?;
@@ -176,22 +251,32 @@ impl Layout {
         let enter = folder.join("enter");
         fs::write(&enter, enter_script(&home)).map_err(LabError::file("write", &enter))?;
         fs::set_permissions(&enter, fs::Permissions::from_mode(0o700)).map_err(LabError::file("protect", &enter))?;
-        let known_hosts = folder.join("known_hosts");
-        Ok(Layout { folder: folder.to_owned(), home, identity, host_key, known_hosts })
+        let layout = Layout { folder: folder.to_owned(), home, identity, host_key };
+        layout.write_boot_id()?;
+        Ok(layout)
     }
 
-    fn launch(&self, options: &BoardOptions, port: u16, is_root: bool) -> Result<Owned, LabError> {
+    fn write_boot_id(&self) -> Result<(), LabError> {
+        let path = self.folder.join("boot_id");
+        // A write would be seen by what still runs under the old one.
+        let _ = fs::remove_file(&path);
+        let boot_id = fs::read(NEW_BOOT_ID).map_err(LabError::file("read", NEW_BOOT_ID))?;
+        fs::write(&path, boot_id).map_err(LabError::file("write", &path))
+    }
+
+    fn launch(&self, options: &BoardOptions, port: u16) -> Result<Owned, LabError> {
+        let is_root = Uid::effective().is_root();
         let server = match options.server {
             Server::OpenSsh => self.sshd_command(options, port, is_root)?,
             Server::Dropbear => self.dropbear_command(options, port)?,
         };
         let log = self.folder.join("log");
         let mut process = if is_root {
-            let passwd = self.folder.join("passwd");
-            let script = "mount --bind \"$0\" /etc/passwd && exec \"$@\"";
+            let script = "mount --bind \"$0/passwd\" /etc/passwd && \
+                          mount --bind \"$0/boot_id\" /proc/sys/kernel/random/boot_id && exec \"$@\"";
             let mut command: Vec<&OsStr> =
                 ["-m", "--propagation", "slave", "sh", "-c", script].map(OsStr::new).to_vec();
-            command.push(passwd.as_os_str());
+            command.push(self.folder.as_os_str());
             command.extend(server.iter().map(|word| OsStr::new(word.as_str())));
             Owned::start(&find_program("unshare", "util-linux")?, &command, &self.folder, &log)?
         } else {
@@ -213,12 +298,12 @@ impl Layout {
         if is_root {
             fs::create_dir_all("/run/sshd").map_err(LabError::file("create", "/run/sshd"))?;
         }
-        let folder = self.folder.display();
+        let (folder, home) = (self.folder.display(), self.home.display());
         let passwords = if options.passwords { "yes" } else { "no" };
         let sftp_server = sftp_server();
         let mut config = format!(
             "Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host_key\nPidFile none\n\
-             AuthorizedKeysFile {folder}/home/.ssh/authorized_keys\nStrictModes no\nUsePAM no\nUseDNS no\nPrintMotd no\n\
+             AuthorizedKeysFile {home}/.ssh/authorized_keys\nStrictModes no\nUsePAM no\nUseDNS no\nPrintMotd no\n\
              PermitRootLogin {}\nPasswordAuthentication {passwords}\nKbdInteractiveAuthentication no\n\
              MaxStartups 100:30:200\nMaxSessions 100\nAllowTcpForwarding yes\nSetEnv {}={folder}\n\
              Subsystem sftp {sftp_server}\n",

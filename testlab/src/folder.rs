@@ -1,7 +1,7 @@
 //! Temporary folders that are removed in any case.
 //!
 //! Main type: [`LabFolder`]. A small shell waits for the end of its owner, however that comes (also by SIGKILL), and then
-//! clears up. Never removes anything outside the folder it made.
+//! clears up: processes that are marked with the folder, what is mounted on it, and the folder. Never removes anything outside the folder it made.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -9,11 +9,15 @@ use std::process::{Child, Command, Stdio};
 use std::os::unix::process::CommandExt;
 
 use crate::LabError;
-use crate::process::find_program;
+use crate::process::{MARK, find_program};
 
-/// Reads to the end of the pipe that the owner holds. Processes of the folder may be dying while it is removed, hence
-/// the repetition.
+/// Reads to the end of the pipe that the owner holds, then ends what is marked with the folder and has lost its parent.
+/// Processes may be dying while the folder is removed, hence the repetition.
 const CLEAR_UP: &str = "read -r _
+for found in $(grep -lsxz \"$3=$1\" /proc/[0-9]*/environ); do
+  found=${found%/environ}
+  kill -KILL \"${found#/proc/}\"
+done
 [ \"$2\" = mounted ] && umount --lazy \"$1\"
 for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
   rm -rf --one-file-system \"$1\" && exit
@@ -44,7 +48,7 @@ impl LabFolder {
         let janitor = Command::new(&shell)
             .args(["-c", CLEAR_UP, "testlab-janitor"])
             .arg(folder.path())
-            .arg(kind)
+            .args([kind, MARK])
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::null())

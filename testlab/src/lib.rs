@@ -10,6 +10,7 @@
 mod adb_server;
 mod black_hole;
 mod board;
+mod control;
 mod error;
 mod farm;
 mod folder;
@@ -22,8 +23,9 @@ mod small_disk;
 pub use adb_server::AdbServer;
 pub use black_hole::BlackHole;
 pub use board::{Board, BoardOptions, Server};
+pub use control::{Fault, send, serve};
 pub use error::LabError;
-pub use farm::Farm;
+pub use farm::{Farm, FarmOptions, LabDevice, Machine};
 pub use keys::{Agent, KeyPair};
 pub use phone::{Phone, PhoneArch, PhoneOptions};
 pub use proxy::{Direction, FaultProxy};

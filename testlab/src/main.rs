@@ -1,22 +1,58 @@
-//! `testlab up FILE [--boards N]`: virtual boards to try farmctl on, until Ctrl-C.
+//! `testlab up FILE`: virtual phones and boards to try farmctl on, until Ctrl-C; `testlab fault …`: breaks one of them.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use testlab::{Farm, LabError};
-use tokio::signal::unix::{SignalKind, signal};
+use testlab::{Farm, FarmOptions, Fault, LabDevice, LabError, Machine};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
-const USAGE: &str = "usage: testlab up FILE [--boards N]   (for example: testlab up farms/testlab.yaml --boards 4)";
+const USAGE: &str = "\
+usage: testlab up FILE [--phones N] [--boards N] [--duplicate]
+       testlab fault FILE DEVICE ACTION
+
+up starts virtual devices, writes the farm file FILE, and stays until Ctrl-C. (Phones need root.)
+  --phones N     phones with Android's adb daemon; from two on the last one has an ARM CPU (default: 0)
+  --boards N     boards with an ssh server, every fourth one dropbear (default: 4 without phones, else 0)
+  --duplicate    lists the first phone a second time, by another way to it
+
+fault does something to a device of the farm that `up` wrote to FILE (FILE may also be its control socket):
+  cut            closes its connections
+  stall          lets nothing pass to it and from it; closes nothing
+  slow BYTES     lets so many bytes pass in a second
+  garble         damages what it sends
+  duplicate      what it sends comes twice
+  pass           undoes stall, slow, garble and duplicate
+  stop, cont     everything on it hangs; goes on
+  kill, restart  its daemon dies (what runs goes on); is started again
+  reboot         it is turned off and on
+  unplug, replug the cable of a phone
+  fill, free     its disk is full; has room again
+
+example: testlab up farms/testlab.yaml --phones 3 --boards 4
+         testlab fault farms/testlab.yaml phone-2 slow 200000";
 const DEFAULT_BOARDS: usize = 4;
-const MAX_BOARDS: usize = 200;
+const MAX_DEVICES: usize = 200;
 
-#[tokio::main(flavor = "current_thread")]
+#[derive(Debug, PartialEq, Eq)]
+enum Task {
+    Up { path: PathBuf, options: FarmOptions },
+    Fault { path: PathBuf, order: String },
+}
+
+#[tokio::main]
 async fn main() -> ExitCode {
-    let Some((path, boards)) = arguments(std::env::args().skip(1)) else {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let Some(task) = task(&words) else {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
-    match up(&path, boards).await {
+    let result = match task {
+        Task::Up { path, options } => up(&path, options).await,
+        Task::Fault { path, order } => testlab::send(&path, &order),
+    };
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("testlab: failed to {error}");
@@ -25,65 +61,126 @@ async fn main() -> ExitCode {
     }
 }
 
-fn arguments(mut words: impl Iterator<Item = String>) -> Option<(PathBuf, usize)> {
-    if words.next()? != "up" {
-        return None;
+fn task(words: &[&str]) -> Option<Task> {
+    match words {
+        ["up", rest @ ..] => up_arguments(rest),
+        ["fault", file, device, action @ ..] => {
+            Fault::parse(action)?;
+            Some(Task::Fault { path: PathBuf::from(file), order: format!("{device} {}", action.join(" ")) })
+        }
+        _ => None,
     }
-    let (mut path, mut boards) = (None, DEFAULT_BOARDS);
-    while let Some(word) = words.next() {
-        match word.as_str() {
-            "--boards" => boards = words.next()?.parse().ok().filter(|count| (1..=MAX_BOARDS).contains(count))?,
+}
+
+fn up_arguments(words: &[&str]) -> Option<Task> {
+    let mut words = words.iter();
+    let count = |word: Option<&&str>| word?.parse().ok().filter(|count| (0..=MAX_DEVICES).contains(count));
+    let (mut path, mut phones, mut boards, mut duplicate) = (None, 0, None, false);
+    while let Some(&word) = words.next() {
+        match word {
+            "--phones" => phones = count(words.next())?,
+            "--boards" => boards = Some(count(words.next())?),
+            "--duplicate" => duplicate = true,
             option if option.starts_with('-') => return None,
             _ if path.is_none() => path = Some(PathBuf::from(word)),
             _ => return None,
         }
     }
-    Some((path?, boards))
+    let boards = boards.unwrap_or(if phones == 0 { DEFAULT_BOARDS } else { 0 });
+    let options = FarmOptions { phones, boards, duplicate };
+    let is_possible = phones + boards > 0 && (phones > 0 || !duplicate);
+    is_possible.then_some(Task::Up { path: path?, options })
 }
 
-async fn up(path: &Path, boards: usize) -> Result<(), LabError> {
+async fn up(path: &Path, options: FarmOptions) -> Result<(), LabError> {
     // From here on a signal is waited for, so that an early one also cleans up.
     let failed = |source| LabError::File { what: "wait for signals for", path: path.to_owned(), source };
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-    let mut farm = Farm::start(boards)?;
-    farm.write_inventory(path)?;
-    for (index, board) in farm.boards.iter().enumerate() {
-        println!(
-            "board-{}: ssh -p {} -i {} {}@127.0.0.1",
-            index + 1,
-            board.port,
-            board.identity.path.display(),
-            board.user
-        );
+    let mut farm = Farm::start(options).await?;
+    let mut farm = {
+        farm.write_inventory(path)?;
+        Arc::new(farm)
+    };
+    let connected = Arc::clone(&farm);
+    let connecting = tokio::task::spawn_blocking(move || connected.connect_phones());
+    connecting.await.map_err(|error| failed(std::io::Error::other(error)))??;
+    print_guide(&farm, path);
+    let result = tokio::select! {
+        result = testlab::serve(Arc::clone(&farm)) => result,
+        () = either(&mut interrupt, &mut terminate) => Ok(()),
+    };
+    // An order that is being obeyed is waited for, so that the devices go with this value.
+    while let Err(shared) = Arc::try_unwrap(farm).map(drop) {
+        farm = shared;
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
-    println!("{boards} boards are up, and {} names them. In another terminal:", path.display());
-    println!("  cargo run --release --bin farmctl -- sweep configs/smoke.yaml");
-    println!("Ctrl-C ends them and removes the file.");
+    println!("the devices are gone");
+    result
+}
+
+async fn either(interrupt: &mut Signal, terminate: &mut Signal) {
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
     }
-    drop(farm);
-    println!("the boards are gone");
-    Ok(())
+}
+
+fn print_guide(farm: &Farm, path: &Path) {
+    for LabDevice { name, machine, proxy } in &farm.devices {
+        let (host, port) = (proxy.address().ip(), proxy.address().port());
+        match machine {
+            Machine::Phone(phone) => println!("{name}: adb connect {host}:{port}   (ro.serialno {})", phone.serial()),
+            Machine::Board(board) => {
+                println!("{name}: ssh -p {port} -i {} {}@{host}", board.identity.path.display(), board.user);
+            }
+        }
+    }
+    println!("{} devices are up, and {} names them. In another terminal:", farm.devices.len(), path.display());
+    if let Some(server) = &farm.server {
+        println!("  export ANDROID_ADB_SERVER_PORT={}    # for adb itself; the farm file says it too", server.port());
+    }
+    println!("  cargo run --release --bin farmctl -- sweep configs/smoke.yaml");
+    println!("  cargo run -p testlab -- fault {} {} stall    # or another fault: see --help", path.display(), {
+        farm.devices.first().map_or("DEVICE", |device| &device.name)
+    });
+    println!("Ctrl-C ends them and removes the file.");
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn parse(line: &str) -> Option<(PathBuf, usize)> {
-        arguments(line.split_ascii_whitespace().map(str::to_owned))
+    fn parse(line: &str) -> Option<Task> {
+        task(&line.split_ascii_whitespace().collect::<Vec<_>>())
+    }
+
+    fn up_with(path: &str, phones: usize, boards: usize, duplicate: bool) -> Option<Task> {
+        Some(Task::Up { path: PathBuf::from(path), options: FarmOptions { phones, boards, duplicate } })
     }
 
     #[test]
     fn arguments_are_checked() {
-        assert_eq!(parse("up farms/x.yaml"), Some((PathBuf::from("farms/x.yaml"), DEFAULT_BOARDS)));
-        assert_eq!(parse("up --boards 2 x"), Some((PathBuf::from("x"), 2)));
-        for bad in
-            ["", "down x", "up", "up x y", "up x --boards", "up x --boards 0", "up x --boards many", "up x --colour"]
-        {
+        assert_eq!(parse("up farms/x.yaml"), up_with("farms/x.yaml", 0, DEFAULT_BOARDS, false));
+        assert_eq!(parse("up --boards 2 x --phones 3"), up_with("x", 3, 2, false));
+        assert_eq!(parse("up x --phones 1 --duplicate"), up_with("x", 1, 0, true));
+        let order = "phone-1 slow 9".to_owned();
+        assert_eq!(parse("fault x phone-1 slow 9"), Some(Task::Fault { path: PathBuf::from("x"), order }));
+        for bad in [
+            "",
+            "down x",
+            "up",
+            "up x y",
+            "up x --boards",
+            "up x --boards 0",
+            "up x --boards many",
+            "up x --phones -1",
+            "up x --duplicate",
+            "up x --colour",
+            "fault x phone-1",
+            "fault x phone-1 explode",
+            "fault x",
+        ] {
             assert_eq!(parse(bad), None, "{bad}");
         }
     }

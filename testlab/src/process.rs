@@ -4,6 +4,7 @@
 //! started. Needs no unsafe code: `setpriv` asks the kernel.
 
 use std::ffi::OsStr;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{OnceLock, mpsc};
@@ -23,6 +24,7 @@ const SERVER_FOLDERS: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/sbin"];
 pub(crate) struct Owned {
     child: Child,
     mark: PathBuf,
+    is_abandoned: bool,
 }
 
 impl Owned {
@@ -39,9 +41,11 @@ impl Owned {
             .env(MARK, mark)
             .stdin(Stdio::null())
             .stdout(log_file)
-            .stderr(errors);
+            .stderr(errors)
+            // A Ctrl-C in the terminal is for the owner alone.
+            .process_group(0);
         let child = spawn_kept(starting).map_err(LabError::file("start", program))?;
-        Ok(Owned { child, mark: mark.to_owned() })
+        Ok(Owned { child, mark: mark.to_owned(), is_abandoned: false })
     }
 
     /// Its process.
@@ -82,6 +86,30 @@ impl Owned {
         family
     }
 
+    /// Those of its family whose name begins so.
+    pub(crate) fn family_named(&self, name: &str) -> Vec<Pid> {
+        let family = self.family();
+        let all = processes().into_iter().filter(|process| process.name.starts_with(name));
+        all.map(|process| process.id).filter(|process| family.contains(process)).collect()
+    }
+
+    /// Lets go of it after its end, while what it started goes on for the next owner of the same mark.
+    pub(crate) fn abandon(mut self) {
+        self.is_abandoned = true;
+    }
+
+    /// Ends it and all it started.
+    pub(crate) fn end(&mut self) {
+        // Twice: a process may have started another one in between.
+        self.signal_family(Signal::SIGKILL);
+        let _ = self.child.wait();
+        for process in processes() {
+            if is_marked(process.id, &self.mark) {
+                kill_one(process.id);
+            }
+        }
+    }
+
     /// Sends a signal to it and all it started.
     pub(crate) fn signal_family(&self, signal: Signal) {
         for process in self.family() {
@@ -93,14 +121,11 @@ impl Owned {
 
 impl Drop for Owned {
     fn drop(&mut self) {
-        // Twice: a process may have started another one in between.
-        self.signal_family(Signal::SIGKILL);
-        let _ = self.child.wait();
-        for process in processes() {
-            if is_marked(process.id, &self.mark) {
-                let _ = kill(process.id, Signal::SIGKILL);
-            }
+        if self.is_abandoned {
+            let _ = self.child.wait();
+            return;
         }
+        self.end();
     }
 }
 

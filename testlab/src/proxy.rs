@@ -40,8 +40,25 @@ struct Fault {
     cut_after: [u64; 2],
     /// Bits of bytes are turned round.
     garble: Option<Direction>,
+    /// Bytes are sent twice.
+    duplicate: Option<Direction>,
     /// Counts cuts: connections of an older count are closed.
     generation: u64,
+}
+
+impl Fault {
+    /// None, for connections from the count of cuts on.
+    fn none(generation: u64) -> Fault {
+        Fault {
+            refuse: false,
+            stall: false,
+            bytes_per_second: None,
+            cut_after: [UNLIMITED; 2],
+            garble: None,
+            duplicate: None,
+            generation,
+        }
+    }
 }
 
 /// A proxy in front of one server.
@@ -61,10 +78,7 @@ impl FaultProxy {
         let listener =
             TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(LabError::file("listen on", "127.0.0.1"))?;
         let address = listener.local_addr().map_err(LabError::file("listen on", "127.0.0.1"))?;
-        let cut_after = [UNLIMITED; 2];
-        let fault =
-            Fault { refuse: false, stall: false, bytes_per_second: None, cut_after, garble: None, generation: 0 };
-        let (sender, receiver) = watch::channel(fault);
+        let (sender, receiver) = watch::channel(Fault::none(0));
         let counters = Arc::new([AtomicU64::new(0), AtomicU64::new(0)]);
         let task = tokio::spawn(accept(listener, server, receiver, Arc::clone(&counters))).abort_handle();
         Ok(FaultProxy { address, fault: sender, counters, task })
@@ -82,16 +96,7 @@ impl FaultProxy {
 
     /// Everything passes again, for new connections and stalled ones.
     pub fn pass(&self) {
-        self.fault.send_modify(|fault| {
-            *fault = Fault {
-                refuse: false,
-                stall: false,
-                bytes_per_second: None,
-                cut_after: [UNLIMITED; 2],
-                garble: None,
-                generation: fault.generation,
-            };
-        });
+        self.fault.send_modify(|fault| *fault = Fault::none(fault.generation));
     }
 
     /// Closes every connection now.
@@ -123,6 +128,11 @@ impl FaultProxy {
     /// Damages every byte that goes this way.
     pub fn garble(&self, direction: Direction) {
         self.fault.send_modify(|fault| fault.garble = Some(direction));
+    }
+
+    /// Sends every portion that goes this way twice.
+    pub fn duplicate(&self, direction: Direction) {
+        self.fault.send_modify(|fault| fault.duplicate = Some(direction));
     }
 }
 
@@ -190,7 +200,12 @@ impl Pump {
             if fault.garble == Some(self.direction) {
                 buffer[..passed].iter_mut().for_each(|byte| *byte ^= 0x55);
             }
-            if to.write_all(&buffer[..passed]).await.is_err() {
+            let times = if fault.duplicate == Some(self.direction) { 2 } else { 1 };
+            let mut is_written = true;
+            for _ in 0..times {
+                is_written = is_written && to.write_all(&buffer[..passed]).await.is_ok();
+            }
+            if !is_written {
                 break;
             }
             counter.fetch_add(passed as u64, Ordering::SeqCst);
@@ -203,5 +218,30 @@ impl Pump {
         }
         let _ = to.shutdown().await;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_duplicate_comes_twice_and_only_that_way() {
+        let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let proxy = FaultProxy::start(server.local_addr().unwrap()).await.unwrap();
+        proxy.duplicate(Direction::ToServer);
+        let mut client = TcpStream::connect(proxy.address()).await.unwrap();
+        let (mut served, _) = server.accept().await.unwrap();
+        client.write_all(b"abc").await.unwrap();
+        client.shutdown().await.unwrap();
+        let mut received = String::new();
+        served.read_to_string(&mut received).await.unwrap();
+        assert_eq!(received, "abcabc");
+        served.write_all(b"xyz").await.unwrap();
+        drop(served);
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        assert_eq!(answer, "xyz");
     }
 }

@@ -12,7 +12,7 @@ use nix::unistd::mkfifo;
 
 use super::{PORT, Phone, Running, WHAT};
 use crate::LabError;
-use crate::board::wait_until;
+use crate::board::{NEW_BOOT_ID, wait_until};
 use crate::process::{Owned, find_program};
 
 const SHELL_PATH: &str = "/system/bin:/usr/bin:/usr/sbin";
@@ -25,8 +25,7 @@ impl Phone {
     /// Starts its processes and waits until its daemon answers.
     pub(super) fn boot(&self) -> Result<Running, LabError> {
         let folder = self.folder.path();
-        let boot_id =
-            fs::read_to_string("/proc/sys/kernel/random/uuid").map_err(LabError::file("read", "a new boot id"))?;
+        let boot_id = fs::read(NEW_BOOT_ID).map_err(LabError::file("read", NEW_BOOT_ID))?;
         fs::write(folder.join("boot_id"), boot_id).map_err(LabError::file("write", folder.join("boot_id")))?;
         let mut control = control_pipe(&folder.join("control"))?;
         let process = self.launch()?;
@@ -65,7 +64,7 @@ impl Phone {
         let address = self.address();
         let mut answers = false;
         let waited = wait_until(WHAT, || {
-            answers = TcpStream::connect_timeout(&address, CONNECT_LIMIT).is_ok();
+            answers = running.cable.is_up() && TcpStream::connect_timeout(&address, CONNECT_LIMIT).is_ok();
             answers || running.process.has_ended()
         });
         waited.and_then(|()| if answers { Ok(()) } else { Err(self.ended()) }).map_err(|error| self.with_log(error))

@@ -71,6 +71,12 @@ pub(super) struct Cable {
 }
 
 impl Cable {
+    /// Whether both ends are up. A packet before that is sent again only after a second.
+    pub(super) fn is_up(&self) -> bool {
+        let state = std::fs::read_to_string(format!("/sys/class/net/{}/operstate", self.name));
+        state.is_ok_and(|state| state.trim() == "up")
+    }
+
     /// Plugs it in or pulls it out.
     pub(super) fn set(&self, is_plugged: bool) -> Result<(), LabError> {
         ip(&["link", "set", &self.name, if is_plugged { "up" } else { "down" }]).map(drop)

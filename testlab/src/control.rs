@@ -1,0 +1,196 @@
+//! Faults by command: a running farm takes orders through a socket.
+//!
+//! Main types: [`Fault`] (what can be done to a device); main functions: [`serve`] and [`send`]. An order is one line,
+//! `DEVICE ACTION [NUMBER]`; the answer is one too, `ok` or `failed: …`.
+
+use std::io::{Read, Write};
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixListener;
+
+use crate::farm::{Farm, LabDevice, Machine, control_socket_of};
+use crate::{Direction, LabError};
+
+/// Longest time of one order; a reboot takes some seconds on a loaded machine.
+const ANSWER_LIMIT: Duration = Duration::from_secs(90);
+const ORDER_LIMIT: Duration = Duration::from_secs(5);
+const MAX_ORDER_BYTES: u64 = 1000;
+const OK: &str = "ok";
+
+/// Something that happens to a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Its connections are closed.
+    Cut,
+    /// Nothing moves on the way to it, and nothing is closed.
+    Stall,
+    /// The way to it lets so many bytes pass in a second.
+    Slow(u64),
+    /// What it sends is damaged.
+    Garble,
+    /// What it sends comes twice.
+    Duplicate,
+    /// The way to it is in order again.
+    Pass,
+    /// It hangs.
+    Stop,
+    /// It goes on.
+    Continue,
+    /// Its daemon dies.
+    Kill,
+    /// Its daemon is there again.
+    Restart,
+    /// It is turned off and on.
+    Reboot,
+    /// Its cable is pulled (phones only).
+    Unplug,
+    /// Its cable is in again.
+    Replug,
+    /// Its disk is full.
+    Fill,
+    /// Its disk has room again.
+    Free,
+}
+
+impl Fault {
+    /// Reads `ACTION [NUMBER]`.
+    pub fn parse(words: &[&str]) -> Option<Fault> {
+        Some(match words {
+            ["cut"] => Fault::Cut,
+            ["stall"] => Fault::Stall,
+            ["slow", rate] => Fault::Slow(rate.parse().ok().filter(|rate| *rate > 0)?),
+            ["garble"] => Fault::Garble,
+            ["duplicate"] => Fault::Duplicate,
+            ["pass"] => Fault::Pass,
+            ["stop"] => Fault::Stop,
+            ["cont"] => Fault::Continue,
+            ["kill"] => Fault::Kill,
+            ["restart"] => Fault::Restart,
+            ["reboot"] => Fault::Reboot,
+            ["unplug"] => Fault::Unplug,
+            ["replug"] => Fault::Replug,
+            ["fill"] => Fault::Fill,
+            ["free"] => Fault::Free,
+            _ => return None,
+        })
+    }
+
+    /// Does it to a device. Blocks for as long as it takes.
+    ///
+    /// # Errors
+    /// When it can't be done to this device.
+    pub fn apply(self, device: &LabDevice) -> Result<(), LabError> {
+        let LabDevice { proxy, machine, name } = device;
+        match (self, machine) {
+            (Fault::Cut, _) => proxy.cut(),
+            (Fault::Stall, _) => proxy.stall(),
+            (Fault::Slow(rate), _) => proxy.slow(rate),
+            (Fault::Garble, _) => proxy.garble(Direction::ToClient),
+            (Fault::Duplicate, _) => proxy.duplicate(Direction::ToClient),
+            (Fault::Pass, _) => proxy.pass(),
+            (Fault::Stop, Machine::Phone(phone)) => phone.freeze(),
+            (Fault::Stop, Machine::Board(board)) => board.freeze(),
+            (Fault::Continue, Machine::Phone(phone)) => phone.thaw(),
+            (Fault::Continue, Machine::Board(board)) => board.thaw(),
+            (Fault::Kill, Machine::Phone(phone)) => phone.kill_daemon()?,
+            (Fault::Kill, Machine::Board(board)) => board.kill_daemon()?,
+            (Fault::Restart, Machine::Phone(phone)) => phone.restart_daemon()?,
+            (Fault::Restart, Machine::Board(board)) => board.restart_daemon()?,
+            (Fault::Reboot, Machine::Phone(phone)) => phone.reboot()?,
+            (Fault::Reboot, Machine::Board(board)) => board.reboot()?,
+            (Fault::Unplug, Machine::Phone(phone)) => phone.unplug()?,
+            (Fault::Replug, Machine::Phone(phone)) => phone.replug()?,
+            (Fault::Unplug | Fault::Replug, Machine::Board(_)) => {
+                let reason = "a board has no cable of its own; use stall and pass".to_owned();
+                return Err(LabError::Program { program: format!("pull the cable of {name}"), reason });
+            }
+            (Fault::Fill, Machine::Phone(phone)) => phone.fill_disk()?,
+            (Fault::Fill, Machine::Board(board)) => board.disk()?.fill()?,
+            (Fault::Free, Machine::Phone(phone)) => phone.free_disk()?,
+            (Fault::Free, Machine::Board(board)) => board.disk()?.free()?,
+        }
+        Ok(())
+    }
+}
+
+/// Takes orders for a farm, one after another, for as long as it is polled.
+///
+/// # Errors
+/// When it can't listen.
+pub async fn serve(farm: Arc<Farm>) -> Result<(), LabError> {
+    let path = farm.control_socket();
+    let listener = UnixListener::bind(&path).map_err(LabError::file("listen on", &path))?;
+    loop {
+        let (stream, _) = listener.accept().await.map_err(LabError::file("listen on", &path))?;
+        let (reader, mut writer) = stream.into_split();
+        let mut line = String::new();
+        let mut reader = BufReader::new(reader.take(MAX_ORDER_BYTES));
+        // Who says nothing holds nobody up for long; who does not listen to the answer neither.
+        if !matches!(tokio::time::timeout(ORDER_LIMIT, reader.read_line(&mut line)).await, Ok(Ok(_))) {
+            continue;
+        }
+        let farm = Arc::clone(&farm);
+        let obeyed = tokio::task::spawn_blocking(move || obey(&farm, &line)).await;
+        let answer = obeyed.unwrap_or_else(|error| format!("failed: {error}"));
+        let _ = tokio::time::timeout(ORDER_LIMIT, writer.write_all(answer.as_bytes())).await;
+    }
+}
+
+fn obey(farm: &Farm, order: &str) -> String {
+    let words: Vec<&str> = order.split_ascii_whitespace().collect();
+    let Some((name, fault)) = words.split_first().and_then(|(name, rest)| Some((*name, Fault::parse(rest)?))) else {
+        return format!("failed: {order:?} is no order");
+    };
+    let Some(device) = farm.device(name) else {
+        let names: Vec<&str> = farm.devices.iter().map(|device| device.name.as_str()).collect();
+        return format!("failed: there is no {name}, only {}", names.join(", "));
+    };
+    fault.apply(device).map_or_else(|error| format!("failed: failed to {error}"), |()| OK.to_owned())
+}
+
+/// Gives an order (`DEVICE ACTION [NUMBER]`) to the farm behind a farm file or a control socket, and waits until it is done.
+///
+/// # Errors
+/// When no farm answers, or it can't be done.
+pub fn send(target: &Path, order: &str) -> Result<(), LabError> {
+    let socket = socket_of(target)?;
+    let failed = || LabError::file("talk to the farm (is `testlab up` still running?) at", &socket);
+    let mut stream = std::os::unix::net::UnixStream::connect(&socket).map_err(failed())?;
+    stream.set_read_timeout(Some(ANSWER_LIMIT)).map_err(failed())?;
+    stream.write_all(format!("{order}\n").as_bytes()).map_err(failed())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).map_err(failed())?;
+    if answer == OK {
+        return Ok(());
+    }
+    let reason = answer.strip_prefix("failed: ").unwrap_or("it gave no answer").to_owned();
+    Err(LabError::Program { program: order.to_owned(), reason })
+}
+
+fn socket_of(target: &Path) -> Result<PathBuf, LabError> {
+    let metadata = std::fs::metadata(target).map_err(LabError::file("read", target))?;
+    if metadata.file_type().is_socket() {
+        return Ok(target.to_owned());
+    }
+    let text = std::fs::read_to_string(target).map_err(LabError::file("read", target))?;
+    let missing = || std::io::Error::other("no running testlab wrote it: it names no control socket");
+    control_socket_of(&text).ok_or_else(|| LabError::file("use the farm file", target)(missing()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_are_read_from_words() {
+        assert_eq!(Fault::parse(&["slow", "1000"]), Some(Fault::Slow(1000)));
+        assert_eq!(Fault::parse(&["cont"]), Some(Fault::Continue));
+        for bad in [&["slow"][..], &["slow", "0"], &["slow", "x"], &["cut", "1"], &["explode"], &[]] {
+            assert_eq!(Fault::parse(bad), None, "{bad:?}");
+        }
+    }
+}
