@@ -2,12 +2,7 @@
 
 use testlab::{BlackHole, Board, BoardOptions, Direction, FaultProxy, KeyPair, SmallDisk};
 
-use super::support::{Lab, QUICK, farm, ssh_device};
-
-/// Runs the proxy's side of a test.
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
-}
+use super::support::{Lab, QUICK, farm, runtime, ssh_device};
 
 #[test]
 fn each_broken_device_has_its_kind_and_the_good_one_its_result() {

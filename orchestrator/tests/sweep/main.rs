@@ -2,18 +2,15 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod faults;
+mod phones;
 mod support;
 
 use std::collections::BTreeSet;
 
-use support::{Lab, QUICK, farm, ssh_device};
+use support::{Lab, QUICK, farm, local_device, ssh_device};
 use testlab::Board;
 
 const NETWORKS: [&str; 6] = ["resnet50", "inception_v3", "densenet121", "squeezenet1_0", "mobilenet_v2", "mnasnet1_0"];
-
-fn local_device() -> String {
-    "  - { name: this-host, transport: local, workdir: here }\n".to_owned()
-}
 
 #[test]
 fn six_networks_on_this_host_and_four_boards() {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
-use testlab::Board;
+use testlab::{AdbServer, Board};
 
 /// No sweep of a test takes longer, however slow the machine.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -138,7 +139,8 @@ impl Running {
     pub fn wait_for(&mut self, event: &str, phase: Option<&str>) -> Value {
         loop {
             let next = self.lines.recv_timeout(PATIENCE).unwrap_or_else(|error| {
-                panic!("no event {event}: {error}\n{}", std::fs::read_to_string(&self.stderr_path).unwrap())
+                let stderr = std::fs::read_to_string(&self.stderr_path).unwrap();
+                panic!("no event {event}: {error}\n{stderr}\nlast: {:?}", self.events.last())
             });
             self.events.push(next.clone());
             if next["event"] == event && phase.is_none_or(|phase| next["phase"] == phase) {
@@ -204,6 +206,21 @@ pub fn ssh_device(name: &str, board: &Board, port: u16) -> String {
         board.identity.path.display(),
         board.host_key.public().unwrap().split(' ').take(2).collect::<Vec<_>>().join(" "),
     )
+}
+
+/// One phone of a farm file, by its daemon's address.
+pub fn adb_device(name: &str, address: SocketAddr, server: &AdbServer) -> String {
+    format!("  - name: {name}\n    transport: {{ adb: {{ address: '{address}', server: '{}' }} }}\n", server.address())
+}
+
+/// This host, as a farm file's device.
+pub fn local_device() -> String {
+    "  - { name: this-host, transport: local, workdir: here }\n".to_owned()
+}
+
+/// Runs a proxy's side of a test.
+pub fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
 }
 
 /// A farm file of these devices.
