@@ -83,11 +83,14 @@ pub(crate) struct Apt {
 impl Apt {
     /// Reads what there is in a release for two architectures.
     pub(crate) fn prepare(folder: &Path, suite: &str, native: &str, other: &str) -> Result<Apt, LabError> {
+        Apt::prepare_from(&Source::of_host()?, folder, suite, [native, other])
+    }
+
+    fn prepare_from(source: &Source, folder: &Path, suite: &str, [native, other]: [&str; 2]) -> Result<Apt, LabError> {
         for part in ["lists/partial", "cache/archives/partial"] {
             fs::create_dir_all(folder.join(part)).map_err(LabError::file("create", folder.join(part)))?;
         }
         let apt = Apt { folder: folder.to_owned(), config: format!("APT_CONFIG={}/apt.conf", folder.display()) };
-        let source = Source::of_host()?;
         apt.write("status", "")?;
         apt.write("sources.list", &format!("deb [signed-by={}] {} {suite} main\n", source.keyring, source.mirror))?;
         let at = folder.display();
@@ -97,7 +100,8 @@ impl Apt {
                 "Dir::Etc::sourcelist \"{at}/sources.list\";\nDir::Etc::sourceparts \"/dev/null\";\n\
                  Dir::State \"{at}\";\nDir::State::status \"{at}/status\";\nDir::Cache \"{at}/cache\";\n\
                  APT::Sandbox::User \"root\";\nAPT::Architectures {{ \"{native}\"; \"{other}\"; }};\n\
-                 Acquire::Languages \"none\";\nAcquire::Retries \"2\";\nAcquire::http::Timeout \"30\";\n"
+                 Acquire::Languages \"none\";\nAcquire::Retries \"2\";\nAcquire::http::Timeout \"30\";\n\
+                 APT::Update::Error-Mode \"any\";\n"
             ),
         )?;
         apt.run("apt-get", &["-qq", "update"])?;
@@ -193,6 +197,33 @@ impl Source {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_download_that_fails_names_the_command_and_the_mirror() {
+        let folder = tempfile::tempdir().unwrap();
+        // Nothing listens on this port.
+        let mirror = "http://127.0.0.1:1/debian".to_owned();
+        let source = Source { mirror, keyring: DEFAULT_KEYRING.to_owned() };
+        let failed = Apt::prepare_from(&source, &folder.path().join("apt"), "trixie", ["amd64", "arm64"]);
+        let text = failed.err().unwrap().to_string();
+        assert!(text.contains("apt-get -qq update") && text.contains("127.0.0.1:1"), "{text}");
+    }
+
+    #[test]
+    fn what_could_not_be_made_whole_is_made_again() {
+        let name = format!("test-{}", std::process::id());
+        let failed = make_once(&name, |root, _| {
+            fs::write(root.join("half"), "").unwrap();
+            Err(LabError::NeedsRoot { what: "a test" })
+        });
+        assert!(failed.is_err());
+        let made = make_once(&name, |root, _| fs::write(root.join("whole"), "").map_err(LabError::file("write", root)));
+        let path = made.unwrap();
+        assert!(path.join("whole").exists() && !path.join("half").exists());
+        assert_eq!(make_once(&name, |_, _| panic!("made twice")).unwrap(), path);
+        fs::remove_dir_all(&path).unwrap();
+        fs::remove_file(target_folder().join(format!("{name}.lock"))).unwrap();
+    }
 
     #[test]
     fn the_hosts_mirror_is_found_in_both_notations() {

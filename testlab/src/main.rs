@@ -15,7 +15,7 @@ up starts virtual devices, writes the farm file FILE, and stays until Ctrl-C. (P
   --phones N     phones with Android's adb daemon; from two on the last one has an ARM CPU (default: 0)
   --boards N     boards with an ssh server, every fourth one dropbear (default: 4 without others, else 0)
   --emulated-boards N
-                 boards that are whole aarch64 machines; a start takes some 10 to 30 s each
+                 boards that are whole aarch64 machines; each takes some 6 to 30 s to start
   --duplicate    lists the first phone a second time, by another way to it
 
 fault does something to a device of the farm that `up` wrote to FILE (FILE may also be its control socket):
@@ -147,9 +147,11 @@ fn print_guide(farm: &Farm, path: &Path) {
         println!("  export ANDROID_ADB_SERVER_PORT={}    # for adb itself; the farm file says it too", server.port());
     }
     println!("  cargo run --release --bin farmctl -- sweep configs/smoke.yaml");
-    println!("  cargo run -p testlab -- fault {} {} stall    # or another fault: see --help", path.display(), {
-        farm.devices.first().map_or("DEVICE", |device| &device.name)
-    });
+    println!(
+        "  cargo run -p testlab -- fault {} {} stall    # or another fault, as `testlab` alone lists them",
+        path.display(),
+        { farm.devices.first().map_or("DEVICE", |device| &device.name) }
+    );
     println!("Ctrl-C ends them and removes the file.");
 }
 
