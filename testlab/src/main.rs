@@ -146,7 +146,7 @@ fn print_guide(farm: &Farm, path: &Path) {
     if let Some(server) = &farm.server {
         println!("  export ANDROID_ADB_SERVER_PORT={}    # for adb itself; the farm file says it too", server.port());
     }
-    println!("  cargo run --release --bin farmctl -- sweep configs/smoke.yaml");
+    println!("  cargo run --release --bin farmctl -- --farm {} sweep configs/smoke.yaml", path.display());
     println!(
         "  cargo run -p testlab -- fault {} {} stall    # or another fault, as `testlab` alone lists them",
         path.display(),
