@@ -15,8 +15,8 @@ use tokio::net::UnixListener;
 use crate::farm::{Farm, LabDevice, Machine, control_socket_of};
 use crate::{Direction, LabError};
 
-/// Longest time of one order; a reboot takes some seconds on a loaded machine.
-const ANSWER_LIMIT: Duration = Duration::from_secs(90);
+/// Longest time of one order; an emulated board may take minutes to boot on a loaded machine.
+const ANSWER_LIMIT: Duration = Duration::from_secs(200);
 const ORDER_LIMIT: Duration = Duration::from_secs(5);
 const MAX_ORDER_BYTES: u64 = 1000;
 const OK: &str = "ok";
@@ -94,19 +94,27 @@ impl Fault {
             (Fault::Pass, _) => proxy.pass(),
             (Fault::Stop, Machine::Phone(phone)) => phone.freeze(),
             (Fault::Stop, Machine::Board(board)) => board.freeze(),
+            (Fault::Stop, Machine::Emulated(board)) => board.freeze(),
             (Fault::Continue, Machine::Phone(phone)) => phone.thaw(),
             (Fault::Continue, Machine::Board(board)) => board.thaw(),
+            (Fault::Continue, Machine::Emulated(board)) => board.thaw(),
             (Fault::Kill, Machine::Phone(phone)) => phone.kill_daemon()?,
             (Fault::Kill, Machine::Board(board)) => board.kill_daemon()?,
             (Fault::Restart, Machine::Phone(phone)) => phone.restart_daemon()?,
             (Fault::Restart, Machine::Board(board)) => board.restart_daemon()?,
             (Fault::Reboot, Machine::Phone(phone)) => phone.reboot()?,
             (Fault::Reboot, Machine::Board(board)) => board.reboot()?,
+            (Fault::Reboot, Machine::Emulated(board)) => board.reboot()?,
             (Fault::Unplug, Machine::Phone(phone)) => phone.unplug()?,
             (Fault::Replug, Machine::Phone(phone)) => phone.replug()?,
-            (Fault::Unplug | Fault::Replug, Machine::Board(_)) => {
-                let reason = "a board has no cable of its own; use stall and pass".to_owned();
-                return Err(LabError::Program { program: format!("pull the cable of {name}"), reason });
+            (Fault::Unplug | Fault::Replug, Machine::Board(_) | Machine::Emulated(_)) => {
+                return Err(impossible(name, "it has no cable of its own: use stall and pass"));
+            }
+            (Fault::Kill | Fault::Restart, Machine::Emulated(_)) => {
+                return Err(impossible(name, "its daemon is out of reach: use reboot"));
+            }
+            (Fault::Fill | Fault::Free, Machine::Emulated(_)) => {
+                return Err(impossible(name, "its disk is out of reach: use another board"));
             }
             (Fault::Fill, Machine::Phone(phone)) => phone.fill_disk()?,
             (Fault::Fill, Machine::Board(board)) => board.disk()?.fill()?,
@@ -115,6 +123,10 @@ impl Fault {
         }
         Ok(())
     }
+}
+
+fn impossible(device: &str, reason: &str) -> LabError {
+    LabError::Program { program: format!("the fault on {device}"), reason: reason.to_owned() }
 }
 
 /// Takes orders for a farm, one after another, for as long as it is polled.

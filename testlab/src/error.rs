@@ -28,7 +28,7 @@ pub enum LabError {
         reason: String,
     },
     /// This needs root.
-    #[error("{what} needs root")]
+    #[error("go on without root: {what} needs it")]
     NeedsRoot {
         /// What was asked.
         what: &'static str,

@@ -9,7 +9,10 @@ use std::path::{Path, PathBuf};
 use nix::unistd::Uid;
 
 use crate::folder::LabFolder;
-use crate::{AdbServer, Board, BoardOptions, FaultProxy, LabError, Phone, PhoneArch, PhoneOptions, Server};
+use crate::{
+    AdbServer, Board, BoardOptions, EmulatedBoard, FaultProxy, KeyPair, LabError, Phone, PhoneArch, PhoneOptions,
+    Server,
+};
 
 /// Every so many boards one has dropbear.
 const DROPBEAR_EVERY: usize = 4;
@@ -25,6 +28,8 @@ pub struct FarmOptions {
     pub phones: usize,
     /// Number of boards; as root every fourth one has dropbear.
     pub boards: usize,
+    /// Number of boards that are whole emulated machines.
+    pub emulated_boards: usize,
     /// Whether the first phone is listed a second time, by another way to it.
     pub duplicate: bool,
 }
@@ -35,6 +40,15 @@ pub enum Machine {
     Phone(Phone),
     /// Reached over ssh.
     Board(Board),
+    /// Reached over ssh.
+    Emulated(EmulatedBoard),
+}
+
+/// How a farm file says who logs in.
+struct Login<'a> {
+    arch: &'a str,
+    user: &'a str,
+    identity: &'a KeyPair,
 }
 
 /// A phone or board of a farm.
@@ -82,14 +96,23 @@ impl Farm {
             let board = Board::start_with(&BoardOptions { server, disk_size_bytes, ..BoardOptions::default() })?;
             farm.add(format!("board-{number}"), board.address(), Machine::Board(board)).await?;
         }
+        for number in 1..=options.emulated_boards {
+            let board = EmulatedBoard::start()?;
+            farm.add(format!("emulated-{number}"), board.address(), Machine::Emulated(board)).await?;
+        }
         Ok(farm)
     }
 
     async fn add(&mut self, name: String, address: SocketAddr, machine: Machine) -> Result<(), LabError> {
         let proxy = FaultProxy::start(address).await?;
-        if let Machine::Board(board) = &machine {
+        let host_key = match &machine {
+            Machine::Phone(_) => None,
+            Machine::Board(board) => Some(&board.host_key),
+            Machine::Emulated(board) => Some(&board.host_key),
+        };
+        if let Some(host_key) = host_key {
             let path = self.known_hosts(&name);
-            let line = format!("[127.0.0.1]:{} {}\n", proxy.address().port(), board.host_key.public()?);
+            let line = format!("[127.0.0.1]:{} {}\n", proxy.address().port(), host_key.public()?);
             std::fs::write(&path, line).map_err(LabError::file("write", &path))?;
         }
         self.devices.push(LabDevice { name, machine, proxy });
@@ -130,7 +153,15 @@ impl Farm {
             // Writing to a String can't fail.
             let _ = match &device.machine {
                 Machine::Phone(phone) => self.describe_phone(&mut text, device, phone),
-                Machine::Board(board) => self.describe_board(&mut text, device, board),
+                Machine::Board(board) => {
+                    let login = Login { arch: std::env::consts::ARCH, user: &board.user, identity: &board.identity };
+                    let described = self.describe_board(&mut text, device, login);
+                    described.and_then(|()| writeln!(text, "    workdir: {}", board.home.join("farmctl").display()))
+                }
+                Machine::Emulated(board) => {
+                    let login = Login { arch: "aarch64", user: "root", identity: &board.identity };
+                    self.describe_board(&mut text, device, login)
+                }
             };
         }
         text
@@ -155,18 +186,17 @@ impl Farm {
         Ok(())
     }
 
-    fn describe_board(&self, text: &mut String, device: &LabDevice, board: &Board) -> std::fmt::Result {
+    fn describe_board(&self, text: &mut String, device: &LabDevice, login: Login<'_>) -> std::fmt::Result {
         writeln!(
             text,
             "  - name: {}\n    tags: [virtual, board, arch={}]\n    transport:\n      ssh:\n        host: 127.0.0.1\n        \
-             port: {}\n        user: {}\n        identity_file: {}\n        known_hosts: {}\n    workdir: {}",
+             port: {}\n        user: {}\n        identity_file: {}\n        known_hosts: {}",
             device.name,
-            std::env::consts::ARCH,
+            login.arch,
             device.proxy.address().port(),
-            board.user,
-            board.identity.path.display(),
+            login.user,
+            login.identity.path.display(),
             self.known_hosts(&device.name).display(),
-            board.home.join("farmctl").display(),
         )
     }
 

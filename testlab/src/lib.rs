@@ -1,9 +1,10 @@
 //! Virtual phones, boards and faulty network paths, for tests and for trying farmctl out.
 //!
 //! Main types: [`Board`] (a real ssh server that belongs to one test), [`Phone`] (Android's adb daemon in a small world of
-//! its own), [`AdbServer`] (the host's side of adb), [`FaultProxy`] (a TCP proxy that breaks on command), [`SmallDisk`]
-//! (a file system that gets full). Everything lives in folders and on ports of its own, and goes
-//! when its value is dropped; servers go too when the process that started them is killed.
+//! its own), [`EmulatedBoard`] (a whole machine), [`AdbServer`] (the host's side of adb), [`FaultProxy`] (a TCP proxy that
+//! breaks on command), [`SmallDisk`] (a file system that gets full), [`Farm`] (several of them, with a farm file).
+//! Everything lives in folders, networks and on ports of its own, and goes when its value is dropped or its process ends,
+//! however that comes.
 //!
 //! Needs these Debian packages: see [`PACKAGES`]. Never uses the servers or keys of the host.
 
@@ -11,6 +12,8 @@ mod adb_server;
 mod black_hole;
 mod board;
 mod control;
+mod debian;
+mod emulated_board;
 mod error;
 mod farm;
 mod folder;
@@ -24,6 +27,7 @@ pub use adb_server::AdbServer;
 pub use black_hole::BlackHole;
 pub use board::{Board, BoardOptions, Server};
 pub use control::{Fault, send, serve};
+pub use emulated_board::EmulatedBoard;
 pub use error::LabError;
 pub use farm::{Farm, FarmOptions, LabDevice, Machine};
 pub use keys::{Agent, KeyPair};
@@ -32,5 +36,15 @@ pub use proxy::{Direction, FaultProxy};
 pub use small_disk::SmallDisk;
 
 /// Debian packages that hold the programs used here.
-pub const PACKAGES: &[&str] =
-    &["openssh-server", "openssh-client", "dropbear-bin", "util-linux", "mount", "adb", "iproute2", "qemu-user-static"];
+pub const PACKAGES: &[&str] = &[
+    "openssh-server",
+    "openssh-client",
+    "dropbear-bin",
+    "util-linux",
+    "mount",
+    "adb",
+    "iproute2",
+    "qemu-user-static",
+    "qemu-system-arm",
+    "busybox",
+];

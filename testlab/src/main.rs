@@ -8,12 +8,14 @@ use testlab::{Farm, FarmOptions, Fault, LabDevice, LabError, Machine};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 const USAGE: &str = "\
-usage: testlab up FILE [--phones N] [--boards N] [--duplicate]
+usage: testlab up FILE [--phones N] [--boards N] [--emulated-boards N] [--duplicate]
        testlab fault FILE DEVICE ACTION
 
 up starts virtual devices, writes the farm file FILE, and stays until Ctrl-C. (Phones need root.)
   --phones N     phones with Android's adb daemon; from two on the last one has an ARM CPU (default: 0)
-  --boards N     boards with an ssh server, every fourth one dropbear (default: 4 without phones, else 0)
+  --boards N     boards with an ssh server, every fourth one dropbear (default: 4 without others, else 0)
+  --emulated-boards N
+                 boards that are whole aarch64 machines; each takes some 6 to 30 s to start
   --duplicate    lists the first phone a second time, by another way to it
 
 fault does something to a device of the farm that `up` wrote to FILE (FILE may also be its control socket):
@@ -75,20 +77,21 @@ fn task(words: &[&str]) -> Option<Task> {
 fn up_arguments(words: &[&str]) -> Option<Task> {
     let mut words = words.iter();
     let count = |word: Option<&&str>| word?.parse().ok().filter(|count| (0..=MAX_DEVICES).contains(count));
-    let (mut path, mut phones, mut boards, mut duplicate) = (None, 0, None, false);
+    let (mut path, mut phones, mut boards, mut emulated_boards, mut duplicate) = (None, 0, None, 0, false);
     while let Some(&word) = words.next() {
         match word {
             "--phones" => phones = count(words.next())?,
             "--boards" => boards = Some(count(words.next())?),
+            "--emulated-boards" => emulated_boards = count(words.next())?,
             "--duplicate" => duplicate = true,
             option if option.starts_with('-') => return None,
             _ if path.is_none() => path = Some(PathBuf::from(word)),
             _ => return None,
         }
     }
-    let boards = boards.unwrap_or(if phones == 0 { DEFAULT_BOARDS } else { 0 });
-    let options = FarmOptions { phones, boards, duplicate };
-    let is_possible = phones + boards > 0 && (phones > 0 || !duplicate);
+    let boards = boards.unwrap_or(if phones + emulated_boards == 0 { DEFAULT_BOARDS } else { 0 });
+    let options = FarmOptions { phones, boards, emulated_boards, duplicate };
+    let is_possible = phones + boards + emulated_boards > 0 && (phones > 0 || !duplicate);
     is_possible.then_some(Task::Up { path: path?, options })
 }
 
@@ -134,16 +137,21 @@ fn print_guide(farm: &Farm, path: &Path) {
             Machine::Board(board) => {
                 println!("{name}: ssh -p {port} -i {} {}@{host}", board.identity.path.display(), board.user);
             }
+            Machine::Emulated(board) => {
+                println!("{name}: ssh -p {port} -i {} root@{host}", board.identity.path.display());
+            }
         }
     }
     println!("{} devices are up, and {} names them. In another terminal:", farm.devices.len(), path.display());
     if let Some(server) = &farm.server {
         println!("  export ANDROID_ADB_SERVER_PORT={}    # for adb itself; the farm file says it too", server.port());
     }
-    println!("  cargo run --release --bin farmctl -- sweep configs/smoke.yaml");
-    println!("  cargo run -p testlab -- fault {} {} stall    # or another fault: see --help", path.display(), {
-        farm.devices.first().map_or("DEVICE", |device| &device.name)
-    });
+    println!("  cargo run --release --bin farmctl -- --farm {} sweep configs/smoke.yaml", path.display());
+    println!(
+        "  cargo run -p testlab -- fault {} {} stall    # or another fault, as `testlab` alone lists them",
+        path.display(),
+        { farm.devices.first().map_or("DEVICE", |device| &device.name) }
+    );
     println!("Ctrl-C ends them and removes the file.");
 }
 
@@ -156,7 +164,10 @@ mod tests {
     }
 
     fn up_with(path: &str, phones: usize, boards: usize, duplicate: bool) -> Option<Task> {
-        Some(Task::Up { path: PathBuf::from(path), options: FarmOptions { phones, boards, duplicate } })
+        Some(Task::Up {
+            path: PathBuf::from(path),
+            options: FarmOptions { phones, boards, emulated_boards: 0, duplicate },
+        })
     }
 
     #[test]

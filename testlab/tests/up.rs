@@ -241,3 +241,16 @@ fn nothing_stays_after_a_sigkill() {
     eventually("no process", || family.iter().all(|id| !Path::new(&format!("/proc/{id}")).exists()));
     assert!(!up.fault("board-1 cut").status.success());
 }
+
+#[test]
+fn an_emulated_board_is_a_machine_of_its_own() {
+    let up = Up::start(&["--emulated-boards", "1"]);
+    assert_eq!(up.says("emulated-1", "uname -m; pwd"), "aarch64\n/root");
+    let boot_id = up.says("emulated-1", "cat /proc/sys/kernel/random/boot_id");
+    assert!(up.ssh("emulated-1", "dd if=/dev/zero of=file bs=1M count=100").status.success());
+    assert_eq!(up.ssh("emulated-1", "exit 7").status.code(), Some(7));
+    up.must("emulated-1 reboot");
+    assert_ne!(up.says("emulated-1", "cat /proc/sys/kernel/random/boot_id"), boot_id);
+    let refused = up.fault("emulated-1 kill");
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("use reboot"), "{refused:?}");
+}
