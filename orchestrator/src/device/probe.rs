@@ -1,8 +1,9 @@
 use std::sync::Arc;
 
-use crate::domain::{Device, Failure, FailureKind, Timeouts};
+use crate::domain::{AndroidFacts, Device, Failure, FailureKind, Timeouts};
 use crate::transport::{ConnectOptions, Transport, connect};
 
+use super::android::{PROPERTIES_SCRIPT, Properties};
 use super::{lines, run_checked, transport_failure};
 
 /// Prepares the workdir and says in one round trip what a host must know before it has a runner there. `$1` is the
@@ -31,6 +32,8 @@ pub struct DeviceProbe {
     pub system: String,
     /// `uname -m`.
     pub machine: String,
+    /// What Android's properties say, on Android.
+    pub android: Option<AndroidFacts>,
     files: Vec<(String, u64)>,
 }
 
@@ -41,10 +44,17 @@ impl DeviceProbe {
     }
 
     fn parse(text: &str) -> Result<DeviceProbe, String> {
-        let mut probe =
-            DeviceProbe { workdir: String::new(), system: String::new(), machine: String::new(), files: Vec::new() };
+        let mut properties = Properties::default();
+        let mut probe = DeviceProbe {
+            workdir: String::new(),
+            system: String::new(),
+            machine: String::new(),
+            android: None,
+            files: Vec::new(),
+        };
         // A login shell may greet before the script runs, and `wc` ends with a sum: such lines say nothing here.
         for line in text.lines() {
+            properties.take(line);
             let (word, rest) = line.trim_start().split_once(' ').unwrap_or((line, ""));
             match word {
                 "workdir" => probe.workdir = rest.to_owned(),
@@ -58,6 +68,7 @@ impl DeviceProbe {
                 _ => {}
             }
         }
+        probe.android = properties.facts();
         if probe.workdir.starts_with('/') && !probe.machine.is_empty() { Ok(probe) } else { Err(text.to_owned()) }
     }
 }
@@ -75,7 +86,8 @@ pub async fn connect_and_probe(
     let transport = connect(&device.transport, &options)
         .await
         .map_err(|error| transport_failure(&device.name, "connect", &error))?;
-    let argv = ["sh", "-c", PROBE_SCRIPT, "sh", &device.workdir].map(str::to_owned).to_vec();
+    let script = format!("{PROPERTIES_SCRIPT}{PROBE_SCRIPT}");
+    let argv = ["sh", "-c", &script, "sh", &device.workdir].map(str::to_owned).to_vec();
     let output = run_checked(transport.as_ref(), argv, timeouts.bring_up())
         .await
         .map_err(|error| transport_failure(&device.name, &format!("prepare the workdir {}", device.workdir), &error))?;
@@ -99,7 +111,7 @@ mod tests {
         let probe = DeviceProbe::parse(text).unwrap();
         assert_eq!((probe.workdir.as_str(), probe.machine.as_str()), ("/home/a b/farm", "aarch64"));
         assert_eq!(probe.size_of("bin/ab"), Some(12));
-        assert_eq!(probe.size_of("partial/ab"), None);
+        assert_eq!((probe.size_of("partial/ab"), probe.android), (None, None));
     }
 
     #[test]

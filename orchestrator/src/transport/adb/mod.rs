@@ -9,6 +9,7 @@
 
 mod address;
 mod devices;
+mod discovery;
 mod exec;
 mod server;
 mod shell_v2;
@@ -24,6 +25,7 @@ use tokio::io::AsyncRead;
 
 use self::address::ServerAddress;
 pub use self::devices::AdbDevice;
+pub use self::discovery::{MdnsService, list_all, mdns_services};
 use self::exec::Target;
 use self::server::Server;
 use super::posix::FileCommand;

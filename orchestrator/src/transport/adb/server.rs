@@ -68,7 +68,7 @@ impl Server {
         Ok(socket.into_stream())
     }
 
-    async fn ask(&self, service: &str, what: &str, deadline: Duration) -> Result<String, TransportError> {
+    pub(super) async fn ask(&self, service: &str, what: &str, deadline: Duration) -> Result<String, TransportError> {
         let exchange = async {
             let mut socket = self.socket(what).await?;
             let told = |refusal: Refusal| refusal.of(what, &self.to_string());
