@@ -1,4 +1,5 @@
-//! Every transport does the same: the conformance suite against this host, OpenSSH and dropbear.
+//! Every transport does the same: the conformance suite against this host, OpenSSH, dropbear and Android's
+//! adb daemon.
 #![allow(clippy::unwrap_used)]
 
 #[path = "transport/suite.rs"]
@@ -10,42 +11,56 @@ use std::sync::Arc;
 
 use farmctl::domain::TransportConfig;
 use farmctl::transport::{Transport, connect};
-use support::{board_with, connected, options};
+use suite::Place;
+use support::{adb_server, board_with, connected, connected_phone, options, phone};
 use testlab::{Board, BoardOptions, Server, SmallDisk};
 
 /// A transport, and what must live as long as it.
 struct Subject {
     transport: Arc<dyn Transport>,
-    /// A fresh folder of the device.
-    folder: String,
+    place: Place,
     _keep: Box<dyn std::any::Any>,
 }
 
 async fn local() -> Subject {
     let home = tempfile::tempdir().unwrap();
     let transport = connect(&TransportConfig::Local, &options(home.path())).await.unwrap();
-    Subject { transport, folder: home.path().to_str().unwrap().to_owned(), _keep: Box::new(home) }
+    Subject { transport, place: Place::shared(home.path()), _keep: Box::new(home) }
 }
 
 async fn ssh(server: Server) -> Subject {
     let board = board_with(&BoardOptions { server, ..BoardOptions::default() });
     let transport = connected(&board).await;
-    Subject { transport, folder: board.home.to_str().unwrap().to_owned(), _keep: Box::new(board) }
+    Subject { transport, place: Place::shared(&board.home), _keep: Box::new(board) }
+}
+
+/// A phone, through an adb server of its own.
+async fn adb() -> Subject {
+    let (phone, server) = (phone(), adb_server());
+    let transport = connected_phone(&phone, &server).await;
+    let folder = phone.data_path("local/tmp/suite");
+    std::fs::create_dir_all(&folder).unwrap();
+    let place = Place { folder: "/data/local/tmp/suite".to_owned(), here: folder };
+    Subject { transport, place, _keep: Box::new((phone, server)) }
 }
 
 macro_rules! conformance {
     ($($test:ident),+ $(,)?) => {
         mod local_host {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $test() { let subject = super::local().await; super::suite::$test(subject.transport.clone(), &subject.folder).await; })+
+            async fn $test() { let subject = super::local().await; super::suite::$test(subject.transport.clone(), &subject.place).await; })+
         }
         mod openssh {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $test() { let subject = super::ssh(super::Server::OpenSsh).await; super::suite::$test(subject.transport.clone(), &subject.folder).await; })+
+            async fn $test() { let subject = super::ssh(super::Server::OpenSsh).await; super::suite::$test(subject.transport.clone(), &subject.place).await; })+
+        }
+        mod adb {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() { let subject = super::adb().await; super::suite::$test(subject.transport.clone(), &subject.place).await; })+
         }
         mod dropbear {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $test() { let subject = super::ssh(super::Server::Dropbear).await; super::suite::$test(subject.transport.clone(), &subject.folder).await; })+
+            async fn $test() { let subject = super::ssh(super::Server::Dropbear).await; super::suite::$test(subject.transport.clone(), &subject.place).await; })+
         }
     };
 }
@@ -77,11 +92,12 @@ async fn full_and_read_only_disks_are_told_by_all() {
     }
 }
 
-/// Once, for its time: 200 MB through a real server.
+/// One after the other, since each of them keeps a processor busy.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_hundred_megabytes_through_openssh() {
-    let subject = ssh(Server::OpenSsh).await;
-    suite::a_large_file_comes_back_the_same(subject.transport.clone(), &subject.folder, 200_000_000).await;
+async fn two_hundred_megabytes_come_back_the_same() {
+    for subject in [local().await, ssh(Server::OpenSsh).await, ssh(Server::Dropbear).await, adb().await] {
+        suite::a_large_file_comes_back_the_same(subject.transport, &subject.place, 200_000_000).await;
+    }
 }
 
 /// The login shells that people have; each runs the line that farmctl sends.
@@ -95,10 +111,11 @@ async fn other_login_shells_will_do() {
         let board = board_with(&BoardOptions { login_shell: Some(shell.into()), ..BoardOptions::default() });
         std::fs::write(board.home.join(".bashrc"), "echo a greeting that disturbs scp\n").unwrap();
         let transport = connected(&board).await;
-        suite::files_are_looked_at_renamed_and_removed(transport.clone(), board.home.to_str().unwrap()).await;
-        suite::reads_give_the_range_asked_for(transport.clone(), board.home.to_str().unwrap()).await;
+        let place = Place::shared(&board.home);
+        suite::files_are_looked_at_renamed_and_removed(transport.clone(), &place).await;
+        suite::reads_give_the_range_asked_for(transport.clone(), &place).await;
         if !shell.ends_with("bash") {
-            suite::arguments_arrive_as_they_are(transport, board.home.to_str().unwrap()).await;
+            suite::arguments_arrive_as_they_are(transport, &place).await;
         }
     }
 }

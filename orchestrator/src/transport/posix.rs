@@ -18,6 +18,9 @@ const PROLOGUE: &str = "LC_ALL=C;export LC_ALL;";
 /// Size by `stat` where there is one: `wc` may read the whole file.
 const SIZE_FUNCTION: &str = "size(){ stat -L -c %s \"$1\" 2>/dev/null||wc -c <\"$1\";};";
 
+/// Compares whole numbers of any length: the shell of Android counts with 32 bits.
+const LESS_FUNCTION: &str = "less(){ [ ${#1} -lt ${#2} ]||{ [ ${#1} -eq ${#2} ]&&[ \"$1\" \\< \"$2\" ];};};";
+
 /// One operation on a file of the device.
 pub struct FileCommand {
     /// What runs it.
@@ -35,23 +38,28 @@ impl FileCommand {
             "cat >\"$1\"||exit".to_owned()
         } else {
             "s=$(size \"$1\")||exit;\
-             [ \"$s\" -ge \"$2\" ]||{ echo \"the file has $s bytes, fewer than the offset $2\" >&2;exit 1;};\
+             ! less \"$s\" \"$2\"||{ echo \"the file has $s bytes, fewer than the offset $2\" >&2;exit 1;};\
              dd if=/dev/null of=\"$1\" bs=1 seek=\"$2\" count=0 2>/dev/null||{ : >>\"$1\";exit 1;};\
              cat >>\"$1\"||exit"
                 .to_owned()
         };
-        let script = format!("{SIZE_FUNCTION}{body};printf '{}';size \"$1\"", sentinel_text());
+        let script = format!("{SIZE_FUNCTION}{LESS_FUNCTION}{body};printf '{}';size \"$1\"", sentinel_text());
         FileCommand::new(&script, &[path_word(path), offset.to_string()], deadline, format!("write {path}"))
     }
 
-    /// Prints at most `limit` bytes from `offset` on.
+    /// Prints at most `limit` bytes from `offset` on, or a little more when the file grows meanwhile.
+    ///
+    /// What is read to its end goes past `head`, which takes byte after byte where it is busybox's.
     pub fn read(path: &str, offset: u64, limit: u64, deadline: Duration) -> FileCommand {
         let script = format!(
-            "[ ! -d \"$1\" ]||{{ echo 'Is a directory' >&2;exit 1;}};exec <\"$1\"||exit;\
-             printf '{}';tail -c +\"$2\"|head -c \"$3\"",
+            "{SIZE_FUNCTION}{LESS_FUNCTION}[ ! -d \"$1\" ]||{{ echo 'Is a directory' >&2;exit 1;}};exec <\"$1\"||exit;s=$(size \"$1\")||exit;\
+             part(){{ if [ \"$1\" = 1 ];then cat;else tail -c +\"$1\";fi;}};printf '{}';\
+             if less \"$s\" \"$4\";then part \"$2\";else part \"$2\"|head -c \"$3\";fi",
             sentinel_text()
         );
-        let arguments = [path_word(path), offset.saturating_add(1).to_string(), limit.to_string()];
+        let first = offset.saturating_add(1);
+        let end = first.saturating_add(limit);
+        let arguments = [path_word(path), first.to_string(), limit.to_string(), end.to_string()];
         FileCommand::new(&script, &arguments, deadline, format!("read {path}"))
     }
 
@@ -247,6 +255,22 @@ mod tests {
         let answer = || finished(Exit::Code(0), "farmctl-answer:\n9\n", "");
         assert!(command.check_written("board", answer(), 9).is_ok());
         assert_eq!(command.check_written("board", answer(), 10).unwrap_err().kind, ErrorKind::Protocol);
+    }
+
+    #[test]
+    fn numbers_beyond_32_bits_are_compared() {
+        for (a, b, less) in [
+            ("9", "10", true),
+            ("10", "9", false),
+            ("7", "7", false),
+            ("3000000000", "3000000001", true),
+            ("3000000000", "1000000000", false),
+            ("5", "9223372036854775807", true),
+        ] {
+            let script = format!("{LESS_FUNCTION}less {a} {b}");
+            let status = std::process::Command::new("sh").args(["-c", &script]).status().unwrap();
+            assert_eq!(status.success(), less, "{a} < {b}");
+        }
     }
 
     #[test]

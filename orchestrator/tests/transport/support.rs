@@ -1,13 +1,13 @@
-//! Boards and connections for the transport tests.
+//! Boards, phones and connections for the transport tests.
 #![allow(dead_code)]
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use farmctl::domain::{SshEndpoint, TransportConfig};
+use farmctl::domain::{AdbEndpoint, SshEndpoint, TransportConfig};
 use farmctl::transport::{ConnectOptions, Transport, TransportError, connect};
-use testlab::{Board, BoardOptions};
+use testlab::{AdbServer, Board, BoardOptions, Phone};
 
 /// Options of a person with an empty environment.
 pub fn options(home: &Path) -> ConnectOptions {
@@ -59,4 +59,27 @@ pub async fn refused(endpoint: SshEndpoint, options: &ConnectOptions) -> Transpo
 pub async fn connected(board: &Board) -> Arc<dyn Transport> {
     let home = tempfile::tempdir().unwrap();
     try_connect(endpoint(board), &options(home.path())).await.unwrap_or_else(|error| panic!("failed to {error}"))
+}
+
+pub fn phone() -> Phone {
+    Phone::start().unwrap_or_else(|error| panic!("failed to {error}"))
+}
+
+pub fn adb_server() -> AdbServer {
+    AdbServer::start().unwrap_or_else(|error| panic!("failed to {error}"))
+}
+
+/// A phone by its address, which its server may not know yet.
+pub fn phone_endpoint(phone: &Phone, server: &AdbServer) -> AdbEndpoint {
+    AdbEndpoint {
+        address: Some(phone.address().to_string()),
+        server: Some(server.address().to_string()),
+        ..AdbEndpoint::default()
+    }
+}
+
+pub async fn connected_phone(phone: &Phone, server: &AdbServer) -> Arc<dyn Transport> {
+    let home = tempfile::tempdir().unwrap();
+    let config = TransportConfig::Adb(phone_endpoint(phone, server));
+    connect(&config, &options(home.path())).await.unwrap_or_else(|error| panic!("failed to {error}"))
 }

@@ -190,7 +190,9 @@ impl Transport for AdbTransport {
         let file = FileCommand::read(path, offset, limit, deadline);
         let limit_bytes = usize::try_from(limit).unwrap_or(usize::MAX).saturating_add(ANSWER_LIMIT_BYTES);
         let finished = self.file_command(&file, limit_bytes).await?;
-        file.answer(&self.target.address, finished)
+        let mut bytes = file.answer(&self.target.address, finished)?;
+        bytes.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        Ok(bytes)
     }
 
     async fn stat(&self, path: &str, deadline: Duration) -> Result<Option<FileStat>, TransportError> {
