@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
 use crate::device::RunnerProvider;
-use crate::domain::{Device, Event, OnFailure, SweepRow, Timeouts};
+use crate::domain::{Device, Event, OnFailure, SweepRow, Timeouts, TransportConfig};
 use crate::inventory::{Spare, find_spares};
 use crate::store::{Store, StoreError};
 use crate::transport::ConnectOptions;
@@ -83,21 +83,27 @@ impl Agent {
     /// When the store can't be used any more. Failures of devices and runs are records, not errors.
     pub async fn carry_out(self: Arc<Self>, devices: Vec<Device>) -> Result<(), AgentError> {
         let places = Arc::new(Semaphore::new(self.max_devices.max(1)));
-        let phones = Arc::new(Phones::with_spares(self.find_spares(&devices).await));
         // on_failure: stop_sweep. Workers look at it before each job.
         let (halt, _) = watch::channel(None::<String>);
         let halt = Arc::new(halt);
         let mut workers = JoinSet::new();
-        for device in devices {
+        let known = Arc::new(Phones::default());
+        let start = |workers: &mut JoinSet<_>, device: Device| {
             let (agent, places, halt) = (Arc::clone(&self), Arc::clone(&places), Arc::clone(&halt));
-            let phones = Arc::clone(&phones);
+            let known = Arc::clone(&known);
             let work = async move {
                 // The semaphore is never closed.
                 let Ok(_place) = places.acquire_owned().await else { return Ok(()) };
-                worker::work(&agent, &device, &phones, &halt).await
+                worker::work(&agent, &device, &known, &halt).await
             };
             workers.spawn(work.instrument(tracing::info_span!("sweep", id = %self.sweep.id)));
-        }
+        };
+        // Which phones are the same must be known before any of them is worked on; no other device waits for that.
+        let (phones, others): (Vec<Device>, Vec<Device>) =
+            devices.into_iter().partition(|device| matches!(device.transport, TransportConfig::Adb(_)));
+        others.into_iter().for_each(|device| start(&mut workers, device));
+        known.set_spares(self.find_spares(&phones).await);
+        phones.into_iter().for_each(|device| start(&mut workers, device));
         let mut first_error = None;
         while let Some(ended) = workers.join_next().await {
             let result = ended.unwrap_or_else(|error| Err(AgentError::Worker(error.to_string())));

@@ -19,14 +19,35 @@ use super::{Agent, AgentError, holder, with_store};
 /// A change with whether it was undone, or why not.
 pub type Undone = (OpenChange, Result<(), String>);
 
-/// Undoes what earlier processes left, notes how the phone is powered, and sets it up; returns what is to be undone.
-/// A phone that can't be set up is measured as it is, with a warning.
-pub(super) async fn prepare(
+/// What is to be undone on a device, and since when it is so.
+pub(super) struct SetUp {
+    open: Vec<OpenChange>,
+    boot_id: Option<String>,
+}
+
+impl SetUp {
+    /// Whether the device has booted anew since: its screen is on again.
+    pub(super) fn is_outdated(&self, session: &Session) -> bool {
+        self.boot_id != session.hello.boot_id && !session.is_lost()
+    }
+}
+
+/// Undoes what earlier processes left, notes how the phone is powered, and sets it up. A phone that can't be set up is
+/// measured as it is, with a warning; what is no phone is left alone.
+pub(super) async fn prepare(agent: &Agent, device: &Device, session: &mut Session) -> Result<SetUp, AgentError> {
+    let open = match identity(device, session) {
+        Some(identity) => set_up(agent, device, session, identity).await?,
+        None => Vec::new(),
+    };
+    Ok(SetUp { open, boot_id: session.hello.boot_id.clone() })
+}
+
+async fn set_up(
     agent: &Agent,
     device: &Device,
     session: &mut Session,
+    identity: DeviceIdentity,
 ) -> Result<Vec<OpenChange>, AgentError> {
-    let Some(identity) = identity(device, session) else { return Ok(Vec::new()) };
     undo_left(agent, device, session, &identity).await?;
     let deadline = agent.bring_up_limit();
     let state = match measuring_state(&device.name, session.transport(), deadline).await {
@@ -67,8 +88,9 @@ pub(super) async fn restore(
     agent: &Agent,
     device: &Device,
     session: &mut Session,
-    open: Vec<OpenChange>,
+    set_up: SetUp,
 ) -> Result<(), AgentError> {
+    let open = set_up.open;
     if open.is_empty() {
         return Ok(());
     }
@@ -78,7 +100,7 @@ pub(super) async fn restore(
         tracing::warn!(%failure, "the device can't be set back");
     }
     let undone = undo_changes(&agent.store, session.transport(), &device.name, open, agent.bring_up_limit()).await?;
-    tell_undone(agent, device, undone, false).await;
+    tell_undone(agent, device, undone).await;
     Ok(())
 }
 
@@ -118,7 +140,7 @@ fn identity(device: &Device, session: &Session) -> Option<DeviceIdentity> {
     Some(android.identity().unwrap_or_else(|| DeviceIdentity(format!("name/{}", device.name))))
 }
 
-/// Undoes what ended processes left behind, and what an earlier sweep of this process could not undo.
+/// Undoes what ended processes left behind, and what this one made itself before the device booted anew.
 async fn undo_left(
     agent: &Agent,
     device: &Device,
@@ -137,7 +159,7 @@ async fn undo_left(
         return Ok(());
     }
     let undone = undo_changes(&agent.store, session.transport(), &device.name, left, agent.bring_up_limit()).await?;
-    tell_undone(agent, device, undone, true).await;
+    tell_undone(agent, device, undone).await;
     Ok(())
 }
 
@@ -166,12 +188,12 @@ async fn note_changes(
     Ok(made)
 }
 
-async fn tell_undone(agent: &Agent, device: &Device, undone: Vec<Undone>, was_left: bool) {
+async fn tell_undone(agent: &Agent, device: &Device, undone: Vec<Undone>) {
     for (open, outcome) in undone {
         let DeviceChange { setting, previous, holder, .. } = open.change;
         match outcome {
             Ok(()) => {
-                let left_by = was_left.then_some(holder);
+                let left_by = Some(holder).filter(|holder| *holder != agent.holder);
                 let kind = EventKind::DeviceRestored { setting, previous, left_by };
                 agent.events.emit(Subject::device(&device.name), kind).await;
             }

@@ -1,27 +1,27 @@
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::domain::{Device, DeviceIdentity};
 use crate::inventory::Spare;
 
 /// Which device of a sweep is which phone: no phone is worked on under two names.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Phones {
-    spares: HashMap<String, String>,
+    /// By the spare's name; set before any phone is worked on.
+    spares: OnceLock<HashMap<String, String>>,
     /// The name under which a phone is worked on. It stays for the sweep: two names never take turns either.
     used: Mutex<HashMap<DeviceIdentity, String>>,
 }
 
 impl Phones {
-    /// What was found out before any work began.
-    pub(super) fn with_spares(spares: Vec<Spare>) -> Phones {
-        let spares = spares.into_iter().map(|spare| (spare.device, spare.same_as)).collect();
-        Phones { spares, used: Mutex::new(HashMap::new()) }
+    /// Notes what was found out before any phone is worked on.
+    pub(super) fn set_spares(&self, spares: Vec<Spare>) {
+        self.spares.get_or_init(|| spares.into_iter().map(|spare| (spare.device, spare.same_as)).collect());
     }
 
     /// The device that is used instead of this one, if it is a spare.
     pub(super) fn used_instead_of(&self, device: &Device) -> Option<&str> {
-        self.spares.get(&device.name).map(String::as_str)
+        self.spares.get()?.get(&device.name).map(String::as_str)
     }
 
     /// Takes the phone for this device, or says which device has it: one that did not answer when all were asked may
@@ -43,7 +43,7 @@ mod tests {
 
     #[test]
     fn a_phone_is_taken_by_one_device() {
-        let phones = Phones::with_spares(Vec::new());
+        let phones = Phones::default();
         let [one, two] = ["one", "two"].map(sample::device);
         let [first, second] = ["p/1", "p/2"].map(|text| DeviceIdentity(text.to_owned()));
         assert_eq!(phones.take(&one, &first), Ok(()));

@@ -13,7 +13,7 @@ use crate::score::Statistics;
 use crate::store::{ClaimedRun, StoreError};
 
 use super::events::{Events, Subject};
-use super::prepare::{prepare, restore};
+use super::prepare::{SetUp, prepare, restore};
 use super::spares::Phones;
 use super::{Agent, AgentError, StopSignal, records, with_store};
 
@@ -62,7 +62,7 @@ pub(super) async fn work(agent: &Agent, device: &Device, phones: &Phones, halt: 
         session.close().await;
         return skip_spare(agent, device, &used).await;
     }
-    let changes = prepare(agent, device, &mut session).await?;
+    let mut set_up = prepare(agent, device, &mut session).await?;
     agent
         .events
         .emit(
@@ -70,8 +70,8 @@ pub(super) async fn work(agent: &Agent, device: &Device, phones: &Phones, halt: 
             EventKind::DeviceReady { description: describe(&session), duration_ns: as_ns(started.elapsed()) },
         )
         .await;
-    let worked = work_through(agent, device, &mut session, halt).await;
-    let restored = restore(agent, device, &mut session, changes).await;
+    let worked = work_through(agent, device, &mut session, &mut set_up, halt).await;
+    let restored = restore(agent, device, &mut session, set_up).await;
     session.close().await;
     worked.and(restored)
 }
@@ -81,6 +81,7 @@ async fn work_through(
     agent: &Agent,
     device: &Device,
     session: &mut Session,
+    set_up: &mut SetUp,
     halt: &Arc<Halt>,
 ) -> Result<(), AgentError> {
     loop {
@@ -90,6 +91,9 @@ async fn work_through(
         let halted = halt.borrow().clone();
         if let Some(why) = halted {
             return skip_rest(agent, device, &why).await;
+        }
+        if set_up.is_outdated(session) {
+            *set_up = prepare(agent, device, session).await?;
         }
         let Some(run) = claim(agent, device).await? else { return Ok(()) };
         let record = carry_out(agent, device, session, &run).await;

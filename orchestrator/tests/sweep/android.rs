@@ -2,10 +2,17 @@
 
 use std::net::SocketAddr;
 use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
 
+use farmctl::device::{change_settings, undo_settings};
+use farmctl::domain::{AdbEndpoint, Setting, TransportConfig};
+use farmctl::transport::{ConnectOptions, connect};
 use testlab::{AdbServer, Board, FaultProxy, Phone, SmallDisk};
 
 use super::support::{Lab, QUICK, farm, ssh_device};
+
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// One device of a farm file, known to this server at this address.
 fn phone_device(name: &str, server: &AdbServer, address: SocketAddr) -> String {
@@ -206,4 +213,56 @@ fn a_workdir_that_programs_may_not_run_from_has_its_own_kind() {
     let row = lab.row("board");
     assert_eq!(row["failure_kind"], "runner_not_executable", "{}", row["failure"]);
     assert!(row["remedy"].contains("noexec"), "{}", row["remedy"]);
+}
+
+#[test]
+fn a_phone_that_booted_anew_is_set_up_again() {
+    let (server, phone) = (AdbServer::start().unwrap(), Phone::start().unwrap());
+    let lab = Lab::new();
+    lab.write("farms/lab.yaml", &farm(&[phone_device("phone", &server, phone.address())]));
+    let slow = QUICK.replace("min_runs: 2, max_runs: 2", "min_runs: 15, max_runs: 15");
+    lab.write("configs/slow.yaml", &format!("{slow}threads: [1, all]\n"));
+    let mut running = lab.start(&["configs/slow.yaml"]);
+    running.wait_for("run_phase", Some("measure"));
+    phone.reboot().unwrap();
+    running.wait_for("run_phase", Some("measure"));
+    expect_set_up(&phone);
+    let ended = running.finish();
+    ended.expect_code(6);
+    let failures: Vec<String> = lab.rows().iter().map(|row| row["failure_kind"].clone()).collect();
+    assert_eq!(failures, ["rebooted", ""]);
+    assert!(ended.named("device_restored").iter().all(|event| event["left_by"].is_null()));
+    expect_untouched(&phone);
+}
+
+#[test]
+fn airplane_mode_is_switched_on_and_back() {
+    let (server, phone) = (AdbServer::start().unwrap(), Phone::start().unwrap());
+    server.connect(phone.address()).unwrap();
+    let endpoint = AdbEndpoint {
+        serial: Some(phone.address().to_string()),
+        server: Some(server.address().to_string()),
+        ..AdbEndpoint::default()
+    };
+    let options = ConnectOptions {
+        home: std::env::temp_dir(),
+        user: "nobody".to_owned(),
+        agent_socket: None,
+        environment: Arc::new(|_| None),
+        accept_new: false,
+        connect_timeout: LIMIT,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let transport = connect(&TransportConfig::Adb(endpoint), &options).await.unwrap();
+        let settings = [Setting::AirplaneMode, Setting::WakeLock];
+        let changed = change_settings("phone", transport.as_ref(), &settings, LIMIT).await.unwrap();
+        // The virtual phone's kernel has no wake locks.
+        assert!(changed[0].is_ok() && changed[1].is_err(), "{changed:?}");
+        assert_eq!(phone.state("global/airplane_mode_on").unwrap(), "1");
+        let changes = [(Setting::AirplaneMode, "0".to_owned())];
+        let undone = undo_settings("phone", transport.as_ref(), &changes, LIMIT).await.unwrap();
+        assert_eq!(undone, [Ok(())]);
+        expect_untouched(&phone);
+    });
 }
