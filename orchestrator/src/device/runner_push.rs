@@ -57,7 +57,7 @@ impl RunnerFile {
         let packed = self.packed.get_or_try_init(|| async {
             let bytes = tokio::fs::read(&self.path).await.map_err(|error| self.unreadable(&error))?;
             let pack = move || -> std::io::Result<Vec<u8>> {
-                let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+                let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
                 encoder.write_all(&bytes)?;
                 encoder.finish()
             };
