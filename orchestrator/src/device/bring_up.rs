@@ -86,11 +86,8 @@ impl Session {
 
     async fn bring_up_once(device: &Device, with: &mut BringUp<'_>) -> Result<Session, Failure> {
         let (transport, probe) = connect_and_probe(device, with.options, with.timeouts).await?;
-        let target = target_of_machine(&probe.system, &probe.machine).ok_or_else(|| {
-            Failure::new(
-                FailureKind::RunnerMissing,
-                format!("no runner exists for {}, which is a {} {}", device.name, probe.system, probe.machine),
-            )
+        let target = target_of_machine(probe.machine()).map_err(|what| {
+            Failure::new(FailureKind::RunnerMissing, format!("no runner exists for {}, which is {what}", device.name))
         })?;
         let runner = with.runners.runner(target).await?;
         let sha256 = runner.artifact.sha256.clone();

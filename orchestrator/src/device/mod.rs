@@ -29,7 +29,7 @@ pub use probe::{DeviceProbe, connect_and_probe};
 pub use push::{PushProgress, Pushed};
 pub use run::{Canceller, RunFailure, RunObserver};
 pub use runner_push::RunnerFile;
-pub use target::target_of_machine;
+pub use target::{Machine, target_of_machine};
 
 /// Most bytes that a short command on a device may print.
 const SHORT_OUTPUT_BYTES: usize = 4 << 20;

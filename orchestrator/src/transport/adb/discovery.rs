@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::address::ServerAddress;
 use super::devices::AdbDevice;
+use super::heal::{Patience, heal_server};
 use super::server::Server;
 use crate::transport::{ConnectOptions, TransportError};
 
@@ -29,7 +30,7 @@ impl AdbDevice {
     }
 }
 
-/// What a server lists; one of this host is started when it isn't running.
+/// What a server lists; one of this host is started when it isn't running, or hangs.
 ///
 /// # Errors
 /// When the server can't be started, or does not answer within the deadline.
@@ -39,7 +40,7 @@ pub async fn list_all(
     deadline: Duration,
 ) -> Result<Vec<AdbDevice>, TransportError> {
     let server = of(server, options)?;
-    server.ensure_running(deadline).await?;
+    heal_server(&server, Patience::of(options.connect_timeout)).await?;
     server.devices(deadline).await
 }
 
