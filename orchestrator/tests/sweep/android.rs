@@ -192,7 +192,6 @@ fn a_phone_that_is_gone_for_longer_than_its_grace_is_failed_not_waited_for() {
     expect_untouched(&good);
 
     lost.restart_daemon().unwrap();
-    server.disconnect(lost.address()).unwrap();
     let (code, stdout, stderr) = lab.run(&["devices", "restore", "lost"]);
     assert_eq!(code, 0, "{stdout}{stderr}");
     expect_untouched(&lost);

@@ -232,7 +232,7 @@ async fn check(context: &Context, devices: Vec<Device>) -> Result<u8, CliError> 
         vec![
             probed.device.clone(),
             verdict(probed).to_owned(),
-            probed.bring_up_ms.to_string(),
+            if probed.same_as.is_some() { String::new() } else { probed.bring_up_ms.to_string() },
             probed.round_trip_ms.map(|time| format!("{time:.1}")).unwrap_or_default(),
             hello.map(|hello| (hello.store.free_bytes >> 20).to_string()).unwrap_or_default(),
             hello.and_then(|hello| hello.running.clone()).unwrap_or_default(),
