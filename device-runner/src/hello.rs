@@ -27,7 +27,8 @@ pub fn hello(workdir: &Workdir, store: StoreStatus, runner_sha256: String) -> He
         protocol: PROTOCOL_VERSION,
         runner_sha256,
         runner_version: env!("CARGO_PKG_VERSION").to_owned(),
-        runner_commit: commit().map(str::to_owned),
+        runner_commit: option_env!("RUNNER_COMMIT").map(str::to_owned),
+        runner_sources: env!("RUNNER_SOURCES").to_owned(),
         target: env!("RUNNER_TARGET").to_owned(),
         os: os_name().unwrap_or_else(|| system.clone()),
         kernel: format!("{system} {}", word(UtsName::release)),
@@ -43,11 +44,6 @@ pub fn hello(workdir: &Workdir, store: StoreStatus, runner_sha256: String) -> He
         store,
         running: lock::holder(workdir).as_ref().map(RunId::to_string),
     }
-}
-
-/// Git commit that the runner was built from.
-pub fn commit() -> Option<&'static str> {
-    option_env!("RUNNER_COMMIT")
 }
 
 /// Identity of this boot.

@@ -42,6 +42,10 @@ use start::StartError;
 use store::Store;
 use workdir::Workdir;
 
+/// What this runner is: version, commit, sources, target. One text, so that farmctl can read it out of the file of a
+/// runner that is for another machine.
+const STAMP: &str = concat!(env!("RUNNER_STAMP"), "\n");
+
 /// Why a command failed: an exit code with what to say on standard error.
 struct Exit {
     code: i32,
@@ -77,10 +81,7 @@ fn complain(exit: &Exit) -> i32 {
 fn obey(invocation: Invocation) -> Result<i32, Exit> {
     match invocation {
         Invocation::Help => print(args::HELP),
-        Invocation::Version => {
-            let commit = hello::commit().map(|commit| format!(" ({commit})")).unwrap_or_default();
-            print(&format!("device-runner {}{commit} {}\n", env!("CARGO_PKG_VERSION"), env!("RUNNER_TARGET")))
-        }
+        Invocation::Version => print(STAMP),
         Invocation::In(root, command) => obey_in(&root, command),
     }
 }

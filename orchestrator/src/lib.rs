@@ -9,6 +9,7 @@ pub mod cli;
 pub mod config;
 pub mod device;
 pub mod domain;
+pub mod inventory;
 pub mod planner;
 pub mod progress;
 pub mod publish;

@@ -15,7 +15,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("transport", &[]),
     ("device", &["transport"]),
     ("runners", &["device"]),
-    ("agent", &["device", "transport", "store", "score"]),
+    ("inventory", &["device", "transport"]),
+    ("agent", &["inventory", "device", "transport", "store", "score"]),
     ("progress", &["report"]),
     ("publish", &["report"]),
 ];

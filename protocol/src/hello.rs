@@ -11,8 +11,11 @@ pub struct Hello {
     pub runner_sha256: String,
     /// Version of the `device-runner` crate.
     pub runner_version: String,
-    /// Git commit the runner was built from, when it was known.
+    /// Last git commit that changed the runner's sources, when it was known; ends in `-dirty` when they were changed
+    /// after it.
     pub runner_commit: Option<String>,
+    /// Start of a hash over all the runner was built from: its sources, its dependencies' versions, its profile.
+    pub runner_sources: String,
     /// Rust target triple the runner was built for.
     pub target: String,
     /// Name of the operating system as a person would say it, for example `Debian GNU/Linux 12 (bookworm)`.
@@ -78,4 +81,8 @@ pub struct BackendInfo {
     pub precisions: Vec<Precision>,
     /// Whether it can use more than one thread.
     pub multi_threaded: bool,
+    /// The engine's name for the code that multiplies matrices of 32-bit floats on this very processor, when it tells
+    /// one: the difference between assembly and a portable fallback is a matter of several times the speed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<String>,
 }

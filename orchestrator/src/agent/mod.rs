@@ -6,23 +6,32 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
 use crate::device::RunnerProvider;
-use crate::domain::{Device, Event, OnFailure, SweepRow, Timeouts};
+use crate::domain::{Device, Event, OnFailure, SweepRow, Timeouts, TransportConfig};
+use crate::inventory::{Spare, find_spares};
 use crate::store::{Store, StoreError};
 use crate::transport::ConnectOptions;
 
+use spares::Phones;
+
 mod events;
+mod holder;
 mod outputs;
+mod prepare;
 mod records;
+mod spares;
 mod worker;
 
 pub use events::{Events, Subject};
+pub use holder::Holder;
 pub use outputs::OutputFiles;
+pub use prepare::{Undone, is_left_behind, undo_changes};
 pub use records::of_cell as record_of_cell;
 
 /// How often a person asked to stop: 0 not at all; 1 starts no more runs; 2 ends those under way; 3 leaves.
@@ -63,7 +72,7 @@ pub struct Agent {
     pub stop: StopSignal,
     /// Most devices that are worked on at the same time.
     pub max_devices: usize,
-    /// Name of this process in leases: unique among all hosts of the lab.
+    /// Name of this process in leases and in the journal of changes: a [`Holder`].
     pub holder: String,
 }
 
@@ -78,15 +87,23 @@ impl Agent {
         let (halt, _) = watch::channel(None::<String>);
         let halt = Arc::new(halt);
         let mut workers = JoinSet::new();
-        for device in devices {
+        let known = Arc::new(Phones::default());
+        let start = |workers: &mut JoinSet<_>, device: Device| {
             let (agent, places, halt) = (Arc::clone(&self), Arc::clone(&places), Arc::clone(&halt));
+            let known = Arc::clone(&known);
             let work = async move {
                 // The semaphore is never closed.
                 let Ok(_place) = places.acquire_owned().await else { return Ok(()) };
-                worker::work(&agent, &device, &halt).await
+                worker::work(&agent, &device, &known, &halt).await
             };
             workers.spawn(work.instrument(tracing::info_span!("sweep", id = %self.sweep.id)));
-        }
+        };
+        // Which phones are the same must be known before any of them is worked on; no other device waits for that.
+        let (phones, others): (Vec<Device>, Vec<Device>) =
+            devices.into_iter().partition(|device| matches!(device.transport, TransportConfig::Adb(_)));
+        others.into_iter().for_each(|device| start(&mut workers, device));
+        known.set_spares(self.find_spares(&phones).await);
+        phones.into_iter().for_each(|device| start(&mut workers, device));
         let mut first_error = None;
         while let Some(ended) = workers.join_next().await {
             let result = ended.unwrap_or_else(|error| Err(AgentError::Worker(error.to_string())));
@@ -96,6 +113,19 @@ impl Agent {
             }
         }
         first_error.map_or(Ok(()), Err)
+    }
+
+    /// Which of the devices are others reached another way; none when a person stops it meanwhile.
+    async fn find_spares(&self, devices: &[Device]) -> Vec<Spare> {
+        let mut stop = self.stop.clone();
+        tokio::select! {
+            spares = find_spares(devices, &self.connect_options, &self.timeouts) => spares,
+            _ = stop.wait_for(|times| *times > 0) => Vec::new(),
+        }
+    }
+
+    fn bring_up_limit(&self) -> Duration {
+        Duration::from_secs_f64(self.timeouts.bring_up_seconds)
     }
 }
 

@@ -13,6 +13,8 @@ use crate::score::Statistics;
 use crate::store::{ClaimedRun, StoreError};
 
 use super::events::{Events, Subject};
+use super::prepare::{SetUp, prepare, restore};
+use super::spares::Phones;
 use super::{Agent, AgentError, StopSignal, records, with_store};
 
 /// How long a run belongs to this process without a heartbeat.
@@ -27,7 +29,10 @@ type Halt = watch::Sender<Option<String>>;
 
 /// Carries out the open jobs of one device.
 #[tracing::instrument(name = "device", skip_all, fields(device = %device.name))]
-pub(super) async fn work(agent: &Agent, device: &Device, halt: &Arc<Halt>) -> Result<(), AgentError> {
+pub(super) async fn work(agent: &Agent, device: &Device, phones: &Phones, halt: &Arc<Halt>) -> Result<(), AgentError> {
+    if let Some(used) = phones.used_instead_of(device) {
+        return skip_spare(agent, device, used).await;
+    }
     let mut stop = agent.stop.clone();
     if *stop.borrow_and_update() > 0 {
         return Ok(());
@@ -52,6 +57,12 @@ pub(super) async fn work(agent: &Agent, device: &Device, halt: &Arc<Halt>) -> Re
         Ok(session) => session,
         Err(failure) => return give_up(agent, device, failure).await,
     };
+    let identity = session.android.as_ref().and_then(|android| android.identity());
+    if let Some(Err(used)) = identity.map(|identity| phones.take(device, &identity)) {
+        session.close().await;
+        return skip_spare(agent, device, &used).await;
+    }
+    let mut set_up = prepare(agent, device, &mut session).await?;
     agent
         .events
         .emit(
@@ -59,9 +70,10 @@ pub(super) async fn work(agent: &Agent, device: &Device, halt: &Arc<Halt>) -> Re
             EventKind::DeviceReady { description: describe(&session), duration_ns: as_ns(started.elapsed()) },
         )
         .await;
-    let worked = work_through(agent, device, &mut session, halt).await;
+    let worked = work_through(agent, device, &mut session, &mut set_up, halt).await;
+    let restored = restore(agent, device, &mut session, set_up).await;
     session.close().await;
-    worked
+    worked.and(restored)
 }
 
 /// Claims and runs jobs until there are none, a person stops, or the device is lost.
@@ -69,6 +81,7 @@ async fn work_through(
     agent: &Agent,
     device: &Device,
     session: &mut Session,
+    set_up: &mut SetUp,
     halt: &Arc<Halt>,
 ) -> Result<(), AgentError> {
     loop {
@@ -78,6 +91,9 @@ async fn work_through(
         let halted = halt.borrow().clone();
         if let Some(why) = halted {
             return skip_rest(agent, device, &why).await;
+        }
+        if set_up.is_outdated(session) {
+            *set_up = prepare(agent, device, session).await?;
         }
         let Some(run) = claim(agent, device).await? else { return Ok(()) };
         let record = carry_out(agent, device, session, &run).await;
@@ -273,6 +289,14 @@ async fn skip_rest(agent: &Agent, device: &Device, why: &str) -> Result<(), Agen
     end_open_jobs(agent, device, RunStatus::Skipped, Failure::new(FailureKind::Cancelled, why)).await
 }
 
+/// The device is another one, reached another way: none of its jobs is tried.
+async fn skip_spare(agent: &Agent, device: &Device, used: &str) -> Result<(), AgentError> {
+    let kind = EventKind::DeviceSpare { same_as: used.to_owned() };
+    agent.events.emit(Subject::device(&device.name), kind).await;
+    let why = format!("{} is the same phone as {used}, which is used", device.name);
+    end_open_jobs(agent, device, RunStatus::Skipped, Failure::new(FailureKind::SpareDevice, why)).await
+}
+
 async fn end_open_jobs(agent: &Agent, device: &Device, status: RunStatus, failure: Failure) -> Result<(), AgentError> {
     let (sweep, device) = (agent.sweep.clone(), device.clone());
     with_store(&agent.store, move |store| {
@@ -337,9 +361,11 @@ fn subject(run: &ClaimedRun) -> Subject {
 }
 
 fn describe(session: &Session) -> String {
-    let hello = &session.hello;
-    let chip = hello.soc.as_deref().unwrap_or(&hello.machine);
-    format!("{chip}, {} cores, {}", hello.cpus.len(), hello.os)
+    let facts = session.facts();
+    let chip = facts.soc.as_deref().unwrap_or(&session.hello.machine);
+    let model = session.android.as_ref().and_then(|android| android.model.as_deref());
+    let model = model.map_or_else(String::new, |model| format!("{model}, "));
+    format!("{model}{chip}, {} cores, {}", facts.cpus, facts.os)
 }
 
 fn as_ns(duration: Duration) -> u64 {

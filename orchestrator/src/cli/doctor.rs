@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::runners::HOST_TARGET;
+use crate::runners::{HOST_TARGET, TARGETS, way_to_build};
 
 use super::{CliError, Context, Format, exit, print_csv, print_data, print_json, short_path};
+
+const NO_WORKSPACE: &str = "give a folder with --runner-dir, or run farmctl in a clone of its source";
 
 /// One thing that was looked at.
 #[derive(Debug, Serialize)]
@@ -21,7 +23,7 @@ struct Finding {
 }
 
 pub(super) async fn run(context: &Context) -> Result<u8, CliError> {
-    let findings = vec![
+    let mut findings = vec![
         writable(context),
         runner(context).await,
         tool("cargo", "--version", "builds the runner", "install Rust: https://rustup.rs").await,
@@ -31,6 +33,7 @@ pub(super) async fn run(context: &Context) -> Result<u8, CliError> {
         catalogue(context),
         agent(context),
     ];
+    findings.extend(other_machines(context).await);
     let broken = findings.iter().any(|finding| finding.required && !finding.ok);
     match context.format {
         Format::Human => print_data(text(&findings).as_bytes())?,
@@ -59,9 +62,9 @@ fn text(findings: &[Finding]) -> String {
             (false, true) => "missing",
             (false, false) => "note   ",
         };
-        text.push_str(&format!("{mark}  {:<12} {}\n", finding.what, finding.detail));
+        text.push_str(&format!("{mark}  {:<18} {}\n", finding.what, finding.detail));
         if let (false, Some(remedy)) = (finding.ok, &finding.remedy) {
-            text.push_str(&format!("                      -> {remedy}\n"));
+            text.push_str(&format!("                            -> {remedy}\n"));
         }
     }
     text
@@ -97,7 +100,35 @@ async fn runner(context: &Context) -> Finding {
         (None, Some(workspace)) => Ok(format!("not built yet; the first sweep builds it in {}", short_path(workspace))),
         (None, None) => Err("no runner, and no workspace to build it in".to_owned()),
     };
-    finding("runner", true, outcome, "give a folder with --runner-dir, or run farmctl in a clone of its source")
+    finding("runner", true, outcome, NO_WORKSPACE)
+}
+
+/// Whether runners for other machines are there or could be built.
+async fn other_machines(context: &Context) -> Vec<Finding> {
+    let runners = context.lab.runners();
+    let mut findings = Vec::new();
+    for target in TARGETS.iter().filter(|target| **target != HOST_TARGET) {
+        let places = runners.places(target);
+        let there = places.iter().find(|place| place.path.is_file());
+        let (outcome, remedy) = match (there, places.iter().find_map(|place| place.workspace.as_ref())) {
+            (Some(place), _) => (Ok(format!("{} ({})", short_path(&place.path), place.label)), String::new()),
+            (None, None) => (Err("no runner, and no workspace to build it in".to_owned()), NO_WORKSPACE.to_owned()),
+            (None, Some(workspace)) => match way_to_build(workspace, target).await {
+                Ok(means) => (Ok(format!("not built yet; would be built with {means}")), String::new()),
+                Err(remedies) => {
+                    let ways: Vec<String> = remedies.iter().map(|remedy| remedy.commands.join(" && ")).collect();
+                    (Err("can't be built on this host; needed for such devices only".to_owned()), ways.join("   or   "))
+                }
+            },
+        };
+        findings.push(finding(&machine_of(target), false, outcome, &remedy));
+    }
+    findings
+}
+
+/// A target without what is the same in all of them: `aarch64-musl`.
+fn machine_of(target: &str) -> String {
+    target.replace("-unknown-linux", "")
 }
 
 async fn tool(name: &str, argument: &str, purpose: &str, remedy: &str) -> Finding {

@@ -47,6 +47,11 @@ impl CliError {
         CliError { code: exit::NOTHING, ..CliError::internal(message) }
     }
 
+    /// No device can be reached at all.
+    pub fn no_device(message: impl Into<String>) -> CliError {
+        CliError { code: exit::NO_DEVICE, ..CliError::internal(message) }
+    }
+
     /// The same with what a person can do.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> CliError {

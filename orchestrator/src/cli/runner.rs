@@ -65,7 +65,7 @@ async fn build(context: &Context, target: &str, install: bool) -> Result<u8, Cli
         path = install_runner(&path, &context.lab.installed_runners().join(target))?;
     }
     let file = runners::describe(&path, target).await?;
-    print_listed(context, vec![listed(file, "built").await])
+    print_listed(context, vec![listed(file, "built").await?])
 }
 
 fn install_runner(from: &std::path::Path, folder: &std::path::Path) -> Result<PathBuf, CliError> {
@@ -86,7 +86,7 @@ async fn list(context: &Context) -> Result<u8, CliError> {
     let mut found = Vec::new();
     for target in TARGETS {
         for place in places.places(target).into_iter().filter(|place| place.path.is_file()) {
-            found.push(listed(runners::describe(&place.path, target).await?, place.label).await);
+            found.push(listed(runners::describe(&place.path, target).await?, place.label).await?);
         }
     }
     if found.is_empty() && context.format == Format::Human {
@@ -95,24 +95,16 @@ async fn list(context: &Context) -> Result<u8, CliError> {
     print_listed(context, found)
 }
 
-async fn listed(file: RunnerFile, found_by: &'static str) -> Listed {
-    let version = if file.target == HOST_TARGET { version_of(&file.path).await } else { None };
-    Listed {
+async fn listed(file: RunnerFile, found_by: &'static str) -> Result<Listed, CliError> {
+    let version = runners::stamp(&file.path).await?;
+    Ok(Listed {
         target: file.target,
         path: file.path,
         found_by,
         size_bytes: file.artifact.size_bytes,
         sha256: file.artifact.sha256,
         version,
-    }
-}
-
-/// What a runner of this host's target says of itself.
-async fn version_of(path: &std::path::Path) -> Option<String> {
-    let mut command = tokio::process::Command::new(path);
-    command.arg("--version").stdin(std::process::Stdio::null()).kill_on_drop(true);
-    let output = tokio::time::timeout(std::time::Duration::from_secs(5), command.output()).await.ok()?.ok()?;
-    Some(String::from_utf8_lossy(&output.stdout).trim().to_owned()).filter(|version| !version.is_empty())
+    })
 }
 
 fn print_listed(context: &Context, found: Vec<Listed>) -> Result<u8, CliError> {
@@ -125,7 +117,7 @@ fn print_listed(context: &Context, found: Vec<Listed>) -> Result<u8, CliError> {
                     short_path(&runner.path),
                     runner.size_bytes as f64 / 1e6,
                     runner.sha256,
-                    runner.version.as_deref().unwrap_or("unknown (it is for another machine)"),
+                    runner.version.as_deref().unwrap_or("unknown"),
                     runner.found_by
                 );
                 print_data(text.as_bytes())?;
@@ -158,9 +150,6 @@ struct BuildShown<'a> {
 
 impl BuildShown<'_> {
     fn step(&mut self, step: BuildStep) {
-        if self.task.is_none() && step.fresh {
-            return;
-        }
         let label = || format!("building the runner for {}", self.target);
         let task =
             self.task.get_or_insert_with(|| self.progress.start_task(&label(), Some(step.crates_total), Unit::Crates));

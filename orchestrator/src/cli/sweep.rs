@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use jiff::Timestamp;
 
-use crate::agent::{Agent, Events, OutputFiles, Subject, event_queue, record_of_cell};
+use crate::agent::{Agent, Events, Holder, OutputFiles, Subject, event_queue, record_of_cell};
 use crate::domain::{
     Device, EventKind, Failure, Plan, Record, RunStatus, Skipped, SweepId, SweepRow, TransportConfig, sha256_hex,
 };
@@ -66,6 +66,7 @@ async fn carry_out(
     progress: &Progress,
 ) -> Result<Finished, CliError> {
     let store = context.lab.store()?;
+    let holder = this_process()?;
     let sweep = new_sweep(&loaded.sweep.name);
     context.log.write_to(&publish::sweep_folder(&context.lab.reports(), sweep.id.as_str()).join("log.jsonl"))?;
     tracing::info!(sweep = %sweep.id, config = %arguments.config.display(), version = VERSION, "sweep begins");
@@ -99,7 +100,7 @@ async fn carry_out(
         events: events.clone(),
         stop: interrupt.subscribe(),
         max_devices: arguments.jobs,
-        holder: format!("{}-{}", sweep.id, std::process::id()),
+        holder,
     });
     let mut left = interrupt.subscribe();
     tokio::select! {
@@ -114,6 +115,14 @@ async fn carry_out(
     drop(events);
     let _ = tokio::time::timeout(Duration::from_secs(5), view).await;
     Ok(Finished { store, sweep, interrupted: interrupt.times() > 0 })
+}
+
+/// This process's name in leases and in the journal of changes.
+fn this_process() -> Result<String, CliError> {
+    let holder = Holder::of_this_process();
+    holder.map(|holder| holder.to_string()).map_err(|error| {
+        CliError::internal(format!("failed to name this process: {error}")).with_hint("is /proc mounted on this host?")
+    })
 }
 
 /// Writes the reports and prints the table.

@@ -33,6 +33,8 @@ pub(super) struct Defaults {
     pub(super) limits: Option<LimitsEntry>,
     /// How to log in to each device with `transport: ssh`.
     pub(super) ssh: Option<LoginEntry>,
+    /// What is done to each phone before it is measured.
+    pub(super) android: Option<AndroidEntry>,
 }
 
 /// A device: one unit that is measured.
@@ -52,6 +54,8 @@ pub(super) struct DeviceEntry {
     pub(super) notes: Option<String>,
     /// What the device allows.
     pub(super) limits: Option<LimitsEntry>,
+    /// What is done to it before it is measured, where it is a phone; all of it is undone afterwards.
+    pub(super) android: Option<AndroidEntry>,
     /// Takes it out of service: the reason, which its skipped cells will give.
     #[schemars(length(min = 1))]
     pub(super) disabled: Option<String>,
@@ -155,4 +159,16 @@ pub(super) struct LimitsEntry {
     /// Space that must stay free on the file system of the workdir, in megabytes (10⁶ bytes).
     #[schemars(range(max = 1_000_000_000))]
     pub(super) min_free_mb: Option<u64>,
+}
+
+/// What is done to a phone before it is measured, and undone afterwards, also after a crash.
+#[derive(Debug, Default, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AndroidEntry {
+    /// Keeps it from sleeping while it has power. Without it: true.
+    pub(super) keep_awake: Option<bool>,
+    /// Turns the screen off, where the phone stays awake all the same. Without it: true.
+    pub(super) screen_off: Option<bool>,
+    /// Turns the radios off; not done where the phone is reached over the network. Without it: false.
+    pub(super) airplane_mode: Option<bool>,
 }

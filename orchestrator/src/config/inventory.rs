@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::domain::{
-    AdbEndpoint, Device, DeviceLimits, HostKey, Inventory, SecretSource, SshEndpoint, Tag, TransportConfig,
+    AdbEndpoint, AndroidOptions, Device, DeviceLimits, HostKey, Inventory, SecretSource, SshEndpoint, Tag,
+    TransportConfig,
 };
 
 use super::document::{Document, Step, place};
 use super::expand::{self, Environment};
 use super::farm_file::{
-    AdbEntry, Defaults, DeviceEntry, FarmFile, LimitsEntry, LoginEntry, SecretEntry, SshEntry, TransportEntry,
+    AdbEntry, AndroidEntry, Defaults, DeviceEntry, FarmFile, LimitsEntry, LoginEntry, SecretEntry, SshEntry,
+    TransportEntry,
 };
 use super::fault::{ConfigErrors, Fault, code};
 use super::source::Source;
@@ -20,7 +22,7 @@ const LOCAL_WORKDIR: &str = "~/.cache/farmctl/device";
 /// Workdir of a board: short, and in the one folder that is sure to be there.
 const SSH_WORKDIR: &str = "~/.farmctl";
 /// Workdir of an Android device: the one folder where adb's user may write and run programs.
-const ADB_WORKDIR: &str = "/data/local/tmp/farmctl";
+pub(super) const ADB_WORKDIR: &str = "/data/local/tmp/farmctl";
 /// Longest name of a device or farm, since both become columns and file names.
 const MAX_NAME_CHARS: usize = 64;
 /// Bytes in a megabyte of `min_free_mb`.
@@ -159,6 +161,7 @@ impl Farm<'_> {
             workdir: workdir.unwrap_or_else(|| default_workdir.to_owned()),
             notes: entry.notes,
             limits: limits(entry.limits.unwrap_or_default(), defaults.limits.unwrap_or_default()),
+            android: android(entry.android.unwrap_or_default(), defaults.android.unwrap_or_default()),
             disabled: entry.disabled,
             declared_at: self.document.source.at(span),
         }
@@ -354,5 +357,14 @@ fn limits(own: LimitsEntry, defaults: LimitsEntry) -> DeviceLimits {
     DeviceLimits {
         max_run_seconds: own.max_run_seconds.or(defaults.max_run_seconds),
         min_free_bytes: own.min_free_mb.or(defaults.min_free_mb).map(|mb| mb.saturating_mul(BYTES_PER_MB)),
+    }
+}
+
+fn android(own: AndroidEntry, defaults: AndroidEntry) -> AndroidOptions {
+    let otherwise = AndroidOptions::default();
+    AndroidOptions {
+        keep_awake: own.keep_awake.or(defaults.keep_awake).unwrap_or(otherwise.keep_awake),
+        screen_off: own.screen_off.or(defaults.screen_off).unwrap_or(otherwise.screen_off),
+        airplane_mode: own.airplane_mode.or(defaults.airplane_mode).unwrap_or(otherwise.airplane_mode),
     }
 }

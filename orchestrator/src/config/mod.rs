@@ -1,6 +1,6 @@
 //! What people write: farm, sweep and models files in YAML, to checked domain types.
 //!
-//! Main functions: [`load_inventory`], [`load_catalog`], [`load_sweep`], [`schema`]. Main type: [`ConfigErrors`], every
+//! Main functions: [`load_inventory`], [`load_catalog`], [`load_sweep`], [`append_devices`], [`schema`]. Main type: [`ConfigErrors`], every
 //! fault of the files at once, each with its place. The way of a file: `source` reads it with a bound, `tree` parses
 //! it to values with places, `check` holds it against the JSON Schema of the file's type, `document` makes it that
 //! type by serde_yaml (which knows no places), and `inventory`, `catalog` and `sweep` check what it means. YAML is known nowhere else.
@@ -14,6 +14,7 @@ use schemars::generate::SchemaSettings;
 
 use crate::domain::{Backend, Catalog, Inventory, Sweep};
 
+mod append;
 mod catalog;
 mod check;
 mod document;
@@ -30,6 +31,7 @@ mod tests;
 mod tree;
 mod words;
 
+pub use append::{NewDevice, append_devices};
 pub use fault::{ConfigErrors, Fault, Place};
 
 use source::Source;

@@ -4,8 +4,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use farmctl_protocol::{Hello, MAX_LINE_BYTES, PROTOCOL_VERSION};
 
-use crate::domain::{Device, DeviceFacts, Failure, FailureKind, Timeouts};
-use crate::transport::{Command, ConnectOptions, ErrorKind, Transport, run_collect};
+use crate::domain::{AndroidFacts, Battery, Device, DeviceFacts, Failure, FailureKind, Timeouts};
+use crate::transport::{Command, ConnectOptions, ErrorKind, Exit, Transport, run_collect};
 
 use super::probe::connect_and_probe;
 use super::runner_push::{RunnerFile, RunnerPush};
@@ -40,6 +40,10 @@ pub struct Session {
     pub workdir: String,
     /// SHA-256 of the runner that answers there.
     pub runner_sha256: String,
+    /// What Android's properties say, on Android.
+    pub android: Option<AndroidFacts>,
+    /// How it was powered when somebody asked, for its facts.
+    pub battery: Option<Battery>,
     pub(super) transport: Arc<dyn Transport>,
     pub(super) timeouts: Timeouts,
     pub(super) connect_options: ConnectOptions,
@@ -82,11 +86,8 @@ impl Session {
 
     async fn bring_up_once(device: &Device, with: &mut BringUp<'_>) -> Result<Session, Failure> {
         let (transport, probe) = connect_and_probe(device, with.options, with.timeouts).await?;
-        let target = target_of_machine(&probe.system, &probe.machine).ok_or_else(|| {
-            Failure::new(
-                FailureKind::RunnerMissing,
-                format!("no runner exists for {}, which is a {} {}", device.name, probe.system, probe.machine),
-            )
+        let target = target_of_machine(probe.machine()).map_err(|what| {
+            Failure::new(FailureKind::RunnerMissing, format!("no runner exists for {}, which is {what}", device.name))
         })?;
         let runner = with.runners.runner(target).await?;
         let sha256 = runner.artifact.sha256.clone();
@@ -107,6 +108,8 @@ impl Session {
             hello,
             workdir: probe.workdir,
             runner_sha256: sha256,
+            android: probe.android,
+            battery: None,
             transport,
             timeouts: *with.timeouts,
             connect_options: with.options.clone(),
@@ -115,15 +118,24 @@ impl Session {
 
     /// The device's facts as records keep them.
     pub fn facts(&self) -> DeviceFacts {
+        let android = self.android.as_ref();
         DeviceFacts {
             target: self.hello.target.clone(),
-            soc: self.hello.soc.clone(),
-            os: self.hello.os.clone(),
+            // Android's kernels and system files say less than its properties.
+            soc: android.and_then(|android| android.soc.clone()).or_else(|| self.hello.soc.clone()),
+            os: android.map_or_else(|| self.hello.os.clone(), AndroidFacts::os),
             kernel: self.hello.kernel.clone(),
             boot_id: self.hello.boot_id.clone(),
             cpus: u32::try_from(self.hello.cpus.len()).unwrap_or(u32::MAX),
             memory_total_bytes: self.hello.memory_total_bytes,
+            android: self.android.clone(),
+            battery: self.battery.clone(),
         }
+    }
+
+    /// The connection, for what needs no runner.
+    pub fn transport(&self) -> &dyn Transport {
+        self.transport.as_ref()
     }
 
     /// Ends the connection.
@@ -165,6 +177,15 @@ impl Session {
         }
     }
 
+    /// Makes the connection anew, with one try.
+    ///
+    /// # Errors
+    /// When the device does not answer now.
+    pub async fn reconnect_now(&mut self) -> Result<(), Failure> {
+        self.transport.close().await;
+        self.reconnect_once().await
+    }
+
     async fn reconnect_once(&mut self) -> Result<(), Failure> {
         let (transport, _) = connect_and_probe(&self.device, &self.connect_options, &self.timeouts).await?;
         let boot_id = self.hello.boot_id.clone();
@@ -194,18 +215,17 @@ async fn say_hello(
 ) -> Result<Hello, Failure> {
     let name = &device.name;
     let command = Command { argv: runner_argv(workdir, sha256, &["hello"]), deadline: timeouts.bring_up() };
-    let finished = run_collect(transport, &command, b"", MAX_LINE_BYTES)
-        .await
-        .map_err(|error| transport_failure(name, "start the runner", &error))?;
+    let finished = run_collect(transport, &command, b"", MAX_LINE_BYTES).await.map_err(|error| {
+        let mut failure = transport_failure(name, "start the runner", &error);
+        if error.kind == ErrorKind::CommandNotFound && is_denied(&error.message) {
+            failure.kind = FailureKind::RunnerNotExecutable;
+        }
+        failure
+    })?;
     if !finished.exit.success() {
         let stderr = String::from_utf8_lossy(&finished.stderr).into_owned();
-        let kind = match classify(&stderr, ErrorKind::CommandNotFound) {
-            // A program that may not be run there (noexec) is the workdir's fault, any other end the runner's.
-            ErrorKind::CommandNotFound => FailureKind::RunnerUnusable,
-            other => other.into(),
-        };
         return Err(Failure::new(
-            kind,
+            kind_of_end(finished.exit, &stderr),
             format!("the runner on {name} ended with {}: {}", finished.exit, lines::excerpt(stderr.trim().as_bytes())),
         ));
     }
@@ -216,6 +236,24 @@ async fn say_hello(
         )
     })?;
     check_hello(name, sha256, hello)
+}
+
+/// Why a runner ended that should have introduced itself.
+fn kind_of_end(exit: Exit, stderr: &str) -> FailureKind {
+    /// A shell's exit code where a program is there and could not be started.
+    const NOT_STARTED: i32 = 126;
+    if exit == Exit::Code(NOT_STARTED) && is_denied(stderr) {
+        // Its mode is right, `install` saw to that: what is left is a file system or a policy that forbids it.
+        return FailureKind::RunnerNotExecutable;
+    }
+    match classify(stderr, ErrorKind::CommandNotFound) {
+        ErrorKind::CommandNotFound => FailureKind::RunnerUnusable,
+        other => other.into(),
+    }
+}
+
+fn is_denied(text: &str) -> bool {
+    text.to_lowercase().contains("permission denied")
 }
 
 /// Refuses a runner that is not the one that was pushed.
@@ -236,4 +274,18 @@ fn check_hello(name: &str, sha256: &str, hello: Hello) -> Result<Hello, Failure>
         ));
     }
     Ok(hello)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_may_not_be_run_is_told_from_one_that_fails() {
+        let denied = "sh: /data/local/tmp/farmctl/bin/ab: Permission denied";
+        assert_eq!(kind_of_end(Exit::Code(126), denied), FailureKind::RunnerNotExecutable);
+        assert_eq!(kind_of_end(Exit::Code(1), denied), FailureKind::WorkdirUnusable);
+        let other_machine = "sh: ab: not executable: 64-bit ELF file";
+        assert_eq!(kind_of_end(Exit::Code(126), other_machine), FailureKind::RunnerUnusable);
+    }
 }

@@ -8,22 +8,28 @@ use std::time::Duration;
 use crate::domain::{Failure, FailureKind};
 use crate::transport::{Command, ErrorKind, Transport, TransportError, run_collect};
 
+mod android;
 mod bring_up;
 mod collect;
 mod lines;
+mod measuring_state;
+mod prepare;
 mod probe;
 mod push;
 mod run;
 mod runner_push;
 mod target;
 
+pub use android::ask_android;
 pub use bring_up::{BringUp, RunnerProvider, Session};
 pub use collect::Collected;
+pub use measuring_state::{ChangePlan, MeasuringState};
+pub use prepare::{change_settings, measuring_state, undo_settings};
 pub use probe::{DeviceProbe, connect_and_probe};
 pub use push::{PushProgress, Pushed};
 pub use run::{Canceller, RunFailure, RunObserver};
 pub use runner_push::RunnerFile;
-pub use target::target_of_machine;
+pub use target::{Machine, target_of_machine};
 
 /// Most bytes that a short command on a device may print.
 const SHORT_OUTPUT_BYTES: usize = 4 << 20;

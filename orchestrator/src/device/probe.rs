@@ -1,9 +1,10 @@
 use std::sync::Arc;
 
-use crate::domain::{Device, Failure, FailureKind, Timeouts};
+use crate::domain::{AndroidFacts, Device, Failure, FailureKind, Timeouts};
 use crate::transport::{ConnectOptions, Transport, connect};
 
-use super::{lines, run_checked, transport_failure};
+use super::android::{PROPERTIES_SCRIPT, Properties};
+use super::{Machine, lines, run_checked, transport_failure};
 
 /// Prepares the workdir and says in one round trip what a host must know before it has a runner there. `$1` is the
 /// workdir as declared.
@@ -18,12 +19,15 @@ esac
 cd "$dir" && [ -w partial ] || { echo "$dir: Permission denied" >&2; exit 1; }
 printf 'workdir %s\n' "$PWD"
 printf 'kernel %s\n' "$(uname -sm)"
+printf 'abi %s\n' "$(getprop ro.product.cpu.abilist 2> /dev/null)"
+printf 'elf %s\n' "$(dd if=/proc/self/exe bs=1 skip=4 count=2 2> /dev/null | tr '\001\002' 12 2> /dev/null)"
+printf a | gzip 2> /dev/null | gzip -dc > /dev/null 2>&1 && echo 'gzip yes'
 wc -c bin/* partial/* 2> /dev/null
 exit 0
 "#;
 
 /// What a device says before a runner is there.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DeviceProbe {
     /// Absolute path of its workdir.
     pub workdir: String,
@@ -31,20 +35,34 @@ pub struct DeviceProbe {
     pub system: String,
     /// `uname -m`.
     pub machine: String,
+    /// What Android's properties say, on Android.
+    pub android: Option<AndroidFacts>,
+    /// Android's ABI list; empty elsewhere.
+    pub abis: String,
+    /// Class and byte order of its programs, see [`Machine::elf`].
+    pub elf: String,
+    /// Whether it can unpack what `gzip` packed.
+    pub unpacks_gzip: bool,
     files: Vec<(String, u64)>,
 }
 
 impl DeviceProbe {
+    /// What it says of its processor.
+    pub fn machine(&self) -> Machine<'_> {
+        Machine { system: &self.system, kernel: &self.machine, abis: &self.abis, elf: &self.elf }
+    }
+
     /// Size of a file below the workdir, if it is there.
     pub(super) fn size_of(&self, path: &str) -> Option<u64> {
         self.files.iter().find(|(name, _)| name == path).map(|(_, size_bytes)| *size_bytes)
     }
 
     fn parse(text: &str) -> Result<DeviceProbe, String> {
-        let mut probe =
-            DeviceProbe { workdir: String::new(), system: String::new(), machine: String::new(), files: Vec::new() };
+        let mut properties = Properties::default();
+        let mut probe = DeviceProbe::default();
         // A login shell may greet before the script runs, and `wc` ends with a sum: such lines say nothing here.
         for line in text.lines() {
+            properties.take(line);
             let (word, rest) = line.trim_start().split_once(' ').unwrap_or((line, ""));
             match word {
                 "workdir" => probe.workdir = rest.to_owned(),
@@ -52,12 +70,16 @@ impl DeviceProbe {
                     let (system, machine) = rest.split_once(' ').ok_or_else(|| line.to_owned())?;
                     (probe.system, probe.machine) = (system.to_owned(), machine.to_owned());
                 }
+                "abi" => probe.abis = rest.to_owned(),
+                "elf" => probe.elf = rest.to_owned(),
+                "gzip" => probe.unpacks_gzip = rest == "yes",
                 _ if rest.starts_with("bin/") || rest.starts_with("partial/") => {
                     probe.files.push((rest.to_owned(), word.parse().map_err(|_| line.to_owned())?));
                 }
                 _ => {}
             }
         }
+        probe.android = properties.facts();
         if probe.workdir.starts_with('/') && !probe.machine.is_empty() { Ok(probe) } else { Err(text.to_owned()) }
     }
 }
@@ -75,7 +97,8 @@ pub async fn connect_and_probe(
     let transport = connect(&device.transport, &options)
         .await
         .map_err(|error| transport_failure(&device.name, "connect", &error))?;
-    let argv = ["sh", "-c", PROBE_SCRIPT, "sh", &device.workdir].map(str::to_owned).to_vec();
+    let script = format!("{PROPERTIES_SCRIPT}{PROBE_SCRIPT}");
+    let argv = ["sh", "-c", &script, "sh", &device.workdir].map(str::to_owned).to_vec();
     let output = run_checked(transport.as_ref(), argv, timeouts.bring_up())
         .await
         .map_err(|error| transport_failure(&device.name, &format!("prepare the workdir {}", device.workdir), &error))?;
@@ -95,17 +118,20 @@ mod tests {
 
     #[test]
     fn a_probe_is_read_past_a_greeting() {
-        let text = "Welcome to board-1!\nworkdir /home/a b/farm\nkernel Linux aarch64\n   12 bin/ab\n   12 total\n";
+        let text = "Welcome to board-1!\nworkdir /home/a b/farm\nkernel Linux aarch64\nabi \nelf 11\ngzip yes\n\
+                    \x20  12 bin/ab\n   12 total\n";
         let probe = DeviceProbe::parse(text).unwrap();
         assert_eq!((probe.workdir.as_str(), probe.machine.as_str()), ("/home/a b/farm", "aarch64"));
+        assert_eq!((probe.abis.as_str(), probe.elf.as_str(), probe.unpacks_gzip), ("", "11", true));
         assert_eq!(probe.size_of("bin/ab"), Some(12));
-        assert_eq!(probe.size_of("partial/ab"), None);
+        assert_eq!((probe.size_of("partial/ab"), probe.android), (None, None));
     }
 
     #[test]
     fn half_a_probe_is_refused() {
         assert!(DeviceProbe::parse("kernel Linux x86_64\n").is_err());
         assert!(DeviceProbe::parse("workdir /a\nkernel Linux m\nmany bin/x\n").is_err());
+        assert!(!DeviceProbe::parse("workdir /a\nkernel Linux m\n").unwrap().unpacks_gzip);
         assert!(DeviceProbe::parse("workdir relative\nkernel Linux m\n").is_err());
     }
 }

@@ -1,6 +1,11 @@
+use std::io::{Cursor, Write as _};
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use tokio::io::AsyncSeekExt as _;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use tokio::io::{AsyncRead, AsyncSeekExt as _};
+use tokio::sync::OnceCell;
 
 use crate::domain::{ArtifactRef, Device, Failure, FailureKind, Timeouts};
 use crate::transport::{Command, ErrorKind, Exit, Transport, run_collect};
@@ -8,17 +13,25 @@ use crate::transport::{Command, ErrorKind, Exit, Transport, run_collect};
 use super::probe::DeviceProbe;
 use super::{classify, lines, transport_failure};
 
-/// Verifies a pushed runner and gives it its place. `$1` is its hash, `$2` the workdir. Exits with 3 where the device
-/// has no tool to compute a hash, and with 4, after printing what it found, when the file is another.
+/// Unpacks a pushed runner where it came packed (`$3` is `.gz`), verifies it and gives it its place. `$1` is its hash,
+/// `$2` the workdir. Exits with 3 where the device has no tool to compute a hash, and with 4, after printing what it
+/// found, when the file is another.
 const INSTALL_SCRIPT: &str = r#"
 cd "$2" || exit 1
+if [ -n "$3" ]; then
+  gzip -dc < "partial/$1$3" > "partial/$1" || { rm -f "partial/$1" "partial/$1$3"; echo 'a file that gzip refuses'; exit 4; }
+fi
 if command -v sha256sum > /dev/null; then found=$(sha256sum < "partial/$1"); found=${found%% *}
 elif command -v openssl > /dev/null; then found=$(openssl dgst -sha256 < "partial/$1"); found=${found##* }
 else exit 3
 fi
-[ "$found" = "$1" ] || { rm -f "partial/$1"; echo "$found"; exit 4; }
-chmod 755 "partial/$1" && mv -f "partial/$1" "bin/$1"
+[ "$found" = "$1" ] || { rm -f "partial/$1" "partial/$1$3"; echo "sha256 $found"; exit 4; }
+chmod 755 "partial/$1" && mv -f "partial/$1" "bin/$1" || exit 1
+[ -z "$3" ] || rm -f "partial/$1$3"
 "#;
+
+/// Ending of the packed runner's name on the device.
+const PACKED_ENDING: &str = ".gz";
 
 /// A runner's file on this host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +42,43 @@ pub struct RunnerFile {
     pub artifact: ArtifactRef,
     /// Rust target it was built for.
     pub target: String,
+    /// Its content packed by gzip, once the first device wants it.
+    packed: Arc<OnceCell<Arc<[u8]>>>,
+}
+
+impl RunnerFile {
+    /// A runner whose hash and size are known.
+    pub fn new(path: PathBuf, artifact: ArtifactRef, target: String) -> RunnerFile {
+        RunnerFile { path, artifact, target, packed: Arc::default() }
+    }
+
+    /// The file packed by gzip: once, however many devices and copies of this value ask.
+    async fn packed(&self) -> Result<Arc<[u8]>, Failure> {
+        let packed = self.packed.get_or_try_init(|| async {
+            let bytes = tokio::fs::read(&self.path).await.map_err(|error| self.unreadable(&error))?;
+            let pack = move || -> std::io::Result<Vec<u8>> {
+                let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+                encoder.write_all(&bytes)?;
+                encoder.finish()
+            };
+            let packed = tokio::task::spawn_blocking(pack).await.map_err(std::io::Error::other).flatten();
+            packed.map(Arc::from).map_err(|error| self.unreadable(&error))
+        });
+        packed.await.cloned()
+    }
+
+    fn unreadable(&self, error: &std::io::Error) -> Failure {
+        Failure::new(FailureKind::RunnerMissing, format!("failed to read {}: {error}", self.path.display()))
+    }
+}
+
+/// What goes over the wire.
+struct Payload {
+    /// Its name on the device ends so.
+    ending: &'static str,
+    size_bytes: u64,
+    /// Its bytes, where they are not the file's.
+    packed: Option<Arc<[u8]>>,
 }
 
 /// A runner on its way to a device.
@@ -41,14 +91,15 @@ pub(super) struct RunnerPush<'a> {
 }
 
 impl RunnerPush<'_> {
-    /// Sends it, going on where an earlier push broke off, and has the device verify it.
+    /// Sends it, packed where the device can unpack, going on where an earlier push broke off, and has the device verify
+    /// it. `pushing` is told the bytes that are there of those that have to be.
     pub(super) async fn push(&self, pushing: &mut (dyn FnMut(u64, u64) + Send)) -> Result<(), Failure> {
-        let ArtifactRef { sha256, size_bytes } = &self.runner.artifact;
-        let have = self.probe.size_of(&format!("partial/{sha256}"));
-        let mut offset = have.filter(|have| have <= size_bytes).unwrap_or(0);
+        let payload = self.payload().await?;
+        let have = self.probe.size_of(&format!("partial/{}{}", self.runner.artifact.sha256, payload.ending));
+        let mut offset = have.filter(|have| *have <= payload.size_bytes).unwrap_or(0);
         loop {
-            self.send(offset, pushing).await?;
-            match self.install().await {
+            self.send(&payload, offset, pushing).await?;
+            match self.install(&payload).await {
                 // What was there from before may have been something else: all of it once more.
                 Err(failure) if failure.kind == FailureKind::ArtifactCorrupt && offset > 0 => offset = 0,
                 ended => return ended,
@@ -56,26 +107,48 @@ impl RunnerPush<'_> {
         }
     }
 
-    async fn send(&self, offset: u64, pushing: &mut (dyn FnMut(u64, u64) + Send)) -> Result<(), Failure> {
-        let ArtifactRef { sha256, size_bytes } = &self.runner.artifact;
-        let path = format!("{}/partial/{sha256}", self.probe.workdir);
-        let unreadable = |error: std::io::Error| {
-            Failure::new(FailureKind::RunnerMissing, format!("failed to read {}: {error}", self.runner.path.display()))
+    async fn payload(&self) -> Result<Payload, Failure> {
+        // Packing costs more than copying on this host itself.
+        if self.transport.capabilities().is_local || !self.probe.unpacks_gzip {
+            return Ok(Payload { ending: "", size_bytes: self.runner.artifact.size_bytes, packed: None });
+        }
+        let packed = self.runner.packed().await?;
+        Ok(Payload { ending: PACKED_ENDING, size_bytes: packed.len() as u64, packed: Some(packed) })
+    }
+
+    async fn send(
+        &self,
+        payload: &Payload,
+        offset: u64,
+        pushing: &mut (dyn FnMut(u64, u64) + Send),
+    ) -> Result<(), Failure> {
+        let path = format!("{}/partial/{}{}", self.probe.workdir, self.runner.artifact.sha256, payload.ending);
+        let mut source: Box<dyn AsyncRead + Send + Unpin> = match &payload.packed {
+            Some(packed) => {
+                let mut bytes = Cursor::new(Arc::clone(packed));
+                bytes.set_position(offset);
+                Box::new(bytes)
+            }
+            None => {
+                let opened = tokio::fs::File::open(&self.runner.path).await;
+                let mut file = opened.map_err(|error| self.runner.unreadable(&error))?;
+                let sought = file.seek(std::io::SeekFrom::Start(offset)).await;
+                sought.map_err(|error| self.runner.unreadable(&error))?;
+                Box::new(file)
+            }
         };
-        let mut file = tokio::fs::File::open(&self.runner.path).await.map_err(unreadable)?;
-        file.seek(std::io::SeekFrom::Start(offset)).await.map_err(unreadable)?;
         self.transport
-            .write(&path, offset, &mut file, self.timeouts.push_stall(), &mut |sent| {
-                pushing(offset + sent, *size_bytes);
+            .write(&path, offset, &mut source, self.timeouts.push_stall(), &mut |sent| {
+                pushing(offset + sent, payload.size_bytes);
             })
             .await
             .map_err(|error| transport_failure(&self.device.name, "push the runner", &error))
     }
 
-    async fn install(&self) -> Result<(), Failure> {
+    async fn install(&self, payload: &Payload) -> Result<(), Failure> {
         let (name, sha256) = (&self.device.name, &self.runner.artifact.sha256);
-        let argv = ["sh", "-c", INSTALL_SCRIPT, "sh", sha256, &self.probe.workdir].map(str::to_owned).to_vec();
-        let command = Command { argv, deadline: self.timeouts.bring_up() };
+        let argv = ["sh", "-c", INSTALL_SCRIPT, "sh", sha256, &self.probe.workdir, payload.ending];
+        let command = Command { argv: argv.map(str::to_owned).to_vec(), deadline: self.timeouts.bring_up() };
         let finished = run_collect(self.transport, &command, b"", super::SHORT_OUTPUT_BYTES)
             .await
             .map_err(|error| transport_failure(name, "install the runner", &error))?;
@@ -86,9 +159,18 @@ impl RunnerPush<'_> {
                 FailureKind::RunnerUnusable,
                 format!("{name} has neither sha256sum nor openssl, so a pushed runner can't be verified there"),
             )),
+            // A full disk too ends unpacking.
+            Exit::Code(4)
+                if classify(&String::from_utf8_lossy(&finished.stderr), ErrorKind::File) == ErrorKind::DiskFull =>
+            {
+                Err(Failure::new(
+                    FailureKind::DiskFull,
+                    format!("failed to unpack the runner on {name}: {}", says(&finished.stderr)),
+                ))
+            }
             Exit::Code(4) => Err(Failure::new(
                 FailureKind::ArtifactCorrupt,
-                format!("the runner arrived on {name} with sha256 {}, not {sha256}", says(&finished.stdout)),
+                format!("the runner arrived on {name} as {}, not as sha256 {sha256}", says(&finished.stdout)),
             )),
             exit => Err(Failure::new(
                 classify(&String::from_utf8_lossy(&finished.stderr), ErrorKind::File).into(),

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::AndroidOptions;
+
 /// The devices behind this host, from all farm files that were read.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Inventory {
@@ -29,6 +31,9 @@ pub struct Device {
     pub notes: Option<String>,
     /// What the device allows.
     pub limits: DeviceLimits,
+    /// What is done to it before measuring, where it is a phone.
+    #[serde(default)]
+    pub android: AndroidOptions,
     /// Why it is out of service, when it is.
     pub disabled: Option<String>,
     /// Where it is declared: `file:line`.
@@ -106,6 +111,23 @@ pub struct AdbEndpoint {
     pub address: Option<String>,
     /// `host:port` of the adb server; without it, what the environment says, then adb's own default.
     pub server: Option<String>,
+}
+
+impl AdbEndpoint {
+    /// Whether it can only be reached by a cable: what the server lists over TCP is named by its address.
+    pub fn is_cable_only(&self) -> bool {
+        self.address.is_none() && self.serial.as_deref().is_some_and(|serial| !is_network_serial(serial))
+    }
+
+    /// Whether it can only be reached over the network.
+    pub fn is_network_only(&self) -> bool {
+        self.serial.as_deref().is_none_or(is_network_serial)
+    }
+}
+
+/// `host:port`, or a name that was found by mDNS.
+fn is_network_serial(serial: &str) -> bool {
+    serial.contains(':') || serial.contains("._adb")
 }
 
 /// A pinned host key: what stands behind the host in a known-hosts file (`ssh-ed25519 AAAA…`), or `SHA256:…`.

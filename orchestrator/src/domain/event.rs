@@ -2,7 +2,7 @@ use farmctl_protocol::Phase;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Failure, JobId, RunId, RunStatus, SweepId};
+use super::{Failure, JobId, RunId, RunStatus, Setting, SweepId};
 
 /// What happened, when, to which run. Append-only.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -58,6 +58,33 @@ pub enum EventKind {
     DeviceReconnecting {
         /// What broke.
         cause: String,
+    },
+    /// The device is reached another way already; its jobs are skipped.
+    DeviceSpare {
+        /// The device that is the same phone.
+        same_as: String,
+    },
+    /// Something about the device was changed for measuring; its undo is in the journal.
+    DeviceChanged {
+        /// What.
+        setting: Setting,
+        /// What it was before, in the device's own words.
+        previous: String,
+    },
+    /// A change was undone.
+    DeviceRestored {
+        /// What.
+        setting: Setting,
+        /// What it is again, in the device's own words.
+        previous: String,
+        /// The process that made the change and ended without undoing it; none when this sweep made it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        left_by: Option<String>,
+    },
+    /// Something about the device may disturb what is measured, and was left as it is.
+    DeviceWarning {
+        /// What, and why.
+        message: String,
     },
     /// A file is being sent.
     PushStarted {

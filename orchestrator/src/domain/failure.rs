@@ -112,6 +112,10 @@ failure_kinds! {
     Disabled = "disabled", User, retry: false, "remove `disabled` from the farm file once the device is well";
     /// The workdir can't be written or run from.
     WorkdirUnusable = "workdir_unusable", User, retry: false, "choose a workdir where the login may write and run programs";
+    /// The device refuses to run a program from the workdir, though it lies there as it should.
+    RunnerNotExecutable = "runner_not_executable", User, retry: false, "the workdir is mounted noexec, or SELinux forbids running from it: choose a workdir on another file system (on Android, /data/local/tmp/farmctl)";
+    /// The device is another device of the farm, reached another way.
+    SpareDevice = "spare_device", User, retry: false, "remove one of the two devices from the farm files, or give one entry both ways";
     /// The runner does not start on this device.
     RunnerUnusable = "runner_unusable", Artifact, retry: false, "check `farmctl runner list`; build the runner for the device's target";
     /// The runner said something that is not the protocol.

@@ -3,7 +3,9 @@
 //! Main types: [`Inventory`], [`Sweep`], [`Catalog`], [`Plan`], [`Job`], [`Record`], [`Event`]. Plain serde structs: no
 //! handles, no lifetimes. Never does I/O, reads no clock and no environment, and is never async.
 
+mod android;
 mod catalog;
+mod change;
 mod device;
 mod digest;
 mod event;
@@ -15,7 +17,9 @@ mod record;
 pub mod sample;
 mod sweep;
 
+pub use android::{AndroidFacts, AndroidOptions, Battery, DeviceIdentity};
 pub use catalog::{Accuracy, Backend, Catalog, CatalogModel, WeightsFile, WeightsKind, WeightsSource};
+pub use change::{DeviceChange, OpenChange, Setting};
 pub use device::{
     AdbEndpoint, Device, DeviceLimits, HostKey, Inventory, SecretSource, SshEndpoint, Tag, TransportConfig,
 };

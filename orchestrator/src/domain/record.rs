@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Failure, Job, RunId, SweepId, Tag};
+use super::{AndroidFacts, Battery, Failure, Job, RunId, SweepId, Tag};
 
 /// The outcome of a run with all its provenance: immutable, exactly one per finished run, one row of `results.csv`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -67,7 +67,7 @@ impl RunStatus {
 }
 
 /// What a device said of itself at bring-up.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DeviceFacts {
     /// Rust target triple of its runner.
     pub target: String,
@@ -83,6 +83,10 @@ pub struct DeviceFacts {
     pub cpus: u32,
     /// Total memory.
     pub memory_total_bytes: u64,
+    /// What Android says, on Android.
+    pub android: Option<AndroidFacts>,
+    /// How it was powered at bring-up, where it tells.
+    pub battery: Option<Battery>,
 }
 
 /// The raw numbers of a run. Statistics are always computed from these, never stored instead of them.

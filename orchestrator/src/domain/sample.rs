@@ -1,4 +1,4 @@
-//! Jobs and records for tests.
+//! Devices, jobs and records for tests.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -6,8 +6,9 @@ use farmctl_protocol::ArtifactRef;
 use jiff::Timestamp;
 
 use super::{
-    DeviceFacts, Failure, FailureKind, InputRange, Job, JobId, JobModel, Limits, Measurement, OutputRef, Precision,
-    Record, RunId, RunStatus, Scenario, SweepId, SweepRow, Tag, ThreadCount, WeightsKind,
+    AndroidOptions, Device, DeviceFacts, DeviceLimits, Failure, FailureKind, InputRange, Job, JobId, JobModel, Limits,
+    Measurement, OutputRef, Precision, Record, RunId, RunStatus, Scenario, SweepId, SweepRow, Tag, ThreadCount,
+    TransportConfig, WeightsKind,
 };
 
 pub fn at(seconds: i64) -> Timestamp {
@@ -21,6 +22,21 @@ pub fn sweep() -> SweepRow {
         started_at: at(0),
         finished_at: Some(at(95)),
         farmctl_version: "0.1.0 (abc1234)".into(),
+    }
+}
+
+pub fn device(name: &str) -> Device {
+    Device {
+        name: name.into(),
+        farm: "lab".into(),
+        tags: Default::default(),
+        transport: TransportConfig::Local,
+        workdir: "~/.farmctl".into(),
+        notes: None,
+        limits: DeviceLimits::default(),
+        android: AndroidOptions::default(),
+        disabled: None,
+        declared_at: "farms/lab.yaml:1".into(),
     }
 }
 
@@ -79,6 +95,8 @@ pub fn record(device: &str, model: &str) -> Record {
             boot_id: None,
             cpus: 8,
             memory_total_bytes: 8 << 30,
+            android: None,
+            battery: None,
         }),
         status: RunStatus::Ok,
         failure: None,

@@ -10,9 +10,9 @@ use proptest::prelude::*;
 
 use super::{estimate, job_seconds, plan};
 use crate::domain::{
-    ArtifactRef, Backend, Catalog, CatalogModel, CellPattern, Device, DeviceLimits, DeviceSelector, InputRange,
-    Inventory, Job, Limits, OnFailure, Plan, Precision, Scenario, Sweep, Tag, ThreadCount, Timeouts, TransportConfig,
-    WeightsFile, WeightsKind, WeightsSource,
+    AndroidOptions, ArtifactRef, Backend, Catalog, CatalogModel, CellPattern, Device, DeviceLimits, DeviceSelector,
+    InputRange, Inventory, Job, Limits, OnFailure, Plan, Precision, Scenario, Sweep, Tag, ThreadCount, Timeouts,
+    TransportConfig, WeightsFile, WeightsKind, WeightsSource,
 };
 
 fn device(name: &str, tags: &[&str]) -> Device {
@@ -28,6 +28,7 @@ fn device(name: &str, tags: &[&str]) -> Device {
         workdir: "~/.farmctl".to_owned(),
         notes: None,
         limits: DeviceLimits::default(),
+        android: AndroidOptions::default(),
         disabled: None,
         declared_at: "farms/lab.yaml:1".to_owned(),
     }

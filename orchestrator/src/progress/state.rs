@@ -123,9 +123,13 @@ impl DeviceState {
                 // A device that can't be used stays so, while its jobs get their records.
                 if matches!(self.activity, Activity::Unusable(_)) { self.activity.clone() } else { Activity::Idle }
             }
-            EventKind::SweepStarted { .. } | EventKind::StopRequested { .. } | EventKind::SweepFinished { .. } => {
-                return;
-            }
+            EventKind::DeviceSpare { same_as } => Activity::Unusable(format!("same phone as {same_as}")),
+            EventKind::DeviceChanged { .. }
+            | EventKind::DeviceRestored { .. }
+            | EventKind::DeviceWarning { .. }
+            | EventKind::SweepStarted { .. }
+            | EventKind::StopRequested { .. }
+            | EventKind::SweepFinished { .. } => return,
         };
         self.activity = activity;
         self.since = event.at;

@@ -15,6 +15,13 @@ pub(super) fn sentence(event: &Event) -> Option<String> {
         }
         EventKind::DeviceFailed { failure } => format!("device failed: {failure}; {}", failure.kind.remedy()),
         EventKind::DeviceReconnecting { cause } => format!("reconnecting: {cause}"),
+        EventKind::DeviceSpare { same_as } => format!("not used: same phone as {same_as}"),
+        EventKind::DeviceChanged { setting, previous } => format!("set {setting} for measuring (it was {previous})"),
+        EventKind::DeviceRestored { setting, previous, left_by: None } => format!("set {setting} back to {previous}"),
+        EventKind::DeviceRestored { setting, previous, left_by: Some(holder) } => {
+            format!("set {setting} back to {previous}, as {holder} left it changed")
+        }
+        EventKind::DeviceWarning { message } => format!("warning: {message}"),
         EventKind::PushStarted { name, size_bytes, resumed_bytes: 0, .. } => {
             format!("pushing {name}, {}", bytes(*size_bytes))
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::domain::{Record, RunStatus, SweepRow, ThreadCount};
+use crate::domain::{AndroidFacts, Battery, Record, RunStatus, SweepRow, ThreadCount};
 use crate::score::{Statistics, gmacs_per_s, images_per_s};
 
 /// A record with what is computed from it.
@@ -114,7 +114,7 @@ columns! {
     farm "" "Farm file that declares the device." |row| row.record.farm.as_str().into();
     device "" "Name of the device." |row| row.record.job.device.as_str().into();
     tags "" "Tags of the device, separated by semicolons." |row| tags(row.record).into();
-    transport "" "How the device was reached: local, ssh." |row| row.record.transport.as_str().into();
+    transport "" "How the device was reached: local, ssh, adb." |row| row.record.transport.as_str().into();
     target "" "Rust target triple of the device's runner." |row| row.record.device.as_ref().map(|device| device.target.as_str()).into();
     soc "" "Chip or CPU, as the device says." |row| row.record.device.as_ref().and_then(|device| device.soc.as_deref()).into();
     os "" "Operating system, as the device says." |row| row.record.device.as_ref().map(|device| device.os.as_str()).into();
@@ -163,6 +163,12 @@ columns! {
     memory_total_bytes "bytes" "Total memory of the device." |row| row.record.device.as_ref().map(|device| device.memory_total_bytes).into();
     remedy "" "What a person can do about the failure." |row| row.record.failure.as_ref().filter(|_| is_failed(row.record)).map(|failure| failure.kind.remedy()).into();
     stderr_tail "" "Last lines that the measuring program wrote to its standard error, separated by « | »." |row| row.record.failure.as_ref().map(|failure| failure.stderr_tail.join(" | ")).into();
+    build "" "Fingerprint of the device's build, on Android." |row| android(row).and_then(|android| android.build.as_deref()).into();
+    serial "" "Serial number of the device, on Android." |row| android(row).and_then(|android| android.serial.as_deref()).into();
+    powered_by "" "Where the device's power came from at bring-up: ac, usb, wireless, dock or battery; with + between several." |row| powered_by(row).into();
+    battery_status "" "What the battery did at bring-up: charging, discharging, not charging, full." |row| battery(row).and_then(|battery| battery.status.as_deref()).into();
+    battery_percent "%" "Charge of the battery at bring-up." |row| battery(row).and_then(|battery| battery.level_percent).into();
+    battery_c "°C" "Temperature of the battery at bring-up." |row| battery(row).and_then(|battery| battery.temperature_c).into();
 }
 
 /// What the columns mean, as a text for people.
@@ -181,6 +187,19 @@ pub fn columns_text() -> String {
 
 fn is_failed(record: &Record) -> bool {
     matches!(record.status, RunStatus::Failed | RunStatus::Cancelled)
+}
+
+fn android<'a>(row: &Row<'a>) -> Option<&'a AndroidFacts> {
+    row.record.device.as_ref()?.android.as_ref()
+}
+
+fn battery<'a>(row: &Row<'a>) -> Option<&'a Battery> {
+    row.record.device.as_ref()?.battery.as_ref()
+}
+
+fn powered_by(row: &Row<'_>) -> Option<String> {
+    let sources = &battery(row)?.powered_by;
+    Some(if sources.is_empty() { "battery".to_owned() } else { sources.join("+") })
 }
 
 fn tags(record: &Record) -> String {

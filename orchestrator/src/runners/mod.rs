@@ -7,26 +7,50 @@
 //! 4. the data folder, `<data>/farmctl/runners/<version>/`, where `farmctl runner build --install` puts them;
 //! 5. the workspace that this farmctl was built from, if it is still there.
 //!
-//! Never talks to a device, and never downloads.
+//! A runner for another processor needs a cross compiler: [`way_to_build`] says what this host would use, or what it
+//! lacks. Never talks to a device, and never downloads.
 
 use std::path::{Path, PathBuf};
 
 use crate::device::RunnerFile;
-use crate::domain::{ArtifactRef, Failure, FailureKind, sha256_hex};
+use crate::domain::{Failure, FailureKind};
 
 mod build;
+mod crates;
+mod file;
+mod host;
+mod toolchain;
 mod workspace;
 
 pub use build::{BuildProgress, BuildStep, build};
+pub use file::{describe, stamp};
+pub use host::way_to_build;
+pub use toolchain::Remedy;
 pub use workspace::{enclosing_workspace, origin_workspace};
 
 /// Targets that a runner can be built for.
 pub const TARGETS: &[&str] = &[
     "x86_64-unknown-linux-gnu",
+    "x86_64-unknown-linux-musl",
     "aarch64-unknown-linux-gnu",
+    "aarch64-unknown-linux-musl",
     "armv7-unknown-linux-gnueabihf",
     "riscv64gc-unknown-linux-gnu",
 ];
+
+/// The target whose runner serves the same machines: a static program doesn't care which libc is in it.
+fn equivalent(target: &str) -> Option<&'static str> {
+    let (start, libc) = target.rsplit_once('-')?;
+    let other = match libc {
+        "gnu" => "musl",
+        "musl" => "gnu",
+        _ => return None,
+    };
+    TARGETS
+        .iter()
+        .copied()
+        .find(|target| target.strip_suffix(other).is_some_and(|rest| rest.strip_suffix('-') == Some(start)))
+}
 
 /// The target of this program, for which no cross-compiler is needed.
 pub const HOST_TARGET: &str = env!("FARMCTL_TARGET");
@@ -44,6 +68,14 @@ pub enum RunnerError {
         target: String,
         /// Where was looked, and why it could not be built.
         reason: String,
+    },
+    /// This host lacks what it takes to build it.
+    #[error("build the runner for {target}: this host lacks a compiler for it{}", remedy_text(.remedies))]
+    Tools {
+        /// The target.
+        target: String,
+        /// What would make it possible.
+        remedies: Vec<Remedy>,
     },
     /// cargo did not build it.
     #[error("build the runner for {target}: {cause}\n{output}")]
@@ -63,6 +95,12 @@ pub enum RunnerError {
         /// The system's words.
         cause: std::io::Error,
     },
+}
+
+fn remedy_text(remedies: &[Remedy]) -> String {
+    let ways = remedies.iter().map(|Remedy { means, commands }| format!("{}  ({means})", commands.join(" && ")));
+    let text = ways.collect::<Vec<_>>().join("\n  or  ");
+    if text.is_empty() { String::new() } else { format!("; one of these gets it:\n      {text}") }
 }
 
 impl From<RunnerError> for Failure {
@@ -118,20 +156,42 @@ impl Runners {
         places
     }
 
-    /// The runner for a target, built first where cargo finds it stale or missing.
+    /// The runner for a target, built first where cargo finds it stale or missing. Where none can be built, a runner of
+    /// the other libc serves as well.
     ///
     /// # Errors
     /// When there is none and it can't be built.
     pub async fn get(&self, target: &str, progress: BuildProgress<'_>) -> Result<RunnerFile, RunnerError> {
+        let refused = match self.get_exactly(target, progress).await {
+            Err(error @ (RunnerError::Missing { .. } | RunnerError::Tools { .. })) => error,
+            ended => return ended,
+        };
+        let Some(other) = equivalent(target) else { return Err(refused) };
+        match self.get_exactly(other, progress).await {
+            Err(RunnerError::Missing { .. } | RunnerError::Tools { .. }) => Err(refused),
+            ended => ended,
+        }
+    }
+
+    async fn get_exactly(&self, target: &str, progress: BuildProgress<'_>) -> Result<RunnerFile, RunnerError> {
+        let mut refused = None;
         for place in self.places(target) {
             if let Some(workspace) = &place.workspace {
-                build(workspace, target, progress).await?;
+                match build(workspace, target, progress).await {
+                    // What can't be built here may have been installed.
+                    Err(error @ RunnerError::Tools { .. }) => {
+                        refused.get_or_insert(error);
+                        continue;
+                    }
+                    built => built?,
+                };
             }
             if place.path.is_file() {
                 return describe(&place.path, target).await;
             }
         }
-        Err(RunnerError::Missing { target: target.to_owned(), reason: self.missing_reason(target) })
+        let missing = || RunnerError::Missing { target: target.to_owned(), reason: self.missing_reason(target) };
+        Err(refused.unwrap_or_else(missing))
     }
 
     fn missing_reason(&self, target: &str) -> String {
@@ -144,17 +204,6 @@ impl Runners {
             places.iter().map(|place| format!("{} ({})", place.path.display(), place.label)).collect();
         format!("it is not at {}", looked.join(", nor at "))
     }
-}
-
-/// Hash and size of a runner's file.
-///
-/// # Errors
-/// When it can't be read.
-pub async fn describe(path: &Path, target: &str) -> Result<RunnerFile, RunnerError> {
-    let unreadable = |cause| RunnerError::Unreadable { path: path.to_owned(), cause };
-    let bytes = tokio::fs::read(path).await.map_err(unreadable)?;
-    let artifact = ArtifactRef { sha256: sha256_hex(&bytes), size_bytes: bytes.len() as u64 };
-    Ok(RunnerFile { path: path.to_owned(), artifact, target: target.to_owned() })
 }
 
 #[cfg(test)]
@@ -184,6 +233,30 @@ mod tests {
         runners.explicit = Some(first.path().to_owned());
         let error = runners.get(HOST_TARGET, &mut |_| {}).await.unwrap_err().to_string();
         assert!(error.contains("--runner-dir") && !error.contains("data folder"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_runner_of_the_other_libc_serves_as_well() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("aarch64-unknown-linux-musl").join(FILE_NAME);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, "musl").unwrap();
+        let runners = Runners { explicit: Some(folder.path().to_owned()), ..Runners::default() };
+        let found = runners.get("aarch64-unknown-linux-gnu", &mut |_| {}).await.unwrap();
+        assert_eq!(found.target, "aarch64-unknown-linux-musl");
+        assert!(runners.get("armv7-unknown-linux-gnueabihf", &mut |_| {}).await.is_err());
+    }
+
+    #[test]
+    fn what_is_missing_is_a_list_of_commands() {
+        let remedy = |means, command: &str| Remedy { means, commands: vec![command.to_owned()] };
+        let remedies = vec![remedy("one way", "do this"), remedy("another", "do that")];
+        let error = RunnerError::Tools { target: "t".to_owned(), remedies };
+        insta::assert_snapshot!(Failure::from(error).message, @"
+        failed to build the runner for t: this host lacks a compiler for it; one of these gets it:
+              do this  (one way)
+          or  do that  (another)
+        ");
     }
 
     #[tokio::test]

@@ -10,8 +10,8 @@ use jiff::Timestamp;
 
 use super::{Store, StoreError};
 use crate::domain::{
-    Event, EventKind, Failure, FailureKind, Job, JobId, Measurement, Plan, Record, RunId, RunStatus, Skipped, SweepId,
-    SweepRow, sample,
+    DeviceChange, DeviceIdentity, Event, EventKind, Failure, FailureKind, Job, JobId, Measurement, Plan, Record, RunId,
+    RunStatus, Setting, Skipped, SweepId, SweepRow, sample,
 };
 
 pub type Open = Arc<dyn Fn() -> Arc<dyn Store> + Send + Sync>;
@@ -24,7 +24,7 @@ macro_rules! store_conformance {
             expired_lease_moves_on_and_the_late_result_is_refused, expired_lease_that_nobody_took_still_counts,
             heartbeat_prolongs, one_record_a_job, unclaimed_jobs_get_records, records_come_in_the_order_of_the_plan,
             sweep_finishes_with_its_last_record, past_durations_are_of_runs_that_ended_well,
-            events_come_back_in_order, no_job_is_claimed_twice
+            events_come_back_in_order, no_job_is_claimed_twice, device_changes_are_open_until_they_are_undone
         );
     };
     ($fresh:path: $($case:ident),+ $(,)?) => {
@@ -251,4 +251,31 @@ pub fn no_job_is_claimed_twice(open: &Open) {
     all.sort();
     assert_eq!(claimed, all);
     assert!(open().finish_sweep(&row.id, at(1)).unwrap());
+}
+
+pub fn device_changes_are_open_until_they_are_undone(open: &Open) {
+    let store = open();
+    let change = |phone: &str, setting, previous: &str| DeviceChange {
+        identity: DeviceIdentity(phone.to_owned()),
+        device: "desk".to_owned(),
+        setting,
+        previous: previous.to_owned(),
+        made_at: at(3),
+        holder: "host-1".to_owned(),
+    };
+    let made = [change("a/1", Setting::StayAwake, "0"), change("a/1", Setting::Screen, "Awake; or «x»")];
+    let first = store.add_device_changes(&made).unwrap();
+    let second = store.add_device_changes(&[change("b/2", Setting::StayAwake, "null")]).unwrap();
+    assert_eq!(first.iter().map(|open| &open.change).collect::<Vec<_>>(), made.iter().collect::<Vec<_>>());
+    assert!(first[0].number < first[1].number && first[1].number < second[0].number);
+
+    let other = open();
+    let of_a = DeviceIdentity("a/1".to_owned());
+    assert_eq!(other.open_device_changes(Some(&of_a)).unwrap(), first);
+    assert_eq!(other.open_device_changes(None).unwrap(), [first.clone(), second.clone()].concat());
+    other.close_device_changes(&[first[1].number, u64::MAX], at(9)).unwrap();
+    assert_eq!(store.open_device_changes(Some(&of_a)).unwrap(), first[..1]);
+    store.close_device_changes(&[first[0].number, first[1].number, second[0].number], at(10)).unwrap();
+    assert_eq!(open().open_device_changes(None).unwrap(), []);
+    assert_eq!(store.add_device_changes(&[]).unwrap(), []);
 }

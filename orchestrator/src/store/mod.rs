@@ -1,4 +1,4 @@
-//! The truth: sweeps, jobs, leases, runs, events and records, in SQL.
+//! The truth: sweeps, jobs, leases, runs, events, records and changes of devices, in SQL.
 //!
 //! Main type: the trait [`Store`]; `open` picks the implementation by the URL's scheme. Every write about a run
 //! carries the epoch of its lease, and a stale one is refused. Never talks to a device, and never computes a statistic.
@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::domain::{Event, Job, JobId, Plan, Record, RunId, SweepId, SweepRow};
+use crate::domain::{
+    DeviceChange, DeviceIdentity, Event, Job, JobId, OpenChange, Plan, Record, RunId, SweepId, SweepRow,
+};
 
 mod error;
 mod run_id;
@@ -142,4 +144,23 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// When the store can't be read.
     fn events(&self, sweep: &SweepId) -> Result<Vec<Event>, StoreError>;
+
+    /// Writes down changes that are about to be made to a device, in one transaction and in their order; from then on
+    /// they are open.
+    ///
+    /// # Errors
+    /// When the store can't be written: then none of them is there, and none may be made.
+    fn add_device_changes(&self, changes: &[DeviceChange]) -> Result<Vec<OpenChange>, StoreError>;
+
+    /// The changes that are not undone, oldest first; of one device, when it is given.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn open_device_changes(&self, identity: Option<&DeviceIdentity>) -> Result<Vec<OpenChange>, StoreError>;
+
+    /// Marks changes as undone. One that is marked already, or not there, is left alone.
+    ///
+    /// # Errors
+    /// When the store can't be written.
+    fn close_device_changes(&self, numbers: &[u64], now: Timestamp) -> Result<(), StoreError>;
 }

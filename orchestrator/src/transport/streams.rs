@@ -48,6 +48,11 @@ impl Activity {
         *self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Instant::now();
     }
 
+    /// How long no byte has moved.
+    pub fn idle(&self) -> Duration {
+        self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner).elapsed()
+    }
+
     fn due(&self, limit: Limit) -> Instant {
         match limit {
             Limit::Total(time) => self.started + time,

@@ -154,6 +154,12 @@ impl Running {
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
     }
 
+    /// Kills it, as a crash would.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     pub fn finish(mut self) -> Outcome {
         while let Ok(event) = self.lines.recv_timeout(PATIENCE) {
             self.events.push(event);

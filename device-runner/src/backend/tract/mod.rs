@@ -26,6 +26,7 @@ impl Backend for Tract {
             formats: vec!["onnx".to_owned()],
             precisions: vec![Precision::Float32],
             multi_threaded: true,
+            kernel: kernel(),
         }
     }
 
@@ -57,6 +58,14 @@ impl Backend for Tract {
             threads: job.threads,
         }))
     }
+}
+
+/// The matrix multiplication that tract picks on this processor, for sizes as they are common in convolutions.
+fn kernel() -> Option<String> {
+    let (rows, depth, columns) = (64, 64, 3136);
+    let dispatch = tract_linalg::MmmDispatch::native();
+    let kernel = dispatch.preferred_kernel(f32::datum_type(), Some(rows), Some(depth), Some(columns))?;
+    Some(kernel.name().to_owned())
 }
 
 /// A model's plan with the state that is used again for every inference.

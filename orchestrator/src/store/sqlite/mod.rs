@@ -4,6 +4,7 @@
 //! takes microseconds where a run takes seconds. Never keeps anything in memory that the file does not have.
 
 mod connection;
+mod device_changes;
 mod schema;
 
 use std::path::{Path, PathBuf};
@@ -16,7 +17,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{ClaimedRun, Store, StoreError, run_id};
-use crate::domain::{Event, Job, JobId, Plan, Record, RunId, RunStatus, SweepId, SweepRow};
+use crate::domain::{
+    DeviceChange, DeviceIdentity, Event, Job, JobId, OpenChange, Plan, Record, RunId, RunStatus, SweepId, SweepRow,
+};
 
 /// A store in an SQLite file.
 #[derive(Debug)]
@@ -292,6 +295,18 @@ impl Store for SqliteStore {
         let sql = "SELECT event FROM events WHERE sweep_id = ?1 ORDER BY sequence";
         let events = self.query("list events", sql, [&sweep.0], |row| row.get::<_, String>(0))?;
         events.iter().map(|json| from_json("an event", json)).collect()
+    }
+
+    fn add_device_changes(&self, changes: &[DeviceChange]) -> Result<Vec<OpenChange>, StoreError> {
+        self.add_changes(changes)
+    }
+
+    fn open_device_changes(&self, identity: Option<&DeviceIdentity>) -> Result<Vec<OpenChange>, StoreError> {
+        self.open_changes(identity)
+    }
+
+    fn close_device_changes(&self, numbers: &[u64], now: Timestamp) -> Result<(), StoreError> {
+        self.close_changes(numbers, now)
     }
 }
 

@@ -10,6 +10,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::care::Care;
 use super::server::Server;
 use super::shell_v2::Exchange;
 use crate::transport::stderr::StderrFilter;
@@ -26,6 +27,7 @@ pub(super) struct Target {
     pub serial: String,
     /// As messages name it.
     pub address: String,
+    pub care: Arc<Care>,
 }
 
 /// Runs a script, which `what` names in messages.
@@ -36,7 +38,8 @@ pub(super) async fn exec(
     streams: Streams<'_>,
     limit: Limit,
 ) -> Result<Exit, TransportError> {
-    let activity = Activity::new();
+    let activity = Arc::new(Activity::new());
+    let _under_way = target.care.stream(&target.serial, &activity);
     let run = async {
         let stream = target.server.open(&target.serial, &format!("shell,v2,raw:{script}"), what).await?;
         let running = Running { stream, stderr: StderrFilter::default() };

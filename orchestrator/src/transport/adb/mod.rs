@@ -8,8 +8,13 @@
 //! up neither a worker nor the end of the process.
 
 mod address;
+mod care;
+mod connect;
 mod devices;
+mod discovery;
 mod exec;
+mod heal;
+mod listener;
 mod server;
 mod shell_v2;
 mod signal;
@@ -23,14 +28,16 @@ use async_trait::async_trait;
 use tokio::io::AsyncRead;
 
 use self::address::ServerAddress;
+pub use self::care::{HealingNotice, take_healing_notices};
 pub use self::devices::AdbDevice;
+pub use self::discovery::{MdnsService, list_all, mdns_services};
 use self::exec::Target;
 use self::server::Server;
 use super::posix::FileCommand;
 use super::streams::{Limit, Streams};
 use super::{
-    Capabilities, Collect, Command, ConnectOptions, ErrorKind, Exit, FileStat, Finished, OutputSink, Transport,
-    TransportError, quote,
+    Capabilities, Collect, Command, ConnectOptions, Exit, FileStat, Finished, OutputSink, Transport, TransportError,
+    quote,
 };
 use crate::domain::AdbEndpoint;
 
@@ -43,32 +50,13 @@ pub struct AdbTransport {
 }
 
 impl AdbTransport {
-    /// Finds the server, starts it when that may be, and finds the device, connecting it when it has an address.
+    /// Finds the server, starts it when that may be, finds the device, connects it when it has an address, and heals
+    /// what does not answer.
     ///
     /// # Errors
     /// When there is no server, it has no such device, or the device is in a state in which it can't be used.
     pub async fn connect(endpoint: &AdbEndpoint, options: &ConnectOptions) -> Result<AdbTransport, TransportError> {
-        let address = ServerAddress::resolve(endpoint.server.as_deref(), &options.environment)?;
-        let server = Server { address, environment: Arc::clone(&options.environment) };
-        let limit = options.connect_timeout;
-        let found = async {
-            server.ensure_running(limit).await?;
-            find_device(&server, endpoint, limit).await
-        };
-        let device = tokio::time::timeout(limit, found).await.map_err(|_| {
-            let message =
-                format!("connect to {}: no answer within {} s", named(endpoint, &server.address), limit.as_secs_f64());
-            TransportError::new(ErrorKind::Timeout, message)
-        })??;
-        if !device.is_ready() {
-            return Err(device.unusable(&server.to_string()));
-        }
-        let address = named(endpoint, &server.address);
-        if !server.features(&device.serial, limit).await?.iter().any(|feature| feature == "shell_v2") {
-            let message = format!("connect to {address}: its Android is too old (it has no shell_v2; Android 7 has)");
-            return Err(TransportError::new(ErrorKind::Protocol, message));
-        }
-        Ok(AdbTransport { target: Arc::new(Target { server, serial: device.serial, address }) })
+        Ok(AdbTransport { target: Arc::new(connect::connect(endpoint, options).await?) })
     }
 
     async fn file_command(&self, file: &FileCommand, limit_bytes: usize) -> Result<Finished, TransportError> {
@@ -95,8 +83,8 @@ impl AdbTransport {
 /// How a person would name the way to a device. A server that can't be named is left out.
 pub fn address(endpoint: &AdbEndpoint, options: &ConnectOptions) -> String {
     match ServerAddress::resolve(endpoint.server.as_deref(), &options.environment) {
-        Ok(server) => named(endpoint, &server),
-        Err(_) => format!("adb {}", wanted(endpoint)),
+        Ok(server) => connect::named(endpoint, &server),
+        Err(_) => format!("adb {}", connect::wanted(endpoint)),
     }
 }
 
@@ -111,40 +99,6 @@ pub async fn list_devices(
 ) -> Result<Vec<AdbDevice>, TransportError> {
     let address = ServerAddress::resolve(server, &options.environment)?;
     Server { address, environment: Arc::clone(&options.environment) }.devices(deadline).await
-}
-
-fn wanted(endpoint: &AdbEndpoint) -> &str {
-    endpoint.serial.as_deref().or(endpoint.address.as_deref()).unwrap_or("(no serial)")
-}
-
-fn named(endpoint: &AdbEndpoint, server: &ServerAddress) -> String {
-    let wanted = wanted(endpoint);
-    if server.is_default() { format!("adb {wanted}") } else { format!("adb {wanted} by server {server}") }
-}
-
-/// The device as the server lists it: by its serial number, else by its address, which is connected when need be.
-async fn find_device(server: &Server, endpoint: &AdbEndpoint, deadline: Duration) -> Result<AdbDevice, TransportError> {
-    let listed = server.devices(deadline).await?;
-    let names = [endpoint.serial.as_deref(), endpoint.address.as_deref()];
-    let find = |listed: &[AdbDevice]| {
-        let named = |name: &str| listed.iter().find(|device| device.serial == name).cloned();
-        names.into_iter().flatten().find_map(named)
-    };
-    if let Some(device) = find(&listed) {
-        return Ok(device);
-    }
-    let Some(address) = endpoint.address.as_deref() else {
-        return Err(devices::not_listed(wanted(endpoint), &listed, &server.to_string()));
-    };
-    let said = server.connect_device(address, deadline).await?;
-    let listed = server.devices(deadline).await?;
-    find(&listed).ok_or_else(|| {
-        let kind = if said.contains("refused") { ErrorKind::Refused } else { ErrorKind::Unreachable };
-        TransportError::new(kind, format!("connect to adb {address} by {server}: the server says: {}", said.trim()))
-            .with_hint(
-                "check that debugging over TCP or Wi-Fi is on, and its port: `adb tcpip 5555` turns it on by USB",
-            )
-    })
 }
 
 #[async_trait]

@@ -1,6 +1,7 @@
 //! The services of an adb server itself, each with a deadline that ends it.
 //!
-//! Main type: [`Server`]. Starts the server where that is allowed; never heals it (that is `heal`).
+//! Main type: [`Server`]. Never starts, restarts or heals anything (that is
+//! `heal`).
 
 use std::future::Future;
 use std::time::Duration;
@@ -11,7 +12,6 @@ use tokio::time::timeout;
 use super::address::ServerAddress;
 use super::devices::{AdbDevice, parse_devices};
 use super::socket::{Refusal, ServerSocket};
-use super::start;
 use crate::transport::{EnvironmentLookup, ErrorKind, TransportError};
 
 /// The services of one adb server.
@@ -23,16 +23,6 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Starts the server when nothing listens at its address and that is on this host.
-    pub(super) async fn ensure_running(&self, deadline: Duration) -> Result<(), TransportError> {
-        match self.version(deadline).await {
-            Err(error) if error.kind == ErrorKind::Refused && self.address.is_loopback() => {
-                start::start(&self.address, &self.environment, deadline).await
-            }
-            other => other.map(drop),
-        }
-    }
-
     /// Version of the protocol that the server speaks.
     pub(super) async fn version(&self, deadline: Duration) -> Result<u32, TransportError> {
         let text = self.ask("host:version", "ask for the version", deadline).await?;
@@ -59,6 +49,31 @@ impl Server {
         self.ask(&format!("host:connect:{address}"), &format!("connect to {address}"), deadline).await
     }
 
+    /// Tells the server to let go of a device that is connected over TCP.
+    pub(super) async fn disconnect_device(&self, address: &str, deadline: Duration) -> Result<String, TransportError> {
+        self.ask(&format!("host:disconnect:{address}"), &format!("disconnect {address}"), deadline).await
+    }
+
+    /// Tells the server to reset its connection to a device.
+    pub(super) async fn reconnect_device(&self, serial: &str, deadline: Duration) -> Result<String, TransportError> {
+        self.ask(&format!("host-serial:{serial}:reconnect"), &format!("reconnect {serial}"), deadline).await
+    }
+
+    /// Tells the server to reset its connections to all devices that are offline.
+    pub(super) async fn reconnect_offline(&self, deadline: Duration) -> Result<String, TransportError> {
+        self.ask("host:reconnect-offline", "reconnect what is offline", deadline).await
+    }
+
+    /// Ends the server.
+    pub(super) async fn kill(&self, deadline: Duration) -> Result<(), TransportError> {
+        let what = "end the server";
+        let exchange = async {
+            let mut socket = self.socket(what).await?;
+            socket.request("host:kill").await.map_err(|refusal| refusal.of(what, &self.to_string()))
+        };
+        self.within(deadline, what, exchange).await
+    }
+
     /// A stream to a service of the device.
     pub(super) async fn open(&self, serial: &str, service: &str, what: &str) -> Result<TcpStream, TransportError> {
         let at = format!("{serial} by {self}");
@@ -68,7 +83,7 @@ impl Server {
         Ok(socket.into_stream())
     }
 
-    async fn ask(&self, service: &str, what: &str, deadline: Duration) -> Result<String, TransportError> {
+    pub(super) async fn ask(&self, service: &str, what: &str, deadline: Duration) -> Result<String, TransportError> {
         let exchange = async {
             let mut socket = self.socket(what).await?;
             let told = |refusal: Refusal| refusal.of(what, &self.to_string());

@@ -2,7 +2,7 @@
 //!
 //! Main function: [`start`]. The server outlives farmctl, as it does when `adb` starts it. Never installs anything.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -16,21 +16,12 @@ use crate::transport::{EnvironmentLookup, ErrorKind, TransportError};
 const MESSAGE_LIMIT_BYTES: usize = 400;
 
 /// Lets `adb` start a server at this address, and waits until it answers.
-pub(super) async fn start(
-    address: &ServerAddress,
-    environment: &EnvironmentLookup,
-    deadline: Duration,
-) -> Result<(), TransportError> {
-    let what = format!("start the adb server at {address}");
-    let Some(program) = find_program(environment) else {
-        return Err(TransportError::new(ErrorKind::Refused, format!("{what}: there is no program `adb`")).with_hint(
-            "install Android's platform tools (Debian and Ubuntu: `apt install adb`), put `adb` on the PATH, or set \
-             ANDROID_HOME to the SDK",
-        ));
+pub(super) async fn start(address: &ServerAddress, program: &Path, deadline: Duration) -> Result<(), TransportError> {
+    let failed = |kind, reason: String| {
+        let program = program.display();
+        TransportError::new(kind, format!("start the adb server at {address} with {program}: {reason}"))
     };
-    let failed =
-        |kind, reason: String| TransportError::new(kind, format!("{what} with {}: {reason}", program.display()));
-    let mut command = Command::new(&program);
+    let mut command = Command::new(program);
     // -H is left out: with it, adb takes the server for one of another host, which it won't start.
     command.args(["-P", &address.port.to_string(), "start-server"]);
     command.env_remove("ADB_SERVER_SOCKET").env_remove("ANDROID_ADB_SERVER_ADDRESS");
@@ -52,11 +43,23 @@ pub(super) async fn start(
 }
 
 /// `adb` of the PATH, else of the Android SDK.
-fn find_program(environment: &EnvironmentLookup) -> Option<PathBuf> {
+///
+/// # Errors
+/// When there is none.
+pub(super) fn find_program(
+    environment: &EnvironmentLookup,
+    address: &ServerAddress,
+) -> Result<PathBuf, TransportError> {
     let path = environment("PATH").unwrap_or_default();
     let sdk = ["ANDROID_HOME", "ANDROID_SDK_ROOT"].into_iter().filter_map(|name| environment(name));
-    std::env::split_paths(&path)
+    let mut programs = std::env::split_paths(&path)
         .chain(sdk.map(|folder| PathBuf::from(folder).join("platform-tools")))
-        .map(|folder| folder.join("adb"))
-        .find(|program| program.is_file())
+        .map(|folder| folder.join("adb"));
+    programs.find(|program| program.is_file()).ok_or_else(|| {
+        let message = format!("start the adb server at {address}: there is no program `adb`");
+        TransportError::new(ErrorKind::Refused, message).with_hint(
+            "install Android's platform tools (Debian and Ubuntu: `apt install adb`), put `adb` on the PATH, or set \
+             ANDROID_HOME to the SDK",
+        )
+    })
 }

@@ -6,11 +6,17 @@ use futures::StreamExt as _;
 use serde::Serialize;
 
 use crate::device::{BringUp, Session};
-use crate::domain::{Device, Failure, Timeouts};
+use crate::domain::{Device, DeviceFacts, Failure, Timeouts};
+use crate::inventory::find_spares;
 use crate::transport;
 
+use self::discover::DiscoverArguments;
+use self::restore::RestoreArguments;
 use super::runner::RunnerSource;
 use super::{CliError, Context, Format, exit, print_csv, print_data, print_json, say};
+
+mod discover;
+mod restore;
 
 /// Devices that are asked at the same time.
 const AT_ONCE: usize = 64;
@@ -34,11 +40,17 @@ pub(super) enum DevicesVerb {
         /// Names; all devices that are not disabled without any
         names: Vec<String>,
     },
+    /// Find phones that an adb server knows
+    Discover(DiscoverArguments),
+    /// Undo what was changed on phones for measuring and left behind by a crash
+    Restore(RestoreArguments),
 }
 
 pub(super) async fn run(context: &Context, verb: DevicesVerb) -> Result<u8, CliError> {
     let devices = context.lab.inventory()?.devices;
     match verb {
+        DevicesVerb::Discover(arguments) => discover::run(context, &devices, &arguments).await,
+        DevicesVerb::Restore(arguments) => restore::run(context, &devices, &arguments).await,
         DevicesVerb::List => list(context, &devices),
         DevicesVerb::Show { name } => show(context, &devices, &name),
         DevicesVerb::Probe { names } => probe(context, select(devices, &names)?).await,
@@ -119,10 +131,27 @@ fn show(context: &Context, devices: &[Device], name: &str) -> Result<u8, CliErro
 #[derive(Debug, Serialize)]
 struct Probed {
     device: String,
+    /// The device that is used instead, being the same phone; then this one was not asked further.
+    same_as: Option<String>,
+    facts: Option<DeviceFacts>,
     hello: Option<Hello>,
     failure: Option<Failure>,
     bring_up_ms: u64,
     round_trip_ms: Option<f64>,
+}
+
+impl Probed {
+    fn silent(device: &Device) -> Probed {
+        Probed {
+            device: device.name.clone(),
+            same_as: None,
+            facts: None,
+            hello: None,
+            failure: None,
+            bring_up_ms: 0,
+            round_trip_ms: None,
+        }
+    }
 }
 
 /// Brings devices up; with `timed`, takes the time of a round trip too.
@@ -132,13 +161,16 @@ async fn ask(context: &Context, devices: Vec<Device>, timed: bool) -> Vec<Probed
     let options = context.lab.connect_options();
     let timeouts = Timeouts::default();
     let (runners, options, timeouts) = (&runners, &options, &timeouts);
+    let spares = &find_spares(&devices, options, timeouts).await;
     let asked = devices.iter().map(|device| async move {
+        if let Some(spare) = spares.iter().find(|spare| spare.device == device.name) {
+            return Probed { same_as: Some(spare.same_as.clone()), ..Probed::silent(device) };
+        }
         let started = Instant::now();
         let with = BringUp { options, timeouts, runners, pushing: &mut |_, _| {} };
         let brought_up = Session::bring_up(device, with).await;
         let bring_up_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let mut probed =
-            Probed { device: device.name.clone(), hello: None, failure: None, bring_up_ms, round_trip_ms: None };
+        let mut probed = Probed { bring_up_ms, ..Probed::silent(device) };
         match brought_up {
             Ok(session) => {
                 if timed {
@@ -148,6 +180,7 @@ async fn ask(context: &Context, devices: Vec<Device>, timed: bool) -> Vec<Probed
                     }
                 }
                 session.close().await;
+                probed.facts = Some(session.facts());
                 probed.hello = Some(session.hello);
             }
             Err(failure) => probed.failure = Some(failure),
@@ -173,17 +206,17 @@ async fn probe(context: &Context, devices: Vec<Device>) -> Result<u8, CliError> 
     let answers = ask(context, devices, false).await;
     let header = ["device", "target", "soc", "cores", "memory_mb", "free_mb", "os", "kernel", "backends"];
     let rows = answers.iter().filter_map(|probed| {
-        let hello = probed.hello.as_ref()?;
+        let (hello, facts) = (probed.hello.as_ref()?, probed.facts.as_ref()?);
         let backends: Vec<String> =
             hello.backends.iter().map(|backend| format!("{} {}", backend.name, backend.version)).collect();
         Some(vec![
             probed.device.clone(),
             hello.target.clone(),
-            hello.soc.clone().unwrap_or_default(),
+            facts.soc.clone().unwrap_or_default(),
             hello.cpus.len().to_string(),
             (hello.memory_total_bytes >> 20).to_string(),
             (hello.store.free_bytes >> 20).to_string(),
-            hello.os.clone(),
+            facts.os.clone(),
             hello.kernel.clone(),
             backends.join(" "),
         ])
@@ -198,15 +231,30 @@ async fn check(context: &Context, devices: Vec<Device>) -> Result<u8, CliError> 
         let hello = probed.hello.as_ref();
         vec![
             probed.device.clone(),
-            if probed.failure.is_some() { "failed" } else { "ok" }.to_owned(),
-            probed.bring_up_ms.to_string(),
+            verdict(probed).to_owned(),
+            if probed.same_as.is_some() { String::new() } else { probed.bring_up_ms.to_string() },
             probed.round_trip_ms.map(|time| format!("{time:.1}")).unwrap_or_default(),
             hello.map(|hello| (hello.store.free_bytes >> 20).to_string()).unwrap_or_default(),
             hello.and_then(|hello| hello.running.clone()).unwrap_or_default(),
-            probed.failure.as_ref().map(|failure| failure.kind.to_string()).unwrap_or_default(),
+            why(probed),
         ]
     });
     print_answers(context, &answers, &header, rows)
+}
+
+fn verdict(probed: &Probed) -> &'static str {
+    match (&probed.same_as, &probed.failure) {
+        (Some(_), _) => "spare",
+        (None, Some(_)) => "failed",
+        (None, None) => "ok",
+    }
+}
+
+fn why(probed: &Probed) -> String {
+    match (&probed.same_as, &probed.failure) {
+        (Some(used), _) => format!("same phone as {used}"),
+        (None, failure) => failure.as_ref().map(|failure| failure.kind.to_string()).unwrap_or_default(),
+    }
 }
 
 /// Prints what devices answered, and tells why those that did not.
@@ -229,6 +277,9 @@ fn print_answers(
 
 fn tell_failures(answers: &[Probed]) {
     for probed in answers {
+        if let Some(used) = &probed.same_as {
+            say(&format!("{} is a spare: same phone as {used}, which is used", probed.device));
+        }
         if let Some(failure) = &probed.failure {
             let message: String = failure.message.chars().filter(|c| !c.is_control()).collect();
             say(&format!("{}: {message}\n  help: {}", failure.kind, failure.kind.remedy()));

@@ -1,0 +1,112 @@
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::config::{self, NewDevice};
+use crate::domain::Device;
+use crate::inventory::{self, Discovered};
+
+use super::super::{CliError, Context, Format, exit, print_csv, print_data, print_json, say, short_path, text_table};
+
+/// Longest time for each answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct DiscoverArguments {
+    /// The adb server, instead of the one that ADB_SERVER_SOCKET and ANDROID_ADB_SERVER_PORT name
+    #[arg(long, value_name = "HOST:PORT")]
+    server: Option<String>,
+    /// Add those that no farm file has to this one, which keeps its comments; made when it isn't there
+    #[arg(long, value_name = "FILE")]
+    write: Option<PathBuf>,
+}
+
+pub(super) async fn run(context: &Context, declared: &[Device], arguments: &DiscoverArguments) -> Result<u8, CliError> {
+    let options = context.lab.connect_options();
+    let found =
+        inventory::discover(arguments.server.as_deref(), declared, &options, PATIENCE).await.map_err(|error| {
+            let failed = CliError::no_device(format!("failed to {error}"));
+            match error.hint {
+                Some(hint) => failed.with_hint(hint),
+                None => failed,
+            }
+        })?;
+    print(context, &found)?;
+    if let Some(file) = &arguments.write {
+        write(context, declared, &found, file)?;
+    }
+    let ready = found.iter().filter(|one| one.is_ready()).count();
+    Ok(match ready {
+        0 if found.is_empty() => exit::NOTHING,
+        0 => exit::NO_DEVICE,
+        all if all == found.len() => exit::OK,
+        _ => exit::SOME_FAILED,
+    })
+}
+
+fn print(context: &Context, found: &[Discovered]) -> Result<(), CliError> {
+    let header = ["serial", "state", "connection", "model", "product", "known_as", "what"];
+    let rows = found.iter().map(|one| {
+        vec![
+            one.serial.clone(),
+            one.state.clone(),
+            one.connection.clone(),
+            one.model.clone().unwrap_or_default(),
+            one.product.clone().unwrap_or_default(),
+            known_as(one),
+            one.description().unwrap_or_default(),
+        ]
+    });
+    match context.format {
+        Format::Human => print_data(text_table(&header, rows).as_bytes())?,
+        Format::Json => print_json(&found)?,
+        Format::Csv => print_csv(&header, rows)?,
+    }
+    if context.format == Format::Json {
+        return Ok(());
+    }
+    if found.is_empty() {
+        say("no phone is listed\n  help: check cable and power, and switch USB debugging on in its developer options");
+    }
+    for one in found {
+        if let Some(remedy) = &one.remedy {
+            let line = format!("{}: {}\n  help: {remedy}", one.serial, one.state);
+            say(&line.chars().filter(|c| !c.is_control() || *c == '\n').collect::<String>());
+        }
+    }
+    Ok(())
+}
+
+fn known_as(found: &Discovered) -> String {
+    match (&found.declared_as, &found.same_as) {
+        (Some(name), _) => name.clone(),
+        (None, Some(other)) => format!("same phone as {other}"),
+        (None, None) if found.is_ready() => "new".to_owned(),
+        (None, None) => String::new(),
+    }
+}
+
+fn write(context: &Context, declared: &[Device], found: &[Discovered], file: &std::path::Path) -> Result<(), CliError> {
+    let mut new: Vec<NewDevice> = Vec::new();
+    for one in found.iter().filter(|one| one.is_new()) {
+        let taken = |name: &str| {
+            declared.iter().any(|device| device.name == name) || new.iter().any(|device| device.name == name)
+        };
+        let name = inventory::suggest_name(one, &taken);
+        new.push(NewDevice { name, endpoint: one.endpoint.clone(), notes: one.description() });
+    }
+    if new.is_empty() {
+        say("nothing new to write");
+        return Ok(());
+    }
+    config::append_devices(file, &new, &|name| std::env::var(name).ok())?;
+    let names: Vec<&str> = new.iter().map(|device| device.name.as_str()).collect();
+    say(&format!("added to {}: {}", short_path(file), names.join(", ")));
+    // A file that is none of the lab's is a person's own choice; but it is better told.
+    let is_read = context.lab.inventory()?.devices.iter().any(|device| names.contains(&device.name.as_str()));
+    if !is_read {
+        say("note: this lab doesn't read that file; name it with --farm, or move it into farms/");
+    }
+    Ok(())
+}

@@ -1,0 +1,145 @@
+//! From a farm file's words to a device that answers.
+//!
+//! Main function: [`connect`]. Heals on the way what can be healed, all within the time that connecting has.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::address::ServerAddress;
+use super::care::Care;
+use super::devices::{AdbDevice, not_listed};
+use super::exec::Target;
+use super::heal::{Patience, heal_device, heal_server};
+use super::server::Server;
+use crate::domain::AdbEndpoint;
+use crate::transport::{ConnectOptions, ErrorKind, TransportError};
+
+/// Between looks at what a server lists.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Finds a device and makes sure that it answers.
+pub(super) async fn connect(endpoint: &AdbEndpoint, options: &ConnectOptions) -> Result<Target, TransportError> {
+    let address = ServerAddress::resolve(endpoint.server.as_deref(), &options.environment)?;
+    let server = Server { address, environment: Arc::clone(&options.environment) };
+    let limit = options.connect_timeout;
+    let address = named(endpoint, &server.address);
+    match timeout(limit, reach(&server, endpoint, Patience::of(limit))).await {
+        Ok(serial) => Ok(Target { serial: serial?, address, care: Care::of(&server.address), server }),
+        Err(_) => {
+            let message = format!("connect to {address}: no answer within {} s", limit.as_secs_f64());
+            Err(TransportError::new(ErrorKind::Timeout, message))
+        }
+    }
+}
+
+/// What names a device that answers.
+async fn reach(server: &Server, endpoint: &AdbEndpoint, patience: Patience) -> Result<String, TransportError> {
+    let fresh = heal_server(server, patience).await?;
+    let device = settled_device(server, endpoint, patience, fresh).await?;
+    let well = || async {
+        let device = find_device(server, endpoint, patience).await?;
+        if !device.is_ready() {
+            return Err(device.unusable(&server.to_string()));
+        }
+        answers(server, &device.serial, patience.answer).await
+    };
+    let reason = match device.state.as_str() {
+        "offline" => "it is offline",
+        "device" => match answers(server, &device.serial, patience.answer).await {
+            Ok(()) => "",
+            Err(error) if matches!(error.kind, ErrorKind::Timeout | ErrorKind::ConnectionLost) => {
+                "it is listed as ready but does not answer"
+            }
+            Err(error) => return Err(error),
+        },
+        _ => return Err(device.unusable(&server.to_string())),
+    };
+    if !reason.is_empty() {
+        heal_device(server, &device, reason, patience, well).await?;
+    }
+    Care::of(&server.address).healthy(&device.serial);
+    Ok(device.serial)
+}
+
+/// Whether a command runs on the device: it may be listed long after it is gone.
+async fn answers(server: &Server, serial: &str, deadline: Duration) -> Result<(), TransportError> {
+    let what = format!("look whether {serial} answers");
+    let probe = async {
+        if !server.features(serial, deadline).await?.iter().any(|feature| feature == "shell_v2") {
+            let message = format!("connect to adb {serial} by {server}: it has no shell of version 2");
+            return Err(TransportError::new(ErrorKind::Protocol, message)
+                .with_hint("Android 7 or later is needed on the device, and a newer `adb` when its server is older"));
+        }
+        let mut stream = server.open(serial, "shell,v2,raw:exit", &what).await?;
+        let mut first = [0];
+        match stream.read_exact(&mut first).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(TransportError::new(ErrorKind::ConnectionLost, format!("{what}: {error}"))),
+        }
+    };
+    timeout(deadline, probe).await.unwrap_or_else(|_| {
+        let message = format!("{what}: nothing came within {} s", deadline.as_secs_f64());
+        Err(TransportError::new(ErrorKind::Timeout, message))
+    })
+}
+
+pub(super) fn wanted(endpoint: &AdbEndpoint) -> &str {
+    endpoint.serial.as_deref().or(endpoint.address.as_deref()).unwrap_or("(no serial)")
+}
+
+pub(super) fn named(endpoint: &AdbEndpoint, server: &ServerAddress) -> String {
+    let wanted = wanted(endpoint);
+    if server.is_default() { format!("adb {wanted}") } else { format!("adb {wanted} by server {server}") }
+}
+
+/// The device once its state is no passing one. A server that was started just now has yet to find its devices.
+async fn settled_device(
+    server: &Server,
+    endpoint: &AdbEndpoint,
+    patience: Patience,
+    fresh: bool,
+) -> Result<AdbDevice, TransportError> {
+    let deadline = Instant::now() + patience.comeback;
+    loop {
+        let found = find_device(server, endpoint, patience).await;
+        let passing = match &found {
+            Ok(device) => matches!(device.state.as_str(), "authorizing" | "connecting" | "offline"),
+            Err(error) => fresh && error.kind == ErrorKind::Unreachable,
+        };
+        if !passing || Instant::now() >= deadline {
+            return found;
+        }
+        sleep(LOOK_INTERVAL).await;
+    }
+}
+
+/// The device as the server lists it: by its serial number, else by its address, which is connected when need be.
+async fn find_device(server: &Server, endpoint: &AdbEndpoint, patience: Patience) -> Result<AdbDevice, TransportError> {
+    let listed = server.devices(patience.answer).await?;
+    let names = [endpoint.serial.as_deref(), endpoint.address.as_deref()];
+    let find = |listed: &[AdbDevice]| {
+        let named = |name: &str| listed.iter().find(|device| device.serial == name).cloned();
+        names.into_iter().flatten().find_map(named)
+    };
+    if let Some(device) = find(&listed) {
+        return Ok(device);
+    }
+    let Some(address) = endpoint.address.as_deref() else {
+        return Err(not_listed(wanted(endpoint), &listed, &server.to_string()));
+    };
+    let said = match server.connect_device(address, patience.answer * 2).await {
+        Err(error) if error.kind == ErrorKind::Timeout => Err(TransportError { kind: ErrorKind::Unreachable, ..error }),
+        other => other,
+    }?;
+    let listed = server.devices(patience.answer).await?;
+    find(&listed).ok_or_else(|| {
+        let kind = if said.contains("refused") { ErrorKind::Refused } else { ErrorKind::Unreachable };
+        TransportError::new(kind, format!("connect to adb {address} by {server}: the server says: {}", said.trim()))
+            .with_hint(
+                "check that debugging over TCP or Wi-Fi is on, and its port: `adb tcpip 5555` turns it on by USB",
+            )
+    })
+}

@@ -1,0 +1,177 @@
+//! Brings back a server that does not answer, and a device that its server only believes to be there.
+//!
+//! Main functions: [`heal_server`] and [`heal_device`]: reconnect that device, then what is offline, then restart the
+//! server. Never restarts a server while another device has a call under way through it, nor one of another host.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout};
+
+use super::address::ServerAddress;
+use super::care::{Care, tell};
+use super::devices::AdbDevice;
+use super::server::Server;
+use super::{listener, start};
+use crate::transport::{ErrorKind, TransportError};
+
+/// A stream that moved a byte within this time shows that the server is alive.
+const RECENT: Duration = Duration::from_secs(5);
+/// Between looks at a device that is coming back.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How long the steps may take: parts of the time that connecting has.
+#[derive(Clone, Copy)]
+pub(super) struct Patience {
+    /// For an answer that takes milliseconds where all is well.
+    pub answer: Duration,
+    /// For a device to come back after a step.
+    pub comeback: Duration,
+}
+
+impl Patience {
+    pub(super) fn of(connect_timeout: Duration) -> Patience {
+        Patience { answer: connect_timeout / 5, comeback: connect_timeout / 6 }
+    }
+}
+
+/// Makes sure that the server answers: starts it when it isn't running, and restarts it when it hangs, where that may be.
+/// Returns whether it was started just now.
+pub(super) async fn heal_server(server: &Server, patience: Patience) -> Result<bool, TransportError> {
+    let care = Care::of(&server.address);
+    let generation = care.generation();
+    match server.version(patience.answer).await {
+        Ok(_) => Ok(false),
+        Err(error) if !server.address.is_loopback() => Err(error),
+        Err(error) if error.kind == ErrorKind::Refused => {
+            let _once = care.restarting.lock().await;
+            // Another device may have started it meanwhile.
+            if server.version(patience.answer).await.is_ok() {
+                return Ok(true);
+            }
+            let program = start::find_program(&server.environment, &server.address)?;
+            start::start(&server.address, &program, patience.answer * 2).await.map(|()| true)
+        }
+        Err(error) if error.kind == ErrorKind::Timeout => match care.busy_other("", Some(RECENT)) {
+            Some(busy) => {
+                Err(error.with_hint(format!("it is not restarted, for {busy} has moved bytes through it just now")))
+            }
+            None => restart(server, &care, generation, None, "it does not answer", patience).await.map(|()| true),
+        },
+        Err(error) => Err(error),
+    }
+}
+
+/// Brings back a device that is offline, or that does not answer though it is listed as ready.
+///
+/// `look` tells whether it is well.
+pub(super) async fn heal_device<F, L>(
+    server: &Server,
+    device: &AdbDevice,
+    reason: &str,
+    patience: Patience,
+    look: L,
+) -> Result<(), TransportError>
+where
+    L: Fn() -> F,
+    F: Future<Output = Result<(), TransportError>>,
+{
+    let care = Care::of(&server.address);
+    let generation = care.generation();
+    let serial = device.serial.as_str();
+    tell(&server.address, Some(serial), &format!("{reason}: reconnecting it"));
+    reconnect(server, device, patience).await;
+    let mut outcome = come_back(patience, &look).await;
+    if outcome.is_err() && server.reconnect_offline(patience.answer).await.is_ok() {
+        tell(&server.address, Some(serial), "it still does not answer: reconnecting all that is offline");
+        outcome = come_back(patience, &look).await;
+    }
+    let Err(error) = outcome else { return Ok(()) };
+    // A server that says why it can't reach the device is not the one that hangs.
+    let may_hang = matches!(error.kind, ErrorKind::Timeout | ErrorKind::ConnectionLost);
+    if !server.address.is_loopback() || !may_hang {
+        return Err(error);
+    }
+    // A call that only waits is as good as lost with the server, so each one counts here.
+    if let Some(busy) = care.busy_other(serial, None) {
+        return Err(error.with_hint(format!("the adb server is not restarted while {busy} is in use through it")));
+    }
+    if !care.may_restart_for(serial) {
+        return Err(error);
+    }
+    restart(server, &care, generation, Some(serial), "reconnecting did not help", patience).await?;
+    come_back(patience, &look).await
+}
+
+/// Lets the server connect to the device anew.
+async fn reconnect(server: &Server, device: &AdbDevice, patience: Patience) {
+    // What these answer does not matter: whether the device comes back does.
+    if device.connection() == "tcp" {
+        // `reconnect` and `connect` believe a dead connection to be there; letting go of it does not.
+        let _ = server.disconnect_device(&device.serial, patience.answer).await;
+        let _ = server.connect_device(&device.serial, patience.answer).await;
+    } else {
+        let _ = server.reconnect_device(&device.serial, patience.answer).await;
+    }
+}
+
+/// Waits until the device is well again.
+async fn come_back<F, L>(patience: Patience, look: &L) -> Result<(), TransportError>
+where
+    L: Fn() -> F,
+    F: Future<Output = Result<(), TransportError>>,
+{
+    let deadline = Instant::now() + patience.comeback;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let outcome = timeout(left, look()).await.unwrap_or_else(|_| {
+            let message =
+                format!("reach the device: it did not come back within {} s", patience.comeback.as_secs_f64());
+            Err(TransportError::new(ErrorKind::Unreachable, message))
+        });
+        if outcome.is_ok() || Instant::now() + LOOK_INTERVAL >= deadline {
+            return outcome;
+        }
+        sleep(LOOK_INTERVAL).await;
+    }
+}
+
+/// Ends the server and starts it again, unless another device did so since `generation`.
+async fn restart(
+    server: &Server,
+    care: &Care,
+    generation: u64,
+    serial: Option<&str>,
+    reason: &str,
+    patience: Patience,
+) -> Result<(), TransportError> {
+    let _once = care.restarting.lock().await;
+    if care.generation() != generation {
+        return Ok(());
+    }
+    let program = start::find_program(&server.environment, &server.address)?;
+    tell(&server.address, serial, &format!("{reason}: restarting the adb server"));
+    // It may go without saying so.
+    let _ = server.kill(patience.answer / 2).await;
+    if !is_gone(&server.address, patience.answer / 2).await {
+        let port = server.address.port;
+        if let Ok(Err(reason)) = tokio::task::spawn_blocking(move || listener::kill_adb_at(port)).await {
+            let message = format!("end {server}, which does not answer: {reason}");
+            return Err(TransportError::new(ErrorKind::Unreachable, message)
+                .with_hint("end that process by hand, then try again"));
+        }
+        is_gone(&server.address, patience.answer / 2).await;
+    }
+    care.restarted();
+    start::start(&server.address, &program, patience.answer * 2).await
+}
+
+/// Whether nothing listens there any more, at the latest after `limit`.
+async fn is_gone(address: &ServerAddress, limit: Duration) -> bool {
+    let gone = async {
+        while tokio::net::TcpStream::connect((address.host.as_str(), address.port)).await.is_ok() {
+            sleep(LOOK_INTERVAL).await;
+        }
+    };
+    timeout(limit, gone).await.is_ok()
+}

@@ -1,0 +1,279 @@
+//! Android devices through an adb server: what breaks, what comes back by itself, and what a person is told.
+#![allow(clippy::unwrap_used)]
+
+#[path = "transport/suite.rs"]
+#[allow(dead_code)]
+mod suite;
+#[path = "transport/support.rs"]
+mod support;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use farmctl::domain::{AdbEndpoint, TransportConfig};
+use farmctl::transport::adb::{HealingNotice, list_devices, take_healing_notices};
+use farmctl::transport::{
+    Command, ConnectOptions, ErrorKind, OutputSink, Transport, TransportError, address, connect, run_collect,
+};
+use suite::LONG;
+use support::{adb_server, connected_phone, options, phone, phone_endpoint};
+use testlab::{AdbServer, Phone, PhoneOptions};
+
+const SHORT: Duration = Duration::from_secs(2);
+
+/// Options with which a server may be started.
+fn with_programs() -> ConnectOptions {
+    let home = std::env::temp_dir();
+    ConnectOptions { environment: Arc::new(|name| std::env::var(name).ok()), ..options(&home) }
+}
+
+async fn reached(endpoint: &AdbEndpoint, options: &ConnectOptions) -> Result<Arc<dyn Transport>, TransportError> {
+    connect(&TransportConfig::Adb(endpoint.clone()), options).await
+}
+
+async fn refused(endpoint: &AdbEndpoint, options: &ConnectOptions) -> TransportError {
+    match reached(endpoint, options).await {
+        Ok(_) => panic!("connected, against expectation"),
+        Err(error) => error,
+    }
+}
+
+async fn says(transport: &Arc<dyn Transport>, argv: &[&str]) -> String {
+    let finished = run_collect(transport.as_ref(), &Command::new(argv.iter().copied(), LONG), b"", 10_000).await;
+    String::from_utf8(finished.unwrap_or_else(|error| panic!("failed to {error}")).stdout).unwrap().trim().to_owned()
+}
+
+/// What was done to this test's own server.
+fn healing_of(server: &AdbServer, seen: &mut Vec<HealingNotice>) -> Vec<String> {
+    // Tests of this file run at the same time, each with a server of its own.
+    static SEEN: std::sync::Mutex<Vec<HealingNotice>> = std::sync::Mutex::new(Vec::new());
+    let mut all = SEEN.lock().unwrap();
+    all.extend(take_healing_notices());
+    let own = server.address().to_string();
+    seen.extend(all.extract_if(.., |notice| notice.server == own));
+    seen.iter().map(|notice| notice.step.clone()).collect()
+}
+
+/// Does something at the first byte of output, once.
+struct AtFirstByte<F: FnMut() + Send>(Option<F>);
+
+#[async_trait::async_trait]
+impl<F: FnMut() + Send> OutputSink for AtFirstByte<F> {
+    async fn stdout(&mut self, _: &[u8]) -> Result<(), TransportError> {
+        if let Some(mut action) = self.0.take() {
+            action();
+        }
+        Ok(())
+    }
+    async fn stderr(&mut self, _: &[u8]) -> Result<(), TransportError> {
+        Ok(())
+    }
+}
+
+async fn interrupted(
+    transport: &Arc<dyn Transport>,
+    deadline: Duration,
+    action: impl FnMut() + Send,
+) -> TransportError {
+    let command = Command::new(["sh", "-c", "echo begun; exec sleep 1000"], deadline);
+    transport.run(&command, &mut tokio::io::empty(), &mut AtFirstByte(Some(action))).await.unwrap_err()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_daemon_that_dies_during_a_command_is_a_lost_connection_and_comes_back() {
+    let (phone, server) = (phone(), adb_server());
+    let transport = connected_phone(&phone, &server).await;
+    let error = interrupted(&transport, LONG, || phone.kill_daemon().unwrap()).await;
+    assert_eq!(error.kind, ErrorKind::ConnectionLost, "{error}");
+    let error = refused(&phone_endpoint(&phone, &server), &options(&std::env::temp_dir())).await;
+    assert!(matches!(error.kind, ErrorKind::Refused | ErrorKind::Unreachable | ErrorKind::ConnectionLost), "{error}");
+    phone.restart_daemon().unwrap();
+    let transport = connected_phone(&phone, &server).await;
+    assert_eq!(says(&transport, &["echo", "back"]).await, "back");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frozen_phone_ends_in_a_timeout_and_is_as_good_as_before_once_it_goes_on() {
+    let (phone, server) = (phone(), adb_server());
+    let transport = connected_phone(&phone, &server).await;
+    let error = interrupted(&transport, SHORT, || phone.freeze()).await;
+    assert_eq!(error.kind, ErrorKind::Timeout, "{error}");
+    let content = suite::pattern(20_000_000);
+    let path = "/data/local/tmp/stalled";
+    let error = transport.write(path, 0, &mut content.as_slice(), SHORT, &mut |_| {}).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Timeout, "{error}");
+    assert_eq!(transport.stat(path, SHORT).await.unwrap_err().kind, ErrorKind::Timeout);
+    phone.thaw();
+    assert_eq!(says(&transport, &["echo", "back"]).await, "back");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_that_breaks_keeps_what_arrived_and_goes_on_from_there() {
+    let (phone, server) = (phone(), adb_server());
+    let transport = connected_phone(&phone, &server).await;
+    let content = suite::pattern(60_000_000);
+    let path = "/data/local/tmp/pushed";
+    let mut killed = false;
+    let arrived = || std::fs::metadata(phone.data_path("local/tmp/pushed")).map_or(0, |facts| facts.len());
+    let mut progress = |_| {
+        if !killed && arrived() > 1_000_000 {
+            phone.kill_daemon().unwrap();
+            killed = true;
+        }
+    };
+    let error = transport.write(path, 0, &mut content.as_slice(), LONG, &mut progress).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::ConnectionLost, "{error}");
+    phone.restart_daemon().unwrap();
+    let transport = connected_phone(&phone, &server).await;
+    let there = transport.stat(path, LONG).await.unwrap().unwrap().size_bytes;
+    assert!(there > 1_000_000 && there < content.len() as u64, "{there} bytes arrived");
+    transport.write(path, there, &mut &content[there as usize..], LONG, &mut |_| {}).await.unwrap();
+    assert!(std::fs::read(phone.data_path("local/tmp/pushed")).unwrap() == content);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_was_killed_is_started_again() {
+    let (phone, server) = (phone(), adb_server());
+    let transport = connected_phone(&phone, &server).await;
+    let error = interrupted(&transport, LONG, || server.kill()).await;
+    assert_eq!(error.kind, ErrorKind::ConnectionLost, "{error}");
+    let transport = reached(&phone_endpoint(&phone, &server), &with_programs()).await.unwrap();
+    assert_eq!(says(&transport, &["echo", "back"]).await, "back");
+    end_server(&server);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_hangs_is_restarted_once_for_all() {
+    let (phones, server) = ([phone(), phone()], adb_server());
+    let transport = connected_phone(&phones[0], &server).await;
+    server.freeze();
+    let command = Command::new(["true"], SHORT);
+    let error = run_collect(transport.as_ref(), &command, b"", 100).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Timeout, "{error}");
+    let options = with_programs();
+    let endpoints = phones.each_ref().map(|phone| phone_endpoint(phone, &server));
+    let both = tokio::join!(reached(&endpoints[0], &options), reached(&endpoints[1], &options));
+    for transport in [both.0.unwrap(), both.1.unwrap()] {
+        assert_eq!(says(&transport, &["echo", "back"]).await, "back");
+    }
+    let steps = healing_of(&server, &mut Vec::new());
+    let restarts = steps.iter().filter(|step| step.contains("restarting the adb server")).count();
+    assert_eq!(restarts, 1, "{steps:?}");
+    end_server(&server);
+}
+
+/// Ends a server that farmctl started, which is no child of the test's.
+fn end_server(server: &AdbServer) {
+    let port = server.port().to_string();
+    let status = std::process::Command::new("adb").args(["-P", &port, "kill-server"]).status().unwrap();
+    assert!(status.success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_phone_that_is_only_believed_to_be_there_is_reconnected() {
+    let (phone, server) = (phone(), adb_server());
+    connected_phone(&phone, &server).await;
+    // With its cable pulled while it boots, the server never learns that the old connection is dead.
+    phone.unplug().unwrap();
+    phone.reboot().unwrap();
+    assert_eq!(server.state_of(phone.address()).unwrap().as_deref(), Some("device"));
+    let result = reached(&phone_endpoint(&phone, &server), &with_programs()).await;
+    let steps = healing_of(&server, &mut Vec::new());
+    let transport = result.unwrap_or_else(|error| panic!("after {steps:?}: failed to {error}"));
+    assert_eq!(says(&transport, &["echo", "back"]).await, "back");
+    assert!(steps.iter().any(|step| step.contains("reconnecting it")), "{steps:?}");
+    assert!(!steps.iter().any(|step| step.contains("restarting")), "{steps:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_is_not_restarted_while_another_phone_uses_it() {
+    let (good, bad, server) = (phone(), phone(), adb_server());
+    let transport = connected_phone(&good, &server).await;
+    connected_phone(&bad, &server).await;
+    let command = Command::new(["sh", "-c", "echo begun; read line; echo $line"], LONG);
+    let (mut near, mut far) = tokio::io::duplex(64);
+    let (begun, running) = tokio::sync::oneshot::channel();
+    let mut begun = Some(begun);
+    let mut sink = AtFirstByte(Some(move || begun.take().unwrap().send(()).unwrap()));
+    let run = async { transport.run(&command, &mut far, &mut sink).await.unwrap() };
+    let heal = async {
+        running.await.unwrap();
+        bad.freeze();
+        let error = refused(&phone_endpoint(&bad, &server), &with_programs()).await;
+        let steps = healing_of(&server, &mut Vec::new());
+        assert!(steps.iter().any(|step| step.contains("reconnecting it")), "{steps:?}");
+        assert!(!steps.iter().any(|step| step.contains("restarting")), "{steps:?}");
+        assert!(error.hint.as_ref().is_some_and(|hint| hint.contains("not restarted")), "{error:?}");
+        tokio::io::AsyncWriteExt::write_all(&mut near, b"done\n").await.unwrap();
+        drop(near);
+    };
+    let (exit, ()) = tokio::join!(run, heal);
+    assert!(exit.success(), "{exit}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_is_told_and_a_read_only_file_system_too() {
+    let options = PhoneOptions { data_size_bytes: Some(8 << 20), ..PhoneOptions::default() };
+    let (phone, server) = (Phone::start_with(&options).unwrap(), adb_server());
+    let transport = connected_phone(&phone, &server).await;
+    for (path, kind) in [("/data/local/tmp/big", ErrorKind::DiskFull), ("/proc/big", ErrorKind::File)] {
+        let content = suite::pattern(16_000_000);
+        let error = transport.write(path, 0, &mut content.as_slice(), LONG, &mut |_| {}).await.unwrap_err();
+        assert_eq!(error.kind, kind, "{error}");
+        assert!(error.message.contains(path), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_there_is_told_with_what_is() {
+    let (phone, server) = (phone(), adb_server());
+    server.connect(phone.address()).unwrap();
+    let options = options(&std::env::temp_dir());
+    let serial = phone.address().to_string().replace("6001", "6010");
+    let wrong = AdbEndpoint { serial: Some(serial), address: None, ..phone_endpoint(&phone, &server) };
+    let error = refused(&wrong, &options).await;
+    assert_eq!(error.kind, ErrorKind::Unreachable, "{error}");
+    assert!(error.hint.unwrap().contains(&format!("did you mean {}", phone.address())));
+
+    let closed =
+        AdbEndpoint { address: Some(format!("{}:1", phone.address().ip())), ..phone_endpoint(&phone, &server) };
+    let error = refused(&closed, &options).await;
+    assert_eq!(error.kind, ErrorKind::Refused, "{error}");
+
+    let listed = list_devices(Some(&server.address().to_string()), &options, LONG).await.unwrap();
+    assert_eq!(listed.len(), 1, "{listed:?}");
+    assert_eq!((listed[0].serial.as_str(), listed[0].connection()), (phone.address().to_string().as_str(), "tcp"));
+    assert!(listed[0].is_ready());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_server_and_without_adb_a_person_is_told_what_to_install() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let endpoint =
+        AdbEndpoint { serial: Some("R58".into()), server: Some(format!("127.0.0.1:{port}")), ..AdbEndpoint::default() };
+    let options = options(&std::env::temp_dir());
+    let error = refused(&endpoint, &options).await;
+    assert_eq!(error.kind, ErrorKind::Refused, "{error}");
+    assert!(error.message.contains(&port.to_string()), "{error}");
+    assert!(error.hint.unwrap().contains("apt install adb"));
+    let config = TransportConfig::Adb(endpoint.clone());
+    assert_eq!(address(&config, &options), format!("adb R58 by server 127.0.0.1:{port}"));
+    let plain = TransportConfig::Adb(AdbEndpoint { server: None, ..endpoint });
+    assert_eq!(address(&plain, &options), "adb R58");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_says_nothing_holds_nobody_up() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = AdbEndpoint {
+        serial: Some("R58".into()),
+        server: Some(listener.local_addr().unwrap().to_string()),
+        ..AdbEndpoint::default()
+    };
+    let options = ConnectOptions { connect_timeout: SHORT, ..with_programs() };
+    let started = Instant::now();
+    let error = refused(&endpoint, &options).await;
+    assert!(started.elapsed() < LONG, "it came back");
+    // It listens, but it is no adb: nothing is killed.
+    assert!(error.message.contains("not adb"), "{error}");
+}
