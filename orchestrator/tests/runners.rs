@@ -31,6 +31,8 @@ struct Machine {
     qemu: &'static str,
     /// Without vector extensions that qemu is slow with.
     cpu: &'static str,
+    /// What the engine can't see under qemu, which shows programs this host's /proc/cpuinfo.
+    known: Option<(&'static str, &'static str)>,
     /// ELF class and machine of its programs.
     class: u8,
     machine: u8,
@@ -44,6 +46,7 @@ const MACHINES: &[Machine] = &[
         uname: "aarch64",
         qemu: "qemu-aarch64-static",
         cpu: "cortex-a53",
+        known: None,
         class: 2,
         machine: 0xb7,
         kernel: Some("arm64simd_"),
@@ -53,6 +56,7 @@ const MACHINES: &[Machine] = &[
         uname: "armv7l",
         qemu: "qemu-arm-static",
         cpu: "cortex-a15",
+        known: Some(("TRACT_CPU_ARM32_NEON", "true")),
         class: 1,
         machine: 0x28,
         kernel: Some("armv7neon_"),
@@ -62,6 +66,7 @@ const MACHINES: &[Machine] = &[
         uname: "riscv64",
         qemu: "qemu-riscv64-static",
         cpu: "rv64",
+        known: None,
         class: 2,
         machine: 0xf3,
         kernel: None,
@@ -101,7 +106,7 @@ impl Machine {
             command.args(["--user", "--map-root-user", "--mount", "sh", "-c", SET_UP, "sh"]);
             command.arg(self.handler()).arg(program);
         }
-        command.env("QEMU_CPU", self.cpu).stdin(Stdio::null());
+        command.env("QEMU_CPU", self.cpu).envs(self.known).stdin(Stdio::null());
         command
     }
 }
@@ -111,6 +116,24 @@ fn built_runner(target: &str) -> PathBuf {
     let path = workspace.join("target/runners").join(target).join("release/device-runner");
     assert!(path.is_file(), "no runner is built for {target}: run the tests by scripts/test, which builds it");
     path
+}
+
+/// Whether a little-endian ELF program has a segment that names a dynamic linker.
+fn has_interpreter(elf: &[u8]) -> bool {
+    const PT_INTERP: u64 = 3;
+    let number =
+        |place: usize, bytes: usize| elf[place..place + bytes].iter().rev().fold(0, |sum, &b| sum << 8 | u64::from(b));
+    let (table, entry_bytes, entries) = match elf[4] {
+        1 => (number(0x1c, 4), number(0x2a, 2), number(0x2c, 2)),
+        _ => (number(0x20, 8), number(0x36, 2), number(0x38, 2)),
+    };
+    assert!(entries > 0);
+    (0..entries).any(|index| number((table + index * entry_bytes) as usize, 4) == PT_INTERP)
+}
+
+#[test]
+fn this_program_itself_is_no_static_one() {
+    assert!(has_interpreter(&std::fs::read("/proc/self/exe").unwrap()));
 }
 
 fn machines() -> Vec<&'static Machine> {
@@ -132,7 +155,7 @@ fn runners_are_static_and_say_what_they_are() {
     for machine in machines() {
         let bytes = std::fs::read(machine.runner()).unwrap();
         assert_eq!((&bytes[..4], bytes[4], bytes[18]), (b"\x7fELF".as_slice(), machine.class, machine.machine));
-        assert!(!bytes.windows(4).any(|window| window == b"/ld-"), "{} names a dynamic linker", machine.target);
+        assert!(!has_interpreter(&bytes), "{} wants a dynamic linker", machine.target);
 
         let folder = tempfile::tempdir().unwrap();
         let hello =

@@ -112,8 +112,8 @@ async fn a_runner_travels_packed_and_goes_on_where_the_cable_broke() {
     assert!(proxy.bytes(Direction::ToServer) < artifact.size_bytes, "no more went over the wire than is told");
 
     let workdir = board.home.join("farmctl");
-    assert_eq!(files_in(&workdir.join("bin")), [artifact.sha256.clone()]);
-    assert_eq!(files_in(&workdir.join("partial")), [String::new(); 0], "nothing is left of the push");
+    assert_eq!(files_in(&workdir.join("bin")), vec![artifact.sha256.clone()]);
+    assert_eq!(files_in(&workdir.join("partial")), Vec::<String>::new(), "nothing is left of the push");
     let (_, told) = bring_up(&device, &runners, |_, _| {}).await;
     assert_eq!(told, [], "a runner that is there is not pushed again");
 }
@@ -131,5 +131,5 @@ async fn a_part_of_something_else_is_thrown_away() {
     }
     let (session, _) = bring_up(&device(&board, board.port), &runners, |_, _| {}).await;
     assert_eq!(session.hello.runner_sha256, artifact.sha256);
-    assert_eq!(files_in(&partial), [String::new(); 0]);
+    assert_eq!(files_in(&partial), Vec::<String>::new());
 }

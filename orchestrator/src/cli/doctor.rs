@@ -62,9 +62,9 @@ fn text(findings: &[Finding]) -> String {
             (false, true) => "missing",
             (false, false) => "note   ",
         };
-        text.push_str(&format!("{mark}  {:<18} {}\n", finding.what, finding.detail));
+        text.push_str(&format!("{mark}  {:<12} {}\n", finding.what, finding.detail));
         if let (false, Some(remedy)) = (finding.ok, &finding.remedy) {
-            text.push_str(&format!("                            -> {remedy}\n"));
+            text.push_str(&format!("                      -> {remedy}\n"));
         }
     }
     text
@@ -103,11 +103,11 @@ async fn runner(context: &Context) -> Finding {
     finding("runner", true, outcome, NO_WORKSPACE)
 }
 
-/// Whether runners for other machines are there or could be built.
+/// Whether runners for other machines are there or could be built. musl's targets serve the same machines as glibc's.
 async fn other_machines(context: &Context) -> Vec<Finding> {
     let runners = context.lab.runners();
     let mut findings = Vec::new();
-    for target in TARGETS.iter().filter(|target| **target != HOST_TARGET) {
+    for target in TARGETS.iter().filter(|target| **target != HOST_TARGET && !target.ends_with("-musl")) {
         let places = runners.places(target);
         let there = places.iter().find(|place| place.path.is_file());
         let (outcome, remedy) = match (there, places.iter().find_map(|place| place.workspace.as_ref())) {
@@ -121,14 +121,14 @@ async fn other_machines(context: &Context) -> Vec<Finding> {
                 }
             },
         };
-        findings.push(finding(&machine_of(target), false, outcome, &remedy));
+        findings.push(finding(machine_of(target), false, outcome, &remedy));
     }
     findings
 }
 
-/// A target without what is the same in all of them: `aarch64-musl`.
-fn machine_of(target: &str) -> String {
-    target.replace("-unknown-linux", "")
+/// What a target is called here: its processor.
+fn machine_of(target: &str) -> &str {
+    target.split('-').next().unwrap_or(target)
 }
 
 async fn tool(name: &str, argument: &str, purpose: &str, remedy: &str) -> Finding {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
+use super::equivalent;
 use super::toolchain::{Compiler, HostFacts, Remedy, c_compiler_names, recipe};
 
 /// A compiler or tool that does not say its version within so long is as good as missing.
@@ -35,12 +36,19 @@ pub(super) async fn facts(workspace: &Path, target: &str) -> HostFacts {
     }
 }
 
-/// How a runner for `target` would be built in this workspace, for a person.
+/// How a runner for the machines of `target` would be built in this workspace, for a person.
 ///
 /// # Errors
 /// The ways there are, with what each lacks here.
 pub async fn way_to_build(workspace: &Path, target: &str) -> Result<&'static str, Vec<Remedy>> {
-    recipe(target, &facts(workspace, target).await).map(|recipe| recipe.means)
+    let mut lacking = Vec::new();
+    for target in std::iter::once(target).chain(equivalent(target)) {
+        match recipe(target, &facts(workspace, target).await) {
+            Ok(recipe) => return Ok(recipe.means),
+            Err(remedies) => lacking.extend(remedies),
+        }
+    }
+    Err(lacking)
 }
 
 async fn compiler(program: Option<PathBuf>, workspace: &Path) -> Option<Compiler> {

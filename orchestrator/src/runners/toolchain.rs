@@ -180,7 +180,7 @@ fn with_zig(target: &str, host: &HostFacts) -> Way {
     let compiler = compilers().find(has_std).or_else(|| compilers().find(|compiler| compiler.has_source));
     let mut commands = Vec::new();
     if compiler.is_none() {
-        commands.push(format!("rustup target add {target}   (or scripts/cross-toolchain {target})"));
+        commands.push(format!("scripts/cross-toolchain {target}"));
     }
     if !host.has_zigbuild {
         commands.push("pip install cargo-zigbuild".to_owned());
@@ -345,7 +345,7 @@ mod tests {
         ");
         insta::assert_snapshot!(commands(ARM_MUSL, &nothing).join("\n"), @"
         rustup target add aarch64-unknown-linux-musl && apt-get install gcc-aarch64-linux-gnu libc6-dev-arm64-cross
-        rustup target add aarch64-unknown-linux-musl   (or scripts/cross-toolchain aarch64-unknown-linux-musl) && pip install cargo-zigbuild
+        scripts/cross-toolchain aarch64-unknown-linux-musl && pip install cargo-zigbuild
         ");
         let linker_only = HostFacts { c_compilers: ["aarch64-linux-gnu-gcc".into()].into(), ..HostFacts::default() };
         assert_eq!(commands(ARM, &linker_only)[0], format!("rustup target add {ARM}"));
