@@ -8,6 +8,7 @@ use super::support::{Lab, Outcome, QUICK, Running, adb_device, farm, local_devic
 
 const NETWORKS: &str = "resnet50, inception_v3, densenet121, squeezenet1_0, mobilenet_v2, mnasnet1_0";
 
+const ARM: &str = "aarch64-unknown-linux-gnu";
 /// How long a cable is out.
 const OUTAGE: Duration = Duration::from_secs(2);
 
@@ -32,6 +33,7 @@ fn phones_boards_and_this_host_in_one_sweep() {
         devices.push(ssh_device(&format!("board-{index}"), board, board.port));
     }
     let lab = Lab::new();
+    lab.add_runner_for(ARM);
     lab.write("farms/lab.yaml", &farm(&devices));
     let others = NETWORKS.replace("squeezenet1_0, ", "");
     lab.write(
@@ -53,10 +55,7 @@ fn phones_boards_and_this_host_in_one_sweep() {
         assert!(row["output_error"].parse::<f64>().unwrap() < 1e-4, "{row:?}");
     }
     let row = |device: &str| rows.iter().find(|row| row["device"] == device).unwrap();
-    assert_eq!(
-        (row("phone-2")["target"].as_str(), row("phone-2")["transport"].as_str()),
-        ("aarch64-unknown-linux-gnu", "adb")
-    );
+    assert_eq!((row("phone-2")["target"].as_str(), row("phone-2")["transport"].as_str()), (ARM, "adb"));
     assert_eq!(row("phone-2")["soc"], "soc-Aarch64");
     assert_ne!(row("phone-1")["target"], row("phone-2")["target"], "two architectures");
 

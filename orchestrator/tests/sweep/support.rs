@@ -47,7 +47,9 @@ impl Lab {
         let artifacts = Path::new(env!("CARGO_TARGET_TMPDIR")).join("artifacts");
         std::fs::create_dir_all(&artifacts).unwrap();
         std::os::unix::fs::symlink(artifacts, folder.path().join(".farm/artifacts")).unwrap();
-        Lab { folder, runners: runner_dir(&built_runner()) }
+        let runners = tempfile::tempdir().unwrap();
+        add_runner(runners.path(), HOST_TARGET, &built_runner(HOST_TARGET));
+        Lab { folder, runners }
     }
 
     /// The same with a program of the test's as its runner.
@@ -55,8 +57,14 @@ impl Lab {
         let mut lab = Lab::new();
         let path = lab.path("runner.sh");
         std::fs::write(&path, script).unwrap();
-        lab.runners = runner_dir(&path);
+        lab.runners = tempfile::tempdir().unwrap();
+        add_runner(lab.runners.path(), HOST_TARGET, &path);
         lab
+    }
+
+    /// Has a runner for devices of another machine, too.
+    pub fn add_runner_for(&self, target: &str) {
+        add_runner(self.runners.path(), target, &built_runner(target));
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -234,17 +242,17 @@ pub fn farm(devices: &[String]) -> String {
     format!("farm: test\ndevices:\n{}", devices.concat())
 }
 
-fn built_runner() -> PathBuf {
+/// The runner that `scripts/test` built for a target.
+fn built_runner(target: &str) -> PathBuf {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let path = workspace.join("target/runners").join(HOST_TARGET).join("release/device-runner");
-    assert!(path.is_file(), "the runner is not built: run the tests by scripts/test, which builds it");
+    let path = workspace.join("target/runners").join(target).join("release/device-runner");
+    assert!(path.is_file(), "there is no runner for {target}: run the tests by scripts/test, which builds it");
     path
 }
 
-fn runner_dir(program: &Path) -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    let place = folder.path().join(HOST_TARGET);
+/// A folder of runners that has this program as the one for a target.
+fn add_runner(folder: &Path, target: &str, program: &Path) {
+    let place = folder.join(target);
     std::fs::create_dir(&place).unwrap();
     std::os::unix::fs::symlink(program, place.join("device-runner")).unwrap();
-    folder
 }
