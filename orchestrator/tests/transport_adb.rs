@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use farmctl::domain::{AdbEndpoint, TransportConfig};
-use farmctl::transport::adb::{HealingNotice, list_devices, take_healing_notices};
+use farmctl::transport::adb::{HealingNotice, list_announced, list_devices, take_healing_notices};
 use farmctl::transport::{
     Command, ConnectOptions, ErrorKind, OutputSink, Transport, TransportError, address, connect, run_collect,
 };
@@ -244,6 +244,8 @@ async fn what_is_not_there_is_told_with_what_is() {
     assert_eq!(listed.len(), 1, "{listed:?}");
     assert_eq!((listed[0].serial.as_str(), listed[0].connection()), (phone.address().to_string().as_str(), "tcp"));
     assert!(listed[0].is_ready());
+    let announced = list_announced(Some(&server.address().to_string()), &options, LONG).await.unwrap();
+    assert!(announced.iter().all(|device| device.service.starts_with("_adb")), "{announced:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,7 +5,7 @@ use futures::StreamExt as _;
 use serde::Serialize;
 
 use crate::domain::{AdbEndpoint, AndroidFacts, Device, DeviceIdentity, TransportConfig};
-use crate::transport::adb::{AdbDevice, MdnsService, list_all, mdns_services};
+use crate::transport::adb::{AdbDevice, AnnouncedDevice, list_all, list_announced};
 use crate::transport::{ConnectOptions, TransportError};
 
 use super::AT_ONCE;
@@ -84,9 +84,13 @@ impl Discovered {
         }
     }
 
-    fn announced(service: MdnsService, server: Option<&str>) -> Discovered {
+    fn announced(service: AnnouncedDevice, server: Option<&str>) -> Discovered {
         let address = Some(service.address.clone());
-        let remedy = format!("pair it once with `adb pair`, then `adb connect {}`", service.address);
+        let remedy = if service.service.contains("pairing") {
+            format!("it waits to be paired: `adb pair {}` with the code on its screen", service.address)
+        } else {
+            format!("`adb connect {}`; it must have been paired once", service.address)
+        };
         Discovered {
             endpoint: AdbEndpoint { address, server: server.map(str::to_owned), ..AdbEndpoint::default() },
             remedy: Some(remedy),
@@ -107,7 +111,7 @@ pub async fn discover(
     deadline: Duration,
 ) -> Result<Vec<Discovered>, TransportError> {
     let listed = list_all(server, options, deadline).await?;
-    let announced = mdns_services(server, options, deadline).await.unwrap_or_else(|error| {
+    let announced = list_announced(server, options, deadline).await.unwrap_or_else(|error| {
         tracing::debug!(%error, "the server does not tell what the network announces");
         Vec::new()
     });

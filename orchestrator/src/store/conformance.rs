@@ -203,7 +203,7 @@ pub fn past_durations_are_of_runs_that_ended_well(open: &Open) {
     let id = &job("a", 0).id;
     assert_eq!(store.past_durations(id, 9).unwrap(), [30, 10].map(Duration::from_secs));
     assert_eq!(store.past_durations(id, 1).unwrap(), [Duration::from_secs(30)]);
-    assert_eq!(store.past_durations(&job("a", 5).id, 9).unwrap(), []);
+    assert_eq!(store.past_durations(&job("a", 5).id, 9).unwrap(), Vec::<std::time::Duration>::new());
 }
 
 pub fn events_come_back_in_order(open: &Open) {

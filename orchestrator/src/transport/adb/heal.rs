@@ -40,13 +40,13 @@ impl Patience {
 pub(super) async fn heal_server(server: &Server, patience: Patience) -> Result<bool, TransportError> {
     let care = Care::of(&server.address);
     let generation = care.generation();
-    match server.version(patience.answer).await {
-        Ok(_) => Ok(false),
+    match server.answers(patience.answer).await {
+        Ok(()) => Ok(false),
         Err(error) if !server.address.is_loopback() => Err(error),
         Err(error) if error.kind == ErrorKind::Refused => {
             let _once = care.restarting.lock().await;
             // Another device may have started it meanwhile.
-            if server.version(patience.answer).await.is_ok() {
+            if server.answers(patience.answer).await.is_ok() {
                 return Ok(true);
             }
             let program = start::find_program(&server.environment, &server.address)?;
@@ -87,9 +87,12 @@ where
         outcome = come_back(patience, &look).await;
     }
     let Err(error) = outcome else { return Ok(()) };
-    // A server that says why it can't reach the device is not the one that hangs.
-    let may_hang = matches!(error.kind, ErrorKind::Timeout | ErrorKind::ConnectionLost);
-    if !server.address.is_loopback() || !may_hang {
+    if !server.address.is_loopback() {
+        return Err(error);
+    }
+    // A server that says why it can't reach the device, and lists it no more, is not the one that hangs.
+    let listed = server.devices(patience.answer).await.is_ok_and(|devices| devices.iter().any(|d| d.serial == serial));
+    if !listed && !matches!(error.kind, ErrorKind::Timeout | ErrorKind::ConnectionLost) {
         return Err(error);
     }
     // A call that only waits is as good as lost with the server, so each one counts here.
@@ -127,7 +130,7 @@ where
         let outcome = timeout(left, look()).await.unwrap_or_else(|_| {
             let message =
                 format!("reach the device: it did not come back within {} s", patience.comeback.as_secs_f64());
-            Err(TransportError::new(ErrorKind::Unreachable, message))
+            Err(TransportError::new(ErrorKind::Timeout, message))
         });
         if outcome.is_ok() || Instant::now() + LOOK_INTERVAL >= deadline {
             return outcome;

@@ -3,13 +3,15 @@
 //! Main type: [`Server`]. Never starts, restarts or heals anything (that is
 //! `heal`).
 
-use std::future::Future;
+use std::io;
 use std::time::Duration;
 
+use adb_client::server::{ADBServer, MDNSServices};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::address::ServerAddress;
+use super::crate_calls;
 use super::devices::{AdbDevice, parse_devices};
 use super::socket::{Refusal, ServerSocket};
 use crate::transport::{EnvironmentLookup, ErrorKind, TransportError};
@@ -23,13 +25,9 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Version of the protocol that the server speaks.
-    pub(super) async fn version(&self, deadline: Duration) -> Result<u32, TransportError> {
-        let text = self.ask("host:version", "ask for the version", deadline).await?;
-        u32::from_str_radix(&text, 16).map_err(|_| {
-            let message = format!("ask for the version of {self}: it answered {text:?}");
-            TransportError::new(ErrorKind::Protocol, message)
-        })
+    /// Whether it answers at all.
+    pub(super) async fn answers(&self, deadline: Duration) -> Result<(), TransportError> {
+        self.by_crate("ask for the version", deadline, |server| server.version().map(drop)).await
     }
 
     /// What the server lists.
@@ -60,18 +58,18 @@ impl Server {
     }
 
     /// Tells the server to reset its connections to all devices that are offline.
-    pub(super) async fn reconnect_offline(&self, deadline: Duration) -> Result<String, TransportError> {
-        self.ask("host:reconnect-offline", "reconnect what is offline", deadline).await
+    pub(super) async fn reconnect_offline(&self, deadline: Duration) -> Result<(), TransportError> {
+        self.by_crate("reconnect what is offline", deadline, ADBServer::reconnect_offline).await
     }
 
     /// Ends the server.
     pub(super) async fn kill(&self, deadline: Duration) -> Result<(), TransportError> {
-        let what = "end the server";
-        let exchange = async {
-            let mut socket = self.socket(what).await?;
-            socket.request("host:kill").await.map_err(|refusal| refusal.of(what, &self.to_string()))
-        };
-        self.within(deadline, what, exchange).await
+        self.by_crate("end the server", deadline, ADBServer::kill).await
+    }
+
+    /// What the server has heard of by mDNS: name, kind of service, address.
+    pub(super) async fn mdns_services(&self, deadline: Duration) -> Result<Vec<MDNSServices>, TransportError> {
+        self.by_crate("list what is announced by mDNS", deadline, ADBServer::mdns_services).await
     }
 
     /// A stream to a service of the device.
@@ -83,37 +81,48 @@ impl Server {
         Ok(socket.into_stream())
     }
 
-    pub(super) async fn ask(&self, service: &str, what: &str, deadline: Duration) -> Result<String, TransportError> {
+    async fn by_crate<T: Send + 'static>(
+        &self,
+        what: &str,
+        deadline: Duration,
+        make: impl FnOnce(&mut ADBServer) -> adb_client::Result<T> + Send + 'static,
+    ) -> Result<T, TransportError> {
+        match crate_calls::call(&self.address, deadline, make).await {
+            Some(Ok(answer)) => Ok(answer),
+            Some(Err(Refusal::Broken(error))) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                Err(self.not_reached(what, &error))
+            }
+            Some(Err(refusal)) => Err(refusal.of(what, &self.to_string())),
+            None => Err(self.expired(what, deadline)),
+        }
+    }
+
+    async fn socket(&self, what: &str) -> Result<ServerSocket, TransportError> {
+        ServerSocket::connect(&self.address).await.map_err(|error| self.not_reached(what, &error))
+    }
+
+    fn not_reached(&self, what: &str, error: &io::Error) -> TransportError {
+        let kind = match error.kind() {
+            io::ErrorKind::ConnectionRefused => ErrorKind::Refused,
+            _ => ErrorKind::Unreachable,
+        };
+        TransportError::new(kind, format!("{what} at {self}: {error}"))
+            .with_hint("start it there: `adb -a -P PORT server nodaemon`, or `adb start-server` on its own host")
+    }
+
+    fn expired(&self, what: &str, deadline: Duration) -> TransportError {
+        let message = format!("{what} at {self}: no answer within {} s", deadline.as_secs_f64());
+        TransportError::new(ErrorKind::Timeout, message)
+    }
+
+    async fn ask(&self, service: &str, what: &str, deadline: Duration) -> Result<String, TransportError> {
         let exchange = async {
             let mut socket = self.socket(what).await?;
             let told = |refusal: Refusal| refusal.of(what, &self.to_string());
             socket.request(service).await.map_err(told)?;
             socket.text().await.map_err(|error| told(error.into()))
         };
-        self.within(deadline, what, exchange).await
-    }
-
-    async fn socket(&self, what: &str) -> Result<ServerSocket, TransportError> {
-        ServerSocket::connect(&self.address).await.map_err(|error| {
-            let kind = match error.kind() {
-                std::io::ErrorKind::ConnectionRefused => ErrorKind::Refused,
-                _ => ErrorKind::Unreachable,
-            };
-            TransportError::new(kind, format!("{what} at {self}: {error}"))
-                .with_hint("start it there: `adb -a -P PORT server nodaemon`, or `adb start-server` on its own host")
-        })
-    }
-
-    async fn within<T>(
-        &self,
-        deadline: Duration,
-        what: &str,
-        exchange: impl Future<Output = Result<T, TransportError>>,
-    ) -> Result<T, TransportError> {
-        timeout(deadline, exchange).await.unwrap_or_else(|_| {
-            let message = format!("{what} at {self}: no answer within {} s", deadline.as_secs_f64());
-            Err(TransportError::new(ErrorKind::Timeout, message))
-        })
+        timeout(deadline, exchange).await.unwrap_or_else(|_| Err(self.expired(what, deadline)))
     }
 }
 
