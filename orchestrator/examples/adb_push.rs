@@ -1,4 +1,4 @@
-//! Moves one file over the adb transport, for `bench/adb-push`:
+//! Moves one file over the adb transport, or runs `true` many times, and prints how long that took:
 //! `adb_push push|pull|true SERIAL SERVER FILE REMOTE`.
 
 use std::error::Error;
