@@ -108,6 +108,23 @@ async fn a_frozen_phone_ends_in_a_timeout_and_is_as_good_as_before_once_it_goes_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_may_be_silent_and_a_daemon_may_not() {
+    let (phone, server) = (phone(), adb_server());
+    let options = ConnectOptions { connect_timeout: SHORT, ..options(&std::env::temp_dir()) };
+    // The first connection may take longer than that.
+    connected_phone(&phone, &server).await;
+    let transport = reached(&phone_endpoint(&phone, &server), &options).await.unwrap();
+    assert_eq!(says(&transport, &["sh", "-c", "sleep 7; echo well"]).await, "well");
+    let error = interrupted(&transport, LONG, || phone.freeze_daemon()).await;
+    assert_eq!(error.kind, ErrorKind::ConnectionLost, "{error}");
+    phone.thaw_daemon();
+    assert_eq!(says(&transport, &["echo", "back"]).await, "back");
+    server.kill();
+    let error = run_collect(transport.as_ref(), &Command::new(["true"], LONG), b"", 100).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::ConnectionLost, "the way that was there is gone: {error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_write_that_breaks_keeps_what_arrived_and_goes_on_from_there() {
     let (phone, server) = (phone(), adb_server());
     let transport = connected_phone(&phone, &server).await;

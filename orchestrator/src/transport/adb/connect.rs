@@ -27,7 +27,10 @@ pub(super) async fn connect(endpoint: &AdbEndpoint, options: &ConnectOptions) ->
     let limit = options.connect_timeout;
     let address = named(endpoint, &server.address);
     match timeout(limit, reach(&server, endpoint, Patience::of(limit))).await {
-        Ok(serial) => Ok(Target { serial: serial?, address, care: Care::of(&server.address), server }),
+        Ok(serial) => {
+            let care = Care::of(&server.address);
+            Ok(Target { serial: serial?, address, care, server, silence_limit: limit })
+        }
         Err(_) => {
             let message = format!("connect to {address}: no answer within {} s", limit.as_secs_f64());
             Err(TransportError::new(ErrorKind::Timeout, message))

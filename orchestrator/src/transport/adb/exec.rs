@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::care::Care;
 use super::server::Server;
 use super::shell_v2::Exchange;
 use crate::transport::stderr::StderrFilter;
 use crate::transport::streams::{Activity, Limit, Streams};
-use crate::transport::{Exit, TransportError};
+use crate::transport::{ErrorKind, Exit, TransportError};
 
 /// How long the end of a command that was given up may take.
 const ABANDON_LIMIT: Duration = Duration::from_secs(10);
@@ -28,6 +28,8 @@ pub(super) struct Target {
     /// As messages name it.
     pub address: String,
     pub care: Arc<Care>,
+    /// A command that is silent for longer has the device asked whether it is still there, with as long to answer.
+    pub silence_limit: Duration,
 }
 
 /// Runs a script, which `what` names in messages.
@@ -41,7 +43,7 @@ pub(super) async fn exec(
     let activity = Arc::new(Activity::new());
     let _under_way = target.care.stream(&target.serial, &activity);
     let run = async {
-        let stream = target.server.open(&target.serial, &format!("shell,v2,raw:{script}"), what).await?;
+        let stream = target.server.open(&target.serial, &format!("shell,v2,raw:{script}"), what).await.map_err(lost)?;
         let running = Running { stream, stderr: StderrFilter::default() };
         let mut abandon = Abandon { running: Some(running), target: Arc::clone(target) };
         let Some(Running { stream, stderr }) = &mut abandon.running else {
@@ -57,6 +59,37 @@ pub(super) async fn exec(
     tokio::select! {
         result = run => result,
         () = activity.expiry(limit) => Err(limit.expired(what, &target.address)),
+        reason = silence(target, &activity) => Err(TransportError::new(
+            ErrorKind::ConnectionLost,
+            format!("{what} on {}: nothing came for {} s, and {reason}", target.address, activity.idle().as_secs()),
+        )),
+    }
+}
+
+/// A server or device that was there when the connection was made, and now is not, is a connection that broke.
+fn lost(error: TransportError) -> TransportError {
+    match error.kind {
+        ErrorKind::Refused | ErrorKind::Unreachable => TransportError { kind: ErrorKind::ConnectionLost, ..error },
+        _ => error,
+    }
+}
+
+/// Comes back when no byte has moved for a while and the device does not answer either: a stopped daemon or server closes
+/// nothing.
+async fn silence(target: &Target, activity: &Activity) -> String {
+    let mut asked_at = Instant::now();
+    loop {
+        let quiet = activity.idle().min(asked_at.elapsed());
+        if quiet < target.silence_limit {
+            sleep(target.silence_limit - quiet).await;
+            continue;
+        }
+        asked_at = Instant::now();
+        match timeout(target.silence_limit, target.server.is_alive(&target.serial)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return error.to_string(),
+            Err(_) => return format!("it did not answer within {} s either", target.silence_limit.as_secs_f64()),
+        }
     }
 }
 
