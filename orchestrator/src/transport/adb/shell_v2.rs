@@ -62,8 +62,7 @@ impl Exchange<'_> {
                 Ok(0) => break,
                 Ok(length) => length,
                 Err(error) => {
-                    let reason = format!("{} on {}: read its input: {error}", self.what, self.address);
-                    return TransportError::new(ErrorKind::File, reason);
+                    return input_unreadable(self.what, self.address, &error);
                 }
             };
             let whole = &mut packet[..HEADER_BYTES + length];
@@ -126,7 +125,13 @@ impl Exchange<'_> {
         }
     }
 
-    fn exit(&self, code: Option<u8>, signal: Option<i32>, stderr: &StderrFilter) -> Result<Exit, TransportError> {
+    /// How the command ended, from its exit code and what its standard error told of it.
+    pub(super) fn exit(
+        &self,
+        code: Option<u8>,
+        signal: Option<i32>,
+        stderr: &StderrFilter,
+    ) -> Result<Exit, TransportError> {
         let failed =
             |kind, reason: &str| TransportError::new(kind, format!("{} on {}: {reason}", self.what, self.address));
         match (code, signal) {
@@ -139,7 +144,8 @@ impl Exchange<'_> {
         }
     }
 
-    fn lost(&self, error: &std::io::Error) -> TransportError {
+    /// The error of a stream that ended too early.
+    pub(super) fn lost(&self, error: &std::io::Error) -> TransportError {
         let reason = match error.kind() {
             std::io::ErrorKind::UnexpectedEof => "the device or its adb server closed it".to_owned(),
             _ => error.to_string(),
@@ -152,6 +158,11 @@ impl Exchange<'_> {
             ),
         )
     }
+}
+
+/// The error of a source that can't be read here.
+pub(super) fn input_unreadable(what: &str, address: &str, error: &std::io::Error) -> TransportError {
+    TransportError::new(ErrorKind::File, format!("{what} on {address}: read its input: {error}"))
 }
 
 fn header(kind: u8, length: usize) -> [u8; HEADER_BYTES] {
