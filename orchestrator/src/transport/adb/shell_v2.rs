@@ -55,30 +55,36 @@ impl Exchange<'_> {
         stdin: &mut (dyn AsyncRead + Send + Unpin),
         progress: &mut (dyn FnMut(u64) + Send),
     ) -> TransportError {
-        let mut packet = vec![0; HEADER_BYTES + CHUNK_BYTES];
+        // While one packet is sent, the next is read.
+        let (mut packet, mut next) = (vec![0; HEADER_BYTES + CHUNK_BYTES], vec![0; HEADER_BYTES + CHUNK_BYTES]);
         let mut sent_bytes = 0;
+        let mut read = stdin.read(&mut packet[HEADER_BYTES..]).await;
         loop {
-            let length = match stdin.read(&mut packet[HEADER_BYTES..]).await {
+            let length = match read {
                 Ok(0) => break,
                 Ok(length) => length,
-                Err(error) => {
-                    return input_unreadable(self.what, self.address, &error);
-                }
+                Err(error) => return input_unreadable(self.what, self.address, &error),
             };
-            let whole = &mut packet[..HEADER_BYTES + length];
-            whole[..HEADER_BYTES].copy_from_slice(&header(KIND_STDIN, length));
-            let mut rest = &whole[..];
-            while !rest.is_empty() {
-                // A broken connection is told by the receiving side, which knows more.
-                let Ok(written @ 1..) = writer.write(rest).await else { return std::future::pending().await };
-                rest = &rest[written..];
-                self.activity.note();
-            }
-            sent_bytes += length as u64;
-            progress(sent_bytes);
+            packet[..HEADER_BYTES].copy_from_slice(&header(KIND_STDIN, length));
+            let send = async {
+                self.send(&mut writer, &packet[..HEADER_BYTES + length]).await;
+                sent_bytes += length as u64;
+                progress(sent_bytes);
+            };
+            ((), read) = tokio::join!(send, stdin.read(&mut next[HEADER_BYTES..]));
+            std::mem::swap(&mut packet, &mut next);
         }
         let _ = writer.write_all(&header(KIND_CLOSE_STDIN, 0)).await;
         std::future::pending().await
+    }
+
+    async fn send(&self, writer: &mut WriteHalf<'_>, mut packet: &[u8]) {
+        while !packet.is_empty() {
+            // A broken connection is told by the receiving side, which knows more.
+            let Ok(written @ 1..) = writer.write(packet).await else { return std::future::pending().await };
+            packet = &packet[written..];
+            self.activity.note();
+        }
     }
 
     async fn receive(
