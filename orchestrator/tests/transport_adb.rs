@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 use farmctl::domain::{AdbEndpoint, TransportConfig};
 use farmctl::transport::adb::{HealingNotice, list_announced, list_devices, take_healing_notices};
 use farmctl::transport::{
-    Command, ConnectOptions, ErrorKind, OutputSink, Transport, TransportError, address, connect, run_collect,
+    Command, ConnectOptions, ErrorKind, Exit, OutputSink, Transport, TransportError, address, connect, run_collect,
 };
 use suite::LONG;
-use support::{adb_server, connected_phone, options, phone, phone_endpoint};
+use support::{adb_server, connected_old_phone, connected_phone, options, phone, phone_endpoint};
 use testlab::{AdbServer, Phone, PhoneOptions};
 
 const SHORT: Duration = Duration::from_secs(2);
@@ -93,6 +93,47 @@ async fn a_daemon_that_dies_during_a_command_is_a_lost_connection_and_comes_back
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_old_phone_whose_daemon_dies_is_a_lost_connection_and_a_write_goes_on_behind_its_last_part() {
+    let (phone, server) = (phone(), adb_server());
+    let transport = connected_old_phone(&phone, &server).await;
+    let error = interrupted(&transport, LONG, || phone.kill_daemon().unwrap()).await;
+    assert_eq!(error.kind, ErrorKind::ConnectionLost, "{error}");
+    phone.restart_daemon().unwrap();
+    let transport = connected_old_phone(&phone, &server).await;
+    let content = suite::pattern(40_000_000);
+    let path = "/data/local/tmp/pushed";
+    let mut killed = false;
+    let mut progress = |bytes| {
+        if !killed && bytes > 10_000_000 {
+            phone.kill_daemon().unwrap();
+            killed = true;
+        }
+    };
+    let error = transport.write(path, 0, &mut content.as_slice(), LONG, &mut progress).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::ConnectionLost, "{error}");
+    phone.restart_daemon().unwrap();
+    let transport = connected_old_phone(&phone, &server).await;
+    let there = transport.stat(path, LONG).await.unwrap().unwrap().size_bytes;
+    assert!((1..10_000_001).contains(&there), "{there} bytes arrived");
+    transport.write(path, there, &mut &content[there as usize..], LONG, &mut |_| {}).await.unwrap();
+    assert!(std::fs::read(phone.data_path("local/tmp/pushed")).unwrap() == content);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_an_old_phone_long_commands_run_and_nothing_is_left_behind() {
+    let (phone, server) = (phone(), adb_server());
+    let transport = connected_old_phone(&phone, &server).await;
+    let long = "x".repeat(9_000);
+    assert_eq!(says(&transport, &["echo", &long]).await, long);
+    let script = "cat; ls -a /data/local/tmp >&2; exec kill -KILL $$";
+    let command = Command::new(["sh", "-c", script], LONG);
+    let finished = run_collect(transport.as_ref(), &command, b"input", 10_000).await.unwrap();
+    assert_eq!((finished.exit, finished.stdout.as_slice()), (Exit::Signal(9), b"input".as_slice()));
+    let listed = String::from_utf8(finished.stderr).unwrap();
+    assert!(listed.starts_with(".\n") && !listed.contains("farmctl"), "{listed}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_frozen_phone_ends_in_a_timeout_and_is_as_good_as_before_once_it_goes_on() {
     let (phone, server) = (phone(), adb_server());
     let transport = connected_phone(&phone, &server).await;
@@ -105,6 +146,23 @@ async fn a_frozen_phone_ends_in_a_timeout_and_is_as_good_as_before_once_it_goes_
     assert_eq!(transport.stat(path, SHORT).await.unwrap_err().kind, ErrorKind::Timeout);
     phone.thaw();
     assert_eq!(says(&transport, &["echo", "back"]).await, "back");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_may_be_silent_and_a_daemon_may_not() {
+    let (phone, server) = (phone(), adb_server());
+    let options = ConnectOptions { connect_timeout: SHORT, ..options(&std::env::temp_dir()) };
+    // The first connection may take longer than that.
+    connected_phone(&phone, &server).await;
+    let transport = reached(&phone_endpoint(&phone, &server), &options).await.unwrap();
+    assert_eq!(says(&transport, &["sh", "-c", "sleep 7; echo well"]).await, "well");
+    let error = interrupted(&transport, LONG, || phone.freeze_daemon()).await;
+    assert_eq!(error.kind, ErrorKind::ConnectionLost, "{error}");
+    phone.thaw_daemon();
+    assert_eq!(says(&transport, &["echo", "back"]).await, "back");
+    server.kill();
+    let error = run_collect(transport.as_ref(), &Command::new(["true"], LONG), b"", 100).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::ConnectionLost, "the way that was there is gone: {error}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -215,12 +273,14 @@ async fn a_server_is_not_restarted_while_another_phone_uses_it() {
 async fn a_full_disk_is_told_and_a_read_only_file_system_too() {
     let options = PhoneOptions { data_size_bytes: Some(8 << 20), ..PhoneOptions::default() };
     let (phone, server) = (Phone::start_with(&options).unwrap(), adb_server());
-    let transport = connected_phone(&phone, &server).await;
-    for (path, kind) in [("/data/local/tmp/big", ErrorKind::DiskFull), ("/proc/big", ErrorKind::File)] {
-        let content = suite::pattern(16_000_000);
-        let error = transport.write(path, 0, &mut content.as_slice(), LONG, &mut |_| {}).await.unwrap_err();
-        assert_eq!(error.kind, kind, "{error}");
-        assert!(error.message.contains(path), "{error}");
+    for transport in [connected_phone(&phone, &server).await, connected_old_phone(&phone, &server).await] {
+        for (path, kind) in [("/data/local/tmp/big", ErrorKind::DiskFull), ("/proc/big", ErrorKind::File)] {
+            let content = suite::pattern(16_000_000);
+            let error = transport.write(path, 0, &mut content.as_slice(), LONG, &mut |_| {}).await.unwrap_err();
+            assert_eq!(error.kind, kind, "{error}");
+            assert!(error.message.contains(path), "{error}");
+            transport.remove("/data/local/tmp/big", LONG).await.unwrap();
+        }
     }
 }
 

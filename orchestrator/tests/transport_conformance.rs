@@ -12,8 +12,8 @@ use std::sync::Arc;
 use farmctl::domain::TransportConfig;
 use farmctl::transport::{Transport, connect};
 use suite::Place;
-use support::{adb_server, board_with, connected, connected_phone, options, phone};
-use testlab::{Board, BoardOptions, Server, SmallDisk};
+use support::{adb_server, board_with, connected, connected_old_phone, connected_phone, options, phone};
+use testlab::{AdbServer, Board, BoardOptions, Phone, Server, SmallDisk};
 
 /// A transport, and what must live as long as it.
 struct Subject {
@@ -38,6 +38,17 @@ async fn ssh(server: Server) -> Subject {
 async fn adb() -> Subject {
     let (phone, server) = (phone(), adb_server());
     let transport = connected_phone(&phone, &server).await;
+    on_phone(transport, phone, server)
+}
+
+/// The same, with the phone's shell protocol left unused.
+async fn old_adb() -> Subject {
+    let (phone, server) = (phone(), adb_server());
+    let transport = connected_old_phone(&phone, &server).await;
+    on_phone(transport, phone, server)
+}
+
+fn on_phone(transport: Arc<dyn Transport>, phone: Phone, server: AdbServer) -> Subject {
     let folder = phone.data_path("local/tmp/suite");
     std::fs::create_dir_all(&folder).unwrap();
     let place = Place { folder: "/data/local/tmp/suite".to_owned(), here: folder };
@@ -57,6 +68,10 @@ macro_rules! conformance {
         mod adb {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $test() { let subject = super::adb().await; super::suite::$test(subject.transport.clone(), &subject.place).await; })+
+        }
+        mod old_adb {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() { let subject = super::old_adb().await; super::suite::$test(subject.transport.clone(), &subject.place).await; })+
         }
         mod dropbear {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -14,7 +14,7 @@ use nix::sys::signal::Signal;
 use crate::LabError;
 use crate::board::{free_port, wait_until};
 use crate::folder::LabFolder;
-use crate::process::{Owned, find_program};
+use crate::process::{Owned, find_program, kill_started_with};
 
 const WHAT: &str = "adb server";
 /// Another process may take the free port first.
@@ -121,6 +121,7 @@ impl AdbServer {
     pub fn restart(&self) -> Result<(), LabError> {
         let mut current = self.process();
         *current = None;
+        self.end_successor();
         let folder = self.folder.path();
         let adb = find_program("adb", "adb")?;
         let home = format!("HOME={}", folder.display());
@@ -158,6 +159,11 @@ impl AdbServer {
         self.signal(Signal::SIGCONT);
     }
 
+    /// Ends one that somebody else started on this port in its place, as `adb` and farmctl do.
+    fn end_successor(&self) {
+        kill_started_with(&["-L", &format!("tcp:{}", self.port), "fork-server", "server"]);
+    }
+
     fn signal(&self, signal: Signal) {
         if let Some(process) = self.process().as_ref() {
             process.signal_family(signal);
@@ -182,5 +188,12 @@ impl AdbServer {
             return Ok(body);
         }
         Err(LabError::Program { program: format!("adb ({service})"), reason: body })
+    }
+}
+
+impl Drop for AdbServer {
+    fn drop(&mut self) {
+        self.kill();
+        self.end_successor();
     }
 }

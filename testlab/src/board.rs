@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use crate::folder::LabFolder;
 use crate::keys::KeyPair;
-use crate::process::{Owned, find_program, kill_one, run};
+use crate::process::{Owned, find_program, kill_one, run, signal_one};
 use crate::{LabError, SmallDisk};
 use nix::sys::signal::Signal;
 use nix::unistd::{Uid, User};
@@ -169,6 +169,16 @@ impl Board {
         self.process().signal_family(Signal::SIGCONT);
     }
 
+    /// Stops the server with all its connections, as if it hung; commands that run on the board go on.
+    pub fn freeze_daemon(&self) {
+        self.signal_daemon(Signal::SIGSTOP);
+    }
+
+    /// Lets a frozen server go on.
+    pub fn thaw_daemon(&self) {
+        self.signal_daemon(Signal::SIGCONT);
+    }
+
     /// Kills the server with all its connections; commands that run on the board go on.
     ///
     /// # Errors
@@ -218,6 +228,11 @@ impl Board {
         self.disk
             .as_ref()
             .ok_or_else(|| LabError::Program { program: "fill a board's disk".to_owned(), reason: reason() })
+    }
+
+    fn signal_daemon(&self, signal: Signal) {
+        let servers = self.process().family_named(self.options.server.name());
+        servers.into_iter().for_each(|server| signal_one(server, signal));
     }
 
     fn process(&self) -> MutexGuard<'_, Owned> {

@@ -112,10 +112,7 @@ impl Owned {
 
     /// Sends a signal to it and all it started.
     pub(crate) fn signal_family(&self, signal: Signal) {
-        for process in self.family() {
-            // One that has gone meanwhile needs no signal.
-            let _ = kill(process, signal);
-        }
+        self.family().into_iter().for_each(|process| signal_one(process, signal));
     }
 }
 
@@ -131,7 +128,23 @@ impl Drop for Owned {
 
 /// Ends one process, which may have gone meanwhile.
 pub(crate) fn kill_one(process: Pid) {
-    let _ = kill(process, Signal::SIGKILL);
+    signal_one(process, Signal::SIGKILL);
+}
+
+/// Sends a signal to one process, which may have gone meanwhile.
+pub(crate) fn signal_one(process: Pid, signal: Signal) {
+    let _ = kill(process, signal);
+}
+
+/// Ends the processes whose command line begins with these words, behind their own name.
+pub(crate) fn kill_started_with(words: &[&str]) {
+    for process in processes() {
+        let line = std::fs::read(format!("/proc/{}/cmdline", process.id)).unwrap_or_default();
+        let mut found = line.split(|byte| *byte == 0).skip(1);
+        if words.iter().all(|word| found.next() == Some(word.as_bytes())) {
+            kill_one(process.id);
+        }
+    }
 }
 
 type Started = std::io::Result<Child>;

@@ -18,9 +18,11 @@ use crate::inventory::{Spare, find_spares};
 use crate::store::{Store, StoreError};
 use crate::transport::ConnectOptions;
 
+use healing::Healing;
 use spares::Phones;
 
 mod events;
+mod healing;
 mod holder;
 mod outputs;
 mod prepare;
@@ -102,6 +104,7 @@ impl Agent {
         let (phones, others): (Vec<Device>, Vec<Device>) =
             devices.into_iter().partition(|device| matches!(device.transport, TransportConfig::Adb(_)));
         others.into_iter().for_each(|device| start(&mut workers, device));
+        let healing = Healing::watch(self.events.clone(), &phones);
         known.set_spares(self.find_spares(&phones).await);
         phones.into_iter().for_each(|device| start(&mut workers, device));
         let mut first_error = None;
@@ -112,6 +115,7 @@ impl Agent {
                 first_error.get_or_insert(error);
             }
         }
+        healing.end().await;
         first_error.map_or(Ok(()), Err)
     }
 

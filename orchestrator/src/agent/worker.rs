@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::device::{BringUp, Canceller, Collected, RunFailure, RunObserver, Session};
-use crate::domain::{Blame, Device, EventKind, Failure, FailureKind, Job, Measurement, OnFailure, Record, RunStatus};
+use crate::domain::{Device, EventKind, Failure, FailureKind, Job, Measurement, OnFailure, Record, RunStatus};
 use crate::score::Statistics;
 use crate::store::{ClaimedRun, StoreError};
 
@@ -113,7 +113,7 @@ async fn work_through(
                 continue;
             }
         }
-        if failure.kind.blame() == Blame::Transport && session.is_lost() {
+        if session.is_gone() {
             return give_up(agent, device, failure).await;
         }
     }
@@ -146,8 +146,17 @@ async fn push_and_run(
     subject: &Subject,
 ) -> Result<Measurement, (Failure, Measurement)> {
     let nothing = |failure| (failure, Measurement::default());
-    session.reconnect_if_lost().await.map_err(nothing)?;
-    push_model(agent, session, &run.job, subject).await.map_err(nothing)?;
+    let ready = async {
+        session.reconnect_if_lost().await?;
+        push_model(agent, session, &run.job, subject).await
+    };
+    let mut stop = agent.stop.clone();
+    tokio::select! {
+        ready = ready => ready.map_err(nothing)?,
+        () = asked_to_end(&mut stop) => {
+            return Err(nothing(Failure::new(FailureKind::Cancelled, "it was asked to end before it had started")));
+        }
+    }
     let mut observer = Observer { events: agent.events.clone(), subject: subject.clone() };
     let collected = run_until_stopped(agent, session, run, &mut observer)
         .await
@@ -222,7 +231,8 @@ async fn push_model(agent: &Agent, session: &mut Session, job: &Job, subject: &S
         agent.events.show(subject.clone(), EventKind::PushProgress { name: name.clone(), sent_bytes, size_bytes });
     };
     let mut had_bytes = None;
-    let pushed = loop {
+    let started = Instant::now();
+    let (sent_bytes, duration) = loop {
         let resumed_bytes = session.partial_bytes(&artifact);
         let sha256 = artifact.sha256.clone();
         agent
@@ -230,18 +240,25 @@ async fn push_model(agent: &Agent, session: &mut Session, job: &Job, subject: &S
             .emit(subject.clone(), EventKind::PushStarted { name: name.clone(), sha256, size_bytes, resumed_bytes })
             .await;
         match session.push(source, &artifact, &mut progress).await {
-            Ok(pushed) => break pushed,
-            // As long as each try brings bytes over, a broken connection is no reason to give up.
-            Err(failure) if failure.kind == FailureKind::ConnectionLost && had_bytes < Some(resumed_bytes) => {
+            Ok(pushed) => break (pushed.sent_bytes, pushed.duration),
+            // As long as each try brings bytes over, a way that breaks or stands still is no reason to give up.
+            Err(failure)
+                if matches!(failure.kind, FailureKind::ConnectionLost | FailureKind::Timeout)
+                    && had_bytes < Some(resumed_bytes) =>
+            {
                 had_bytes = Some(resumed_bytes);
                 let cause = failure.message;
                 agent.events.emit(subject.clone(), EventKind::DeviceReconnecting { cause }).await;
                 session.reconnect().await?;
+                // It may have arrived whole, and only the answer was lost.
+                if session.has(&artifact) {
+                    break (size_bytes - resumed_bytes, started.elapsed());
+                }
             }
             Err(failure) => return Err(failure),
         }
     };
-    let (sent_bytes, duration_ns) = (pushed.sent_bytes, as_ns(pushed.duration));
+    let duration_ns = as_ns(duration);
     agent.events.emit(subject.clone(), EventKind::PushFinished { name, sent_bytes, duration_ns }).await;
     Ok(())
 }

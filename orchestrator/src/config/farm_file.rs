@@ -27,7 +27,7 @@ pub(super) struct FarmFile {
 pub(super) struct Defaults {
     /// Labels of every device; a device's own label with the same key replaces one.
     pub(super) tags: Option<OneOrMany<String>>,
-    /// See `workdir` of a device.
+    /// See `workdir` of a device. A phone takes it only when it begins with `/`: its shell has no home folder.
     pub(super) workdir: Option<String>,
     /// What each device allows.
     pub(super) limits: Option<LimitsEntry>,

@@ -151,7 +151,10 @@ impl Farm<'_> {
             TransportConfig::Ssh(_) => SSH_WORKDIR,
             TransportConfig::Adb(_) => ADB_WORKDIR,
         };
-        let workdir = entry.workdir.or_else(|| defaults.workdir.clone());
+        // A phone's shell has no home folder, so what lies below the home of the others can't be meant for it.
+        let is_phone = matches!(transport, TransportConfig::Adb(_));
+        let common = defaults.workdir.clone().filter(|workdir| !is_phone || workdir.starts_with('/'));
+        let workdir = entry.workdir.or(common);
         let span = self.document.span(place!["devices", index, "name"]);
         Device {
             name: entry.name,

@@ -47,6 +47,8 @@ pub struct Session {
     pub(super) transport: Arc<dyn Transport>,
     pub(super) timeouts: Timeouts,
     pub(super) connect_options: ConnectOptions,
+    /// Whether it did not come back within the time that it has for that.
+    pub(super) is_gone: bool,
 }
 
 impl Timeouts {
@@ -113,6 +115,7 @@ impl Session {
             transport,
             timeouts: *with.timeouts,
             connect_options: with.options.clone(),
+            is_gone: false,
         })
     }
 
@@ -163,7 +166,12 @@ impl Session {
                 Ok(()) => return Ok(()),
                 Err(failure) => failure,
             };
-            if !failure.kind.may_retry() || tokio::time::Instant::now() + pause >= give_up_at {
+            if !failure.kind.may_retry() {
+                self.is_gone = true;
+                return Err(failure);
+            }
+            if tokio::time::Instant::now() + pause >= give_up_at {
+                self.is_gone = true;
                 return Err(Failure::new(
                     failure.kind,
                     format!(
@@ -192,6 +200,7 @@ impl Session {
         self.hello =
             say_hello(&self.device, transport.as_ref(), &self.workdir, &self.runner_sha256, &self.timeouts).await?;
         self.transport = transport;
+        self.is_gone = false;
         if boot_id != self.hello.boot_id {
             tracing::warn!(device = %self.device.name, "the device booted anew");
         }

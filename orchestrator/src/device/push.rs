@@ -52,14 +52,16 @@ impl Session {
         let started = Instant::now();
         let resumed_bytes = self.partial_bytes(artifact);
         self.check_space(artifact.size_bytes - resumed_bytes)?;
-        let mut sent_bytes = self.send(source, artifact, resumed_bytes, progress).await?;
-        if let Err(failure) = self.commit(artifact).await {
-            if failure.kind != FailureKind::ArtifactCorrupt || resumed_bytes == 0 {
+        let mut sent_bytes = artifact.size_bytes - resumed_bytes;
+        if let Err(failure) = self.send_and_commit(source, artifact, resumed_bytes, progress).await {
+            // A command that was cut off may have written on after the device had told what it has.
+            let may_be_other = matches!(failure.kind, FailureKind::ArtifactCorrupt | FailureKind::TransportProtocol);
+            if !may_be_other || resumed_bytes == 0 {
                 return Err(failure);
             }
-            tracing::warn!(device = %self.device.name, "the part from before was not of this file: pushing all of it");
-            sent_bytes += self.send(source, artifact, 0, progress).await?;
-            self.commit(artifact).await?;
+            tracing::warn!(device = %self.device.name, %failure, "what it had was not a part of this file: pushing all of it");
+            self.send_and_commit(source, artifact, 0, progress).await?;
+            sent_bytes += artifact.size_bytes;
         }
         self.hello.store.partial.retain(|file| file.sha256 != artifact.sha256);
         self.hello
@@ -86,13 +88,13 @@ impl Session {
         ))
     }
 
-    async fn send(
+    async fn send_and_commit(
         &self,
         source: &Path,
         artifact: &ArtifactRef,
         offset: u64,
         progress: PushProgress<'_>,
-    ) -> Result<u64, Failure> {
+    ) -> Result<(), Failure> {
         let unreadable = |error: std::io::Error| {
             Failure::new(FailureKind::ArtifactUnavailable, format!("failed to read {}: {error}", source.display()))
         };
@@ -103,7 +105,7 @@ impl Session {
             .write(&path, offset, &mut file, self.timeouts.push_stall(), &mut |sent| progress(offset + sent))
             .await
             .map_err(|error| transport_failure(&self.device.name, &format!("push {}", source.display()), &error))?;
-        Ok(artifact.size_bytes - offset)
+        self.commit(artifact).await
     }
 
     /// Has the device check a pushed file against its hash and give it its place.

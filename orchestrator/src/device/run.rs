@@ -127,7 +127,12 @@ impl Session {
 
     /// Whether the connection is broken.
     pub fn is_lost(&self) -> bool {
-        self.transport.is_closed()
+        self.is_gone || self.transport.is_closed()
+    }
+
+    /// Whether the device was waited for, and did not come back in time.
+    pub fn is_gone(&self) -> bool {
+        self.is_gone
     }
 
     /// Makes the connection anew when it broke since the last job.
@@ -171,7 +176,8 @@ impl Session {
                 Ok(exit) => return Err(self.exit_failure(exit, &follower.stderr)),
                 Err(error) => error,
             };
-            if error.kind == ErrorKind::Timeout && Instant::now() >= give_up_at {
+            // However it broke off: what goes on for longer is not followed again.
+            if Instant::now() >= give_up_at {
                 return Err(Failure::new(
                     FailureKind::Timeout,
                     format!(

@@ -59,6 +59,16 @@ pub enum EventKind {
         /// What broke.
         cause: String,
     },
+    /// A step was begun to bring back what devices are reached through.
+    TransportHealing {
+        /// Address of the adb server.
+        server: String,
+        /// What names the device to it, when one device alone is brought back.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        serial: Option<String>,
+        /// What is done, and why.
+        step: String,
+    },
     /// The device is reached another way already; its jobs are skipped.
     DeviceSpare {
         /// The device that is the same phone.

@@ -91,11 +91,11 @@ failure_kinds! {
     /// No answer at the device's address.
     Unreachable = "unreachable", Transport, retry: true, "check power, cable and address of the device";
     /// The address answered, but nothing listens there.
-    Refused = "refused", Transport, retry: true, "start the ssh server on the device, or correct the port in the farm file";
+    Refused = "refused", Transport, retry: true, "start the ssh or adb server, or correct the port in the farm file";
     /// The device's name has no address.
     NameUnknown = "name_unknown", User, retry: false, "correct the host in the farm file, or add it to ~/.ssh/config";
     /// The server did not accept the login.
-    LoginRefused = "login_refused", User, retry: false, "check user, identity_file and password of the device; try `ssh` by hand";
+    LoginRefused = "login_refused", User, retry: false, "over ssh, check user, identity_file and password; over adb, accept this host's key on the screen; then try `ssh` or `adb` by hand";
     /// The host key is not the known one.
     HostKeyChanged = "host_key_changed", User, retry: false, "make sure that it is the right machine, then remove the old key from the known-hosts file";
     /// No host key is known.

@@ -127,6 +127,7 @@ impl DeviceState {
             EventKind::DeviceChanged { .. }
             | EventKind::DeviceRestored { .. }
             | EventKind::DeviceWarning { .. }
+            | EventKind::TransportHealing { .. }
             | EventKind::SweepStarted { .. }
             | EventKind::StopRequested { .. }
             | EventKind::SweepFinished { .. } => return,

@@ -15,6 +15,10 @@ pub(super) fn sentence(event: &Event) -> Option<String> {
         }
         EventKind::DeviceFailed { failure } => format!("device failed: {failure}; {}", failure.kind.remedy()),
         EventKind::DeviceReconnecting { cause } => format!("reconnecting: {cause}"),
+        EventKind::TransportHealing { server, serial: None, step } => format!("adb server {server}: {step}"),
+        EventKind::TransportHealing { server, serial: Some(serial), step } => {
+            format!("{serial} at adb server {server}: {step}")
+        }
         EventKind::DeviceSpare { same_as } => format!("not used: same phone as {same_as}"),
         EventKind::DeviceChanged { setting, previous } => format!("set {setting} for measuring (it was {previous})"),
         EventKind::DeviceRestored { setting, previous, left_by: None } => format!("set {setting} back to {previous}"),

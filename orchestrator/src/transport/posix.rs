@@ -47,6 +47,18 @@ impl FileCommand {
         FileCommand::new(&script, &[path_word(path), offset.to_string()], deadline, format!("write {path}"))
     }
 
+    /// Appends the file `part`, which is removed, and answers with the size of the whole.
+    ///
+    /// The reason of a failure is told when the part is gone, so that a full disk has room for it.
+    pub fn append(path: &str, part: &str, deadline: Duration) -> FileCommand {
+        let script = format!(
+            "{SIZE_FUNCTION}e=$({{ cat \"$2\" >>\"$1\";}} 2>&1);c=$?;rm -f \"$2\";\
+             [ $c = 0 ]||{{ echo \"$e\" >&2;exit 1;}};printf '{}';size \"$1\"",
+            sentinel_text()
+        );
+        FileCommand::new(&script, &[path_word(path), path_word(part)], deadline, format!("write {path}"))
+    }
+
     /// Prints at most `limit` bytes from `offset` on, or a little more when the file grows meanwhile.
     ///
     /// What is read to its end goes past `head`, which takes byte after byte where it is busybox's.
@@ -176,7 +188,7 @@ impl FileCommand {
 }
 
 /// The kind that a device's own message (in the C locale) shows.
-fn kind_of(reason: &str) -> ErrorKind {
+pub fn kind_of(reason: &str) -> ErrorKind {
     let reason = reason.to_lowercase();
     if reason.contains("no space left") || reason.contains("quota exceeded") {
         ErrorKind::DiskFull

@@ -187,6 +187,7 @@ fn a_phone_that_is_gone_for_longer_than_its_grace_is_failed_not_waited_for() {
     for row in rows.iter().filter(|row| row["device"] == "lost") {
         assert!(row["failure"].contains("reconnect_seconds") && !row["remedy"].is_empty(), "{row:?}");
     }
+    assert_eq!(ended.named("device_failed").len(), 1);
     let warnings = ended.named("device_warning");
     assert!(warnings.iter().any(|event| event["message"].as_str().unwrap().contains("devices restore lost")));
     expect_untouched(&good);

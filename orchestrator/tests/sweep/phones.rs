@@ -1,16 +1,12 @@
 //! Phones through Android's own daemon and adb's own server, and what happens to them in the middle of things.
 
-use std::time::Duration;
-
 use testlab::{AdbServer, Board, BoardOptions, FaultProxy, Phone, PhoneArch, PhoneOptions, Server};
 
-use super::support::{Lab, Outcome, QUICK, Running, adb_device, farm, local_device, runtime, ssh_device};
+use super::support::{Lab, QUICK, adb_device, farm, local_device, runtime, ssh_device};
 
 const NETWORKS: &str = "resnet50, inception_v3, densenet121, squeezenet1_0, mobilenet_v2, mnasnet1_0";
 
 const ARM: &str = "aarch64-unknown-linux-gnu";
-/// How long a cable is out.
-const OUTAGE: Duration = Duration::from_secs(2);
 
 #[test]
 fn phones_boards_and_this_host_in_one_sweep() {
@@ -64,93 +60,52 @@ fn phones_boards_and_this_host_in_one_sweep() {
     assert_eq!(second.pushed_bytes(), 0, "a second sweep sends nothing");
 }
 
-/// A phone, the server it hangs on, and a lab that knows it.
-struct Bench {
-    phone: Phone,
-    server: AdbServer,
-    lab: Lab,
-}
-
-/// When a fault strikes.
-#[derive(Debug, Clone, Copy)]
-enum During {
-    Push,
-    Run,
-}
-
-impl Bench {
-    fn new() -> Bench {
-        let (phone, server, lab) = (Phone::start().unwrap(), AdbServer::start().unwrap(), Lab::new());
+#[test]
+fn two_farmctl_never_measure_on_a_phone_at_once() {
+    let (server, phone) = (AdbServer::start().unwrap(), Phone::start().unwrap());
+    // Neither knows the other's store: the phone alone can tell.
+    let [first, second] = ["configs/slow.yaml", "configs/quick.yaml"].map(|_| Lab::new());
+    for lab in [&first, &second] {
         lab.write("farms/lab.yaml", &farm(&[adb_device("phone", phone.address(), &server)]));
-        // The runner goes over first, so that the fault meets what it is meant for.
-        let (code, _, stderr) = lab.run(&["devices", "probe"]);
-        assert_eq!(code, 0, "{stderr}");
-        let measure = QUICK.replace("min_runs: 2, max_runs: 2, min_seconds: 0", "min_runs: 2, min_seconds: 4");
-        lab.write("configs/fault.yaml", &measure.replace("squeezenet1_0", "resnet50"));
-        Bench { phone, server, lab }
+        lab.write("configs/quick.yaml", QUICK);
     }
+    first.write("configs/slow.yaml", &QUICK.replace("max_runs: 2, min_seconds: 0", "min_seconds: 50"));
+    let mut running = first.start(&["configs/slow.yaml"]);
+    running.wait_for("run_phase", Some("measure"));
+    second.sweep(&["configs/quick.yaml"]).expect_code(6);
+    let row = second.row("phone");
+    assert_eq!((row["status"].as_str(), row["failure_kind"].as_str()), ("failed", "busy"), "{row:?}");
+    assert!(row["failure"].contains("phone is busy") && !row["remedy"].is_empty(), "{row:?}");
+    let runs = || std::fs::read_dir(phone.data_path("local/tmp/farmctl/runs")).unwrap().count();
+    assert_eq!(runs(), 1, "the second never ran");
 
-    /// Starts the sweep and lets it come to where the fault is to strike.
-    fn start(&self, during: During) -> Running {
-        let mut running = self.lab.start(&["configs/fault.yaml"]);
-        match during {
-            During::Push => running.wait_for("push_started", None),
-            During::Run => running.wait_for("run_phase", Some("measure")),
-        };
-        running
-    }
-
-    /// The sweep ended with its one result, which was measured once.
-    fn expect_one_result(&self, ended: &Outcome) {
-        ended.expect_code(0);
-        let row = self.lab.row("phone");
-        assert_eq!((row["status"].as_str(), row["attempt"].as_str()), ("ok", "1"), "{row:?}");
-        assert_eq!(ended.named("run_started").len(), 1);
-        assert_eq!(runs_on(&self.phone), 1, "the phone was asked to run once");
-        let stored = self.phone.data_path(&format!("local/tmp/farmctl/store/{}", row["model_sha256"]));
-        assert_eq!(farmctl::domain::sha256_hex(&std::fs::read(stored).unwrap()), row["model_sha256"]);
-    }
-}
-
-fn runs_on(phone: &Phone) -> usize {
-    std::fs::read_dir(phone.data_path("local/tmp/farmctl/runs")).map_or(0, Iterator::count)
-}
-
-fn survives(during: During, fault: impl FnOnce(&Bench, &mut Running)) {
-    let bench = Bench::new();
-    let mut running = bench.start(during);
-    fault(&bench, &mut running);
-    bench.expect_one_result(&running.finish());
+    // Ended by its host, the run leaves the phone to the next one.
+    running.interrupt();
+    running.wait_for("stop_requested", None);
+    running.interrupt();
+    running.finish().expect_code(130);
+    second.sweep(&["configs/quick.yaml"]).expect_code(0);
+    assert_eq!(runs(), 2);
 }
 
 #[test]
-fn a_cable_that_is_out_for_two_seconds() {
-    for during in [During::Push, During::Run] {
-        survives(during, |bench, _| {
-            bench.phone.unplug().unwrap();
-            std::thread::sleep(OUTAGE);
-            bench.phone.replug().unwrap();
-        });
+fn a_phone_that_hangs_is_told_in_time_and_holds_up_no_other() {
+    let server = AdbServer::start().unwrap();
+    let (hung, well) = (Phone::start().unwrap(), Phone::start().unwrap());
+    let lab = Lab::new();
+    let devices = [("hung", &hung), ("well", &well)];
+    lab.write("farms/lab.yaml", &farm(&devices.map(|(name, phone)| adb_device(name, phone.address(), &server))));
+    assert_eq!(lab.run(&["devices", "probe"]).0, 0);
+    hung.freeze();
+    for command in ["check", "probe"] {
+        let (code, stdout, stderr) = lab.run(&["--format", "csv", "devices", command]);
+        assert_eq!(code, 6, "{stdout}{stderr}");
+        // Which one depends on whether the server still believes in its connection.
+        let kinds = ["timeout", "unreachable"].map(|kind| format!("{kind}: failed to connect on hung: "));
+        let told = stderr.lines().filter(|line| kinds.iter().any(|kind| line.starts_with(kind)));
+        assert_eq!(told.count(), 1, "{stdout}{stderr}");
+        assert!(stdout.lines().any(|line| line.starts_with("well,")), "{stdout}{stderr}");
     }
-}
-
-#[test]
-fn a_daemon_that_is_killed_and_comes_back() {
-    for during in [During::Push, During::Run] {
-        survives(during, |bench, running| {
-            bench.phone.kill_daemon().unwrap();
-            running.wait_for("device_reconnecting", None);
-            bench.phone.restart_daemon().unwrap();
-        });
-    }
-}
-
-#[test]
-fn an_adb_server_that_is_killed() {
-    for during in [During::Push, During::Run] {
-        survives(during, |bench, running| {
-            bench.server.kill();
-            running.wait_for("device_reconnecting", None);
-        });
-    }
+    hung.thaw();
+    assert_eq!(lab.run(&["devices", "check"]).0, 0, "it is found again");
 }

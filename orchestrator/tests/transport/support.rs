@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use farmctl::domain::{AdbEndpoint, SshEndpoint, TransportConfig};
-use farmctl::transport::{ConnectOptions, Transport, TransportError, connect};
+use farmctl::transport::{ConnectOptions, EnvironmentLookup, Transport, TransportError, connect};
 use testlab::{AdbServer, Board, BoardOptions, Phone};
 
 /// Options of a person with an empty environment.
@@ -79,7 +79,17 @@ pub fn phone_endpoint(phone: &Phone, server: &AdbServer) -> AdbEndpoint {
 }
 
 pub async fn connected_phone(phone: &Phone, server: &AdbServer) -> Arc<dyn Transport> {
-    let home = tempfile::tempdir().unwrap();
+    connected_phone_with(phone, server, &options(&std::env::temp_dir())).await
+}
+
+/// The same phone, used as one before Android 7.
+pub async fn connected_old_phone(phone: &Phone, server: &AdbServer) -> Arc<dyn Transport> {
+    let environment: EnvironmentLookup = Arc::new(|name| (name == "FARMCTL_ADB_SHELL").then(|| "v1".to_owned()));
+    let options = ConnectOptions { environment, ..options(&std::env::temp_dir()) };
+    connected_phone_with(phone, server, &options).await
+}
+
+async fn connected_phone_with(phone: &Phone, server: &AdbServer, options: &ConnectOptions) -> Arc<dyn Transport> {
     let config = TransportConfig::Adb(phone_endpoint(phone, server));
-    connect(&config, &options(home.path())).await.unwrap_or_else(|error| panic!("failed to {error}"))
+    connect(&config, options).await.unwrap_or_else(|error| panic!("failed to {error}"))
 }

@@ -24,7 +24,7 @@ pub use arch::PhoneArch;
 
 use crate::board::wait_until;
 use crate::folder::LabFolder;
-use crate::process::{Owned, kill_one};
+use crate::process::{Owned, kill_one, signal_one};
 use crate::{LabError, SmallDisk};
 use network::{Cable, Subnet};
 
@@ -155,6 +155,16 @@ impl Phone {
         self.signal(Signal::SIGCONT);
     }
 
+    /// Stops the adb daemon alone, as if it hung; what runs on the phone goes on.
+    pub fn freeze_daemon(&self) {
+        self.signal_daemon(Signal::SIGSTOP);
+    }
+
+    /// Lets a frozen adb daemon go on.
+    pub fn thaw_daemon(&self) {
+        self.signal_daemon(Signal::SIGCONT);
+    }
+
     /// Kills the adb daemon; what runs on the phone goes on.
     ///
     /// # Errors
@@ -236,6 +246,12 @@ impl Phone {
 
     fn running(&self) -> MutexGuard<'_, Option<Running>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn signal_daemon(&self, signal: Signal) {
+        if let Some(running) = self.running().as_ref() {
+            running.process.grandchildren_named(DAEMON).into_iter().for_each(|daemon| signal_one(daemon, signal));
+        }
     }
 
     fn signal(&self, signal: Signal) {

@@ -161,6 +161,27 @@ fn an_adb_device_has_its_serial_address_and_server() {
 }
 
 #[test]
+fn a_phone_takes_no_default_workdir_below_a_home_it_has_not() {
+    for (default, phone, board) in [
+        ("~/bench", "/data/local/tmp/farmctl", "~/bench"),
+        ("bench", "/data/local/tmp/farmctl", "bench"),
+        ("/data/bench", "/data/bench", "/data/bench"),
+    ] {
+        let inventory = farm(&format!(
+            "defaults: {{ workdir: {default} }}
+devices:
+  - {{ name: a, transport: {{ adb: {{ serial: R58 }} }} }}
+  - {{ name: b, transport: {{ ssh: {{ host: board }} }} }}
+  - {{ name: c, transport: {{ adb: {{ serial: R59 }} }}, workdir: {default} }}
+"
+        ))
+        .unwrap();
+        let workdirs: Vec<&str> = inventory.devices.iter().map(|device| device.workdir.as_str()).collect();
+        assert_eq!(workdirs, [phone, board, default]);
+    }
+}
+
+#[test]
 fn a_sweep_of_one_line_has_the_documented_defaults() {
     insta::assert_snapshot!(
         "default_sweep",

@@ -11,12 +11,16 @@ use tokio::time::{Instant, sleep, timeout};
 use super::address::ServerAddress;
 use super::care::Care;
 use super::devices::{AdbDevice, not_listed};
-use super::exec::Target;
+use super::exec::{Shell, Target};
 use super::heal::{Patience, heal_device, heal_server};
 use super::server::Server;
 use crate::domain::AdbEndpoint;
 use crate::transport::{ConnectOptions, ErrorKind, TransportError};
 
+/// Set to [`SHELL_VARIABLE_PLAIN`], every device is used as one before Android 7, without the shell protocol: a way round
+/// a daemon whose shell protocol is broken.
+const SHELL_VARIABLE: &str = "FARMCTL_ADB_SHELL";
+const SHELL_VARIABLE_PLAIN: &str = "v1";
 /// Between looks at what a server lists.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -27,7 +31,11 @@ pub(super) async fn connect(endpoint: &AdbEndpoint, options: &ConnectOptions) ->
     let limit = options.connect_timeout;
     let address = named(endpoint, &server.address);
     match timeout(limit, reach(&server, endpoint, Patience::of(limit))).await {
-        Ok(serial) => Ok(Target { serial: serial?, address, care: Care::of(&server.address), server }),
+        Ok(reached) => {
+            let (serial, shell) = reached?;
+            let care = Care::of(&server.address);
+            Ok(Target { serial, shell, address, care, server, silence_limit: limit })
+        }
         Err(_) => {
             let message = format!("connect to {address}: no answer within {} s", limit.as_secs_f64());
             Err(TransportError::new(ErrorKind::Timeout, message))
@@ -35,8 +43,8 @@ pub(super) async fn connect(endpoint: &AdbEndpoint, options: &ConnectOptions) ->
     }
 }
 
-/// What names a device that answers.
-async fn reach(server: &Server, endpoint: &AdbEndpoint, patience: Patience) -> Result<String, TransportError> {
+/// What names a device that answers, and how it runs commands.
+async fn reach(server: &Server, endpoint: &AdbEndpoint, patience: Patience) -> Result<(String, Shell), TransportError> {
     let fresh = heal_server(server, patience).await?;
     let device = settled_device(server, endpoint, patience, fresh).await?;
     let well = || async {
@@ -44,12 +52,16 @@ async fn reach(server: &Server, endpoint: &AdbEndpoint, patience: Patience) -> R
         if !device.is_ready() {
             return Err(device.unusable(&server.to_string()));
         }
-        answers(server, &device.serial, patience.answer).await
+        answers(server, &device.serial, patience.answer).await.map(drop)
     };
+    let mut shell = None;
     let reason = match device.state.as_str() {
         "offline" => "it is offline",
         "device" => match answers(server, &device.serial, patience.answer).await {
-            Ok(()) => "",
+            Ok(found) => {
+                shell = Some(found);
+                ""
+            }
             Err(error) if matches!(error.kind, ErrorKind::Timeout | ErrorKind::ConnectionLost) => {
                 "it is listed as ready but does not answer"
             }
@@ -60,23 +72,25 @@ async fn reach(server: &Server, endpoint: &AdbEndpoint, patience: Patience) -> R
     if !reason.is_empty() {
         heal_device(server, &device, reason, patience, well).await?;
     }
+    let shell = match shell {
+        Some(shell) => shell,
+        None => answers(server, &device.serial, patience.answer).await?,
+    };
     Care::of(&server.address).healthy(&device.serial);
-    Ok(device.serial)
+    Ok((device.serial, shell))
 }
 
-/// Whether a command runs on the device: it may be listed long after it is gone.
-async fn answers(server: &Server, serial: &str, deadline: Duration) -> Result<(), TransportError> {
+/// Makes sure that a command runs on the device, which may be listed long after it is gone; tells how it does.
+async fn answers(server: &Server, serial: &str, deadline: Duration) -> Result<Shell, TransportError> {
     let what = format!("look whether {serial} answers");
     let probe = async {
-        if !server.features(serial, deadline).await?.iter().any(|feature| feature == "shell_v2") {
-            let message = format!("connect to adb {serial} by {server}: it has no shell of version 2");
-            return Err(TransportError::new(ErrorKind::Protocol, message)
-                .with_hint("Android 7 or later is needed on the device, and a newer `adb` when its server is older"));
-        }
-        let mut stream = server.open(serial, "shell,v2,raw:exit", &what).await?;
+        let has_v2 = server.features(serial, deadline).await?.iter().any(|feature| feature == "shell_v2");
+        let forced = (server.environment)(SHELL_VARIABLE).is_some_and(|version| version == SHELL_VARIABLE_PLAIN);
+        let shell = if has_v2 && !forced { Shell::V2 } else { Shell::Plain };
+        let mut stream = server.open(serial, &shell.service("echo"), &what).await?;
         let mut first = [0];
         match stream.read_exact(&mut first).await {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(shell),
             Err(error) => Err(TransportError::new(ErrorKind::ConnectionLost, format!("{what}: {error}"))),
         }
     };

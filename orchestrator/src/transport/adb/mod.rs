@@ -4,6 +4,10 @@
 //! moved by commands of a POSIX shell, so that a broken push goes on where it ended. Never talks to a device without a
 //! server, and never puts anything on the device that it was not told to.
 //!
+//! Commands run by the shell protocol, version 2. A device without it (before Android 7) is used by the services `exec:`
+//! and `sync:` (`plain`, `parts`), which is chosen when it is connected; `FARMCTL_ADB_SHELL=v1` chooses it for every
+//! device. Its files are handled by the same commands, which Android has since 6.
+//!
 //! The server's protocol is spoken here, on sockets that a deadline can drop: a daemon or server that is stopped holds
 //! up neither a worker nor the end of the process.
 
@@ -16,11 +20,14 @@ mod discovery;
 mod exec;
 mod heal;
 mod listener;
+mod parts;
+mod plain;
 mod server;
 mod shell_v2;
 mod signal;
 mod socket;
 mod start;
+mod sync;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +39,7 @@ use self::address::ServerAddress;
 pub use self::care::{HealingNotice, take_healing_notices};
 pub use self::devices::AdbDevice;
 pub use self::discovery::list_all;
-use self::exec::Target;
+use self::exec::{Shell, Target};
 use self::server::Server;
 use super::posix::FileCommand;
 use super::streams::{Limit, Streams};
@@ -163,6 +170,9 @@ impl Transport for AdbTransport {
         stall: Duration,
         progress: &mut (dyn FnMut(u64) + Send),
     ) -> Result<(), TransportError> {
+        if self.target.shell == Shell::Plain {
+            return parts::write(self, path, offset, source, stall, progress).await;
+        }
         let file = FileCommand::write(path, offset, stall);
         let mut sent_bytes = 0;
         let mut count = |bytes| {

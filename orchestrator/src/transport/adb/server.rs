@@ -81,6 +81,19 @@ impl Server {
         Ok(socket.into_stream())
     }
 
+    /// Whether the device's daemon answers: it refuses a service that it does not have, and starts nothing for that.
+    pub(super) async fn is_alive(&self, serial: &str) -> Result<(), TransportError> {
+        const WHAT: &str = "look whether it is still there";
+        let at = format!("{serial} by {self}");
+        let mut socket = self.socket(WHAT).await?;
+        socket.request(&format!("host:transport:{serial}")).await.map_err(|refusal| refusal.of(WHAT, &at))?;
+        match socket.request("farmctl-alive:").await {
+            Ok(()) => Ok(()),
+            Err(Refusal::Fail(reason)) if reason.contains("closed") => Ok(()),
+            Err(refusal) => Err(refusal.of(WHAT, &at)),
+        }
+    }
+
     async fn by_crate<T: Send + 'static>(
         &self,
         what: &str,

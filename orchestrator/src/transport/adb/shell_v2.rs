@@ -55,31 +55,36 @@ impl Exchange<'_> {
         stdin: &mut (dyn AsyncRead + Send + Unpin),
         progress: &mut (dyn FnMut(u64) + Send),
     ) -> TransportError {
-        let mut packet = vec![0; HEADER_BYTES + CHUNK_BYTES];
+        // While one packet is sent, the next is read.
+        let (mut packet, mut next) = (vec![0; HEADER_BYTES + CHUNK_BYTES], vec![0; HEADER_BYTES + CHUNK_BYTES]);
         let mut sent_bytes = 0;
+        let mut read = stdin.read(&mut packet[HEADER_BYTES..]).await;
         loop {
-            let length = match stdin.read(&mut packet[HEADER_BYTES..]).await {
+            let length = match read {
                 Ok(0) => break,
                 Ok(length) => length,
-                Err(error) => {
-                    let reason = format!("{} on {}: read its input: {error}", self.what, self.address);
-                    return TransportError::new(ErrorKind::File, reason);
-                }
+                Err(error) => return input_unreadable(self.what, self.address, &error),
             };
-            let whole = &mut packet[..HEADER_BYTES + length];
-            whole[..HEADER_BYTES].copy_from_slice(&header(KIND_STDIN, length));
-            let mut rest = &whole[..];
-            while !rest.is_empty() {
-                // A broken connection is told by the receiving side, which knows more.
-                let Ok(written @ 1..) = writer.write(rest).await else { return std::future::pending().await };
-                rest = &rest[written..];
-                self.activity.note();
-            }
-            sent_bytes += length as u64;
-            progress(sent_bytes);
+            packet[..HEADER_BYTES].copy_from_slice(&header(KIND_STDIN, length));
+            let send = async {
+                self.send(&mut writer, &packet[..HEADER_BYTES + length]).await;
+                sent_bytes += length as u64;
+                progress(sent_bytes);
+            };
+            ((), read) = tokio::join!(send, stdin.read(&mut next[HEADER_BYTES..]));
+            std::mem::swap(&mut packet, &mut next);
         }
         let _ = writer.write_all(&header(KIND_CLOSE_STDIN, 0)).await;
         std::future::pending().await
+    }
+
+    async fn send(&self, writer: &mut WriteHalf<'_>, mut packet: &[u8]) {
+        while !packet.is_empty() {
+            // A broken connection is told by the receiving side, which knows more.
+            let Ok(written @ 1..) = writer.write(packet).await else { return std::future::pending().await };
+            packet = &packet[written..];
+            self.activity.note();
+        }
     }
 
     async fn receive(
@@ -126,7 +131,13 @@ impl Exchange<'_> {
         }
     }
 
-    fn exit(&self, code: Option<u8>, signal: Option<i32>, stderr: &StderrFilter) -> Result<Exit, TransportError> {
+    /// How the command ended, from its exit code and what its standard error told of it.
+    pub(super) fn exit(
+        &self,
+        code: Option<u8>,
+        signal: Option<i32>,
+        stderr: &StderrFilter,
+    ) -> Result<Exit, TransportError> {
         let failed =
             |kind, reason: &str| TransportError::new(kind, format!("{} on {}: {reason}", self.what, self.address));
         match (code, signal) {
@@ -139,7 +150,8 @@ impl Exchange<'_> {
         }
     }
 
-    fn lost(&self, error: &std::io::Error) -> TransportError {
+    /// The error of a stream that ended too early.
+    pub(super) fn lost(&self, error: &std::io::Error) -> TransportError {
         let reason = match error.kind() {
             std::io::ErrorKind::UnexpectedEof => "the device or its adb server closed it".to_owned(),
             _ => error.to_string(),
@@ -152,6 +164,11 @@ impl Exchange<'_> {
             ),
         )
     }
+}
+
+/// The error of a source that can't be read here.
+pub(super) fn input_unreadable(what: &str, address: &str, error: &std::io::Error) -> TransportError {
+    TransportError::new(ErrorKind::File, format!("{what} on {address}: read its input: {error}"))
 }
 
 fn header(kind: u8, length: usize) -> [u8; HEADER_BYTES] {
