@@ -19,7 +19,6 @@ esac
 cd "$dir" && [ -w partial ] || { echo "$dir: Permission denied" >&2; exit 1; }
 printf 'workdir %s\n' "$PWD"
 printf 'kernel %s\n' "$(uname -sm)"
-printf 'abi %s\n' "$(getprop ro.product.cpu.abilist 2> /dev/null)"
 printf 'elf %s\n' "$(dd if=/proc/self/exe bs=1 skip=4 count=2 2> /dev/null | tr '\001\002' 12 2> /dev/null)"
 printf a | gzip 2> /dev/null | gzip -dc > /dev/null 2>&1 && echo 'gzip yes'
 wc -c bin/* partial/* 2> /dev/null
@@ -70,7 +69,6 @@ impl DeviceProbe {
                     let (system, machine) = rest.split_once(' ').ok_or_else(|| line.to_owned())?;
                     (probe.system, probe.machine) = (system.to_owned(), machine.to_owned());
                 }
-                "abi" => probe.abis = rest.to_owned(),
                 "elf" => probe.elf = rest.to_owned(),
                 "gzip" => probe.unpacks_gzip = rest == "yes",
                 _ if rest.starts_with("bin/") || rest.starts_with("partial/") => {
@@ -80,6 +78,7 @@ impl DeviceProbe {
             }
         }
         probe.android = properties.facts();
+        probe.abis = probe.android.iter().flat_map(|android| &android.abis).cloned().collect::<Vec<_>>().join(",");
         if probe.workdir.starts_with('/') && !probe.machine.is_empty() { Ok(probe) } else { Err(text.to_owned()) }
     }
 }
@@ -118,13 +117,22 @@ mod tests {
 
     #[test]
     fn a_probe_is_read_past_a_greeting() {
-        let text = "Welcome to board-1!\nworkdir /home/a b/farm\nkernel Linux aarch64\nabi \nelf 11\ngzip yes\n\
+        let text = "Welcome to board-1!\nworkdir /home/a b/farm\nkernel Linux aarch64\nelf 11\ngzip yes\n\
                     \x20  12 bin/ab\n   12 total\n";
         let probe = DeviceProbe::parse(text).unwrap();
         assert_eq!((probe.workdir.as_str(), probe.machine.as_str()), ("/home/a b/farm", "aarch64"));
         assert_eq!((probe.abis.as_str(), probe.elf.as_str(), probe.unpacks_gzip), ("", "11", true));
         assert_eq!(probe.size_of("bin/ab"), Some(12));
         assert_eq!((probe.size_of("partial/ab"), probe.android), (None, None));
+    }
+
+    #[test]
+    fn a_phones_abis_are_those_of_its_properties() {
+        let text = "uid 2000\r\n[ro.product.cpu.abilist]: [arm64-v8a,armeabi-v7a]\r\n[ro.serialno]: [a]\r\n\
+                    workdir /data/local/tmp/farmctl\nkernel Linux aarch64\nelf 21\n";
+        let probe = DeviceProbe::parse(text).unwrap();
+        assert_eq!(probe.machine().abis, "arm64-v8a,armeabi-v7a");
+        assert_eq!(probe.android.unwrap().abis, ["arm64-v8a", "armeabi-v7a"]);
     }
 
     #[test]
