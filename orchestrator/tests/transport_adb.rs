@@ -93,7 +93,7 @@ async fn a_daemon_that_dies_during_a_command_is_a_lost_connection_and_comes_back
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_old_phone_whose_daemon_dies_is_a_lost_connection_and_comes_back() {
+async fn an_old_phone_whose_daemon_dies_is_a_lost_connection_and_a_write_goes_on_behind_its_last_part() {
     let (phone, server) = (phone(), adb_server());
     let transport = connected_old_phone(&phone, &server).await;
     let error = interrupted(&transport, LONG, || phone.kill_daemon().unwrap()).await;

@@ -21,14 +21,6 @@ const SIZE_FUNCTION: &str = "size(){ stat -L -c %s \"$1\" 2>/dev/null||wc -c <\"
 /// Compares whole numbers of any length: the shell of Android counts with 32 bits.
 const LESS_FUNCTION: &str = "less(){ [ ${#1} -lt ${#2} ]||{ [ ${#1} -eq ${#2} ]&&[ \"$1\" \\< \"$2\" ];};};";
 
-/// Cuts a file to the offset, which it must have.
-const CUT: &str = "s=$(size \"$1\")||exit;\
-     ! less \"$s\" \"$2\"||{ echo \"the file has $s bytes, fewer than the offset $2\" >&2;exit 1;};\
-     dd if=/dev/null of=\"$1\" bs=1 seek=\"$2\" count=0 2>/dev/null||{ : >>\"$1\";exit 1;}";
-
-/// What [`FileCommand::stream`] says first.
-pub const READY_MARKER: &str = "farmctl-ready\n";
-
 /// One operation on a file of the device.
 pub struct FileCommand {
     /// What runs it.
@@ -42,32 +34,29 @@ impl FileCommand {
     ///
     /// `dd` of nothing cuts the file to `offset`; `cat` then appends with large blocks.
     pub fn write(path: &str, offset: u64, deadline: Duration) -> FileCommand {
-        let body = if offset == 0 { "cat >\"$1\"||exit".to_owned() } else { format!("{CUT};cat >>\"$1\"||exit") };
+        let body = if offset == 0 {
+            "cat >\"$1\"||exit".to_owned()
+        } else {
+            "s=$(size \"$1\")||exit;\
+             ! less \"$s\" \"$2\"||{ echo \"the file has $s bytes, fewer than the offset $2\" >&2;exit 1;};\
+             dd if=/dev/null of=\"$1\" bs=1 seek=\"$2\" count=0 2>/dev/null||{ : >>\"$1\";exit 1;};\
+             cat >>\"$1\"||exit"
+                .to_owned()
+        };
         let script = format!("{SIZE_FUNCTION}{LESS_FUNCTION}{body};printf '{}';size \"$1\"", sentinel_text());
         FileCommand::new(&script, &[path_word(path), offset.to_string()], deadline, format!("write {path}"))
     }
 
-    /// Says [`READY_MARKER`] once the file is cut to `offset`, and then appends standard input: for a way on which no
-    /// answer comes back behind the end of the input. [`FileCommand::settle`] has that.
-    pub fn stream(path: &str, offset: u64, deadline: Duration) -> FileCommand {
-        let cut = if offset == 0 { ": >\"$1\"||exit" } else { CUT };
-        let script = format!("{SIZE_FUNCTION}{LESS_FUNCTION}{cut};echo {};cat >>\"$1\"||exit", READY_MARKER.trim_end());
-        FileCommand::new(&script, &[path_word(path), offset.to_string()], deadline, format!("write {path}"))
-    }
-
-    /// Waits until the file has this size, or the process that writes it is gone, and answers with the size.
+    /// Appends the file `part`, which is removed, and answers with the size of the whole.
     ///
-    /// Where bytes are missing, a file beside it is tried: a full disk is the reason that can't be told otherwise.
-    pub fn settle(path: &str, size_bytes: u64, pid: u32, deadline: Duration) -> FileCommand {
+    /// The reason of a failure is told when the part is gone, so that a full disk has room for it.
+    pub fn append(path: &str, part: &str, deadline: Duration) -> FileCommand {
         let script = format!(
-            "{SIZE_FUNCTION}{LESS_FUNCTION}while s=$(size \"$1\")&&less \"$s\" \"$2\"&&kill -0 \"$3\" 2>/dev/null;\
-             do sleep 0.01 2>/dev/null||sleep 1;done;s=$(size \"$1\")||exit;! less \"$s\" \"$2\"||{{ \
-             e=$(dd if=/dev/zero of=\"$1.probe\" bs=4096 count=16 2>&1);c=$?;rm -f \"$1.probe\";\
-             [ $c = 0 ]||{{ echo \"$e\" >&2;exit 1;}};}};printf '{}';echo \"$s\"",
+            "{SIZE_FUNCTION}e=$({{ cat \"$2\" >>\"$1\";}} 2>&1);c=$?;rm -f \"$2\";\
+             [ $c = 0 ]||{{ echo \"$e\" >&2;exit 1;}};printf '{}';size \"$1\"",
             sentinel_text()
         );
-        let arguments = [path_word(path), size_bytes.to_string(), pid.to_string()];
-        FileCommand::new(&script, &arguments, deadline, format!("write {path}"))
+        FileCommand::new(&script, &[path_word(path), path_word(part)], deadline, format!("write {path}"))
     }
 
     /// Prints at most `limit` bytes from `offset` on, or a little more when the file grows meanwhile.

@@ -5,7 +5,7 @@
 //! server, and never puts anything on the device that it was not told to.
 //!
 //! Commands run by the shell protocol, version 2. A device without it (before Android 7) is used by the services `exec:`
-//! and `sync:` (`plain`), which is chosen when it is connected; `FARMCTL_ADB_SHELL=v1` chooses it for every
+//! and `sync:` (`plain`, `parts`), which is chosen when it is connected; `FARMCTL_ADB_SHELL=v1` chooses it for every
 //! device. Its files are handled by the same commands, which Android has since 6.
 //!
 //! The server's protocol is spoken here, on sockets that a deadline can drop: a daemon or server that is stopped holds
@@ -20,6 +20,7 @@ mod discovery;
 mod exec;
 mod heal;
 mod listener;
+mod parts;
 mod plain;
 mod server;
 mod shell_v2;
@@ -27,7 +28,6 @@ mod signal;
 mod socket;
 mod start;
 mod sync;
-mod upload;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,7 +39,7 @@ use self::address::ServerAddress;
 pub use self::care::{HealingNotice, take_healing_notices};
 pub use self::devices::AdbDevice;
 pub use self::discovery::list_all;
-use self::exec::Target;
+use self::exec::{Shell, Target};
 use self::server::Server;
 use super::posix::FileCommand;
 use super::streams::{Limit, Streams};
@@ -170,7 +170,18 @@ impl Transport for AdbTransport {
         stall: Duration,
         progress: &mut (dyn FnMut(u64) + Send),
     ) -> Result<(), TransportError> {
-        upload::write(self, path, offset, source, stall, progress).await
+        if self.target.shell == Shell::Plain {
+            return parts::write(self, path, offset, source, stall, progress).await;
+        }
+        let file = FileCommand::write(path, offset, stall);
+        let mut sent_bytes = 0;
+        let mut count = |bytes| {
+            sent_bytes = bytes;
+            progress(bytes);
+        };
+        let finished =
+            self.feed_file_command(&file, source, &mut count, Limit::Stall(stall), ANSWER_LIMIT_BYTES).await?;
+        file.check_written(&self.target.address, finished, offset + sent_bytes)
     }
 
     async fn read(&self, path: &str, offset: u64, limit: u64, deadline: Duration) -> Result<Vec<u8>, TransportError> {

@@ -30,7 +30,11 @@ const MAX_SCRIPT_BYTES: usize = 4000;
 /// Longest exit code, with room to spare.
 const MAX_CODE_BYTES: usize = 16;
 
-/// In the names of a call's files, which no other call has, not even one of another host.
+/// A name for a file that no other call has, not even one of another host.
+pub(super) fn temporary_path() -> String {
+    format!("{TEMPORARY_PREFIX}{}", nonce())
+}
+
 fn nonce() -> String {
     format!("{:016x}", RandomState::new().hash_one(std::process::id()))
 }
