@@ -80,7 +80,7 @@ pub(super) async fn exec(
 }
 
 /// A server or device that was there when the connection was made, and now is not, is a connection that broke.
-fn lost(error: TransportError) -> TransportError {
+pub(super) fn lost(error: TransportError) -> TransportError {
     match error.kind {
         ErrorKind::Refused | ErrorKind::Unreachable => TransportError { kind: ErrorKind::ConnectionLost, ..error },
         _ => error,

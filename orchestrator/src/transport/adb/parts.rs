@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
+use super::exec::lost;
 use super::plain::temporary_path;
 use super::sync::{Sending, send};
 use super::{ANSWER_LIMIT_BYTES, AdbTransport};
@@ -45,7 +46,7 @@ pub(super) async fn write(
         let mut content = (&first[..]).chain(&mut *source).take(PART_BYTES);
         let mut tell = |bytes| progress(written_bytes + bytes);
         let sent = tokio::select! {
-            sent = send(target, &sending, &mut content, &mut tell) => sent?,
+            sent = send(target, &sending, &mut content, &mut tell) => sent.map_err(lost)?,
             () = activity.expiry(limit) => return Err(limit.expired(&cut.what, &target.address)),
         };
         written_bytes += sent;
