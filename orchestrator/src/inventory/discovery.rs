@@ -5,7 +5,7 @@ use futures::StreamExt as _;
 use serde::Serialize;
 
 use crate::domain::{AdbEndpoint, AndroidFacts, Device, DeviceIdentity, TransportConfig};
-use crate::transport::adb::{AdbDevice, AnnouncedDevice, list_all, list_announced};
+use crate::transport::adb::{AdbDevice, AnnouncedDevice, list_announced, list_devices};
 use crate::transport::{ConnectOptions, TransportError};
 
 use super::AT_ONCE;
@@ -110,7 +110,7 @@ pub async fn discover(
     options: &ConnectOptions,
     deadline: Duration,
 ) -> Result<Vec<Discovered>, TransportError> {
-    let listed = list_all(server, options, deadline).await?;
+    let listed = list_devices(server, options, deadline).await?;
     let announced = list_announced(server, options, deadline).await.unwrap_or_else(|error| {
         tracing::debug!(%error, "the server does not tell what the network announces");
         Vec::new()

@@ -38,14 +38,13 @@ use tokio::io::AsyncRead;
 use self::address::ServerAddress;
 pub use self::care::{HealingNotice, take_healing_notices};
 pub use self::devices::AdbDevice;
-pub use self::discovery::list_all;
+pub use self::discovery::{AnnouncedDevice, list_announced, list_devices};
 use self::exec::{Shell, Target};
-use self::server::Server;
 use super::posix::FileCommand;
 use super::streams::{Limit, Streams};
 use super::{
-    Capabilities, Collect, Command, ConnectOptions, ErrorKind, Exit, FileStat, Finished, OutputSink, Transport,
-    TransportError, quote,
+    Capabilities, Collect, Command, ConnectOptions, Exit, FileStat, Finished, OutputSink, Transport, TransportError,
+    quote,
 };
 use crate::domain::AdbEndpoint;
 
@@ -94,54 +93,6 @@ pub fn address(endpoint: &AdbEndpoint, options: &ConnectOptions) -> String {
         Ok(server) => connect::named(endpoint, &server),
         Err(_) => format!("adb {}", connect::wanted(endpoint)),
     }
-}
-
-/// What a server of adb lists, on `server` (`host:port`) or where the environment says. Starts no server.
-///
-/// # Errors
-/// When the server does not answer within the deadline.
-pub async fn list_devices(
-    server: Option<&str>,
-    options: &ConnectOptions,
-    deadline: Duration,
-) -> Result<Vec<AdbDevice>, TransportError> {
-    let address = ServerAddress::resolve(server, &options.environment)?;
-    Server { address, environment: Arc::clone(&options.environment) }.devices(deadline).await
-}
-
-/// A device that announces itself by mDNS, and that the server may not be connected to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AnnouncedDevice {
-    /// Name that it announces: `adb-` and its serial number.
-    pub name: String,
-    /// Kind of service: `_adb-tls-connect._tcp` can be connected to, `_adb-tls-pairing._tcp` wants to be paired.
-    pub service: String,
-    /// `host:port`.
-    pub address: String,
-}
-
-/// Devices on the network that an adb server has heard of by mDNS; none where the server knows no mDNS. Starts no server.
-///
-/// # Errors
-/// When the server does not answer within the deadline.
-pub async fn list_announced(
-    server: Option<&str>,
-    options: &ConnectOptions,
-    deadline: Duration,
-) -> Result<Vec<AnnouncedDevice>, TransportError> {
-    let address = ServerAddress::resolve(server, &options.environment)?;
-    let server = Server { address, environment: Arc::clone(&options.environment) };
-    let announced = match server.mdns_services(deadline).await {
-        // An old server, or one that was built without.
-        Err(error) if error.kind == ErrorKind::Protocol => return Ok(Vec::new()),
-        other => other?,
-    };
-    let announced = announced.into_iter().map(|service| AnnouncedDevice {
-        name: service.service_name,
-        service: service.reg_type,
-        address: service.socket_v4.to_string(),
-    });
-    Ok(announced.collect())
 }
 
 #[async_trait]
