@@ -1,6 +1,6 @@
 //! Writing a file of a device whose daemon has no shell protocol.
 //!
-//! Main function: [`write`]. Each part is a file of its own by the sync service, which the device then appends: so a
+//! Main function: [`write()`]. Each part is a file of its own by the sync service, which the device then appends: so a
 //! write that breaks goes on behind the last part.
 
 use std::time::Duration;
