@@ -87,6 +87,9 @@ pub(super) fn cargo(workspace: &Path) -> Command {
         .env_remove("CARGO_MANIFEST_DIR")
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        // `cargo run` and `cargo test` pass on what farmctl was compiled with. The runner's stamp would change with every
+        // commit, and each device would get it again.
+        .env_remove("FARMCTL_COMMIT")
         .kill_on_drop(true);
     command
 }
@@ -186,6 +189,15 @@ mod tests {
         crates.shares = Some(shares.into());
         let step = crates.built("tract".to_owned(), false).await;
         assert_eq!(step, Some(BuildStep { crates_done: 2, crates_total: 2, fraction: 1.0 }));
+    }
+
+    #[test]
+    fn the_runner_is_not_stamped_with_farmctls_commit() {
+        assert!(std::env::var_os("FARMCTL_COMMIT").is_some(), "cargo passes it on to tests");
+        let workspace = super::super::origin_workspace().unwrap();
+        let command = cargo(&workspace);
+        let removed: Vec<_> = command.as_std().get_envs().filter(|(_, value)| value.is_none()).collect();
+        assert!(removed.iter().any(|(name, _)| *name == "FARMCTL_COMMIT"), "{removed:?}");
     }
 
     #[tokio::test]

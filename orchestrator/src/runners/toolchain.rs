@@ -80,7 +80,7 @@ pub(super) struct BuildRecipe {
     pub(super) means: &'static str,
     /// cargo's subcommand.
     pub(super) subcommand: &'static str,
-    /// Arguments besides the usual.
+    /// Arguments besides the usual, after them.
     pub(super) arguments: Vec<&'static str>,
     /// Variables for cargo.
     pub(super) environment: Vec<(String, OsString)>,
@@ -135,6 +135,9 @@ type Way = Option<Result<BuildRecipe, Remedy>>;
 const STATIC: &str = "-C target-feature=+crt-static";
 /// zig brings musl's start files itself; Rust's would be looked for beside a standard library that cargo built.
 const STATIC_BY_ZIG: &str = "-C target-feature=+crt-static -C link-self-contained=no";
+/// What follows cargo's own arguments for 32-bit ARM, for the runner's linking alone. GNU ld 2.40 loses the Thumb bit of the
+/// C library's indirect functions in a static program of the runner's size, which then crashes before `main`; gold keeps it.
+const LINK_BY_GOLD: [&str; 3] = ["--", "-C", "link-arg=-fuse-ld=gold"];
 /// Has cargo build the standard library too, which a stable compiler allows under this variable only.
 const BUILD_STD: &str = "-Zbuild-std=std,panic_abort";
 
@@ -217,6 +220,10 @@ fn cross_recipe(means: &'static str, target: &str, compiler: &Compiler, c_compil
         recipe.environment.push((format!("AR_{}", target.replace('-', "_")), format!("{prefix}-ar").into()));
     }
     recipe.use_compiler(target, compiler);
+    if target.starts_with("armv7-") {
+        recipe.subcommand = "rustc";
+        recipe.arguments.extend(LINK_BY_GOLD);
+    }
     recipe
 }
 
@@ -316,6 +323,19 @@ mod tests {
         let recipe = recipe("riscv64gc-unknown-linux-gnu", &unpacked(&[ARM], true)).unwrap();
         assert_eq!((recipe.arguments.as_slice(), value(&recipe, "RUSTC_BOOTSTRAP")), (&[BUILD_STD][..], Some("1")));
         assert!(super::recipe("riscv64gc-unknown-linux-gnu", &unpacked(&[ARM], false)).is_err());
+    }
+
+    #[test]
+    fn gold_links_for_32_bit_arm_alone() {
+        const ARM_32: &str = "armv7-unknown-linux-gnueabihf";
+        let mut host = unpacked(&[ARM], true);
+        host.c_compilers.insert("/t/bin/arm-linux-gnueabihf-gcc".into());
+        let recipe = recipe(ARM_32, &host).unwrap();
+        assert_eq!((recipe.subcommand, recipe.arguments[0]), ("rustc", BUILD_STD));
+        assert_eq!(recipe.arguments[1..], LINK_BY_GOLD, "after `--`, where cargo reads no argument of its own");
+        assert_eq!(super::recipe(ARM, &host).unwrap().subcommand, "build");
+        let own = super::recipe(ARM_32, &own(ARM_32, "arm-linux-gnueabihf-gcc")).unwrap();
+        assert_eq!(own.arguments, LINK_BY_GOLD);
     }
 
     #[test]
