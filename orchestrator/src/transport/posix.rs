@@ -1,11 +1,16 @@
 //! File operations by commands of a POSIX shell, for devices that have nothing better (dropbear and busybox without an
 //! sftp server).
 //!
-//! Main type: [`FileCommand`]: the argument vector of one operation, and how to read its outcome. Runs nothing itself.
+//! Main types: [`FileCommand`]: the argument vector of one operation, and how to read its outcome; [`FileShell`]: what a
+//! transport gives to have its files moved so. Connects to nothing itself.
 
 use std::time::Duration;
 
-use super::{Command, ErrorKind, Exit, FileStat, Finished, TransportError};
+use async_trait::async_trait;
+use tokio::io::AsyncRead;
+
+use super::streams::{Limit, Streams};
+use super::{Collect, Command, ErrorKind, Exit, FileStat, Finished, TransportError};
 
 /// Stands before everything that a script means to tell, since a login shell may print a greeting first.
 const SENTINEL: &str = "farmctl-answer:\n";
@@ -20,6 +25,92 @@ const SIZE_FUNCTION: &str = "size(){ stat -L -c %s \"$1\" 2>/dev/null||wc -c <\"
 
 /// Compares whole numbers of any length: the shell of Android counts with 32 bits.
 const LESS_FUNCTION: &str = "less(){ [ ${#1} -lt ${#2} ]||{ [ ${#1} -eq ${#2} ]&&[ \"$1\" \\< \"$2\" ];};};";
+
+/// Longest answer of a file operation, not counting the bytes that are read.
+pub const ANSWER_LIMIT_BYTES: usize = 64 << 10;
+
+/// A transport that has its files moved by commands of a shell.
+#[async_trait]
+pub trait FileShell: Send + Sync {
+    /// The device, as messages name it.
+    fn address(&self) -> &str;
+
+    /// Runs the command of a file operation.
+    async fn run_file(&self, file: &FileCommand, streams: Streams<'_>, limit: Limit) -> Result<Exit, TransportError>;
+
+    /// Runs a command with `stdin` as its input, and collects what it prints.
+    async fn feed_file(
+        &self,
+        file: &FileCommand,
+        stdin: &mut (dyn AsyncRead + Send + Unpin),
+        progress: &mut (dyn FnMut(u64) + Send),
+        limit: Limit,
+        limit_bytes: usize,
+    ) -> Result<Finished, TransportError> {
+        let mut output = Collect { stdout: Vec::new(), stderr: Vec::new(), limit_bytes };
+        let exit = self.run_file(file, Streams { stdin, output: &mut output, progress }, limit).await?;
+        Ok(Finished { exit, stdout: output.stdout, stderr: output.stderr })
+    }
+
+    /// Runs a command that needs no input.
+    async fn ask(&self, file: &FileCommand, limit_bytes: usize) -> Result<Finished, TransportError> {
+        let limit = Limit::Total(file.command.deadline);
+        self.feed_file(file, &mut tokio::io::empty(), &mut |_| {}, limit, limit_bytes).await
+    }
+
+    /// [`super::Transport::write`].
+    async fn write_file(
+        &self,
+        path: &str,
+        offset: u64,
+        source: &mut (dyn AsyncRead + Send + Unpin),
+        stall: Duration,
+        progress: &mut (dyn FnMut(u64) + Send),
+    ) -> Result<(), TransportError> {
+        let file = FileCommand::write(path, offset, stall);
+        let mut sent_bytes = 0;
+        let mut count = |bytes| {
+            sent_bytes = bytes;
+            progress(bytes);
+        };
+        let finished = self.feed_file(&file, source, &mut count, Limit::Stall(stall), ANSWER_LIMIT_BYTES).await?;
+        file.check_written(self.address(), finished, offset + sent_bytes)
+    }
+
+    /// [`super::Transport::read`].
+    async fn read_file(
+        &self,
+        path: &str,
+        offset: u64,
+        limit: u64,
+        deadline: Duration,
+    ) -> Result<Vec<u8>, TransportError> {
+        let file = FileCommand::read(path, offset, limit, deadline);
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let finished = self.ask(&file, limit.saturating_add(ANSWER_LIMIT_BYTES)).await?;
+        let mut bytes = file.answer(self.address(), finished)?;
+        bytes.truncate(limit);
+        Ok(bytes)
+    }
+
+    /// [`super::Transport::stat`].
+    async fn stat_file(&self, path: &str, deadline: Duration) -> Result<Option<FileStat>, TransportError> {
+        let file = FileCommand::stat(path, deadline);
+        file.file_stat(self.address(), self.ask(&file, ANSWER_LIMIT_BYTES).await?)
+    }
+
+    /// [`super::Transport::rename`].
+    async fn rename_file(&self, from: &str, to: &str, deadline: Duration) -> Result<(), TransportError> {
+        let file = FileCommand::rename(from, to, deadline);
+        file.check(self.address(), &self.ask(&file, ANSWER_LIMIT_BYTES).await?)
+    }
+
+    /// [`super::Transport::remove`].
+    async fn remove_file(&self, path: &str, deadline: Duration) -> Result<(), TransportError> {
+        let file = FileCommand::remove(path, deadline);
+        file.check(self.address(), &self.ask(&file, ANSWER_LIMIT_BYTES).await?)
+    }
+}
 
 /// One operation on a file of the device.
 pub struct FileCommand {

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
+use super::AdbTransport;
 use super::exec::lost;
 use super::plain::temporary_path;
 use super::sync::{Sending, send};
-use super::{ANSWER_LIMIT_BYTES, AdbTransport};
 use crate::transport::TransportError;
-use crate::transport::posix::FileCommand;
+use crate::transport::posix::{ANSWER_LIMIT_BYTES, FileCommand, FileShell as _};
 use crate::transport::streams::{Activity, Limit};
 
 /// What is lost at most when the connection breaks, and what a part needs of the device's space meanwhile.
@@ -30,7 +30,7 @@ pub(super) async fn write(
     let (target, limit) = (&transport.target, Limit::Stall(stall));
     let cut = FileCommand::write(path, offset, stall);
     let nothing = &mut tokio::io::empty();
-    let finished = transport.feed_file_command(&cut, nothing, &mut |_| {}, limit, ANSWER_LIMIT_BYTES).await?;
+    let finished = transport.feed_file(&cut, nothing, &mut |_| {}, limit, ANSWER_LIMIT_BYTES).await?;
     cut.check_written(&target.address, finished, offset)?;
     let mut written_bytes = 0;
     let mut first = [0; 1];
@@ -51,7 +51,7 @@ pub(super) async fn write(
         };
         written_bytes += sent;
         let append = FileCommand::append(path, &part, stall);
-        let finished = transport.file_command(&append, ANSWER_LIMIT_BYTES).await?;
+        let finished = transport.ask(&append, ANSWER_LIMIT_BYTES).await?;
         append.check_written(&target.address, finished, offset + written_bytes)?;
     }
 }

@@ -24,16 +24,10 @@ use async_trait::async_trait;
 use tokio::io::AsyncRead;
 
 use self::connection::Connection;
-use super::posix::FileCommand;
+use super::posix::{FileCommand, FileShell};
 use super::streams::{Limit, Streams};
-use super::{
-    Capabilities, Collect, Command, ConnectOptions, Exit, FileStat, Finished, OutputSink, Transport, TransportError,
-    quote,
-};
+use super::{Capabilities, Command, ConnectOptions, Exit, FileStat, OutputSink, Transport, TransportError, quote};
 use crate::domain::SshEndpoint;
-
-/// Longest answer of a file operation, not counting the bytes that are read.
-const ANSWER_LIMIT_BYTES: usize = 64 << 10;
 
 /// A logged-in connection to a device.
 pub struct SshTransport {
@@ -49,25 +43,17 @@ impl SshTransport {
         let hops = config::resolve(endpoint, options)?;
         Ok(SshTransport { connection: Arc::new(Connection::open(&hops, options).await?) })
     }
+}
 
-    async fn file_command(&self, file: &FileCommand, limit_bytes: usize) -> Result<Finished, TransportError> {
-        let limit = Limit::Total(file.command.deadline);
-        self.feed_file_command(file, &mut tokio::io::empty(), &mut |_| {}, limit, limit_bytes).await
+#[async_trait]
+impl FileShell for SshTransport {
+    fn address(&self) -> &str {
+        &self.connection.address
     }
 
-    async fn feed_file_command(
-        &self,
-        file: &FileCommand,
-        stdin: &mut (dyn AsyncRead + Send + Unpin),
-        progress: &mut (dyn FnMut(u64) + Send),
-        limit: Limit,
-        limit_bytes: usize,
-    ) -> Result<Finished, TransportError> {
+    async fn run_file(&self, file: &FileCommand, streams: Streams<'_>, limit: Limit) -> Result<Exit, TransportError> {
         let line = quote::command_line(&file.command.argv)?;
-        let mut output = Collect { stdout: Vec::new(), stderr: Vec::new(), limit_bytes };
-        let streams = Streams { stdin, output: &mut output, progress };
-        let exit = exec::exec(&self.connection, line, &file.what, streams, limit).await?;
-        Ok(Finished { exit, stdout: output.stdout, stderr: output.stderr })
+        exec::exec(&self.connection, line, &file.what, streams, limit).await
     }
 }
 
@@ -103,42 +89,23 @@ impl Transport for SshTransport {
         stall: Duration,
         progress: &mut (dyn FnMut(u64) + Send),
     ) -> Result<(), TransportError> {
-        let file = FileCommand::write(path, offset, stall);
-        let mut sent_bytes = 0;
-        let mut count = |bytes| {
-            sent_bytes = bytes;
-            progress(bytes);
-        };
-        let finished =
-            self.feed_file_command(&file, source, &mut count, Limit::Stall(stall), ANSWER_LIMIT_BYTES).await?;
-        file.check_written(&self.connection.address, finished, offset + sent_bytes)
+        self.write_file(path, offset, source, stall, progress).await
     }
 
     async fn read(&self, path: &str, offset: u64, limit: u64, deadline: Duration) -> Result<Vec<u8>, TransportError> {
-        let file = FileCommand::read(path, offset, limit, deadline);
-        let limit_bytes = usize::try_from(limit).unwrap_or(usize::MAX).saturating_add(ANSWER_LIMIT_BYTES);
-        let finished = self.file_command(&file, limit_bytes).await?;
-        let mut bytes = file.answer(&self.connection.address, finished)?;
-        bytes.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-        Ok(bytes)
+        self.read_file(path, offset, limit, deadline).await
     }
 
     async fn stat(&self, path: &str, deadline: Duration) -> Result<Option<FileStat>, TransportError> {
-        let file = FileCommand::stat(path, deadline);
-        let finished = self.file_command(&file, ANSWER_LIMIT_BYTES).await?;
-        file.file_stat(&self.connection.address, finished)
+        self.stat_file(path, deadline).await
     }
 
     async fn rename(&self, from: &str, to: &str, deadline: Duration) -> Result<(), TransportError> {
-        let file = FileCommand::rename(from, to, deadline);
-        let finished = self.file_command(&file, ANSWER_LIMIT_BYTES).await?;
-        file.check(&self.connection.address, &finished)
+        self.rename_file(from, to, deadline).await
     }
 
     async fn remove(&self, path: &str, deadline: Duration) -> Result<(), TransportError> {
-        let file = FileCommand::remove(path, deadline);
-        let finished = self.file_command(&file, ANSWER_LIMIT_BYTES).await?;
-        file.check(&self.connection.address, &finished)
+        self.remove_file(path, deadline).await
     }
 
     fn is_closed(&self) -> bool {
