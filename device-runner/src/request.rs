@@ -7,6 +7,7 @@ use std::io::{self, BufRead};
 
 use farmctl_protocol::{JobSpec, Limits, MAX_LINE_BYTES, PROTOCOL_VERSION, RunRequest};
 
+use crate::fence;
 use crate::runs::RunId;
 use crate::store::Digest;
 
@@ -64,6 +65,7 @@ pub fn read(input: impl BufRead) -> Result<(RunId, RunRequest), RequestError> {
 fn check(request: &RunRequest) -> Result<RunId, String> {
     let JobSpec { model, threads, cpus, batch, limits, input_range, .. } = &request.job;
     let run = request.run_id.parse()?;
+    fence::check(&request.fence)?;
     model.sha256.parse::<Digest>().map_err(|error| format!("model.sha256: {error}"))?;
     seconds("deadline_seconds", request.deadline_seconds)?;
     if request.deadline_seconds == 0.0 {

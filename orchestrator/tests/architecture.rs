@@ -16,7 +16,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("device", &["transport"]),
     ("runners", &["device"]),
     ("inventory", &["device", "transport"]),
-    ("agent", &["inventory", "device", "transport", "store", "score"]),
+    ("agent", &["inventory", "device", "transport", "store", "score", "planner"]),
     ("progress", &["report"]),
     ("publish", &["report"]),
 ];

@@ -126,7 +126,9 @@ impl<'a> Supervisor<'a> {
         let model = &self.request.job.model;
         let digest = model.sha256.parse().map_err(|error| failure(RunnerFailureKind::Internal, error))?;
         let mut stopped = None;
-        let checked = Store::new(self.workdir).check(&digest, &mut || {
+        let store = Store::new(self.workdir);
+        store.touch(&digest);
+        let checked = store.check(&digest, &mut || {
             match self.events.try_recv() {
                 Ok(Event::Cancel) => stopped = Some(cancelled()),
                 Ok(_) | Err(TryRecvError::Empty | TryRecvError::Disconnected) => {}

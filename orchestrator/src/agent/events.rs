@@ -1,10 +1,11 @@
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use crate::domain::{Event, EventKind, JobId, RunId, SweepId};
 use crate::store::Store;
+
+use super::Clock;
 
 /// Sends events to the store and to the live view.
 #[derive(Clone)]
@@ -12,6 +13,7 @@ pub struct Events {
     store: Arc<dyn Store>,
     live: mpsc::Sender<Event>,
     sweep_id: SweepId,
+    clock: Clock,
 }
 
 /// What an event is about.
@@ -34,8 +36,8 @@ impl Subject {
 
 impl Events {
     /// Events of one sweep.
-    pub fn new(store: Arc<dyn Store>, live: mpsc::Sender<Event>, sweep_id: SweepId) -> Events {
-        Events { store, live, sweep_id }
+    pub fn new(store: Arc<dyn Store>, live: mpsc::Sender<Event>, sweep_id: SweepId, clock: Clock) -> Events {
+        Events { store, live, sweep_id, clock }
     }
 
     /// Appends an event to the store, then shows it. A store that refuses it is logged: an event is no result.
@@ -63,8 +65,8 @@ impl Events {
 
     fn event(&self, subject: Subject, kind: EventKind) -> Event {
         Event {
-            at: Timestamp::now(),
-            sweep_id: self.sweep_id.clone(),
+            at: (self.clock)(),
+            sweep_id: Some(self.sweep_id.clone()),
             device: subject.device,
             job_id: subject.job_id,
             run_id: subject.run_id,

@@ -68,8 +68,8 @@ async fn set_up(
         device: device.name.clone(),
         setting,
         previous,
-        made_at: Timestamp::now(),
-        holder: agent.holder.clone(),
+        made_at: agent.now(),
+        holder: agent.leases.holder().to_owned(),
     });
     let changes: Vec<DeviceChange> = changes.collect();
     let open = with_store(&agent.store, move |store| store.add_device_changes(&changes)).await?;
@@ -150,7 +150,7 @@ async fn undo_left(
     let wanted = identity.clone();
     let open = with_store(&agent.store, move |store| store.open_device_changes(Some(&wanted))).await?;
     let (left, others): (Vec<OpenChange>, Vec<OpenChange>) =
-        open.into_iter().partition(|open| open.change.holder == agent.holder || is_left_behind(open));
+        open.into_iter().partition(|open| open.change.holder == agent.leases.holder() || is_left_behind(open));
     if let Some(other) = others.first() {
         let holder = &other.change.holder;
         warn(agent, device, format!("{holder} has set it up too, and sets it back when it is done")).await;
@@ -193,7 +193,7 @@ async fn tell_undone(agent: &Agent, device: &Device, undone: Vec<Undone>) {
         let DeviceChange { setting, previous, holder, .. } = open.change;
         match outcome {
             Ok(()) => {
-                let left_by = Some(holder).filter(|holder| *holder != agent.holder);
+                let left_by = Some(holder).filter(|holder| holder != agent.leases.holder());
                 let kind = EventKind::DeviceRestored { setting, previous, left_by };
                 agent.events.emit(Subject::device(&device.name), kind).await;
             }

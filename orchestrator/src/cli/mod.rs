@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::progress::{Mode, Progress};
 
+mod cancel;
 mod completions;
 mod devices;
 mod doctor;
@@ -25,6 +26,8 @@ mod runner;
 mod schema;
 mod stored;
 mod sweep;
+mod sweeps;
+mod why;
 
 pub use error::{CliError, exit};
 use lab::Lab;
@@ -98,6 +101,13 @@ enum Color {
 enum Verb {
     /// Run a sweep on the farm's devices and write its reports
     Sweep(sweep::SweepArguments),
+    /// The sweeps of this lab
+    #[command(subcommand)]
+    Sweeps(sweeps::SweepsVerb),
+    /// End a sweep for good: its runs on the devices too; what was measured is kept
+    Cancel(cancel::CancelArguments),
+    /// Say in words why a device, job or sweep waits, was skipped or failed
+    Why(why::WhyArguments),
     /// Print what a sweep would do, without touching a device
     Plan(plan::PlanArguments),
     /// The devices of the farm
@@ -172,6 +182,9 @@ fn start(cli: Cli, color: bool) -> Result<u8, CliError> {
 async fn dispatch(verb: Verb, context: &Context) -> Result<u8, CliError> {
     match verb {
         Verb::Sweep(arguments) => sweep::run(context, arguments).await,
+        Verb::Sweeps(verb) => sweeps::run(context, &verb),
+        Verb::Cancel(arguments) => cancel::run(context, &arguments).await,
+        Verb::Why(arguments) => why::run(context, &arguments),
         Verb::Plan(arguments) => plan::run(context, &arguments),
         Verb::Devices(verb) => devices::run(context, verb).await,
         Verb::Models(verb) => models::run(context, verb).await,

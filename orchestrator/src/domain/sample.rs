@@ -6,9 +6,9 @@ use farmctl_protocol::ArtifactRef;
 use jiff::Timestamp;
 
 use super::{
-    AndroidOptions, Device, DeviceFacts, DeviceLimits, Failure, FailureKind, InputRange, Job, JobId, JobModel, Limits,
-    Measurement, OutputRef, Precision, Record, RunId, RunStatus, Scenario, SweepId, SweepRow, Tag, ThreadCount,
-    TransportConfig, WeightsKind,
+    AndroidOptions, Device, DeviceFacts, DeviceLimits, DeviceSelector, Failure, FailureKind, InputRange, Job, JobId,
+    JobModel, Limits, Measurement, OnFailure, OutputRef, Precision, Record, Recovery, RetryPolicy, RunId, RunStatus,
+    Scenario, Sweep, SweepId, SweepRow, SweepState, Tag, ThreadCount, Timeouts, TransportConfig, WeightsKind,
 };
 
 pub fn at(seconds: i64) -> Timestamp {
@@ -22,6 +22,29 @@ pub fn sweep() -> SweepRow {
         started_at: at(0),
         finished_at: Some(at(95)),
         farmctl_version: "0.1.0 (abc1234)".into(),
+        state: SweepState::Finished,
+    }
+}
+
+pub fn sweep_definition() -> Sweep {
+    Sweep {
+        name: "all".into(),
+        devices: vec![DeviceSelector::Name("*".into())],
+        models: vec!["mobilenet_v2".into()],
+        weights: vec![WeightsKind::Synthetic],
+        backends: vec!["tract".into()],
+        precisions: vec![Precision::Float32],
+        threads: vec![ThreadCount::Count(2)],
+        batches: vec![1],
+        scenarios: vec![Scenario::SingleStream],
+        repeats: 1,
+        include: vec![],
+        exclude: vec![],
+        limits: job("a", "mobilenet_v2").limits,
+        timeouts: Timeouts::default(),
+        on_failure: OnFailure::Continue,
+        retry: RetryPolicy::default(),
+        seed: 42,
     }
 }
 
@@ -35,6 +58,7 @@ pub fn device(name: &str) -> Device {
         notes: None,
         limits: DeviceLimits::default(),
         android: AndroidOptions::default(),
+        recovery: Recovery::default(),
         disabled: None,
         declared_at: "farms/lab.yaml:1".into(),
     }

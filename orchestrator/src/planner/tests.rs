@@ -11,8 +11,8 @@ use proptest::prelude::*;
 use super::{estimate, job_seconds, plan};
 use crate::domain::{
     AndroidOptions, ArtifactRef, Backend, Catalog, CatalogModel, CellPattern, Device, DeviceLimits, DeviceSelector,
-    InputRange, Inventory, Job, Limits, OnFailure, Plan, Precision, Scenario, Sweep, Tag, ThreadCount, Timeouts,
-    TransportConfig, WeightsFile, WeightsKind, WeightsSource,
+    InputRange, Inventory, Job, Limits, OnFailure, Plan, Precision, Recovery, RetryPolicy, Scenario, Sweep, Tag,
+    ThreadCount, Timeouts, TransportConfig, WeightsFile, WeightsKind, WeightsSource,
 };
 
 fn device(name: &str, tags: &[&str]) -> Device {
@@ -29,6 +29,7 @@ fn device(name: &str, tags: &[&str]) -> Device {
         notes: None,
         limits: DeviceLimits::default(),
         android: AndroidOptions::default(),
+        recovery: Recovery::default(),
         disabled: None,
         declared_at: "farms/lab.yaml:1".to_owned(),
     }
@@ -111,13 +112,8 @@ fn sweep() -> Sweep {
             min_seconds: 3.0,
             max_seconds: 60.0,
         },
-        timeouts: Timeouts {
-            connect_seconds: 10.0,
-            bring_up_seconds: 60.0,
-            push_stall_seconds: 30.0,
-            run_seconds: 600.0,
-            reconnect_seconds: 60.0,
-        },
+        timeouts: Timeouts::default(),
+        retry: RetryPolicy::default(),
         on_failure: OnFailure::Continue,
         seed: 1,
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::domain::{AndroidFacts, Battery, Record, RunStatus, SweepRow, ThreadCount};
+use crate::domain::{AndroidFacts, Battery, FailureKind, Record, RunStatus, SweepRow, ThreadCount};
 use crate::score::{Statistics, gmacs_per_s, images_per_s};
 
 /// A record with what is computed from it.
@@ -186,7 +186,8 @@ pub fn columns_text() -> String {
 }
 
 fn is_failed(record: &Record) -> bool {
-    matches!(record.status, RunStatus::Failed | RunStatus::Cancelled)
+    let is_quarantined = record.failure.as_ref().is_some_and(|failure| failure.kind == FailureKind::Quarantined);
+    matches!(record.status, RunStatus::Failed | RunStatus::Cancelled) || is_quarantined
 }
 
 fn android<'a>(row: &Row<'a>) -> Option<&'a AndroidFacts> {

@@ -163,7 +163,7 @@ fn discovered_phones_are_added_to_a_farm_file_that_keeps_its_comments() {
 }
 
 #[test]
-fn a_phone_that_is_gone_for_longer_than_its_grace_is_failed_not_waited_for() {
+fn a_phone_that_is_gone_for_longer_than_its_grace_is_quarantined_not_waited_for() {
     let server = AdbServer::start().unwrap();
     let (lost, good) = (Phone::start().unwrap(), Phone::start().unwrap());
     let lab = Lab::new();
@@ -183,10 +183,14 @@ fn a_phone_that_is_gone_for_longer_than_its_grace_is_failed_not_waited_for() {
     let of = |device: &str| -> Vec<String> {
         rows.iter().filter(|row| row["device"] == device).map(|row| row["status"].clone()).collect()
     };
-    assert_eq!((of("lost"), of("good")), (vec!["failed".to_owned(); 2], vec!["ok".to_owned(); 2]));
+    assert_eq!((of("lost"), of("good")), (vec!["skipped".to_owned(); 2], vec!["ok".to_owned(); 2]));
     for row in rows.iter().filter(|row| row["device"] == "lost") {
-        assert!(row["failure"].contains("reconnect_seconds") && !row["remedy"].is_empty(), "{row:?}");
+        assert!(row["failure_kind"] == "quarantined" && !row["remedy"].is_empty(), "{row:?}");
     }
+    let given_back = ended.named("run_given_back");
+    assert!(given_back[0]["failure"]["message"].as_str().unwrap().contains("reconnect_seconds"), "{given_back:?}");
+    let (_, why, _) = lab.run(&["why", "lost"]);
+    assert!(why.contains("lost is quarantined") && why.contains("farmctl devices release lost"), "{why}");
     assert_eq!(ended.named("device_failed").len(), 1);
     let warnings = ended.named("device_warning");
     assert!(warnings.iter().any(|event| event["message"].as_str().unwrap().contains("devices restore lost")));
@@ -228,9 +232,10 @@ fn a_phone_that_booted_anew_is_set_up_again() {
     running.wait_for("run_phase", Some("measure"));
     expect_set_up(&phone);
     let ended = running.finish();
-    ended.expect_code(6);
-    let failures: Vec<String> = lab.rows().iter().map(|row| row["failure_kind"].clone()).collect();
-    assert_eq!(failures, ["rebooted", ""]);
+    ended.expect_code(0);
+    let attempts: Vec<String> = lab.rows().iter().map(|row| row["attempt"].clone()).collect();
+    assert_eq!(attempts, ["2", "1"]);
+    assert_eq!(ended.named("run_given_back")[0]["failure"]["kind"], "rebooted");
     assert!(ended.named("device_restored").iter().all(|event| event["left_by"].is_null()));
     expect_untouched(&phone);
 }

@@ -25,6 +25,15 @@ pub(super) fn open(path: &Path) -> Result<(PathBuf, Connection), StoreError> {
     Ok((path, connection))
 }
 
+/// Makes a store in memory.
+pub(super) fn in_memory() -> Result<(PathBuf, Connection), StoreError> {
+    let path = PathBuf::from(":memory:");
+    let mut connection =
+        Connection::open_in_memory().map_err(|error| failure("make a store in memory", &path, &error))?;
+    set_up(&mut connection).map_err(|error| failure("set up the schema", &path, &error))?;
+    Ok((path, connection))
+}
+
 /// Makes sure that the file is empty or a store that this program knows.
 fn check(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     // All from one moment: another process may be making the store right now.
