@@ -5,7 +5,7 @@ use tokio::sync::mpsc;
 use crate::domain::{Event, EventKind, JobId, RunId, SweepId};
 use crate::store::Store;
 
-use super::Clock;
+use super::{Clock, with_store};
 
 /// Sends events to the store and to the live view.
 #[derive(Clone)]
@@ -43,16 +43,15 @@ impl Events {
     /// Appends an event to the store, then shows it. A store that refuses it is logged: an event is no result.
     pub async fn emit(&self, subject: Subject, kind: EventKind) {
         let event = self.event(subject, kind);
-        match serde_json::to_string(&event) {
-            Ok(text) => tracing::debug!(event = %text, "event"),
-            Err(error) => tracing::error!(%error, "an event can't be written down"),
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            match serde_json::to_string(&event) {
+                Ok(text) => tracing::debug!(event = %text, "event"),
+                Err(error) => tracing::error!(%error, "an event can't be written down"),
+            }
         }
-        let (store, kept) = (Arc::clone(&self.store), event.clone());
-        let appended = tokio::task::spawn_blocking(move || store.append_event(&kept)).await;
-        match appended {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(%error, "an event was not kept"),
-            Err(error) => tracing::error!(%error, "an event was not kept"),
+        let kept = event.clone();
+        if let Err(error) = with_store(&self.store, move |store| store.append_event(&kept)).await {
+            tracing::error!(%error, "an event was not kept");
         }
         // A live view that is gone needs no events.
         let _ = self.live.send(event).await;

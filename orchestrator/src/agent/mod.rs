@@ -222,6 +222,9 @@ where
     T: Send + 'static,
     F: FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static,
 {
+    if !store.may_block() {
+        return call(store.as_ref()).map_err(AgentError::Store);
+    }
     let store = Arc::clone(store);
     tokio::task::spawn_blocking(move || call(store.as_ref()))
         .await

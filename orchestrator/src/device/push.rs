@@ -115,8 +115,7 @@ impl Session {
 
     /// Has the device check a pushed file against its hash and give it its place.
     async fn commit(&self, artifact: &ArtifactRef) -> Result<(), Failure> {
-        let mut argv = self.runner_argv(&["store", "commit"]);
-        argv.extend([artifact.sha256.clone(), artifact.size_bytes.to_string()]);
+        let argv = self.runner_argv(&["store", "commit", &artifact.sha256, &artifact.size_bytes.to_string()]);
         match run_checked(self.transport.as_ref(), argv, self.timeouts.bring_up()).await {
             Ok(_) => Ok(()),
             Err(error) => {

@@ -166,12 +166,12 @@ impl Session {
         // Repeated until a message came: starting the same run again only follows it.
         loop {
             let consumed = follower.decoder.consumed_bytes();
-            let (words, stdin): (&[&str], &[u8]) =
-                if consumed == 0 { (&["run"], request) } else { (&["follow", "--run", run_id.as_str()], b"") };
-            let mut argv = self.runner_argv(words);
-            if consumed > 0 {
-                argv.extend(["--offset".to_owned(), consumed.to_string()]);
-            }
+            let offset = consumed.to_string();
+            let (words, stdin): (&[&str], &[u8]) = match consumed {
+                0 => (&["run"], request),
+                _ => (&["follow", "--run", run_id.as_str(), "--offset", &offset], b""),
+            };
+            let argv = self.runner_argv(words);
             let command = Command { argv, deadline: give_up_at.saturating_duration_since(Instant::now()) };
             let mut input = stdin;
             follower.decoder.restart();

@@ -161,6 +161,9 @@ pub fn a_lost_lease_moves_on_and_the_late_result_is_refused(open: &Open) {
     let taken = other.take_over(&lost.run_id, "other", LEASE, at(60)).unwrap().unwrap();
     assert_eq!((&taken.run_id, taken.attempt, &taken.job), (&lost.run_id, 1, &lost.job));
     assert!(taken.epoch > lost.epoch);
+    let again = other.take_over(&lost.run_id, "other", LEASE, at(61)).unwrap().unwrap();
+    assert!(again.epoch > taken.epoch, "its own holder may begin anew");
+    let taken = again;
     let held = store.prolong_leases("host", LEASE, at(61)).unwrap();
     assert_eq!(held.runs, [], "it is the other's");
     let late = ended(&row, &lost, RunStatus::Ok);

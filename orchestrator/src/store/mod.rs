@@ -75,4 +75,7 @@ pub trait EventStore {
 }
 
 /// Where the truth is kept. All methods can be called at the same time from several threads and processes.
-pub trait Store: SweepStore + RunStore + LeaseStore + DeviceStore + EventStore + Send + Sync {}
+pub trait Store: SweepStore + RunStore + LeaseStore + DeviceStore + EventStore + Send + Sync {
+    /// Whether a call may have to wait for a disk or a network.
+    fn may_block(&self) -> bool;
+}

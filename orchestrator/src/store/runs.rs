@@ -110,7 +110,8 @@ pub trait RunStore {
     /// When the store can't be read.
     fn live_runs(&self, sweep: &SweepId, device: Option<&str>) -> Result<Vec<LiveRun>, StoreError>;
 
-    /// Takes the lease of a run that has not ended, under a new epoch; `None` when somebody has it, or it ended.
+    /// Takes the lease of a run that has not ended, under a new epoch; `None` when somebody else has it, or it ended. Its
+    /// own holder may: after it had lost the device, it begins anew.
     ///
     /// # Errors
     /// When the store can't be written.

@@ -25,9 +25,15 @@ pub(super) fn open(path: &Path) -> Result<(PathBuf, Connection), StoreError> {
     Ok((path, connection))
 }
 
+/// Statements that are kept ready: more than this store has.
+const STATEMENTS_KEPT: usize = 128;
+
+/// What stands for the path of a store in memory.
+pub(super) const IN_MEMORY: &str = ":memory:";
+
 /// Makes a store in memory.
 pub(super) fn in_memory() -> Result<(PathBuf, Connection), StoreError> {
-    let path = PathBuf::from(":memory:");
+    let path = PathBuf::from(IN_MEMORY);
     let mut connection =
         Connection::open_in_memory().map_err(|error| failure("make a store in memory", &path, &error))?;
     set_up(&mut connection).map_err(|error| failure("set up the schema", &path, &error))?;
@@ -58,6 +64,7 @@ fn check(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
 }
 
 fn set_up(connection: &mut Connection) -> rusqlite::Result<()> {
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     use_write_ahead_log(connection)?;
     // A record is a measurement that may have taken minutes: with NORMAL a power cut could take the last ones along.
     // FULL costs one fsync a write, and a lab writes a few times a second.

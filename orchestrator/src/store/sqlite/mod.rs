@@ -97,7 +97,11 @@ impl SqliteStore {
     }
 }
 
-impl Store for SqliteStore {}
+impl Store for SqliteStore {
+    fn may_block(&self) -> bool {
+        self.path != Path::new(connection::IN_MEMORY)
+    }
+}
 
 /// Nanoseconds since 1970. A time outside the years 1677 to 2262 counts as the nearest inside.
 fn nanoseconds(time: Timestamp) -> i64 {

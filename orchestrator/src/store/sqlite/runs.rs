@@ -49,7 +49,7 @@ const LIVE_RUNS: &str = "
 const TAKE_OVER: &str = "
     UPDATE runs SET lease_holder = :holder, lease_until_ns = :until_ns, lease_epoch = 1 + (
         SELECT max(o.lease_epoch) FROM runs o WHERE o.sweep_id = runs.sweep_id AND o.job_id = runs.job_id)
-    WHERE id = :run AND state = :live AND lease_until_ns <= :now_ns
+    WHERE id = :run AND state = :live AND (lease_until_ns <= :now_ns OR lease_holder = :holder)
     RETURNING sweep_id, job_id, attempt, lease_epoch";
 
 const ATTEMPTS: &str = "
