@@ -31,5 +31,5 @@ pub use failure::{Blame, Failure, FailureKind};
 pub use farmctl_protocol::{ArtifactRef, InputRange, Limits, Precision, Scenario};
 pub use ids::{JobId, RunId, SweepId};
 pub use plan::{Job, JobModel, Plan, Skipped};
-pub use record::{DeviceFacts, Measurement, OutputRef, Record, RunStatus};
+pub use record::{DeviceFacts, MeasuredAccuracy, Measurement, OutputRef, Record, RunStatus};
 pub use sweep::{CellPattern, DeviceSelector, OnFailure, Sweep, SweepRow, ThreadCount, Timeouts};
