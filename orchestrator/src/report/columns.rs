@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::domain::{AndroidFacts, Battery, Record, RunStatus, SweepRow, ThreadCount};
-use crate::score::{Statistics, gmacs_per_s, images_per_s};
+use crate::domain::{AndroidFacts, Battery, MeasuredAccuracy, Record, RunStatus, SweepRow, ThreadCount};
+use crate::score::{Statistics, gmacs_per_s, images_per_s, wilson_95};
 
 /// A record with what is computed from it.
 #[derive(Debug, Clone)]
@@ -169,6 +169,12 @@ columns! {
     battery_status "" "What the battery did at bring-up: charging, discharging, not charging, full." |row| battery(row).and_then(|battery| battery.status.as_deref()).into();
     battery_percent "%" "Charge of the battery at bring-up." |row| battery(row).and_then(|battery| battery.level_percent).into();
     battery_c "°C" "Temperature of the battery at bring-up." |row| battery(row).and_then(|battery| battery.temperature_c).into();
+    n_images "" "Images with a known class that the network was shown in this run; empty where accuracy was not measured." |row| accuracy(row).map(|accuracy| accuracy.n_images).into();
+    top1 "" "Share of them whose class was the network's first answer, from 0 to 1." |row| accuracy(row).and_then(|accuracy| share(accuracy.top1_correct, accuracy.n_images)).into();
+    top5 "" "Share of them whose class was among its first five answers." |row| accuracy(row).and_then(|accuracy| share(accuracy.top5_correct, accuracy.n_images)).into();
+    top1_low "" "Low end of top1's interval of 95 % (Wilson): what so few images leave open." |row| top1_interval(row).map(|(low, _)| low).into();
+    top1_high "" "High end of it." |row| top1_interval(row).map(|(_, high)| high).into();
+    price_per_hour "" "What an hour of the device cost, in the lab's currency, as its farm file said." |row| row.record.price_per_hour.into();
 }
 
 /// What the columns mean, as a text for people.
@@ -200,6 +206,18 @@ fn battery<'a>(row: &Row<'a>) -> Option<&'a Battery> {
 fn powered_by(row: &Row<'_>) -> Option<String> {
     let sources = &battery(row)?.powered_by;
     Some(if sources.is_empty() { "battery".to_owned() } else { sources.join("+") })
+}
+
+fn accuracy(row: &Row<'_>) -> Option<MeasuredAccuracy> {
+    row.record.measurement.accuracy.filter(|_| row.record.status == RunStatus::Ok)
+}
+
+fn share(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}
+
+fn top1_interval(row: &Row<'_>) -> Option<(f64, f64)> {
+    accuracy(row).and_then(|accuracy| wilson_95(accuracy.top1_correct, accuracy.n_images))
 }
 
 fn tags(record: &Record) -> String {

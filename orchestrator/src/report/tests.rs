@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use super::*;
-use crate::domain::sample;
+use crate::domain::{MeasuredAccuracy, sample};
 
 /// The columns as the product promises them; more may follow.
 const PROMISED: &str = "sweep_id, job_id, run_id, attempt, farm, device, tags, transport, target, soc, os, model, \
@@ -18,6 +18,8 @@ pub(super) fn records() -> Vec<Record> {
     slow.measurement.outputs = vec![sample::output("y", "out-b")];
     slow.device.as_mut().unwrap().soc = Some("=HYPERLINK(\"http://x\") <script>alert(1)</script>".into());
     let mut quick = sample::record("board-1", "resnet50");
+    quick.measurement.accuracy = Some(MeasuredAccuracy { n_images: 263, top1_correct: 81, top5_correct: 200 });
+    quick.price_per_hour = Some(0.25);
     quick.measurement.outputs = vec![sample::output("y", "out-a")];
     vec![
         quick,
@@ -76,8 +78,18 @@ fn results_read_back() {
         ("gmacs_per_s", "14.9453053"),
         ("output_error", "0"),
         ("started_at", "2026-11-23T23:00:10.000Z"),
+        ("n_images", "263"),
+        ("top1", "0.307984791"),
+        ("top5", "0.760456274"),
+        ("top1_low", "0.25528852"),
+        ("top1_high", "0.366209577"),
+        ("price_per_hour", "0.25"),
     ];
     expected.iter().for_each(|(name, value)| assert_eq!(cell(0, name), *value, "{name}"));
+    assert_eq!(
+        (cell(1, "n_images"), cell(1, "top1"), cell(1, "top1_low"), cell(1, "price_per_hour")),
+        ("", "", "", "")
+    );
     assert_eq!(cell(1, "output_error"), "0.00024998188");
     assert_eq!(cell(1, "soc"), "'=HYPERLINK(\"http://x\") <script>alert(1)</script>");
     assert_eq!((cell(2, "status"), cell(2, "failure_kind")), ("failed", "crashed"));

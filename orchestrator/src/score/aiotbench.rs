@@ -1,0 +1,138 @@
+use super::contest::{Cell, Contest, Entrant};
+use super::ranking::{Better, Figure, RankedRow, Ranking, Term, notes, place};
+use super::run::Workload;
+use super::{AccuracySource, Options, Score, ScoreError};
+
+/// VIPS and VOPS of Luo et al., «Comparison and Benchmarking of AI Models and Frameworks on Mobile Devices» (2020,
+/// arXiv 2005.05085): valid images and valid operations a second.
+pub(super) struct AIoTBench;
+
+/// AIoTBench's own networks and, as this project spells them, frameworks.
+const NETWORKS: [&str; 6] = ["densenet121", "inception_v3", "mnasnet1_0", "mobilenet_v2", "resnet50", "squeezenet1_0"];
+
+const TERM_FIGURES: [Figure; 5] = [
+    Figure { name: "seconds_per_image", unit: "s", description: "t: mean latency by batch" },
+    Figure { name: "top1", unit: "", description: "acc: share of images whose class was the first answer" },
+    Figure { name: "operations", unit: "", description: "F: operations of one image" },
+    Figure { name: "valid_images_per_s", unit: "1/s", description: "acc / t" },
+    Figure { name: "valid_operations_per_s", unit: "10^9/s", description: "acc x F / t" },
+];
+
+impl Score for AIoTBench {
+    fn name(&self) -> &'static str {
+        "aiotbench"
+    }
+
+    fn description(&self) -> &'static str {
+        "VIPS and VOPS: accuracy-weighted images and operations a second, summed over all workloads"
+    }
+
+    fn columns(&self, accuracy: AccuracySource) -> &'static [&'static str] {
+        match accuracy {
+            AccuracySource::Measured => &["top1"],
+            AccuracySource::Published => &[],
+        }
+    }
+
+    fn rank(&self, contest: &Contest<'_>, options: &Options<'_>) -> Result<Ranking, ScoreError> {
+        options.refuse_without_accuracy(contest, |accuracy| accuracy.top1.is_some())?;
+        let mut rows: Vec<RankedRow> = contest.entrants.iter().map(|entrant| row(entrant, options)).collect();
+        place(&mut rows, 0, Better::Higher);
+        let mut notes = notes(contest);
+        notes.extend(set_notes(contest));
+        notes.extend(options.borrowed_macs(contest));
+        let unit = if options.flops { "10^9 FLOP/s" } else { "10^9 MAC/s" };
+        Ok(Ranking {
+            score: self.name(),
+            definition: definition(options),
+            accuracy: Some(options.accuracy),
+            workloads: contest.workloads.iter().map(|workload| (*workload).clone()).collect(),
+            figures: vec![
+                Figure { name: "vips", unit: "images/s", description: "valid images a second" },
+                Figure { name: "vops", unit, description: "valid operations a second" },
+                Figure { name: "images_per_s", unit: "images/s", description: "the same sums without accuracy" },
+                Figure { name: "operations_per_s", unit, description: "the same sums without accuracy" },
+            ],
+            term_figures: TERM_FIGURES.to_vec(),
+            rows,
+            notes,
+        })
+    }
+}
+
+fn definition(options: &Options<'_>) -> Vec<String> {
+    let operations = if options.flops {
+        "F is FLOPs of one image, twice its multiply-adds (MACs)."
+    } else {
+        "F is multiply-adds (MACs) of one image; --flops counts each as two."
+    };
+    vec![
+        "VIPS = sum of acc / t, VOPS = sum of acc x F / t, over all workloads (network x engine x delegate x precision)."
+            .to_owned(),
+        "t is seconds an image, from the run that acc is from. A workload without a result adds nothing.".to_owned(),
+        operations.to_owned(),
+        "images_per_s and operations_per_s are the same sums without accuracy.".to_owned(),
+    ]
+}
+
+fn row(entrant: &Entrant<'_>, options: &Options<'_>) -> RankedRow {
+    let parts: Vec<Part> = entrant.cells.iter().map(|cell| Part::of(cell, options)).collect();
+    let sum = |value: fn(&Part) -> Option<f64>| parts.iter().filter_map(value).fold(0.0, |sum, value| sum + value);
+    // An unknown F is no zero: without it the sum over operations is not known.
+    let knows = parts.iter().all(|part| part.seconds.is_none() || part.operations.is_some());
+    let values = vec![
+        Some(sum(Part::valid_images_per_s)),
+        knows.then(|| sum(Part::valid_operations_per_s) / 1e9),
+        Some(sum(|part| Some(1.0 / part.seconds?))),
+        knows.then(|| sum(|part| Some(part.operations? / part.seconds?)) / 1e9),
+    ];
+    let terms = entrant.cells.iter().zip(&parts).map(|(cell, part)| {
+        let values = vec![
+            part.seconds,
+            part.top1.as_ref().ok().copied(),
+            part.operations,
+            part.valid_images_per_s(),
+            part.valid_operations_per_s().map(|operations| operations / 1e9),
+        ];
+        Term::of(cell, values, part.top1.as_ref().err().cloned())
+    });
+    RankedRow::of_set(entrant, values, terms.collect())
+}
+
+/// What a workload adds.
+struct Part {
+    seconds: Option<f64>,
+    /// The accuracy, or why it doesn't count.
+    top1: Result<f64, String>,
+    operations: Option<f64>,
+}
+
+impl Part {
+    fn of(cell: &Cell<'_>, options: &Options<'_>) -> Part {
+        let Some(run) = cell.counting else {
+            return Part { seconds: None, top1: Err(cell.without_run().unwrap_or_default()), operations: None };
+        };
+        Part {
+            seconds: run.seconds_per_image(),
+            top1: options.top1(run),
+            operations: options.macs(run).map(|macs| macs as f64 * if options.flops { 2.0 } else { 1.0 }),
+        }
+    }
+
+    fn valid_images_per_s(&self) -> Option<f64> {
+        Some(self.top1.as_ref().ok()? / self.seconds?)
+    }
+
+    fn valid_operations_per_s(&self) -> Option<f64> {
+        Some(self.top1.as_ref().ok()? * self.operations? / self.seconds?)
+    }
+}
+
+/// How the set differs from AIoTBench's own.
+fn set_notes(contest: &Contest<'_>) -> Option<String> {
+    let missing: Vec<&str> = NETWORKS
+        .into_iter()
+        .filter(|network| !contest.workloads.iter().any(|Workload { model, .. }| model == network))
+        .collect();
+    (!missing.is_empty()).then(|| format!("Not AIoTBench's own set of six networks: without {}.", missing.join(", ")))
+}
