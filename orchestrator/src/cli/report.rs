@@ -35,6 +35,7 @@ pub(super) fn run(context: &Context, arguments: &ReportArguments) -> Result<u8, 
         }
         Format::Json => print_report("results.json", &input)?,
         Format::Csv => print_report("results.csv", &input)?,
+        Format::Markdown => print_report("results.md", &input)?,
     }
     Ok(exit::OK)
 }

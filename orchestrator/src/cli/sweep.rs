@@ -138,6 +138,7 @@ async fn finish(context: &Context, finished: Finished) -> Result<u8, CliError> {
             say(&format!("\nreports: {}", super::short_path(&folder)));
         }
         Format::Csv => super::report::print_report("results.csv", &input)?,
+        Format::Markdown => super::report::print_report("results.md", &input)?,
         // Its events are on stdout already.
         Format::Json => {}
     }

@@ -16,12 +16,15 @@ mod json;
 mod label;
 mod markdown;
 mod plan_text;
+mod ranking;
 mod samples;
 mod table;
 mod text;
 
 pub use columns::{COLUMNS, Column, Row, columns_text};
+pub use markdown::markdown_table;
 pub use plan_text::plan_text;
+pub use ranking::{ranking_csv, ranking_json, ranking_markdown, ranking_text};
 pub use table::result_table;
 pub use text::{duration_text, single_line};
 

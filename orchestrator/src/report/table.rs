@@ -109,7 +109,7 @@ fn reason(trouble: &Trouble<'_>, axes: &Axes, width: usize, colour: bool) -> Str
 }
 
 /// Appends the text in lines of at most `width` columns, broken between words; a longer word stays whole.
-fn push_wrapped(text: &mut String, words: &str, indent: &str, width: usize) {
+pub(super) fn push_wrapped(text: &mut String, words: &str, indent: &str, width: usize) {
     let mut line = String::new();
     for word in words.split_whitespace() {
         let columns = indent.len() + console::measure_text_width(&line) + 1 + console::measure_text_width(word);

@@ -11,11 +11,16 @@ pub(super) struct AIoTBench;
 const NETWORKS: [&str; 6] = ["densenet121", "inception_v3", "mnasnet1_0", "mobilenet_v2", "resnet50", "squeezenet1_0"];
 
 const TERM_FIGURES: [Figure; 5] = [
-    Figure { name: "seconds_per_image", unit: "s", description: "t: mean latency by batch" },
-    Figure { name: "top1", unit: "", description: "acc: share of images whose class was the first answer" },
-    Figure { name: "operations", unit: "", description: "F: operations of one image" },
-    Figure { name: "valid_images_per_s", unit: "1/s", description: "acc / t" },
-    Figure { name: "valid_operations_per_s", unit: "10^9/s", description: "acc x F / t" },
+    Figure { name: "ms_per_image", title: "t", unit: "ms", description: "mean latency by batch" },
+    Figure { name: "top1", title: "acc", unit: "", description: "share of images whose class was the first answer" },
+    Figure { name: "operations", title: "F", unit: "", description: "operations of one image" },
+    Figure { name: "valid_images_per_s", title: "acc / t", unit: "images/s", description: "what it adds to VIPS" },
+    Figure {
+        name: "valid_goperations_per_s",
+        title: "acc x F / t",
+        unit: "10^9/s",
+        description: "what it adds to VOPS",
+    },
 ];
 
 impl Score for AIoTBench {
@@ -41,17 +46,27 @@ impl Score for AIoTBench {
         let mut notes = notes(contest);
         notes.extend(set_notes(contest));
         notes.extend(options.borrowed_macs(contest));
-        let unit = if options.flops { "10^9 FLOP/s" } else { "10^9 MAC/s" };
+        let unit = if options.flops { "GFLOP/s" } else { "GMAC/s" };
         Ok(Ranking {
             score: self.name(),
             definition: definition(options),
             accuracy: Some(options.accuracy),
             workloads: contest.workloads.iter().map(|workload| (*workload).clone()).collect(),
             figures: vec![
-                Figure { name: "vips", unit: "images/s", description: "valid images a second" },
-                Figure { name: "vops", unit, description: "valid operations a second" },
-                Figure { name: "images_per_s", unit: "images/s", description: "the same sums without accuracy" },
-                Figure { name: "operations_per_s", unit, description: "the same sums without accuracy" },
+                Figure { name: "vips", title: "VIPS", unit: "images/s", description: "valid images a second" },
+                Figure { name: "vops", title: "VOPS", unit, description: "valid operations a second" },
+                Figure {
+                    name: "images_per_s",
+                    title: "unweighted",
+                    unit: "images/s",
+                    description: "the same sum without accuracy",
+                },
+                Figure {
+                    name: "goperations_per_s",
+                    title: "unweighted",
+                    unit,
+                    description: "the same sum without accuracy",
+                },
             ],
             term_figures: TERM_FIGURES.to_vec(),
             rows,
@@ -71,7 +86,7 @@ fn definition(options: &Options<'_>) -> Vec<String> {
             .to_owned(),
         "t is seconds an image, from the run that acc is from. A workload without a result adds nothing.".to_owned(),
         operations.to_owned(),
-        "images_per_s and operations_per_s are the same sums without accuracy.".to_owned(),
+        "Unweighted are the same sums without acc.".to_owned(),
     ]
 }
 
@@ -88,7 +103,7 @@ fn row(entrant: &Entrant<'_>, options: &Options<'_>) -> RankedRow {
     ];
     let terms = entrant.cells.iter().zip(&parts).map(|(cell, part)| {
         let values = vec![
-            part.seconds,
+            part.seconds.map(|seconds| seconds * 1e3),
             part.top1.as_ref().ok().copied(),
             part.operations,
             part.valid_images_per_s(),

@@ -7,11 +7,16 @@ use super::{AccuracySource, Options, Score, ScoreError};
 pub(super) struct Bianco;
 
 const FIGURES: [Figure; 5] = [
-    Figure { name: "density", unit: "%/10^6", description: "top-1 accuracy in per cent, by millions of parameters" },
-    Figure { name: "top1_percent", unit: "%", description: "top-1 accuracy" },
-    Figure { name: "params_millions", unit: "10^6", description: "parameters of the network" },
-    Figure { name: "images_per_s", unit: "images/s", description: "1 / t" },
-    Figure { name: "valid_images_per_s", unit: "images/s", description: "accuracy x speed: acc / t" },
+    Figure {
+        name: "density_percent_per_million",
+        title: "density",
+        unit: "%/10^6",
+        description: "top-1 accuracy in per cent, by millions of parameters",
+    },
+    Figure { name: "top1_percent", title: "top-1", unit: "%", description: "top-1 accuracy" },
+    Figure { name: "params_millions", title: "parameters", unit: "10^6", description: "parameters of the network" },
+    Figure { name: "images_per_s", title: "1 / t", unit: "images/s", description: "1 / t" },
+    Figure { name: "valid_images_per_s", title: "acc / t", unit: "images/s", description: "accuracy x speed: acc / t" },
 ];
 
 impl Score for Bianco {
@@ -38,10 +43,10 @@ impl Score for Bianco {
         Ok(Ranking {
             score: self.name(),
             definition: vec![
-                "density = top-1 accuracy in per cent / millions of parameters: what a network makes of its size. It is \
+                "Density = top-1 accuracy in per cent / millions of parameters: what a network makes of its size. It is \
                  the network's, whatever the device."
                     .to_owned(),
-                "valid_images_per_s = accuracy / t, with t in seconds an image: accuracy x speed.".to_owned(),
+                "acc / t is accuracy x speed, with t in seconds an image.".to_owned(),
             ],
             accuracy: Some(options.accuracy),
             workloads: contest.workloads.iter().map(|workload| (*workload).clone()).collect(),

@@ -40,8 +40,8 @@ impl Score for DawnBench {
             score: self.name(),
             definition: vec![
                 "Ranked by latency: the mean time until a query (of one batch) is answered.".to_owned(),
-                "cost_10k = price of an hour of the device (price_per_hour in its farm file) x t x 10,000 / 3600, with t \
-                 in seconds an image; cost_rank is the place by it."
+                "Cost of 10,000 images = price of an hour of the device (price_per_hour in its farm file) x t x 10,000 / 3600, with t \
+                 in seconds an image."
                     .to_owned(),
                 "Only what is right in its first five answers for at least 93 % of the images takes part.".to_owned(),
             ],
@@ -56,10 +56,20 @@ impl Score for DawnBench {
 }
 
 const FIGURES: [Figure; 4] = [
-    Figure { name: "latency_ms", unit: "ms", description: "mean latency of a query" },
-    Figure { name: "cost_10k", unit: "", description: "cost of 10,000 images, in the lab's currency" },
-    Figure { name: "cost_rank", unit: "", description: "place by cost" },
-    Figure { name: "top5", unit: "", description: "share of images whose class was among the first five answers" },
+    Figure { name: "latency_ms", title: "latency", unit: "ms", description: "mean latency of a query" },
+    Figure {
+        name: "cost_10k_images",
+        title: "cost of 10,000",
+        unit: "",
+        description: "cost of 10,000 images, in the lab's currency",
+    },
+    Figure { name: "cost_rank", title: "by cost", unit: "place", description: "place by cost" },
+    Figure {
+        name: "top5",
+        title: "top-5",
+        unit: "",
+        description: "share of images whose class was among the first five answers",
+    },
 ];
 const LATENCY: usize = 0;
 const COST: usize = 1;

@@ -42,14 +42,24 @@ impl Score for Geomean {
             accuracy: None,
             workloads: contest.workloads.iter().map(|workload| (*workload).clone()).collect(),
             figures: vec![
-                Figure { name: "geomean", unit: "", description: "geometric mean of the speed-ups" },
-                Figure { name: "least_speedup", unit: "", description: "smallest speed-up of a workload" },
-                Figure { name: "most_speedup", unit: "", description: "largest speed-up of a workload" },
+                Figure { name: "geomean", title: "geomean", unit: "", description: "geometric mean of the speed-ups" },
+                Figure {
+                    name: "least_speedup",
+                    title: "least",
+                    unit: "",
+                    description: "smallest speed-up of a workload",
+                },
+                Figure { name: "most_speedup", title: "most", unit: "", description: "largest speed-up of a workload" },
             ],
             term_figures: vec![
-                Figure { name: "seconds_per_image", unit: "s", description: "t: mean latency by batch" },
-                Figure { name: "reference_seconds_per_image", unit: "s", description: "t of the reference device" },
-                Figure { name: "speedup", unit: "", description: "t of the reference / t" },
+                Figure { name: "ms_per_image", title: "t", unit: "ms", description: "mean latency by batch" },
+                Figure {
+                    name: "reference_ms_per_image",
+                    title: "t of reference",
+                    unit: "ms",
+                    description: "t of the reference device",
+                },
+                Figure { name: "speedup", title: "speed-up", unit: "", description: "t of the reference / t" },
             ],
             rows,
             notes: notes(contest),
@@ -73,7 +83,7 @@ fn row(entrant: &Entrant<'_>, references: &[&Entrant<'_>]) -> RankedRow {
             (Some(_), None) => Some("the reference has no result".to_owned()),
             (Some(_), Some(_)) => None,
         });
-        Term::of(cell, vec![seconds, reference_seconds, speedup], not_counted)
+        Term::of(cell, vec![seconds.map(milliseconds), reference_seconds.map(milliseconds), speedup], not_counted)
     });
     let terms = terms.collect();
     let values = vec![
@@ -82,6 +92,10 @@ fn row(entrant: &Entrant<'_>, references: &[&Entrant<'_>]) -> RankedRow {
         speedups.iter().copied().max_by(f64::total_cmp),
     ];
     RankedRow::of_set(entrant, values, terms)
+}
+
+fn milliseconds(seconds: f64) -> f64 {
+    seconds * 1e3
 }
 
 /// By logarithms, which can't overflow.

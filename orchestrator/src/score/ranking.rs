@@ -30,9 +30,11 @@ pub struct Ranking {
 /// A quantity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Figure {
-    /// Name, as a column has it.
+    /// Name in files, with the unit last.
     pub name: &'static str,
-    /// Unit; empty for shares and counts.
+    /// Name for people.
+    pub title: &'static str,
+    /// Unit; empty for shares and counts, `place` for a rank.
     pub unit: &'static str,
     /// What it is.
     pub description: &'static str,
@@ -172,14 +174,14 @@ pub(super) fn notes(contest: &Contest<'_>) -> Vec<String> {
     let cells = || contest.asked_cells().map(|(_, cell)| cell);
     let repeated = cells().filter(|cell| cell.runs_ok() > 1).count();
     if repeated > 0 {
-        notes.push(format!("{repeated} cells were measured several times: the run with the median time counts."));
+        notes.push(format!("Measured several times: {repeated} of the cells. The run with the median time counts."));
     }
     let mixed = cells().filter(|cell| cell.counting.is_some() && cell.runs_ok() < cell.runs.len()).count();
     if mixed > 0 {
-        notes.push(format!("{mixed} cells have runs that are not ok beside the one that counts."));
+        notes.push(format!("Also with runs that are not ok: {mixed} of the cells that count."));
     }
     if contest.same_runs > 0 {
-        notes.push(format!("{} rows are runs that another row has too, and count once.", contest.same_runs));
+        notes.push(format!("Read twice, and counted once: {} runs.", contest.same_runs));
     }
     notes
 }

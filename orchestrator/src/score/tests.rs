@@ -44,8 +44,10 @@ fn published() -> Vec<PublishedNetwork> {
     vec![network("resnet50", 76.0, Some(93.5), 25_000_000), network("mobilenet_v2", 72.0, None, 4_000_000)]
 }
 
-/// Device, rank and values of each row.
-fn places(ranking: &Ranking) -> Vec<(&str, Option<usize>, &[Option<f64>])> {
+/// Device, rank and values of a row.
+type Place<'a> = (&'a str, Option<usize>, &'a [Option<f64>]);
+
+fn places(ranking: &Ranking) -> Vec<Place<'_>> {
     ranking.rows.iter().map(|row| (row.device.as_str(), row.rank, row.values.as_slice())).collect()
 }
 
@@ -122,7 +124,7 @@ fn of_repeats_the_median_run_counts() {
     let ranking = ranked("aiotbench", &runs, &Options::default());
     let term = &ranking.rows[0].terms[0];
     assert_eq!((term.run_id.as_deref(), term.runs, term.runs_ok), (Some("a-resnet50-0.2"), 5, 4));
-    assert_eq!((term.values[0], term.values[1]), (Some(0.2), Some(0.2)), "accuracy and time are of one run");
+    assert_eq!((term.values[0], term.values[1]), (Some(200.0), Some(0.2)), "accuracy and time are of one run");
     assert!(ranking.notes.iter().any(|note| note.contains("median")));
     assert!(ranking.notes.iter().any(|note| note.contains("not ok")));
 }
@@ -310,8 +312,11 @@ fn tables() -> impl Strategy<Value = Vec<ScoredRun>> {
     })
 }
 
+/// Device, settings, workload, rank and values of a row.
+type Values = (String, Settings, Option<Workload>, Option<usize>, Vec<Option<f64>>);
+
 /// The values of all rows, whatever their order.
-fn values(ranking: &Ranking) -> Vec<(String, Settings, Option<Workload>, Option<usize>, Vec<Option<f64>>)> {
+fn values(ranking: &Ranking) -> Vec<Values> {
     let rows = ranking.rows.iter();
     let mut values: Vec<_> = rows
         .map(|row| (row.device.clone(), row.settings.clone(), row.workload.clone(), row.rank, row.values.clone()))
