@@ -143,7 +143,8 @@ fn the_same_as_an_independent_computation() {
 #[test]
 fn several_tables_rank_together_and_names_choose() {
     let lab = lab();
-    let ours = format!("{HEADER}r1,ours,resnet50,tract,1,1,ok,100,0.76,,4089000000,\n");
+    let ours = "run_id,device,model,backend,precision,threads,status,mean_ms,top1,macs\n\
+                r1,ours,resnet50,tract,fp32,4,ok,100,0.76,4089000000\n";
     std::fs::create_dir(lab.path().join("sweep")).unwrap();
     std::fs::write(lab.path().join("sweep/results.csv"), ours).unwrap();
     let theirs = "device,model,backend,status,mean_ms,top1\n\

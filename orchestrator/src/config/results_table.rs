@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use csv::{ReaderBuilder, StringRecord};
 
-use crate::domain::RunStatus;
+use crate::domain::{Precision, RunStatus};
 use crate::score::{RunAccuracy, ScoredRun, Settings, Workload};
 
 use super::fault::{ConfigErrors, Fault, any_of, code, did_you_mean};
@@ -154,12 +154,7 @@ impl Table<'_> {
         let (line, _) = self.source.line_and_column(self.place(row, 0).0);
         let run = ScoredRun {
             device,
-            workload: Workload {
-                model,
-                backend,
-                delegate: self.text(row, "delegate"),
-                precision: self.text(row, "precision"),
-            },
+            workload: Workload { model, backend, delegate: self.text(row, "delegate"), precision: self.precision(row) },
             settings: Settings {
                 weights: self.text(row, "weights"),
                 threads: if threads.is_empty() { self.text(row, "threads") } else { threads },
@@ -185,6 +180,12 @@ impl Table<'_> {
         let text = self.columns.get(column).and_then(|index| row.record.get(*index)).unwrap_or_default().trim();
         let bare = text.strip_prefix('\'').filter(|bare| bare.starts_with(['=', '+', '-', '@']));
         bare.unwrap_or(text).to_owned()
+    }
+
+    /// The arithmetic. A table that doesn't say is taken for one of unquantised networks, so that it can rank beside ours.
+    fn precision(&self, row: &Row) -> String {
+        let precision = self.text(row, "precision");
+        if precision.is_empty() { Precision::Float32.to_string() } else { precision }
     }
 
     /// The failure as a record says it: its kind, then what happened.
@@ -345,6 +346,7 @@ mod tests {
         let runs = read(text).unwrap();
         assert_eq!(runs.len(), 2);
         assert_eq!((runs[0].device.as_str(), runs[0].source.as_str()), ("pixel, 6", "t.csv:4"));
+        assert_eq!(runs[0].workload.to_string(), "resnet50 tflite fp32");
         assert_eq!((runs[0].seconds_per_image(), runs[0].macs), (Some(0.0421), Some(4_089_000_000)));
         assert_eq!(runs[0].accuracy.unwrap().top1, Some(0.761));
         assert_eq!((runs[1].device.as_str(), runs[1].status, runs[1].latency_s), ("-x", RunStatus::Failed, None));

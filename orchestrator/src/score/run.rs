@@ -44,7 +44,7 @@ pub struct Workload {
     pub backend: String,
     /// What the engine hands the work to (NNAPI, a GPU); empty for its own kernels.
     pub delegate: String,
-    /// Arithmetic; empty where a table doesn't say.
+    /// Arithmetic.
     pub precision: String,
 }
 
