@@ -1,5 +1,5 @@
 use super::columns::{COLUMNS, Cell};
-use super::text::csv_text;
+use super::text::{csv_text, time_text};
 use super::{Report, ReportError, ReportInput};
 
 /// `results.csv`: a row a record.
@@ -35,5 +35,6 @@ fn csv_cell(cell: &Cell) -> String {
         Cell::Integer(number) => number.to_string(),
         // Rust writes no exponent and no thousands separator, and `inf` as pandas and DuckDB read it.
         Cell::Number(number) => number.to_string(),
+        Cell::Time(time) => time_text(*time),
     }
 }

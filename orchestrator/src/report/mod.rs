@@ -15,6 +15,7 @@ mod html;
 mod json;
 mod label;
 mod markdown;
+mod parquet;
 mod plan_text;
 mod ranking;
 mod samples;
@@ -78,8 +79,15 @@ pub trait Report: Sync {
 }
 
 /// Every report that a sweep gets.
-pub const REPORTS: &[&dyn Report] =
-    &[&csv::ResultsCsv, &samples::SamplesCsv, &json::ResultsJson, &markdown::ResultsMarkdown, &html::IndexHtml];
+pub const REPORTS: &[&dyn Report] = &[
+    &csv::ResultsCsv,
+    &samples::SamplesCsv,
+    &parquet::ResultsParquet,
+    &parquet::SamplesParquet,
+    &json::ResultsJson,
+    &markdown::ResultsMarkdown,
+    &html::IndexHtml,
+];
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 /// The text on one line, without anything that moves a terminal's cursor or hides text: control characters, line
 /// separators and marks that change the direction of writing become one space.
 pub fn single_line(text: &str) -> String {
@@ -25,6 +27,11 @@ fn is_unsafe(c: char) -> bool {
 pub(super) fn csv_text(text: &str) -> String {
     let line = single_line(text);
     if line.starts_with(['=', '+', '-', '@']) { format!("'{line}") } else { line }
+}
+
+/// A moment for programs (RFC 3339), to milliseconds.
+pub(super) fn time_text(time: Timestamp) -> String {
+    format!("{time:.3}")
 }
 
 /// A length of time for people: `0.4s`, `12s`, `3m 05s`, `2h 07m`.
