@@ -157,7 +157,8 @@ fn explained(error: ScoreError) -> CliError {
     match error {
         ScoreError::NoRuns => CliError::nothing(message).with_hint("look at --devices, --networks and --backends"),
         ScoreError::NoAccuracy => CliError::nothing(message)
-            .with_hint("--accuracy published takes what was published for each network, and says so in every output"),
+            .with_hint("--accuracy published takes what was published for each network, and says so in every output; --kind throughput \
+             needs none"),
         ScoreError::NoReference { devices } => {
             CliError::usage(message).with_hint(format!("write --reference DEVICE, with one of: {}", devices.join(", ")))
         }

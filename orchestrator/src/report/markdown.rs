@@ -67,7 +67,7 @@ impl ResultsMarkdown {
         for trouble in troubles(input.records) {
             writeln!(text, "\n**{}: {}** — {}\n", trouble.status.as_str(), trouble.kind, escaped(trouble.message))?;
             for record in trouble.records {
-                writeln!(text, "- {}: {}", escaped(&record.job.device), escaped(&axes.model(&record.job)))?;
+                writeln!(text, "- {}", escaped(&axes.cell(&record.job)))?;
             }
             if let Some(remedy) = trouble.remedy {
                 writeln!(text, "\nRemedy: {}", escaped(remedy))?;

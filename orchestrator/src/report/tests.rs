@@ -218,3 +218,29 @@ fn page_escapes_and_says_everything() {
     wanted.iter().for_each(|text| assert!(page.contains(text), "{text} is not in {page}"));
     assert!(!page.contains("src=\"") && !page.contains("href="), "needs nothing beside it");
 }
+
+#[test]
+fn page_shows_distributions_and_ranking() {
+    let mut records = records();
+    for (index, record) in records.iter_mut().enumerate().take(3) {
+        record.run_id = Some(crate::domain::RunId(format!("run-{index}")));
+    }
+    records[0].measurement.samples_ns = (0..100).map(|index| 10_000_000 + index * 50_000).collect();
+    let page = String::from_utf8(rendered("index.html", &records)).unwrap();
+    let wanted = [
+        "<h2>Ranking</h2>",
+        "VIPS = sum of acc / t",
+        "incomplete: 0 of 2 workloads",
+        "<title>100 samples from 10.0 to 14.9 ms: p50 12.4, p90 14.4, p99 14.9</title>",
+        "<span class=\"n\">19.5</span>",
+    ];
+    wanted.iter().for_each(|text| assert!(page.contains(text), "{text} is not in {page}"));
+    // No row without a result has a chart, and no number is none.
+    assert_eq!(page.matches("<svg").count(), 2);
+    assert!(!page.contains("NaN") && !page.contains(">inf"), "{page}");
+    records.iter_mut().for_each(|record| record.measurement.accuracy = None);
+    let page = String::from_utf8(rendered("index.html", &records)).unwrap();
+    assert!(page.contains("Throughput = sum of 1 / t"), "{page}");
+    let none = String::from_utf8(rendered("index.html", &records[2..])).unwrap();
+    assert!(!none.contains("<h2>Ranking") && !none.contains("<h2>Latency"), "{none}");
+}

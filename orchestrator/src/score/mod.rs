@@ -15,6 +15,7 @@ mod outputs;
 mod ranking;
 mod run;
 mod statistics;
+mod throughput;
 
 pub use contest::{Cell, Contest, Entrant};
 pub use interval::wilson_95;
@@ -43,7 +44,8 @@ pub trait Score: Sync {
 }
 
 /// Every score.
-pub const SCORES: &[&dyn Score] = &[&aiotbench::AIoTBench, &geomean::Geomean, &dawnbench::DawnBench, &bianco::Bianco];
+pub const SCORES: &[&dyn Score] =
+    &[&aiotbench::AIoTBench, &throughput::Throughput, &geomean::Geomean, &dawnbench::DawnBench, &bianco::Bianco];
 
 /// Why there is no ranking.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

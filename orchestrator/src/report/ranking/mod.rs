@@ -41,14 +41,14 @@ fn accuracy_word(ranking: &Ranking) -> &'static str {
 }
 
 /// How entrants and workloads are told apart: what is the same for all is said once.
-struct Labels {
+pub(super) struct Labels {
     common: String,
     settings: Vec<fn(&Settings) -> String>,
     workload: Vec<fn(&Workload) -> String>,
 }
 
 impl Labels {
-    fn of(ranking: &Ranking) -> Labels {
+    pub(super) fn of(ranking: &Ranking) -> Labels {
         let workload_words: [fn(&Workload) -> String; 3] = [
             |workload| workload.backend.clone(),
             |workload| workload.delegate.clone(),
@@ -68,12 +68,12 @@ impl Labels {
         Labels { common: common.join(", "), settings, workload }
     }
 
-    fn settings(&self, row: &RankedRow) -> String {
+    pub(super) fn settings(&self, row: &RankedRow) -> String {
         let words = self.settings.iter().map(|word| word(&row.settings)).filter(|word| !word.is_empty());
         words.collect::<Vec<_>>().join(", ")
     }
 
-    fn workload(&self, workload: &Workload) -> String {
+    pub(super) fn workload(&self, workload: &Workload) -> String {
         let words = self.workload.iter().map(|word| word(workload)).filter(|word| !word.is_empty());
         std::iter::once(workload.model.clone()).chain(words).collect::<Vec<_>>().join(" ")
     }
