@@ -174,12 +174,11 @@ impl Table<'_> {
         (self.faults.len() == faults_before).then_some(run)
     }
 
-    /// A cell's text; empty where there is no such column. The apostrophe that keeps spreadsheets from running a text
-    /// as a formula is no part of it.
+    /// A cell's text; empty where there is no such column. The apostrophe that keeps a text from being taken for a formula
+    /// or a number is no part of it.
     fn text(&self, row: &Row, column: &str) -> String {
         let text = self.columns.get(column).and_then(|index| row.record.get(*index)).unwrap_or_default().trim();
-        let bare = text.strip_prefix('\'').filter(|bare| bare.starts_with(['=', '+', '-', '@']));
-        bare.unwrap_or(text).to_owned()
+        text.strip_prefix('\'').unwrap_or(text).to_owned()
     }
 
     /// The arithmetic. A table that doesn't say is taken for one of unquantised networks, so that it can rank beside ours.

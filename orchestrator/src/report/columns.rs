@@ -91,6 +91,8 @@ impl<T: Into<Cell>> From<Option<T>> for Cell {
 pub enum ColumnKind {
     /// [`Cell::Text`].
     Text,
+    /// [`Cell::Text`] that may well be a number alone, and be read as one.
+    Word,
     /// [`Cell::Integer`].
     Integer,
     /// [`Cell::Number`].
@@ -142,7 +144,7 @@ columns! {
     backend_version Text "" "Its version." |row| row.record.job.backend_version.as_str().into();
     precision Text "" "Arithmetic: fp32, fp16, int8." |row| row.record.job.precision.as_str().into();
     threads Integer "" "Threads the engine used; of a run that did not get so far, the number asked for, if it was one." |row| threads(row.record).into();
-    cpus Text "" "Indices of the processors the measuring process could use, separated by spaces." |row| cpus(row.record).into();
+    cpus Word "" "Indices of the processors the measuring process could use, separated by spaces." |row| cpus(row.record).into();
     batch Integer "" "Images in one inference." |row| row.record.job.batch.into();
     scenario Text "" "Load pattern: single_stream (one query after the other) or offline (all at once)." |row| row.record.job.scenario.as_str().into();
     status Text "" "ok: measured; failed: tried without a result; skipped: never tried, for a reason known before; cancelled: ended by a person." |row| row.record.status.as_str().into();
@@ -172,7 +174,7 @@ columns! {
     sweep Text "" "Name of the sweep." |row| row.sweep.name.as_str().into();
     repeat Integer "" "Which of the sweep's repeats of the cell, from 1." |row| row.record.job.repeat.into();
     seed Integer "" "Seed of the pseudo-random input." |row| row.record.job.seed.into();
-    threads_requested Text "" "Threads the sweep asked for: a number, big (the fastest cores) or all." |row| row.record.job.threads.to_string().into();
+    threads_requested Word "" "Threads the sweep asked for: a number, big (the fastest cores) or all." |row| row.record.job.threads.to_string().into();
     wall_ms Number "ms" "Wall time of the timed loop." |row| milliseconds(row.record.measurement.wall_ns);
     cpu_user_ms Number "ms" "Processor time of the timed loop in user mode, over all threads." |row| milliseconds(row.record.measurement.cpu_user_ns);
     cpu_system_ms Number "ms" "Processor time of the timed loop in the kernel." |row| milliseconds(row.record.measurement.cpu_system_ns);
@@ -198,7 +200,8 @@ columns! {
 pub fn columns_text() -> String {
     let mut text = String::from(
         "Columns of results.csv, in their order. An empty cell was not measured. Numbers have a point and no thousands\n\
-         separators. A text that begins with = + - or @ has an apostrophe in front, so that no spreadsheet runs it.\n\n",
+         separators: a spreadsheet that asks wants commas between cells, and English. A text that it could take for a\n\
+         formula, a number, a date or nothing has an apostrophe in front: '007. results.parquet has true types.\n\n",
     );
     let width = COLUMNS.iter().map(|column| column.name.len()).max().unwrap_or(0);
     for Column { name, unit, description, .. } in COLUMNS {

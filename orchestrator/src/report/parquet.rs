@@ -68,7 +68,7 @@ fn results(input: &ReportInput<'_>) -> Result<Vec<u8>> {
         let cells: Vec<Cell> = rows.iter().map(|row: &Row<'_>| (column.value)(row)).collect();
         let mut writer = next_column(&mut group)?;
         match column.kind {
-            ColumnKind::Text => write_known::<ByteArrayType>(&mut writer, &cells, text)?,
+            ColumnKind::Text | ColumnKind::Word => write_known::<ByteArrayType>(&mut writer, &cells, text)?,
             ColumnKind::Integer | ColumnKind::Time => write_known::<Int64Type>(&mut writer, &cells, integer)?,
             ColumnKind::Number => write_known::<DoubleType>(&mut writer, &cells, number)?,
         }
@@ -78,14 +78,17 @@ fn results(input: &ReportInput<'_>) -> Result<Vec<u8>> {
     file.into_inner()
 }
 
+/// A text of a record that stands in each row of its samples.
+type TextOf = fn(&Record) -> &str;
+
 fn samples(input: &ReportInput<'_>) -> Result<Vec<u8>> {
     const LATENCY: &str = "latency_ns";
-    let texts: [(&str, fn(&Record) -> Option<&str>); 5] = [
-        ("sweep_id", |record| Some(record.sweep_id.as_str())),
-        ("run_id", |record| record.run_id.as_ref().map(|run_id| run_id.as_str())),
-        ("job_id", |record| Some(record.job.id.as_str())),
-        ("device", |record| Some(&record.job.device)),
-        ("model", |record| Some(&record.job.model.name)),
+    let texts: [(&str, TextOf); 5] = [
+        ("sweep_id", |record| record.sweep_id.as_str()),
+        ("run_id", |record| record.run_id.as_ref().map_or("", |run_id| run_id.as_str())),
+        ("job_id", |record| record.job.id.as_str()),
+        ("device", |record| &record.job.device),
+        ("model", |record| &record.job.model.name),
     ];
     let texts_fields = texts.iter().map(|(name, _)| field(name, ColumnKind::Text, Repetition::REQUIRED));
     let numbers = ["sample_index", LATENCY].map(|name| field(name, ColumnKind::Integer, Repetition::REQUIRED));
@@ -100,8 +103,7 @@ fn samples(input: &ReportInput<'_>) -> Result<Vec<u8>> {
         let mut group = file.next_row_group()?;
         for (_, text) in texts {
             each_record::<ByteArrayType>(&mut group, records, |record, values| {
-                let text = ByteArray::from(text(record).unwrap_or_default());
-                values.resize(record.measurement.samples_ns.len(), text);
+                values.resize(record.measurement.samples_ns.len(), text(record).into());
             })?;
         }
         each_record::<Int64Type>(&mut group, records, |record, values| {
@@ -141,7 +143,7 @@ fn schema(fields: Vec<TypePtr>) -> Result<TypePtr> {
 
 fn field(name: &str, kind: ColumnKind, repetition: Repetition) -> Result<TypePtr> {
     let (physical, logical) = match kind {
-        ColumnKind::Text => (Physical::BYTE_ARRAY, Some(LogicalType::String)),
+        ColumnKind::Text | ColumnKind::Word => (Physical::BYTE_ARRAY, Some(LogicalType::String)),
         ColumnKind::Integer => (Physical::INT64, Some(LogicalType::integer(64, false))),
         ColumnKind::Number => (Physical::DOUBLE, None),
         ColumnKind::Time => (Physical::INT64, Some(LogicalType::timestamp(true, TimeUnit::MICROS))),

@@ -244,3 +244,34 @@ fn page_shows_distributions_and_ranking() {
     let none = String::from_utf8(rendered("index.html", &records[2..])).unwrap();
     assert!(!none.contains("<h2>Ranking") && !none.contains("<h2>Latency"), "{none}");
 }
+
+#[test]
+fn our_own_table_is_scored_as_its_records_are() {
+    use crate::score::ScoredRun;
+    let mut records = records();
+    let devices = ["007", "NA", "=1+1", "2026-11-25"];
+    for (index, (record, device)) in records.iter_mut().zip(devices).enumerate() {
+        record.job.device = device.into();
+        record.job.batch = 8;
+        record.run_id = record.run_id.take().map(|_| crate::domain::RunId(format!("s-{index}")));
+        record.job.threads = crate::domain::ThreadCount::All;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("results.csv");
+    std::fs::write(&path, rendered("results.csv", &records)).unwrap();
+    let read = crate::config::load_results(&path, &["top1", "macs"]).unwrap();
+    let written: Vec<ScoredRun> = records.iter().map(ScoredRun::of).collect();
+    assert_eq!(read.len(), written.len());
+    // Nine digits of what is computed, each on its own line, a failure on one line: all else is the same.
+    let same = |mut run: ScoredRun| {
+        let nine = |value: f64| format!("{value:.7e}");
+        run.source.clear();
+        run.failure = run.failure.map(|failure| single_line(&failure));
+        let times = run.latency_s.take().map(nine);
+        let accuracy = run.accuracy.take();
+        (run, times, accuracy.map(|it| (it.top1.map(nine), it.top5.map(nine), it.n_images)))
+    };
+    for (read, written) in read.into_iter().zip(written) {
+        assert_eq!(same(read), same(written));
+    }
+}

@@ -81,7 +81,8 @@ fn a_sweep_for_people_ends_in_a_table_and_reports() {
     assert_eq!(code, 0, "{stderr}");
     assert!(stdout.contains("this-host") && stdout.contains("squeezenet1_0"), "{stdout}");
     assert!(stderr.contains("reports: reports/"), "{stderr}");
-    for file in ["results.csv", "results.json", "results.md", "index.html", "samples.csv.zst", "log.jsonl"] {
+    let tables = ["results.csv", "results.parquet", "samples.csv.zst", "samples.parquet"];
+    for file in tables.iter().chain(&["results.json", "results.md", "index.html", "log.jsonl"]) {
         assert!(lab.path("reports/latest").join(file).is_file(), "{file}");
     }
     let log = std::fs::read_to_string(lab.path("reports/latest/log.jsonl")).unwrap();

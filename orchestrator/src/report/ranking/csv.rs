@@ -1,7 +1,7 @@
 use crate::score::{RankedRow, Ranking, Term};
 
 use super::super::ReportError;
-use super::super::text::csv_text;
+use super::super::text::{csv_text, single_line};
 use super::accuracy_word;
 
 /// Columns before the figures.
@@ -52,9 +52,8 @@ fn cells(ranking: &Ranking, row: &RankedRow, term: &Term) -> Vec<String> {
         row.rank.map(|rank| rank.to_string()).unwrap_or_default(),
         text(&row.unranked),
     ];
-    let before = [&row.device, &settings.weights, &settings.threads];
-    cells.extend(before.map(|text| csv_text(text)));
-    cells.push(settings.batch.to_string());
+    let threads = single_line(&settings.threads);
+    cells.extend([csv_text(&row.device), csv_text(&settings.weights), threads, settings.batch.to_string()]);
     let behind = [&settings.scenario, &workload.model, &workload.backend, &workload.delegate, &workload.precision];
     cells.extend(behind.map(|text| csv_text(text)));
     cells.push(text(&term.not_counted));

@@ -1,6 +1,6 @@
 //! A [`Ranking`] as text for people, Markdown, CSV and JSON: whichever score it is, each form is written once.
 
-use crate::score::{AccuracySource, Figure, RankedRow, Ranking, Settings, Term, Workload};
+use crate::score::{AccuracySource, Figure, RankedRow, Ranking, Settings, Workload};
 
 use super::label::number;
 
@@ -171,13 +171,22 @@ fn reasons(ranking: &Ranking, labels: &Labels) -> Vec<String> {
         let why = row.unranked.as_deref().unwrap_or_default();
         match &row.workload {
             Some(workload) => lines.push(format!("{who}, {}: {why}", labels.workload(workload))),
-            None => {
-                let terms = row.terms.iter().filter_map(|term| Some((term, term.not_counted.as_ref()?)));
-                let part = |(term, reason): (&Term, &String)| format!("{}: {reason}", labels.workload(&term.workload));
-                let parts: Vec<String> = terms.map(part).collect();
-                lines.push(format!("{who}, {why}; without {}", parts.join("; ")));
-            }
+            None => lines.push(format!("{who}, {why}; without {}", missing(row, labels))),
         }
     }
     lines
+}
+
+/// What doesn't count in a row and why, each reason once.
+fn missing(row: &RankedRow, labels: &Labels) -> String {
+    let mut reasons: Vec<(&str, Vec<String>)> = Vec::new();
+    for term in &row.terms {
+        let Some(reason) = term.not_counted.as_deref() else { continue };
+        let workload = labels.workload(&term.workload);
+        match reasons.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, workloads)) => workloads.push(workload),
+            None => reasons.push((reason, vec![workload])),
+        }
+    }
+    reasons.iter().map(|(reason, names)| format!("{}: {reason}", names.join(", "))).collect::<Vec<_>>().join("; ")
 }
