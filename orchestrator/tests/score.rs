@@ -131,6 +131,7 @@ fn the_same_as_an_independent_computation() {
         let seen = assert_same(&ranking(&lab, &["t.csv"]), &vips, &expected["aiotbench"]);
         assert!(seen >= 4, "the table has entrants");
         assert_same(&ranking(&lab, &["t.csv", "--accuracy", "published"]), &vips[..2], &expected["published"]);
+        assert_same(&ranking(&lab, &["t.csv", "--kind", "throughput"]), &vips[2..3], &expected["throughput"]);
         let against = ["t.csv", "--kind", "geomean", "--reference", "reference"];
         assert_same(&ranking(&lab, &against), &["geomean"], &expected["geomean"]);
         let dawnbench = ["latency_ms", "cost_10k_images"];
@@ -183,7 +184,7 @@ fn what_is_wrong_is_said_where_it_is() {
         (&["latest"], 4, "no sweep yet"),
         (&["plain.csv", "--kind", "geomean"], 2, "--reference DEVICE, with one of: a"),
         (&["plain.csv", "--kind", "geomean", "--reference", "b"], 2, "there are: a"),
-        (&["plain.csv", "--kind", "mips"], 2, "aiotbench, geomean, dawnbench, bianco"),
+        (&["plain.csv", "--kind", "mips"], 2, "aiotbench, throughput, geomean, dawnbench, bianco"),
     ];
     for (words, expected, said) in cases {
         let (code, _, stderr) = score(&lab, words);

@@ -5,7 +5,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
 use crate::domain::SweepRow;
-use crate::score::{AccuracySource, Contest, Options, SCORES, Score, ScoreError, ScoredRun};
+use crate::score::{self, AccuracySource, Contest, Options, SCORES, Score, ScoreError, ScoredRun};
 use crate::{catalog, config, report};
 
 use super::stored::{find_sweep, records_with_open_jobs};
@@ -55,9 +55,7 @@ impl std::fmt::Debug for Kind {
 
 fn kinds() -> impl TypedValueParser<Value = Kind> {
     let words = SCORES.iter().map(|score| PossibleValue::new(score.name()).help(score.description()));
-    PossibleValuesParser::new(words).try_map(|name| {
-        SCORES.iter().find(|score| score.name() == name).map(|score| Kind(*score)).ok_or("no such score")
-    })
+    PossibleValuesParser::new(words).try_map(|name| score::score(&name).map(Kind).ok_or("no such score"))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -80,9 +78,12 @@ impl From<Accuracy> for AccuracySource {
 pub(super) fn run(context: &Context, arguments: &ScoreArguments) -> Result<u8, CliError> {
     let Kind(score) = arguments.kind;
     let accuracy = arguments.accuracy.into();
+    // A published accuracy is no column of a table.
+    let top = score.accuracy().filter(|_| accuracy == AccuracySource::Measured);
+    let columns: Vec<&str> = top.iter().map(|top| top.column()).collect();
     let mut runs = Vec::new();
     for wanted in &arguments.results {
-        runs.extend(load(context, wanted, score.columns(accuracy))?);
+        runs.extend(load(context, wanted, &columns)?);
     }
     keep(&mut runs, "device", &arguments.devices, |run| &run.device)?;
     keep(&mut runs, "network", &arguments.networks, |run| &run.workload.model)?;
@@ -93,7 +94,7 @@ pub(super) fn run(context: &Context, arguments: &ScoreArguments) -> Result<u8, C
         reference: arguments.reference.as_deref(),
         published: catalog::published_networks(),
     };
-    let ranking = Contest::new(&runs).and_then(|contest| score.rank(&contest, &options)).map_err(explained)?;
+    let ranking = Contest::new(&runs).and_then(|contest| score::rank(score, &contest, &options)).map_err(explained)?;
     match context.format {
         Format::Human => {
             print_data(report::ranking_text(&ranking, super::terminal_width(), arguments.terms).as_bytes())?;

@@ -1,13 +1,13 @@
 use super::contest::{Cell, Contest, Entrant};
-use super::ranking::{Better, Figure, RankedRow, Ranking, Term, notes, place};
+use super::ranking::{Better, Figure, RankedRow, Standing, Term, place};
 use super::run::Workload;
-use super::{AccuracySource, Options, Score, ScoreError};
+use super::{Options, Score, ScoreError, Top};
 
 /// VIPS and VOPS of Luo et al., «Comparison and Benchmarking of AI Models and Frameworks on Mobile Devices» (2020,
 /// arXiv 2005.05085): valid images and valid operations a second.
 pub(super) struct AIoTBench;
 
-/// AIoTBench's own networks and, as this project spells them, frameworks.
+/// AIoTBench's own networks.
 const NETWORKS: [&str; 6] = ["densenet121", "inception_v3", "mnasnet1_0", "mobilenet_v2", "resnet50", "squeezenet1_0"];
 
 const TERM_FIGURES: [Figure; 5] = [
@@ -32,26 +32,16 @@ impl Score for AIoTBench {
         "VIPS and VOPS: accuracy-weighted images and operations a second, summed over all workloads"
     }
 
-    fn columns(&self, accuracy: AccuracySource) -> &'static [&'static str] {
-        match accuracy {
-            AccuracySource::Measured => &["top1"],
-            AccuracySource::Published => &[],
-        }
+    fn accuracy(&self) -> Option<Top> {
+        Some(Top::One)
     }
 
-    fn rank(&self, contest: &Contest<'_>, options: &Options<'_>) -> Result<Ranking, ScoreError> {
-        options.refuse_without_accuracy(contest, |accuracy| accuracy.top1.is_some())?;
+    fn standing(&self, contest: &Contest<'_>, options: &Options<'_>) -> Result<Standing, ScoreError> {
         let mut rows: Vec<RankedRow> = contest.entrants.iter().map(|entrant| row(entrant, options)).collect();
         place(&mut rows, 0, Better::Higher);
-        let mut notes = notes(contest);
-        notes.extend(set_notes(contest));
-        notes.extend(options.borrowed_macs(contest));
         let unit = if options.flops { "GFLOP/s" } else { "GMAC/s" };
-        Ok(Ranking {
-            score: self.name(),
+        Ok(Standing {
             definition: definition(options),
-            accuracy: Some(options.accuracy),
-            workloads: contest.workloads.iter().map(|workload| (*workload).clone()).collect(),
             figures: vec![
                 Figure { name: "vips", title: "VIPS", unit: "images/s", description: "valid images a second" },
                 Figure { name: "vops", title: "VOPS", unit, description: "valid operations a second" },
@@ -70,7 +60,7 @@ impl Score for AIoTBench {
             ],
             term_figures: TERM_FIGURES.to_vec(),
             rows,
-            notes,
+            notes: set_note(contest).into_iter().chain(options.borrowed_macs(contest)).collect(),
         })
     }
 }
@@ -129,7 +119,7 @@ impl Part {
         };
         Part {
             seconds: run.seconds_per_image(),
-            top1: options.top1(run),
+            top1: options.share(Top::One, run),
             operations: options.macs(run).map(|macs| macs as f64 * if options.flops { 2.0 } else { 1.0 }),
         }
     }
@@ -144,7 +134,7 @@ impl Part {
 }
 
 /// How the set differs from AIoTBench's own.
-fn set_notes(contest: &Contest<'_>) -> Option<String> {
+fn set_note(contest: &Contest<'_>) -> Option<String> {
     let missing: Vec<&str> = NETWORKS
         .into_iter()
         .filter(|network| !contest.workloads.iter().any(|Workload { model, .. }| model == network))

@@ -1,6 +1,6 @@
 use super::contest::{Cell, Contest, Entrant};
-use super::ranking::{Better, Figure, RankedRow, Ranking, notes, place};
-use super::{AccuracySource, Options, Score, ScoreError};
+use super::ranking::{Better, Figure, RankedRow, Standing, place};
+use super::{Options, Score, ScoreError, Top};
 
 /// What Bianco et al. compare networks by («Benchmark Analysis of Representative Deep Neural Network Architectures», IEEE
 /// Access 2018): accuracy density, and accuracy beside speed.
@@ -28,32 +28,25 @@ impl Score for Bianco {
         "accuracy density (top-1 a million parameters), and accuracy beside speed"
     }
 
-    fn columns(&self, accuracy: AccuracySource) -> &'static [&'static str] {
-        match accuracy {
-            AccuracySource::Measured => &["top1"],
-            AccuracySource::Published => &[],
-        }
+    fn accuracy(&self) -> Option<Top> {
+        Some(Top::One)
     }
 
-    fn rank(&self, contest: &Contest<'_>, options: &Options<'_>) -> Result<Ranking, ScoreError> {
-        options.refuse_without_accuracy(contest, |accuracy| accuracy.top1.is_some())?;
+    fn standing(&self, contest: &Contest<'_>, options: &Options<'_>) -> Result<Standing, ScoreError> {
         let mut rows: Vec<RankedRow> =
             contest.asked_cells().map(|(entrant, cell)| row(entrant, cell, options)).collect();
         place(&mut rows, 0, Better::Higher);
-        Ok(Ranking {
-            score: self.name(),
+        Ok(Standing {
             definition: vec![
                 "Density = top-1 accuracy in per cent / millions of parameters: what a network makes of its size. It is \
                  the network's, whatever the device."
                     .to_owned(),
                 "acc / t is accuracy x speed, with t in seconds an image.".to_owned(),
             ],
-            accuracy: Some(options.accuracy),
-            workloads: contest.workloads.iter().map(|workload| (*workload).clone()).collect(),
             figures: FIGURES.to_vec(),
             term_figures: Vec::new(),
             rows,
-            notes: notes(contest),
+            notes: Vec::new(),
         })
     }
 }
@@ -62,7 +55,7 @@ fn row(entrant: &Entrant<'_>, cell: &Cell<'_>, options: &Options<'_>) -> RankedR
     let Some(run) = cell.counting else {
         return RankedRow::of_cell(entrant, cell, vec![None; FIGURES.len()], cell.without_run());
     };
-    let top1 = options.top1(run);
+    let top1 = options.share(Top::One, run);
     let millions = options.params(run).map(|params| params as f64 / 1e6);
     let images_per_s = run.seconds_per_image().map(|seconds| 1.0 / seconds);
     let known = top1.as_ref().ok().copied();

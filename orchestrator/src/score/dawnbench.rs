@@ -1,7 +1,7 @@
 use super::contest::{Cell, Contest, Entrant};
-use super::ranking::{Better, Figure, RankedRow, Ranking, notes, place};
+use super::ranking::{Better, Figure, RankedRow, Standing, place};
 use super::run::ScoredRun;
-use super::{AccuracySource, Options, Score, ScoreError, wilson_95};
+use super::{AccuracySource, Options, Score, ScoreError, Top, wilson_95};
 
 /// The two inference scores of DAWNBench (Coleman et al. 2017): the latency of one image, and the cost of classifying
 /// 10,000 images, among networks that are right often enough.
@@ -21,23 +21,16 @@ impl Score for DawnBench {
         "latency, and cost of 10,000 images, of what is at least 93 % right in its first five answers"
     }
 
-    fn columns(&self, accuracy: AccuracySource) -> &'static [&'static str] {
-        match accuracy {
-            AccuracySource::Measured => &["top5"],
-            AccuracySource::Published => &[],
-        }
+    fn accuracy(&self) -> Option<Top> {
+        Some(Top::Five)
     }
 
-    fn rank(&self, contest: &Contest<'_>, options: &Options<'_>) -> Result<Ranking, ScoreError> {
-        options.refuse_without_accuracy(contest, |accuracy| accuracy.top5.is_some())?;
+    fn standing(&self, contest: &Contest<'_>, options: &Options<'_>) -> Result<Standing, ScoreError> {
         let mut rows: Vec<RankedRow> =
             contest.asked_cells().map(|(entrant, cell)| row(entrant, cell, options)).collect();
         place_costs(&mut rows);
         place(&mut rows, LATENCY, Better::Lower);
-        let mut notes = notes(contest);
-        notes.extend(doubts(contest, options));
-        Ok(Ranking {
-            score: self.name(),
+        Ok(Standing {
             definition: vec![
                 "Ranked by latency: the mean time until a query (of one batch) is answered.".to_owned(),
                 "Cost of 10,000 images = price of an hour of the device (price_per_hour in its farm file) x t x 10,000 / 3600, with t \
@@ -45,12 +38,10 @@ impl Score for DawnBench {
                     .to_owned(),
                 "Only what is right in its first five answers for at least 93 % of the images takes part.".to_owned(),
             ],
-            accuracy: Some(options.accuracy),
-            workloads: contest.workloads.iter().map(|workload| (*workload).clone()).collect(),
             figures: FIGURES.to_vec(),
             term_figures: Vec::new(),
             rows,
-            notes,
+            notes: doubts(contest, options).into_iter().collect(),
         })
     }
 }
@@ -79,7 +70,7 @@ fn row(entrant: &Entrant<'_>, cell: &Cell<'_>, options: &Options<'_>) -> RankedR
     let Some(run) = cell.counting else {
         return RankedRow::of_cell(entrant, cell, vec![None; FIGURES.len()], cell.without_run());
     };
-    let top5 = options.top5(run);
+    let top5 = options.share(Top::Five, run);
     let unranked = match &top5 {
         Err(reason) => Some(reason.clone()),
         Ok(top5) if *top5 < REQUIRED_TOP5 => Some(format!("top-5 is {:.2} %, below 93 %", top5 * 100.0)),

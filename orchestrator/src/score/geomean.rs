@@ -1,6 +1,6 @@
 use super::contest::{Contest, Entrant};
-use super::ranking::{Better, Figure, RankedRow, Ranking, Term, notes, place};
-use super::{AccuracySource, Options, Score, ScoreError};
+use super::ranking::{Better, Figure, RankedRow, Standing, Term, place};
+use super::{Options, Score, ScoreError, Top};
 
 /// How many times as fast as a reference device, as the geometric mean over workloads: the way AI Benchmark (Ignatov et
 /// al.; its Python package multiplies this by 10,000) and SPEC compare devices. Whatever the unit and whichever the
@@ -16,11 +16,11 @@ impl Score for Geomean {
         "geometric mean of the speed-ups against a reference device (--reference), as AI Benchmark does"
     }
 
-    fn columns(&self, _: AccuracySource) -> &'static [&'static str] {
-        &[]
+    fn accuracy(&self) -> Option<Top> {
+        None
     }
 
-    fn rank(&self, contest: &Contest<'_>, options: &Options<'_>) -> Result<Ranking, ScoreError> {
+    fn standing(&self, contest: &Contest<'_>, options: &Options<'_>) -> Result<Standing, ScoreError> {
         let devices = || {
             let mut devices: Vec<String> = contest.entrants.iter().map(|entrant| entrant.device.to_owned()).collect();
             devices.dedup();
@@ -33,14 +33,11 @@ impl Score for Geomean {
         }
         let mut rows: Vec<RankedRow> = contest.entrants.iter().map(|entrant| row(entrant, &references)).collect();
         place(&mut rows, 0, Better::Higher);
-        Ok(Ranking {
-            score: self.name(),
+        Ok(Standing {
             definition: vec![
                 format!("geomean = geometric mean, over all workloads, of t of {name} / t; {name} itself has 1."),
                 "t is seconds an image. Accuracy plays no part.".to_owned(),
             ],
-            accuracy: None,
-            workloads: contest.workloads.iter().map(|workload| (*workload).clone()).collect(),
             figures: vec![
                 Figure { name: "geomean", title: "geomean", unit: "", description: "geometric mean of the speed-ups" },
                 Figure {
@@ -62,7 +59,7 @@ impl Score for Geomean {
                 Figure { name: "speedup", title: "speed-up", unit: "", description: "t of the reference / t" },
             ],
             rows,
-            notes: notes(contest),
+            notes: Vec::new(),
         })
     }
 }

@@ -19,9 +19,9 @@ mod throughput;
 
 pub use contest::{Cell, Contest, Entrant};
 pub use interval::wilson_95;
-pub use options::{AccuracySource, Options};
+pub use options::{AccuracySource, Options, Top};
 pub use outputs::{OUTPUT_TOLERANCE, OutputError, output_error, output_errors};
-pub use ranking::{Figure, RankedRow, Ranking, Term};
+pub use ranking::{Figure, RankedRow, Ranking, Standing, Term};
 pub use run::{RunAccuracy, ScoredRun, Settings, Workload};
 pub use statistics::{Statistics, gmacs_per_s, images_per_s, percentile};
 
@@ -33,14 +33,41 @@ pub trait Score: Sync {
     /// What it is, in a few words.
     fn description(&self) -> &'static str;
 
-    /// Columns that a table of results must have for it, besides those of a plain measurement.
-    fn columns(&self, accuracy: AccuracySource) -> &'static [&'static str];
+    /// The accuracy that it weighs by, if it does.
+    fn accuracy(&self) -> Option<Top>;
 
-    /// Ranks the entrants.
+    /// Ranks the entrants. [`rank`] asks for this, and adds what is the same for all scores.
     ///
     /// # Errors
-    /// When there is nothing that the score could rank by.
-    fn rank(&self, contest: &Contest<'_>, options: &Options<'_>) -> Result<Ranking, ScoreError>;
+    /// When it was not told what it needs.
+    fn standing(&self, contest: &Contest<'_>, options: &Options<'_>) -> Result<Standing, ScoreError>;
+}
+
+/// Ranks the entrants of a contest by a score.
+///
+/// # Errors
+/// When there is nothing that the score could rank by.
+pub fn rank(score: &dyn Score, contest: &Contest<'_>, options: &Options<'_>) -> Result<Ranking, ScoreError> {
+    let mut notes = ranking::notes(contest);
+    if let Some(top) = score.accuracy() {
+        options.refuse_without(top, contest)?;
+        if options.accuracy == AccuracySource::Published {
+            notes.extend(options.accuracy_sources(contest));
+        }
+    }
+    let mut standing = score.standing(contest, options)?;
+    notes.append(&mut standing.notes);
+    Ok(Ranking {
+        score: score.name(),
+        accuracy: score.accuracy().map(|_| options.accuracy),
+        workloads: contest.workloads.iter().map(|workload| (*workload).clone()).collect(),
+        standing: Standing { notes, ..standing },
+    })
+}
+
+/// The score of that name.
+pub fn score(name: &str) -> Option<&'static dyn Score> {
+    SCORES.iter().find(|score| score.name() == name).copied()
 }
 
 /// Every score.

@@ -1,3 +1,5 @@
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::Serialize;
 
 use super::ScoreError;
@@ -14,6 +16,39 @@ pub enum AccuracySource {
     Measured,
     /// As published for the network: no run was right or wrong.
     Published,
+}
+
+/// Which answers make a network right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Top {
+    /// The first.
+    One,
+    /// One of the first five.
+    Five,
+}
+
+impl Top {
+    /// The column of a table of results.
+    pub fn column(self) -> &'static str {
+        match self {
+            Top::One => "top1",
+            Top::Five => "top5",
+        }
+    }
+
+    fn measured(self, accuracy: RunAccuracy) -> Option<f64> {
+        match self {
+            Top::One => accuracy.top1,
+            Top::Five => accuracy.top5,
+        }
+    }
+
+    fn published_percent(self, network: &PublishedNetwork) -> Option<f64> {
+        match self {
+            Top::One => Some(network.top1_percent),
+            Top::Five => network.top5_percent,
+        }
+    }
 }
 
 /// What a score can be told.
@@ -35,28 +70,15 @@ impl Options<'_> {
         self.published.iter().find(|network| network.name == run.workload.model)
     }
 
-    /// The run's top-1 accuracy as a share, or why there is none.
-    pub(super) fn top1(&self, run: &ScoredRun) -> Result<f64, String> {
-        self.accuracy(run, |measured| measured.top1, |network| Some(network.top1_percent))
-    }
-
-    /// The run's top-5 accuracy as a share, or why there is none.
-    pub(super) fn top5(&self, run: &ScoredRun) -> Result<f64, String> {
-        self.accuracy(run, |measured| measured.top5, |network| network.top5_percent)
-    }
-
-    fn accuracy(
-        &self,
-        run: &ScoredRun,
-        measured: fn(RunAccuracy) -> Option<f64>,
-        published_percent: fn(&PublishedNetwork) -> Option<f64>,
-    ) -> Result<f64, String> {
+    /// The run's accuracy as a share, or why there is none.
+    pub(super) fn share(&self, top: Top, run: &ScoredRun) -> Result<f64, String> {
         match self.accuracy {
             AccuracySource::Measured => {
-                run.accuracy.and_then(measured).ok_or_else(|| "its accuracy was not measured".to_owned())
+                let share = run.accuracy.and_then(|accuracy| top.measured(accuracy));
+                share.ok_or_else(|| "its accuracy was not measured".to_owned())
             }
             AccuracySource::Published => {
-                let percent = self.published(run).and_then(published_percent);
+                let percent = self.published(run).and_then(|network| top.published_percent(network));
                 percent.map(|percent| percent / 100.0).ok_or_else(|| "no accuracy is published for it".to_owned())
             }
         }
@@ -72,26 +94,30 @@ impl Options<'_> {
         run.params.or_else(|| self.published(run)?.params)
     }
 
+    /// Says who published the accuracies that count.
+    pub(super) fn accuracy_sources(&self, contest: &Contest<'_>) -> Vec<String> {
+        let mut sources: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        let runs = contest.asked_cells().filter_map(|(_, cell)| cell.counting);
+        for network in runs.filter_map(|run| self.published(run)) {
+            sources.entry(&network.source).or_default().insert(&network.name);
+        }
+        let names = |names: BTreeSet<&str>| names.into_iter().collect::<Vec<_>>().join(", ");
+        sources.into_iter().map(|(source, of)| format!("Accuracy of {} by: {source}.", names(of))).collect()
+    }
+
     /// Says whose multiply-adds are published ones.
     pub(super) fn borrowed_macs(&self, contest: &Contest<'_>) -> Option<String> {
         let runs = contest.asked_cells().filter_map(|(_, cell)| cell.counting);
-        let mut models: Vec<&str> = runs
-            .filter(|run| run.macs.is_none() && self.published(run).is_some())
-            .map(|run| run.workload.model.as_str())
-            .collect();
-        models.sort_unstable();
-        models.dedup();
-        (!models.is_empty()).then(|| format!("MACs as published, since a table has none: {}.", models.join(", ")))
+        let borrowed = runs.filter(|run| run.macs.is_none() && self.published(run).is_some());
+        let models: BTreeSet<&str> = borrowed.map(|run| run.workload.model.as_str()).collect();
+        let names = models.iter().copied().collect::<Vec<_>>().join(", ");
+        (!models.is_empty()).then(|| format!("MACs as published, since a table has none: {names}."))
     }
 
     /// Refuses to rank by accuracies of which there is not one.
-    pub(super) fn refuse_without_accuracy(
-        &self,
-        contest: &Contest<'_>,
-        has: fn(&RunAccuracy) -> bool,
-    ) -> Result<(), ScoreError> {
+    pub(super) fn refuse_without(&self, top: Top, contest: &Contest<'_>) -> Result<(), ScoreError> {
         let mut runs = contest.asked_cells().flat_map(|(_, cell)| &cell.runs);
-        let any = runs.any(|run| run.accuracy.as_ref().is_some_and(has));
+        let any = runs.any(|run| run.accuracy.is_some_and(|accuracy| top.measured(accuracy).is_some()));
         match self.accuracy {
             AccuracySource::Measured if !any => Err(ScoreError::NoAccuracy),
             _ => Ok(()),

@@ -11,12 +11,19 @@ use super::run::{Settings, Workload};
 pub struct Ranking {
     /// Name of the score.
     pub score: &'static str,
-    /// What is computed, from what, in which units: a few sentences.
-    pub definition: Vec<String>,
     /// Where accuracies come from; `None` for a score without them.
     pub accuracy: Option<AccuracySource>,
     /// The workloads that an entrant needs to be complete.
     pub workloads: Vec<Workload>,
+    /// What the score itself says.
+    pub standing: Standing,
+}
+
+/// What a score makes of a contest.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Standing {
+    /// What is computed, from what, in which units: a few sentences.
+    pub definition: Vec<String>,
     /// What the values of a row mean, in their order.
     pub figures: Vec<Figure>,
     /// What the values of a term mean, in their order.

@@ -1,6 +1,6 @@
 use super::contest::{Contest, Entrant};
-use super::ranking::{Better, Figure, RankedRow, Ranking, Term, notes, place};
-use super::{AccuracySource, Options, Score, ScoreError};
+use super::ranking::{Better, Figure, RankedRow, Standing, Term, place};
+use super::{Options, Score, ScoreError, Top};
 
 /// AIoTBench's sums without accuracy, for weights that have none.
 pub(super) struct Throughput;
@@ -14,21 +14,18 @@ impl Score for Throughput {
         "images a second, summed over all workloads, whether they are answered rightly or not"
     }
 
-    fn columns(&self, _: AccuracySource) -> &'static [&'static str] {
-        &[]
+    fn accuracy(&self) -> Option<Top> {
+        None
     }
 
-    fn rank(&self, contest: &Contest<'_>, _: &Options<'_>) -> Result<Ranking, ScoreError> {
+    fn standing(&self, contest: &Contest<'_>, _: &Options<'_>) -> Result<Standing, ScoreError> {
         let mut rows: Vec<RankedRow> = contest.entrants.iter().map(row).collect();
         place(&mut rows, 0, Better::Higher);
-        Ok(Ranking {
-            score: self.name(),
+        Ok(Standing {
             definition: vec![
                 "Throughput = sum of 1 / t over all workloads, t in seconds an image. Accuracy plays no part."
                     .to_owned(),
             ],
-            accuracy: None,
-            workloads: contest.workloads.iter().map(|workload| (*workload).clone()).collect(),
             figures: vec![Figure {
                 name: "images_per_s",
                 title: "throughput",
@@ -40,7 +37,7 @@ impl Score for Throughput {
                 Figure { name: "term_images_per_s", title: "1 / t", unit: "images/s", description: "what it adds" },
             ],
             rows,
-            notes: notes(contest),
+            notes: Vec::new(),
         })
     }
 }

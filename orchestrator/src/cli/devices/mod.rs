@@ -112,6 +112,7 @@ fn show(context: &Context, devices: &[Device], name: &str) -> Result<u8, CliErro
         ("notes", or_none(device.notes.clone())),
         ("max run", or_none(device.limits.max_run_seconds.map(|seconds| format!("{seconds} s")))),
         ("keep free", or_none(device.limits.min_free_bytes.map(|bytes| format!("{bytes} bytes")))),
+        ("price", or_none(device.price_per_hour.map(|price| format!("{price} an hour")))),
         ("disabled", or_none(device.disabled.clone())),
     ];
     match context.format {

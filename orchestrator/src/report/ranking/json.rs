@@ -10,13 +10,13 @@ pub fn ranking_json(ranking: &Ranking) -> Value {
     json!({
         "format": FORMAT,
         "score": ranking.score,
-        "definition": ranking.definition,
+        "definition": ranking.standing.definition,
         "accuracy": ranking.accuracy,
         "workloads": ranking.workloads,
-        "figures": ranking.figures,
-        "term_figures": ranking.term_figures,
-        "ranking": ranking.rows.iter().map(|row| row_json(ranking, row)).collect::<Vec<_>>(),
-        "notes": ranking.notes,
+        "figures": ranking.standing.figures,
+        "term_figures": ranking.standing.term_figures,
+        "ranking": ranking.standing.rows.iter().map(|row| row_json(ranking, row)).collect::<Vec<_>>(),
+        "notes": ranking.standing.notes,
     })
 }
 
@@ -27,7 +27,7 @@ fn row_json(ranking: &Ranking, row: &RankedRow) -> Value {
         "device": row.device,
         "settings": row.settings,
         "workload": row.workload,
-        "values": named(&ranking.figures, &row.values),
+        "values": named(&ranking.standing.figures, &row.values),
         "terms": row.terms.iter().map(|term| term_json(ranking, term)).collect::<Vec<_>>(),
     })
 }
@@ -39,7 +39,7 @@ fn term_json(ranking: &Ranking, term: &Term) -> Value {
         "source": term.source,
         "runs_ok": term.runs_ok,
         "runs": term.runs,
-        "values": named(&ranking.term_figures, &term.values),
+        "values": named(&ranking.standing.term_figures, &term.values),
         "not_counted": term.not_counted,
     })
 }
