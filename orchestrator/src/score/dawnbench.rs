@@ -33,8 +33,8 @@ impl Score for DawnBench {
         Ok(Standing {
             definition: vec![
                 "Ranked by latency: the mean time until a query (of one batch) is answered.".to_owned(),
-                "Cost of 10,000 images = price of an hour of the device (price_per_hour in its farm file) x t x 10,000 / 3600, with t \
-                 in seconds an image."
+                "Cost of 10,000 images = price of an hour of the device (price_per_hour in its farm file) x t x 10,000 / \
+                 3600, with t in seconds an image."
                     .to_owned(),
                 "Only what is right in its first five answers for at least 93 % of the images takes part.".to_owned(),
             ],
