@@ -47,6 +47,7 @@ fn device(board: &Board, port: u16) -> Device {
         workdir: board.home.join("farmctl").display().to_string(),
         notes: None,
         limits: DeviceLimits::default(),
+        price_per_hour: None,
         android: Default::default(),
         recovery: Default::default(),
         disabled: None,

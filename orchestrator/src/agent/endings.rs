@@ -4,7 +4,7 @@ use crate::domain::{Device, DeviceStatus, EventKind, Failure, FailureKind, Job, 
 use crate::store::{Store, StoreError};
 
 use super::events::Subject;
-use super::leases::LEASE;
+use super::leases::{LEASE, LEASE_LOOK};
 use super::{Agent, AgentError, Errand, records, with_store};
 
 /// The device can't be used: each of its open jobs gets a failed record.
@@ -45,8 +45,22 @@ async fn end_open_jobs(agent: &Agent, device: &Device, status: RunStatus, failur
             (RunStatus::Cancelled, Failure::new(FailureKind::Cancelled, what))
         }
     };
-    let (sweep, device, holder, clock) =
-        (agent.sweep.clone(), device.clone(), agent.leases.holder().to_owned(), agent.clock.clone());
+    // A run that a process on another host had left is its until its lease has run out.
+    while end_those_free(agent, device, status, &failure).await? > 0 && !agent.is_stopping() {
+        tokio::time::sleep(LEASE_LOOK).await;
+    }
+    Ok(())
+}
+
+/// Gives each open job of the device its record that nobody else may write; returns how many others there are.
+async fn end_those_free(
+    agent: &Agent,
+    device: &Device,
+    status: RunStatus,
+    failure: &Failure,
+) -> Result<usize, AgentError> {
+    let (sweep, device, failure) = (agent.sweep.clone(), device.clone(), failure.clone());
+    let (holder, clock) = (agent.leases.holder().to_owned(), agent.clock.clone());
     with_store(&agent.store, move |store| {
         let record_of =
             |job: &Job| records::of_cell(&sweep, Some(&device), job, status, Some(failure.clone()), clock());
@@ -62,7 +76,7 @@ async fn end_open_jobs(agent: &Agent, device: &Device, status: RunStatus, failur
             record.attempt = attempts(store, &record)?;
             unless_taken(store.add_record(&record))?;
         }
-        Ok(())
+        Ok(store.live_runs(&sweep.id, Some(&device.name))?.len())
     })
     .await
 }

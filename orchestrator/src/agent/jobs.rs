@@ -11,14 +11,11 @@ use crate::planner;
 use crate::store::{Claim, ClaimedRun, StoreError};
 
 use super::events::Subject;
-use super::leases::{Hold, LEASE};
+use super::leases::{Hold, LEASE, LEASE_LOOK};
 use super::policy::{self, Next};
 use super::prepare::{SetUp, prepare};
 use super::worker::Worker;
 use super::{Agent, AgentError, Errand, endings, orphans, records, with_store};
-
-/// How often a run that another process may have is looked at again.
-const LEASE_LOOK: Duration = Duration::from_secs(1);
 
 /// How the work on a device ended.
 pub(super) enum Worked {

@@ -14,6 +14,8 @@ use super::{AgentError, Clock, holder, with_store};
 
 /// How long a lease lasts without a word from its holder.
 pub(super) const LEASE: Duration = Duration::from_secs(60);
+/// How often it is looked whether a lease that somebody else has is to be had.
+pub(super) const LEASE_LOOK: Duration = Duration::from_secs(1);
 /// How often leases are prolonged.
 const BEAT: Duration = Duration::from_secs(20);
 /// How soon it is tried again when the store refused.

@@ -49,6 +49,7 @@ pub fn of_cell(
         status,
         failure,
         measurement: Measurement::default(),
+        price_per_hour: device.and_then(|device| device.price_per_hour),
         started_at: None,
         finished_at,
         farmctl_version: sweep.farmctl_version.clone(),

@@ -13,12 +13,10 @@ use crate::domain::{Device, DeviceState, DeviceStatus, EventKind, Failure, Failu
 use super::activity::Busy;
 use super::events::Subject;
 use super::jobs::{self, Worked};
-use super::leases::Hold;
+use super::leases::{Hold, LEASE_LOOK};
 use super::prepare::{prepare, restore};
 use super::{Agent, AgentError, Shared, endings, orphans, policy, recovery, with_store};
 
-/// How often a device that another process uses is looked at again.
-const LEASE_LOOK: Duration = Duration::from_secs(1);
 /// How often it is looked whether a person released a device.
 const RELEASE_LOOK: Duration = Duration::from_secs(5);
 

@@ -9,7 +9,7 @@ use crate::domain::{Record, RunStatus, SweepRow, SweepState};
 use crate::store::{LeaseHolder, Store, SweepCounts};
 
 use super::stored::find_sweep;
-use super::{CliError, Context, Format, exit, print_csv, print_data, print_json, say, text_table};
+use super::{CliError, Context, Format, exit, print_data, print_json, print_rows, say, text_table};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum SweepsVerb {
@@ -94,7 +94,7 @@ fn list(context: &Context, store: &dyn Store) -> Result<u8, CliError> {
         Format::Human if sweeps.is_empty() => say("this lab has no sweep yet"),
         Format::Human => print_data(text_table(&header, rows).as_bytes())?,
         Format::Json => print_json(&sweeps)?,
-        Format::Csv => print_csv(&header, rows)?,
+        Format::Csv | Format::Markdown => print_rows(context.format, &header, rows)?,
     }
     Ok(if sweeps.is_empty() { exit::NOTHING } else { exit::OK })
 }
@@ -105,7 +105,7 @@ fn show(context: &Context, store: &dyn Store, sweep: &SweepRow) -> Result<u8, Cl
     match context.format {
         Format::Human => print_data(text(&listed, &records).as_bytes())?,
         Format::Json => print_json(&listed)?,
-        Format::Csv => super::report::print_sweep(context, store, sweep)?,
+        Format::Csv | Format::Markdown => super::report::print_sweep(context, store, sweep)?,
     }
     Ok(exit::OK)
 }

@@ -54,6 +54,10 @@ pub(super) struct DeviceEntry {
     pub(super) notes: Option<String>,
     /// What the device allows.
     pub(super) limits: Option<LimitsEntry>,
+    /// What an hour of it costs, in the one currency of your lab: `farmctl score --kind dawnbench` makes the cost of
+    /// 10,000 images of it.
+    #[schemars(extend("exclusiveMinimum" = 0), range(max = 1_000_000))]
+    pub(super) price_per_hour: Option<f64>,
     /// What is done to it before it is measured, where it is a phone; all of it is undone afterwards.
     pub(super) android: Option<AndroidEntry>,
     /// Commands on this host that may bring it back when it fails.

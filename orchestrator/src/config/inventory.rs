@@ -168,6 +168,7 @@ impl Farm<'_> {
             workdir: workdir.unwrap_or_else(|| default_workdir.to_owned()),
             notes: entry.notes,
             limits: limits(entry.limits.unwrap_or_default(), defaults.limits.unwrap_or_default()),
+            price_per_hour: entry.price_per_hour,
             android: android(entry.android.unwrap_or_default(), defaults.android.unwrap_or_default()),
             recovery: entry.recovery.map(recovery).unwrap_or_default(),
             disabled: entry.disabled,

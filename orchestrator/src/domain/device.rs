@@ -32,6 +32,9 @@ pub struct Device {
     pub notes: Option<String>,
     /// What the device allows.
     pub limits: DeviceLimits,
+    /// What an hour of it costs, in the lab's currency.
+    #[serde(default)]
+    pub price_per_hour: Option<f64>,
     /// What is done to it before measuring, where it is a phone.
     #[serde(default)]
     pub android: AndroidOptions,

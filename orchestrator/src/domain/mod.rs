@@ -19,7 +19,9 @@ mod state;
 mod sweep;
 
 pub use android::{AndroidFacts, AndroidOptions, Battery, DeviceIdentity};
-pub use catalog::{Accuracy, Backend, Catalog, CatalogModel, WeightsFile, WeightsKind, WeightsSource};
+pub use catalog::{
+    Accuracy, Backend, Catalog, CatalogModel, PublishedNetwork, WeightsFile, WeightsKind, WeightsSource,
+};
 pub use change::{DeviceChange, OpenChange, Setting};
 pub use device::{
     AdbEndpoint, Device, DeviceLimits, DeviceStatus, HostKey, Inventory, Recovery, SecretSource, SshEndpoint, Tag,
@@ -31,7 +33,7 @@ pub use failure::{Blame, Failure, FailureKind, Retry};
 pub use farmctl_protocol::{ArtifactRef, InputRange, Limits, Precision, Scenario};
 pub use ids::{JobId, LabId, RunId, SweepId};
 pub use plan::{Job, JobModel, Plan, Skipped};
-pub use record::{DeviceFacts, Measurement, OutputRef, Record, RunStatus};
+pub use record::{DeviceFacts, MeasuredAccuracy, Measurement, OutputRef, Record, RunStatus};
 pub use state::{DeviceState, DeviceStep, JobState, JobStep, RunState, RunStep, SweepState, SweepStep};
 pub use sweep::{
     CellPattern, DeviceSelector, OnFailure, RetryPolicy, Sweep, SweepDefinition, SweepRow, ThreadCount, Timeouts,

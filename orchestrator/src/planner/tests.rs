@@ -28,6 +28,7 @@ fn device(name: &str, tags: &[&str]) -> Device {
         workdir: "~/.farmctl".to_owned(),
         notes: None,
         limits: DeviceLimits::default(),
+        price_per_hour: None,
         android: AndroidOptions::default(),
         recovery: Recovery::default(),
         disabled: None,

@@ -83,6 +83,7 @@ pub fn record(sweep: &SweepId, job: &Job, run: Option<(&RunId, u32)>, status: Ru
         status,
         failure,
         measurement: Measurement { samples_ns: vec![1_000_000, u64::MAX, 3], ..Measurement::default() },
+        price_per_hour: None,
         started_at: run.map(|_| at(10)),
         finished_at: at(25),
         farmctl_version: "0.1.0".to_owned(),

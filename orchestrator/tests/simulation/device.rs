@@ -265,7 +265,7 @@ impl SimDevice {
     }
 
     /// Starts a run, unless it was started before.
-    pub fn start(&self, program: &str, request: &[u8], host: u64) -> Result<String, Answer> {
+    pub fn start(&self, program: &str, request: &[u8]) -> Result<String, Answer> {
         let Ok(request) = serde_json::from_slice::<RunRequest>(request) else {
             return Err(Answer::failed(exit::USAGE, "failed to take the run request"));
         };
@@ -289,7 +289,7 @@ impl SimDevice {
             return Err(Answer::failed(exit::FENCED, format!("failed to take the order: epoch {known} is known here")));
         }
         state.fences.insert(request.fence.lab.clone(), request.fence.epoch);
-        let number = self.world.started(&self.name, &id, host);
+        let number = self.world.started(&id);
         let has_model = state.files.contains_key(&format!("store/{}", request.job.model.sha256));
         let boot_id = Some(format!("{}-{}", self.name, state.boot));
         let run = SimRun::new(&request, number, boot_id, has_model, &mut state.chance);

@@ -23,7 +23,6 @@ pub struct Harshness(pub u64);
 pub struct SimFarm {
     pub devices: HashMap<String, Arc<SimDevice>>,
     pub harshness: Harshness,
-    pub host: u64,
 }
 
 #[async_trait]
@@ -45,8 +44,8 @@ impl Connect for SimFarm {
             return Err(TransportError::new(ErrorKind::Refused, "nothing listens"));
         }
         let boot = device.state().boot;
-        let (harshness, host) = (self.harshness, self.host);
-        Ok(Arc::new(SimTransport { device, boot, is_closed: AtomicBool::new(false), harshness, host }))
+        let harshness = self.harshness;
+        Ok(Arc::new(SimTransport { device, boot, is_closed: AtomicBool::new(false), harshness }))
     }
 }
 
@@ -79,7 +78,6 @@ struct SimTransport {
     boot: u64,
     is_closed: AtomicBool,
     harshness: Harshness,
-    host: u64,
 }
 
 impl SimTransport {
@@ -233,7 +231,7 @@ impl Transport for SimTransport {
             [program, "run", ..] => {
                 let mut request = Vec::new();
                 stdin.read_to_end(&mut request).await.unwrap();
-                match self.device.start(program, &request, self.host) {
+                match self.device.start(program, &request) {
                     Ok(run) => self.follow(&run, 0, fault, deadline, output).await,
                     Err(answer) => self.answer(answer, output).await,
                 }

@@ -14,12 +14,11 @@ struct Facts {
     runs: u64,
     /// By run identifier: the numbers under which it was started. More than one only where a device had forgotten it.
     started: HashMap<String, Vec<u64>>,
-    breaches: Vec<String>,
 }
 
 impl World {
     /// Notes that a run was started; gives its number.
-    pub fn started(&self, _device: &str, run: &str, _host: u64) -> u64 {
+    pub fn started(&self, run: &str) -> u64 {
         let mut facts = self.facts();
         facts.runs += 1;
         let number = facts.runs;
@@ -37,14 +36,6 @@ impl World {
         let facts = self.facts();
         let numbers = facts.started.get(run).cloned().unwrap_or_default();
         numbers.into_iter().any(|number| World::samples(number) == samples)
-    }
-
-    pub fn breach(&self, what: String) {
-        self.facts().breaches.push(what);
-    }
-
-    pub fn breaches(&self) -> Vec<String> {
-        self.facts().breaches.clone()
     }
 
     fn facts(&self) -> MutexGuard<'_, Facts> {

@@ -14,7 +14,7 @@ use crate::transport::{self, Connect};
 use self::discover::DiscoverArguments;
 use self::restore::RestoreArguments;
 use super::runner::RunnerSource;
-use super::{CliError, Context, Format, exit, print_csv, print_data, print_json, say};
+use super::{CliError, Context, Format, exit, print_data, print_json, print_rows, say};
 
 mod discover;
 mod release;
@@ -101,7 +101,7 @@ fn list(context: &Context, devices: &[Device]) -> Result<u8, CliError> {
     match context.format {
         Format::Human => print_data(super::text_table(&header, rows).as_bytes())?,
         Format::Json => print_json(&devices)?,
-        Format::Csv => print_csv(&header, rows)?,
+        Format::Csv | Format::Markdown => print_rows(context.format, &header, rows)?,
     }
     Ok(exit::OK)
 }
@@ -121,6 +121,7 @@ fn show(context: &Context, devices: &[Device], name: &str) -> Result<u8, CliErro
         ("notes", or_none(device.notes.clone())),
         ("max run", or_none(device.limits.max_run_seconds.map(|seconds| format!("{seconds} s")))),
         ("keep free", or_none(device.limits.min_free_bytes.map(|bytes| format!("{bytes} bytes")))),
+        ("price", or_none(device.price_per_hour.map(|price| format!("{price} an hour")))),
         ("disabled", or_none(device.disabled.clone())),
     ];
     match context.format {
@@ -129,8 +130,12 @@ fn show(context: &Context, devices: &[Device], name: &str) -> Result<u8, CliErro
             print_data(text.as_bytes())?;
         }
         Format::Json => print_json(device)?,
-        Format::Csv => {
-            print_csv(&["field", "value"], rows.iter().map(|(what, value)| vec![(*what).to_owned(), value.clone()]))?;
+        Format::Csv | Format::Markdown => {
+            print_rows(
+                context.format,
+                &["field", "value"],
+                rows.iter().map(|(what, value)| vec![(*what).to_owned(), value.clone()]),
+            )?;
         }
     }
     Ok(exit::OK)
@@ -276,7 +281,7 @@ fn print_answers(
     match context.format {
         Format::Human => print_data(super::text_table(header, rows).as_bytes())?,
         Format::Json => print_json(&answers)?,
-        Format::Csv => print_csv(header, rows)?,
+        Format::Csv | Format::Markdown => print_rows(context.format, header, rows)?,
     }
     if context.format != Format::Json {
         tell_failures(answers);

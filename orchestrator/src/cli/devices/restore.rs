@@ -9,7 +9,7 @@ use crate::device::ask_android;
 use crate::domain::{Device, OpenChange};
 use crate::transport::{ConnectOptions, connect};
 
-use super::super::{CliError, Context, Format, exit, print_csv, print_data, print_json, say, text_table};
+use super::super::{CliError, Context, Format, exit, print_data, print_json, print_rows, say, text_table};
 use super::find;
 
 /// Longest time for each step on a device.
@@ -132,6 +132,6 @@ fn print(context: &Context, restored: &[Restored]) -> Result<(), CliError> {
         }
         Format::Human => print_data(text_table(&header, rows).as_bytes()),
         Format::Json => print_json(&restored),
-        Format::Csv => print_csv(&header, rows),
+        Format::Csv | Format::Markdown => print_rows(context.format, &header, rows),
     }
 }

@@ -157,6 +157,7 @@ pub(in crate::cli) fn report(
             }
         }
         Format::Csv => super::super::report::print_report("results.csv", &input)?,
+        Format::Markdown => super::super::report::print_report("results.md", &input)?,
         // Its events are on stdout already.
         Format::Json => {}
     }

@@ -1,6 +1,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::schema;
@@ -65,6 +66,8 @@ fn check(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
 
 fn set_up(connection: &mut Connection) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    // A statement is planned once, and not again for each value that is bound to it.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     use_write_ahead_log(connection)?;
     // A record is a measurement that may have taken minutes: with NORMAL a power cut could take the last ones along.
     // FULL costs one fsync a write, and a lab writes a few times a second.

@@ -5,7 +5,7 @@ use rusqlite::{Row, Transaction, named_params, params};
 
 use super::sweeps::unknown;
 use super::{SqliteStore, deadline, epoch_column, nanoseconds, timestamp};
-use crate::domain::{RunId, RunState, SweepId};
+use crate::domain::{RunId, SweepId};
 use crate::store::{HeldLeases, LeaseHolder, LeaseOutcome, LeaseStore, StoreError};
 
 // A lease that ended has its time at 0; its row and its epoch stay.
@@ -45,7 +45,7 @@ const PROLONG_RUNS: &str = "
 const HOLDERS: &str = "
     SELECT holder FROM device_leases WHERE until_ns > :now_ns
     UNION SELECT lease_holder FROM sweeps WHERE lease_until_ns > :now_ns
-    UNION SELECT lease_holder FROM runs WHERE state = :live AND lease_until_ns > :now_ns";
+    UNION SELECT lease_holder FROM runs WHERE state = 'live' AND lease_until_ns > :now_ns";
 
 impl LeaseStore for SqliteStore {
     fn lease_sweep(
@@ -136,8 +136,7 @@ impl LeaseStore for SqliteStore {
     }
 
     fn lease_holders(&self, now: Timestamp) -> Result<Vec<String>, StoreError> {
-        let parameters = named_params! {":now_ns": nanoseconds(now), ":live": RunState::Live.as_str()};
-        self.query("list the holders of leases", HOLDERS, parameters, |row| row.get(0))
+        self.query("list the holders of leases", HOLDERS, named_params! {":now_ns": nanoseconds(now)}, |row| row.get(0))
     }
 
     fn expire_leases(&self, holder: &str, now: Timestamp) -> Result<(), StoreError> {

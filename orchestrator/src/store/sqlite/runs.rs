@@ -12,12 +12,15 @@ use crate::store::{
     Attempt, Claim, ClaimedRun, GiveBack, LeaseHolder, LiveRun, RunOwner, RunStore, StoreError, SweepStore as _, run_id,
 };
 
+// States that a partial index is about stand here as words: with a parameter in their place, SQLite plans the statement
+// anew each time.
+
 /// The first job of a device that waits and whose pause is over, else the one whose pause is over first.
 const NEXT_JOB: &str = "
     SELECT job_id, run_prefix, job, not_before_ns FROM jobs
     WHERE sweep_id = :sweep AND device = :device AND position = (
         SELECT position FROM jobs
-        WHERE sweep_id = :sweep AND device = :device AND state <> 'recorded' AND state = :waiting
+        WHERE sweep_id = :sweep AND device = :device AND state <> 'recorded' AND state = 'waiting'
         ORDER BY max(not_before_ns, :now_ns), position LIMIT 1)";
 
 /// What the attempts of a job were: the highest number and epoch, and how many failed.
@@ -42,14 +45,20 @@ const END_RUN: &str = "
 
 const LIVE_RUNS: &str = "
     SELECT r.id, j.device, r.lease_holder, r.lease_until_ns
-    FROM runs r JOIN jobs j ON j.sweep_id = r.sweep_id AND j.job_id = r.job_id
-    WHERE r.sweep_id = :sweep AND (:device IS NULL OR j.device = :device) AND r.state = :live
+    FROM jobs j CROSS JOIN runs r ON r.sweep_id = j.sweep_id AND r.job_id = j.job_id AND r.state = 'live'
+    WHERE j.sweep_id = ?1 AND j.state <> 'recorded' AND j.state = 'running'
+    ORDER BY j.position";
+
+const LIVE_RUNS_OF_DEVICE: &str = "
+    SELECT r.id, j.device, r.lease_holder, r.lease_until_ns
+    FROM jobs j CROSS JOIN runs r ON r.sweep_id = j.sweep_id AND r.job_id = j.job_id AND r.state = 'live'
+    WHERE j.sweep_id = ?1 AND j.device = ?2 AND j.state <> 'recorded' AND j.state = 'running'
     ORDER BY j.position";
 
 const TAKE_OVER: &str = "
     UPDATE runs SET lease_holder = :holder, lease_until_ns = :until_ns, lease_epoch = 1 + (
         SELECT max(o.lease_epoch) FROM runs o WHERE o.sweep_id = runs.sweep_id AND o.job_id = runs.job_id)
-    WHERE id = :run AND state = :live AND (lease_until_ns <= :now_ns OR lease_holder = :holder)
+    WHERE id = :run AND state = 'live' AND (lease_until_ns <= :now_ns OR lease_holder = :holder)
     RETURNING sweep_id, job_id, attempt, lease_epoch";
 
 const ATTEMPTS: &str = "
@@ -71,13 +80,9 @@ impl RunStore for SqliteStore {
         let claimed = self.transaction("claim a job", |transaction| {
             let next = transaction
                 .prepare_cached(NEXT_JOB)?
-                .query_row(
-                    named_params! {
-                        ":sweep": sweep.0, ":device": device, ":now_ns": nanoseconds(now),
-                        ":waiting": JobState::Waiting.as_str(),
-                    },
-                    |row| Ok((JobId(row.get(0)?), row.get::<_, String>(1)?, row.get::<_, String>(2)?, row.get(3)?)),
-                )
+                .query_row(named_params! {":sweep": sweep.0, ":device": device, ":now_ns": nanoseconds(now)}, |row| {
+                    Ok((JobId(row.get(0)?), row.get::<_, String>(1)?, row.get::<_, String>(2)?, row.get(3)?))
+                })
                 .optional()?;
             let Some((job_id, prefix, job, not_before_ns)) = next else { return Ok(Next::Nothing) };
             if not_before_ns > nanoseconds(now) {
@@ -107,10 +112,11 @@ impl RunStore for SqliteStore {
     }
 
     fn live_runs(&self, sweep: &SweepId, device: Option<&str>) -> Result<Vec<LiveRun>, StoreError> {
-        let parameters = named_params! {":sweep": sweep.0, ":device": device, ":live": RunState::Live.as_str()};
-        let rows = self.query("list runs under way", LIVE_RUNS, parameters, |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-        })?;
+        let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
+        let rows = match device {
+            Some(device) => self.query("list runs under way", LIVE_RUNS_OF_DEVICE, [&sweep.0, device], read)?,
+            None => self.query("list runs under way", LIVE_RUNS, [&sweep.0], read)?,
+        };
         let live = rows.into_iter().map(|(run, device, holder, until_ns)| {
             Ok(LiveRun { run_id: RunId(run), device, lease: lease_holder(holder, until_ns)? })
         });
@@ -127,7 +133,6 @@ impl RunStore for SqliteStore {
         let taken = self.transaction("take over a run", |transaction| {
             let parameters = named_params! {
                 ":run": run.0, ":holder": holder, ":until_ns": deadline(now, lease), ":now_ns": nanoseconds(now),
-                ":live": RunStep::TakeOver.to().as_str(),
             };
             let taken = transaction
                 .prepare_cached(TAKE_OVER)?
