@@ -203,4 +203,7 @@ pub(super) struct AndroidEntry {
     pub(super) screen_off: Option<bool>,
     /// Turns the radios off; not done where the phone is reached over the network. Without it: false.
     pub(super) airplane_mode: Option<bool>,
+    /// Does it as root by the phone's `su`, which also takes a wake lock; `su` may ask for leave on the screen. Where it
+    /// refuses, it is done without. Without it: false.
+    pub(super) su: Option<bool>,
 }

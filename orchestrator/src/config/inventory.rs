@@ -386,5 +386,6 @@ fn android(own: AndroidEntry, defaults: AndroidEntry) -> AndroidOptions {
         keep_awake: own.keep_awake.or(defaults.keep_awake).unwrap_or(otherwise.keep_awake),
         screen_off: own.screen_off.or(defaults.screen_off).unwrap_or(otherwise.screen_off),
         airplane_mode: own.airplane_mode.or(defaults.airplane_mode).unwrap_or(otherwise.airplane_mode),
+        su: own.su.or(defaults.su).unwrap_or(otherwise.su),
     }
 }
