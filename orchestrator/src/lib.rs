@@ -16,5 +16,6 @@ pub mod publish;
 pub mod report;
 pub mod runners;
 pub mod score;
+pub mod status;
 pub mod store;
 pub mod transport;

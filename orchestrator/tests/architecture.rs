@@ -11,6 +11,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("planner", &[]),
     ("score", &[]),
     ("store", &[]),
+    ("status", &["store", "planner"]),
     ("report", &["score", "planner"]),
     ("transport", &[]),
     ("device", &["transport"]),

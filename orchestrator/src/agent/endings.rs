@@ -1,6 +1,6 @@
 //! Records of jobs that end without a run: of a device that can't be used, or is not used any more.
 
-use crate::domain::{Device, DeviceStatus, EventKind, Failure, FailureKind, Job, RunStatus};
+use crate::domain::{Device, DeviceLock, DeviceStatus, EventKind, Failure, FailureKind, Job, RunStatus};
 use crate::store::{Store, StoreError};
 
 use super::events::Subject;
@@ -32,6 +32,13 @@ pub(super) async fn skip_quarantined(agent: &Agent, device: &Device, status: &De
     let last = status.failure.as_ref().map_or_else(String::new, |failure| format!("; the last: {failure}"));
     let why = format!("{} is quarantined after {} failures in a row{last}", device.name, status.failures_in_row);
     let failure = Failure::new(FailureKind::Quarantined, why);
+    agent.events.emit(Subject::device(&device.name), EventKind::DeviceFailed { failure: failure.clone() }).await;
+    end_open_jobs(agent, device, RunStatus::Skipped, failure).await
+}
+
+/// A person still keeps the device locked at the end of the sweep.
+pub(super) async fn skip_locked(agent: &Agent, device: &Device, lock: &DeviceLock) -> Result<(), AgentError> {
+    let failure = Failure::new(FailureKind::Locked, lock.to_string());
     agent.events.emit(Subject::device(&device.name), EventKind::DeviceFailed { failure: failure.clone() }).await;
     end_open_jobs(agent, device, RunStatus::Skipped, failure).await
 }

@@ -6,7 +6,9 @@ use farmctl_protocol::Fence;
 use jiff::Timestamp;
 
 use crate::device::{Collected, Session};
-use crate::domain::{Device, EventKind, Failure, FailureKind, Job, Measurement, OnFailure, Record, RunId, SweepState};
+use crate::domain::{
+    Device, DeviceLock, EventKind, Failure, FailureKind, Job, Measurement, OnFailure, Record, RunId, SweepState,
+};
 use crate::planner;
 use crate::store::{Claim, ClaimedRun, StoreError};
 
@@ -25,6 +27,8 @@ pub(super) enum Worked {
     Failed(Failure),
     /// Another process has the device.
     LeaseLost,
+    /// A person keeps sweeps off the device.
+    Locked(DeviceLock),
 }
 
 /// How a run ended, as the loop sees it.
@@ -78,6 +82,7 @@ impl Work<'_, '_> {
             }
             let step = match self.claim().await? {
                 Claim::Nothing => return Ok(Worked::Over),
+                Claim::Locked(lock) => return Ok(Worked::Locked(lock)),
                 Claim::NotBefore(moment) => {
                     let due_at = self.agent.instant_of(moment);
                     tokio::select! {
@@ -277,6 +282,7 @@ impl Work<'_, '_> {
         for other in equal {
             let moved = planner::on_device(job, other);
             let (sweep, id, name) = (self.agent.sweep.id.clone(), moved.id.clone(), other.name.clone());
+            let now = self.agent.now();
             let is_free = with_store(&self.agent.store, move |store| {
                 let is_there = match store.attempts(&sweep, &id) {
                     Ok(_) => true,
@@ -284,7 +290,8 @@ impl Work<'_, '_> {
                     Err(error) => return Err(error),
                 };
                 let status = store.device_status(&name)?;
-                Ok(!is_there && status.state == crate::domain::DeviceState::InService)
+                let is_locked = !store.device_locks(Some(&name), now)?.is_empty();
+                Ok(!is_there && !is_locked && status.state == crate::domain::DeviceState::InService)
             });
             if is_free.await? {
                 return Ok(Some(moved));

@@ -8,17 +8,20 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::device::{BringUp, Session};
-use crate::domain::{Device, DeviceState, DeviceStatus, EventKind, Failure, FailureKind};
+use crate::domain::{Device, DeviceLock, DeviceState, DeviceStatus, EventKind, Failure, FailureKind};
 
 use super::activity::Busy;
 use super::events::Subject;
 use super::jobs::{self, Worked};
 use super::leases::{Hold, LEASE_LOOK};
 use super::prepare::{prepare, restore};
-use super::{Agent, AgentError, Shared, endings, orphans, policy, recovery, with_store};
+use super::{Agent, AgentError, Errand, Shared, endings, orphans, policy, recovery, with_store};
 
 /// How often it is looked whether a person released a device.
 const RELEASE_LOOK: Duration = Duration::from_secs(5);
+
+/// Shortest time between two looks at a lock that is about to end.
+const SHORTEST_REST: Duration = Duration::from_millis(10);
 
 /// How a turn ended.
 enum Turn {
@@ -28,6 +31,8 @@ enum Turn {
     Pause(Duration),
     /// The device is quarantined.
     Quarantine(DeviceStatus),
+    /// A person keeps sweeps off the device.
+    Locked(DeviceLock),
 }
 
 /// One device's worker.
@@ -64,6 +69,13 @@ pub(super) async fn work(agent: &Agent, device: &Device, shared: &Shared, busy: 
                 }
                 busy = Some(shared.activity.begin());
             }
+            Turn::Locked(lock) => {
+                busy.take();
+                if !worker.keep_off(&lock).await? {
+                    return Ok(());
+                }
+                busy = Some(shared.activity.begin());
+            }
         }
     }
 }
@@ -73,6 +85,10 @@ impl Worker<'_> {
     async fn turn(&mut self) -> Result<Turn, AgentError> {
         // The semaphore is never closed.
         let Ok(_place) = self.shared.places.acquire().await else { return Ok(Turn::Over) };
+        // Whoever cancels a sweep ends its runs on a locked device, too.
+        if let Some(lock) = self.lock().await?.filter(|_| self.agent.errand == Errand::Jobs) {
+            return Ok(Turn::Locked(lock));
+        }
         let Some(hold) = self.lease(&self.device.name).await? else { return Ok(Turn::Pause(LEASE_LOOK)) };
         let turn = self.work_under(&hold).await;
         // A lease that can't be given back runs out by itself; what went before counts.
@@ -108,9 +124,18 @@ impl Worker<'_> {
         let mut session = match self.bring_up().await {
             None => return Ok(Turn::Over),
             Some(Ok(session)) => session,
-            Some(Err(failure)) => return self.failed(failure, status.state).await,
+            Some(Err(failure)) => {
+                let (name, cause, now) = (device.name.clone(), failure.clone(), agent.now());
+                with_store(&agent.store, move |store| store.device_missed(&name, &cause, now)).await?;
+                return self.failed(failure, status.state).await;
+            }
         };
-        if let Some(ended) = self.settle(&mut session, &status).await? {
+        let settled = tokio::select! {
+            settled = self.settle(&mut session, &status) => settled?,
+            // A run that is waited for may be that of whoever has the device again.
+            () = hold.lost() => Some(Turn::Pause(LEASE_LOOK)),
+        };
+        if let Some(ended) = settled {
             session.close().await;
             return Ok(ended);
         }
@@ -127,6 +152,9 @@ impl Worker<'_> {
             None => None,
         };
         let mut set_up = prepare(agent, device, &mut session).await?;
+        let (name, facts, now) = (device.name.clone(), session.facts(), agent.now());
+        let free_bytes = session.hello.store.free_bytes;
+        with_store(&agent.store, move |store| store.device_seen(&name, &facts, free_bytes, now)).await?;
         let duration_ns = super::as_ns(started.elapsed());
         self.emit(EventKind::DeviceReady { description: jobs::describe(&session), duration_ns }).await;
         (self.has_answered, self.lost_since) = (true, None);
@@ -143,6 +171,7 @@ impl Worker<'_> {
             // Counted when the attempt ended.
             Worked::Failed(failure) => self.after_failure(failure, DeviceState::InService, false).await,
             Worked::LeaseLost => Ok(Turn::Pause(LEASE_LOOK)),
+            Worked::Locked(lock) => Ok(Turn::Locked(lock)),
         }
     }
 
@@ -266,6 +295,35 @@ impl Worker<'_> {
                 () = self.shared.activity.idle() => {}
             }
         }
+    }
+
+    /// Waits while a person keeps the device locked. Returns false when it is in vain: nothing else goes on in the sweep,
+    /// the lock lasts, and the device's jobs have their records.
+    async fn keep_off(&self, lock: &DeviceLock) -> Result<bool, AgentError> {
+        let agent = self.agent;
+        self.emit(EventKind::DeviceWaiting { cause: lock.to_string() }).await;
+        // A lock that is about to end is waited for as long as a device that is to come back.
+        let waits_until = Instant::now() + Duration::from_secs_f64(agent.timeouts.reconnect_seconds);
+        loop {
+            let Some(lock) = self.lock().await? else { return Ok(true) };
+            let ends_at = agent.instant_of(lock.until);
+            if agent.is_stopping() {
+                return Ok(true);
+            }
+            if self.shared.activity.is_idle() && ends_at > waits_until {
+                endings::skip_locked(agent, self.device, &lock).await?;
+                return Ok(false);
+            }
+            let pause = LEASE_LOOK.min(ends_at.saturating_duration_since(Instant::now()));
+            self.rest(pause.max(SHORTEST_REST)).await;
+        }
+    }
+
+    /// The device's lock that is in force.
+    async fn lock(&self) -> Result<Option<DeviceLock>, AgentError> {
+        let (name, now) = (self.device.name.clone(), self.agent.now());
+        let locks = with_store(&self.agent.store, move |store| store.device_locks(Some(&name), now)).await?;
+        Ok(locks.into_iter().next())
     }
 
     async fn is_released(&self) -> Result<bool, AgentError> {

@@ -119,6 +119,12 @@ impl Lab {
     }
 }
 
+/// Who runs this process, for others of the lab: `user@host`.
+pub(super) fn person() -> String {
+    let host = nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned());
+    format!("{}@{}", user_name(), host.unwrap_or_else(|_| "localhost".to_owned()))
+}
+
 /// Who runs this process, as the system knows it.
 fn user_name() -> String {
     let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten();

@@ -3,6 +3,7 @@
 use clap::Args;
 use jiff::Timestamp;
 
+use crate::agent::is_holder_gone;
 use crate::domain::{Device, DeviceState, Event, JobState, RunState, SweepRow};
 use crate::progress::event_sentence;
 use crate::store::{Attempt, Store};
@@ -91,8 +92,15 @@ fn of_device(store: &dyn Store, device: &Device) -> Result<Vec<String>, CliError
         DeviceState::InService if device.disabled.is_none() => lines.push(format!("{name} is in service.")),
         DeviceState::InService => {}
     }
+    if let Some(lock) = store.device_locks(Some(name), Timestamp::now())?.into_iter().next() {
+        lines.push(format!(
+            "{lock}, since {:.0}. Sweeps take no job of it until then; a run under way ends first.",
+            lock.since
+        ));
+        lines.push(format!("To give it free before: `farmctl devices unlock {name}`."));
+    }
     let leases = store.device_leases(Timestamp::now())?;
-    match leases.into_iter().find(|(held, _)| held == name) {
+    match leases.into_iter().find(|(held, lease)| held == name && !is_holder_gone(&lease.holder)) {
         Some((_, lease)) => {
             let sweep = lease.sweep_id.map_or_else(String::new, |sweep| format!(" for sweep {sweep}"));
             lines.push(format!("{} uses it{sweep}; without a word from it, until {:.0}.", lease.holder, lease.until));
@@ -132,9 +140,7 @@ fn of_job(store: &dyn Store, sweep: &SweepRow, job: &crate::domain::Job) -> Resu
 
 fn running(attempts: &[Attempt]) -> String {
     match attempts.iter().find(|attempt| attempt.state == RunState::Live) {
-        Some(attempt)
-            if attempt.lease.until > Timestamp::now() && !crate::agent::is_holder_gone(&attempt.lease.holder) =>
-        {
+        Some(attempt) if attempt.lease.until > Timestamp::now() && !is_holder_gone(&attempt.lease.holder) => {
             format!("Attempt {} is under way, by {}.", attempt.attempt, attempt.lease.holder)
         }
         Some(attempt) => format!(
@@ -153,6 +159,9 @@ fn waits_for(store: &dyn Store, sweep: &SweepRow, device: &str) -> Result<String
     let status = store.device_status(device)?;
     if status.state == DeviceState::Quarantined {
         return Ok(format!("{device} is quarantined: `farmctl why {device}` says more."));
+    }
+    if let Some(lock) = store.device_locks(Some(device), Timestamp::now())?.into_iter().next() {
+        return Ok(format!("{lock}. `farmctl devices unlock {device}` gives it free before."));
     }
     let leases = store.device_leases(Timestamp::now())?;
     Ok(match leases.into_iter().find(|(held, _)| held == device) {

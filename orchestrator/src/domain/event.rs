@@ -97,6 +97,22 @@ pub enum EventKind {
         /// What, or who, found it well.
         by: String,
     },
+    /// A person keeps every sweep off the device.
+    DeviceLocked {
+        /// Who.
+        by: String,
+        /// What for.
+        why: String,
+        /// Until when.
+        until: Timestamp,
+    },
+    /// A person gave the device free before its lock had ended.
+    DeviceUnlocked {
+        /// Who.
+        by: String,
+        /// Who had locked it.
+        locked_by: String,
+    },
     /// A command of the device's farm entry was run on this host.
     HostCommand {
         /// What it is for: `reset`, `power_off` or `power_on`.

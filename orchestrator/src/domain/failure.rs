@@ -173,6 +173,8 @@ failure_kinds! {
     Fenced = "fenced", Internal, retry: Never, "another host of this lab has the device now; look whether this one was suspended, or its clock set";
     /// The device failed too often in a row and takes no jobs.
     Quarantined = "quarantined", Device, retry: Never, "see `farmctl why DEVICE`; mend it, then `farmctl devices release DEVICE`, and `farmctl sweep --retry-failed latest`";
+    /// A person keeps sweeps off the device.
+    Locked = "locked", User, retry: Never, "wait until the lock ends, or `farmctl devices unlock DEVICE`; then `farmctl sweep --retry-failed latest`";
     /// The runner for the device is another than the one the sweep began with.
     RunnerChanged = "runner_changed", User, retry: Never, "start the sweep anew: results of two programs are not mixed in one";
     /// A fault of farmctl.

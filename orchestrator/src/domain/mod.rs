@@ -11,10 +11,12 @@ mod digest;
 mod event;
 mod failure;
 mod ids;
+mod lock;
 mod plan;
 mod record;
 #[cfg(test)]
 pub mod sample;
+mod sighting;
 mod state;
 mod sweep;
 
@@ -32,8 +34,10 @@ pub use event::{Event, EventKind};
 pub use failure::{Blame, Failure, FailureKind, Retry};
 pub use farmctl_protocol::{ArtifactRef, InputRange, Limits, Precision, Scenario};
 pub use ids::{JobId, LabId, RunId, SweepId};
+pub use lock::DeviceLock;
 pub use plan::{Job, JobModel, Plan, Skipped};
 pub use record::{DeviceFacts, MeasuredAccuracy, Measurement, OutputRef, Record, RunStatus};
+pub use sighting::Sighting;
 pub use state::{DeviceState, DeviceStep, JobState, JobStep, RunState, RunStep, SweepState, SweepStep};
 pub use sweep::{
     CellPattern, DeviceSelector, OnFailure, RetryPolicy, Sweep, SweepDefinition, SweepRow, ThreadCount, Timeouts,

@@ -151,6 +151,8 @@ impl DeviceState {
             | EventKind::DeviceWarning { .. }
             | EventKind::TransportHealing { .. }
             | EventKind::DeviceCleaned { .. }
+            | EventKind::DeviceLocked { .. }
+            | EventKind::DeviceUnlocked { .. }
             | EventKind::JobMoved { .. }
             | EventKind::WriteRefused { .. }
             | EventKind::SweepStarted { .. }

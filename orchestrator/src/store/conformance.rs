@@ -10,9 +10,9 @@ use jiff::Timestamp;
 
 use super::{Claim, ClaimedRun, GiveBack, LeaseOutcome, Store, StoreError, SweepCounts};
 use crate::domain::{
-    DeviceChange, DeviceIdentity, DeviceState, Event, EventKind, Failure, FailureKind, Job, JobId, JobState,
-    Measurement, Plan, Record, RunId, RunState, RunStatus, Setting, Skipped, SweepDefinition, SweepId, SweepRow,
-    SweepState, sample,
+    DeviceChange, DeviceIdentity, DeviceLock, DeviceState, Event, EventKind, Failure, FailureKind, Job, JobId,
+    JobState, Measurement, Plan, Record, RunId, RunState, RunStatus, Setting, Skipped, SweepDefinition, SweepId,
+    SweepRow, SweepState, sample,
 };
 
 pub type Open = Arc<dyn Fn() -> Arc<dyn Store> + Send + Sync>;
@@ -28,7 +28,8 @@ macro_rules! store_conformance {
             records_come_in_the_order_of_the_plan, sweep_finishes_with_its_last_record, a_cancelled_sweep_ends_so,
             one_process_at_a_time_has_a_sweep, one_process_at_a_time_has_a_device, a_runner_is_pinned_once,
             devices_are_quarantined_and_released, a_found_run_has_an_owner, past_durations_are_of_runs_that_ended_well,
-            events_come_back_in_order, no_job_is_claimed_twice, device_changes_are_open_until_they_are_undone
+            events_come_back_in_order, no_job_is_claimed_twice, device_changes_are_open_until_they_are_undone,
+            a_lock_keeps_claims_off_until_it_ends, what_was_last_heard_of_a_device_is_kept
         );
     };
     ($fresh:path: $($case:ident),+ $(,)?) => {
@@ -496,4 +497,50 @@ pub fn device_changes_are_open_until_they_are_undone(open: &Open) {
     store.close_device_changes(&[first[0].number, first[1].number, second[0].number], at(10)).unwrap();
     assert_eq!(open().open_device_changes(None).unwrap(), []);
     assert_eq!(store.add_device_changes(&[]).unwrap(), []);
+}
+
+pub fn a_lock_keeps_claims_off_until_it_ends(open: &Open) {
+    let store = open();
+    let (row, _) = sweep(&*store, "s", &["a", "bb"], 1);
+    let lock = |by: &str, why: &str, since: i64, until: i64| DeviceLock {
+        device: "a".into(),
+        by: by.into(),
+        why: why.into(),
+        since: at(since),
+        until: at(until),
+    };
+    assert_eq!(store.lock_device(&lock("ann", "probing", 0, 50), at(0)).unwrap(), None);
+    let held = open().lock_device(&lock("bob", "me too", 1, 99), at(1)).unwrap();
+    assert_eq!(held, Some(lock("ann", "probing", 0, 50)), "somebody else's stays");
+    assert_eq!(open().lock_device(&lock("ann", "longer", 2, 60), at(2)).unwrap(), None);
+    let in_force = lock("ann", "longer", 0, 60);
+    assert_eq!(open().device_locks(Some("a"), at(59)).unwrap(), std::slice::from_ref(&in_force));
+    assert_eq!(open().device_locks(Some("bb"), at(59)).unwrap(), []);
+
+    assert_eq!(open().claim(&row.id, "a", "host", LEASE, at(59)).unwrap(), Claim::Locked(in_force.clone()));
+    claim(&*open(), &row, "bb", "host", 59);
+    assert_eq!(open().device_locks(None, at(60)).unwrap(), [], "it ends by itself");
+    claim(&*open(), &row, "a", "host", 60);
+
+    assert_eq!(open().lock_device(&lock("bob", "now", 70, 99), at(70)).unwrap(), None);
+    assert_eq!(open().unlock_device("a", at(71)).unwrap(), Some(lock("bob", "now", 70, 99)));
+    assert_eq!(open().unlock_device("a", at(72)).unwrap(), None);
+    assert_eq!(open().device_locks(None, at(72)).unwrap(), []);
+}
+
+pub fn what_was_last_heard_of_a_device_is_kept(open: &Open) {
+    let facts = sample::record("a", "mobilenet_v2").device.unwrap();
+    let later = crate::domain::DeviceFacts { os: "Android 16".into(), ..facts.clone() };
+    open().device_missed("b", &lost(), at(1)).unwrap();
+    open().device_seen("a", &facts, 7, at(2)).unwrap();
+    open().device_missed("a", &lost(), at(3)).unwrap();
+    open().device_missed("a", &lost(), at(4)).unwrap();
+    let [a, b] = open().sightings().unwrap().try_into().unwrap();
+    assert_eq!((a.asked_at, a.seen_at, a.silent_since), (at(4), Some(at(2)), Some(at(3))));
+    assert_eq!((a.facts, a.free_bytes, a.failure), (Some(facts), Some(7), Some(lost())));
+    assert_eq!((b.seen_at, b.facts, b.silent_since), (None, None, Some(at(1))));
+    open().device_seen("a", &later, 8, at(5)).unwrap();
+    let a = open().sightings().unwrap().remove(0);
+    assert_eq!((a.seen_at, a.silent_since, a.failure, a.free_bytes), (Some(at(5)), None, None, Some(8)));
+    assert_eq!(a.facts, Some(later));
 }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{LeaseHolder, StoreError};
-use crate::domain::{Failure, Job, JobId, JobState, Record, RunId, RunState, SweepId, SweepState};
+use crate::domain::{DeviceLock, Failure, Job, JobId, JobState, Record, RunId, RunState, SweepId, SweepState};
 
 /// A run that its holder may carry out until the lease's deadline.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,6 +27,8 @@ pub enum Claim {
     Run(Box<ClaimedRun>),
     /// The jobs that wait do so until then, at the earliest.
     NotBefore(Timestamp),
+    /// A person keeps sweeps off the device.
+    Locked(DeviceLock),
     /// No job waits.
     Nothing,
 }
@@ -36,6 +38,8 @@ pub enum Claim {
 pub struct LiveRun {
     /// The attempt.
     pub run_id: RunId,
+    /// Its job.
+    pub job_id: JobId,
     /// The device it is on.
     pub device: String,
     /// Who has its lease, or had it last.
@@ -91,7 +95,7 @@ pub struct GiveBack<'a> {
 /// kept as an event.
 pub trait RunStore {
     /// Claims the next job of a device, in the order of the plan, in one transaction: one that waits, and whose pause is
-    /// over. The run's identifier is made from sweep, job and attempt.
+    /// over; none while a person keeps the device locked. The run's identifier is made from sweep, job and attempt.
     ///
     /// # Errors
     /// When the store can't be written.

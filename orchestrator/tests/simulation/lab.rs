@@ -192,6 +192,11 @@ impl<'f> Lab<'f> {
         format!("{}; leases at {now}: {leases:?}; {:?}", open.join("; "), self.store.device_statuses().unwrap())
     }
 
+    /// The time of day by a host's clock.
+    pub fn time_of(&self, host: &Host) -> Timestamp {
+        self.now(*host.offset.lock().unwrap())
+    }
+
     /// A host with a clock of its own, which may be set at any time.
     pub fn host(&self) -> Host {
         let mut hosts = self.hosts.lock().unwrap();

@@ -13,7 +13,9 @@ mod world;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use farmctl::domain::{Event, EventKind, FailureKind, Record, RetryPolicy, RunStatus, Sweep, SweepRow, SweepState};
+use farmctl::domain::{
+    DeviceLock, Event, EventKind, FailureKind, Record, RetryPolicy, RunStatus, Sweep, SweepRow, SweepState,
+};
 use jiff::SignedDuration;
 use tokio::sync::mpsc;
 
@@ -112,12 +114,28 @@ async fn watch(
         if dies_after.is_some_and(|events| seen > events) {
             return Ok(());
         }
+        if lab.harshness.0 > 0 && chance.happens(4) {
+            lock_a_device(lab, host, chance);
+        }
         if lab.harshness.0 > 0 && chance.happens(2) {
             host.set_clock(SignedDuration::from_secs(i64::try_from(chance.below(600)).unwrap() - 300));
         }
     }
     // The work is about to end by itself.
     std::future::pending().await
+}
+
+/// A person locks a device for a while, by the clock of this host, or gives it free.
+fn lock_a_device(lab: &Lab<'_>, host: &Host, chance: &mut Chance) {
+    let name = format!("d{}", chance.below(lab.devices.len() as u64));
+    let now = lab.time_of(host);
+    if chance.happens(300) {
+        lab.store.unlock_device(&name, now).unwrap();
+        return;
+    }
+    let until = now + SignedDuration::try_from(chance.millis(100, 400_000)).unwrap();
+    let lock = DeviceLock { device: name, by: "ann".to_owned(), why: "probing".to_owned(), since: now, until };
+    lab.store.lock_device(&lock, now).unwrap();
 }
 
 /// What must hold at every moment.
@@ -185,7 +203,7 @@ fn check_record(lab: &Lab<'_>, row: &SweepRow, record: &Record) -> Result<(), St
             }
             Ok(())
         }
-        (RunStatus::Skipped, Some(FailureKind::Quarantined)) => Ok(()),
+        (RunStatus::Skipped, Some(FailureKind::Quarantined | FailureKind::Locked)) => Ok(()),
         (RunStatus::Failed, Some(kind)) if !kind.may_retry() => {
             let tried: Vec<_> = attempts.iter().filter_map(|it| it.failure.as_ref()).map(|it| it.kind).collect();
             // A model's or a user's fault ends the job at once.
@@ -207,7 +225,8 @@ fn check_record(lab: &Lab<'_>, row: &SweepRow, record: &Record) -> Result<(), St
 fn check_devices(lab: &Lab<'_>, records: &[Record]) -> Result<(), String> {
     let mut given_up: BTreeMap<&str, bool> = BTreeMap::new();
     for record in records {
-        let is_given_up = record.failure.as_ref().is_some_and(|it| it.kind == FailureKind::Quarantined);
+        let kind = record.failure.as_ref().map(|failure| failure.kind);
+        let is_given_up = matches!(kind, Some(FailureKind::Quarantined | FailureKind::Locked));
         *given_up.entry(&record.job.device).or_default() |= is_given_up;
     }
     for device in lab.devices.values().filter(|device| device.nature != Nature::Dead) {

@@ -3,6 +3,7 @@
 
 mod android;
 mod faults;
+mod locks;
 mod outages;
 mod phones;
 mod support;

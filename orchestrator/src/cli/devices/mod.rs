@@ -4,34 +4,51 @@ use std::time::Instant;
 use clap::Subcommand;
 use farmctl_protocol::Hello;
 use futures::StreamExt as _;
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::device::{BringUp, Session};
 use crate::domain::{Device, DeviceFacts, Failure, Timeouts};
 use crate::inventory::find_spares;
-use crate::transport::{self, Connect};
+use crate::store::Store;
+use crate::transport::Connect;
 
 use self::discover::DiscoverArguments;
+use self::history::HistoryArguments;
+use self::lock::LockArguments;
 use self::restore::RestoreArguments;
 use super::runner::RunnerSource;
 use super::{CliError, Context, Format, exit, print_data, print_json, print_rows, say};
 
 mod discover;
+mod history;
+mod lock;
 mod release;
 mod restore;
+mod show;
 
 /// Devices that are asked at the same time.
 const AT_ONCE: usize = 64;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum DevicesVerb {
-    /// List the devices of the farm files
+    /// List the devices of the farm files: what each does now, and when it was last heard of
     List,
-    /// Show all that is declared of a device
+    /// Show all that is known of a device
     Show {
         /// Its name
         name: String,
     },
+    /// Keep every sweep off a device for a while; a run that is under way ends first
+    Lock(LockArguments),
+    /// Give devices free before their lock ends
+    Unlock {
+        /// Names
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+    /// Say what happened to a device, the newest last
+    History(HistoryArguments),
     /// Ask devices what they are; pushes the runner where it isn't there
     Probe {
         /// Names; all devices that are not disabled without any
@@ -60,8 +77,11 @@ pub(super) async fn run(context: &Context, verb: DevicesVerb) -> Result<u8, CliE
         DevicesVerb::Discover(arguments) => discover::run(context, &devices, &arguments).await,
         DevicesVerb::Restore(arguments) => restore::run(context, &devices, &arguments).await,
         DevicesVerb::Release { names } => release::run(context, &select(devices, &names)?),
-        DevicesVerb::List => list(context, &devices),
-        DevicesVerb::Show { name } => show(context, &devices, &name),
+        DevicesVerb::Lock(arguments) => lock::lock(context, &devices, &arguments),
+        DevicesVerb::Unlock { names } => lock::unlock(context, &select(devices, &names)?),
+        DevicesVerb::History(arguments) => history::run(context, &devices, &arguments),
+        DevicesVerb::List => show::list(context, devices),
+        DevicesVerb::Show { name } => show::show(context, find(&devices, &name)?.clone()),
         DevicesVerb::Probe { names } => probe(context, select(devices, &names)?).await,
         DevicesVerb::Check { names } => check(context, select(devices, &names)?).await,
     }
@@ -79,66 +99,6 @@ fn find<'a>(devices: &'a [Device], name: &str) -> Result<&'a Device, CliError> {
         let names: Vec<&str> = devices.iter().map(|device| device.name.as_str()).collect();
         CliError::usage(format!("there is no device {name:?}")).with_hint(format!("devices: {}", names.join(", ")))
     })
-}
-
-fn tags(device: &Device) -> String {
-    device.tags.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
-}
-
-fn list(context: &Context, devices: &[Device]) -> Result<u8, CliError> {
-    let options = context.lab.connect_options();
-    let header = ["device", "farm", "transport", "address", "tags", "disabled"];
-    let rows = devices.iter().map(|device| {
-        vec![
-            device.name.clone(),
-            device.farm.clone(),
-            device.transport.name().to_owned(),
-            transport::address(&device.transport, &options),
-            tags(device),
-            device.disabled.clone().unwrap_or_default(),
-        ]
-    });
-    match context.format {
-        Format::Human => print_data(super::text_table(&header, rows).as_bytes())?,
-        Format::Json => print_json(&devices)?,
-        Format::Csv | Format::Markdown => print_rows(context.format, &header, rows)?,
-    }
-    Ok(exit::OK)
-}
-
-fn show(context: &Context, devices: &[Device], name: &str) -> Result<u8, CliError> {
-    let device = find(devices, name)?;
-    let options = context.lab.connect_options();
-    let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
-    let rows = [
-        ("device", device.name.clone()),
-        ("farm", device.farm.clone()),
-        ("declared", device.declared_at.clone()),
-        ("transport", device.transport.name().to_owned()),
-        ("address", transport::address(&device.transport, &options)),
-        ("workdir", device.workdir.clone()),
-        ("tags", tags(device)),
-        ("notes", or_none(device.notes.clone())),
-        ("max run", or_none(device.limits.max_run_seconds.map(|seconds| format!("{seconds} s")))),
-        ("keep free", or_none(device.limits.min_free_bytes.map(|bytes| format!("{bytes} bytes")))),
-        ("price", or_none(device.price_per_hour.map(|price| format!("{price} an hour")))),
-        ("disabled", or_none(device.disabled.clone())),
-    ];
-    match context.format {
-        Format::Human => {
-            let text: String = rows.iter().map(|(what, value)| format!("{what:<10} {value}\n")).collect();
-            print_data(text.as_bytes())?;
-        }
-        Format::Json => print_json(device)?,
-        Format::Csv | Format::Markdown => {
-            print_rows(
-                context.format,
-                &["field", "value"],
-                rows.iter().map(|(what, value)| vec![(*what).to_owned(), value.clone()]),
-            )?;
-        }
-    }
-    Ok(exit::OK)
 }
 
 /// What a device answered.
@@ -169,7 +129,8 @@ impl Probed {
 }
 
 /// Brings devices up; with `timed`, takes the time of a round trip too.
-async fn ask(context: &Context, devices: Vec<Device>, timed: bool) -> Vec<Probed> {
+async fn ask(context: &Context, devices: Vec<Device>, timed: bool) -> Result<Vec<Probed>, CliError> {
+    let store = context.lab.store()?;
     let progress = super::open_progress(context);
     let runners = RunnerSource::new(context.lab.runners(), progress.clone());
     let connect: Arc<dyn Connect> = Arc::new(context.lab.connect_options());
@@ -201,9 +162,25 @@ async fn ask(context: &Context, devices: Vec<Device>, timed: bool) -> Vec<Probed
         }
         probed
     });
-    let answers = futures::stream::iter(asked).buffered(AT_ONCE).collect().await;
+    let answers: Vec<Probed> = futures::stream::iter(asked).buffered(AT_ONCE).collect().await;
     super::close_progress(context, &progress);
-    answers
+    keep_sightings(store.as_ref(), &answers)?;
+    Ok(answers)
+}
+
+/// Notes in the store who answered, and who did not.
+fn keep_sightings(store: &dyn Store, answers: &[Probed]) -> Result<(), CliError> {
+    for Probed { device, facts, hello, failure, .. } in answers {
+        match (facts, hello, failure) {
+            (_, _, Some(failure)) => store.device_missed(device, failure, Timestamp::now())?,
+            (Some(facts), Some(hello), None) => {
+                store.device_seen(device, facts, hello.store.free_bytes, Timestamp::now())?;
+            }
+            // A spare was not asked.
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn code(answers: &[Probed]) -> u8 {
@@ -217,7 +194,7 @@ fn code(answers: &[Probed]) -> u8 {
 }
 
 async fn probe(context: &Context, devices: Vec<Device>) -> Result<u8, CliError> {
-    let answers = ask(context, devices, false).await;
+    let answers = ask(context, devices, false).await?;
     let header = ["device", "target", "soc", "cores", "memory_mb", "free_mb", "os", "kernel", "backends"];
     let rows = answers.iter().filter_map(|probed| {
         let (hello, facts) = (probed.hello.as_ref()?, probed.facts.as_ref()?);
@@ -239,7 +216,7 @@ async fn probe(context: &Context, devices: Vec<Device>) -> Result<u8, CliError> 
 }
 
 async fn check(context: &Context, devices: Vec<Device>) -> Result<u8, CliError> {
-    let answers = ask(context, devices, true).await;
+    let answers = ask(context, devices, true).await?;
     let header = ["device", "verdict", "bring_up_ms", "round_trip_ms", "free_mb", "running", "why"];
     let rows = answers.iter().map(|probed| {
         let hello = probed.hello.as_ref();

@@ -165,13 +165,16 @@ pub(in crate::cli) fn report(
 }
 
 fn exit_code(records: &[Record], interrupted: bool) -> u8 {
-    let is_quarantined =
-        |record: &Record| record.failure.as_ref().is_some_and(|failure| failure.kind == FailureKind::Quarantined);
-    let tried = records.iter().filter(|record| record.status != RunStatus::Skipped || is_quarantined(record));
+    // These jobs were to be run, and a device that was there when the sweep was planned did not take them.
+    let is_left_out = |record: &Record| {
+        let kind = record.failure.as_ref().map(|failure| failure.kind);
+        matches!(kind, Some(FailureKind::Quarantined | FailureKind::Locked))
+    };
+    let tried = records.iter().filter(|record| record.status != RunStatus::Skipped || is_left_out(record));
     let (mut ok, mut failed, mut reached) = (false, false, false);
     for record in tried {
         ok |= record.status == RunStatus::Ok;
-        failed |= record.status == RunStatus::Failed || is_quarantined(record);
+        failed |= record.status == RunStatus::Failed || is_left_out(record);
         reached |= record.device.is_some();
     }
     match (interrupted, failed, reached || ok) {

@@ -42,6 +42,8 @@ fn is_worth_it(record: &Record) -> bool {
     match record.status {
         RunStatus::Ok => false,
         RunStatus::Failed | RunStatus::Cancelled => true,
-        RunStatus::Skipped => matches!(kind, Some(FailureKind::Quarantined | FailureKind::Cancelled)),
+        RunStatus::Skipped => {
+            matches!(kind, Some(FailureKind::Quarantined | FailureKind::Locked | FailureKind::Cancelled))
+        }
     }
 }

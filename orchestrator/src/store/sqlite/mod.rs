@@ -8,9 +8,11 @@ mod device_changes;
 mod devices;
 mod events;
 mod leases;
+mod locks;
 mod records;
 mod runs;
 mod schema;
+mod sightings;
 mod sweeps;
 
 use std::path::{Path, PathBuf};

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, named_params, params};
 
 use super::events::append;
-use super::{SqliteStore, corrupt, deadline, epoch_column, from_json, nanoseconds, records, timestamp, to_json};
+use super::{SqliteStore, corrupt, deadline, epoch_column, from_json, locks, nanoseconds, records, timestamp, to_json};
 use crate::domain::{
     Event, EventKind, Job, JobId, JobState, JobStep, Record, RunId, RunState, RunStep, SweepId, SweepState,
 };
@@ -44,13 +44,13 @@ const END_RUN: &str = "
     RETURNING sweep_id, job_id";
 
 const LIVE_RUNS: &str = "
-    SELECT r.id, j.device, r.lease_holder, r.lease_until_ns
+    SELECT r.id, r.job_id, j.device, r.lease_holder, r.lease_until_ns
     FROM jobs j CROSS JOIN runs r ON r.sweep_id = j.sweep_id AND r.job_id = j.job_id AND r.state = 'live'
     WHERE j.sweep_id = ?1 AND j.state <> 'recorded' AND j.state = 'running'
     ORDER BY j.position";
 
 const LIVE_RUNS_OF_DEVICE: &str = "
-    SELECT r.id, j.device, r.lease_holder, r.lease_until_ns
+    SELECT r.id, r.job_id, j.device, r.lease_holder, r.lease_until_ns
     FROM jobs j CROSS JOIN runs r ON r.sweep_id = j.sweep_id AND r.job_id = j.job_id AND r.state = 'live'
     WHERE j.sweep_id = ?1 AND j.device = ?2 AND j.state <> 'recorded' AND j.state = 'running'
     ORDER BY j.position";
@@ -78,6 +78,9 @@ impl RunStore for SqliteStore {
         now: Timestamp,
     ) -> Result<Claim, StoreError> {
         let claimed = self.transaction("claim a job", |transaction| {
+            if let Some(lock) = locks::in_force(transaction, device, now)? {
+                return Ok(Next::Locked(lock));
+            }
             let next = transaction
                 .prepare_cached(NEXT_JOB)?
                 .query_row(named_params! {":sweep": sweep.0, ":device": device, ":now_ns": nanoseconds(now)}, |row| {
@@ -100,6 +103,7 @@ impl RunStore for SqliteStore {
         })?;
         match claimed {
             Next::Nothing => Ok(Claim::Nothing),
+            Next::Locked(lock) => Ok(Claim::Locked(lock.lock()?)),
             Next::NotBefore(not_before_ns) => Ok(Claim::NotBefore(timestamp(not_before_ns)?)),
             Next::Run { run, job, attempt, failed_attempts, epoch } => Ok(Claim::Run(Box::new(ClaimedRun {
                 run_id: run,
@@ -112,13 +116,13 @@ impl RunStore for SqliteStore {
     }
 
     fn live_runs(&self, sweep: &SweepId, device: Option<&str>) -> Result<Vec<LiveRun>, StoreError> {
-        let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
+        let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?));
         let rows = match device {
             Some(device) => self.query("list runs under way", LIVE_RUNS_OF_DEVICE, [&sweep.0, device], read)?,
             None => self.query("list runs under way", LIVE_RUNS, [&sweep.0], read)?,
         };
-        let live = rows.into_iter().map(|(run, device, holder, until_ns)| {
-            Ok(LiveRun { run_id: RunId(run), device, lease: lease_holder(holder, until_ns)? })
+        let live = rows.into_iter().map(|(run, job, device, holder, until_ns)| {
+            Ok(LiveRun { run_id: RunId(run), job_id: JobId(job), device, lease: lease_holder(holder, until_ns)? })
         });
         live.collect()
     }
@@ -246,6 +250,7 @@ impl RunStore for SqliteStore {
 enum Next {
     Nothing,
     NotBefore(i64),
+    Locked(locks::LockRow),
     Run { run: RunId, job: String, attempt: u32, failed_attempts: u32, epoch: u32 },
 }
 

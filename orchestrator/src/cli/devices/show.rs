@@ -1,0 +1,187 @@
+use jiff::Timestamp;
+
+use crate::agent::is_holder_gone;
+use crate::domain::{Device, DeviceFacts};
+use crate::status::{self, DeviceView};
+use crate::transport;
+
+use super::super::{CliError, Context, Format, exit, print_data, print_json, print_rows, text_table};
+
+fn views(context: &Context, devices: Vec<Device>) -> Result<Vec<DeviceView>, CliError> {
+    let store = context.lab.store()?;
+    Ok(status::of_devices(store.as_ref(), devices, &is_holder_gone, Timestamp::now())?)
+}
+
+pub(super) fn list(context: &Context, devices: Vec<Device>) -> Result<u8, CliError> {
+    let views = views(context, devices)?;
+    let options = context.lab.connect_options();
+    let address = |view: &DeviceView| transport::address(&view.device.transport, &options);
+    if context.format == Format::Json {
+        print_json(&views)?;
+        return Ok(exit::OK);
+    }
+    if context.format == Format::Human {
+        let header = ["device", "status", "seen", "transport", "address", "tags", "detail"];
+        let rows = views.iter().map(|view| {
+            let device = &view.device;
+            let (status, transport) = (view.status.as_str().to_owned(), device.transport.name().to_owned());
+            vec![device.name.clone(), status, seen(view), transport, address(view), tags(device), view.detail.clone()]
+        });
+        print_data(text_table(&header, rows).as_bytes())?;
+        return Ok(exit::OK);
+    }
+    let header = [
+        "device",
+        "farm",
+        "status",
+        "detail",
+        "seen_at",
+        "transport",
+        "address",
+        "soc",
+        "cores",
+        "memory_bytes",
+        "os",
+        "build",
+        "battery_percent",
+        "temperature_c",
+        "free_bytes",
+        "tags",
+        "notes",
+    ];
+    let rows = views.iter().map(|view| {
+        let facts = Facts::of(view);
+        let seen_at = view.sighting.as_ref().and_then(|it| it.seen_at).map(|at| at.to_string()).unwrap_or_default();
+        vec![
+            view.device.name.clone(),
+            view.device.farm.clone(),
+            view.status.as_str().to_owned(),
+            view.detail.clone(),
+            seen_at,
+            view.device.transport.name().to_owned(),
+            address(view),
+            facts.soc,
+            facts.cores,
+            facts.memory_bytes,
+            facts.os,
+            facts.build,
+            facts.battery_percent,
+            facts.temperature_c,
+            facts.free_bytes,
+            tags(&view.device),
+            view.device.notes.clone().unwrap_or_default(),
+        ]
+    });
+    print_rows(context.format, &header, rows)?;
+    Ok(exit::OK)
+}
+
+pub(super) fn show(context: &Context, device: Device) -> Result<u8, CliError> {
+    let Some(view) = views(context, vec![device])?.into_iter().next() else { return Ok(exit::NOTHING) };
+    if context.format == Format::Json {
+        print_json(&view)?;
+        return Ok(exit::OK);
+    }
+    let rows = fields(&view, &transport::address(&view.device.transport, &context.lab.connect_options()));
+    match context.format {
+        Format::Csv | Format::Markdown => {
+            let rows = rows.into_iter().map(|(what, value)| vec![what.to_owned(), value]);
+            print_rows(context.format, &["field", "value"], rows)?;
+        }
+        Format::Human | Format::Json => {
+            let text: String = rows.iter().map(|(what, value)| format!("{what:<11} {}\n", printable(value))).collect();
+            print_data(text.as_bytes())?;
+        }
+    }
+    Ok(exit::OK)
+}
+
+fn fields(view: &DeviceView, address: &str) -> Vec<(&'static str, String)> {
+    let (device, facts) = (&view.device, Facts::of(view));
+    let or_none = |text: Option<String>| text.filter(|text| !text.is_empty()).unwrap_or_else(|| "-".to_owned());
+    let with_unit = |text: String, unit: &str| or_none(Some(text).filter(|it| !it.is_empty()).map(|it| it + unit));
+    vec![
+        ("device", device.name.clone()),
+        ("status", view.status.as_str().to_owned()),
+        ("detail", or_none(Some(view.detail.clone()))),
+        ("last seen", or_none(Some(seen(view)))),
+        ("model", or_none(Some(facts.model))),
+        ("soc", or_none(Some(facts.soc))),
+        ("cores", or_none(Some(facts.cores))),
+        ("memory", with_unit(facts.memory_bytes, " bytes")),
+        ("os", or_none(Some(facts.os))),
+        ("build", or_none(Some(facts.build))),
+        ("battery", with_unit(facts.battery_percent, " %")),
+        ("temperature", with_unit(facts.temperature_c, " °C (battery)")),
+        ("free", with_unit(facts.free_bytes, " bytes")),
+        ("farm", device.farm.clone()),
+        ("declared", device.declared_at.clone()),
+        ("transport", device.transport.name().to_owned()),
+        ("address", address.to_owned()),
+        ("workdir", device.workdir.clone()),
+        ("tags", or_none(Some(tags(device)))),
+        ("notes", or_none(device.notes.clone())),
+        ("max run", or_none(device.limits.max_run_seconds.map(|seconds| format!("{seconds} s")))),
+        ("keep free", or_none(device.limits.min_free_bytes.map(|bytes| format!("{bytes} bytes")))),
+        ("price", or_none(device.price_per_hour.map(|price| format!("{price} an hour")))),
+    ]
+}
+
+/// What a device said of itself when it last answered, as texts; empty where it is not known.
+#[derive(Default)]
+struct Facts {
+    model: String,
+    soc: String,
+    cores: String,
+    memory_bytes: String,
+    os: String,
+    build: String,
+    battery_percent: String,
+    temperature_c: String,
+    free_bytes: String,
+}
+
+impl Facts {
+    fn of(view: &DeviceView) -> Facts {
+        let Some(sighting) = &view.sighting else { return Facts::default() };
+        let free_bytes = sighting.free_bytes.map(|bytes| bytes.to_string()).unwrap_or_default();
+        let Some(facts) = &sighting.facts else { return Facts { free_bytes, ..Facts::default() } };
+        let DeviceFacts { android, battery, .. } = facts;
+        let android = |text: fn(&crate::domain::AndroidFacts) -> &Option<String>| {
+            android.as_ref().and_then(|android| text(android).clone())
+        };
+        let battery = battery.as_ref();
+        Facts {
+            model: android(|android| &android.model).unwrap_or_default(),
+            soc: facts.soc.clone().unwrap_or_default(),
+            cores: facts.cpus.to_string(),
+            memory_bytes: facts.memory_total_bytes.to_string(),
+            os: facts.os.clone(),
+            build: android(|android| &android.build).unwrap_or_else(|| facts.kernel.clone()),
+            battery_percent: battery.and_then(|it| it.level_percent).map(|it| it.to_string()).unwrap_or_default(),
+            temperature_c: battery.and_then(|it| it.temperature_c).map(|it| format!("{it:.1}")).unwrap_or_default(),
+            free_bytes,
+        }
+    }
+}
+
+/// How long ago a device last answered, as a person would say it.
+fn seen(view: &DeviceView) -> String {
+    let Some(sighting) = &view.sighting else { return "never".to_owned() };
+    let Some(seen_at) = sighting.seen_at else { return "never".to_owned() };
+    let minutes = Timestamp::now().duration_since(seen_at).as_mins();
+    match minutes {
+        ..1 => "now".to_owned(),
+        1..120 => format!("{minutes} min ago"),
+        120..2880 => format!("{} h ago", minutes / 60),
+        _ => format!("{} days ago", minutes / 1440),
+    }
+}
+
+fn tags(device: &Device) -> String {
+    device.tags.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
+fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).collect()
+}

@@ -1,0 +1,229 @@
+//! How the devices of the lab are right now, from what the store has.
+//!
+//! Main function: [`of_devices`]; main type: [`DeviceView`], which says of a device what it does ([`Standing`]) and all
+//! that this was found out from. Never asks a device, and never writes.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use crate::domain::{
+    Device, DeviceLock, DeviceState, DeviceStatus, Failure, FailureKind, JobId, RunId, Sighting, SweepId,
+};
+use crate::planner;
+use crate::store::{Store, StoreError};
+
+/// What a device does, or why it does nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// Its farm file takes it out of service.
+    Disabled,
+    /// A person keeps sweeps off it.
+    Locked,
+    /// It failed too often in a row.
+    Quarantined,
+    /// A sweep uses it.
+    Busy,
+    /// It did not answer when it was last asked.
+    Offline,
+    /// It did not let this host in when it was last asked.
+    Unauthorized,
+    /// It answered when it was last asked, and nobody uses it.
+    Idle,
+    /// It was never asked.
+    Unknown,
+}
+
+impl Standing {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Standing::Disabled => "disabled",
+            Standing::Locked => "locked",
+            Standing::Quarantined => "quarantined",
+            Standing::Busy => "busy",
+            Standing::Offline => "offline",
+            Standing::Unauthorized => "unauthorized",
+            Standing::Idle => "idle",
+            Standing::Unknown => "unknown",
+        }
+    }
+}
+
+/// What a device is used for.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Use {
+    /// The process that uses it.
+    pub holder: String,
+    /// The sweep.
+    pub sweep_id: Option<SweepId>,
+    /// The run under way.
+    pub run_id: Option<RunId>,
+    /// The model that is measured.
+    pub model: Option<String>,
+    /// Jobs of the sweep on it that have no record, the one under way included.
+    pub open_jobs: usize,
+    /// When these may be done, from how long they took before, or from their limits.
+    pub done_at: Option<Timestamp>,
+}
+
+/// A device as a person asks for it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DeviceView {
+    /// What is declared of it.
+    #[serde(flatten)]
+    pub device: Device,
+    /// What it does.
+    pub status: Standing,
+    /// In a few words: with what, since when, until when, and why.
+    pub detail: String,
+    /// The lock that is in force.
+    pub lock: Option<DeviceLock>,
+    /// What it is used for.
+    pub used: Option<Use>,
+    /// How it fares, where it ever failed.
+    pub fares: Option<DeviceStatus>,
+    /// What was last heard of it.
+    pub sighting: Option<Sighting>,
+}
+
+/// How these devices are now. `is_gone` tells of a lease's holder whether it has ended without giving it back.
+///
+/// # Errors
+/// When the store can't be read.
+pub fn of_devices(
+    store: &dyn Store,
+    devices: Vec<Device>,
+    is_gone: &dyn Fn(&str) -> bool,
+    now: Timestamp,
+) -> Result<Vec<DeviceView>, StoreError> {
+    let mut locks = by_name(store.device_locks(None, now)?, |lock| &lock.device);
+    let mut fares = by_name(store.device_statuses()?, |status| &status.name);
+    let mut sightings = by_name(store.sightings()?, |sighting| &sighting.device);
+    let mut leases: HashMap<_, _> = store.device_leases(now)?.into_iter().collect();
+    let view = |device: Device| {
+        let name = &device.name;
+        let lease = leases.remove(name).filter(|lease| !is_gone(&lease.holder));
+        let used = lease.map(|lease| used(store, name, lease.holder, lease.sweep_id, now)).transpose()?;
+        let (lock, fares, sighting) = (locks.remove(name), fares.remove(name), sightings.remove(name));
+        let status = standing(&device, lock.as_ref(), used.as_ref(), fares.as_ref(), sighting.as_ref());
+        let mut view = DeviceView { device, status, detail: String::new(), lock, used, fares, sighting };
+        view.detail = detail(&view);
+        Ok(view)
+    };
+    devices.into_iter().map(view).collect()
+}
+
+fn by_name<T>(list: Vec<T>, name: impl Fn(&T) -> &String) -> HashMap<String, T> {
+    list.into_iter().map(|one| (name(&one).clone(), one)).collect()
+}
+
+/// What a device is used for, and until when about.
+fn used(
+    store: &dyn Store,
+    device: &str,
+    holder: String,
+    sweep_id: Option<SweepId>,
+    now: Timestamp,
+) -> Result<Use, StoreError> {
+    let mut used = Use { holder, sweep_id, run_id: None, model: None, open_jobs: 0, done_at: None };
+    let Some(sweep) = &used.sweep_id else { return Ok(used) };
+    let jobs = store.open_jobs(sweep, Some(device))?;
+    used.open_jobs = jobs.len();
+    let mut seconds = 0.0;
+    for job in &jobs {
+        let mut past: HashMap<JobId, Duration> = HashMap::new();
+        past.extend(store.past_durations(&job.id, 1)?.into_iter().map(|duration| (job.id.clone(), duration)));
+        seconds += planner::job_seconds(job, &past);
+    }
+    if let Some(live) = store.live_runs(sweep, Some(device))?.into_iter().next() {
+        if let Some(job) = jobs.iter().find(|job| job.id == live.job_id) {
+            used.model = Some(job.model.name.clone());
+            let (_, attempts) = store.attempts(sweep, &job.id)?;
+            let begun = attempts.last().map(|attempt| now.duration_since(attempt.claimed_at).as_secs_f64());
+            seconds = (seconds - begun.unwrap_or_default()).max(0.0);
+        }
+        used.run_id = Some(live.run_id);
+    }
+    used.done_at = SignedDuration::try_from_secs_f64(seconds).ok().and_then(|left| now.checked_add(left).ok());
+    Ok(used)
+}
+
+/// What a device does; of several things that hold at once, the one that a person must know first.
+fn standing(
+    device: &Device,
+    lock: Option<&DeviceLock>,
+    used: Option<&Use>,
+    fares: Option<&DeviceStatus>,
+    sighting: Option<&Sighting>,
+) -> Standing {
+    if device.disabled.is_some() {
+        return Standing::Disabled;
+    }
+    if lock.is_some() {
+        return Standing::Locked;
+    }
+    if fares.is_some_and(|fares| fares.state == DeviceState::Quarantined) {
+        return Standing::Quarantined;
+    }
+    if used.is_some() {
+        return Standing::Busy;
+    }
+    match sighting {
+        None => Standing::Unknown,
+        Some(sighting) => match &sighting.failure {
+            Some(failure) if is_unauthorized(failure) => Standing::Unauthorized,
+            Some(_) => Standing::Offline,
+            None => Standing::Idle,
+        },
+    }
+}
+
+fn is_unauthorized(failure: &Failure) -> bool {
+    let kinds = [FailureKind::LoginRefused, FailureKind::HostKeyChanged, FailureKind::HostKeyUnknown];
+    kinds.contains(&failure.kind)
+}
+
+fn detail(view: &DeviceView) -> String {
+    let used = view.used.as_ref().map(use_text);
+    match view.status {
+        Standing::Disabled => view.device.disabled.clone().unwrap_or_default(),
+        Standing::Locked => {
+            let lock = view.lock.as_ref();
+            let lock =
+                lock.map_or_else(String::new, |lock| format!("by {} until {:.0}: {}", lock.by, lock.until, lock.why));
+            // A run that was under way ends first.
+            used.map_or_else(|| lock.clone(), |used| format!("{lock}; until the run under way has ended: {used}"))
+        }
+        Standing::Quarantined => {
+            let fares = view.fares.as_ref();
+            let since =
+                fares.and_then(|fares| fares.since).map_or_else(String::new, |since| format!("since {since:.0}"));
+            let failure = fares.and_then(|fares| fares.failure.as_ref());
+            failure.map_or_else(|| since.clone(), |failure| format!("{since}: {failure}"))
+        }
+        Standing::Busy => used.unwrap_or_default(),
+        Standing::Offline | Standing::Unauthorized => {
+            let sighting = view.sighting.as_ref();
+            let since =
+                sighting.and_then(|it| it.silent_since).map_or_else(String::new, |since| format!("since {since:.0}"));
+            let failure = sighting.and_then(|sighting| sighting.failure.as_ref());
+            failure.map_or_else(|| since.clone(), |failure| format!("{since}: {failure}"))
+        }
+        Standing::Idle | Standing::Unknown => String::new(),
+    }
+}
+
+fn use_text(used: &Use) -> String {
+    let what = used.model.as_deref().unwrap_or("it is being prepared");
+    let sweep = used.sweep_id.as_ref().map_or_else(String::new, |sweep| format!(" for sweep {sweep}"));
+    let until =
+        used.done_at.filter(|_| used.open_jobs > 0).map_or_else(String::new, |at| format!(", until about {at:.0}"));
+    format!("{what}{sweep}, {} jobs open{until}", used.open_jobs)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,26 @@
+use jiff::Timestamp;
+
+use super::StoreError;
+use crate::domain::DeviceLock;
+
+/// Locks of devices by people. One that has ended is none, whether or not its row is still there.
+pub trait LockStore {
+    /// Locks a device. Of a lock that the same person has, reason and end are replaced; one that somebody else has stays,
+    /// and is returned.
+    ///
+    /// # Errors
+    /// When the store can't be written.
+    fn lock_device(&self, lock: &DeviceLock, now: Timestamp) -> Result<Option<DeviceLock>, StoreError>;
+
+    /// Ends the lock of a device; returns the one that was in force.
+    ///
+    /// # Errors
+    /// When the store can't be written.
+    fn unlock_device(&self, device: &str, now: Timestamp) -> Result<Option<DeviceLock>, StoreError>;
+
+    /// The locks that are in force, by device; of one device, when it is given.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn device_locks(&self, device: Option<&str>, now: Timestamp) -> Result<Vec<DeviceLock>, StoreError>;
+}

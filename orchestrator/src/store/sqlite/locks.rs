@@ -1,0 +1,79 @@
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension as _, Row, Transaction, named_params, params};
+
+use super::{SqliteStore, nanoseconds, timestamp};
+use crate::domain::DeviceLock;
+use crate::store::{LockStore, StoreError};
+
+const LOCK: &str = "
+    INSERT INTO device_locks (device, locked_by, why, since_ns, until_ns) VALUES (:device, :by, :why, :since_ns, :until_ns)
+    ON CONFLICT (device) DO UPDATE SET
+        since_ns = CASE WHEN until_ns <= :now_ns THEN :since_ns ELSE since_ns END,
+        locked_by = :by, why = :why, until_ns = :until_ns
+        WHERE until_ns <= :now_ns OR locked_by = :by";
+
+const IN_FORCE: &str = "
+    SELECT device, locked_by, why, since_ns, until_ns FROM device_locks
+    WHERE (?1 IS NULL OR device = ?1) AND until_ns > ?2 ORDER BY device";
+
+const OF_DEVICE: &str = "
+    SELECT device, locked_by, why, since_ns, until_ns FROM device_locks WHERE device = ?1 AND until_ns > ?2";
+
+impl LockStore for SqliteStore {
+    fn lock_device(&self, lock: &DeviceLock, now: Timestamp) -> Result<Option<DeviceLock>, StoreError> {
+        let held = self.transaction("lock a device", |transaction| {
+            let changed = transaction.execute(
+                LOCK,
+                named_params! {
+                    ":device": lock.device, ":by": lock.by, ":why": lock.why, ":since_ns": nanoseconds(lock.since),
+                    ":until_ns": nanoseconds(lock.until), ":now_ns": nanoseconds(now),
+                },
+            )?;
+            if changed == 1 { Ok(None) } else { in_force(transaction, &lock.device, now) }
+        })?;
+        held.map(LockRow::lock).transpose()
+    }
+
+    fn unlock_device(&self, device: &str, now: Timestamp) -> Result<Option<DeviceLock>, StoreError> {
+        let ended = self.transaction("unlock a device", |transaction| {
+            let found = in_force(transaction, device, now)?;
+            transaction.execute("DELETE FROM device_locks WHERE device = ?1", [device])?;
+            Ok(found)
+        })?;
+        ended.map(LockRow::lock).transpose()
+    }
+
+    fn device_locks(&self, device: Option<&str>, now: Timestamp) -> Result<Vec<DeviceLock>, StoreError> {
+        let rows = self.query("list locks of devices", IN_FORCE, params![device, nanoseconds(now)], LockRow::read)?;
+        rows.into_iter().map(LockRow::lock).collect()
+    }
+}
+
+/// The lock of a device that is in force.
+pub(super) fn in_force(
+    transaction: &Transaction<'_>,
+    device: &str,
+    now: Timestamp,
+) -> rusqlite::Result<Option<LockRow>> {
+    let mut statement = transaction.prepare_cached(OF_DEVICE)?;
+    statement.query_row(params![device, nanoseconds(now)], LockRow::read).optional()
+}
+
+/// A lock as the database has it.
+pub(super) struct LockRow {
+    texts: [String; 3],
+    since_ns: i64,
+    until_ns: i64,
+}
+
+impl LockRow {
+    fn read(row: &Row<'_>) -> rusqlite::Result<LockRow> {
+        let texts = [row.get(0)?, row.get(1)?, row.get(2)?];
+        Ok(LockRow { texts, since_ns: row.get(3)?, until_ns: row.get(4)? })
+    }
+
+    pub(super) fn lock(self) -> Result<DeviceLock, StoreError> {
+        let [device, by, why] = self.texts;
+        Ok(DeviceLock { device, by, why, since: timestamp(self.since_ns)?, until: timestamp(self.until_ns)? })
+    }
+}

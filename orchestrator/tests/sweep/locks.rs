@@ -1,0 +1,102 @@
+//! A person keeps sweeps off a device.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use testlab::Board;
+
+use super::support::{Lab, QUICK, farm, local_device, ssh_device};
+
+fn devices(lab: &Lab) -> Value {
+    let (code, stdout, stderr) = lab.run(&["devices", "list", "--format", "json"]);
+    assert_eq!(code, 0, "{stderr}");
+    serde_json::from_str(&stdout).unwrap()
+}
+
+fn device<'a>(devices: &'a Value, name: &str) -> &'a Value {
+    devices.as_array().unwrap().iter().find(|device| device["name"] == name).unwrap()
+}
+
+#[test]
+fn a_locked_device_is_left_alone_and_gets_its_turn_when_the_lock_ends() {
+    let board = Board::start().unwrap();
+    let lab = Lab::new();
+    lab.write("farms/lab.yaml", &farm(&[local_device(), ssh_device("board", &board, board.port)]));
+    lab.write("configs/quick.yaml", &format!("{QUICK}repeats: 3\n"));
+    assert_eq!(device(&devices(&lab), "board")["status"], "unknown");
+
+    let (code, _, stderr) = lab.run(&["devices", "lock", "board", "--for", "2h", "--why", "soldering"]);
+    assert_eq!(code, 0, "{stderr}");
+    let listed = devices(&lab);
+    assert_eq!(device(&listed, "board")["status"], "locked");
+    assert_eq!(device(&listed, "board")["lock"]["why"], "soldering");
+    let ended = lab.sweep(&["configs/quick.yaml"]);
+    ended.expect_code(6);
+    let rows = lab.rows();
+    let of = |name: &str, field: &str| -> Vec<String> {
+        rows.iter().filter(|row| row["device"] == name).map(|row| row[field].clone()).collect()
+    };
+    assert_eq!(
+        (of("this-host", "status"), of("board", "status")),
+        (vec!["ok".to_owned(); 3], vec!["skipped".to_owned(); 3])
+    );
+    assert!(of("board", "failure").iter().all(|why| why.contains("soldering")), "{rows:?}");
+    assert!(of("board", "failure_kind").iter().all(|kind| kind == "locked"));
+    let (_, told, _) = lab.run(&["why", "board"]);
+    assert!(told.contains("soldering") && told.contains("devices unlock board"), "{told}");
+    assert_eq!(device(&devices(&lab), "this-host")["status"], "idle");
+
+    // What was left out is run once the lock has ended.
+    assert_eq!(lab.run(&["devices", "unlock", "board"]).0, 0);
+    lab.sweep(&["--retry-failed", "latest"]).expect_code(0);
+    assert_eq!(lab.rows().iter().filter(|row| row["status"] == "ok" && row["device"] == "board").count(), 3);
+    let (code, history, _) = lab.run(&["devices", "history", "board", "--format", "csv"]);
+    assert_eq!(code, 0);
+    for what in ["soldering", "unlocked by", "run ok"] {
+        assert!(history.contains(what), "{what}: {history}");
+    }
+}
+
+#[test]
+fn a_lock_in_the_middle_of_a_sweep_lets_the_run_end_and_holds_up_the_next() {
+    let lab = Lab::new();
+    lab.write("farms/lab.yaml", &farm(&[local_device()]));
+    lab.write(
+        "configs/two.yaml",
+        &format!("{QUICK}repeats: 2\n").replace("min_seconds: 0, max_seconds: 60", "min_seconds: 1, max_seconds: 60"),
+    );
+    let mut running = lab.start(&["configs/two.yaml"]);
+    running.wait_for("run_phase", Some("measure"));
+    let (code, _, told) = lab.run(&["devices", "lock", "this-host", "--for", "5s", "--why", "a look"]);
+    assert_eq!(code, 0, "{told}");
+    assert!(told.contains("squeezenet1_0") && told.contains("ends first"), "{told}");
+    running.wait_for("run_finished", None);
+    let waiting = running.wait_for("device_waiting", None);
+    assert!(waiting["cause"].as_str().unwrap().contains("a look"), "{waiting}");
+    let ended = running.finish();
+    ended.expect_code(0);
+    let at = |event: &Value| event["at"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    let starts = ended.named("run_started");
+    assert_eq!(starts.len(), 2);
+    let (code, history, _) = lab.run(&["devices", "history", "this-host", "--format", "json"]);
+    assert_eq!(code, 0);
+    let history: Vec<Value> = serde_json::from_str(&history).unwrap();
+    let locked = history.iter().find(|event| event["event"] == "device_locked").unwrap();
+    let until: jiff::Timestamp = locked["until"].as_str().unwrap().parse().unwrap();
+    assert!(at(starts[0]) < at(locked) && at(starts[1]) >= until, "{starts:?}, {locked}");
+    assert!(Duration::try_from(at(starts[1]).duration_since(until)).unwrap() < Duration::from_secs(10));
+}
+
+#[test]
+fn a_lock_belongs_to_a_person_until_it_is_taken_over() {
+    let lab = Lab::new();
+    lab.write("farms/lab.yaml", &farm(&[local_device()]));
+    let lock = |words: &[&str]| lab.run(&[&["devices", "lock", "this-host", "--for", "1h"], words].concat());
+    assert_eq!(lock(&["--why", " "]).0, 2);
+    assert_eq!(lab.run(&["devices", "lock", "this-host", "--for", "soon", "--why", "x"]).0, 2);
+    assert_eq!(lab.run(&["devices", "lock", "nobody", "--for", "1h", "--why", "x"]).0, 2);
+    assert_eq!(lock(&["--why", "one"]).0, 0);
+    assert_eq!(lock(&["--why", "two"]).0, 0, "my own is changed");
+    assert_eq!(lab.run(&["devices", "unlock", "this-host"]).0, 0);
+    assert_eq!(lab.run(&["devices", "unlock", "this-host"]).0, 4);
+}
