@@ -15,6 +15,7 @@ pub mod progress;
 pub mod publish;
 pub mod report;
 pub mod runners;
+pub mod schedule;
 pub mod score;
 pub mod status;
 pub mod store;

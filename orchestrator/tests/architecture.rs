@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 /// Each module of the orchestrator with the modules it may name. `domain` may be named by all, and `cli` may name all.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("domain", &[]),
-    ("config", &["catalog", "planner", "score"]),
+    ("config", &["catalog", "planner", "schedule", "score"]),
     ("catalog", &[]),
     ("planner", &[]),
+    ("schedule", &[]),
     ("score", &[]),
     ("store", &[]),
     ("status", &["store", "planner"]),
@@ -23,7 +24,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 ];
 
 /// Modules that do no I/O, read no clock and no environment, and are never async.
-const PURE: &[&str] = &["domain", "planner", "score", "report"];
+const PURE: &[&str] = &["domain", "planner", "schedule", "score", "report"];
 
 fn source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")

@@ -1,10 +1,10 @@
-//! What people write: farm, sweep and models files in YAML, and tables of results in CSV, to checked types.
+//! What people write: farm, sweep, models and daemon files in YAML, and tables of results in CSV, to checked types.
 //!
-//! Main functions: [`load_inventory`], [`load_catalog`], [`load_sweep`], [`load_results`], [`append_devices`],
+//! Main functions: [`load_inventory`], [`load_catalog`], [`load_sweep`], [`load_schedules`], [`load_results`], [`append_devices`],
 //! [`schema`]. Main type: [`ConfigErrors`], every fault of the files at once, each with its place. The way of a YAML file:
 //! `source` reads it with a bound, `tree` parses it to values with places, `check` holds it against the JSON Schema of
-//! the file's type, `document` makes it that type by serde_yaml (which knows no places), and `inventory`, `catalog` and
-//! `sweep` check what it means. YAML is known nowhere else. A table goes from `source` to `results_table`.
+//! the file's type, `document` makes it that type by serde_yaml (which knows no places), and `inventory`, `catalog`,
+//! `sweep` and `daemon` check what it means. YAML is known nowhere else. A table goes from `source` to `results_table`.
 //!
 //! Never touches a device, never prints, and reads environment variables only through the function it is given.
 
@@ -14,11 +14,14 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 
 use crate::domain::{Backend, Catalog, Inventory, Sweep};
+use crate::schedule::Schedule;
 use crate::score::ScoredRun;
 
 mod append;
 mod catalog;
 mod check;
+mod daemon;
+mod daemon_file;
 mod document;
 mod expand;
 mod farm_file;
@@ -26,6 +29,7 @@ mod fault;
 mod inventory;
 mod models_file;
 mod results_table;
+mod selector;
 mod source;
 mod sweep;
 mod sweep_file;
@@ -53,11 +57,13 @@ pub enum FileKind {
     Sweep,
     /// `configs/models.yaml`.
     Models,
+    /// `configs/daemon.yaml`.
+    Daemon,
 }
 
 impl FileKind {
     /// Every kind.
-    pub const ALL: &'static [FileKind] = &[FileKind::Inventory, FileKind::Sweep, FileKind::Models];
+    pub const ALL: &'static [FileKind] = &[FileKind::Inventory, FileKind::Sweep, FileKind::Models, FileKind::Daemon];
 
     /// The word for it, which is also the stem of its schema's file.
     pub fn as_str(self) -> &'static str {
@@ -65,6 +71,7 @@ impl FileKind {
             FileKind::Inventory => "inventory",
             FileKind::Sweep => "sweep",
             FileKind::Models => "models",
+            FileKind::Daemon => "daemon",
         }
     }
 }
@@ -75,6 +82,7 @@ pub fn schema(kind: FileKind) -> serde_json::Value {
         FileKind::Inventory => schema_of::<farm_file::FarmFile>(),
         FileKind::Sweep => schema_of::<sweep_file::SweepFile>(),
         FileKind::Models => schema_of::<models_file::ModelsFile>(),
+        FileKind::Daemon => schema_of::<daemon_file::DaemonFile>(),
     }
 }
 
@@ -135,6 +143,14 @@ pub fn load_catalog(path: Option<&Path>, backends: Vec<Backend>) -> Result<Catal
 /// Every fault of the file.
 pub fn load_sweep(path: &Path, inventory: &Inventory, catalog: &Catalog) -> Result<Sweep, ConfigErrors> {
     sweep::load(read(path)?, inventory, catalog)
+}
+
+/// Reads a daemon file, and the sweeps that it names, and checks them against the devices, models and engines there are.
+///
+/// # Errors
+/// Every fault of the file, and of the sweeps.
+pub fn load_schedules(path: &Path, inventory: &Inventory, catalog: &Catalog) -> Result<Vec<Schedule>, ConfigErrors> {
+    daemon::load(read(path)?, inventory, catalog)
 }
 
 /// Reads a table of results in CSV: ours (`results.csv`), or another's with the columns device, model, backend, status

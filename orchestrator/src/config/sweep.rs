@@ -1,7 +1,7 @@
 //! A sweep file to a [`Sweep`]: what it means, checked against the inventory and the catalogue.
 
 use crate::domain::{
-    Catalog, CellPattern, DeviceSelector, Inventory, Limits, OnFailure, Precision, RetryPolicy, Sweep, Tag, Timeouts,
+    Catalog, CellPattern, DeviceSelector, Inventory, Limits, OnFailure, Precision, RetryPolicy, Sweep, Timeouts,
     WeightsKind,
 };
 use crate::domain::{Scenario, ThreadCount};
@@ -9,17 +9,13 @@ use crate::planner;
 
 use super::document::{Document, Step, place};
 use super::fault::{ConfigErrors, any_of, code, did_you_mean};
-use super::inventory::{TAG_FORM, tag};
+use super::selector::{self, EVERY_NAME};
 use super::source::Source;
-use super::sweep_file::{
-    LimitsEntry, OnFailureWord, PatternEntry, RetryEntry, SelectorEntry, SweepFile, TimeoutsEntry,
-};
+use super::sweep_file::{LimitsEntry, OnFailureWord, PatternEntry, RetryEntry, SweepFile, TimeoutsEntry};
 use super::words::OneOrMany;
 
 /// Most runs of a sweep; at a second each, that is a day on each of ten devices.
 const MAX_JOBS: u64 = 1_000_000;
-/// Longest glob.
-const MAX_GLOB_CHARS: usize = 256;
 /// Engine of a sweep that names none.
 const DEFAULT_BACKEND: &str = "tract";
 /// Seed of a sweep that names none.
@@ -139,8 +135,7 @@ impl Reader<'_> {
         let at = |field| [place, &[Step::Field(field)]].concat();
         let catalog = self.catalog;
         let devices = entry.devices.map(OneOrMany::into_vec).unwrap_or_default();
-        let devices: Vec<DeviceSelector> =
-            devices.into_iter().enumerate().filter_map(|(i, entry)| self.selector(entry, &at("devices"), i)).collect();
+        let devices = selector::selectors(&mut self.document, self.inventory, devices, &at("devices"));
         let models = entry.models.map(OneOrMany::into_vec).unwrap_or_default();
         let known: Vec<&str> = catalog.models.iter().map(|model| model.name.as_str()).collect();
         self.known("model", &models, &known, &at("models"));
@@ -173,66 +168,6 @@ impl Reader<'_> {
                 let place = [place, &[Step::Item(index)]].concat();
                 let hint = did_you_mean(name, known.iter().copied());
                 self.document.refuse(&place, format!("unknown {what} {}", code(name)), hint);
-            }
-        }
-    }
-
-    fn selector(&mut self, entry: SelectorEntry, place: &[Step<'_>], index: usize) -> Option<DeviceSelector> {
-        let place = [place, &[Step::Item(index)]].concat();
-        let selector = match entry {
-            SelectorEntry::Name(name) if name == "all" => DeviceSelector::Name(EVERY_NAME.to_owned()),
-            SelectorEntry::Name(name) if name.chars().count() > MAX_GLOB_CHARS => {
-                self.document.refuse(&place, format!("a name or glob has at most {MAX_GLOB_CHARS} characters"), None);
-                return None;
-            }
-            SelectorEntry::Name(name) => {
-                if let Err(error) = planner::DeviceMatcher::new(&DeviceSelector::Name(name.clone())) {
-                    self.document.refuse(&place, format!("{} is no glob: {error}", code(&name)), None);
-                    return None;
-                }
-                DeviceSelector::Name(name)
-            }
-            SelectorEntry::Tag(entry) => {
-                let Some(tag) = tag(&entry.tag) else {
-                    let place = [place.as_slice(), &[Step::Field("tag")]].concat();
-                    self.document.refuse(&place, format!("{} is no tag", code(&entry.tag)), Some(TAG_FORM.to_owned()));
-                    return None;
-                };
-                DeviceSelector::Tag(tag)
-            }
-        };
-        if !planner::selects_any(&selector, self.inventory) {
-            self.selects_nothing(&selector, &place);
-        }
-        Some(selector)
-    }
-
-    fn selects_nothing(&mut self, selector: &DeviceSelector, place: &[Step<'_>]) {
-        let devices = &self.inventory.devices;
-        match selector {
-            DeviceSelector::Name(name) if name == EVERY_NAME => {
-                self.document.refuse(place, "the inventory has no device", None);
-            }
-            DeviceSelector::Name(name) if name.contains(['*', '?', '[', '{']) => {
-                let names = devices.iter().map(|device| device.name.as_str());
-                let hint = did_you_mean("", names);
-                self.document.refuse(place, format!("no device matches {}", code(name)), hint);
-            }
-            DeviceSelector::Name(name) => {
-                let names = devices.iter().map(|device| device.name.as_str());
-                let is_tag = devices.iter().any(|device| tag(name).is_some_and(|tag| planner::has_tag(device, &tag)));
-                let hint = if is_tag { Some(format!("to select by tag, write `{{ tag: {name} }}`")) } else { None };
-                let hint = hint.or_else(|| did_you_mean(name, names));
-                self.document.refuse(place, format!("unknown device {}", code(name)), hint);
-            }
-            DeviceSelector::Tag(tag) => {
-                let mut tags: Vec<Tag> = devices.iter().flat_map(|device| device.tags.clone()).collect();
-                tags.sort();
-                tags.dedup();
-                let tags: Vec<String> = tags.iter().map(Tag::to_string).collect();
-                let hint = did_you_mean(&tag.to_string(), tags.iter().map(String::as_str));
-                let place = [place, &[Step::Field("tag")]].concat();
-                self.document.refuse(&place, format!("no device has the tag {}", code(&tag.to_string())), hint);
             }
         }
     }
@@ -322,9 +257,6 @@ impl Reader<'_> {
         }
     }
 }
-
-/// The glob that `all` stands for.
-const EVERY_NAME: &str = "*";
 
 fn list<T, U>(entries: Option<OneOrMany<T>>, convert: impl Fn(T) -> U) -> Vec<U> {
     entries.map(OneOrMany::into_vec).unwrap_or_default().into_iter().map(convert).collect()

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::super::{FileKind, load_catalog, load_embedded_inventory, load_inventory, load_sweep, schema};
+use super::super::{
+    FileKind, load_catalog, load_embedded_inventory, load_inventory, load_schedules, load_sweep, schema,
+};
 use super::{environment, tract};
 
 fn root() -> PathBuf {
@@ -35,6 +37,14 @@ fn the_committed_sweeps_load_with_the_embedded_farm_and_models() {
         let plan = crate::planner::plan(&sweep, &inventory, &catalog);
         assert_eq!((plan.jobs.len(), plan.skipped.len()), (sweep.models.len(), 0));
     }
+}
+
+#[test]
+fn the_committed_schedules_load_with_the_embedded_farm_and_models() {
+    let inventory = load_embedded_inventory(&environment).unwrap();
+    let catalog = load_catalog(None, vec![tract()]).unwrap();
+    let schedules = load_schedules(&root().join("configs/daemon.yaml"), &inventory, &catalog).unwrap();
+    assert_eq!(schedules.iter().map(|schedule| schedule.name.as_str()).collect::<Vec<_>>(), ["nightly"]);
 }
 
 #[test]

@@ -1,0 +1,171 @@
+//! A daemon file to its [`Schedule`]s: what they mean, checked with the sweeps that they name.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::domain::{Catalog, Inventory};
+use crate::schedule::{Cron, Missed, Overlap, Schedule, Window};
+
+use super::daemon_file::{DaemonFile, MissedWord, OverlapWord, ScheduleEntry};
+use super::document::{Document, place};
+use super::fault::{ConfigErrors, Fault, code, did_you_mean};
+use super::selector;
+use super::source::Source;
+use super::sweep;
+
+/// Longest name of a schedule.
+const MAX_NAME_CHARS: usize = 64;
+/// Due times that are held against the window: a year of nights.
+const DUE_TIMES_LOOKED_AT: usize = 366;
+
+/// The schedules of a file.
+pub(super) fn load(source: Source, inventory: &Inventory, catalog: &Catalog) -> Result<Vec<Schedule>, ConfigErrors> {
+    let mut reader = Reader { document: Document::new(source), inventory, catalog, sweeps: Vec::new() };
+    let Some(content) = reader.document.content.take() else {
+        return ConfigErrors::unless_clean(None, reader.document.faults);
+    };
+    let mut names = BTreeSet::new();
+    let mut schedules = Vec::new();
+    for (index, entry) in content.schedules.into_iter().enumerate() {
+        if !names.insert(entry.name.clone()) {
+            let message = format!("the schedule {} is there twice", code(&entry.name));
+            reader.document.refuse(place!["schedules", index, "name"], message, None);
+        }
+        schedules.extend(reader.schedule(entry, index));
+    }
+    let faults = [reader.document.faults, reader.sweeps].concat();
+    ConfigErrors::unless_clean(Some(schedules), faults)
+}
+
+struct Reader<'a> {
+    document: Document<DaemonFile>,
+    inventory: &'a Inventory,
+    catalog: &'a Catalog,
+    /// Faults of the sweeps' own files.
+    sweeps: Vec<Fault>,
+}
+
+impl Reader<'_> {
+    /// A schedule; `None` when a part of it can't be read.
+    fn schedule(&mut self, entry: ScheduleEntry, index: usize) -> Option<Schedule> {
+        self.name(&entry.name, index);
+        let cron = self.cron(&entry.cron, index);
+        let time_zone = self.time_zone(&entry.timezone, index);
+        let window = match entry.window.as_deref().map(str::parse::<Window>) {
+            None => Ok(None),
+            Some(Ok(window)) => Ok(Some(window)),
+            Some(Err(cause)) => {
+                let message = format!("{} is no window: {cause}", code(entry.window.as_deref().unwrap_or_default()));
+                self.document.refuse(place!["schedules", index, "window"], message, None);
+                Err(())
+            }
+        };
+        let sweep = self.sweep(entry.sweep, index);
+        let devices = entry.devices.map(|devices| devices.into_vec()).unwrap_or_default();
+        let place = place!["schedules", index, "devices"];
+        let devices = selector::selectors(&mut self.document, self.inventory, devices, place);
+        let schedule = Schedule {
+            name: entry.name,
+            cron: cron?,
+            time_zone: time_zone?,
+            sweep,
+            devices,
+            window: window.ok()?,
+            overlap: match entry.overlap {
+                None | Some(OverlapWord::Skip) => Overlap::Skip,
+                Some(OverlapWord::Queue) => Overlap::Queue,
+                Some(OverlapWord::Replace) => Overlap::Replace,
+            },
+            missed: match entry.missed {
+                None | Some(MissedWord::Once) => Missed::Once,
+                Some(MissedWord::All) => Missed::All,
+                Some(MissedWord::None) => Missed::None,
+            },
+            jitter: Duration::from_secs_f64(entry.jitter_seconds.unwrap_or_default()),
+            is_enabled: entry.enabled.unwrap_or(true),
+        };
+        self.meaning(&schedule, index);
+        Some(schedule)
+    }
+
+    fn name(&mut self, name: &str, index: usize) {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        let good = name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(allowed);
+        if !good || name.len() > MAX_NAME_CHARS {
+            let hint = format!("use at most {MAX_NAME_CHARS} letters, digits, `.`, `_` and `-`");
+            let message = format!("{} is no good name for a schedule", code(name));
+            self.document.refuse(place!["schedules", index, "name"], message, Some(hint));
+        }
+    }
+
+    fn cron(&mut self, text: &str, index: usize) -> Option<Cron> {
+        match text.parse() {
+            Ok(cron) => Some(cron),
+            Err(cause) => {
+                let hint =
+                    "for example `0 22 * * *`: minute, hour, day of the month, month, day of the week".to_owned();
+                let message = format!("{} is no cron expression: {cause}", code(text));
+                self.document.refuse(place!["schedules", index, "cron"], message, Some(hint));
+                None
+            }
+        }
+    }
+
+    fn time_zone(&mut self, name: &str, index: usize) -> Option<TimeZone> {
+        match TimeZone::get(name) {
+            Ok(zone) => Some(zone),
+            Err(_) => {
+                let known: Vec<String> = jiff::tz::db().available().map(|zone| zone.to_string()).collect();
+                let hint = did_you_mean(name, known.iter().map(String::as_str));
+                let message = format!("unknown time zone {}", code(name));
+                self.document.refuse(place!["schedules", index, "timezone"], message, hint);
+                None
+            }
+        }
+    }
+
+    /// The sweep's path, after its file was looked through.
+    fn sweep(&mut self, path: PathBuf, index: usize) -> PathBuf {
+        let folder = self.document.source.file.parent().map(PathBuf::from).unwrap_or_default();
+        let path = folder.join(path);
+        match Source::read(&path) {
+            Ok(source) => {
+                if let Err(errors) = sweep::load(source, self.inventory, self.catalog) {
+                    let known = |fault: &Fault| self.sweeps.contains(fault);
+                    let new: Vec<Fault> = errors.faults.into_iter().filter(|fault| !known(fault)).collect();
+                    self.sweeps.extend(new);
+                }
+            }
+            Err(fault) => {
+                let message = format!("{}: {}", path.display(), fault.message);
+                let hint = "check the path; it is relative to the folder of this file".to_owned();
+                self.document.refuse(place!["schedules", index, "sweep"], message, Some(hint));
+            }
+        }
+        path
+    }
+
+    /// Refuses what contradicts itself.
+    fn meaning(&mut self, schedule: &Schedule, index: usize) {
+        if schedule.missed == Missed::All && schedule.overlap != Overlap::Queue {
+            let hint = "say `overlap: queue`: sweeps that are made up for wait for each other".to_owned();
+            let message = "`missed: all` can't be had with this `overlap`";
+            self.document.refuse(place!["schedules", index, "missed"], message, Some(hint));
+        }
+        // From a fixed moment, so that a file that is right today is right tomorrow.
+        let next = |after: &Timestamp| schedule.next_due(*after);
+        let first = schedule.next_due(Timestamp::constant(1_767_225_600, 0));
+        let mut dues = std::iter::successors(first, next).take(DUE_TIMES_LOOKED_AT).peekable();
+        if dues.peek().is_none() {
+            self.document.refuse(place!["schedules", index, "cron"], "it is never due", None);
+        } else if !dues.any(|due_at| schedule.opening(due_at).is_open()) {
+            let message = "the window is never open when the sweep is due";
+            let hint = "let `cron` name a time inside the window; its beginning, for example".to_owned();
+            self.document.refuse(place!["schedules", index, "window"], message, Some(hint));
+        }
+    }
+}

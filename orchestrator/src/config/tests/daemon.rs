@@ -1,0 +1,71 @@
+//! Daemon files.
+
+use std::path::Path;
+
+use crate::schedule::Schedule;
+
+use super::super::fault::ConfigErrors;
+use super::super::source::Source;
+use super::{boards, catalog, said};
+
+/// The schedules of a text that stands in a folder with two sweeps, one of them faulty.
+fn schedules(text: &str) -> Result<Vec<Schedule>, ConfigErrors> {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("night.yaml"), "models: [resnet50]\ndevices: [pi4]\n").unwrap();
+    std::fs::write(folder.path().join("broken.yaml"), "models: [resnet51]\n").unwrap();
+    let source = Source::from_bytes(&folder.path().join("daemon.yaml"), text.as_bytes().to_vec()).unwrap();
+    let loaded = super::super::daemon::load(source, &boards(), &catalog());
+    loaded.map_err(|mut errors| {
+        let strip = |text: &str| text.replace(&format!("{}/", folder.path().display()), "");
+        for fault in &mut errors.faults {
+            fault.file = Path::new(&strip(&fault.file.display().to_string())).to_owned();
+            fault.message = strip(&fault.message);
+        }
+        errors
+    })
+}
+
+fn one(fields: &str) -> String {
+    format!(
+        "schedules:\n  - name: nightly\n    cron: 0 22 * * *\n    timezone: Europe/Berlin\n    sweep: night.yaml\n{fields}"
+    )
+}
+
+#[test]
+fn faults_of_a_daemon_file() {
+    let replaced = |from: &str, to: &str| one("").replace(from, to);
+    let cases = [
+        ("no schedules", "schedules: []\n".to_owned()),
+        ("unknown field and missing ones", "schedules:\n  - { name: x, crom: 0 1 * * * }\n".to_owned()),
+        ("cron", replaced("0 22 * * *", "0 25 * * *")),
+        ("cron that is never due", replaced("0 22 * * *", "0 0 30 2 *")),
+        ("a star in front", replaced("0 22 * * *", "*/5 * * * *")),
+        ("time zone", replaced("Europe/Berlin", "Europe/Berlinn")),
+        ("window", one("    window: 22-06\n")),
+        ("window that is closed when due", one("    window: 23:00-06:00\n")),
+        ("words", one("    overlap: jump\n    missed: twice\n    enabled: maybe\n    jitter_seconds: -1\n")),
+        ("all that were missed", one("    missed: all\n")),
+        ("devices", one("    devices: [pi4, pi44, { tag: arch=mips }]\n")),
+        ("name", replaced("name: nightly", "name: every night")),
+        ("twice", format!("{}{}", one(""), one("").replace("schedules:\n", ""))),
+        ("no such sweep", replaced("night.yaml", "nigth.yaml")),
+        ("a sweep with a fault", replaced("night.yaml", "broken.yaml")),
+    ];
+    let cases: Vec<(&str, &str)> = cases.iter().map(|(title, text)| (*title, text.as_str())).collect();
+    insta::assert_snapshot!("faults_of_a_daemon_file", said(schedules, &cases));
+}
+
+#[test]
+fn meaning_of_a_daemon_file() {
+    let text = one(
+        "    devices: { tag: arch=arm64 }\n    window: 22:00–06:00\n    overlap: queue\n    missed: all\n    jitter_seconds: 90\n",
+    );
+    let schedule = schedules(&text).unwrap().remove(0);
+    let at = |text: &str| text.parse::<jiff::Timestamp>().unwrap();
+    assert_eq!(schedule.next_due(at("2026-07-01T12:00:00Z")), Some(at("2026-07-01T20:00:00Z")));
+    assert_eq!(schedule.window.unwrap().to_string(), "22:00-06:00");
+    assert!(schedule.sweep.ends_with("night.yaml") && schedule.sweep.is_absolute());
+    assert_eq!((schedule.devices.len(), schedule.jitter.as_secs(), schedule.is_enabled), (1, 90, true));
+    let plain = schedules(&one("")).unwrap().remove(0);
+    assert_eq!((plain.overlap, plain.missed), (crate::schedule::Overlap::Skip, crate::schedule::Missed::Once));
+}
