@@ -7,6 +7,7 @@ pub mod agent;
 pub mod catalog;
 pub mod cli;
 pub mod config;
+pub mod daemon;
 pub mod device;
 pub mod domain;
 pub mod inventory;

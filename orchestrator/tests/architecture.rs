@@ -19,6 +19,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("runners", &["device"]),
     ("inventory", &["device", "transport"]),
     ("agent", &["inventory", "device", "transport", "store", "score", "planner"]),
+    ("daemon", &["schedule", "store", "agent"]),
     ("progress", &["report"]),
     ("publish", &["report"]),
 ];

@@ -1,8 +1,12 @@
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// A process as leases and the journal of changes name it: unique among all processes of all hosts of a lab, and one
-/// that is gone can be told from one that runs.
+/// that is gone can be told from one that runs. Each task of a process is a holder of its own, so that what one leaves
+/// behind is not kept by the next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
     host: String,
@@ -10,9 +14,23 @@ pub struct Holder {
     pid: u32,
     /// When it started, in the kernel's ticks since boot: numbers of processes are used again.
     started: u64,
+    /// Which of its tasks; 0 for one that has no other.
+    task: u32,
 }
 
+/// Tasks of this process that have begun, and which of them have ended. Bounded by the sweeps that a process carries out.
+static BEGUN: AtomicU32 = AtomicU32::new(0);
+static ENDED: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
+
 impl Holder {
+    /// The next task of this process.
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    pub fn of_next_task() -> std::io::Result<Holder> {
+        Ok(Holder { task: BEGUN.fetch_add(1, Ordering::Relaxed), ..Holder::of_this_process()? })
+    }
+
     /// This process.
     ///
     /// # Errors
@@ -20,7 +38,7 @@ impl Holder {
     pub fn of_this_process() -> std::io::Result<Holder> {
         let pid = std::process::id();
         let started = running(pid)?.ok_or_else(|| std::io::Error::other("/proc does not show this process"))?;
-        Ok(Holder { host: kernel("hostname")?, boot: kernel("random/boot_id")?, pid, started })
+        Ok(Holder { host: kernel("hostname")?, boot: kernel("random/boot_id")?, pid, started, task: 0 })
     }
 
     /// Whether the process has ended for sure. Of another host's processes that can't be told from here.
@@ -28,7 +46,20 @@ impl Holder {
         if self.host != kernel("hostname")? {
             return Ok(false);
         }
-        Ok(self.boot != kernel("random/boot_id")? || running(self.pid)? != Some(self.started))
+        if self.boot != kernel("random/boot_id")? || running(self.pid)? != Some(self.started) {
+            return Ok(true);
+        }
+        let is_this_process = self.pid == std::process::id();
+        Ok(is_this_process && ENDED.lock().unwrap_or_else(PoisonError::into_inner).contains(&self.task))
+    }
+}
+
+/// Notes that a task of this process holds nothing any more, or nothing that it will give back.
+pub(super) fn end(name: &str) {
+    let own = Holder::of_this_process().ok();
+    let task = name.parse::<Holder>().ok().filter(|it| own.is_some_and(|own| Holder { task: 0, ..it.clone() } == own));
+    if let Some(holder) = task {
+        ENDED.lock().unwrap_or_else(PoisonError::into_inner).insert(holder.task);
     }
 }
 
@@ -43,7 +74,8 @@ pub fn is_gone(name: &str) -> bool {
 
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}:{}", self.host, self.boot, self.pid, self.started)
+        write!(f, "{}:{}:{}:{}", self.host, self.boot, self.pid, self.started)?;
+        if self.task == 0 { Ok(()) } else { write!(f, ".{}", self.task) }
     }
 }
 
@@ -54,10 +86,14 @@ impl FromStr for Holder {
         let unknown = || format!("{text:?} names no process");
         let mut parts = text.rsplitn(4, ':');
         let mut next = || parts.next().ok_or_else(unknown);
-        let started = next()?.parse().map_err(|_| unknown())?;
+        let (started, task) = match next()?.split_once('.') {
+            Some((started, task)) => (started.to_owned(), task.parse().map_err(|_| unknown())?),
+            None => (text.rsplit(':').next().unwrap_or_default().to_owned(), 0),
+        };
+        let started = started.parse().map_err(|_| unknown())?;
         let pid = next()?.parse().map_err(|_| unknown())?;
         let boot = next()?.to_owned();
-        Ok(Holder { host: next()?.to_owned(), boot, pid, started })
+        Ok(Holder { host: next()?.to_owned(), boot, pid, started, task })
     }
 }
 
@@ -103,6 +139,16 @@ mod tests {
         let this = Holder::of_this_process().unwrap();
         assert!(is_gone(&Holder { started: this.started + 1, ..this.clone() }.to_string()));
         assert!(is_gone(&Holder { boot: "another".to_owned(), ..this.clone() }.to_string()));
+    }
+
+    #[test]
+    fn a_task_that_ended_is_gone_while_its_process_runs() {
+        let [one, two] = [(); 2].map(|()| Holder::of_next_task().unwrap());
+        assert_eq!(two.to_string().parse::<Holder>().unwrap(), two);
+        assert!(!is_gone(&one.to_string()) && !is_gone(&two.to_string()));
+        end(&two.to_string());
+        assert!(!is_gone(&one.to_string()) && is_gone(&two.to_string()));
+        end("sim:1");
     }
 
     #[test]

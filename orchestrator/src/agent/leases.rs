@@ -90,6 +90,7 @@ impl Leases {
 impl Drop for Leases {
     fn drop(&mut self) {
         self.beat.abort();
+        holder::end(&self.holder);
     }
 }
 

@@ -217,7 +217,7 @@ pub fn event_queue() -> (mpsc::Sender<Event>, mpsc::Receiver<Event>) {
 }
 
 /// Runs a call of the store where it may block.
-async fn with_store<T, F>(store: &Arc<dyn Store>, call: F) -> Result<T, AgentError>
+pub(crate) async fn with_store<T, F>(store: &Arc<dyn Store>, call: F) -> Result<T, AgentError>
 where
     T: Send + 'static,
     F: FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static,

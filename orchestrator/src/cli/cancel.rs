@@ -76,7 +76,7 @@ async fn wait_for_holder(store: &dyn Store, sweep: &SweepRow) -> Result<(), CliE
 }
 
 /// Ends on the devices what a process has left there, and gives each open job its record.
-async fn end_what_is_left(context: &Context, sweep: &SweepRow) -> Result<(), CliError> {
+pub(super) async fn end_what_is_left(context: &Context, sweep: &SweepRow) -> Result<(), CliError> {
     let store = context.lab.store()?;
     let leases = begin_leases(&store).await?;
     let hold = super::sweep::lease(&leases, &sweep.id).await?;
@@ -100,6 +100,7 @@ async fn end_what_is_left(context: &Context, sweep: &SweepRow) -> Result<(), Cli
                 max_devices: 128,
                 left_by: None,
                 is_new: false,
+                stop: None,
             };
             let driven = drive(context, drive_, Errand::EndRuns, &progress).await;
             super::close_progress(context, &progress);

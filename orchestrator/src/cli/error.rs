@@ -64,6 +64,12 @@ impl CliError {
         self.code
     }
 
+    /// What is wrong, and what helps.
+    pub fn text(&self) -> String {
+        let hint = self.hint.as_ref().map_or_else(String::new, |hint| format!(" ({hint})"));
+        format!("{}{hint}", self.message.trim_end())
+    }
+
     /// Tells a person, on stderr.
     pub fn print(&self, color: bool) {
         let (red, cyan, off) = if color { ("\x1b[31;1m", "\x1b[36m", "\x1b[0m") } else { ("", "", "") };

@@ -8,13 +8,16 @@ use crate::domain::EventKind;
 use super::CliError;
 
 /// Counts how often a person asked to stop: Ctrl-C, or SIGTERM, which counts as two, since whoever sends it wants an end.
-#[derive(Default)]
 pub(super) struct Interrupt {
     stop: Arc<Stop>,
     times: std::sync::atomic::AtomicU32,
 }
 
 impl Interrupt {
+    pub(super) fn new(stop: Arc<Stop>) -> Interrupt {
+        Interrupt { stop, times: std::sync::atomic::AtomicU32::new(0) }
+    }
+
     /// What the work looks at.
     pub(super) fn stop(&self) -> Arc<Stop> {
         Arc::clone(&self.stop)

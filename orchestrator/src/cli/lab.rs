@@ -76,6 +76,16 @@ impl Lab {
         self.root.join(".farm").join("outputs")
     }
 
+    /// Whether a daemon runs, and what it last said of itself.
+    pub fn daemon_file(&self, name: &str) -> PathBuf {
+        self.root.join(".farm").join(name)
+    }
+
+    /// What a daemon does, where nothing else is said.
+    pub fn daemon_config(&self) -> PathBuf {
+        self.root.join("configs").join("daemon.yaml")
+    }
+
     /// The truth.
     pub fn store(&self) -> Result<Arc<dyn Store>, CliError> {
         let path = self.root.join(".farm").join("state.db");
@@ -111,6 +121,11 @@ impl Lab {
             accept_new: self.accept_new,
             connect_timeout: Duration::from_secs(10),
         }
+    }
+
+    /// The home folder of whoever runs this.
+    pub fn home(&self) -> &Path {
+        &self.home
     }
 
     /// A path below the lab's folder.

@@ -12,28 +12,43 @@ use super::CliError;
 /// Prints a line for people, past whatever else is on the terminal.
 pub type LinePrinter = Arc<dyn Fn(&str) + Send + Sync>;
 
-/// The log's switchboard: where lines for people go, and the file of the sweep that is under way.
+/// The log's switchboard: where lines for people go, and the files of the sweeps that are under way.
 #[derive(Clone, Default)]
 pub struct Log {
-    file: Arc<Mutex<Option<File>>>,
+    files: Arc<Mutex<Vec<(u64, File)>>>,
     printer: Arc<Mutex<Option<LinePrinter>>>,
 }
 
 impl Log {
-    /// Writes the log as JSON Lines to this file from now on, too.
-    pub(super) fn write_to(&self, path: &Path) -> Result<(), CliError> {
+    /// Writes the log as JSON Lines to this file, too, until what is returned is dropped. What belongs to which sweep is
+    /// told by the spans of each line.
+    pub(super) fn write_to(&self, path: &Path) -> Result<LogFile, CliError> {
         let failed = |error| CliError::internal(format!("failed to write the log {}: {error}", path.display()));
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(failed)?;
         }
         let file = File::options().create(true).append(true).open(path).map_err(failed)?;
-        *lock(&self.file) = Some(file);
-        Ok(())
+        let mut files = lock(&self.files);
+        let number = files.iter().map(|(number, _)| number + 1).max().unwrap_or(0);
+        files.push((number, file));
+        Ok(LogFile { files: Arc::clone(&self.files), number })
     }
 
     /// Prints lines for people this way from now on; `None` for stderr.
     pub(super) fn print_with(&self, printer: Option<LinePrinter>) {
         *lock(&self.printer) = printer;
+    }
+}
+
+/// A file that the log is written to.
+pub(super) struct LogFile {
+    files: Arc<Mutex<Vec<(u64, File)>>>,
+    number: u64,
+}
+
+impl Drop for LogFile {
+    fn drop(&mut self) {
+        lock(&self.files).retain(|(number, _)| *number != self.number);
     }
 }
 
@@ -100,15 +115,13 @@ impl Drop for PeopleWriter {
     }
 }
 
-/// Writes into the sweep's file, when there is one.
+/// Writes into the sweeps' files, when there are some.
 struct FileWriter(Log);
 
 impl Write for FileWriter {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        match lock(&self.0.file).as_mut() {
-            Some(file) => file.write(bytes),
-            None => Ok(bytes.len()),
-        }
+        lock(&self.0.files).iter_mut().try_for_each(|(_, file)| file.write_all(bytes))?;
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> std::io::Result<()> {

@@ -13,6 +13,7 @@ use crate::progress::{Mode, Progress};
 
 mod cancel;
 mod completions;
+mod daemon;
 mod devices;
 mod doctor;
 mod error;
@@ -23,6 +24,7 @@ mod models;
 mod plan;
 mod report;
 mod runner;
+mod schedules;
 mod schema;
 mod score;
 mod stored;
@@ -111,6 +113,11 @@ enum Verb {
     Cancel(cancel::CancelArguments),
     /// Say in words why a device, job or sweep waits, was skipped or failed
     Why(why::WhyArguments),
+    /// Start the sweeps that are due, night after night, and go on with those that were stopped
+    Daemon(daemon::DaemonArguments),
+    /// What is due next, and what became of what was due
+    #[command(subcommand)]
+    Schedules(schedules::SchedulesVerb),
     /// Print what a sweep would do, without touching a device
     Plan(plan::PlanArguments),
     /// The devices of the farm
@@ -135,6 +142,7 @@ enum Verb {
 }
 
 /// What every verb gets.
+#[derive(Clone)]
 pub struct Context {
     /// The lab and this process's surroundings.
     pub lab: Lab,
@@ -190,6 +198,8 @@ async fn dispatch(verb: Verb, context: &Context) -> Result<u8, CliError> {
         Verb::Sweeps(verb) => sweeps::run(context, &verb),
         Verb::Cancel(arguments) => cancel::run(context, &arguments).await,
         Verb::Why(arguments) => why::run(context, &arguments),
+        Verb::Daemon(arguments) => daemon::run(context, &arguments).await,
+        Verb::Schedules(verb) => schedules::run(context, &verb),
         Verb::Plan(arguments) => plan::run(context, &arguments),
         Verb::Devices(verb) => devices::run(context, verb).await,
         Verb::Models(verb) => models::run(context, verb).await,
@@ -238,11 +248,19 @@ fn print_rows(format: Format, header: &[&str], rows: impl IntoIterator<Item = Ve
 
 /// Opens the live view; the log's lines are printed past it from now on.
 fn open_progress(context: &Context) -> Progress {
-    let progress = Progress::open(match context.format {
-        Format::Json => Mode::JsonLines,
-        Format::Human | Format::Csv | Format::Markdown if std::io::stderr().is_terminal() => Mode::Terminal,
-        Format::Human | Format::Csv | Format::Markdown => Mode::Log,
-    });
+    open_progress_as(
+        context,
+        match context.format {
+            Format::Json => Mode::JsonLines,
+            Format::Human | Format::Csv | Format::Markdown if std::io::stderr().is_terminal() => Mode::Terminal,
+            Format::Human | Format::Csv | Format::Markdown => Mode::Log,
+        },
+    )
+}
+
+/// The same, shown in this way.
+fn open_progress_as(context: &Context, mode: Mode) -> Progress {
+    let progress = Progress::open(mode);
     let printer = progress.clone();
     context.log.print_with(Some(std::sync::Arc::new(move |line: &str| {
         if !printer.print_line(line) {

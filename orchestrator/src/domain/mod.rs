@@ -16,6 +16,7 @@ mod plan;
 mod record;
 #[cfg(test)]
 pub mod sample;
+mod scheduled;
 mod sighting;
 mod state;
 mod sweep;
@@ -37,8 +38,11 @@ pub use ids::{JobId, LabId, RunId, SweepId};
 pub use lock::DeviceLock;
 pub use plan::{Job, JobModel, Plan, Skipped};
 pub use record::{DeviceFacts, MeasuredAccuracy, Measurement, OutputRef, Record, RunStatus};
+pub use scheduled::{DueTime, ScheduledStart};
 pub use sighting::Sighting;
-pub use state::{DeviceState, DeviceStep, JobState, JobStep, RunState, RunStep, SweepState, SweepStep};
+pub use state::{
+    DeviceState, DeviceStep, JobState, JobStep, RunState, RunStep, StartState, StartStep, SweepState, SweepStep,
+};
 pub use sweep::{
     CellPattern, DeviceSelector, OnFailure, RetryPolicy, Sweep, SweepDefinition, SweepRow, ThreadCount, Timeouts,
 };

@@ -160,6 +160,25 @@ state_machine! {
     }
 }
 
+state_machine! {
+    /// What the due time of a schedule is.
+    states StartState {
+        /// Its sweep is still to be begun.
+        Waiting = "waiting",
+        /// Its sweep is in the store.
+        Begun = "begun",
+        /// It has no sweep, for a reason.
+        LeftOut = "left_out",
+    }
+    /// What happens to the due time of a schedule.
+    steps StartStep {
+        /// Its sweep is added to the store.
+        Begin: Waiting => Begun,
+        /// No sweep is begun for it after all.
+        LeaveOut: Waiting => LeftOut,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,6 +205,7 @@ mod tests {
     sound!(sweeps, SweepState, SweepStep, ends: [Finished, Cancelled]);
     sound!(jobs, JobState, JobStep, ends: [Recorded]);
     sound!(runs, RunState, RunStep, ends: [Recorded, GivenBack]);
+    sound!(starts, StartState, StartStep, ends: [Begun, LeftOut]);
     sound!(devices, DeviceState, DeviceStep, ends: []);
 
     #[test]

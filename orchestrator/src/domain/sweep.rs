@@ -3,7 +3,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Limits, Precision, Scenario, SweepId, SweepState, Tag, WeightsKind};
+use super::{DueTime, Limits, Precision, Scenario, SweepId, SweepState, Tag, WeightsKind};
 
 /// The declared matrix: models × backends × precision × threads × batch × scenario × devices, `repeats` times.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -55,6 +55,9 @@ pub struct SweepDefinition {
     pub sweep: Sweep,
     /// The sweep whose failed jobs these are.
     pub retry_of: Option<SweepId>,
+    /// The due time that it was begun for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due: Option<DueTime>,
 }
 
 /// One start of a sweep.

@@ -10,9 +10,9 @@ use jiff::Timestamp;
 
 use super::{Claim, ClaimedRun, GiveBack, LeaseOutcome, Store, StoreError, SweepCounts};
 use crate::domain::{
-    DeviceChange, DeviceIdentity, DeviceLock, DeviceState, Event, EventKind, Failure, FailureKind, Job, JobId,
-    JobState, Measurement, Plan, Record, RunId, RunState, RunStatus, Setting, Skipped, SweepDefinition, SweepId,
-    SweepRow, SweepState, sample,
+    DeviceChange, DeviceIdentity, DeviceLock, DeviceState, DueTime, Event, EventKind, Failure, FailureKind, Job, JobId,
+    JobState, Measurement, Plan, Record, RunId, RunState, RunStatus, Setting, Skipped, StartState, SweepDefinition,
+    SweepId, SweepRow, SweepState, sample,
 };
 
 pub type Open = Arc<dyn Fn() -> Arc<dyn Store> + Send + Sync>;
@@ -29,7 +29,7 @@ macro_rules! store_conformance {
             one_process_at_a_time_has_a_sweep, one_process_at_a_time_has_a_device, a_runner_is_pinned_once,
             devices_are_quarantined_and_released, a_found_run_has_an_owner, past_durations_are_of_runs_that_ended_well,
             events_come_back_in_order, no_job_is_claimed_twice, device_changes_are_open_until_they_are_undone,
-            a_lock_keeps_claims_off_until_it_ends, what_was_last_heard_of_a_device_is_kept
+            a_due_time_is_begun_once, a_schedule_that_changes_begins_anew, a_lock_keeps_claims_off_until_it_ends, what_was_last_heard_of_a_device_is_kept
         );
     };
     ($fresh:path: $($case:ident),+ $(,)?) => {
@@ -49,7 +49,7 @@ pub fn job(device: &str, number: usize) -> Job {
 }
 
 pub fn definition() -> SweepDefinition {
-    SweepDefinition { config: "configs/s.yaml".into(), sweep: sample::sweep_definition(), retry_of: None }
+    SweepDefinition { config: "configs/s.yaml".into(), sweep: sample::sweep_definition(), retry_of: None, due: None }
 }
 
 /// A sweep with `jobs` jobs on each of the devices.
@@ -543,4 +543,56 @@ pub fn what_was_last_heard_of_a_device_is_kept(open: &Open) {
     let a = open().sightings().unwrap().remove(0);
     assert_eq!((a.seen_at, a.silent_since, a.failure, a.free_bytes), (Some(at(5)), None, None, Some(8)));
     assert_eq!(a.facts, Some(later));
+}
+
+pub fn a_due_time_is_begun_once(open: &Open) {
+    let store = open();
+    assert_eq!(store.settled_until("nightly", "at ten", at(0)).unwrap(), at(0));
+    let why = Some("overlap".to_owned());
+    store.settle_due("nightly", &[(at(10), None), (at(20), why.clone()), (at(30), None)], at(31)).unwrap();
+    store.settle_due("nightly", &[(at(10), why.clone())], at(32)).unwrap();
+    assert_eq!(open().settled_until("nightly", "at ten", at(99)).unwrap(), at(30));
+    assert_eq!(open().waiting_starts("nightly").unwrap(), [at(30)]);
+
+    let begin = |name: &str, seconds: i64| {
+        let row = SweepRow { id: SweepId(name.to_owned()), ..crate::domain::sample::sweep() };
+        let row = SweepRow { finished_at: None, state: SweepState::Open, ..row };
+        let due = DueTime { schedule: "nightly".into(), due_at: at(seconds) };
+        let plan = Plan { sweep: name.to_owned(), jobs: vec![job("a", 0)], skipped: Vec::new() };
+        open().create_sweep(&row, &SweepDefinition { due: Some(due), ..definition() }, &plan).map(|()| row)
+    };
+    let row = begin("one", 30).unwrap();
+    for seconds in [10, 20, 30, 40] {
+        assert!(matches!(begin("two", seconds), Err(StoreError::NotWaiting { .. })), "{seconds}");
+    }
+    assert_eq!(open().sweeps().unwrap().len(), 1, "what was refused is not there");
+    // Settled again, by a process that did not know: nothing changes.
+    store.settle_due("nightly", &[(at(30), None)], at(33)).unwrap();
+    store.settle_due("nightly", &[(at(30), why.clone())], at(33)).unwrap();
+    assert_eq!(open().waiting_starts("nightly").unwrap(), []);
+
+    let [unfinished] = open().unfinished_sweeps("nightly").unwrap().try_into().unwrap();
+    assert_eq!((unfinished.sweep_id, unfinished.due_at, unfinished.state), (row.id.clone(), at(30), SweepState::Open));
+    let starts = open().scheduled_starts(Some("nightly"), 2).unwrap();
+    let of = |start: &crate::domain::ScheduledStart| {
+        (start.due.due_at, start.state, start.why.clone(), start.sweep_id.clone())
+    };
+    assert_eq!(of(&starts[0]), (at(30), StartState::Begun, None, Some(row.id.clone())));
+    assert_eq!(of(&starts[1]), (at(20), StartState::LeftOut, why, None));
+    assert_eq!(open().scheduled_starts(Some("other"), 9).unwrap(), []);
+
+    let run = claim(&*store, &row, "a", "host", 40);
+    store.finish(run.epoch, &ended(&row, &run, RunStatus::Ok), None, at(41)).unwrap();
+    store.finish_sweep(&row.id, at(41)).unwrap();
+    assert_eq!(open().unfinished_sweeps("nightly").unwrap(), []);
+}
+
+pub fn a_schedule_that_changes_begins_anew(open: &Open) {
+    open().settled_until("nightly", "at ten", at(0)).unwrap();
+    open().settle_due("nightly", &[(at(10), None)], at(10)).unwrap();
+    assert_eq!(open().settled_until("nightly", "at ten", at(50)).unwrap(), at(10));
+    assert_eq!(open().settled_until("nightly", "at four", at(60)).unwrap(), at(60));
+    assert_eq!(open().settled_until("nightly", "at four", at(70)).unwrap(), at(60));
+    assert_eq!(open().waiting_starts("nightly").unwrap(), [at(10)], "what waits is not forgotten");
+    assert_eq!(open().settled_until("weekly", "at four", at(80)).unwrap(), at(80));
 }

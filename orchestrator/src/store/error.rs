@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use crate::domain::{JobId, RunId, SweepId};
+use crate::domain::{DueTime, JobId, RunId, SweepId};
 
 /// What the store could not do.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +38,12 @@ pub enum StoreError {
     SweepExists {
         /// The sweep.
         sweep: SweepId,
+    },
+    /// Nothing waits to be begun for a due time: it was begun, or left out.
+    #[error("begin the sweep of {} that was due at {}: nothing waits for that", .due.schedule, .due.due_at)]
+    NotWaiting {
+        /// The due time.
+        due: DueTime,
     },
     /// No sweep of that identifier is there.
     #[error("find sweep {sweep} in the store: it is not there")]

@@ -1,7 +1,7 @@
 //! The truth: sweeps, jobs, leases, runs, events, records, and how devices fare, in SQL.
 //!
 //! Main type: the trait [`Store`], made of [`SweepStore`], [`RunStore`], [`LeaseStore`], [`DeviceStore`], [`LockStore`],
-//! [`SightingStore`] and [`EventStore`]; `open` picks the implementation by the URL's scheme. Every write about a run carries the epoch of its lease, and a
+//! [`SightingStore`], [`ScheduleStore`] and [`EventStore`]; `open` picks the implementation by the URL's scheme. Every write about a run carries the epoch of its lease, and a
 //! stale one is refused. Never talks to a device, and never computes a statistic.
 //!
 //! Calls block for as long as a disk takes; async callers wrap them in `spawn_blocking`. Nothing in the traits is
@@ -18,6 +18,7 @@ mod leases;
 mod locks;
 mod run_id;
 mod runs;
+mod schedules;
 mod sightings;
 pub mod sqlite;
 mod sweeps;
@@ -31,6 +32,7 @@ pub use error::StoreError;
 pub use leases::{HeldLeases, LeaseHolder, LeaseOutcome, LeaseStore};
 pub use locks::LockStore;
 pub use runs::{Attempt, Claim, ClaimedRun, GiveBack, LiveRun, RunOwner, RunStore};
+pub use schedules::{ScheduleStore, Unfinished};
 pub use sightings::SightingStore;
 use sqlite::SqliteStore;
 pub use sweeps::{SweepCounts, SweepStore};
@@ -80,7 +82,7 @@ pub trait EventStore {
 
 /// Where the truth is kept. All methods can be called at the same time from several threads and processes.
 pub trait Store:
-    SweepStore + RunStore + LeaseStore + DeviceStore + LockStore + SightingStore + EventStore + Send + Sync
+    SweepStore + RunStore + LeaseStore + DeviceStore + LockStore + SightingStore + ScheduleStore + EventStore + Send + Sync
 {
     /// Whether a call may have to wait for a disk or a network.
     fn may_block(&self) -> bool;

@@ -30,10 +30,11 @@ pub trait SweepStore {
     fn lab_id(&self) -> Result<LabId, StoreError>;
 
     /// Adds a sweep with all its jobs, in one transaction. Skipped cells are not jobs: their records are added with
-    /// [`RunStore::add_record`](super::RunStore::add_record).
+    /// [`RunStore::add_record`](super::RunStore::add_record). One that is begun for a due time settles that in the same
+    /// transaction, so that none is begun twice.
     ///
     /// # Errors
-    /// When a sweep of that identifier exists, or the store can't be written.
+    /// When a sweep of that identifier exists, when nothing waits for the due time, or the store can't be written.
     fn create_sweep(&self, sweep: &SweepRow, definition: &SweepDefinition, plan: &Plan) -> Result<(), StoreError>;
 
     /// The sweeps, newest first.

@@ -135,7 +135,7 @@ impl<'f> Lab<'f> {
             farmctl_version: "0".to_owned(),
             state: SweepState::Open,
         };
-        let definition = SweepDefinition { config: name.to_owned(), sweep: sweep.clone(), retry_of: None };
+        let definition = SweepDefinition { config: name.to_owned(), sweep: sweep.clone(), retry_of: None, due: None };
         self.store.create_sweep(&row, &definition, &plan).unwrap();
         (row, sweep, plan)
     }

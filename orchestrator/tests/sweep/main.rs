@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod android;
+mod daemon;
 mod faults;
 mod locks;
 mod outages;

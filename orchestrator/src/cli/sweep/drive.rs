@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::agent::{Agent, Clock, Errand, Events, Hold, Holder, Leases, OutputFiles, Subject, event_queue};
+use crate::agent::{Agent, Clock, Errand, Events, Hold, Holder, Leases, OutputFiles, Stop, Subject, event_queue};
 use crate::domain::{Device, EventKind, FailureKind, Record, RunStatus, SweepDefinition, SweepRow, SweepState};
 use crate::progress::Progress;
 use crate::publish;
@@ -38,6 +38,8 @@ pub(in crate::cli) struct Drive {
     pub(in crate::cli) left_by: Option<String>,
     /// Whether it begins, or goes on.
     pub(in crate::cli) is_new: bool,
+    /// Who says when it is to stop; without it, this process's signals.
+    pub(in crate::cli) stop: Option<Arc<Stop>>,
 }
 
 /// The time of day of this host.
@@ -47,7 +49,7 @@ pub(in crate::cli) fn wall_clock() -> Clock {
 
 /// The leases of this process.
 pub(in crate::cli) async fn begin_leases(store: &Arc<dyn Store>) -> Result<Leases, CliError> {
-    let holder = Holder::of_this_process().map_err(|error| {
+    let holder = Holder::of_next_task().map_err(|error| {
         CliError::internal(format!("failed to name this process: {error}")).with_hint("is /proc mounted on this host?")
     })?;
     Ok(Leases::begin(Arc::clone(store), holder.to_string(), wall_clock()).await?)
@@ -73,7 +75,8 @@ pub(in crate::cli) async fn drive(
     progress: &Progress,
 ) -> Result<bool, CliError> {
     let Drive { store, sweep, definition, devices, lab_devices, model_files, runners, leases, hold, .. } = drive;
-    context.log.write_to(&publish::sweep_folder(&context.lab.reports(), sweep.id.as_str()).join("log.jsonl"))?;
+    let _log =
+        context.log.write_to(&publish::sweep_folder(&context.lab.reports(), sweep.id.as_str()).join("log.jsonl"))?;
     tracing::info!(sweep = %sweep.id, config = %definition.config, version = VERSION, ?errand, "sweep begins");
     let (sender, receiver) = event_queue();
     let view = tokio::spawn({
@@ -83,7 +86,7 @@ pub(in crate::cli) async fn drive(
     let events = Events::new(Arc::clone(&store), sender, sweep.id.clone(), wall_clock());
     let started = started(store.as_ref(), &sweep, &devices, drive.is_new, drive.left_by)?;
     events.emit(Subject::default(), started).await;
-    let interrupt = Interrupt::default();
+    let (is_told, interrupt) = (drive.stop.is_some(), Interrupt::new(drive.stop.unwrap_or_default()));
     let agent = Arc::new(Agent {
         errand,
         store: Arc::clone(&store),
@@ -105,7 +108,7 @@ pub(in crate::cli) async fn drive(
     });
     tokio::select! {
         ended = agent.carry_out(devices, &hold) => ended?,
-        listening = interrupt.listen(events.clone()) => listening?,
+        listening = interrupt.listen(events.clone()), if !is_told => listening?,
         // Whoever asks three times does not want to wait; runs on devices go on by themselves.
         () = interrupt.left() => say("left while runs are under way on devices"),
     }
@@ -162,6 +165,29 @@ pub(in crate::cli) fn report(
         Format::Json => {}
     }
     Ok(exit_code(&records, interrupted))
+}
+
+/// Carries a sweep out and writes its reports, for somebody who is not there to see it.
+pub(in crate::cli) async fn drive_unseen(
+    context: &Context,
+    drive_: Drive,
+    progress: &Progress,
+) -> Result<PathBuf, CliError> {
+    let (store, id) = (Arc::clone(&drive_.store), drive_.sweep.id.clone());
+    drive(context, drive_, Errand::Jobs, progress).await?;
+    publish_reports(context, store.as_ref(), &super::super::stored::find_sweep(store.as_ref(), id.as_str())?)
+}
+
+/// Writes the reports of a sweep; returns their folder.
+pub(in crate::cli) fn publish_reports(
+    context: &Context,
+    store: &dyn Store,
+    sweep: &SweepRow,
+) -> Result<PathBuf, CliError> {
+    let records = records_with_open_jobs(store, sweep)?;
+    let outputs = OutputFiles::new(context.lab.outputs()).load(&records);
+    let input = ReportInput { sweep, records: &records, outputs: &outputs };
+    Ok(publish::publish(&context.lab.reports(), &input)?)
 }
 
 fn exit_code(records: &[Record], interrupted: bool) -> u8 {

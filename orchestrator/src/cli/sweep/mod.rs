@@ -9,6 +9,7 @@ use crate::domain::{
     Device, Failure, Plan, RunStatus, Skipped, SweepDefinition, SweepId, SweepRow, SweepState, TransportConfig,
     sha256_hex,
 };
+use crate::progress::Progress;
 use crate::runners::HOST_TARGET;
 use crate::store::Store;
 
@@ -20,7 +21,8 @@ mod drive;
 mod resume;
 mod retry;
 
-pub(super) use drive::{Drive, begin_leases, drive, report};
+pub(super) use drive::{Drive, begin_leases, drive, drive_unseen, publish_reports, report, wall_clock};
+pub(super) use resume::{find as find_unfinished, prepare as prepare_to_go_on};
 
 #[derive(Debug, Args)]
 pub(super) struct SweepArguments {
@@ -44,8 +46,12 @@ pub(super) async fn run(context: &Context, arguments: SweepArguments) -> Result<
         (_, _, Some(wanted)) => retry::run(context, wanted, arguments.jobs).await,
         (Some(config), None, None) => {
             let loaded = plan::load(context, config)?;
-            let definition =
-                SweepDefinition { config: config.display().to_string(), sweep: loaded.sweep.clone(), retry_of: None };
+            let definition = SweepDefinition {
+                config: config.display().to_string(),
+                sweep: loaded.sweep.clone(),
+                retry_of: None,
+                due: None,
+            };
             begin(context, loaded, definition, arguments.jobs).await
         }
         (None, None, None) => Err(CliError::usage("a sweep needs its file")),
@@ -55,15 +61,31 @@ pub(super) async fn run(context: &Context, arguments: SweepArguments) -> Result<
 /// Begins a new sweep and carries it out.
 async fn begin(
     context: &Context,
-    mut loaded: Loaded,
+    loaded: Loaded,
     definition: SweepDefinition,
     max_devices: usize,
 ) -> Result<u8, CliError> {
     if loaded.plan.jobs.is_empty() {
         return Err(nothing_to_run(&loaded.plan));
     }
+    mention_unfinished(context.lab.store()?.as_ref(), &definition)?;
     let progress = super::open_progress(context);
-    let model_files = models::provide(context, &loaded.catalog, &mut loaded.plan, &progress).await?;
+    let drive = prepare(context, loaded, definition, max_devices, &progress).await?;
+    drive::drive_and_report(context, drive, progress).await
+}
+
+/// Adds a sweep to the store, with all that it takes to carry it out.
+pub(super) async fn prepare(
+    context: &Context,
+    mut loaded: Loaded,
+    definition: SweepDefinition,
+    max_devices: usize,
+    progress: &Progress,
+) -> Result<Drive, CliError> {
+    if loaded.plan.jobs.is_empty() {
+        return Err(nothing_to_run(&loaded.plan));
+    }
+    let model_files = models::provide(context, &loaded.catalog, &mut loaded.plan, progress).await?;
     let runners = RunnerSource::new(context.lab.runners(), progress.clone());
     if uses_this_host(&loaded) {
         runners.get(HOST_TARGET).await?;
@@ -72,13 +94,12 @@ async fn begin(
         return Err(nothing_to_run(&loaded.plan));
     }
     let store = context.lab.store()?;
-    mention_unfinished(store.as_ref(), &definition)?;
     let sweep = new_sweep(&loaded.sweep.name);
     store.create_sweep(&sweep, &definition, &loaded.plan)?;
     add_skipped(store.as_ref(), &sweep, &loaded.plan, &loaded.inventory.devices)?;
     let leases = begin_leases(&store).await?;
     let hold = lease(&leases, &sweep.id).await?;
-    let drive = Drive {
+    Ok(Drive {
         store,
         sweep,
         definition,
@@ -91,8 +112,8 @@ async fn begin(
         max_devices,
         left_by: None,
         is_new: true,
-    };
-    drive::drive_and_report(context, drive, progress).await
+        stop: None,
+    })
 }
 
 /// Takes the lease of a sweep, which nobody else may have.

@@ -6,6 +6,7 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use crate::domain::{Job, JobId, Plan, SweepDefinition, SweepRow, SweepState};
+use crate::progress::Progress;
 use crate::store::Store;
 
 use super::super::stored::find_sweep;
@@ -20,28 +21,45 @@ pub(super) async fn run(
 ) -> Result<u8, CliError> {
     let store = context.lab.store()?;
     let (sweep, definition) = find(store.as_ref(), config, wanted)?;
-    let jobs = store.open_jobs(&sweep.id, None)?;
-    if jobs.is_empty() {
-        store.finish_sweep(&sweep.id, Timestamp::now())?;
-        say(&format!("each job of sweep {} has its record", sweep.id));
-        let sweep = find_sweep(store.as_ref(), sweep.id.as_str())?;
-        return super::drive::report(context, store.as_ref(), &sweep, false);
-    }
-    let inventory = context.lab.inventory()?;
-    let catalog = models::with_found_files(context, context.lab.catalog()?)?;
     if let Some(config) = config {
         refuse_other_jobs(context, store.as_ref(), &sweep, config)?;
     }
+    let progress = super::super::open_progress(context);
+    match prepare(context, (sweep.clone(), definition), max_devices, &progress).await? {
+        Some(drive) => drive_and_report(context, drive, progress).await,
+        None => {
+            super::super::close_progress(context, &progress);
+            say(&format!("each job of sweep {} has its record", sweep.id));
+            let sweep = find_sweep(store.as_ref(), sweep.id.as_str())?;
+            super::drive::report(context, store.as_ref(), &sweep, false)
+        }
+    }
+}
+
+/// All that it takes to go on with a sweep; `None` when it is over.
+pub(in crate::cli) async fn prepare(
+    context: &Context,
+    (sweep, definition): (SweepRow, SweepDefinition),
+    max_devices: usize,
+    progress: &Progress,
+) -> Result<Option<Drive>, CliError> {
+    let store = context.lab.store()?;
+    let jobs = store.open_jobs(&sweep.id, None)?;
+    if jobs.is_empty() {
+        store.finish_sweep(&sweep.id, Timestamp::now())?;
+        return Ok(None);
+    }
+    let inventory = context.lab.inventory()?;
+    let catalog = models::with_found_files(context, context.lab.catalog()?)?;
     // Taken before anything is built or downloaded: two that resume at once see each other.
     let leases = begin_leases(&store).await?;
     let left_by = last_driver(store.as_ref(), &sweep)?;
     let hold = lease(&leases, &sweep.id).await?;
-    let progress = super::super::open_progress(context);
     let runners = RunnerSource::new(context.lab.runners(), progress.clone());
     refuse_other_runners(store.as_ref(), &sweep, &runners).await?;
 
     let mut open = Plan { sweep: sweep.name.clone(), jobs, skipped: Vec::new() };
-    let model_files = models::provide(context, &catalog, &mut open, &progress).await?;
+    let model_files = models::provide(context, &catalog, &mut open, progress).await?;
     tell_changed_models(&open.jobs, &model_files);
     add_skipped(store.as_ref(), &sweep, &open, &inventory.devices)?;
     let devices = devices_with_jobs(&open, &inventory.devices);
@@ -65,12 +83,17 @@ pub(super) async fn run(
         max_devices,
         left_by,
         is_new: false,
+        stop: None,
     };
-    drive_and_report(context, drive, progress).await
+    Ok(Some(drive))
 }
 
 /// The sweep that is meant, if it can go on.
-fn find(store: &dyn Store, config: Option<&Path>, wanted: &str) -> Result<(SweepRow, SweepDefinition), CliError> {
+pub(in crate::cli) fn find(
+    store: &dyn Store,
+    config: Option<&Path>,
+    wanted: &str,
+) -> Result<(SweepRow, SweepDefinition), CliError> {
     let config = config.map(|path| path.display().to_string());
     let sweep = if wanted.is_empty() {
         let mut open = store.sweeps()?.into_iter().filter(|sweep| sweep.state == SweepState::Open);

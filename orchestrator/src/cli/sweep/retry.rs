@@ -32,7 +32,7 @@ pub(super) async fn run(context: &Context, wanted: &str, max_devices: usize) -> 
         sweep: definition.sweep.clone(),
         plan,
     };
-    let definition = SweepDefinition { retry_of: Some(earlier.id), ..definition };
+    let definition = SweepDefinition { retry_of: Some(earlier.id), due: None, ..definition };
     begin(context, loaded, definition, max_devices).await
 }
 

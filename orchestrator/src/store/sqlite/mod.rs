@@ -11,6 +11,7 @@ mod leases;
 mod locks;
 mod records;
 mod runs;
+mod schedules;
 mod schema;
 mod sightings;
 mod sweeps;

@@ -1,7 +1,7 @@
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, named_params, params};
 
-use super::{SqliteStore, corrupt, from_json, nanoseconds, timestamp, to_json};
+use super::{SqliteStore, corrupt, from_json, nanoseconds, schedules, timestamp, to_json};
 use crate::domain::{Job, JobState, LabId, Plan, Record, SweepDefinition, SweepId, SweepRow, SweepState, SweepStep};
 use crate::store::{StoreError, SweepCounts, SweepStore, run_id};
 
@@ -47,6 +47,7 @@ impl SweepStore for SqliteStore {
     }
 
     fn create_sweep(&self, sweep: &SweepRow, definition: &SweepDefinition, plan: &Plan) -> Result<(), StoreError> {
+        let due = definition.due.clone();
         let definition = to_json(definition)?;
         let jobs = plan.jobs.iter().map(to_json).collect::<Result<Vec<_>, _>>()?;
         let added = self.transaction("add a sweep", |transaction| {
@@ -61,9 +62,18 @@ impl SweepStore for SqliteStore {
             for ((position, job), json) in (0i64..).zip(&plan.jobs).zip(&jobs).take_while(|_| added == 1) {
                 add_job(transaction, &sweep.id, position, job, json)?;
             }
-            Ok(added == 1)
-        })?;
-        if added { Ok(()) } else { Err(StoreError::SweepExists { sweep: sweep.id.clone() }) }
+            match &due {
+                Some(due) if added == 1 => schedules::begin(transaction, due, &sweep.id, sweep.started_at),
+                _ => Ok(added == 1),
+            }
+        });
+        match (added, due) {
+            (Ok(true), _) => Ok(()),
+            (Ok(false), _) => Err(StoreError::SweepExists { sweep: sweep.id.clone() }),
+            // The transaction was undone.
+            (Err(_), Some(due)) if !self.is_waiting(&due)? => Err(StoreError::NotWaiting { due }),
+            (Err(error), _) => Err(error),
+        }
     }
 
     fn sweeps(&self) -> Result<Vec<SweepRow>, StoreError> {

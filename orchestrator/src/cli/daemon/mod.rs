@@ -1,0 +1,231 @@
+use std::fs::{File, TryLockError};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use sd_notify::NotifyState;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{Interval, MissedTickBehavior};
+
+use crate::agent::is_holder_gone;
+use crate::config;
+use crate::daemon::{Daemon, Status};
+use crate::progress::Mode;
+use crate::schedule::Schedule;
+
+use super::sweep::wall_clock;
+use super::{CliError, Context, exit, models, say, short_path};
+
+mod install;
+mod sweeps;
+
+use sweeps::LabSweeps;
+
+/// How often it is looked at what is to be done.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long runs may take to end when the daemon is told to. Those that take longer go on on their devices.
+const STOP_PATIENCE: Duration = Duration::from_secs(20);
+/// The file whose lock says that a daemon runs.
+pub(super) const LOCK_FILE: &str = "daemon.lock";
+/// What a daemon last said of itself.
+pub(super) const STATUS_FILE: &str = "daemon.json";
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(super) struct DaemonArguments {
+    /// What it does, instead of the lab's configs/daemon.yaml
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    verb: Option<DaemonVerb>,
+}
+
+#[derive(Debug, Subcommand)]
+enum DaemonVerb {
+    /// Write the systemd unit that runs it for this lab
+    Install(install::InstallArguments),
+}
+
+pub(super) async fn run(context: &Context, arguments: &DaemonArguments) -> Result<u8, CliError> {
+    let path = arguments.config.clone().unwrap_or_else(|| context.lab.daemon_config());
+    let path =
+        std::path::absolute(&path).map_err(|error| CliError::usage(format!("failed to find the file: {error}")))?;
+    match &arguments.verb {
+        Some(DaemonVerb::Install(arguments)) => install::run(context, arguments),
+        None => serve(context, &path).await,
+    }
+}
+
+async fn serve(context: &Context, path: &Path) -> Result<u8, CliError> {
+    let mut text = read(path);
+    let schedules = load(context, path)?;
+    let store = context.lab.store()?;
+    let _lock = lock(&context.lab.daemon_file(LOCK_FILE))?;
+    let mut signals = Signals::listen()?;
+    let progress = super::open_progress_as(context, Mode::Log);
+    let sweeps = Arc::new(LabSweeps::new(context.clone(), progress.clone()));
+    sweeps.publish_what_is_missing(store.as_ref(), &schedules);
+    let mut daemon = Daemon::new(store, sweeps, wall_clock(), is_holder_gone);
+    let names: Vec<&str> = schedules.iter().map(|schedule| schedule.name.as_str()).collect();
+    say(&format!("daemon {} goes by {}: {}", std::process::id(), short_path(path), names.join(", ")));
+    daemon.go_by(schedules);
+    daemon.look().await;
+    tell_system(&[NotifyState::Ready]);
+    let mut told = Told::new(context.lab.daemon_file(STATUS_FILE));
+    loop {
+        told.tell(&daemon.status());
+        let reload = match signals.next().await {
+            Wake::Stop => break,
+            Wake::Reload => true,
+            Wake::Look => false,
+        };
+        let now = read(path);
+        if reload || now != text {
+            text = now;
+            go_by(context, &mut daemon, path);
+        }
+        daemon.look().await;
+        tell_system(&[NotifyState::Watchdog]);
+    }
+    tell_system(&[NotifyState::Stopping]);
+    say("stopping: runs under way end, no more start; a second signal leaves at once");
+    tokio::select! {
+        () = daemon.stop(STOP_PATIENCE) => {}
+        () = signals.stop_again() => {}
+    }
+    super::close_progress(context, &progress);
+    Ok(exit::OK)
+}
+
+/// Goes by the file as it is now; one that is faulty is told of, and what was in force stays.
+fn go_by(context: &Context, daemon: &mut Daemon, path: &Path) {
+    match load(context, path) {
+        Ok(schedules) => {
+            say(&format!("{} was read again: {} schedules", short_path(path), schedules.len()));
+            daemon.go_by(schedules);
+            daemon.note("config", None);
+        }
+        Err(error) => {
+            let text = error.text();
+            say(&format!("{} is refused, and the schedules of before stay in force:\n{text}", short_path(path)));
+            let first = text.lines().next().unwrap_or_default().to_owned();
+            daemon.note("config", Some(format!("refused, the schedules of before are in force: {first}")));
+        }
+    }
+}
+
+fn load(context: &Context, path: &Path) -> Result<Vec<Schedule>, CliError> {
+    let inventory = context.lab.inventory()?;
+    let catalog = models::with_found_files(context, context.lab.catalog()?)?;
+    Ok(config::load_schedules(path, &inventory, &catalog)?)
+}
+
+/// What the file says now, to see when it changes. One that is not there is told of when it is loaded.
+fn read(path: &Path) -> Option<Vec<u8>> {
+    std::fs::read(path).ok()
+}
+
+/// Makes sure that this is the lab's one daemon; the kernel gives the lock free, however the process ends.
+fn lock(path: &Path) -> Result<File, CliError> {
+    let failed = |error: &std::io::Error| CliError::internal(format!("failed to lock {}: {error}", path.display()));
+    let file = File::options().create(true).append(true).open(path).map_err(|error| failed(&error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(CliError::usage("a daemon runs in this lab already")
+            .with_hint("`farmctl schedules list` shows what it is at")),
+        Err(TryLockError::Error(error)) => Err(failed(&error)),
+    }
+}
+
+/// Whether a daemon runs in this lab.
+pub(super) fn is_running(context: &Context) -> bool {
+    let file = File::options().append(true).open(context.lab.daemon_file(LOCK_FILE));
+    file.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+}
+
+/// Tells systemd, where it has started this.
+fn tell_system(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!(%error, "systemd was not told");
+    }
+}
+
+/// Tells what the daemon is at, when that changes: to systemd, and to whoever asks.
+struct Told {
+    path: PathBuf,
+    last: Option<Status>,
+}
+
+impl Told {
+    fn new(path: PathBuf) -> Told {
+        Told { path, last: None }
+    }
+
+    fn tell(&mut self, status: &Status) {
+        if self.last.as_ref() == Some(status) {
+            return;
+        }
+        let troubles = |status: &Status| status.troubles.clone();
+        if self.last.as_ref().map(troubles).unwrap_or_default() != status.troubles {
+            let text = if status.troubles.is_empty() { "all is well again".to_owned() } else { status.line() };
+            say(&text);
+        }
+        tell_system(&[NotifyState::Status(&status.line())]);
+        if let Err(error) = self.write(status) {
+            tracing::warn!(%error, path = %self.path.display(), "what the daemon is at was not written");
+        }
+        self.last = Some(status.clone());
+    }
+
+    /// Beside the file, then renamed.
+    fn write(&self, status: &Status) -> std::io::Result<()> {
+        let mut file = tempfile::NamedTempFile::new_in(self.path.parent().unwrap_or(Path::new(".")))?;
+        serde_json::to_writer(&mut file, status)?;
+        file.flush()?;
+        file.persist(&self.path).map(drop).map_err(|error| error.error)
+    }
+}
+
+/// Why the daemon wakes.
+enum Wake {
+    Look,
+    Reload,
+    Stop,
+}
+
+/// What wakes the daemon.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hang_up: Signal,
+    look: Interval,
+}
+
+impl Signals {
+    fn listen() -> Result<Signals, CliError> {
+        let listen =
+            |kind| signal(kind).map_err(|error| CliError::internal(format!("failed to listen to signals: {error}")));
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (interrupt, terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+        Ok(Signals { interrupt, terminate, hang_up: listen(SignalKind::hangup())?, look })
+    }
+
+    async fn next(&mut self) -> Wake {
+        tokio::select! {
+            _ = self.interrupt.recv() => Wake::Stop,
+            _ = self.terminate.recv() => Wake::Stop,
+            _ = self.hang_up.recv() => Wake::Reload,
+            _ = self.look.tick() => Wake::Look,
+        }
+    }
+
+    async fn stop_again(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,130 @@
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::agent::Stop;
+use crate::config;
+use crate::daemon::{Sweeps, Trouble};
+use crate::domain::{DueTime, SweepDefinition, SweepId};
+use crate::planner;
+use crate::progress::Progress;
+use crate::schedule::Schedule;
+use crate::store::Store;
+
+use super::super::plan::Loaded;
+use super::super::stored::find_sweep;
+use super::super::sweep::{drive_unseen, find_unfinished, prepare, prepare_to_go_on, publish_reports};
+use super::super::{CliError, Context, cancel, exit, models};
+
+/// Most devices that one sweep works on at the same time.
+const MAX_DEVICES: usize = 128;
+/// Below this, nothing is begun: results would have no room.
+const MIN_FREE_BYTES: u64 = 64 << 20;
+/// Due times of a schedule whose reports are looked for.
+const LOOKED_AT: u32 = 20;
+
+/// Carries out the sweeps of this lab.
+pub(super) struct LabSweeps {
+    context: Context,
+    progress: Progress,
+}
+
+impl LabSweeps {
+    pub(super) fn new(context: Context, progress: Progress) -> LabSweeps {
+        LabSweeps { context, progress }
+    }
+
+    /// Writes the reports of sweeps that were over when their process was ended, before it had written them.
+    pub(super) fn publish_what_is_missing(&self, store: &dyn Store, schedules: &[Schedule]) {
+        let reports = self.context.lab.reports();
+        for schedule in schedules {
+            let starts = store.scheduled_starts(Some(&schedule.name), LOOKED_AT).unwrap_or_default();
+            for id in starts.into_iter().filter_map(|start| start.sweep_id) {
+                let is_there = crate::publish::sweep_folder(&reports, id.as_str()).join("results.csv").is_file();
+                let Ok(sweep) = find_sweep(store, id.as_str()) else { continue };
+                if is_there || !sweep.state.is_over() {
+                    continue;
+                }
+                if let Err(error) = publish_reports(&self.context, store, &sweep) {
+                    tracing::warn!(sweep = %id, %error, "its reports were not written");
+                }
+            }
+        }
+    }
+
+    async fn try_to_begin(&self, schedule: &Schedule, due: DueTime, stop: Arc<Stop>) -> Result<(), CliError> {
+        let context = &self.context;
+        let inventory = context.lab.inventory()?;
+        let catalog = models::with_found_files(context, context.lab.catalog()?)?;
+        let mut sweep = config::load_sweep(&schedule.sweep, &inventory, &catalog)?;
+        if !schedule.devices.is_empty() {
+            sweep.devices.clone_from(&schedule.devices);
+        }
+        let plan = planner::plan(&sweep, &inventory, &catalog);
+        let config = super::super::short_path(&schedule.sweep);
+        let definition = SweepDefinition { config, sweep: sweep.clone(), retry_of: None, due: Some(due) };
+        let loaded = Loaded { inventory, catalog, sweep, plan };
+        let mut drive = prepare(context, loaded, definition, MAX_DEVICES, &self.progress).await?;
+        drive.stop = Some(stop);
+        drive_unseen(context, drive, &self.progress).await.map(drop)
+    }
+
+    async fn try_to_go_on(&self, sweep: &SweepId, stop: Arc<Stop>) -> Result<(), CliError> {
+        let (context, store) = (&self.context, self.context.lab.store()?);
+        let found = find_unfinished(store.as_ref(), None, sweep.as_str())?;
+        match prepare_to_go_on(context, found, MAX_DEVICES, &self.progress).await? {
+            Some(mut drive) => {
+                drive.stop = Some(Arc::clone(&stop));
+                drive_unseen(context, drive, &self.progress).await?;
+            }
+            None => drop(publish_reports(context, store.as_ref(), &find_sweep(store.as_ref(), sweep.as_str())?)?),
+        }
+        let left = store.open_jobs(sweep, None)?.len();
+        if left > 0 && stop.times() == 0 {
+            return Err(CliError::internal(format!("{left} jobs of sweep {sweep} stay open"))
+                .with_hint(format!("`farmctl why {sweep}` says more; `farmctl cancel {sweep}` ends it")));
+        }
+        Ok(())
+    }
+
+    async fn try_to_cancel(&self, sweep: &SweepId) -> Result<(), CliError> {
+        let store = self.context.lab.store()?;
+        let row = find_sweep(store.as_ref(), sweep.as_str())?;
+        if !row.state.is_over() {
+            cancel::end_what_is_left(&self.context, &row).await?;
+        }
+        let row = find_sweep(store.as_ref(), sweep.as_str())?;
+        publish_reports(&self.context, store.as_ref(), &row).map(drop)
+    }
+}
+
+fn trouble(error: CliError) -> Trouble {
+    match error.exit_code() {
+        exit::NOTHING => Trouble::Nothing(error.text()),
+        _ => Trouble::Passing(error.text()),
+    }
+}
+
+#[async_trait(?Send)]
+impl Sweeps for LabSweeps {
+    async fn begin(&self, schedule: &Schedule, due: DueTime, stop: Arc<Stop>) -> Result<(), Trouble> {
+        self.try_to_begin(schedule, due, stop).await.map_err(trouble)
+    }
+
+    async fn go_on(&self, sweep: &SweepId, stop: Arc<Stop>) -> Result<(), Trouble> {
+        self.try_to_go_on(sweep, stop).await.map_err(trouble)
+    }
+
+    async fn cancel(&self, sweep: &SweepId) -> Result<(), Trouble> {
+        self.try_to_cancel(sweep).await.map_err(trouble)
+    }
+
+    fn obstacle(&self) -> Option<String> {
+        let folder = self.context.lab.daemon_file("");
+        let room = nix::sys::statvfs::statvfs(&folder).ok()?;
+        let free_bytes = room.blocks_available().saturating_mul(room.fragment_size());
+        let least = MIN_FREE_BYTES >> 20;
+        let text = || format!("{} MB are free in {}, less than {least} MB", free_bytes >> 20, folder.display());
+        (free_bytes < MIN_FREE_BYTES).then(|| format!("{}: nothing is begun", text()))
+    }
+}

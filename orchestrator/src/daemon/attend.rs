@@ -1,0 +1,136 @@
+//! What is done about one schedule.
+
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+
+use crate::agent::{AgentError, Stop, with_store};
+use crate::domain::{DueTime, SweepId, SweepState};
+use crate::schedule::{Current, Schedule, Standing, Step, newly_due, next_step};
+
+use super::task::Task;
+use super::{Daemon, TRY_AGAIN, Trouble};
+
+impl Daemon {
+    /// Notes how tasks ended that have.
+    pub(super) async fn collect(&mut self) {
+        let ended: Vec<String> =
+            self.tasks.iter().filter(|(_, task)| task.has_ended()).map(|(name, _)| name.clone()).collect();
+        for name in ended {
+            let Some(mut task) = self.tasks.remove(&name) else { continue };
+            let about = format!("schedule {name}");
+            match task.ended().await {
+                Ok(()) => self.note(&about, None),
+                Err(Trouble::Passing(why)) => self.put_off(&name, why),
+                Err(Trouble::Nothing(why)) => match task.due_at {
+                    Some(due_at) => {
+                        let (schedule, now) = (name.clone(), (self.clock)());
+                        let left_out = vec![(due_at, Some(why))];
+                        let kept = with_store(&self.store, move |store| store.settle_due(&schedule, &left_out, now));
+                        if let Err(error) = kept.await {
+                            self.put_off(&name, format!("failed to {error}"));
+                        }
+                    }
+                    None => self.put_off(&name, why),
+                },
+            }
+        }
+    }
+
+    /// Tries it again after a while.
+    fn put_off(&mut self, name: &str, why: String) {
+        let pause = SignedDuration::try_from(TRY_AGAIN).unwrap_or_default();
+        let again_at = (self.clock)().saturating_add(pause).unwrap_or_else(|_| (self.clock)());
+        self.again_at.insert(name.to_owned(), again_at);
+        self.note(&format!("schedule {name}"), Some(why));
+    }
+
+    /// Settles what has become due, and takes the step that is to be taken.
+    pub(super) async fn attend(&mut self, schedule: &Schedule) -> Result<(), AgentError> {
+        let now = (self.clock)();
+        let mut standing = self.standing(schedule).await?;
+        let settled = newly_due(schedule, &standing, now);
+        if !settled.is_empty() {
+            let (name, due) =
+                (schedule.name.clone(), settled.into_iter().map(|one| (one.due_at, one.left_out)).collect());
+            let due: Vec<_> = due;
+            for (due_at, left_out) in &due {
+                tracing::info!(schedule = %schedule.name, %due_at, ?left_out, "due");
+            }
+            with_store(&self.store, move |store| store.settle_due(&name, &due, now)).await?;
+            standing = self.standing(schedule).await?;
+        }
+        self.take(schedule, next_step(schedule, &standing, now)).await
+    }
+
+    async fn standing(&self, schedule: &Schedule) -> Result<Standing, AgentError> {
+        let (name, rule, now, is_gone) = (schedule.name.clone(), schedule.rule(), (self.clock)(), self.is_gone);
+        let (settled_until, waiting, unfinished) = with_store(&self.store, move |store| {
+            let settled_until = store.settled_until(&name, &rule, now)?;
+            let oldest = store.unfinished_sweeps(&name)?.into_iter().next();
+            let unfinished = match oldest {
+                Some(sweep) => {
+                    let holder = store.sweep_holder(&sweep.sweep_id, now)?;
+                    Some((sweep, holder.is_some_and(|holder| !is_gone(&holder.holder))))
+                }
+                None => None,
+            };
+            Ok((settled_until, store.waiting_starts(&name)?, unfinished))
+        })
+        .await?;
+        let current = unfinished.map(|(sweep, is_held)| Current {
+            // A task that has not ended may be between two leases.
+            is_running: is_held || self.tasks.contains_key(&schedule.name),
+            is_cancelled: sweep.state == SweepState::Cancelling,
+            sweep_id: sweep.sweep_id,
+            due_at: sweep.due_at,
+        });
+        Ok(Standing { settled_until, waiting, current })
+    }
+
+    async fn take(&mut self, schedule: &Schedule, step: Step) -> Result<(), AgentError> {
+        let name = &schedule.name;
+        let may_begin = !self.tasks.contains_key(name)
+            && !self.troubles.contains_key("room")
+            && self.again_at.get(name).is_none_or(|again_at| (self.clock)() >= *again_at);
+        match step {
+            Step::Wait(_) => {}
+            Step::Stop(_) => {
+                if let Some(task) = self.tasks.get(name) {
+                    task.stop.raise(1);
+                }
+            }
+            Step::Begin(due_at) if may_begin => {
+                let due = DueTime { schedule: name.clone(), due_at };
+                let (sweeps, schedule, stop) = (Arc::clone(&self.sweeps), schedule.clone(), Arc::new(Stop::default()));
+                let told = Arc::clone(&stop);
+                let work = async move || sweeps.begin(&schedule, due, told).await;
+                self.tasks.insert(name.clone(), Task::spawn(Some(due_at), stop, work));
+            }
+            Step::GoOn(sweep) if may_begin => {
+                let (sweeps, stop) = (Arc::clone(&self.sweeps), Arc::new(Stop::default()));
+                let told = Arc::clone(&stop);
+                let work = async move || sweeps.go_on(&sweep, told).await;
+                self.tasks.insert(name.clone(), Task::spawn(None, stop, work));
+            }
+            Step::Cancel(sweep) => self.cancel(name, sweep, may_begin).await?,
+            Step::Begin(_) | Step::GoOn(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Ends a sweep: whoever carries it out sees that it is cancelled, and what nobody carries out is ended by a task.
+    async fn cancel(&mut self, name: &str, sweep: SweepId, may_begin: bool) -> Result<(), AgentError> {
+        let id = sweep.clone();
+        with_store(&self.store, move |store| store.cancel_sweep(&id)).await?;
+        let (id, now, is_gone) = (sweep.clone(), (self.clock)(), self.is_gone);
+        let holder = with_store(&self.store, move |store| store.sweep_holder(&id, now)).await?;
+        let is_held = holder.is_some_and(|holder| !is_gone(&holder.holder));
+        if may_begin && !is_held {
+            let (sweeps, stop) = (Arc::clone(&self.sweeps), Arc::new(Stop::default()));
+            let work = async move || sweeps.cancel(&sweep).await;
+            self.tasks.insert(name.to_owned(), Task::spawn(None, stop, work));
+        }
+        Ok(())
+    }
+}

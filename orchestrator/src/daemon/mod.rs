@@ -1,0 +1,133 @@
+//! Starts what schedules say, goes on with what was stopped, and holds no truth: what became of each due time is in the
+//! store, so that a process that is killed at any moment neither loses a sweep nor begins one twice.
+//!
+//! Main type: [`Daemon`], which is told to look at regular times; what a sweep takes is behind the trait [`Sweeps`]. Never
+//! reads a clock but its own, and never touches a device.
+
+mod attend;
+mod status;
+mod task;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::agent::{Clock, Stop};
+use crate::domain::{DueTime, SweepId};
+use crate::schedule::Schedule;
+use crate::store::Store;
+
+pub use status::Status;
+use task::Task;
+
+/// How soon it is tried again to begin, or to go on with, a sweep.
+const TRY_AGAIN: Duration = Duration::from_secs(30);
+
+/// Why a sweep was not begun, or did not get to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trouble {
+    /// There is nothing to begin: the due time is left out for this reason.
+    Nothing(String),
+    /// Something that a person, or time, may mend.
+    Passing(String),
+}
+
+/// Carries sweeps out. Each call has a thread of its own.
+#[async_trait(?Send)]
+pub trait Sweeps: Send + Sync {
+    /// Begins the sweep of a due time, and carries it out until its end, or until it is to stop.
+    async fn begin(&self, schedule: &Schedule, due: DueTime, stop: Arc<Stop>) -> Result<(), Trouble>;
+
+    /// Goes on with a sweep, until its end, or until it is to stop.
+    async fn go_on(&self, sweep: &SweepId, stop: Arc<Stop>) -> Result<(), Trouble>;
+
+    /// Ends a sweep that nobody carries out, on its devices too.
+    async fn cancel(&self, sweep: &SweepId) -> Result<(), Trouble>;
+
+    /// Why nothing can be begun now: no room for its results, for example.
+    fn obstacle(&self) -> Option<String>;
+}
+
+/// What a daemon is about.
+pub struct Daemon {
+    store: Arc<dyn Store>,
+    sweeps: Arc<dyn Sweeps>,
+    clock: Clock,
+    /// Whether a lease's holder has ended without giving it back.
+    is_gone: fn(&str) -> bool,
+    schedules: Vec<Schedule>,
+    /// By the schedule's name; at most one each.
+    tasks: BTreeMap<String, Task>,
+    /// What is wrong now, by what it is about.
+    troubles: BTreeMap<String, String>,
+    /// Not before then.
+    again_at: BTreeMap<String, Timestamp>,
+}
+
+impl Daemon {
+    /// A daemon that has not looked yet.
+    pub fn new(store: Arc<dyn Store>, sweeps: Arc<dyn Sweeps>, clock: Clock, is_gone: fn(&str) -> bool) -> Daemon {
+        let (schedules, tasks) = (Vec::new(), BTreeMap::new());
+        Daemon { store, sweeps, clock, is_gone, schedules, tasks, troubles: BTreeMap::new(), again_at: BTreeMap::new() }
+    }
+
+    /// Goes by these schedules from now on. A sweep of one that is not among them goes on to its end.
+    pub fn go_by(&mut self, schedules: Vec<Schedule>) {
+        let names: BTreeSet<&str> = schedules.iter().map(|schedule| schedule.name.as_str()).collect();
+        self.troubles.retain(|about, _| about.strip_prefix("schedule ").is_none_or(|name| names.contains(name)));
+        self.again_at.clear();
+        self.schedules = schedules;
+    }
+
+    /// Notes what is wrong about something, or that nothing is any more.
+    pub fn note(&mut self, about: &str, trouble: Option<String>) {
+        match trouble {
+            Some(trouble) => {
+                if self.troubles.get(about) != Some(&trouble) {
+                    tracing::warn!(about, %trouble, "trouble");
+                }
+                self.troubles.insert(about.to_owned(), trouble);
+            }
+            None => {
+                if self.troubles.remove(about).is_some() {
+                    tracing::info!(about, "trouble is over");
+                }
+            }
+        }
+    }
+
+    /// Looks at each schedule, and does what is to be done.
+    pub async fn look(&mut self) {
+        self.collect().await;
+        let obstacle = self.sweeps.obstacle();
+        self.note("room", obstacle);
+        let mut trouble = None;
+        for schedule in self.schedules.clone() {
+            if let Err(error) = self.attend(&schedule).await {
+                trouble = Some(format!("failed to {error}"));
+                break;
+            }
+        }
+        self.note("store", trouble);
+    }
+
+    /// Starts no more jobs, and waits for those under way; returns when they have ended, or after this time. What still
+    /// runs then goes on on its device, and is collected by whoever goes on with the sweep.
+    pub async fn stop(&mut self, patience: Duration) {
+        self.tasks.values().for_each(|task| task.stop.raise(1));
+        let ended = tokio::time::timeout(patience, async {
+            for task in self.tasks.values_mut() {
+                // How it ended is in the store.
+                let _ = task.ended().await;
+            }
+        });
+        if ended.await.is_err() {
+            tracing::info!("runs go on on devices");
+        }
+    }
+}

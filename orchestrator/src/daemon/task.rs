@@ -1,0 +1,39 @@
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+
+use crate::agent::Stop;
+
+use super::Trouble;
+
+/// A sweep that is being carried out.
+pub(super) struct Task {
+    /// When it was due, while it is being begun.
+    pub(super) due_at: Option<jiff::Timestamp>,
+    pub(super) stop: Arc<Stop>,
+    work: JoinHandle<Result<(), Trouble>>,
+}
+
+impl Task {
+    pub(super) fn spawn(
+        due_at: Option<jiff::Timestamp>,
+        stop: Arc<Stop>,
+        work: impl AsyncFnOnce() -> Result<(), Trouble> + Send + 'static,
+    ) -> Task {
+        let runtime = Handle::current();
+        Task { due_at, stop, work: tokio::task::spawn_blocking(move || runtime.block_on(work())) }
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.work.is_finished()
+    }
+
+    /// Waits for its end; says how that was. To be called once it has ended, or until it has.
+    pub(super) async fn ended(&mut self) -> Result<(), Trouble> {
+        match (&mut self.work).await {
+            Ok(ended) => ended,
+            Err(error) => Err(Trouble::Passing(format!("it broke off: {error}"))),
+        }
+    }
+}

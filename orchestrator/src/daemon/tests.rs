@@ -1,0 +1,267 @@
+#![allow(clippy::unwrap_used)]
+
+use std::sync::{Mutex, MutexGuard};
+
+use jiff::SignedDuration;
+
+use super::*;
+use crate::domain::{Failure, FailureKind, RunStatus, StartState, SweepDefinition, SweepRow, SweepState, sample};
+use crate::schedule::{Missed, Overlap};
+use crate::store::conformance;
+use crate::store::sqlite::SqliteStore;
+
+/// Sweeps of one job, which end when the test says so, or when they are to stop.
+struct Fake {
+    store: Arc<dyn Store>,
+    begun: Mutex<Vec<String>>,
+    ends: Stop,
+    refuses: Mutex<Option<Trouble>>,
+    obstacle: Mutex<Option<String>>,
+}
+
+impl Fake {
+    fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+        mutex.lock().unwrap()
+    }
+
+    async fn carry_out(&self, sweep: &SweepId, stop: &Stop) -> Result<(), Trouble> {
+        tokio::select! {
+            () = self.ends.reached(1) => {}
+            () = stop.reached(1) => return Ok(()),
+        }
+        for job in self.store.open_jobs(sweep, None).unwrap() {
+            let failure = Failure::new(FailureKind::Cancelled, "it is a test");
+            let row = SweepRow { id: sweep.clone(), ..sample::sweep() };
+            let record =
+                crate::agent::record_of_cell(&row, None, &job, RunStatus::Cancelled, Some(failure), conformance::at(0));
+            self.store.add_record(&record).unwrap();
+        }
+        self.store.finish_sweep(sweep, conformance::at(0)).unwrap();
+        Ok(())
+    }
+}
+
+#[async_trait(?Send)]
+impl Sweeps for Fake {
+    async fn begin(&self, _: &Schedule, due: DueTime, stop: Arc<Stop>) -> Result<(), Trouble> {
+        if let Some(trouble) = Fake::lock(&self.refuses).clone() {
+            return Err(trouble);
+        }
+        let id = SweepId(format!("of {}", due.due_at));
+        let row = SweepRow { id: id.clone(), finished_at: None, state: SweepState::Open, ..sample::sweep() };
+        let definition = SweepDefinition { due: Some(due), ..conformance::definition() };
+        let plan =
+            crate::domain::Plan { sweep: "s".into(), jobs: vec![sample::job("a", "mobilenet_v2")], skipped: vec![] };
+        self.store.create_sweep(&row, &definition, &plan).unwrap();
+        Fake::lock(&self.begun).push(format!("begun {id}"));
+        self.carry_out(&id, &stop).await
+    }
+
+    async fn go_on(&self, sweep: &SweepId, stop: Arc<Stop>) -> Result<(), Trouble> {
+        Fake::lock(&self.begun).push(format!("gone on with {sweep}"));
+        self.carry_out(sweep, &stop).await
+    }
+
+    async fn cancel(&self, sweep: &SweepId) -> Result<(), Trouble> {
+        Fake::lock(&self.begun).push(format!("ended {sweep}"));
+        self.ends.raise(1);
+        self.carry_out(sweep, &Stop::default()).await
+    }
+
+    fn obstacle(&self) -> Option<String> {
+        Fake::lock(&self.obstacle).clone()
+    }
+}
+
+/// A lab whose clock the test sets.
+struct Lab {
+    store: Arc<dyn Store>,
+    now: Arc<Mutex<Timestamp>>,
+    fake: Arc<Fake>,
+    schedule: Schedule,
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        // Sweeps of processes that are gone end with the test.
+        self.fake.ends.raise(1);
+    }
+}
+
+impl Lab {
+    fn new(cron: &str, change: impl FnOnce(&mut Schedule)) -> Lab {
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory().unwrap());
+        let mut schedule = Schedule {
+            name: "nightly".to_owned(),
+            cron: cron.parse().unwrap(),
+            time_zone: jiff::tz::TimeZone::UTC,
+            sweep: "all.yaml".into(),
+            devices: Vec::new(),
+            window: None,
+            overlap: Overlap::Skip,
+            missed: Missed::Once,
+            jitter: Duration::ZERO,
+            is_enabled: true,
+        };
+        change(&mut schedule);
+        let (begun, refuses, obstacle) = Default::default();
+        let fake = Arc::new(Fake { store: Arc::clone(&store), begun, ends: Stop::default(), refuses, obstacle });
+        let now = Arc::new(Mutex::new("2026-05-01T00:00:00Z".parse().unwrap()));
+        Lab { store, now, fake, schedule }
+    }
+
+    /// A process; one that is dropped is gone.
+    fn daemon(&self) -> Daemon {
+        let now = Arc::clone(&self.now);
+        let sweeps: Arc<dyn Sweeps> = Arc::<Fake>::clone(&self.fake);
+        let clock: Clock = Arc::new(move || *now.lock().unwrap());
+        let mut daemon = Daemon::new(Arc::clone(&self.store), sweeps, clock, |_| true);
+        daemon.go_by(vec![self.schedule.clone()]);
+        daemon
+    }
+
+    fn set(&self, time: &str) {
+        *Fake::lock(&self.now) = format!("2026-05-{time}:00Z").parse().unwrap();
+    }
+
+    fn told(&self) -> Vec<String> {
+        Fake::lock(&self.fake.begun).iter().map(|line| line.replace("2026-05-", "")).collect()
+    }
+
+    /// Looks until the sweeps have told so much.
+    async fn look_until(&self, daemon: &mut Daemon, told: usize) {
+        let looking = async {
+            while self.told().len() < told {
+                daemon.look().await;
+                tokio::task::yield_now().await;
+            }
+        };
+        let ended = tokio::time::timeout(Duration::from_secs(20), looking).await;
+        ended.unwrap_or_else(|_| panic!("it told only {:?}; {:?}", self.told(), daemon.status()));
+    }
+
+    /// Looks until nothing is at work.
+    async fn look_until_idle(&self, daemon: &mut Daemon) {
+        let looking = async {
+            while !daemon.status().running.is_empty() {
+                daemon.look().await;
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), looking).await.unwrap();
+    }
+
+    fn states(&self) -> Vec<(StartState, Option<String>)> {
+        let starts = self.store.scheduled_starts(None, 99).unwrap();
+        starts.into_iter().rev().map(|start| (start.state, start.why)).collect()
+    }
+}
+
+#[tokio::test]
+async fn killed_at_any_step_a_due_time_is_begun_once() {
+    let lab = Lab::new("0 2 * * *", |_| {});
+    lab.daemon().look().await;
+    // Settled, and then killed before its sweep was there.
+    lab.set("01T02:00");
+    *Fake::lock(&lab.fake.refuses) = Some(Trouble::Passing("killed".to_owned()));
+    lab.daemon().look().await;
+    assert_eq!(lab.states(), [(StartState::Waiting, None)]);
+    *Fake::lock(&lab.fake.refuses) = None;
+    // Hours later another process does it, and is killed in the middle.
+    lab.set("01T05:00");
+    let mut second = lab.daemon();
+    lab.look_until(&mut second, 1).await;
+    drop(second);
+    let mut third = lab.daemon();
+    lab.look_until(&mut third, 2).await;
+    lab.fake.ends.raise(1);
+    lab.look_until_idle(&mut third).await;
+    third.look().await;
+    assert_eq!(lab.told(), ["begun of 01T02:00:00Z", "gone on with of 01T02:00:00Z"]);
+    assert_eq!(lab.states(), [(StartState::Begun, None)]);
+}
+
+#[tokio::test]
+async fn a_window_that_ends_stops_the_sweep_and_the_next_night_goes_on_with_it() {
+    let lab = Lab::new("0 22 * * *", |schedule| schedule.window = Some("22:00-06:00".parse().unwrap()));
+    let mut daemon = lab.daemon();
+    daemon.look().await;
+    lab.set("01T22:00");
+    lab.look_until(&mut daemon, 1).await;
+    lab.set("02T06:00");
+    daemon.look().await;
+    lab.look_until_idle(&mut daemon).await;
+    lab.set("02T12:00");
+    daemon.look().await;
+    assert_eq!((lab.told().len(), daemon.status().running.len()), (1, 0), "nothing goes on by day");
+    lab.set("02T22:00");
+    lab.look_until(&mut daemon, 2).await;
+    assert_eq!(lab.told()[1], "gone on with of 01T22:00:00Z");
+    let (state, why) = lab.states().pop().unwrap();
+    assert!(state == StartState::LeftOut && why.unwrap().starts_with("overlap"));
+}
+
+#[tokio::test]
+async fn a_sweep_is_replaced_when_the_schedule_says_so() {
+    let lab = Lab::new("0 * * * *", |schedule| schedule.overlap = Overlap::Replace);
+    let mut daemon = lab.daemon();
+    daemon.look().await;
+    lab.set("01T01:00");
+    lab.look_until(&mut daemon, 1).await;
+    // As if its process had been killed: what nobody carries out is ended by the daemon.
+    let mut daemon = lab.daemon();
+    lab.set("01T02:00");
+    lab.look_until(&mut daemon, 3).await;
+    assert_eq!(lab.told(), ["begun of 01T01:00:00Z", "ended of 01T01:00:00Z", "begun of 01T02:00:00Z"]);
+    let first = SweepId("of 2026-05-01T01:00:00Z".to_owned());
+    assert_eq!(lab.store.sweep_state(&first).unwrap(), SweepState::Cancelled);
+}
+
+#[tokio::test]
+async fn without_room_nothing_is_begun_and_nothing_is_lost() {
+    let lab = Lab::new("0 2 * * *", |_| {});
+    let mut daemon = lab.daemon();
+    daemon.look().await;
+    *Fake::lock(&lab.fake.obstacle) = Some("3 MB are free".to_owned());
+    lab.set("01T02:00");
+    daemon.look().await;
+    assert_eq!((lab.told().len(), lab.states()), (0, vec![(StartState::Waiting, None)]));
+    assert!(daemon.status().line().starts_with("TROUBLE: room: 3 MB are free"), "{}", daemon.status().line());
+    *Fake::lock(&lab.fake.obstacle) = None;
+    lab.look_until(&mut daemon, 1).await;
+    assert_eq!(daemon.status().troubles, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_has_nothing_to_run_is_left_out_and_what_fails_is_tried_again() {
+    let lab = Lab::new("0 2 * * *", |_| {});
+    let mut daemon = lab.daemon();
+    daemon.look().await;
+    *Fake::lock(&lab.fake.refuses) = Some(Trouble::Passing("a farm file is faulty".to_owned()));
+    lab.set("01T02:00");
+    daemon.look().await;
+    lab.look_until_idle(&mut daemon).await;
+    assert_eq!(daemon.status().troubles, ["schedule nightly: a farm file is faulty"]);
+    daemon.look().await;
+    assert!(daemon.status().running.is_empty(), "not before a while");
+    *Fake::lock(&lab.fake.refuses) = Some(Trouble::Nothing("every device is disabled".to_owned()));
+    lab.set("01T02:01");
+    daemon.look().await;
+    lab.look_until_idle(&mut daemon).await;
+    daemon.look().await;
+    assert_eq!(lab.states(), [(StartState::LeftOut, Some("every device is disabled".to_owned()))]);
+}
+
+#[tokio::test]
+async fn told_to_stop_it_starts_no_more_and_leaves_the_rest_for_later() {
+    let lab = Lab::new("0 2 * * *", |_| {});
+    let mut daemon = lab.daemon();
+    daemon.look().await;
+    lab.set("01T02:00");
+    lab.look_until(&mut daemon, 1).await;
+    daemon.stop(Duration::from_secs(20)).await;
+    let mut later = lab.daemon();
+    *Fake::lock(&lab.now) += SignedDuration::from_mins(5);
+    lab.look_until(&mut later, 2).await;
+    assert_eq!(lab.told()[1], "gone on with of 01T02:00:00Z");
+}

@@ -1,0 +1,146 @@
+use jiff::Timestamp;
+use rusqlite::{Row, Transaction, named_params, params};
+
+use super::{SqliteStore, corrupt, nanoseconds, timestamp};
+use crate::domain::{DueTime, ScheduledStart, StartState, StartStep, SweepId};
+use crate::store::{ScheduleStore, StoreError, Unfinished};
+
+const RULE: &str = "
+    INSERT INTO schedules (name, rule, settled_until_ns) VALUES (:name, :rule, :now_ns)
+    ON CONFLICT (name) DO UPDATE SET rule = :rule, settled_until_ns = :now_ns WHERE rule <> :rule";
+
+const SETTLE: &str = "
+    INSERT INTO schedule_starts (schedule, due_at_ns, state, why, settled_at_ns)
+    VALUES (:schedule, :due_ns, :state, :why, :now_ns)
+    ON CONFLICT (schedule, due_at_ns) DO UPDATE SET state = :state, why = :why, settled_at_ns = :now_ns
+        WHERE state = :waiting AND :state = :left_out";
+
+const SETTLED: &str = "UPDATE schedules SET settled_until_ns = max(settled_until_ns, ?2) WHERE name = ?1";
+
+const BEGIN: &str = "
+    UPDATE schedule_starts SET state = :to, sweep_id = :sweep, settled_at_ns = :now_ns
+    WHERE schedule = :schedule AND due_at_ns = :due_ns AND state = :from";
+
+const WAITING: &str = "SELECT due_at_ns FROM schedule_starts WHERE schedule = ?1 AND state = ?2 ORDER BY due_at_ns";
+
+const UNFINISHED: &str = "
+    SELECT s.id, t.due_at_ns, s.state FROM schedule_starts t JOIN sweeps s ON s.id = t.sweep_id
+    WHERE t.schedule = ?1 AND s.state IN ('open', 'cancelling') ORDER BY t.due_at_ns";
+
+const STARTS: &str = "
+    SELECT schedule, due_at_ns, state, why, sweep_id, settled_at_ns FROM schedule_starts
+    WHERE ?1 IS NULL OR schedule = ?1 ORDER BY due_at_ns DESC LIMIT ?2";
+
+impl ScheduleStore for SqliteStore {
+    fn settled_until(&self, schedule: &str, rule: &str, now: Timestamp) -> Result<Timestamp, StoreError> {
+        let until_ns = self.transaction("look up a schedule", |transaction| {
+            let parameters = named_params! {":name": schedule, ":rule": rule, ":now_ns": nanoseconds(now)};
+            transaction.prepare_cached(RULE)?.execute(parameters)?;
+            let sql = "SELECT settled_until_ns FROM schedules WHERE name = ?1";
+            transaction.prepare_cached(sql)?.query_row([schedule], |row| row.get(0))
+        })?;
+        timestamp(until_ns)
+    }
+
+    fn settle_due(
+        &self,
+        schedule: &str,
+        due: &[(Timestamp, Option<String>)],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.transaction("settle due times", |transaction| {
+            for (due_at, why) in due {
+                let state = if why.is_some() { StartState::LeftOut } else { StartState::Waiting };
+                transaction.prepare_cached(SETTLE)?.execute(named_params! {
+                    ":schedule": schedule, ":due_ns": nanoseconds(*due_at), ":state": state.as_str(), ":why": why,
+                    ":now_ns": nanoseconds(now), ":waiting": StartState::Waiting.as_str(),
+                    ":left_out": StartState::LeftOut.as_str(),
+                })?;
+                transaction.prepare_cached(SETTLED)?.execute(params![schedule, nanoseconds(*due_at)])?;
+            }
+            Ok(())
+        })
+    }
+
+    fn waiting_starts(&self, schedule: &str) -> Result<Vec<Timestamp>, StoreError> {
+        let parameters = [schedule, StartState::Waiting.as_str()];
+        let rows = self.query("list due times that wait", WAITING, parameters, |row| row.get(0))?;
+        rows.into_iter().map(timestamp).collect()
+    }
+
+    fn unfinished_sweeps(&self, schedule: &str) -> Result<Vec<Unfinished>, StoreError> {
+        let rows = self.query("list sweeps of a schedule", UNFINISHED, [schedule], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get::<_, String>(2)?))
+        })?;
+        let unfinished = rows.into_iter().map(|(sweep, due_at_ns, state)| {
+            let state = state.parse().map_err(|error: String| corrupt("the state of a sweep", &error))?;
+            Ok(Unfinished { sweep_id: SweepId(sweep), due_at: timestamp(due_at_ns)?, state })
+        });
+        unfinished.collect()
+    }
+
+    fn scheduled_starts(&self, schedule: Option<&str>, limit: u32) -> Result<Vec<ScheduledStart>, StoreError> {
+        let rows = self.query("list due times", STARTS, params![schedule, limit], StartRow::read)?;
+        rows.into_iter().map(StartRow::start).collect()
+    }
+}
+
+impl SqliteStore {
+    /// Whether a due time waits to be begun.
+    pub(super) fn is_waiting(&self, due: &DueTime) -> Result<bool, StoreError> {
+        Ok(self.waiting_starts(&due.schedule)?.contains(&due.due_at))
+    }
+}
+
+/// Settles that a sweep was begun for a due time; fails, so that all is undone, when nothing waits for that.
+pub(super) fn begin(
+    transaction: &Transaction<'_>,
+    due: &DueTime,
+    sweep: &SweepId,
+    now: Timestamp,
+) -> rusqlite::Result<bool> {
+    let step = StartStep::Begin;
+    for from in step.from() {
+        let changed = transaction.prepare_cached(BEGIN)?.execute(named_params! {
+            ":schedule": due.schedule, ":due_ns": nanoseconds(due.due_at), ":from": from.as_str(),
+            ":to": step.to().as_str(), ":sweep": sweep.0, ":now_ns": nanoseconds(now),
+        })?;
+        if changed == 1 {
+            return Ok(true);
+        }
+    }
+    Err(rusqlite::Error::StatementChangedRows(0))
+}
+
+/// A due time as the database has it.
+struct StartRow {
+    schedule: String,
+    due_at_ns: i64,
+    state: String,
+    why: Option<String>,
+    sweep_id: Option<String>,
+    settled_at_ns: i64,
+}
+
+impl StartRow {
+    fn read(row: &Row<'_>) -> rusqlite::Result<StartRow> {
+        Ok(StartRow {
+            schedule: row.get(0)?,
+            due_at_ns: row.get(1)?,
+            state: row.get(2)?,
+            why: row.get(3)?,
+            sweep_id: row.get(4)?,
+            settled_at_ns: row.get(5)?,
+        })
+    }
+
+    fn start(self) -> Result<ScheduledStart, StoreError> {
+        Ok(ScheduledStart {
+            due: DueTime { schedule: self.schedule, due_at: timestamp(self.due_at_ns)? },
+            state: self.state.parse().map_err(|error: String| corrupt("the state of a due time", &error))?,
+            why: self.why,
+            sweep_id: self.sweep_id.map(SweepId),
+            settled_at: timestamp(self.settled_at_ns)?,
+        })
+    }
+}

@@ -1,0 +1,209 @@
+//! The daemon as a process: it starts what is due, is killed, goes on, is told of new files, and stops.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::net::UnixDatagram;
+use std::process::{Child, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use testlab::Board;
+
+use super::support::{Lab, QUICK, farm, local_device, ssh_device};
+
+/// Nothing that is waited for takes longer, however slow the machine.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// A schedule that is due every so many seconds.
+fn schedule(seconds: u32, more: &str) -> String {
+    format!(
+        "schedules:\n  - name: often\n    cron: '*/{seconds} * * * * *'\n    timezone: Etc/UTC\n    sweep: quick.yaml\n{more}"
+    )
+}
+
+/// A daemon of the test.
+struct Daemon {
+    child: Child,
+    stderr: std::path::PathBuf,
+}
+
+impl Daemon {
+    fn start(lab: &Lab, name: &str, environment: &[(&str, &str)]) -> Daemon {
+        let stderr = lab.path(&format!("stderr-{name}"));
+        let mut command = lab.command(&["daemon"]);
+        command.envs(environment.iter().copied()).stdout(Stdio::null()).stderr(std::fs::File::create(&stderr).unwrap());
+        Daemon { child: command.spawn().unwrap(), stderr }
+    }
+
+    fn told(&self) -> String {
+        std::fs::read_to_string(&self.stderr).unwrap()
+    }
+
+    fn wait_for(&self, text: &str) {
+        wait_until(|| self.told().contains(text), || format!("{text} in:\n{}", self.told()));
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), signal).unwrap();
+    }
+
+    fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    fn stop(mut self) -> ExitStatus {
+        self.signal(Signal::SIGTERM);
+        self.child.wait().unwrap()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // Of a test that failed half-way.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn wait_until(is_so: impl Fn() -> bool, what: impl Fn() -> String) {
+    let give_up_at = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < give_up_at, "waited in vain for {}", what());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn json(lab: &Lab, words: &[&str]) -> Vec<Value> {
+    let (code, stdout, stderr) = lab.run(&[words, &["--format", "json"]].concat());
+    assert!(code == 0 || code == 4, "{stderr}");
+    serde_json::from_str(&stdout).unwrap()
+}
+
+fn sweeps(lab: &Lab) -> Vec<Value> {
+    json(lab, &["sweeps", "list"])
+}
+
+fn finished(lab: &Lab) -> usize {
+    sweeps(lab).iter().filter(|sweep| sweep["state"] == "finished").count()
+}
+
+#[test]
+fn killed_twice_it_goes_on_and_every_job_has_its_one_record() {
+    let board = Board::start().unwrap();
+    let lab = Lab::new();
+    lab.write("farms/lab.yaml", &farm(&[local_device(), ssh_device("board", &board, board.port)]));
+    let runs = QUICK.replace("min_runs: 2, max_runs: 2, min_seconds: 0", "min_runs: 2, min_seconds: 1");
+    lab.write("configs/quick.yaml", &format!("{runs}repeats: 2\n"));
+    lab.write("configs/daemon.yaml", &schedule(5, ""));
+    for round in ["one", "two"] {
+        let daemon = Daemon::start(&lab, round, &[]);
+        // In the middle of a sweep: some of it is done, some is not.
+        let is_halfway = || {
+            sweeps(&lab).first().is_some_and(|sweep| {
+                let of = |field: &str| sweep[field].as_u64().unwrap();
+                of("open") > 0 && of("open") < of("jobs")
+            })
+        };
+        wait_until(is_halfway, || format!("a sweep under way:\n{}", daemon.told()));
+        daemon.kill();
+    }
+    let before = finished(&lab);
+    let daemon = Daemon::start(&lab, "three", &[]);
+    wait_until(|| finished(&lab) >= before + 2, || format!("two sweeps more:\n{}", daemon.told()));
+    lab.write("configs/daemon.yaml", &schedule(5, "    enabled: false\n"));
+    daemon.wait_for("was read again");
+    wait_until(|| sweeps(&lab).iter().all(|sweep| sweep["standing"] != "running"), || "the last runs".to_owned());
+    assert!(daemon.stop().success());
+    // What the pause cut off is gone on with by a person.
+    while sweeps(&lab).iter().any(|sweep| sweep["state"] == "open") {
+        assert_eq!(lab.run(&["sweep", "--resume"]).0, 0);
+    }
+
+    let mut of_due: BTreeMap<String, usize> = BTreeMap::new();
+    for start in json(&lab, &["schedules", "history"]).iter().filter(|start| start["state"] == "begun") {
+        *of_due.entry(start["due_at"].as_str().unwrap().to_owned()).or_default() += 1;
+    }
+    let all = sweeps(&lab);
+    assert!(of_due.values().all(|count| *count == 1) && of_due.len() == all.len(), "{of_due:?}");
+    assert!(all.len() >= 2, "{all:?}");
+    for sweep in &all {
+        let id = sweep["id"].as_str().unwrap();
+        let mut rows = csv::Reader::from_path(lab.path("reports").join(id).join("results.csv")).unwrap();
+        let rows: Vec<std::collections::HashMap<String, String>> = rows.deserialize().map(Result::unwrap).collect();
+        let jobs: BTreeSet<&str> = rows.iter().map(|row| row["job_id"].as_str()).collect();
+        assert_eq!((rows.len(), jobs.len()), (4, 4), "{id}: each job has one row");
+        assert!(rows.iter().all(|row| row["status"] == "ok"), "{id}: {rows:?}");
+    }
+    for runs in [lab.path("here/runs"), board.home.join("farmctl/runs")] {
+        assert_eq!(std::fs::read_dir(&runs).unwrap().count(), 0, "{} is left behind", runs.display());
+    }
+    for device in json(&lab, &["devices", "list"]) {
+        assert_eq!(device["status"], "idle", "{device}");
+    }
+}
+
+#[test]
+fn a_faulty_new_file_is_refused_with_its_place_and_the_old_one_stays_in_force() {
+    let lab = Lab::new();
+    lab.write("farms/lab.yaml", &farm(&[local_device()]));
+    lab.write("configs/quick.yaml", QUICK);
+    lab.write("configs/daemon.yaml", &schedule(5, "").replace("*/5 *", "*/5 99"));
+    let (code, _, stderr) = lab.run(&["daemon"]);
+    assert!(code == 3 && stderr.contains("configs/daemon.yaml:3:11"), "{code} {stderr}");
+
+    lab.write("configs/daemon.yaml", &schedule(5, ""));
+    let daemon = Daemon::start(&lab, "d", &[]);
+    daemon.wait_for("goes by");
+    let (code, _, stderr) = lab.run(&["daemon"]);
+    assert!(code == 2 && stderr.contains("runs in this lab already"), "{code} {stderr}");
+    lab.write("configs/daemon.yaml", &schedule(5, "    overlap: jump\n"));
+    daemon.wait_for("is refused, and the schedules of before stay in force");
+    assert!(daemon.told().contains("configs/daemon.yaml:6:14"), "{}", daemon.told());
+    wait_until(|| finished(&lab) >= 1, || daemon.told());
+
+    lab.write("configs/daemon.yaml", &schedule(5, "    enabled: false\n"));
+    daemon.wait_for("was read again");
+    daemon.wait_for("all is well again");
+    let reads = daemon.told().matches("was read again").count();
+    daemon.signal(Signal::SIGHUP);
+    wait_until(|| daemon.told().matches("was read again").count() > reads, || daemon.told());
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn systemd_hears_that_it_is_ready_well_and_stopping() {
+    let lab = Lab::new();
+    lab.write("farms/lab.yaml", &farm(&[local_device()]));
+    lab.write("configs/quick.yaml", QUICK);
+    lab.write("configs/daemon.yaml", &schedule(5, "    enabled: false\n"));
+    let path = lab.path("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let hear = |wanted: &str| {
+        let mut bytes = [0; 4096];
+        loop {
+            let length = socket.recv(&mut bytes).unwrap_or_else(|error| panic!("{wanted} was not heard: {error}"));
+            if String::from_utf8_lossy(&bytes[..length]).contains(wanted) {
+                return;
+            }
+        }
+    };
+    let daemon = Daemon::start(&lab, "d", &[("NOTIFY_SOCKET", path.to_str().unwrap())]);
+    hear("READY=1");
+    hear("STATUS=nothing is due");
+    hear("WATCHDOG=1");
+    daemon.signal(Signal::SIGTERM);
+    hear("STOPPING=1");
+    assert!(daemon.stop().success());
+
+    let (code, unit, _) = lab.run(&["daemon", "install"]);
+    assert_eq!(code, 0);
+    assert!(unit.contains("Type=notify") && unit.contains("WatchdogSec="), "{unit}");
+    let (code, _, told) = lab.run(&["daemon", "install", "--user"]);
+    assert_eq!(code, 0, "{told}");
+    let written = std::fs::read_to_string(lab.path(".config/systemd/user/farmctl.service")).unwrap();
+    assert_eq!(written, unit);
+    assert_eq!(lab.run(&["daemon", "install", "--user"]).0, 0, "again is no harm");
+}
