@@ -29,6 +29,8 @@ pub(super) enum Worked {
     LeaseLost,
     /// A person keeps sweeps off the device.
     Locked(DeviceLock),
+    /// A sweep that goes before this one waits for the device.
+    Overtaken,
 }
 
 /// How a run ended, as the loop sees it.
@@ -83,6 +85,7 @@ impl Work<'_, '_> {
             let step = match self.claim().await? {
                 Claim::Nothing => return Ok(Worked::Over),
                 Claim::Locked(lock) => return Ok(Worked::Locked(lock)),
+                Claim::Overtaken(_) => return Ok(Worked::Overtaken),
                 Claim::NotBefore(moment) => {
                     let due_at = self.agent.instant_of(moment);
                     tokio::select! {

@@ -23,6 +23,9 @@ const RELEASE_LOOK: Duration = Duration::from_secs(5);
 /// Shortest time between two looks at a lock that is about to end.
 const SHORTEST_REST: Duration = Duration::from_millis(10);
 
+/// How long it counts that a sweep waits for a device, without a word from it.
+const WANT: Duration = Duration::from_secs(30);
+
 /// How a turn ended.
 enum Turn {
     /// Nothing is left to do here.
@@ -45,6 +48,8 @@ pub(super) struct Worker<'a> {
     has_answered: bool,
     /// Who uses the device, as far as it was told.
     waits_for: Option<String>,
+    /// When it was last noted that this sweep waits for the device.
+    wanted_at: Option<Instant>,
 }
 
 /// Carries out the open jobs of one device.
@@ -53,7 +58,8 @@ pub(super) async fn work(agent: &Agent, device: &Device, shared: &Shared, busy: 
     if let Some(used) = shared.phones.used_instead_of(device) {
         return endings::skip_spare(agent, device, used).await;
     }
-    let mut worker = Worker { agent, device, shared, lost_since: None, has_answered: false, waits_for: None };
+    let mut worker =
+        Worker { agent, device, shared, lost_since: None, has_answered: false, waits_for: None, wanted_at: None };
     let mut busy = Some(busy);
     loop {
         if agent.is_stopping() {
@@ -89,13 +95,48 @@ impl Worker<'_> {
         if let Some(lock) = self.lock().await?.filter(|_| self.agent.errand == Errand::Jobs) {
             return Ok(Turn::Locked(lock));
         }
-        let Some(hold) = self.lease(&self.device.name).await? else { return Ok(Turn::Pause(LEASE_LOOK)) };
+        if self.is_overtaken().await? {
+            return Ok(Turn::Pause(LEASE_LOOK));
+        }
+        let Some(hold) = self.lease_device().await? else { return Ok(Turn::Pause(LEASE_LOOK)) };
         let turn = self.work_under(&hold).await;
         // A lease that can't be given back runs out by itself; what went before counts.
         let released = hold.release().await;
         let turn = turn?;
         released?;
         Ok(turn)
+    }
+
+    /// Takes the device's lease. Whoever has it is told that this sweep waits, and gives it back between two jobs if this
+    /// one goes before.
+    async fn lease_device(&mut self) -> Result<Option<Hold>, AgentError> {
+        let (name, sweep) = (self.device.name.clone(), self.agent.sweep.id.clone());
+        let hold = self.lease(&self.device.name).await?;
+        match (&hold, self.wanted_at) {
+            (Some(_), Some(_)) => {
+                self.wanted_at = None;
+                with_store(&self.agent.store, move |store| store.unwant_device(&name, &sweep)).await?;
+            }
+            (None, wanted_at) if wanted_at.is_none_or(|at| at.elapsed() >= WANT / 2) => {
+                let until = super::later(self.agent.now(), WANT);
+                self.wanted_at = Some(Instant::now());
+                with_store(&self.agent.store, move |store| store.want_device(&name, &sweep, until)).await?;
+            }
+            _ => {}
+        }
+        Ok(hold)
+    }
+
+    /// Whether a sweep that goes before this one waits for the device; it is told of once.
+    async fn is_overtaken(&mut self) -> Result<bool, AgentError> {
+        let (name, sweep, now) = (self.device.name.clone(), self.agent.sweep.id.clone(), self.agent.now());
+        let other = with_store(&self.agent.store, move |store| store.overtaken_by(&name, &sweep, now)).await?;
+        let Some(other) = other else { return Ok(false) };
+        if self.waits_for.as_deref() != Some(other.as_str()) {
+            self.emit(EventKind::DeviceWaiting { cause: format!("sweep {other} goes before") }).await;
+            self.waits_for = Some(other.0);
+        }
+        Ok(true)
     }
 
     /// Takes a lease; `None`, after telling who has it, when another process does.
@@ -172,6 +213,8 @@ impl Worker<'_> {
             Worked::Failed(failure) => self.after_failure(failure, DeviceState::InService, false).await,
             Worked::LeaseLost => Ok(Turn::Pause(LEASE_LOOK)),
             Worked::Locked(lock) => Ok(Turn::Locked(lock)),
+            // It is looked at again before the device is taken.
+            Worked::Overtaken => Ok(Turn::Pause(Duration::ZERO)),
         }
     }
 

@@ -163,6 +163,9 @@ fn waits_for(store: &dyn Store, sweep: &SweepRow, device: &str) -> Result<String
     if let Some(lock) = store.device_locks(Some(device), Timestamp::now())?.into_iter().next() {
         return Ok(format!("{lock}. `farmctl devices unlock {device}` gives it free before."));
     }
+    if let Some(other) = store.overtaken_by(device, &sweep.id, Timestamp::now())? {
+        return Ok(format!("Sweep {other} goes before on {device}: a person's does, and one by a schedule waits."));
+    }
     let leases = store.device_leases(Timestamp::now())?;
     Ok(match leases.into_iter().find(|(held, _)| held == device) {
         Some((_, lease)) if lease.holder != holder.holder => format!("{} uses {device}.", lease.holder),

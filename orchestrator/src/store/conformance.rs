@@ -29,7 +29,7 @@ macro_rules! store_conformance {
             one_process_at_a_time_has_a_sweep, one_process_at_a_time_has_a_device, a_runner_is_pinned_once,
             devices_are_quarantined_and_released, a_found_run_has_an_owner, past_durations_are_of_runs_that_ended_well,
             events_come_back_in_order, no_job_is_claimed_twice, device_changes_are_open_until_they_are_undone,
-            a_due_time_is_begun_once, a_schedule_that_changes_begins_anew, a_lock_keeps_claims_off_until_it_ends, what_was_last_heard_of_a_device_is_kept
+            a_person_goes_before_a_schedule, a_due_time_is_begun_once, a_schedule_that_changes_begins_anew, a_lock_keeps_claims_off_until_it_ends, what_was_last_heard_of_a_device_is_kept
         );
     };
     ($fresh:path: $($case:ident),+ $(,)?) => {
@@ -595,4 +595,28 @@ pub fn a_schedule_that_changes_begins_anew(open: &Open) {
     assert_eq!(open().settled_until("nightly", "at four", at(70)).unwrap(), at(60));
     assert_eq!(open().waiting_starts("nightly").unwrap(), [at(10)], "what waits is not forgotten");
     assert_eq!(open().settled_until("weekly", "at four", at(80)).unwrap(), at(80));
+}
+
+pub fn a_person_goes_before_a_schedule(open: &Open) {
+    let store = open();
+    store.settled_until("nightly", "at ten", at(0)).unwrap();
+    store.settle_due("nightly", &[(at(1), None)], at(1)).unwrap();
+    let due = DueTime { schedule: "nightly".into(), due_at: at(1) };
+    let row = SweepRow { id: SweepId("night".into()), finished_at: None, state: SweepState::Open, ..sample::sweep() };
+    let plan = Plan { sweep: "night".into(), jobs: vec![job("a", 0), job("a", 1)], skipped: Vec::new() };
+    store.create_sweep(&row, &SweepDefinition { due: Some(due), ..definition() }, &plan).unwrap();
+    let (person, _) = sweep(&*store, "person", &["a"], 2);
+    let (other, _) = sweep(&*store, "other", &["a"], 1);
+
+    store.want_device("a", &person.id, at(40)).unwrap();
+    assert_eq!(open().claim(&row.id, "a", "host", LEASE, at(10)).unwrap(), Claim::Overtaken(person.id.clone()));
+    assert_eq!(open().overtaken_by("a", &row.id, at(39)).unwrap(), Some(person.id.clone()));
+    assert_eq!(open().overtaken_by("b", &row.id, at(39)).unwrap(), None);
+    assert_eq!(open().overtaken_by("a", &other.id, at(39)).unwrap(), None, "people are equal");
+    assert_eq!(open().overtaken_by("a", &row.id, at(40)).unwrap(), None, "whoever waited is gone");
+    store.want_device("a", &person.id, at(90)).unwrap();
+    store.unwant_device("a", &person.id).unwrap();
+    claim(&*open(), &row, "a", "host", 50);
+    store.want_device("a", &row.id, at(90)).unwrap();
+    claim(&*open(), &person, "a", "host", 51);
 }

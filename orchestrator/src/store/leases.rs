@@ -86,6 +86,24 @@ pub trait LeaseStore {
     /// When the store can't be written.
     fn release_device(&self, device: &str, epoch: u64) -> Result<(), StoreError>;
 
+    /// Notes that a sweep waits for a device that another one uses, until then.
+    ///
+    /// # Errors
+    /// When the store can't be written.
+    fn want_device(&self, device: &str, sweep: &SweepId, until: Timestamp) -> Result<(), StoreError>;
+
+    /// Notes that a sweep waits for a device no more.
+    ///
+    /// # Errors
+    /// When the store can't be written.
+    fn unwant_device(&self, device: &str, sweep: &SweepId) -> Result<(), StoreError>;
+
+    /// The sweep that waits for a device now and goes before this one: a person's goes before a schedule's.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn overtaken_by(&self, device: &str, sweep: &SweepId, now: Timestamp) -> Result<Option<SweepId>, StoreError>;
+
     /// The leases of devices that are held now: device and holder.
     ///
     /// # Errors

@@ -29,6 +29,8 @@ pub enum Claim {
     NotBefore(Timestamp),
     /// A person keeps sweeps off the device.
     Locked(DeviceLock),
+    /// This sweep waits for the device, and goes before.
+    Overtaken(SweepId),
     /// No job waits.
     Nothing,
 }
@@ -95,7 +97,7 @@ pub struct GiveBack<'a> {
 /// kept as an event.
 pub trait RunStore {
     /// Claims the next job of a device, in the order of the plan, in one transaction: one that waits, and whose pause is
-    /// over; none while a person keeps the device locked. The run's identifier is made from sweep, job and attempt.
+    /// over; none while a person keeps the device locked, or a sweep that goes before this one waits for it. The run's identifier is made from sweep, job and attempt.
     ///
     /// # Errors
     /// When the store can't be written.

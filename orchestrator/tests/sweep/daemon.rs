@@ -207,3 +207,29 @@ fn systemd_hears_that_it_is_ready_well_and_stopping() {
     assert_eq!(written, unit);
     assert_eq!(lab.run(&["daemon", "install", "--user"]).0, 0, "again is no harm");
 }
+
+#[test]
+fn a_persons_sweep_overtakes_the_scheduled_one_between_two_jobs() {
+    let lab = Lab::new();
+    lab.write("farms/lab.yaml", &farm(&[local_device()]));
+    let runs = QUICK.replace("min_runs: 2, max_runs: 2, min_seconds: 0", "min_runs: 2, min_seconds: 2");
+    lab.write("configs/quick.yaml", &format!("{runs}repeats: 30\n"));
+    lab.write("configs/mine.yaml", QUICK);
+    lab.write("configs/daemon.yaml", &schedule(2, ""));
+    let daemon = Daemon::start(&lab, "d", &[]);
+    let ok = || sweeps(&lab).first().and_then(|sweep| sweep["ok"].as_u64()).unwrap_or(0);
+    wait_until(|| ok() > 0, || daemon.told());
+    let ended = lab.sweep(&["configs/mine.yaml"]);
+    ended.expect_code(0);
+    let cause = ended.named("device_waiting")[0]["cause"].as_str().unwrap();
+    assert!(cause.contains("uses it"), "{cause}");
+    let scheduled = || sweeps(&lab).into_iter().find(|sweep| sweep["config"] == "configs/quick.yaml").unwrap();
+    let (done, open) = (scheduled()["ok"].as_u64().unwrap(), scheduled()["open"].as_u64().unwrap());
+    assert!(open > 0, "it did not have to wait for the whole of the other");
+    daemon.wait_for("goes before");
+    wait_until(|| scheduled()["ok"].as_u64().unwrap() > done, || format!("the other to go on:\n{}", daemon.told()));
+    daemon.signal(Signal::SIGTERM);
+    assert!(daemon.stop().success());
+    let id = scheduled()["id"].as_str().unwrap().to_owned();
+    lab.run(&["cancel", &id]);
+}

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::{Row, Transaction, named_params, params};
+use rusqlite::{OptionalExtension as _, Row, Transaction, named_params, params};
 
 use super::sweeps::unknown;
 use super::{SqliteStore, deadline, epoch_column, nanoseconds, timestamp};
@@ -26,6 +26,16 @@ const LEASE_DEVICE: &str = "
     RETURNING epoch";
 
 const RELEASE_DEVICE: &str = "UPDATE device_leases SET until_ns = 0 WHERE device = :device AND epoch = :epoch";
+
+const WANT: &str = "
+    INSERT INTO device_wants (device, sweep_id, until_ns) VALUES (?1, ?2, ?3)
+    ON CONFLICT (device, sweep_id) DO UPDATE SET until_ns = excluded.until_ns";
+
+const OVERTAKEN: &str = "
+    SELECT w.sweep_id FROM device_wants w JOIN sweeps s ON s.id = w.sweep_id
+    WHERE w.device = ?1 AND w.sweep_id <> ?2 AND w.until_ns > ?3 AND s.state = 'open'
+      AND s.priority > (SELECT priority FROM sweeps WHERE id = ?2)
+    ORDER BY s.priority DESC, s.started_at_ns LIMIT 1";
 
 const DEVICE_LEASES: &str = "
     SELECT device, holder, sweep_id, until_ns FROM device_leases WHERE until_ns > ?1 ORDER BY device";
@@ -113,6 +123,19 @@ impl LeaseStore for SqliteStore {
         self.execute("end the lease of a device", RELEASE_DEVICE, parameters).map(drop)
     }
 
+    fn want_device(&self, device: &str, sweep: &SweepId, until: Timestamp) -> Result<(), StoreError> {
+        self.execute("note who waits for a device", WANT, params![device, sweep.0, nanoseconds(until)]).map(drop)
+    }
+
+    fn unwant_device(&self, device: &str, sweep: &SweepId) -> Result<(), StoreError> {
+        let sql = "DELETE FROM device_wants WHERE device = ?1 AND sweep_id = ?2";
+        self.execute("note who waits for a device", sql, params![device, sweep.0]).map(drop)
+    }
+
+    fn overtaken_by(&self, device: &str, sweep: &SweepId, now: Timestamp) -> Result<Option<SweepId>, StoreError> {
+        self.transaction("look up who waits for a device", |transaction| overtaken_by(transaction, device, sweep, now))
+    }
+
     fn device_leases(&self, now: Timestamp) -> Result<Vec<(String, LeaseHolder)>, StoreError> {
         let rows = self.query("list the leases of devices", DEVICE_LEASES, [nanoseconds(now)], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get::<_, Option<String>>(2)?, row.get(3)?))
@@ -152,6 +175,17 @@ impl LeaseStore for SqliteStore {
             Ok(())
         })
     }
+}
+
+/// The sweep that waits for a device and goes before this one.
+pub(super) fn overtaken_by(
+    transaction: &Transaction<'_>,
+    device: &str,
+    sweep: &SweepId,
+    now: Timestamp,
+) -> rusqlite::Result<Option<SweepId>> {
+    let mut statement = transaction.prepare_cached(OVERTAKEN)?;
+    statement.query_row(params![device, sweep.0, nanoseconds(now)], |row| Ok(SweepId(row.get(0)?))).optional()
 }
 
 /// Runs a statement that prolongs leases and returns them.

@@ -4,7 +4,9 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, named_params, params};
 
 use super::events::append;
-use super::{SqliteStore, corrupt, deadline, epoch_column, from_json, locks, nanoseconds, records, timestamp, to_json};
+use super::{
+    SqliteStore, corrupt, deadline, epoch_column, from_json, leases, locks, nanoseconds, records, timestamp, to_json,
+};
 use crate::domain::{
     Event, EventKind, Job, JobId, JobState, JobStep, Record, RunId, RunState, RunStep, SweepId, SweepState,
 };
@@ -81,6 +83,9 @@ impl RunStore for SqliteStore {
             if let Some(lock) = locks::in_force(transaction, device, now)? {
                 return Ok(Next::Locked(lock));
             }
+            if let Some(other) = leases::overtaken_by(transaction, device, sweep, now)? {
+                return Ok(Next::Overtaken(other));
+            }
             let next = transaction
                 .prepare_cached(NEXT_JOB)?
                 .query_row(named_params! {":sweep": sweep.0, ":device": device, ":now_ns": nanoseconds(now)}, |row| {
@@ -103,6 +108,7 @@ impl RunStore for SqliteStore {
         })?;
         match claimed {
             Next::Nothing => Ok(Claim::Nothing),
+            Next::Overtaken(other) => Ok(Claim::Overtaken(other)),
             Next::Locked(lock) => Ok(Claim::Locked(lock.lock()?)),
             Next::NotBefore(not_before_ns) => Ok(Claim::NotBefore(timestamp(not_before_ns)?)),
             Next::Run { run, job, attempt, failed_attempts, epoch } => Ok(Claim::Run(Box::new(ClaimedRun {
@@ -251,6 +257,7 @@ enum Next {
     Nothing,
     NotBefore(i64),
     Locked(locks::LockRow),
+    Overtaken(SweepId),
     Run { run: RunId, job: String, attempt: u32, failed_attempts: u32, epoch: u32 },
 }
 

@@ -11,6 +11,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("003_states_and_leases.sql"),
     include_str!("004_locks_and_sightings.sql"),
     include_str!("005_schedules.sql"),
+    include_str!("006_priorities.sql"),
 ];
 
 /// The version this program writes.

@@ -6,9 +6,14 @@ use crate::domain::{Job, JobState, LabId, Plan, Record, SweepDefinition, SweepId
 use crate::store::{StoreError, SweepCounts, SweepStore, run_id};
 
 const ADD_SWEEP: &str = "
-    INSERT INTO sweeps (id, name, started_at_ns, finished_at_ns, farmctl_version, state, definition)
-    VALUES (:id, :name, :started_at_ns, :finished_at_ns, :farmctl_version, :state, :definition)
+    INSERT INTO sweeps (id, name, started_at_ns, finished_at_ns, farmctl_version, state, definition, priority)
+    VALUES (:id, :name, :started_at_ns, :finished_at_ns, :farmctl_version, :state, :definition, :priority)
     ON CONFLICT DO NOTHING";
+
+/// Priority of what a schedule begins.
+const PRIORITY_OF_SCHEDULES: i64 = 0;
+/// Priority of what a person begins.
+const PRIORITY_OF_PEOPLE: i64 = 1;
 
 const ADD_JOB: &str = "
     INSERT INTO jobs (sweep_id, job_id, position, device, run_prefix, job, state)
@@ -57,6 +62,7 @@ impl SweepStore for SqliteStore {
                     ":id": sweep.id.0, ":name": sweep.name, ":started_at_ns": nanoseconds(sweep.started_at),
                     ":finished_at_ns": sweep.finished_at.map(nanoseconds), ":farmctl_version": sweep.farmctl_version,
                     ":state": sweep.state.as_str(), ":definition": definition,
+                    ":priority": if due.is_some() { PRIORITY_OF_SCHEDULES } else { PRIORITY_OF_PEOPLE },
                 },
             )?;
             for ((position, job), json) in (0i64..).zip(&plan.jobs).zip(&jobs).take_while(|_| added == 1) {
