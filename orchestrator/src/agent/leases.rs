@@ -65,10 +65,15 @@ impl Leases {
     }
 
     /// Takes the lease of a device, or says who has it.
-    pub(super) async fn device(&self, device: &str, sweep: &SweepId) -> Result<Result<Hold, LeaseHolder>, AgentError> {
-        let (name, sweep, holder, now) = (device.to_owned(), sweep.clone(), self.holder.clone(), (self.clock)());
+    pub(super) async fn device(
+        &self,
+        device: &str,
+        sweep: Option<&SweepId>,
+    ) -> Result<Result<Hold, LeaseHolder>, AgentError> {
+        let (name, sweep, holder, now) = (device.to_owned(), sweep.cloned(), self.holder.clone(), (self.clock)());
         let outcome =
-            with_store(&self.store, move |store| store.lease_device(&name, Some(&sweep), &holder, LEASE, now)).await?;
+            with_store(&self.store, move |store| store.lease_device(&name, sweep.as_ref(), &holder, LEASE, now))
+                .await?;
         Ok(self.hold(outcome, Held::Device(device.to_owned())))
     }
 

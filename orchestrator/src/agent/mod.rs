@@ -38,8 +38,10 @@ mod orphans;
 mod outputs;
 mod policy;
 mod prepare;
+mod probe;
 mod records;
 mod recovery;
+mod sightings;
 mod spares;
 mod stop;
 mod worker;
@@ -49,7 +51,9 @@ pub use holder::{Holder, is_gone as is_holder_gone};
 pub use leases::{Hold, Leases};
 pub use outputs::OutputFiles;
 pub use prepare::{Undone, is_left_behind, undo_changes};
+pub use probe::Probes;
 pub use records::of_cell as record_of_cell;
+pub use sightings::note_seen;
 pub use stop::Stop;
 
 /// How often it is looked whether a person cancelled the sweep.

@@ -15,6 +15,7 @@ use super::events::Subject;
 use super::jobs::{self, Worked};
 use super::leases::{Hold, LEASE_LOOK};
 use super::prepare::{prepare, restore};
+use super::sightings::note_seen;
 use super::{Agent, AgentError, Errand, Shared, endings, orphans, policy, recovery, with_store};
 
 /// How often it is looked whether a person released a device.
@@ -141,7 +142,7 @@ impl Worker<'_> {
 
     /// Takes a lease; `None`, after telling who has it, when another process does.
     async fn lease(&mut self, name: &str) -> Result<Option<Hold>, AgentError> {
-        let holder = match self.agent.leases.device(name, &self.agent.sweep.id).await? {
+        let holder = match self.agent.leases.device(name, Some(&self.agent.sweep.id)).await? {
             Ok(hold) => {
                 self.waits_for = None;
                 return Ok(Some(hold));
@@ -195,7 +196,7 @@ impl Worker<'_> {
         let mut set_up = prepare(agent, device, &mut session).await?;
         let (name, facts, now) = (device.name.clone(), session.facts(), agent.now());
         let free_bytes = session.hello.store.free_bytes;
-        with_store(&agent.store, move |store| store.device_seen(&name, &facts, free_bytes, now)).await?;
+        with_store(&agent.store, move |store| note_seen(store, &name, &facts, free_bytes, now)).await?;
         let duration_ns = super::as_ns(started.elapsed());
         self.emit(EventKind::DeviceReady { description: jobs::describe(&session), duration_ns }).await;
         (self.has_answered, self.lost_since) = (true, None);

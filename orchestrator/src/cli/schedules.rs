@@ -59,7 +59,7 @@ fn list(context: &Context, store: &dyn Store, config: Option<&PathBuf>) -> Resul
     let path = config.cloned().unwrap_or_else(|| context.lab.daemon_config());
     let inventory = context.lab.inventory()?;
     let catalog = models::with_found_files(context, context.lab.catalog()?)?;
-    let schedules = config::load_schedules(&path, &inventory, &catalog)?;
+    let schedules = config::load_daemon(&path, &inventory, &catalog)?.schedules;
     let listed: Vec<Listed> = schedules.iter().map(|schedule| listed(store, schedule)).collect::<Result<_, _>>()?;
     let header = ["schedule", "next due", "timezone", "window", "waiting", "last due", "last sweep"];
     let rows = listed.iter().map(|one| {

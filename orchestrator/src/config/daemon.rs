@@ -22,12 +22,26 @@ const MAX_NAME_CHARS: usize = 64;
 /// Due times that are held against the window: a year of nights.
 const DUE_TIMES_LOOKED_AT: usize = 366;
 
-/// The schedules of a file.
-pub(super) fn load(source: Source, inventory: &Inventory, catalog: &Catalog) -> Result<Vec<Schedule>, ConfigErrors> {
+/// Minutes between two probes, where the file does not say.
+const DEFAULT_PROBE_MINUTES: u32 = 15;
+
+/// What a daemon file says.
+#[derive(Debug, Clone)]
+pub struct DaemonConfig {
+    /// Sweeps that are started again and again.
+    pub schedules: Vec<Schedule>,
+    /// How often devices that nobody uses are asked; `None`: never.
+    pub probe_every: Option<Duration>,
+}
+
+/// What a file says.
+pub(super) fn load(source: Source, inventory: &Inventory, catalog: &Catalog) -> Result<DaemonConfig, ConfigErrors> {
     let mut reader = Reader { document: Document::new(source), inventory, catalog, sweeps: Vec::new() };
     let Some(content) = reader.document.content.take() else {
         return ConfigErrors::unless_clean(None, reader.document.faults);
     };
+    let minutes = content.probe_minutes.unwrap_or(DEFAULT_PROBE_MINUTES);
+    let probe_every = Some(Duration::from_secs(60 * u64::from(minutes))).filter(|pause| !pause.is_zero());
     let mut names = BTreeSet::new();
     let mut schedules = Vec::new();
     for (index, entry) in content.schedules.into_iter().enumerate() {
@@ -38,7 +52,7 @@ pub(super) fn load(source: Source, inventory: &Inventory, catalog: &Catalog) -> 
         schedules.extend(reader.schedule(entry, index));
     }
     let faults = [reader.document.faults, reader.sweeps].concat();
-    ConfigErrors::unless_clean(Some(schedules), faults)
+    ConfigErrors::unless_clean(Some(DaemonConfig { schedules, probe_every }), faults)
 }
 
 struct Reader<'a> {

@@ -13,6 +13,10 @@ use super::words::OneOrMany;
 #[serde(deny_unknown_fields)]
 #[schemars(title = "farmctl daemon (configs/daemon.yaml)")]
 pub(super) struct DaemonFile {
+    /// How often devices that nobody uses are asked what they are, in minutes; 0: never. Without it: 15. A device that
+    /// answers is back from quarantine once its next health probe is due.
+    #[schemars(range(max = 10_080))]
+    pub(super) probe_minutes: Option<u32>,
     /// Sweeps that are started again and again.
     #[schemars(length(min = 1))]
     pub(super) schedules: Vec<ScheduleEntry>,

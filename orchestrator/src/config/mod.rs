@@ -1,6 +1,6 @@
 //! What people write: farm, sweep, models and daemon files in YAML, and tables of results in CSV, to checked types.
 //!
-//! Main functions: [`load_inventory`], [`load_catalog`], [`load_sweep`], [`load_schedules`], [`load_results`], [`append_devices`],
+//! Main functions: [`load_inventory`], [`load_catalog`], [`load_sweep`], [`load_daemon`], [`load_results`], [`append_devices`],
 //! [`schema`]. Main type: [`ConfigErrors`], every fault of the files at once, each with its place. The way of a YAML file:
 //! `source` reads it with a bound, `tree` parses it to values with places, `check` holds it against the JSON Schema of
 //! the file's type, `document` makes it that type by serde_yaml (which knows no places), and `inventory`, `catalog`,
@@ -14,7 +14,6 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 
 use crate::domain::{Backend, Catalog, Inventory, Sweep};
-use crate::schedule::Schedule;
 use crate::score::ScoredRun;
 
 mod append;
@@ -39,6 +38,7 @@ mod tree;
 mod words;
 
 pub use append::{NewDevice, append_devices};
+pub use daemon::DaemonConfig;
 pub use fault::{ConfigErrors, Fault, Place};
 
 use source::Source;
@@ -149,7 +149,7 @@ pub fn load_sweep(path: &Path, inventory: &Inventory, catalog: &Catalog) -> Resu
 ///
 /// # Errors
 /// Every fault of the file, and of the sweeps.
-pub fn load_schedules(path: &Path, inventory: &Inventory, catalog: &Catalog) -> Result<Vec<Schedule>, ConfigErrors> {
+pub fn load_daemon(path: &Path, inventory: &Inventory, catalog: &Catalog) -> Result<DaemonConfig, ConfigErrors> {
     daemon::load(read(path)?, inventory, catalog)
 }
 

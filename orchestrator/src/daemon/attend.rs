@@ -37,6 +37,31 @@ impl Daemon {
         }
     }
 
+    /// Begins to ask devices when it is time.
+    pub(super) async fn look_at_probes(&mut self) {
+        if let Some(mut task) = self.probing.take() {
+            if !task.has_ended() {
+                self.probing = Some(task);
+                return;
+            }
+            let trouble = match task.ended().await {
+                Ok(()) => None,
+                Err(Trouble::Passing(why) | Trouble::Nothing(why)) => Some(why),
+            };
+            self.note("probes", trouble);
+        }
+        let now = (self.clock)();
+        let (Some(pause), Some(due_at)) = self.probes else { return };
+        if due_at > now {
+            return;
+        }
+        let later = SignedDuration::try_from(pause).ok().and_then(|pause| now.checked_add(pause).ok());
+        self.probes.1 = later;
+        let sweeps = Arc::clone(&self.sweeps);
+        let work = async move || sweeps.probe().await;
+        self.probing = Some(Task::spawn(None, Arc::new(Stop::default()), work));
+    }
+
     /// Tries it again after a while.
     fn put_off(&mut self, name: &str, why: String) {
         let pause = SignedDuration::try_from(TRY_AGAIN).unwrap_or_default();

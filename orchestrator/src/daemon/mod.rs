@@ -49,6 +49,9 @@ pub trait Sweeps: Send + Sync {
     /// Ends a sweep that nobody carries out, on its devices too.
     async fn cancel(&self, sweep: &SweepId) -> Result<(), Trouble>;
 
+    /// Asks the devices that nobody uses what they are.
+    async fn probe(&self) -> Result<(), Trouble>;
+
     /// Why nothing can be begun now: no room for its results, for example.
     fn obstacle(&self) -> Option<String>;
 }
@@ -63,6 +66,9 @@ pub struct Daemon {
     schedules: Vec<Schedule>,
     /// By the schedule's name; at most one each.
     tasks: BTreeMap<String, Task>,
+    /// How often devices are asked, and when they are next.
+    probes: (Option<Duration>, Option<Timestamp>),
+    probing: Option<Task>,
     /// What is wrong now, by what it is about.
     troubles: BTreeMap<String, String>,
     /// Not before then.
@@ -73,7 +79,15 @@ impl Daemon {
     /// A daemon that has not looked yet.
     pub fn new(store: Arc<dyn Store>, sweeps: Arc<dyn Sweeps>, clock: Clock, is_gone: fn(&str) -> bool) -> Daemon {
         let (schedules, tasks) = (Vec::new(), BTreeMap::new());
-        Daemon { store, sweeps, clock, is_gone, schedules, tasks, troubles: BTreeMap::new(), again_at: BTreeMap::new() }
+        let (probes, probing, troubles, again_at) = Default::default();
+        Daemon { store, sweeps, clock, is_gone, schedules, tasks, probes, probing, troubles, again_at }
+    }
+
+    /// Asks devices so often from now on, the first time at once.
+    pub fn probe_every(&mut self, pause: Option<Duration>) {
+        if self.probes.0 != pause {
+            self.probes = (pause, pause.map(|_| (self.clock)()));
+        }
     }
 
     /// Goes by these schedules from now on. A sweep of one that is not among them goes on to its end.
@@ -114,6 +128,7 @@ impl Daemon {
             }
         }
         self.note("store", trouble);
+        self.look_at_probes().await;
     }
 
     /// Starts no more jobs, and waits for those under way; returns when they have ended, or after this time. What still

@@ -68,6 +68,11 @@ impl Sweeps for Fake {
         self.carry_out(sweep, &Stop::default()).await
     }
 
+    async fn probe(&self) -> Result<(), Trouble> {
+        Fake::lock(&self.begun).push("asked".to_owned());
+        Ok(())
+    }
+
     fn obstacle(&self) -> Option<String> {
         Fake::lock(&self.obstacle).clone()
     }
@@ -264,4 +269,21 @@ async fn told_to_stop_it_starts_no_more_and_leaves_the_rest_for_later() {
     *Fake::lock(&lab.now) += SignedDuration::from_mins(5);
     lab.look_until(&mut later, 2).await;
     assert_eq!(lab.told()[1], "gone on with of 01T02:00:00Z");
+}
+
+#[tokio::test]
+async fn devices_are_asked_again_and_again() {
+    let lab = Lab::new("0 2 * * *", |schedule| schedule.is_enabled = false);
+    let mut daemon = lab.daemon();
+    daemon.probe_every(Some(Duration::from_secs(900)));
+    lab.look_until(&mut daemon, 1).await;
+    lab.set("01T00:14");
+    daemon.look().await;
+    assert_eq!(lab.told(), ["asked"]);
+    lab.set("01T00:15");
+    lab.look_until(&mut daemon, 2).await;
+    daemon.probe_every(None);
+    lab.set("01T09:00");
+    daemon.look().await;
+    assert_eq!(lab.told(), ["asked", "asked"]);
 }

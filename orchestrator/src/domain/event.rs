@@ -97,6 +97,15 @@ pub enum EventKind {
         /// What, or who, found it well.
         by: String,
     },
+    /// Something about the device is another than when it last answered.
+    DeviceDiffers {
+        /// What.
+        what: String,
+        /// What it was.
+        before: String,
+        /// What it is.
+        now: String,
+    },
     /// A person keeps every sweep off the device.
     DeviceLocked {
         /// Who.

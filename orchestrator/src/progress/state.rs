@@ -151,6 +151,7 @@ impl DeviceState {
             | EventKind::DeviceWarning { .. }
             | EventKind::TransportHealing { .. }
             | EventKind::DeviceCleaned { .. }
+            | EventKind::DeviceDiffers { .. }
             | EventKind::DeviceLocked { .. }
             | EventKind::DeviceUnlocked { .. }
             | EventKind::JobMoved { .. }

@@ -21,6 +21,7 @@ pub fn event_sentence(event: &Event) -> Option<String> {
             format!("quarantined after {failures} failures in a row, next probe in {}: {failure}", time(*pause_ns))
         }
         EventKind::DeviceReleased { by } => format!("back in service, by {by}"),
+        EventKind::DeviceDiffers { what, before, now } => format!("{what} changed: {before} before, {now} now"),
         EventKind::DeviceLocked { by, why, until } => format!("locked by {by} until {until:.0}: {why}"),
         EventKind::DeviceUnlocked { by, locked_by } => format!("unlocked by {by}; {locked_by} had locked it"),
         EventKind::HostCommand { purpose, argv, outcome, .. } => {

@@ -18,6 +18,12 @@ pub trait SightingStore {
     /// When the store can't be written.
     fn device_missed(&self, device: &str, failure: &Failure, now: Timestamp) -> Result<(), StoreError>;
 
+    /// What was last heard of a device; `None` when it was never asked.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn sighting(&self, device: &str) -> Result<Option<Sighting>, StoreError>;
+
     /// What was last heard of the devices that were ever asked.
     ///
     /// # Errors

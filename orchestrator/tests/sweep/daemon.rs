@@ -233,3 +233,28 @@ fn a_persons_sweep_overtakes_the_scheduled_one_between_two_jobs() {
     let id = scheduled()["id"].as_str().unwrap().to_owned();
     lab.run(&["cancel", &id]);
 }
+
+#[test]
+fn devices_are_asked_by_the_daemon_and_one_that_is_well_again_leaves_quarantine() {
+    let board = Board::start().unwrap();
+    let lab = Lab::new();
+    let devices = [local_device(), ssh_device("board", &board, board.port), ssh_device("away", &board, 1)];
+    lab.write("farms/lab.yaml", &farm(&devices));
+    lab.write("configs/quick.yaml", QUICK);
+    lab.write("configs/daemon.yaml", &schedule(5, "    enabled: false\n"));
+    assert_eq!(lab.run(&["devices", "lock", "this-host", "--for", "1h", "--why", "mine"]).0, 0);
+    let store = farmctl::store::open(lab.path(".farm/state.db").to_str().unwrap()).unwrap();
+    let failure = farmctl::domain::Failure::new(farmctl::domain::FailureKind::Unreachable, "it was away");
+    let past = jiff::Timestamp::UNIX_EPOCH;
+    store.quarantine_device("board", &failure, past, past).unwrap();
+    let daemon = Daemon::start(&lab, "d", &[]);
+    let status = |name: &str| {
+        let devices = json(&lab, &["devices", "list"]);
+        devices.iter().find(|device| device["name"] == name).unwrap()["status"].as_str().unwrap().to_owned()
+    };
+    wait_until(|| status("board") == "idle" && status("away") == "offline", || daemon.told());
+    assert_eq!(status("this-host"), "locked");
+    let seen: Vec<String> = store.sightings().unwrap().into_iter().map(|sighting| sighting.device).collect();
+    assert_eq!(seen, ["away", "board"], "a locked device is left alone");
+    assert!(daemon.stop().success());
+}

@@ -10,10 +10,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::agent::is_holder_gone;
-use crate::config;
+use crate::config::{self, DaemonConfig};
 use crate::daemon::{Daemon, Status};
 use crate::progress::Mode;
-use crate::schedule::Schedule;
 
 use super::sweep::wall_clock;
 use super::{CliError, Context, exit, models, say, short_path};
@@ -60,7 +59,7 @@ pub(super) async fn run(context: &Context, arguments: &DaemonArguments) -> Resul
 
 async fn serve(context: &Context, path: &Path) -> Result<u8, CliError> {
     let mut text = read(path);
-    let schedules = load(context, path)?;
+    let DaemonConfig { schedules, probe_every } = load(context, path)?;
     let store = context.lab.store()?;
     let _lock = lock(&context.lab.daemon_file(LOCK_FILE))?;
     let mut signals = Signals::listen()?;
@@ -71,6 +70,7 @@ async fn serve(context: &Context, path: &Path) -> Result<u8, CliError> {
     let names: Vec<&str> = schedules.iter().map(|schedule| schedule.name.as_str()).collect();
     say(&format!("daemon {} goes by {}: {}", std::process::id(), short_path(path), names.join(", ")));
     daemon.go_by(schedules);
+    daemon.probe_every(probe_every);
     daemon.look().await;
     tell_system(&[NotifyState::Ready]);
     let mut told = Told::new(context.lab.daemon_file(STATUS_FILE));
@@ -102,9 +102,10 @@ async fn serve(context: &Context, path: &Path) -> Result<u8, CliError> {
 /// Goes by the file as it is now; one that is faulty is told of, and what was in force stays.
 fn go_by(context: &Context, daemon: &mut Daemon, path: &Path) {
     match load(context, path) {
-        Ok(schedules) => {
+        Ok(DaemonConfig { schedules, probe_every }) => {
             say(&format!("{} was read again: {} schedules", short_path(path), schedules.len()));
             daemon.go_by(schedules);
+            daemon.probe_every(probe_every);
             daemon.note("config", None);
         }
         Err(error) => {
@@ -116,10 +117,10 @@ fn go_by(context: &Context, daemon: &mut Daemon, path: &Path) {
     }
 }
 
-fn load(context: &Context, path: &Path) -> Result<Vec<Schedule>, CliError> {
+fn load(context: &Context, path: &Path) -> Result<DaemonConfig, CliError> {
     let inventory = context.lab.inventory()?;
     let catalog = models::with_found_files(context, context.lab.catalog()?)?;
-    Ok(config::load_schedules(path, &inventory, &catalog)?)
+    Ok(config::load_daemon(path, &inventory, &catalog)?)
 }
 
 /// What the file says now, to see when it changes. One that is not there is told of when it is loaded.

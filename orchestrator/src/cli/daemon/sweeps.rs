@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::agent::Stop;
+use crate::agent::{Probes, Stop};
 use crate::config;
 use crate::daemon::{Sweeps, Trouble};
 use crate::domain::{DueTime, SweepDefinition, SweepId};
@@ -12,7 +12,9 @@ use crate::schedule::Schedule;
 use crate::store::Store;
 
 use super::super::plan::Loaded;
+use super::super::runner::RunnerSource;
 use super::super::stored::find_sweep;
+use super::super::sweep::{begin_leases, wall_clock};
 use super::super::sweep::{drive_unseen, find_unfinished, prepare, prepare_to_go_on, publish_reports};
 use super::super::{CliError, Context, cancel, exit, models};
 
@@ -87,6 +89,21 @@ impl LabSweeps {
         Ok(())
     }
 
+    async fn try_to_probe(&self) -> Result<(), CliError> {
+        let (context, store) = (&self.context, self.context.lab.store()?);
+        let leases = begin_leases(&store).await?;
+        let probes = Probes {
+            store,
+            leases,
+            connect: Arc::new(context.lab.connect_options()),
+            runners: Arc::new(RunnerSource::new(context.lab.runners(), self.progress.clone())),
+            clock: wall_clock(),
+        };
+        let asked = probes.ask(&context.lab.inventory()?.devices).await?;
+        tracing::info!(asked, "devices were asked");
+        Ok(())
+    }
+
     async fn try_to_cancel(&self, sweep: &SweepId) -> Result<(), CliError> {
         let store = self.context.lab.store()?;
         let row = find_sweep(store.as_ref(), sweep.as_str())?;
@@ -117,6 +134,10 @@ impl Sweeps for LabSweeps {
 
     async fn cancel(&self, sweep: &SweepId) -> Result<(), Trouble> {
         self.try_to_cancel(sweep).await.map_err(trouble)
+    }
+
+    async fn probe(&self) -> Result<(), Trouble> {
+        self.try_to_probe().await.map_err(trouble)
     }
 
     fn obstacle(&self) -> Option<String> {

@@ -7,6 +7,7 @@ use futures::StreamExt as _;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::agent::note_seen;
 use crate::device::{BringUp, Session};
 use crate::domain::{Device, DeviceFacts, Failure, Timeouts};
 use crate::inventory::find_spares;
@@ -174,7 +175,7 @@ fn keep_sightings(store: &dyn Store, answers: &[Probed]) -> Result<(), CliError>
         match (facts, hello, failure) {
             (_, _, Some(failure)) => store.device_missed(device, failure, Timestamp::now())?,
             (Some(facts), Some(hello), None) => {
-                store.device_seen(device, facts, hello.store.free_bytes, Timestamp::now())?;
+                note_seen(store, device, facts, hello.store.free_bytes, Timestamp::now())?;
             }
             // A spare was not asked.
             _ => {}

@@ -2,9 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::super::{
-    FileKind, load_catalog, load_embedded_inventory, load_inventory, load_schedules, load_sweep, schema,
-};
+use super::super::{FileKind, load_catalog, load_daemon, load_embedded_inventory, load_inventory, load_sweep, schema};
 use super::{environment, tract};
 
 fn root() -> PathBuf {
@@ -43,8 +41,8 @@ fn the_committed_sweeps_load_with_the_embedded_farm_and_models() {
 fn the_committed_schedules_load_with_the_embedded_farm_and_models() {
     let inventory = load_embedded_inventory(&environment).unwrap();
     let catalog = load_catalog(None, vec![tract()]).unwrap();
-    let schedules = load_schedules(&root().join("configs/daemon.yaml"), &inventory, &catalog).unwrap();
-    assert_eq!(schedules.iter().map(|schedule| schedule.name.as_str()).collect::<Vec<_>>(), ["nightly"]);
+    let config = load_daemon(&root().join("configs/daemon.yaml"), &inventory, &catalog).unwrap();
+    assert_eq!(config.schedules.iter().map(|schedule| schedule.name.as_str()).collect::<Vec<_>>(), ["nightly"]);
 }
 
 #[test]

@@ -15,7 +15,7 @@ fn schedules(text: &str) -> Result<Vec<Schedule>, ConfigErrors> {
     std::fs::write(folder.path().join("broken.yaml"), "models: [resnet51]\n").unwrap();
     let source = Source::from_bytes(&folder.path().join("daemon.yaml"), text.as_bytes().to_vec()).unwrap();
     let loaded = super::super::daemon::load(source, &boards(), &catalog());
-    loaded.map_err(|mut errors| {
+    loaded.map(|config| config.schedules).map_err(|mut errors| {
         let strip = |text: &str| text.replace(&format!("{}/", folder.path().display()), "");
         for fault in &mut errors.faults {
             fault.file = Path::new(&strip(&fault.file.display().to_string())).to_owned();

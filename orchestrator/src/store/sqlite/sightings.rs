@@ -18,7 +18,8 @@ const MISSED: &str = "
         asked_at_ns = :now_ns, silent_since_ns = coalesce(silent_since_ns, :now_ns), failure = :failure";
 
 const ALL: &str = "
-    SELECT device, asked_at_ns, seen_at_ns, facts, free_bytes, silent_since_ns, failure FROM sightings ORDER BY device";
+    SELECT device, asked_at_ns, seen_at_ns, facts, free_bytes, silent_since_ns, failure FROM sightings
+    WHERE ?1 IS NULL OR device = ?1 ORDER BY device";
 
 impl SightingStore for SqliteStore {
     fn device_seen(
@@ -40,8 +41,18 @@ impl SightingStore for SqliteStore {
         self.execute("note that a device did not answer", MISSED, parameters).map(drop)
     }
 
+    fn sighting(&self, device: &str) -> Result<Option<Sighting>, StoreError> {
+        Ok(self.sightings_of(Some(device))?.into_iter().next())
+    }
+
     fn sightings(&self) -> Result<Vec<Sighting>, StoreError> {
-        let rows = self.query("list what was heard of devices", ALL, [], SightingRow::read)?;
+        self.sightings_of(None)
+    }
+}
+
+impl SqliteStore {
+    fn sightings_of(&self, device: Option<&str>) -> Result<Vec<Sighting>, StoreError> {
+        let rows = self.query("list what was heard of devices", ALL, [device], SightingRow::read)?;
         rows.into_iter().map(SightingRow::sighting).collect()
     }
 }

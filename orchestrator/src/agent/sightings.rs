@@ -1,0 +1,90 @@
+//! What a device said of itself: kept, and held against what it had said before.
+
+use jiff::Timestamp;
+
+use crate::domain::{DeviceFacts, Event, EventKind, Sighting};
+use crate::store::{Store, StoreError};
+
+/// Below this, storage is nearly full: a few models have no room.
+const NEARLY_FULL_BYTES: u64 = 1_000_000_000;
+
+/// Notes that a device answered; what is another than before becomes events.
+///
+/// # Errors
+/// When the store can't be used.
+pub fn note_seen(
+    store: &dyn Store,
+    device: &str,
+    facts: &DeviceFacts,
+    free_bytes: u64,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let before = store.sighting(device)?;
+    store.device_seen(device, facts, free_bytes, now)?;
+    for (what, before, now_is) in before.map(|before| differences(&before, facts, free_bytes)).unwrap_or_default() {
+        let kind = EventKind::DeviceDiffers { what: what.to_owned(), before, now: now_is };
+        let device = Some(device.to_owned());
+        store.append_event(&Event { at: now, sweep_id: None, device, job_id: None, run_id: None, kind })?;
+    }
+    Ok(())
+}
+
+/// What is another than before: what it is, what it was, what it is now.
+fn differences(before: &Sighting, now: &DeviceFacts, free_bytes: u64) -> Vec<(&'static str, String, String)> {
+    let Some(was) = &before.facts else { return Vec::new() };
+    let android = |facts: &DeviceFacts, text: fn(&crate::domain::AndroidFacts) -> &Option<String>| {
+        facts.android.as_ref().and_then(|android| text(android).clone()).unwrap_or_default()
+    };
+    let pairs = [
+        ("operating system", was.os.clone(), now.os.clone()),
+        ("kernel", was.kernel.clone(), now.kernel.clone()),
+        ("build", android(was, |it| &it.build), android(now, |it| &it.build)),
+        ("serial number", android(was, |it| &it.serial), android(now, |it| &it.serial)),
+        ("chip", was.soc.clone().unwrap_or_default(), now.soc.clone().unwrap_or_default()),
+        ("cores", was.cpus.to_string(), now.cpus.to_string()),
+        ("memory", format!("{} bytes", was.memory_total_bytes), format!("{} bytes", now.memory_total_bytes)),
+    ];
+    let mut found: Vec<_> = pairs.into_iter().filter(|(_, before, now)| before != now).collect();
+    let is_full = |bytes: u64| bytes < NEARLY_FULL_BYTES;
+    if let Some(free_before) = before.free_bytes.filter(|before| is_full(*before) != is_full(free_bytes)) {
+        let what = if is_full(free_bytes) { "storage, nearly full" } else { "storage" };
+        found.push((what, format!("{free_before} bytes free"), format!("{free_bytes} bytes free")));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::domain::sample::{self, at};
+    use crate::store::EventStore as _;
+    use crate::store::sqlite::SqliteStore;
+
+    #[test]
+    fn what_is_another_than_before_is_told_once() {
+        let store = SqliteStore::in_memory().unwrap();
+        let facts = sample::record("a", "mobilenet_v2").device.unwrap();
+        let updated = DeviceFacts { os: "Android 99".to_owned(), ..facts.clone() };
+        for (seconds, facts, free_bytes) in [
+            (0, &facts, 5 << 30),
+            (1, &facts, 4 << 30),
+            (2, &updated, 4 << 30),
+            (3, &updated, 5_000),
+            (4, &updated, 4_000),
+        ] {
+            note_seen(&store, "a", facts, free_bytes, at(seconds)).unwrap();
+        }
+        let told: Vec<(i64, String, String)> = store
+            .device_events("a", 99)
+            .unwrap()
+            .into_iter()
+            .map(|event| match event.kind {
+                EventKind::DeviceDiffers { what, now, .. } => (event.at.duration_since(at(0)).as_secs(), what, now),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        let full = (3, "storage, nearly full".to_owned(), "5000 bytes free".to_owned());
+        assert_eq!(told, [(2, "operating system".to_owned(), "Android 99".to_owned()), full]);
+    }
+}
