@@ -64,12 +64,11 @@ impl Leases {
         Ok(self.hold(outcome, Held::Sweep(sweep.clone())))
     }
 
-    /// Takes the lease of a device, or says who has it.
-    pub(super) async fn device(
-        &self,
-        device: &str,
-        sweep: Option<&SweepId>,
-    ) -> Result<Result<Hold, LeaseHolder>, AgentError> {
+    /// Takes the lease of a device, for a sweep or for something short, or says who has it.
+    ///
+    /// # Errors
+    /// When the store can't be used.
+    pub async fn device(&self, device: &str, sweep: Option<&SweepId>) -> Result<Result<Hold, LeaseHolder>, AgentError> {
         let (name, sweep, holder, now) = (device.to_owned(), sweep.cloned(), self.holder.clone(), (self.clock)());
         let outcome =
             with_store(&self.store, move |store| store.lease_device(&name, sweep.as_ref(), &holder, LEASE, now))

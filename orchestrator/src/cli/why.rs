@@ -78,7 +78,9 @@ fn of_device(store: &dyn Store, device: &Device) -> Result<Vec<String>, CliError
                 status.failures_in_row
             ));
             lines.extend(
-                status.probe_at.map(|at| format!("The next probe is due at {at:.0}, by a sweep or a daemon that runs then.")),
+                status
+                    .probe_at
+                    .map(|at| format!("The next probe is due at {at:.0}, by a sweep or a daemon that runs then.")),
             );
             lines.extend(status.failure.as_ref().map(|failure| format!("Its last failure: {failure}.")));
             lines.extend(status.failure.as_ref().map(|failure| format!("What helps: {}.", failure.kind.remedy())));

@@ -10,6 +10,7 @@ use crate::transport::{Command, ErrorKind, Transport, TransportError, run_collec
 
 mod android;
 mod bring_up;
+mod check;
 mod clean;
 mod collect;
 mod lines;
@@ -23,6 +24,7 @@ mod target;
 
 pub use android::ask_android;
 pub use bring_up::{BringUp, RunnerProvider, Session};
+pub use check::ThermalSensor;
 pub use clean::Trimmed;
 pub use collect::Collected;
 pub use measuring_state::{ChangePlan, MeasuringState};

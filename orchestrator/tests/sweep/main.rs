@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod android;
+mod check;
 mod daemon;
 mod faults;
 mod locks;

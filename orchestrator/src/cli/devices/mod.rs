@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::agent::note_seen;
-use crate::device::{BringUp, Session};
+use crate::device::{BringUp, Session, ThermalSensor};
 use crate::domain::{Device, DeviceFacts, Failure, Timeouts};
 use crate::inventory::find_spares;
 use crate::store::Store;
@@ -19,8 +19,10 @@ use self::history::HistoryArguments;
 use self::lock::LockArguments;
 use self::restore::RestoreArguments;
 use super::runner::RunnerSource;
+use super::sweep::begin_leases;
 use super::{CliError, Context, Format, exit, print_data, print_json, print_rows, say};
 
+mod check;
 mod discover;
 mod history;
 mod lock;
@@ -84,7 +86,7 @@ pub(super) async fn run(context: &Context, verb: DevicesVerb) -> Result<u8, CliE
         DevicesVerb::List => show::list(context, devices),
         DevicesVerb::Show { name } => show::show(context, find(&devices, &name)?.clone()),
         DevicesVerb::Probe { names } => probe(context, select(devices, &names)?).await,
-        DevicesVerb::Check { names } => check(context, select(devices, &names)?).await,
+        DevicesVerb::Check { names } => check::check(context, select(devices, &names)?).await,
     }
 }
 
@@ -111,8 +113,13 @@ struct Probed {
     facts: Option<DeviceFacts>,
     hello: Option<Hello>,
     failure: Option<Failure>,
+    /// Who uses it; then it was not asked.
+    used_by: Option<String>,
     bring_up_ms: u64,
     round_trip_ms: Option<f64>,
+    push_bytes_per_second: Option<f64>,
+    /// Those that can be read.
+    sensors: Option<Vec<ThermalSensor>>,
 }
 
 impl Probed {
@@ -123,15 +130,27 @@ impl Probed {
             facts: None,
             hello: None,
             failure: None,
+            used_by: None,
             bring_up_ms: 0,
             round_trip_ms: None,
+            push_bytes_per_second: None,
+            sensors: None,
         }
     }
 }
 
-/// Brings devices up; with `timed`, takes the time of a round trip too.
+/// Takes the time of a round trip and of a push, and reads the sensors.
+async fn measure_way(session: &Session, probed: &mut Probed) -> Result<(), Failure> {
+    probed.round_trip_ms = Some(session.round_trip().await?.as_secs_f64() * 1e3);
+    probed.push_bytes_per_second = Some(session.push_bytes_per_second().await?);
+    probed.sensors = Some(session.thermal_sensors().await?);
+    Ok(())
+}
+
+/// Brings up devices that no sweep uses, each under its lease; with `timed`, takes the time of the way to them too.
 async fn ask(context: &Context, devices: Vec<Device>, timed: bool) -> Result<Vec<Probed>, CliError> {
     let store = context.lab.store()?;
+    let leases = &begin_leases(&store).await?;
     let progress = super::open_progress(context);
     let runners = RunnerSource::new(context.lab.runners(), progress.clone());
     let connect: Arc<dyn Connect> = Arc::new(context.lab.connect_options());
@@ -140,8 +159,13 @@ async fn ask(context: &Context, devices: Vec<Device>, timed: bool) -> Result<Vec
     let spares = &find_spares(&devices, connect.as_ref(), timeouts).await;
     let asked = devices.iter().map(|device| async move {
         if let Some(spare) = spares.iter().find(|spare| spare.device == device.name) {
-            return Probed { same_as: Some(spare.same_as.clone()), ..Probed::silent(device) };
+            return Ok(Probed { same_as: Some(spare.same_as.clone()), ..Probed::silent(device) });
         }
+        let hold = match check::take(leases, &device.name).await {
+            Ok(Ok(hold)) => hold,
+            Ok(Err(used_by)) => return Ok(Probed { used_by: Some(used_by), ..Probed::silent(device) }),
+            Err(error) => return Err(error),
+        };
         let started = Instant::now();
         let with = BringUp { connect, timeouts, runners, pushing: &mut |_, _| {} };
         let brought_up = Session::bring_up(device, with).await;
@@ -150,10 +174,7 @@ async fn ask(context: &Context, devices: Vec<Device>, timed: bool) -> Result<Vec
         match brought_up {
             Ok(session) => {
                 if timed {
-                    match session.round_trip().await {
-                        Ok(time) => probed.round_trip_ms = Some(time.as_secs_f64() * 1e3),
-                        Err(failure) => probed.failure = Some(failure),
-                    }
+                    probed.failure = measure_way(&session, &mut probed).await.err();
                 }
                 session.close().await;
                 probed.facts = Some(session.facts());
@@ -161,10 +182,12 @@ async fn ask(context: &Context, devices: Vec<Device>, timed: bool) -> Result<Vec
             }
             Err(failure) => probed.failure = Some(failure),
         }
-        probed
+        hold.release().await?;
+        Ok(probed)
     });
-    let answers: Vec<Probed> = futures::stream::iter(asked).buffered(AT_ONCE).collect().await;
+    let answers: Vec<Result<Probed, CliError>> = futures::stream::iter(asked).buffered(AT_ONCE).collect().await;
     super::close_progress(context, &progress);
+    let answers: Vec<Probed> = answers.into_iter().collect::<Result<_, _>>()?;
     keep_sightings(store.as_ref(), &answers)?;
     Ok(answers)
 }
@@ -216,39 +239,6 @@ async fn probe(context: &Context, devices: Vec<Device>) -> Result<u8, CliError> 
     print_answers(context, &answers, &header, rows)
 }
 
-async fn check(context: &Context, devices: Vec<Device>) -> Result<u8, CliError> {
-    let answers = ask(context, devices, true).await?;
-    let header = ["device", "verdict", "bring_up_ms", "round_trip_ms", "free_mb", "running", "why"];
-    let rows = answers.iter().map(|probed| {
-        let hello = probed.hello.as_ref();
-        vec![
-            probed.device.clone(),
-            verdict(probed).to_owned(),
-            if probed.same_as.is_some() { String::new() } else { probed.bring_up_ms.to_string() },
-            probed.round_trip_ms.map(|time| format!("{time:.1}")).unwrap_or_default(),
-            hello.map(|hello| (hello.store.free_bytes >> 20).to_string()).unwrap_or_default(),
-            hello.and_then(|hello| hello.running.clone()).unwrap_or_default(),
-            why(probed),
-        ]
-    });
-    print_answers(context, &answers, &header, rows)
-}
-
-fn verdict(probed: &Probed) -> &'static str {
-    match (&probed.same_as, &probed.failure) {
-        (Some(_), _) => "spare",
-        (None, Some(_)) => "failed",
-        (None, None) => "ok",
-    }
-}
-
-fn why(probed: &Probed) -> String {
-    match (&probed.same_as, &probed.failure) {
-        (Some(used), _) => format!("same phone as {used}"),
-        (None, failure) => failure.as_ref().map(|failure| failure.kind.to_string()).unwrap_or_default(),
-    }
-}
-
 /// Prints what devices answered, and tells why those that did not.
 fn print_answers(
     context: &Context,
@@ -271,6 +261,9 @@ fn tell_failures(answers: &[Probed]) {
     for probed in answers {
         if let Some(used) = &probed.same_as {
             say(&format!("{} is a spare: same phone as {used}, which is used", probed.device));
+        }
+        if let Some(used_by) = &probed.used_by {
+            say(&format!("{} was not asked: {used_by}", probed.device));
         }
         if let Some(failure) = &probed.failure {
             let message: String = failure.message.chars().filter(|c| !c.is_control()).collect();

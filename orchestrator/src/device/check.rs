@@ -1,0 +1,90 @@
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt as _;
+use tokio::time::Instant;
+
+use crate::domain::Failure;
+
+use super::{Session, run_checked, transport_failure};
+
+/// Bytes that are pushed to find out how fast that is: a second's worth on a slow way.
+const SAMPLE_BYTES: u64 = 4 << 20;
+/// Most sensors that are told of.
+const MAX_SENSORS: usize = 64;
+/// The kernel's thermal zones: type and temperature in thousandths of a degree.
+const SENSORS_SCRIPT: &str = r#"
+for zone in /sys/class/thermal/thermal_zone*; do
+  read -r temp 2> /dev/null < "$zone/temp" && read -r type < "$zone/type" && echo "$temp $type"
+done
+exit 0
+"#;
+
+/// A thermal sensor that can be read.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct ThermalSensor {
+    /// The kernel's word for what it measures.
+    pub name: String,
+    /// What it says.
+    pub temperature_c: f64,
+}
+
+impl Session {
+    /// How many bytes a second a push brings over. What is pushed is removed again.
+    ///
+    /// # Errors
+    /// When the device does not take it.
+    pub async fn push_bytes_per_second(&self) -> Result<f64, Failure> {
+        let failed = |action, error| transport_failure(&self.device.name, action, &error);
+        let path = format!("{}/check", self.workdir);
+        // Bytes that no connection could pack.
+        let noise: Vec<u8> = (0..SAMPLE_BYTES / 32)
+            .flat_map(|number| <sha2::Sha256 as sha2::Digest>::digest(number.to_le_bytes()).to_vec())
+            .collect();
+        let started = Instant::now();
+        let written =
+            self.transport.write(&path, 0, &mut noise.as_slice().take(SAMPLE_BYTES), self.stall(), &mut |_| {}).await;
+        let seconds = started.elapsed().as_secs_f64();
+        let removed = self.transport.remove(&path, self.stall()).await;
+        written.map_err(|error| failed("push a sample", error))?;
+        removed.map_err(|error| failed("remove the sample", error))?;
+        Ok(SAMPLE_BYTES as f64 / seconds)
+    }
+
+    /// The thermal sensors that the login may read; none where the kernel has none or shows none.
+    ///
+    /// # Errors
+    /// When the device does not answer.
+    pub async fn thermal_sensors(&self) -> Result<Vec<ThermalSensor>, Failure> {
+        let argv = ["sh", "-c", SENSORS_SCRIPT].map(str::to_owned).to_vec();
+        let printed = run_checked(self.transport.as_ref(), argv, self.stall())
+            .await
+            .map_err(|error| transport_failure(&self.device.name, "read thermal sensors", &error))?;
+        Ok(parse_sensors(&String::from_utf8_lossy(&printed)))
+    }
+
+    fn stall(&self) -> Duration {
+        Duration::from_secs_f64(self.timeouts.push_stall_seconds)
+    }
+}
+
+fn parse_sensors(text: &str) -> Vec<ThermalSensor> {
+    let sensor = |line: &str| {
+        let (temperature, name) = line.split_once(' ')?;
+        let temperature_c = temperature.parse::<i32>().ok().map(|thousandths| f64::from(thousandths) / 1e3)?;
+        let name = name.trim().chars().filter(|c| !c.is_control()).take(64).collect();
+        Some(ThermalSensor { name, temperature_c })
+    };
+    text.lines().filter_map(sensor).take(MAX_SENSORS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sensors_are_what_the_kernel_says() {
+        let sensors = parse_sensors("42350 cpu-thermal\nnone at all\n\n-5000 modem\n");
+        let said: Vec<(&str, f64)> = sensors.iter().map(|it| (it.name.as_str(), it.temperature_c)).collect();
+        assert_eq!(said, [("cpu-thermal", 42.35), ("modem", -5.0)]);
+    }
+}
