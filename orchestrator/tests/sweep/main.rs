@@ -2,10 +2,12 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod android;
+mod crash;
 mod faults;
 mod outages;
 mod phones;
 mod support;
+mod workdir;
 
 use std::collections::{BTreeSet, HashMap};
 

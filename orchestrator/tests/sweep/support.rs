@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -111,7 +111,9 @@ impl Lab {
         let stdout = child.stdout.take().unwrap();
         std::thread::spawn(move || {
             for line in BufReader::new(stdout).lines() {
-                if sender.send(serde_json::from_str(&line.unwrap()).unwrap()).is_err() {
+                // One that is killed may leave half a line.
+                let Ok(event) = serde_json::from_str(&line.unwrap()) else { return };
+                if sender.send(event).is_err() {
                     return;
                 }
             }
@@ -155,6 +157,13 @@ impl Running {
                 return next;
             }
         }
+    }
+
+    /// The next event, when there is one within this time and farmctl has not ended.
+    pub fn next_event(&mut self, patience: Duration) -> Result<Value, RecvTimeoutError> {
+        let event = self.lines.recv_timeout(patience)?;
+        self.events.push(event.clone());
+        Ok(event)
     }
 
     pub fn interrupt(&self) {
