@@ -4,8 +4,10 @@
 mod android;
 mod crash;
 mod faults;
+mod going_on;
 mod outages;
 mod phones;
+mod recovery;
 mod support;
 mod workdir;
 

@@ -54,12 +54,23 @@ impl Lab {
 
     /// The same with a program of the test's as its runner.
     pub fn with_runner(script: &str) -> Lab {
-        let mut lab = Lab::new();
-        let path = lab.path("runner.sh");
-        std::fs::write(&path, script).unwrap();
-        lab.runners = tempfile::tempdir().unwrap();
-        add_runner(lab.runners.path(), HOST_TARGET, &path);
+        let lab = Lab::new();
+        lab.change_runner(Some(script));
         lab
+    }
+
+    /// Has a program of the test's as its runner from now on, or again the one that is built.
+    pub fn change_runner(&self, script: Option<&str>) {
+        let program = match script {
+            None => built_runner(HOST_TARGET),
+            Some(script) => {
+                let path = self.path("runner.sh");
+                std::fs::write(&path, script).unwrap();
+                path
+            }
+        };
+        std::fs::remove_dir_all(self.runners.path().join(HOST_TARGET)).unwrap();
+        add_runner(self.runners.path(), HOST_TARGET, &program);
     }
 
     /// Has a runner for devices of another machine, too.
