@@ -47,7 +47,14 @@ fn a_run_whose_host_was_killed_is_followed_to_its_end_and_its_sweep_is_explained
     has_all(&told(&lab, &["why", sweep], 0), &["is stopped", "Open on board", "--resume"]);
     has_all(&told(&lab, &["why", measuring["job_id"].as_str().unwrap()], 0), &["Attempt 1 was left by", "--resume"]);
 
-    let resumed = lab.sweep(&["--resume"]);
+    // Who begins anew is told, however lately the other ended.
+    let mut other = lab.start(&["configs/slow.yaml"]);
+    other.wait_for("sweep_started", None);
+    other.kill();
+    let stderr = std::fs::read_to_string(lab.path("stderr")).unwrap();
+    has_all(&stderr, &[&format!("sweep {sweep} of this file was stopped with 2 of 2 jobs open")]);
+
+    let resumed = lab.sweep(&["--resume", sweep]);
     resumed.expect_code(0);
     let taken_over = resumed.named("run_taken_over");
     assert_eq!((taken_over.len(), taken_over[0]["run_id"].as_str()), (1, Some(run)));
