@@ -2,10 +2,14 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod android;
+mod crash;
 mod faults;
+mod going_on;
 mod outages;
 mod phones;
+mod recovery;
 mod support;
+mod workdir;
 
 use std::collections::{BTreeSet, HashMap};
 
