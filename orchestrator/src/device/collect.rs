@@ -143,6 +143,12 @@ impl Collector {
         self.end.as_ref()
     }
 
+    /// What had been measured of a run that failed. Its outputs may be half of what they should be: none is kept, so
+    /// none is named.
+    pub(super) fn into_unfinished(self) -> Measurement {
+        self.measurement
+    }
+
     pub(super) fn into_collected(mut self) -> Collected {
         let mut output_files = Vec::new();
         for (name, (shape, bytes)) in self.outputs {
@@ -292,8 +298,8 @@ mod tests {
             r#"{"kind":"samples","latencies_ns":[$,$,$]}"#,
             r#"{"kind":"samples","latencies_ns":$}"#,
             r#"{"kind":"measured","samples":$,"wall_ns":$,"cpu_user_ns":$,"cpu_system_ns":$,"peak_rss_bytes":$,"cpus":[$],"threads":$}"#,
-            r#"{"kind":"output","name":"../../x","shape":[$,$],"first":$,"values_base64":"AAAAAAAA"}"#,
-            r#"{"kind":"output","name":"o","shape":[2],"first":0,"values_base64":"AAAAAAAA"}"#,
+            r#"{"kind":"output","name":"../../x","shape":[$,$],"first":$,"values_base64":"AAAAAAAAAAA="}"#,
+            r#"{"kind":"output","name":"o","shape":[2],"first":0,"values_base64":"AAAAAAAAAAA="}"#,
             r#"{"kind":"output","name":$,"shape":$,"first":$,"values_base64":$}"#,
             r#"{"kind":"finished","finished_unix_ms":$}"#,
             r#"{"kind":"failed","failure":"crashed","message":"x","signal":$,"exit_code":$,"stderr_tail":$}"#,
