@@ -111,6 +111,21 @@ mod tests {
     }
 
     #[test]
+    fn links_in_the_report_folder_are_replaced_and_not_followed() {
+        let root = tempfile::tempdir().unwrap();
+        let (victim, folder) = (root.path().join("victim"), root.path().join("one"));
+        std::fs::write(&victim, b"precious").unwrap();
+        std::fs::create_dir(&folder).unwrap();
+        std::os::unix::fs::symlink(&victim, folder.join("results.csv")).unwrap();
+        std::os::unix::fs::symlink(&victim, root.path().join("latest")).unwrap();
+        write_whole(&folder, "results.csv", b"new").unwrap();
+        point_latest(root.path(), "one").unwrap();
+        assert_eq!(std::fs::read(&victim).unwrap(), b"precious");
+        assert!(std::fs::symlink_metadata(folder.join("results.csv")).unwrap().is_file());
+        assert_eq!(std::fs::read(root.path().join("latest/results.csv")).unwrap(), b"new");
+    }
+
+    #[test]
     fn latest_moves_on() {
         let root = tempfile::tempdir().unwrap();
         for id in ["one", "two"] {

@@ -3,6 +3,7 @@
 
 mod android;
 mod faults;
+mod hostile;
 mod outages;
 mod phones;
 mod support;

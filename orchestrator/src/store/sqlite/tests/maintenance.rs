@@ -70,13 +70,17 @@ fn space_is_given_back_and_nothing_while_another_writes() {
 
 #[test]
 fn an_export_has_every_row_and_says_that_it_is_whole() {
-    let (open, _folder) = fresh();
+    let (open, folder) = fresh();
     half_done(&open);
     let mut bytes = Vec::new();
     let rows = open().export(&mut bytes).unwrap();
     let lines: Vec<serde_json::Value> =
         std::str::from_utf8(&bytes).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let check = open().check().unwrap();
+    let connection = Connection::open(folder.path().join("state/farm.db")).unwrap();
+    let tables = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'";
+    let tables: u32 = connection.query_row(tables, [], |row| row.get(0)).unwrap();
+    assert_eq!(check.rows.len(), tables as usize, "every table is in the list of those that are counted and exported");
     assert_eq!(lines.len() as u64, rows + 2);
     assert_eq!(
         (&lines[0]["export"], &lines[0]["schema_version"]),
