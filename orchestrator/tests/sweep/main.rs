@@ -5,6 +5,7 @@ mod android;
 mod crash;
 mod faults;
 mod going_on;
+mod hostile;
 mod outages;
 mod phones;
 mod recovery;
