@@ -120,7 +120,7 @@ impl MaintenanceStore for SqliteStore {
         let mut count = 0;
         for (table, json) in TABLES {
             let mut statement = moment.prepare(&format!("SELECT * FROM {table} ORDER BY rowid")).map_err(failed)?;
-            let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+            let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
             let mut rows = statement.query([]).map_err(failed)?;
             while let Some(row) = rows.next().map_err(failed)? {
                 write(&format!(r#"{{"table":"{table}","row":{{{}}}}}"#, fields(row, table, &columns, json)?))?;
