@@ -51,7 +51,7 @@ fn check(context: &Context, store: &dyn Store) -> Result<u8, CliError> {
         return Ok(exit::OK);
     }
     say(
-        "help: restore the lab's .farm/ from a backup, or move it away and begin anew; `farmctl store export` saves what can be read",
+        "help: restore the lab's .farm/ from a backup, or move it away and begin anew; `farmctl store export` saves what comes before the damage",
     );
     Ok(exit::INVALID)
 }
