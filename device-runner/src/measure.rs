@@ -113,7 +113,7 @@ fn do_job(workdir: &Workdir, job: &JobSpec, out: &mut Messages<impl Write>) -> R
     let mut session = backend.load(&Store::new(workdir).path(&digest), job)?;
     let load_ns = begun.elapsed().as_nanos() as u64;
     let (inputs, outputs) = (session.inputs().to_vec(), session.outputs().to_vec());
-    out.send(&Message::Loaded { load_ns, inputs, outputs })?;
+    out.send(&Message::Loaded { load_ns, inputs, outputs, engine: None })?;
     let values = seeded_values(job, session.inputs());
     session.set_inputs(values)?;
 

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -21,10 +22,19 @@ pub struct RunRequest {
 pub struct JobSpec {
     /// The model's file in the device's store.
     pub model: ArtifactRef,
+    /// Further files of a model that consists of several, each under the name of its part, for example `init`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub model_parts: Vec<NamedArtifact>,
     /// File format of the model, for example `onnx`.
     pub format: String,
+    /// Order of the dimensions of the model's image inputs.
+    #[serde(default)]
+    pub layout: Layout,
     /// Name of the engine.
     pub backend: String,
+    /// The program that is the engine; `None` for one that is compiled into the runner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<EngineSpec>,
     /// Arithmetic the network runs in.
     pub precision: Precision,
     /// Threads the engine uses, at least 1.
@@ -50,6 +60,31 @@ pub struct ArtifactRef {
     pub sha256: String,
     /// Its size.
     pub size_bytes: u64,
+}
+
+/// An immutable file that has to lie under a certain name to be of use.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct NamedArtifact {
+    /// The name: letters, digits, `.`, `_`, `+` and `-`, at most 128 of them, the first one no `.`.
+    pub name: String,
+    /// The content.
+    pub artifact: ArtifactRef,
+}
+
+/// An engine that is a program of its own, with all that it needs besides the device's operating system.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EngineSpec {
+    /// The program and its libraries. They are seen in one folder, under their names.
+    pub files: Vec<NamedArtifact>,
+    /// What is started: the name of one of the files, then its arguments. In an argument `{folder}` stands for the
+    /// folder with the files, `{model}` for the model's file, and `{model.NAME}` for one of its further parts.
+    pub command: Vec<String>,
+    /// What the program says.
+    #[serde(default)]
+    pub dialect: Dialect,
+    /// Settings that only this engine knows.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub options: BTreeMap<String, String>,
 }
 
 /// Half-open range `[low, high)` from which input values are drawn.
@@ -130,5 +165,27 @@ word_enum! {
         SingleStream = "single_stream",
         /// All samples at once, in batches; the metric is throughput.
         Offline = "offline",
+    }
+}
+
+word_enum! {
+    /// Order of an image's dimensions.
+    #[derive(Default)]
+    Layout, "layout" {
+        /// Image, channel, row, column: ONNX, Caffe2, PyTorch.
+        #[default]
+        Nchw = "nchw",
+        /// Image, row, column, channel: TensorFlow Lite.
+        Nhwc = "nhwc",
+    }
+}
+
+word_enum! {
+    /// How the runner speaks with an engine program.
+    #[derive(Default)]
+    Dialect, "dialect" {
+        /// farmctl's own: an order on standard input, messages on standard output.
+        #[default]
+        Engine = "engine",
     }
 }

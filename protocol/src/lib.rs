@@ -19,7 +19,10 @@ mod message;
 mod store;
 
 pub use hello::{BackendInfo, Cpu, Hello};
-pub use job::{ArtifactRef, InputRange, JobSpec, Limits, Precision, RunRequest, Scenario};
+pub use job::{
+    ArtifactRef, Dialect, EngineSpec, InputRange, JobSpec, Layout, Limits, NamedArtifact, Precision, RunRequest,
+    Scenario,
+};
 pub use message::{Message, Output, Phase, RunnerFailure, RunnerFailureKind, TensorInfo};
 pub use store::{PartialFile, StoreFile, StoreStatus, StoreVerification};
 

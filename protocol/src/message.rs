@@ -36,6 +36,9 @@ pub enum Message {
         inputs: Vec<TensorInfo>,
         /// The network's outputs.
         outputs: Vec<TensorInfo>,
+        /// What an engine program says of itself and its libraries: name, version, what it computes with.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        engine: Option<String>,
     },
     /// The first inference after loading.
     FirstInference {

@@ -6,8 +6,8 @@ use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::{fs, thread};
 
 use farmctl_protocol::{
-    ArtifactRef, InputRange, JobSpec, Limits, Message, PROTOCOL_VERSION, Phase, Precision, RunRequest, RunnerFailure,
-    Scenario,
+    ArtifactRef, InputRange, JobSpec, Layout, Limits, Message, PROTOCOL_VERSION, Phase, Precision, RunRequest,
+    RunnerFailure, Scenario,
 };
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
@@ -68,8 +68,11 @@ impl Lab {
     pub fn request(&self, run_id: &str, limits: Limits) -> RunRequest {
         let job = JobSpec {
             model: self.push(&onnx(32)),
+            model_parts: Vec::new(),
             format: "onnx".to_owned(),
+            layout: Layout::Nchw,
             backend: "tract".to_owned(),
+            engine: None,
             precision: Precision::Float32,
             threads: 1,
             cpus: None,

@@ -162,7 +162,7 @@ mod tests {
     fn a_whole_stream_becomes_a_measurement() {
         let mut collector = Collector::new(&sample::job("board-1", "tiny"));
         for message in [
-            Message::Loaded { load_ns: 7, inputs: vec![], outputs: vec![] },
+            Message::Loaded { load_ns: 7, inputs: vec![], outputs: vec![], engine: None },
             Message::Samples { latencies_ns: vec![3, 4] },
             Message::Samples { latencies_ns: vec![5] },
             measured(3),
