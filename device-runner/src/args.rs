@@ -41,6 +41,8 @@ pub enum Invocation {
     Help,
     /// Print the version.
     Version,
+    /// Internal: measure; started by the supervisor.
+    Measure,
     /// Do something in a work folder.
     In(PathBuf, Command),
 }
@@ -83,8 +85,6 @@ pub enum Command {
     },
     /// Internal: watch over a run; started by `run`.
     Supervise(RunId),
-    /// Internal: measure; started by the supervisor.
-    Measure,
 }
 
 /// Parses the arguments that follow the program's name.
@@ -111,6 +111,10 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
         }
     }
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    if words == ["measure"] {
+        options.refuse_leftovers()?;
+        return Ok(Invocation::Measure);
+    }
     let command = options.command(&words)?;
     options.refuse_leftovers()?;
     let workdir = options.workdir.take().ok_or("--workdir DIR is missing")?;
@@ -147,7 +151,6 @@ impl Options {
                 Ok(Command::PruneRuns { keep: keep.map_err(|_| "--keep is too large")? })
             }
             ["supervise"] => Ok(Command::Supervise(self.run()?)),
-            ["measure"] => Ok(Command::Measure),
             words => Err(format!("unknown or incomplete command {:?}; try --help", words.join(" "))),
         }
     }

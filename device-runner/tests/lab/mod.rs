@@ -97,6 +97,7 @@ impl Lab {
         Following::new(process)
     }
 
+    #[allow(dead_code)] // not every test program loses its connection
     pub fn follow(&self, run_id: &str, offset: u64) -> Following {
         let offset = offset.to_string();
         let command = &mut self.command(&["follow", "--run", run_id, "--offset", &offset]);

@@ -1,16 +1,11 @@
 //! Inference engines.
 //!
-//! Purpose: the seam between the measurement and the engines. Main traits: [`Backend`] and [`Session`]; all engines are
-//! in [`BACKENDS`]. Never knows of hosts, runs, or how time is taken.
+//! Purpose: the seam between the measurement and the engines. Main traits: [`Backend`] and [`Session`]. Never knows of
+//! hosts, runs, or how time is taken.
 
-mod tract;
+use farmctl_protocol::{BackendInfo, RunnerFailureKind, TensorInfo};
 
-use std::path::Path;
-
-use farmctl_protocol::{BackendInfo, JobSpec, RunnerFailureKind, TensorInfo};
-
-/// Every engine in this runner.
-pub static BACKENDS: &[&dyn Backend] = &[&tract::Tract];
+use crate::order::Order;
 
 /// An inference engine.
 pub trait Backend: Sync {
@@ -20,9 +15,9 @@ pub trait Backend: Sync {
     /// Loads and optimises the model, so that the next step is the first inference.
     ///
     /// # Errors
-    /// [`BackendError::Unsupported`] when the engine can't do what the job asks, [`BackendError::Load`] when it doesn't
+    /// [`BackendError::Unsupported`] when the engine can't do what the order asks, [`BackendError::Load`] when it doesn't
     /// take the model.
-    fn load(&self, model: &Path, job: &JobSpec) -> Result<Box<dyn Session>, BackendError>;
+    fn load(&self, order: &Order) -> Result<Box<dyn Session>, BackendError>;
 }
 
 /// A loaded model.
@@ -53,6 +48,11 @@ pub trait Session {
 
     /// Threads that the engine uses.
     fn threads(&self) -> u32;
+
+    /// What an engine program says of itself and its libraries: name, version, what it computes with.
+    fn engine(&self) -> Option<String> {
+        None
+    }
 }
 
 /// One tensor of an answer.
@@ -91,26 +91,26 @@ impl BackendError {
     }
 }
 
-/// The engine that a job asks for, if it can do what the job asks.
+/// The engine that an order asks for, if it can do what the order asks.
 ///
 /// # Errors
-/// Says what this runner or the engine lacks.
-pub fn find(job: &JobSpec) -> Result<&'static dyn Backend, BackendError> {
-    let names: Vec<String> = BACKENDS.iter().map(|backend| backend.info().name).collect();
-    let found = BACKENDS.iter().copied().find(|backend| backend.info().name == job.backend);
+/// Says what is not there, or what the engine lacks.
+pub(crate) fn find<'a>(backends: &[&'a dyn Backend], order: &Order) -> Result<&'a dyn Backend, BackendError> {
+    let names: Vec<String> = backends.iter().map(|backend| backend.info().name).collect();
+    let found = backends.iter().copied().find(|backend| backend.info().name == order.backend);
     let unsupported = |text: String| Err(BackendError::Unsupported(text));
     let Some(backend) = found else {
-        return unsupported(format!("this runner has no backend {:?}; it has {}", job.backend, names.join(", ")));
+        return unsupported(format!("this program has no backend {:?}; it has {}", order.backend, names.join(", ")));
     };
     let info = backend.info();
-    if !info.formats.contains(&job.format) {
-        return unsupported(format!("{} loads {}, not {:?}", info.name, info.formats.join(", "), job.format));
+    if !info.formats.contains(&order.format) {
+        return unsupported(format!("{} loads {}, not {:?}", info.name, info.formats.join(", "), order.format));
     }
-    if !info.precisions.contains(&job.precision) {
-        return unsupported(format!("{} can't run in {}", info.name, job.precision));
+    if !info.precisions.contains(&order.precision) {
+        return unsupported(format!("{} can't run in {}", info.name, order.precision));
     }
-    if job.threads > 1 && !info.multi_threaded {
-        return unsupported(format!("{} uses one thread, the job asks for {}", info.name, job.threads));
+    if order.threads > 1 && !info.multi_threaded {
+        return unsupported(format!("{} uses one thread, the job asks for {}", info.name, order.threads));
     }
     Ok(backend)
 }

@@ -8,11 +8,12 @@ mod single_stream;
 
 use std::time::{Duration, Instant};
 
-use farmctl_protocol::{Limits, Scenario};
+use farmctl_protocol::Scenario;
 
 use crate::backend::{BackendError, Session};
+use crate::order::OrderLimits;
 
-/// Every load pattern this runner knows.
+/// Every load pattern there is.
 pub static SCENARIOS: &[&dyn LoadPattern] = &[&single_stream::SingleStream, &offline::Offline];
 
 /// How inferences follow each other, and what a sample is.
@@ -49,12 +50,12 @@ pub struct Bounds {
 
 impl Bounds {
     /// Bounds of the timed loop.
-    pub fn timed(limits: &Limits) -> Bounds {
+    pub fn timed(limits: &OrderLimits) -> Bounds {
         Bounds {
             min_runs: limits.min_runs as usize,
             max_runs: limits.max_runs as usize,
-            min_time: seconds(limits.min_seconds),
-            max_time: seconds(limits.max_seconds),
+            min_time: limits.min,
+            max_time: limits.max,
         }
     }
 
@@ -75,8 +76,8 @@ impl Bounds {
 ///
 /// # Errors
 /// Passes on the engine's failure.
-pub fn warm_up(session: &mut dyn Session, limits: &Limits) -> Result<(u32, Duration), BackendError> {
-    let (min_time, max_time) = (seconds(limits.warmup_min_seconds), seconds(limits.warmup_max_seconds));
+pub fn warm_up(session: &mut dyn Session, limits: &OrderLimits) -> Result<(u32, Duration), BackendError> {
+    let (min_time, max_time) = (limits.warmup_min, limits.warmup_max);
     let begun = Instant::now();
     let mut runs = 0u32;
     loop {
@@ -87,11 +88,6 @@ pub fn warm_up(session: &mut dyn Session, limits: &Limits) -> Result<(u32, Durat
         session.infer()?;
         runs = runs.saturating_add(1);
     }
-}
-
-/// Requests with other values than a duration can hold are refused before they get here.
-fn seconds(value: f64) -> Duration {
-    Duration::try_from_secs_f64(value).unwrap_or(Duration::MAX)
 }
 
 #[cfg(test)]
@@ -126,20 +122,22 @@ mod tests {
         }
     }
 
-    const LIMITS: Limits = Limits {
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    const LIMITS: OrderLimits = OrderLimits {
         warmup_min_runs: 3,
-        warmup_min_seconds: 0.0,
-        warmup_max_seconds: 0.0,
+        warmup_min: Duration::ZERO,
+        warmup_max: Duration::ZERO,
         min_runs: 5,
         max_runs: 10,
-        min_seconds: 0.0,
-        max_seconds: 3600.0,
+        min: Duration::ZERO,
+        max: HOUR,
     };
 
     #[test]
     fn loops_end_at_both_minima_or_one_maximum() {
         let second = Duration::from_secs(1);
-        let bounds = Bounds::timed(&Limits { min_seconds: 1.0, max_seconds: 2.0, ..LIMITS });
+        let bounds = Bounds::timed(&OrderLimits { min: second, max: 2 * second, ..LIMITS });
         assert!(!bounds.met(4, second) && bounds.met(5, second));
         assert!(!bounds.met(9, Duration::ZERO) && bounds.met(10, Duration::ZERO));
         assert!(bounds.met(1, 2 * second));
@@ -148,7 +146,7 @@ mod tests {
     #[test]
     fn every_pattern_gives_one_sample_an_inference_and_never_grows_its_buffer() {
         for pattern in SCENARIOS {
-            let bounds = Bounds::timed(&Limits { min_seconds: 3600.0, ..LIMITS });
+            let bounds = Bounds::timed(&OrderLimits { min: HOUR, ..LIMITS });
             let mut samples = Vec::with_capacity(bounds.max_runs());
             let place = samples.as_ptr();
             let mut counter = Counter(0);
@@ -168,7 +166,7 @@ mod tests {
     #[test]
     fn a_warm_up_does_its_fewest_runs_whatever_the_time() {
         assert_eq!(warm_up(&mut Counter(0), &LIMITS).unwrap().0, 3);
-        let none = Limits { warmup_min_runs: 0, ..LIMITS };
+        let none = OrderLimits { warmup_min_runs: 0, ..LIMITS };
         assert_eq!(warm_up(&mut Counter(0), &none).unwrap().0, 0);
     }
 }

@@ -6,13 +6,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use farmctl_protocol::{BackendInfo, JobSpec, Precision, TensorInfo};
+use farmctl_engine_kit::{Backend, BackendError, Order, OutputTensor, Session};
+use farmctl_protocol::{BackendInfo, Precision, TensorInfo};
 use tract_linalg::multithread::{Executor, set_default_executor};
 use tract_onnx::prelude::*;
 use tract_onnx::tract_hir::infer::Factoid;
 use tract_onnx::tract_hir::internal::DimLike;
-
-use super::{Backend, BackendError, OutputTensor, Session};
 
 /// tract's ONNX engine.
 #[derive(Debug)]
@@ -30,20 +29,20 @@ impl Backend for Tract {
         }
     }
 
-    fn load(&self, model: &Path, job: &JobSpec) -> Result<Box<dyn Session>, BackendError> {
+    fn load(&self, order: &Order) -> Result<Box<dyn Session>, BackendError> {
         // The pool is made before the model is optimised, and the calling thread's pinning is inherited by it.
-        if job.threads > 1 {
-            set_default_executor(Executor::multithread(job.threads as usize));
+        if order.threads > 1 {
+            set_default_executor(Executor::multithread(order.threads as usize));
         }
-        let parsed = parse(model, job.batch)?;
+        let parsed = parse(&order.model, order.batch)?;
         let names = Names::of(&parsed)?;
-        let optimised = parsed.into_optimized().map_err(|error| not_loaded(&error, job.batch))?;
+        let optimised = parsed.into_optimized().map_err(|error| not_loaded(&error, order.batch))?;
         let inputs = describe(&optimised, optimised.input_outlets(), &names.inputs)?;
         let outputs = describe(&optimised, optimised.output_outlets(), &names.outputs)?;
-        if let Some(output) = outputs.iter().find(|output| !batched(output, job.batch)) {
+        if let Some(output) = outputs.iter().find(|output| !batched(output, order.batch)) {
             let text = format!(
                 "the model's batch is fixed: with a batch of {}, its output {} has the shape {:?}",
-                job.batch, output.name, output.shape
+                order.batch, output.name, output.shape
             );
             return Err(BackendError::Unsupported(text));
         }
@@ -55,7 +54,7 @@ impl Backend for Tract {
             answer: TVec::new(),
             inputs,
             outputs,
-            threads: job.threads,
+            threads: order.threads,
         }))
     }
 }

@@ -1,0 +1,157 @@
+//! What is started to measure.
+//!
+//! Purpose: from a job to a program, its arguments, and its order: the runner itself, or an engine program whose files
+//! are laid out under their names. Main type: [`Program`]. Never starts anything, and never lets a file into the layout
+//! that was not verified before.
+
+use std::env;
+use std::fs::{self, Permissions};
+use std::io::{self, Read as _};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use farmctl_engine_kit::Order;
+use farmctl_protocol::{ArtifactRef, EngineSpec, JobSpec, NamedArtifact, RunnerFailure, RunnerFailureKind};
+
+use super::failure;
+use crate::store::{Digest, Store};
+use crate::workdir::Workdir;
+
+/// Where the dynamic loader looks first for an engine's libraries. A link's `$ORIGIN` would be the store.
+const LIBRARY_PATH: &str = "LD_LIBRARY_PATH";
+
+/// A command that measures, and what it is told.
+#[derive(Debug)]
+pub(super) struct Program {
+    /// The command, without its streams.
+    pub(super) command: Command,
+    /// The order it gets on standard input.
+    pub(super) order: String,
+    /// What is started, in words.
+    name: String,
+    /// Whether the file is for another kind of processor than this program, or no program at all.
+    foreign: bool,
+}
+
+/// All files that a job needs, each with what it is.
+pub(super) fn files(job: &JobSpec) -> impl Iterator<Item = (String, &ArtifactRef)> {
+    let named = |what: &'static str| move |file: &'_ NamedArtifact| format!("the {what} {}", file.name);
+    let (part, engine_file) = (named("model's part"), named("engine's file"));
+    let parts = job.model_parts.iter().map(move |file| (part(file), &file.artifact));
+    let engine = job.engine.iter().flat_map(|engine| &engine.files);
+    let engine = engine.map(move |file| (engine_file(file), &file.artifact));
+    std::iter::once(("the model".to_owned(), &job.model)).chain(parts).chain(engine)
+}
+
+impl Program {
+    /// What measures `job`. An engine's files become links in `folder`, which is the run's own.
+    pub(super) fn of(workdir: &Workdir, job: &JobSpec, folder: &Path) -> Result<Program, RunnerFailure> {
+        let internal = |text: String| failure(RunnerFailureKind::Internal, text);
+        // An engine may run in another folder than this process.
+        let root = fs::canonicalize(workdir.store());
+        let root = root.map_err(|error| internal(format!("failed to find the device's store: {error}")))?;
+        let path_of = |artifact: &ArtifactRef| root.join(&artifact.sha256);
+        let order = Order::new(job, path_of).to_text().map_err(internal)?;
+        match &job.engine {
+            Some(engine) => {
+                let laid_out = lay_out(engine, &Store::new(workdir), &root, folder);
+                let folder = laid_out.map_err(|error| failure(RunnerFailureKind::Storage, error))?;
+                let command = engine_command(engine, job, &folder, &path_of).map_err(internal)?;
+                let foreign = is_foreign(Path::new(command.get_program()));
+                Ok(Program { command, order, name: format!("the engine program {}", engine.command[0]), foreign })
+            }
+            None => {
+                let program = env::current_exe();
+                let program = program.map_err(|error| internal(format!("failed to find this program: {error}")))?;
+                let mut command = Command::new(program);
+                command.arg0("device-runner").arg("measure");
+                Ok(Program { command, order, name: "the measuring process".to_owned(), foreign: false })
+            }
+        }
+    }
+
+    /// Why it could not be started, and whose fault that is.
+    pub(super) fn not_started(&self, error: &io::Error) -> RunnerFailure {
+        let (kind, hint) = match error.kind() {
+            // The file is there: it was verified a moment ago.
+            io::ErrorKind::NotFound => (
+                RunnerFailureKind::BackendUnsupported,
+                "; this device has not the dynamic loader that it is linked for (glibc's, on most systems)",
+            ),
+            io::ErrorKind::PermissionDenied => {
+                (RunnerFailureKind::Device, "; is the workdir on a file system that is mounted noexec?")
+            }
+            _ => (RunnerFailureKind::Internal, ""),
+        };
+        failure(kind, format!("failed to start {}: {error}{hint}", self.name))
+    }
+
+    /// A better word for a process that crashed without a word, if there is one: the C library gives a file that the
+    /// kernel can't start to a shell.
+    pub(super) fn explain(&self, crash: RunnerFailure) -> RunnerFailure {
+        if !self.foreign {
+            return crash;
+        }
+        let message = format!("{} is for another kind of processor, or no program: {}", self.name, crash.message);
+        RunnerFailure { failure: RunnerFailureKind::BackendUnsupported, message, ..crash }
+    }
+}
+
+/// Whether the file is neither a script nor a program for the machine that this one is for. Such a program may run all
+/// the same: on a processor that has two modes, or where something emulates it.
+fn is_foreign(program: &Path) -> bool {
+    const MACHINE: usize = 18;
+    let start = |path: &Path| {
+        let mut start = [0; MACHINE + 2];
+        fs::File::open(path).and_then(|mut file| file.read_exact(&mut start)).map(|()| start)
+    };
+    match (start(program), start(Path::new("/proc/self/exe"))) {
+        (Ok(program), Ok(own)) if program[..4] == own[..4] => program[MACHINE..] != own[MACHINE..],
+        (Ok(program), Ok(_)) => program[..2] != *b"#!",
+        _ => true,
+    }
+}
+
+/// Gives an engine's files their names; returns the folder they are in.
+fn lay_out(engine: &EngineSpec, store: &Store<'_>, root: &Path, folder: &Path) -> Result<PathBuf, String> {
+    let folder = folder.join("engine");
+    fs::create_dir_all(&folder).map_err(|error| format!("failed to make the folder {}: {error}", folder.display()))?;
+    let folder = fs::canonicalize(&folder).map_err(|error| format!("failed to find {}: {error}", folder.display()))?;
+    for file in &engine.files {
+        let link = folder.join(&file.name);
+        symlink(root.join(&file.artifact.sha256), &link)
+            .map_err(|error| format!("failed to make the link {}: {error}", link.display()))?;
+    }
+    let program = engine.files.iter().find(|file| Some(&file.name) == engine.command.first());
+    let digest = program.map(|file| file.artifact.sha256.parse::<Digest>()).transpose()?;
+    if let Some(path) = digest.map(|digest| store.path(&digest)) {
+        // It may have been pushed as a plain file before.
+        fs::set_permissions(&path, Permissions::from_mode(0o755))
+            .map_err(|error| format!("failed to make {} executable: {error}", path.display()))?;
+    }
+    Ok(folder)
+}
+
+fn engine_command(
+    engine: &EngineSpec,
+    job: &JobSpec,
+    folder: &Path,
+    path_of: &impl Fn(&ArtifactRef) -> PathBuf,
+) -> Result<Command, String> {
+    let (program, arguments) = engine.command.split_first().ok_or("the engine's command is empty")?;
+    let text = |path: &Path| path.to_str().map(str::to_owned).ok_or_else(|| format!("{path:?} is not UTF-8"));
+    let mut values = vec![("folder".to_owned(), text(folder)?), ("model".to_owned(), text(&path_of(&job.model))?)];
+    for part in &job.model_parts {
+        values.push((format!("model.{}", part.name), text(&path_of(&part.artifact))?));
+    }
+    let filled_in = |argument: &String| {
+        values.iter().fold(argument.clone(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
+    };
+    let mut command = Command::new(folder.join(program));
+    command.args(arguments.iter().map(filled_in)).current_dir(folder);
+    let inherited = env::var(LIBRARY_PATH).ok().filter(|paths| !paths.is_empty());
+    command.env(LIBRARY_PATH, [Some(text(folder)?), inherited].into_iter().flatten().collect::<Vec<_>>().join(":"));
+    Ok(command)
+}
