@@ -177,7 +177,8 @@ fn a_crash_is_that_runs_failure() {
 #[test]
 fn what_an_engine_does_wrong_fails_its_run() {
     let lab = Lab::new();
-    let cases: [(&[(&str, &str)], RunnerFailureKind, &str); 6] = [
+    type Case = (&'static [(&'static str, &'static str)], RunnerFailureKind, &'static str);
+    let cases: [Case; 6] = [
         (&[("behave", "refuse")], RunnerFailureKind::BackendUnsupported, "this engine refuses onnx"),
         (&[("colour", "red")], RunnerFailureKind::BackendUnsupported, "no option colour"),
         (&[("behave", "huge")], RunnerFailureKind::Internal, "larger than"),
