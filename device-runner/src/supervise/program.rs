@@ -16,7 +16,6 @@ use farmctl_engine_kit::Order;
 use farmctl_protocol::{ArtifactRef, EngineSpec, JobSpec, NamedArtifact, RunnerFailure, RunnerFailureKind};
 
 use super::failure;
-use crate::store::{Digest, Store};
 use crate::workdir::Workdir;
 
 /// Where the dynamic loader looks first for an engine's libraries. A link's `$ORIGIN` would be the store.
@@ -56,7 +55,7 @@ impl Program {
         let order = Order::new(job, path_of).to_text().map_err(internal)?;
         match &job.engine {
             Some(engine) => {
-                let laid_out = lay_out(engine, &Store::new(workdir), &root, folder);
+                let laid_out = lay_out(engine, &root, folder);
                 let folder = laid_out.map_err(|error| failure(RunnerFailureKind::Storage, error))?;
                 let command = engine_command(engine, job, &folder, &path_of).map_err(internal)?;
                 let foreign = is_foreign(Path::new(command.get_program()));
@@ -115,7 +114,7 @@ fn is_foreign(program: &Path) -> bool {
 }
 
 /// Gives an engine's files their names; returns the folder they are in.
-fn lay_out(engine: &EngineSpec, store: &Store<'_>, root: &Path, folder: &Path) -> Result<PathBuf, String> {
+fn lay_out(engine: &EngineSpec, root: &Path, folder: &Path) -> Result<PathBuf, String> {
     let folder = folder.join("engine");
     fs::create_dir_all(&folder).map_err(|error| format!("failed to make the folder {}: {error}", folder.display()))?;
     let folder = fs::canonicalize(&folder).map_err(|error| format!("failed to find {}: {error}", folder.display()))?;
@@ -123,13 +122,9 @@ fn lay_out(engine: &EngineSpec, store: &Store<'_>, root: &Path, folder: &Path) -
         let link = folder.join(&file.name);
         symlink(root.join(&file.artifact.sha256), &link)
             .map_err(|error| format!("failed to make the link {}: {error}", link.display()))?;
-    }
-    let program = engine.files.iter().find(|file| Some(&file.name) == engine.command.first());
-    let digest = program.map(|file| file.artifact.sha256.parse::<Digest>()).transpose()?;
-    if let Some(path) = digest.map(|digest| store.path(&digest)) {
-        // It may have been pushed as a plain file before.
-        fs::set_permissions(&path, Permissions::from_mode(0o755))
-            .map_err(|error| format!("failed to make {} executable: {error}", path.display()))?;
+        // Which of them are programs, and start others, only the engine knows; libraries may be executable too.
+        fs::set_permissions(&link, Permissions::from_mode(0o755))
+            .map_err(|error| format!("failed to make {} executable: {error}", file.name))?;
     }
     Ok(folder)
 }
