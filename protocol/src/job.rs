@@ -30,6 +30,9 @@ pub struct JobSpec {
     /// Order of the dimensions of the model's image inputs.
     #[serde(default)]
     pub layout: Layout,
+    /// Shape of the model's one input for one image, batch first, where the file itself does not tell it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_shape: Option<Vec<u64>>,
     /// Name of the engine.
     pub backend: String,
     /// The program that is the engine; `None` for one that is compiled into the runner.

@@ -8,7 +8,8 @@
  *     int main(void) { return farm_engine_main(&engine); }
  *
  * load() opens the model and says with farm_input(), farm_output() and farm_engine_name() what it found; set_input()
- * gets each input's values once; infer() is what is timed; answer() copies an output of the last inference. What goes
+ * gets each input's values once; infer() is what is timed; answer() copies an output of the last inference. Outputs
+ * that only an inference shows are described by the first infer(). What goes
  * wrong is said with farm_fail(), which does not return. Compile with -pthread; one source file includes this one.
  *
  * Nothing here writes, allocates or calls the system inside a timed window, but for the clock.
@@ -238,6 +239,23 @@ __attribute__((unused)) static const char *farm_option(const struct farm_job *jo
 /* A further file of the model, or NULL. */
 __attribute__((unused)) static const char *farm_model_part(const struct farm_job *job, const char *name) {
     return farm_find(job, "model.", name);
+}
+
+/* The shape of the model's one input, with the batch in it, for files that don't tell it: room for FARM_MAX_RANK. Gives
+ * the rank. */
+__attribute__((unused)) static int farm_input_shape(const struct farm_job *job, int64_t *shape) {
+    const char *list = farm_find(job, "", "input_shape");
+    int rank = 0;
+    if (!list) farm_fail(FARM_UNSUPPORTED, "the model's file does not tell the shape of its input, nor does its entry");
+    for (const char *at = list; *at;) {
+        char *end;
+        errno = 0;
+        long long size = strtoll(at, &end, 10);
+        if (end == at || errno || rank == FARM_MAX_RANK) farm_fail(FARM_INTERNAL, "input_shape=%s is not understood", list);
+        shape[rank++] = size;
+        at = *end == ',' ? end + 1 : end;
+    }
+    return rank;
 }
 
 /* Fails when the job sets an option that is not in the list, which ends with NULL. */

@@ -25,6 +25,8 @@ pub struct Order {
     pub model_parts: BTreeMap<String, PathBuf>,
     /// File format of the model (`format`).
     pub format: String,
+    /// Shape of the model's one input, with the batch in it (`input_shape`); only where the file does not tell it.
+    pub input_shape: Option<Vec<u64>>,
     /// Name of the engine (`backend`).
     pub backend: String,
     /// Arithmetic the network runs in (`precision`).
@@ -71,6 +73,7 @@ impl Order {
             model: path_of(&job.model),
             model_parts: parts.collect(),
             format: job.format.clone(),
+            input_shape: job.input_shape.as_ref().map(|shape| with_batch(shape, job.batch)),
             backend: job.backend.clone(),
             precision: job.precision,
             threads: job.threads,
@@ -105,10 +108,8 @@ impl Order {
         lines.add("backend", &self.backend)?;
         lines.add("precision", self.precision)?;
         lines.add("threads", self.threads)?;
-        if let Some(cpus) = &self.cpus {
-            let list: Vec<String> = cpus.iter().map(u32::to_string).collect();
-            lines.add("cpus", list.join(","))?;
-        }
+        lines.add_list("cpus", self.cpus.as_deref())?;
+        lines.add_list("input_shape", self.input_shape.as_deref())?;
         lines.add("batch", self.batch)?;
         lines.add("scenario", self.scenario)?;
         let limits = &self.limits;
@@ -156,18 +157,15 @@ impl Order {
             pairs.map(|(name, value)| (name.to_owned(), value.clone())).collect::<BTreeMap<_, _>>()
         };
         let parts = named("model.").into_iter().map(|(name, path)| (name, PathBuf::from(path)));
-        let list = |text: &String| {
-            let numbers = text.split(',').map(|number| number.parse().map_err(|_| format!("cpus={text} is no list")));
-            numbers.collect::<Result<Vec<u32>, String>>()
-        };
         Ok(Order {
             model: parsed(values, "model")?,
             model_parts: parts.collect(),
             format: parsed(values, "format")?,
+            input_shape: list(values, "input_shape")?,
             backend: parsed(values, "backend")?,
             precision: parsed(values, "precision")?,
             threads: parsed(values, "threads")?,
-            cpus: values.get("cpus").map(list).transpose()?,
+            cpus: list(values, "cpus")?,
             batch: parsed(values, "batch")?,
             scenario: parsed(values, "scenario")?,
             limits: OrderLimits {
@@ -195,6 +193,21 @@ impl Lines {
         }
         writeln!(self.0, "{key}={value}").map_err(|error| error.to_string())
     }
+
+    fn add_list<T: Display>(&mut self, key: &str, list: Option<&[T]>) -> Result<(), String> {
+        let Some(list) = list else { return Ok(()) };
+        self.add(key, list.iter().map(T::to_string).collect::<Vec<String>>().join(","))
+    }
+}
+
+fn list<T: FromStr>(values: &BTreeMap<String, String>, key: &str) -> Result<Option<Vec<T>>, String> {
+    let Some(text) = values.get(key) else { return Ok(None) };
+    let numbers = text.split(',').map(|number| number.parse().map_err(|_| format!("{key}={text} is no list")));
+    numbers.collect::<Result<Vec<T>, String>>().map(Some)
+}
+
+fn with_batch(shape: &[u64], batch: u32) -> Vec<u64> {
+    std::iter::once(u64::from(batch)).chain(shape.iter().skip(1).copied()).collect()
 }
 
 fn path_text(path: &Path) -> Result<&str, String> {
@@ -226,6 +239,7 @@ mod tests {
             model: "/data/store/ab=c".into(),
             model_parts: [("init".to_owned(), "/data/store/d".into())].into(),
             format: "onnx".to_owned(),
+            input_shape: Some(vec![2, 3, 4]),
             backend: "tract".to_owned(),
             precision: Precision::Int8,
             threads: 3,

@@ -125,6 +125,7 @@ mod tests {
             model_parts: Vec::new(),
             format: "onnx".to_owned(),
             layout: Layout::Nchw,
+            input_shape: None,
             backend: "tract".to_owned(),
             engine: None,
             precision: Precision::Float32,

@@ -246,6 +246,7 @@ impl Session {
                 model_parts: Vec::new(),
                 format: job.model.format.clone(),
                 layout: Layout::default(),
+                input_shape: None,
                 backend: job.backend.clone(),
                 engine: None,
                 precision: job.precision,
