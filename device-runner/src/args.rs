@@ -6,6 +6,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use farmctl_protocol::Dialect;
+
 use crate::runs::RunId;
 use crate::store::Digest;
 
@@ -43,6 +45,8 @@ pub enum Invocation {
     Version,
     /// Internal: measure; started by the supervisor.
     Measure,
+    /// Internal: run a benchmark program that isn't farmctl's and read what it prints; started by the supervisor.
+    Foreign(Dialect, Vec<OsString>),
     /// Do something in a work folder.
     In(PathBuf, Command),
 }
@@ -94,7 +98,12 @@ pub enum Command {
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, String> {
     let mut words = Vec::new();
     let mut options = Options::default();
-    let mut arguments = arguments.into_iter();
+    let mut arguments = arguments.into_iter().peekable();
+    if arguments.next_if(|argument| argument == "foreign").is_some() {
+        // What follows is a command line of its own.
+        let dialect = utf8(arguments.next().ok_or("foreign needs a dialect")?)?.parse()?;
+        return Ok(Invocation::Foreign(dialect, arguments.collect()));
+    }
     while let Some(argument) = arguments.next() {
         let text = argument.to_str().ok_or_else(|| format!("argument {argument:?} is not UTF-8"))?;
         let mut value = || arguments.next().ok_or_else(|| format!("{text} needs a value"));

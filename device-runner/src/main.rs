@@ -2,12 +2,13 @@
 //!
 //! Purpose: the program that farmctl puts on phones and boards; small, synchronous, one static file. Reading order:
 //! `args` (what can be asked), `start` and `supervise` (a run, detached), the crate `farmctl-engine-kit` (the
-//! measuring process), `follow` (what the host sees). Never speaks to a network, and never touches what
+//! measuring process), `foreign` (other people's benchmark programs), `follow` (what the host sees). Never speaks to a network, and never touches what
 //! lies outside its work folder.
 
 mod args;
 mod cancel;
 mod follow;
+mod foreign;
 mod hello;
 mod lock;
 mod request;
@@ -83,6 +84,7 @@ fn obey(invocation: Invocation) -> Result<i32, Exit> {
         Invocation::Help => print(args::HELP),
         Invocation::Version => print(STAMP),
         Invocation::Measure => Ok(farmctl_engine_kit::serve(BACKENDS)),
+        Invocation::Foreign(dialect, command) => Ok(foreign::serve(dialect, &command)),
         Invocation::In(root, command) => obey_in(&root, command),
     }
 }

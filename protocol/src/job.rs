@@ -56,6 +56,14 @@ pub struct JobSpec {
     pub input_range: InputRange,
 }
 
+impl JobSpec {
+    /// The shape of the model's one input with the job's batch in it, where it is known.
+    pub fn batched_input_shape(&self) -> Option<Vec<u64>> {
+        let rest = self.input_shape.as_ref()?.iter().skip(1).copied();
+        Some(std::iter::once(u64::from(self.batch)).chain(rest).collect())
+    }
+}
+
 /// An immutable file, by its content.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ArtifactRef {
@@ -80,7 +88,9 @@ pub struct EngineSpec {
     /// The program and its libraries. They are seen in one folder, under their names.
     pub files: Vec<NamedArtifact>,
     /// What is started: the name of one of the files, then its arguments. In an argument `{folder}` stands for the
-    /// folder with the files, `{model}` for the model's file, and `{model.NAME}` for one of its further parts.
+    /// folder with the files, `{model}` for the model's file, and `{model.NAME}` for one of its further parts; `{threads}`,
+    /// `{batch}`, `{warmup_runs}`, `{runs}` (the fewest of the limits), `{seconds}` (the shortest) and `{input_shape}`
+    /// (with commas) for what the job says.
     pub command: Vec<String>,
     /// What the program says.
     #[serde(default)]
@@ -190,5 +200,18 @@ word_enum! {
         /// farmctl's own: an order on standard input, messages on standard output.
         #[default]
         Engine = "engine",
+        /// TensorFlow Lite's `benchmark_model`, whose output is read.
+        TfliteBenchmarkModel = "tflite_benchmark_model",
+        /// PyTorch's `speed_benchmark_torch`.
+        SpeedBenchmarkTorch = "speed_benchmark_torch",
+        /// Caffe2's `speed_benchmark`.
+        Caffe2SpeedBenchmark = "caffe2_speed_benchmark",
+        /// ncnn's `benchncnn`.
+        Benchncnn = "benchncnn",
+        /// ONNX Runtime's `onnxruntime_perf_test`.
+        OnnxruntimePerfTest = "onnxruntime_perf_test",
+        /// A program of one's own that prints JSON Lines: `{"latency_ns": 123}` for each inference, or the fields of
+        /// [`Figures`](crate::Figures); lines that are no such objects are passed over.
+        JsonLines = "json_lines",
     }
 }

@@ -23,7 +23,7 @@ pub use job::{
     ArtifactRef, Dialect, EngineSpec, InputRange, JobSpec, Layout, Limits, NamedArtifact, Precision, RunRequest,
     Scenario,
 };
-pub use message::{Message, Output, Phase, RunnerFailure, RunnerFailureKind, TensorInfo};
+pub use message::{Figures, Message, Output, Phase, Reported, RunnerFailure, RunnerFailureKind, TensorInfo};
 pub use store::{PartialFile, StoreFile, StoreStatus, StoreVerification};
 
 /// Version of this protocol. Both sides refuse any other: the host pushes the runner it was built with, so a mismatch

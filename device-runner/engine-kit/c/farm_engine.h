@@ -342,6 +342,8 @@ static void *farm_leave_with_supervisor(void *unused) {
     struct pollfd end = {0, 0, 0};
     while (poll(&end, 1, -1) < 0 && errno == EINTR) {
     }
+    /* With all that this process started: the supervisor made it the leader of a group of its own. */
+    if (getpgrp() == getpid()) kill(0, SIGKILL);
     _exit(1);
     return unused;
 }

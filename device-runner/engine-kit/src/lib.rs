@@ -23,5 +23,6 @@ mod serve;
 
 pub use backend::{Backend, BackendError, OutputTensor, Session};
 pub use order::{ENGINE_PROTOCOL_VERSION, Order, OrderLimits};
+pub use process::{ChildUsage, CpuTime};
 pub use scenario::{LoadPattern, SCENARIOS};
-pub use serve::serve;
+pub use serve::{Process, ServeError, serve, serve_with};

@@ -73,7 +73,7 @@ impl Order {
             model: path_of(&job.model),
             model_parts: parts.collect(),
             format: job.format.clone(),
-            input_shape: job.input_shape.as_ref().map(|shape| with_batch(shape, job.batch)),
+            input_shape: job.batched_input_shape(),
             backend: job.backend.clone(),
             precision: job.precision,
             threads: job.threads,
@@ -204,10 +204,6 @@ fn list<T: FromStr>(values: &BTreeMap<String, String>, key: &str) -> Result<Opti
     let Some(text) = values.get(key) else { return Ok(None) };
     let numbers = text.split(',').map(|number| number.parse().map_err(|_| format!("{key}={text} is no list")));
     numbers.collect::<Result<Vec<T>, String>>().map(Some)
-}
-
-fn with_batch(shape: &[u64], batch: u32) -> Vec<u64> {
-    std::iter::once(u64::from(batch)).chain(shape.iter().skip(1).copied()).collect()
 }
 
 fn path_text(path: &Path) -> Result<&str, String> {

@@ -39,6 +39,27 @@ impl CpuTime {
     }
 }
 
+/// What programs have used that this process started and waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChildUsage {
+    /// Their processor time.
+    pub cpu: CpuTime,
+    /// Largest resident set of any of them.
+    pub peak_rss_bytes: u64,
+}
+
+/// What the programs that this process waited for have used.
+///
+/// # Errors
+/// Fails when the kernel doesn't tell.
+// The fields' width depends on the target.
+#[allow(clippy::unnecessary_cast)]
+pub fn usage_of_children() -> io::Result<ChildUsage> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+    let cpu = CpuTime { user_ns: nanoseconds(usage.user_time()), system_ns: nanoseconds(usage.system_time()) };
+    Ok(ChildUsage { cpu, peak_rss_bytes: (usage.max_rss() as u64).saturating_mul(1024) })
+}
+
 // The fields' width depends on the target.
 #[allow(clippy::unnecessary_cast)]
 fn nanoseconds(time: TimeVal) -> u64 {

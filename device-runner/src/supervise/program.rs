@@ -4,6 +4,7 @@
 //! are laid out under their names. Main type: [`Program`]. Never starts anything, and never lets a file into the layout
 //! that was not verified before.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::fs::{self, Permissions};
 use std::io::{self, Read as _};
@@ -13,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use farmctl_engine_kit::Order;
-use farmctl_protocol::{ArtifactRef, EngineSpec, JobSpec, NamedArtifact, RunnerFailure, RunnerFailureKind};
+use farmctl_protocol::{ArtifactRef, Dialect, EngineSpec, JobSpec, NamedArtifact, RunnerFailure, RunnerFailureKind};
 
 use super::failure;
 use crate::workdir::Workdir;
@@ -58,13 +59,11 @@ impl Program {
                 let laid_out = lay_out(engine, &root, folder);
                 let folder = laid_out.map_err(|error| failure(RunnerFailureKind::Storage, error))?;
                 let command = engine_command(engine, job, &folder, &path_of).map_err(internal)?;
-                let foreign = is_foreign(Path::new(command.get_program()));
+                let foreign = is_foreign(&folder.join(&engine.command[0]));
                 Ok(Program { command, order, name: format!("the engine program {}", engine.command[0]), foreign })
             }
             None => {
-                let program = env::current_exe();
-                let program = program.map_err(|error| internal(format!("failed to find this program: {error}")))?;
-                let mut command = Command::new(program);
+                let mut command = Command::new(own_program().map_err(internal)?);
                 command.arg0("device-runner").arg("measure");
                 Ok(Program { command, order, name: "the measuring process".to_owned(), foreign: false })
             }
@@ -136,17 +135,91 @@ fn engine_command(
     path_of: &impl Fn(&ArtifactRef) -> PathBuf,
 ) -> Result<Command, String> {
     let (program, arguments) = engine.command.split_first().ok_or("the engine's command is empty")?;
-    let text = |path: &Path| path.to_str().map(str::to_owned).ok_or_else(|| format!("{path:?} is not UTF-8"));
-    let mut values = vec![("folder".to_owned(), text(folder)?), ("model".to_owned(), text(&path_of(&job.model))?)];
-    for part in &job.model_parts {
-        values.push((format!("model.{}", part.name), text(&path_of(&part.artifact))?));
-    }
-    let filled_in = |argument: &String| {
-        values.iter().fold(argument.clone(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
+    let values = placeholders(job, folder, path_of)?;
+    let arguments = arguments.iter().map(|argument| fill_in(argument, &values));
+    let program = folder.join(program);
+    let mut command = match engine.dialect {
+        Dialect::Engine => Command::new(program),
+        dialect => {
+            let mut command = Command::new(own_program()?);
+            command.arg0("device-runner").args(["foreign", dialect.as_str()]).arg(program);
+            command
+        }
     };
-    let mut command = Command::new(folder.join(program));
-    command.args(arguments.iter().map(filled_in)).current_dir(folder);
-    let inherited = env::var(LIBRARY_PATH).ok().filter(|paths| !paths.is_empty());
-    command.env(LIBRARY_PATH, [Some(text(folder)?), inherited].into_iter().flatten().collect::<Vec<_>>().join(":"));
+    command.args(arguments).current_dir(folder);
+    let inherited = env::var_os(LIBRARY_PATH).filter(|paths| !paths.is_empty());
+    let paths = std::iter::once(folder.to_owned()).chain(inherited.iter().flat_map(env::split_paths));
+    command.env(LIBRARY_PATH, env::join_paths(paths).map_err(|error| error.to_string())?);
     Ok(command)
+}
+
+/// What the words in braces stand for.
+fn placeholders(
+    job: &JobSpec,
+    folder: &Path,
+    path_of: &impl Fn(&ArtifactRef) -> PathBuf,
+) -> Result<BTreeMap<String, String>, String> {
+    let text = |path: &Path| path.to_str().map(str::to_owned).ok_or_else(|| format!("{path:?} is not UTF-8"));
+    let mut values = BTreeMap::from([
+        ("folder".to_owned(), text(folder)?),
+        ("model".to_owned(), text(&path_of(&job.model))?),
+        ("threads".to_owned(), job.threads.to_string()),
+        ("batch".to_owned(), job.batch.to_string()),
+        ("warmup_runs".to_owned(), job.limits.warmup_min_runs.to_string()),
+        ("runs".to_owned(), job.limits.min_runs.to_string()),
+        ("seconds".to_owned(), job.limits.min_seconds.to_string()),
+    ]);
+    for part in &job.model_parts {
+        values.insert(format!("model.{}", part.name), text(&path_of(&part.artifact))?);
+    }
+    if let Some(shape) = job.batched_input_shape() {
+        let shape: Vec<String> = shape.iter().map(u64::to_string).collect();
+        values.insert("input_shape".to_owned(), shape.join(","));
+    }
+    Ok(values)
+}
+
+/// The argument with its placeholders filled in; other words in braces stay as they are.
+fn fill_in(argument: &str, values: &BTreeMap<String, String>) -> String {
+    let mut filled = String::new();
+    let mut rest = argument;
+    while let Some(open) = rest.find('{') {
+        let (before, from) = rest.split_at(open);
+        filled.push_str(before);
+        let value = from.find('}').and_then(|close| Some((values.get(&from[1..close])?, close)));
+        match value {
+            Some((value, close)) => {
+                filled.push_str(value);
+                rest = &from[close + 1..];
+            }
+            None => {
+                filled.push('{');
+                rest = &from[1..];
+            }
+        }
+    }
+    filled + rest
+}
+
+fn own_program() -> Result<PathBuf, String> {
+    env::current_exe().map_err(|error| format!("failed to find this program: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placeholders_are_filled_in_once() {
+        let values =
+            [("model", "/a{threads}"), ("threads", "4")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let values = BTreeMap::from(values);
+        for (argument, expected) in [
+            ("--graph={model} {threads}", "--graph=/a{threads} 4"),
+            ("{other} {{threads}} {", "{other} {4} {"),
+            ("plain", "plain"),
+        ] {
+            assert_eq!(fill_in(argument, &values), expected);
+        }
+    }
 }

@@ -79,6 +79,11 @@ impl Told {
                     return Err(format!("the engine announced {samples} samples and sent {}", self.samples));
                 }
             }
+            Message::Reported(reported) => {
+                if std::mem::replace(&mut self.measured, true) || reported.samples != self.samples {
+                    return Err(format!("the program reported {} samples and sent {}", reported.samples, self.samples));
+                }
+            }
             Message::Output(output) => {
                 check_text("an output's name", &output.name)?;
                 self.output_values += output.values()?.len() as u64;

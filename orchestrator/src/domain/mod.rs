@@ -26,7 +26,7 @@ pub use device::{
 pub use digest::{hex, sha256_hex};
 pub use event::{Event, EventKind};
 pub use failure::{Blame, Failure, FailureKind};
-pub use farmctl_protocol::{ArtifactRef, InputRange, Limits, Precision, Scenario};
+pub use farmctl_protocol::{ArtifactRef, Figures, InputRange, Limits, Precision, Scenario};
 pub use ids::{JobId, RunId, SweepId};
 pub use plan::{Job, JobModel, Plan, Skipped};
 pub use record::{DeviceFacts, Measurement, OutputRef, Record, RunStatus};

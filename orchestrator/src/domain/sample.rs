@@ -112,6 +112,8 @@ pub fn record(device: &str, model: &str) -> Record {
             threads: Some(2),
             cpus: vec![4, 5],
             outputs: vec![],
+            engine: None,
+            reported: None,
         },
         started_at: Some(at(10)),
         finished_at: at(12),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::domain::{AndroidFacts, Battery, Record, RunStatus, SweepRow, ThreadCount};
+use crate::domain::{AndroidFacts, Battery, Figures, Record, RunStatus, SweepRow, ThreadCount};
 use crate::score::{Statistics, gmacs_per_s, images_per_s};
 
 /// A record with what is computed from it.
@@ -21,6 +21,42 @@ pub struct Row<'a> {
 }
 
 impl Row<'_> {
+    /// Mean latency: of the samples, or as a program told it that tells averages only.
+    pub fn mean_ns(&self) -> Option<f64> {
+        self.statistics.map(|s| s.mean_ns).or_else(|| Some(self.averages()?.mean_ns? as f64))
+    }
+
+    /// Median, likewise.
+    pub fn p50_ns(&self) -> Option<u64> {
+        self.figure(|s| s.p50_ns, |told| told.median_ns)
+    }
+
+    /// 90th percentile, likewise.
+    pub fn p90_ns(&self) -> Option<u64> {
+        self.figure(|s| s.p90_ns, |told| told.p90_ns)
+    }
+
+    fn figure(&self, computed: fn(Statistics) -> u64, told: fn(Figures) -> Option<u64>) -> Option<u64> {
+        self.statistics.map(computed).or_else(|| self.averages().and_then(told))
+    }
+
+    fn sd_ns(&self) -> Option<f64> {
+        match self.statistics {
+            Some(statistics) => statistics.sd_ns,
+            None => Some(self.averages()?.std_ns? as f64),
+        }
+    }
+
+    fn runs(&self) -> Option<u64> {
+        let samples = self.record.measurement.samples_ns.len() as u64;
+        if samples > 0 { Some(samples) } else { self.averages()?.runs }
+    }
+
+    /// What a program told that tells averages only. Of a run with status `ok`, like all that is computed.
+    pub fn averages(&self) -> Option<Figures> {
+        self.record.measurement.averages_only().filter(|_| self.record.status == RunStatus::Ok)
+    }
+
     /// Throughput over the timed loop.
     pub fn images_per_s(&self) -> Option<f64> {
         let wall = self.record.measurement.wall_ns.map(Duration::from_nanos);
@@ -134,15 +170,15 @@ columns! {
     load_ms "ms" "Time to load and optimise the model." |row| milliseconds(row.record.measurement.load_ns);
     first_ms "ms" "Latency of the first inference after loading." |row| milliseconds(row.record.measurement.first_ns);
     warmup_runs "" "Inferences of the warm-up, the first one not counted." |row| row.record.measurement.warmup_runs.into();
-    runs "" "Inferences of the timed loop: samples kept." |row| count(row.record.measurement.samples_ns.len());
-    mean_ms "ms" "Mean latency of one inference (of a whole batch). This and all that is computed from samples only where status is ok." |row| row.statistics.map(|s| s.mean_ns / 1e6).into();
-    sd_ms "ms" "Sample standard deviation of the latency (n - 1); empty for a single sample." |row| row.statistics.and_then(|s| s.sd_ns).map(|sd_ns| sd_ns / 1e6).into();
-    min_ms "ms" "Smallest latency." |row| milliseconds(row.statistics.map(|s| s.min_ns));
-    p50_ms "ms" "Median latency. Percentiles are by nearest rank: always a measured sample." |row| milliseconds(row.statistics.map(|s| s.p50_ns));
-    p90_ms "ms" "90th percentile of the latency." |row| milliseconds(row.statistics.map(|s| s.p90_ns));
-    p95_ms "ms" "95th percentile of the latency." |row| milliseconds(row.statistics.map(|s| s.p95_ns));
-    p99_ms "ms" "99th percentile of the latency; below 100 samples it is the largest." |row| milliseconds(row.statistics.map(|s| s.p99_ns));
-    max_ms "ms" "Largest latency." |row| milliseconds(row.statistics.map(|s| s.max_ns));
+    runs "" "Inferences of the timed loop: samples kept, or with averages_only as the program says." |row| row.runs().into();
+    mean_ms "ms" "Mean latency of one inference (of a whole batch). This and all that is computed from samples only where status is ok." |row| row.mean_ns().map(|mean_ns| mean_ns / 1e6).into();
+    sd_ms "ms" "Sample standard deviation of the latency (n - 1); empty for a single sample." |row| row.sd_ns().map(|sd_ns| sd_ns / 1e6).into();
+    min_ms "ms" "Smallest latency." |row| milliseconds(row.figure(|s| s.min_ns, |told| told.min_ns));
+    p50_ms "ms" "Median latency. Percentiles are by nearest rank: always a measured sample." |row| milliseconds(row.p50_ns());
+    p90_ms "ms" "90th percentile of the latency." |row| milliseconds(row.p90_ns());
+    p95_ms "ms" "95th percentile of the latency." |row| milliseconds(row.figure(|s| s.p95_ns, |told| told.p95_ns));
+    p99_ms "ms" "99th percentile of the latency; below 100 samples it is the largest." |row| milliseconds(row.figure(|s| s.p99_ns, |told| told.p99_ns));
+    max_ms "ms" "Largest latency." |row| milliseconds(row.figure(|s| s.max_ns, |told| told.max_ns));
     images_per_s "1/s" "Throughput: batch x runs / wall_ms, in every scenario." |row| row.images_per_s().into();
     macs "" "Multiply-adds of one image (FLOPs are twice as many)." |row| row.record.job.model.macs.into();
     gmacs_per_s "10^9/s" "Multiply-adds a second: macs x batch / mean_ms." |row| gmacs(row).into();
@@ -169,6 +205,8 @@ columns! {
     battery_status "" "What the battery did at bring-up: charging, discharging, not charging, full." |row| battery(row).and_then(|battery| battery.status.as_deref()).into();
     battery_percent "%" "Charge of the battery at bring-up." |row| battery(row).and_then(|battery| battery.level_percent).into();
     battery_c "°C" "Temperature of the battery at bring-up." |row| battery(row).and_then(|battery| battery.temperature_c).into();
+    engine "" "What an engine program said of itself: version, build, what it computes with." |row| row.record.measurement.engine.as_deref().into();
+    averages_only "" "yes: a benchmark program printed these figures; there are no samples they could be computed from again." |row| row.averages().map(|_| "yes").into();
 }
 
 /// What the columns mean, as a text for people.
@@ -217,15 +255,11 @@ fn threads(record: &Record) -> Option<u32> {
     }
 }
 
-fn count(number: usize) -> Cell {
-    if number == 0 { Cell::Empty } else { Cell::Integer(number as u64) }
-}
-
 /// Nanoseconds as milliseconds, without losing a digit up to 2^53 ns (104 days).
 fn milliseconds(nanoseconds: Option<u64>) -> Cell {
     nanoseconds.map_or(Cell::Empty, |nanoseconds| Cell::Number(nanoseconds as f64 / 1e6))
 }
 
 fn gmacs(row: &Row<'_>) -> Option<f64> {
-    gmacs_per_s(row.record.job.model.macs?, row.record.job.batch, row.statistics?.mean_ns)
+    gmacs_per_s(row.record.job.model.macs?, row.record.job.batch, row.mean_ns()?)
 }

@@ -79,7 +79,7 @@ fn write_table(rows: &[Row<'_>], axes: &Axes, page: &mut String) -> fmt::Result 
     for row in rows {
         let job = &row.record.job;
         let slowest = rows.iter().filter(|other| other.record.job.model.name == job.model.name);
-        let slowest_ns = slowest.filter_map(|other| other.statistics.map(|s| s.p90_ns)).max().unwrap_or(0);
+        let slowest_ns = slowest.filter_map(|other| other.p90_ns()).max().unwrap_or(0);
         let status = row.record.status.as_str();
         writeln!(
             page,
@@ -88,8 +88,8 @@ fn write_table(rows: &[Row<'_>], axes: &Axes, page: &mut String) -> fmt::Result 
             escaped(&axes.model(job))
         )?;
         write!(page, "<td class=\"n\">{}</td>", escaped(&threads(row.record)))?;
-        write!(page, "<td class=\"n\">{}</td>", milliseconds(row.statistics.map(|s| s.p50_ns)))?;
-        write!(page, "<td class=\"n\">{}</td>", milliseconds(row.statistics.map(|s| s.p90_ns)))?;
+        write!(page, "<td class=\"n\">{}</td>", milliseconds(row.p50_ns()))?;
+        write!(page, "<td class=\"n\">{}</td>", milliseconds(row.p90_ns()))?;
         writeln!(page, "<td>{}</td>", bar(row, slowest_ns))?;
         write!(
             page,
@@ -104,9 +104,10 @@ fn write_table(rows: &[Row<'_>], axes: &Axes, page: &mut String) -> fmt::Result 
 
 /// A bar as long as p50 is of the slowest p90, with p90 as its light end.
 fn bar(row: &Row<'_>, slowest_ns: u64) -> String {
-    let Some(statistics) = row.statistics.filter(|_| slowest_ns > 0) else { return String::new() };
+    let both = row.p50_ns().zip(row.p90_ns()).filter(|_| slowest_ns > 0);
+    let Some((p50_ns, p90_ns)) = both else { return String::new() };
     let percent = |latency_ns: u64| latency_ns as f64 * 100.0 / slowest_ns as f64;
-    let (p50, p90) = (percent(statistics.p50_ns), percent(statistics.p90_ns));
+    let (p50, p90) = (percent(p50_ns), percent(p90_ns));
     format!("<div class=\"bar\"><i style=\"width:{p90:.1}%\"></i><b style=\"width:{p50:.1}%\"></b></div>")
 }
 

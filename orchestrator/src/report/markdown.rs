@@ -48,8 +48,8 @@ impl ResultsMarkdown {
                 escaped(&row.record.job.device),
                 escaped(&axes.model(&row.record.job)),
                 threads(row.record),
-                milliseconds(row.statistics.map(|s| s.p50_ns)),
-                milliseconds(row.statistics.map(|s| s.p90_ns)),
+                milliseconds(row.p50_ns()),
+                milliseconds(row.p90_ns()),
                 number(row.images_per_s()),
                 number(row.output_error),
                 row.record.status.as_str()

@@ -61,16 +61,18 @@ impl Backend for OnnxRuntime {
     }
 }
 
+/// A word for how much of a graph may be rewritten, and what it is for the library.
+type Optimization = (&'static str, fn() -> GraphOptimizationLevel);
+
 /// What an order may set.
 #[derive(Debug, Clone, Copy)]
 struct Options {
-    optimization: (&'static str, fn() -> GraphOptimizationLevel),
+    optimization: Optimization,
     xnnpack: bool,
     spinning: bool,
 }
 
-/// Words for how much of a graph may be rewritten.
-const OPTIMIZATIONS: [(&str, fn() -> GraphOptimizationLevel); 4] = [
+const OPTIMIZATIONS: [Optimization; 4] = [
     ("all", || GraphOptimizationLevel::All),
     ("extended", || GraphOptimizationLevel::Level2),
     ("basic", || GraphOptimizationLevel::Level1),
