@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::progress::{Mode, Progress};
 
+mod backends;
 mod completions;
 mod devices;
 mod doctor;
@@ -106,6 +107,9 @@ enum Verb {
     /// The catalogue of models and their files
     #[command(subcommand)]
     Models(models::ModelsVerb),
+    /// The engines that are programs of their own, and their files
+    #[command(subcommand)]
+    Backends(backends::BackendsVerb),
     /// The program that measures on devices
     #[command(subcommand)]
     Runner(runner::RunnerVerb),
@@ -175,6 +179,7 @@ async fn dispatch(verb: Verb, context: &Context) -> Result<u8, CliError> {
         Verb::Plan(arguments) => plan::run(context, &arguments),
         Verb::Devices(verb) => devices::run(context, verb).await,
         Verb::Models(verb) => models::run(context, verb).await,
+        Verb::Backends(verb) => backends::run(context, verb).await,
         Verb::Runner(verb) => runner::run(context, verb).await,
         Verb::Report(arguments) => report::run(context, &arguments),
         Verb::Doctor => doctor::run(context).await,

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ArtifactRef, InputRange, Precision};
+use super::{ArtifactRef, BackendProgram, InputRange, Precision};
 
 /// Models and backends that a sweep can name.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -132,4 +132,7 @@ pub struct Backend {
     pub precisions: Vec<Precision>,
     /// Whether it uses more than one thread.
     pub multi_threaded: bool,
+    /// The program that it is; `None` for an engine that is compiled into the runner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<BackendProgram>,
 }

@@ -4,6 +4,7 @@
 //! handles, no lifetimes. Never does I/O, reads no clock and no environment, and is never async.
 
 mod android;
+mod backend;
 mod catalog;
 mod change;
 mod device;
@@ -18,6 +19,7 @@ pub mod sample;
 mod sweep;
 
 pub use android::{AndroidFacts, AndroidOptions, Battery, DeviceIdentity};
+pub use backend::{Archive, BackendFile, BackendProgram, BackendSource, BackendTarget, PipPackage};
 pub use catalog::{Accuracy, Backend, Catalog, CatalogModel, WeightsFile, WeightsKind, WeightsSource};
 pub use change::{DeviceChange, OpenChange, Setting};
 pub use device::{
@@ -26,7 +28,7 @@ pub use device::{
 pub use digest::{hex, sha256_hex};
 pub use event::{Event, EventKind};
 pub use failure::{Blame, Failure, FailureKind};
-pub use farmctl_protocol::{ArtifactRef, Figures, InputRange, Limits, Precision, Scenario};
+pub use farmctl_protocol::{ArtifactRef, Dialect, Figures, InputRange, Limits, Precision, Scenario};
 pub use ids::{JobId, RunId, SweepId};
 pub use plan::{Job, JobModel, Plan, Skipped};
 pub use record::{DeviceFacts, Measurement, OutputRef, Record, RunStatus};

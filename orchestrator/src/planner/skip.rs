@@ -1,6 +1,8 @@
 //! Why a cell can't run, as far as that is known before any device is asked.
 
-use crate::domain::{Catalog, Device, FailureKind, Job, ThreadCount, WeightsSource};
+use crate::domain::{
+    BackendProgram, BackendTarget, Catalog, Device, FailureKind, Job, ThreadCount, TransportConfig, WeightsSource,
+};
 
 /// The first reason why a job can't run, if there is one, and what kind of failure it is.
 pub(super) fn reason(job: &Job, device: &Device, catalog: &Catalog) -> Option<(FailureKind, String)> {
@@ -8,7 +10,7 @@ pub(super) fn reason(job: &Job, device: &Device, catalog: &Catalog) -> Option<(F
         return Some((FailureKind::Disabled, format!("disabled: {why}")));
     }
     let file = file_reason(job, catalog).map(|reason| (FailureKind::ArtifactUnavailable, reason));
-    file.or_else(|| backend_reason(job, catalog).map(|reason| (FailureKind::BackendUnsupported, reason)))
+    file.or_else(|| backend_reason(job, device, catalog).map(|reason| (FailureKind::BackendUnsupported, reason)))
 }
 
 fn file_reason(job: &Job, catalog: &Catalog) -> Option<String> {
@@ -30,7 +32,7 @@ fn file_reason(job: &Job, catalog: &Catalog) -> Option<String> {
     })
 }
 
-fn backend_reason(job: &Job, catalog: &Catalog) -> Option<String> {
+fn backend_reason(job: &Job, device: &Device, catalog: &Catalog) -> Option<String> {
     let name = &job.backend;
     let Some(backend) = catalog.backend(name) else {
         return Some(format!("there is no backend {name}"));
@@ -41,9 +43,25 @@ fn backend_reason(job: &Job, catalog: &Catalog) -> Option<String> {
     if !backend.precisions.contains(&job.precision) {
         return Some(format!("{name} does not run in {}", job.precision));
     }
+    if let Some(reason) = backend.program.as_ref().and_then(|program| program_reason(name, program, device)) {
+        return Some(reason);
+    }
     match job.threads {
         ThreadCount::Count(1) => None,
         _ if backend.multi_threaded => None,
         threads => Some(format!("{name} runs on one thread only, and threads are {threads}")),
     }
+}
+
+/// Android's C library is bionic: programs that are linked for glibc don't start there. Which processor a device has is
+/// known only once it is reached.
+fn program_reason(name: &str, program: &BackendProgram, device: &Device) -> Option<String> {
+    let runs_there = |target: &BackendTarget| target.is_android() || target.is_static();
+    if matches!(device.transport, TransportConfig::Adb(_)) && !program.targets.iter().any(runs_there) {
+        return Some(format!(
+            "{name} has no program for Android: its library is linked for glibc, Android has bionic; tract runs there, and \
+             benchmark programs of your own that are built with the NDK"
+        ));
+    }
+    None
 }

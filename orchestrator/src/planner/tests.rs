@@ -10,9 +10,9 @@ use proptest::prelude::*;
 
 use super::{estimate, job_seconds, plan};
 use crate::domain::{
-    AndroidOptions, ArtifactRef, Backend, Catalog, CatalogModel, CellPattern, Device, DeviceLimits, DeviceSelector,
-    InputRange, Inventory, Job, Limits, OnFailure, Plan, Precision, Scenario, Sweep, Tag, ThreadCount, Timeouts,
-    TransportConfig, WeightsFile, WeightsKind, WeightsSource,
+    AdbEndpoint, AndroidOptions, ArtifactRef, Backend, BackendProgram, BackendTarget, Catalog, CatalogModel,
+    CellPattern, Device, DeviceLimits, DeviceSelector, Dialect, InputRange, Inventory, Job, Limits, OnFailure, Plan,
+    Precision, Scenario, Sweep, Tag, ThreadCount, Timeouts, TransportConfig, WeightsFile, WeightsKind, WeightsSource,
 };
 
 fn device(name: &str, tags: &[&str]) -> Device {
@@ -66,6 +66,7 @@ fn catalog() -> Catalog {
         formats: vec!["onnx".to_owned()],
         precisions: vec![Precision::Float32],
         multi_threaded,
+        program: None,
     };
     Catalog {
         models: vec![
@@ -296,5 +297,29 @@ proptest! {
         prop_assert_eq!(jobs.is_empty(), super::is_empty(&sweep, &inventory));
         let rank = |job: &Job| inventory.devices.iter().position(|device| device.name == job.device);
         prop_assert!(first.jobs.is_sorted_by_key(rank));
+    }
+}
+
+#[test]
+fn programs_for_glibc_are_skipped_on_android() {
+    let mut phone = device("phone", &[]);
+    phone.transport = TransportConfig::Adb(AdbEndpoint { serial: Some("1".to_owned()), ..AdbEndpoint::default() });
+    let inventory = Inventory { devices: vec![phone, device("board", &[])] };
+    for (target, skipped) in
+        [("aarch64-unknown-linux-gnu", 1), ("aarch64-unknown-linux-musl", 0), ("aarch64-linux-android", 0)]
+    {
+        let mut catalog = catalog();
+        let target = BackendTarget { target: target.to_owned(), needs: None, files: Vec::new() };
+        catalog.backends[0].program = Some(BackendProgram {
+            licence: None,
+            dialect: Dialect::Engine,
+            command: Vec::new(),
+            targets: vec![target],
+        });
+        let sweep =
+            Sweep { models: models(&["small"]), devices: vec![DeviceSelector::Name("*".to_owned())], ..sweep() };
+        let plan = plan(&sweep, &inventory, &catalog);
+        assert_eq!(plan.skipped.len(), skipped, "{:?}", plan.skipped);
+        assert!(plan.skipped.iter().all(|cell| cell.job.device == "phone" && cell.reason.contains("bionic")));
     }
 }
