@@ -1,7 +1,7 @@
 //! What an inference engine needs to measure for farmctl.
 //!
 //! Purpose: the protocol between the runner's supervisor and the process that measures, and the timed loop, each written
-//! once for engines in Rust. Main trait: [`Backend`]; main function: [`serve`]. The same for engines in C and C++ is
+//! once for engines in Rust. Main trait: [`Backend`]; main function: [`serve()`]. The same for engines in C and C++ is
 //! `c/farm_engine.h`. Never knows of hosts, runs or stores, and never writes while something is timed.
 //!
 //! The process that measures is the runner itself for an engine that is compiled into it, or an engine program. It
@@ -24,5 +24,5 @@ mod serve;
 pub use backend::{Backend, BackendError, OutputTensor, Session};
 pub use order::{ENGINE_PROTOCOL_VERSION, Order, OrderLimits};
 pub use process::{ChildUsage, CpuTime};
-pub use scenario::{LoadPattern, SCENARIOS};
+pub use scenario::{Bounds, LoadPattern, SCENARIOS};
 pub use serve::{Process, ServeError, serve, serve_with};

@@ -1,6 +1,6 @@
 //! The measuring process.
 //!
-//! Purpose: do one order and tell what was measured. Main functions: [`serve`] for an engine, [`serve_with`] for whatever
+//! Purpose: do one order and tell what was measured. Main functions: [`serve()`] for an engine, [`serve_with`] for whatever
 //! else measures. Never writes while something is timed, and never outlives its supervisor.
 
 use std::fs::File;

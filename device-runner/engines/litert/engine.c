@@ -81,6 +81,12 @@ static void describe(struct farm_job *job, const char *name, const struct tensor
     add(job, name, element_word(tensor->element), (int)tensor->type.layout.rank, shape);
 }
 
+static void make_room(LiteRtEnvironment environment, const struct tensor *tensor, LiteRtTensorBufferRequirements needs,
+                      LiteRtTensorBuffer *buffer) {
+    must(LiteRt.CreateManagedTensorBufferFromRequirements(environment, &tensor->type, needs, buffer), FARM_MODEL_LOAD,
+         "make room for a tensor");
+}
+
 static void load(struct farm_job *job) {
     static const char *const known[] = {"kernels", NULL};
     farm_known_options(job, known);
@@ -91,6 +97,8 @@ static void load(struct farm_job *job) {
     LiteRtModel model;
     LiteRtSignature signature;
     LiteRtParamIndex input_count, output_count;
+    LiteRtTensor handle;
+    LiteRtLayout layouts[FARM_MAX_TENSORS];
     must(LiteRt.CreateEnvironment(0, NULL, &environment), FARM_INTERNAL, "start LiteRT");
     must(LiteRt.CreateModelFromFile(environment, job->model, &model), FARM_MODEL_LOAD, "read the model");
     must(LiteRt.GetModelSignature(model, 0, &signature), FARM_MODEL_LOAD, "find the model's first signature");
@@ -100,9 +108,8 @@ static void load(struct farm_job *job) {
         farm_fail(FARM_UNSUPPORTED, "more than %d inputs or outputs", FARM_MAX_TENSORS);
     must(LiteRt.CreateCompiledModel(environment, model, options(job), &compiled), FARM_MODEL_LOAD, "compile the model");
     for (LiteRtParamIndex index = 0; index < input_count; index++) {
-        LiteRtTensor handle;
-        const char *name;
         LiteRtTensorBufferRequirements needs;
+        const char *name;
         must(LiteRt.GetSignatureInputName(signature, index, &name), FARM_MODEL_LOAD, "read an input's name");
         must(LiteRt.GetSignatureInputTensorByIndex(signature, index, &handle), FARM_MODEL_LOAD, "find an input");
         inspect(handle, name, &inputs[index]);
@@ -110,17 +117,14 @@ static void load(struct farm_job *job) {
         describe(job, name, &inputs[index], farm_input);
         must(LiteRt.GetCompiledModelInputBufferRequirements(compiled, 0, index, &needs), FARM_MODEL_LOAD,
              "learn an input's size");
-        must(LiteRt.CreateManagedTensorBufferFromRequirements(environment, &inputs[index].type, needs,
-                                                              &input_buffers[index]),
-             FARM_MODEL_LOAD, "make room for an input");
+        make_room(environment, &inputs[index], needs, &input_buffers[index]);
     }
-    LiteRtLayout layouts[FARM_MAX_TENSORS];
+    /* Shapes behind a batch that was changed are known only now. */
     must(LiteRt.GetCompiledModelOutputTensorLayouts(compiled, 0, output_count, layouts, true), FARM_MODEL_LOAD,
          "learn the outputs' shapes");
     for (LiteRtParamIndex index = 0; index < output_count; index++) {
-        LiteRtTensor handle;
-        const char *name;
         LiteRtTensorBufferRequirements needs;
+        const char *name;
         must(LiteRt.GetSignatureOutputName(signature, index, &name), FARM_MODEL_LOAD, "read an output's name");
         must(LiteRt.GetSignatureOutputTensorByIndex(signature, index, &handle), FARM_MODEL_LOAD, "find an output");
         inspect(handle, name, &outputs[index]);
@@ -128,9 +132,7 @@ static void load(struct farm_job *job) {
         describe(job, name, &outputs[index], farm_output);
         must(LiteRt.GetCompiledModelOutputBufferRequirements(compiled, 0, index, &needs), FARM_MODEL_LOAD,
              "learn an output's size");
-        must(LiteRt.CreateManagedTensorBufferFromRequirements(environment, &outputs[index].type, needs,
-                                                              &output_buffers[index]),
-             FARM_MODEL_LOAD, "make room for an output");
+        make_room(environment, &outputs[index], needs, &output_buffers[index]);
     }
     farm_engine_name(job, "LiteRT (kernels %s)", farm_option(job, "kernels", "xnnpack"));
 }

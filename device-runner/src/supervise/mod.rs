@@ -210,7 +210,7 @@ impl<'a> Supervisor<'a> {
                 failure(RunnerFailureKind::Internal, text)
             })?;
             let foul = |text| failure(RunnerFailureKind::Internal, text);
-            match told.take(message, &self.request.job).map_err(foul)? {
+            match told.take(message, self.request.job.limits.max_runs).map_err(foul)? {
                 Asked::Hold => continue,
                 Asked::Nothing => {}
                 Asked::Enter(phase) => child.enter(phase),

@@ -3,7 +3,7 @@
 //! Purpose: hold each message against those before it and against the job, since an engine program is not ours. Main
 //! type: [`Told`]. Never changes a message.
 
-use farmctl_protocol::{JobSpec, Message, Phase, RunnerFailure, TensorInfo};
+use farmctl_protocol::{Message, Phase, RunnerFailure, TensorInfo};
 
 /// Most output values kept of a run: four times what the host takes.
 const MAX_OUTPUT_VALUES: u64 = 1 << 26;
@@ -44,11 +44,11 @@ impl Told {
         Told { measured: true, ..Told::default() }
     }
 
-    /// Takes in the next message.
+    /// Takes in the next message of a job that allows so many samples.
     ///
     /// # Errors
     /// Says what is wrong with it.
-    pub(super) fn take(&mut self, message: Message, job: &JobSpec) -> Result<Asked, String> {
+    pub(super) fn take(&mut self, message: Message, max_samples: u32) -> Result<Asked, String> {
         self.spoke = true;
         match message {
             Message::Failed(failure) => {
@@ -70,7 +70,7 @@ impl Told {
             }
             Message::Samples { latencies_ns } => {
                 self.samples += latencies_ns.len() as u64;
-                if self.samples > u64::from(job.limits.max_runs) || self.measured {
+                if self.samples > u64::from(max_samples) || self.measured {
                     return Err(format!("{} samples are more than the job or the engine announced", self.samples));
                 }
             }
@@ -122,35 +122,7 @@ fn check_text(what: &str, text: &str) -> Result<(), String> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use farmctl_protocol::{ArtifactRef, InputRange, Layout, Limits, Output, Precision, Scenario};
-
-    fn job() -> JobSpec {
-        JobSpec {
-            model: ArtifactRef { sha256: "0".repeat(64), size_bytes: 1 },
-            model_parts: Vec::new(),
-            format: "onnx".to_owned(),
-            layout: Layout::Nchw,
-            input_shape: None,
-            backend: "tract".to_owned(),
-            engine: None,
-            precision: Precision::Float32,
-            threads: 1,
-            cpus: None,
-            batch: 1,
-            scenario: Scenario::SingleStream,
-            limits: Limits {
-                warmup_min_runs: 0,
-                warmup_min_seconds: 0.0,
-                warmup_max_seconds: 0.0,
-                min_runs: 1,
-                max_runs: 3,
-                min_seconds: 0.0,
-                max_seconds: 1.0,
-            },
-            seed: 1,
-            input_range: InputRange { low: 0.0, high: 1.0 },
-        }
-    }
+    use farmctl_protocol::Output;
 
     fn loaded(inputs: Vec<TensorInfo>) -> Message {
         Message::Loaded { load_ns: 1, inputs, outputs: Vec::new(), engine: None }
@@ -180,9 +152,9 @@ mod tests {
     fn what_an_engine_may_say() {
         let mut told = Told::default();
         let inputs = vec![tensor("x", 4)];
-        assert_eq!(told.take(loaded(inputs.clone()), &job()), Ok(Asked::Feed(inputs)));
+        assert_eq!(told.take(loaded(inputs.clone()), 3), Ok(Asked::Feed(inputs)));
         for message in [samples(2), samples(1), measured(3), Message::Output(Output::new("y", &[1], 0, &[1.0]))] {
-            assert_eq!(told.take(message, &job()), Ok(Asked::Nothing));
+            assert_eq!(told.take(message, 3), Ok(Asked::Nothing));
         }
         assert!(told.measured && told.failure.is_none());
     }
@@ -207,7 +179,7 @@ mod tests {
         ];
         for (expected, messages) in cases {
             let mut told = Told::default();
-            let error = messages.into_iter().find_map(|message| told.take(message, &job()).err()).unwrap();
+            let error = messages.into_iter().find_map(|message| told.take(message, 3).err()).unwrap();
             assert!(error.contains(expected), "{error}");
         }
     }
