@@ -15,6 +15,7 @@ mod error;
 mod hashing;
 pub mod networks;
 pub mod onnx;
+mod published;
 
 pub use artifacts::{ArtifactCache, LocalArtifact};
 pub use backends::builtin_backends;
@@ -22,6 +23,7 @@ pub use download::{DownloadSettings, Proxy};
 pub use engines::{EngineFileError, EngineFiles};
 pub use error::{CatalogError, UrlFailure};
 pub use hashing::{Activity, Progress};
+pub use published::{PublishedNetwork, published_network, published_networks};
 
 /// The catalogue that comes with farmctl: `configs/models.yaml` as it was when the program was built.
 pub fn builtin_yaml() -> &'static str {

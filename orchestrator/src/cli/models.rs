@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 use clap::Subcommand;
 use serde::Serialize;
 
-use crate::catalog::{Activity, ArtifactCache, CatalogError, DownloadSettings, LocalArtifact, Proxy, analysis};
-use crate::domain::{Catalog, CatalogModel, FailureKind, Plan, Skipped, WeightsFile, WeightsKind, WeightsSource};
+use crate::catalog::{self, Activity, ArtifactCache, CatalogError, DownloadSettings, LocalArtifact, Proxy, analysis};
+use crate::domain::{
+    Catalog, CatalogModel, FailureKind, Plan, PublishedNetwork, Skipped, WeightsFile, WeightsKind, WeightsSource,
+};
 use crate::progress::{Progress, Task, Unit};
 
 use super::{CliError, Context, Format, exit, print_csv, print_data, print_json, say, short_path};
@@ -34,6 +36,11 @@ pub(super) enum ModelsVerb {
     /// Build the synthetic files
     Build {
         /// Names; all models without any
+        names: Vec<String>,
+    },
+    /// List what was published about networks: parameters, multiply-adds, accuracy
+    Published {
+        /// Names; all networks without any
         names: Vec<String>,
     },
 }
@@ -70,6 +77,7 @@ pub(super) async fn run(context: &Context, verb: ModelsVerb) -> Result<u8, CliEr
         ModelsVerb::Fetch(which) => each(context, &catalog, &which.names, which.weights.map(Into::into), false).await,
         ModelsVerb::Verify(which) => each(context, &catalog, &which.names, which.weights.map(Into::into), true).await,
         ModelsVerb::Build { names } => each(context, &catalog, &names, Some(WeightsKind::Synthetic), false).await,
+        ModelsVerb::Published { names } => published(context, &names),
     }
 }
 
@@ -269,6 +277,40 @@ fn list(context: &Context, catalog: &Catalog) -> Result<u8, CliError> {
     match context.format {
         Format::Human => print_data(super::text_table(&header[..7], rows.map(|row| row[..7].to_vec())).as_bytes())?,
         Format::Json => print_json(&catalog.models)?,
+        Format::Csv => print_csv(&header, rows)?,
+    }
+    Ok(exit::OK)
+}
+
+fn published(context: &Context, names: &[String]) -> Result<u8, CliError> {
+    let networks: Vec<&PublishedNetwork> = if names.is_empty() {
+        catalog::published_networks().iter().collect()
+    } else {
+        let find = |name: &String| {
+            let unknown = || CliError::usage(format!("nothing published is known of a network {name:?}"));
+            catalog::published_network(name).ok_or_else(unknown)
+        };
+        let hint = |error: CliError| error.with_hint("`farmctl models published` lists those it is known of");
+        names.iter().map(find).collect::<Result<_, _>>().map_err(hint)?
+    };
+    fn text(value: Option<impl ToString>) -> String {
+        value.map(|value| value.to_string()).unwrap_or_default()
+    }
+    let header = ["network", "input_px", "params", "macs", "top1_percent", "top5_percent", "source"];
+    let rows = networks.iter().map(|network| {
+        vec![
+            network.name.clone(),
+            network.input_px.to_string(),
+            text(network.params),
+            network.macs.to_string(),
+            network.top1_percent.to_string(),
+            text(network.top5_percent),
+            network.source.clone(),
+        ]
+    });
+    match context.format {
+        Format::Human => print_data(super::text_table(&header, rows).as_bytes())?,
+        Format::Json => print_json(&networks)?,
         Format::Csv => print_csv(&header, rows)?,
     }
     Ok(exit::OK)

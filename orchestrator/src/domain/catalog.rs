@@ -68,6 +68,25 @@ pub struct Accuracy {
     pub source: String,
 }
 
+/// What was published about a network. Never measured, and never reported as measured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PublishedNetwork {
+    /// Name, as in the catalogue of models where that has it.
+    pub name: String,
+    /// Width and height of the image that the figures are for, in pixels.
+    pub input_px: u32,
+    /// Parameters.
+    pub params: Option<u64>,
+    /// Multiply-adds of one image (FLOPs are twice as many), mostly rounded to millions.
+    pub macs: u64,
+    /// Top-1 accuracy on ImageNet's validation set, per cent.
+    pub top1_percent: f64,
+    /// Top-5 accuracy on ImageNet's validation set, per cent.
+    pub top5_percent: Option<f64>,
+    /// Who published it; says so where the figures were not checked against it.
+    pub source: String,
+}
+
 /// One file of a model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WeightsFile {

@@ -19,8 +19,10 @@ pub mod sample;
 mod sweep;
 
 pub use android::{AndroidFacts, AndroidOptions, Battery, DeviceIdentity};
+pub use catalog::{
+    Accuracy, Backend, Catalog, CatalogModel, PublishedNetwork, WeightsFile, WeightsKind, WeightsSource,
+};
 pub use backend::{Archive, BackendFile, BackendProgram, BackendSource, BackendTarget, PipPackage};
-pub use catalog::{Accuracy, Backend, Catalog, CatalogModel, WeightsFile, WeightsKind, WeightsSource};
 pub use change::{DeviceChange, OpenChange, Setting};
 pub use device::{
     AdbEndpoint, Device, DeviceLimits, HostKey, Inventory, SecretSource, SshEndpoint, Tag, TransportConfig,
