@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::analysis::{self, GraphSummary};
 use super::download::{Download, DownloadSettings};
 use super::error::{CatalogError, io};
+use super::formats::{self, FileKind};
 use super::hashing::{HashingWriter, Progress, hash_file, remembered_hash};
 use super::{networks, onnx};
 use crate::domain::{ArtifactRef, CatalogModel, WeightsFile, WeightsSource};
@@ -113,7 +114,7 @@ impl ArtifactCache {
     /// When the file isn't ONNX, or is at odds with itself or with the catalogue's input shape.
     pub fn summary(&self, model: &CatalogModel, file: &WeightsFile) -> Result<Option<GraphSummary>, CatalogError> {
         let graph = match &file.source {
-            WeightsSource::Builtin(network) => definition(&model.name, network)?.outline(),
+            WeightsSource::Builtin(network) => formats::outline(&definition(&model.name, network)?),
             WeightsSource::Path(path) => onnx::read(path)?,
             WeightsSource::Urls(_) => match file.artifact.as_ref().filter(|artifact| self.is_cached(artifact)) {
                 Some(artifact) => onnx::read(&self.path(artifact))?,
@@ -145,7 +146,7 @@ impl ArtifactCache {
             .map_err(io("write to the cache folder", &self.folder))?;
         let total_bytes = expected.map_or(0, |artifact| artifact.size_bytes);
         let mut writer = HashingWriter::new(file.as_file_mut(), total_bytes, deadline, progress);
-        let written = definition.write(&mut writer).and_then(|()| writer.flush());
+        let written = formats::write(&definition, FileKind::Onnx, &mut writer).and_then(|()| writer.flush());
         let found = writer.finish();
         if let Err(cause) = written {
             return Err(match cause.kind() {

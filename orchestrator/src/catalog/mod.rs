@@ -12,6 +12,7 @@ mod backends;
 mod download;
 mod engines;
 mod error;
+pub mod formats;
 mod hashing;
 pub mod networks;
 pub mod onnx;

@@ -1,8 +1,8 @@
 use super::*;
-use crate::catalog::networks;
 use crate::catalog::onnx::{
     AttributeProto, DimensionProto, OperatorSetIdProto, TensorShapeProto, TensorTypeProto, TypeProto,
 };
+use crate::catalog::{formats, networks};
 
 /// Name; convolutions; parameters in the file, as published; multiply-adds; the same in millions, as published.
 const EXPECTED: [(&str, u64, u64, u64, u64, u64); 6] = [
@@ -18,7 +18,7 @@ const EXPECTED: [(&str, u64, u64, u64, u64, u64); 6] = [
 fn the_networks_cost_what_was_published() {
     for (name, convolutions, params, published_params, macs, published_millions) in EXPECTED {
         let network = networks::build(name).unwrap();
-        let summary = analyse(&network.outline(), None).unwrap();
+        let summary = analyse(&formats::outline(&network), None).unwrap();
         assert_eq!(summary.not_understood, Vec::<String>::new(), "{name}");
         assert_eq!(summary.ops["Conv"], convolutions, "{name}");
         assert_eq!(summary.params, params, "{name}");

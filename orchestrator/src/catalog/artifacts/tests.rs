@@ -207,7 +207,7 @@ fn a_summary_is_of_the_file_that_is_here() {
     let lab = Lab::new();
     let path = lab.folder.path().join("own.onnx");
     let mut content = Vec::new();
-    networks::build("squeezenet1_0").unwrap().write(&mut content).unwrap();
+    formats::write(&networks::build("squeezenet1_0").unwrap(), FileKind::Onnx, &mut content).unwrap();
     fs::write(&path, content).unwrap();
     let mut model = CatalogModel {
         name: "net".to_owned(),

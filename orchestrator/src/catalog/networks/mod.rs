@@ -3,19 +3,20 @@
 //! Main type: [`Network`], a graph and the recipe of its weights; [`build`] makes one by name. Batch normalisation
 //! that follows a convolution is folded into it, as an engine would do; weights are He-initialised from a fixed seed
 //! with integer arithmetic, so the file is the same, byte for byte, on every machine. The cost of such a network is
-//! the true one, its answers mean nothing. Never touches a file: [`Network::write`] takes any writer.
+//! the true one, its answers mean nothing. Never touches a file: [`formats`](super::formats) writes them.
 
 mod builder;
 mod densenet121;
+mod graph;
 mod inception_v3;
 mod mnasnet1_0;
 mod mobilenet_v2;
 mod resnet50;
 mod squeezenet1_0;
 mod weights;
-mod write;
 
-pub use write::Network;
+pub use graph::{EPSILON, INPUT, LOGITS, Network, Node, Op, TensorIndex, WeightIndex, Window};
+pub use weights::Weights;
 
 /// A network's name and its definition.
 type Definition = (&'static str, fn() -> Network);
