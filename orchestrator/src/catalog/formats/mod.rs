@@ -4,10 +4,13 @@
 //! weights: the answers of all engines agree but for rounding. What is written depends on nothing but the network, so a
 //! file is the same, byte for byte, on every machine. Never reads a file, and never runs a network.
 
+mod caffe2;
 mod onnx;
 mod tflite;
 
 use std::io::{self, Write};
+
+use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
 
 use super::networks::{Network, WeightIndex};
 
@@ -20,6 +23,10 @@ pub enum FileKind {
     Onnx,
     /// TensorFlow Lite, 32-bit floats.
     Tflite,
+    /// Caffe2's network.
+    Caffe2Predict,
+    /// Caffe2's network that fills the weights.
+    Caffe2Init,
 }
 
 /// Writes a network as a file of that kind.
@@ -30,6 +37,8 @@ pub fn write(network: &Network, kind: FileKind, out: &mut dyn Write) -> io::Resu
     match kind {
         FileKind::Onnx => onnx::write(network, out),
         FileKind::Tflite => tflite::write(network, out),
+        FileKind::Caffe2Predict => caffe2::write_predict(network, out),
+        FileKind::Caffe2Init => caffe2::write_init(network, out),
     }
 }
 
@@ -37,6 +46,17 @@ pub fn write(network: &Network, kind: FileKind, out: &mut dyn Write) -> io::Resu
 const CHUNK_VALUES: u64 = 1 << 16;
 /// Bytes of a 32-bit float.
 const VALUE_BYTES: u64 = 4;
+
+/// Length of a protobuf field whose content has that length.
+fn field_bytes(field: u32, content_bytes: u64) -> u64 {
+    (key_len(field) + encoded_len_varint(content_bytes)) as u64 + content_bytes
+}
+
+/// Begins a protobuf field whose content has that length.
+fn start_field(field: u32, content_bytes: u64, bytes: &mut Vec<u8>) {
+    encode_key(field, WireType::LengthDelimited, bytes);
+    encode_varint(content_bytes, bytes);
+}
 
 /// Writes a tensor of weights as it stands, without having it whole in memory.
 fn write_values(network: &Network, weight: WeightIndex, out: &mut dyn Write) -> io::Result<()> {

@@ -3,14 +3,13 @@
 use std::io::{self, Write};
 
 use prost::Message;
-use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
 
 use super::super::networks::{EPSILON, INPUT, LOGITS, Network, Node, Op, Weights, Window};
 use super::super::onnx::{
     AttributeProto, AttributeType, DataType, DimensionProto, DimensionValue, GraphProto, ModelProto, NodeProto,
     OperatorSetIdProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto, TypeValue, ValueInfoProto,
 };
-use super::{VALUE_BYTES, write_values};
+use super::{VALUE_BYTES, field_bytes, start_field, write_values};
 
 /// ONNX's operator set that the networks use: old enough for every engine, new enough for all they need.
 const OPSET: i64 = 13;
@@ -33,19 +32,16 @@ pub fn outline(network: &Network) -> ModelProto {
 pub(super) fn write(network: &Network, out: &mut dyn Write) -> io::Result<()> {
     let graph = graph(network);
     let mut head = envelope(network).encode_to_vec();
-    encode_key(MODEL_GRAPH, WireType::LengthDelimited, &mut head);
     let tensors_bytes: u64 =
         network.weights().iter().map(|weights| field_bytes(GRAPH_INITIALIZER, tensor_bytes(weights))).sum();
-    encode_varint(graph.encoded_len() as u64 + tensors_bytes, &mut head);
+    start_field(MODEL_GRAPH, graph.encoded_len() as u64 + tensors_bytes, &mut head);
     graph.encode_raw(&mut head);
     out.write_all(&head)?;
     for (index, weights) in network.weights().iter().enumerate() {
         let mut head = Vec::new();
-        encode_key(GRAPH_INITIALIZER, WireType::LengthDelimited, &mut head);
-        encode_varint(tensor_bytes(weights), &mut head);
+        start_field(GRAPH_INITIALIZER, tensor_bytes(weights), &mut head);
         header(weights).encode_raw(&mut head);
-        encode_key(TENSOR_RAW_DATA, WireType::LengthDelimited, &mut head);
-        encode_varint(weights.count() * VALUE_BYTES, &mut head);
+        start_field(TENSOR_RAW_DATA, weights.count() * VALUE_BYTES, &mut head);
         out.write_all(&head)?;
         write_values(network, index, out)?;
     }
@@ -149,11 +145,6 @@ fn header(weights: &Weights) -> TensorProto {
 /// Length of a tensor message.
 fn tensor_bytes(weights: &Weights) -> u64 {
     header(weights).encoded_len() as u64 + field_bytes(TENSOR_RAW_DATA, weights.count() * VALUE_BYTES)
-}
-
-/// Length of a field whose content has that length.
-fn field_bytes(field: u32, content_bytes: u64) -> u64 {
-    (key_len(field) + encoded_len_varint(content_bytes)) as u64 + content_bytes
 }
 
 fn int(name: &str, value: u64) -> AttributeProto {
