@@ -7,6 +7,7 @@
 mod caffe2;
 mod onnx;
 mod tflite;
+pub mod torchscript;
 
 use std::io::{self, Write};
 
@@ -27,6 +28,8 @@ pub enum FileKind {
     Caffe2Predict,
     /// Caffe2's network that fills the weights.
     Caffe2Init,
+    /// What the script for TorchScript reads.
+    TorchscriptSource,
 }
 
 /// Writes a network as a file of that kind.
@@ -39,6 +42,7 @@ pub fn write(network: &Network, kind: FileKind, out: &mut dyn Write) -> io::Resu
         FileKind::Tflite => tflite::write(network, out),
         FileKind::Caffe2Predict => caffe2::write_predict(network, out),
         FileKind::Caffe2Init => caffe2::write_init(network, out),
+        FileKind::TorchscriptSource => torchscript::write(network, out),
     }
 }
 
