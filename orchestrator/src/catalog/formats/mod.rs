@@ -24,6 +24,8 @@ pub enum FileKind {
     Onnx,
     /// TensorFlow Lite, 32-bit floats.
     Tflite,
+    /// TensorFlow Lite, 8-bit integers.
+    TfliteInt8,
     /// Caffe2's network.
     Caffe2Predict,
     /// Caffe2's network that fills the weights.
@@ -40,6 +42,7 @@ pub fn write(network: &Network, kind: FileKind, out: &mut dyn Write) -> io::Resu
     match kind {
         FileKind::Onnx => onnx::write(network, out),
         FileKind::Tflite => tflite::write(network, out),
+        FileKind::TfliteInt8 => tflite::write_int8(network, out),
         FileKind::Caffe2Predict => caffe2::write_predict(network, out),
         FileKind::Caffe2Init => caffe2::write_init(network, out),
         FileKind::TorchscriptSource => torchscript::write(network, out),

@@ -1,6 +1,6 @@
 //! From our operators to TensorFlow Lite's.
 
-use super::schema::{Activation, Data, Kernel, Model, Operator, Padding, Tensor};
+use super::schema::{Activation, Data, Kernel, Model, Operator, Padding, Tensor, Weights};
 use crate::catalog::networks::{EPSILON, Network, Node, Op, TensorIndex, WeightIndex, Window};
 
 /// A network's graph in TensorFlow Lite's operators; an error says what it has no operator for.
@@ -215,13 +215,13 @@ impl Lowering<'_> {
     fn vector(&mut self, weight: WeightIndex) -> usize {
         let count = self.network.weights()[weight].count();
         let name = self.network.weights()[weight].name().to_owned();
-        self.constant(name, vec![count], Data::Weights { weight, dims: [count, 1, 1, 1], order: [0, 1, 2, 3] })
+        self.constant(name, vec![count], Data::Weights(Weights { weight, dims: [count, 1, 1, 1], order: [0, 1, 2, 3] }))
     }
 
     /// A kernel of a convolution, its dimensions in another order.
     fn weight(&mut self, weight: WeightIndex, shape: Vec<u64>, order: [usize; 4]) -> usize {
         let name = self.network.weights()[weight].name().to_owned();
-        self.constant(name, shape, Data::Weights { weight, dims: self.dims(weight), order })
+        self.constant(name, shape, Data::Weights(Weights { weight, dims: self.dims(weight), order }))
     }
 
     /// Weights of a fully connected layer. What reads an image in a row finds its channels last here.
@@ -235,7 +235,7 @@ impl Lowering<'_> {
             _ => [outputs, inputs, 1, 1],
         };
         let name = self.network.weights()[weight].name().to_owned();
-        self.constant(name, vec![outputs, inputs], Data::Weights { weight, dims, order: [0, 2, 3, 1] })
+        self.constant(name, vec![outputs, inputs], Data::Weights(Weights { weight, dims, order: [0, 2, 3, 1] }))
     }
 
     fn dims(&self, weight: WeightIndex) -> [u64; 4] {
@@ -244,7 +244,7 @@ impl Lowering<'_> {
     }
 
     fn constant(&mut self, name: String, shape: Vec<u64>, data: Data) -> usize {
-        self.model.tensors.push(Tensor { name, shape, data });
+        self.model.tensors.push(Tensor { name, shape, data, scale: None });
         self.model.tensors.len() - 1
     }
 }

@@ -3,8 +3,10 @@
 //! Images are batch, height, width, channels here, and weights are turned accordingly; activations are part of the
 //! operator before them, as in files that TensorFlow's converter makes.
 
+mod calibration;
 mod flatbuffer;
 mod lower;
+mod quantise;
 mod schema;
 
 use std::io::{self, Write};
@@ -14,6 +16,15 @@ use crate::catalog::networks::Network;
 /// Writes the file with 32-bit floats.
 pub(super) fn write(network: &Network, out: &mut dyn Write) -> io::Result<()> {
     lower::lower(network).map_err(io::Error::other)?.write(network, out)
+}
+
+/// Writes the file with 8-bit integers; input and output are 32-bit floats.
+pub(super) fn write_int8(network: &Network, out: &mut dyn Write) -> io::Result<()> {
+    int8(network).map_err(io::Error::other)?.write(network, out)
+}
+
+fn int8(network: &Network) -> Result<schema::Model, String> {
+    quantise::quantise(lower::lower(network)?, network, &calibration::Ranges::recorded(network.name())?)
 }
 
 #[cfg(test)]
@@ -68,7 +79,7 @@ mod tests {
             .tensors
             .iter()
             .filter_map(|tensor| match tensor.data {
-                Data::Weights { weight, .. } => Some(weight),
+                Data::Weights(weights) => Some(weights.weight),
                 _ => None,
             })
             .collect();
@@ -77,5 +88,39 @@ mod tests {
         // Four tensors of each batch normalisation become two of the writer's own.
         let computed = model.tensors.iter().filter(|tensor| matches!(tensor.data, Data::Floats(_))).count();
         assert_eq!(weights.len() + computed / 2 * 4, network.weights().len());
+    }
+    #[test]
+    fn the_recorded_ranges_are_of_this_very_network() {
+        for name in networks::names() {
+            let network = networks::build(name).unwrap();
+            let ranges = calibration::Ranges::recorded(name).unwrap();
+            let float = lower::lower(&network).unwrap();
+            let tensors = float.tensors.iter().filter(|tensor| matches!(tensor.data, Data::Activation));
+            assert_eq!(ranges.count(), tensors.clone().count(), "{name}");
+            tensors.for_each(|tensor| drop(ranges.of(&tensor.name).unwrap()));
+        }
+    }
+
+    #[test]
+    fn an_int8_file_has_integers_inside_and_floats_at_its_edges() {
+        let network = networks::build("squeezenet1_0").unwrap();
+        let (float, int8) = (lower::lower(&network).unwrap(), int8(&network).unwrap());
+        assert_eq!(int8.operators.len(), float.operators.len() + 2);
+        assert_eq!((&*int8.tensors[int8.input].name, &*int8.tensors[int8.output].name), ("input", "logits"));
+        for (index, tensor) in int8.tensors.iter().enumerate() {
+            let edge = index == int8.input || index == int8.output;
+            let plain = matches!(tensor.data, Data::Integers(_)) && tensor.shape.len() < 3 && tensor.scale.is_none();
+            assert!(tensor.scale.is_some() != edge || plain, "{}", tensor.name);
+        }
+        // One scale an output channel, and a bias in units of input and weight.
+        let first = &int8.operators[1];
+        let [input, weight, bias] = [0, 1, 2].map(|it| int8.tensors[first.inputs[it]].scale.as_ref().unwrap());
+        assert_eq!((weight.scales.len(), bias.scales.len(), weight.zero_point), (96, 96, 0));
+        assert!((bias.scales[5] / (input.scales[0] * weight.scales[5]) - 1.0).abs() < 1e-6);
+        // What is put side by side has one scale.
+        let concat = int8.operators.iter().find(|it| it.kernel == Kernel::Concatenation).unwrap();
+        for input in &concat.inputs {
+            assert_eq!(int8.tensors[*input].scale, int8.tensors[concat.output].scale);
+        }
     }
 }

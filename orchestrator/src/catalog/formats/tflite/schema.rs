@@ -11,6 +11,11 @@ const IDENTIFIER: [u8; 4] = *b"TFL3";
 /// Version of the schema.
 const VERSION: u32 = 3;
 
+/// Numbers of the element types.
+const FLOAT32: u8 = 0;
+const INT32: u8 = 2;
+const INT8: u8 = 9;
+
 /// A file's one graph.
 #[derive(Debug, Default)]
 pub(super) struct Model {
@@ -23,24 +28,47 @@ pub(super) struct Model {
 }
 
 /// A tensor: a constant when it has data.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Tensor {
     pub(super) name: String,
     pub(super) shape: Vec<u64>,
     pub(super) data: Data,
+    /// What its integers mean; `None` for floats, and for integers that mean themselves.
+    pub(super) scale: Option<Scale>,
+}
+
+/// What integers mean: (integer - zero point) × scale.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Scale {
+    /// One, or one for each channel.
+    pub(super) scales: Vec<f32>,
+    pub(super) zero_point: i64,
+    /// The dimension of the channels.
+    pub(super) axis: i32,
 }
 
 /// What a tensor holds.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Data {
-    /// Floats that an operator writes.
+    /// Floats that an operator writes, or with a scale 8-bit integers.
     Activation,
-    /// Shapes, axes and the like.
+    /// Shapes, axes, biases of 32 bits.
     Integers(Vec<i32>),
+    /// Small integers.
+    Bytes(Vec<i8>),
     /// Numbers of the writer's own.
     Floats(Vec<f32>),
-    /// The network's weights, seen as four dimensions and written with these in another order.
-    Weights { weight: WeightIndex, dims: [u64; 4], order: [usize; 4] },
+    /// The network's weights: floats, or with a scale 8-bit integers.
+    Weights(Weights),
+}
+
+/// Weights of the network, seen as four dimensions and written with these in another order. The first of them are the
+/// outputs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Weights {
+    pub(super) weight: WeightIndex,
+    pub(super) dims: [u64; 4],
+    pub(super) order: [usize; 4],
 }
 
 /// An operator with the tensors it reads and the one it writes.
@@ -82,25 +110,29 @@ pub(super) enum Kernel {
     Mean,
     Pad,
     Reshape { shape: Vec<u64> },
+    Quantize,
+    Dequantize,
 }
 
 impl Kernel {
-    /// Number of the operator, and version of it.
-    fn code(&self) -> (u8, i32) {
+    /// Number of the operator, and the version of it that works on floats and the one that works on 8-bit integers.
+    fn code(&self) -> (u8, [i32; 2]) {
         match self {
-            Kernel::Add { .. } => (0, 1),
-            Kernel::AveragePool2d { .. } => (1, 1),
-            Kernel::Concatenation => (2, 1),
-            Kernel::Conv2d { .. } => (3, 1),
-            Kernel::DepthwiseConv2d { .. } => (4, 1),
-            Kernel::FullyConnected { .. } => (9, 1),
-            Kernel::MaxPool2d { .. } => (17, 1),
-            Kernel::Mul { .. } => (18, 1),
-            Kernel::Relu => (19, 1),
-            Kernel::Relu6 => (21, 1),
-            Kernel::Reshape { .. } => (22, 1),
-            Kernel::Pad => (34, 1),
-            Kernel::Mean => (40, 1),
+            Kernel::Add { .. } => (0, [1, 2]),
+            Kernel::AveragePool2d { .. } => (1, [1, 2]),
+            Kernel::Concatenation => (2, [1, 2]),
+            Kernel::Conv2d { .. } => (3, [1, 3]),
+            Kernel::DepthwiseConv2d { .. } => (4, [1, 3]),
+            Kernel::Dequantize => (6, [2, 2]),
+            Kernel::FullyConnected { .. } => (9, [1, 4]),
+            Kernel::MaxPool2d { .. } => (17, [1, 2]),
+            Kernel::Mul { .. } => (18, [1, 2]),
+            Kernel::Relu => (19, [1, 2]),
+            Kernel::Relu6 => (21, [1, 2]),
+            Kernel::Reshape { .. } => (22, [1, 1]),
+            Kernel::Pad => (34, [1, 2]),
+            Kernel::Mean => (40, [1, 2]),
+            Kernel::Quantize => (114, [1, 1]),
         }
     }
 
@@ -145,7 +177,7 @@ impl Kernel {
             Kernel::Mul { activation } => (21, vec![(0, byte(*activation))]),
             Kernel::Pad => (22, Vec::new()),
             Kernel::Mean => (27, vec![(0, Field::Byte(1))]), // dimensions are kept, of size 1
-            Kernel::Relu | Kernel::Relu6 => return None,
+            Kernel::Relu | Kernel::Relu6 | Kernel::Quantize | Kernel::Dequantize => return None,
         })
     }
 }
@@ -159,17 +191,17 @@ impl Model {
             return Err(io::Error::other(format!("{total} bytes of weights are more than a file can have")));
         }
         let layout = Layout::new(&self.root(&constants), IDENTIFIER);
-        layout.write(out, |number, out| constants[number].data.write(network, out))
+        layout.write(out, |number, out| constants[number].write(network, out))
     }
 
     fn root(&self, constants: &[&Tensor]) -> Object {
-        let mut codes: Vec<(u8, i32)> = self.operators.iter().map(|operator| operator.kernel.code()).collect();
+        let mut codes: Vec<(u8, i32)> = self.operators.iter().map(|operator| self.code(operator)).collect();
         codes.sort_unstable();
         codes.dedup();
         let code_table = |&(code, version): &(u8, i32)| {
             Object::Table(vec![(0, Field::Byte(code)), (2, version.into()), (3, i32::from(code).into())])
         };
-        let operators = self.operators.iter().map(|operator| operator.table(&codes)).collect();
+        let operators = self.operators.iter().map(|operator| self.operator_table(operator, &codes)).collect();
         // Buffer 0 is that of tensors without data.
         let mut buffer = 0;
         let tensors = self.tensors.iter().map(|tensor| {
@@ -198,15 +230,67 @@ impl Model {
 
 impl Tensor {
     fn bytes(&self) -> u64 {
-        self.shape.iter().product::<u64>() * self.data.element_bytes()
+        let element = match self.element_type() {
+            INT8 => 1,
+            _ => 4,
+        };
+        self.shape.iter().product::<u64>() * element
+    }
+
+    /// Number of the element type.
+    fn element_type(&self) -> u8 {
+        match (&self.data, &self.scale) {
+            (Data::Integers(_), _) => INT32,
+            (Data::Bytes(_), _) | (_, Some(_)) => INT8,
+            _ => FLOAT32,
+        }
     }
 
     fn table(&self, buffer: u32) -> Object {
-        Object::Table(vec![
+        let mut fields = vec![
             (0, shape_of(&self.shape).into()),
-            (1, Field::Byte(self.data.element_type())),
+            (1, Field::Byte(self.element_type())),
             (2, buffer.into()),
             (3, Object::Text(self.name.clone()).into()),
+        ];
+        if let Some(scale) = &self.scale {
+            fields.push((4, scale.table().into()));
+        }
+        Object::Table(fields)
+    }
+
+    /// Writes the values of a constant.
+    fn write(&self, network: &Network, out: &mut dyn Write) -> io::Result<()> {
+        match (&self.data, &self.scale) {
+            (Data::Activation, _) => Ok(()),
+            (Data::Integers(values), _) => {
+                out.write_all(&values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>())
+            }
+            (Data::Bytes(values), _) => out.write_all(&values.iter().map(|value| *value as u8).collect::<Vec<u8>>()),
+            (Data::Floats(values), _) => write_floats(values, out),
+            (Data::Weights(weights), None) => {
+                weights.each_part(network, &|_, value| value, &mut |part| write_floats(part, out))
+            }
+            (Data::Weights(weights), Some(scale)) => {
+                let quantised = |row: usize, value: f32| scale.quantised(row, value) as u8;
+                weights.each_part(network, &quantised, &mut |part| out.write_all(part))
+            }
+        }
+    }
+}
+
+impl Scale {
+    /// The integer for a value of a channel: of a symmetric scale, so that its magnitude is at most 127.
+    fn quantised(&self, channel: usize, value: f32) -> i8 {
+        let scale = self.scales[channel % self.scales.len()];
+        (value / scale).round().clamp(-127.0, 127.0) as i8
+    }
+
+    fn table(&self) -> Object {
+        Object::Table(vec![
+            (2, Object::floats(self.scales.iter().copied()).into()),
+            (3, Object::longs(self.scales.iter().map(|_| self.zero_point)).into()),
+            (6, self.axis.into()),
         ])
     }
 }
@@ -215,55 +299,37 @@ impl Data {
     fn is_constant(&self) -> bool {
         !matches!(self, Data::Activation)
     }
-
-    /// Number of the element type.
-    fn element_type(&self) -> u8 {
-        match self {
-            Data::Activation | Data::Floats(_) | Data::Weights { .. } => 0,
-            Data::Integers(_) => 2,
-        }
-    }
-
-    fn element_bytes(&self) -> u64 {
-        4
-    }
-
-    fn write(&self, network: &Network, out: &mut dyn Write) -> io::Result<()> {
-        match self {
-            Data::Activation => Ok(()),
-            Data::Integers(values) => out.write_all(&values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>()),
-            Data::Floats(values) => write_floats(values, out),
-            Data::Weights { weight, dims, order } => {
-                each_part(network, *weight, *dims, *order, &mut |part| write_floats(part, out))
-            }
-        }
-    }
 }
 
-/// Hands over a tensor of weights with its dimensions in another order, in parts where the first dimension stays first.
-pub(super) fn each_part(
-    network: &Network,
-    weight: WeightIndex,
-    dims: [u64; 4],
-    order: [usize; 4],
-    take: &mut dyn FnMut(&[f32]) -> io::Result<()>,
-) -> io::Result<()> {
-    let row: u64 = dims[1..].iter().product();
-    // An even number of rows begins at an even number of values.
-    let rows_at_once = if order[0] == 0 { (CHUNK_VALUES / row).max(1) * 2 } else { dims[0] };
-    let (mut values, mut start) = (Vec::new(), 0);
-    while start < dims[0] {
-        let end = dims[0].min(start + rows_at_once);
-        values.clear();
-        network.values_in(weight, start * row..end * row, &mut values);
-        take(&reordered(&values, [end - start, dims[1], dims[2], dims[3]], order))?;
-        start = end;
+impl Weights {
+    /// Hands over the weights, each made into something from its output and value, in parts where the outputs stay
+    /// first.
+    pub(super) fn each_part<T: Copy>(
+        &self,
+        network: &Network,
+        make: &dyn Fn(usize, f32) -> T,
+        take: &mut dyn FnMut(&[T]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let Weights { weight, dims, order } = *self;
+        let row: u64 = dims[1..].iter().product();
+        // An even number of rows begins at an even number of values.
+        let rows_at_once = if order[0] == 0 { (CHUNK_VALUES / row).max(1) * 2 } else { dims[0] };
+        let (mut values, mut start) = (Vec::new(), 0);
+        while start < dims[0] {
+            let end = dims[0].min(start + rows_at_once);
+            values.clear();
+            network.values_in(weight, start * row..end * row, &mut values);
+            let made: Vec<T> =
+                values.iter().enumerate().map(|(at, value)| make(start as usize + at / row as usize, *value)).collect();
+            take(&reordered(&made, [end - start, dims[1], dims[2], dims[3]], order))?;
+            start = end;
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Values of four dimensions with these in another order: the new dimension n is the old dimension `order[n]`.
-fn reordered(values: &[f32], dims: [u64; 4], order: [usize; 4]) -> Vec<f32> {
+fn reordered<T: Copy>(values: &[T], dims: [u64; 4], order: [usize; 4]) -> Vec<T> {
     let dims = dims.map(|dim| dim as usize);
     let steps = [dims[1] * dims[2] * dims[3], dims[2] * dims[3], dims[3], 1];
     let [a, b, c, d] = order.map(|axis| (dims[axis], steps[axis]));
@@ -279,16 +345,23 @@ fn reordered(values: &[f32], dims: [u64; 4], order: [usize; 4]) -> Vec<f32> {
     out
 }
 
-impl Operator {
-    fn table(&self, codes: &[(u8, i32)]) -> Object {
-        let code = self.kernel.code();
+impl Model {
+    /// Number of an operator, and version of it for what it works on.
+    fn code(&self, operator: &Operator) -> (u8, i32) {
+        let (number, versions) = operator.kernel.code();
+        let on_integers = self.tensors[operator.inputs[0]].element_type() == INT8;
+        (number, versions[usize::from(on_integers)])
+    }
+
+    fn operator_table(&self, operator: &Operator, codes: &[(u8, i32)]) -> Object {
+        let code = self.code(operator);
         let index = codes.iter().position(|known| *known == code).unwrap_or_default();
         let mut fields = vec![
             (0, Field::from(index as u32)),
-            (1, Object::integers(self.inputs.iter().map(|&input| input as i32)).into()),
-            (2, Object::integers([self.output as i32]).into()),
+            (1, Object::integers(operator.inputs.iter().map(|&input| input as i32)).into()),
+            (2, Object::integers([operator.output as i32]).into()),
         ];
-        if let Some((number, options)) = self.kernel.options() {
+        if let Some((number, options)) = operator.kernel.options() {
             fields.extend([(3, Field::Byte(number)), (4, Object::Table(options).into())]);
         }
         Object::Table(fields)
