@@ -18,6 +18,22 @@ pub enum CatalogError {
         /// Names that there are.
         known: String,
     },
+    /// A network in a format that farmctl doesn't write.
+    #[error("build model {model}: farmctl does not write {format} files of it")]
+    UnknownFormat {
+        /// The model.
+        model: String,
+        /// The format.
+        format: String,
+    },
+    /// The script that makes a TorchScript file can't run here, or failed.
+    #[error("make a TorchScript file of model {model}: {cause}")]
+    Script {
+        /// The model.
+        model: String,
+        /// Why.
+        cause: String,
+    },
     /// The content isn't what the catalogue says.
     #[error(
         "use {path} for model {model}: the catalogue says sha256 {} ({} bytes), it has sha256 {} ({} bytes)",

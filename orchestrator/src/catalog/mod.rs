@@ -17,8 +17,9 @@ mod hashing;
 pub mod networks;
 pub mod onnx;
 mod published;
+mod torch;
 
-pub use artifacts::{ArtifactCache, LocalArtifact};
+pub use artifacts::{ArtifactCache, LocalArtifact, LocalModel};
 pub use backends::builtin_backends;
 pub use download::{DownloadSettings, Proxy};
 pub use engines::{EngineFileError, EngineFiles};

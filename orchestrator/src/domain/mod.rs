@@ -20,7 +20,7 @@ mod sweep;
 
 pub use android::{AndroidFacts, AndroidOptions, Battery, DeviceIdentity};
 pub use catalog::{
-    Accuracy, Backend, Catalog, CatalogModel, PublishedNetwork, WeightsFile, WeightsKind, WeightsSource,
+    Accuracy, Backend, Catalog, CatalogModel, FilePart, PublishedNetwork, WeightsFile, WeightsKind, WeightsSource,
 };
 pub use backend::{Archive, BackendFile, BackendProgram, BackendSource, BackendTarget, PipPackage};
 pub use change::{DeviceChange, OpenChange, Setting};
@@ -32,6 +32,6 @@ pub use event::{Event, EventKind};
 pub use failure::{Blame, Failure, FailureKind};
 pub use farmctl_protocol::{ArtifactRef, Dialect, Figures, InputRange, Limits, Precision, Scenario};
 pub use ids::{JobId, RunId, SweepId};
-pub use plan::{Job, JobModel, Plan, Skipped};
+pub use plan::{Job, JobModel, ModelPart, Plan, Skipped};
 pub use record::{DeviceFacts, Measurement, OutputRef, Record, RunStatus};
 pub use sweep::{CellPattern, DeviceSelector, OnFailure, Sweep, SweepRow, ThreadCount, Timeouts};

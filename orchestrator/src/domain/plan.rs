@@ -66,8 +66,23 @@ pub struct JobModel {
     pub format: String,
     /// The file; `None` in a skipped cell whose model has none.
     pub artifact: Option<ArtifactRef>,
+    /// Further files that belong to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<ModelPart>,
+    /// Shape of the input for one image, batch first, where the catalogue tells it: some formats' files don't.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_shape: Option<Vec<u64>>,
     /// Multiply-adds of one image.
     pub macs: Option<u64>,
     /// Range of the pseudo-random input.
     pub input_range: InputRange,
+}
+
+/// A further file of a job's model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelPart {
+    /// What it is to the model: `init`.
+    pub name: String,
+    /// The file.
+    pub artifact: ArtifactRef,
 }

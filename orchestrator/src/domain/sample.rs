@@ -49,6 +49,8 @@ pub fn job(device: &str, model: &str) -> Job {
             weights: WeightsKind::Synthetic,
             format: "onnx".into(),
             artifact: Some(ArtifactRef { sha256: "ab".repeat(32), size_bytes: 14_000_000 }),
+            parts: Vec::new(),
+            input_shape: None,
             macs: Some(300_774_272),
             input_range: InputRange { low: -1.0, high: 1.0 },
         },

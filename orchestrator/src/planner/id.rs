@@ -27,6 +27,9 @@ struct Identity<'a> {
     repeat: u32,
     limits: Limits,
     seed: u64,
+    /// Left out where the model has no further files, so that the jobs of such models stay what they were.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    part_sha256: Vec<&'a str>,
 }
 
 /// The identifier of a job, from everything that makes its cell: not from `run_seconds`, which changes no number that
@@ -49,6 +52,7 @@ pub(super) fn of(job: &Job) -> JobId {
         repeat: job.repeat,
         limits: job.limits,
         seed: job.seed,
+        part_sha256: job.model.parts.iter().map(|part| part.artifact.sha256.as_str()).collect(),
     };
     // Plain fields with text keys always have a JSON form.
     let canonical = serde_json::to_vec(&identity).expect("a job's identity is plain data");

@@ -11,6 +11,7 @@ pub(super) fn reason(job: &Job, device: &Device, catalog: &Catalog) -> Option<(F
     }
     let file = file_reason(job, catalog).map(|reason| (FailureKind::ArtifactUnavailable, reason));
     file.or_else(|| backend_reason(job, device, catalog).map(|reason| (FailureKind::BackendUnsupported, reason)))
+        .or_else(|| precision_reason(job, catalog).map(|reason| (FailureKind::ArtifactUnavailable, reason)))
 }
 
 fn file_reason(job: &Job, catalog: &Catalog) -> Option<String> {
@@ -18,13 +19,14 @@ fn file_reason(job: &Job, catalog: &Catalog) -> Option<String> {
     let Some(model) = catalog.model(name) else {
         return Some(format!("the catalogue has no model {name}"));
     };
-    let Some(file) = model.file(weights) else {
+    let backend = catalog.backend(&job.backend);
+    let Some(file) = model.file(weights, backend, job.precision) else {
         return Some(format!("the catalogue has no {weights} weights of {name}"));
     };
-    if file.artifact.is_some() {
-        return None;
-    }
-    Some(match &file.source {
+    let of_file = std::iter::once((&file.artifact, &file.source));
+    let mut files = of_file.chain(file.parts.iter().map(|part| (&part.artifact, &part.source)));
+    let (_, source) = files.find(|(artifact, _)| artifact.is_none())?;
+    Some(match source {
         WeightsSource::Path(path) => format!("the model file {} could not be read", path.display()),
         WeightsSource::Urls(_) | WeightsSource::Builtin(_) => {
             format!("the hash of the {weights} weights of {name} is not known")
@@ -38,7 +40,7 @@ fn backend_reason(job: &Job, device: &Device, catalog: &Catalog) -> Option<Strin
         return Some(format!("there is no backend {name}"));
     };
     if !backend.formats.contains(&job.model.format) {
-        return Some(format!("{name} loads no {} files", job.model.format));
+        return Some(format!("{name} loads no {} files", formats(job, catalog)));
     }
     if !backend.precisions.contains(&job.precision) {
         return Some(format!("{name} does not run in {}", job.precision));
@@ -64,4 +66,29 @@ fn program_reason(name: &str, program: &BackendProgram, device: &Device) -> Opti
         ));
     }
     None
+}
+
+/// No file of the model can be run in the job's precision, though the engine can.
+fn precision_reason(job: &Job, catalog: &Catalog) -> Option<String> {
+    let model = catalog.model(&job.model.name)?;
+    let file = model.file(job.model.weights, catalog.backend(&job.backend), job.precision)?;
+    let (weights, precision) = (job.model.weights, job.precision);
+    (!file.serves(precision))
+        .then(|| format!("the catalogue has no {precision} file of the {weights} weights for {}", job.backend))
+}
+
+/// The formats that a job's model comes in.
+fn formats(job: &Job, catalog: &Catalog) -> String {
+    let files = catalog.model(&job.model.name).map(|model| model.files.as_slice()).unwrap_or_default();
+    let mut formats: Vec<&str> = Vec::new();
+    for file in files.iter().filter(|file| file.weights == job.model.weights) {
+        if !formats.contains(&file.format.as_str()) {
+            formats.push(&file.format);
+        }
+    }
+    match formats.as_slice() {
+        [] => String::new(),
+        [format] => (*format).to_owned(),
+        [first @ .., last] => format!("{} or {last}", first.join(", ")),
+    }
 }

@@ -11,8 +11,9 @@ use proptest::prelude::*;
 use super::{estimate, job_seconds, plan};
 use crate::domain::{
     AdbEndpoint, AndroidOptions, ArtifactRef, Backend, BackendProgram, BackendTarget, Catalog, CatalogModel,
-    CellPattern, Device, DeviceLimits, DeviceSelector, Dialect, InputRange, Inventory, Job, Limits, OnFailure, Plan,
-    Precision, Scenario, Sweep, Tag, ThreadCount, Timeouts, TransportConfig, WeightsFile, WeightsKind, WeightsSource,
+    CellPattern, Device, DeviceLimits, DeviceSelector, Dialect, FilePart, InputRange, Inventory, Job, Limits,
+    OnFailure, Plan, Precision, Scenario, Skipped, Sweep, Tag, ThreadCount, Timeouts, TransportConfig, WeightsFile,
+    WeightsKind, WeightsSource,
 };
 
 fn device(name: &str, tags: &[&str]) -> Device {
@@ -34,12 +35,18 @@ fn device(name: &str, tags: &[&str]) -> Device {
     }
 }
 
+fn artifact(digit: char) -> ArtifactRef {
+    ArtifactRef { sha256: digit.to_string().repeat(64), size_bytes: 1 }
+}
+
 fn file(weights: WeightsKind, format: &str, digit: Option<char>) -> WeightsFile {
     WeightsFile {
         weights,
         format: format.to_owned(),
-        artifact: digit.map(|digit| ArtifactRef { sha256: digit.to_string().repeat(64), size_bytes: 1 }),
+        precision: Precision::Float32,
+        artifact: digit.map(artifact),
         source: WeightsSource::Path(PathBuf::from("models/x.onnx")),
+        parts: Vec::new(),
     }
 }
 
@@ -237,6 +244,83 @@ fn the_identifier_stands_for_all_that_changes_the_number_and_nothing_else() {
         with_catalog(&|catalog| catalog.models.reverse()),
     ];
     assert!(same.iter().all(|id| *id == base));
+}
+
+/// A catalogue with one network in several formats, and an engine for each.
+fn catalog_of_formats() -> Catalog {
+    let synthetic = |format, digit| file(WeightsKind::Synthetic, format, Some(digit));
+    let init = |digit: Option<char>| {
+        let source = WeightsSource::Path(PathBuf::from("init_net.pb"));
+        vec![FilePart { name: "init".to_owned(), artifact: digit.map(artifact), source }]
+    };
+    let engine = |name: &str, formats: &[&str], precisions: &[Precision]| Backend {
+        name: name.to_owned(),
+        version: "1".to_owned(),
+        formats: models(formats),
+        precisions: precisions.to_vec(),
+        multi_threaded: true,
+        program: None,
+    };
+    let float = [Precision::Float32];
+    let files = vec![
+        synthetic("onnx", 'a'),
+        WeightsFile { precision: Precision::Int8, ..synthetic("tflite", 'b') },
+        synthetic("tflite", 'c'),
+        WeightsFile { parts: init(Some('e')), ..synthetic("caffe2", 'd') },
+    ];
+    let broken = vec![WeightsFile { parts: init(None), ..synthetic("caffe2", 'd') }];
+    Catalog {
+        models: vec![
+            CatalogModel { input_shape: Some(vec![1, 3, 8, 8]), ..model("net", files) },
+            model("broken", broken),
+            model("plain", vec![synthetic("tflite", 'f')]),
+        ],
+        backends: vec![
+            engine("tract", &["onnx"], &float),
+            engine("litert", &["tflite"], &[Precision::Float32, Precision::Float16, Precision::Int8]),
+            engine("caffe2", &["caffe2"], &float),
+            engine("any", &["caffe2", "onnx"], &float),
+            engine("other", &["mnn"], &float),
+        ],
+    }
+}
+
+#[test]
+fn a_job_takes_the_file_that_its_engine_loads() {
+    let sweep = Sweep {
+        devices: vec![DeviceSelector::Name("host".to_owned())],
+        models: models(&["net", "broken", "plain"]),
+        backends: models(&["tract", "litert", "caffe2", "any", "other"]),
+        precisions: vec![Precision::Float32, Precision::Float16, Precision::Int8],
+        ..sweep()
+    };
+    let plan = plan(&sweep, &inventory(), &catalog_of_formats());
+    let mut text = String::new();
+    let files = |job: &Job| {
+        let parts = job.model.parts.iter().map(|part| format!(" {}={}", part.name, &part.artifact.sha256[..1]));
+        let own = job.model.artifact.as_ref().map_or("-", |artifact| &artifact.sha256[..1]);
+        format!("{} {own}{}", job.model.format, parts.collect::<String>())
+    };
+    for job in &plan.jobs {
+        writeln!(text, "run  {} {} {}: {}", job.model.name, job.backend, job.precision, files(job)).unwrap();
+    }
+    for Skipped { job, reason, .. } in &plan.skipped {
+        writeln!(text, "skip {} {} {}: {reason}", job.model.name, job.backend, job.precision).unwrap();
+    }
+    insta::assert_snapshot!("formats", text);
+    assert_eq!(plan.jobs[0].model.input_shape, Some(vec![1, 3, 8, 8]));
+}
+
+#[test]
+fn a_further_file_changes_the_identifier() {
+    let id = |change: &dyn Fn(&mut Vec<FilePart>)| {
+        let mut catalog = catalog_of_formats();
+        change(&mut catalog.models[0].files[3].parts);
+        let sweep = Sweep { models: models(&["net"]), backends: models(&["caffe2"]), ..sweep() };
+        plan(&sweep, &inventory(), &catalog).jobs[0].id.clone()
+    };
+    let ids = [id(&|_| {}), id(&|parts| parts[0].artifact = Some(artifact('f'))), id(&|parts| parts.clear())];
+    assert_eq!(ids.iter().collect::<HashSet<_>>().len(), 3);
 }
 
 #[test]

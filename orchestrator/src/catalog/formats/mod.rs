@@ -5,6 +5,7 @@
 //! file is the same, byte for byte, on every machine. Never reads a file, and never runs a network.
 
 mod caffe2;
+mod forms;
 mod onnx;
 mod tflite;
 pub mod torchscript;
@@ -15,6 +16,7 @@ use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, k
 
 use super::networks::{Network, WeightIndex};
 
+pub use forms::{builtin_files, builtin_names, file_kind, file_kinds};
 pub use onnx::outline;
 
 /// A kind of file that a network can be written as.
@@ -30,11 +32,11 @@ pub enum FileKind {
     Caffe2Predict,
     /// Caffe2's network that fills the weights.
     Caffe2Init,
-    /// What the script for TorchScript reads.
-    TorchscriptSource,
+    /// TorchScript for PyTorch's lite interpreter, or rather what [`torchscript::SCRIPT`] makes it of.
+    TorchscriptLite,
 }
 
-/// Writes a network as a file of that kind.
+/// Writes a network as a file of that kind; for [`FileKind::TorchscriptLite`] what the script reads.
 ///
 /// # Errors
 /// When `out` fails, or the format has no operator for something in the network.
@@ -45,7 +47,7 @@ pub fn write(network: &Network, kind: FileKind, out: &mut dyn Write) -> io::Resu
         FileKind::TfliteInt8 => tflite::write_int8(network, out),
         FileKind::Caffe2Predict => caffe2::write_predict(network, out),
         FileKind::Caffe2Init => caffe2::write_init(network, out),
-        FileKind::TorchscriptSource => torchscript::write(network, out),
+        FileKind::TorchscriptLite => torchscript::write(network, out),
     }
 }
 

@@ -3,8 +3,10 @@
 The network comes on standard input: a line of JSON, then the weights' values as 32-bit little-endian floats.
 """
 
+import io
 import json
 import sys
+import zipfile
 
 try:
     import torch
@@ -83,7 +85,13 @@ with torch.no_grad():
     description = json.loads(stream.readline())
     network = Network(description, stream).eval()
     traced = torch.jit.trace(network, torch.zeros([1] + description["input_shape"]), check_trace=False)
-    # To memory and not to the file: a file's name would become part of it.
     content = optimize_for_mobile(traced)._save_to_buffer_for_lite_interpreter()
-with open(sys.argv[1], "wb") as file:
-    file.write(content)
+
+# What people would debug the network with is left out: it holds the paths and line numbers of this machine's PyTorch, and
+# a file must be the same everywhere. The interpreter reads none of it.
+with zipfile.ZipFile(io.BytesIO(content)) as full, zipfile.ZipFile(sys.argv[1], "w") as file:
+    for entry in full.infolist():
+        if "/code/" not in entry.filename:
+            kept = zipfile.ZipInfo(entry.filename)
+            kept.create_system = 3
+            file.writestr(kept, full.read(entry))
