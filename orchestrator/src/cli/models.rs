@@ -41,7 +41,7 @@ pub(super) enum ModelsVerb {
     Build {
         /// Names; all models without any
         names: Vec<String>,
-        /// Format of the files (onnx, tflite, caffe2, torchscript-lite …), or `all`; without it, a model's first
+        /// Format of the files (onnx, tflite, caffe2, torchscript_lite …), or `all`; without it, a model's first
         #[arg(long, value_name = "FORMAT")]
         file_format: Option<String>,
     },
@@ -59,7 +59,7 @@ pub(super) struct Which {
     /// Kind of weights; all kinds without it
     #[arg(long, value_enum)]
     weights: Option<Weights>,
-    /// Format of the files (onnx, tflite, caffe2, torchscript-lite …), or `all`; without it, a model's first
+    /// Format of the files (onnx, tflite, caffe2, torchscript_lite …), or `all`; without it, a model's first
     #[arg(long, value_name = "FORMAT")]
     file_format: Option<String>,
 }

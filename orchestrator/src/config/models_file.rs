@@ -86,7 +86,7 @@ pub(super) struct FileEntry {
     pub(super) size_bytes: Option<u64>,
     /// Licence of this file, where it isn't the model's.
     pub(super) licence: Option<String>,
-    /// File format: `onnx`, `tflite`, `caffe2`, `torchscript-lite` …; without it, the ending of the file's name.
+    /// File format: `onnx`, `tflite`, `caffe2`, `torchscript_lite` …; without it, the ending of the file's name.
     #[schemars(length(min = 1))]
     pub(super) format: Option<String>,
     /// Numbers that the file holds; without it, 32-bit floats. A job in `int8` takes an `int8` file.

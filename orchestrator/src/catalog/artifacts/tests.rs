@@ -91,14 +91,14 @@ fn is_small(file: &WeightsFile) -> bool {
 
 #[test]
 fn every_network_is_built_as_pinned() {
-    let built = assert_built_as_pinned(|file| file.format != "torchscript-lite" && is_small(file));
+    let built = assert_built_as_pinned(|file| file.format != "torchscript_lite" && is_small(file));
     assert_eq!(built, 6 + 6 + 4 + 4); // ONNX, 8-bit TensorFlow Lite, and without the two large networks the others
 }
 
 /// The script runs on PyTorch, which scripts/prepare installs.
 #[test]
 fn a_torchscript_file_is_made_as_pinned() {
-    let built = assert_built_as_pinned(|file| file.format == "torchscript-lite" && is_smallest(file));
+    let built = assert_built_as_pinned(|file| file.format == "torchscript_lite" && is_smallest(file));
     assert_eq!(built, 2);
 }
 

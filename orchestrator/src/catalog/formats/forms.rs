@@ -28,7 +28,7 @@ const FORMS: &[Form] = &[
         kind: FileKind::Caffe2Predict,
         parts: &[("init", FileKind::Caffe2Init)],
     },
-    Form { format: "torchscript-lite", precision: Precision::Float32, kind: FileKind::TorchscriptLite, parts: &[] },
+    Form { format: "torchscript_lite", precision: Precision::Float32, kind: FileKind::TorchscriptLite, parts: &[] },
 ];
 
 /// What one file of a network is: `pins.csv`, which `cargo run --example pins` makes.

@@ -1,0 +1,106 @@
+"""The work of scripts/compare-formats."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from ai_edge_litert.interpreter import Interpreter
+
+# Largest difference of a logit, of the largest magnitude among them. With 32-bit floats engines differ by rounding alone.
+TOLERANCE = {"fp32": 1e-5, "int8": 5e-2}
+
+FILES = ["--weights", "synthetic", "--file-format", "all"]
+
+TORCH = """
+import sys, numpy, torch
+from torch.jit.mobile import _load_for_lite_interpreter
+torch.set_num_threads(1)
+with torch.no_grad():
+    logits = _load_for_lite_interpreter(sys.argv[1])(torch.from_numpy(numpy.load(sys.argv[2])))
+numpy.save(sys.argv[3], logits.numpy())
+"""
+
+
+def farmctl(*words):
+    command = ["cargo", "run", "--quiet", "--bin", "farmctl", "--", *words]
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True).stdout
+
+
+def files(network):
+    """The network's files by format, precision and part; built where they aren't there."""
+    found = {}
+    for row in csv.DictReader(io.StringIO(farmctl("models", "fetch", network, *FILES, "--format", "csv"))):
+        if row["status"] == "ok":
+            found[row["format"], row["precision"], row["part"]] = row["file"]
+        else:
+            print(f"{network:<20} {row['format']:<18} {row['precision']}: {row['file']}")
+    return found
+
+
+def seeded_image(network, path):
+    """Noise in the range that the catalogue has for the network."""
+    facts = json.loads(farmctl("models", "show", network, "--format", "json"))["input_range"]
+    shape = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).get_inputs()[0].shape
+    return np.random.default_rng(1).uniform(facts["low"], facts["high"], shape).astype(np.float32)
+
+
+def onnx(path, image):
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return session.run(None, {"input": image})[0]
+
+
+def tflite(path, image):
+    interpreter = Interpreter(path, num_threads=1)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image.transpose(0, 2, 3, 1).copy())
+    interpreter.invoke()
+    return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+
+
+def torch_lite(path, image, folder):
+    np.save(folder / "image.npy", image)
+    command = ["/usr/bin/python3", "-c", TORCH, path, str(folder / "image.npy"), str(folder / "logits.npy")]
+    subprocess.run(command, check=True)
+    return np.load(folder / "logits.npy")
+
+
+def compare(network, folder):
+    """Prints what each format's engine makes of the network; whether all agree."""
+    found = files(network)
+    image = seeded_image(network, found["onnx", "fp32", ""])
+    expected = onnx(found["onnx", "fp32", ""], image)
+    all_agree = True
+    for (kind, precision, _), path in found.items():
+        if kind == "tflite":
+            logits = tflite(path, image)
+        elif kind == "torchscript_lite":
+            logits = torch_lite(path, image, folder)
+        else:
+            continue
+        error = np.abs(logits - expected).max() / np.abs(expected).max()
+        noise = ((logits - expected) ** 2).sum()
+        decibels = 10 * np.log10((expected**2).sum() / noise) if noise > 0 else np.inf
+        agrees = logits.shape == expected.shape and error <= TOLERANCE[precision]
+        all_agree &= agrees
+        verdict = "agrees" if agrees else "DIFFERS"
+        print(f"{network:<20} {kind:<18} {precision} {verdict}: {error:.1e} of the largest logit, {decibels:.0f} dB")
+    return all_agree
+
+
+def main():
+    networks = sys.argv[1:] or "squeezenet1_0 mobilenet_v2 mnasnet1_0 densenet121 resnet50 inception_v3".split()
+    with tempfile.TemporaryDirectory() as folder:
+        agreements = [compare(network, Path(folder)) for network in networks]
+    sys.exit(0 if all(agreements) else 1)
+
+
+if __name__ == "__main__":
+    main()
