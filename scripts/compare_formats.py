@@ -15,8 +15,6 @@ from ai_edge_litert.interpreter import Interpreter
 # Largest difference of a logit, of the largest magnitude among them. With 32-bit floats engines differ by rounding alone.
 TOLERANCE = {"fp32": 1e-5, "int8": 5e-2}
 
-FILES = ["--weights", "synthetic", "--file-format", "all"]
-
 TORCH = """
 import sys, numpy, torch
 from torch.jit.mobile import _load_for_lite_interpreter
@@ -32,10 +30,11 @@ def farmctl(*words):
     return subprocess.run(command, stdout=subprocess.PIPE, text=True).stdout
 
 
-def files(network):
+def files(network, weights="synthetic"):
     """The network's files by format, precision and part; built where they aren't there."""
     found = {}
-    for row in csv.DictReader(io.StringIO(farmctl("models", "fetch", network, *FILES, "--format", "csv"))):
+    words = ["models", "fetch", network, "--weights", weights, "--file-format", "all", "--format", "csv"]
+    for row in csv.DictReader(io.StringIO(farmctl(*words))):
         if row["status"] == "ok":
             found[row["format"], row["precision"], row["part"]] = row["file"]
         else:
@@ -72,9 +71,9 @@ def torch_lite(path, image, folder):
     return np.load(folder / "logits.npy")
 
 
-def compare(network, folder):
+def compare(network, weights, folder):
     """Prints what each format's engine makes of the network; whether all agree."""
-    found = files(network)
+    found = files(network, weights)
     image = seeded_image(network, found["onnx", "fp32", ""])
     expected = onnx(found["onnx", "fp32", ""], image)
     all_agree = True
@@ -96,9 +95,10 @@ def compare(network, folder):
 
 
 def main():
-    networks = sys.argv[1:] or "squeezenet1_0 mobilenet_v2 mnasnet1_0 densenet121 resnet50 inception_v3".split()
+    weights = "trained" if "--trained" in sys.argv else "synthetic"
+    networks = [word for word in sys.argv[1:] if word != "--trained"] or "squeezenet1_0 mobilenet_v2 mnasnet1_0 densenet121 resnet50 inception_v3".split()
     with tempfile.TemporaryDirectory() as folder:
-        agreements = [compare(network, Path(folder)) for network in networks]
+        agreements = [compare(network, weights, Path(folder)) for network in networks]
     sys.exit(0 if all(agreements) else 1)
 
 

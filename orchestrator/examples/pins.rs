@@ -9,18 +9,19 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use farmctl::catalog::{ArtifactCache, DownloadSettings, formats, networks};
-use farmctl::domain::{FilePart, WeightsFile, WeightsKind, WeightsSource};
+use farmctl::domain::{FilePart, WeightsFile, WeightsSource};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let names: Vec<String> = std::env::args().skip(1).collect();
     let mut out = std::io::stdout().lock();
     writeln!(out, "network,weights,format,precision,part,size_bytes,sha256")?;
     for network in networks::names().filter(|name| names.is_empty() || names.iter().any(|wanted| wanted == name)) {
+        let weights = networks::build(network).ok_or("a network has a name, and is not there")?.weights_kind();
         for (format, precision, part, _) in formats::file_kinds() {
             let source = WeightsSource::Builtin(network.to_owned());
             let parts = part.map(|name| FilePart { name: name.to_owned(), artifact: None, source: source.clone() });
             let file = WeightsFile {
-                weights: WeightsKind::Synthetic,
+                weights,
                 format: format.to_owned(),
                 precision,
                 artifact: None,
@@ -36,7 +37,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                     let artifact = model.parts.pop().unwrap_or(model.file).artifact;
                     let part = part.unwrap_or_default();
                     let (size_bytes, sha256) = (artifact.size_bytes, artifact.sha256);
-                    writeln!(out, "{network},synthetic,{format},{precision},{part},{size_bytes},{sha256}")?;
+                    writeln!(out, "{network},{weights},{format},{precision},{part},{size_bytes},{sha256}")?;
                 }
                 Err(error) => eprintln!("failed to {error}"),
             }

@@ -90,6 +90,17 @@ fn nodes(network: &Network, output: usize, node: &Node) -> Vec<NodeProto> {
         }
         Op::Relu => one("Relu", &[], Vec::new()),
         Op::Relu6 { low, high } => one("Clip", &[low, high], Vec::new()),
+        Op::HardSigmoid => one("HardSigmoid", &[], hard_sigmoid()),
+        Op::HardSwish => {
+            let gate = format!("{}.gate", node.name);
+            vec![
+                proto("HardSigmoid", &gate, &read, &gate, hard_sigmoid()),
+                proto("Mul", &node.name, &[read[0], &gate], output, Vec::new()),
+            ]
+        }
+        Op::Multiply => one("Mul", &[], Vec::new()),
+        Op::Channels { first } => channels(node, read[0], output, first),
+        Op::ChannelShuffle { groups } => channel_shuffle(node, read[0], output, groups),
         Op::MaxPool(window) => one("MaxPool", &[], pool_attributes(window, "ceil_mode", window.ceil)),
         Op::AveragePool(window) => one("AveragePool", &[], pool_attributes(window, "count_include_pad", true)),
         Op::GlobalAveragePool => one("GlobalAveragePool", &[], Vec::new()),
@@ -98,6 +109,52 @@ fn nodes(network: &Network, output: usize, node: &Node) -> Vec<NodeProto> {
         Op::Flatten => one("Flatten", &[], vec![int("axis", 1)]),
         Op::Gemm { weight, bias } => one("Gemm", &[weight, bias], vec![int("transB", 1)]),
     }
+}
+
+fn hard_sigmoid() -> Vec<AttributeProto> {
+    vec![float("alpha", 1.0 / 6.0), float("beta", 0.5)]
+}
+
+fn channels(node: &Node, input: &str, output: &str, first: u64) -> Vec<NodeProto> {
+    let name = |what: &str| format!("{}.{what}", node.name);
+    let [from, to, axis] = ["from", "to", "axis"].map(name);
+    vec![
+        constant(&from, &[first]),
+        constant(&to, &[first + node.shape[0]]),
+        constant(&axis, &[1]),
+        proto("Slice", &node.name, &[input, &from, &to, &axis], output, Vec::new()),
+    ]
+}
+
+fn channel_shuffle(node: &Node, input: &str, output: &str, groups: u64) -> Vec<NodeProto> {
+    let name = |what: &str| format!("{}.{what}", node.name);
+    let [table_shape, table, turned, shape] = ["table_shape", "table", "turned", "shape"].map(name);
+    let [channels, height, width] = [0, 1, 2].map(|axis: usize| node.shape[axis]);
+    vec![
+        constant(&table_shape, &[1, groups, channels / groups, height, width]),
+        proto("Reshape", &table, &[input, &table_shape], &table, Vec::new()),
+        proto("Transpose", &turned, &[&table], &turned, vec![ints("perm", &[0, 2, 1, 3, 4])]),
+        constant(&shape, &[1, channels, height, width]),
+        proto("Reshape", &node.name, &[&turned, &shape], output, Vec::new()),
+    ]
+}
+
+/// A node that gives integers.
+fn constant(name: &str, values: &[u64]) -> NodeProto {
+    let tensor = TensorProto {
+        dims: vec![values.len() as i64],
+        data_type: DataType::Int64.into(),
+        int64_data: values.iter().map(|&value| value as i64).collect(),
+        name: name.to_owned(),
+        ..TensorProto::default()
+    };
+    let value = AttributeProto {
+        name: "value".to_owned(),
+        t: Some(tensor),
+        r#type: AttributeType::Tensor.into(),
+        ..AttributeProto::default()
+    };
+    proto("Constant", name, &[], name, vec![value])
 }
 
 fn conv_attributes(window: Window, groups: u64) -> Vec<AttributeProto> {

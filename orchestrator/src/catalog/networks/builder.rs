@@ -1,4 +1,4 @@
-use super::graph::{Network, Node, Op, TensorIndex, WeightIndex, Window};
+use super::graph::{Network, Node, Op, TensorIndex, Values, WeightIndex, Window};
 use super::weights::Weights;
 
 /// Classes of ImageNet.
@@ -11,6 +11,9 @@ const BIAS_BOUND: f32 = 0.05;
 /// power (He et al., 2015, arXiv:1502.01852). Otherwise it is 1.
 const AFTER_RELU: f32 = 2.0;
 
+/// The same after a hard swish: of x with variance 1 it leaves about (x² + 3x)² / 36, which is one third.
+const AFTER_HARD_SWISH: f32 = 3.0;
+
 /// What the last convolution of a residual block does to the variance. What is added must be small, or the sum grows
 /// from block to block; in a trained network batch normalisation sees to it.
 pub(super) const RESIDUAL_GAIN: f32 = 1.0 / 16.0;
@@ -21,8 +24,8 @@ pub(super) struct Tensor {
     index: TensorIndex,
     /// Channels, height, width; or features alone.
     shape: Vec<u64>,
-    /// A ReLU of some kind made it.
-    rectified: bool,
+    /// What makes up, in the next weights' variance, for the power that an activation took.
+    make_up: f32,
 }
 
 impl Tensor {
@@ -34,11 +37,6 @@ impl Tensor {
     fn size(&self) -> [u64; 2] {
         [self.shape[1], self.shape[2]]
     }
-
-    /// What makes up for the power that a ReLU took.
-    fn power_kept(&self) -> f32 {
-        if self.rectified { AFTER_RELU } else { 1.0 }
-    }
 }
 
 /// A convolution: kernel, stride, padding and groups.
@@ -47,9 +45,18 @@ pub(super) struct Conv {
     channels: u64,
     kernel: [u64; 2],
     stride: u64,
-    pads: [u64; 2],
+    padding: Padding,
     groups: u64,
     gain: f32,
+}
+
+/// How an image is padded before a convolution.
+#[derive(Debug, Clone, Copy)]
+enum Padding {
+    /// So much above and below, and left and right.
+    Fixed([u64; 2]),
+    /// As TensorFlow's SAME: as much as it takes for one output a stride, and of an odd number more below and right.
+    Same,
 }
 
 impl Conv {
@@ -60,7 +67,8 @@ impl Conv {
 
     /// As [`Conv::same`], with a kernel of that height and width.
     pub(super) fn rectangle(channels: u64, kernel: [u64; 2]) -> Self {
-        Self { channels, kernel, stride: 1, pads: kernel.map(|size| size / 2), groups: 1, gain: 1.0 }
+        let padding = Padding::Fixed(kernel.map(|size| size / 2));
+        Self { channels, kernel, stride: 1, padding, groups: 1, gain: 1.0 }
     }
 
     /// Channels it makes.
@@ -75,7 +83,17 @@ impl Conv {
 
     /// Without padding.
     pub(super) fn valid(self) -> Self {
-        Self { pads: [0, 0], ..self }
+        self.pad(0)
+    }
+
+    /// With that padding on every side.
+    pub(super) fn pad(self, pad: u64) -> Self {
+        Self { padding: Padding::Fixed([pad; 2]), ..self }
+    }
+
+    /// With TensorFlow's padding SAME, which stands below and right of the image before it stands above and left.
+    pub(super) fn tensorflow_same(self) -> Self {
+        Self { padding: Padding::Same, ..self }
     }
 
     /// With channels in that many groups.
@@ -88,9 +106,17 @@ impl Conv {
         Self { gain, ..self }
     }
 
-    fn window(&self) -> Window {
-        let [vertical, horizontal] = self.pads;
-        let pads = [vertical, horizontal, vertical, horizontal];
+    fn window(&self, size: [u64; 2]) -> Window {
+        let pads = match self.padding {
+            Padding::Fixed([vertical, horizontal]) => [vertical, horizontal, vertical, horizontal],
+            Padding::Same => {
+                let [height, width] = [0, 1].map(|axis: usize| {
+                    let outputs = size[axis].div_ceil(self.stride);
+                    ((outputs - 1) * self.stride + self.kernel[axis]).saturating_sub(size[axis])
+                });
+                [height / 2, width / 2, height.div_ceil(2), width.div_ceil(2)]
+            }
+        };
         Window { kernel: self.kernel, stride: self.stride, pads, ceil: false }
     }
 }
@@ -140,7 +166,7 @@ impl Builder {
             seed,
             published_params: 0,
         };
-        (net, Tensor { index: 0, shape: shape.to_vec(), rectified: false })
+        (net, Tensor { index: 0, shape: shape.to_vec(), make_up: 1.0 })
     }
 
     /// A convolution followed by batch normalisation, folded into one with a bias.
@@ -159,12 +185,12 @@ impl Builder {
     pub(super) fn conv(&mut self, input: &Tensor, conv: Conv) -> Tensor {
         let name = self.next_name("conv");
         let inputs_of_one = input.channels() / conv.groups * conv.kernel[0] * conv.kernel[1];
-        let variance = input.power_kept() * conv.gain / inputs_of_one as f32;
+        let variance = input.make_up * conv.gain / inputs_of_one as f32;
         let dims = vec![conv.channels, input.channels() / conv.groups, conv.kernel[0], conv.kernel[1]];
         self.published_params += dims.iter().product::<u64>();
         let weight = self.weight(Weights::with_variance(format!("{name}.weight"), dims, variance));
         let bias = self.bias(&name, conv.channels);
-        let window = conv.window();
+        let window = conv.window(input.size());
         let [height, width] = window.output(input.size());
         let op = Op::Conv { window, groups: conv.groups, weight, bias };
         self.node(name, op, &[input], vec![conv.channels, height, width])
@@ -190,14 +216,26 @@ impl Builder {
     /// max(x, 0).
     pub(super) fn relu(&mut self, input: &Tensor) -> Tensor {
         let name = self.next_name("relu");
-        Tensor { rectified: true, ..self.same_shape(name, Op::Relu, &[input]) }
+        Tensor { make_up: AFTER_RELU, ..self.same_shape(name, Op::Relu, &[input]) }
     }
 
     /// min(max(x, 0), 6).
     pub(super) fn relu6(&mut self, input: &Tensor) -> Tensor {
         let name = self.next_name("relu6");
         let op = Op::Relu6 { low: self.constant("relu6.min", 0.0), high: self.constant("relu6.max", 6.0) };
-        Tensor { rectified: true, ..self.same_shape(name, op, &[input]) }
+        Tensor { make_up: AFTER_RELU, ..self.same_shape(name, op, &[input]) }
+    }
+
+    /// min(max(x / 6 + 1/2, 0), 1).
+    pub(super) fn hard_sigmoid(&mut self, input: &Tensor) -> Tensor {
+        let name = self.next_name("hard_sigmoid");
+        self.same_shape(name, Op::HardSigmoid, &[input])
+    }
+
+    /// x times its hard sigmoid.
+    pub(super) fn hard_swish(&mut self, input: &Tensor) -> Tensor {
+        let name = self.next_name("hard_swish");
+        Tensor { make_up: AFTER_HARD_SWISH, ..self.same_shape(name, Op::HardSwish, &[input]) }
     }
 
     /// Largest value of each window.
@@ -219,7 +257,7 @@ impl Builder {
         let name = self.next_name("pool");
         let [height, width] = window.output(input.size());
         let output = self.node(name, op(window), &[input], vec![input.channels(), height, width]);
-        Tensor { rectified: input.rectified, ..output }
+        Tensor { make_up: input.make_up, ..output }
     }
 
     /// Mean of each channel.
@@ -233,15 +271,38 @@ impl Builder {
         let name = self.next_name("concat");
         let channels = inputs.iter().map(Tensor::channels).sum();
         let [height, width] = inputs[0].size();
-        let rectified = inputs.iter().all(|input| input.rectified);
+        let make_up = inputs.iter().map(|input| input.make_up).fold(f32::INFINITY, f32::min);
         let inputs: Vec<&Tensor> = inputs.iter().collect();
-        Tensor { rectified, ..self.node(name, Op::Concat, &inputs, vec![channels, height, width]) }
+        Tensor { make_up, ..self.node(name, Op::Concat, &inputs, vec![channels, height, width]) }
     }
 
     /// The sum of two tensors.
     pub(super) fn add(&mut self, left: &Tensor, right: &Tensor) -> Tensor {
         let name = self.next_name("add");
         self.same_shape(name, Op::Add, &[left, right])
+    }
+
+    /// The product of a tensor and another with one value a channel.
+    pub(super) fn multiply(&mut self, input: &Tensor, factors: &Tensor) -> Tensor {
+        let name = self.next_name("multiply");
+        self.same_shape(name, Op::Multiply, &[input, factors])
+    }
+
+    /// The first and the second half of the channels.
+    pub(super) fn halves(&mut self, input: &Tensor) -> [Tensor; 2] {
+        let half = input.channels() / 2;
+        [0, half].map(|first| {
+            let name = self.next_name("channels");
+            let shape = vec![half, input.shape[1], input.shape[2]];
+            Tensor { make_up: input.make_up, ..self.node(name, Op::Channels { first }, &[input], shape) }
+        })
+    }
+
+    /// The channels, written as a table of that many rows, read column by column.
+    pub(super) fn channel_shuffle(&mut self, input: &Tensor, groups: u64) -> Tensor {
+        let name = self.next_name("shuffle");
+        let output = self.same_shape(name, Op::ChannelShuffle { groups }, &[input]);
+        Tensor { make_up: input.make_up, ..output }
     }
 
     /// The mean of each channel, and a fully connected layer to the classes: the end of most networks.
@@ -263,14 +324,14 @@ impl Builder {
     pub(super) fn flatten(&mut self, input: &Tensor) -> Tensor {
         let name = self.next_name("flatten");
         let output = self.node(name, Op::Flatten, &[input], vec![input.shape.iter().product()]);
-        Tensor { rectified: input.rectified, ..output }
+        Tensor { make_up: input.make_up, ..output }
     }
 
     /// A fully connected layer with a bias.
     pub(super) fn gemm(&mut self, input: &Tensor, outputs: u64) -> Tensor {
         let name = self.next_name("gemm");
         let inputs = input.channels();
-        let variance = input.power_kept() / inputs as f32;
+        let variance = input.make_up / inputs as f32;
         let weight = Weights::with_variance(format!("{name}.weight"), vec![outputs, inputs], variance);
         let op = Op::Gemm { weight: self.weight(weight), bias: self.bias(&name, outputs) };
         self.published_params += outputs * inputs + outputs;
@@ -285,7 +346,7 @@ impl Builder {
             input_shape: self.input_shape,
             nodes: self.nodes,
             weights: self.weights,
-            seed: self.seed,
+            values: Values::Seeded(self.seed),
             published_params: self.published_params,
         }
     }
@@ -317,6 +378,6 @@ impl Builder {
     fn node(&mut self, name: String, op: Op, inputs: &[&Tensor], shape: Vec<u64>) -> Tensor {
         let inputs = inputs.iter().map(|input| input.index).collect();
         self.nodes.push(Node { name, op, inputs, shape: shape.clone() });
-        Tensor { index: self.nodes.len(), shape, rectified: false }
+        Tensor { index: self.nodes.len(), shape, make_up: 1.0 }
     }
 }

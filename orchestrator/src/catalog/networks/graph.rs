@@ -1,6 +1,7 @@
 use std::ops::Range;
 
 use super::weights::{Numbers, Weights};
+use crate::domain::WeightsKind;
 
 /// Number of a tensor in a [`Network`]: 0 is the input, n + 1 what node n writes.
 pub type TensorIndex = usize;
@@ -19,8 +20,17 @@ pub struct Network {
     pub(super) input_shape: Vec<u64>,
     pub(super) nodes: Vec<Node>,
     pub(super) weights: Vec<Weights>,
-    pub(super) seed: u64,
+    pub(super) values: Values,
     pub(super) published_params: u64,
+}
+
+/// Where the values of a network's weights come from.
+#[derive(Debug)]
+pub(super) enum Values {
+    /// Drawn from this seed.
+    Seeded(u64),
+    /// Trained: the values of each tensor, and where they are from.
+    Trained { tensors: Vec<Vec<f32>>, origin: String },
 }
 
 /// One operator. It writes one tensor.
@@ -70,6 +80,10 @@ pub enum Op {
         /// The upper bound.
         high: WeightIndex,
     },
+    /// min(max(x / 6 + 1/2, 0), 1).
+    HardSigmoid,
+    /// x times its hard sigmoid.
+    HardSwish,
     /// Largest value of each window; padding is not looked at.
     MaxPool(Window),
     /// Mean of each window, in which padding counts as zeros.
@@ -80,6 +94,18 @@ pub enum Op {
     Concat,
     /// The sum of two tensors.
     Add,
+    /// The product of two tensors, of which the second has one value a channel.
+    Multiply,
+    /// As many of the channels as the node's shape has, from this one on.
+    Channels {
+        /// The first of them.
+        first: u64,
+    },
+    /// The channels, written as a table of that many rows, read column by column.
+    ChannelShuffle {
+        /// Rows.
+        groups: u64,
+    },
     /// All values in one row: by channel, then line by line.
     Flatten,
     /// A fully connected layer with a bias; the weights have the shape outputs, inputs.
@@ -148,7 +174,26 @@ impl Network {
 
     /// What a file of this network says about itself.
     pub fn description(&self) -> String {
-        format!("{} with synthetic weights (seed {}): the true cost, no accuracy", self.name, self.seed)
+        match &self.values {
+            Values::Seeded(seed) => {
+                format!("{} with synthetic weights (seed {seed}): the true cost, no accuracy", self.name)
+            }
+            Values::Trained { origin, .. } => format!("{} with trained weights ({origin})", self.name),
+        }
+    }
+
+    /// Kind of weights.
+    pub fn weights_kind(&self) -> WeightsKind {
+        match self.values {
+            Values::Seeded(_) => WeightsKind::Synthetic,
+            Values::Trained { .. } => WeightsKind::Trained,
+        }
+    }
+
+    /// The same network with trained weights: the values of each tensor of [`Network::weights`], and where they are from.
+    pub(super) fn with_values(self, tensors: Vec<Vec<f32>>, origin: &str) -> Self {
+        debug_assert!(self.weights.iter().map(Weights::count).eq(tensors.iter().map(|values| values.len() as u64)));
+        Self { values: Values::Trained { tensors, origin: origin.to_owned() }, ..self }
     }
 
     /// Operators, each after those it reads from.
@@ -189,7 +234,12 @@ impl Network {
 
     /// Appends some of the values of a tensor of weights; the range begins at an even number.
     pub fn values_in(&self, weight: WeightIndex, range: Range<u64>, values: &mut Vec<f32>) {
-        self.weights[weight].draw(&mut Numbers::new(self.seed), range, values);
+        match &self.values {
+            Values::Seeded(seed) => self.weights[weight].draw(&mut Numbers::new(*seed), range, values),
+            Values::Trained { tensors, .. } => {
+                values.extend_from_slice(&tensors[weight][range.start as usize..range.end as usize]);
+            }
+        }
     }
 }
 

@@ -74,6 +74,10 @@ impl Argument {
         Self { ints: values.iter().map(|&value| value as i64).collect(), ..Self::named(name) }
     }
 
+    pub(super) fn signed(name: &str, values: &[i64]) -> Self {
+        Self { ints: values.to_vec(), ..Self::named(name) }
+    }
+
     pub(super) fn float(name: &str, value: f32) -> Self {
         Self { f: Some(value), ..Self::named(name) }
     }

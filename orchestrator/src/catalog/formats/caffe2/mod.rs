@@ -69,7 +69,7 @@ fn predict_net(network: &Network) -> NetDef {
     let weights = used_weights(network).into_iter().map(|weight| network.weights()[weight].name().to_owned());
     NetDef {
         name: Some(network.name().to_owned()),
-        op: network.nodes().iter().enumerate().map(|(index, node)| operator(network, index + 1, node)).collect(),
+        op: network.nodes().iter().enumerate().flat_map(|(index, node)| operators(network, index + 1, node)).collect(),
         r#type: Some("simple".to_owned()),
         external_input: std::iter::once(INPUT.to_owned()).chain(weights).collect(),
         external_output: vec![LOGITS.to_owned()],
@@ -90,43 +90,73 @@ fn read_weights(op: &Op) -> Vec<WeightIndex> {
     }
 }
 
-fn operator(network: &Network, output: usize, node: &Node) -> OperatorDef {
-    let mut outputs = vec![network.tensor_name(output).to_owned()];
-    let (kind, arg) = match node.op {
+/// Caffe2's operators for one of ours: one, but for the hard swish, which it has not.
+fn operators(network: &Network, output: usize, node: &Node) -> Vec<OperatorDef> {
+    let tensors = node.inputs.iter().map(|&input| network.tensor_name(input));
+    let weights = read_weights(&node.op).into_iter().map(|weight| network.weights()[weight].name());
+    let read: Vec<&str> = tensors.chain(weights).collect();
+    let output = network.tensor_name(output);
+    let one = |kind: &str, arg: Vec<Argument>| vec![operator(kind, &node.name, &read, &[output], arg)];
+    match node.op {
         Op::Conv { window, groups, .. } => {
             let mut arg = window_arguments(window, window.pads);
             if groups > 1 {
                 arg.push(Argument::int("group", groups));
             }
-            ("Conv", arg)
+            one("Conv", arg)
         }
-        Op::BatchNorm { .. } => ("SpatialBN", vec![Argument::int("is_test", 1), Argument::float("epsilon", EPSILON)]),
-        Op::Relu => ("Relu", Vec::new()),
-        Op::Relu6 { .. } => ("Clip", vec![Argument::float("min", 0.0), Argument::float("max", 6.0)]),
-        Op::MaxPool(window) => ("MaxPool", pool_arguments(network, node, window)),
+        Op::BatchNorm { .. } => {
+            one("SpatialBN", vec![Argument::int("is_test", 1), Argument::float("epsilon", EPSILON)])
+        }
+        Op::Relu => one("Relu", Vec::new()),
+        Op::Relu6 { .. } => one("Clip", vec![Argument::float("min", 0.0), Argument::float("max", 6.0)]),
+        Op::HardSigmoid => one("HardSigmoid", hard_sigmoid()),
+        Op::HardSwish => {
+            let gate = format!("{}.gate", node.name);
+            vec![
+                operator("HardSigmoid", &gate, &read, &[&gate], hard_sigmoid()),
+                operator("Mul", &node.name, &[read[0], &gate], &[output], Vec::new()),
+            ]
+        }
+        Op::Multiply => one("Mul", Vec::new()),
+        Op::Channels { first } => {
+            // -1 is the end of a dimension.
+            let ends = [-1, (first + node.shape[0]) as i64, -1, -1];
+            one("Slice", vec![Argument::ints("starts", &[0, first, 0, 0]), Argument::signed("ends", &ends)])
+        }
+        Op::ChannelShuffle { groups } => {
+            one("ChannelShuffle", vec![Argument::int("group", groups), Argument::word("order", "NCHW")])
+        }
+        Op::MaxPool(window) => one("MaxPool", pool_arguments(network, node, window)),
         Op::AveragePool(window) => {
             let mut arg = pool_arguments(network, node, window);
             arg.push(Argument::int("count_include_pad", 1));
-            ("AveragePool", arg)
+            one("AveragePool", arg)
         }
-        Op::GlobalAveragePool => ("AveragePool", vec![Argument::int("global_pooling", 1)]),
+        Op::GlobalAveragePool => one("AveragePool", vec![Argument::int("global_pooling", 1)]),
         Op::Concat => {
-            outputs.push(format!("{}.channels", node.name)); // how many came from each input
-            ("Concat", vec![Argument::int("axis", 1)])
+            let counts = format!("{}.channels", node.name); // how many came from each input
+            vec![operator("Concat", &node.name, &read, &[output, &counts], vec![Argument::int("axis", 1)])]
         }
-        Op::Add => ("Sum", Vec::new()),
-        Op::Flatten => ("Flatten", vec![Argument::int("axis", 1)]),
-        Op::Gemm { .. } => ("FC", Vec::new()),
-    };
-    let tensors = node.inputs.iter().map(|&input| network.tensor_name(input));
-    let weights = read_weights(&node.op).into_iter().map(|weight| network.weights()[weight].name());
+        Op::Add => one("Sum", Vec::new()),
+        Op::Flatten => one("Flatten", vec![Argument::int("axis", 1)]),
+        Op::Gemm { .. } => one("FC", Vec::new()),
+    }
+}
+
+fn operator(kind: &str, name: &str, inputs: &[&str], outputs: &[&str], arg: Vec<Argument>) -> OperatorDef {
+    let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
     OperatorDef {
-        input: tensors.chain(weights).map(str::to_owned).collect(),
-        output: outputs,
-        name: Some(node.name.clone()),
+        input: words(inputs),
+        output: words(outputs),
+        name: Some(name.to_owned()),
         r#type: Some(kind.to_owned()),
         arg,
     }
+}
+
+fn hard_sigmoid() -> Vec<Argument> {
+    vec![Argument::float("alpha", 1.0 / 6.0), Argument::float("beta", 0.5)]
 }
 
 /// Caffe2's pools don't let a window stand out over the edge; padding there is the same.

@@ -14,8 +14,22 @@ macro_rules! recorded {
 }
 
 /// What is recorded.
-const RECORDED: &[(&str, &str)] =
-    recorded!["resnet50", "inception_v3", "squeezenet1_0", "densenet121", "mobilenet_v2", "mnasnet1_0"];
+const RECORDED: &[(&str, &str)] = recorded![
+    "resnet50",
+    "inception_v3",
+    "squeezenet1_0",
+    "densenet121",
+    "mobilenet_v2",
+    "mnasnet1_0",
+    "alexnet",
+    "vgg16",
+    "googlenet",
+    "resnet18",
+    "shufflenet_v2_x1_0",
+    "mobilenet_v3_large",
+    "efficientnet_lite0",
+    "digits",
+];
 
 /// Smallest and largest value of each tensor, by name.
 #[derive(Debug)]

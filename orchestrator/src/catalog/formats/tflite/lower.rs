@@ -50,6 +50,11 @@ impl Lowering<'_> {
             }
             Op::Relu => self.operator(Kernel::Relu, read, output),
             Op::Relu6 { .. } => self.operator(Kernel::Relu6, read, output),
+            Op::HardSigmoid => self.hard_sigmoid(node, read[0], output),
+            Op::HardSwish => self.operator(Kernel::HardSwish, read, output),
+            Op::Multiply => self.operator(Kernel::Mul { activation: Activation::None }, read, output),
+            Op::Channels { first } => self.channels(node, read[0], output, first),
+            Op::ChannelShuffle { groups } => self.channel_shuffle(node, read[0], output, groups),
             Op::MaxPool(window) => {
                 let (input, padding) = self.padded(node, first, window);
                 if input != read[0] && !self.is_rectified(first) {
@@ -76,8 +81,7 @@ impl Lowering<'_> {
             }
             Op::Flatten => {
                 let shape = vec![1, node.shape[0]];
-                let sizes = shape.iter().map(|&size| size as i32).collect();
-                let sizes = self.integers(format!("{}.shape", node.name), sizes, vec![2]);
+                let sizes = self.sizes(&node.name, "shape", &shape);
                 self.operator(Kernel::Reshape { shape }, vec![read[0], sizes], output);
             }
             Op::Gemm { weight, bias } => {
@@ -133,6 +137,49 @@ impl Lowering<'_> {
         self.operator(Kernel::Add { activation }, vec![scaled, summand], output);
     }
 
+    /// min(max(x + 3, 0), 6) / 6.
+    fn hard_sigmoid(&mut self, node: &Node, input: usize, output: TensorIndex) {
+        let three = self.constant(format!("{}.three", node.name), vec![1], Data::Floats(vec![3.0]));
+        let sixth = self.constant(format!("{}.sixth", node.name), vec![1], Data::Floats(vec![1.0 / 6.0]));
+        let clipped = self.constant(format!("{}.clipped", node.name), image(&node.shape), Data::Activation);
+        self.push(Kernel::Add { activation: Activation::Relu6 }, vec![input, three], clipped);
+        self.operator(Kernel::Mul { activation: Activation::None }, vec![clipped, sixth], output);
+    }
+
+    fn channels(&mut self, node: &Node, input: usize, output: TensorIndex, first: u64) {
+        let size = image(&node.shape).iter().map(|&size| size as i32).collect();
+        let begin = self.integers(format!("{}.begin", node.name), vec![0, 0, 0, first as i32], vec![4]);
+        let size = self.integers(format!("{}.size", node.name), size, vec![4]);
+        self.operator(Kernel::Slice, vec![input, begin, size], output);
+    }
+
+    fn channel_shuffle(&mut self, node: &Node, input: usize, output: TensorIndex, groups: u64) {
+        let [channels, height, width] = [0, 1, 2].map(|axis: usize| node.shape[axis]);
+        let columns = channels / groups;
+        let table = self.reshape(&node.name, "table", input, vec![1, height * width, groups, columns]);
+        let order = self.integers(format!("{}.order", node.name), vec![0, 1, 3, 2], vec![4]);
+        let shape = vec![1, height * width, columns, groups];
+        let turned = self.constant(format!("{}.turned", node.name), shape, Data::Activation);
+        self.push(Kernel::Transpose, vec![table, order], turned);
+        let shape = image(&node.shape);
+        let sizes = self.sizes(&node.name, "shape", &shape);
+        self.operator(Kernel::Reshape { shape }, vec![turned, sizes], output);
+    }
+
+    /// A tensor of another shape with the same values.
+    fn reshape(&mut self, node: &str, what: &str, input: usize, shape: Vec<u64>) -> usize {
+        let sizes = self.sizes(node, &format!("{what}_shape"), &shape);
+        let output = self.constant(format!("{node}.{what}"), shape.clone(), Data::Activation);
+        self.push(Kernel::Reshape { shape }, vec![input, sizes], output);
+        output
+    }
+
+    /// A shape as a tensor.
+    fn sizes(&mut self, node: &str, what: &str, shape: &[u64]) -> usize {
+        let sizes = shape.iter().map(|&size| size as i32).collect();
+        self.integers(format!("{node}.{what}"), sizes, vec![shape.len() as u64])
+    }
+
     /// The input of a window with the padding that the operator can't do by itself, and what it then does by itself.
     fn padded(&mut self, node: &Node, input: TensorIndex, window: Window) -> (usize, Padding) {
         let size = size(self.network.tensor_shape(input));
@@ -177,7 +224,7 @@ impl Lowering<'_> {
         let node = &self.network.nodes()[tensor - 1];
         match node.op {
             Op::Relu | Op::Relu6 { .. } => true,
-            Op::MaxPool(_) | Op::AveragePool(_) | Op::GlobalAveragePool | Op::Concat | Op::Add | Op::Flatten => {
+            Op::MaxPool(_) | Op::Concat | Op::Channels { .. } | Op::ChannelShuffle { .. } => {
                 node.inputs.iter().all(|&input| self.is_rectified(input))
             }
             _ => false,

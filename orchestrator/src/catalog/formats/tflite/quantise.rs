@@ -23,7 +23,7 @@ pub(super) fn quantise(float: Model, network: &Network, ranges: &Ranges) -> Resu
             Kernel::Conv2d { .. } | Kernel::DepthwiseConv2d { .. } | Kernel::FullyConnected { .. } => {
                 quantised.quantise_weights(operator, input_scale.as_ref(), network);
             }
-            // Factors and summands of batch normalisation.
+            // Factors and summands of the writer's own.
             Kernel::Add { .. } | Kernel::Mul { .. } => {
                 for &constant in &operator.inputs {
                     if let Data::Floats(values) = &quantised.tensors[constant].data {
@@ -147,9 +147,8 @@ fn groups(model: &Model) -> Vec<usize> {
     for operator in &model.operators {
         let same = match operator.kernel {
             Kernel::Concatenation => &operator.inputs[..],
-            Kernel::MaxPool2d { .. } | Kernel::AveragePool2d { .. } | Kernel::Pad | Kernel::Reshape { .. } => {
-                &operator.inputs[..1]
-            }
+            Kernel::MaxPool2d { .. } | Kernel::AveragePool2d { .. } | Kernel::Pad => &operator.inputs[..1],
+            Kernel::Reshape { .. } | Kernel::Transpose | Kernel::Slice => &operator.inputs[..1],
             _ => &[],
         };
         for &input in same {

@@ -110,6 +110,9 @@ pub(super) enum Kernel {
     Mean,
     Pad,
     Reshape { shape: Vec<u64> },
+    Transpose,
+    Slice,
+    HardSwish,
     Quantize,
     Dequantize,
 }
@@ -131,8 +134,11 @@ impl Kernel {
             Kernel::Relu6 => (21, [1, 2]),
             Kernel::Reshape { .. } => (22, [1, 1]),
             Kernel::Pad => (34, [1, 2]),
+            Kernel::Transpose => (39, [1, 2]),
             Kernel::Mean => (40, [1, 2]),
+            Kernel::Slice => (65, [1, 2]),
             Kernel::Quantize => (114, [1, 1]),
+            Kernel::HardSwish => (117, [1, 1]),
         }
     }
 
@@ -176,6 +182,9 @@ impl Kernel {
             Kernel::Reshape { shape } => (17, vec![(0, shape_of(shape).into())]),
             Kernel::Mul { activation } => (21, vec![(0, byte(*activation))]),
             Kernel::Pad => (22, Vec::new()),
+            Kernel::Transpose => (26, Vec::new()),
+            Kernel::Slice => (48, Vec::new()),
+            Kernel::HardSwish => (91, Vec::new()),
             Kernel::Mean => (27, vec![(0, Field::Byte(1))]), // dimensions are kept, of size 1
             Kernel::Relu | Kernel::Relu6 | Kernel::Quantize | Kernel::Dequantize => return None,
         })

@@ -64,12 +64,23 @@ def average_pool(node, inputs, weights):
     return F.avg_pool2d(inputs[0], node["kernel"], node["stride"], node["pads"][:2], node["ceil"], True)
 
 
+def channel_shuffle(node, inputs, weights):
+    batch, channels, height, width = inputs[0].shape
+    table = inputs[0].view(batch, node["groups"], channels // node["groups"], height, width)
+    return table.transpose(1, 2).contiguous().view(batch, channels, height, width)
+
+
 OPERATORS = {
     "conv": conv,
     "batch_norm": batch_norm,
     "relu": lambda node, inputs, weights: F.relu(inputs[0]),
     # As torchvision's ReLU6: what this becomes is made part of the convolution before it.
     "relu6": lambda node, inputs, weights: F.hardtanh(inputs[0], 0.0, 6.0),
+    "hard_sigmoid": lambda node, inputs, weights: F.hardsigmoid(inputs[0]),
+    "hard_swish": lambda node, inputs, weights: F.hardswish(inputs[0]),
+    "multiply": lambda node, inputs, weights: inputs[0] * inputs[1],
+    "channels": lambda node, inputs, weights: inputs[0].narrow(1, node["first"], node["channels"]),
+    "channel_shuffle": channel_shuffle,
     "max_pool": max_pool,
     "average_pool": average_pool,
     "global_average_pool": lambda node, inputs, weights: F.adaptive_avg_pool2d(inputs[0], 1),

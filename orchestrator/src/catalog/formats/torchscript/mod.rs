@@ -32,6 +32,10 @@ struct NodeDescription<'a> {
     groups: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     epsilon: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channels: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -75,6 +79,13 @@ fn describe(node: &Node) -> NodeDescription<'_> {
         },
         Op::Relu => base("relu"),
         Op::Relu6 { .. } => base("relu6"),
+        Op::HardSigmoid => base("hard_sigmoid"),
+        Op::HardSwish => base("hard_swish"),
+        Op::Multiply => base("multiply"),
+        Op::Channels { first } => {
+            NodeDescription { first: Some(first), channels: Some(node.shape[0]), ..base("channels") }
+        }
+        Op::ChannelShuffle { groups } => NodeDescription { groups: Some(groups), ..base("channel_shuffle") },
         Op::MaxPool(window) => moving("max_pool", window),
         Op::AveragePool(window) => moving("average_pool", window),
         Op::GlobalAveragePool => base("global_average_pool"),
