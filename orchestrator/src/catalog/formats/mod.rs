@@ -83,8 +83,9 @@ fn write_values(network: &Network, weight: WeightIndex, out: &mut dyn Write) -> 
 
 /// Writes floats, little-endian.
 fn write_floats(values: &[f32], out: &mut dyn Write) -> io::Result<()> {
-    for chunk in values.chunks(CHUNK_VALUES as usize) {
-        out.write_all(&chunk.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>())?;
+    let mut bytes = Vec::with_capacity(values.len() * VALUE_BYTES as usize);
+    for value in values {
+        bytes.extend_from_slice(&value.to_le_bytes());
     }
-    Ok(())
+    out.write_all(&bytes)
 }

@@ -58,7 +58,8 @@ impl Weights {
         numbers.skip(self.first_number + range.start / 2);
         for _ in 0..count / 2 {
             let number = numbers.next();
-            values.extend([value(number as u32), value((number >> 32) as u32)]);
+            values.push(value(number as u32));
+            values.push(value((number >> 32) as u32));
         }
         if count % 2 == 1 {
             values.push(value(numbers.next() as u32));

@@ -346,8 +346,11 @@ fn reordered<T: Copy>(values: &[T], dims: [u64; 4], order: [usize; 4]) -> Vec<T>
     for first in 0..a.0 {
         for second in 0..b.0 {
             for third in 0..c.0 {
-                let at = first * a.1 + second * b.1 + third * c.1;
-                out.extend((0..d.0).map(|fourth| values[at + fourth * d.1]));
+                let mut at = first * a.1 + second * b.1 + third * c.1;
+                for _ in 0..d.0 {
+                    out.push(values[at]);
+                    at += d.1;
+                }
             }
         }
     }
