@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import skimage
+from PIL import Image
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 import train_digits
@@ -63,13 +65,35 @@ def digits(_):
     return [image.transpose(1, 2, 0)[None].copy() for image in images]
 
 
+# Photographs that scikit-image ships, without the seven that `efficientnet_lite0` is tried on.
+PHOTOGRAPHS = "astronaut brick clock_motion coins grass gravel hubble_deep_field ihc moon page retina text".split()
+
+
+def photographs(_):
+    """The middle of each photograph and its four corners, as the network's preprocessing asks for."""
+    folder = Path(skimage.__file__).parent / "data"
+    for name in PHOTOGRAPHS:
+        path = next(folder.glob(f"{name}.*"))
+        image = Image.open(path).convert("RGB")
+        side = round(0.875 * min(image.size))
+        right, bottom = image.width - side, image.height - side
+        for left, top in [(right // 2, bottom // 2), (0, 0), (right, 0), (0, bottom), (right, bottom)]:
+            crop = image.crop((left, top, left + side, top + side)).resize((224, 224), Image.BICUBIC)
+            yield ((np.asarray(crop, np.float32) - 127) / 128)[None]
+
+
+TRAINED = {
+    "digits": (digits, "every tenth of the images it was trained on"),
+    "efficientnet_lite0": (photographs, "five crops of each of 12 photographs of scikit-image's"),
+}
+
+
 def main():
-    for network in sys.argv[1:]:
-        if network == "digits":
-            path = files(network, "trained")["tflite", "fp32", ""]
-            record(network, path, digits, "every tenth of the images it was trained on")
-        else:
-            record(network, files(network)["tflite", "fp32", ""], *noise_of(network))
+    trained = "--trained" in sys.argv
+    for network in [word for word in sys.argv[1:] if word != "--trained"]:
+        path = files(network, "trained" if trained else "synthetic")["tflite", "fp32", ""]
+        inputs, are = TRAINED[network] if trained else noise_of(network)
+        record(f"{network}_trained" if trained else network, path, inputs, are)
 
 
 main()

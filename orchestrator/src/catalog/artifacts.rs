@@ -4,13 +4,16 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::analysis::{self, GraphSummary};
+use super::checkpoint::{Checkpoint, CheckpointError};
 use super::download::{Download, DownloadSettings};
+use super::engines::EngineFiles;
 use super::error::{CatalogError, io};
 use super::formats::{self, FileKind};
 use super::hashing::{HashingWriter, Progress, hash_file, remembered_hash};
+use super::networks::{self, Network};
+use super::onnx;
 use super::torch::{self, ScriptError};
-use super::{networks, onnx};
-use crate::domain::{ArtifactRef, CatalogModel, Precision, WeightsFile, WeightsSource};
+use crate::domain::{Archive, ArtifactRef, CatalogModel, Precision, WeightsFile, WeightsSource};
 
 /// How often a lock that another process holds is asked for.
 const LOCK_POLL: Duration = Duration::from_millis(100);
@@ -112,7 +115,17 @@ impl ArtifactCache {
             }
         }
         match wanted.source {
-            WeightsSource::Builtin(network) => self.build(wanted, network, deadline, progress),
+            WeightsSource::Builtin(network) => {
+                self.build(wanted, &definition(wanted.model, network)?, deadline, progress)
+            }
+            WeightsSource::Checkpoint { network, archive, member, artifact } => {
+                let path = self.checkpoint(wanted.model, archive, member, artifact, deadline, progress)?;
+                let wrong =
+                    |cause| CatalogError::Checkpoint { model: wanted.model.to_owned(), path: path.clone(), cause };
+                let checkpoint = Checkpoint::read(&fs::read(&path).map_err(io("read", &path))?).map_err(wrong)?;
+                let network = networks::with_checkpoint(network, &checkpoint).unwrap_or(Err(CheckpointError::Other));
+                self.build(wanted, &network.map_err(wrong)?, deadline, progress)
+            }
             WeightsSource::Urls(urls) => {
                 let unpinned = || CatalogError::Unpinned { model: wanted.model.to_owned() };
                 let artifact = wanted.artifact.ok_or_else(unpinned)?;
@@ -151,7 +164,7 @@ impl ArtifactCache {
     /// When the file isn't of its format, or is at odds with itself or with the catalogue's input shape.
     pub fn summary(&self, model: &CatalogModel, file: &WeightsFile) -> Result<Option<GraphSummary>, CatalogError> {
         let path = match (&file.source, &file.artifact) {
-            (WeightsSource::Builtin(network), _) => {
+            (WeightsSource::Builtin(network) | WeightsSource::Checkpoint { network, .. }, _) => {
                 let graph = formats::outline(&definition(&model.name, network)?);
                 return analysed(model, &graph).map(Some);
             }
@@ -172,11 +185,10 @@ impl ArtifactCache {
     fn build(
         &self,
         wanted: &Wanted<'_>,
-        network: &str,
+        network: &Network,
         deadline: Instant,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<LocalArtifact, CatalogError> {
-        let definition = definition(wanted.model, network)?;
         let kind = formats::file_kind(wanted.format, wanted.precision, wanted.part);
         let kind = kind.ok_or_else(|| CatalogError::UnknownFormat {
             model: wanted.model.to_owned(),
@@ -191,13 +203,13 @@ impl ArtifactCache {
         let total_bytes = wanted.artifact.map_or(0, |artifact| artifact.size_bytes);
         let found = match kind {
             FileKind::TorchscriptLite => {
-                let write = |out: &mut dyn Write| formats::write(&definition, kind, out);
+                let write = |out: &mut dyn Write| formats::write(network, kind, out);
                 torch::make(file.path(), &write, deadline).map_err(|error| script_error(wanted.model, error))?;
                 hash_file(file.path(), deadline, progress)?
             }
             _ => {
                 let mut writer = HashingWriter::new(file.as_file_mut(), total_bytes, deadline, progress);
-                let written = formats::write(&definition, kind, &mut writer).and_then(|()| writer.flush());
+                let written = formats::write(network, kind, &mut writer).and_then(|()| writer.flush());
                 let found = writer.finish();
                 written.map_err(|cause| match cause.kind() {
                     std::io::ErrorKind::TimedOut => too_slow(wanted.model),
@@ -212,6 +224,24 @@ impl ArtifactCache {
         make_readable(file.as_file()).map_err(io("set the permissions of", &path))?;
         file.persist(&path).map_err(|failure| io("write", &path)(failure.error))?;
         Ok(local)
+    }
+
+    /// A checkpoint's file, taken out of its archive.
+    fn checkpoint(
+        &self,
+        model: &str,
+        archive: &Archive,
+        member: &str,
+        artifact: &ArtifactRef,
+        deadline: Instant,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<PathBuf, CatalogError> {
+        fs::create_dir_all(&self.folder).map_err(io("create", &self.folder))?;
+        let archives = EngineFiles { folder: self.folder.clone(), workspace: None, downloads: self.downloads.clone() };
+        let found = archives.member(archive, member, Some(artifact), deadline, progress);
+        found
+            .map(|local| local.path)
+            .map_err(|cause| CatalogError::Weights { model: model.to_owned(), cause: Box::new(cause) })
     }
 
     fn download(

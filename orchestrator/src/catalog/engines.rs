@@ -117,14 +117,26 @@ impl EngineFiles {
                 self.found(&self.built(engine, &target.target))
             }
             BackendSource::Member { archive, member } => {
-                if let Some(found) = file.artifact.as_ref().and_then(|artifact| self.cached(artifact)) {
-                    return Ok(found);
-                }
-                let path = self.archive(archive, deadline, progress)?;
-                self.take_out(archive, &path, member, file.artifact.as_ref(), deadline, progress)
+                self.member(archive, member, file.artifact.as_ref(), deadline, progress)
             }
             BackendSource::Path(path) => self.found(path),
         }
+    }
+
+    /// Has a member of an archive ready.
+    pub(super) fn member(
+        &self,
+        archive: &Archive,
+        member: &str,
+        expected: Option<&ArtifactRef>,
+        deadline: Instant,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<LocalArtifact, EngineFileError> {
+        if let Some(found) = expected.and_then(|artifact| self.cached(artifact)) {
+            return Ok(found);
+        }
+        let path = self.archive(archive, deadline, progress)?;
+        self.take_out(archive, &path, member, expected, deadline, progress)
     }
 
     fn cached(&self, artifact: &ArtifactRef) -> Option<LocalArtifact> {

@@ -2,6 +2,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::analysis::AnalysisError;
+use super::checkpoint::CheckpointError;
+use super::engines::EngineFileError;
 use super::onnx::OnnxError;
 use crate::domain::ArtifactRef;
 
@@ -33,6 +35,25 @@ pub enum CatalogError {
         model: String,
         /// Why.
         cause: String,
+    },
+    /// A checkpoint that can't be had.
+    #[error("get the weights of model {model}: {cause}")]
+    Weights {
+        /// The model.
+        model: String,
+        /// Why.
+        #[source]
+        cause: Box<EngineFileError>,
+    },
+    /// A checkpoint that isn't what a network needs.
+    #[error("take the weights of model {model} from {path}: {cause}")]
+    Checkpoint {
+        /// The model.
+        model: String,
+        /// The checkpoint.
+        path: PathBuf,
+        /// What is wrong.
+        cause: CheckpointError,
     },
     /// The content isn't what the catalogue says.
     #[error(

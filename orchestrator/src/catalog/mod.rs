@@ -9,6 +9,7 @@
 pub mod analysis;
 mod artifacts;
 mod backends;
+pub mod checkpoint;
 mod download;
 mod engines;
 mod error;

@@ -162,27 +162,34 @@ pub(super) async fn provide(
     plan: &mut Plan,
     progress: &Progress,
 ) -> Result<HashMap<String, PathBuf>, CliError> {
-    let key = |job: &Job| Some((job.model.name.clone(), job.model.artifact.as_ref()?.sha256.clone()));
-    let wanted: BTreeSet<(String, String)> = plan.jobs.iter().filter_map(key).collect();
+    // By all files: two models of one network may differ in their weights' file alone.
+    let key = |job: &Job| {
+        let artifacts = job.model.artifact.iter().chain(job.model.parts.iter().map(|part| &part.artifact));
+        (job.model.name.clone(), artifacts.map(|artifact| artifact.sha256.clone()).collect::<Vec<_>>())
+    };
+    let wanted: BTreeSet<(String, Vec<String>)> = plan.jobs.iter().map(key).collect();
     let (mut files, mut missing) = (HashMap::new(), HashMap::new());
-    for (name, sha256) in wanted {
+    for (name, hashes) in wanted {
         let Some(model) = catalog.model(&name) else { continue };
-        let is_it = |file: &&WeightsFile| file.artifact.as_ref().is_some_and(|artifact| artifact.sha256 == sha256);
+        let is_it = |file: &&WeightsFile| {
+            let artifacts = std::iter::once(&file.artifact).chain(file.parts.iter().map(|part| &part.artifact));
+            artifacts.map(|artifact| artifact.as_ref().map(|it| &it.sha256)).eq(hashes.iter().map(Some))
+        };
         let Some(file) = model.files.iter().find(is_it) else { continue };
         match get(context, &name, file, false, progress).await? {
             Ok(local) => {
                 let macs = macs_of(context, model, file);
-                let is_of_it = |job: &&mut Job| key(job).is_some_and(|(of, hash)| of == name && hash == sha256);
+                let is_of_it = |job: &&mut Job| key(job) == (name.clone(), hashes.clone());
                 plan.jobs.iter_mut().filter(is_of_it).for_each(|job| job.model.macs = macs);
                 let all = std::iter::once(local.file).chain(local.parts);
                 files.extend(all.map(|file| (file.artifact.sha256, file.path)));
             }
-            Err(error) => drop(missing.insert((name, sha256), format!("failed to {error}"))),
+            Err(error) => drop(missing.insert((name, hashes), format!("failed to {error}"))),
         }
     }
     let jobs = std::mem::take(&mut plan.jobs);
     for job in jobs {
-        match key(&job).and_then(|key| missing.get(&key)) {
+        match missing.get(&key(&job)) {
             Some(reason) => {
                 let kind = FailureKind::ArtifactUnavailable;
                 plan.skipped.push(Skipped { job, kind, reason: reason.clone() });
@@ -421,6 +428,9 @@ fn text(model: &CatalogModel, graph: Option<&analysis::GraphSummary>) -> String 
     for file in &model.files {
         let from = match &file.source {
             WeightsSource::Builtin(network) => format!("built by farmctl from its definition of {network}"),
+            WeightsSource::Checkpoint { network, archive, .. } => {
+                format!("built by farmctl from its definition of {network} and the weights in {}", archive.file_name())
+            }
             WeightsSource::Urls(urls) => format!("from {}", urls.join(" or ")),
             WeightsSource::Path(path) => format!("at {}", path.display()),
         };

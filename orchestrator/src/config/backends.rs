@@ -130,7 +130,8 @@ fn files(document: &mut Document<BackendsFile>, entry: FileEntry, place: &[Step<
     }
 }
 
-fn archive(document: &mut Document<BackendsFile>, entry: ArchiveEntry, place: &[Step<'_>]) -> Archive {
+/// An archive, of whatever file names it.
+pub(super) fn archive<F>(document: &mut Document<F>, entry: ArchiveEntry, place: &[Step<'_>]) -> Archive {
     let urls = entry.urls.into_vec();
     for url in &urls {
         if !(url.starts_with("https://") || url.starts_with("http://")) || url.contains(char::is_whitespace) {
@@ -143,7 +144,7 @@ fn archive(document: &mut Document<BackendsFile>, entry: ArchiveEntry, place: &[
 }
 
 /// The file that pip is to choose: a wheel for that platform, or the source distribution.
-fn pip(document: &mut Document<BackendsFile>, entry: PipEntry, place: &[Step<'_>]) -> PipPackage {
+fn pip<F>(document: &mut Document<F>, entry: PipEntry, place: &[Step<'_>]) -> PipPackage {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '+' | '!');
     let exact = entry.requirement.split_once("==").is_some_and(|(name, version)| {
         !name.is_empty()
@@ -170,7 +171,13 @@ fn pip(document: &mut Document<BackendsFile>, entry: PipEntry, place: &[Step<'_>
     PipPackage { requirement: entry.requirement, arguments, constraint: entry.constraint }
 }
 
-fn artifact(document: &mut Document<BackendsFile>, sha256: &str, size_bytes: u64, place: &[Step<'_>]) -> ArtifactRef {
+/// A file's content as it is pinned.
+pub(super) fn artifact<F>(
+    document: &mut Document<F>,
+    sha256: &str,
+    size_bytes: u64,
+    place: &[Step<'_>],
+) -> ArtifactRef {
     if sha256.len() != 64 || !sha256.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         let hint = "64 hexadecimal digits, as `sha256sum` prints them".to_owned();
         document.refuse(place, format!("{} is no SHA-256", code(sha256)), Some(hint));

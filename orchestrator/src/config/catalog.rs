@@ -3,14 +3,15 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::catalog::formats;
+use crate::catalog::{formats, networks};
 use crate::domain::{
     Accuracy, ArtifactRef, CatalogModel, FilePart, InputRange, Precision, WeightsFile, WeightsKind, WeightsSource,
 };
 
+use super::backends;
 use super::document::{Document, Step, place};
 use super::fault::{ConfigErrors, any_of, code, did_you_mean};
-use super::models_file::{FileEntry, ModelEntry, ModelsFile, PartEntry};
+use super::models_file::{CheckpointEntry, FileEntry, ModelEntry, ModelsFile, PartEntry};
 use super::source::Source;
 use super::words::OneOrMany;
 
@@ -108,7 +109,26 @@ fn weights_files(
         if !parts.is_empty() && document.is_clean() {
             refuse_key(document, place, "`parts` are for `urls` and `path`: farmctl knows those it builds".to_owned());
         }
-        return builtin_files(document, &entry, &network, weights, place);
+        let checkpoint =
+            entry.checkpoint.take().map(|checkpoint| checkpoint_source(document, checkpoint, &network, place));
+        let mut files = builtin_files(document, &entry, &network, weights, place);
+        if weights == WeightsKind::Trained
+            && networks::takes_checkpoint(&network) != checkpoint.is_some()
+            && document.is_clean()
+        {
+            let message = match checkpoint {
+                Some(_) => format!("farmctl makes {} of no `checkpoint`", code(&network)),
+                None => format!("the trained weights of {} are in a `checkpoint`: say where that is", code(&network)),
+            };
+            refuse_key(document, place, message);
+        }
+        if let Some(source) = checkpoint {
+            files.iter_mut().for_each(|file| {
+                file.parts.iter_mut().for_each(|part| part.source = source.clone());
+                file.source = source.clone();
+            });
+        }
+        return files;
     }
     let named = [entry.builtin.is_some(), entry.urls.is_some(), entry.path.is_some()];
     if named.into_iter().filter(|there| *there).count() != 1 {
@@ -124,14 +144,31 @@ fn weights_files(
     let parts = parts.into_iter().enumerate().filter_map(|(index, part)| {
         file_part(document, part, &[place, &[Step::Field("parts"), Step::Item(index)]].concat())
     });
+    let format = entry.format.or(extension).unwrap_or_else(|| DEFAULT_FORMAT.to_owned());
     vec![WeightsFile {
         weights,
         parts: parts.collect(),
-        format: entry.format.or(extension).unwrap_or_else(|| DEFAULT_FORMAT.to_owned()),
+        layout: entry.layout.map_or_else(|| WeightsFile::usual_layout(&format), |word| word.0),
+        format,
         precision: entry.precision.map_or(Precision::Float32, |word| word.0),
         artifact,
         source,
     }]
+}
+
+fn checkpoint_source(
+    document: &mut Document<ModelsFile>,
+    entry: CheckpointEntry,
+    network: &str,
+    place: &[Step<'_>],
+) -> WeightsSource {
+    let place = [place, &[Step::Field("checkpoint")]].concat();
+    WeightsSource::Checkpoint {
+        network: network.to_owned(),
+        artifact: backends::artifact(document, &entry.sha256, entry.size_bytes, &place),
+        archive: backends::archive(document, entry.archive, &[&place[..], &[Step::Field("archive")]].concat()),
+        member: entry.member,
+    }
 }
 
 /// What farmctl builds of a network: in the format that the entry names, else in all.

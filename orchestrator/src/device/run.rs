@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use farmctl_protocol::{JobSpec, Layout, PROTOCOL_VERSION, Phase, RunRequest, exit};
+use farmctl_protocol::{JobSpec, PROTOCOL_VERSION, Phase, RunRequest, exit};
 use tokio::time::Instant;
 
 use crate::domain::{ArtifactRef, Failure, FailureKind, Job, Measurement, RunId, ThreadCount};
@@ -243,10 +243,10 @@ impl Session {
             deadline_seconds: job.run_seconds,
             job: JobSpec {
                 model: self.model_file(job)?,
-                model_parts: Vec::new(),
+                model_parts: job.model.parts.clone(),
                 format: job.model.format.clone(),
-                layout: Layout::default(),
-                input_shape: None,
+                layout: job.model.layout,
+                input_shape: job.model.input_shape.clone(),
                 backend: job.backend.clone(),
                 engine: None,
                 precision: job.precision,

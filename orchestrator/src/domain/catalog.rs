@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ArtifactRef, BackendProgram, InputRange, Precision};
+use super::{Archive, ArtifactRef, BackendProgram, InputRange, Layout, Precision};
 
 /// Models and backends that a sweep can name.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -100,6 +100,8 @@ pub struct WeightsFile {
     pub format: String,
     /// Numbers that it holds: a file of 8-bit integers runs in these alone.
     pub precision: Precision,
+    /// Order of the dimensions of its images.
+    pub layout: Layout,
     /// Its content. `None` for a file of the user's whose hash is not pinned; it is then taken as found.
     pub artifact: Option<ArtifactRef>,
     /// Where it comes from.
@@ -109,6 +111,11 @@ pub struct WeightsFile {
 }
 
 impl WeightsFile {
+    /// The order of the dimensions that files of a format have, where nothing else is said.
+    pub fn usual_layout(format: &str) -> Layout {
+        if format == "tflite" { Layout::Nhwc } else { Layout::Nchw }
+    }
+
     /// Whether it can be run in that precision: an engine may compute with less than 32-bit floats hold, but what was
     /// quantised has ranges that only its file knows.
     pub fn serves(&self, precision: Precision) -> bool {
@@ -159,6 +166,17 @@ impl std::fmt::Display for WeightsKind {
 pub enum WeightsSource {
     /// Built by farmctl from its own definition of the network with that name.
     Builtin(String),
+    /// Built by farmctl from its own definition of a network, with the weights of a PyTorch checkpoint.
+    Checkpoint {
+        /// The network.
+        network: String,
+        /// The archive that the checkpoint is in.
+        archive: Archive,
+        /// Its path inside.
+        member: String,
+        /// Its content.
+        artifact: ArtifactRef,
+    },
     /// Downloaded from the first of these URLs that has it.
     Urls(Vec<String>),
     /// A file on this host.

@@ -19,10 +19,10 @@ pub mod sample;
 mod sweep;
 
 pub use android::{AndroidFacts, AndroidOptions, Battery, DeviceIdentity};
+pub use backend::{Archive, BackendFile, BackendProgram, BackendSource, BackendTarget, PipPackage};
 pub use catalog::{
     Accuracy, Backend, Catalog, CatalogModel, FilePart, PublishedNetwork, WeightsFile, WeightsKind, WeightsSource,
 };
-pub use backend::{Archive, BackendFile, BackendProgram, BackendSource, BackendTarget, PipPackage};
 pub use change::{DeviceChange, OpenChange, Setting};
 pub use device::{
     AdbEndpoint, Device, DeviceLimits, HostKey, Inventory, SecretSource, SshEndpoint, Tag, TransportConfig,
@@ -30,8 +30,10 @@ pub use device::{
 pub use digest::{hex, sha256_hex};
 pub use event::{Event, EventKind};
 pub use failure::{Blame, Failure, FailureKind};
-pub use farmctl_protocol::{ArtifactRef, Dialect, Figures, InputRange, Limits, Precision, Scenario};
+pub use farmctl_protocol::{
+    ArtifactRef, Dialect, Figures, InputRange, Layout, Limits, NamedArtifact, Precision, Scenario,
+};
 pub use ids::{JobId, RunId, SweepId};
-pub use plan::{Job, JobModel, ModelPart, Plan, Skipped};
+pub use plan::{Job, JobModel, Plan, Skipped};
 pub use record::{DeviceFacts, Measurement, OutputRef, Record, RunStatus};
 pub use sweep::{CellPattern, DeviceSelector, OnFailure, Sweep, SweepRow, ThreadCount, Timeouts};

@@ -1,6 +1,9 @@
 use serde::{Deserialize, Serialize};
 
-use super::{ArtifactRef, FailureKind, InputRange, JobId, Limits, Precision, Scenario, ThreadCount, WeightsKind};
+use super::{
+    ArtifactRef, FailureKind, InputRange, JobId, Layout, Limits, NamedArtifact, Precision, Scenario, ThreadCount,
+    WeightsKind,
+};
 
 /// Everything a sweep will do, and what it won't and why. A pure function of sweep, inventory and catalogue.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -68,7 +71,10 @@ pub struct JobModel {
     pub artifact: Option<ArtifactRef>,
     /// Further files that belong to it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub parts: Vec<ModelPart>,
+    pub parts: Vec<NamedArtifact>,
+    /// Order of the dimensions of its images.
+    #[serde(default)]
+    pub layout: Layout,
     /// Shape of the input for one image, batch first, where the catalogue tells it: some formats' files don't.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input_shape: Option<Vec<u64>>,
@@ -76,13 +82,4 @@ pub struct JobModel {
     pub macs: Option<u64>,
     /// Range of the pseudo-random input.
     pub input_range: InputRange,
-}
-
-/// A further file of a job's model.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ModelPart {
-    /// What it is to the model: `init`.
-    pub name: String,
-    /// The file.
-    pub artifact: ArtifactRef,
 }

@@ -6,8 +6,8 @@ use farmctl_protocol::ArtifactRef;
 use jiff::Timestamp;
 
 use super::{
-    AndroidOptions, Device, DeviceFacts, DeviceLimits, Failure, FailureKind, InputRange, Job, JobId, JobModel, Limits,
-    Measurement, OutputRef, Precision, Record, RunId, RunStatus, Scenario, SweepId, SweepRow, Tag, ThreadCount,
+    AndroidOptions, Device, DeviceFacts, DeviceLimits, Failure, FailureKind, InputRange, Job, JobId, JobModel, Layout,
+    Limits, Measurement, OutputRef, Precision, Record, RunId, RunStatus, Scenario, SweepId, SweepRow, Tag, ThreadCount,
     TransportConfig, WeightsKind,
 };
 
@@ -50,6 +50,7 @@ pub fn job(device: &str, model: &str) -> Job {
             format: "onnx".into(),
             artifact: Some(ArtifactRef { sha256: "ab".repeat(32), size_bytes: 14_000_000 }),
             parts: Vec::new(),
+            layout: Layout::default(),
             input_shape: None,
             macs: Some(300_774_272),
             input_range: InputRange { low: -1.0, high: 1.0 },

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::domain::{InputRange, Job, JobId, Limits, sha256_hex};
+use crate::domain::{InputRange, Job, JobId, Layout, Limits, sha256_hex};
 
 /// Hexadecimal digits of an identifier.
 const ID_DIGITS: usize = 15;
@@ -30,6 +30,9 @@ struct Identity<'a> {
     /// Left out where the model has no further files, so that the jobs of such models stay what they were.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     part_sha256: Vec<&'a str>,
+    /// Left out where it is the usual one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    layout: Option<&'a str>,
 }
 
 /// The identifier of a job, from everything that makes its cell: not from `run_seconds`, which changes no number that
@@ -53,6 +56,7 @@ pub(super) fn of(job: &Job) -> JobId {
         limits: job.limits,
         seed: job.seed,
         part_sha256: job.model.parts.iter().map(|part| part.artifact.sha256.as_str()).collect(),
+        layout: (job.model.layout != Layout::default()).then(|| job.model.layout.as_str()),
     };
     // Plain fields with text keys always have a JSON form.
     let canonical = serde_json::to_vec(&identity).expect("a job's identity is plain data");

@@ -14,7 +14,7 @@ mod tests;
 use std::collections::BTreeSet;
 
 use crate::domain::{
-    Catalog, Device, FilePart, Inventory, Job, JobId, JobModel, ModelPart, Plan, Skipped, Sweep, WeightsFile,
+    Catalog, Device, FilePart, Inventory, Job, JobId, JobModel, NamedArtifact, Plan, Skipped, Sweep, WeightsFile,
 };
 
 pub use estimate::{DeviceEstimate, PlanEstimate, estimate, job_seconds};
@@ -62,6 +62,7 @@ fn job(sweep: &Sweep, device: &Device, catalog: &Catalog, cell: &Cell<'_>, repea
             format: file.map(|file| file.format.clone()).unwrap_or_default(),
             artifact: file.and_then(|file| file.artifact.clone()),
             parts: file.map(parts).unwrap_or_default(),
+            layout: file.map(|file| file.layout).unwrap_or_default(),
             input_shape: model.and_then(|model| model.input_shape.clone()),
             macs: model.and_then(|model| model.macs),
             input_range: model.map_or(crate::domain::InputRange { low: 0.0, high: 1.0 }, |model| model.input_range),
@@ -82,7 +83,7 @@ fn job(sweep: &Sweep, device: &Device, catalog: &Catalog, cell: &Cell<'_>, repea
 }
 
 /// The further files of a model; one whose content isn't known is left out, and the cell then skipped.
-fn parts(file: &WeightsFile) -> Vec<ModelPart> {
-    let known = |part: &FilePart| Some(ModelPart { name: part.name.clone(), artifact: part.artifact.clone()? });
+fn parts(file: &WeightsFile) -> Vec<NamedArtifact> {
+    let known = |part: &FilePart| Some(NamedArtifact { name: part.name.clone(), artifact: part.artifact.clone()? });
     file.parts.iter().filter_map(known).collect()
 }

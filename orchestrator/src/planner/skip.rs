@@ -28,7 +28,7 @@ fn file_reason(job: &Job, catalog: &Catalog) -> Option<String> {
     let (_, source) = files.find(|(artifact, _)| artifact.is_none())?;
     Some(match source {
         WeightsSource::Path(path) => format!("the model file {} could not be read", path.display()),
-        WeightsSource::Urls(_) | WeightsSource::Builtin(_) => {
+        WeightsSource::Urls(_) | WeightsSource::Builtin(_) | WeightsSource::Checkpoint { .. } => {
             format!("the hash of the {weights} weights of {name} is not known")
         }
     })

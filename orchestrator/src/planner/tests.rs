@@ -44,6 +44,7 @@ fn file(weights: WeightsKind, format: &str, digit: Option<char>) -> WeightsFile 
         weights,
         format: format.to_owned(),
         precision: Precision::Float32,
+        layout: WeightsFile::usual_layout(format),
         artifact: digit.map(artifact),
         source: WeightsSource::Path(PathBuf::from("models/x.onnx")),
         parts: Vec::new(),

@@ -2,7 +2,7 @@ use std::time::SystemTime;
 
 use super::*;
 use crate::catalog::hashing::Activity;
-use crate::domain::{InputRange, WeightsKind, sha256_hex};
+use crate::domain::{InputRange, Layout, WeightsKind, sha256_hex};
 
 fn soon() -> Instant {
     Instant::now() + Duration::from_secs(300)
@@ -10,7 +10,15 @@ fn soon() -> Instant {
 
 fn file(source: WeightsSource, artifact: Option<ArtifactRef>) -> WeightsFile {
     let (weights, precision) = (WeightsKind::Synthetic, Precision::Float32);
-    WeightsFile { weights, format: "onnx".to_owned(), precision, artifact, source, parts: Vec::new() }
+    WeightsFile {
+        weights,
+        format: "onnx".to_owned(),
+        precision,
+        layout: Layout::Nchw,
+        artifact,
+        source,
+        parts: Vec::new(),
+    }
 }
 
 /// The hash and size that are recorded of a network's ONNX file.

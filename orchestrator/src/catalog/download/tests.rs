@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use super::*;
 use crate::catalog::ArtifactCache;
-use crate::domain::{Precision, WeightsFile, WeightsKind, WeightsSource};
+use crate::domain::{Layout, Precision, WeightsFile, WeightsKind, WeightsSource};
 
 /// What the server does with one request.
 #[derive(Clone)]
@@ -129,6 +129,7 @@ impl Lab {
             weights: WeightsKind::Trained,
             format: "onnx".to_owned(),
             precision: Precision::Float32,
+            layout: Layout::Nchw,
             artifact: Some(self.artifact.clone()),
             source: WeightsSource::Urls(urls.to_vec()),
             parts: Vec::new(),

@@ -76,6 +76,7 @@ pub fn builtin_files(network: &str, weights: WeightsKind) -> Vec<WeightsFile> {
             weights,
             format: form.format.to_owned(),
             precision: form.precision,
+            layout: WeightsFile::usual_layout(form.format),
             artifact: Some(pinned(None)?),
             source: source.clone(),
             parts: form.parts.iter().map(part).collect::<Option<_>>()?,

@@ -26,6 +26,8 @@ mod weights;
 pub use graph::{EPSILON, INPUT, LOGITS, Network, Node, Op, TensorIndex, WeightIndex, Window};
 pub use weights::Weights;
 
+use super::checkpoint::{Checkpoint, CheckpointError};
+
 /// A network's name and its definition.
 type Definition = (&'static str, fn() -> Network);
 
@@ -55,4 +57,17 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 /// The network of that name, with the weights that come with farmctl: seeded ones, of `digits` trained ones.
 pub fn build(name: &str) -> Option<Network> {
     NETWORKS.iter().find(|(known, _)| *known == name).map(|(_, build)| build())
+}
+
+/// The network of that name with the trained weights of a checkpoint; `None` for one that takes none.
+///
+/// # Errors
+/// When the checkpoint isn't that of this network.
+pub fn with_checkpoint(name: &str, checkpoint: &Checkpoint) -> Option<Result<Network, CheckpointError>> {
+    takes_checkpoint(name).then(|| efficientnet_lite0::trained(checkpoint))
+}
+
+/// Whether a network's trained weights are those of a checkpoint.
+pub fn takes_checkpoint(name: &str) -> bool {
+    name == "efficientnet_lite0"
 }

@@ -90,6 +90,14 @@ fn meaning_of_models() {
         ("unknown network", "models:\n  - { name: a, weights: { synthetic: { builtin: resnet51 } } }\n"),
         ("unknown form", "models:\n  - { name: a, weights: { synthetic: { builtin: resnet50, format: mnn } } }\n"),
         (
+            "a checkpoint that is missing",
+            "models:\n  - { name: a, weights: { trained: { builtin: efficientnet_lite0 } } }\n",
+        ),
+        (
+            "a checkpoint too many",
+            "models:\n  - name: a\n    weights:\n      trained: { builtin: digits, checkpoint: { archive: { urls: ftp://x, sha256: 1a, size_bytes: 1 }, member: x, sha256: 2b, size_bytes: 1 } }\n",
+        ),
+        (
             "a format twice",
             "models:\n  - name: a\n    weights:\n      trained: [ { path: x.onnx }, { path: x.tflite }, { path: y.onnx } ]\n",
         ),

@@ -6,6 +6,9 @@
 
 use std::collections::HashMap;
 
+use crate::catalog::networks::Network;
+use crate::domain::WeightsKind;
+
 /// A network's name and its recorded ranges.
 macro_rules! recorded {
     ($($network:literal),+ $(,)?) => {
@@ -28,7 +31,8 @@ const RECORDED: &[(&str, &str)] = recorded![
     "shufflenet_v2_x1_0",
     "mobilenet_v3_large",
     "efficientnet_lite0",
-    "digits",
+    "efficientnet_lite0_trained",
+    "digits_trained",
 ];
 
 /// Smallest and largest value of each tensor, by name.
@@ -36,10 +40,14 @@ const RECORDED: &[(&str, &str)] = recorded![
 pub(super) struct Ranges(HashMap<&'static str, (f32, f32)>);
 
 impl Ranges {
-    /// Those of the network of that name.
-    pub(super) fn recorded(network: &str) -> Result<Self, String> {
-        let known = RECORDED.iter().find(|(name, _)| *name == network);
-        let (_, text) = known.ok_or_else(|| format!("no ranges were recorded of {network}: run scripts/calibrate"))?;
+    /// Those of a network with its weights.
+    pub(super) fn recorded(network: &Network) -> Result<Self, String> {
+        let wanted = match network.weights_kind() {
+            WeightsKind::Synthetic => network.name().to_owned(),
+            WeightsKind::Trained => format!("{}_trained", network.name()),
+        };
+        let known = RECORDED.iter().find(|(name, _)| *name == wanted);
+        let (_, text) = known.ok_or_else(|| format!("no ranges were recorded of {wanted}: run scripts/calibrate"))?;
         Self::read(text)
     }
 

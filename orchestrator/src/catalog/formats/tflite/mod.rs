@@ -24,7 +24,7 @@ pub(super) fn write_int8(network: &Network, out: &mut dyn Write) -> io::Result<(
 }
 
 fn int8(network: &Network) -> Result<schema::Model, String> {
-    quantise::quantise(lower::lower(network)?, network, &calibration::Ranges::recorded(network.name())?)
+    quantise::quantise(lower::lower(network)?, network, &calibration::Ranges::recorded(network)?)
 }
 
 #[cfg(test)]
@@ -93,7 +93,7 @@ mod tests {
     fn the_recorded_ranges_are_of_this_very_network() {
         for name in networks::names() {
             let network = networks::build(name).unwrap();
-            let ranges = calibration::Ranges::recorded(name).unwrap_or_else(|why| panic!("{why}"));
+            let ranges = calibration::Ranges::recorded(&network).unwrap_or_else(|why| panic!("{why}"));
             let float = lower::lower(&network).unwrap();
             let tensors = float.tensors.iter().filter(|tensor| matches!(tensor.data, Data::Activation));
             assert_eq!(ranges.count(), tensors.clone().count(), "{name}");
