@@ -95,7 +95,11 @@ fn meaning_of_models() {
         ),
         (
             "a checkpoint too many",
-            "models:\n  - name: a\n    weights:\n      trained: { builtin: digits, checkpoint: { archive: { urls: ftp://x, sha256: 1a, size_bytes: 1 }, member: x, sha256: 2b, size_bytes: 1 } }\n",
+            "models:\n  - name: a\n    weights:\n      trained:\n        builtin: digits\n        checkpoint:\n          archive: { urls: https://x.example/y, sha256: abababababababababababababababababababababababababababababababab, size_bytes: 1 }\n          member: x\n          sha256: abababababababababababababababababababababababababababababababab\n          size_bytes: 1\n",
+        ),
+        (
+            "no checkpoint",
+            "models:\n  - name: a\n    weights:\n      trained: { builtin: efficientnet_lite0, checkpoint: { archive: { urls: ftp://x, sha256: 1a, size_bytes: 1 }, member: x, sha256: 2b, size_bytes: 1 } }\n",
         ),
         (
             "a format twice",
