@@ -53,7 +53,8 @@ void read(const char *path, const char *what, caffe2::NetDef *net) {
     if (!read || net->op_size() == 0) farm_fail(FARM_MODEL_LOAD, "the model's part %s is no network of Caffe2", what);
 }
 
-// The input that the weights' network does not make.
+// The input: what the weights' network does not make. Caffe2's own exporter lets it make a placeholder for the input too, which
+// is then the first that the network names.
 std::string input_name() {
     std::set<std::string> weights;
     for (int op = 0; op < init_net.op_size(); op++)
@@ -61,6 +62,7 @@ std::string input_name() {
     std::vector<std::string> inputs;
     for (int index = 0; index < predict_net.external_input_size(); index++)
         if (!weights.count(predict_net.external_input(index))) inputs.push_back(predict_net.external_input(index));
+    if (inputs.empty() && predict_net.external_input_size() > 0) return predict_net.external_input(0);
     if (inputs.size() != 1)
         farm_fail(FARM_UNSUPPORTED, "the network has %zu inputs that are no weights; one is known", inputs.size());
     return inputs[0];
@@ -89,8 +91,8 @@ void load(farm_job *job) {
         omp_set_num_threads(job->threads);
         workspace->GetThreadPool()->setNumThreads(static_cast<size_t>(job->threads));
         std::string input = input_name();
-        caffe2::BlobGetMutableTensor(workspace->CreateBlob(input), caffe2::CPU)->Resize(std::vector<int64_t>(shape, shape + rank));
         if (!workspace->RunNetOnce(init_net)) farm_fail(FARM_MODEL_LOAD, "failed to make the model's weights");
+        caffe2::BlobGetMutableTensor(workspace->CreateBlob(input), caffe2::CPU)->Resize(std::vector<int64_t>(shape, shape + rank));
         net = workspace->CreateNet(predict_net, true);
         if (!net) farm_fail(FARM_MODEL_LOAD, "failed to make the network");
         for (int index = 0; index < predict_net.external_output_size(); index++)

@@ -1,6 +1,6 @@
 //! A network as Caffe2's two files: the network, and the one that fills its weights.
 //!
-//! Images are batch, channels, height, width. The second file also makes the input, of zeros, so that its shape is told.
+//! Images are batch, channels, height, width. Neither file tells the input's shape.
 
 mod messages;
 
@@ -25,16 +25,8 @@ pub(super) fn write_predict(network: &Network, out: &mut dyn Write) -> io::Resul
 
 /// Writes the network that fills the weights. They are never whole in memory.
 pub(super) fn write_init(network: &Network, out: &mut dyn Write) -> io::Result<()> {
-    let mut shape = vec![1];
-    shape.extend(network.input_shape());
-    let zeros = OperatorDef {
-        output: vec![INPUT.to_owned()],
-        r#type: Some("ConstantFill".to_owned()),
-        arg: vec![Argument::ints("shape", &shape), Argument::float("value", 0.0)],
-        ..OperatorDef::default()
-    };
     let name = format!("{}_init", network.name());
-    let head = NetDef { name: Some(name), op: vec![zeros], r#type: Some("simple".to_owned()), ..NetDef::default() };
+    let head = NetDef { name: Some(name), r#type: Some("simple".to_owned()), ..NetDef::default() };
     out.write_all(&head.encode_to_vec())?;
     for weight in used_weights(network) {
         write_fill(network, weight, out)?;
@@ -196,13 +188,14 @@ mod tests {
             let predict = NetDef::decode(&predict[..]).unwrap();
             let init = NetDef::decode(&init[..]).unwrap();
             let filled: Vec<String> = init.op.iter().flat_map(|op| op.output.clone()).collect();
-            assert_eq!(filled, predict.external_input, "{name}");
-            for op in &init.op[1..] {
+            assert_eq!(predict.external_input[0], INPUT, "{name}");
+            assert_eq!(filled, predict.external_input[1..], "{name}");
+            for op in &init.op {
                 let [shape, values] = &op.arg[..] else { panic!("{op:?}") };
                 assert_eq!(shape.ints.iter().product::<i64>(), values.floats.len() as i64, "{:?}", op.output);
             }
             let index = network.weights().iter().position(|weights| weights.name() == "conv_0.weight").unwrap();
-            assert_eq!(init.op[1].arg[1].floats, network.values(index), "{name}");
+            assert_eq!(init.op[0].arg[1].floats, network.values(index), "{name}");
         }
     }
 
