@@ -5,6 +5,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use farmctl_protocol::Dialect;
 
@@ -24,13 +25,16 @@ Commands:
                                    check partial/SHA256 and move it to store/SHA256
   store verify [SHA256...]         hash files again (all of them by default), remove the corrupt ones
   store remove SHA256...           remove files, whole or partial
+  store trim --free-bytes N [SHA256...]
+                                   remove the least recently used files, until N bytes are freed; those named stay
   run                              read a run request from stdin, start it detached, print its messages
   follow --run ID [--offset BYTES] print the messages of a run from a byte offset on, until its end
   cancel --run ID                  end a run
+  runs remove ID...                remove ended runs
   runs prune [--keep N]            remove all but the newest N ended runs
   --version, --help
 
-Exit codes: 0 done, 1 failed, 2 usage, 75 another run holds the device, 76 unknown run, 77 other protocol version
+Exit codes: 0 done, 1 failed, 2 usage, 75 another run holds the device, 76 unknown run, 77 other protocol version, 78 lease lost
 ";
 
 /// Ended runs that are kept where nothing else is asked for.
@@ -71,6 +75,13 @@ pub enum Command {
     StoreVerify(Vec<Digest>),
     /// Remove files.
     StoreRemove(Vec<Digest>),
+    /// Remove the least recently used files.
+    StoreTrim {
+        /// Bytes to free.
+        free_bytes: u64,
+        /// Files that stay whatever their size.
+        keep: Vec<Digest>,
+    },
     /// Start the run that standard input describes.
     Run,
     /// Print a run's messages.
@@ -82,6 +93,8 @@ pub enum Command {
     },
     /// End a run.
     Cancel(RunId),
+    /// Remove ended runs.
+    RemoveRuns(Vec<RunId>),
     /// Remove old runs.
     PruneRuns {
         /// Ended runs that stay.
@@ -113,6 +126,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
             "--workdir" => options.workdir = Some(value()?.into()),
             "--run" => options.run = Some(utf8(value()?)?.parse()?),
             "--offset" => options.offset = Some(number(&utf8(value()?)?)?),
+            "--free-bytes" => options.free_bytes = Some(number(&utf8(value()?)?)?),
             "--keep" => options.keep = Some(number(&utf8(value()?)?)?),
             "--executable" => options.executable = true,
             flag if flag.starts_with('-') => return Err(format!("unknown option {flag}")),
@@ -136,6 +150,7 @@ struct Options {
     run: Option<RunId>,
     offset: Option<u64>,
     keep: Option<u64>,
+    free_bytes: Option<u64>,
     executable: bool,
 }
 
@@ -152,9 +167,14 @@ impl Options {
             }),
             ["store", "verify", digests @ ..] => Ok(Command::StoreVerify(parse_all(digests)?)),
             ["store", "remove", digests @ ..] if !digests.is_empty() => Ok(Command::StoreRemove(parse_all(digests)?)),
+            ["store", "trim", keep @ ..] => Ok(Command::StoreTrim {
+                free_bytes: self.free_bytes.take().ok_or("--free-bytes N is missing")?,
+                keep: parse_all(keep)?,
+            }),
             ["run"] => Ok(Command::Run),
             ["follow"] => Ok(Command::Follow { run: self.run()?, offset: self.offset.take().unwrap_or(0) }),
             ["cancel"] => Ok(Command::Cancel(self.run()?)),
+            ["runs", "remove", runs @ ..] if !runs.is_empty() => Ok(Command::RemoveRuns(parse_all(runs)?)),
             ["runs", "prune"] => {
                 let keep = self.keep.take().map_or(Ok(RUNS_KEPT), usize::try_from);
                 Ok(Command::PruneRuns { keep: keep.map_err(|_| "--keep is too large")? })
@@ -173,6 +193,7 @@ impl Options {
             ("--run", self.run.is_some()),
             ("--offset", self.offset.is_some()),
             ("--keep", self.keep.is_some()),
+            ("--free-bytes", self.free_bytes.is_some()),
             ("--executable", self.executable),
         ];
         match given.iter().find(|(_, present)| *present) {
@@ -190,8 +211,8 @@ fn number(text: &str) -> Result<u64, String> {
     text.parse().map_err(|error| format!("{text:?} is no whole number: {error}"))
 }
 
-fn parse_all(digests: &[&str]) -> Result<Vec<Digest>, String> {
-    digests.iter().map(|digest| digest.parse()).collect()
+fn parse_all<T: FromStr<Err = String>>(words: &[&str]) -> Result<Vec<T>, String> {
+    words.iter().map(|word| word.parse()).collect()
 }
 
 #[cfg(test)]
@@ -223,6 +244,9 @@ mod tests {
             ("follow --workdir /w --run ../x", "run id"),
             ("store commit abc 12 --workdir /w", "64"),
             ("store remove --workdir /w", "unknown or incomplete"),
+            ("store trim --workdir /w", "--free-bytes N is missing"),
+            ("hello --workdir /w --free-bytes 3", "--free-bytes does not belong"),
+            ("runs remove ../x --workdir /w", "run id"),
             ("fly --workdir /w", "fly"),
         ] {
             let error = parse_text(text).unwrap_err();

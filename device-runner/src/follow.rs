@@ -130,18 +130,12 @@ fn abandoned(messages: &File) -> RunnerFailure {
         _ => None,
     });
     let restarted = started_in.is_some() && started_in != hello::boot_id();
-    let message = if restarted {
-        "the device restarted during the run".to_owned()
+    let (failure, message) = if restarted {
+        (RunnerFailureKind::Restarted, "the device restarted during the run")
     } else {
-        "the process that supervised the run is gone: killed from outside, or crashed".to_owned()
+        (RunnerFailureKind::Killed, "the process that supervised the run is gone: killed from outside, or crashed")
     };
-    RunnerFailure {
-        failure: RunnerFailureKind::Crashed,
-        message,
-        signal: None,
-        exit_code: None,
-        stderr_tail: Vec::new(),
-    }
+    RunnerFailure { failure, message: message.to_owned(), signal: None, exit_code: None, stderr_tail: Vec::new() }
 }
 
 /// The first message of a run.

@@ -12,7 +12,7 @@ use nix::sys::utsname::{UtsName, uname};
 
 use crate::BACKENDS;
 use crate::lock;
-use crate::runs::RunId;
+use crate::runs::{self, RunId};
 use crate::workdir::Workdir;
 
 /// Describes device, runner and `store`; `runner_sha256` is the hash of this program's own file.
@@ -43,6 +43,7 @@ pub fn hello(workdir: &Workdir, store: StoreStatus, runner_sha256: String) -> He
         scenarios: SCENARIOS.iter().map(|pattern| pattern.scenario().to_string()).collect(),
         store,
         running: lock::holder(workdir).as_ref().map(RunId::to_string),
+        runs: runs::list(workdir),
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod args;
 mod cancel;
+mod fence;
 mod follow;
 mod foreign;
 mod hello;
@@ -32,6 +33,7 @@ use serde::Serialize;
 
 use args::{Command, Invocation};
 use cancel::CancelError;
+use fence::FenceError;
 use follow::FollowError;
 use lock::LockError;
 use request::RequestError;
@@ -110,6 +112,11 @@ fn obey_in(root: &Path, command: Command) -> Result<i32, Exit> {
             Err(error @ CancelError::UnknownRun(_)) => Err(Exit::with(exit::UNKNOWN_RUN, &error)),
             Err(error) => Err(error.into()),
         },
+        Command::StoreTrim { free_bytes, keep } => print_json(&store.trim(free_bytes, &keep)?),
+        Command::RemoveRuns(runs) => {
+            runs::remove(&workdir, &runs)?;
+            Ok(exit::OK)
+        }
         Command::PruneRuns { keep } => {
             runs::prune(&workdir, keep, false)?;
             Ok(exit::OK)
@@ -129,6 +136,7 @@ fn run(workdir: &Workdir) -> Result<i32, Exit> {
     })?;
     let folder = start::start(workdir, &run, &request).map_err(|error| match &error {
         StartError::Lock(LockError::Busy(_)) => Exit::with(exit::BUSY, &error),
+        StartError::Fence(FenceError::Stale { .. }) => Exit::with(exit::FENCED, &error),
         _ => Exit::with(exit::FAILED, &error),
     })?;
     follow_run(&folder, &run, 0)

@@ -7,6 +7,7 @@ use std::io::{self, BufRead};
 
 use farmctl_protocol::{EngineSpec, JobSpec, Limits, MAX_LINE_BYTES, NamedArtifact, PROTOCOL_VERSION, RunRequest};
 
+use crate::fence;
 use crate::runs::RunId;
 use crate::store::Digest;
 
@@ -68,6 +69,7 @@ pub fn read(input: impl BufRead) -> Result<(RunId, RunRequest), RequestError> {
 fn check(request: &RunRequest) -> Result<RunId, String> {
     let JobSpec { model, model_parts, engine, threads, cpus, batch, limits, input_range, .. } = &request.job;
     let run = request.run_id.parse()?;
+    fence::check(&request.fence)?;
     model.sha256.parse::<Digest>().map_err(|error| format!("model.sha256: {error}"))?;
     check_files("model_parts", model_parts)?;
     if let Some(engine) = engine {

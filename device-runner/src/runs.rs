@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::SystemTime;
 
-use farmctl_protocol::{MAX_LINE_BYTES, Message, RunRequest, RunnerFailure};
+use farmctl_protocol::{MAX_LINE_BYTES, MAX_RUNS_IN_HELLO, Message, RunInfo, RunRequest, RunnerFailure};
 
 use crate::workdir::Workdir;
 
@@ -278,6 +278,50 @@ impl<'a> MessageLog<'a> {
         }
         Ok(())
     }
+}
+
+/// The runs whose folders are there, the newest first. What can't be read is told as far as it is known: this is for a
+/// host that cleans up.
+pub fn list(workdir: &Workdir) -> Vec<RunInfo> {
+    let Ok(entries) = fs::read_dir(workdir.runs()) else { return Vec::new() };
+    let mut runs: Vec<(SystemTime, RunInfo)> =
+        entries.flatten().filter_map(|entry| describe(workdir, &entry)).collect();
+    runs.sort_by(|(a_changed, a), (b_changed, b)| b_changed.cmp(a_changed).then_with(|| b.run_id.cmp(&a.run_id)));
+    runs.truncate(MAX_RUNS_IN_HELLO);
+    runs.into_iter().map(|(_, run)| run).collect()
+}
+
+fn describe(workdir: &Workdir, entry: &fs::DirEntry) -> Option<(SystemTime, RunInfo)> {
+    let run: RunId = entry.file_name().to_str()?.parse().ok()?;
+    let folder = RunFolder::new(workdir, &run);
+    let messages = folder.open_messages().ok();
+    let changed = messages.as_ref().and_then(|messages| messages.metadata().ok()?.modified().ok());
+    let is_live = messages.is_some_and(|messages| is_live(&messages).unwrap_or(false));
+    // Whatever version of the protocol it was written by, its lab stands in the same place.
+    let request: Option<serde_json::Value> =
+        fs::read(folder.request()).ok().and_then(|text| serde_json::from_slice(&text).ok());
+    let lab = request.and_then(|request| request.get("fence")?.get("lab")?.as_str().map(str::to_owned));
+    Some((changed.unwrap_or(SystemTime::UNIX_EPOCH), RunInfo { run_id: run.to_string(), lab, is_live }))
+}
+
+/// Removes the folders of ended runs. One that isn't there counts as removed; one that goes on stays.
+///
+/// # Errors
+/// Names the folder that can't be removed.
+pub fn remove(workdir: &Workdir, runs: &[RunId]) -> Result<(), RunFolderError> {
+    for run in runs {
+        let folder = RunFolder::new(workdir, run);
+        if folder.open_messages().is_ok_and(|messages| is_live(&messages).unwrap_or(true)) {
+            continue;
+        }
+        match fs::remove_dir_all(&folder.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(folder.failed("remove", folder.path.clone())(error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Removes all but the newest `keep` runs that are over. With `all_locked`, the caller holds the device's lock, and

@@ -11,6 +11,7 @@ use std::process::{Command, Stdio};
 use farmctl_protocol::{Message, RunRequest, RunnerFailure, RunnerFailureKind};
 
 use crate::args::RUNS_KEPT;
+use crate::fence::{self, FenceError};
 use crate::lock::{DeviceLock, LockError};
 use crate::runs::{self, MessageLog, OpenRun, RunFolder, RunFolderError, RunId};
 use crate::workdir::Workdir;
@@ -21,6 +22,9 @@ pub enum StartError {
     /// The lock could not be taken.
     #[error(transparent)]
     Lock(#[from] LockError),
+    /// The order came under a lease that is lost, or what is known of leases can't be read or written.
+    #[error(transparent)]
+    Fence(#[from] FenceError),
     /// The run's folder could not be made.
     #[error(transparent)]
     Folder(#[from] RunFolderError),
@@ -47,6 +51,7 @@ pub fn start(workdir: &Workdir, run: &RunId, request: &RunRequest) -> Result<Run
     if folder.exists() {
         return Ok(folder);
     }
+    fence::raise(workdir, &request.fence)?;
     runs::prune(workdir, RUNS_KEPT, true)?;
     let lock = lock.assign(workdir, run)?;
     let OpenRun { messages, log } = folder.create(request)?;

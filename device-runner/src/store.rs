@@ -8,8 +8,9 @@ use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::SystemTime;
 
-use farmctl_protocol::{PartialFile, StoreFile, StoreStatus, StoreVerification};
+use farmctl_protocol::{PartialFile, StoreFile, StoreStatus, StoreTrim, StoreVerification};
 use nix::sys::statvfs::statvfs;
 use sha2::{Digest as _, Sha256};
 
@@ -115,6 +116,7 @@ impl<'a> Store<'a> {
         Ok(StoreStatus {
             files: files.into_iter().map(|(sha256, size_bytes)| StoreFile { sha256, size_bytes }).collect(),
             partial: partial.into_iter().map(|(sha256, size_bytes)| PartialFile { sha256, size_bytes }).collect(),
+            program_bytes: used(&self.workdir.programs())?.iter().map(|file| file.size_bytes).sum(),
             // The fields' width depends on the target.
             #[allow(clippy::unnecessary_cast)]
             free_bytes: (space.blocks_available() as u64).saturating_mul(space.fragment_size() as u64),
@@ -188,6 +190,38 @@ impl<'a> Store<'a> {
         Ok(StoreFile { sha256: digest.as_str().to_owned(), size_bytes })
     }
 
+    /// Notes that a file is used now: what was used longest ago leaves first.
+    pub fn touch(&self, digest: &Digest) {
+        // A file that can't be marked may leave too early, and is pushed again then.
+        let _ = File::open(self.path(digest)).and_then(|file| file.set_modified(SystemTime::now()));
+    }
+
+    /// Removes the least recently used files, until `free_bytes` are freed or none is left: models, runners and parts of
+    /// both. Those in `keep` and this runner itself stay.
+    ///
+    /// # Errors
+    /// Names the file that can't be removed; those before it are gone.
+    pub fn trim(&self, free_bytes: u64, keep: &[Digest]) -> Result<StoreTrim, StoreError> {
+        let own = fs::read_link("/proc/self/exe").ok();
+        let mut files = Vec::new();
+        for folder in [self.workdir.store(), self.workdir.partial(), self.workdir.programs()] {
+            files.extend(used(&folder)?);
+        }
+        files.sort_by(|a, b| a.used_at.cmp(&b.used_at).then_with(|| a.path.cmp(&b.path)));
+        let mut trimmed = StoreTrim::default();
+        for file in files {
+            let stays = keep.iter().any(|digest| file.name.starts_with(digest.as_str()))
+                || own.as_ref().is_some_and(|own| own.ends_with(&file.name));
+            if trimmed.freed_bytes >= free_bytes || stays {
+                continue;
+            }
+            fs::remove_file(&file.path).map_err(io_error("remove", &file.path))?;
+            trimmed.freed_bytes += file.size_bytes;
+            trimmed.removed.push(file.name);
+        }
+        Ok(trimmed)
+    }
+
     /// Removes files, whole and partial. A file that isn't there counts as removed.
     ///
     /// # Errors
@@ -205,6 +239,31 @@ impl<'a> Store<'a> {
         }
         Ok(())
     }
+}
+
+/// A file with when it was used last.
+struct UsedFile {
+    path: PathBuf,
+    name: String,
+    size_bytes: u64,
+    used_at: SystemTime,
+}
+
+/// The files of a folder; none of one that isn't there.
+fn used(folder: &Path) -> Result<Vec<UsedFile>, StoreError> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(io_error("list", folder)(error)),
+    };
+    let describe = |entry: fs::DirEntry| {
+        let metadata = entry.metadata().ok().filter(fs::Metadata::is_file)?;
+        let used_at = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+        let name = entry.file_name().into_string().ok()?;
+        Some(UsedFile { path: entry.path(), name, size_bytes: metadata.len(), used_at })
+    };
+    // A file may vanish while its folder is being listed.
+    Ok(entries.flatten().filter_map(describe).collect())
 }
 
 /// Names and sizes of the files of a folder whose name is a SHA-256, sorted.
@@ -313,6 +372,26 @@ mod tests {
         for name in ["../../etc/passwd", "", &ABC[1..], &ABC.to_uppercase(), &format!("{}/", &ABC[1..])] {
             assert!(name.parse::<Digest>().is_err(), "{name:?}");
         }
+    }
+
+    #[test]
+    fn what_was_used_longest_ago_leaves_first() {
+        let folder = Scratch::new();
+        let workdir = Workdir::open(folder.path()).unwrap();
+        let store = Store::new(&workdir);
+        let name = |digit: char| digit.to_string().repeat(64);
+        for (age_seconds, digit) in [(30, 'a'), (20, 'b'), (10, 'c')] {
+            let path = workdir.store().join(name(digit));
+            fs::write(&path, [0; 100]).unwrap();
+            let used_at = SystemTime::now() - std::time::Duration::from_secs(age_seconds);
+            File::open(&path).unwrap().set_modified(used_at).unwrap();
+        }
+        assert_eq!(store.trim(0, &[]).unwrap(), StoreTrim::default());
+        store.touch(&name('a').parse().unwrap());
+        assert_eq!(store.trim(50, &[]).unwrap(), StoreTrim { removed: vec![name('b')], freed_bytes: 100 });
+        let kept = name('c').parse().unwrap();
+        assert_eq!(store.trim(u64::MAX, &[kept]).unwrap().removed, [name('a')]);
+        assert_eq!(store.status().unwrap().files[0].sha256, name('c'));
     }
 
     #[test]

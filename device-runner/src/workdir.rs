@@ -25,7 +25,7 @@ impl Workdir {
     /// Names the folder that can't be made.
     pub fn open(root: &Path) -> Result<Workdir, WorkdirError> {
         let workdir = Workdir(root.to_owned());
-        for path in [workdir.store(), workdir.partial(), workdir.runs()] {
+        for path in [workdir.store(), workdir.partial(), workdir.runs(), workdir.fences()] {
             fs::create_dir_all(&path).map_err(|source| WorkdirError { path, source })?;
         }
         Ok(workdir)
@@ -49,6 +49,16 @@ impl Workdir {
     /// One folder a run.
     pub fn runs(&self) -> PathBuf {
         self.0.join("runs")
+    }
+
+    /// Pushed runners by hash: a host puts them there, before there is a runner that could.
+    pub fn programs(&self) -> PathBuf {
+        self.0.join("bin")
+    }
+
+    /// The highest lease of each lab that was seen.
+    pub fn fences(&self) -> PathBuf {
+        self.0.join("fences")
     }
 
     /// The file whose lock the device's one run holds.

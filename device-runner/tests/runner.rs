@@ -176,8 +176,8 @@ fn a_killed_supervisor_leaves_one_last_message_and_no_process() {
     let supervisor = run.until(Phase::WarmUp);
     let child = child_of(supervisor);
     send(Signal::SIGKILL, supervisor as i32);
-    assert_eq!(run.failure().failure, RunnerFailureKind::Crashed);
-    assert_eq!(lab.follow("orphan", 0).failure().failure, RunnerFailureKind::Crashed);
+    assert_eq!(run.failure().failure, RunnerFailureKind::Killed);
+    assert_eq!(lab.follow("orphan", 0).failure().failure, RunnerFailureKind::Killed);
     while fs::read_to_string(format!("/proc/{child}/status")).is_ok_and(|status| !status.contains("(zombie)")) {
         std::thread::yield_now();
     }
@@ -232,11 +232,14 @@ fn requests_that_are_not_understood_are_refused() {
     other_version.protocol += 1;
     let mut traversal = good.clone();
     traversal.run_id = "../store".to_owned();
+    let mut wild_lab = good.clone();
+    wild_lab.fence.lab = "../../x".to_owned();
     let mut no_threads = good.clone();
     no_threads.job.threads = 0;
     for (request, code, part) in [
         (other_version, exit::PROTOCOL, "protocol"),
         (traversal, exit::USAGE, "run id"),
+        (wild_lab, exit::USAGE, "fence.lab"),
         (no_threads, exit::USAGE, "threads"),
     ] {
         let (messages, got, stderr) = lab.start(&request).finish();
@@ -245,6 +248,45 @@ fn requests_that_are_not_understood_are_refused() {
     }
     assert_eq!(lab.start_raw(b"{}").finish().1, exit::USAGE);
     assert_eq!(fs::read_dir(lab.path("runs")).unwrap().count(), 0);
+}
+
+#[test]
+fn an_order_under_a_lost_lease_starts_nothing_but_finds_what_was_started() {
+    let lab = Lab::new();
+    let mut newer = lab.request("newer", QUICK);
+    newer.fence.epoch = 7;
+    assert_eq!(lab.start(&newer).finish().1, exit::OK);
+    let older = lab.request("older", QUICK);
+    let (messages, code, stderr) = lab.start(&older).finish();
+    assert_eq!((messages.len(), code), (0, exit::FENCED));
+    assert!(stderr.contains("epoch 7"), "{stderr}");
+    assert!(!lab.path("runs/older").exists());
+    // Asking for a run that was started before starts nothing.
+    let mut again = newer;
+    again.fence.epoch = 1;
+    assert_eq!(lab.start(&again).finish().1, exit::OK);
+    let mut elsewhere = older;
+    elsewhere.fence.lab = "lab-2".to_owned();
+    assert_eq!(lab.start(&elsewhere).finish().1, exit::OK);
+}
+
+#[test]
+fn runs_are_listed_with_their_lab_and_removed_once_they_ended() {
+    let lab = Lab::new();
+    lab.start(&lab.request("ended", QUICK)).finish();
+    let mut living = lab.start(&lab.request("living", ENDLESS));
+    living.until(Phase::WarmUp);
+    let listed = || {
+        let hello: Hello = serde_json::from_slice(&lab.ask(&["hello"]).stdout).unwrap();
+        let mut runs: Vec<_> = hello.runs.into_iter().map(|run| (run.run_id, run.lab, run.is_live)).collect();
+        runs.sort();
+        runs
+    };
+    let run = |name: &str, is_live| (name.to_owned(), Some("lab-1".to_owned()), is_live);
+    assert_eq!(listed(), [run("ended", false), run("living", true)]);
+    assert!(lab.ask(&["runs", "remove", "ended", "living", "never-there"]).status.success());
+    assert_eq!(listed(), [run("living", true)]);
+    lab.ask(&["cancel", "--run", "living"]);
 }
 
 #[test]

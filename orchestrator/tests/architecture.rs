@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// Each module of the orchestrator with the modules it may name. `domain` may be named by all, and `cli` may name all.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("domain", &[]),
-    ("config", &["catalog", "planner"]),
+    ("config", &["catalog", "planner", "score"]),
     ("catalog", &[]),
     ("planner", &[]),
     ("score", &[]),
@@ -16,7 +16,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("device", &["transport"]),
     ("runners", &["device"]),
     ("inventory", &["device", "transport"]),
-    ("agent", &["inventory", "device", "transport", "store", "score"]),
+    ("agent", &["inventory", "device", "transport", "store", "score", "planner"]),
     ("progress", &["report"]),
     ("publish", &["report"]),
 ];

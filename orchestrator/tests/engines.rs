@@ -10,8 +10,8 @@ use std::process::{Command, Stdio};
 use farmctl::domain::{WeightsFile, sha256_hex};
 use farmctl::runners::HOST_TARGET;
 use farmctl_protocol::{
-    ArtifactRef, Dialect, EngineSpec, InputRange, JobSpec, Limits, Message, NamedArtifact, PROTOCOL_VERSION, Precision,
-    RunRequest, Scenario,
+    ArtifactRef, Dialect, EngineSpec, Fence, InputRange, JobSpec, Limits, Message, NamedArtifact, PROTOCOL_VERSION,
+    Precision, RunRequest, Scenario,
 };
 
 /// Engines whose files and compilers every machine of the tests has.
@@ -59,8 +59,9 @@ impl Device {
         let mut command = Command::new(runner);
         command.args(["run", "--workdir"]).arg(self.0.path()).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = command.spawn().expect("a runner: scripts/test builds it");
+        let fence = Fence { lab: "lab".to_owned(), epoch: 1 };
         let request =
-            RunRequest { protocol: PROTOCOL_VERSION, run_id: run_id.to_owned(), deadline_seconds: 300.0, job };
+            RunRequest { protocol: PROTOCOL_VERSION, run_id: run_id.to_owned(), deadline_seconds: 300.0, fence, job };
         process.stdin.take().unwrap().write_all(&serde_json::to_vec(&request).unwrap()).unwrap();
         let output = process.wait_with_output().unwrap();
         let lines = output.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());

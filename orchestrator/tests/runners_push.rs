@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use farmctl::device::{BringUp, RunnerFile, RunnerProvider, Session};
 use farmctl::domain::{Device, DeviceLimits, Failure, HostKey, SshEndpoint, Timeouts, TransportConfig};
 use farmctl::runners::{self, HOST_TARGET};
-use farmctl::transport::ConnectOptions;
+use farmctl::transport::{Connect, ConnectOptions};
 use testlab::{Board, Direction, FaultProxy};
 
 struct Built(RunnerFile);
@@ -47,7 +47,9 @@ fn device(board: &Board, port: u16) -> Device {
         workdir: board.home.join("farmctl").display().to_string(),
         notes: None,
         limits: DeviceLimits::default(),
+        price_per_hour: None,
         android: Default::default(),
+        recovery: Default::default(),
         disabled: None,
         declared_at: "test".to_owned(),
     }
@@ -60,21 +62,21 @@ async fn bring_up(
     mut pushing: impl FnMut(u64, u64) + Send,
 ) -> (Session, Vec<(u64, u64)>) {
     let home = tempfile::tempdir().unwrap();
-    let options = ConnectOptions {
+    let connect: Arc<dyn Connect> = Arc::new(ConnectOptions {
         home: home.path().to_owned(),
         user: "nobody-in-particular".to_owned(),
         agent_socket: None,
         environment: Arc::new(|_| None),
         accept_new: false,
         connect_timeout: Duration::from_secs(60),
-    };
+    });
     let mut told = Vec::new();
     let timeouts = Timeouts::default();
     let mut pushing = |there, size| {
         told.push((there, size));
         pushing(there, size);
     };
-    let with = BringUp { options: &options, timeouts: &timeouts, runners, pushing: &mut pushing };
+    let with = BringUp { connect: &connect, timeouts: &timeouts, runners, pushing: &mut pushing };
     let session = Session::bring_up(device, with).await.unwrap_or_else(|failure| panic!("{}", failure.message));
     (session, told)
 }
@@ -98,7 +100,7 @@ async fn a_runner_travels_packed_and_goes_on_where_the_cable_broke() {
         }
     })
     .await;
-    assert_eq!(session.runner_sha256, artifact.sha256);
+    assert_eq!(session.runner_sha256(), artifact.sha256);
     let &(there, packed_bytes) = told.last().unwrap();
     assert_eq!(there, packed_bytes, "told to its end");
     assert!(packed_bytes < artifact.size_bytes / 2, "{packed_bytes} of {}", artifact.size_bytes);

@@ -7,7 +7,9 @@ mod suite;
 #[path = "transport/support.rs"]
 mod support;
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use farmctl::domain::{AdbEndpoint, TransportConfig};
@@ -18,6 +20,7 @@ use farmctl::transport::{
 use suite::LONG;
 use support::{adb_server, connected_old_phone, connected_phone, options, phone, phone_endpoint};
 use testlab::{AdbServer, Phone, PhoneOptions};
+use tokio::io::{AsyncRead, ReadBuf};
 
 const SHORT: Duration = Duration::from_secs(2);
 
@@ -100,23 +103,23 @@ async fn an_old_phone_whose_daemon_dies_is_a_lost_connection_and_a_write_goes_on
     assert_eq!(error.kind, ErrorKind::ConnectionLost, "{error}");
     phone.restart_daemon().unwrap();
     let transport = connected_old_phone(&phone, &server).await;
-    let content = suite::pattern(40_000_000);
-    let path = "/data/local/tmp/pushed";
+    let content = suite::pattern(20_000_000);
+    let begun = 3_000_000;
+    let path = phone.data_path("local/tmp/pushed");
+    std::fs::write(&path, &content[..begun]).unwrap();
+    let arrived = || std::fs::metadata(&path).unwrap().len();
     let mut killed = false;
-    let mut progress = |bytes| {
-        if !killed && bytes > 10_000_000 {
+    let mut progress = |_| {
+        if !killed && arrived() > begun as u64 {
             phone.kill_daemon().unwrap();
             killed = true;
         }
     };
-    let error = transport.write(path, 0, &mut content.as_slice(), LONG, &mut progress).await.unwrap_err();
+    let rest = &mut &content[begun..];
+    let error = transport.write(PUSHED, begun as u64, rest, LONG, &mut progress).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::ConnectionLost, "{error}");
     phone.restart_daemon().unwrap();
-    let transport = connected_old_phone(&phone, &server).await;
-    let there = transport.stat(path, LONG).await.unwrap().unwrap().size_bytes;
-    assert!((1..10_000_001).contains(&there), "{there} bytes arrived");
-    transport.write(path, there, &mut &content[there as usize..], LONG, &mut |_| {}).await.unwrap();
-    assert!(std::fs::read(phone.data_path("local/tmp/pushed")).unwrap() == content);
+    go_on(&connected_old_phone(&phone, &server).await, &phone, &content).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -165,28 +168,80 @@ async fn a_command_may_be_silent_and_a_daemon_may_not() {
     assert_eq!(error.kind, ErrorKind::ConnectionLost, "the way that was there is gone: {error}");
 }
 
+/// Gives its second half only once something has come about.
+struct Gated<F> {
+    content: Vec<u8>,
+    given: usize,
+    has_come_about: F,
+    is_open: bool,
+}
+
+impl<F: FnMut() -> bool + Unpin> AsyncRead for Gated<F> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        to: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        if !self.is_open && self.given > self.content.len() / 2 {
+            self.is_open = (self.has_come_about)();
+            if !self.is_open {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+        }
+        let end = self.content.len().min(self.given + to.remaining());
+        to.put_slice(&self.content[self.given..end]);
+        self.given = end;
+        Poll::Ready(Ok(()))
+    }
+}
+
+const PUSHED: &str = "/data/local/tmp/pushed";
+/// Bytes of it that have to be there before something breaks.
+const ARRIVED: u64 = 1_000_000;
+
+/// Pushes the rest of a file that broke off.
+async fn go_on(transport: &Arc<dyn Transport>, phone: &Phone, content: &[u8]) {
+    let there = transport.stat(PUSHED, LONG).await.unwrap().unwrap().size_bytes;
+    assert!(there > ARRIVED && there < content.len() as u64, "{there} bytes arrived");
+    transport.write(PUSHED, there, &mut &content[there as usize..], LONG, &mut |_| {}).await.unwrap();
+    assert!(std::fs::read(phone.data_path("local/tmp/pushed")).unwrap() == content);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_write_that_breaks_keeps_what_arrived_and_goes_on_from_there() {
     let (phone, server) = (phone(), adb_server());
-    let transport = connected_phone(&phone, &server).await;
-    let content = suite::pattern(60_000_000);
-    let path = "/data/local/tmp/pushed";
-    let mut killed = false;
-    let arrived = || std::fs::metadata(phone.data_path("local/tmp/pushed")).map_or(0, |facts| facts.len());
-    let mut progress = |_| {
-        if !killed && arrived() > 1_000_000 {
-            phone.kill_daemon().unwrap();
-            killed = true;
+    let folder = phone.data_path("local/tmp");
+    let names = || -> Vec<_> { std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect() };
+    for (is_old, daemon_dies) in [(false, false), (true, false), (false, true), (true, true)] {
+        let connected = async || match is_old {
+            false => connected_phone(&phone, &server).await,
+            true => connected_old_phone(&phone, &server).await,
+        };
+        let transport = connected().await;
+        // As of a push whose host was gone before anything else could be.
+        std::fs::write(folder.join("pushed.sync-0"), "x").unwrap();
+        let breaks = || {
+            let arrived = std::fs::metadata(folder.join("pushed")).map_or(0, |facts| facts.len());
+            if arrived > ARRIVED {
+                match daemon_dies {
+                    true => phone.kill_daemon().unwrap(),
+                    false => server.disconnect(phone.address()).unwrap(),
+                }
+            }
+            arrived > ARRIVED
+        };
+        let content = suite::pattern(20_000_000);
+        let mut source = Gated { content: content.clone(), given: 0, has_come_about: breaks, is_open: false };
+        let error = transport.write(PUSHED, 0, &mut source, LONG, &mut |_| {}).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::ConnectionLost, "{error}");
+        if daemon_dies {
+            phone.restart_daemon().unwrap();
         }
-    };
-    let error = transport.write(path, 0, &mut content.as_slice(), LONG, &mut progress).await.unwrap_err();
-    assert_eq!(error.kind, ErrorKind::ConnectionLost, "{error}");
-    phone.restart_daemon().unwrap();
-    let transport = connected_phone(&phone, &server).await;
-    let there = transport.stat(path, LONG).await.unwrap().unwrap().size_bytes;
-    assert!(there > 1_000_000 && there < content.len() as u64, "{there} bytes arrived");
-    transport.write(path, there, &mut &content[there as usize..], LONG, &mut |_| {}).await.unwrap();
-    assert!(std::fs::read(phone.data_path("local/tmp/pushed")).unwrap() == content);
+        go_on(&connected().await, &phone, &content).await;
+        assert_eq!(names(), ["pushed"], "nothing else is left");
+        std::fs::remove_file(folder.join("pushed")).unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -44,6 +44,19 @@ pub struct Hello {
     pub store: StoreStatus,
     /// Identifier of the run that holds the device's lock right now.
     pub running: Option<String>,
+    /// The runs whose folders are there, the newest first; at most [`MAX_RUNS_IN_HELLO`](crate::MAX_RUNS_IN_HELLO).
+    pub runs: Vec<RunInfo>,
+}
+
+/// A run whose folder is on a device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunInfo {
+    /// Its identifier.
+    pub run_id: String,
+    /// The lab that ordered it; `None` when its request can't be read.
+    pub lab: Option<String>,
+    /// Whether a supervisor is at work on it.
+    pub is_live: bool,
 }
 
 impl Hello {

@@ -13,8 +13,20 @@ pub struct RunRequest {
     pub run_id: String,
     /// The device ends the run by itself after this many seconds, whether or not a host is there.
     pub deadline_seconds: f64,
+    /// Under which lease of the device the host orders this.
+    pub fence: Fence,
     /// What to measure.
     pub job: JobSpec,
+}
+
+/// A lease of the device, as the device remembers it: it takes no order under an epoch that is lower than one it has
+/// seen of the same lab, so that a host which lost its lease, and does not know it yet, starts nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Fence {
+    /// The lab: letters, digits, `-` and `_` only, at most 64 of them. Each has epochs of its own.
+    pub lab: String,
+    /// Epoch of the lease: grows with each holder.
+    pub epoch: u64,
 }
 
 /// What to measure: everything that changes the number is in here.

@@ -6,7 +6,7 @@
 //! How the words travel: the host starts `device-runner <command> --workdir DIR …` through a transport.
 //! - `hello` prints one [`Hello`] as a line of JSON.
 //! - `store status` and `store remove` print one [`StoreStatus`]; `store commit` one [`StoreFile`]; `store verify` one
-//!   [`StoreVerification`].
+//!   [`StoreVerification`]; `store trim` one [`StoreTrim`].
 //! - `run` reads one [`RunRequest`] from its standard input, starts the run detached, and prints the run's messages;
 //!   `follow` prints the messages of a run that was started before, from a byte offset on.
 //!
@@ -18,23 +18,26 @@ mod job;
 mod message;
 mod store;
 
-pub use hello::{BackendInfo, Cpu, Hello};
+pub use hello::{BackendInfo, Cpu, Hello, RunInfo};
 pub use job::{
-    ArtifactRef, Dialect, EngineSpec, InputRange, JobSpec, Layout, Limits, NamedArtifact, Precision, RunRequest,
+    ArtifactRef, Dialect, EngineSpec, Fence, InputRange, JobSpec, Layout, Limits, NamedArtifact, Precision, RunRequest,
     Scenario,
 };
 pub use message::{Figures, Message, Output, Phase, Reported, RunnerFailure, RunnerFailureKind, TensorInfo};
-pub use store::{PartialFile, StoreFile, StoreStatus, StoreVerification};
+pub use store::{PartialFile, StoreFile, StoreStatus, StoreTrim, StoreVerification};
 
 /// Version of this protocol. Both sides refuse any other: the host pushes the runner it was built with, so a mismatch
 /// means that a foreign binary answers.
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;
 
 /// Longest line, in bytes, that either side writes or accepts. Samples and outputs are split into chunks to stay below.
 pub const MAX_LINE_BYTES: usize = 1 << 20;
 
 /// Samples in one [`Message::Samples`] chunk; 4,096 numbers of at most 20 digits stay far below [`MAX_LINE_BYTES`].
 pub const SAMPLES_PER_MESSAGE: usize = 4096;
+
+/// Runs that [`Hello`] lists at most.
+pub const MAX_RUNS_IN_HELLO: usize = 200;
 
 /// Output values in one [`Message::Output`] chunk (4 bytes each, base64).
 pub const VALUES_PER_MESSAGE: usize = 65_536;
@@ -53,4 +56,6 @@ pub mod exit {
     pub const UNKNOWN_RUN: i32 = 76;
     /// The request speaks another [`PROTOCOL_VERSION`](crate::PROTOCOL_VERSION).
     pub const PROTOCOL: i32 = 77;
+    /// The device knows of a newer lease of the same lab than the request's [`Fence`](crate::Fence).
+    pub const FENCED: i32 = 78;
 }

@@ -239,6 +239,10 @@ word_enum! {
         Deadline = "deadline",
         /// The host asked to end the run.
         Cancelled = "cancelled",
+        /// The device booted anew while the run was under way.
+        Restarted = "restarted",
+        /// The process that supervised the run was ended from outside.
+        Killed = "killed",
         /// Threads could not be pinned, or another setting of the device was refused.
         Device = "device",
         /// The device could not write (full or read-only).

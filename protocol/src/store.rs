@@ -7,6 +7,8 @@ pub struct StoreStatus {
     pub files: Vec<StoreFile>,
     /// Files whose push broke off.
     pub partial: Vec<PartialFile>,
+    /// Bytes of the runners that were pushed.
+    pub program_bytes: u64,
     /// Space that the store's file system still has for this user.
     pub free_bytes: u64,
 }
@@ -38,4 +40,13 @@ pub struct StoreVerification {
     pub corrupt: Vec<String>,
     /// SHA-256 of files that were asked for and are not there.
     pub missing: Vec<String>,
+}
+
+/// What `store trim` removed.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct StoreTrim {
+    /// SHA-256 of the files that were removed, the least recently used first.
+    pub removed: Vec<String>,
+    /// Their size together.
+    pub freed_bytes: u64,
 }

@@ -4,6 +4,7 @@
 //! emulators of the host. Never uses the `adb` client, which would start a second server by itself when this one is gone.
 
 use std::ffi::OsStr;
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,7 +14,7 @@ use nix::sys::signal::Signal;
 
 use crate::LabError;
 use crate::board::{free_port, wait_until};
-use crate::folder::LabFolder;
+use crate::folder::{ENDED_TOO, LabFolder};
 use crate::process::{Owned, find_program, kill_started_with};
 
 const WHAT: &str = "adb server";
@@ -64,7 +65,7 @@ impl AdbServer {
 
     /// What it has logged since it was started.
     pub fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
     /// Connects to the daemon at an address (that of a phone, or of a proxy before it), and waits until it is there as
@@ -123,6 +124,8 @@ impl AdbServer {
         *current = None;
         self.end_successor();
         let folder = self.folder.path();
+        let ended_too = folder.join(ENDED_TOO);
+        fs::write(&ended_too, self.successor().join(" ")).map_err(LabError::file("write", &ended_too))?;
         let adb = find_program("adb", "adb")?;
         let home = format!("HOME={}", folder.display());
         let listen = format!("tcp:localhost:{}", self.port);
@@ -161,7 +164,12 @@ impl AdbServer {
 
     /// Ends one that somebody else started on this port in its place, as `adb` and farmctl do.
     fn end_successor(&self) {
-        kill_started_with(&["-L", &format!("tcp:{}", self.port), "fork-server", "server"]);
+        kill_started_with(&self.successor());
+    }
+
+    /// Command line of such a one, behind its name.
+    fn successor(&self) -> [String; 4] {
+        ["-L", &format!("tcp:{}", self.port), "fork-server", "server"].map(str::to_owned)
     }
 
     fn signal(&self, signal: Signal) {
@@ -193,7 +201,7 @@ impl AdbServer {
 
 impl Drop for AdbServer {
     fn drop(&mut self) {
+        // Before its successors, which its folder ends.
         self.kill();
-        self.end_successor();
     }
 }

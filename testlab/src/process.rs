@@ -137,7 +137,7 @@ pub(crate) fn signal_one(process: Pid, signal: Signal) {
 }
 
 /// Ends the processes whose command line begins with these words, behind their own name.
-pub(crate) fn kill_started_with(words: &[&str]) {
+pub(crate) fn kill_started_with(words: &[String]) {
     for process in processes() {
         let line = std::fs::read(format!("/proc/{}/cmdline", process.id)).unwrap_or_default();
         let mut found = line.split(|byte| *byte == 0).skip(1);

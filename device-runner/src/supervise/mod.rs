@@ -140,7 +140,9 @@ impl<'a> Supervisor<'a> {
     fn verify_file(&self, what: &str, artifact: &ArtifactRef) -> Result<(), RunnerFailure> {
         let digest = artifact.sha256.parse().map_err(|error| failure(RunnerFailureKind::Internal, error))?;
         let mut stopped = None;
-        let checked = Store::new(self.workdir).check(&digest, &mut || {
+        let store = Store::new(self.workdir);
+        store.touch(&digest);
+        let checked = store.check(&digest, &mut || {
             match self.events.try_recv() {
                 Ok(Event::Cancel) => stopped = Some(cancelled()),
                 Ok(_) | Err(TryRecvError::Empty | TryRecvError::Disconnected) => {}

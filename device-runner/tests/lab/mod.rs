@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::{fs, thread};
 
 use farmctl_protocol::{
-    ArtifactRef, InputRange, JobSpec, Layout, Limits, Message, PROTOCOL_VERSION, Phase, Precision, RunRequest,
+    ArtifactRef, Fence, InputRange, JobSpec, Layout, Limits, Message, PROTOCOL_VERSION, Phase, Precision, RunRequest,
     RunnerFailure, Scenario,
 };
 use prost::Message as _;
@@ -83,7 +83,8 @@ impl Lab {
             seed: 42,
             input_range: InputRange { low: -1.0, high: 1.0 },
         };
-        RunRequest { protocol: PROTOCOL_VERSION, run_id: run_id.to_owned(), deadline_seconds: 120.0, job }
+        let fence = Fence { lab: "lab-1".to_owned(), epoch: 1 };
+        RunRequest { protocol: PROTOCOL_VERSION, run_id: run_id.to_owned(), deadline_seconds: 120.0, fence, job }
     }
 
     /// Starts `run`; the answer can be read message by message.

@@ -1,10 +1,11 @@
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use crate::domain::{Event, EventKind, JobId, RunId, SweepId};
 use crate::store::Store;
+
+use super::{Clock, with_store};
 
 /// Sends events to the store and to the live view.
 #[derive(Clone)]
@@ -12,6 +13,7 @@ pub struct Events {
     store: Arc<dyn Store>,
     live: mpsc::Sender<Event>,
     sweep_id: SweepId,
+    clock: Clock,
 }
 
 /// What an event is about.
@@ -34,23 +36,22 @@ impl Subject {
 
 impl Events {
     /// Events of one sweep.
-    pub fn new(store: Arc<dyn Store>, live: mpsc::Sender<Event>, sweep_id: SweepId) -> Events {
-        Events { store, live, sweep_id }
+    pub fn new(store: Arc<dyn Store>, live: mpsc::Sender<Event>, sweep_id: SweepId, clock: Clock) -> Events {
+        Events { store, live, sweep_id, clock }
     }
 
     /// Appends an event to the store, then shows it. A store that refuses it is logged: an event is no result.
     pub async fn emit(&self, subject: Subject, kind: EventKind) {
         let event = self.event(subject, kind);
-        match serde_json::to_string(&event) {
-            Ok(text) => tracing::debug!(event = %text, "event"),
-            Err(error) => tracing::error!(%error, "an event can't be written down"),
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            match serde_json::to_string(&event) {
+                Ok(text) => tracing::debug!(event = %text, "event"),
+                Err(error) => tracing::error!(%error, "an event can't be written down"),
+            }
         }
-        let (store, kept) = (Arc::clone(&self.store), event.clone());
-        let appended = tokio::task::spawn_blocking(move || store.append_event(&kept)).await;
-        match appended {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(%error, "an event was not kept"),
-            Err(error) => tracing::error!(%error, "an event was not kept"),
+        let kept = event.clone();
+        if let Err(error) = with_store(&self.store, move |store| store.append_event(&kept)).await {
+            tracing::error!(%error, "an event was not kept");
         }
         // A live view that is gone needs no events.
         let _ = self.live.send(event).await;
@@ -63,8 +64,8 @@ impl Events {
 
     fn event(&self, subject: Subject, kind: EventKind) -> Event {
         Event {
-            at: Timestamp::now(),
-            sweep_id: self.sweep_id.clone(),
+            at: (self.clock)(),
+            sweep_id: Some(self.sweep_id.clone()),
             device: subject.device,
             job_id: subject.job_id,
             run_id: subject.run_id,

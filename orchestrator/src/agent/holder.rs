@@ -33,7 +33,7 @@ impl Holder {
 }
 
 /// Whether the holder of this name has ended for sure.
-pub(super) fn is_gone(name: &str) -> bool {
+pub fn is_gone(name: &str) -> bool {
     let gone = name.parse::<Holder>().map_err(std::io::Error::other).and_then(|holder| holder.is_gone());
     gone.unwrap_or_else(|error| {
         tracing::warn!(holder = name, %error, "it can't be told whether a process still runs");

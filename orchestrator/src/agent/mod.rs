@@ -2,42 +2,61 @@
 //!
 //! Main type: [`Agent`]. Owns the sessions with devices; everything that must survive goes into the store at once, and
 //! what happened goes to the store and to the live view as events. Never prints, and decides nothing that a plan decides.
+//!
+//! Reading order: `worker` (a device's turns), `jobs` (what is done in a turn), `attempt` (one run), `ledger` (what is
+//! written about it), `policy` (what a failure means), `leases` (who may do it).
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc, watch};
-use tokio::task::JoinSet;
-use tracing::Instrument as _;
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::device::RunnerProvider;
-use crate::domain::{Device, Event, OnFailure, SweepRow, Timeouts, TransportConfig};
+use crate::domain::{Device, Event, LabId, OnFailure, RetryPolicy, SweepRow, SweepState, Timeouts, TransportConfig};
 use crate::inventory::{Spare, find_spares};
 use crate::store::{Store, StoreError};
-use crate::transport::ConnectOptions;
+use crate::transport::Connect;
 
+use crew::{Crew, Shared};
 use healing::Healing;
-use spares::Phones;
 
+mod activity;
+mod attempt;
+mod crew;
+mod endings;
 mod events;
 mod healing;
 mod holder;
+mod jobs;
+mod leases;
+mod ledger;
+mod orphans;
 mod outputs;
+mod policy;
 mod prepare;
 mod records;
+mod recovery;
 mod spares;
+mod stop;
 mod worker;
 
 pub use events::{Events, Subject};
-pub use holder::Holder;
+pub use holder::{Holder, is_gone as is_holder_gone};
+pub use leases::{Hold, Leases};
 pub use outputs::OutputFiles;
 pub use prepare::{Undone, is_left_behind, undo_changes};
 pub use records::of_cell as record_of_cell;
+pub use stop::Stop;
 
-/// How often a person asked to stop: 0 not at all; 1 starts no more runs; 2 ends those under way; 3 leaves.
-pub type StopSignal = watch::Receiver<u32>;
+/// How often it is looked whether a person cancelled the sweep.
+const CANCEL_LOOK: Duration = Duration::from_secs(1);
+
+/// Tells the time of day.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// What an agent could not do, beyond what is a failed run.
 #[derive(Debug, thiserror::Error)]
@@ -45,23 +64,46 @@ pub enum AgentError {
     /// The store refused; the sweep can't go on.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What a network answered can't be written; the run is not ended, so that nothing is lost.
+    #[error("keep what a network answered: {0}; the sweep can be resumed once there is room")]
+    Outputs(std::io::Error),
+    /// Another process carries the sweep out by now.
+    #[error("go on with the sweep: its lease was lost to another process while this one stood still")]
+    SweepLost,
     /// A worker ended in a way it never should.
     #[error("work on a device: {0}")]
     Worker(String),
 }
 
+/// What an agent is there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Errand {
+    /// To carry out the open jobs of a sweep.
+    Jobs,
+    /// To end the runs that an earlier process had left on devices, and to collect what is there.
+    EndRuns,
+}
+
 /// Everything the workers of one sweep share.
 pub struct Agent {
+    /// What it is there for.
+    pub errand: Errand,
     /// The truth.
     pub store: Arc<dyn Store>,
+    /// The lab, as devices remember its leases.
+    pub lab: LabId,
     /// The sweep that is carried out.
     pub sweep: SweepRow,
     /// How long things may take.
     pub timeouts: Timeouts,
     /// What a failed run means for those after it.
     pub on_failure: OnFailure,
+    /// What a failure of a device means for its jobs.
+    pub retry: RetryPolicy,
+    /// All devices of the lab: a job may move to an equal one.
+    pub lab_devices: Vec<Device>,
     /// How to connect.
-    pub connect_options: ConnectOptions,
+    pub connect: Arc<dyn Connect>,
     /// Where the models' files are on this host, by hash.
     pub model_files: HashMap<String, PathBuf>,
     /// Where runners come from.
@@ -70,62 +112,97 @@ pub struct Agent {
     pub outputs: OutputFiles,
     /// Where events go.
     pub events: Events,
-    /// Whether a person asked to stop.
-    pub stop: StopSignal,
+    /// Whether it is to stop.
+    pub stop: Arc<Stop>,
     /// Most devices that are worked on at the same time.
     pub max_devices: usize,
-    /// Name of this process in leases and in the journal of changes: a [`Holder`].
-    pub holder: String,
+    /// The leases of this process.
+    pub leases: Leases,
+    /// The time of day.
+    pub clock: Clock,
 }
 
 impl Agent {
-    /// Carries out the open jobs of the sweep on these devices; returns when all are done or a person stopped it.
+    /// Carries out the open jobs of the sweep on these devices; returns when all are done or a person stopped it. `hold`
+    /// is the sweep's lease.
     ///
     /// # Errors
-    /// When the store can't be used any more. Failures of devices and runs are records, not errors.
-    pub async fn carry_out(self: Arc<Self>, devices: Vec<Device>) -> Result<(), AgentError> {
-        let places = Arc::new(Semaphore::new(self.max_devices.max(1)));
-        // on_failure: stop_sweep. Workers look at it before each job.
-        let (halt, _) = watch::channel(None::<String>);
-        let halt = Arc::new(halt);
-        let mut workers = JoinSet::new();
-        let known = Arc::new(Phones::default());
-        let start = |workers: &mut JoinSet<_>, device: Device| {
-            let (agent, places, halt) = (Arc::clone(&self), Arc::clone(&places), Arc::clone(&halt));
-            let known = Arc::clone(&known);
-            let work = async move {
-                // The semaphore is never closed.
-                let Ok(_place) = places.acquire_owned().await else { return Ok(()) };
-                worker::work(&agent, &device, &known, &halt).await
-            };
-            workers.spawn(work.instrument(tracing::info_span!("sweep", id = %self.sweep.id)));
-        };
+    /// When the store can't be used any more, or the sweep's lease is lost. Failures of devices and runs are records, not
+    /// errors.
+    pub async fn carry_out(self: Arc<Self>, devices: Vec<Device>, hold: &Hold) -> Result<(), AgentError> {
+        tokio::select! {
+            done = Arc::clone(&self).work(devices) => done,
+            () = hold.lost() => Err(AgentError::SweepLost),
+            never = self.watch_for_cancel() => never,
+        }
+    }
+
+    async fn work(self: Arc<Self>, devices: Vec<Device>) -> Result<(), AgentError> {
+        let shared = Arc::new(Shared::new(self.max_devices));
+        let mut crew = Crew::new(&self, &shared);
+        // Nobody may find that nothing goes on before all have begun.
+        let beginning = shared.activity.begin();
         // Which phones are the same must be known before any of them is worked on; no other device waits for that.
         let (phones, others): (Vec<Device>, Vec<Device>) =
             devices.into_iter().partition(|device| matches!(device.transport, TransportConfig::Adb(_)));
-        others.into_iter().for_each(|device| start(&mut workers, device));
+        others.into_iter().for_each(|device| crew.start(device));
         let healing = Healing::watch(self.events.clone(), &phones);
-        known.set_spares(self.find_spares(&phones).await);
-        phones.into_iter().for_each(|device| start(&mut workers, device));
-        let mut first_error = None;
-        while let Some(ended) = workers.join_next().await {
-            let result = ended.unwrap_or_else(|error| Err(AgentError::Worker(error.to_string())));
-            if let Err(error) = result {
-                tracing::error!(%error, "a worker gave up");
-                first_error.get_or_insert(error);
-            }
-        }
+        shared.phones.set_spares(self.find_spares(&phones).await);
+        phones.into_iter().for_each(|device| crew.start(device));
+        drop(beginning);
+        let worked = crew.work().await;
         healing.end().await;
-        first_error.map_or(Ok(()), Err)
+        worked
     }
 
     /// Which of the devices are others reached another way; none when a person stops it meanwhile.
     async fn find_spares(&self, devices: &[Device]) -> Vec<Spare> {
-        let mut stop = self.stop.clone();
         tokio::select! {
-            spares = find_spares(devices, &self.connect_options, &self.timeouts) => spares,
-            _ = stop.wait_for(|times| *times > 0) => Vec::new(),
+            spares = find_spares(devices, self.connect.as_ref(), &self.timeouts) => spares,
+            () = self.stopped() => Vec::new(),
         }
+    }
+
+    /// Ends the runs under way once a person has cancelled the sweep; never returns but for an error.
+    async fn watch_for_cancel(&self) -> Result<(), AgentError> {
+        loop {
+            tokio::time::sleep(CANCEL_LOOK).await;
+            let sweep = self.sweep.id.clone();
+            if with_store(&self.store, move |store| store.sweep_state(&sweep)).await? == SweepState::Cancelling {
+                self.stop.raise(2);
+            }
+        }
+    }
+
+    /// Whether no more runs are to be started.
+    fn is_stopping(&self) -> bool {
+        self.errand == Errand::Jobs && self.stop.times() > 0
+    }
+
+    /// Waits until no more runs are to be started.
+    async fn stopped(&self) {
+        match self.errand {
+            Errand::Jobs => self.stop.reached(1).await,
+            Errand::EndRuns => std::future::pending().await,
+        }
+    }
+
+    /// Waits until the runs under way are to be ended.
+    async fn asked_to_end(&self) {
+        match self.errand {
+            Errand::Jobs => self.stop.reached(2).await,
+            Errand::EndRuns => {}
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    /// When it will be this time of day; now when it was so before.
+    fn instant_of(&self, moment: Timestamp) -> Instant {
+        let left = Duration::try_from(moment.duration_since(self.now())).unwrap_or(Duration::ZERO);
+        Instant::now() + left
     }
 
     fn bring_up_limit(&self) -> Duration {
@@ -145,9 +222,22 @@ where
     T: Send + 'static,
     F: FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static,
 {
+    if !store.may_block() {
+        return call(store.as_ref()).map_err(AgentError::Store);
+    }
     let store = Arc::clone(store);
     tokio::task::spawn_blocking(move || call(store.as_ref()))
         .await
         .map_err(|error| AgentError::Worker(error.to_string()))?
         .map_err(AgentError::Store)
+}
+
+fn as_ns(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// The time of day after a pause.
+fn later(now: Timestamp, pause: Duration) -> Timestamp {
+    let pause = SignedDuration::try_from(pause).unwrap_or(SignedDuration::MAX);
+    now.checked_add(pause).unwrap_or(Timestamp::MAX)
 }

@@ -50,7 +50,7 @@ async fn set_up(
 ) -> Result<Vec<OpenChange>, AgentError> {
     undo_left(agent, device, session, &identity).await?;
     let deadline = agent.bring_up_limit();
-    let state = match measuring_state(&device.name, session.transport(), deadline).await {
+    let state = match measuring_state(device, session.transport(), deadline).await {
         Ok(state) => state,
         Err(failure) => {
             warn(agent, device, format!("it is measured as it is: {failure}")).await;
@@ -68,12 +68,12 @@ async fn set_up(
         device: device.name.clone(),
         setting,
         previous,
-        made_at: Timestamp::now(),
-        holder: agent.holder.clone(),
+        made_at: agent.now(),
+        holder: agent.leases.holder().to_owned(),
     });
     let changes: Vec<DeviceChange> = changes.collect();
     let open = with_store(&agent.store, move |store| store.add_device_changes(&changes)).await?;
-    match change_settings(&device.name, session.transport(), &settings, deadline).await {
+    match change_settings(device, session.transport(), &settings, deadline).await {
         Ok(outcomes) => note_changes(agent, device, open, outcomes).await,
         Err(failure) => {
             // What arrived of it is not known, so all of it is undone later.
@@ -99,7 +99,7 @@ pub(super) async fn restore(
     {
         tracing::warn!(%failure, "the device can't be set back");
     }
-    let undone = undo_changes(&agent.store, session.transport(), &device.name, open, agent.bring_up_limit()).await?;
+    let undone = undo_changes(&agent.store, session.transport(), device, open, agent.bring_up_limit()).await?;
     tell_undone(agent, device, undone).await;
     Ok(())
 }
@@ -111,7 +111,7 @@ pub(super) async fn restore(
 pub async fn undo_changes(
     store: &Arc<dyn Store>,
     transport: &dyn Transport,
-    device: &str,
+    device: &Device,
     mut open: Vec<OpenChange>,
     deadline: Duration,
 ) -> Result<Vec<Undone>, AgentError> {
@@ -150,7 +150,7 @@ async fn undo_left(
     let wanted = identity.clone();
     let open = with_store(&agent.store, move |store| store.open_device_changes(Some(&wanted))).await?;
     let (left, others): (Vec<OpenChange>, Vec<OpenChange>) =
-        open.into_iter().partition(|open| open.change.holder == agent.holder || is_left_behind(open));
+        open.into_iter().partition(|open| open.change.holder == agent.leases.holder() || is_left_behind(open));
     if let Some(other) = others.first() {
         let holder = &other.change.holder;
         warn(agent, device, format!("{holder} has set it up too, and sets it back when it is done")).await;
@@ -158,7 +158,7 @@ async fn undo_left(
     if left.is_empty() {
         return Ok(());
     }
-    let undone = undo_changes(&agent.store, session.transport(), &device.name, left, agent.bring_up_limit()).await?;
+    let undone = undo_changes(&agent.store, session.transport(), device, left, agent.bring_up_limit()).await?;
     tell_undone(agent, device, undone).await;
     Ok(())
 }
@@ -193,7 +193,7 @@ async fn tell_undone(agent: &Agent, device: &Device, undone: Vec<Undone>) {
         let DeviceChange { setting, previous, holder, .. } = open.change;
         match outcome {
             Ok(()) => {
-                let left_by = Some(holder).filter(|holder| *holder != agent.holder);
+                let left_by = Some(holder).filter(|holder| holder != agent.leases.holder());
                 let kind = EventKind::DeviceRestored { setting, previous, left_by };
                 agent.events.emit(Subject::device(&device.name), kind).await;
             }

@@ -10,7 +10,7 @@ pub(super) fn of_run(
     device: &Device,
     session: &Session,
     run: &ClaimedRun,
-    started_at: Timestamp,
+    (started_at, finished_at): (Timestamp, Timestamp),
     outcome: Result<Measurement, (Failure, Measurement)>,
 ) -> Record {
     let (status, failure, measurement) = match outcome {
@@ -23,8 +23,8 @@ pub(super) fn of_run(
         device: Some(session.facts()),
         measurement,
         started_at: Some(started_at),
-        runner_sha256: Some(session.runner_sha256.clone()),
-        ..of_cell(sweep, Some(device), &run.job, status, failure)
+        runner_sha256: Some(session.runner_sha256().to_owned()),
+        ..of_cell(sweep, Some(device), &run.job, status, failure, finished_at)
     }
 }
 
@@ -35,6 +35,7 @@ pub fn of_cell(
     job: &Job,
     status: RunStatus,
     failure: Option<Failure>,
+    finished_at: Timestamp,
 ) -> Record {
     Record {
         sweep_id: sweep.id.clone(),
@@ -48,8 +49,9 @@ pub fn of_cell(
         status,
         failure,
         measurement: Measurement::default(),
+        price_per_hour: device.and_then(|device| device.price_per_hour),
         started_at: None,
-        finished_at: Timestamp::now(),
+        finished_at,
         farmctl_version: sweep.farmctl_version.clone(),
         runner_sha256: None,
     }

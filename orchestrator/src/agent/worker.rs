@@ -1,390 +1,288 @@
-use std::sync::Arc;
+//! One device's work, from its first connection to its last record: turns, each under the device's lease.
+//!
+//! A turn brings the device up and carries out its jobs. When the device fails, the turn ends, and another follows after
+//! a pause; when it fails too often, it is quarantined, and only a health probe brings it back.
+
 use std::time::Duration;
 
-use async_trait::async_trait;
-use farmctl_protocol::Phase;
-use jiff::Timestamp;
-use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::device::{BringUp, Canceller, Collected, RunFailure, RunObserver, Session};
-use crate::domain::{Device, EventKind, Failure, FailureKind, Job, Measurement, OnFailure, Record, RunStatus};
-use crate::score::Statistics;
-use crate::store::{ClaimedRun, StoreError};
+use crate::device::{BringUp, Session};
+use crate::domain::{Device, DeviceState, DeviceStatus, EventKind, Failure, FailureKind};
 
-use super::events::{Events, Subject};
-use super::prepare::{SetUp, prepare, restore};
-use super::spares::Phones;
-use super::{Agent, AgentError, StopSignal, records, with_store};
+use super::activity::Busy;
+use super::events::Subject;
+use super::jobs::{self, Worked};
+use super::leases::{Hold, LEASE_LOOK};
+use super::prepare::{prepare, restore};
+use super::{Agent, AgentError, Shared, endings, orphans, policy, recovery, with_store};
 
-/// How long a run belongs to this process without a heartbeat.
-const LEASE: Duration = Duration::from_secs(60);
-/// How long the store may refuse a record before the sweep is given up.
-const STORE_PATIENCE: Duration = Duration::from_secs(60);
-/// How long a run may take to end after it was asked to.
-const CANCEL_PATIENCE: Duration = Duration::from_secs(10);
+/// How often it is looked whether a person released a device.
+const RELEASE_LOOK: Duration = Duration::from_secs(5);
 
-/// Why no more jobs start anywhere, once `on_failure: stop_sweep` fired.
-type Halt = watch::Sender<Option<String>>;
+/// How a turn ended.
+enum Turn {
+    /// Nothing is left to do here.
+    Over,
+    /// The device failed: another turn after this pause.
+    Pause(Duration),
+    /// The device is quarantined.
+    Quarantine(DeviceStatus),
+}
+
+/// One device's worker.
+pub(super) struct Worker<'a> {
+    pub(super) agent: &'a Agent,
+    pub(super) device: &'a Device,
+    pub(super) shared: &'a Shared,
+    /// When the device failed for the first time since it last answered, if it ever answered in this sweep.
+    lost_since: Option<Instant>,
+    has_answered: bool,
+    /// Who uses the device, as far as it was told.
+    waits_for: Option<String>,
+}
 
 /// Carries out the open jobs of one device.
 #[tracing::instrument(name = "device", skip_all, fields(device = %device.name))]
-pub(super) async fn work(agent: &Agent, device: &Device, phones: &Phones, halt: &Arc<Halt>) -> Result<(), AgentError> {
-    if let Some(used) = phones.used_instead_of(device) {
-        return skip_spare(agent, device, used).await;
+pub(super) async fn work(agent: &Agent, device: &Device, shared: &Shared, busy: Busy) -> Result<(), AgentError> {
+    if let Some(used) = shared.phones.used_instead_of(device) {
+        return endings::skip_spare(agent, device, used).await;
     }
-    let mut stop = agent.stop.clone();
-    if *stop.borrow_and_update() > 0 {
-        return Ok(());
-    }
-    let started = Instant::now();
-    agent.events.emit(Subject::device(&device.name), EventKind::DeviceConnecting).await;
-    let mut pushing = |sent_bytes, size_bytes| {
-        let kind = EventKind::PushProgress { name: "runner".to_owned(), sent_bytes, size_bytes };
-        agent.events.show(Subject::device(&device.name), kind);
-    };
-    let with = BringUp {
-        options: &agent.connect_options,
-        timeouts: &agent.timeouts,
-        runners: agent.runners.as_ref(),
-        pushing: &mut pushing,
-    };
-    let session = tokio::select! {
-        session = Session::bring_up(device, with) => session,
-        _ = stop.changed() => return Ok(()),
-    };
-    let mut session = match session {
-        Ok(session) => session,
-        Err(failure) => return give_up(agent, device, failure).await,
-    };
-    let identity = session.android.as_ref().and_then(|android| android.identity());
-    if let Some(Err(used)) = identity.map(|identity| phones.take(device, &identity)) {
-        session.close().await;
-        return skip_spare(agent, device, &used).await;
-    }
-    let mut set_up = prepare(agent, device, &mut session).await?;
-    agent
-        .events
-        .emit(
-            Subject::device(&device.name),
-            EventKind::DeviceReady { description: describe(&session), duration_ns: as_ns(started.elapsed()) },
-        )
-        .await;
-    let worked = work_through(agent, device, &mut session, &mut set_up, halt).await;
-    let restored = restore(agent, device, &mut session, set_up).await;
-    session.close().await;
-    worked.and(restored)
-}
-
-/// Claims and runs jobs until there are none, a person stops, or the device is lost.
-async fn work_through(
-    agent: &Agent,
-    device: &Device,
-    session: &mut Session,
-    set_up: &mut SetUp,
-    halt: &Arc<Halt>,
-) -> Result<(), AgentError> {
+    let mut worker = Worker { agent, device, shared, lost_since: None, has_answered: false, waits_for: None };
+    let mut busy = Some(busy);
     loop {
-        if *agent.stop.borrow() > 0 {
+        if agent.is_stopping() {
             return Ok(());
         }
-        let halted = halt.borrow().clone();
-        if let Some(why) = halted {
-            return skip_rest(agent, device, &why).await;
-        }
-        if set_up.is_outdated(session) {
-            *set_up = prepare(agent, device, session).await?;
-        }
-        let Some(run) = claim(agent, device).await? else { return Ok(()) };
-        let record = carry_out(agent, device, session, &run).await;
-        let failure = record.failure.clone();
-        keep(agent, &run, record).await?;
-        let Some(failure) = failure else { continue };
-        if failure.kind == FailureKind::Cancelled {
-            continue;
-        }
-        match agent.on_failure {
-            OnFailure::Continue => {}
-            OnFailure::StopDevice => {
-                return skip_rest(agent, device, &format!("on_failure: stop_device, after {failure}")).await;
-            }
-            OnFailure::StopSweep => {
-                halt.send_replace(Some(format!("on_failure: stop_sweep, after {failure} on {}", device.name)));
-                continue;
+        match worker.turn().await? {
+            Turn::Over => return Ok(()),
+            Turn::Pause(pause) => worker.rest(pause).await,
+            Turn::Quarantine(status) => {
+                busy.take();
+                if !worker.sit_out(&status).await? {
+                    return Ok(());
+                }
+                busy = Some(shared.activity.begin());
             }
         }
-        if session.is_gone() {
-            return give_up(agent, device, failure).await;
-        }
     }
 }
 
-async fn claim(agent: &Agent, device: &Device) -> Result<Option<ClaimedRun>, AgentError> {
-    let (sweep, name, holder) = (agent.sweep.id.clone(), device.name.clone(), agent.holder.clone());
-    with_store(&agent.store, move |store| store.claim(&sweep, &name, &holder, LEASE, Timestamp::now())).await
-}
+impl Worker<'_> {
+    /// Takes the device's lease, and works under it.
+    async fn turn(&mut self) -> Result<Turn, AgentError> {
+        // The semaphore is never closed.
+        let Ok(_place) = self.shared.places.acquire().await else { return Ok(Turn::Over) };
+        let Some(hold) = self.lease(&self.device.name).await? else { return Ok(Turn::Pause(LEASE_LOOK)) };
+        let turn = self.work_under(&hold).await;
+        // A lease that can't be given back runs out by itself; what went before counts.
+        let released = hold.release().await;
+        let turn = turn?;
+        released?;
+        Ok(turn)
+    }
 
-/// Pushes the model and runs the job; always ends in a record.
-#[tracing::instrument(name = "run", skip_all, fields(job = %run.job.id, run = %run.run_id, model = %run.job.model.name))]
-async fn carry_out(agent: &Agent, device: &Device, session: &mut Session, run: &ClaimedRun) -> Record {
-    let subject = subject(run);
-    let started_at = Timestamp::now();
-    agent
-        .events
-        .emit(subject.clone(), EventKind::RunStarted { name: run.job.model.name.clone(), attempt: run.attempt })
-        .await;
-    let heartbeat = Heartbeat::start(agent, run);
-    let outcome = push_and_run(agent, session, run, &subject).await;
-    drop(heartbeat);
-    records::of_run(&agent.sweep, device, session, run, started_at, outcome)
-}
+    /// Takes a lease; `None`, after telling who has it, when another process does.
+    async fn lease(&mut self, name: &str) -> Result<Option<Hold>, AgentError> {
+        let holder = match self.agent.leases.device(name, &self.agent.sweep.id).await? {
+            Ok(hold) => {
+                self.waits_for = None;
+                return Ok(Some(hold));
+            }
+            Err(holder) => holder,
+        };
+        if self.waits_for.as_ref() != Some(&holder.holder) {
+            let sweep = holder.sweep_id.map_or_else(String::new, |sweep| format!(" for sweep {sweep}"));
+            self.emit(EventKind::DeviceWaiting { cause: format!("{} uses it{sweep}", holder.holder) }).await;
+            self.waits_for = Some(holder.holder);
+        }
+        Ok(None)
+    }
 
-async fn push_and_run(
-    agent: &Agent,
-    session: &mut Session,
-    run: &ClaimedRun,
-    subject: &Subject,
-) -> Result<Measurement, (Failure, Measurement)> {
-    let nothing = |failure| (failure, Measurement::default());
-    let ready = async {
-        session.reconnect_if_lost().await?;
-        push_model(agent, session, &run.job, subject).await
-    };
-    let mut stop = agent.stop.clone();
-    tokio::select! {
-        ready = ready => ready.map_err(nothing)?,
-        () = asked_to_end(&mut stop) => {
-            return Err(nothing(Failure::new(FailureKind::Cancelled, "it was asked to end before it had started")));
+    async fn work_under(&mut self, hold: &Hold) -> Result<Turn, AgentError> {
+        let (agent, device) = (self.agent, self.device);
+        let name = device.name.clone();
+        let status = with_store(&agent.store, move |store| store.device_status(&name)).await?;
+        let started = Instant::now();
+        self.emit(EventKind::DeviceConnecting).await;
+        let mut session = match self.bring_up().await {
+            None => return Ok(Turn::Over),
+            Some(Ok(session)) => session,
+            Some(Err(failure)) => return self.failed(failure, status.state).await,
+        };
+        if let Some(ended) = self.settle(&mut session, &status).await? {
+            session.close().await;
+            return Ok(ended);
+        }
+        // Held as long as the session: the same phone under another name is the same device.
+        let identity = session.android.as_ref().and_then(|android| android.identity());
+        let phone = match &identity {
+            Some(identity) => match self.lease(&format!("phone {identity}")).await? {
+                Some(phone) => Some(phone),
+                None => {
+                    session.close().await;
+                    return Ok(Turn::Pause(LEASE_LOOK));
+                }
+            },
+            None => None,
+        };
+        let mut set_up = prepare(agent, device, &mut session).await?;
+        let duration_ns = super::as_ns(started.elapsed());
+        self.emit(EventKind::DeviceReady { description: jobs::describe(&session), duration_ns }).await;
+        (self.has_answered, self.lost_since) = (true, None);
+        let worked = jobs::work_through(self, &mut session, &mut set_up, hold).await;
+        let restored = restore(agent, device, &mut session, set_up).await;
+        session.close().await;
+        if let Some(phone) = phone {
+            phone.release().await?;
+        }
+        let worked = worked?;
+        restored?;
+        match worked {
+            Worked::Over => Ok(Turn::Over),
+            // Counted when the attempt ended.
+            Worked::Failed(failure) => self.after_failure(failure, DeviceState::InService, false).await,
+            Worked::LeaseLost => Ok(Turn::Pause(LEASE_LOOK)),
         }
     }
-    let mut observer = Observer { events: agent.events.clone(), subject: subject.clone() };
-    let collected = run_until_stopped(agent, session, run, &mut observer)
-        .await
-        .map_err(|failed| (failed.failure, failed.measurement))?;
-    for (sha256, bytes) in &collected.output_files {
-        if let Err(error) = agent.outputs.keep(sha256, bytes) {
-            let failure =
-                Failure::new(FailureKind::Internal, format!("failed to keep an output on this host: {error}"));
-            return Err((failure, collected.measurement));
-        }
-    }
-    Ok(collected.measurement)
-}
 
-/// Runs a job to its end, or to the end that a person asked for.
-async fn run_until_stopped(
-    agent: &Agent,
-    session: &mut Session,
-    run: &ClaimedRun,
-    observer: &mut Observer,
-) -> Result<Collected, Box<RunFailure>> {
-    let canceller = session.canceller(&run.run_id);
-    {
-        let running = session.run(&run.job, &run.run_id, observer);
-        tokio::pin!(running);
-        let mut stop = agent.stop.clone();
+    async fn bring_up(&self) -> Option<Result<Session, Failure>> {
+        let agent = self.agent;
+        let mut pushing = |sent_bytes, size_bytes| {
+            let kind = EventKind::PushProgress { name: "runner".to_owned(), sent_bytes, size_bytes };
+            agent.events.show(Subject::device(&self.device.name), kind);
+        };
+        let with = BringUp {
+            connect: &agent.connect,
+            timeouts: &agent.timeouts,
+            runners: agent.runners.as_ref(),
+            pushing: &mut pushing,
+        };
         tokio::select! {
-            ended = &mut running => return ended,
-            () = asked_to_end(&mut stop) => {
-                let both = async { tokio::join!(cancel(&canceller), running.as_mut()).1 };
-                if let Ok(ended) = tokio::time::timeout(CANCEL_PATIENCE, both).await {
-                    return ended;
-                }
+            session = Session::bring_up(self.device, with) => Some(session),
+            () = agent.stopped() => None,
+        }
+    }
+
+    /// What must hold before a device that answered is worked on; how the turn ends when it does not.
+    async fn settle(&mut self, session: &mut Session, status: &DeviceStatus) -> Result<Option<Turn>, AgentError> {
+        let (agent, device) = (self.agent, self.device);
+        if status.state == DeviceState::Quarantined {
+            let (name, now) = (device.name.clone(), agent.now());
+            with_store(&agent.store, move |store| store.end_quarantine(&name, now)).await?;
+            self.emit(EventKind::DeviceReleased { by: "a health probe".to_owned() }).await;
+        }
+        let identity = session.android.as_ref().and_then(|android| android.identity());
+        if let Some(Err(used)) = identity.map(|identity| self.shared.phones.take(device, &identity)) {
+            endings::skip_spare(agent, device, &used).await?;
+            return Ok(Some(Turn::Over));
+        }
+        let (sweep, target) = (agent.sweep.id.clone(), session.hello.target.clone());
+        let runner = session.runner_sha256().to_owned();
+        let pinned = with_store(&agent.store, move |store| store.pin_runner(&sweep, &target, &runner)).await?;
+        if pinned != session.runner_sha256() {
+            let message = format!(
+                "the sweep began with runner {pinned} for {}, and {} is there now",
+                session.hello.target,
+                session.runner_sha256()
+            );
+            endings::give_up(agent, device, Failure::new(FailureKind::RunnerChanged, message)).await?;
+            return Ok(Some(Turn::Over));
+        }
+        match orphans::clear(agent, device, session).await? {
+            Ok(()) => Ok(None),
+            Err(failure) => self.failed(failure, DeviceState::InService).await.map(Some),
+        }
+    }
+
+    /// The device failed outside of a run.
+    async fn failed(&mut self, failure: Failure, state: DeviceState) -> Result<Turn, AgentError> {
+        if !failure.kind.is_infrastructure() {
+            endings::give_up(self.agent, self.device, failure).await?;
+            return Ok(Turn::Over);
+        }
+        self.after_failure(failure, state, true).await
+    }
+
+    /// Whether it is tried again soon, or goes into quarantine.
+    async fn after_failure(
+        &mut self,
+        failure: Failure,
+        state: DeviceState,
+        is_to_be_counted: bool,
+    ) -> Result<Turn, AgentError> {
+        let (agent, device) = (self.agent, self.device);
+        self.lost_since.get_or_insert_with(Instant::now);
+        let name = device.name.clone();
+        let status = if is_to_be_counted {
+            let (failure, now) = (failure.clone(), agent.now());
+            with_store(&agent.store, move |store| store.device_failed(&name, &failure, now)).await?
+        } else {
+            with_store(&agent.store, move |store| store.device_status(&name)).await?
+        };
+        let failures = status.failures_in_row;
+        if state == DeviceState::InService && failures < agent.retry.quarantine_after {
+            let pause = policy::pause(failures, &agent.retry, &device.name);
+            self.emit(EventKind::DeviceRetrying { failure, failures, pause_ns: super::as_ns(pause) }).await;
+            return Ok(Turn::Pause(pause));
+        }
+        if state == DeviceState::InService && recovery::recover(agent, device).await? {
+            return Ok(Turn::Pause(Duration::ZERO));
+        }
+        let pause = policy::probe_pause(status.quarantines_in_row + 1, &device.name);
+        let (name, now, cause) = (device.name.clone(), agent.now(), failure.clone());
+        let status = with_store(&agent.store, move |store| {
+            store.quarantine_device(&name, &cause, super::later(now, pause), now)
+        })
+        .await?;
+        self.emit(EventKind::DeviceQuarantined { failure, failures, pause_ns: super::as_ns(pause) }).await;
+        Ok(Turn::Quarantine(status))
+    }
+
+    /// Waits in quarantine until a health probe is due, or a person releases the device. Returns false when it is in
+    /// vain: nothing else goes on in the sweep, and the device's jobs have their records.
+    async fn sit_out(&self, status: &DeviceStatus) -> Result<bool, AgentError> {
+        let agent = self.agent;
+        let due_at = status.probe_at.map_or_else(Instant::now, |probe_at| agent.instant_of(probe_at));
+        // A device that had been well gets the time for a boot.
+        let patience = Duration::from_secs_f64(agent.timeouts.reconnect_seconds);
+        let waits_until = self.lost_since.filter(|_| self.has_answered).map(|since| since + patience);
+        loop {
+            if agent.is_stopping() || Instant::now() >= due_at || self.is_released().await? {
+                return Ok(true);
+            }
+            let may_wait = waits_until.is_some_and(|until| Instant::now() < until);
+            if self.shared.activity.is_idle() && !may_wait {
+                endings::skip_quarantined(agent, self.device, status).await?;
+                return Ok(false);
+            }
+            // When all else is done, whoever still has time is asked again soon.
+            if self.shared.activity.is_idle() {
+                self.rest(RELEASE_LOOK).await;
+                return Ok(true);
+            }
+            tokio::select! {
+                () = self.rest(RELEASE_LOOK.min(due_at.saturating_duration_since(Instant::now()))) => {}
+                () = self.shared.activity.idle() => {}
             }
         }
     }
-    // Where a connection takes one command at a time, the order gets through once the run is no longer followed.
-    let _ = tokio::time::timeout(CANCEL_PATIENCE, cancel(&canceller)).await;
-    Err(Box::new(RunFailure {
-        failure: Failure::new(FailureKind::Cancelled, "it was asked to end, and its last message did not come"),
-        measurement: Measurement::default(),
-    }))
-}
 
-/// Waits until a person asks to end the runs under way.
-async fn asked_to_end(stop: &mut StopSignal) {
-    if stop.wait_for(|times| *times >= 2).await.is_err() {
-        // Nobody is there to ask any more.
-        std::future::pending::<()>().await;
+    async fn is_released(&self) -> Result<bool, AgentError> {
+        let name = self.device.name.clone();
+        let status = with_store(&self.agent.store, move |store| store.device_status(&name)).await?;
+        Ok(status.state == DeviceState::InService)
     }
-}
 
-async fn cancel(canceller: &Canceller) {
-    if let Err(failure) = canceller.cancel().await {
-        tracing::warn!(%failure, "a run could not be ended");
-    }
-}
-
-async fn push_model(agent: &Agent, session: &mut Session, job: &Job, subject: &Subject) -> Result<(), Failure> {
-    let unavailable = |what: String| Failure::new(FailureKind::ArtifactUnavailable, what);
-    let name = job.model.name.clone();
-    let artifact = job.model.artifact.clone().ok_or_else(|| unavailable(format!("model {name} has no file")))?;
-    if session.has(&artifact) {
-        return Ok(());
-    }
-    let source = agent
-        .model_files
-        .get(&artifact.sha256)
-        .ok_or_else(|| unavailable(format!("the file of model {name} is not on this host")))?;
-    let size_bytes = artifact.size_bytes;
-    let mut progress = |sent_bytes| {
-        agent.events.show(subject.clone(), EventKind::PushProgress { name: name.clone(), sent_bytes, size_bytes });
-    };
-    let mut had_bytes = None;
-    let started = Instant::now();
-    let (sent_bytes, duration) = loop {
-        let resumed_bytes = session.partial_bytes(&artifact);
-        let sha256 = artifact.sha256.clone();
-        agent
-            .events
-            .emit(subject.clone(), EventKind::PushStarted { name: name.clone(), sha256, size_bytes, resumed_bytes })
-            .await;
-        match session.push(source, &artifact, &mut progress).await {
-            Ok(pushed) => break (pushed.sent_bytes, pushed.duration),
-            // As long as each try brings bytes over, a way that breaks or stands still is no reason to give up.
-            Err(failure)
-                if matches!(failure.kind, FailureKind::ConnectionLost | FailureKind::Timeout)
-                    && had_bytes < Some(resumed_bytes) =>
-            {
-                had_bytes = Some(resumed_bytes);
-                let cause = failure.message;
-                agent.events.emit(subject.clone(), EventKind::DeviceReconnecting { cause }).await;
-                session.reconnect().await?;
-                // It may have arrived whole, and only the answer was lost.
-                if session.has(&artifact) {
-                    break (size_bytes - resumed_bytes, started.elapsed());
-                }
-            }
-            Err(failure) => return Err(failure),
-        }
-    };
-    let duration_ns = as_ns(duration);
-    agent.events.emit(subject.clone(), EventKind::PushFinished { name, sent_bytes, duration_ns }).await;
-    Ok(())
-}
-
-/// Keeps a record, however long the store takes to be writable again.
-async fn keep(agent: &Agent, run: &ClaimedRun, record: Record) -> Result<(), AgentError> {
-    let give_up_at = Instant::now() + STORE_PATIENCE;
-    loop {
-        let (epoch, kept) = (run.epoch, record.clone());
-        match with_store(&agent.store, move |store| store.finish(epoch, &kept)).await {
-            Ok(()) => break,
-            Err(AgentError::Store(error @ StoreError::StaleEpoch { .. })) => {
-                tracing::warn!(%error, "the lease of this run was lost, its result is not kept twice");
-                return Ok(());
-            }
-            Err(error) if Instant::now() >= give_up_at => return Err(error),
-            Err(error) => {
-                tracing::error!(%error, "a record was not kept yet, trying again");
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
+    /// Waits, but not when a person stops the sweep.
+    async fn rest(&self, pause: Duration) {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = self.agent.stopped() => {}
         }
     }
-    show_finished(&agent.events, run, &record).await;
-    Ok(())
-}
 
-async fn show_finished(events: &Events, run: &ClaimedRun, record: &Record) {
-    let kind = EventKind::RunFinished {
-        name: record.job.model.name.clone(),
-        status: record.status,
-        p50_ns: Statistics::of(&record.measurement.samples_ns).map(|statistics| statistics.p50_ns),
-        failure: record.failure.clone(),
-    };
-    events.emit(subject(run), kind).await;
-}
-
-/// The device can't be used: each of its open jobs gets a failed record.
-async fn give_up(agent: &Agent, device: &Device, failure: Failure) -> Result<(), AgentError> {
-    tracing::warn!(%failure, "the device can't be used");
-    agent.events.emit(Subject::device(&device.name), EventKind::DeviceFailed { failure: failure.clone() }).await;
-    end_open_jobs(agent, device, RunStatus::Failed, failure).await
-}
-
-async fn skip_rest(agent: &Agent, device: &Device, why: &str) -> Result<(), AgentError> {
-    end_open_jobs(agent, device, RunStatus::Skipped, Failure::new(FailureKind::Cancelled, why)).await
-}
-
-/// The device is another one, reached another way: none of its jobs is tried.
-async fn skip_spare(agent: &Agent, device: &Device, used: &str) -> Result<(), AgentError> {
-    let kind = EventKind::DeviceSpare { same_as: used.to_owned() };
-    agent.events.emit(Subject::device(&device.name), kind).await;
-    let why = format!("{} is the same phone as {used}, which is used", device.name);
-    end_open_jobs(agent, device, RunStatus::Skipped, Failure::new(FailureKind::SpareDevice, why)).await
-}
-
-async fn end_open_jobs(agent: &Agent, device: &Device, status: RunStatus, failure: Failure) -> Result<(), AgentError> {
-    let (sweep, device) = (agent.sweep.clone(), device.clone());
-    with_store(&agent.store, move |store| {
-        for job in store.open_jobs(&sweep.id, Some(&device.name))? {
-            let record = records::of_cell(&sweep, Some(&device), &job, status, Some(failure.clone()));
-            match store.add_record(&record, Timestamp::now()) {
-                // Somebody else works on it.
-                Ok(()) | Err(StoreError::StaleEpoch { .. }) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    })
-    .await
-}
-
-/// Prolongs a run's lease until it is dropped.
-struct Heartbeat(tokio::task::JoinHandle<()>);
-
-impl Heartbeat {
-    fn start(agent: &Agent, run: &ClaimedRun) -> Heartbeat {
-        let (store, run_id, epoch) = (Arc::clone(&agent.store), run.run_id.clone(), run.epoch);
-        Heartbeat(tokio::spawn(async move {
-            loop {
-                tokio::time::sleep(LEASE / 3).await;
-                let run_id = run_id.clone();
-                let beat =
-                    with_store(&store, move |store| store.heartbeat(&run_id, epoch, LEASE, Timestamp::now())).await;
-                if let Err(error) = beat {
-                    tracing::warn!(%error, "a lease was not prolonged");
-                }
-            }
-        }))
+    pub(super) async fn emit(&self, kind: EventKind) {
+        self.agent.events.emit(Subject::device(&self.device.name), kind).await;
     }
-}
-
-impl Drop for Heartbeat {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-/// Turns what a run tells into events.
-struct Observer {
-    events: Events,
-    subject: Subject,
-}
-
-#[async_trait]
-impl RunObserver for Observer {
-    async fn phase(&mut self, phase: Phase) {
-        self.events.emit(self.subject.clone(), EventKind::RunPhase { phase }).await;
-    }
-
-    async fn reconnecting(&mut self, cause: &str) {
-        self.events.emit(self.subject.clone(), EventKind::DeviceReconnecting { cause: cause.to_owned() }).await;
-    }
-}
-
-fn subject(run: &ClaimedRun) -> Subject {
-    Subject { device: Some(run.job.device.clone()), job_id: Some(run.job.id.clone()), run_id: Some(run.run_id.clone()) }
-}
-
-fn describe(session: &Session) -> String {
-    let facts = session.facts();
-    let chip = facts.soc.as_deref().unwrap_or(&session.hello.machine);
-    let model = session.android.as_ref().and_then(|android| android.model.as_deref());
-    let model = model.map_or_else(String::new, |model| format!("{model}, "));
-    format!("{model}{chip}, {} cores, {}", facts.cpus, facts.os)
-}
-
-fn as_ns(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -7,7 +7,7 @@ use crate::domain::{Backend, BackendFile, BackendProgram, BackendSource, Backend
 use crate::progress::{Progress, Unit};
 use crate::runners::{HOST_TARGET, enclosing_workspace, origin_workspace};
 
-use super::{CliError, Context, Format, exit, print_csv, print_data, print_json, say, short_path, text_table};
+use super::{CliError, Context, Format, exit, print_data, print_json, print_rows, say, short_path, text_table};
 
 /// Longest time that getting one file may take; an engine's build is far shorter.
 const PATIENCE: Duration = Duration::from_secs(3600);
@@ -78,7 +78,7 @@ fn list(context: &Context, catalog: &Catalog) -> Result<u8, CliError> {
     match context.format {
         Format::Human => print_data(text_table(&LIST_HEADER, rows.into_iter()).as_bytes())?,
         Format::Json => print_json(&catalog.backends)?,
-        Format::Csv => print_csv(&LIST_HEADER, rows)?,
+        Format::Csv | Format::Markdown => print_rows(context.format, &LIST_HEADER, rows)?,
     }
     Ok(exit::OK)
 }
@@ -91,7 +91,7 @@ fn state(files: &EngineFiles, target: &BackendTarget) -> String {
 
 fn show(context: &Context, backend: &Backend) -> Result<u8, CliError> {
     match context.format {
-        Format::Human | Format::Csv => print_data(described(context, backend).as_bytes())?,
+        Format::Human | Format::Csv | Format::Markdown => print_data(described(context, backend).as_bytes())?,
         Format::Json => print_json(backend)?,
     }
     Ok(exit::OK)
@@ -172,7 +172,7 @@ async fn fetch(context: &Context, catalog: &Catalog, names: &[String], targets: 
     }
     match context.format {
         Format::Human => print_data(text_table(&FETCH_HEADER, rows.into_iter()).as_bytes())?,
-        Format::Json | Format::Csv => print_csv(&FETCH_HEADER, rows)?,
+        Format::Json | Format::Csv | Format::Markdown => print_rows(context.format, &FETCH_HEADER, rows)?,
     }
     Ok(if failed > 0 { exit::SOME_FAILED } else { exit::OK })
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::runners::{HOST_TARGET, TARGETS, way_to_build};
 
-use super::{CliError, Context, Format, exit, print_csv, print_data, print_json, short_path};
+use super::{CliError, Context, Format, exit, print_data, print_json, print_rows, short_path};
 
 const NO_WORKSPACE: &str = "give a folder with --runner-dir, or run farmctl in a clone of its source";
 
@@ -38,7 +38,8 @@ pub(super) async fn run(context: &Context) -> Result<u8, CliError> {
     match context.format {
         Format::Human => print_data(text(&findings).as_bytes())?,
         Format::Json => print_json(&findings)?,
-        Format::Csv => print_csv(
+        Format::Csv | Format::Markdown => print_rows(
+            context.format,
             &["what", "ok", "required", "detail", "remedy"],
             findings.iter().map(|finding| {
                 vec![

@@ -1,27 +1,33 @@
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use std::sync::Arc;
 
-use crate::agent::{Events, StopSignal, Subject};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::agent::{Events, Stop, Subject};
 use crate::domain::EventKind;
 
 use super::CliError;
 
 /// Counts how often a person asked to stop: Ctrl-C, or SIGTERM, which counts as two, since whoever sends it wants an end.
+#[derive(Default)]
 pub(super) struct Interrupt {
-    times: watch::Sender<u32>,
+    stop: Arc<Stop>,
+    times: std::sync::atomic::AtomicU32,
 }
 
 impl Interrupt {
-    pub(super) fn new() -> Interrupt {
-        Interrupt { times: watch::channel(0).0 }
+    /// What the work looks at.
+    pub(super) fn stop(&self) -> Arc<Stop> {
+        Arc::clone(&self.stop)
     }
 
-    pub(super) fn subscribe(&self) -> StopSignal {
-        self.times.subscribe()
-    }
-
+    /// How often a person asked.
     pub(super) fn times(&self) -> u32 {
-        *self.times.borrow()
+        self.times.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// Waits until a person wants to leave at once.
+    pub(super) async fn left(&self) {
+        self.stop.reached(3).await;
     }
 
     /// Listens until it is dropped.
@@ -37,8 +43,8 @@ impl Interrupt {
                 _ = interrupt.recv() => 1,
                 _ = terminate.recv() => 2,
             };
-            let times = self.times() + more;
-            self.times.send_replace(times);
+            let times = self.times.fetch_add(more, std::sync::atomic::Ordering::Relaxed) + more;
+            self.stop.raise(times);
             events.emit(Subject::default(), EventKind::StopRequested { times }).await;
         }
     }

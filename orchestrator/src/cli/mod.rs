@@ -12,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::progress::{Mode, Progress};
 
 mod backends;
+mod cancel;
 mod completions;
 mod devices;
 mod doctor;
@@ -24,8 +25,11 @@ mod plan;
 mod report;
 mod runner;
 mod schema;
+mod score;
 mod stored;
 mod sweep;
+mod sweeps;
+mod why;
 
 pub use error::{CliError, exit};
 use lab::Lab;
@@ -86,6 +90,8 @@ pub enum Format {
     Json,
     /// For spreadsheets.
     Csv,
+    /// For an issue or a page.
+    Markdown,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -99,6 +105,13 @@ enum Color {
 enum Verb {
     /// Run a sweep on the farm's devices and write its reports
     Sweep(sweep::SweepArguments),
+    /// The sweeps of this lab
+    #[command(subcommand)]
+    Sweeps(sweeps::SweepsVerb),
+    /// End a sweep for good: its runs on the devices too; what was measured is kept
+    Cancel(cancel::CancelArguments),
+    /// Say in words why a device, job or sweep waits, was skipped or failed
+    Why(why::WhyArguments),
     /// Print what a sweep would do, without touching a device
     Plan(plan::PlanArguments),
     /// The devices of the farm
@@ -115,6 +128,8 @@ enum Verb {
     Runner(runner::RunnerVerb),
     /// Write the reports of a sweep anew, or print one of them
     Report(report::ReportArguments),
+    /// Rank devices by a score, from a sweep's results or any table of results
+    Score(score::ScoreArguments),
     /// Say what is missing on this host, with the command that mends it
     Doctor,
     /// Print the JSON Schema of a kind of file
@@ -176,12 +191,16 @@ fn start(cli: Cli, color: bool) -> Result<u8, CliError> {
 async fn dispatch(verb: Verb, context: &Context) -> Result<u8, CliError> {
     match verb {
         Verb::Sweep(arguments) => sweep::run(context, arguments).await,
+        Verb::Sweeps(verb) => sweeps::run(context, &verb),
+        Verb::Cancel(arguments) => cancel::run(context, &arguments).await,
+        Verb::Why(arguments) => why::run(context, &arguments),
         Verb::Plan(arguments) => plan::run(context, &arguments),
         Verb::Devices(verb) => devices::run(context, verb).await,
         Verb::Models(verb) => models::run(context, verb).await,
         Verb::Backends(verb) => backends::run(context, verb).await,
         Verb::Runner(verb) => runner::run(context, verb).await,
         Verb::Report(arguments) => report::run(context, &arguments),
+        Verb::Score(arguments) => score::run(context, &arguments),
         Verb::Doctor => doctor::run(context).await,
         Verb::Schema(arguments) => schema::run(&arguments),
         Verb::Completions(arguments) => completions::run(&arguments),
@@ -207,8 +226,11 @@ fn print_json(value: &impl serde::Serialize) -> Result<(), CliError> {
     print_data(text.as_bytes())
 }
 
-/// Writes rows to stdout as CSV.
-fn print_csv(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Result<(), CliError> {
+/// Writes rows to stdout as a table in Markdown, or else as CSV.
+fn print_rows(format: Format, header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Result<(), CliError> {
+    if format == Format::Markdown {
+        return print_data(crate::report::markdown_table(header, rows).as_bytes());
+    }
     let failed = |error: csv::Error| CliError::internal(format!("failed to write CSV: {error}"));
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(header).map_err(failed)?;
@@ -223,8 +245,8 @@ fn print_csv(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Re
 fn open_progress(context: &Context) -> Progress {
     let progress = Progress::open(match context.format {
         Format::Json => Mode::JsonLines,
-        Format::Human | Format::Csv if std::io::stderr().is_terminal() => Mode::Terminal,
-        Format::Human | Format::Csv => Mode::Log,
+        Format::Human | Format::Csv | Format::Markdown if std::io::stderr().is_terminal() => Mode::Terminal,
+        Format::Human | Format::Csv | Format::Markdown => Mode::Log,
     });
     let printer = progress.clone();
     context.log.print_with(Some(std::sync::Arc::new(move |line: &str| {

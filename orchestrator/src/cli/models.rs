@@ -13,7 +13,7 @@ use crate::domain::{
 };
 use crate::progress::{Progress, Task, Unit};
 
-use super::{CliError, Context, Format, exit, print_csv, print_data, print_json, say, short_path};
+use super::{CliError, Context, Format, exit, print_data, print_json, print_rows, say, short_path};
 
 /// Longest time that getting one file may take.
 const PATIENCE: Duration = Duration::from_secs(3600);
@@ -307,7 +307,7 @@ async fn each(context: &Context, catalog: &Catalog, chosen: &Chosen, verify: boo
                 print_data(line.as_bytes())?;
             }
         }
-        Format::Csv => print_csv(&header, rows)?,
+        Format::Csv | Format::Markdown => print_rows(context.format, &header, rows)?,
         Format::Json => {
             let objects: Vec<HashMap<&str, &String>> =
                 rows.iter().map(|row| header.iter().copied().zip(row).collect()).collect();
@@ -345,7 +345,7 @@ fn list(context: &Context, catalog: &Catalog) -> Result<u8, CliError> {
     match context.format {
         Format::Human => print_data(super::text_table(&header[..9], rows.map(|row| row[..9].to_vec())).as_bytes())?,
         Format::Json => print_json(&catalog.models)?,
-        Format::Csv => print_csv(&header, rows)?,
+        Format::Csv | Format::Markdown => print_rows(context.format, &header, rows)?,
     }
     Ok(exit::OK)
 }
@@ -379,7 +379,7 @@ fn published(context: &Context, names: &[String]) -> Result<u8, CliError> {
     match context.format {
         Format::Human => print_data(super::text_table(&header, rows).as_bytes())?,
         Format::Json => print_json(&networks)?,
-        Format::Csv => print_csv(&header, rows)?,
+        Format::Csv | Format::Markdown => print_rows(context.format, &header, rows)?,
     }
     Ok(exit::OK)
 }

@@ -6,7 +6,7 @@ use clap::Args;
 use crate::domain::{Catalog, Inventory, Plan, Sweep};
 use crate::{config, planner, report};
 
-use super::{CliError, Context, Format, exit, print_csv, print_data, print_json};
+use super::{CliError, Context, Format, exit, print_data, print_json, print_rows};
 
 #[derive(Debug, Args)]
 pub(super) struct PlanArguments {
@@ -38,7 +38,7 @@ pub(super) fn run(context: &Context, arguments: &PlanArguments) -> Result<u8, Cl
             print_data(report::plan_text(&plan, &HashMap::new()).as_bytes())?;
         }
         Format::Json => print_json(&plan)?,
-        Format::Csv => {
+        Format::Csv | Format::Markdown => {
             let rows = plan
                 .jobs
                 .iter()
@@ -72,7 +72,7 @@ pub(super) fn run(context: &Context, arguments: &PlanArguments) -> Result<u8, Cl
                     reason.to_owned(),
                 ]
             });
-            print_csv(&header, cells)?;
+            print_rows(context.format, &header, cells)?;
         }
     }
     Ok(if plan.jobs.is_empty() { exit::NOTHING } else { exit::OK })

@@ -1,8 +1,10 @@
 use clap::Args;
 
 use crate::agent::OutputFiles;
+use crate::domain::SweepRow;
 use crate::publish;
 use crate::report::{self, ReportInput};
+use crate::store::Store;
 
 use super::stored::{find_sweep, records_with_open_jobs};
 use super::{CliError, Context, Format, exit, print_data, say};
@@ -35,8 +37,17 @@ pub(super) fn run(context: &Context, arguments: &ReportArguments) -> Result<u8, 
         }
         Format::Json => print_report("results.json", &input)?,
         Format::Csv => print_report("results.csv", &input)?,
+        Format::Markdown => print_report("results.md", &input)?,
     }
     Ok(exit::OK)
+}
+
+/// Prints the rows of a sweep as CSV, or as a Markdown table.
+pub(super) fn print_sweep(context: &Context, store: &dyn Store, sweep: &SweepRow) -> Result<(), CliError> {
+    let records = records_with_open_jobs(store, sweep)?;
+    let outputs = OutputFiles::new(context.lab.outputs()).load(&records);
+    let name = if context.format == Format::Markdown { "results.md" } else { "results.csv" };
+    print_report(name, &ReportInput { sweep, records: &records, outputs: &outputs })
 }
 
 pub(super) fn print_report(name: &str, input: &ReportInput<'_>) -> Result<(), CliError> {

@@ -12,7 +12,7 @@ use crate::domain::Failure;
 use crate::progress::{Progress, Task, Unit};
 use crate::runners::{self, BuildStep, FILE_NAME, HOST_TARGET, RunnerError, Runners, TARGETS};
 
-use super::{CliError, Context, Format, exit, print_csv, print_data, print_json, say, short_path};
+use super::{CliError, Context, Format, exit, print_data, print_json, print_rows, say, short_path};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum RunnerVerb {
@@ -124,7 +124,8 @@ fn print_listed(context: &Context, found: Vec<Listed>) -> Result<u8, CliError> {
             }
         }
         Format::Json => print_json(&found)?,
-        Format::Csv => print_csv(
+        Format::Csv | Format::Markdown => print_rows(
+            context.format,
             &["target", "path", "found_by", "size_bytes", "sha256", "version"],
             found.iter().map(|runner| {
                 vec![

@@ -1,5 +1,7 @@
 //! What the store has of earlier sweeps.
 
+use jiff::Timestamp;
+
 use crate::agent::record_of_cell;
 use crate::domain::{Failure, FailureKind, Record, RunStatus, SweepRow};
 use crate::store::Store;
@@ -11,9 +13,8 @@ pub(super) fn records_with_open_jobs(store: &dyn Store, sweep: &SweepRow) -> Res
     let mut records = store.records(&sweep.id)?;
     for job in store.open_jobs(&sweep.id, None)? {
         let failure = Failure::new(FailureKind::Cancelled, "the sweep was stopped before this job had a result");
-        let mut record = record_of_cell(sweep, None, &job, RunStatus::Cancelled, Some(failure));
-        record.finished_at = sweep.finished_at.unwrap_or(record.finished_at);
-        records.push(record);
+        let moment = sweep.finished_at.unwrap_or_else(Timestamp::now);
+        records.push(record_of_cell(sweep, None, &job, RunStatus::Cancelled, Some(failure), moment));
     }
     Ok(records)
 }

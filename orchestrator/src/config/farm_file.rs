@@ -54,8 +54,14 @@ pub(super) struct DeviceEntry {
     pub(super) notes: Option<String>,
     /// What the device allows.
     pub(super) limits: Option<LimitsEntry>,
+    /// What an hour of it costs, in the one currency of your lab: `farmctl score --kind dawnbench` makes the cost of
+    /// 10,000 images of it.
+    #[schemars(extend("exclusiveMinimum" = 0), range(max = 1_000_000))]
+    pub(super) price_per_hour: Option<f64>,
     /// What is done to it before it is measured, where it is a phone; all of it is undone afterwards.
     pub(super) android: Option<AndroidEntry>,
+    /// Commands on this host that may bring it back when it fails.
+    pub(super) recovery: Option<RecoveryEntry>,
     /// Takes it out of service: the reason, which its skipped cells will give.
     #[schemars(length(min = 1))]
     pub(super) disabled: Option<String>,
@@ -159,6 +165,32 @@ pub(super) struct LimitsEntry {
     /// Space that must stay free on the file system of the workdir, in megabytes (10⁶ bytes).
     #[schemars(range(max = 1_000_000_000))]
     pub(super) min_free_mb: Option<u64>,
+    /// Most that models and runners may take there, in megabytes (10⁶ bytes): beyond it, the least recently used leave.
+    /// Without it: 8000.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub(super) max_store_mb: Option<u64>,
+}
+
+/// Commands on this host that may bring a device back, before it is quarantined. Each is a list: a program and its
+/// arguments. No shell reads it, and no variable expands. `reset` is used where it is there; else `power_off`, then `power_on`.
+#[derive(Debug, Default, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RecoveryEntry {
+    /// Makes it boot anew: `[adb, -s, R58M123ABCD, reboot]`.
+    #[schemars(length(min = 1))]
+    pub(super) reset: Option<Vec<String>>,
+    /// Takes its power away: `[uhubctl, -l, 1-1, -p, "3", -a, off]`.
+    #[schemars(length(min = 1))]
+    pub(super) power_off: Option<Vec<String>>,
+    /// Gives it power again.
+    #[schemars(length(min = 1))]
+    pub(super) power_on: Option<Vec<String>>,
+    /// How long it takes until it may answer again, in seconds. Without it: 30.
+    #[schemars(range(min = 0, max = 3600))]
+    pub(super) settle_seconds: Option<f64>,
+    /// Most recoveries in an hour. Without it: 2.
+    #[schemars(range(min = 1, max = 60))]
+    pub(super) max_per_hour: Option<u32>,
 }
 
 /// What is done to a phone before it is measured, and undone afterwards, also after a crash.
@@ -171,4 +203,7 @@ pub(super) struct AndroidEntry {
     pub(super) screen_off: Option<bool>,
     /// Turns the radios off; not done where the phone is reached over the network. Without it: false.
     pub(super) airplane_mode: Option<bool>,
+    /// Does it as root by the phone's `su`, which also takes a wake lock; `su` may ask for leave on the screen. Where it
+    /// refuses, it is done without. Without it: false.
+    pub(super) su: Option<bool>,
 }

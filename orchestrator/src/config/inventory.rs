@@ -4,15 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::domain::{
-    AdbEndpoint, AndroidOptions, Device, DeviceLimits, HostKey, Inventory, SecretSource, SshEndpoint, Tag,
+    AdbEndpoint, AndroidOptions, Device, DeviceLimits, HostKey, Inventory, Recovery, SecretSource, SshEndpoint, Tag,
     TransportConfig,
 };
 
 use super::document::{Document, Step, place};
 use super::expand::{self, Environment};
 use super::farm_file::{
-    AdbEntry, AndroidEntry, Defaults, DeviceEntry, FarmFile, LimitsEntry, LoginEntry, SecretEntry, SshEntry,
-    TransportEntry,
+    AdbEntry, AndroidEntry, Defaults, DeviceEntry, FarmFile, LimitsEntry, LoginEntry, RecoveryEntry, SecretEntry,
+    SshEntry, TransportEntry,
 };
 use super::fault::{ConfigErrors, Fault, code};
 use super::source::Source;
@@ -25,8 +25,12 @@ const SSH_WORKDIR: &str = "~/.farmctl";
 pub(super) const ADB_WORKDIR: &str = "/data/local/tmp/farmctl";
 /// Longest name of a device or farm, since both become columns and file names.
 const MAX_NAME_CHARS: usize = 64;
-/// Bytes in a megabyte of `min_free_mb`.
+/// Bytes in a megabyte of `min_free_mb` and `max_store_mb`.
 const BYTES_PER_MB: u64 = 1_000_000;
+/// How long a device takes after its recovery, where its entry does not say.
+const DEFAULT_SETTLE_SECONDS: f64 = 30.0;
+/// Most recoveries of a device in an hour, where its entry does not say.
+const DEFAULT_RECOVERIES_PER_HOUR: u32 = 2;
 
 /// The farm files themselves, given files and folders: of a folder all `*.yaml` and `*.yml`, sorted by name.
 pub(super) fn files(paths: &[PathBuf], faults: &mut Vec<Fault>) -> Vec<PathBuf> {
@@ -164,7 +168,9 @@ impl Farm<'_> {
             workdir: workdir.unwrap_or_else(|| default_workdir.to_owned()),
             notes: entry.notes,
             limits: limits(entry.limits.unwrap_or_default(), defaults.limits.unwrap_or_default()),
+            price_per_hour: entry.price_per_hour,
             android: android(entry.android.unwrap_or_default(), defaults.android.unwrap_or_default()),
+            recovery: entry.recovery.map(recovery).unwrap_or_default(),
             disabled: entry.disabled,
             declared_at: self.document.source.at(span),
         }
@@ -360,6 +366,17 @@ fn limits(own: LimitsEntry, defaults: LimitsEntry) -> DeviceLimits {
     DeviceLimits {
         max_run_seconds: own.max_run_seconds.or(defaults.max_run_seconds),
         min_free_bytes: own.min_free_mb.or(defaults.min_free_mb).map(|mb| mb.saturating_mul(BYTES_PER_MB)),
+        max_store_bytes: own.max_store_mb.or(defaults.max_store_mb).map(|mb| mb.saturating_mul(BYTES_PER_MB)),
+    }
+}
+
+fn recovery(entry: RecoveryEntry) -> Recovery {
+    Recovery {
+        reset: entry.reset,
+        power_off: entry.power_off,
+        power_on: entry.power_on,
+        settle_seconds: entry.settle_seconds.unwrap_or(DEFAULT_SETTLE_SECONDS),
+        max_per_hour: entry.max_per_hour.unwrap_or(DEFAULT_RECOVERIES_PER_HOUR),
     }
 }
 
@@ -369,5 +386,6 @@ fn android(own: AndroidEntry, defaults: AndroidEntry) -> AndroidOptions {
         keep_awake: own.keep_awake.or(defaults.keep_awake).unwrap_or(otherwise.keep_awake),
         screen_off: own.screen_off.or(defaults.screen_off).unwrap_or(otherwise.screen_off),
         airplane_mode: own.airplane_mode.or(defaults.airplane_mode).unwrap_or(otherwise.airplane_mode),
+        su: own.su.or(defaults.su).unwrap_or(otherwise.su),
     }
 }

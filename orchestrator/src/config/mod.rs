@@ -1,9 +1,10 @@
-//! What people write: farm, sweep and models files in YAML, to checked domain types.
+//! What people write: farm, sweep and models files in YAML, and tables of results in CSV, to checked types.
 //!
-//! Main functions: [`load_inventory`], [`load_catalog`], [`load_backends`], [`load_sweep`], [`append_devices`], [`schema`]. Main type: [`ConfigErrors`], every
-//! fault of the files at once, each with its place. The way of a file: `source` reads it with a bound, `tree` parses
-//! it to values with places, `check` holds it against the JSON Schema of the file's type, `document` makes it that
-//! type by serde_yaml (which knows no places), and `inventory`, `catalog` and `sweep` check what it means. YAML is known nowhere else.
+//! Main functions: [`load_inventory`], [`load_catalog`], [`load_backends`], [`load_sweep`], [`load_results`],
+//! [`append_devices`], [`schema`]. Main type: [`ConfigErrors`], every fault of the files at once, each with its place. The way of a
+//! YAML file: `source` reads it with a bound, `tree` parses it to values with places, `check` holds it against the JSON Schema of
+//! the file's type, `document` makes it that type by serde_yaml (which knows no places), and `inventory`, `catalog` and
+//! `sweep` check what it means. YAML is known nowhere else. A table goes from `source` to `results_table`.
 //!
 //! Never touches a device, never prints, and reads environment variables only through the function it is given.
 
@@ -13,6 +14,7 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 
 use crate::domain::{Backend, Catalog, Inventory, Sweep};
+use crate::score::ScoredRun;
 
 mod append;
 mod backends;
@@ -25,6 +27,7 @@ mod farm_file;
 mod fault;
 mod inventory;
 mod models_file;
+mod results_table;
 mod source;
 mod sweep;
 mod sweep_file;
@@ -154,6 +157,16 @@ pub fn load_backends(path: Option<&Path>, mut builtin: Vec<Backend>) -> Result<V
 /// Every fault of the file.
 pub fn load_sweep(path: &Path, inventory: &Inventory, catalog: &Catalog) -> Result<Sweep, ConfigErrors> {
     sweep::load(read(path)?, inventory, catalog)
+}
+
+/// Reads a table of results in CSV: ours (`results.csv`), or another's with the columns device, model, backend, status
+/// and mean_ms. `needed` names more columns that must be there.
+///
+/// # Errors
+/// Every fault of the file.
+pub fn load_results(path: &Path, needed: &[&str]) -> Result<Vec<ScoredRun>, ConfigErrors> {
+    let source = Source::read_up_to(path, results_table::MAX_BYTES);
+    results_table::load(&source.map_err(|fault| ConfigErrors { faults: vec![fault] })?, needed)
 }
 
 fn read(path: &Path) -> Result<Source, ConfigErrors> {

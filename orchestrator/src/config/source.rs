@@ -38,8 +38,13 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// Reads a file.
+    /// Reads a file that a person wrote.
     pub(super) fn read(file: &Path) -> Result<Source, Fault> {
+        Source::read_up_to(file, MAX_FILE_BYTES)
+    }
+
+    /// Reads a file of at most so many bytes.
+    pub(super) fn read_up_to(file: &Path, max_bytes: u64) -> Result<Source, Fault> {
         let failed = |error: std::io::Error| {
             let fault = Fault::of_file(file, format!("failed to read the file: {error}"));
             match error.kind() {
@@ -53,10 +58,10 @@ impl Source {
             return Err(Fault::of_file(file, "this is not a regular file"));
         }
         let mut bytes = Vec::new();
-        opened.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
-        if bytes.len() as u64 > MAX_FILE_BYTES {
+        opened.take(max_bytes + 1).read_to_end(&mut bytes).map_err(failed)?;
+        if bytes.len() as u64 > max_bytes {
             let size = metadata.len().max(bytes.len() as u64);
-            let message = format!("the file has {size} bytes; at most {MAX_FILE_BYTES} are read");
+            let message = format!("the file has {size} bytes; at most {max_bytes} are read");
             return Err(Fault::of_file(file, message).hint("is this the right file? Else split it into several"));
         }
         Source::from_bytes(file, bytes)
@@ -97,6 +102,13 @@ impl Source {
         let text: Arc<str> = mask_secrets(&self.text[range]).into();
         *last = Some((line, Arc::clone(&text)));
         text
+    }
+
+    /// Line (from 1) and column (from 1, in characters) of a byte of the text.
+    pub(super) fn line_and_column(&self, byte: usize) -> (usize, usize) {
+        let line = self.lines.partition_point(|range| range.end < byte).min(self.lines.len() - 1);
+        let start = self.lines[line].start;
+        (line + 1, self.text[start..byte.max(start)].chars().count() + 1)
     }
 
     /// `file:line`, for what remembers where it was declared.

@@ -1,7 +1,8 @@
 //! A sweep file to a [`Sweep`]: what it means, checked against the inventory and the catalogue.
 
 use crate::domain::{
-    Catalog, CellPattern, DeviceSelector, Inventory, Limits, OnFailure, Precision, Sweep, Tag, Timeouts, WeightsKind,
+    Catalog, CellPattern, DeviceSelector, Inventory, Limits, OnFailure, Precision, RetryPolicy, Sweep, Tag, Timeouts,
+    WeightsKind,
 };
 use crate::domain::{Scenario, ThreadCount};
 use crate::planner;
@@ -10,7 +11,9 @@ use super::document::{Document, Step, place};
 use super::fault::{ConfigErrors, any_of, code, did_you_mean};
 use super::inventory::{TAG_FORM, tag};
 use super::source::Source;
-use super::sweep_file::{LimitsEntry, OnFailureWord, PatternEntry, SelectorEntry, SweepFile, TimeoutsEntry};
+use super::sweep_file::{
+    LimitsEntry, OnFailureWord, PatternEntry, RetryEntry, SelectorEntry, SweepFile, TimeoutsEntry,
+};
 use super::words::OneOrMany;
 
 /// Most runs of a sweep; at a second each, that is a day on each of ten devices.
@@ -29,13 +32,6 @@ const DEFAULT_LIMITS: Limits = Limits {
     max_runs: 10_000,
     min_seconds: 3.0,
     max_seconds: 60.0,
-};
-const DEFAULT_TIMEOUTS: Timeouts = Timeouts {
-    connect_seconds: 10.0,
-    bring_up_seconds: 60.0,
-    push_stall_seconds: 30.0,
-    run_seconds: 600.0,
-    reconnect_seconds: 60.0,
 };
 
 /// The sweep of a file.
@@ -96,8 +92,10 @@ impl Reader<'_> {
                 Some(OnFailureWord::StopDevice) => OnFailure::StopDevice,
                 Some(OnFailureWord::StopSweep) => OnFailure::StopSweep,
             },
+            retry: retry(content.retry.unwrap_or_default()),
             seed: content.seed.unwrap_or(DEFAULT_SEED),
         };
+        self.equal_by(sweep.retry.equal_by.as_deref());
         self.default_backend(&sweep);
         if self.document.is_clean() {
             self.bounds(&sweep);
@@ -239,6 +237,19 @@ impl Reader<'_> {
         }
     }
 
+    /// The key of a tag that no device has would make no devices equal: a slip of the pen.
+    fn equal_by(&mut self, key: Option<&str>) {
+        let Some(key) = key else { return };
+        let keys = self.inventory.devices.iter().flat_map(|device| &device.tags).map(|tag| tag.key.as_str());
+        let mut known: Vec<&str> = keys.collect();
+        known.sort_unstable();
+        known.dedup();
+        if !known.contains(&key) {
+            let message = format!("no device has a tag with the key {}", code(key));
+            self.document.refuse(place!["retry", "equal_by"], message, did_you_mean(key, known));
+        }
+    }
+
     /// The engine that a sweep without `backends` would use must be there too.
     fn default_backend(&mut self, sweep: &Sweep) {
         let implied = sweep.backends == [DEFAULT_BACKEND] && self.document.is_clean();
@@ -338,12 +349,24 @@ fn limits(entry: LimitsEntry) -> Limits {
 }
 
 fn timeouts(entry: TimeoutsEntry) -> Timeouts {
-    let default = DEFAULT_TIMEOUTS;
+    let default = Timeouts::default();
     Timeouts {
         connect_seconds: entry.connect_seconds.unwrap_or(default.connect_seconds),
         bring_up_seconds: entry.bring_up_seconds.unwrap_or(default.bring_up_seconds),
         push_stall_seconds: entry.push_stall_seconds.unwrap_or(default.push_stall_seconds),
         run_seconds: entry.run_seconds.unwrap_or(default.run_seconds),
         reconnect_seconds: entry.reconnect_seconds.unwrap_or(default.reconnect_seconds),
+        collect_seconds: entry.collect_seconds.unwrap_or(default.collect_seconds),
+    }
+}
+
+fn retry(entry: RetryEntry) -> RetryPolicy {
+    let default = RetryPolicy::default();
+    RetryPolicy {
+        max_attempts: entry.attempts.unwrap_or(default.max_attempts),
+        pause_seconds: entry.pause_seconds.unwrap_or(default.pause_seconds),
+        max_pause_seconds: entry.max_pause_seconds.unwrap_or(default.max_pause_seconds),
+        quarantine_after: entry.quarantine_after.unwrap_or(default.quarantine_after),
+        equal_by: entry.equal_by,
     }
 }

@@ -44,6 +44,8 @@ pub(super) struct SweepFile {
     pub(super) timeouts: Option<TimeoutsEntry>,
     /// After a failed run; without it, `continue`.
     pub(super) on_failure: Option<OnFailureWord>,
+    /// What a failure of a device, or of the way to it, means for its jobs.
+    pub(super) retry: Option<RetryEntry>,
     /// Seed of the pseudo-random input; without it, 1.
     pub(super) seed: Option<u64>,
 }
@@ -165,6 +167,32 @@ pub(super) struct TimeoutsEntry {
     /// Getting a lost device back while a run is under way; without it, 60.
     #[schemars(extend("exclusiveMinimum" = 0), range(max = 86_400))]
     pub(super) reconnect_seconds: Option<f64>,
+    /// The last messages of a run that ended; without it, 60.
+    #[schemars(extend("exclusiveMinimum" = 0), range(max = 86_400))]
+    pub(super) collect_seconds: Option<f64>,
+}
+
+/// What a failure of a device, or of the way to it, means for its jobs. A failure of a model or an engine is never
+/// tried again.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RetryEntry {
+    /// Most attempts of a run, the first one included; without it, 3.
+    #[schemars(range(min = 1, max = 100))]
+    pub(super) attempts: Option<u32>,
+    /// Pause before the second attempt, in seconds; it doubles with each further one. Without it, 1.
+    #[schemars(range(min = 0, max = 86_400))]
+    pub(super) pause_seconds: Option<f64>,
+    /// Longest pause, in seconds; without it, 60.
+    #[schemars(range(min = 0, max = 86_400))]
+    pub(super) max_pause_seconds: Option<f64>,
+    /// Failures in a row after which a device is quarantined, until a health probe passes; without it, 3.
+    #[schemars(range(min = 1, max = 100))]
+    pub(super) quarantine_after: Option<u32>,
+    /// Key of a tag: devices with the same value of it are equal, and a run whose attempts are used up moves to another
+    /// of them. Without it, runs never move.
+    #[schemars(length(min = 1))]
+    pub(super) equal_by: Option<String>,
 }
 
 /// What a failed run means for those after it.

@@ -5,9 +5,9 @@ use async_trait::async_trait;
 use farmctl_protocol::{Hello, MAX_LINE_BYTES, PROTOCOL_VERSION};
 
 use crate::domain::{AndroidFacts, Battery, Device, DeviceFacts, Failure, FailureKind, Timeouts};
-use crate::transport::{Command, ConnectOptions, ErrorKind, Exit, Transport, run_collect};
+use crate::transport::{Command, Connect, ErrorKind, Exit, Transport, run_collect};
 
-use super::probe::connect_and_probe;
+use super::probe::{DeviceProbe, connect_and_probe};
 use super::runner_push::{RunnerFile, RunnerPush};
 use super::{classify, lines, target_of_machine, transport_failure};
 
@@ -21,7 +21,7 @@ pub trait RunnerProvider: Send + Sync {
 /// What bring-up works with.
 pub struct BringUp<'a> {
     /// How to connect.
-    pub options: &'a ConnectOptions,
+    pub connect: &'a Arc<dyn Connect>,
     /// How long steps may take.
     pub timeouts: &'a Timeouts,
     /// Where the runner comes from.
@@ -38,15 +38,15 @@ pub struct Session {
     pub hello: Hello,
     /// Absolute path of its workdir.
     pub workdir: String,
-    /// SHA-256 of the runner that answers there.
-    pub runner_sha256: String,
     /// What Android's properties say, on Android.
     pub android: Option<AndroidFacts>,
     /// How it was powered when somebody asked, for its facts.
     pub battery: Option<Battery>,
     pub(super) transport: Arc<dyn Transport>,
     pub(super) timeouts: Timeouts,
-    pub(super) connect_options: ConnectOptions,
+    pub(super) connect: Arc<dyn Connect>,
+    /// The runner's file on this host: a device may lose it, for example below `/tmp` when it boots anew.
+    runner: RunnerFile,
     /// Whether it did not come back within the time that it has for that.
     pub(super) is_gone: bool,
 }
@@ -63,6 +63,9 @@ impl Timeouts {
     }
     pub(super) fn reconnect(&self) -> Duration {
         Duration::from_secs_f64(self.reconnect_seconds)
+    }
+    pub(super) fn collect(&self) -> Duration {
+        Duration::from_secs_f64(self.collect_seconds)
     }
 }
 
@@ -87,36 +90,30 @@ impl Session {
     }
 
     async fn bring_up_once(device: &Device, with: &mut BringUp<'_>) -> Result<Session, Failure> {
-        let (transport, probe) = connect_and_probe(device, with.options, with.timeouts).await?;
+        let (transport, probe) = connect_and_probe(device, with.connect.as_ref(), with.timeouts).await?;
         let target = target_of_machine(probe.machine()).map_err(|what| {
             Failure::new(FailureKind::RunnerMissing, format!("no runner exists for {}, which is {what}", device.name))
         })?;
         let runner = with.runners.runner(target).await?;
-        let sha256 = runner.artifact.sha256.clone();
-        if probe.size_of(&format!("bin/{sha256}")) != Some(runner.artifact.size_bytes) {
-            RunnerPush {
-                device,
-                transport: transport.as_ref(),
-                probe: &probe,
-                runner: &runner,
-                timeouts: with.timeouts,
-            }
-            .push(with.pushing)
-            .await?;
-        }
-        let hello = say_hello(device, transport.as_ref(), &probe.workdir, &sha256, with.timeouts).await?;
+        let place = Place { device, transport: transport.as_ref(), probe: &probe, timeouts: with.timeouts };
+        let hello = place.answer(&runner, with.pushing).await?;
         Ok(Session {
             device: device.clone(),
             hello,
             workdir: probe.workdir,
-            runner_sha256: sha256,
             android: probe.android,
             battery: None,
             transport,
             timeouts: *with.timeouts,
-            connect_options: with.options.clone(),
+            connect: Arc::clone(with.connect),
+            runner,
             is_gone: false,
         })
+    }
+
+    /// SHA-256 of the runner that answers there.
+    pub fn runner_sha256(&self) -> &str {
+        &self.runner.artifact.sha256
     }
 
     /// The device's facts as records keep them.
@@ -148,7 +145,7 @@ impl Session {
 
     /// The runner's command line with these words and the workdir.
     pub(super) fn runner_argv(&self, words: &[&str]) -> Vec<String> {
-        runner_argv(&self.workdir, &self.runner_sha256, words)
+        runner_argv(&self.workdir, self.runner_sha256(), words)
     }
 
     /// Makes the connection anew after it broke, trying until the sweep's limit for that has passed.
@@ -195,16 +192,48 @@ impl Session {
     }
 
     async fn reconnect_once(&mut self) -> Result<(), Failure> {
-        let (transport, _) = connect_and_probe(&self.device, &self.connect_options, &self.timeouts).await?;
-        let boot_id = self.hello.boot_id.clone();
-        self.hello =
-            say_hello(&self.device, transport.as_ref(), &self.workdir, &self.runner_sha256, &self.timeouts).await?;
+        let (transport, probe) = connect_and_probe(&self.device, self.connect.as_ref(), &self.timeouts).await?;
+        let place =
+            Place { device: &self.device, transport: transport.as_ref(), probe: &probe, timeouts: &self.timeouts };
+        let hello = place.answer(&self.runner, &mut |_, _| {}).await?;
+        let boot_id = std::mem::replace(&mut self.hello, hello).boot_id;
+        self.workdir = probe.workdir;
         self.transport = transport;
         self.is_gone = false;
         if boot_id != self.hello.boot_id {
             tracing::warn!(device = %self.device.name, "the device booted anew");
         }
         Ok(())
+    }
+
+    /// Lets the runner speak again, for what may have changed on the device.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn refresh(&mut self) -> Result<(), Failure> {
+        let (sha256, transport) = (self.runner_sha256(), self.transport.as_ref());
+        self.hello = say_hello(&self.device, transport, &self.workdir, sha256, &self.timeouts).await?;
+        Ok(())
+    }
+}
+
+/// A device that was reached, before its runner speaks.
+struct Place<'a> {
+    device: &'a Device,
+    transport: &'a dyn Transport,
+    probe: &'a DeviceProbe,
+    timeouts: &'a Timeouts,
+}
+
+impl Place<'_> {
+    /// Lets the runner speak, after pushing it when it isn't there.
+    async fn answer(&self, runner: &RunnerFile, pushing: &mut (dyn FnMut(u64, u64) + Send)) -> Result<Hello, Failure> {
+        let Place { device, transport, probe, timeouts } = *self;
+        let sha256 = &runner.artifact.sha256;
+        if probe.size_of(&format!("bin/{sha256}")) != Some(runner.artifact.size_bytes) {
+            RunnerPush { device, transport, probe, runner, timeouts }.push(pushing).await?;
+        }
+        say_hello(device, transport, &probe.workdir, sha256, timeouts).await
     }
 }
 

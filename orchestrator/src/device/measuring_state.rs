@@ -1,5 +1,7 @@
 use crate::domain::{AndroidOptions, Battery, Setting};
 
+use super::lines::excerpt;
+
 /// Says in one round trip what the phone's settings are before they are changed.
 pub(super) const STATE_SCRIPT: &str = r#"
 has() { command -v "$1" > /dev/null 2>&1; }
@@ -21,6 +23,9 @@ exit 0
 /// Bits of `stay_on_while_plugged_in`: mains, USB and wireless.
 const STAY_AWAKE_ALWAYS: u32 = 7;
 
+/// Begins a line that says why `su` did not run the script, which then ran without it.
+pub(super) const SU_REFUSED: &str = "farmctl-su-refused";
+
 /// What a phone is set to, and how it is powered.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct MeasuringState {
@@ -29,6 +34,8 @@ pub struct MeasuringState {
     airplane_mode: Option<String>,
     wakefulness: Option<String>,
     battery: Option<Battery>,
+    /// Why what was wanted as root is done without.
+    su_refused: Option<String>,
 }
 
 /// What to do to a phone before it is measured.
@@ -50,6 +57,7 @@ impl MeasuringState {
                 "tool" => state.tools.push(rest.to_owned()),
                 "stay_awake" => state.stay_awake = number_or_null(rest),
                 "airplane_mode" => state.airplane_mode = number_or_null(rest),
+                SU_REFUSED => state.su_refused = Some(excerpt(rest.as_bytes())),
                 _ => {
                     if let Some(word) = line.strip_prefix("mWakefulness=") {
                         state.wakefulness = Some(word).filter(|word| is_word(word)).map(str::to_owned);
@@ -71,6 +79,9 @@ impl MeasuringState {
     /// What to change, given what is wanted. `over_network`: the way to the phone is one that airplane mode would cut.
     pub fn plan(&self, wanted: &AndroidOptions, over_network: bool) -> ChangePlan {
         let mut plan = ChangePlan::default();
+        if let Some(why) = &self.su_refused {
+            plan.warnings.push(format!("`su` gives no root, so it is set up without: it says {why}"));
+        }
         let wakes = wanted.keep_awake && self.plan_awake(&mut plan);
         if wanted.screen_off {
             self.plan_screen(wakes, &mut plan);

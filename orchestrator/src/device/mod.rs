@@ -10,6 +10,7 @@ use crate::transport::{Command, ErrorKind, Transport, TransportError, run_collec
 
 mod android;
 mod bring_up;
+mod clean;
 mod collect;
 mod lines;
 mod measuring_state;
@@ -22,12 +23,13 @@ mod target;
 
 pub use android::ask_android;
 pub use bring_up::{BringUp, RunnerProvider, Session};
+pub use clean::Trimmed;
 pub use collect::Collected;
 pub use measuring_state::{ChangePlan, MeasuringState};
 pub use prepare::{change_settings, measuring_state, undo_settings};
 pub use probe::{DeviceProbe, connect_and_probe};
 pub use push::{PushProgress, Pushed};
-pub use run::{Canceller, RunFailure, RunObserver};
+pub use run::{Canceller, Order, RunFailure, RunObserver};
 pub use runner_push::RunnerFile;
 pub use target::{Machine, target_of_machine};
 

@@ -1,9 +1,9 @@
 use std::time::Duration;
 
-use crate::domain::{Failure, Setting};
+use crate::domain::{Device, Failure, Setting};
 use crate::transport::{Command, Exit, Transport, run_collect};
 
-use super::measuring_state::{MeasuringState, STATE_SCRIPT, is_dark};
+use super::measuring_state::{MeasuringState, STATE_SCRIPT, SU_REFUSED, is_dark};
 use super::{SHORT_OUTPUT_BYTES, lines, run_checked, transport_failure};
 
 /// Name of the kernel's lock that keeps a phone from suspending.
@@ -14,14 +14,13 @@ const WAKE_LOCK: &str = "farmctl";
 /// # Errors
 /// When the phone can't be asked.
 pub async fn measuring_state(
-    device: &str,
+    device: &Device,
     transport: &dyn Transport,
     deadline: Duration,
 ) -> Result<MeasuringState, Failure> {
-    let argv = ["sh", "-c", STATE_SCRIPT].map(str::to_owned).to_vec();
-    let output = run_checked(transport, argv, deadline)
+    let output = run_checked(transport, shell_argv(device, STATE_SCRIPT), deadline)
         .await
-        .map_err(|error| transport_failure(device, "ask for the settings", &error))?;
+        .map_err(|error| transport_failure(&device.name, "ask for the settings", &error))?;
     Ok(MeasuringState::parse(&String::from_utf8_lossy(&output)))
 }
 
@@ -30,7 +29,7 @@ pub async fn measuring_state(
 /// # Errors
 /// When the phone can't be told; what was changed then is not known.
 pub async fn change_settings(
-    device: &str,
+    device: &Device,
     transport: &dyn Transport,
     settings: &[Setting],
     deadline: Duration,
@@ -45,13 +44,31 @@ pub async fn change_settings(
 /// # Errors
 /// When the phone can't be told; what was undone then is not known.
 pub async fn undo_settings(
-    device: &str,
+    device: &Device,
     transport: &dyn Transport,
     changes: &[(Setting, String)],
     deadline: Duration,
 ) -> Result<Vec<Result<(), String>>, Failure> {
     let commands: Vec<String> = changes.iter().map(|(setting, previous)| undo_command(*setting, previous)).collect();
     run_each(device, transport, "set the settings back", &commands, deadline).await
+}
+
+/// Runs a script as root by `su`, or, when that refuses, as whoever we are, with a line before all else that says why.
+/// `su` is called once, since it may ask a person each time: whether the script ran is told by its own first line.
+const BY_SU_SCRIPT: &str = r#"
+said=$(su -c "echo farmctl-by-su
+$1" 2>&1 < /dev/null)
+code=$?
+case $said in *farmctl-by-su*) printf '%s\n' "$said"; exit $code ;; esac
+printf '%s %s\n' "$2" "$(printf '%s' "$said" | head -n 1)"
+exec sh -c "$1"
+"#;
+
+/// What runs a script on the phone, as root where the farm file says so.
+fn shell_argv(device: &Device, script: &str) -> Vec<String> {
+    let words: &[&str] =
+        if device.android.su { &["sh", "-c", BY_SU_SCRIPT, "sh", script, SU_REFUSED] } else { &["sh", "-c", script] };
+    words.iter().map(|&word| word.to_owned()).collect()
 }
 
 /// A shell command that changes a setting, and fails when it did not change.
@@ -97,7 +114,7 @@ fn airplane_mode(on: bool) -> String {
 
 /// Runs commands one after the other, each whatever became of those before it.
 async fn run_each(
-    device: &str,
+    device: &Device,
     transport: &dyn Transport,
     action: &str,
     commands: &[String],
@@ -106,10 +123,10 @@ async fn run_each(
     if commands.is_empty() {
         return Ok(Vec::new());
     }
-    let command = Command { argv: ["sh", "-c", &script(commands)].map(str::to_owned).to_vec(), deadline };
+    let command = Command { argv: shell_argv(device, &script(commands)), deadline };
     let finished = run_collect(transport, &command, b"", SHORT_OUTPUT_BYTES)
         .await
-        .map_err(|error| transport_failure(device, action, &error))?;
+        .map_err(|error| transport_failure(&device.name, action, &error))?;
     let mut outcomes = read_outcomes(&String::from_utf8_lossy(&finished.stdout), commands.len());
     if finished.exit != Exit::Code(0) {
         let why = format!("the shell ended with {} before it", finished.exit);
@@ -153,6 +170,9 @@ fn read_outcomes(text: &str, count: usize) -> Vec<Option<Result<(), String>>> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+    use std::process::Command;
+
     use super::*;
 
     #[test]
@@ -178,9 +198,29 @@ mod tests {
     }
 
     #[test]
+    fn a_script_runs_once_with_su_or_without() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path =
+            std::env::join_paths([folder.path().into(), "/bin".into(), PathBuf::from("/usr/bin")]).expect("a path");
+        let run = |su: &str| {
+            let program = folder.path().join("su");
+            std::fs::write(&program, su).expect("it is written");
+            std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("its mode");
+            let script = "echo \"${BY-me}\"; echo 'it'\\''s'; exit 3";
+            let argv = ["-c", BY_SU_SCRIPT, "sh", script, SU_REFUSED];
+            let output = Command::new("sh").args(argv).env("PATH", &path).output().expect("sh runs");
+            (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+        };
+        let (code, text) = run("#!/bin/sh\nBY=root exec sh -c \"$2\"\n");
+        assert_eq!((code, text.as_str()), (Some(3), "farmctl-by-su\nroot\nit's\n"));
+        let (code, text) = run("#!/bin/sh\necho Permission denied >&2\nexit 13\n");
+        assert_eq!((code, text), (Some(3), format!("{SU_REFUSED} Permission denied\nme\nit's\n")));
+    }
+
+    #[test]
     fn every_command_of_a_script_runs() {
         let script = script(&["false".to_owned(), "echo no way >&2; exit 7".to_owned(), "true".to_owned()]);
-        let output = std::process::Command::new("sh").args(["-c", &script]).output().expect("sh runs");
+        let output = Command::new("sh").args(["-c", &script]).output().expect("sh runs");
         let text = String::from_utf8_lossy(&output.stdout);
         assert_eq!(text, "refused 0 \nrefused 1 no way\ndone 2\n");
     }

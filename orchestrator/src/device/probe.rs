@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use crate::domain::{AndroidFacts, Device, Failure, FailureKind, Timeouts};
-use crate::transport::{ConnectOptions, Transport, connect};
+use crate::transport::{Connect, Transport};
 
 use super::android::{PROPERTIES_SCRIPT, Properties};
 use super::{Machine, lines, run_checked, transport_failure};
@@ -89,11 +89,11 @@ impl DeviceProbe {
 /// When it can't be reached, or its workdir can't be made.
 pub async fn connect_and_probe(
     device: &Device,
-    options: &ConnectOptions,
+    connect: &dyn Connect,
     timeouts: &Timeouts,
 ) -> Result<(Arc<dyn Transport>, DeviceProbe), Failure> {
-    let options = ConnectOptions { connect_timeout: timeouts.connect(), ..options.clone() };
-    let transport = connect(&device.transport, &options)
+    let transport = connect
+        .connect(&device.transport, timeouts.connect())
         .await
         .map_err(|error| transport_failure(&device.name, "connect", &error))?;
     let script = format!("{PROPERTIES_SCRIPT}{PROBE_SCRIPT}");

@@ -1,18 +1,20 @@
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::io::AsyncSeekExt;
+use tokio::time::Instant;
 
 use crate::domain::{ArtifactRef, Failure, FailureKind};
 
 use super::bring_up::Session;
+use super::clean::Trimmed;
 use super::{run_checked, transport_failure};
 
 /// Receives how many bytes of the file are on the device, those from before included.
 pub type PushProgress<'a> = &'a mut (dyn FnMut(u64) + Send);
 
 /// What a push cost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pushed {
     /// Bytes that were there from a push that broke off.
     pub resumed_bytes: u64,
@@ -20,6 +22,8 @@ pub struct Pushed {
     pub sent_bytes: u64,
     /// Time it took, verification included.
     pub duration: Duration,
+    /// What had to leave for it, if anything had.
+    pub trimmed: Option<Trimmed>,
 }
 
 impl Session {
@@ -51,6 +55,7 @@ impl Session {
     ) -> Result<Pushed, Failure> {
         let started = Instant::now();
         let resumed_bytes = self.partial_bytes(artifact);
+        let trimmed = self.make_room(artifact, artifact.size_bytes - resumed_bytes).await?;
         self.check_space(artifact.size_bytes - resumed_bytes)?;
         let mut sent_bytes = artifact.size_bytes - resumed_bytes;
         if let Err(failure) = self.send_and_commit(source, artifact, resumed_bytes, progress).await {
@@ -69,7 +74,7 @@ impl Session {
             .files
             .push(farmctl_protocol::StoreFile { sha256: artifact.sha256.clone(), size_bytes: artifact.size_bytes });
         self.hello.store.free_bytes = self.hello.store.free_bytes.saturating_sub(sent_bytes);
-        Ok(Pushed { resumed_bytes, sent_bytes, duration: started.elapsed() })
+        Ok(Pushed { resumed_bytes, sent_bytes, duration: started.elapsed(), trimmed })
     }
 
     fn check_space(&self, wanted_bytes: u64) -> Result<(), Failure> {
@@ -110,8 +115,7 @@ impl Session {
 
     /// Has the device check a pushed file against its hash and give it its place.
     async fn commit(&self, artifact: &ArtifactRef) -> Result<(), Failure> {
-        let mut argv = self.runner_argv(&["store", "commit"]);
-        argv.extend([artifact.sha256.clone(), artifact.size_bytes.to_string()]);
+        let argv = self.runner_argv(&["store", "commit", &artifact.sha256, &artifact.size_bytes.to_string()]);
         match run_checked(self.transport.as_ref(), argv, self.timeouts.bring_up()).await {
             Ok(_) => Ok(()),
             Err(error) => {

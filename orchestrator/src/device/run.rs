@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use farmctl_protocol::{JobSpec, PROTOCOL_VERSION, Phase, RunRequest, exit};
+use farmctl_protocol::{Fence, JobSpec, PROTOCOL_VERSION, Phase, RunRequest, exit};
 use tokio::time::Instant;
 
 use crate::domain::{ArtifactRef, Failure, FailureKind, Job, Measurement, RunId, ThreadCount};
@@ -13,11 +13,19 @@ use super::collect::{Collected, Collector, End};
 use super::lines::{MessageDecoder, excerpt};
 use super::{run_checked, transport_failure};
 
-/// Time that a run may take on the way beyond its deadline on the device: starting, and sending the last messages.
-const DEADLINE_GRACE: Duration = Duration::from_secs(15);
-
 /// Most bytes of the runner's standard error that are kept.
 const STDERR_BYTES: usize = 4096;
+
+/// A run to be carried out.
+#[derive(Debug, Clone, Copy)]
+pub struct Order<'a> {
+    /// What to measure.
+    pub job: &'a Job,
+    /// The attempt.
+    pub run_id: &'a RunId,
+    /// Under which lease of the device.
+    pub fence: &'a Fence,
+}
 
 /// A run without a result, with what had been measured until then.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,22 +75,21 @@ impl Session {
     /// When the run fails on the device, or is lost with it.
     pub async fn run(
         &mut self,
-        job: &Job,
-        run_id: &RunId,
+        order: Order<'_>,
         observer: &mut dyn RunObserver,
     ) -> Result<Collected, Box<RunFailure>> {
         let failed = |failure| Box::new(RunFailure { failure, measurement: Measurement::default() });
-        let request = self.request(job, run_id).map_err(failed)?;
+        let request = self.request(order).map_err(failed)?;
         let request = serde_json::to_vec(&request)
             .map_err(|error| failed(Failure::new(FailureKind::Internal, format!("failed to write a job: {error}"))))?;
         let mut follower = Follower {
             decoder: MessageDecoder::default(),
-            collector: Collector::new(job),
+            collector: Collector::new(order.job),
             stderr: Vec::new(),
             fault: None,
             observer,
         };
-        let outcome = self.follow_to_end(job, run_id, &request, &mut follower).await;
+        let outcome = self.follow_to_end(order, &request, &mut follower).await;
         let Follower { collector, .. } = follower;
         let end = collector.end().cloned();
         let collected = collector.into_collected();
@@ -103,14 +110,18 @@ impl Session {
 
     /// What can end this run while it is being followed.
     pub fn canceller(&self, run_id: &RunId) -> Canceller {
-        let mut argv = self.runner_argv(&["cancel"]);
-        argv.extend(["--run".to_owned(), run_id.0.clone()]);
+        let argv = self.runner_argv(&["cancel", "--run", run_id.as_str()]);
         Canceller {
             device: self.device.name.clone(),
             transport: Arc::clone(&self.transport),
             argv,
             deadline: self.timeouts.bring_up(),
         }
+    }
+
+    /// Whether the device has a folder of this run, going on or ended, as of when the runner last spoke.
+    pub fn knows_run(&self, run_id: &RunId) -> bool {
+        self.hello.runs.iter().any(|run| run.run_id == run_id.0)
     }
 
     /// Time that the smallest command takes to the device and back.
@@ -145,22 +156,22 @@ impl Session {
 
     async fn follow_to_end(
         &mut self,
-        job: &Job,
-        run_id: &RunId,
+        Order { job, run_id, .. }: Order<'_>,
         request: &[u8],
         follower: &mut Follower<'_>,
     ) -> Result<(), Failure> {
-        let give_up_at = Instant::now() + Duration::from_secs_f64(job.run_seconds) + DEADLINE_GRACE;
+        // The device ends the run by itself; what comes after that is starting, and sending the last messages.
+        let give_up_at = Instant::now() + Duration::from_secs_f64(job.run_seconds) + self.timeouts.collect();
         let boot_id = self.hello.boot_id.clone();
         // Repeated until a message came: starting the same run again only follows it.
         loop {
             let consumed = follower.decoder.consumed_bytes();
-            let (words, stdin): (&[&str], &[u8]) =
-                if consumed == 0 { (&["run"], request) } else { (&["follow", "--run", run_id.as_str()], b"") };
-            let mut argv = self.runner_argv(words);
-            if consumed > 0 {
-                argv.extend(["--offset".to_owned(), consumed.to_string()]);
-            }
+            let offset = consumed.to_string();
+            let (words, stdin): (&[&str], &[u8]) = match consumed {
+                0 => (&["run"], request),
+                _ => (&["follow", "--run", run_id.as_str(), "--offset", &offset], b""),
+            };
+            let argv = self.runner_argv(words);
             let command = Command { argv, deadline: give_up_at.saturating_duration_since(Instant::now()) };
             let mut input = stdin;
             follower.decoder.restart();
@@ -181,10 +192,9 @@ impl Session {
                 return Err(Failure::new(
                     FailureKind::Timeout,
                     format!(
-                        "the run on {} did not end within {} s and {} s grace (timeouts.run_seconds)",
-                        self.device.name,
-                        job.run_seconds,
-                        DEADLINE_GRACE.as_secs()
+                        "the last message of the run on {} did not come within {} s (timeouts.run_seconds) and {} s \
+                         for its way (timeouts.collect_seconds)",
+                        self.device.name, job.run_seconds, self.timeouts.collect_seconds
                     ),
                 ));
             }
@@ -209,8 +219,9 @@ impl Session {
         match code {
             Exit::Code(exit::BUSY) => Failure::new(FailureKind::Busy, format!("{name} is busy: {said}")),
             Exit::Code(exit::UNKNOWN_RUN) => {
-                Failure::new(FailureKind::ConnectionLost, format!("the run is no longer known on {name}: {said}"))
+                Failure::new(FailureKind::Lost, format!("the run is no longer known on {name}: {said}"))
             }
+            Exit::Code(exit::FENCED) => Failure::new(FailureKind::Fenced, format!("{name} refuses: {said}")),
             Exit::Code(exit::PROTOCOL) => Failure::new(FailureKind::RunnerProtocol, format!("on {name}: {said}")),
             other => Failure::new(
                 super::classify(&String::from_utf8_lossy(stderr), ErrorKind::CommandNotFound).into(),
@@ -224,7 +235,7 @@ impl Session {
     }
 
     /// What the device is asked to do for a job: `big` and `all` become numbers here.
-    fn request(&self, job: &Job, run_id: &RunId) -> Result<RunRequest, Failure> {
+    fn request(&self, Order { job, run_id, fence }: Order<'_>) -> Result<RunRequest, Failure> {
         let backend = self.hello.backends.iter().find(|backend| backend.name == job.backend);
         let unsupported = |what: String| Failure::new(FailureKind::BackendUnsupported, what);
         let backend = backend.ok_or_else(|| {
@@ -241,6 +252,7 @@ impl Session {
             protocol: PROTOCOL_VERSION,
             run_id: run_id.0.clone(),
             deadline_seconds: job.run_seconds,
+            fence: fence.clone(),
             job: JobSpec {
                 model: self.model_file(job)?,
                 model_parts: job.model.parts.clone(),

@@ -12,11 +12,13 @@ pub struct AndroidOptions {
     pub screen_off: bool,
     /// Turns the radios off; not done where the device is reached over the network.
     pub airplane_mode: bool,
+    /// Does it as root by the phone's `su`, which may ask for leave on the screen.
+    pub su: bool,
 }
 
 impl Default for AndroidOptions {
     fn default() -> AndroidOptions {
-        AndroidOptions { keep_awake: true, screen_off: true, airplane_mode: false }
+        AndroidOptions { keep_awake: true, screen_off: true, airplane_mode: false, su: false }
     }
 }
 

@@ -2,9 +2,10 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::AndroidOptions;
+use super::{AndroidOptions, DeviceState, Failure};
 
 /// The devices behind this host, from all farm files that were read.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -31,9 +32,15 @@ pub struct Device {
     pub notes: Option<String>,
     /// What the device allows.
     pub limits: DeviceLimits,
+    /// What an hour of it costs, in the lab's currency.
+    #[serde(default)]
+    pub price_per_hour: Option<f64>,
     /// What is done to it before measuring, where it is a phone.
     #[serde(default)]
     pub android: AndroidOptions,
+    /// Commands on this host that may bring it back when it fails.
+    #[serde(default)]
+    pub recovery: Recovery,
     /// Why it is out of service, when it is.
     pub disabled: Option<String>,
     /// Where it is declared: `file:line`.
@@ -145,6 +152,26 @@ pub enum SecretSource {
     Environment(String),
 }
 
+/// How a device fares, over all sweeps.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DeviceStatus {
+    /// Its name.
+    pub name: String,
+    /// What it is to the lab.
+    pub state: DeviceState,
+    /// Since when; `None` of one that never failed.
+    pub since: Option<Timestamp>,
+    /// Infrastructure failures since a run ended well on it.
+    pub failures_in_row: u32,
+    /// Quarantines since a run ended well on it, prolonged ones counted again: the pause before the next health probe
+    /// grows with them.
+    pub quarantines_in_row: u32,
+    /// The last failure.
+    pub failure: Option<Failure>,
+    /// When the next health probe is due, while it is quarantined.
+    pub probe_at: Option<Timestamp>,
+}
+
 /// What a device allows.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct DeviceLimits {
@@ -152,4 +179,28 @@ pub struct DeviceLimits {
     pub max_run_seconds: Option<f64>,
     /// Space that must stay free on the file system of the workdir.
     pub min_free_bytes: Option<u64>,
+    /// Most that models and runners may take there; beyond it, the least recently used leave.
+    pub max_store_bytes: Option<u64>,
+}
+
+/// Commands on this host that may bring a device back: each a program with its arguments, never a shell's line.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Recovery {
+    /// Makes it boot anew, for example `[adb, -s, SERIAL, reboot]`.
+    pub reset: Option<Vec<String>>,
+    /// Takes its power away, for example by `uhubctl`.
+    pub power_off: Option<Vec<String>>,
+    /// Gives it power again.
+    pub power_on: Option<Vec<String>>,
+    /// How long it takes until it may answer again.
+    pub settle_seconds: f64,
+    /// Most recoveries in an hour.
+    pub max_per_hour: u32,
+}
+
+impl Recovery {
+    /// Whether there is anything to do.
+    pub fn is_empty(&self) -> bool {
+        self.reset.is_none() && self.power_off.is_none() && self.power_on.is_none()
+    }
 }

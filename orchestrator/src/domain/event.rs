@@ -9,8 +9,9 @@ use super::{Failure, JobId, RunId, RunStatus, Setting, SweepId};
 pub struct Event {
     /// When, by the host's clock.
     pub at: Timestamp,
-    /// In which sweep.
-    pub sweep_id: SweepId,
+    /// In which sweep; none for what a person does to a device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sweep_id: Option<SweepId>,
     /// On which device.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
@@ -40,6 +41,25 @@ pub enum EventKind {
         /// Devices with jobs.
         devices: u64,
     },
+    /// A sweep that had been stopped goes on.
+    SweepResumed {
+        /// The sweep's name.
+        name: String,
+        /// Cells to run, those with a record included.
+        jobs: u64,
+        /// Cells that have their record.
+        recorded: u64,
+        /// Devices with open jobs.
+        devices: u64,
+        /// The process that had carried it out, when it ended without a word.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        left_by: Option<String>,
+    },
+    /// A worker waits for its device.
+    DeviceWaiting {
+        /// For what: who uses it.
+        cause: String,
+    },
     /// A worker began to reach its device.
     DeviceConnecting,
     /// The device answered and its runner speaks.
@@ -53,6 +73,49 @@ pub enum EventKind {
     DeviceFailed {
         /// Why.
         failure: Failure,
+    },
+    /// The device failed, and is tried again after a pause.
+    DeviceRetrying {
+        /// Why.
+        failure: Failure,
+        /// Failures in a row until now.
+        failures: u32,
+        /// Until then.
+        pause_ns: u64,
+    },
+    /// The device failed too often in a row, or failed a health probe: it takes no jobs.
+    DeviceQuarantined {
+        /// Why.
+        failure: Failure,
+        /// Failures in a row until now.
+        failures: u32,
+        /// Until the next health probe.
+        pause_ns: u64,
+    },
+    /// The device takes jobs again.
+    DeviceReleased {
+        /// What, or who, found it well.
+        by: String,
+    },
+    /// A command of the device's farm entry was run on this host.
+    HostCommand {
+        /// What it is for: `reset`, `power_off` or `power_on`.
+        purpose: String,
+        /// The command.
+        argv: Vec<String>,
+        /// How it ended, with the end of what it printed.
+        outcome: String,
+        /// Whether it ended well.
+        succeeded: bool,
+    },
+    /// What ended runs had left on the device was removed.
+    DeviceCleaned {
+        /// Runs of this lab that nobody waits for and that were ended there.
+        ended_runs: Vec<RunId>,
+        /// Folders of ended runs that were removed.
+        removed_runs: u64,
+        /// Bytes of models and runners that were removed, the least recently used first.
+        freed_bytes: u64,
     },
     /// The connection broke while work was under way, and is being made anew.
     DeviceReconnecting {
@@ -132,6 +195,42 @@ pub enum EventKind {
         /// Number of the attempt.
         attempt: u32,
     },
+    /// A run that another process had left is gone on with.
+    RunTakenOver {
+        /// The model's name.
+        name: String,
+        /// Number of the attempt.
+        attempt: u32,
+        /// The process that had it.
+        left_by: String,
+    },
+    /// An attempt ended without a result; the job waits for another.
+    RunGivenBack {
+        /// The model's name.
+        name: String,
+        /// Number of the attempt.
+        attempt: u32,
+        /// Why.
+        failure: Failure,
+        /// Until the next attempt at the earliest.
+        pause_ns: u64,
+    },
+    /// The job is done on an equal device instead.
+    JobMoved {
+        /// The model's name.
+        name: String,
+        /// The other device.
+        to_device: String,
+        /// The job there.
+        to_job_id: JobId,
+    },
+    /// A write about a run came under a lease that had moved on, and was refused.
+    WriteRefused {
+        /// What was refused, in a few words.
+        write: String,
+        /// Epoch of the write.
+        epoch: u64,
+    },
     /// A run entered a phase.
     RunPhase {
         /// Which.
@@ -155,7 +254,12 @@ pub enum EventKind {
         /// 1: start no more runs; 2: end those under way; 3: leave.
         times: u32,
     },
-    /// All jobs of the sweep have their record.
+    /// A person wants no more of the sweep.
+    CancelRequested {
+        /// The process that asked.
+        by: String,
+    },
+    /// All jobs of the sweep have their record, or it was stopped before.
     SweepFinished {
         /// Rows with status `ok`.
         ok: u64,

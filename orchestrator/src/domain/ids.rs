@@ -34,3 +34,7 @@ text_id! {
     /// device.
     RunId
 }
+text_id! {
+    /// A lab: the store that its sweeps and leases are in. Devices remember leases by it.
+    LabId
+}

@@ -16,6 +16,7 @@ mod plan;
 mod record;
 #[cfg(test)]
 pub mod sample;
+mod state;
 mod sweep;
 
 pub use android::{AndroidFacts, AndroidOptions, Battery, DeviceIdentity};
@@ -25,15 +26,19 @@ pub use catalog::{
 };
 pub use change::{DeviceChange, OpenChange, Setting};
 pub use device::{
-    AdbEndpoint, Device, DeviceLimits, HostKey, Inventory, SecretSource, SshEndpoint, Tag, TransportConfig,
+    AdbEndpoint, Device, DeviceLimits, DeviceStatus, HostKey, Inventory, Recovery, SecretSource, SshEndpoint, Tag,
+    TransportConfig,
 };
 pub use digest::{hex, sha256_hex};
 pub use event::{Event, EventKind};
-pub use failure::{Blame, Failure, FailureKind};
+pub use failure::{Blame, Failure, FailureKind, Retry};
 pub use farmctl_protocol::{
     ArtifactRef, Dialect, Figures, InputRange, Layout, Limits, NamedArtifact, Precision, Scenario,
 };
-pub use ids::{JobId, RunId, SweepId};
+pub use ids::{JobId, LabId, RunId, SweepId};
 pub use plan::{Job, JobModel, Plan, Skipped};
-pub use record::{DeviceFacts, Measurement, OutputRef, Record, RunStatus};
-pub use sweep::{CellPattern, DeviceSelector, OnFailure, Sweep, SweepRow, ThreadCount, Timeouts};
+pub use record::{DeviceFacts, MeasuredAccuracy, Measurement, OutputRef, Record, RunStatus};
+pub use state::{DeviceState, DeviceStep, JobState, JobStep, RunState, RunStep, SweepState, SweepStep};
+pub use sweep::{
+    CellPattern, DeviceSelector, OnFailure, RetryPolicy, Sweep, SweepDefinition, SweepRow, ThreadCount, Timeouts,
+};

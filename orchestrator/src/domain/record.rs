@@ -30,6 +30,9 @@ pub struct Record {
     pub failure: Option<Failure>,
     /// What was measured; of a failed run, what had been measured until then.
     pub measurement: Measurement,
+    /// What an hour of the device costs, in the lab's currency, as the farm file said then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price_per_hour: Option<f64>,
     /// When the run was started, by the host's clock.
     pub started_at: Option<Timestamp>,
     /// When its record was made, by the host's clock.
@@ -55,6 +58,9 @@ pub enum RunStatus {
 }
 
 impl RunStatus {
+    /// Every way to end.
+    pub const ALL: [RunStatus; 4] = [RunStatus::Ok, RunStatus::Failed, RunStatus::Skipped, RunStatus::Cancelled];
+
     /// The word used in reports.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -121,6 +127,9 @@ pub struct Measurement {
     /// statistics are computed from them as always; without, these figures are all there is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reported: Option<Figures>,
+    /// How often it was right, in this very run; `None` when it was not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<MeasuredAccuracy>,
 }
 
 impl Measurement {
@@ -128,6 +137,17 @@ impl Measurement {
     pub fn averages_only(&self) -> Option<Figures> {
         self.reported.filter(|_| self.samples_ns.is_empty())
     }
+}
+
+/// How often a network's answer was right, counted on the device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MeasuredAccuracy {
+    /// Images with a known class that it was shown.
+    pub n_images: u64,
+    /// Images whose class was its first answer.
+    pub top1_correct: u64,
+    /// Images whose class was among its first five answers.
+    pub top5_correct: u64,
 }
 
 /// An output tensor, kept as a file of little-endian 32-bit floats by its hash.

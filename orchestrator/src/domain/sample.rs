@@ -6,9 +6,10 @@ use farmctl_protocol::ArtifactRef;
 use jiff::Timestamp;
 
 use super::{
-    AndroidOptions, Device, DeviceFacts, DeviceLimits, Failure, FailureKind, InputRange, Job, JobId, JobModel, Layout,
-    Limits, Measurement, OutputRef, Precision, Record, RunId, RunStatus, Scenario, SweepId, SweepRow, Tag, ThreadCount,
-    TransportConfig, WeightsKind,
+    AndroidOptions, Device, DeviceFacts, DeviceLimits, DeviceSelector, Failure, FailureKind, InputRange, Job, JobId,
+    JobModel, Layout, Limits, Measurement, OnFailure, OutputRef, Precision, Record, Recovery, RetryPolicy, RunId,
+    RunStatus, Scenario, Sweep, SweepId, SweepRow, SweepState, Tag, ThreadCount, Timeouts, TransportConfig,
+    WeightsKind,
 };
 
 pub fn at(seconds: i64) -> Timestamp {
@@ -22,6 +23,29 @@ pub fn sweep() -> SweepRow {
         started_at: at(0),
         finished_at: Some(at(95)),
         farmctl_version: "0.1.0 (abc1234)".into(),
+        state: SweepState::Finished,
+    }
+}
+
+pub fn sweep_definition() -> Sweep {
+    Sweep {
+        name: "all".into(),
+        devices: vec![DeviceSelector::Name("*".into())],
+        models: vec!["mobilenet_v2".into()],
+        weights: vec![WeightsKind::Synthetic],
+        backends: vec!["tract".into()],
+        precisions: vec![Precision::Float32],
+        threads: vec![ThreadCount::Count(2)],
+        batches: vec![1],
+        scenarios: vec![Scenario::SingleStream],
+        repeats: 1,
+        include: vec![],
+        exclude: vec![],
+        limits: job("a", "mobilenet_v2").limits,
+        timeouts: Timeouts::default(),
+        on_failure: OnFailure::Continue,
+        retry: RetryPolicy::default(),
+        seed: 42,
     }
 }
 
@@ -34,7 +58,9 @@ pub fn device(name: &str) -> Device {
         workdir: "~/.farmctl".into(),
         notes: None,
         limits: DeviceLimits::default(),
+        price_per_hour: None,
         android: AndroidOptions::default(),
+        recovery: Recovery::default(),
         disabled: None,
         declared_at: "farms/lab.yaml:1".into(),
     }
@@ -117,7 +143,9 @@ pub fn record(device: &str, model: &str) -> Record {
             outputs: vec![],
             engine: None,
             reported: None,
+            accuracy: None,
         },
+        price_per_hour: None,
         started_at: Some(at(10)),
         finished_at: at(12),
         farmctl_version: "0.1.0 (abc1234)".into(),

@@ -3,7 +3,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Limits, Precision, Scenario, SweepId, Tag, WeightsKind};
+use super::{Limits, Precision, Scenario, SweepId, SweepState, Tag, WeightsKind};
 
 /// The declared matrix: models × backends × precision × threads × batch × scenario × devices, `repeats` times.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,8 +39,22 @@ pub struct Sweep {
     pub timeouts: Timeouts,
     /// What a failed run means for those after it.
     pub on_failure: OnFailure,
+    /// What a failure of the device, or of the way to it, means for the job.
+    #[serde(default)]
+    pub retry: RetryPolicy,
     /// Seed of the input.
     pub seed: u64,
+}
+
+/// What it takes to go on with a sweep, beside its jobs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SweepDefinition {
+    /// Its file, as it was named then.
+    pub config: String,
+    /// What the file said.
+    pub sweep: Sweep,
+    /// The sweep whose failed jobs these are.
+    pub retry_of: Option<SweepId>,
 }
 
 /// One start of a sweep.
@@ -56,6 +70,8 @@ pub struct SweepRow {
     pub finished_at: Option<Timestamp>,
     /// Version and commit of the farmctl that started it.
     pub farmctl_version: String,
+    /// What it is.
+    pub state: SweepState,
 }
 
 /// Some cells of a matrix, by any of its axes. An empty list stands for «any» (exclude) or «the sweep's» (include).
@@ -124,6 +140,13 @@ pub struct Timeouts {
     pub run_seconds: f64,
     /// Getting a lost device back while a run is under way.
     pub reconnect_seconds: f64,
+    /// The last messages of a run that ended, or of one that an earlier process had left.
+    #[serde(default = "default_collect_seconds")]
+    pub collect_seconds: f64,
+}
+
+fn default_collect_seconds() -> f64 {
+    Timeouts::default().collect_seconds
 }
 
 impl Default for Timeouts {
@@ -135,6 +158,35 @@ impl Default for Timeouts {
             push_stall_seconds: 30.0,
             run_seconds: 600.0,
             reconnect_seconds: 60.0,
+            collect_seconds: 60.0,
+        }
+    }
+}
+
+/// What a failure of a device, or of the way to it, means for its jobs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RetryPolicy {
+    /// Most attempts of a job, the first one included. Those that their host gave up do not count.
+    pub max_attempts: u32,
+    /// Pause before the second attempt; it doubles with each further one.
+    pub pause_seconds: f64,
+    /// Longest pause.
+    pub max_pause_seconds: f64,
+    /// Infrastructure failures in a row after which a device is quarantined.
+    pub quarantine_after: u32,
+    /// Devices whose tag of this key has the same value are equal: a job whose attempts are used up moves to another
+    /// of them. `None`: jobs never move.
+    pub equal_by: Option<String>,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> RetryPolicy {
+        RetryPolicy {
+            max_attempts: 3,
+            pause_seconds: 1.0,
+            max_pause_seconds: 60.0,
+            quarantine_after: 3,
+            equal_by: None,
         }
     }
 }

@@ -119,7 +119,8 @@ pub async fn discover(
         let mut found = Discovered::listed(device, server);
         if found.is_ready() {
             let path = AdbEndpoint { serial: Some(found.serial.clone()), address: None, ..found.endpoint.clone() };
-            found.facts = facts(&found.serial, &TransportConfig::Adb(path), options, deadline).await;
+            found.facts =
+                facts(&found.serial, &TransportConfig::Adb(path), options, [options.connect_timeout, deadline]).await;
             found.identity = found.facts.as_ref().and_then(AndroidFacts::identity);
         }
         found

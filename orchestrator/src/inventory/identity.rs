@@ -4,7 +4,7 @@ use futures::StreamExt as _;
 
 use crate::device::ask_android;
 use crate::domain::{AndroidFacts, Device, DeviceIdentity, Timeouts, TransportConfig};
-use crate::transport::{ConnectOptions, connect};
+use crate::transport::Connect;
 
 use super::AT_ONCE;
 
@@ -21,31 +21,30 @@ pub struct Spare {
 
 /// Asks all phones what they are, and says which are declared twice. A device that does not answer is no spare. Asks
 /// nothing where there are not two that could be the same.
-pub async fn find_spares(devices: &[Device], options: &ConnectOptions, timeouts: &Timeouts) -> Vec<Spare> {
+pub async fn find_spares(devices: &[Device], connect: &dyn Connect, timeouts: &Timeouts) -> Vec<Spare> {
     let phones: Vec<&Device> =
         devices.iter().filter(|device| matches!(device.transport, TransportConfig::Adb(_))).collect();
     if phones.len() < 2 {
         return Vec::new();
     }
-    let limit = Duration::from_secs_f64(timeouts.bring_up_seconds);
-    let options =
-        &ConnectOptions { connect_timeout: Duration::from_secs_f64(timeouts.connect_seconds), ..options.clone() };
+    let limits = [timeouts.connect_seconds, timeouts.bring_up_seconds].map(Duration::from_secs_f64);
     let asked = phones.into_iter().map(|device| async move {
-        let facts = facts(&device.name, &device.transport, options, limit).await;
+        let facts = facts(&device.name, &device.transport, connect, limits).await;
         (device, facts.and_then(|facts| facts.identity()))
     });
     let known: Vec<(&Device, Option<DeviceIdentity>)> = futures::stream::iter(asked).buffered(AT_ONCE).collect().await;
     spares(&known)
 }
 
-/// What a phone says of itself; `None` when it does not answer or is none.
+/// What a phone says of itself; `None` when it does not answer or is none. The limits are those of connecting and of
+/// asking.
 pub(super) async fn facts(
     name: &str,
     path: &TransportConfig,
-    options: &ConnectOptions,
-    limit: Duration,
+    connect: &dyn Connect,
+    [connect_limit, limit]: [Duration; 2],
 ) -> Option<AndroidFacts> {
-    let transport = match connect(path, options).await {
+    let transport = match connect.connect(path, connect_limit).await {
         Ok(transport) => transport,
         Err(error) => {
             tracing::debug!(device = name, %error, "not asked what it is");

@@ -48,6 +48,14 @@ pub fn plan(sweep: &Sweep, inventory: &Inventory, catalog: &Catalog) -> Plan {
     plan
 }
 
+/// The same job on another device: a job of its own.
+pub fn on_device(job: &Job, device: &Device) -> Job {
+    let allowed = device.limits.max_run_seconds.unwrap_or(f64::INFINITY);
+    let mut moved = Job { device: device.name.clone(), run_seconds: job.run_seconds.min(allowed), ..job.clone() };
+    moved.id = id::of(&moved);
+    moved
+}
+
 fn job(sweep: &Sweep, device: &Device, catalog: &Catalog, cell: &Cell<'_>, repeat: u32) -> Job {
     let model = catalog.model(cell.model);
     let backend = catalog.backend(cell.backend);

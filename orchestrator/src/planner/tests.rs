@@ -12,8 +12,8 @@ use super::{estimate, job_seconds, plan};
 use crate::domain::{
     AdbEndpoint, AndroidOptions, ArtifactRef, Backend, BackendProgram, BackendTarget, Catalog, CatalogModel,
     CellPattern, Device, DeviceLimits, DeviceSelector, Dialect, FilePart, InputRange, Inventory, Job, Limits,
-    OnFailure, Plan, Precision, Scenario, Skipped, Sweep, Tag, ThreadCount, Timeouts, TransportConfig, WeightsFile,
-    WeightsKind, WeightsSource,
+    OnFailure, Plan, Precision, Recovery, RetryPolicy, Scenario, Skipped, Sweep, Tag, ThreadCount, Timeouts,
+    TransportConfig, WeightsFile, WeightsKind, WeightsSource,
 };
 
 fn device(name: &str, tags: &[&str]) -> Device {
@@ -29,7 +29,9 @@ fn device(name: &str, tags: &[&str]) -> Device {
         workdir: "~/.farmctl".to_owned(),
         notes: None,
         limits: DeviceLimits::default(),
+        price_per_hour: None,
         android: AndroidOptions::default(),
+        recovery: Recovery::default(),
         disabled: None,
         declared_at: "farms/lab.yaml:1".to_owned(),
     }
@@ -120,13 +122,8 @@ fn sweep() -> Sweep {
             min_seconds: 3.0,
             max_seconds: 60.0,
         },
-        timeouts: Timeouts {
-            connect_seconds: 10.0,
-            bring_up_seconds: 60.0,
-            push_stall_seconds: 30.0,
-            run_seconds: 600.0,
-            reconnect_seconds: 60.0,
-        },
+        timeouts: Timeouts::default(),
+        retry: RetryPolicy::default(),
         on_failure: OnFailure::Continue,
         seed: 1,
     }

@@ -30,7 +30,7 @@ impl LogLines {
 
 impl View for LogLines {
     fn event(&mut self, event: &Event) {
-        if let Some(sentence) = wording::sentence(event) {
+        if let Some(sentence) = wording::event_sentence(event) {
             self.write(event.at, &sentence);
         }
     }

@@ -12,6 +12,8 @@ mod state;
 mod terminal;
 mod wording;
 
+pub use wording::event_sentence;
+
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -86,6 +86,7 @@ fn device_line(name: &str, name_width: usize, device: &DeviceState, now: Timesta
         Activity::Idle => format!("idle, {} done", device.done),
         Activity::Connecting => format!("connecting {}", duration_text(elapsed)),
         Activity::Reconnecting => format!("reconnecting{model} {}", duration_text(elapsed)),
+        Activity::Waiting(cause) => format!("waiting {}: {cause}", duration_text(elapsed)),
         Activity::Unusable(reason) => format!("unusable: {reason}"),
         Activity::Running(phase) => format!("{phase}{model} {}", duration_text(elapsed)),
         Activity::Pushing { name, resumed_bytes, sent_bytes, size_bytes } => {

@@ -38,14 +38,21 @@ pub(super) enum Activity {
     Idle,
     Connecting,
     Reconnecting,
+    /// For another process, or for a pause to be over.
+    Waiting(String),
     Unusable(String),
-    Pushing { name: String, resumed_bytes: u64, sent_bytes: u64, size_bytes: u64 },
+    Pushing {
+        name: String,
+        resumed_bytes: u64,
+        sent_bytes: u64,
+        size_bytes: u64,
+    },
     Running(&'static str),
 }
 
 impl Activity {
     pub(super) fn is_active(&self) -> bool {
-        !matches!(self, Activity::Idle | Activity::Unusable(_))
+        !matches!(self, Activity::Idle | Activity::Waiting(_) | Activity::Unusable(_))
     }
 }
 
@@ -74,7 +81,12 @@ impl State {
                 let started_at = event.at;
                 self.sweep = Some(SweepState { name, jobs, done: 0, failed: 0, started_at, is_stopping: false });
             }
-            EventKind::StopRequested { .. } => {
+            EventKind::SweepResumed { name, jobs, recorded, .. } => {
+                let (name, jobs, done) = (name.clone(), *jobs, *recorded);
+                let started_at = event.at;
+                self.sweep = Some(SweepState { name, jobs, done, failed: 0, started_at, is_stopping: false });
+            }
+            EventKind::StopRequested { .. } | EventKind::CancelRequested { .. } => {
                 self.sweep.iter_mut().for_each(|sweep| sweep.is_stopping = true);
             }
             EventKind::RunFinished { status, .. } => {
@@ -97,7 +109,17 @@ impl DeviceState {
         let activity = match &event.kind {
             EventKind::DeviceConnecting => Activity::Connecting,
             EventKind::DeviceReconnecting { .. } => Activity::Reconnecting,
-            EventKind::DeviceReady { .. } | EventKind::PushFinished { .. } => Activity::Idle,
+            EventKind::DeviceReady { .. } | EventKind::PushFinished { .. } | EventKind::DeviceReleased { .. } => {
+                Activity::Idle
+            }
+            EventKind::DeviceWaiting { cause } => Activity::Waiting(cause.clone()),
+            EventKind::DeviceRetrying { failure, .. } => Activity::Waiting(format!("to try again: {failure}")),
+            EventKind::DeviceQuarantined { failure, .. } => Activity::Unusable(format!("quarantined: {failure}")),
+            EventKind::HostCommand { purpose, .. } => Activity::Waiting(format!("after {purpose}")),
+            EventKind::RunGivenBack { .. } => {
+                self.model = None;
+                Activity::Idle
+            }
             EventKind::DeviceFailed { failure } => Activity::Unusable(failure.to_string()),
             EventKind::PushStarted { name, size_bytes, resumed_bytes, .. } => Activity::Pushing {
                 name: name.clone(),
@@ -111,7 +133,7 @@ impl DeviceState {
                 }
                 return;
             }
-            EventKind::RunStarted { name, .. } => {
+            EventKind::RunStarted { name, .. } | EventKind::RunTakenOver { name, .. } => {
                 self.model = Some(name.clone());
                 Activity::Running("start")
             }
@@ -128,7 +150,12 @@ impl DeviceState {
             | EventKind::DeviceRestored { .. }
             | EventKind::DeviceWarning { .. }
             | EventKind::TransportHealing { .. }
+            | EventKind::DeviceCleaned { .. }
+            | EventKind::JobMoved { .. }
+            | EventKind::WriteRefused { .. }
             | EventKind::SweepStarted { .. }
+            | EventKind::SweepResumed { .. }
+            | EventKind::CancelRequested { .. }
             | EventKind::StopRequested { .. }
             | EventKind::SweepFinished { .. } => return,
         };

@@ -70,7 +70,7 @@ impl View for Terminal {
             EventKind::RunFinished { status, .. } => *status != RunStatus::Ok,
             _ => false,
         };
-        if let Some(sentence) = wording::sentence(event).filter(|_| is_trouble) {
+        if let Some(sentence) = wording::event_sentence(event).filter(|_| is_trouble) {
             self.say(&sentence);
         }
         self.draw(event.at);

@@ -10,7 +10,7 @@ fn at(seconds: i64) -> Timestamp {
 
 fn event(seconds: i64, device: Option<&str>, kind: EventKind) -> Event {
     let device = device.map(str::to_owned);
-    Event { at: at(seconds), sweep_id: SweepId("s".into()), device, job_id: None, run_id: None, kind }
+    Event { at: at(seconds), sweep_id: Some(SweepId("s".into())), device, job_id: None, run_id: None, kind }
 }
 
 fn finished(status: RunStatus) -> EventKind {
@@ -95,7 +95,7 @@ fn text_from_devices_can_not_steer_the_terminal() {
         event(1, Some("dead"), EventKind::DeviceFailed { failure }),
     ];
     let mut lines = render::lines(&told(&events), at(2), 80, 24);
-    lines.extend(events.iter().filter_map(wording::sentence));
+    lines.extend(events.iter().filter_map(wording::event_sentence));
     assert_eq!(lines.len(), 4);
     assert!(!lines.concat().contains(char::is_control), "{lines:?}");
 }

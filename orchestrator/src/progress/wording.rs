@@ -4,11 +4,41 @@ use crate::domain::{Event, EventKind};
 use crate::report::{duration_text, single_line};
 
 /// An event in words, on one line and safe for a terminal; `None` for one that is only shown live.
-pub(super) fn sentence(event: &Event) -> Option<String> {
+pub fn event_sentence(event: &Event) -> Option<String> {
     let what = match &event.kind {
         EventKind::SweepStarted { name, jobs, skipped, devices } => {
             format!("sweep {name} started: {jobs} jobs on {devices} devices, {skipped} cells skipped")
         }
+        EventKind::SweepResumed { name, jobs, recorded, devices, left_by } => {
+            let left_by = left_by.as_ref().map_or_else(String::new, |holder| format!(", which {holder} had left"));
+            format!("sweep {name}{left_by} goes on: {recorded} of {jobs} jobs have their record; {devices} devices")
+        }
+        EventKind::DeviceWaiting { cause } => format!("waiting: {cause}"),
+        EventKind::DeviceRetrying { failure, failures, pause_ns } => {
+            format!("failure {failures} in a row, trying again in {}: {failure}", time(*pause_ns))
+        }
+        EventKind::DeviceQuarantined { failure, failures, pause_ns } => {
+            format!("quarantined after {failures} failures in a row, next probe in {}: {failure}", time(*pause_ns))
+        }
+        EventKind::DeviceReleased { by } => format!("back in service, by {by}"),
+        EventKind::HostCommand { purpose, argv, outcome, .. } => {
+            format!("{purpose} by {}: {outcome}", argv.join(" "))
+        }
+        EventKind::DeviceCleaned { ended_runs, removed_runs, freed_bytes } => {
+            let ended = if ended_runs.is_empty() { String::new() } else { format!("{} ended, ", ended_runs.len()) };
+            format!("cleaned up: {ended}{removed_runs} old runs removed, {} freed", bytes(*freed_bytes))
+        }
+        EventKind::RunTakenOver { name, attempt, left_by } => {
+            format!("going on with {name}, attempt {attempt}, which {left_by} had left")
+        }
+        EventKind::RunGivenBack { name, attempt, failure, pause_ns } => {
+            format!("attempt {attempt} of {name} ended without a result, next in {}: {failure}", time(*pause_ns))
+        }
+        EventKind::JobMoved { name, to_device, .. } => format!("{name} moves to {to_device}"),
+        EventKind::WriteRefused { write, epoch } => {
+            format!("refused {write} under epoch {epoch}: the lease has moved on")
+        }
+        EventKind::CancelRequested { by } => format!("cancelled by {by}"),
         EventKind::DeviceConnecting => "connecting".to_owned(),
         EventKind::DeviceReady { description, duration_ns } => {
             format!("ready in {}: {description}", time(*duration_ns))

@@ -1,5 +1,5 @@
-use super::columns::{COLUMNS, Cell};
-use super::text::csv_text;
+use super::columns::{COLUMNS, Cell, ColumnKind};
+use super::text::{csv_text, single_line, time_text};
 use super::{Report, ReportError, ReportInput};
 
 /// `results.csv`: a row a record.
@@ -21,19 +21,21 @@ impl Report for ResultsCsv {
         writer.write_record(COLUMNS.iter().map(|column| column.name)).map_err(|error| failed(&error))?;
         for row in input.rows() {
             writer
-                .write_record(COLUMNS.iter().map(|column| csv_cell(&(column.value)(&row))))
+                .write_record(COLUMNS.iter().map(|column| csv_cell(column.kind, &(column.value)(&row))))
                 .map_err(|error| failed(&error))?;
         }
         writer.into_inner().map_err(|error| failed(&error))
     }
 }
 
-fn csv_cell(cell: &Cell) -> String {
+fn csv_cell(kind: ColumnKind, cell: &Cell) -> String {
     match cell {
         Cell::Empty => String::new(),
+        Cell::Text(text) if kind == ColumnKind::Word => single_line(text),
         Cell::Text(text) => csv_text(text),
         Cell::Integer(number) => number.to_string(),
         // Rust writes no exponent and no thousands separator, and `inf` as pandas and DuckDB read it.
         Cell::Number(number) => number.to_string(),
+        Cell::Time(time) => time_text(*time),
     }
 }

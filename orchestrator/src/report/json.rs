@@ -2,6 +2,7 @@ use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
 
 use super::columns::{COLUMNS, Cell, Row};
+use super::text::time_text;
 use super::{Report, ReportError, ReportInput};
 use crate::domain::SweepRow;
 
@@ -67,6 +68,7 @@ impl Serialize for Cell {
             Cell::Number(number) if number.is_finite() => serializer.serialize_f64(*number),
             // JSON has no word for infinity, and null would say «not measured».
             Cell::Number(number) => serializer.serialize_str(&number.to_string()),
+            Cell::Time(time) => serializer.serialize_str(&time_text(*time)),
         }
     }
 }

@@ -15,7 +15,12 @@ pub(super) fn sorted<'a>(mut rows: Vec<Row<'a>>) -> Vec<Row<'a>> {
 }
 
 /// What a reader has to be told of a job besides device and model: those axes that differ within the table.
-pub(super) struct Axes(Vec<fn(&Job) -> String>);
+pub(super) struct Axes {
+    /// Axes that differ, but for threads: these have a column of their own in tables.
+    words: Vec<fn(&Job) -> String>,
+    /// Whether threads differ.
+    threads: bool,
+}
 
 impl Axes {
     /// The axes that differ among these jobs.
@@ -32,16 +37,30 @@ impl Axes {
             let mut values = jobs.clone().map(axis);
             values.next().is_some_and(|first| values.any(|value| value != first))
         };
-        Axes(axes.into_iter().filter(differs).collect())
+        let threads: fn(&Job) -> String = |job| job.threads.to_string();
+        Axes { words: axes.into_iter().filter(differs).collect(), threads: differs(&threads) }
     }
 
-    /// The model's name with what differs.
+    /// The model's name with what differs, for a table that has a column of threads.
     pub(super) fn model(&self, job: &Job) -> String {
-        let mut label = job.model.name.clone();
-        for axis in &self.0 {
-            label = format!("{label} {}", axis(job));
-        }
-        label
+        let words = self.words.iter().map(|word| word(job));
+        std::iter::once(job.model.name.clone()).chain(words).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The device's name with what differs, for a chart of one model.
+    pub(super) fn device(&self, job: &Job) -> String {
+        let words = self.threads_word(job).into_iter().chain(self.words.iter().map(|word| word(job)));
+        std::iter::once(job.device.clone()).chain(words).collect::<Vec<_>>().join(" · ")
+    }
+
+    /// The whole cell, for a line of its own.
+    pub(super) fn cell(&self, job: &Job) -> String {
+        let words = std::iter::once(self.model(job)).chain(self.threads_word(job));
+        format!("{}: {}", job.device, words.collect::<Vec<_>>().join(" "))
+    }
+
+    fn threads_word(&self, job: &Job) -> Option<String> {
+        self.threads.then(|| format!("threads {}", job.threads))
     }
 }
 

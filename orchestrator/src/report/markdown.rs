@@ -7,6 +7,18 @@ use super::{Report, ReportError, ReportInput};
 /// `results.md`: the table for an issue or a page.
 pub(super) struct ResultsMarkdown;
 
+/// Columns, and whether they hold numbers.
+const HEADER: [(&str, bool); 8] = [
+    ("device", false),
+    ("model", false),
+    ("threads", true),
+    ("p50 ms", true),
+    ("p90 ms", true),
+    ("images/s", true),
+    ("output error", true),
+    ("status", false),
+];
+
 impl Report for ResultsMarkdown {
     fn file_name(&self) -> &'static str {
         "results.md"
@@ -39,26 +51,23 @@ impl ResultsMarkdown {
         for note in notes(&input.rows()) {
             writeln!(text, "{note}\n")?;
         }
-        writeln!(text, "| device | model | threads | p50 ms | p90 ms | images/s | output error | status |")?;
-        writeln!(text, "|---|---|--:|--:|--:|--:|--:|---|")?;
-        for row in sorted(input.rows()) {
-            writeln!(
-                text,
-                "| {} | {} | {} | {} | {} | {} | {} | {} |",
-                escaped(&row.record.job.device),
-                escaped(&axes.model(&row.record.job)),
+        let rows = sorted(input.rows()).into_iter().map(|row| {
+            vec![
+                row.record.job.device.clone(),
+                axes.model(&row.record.job),
                 threads(row.record),
                 milliseconds(row.p50_ns()),
                 milliseconds(row.p90_ns()),
                 number(row.images_per_s()),
                 number(row.output_error),
-                row.record.status.as_str()
-            )?;
-        }
+                row.record.status.as_str().to_owned(),
+            ]
+        });
+        text.push_str(&table(&HEADER, rows));
         for trouble in troubles(input.records) {
             writeln!(text, "\n**{}: {}** — {}\n", trouble.status.as_str(), trouble.kind, escaped(trouble.message))?;
             for record in trouble.records {
-                writeln!(text, "- {}: {}", escaped(&record.job.device), escaped(&axes.model(&record.job)))?;
+                writeln!(text, "- {}", escaped(&axes.cell(&record.job)))?;
             }
             if let Some(remedy) = trouble.remedy {
                 writeln!(text, "\nRemedy: {}", escaped(remedy))?;
@@ -68,8 +77,25 @@ impl ResultsMarkdown {
     }
 }
 
+/// A table of texts in Markdown.
+pub fn markdown_table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    table(&header.iter().map(|name| (*name, false)).collect::<Vec<_>>(), rows)
+}
+
+/// A table in Markdown. A column is its name, and whether it holds numbers.
+pub(super) fn table(header: &[(&str, bool)], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let line = |cells: &mut dyn Iterator<Item = String>| format!("| {} |\n", cells.collect::<Vec<_>>().join(" | "));
+    let mut text = line(&mut header.iter().map(|(name, _)| escaped(name)));
+    let rules = header.iter().map(|(_, is_number)| if *is_number { "--:" } else { "---" });
+    text.push_str(&format!("|{}|\n", rules.collect::<Vec<_>>().join("|")));
+    for row in rows {
+        text.push_str(&line(&mut row.iter().map(|cell| escaped(cell))));
+    }
+    text
+}
+
 /// The text as Markdown shows it, whatever it is made of: on one line, and no character of it is markup.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let mut escaped = String::new();
     for c in single_line(text).chars() {
         match c {

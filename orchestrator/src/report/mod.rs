@@ -15,13 +15,17 @@ mod html;
 mod json;
 mod label;
 mod markdown;
+mod parquet;
 mod plan_text;
+mod ranking;
 mod samples;
 mod table;
 mod text;
 
 pub use columns::{COLUMNS, Column, Row, columns_text};
+pub use markdown::markdown_table;
 pub use plan_text::plan_text;
+pub use ranking::{ranking_csv, ranking_json, ranking_markdown, ranking_text};
 pub use table::result_table;
 pub use text::{duration_text, single_line};
 
@@ -75,8 +79,15 @@ pub trait Report: Sync {
 }
 
 /// Every report that a sweep gets.
-pub const REPORTS: &[&dyn Report] =
-    &[&csv::ResultsCsv, &samples::SamplesCsv, &json::ResultsJson, &markdown::ResultsMarkdown, &html::IndexHtml];
+pub const REPORTS: &[&dyn Report] = &[
+    &csv::ResultsCsv,
+    &samples::SamplesCsv,
+    &parquet::ResultsParquet,
+    &parquet::SamplesParquet,
+    &json::ResultsJson,
+    &markdown::ResultsMarkdown,
+    &html::IndexHtml,
+];
 
 #[cfg(test)]
 mod tests;

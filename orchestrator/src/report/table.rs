@@ -96,8 +96,7 @@ fn reason(trouble: &Trouble<'_>, axes: &Axes, width: usize, colour: bool) -> Str
     text.push('\n');
     push_wrapped(&mut text, &single_line(trouble.message), "  ", width);
     let named = trouble.records.iter().take(CELLS_NAMED);
-    let mut cells: Vec<_> =
-        named.map(|record| single_line(&format!("{}: {}", record.job.device, axes.model(&record.job)))).collect();
+    let mut cells: Vec<_> = named.map(|record| single_line(&axes.cell(&record.job))).collect();
     if trouble.records.len() > CELLS_NAMED {
         cells.push(format!("and {} more", trouble.records.len() - CELLS_NAMED));
     }
@@ -109,7 +108,7 @@ fn reason(trouble: &Trouble<'_>, axes: &Axes, width: usize, colour: bool) -> Str
 }
 
 /// Appends the text in lines of at most `width` columns, broken between words; a longer word stays whole.
-fn push_wrapped(text: &mut String, words: &str, indent: &str, width: usize) {
+pub(super) fn push_wrapped(text: &mut String, words: &str, indent: &str, width: usize) {
     let mut line = String::new();
     for word in words.split_whitespace() {
         let columns = indent.len() + console::measure_text_width(&line) + 1 + console::measure_text_width(word);

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use super::columns::Cell;
 use super::*;
-use crate::domain::{Figures, sample};
+use crate::domain::{Figures, MeasuredAccuracy, sample};
 
 /// The columns as the product promises them; more may follow.
 const PROMISED: &str = "sweep_id, job_id, run_id, attempt, farm, device, tags, transport, target, soc, os, model, \
@@ -19,6 +19,8 @@ pub(super) fn records() -> Vec<Record> {
     slow.measurement.outputs = vec![sample::output("y", "out-b")];
     slow.device.as_mut().unwrap().soc = Some("=HYPERLINK(\"http://x\") <script>alert(1)</script>".into());
     let mut quick = sample::record("board-1", "resnet50");
+    quick.measurement.accuracy = Some(MeasuredAccuracy { n_images: 263, top1_correct: 81, top5_correct: 200 });
+    quick.price_per_hour = Some(0.25);
     quick.measurement.outputs = vec![sample::output("y", "out-a")];
     vec![
         quick,
@@ -77,8 +79,18 @@ fn results_read_back() {
         ("gmacs_per_s", "14.9453053"),
         ("output_error", "0"),
         ("started_at", "2026-11-23T23:00:10.000Z"),
+        ("n_images", "263"),
+        ("top1", "0.307984791"),
+        ("top5", "0.760456274"),
+        ("top1_low", "0.25528852"),
+        ("top1_high", "0.366209577"),
+        ("price_per_hour", "0.25"),
     ];
     expected.iter().for_each(|(name, value)| assert_eq!(cell(0, name), *value, "{name}"));
+    assert_eq!(
+        (cell(1, "n_images"), cell(1, "top1"), cell(1, "top1_low"), cell(1, "price_per_hour")),
+        ("", "", "", "")
+    );
     assert_eq!(cell(1, "output_error"), "0.00024998188");
     assert_eq!(cell(1, "soc"), "'=HYPERLINK(\"http://x\") <script>alert(1)</script>");
     assert_eq!((cell(2, "status"), cell(2, "failure_kind")), ("failed", "crashed"));
@@ -230,4 +242,61 @@ fn averages_of_a_foreign_program_are_marked() {
     assert_eq!(value("averages_only"), Cell::Text("yes".to_owned()));
     let table = result_table(&input, 80, false);
     assert!(table.contains("averages only"), "{table}");
+}
+
+#[test]
+fn page_shows_distributions_and_ranking() {
+    let mut records = records();
+    for (index, record) in records.iter_mut().enumerate().take(3) {
+        record.run_id = Some(crate::domain::RunId(format!("run-{index}")));
+    }
+    records[0].measurement.samples_ns = (0..100).map(|index| 10_000_000 + index * 50_000).collect();
+    let page = String::from_utf8(rendered("index.html", &records)).unwrap();
+    let wanted = [
+        "<h2>Ranking</h2>",
+        "VIPS = sum of acc / t",
+        "incomplete: 0 of 2 workloads",
+        "<title>100 samples from 10.0 to 14.9 ms: p50 12.4, p90 14.4, p99 14.9</title>",
+        "<span class=\"n\">19.5</span>",
+    ];
+    wanted.iter().for_each(|text| assert!(page.contains(text), "{text} is not in {page}"));
+    // No row without a result has a chart, and no number is none.
+    assert_eq!(page.matches("<svg").count(), 2);
+    assert!(!page.contains("NaN") && !page.contains(">inf"), "{page}");
+    records.iter_mut().for_each(|record| record.measurement.accuracy = None);
+    let page = String::from_utf8(rendered("index.html", &records)).unwrap();
+    assert!(page.contains("Throughput = sum of 1 / t"), "{page}");
+    let none = String::from_utf8(rendered("index.html", &records[2..])).unwrap();
+    assert!(!none.contains("<h2>Ranking") && !none.contains("<h2>Latency"), "{none}");
+}
+
+#[test]
+fn our_own_table_is_scored_as_its_records_are() {
+    use crate::score::ScoredRun;
+    let mut records = records();
+    let devices = ["007", "NA", "=1+1", "2026-11-25"];
+    for (index, (record, device)) in records.iter_mut().zip(devices).enumerate() {
+        record.job.device = device.into();
+        record.job.batch = 8;
+        record.run_id = record.run_id.take().map(|_| crate::domain::RunId(format!("s-{index}")));
+        record.job.threads = crate::domain::ThreadCount::All;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("results.csv");
+    std::fs::write(&path, rendered("results.csv", &records)).unwrap();
+    let read = crate::config::load_results(&path, &["top1", "macs"]).unwrap();
+    let written: Vec<ScoredRun> = records.iter().map(ScoredRun::of).collect();
+    assert_eq!(read.len(), written.len());
+    // Nine digits of what is computed, each on its own line, a failure on one line: all else is the same.
+    let same = |mut run: ScoredRun| {
+        let nine = |value: f64| format!("{value:.7e}");
+        run.source.clear();
+        run.failure = run.failure.map(|failure| single_line(&failure));
+        let times = run.latency_s.take().map(nine);
+        let accuracy = run.accuracy.take();
+        (run, times, accuracy.map(|it| (it.top1.map(nine), it.top5.map(nine), it.n_images)))
+    };
+    for (read, written) in read.into_iter().zip(written) {
+        assert_eq!(same(read), same(written));
+    }
 }

@@ -1,4 +1,5 @@
 use std::collections::HashSet;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
-use super::crates::crate_shares;
+use super::crates::{crate_shares, std_id};
 use super::{FILE_NAME, HOST_TARGET, RunnerError, host, toolchain};
 
 /// How far a build is. Told from the first crate on that really has to be built.
@@ -29,14 +30,18 @@ const SILENCE: Duration = Duration::from_secs(45 * 60);
 /// Lines of cargo's standard error that an error shows.
 const ERROR_LINES: usize = 30;
 
-/// Where a workspace's build of the runner is: in a folder of its own, so that it never waits for another build. cargo
-/// keeps what different compilers build there apart by itself.
+/// Where a workspace's build of the runner is: in a folder of its own, so that it never waits for another build.
 pub(super) fn output_path(workspace: &Path, target: &str) -> PathBuf {
-    target_folder(workspace).join(target).join("release").join(FILE_NAME)
+    path_in(&target_folder(workspace), target)
 }
 
 fn target_folder(workspace: &Path) -> PathBuf {
     workspace.join("target").join("runners")
+}
+
+/// Where cargo puts the runner that it builds into a folder.
+fn path_in(folder: &Path, target: &str) -> PathBuf {
+    folder.join(target).join("release").join(FILE_NAME)
 }
 
 /// Builds the runner for a target: static, so that it needs no libc on the device. Quick when it is fresh.
@@ -52,10 +57,13 @@ pub async fn build(workspace: &Path, target: &str, progress: BuildProgress<'_>) 
     let recipe = toolchain::recipe(target, &facts)
         .map_err(|remedies| RunnerError::Tools { target: target.to_owned(), remedies })?;
     tracing::debug!(target, means = recipe.means, "building the runner");
+    let with_std = recipe.builds_std();
+    // Another compiler shares nothing with cargo's own, and need not wait for it either.
+    let folder = target_folder(workspace).join(if recipe.is_unpacked() { "unpacked" } else { "" });
     let mut command = cargo(workspace);
     command
         .args([recipe.subcommand, "--release", "--locked", "--package", FILE_NAME, "--target", target, "--target-dir"])
-        .arg(target_folder(workspace))
+        .arg(&folder)
         .args(["--message-format", "json-render-diagnostics"])
         .args(&recipe.arguments)
         .envs(recipe.environment);
@@ -63,7 +71,7 @@ pub async fn build(workspace: &Path, target: &str, progress: BuildProgress<'_>) 
         .spawn()
         .map_err(|error| failed(format!("failed to start cargo: {error}; is Rust installed?"), String::new()))?;
     let stderr = child.stderr.take().map(last_lines);
-    let crates = Crates { workspace, target, seen: HashSet::new(), shares: None };
+    let crates = Crates { workspace, target, with_std, seen: HashSet::new(), shares: None };
     follow(&mut child, crates, progress).await.map_err(|cause| failed(cause, String::new()))?;
     let status = child.wait().await.map_err(|error| failed(error.to_string(), String::new()))?;
     let output = match stderr {
@@ -73,7 +81,26 @@ pub async fn build(workspace: &Path, target: &str, progress: BuildProgress<'_>) 
     if !status.success() {
         return Err(failed(format!("cargo {} ({}) ended with {status}", recipe.subcommand, recipe.means), output));
     }
-    Ok(output_path(workspace, target))
+    let (built, output) = (path_in(&folder, target), output_path(workspace, target));
+    place(&built, &output).map_err(|error| failed(format!("{}: {error}", output.display()), String::new()))?;
+    Ok(output)
+}
+
+/// Gives a built file its other name, unless it has that already.
+fn place(built: &Path, output: &Path) -> std::io::Result<()> {
+    let identity = |path: &Path| std::fs::metadata(path).map(|facts| (facts.dev(), facts.ino()));
+    if identity(output).is_ok_and(|placed| identity(built).is_ok_and(|built| built == placed)) {
+        return Ok(());
+    }
+    if let Some(folder) = output.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let passing = output.with_extension(std::process::id().to_string());
+    std::fs::hard_link(built, &passing)?;
+    let renamed = std::fs::rename(&passing, output);
+    // Where another process was faster with the same file, renaming does nothing.
+    let _ = std::fs::remove_file(&passing);
+    renamed
 }
 
 /// cargo in the workspace, without what a surrounding cargo left in the environment.
@@ -98,6 +125,8 @@ pub(super) fn cargo(workspace: &Path) -> Command {
 struct Crates<'a> {
     workspace: &'a Path,
     target: &'a str,
+    /// Whether the standard library is built, too.
+    with_std: bool,
     seen: HashSet<String>,
     shares: Option<Vec<(String, f64)>>,
 }
@@ -110,7 +139,7 @@ impl Crates<'_> {
                 return None;
             }
             // Without the list the build goes on, and shows no progress.
-            let asked = crate_shares(self.workspace, self.target).await;
+            let asked = crate_shares(self.workspace, self.target, self.with_std).await;
             let known = asked.inspect_err(|cause| tracing::warn!("the build's progress is not known: {cause}"));
             self.shares = Some(known.unwrap_or_default());
         }
@@ -135,10 +164,13 @@ async fn follow(child: &mut Child, mut crates: Crates<'_>, progress: BuildProgre
             .map_err(|error| format!("failed to read from cargo: {error}"))?;
         let Some(line) = line else { return Ok(()) };
         let Ok(CargoMessage { reason, package_id, target, fresh }) = serde_json::from_str(&line) else { continue };
-        if reason != "compiler-artifact" || target.is_some_and(|target| target.kind.contains(&"custom-build".into())) {
+        let Some(target) = target.filter(|_| reason == "compiler-artifact") else { continue };
+        if target.kind.iter().any(|kind| kind == "custom-build") {
             continue;
         }
-        if let Some(step) = crates.built(package_id, fresh).await {
+        // Its sources lie in a folder of the compiler's, wherever that is.
+        let id = if package_id.contains("/library/") { std_id(&target.name) } else { package_id };
+        if let Some(step) = crates.built(id, fresh).await {
             progress(step);
         }
     }
@@ -171,6 +203,7 @@ struct CargoMessage {
 
 #[derive(Deserialize)]
 struct CargoTarget {
+    name: String,
     kind: Vec<String>,
 }
 
@@ -183,12 +216,28 @@ mod tests {
     async fn progress_is_told_from_the_first_crate_that_is_built() {
         let shares = [("serde", 0.25), ("tract", 0.75)].map(|(id, share)| (id.to_owned(), share));
         let workspace = super::super::origin_workspace().unwrap();
-        let mut crates = Crates { workspace: &workspace, target: HOST_TARGET, seen: HashSet::new(), shares: None };
+        let mut crates =
+            Crates { workspace: &workspace, target: HOST_TARGET, with_std: false, seen: HashSet::new(), shares: None };
         assert_eq!(crates.built("serde".to_owned(), true).await, None);
         assert!(crates.shares.is_none(), "nobody asked cargo yet");
         crates.shares = Some(shares.into());
         let step = crates.built("tract".to_owned(), false).await;
         assert_eq!(step, Some(BuildStep { crates_done: 2, crates_total: 2, fraction: 1.0 }));
+    }
+
+    #[test]
+    fn a_built_file_gets_its_other_name_again_when_it_is_built_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (built, output) = (folder.path().join("built"), folder.path().join("a/b/runner"));
+        for content in ["one", "two"] {
+            let _ = std::fs::remove_file(&built);
+            std::fs::write(&built, content).unwrap();
+            place(&built, &output).unwrap();
+            place(&built, &output).unwrap();
+            assert_eq!(std::fs::read_to_string(&output).unwrap(), content);
+            assert_eq!(std::fs::read_dir(output.parent().unwrap()).unwrap().count(), 1);
+        }
+        assert!(place(&folder.path().join("absent"), &output).is_err());
     }
 
     #[test]

@@ -55,8 +55,17 @@ const MEASURED_SHARES: &[(&str, f64)] = &[
     ("tract-onnx-opl", 0.02),
 ];
 
+/// What the standard library takes where it is built too, measured the same way: the large crates of it, beside all those
+/// above together. The small ones don't count.
+const STD_SHARES: &[(&str, f64)] = &[("core", 0.05), ("alloc", 0.01), ("compiler_builtins", 0.01), ("std", 0.05)];
+
+/// What a crate of the standard library is known by: its name alone, since `cargo metadata` does not know it.
+pub(super) fn std_id(name: &str) -> String {
+    format!("std:{name}")
+}
+
 /// The crates that the runner is built from, with the share of the work that each is.
-pub(super) async fn crate_shares(workspace: &Path, target: &str) -> Result<Vec<(String, f64)>, String> {
+pub(super) async fn crate_shares(workspace: &Path, target: &str, with_std: bool) -> Result<Vec<(String, f64)>, String> {
     let output = super::build::cargo(workspace)
         .args(["metadata", "--format-version", "1", "--locked", "--filter-platform", target])
         .output();
@@ -69,7 +78,14 @@ pub(super) async fn crate_shares(workspace: &Path, target: &str) -> Result<Vec<(
     }
     let metadata: Metadata =
         serde_json::from_slice(&output.stdout).map_err(|error| format!("failed to read cargo metadata: {error}"))?;
-    tokio::task::spawn_blocking(move || weigh(&metadata)).await.map_err(|error| error.to_string())
+    let weighed = tokio::task::spawn_blocking(move || weigh(&metadata)).await.map_err(|error| error.to_string())?;
+    Ok(if with_std { add_std(weighed) } else { weighed })
+}
+
+fn add_std(shares: Vec<(String, f64)>) -> Vec<(String, f64)> {
+    let whole = 1.0 + STD_SHARES.iter().map(|(_, share)| share).sum::<f64>();
+    let std = STD_SHARES.iter().map(|(name, share)| (std_id(name), *share));
+    std.chain(shares).map(|(id, share)| (id, share / whole)).collect()
 }
 
 fn weigh(metadata: &Metadata) -> Vec<(String, f64)> {
@@ -103,11 +119,14 @@ mod tests {
     #[tokio::test]
     async fn the_runners_crates_are_known_with_their_weight() {
         let workspace = origin_workspace().unwrap();
-        let crates = crate_shares(&workspace, HOST_TARGET).await.unwrap();
-        let share_of = |name: &str| crates.iter().find(|(id, _)| id.contains(name)).map(|(_, share)| *share);
-        assert!(share_of("tract-core").unwrap() > share_of("protocol").unwrap());
-        assert_eq!(share_of("rusqlite"), None, "only what the runner needs");
-        let whole: f64 = crates.iter().map(|(_, share)| share).sum();
-        assert!((whole - 1.0).abs() < 1e-9, "{whole}");
+        for with_std in [false, true] {
+            let crates = crate_shares(&workspace, HOST_TARGET, with_std).await.unwrap();
+            let share_of = |name: &str| crates.iter().find(|(id, _)| id.contains(name)).map(|(_, share)| *share);
+            assert!(share_of("tract-core").unwrap() > share_of("protocol").unwrap());
+            assert_eq!(share_of("rusqlite"), None, "only what the runner needs");
+            assert_eq!(share_of("std:core").is_some(), with_std);
+            let whole: f64 = crates.iter().map(|(_, share)| share).sum();
+            assert!((whole - 1.0).abs() < 1e-9, "{whole}");
+        }
     }
 }

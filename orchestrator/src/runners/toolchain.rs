@@ -132,6 +132,8 @@ pub(super) fn recipe(target: &str, host: &HostFacts) -> Result<BuildRecipe, Vec<
 
 type Way = Option<Result<BuildRecipe, Remedy>>;
 
+/// Names cargo another compiler than its own.
+const RUSTC: &str = "RUSTC";
 const STATIC: &str = "-C target-feature=+crt-static";
 /// zig brings musl's start files itself; Rust's would be looked for beside a standard library that cargo built.
 const STATIC_BY_ZIG: &str = "-C target-feature=+crt-static -C link-self-contained=no";
@@ -228,9 +230,19 @@ fn cross_recipe(means: &'static str, target: &str, compiler: &Compiler, c_compil
 }
 
 impl BuildRecipe {
+    /// Whether the compiler is the one that `scripts/cross-toolchain` unpacked.
+    pub(super) fn is_unpacked(&self) -> bool {
+        self.environment.iter().any(|(name, _)| name == RUSTC)
+    }
+
+    /// Whether cargo builds the standard library, too.
+    pub(super) fn builds_std(&self) -> bool {
+        self.arguments.contains(&BUILD_STD)
+    }
+
     fn use_compiler(&mut self, target: &str, compiler: &Compiler) {
         if let Some(program) = &compiler.program {
-            self.environment.push(("RUSTC".to_owned(), program.into()));
+            self.environment.push((RUSTC.to_owned(), program.into()));
         }
         if !compiler.targets.contains(target) {
             self.arguments.push(BUILD_STD);
@@ -303,7 +315,7 @@ mod tests {
         host.own = system.own;
         host.c_compilers.extend(system.c_compilers);
         let recipe = recipe(ARM, &host).unwrap();
-        assert_eq!((recipe.means, value(&recipe, "RUSTC")), (OWN, None));
+        assert_eq!((recipe.means, value(&recipe, RUSTC), recipe.is_unpacked()), (OWN, None, false));
         assert_eq!(value(&recipe, "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER"), Some("aarch64-linux-gnu-gcc"));
         assert_eq!(value(&recipe, "AR_aarch64_unknown_linux_gnu"), Some("aarch64-linux-gnu-ar"));
         assert_eq!(value(&recipe, "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS"), Some(STATIC));
@@ -312,7 +324,8 @@ mod tests {
     #[test]
     fn the_unpacked_toolchain_brings_its_own_compilers() {
         let recipe = recipe(ARM, &unpacked(&[ARM], true)).unwrap();
-        assert_eq!((recipe.subcommand, value(&recipe, "RUSTC")), ("build", Some("/t/bin/rustc")));
+        assert_eq!((recipe.subcommand, value(&recipe, RUSTC)), ("build", Some("/t/bin/rustc")));
+        assert!(recipe.is_unpacked());
         assert_eq!(value(&recipe, "CC_aarch64_unknown_linux_gnu"), Some("/t/bin/aarch64-linux-gnu-gcc"));
         assert_eq!(value(&recipe, "AR_aarch64_unknown_linux_gnu"), Some("/t/bin/aarch64-linux-gnu-ar"));
         assert!(recipe.arguments.is_empty(), "its standard library is there");

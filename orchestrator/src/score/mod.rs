@@ -1,9 +1,113 @@
-//! What raw numbers say: statistics of samples, throughput, and how far outputs lie apart.
+//! What raw numbers say: statistics of samples, throughput, how far outputs lie apart, and scores that rank devices.
 //!
-//! Main type: [`Statistics`]. Pure: never does I/O, never reads a clock, and never drops a sample.
+//! Main types: [`Statistics`]; [`Score`] with its registry [`SCORES`], which makes a [`Ranking`] of the [`Contest`] of some
+//! runs. Pure: never does I/O, never reads a clock, never drops a sample, and never leaves out a workload in silence: a
+//! row of a ranking names each, with the run it comes from or why it doesn't count.
 
+mod aiotbench;
+mod bianco;
+mod contest;
+mod dawnbench;
+mod geomean;
+mod interval;
+mod options;
 mod outputs;
+mod ranking;
+mod run;
 mod statistics;
+mod throughput;
 
+pub use contest::{Cell, Contest, Entrant};
+pub use interval::wilson_95;
+pub use options::{AccuracySource, Options, Top};
 pub use outputs::{OUTPUT_TOLERANCE, OutputError, output_error, output_errors};
+pub use ranking::{Figure, RankedRow, Ranking, Standing, Term};
+pub use run::{RunAccuracy, ScoredRun, Settings, Workload};
 pub use statistics::{Statistics, gmacs_per_s, images_per_s, percentile};
+
+/// A way to say how good a device is.
+pub trait Score: Sync {
+    /// Name, as `farmctl score --kind` takes it.
+    fn name(&self) -> &'static str;
+
+    /// What it is, in a few words.
+    fn description(&self) -> &'static str;
+
+    /// The accuracy that it weighs by, if it does.
+    fn accuracy(&self) -> Option<Top>;
+
+    /// Ranks the entrants. [`rank`] asks for this, and adds what is the same for all scores.
+    ///
+    /// # Errors
+    /// When it was not told what it needs.
+    fn standing(&self, contest: &Contest<'_>, options: &Options<'_>) -> Result<Standing, ScoreError>;
+}
+
+/// Ranks the entrants of a contest by a score.
+///
+/// # Errors
+/// When there is nothing that the score could rank by.
+pub fn rank(score: &dyn Score, contest: &Contest<'_>, options: &Options<'_>) -> Result<Ranking, ScoreError> {
+    let mut notes = ranking::notes(contest);
+    if let Some(top) = score.accuracy() {
+        options.refuse_without(top, contest)?;
+        if options.accuracy == AccuracySource::Published {
+            notes.extend(options.accuracy_sources(contest));
+        }
+    }
+    let mut standing = score.standing(contest, options)?;
+    notes.append(&mut standing.notes);
+    Ok(Ranking {
+        score: score.name(),
+        accuracy: score.accuracy().map(|_| options.accuracy),
+        workloads: contest.workloads.iter().map(|workload| (*workload).clone()).collect(),
+        standing: Standing { notes, ..standing },
+    })
+}
+
+/// The score of that name.
+pub fn score(name: &str) -> Option<&'static dyn Score> {
+    SCORES.iter().find(|score| score.name() == name).copied()
+}
+
+/// Every score.
+pub const SCORES: &[&dyn Score] =
+    &[&aiotbench::AIoTBench, &throughput::Throughput, &geomean::Geomean, &dawnbench::DawnBench, &bianco::Bianco];
+
+/// Why there is no ranking.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ScoreError {
+    /// No rows at all.
+    #[error("rank: there are no runs")]
+    NoRuns,
+    /// No run has an accuracy of its own.
+    #[error("rank: no run has a measured accuracy")]
+    NoAccuracy,
+    /// A score against a reference was not told which.
+    #[error("rank: which device is the reference?")]
+    NoReference {
+        /// The devices there are.
+        devices: Vec<String>,
+    },
+    /// The reference has no runs.
+    #[error("rank: the reference device {name} has no runs here")]
+    UnknownReference {
+        /// What was asked for.
+        name: String,
+        /// The devices there are.
+        devices: Vec<String>,
+    },
+    /// Two rows say different things of one run.
+    #[error("rank: {first} and {second} say different things of the run {run_id}")]
+    Contradiction {
+        /// The run.
+        run_id: String,
+        /// Where it stands.
+        first: String,
+        /// Where else it stands.
+        second: String,
+    },
+}
+
+#[cfg(test)]
+mod tests;

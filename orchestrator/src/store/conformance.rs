@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Store, StoreError};
+use super::{Claim, ClaimedRun, GiveBack, LeaseOutcome, Store, StoreError, SweepCounts};
 use crate::domain::{
-    DeviceChange, DeviceIdentity, Event, EventKind, Failure, FailureKind, Job, JobId, Measurement, Plan, Record, RunId,
-    RunStatus, Setting, Skipped, SweepId, SweepRow, sample,
+    DeviceChange, DeviceIdentity, DeviceState, Event, EventKind, Failure, FailureKind, Job, JobId, JobState,
+    Measurement, Plan, Record, RunId, RunState, RunStatus, Setting, Skipped, SweepDefinition, SweepId, SweepRow,
+    SweepState, sample,
 };
 
 pub type Open = Arc<dyn Fn() -> Arc<dyn Store> + Send + Sync>;
@@ -20,10 +21,13 @@ pub type Open = Arc<dyn Fn() -> Arc<dyn Store> + Send + Sync>;
 macro_rules! store_conformance {
     ($fresh:path) => {
         $crate::store::conformance::store_conformance!($fresh:
-            sweep_is_there_once, claims_in_the_order_of_the_plan, live_lease_is_not_claimed,
-            expired_lease_moves_on_and_the_late_result_is_refused, expired_lease_that_nobody_took_still_counts,
-            heartbeat_prolongs, one_record_a_job, unclaimed_jobs_get_records, records_come_in_the_order_of_the_plan,
-            sweep_finishes_with_its_last_record, past_durations_are_of_runs_that_ended_well,
+            sweep_is_there_once, claims_in_the_order_of_the_plan, a_run_under_way_is_not_claimed_again,
+            a_lost_lease_moves_on_and_the_late_result_is_refused, a_lease_that_nobody_took_still_counts,
+            leases_are_prolonged_together, a_gone_holders_leases_run_out, one_record_a_job, jobs_that_wait_get_records,
+            given_back_runs_are_tried_again_after_their_pause, a_job_moves_to_another_device,
+            records_come_in_the_order_of_the_plan, sweep_finishes_with_its_last_record, a_cancelled_sweep_ends_so,
+            one_process_at_a_time_has_a_sweep, one_process_at_a_time_has_a_device, a_runner_is_pinned_once,
+            devices_are_quarantined_and_released, a_found_run_has_an_owner, past_durations_are_of_runs_that_ended_well,
             events_come_back_in_order, no_job_is_claimed_twice, device_changes_are_open_until_they_are_undone
         );
     };
@@ -43,14 +47,24 @@ pub fn job(device: &str, number: usize) -> Job {
     Job { id: JobId(format!("{number:015x}{}", device.len())), ..sample::job(device, "mobilenet_v2") }
 }
 
+pub fn definition() -> SweepDefinition {
+    SweepDefinition { config: "configs/s.yaml".into(), sweep: sample::sweep_definition(), retry_of: None }
+}
+
 /// A sweep with `jobs` jobs on each of the devices.
 pub fn sweep(store: &dyn Store, name: &str, devices: &[&str], jobs: usize) -> (SweepRow, Plan) {
     let id = SweepId(format!("20270115-080000-{name}-7f3a"));
-    let row =
-        SweepRow { id, name: name.to_owned(), started_at: at(0), finished_at: None, farmctl_version: "0.1.0".into() };
+    let row = SweepRow {
+        id,
+        name: name.to_owned(),
+        started_at: at(0),
+        finished_at: None,
+        farmctl_version: "0.1.0".into(),
+        state: SweepState::Open,
+    };
     let jobs = devices.iter().flat_map(|device| (0..jobs).map(|number| job(device, number))).collect();
     let plan = Plan { sweep: name.to_owned(), jobs, skipped: Vec::<Skipped>::new() };
-    store.create_sweep(&row, &plan).unwrap();
+    store.create_sweep(&row, &definition(), &plan).unwrap();
     (row, plan)
 }
 
@@ -69,10 +83,34 @@ pub fn record(sweep: &SweepId, job: &Job, run: Option<(&RunId, u32)>, status: Ru
         status,
         failure,
         measurement: Measurement { samples_ns: vec![1_000_000, u64::MAX, 3], ..Measurement::default() },
+        price_per_hour: None,
         started_at: run.map(|_| at(10)),
         finished_at: at(25),
         farmctl_version: "0.1.0".to_owned(),
         runner_sha256: None,
+    }
+}
+
+/// Claims a run that must be there.
+pub fn claim(store: &dyn Store, sweep: &SweepRow, device: &str, holder: &str, seconds: i64) -> ClaimedRun {
+    match store.claim(&sweep.id, device, holder, LEASE, at(seconds)).unwrap() {
+        Claim::Run(run) => *run,
+        other => panic!("{other:?} instead of a run"),
+    }
+}
+
+fn ended(sweep: &SweepRow, run: &ClaimedRun, status: RunStatus) -> Record {
+    record(&sweep.id, &run.job, Some((&run.run_id, run.attempt)), status)
+}
+
+fn lost() -> Failure {
+    Failure::new(FailureKind::ConnectionLost, "the cable")
+}
+
+fn taken(outcome: LeaseOutcome) -> u64 {
+    match outcome {
+        LeaseOutcome::Taken { epoch } => epoch,
+        LeaseOutcome::Held(holder) => panic!("{holder:?} has it"),
     }
 }
 
@@ -83,122 +121,298 @@ fn is_stale(result: Result<(), StoreError>) -> bool {
 pub fn sweep_is_there_once(open: &Open) {
     let store = open();
     let (first, plan) = sweep(&*store, "first", &["a"], 2);
-    assert!(matches!(store.create_sweep(&first, &plan), Err(StoreError::SweepExists { .. })));
+    assert!(matches!(store.create_sweep(&first, &definition(), &plan), Err(StoreError::SweepExists { .. })));
     let later = SweepRow { id: SweepId("later".into()), started_at: at(5), ..first.clone() };
-    store.create_sweep(&later, &Plan { jobs: vec![], ..plan.clone() }).unwrap();
-    assert_eq!(open().sweeps().unwrap(), [later, first.clone()]);
+    let retry = SweepDefinition { retry_of: Some(first.id.clone()), ..definition() };
+    store.create_sweep(&later, &retry, &Plan { jobs: vec![], ..plan.clone() }).unwrap();
+    assert_eq!(open().sweeps().unwrap(), [later.clone(), first.clone()]);
     assert_eq!(open().open_jobs(&first.id, None).unwrap(), plan.jobs);
+    assert_eq!(open().definition(&later.id).unwrap(), Some(retry));
+    assert!(matches!(store.definition(&SweepId("unknown".into())), Err(StoreError::UnknownSweep { .. })));
+    assert_eq!(store.lab_id().unwrap(), open().lab_id().unwrap());
 }
 
 pub fn claims_in_the_order_of_the_plan(open: &Open) {
     let store = open();
     let (row, plan) = sweep(&*store, "s", &["a", "bb"], 3);
-    let claimed: Vec<_> =
-        std::iter::from_fn(|| store.claim(&row.id, "bb", "host", LEASE, at(1)).unwrap()).map(|run| run.job).collect();
+    let claimed: Vec<Job> = (0..3).map(|_| claim(&*store, &row, "bb", "host", 1).job).collect();
     assert_eq!(claimed, plan.jobs[3..]);
-    assert_eq!(store.claim(&row.id, "nobody", "host", LEASE, at(1)).unwrap(), None);
+    for device in ["bb", "nobody"] {
+        assert_eq!(store.claim(&row.id, device, "host", LEASE, at(1)).unwrap(), Claim::Nothing);
+    }
     assert_eq!(store.open_jobs(&row.id, Some("bb")).unwrap(), plan.jobs[3..], "claimed jobs stay open");
 }
 
-pub fn live_lease_is_not_claimed(open: &Open) {
+pub fn a_run_under_way_is_not_claimed_again(open: &Open) {
     let (row, _) = sweep(&*open(), "s", &["a"], 1);
-    let run = open().claim(&row.id, "a", "host", LEASE, at(0)).unwrap().unwrap();
-    assert_eq!((run.attempt, run.epoch), (1, 1));
-    assert_eq!(open().claim(&row.id, "a", "other", LEASE, at(59)).unwrap(), None);
+    let run = claim(&*open(), &row, "a", "host", 0);
+    assert_eq!((run.attempt, run.failed_attempts, run.epoch), (1, 0, 1));
+    // Not even when its lease has run out: what became of it on the device must be found out first.
+    assert_eq!(open().claim(&row.id, "a", "other", LEASE, at(1000)).unwrap(), Claim::Nothing);
+    let live = open().live_runs(&row.id, Some("a")).unwrap();
+    assert_eq!((live.len(), &live[0].run_id, live[0].lease.holder.as_str()), (1, &run.run_id, "host"));
+    assert_eq!(open().live_runs(&row.id, Some("b")).unwrap(), []);
 }
 
-pub fn expired_lease_moves_on_and_the_late_result_is_refused(open: &Open) {
+pub fn a_lost_lease_moves_on_and_the_late_result_is_refused(open: &Open) {
     let (store, other) = (open(), open());
     let (row, _) = sweep(&*store, "s", &["a"], 1);
-    let lost = store.claim(&row.id, "a", "host", LEASE, at(0)).unwrap().unwrap();
-    let taken = other.claim(&row.id, "a", "other", LEASE, at(60)).unwrap().unwrap();
-    assert_eq!((taken.attempt, &taken.job), (2, &lost.job));
-    assert!(taken.epoch > lost.epoch && taken.run_id != lost.run_id);
-    assert!(is_stale(store.heartbeat(&lost.run_id, lost.epoch, LEASE, at(61))));
-    let late = record(&row.id, &lost.job, Some((&lost.run_id, 1)), RunStatus::Ok);
-    assert!(is_stale(store.finish(lost.epoch, &late)));
-    assert!(is_stale(store.finish(taken.epoch, &late)), "the epoch of another run");
-    let good = record(&row.id, &taken.job, Some((&taken.run_id, 2)), RunStatus::Ok);
-    assert!(is_stale(other.finish(taken.epoch + 1, &good)), "an epoch that was never given");
-    other.finish(taken.epoch, &good).unwrap();
+    let lost = claim(&*store, &row, "a", "host", 0);
+    assert_eq!(other.take_over(&lost.run_id, "other", LEASE, at(59)).unwrap(), None, "a live lease");
+    let taken = other.take_over(&lost.run_id, "other", LEASE, at(60)).unwrap().unwrap();
+    assert_eq!((&taken.run_id, taken.attempt, &taken.job), (&lost.run_id, 1, &lost.job));
+    assert!(taken.epoch > lost.epoch);
+    let again = other.take_over(&lost.run_id, "other", LEASE, at(61)).unwrap().unwrap();
+    assert!(again.epoch > taken.epoch, "its own holder may begin anew");
+    let taken = again;
+    let held = store.prolong_leases("host", LEASE, at(61)).unwrap();
+    assert_eq!(held.runs, [], "it is the other's");
+    let late = ended(&row, &lost, RunStatus::Ok);
+    assert!(is_stale(store.finish(lost.epoch, &late, None, at(62))));
+    assert!(is_stale(store.finish(taken.epoch + 1, &late, None, at(62))), "an epoch that was never given");
+    let given =
+        GiveBack { run_id: &lost.run_id, epoch: lost.epoch, failure: &self::lost(), counts: true, not_before: at(0) };
+    assert!(is_stale(store.give_back(&given, at(62))));
+    let refused = store.events(&row.id).unwrap();
+    assert!(refused.iter().all(|event| matches!(event.kind, EventKind::WriteRefused { .. })) && refused.len() == 3);
+    let good = ended(&row, &taken, RunStatus::Failed);
+    other.finish(taken.epoch, &good, None, at(63)).unwrap();
     assert_eq!(store.records(&row.id).unwrap(), [good]);
+    assert_eq!(store.take_over(&lost.run_id, "third", LEASE, at(999)).unwrap(), None, "it has ended");
 }
 
-pub fn expired_lease_that_nobody_took_still_counts(open: &Open) {
+pub fn a_lease_that_nobody_took_still_counts(open: &Open) {
     let store = open();
     let (row, _) = sweep(&*store, "s", &["a"], 1);
-    let run = store.claim(&row.id, "a", "host", LEASE, at(0)).unwrap().unwrap();
-    store.heartbeat(&run.run_id, run.epoch, LEASE, at(1000)).unwrap();
-    assert_eq!(store.claim(&row.id, "a", "other", LEASE, at(1059)).unwrap(), None);
-    store.finish(run.epoch, &record(&row.id, &run.job, Some((&run.run_id, 1)), RunStatus::Ok)).unwrap();
+    let run = claim(&*store, &row, "a", "host", 0);
+    store.finish(run.epoch, &ended(&row, &run, RunStatus::Ok), None, at(1000)).unwrap();
+    let strange = Record { run_id: Some(RunId("never-given".into())), ..ended(&row, &run, RunStatus::Ok) };
+    assert!(is_stale(store.finish(1, &strange, None, at(1001))));
 }
 
-pub fn heartbeat_prolongs(open: &Open) {
+pub fn leases_are_prolonged_together(open: &Open) {
     let store = open();
-    let (row, _) = sweep(&*store, "s", &["a"], 1);
-    let run = store.claim(&row.id, "a", "host", LEASE, at(0)).unwrap().unwrap();
-    store.heartbeat(&run.run_id, run.epoch, LEASE, at(30)).unwrap();
-    assert_eq!(store.claim(&row.id, "a", "other", LEASE, at(89)).unwrap(), None);
-    assert!(is_stale(store.heartbeat(&RunId("no-such-run".into()), 1, LEASE, at(30))));
-    store.finish(run.epoch, &record(&row.id, &run.job, Some((&run.run_id, 1)), RunStatus::Ok)).unwrap();
-    assert!(is_stale(store.heartbeat(&run.run_id, run.epoch, LEASE, at(31))));
+    let (row, _) = sweep(&*store, "s", &["a", "bb"], 1);
+    let sweep_epoch = taken(store.lease_sweep(&row.id, "host", LEASE, at(0)).unwrap());
+    let device_epoch = taken(store.lease_device("a", Some(&row.id), "host", LEASE, at(0)).unwrap());
+    let run = claim(&*store, &row, "a", "host", 0);
+    claim(&*store, &row, "bb", "other", 0);
+    let held = store.prolong_leases("host", LEASE, at(50)).unwrap();
+    assert_eq!(held.sweeps, [(row.id.clone(), sweep_epoch)]);
+    assert_eq!(held.devices, [("a".to_owned(), device_epoch)]);
+    assert_eq!(held.runs, [(run.run_id.clone(), run.epoch)]);
+    assert_eq!(open().take_over(&run.run_id, "other", LEASE, at(109)).unwrap(), None);
+    store.finish(run.epoch, &ended(&row, &run, RunStatus::Ok), None, at(110)).unwrap();
+    store.release_device("a", device_epoch).unwrap();
+    store.release_sweep(&row.id, sweep_epoch).unwrap();
+    assert_eq!(store.prolong_leases("host", LEASE, at(111)).unwrap(), Default::default());
+}
+
+pub fn a_gone_holders_leases_run_out(open: &Open) {
+    let store = open();
+    let (row, _) = sweep(&*store, "s", &["a", "bb"], 1);
+    taken(store.lease_sweep(&row.id, "gone", LEASE, at(0)).unwrap());
+    taken(store.lease_device("a", Some(&row.id), "gone", LEASE, at(0)).unwrap());
+    let run = claim(&*store, &row, "a", "gone", 0);
+    let other = claim(&*store, &row, "bb", "alive", 0);
+    assert_eq!(store.lease_holders(at(1)).unwrap(), ["alive", "gone"]);
+    store.expire_leases("gone", at(1)).unwrap();
+    assert_eq!(open().lease_holders(at(1)).unwrap(), ["alive"]);
+    taken(open().lease_sweep(&row.id, "host", LEASE, at(1)).unwrap());
+    assert_eq!(taken(open().lease_device("a", Some(&row.id), "host", LEASE, at(1)).unwrap()), 2);
+    assert!(open().take_over(&run.run_id, "host", LEASE, at(1)).unwrap().is_some());
+    assert_eq!(open().take_over(&other.run_id, "host", LEASE, at(1)).unwrap(), None);
 }
 
 pub fn one_record_a_job(open: &Open) {
     let store = open();
     let (row, _) = sweep(&*store, "s", &["a"], 1);
-    let run = store.claim(&row.id, "a", "host", LEASE, at(0)).unwrap().unwrap();
-    let first = record(&row.id, &run.job, Some((&run.run_id, 1)), RunStatus::Failed);
-    store.finish(run.epoch, &first).unwrap();
-    assert!(is_stale(store.finish(run.epoch, &record(&row.id, &run.job, Some((&run.run_id, 1)), RunStatus::Ok))));
-    assert!(is_stale(store.add_record(&record(&row.id, &run.job, None, RunStatus::Cancelled), at(1000))));
-    assert_eq!(store.claim(&row.id, "a", "host", LEASE, at(1000)).unwrap(), None);
+    let run = claim(&*store, &row, "a", "host", 0);
+    let first = ended(&row, &run, RunStatus::Failed);
+    store.finish(run.epoch, &first, None, at(1)).unwrap();
+    assert!(is_stale(store.finish(run.epoch, &ended(&row, &run, RunStatus::Ok), None, at(2))));
+    assert!(is_stale(store.add_record(&record(&row.id, &run.job, None, RunStatus::Cancelled))));
+    assert_eq!(store.claim(&row.id, "a", "host", LEASE, at(1000)).unwrap(), Claim::Nothing);
     assert_eq!(open().records(&row.id).unwrap(), [first]);
+    let (state, attempts) = open().attempts(&row.id, &run.job.id).unwrap();
+    assert_eq!((state, attempts.len(), attempts[0].state), (JobState::Recorded, 1, RunState::Recorded));
 }
 
-pub fn unclaimed_jobs_get_records(open: &Open) {
+pub fn jobs_that_wait_get_records(open: &Open) {
     let store = open();
     let (row, plan) = sweep(&*store, "s", &["a"], 2);
-    let run = store.claim(&row.id, "a", "host", LEASE, at(0)).unwrap().unwrap();
+    let run = claim(&*store, &row, "a", "host", 0);
     let cancelled: Vec<_> = plan.jobs.iter().map(|job| record(&row.id, job, None, RunStatus::Cancelled)).collect();
-    assert!(is_stale(store.add_record(&cancelled[0], at(59))), "claimed under a live lease");
-    store.add_record(&cancelled[1], at(59)).unwrap();
-    store.add_record(&cancelled[0], at(60)).unwrap();
-    assert!(is_stale(store.finish(run.epoch, &record(&row.id, &run.job, Some((&run.run_id, 1)), RunStatus::Ok))));
-    assert_eq!(store.records(&row.id).unwrap(), cancelled);
+    assert!(is_stale(store.add_record(&cancelled[0])), "a run of it has not ended");
+    store.add_record(&cancelled[1]).unwrap();
+    assert!(is_stale(store.add_record(&cancelled[1])));
+    store.finish(run.epoch, &ended(&row, &run, RunStatus::Ok), None, at(3)).unwrap();
     let strange = Record { sweep_id: SweepId("unknown".into()), ..cancelled[0].clone() };
-    assert!(matches!(store.add_record(&strange, at(60)), Err(StoreError::UnknownSweep { .. })));
+    assert!(matches!(store.add_record(&strange), Err(StoreError::UnknownSweep { .. })));
+    let counts = SweepCounts { jobs: 2, open: 0, ok: 1, failed: 0, skipped: 0, cancelled: 1 };
+    assert_eq!(open().counts(&row.id).unwrap(), counts);
+}
+
+pub fn given_back_runs_are_tried_again_after_their_pause(open: &Open) {
+    let store = open();
+    let (row, plan) = sweep(&*store, "s", &["a"], 2);
+    let failed = |run: &ClaimedRun, counts, not_before: i64, now: i64| {
+        let failure = lost();
+        let not_before = at(not_before);
+        let given = GiveBack { run_id: &run.run_id, epoch: run.epoch, failure: &failure, counts, not_before };
+        store.give_back(&given, at(now)).unwrap();
+    };
+    let first = claim(&*store, &row, "a", "host", 0);
+    failed(&first, true, 30, 5);
+    // The other job goes before one that has a pause.
+    let other = claim(&*store, &row, "a", "host", 6);
+    assert_eq!(other.job, plan.jobs[1]);
+    store.finish(other.epoch, &ended(&row, &other, RunStatus::Ok), None, at(7)).unwrap();
+    assert_eq!(store.claim(&row.id, "a", "host", LEASE, at(8)).unwrap(), Claim::NotBefore(at(30)));
+    let second = claim(&*store, &row, "a", "host", 30);
+    assert_eq!((second.attempt, second.failed_attempts, &second.job), (2, 1, &first.job));
+    assert!(second.run_id != first.run_id && second.epoch > first.epoch);
+    failed(&second, false, 0, 40);
+    let third = claim(&*store, &row, "a", "host", 41);
+    assert_eq!((third.attempt, third.failed_attempts), (3, 1), "one that its host gave up does not count");
+    let (state, attempts) = store.attempts(&row.id, &first.job.id).unwrap();
+    let states: Vec<RunState> = attempts.iter().map(|attempt| attempt.state).collect();
+    assert_eq!((state, states), (JobState::Running, vec![RunState::GivenBack, RunState::GivenBack, RunState::Live]));
+    assert_eq!(attempts[0].failure, Some(lost()));
+    let unknown = store.attempts(&row.id, &JobId("jnone".into()));
+    assert!(matches!(unknown, Err(StoreError::UnknownJob { .. })));
+}
+
+pub fn a_job_moves_to_another_device(open: &Open) {
+    let store = open();
+    let (row, plan) = sweep(&*store, "s", &["a"], 1);
+    let run = claim(&*store, &row, "a", "host", 0);
+    let moved = job("other", 7);
+    store.finish(run.epoch, &ended(&row, &run, RunStatus::Failed), Some(&moved), at(1)).unwrap();
+    assert_eq!(store.jobs(&row.id).unwrap(), [plan.jobs[0].clone(), moved.clone()]);
+    assert!(!store.finish_sweep(&row.id, at(2)).unwrap(), "there is a job more");
+    let there = claim(&*store, &row, "other", "host", 3);
+    assert_eq!(there.job, moved);
+    // It is there already: nothing is added twice.
+    store.finish(there.epoch, &ended(&row, &there, RunStatus::Ok), Some(&moved), at(4)).unwrap();
+    assert_eq!(store.jobs(&row.id).unwrap().len(), 2);
 }
 
 pub fn records_come_in_the_order_of_the_plan(open: &Open) {
     let store = open();
     let (row, plan) = sweep(&*store, "s", &["a"], 3);
     let skipped = [job("elsewhere", 9), job("elsewhere", 8)].map(|job| record(&row.id, &job, None, RunStatus::Skipped));
-    skipped.iter().for_each(|record| store.add_record(record, at(0)).unwrap());
+    skipped.iter().for_each(|record| store.add_record(record).unwrap());
+    assert!(is_stale(store.add_record(&skipped[0])), "a cell that is no job has one record too");
     let cells: Vec<_> = plan.jobs.iter().map(|job| record(&row.id, job, None, RunStatus::Cancelled)).collect();
-    cells.iter().rev().for_each(|record| store.add_record(record, at(0)).unwrap());
+    cells.iter().rev().for_each(|record| store.add_record(record).unwrap());
     assert_eq!(store.records(&row.id).unwrap(), [&cells[..], &skipped[..]].concat());
 }
 
 pub fn sweep_finishes_with_its_last_record(open: &Open) {
     let store = open();
     let (row, plan) = sweep(&*store, "s", &["a"], 2);
-    store.add_record(&record(&row.id, &plan.jobs[0], None, RunStatus::Cancelled), at(0)).unwrap();
+    store.add_record(&record(&row.id, &plan.jobs[0], None, RunStatus::Cancelled)).unwrap();
     assert!(!store.finish_sweep(&row.id, at(1)).unwrap());
-    store.add_record(&record(&row.id, &plan.jobs[1], None, RunStatus::Cancelled), at(0)).unwrap();
+    store.add_record(&record(&row.id, &plan.jobs[1], None, RunStatus::Cancelled)).unwrap();
     assert!(store.finish_sweep(&row.id, at(2)).unwrap());
     assert!(store.finish_sweep(&row.id, at(3)).unwrap());
-    assert_eq!(store.sweeps().unwrap()[0].finished_at, Some(at(2)), "the first time stays");
+    let finished = &store.sweeps().unwrap()[0];
+    assert_eq!((finished.finished_at, finished.state), (Some(at(2)), SweepState::Finished), "the first time stays");
     assert!(matches!(store.finish_sweep(&SweepId("unknown".into()), at(1)), Err(StoreError::UnknownSweep { .. })));
+}
+
+pub fn a_cancelled_sweep_ends_so(open: &Open) {
+    let store = open();
+    let (row, plan) = sweep(&*store, "s", &["a"], 1);
+    store.cancel_sweep(&row.id).unwrap();
+    store.cancel_sweep(&row.id).unwrap();
+    assert_eq!(open().sweep_state(&row.id).unwrap(), SweepState::Cancelling);
+    store.add_record(&record(&row.id, &plan.jobs[0], None, RunStatus::Cancelled)).unwrap();
+    assert!(store.finish_sweep(&row.id, at(2)).unwrap());
+    assert_eq!(open().sweep_state(&row.id).unwrap(), SweepState::Cancelled);
+    let error = store.cancel_sweep(&row.id).unwrap_err();
+    assert!(matches!(error, StoreError::IllegalStep { .. }), "{error}");
+}
+
+pub fn one_process_at_a_time_has_a_sweep(open: &Open) {
+    let (row, _) = sweep(&*open(), "s", &["a"], 1);
+    let first = taken(open().lease_sweep(&row.id, "host", LEASE, at(0)).unwrap());
+    let LeaseOutcome::Held(holder) = open().lease_sweep(&row.id, "other", LEASE, at(59)).unwrap() else { panic!() };
+    assert_eq!((holder.holder.as_str(), holder.until), ("host", at(60)));
+    assert_eq!(open().sweep_holder(&row.id, at(59)).unwrap(), Some(holder));
+    assert_eq!(open().sweep_holder(&row.id, at(60)).unwrap(), None);
+    let second = taken(open().lease_sweep(&row.id, "other", LEASE, at(60)).unwrap());
+    assert!(second > first);
+    open().release_sweep(&row.id, first).unwrap();
+    assert!(open().sweep_holder(&row.id, at(61)).unwrap().is_some(), "what was lost can't be given back");
+    open().release_sweep(&row.id, second).unwrap();
+    assert_eq!(open().sweep_holder(&row.id, at(61)).unwrap(), None);
+}
+
+pub fn one_process_at_a_time_has_a_device(open: &Open) {
+    let (row, _) = sweep(&*open(), "s", &["a"], 1);
+    let first = taken(open().lease_device("a", Some(&row.id), "host", LEASE, at(0)).unwrap());
+    let LeaseOutcome::Held(holder) = open().lease_device("a", None, "other", LEASE, at(59)).unwrap() else { panic!() };
+    assert_eq!((holder.holder.as_str(), holder.sweep_id), ("host", Some(row.id.clone())));
+    assert_eq!(open().device_leases(at(59)).unwrap()[0].0, "a");
+    open().release_device("a", first).unwrap();
+    assert_eq!(open().device_leases(at(59)).unwrap(), []);
+    let second = taken(open().lease_device("a", None, "other", LEASE, at(59)).unwrap());
+    assert!(second > first, "epochs grow, also over leases that ended");
+    open().release_device("a", first).unwrap();
+    assert_eq!(open().device_leases(at(60)).unwrap().len(), 1);
+}
+
+pub fn a_runner_is_pinned_once(open: &Open) {
+    let (row, _) = sweep(&*open(), "s", &["a"], 1);
+    assert_eq!(open().pin_runner(&row.id, "arm", "one").unwrap(), "one");
+    assert_eq!(open().pin_runner(&row.id, "arm", "two").unwrap(), "one");
+    assert_eq!(open().pin_runner(&row.id, "x86", "two").unwrap(), "two");
+    let pinned = [("arm", "one"), ("x86", "two")].map(|(target, sha256)| (target.to_owned(), sha256.to_owned()));
+    assert_eq!(open().pinned_runners(&row.id).unwrap(), pinned);
+}
+
+pub fn devices_are_quarantined_and_released(open: &Open) {
+    let store = open();
+    assert_eq!(store.device_status("a").unwrap().state, DeviceState::InService);
+    assert_eq!(store.device_failed("a", &lost(), at(1)).unwrap().failures_in_row, 1);
+    assert_eq!(store.device_failed("a", &lost(), at(2)).unwrap().failures_in_row, 2);
+    let status = store.quarantine_device("a", &lost(), at(30), at(3)).unwrap();
+    assert_eq!((status.state, status.probe_at, status.failures_in_row), (DeviceState::Quarantined, Some(at(30)), 2));
+    let status = store.quarantine_device("a", &lost(), at(90), at(31)).unwrap();
+    assert_eq!((status.quarantines_in_row, status.since, status.probe_at), (2, Some(at(3)), Some(at(90))));
+    assert_eq!(open().device_statuses().unwrap(), [status]);
+    assert!(open().end_quarantine("a", at(91)).unwrap());
+    assert!(!open().end_quarantine("a", at(92)).unwrap());
+    let status = store.device_status("a").unwrap();
+    assert_eq!((status.state, status.failures_in_row, status.quarantines_in_row), (DeviceState::InService, 0, 2));
+    assert_eq!((status.since, status.probe_at, status.failure), (Some(at(91)), None, Some(lost())));
+    store.device_worked("a").unwrap();
+    assert_eq!(store.device_status("a").unwrap().quarantines_in_row, 0);
+    assert!(!store.end_quarantine("never-failed", at(1)).unwrap());
+    let fresh = store.quarantine_device("b", &lost(), at(30), at(3)).unwrap();
+    assert_eq!((fresh.state, fresh.quarantines_in_row), (DeviceState::Quarantined, 1));
+}
+
+pub fn a_found_run_has_an_owner(open: &Open) {
+    let store = open();
+    let (row, _) = sweep(&*store, "s", &["a"], 1);
+    let run = claim(&*store, &row, "a", "host", 0);
+    let owner = open().run_owner(&run.run_id).unwrap().unwrap();
+    assert_eq!((owner.sweep_id, owner.sweep, owner.run), (row.id.clone(), SweepState::Open, RunState::Live));
+    store.finish(run.epoch, &ended(&row, &run, RunStatus::Ok), None, at(1)).unwrap();
+    assert_eq!(open().run_owner(&run.run_id).unwrap().unwrap().run, RunState::Recorded);
+    assert_eq!(open().run_owner(&RunId("another-labs".into())).unwrap(), None);
 }
 
 pub fn past_durations_are_of_runs_that_ended_well(open: &Open) {
     let store = open();
     for (name, seconds, status) in [("x", 20, RunStatus::Ok), ("y", 40, RunStatus::Ok), ("z", 70, RunStatus::Failed)] {
         let (row, _) = sweep(&*store, name, &["a"], 1);
-        let run = store.claim(&row.id, "a", "host", LEASE, at(0)).unwrap().unwrap();
-        let record = Record { finished_at: at(seconds), ..record(&row.id, &run.job, Some((&run.run_id, 1)), status) };
-        store.finish(run.epoch, &record).unwrap();
+        let run = claim(&*store, &row, "a", "host", 0);
+        let record = Record { finished_at: at(seconds), ..ended(&row, &run, status) };
+        store.finish(run.epoch, &record, None, at(seconds)).unwrap();
     }
     let id = &job("a", 0).id;
     assert_eq!(store.past_durations(id, 9).unwrap(), [30, 10].map(Duration::from_secs));
@@ -211,7 +425,7 @@ pub fn events_come_back_in_order(open: &Open) {
     let (row, plan) = sweep(&*store, "s", &["a"], 1);
     let event = |seconds, device: Option<&str>, kind| Event {
         at: at(seconds),
-        sweep_id: row.id.clone(),
+        sweep_id: Some(row.id.clone()),
         device: device.map(str::to_owned),
         job_id: device.map(|_| plan.jobs[0].id.clone()),
         run_id: None,
@@ -225,6 +439,11 @@ pub fn events_come_back_in_order(open: &Open) {
     ];
     events.iter().for_each(|event| store.append_event(event).unwrap());
     assert_eq!(open().events(&row.id).unwrap(), events);
+    let released = Event { sweep_id: None, ..event(5, Some("a"), EventKind::DeviceReleased { by: "me".into() }) };
+    store.append_event(&released).unwrap();
+    assert_eq!(open().events(&row.id).unwrap(), events, "it is of no sweep");
+    assert_eq!(open().device_events("a", 2).unwrap(), [events[2].clone(), released]);
+    assert_eq!(open().device_events("b", 2).unwrap(), []);
 }
 
 pub fn no_job_is_claimed_twice(open: &Open) {
@@ -235,9 +454,8 @@ pub fn no_job_is_claimed_twice(open: &Open) {
         let store = open();
         barrier.wait();
         let mut mine = Vec::new();
-        while let Some(run) = store.claim(&row.id, "a", &format!("host {number}"), LEASE, at(0)).unwrap() {
-            let record = record(&row.id, &run.job, Some((&run.run_id, run.attempt)), RunStatus::Ok);
-            store.finish(run.epoch, &record).unwrap();
+        while let Claim::Run(run) = store.claim(&row.id, "a", &format!("host {number}"), LEASE, at(0)).unwrap() {
+            store.finish(run.epoch, &ended(&row, &run, RunStatus::Ok), None, at(1)).unwrap();
             mine.push(run.job.id);
         }
         mine

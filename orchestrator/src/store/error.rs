@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use crate::domain::{RunId, SweepId};
+use crate::domain::{JobId, RunId, SweepId};
 
 /// What the store could not do.
 #[derive(Debug, thiserror::Error)]
@@ -12,6 +12,26 @@ pub enum StoreError {
         run: RunId,
         /// The epoch of the write.
         epoch: u64,
+    },
+    /// A step that may not be taken in the state something is in.
+    #[error("{step} {of}: it is {state}{}", told(.events))]
+    IllegalStep {
+        /// The step.
+        step: String,
+        /// What was to take it.
+        of: String,
+        /// The state it is in.
+        state: String,
+        /// What happened last, as JSON.
+        events: Vec<String>,
+    },
+    /// No job of that identifier is in the sweep.
+    #[error("find job {job} in sweep {sweep}: it is not there")]
+    UnknownJob {
+        /// The sweep.
+        sweep: SweepId,
+        /// The job.
+        job: JobId,
     },
     /// A sweep of that identifier is there already.
     #[error("add sweep {sweep}: the store has a sweep of that identifier already")]
@@ -77,4 +97,8 @@ pub enum StoreError {
         /// The database's words.
         cause: String,
     },
+}
+
+fn told(events: &[String]) -> String {
+    events.iter().map(|event| format!("\n  {event}")).collect()
 }

@@ -47,6 +47,23 @@ pub struct ConnectOptions {
     pub connect_timeout: Duration,
 }
 
+/// Reaches devices.
+#[async_trait]
+pub trait Connect: Send + Sync {
+    /// Reaches a device within `timeout`: name, connection, keys and login together.
+    ///
+    /// # Errors
+    /// When the device can't be reached, is not the right one, or does not let us in.
+    async fn connect(&self, config: &TransportConfig, timeout: Duration) -> Result<Arc<dyn Transport>, TransportError>;
+}
+
+#[async_trait]
+impl Connect for ConnectOptions {
+    async fn connect(&self, config: &TransportConfig, timeout: Duration) -> Result<Arc<dyn Transport>, TransportError> {
+        connect(config, &ConnectOptions { connect_timeout: timeout, ..self.clone() }).await
+    }
+}
+
 /// Reaches a device: the registry of transports, with one line each.
 ///
 /// # Errors

@@ -150,6 +150,16 @@ impl FileCommand {
         FileCommand::new(&script, &[path_word(path), path_word(part)], deadline, format!("write {path}"))
     }
 
+    /// Gives the file of the name `path` and `suffix` the name `path` as soon as it is there; who is writing into it goes
+    /// on writing. Removes those of other names that begin with `family`, which a suffix does: nobody came to adopt them.
+    pub fn adopt(path: &str, suffix: &str, family: &str, deadline: Duration) -> FileCommand {
+        let script = "[ ! -d \"$1\" ]||{ echo \"$1: Is a directory\" >&2;exit 1;};\
+                      for f in \"$1$3\"*;do [ \"$f\" = \"$1$2\" ]||rm -f \"$f\";done;\
+                      until [ -e \"$1$2\" ];do sleep 0.02 2>/dev/null||sleep 1;done;exec mv -f \"$1$2\" \"$1\"";
+        let arguments = [path_word(path), suffix.to_owned(), family.to_owned()];
+        FileCommand::new(script, &arguments, deadline, format!("write {path}"))
+    }
+
     /// Prints at most `limit` bytes from `offset` on, or a little more when the file grows meanwhile.
     ///
     /// What is read to its end goes past `head`, which takes byte after byte where it is busybox's.

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use farmctl::device::{change_settings, undo_settings};
-use farmctl::domain::{AdbEndpoint, Setting, TransportConfig};
+use farmctl::domain::{Device, Setting};
 use farmctl::transport::{ConnectOptions, connect};
+use serde_json::json;
 use testlab::{AdbServer, Board, FaultProxy, Phone, SmallDisk};
 
 use super::support::{Lab, QUICK, farm, ssh_device};
@@ -62,6 +63,47 @@ fn a_phone_is_set_up_for_measuring_and_set_back() {
     assert_eq!((row["serial"].as_str(), row["powered_by"].as_str()), (phone.serial(), "usb"));
     assert!(row["build"].contains("release-keys") && row["soc"].starts_with("LS8"), "{row:?}");
     assert!(row["battery_percent"].parse::<u32>().is_ok() && row["battery_c"].parse::<f64>().is_ok(), "{row:?}");
+}
+
+/// What was written to the kernel's files that take and free wake locks.
+fn lock(phone: &Phone) -> [String; 2] {
+    ["power/wake_lock", "power/wake_unlock"]
+        .map(|name| std::fs::read_to_string(phone.sys_path(name)).unwrap().trim().to_owned())
+}
+
+#[test]
+fn settings_are_changed_as_root_where_the_farm_file_says_so_and_su_allows_it() {
+    let (server, phone) = (AdbServer::start().unwrap(), Phone::start().unwrap());
+    let lab = Lab::new();
+    let device = phone_device("phone", &server, phone.address());
+    lab.write("configs/quick.yaml", QUICK);
+    let sweep = |su: bool, answer: &str| {
+        std::fs::write(phone.data_path("farmlab/state/su"), answer).unwrap();
+        for name in ["power/wake_lock", "power/wake_unlock"] {
+            std::fs::write(phone.sys_path(name), "").unwrap();
+        }
+        lab.write("farms/lab.yaml", &farm(&[format!("{device}    android: {{ su: {su} }}\n")]));
+        let asked_before = times_asked(&phone);
+        let ended = lab.sweep(&["configs/quick.yaml"]);
+        ended.expect_code(0);
+        expect_untouched(&phone);
+        let warnings: Vec<String> =
+            ended.named("device_warning").iter().map(|event| event["message"].to_string()).collect();
+        (times_asked(&phone) - asked_before, ended.named("device_changed").len(), lock(&phone), warnings)
+    };
+    let free = ["", ""].map(str::to_owned);
+    assert_eq!(sweep(false, "grant"), (0, 2, free.clone(), vec![]), "nobody is asked unless that is wanted");
+    assert_eq!(sweep(true, "grant"), (3, 3, ["farmctl", "farmctl"].map(str::to_owned), vec![]));
+    for answer in ["deny", "none"] {
+        let (_, changed, lock, warnings) = sweep(true, answer);
+        assert_eq!((changed, lock, warnings.len()), (2, free.clone(), 1), "{answer}: set up all the same");
+        assert!(warnings[0].contains("gives no root"), "{warnings:?}");
+    }
+}
+
+/// How often `su` was called.
+fn times_asked(phone: &Phone) -> usize {
+    phone.commands().iter().filter(|call| call.starts_with("su ")).count()
 }
 
 #[test]
@@ -163,7 +205,7 @@ fn discovered_phones_are_added_to_a_farm_file_that_keeps_its_comments() {
 }
 
 #[test]
-fn a_phone_that_is_gone_for_longer_than_its_grace_is_failed_not_waited_for() {
+fn a_phone_that_is_gone_for_longer_than_its_grace_is_quarantined_not_waited_for() {
     let server = AdbServer::start().unwrap();
     let (lost, good) = (Phone::start().unwrap(), Phone::start().unwrap());
     let lab = Lab::new();
@@ -183,10 +225,14 @@ fn a_phone_that_is_gone_for_longer_than_its_grace_is_failed_not_waited_for() {
     let of = |device: &str| -> Vec<String> {
         rows.iter().filter(|row| row["device"] == device).map(|row| row["status"].clone()).collect()
     };
-    assert_eq!((of("lost"), of("good")), (vec!["failed".to_owned(); 2], vec!["ok".to_owned(); 2]));
+    assert_eq!((of("lost"), of("good")), (vec!["skipped".to_owned(); 2], vec!["ok".to_owned(); 2]));
     for row in rows.iter().filter(|row| row["device"] == "lost") {
-        assert!(row["failure"].contains("reconnect_seconds") && !row["remedy"].is_empty(), "{row:?}");
+        assert!(row["failure_kind"] == "quarantined" && !row["remedy"].is_empty(), "{row:?}");
     }
+    let given_back = ended.named("run_given_back");
+    assert!(given_back[0]["failure"]["message"].as_str().unwrap().contains("reconnect_seconds"), "{given_back:?}");
+    let (_, why, _) = lab.run(&["why", "lost"]);
+    assert!(why.contains("lost is quarantined") && why.contains("farmctl devices release lost"), "{why}");
     assert_eq!(ended.named("device_failed").len(), 1);
     let warnings = ended.named("device_warning");
     assert!(warnings.iter().any(|event| event["message"].as_str().unwrap().contains("devices restore lost")));
@@ -228,22 +274,23 @@ fn a_phone_that_booted_anew_is_set_up_again() {
     running.wait_for("run_phase", Some("measure"));
     expect_set_up(&phone);
     let ended = running.finish();
-    ended.expect_code(6);
-    let failures: Vec<String> = lab.rows().iter().map(|row| row["failure_kind"].clone()).collect();
-    assert_eq!(failures, ["rebooted", ""]);
+    ended.expect_code(0);
+    let attempts: Vec<String> = lab.rows().iter().map(|row| row["attempt"].clone()).collect();
+    assert_eq!(attempts, ["2", "1"]);
+    assert_eq!(ended.named("run_given_back")[0]["failure"]["kind"], "rebooted");
     assert!(ended.named("device_restored").iter().all(|event| event["left_by"].is_null()));
     expect_untouched(&phone);
 }
 
 #[test]
-fn airplane_mode_is_switched_on_and_back() {
+fn airplane_mode_and_a_wake_lock_are_switched_on_and_back() {
     let (server, phone) = (AdbServer::start().unwrap(), Phone::start().unwrap());
     server.connect(phone.address()).unwrap();
-    let endpoint = AdbEndpoint {
-        serial: Some(phone.address().to_string()),
-        server: Some(server.address().to_string()),
-        ..AdbEndpoint::default()
-    };
+    let device: Device = serde_json::from_value(json!({
+        "name": "phone", "farm": "test", "tags": [], "workdir": "/data/local/tmp/farmctl", "limits": {}, "declared_at": "here:1",
+        "transport": { "kind": "adb", "serial": phone.address(), "server": server.address() },
+    }))
+    .unwrap();
     let options = ConnectOptions {
         home: std::env::temp_dir(),
         user: "nobody".to_owned(),
@@ -254,15 +301,16 @@ fn airplane_mode_is_switched_on_and_back() {
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     runtime.block_on(async {
-        let transport = connect(&TransportConfig::Adb(endpoint), &options).await.unwrap();
+        let transport = connect(&device.transport, &options).await.unwrap();
         let settings = [Setting::AirplaneMode, Setting::WakeLock];
-        let changed = change_settings("phone", transport.as_ref(), &settings, LIMIT).await.unwrap();
-        // The virtual phone's kernel has no wake locks.
-        assert!(changed[0].is_ok() && changed[1].is_err(), "{changed:?}");
+        let changed = change_settings(&device, transport.as_ref(), &settings, LIMIT).await.unwrap();
+        assert!(changed.iter().all(Result::is_ok), "{changed:?}");
         assert_eq!(phone.state("global/airplane_mode_on").unwrap(), "1");
-        let changes = [(Setting::AirplaneMode, "0".to_owned())];
-        let undone = undo_settings("phone", transport.as_ref(), &changes, LIMIT).await.unwrap();
-        assert_eq!(undone, [Ok(())]);
+        assert_eq!(lock(&phone), ["farmctl", ""]);
+        let changes = [(Setting::AirplaneMode, "0".to_owned()), (Setting::WakeLock, "free".to_owned())];
+        let undone = undo_settings(&device, transport.as_ref(), &changes, LIMIT).await.unwrap();
+        assert_eq!(undone, [Ok(()), Ok(())]);
+        assert_eq!(lock(&phone)[1], "farmctl");
         expect_untouched(&phone);
     });
 }

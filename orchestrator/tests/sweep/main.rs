@@ -7,8 +7,9 @@ mod outages;
 mod phones;
 mod support;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
+use serde_json::Value;
 use support::{Lab, QUICK, farm, local_device, ssh_device};
 use testlab::Board;
 
@@ -42,11 +43,33 @@ fn six_networks_on_this_host_and_four_boards() {
     let samples = zstd::decode_all(samples.as_slice()).unwrap();
     assert_eq!(samples.iter().filter(|byte| **byte == b'\n').count(), 1 + 60, "a header and two samples a run");
     assert!(first.pushed_bytes() > 5 * 250_000_000, "each device got all six files");
+    assert_scored(&lab, &rows);
 
     let second = lab.sweep(&["configs/six.yaml"]);
     second.expect_code(0);
     assert_eq!(second.pushed_bytes(), 0, "a second sweep sends nothing");
     assert_eq!(second.named("push_started").len(), 0);
+}
+
+/// Each device has a place, by six terms, each of a run of the table; from the store and from the report alike.
+fn assert_scored(lab: &Lab, rows: &[HashMap<String, String>]) {
+    let score = |results: &str| -> Value {
+        let words = ["score", results, "--accuracy", "published", "--format", "json"];
+        let (code, stdout, stderr) = lab.run(&words);
+        assert_eq!(code, 0, "{stderr}");
+        serde_json::from_str(&stdout).unwrap()
+    };
+    let (stored, reported) = (score("latest"), score("reports/latest"));
+    let (stored, reported) = (stored["ranking"].as_array().unwrap(), reported["ranking"].as_array().unwrap());
+    assert_eq!((stored.len(), reported.len()), (5, 5));
+    let mut traced = BTreeSet::new();
+    for (stored, reported) in stored.iter().zip(reported) {
+        assert_eq!((&stored["device"], &stored["rank"]), (&reported["device"], &reported["rank"]));
+        let vips = |row: &Value| row["values"]["vips"].as_f64().unwrap();
+        assert!(vips(stored) > 0.0 && (vips(stored) / vips(reported) - 1.0).abs() < 1e-7);
+        traced.extend(stored["terms"].as_array().unwrap().iter().map(|term| term["run_id"].as_str().unwrap()));
+    }
+    assert_eq!(traced, rows.iter().map(|row| row["run_id"].as_str()).collect::<BTreeSet<_>>());
 }
 
 #[test]
@@ -58,7 +81,8 @@ fn a_sweep_for_people_ends_in_a_table_and_reports() {
     assert_eq!(code, 0, "{stderr}");
     assert!(stdout.contains("this-host") && stdout.contains("squeezenet1_0"), "{stdout}");
     assert!(stderr.contains("reports: reports/"), "{stderr}");
-    for file in ["results.csv", "results.json", "results.md", "index.html", "samples.csv.zst", "log.jsonl"] {
+    let tables = ["results.csv", "results.parquet", "samples.csv.zst", "samples.parquet"];
+    for file in tables.iter().chain(&["results.json", "results.md", "index.html", "log.jsonl"]) {
         assert!(lab.path("reports/latest").join(file).is_file(), "{file}");
     }
     let log = std::fs::read_to_string(lab.path("reports/latest/log.jsonl")).unwrap();
@@ -66,6 +90,7 @@ fn a_sweep_for_people_ends_in_a_table_and_reports() {
     assert!(
         entries.iter().any(|entry| entry["fields"]["event"].as_str().is_some_and(|it| it.contains("run_finished")))
     );
+    assert_eq!(lab.row("this-host")["price_per_hour"], "0.25", "as the farm file says");
     let written = std::fs::read(lab.path("reports/latest/results.csv")).unwrap();
     std::fs::remove_file(lab.path("reports/latest/results.csv")).unwrap();
     assert_eq!(lab.run(&["report"]).0, 0);

@@ -229,7 +229,7 @@ pub fn adb_device(name: &str, address: SocketAddr, server: &AdbServer) -> String
 
 /// This host, as a farm file's device.
 pub fn local_device() -> String {
-    "  - { name: this-host, transport: local, workdir: here }\n".to_owned()
+    "  - { name: this-host, transport: local, workdir: here, price_per_hour: 0.25 }\n".to_owned()
 }
 
 /// Runs a proxy's side of a test.

@@ -11,7 +11,7 @@ use super::{PhoneArch, PhoneOptions};
 use crate::LabError;
 
 /// Android's commands that bring-up and its undoing use.
-const COMMANDS: [(&str, &str); 9] = [
+const COMMANDS: [(&str, &str); 11] = [
     ("getprop", include_str!("android/getprop")),
     ("setprop", include_str!("android/setprop")),
     ("settings", include_str!("android/settings")),
@@ -21,16 +21,19 @@ const COMMANDS: [(&str, &str); 9] = [
     ("cmd", include_str!("android/cmd")),
     ("wm", include_str!("android/wm")),
     ("getenforce", include_str!("android/getenforce")),
+    ("id", include_str!("android/id")),
+    ("su", include_str!("android/su")),
 ];
 
 /// State of a phone that was just taken out of its box.
-const SETTINGS: [(&str, &str); 6] = [
+const SETTINGS: [(&str, &str); 7] = [
     ("global/stay_on_while_plugged_in", "0"),
     ("global/airplane_mode_on", "0"),
     ("global/wifi_on", "1"),
     ("global/bluetooth_on", "1"),
     ("global/window_animation_scale", "1.0"),
     ("system/screen_off_timeout", "60000"),
+    ("su", "none"),
 ];
 
 /// Lowest and highest frequency of the two kinds of cores.
@@ -110,6 +113,9 @@ fn write_sysfs(sys: &Path) -> Result<(), LabError> {
         write(&zone.join("temp"), &format!("{temperature}\n"))?;
         write(&zone.join("trip_point_0_type"), "passive\n")?;
         write(&zone.join("trip_point_0_temp"), "95000\n")?;
+    }
+    for name in ["wake_lock", "wake_unlock"] {
+        write(&sys.join("power").join(name), "")?;
     }
     let battery = sys.join("class/power_supply/battery");
     let values =

@@ -127,8 +127,8 @@ fn gather(tensor: &Tensor, storage: &[u8]) -> Option<Vec<f32>> {
     let mut values = Vec::with_capacity(count as usize);
     let mut place = vec![0u64; tensor.shape.len()];
     for _ in 0..count {
-        let steps = place.iter().zip(&tensor.strides);
-        let at = steps.fold(Some(tensor.offset), |at, (index, stride)| at?.checked_add(index.checked_mul(*stride)?))?;
+        let mut steps = place.iter().zip(&tensor.strides);
+        let at = steps.try_fold(tensor.offset, |at, (index, stride)| at.checked_add(index.checked_mul(*stride)?))?;
         let start = usize::try_from(at).ok()?.checked_mul(size_of::<f32>())?;
         let bytes = storage.get(start..start.checked_add(size_of::<f32>())?)?;
         values.push(f32::from_le_bytes(bytes.try_into().ok()?));

@@ -7,7 +7,7 @@ use crate::config::{self, NewDevice};
 use crate::domain::Device;
 use crate::inventory::{self, Discovered};
 
-use super::super::{CliError, Context, Format, exit, print_csv, print_data, print_json, say, short_path, text_table};
+use super::super::{CliError, Context, Format, exit, print_data, print_json, print_rows, say, short_path, text_table};
 
 /// Longest time for each answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -61,7 +61,7 @@ fn print(context: &Context, found: &[Discovered]) -> Result<(), CliError> {
     match context.format {
         Format::Human => print_data(text_table(&header, rows).as_bytes())?,
         Format::Json => print_json(&found)?,
-        Format::Csv => print_csv(&header, rows)?,
+        Format::Csv | Format::Markdown => print_rows(context.format, &header, rows)?,
     }
     if context.format == Format::Json {
         return Ok(());

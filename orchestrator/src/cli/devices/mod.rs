@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Subcommand;
@@ -8,14 +9,15 @@ use serde::Serialize;
 use crate::device::{BringUp, Session};
 use crate::domain::{Device, DeviceFacts, Failure, Timeouts};
 use crate::inventory::find_spares;
-use crate::transport;
+use crate::transport::{self, Connect};
 
 use self::discover::DiscoverArguments;
 use self::restore::RestoreArguments;
 use super::runner::RunnerSource;
-use super::{CliError, Context, Format, exit, print_csv, print_data, print_json, say};
+use super::{CliError, Context, Format, exit, print_data, print_json, print_rows, say};
 
 mod discover;
+mod release;
 mod restore;
 
 /// Devices that are asked at the same time.
@@ -42,6 +44,12 @@ pub(super) enum DevicesVerb {
     },
     /// Find phones that an adb server knows
     Discover(DiscoverArguments),
+    /// Take devices out of quarantine: they are well again
+    Release {
+        /// Names
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
     /// Undo what was changed on phones for measuring and left behind by a crash
     Restore(RestoreArguments),
 }
@@ -51,6 +59,7 @@ pub(super) async fn run(context: &Context, verb: DevicesVerb) -> Result<u8, CliE
     match verb {
         DevicesVerb::Discover(arguments) => discover::run(context, &devices, &arguments).await,
         DevicesVerb::Restore(arguments) => restore::run(context, &devices, &arguments).await,
+        DevicesVerb::Release { names } => release::run(context, &select(devices, &names)?),
         DevicesVerb::List => list(context, &devices),
         DevicesVerb::Show { name } => show(context, &devices, &name),
         DevicesVerb::Probe { names } => probe(context, select(devices, &names)?).await,
@@ -92,7 +101,7 @@ fn list(context: &Context, devices: &[Device]) -> Result<u8, CliError> {
     match context.format {
         Format::Human => print_data(super::text_table(&header, rows).as_bytes())?,
         Format::Json => print_json(&devices)?,
-        Format::Csv => print_csv(&header, rows)?,
+        Format::Csv | Format::Markdown => print_rows(context.format, &header, rows)?,
     }
     Ok(exit::OK)
 }
@@ -112,6 +121,7 @@ fn show(context: &Context, devices: &[Device], name: &str) -> Result<u8, CliErro
         ("notes", or_none(device.notes.clone())),
         ("max run", or_none(device.limits.max_run_seconds.map(|seconds| format!("{seconds} s")))),
         ("keep free", or_none(device.limits.min_free_bytes.map(|bytes| format!("{bytes} bytes")))),
+        ("price", or_none(device.price_per_hour.map(|price| format!("{price} an hour")))),
         ("disabled", or_none(device.disabled.clone())),
     ];
     match context.format {
@@ -120,8 +130,12 @@ fn show(context: &Context, devices: &[Device], name: &str) -> Result<u8, CliErro
             print_data(text.as_bytes())?;
         }
         Format::Json => print_json(device)?,
-        Format::Csv => {
-            print_csv(&["field", "value"], rows.iter().map(|(what, value)| vec![(*what).to_owned(), value.clone()]))?;
+        Format::Csv | Format::Markdown => {
+            print_rows(
+                context.format,
+                &["field", "value"],
+                rows.iter().map(|(what, value)| vec![(*what).to_owned(), value.clone()]),
+            )?;
         }
     }
     Ok(exit::OK)
@@ -158,16 +172,16 @@ impl Probed {
 async fn ask(context: &Context, devices: Vec<Device>, timed: bool) -> Vec<Probed> {
     let progress = super::open_progress(context);
     let runners = RunnerSource::new(context.lab.runners(), progress.clone());
-    let options = context.lab.connect_options();
+    let connect: Arc<dyn Connect> = Arc::new(context.lab.connect_options());
     let timeouts = Timeouts::default();
-    let (runners, options, timeouts) = (&runners, &options, &timeouts);
-    let spares = &find_spares(&devices, options, timeouts).await;
+    let (runners, connect, timeouts) = (&runners, &connect, &timeouts);
+    let spares = &find_spares(&devices, connect.as_ref(), timeouts).await;
     let asked = devices.iter().map(|device| async move {
         if let Some(spare) = spares.iter().find(|spare| spare.device == device.name) {
             return Probed { same_as: Some(spare.same_as.clone()), ..Probed::silent(device) };
         }
         let started = Instant::now();
-        let with = BringUp { options, timeouts, runners, pushing: &mut |_, _| {} };
+        let with = BringUp { connect, timeouts, runners, pushing: &mut |_, _| {} };
         let brought_up = Session::bring_up(device, with).await;
         let bring_up_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let mut probed = Probed { bring_up_ms, ..Probed::silent(device) };
@@ -267,7 +281,7 @@ fn print_answers(
     match context.format {
         Format::Human => print_data(super::text_table(header, rows).as_bytes())?,
         Format::Json => print_json(&answers)?,
-        Format::Csv => print_csv(header, rows)?,
+        Format::Csv | Format::Markdown => print_rows(context.format, header, rows)?,
     }
     if context.format != Format::Json {
         tell_failures(answers);

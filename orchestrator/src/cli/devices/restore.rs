@@ -9,7 +9,7 @@ use crate::device::ask_android;
 use crate::domain::{Device, OpenChange};
 use crate::transport::{ConnectOptions, connect};
 
-use super::super::{CliError, Context, Format, exit, print_csv, print_data, print_json, say, text_table};
+use super::super::{CliError, Context, Format, exit, print_data, print_json, print_rows, say, text_table};
 use super::find;
 
 /// Longest time for each step on a device.
@@ -99,7 +99,7 @@ async fn restore(
         None => open.change.device == device.name,
     };
     let own: Vec<OpenChange> = left.iter().filter(is_its_own).cloned().collect();
-    let undone = undo_changes(store, transport.as_ref(), &device.name, own, PATIENCE).await?;
+    let undone = undo_changes(store, transport.as_ref(), device, own, PATIENCE).await?;
     transport.close().await;
     Ok(undone.iter().map(|(open, result)| outcome(&device.name, open, result.clone().err())).collect())
 }
@@ -132,6 +132,6 @@ fn print(context: &Context, restored: &[Restored]) -> Result<(), CliError> {
         }
         Format::Human => print_data(text_table(&header, rows).as_bytes()),
         Format::Json => print_json(&restored),
-        Format::Csv => print_csv(&header, rows),
+        Format::Csv | Format::Markdown => print_rows(context.format, &header, rows),
     }
 }

@@ -41,6 +41,10 @@ fn structure_of_a_farm() {
             "numbers",
             "devices:\n  - { name: a, transport: local, limits: { max_run_seconds: .nan, min_free_mb: -5 } }\n  - { name: b, transport: local, limits: { max_run_seconds: 0, min_free_mb: 1.5 } }\n",
         ),
+        (
+            "prices",
+            "devices:\n  - { name: a, transport: local, price_per_hour: 0 }\n  - { name: b, transport: local, price_per_hour: 3 EUR }\n",
+        ),
         ("a word that is none", "devices:\n  - { name: a, transport: lokal }\n"),
         ("ssh without its fields", "devices:\n  - { name: a, transport: ssh }\n"),
         (

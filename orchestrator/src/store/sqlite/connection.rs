@@ -1,6 +1,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::schema;
@@ -21,6 +22,21 @@ pub(super) fn open(path: &Path) -> Result<(PathBuf, Connection), StoreError> {
     let mut connection =
         Connection::open_with_flags(&path, flags).map_err(|error| failure("open the file", &path, &error))?;
     check(&mut connection, &path)?;
+    set_up(&mut connection).map_err(|error| failure("set up the schema", &path, &error))?;
+    Ok((path, connection))
+}
+
+/// Statements that are kept ready: more than this store has.
+const STATEMENTS_KEPT: usize = 128;
+
+/// What stands for the path of a store in memory.
+pub(super) const IN_MEMORY: &str = ":memory:";
+
+/// Makes a store in memory.
+pub(super) fn in_memory() -> Result<(PathBuf, Connection), StoreError> {
+    let path = PathBuf::from(IN_MEMORY);
+    let mut connection =
+        Connection::open_in_memory().map_err(|error| failure("make a store in memory", &path, &error))?;
     set_up(&mut connection).map_err(|error| failure("set up the schema", &path, &error))?;
     Ok((path, connection))
 }
@@ -49,6 +65,9 @@ fn check(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
 }
 
 fn set_up(connection: &mut Connection) -> rusqlite::Result<()> {
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    // A statement is planned once, and not again for each value that is bound to it.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     use_write_ahead_log(connection)?;
     // A record is a measurement that may have taken minutes: with NORMAL a power cut could take the last ones along.
     // FULL costs one fsync a write, and a lab writes a few times a second.

@@ -5,7 +5,8 @@ pub(super) const APPLICATION_ID: i32 = 0x6661_726d;
 
 /// Each step takes the schema from its index to the next version. A released step is never edited: a change is a new
 /// step at the end.
-pub(super) const MIGRATIONS: &[&str] = &[include_str!("001_first.sql"), include_str!("002_device_changes.sql")];
+pub(super) const MIGRATIONS: &[&str] =
+    &[include_str!("001_first.sql"), include_str!("002_device_changes.sql"), include_str!("003_states_and_leases.sql")];
 
 /// The version this program writes.
 pub(super) fn known_version() -> u32 {

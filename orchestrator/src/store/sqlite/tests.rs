@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::schema::{self, APPLICATION_ID, MIGRATIONS};
-use crate::store::conformance::{Open, at, job, record, store_conformance, sweep};
+use crate::store::conformance::{Open, at, store_conformance, sweep};
 use crate::store::{StoreError, open};
 
 fn fresh() -> (Open, TempDir) {
@@ -142,12 +142,43 @@ fn changed_json_is_reported_with_what_it_was() {
     assert!(matches!(error, StoreError::Corrupt { .. }) && error.to_string().contains("a job"), "{error}");
 }
 
+/// Every pair of states, tried past the store: what the tables of `domain` do not have, the database refuses.
 #[test]
-fn duration_needs_a_clock_that_went_forward() {
-    let run = crate::domain::RunId("r".into());
-    let id = crate::domain::SweepId("s".into());
-    let mut record = record(&id, &job("a", 1), Some((&run, 1)), crate::domain::RunStatus::Ok);
-    assert_eq!(super::duration_column(&record), Some(15_000_000_000));
-    record.finished_at = at(-5);
-    assert_eq!(super::duration_column(&record), None);
+fn steps_that_are_not_in_the_tables_are_refused_by_the_database() {
+    use crate::domain::{DeviceState, DeviceStep, JobState, JobStep, RunState, RunStep, SweepState, SweepStep};
+    macro_rules! pairs {
+        ($state:ident, $step:ident) => {{
+            let all = $state::ALL.iter().flat_map(|from| $state::ALL.iter().map(move |to| (*from, *to)));
+            all.filter(|(from, to)| from != to)
+                .map(|(from, to)| {
+                    let allowed = $step::ALL.iter().any(|step| step.may_follow(from) && step.to() == to);
+                    (from.as_str(), to.as_str(), allowed)
+                })
+                .collect::<Vec<_>>()
+        }};
+    }
+    let tables = [
+        ("sweeps", pairs!(SweepState, SweepStep)),
+        ("jobs", pairs!(JobState, JobStep)),
+        ("runs", pairs!(RunState, RunStep)),
+        ("devices", pairs!(DeviceState, DeviceStep)),
+    ];
+    for (table, pairs) in tables {
+        for (from, to, allowed) in pairs {
+            let (open, folder) = fresh();
+            let (row, _) = sweep(&*open(), "s", &["a"], 1);
+            crate::store::conformance::claim(&*open(), &row, "a", "host", 0);
+            let failure = crate::domain::Failure::new(crate::domain::FailureKind::Timeout, "x");
+            open().device_failed("a", &failure, at(0)).unwrap();
+            let connection = Connection::open(folder.path().join("state/farm.db")).unwrap();
+            // Past the guard, to get it into the state it starts from.
+            connection.execute_batch(&format!("DROP TRIGGER {}_steps", &table[..table.len() - 1])).unwrap();
+            connection.execute(&format!("UPDATE {table} SET state = ?1"), [from]).unwrap();
+            let guard = MIGRATIONS[2].split("CREATE TRIGGER ").find(|part| part.starts_with(&table[..table.len() - 1]));
+            let guard = guard.unwrap().split("END;").next().unwrap();
+            connection.execute_batch(&format!("CREATE TRIGGER {guard}END;")).unwrap();
+            let taken = connection.execute(&format!("UPDATE {table} SET state = ?1"), [to]);
+            assert_eq!(taken.is_ok(), allowed, "{table}: {from} to {to}: {taken:?}");
+        }
+    }
 }

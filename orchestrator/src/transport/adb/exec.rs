@@ -62,17 +62,29 @@ pub(super) async fn exec(
     limit: Limit,
 ) -> Result<Exit, TransportError> {
     let activity = Arc::new(Activity::new());
-    let _under_way = target.care.stream(&target.serial, &activity);
     let run = async {
         match target.shell {
             Shell::V2 => exec_v2(target, script, what, streams, &activity).await,
             Shell::Plain => plain::exec(target, script, what, streams, &activity).await,
         }
     };
+    watched(target, what, limit, &activity, run).await
+}
+
+/// Does what `what` names in messages, as long as its limit has not passed and the device is there. Others know of it
+/// meanwhile.
+pub(super) async fn watched<T>(
+    target: &Target,
+    what: &str,
+    limit: Limit,
+    activity: &Arc<Activity>,
+    run: impl Future<Output = Result<T, TransportError>>,
+) -> Result<T, TransportError> {
+    let _under_way = target.care.stream(&target.serial, activity);
     tokio::select! {
         result = run => result.map_err(lost),
         () = activity.expiry(limit) => Err(limit.expired(what, &target.address)),
-        reason = silence(target, &activity) => Err(TransportError::new(
+        reason = silence(target, activity) => Err(TransportError::new(
             ErrorKind::ConnectionLost,
             format!("{what} on {}: nothing came for {} s, and {reason}", target.address, activity.idle().as_secs()),
         )),
@@ -80,7 +92,7 @@ pub(super) async fn exec(
 }
 
 /// A server or device that was there when the connection was made, and now is not, is a connection that broke.
-pub(super) fn lost(error: TransportError) -> TransportError {
+fn lost(error: TransportError) -> TransportError {
     match error.kind {
         ErrorKind::Refused | ErrorKind::Unreachable => TransportError { kind: ErrorKind::ConnectionLost, ..error },
         _ => error,

@@ -1,8 +1,8 @@
 //! An Android device behind an adb server.
 //!
-//! Main type: [`AdbTransport`]: a device of a server; every call is a connection of its own to that server. Files are
-//! moved by commands of a POSIX shell, so that a broken push goes on where it ended. Never talks to a device without a
-//! server, and never puts anything on the device that it was not told to.
+//! Main type: [`AdbTransport`]: a device of a server; every call is a connection of its own to that server. A file is
+//! written by the sync service (`whole`); one that broke off is gone on with, and all else is done, by commands of a
+//! POSIX shell. Never talks to a device without a server, and never puts anything on the device that it was not told to.
 //!
 //! Commands run by the shell protocol, version 2. A device without it (before Android 7) is used by the services `exec:`
 //! and `sync:` (`plain`, `parts`), which is chosen when it is connected; `FARMCTL_ADB_SHELL=v1` chooses it for every
@@ -28,6 +28,7 @@ mod signal;
 mod socket;
 mod start;
 mod sync;
+mod whole;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,6 +59,21 @@ impl AdbTransport {
     /// When there is no server, it has no such device, or the device is in a state in which it can't be used.
     pub async fn connect(endpoint: &AdbEndpoint, options: &ConnectOptions) -> Result<AdbTransport, TransportError> {
         Ok(AdbTransport { target: Arc::new(connect::connect(endpoint, options).await?) })
+    }
+
+    /// Writes into a file by commands of the device's shell.
+    async fn go_on(
+        &self,
+        path: &str,
+        offset: u64,
+        source: &mut (dyn AsyncRead + Send + Unpin),
+        stall: Duration,
+        progress: &mut (dyn FnMut(u64) + Send),
+    ) -> Result<(), TransportError> {
+        match self.target.shell {
+            Shell::V2 => self.write_file(path, offset, source, stall, progress).await,
+            Shell::Plain => parts::write(self, path, offset, source, stall, progress).await,
+        }
     }
 }
 
@@ -107,10 +123,10 @@ impl Transport for AdbTransport {
         stall: Duration,
         progress: &mut (dyn FnMut(u64) + Send),
     ) -> Result<(), TransportError> {
-        if self.target.shell == Shell::Plain {
-            return parts::write(self, path, offset, source, stall, progress).await;
+        if offset == 0 && path.starts_with('/') {
+            return whole::write(self, path, source, stall, progress).await;
         }
-        self.write_file(path, offset, source, stall, progress).await
+        self.go_on(path, offset, source, stall, progress).await
     }
 
     async fn read(&self, path: &str, offset: u64, limit: u64, deadline: Duration) -> Result<Vec<u8>, TransportError> {

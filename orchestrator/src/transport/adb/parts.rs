@@ -1,4 +1,4 @@
-//! Writing a file of a device whose daemon has no shell protocol.
+//! Going on with a file of a device whose daemon has no shell protocol.
 //!
 //! Main function: [`write()`]. Each part is a file of its own by the sync service, which the device then appends: so a
 //! write that breaks goes on behind the last part.
@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::AdbTransport;
-use super::exec::lost;
+use super::exec::watched;
 use super::plain::temporary_path;
 use super::sync::{Sending, send};
 use crate::transport::TransportError;
@@ -41,15 +41,11 @@ pub(super) async fn write(
         }
         let part = temporary_path();
         let activity = std::sync::Arc::new(Activity::new());
-        let _under_way = target.care.stream(&target.serial, &activity);
-        let sending = Sending { path: &part, what: &cut.what, activity: &activity };
+        let sending = Sending { path: &part, folder: None, what: &cut.what, activity: &activity };
         let mut content = (&first[..]).chain(&mut *source).take(PART_BYTES);
         let mut tell = |bytes| progress(written_bytes + bytes);
-        let sent = tokio::select! {
-            sent = send(target, &sending, &mut content, &mut tell) => sent.map_err(lost)?,
-            () = activity.expiry(limit) => return Err(limit.expired(&cut.what, &target.address)),
-        };
-        written_bytes += sent;
+        let send = send(target, &sending, &mut content, &mut tell);
+        written_bytes += watched(target, &cut.what, limit, &activity, send).await?;
         let append = FileCommand::append(path, &part, stall);
         let finished = transport.ask(&append, ANSWER_LIMIT_BYTES).await?;
         append.check_written(&target.address, finished, offset + written_bytes)?;

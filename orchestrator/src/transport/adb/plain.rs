@@ -35,7 +35,8 @@ pub(super) fn temporary_path() -> String {
     format!("{TEMPORARY_PREFIX}{}", nonce())
 }
 
-fn nonce() -> String {
+/// Sixteen digits that no other call has.
+pub(super) fn nonce() -> String {
     format!("{:016x}", RandomState::new().hash_one(std::process::id()))
 }
 
@@ -54,13 +55,13 @@ pub(super) async fn exec(
     let length = stdin.read(&mut first).await.map_err(|error| target.input_unreadable(what, &error))?;
     if length > 0 {
         let path = format!("{base}.in");
-        let sending = Sending { path: &path, what, activity };
+        let sending = Sending { path: &path, folder: None, what, activity };
         send(target, &sending, &mut (&first[..]).chain(stdin), progress).await?;
     }
     let mut service = format!("exec:{}", wrapped(script, &nonce, length > 0));
     if service.len() > MAX_SCRIPT_BYTES {
         let path = format!("{base}.sh");
-        let sending = Sending { path: &path, what, activity };
+        let sending = Sending { path: &path, folder: None, what, activity };
         send(target, &sending, &mut service.trim_start_matches("exec:").as_bytes(), &mut |_| {}).await?;
         service = format!("exec:exec sh {path}");
     }

@@ -21,9 +21,9 @@ use super::config::Hop;
 use super::host_keys::HostKeyCheck;
 use crate::transport::{ConnectOptions, ErrorKind, TransportError};
 
-/// A silent connection is probed after this time, and given up after `KEEPALIVE_MAX` probes without an answer.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
-const KEEPALIVE_MAX: usize = 3;
+/// Questions to a silent server that may stay without an answer. Each has as long for it as connecting has; so has the
+/// silence before the first.
+const KEEPALIVE_MAX: usize = 1;
 /// Commands at the same time on one connection; OpenSSH's own limit is 10.
 const MAX_CHANNELS: usize = 8;
 /// dropbear (2022.83) fails an assertion of its own, and ends, when one channel closes while another one is busy: there
@@ -248,7 +248,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let check = HostKeyCheck::new(hop, options.accept_new)?;
-    let config = Arc::new(client_config(&check));
+    let config = Arc::new(client_config(&check, options.connect_timeout));
     let handshake = client::connect_stream(config, stream, Verifier { check, facts: Arc::clone(facts) });
     let silent = |step: &str| {
         TransportError::new(
@@ -269,7 +269,7 @@ where
     Ok(handle)
 }
 
-fn client_config(check: &HostKeyCheck) -> client::Config {
+fn client_config(check: &HostKeyCheck, silence_limit: Duration) -> client::Config {
     let known = check.known_algorithms();
     let mut preferred = Preferred::default();
     // A server has keys of several kinds: one that is known is asked for first.
@@ -283,7 +283,7 @@ fn client_config(check: &HostKeyCheck) -> client::Config {
     preferred.cipher = Cow::Owned(ciphers);
     client::Config {
         preferred,
-        keepalive_interval: Some(KEEPALIVE_INTERVAL),
+        keepalive_interval: Some(silence_limit),
         keepalive_max: KEEPALIVE_MAX,
         channel_buffer_size: CHANNEL_BUFFER_PACKETS,
         nodelay: true,

@@ -6,10 +6,14 @@ use super::text::single_line;
 use super::{Report, ReportError, ReportInput};
 use crate::domain::Record;
 
+mod axis;
+mod latency;
+mod ranking;
+
 /// `index.html`: one page that needs nothing beside it.
 pub(super) struct IndexHtml;
 
-const STYLE: &str = include_str!("html.css");
+const STYLE: &str = include_str!("style.css");
 
 impl Report for IndexHtml {
     fn file_name(&self) -> &'static str {
@@ -41,6 +45,9 @@ fn write_page(input: &ReportInput<'_>, page: &mut String) -> fmt::Result {
     for note in notes(&rows) {
         writeln!(page, "<p class=\"note\">{note}</p>")?;
     }
+    ranking::write_chart(input.records, page)?;
+    latency::write_charts(&rows, &axes, page)?;
+    writeln!(page, "<h2>Results</h2>")?;
     write_table(&rows, &axes, page)?;
     let troubles = troubles(input.records);
     if !troubles.is_empty() {
@@ -56,14 +63,10 @@ fn write_page(input: &ReportInput<'_>, page: &mut String) -> fmt::Result {
     writeln!(page, "<dt>farmctl</dt><dd>{}</dd>", escaped(&sweep.farmctl_version))?;
     writeln!(
         page,
-        "</dl>\n<p>Latencies are milliseconds an inference, percentiles by nearest rank; images/s is over the"
-    )?;
-    writeln!(
-        page,
-        "wall time of the timed loop. A bar is p50 against the slowest row of its model, its light end p90."
-    )?;
-    writeln!(page, "Output error: largest difference to the first device's output, relative to that output's largest")?;
-    writeln!(page, "value. All columns are in results.csv.</p></footer>\n</body>\n</html>")
+        "</dl>\n<p>Latencies are milliseconds an inference, percentiles by nearest rank; images/s in the table of results is \
+         over the wall time of the timed loop. Output error: largest difference to the first device's output, relative to \
+         that output's largest value. All columns are in results.csv.</p></footer>\n</body>\n</html>"
+    )
 }
 
 fn write_table(rows: &[Row<'_>], axes: &Axes, page: &mut String) -> fmt::Result {
@@ -71,15 +74,13 @@ fn write_table(rows: &[Row<'_>], axes: &Axes, page: &mut String) -> fmt::Result 
         page,
         "<div class=\"wide\"><table>\n<thead><tr><th>Device</th><th>Model</th><th class=\"n\">Threads</th>"
     )?;
-    writeln!(page, "<th class=\"n\">p50 ms</th><th class=\"n\">p90 ms</th><th aria-hidden=\"true\"></th>")?;
+    writeln!(page, "<th class=\"n\">p50 ms</th><th class=\"n\">p90 ms</th>")?;
     writeln!(
         page,
         "<th class=\"n\">images/s</th><th class=\"n\">Output error</th><th>Status</th></tr></thead>\n<tbody>"
     )?;
     for row in rows {
         let job = &row.record.job;
-        let slowest = rows.iter().filter(|other| other.record.job.model.name == job.model.name);
-        let slowest_ns = slowest.filter_map(|other| other.p90_ns()).max().unwrap_or(0);
         let status = row.record.status.as_str();
         writeln!(
             page,
@@ -90,7 +91,6 @@ fn write_table(rows: &[Row<'_>], axes: &Axes, page: &mut String) -> fmt::Result 
         write!(page, "<td class=\"n\">{}</td>", escaped(&threads(row.record)))?;
         write!(page, "<td class=\"n\">{}</td>", milliseconds(row.p50_ns()))?;
         write!(page, "<td class=\"n\">{}</td>", milliseconds(row.p90_ns()))?;
-        writeln!(page, "<td>{}</td>", bar(row, slowest_ns))?;
         write!(
             page,
             "<td class=\"n\">{}</td><td class=\"n\">{}</td>",
@@ -102,21 +102,12 @@ fn write_table(rows: &[Row<'_>], axes: &Axes, page: &mut String) -> fmt::Result 
     writeln!(page, "</tbody></table></div>")
 }
 
-/// A bar as long as p50 is of the slowest p90, with p90 as its light end.
-fn bar(row: &Row<'_>, slowest_ns: u64) -> String {
-    let both = row.p50_ns().zip(row.p90_ns()).filter(|_| slowest_ns > 0);
-    let Some((p50_ns, p90_ns)) = both else { return String::new() };
-    let percent = |latency_ns: u64| latency_ns as f64 * 100.0 / slowest_ns as f64;
-    let (p50, p90) = (percent(p50_ns), percent(p90_ns));
-    format!("<div class=\"bar\"><i style=\"width:{p90:.1}%\"></i><b style=\"width:{p50:.1}%\"></b></div>")
-}
-
 fn write_trouble(trouble: &Trouble<'_>, axes: &Axes, page: &mut String) -> fmt::Result {
     let (status, count) = (trouble.status.as_str(), trouble.records.len());
     writeln!(page, "<section class=\"{status}\"><h3>{status}: {} ({count})</h3>", escaped(trouble.kind))?;
     writeln!(page, "<p>{}</p><ul>", escaped(trouble.message))?;
     for record in &trouble.records {
-        writeln!(page, "<li>{}: {}</li>", escaped(&record.job.device), escaped(&axes.model(&record.job)))?;
+        writeln!(page, "<li>{}</li>", escaped(&axes.cell(&record.job)))?;
     }
     writeln!(page, "</ul>")?;
     if let Some(remedy) = trouble.remedy {

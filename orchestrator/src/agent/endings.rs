@@ -1,0 +1,96 @@
+//! Records of jobs that end without a run: of a device that can't be used, or is not used any more.
+
+use crate::domain::{Device, DeviceStatus, EventKind, Failure, FailureKind, Job, RunStatus};
+use crate::store::{Store, StoreError};
+
+use super::events::Subject;
+use super::leases::{LEASE, LEASE_LOOK};
+use super::{Agent, AgentError, Errand, records, with_store};
+
+/// The device can't be used: each of its open jobs gets a failed record.
+pub(super) async fn give_up(agent: &Agent, device: &Device, failure: Failure) -> Result<(), AgentError> {
+    tracing::warn!(%failure, "the device can't be used");
+    agent.events.emit(Subject::device(&device.name), EventKind::DeviceFailed { failure: failure.clone() }).await;
+    end_open_jobs(agent, device, RunStatus::Failed, failure).await
+}
+
+/// No more jobs are started on the device.
+pub(super) async fn skip_rest(agent: &Agent, device: &Device, why: &str) -> Result<(), AgentError> {
+    end_open_jobs(agent, device, RunStatus::Skipped, Failure::new(FailureKind::Cancelled, why)).await
+}
+
+/// The device is another one, reached another way: none of its jobs is tried.
+pub(super) async fn skip_spare(agent: &Agent, device: &Device, used: &str) -> Result<(), AgentError> {
+    let kind = EventKind::DeviceSpare { same_as: used.to_owned() };
+    agent.events.emit(Subject::device(&device.name), kind).await;
+    let why = format!("{} is the same phone as {used}, which is used", device.name);
+    end_open_jobs(agent, device, RunStatus::Skipped, Failure::new(FailureKind::SpareDevice, why)).await
+}
+
+/// The device is still in quarantine at the end of the sweep.
+pub(super) async fn skip_quarantined(agent: &Agent, device: &Device, status: &DeviceStatus) -> Result<(), AgentError> {
+    let last = status.failure.as_ref().map_or_else(String::new, |failure| format!("; the last: {failure}"));
+    let why = format!("{} is quarantined after {} failures in a row{last}", device.name, status.failures_in_row);
+    let failure = Failure::new(FailureKind::Quarantined, why);
+    agent.events.emit(Subject::device(&device.name), EventKind::DeviceFailed { failure: failure.clone() }).await;
+    end_open_jobs(agent, device, RunStatus::Skipped, failure).await
+}
+
+/// Gives each open job of the device its record.
+async fn end_open_jobs(agent: &Agent, device: &Device, status: RunStatus, failure: Failure) -> Result<(), AgentError> {
+    let (status, failure) = match agent.errand {
+        Errand::Jobs => (status, failure),
+        Errand::EndRuns => {
+            let what = format!("it was cancelled; what is on the device could not be collected: {failure}");
+            (RunStatus::Cancelled, Failure::new(FailureKind::Cancelled, what))
+        }
+    };
+    // A run that a process on another host had left is its until its lease has run out.
+    while end_those_free(agent, device, status, &failure).await? > 0 && !agent.is_stopping() {
+        tokio::time::sleep(LEASE_LOOK).await;
+    }
+    Ok(())
+}
+
+/// Gives each open job of the device its record that nobody else may write; returns how many others there are.
+async fn end_those_free(
+    agent: &Agent,
+    device: &Device,
+    status: RunStatus,
+    failure: &Failure,
+) -> Result<usize, AgentError> {
+    let (sweep, device, failure) = (agent.sweep.clone(), device.clone(), failure.clone());
+    let (holder, clock) = (agent.leases.holder().to_owned(), agent.clock.clone());
+    with_store(&agent.store, move |store| {
+        let record_of =
+            |job: &Job| records::of_cell(&sweep, Some(&device), job, status, Some(failure.clone()), clock());
+        // Runs that an earlier process had left here, and that can't be collected.
+        for live in store.live_runs(&sweep.id, Some(&device.name))? {
+            let Some(run) = store.take_over(&live.run_id, &holder, LEASE, clock())? else { continue };
+            let mut record = record_of(&run.job);
+            (record.run_id, record.attempt) = (Some(run.run_id), run.attempt);
+            unless_taken(store.finish(run.epoch, &record, None, clock()))?;
+        }
+        for job in store.open_jobs(&sweep.id, Some(&device.name))? {
+            let mut record = record_of(&job);
+            record.attempt = attempts(store, &record)?;
+            unless_taken(store.add_record(&record))?;
+        }
+        Ok(store.live_runs(&sweep.id, Some(&device.name))?.len())
+    })
+    .await
+}
+
+/// Attempts of the record's job that were made before.
+fn attempts(store: &dyn Store, record: &crate::domain::Record) -> Result<u32, StoreError> {
+    let (_, attempts) = store.attempts(&record.sweep_id, &record.job.id)?;
+    Ok(attempts.last().map_or(0, |attempt| attempt.attempt))
+}
+
+/// What somebody else works on, or has ended, is left to them.
+fn unless_taken(written: Result<(), StoreError>) -> Result<(), StoreError> {
+    match written {
+        Err(StoreError::StaleEpoch { .. }) => Ok(()),
+        written => written,
+    }
+}

@@ -1,0 +1,335 @@
+//! The jobs of one device, one after the other: claimed or taken over, carried out, and ended in the store.
+
+use std::time::Duration;
+
+use farmctl_protocol::Fence;
+use jiff::Timestamp;
+
+use crate::device::{Collected, Session};
+use crate::domain::{Device, EventKind, Failure, FailureKind, Job, Measurement, OnFailure, Record, RunId, SweepState};
+use crate::planner;
+use crate::store::{Claim, ClaimedRun, StoreError};
+
+use super::events::Subject;
+use super::leases::{Hold, LEASE, LEASE_LOOK};
+use super::policy::{self, Next};
+use super::prepare::{SetUp, prepare};
+use super::worker::Worker;
+use super::{Agent, AgentError, Errand, endings, orphans, records, with_store};
+
+/// How the work on a device ended.
+pub(super) enum Worked {
+    /// No job is left to claim, or a person stops the sweep.
+    Over,
+    /// The device failed too often, or did not come back.
+    Failed(Failure),
+    /// Another process has the device.
+    LeaseLost,
+}
+
+/// How a run ended, as the loop sees it.
+enum Step {
+    GoOn,
+    End(Worked),
+}
+
+/// Goes on with the runs that were left here, then claims and carries out jobs until none is left.
+pub(super) async fn work_through(
+    worker: &Worker<'_>,
+    session: &mut Session,
+    set_up: &mut SetUp,
+    hold: &Hold,
+) -> Result<Worked, AgentError> {
+    let fence = Fence { lab: worker.agent.lab.0.clone(), epoch: hold.epoch() };
+    let mut work = Work { worker, agent: worker.agent, device: worker.device, session, hold, fence, ended: Vec::new() };
+    let worked = match work.go_on_with_left_runs().await? {
+        Step::End(worked) => worked,
+        Step::GoOn => work.claim_until_none(set_up).await?,
+    };
+    work.clean_up().await;
+    Ok(worked)
+}
+
+/// The work of one turn.
+pub(super) struct Work<'a, 'w> {
+    pub(super) worker: &'a Worker<'w>,
+    pub(super) agent: &'a Agent,
+    pub(super) device: &'a Device,
+    pub(super) session: &'a mut Session,
+    hold: &'a Hold,
+    pub(super) fence: Fence,
+    /// Runs that have ended in the store: nobody needs them on the device any more.
+    pub(super) ended: Vec<RunId>,
+}
+
+impl Work<'_, '_> {
+    async fn claim_until_none(&mut self, set_up: &mut SetUp) -> Result<Worked, AgentError> {
+        loop {
+            if self.agent.is_stopping() || self.agent.errand == Errand::EndRuns {
+                return Ok(Worked::Over);
+            }
+            let halted = self.worker.shared.halt.borrow().clone();
+            if let Some(why) = halted {
+                endings::skip_rest(self.agent, self.device, &why).await?;
+                return Ok(Worked::Over);
+            }
+            if set_up.is_outdated(self.session) {
+                *set_up = prepare(self.agent, self.device, self.session).await?;
+            }
+            let step = match self.claim().await? {
+                Claim::Nothing => return Ok(Worked::Over),
+                Claim::NotBefore(moment) => {
+                    let due_at = self.agent.instant_of(moment);
+                    tokio::select! {
+                        () = tokio::time::sleep_until(due_at) => {}
+                        () = self.agent.stopped() => {}
+                        () = self.hold.lost() => return Ok(Worked::LeaseLost),
+                    }
+                    continue;
+                }
+                Claim::Run(run) => self.one_run(&run).await?,
+            };
+            if let Step::End(worked) = step {
+                return Ok(worked);
+            }
+        }
+    }
+
+    async fn claim(&self) -> Result<Claim, AgentError> {
+        let (sweep, name) = (self.agent.sweep.id.clone(), self.device.name.clone());
+        let (holder, now) = (self.agent.leases.holder().to_owned(), self.agent.now());
+        with_store(&self.agent.store, move |store| store.claim(&sweep, &name, &holder, LEASE, now)).await
+    }
+
+    /// Takes over what an earlier process has left: a run that is still going on or has ended on the device is followed
+    /// to its end; one that the device does not know is given back.
+    async fn go_on_with_left_runs(&mut self) -> Result<Step, AgentError> {
+        let (sweep, name) = (self.agent.sweep.id.clone(), self.device.name.clone());
+        let live = with_store(&self.agent.store, move |store| store.live_runs(&sweep, Some(&name))).await?;
+        for left in live {
+            let Some(run) = self.take_over(&left.run_id).await? else { continue };
+            if !self.session.knows_run(&run.run_id) {
+                let what = format!("{} does not know this run, which {} had left", self.device.name, left.lease.holder);
+                self.give_back(&run, Failure::new(FailureKind::Lost, what), false, Duration::ZERO).await?;
+                continue;
+            }
+            let (name, left_by) = (run.job.model.name.clone(), left.lease.holder);
+            let kind = EventKind::RunTakenOver { name, attempt: run.attempt, left_by };
+            self.agent.events.emit(subject(&run), kind).await;
+            if let Step::End(worked) = self.one_run(&run).await? {
+                return Ok(Step::End(worked));
+            }
+        }
+        Ok(Step::GoOn)
+    }
+
+    /// Waits for the lease of a run to run out, and takes it; `None` when the run ends meanwhile, or a person stops.
+    async fn take_over(&self, run: &RunId) -> Result<Option<ClaimedRun>, AgentError> {
+        loop {
+            let (id, holder, now) = (run.clone(), self.agent.leases.holder().to_owned(), self.agent.now());
+            let taken = with_store(&self.agent.store, move |store| store.take_over(&id, &holder, LEASE, now)).await?;
+            let (sweep, name) = (self.agent.sweep.id.clone(), self.device.name.clone());
+            let live = with_store(&self.agent.store, move |store| store.live_runs(&sweep, Some(&name))).await?;
+            if taken.is_some() || self.agent.is_stopping() || live.iter().all(|live| live.run_id != *run) {
+                return Ok(taken);
+            }
+            tokio::time::sleep(LEASE_LOOK).await;
+        }
+    }
+
+    /// Carries a run out and ends it in the store.
+    async fn one_run(&mut self, run: &ClaimedRun) -> Result<Step, AgentError> {
+        let started_at = self.agent.now();
+        let kind = EventKind::RunStarted { name: run.job.model.name.clone(), attempt: run.attempt };
+        self.agent.events.emit(subject(run), kind).await;
+        let hold = self.hold;
+        let outcome = tokio::select! {
+            outcome = self.carry_out(run) => outcome,
+            // Whoever has the device now goes on with the run.
+            () = hold.lost() => return Ok(Step::End(Worked::LeaseLost)),
+        };
+        match outcome {
+            Ok(collected) => self.succeeded(run, started_at, collected).await,
+            Err(failed) => self.failed(run, started_at, failed.failure, failed.measurement).await,
+        }
+    }
+
+    async fn succeeded(
+        &mut self,
+        run: &ClaimedRun,
+        started_at: Timestamp,
+        collected: Collected,
+    ) -> Result<Step, AgentError> {
+        self.keep_outputs(&collected).await?;
+        let record = self.record(run, started_at, Ok(collected.measurement));
+        self.finish(run, record, None).await?;
+        self.device_worked().await?;
+        Ok(Step::GoOn)
+    }
+
+    /// Ends a run that failed: by its record, or by giving it back.
+    async fn failed(
+        &mut self,
+        run: &ClaimedRun,
+        started_at: Timestamp,
+        failure: Failure,
+        measurement: Measurement,
+    ) -> Result<Step, AgentError> {
+        let kind = failure.kind;
+        if kind == FailureKind::Cancelled {
+            return self.cancelled(run, started_at, failure, measurement).await;
+        }
+        if kind == FailureKind::Fenced {
+            self.give_back(run, failure, false, Duration::ZERO).await?;
+            return Ok(Step::End(Worked::LeaseLost));
+        }
+        self.make_way(run, kind).await?;
+        match policy::after_attempt(kind, run.failed_attempts, &self.agent.retry, run.run_id.as_str()) {
+            Next::Again(pause) => self.give_back(run, failure.clone(), true, pause).await?,
+            next => {
+                let moved = if next == Next::Elsewhere { self.equal_device(&run.job).await? } else { None };
+                let record = self.record(run, started_at, Err((failure.clone(), measurement)));
+                self.finish(run, record, moved).await?;
+                if let Some(ended) = self.after_failed_record(&failure).await? {
+                    return Ok(Step::End(ended));
+                }
+            }
+        }
+        if !kind.is_infrastructure() {
+            // Whatever was wrong, the device did its part.
+            self.device_worked().await?;
+            return Ok(Step::GoOn);
+        }
+        let (name, cause, now) = (self.device.name.clone(), failure.clone(), self.agent.now());
+        let status = with_store(&self.agent.store, move |store| store.device_failed(&name, &cause, now)).await?;
+        if self.session.is_gone() || status.failures_in_row >= self.agent.retry.quarantine_after {
+            return Ok(Step::End(Worked::Failed(failure)));
+        }
+        Ok(Step::GoOn)
+    }
+
+    /// A person ended the run: of a sweep that may go on later, another attempt is made then.
+    async fn cancelled(
+        &mut self,
+        run: &ClaimedRun,
+        started_at: Timestamp,
+        failure: Failure,
+        measurement: Measurement,
+    ) -> Result<Step, AgentError> {
+        let sweep = self.agent.sweep.id.clone();
+        let state = with_store(&self.agent.store, move |store| store.sweep_state(&sweep)).await?;
+        if state == SweepState::Cancelling {
+            let record = self.record(run, started_at, Err((failure, measurement)));
+            self.finish(run, record, None).await?;
+        } else {
+            self.give_back(run, failure, false, Duration::ZERO).await?;
+        }
+        Ok(Step::GoOn)
+    }
+
+    /// Makes sure that a run which failed on the way does not go on in the next one's.
+    async fn make_way(&mut self, run: &ClaimedRun, kind: FailureKind) -> Result<(), AgentError> {
+        match kind {
+            FailureKind::Timeout | FailureKind::RunnerProtocol | FailureKind::TransportProtocol
+                if !self.session.is_lost() =>
+            {
+                self.end_on_device(run).await;
+            }
+            FailureKind::Busy => {
+                let cleared = match self.session.refresh().await {
+                    Ok(()) => orphans::clear(self.agent, self.device, self.session).await?,
+                    Err(failure) => Err(failure),
+                };
+                if let Err(failure) = cleared {
+                    tracing::warn!(%failure, "the device is still busy");
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// What the sweep's `on_failure` says to a failed record.
+    async fn after_failed_record(&self, failure: &Failure) -> Result<Option<Worked>, AgentError> {
+        match self.agent.on_failure {
+            OnFailure::Continue => Ok(None),
+            OnFailure::StopDevice => {
+                let why = format!("on_failure: stop_device, after {failure}");
+                endings::skip_rest(self.agent, self.device, &why).await?;
+                Ok(Some(Worked::Over))
+            }
+            OnFailure::StopSweep => {
+                let why = format!("on_failure: stop_sweep, after {failure} on {}", self.device.name);
+                self.worker.shared.halt.send_replace(Some(why));
+                Ok(None)
+            }
+        }
+    }
+
+    /// The job as it is on an equal device of the lab that does not have it yet.
+    async fn equal_device(&self, job: &Job) -> Result<Option<Job>, AgentError> {
+        let Some(key) = &self.agent.retry.equal_by else { return Ok(None) };
+        let value = |device: &Device| device.tags.iter().find(|tag| tag.key == *key).cloned();
+        let Some(own) = value(self.device) else { return Ok(None) };
+        let equal = self.agent.lab_devices.iter().filter(|other| {
+            other.name != self.device.name && other.disabled.is_none() && value(other).as_ref() == Some(&own)
+        });
+        for other in equal {
+            let moved = planner::on_device(job, other);
+            let (sweep, id, name) = (self.agent.sweep.id.clone(), moved.id.clone(), other.name.clone());
+            let is_free = with_store(&self.agent.store, move |store| {
+                let is_there = match store.attempts(&sweep, &id) {
+                    Ok(_) => true,
+                    Err(StoreError::UnknownJob { .. }) => false,
+                    Err(error) => return Err(error),
+                };
+                let status = store.device_status(&name)?;
+                Ok(!is_there && status.state == crate::domain::DeviceState::InService)
+            });
+            if is_free.await? {
+                return Ok(Some(moved));
+            }
+        }
+        Ok(None)
+    }
+
+    fn record(
+        &self,
+        run: &ClaimedRun,
+        started_at: Timestamp,
+        outcome: Result<Measurement, (Failure, Measurement)>,
+    ) -> Record {
+        let moments = (started_at, self.agent.now());
+        records::of_run(&self.agent.sweep, self.device, self.session, run, moments, outcome)
+    }
+
+    async fn device_worked(&self) -> Result<(), AgentError> {
+        let name = self.device.name.clone();
+        with_store(&self.agent.store, move |store| store.device_worked(&name)).await
+    }
+
+    /// Removes from the device what it need not keep any more. What stays is removed when it is next worked on.
+    async fn clean_up(&mut self) {
+        if self.ended.is_empty() || self.session.is_lost() {
+            return;
+        }
+        let ended = std::mem::take(&mut self.ended);
+        if let Err(failure) = self.session.remove_runs(&ended).await {
+            tracing::warn!(%failure, "ended runs stay on the device");
+        }
+    }
+}
+
+/// What an event about a run is about.
+pub(super) fn subject(run: &ClaimedRun) -> Subject {
+    Subject { device: Some(run.job.device.clone()), job_id: Some(run.job.id.clone()), run_id: Some(run.run_id.clone()) }
+}
+
+/// What a device is, in a few words.
+pub(super) fn describe(session: &Session) -> String {
+    let facts = session.facts();
+    let chip = facts.soc.as_deref().unwrap_or(&session.hello.machine);
+    let model = session.android.as_ref().and_then(|android| android.model.as_deref());
+    let model = model.map_or_else(String::new, |model| format!("{model}, "));
+    format!("{model}{chip}, {} cores, {}", facts.cpus, facts.os)
+}

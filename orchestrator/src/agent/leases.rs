@@ -1,0 +1,182 @@
+//! The leases of this process: taken, prolonged all together, and given back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use crate::domain::SweepId;
+use crate::store::{HeldLeases, LeaseHolder, LeaseOutcome, Store};
+
+use super::{AgentError, Clock, holder, with_store};
+
+/// How long a lease lasts without a word from its holder.
+pub(super) const LEASE: Duration = Duration::from_secs(60);
+/// How often it is looked whether a lease that somebody else has is to be had.
+pub(super) const LEASE_LOOK: Duration = Duration::from_secs(1);
+/// How often leases are prolonged.
+const BEAT: Duration = Duration::from_secs(20);
+/// How soon it is tried again when the store refused.
+const BEAT_AGAIN: Duration = Duration::from_secs(2);
+
+/// The leases of this process. They are prolonged until it is dropped.
+pub struct Leases {
+    store: Arc<dyn Store>,
+    holder: String,
+    clock: Clock,
+    /// What the store said when they were last prolonged, and when it was asked.
+    held: watch::Receiver<(Option<Instant>, Arc<HeldLeases>)>,
+    beat: JoinHandle<()>,
+}
+
+impl Leases {
+    /// Lets run out what processes hold that have ended for sure, and begins to prolong those of `holder`.
+    ///
+    /// # Errors
+    /// When the store can't be used.
+    pub async fn begin(store: Arc<dyn Store>, holder: String, clock: Clock) -> Result<Leases, AgentError> {
+        let now = clock();
+        let holders = with_store(&store, move |store| store.lease_holders(now)).await?;
+        for gone in holders.into_iter().filter(|name| holder::is_gone(name)) {
+            tracing::info!(holder = %gone, "a process ended without giving its leases back");
+            let now = clock();
+            with_store(&store, move |store| store.expire_leases(&gone, now)).await?;
+        }
+        let (sender, held) = watch::channel((None, Arc::default()));
+        let beat = tokio::spawn(prolong(Arc::clone(&store), holder.clone(), Arc::clone(&clock), sender));
+        Ok(Leases { store, holder, clock, held, beat })
+    }
+
+    /// Name of this process in leases.
+    pub fn holder(&self) -> &str {
+        &self.holder
+    }
+
+    /// Takes the lease of a sweep, or says who has it.
+    ///
+    /// # Errors
+    /// When the store can't be used.
+    pub async fn sweep(&self, sweep: &SweepId) -> Result<Result<Hold, LeaseHolder>, AgentError> {
+        let (id, holder, now) = (sweep.clone(), self.holder.clone(), (self.clock)());
+        let outcome = with_store(&self.store, move |store| store.lease_sweep(&id, &holder, LEASE, now)).await?;
+        Ok(self.hold(outcome, Held::Sweep(sweep.clone())))
+    }
+
+    /// Takes the lease of a device, or says who has it.
+    pub(super) async fn device(&self, device: &str, sweep: &SweepId) -> Result<Result<Hold, LeaseHolder>, AgentError> {
+        let (name, sweep, holder, now) = (device.to_owned(), sweep.clone(), self.holder.clone(), (self.clock)());
+        let outcome =
+            with_store(&self.store, move |store| store.lease_device(&name, Some(&sweep), &holder, LEASE, now)).await?;
+        Ok(self.hold(outcome, Held::Device(device.to_owned())))
+    }
+
+    fn hold(&self, outcome: LeaseOutcome, of: Held) -> Result<Hold, LeaseHolder> {
+        match outcome {
+            LeaseOutcome::Taken { epoch } => Ok(Hold {
+                store: Arc::clone(&self.store),
+                of,
+                epoch,
+                taken_at: Instant::now(),
+                held: self.held.clone(),
+                released: false,
+            }),
+            LeaseOutcome::Held(holder) => Err(holder),
+        }
+    }
+}
+
+impl Drop for Leases {
+    fn drop(&mut self) {
+        self.beat.abort();
+    }
+}
+
+async fn prolong(
+    store: Arc<dyn Store>,
+    holder: String,
+    clock: Clock,
+    held: watch::Sender<(Option<Instant>, Arc<HeldLeases>)>,
+) {
+    let mut pause = BEAT;
+    loop {
+        tokio::time::sleep(pause).await;
+        let (name, now, asked_at) = (holder.clone(), clock(), Instant::now());
+        match with_store(&store, move |store| store.prolong_leases(&name, LEASE, now)).await {
+            Ok(leases) => {
+                held.send_replace((Some(asked_at), Arc::new(leases)));
+                pause = BEAT;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "leases were not prolonged");
+                pause = BEAT_AGAIN;
+            }
+        }
+    }
+}
+
+/// What a lease is of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Held {
+    Sweep(SweepId),
+    Device(String),
+}
+
+/// A lease that this process has, until it is given back, or lost.
+pub struct Hold {
+    store: Arc<dyn Store>,
+    of: Held,
+    epoch: u64,
+    taken_at: Instant,
+    held: watch::Receiver<(Option<Instant>, Arc<HeldLeases>)>,
+    released: bool,
+}
+
+impl Hold {
+    /// Its epoch.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Waits until the lease is found to be lost to another process.
+    pub async fn lost(&self) {
+        let mut held = self.held.clone();
+        let is_lost = |(asked_at, leases): &(Option<Instant>, Arc<HeldLeases>)| {
+            asked_at.is_some_and(|asked_at| asked_at >= self.taken_at) && !self.is_among(leases)
+        };
+        if held.wait_for(is_lost).await.is_err() {
+            // Nobody prolongs leases any more: this process ends.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    fn is_among(&self, leases: &HeldLeases) -> bool {
+        match &self.of {
+            Held::Sweep(sweep) => leases.sweeps.iter().any(|(held, epoch)| held == sweep && *epoch == self.epoch),
+            Held::Device(device) => leases.devices.iter().any(|(held, epoch)| held == device && *epoch == self.epoch),
+        }
+    }
+
+    /// Gives the lease back.
+    ///
+    /// # Errors
+    /// When the store can't be written; the lease then runs out by itself.
+    pub async fn release(mut self) -> Result<(), AgentError> {
+        self.released = true;
+        let (of, epoch) = (self.of.clone(), self.epoch);
+        with_store(&self.store, move |store| match &of {
+            Held::Sweep(sweep) => store.release_sweep(sweep, epoch),
+            Held::Device(device) => store.release_device(device, epoch),
+        })
+        .await
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        if !self.released {
+            tracing::debug!(of = ?self.of, "a lease is left to run out");
+        }
+    }
+}

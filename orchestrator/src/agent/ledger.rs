@@ -1,0 +1,115 @@
+//! What is written about a run: its record, or that it was given back. Nothing here is lost because a disk is full for
+//! a while, and nothing is written under a lease that was lost.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::device::Collected;
+use crate::domain::{EventKind, Failure, Job, Record};
+use crate::score::Statistics;
+use crate::store::{ClaimedRun, GiveBack, Store, StoreError};
+
+use super::jobs::{Work, subject};
+use super::{Agent, AgentError, as_ns, later, with_store};
+
+/// How long the store, or the folder of outputs, may refuse before the sweep is given up.
+const STORE_PATIENCE: Duration = Duration::from_secs(60);
+/// How soon it is tried again.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+
+impl Work<'_, '_> {
+    /// Keeps what the network answered, however long the disk takes to have room for it. Until then the run is not ended:
+    /// its results are on the device, for whoever goes on with the sweep.
+    pub(super) async fn keep_outputs(&self, collected: &Collected) -> Result<(), AgentError> {
+        let give_up_at = Instant::now() + STORE_PATIENCE;
+        for (sha256, bytes) in &collected.output_files {
+            while let Err(error) = self.agent.outputs.keep(sha256, bytes) {
+                if Instant::now() >= give_up_at {
+                    return Err(AgentError::Outputs(error));
+                }
+                tracing::error!(%error, "an output was not kept yet, trying again");
+                tokio::time::sleep(TRY_AGAIN).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends a run with its record; tells of the job that takes its place elsewhere.
+    pub(super) async fn finish(
+        &mut self,
+        run: &ClaimedRun,
+        record: Record,
+        moved: Option<Job>,
+    ) -> Result<(), AgentError> {
+        let (epoch, kept, place, clock) =
+            (run.epoch, Arc::new(record.clone()), moved.clone().map(Arc::new), self.agent.clock.clone());
+        let written =
+            persist(self.agent, "a record", move |store| store.finish(epoch, &kept, place.as_deref(), clock()));
+        if !written.await? {
+            return Ok(());
+        }
+        self.ended.push(run.run_id.clone());
+        let kind = EventKind::RunFinished {
+            name: record.job.model.name.clone(),
+            status: record.status,
+            p50_ns: Statistics::of(&record.measurement.samples_ns).map(|statistics| statistics.p50_ns),
+            failure: record.failure,
+        };
+        self.agent.events.emit(subject(run), kind).await;
+        if let Some(job) = moved {
+            let (name, to_device) = (job.model.name.clone(), job.device.clone());
+            let kind = EventKind::JobMoved { name, to_device: to_device.clone(), to_job_id: job.id };
+            self.agent.events.emit(subject(run), kind).await;
+            self.worker.shared.wanted.want(&to_device);
+        }
+        Ok(())
+    }
+
+    /// Ends a run without a record; its job waits again.
+    pub(super) async fn give_back(
+        &mut self,
+        run: &ClaimedRun,
+        failure: Failure,
+        counts: bool,
+        pause: Duration,
+    ) -> Result<(), AgentError> {
+        let (run_id, epoch, cause, clock) = (run.run_id.clone(), run.epoch, failure.clone(), self.agent.clock.clone());
+        let written = persist(self.agent, "the end of an attempt", move |store| {
+            let now = clock();
+            let not_before = later(now, pause);
+            store.give_back(&GiveBack { run_id: &run_id, epoch, failure: &cause, counts, not_before }, now)
+        });
+        if written.await? {
+            self.ended.push(run.run_id.clone());
+            let (name, attempt) = (run.job.model.name.clone(), run.attempt);
+            let kind = EventKind::RunGivenBack { name, attempt, failure, pause_ns: as_ns(pause) };
+            self.agent.events.emit(subject(run), kind).await;
+        }
+        Ok(())
+    }
+}
+
+/// Writes about a run, however long the store takes to be writable again. Returns false when the lease was lost: then
+/// somebody else writes about it.
+async fn persist<F>(agent: &Agent, what: &str, write: F) -> Result<bool, AgentError>
+where
+    F: Fn(&dyn Store) -> Result<(), StoreError> + Send + Sync + Clone + 'static,
+{
+    let give_up_at = Instant::now() + STORE_PATIENCE;
+    loop {
+        match with_store(&agent.store, write.clone()).await {
+            Ok(()) => return Ok(true),
+            Err(AgentError::Store(error @ StoreError::StaleEpoch { .. })) => {
+                tracing::warn!(%error, "the lease of this run was lost, its end is not written twice");
+                return Ok(false);
+            }
+            Err(error) if Instant::now() >= give_up_at => return Err(error),
+            Err(error) => {
+                tracing::error!(%error, "{what} was not kept yet, trying again");
+                tokio::time::sleep(TRY_AGAIN).await;
+            }
+        }
+    }
+}

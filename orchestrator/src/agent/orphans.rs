@@ -1,0 +1,107 @@
+//! What ended runs have left on a device.
+
+use std::time::Duration;
+
+use farmctl_protocol::RunInfo;
+use tokio::time::Instant;
+
+use crate::device::Session;
+use crate::domain::{Device, EventKind, Failure, FailureKind, RunId, RunState, SweepState};
+use crate::store::RunOwner;
+
+use super::events::Subject;
+use super::{Agent, AgentError, with_store};
+
+/// How often a device that another run holds is asked again.
+const LOOK_INTERVAL: Duration = Duration::from_secs(2);
+
+/// What a run on a device is to this sweep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// This sweep goes on with it.
+    Ours,
+    /// Somebody waits for it, or it is another lab's.
+    Others,
+    /// Nobody waits for it.
+    Orphan,
+}
+
+/// Ends runs of this lab that nobody waits for, removes the folders of those that ended, and waits for a run that
+/// somebody else has there.
+///
+/// # Errors
+/// The inner one when the device does not answer, or does not get free in time.
+pub(super) async fn clear(
+    agent: &Agent,
+    device: &Device,
+    session: &mut Session,
+) -> Result<Result<(), Failure>, AgentError> {
+    let (mut ended, mut left) = (Vec::new(), Vec::new());
+    for run in session.hello.runs.clone() {
+        if standing(agent, &run).await? != Standing::Orphan {
+            continue;
+        }
+        let run_id = RunId(run.run_id);
+        if run.is_live {
+            if let Err(failure) = session.canceller(&run_id).cancel().await {
+                return Ok(Err(failure));
+            }
+            ended.push(run_id.clone());
+        }
+        left.push(run_id);
+    }
+    if !left.is_empty() {
+        if let Err(failure) = session.remove_runs(&left).await {
+            return Ok(Err(failure));
+        }
+        let kind = EventKind::DeviceCleaned { ended_runs: ended, removed_runs: left.len() as u64, freed_bytes: 0 };
+        agent.events.emit(Subject::device(&device.name), kind).await;
+    }
+    wait_until_free(agent, device, session).await
+}
+
+async fn standing(agent: &Agent, run: &RunInfo) -> Result<Standing, AgentError> {
+    if run.lab.as_deref() != Some(agent.lab.as_str()) {
+        return Ok(Standing::Others);
+    }
+    let id = RunId(run.run_id.clone());
+    let owner = with_store(&agent.store, move |store| store.run_owner(&id)).await?;
+    Ok(match owner {
+        Some(RunOwner { sweep_id, run: RunState::Live, .. }) if sweep_id == agent.sweep.id => Standing::Ours,
+        Some(RunOwner { sweep: SweepState::Open, run: RunState::Live, .. }) => Standing::Others,
+        _ => Standing::Orphan,
+    })
+}
+
+/// Waits for a run that is somebody else's, as long as a run may take.
+async fn wait_until_free(
+    agent: &Agent,
+    device: &Device,
+    session: &mut Session,
+) -> Result<Result<(), Failure>, AgentError> {
+    let patience = agent.timeouts.run_seconds + agent.timeouts.collect_seconds;
+    let give_up_at = Instant::now() + Duration::from_secs_f64(patience);
+    let mut told = None;
+    loop {
+        let Some(running) = session.hello.running.clone() else { return Ok(Ok(())) };
+        let info = session.hello.runs.iter().find(|run| run.run_id == running).cloned();
+        let info = info.unwrap_or(RunInfo { run_id: running.clone(), lab: None, is_live: true });
+        // One of ours is gone on with; an orphan that came up meanwhile is in nobody's way for long.
+        if standing(agent, &info).await? == Standing::Ours {
+            return Ok(Ok(()));
+        }
+        if Instant::now() >= give_up_at {
+            let message = format!("run {running} still held {} after {patience} s", device.name);
+            return Ok(Err(Failure::new(FailureKind::Busy, message)));
+        }
+        if told.as_ref() != Some(&running) {
+            let cause = format!("run {running} goes on there, which is not this sweep's");
+            agent.events.emit(Subject::device(&device.name), EventKind::DeviceWaiting { cause }).await;
+            told = Some(running);
+        }
+        tokio::time::sleep(LOOK_INTERVAL).await;
+        if let Err(failure) = session.refresh().await {
+            return Ok(Err(failure));
+        }
+    }
+}

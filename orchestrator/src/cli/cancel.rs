@@ -1,0 +1,129 @@
+//! Ends a sweep for good: its runs are ended on the devices, what was measured is kept, and what is left is cancelled.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use clap::Args;
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::agent::{Errand, record_of_cell};
+use crate::domain::{Event, EventKind, Failure, FailureKind, RunStatus, SweepRow};
+use crate::store::{Store, StoreError};
+
+use super::runner::RunnerSource;
+use super::stored::find_sweep;
+use super::sweep::{Drive, begin_leases, drive, report};
+use super::sweeps::live_holder;
+use super::{CliError, Context, say};
+
+/// How long the process that carries the sweep out may take to end its runs.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// How often it is looked whether it is done.
+const LOOK_INTERVAL: Duration = Duration::from_millis(300);
+
+#[derive(Debug, Args)]
+pub(super) struct CancelArguments {
+    /// A sweep's identifier, the beginning of one, or `latest`
+    sweep: String,
+}
+
+pub(super) async fn run(context: &Context, arguments: &CancelArguments) -> Result<u8, CliError> {
+    let store = context.lab.store()?;
+    let sweep = find_sweep(store.as_ref(), &arguments.sweep)?;
+    if sweep.state.is_over() {
+        return Err(CliError::nothing(format!("sweep {} is {} already", sweep.id, sweep.state)));
+    }
+    store.cancel_sweep(&sweep.id)?;
+    let by = crate::agent::Holder::of_this_process().map(|holder| holder.to_string()).unwrap_or_default();
+    store.append_event(&Event {
+        at: Timestamp::now(),
+        sweep_id: Some(sweep.id.clone()),
+        device: None,
+        job_id: None,
+        run_id: None,
+        kind: EventKind::CancelRequested { by },
+    })?;
+    wait_for_holder(store.as_ref(), &sweep).await?;
+    if !find_sweep(store.as_ref(), sweep.id.as_str())?.state.is_over() {
+        end_what_is_left(context, &sweep).await?;
+    }
+    let sweep = find_sweep(store.as_ref(), sweep.id.as_str())?;
+    report(context, store.as_ref(), &sweep, false)
+}
+
+/// Waits until the process that carries the sweep out has ended its runs, if there is one.
+async fn wait_for_holder(store: &dyn Store, sweep: &SweepRow) -> Result<(), CliError> {
+    let give_up_at = Instant::now() + PATIENCE;
+    let mut told = false;
+    while let Some(holder) = live_holder(store, sweep)? {
+        if !told {
+            say(&format!("{} carries it out, and ends its runs now", holder.holder));
+            told = true;
+        }
+        if Instant::now() >= give_up_at {
+            return Err(CliError::internal(format!(
+                "{} has not ended sweep {} within {} s",
+                holder.holder,
+                sweep.id,
+                PATIENCE.as_secs()
+            ))
+            .with_hint("look whether it hangs; end it, and cancel again"));
+        }
+        tokio::time::sleep(LOOK_INTERVAL).await;
+    }
+    Ok(())
+}
+
+/// Ends on the devices what a process has left there, and gives each open job its record.
+async fn end_what_is_left(context: &Context, sweep: &SweepRow) -> Result<(), CliError> {
+    let store = context.lab.store()?;
+    let leases = begin_leases(&store).await?;
+    let hold = super::sweep::lease(&leases, &sweep.id).await?;
+    let live: BTreeSet<String> = store.live_runs(&sweep.id, None)?.into_iter().map(|run| run.device).collect();
+    let inventory = context.lab.inventory()?;
+    let devices: Vec<_> = inventory.devices.iter().filter(|device| live.contains(&device.name)).cloned().collect();
+    match store.definition(&sweep.id)? {
+        Some(definition) if !devices.is_empty() => {
+            let progress = super::open_progress(context);
+            let runners = RunnerSource::new(context.lab.runners(), progress.clone());
+            let drive_ = Drive {
+                store: store.clone(),
+                sweep: sweep.clone(),
+                definition,
+                devices,
+                lab_devices: Vec::new(),
+                model_files: HashMap::new(),
+                runners,
+                leases,
+                hold,
+                max_devices: 128,
+                left_by: None,
+                is_new: false,
+            };
+            let driven = drive(context, drive_, Errand::EndRuns, &progress).await;
+            super::close_progress(context, &progress);
+            driven?;
+        }
+        _ => hold.release().await?,
+    }
+    close_open_jobs(store.as_ref(), sweep)?;
+    store.finish_sweep(&sweep.id, Timestamp::now())?;
+    Ok(())
+}
+
+/// Gives each job that is still open a record that says so.
+pub(super) fn close_open_jobs(store: &dyn Store, sweep: &SweepRow) -> Result<(), CliError> {
+    for job in store.open_jobs(&sweep.id, None)? {
+        let failure = Failure::new(FailureKind::Cancelled, "the sweep was cancelled before this job had a result");
+        let record = record_of_cell(sweep, None, &job, RunStatus::Cancelled, Some(failure), Timestamp::now());
+        match store.add_record(&record) {
+            // A run of it is on a device that could not be asked, or that no farm file has any more.
+            Err(StoreError::StaleEpoch { run, .. }) => {
+                say(&format!("run {run} on {} could not be ended, and stays open", job.device));
+            }
+            written => written?,
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,172 @@
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::{Args, ValueEnum};
+
+use crate::domain::SweepRow;
+use crate::score::{self, AccuracySource, Contest, Options, SCORES, Score, ScoreError, ScoredRun};
+use crate::{catalog, config, report};
+
+use super::stored::{find_sweep, records_with_open_jobs};
+use super::{CliError, Context, Format, exit, print_data, print_json, say};
+
+#[derive(Debug, Args)]
+pub(super) struct ScoreArguments {
+    /// What to rank: a sweep's identifier, the beginning of one, `latest`; a folder with results.csv; a CSV file with the
+    /// columns device, model, backend, status and mean_ms. Several are ranked together
+    #[arg(default_value = "latest", value_name = "SWEEP|DIR|FILE.csv")]
+    results: Vec<String>,
+    /// Which score
+    #[arg(long, default_value = "aiotbench", value_parser = kinds())]
+    kind: Kind,
+    /// Where accuracies come from
+    #[arg(long, value_enum, default_value_t = Accuracy::Measured)]
+    accuracy: Accuracy,
+    /// Count a multiply-add as two operations (FLOPs), not as one (MACs)
+    #[arg(long)]
+    flops: bool,
+    /// The device that geomean compares with
+    #[arg(long, value_name = "DEVICE")]
+    reference: Option<String>,
+    /// Only these devices (comma-separated)
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    devices: Vec<String>,
+    /// Only these networks (comma-separated)
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    networks: Vec<String>,
+    /// Only these engines (comma-separated)
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    backends: Vec<String>,
+    /// Print each term of each sum with the run it is from; csv and json always have them
+    #[arg(long)]
+    terms: bool,
+}
+
+/// A score, as the command line takes it.
+#[derive(Clone, Copy)]
+struct Kind(&'static dyn Score);
+
+impl std::fmt::Debug for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0.name())
+    }
+}
+
+fn kinds() -> impl TypedValueParser<Value = Kind> {
+    let words = SCORES.iter().map(|score| PossibleValue::new(score.name()).help(score.description()));
+    PossibleValuesParser::new(words).try_map(|name| score::score(&name).map(Kind).ok_or("no such score"))
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Accuracy {
+    /// The one that each run itself had
+    Measured,
+    /// The one published for the network, and marked so
+    Published,
+}
+
+impl From<Accuracy> for AccuracySource {
+    fn from(accuracy: Accuracy) -> AccuracySource {
+        match accuracy {
+            Accuracy::Measured => AccuracySource::Measured,
+            Accuracy::Published => AccuracySource::Published,
+        }
+    }
+}
+
+pub(super) fn run(context: &Context, arguments: &ScoreArguments) -> Result<u8, CliError> {
+    let Kind(score) = arguments.kind;
+    let accuracy = arguments.accuracy.into();
+    // A published accuracy is no column of a table.
+    let top = score.accuracy().filter(|_| accuracy == AccuracySource::Measured);
+    let columns: Vec<&str> = top.iter().map(|top| top.column()).collect();
+    let mut runs = Vec::new();
+    for wanted in &arguments.results {
+        runs.extend(load(context, wanted, &columns)?);
+    }
+    keep(&mut runs, "device", &arguments.devices, |run| &run.device)?;
+    keep(&mut runs, "network", &arguments.networks, |run| &run.workload.model)?;
+    keep(&mut runs, "engine", &arguments.backends, |run| &run.workload.backend)?;
+    let options = Options {
+        accuracy,
+        flops: arguments.flops,
+        reference: arguments.reference.as_deref(),
+        published: catalog::published_networks(),
+    };
+    let ranking = Contest::new(&runs).and_then(|contest| score::rank(score, &contest, &options)).map_err(explained)?;
+    match context.format {
+        Format::Human => {
+            print_data(report::ranking_text(&ranking, super::terminal_width(), arguments.terms).as_bytes())?;
+            if !arguments.terms {
+                say("--terms shows each term with its run");
+            }
+        }
+        Format::Json => print_json(&report::ranking_json(&ranking))?,
+        Format::Csv => {
+            let bytes =
+                report::ranking_csv(&ranking).map_err(|error| CliError::internal(format!("failed to {error}")))?;
+            print_data(&bytes)?;
+        }
+        Format::Markdown => print_data(report::ranking_markdown(&ranking, arguments.terms).as_bytes())?,
+    }
+    Ok(exit::OK)
+}
+
+/// The runs that one word of the command line means: what is there as a file or folder, else a sweep of the store.
+fn load(context: &Context, wanted: &str, columns: &[&str]) -> Result<Vec<ScoredRun>, CliError> {
+    let path = Path::new(wanted);
+    if path.is_dir() {
+        let file: PathBuf = path.join("results.csv");
+        if !file.is_file() {
+            let error = CliError::usage(format!("the folder {} has no results.csv", path.display()));
+            return Err(error.with_hint("`farmctl report SWEEP` writes the reports of a sweep anew"));
+        }
+        return Ok(config::load_results(&file, columns)?);
+    }
+    if path.exists() || wanted.contains(['/', '.']) {
+        return Ok(config::load_results(path, columns)?);
+    }
+    let store = context.lab.store()?;
+    let sweep: SweepRow = find_sweep(store.as_ref(), wanted)?;
+    let records = records_with_open_jobs(store.as_ref(), &sweep)?;
+    Ok(records.iter().map(ScoredRun::of).collect())
+}
+
+/// Leaves the runs with one of the names that were asked for, if any were. A name that no run has is a mistake.
+fn keep(
+    runs: &mut Vec<ScoredRun>,
+    what: &str,
+    wanted: &[String],
+    name: fn(&ScoredRun) -> &str,
+) -> Result<(), CliError> {
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let known: BTreeSet<&str> = runs.iter().map(name).collect();
+    if let Some(unknown) = wanted.iter().find(|wanted| !known.contains(wanted.as_str())) {
+        let known: Vec<&str> = known.into_iter().collect();
+        let error = CliError::usage(format!("no run is of the {what} {unknown:?}"));
+        return Err(error.with_hint(format!("there are: {}", known.join(", "))));
+    }
+    runs.retain(|run| wanted.iter().any(|wanted| wanted == name(run)));
+    Ok(())
+}
+
+fn explained(error: ScoreError) -> CliError {
+    let message = format!("failed to {error}");
+    match error {
+        ScoreError::NoRuns => CliError::nothing(message).with_hint("look at --devices, --networks and --backends"),
+        ScoreError::NoAccuracy => CliError::nothing(message)
+            .with_hint("--accuracy published takes what was published for each network, and says so in every output; --kind throughput \
+             needs none"),
+        ScoreError::NoReference { devices } => {
+            CliError::usage(message).with_hint(format!("write --reference DEVICE, with one of: {}", devices.join(", ")))
+        }
+        ScoreError::UnknownReference { devices, .. } => {
+            CliError::usage(message).with_hint(format!("there are: {}", devices.join(", ")))
+        }
+        ScoreError::Contradiction { .. } => CliError::usage(message)
+            .with_hint("one of the two was changed by hand, or is of another lab: leave one out"),
+    }
+}

@@ -1,0 +1,193 @@
+//! Carries a sweep out that is in the store, and reports it.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::agent::{Agent, Clock, Errand, Events, Hold, Holder, Leases, OutputFiles, Subject, event_queue};
+use crate::domain::{Device, EventKind, FailureKind, Record, RunStatus, SweepDefinition, SweepRow, SweepState};
+use crate::progress::Progress;
+use crate::publish;
+use crate::report::{self, ReportInput};
+use crate::store::Store;
+
+use super::super::cancel::close_open_jobs;
+use super::super::interrupt::Interrupt;
+use super::super::runner::RunnerSource;
+use super::super::stored::records_with_open_jobs;
+use super::super::{CliError, Context, Format, VERSION, exit, print_data, say};
+
+/// A sweep that is in the store, with all that it takes to carry it out.
+pub(in crate::cli) struct Drive {
+    pub(in crate::cli) store: Arc<dyn Store>,
+    pub(in crate::cli) sweep: SweepRow,
+    pub(in crate::cli) definition: SweepDefinition,
+    /// Those with open jobs.
+    pub(in crate::cli) devices: Vec<Device>,
+    pub(in crate::cli) lab_devices: Vec<Device>,
+    pub(in crate::cli) model_files: HashMap<String, PathBuf>,
+    pub(in crate::cli) runners: RunnerSource,
+    pub(in crate::cli) leases: Leases,
+    /// The sweep's lease.
+    pub(in crate::cli) hold: Hold,
+    pub(in crate::cli) max_devices: usize,
+    /// The process that had it, when it ended without a word.
+    pub(in crate::cli) left_by: Option<String>,
+    /// Whether it begins, or goes on.
+    pub(in crate::cli) is_new: bool,
+}
+
+/// The time of day of this host.
+pub(in crate::cli) fn wall_clock() -> Clock {
+    Arc::new(Timestamp::now)
+}
+
+/// The leases of this process.
+pub(in crate::cli) async fn begin_leases(store: &Arc<dyn Store>) -> Result<Leases, CliError> {
+    let holder = Holder::of_this_process().map_err(|error| {
+        CliError::internal(format!("failed to name this process: {error}")).with_hint("is /proc mounted on this host?")
+    })?;
+    Ok(Leases::begin(Arc::clone(store), holder.to_string(), wall_clock()).await?)
+}
+
+/// Carries a sweep out, writes its reports and prints the table.
+pub(super) async fn drive_and_report(context: &Context, drive: Drive, progress: Progress) -> Result<u8, CliError> {
+    let (store, id) = (Arc::clone(&drive.store), drive.sweep.id.clone());
+    let driven = super::drive(context, drive, Errand::Jobs, &progress).await;
+    super::super::close_progress(context, &progress);
+    let interrupted = driven.inspect_err(|_| {
+        say(&format!("what was measured is kept; `farmctl sweep --resume {id}` goes on"));
+    })?;
+    let sweep = super::super::stored::find_sweep(store.as_ref(), id.as_str())?;
+    report(context, store.as_ref(), &sweep, interrupted)
+}
+
+/// Carries out what is open of a sweep; returns whether a person interrupted it.
+pub(in crate::cli) async fn drive(
+    context: &Context,
+    drive: Drive,
+    errand: Errand,
+    progress: &Progress,
+) -> Result<bool, CliError> {
+    let Drive { store, sweep, definition, devices, lab_devices, model_files, runners, leases, hold, .. } = drive;
+    context.log.write_to(&publish::sweep_folder(&context.lab.reports(), sweep.id.as_str()).join("log.jsonl"))?;
+    tracing::info!(sweep = %sweep.id, config = %definition.config, version = VERSION, ?errand, "sweep begins");
+    let (sender, receiver) = event_queue();
+    let view = tokio::spawn({
+        let progress = progress.clone();
+        async move { progress.follow(receiver).await }
+    });
+    let events = Events::new(Arc::clone(&store), sender, sweep.id.clone(), wall_clock());
+    let started = started(store.as_ref(), &sweep, &devices, drive.is_new, drive.left_by)?;
+    events.emit(Subject::default(), started).await;
+    let interrupt = Interrupt::default();
+    let agent = Arc::new(Agent {
+        errand,
+        store: Arc::clone(&store),
+        lab: store.lab_id()?,
+        sweep: sweep.clone(),
+        timeouts: definition.sweep.timeouts,
+        on_failure: definition.sweep.on_failure,
+        retry: definition.sweep.retry.clone(),
+        lab_devices,
+        connect: Arc::new(context.lab.connect_options()),
+        model_files,
+        runners: Arc::new(runners),
+        outputs: OutputFiles::new(context.lab.outputs()),
+        events: events.clone(),
+        stop: interrupt.stop(),
+        max_devices: drive.max_devices,
+        leases,
+        clock: wall_clock(),
+    });
+    tokio::select! {
+        ended = agent.carry_out(devices, &hold) => ended?,
+        listening = interrupt.listen(events.clone()) => listening?,
+        // Whoever asks three times does not want to wait; runs on devices go on by themselves.
+        () = interrupt.left() => say("left while runs are under way on devices"),
+    }
+    if errand == Errand::Jobs && store.sweep_state(&sweep.id)? == SweepState::Cancelling {
+        close_open_jobs(store.as_ref(), &sweep)?;
+    }
+    store.finish_sweep(&sweep.id, Timestamp::now())?;
+    hold.release().await?;
+    events.emit(Subject::default(), count(&records_with_open_jobs(store.as_ref(), &sweep)?)).await;
+    // The view ends with its queue; one that hangs (a terminal that takes no more) must not keep the sweep.
+    drop(events);
+    let _ = tokio::time::timeout(Duration::from_secs(5), view).await;
+    Ok(interrupt.times() > 0)
+}
+
+fn started(
+    store: &dyn Store,
+    sweep: &SweepRow,
+    devices: &[Device],
+    is_new: bool,
+    left_by: Option<String>,
+) -> Result<EventKind, CliError> {
+    let (jobs, open) = (store.jobs(&sweep.id)?.len() as u64, store.open_jobs(&sweep.id, None)?.len() as u64);
+    let (name, devices) = (sweep.name.clone(), devices.len() as u64);
+    if !is_new {
+        return Ok(EventKind::SweepResumed { name, jobs, recorded: jobs - open, devices, left_by });
+    }
+    let skipped = store.records(&sweep.id)?.len() as u64;
+    Ok(EventKind::SweepStarted { name, jobs, skipped, devices })
+}
+
+/// Writes the reports and prints the table.
+pub(in crate::cli) fn report(
+    context: &Context,
+    store: &dyn Store,
+    sweep: &SweepRow,
+    interrupted: bool,
+) -> Result<u8, CliError> {
+    let records = records_with_open_jobs(store, sweep)?;
+    let outputs = OutputFiles::new(context.lab.outputs()).load(&records);
+    let input = ReportInput { sweep, records: &records, outputs: &outputs };
+    let folder = publish::publish(&context.lab.reports(), &input)?;
+    match context.format {
+        Format::Human => {
+            print_data(report::result_table(&input, super::super::terminal_width(), context.color).as_bytes())?;
+            say(&format!("\nreports: {}", super::super::short_path(&folder)));
+            if !sweep.state.is_over() {
+                say(&format!("`farmctl sweep --resume {}` goes on with what is open", sweep.id));
+            }
+        }
+        Format::Csv => super::super::report::print_report("results.csv", &input)?,
+        Format::Markdown => super::super::report::print_report("results.md", &input)?,
+        // Its events are on stdout already.
+        Format::Json => {}
+    }
+    Ok(exit_code(&records, interrupted))
+}
+
+fn exit_code(records: &[Record], interrupted: bool) -> u8 {
+    let is_quarantined =
+        |record: &Record| record.failure.as_ref().is_some_and(|failure| failure.kind == FailureKind::Quarantined);
+    let tried = records.iter().filter(|record| record.status != RunStatus::Skipped || is_quarantined(record));
+    let (mut ok, mut failed, mut reached) = (false, false, false);
+    for record in tried {
+        ok |= record.status == RunStatus::Ok;
+        failed |= record.status == RunStatus::Failed || is_quarantined(record);
+        reached |= record.device.is_some();
+    }
+    match (interrupted, failed, reached || ok) {
+        (true, ..) => exit::INTERRUPTED,
+        (_, true, false) => exit::NO_DEVICE,
+        (_, true, true) => exit::SOME_FAILED,
+        (_, false, _) => exit::OK,
+    }
+}
+
+fn count(records: &[Record]) -> EventKind {
+    let of = |status| records.iter().filter(|record| record.status == status).count() as u64;
+    EventKind::SweepFinished {
+        ok: of(RunStatus::Ok),
+        failed: of(RunStatus::Failed),
+        skipped: of(RunStatus::Skipped),
+        cancelled: of(RunStatus::Cancelled),
+    }
+}

@@ -1,0 +1,169 @@
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use clap::Args;
+use jiff::Timestamp;
+
+use crate::agent::{Leases, record_of_cell};
+use crate::domain::{
+    Device, Failure, Plan, RunStatus, Skipped, SweepDefinition, SweepId, SweepRow, SweepState, TransportConfig,
+    sha256_hex,
+};
+use crate::runners::HOST_TARGET;
+use crate::store::Store;
+
+use super::plan::Loaded;
+use super::runner::RunnerSource;
+use super::{CliError, Context, VERSION, models, plan, say};
+
+mod drive;
+mod resume;
+mod retry;
+
+pub(super) use drive::{Drive, begin_leases, drive, report};
+
+#[derive(Debug, Args)]
+pub(super) struct SweepArguments {
+    /// The sweep's file, for example configs/all.yaml
+    #[arg(required_unless_present_any = ["resume", "retry_failed"])]
+    config: Option<PathBuf>,
+    /// Go on with a sweep that was stopped: its identifier, the beginning of one, or none for the newest (of that file)
+    #[arg(long, value_name = "ID", num_args = 0..=1, default_missing_value = "")]
+    resume: Option<String>,
+    /// Run again, as a new sweep, what failed in an earlier one
+    #[arg(long, value_name = "ID", conflicts_with_all = ["resume", "config"])]
+    retry_failed: Option<String>,
+    /// Most devices that are worked on at the same time
+    #[arg(long, value_name = "N", default_value_t = 128)]
+    jobs: usize,
+}
+
+pub(super) async fn run(context: &Context, arguments: SweepArguments) -> Result<u8, CliError> {
+    match (&arguments.config, &arguments.resume, &arguments.retry_failed) {
+        (config, Some(wanted), _) => resume::run(context, config.as_deref(), wanted, arguments.jobs).await,
+        (_, _, Some(wanted)) => retry::run(context, wanted, arguments.jobs).await,
+        (Some(config), None, None) => {
+            let loaded = plan::load(context, config)?;
+            let definition =
+                SweepDefinition { config: config.display().to_string(), sweep: loaded.sweep.clone(), retry_of: None };
+            begin(context, loaded, definition, arguments.jobs).await
+        }
+        (None, None, None) => Err(CliError::usage("a sweep needs its file")),
+    }
+}
+
+/// Begins a new sweep and carries it out.
+async fn begin(
+    context: &Context,
+    mut loaded: Loaded,
+    definition: SweepDefinition,
+    max_devices: usize,
+) -> Result<u8, CliError> {
+    if loaded.plan.jobs.is_empty() {
+        return Err(nothing_to_run(&loaded.plan));
+    }
+    let progress = super::open_progress(context);
+    let model_files = models::provide(context, &loaded.catalog, &mut loaded.plan, &progress).await?;
+    let runners = RunnerSource::new(context.lab.runners(), progress.clone());
+    if uses_this_host(&loaded) {
+        runners.get(HOST_TARGET).await?;
+    }
+    if loaded.plan.jobs.is_empty() {
+        return Err(nothing_to_run(&loaded.plan));
+    }
+    let store = context.lab.store()?;
+    mention_unfinished(store.as_ref(), &definition)?;
+    let sweep = new_sweep(&loaded.sweep.name);
+    store.create_sweep(&sweep, &definition, &loaded.plan)?;
+    add_skipped(store.as_ref(), &sweep, &loaded.plan, &loaded.inventory.devices)?;
+    let leases = begin_leases(&store).await?;
+    let hold = lease(&leases, &sweep.id).await?;
+    let drive = Drive {
+        store,
+        sweep,
+        definition,
+        devices: devices_with_jobs(&loaded.plan, &loaded.inventory.devices),
+        lab_devices: loaded.inventory.devices,
+        model_files,
+        runners,
+        leases,
+        hold,
+        max_devices,
+        left_by: None,
+        is_new: true,
+    };
+    drive::drive_and_report(context, drive, progress).await
+}
+
+/// Takes the lease of a sweep, which nobody else may have.
+pub(super) async fn lease(leases: &Leases, sweep: &SweepId) -> Result<crate::agent::Hold, CliError> {
+    leases.sweep(sweep).await?.map_err(|holder| {
+        CliError::usage(format!("sweep {sweep} is being carried out by {} now", holder.holder)).with_hint(format!(
+            "`farmctl sweeps show {sweep}` shows how far it is; a process that ended without a word gives it free at {}",
+            holder.until
+        ))
+    })
+}
+
+/// Says which sweeps of the same file were stopped: a person may want to go on with one instead.
+fn mention_unfinished(store: &dyn Store, definition: &SweepDefinition) -> Result<(), CliError> {
+    for sweep in store.sweeps()?.into_iter().filter(|sweep| sweep.state == SweepState::Open) {
+        let of_it = store.definition(&sweep.id)?;
+        let is_same = of_it.is_some_and(|known| known.config == definition.config && known.retry_of.is_none());
+        if is_same && store.sweep_holder(&sweep.id, Timestamp::now())?.is_none() {
+            let (open, all) = (store.open_jobs(&sweep.id, None)?.len(), store.jobs(&sweep.id)?.len());
+            let id = &sweep.id;
+            say(&format!(
+                "sweep {id} of this file was stopped with {open} of {all} jobs open; this is a new one. `farmctl sweep \
+                 --resume {id}` goes on with it, `farmctl cancel {id}` ends it"
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn nothing_to_run(plan: &Plan) -> CliError {
+    let reasons: HashSet<&str> = plan.skipped.iter().map(|skipped| skipped.reason.as_str()).collect();
+    let mut reasons: Vec<&str> = reasons.into_iter().collect();
+    reasons.sort_unstable();
+    let why = if reasons.is_empty() { "the matrix is empty".to_owned() } else { reasons.join("; ") };
+    CliError::nothing(format!("sweep {:?} has nothing to run: {why}", plan.sweep))
+}
+
+fn uses_this_host(loaded: &Loaded) -> bool {
+    let used: HashSet<&str> = loaded.plan.jobs.iter().map(|job| job.device.as_str()).collect();
+    loaded
+        .inventory
+        .devices
+        .iter()
+        .any(|device| device.transport == TransportConfig::Local && used.contains(device.name.as_str()))
+}
+
+fn devices_with_jobs(plan: &Plan, devices: &[Device]) -> Vec<Device> {
+    let used: HashSet<&str> = plan.jobs.iter().map(|job| job.device.as_str()).collect();
+    devices.iter().filter(|device| used.contains(device.name.as_str())).cloned().collect()
+}
+
+fn new_sweep(name: &str) -> SweepRow {
+    let started_at = Timestamp::now();
+    let unique = sha256_hex(format!("{} {}", started_at.as_nanosecond(), std::process::id()).as_bytes());
+    let plain: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(24).collect();
+    SweepRow {
+        id: SweepId(format!("{}-{plain}-{}", started_at.strftime("%Y%m%d-%H%M%S"), &unique[..4])),
+        name: name.to_owned(),
+        started_at,
+        finished_at: None,
+        farmctl_version: VERSION.to_owned(),
+        state: SweepState::Open,
+    }
+}
+
+fn add_skipped(store: &dyn Store, sweep: &SweepRow, plan: &Plan, devices: &[Device]) -> Result<(), CliError> {
+    for Skipped { job, kind, reason } in &plan.skipped {
+        let device = devices.iter().find(|device| device.name == job.device);
+        let failure = Failure::new(*kind, reason.clone());
+        let record = record_of_cell(sweep, device, job, RunStatus::Skipped, Some(failure), Timestamp::now());
+        store.add_record(&record)?;
+    }
+    Ok(())
+}

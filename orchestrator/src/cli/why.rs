@@ -1,0 +1,225 @@
+//! Says in words why a device, a job or a sweep is as it is, from what the store has.
+
+use clap::Args;
+use jiff::Timestamp;
+
+use crate::domain::{Device, DeviceState, Event, JobState, RunState, SweepRow};
+use crate::progress::event_sentence;
+use crate::store::{Attempt, Store};
+
+use super::stored::find_sweep;
+use super::sweeps::{live_holder, standing};
+use super::{CliError, Context, exit, print_data};
+
+/// Events that are told at the end of an answer.
+const EVENTS_TOLD: usize = 8;
+/// Events of a device that are looked through.
+const EVENTS_READ: u32 = 200;
+
+#[derive(Debug, Args)]
+pub(super) struct WhyArguments {
+    /// A device's name, a job's identifier, or a sweep's identifier (its beginning, or `latest`)
+    what: String,
+    /// The sweep that the job is in
+    #[arg(long, value_name = "ID", default_value = "latest")]
+    sweep: String,
+}
+
+pub(super) fn run(context: &Context, arguments: &WhyArguments) -> Result<u8, CliError> {
+    let store = context.lab.store()?;
+    let inventory = context.lab.inventory()?;
+    let store = store.as_ref();
+    let device = inventory.devices.iter().find(|device| device.name == arguments.what);
+    let answer = match device {
+        Some(device) => of_device(store, device)?,
+        None => match find_job(store, arguments)? {
+            Some((sweep, job)) => of_job(store, &sweep, &job)?,
+            None => {
+                let sweep = find_sweep(store, &arguments.what).map_err(|error| {
+                    error.with_hint("give the name of a device, a job's identifier (with --sweep ID), or a sweep's")
+                })?;
+                of_sweep(store, &sweep)?
+            }
+        },
+    };
+    print_data((answer.join("\n") + "\n").as_bytes())?;
+    Ok(exit::OK)
+}
+
+fn find_job(store: &dyn Store, arguments: &WhyArguments) -> Result<Option<(SweepRow, crate::domain::Job)>, CliError> {
+    // Nothing but a job's identifier begins so and has only hexadecimal digits.
+    let digits = arguments.what.strip_prefix('j');
+    if digits.is_none_or(|digits| digits.is_empty() || !digits.chars().all(|c| c.is_ascii_hexdigit())) {
+        return Ok(None);
+    }
+    let sweep = find_sweep(store, &arguments.sweep)?;
+    let mut jobs = store.jobs(&sweep.id)?.into_iter().filter(|job| job.id.as_str().starts_with(&arguments.what));
+    match (jobs.next(), jobs.next()) {
+        (Some(job), None) => Ok(Some((sweep, job))),
+        (Some(_), Some(_)) => Err(CliError::usage(format!("{:?} is the beginning of several jobs", arguments.what))),
+        (None, _) => Err(CliError::usage(format!("sweep {} has no job {:?}", sweep.id, arguments.what))
+            .with_hint("`--sweep ID` names another sweep; results.csv has the identifiers of its jobs")),
+    }
+}
+
+fn of_device(store: &dyn Store, device: &Device) -> Result<Vec<String>, CliError> {
+    let name = &device.name;
+    let status = store.device_status(name)?;
+    let mut lines = Vec::new();
+    if let Some(why) = &device.disabled {
+        lines.push(format!("{name} is out of service: its farm file ({}) says «{why}».", device.declared_at));
+    }
+    match status.state {
+        DeviceState::Quarantined => {
+            let since = status.since.map_or_else(String::new, |since| format!(" since {since:.0}"));
+            lines.push(format!(
+                "{name} is quarantined{since}, after {} failures in a row. It takes no jobs until a health probe passes.",
+                status.failures_in_row
+            ));
+            lines.extend(
+                status.probe_at.map(|at| format!("The next probe is due at {at:.0}, by a sweep that runs then.")),
+            );
+            lines.extend(status.failure.as_ref().map(|failure| format!("Its last failure: {failure}.")));
+            lines.extend(status.failure.as_ref().map(|failure| format!("What helps: {}.", failure.kind.remedy())));
+            lines.push(format!("Once it is well: `farmctl devices release {name}`."));
+        }
+        DeviceState::InService if status.failures_in_row > 0 => {
+            let failure = status.failure.as_ref().map(ToString::to_string).unwrap_or_default();
+            lines
+                .push(format!("{name} is in service. It failed {} times in a row: {failure}.", status.failures_in_row));
+        }
+        DeviceState::InService if device.disabled.is_none() => lines.push(format!("{name} is in service.")),
+        DeviceState::InService => {}
+    }
+    let leases = store.device_leases(Timestamp::now())?;
+    match leases.into_iter().find(|(held, _)| held == name) {
+        Some((_, lease)) => {
+            let sweep = lease.sweep_id.map_or_else(String::new, |sweep| format!(" for sweep {sweep}"));
+            lines.push(format!("{} uses it{sweep}; without a word from it, until {:.0}.", lease.holder, lease.until));
+        }
+        None => lines.push("Nobody uses it now.".to_owned()),
+    }
+    lines.extend(told(&store.device_events(name, EVENTS_READ)?));
+    Ok(lines)
+}
+
+fn of_job(store: &dyn Store, sweep: &SweepRow, job: &crate::domain::Job) -> Result<Vec<String>, CliError> {
+    let (state, attempts) = store.attempts(&sweep.id, &job.id)?;
+    let what = format!("{} on {}", job.model.name, job.device);
+    let mut lines = vec![format!("Job {} of sweep {}: {what}.", job.id, sweep.id)];
+    let record = store.records(&sweep.id)?.into_iter().find(|record| record.job.id == job.id);
+    match (state, record) {
+        (JobState::Recorded, Some(record)) => {
+            lines.push(format!("It has its record: {}, at {:.0}.", record.status.as_str(), record.finished_at));
+            if let Some(failure) = &record.failure {
+                lines.push(format!("Why: {failure}."));
+                lines.push(format!("What helps: {}.", failure.kind.remedy()));
+                lines.extend(failure.stderr_tail.iter().map(|line| format!("  | {line}")));
+            }
+        }
+        (JobState::Running, _) => lines.push(running(&attempts)),
+        (_, _) => {
+            lines.push("It waits to be claimed.".to_owned());
+            lines.push(waits_for(store, sweep, &job.device)?);
+        }
+    }
+    lines.extend(attempts.iter().map(attempt_line));
+    let events: Vec<Event> =
+        store.events(&sweep.id)?.into_iter().filter(|event| event.job_id.as_ref() == Some(&job.id)).collect();
+    lines.extend(told(&events));
+    Ok(lines)
+}
+
+fn running(attempts: &[Attempt]) -> String {
+    match attempts.iter().find(|attempt| attempt.state == RunState::Live) {
+        Some(attempt)
+            if attempt.lease.until > Timestamp::now() && !crate::agent::is_holder_gone(&attempt.lease.holder) =>
+        {
+            format!("Attempt {} is under way, by {}.", attempt.attempt, attempt.lease.holder)
+        }
+        Some(attempt) => format!(
+            "Attempt {} was left by {}; `farmctl sweep --resume` goes on with it where it is on the device.",
+            attempt.attempt, attempt.lease.holder
+        ),
+        None => "It is marked as running, and no attempt is: `farmctl store check` says more.".to_owned(),
+    }
+}
+
+/// What a job that waits waits for.
+fn waits_for(store: &dyn Store, sweep: &SweepRow, device: &str) -> Result<String, CliError> {
+    let Some(holder) = live_holder(store, sweep)? else {
+        return Ok(format!("Nobody carries the sweep out: `farmctl sweep --resume {}` goes on with it.", sweep.id));
+    };
+    let status = store.device_status(device)?;
+    if status.state == DeviceState::Quarantined {
+        return Ok(format!("{device} is quarantined: `farmctl why {device}` says more."));
+    }
+    let leases = store.device_leases(Timestamp::now())?;
+    Ok(match leases.into_iter().find(|(held, _)| held == device) {
+        Some((_, lease)) if lease.holder != holder.holder => format!("{} uses {device}.", lease.holder),
+        Some(_) => format!("{} carries the sweep out; jobs before it on {device} come first.", holder.holder),
+        None => format!("{} carries the sweep out, and does not use {device} now.", holder.holder),
+    })
+}
+
+fn attempt_line(attempt: &Attempt) -> String {
+    let ended = match (attempt.state, &attempt.failure) {
+        (RunState::Live, _) => "has not ended".to_owned(),
+        (RunState::Recorded, _) => "ended with the record".to_owned(),
+        (RunState::GivenBack, Some(failure)) => format!("ended without a result: {failure}"),
+        (RunState::GivenBack, None) => "ended without a result".to_owned(),
+    };
+    format!("Attempt {}, claimed at {:.0}: {ended}.", attempt.attempt, attempt.claimed_at)
+}
+
+fn of_sweep(store: &dyn Store, sweep: &SweepRow) -> Result<Vec<String>, CliError> {
+    let counts = store.counts(&sweep.id)?;
+    let holder = live_holder(store, sweep)?;
+    let standing = standing(sweep, holder.is_some());
+    let done = counts.jobs - counts.open;
+    let mut lines =
+        vec![format!("Sweep {} is {standing}: {done} of {} jobs have their record.", sweep.id, counts.jobs)];
+    match &holder {
+        Some(holder) => lines.push(format!("{} carries it out.", holder.holder)),
+        None if !sweep.state.is_over() => {
+            lines.push(format!("Nobody carries it out: `farmctl sweep --resume {}` goes on with it.", sweep.id));
+        }
+        None => {}
+    }
+    let mut waiting: Vec<String> = Vec::new();
+    for job in store.open_jobs(&sweep.id, None)? {
+        if !waiting.contains(&job.device) {
+            waiting.push(job.device);
+        }
+    }
+    for device in waiting {
+        lines.push(format!("Open on {device}: {}", waits_for(store, sweep, &device)?));
+    }
+    let records = store.records(&sweep.id)?;
+    let mut reasons: Vec<(String, usize)> = Vec::new();
+    for record in &records {
+        let Some(failure) = &record.failure else { continue };
+        let reason = format!("{} {}: {}", record.status.as_str(), failure.kind, failure.kind.remedy());
+        match reasons.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, count)) => *count += 1,
+            None => reasons.push((reason, 1)),
+        }
+    }
+    lines.extend(reasons.into_iter().map(|(reason, count)| format!("{count} × {reason}")));
+    lines.extend(told(&store.events(&sweep.id)?));
+    Ok(lines)
+}
+
+/// The last things that happened, a line each.
+fn told(events: &[Event]) -> Vec<String> {
+    let sentences: Vec<String> = events
+        .iter()
+        .filter_map(|event| event_sentence(event).map(|sentence| format!("  {:.0}  {sentence}", event.at)))
+        .collect();
+    if sentences.is_empty() {
+        return Vec::new();
+    }
+    let mut lines = vec!["What happened last:".to_owned()];
+    lines.extend_from_slice(&sentences[sentences.len().saturating_sub(EVENTS_TOLD)..]);
+    lines
+}

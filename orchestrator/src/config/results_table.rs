@@ -1,0 +1,411 @@
+//! A table of results in CSV to runs that can be scored: one of ours, or one that others published.
+
+use std::collections::HashMap;
+
+use csv::{ReaderBuilder, StringRecord};
+
+use crate::domain::{Precision, RunStatus};
+use crate::score::{RunAccuracy, ScoredRun, Settings, Workload};
+
+use super::fault::{ConfigErrors, Fault, any_of, code, did_you_mean};
+use super::source::{Source, Span};
+
+/// Largest table that is read: 60,000 rows of ours.
+pub(super) const MAX_BYTES: u64 = 64 << 20;
+
+/// Columns that every table must have.
+const REQUIRED: [&str; 5] = ["device", "model", "backend", "status", "mean_ms"];
+/// Columns that are read where they are there. All others are left alone.
+const OPTIONAL: [&str; 16] = [
+    "run_id",
+    "precision",
+    "delegate",
+    "weights",
+    "threads_requested",
+    "threads",
+    "batch",
+    "scenario",
+    "failure_kind",
+    "failure",
+    "n_images",
+    "top1",
+    "top5",
+    "macs",
+    "params",
+    "price_per_hour",
+];
+
+/// The runs of a table, or all that is wrong with it.
+pub(super) fn load(source: &Source, needed: &[&str]) -> Result<Vec<ScoredRun>, ConfigErrors> {
+    let mut table = Table { source, start: header_start(&source.text), columns: HashMap::new(), faults: Vec::new() };
+    let mut runs = Vec::new();
+    let mut reader =
+        ReaderBuilder::new().has_headers(false).flexible(true).from_reader(&source.text.as_bytes()[table.start..]);
+    let mut width = None;
+    // No error can come: the text is UTF-8, in memory, and rows may have any length.
+    for record in reader.records().filter_map(Result::ok) {
+        let row = Row { start: table.start + record.position().map_or(0, |position| position.byte() as usize), record };
+        match width {
+            None => {
+                width = Some(row.record.len());
+                if !table.read_header(&row, needed) {
+                    break;
+                }
+            }
+            Some(width) if row.record.len() != width => table.refuse_width(&row, width),
+            Some(_) => runs.extend(table.run(&row)),
+        }
+    }
+    if width.is_none() {
+        table.faults.push(Fault::of_file(&source.file, "the table is empty").hint(table_hint()));
+    } else if runs.is_empty() && table.faults.is_empty() {
+        table.faults.push(Fault::of_file(&source.file, "the table has a header and no rows"));
+    }
+    ConfigErrors::unless_clean(Some(runs), table.faults)
+}
+
+/// Where the header begins: behind empty lines, and lines that begin with `#`.
+fn header_start(text: &str) -> usize {
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        if !line.trim().is_empty() && !line.starts_with('#') {
+            break;
+        }
+        start += line.len();
+    }
+    start
+}
+
+fn table_hint() -> String {
+    format!("a table of results has a header with at least {}", REQUIRED.map(|name| format!("`{name}`")).join(", "))
+}
+
+struct Table<'s> {
+    source: &'s Source,
+    /// Where the header begins.
+    start: usize,
+    /// Index of each column that is read.
+    columns: HashMap<&'static str, usize>,
+    faults: Vec<Fault>,
+}
+
+/// A row, and the byte where it begins.
+struct Row {
+    record: StringRecord,
+    start: usize,
+}
+
+impl Table<'_> {
+    /// Finds the columns; `false` when the rows can't be understood without those that are missing.
+    fn read_header(&mut self, row: &Row, needed: &[&str]) -> bool {
+        let names: Vec<&str> = row.record.iter().map(str::trim).collect();
+        if names.len() == 1 && [';', '\t', '|'].iter().any(|separator| names[0].contains(*separator)) {
+            let fault = self.fault(row, 0, "the cells of the header are not separated by commas".to_owned());
+            self.faults.push(fault.hint("save the table as CSV with commas, and numbers with a point"));
+            return false;
+        }
+        for name in REQUIRED.into_iter().chain(OPTIONAL) {
+            let places: Vec<usize> = (0..names.len()).filter(|index| names[*index] == name).collect();
+            if let [first, second, ..] = places.as_slice() {
+                let fault = self.fault(row, *second, format!("the column {} is there twice", code(name)));
+                let (line, column) = self.source.line_and_column(self.place(row, *first).0);
+                self.faults.push(fault.note(format!("first at {line}:{column}")));
+            }
+            self.columns.extend(places.first().map(|index| (name, *index)));
+        }
+        let mut is_whole = true;
+        for name in REQUIRED.iter().chain(needed) {
+            if !self.columns.contains_key(name) {
+                let fault = self.fault(row, 0, format!("there is no column {}", code(name)));
+                let near = did_you_mean(name, names.iter().copied()).filter(|hint| hint.starts_with("did you"));
+                let hint = near.map(|hint| hint.replace("did you mean", "is it")).unwrap_or_else(|| needs(needed));
+                self.faults.push(fault.hint(hint));
+                is_whole = false;
+            }
+        }
+        is_whole
+    }
+
+    fn refuse_width(&mut self, row: &Row, width: usize) {
+        let cells = row.record.len();
+        let (last, unclosed) = (self.place(row, cells.saturating_sub(1)), self.unclosed(row));
+        let fault = match unclosed {
+            Some(index) => self.fault(row, index, "this quotation mark is never closed".to_owned()),
+            None if cells < width => self.fault_at(last, format!("this row has {cells} cells, the header {width}")),
+            None => self.fault(row, width, format!("this row has {cells} cells, the header {width}")),
+        };
+        let hint = (unclosed.is_none() && cells > width)
+            .then(|| "numbers have a point, no comma; a text with a comma stands in quotation marks".to_owned());
+        self.faults.push(fault.maybe_hint(hint));
+    }
+
+    fn run(&mut self, row: &Row) -> Option<ScoredRun> {
+        let faults_before = self.faults.len();
+        let (device, model) = (self.name(row, "device"), self.name(row, "model"));
+        let (backend, status) = (self.name(row, "backend"), self.status(row));
+        let is_ok = status == Some(RunStatus::Ok);
+        let latency_s = self.positive(row, "mean_ms").map(|mean_ms| mean_ms / 1e3).filter(|_| is_ok);
+        if is_ok && self.text(row, "mean_ms").is_empty() {
+            self.refuse(row, "mean_ms", "a run that is ok has a time".to_owned(), None);
+        }
+        let (top1, top5) = (self.share(row, "top1"), self.share(row, "top5"));
+        let n_images = self.count(row, "n_images").filter(|n_images| *n_images > 0);
+        let threads = self.text(row, "threads_requested");
+        let (line, _) = self.source.line_and_column(self.place(row, 0).0);
+        let run = ScoredRun {
+            device,
+            workload: Workload { model, backend, delegate: self.text(row, "delegate"), precision: self.precision(row) },
+            settings: Settings {
+                weights: self.text(row, "weights"),
+                threads: if threads.is_empty() { self.text(row, "threads") } else { threads },
+                batch: self.batch(row),
+                scenario: self.text(row, "scenario"),
+            },
+            status: status?,
+            failure: self.failure(row),
+            latency_s,
+            accuracy: (is_ok && (top1.is_some() || top5.is_some())).then_some(RunAccuracy { top1, top5, n_images }),
+            macs: self.count(row, "macs"),
+            params: self.count(row, "params"),
+            price_per_hour: self.positive(row, "price_per_hour"),
+            run_id: Some(self.text(row, "run_id")).filter(|run_id| !run_id.is_empty()),
+            source: format!("{}:{line}", self.source.file.display()),
+        };
+        (self.faults.len() == faults_before).then_some(run)
+    }
+
+    /// A cell's text; empty where there is no such column. The apostrophe that keeps a text from being taken for a formula
+    /// or a number is no part of it.
+    fn text(&self, row: &Row, column: &str) -> String {
+        let text = self.columns.get(column).and_then(|index| row.record.get(*index)).unwrap_or_default().trim();
+        text.strip_prefix('\'').unwrap_or(text).to_owned()
+    }
+
+    /// The arithmetic. A table that doesn't say is taken for one of unquantised networks, so that it can rank beside ours.
+    fn precision(&self, row: &Row) -> String {
+        let precision = self.text(row, "precision");
+        if precision.is_empty() { Precision::Float32.to_string() } else { precision }
+    }
+
+    /// The failure as a record says it: its kind, then what happened.
+    fn failure(&self, row: &Row) -> Option<String> {
+        let words = [self.text(row, "failure_kind"), self.text(row, "failure")];
+        let said: Vec<String> = words.into_iter().filter(|word| !word.is_empty()).collect();
+        (!said.is_empty()).then(|| said.join(": "))
+    }
+
+    fn name(&mut self, row: &Row, column: &str) -> String {
+        let name = self.text(row, column);
+        if name.is_empty() {
+            self.refuse(row, column, format!("{} is empty", code(column)), None);
+        }
+        name
+    }
+
+    fn status(&mut self, row: &Row) -> Option<RunStatus> {
+        let word = self.text(row, "status");
+        let status = RunStatus::ALL.into_iter().find(|status| status.as_str() == word);
+        if status.is_none() {
+            let words = RunStatus::ALL.map(RunStatus::as_str);
+            let hint = did_you_mean(&word, words).unwrap_or_else(|| format!("write {}", any_of(words)));
+            self.refuse(row, "status", format!("{} is no status", code(&word)), Some(hint));
+        }
+        status
+    }
+
+    fn number(&mut self, row: &Row, column: &str) -> Option<f64> {
+        let text = self.text(row, column);
+        let number = text.parse::<f64>().ok().filter(|number| number.is_finite());
+        if number.is_none() && !text.is_empty() {
+            let hint = text.contains(',').then(|| "write a point for the decimal comma".to_owned());
+            self.refuse(row, column, format!("{}: {} is no number", code(column), code(&text)), hint);
+        }
+        number
+    }
+
+    fn positive(&mut self, row: &Row, column: &str) -> Option<f64> {
+        let number = self.number(row, column)?;
+        if number <= 0.0 {
+            self.refuse(row, column, format!("{} must be more than 0, found {number}", code(column)), None);
+        }
+        Some(number).filter(|number| *number > 0.0)
+    }
+
+    fn share(&mut self, row: &Row, column: &str) -> Option<f64> {
+        let share = self.number(row, column)?;
+        if !(0.0..=1.0).contains(&share) {
+            let hint =
+                (share > 1.0 && share <= 100.0).then(|| format!("write {} for {share} %", (share * 1e4).round() / 1e6));
+            self.refuse(row, column, format!("{} is a share from 0 to 1, found {share}", code(column)), hint);
+        }
+        Some(share).filter(|share| (0.0..=1.0).contains(share))
+    }
+
+    /// A whole number. Programs that know only floating-point columns write `301000000.0`.
+    fn count(&mut self, row: &Row, column: &str) -> Option<u64> {
+        const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
+        if let Ok(count) = self.text(row, column).parse::<u64>() {
+            return Some(count);
+        }
+        let number = self.number(row, column)?;
+        let is_count = number.fract() == 0.0 && (0.0..=LARGEST_EXACT).contains(&number);
+        if !is_count {
+            self.refuse(row, column, format!("{} must be a whole number, found {number}", code(column)), None);
+        }
+        is_count.then_some(number as u64)
+    }
+
+    fn batch(&mut self, row: &Row) -> u32 {
+        let Some(batch) = self.count(row, "batch") else { return 1 };
+        let fitting = u32::try_from(batch).ok().filter(|batch| *batch > 0);
+        if fitting.is_none() {
+            self.refuse(row, "batch", format!("a batch of {batch} images makes no sense"), None);
+        }
+        fitting.unwrap_or(1)
+    }
+
+    fn refuse(&mut self, row: &Row, column: &str, message: String, hint: Option<String>) {
+        let index = self.columns.get(column).copied().unwrap_or_default();
+        let fault = self.fault(row, index, message).maybe_hint(hint);
+        self.faults.push(fault);
+    }
+
+    fn fault(&self, row: &Row, index: usize, message: String) -> Fault {
+        self.fault_at(self.place(row, index), message)
+    }
+
+    fn fault_at(&self, (start, end): (usize, usize), message: String) -> Fault {
+        let (line, column) = self.source.line_and_column(start);
+        let length = self.source.text[start..end].lines().next().unwrap_or_default().chars().count();
+        self.source.fault(Span { line, column, length }, message)
+    }
+
+    /// Where a cell stands in the text: its first byte and the one behind its last. csv tells only where a row begins.
+    fn place(&self, row: &Row, index: usize) -> (usize, usize) {
+        let cells = self.cells(row);
+        cells.get(index).or(cells.last()).map_or((row.start, row.start), |cell| (cell.0, cell.1))
+    }
+
+    /// The cell whose quotation mark is still open where the text ends.
+    fn unclosed(&self, row: &Row) -> Option<usize> {
+        self.cells(row).iter().position(|cell| cell.2)
+    }
+
+    /// First byte, byte behind the last, and whether it is a quotation that never ends, of each cell of a row.
+    fn cells(&self, row: &Row) -> Vec<(usize, usize, bool)> {
+        let bytes = self.source.text.as_bytes();
+        let mut at = row.start;
+        // A row's position may be that of empty lines before it.
+        while at < bytes.len() && matches!(bytes[at], b'\r' | b'\n') {
+            at += 1;
+        }
+        let mut cells = Vec::new();
+        loop {
+            let start = at;
+            let mut is_open = bytes.get(at) == Some(&b'"');
+            at += usize::from(is_open);
+            while at < bytes.len() && (is_open || !matches!(bytes[at], b',' | b'\r' | b'\n')) {
+                // A doubled quotation mark closes and opens again.
+                is_open ^= bytes[at] == b'"' && bytes[start] == b'"';
+                at += 1;
+            }
+            cells.push((start, at, is_open));
+            if bytes.get(at) != Some(&b',') {
+                return cells;
+            }
+            at += 1;
+        }
+    }
+}
+
+fn needs(needed: &[&str]) -> String {
+    let columns: Vec<String> = REQUIRED.iter().chain(needed).map(|name| format!("`{name}`")).collect();
+    format!("needed here: {}", columns.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::path::Path;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(text: &str) -> Result<Vec<ScoredRun>, ConfigErrors> {
+        load(&Source::from_bytes(Path::new("t.csv"), text.as_bytes().to_vec()).unwrap(), &["top1"])
+    }
+
+    #[test]
+    fn a_table_of_others() {
+        let text = "\u{feff}# from a paper\n\nmodel,device,\"backend\",status,mean_ms,top1,failure,macs,batch\r\n\
+                    resnet50,\"pixel, 6\",tflite,ok,84.2,0.761,,4089000000.0,2.0\r\n\
+                    \r\nvgg16,'-x,tflite,failed,,,no memory,,\r\n";
+        let runs = read(text).unwrap();
+        assert_eq!(runs.len(), 2);
+        assert_eq!((runs[0].device.as_str(), runs[0].source.as_str()), ("pixel, 6", "t.csv:4"));
+        assert_eq!(runs[0].workload.to_string(), "resnet50 tflite fp32");
+        assert_eq!((runs[0].seconds_per_image(), runs[0].macs), (Some(0.0421), Some(4_089_000_000)));
+        assert_eq!(runs[0].accuracy.unwrap().top1, Some(0.761));
+        assert_eq!((runs[1].device.as_str(), runs[1].status, runs[1].latency_s), ("-x", RunStatus::Failed, None));
+        assert_eq!((runs[1].source.as_str(), runs[1].failure.as_deref()), ("t.csv:6", Some("no memory")));
+    }
+
+    #[test]
+    fn faults_of_tables() {
+        let header = "device,model,backend,status,mean_ms,top1,macs\n";
+        let cases = [
+            ("empty", String::new()),
+            ("no rows", header.to_owned()),
+            ("missing columns", "device,network,backend,state,mean,top1\n".to_owned()),
+            ("a column twice", "device,model,backend,status,mean_ms,top1,device\na,b,c,ok,1,1,a\n".to_owned()),
+            ("semicolons", "device;model;backend;status;mean_ms\n".to_owned()),
+            (
+                "cells",
+                format!(
+                    "{header}a,net,tflite,OK,1,0.5,1\n\"a\"\"b\",net,tflite,ok,\"84,2\",76.1,1.5\n,,,ok,,-1,\nä,net,tflite,ok,0,x,1\na,n,t,ok,1e999,.5,\n"
+                ),
+            ),
+            ("rows that are too short and too long", format!("{header}a,net\na,net,tflite,ok,84,2,0.5,1,5\n")),
+            (
+                "a quotation without end",
+                format!("{header}a,net,tflite,ok,1,0.5,1\na,\"net,tflite,ok\nb,c,d,ok,1,1,1\n"),
+            ),
+        ];
+        let said: Vec<String> =
+            cases.iter().map(|(title, text)| format!("## {title}\n{}\n", read(text).unwrap_err())).collect();
+        insta::assert_snapshot!(said.join("\n"));
+    }
+
+    proptest! {
+        /// Whatever a table holds, it is read or refused at a place inside it.
+        #[test]
+        fn any_text_is_read_or_refused(rows in "(device,model,backend,status,mean_ms,top1\n)?[a-z0-9,\"'\r\n;#ä.-]{0,200}") {
+            if let Err(errors) = read(&rows) {
+                for place in errors.faults.iter().filter_map(|fault| fault.place.as_ref()) {
+                    prop_assert!(place.line <= rows.split('\n').count() + rows.matches('\r').count());
+                }
+                prop_assert!(!errors.to_string().is_empty());
+            }
+        }
+
+        #[test]
+        fn cells_stand_where_they_are_said_to(rows in prop::collection::vec(prop::collection::vec("[ab,\"\nä]{0,6}", 3), 1..5)) {
+            let mut writer = csv::Writer::from_writer(Vec::new());
+            rows.iter().for_each(|row| writer.write_record(row).unwrap());
+            let text = String::from_utf8(writer.into_inner().unwrap()).unwrap();
+            let source = Source::from_bytes(Path::new("t.csv"), text.clone().into_bytes()).unwrap();
+            let table = Table { source: &source, start: 0, columns: HashMap::new(), faults: Vec::new() };
+            let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
+            for record in reader.records().map(Result::unwrap) {
+                let row = Row { start: record.position().unwrap().byte() as usize, record };
+                for (index, cell) in row.record.iter().enumerate() {
+                    let (start, end) = table.place(&row, index);
+                    let raw = text[start..end].strip_prefix('"').map_or(&text[start..end], |raw| &raw[..raw.len() - 1]);
+                    prop_assert_eq!(raw.replace("\"\"", "\""), cell);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,75 @@
+use farmctl_protocol::{ArtifactRef, StoreTrim};
+
+use crate::domain::{Failure, FailureKind, RunId};
+
+use super::bring_up::Session;
+use super::{lines, run_checked, transport_failure};
+
+/// Most that models and runners may take on a device whose farm file says nothing.
+const MAX_STORE_BYTES: u64 = 8_000_000_000;
+
+/// Runs named in one command: a device's shell takes no command line of any length.
+const RUNS_AT_ONCE: usize = 100;
+
+/// What left a device's store, the least recently used first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trimmed {
+    /// How many files.
+    pub files: usize,
+    /// Their size together.
+    pub freed_bytes: u64,
+}
+
+impl Session {
+    /// Removes the folders of ended runs.
+    ///
+    /// # Errors
+    /// When the device does not do it.
+    pub async fn remove_runs(&mut self, runs: &[RunId]) -> Result<(), Failure> {
+        for some in runs.chunks(RUNS_AT_ONCE) {
+            let mut words = vec!["runs", "remove"];
+            words.extend(some.iter().map(RunId::as_str));
+            run_checked(self.transport(), self.runner_argv(&words), self.timeouts.bring_up())
+                .await
+                .map_err(|error| transport_failure(&self.device.name, "remove ended runs", &error))?;
+        }
+        self.hello.runs.retain(|known| !runs.iter().any(|run| run.0 == known.run_id));
+        Ok(())
+    }
+
+    /// Lets files leave the device's store where this one would not fit: into what the device may hold, or into what is
+    /// free there.
+    pub(super) async fn make_room(
+        &mut self,
+        artifact: &ArtifactRef,
+        wanted_bytes: u64,
+    ) -> Result<Option<Trimmed>, Failure> {
+        let store = &self.hello.store;
+        let limits = &self.device.limits;
+        let models = store.files.iter().map(|file| file.size_bytes);
+        let held_bytes: u64 = models.chain(store.partial.iter().map(|file| file.size_bytes)).sum();
+        let held_bytes = held_bytes + store.program_bytes;
+        let over_bytes = (held_bytes + wanted_bytes).saturating_sub(limits.max_store_bytes.unwrap_or(MAX_STORE_BYTES));
+        let short_bytes = (wanted_bytes + limits.min_free_bytes.unwrap_or(0)).saturating_sub(store.free_bytes);
+        let free_bytes = over_bytes.max(short_bytes);
+        if free_bytes == 0 {
+            return Ok(None);
+        }
+        let free = free_bytes.to_string();
+        let argv = self.runner_argv(&["store", "trim", "--free-bytes", &free, &artifact.sha256]);
+        let answer = run_checked(self.transport(), argv, self.timeouts.bring_up())
+            .await
+            .map_err(|error| transport_failure(&self.device.name, "make room in its store", &error))?;
+        let trim: StoreTrim = serde_json::from_slice(&answer).map_err(|error| {
+            let said = lines::excerpt(&answer);
+            let message = format!("{} answered to store trim with {said} ({error})", self.device.name);
+            Failure::new(FailureKind::RunnerProtocol, message)
+        })?;
+        let store = &mut self.hello.store;
+        store.files.retain(|file| !trim.removed.contains(&file.sha256));
+        store.partial.retain(|file| !trim.removed.contains(&file.sha256));
+        store.free_bytes = store.free_bytes.saturating_add(trim.freed_bytes);
+        let files = trim.removed.len();
+        Ok((files > 0).then_some(Trimmed { files, freed_bytes: trim.freed_bytes }))
+    }
+}

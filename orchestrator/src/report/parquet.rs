@@ -1,0 +1,283 @@
+use std::sync::Arc;
+
+use parquet::basic::{Compression, Encoding, LogicalType, Repetition, TimeUnit, Type as Physical, ZstdLevel};
+use parquet::column::writer::ColumnWriterImpl;
+use parquet::data_type::{ByteArray, ByteArrayType, DataType, DoubleType, Int64Type};
+use parquet::errors::{ParquetError, Result};
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
+use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter, SerializedRowGroupWriter};
+use parquet::schema::types::{ColumnPath, Type, TypePtr};
+
+use super::columns::{COLUMNS, Cell, ColumnKind, Row};
+use super::{Report, ReportError, ReportInput};
+use crate::domain::Record;
+
+/// `results.parquet`: the table of `results.csv` with typed columns.
+pub(super) struct ResultsParquet;
+
+/// `samples.parquet`: every raw sample, one a row.
+pub(super) struct SamplesParquet;
+
+/// Samples of a row group: readers work on groups at a time, and this many fit any reader's memory.
+const GROUP_SAMPLES: usize = 1 << 20;
+/// zstd's own default: higher levels gain a few per cent on digits and cost several times the time.
+const COMPRESSION_LEVEL: i32 = 3;
+
+impl Report for ResultsParquet {
+    fn file_name(&self) -> &'static str {
+        "results.parquet"
+    }
+
+    fn description(&self) -> &'static str {
+        "the same rows with typed columns, for pandas, DuckDB, Spark"
+    }
+
+    fn render(&self, input: &ReportInput<'_>) -> std::result::Result<Vec<u8>, ReportError> {
+        results(input).map_err(|error| ReportError { file_name: self.file_name(), cause: error.to_string() })
+    }
+}
+
+impl Report for SamplesParquet {
+    fn file_name(&self) -> &'static str {
+        "samples.parquet"
+    }
+
+    fn description(&self) -> &'static str {
+        "every raw sample in nanoseconds, with typed columns"
+    }
+
+    fn render(&self, input: &ReportInput<'_>) -> std::result::Result<Vec<u8>, ReportError> {
+        samples(input).map_err(|error| ReportError { file_name: self.file_name(), cause: error.to_string() })
+    }
+}
+
+fn results(input: &ReportInput<'_>) -> Result<Vec<u8>> {
+    let rows = input.rows();
+    let fields = COLUMNS.iter().map(|column| field(column.name, column.kind, Repetition::OPTIONAL));
+    let about = COLUMNS.iter().map(|column| {
+        let text = serde_json::json!({ "unit": column.unit, "description": column.description });
+        (column.name.to_owned(), text)
+    });
+    let about = serde_json::Value::Object(about.collect()).to_string();
+    let properties = properties().set_key_value_metadata(Some(vec![KeyValue::new("columns".to_owned(), about)]));
+    let mut file =
+        SerializedFileWriter::new(Vec::new(), schema(fields.collect::<Result<_>>()?)?, properties.build().into())?;
+    let mut group = file.next_row_group()?;
+    for column in COLUMNS {
+        let cells: Vec<Cell> = rows.iter().map(|row: &Row<'_>| (column.value)(row)).collect();
+        let mut writer = next_column(&mut group)?;
+        match column.kind {
+            ColumnKind::Text | ColumnKind::Word => write_known::<ByteArrayType>(&mut writer, &cells, text)?,
+            ColumnKind::Integer | ColumnKind::Time => write_known::<Int64Type>(&mut writer, &cells, integer)?,
+            ColumnKind::Number => write_known::<DoubleType>(&mut writer, &cells, number)?,
+        }
+        writer.close()?;
+    }
+    group.close()?;
+    file.into_inner()
+}
+
+/// A text of a record that stands in each row of its samples.
+type TextOf = fn(&Record) -> &str;
+
+fn samples(input: &ReportInput<'_>) -> Result<Vec<u8>> {
+    const LATENCY: &str = "latency_ns";
+    let texts: [(&str, TextOf); 5] = [
+        ("sweep_id", |record| record.sweep_id.as_str()),
+        ("run_id", |record| record.run_id.as_ref().map_or("", |run_id| run_id.as_str())),
+        ("job_id", |record| record.job.id.as_str()),
+        ("device", |record| &record.job.device),
+        ("model", |record| &record.job.model.name),
+    ];
+    let texts_fields = texts.iter().map(|(name, _)| field(name, ColumnKind::Text, Repetition::REQUIRED));
+    let numbers = ["sample_index", LATENCY].map(|name| field(name, ColumnKind::Integer, Repetition::REQUIRED));
+    let schema = schema(texts_fields.chain(numbers).collect::<Result<_>>()?)?;
+    // Latencies hardly repeat, and lie near each other.
+    let latency = ColumnPath::from(LATENCY);
+    let properties = properties()
+        .set_column_dictionary_enabled(latency.clone(), false)
+        .set_column_encoding(latency, Encoding::DELTA_BINARY_PACKED);
+    let mut file = SerializedFileWriter::new(Vec::new(), schema, properties.build().into())?;
+    for records in groups(input.records) {
+        let mut group = file.next_row_group()?;
+        for (_, text) in texts {
+            each_record::<ByteArrayType>(&mut group, records, |record, values| {
+                values.resize(record.measurement.samples_ns.len(), text(record).into());
+            })?;
+        }
+        each_record::<Int64Type>(&mut group, records, |record, values| {
+            values.extend(0..record.measurement.samples_ns.len() as i64);
+        })?;
+        each_record::<Int64Type>(&mut group, records, |record, values| {
+            values.extend(record.measurement.samples_ns.iter().map(|latency_ns| latency_ns.cast_signed()));
+        })?;
+        group.close()?;
+    }
+    file.into_inner()
+}
+
+/// The records in stretches of about [`GROUP_SAMPLES`] samples; a record is never divided.
+fn groups(records: &[Record]) -> Vec<&[Record]> {
+    let (mut groups, mut start, mut samples) = (Vec::new(), 0, 0);
+    for (index, record) in records.iter().enumerate() {
+        samples += record.measurement.samples_ns.len();
+        if samples >= GROUP_SAMPLES {
+            groups.push(&records[start..=index]);
+            (start, samples) = (index + 1, 0);
+        }
+    }
+    groups.extend(Some(&records[start..]).filter(|_| samples > 0));
+    groups
+}
+
+fn properties() -> WriterPropertiesBuilder {
+    let level = ZstdLevel::try_new(COMPRESSION_LEVEL).unwrap_or_default();
+    // Which program wrote a file says its records; its bytes are a function of them alone.
+    WriterProperties::builder().set_compression(Compression::ZSTD(level)).set_created_by("farmctl".to_owned())
+}
+
+fn schema(fields: Vec<TypePtr>) -> Result<TypePtr> {
+    Ok(Arc::new(Type::group_type_builder("schema").with_fields(fields).build()?))
+}
+
+fn field(name: &str, kind: ColumnKind, repetition: Repetition) -> Result<TypePtr> {
+    let (physical, logical) = match kind {
+        ColumnKind::Text | ColumnKind::Word => (Physical::BYTE_ARRAY, Some(LogicalType::String)),
+        ColumnKind::Integer => (Physical::INT64, Some(LogicalType::integer(64, false))),
+        ColumnKind::Number => (Physical::DOUBLE, None),
+        ColumnKind::Time => (Physical::INT64, Some(LogicalType::timestamp(true, TimeUnit::MICROS))),
+    };
+    let builder = Type::primitive_type_builder(name, physical).with_repetition(repetition).with_logical_type(logical);
+    Ok(Arc::new(builder.build()?))
+}
+
+fn next_column<'a, W: std::io::Write + Send>(
+    group: &'a mut SerializedRowGroupWriter<'_, W>,
+) -> Result<SerializedColumnWriter<'a>> {
+    group.next_column()?.ok_or_else(|| ParquetError::General("the schema has no more columns".to_owned()))
+}
+
+/// Writes a column whose cells may be empty.
+fn write_known<T: DataType>(
+    writer: &mut SerializedColumnWriter<'_>,
+    cells: &[Cell],
+    value: fn(&Cell) -> Option<T::T>,
+) -> Result<()> {
+    let values: Vec<Option<T::T>> = cells.iter().map(value).collect();
+    if let Some(index) = (0..cells.len()).find(|index| values[*index].is_none() && cells[*index] != Cell::Empty) {
+        return Err(ParquetError::General(format!("{:?} is not of its column's kind", cells[index])));
+    }
+    let levels: Vec<i16> = values.iter().map(|value| value.is_some().into()).collect();
+    let known: Vec<T::T> = values.into_iter().flatten().collect();
+    let typed: &mut ColumnWriterImpl<'_, T> = writer.typed::<T>();
+    typed.write_batch(&known, Some(&levels), None)?;
+    Ok(())
+}
+
+fn text(cell: &Cell) -> Option<ByteArray> {
+    let Cell::Text(text) = cell else { return None };
+    Some(text.as_str().into())
+}
+
+/// Unsigned numbers have the bits of signed ones.
+fn integer(cell: &Cell) -> Option<i64> {
+    match cell {
+        Cell::Integer(number) => Some(number.cast_signed()),
+        Cell::Time(time) => Some(time.as_microsecond()),
+        Cell::Empty | Cell::Text(_) | Cell::Number(_) => None,
+    }
+}
+
+fn number(cell: &Cell) -> Option<f64> {
+    let Cell::Number(number) = cell else { return None };
+    Some(*number)
+}
+
+/// Writes the next column: of each record the values that `fill` puts into an empty list.
+fn each_record<T: DataType>(
+    group: &mut SerializedRowGroupWriter<'_, Vec<u8>>,
+    records: &[Record],
+    fill: impl Fn(&Record, &mut Vec<T::T>),
+) -> Result<()> {
+    let mut writer = next_column(group)?;
+    let mut values = Vec::new();
+    for record in records {
+        values.clear();
+        fill(record, &mut values);
+        writer.typed::<T>().write_batch(&values, None, None)?;
+    }
+    writer.close()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::fs::File;
+    use std::io::Write as _;
+
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+    use parquet::record::RowAccessor;
+
+    use super::super::tests::{records, rendered};
+    use super::*;
+    use crate::domain::sample;
+
+    fn read(bytes: &[u8]) -> SerializedFileReader<File> {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        SerializedFileReader::new(file).unwrap()
+    }
+
+    #[test]
+    fn results_have_types_and_nulls() {
+        let bytes = rendered("results.parquet", &records());
+        assert_eq!(bytes, rendered("results.parquet", &records()), "the same bytes for the same records");
+        let reader = read(&bytes);
+        let schema = reader.metadata().file_metadata().schema_descr_ptr();
+        let index = |name: &str| (0..schema.num_columns()).find(|index| schema.column(*index).name() == name).unwrap();
+        let rows: Vec<_> = reader.get_row_iter(None).unwrap().map(Result::unwrap).collect();
+        assert_eq!(rows.len(), 4);
+        let first = &rows[0];
+        assert_eq!(first.get_string(index("device")).unwrap(), "board-1");
+        assert_eq!(first.get_ulong(index("macs")).unwrap(), 300_774_272);
+        assert_eq!(first.get_double(index("p50_ms")).unwrap(), 19.500001);
+        assert_eq!(first.get_timestamp_micros(index("started_at")).unwrap(), sample::at(10).as_microsecond());
+        assert!(rows[2].get_double(index("p50_ms")).is_err(), "not measured is null");
+        assert!(rows[2].get_string(index("failure")).unwrap().contains('\n'), "texts are whole");
+        let about = reader.metadata().file_metadata().key_value_metadata().unwrap();
+        assert!(about[0].value.as_ref().unwrap().contains(r#""p50_ms":{"description":"Median latency."#));
+    }
+
+    #[test]
+    fn all_samples_are_there() {
+        let mut records = records();
+        records[1].measurement.samples_ns = vec![u64::MAX, 0, 1 << 63];
+        records[3].measurement.samples_ns.clear();
+        let reader = read(&rendered("samples.parquet", &records));
+        let rows = reader.get_row_iter(None).unwrap().map(Result::unwrap);
+        let found: Vec<_> = rows
+            .map(|row| (row.get_string(3).unwrap().clone(), row.get_ulong(5).unwrap(), row.get_ulong(6).unwrap()))
+            .collect();
+        let expected: Vec<_> = records
+            .iter()
+            .flat_map(|record| {
+                let device = &record.job.device;
+                record.measurement.samples_ns.iter().enumerate().map(|(index, ns)| (device.clone(), index as u64, *ns))
+            })
+            .collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn groups_hold_every_record_once() {
+        let mut records = vec![sample::record("a", "net"); 5];
+        records[1].measurement.samples_ns = vec![1; GROUP_SAMPLES];
+        records[4].measurement.samples_ns.clear();
+        assert_eq!(groups(&records).iter().map(|group| group.len()).collect::<Vec<_>>(), [2, 3]);
+        assert!(groups(&records[4..]).is_empty());
+        assert_eq!(read(&rendered("samples.parquet", &records[4..])).metadata().num_row_groups(), 0);
+        assert_eq!(rendered("results.parquet", &[])[..4], *b"PAR1");
+    }
+}

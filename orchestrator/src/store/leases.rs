@@ -1,0 +1,113 @@
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::StoreError;
+use crate::domain::{RunId, SweepId};
+
+/// Who has a lease, or had it last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeaseHolder {
+    /// The process.
+    pub holder: String,
+    /// The sweep it works on, where the lease is a device's.
+    pub sweep_id: Option<SweepId>,
+    /// Until when it has it, without a word from it.
+    pub until: Timestamp,
+}
+
+/// Whether a lease was to be had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LeaseOutcome {
+    /// It is the caller's, under this epoch.
+    Taken {
+        /// Grows with each holder.
+        epoch: u64,
+    },
+    /// Somebody else has it.
+    Held(LeaseHolder),
+}
+
+/// The leases of one holder, each with its epoch.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HeldLeases {
+    /// Sweeps.
+    pub sweeps: Vec<(SweepId, u64)>,
+    /// Devices.
+    pub devices: Vec<(String, u64)>,
+    /// Runs.
+    pub runs: Vec<(RunId, u64)>,
+}
+
+/// Leases: of sweeps, by which one process at a time carries a sweep out; of devices, by which one process at a time
+/// uses a device; and those of runs, which come with [`RunStore::claim`](super::RunStore::claim). A lease that is not
+/// prolonged can be taken by another holder, under a higher epoch: epochs only grow, also over leases that ended.
+pub trait LeaseStore {
+    /// Takes the lease of a sweep.
+    ///
+    /// # Errors
+    /// When there is no such sweep, or the store can't be written.
+    fn lease_sweep(
+        &self,
+        sweep: &SweepId,
+        holder: &str,
+        lease: Duration,
+        now: Timestamp,
+    ) -> Result<LeaseOutcome, StoreError>;
+
+    /// Ends the lease of a sweep. One that was lost is left alone.
+    ///
+    /// # Errors
+    /// When the store can't be written.
+    fn release_sweep(&self, sweep: &SweepId, epoch: u64) -> Result<(), StoreError>;
+
+    /// Who has the lease of a sweep now.
+    ///
+    /// # Errors
+    /// When there is no such sweep, or the store can't be read.
+    fn sweep_holder(&self, sweep: &SweepId, now: Timestamp) -> Result<Option<LeaseHolder>, StoreError>;
+
+    /// Takes the lease of a device, by its name or by what it is however it is connected.
+    ///
+    /// # Errors
+    /// When the store can't be written.
+    fn lease_device(
+        &self,
+        device: &str,
+        sweep: Option<&SweepId>,
+        holder: &str,
+        lease: Duration,
+        now: Timestamp,
+    ) -> Result<LeaseOutcome, StoreError>;
+
+    /// Ends the lease of a device. One that was lost is left alone.
+    ///
+    /// # Errors
+    /// When the store can't be written.
+    fn release_device(&self, device: &str, epoch: u64) -> Result<(), StoreError>;
+
+    /// The leases of devices that are held now: device and holder.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn device_leases(&self, now: Timestamp) -> Result<Vec<(String, LeaseHolder)>, StoreError>;
+
+    /// Prolongs all leases of a holder, in one transaction, and returns those it has: one that is not among them was
+    /// lost to another holder, or has ended. One that ran out and that nobody took is its holder's still.
+    ///
+    /// # Errors
+    /// When the store can't be written.
+    fn prolong_leases(&self, holder: &str, lease: Duration, now: Timestamp) -> Result<HeldLeases, StoreError>;
+
+    /// All holders of leases of any kind that are held now.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn lease_holders(&self, now: Timestamp) -> Result<Vec<String>, StoreError>;
+
+    /// Lets all leases of a holder run out: it is gone for sure.
+    ///
+    /// # Errors
+    /// When the store can't be written.
+    fn expire_leases(&self, holder: &str, now: Timestamp) -> Result<(), StoreError>;
+}

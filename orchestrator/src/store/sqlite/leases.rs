@@ -1,0 +1,168 @@
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rusqlite::{Row, Transaction, named_params, params};
+
+use super::sweeps::unknown;
+use super::{SqliteStore, deadline, epoch_column, nanoseconds, timestamp};
+use crate::domain::{RunId, SweepId};
+use crate::store::{HeldLeases, LeaseHolder, LeaseOutcome, LeaseStore, StoreError};
+
+// A lease that ended has its time at 0; its row and its epoch stay.
+
+const LEASE_SWEEP: &str = "
+    UPDATE sweeps SET lease_holder = :holder, lease_epoch = lease_epoch + 1, lease_until_ns = :until_ns
+    WHERE id = :sweep AND lease_until_ns <= :now_ns
+    RETURNING lease_epoch";
+
+const RELEASE_SWEEP: &str = "UPDATE sweeps SET lease_until_ns = 0 WHERE id = :sweep AND lease_epoch = :epoch";
+
+const LEASE_DEVICE: &str = "
+    INSERT INTO device_leases (device, epoch, holder, sweep_id, until_ns)
+    VALUES (:device, 1, :holder, :sweep, :until_ns)
+    ON CONFLICT (device) DO UPDATE
+        SET epoch = epoch + 1, holder = excluded.holder, sweep_id = excluded.sweep_id, until_ns = excluded.until_ns
+        WHERE until_ns <= :now_ns
+    RETURNING epoch";
+
+const RELEASE_DEVICE: &str = "UPDATE device_leases SET until_ns = 0 WHERE device = :device AND epoch = :epoch";
+
+const DEVICE_LEASES: &str = "
+    SELECT device, holder, sweep_id, until_ns FROM device_leases WHERE until_ns > ?1 ORDER BY device";
+
+const PROLONG_SWEEPS: &str = "
+    UPDATE sweeps SET lease_until_ns = :until_ns WHERE lease_holder = :holder AND lease_until_ns > 0
+    RETURNING id, lease_epoch";
+
+const PROLONG_DEVICES: &str = "
+    UPDATE device_leases SET until_ns = :until_ns WHERE holder = :holder AND until_ns > 0
+    RETURNING device, epoch";
+
+const PROLONG_RUNS: &str = "
+    UPDATE runs SET lease_until_ns = :until_ns WHERE lease_holder = :holder AND state = 'live'
+    RETURNING id, lease_epoch";
+
+const HOLDERS: &str = "
+    SELECT holder FROM device_leases WHERE until_ns > :now_ns
+    UNION SELECT lease_holder FROM sweeps WHERE lease_until_ns > :now_ns
+    UNION SELECT lease_holder FROM runs WHERE state = 'live' AND lease_until_ns > :now_ns";
+
+impl LeaseStore for SqliteStore {
+    fn lease_sweep(
+        &self,
+        sweep: &SweepId,
+        holder: &str,
+        lease: Duration,
+        now: Timestamp,
+    ) -> Result<LeaseOutcome, StoreError> {
+        let parameters = named_params! {
+            ":sweep": sweep.0, ":holder": holder, ":until_ns": deadline(now, lease), ":now_ns": nanoseconds(now),
+        };
+        let taken = self.query("take the lease of a sweep", LEASE_SWEEP, parameters, |row| row.get::<_, i64>(0))?;
+        if let Some(epoch) = taken.first() {
+            return Ok(LeaseOutcome::Taken { epoch: epoch.unsigned_abs() });
+        }
+        match self.sweep_holder(sweep, now)? {
+            Some(holder) => Ok(LeaseOutcome::Held(holder)),
+            // It ended between the two looks.
+            None => self.lease_sweep(sweep, holder, lease, now),
+        }
+    }
+
+    fn release_sweep(&self, sweep: &SweepId, epoch: u64) -> Result<(), StoreError> {
+        let parameters = named_params! {":sweep": sweep.0, ":epoch": epoch_column(epoch)};
+        self.execute("end the lease of a sweep", RELEASE_SWEEP, parameters).map(drop)
+    }
+
+    fn sweep_holder(&self, sweep: &SweepId, now: Timestamp) -> Result<Option<LeaseHolder>, StoreError> {
+        let sql = "SELECT lease_holder, lease_until_ns FROM sweeps WHERE id = ?1";
+        let found = self.query("look up the lease of a sweep", sql, [&sweep.0], |row| {
+            Ok((row.get::<_, Option<String>>(0)?, row.get::<_, i64>(1)?))
+        })?;
+        let (holder, until_ns) = found.into_iter().next().ok_or_else(|| unknown(sweep))?;
+        let Some(holder) = holder.filter(|_| until_ns > nanoseconds(now)) else { return Ok(None) };
+        Ok(Some(LeaseHolder { holder, sweep_id: Some(sweep.clone()), until: timestamp(until_ns)? }))
+    }
+
+    fn lease_device(
+        &self,
+        device: &str,
+        sweep: Option<&SweepId>,
+        holder: &str,
+        lease: Duration,
+        now: Timestamp,
+    ) -> Result<LeaseOutcome, StoreError> {
+        let parameters = named_params! {
+            ":device": device, ":holder": holder, ":sweep": sweep.map(SweepId::as_str),
+            ":until_ns": deadline(now, lease), ":now_ns": nanoseconds(now),
+        };
+        let taken = self.query("take the lease of a device", LEASE_DEVICE, parameters, |row| row.get::<_, i64>(0))?;
+        if let Some(epoch) = taken.first() {
+            return Ok(LeaseOutcome::Taken { epoch: epoch.unsigned_abs() });
+        }
+        let held = self.device_leases(now)?.into_iter().find(|(held, _)| held == device);
+        match held {
+            Some((_, holder)) => Ok(LeaseOutcome::Held(holder)),
+            // It ended between the two looks.
+            None => self.lease_device(device, sweep, holder, lease, now),
+        }
+    }
+
+    fn release_device(&self, device: &str, epoch: u64) -> Result<(), StoreError> {
+        let parameters = named_params! {":device": device, ":epoch": epoch_column(epoch)};
+        self.execute("end the lease of a device", RELEASE_DEVICE, parameters).map(drop)
+    }
+
+    fn device_leases(&self, now: Timestamp) -> Result<Vec<(String, LeaseHolder)>, StoreError> {
+        let rows = self.query("list the leases of devices", DEVICE_LEASES, [nanoseconds(now)], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get::<_, Option<String>>(2)?, row.get(3)?))
+        })?;
+        let leases = rows.into_iter().map(|(device, holder, sweep_id, until_ns)| {
+            let until = timestamp(until_ns)?;
+            Ok((device, LeaseHolder { holder, sweep_id: sweep_id.map(SweepId), until }))
+        });
+        leases.collect()
+    }
+
+    fn prolong_leases(&self, holder: &str, lease: Duration, now: Timestamp) -> Result<HeldLeases, StoreError> {
+        let until_ns = deadline(now, lease);
+        self.transaction("prolong leases", |transaction| {
+            Ok(HeldLeases {
+                sweeps: prolong(transaction, PROLONG_SWEEPS, holder, until_ns, SweepId)?,
+                devices: prolong(transaction, PROLONG_DEVICES, holder, until_ns, |device| device)?,
+                runs: prolong(transaction, PROLONG_RUNS, holder, until_ns, RunId)?,
+            })
+        })
+    }
+
+    fn lease_holders(&self, now: Timestamp) -> Result<Vec<String>, StoreError> {
+        self.query("list the holders of leases", HOLDERS, named_params! {":now_ns": nanoseconds(now)}, |row| row.get(0))
+    }
+
+    fn expire_leases(&self, holder: &str, now: Timestamp) -> Result<(), StoreError> {
+        self.transaction("end the leases of a process", |transaction| {
+            let now_ns = nanoseconds(now);
+            for sql in [
+                "UPDATE device_leases SET until_ns = 0 WHERE holder = ?1 AND until_ns > ?2",
+                "UPDATE sweeps SET lease_until_ns = 0 WHERE lease_holder = ?1 AND lease_until_ns > ?2",
+                "UPDATE runs SET lease_until_ns = 0 WHERE lease_holder = ?1 AND lease_until_ns > ?2",
+            ] {
+                transaction.execute(sql, params![holder, now_ns])?;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Runs a statement that prolongs leases and returns them.
+fn prolong<T>(
+    transaction: &Transaction<'_>,
+    sql: &str,
+    holder: &str,
+    until_ns: i64,
+    name: impl Fn(String) -> T,
+) -> rusqlite::Result<Vec<(T, u64)>> {
+    let read = |row: &Row<'_>| Ok((name(row.get(0)?), row.get::<_, i64>(1)?.unsigned_abs()));
+    let mut statement = transaction.prepare_cached(sql)?;
+    statement.query_map(named_params! {":holder": holder, ":until_ns": until_ns}, read)?.collect()
+}

@@ -1,0 +1,381 @@
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension, Row, Transaction, named_params, params};
+
+use super::events::append;
+use super::{SqliteStore, corrupt, deadline, epoch_column, from_json, nanoseconds, records, timestamp, to_json};
+use crate::domain::{
+    Event, EventKind, Job, JobId, JobState, JobStep, Record, RunId, RunState, RunStep, SweepId, SweepState,
+};
+use crate::store::{
+    Attempt, Claim, ClaimedRun, GiveBack, LeaseHolder, LiveRun, RunOwner, RunStore, StoreError, SweepStore as _, run_id,
+};
+
+// States that a partial index is about stand here as words: with a parameter in their place, SQLite plans the statement
+// anew each time.
+
+/// The first job of a device that waits and whose pause is over, else the one whose pause is over first.
+const NEXT_JOB: &str = "
+    SELECT job_id, run_prefix, job, not_before_ns FROM jobs
+    WHERE sweep_id = :sweep AND device = :device AND position = (
+        SELECT position FROM jobs
+        WHERE sweep_id = :sweep AND device = :device AND state <> 'recorded' AND state = 'waiting'
+        ORDER BY max(not_before_ns, :now_ns), position LIMIT 1)";
+
+/// What the attempts of a job were: the highest number and epoch, and how many failed.
+const ATTEMPTS_SO_FAR: &str = "
+    SELECT coalesce(max(attempt), 0), coalesce(max(lease_epoch), 0),
+           coalesce(sum(state = :given_back AND counts), 0)
+    FROM runs WHERE sweep_id = :sweep AND job_id = :job";
+
+const ADD_RUN: &str = "
+    INSERT INTO runs (id, sweep_id, job_id, attempt, claimed_at_ns, state, lease_epoch, lease_holder, lease_until_ns)
+    VALUES (:run, :sweep, :job, :attempt, :now_ns, :state, :epoch, :holder, :until_ns)";
+
+const JOB_STEP: &str = "
+    UPDATE jobs SET state = :to, not_before_ns = :not_before_ns
+    WHERE sweep_id = :sweep AND job_id = :job AND state = :from";
+
+/// Ends a live run, if this is still its lease.
+const END_RUN: &str = "
+    UPDATE runs SET state = :to, ended_at_ns = :now_ns, failure = :failure, counts = :counts, lease_until_ns = 0
+    WHERE id = :run AND state = :from AND lease_epoch = :epoch
+    RETURNING sweep_id, job_id";
+
+const LIVE_RUNS: &str = "
+    SELECT r.id, j.device, r.lease_holder, r.lease_until_ns
+    FROM jobs j CROSS JOIN runs r ON r.sweep_id = j.sweep_id AND r.job_id = j.job_id AND r.state = 'live'
+    WHERE j.sweep_id = ?1 AND j.state <> 'recorded' AND j.state = 'running'
+    ORDER BY j.position";
+
+const LIVE_RUNS_OF_DEVICE: &str = "
+    SELECT r.id, j.device, r.lease_holder, r.lease_until_ns
+    FROM jobs j CROSS JOIN runs r ON r.sweep_id = j.sweep_id AND r.job_id = j.job_id AND r.state = 'live'
+    WHERE j.sweep_id = ?1 AND j.device = ?2 AND j.state <> 'recorded' AND j.state = 'running'
+    ORDER BY j.position";
+
+const TAKE_OVER: &str = "
+    UPDATE runs SET lease_holder = :holder, lease_until_ns = :until_ns, lease_epoch = 1 + (
+        SELECT max(o.lease_epoch) FROM runs o WHERE o.sweep_id = runs.sweep_id AND o.job_id = runs.job_id)
+    WHERE id = :run AND state = 'live' AND (lease_until_ns <= :now_ns OR lease_holder = :holder)
+    RETURNING sweep_id, job_id, attempt, lease_epoch";
+
+const ATTEMPTS: &str = "
+    SELECT id, attempt, state, claimed_at_ns, ended_at_ns, lease_holder, lease_until_ns, failure
+    FROM runs WHERE sweep_id = ?1 AND job_id = ?2 ORDER BY attempt";
+
+const RUN_OWNER: &str = "
+    SELECT r.sweep_id, s.state, r.state FROM runs r JOIN sweeps s ON s.id = r.sweep_id WHERE r.id = ?1";
+
+impl RunStore for SqliteStore {
+    fn claim(
+        &self,
+        sweep: &SweepId,
+        device: &str,
+        holder: &str,
+        lease: Duration,
+        now: Timestamp,
+    ) -> Result<Claim, StoreError> {
+        let claimed = self.transaction("claim a job", |transaction| {
+            let next = transaction
+                .prepare_cached(NEXT_JOB)?
+                .query_row(named_params! {":sweep": sweep.0, ":device": device, ":now_ns": nanoseconds(now)}, |row| {
+                    Ok((JobId(row.get(0)?), row.get::<_, String>(1)?, row.get::<_, String>(2)?, row.get(3)?))
+                })
+                .optional()?;
+            let Some((job_id, prefix, job, not_before_ns)) = next else { return Ok(Next::Nothing) };
+            if not_before_ns > nanoseconds(now) {
+                return Ok(Next::NotBefore(not_before_ns));
+            }
+            let (attempts, epochs, failed_attempts) = attempts_so_far(transaction, sweep, &job_id)?;
+            let run = RunId(format!("{prefix}{}", attempts + 1));
+            transaction.prepare_cached(ADD_RUN)?.execute(named_params! {
+                ":run": run.0, ":sweep": sweep.0, ":job": job_id.0, ":attempt": attempts + 1,
+                ":now_ns": nanoseconds(now), ":state": RunState::Live.as_str(), ":epoch": epochs + 1,
+                ":holder": holder, ":until_ns": deadline(now, lease),
+            })?;
+            job_step(transaction, sweep, &job_id, JobStep::Claim, not_before_ns)?;
+            Ok(Next::Run { run, job, attempt: attempts + 1, failed_attempts, epoch: epochs + 1 })
+        })?;
+        match claimed {
+            Next::Nothing => Ok(Claim::Nothing),
+            Next::NotBefore(not_before_ns) => Ok(Claim::NotBefore(timestamp(not_before_ns)?)),
+            Next::Run { run, job, attempt, failed_attempts, epoch } => Ok(Claim::Run(Box::new(ClaimedRun {
+                run_id: run,
+                job: from_json("a job", &job)?,
+                attempt,
+                failed_attempts,
+                epoch: u64::from(epoch),
+            }))),
+        }
+    }
+
+    fn live_runs(&self, sweep: &SweepId, device: Option<&str>) -> Result<Vec<LiveRun>, StoreError> {
+        let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
+        let rows = match device {
+            Some(device) => self.query("list runs under way", LIVE_RUNS_OF_DEVICE, [&sweep.0, device], read)?,
+            None => self.query("list runs under way", LIVE_RUNS, [&sweep.0], read)?,
+        };
+        let live = rows.into_iter().map(|(run, device, holder, until_ns)| {
+            Ok(LiveRun { run_id: RunId(run), device, lease: lease_holder(holder, until_ns)? })
+        });
+        live.collect()
+    }
+
+    fn take_over(
+        &self,
+        run: &RunId,
+        holder: &str,
+        lease: Duration,
+        now: Timestamp,
+    ) -> Result<Option<ClaimedRun>, StoreError> {
+        let taken = self.transaction("take over a run", |transaction| {
+            let parameters = named_params! {
+                ":run": run.0, ":holder": holder, ":until_ns": deadline(now, lease), ":now_ns": nanoseconds(now),
+            };
+            let taken = transaction
+                .prepare_cached(TAKE_OVER)?
+                .query_row(parameters, |row| {
+                    Ok((SweepId(row.get(0)?), JobId(row.get(1)?), row.get::<_, u32>(2)?, row.get::<_, u32>(3)?))
+                })
+                .optional()?;
+            let Some((sweep, job_id, attempt, epoch)) = taken else { return Ok(None) };
+            let (_, _, failed_attempts) = attempts_so_far(transaction, &sweep, &job_id)?;
+            let job: String = transaction
+                .prepare_cached("SELECT job FROM jobs WHERE sweep_id = ?1 AND job_id = ?2")?
+                .query_row([&sweep.0, &job_id.0], |row| row.get(0))?;
+            Ok(Some((job, attempt, failed_attempts, epoch)))
+        })?;
+        let Some((job, attempt, failed_attempts, epoch)) = taken else { return Ok(None) };
+        let job = from_json("a job", &job)?;
+        Ok(Some(ClaimedRun { run_id: run.clone(), job, attempt, failed_attempts, epoch: u64::from(epoch) }))
+    }
+
+    fn finish(&self, epoch: u64, record: &Record, moved: Option<&Job>, now: Timestamp) -> Result<(), StoreError> {
+        let run = run_of(record);
+        let text = to_json(record)?;
+        let moved = moved.map(|job| Ok::<_, StoreError>((job, to_json(job)?))).transpose()?;
+        let ending = Ending { run: &run, epoch, step: RunStep::Finish, failure: None, counts: true };
+        let kept = self.transaction("keep a record", |transaction| {
+            if ending
+                .take(transaction, now)?
+                .is_none_or(|(sweep, job)| sweep != record.sweep_id || job != record.job.id)
+            {
+                return Ok(false);
+            }
+            records::insert(transaction, record, &text)?;
+            job_step(transaction, &record.sweep_id, &record.job.id, JobStep::Finish, 0)?;
+            if let Some((job, json)) = &moved {
+                let position = super::sweeps::next_position(transaction, &record.sweep_id)?;
+                super::sweeps::add_job(transaction, &record.sweep_id, position, job, json)?;
+            }
+            Ok(true)
+        })?;
+        if kept { Ok(()) } else { self.refuse(&record.sweep_id, Some(&record.job), &run, epoch, "a record", now) }
+    }
+
+    fn give_back(&self, given: &GiveBack<'_>, now: Timestamp) -> Result<(), StoreError> {
+        let GiveBack { run_id: run, epoch, failure, counts, not_before } = *given;
+        let failure = to_json(failure)?;
+        let ending = Ending { run, epoch, step: RunStep::GiveBack, failure: Some(&failure), counts };
+        let given = self.transaction("give a run back", |transaction| {
+            let Some((sweep, job)) = ending.take(transaction, now)? else { return Ok(false) };
+            job_step(transaction, &sweep, &job, JobStep::GiveBack, nanoseconds(not_before))?;
+            Ok(true)
+        })?;
+        if given {
+            return Ok(());
+        }
+        let sql = "SELECT sweep_id FROM runs WHERE id = ?1";
+        let sweep = self.query("look up a run", sql, [&run.0], |row| row.get(0).map(SweepId))?;
+        match sweep.first() {
+            Some(sweep) => self.refuse(sweep, None, run, epoch, "the end of an attempt", now),
+            None => Err(StoreError::StaleEpoch { run: run.clone(), epoch }),
+        }
+    }
+
+    fn add_record(&self, record: &Record) -> Result<(), StoreError> {
+        let text = to_json(record)?;
+        // A sweep that is not known is an error of its own.
+        self.sweep_state(&record.sweep_id)?;
+        let (sweep, job) = (&record.sweep_id, &record.job.id);
+        let added = self.transaction("keep a record", |transaction| {
+            let state = job_state(transaction, sweep, job)?;
+            let is_free = match &state {
+                Some(state) => JobStep::Close.from().iter().any(|from| from.as_str() == state.as_str()),
+                None => !records::exists(transaction, sweep, job)?,
+            };
+            if is_free {
+                records::insert(transaction, record, &text)?;
+                if state.is_some() {
+                    job_step(transaction, sweep, job, JobStep::Close, 0)?;
+                }
+            }
+            Ok(is_free)
+        })?;
+        if added { Ok(()) } else { Err(StoreError::StaleEpoch { run: run_of(record), epoch: 0 }) }
+    }
+
+    fn attempts(&self, sweep: &SweepId, job: &JobId) -> Result<(JobState, Vec<Attempt>), StoreError> {
+        let state = self.transaction("look up a job", |transaction| job_state(transaction, sweep, job))?;
+        let state = state.ok_or_else(|| StoreError::UnknownJob { sweep: sweep.clone(), job: job.clone() })?;
+        let state = state.parse().map_err(|error: String| corrupt("the state of a job", &error))?;
+        let rows = self.query("list the attempts of a job", ATTEMPTS, [&sweep.0, &job.0], AttemptRow::read)?;
+        Ok((state, rows.into_iter().map(AttemptRow::attempt).collect::<Result<_, _>>()?))
+    }
+
+    fn run_owner(&self, run: &RunId) -> Result<Option<RunOwner>, StoreError> {
+        let found = self.query("look up a run", RUN_OWNER, [&run.0], |row| {
+            Ok((row.get(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
+        })?;
+        let Some((sweep_id, sweep, run)) = found.into_iter().next() else { return Ok(None) };
+        let sweep: SweepState = sweep.parse().map_err(|error: String| corrupt("the state of a sweep", &error))?;
+        Ok(Some(RunOwner { sweep_id: SweepId(sweep_id), sweep, run: run_state(&run)? }))
+    }
+
+    fn past_durations(&self, job: &JobId, limit: u32) -> Result<Vec<Duration>, StoreError> {
+        let sql = "SELECT duration_ns FROM records WHERE job_id = ?1 AND duration_ns IS NOT NULL
+                   ORDER BY finished_at_ns DESC LIMIT ?2";
+        let rows = self.query("look up past runs", sql, params![job.0, limit], |row| row.get::<_, i64>(0))?;
+        Ok(rows.into_iter().map(|duration_ns| Duration::from_nanos(duration_ns.unsigned_abs())).collect())
+    }
+}
+
+/// What a claim found.
+enum Next {
+    Nothing,
+    NotBefore(i64),
+    Run { run: RunId, job: String, attempt: u32, failed_attempts: u32, epoch: u32 },
+}
+
+/// The end of a run under a lease.
+struct Ending<'a> {
+    run: &'a RunId,
+    epoch: u64,
+    step: RunStep,
+    failure: Option<&'a str>,
+    counts: bool,
+}
+
+impl Ending<'_> {
+    /// Ends the run; `None` when its lease is another by now, or it has ended.
+    fn take(&self, transaction: &Transaction<'_>, now: Timestamp) -> rusqlite::Result<Option<(SweepId, JobId)>> {
+        let parameters = named_params! {
+            ":run": self.run.0, ":from": RunState::Live.as_str(), ":to": self.step.to().as_str(),
+            ":epoch": epoch_column(self.epoch), ":now_ns": nanoseconds(now), ":failure": self.failure,
+            ":counts": self.counts,
+        };
+        let read = |row: &Row<'_>| Ok((SweepId(row.get(0)?), JobId(row.get(1)?)));
+        transaction.prepare_cached(END_RUN)?.query_row(parameters, read).optional()
+    }
+}
+
+impl SqliteStore {
+    /// Keeps the refusal of a write as an event, and gives it as an error.
+    fn refuse(
+        &self,
+        sweep: &SweepId,
+        job: Option<&Job>,
+        run: &RunId,
+        epoch: u64,
+        write: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let event = Event {
+            at: now,
+            sweep_id: Some(sweep.clone()),
+            device: job.map(|job| job.device.clone()),
+            job_id: job.map(|job| job.id.clone()),
+            run_id: Some(run.clone()),
+            kind: EventKind::WriteRefused { write: write.to_owned(), epoch },
+        };
+        append(self, &event)?;
+        Err(StoreError::StaleEpoch { run: run.clone(), epoch })
+    }
+}
+
+/// Takes a step of a job whose state is known to allow it; the transaction is undone when it does not.
+fn job_step(
+    transaction: &Transaction<'_>,
+    sweep: &SweepId,
+    job: &JobId,
+    step: JobStep,
+    not_before_ns: i64,
+) -> rusqlite::Result<()> {
+    for from in step.from() {
+        let changed = transaction.prepare_cached(JOB_STEP)?.execute(named_params! {
+            ":sweep": sweep.0, ":job": job.0, ":from": from.as_str(), ":to": step.to().as_str(),
+            ":not_before_ns": not_before_ns,
+        })?;
+        if changed == 1 {
+            return Ok(());
+        }
+    }
+    Err(rusqlite::Error::StatementChangedRows(0))
+}
+
+fn job_state(transaction: &Transaction<'_>, sweep: &SweepId, job: &JobId) -> rusqlite::Result<Option<String>> {
+    let sql = "SELECT state FROM jobs WHERE sweep_id = ?1 AND job_id = ?2";
+    transaction.prepare_cached(sql)?.query_row([&sweep.0, &job.0], |row| row.get(0)).optional()
+}
+
+/// Attempts, the highest epoch, and failed attempts of a job.
+fn attempts_so_far(transaction: &Transaction<'_>, sweep: &SweepId, job: &JobId) -> rusqlite::Result<(u32, u32, u32)> {
+    transaction.prepare_cached(ATTEMPTS_SO_FAR)?.query_row(
+        named_params! {":sweep": sweep.0, ":job": job.0, ":given_back": RunState::GivenBack.as_str()},
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+    )
+}
+
+/// The run a record is about; for one without a run, what its identifier would have been.
+fn run_of(record: &Record) -> RunId {
+    record.run_id.clone().unwrap_or_else(|| run_id::run_id(&record.sweep_id, &record.job.id, record.attempt))
+}
+
+/// An attempt as the database has it.
+struct AttemptRow {
+    run: String,
+    attempt: u32,
+    state: String,
+    claimed_at_ns: i64,
+    ended_at_ns: Option<i64>,
+    holder: String,
+    until_ns: i64,
+    failure: Option<String>,
+}
+
+impl AttemptRow {
+    fn read(row: &Row<'_>) -> rusqlite::Result<AttemptRow> {
+        Ok(AttemptRow {
+            run: row.get(0)?,
+            attempt: row.get(1)?,
+            state: row.get(2)?,
+            claimed_at_ns: row.get(3)?,
+            ended_at_ns: row.get(4)?,
+            holder: row.get(5)?,
+            until_ns: row.get(6)?,
+            failure: row.get(7)?,
+        })
+    }
+
+    fn attempt(self) -> Result<Attempt, StoreError> {
+        Ok(Attempt {
+            run_id: RunId(self.run),
+            attempt: self.attempt,
+            state: run_state(&self.state)?,
+            claimed_at: timestamp(self.claimed_at_ns)?,
+            ended_at: self.ended_at_ns.map(timestamp).transpose()?,
+            lease: lease_holder(self.holder, self.until_ns)?,
+            failure: self.failure.map(|json| from_json("a failure", &json)).transpose()?,
+        })
+    }
+}
+
+fn lease_holder(holder: String, until_ns: i64) -> Result<LeaseHolder, StoreError> {
+    Ok(LeaseHolder { holder, sweep_id: None, until: timestamp(until_ns)? })
+}
+
+fn run_state(word: &str) -> Result<RunState, StoreError> {
+    word.parse().map_err(|error: String| corrupt("the state of a run", &error))
+}

@@ -1,0 +1,216 @@
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension, Row, Transaction, named_params, params};
+
+use super::{SqliteStore, corrupt, from_json, nanoseconds, timestamp, to_json};
+use crate::domain::{Job, JobState, LabId, Plan, Record, SweepDefinition, SweepId, SweepRow, SweepState, SweepStep};
+use crate::store::{StoreError, SweepCounts, SweepStore, run_id};
+
+const ADD_SWEEP: &str = "
+    INSERT INTO sweeps (id, name, started_at_ns, finished_at_ns, farmctl_version, state, definition)
+    VALUES (:id, :name, :started_at_ns, :finished_at_ns, :farmctl_version, :state, :definition)
+    ON CONFLICT DO NOTHING";
+
+const ADD_JOB: &str = "
+    INSERT INTO jobs (sweep_id, job_id, position, device, run_prefix, job, state)
+    VALUES (:sweep, :job_id, :position, :device, :prefix, :job, :state)
+    ON CONFLICT DO NOTHING";
+
+const STEP: &str = "UPDATE sweeps SET state = :to WHERE id = :sweep AND state = :from";
+
+const FINISH: &str = "
+    UPDATE sweeps SET state = :to, finished_at_ns = :now_ns
+    WHERE id = :sweep AND state = :from
+      AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.sweep_id = :sweep AND j.state <> :recorded)";
+
+const JOBS: &str = "
+    SELECT j.job FROM jobs j
+    WHERE j.sweep_id = :sweep AND (:device IS NULL OR j.device = :device) AND (:closed OR j.state <> :recorded)
+    ORDER BY j.position";
+
+const COUNTS: &str = "
+    WITH of_jobs AS (SELECT count(*) AS jobs, coalesce(sum(state <> 'recorded'), 0) AS open FROM jobs WHERE sweep_id = ?1),
+         of_records AS (SELECT coalesce(sum(status = 'ok'), 0) AS ok, coalesce(sum(status = 'failed'), 0) AS failed,
+                               coalesce(sum(status = 'skipped'), 0) AS skipped,
+                               coalesce(sum(status = 'cancelled'), 0) AS cancelled
+                        FROM records WHERE sweep_id = ?1)
+    SELECT jobs, open, ok, failed, skipped, cancelled FROM of_jobs, of_records";
+
+const RECORDS: &str = "
+    SELECT c.record FROM records c LEFT JOIN jobs j ON j.sweep_id = c.sweep_id AND j.job_id = c.job_id
+    WHERE c.sweep_id = ?1
+    ORDER BY j.position IS NULL, j.position, c.sequence";
+
+impl SweepStore for SqliteStore {
+    fn lab_id(&self) -> Result<LabId, StoreError> {
+        let found = self.query("look up the lab", "SELECT id FROM lab", [], |row| row.get(0))?;
+        found.into_iter().next().map(LabId).ok_or_else(|| corrupt("the lab", &"it has no identifier"))
+    }
+
+    fn create_sweep(&self, sweep: &SweepRow, definition: &SweepDefinition, plan: &Plan) -> Result<(), StoreError> {
+        let definition = to_json(definition)?;
+        let jobs = plan.jobs.iter().map(to_json).collect::<Result<Vec<_>, _>>()?;
+        let added = self.transaction("add a sweep", |transaction| {
+            let added = transaction.execute(
+                ADD_SWEEP,
+                named_params! {
+                    ":id": sweep.id.0, ":name": sweep.name, ":started_at_ns": nanoseconds(sweep.started_at),
+                    ":finished_at_ns": sweep.finished_at.map(nanoseconds), ":farmctl_version": sweep.farmctl_version,
+                    ":state": sweep.state.as_str(), ":definition": definition,
+                },
+            )?;
+            for ((position, job), json) in (0i64..).zip(&plan.jobs).zip(&jobs).take_while(|_| added == 1) {
+                add_job(transaction, &sweep.id, position, job, json)?;
+            }
+            Ok(added == 1)
+        })?;
+        if added { Ok(()) } else { Err(StoreError::SweepExists { sweep: sweep.id.clone() }) }
+    }
+
+    fn sweeps(&self) -> Result<Vec<SweepRow>, StoreError> {
+        let sql = "SELECT id, name, started_at_ns, finished_at_ns, farmctl_version, state FROM sweeps
+                   ORDER BY started_at_ns DESC, id DESC";
+        let rows = self.query("list sweeps", sql, [], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
+        })?;
+        rows.into_iter().map(sweep_row).collect()
+    }
+
+    fn sweep_state(&self, sweep: &SweepId) -> Result<SweepState, StoreError> {
+        let sql = "SELECT state FROM sweeps WHERE id = ?1";
+        let found = self.query("look up a sweep", sql, [&sweep.0], |row| row.get::<_, String>(0))?;
+        found.first().ok_or_else(|| unknown(sweep)).and_then(|word| state(word))
+    }
+
+    fn definition(&self, sweep: &SweepId) -> Result<Option<SweepDefinition>, StoreError> {
+        let sql = "SELECT definition FROM sweeps WHERE id = ?1";
+        let found = self.query("look up a sweep", sql, [&sweep.0], |row| row.get::<_, Option<String>>(0))?;
+        let definition = found.into_iter().next().ok_or_else(|| unknown(sweep))?;
+        definition.map(|json| from_json("the definition of a sweep", &json)).transpose()
+    }
+
+    fn cancel_sweep(&self, sweep: &SweepId) -> Result<(), StoreError> {
+        let found = self.sweep_state(sweep)?;
+        if found == SweepState::Cancelling {
+            return Ok(());
+        }
+        let step = SweepStep::Cancel;
+        for from in step.from() {
+            let parameters = named_params! {":sweep": sweep.0, ":from": from.as_str(), ":to": step.to().as_str()};
+            if self.execute("cancel a sweep", STEP, parameters)? == 1 {
+                return Ok(());
+            }
+        }
+        Err(self.illegal(sweep, "cancel", found.as_str()))
+    }
+
+    fn finish_sweep(&self, sweep: &SweepId, now: Timestamp) -> Result<bool, StoreError> {
+        for step in [SweepStep::Finish, SweepStep::FinishCancelled] {
+            for from in step.from() {
+                let parameters = named_params! {
+                    ":sweep": sweep.0, ":from": from.as_str(), ":to": step.to().as_str(), ":now_ns": nanoseconds(now),
+                    ":recorded": JobState::Recorded.as_str(),
+                };
+                if self.execute("finish a sweep", FINISH, parameters)? == 1 {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(matches!(self.sweep_state(sweep)?, SweepState::Finished | SweepState::Cancelled))
+    }
+
+    fn pin_runner(&self, sweep: &SweepId, target: &str, sha256: &str) -> Result<String, StoreError> {
+        self.transaction("note the runner of a sweep", |transaction| {
+            transaction.execute(
+                "INSERT INTO sweep_runners (sweep_id, target, sha256) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+                [&sweep.0, target, sha256],
+            )?;
+            let sql = "SELECT sha256 FROM sweep_runners WHERE sweep_id = ?1 AND target = ?2";
+            transaction.query_row(sql, [&sweep.0, target], |row| row.get(0))
+        })
+    }
+
+    fn pinned_runners(&self, sweep: &SweepId) -> Result<Vec<(String, String)>, StoreError> {
+        let sql = "SELECT target, sha256 FROM sweep_runners WHERE sweep_id = ?1 ORDER BY target";
+        self.query("list the runners of a sweep", sql, [&sweep.0], |row| Ok((row.get(0)?, row.get(1)?)))
+    }
+
+    fn counts(&self, sweep: &SweepId) -> Result<SweepCounts, StoreError> {
+        let row = self.query("count jobs and records", COUNTS, [&sweep.0], |row| {
+            Ok([row.get::<_, u32>(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?].map(u64::from))
+        })?;
+        let [jobs, open, ok, failed, skipped, cancelled] = row.into_iter().next().unwrap_or_default();
+        Ok(SweepCounts { jobs, open, ok, failed, skipped, cancelled })
+    }
+
+    fn open_jobs(&self, sweep: &SweepId, device: Option<&str>) -> Result<Vec<Job>, StoreError> {
+        self.list_jobs(sweep, device, false)
+    }
+
+    fn jobs(&self, sweep: &SweepId) -> Result<Vec<Job>, StoreError> {
+        self.list_jobs(sweep, None, true)
+    }
+
+    fn records(&self, sweep: &SweepId) -> Result<Vec<Record>, StoreError> {
+        let records = self.query("list records", RECORDS, [&sweep.0], |row| row.get::<_, String>(0))?;
+        records.iter().map(|json| from_json("a record", json)).collect()
+    }
+}
+
+impl SqliteStore {
+    fn list_jobs(&self, sweep: &SweepId, device: Option<&str>, closed: bool) -> Result<Vec<Job>, StoreError> {
+        let parameters = named_params! {
+            ":sweep": sweep.0, ":device": device, ":closed": closed, ":recorded": JobState::Recorded.as_str(),
+        };
+        let jobs = self.query("list jobs", JOBS, parameters, |row| row.get::<_, String>(0))?;
+        jobs.iter().map(|json| from_json("a job", json)).collect()
+    }
+
+    /// The error for a step that may not be taken, with what happened before it.
+    fn illegal(&self, sweep: &SweepId, step: &str, found: &str) -> StoreError {
+        const EVENTS_TOLD: u32 = 20;
+        let sql = "SELECT event FROM events WHERE sweep_id = ?1 ORDER BY sequence DESC LIMIT ?2";
+        let events = self.query("list events", sql, params![sweep.0, EVENTS_TOLD], |row| row.get::<_, String>(0));
+        let mut events = events.unwrap_or_default();
+        events.reverse();
+        StoreError::IllegalStep { step: step.to_owned(), of: format!("sweep {sweep}"), state: found.to_owned(), events }
+    }
+}
+
+/// Adds a job, unless it is there; returns whether it was added.
+pub(super) fn add_job(
+    transaction: &Transaction<'_>,
+    sweep: &SweepId,
+    position: i64,
+    job: &Job,
+    json: &str,
+) -> rusqlite::Result<bool> {
+    let added = transaction.prepare_cached(ADD_JOB)?.execute(named_params! {
+        ":sweep": sweep.0, ":job_id": job.id.0, ":position": position, ":device": job.device,
+        ":prefix": run_id::prefix(sweep, &job.id), ":job": json, ":state": JobState::Waiting.as_str(),
+    })?;
+    Ok(added == 1)
+}
+
+/// The place behind the last job of a sweep.
+pub(super) fn next_position(transaction: &Transaction<'_>, sweep: &SweepId) -> rusqlite::Result<i64> {
+    let sql = "SELECT max(position) + 1 FROM jobs WHERE sweep_id = ?1";
+    let position: Option<Option<i64>> =
+        transaction.query_row(sql, [&sweep.0], |row: &Row<'_>| row.get(0)).optional()?;
+    Ok(position.flatten().unwrap_or(0))
+}
+
+type Columns = (String, String, i64, Option<i64>, String, String);
+
+fn sweep_row((id, name, started_at, finished_at, farmctl_version, word): Columns) -> Result<SweepRow, StoreError> {
+    let finished_at = finished_at.map(timestamp).transpose()?;
+    let started_at = timestamp(started_at)?;
+    Ok(SweepRow { id: SweepId(id), name, started_at, finished_at, farmctl_version, state: state(&word)? })
+}
+
+fn state(word: &str) -> Result<SweepState, StoreError> {
+    word.parse().map_err(|error: String| corrupt("the state of a sweep", &error))
+}
+
+pub(super) fn unknown(sweep: &SweepId) -> StoreError {
+    StoreError::UnknownSweep { sweep: sweep.clone() }
+}

@@ -1,0 +1,105 @@
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::StoreError;
+use crate::domain::{Job, LabId, Plan, Record, SweepDefinition, SweepId, SweepRow, SweepState};
+
+/// How many jobs and records a sweep has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct SweepCounts {
+    /// Jobs.
+    pub jobs: u64,
+    /// Of them, those without a record.
+    pub open: u64,
+    /// Records with status `ok`.
+    pub ok: u64,
+    /// Records with status `failed`.
+    pub failed: u64,
+    /// Records with status `skipped`, of cells that are no jobs too.
+    pub skipped: u64,
+    /// Records with status `cancelled`.
+    pub cancelled: u64,
+}
+
+/// Sweeps, with the jobs they are made of and the records they end in.
+pub trait SweepStore {
+    /// The lab that this store is.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn lab_id(&self) -> Result<LabId, StoreError>;
+
+    /// Adds a sweep with all its jobs, in one transaction. Skipped cells are not jobs: their records are added with
+    /// [`RunStore::add_record`](super::RunStore::add_record).
+    ///
+    /// # Errors
+    /// When a sweep of that identifier exists, or the store can't be written.
+    fn create_sweep(&self, sweep: &SweepRow, definition: &SweepDefinition, plan: &Plan) -> Result<(), StoreError>;
+
+    /// The sweeps, newest first.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn sweeps(&self) -> Result<Vec<SweepRow>, StoreError>;
+
+    /// What a sweep is.
+    ///
+    /// # Errors
+    /// When there is no such sweep, or the store can't be read.
+    fn sweep_state(&self, sweep: &SweepId) -> Result<SweepState, StoreError>;
+
+    /// What it takes to go on with a sweep; `None` when an older version began it.
+    ///
+    /// # Errors
+    /// When there is no such sweep, or the store can't be read.
+    fn definition(&self, sweep: &SweepId) -> Result<Option<SweepDefinition>, StoreError>;
+
+    /// Marks an open sweep as one that a person wants no more of; whoever carries it out sees that. Done twice, nothing
+    /// changes.
+    ///
+    /// # Errors
+    /// [`StoreError::IllegalStep`] when it is over.
+    fn cancel_sweep(&self, sweep: &SweepId) -> Result<(), StoreError>;
+
+    /// Marks a sweep as over, when all its jobs have a record; returns whether they have.
+    ///
+    /// # Errors
+    /// When the store can't be written.
+    fn finish_sweep(&self, sweep: &SweepId, now: Timestamp) -> Result<bool, StoreError>;
+
+    /// Notes with which runner a sweep measures on a target, if that was not settled before; returns the one that it is.
+    ///
+    /// # Errors
+    /// When the store can't be written.
+    fn pin_runner(&self, sweep: &SweepId, target: &str, sha256: &str) -> Result<String, StoreError>;
+
+    /// The runners that a sweep measures with: target and hash.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn pinned_runners(&self, sweep: &SweepId) -> Result<Vec<(String, String)>, StoreError>;
+
+    /// How many jobs and records a sweep has.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn counts(&self, sweep: &SweepId) -> Result<SweepCounts, StoreError>;
+
+    /// Jobs of the sweep without a record, in the order of the plan; of one device, when it is given.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn open_jobs(&self, sweep: &SweepId, device: Option<&str>) -> Result<Vec<Job>, StoreError>;
+
+    /// All jobs of the sweep, in the order of the plan.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn jobs(&self, sweep: &SweepId) -> Result<Vec<Job>, StoreError>;
+
+    /// The records of a sweep: those of jobs in the order of the plan, then those of skipped cells in the order added.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn records(&self, sweep: &SweepId) -> Result<Vec<Record>, StoreError>;
+}

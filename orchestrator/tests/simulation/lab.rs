@@ -1,0 +1,314 @@
+//! A simulated lab: devices, a sweep, a store, and hosts that come and go.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use farmctl::agent::{Agent, Clock, Errand, Events, Leases, OutputFiles, Stop};
+use farmctl::device::{RunnerFile, RunnerProvider};
+use farmctl::domain::{
+    ArtifactRef, Backend, Catalog, CatalogModel, Device, DeviceSelector, Event, Failure, InputRange, Inventory, Limits,
+    OnFailure, Plan, Precision, RetryPolicy, Scenario, SshEndpoint, Sweep, SweepDefinition, SweepId, SweepRow,
+    SweepState, Tag, ThreadCount, Timeouts, TransportConfig, WeightsFile, WeightsKind, WeightsSource, sha256_hex,
+};
+use farmctl::planner;
+use farmctl::store::Store;
+use farmctl::store::sqlite::SqliteStore;
+use jiff::{SignedDuration, Timestamp};
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::chance::Chance;
+use super::device::{BAD_MODEL_BYTES, Nature, SimDevice, WORKDIR};
+use super::transport::{Harshness, SimFarm};
+use super::world::World;
+
+/// Files that every simulation shares: models and a runner.
+pub struct Files {
+    folder: TempDir,
+    pub models: Vec<(String, ArtifactRef)>,
+    pub paths: HashMap<String, PathBuf>,
+    runner: RunnerFile,
+}
+
+impl Files {
+    pub fn new() -> Files {
+        let folder = tempfile::tempdir().unwrap();
+        let mut models = Vec::new();
+        let mut paths = HashMap::new();
+        let write = |name: &str, size_bytes: u64| {
+            let bytes: Vec<u8> = name.bytes().cycle().take(usize::try_from(size_bytes).unwrap()).collect();
+            let path = folder.path().join(name);
+            std::fs::write(&path, &bytes).unwrap();
+            (ArtifactRef { sha256: sha256_hex(&bytes), size_bytes }, path)
+        };
+        for number in 0..25 {
+            let name = format!("model-{number}");
+            let size_bytes = if number == 3 { BAD_MODEL_BYTES } else { 700 + number * 30 };
+            let (artifact, path) = write(&name, size_bytes);
+            paths.insert(artifact.sha256.clone(), path);
+            models.push((name, artifact));
+        }
+        let (artifact, path) = write("runner", 2_000);
+        let runner = RunnerFile::new(path, artifact, "x86_64-unknown-linux-gnu".to_owned());
+        Files { folder, models, paths, runner }
+    }
+}
+
+struct Built(RunnerFile);
+
+#[async_trait]
+impl RunnerProvider for Built {
+    async fn runner(&self, _: &str) -> Result<RunnerFile, Failure> {
+        Ok(self.0.clone())
+    }
+}
+
+/// What a simulation is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Size {
+    pub devices: usize,
+    pub jobs_a_device: usize,
+}
+
+pub struct Lab<'f> {
+    files: &'f Files,
+    pub world: Arc<World>,
+    pub store: Arc<dyn Store>,
+    pub devices: HashMap<String, Arc<SimDevice>>,
+    pub inventory: Inventory,
+    pub harshness: Harshness,
+    /// Whether events are printed.
+    pub is_told: bool,
+    began: Instant,
+    hosts: Mutex<u64>,
+}
+
+impl<'f> Lab<'f> {
+    pub fn new(files: &'f Files, seed: u64, size: Size, harshness: Harshness) -> Lab<'f> {
+        let world = Arc::new(World::default());
+        let mut chance = Chance::new(seed, 0);
+        let (mut devices, mut declared) = (HashMap::new(), Vec::new());
+        for number in 0..size.devices {
+            let name = format!("d{number}");
+            let nature = match chance.below(20) {
+                0 if harshness.0 > 0 => Nature::Dead,
+                1 | 2 => Nature::Forgetful,
+                _ => Nature::Well,
+            };
+            let stream = Chance::new(seed, number as u64 + 1);
+            devices.insert(name.clone(), Arc::new(SimDevice::new(name.clone(), nature, Arc::clone(&world), stream)));
+            declared.push(device(name));
+        }
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory().unwrap());
+        let inventory = Inventory { devices: declared };
+        Lab {
+            files,
+            world,
+            store,
+            devices,
+            inventory,
+            harshness,
+            is_told: false,
+            began: Instant::now(),
+            hosts: Mutex::new(0),
+        }
+    }
+
+    /// Adds a sweep of so many jobs on each device.
+    pub fn add_sweep(&self, name: &str, jobs_a_device: usize, retry: RetryPolicy) -> (SweepRow, Sweep, Plan) {
+        let models: Vec<String> =
+            (0..jobs_a_device).map(|index| self.files.models[index % self.files.models.len()].0.clone()).collect();
+        let mut sweep = sweep(name, models, retry);
+        let per_model = jobs_a_device.div_ceil(self.files.models.len());
+        sweep.models.truncate(self.files.models.len());
+        sweep.repeats = u32::try_from(per_model).unwrap();
+        let plan = planner::plan(&sweep, &self.inventory, &self.catalog());
+        let row = SweepRow {
+            id: SweepId(format!("20270101-000000-{name}-0000")),
+            name: name.to_owned(),
+            started_at: self.now(SignedDuration::ZERO),
+            finished_at: None,
+            farmctl_version: "0".to_owned(),
+            state: SweepState::Open,
+        };
+        let definition = SweepDefinition { config: name.to_owned(), sweep: sweep.clone(), retry_of: None };
+        self.store.create_sweep(&row, &definition, &plan).unwrap();
+        (row, sweep, plan)
+    }
+
+    fn catalog(&self) -> Catalog {
+        let model = |(name, artifact): &(String, ArtifactRef)| CatalogModel {
+            name: name.clone(),
+            title: name.clone(),
+            source: None,
+            licence: None,
+            input_shape: None,
+            preprocessing: None,
+            input_range: InputRange { low: 0.0, high: 1.0 },
+            params: None,
+            macs: None,
+            accuracy: None,
+            files: vec![WeightsFile {
+                weights: WeightsKind::Synthetic,
+                format: "onnx".to_owned(),
+                artifact: Some(artifact.clone()),
+                source: WeightsSource::Path(self.files.paths[&artifact.sha256].clone()),
+            }],
+        };
+        let backend = Backend {
+            name: "tract".to_owned(),
+            version: "1".to_owned(),
+            formats: vec!["onnx".to_owned()],
+            precisions: vec![Precision::Float32],
+            multi_threaded: false,
+        };
+        Catalog { models: self.files.models.iter().map(model).collect(), backends: vec![backend] }
+    }
+
+    fn now(&self, offset: SignedDuration) -> Timestamp {
+        let base = Timestamp::from_second(1_800_000_000).unwrap();
+        base + SignedDuration::try_from(self.began.elapsed()).unwrap() + offset
+    }
+
+    /// What is open, and who has what, for a simulation that does not end.
+    pub fn standing(&self) -> String {
+        let now = self.now(SignedDuration::ZERO);
+        let sweeps = self.store.sweeps().unwrap();
+        let open: Vec<String> = sweeps
+            .iter()
+            .map(|sweep| {
+                let mut devices: Vec<String> =
+                    self.store.open_jobs(&sweep.id, None).unwrap().into_iter().map(|job| job.device).collect();
+                devices.dedup();
+                let live = self.store.live_runs(&sweep.id, None).unwrap();
+                format!("{} has open jobs on {devices:?}, live runs {live:?}", sweep.name)
+            })
+            .collect();
+        let leases = self.store.device_leases(now).unwrap();
+        format!("{}; leases at {now}: {leases:?}; {:?}", open.join("; "), self.store.device_statuses().unwrap())
+    }
+
+    /// A host with a clock of its own, which may be set at any time.
+    pub fn host(&self) -> Host {
+        let mut hosts = self.hosts.lock().unwrap();
+        *hosts += 1;
+        Host { number: *hosts, offset: Arc::new(Mutex::new(SignedDuration::ZERO)) }
+    }
+
+    /// What a host does with a sweep, until it is done or dropped.
+    pub async fn carry_out(
+        &self,
+        host: &Host,
+        sweep: &SweepRow,
+        definition: &Sweep,
+        events: mpsc::Sender<Event>,
+    ) -> Result<(), String> {
+        let (began, offset) = (self.began, Arc::clone(&host.offset));
+        let clock: Clock = Arc::new(move || {
+            let base = Timestamp::from_second(1_800_000_000).unwrap();
+            base + SignedDuration::try_from(began.elapsed()).unwrap() + *offset.lock().unwrap()
+        });
+        let holder = format!("sim:{}", host.number);
+        let leases = Leases::begin(Arc::clone(&self.store), holder, Arc::clone(&clock)).await;
+        let leases = leases.map_err(|error| error.to_string())?;
+        let hold = loop {
+            match leases.sweep(&sweep.id).await.map_err(|error| error.to_string())? {
+                Ok(hold) => break hold,
+                Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,
+            }
+        };
+        let agent = Arc::new(Agent {
+            errand: Errand::Jobs,
+            store: Arc::clone(&self.store),
+            lab: self.store.lab_id().unwrap(),
+            sweep: sweep.clone(),
+            timeouts: definition.timeouts,
+            on_failure: definition.on_failure,
+            retry: definition.retry.clone(),
+            lab_devices: self.inventory.devices.clone(),
+            connect: Arc::new(SimFarm { devices: self.devices.clone(), harshness: self.harshness }),
+            model_files: self.files.paths.clone(),
+            runners: Arc::new(Built(self.files.runner.clone())),
+            outputs: OutputFiles::new(self.files.folder.path().join("outputs")),
+            events: Events::new(Arc::clone(&self.store), events, sweep.id.clone(), Arc::clone(&clock)),
+            stop: Arc::new(Stop::default()),
+            max_devices: 1000,
+            leases,
+            clock: Arc::clone(&clock),
+        });
+        agent.carry_out(self.inventory.devices.clone(), &hold).await.map_err(|error| error.to_string())?;
+        hold.release().await.map_err(|error| error.to_string())?;
+        self.store.finish_sweep(&sweep.id, clock()).map_err(|error| error.to_string())?;
+        Ok(())
+    }
+}
+
+pub struct Host {
+    number: u64,
+    offset: Arc<Mutex<SignedDuration>>,
+}
+
+impl Host {
+    /// Somebody sets the clock.
+    pub fn set_clock(&self, offset: SignedDuration) {
+        *self.offset.lock().unwrap() = offset;
+    }
+}
+
+fn device(name: String) -> Device {
+    Device {
+        transport: TransportConfig::Ssh(SshEndpoint { host: name.clone(), ..SshEndpoint::default() }),
+        name,
+        farm: "sim".to_owned(),
+        tags: [Tag { key: "pool".to_owned(), value: Some("a".to_owned()) }].into(),
+        workdir: WORKDIR.to_owned(),
+        notes: None,
+        limits: Default::default(),
+        price_per_hour: None,
+        android: Default::default(),
+        recovery: Default::default(),
+        disabled: None,
+        declared_at: "sim".to_owned(),
+    }
+}
+
+fn sweep(name: &str, models: Vec<String>, retry: RetryPolicy) -> Sweep {
+    Sweep {
+        name: name.to_owned(),
+        devices: vec![DeviceSelector::Name("*".to_owned())],
+        models,
+        weights: vec![WeightsKind::Synthetic],
+        backends: vec!["tract".to_owned()],
+        precisions: vec![Precision::Float32],
+        threads: vec![ThreadCount::Count(1)],
+        batches: vec![1],
+        scenarios: vec![Scenario::SingleStream],
+        repeats: 1,
+        include: vec![],
+        exclude: vec![],
+        limits: Limits {
+            warmup_min_runs: 1,
+            warmup_min_seconds: 0.0,
+            warmup_max_seconds: 1.0,
+            min_runs: 1,
+            max_runs: 10,
+            min_seconds: 0.0,
+            max_seconds: 10.0,
+        },
+        timeouts: Timeouts {
+            connect_seconds: 5.0,
+            bring_up_seconds: 20.0,
+            push_stall_seconds: 5.0,
+            run_seconds: 60.0,
+            reconnect_seconds: 30.0,
+            collect_seconds: 20.0,
+        },
+        on_failure: OnFailure::Continue,
+        retry,
+        seed: 1,
+    }
+}

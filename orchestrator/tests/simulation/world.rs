@@ -1,0 +1,44 @@
+//! What really happened on all devices, whatever the hosts believe.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard};
+
+/// The truth of a simulation.
+#[derive(Debug, Default)]
+pub struct World {
+    facts: Mutex<Facts>,
+}
+
+#[derive(Debug, Default)]
+struct Facts {
+    runs: u64,
+    /// By run identifier: the numbers under which it was started. More than one only where a device had forgotten it.
+    started: HashMap<String, Vec<u64>>,
+}
+
+impl World {
+    /// Notes that a run was started; gives its number.
+    pub fn started(&self, run: &str) -> u64 {
+        let mut facts = self.facts();
+        facts.runs += 1;
+        let number = facts.runs;
+        facts.started.entry(run.to_owned()).or_default().push(number);
+        number
+    }
+
+    /// The samples that the run of this number measures: no two runs have the same.
+    pub fn samples(number: u64) -> Vec<u64> {
+        vec![1_000_000 + number, 2_000_000 + number, 3_000_000 + number]
+    }
+
+    /// Whether samples are those of a run of this identifier.
+    pub fn measured(&self, run: &str, samples: &[u64]) -> bool {
+        let facts = self.facts();
+        let numbers = facts.started.get(run).cloned().unwrap_or_default();
+        numbers.into_iter().any(|number| World::samples(number) == samples)
+    }
+
+    fn facts(&self) -> MutexGuard<'_, Facts> {
+        self.facts.lock().unwrap()
+    }
+}
