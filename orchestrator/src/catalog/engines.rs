@@ -14,7 +14,7 @@ use super::download::{Download, DownloadSettings};
 use super::error::{CatalogError, UrlFailure};
 use super::hashing::{Activity, HashingWriter, Progress, hash_file, remembered_hash};
 use super::{LocalArtifact, error::io};
-use crate::domain::{Archive, ArtifactRef, BackendFile, BackendSource, BackendTarget, PipPackage};
+use crate::domain::{Archive, ArtifactRef, BackendFile, BackendSource, BackendTarget, PipPackage, sha256_hex};
 
 /// How often it is looked whether another program has ended.
 const POLL: Duration = Duration::from_millis(20);
@@ -98,7 +98,7 @@ impl EngineFiles {
         }
     }
 
-    /// Has the file ready. An engine is built anew each time: its build is short, and its sources may have changed.
+    /// Has the file ready. An engine is built when it isn't there, or was built from other sources or archives.
     ///
     /// # Errors
     /// When the file can't be had by the deadline, or its content isn't what the catalogue says.
@@ -111,10 +111,18 @@ impl EngineFiles {
     ) -> Result<LocalArtifact, EngineFileError> {
         match &file.source {
             BackendSource::Build { engine, archives } => {
+                let sources = self.sources(engine, archives)?;
+                let (program, stamp) = (self.built(engine, &target.target), self.stamp(engine, &target.target));
+                let is_current = || fs::read_to_string(&stamp).is_ok_and(|then| Some(then) == sources);
+                // Where there are no sources, what was built is as good as it gets.
+                if program.is_file() && (sources.is_none() || is_current()) {
+                    return self.found(&program);
+                }
                 let archives = archives.iter().map(|archive| Ok((archive, self.archive(archive, deadline, progress)?)));
                 let archives = archives.collect::<Result<Vec<_>, EngineFileError>>()?;
                 self.build(engine, &target.target, &archives, deadline)?;
-                self.found(&self.built(engine, &target.target))
+                fs::write(&stamp, sources.unwrap_or_default()).map_err(io("write", &stamp))?;
+                self.found(&program)
             }
             BackendSource::Member { archive, member } => {
                 self.member(archive, member, file.artifact.as_ref(), deadline, progress)
@@ -153,6 +161,33 @@ impl EngineFiles {
 
     fn built(&self, engine: &str, target: &str) -> PathBuf {
         self.folder.join("engines").join(target).join(format!("engine-{engine}"))
+    }
+
+    fn stamp(&self, engine: &str, target: &str) -> PathBuf {
+        self.built(engine, target).with_extension("sources")
+    }
+
+    /// What an engine is built from: a hash over its sources, all that they share, and the archives. `None` without a
+    /// workspace.
+    fn sources(&self, engine: &str, archives: &[Archive]) -> Result<Option<String>, EngineFileError> {
+        let Some(workspace) = &self.workspace else { return Ok(None) };
+        let mut text: String = archives.iter().map(|archive| format!("{}\n", archive.artifact.sha256)).collect();
+        let engines = Path::new("device-runner").join("engines");
+        for place in [
+            engines.join(engine),
+            engines.join("compiler"),
+            Path::new("device-runner").join("engine-kit"),
+            Path::new("protocol").join("src"),
+            PathBuf::from("Cargo.lock"),
+        ] {
+            for path in files_below(&workspace.join(place))? {
+                let deadline = Instant::now() + Duration::from_secs(60);
+                let found = hash_file(&path, deadline, &mut |_| {})?;
+                let name = path.strip_prefix(workspace).unwrap_or(&path).display();
+                text.push_str(&format!("{name} {}\n", found.sha256));
+            }
+        }
+        Ok(Some(sha256_hex(text.as_bytes())))
     }
 
     /// The archive's file: from the cache, from its first address that has it, or by pip.
@@ -304,6 +339,18 @@ impl EngineFiles {
         fs::rename(&program, &output).map_err(io("write", &output))?;
         Ok(())
     }
+}
+
+/// The files below a folder, sorted; the file itself, if it is one.
+fn files_below(path: &Path) -> Result<Vec<PathBuf>, CatalogError> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let entries = fs::read_dir(path).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
+    let mut paths: Vec<PathBuf> = entries.map_err(io("list", path))?.into_iter().map(|entry| entry.path()).collect();
+    paths.sort();
+    let below = paths.iter().map(|path| files_below(path)).collect::<Result<Vec<_>, _>>()?;
+    Ok(below.into_iter().flatten().collect())
 }
 
 /// Runs a program to its end; gives its status, or `None` when it was ended at the deadline, and its last words.

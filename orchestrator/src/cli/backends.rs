@@ -1,9 +1,18 @@
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use clap::Subcommand;
+use farmctl_protocol::EngineSpec;
+use tokio::sync::{Mutex, OnceCell};
 
 use crate::catalog::{Activity, DownloadSettings, EngineFiles, LocalArtifact, Proxy};
-use crate::domain::{Backend, BackendFile, BackendProgram, BackendSource, BackendTarget, Catalog};
+use crate::device::{EngineProgram, EngineProvider};
+use crate::domain::{
+    Backend, BackendFile, BackendProgram, BackendSource, BackendTarget, Catalog, Failure, FailureKind, Job,
+    NamedArtifact,
+};
 use crate::progress::{Progress, Unit};
 use crate::runners::{HOST_TARGET, enclosing_workspace, origin_workspace};
 
@@ -103,13 +112,16 @@ fn described(context: &Context, backend: &Backend) -> String {
     let precisions: Vec<&str> = backend.precisions.iter().map(|precision| precision.as_str()).collect();
     line("loads", backend.formats.join(", "));
     line("runs in", precisions.join(", "));
-    let Some(BackendProgram { licence, dialect, command, targets }) = &backend.program else {
+    let Some(BackendProgram { licence, dialect, command, options, targets }) = &backend.program else {
         line("program", "compiled into every runner".to_owned());
         return text;
     };
     line("licence", licence.clone().unwrap_or_else(|| "unknown".to_owned()));
     line("speaks", dialect.to_string());
     line("command", command.join(" "));
+    for (name, value) in options {
+        line("option", format!("{name} = {value}"));
+    }
     let cache = files(context);
     for target in targets {
         let needs = target.needs.as_ref().map(|needs| format!("; the device needs {needs}")).unwrap_or_default();
@@ -145,7 +157,7 @@ async fn fetch(context: &Context, catalog: &Catalog, names: &[String], targets: 
     let named = names.iter().map(|name| find(catalog, name)).collect::<Result<Vec<_>, CliError>>()?;
     let backends = if names.is_empty() { catalog.backends.iter().collect() } else { named };
     let wanted = if targets.is_empty() { vec![HOST_TARGET.to_owned()] } else { targets };
-    let progress = super::open_progress(context);
+    let (cache, progress) = (files(context), super::open_progress(context));
     let mut rows = Vec::new();
     let mut failed = 0;
     for backend in backends {
@@ -155,7 +167,7 @@ async fn fetch(context: &Context, catalog: &Catalog, names: &[String], targets: 
                 let row = |state: &str, detail: String| {
                     [&*backend.name, &target.target, &file.name, state, &detail].map(str::to_owned).to_vec()
                 };
-                match get(context, target, file, &progress).await? {
+                match get(&cache, target, file, &progress).await? {
                     Ok(local) => rows.push(row("ok", short_path(&local.path))),
                     Err(reason) => {
                         failed += 1;
@@ -177,14 +189,76 @@ async fn fetch(context: &Context, catalog: &Catalog, names: &[String], targets: 
     Ok(if failed > 0 { exit::SOME_FAILED } else { exit::OK })
 }
 
+/// What became of getting an engine; told to whoever asks again.
+type Provided = Arc<OnceCell<Result<EngineProgram, Failure>>>;
+
+/// The engine programs of this process: each is looked for, fetched or built once a target, however many devices want it.
+pub(super) struct EngineSource {
+    backends: Vec<Backend>,
+    files: EngineFiles,
+    progress: Progress,
+    found: Mutex<HashMap<(String, String), Provided>>,
+}
+
+impl EngineSource {
+    pub(super) fn new(context: &Context, catalog: &Catalog, progress: Progress) -> EngineSource {
+        let (backends, files) = (catalog.backends.clone(), files(context));
+        EngineSource { backends, files, progress, found: Mutex::default() }
+    }
+
+    /// All files of an engine on this host.
+    async fn provide(
+        &self,
+        name: &str,
+        program: &BackendProgram,
+        target: &BackendTarget,
+    ) -> Result<EngineProgram, Failure> {
+        let (mut named, mut paths) = (Vec::new(), HashMap::new());
+        for file in &target.files {
+            let unavailable = |why: String| {
+                let message = format!("the file {} of {name} for {} is not to be had: {why}", file.name, target.target);
+                Failure::new(FailureKind::ArtifactUnavailable, message)
+            };
+            let got = get(&self.files, target, file, &self.progress).await;
+            let local = got.map_err(|error| unavailable(error.to_string()))?.map_err(unavailable)?;
+            paths.insert(local.artifact.sha256.clone(), local.path);
+            named.push(NamedArtifact { name: file.name.clone(), artifact: local.artifact });
+        }
+        let BackendProgram { command, dialect, options, .. } = program.clone();
+        Ok(EngineProgram { spec: EngineSpec { files: named, command, dialect, options }, paths })
+    }
+}
+
+#[async_trait]
+impl EngineProvider for EngineSource {
+    async fn engine(&self, job: &Job, target: &str) -> Result<Option<EngineProgram>, Failure> {
+        let name = &job.backend;
+        let unsupported = |message: String| Failure::new(FailureKind::BackendUnsupported, message);
+        let backend = self.backends.iter().find(|backend| backend.name == *name);
+        let backend = backend.ok_or_else(|| unsupported(format!("the catalogue has no backend {name}")))?;
+        let Some(program) = &backend.program else { return Ok(None) };
+        if backend.version != job.backend_version {
+            let (now, then) = (&backend.version, &job.backend_version);
+            return Err(unsupported(format!("the catalogue has {name} {now}, the plan is for {then}")));
+        }
+        let found = program.target(target);
+        let found = found.ok_or_else(|| unsupported(program.no_target(name, target)))?;
+        let key = (name.clone(), found.target.clone());
+        let cell = Arc::clone(self.found.lock().await.entry(key).or_default());
+        let mut provided = cell.get_or_init(|| self.provide(name, program, found)).await.clone()?;
+        provided.spec.options.clone_from(&job.options);
+        Ok(Some(provided))
+    }
+}
+
 /// Gets one file, where it may block, and shows it.
 async fn get(
-    context: &Context,
+    files: &EngineFiles,
     target: &BackendTarget,
     file: &BackendFile,
     progress: &Progress,
 ) -> Result<Result<LocalArtifact, String>, CliError> {
-    let (cache, target, file, progress) = (files(context), target.clone(), file.clone(), progress.clone());
+    let (cache, target, file, progress) = (files.clone(), target.clone(), file.clone(), progress.clone());
     let work = move || {
         let mut shown = None;
         let mut show = |step: crate::catalog::Progress| {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::catalog;
 use crate::config;
 use crate::domain::{Catalog, Inventory};
-use crate::runners::{Runners, enclosing_workspace, origin_workspace};
+use crate::runners::{HOST_TARGET, Runners, enclosing_workspace, origin_workspace};
 use crate::store::{self, Store};
 use crate::transport::ConnectOptions;
 
@@ -50,13 +50,14 @@ impl Lab {
     pub fn inventory(&self) -> Result<Inventory, CliError> {
         let folder = self.root.join("farms");
         let lookup = |name: &str| std::env::var(name).ok();
-        if !self.farms.is_empty() {
-            return Ok(config::load_inventory(&self.farms, &lookup)?);
-        }
-        if folder.is_dir() {
-            return Ok(config::load_inventory(&[folder], &lookup)?);
-        }
-        Ok(config::load_embedded_inventory(&lookup)?)
+        let inventory = if !self.farms.is_empty() {
+            config::load_inventory(&self.farms, &lookup)?
+        } else if folder.is_dir() {
+            config::load_inventory(&[folder], &lookup)?
+        } else {
+            config::load_embedded_inventory(&lookup)?
+        };
+        Ok(Inventory { host_target: Some(HOST_TARGET.to_owned()), ..inventory })
     }
 
     /// The models and the engines of the catalogue files, after the engines that runners carry.

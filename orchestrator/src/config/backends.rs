@@ -68,6 +68,7 @@ fn backend(document: &mut Document<BackendsFile>, entry: BackendEntry, index: us
             licence: entry.licence,
             dialect: entry.dialect.map_or(Dialect::Engine, |word| word.0),
             command,
+            options: entry.options.unwrap_or_default(),
             targets,
         }),
     })

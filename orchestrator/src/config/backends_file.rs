@@ -1,5 +1,6 @@
 //! The form of `configs/backends.yaml`. The comments here are the descriptions of its JSON Schema.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
@@ -40,6 +41,8 @@ pub(super) struct BackendEntry {
     /// `{input_shape}` stand for what the job says.
     #[schemars(length(min = 1))]
     pub(super) command: Option<Vec<String>>,
+    /// Settings that only this engine knows: see its `README.md`. An engine with others is another entry.
+    pub(super) options: Option<BTreeMap<String, String>>,
     /// The machines it runs on.
     #[schemars(length(min = 1))]
     pub(super) targets: Vec<TargetEntry>,

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,9 @@ pub struct BackendProgram {
     pub dialect: Dialect,
     /// What is started: the name of one of the files, and its arguments.
     pub command: Vec<String>,
+    /// Settings that only this engine knows.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub options: BTreeMap<String, String>,
     /// The machines it runs on; each target is there once.
     pub targets: Vec<BackendTarget>,
 }
@@ -26,6 +30,12 @@ impl BackendProgram {
             target.target == runner || (target.target.split('-').next() == Some(machine) && target.is_static())
         };
         self.targets.iter().find(|target| target.target == runner).or_else(|| self.targets.iter().find(serves))
+    }
+
+    /// Says that there are no files for devices whose runner is for that target.
+    pub fn no_target(&self, name: &str, runner: &str) -> String {
+        let targets: Vec<&str> = self.targets.iter().map(|target| target.target.as_str()).collect();
+        format!("{name} has no program for {runner}, only for {}", targets.join(", "))
     }
 }
 
@@ -127,6 +137,7 @@ mod tests {
             licence: None,
             dialect: Dialect::Engine,
             command: Vec::new(),
+            options: BTreeMap::new(),
             targets: names.map(target).to_vec(),
         };
         for (runner, expected) in [

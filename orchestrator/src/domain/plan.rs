@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -40,6 +42,9 @@ pub struct Job {
     pub backend: String,
     /// Version of the engine.
     pub backend_version: String,
+    /// Settings that only this engine knows.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub options: BTreeMap<String, String>,
     /// Arithmetic.
     pub precision: Precision,
     /// Threads.

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{AndroidFacts, Battery, Failure, Figures, Job, RunId, SweepId, Tag};
+use super::{AndroidFacts, Battery, Failure, Figures, Job, NamedArtifact, RunId, SweepId, Tag};
 
 /// The outcome of a run with all its provenance: immutable, exactly one per finished run, one row of `results.csv`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,6 +41,9 @@ pub struct Record {
     pub farmctl_version: String,
     /// SHA-256 of the runner's file.
     pub runner_sha256: Option<String>,
+    /// The engine program and its libraries; none where the runner itself is the engine.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub engine_files: Vec<NamedArtifact>,
 }
 
 /// How a run ended.

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+use std::collections::BTreeMap;
+
 use farmctl_protocol::ArtifactRef;
 use jiff::Timestamp;
 
@@ -83,6 +85,7 @@ pub fn job(device: &str, model: &str) -> Job {
         },
         backend: "tract".into(),
         backend_version: "0.23.9".into(),
+        options: BTreeMap::new(),
         precision: Precision::Float32,
         threads: ThreadCount::Count(2),
         batch: 1,
@@ -150,6 +153,7 @@ pub fn record(device: &str, model: &str) -> Record {
         finished_at: at(12),
         farmctl_version: "0.1.0 (abc1234)".into(),
         runner_sha256: Some("cd".repeat(32)),
+        engine_files: Vec::new(),
     }
 }
 

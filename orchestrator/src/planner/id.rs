@@ -1,5 +1,7 @@
 //! The identity of a job.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::domain::{InputRange, Job, JobId, Layout, Limits, sha256_hex};
@@ -33,6 +35,9 @@ struct Identity<'a> {
     /// Left out where it is the usual one.
     #[serde(skip_serializing_if = "Option::is_none")]
     layout: Option<&'a str>,
+    /// Left out where the engine has its usual ones.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    options: &'a BTreeMap<String, String>,
 }
 
 /// The identifier of a job, from everything that makes its cell: not from `run_seconds`, which changes no number that
@@ -56,6 +61,7 @@ pub(super) fn of(job: &Job) -> JobId {
         limits: job.limits,
         seed: job.seed,
         part_sha256: job.model.parts.iter().map(|part| part.artifact.sha256.as_str()).collect(),
+        options: &job.options,
         layout: (job.model.layout != Layout::default()).then(|| job.model.layout.as_str()),
     };
     // Plain fields with text keys always have a JSON form.

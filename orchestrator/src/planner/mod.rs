@@ -38,7 +38,7 @@ pub fn plan(sweep: &Sweep, inventory: &Inventory, catalog: &Catalog) -> Plan {
                 if !seen.insert(job.id.clone()) {
                     continue;
                 }
-                match skip::reason(&job, device, catalog) {
+                match skip::reason(&job, device, inventory, catalog) {
                     Some((kind, reason)) => plan.skipped.push(Skipped { job, kind, reason }),
                     None => plan.jobs.push(job),
                 }
@@ -77,6 +77,7 @@ fn job(sweep: &Sweep, device: &Device, catalog: &Catalog, cell: &Cell<'_>, repea
         },
         backend: cell.backend.to_owned(),
         backend_version: backend.map(|backend| backend.version.clone()).unwrap_or_default(),
+        options: backend.and_then(|backend| Some(backend.program.as_ref()?.options.clone())).unwrap_or_default(),
         precision: cell.precision,
         threads: cell.threads,
         batch: cell.batch,

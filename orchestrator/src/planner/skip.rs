@@ -1,17 +1,26 @@
 //! Why a cell can't run, as far as that is known before any device is asked.
 
 use crate::domain::{
-    BackendProgram, BackendTarget, Catalog, Device, FailureKind, Job, ThreadCount, TransportConfig, WeightsSource,
+    BackendProgram, BackendTarget, Catalog, Device, FailureKind, Inventory, Job, ThreadCount, TransportConfig,
+    WeightsSource,
 };
 
 /// The first reason why a job can't run, if there is one, and what kind of failure it is.
-pub(super) fn reason(job: &Job, device: &Device, catalog: &Catalog) -> Option<(FailureKind, String)> {
+pub(super) fn reason(
+    job: &Job,
+    device: &Device,
+    inventory: &Inventory,
+    catalog: &Catalog,
+) -> Option<(FailureKind, String)> {
     if let Some(why) = &device.disabled {
         return Some((FailureKind::Disabled, format!("disabled: {why}")));
     }
     let file = file_reason(job, catalog).map(|reason| (FailureKind::ArtifactUnavailable, reason));
-    file.or_else(|| backend_reason(job, device, catalog).map(|reason| (FailureKind::BackendUnsupported, reason)))
-        .or_else(|| precision_reason(job, catalog).map(|reason| (FailureKind::ArtifactUnavailable, reason)))
+    let host_target = inventory.host_target.as_deref();
+    file.or_else(|| {
+        backend_reason(job, device, host_target, catalog).map(|reason| (FailureKind::BackendUnsupported, reason))
+    })
+    .or_else(|| precision_reason(job, catalog).map(|reason| (FailureKind::ArtifactUnavailable, reason)))
 }
 
 fn file_reason(job: &Job, catalog: &Catalog) -> Option<String> {
@@ -34,7 +43,7 @@ fn file_reason(job: &Job, catalog: &Catalog) -> Option<String> {
     })
 }
 
-fn backend_reason(job: &Job, device: &Device, catalog: &Catalog) -> Option<String> {
+fn backend_reason(job: &Job, device: &Device, host_target: Option<&str>, catalog: &Catalog) -> Option<String> {
     let name = &job.backend;
     let Some(backend) = catalog.backend(name) else {
         return Some(format!("there is no backend {name}"));
@@ -45,7 +54,8 @@ fn backend_reason(job: &Job, device: &Device, catalog: &Catalog) -> Option<Strin
     if !backend.precisions.contains(&job.precision) {
         return Some(format!("{name} does not run in {}", job.precision));
     }
-    if let Some(reason) = backend.program.as_ref().and_then(|program| program_reason(name, program, device)) {
+    let no_program = |program| program_reason(name, program, device, host_target);
+    if let Some(reason) = backend.program.as_ref().and_then(no_program) {
         return Some(reason);
     }
     match job.threads {
@@ -55,9 +65,9 @@ fn backend_reason(job: &Job, device: &Device, catalog: &Catalog) -> Option<Strin
     }
 }
 
-/// Android's C library is bionic: programs that are linked for glibc don't start there. Which processor a device has is
-/// known only once it is reached.
-fn program_reason(name: &str, program: &BackendProgram, device: &Device) -> Option<String> {
+/// Android's C library is bionic: programs that are linked for glibc don't start there. Which processor another
+/// device than this host has is known only once it is reached; its cells are skipped then.
+fn program_reason(name: &str, program: &BackendProgram, device: &Device, host_target: Option<&str>) -> Option<String> {
     let runs_there = |target: &BackendTarget| target.is_android() || target.is_static();
     if matches!(device.transport, TransportConfig::Adb(_)) && !program.targets.iter().any(runs_there) {
         return Some(format!(
@@ -65,7 +75,8 @@ fn program_reason(name: &str, program: &BackendProgram, device: &Device) -> Opti
              benchmark programs of your own that are built with the NDK"
         ));
     }
-    None
+    let host = host_target.filter(|_| device.transport == TransportConfig::Local);
+    host.filter(|target| program.target(target).is_none()).map(|target| program.no_target(name, target))
 }
 
 /// No file of the model can be run in the job's precision, though the engine can.

@@ -1,7 +1,7 @@
 //! Tests of the planner.
 #![allow(clippy::unwrap_used)]
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -96,7 +96,7 @@ fn inventory() -> Inventory {
     slow.limits.max_run_seconds = Some(30.0);
     let mut broken = device("broken", &["arch=arm64"]);
     broken.disabled = Some("battery swollen".to_owned());
-    Inventory { devices: vec![device("host", &["arch=x86_64"]), slow, broken] }
+    Inventory { devices: vec![device("host", &["arch=x86_64"]), slow, broken], host_target: None }
 }
 
 fn sweep() -> Sweep {
@@ -383,12 +383,13 @@ proptest! {
 }
 
 #[test]
-fn programs_for_glibc_are_skipped_on_android() {
+fn programs_are_skipped_where_they_do_not_run() {
     let mut phone = device("phone", &[]);
     phone.transport = TransportConfig::Adb(AdbEndpoint { serial: Some("1".to_owned()), ..AdbEndpoint::default() });
-    let inventory = Inventory { devices: vec![phone, device("board", &[])] };
+    let host_target = Some("aarch64-unknown-linux-gnu".to_owned());
+    let inventory = Inventory { devices: vec![phone, device("host", &[])], host_target };
     for (target, skipped) in
-        [("aarch64-unknown-linux-gnu", 1), ("aarch64-unknown-linux-musl", 0), ("aarch64-linux-android", 0)]
+        [("aarch64-unknown-linux-gnu", "phone"), ("aarch64-unknown-linux-musl", ""), ("aarch64-linux-android", "host")]
     {
         let mut catalog = catalog();
         let target = BackendTarget { target: target.to_owned(), needs: None, files: Vec::new() };
@@ -396,12 +397,15 @@ fn programs_for_glibc_are_skipped_on_android() {
             licence: None,
             dialect: Dialect::Engine,
             command: Vec::new(),
+            options: BTreeMap::new(),
             targets: vec![target],
         });
         let sweep =
             Sweep { models: models(&["small"]), devices: vec![DeviceSelector::Name("*".to_owned())], ..sweep() };
         let plan = plan(&sweep, &inventory, &catalog);
-        assert_eq!(plan.skipped.len(), skipped, "{:?}", plan.skipped);
-        assert!(plan.skipped.iter().all(|cell| cell.job.device == "phone" && cell.reason.contains("bionic")));
+        let cells: Vec<&str> = plan.skipped.iter().map(|cell| cell.job.device.as_str()).collect();
+        assert_eq!(cells.concat(), skipped, "{:?}", plan.skipped);
+        let reason = if skipped == "phone" { "bionic" } else { "has no program for aarch64-unknown-linux-gnu" };
+        assert!(plan.skipped.iter().all(|cell| cell.reason.contains(reason)), "{:?}", plan.skipped);
     }
 }

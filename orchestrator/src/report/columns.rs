@@ -5,7 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::domain::{
-    AndroidFacts, Battery, FailureKind, Figures, MeasuredAccuracy, Record, RunStatus, SweepRow, ThreadCount,
+    AndroidFacts, Battery, FailureKind, Figures, MeasuredAccuracy, NamedArtifact, Record, RunStatus, SweepRow,
+    ThreadCount,
 };
 use crate::score::{Statistics, gmacs_per_s, images_per_s, wilson_95};
 
@@ -204,7 +205,7 @@ columns! {
     macs Integer "" "Multiply-adds of one image (FLOPs are twice as many)." |row| row.record.job.model.macs.into();
     gmacs_per_s Number "10^9/s" "Multiply-adds a second: macs x batch / mean_ms." |row| gmacs(row).into();
     peak_rss_bytes Integer "bytes" "Largest resident set of the measuring process." |row| row.record.measurement.peak_rss_bytes.into();
-    output_error Number "" "Largest difference to the output of the first ok run with the same model file, precision, batch and seed, relative to the largest absolute value of that output; that run has 0. Above 1e-4 it is more than rounding. inf: another length, or a value that is not finite." |row| row.output_error.into();
+    output_error Number "" "Largest difference to the output of the first ok run of the same network and weights, in any format and by any engine, with the same precision, batch and seed, relative to the largest absolute value of that output; that run has 0. Above 1e-4 it is more than rounding. inf: another length, or a value that is not finite." |row| row.output_error.into();
     started_at Time "UTC" "When the run was started, by the host's clock (RFC 3339)." |row| row.record.started_at.into();
     finished_at Time "UTC" "When its record was made, by the host's clock (RFC 3339)." |row| row.record.finished_at.into();
     farmctl_version Text "" "Version and commit of the host program." |row| row.record.farmctl_version.as_str().into();
@@ -233,6 +234,7 @@ columns! {
     top1_high Number "" "High end of it." |row| top1_interval(row).map(|(_, high)| high).into();
     price_per_hour Number "" "What an hour of the device cost, in the lab's currency, as its farm file said." |row| row.record.price_per_hour.into();
     engine Text "" "What an engine program said of itself: version, build, what it computes with." |row| row.record.measurement.engine.as_deref().into();
+    engine_files Text "" "Engine program and libraries with their SHA-256, separated by spaces; empty where the runner itself is the engine." |row| engine_files(row.record).into();
     averages_only Word "" "yes: a benchmark program printed these figures; there are no samples they could be computed from again." |row| row.averages().map(|_| "yes").into();
 }
 
@@ -287,6 +289,11 @@ fn tags(record: &Record) -> String {
 
 fn cpus(record: &Record) -> String {
     record.measurement.cpus.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
+fn engine_files(record: &Record) -> String {
+    let named = |file: &NamedArtifact| format!("{}={}", file.name, file.artifact.sha256);
+    record.engine_files.iter().map(named).collect::<Vec<_>>().join(" ")
 }
 
 fn threads(record: &Record) -> Option<u32> {
