@@ -23,8 +23,12 @@ fn workspace() -> &'static Path {
 
 /// A lab whose files stay for the next test run.
 fn lab() -> PathBuf {
-    let lab = Path::new(env!("CARGO_TARGET_TMPDIR")).join("engines-lab");
-    std::fs::create_dir_all(&lab).unwrap();
+    let tmp = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let (lab, artifacts) = (tmp.join("engines-lab"), tmp.join("artifacts"));
+    std::fs::create_dir_all(lab.join(".farm")).unwrap();
+    std::fs::create_dir_all(&artifacts).unwrap();
+    // One cache for all tests; the link may be there from an earlier run.
+    let _ = std::os::unix::fs::symlink(artifacts, lab.join(".farm/artifacts"));
     lab
 }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod android;
+mod engines;
 mod faults;
 mod outages;
 mod phones;
