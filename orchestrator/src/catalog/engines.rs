@@ -341,10 +341,10 @@ impl EngineFiles {
     }
 }
 
-/// The files below a folder, sorted; the file itself, if it is one.
+/// The files below a folder, sorted; the file itself, if it is one; none where there is nothing.
 fn files_below(path: &Path) -> Result<Vec<PathBuf>, CatalogError> {
     if !path.is_dir() {
-        return Ok(vec![path.to_owned()]);
+        return Ok(path.is_file().then(|| path.to_owned()).into_iter().collect());
     }
     let entries = fs::read_dir(path).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
     let mut paths: Vec<PathBuf> = entries.map_err(io("list", path))?.into_iter().map(|entry| entry.path()).collect();
@@ -460,9 +460,14 @@ mod tests {
             fs::write(&script, format!("#!/bin/sh\n{text}\n")).unwrap();
             fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
         };
-        write("echo \"$1 $(basename \"$3\")\" > \"$2\"; [ -s \"$3\" ]");
-        let got = get(&cache, build(), None).unwrap();
-        assert_eq!(fs::read_to_string(got.path).unwrap(), "some-target y.whl\n");
+        let builds = folder.path().join("builds");
+        let text = format!("echo >> {}; echo \"$1 $(basename \"$3\")\" > \"$2\"; [ -s \"$3\" ]", builds.display());
+        for (text, expected) in [(text.clone(), 1), (text.clone(), 1), (format!("# another\n{text}"), 2)] {
+            write(&text);
+            let got = get(&cache, build(), None).unwrap();
+            assert_eq!(fs::read_to_string(got.path).unwrap(), "some-target y.whl\n");
+            assert_eq!(fs::metadata(&builds).unwrap().len(), expected, "only new sources are built");
+        }
         write("echo no compiler here >&2; exit 2");
         assert!(get(&cache, build(), None).unwrap_err().contains("no compiler here"));
         fs::remove_file(&script).unwrap();
