@@ -184,7 +184,12 @@ async fn fetch(context: &Context, catalog: &Catalog, names: &[String], targets: 
     }
     match context.format {
         Format::Human => print_data(text_table(&FETCH_HEADER, rows.into_iter()).as_bytes())?,
-        Format::Json | Format::Csv | Format::Markdown => print_rows(context.format, &FETCH_HEADER, rows)?,
+        Format::Csv | Format::Markdown => print_rows(context.format, &FETCH_HEADER, rows)?,
+        Format::Json => {
+            let objects: Vec<HashMap<&str, &String>> =
+                rows.iter().map(|row| FETCH_HEADER.iter().copied().zip(row).collect()).collect();
+            print_json(&objects)?;
+        }
     }
     Ok(if failed > 0 { exit::SOME_FAILED } else { exit::OK })
 }
