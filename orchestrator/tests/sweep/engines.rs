@@ -78,7 +78,10 @@ fn engine_programs_answer_as_the_runner_does_on_this_host_and_on_boards() {
         if row["backend"] != "told" {
             assert!(row["output_error"].parse::<f64>().unwrap() < 1e-5, "{cell:?}: {row:?}");
             assert_eq!(row["runs"], "2", "{cell:?}");
-            assert!(row["peak_rss_bytes"].parse::<u64>().unwrap() > 1_000_000 && row["load_ms"] != "", "{cell:?}");
+            assert!(
+                row["peak_rss_bytes"].parse::<u64>().unwrap() > 1_000_000 && !row["load_ms"].is_empty(),
+                "{cell:?}"
+            );
         }
     }
     let scored = lab.run(&["score", "latest", "--kind", "throughput"]);
