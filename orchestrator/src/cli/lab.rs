@@ -86,6 +86,17 @@ impl Lab {
         Ok(store::open(&format!("sqlite:{}", path.display()))?)
     }
 
+    /// The truth, where there is some already.
+    pub fn existing_store(&self) -> Result<Arc<dyn Store>, CliError> {
+        let path = self.root.join(".farm").join("state.db");
+        match std::fs::symlink_metadata(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Err(CliError::nothing(format!("this lab has no store yet: {} is not there", path.display())))
+            }
+            _ => self.store(),
+        }
+    }
+
     /// Where runners are looked for.
     pub fn runners(&self) -> Runners {
         let listed = std::env::var_os("FARMCTL_RUNNERS");

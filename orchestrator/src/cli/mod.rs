@@ -26,6 +26,7 @@ mod report;
 mod runner;
 mod schema;
 mod score;
+mod store;
 mod stored;
 mod sweep;
 mod sweeps;
@@ -130,6 +131,9 @@ enum Verb {
     Report(report::ReportArguments),
     /// Rank devices by a score, from a sweep's results or any table of results
     Score(score::ScoreArguments),
+    /// The lab's store: is it sound, can it be smaller, what is in it
+    #[command(subcommand)]
+    Store(store::StoreVerb),
     /// Say what is missing on this host, with the command that mends it
     Doctor,
     /// Print the JSON Schema of a kind of file
@@ -201,6 +205,7 @@ async fn dispatch(verb: Verb, context: &Context) -> Result<u8, CliError> {
         Verb::Runner(verb) => runner::run(context, verb).await,
         Verb::Report(arguments) => report::run(context, &arguments),
         Verb::Score(arguments) => score::run(context, &arguments),
+        Verb::Store(verb) => store::run(context, &verb),
         Verb::Doctor => doctor::run(context).await,
         Verb::Schema(arguments) => schema::run(&arguments),
         Verb::Completions(arguments) => completions::run(&arguments),

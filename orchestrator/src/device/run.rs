@@ -94,20 +94,17 @@ impl Session {
         let outcome = self.follow_to_end(order, (!is_known).then_some(request.as_slice()), &mut follower).await;
         let Follower { collector, .. } = follower;
         let end = collector.end().cloned();
-        let collected = collector.into_collected();
-        match (outcome, end) {
-            (Ok(()), Some(End::Finished)) => Ok(collected),
+        let failure = match (outcome, end) {
+            (Ok(()), Some(End::Finished)) => return Ok(collector.into_collected()),
             (_, Some(End::Failed(failure))) => {
                 let mut failure = Failure::from(failure);
                 failure.message = format!("on {}: {}", self.device.name, failure.message);
-                Err(Box::new(RunFailure { failure, measurement: collected.measurement }))
+                failure
             }
-            (Err(failure), _) => Err(Box::new(RunFailure { failure, measurement: collected.measurement })),
-            (Ok(()), None) => Err(Box::new(RunFailure {
-                failure: Failure::new(FailureKind::Internal, "a run was followed to no end"),
-                measurement: collected.measurement,
-            })),
-        }
+            (Err(failure), _) => failure,
+            (Ok(()), None) => Failure::new(FailureKind::Internal, "a run was followed to no end"),
+        };
+        Err(Box::new(RunFailure { failure, measurement: collector.into_unfinished() }))
     }
 
     /// What can end this run while it is being followed.

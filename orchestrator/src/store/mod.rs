@@ -1,7 +1,7 @@
 //! The truth: sweeps, jobs, leases, runs, events, records, and how devices fare, in SQL.
 //!
-//! Main type: the trait [`Store`], made of [`SweepStore`], [`RunStore`], [`LeaseStore`], [`DeviceStore`] and [`EventStore`];
-//! `open` picks the implementation by the URL's scheme. Every write about a run carries the epoch of its lease, and a
+//! Main type: the trait [`Store`], made of [`SweepStore`], [`RunStore`], [`LeaseStore`], [`DeviceStore`], [`EventStore`]
+//! and [`MaintenanceStore`]; `open` picks the implementation by the URL's scheme. Every write about a run carries the epoch of its lease, and a
 //! stale one is refused. Never talks to a device, and never computes a statistic.
 //!
 //! Calls block for as long as a disk takes; async callers wrap them in `spawn_blocking`. Nothing in the traits is
@@ -15,6 +15,7 @@ use crate::domain::{Event, SweepId};
 mod devices;
 mod error;
 mod leases;
+mod maintenance;
 mod run_id;
 mod runs;
 pub mod sqlite;
@@ -27,6 +28,7 @@ mod conformance;
 pub use devices::DeviceStore;
 pub use error::StoreError;
 pub use leases::{HeldLeases, LeaseHolder, LeaseOutcome, LeaseStore};
+pub use maintenance::{MaintenanceStore, StoreCheck, Vacuumed};
 pub use runs::{Attempt, Claim, ClaimedRun, GiveBack, LiveRun, RunOwner, RunStore};
 use sqlite::SqliteStore;
 pub use sweeps::{SweepCounts, SweepStore};
@@ -75,7 +77,9 @@ pub trait EventStore {
 }
 
 /// Where the truth is kept. All methods can be called at the same time from several threads and processes.
-pub trait Store: SweepStore + RunStore + LeaseStore + DeviceStore + EventStore + Send + Sync {
+pub trait Store:
+    SweepStore + RunStore + LeaseStore + DeviceStore + EventStore + MaintenanceStore + Send + Sync
+{
     /// Whether a call may have to wait for a disk or a network.
     fn may_block(&self) -> bool;
 }

@@ -2,11 +2,16 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod android;
+mod crash;
 mod engines;
 mod faults;
+mod going_on;
+mod hostile;
 mod outages;
 mod phones;
+mod recovery;
 mod support;
+mod workdir;
 
 use std::collections::{BTreeSet, HashMap};
 

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::catalog::onnx::{
     AttributeProto, DimensionProto, OperatorSetIdProto, TensorShapeProto, TensorTypeProto, TypeProto,
@@ -339,5 +341,45 @@ fn faults_name_their_node() {
     for (model, place, cause) in cases {
         let message = analyse(&model, None).unwrap_err().to_string();
         assert!(message.contains(place) && message.contains(cause), "{place:?} and {cause:?}: {message:?}");
+    }
+}
+
+/// Sizes, axes and counts of any size, with those that are nearly right.
+fn hostile_numbers(most: usize) -> impl Strategy<Value = Vec<i64>> {
+    let edges = vec![i64::MIN, i64::MIN + 1, -1, 0, 1, 1 << 31, 1 << 32, 1 << 62, i64::MAX];
+    let number = prop_oneof![3 => -3i64..9, 1 => prop::sample::select(edges), 1 => any::<i64>()];
+    prop::collection::vec(number, 0..most)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// A graph that is well-formed protobuf and senseless otherwise: any operators on any shapes with any attributes.
+    #[test]
+    fn hostile_graphs_end_in_an_error_or_an_answer(
+        ops in prop::collection::vec(prop::sample::select(vec![
+            "Abs", "Add", "Where", "Conv", "ConvInteger", "QLinearConv", "ConvTranspose", "Gemm", "MatMul",
+            "QLinearMatMul", "AveragePool", "MaxPool", "GlobalMaxPool", "ReduceMean", "Concat", "Flatten", "Reshape",
+            "Transpose", "Squeeze", "Unsqueeze", "Split", "Gather", "Shape", "Slice", "Resize", "Pad", "Constant",
+            "ConstantOfShape", "Expand", "Tile", "Unknown",
+        ]), 1..4),
+        shapes in (hostile_numbers(6), hostile_numbers(6)),
+        lists in (hostile_numbers(5), hostile_numbers(5)),
+        attributes in prop::collection::vec((prop::sample::select(vec![
+            "group", "axis", "axes", "transA", "transB", "keepdims", "ceil_mode", "kernel_shape", "strides", "pads",
+            "dilations", "output_padding", "perm", "split", "num_outputs", "starts", "ends", "shape", "value_ints",
+        ]), hostile_numbers(9)), 0..5),
+    ) {
+        let attributes: Vec<(&str, &[i64])> = attributes.iter().map(|(name, values)| (*name, values.as_slice())).collect();
+        let names: Vec<String> = (0..=ops.len()).map(|at| if at == 0 { "x".to_owned() } else { format!("x{at}") }).collect();
+        let nodes = ops.iter().enumerate().map(|(at, op)| node(op, &[&names[at], "w", "i", "j"], &names[at + 1], &attributes));
+        let constants = vec![weight("w", &shapes.1), integers("i", &lists.0), integers("j", &lists.1)];
+        let mut hostile = model(&shapes.0, constants, nodes.collect());
+        if let Some(graph) = &mut hostile.graph {
+            graph.output[0].name = names[ops.len()].clone();
+        }
+        if let Ok(summary) = analyse(&hostile, None) {
+            let _ = (summary.macs(), summary.is_complete());
+        }
     }
 }

@@ -8,7 +8,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::agent::{Agent, Clock, Errand, Events, Hold, Holder, Leases, OutputFiles, Subject, event_queue};
-use crate::domain::{Device, EventKind, FailureKind, Record, RunStatus, SweepDefinition, SweepRow, SweepState};
+use crate::domain::{
+    Device, EventKind, FailureKind, Record, RunStatus, SweepDefinition, SweepId, SweepRow, SweepState,
+};
 use crate::progress::Progress;
 use crate::publish;
 use crate::report::{self, ReportInput};
@@ -18,7 +20,7 @@ use super::super::backends::EngineSource;
 use super::super::cancel::close_open_jobs;
 use super::super::interrupt::Interrupt;
 use super::super::runner::RunnerSource;
-use super::super::stored::records_with_open_jobs;
+use super::super::stored::{find_sweep, records_with_open_jobs};
 use super::super::{CliError, Context, Format, VERSION, exit, print_data, say};
 
 /// A sweep that is in the store, with all that it takes to carry it out.
@@ -63,8 +65,27 @@ pub(super) async fn drive_and_report(context: &Context, drive: Drive, progress: 
     let interrupted = driven.inspect_err(|_| {
         say(&format!("what was measured is kept; `farmctl sweep --resume {id}` goes on"));
     })?;
-    let sweep = super::super::stored::find_sweep(store.as_ref(), id.as_str())?;
-    report(context, store.as_ref(), &sweep, interrupted)
+    conclude(context, store.as_ref(), &id, interrupted)
+}
+
+/// Writes the reports, prints the table, and marks the sweep as over when each of its jobs has its record. In this order,
+/// a sweep that is over has its reports, whatever ends this process in between.
+pub(in crate::cli) fn conclude(
+    context: &Context,
+    store: &dyn Store,
+    sweep: &SweepId,
+    interrupted: bool,
+) -> Result<u8, CliError> {
+    let mut sweep = find_sweep(store, sweep.as_str())?;
+    let now = Timestamp::now();
+    if !sweep.state.is_over() && store.open_jobs(&sweep.id, None)?.is_empty() {
+        let is_cancelled = sweep.state == SweepState::Cancelling;
+        sweep.state = if is_cancelled { SweepState::Cancelled } else { SweepState::Finished };
+        sweep.finished_at = Some(now);
+    }
+    let code = report(context, store, &sweep, interrupted)?;
+    store.finish_sweep(&sweep.id, now)?;
+    Ok(code)
 }
 
 /// Carries out what is open of a sweep; returns whether a person interrupted it.
@@ -116,7 +137,6 @@ pub(in crate::cli) async fn drive(
     if errand == Errand::Jobs && store.sweep_state(&sweep.id)? == SweepState::Cancelling {
         close_open_jobs(store.as_ref(), &sweep)?;
     }
-    store.finish_sweep(&sweep.id, Timestamp::now())?;
     hold.release().await?;
     events.emit(Subject::default(), count(&records_with_open_jobs(store.as_ref(), &sweep)?)).await;
     // The view ends with its queue; one that hangs (a terminal that takes no more) must not keep the sweep.
@@ -142,12 +162,7 @@ fn started(
 }
 
 /// Writes the reports and prints the table.
-pub(in crate::cli) fn report(
-    context: &Context,
-    store: &dyn Store,
-    sweep: &SweepRow,
-    interrupted: bool,
-) -> Result<u8, CliError> {
+fn report(context: &Context, store: &dyn Store, sweep: &SweepRow, interrupted: bool) -> Result<u8, CliError> {
     let records = records_with_open_jobs(store, sweep)?;
     let outputs = OutputFiles::new(context.lab.outputs()).load(&records);
     let input = ReportInput { sweep, records: &records, outputs: &outputs };

@@ -15,13 +15,14 @@ use crate::store::Store;
 use super::backends::EngineSource;
 use super::plan::Loaded;
 use super::runner::RunnerSource;
+use super::sweeps::live_holder;
 use super::{CliError, Context, VERSION, models, plan, say};
 
 mod drive;
 mod resume;
 mod retry;
 
-pub(super) use drive::{Drive, begin_leases, drive, report};
+pub(super) use drive::{Drive, begin_leases, conclude, drive};
 
 #[derive(Debug, Args)]
 pub(super) struct SweepArguments {
@@ -112,7 +113,7 @@ fn mention_unfinished(store: &dyn Store, definition: &SweepDefinition) -> Result
     for sweep in store.sweeps()?.into_iter().filter(|sweep| sweep.state == SweepState::Open) {
         let of_it = store.definition(&sweep.id)?;
         let is_same = of_it.is_some_and(|known| known.config == definition.config && known.retry_of.is_none());
-        if is_same && store.sweep_holder(&sweep.id, Timestamp::now())?.is_none() {
+        if is_same && live_holder(store, &sweep)?.is_none() {
             let (open, all) = (store.open_jobs(&sweep.id, None)?.len(), store.jobs(&sweep.id)?.len());
             let id = &sweep.id;
             say(&format!(

@@ -3,9 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use jiff::Timestamp;
-
-use crate::domain::{Job, JobId, Plan, SweepDefinition, SweepRow, SweepState};
+use crate::domain::{Device, Job, JobId, Plan, SweepDefinition, SweepRow, SweepState};
 use crate::store::Store;
 
 use super::super::stored::find_sweep;
@@ -21,11 +19,10 @@ pub(super) async fn run(
     let store = context.lab.store()?;
     let (sweep, definition) = find(store.as_ref(), config, wanted)?;
     let jobs = store.open_jobs(&sweep.id, None)?;
-    if jobs.is_empty() {
-        store.finish_sweep(&sweep.id, Timestamp::now())?;
+    let left = store.devices_left(&sweep.id)?;
+    if jobs.is_empty() && left.is_empty() {
         say(&format!("each job of sweep {} has its record", sweep.id));
-        let sweep = find_sweep(store.as_ref(), sweep.id.as_str())?;
-        return super::drive::report(context, store.as_ref(), &sweep, false);
+        return super::drive::conclude(context, store.as_ref(), &sweep.id, false);
     }
     let inventory = context.lab.inventory()?;
     let catalog = models::with_found_files(context, context.lab.catalog()?)?;
@@ -38,20 +35,25 @@ pub(super) async fn run(
     let hold = lease(&leases, &sweep.id).await?;
     let progress = super::super::open_progress(context);
     let runners = RunnerSource::new(context.lab.runners(), progress.clone());
-    refuse_other_runners(store.as_ref(), &sweep, &runners).await?;
+    if !jobs.is_empty() {
+        refuse_other_runners(store.as_ref(), &sweep, &runners).await?;
+    }
 
     let mut open = Plan { sweep: sweep.name.clone(), jobs, skipped: Vec::new() };
     let model_files = models::provide(context, &catalog, &mut open, &progress).await?;
     tell_changed_models(&open.jobs, &model_files);
     add_skipped(store.as_ref(), &sweep, &open, &inventory.devices)?;
-    let devices = devices_with_jobs(&open, &inventory.devices);
-    let known: BTreeSet<&str> = devices.iter().map(|device| device.name.as_str()).collect();
+    let mut devices = devices_with_jobs(&open, &inventory.devices);
+    let known: BTreeSet<String> = devices.iter().map(|device| device.name.clone()).collect();
     let gone: BTreeSet<&str> =
-        open.jobs.iter().map(|job| job.device.as_str()).filter(|name| !known.contains(name)).collect();
+        open.jobs.iter().map(|job| job.device.as_str()).filter(|name| !known.contains(*name)).collect();
     if !gone.is_empty() {
         let names = gone.into_iter().collect::<Vec<_>>().join(", ");
         say(&format!("no farm file has these devices now, so their jobs stay open: {names}"));
     }
+    // Where nothing is left to be measured, there may be something to be put in order.
+    let is_left = |device: &&Device| left.contains(&device.name) && !known.contains(&device.name);
+    devices.extend(inventory.devices.iter().filter(is_left).cloned());
     let drive = Drive {
         store,
         sweep,

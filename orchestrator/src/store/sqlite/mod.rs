@@ -8,6 +8,7 @@ mod device_changes;
 mod devices;
 mod events;
 mod leases;
+mod maintenance;
 mod records;
 mod runs;
 mod schema;
