@@ -5,7 +5,7 @@
 
 use std::io::{self, BufRead};
 
-use farmctl_protocol::{JobSpec, Limits, MAX_LINE_BYTES, PROTOCOL_VERSION, RunRequest};
+use farmctl_protocol::{EngineSpec, JobSpec, Limits, MAX_LINE_BYTES, NamedArtifact, PROTOCOL_VERSION, RunRequest};
 
 use crate::fence;
 use crate::runs::RunId;
@@ -16,6 +16,10 @@ pub const MAX_SAMPLES: u32 = 1_000_000;
 
 /// Most threads or images in a batch: far above what a device can do, far below what overflows.
 const MAX_COUNT: u32 = 4096;
+
+/// Most files of an engine or a model, and the longest name of one.
+const MAX_FILES: usize = 256;
+const MAX_NAME_BYTES: usize = 128;
 
 /// Longest deadline or time limit: a week.
 const MAX_SECONDS: f64 = 7.0 * 24.0 * 3600.0;
@@ -63,10 +67,14 @@ pub fn read(input: impl BufRead) -> Result<(RunId, RunRequest), RequestError> {
 }
 
 fn check(request: &RunRequest) -> Result<RunId, String> {
-    let JobSpec { model, threads, cpus, batch, limits, input_range, .. } = &request.job;
+    let JobSpec { model, model_parts, engine, threads, cpus, batch, limits, input_range, .. } = &request.job;
     let run = request.run_id.parse()?;
     fence::check(&request.fence)?;
     model.sha256.parse::<Digest>().map_err(|error| format!("model.sha256: {error}"))?;
+    check_files("model_parts", model_parts)?;
+    if let Some(engine) = engine {
+        check_engine(engine)?;
+    }
     seconds("deadline_seconds", request.deadline_seconds)?;
     if request.deadline_seconds == 0.0 {
         return Err("deadline_seconds is 0".to_owned());
@@ -81,6 +89,37 @@ fn check(request: &RunRequest) -> Result<RunId, String> {
     }
     check_limits(limits)?;
     Ok(run)
+}
+
+/// Names become links in a folder, so they are no paths; each is there once.
+fn check_files(list: &str, files: &[NamedArtifact]) -> Result<(), String> {
+    if files.len() > MAX_FILES {
+        return Err(format!("{list} has {} files; {MAX_FILES} are the most", files.len()));
+    }
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._+-".contains(&byte);
+    for (index, NamedArtifact { name, artifact }) in files.iter().enumerate() {
+        if !(1..=MAX_NAME_BYTES).contains(&name.len()) || !name.bytes().all(allowed) || name.starts_with('.') {
+            return Err(format!("{list}: {name:?} is no file name"));
+        }
+        if files[..index].iter().any(|other| other.name == *name) {
+            return Err(format!("{list}: {name} is there twice"));
+        }
+        artifact.sha256.parse::<Digest>().map_err(|error| format!("{list}: {name}: {error}"))?;
+    }
+    Ok(())
+}
+
+fn check_engine(engine: &EngineSpec) -> Result<(), String> {
+    check_files("engine.files", &engine.files)?;
+    let program = engine.command.first().ok_or("engine.command is empty")?;
+    if !engine.files.iter().any(|file| file.name == *program) {
+        return Err(format!("engine.command starts {program:?}, which is none of engine.files"));
+    }
+    let words = engine.command.iter().chain(engine.options.keys()).chain(engine.options.values());
+    match words.clone().find(|word| word.contains(['\0', '\n'])) {
+        Some(word) => Err(format!("engine: {word:?} has a character that no argument or option may have")),
+        None => Ok(()),
+    }
 }
 
 fn check_limits(limits: &Limits) -> Result<(), String> {

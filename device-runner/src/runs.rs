@@ -9,7 +9,7 @@
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::thread;
 use std::time::{Instant, SystemTime};
@@ -83,6 +83,11 @@ impl RunFolder {
     /// The folder of `run`, which need not exist.
     pub fn new(workdir: &Workdir, run: &RunId) -> RunFolder {
         RunFolder { path: workdir.runs().join(run.as_str()) }
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The run's messages.

@@ -19,8 +19,11 @@ mod message;
 mod store;
 
 pub use hello::{BackendInfo, Cpu, Hello, RunInfo};
-pub use job::{ArtifactRef, Fence, InputRange, JobSpec, Limits, Precision, RunRequest, Scenario};
-pub use message::{Message, Output, Phase, RunnerFailure, RunnerFailureKind, TensorInfo};
+pub use job::{
+    ArtifactRef, Dialect, EngineSpec, Fence, InputRange, JobSpec, Layout, Limits, NamedArtifact, Precision, RunRequest,
+    Scenario,
+};
+pub use message::{Figures, Message, Output, Phase, Reported, RunnerFailure, RunnerFailureKind, TensorInfo};
 pub use store::{PartialFile, StoreFile, StoreStatus, StoreTrim, StoreVerification};
 
 /// Version of this protocol. Both sides refuse any other: the host pushes the runner it was built with, so a mismatch

@@ -4,21 +4,23 @@
 //! Never understands what it says.
 
 use std::collections::VecDeque;
-use std::env;
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
-use std::process::{self, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{self, ChildStderr, ChildStdin, ChildStdout, ExitStatus, Stdio};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use farmctl_protocol::{JobSpec, MAX_LINE_BYTES, Phase};
+use farmctl_protocol::{JobSpec, MAX_LINE_BYTES, Phase, TensorInfo};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use super::Event;
-use crate::workdir::Workdir;
+use super::input::{SeededInput, value_counts};
+use super::program::Program;
 
 /// Lines of standard error that are kept.
 const STDERR_LINES: usize = 20;
@@ -39,7 +41,7 @@ type Tail = Arc<Mutex<VecDeque<String>>>;
 pub(super) struct Child {
     process: process::Child,
     /// Open as long as the supervisor lives: the process leaves when it is closed.
-    _stdin: ChildStdin,
+    stdin: ChildStdin,
     reaped: bool,
     stderr_tail: Tail,
     stderr_reader: thread::JoinHandle<()>,
@@ -48,18 +50,9 @@ pub(super) struct Child {
 
 impl Child {
     /// Starts the process in a group of its own; its lines become events.
-    pub(super) fn start(workdir: &Workdir, job: &JobSpec, sender: SyncSender<Event>) -> io::Result<Child> {
-        let mut job = serde_json::to_vec(job)?;
-        job.push(b'\n');
-        let mut process = Command::new(env::current_exe()?)
-            .arg0("device-runner")
-            .args(["measure", "--workdir"])
-            .arg(workdir.root())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .spawn()?;
+    pub(super) fn start(program: &mut Program, sender: SyncSender<Event>) -> io::Result<Child> {
+        let command = program.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = command.process_group(0).spawn()?;
         let (stdin, stdout, stderr) = (process.stdin.take(), process.stdout.take(), process.stderr.take());
         let (Some(mut stdin), Some(stdout), Some(stderr)) = (stdin, stdout, stderr) else {
             return Err(io::Error::other("the process has no pipes"));
@@ -68,9 +61,9 @@ impl Child {
         let tail = Arc::clone(&stderr_tail);
         let stderr_reader = thread::Builder::new().name("stderr".to_owned()).spawn(move || keep_tail(stderr, &tail))?;
         thread::Builder::new().name("messages".to_owned()).spawn(move || read_lines(stdout, &sender))?;
-        // A process that died at once is judged by its end, not by this pipe. A job is far smaller than a pipe holds.
-        let _ = stdin.write_all(&job);
-        Ok(Child { process, _stdin: stdin, reaped: false, stderr_tail, stderr_reader, phase: Phase::Load })
+        // A process that died at once is judged by its end, not by this pipe. An order is far smaller than a pipe holds.
+        let _ = stdin.write_all(program.order.as_bytes());
+        Ok(Child { process, stdin, reaped: false, stderr_tail, stderr_reader, phase: Phase::Load })
     }
 
     /// What the process was last said to be doing, in words.
@@ -87,6 +80,29 @@ impl Child {
     /// Notes what the process does.
     pub(super) fn enter(&mut self, phase: Phase) {
         self.phase = phase;
+    }
+
+    /// Sends the job's seeded values for `inputs`, as fast as the process takes them.
+    ///
+    /// # Errors
+    /// Says why they can't be made.
+    pub(super) fn feed(&self, job: &JobSpec, inputs: Vec<TensorInfo>) -> Result<(), String> {
+        let counts = value_counts(&inputs)?;
+        let mut seeded = SeededInput::new(job.seed, job.input_range);
+        let layout = job.layout;
+        let feed = |stdin| {
+            move || {
+                let mut pipe = File::from(stdin);
+                // A process that doesn't take them is judged by its end or by the deadline, not by this pipe.
+                let _ = inputs
+                    .iter()
+                    .zip(counts)
+                    .try_for_each(|(input, count)| seeded.write(input, count, layout, &mut pipe));
+            }
+        };
+        let stdin = self.stdin.as_fd().try_clone_to_owned();
+        let started = stdin.and_then(|stdin| thread::Builder::new().name("inputs".to_owned()).spawn(feed(stdin)));
+        started.map(|_| ()).map_err(|error| format!("failed to send the inputs: {error}"))
     }
 
     /// Waits for the process to end; `None` when it still runs at the deadline.

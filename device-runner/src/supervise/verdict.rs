@@ -10,7 +10,7 @@ use std::process::ExitStatus;
 use farmctl_protocol::{RunnerFailure, RunnerFailureKind};
 use nix::sys::signal::Signal;
 
-use super::Told;
+use super::told::Told;
 
 /// What Rust's allocator says before it aborts.
 const ALLOCATION_FAILED: &str = "memory allocation of";
@@ -87,9 +87,9 @@ mod tests {
 
     #[test]
     fn only_an_end_with_results_is_good() {
-        assert_eq!(judge_status(0, Told { measured: true, failure: None }, ""), Ok(()));
+        assert_eq!(judge_status(0, Told::all(), ""), Ok(()));
         assert_eq!(judge_status(0, Told::default(), "").unwrap_err().failure, RunnerFailureKind::Internal);
-        let failure = judge_status(3 << 8, Told { measured: true, failure: None }, "oh").unwrap_err();
+        let failure = judge_status(3 << 8, Told::all(), "oh").unwrap_err();
         assert_eq!((failure.failure, failure.exit_code), (RunnerFailureKind::Crashed, Some(3)));
         assert_eq!(failure.stderr_tail, ["oh"]);
     }

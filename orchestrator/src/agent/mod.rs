@@ -15,7 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::device::RunnerProvider;
+use crate::device::{EngineProvider, RunnerProvider};
 use crate::domain::{Device, Event, LabId, OnFailure, RetryPolicy, SweepRow, SweepState, Timeouts, TransportConfig};
 use crate::inventory::{Spare, find_spares};
 use crate::store::{Store, StoreError};
@@ -108,6 +108,8 @@ pub struct Agent {
     pub model_files: HashMap<String, PathBuf>,
     /// Where runners come from.
     pub runners: Arc<dyn RunnerProvider>,
+    /// Where engine programs come from.
+    pub engines: Arc<dyn EngineProvider>,
     /// Where outputs are kept.
     pub outputs: OutputFiles,
     /// Where events go.

@@ -11,6 +11,7 @@ use crate::agent::{Errand, record_of_cell};
 use crate::domain::{Event, EventKind, Failure, FailureKind, RunStatus, SweepRow};
 use crate::store::{Store, StoreError};
 
+use super::backends::EngineSource;
 use super::runner::RunnerSource;
 use super::stored::find_sweep;
 use super::sweep::{Drive, begin_leases, conclude, drive};
@@ -94,6 +95,8 @@ async fn end_what_is_left(context: &Context, sweep: &SweepRow) -> Result<(), Cli
                 devices,
                 lab_devices: Vec::new(),
                 model_files: HashMap::new(),
+                // Runs are only ended here: a catalogue that can't be read must not keep them.
+                engines: EngineSource::new(context, &context.lab.catalog().unwrap_or_default(), progress.clone()),
                 runners,
                 leases,
                 hold,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::catalog;
 use crate::config;
 use crate::domain::{Catalog, Inventory};
-use crate::runners::{Runners, enclosing_workspace, origin_workspace};
+use crate::runners::{HOST_TARGET, Runners, enclosing_workspace, origin_workspace};
 use crate::store::{self, Store};
 use crate::transport::ConnectOptions;
 
@@ -50,20 +50,24 @@ impl Lab {
     pub fn inventory(&self) -> Result<Inventory, CliError> {
         let folder = self.root.join("farms");
         let lookup = |name: &str| std::env::var(name).ok();
-        if !self.farms.is_empty() {
-            return Ok(config::load_inventory(&self.farms, &lookup)?);
-        }
-        if folder.is_dir() {
-            return Ok(config::load_inventory(&[folder], &lookup)?);
-        }
-        Ok(config::load_embedded_inventory(&lookup)?)
+        let inventory = if !self.farms.is_empty() {
+            config::load_inventory(&self.farms, &lookup)?
+        } else if folder.is_dir() {
+            config::load_inventory(&[folder], &lookup)?
+        } else {
+            config::load_embedded_inventory(&lookup)?
+        };
+        Ok(Inventory { host_target: Some(HOST_TARGET.to_owned()), ..inventory })
     }
 
-    /// The models of the catalogue file, and the backends that runners carry.
+    /// The models and the engines of the catalogue files, after the engines that runners carry.
     pub fn catalog(&self) -> Result<Catalog, CliError> {
         let file = self.root.join("configs").join("models.yaml");
         let path = self.models.clone().or_else(|| file.is_file().then_some(file));
-        Ok(config::load_catalog(path.as_deref(), catalog::builtin_backends())?)
+        let file = self.root.join("configs").join("backends.yaml");
+        let backends = file.is_file().then_some(file);
+        let backends = config::load_backends(backends.as_deref(), catalog::builtin_backends())?;
+        Ok(config::load_catalog(path.as_deref(), backends)?)
     }
 
     /// The folder of files that can be had again: models, and parts of downloads.

@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::progress::{Mode, Progress};
 
+mod backends;
 mod cancel;
 mod completions;
 mod devices;
@@ -120,6 +121,9 @@ enum Verb {
     /// The catalogue of models and their files
     #[command(subcommand)]
     Models(models::ModelsVerb),
+    /// The engines that are programs of their own, and their files
+    #[command(subcommand)]
+    Backends(backends::BackendsVerb),
     /// The program that measures on devices
     #[command(subcommand)]
     Runner(runner::RunnerVerb),
@@ -197,6 +201,7 @@ async fn dispatch(verb: Verb, context: &Context) -> Result<u8, CliError> {
         Verb::Plan(arguments) => plan::run(context, &arguments),
         Verb::Devices(verb) => devices::run(context, verb).await,
         Verb::Models(verb) => models::run(context, verb).await,
+        Verb::Backends(verb) => backends::run(context, verb).await,
         Verb::Runner(verb) => runner::run(context, verb).await,
         Verb::Report(arguments) => report::run(context, &arguments),
         Verb::Score(arguments) => score::run(context, &arguments),

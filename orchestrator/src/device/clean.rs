@@ -38,10 +38,11 @@ impl Session {
     }
 
     /// Lets files leave the device's store where this one would not fit: into what the device may hold, or into what is
-    /// free there.
+    /// free there. Those in `keep` stay.
     pub(super) async fn make_room(
         &mut self,
         artifact: &ArtifactRef,
+        keep: &[&ArtifactRef],
         wanted_bytes: u64,
     ) -> Result<Option<Trimmed>, Failure> {
         let store = &self.hello.store;
@@ -51,8 +52,9 @@ impl Session {
             return Ok(None);
         }
         let free = free_bytes.to_string();
-        let argv = self.runner_argv(&["store", "trim", "--free-bytes", &free, &artifact.sha256]);
-        let answer = run_checked(self.transport(), argv, self.timeouts.bring_up())
+        let mut words = vec!["store", "trim", "--free-bytes", &free, &artifact.sha256];
+        words.extend(keep.iter().map(|artifact| artifact.sha256.as_str()));
+        let answer = run_checked(self.transport(), self.runner_argv(&words), self.timeouts.bring_up())
             .await
             .map_err(|error| transport_failure(&self.device.name, "make room in its store", &error))?;
         let trim: StoreTrim = serde_json::from_slice(&answer).map_err(|error| {

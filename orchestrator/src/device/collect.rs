@@ -67,7 +67,10 @@ impl Collector {
         match message {
             Message::Accepted { .. } => {}
             Message::Phase { phase } => return Ok(Some(phase)),
-            Message::Loaded { load_ns, .. } => measurement.load_ns = Some(load_ns),
+            Message::Loaded { load_ns, engine, .. } => {
+                measurement.load_ns = Some(load_ns);
+                measurement.engine = engine;
+            }
             Message::FirstInference { latency_ns } => measurement.first_ns = Some(latency_ns),
             Message::WarmedUp { runs, .. } => measurement.warmup_runs = Some(runs),
             Message::Samples { latencies_ns } => {
@@ -87,6 +90,14 @@ impl Collector {
                 measurement.peak_rss_bytes = Some(peak_rss_bytes);
                 measurement.cpus = cpus;
                 measurement.threads = Some(threads);
+            }
+            Message::Reported(reported) => {
+                self.announced_samples = Some(reported.samples);
+                measurement.load_ns = reported.figures.load_ns;
+                measurement.first_ns = reported.figures.first_ns;
+                measurement.peak_rss_bytes = Some(reported.peak_rss_bytes);
+                measurement.threads = Some(reported.threads);
+                measurement.reported = Some(reported.figures);
             }
             Message::Output(output) => self.take_output(&output)?,
             Message::Finished { .. } => {
@@ -124,7 +135,10 @@ impl Collector {
         let got = self.measurement.samples_ns.len() as u64;
         match self.announced_samples {
             None => return Err("the run ended without its measurement".to_owned()),
-            Some(0) => return Err("the run ended without a single sample".to_owned()),
+            // A program that isn't farmctl's may tell averages only.
+            Some(0) if self.measurement.reported.is_none_or(|figures| figures.mean_ns.is_none()) => {
+                return Err("the run ended without a single sample".to_owned());
+            }
             Some(announced) if announced != got => {
                 return Err(format!("{got} samples arrived of the {announced} announced"));
             }
@@ -166,7 +180,7 @@ mod tests {
     use super::super::lines::MessageDecoder;
     use super::*;
     use crate::domain::sample;
-    use farmctl_protocol::{MAX_LINE_BYTES, Output};
+    use farmctl_protocol::{Figures, MAX_LINE_BYTES, Output, Reported};
     use proptest::prelude::*;
 
     fn measured(samples: u64) -> Message {
@@ -189,7 +203,7 @@ mod tests {
     fn a_whole_stream_becomes_a_measurement() {
         let mut collector = Collector::new(&sample::job("board-1", "tiny"));
         for message in [
-            Message::Loaded { load_ns: 7, inputs: vec![], outputs: vec![] },
+            Message::Loaded { load_ns: 7, inputs: vec![], outputs: vec![], engine: None },
             Message::Samples { latencies_ns: vec![3, 4] },
             Message::Samples { latencies_ns: vec![5] },
             measured(3),
@@ -249,6 +263,38 @@ mod tests {
             let error = messages.into_iter().find_map(|message| collector.take(message).err()).unwrap();
             assert!(error.contains(expected), "{error}");
         }
+    }
+
+    fn reported(samples: u64, mean_ns: Option<u64>) -> Message {
+        Message::Reported(Reported {
+            samples,
+            figures: Figures { mean_ns, load_ns: Some(9), ..Figures::default() },
+            process_wall_ns: 20,
+            process_cpu_user_ns: 1,
+            process_cpu_system_ns: 1,
+            peak_rss_bytes: 5,
+            threads: 2,
+        })
+    }
+
+    #[test]
+    fn averages_are_a_measurement_where_they_are_said_to_be_all() {
+        let mut collector = Collector::new(&sample::job("board-1", "tiny"));
+        collector.take(reported(0, Some(7))).unwrap();
+        collector.take(finished()).unwrap();
+        let measurement = collector.into_collected().measurement;
+        assert_eq!(measurement.averages_only().unwrap().mean_ns, Some(7));
+        assert_eq!((measurement.load_ns, measurement.wall_ns, measurement.threads), (Some(9), None, Some(2)));
+
+        let mut collector = Collector::new(&sample::job("board-1", "tiny"));
+        collector.take(reported(0, None)).unwrap();
+        assert!(collector.take(finished()).unwrap_err().contains("single sample"));
+
+        let mut collector = Collector::new(&sample::job("board-1", "tiny"));
+        collector.take(Message::Samples { latencies_ns: vec![3] }).unwrap();
+        collector.take(reported(1, None)).unwrap();
+        collector.take(finished()).unwrap();
+        assert_eq!(collector.into_collected().measurement.averages_only(), None);
     }
 
     #[test]
@@ -335,7 +381,7 @@ mod tests {
         #[test]
         fn a_changed_stream_is_read_or_refused(changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
             let messages = [
-                Message::Loaded { load_ns: 7, inputs: vec![], outputs: vec![] },
+                Message::Loaded { load_ns: 7, inputs: vec![], outputs: vec![], engine: None },
                 Message::Samples { latencies_ns: vec![3, 4] },
                 measured(2),
                 Message::Output(Output::new("logits", &[1, 2], 0, &[1.0, 2.0])),

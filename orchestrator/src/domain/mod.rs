@@ -4,6 +4,7 @@
 //! handles, no lifetimes. Never does I/O, reads no clock and no environment, and is never async.
 
 mod android;
+mod backend;
 mod catalog;
 mod change;
 mod device;
@@ -19,8 +20,9 @@ mod state;
 mod sweep;
 
 pub use android::{AndroidFacts, AndroidOptions, Battery, DeviceIdentity};
+pub use backend::{Archive, BackendFile, BackendProgram, BackendSource, BackendTarget, PipPackage};
 pub use catalog::{
-    Accuracy, Backend, Catalog, CatalogModel, PublishedNetwork, WeightsFile, WeightsKind, WeightsSource,
+    Accuracy, Backend, Catalog, CatalogModel, FilePart, PublishedNetwork, WeightsFile, WeightsKind, WeightsSource,
 };
 pub use change::{DeviceChange, OpenChange, Setting};
 pub use device::{
@@ -30,7 +32,9 @@ pub use device::{
 pub use digest::{hex, sha256_hex};
 pub use event::{Event, EventKind};
 pub use failure::{Blame, Failure, FailureKind, Retry};
-pub use farmctl_protocol::{ArtifactRef, InputRange, Limits, Precision, Scenario};
+pub use farmctl_protocol::{
+    ArtifactRef, Dialect, Figures, InputRange, Layout, Limits, NamedArtifact, Precision, Scenario,
+};
 pub use ids::{JobId, LabId, RunId, SweepId};
 pub use plan::{Job, JobModel, Plan, Skipped};
 pub use record::{DeviceFacts, MeasuredAccuracy, Measurement, OutputRef, Record, RunStatus};

@@ -1,7 +1,7 @@
 //! Tests of the planner.
 #![allow(clippy::unwrap_used)]
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,9 +10,10 @@ use proptest::prelude::*;
 
 use super::{estimate, job_seconds, plan};
 use crate::domain::{
-    AndroidOptions, ArtifactRef, Backend, Catalog, CatalogModel, CellPattern, Device, DeviceLimits, DeviceSelector,
-    InputRange, Inventory, Job, Limits, OnFailure, Plan, Precision, Recovery, RetryPolicy, Scenario, Sweep, Tag,
-    ThreadCount, Timeouts, TransportConfig, WeightsFile, WeightsKind, WeightsSource,
+    AdbEndpoint, AndroidOptions, ArtifactRef, Backend, BackendProgram, BackendTarget, Catalog, CatalogModel,
+    CellPattern, Device, DeviceLimits, DeviceSelector, Dialect, FilePart, InputRange, Inventory, Job, Limits,
+    OnFailure, Plan, Precision, Recovery, RetryPolicy, Scenario, Skipped, Sweep, Tag, ThreadCount, Timeouts,
+    TransportConfig, WeightsFile, WeightsKind, WeightsSource,
 };
 
 fn device(name: &str, tags: &[&str]) -> Device {
@@ -36,12 +37,19 @@ fn device(name: &str, tags: &[&str]) -> Device {
     }
 }
 
+fn artifact(digit: char) -> ArtifactRef {
+    ArtifactRef { sha256: digit.to_string().repeat(64), size_bytes: 1 }
+}
+
 fn file(weights: WeightsKind, format: &str, digit: Option<char>) -> WeightsFile {
     WeightsFile {
         weights,
         format: format.to_owned(),
-        artifact: digit.map(|digit| ArtifactRef { sha256: digit.to_string().repeat(64), size_bytes: 1 }),
+        precision: Precision::Float32,
+        layout: WeightsFile::usual_layout(format),
+        artifact: digit.map(artifact),
         source: WeightsSource::Path(PathBuf::from("models/x.onnx")),
+        parts: Vec::new(),
     }
 }
 
@@ -68,6 +76,7 @@ fn catalog() -> Catalog {
         formats: vec!["onnx".to_owned()],
         precisions: vec![Precision::Float32],
         multi_threaded,
+        program: None,
     };
     Catalog {
         models: vec![
@@ -87,7 +96,7 @@ fn inventory() -> Inventory {
     slow.limits.max_run_seconds = Some(30.0);
     let mut broken = device("broken", &["arch=arm64"]);
     broken.disabled = Some("battery swollen".to_owned());
-    Inventory { devices: vec![device("host", &["arch=x86_64"]), slow, broken] }
+    Inventory { devices: vec![device("host", &["arch=x86_64"]), slow, broken], host_target: None }
 }
 
 fn sweep() -> Sweep {
@@ -235,6 +244,83 @@ fn the_identifier_stands_for_all_that_changes_the_number_and_nothing_else() {
     assert!(same.iter().all(|id| *id == base));
 }
 
+/// A catalogue with one network in several formats, and an engine for each.
+fn catalog_of_formats() -> Catalog {
+    let synthetic = |format, digit| file(WeightsKind::Synthetic, format, Some(digit));
+    let init = |digit: Option<char>| {
+        let source = WeightsSource::Path(PathBuf::from("init_net.pb"));
+        vec![FilePart { name: "init".to_owned(), artifact: digit.map(artifact), source }]
+    };
+    let engine = |name: &str, formats: &[&str], precisions: &[Precision]| Backend {
+        name: name.to_owned(),
+        version: "1".to_owned(),
+        formats: models(formats),
+        precisions: precisions.to_vec(),
+        multi_threaded: true,
+        program: None,
+    };
+    let float = [Precision::Float32];
+    let files = vec![
+        synthetic("onnx", 'a'),
+        WeightsFile { precision: Precision::Int8, ..synthetic("tflite", 'b') },
+        synthetic("tflite", 'c'),
+        WeightsFile { parts: init(Some('e')), ..synthetic("caffe2", 'd') },
+    ];
+    let broken = vec![WeightsFile { parts: init(None), ..synthetic("caffe2", 'd') }];
+    Catalog {
+        models: vec![
+            CatalogModel { input_shape: Some(vec![1, 3, 8, 8]), ..model("net", files) },
+            model("broken", broken),
+            model("plain", vec![synthetic("tflite", 'f')]),
+        ],
+        backends: vec![
+            engine("tract", &["onnx"], &float),
+            engine("litert", &["tflite"], &[Precision::Float32, Precision::Float16, Precision::Int8]),
+            engine("caffe2", &["caffe2"], &float),
+            engine("any", &["caffe2", "onnx"], &float),
+            engine("other", &["mnn"], &float),
+        ],
+    }
+}
+
+#[test]
+fn a_job_takes_the_file_that_its_engine_loads() {
+    let sweep = Sweep {
+        devices: vec![DeviceSelector::Name("host".to_owned())],
+        models: models(&["net", "broken", "plain"]),
+        backends: models(&["tract", "litert", "caffe2", "any", "other"]),
+        precisions: vec![Precision::Float32, Precision::Float16, Precision::Int8],
+        ..sweep()
+    };
+    let plan = plan(&sweep, &inventory(), &catalog_of_formats());
+    let mut text = String::new();
+    let files = |job: &Job| {
+        let parts = job.model.parts.iter().map(|part| format!(" {}={}", part.name, &part.artifact.sha256[..1]));
+        let own = job.model.artifact.as_ref().map_or("-", |artifact| &artifact.sha256[..1]);
+        format!("{} {own}{}", job.model.format, parts.collect::<String>())
+    };
+    for job in &plan.jobs {
+        writeln!(text, "run  {} {} {}: {}", job.model.name, job.backend, job.precision, files(job)).unwrap();
+    }
+    for Skipped { job, reason, .. } in &plan.skipped {
+        writeln!(text, "skip {} {} {}: {reason}", job.model.name, job.backend, job.precision).unwrap();
+    }
+    insta::assert_snapshot!("formats", text);
+    assert_eq!(plan.jobs[0].model.input_shape, Some(vec![1, 3, 8, 8]));
+}
+
+#[test]
+fn a_further_file_changes_the_identifier() {
+    let id = |change: &dyn Fn(&mut Vec<FilePart>)| {
+        let mut catalog = catalog_of_formats();
+        change(&mut catalog.models[0].files[3].parts);
+        let sweep = Sweep { models: models(&["net"]), backends: models(&["caffe2"]), ..sweep() };
+        plan(&sweep, &inventory(), &catalog).jobs[0].id.clone()
+    };
+    let ids = [id(&|_| {}), id(&|parts| parts[0].artifact = Some(artifact('f'))), id(&|parts| parts.clear())];
+    assert_eq!(ids.iter().collect::<HashSet<_>>().len(), 3);
+}
+
 #[test]
 fn estimates() {
     let (sweep, inventory, catalog) = (sweep(), inventory(), catalog());
@@ -293,5 +379,33 @@ proptest! {
         prop_assert_eq!(jobs.is_empty(), super::is_empty(&sweep, &inventory));
         let rank = |job: &Job| inventory.devices.iter().position(|device| device.name == job.device);
         prop_assert!(first.jobs.is_sorted_by_key(rank));
+    }
+}
+
+#[test]
+fn programs_are_skipped_where_they_do_not_run() {
+    let mut phone = device("phone", &[]);
+    phone.transport = TransportConfig::Adb(AdbEndpoint { serial: Some("1".to_owned()), ..AdbEndpoint::default() });
+    let host_target = Some("aarch64-unknown-linux-gnu".to_owned());
+    let inventory = Inventory { devices: vec![phone, device("host", &[])], host_target };
+    for (target, skipped) in
+        [("aarch64-unknown-linux-gnu", "phone"), ("aarch64-unknown-linux-musl", ""), ("aarch64-linux-android", "host")]
+    {
+        let mut catalog = catalog();
+        let target = BackendTarget { target: target.to_owned(), needs: None, files: Vec::new() };
+        catalog.backends[0].program = Some(BackendProgram {
+            licence: None,
+            dialect: Dialect::Engine,
+            command: Vec::new(),
+            options: BTreeMap::new(),
+            targets: vec![target],
+        });
+        let sweep =
+            Sweep { models: models(&["small"]), devices: vec![DeviceSelector::Name("*".to_owned())], ..sweep() };
+        let plan = plan(&sweep, &inventory, &catalog);
+        let cells: Vec<&str> = plan.skipped.iter().map(|cell| cell.job.device.as_str()).collect();
+        assert_eq!(cells.concat(), skipped, "{:?}", plan.skipped);
+        let reason = if skipped == "phone" { "bionic" } else { "has no program for aarch64-unknown-linux-gnu" };
+        assert!(plan.skipped.iter().all(|cell| cell.reason.contains(reason)), "{:?}", plan.skipped);
     }
 }

@@ -130,6 +130,13 @@ pub(super) fn notes(rows: &[Row<'_>]) -> Vec<String> {
                 .to_owned(),
         );
     }
+    let averages = rows.iter().filter(|row| row.averages().is_some()).count();
+    if averages > 0 {
+        notes.push(format!(
+            "{averages} of the runs are by benchmark programs that tell averages only: their figures are as printed, and \
+             there are no samples."
+        ));
+    }
     let strange = rows.iter().filter(|row| row.output_error.is_some_and(|error| error > OUTPUT_TOLERANCE)).count();
     if strange > 0 {
         notes.push(format!(

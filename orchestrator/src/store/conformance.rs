@@ -88,6 +88,7 @@ pub fn record(sweep: &SweepId, job: &Job, run: Option<(&RunId, u32)>, status: Ru
         finished_at: at(25),
         farmctl_version: "0.1.0".to_owned(),
         runner_sha256: None,
+        engine_files: Vec::new(),
     }
 }
 

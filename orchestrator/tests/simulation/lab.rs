@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use farmctl::agent::{Agent, Clock, Errand, Events, Leases, OutputFiles, Stop};
-use farmctl::device::{RunnerFile, RunnerProvider};
+use farmctl::device::{EngineProgram, EngineProvider, RunnerFile, RunnerProvider};
 use farmctl::domain::{
-    ArtifactRef, Backend, Catalog, CatalogModel, Device, DeviceSelector, Event, Failure, InputRange, Inventory, Limits,
-    OnFailure, Plan, Precision, RetryPolicy, Scenario, SshEndpoint, Sweep, SweepDefinition, SweepId, SweepRow,
-    SweepState, Tag, ThreadCount, Timeouts, TransportConfig, WeightsFile, WeightsKind, WeightsSource, sha256_hex,
+    ArtifactRef, Backend, Catalog, CatalogModel, Device, DeviceSelector, Event, Failure, InputRange, Inventory, Job,
+    Layout, Limits, OnFailure, Plan, Precision, RetryPolicy, Scenario, SshEndpoint, Sweep, SweepDefinition, SweepId,
+    SweepRow, SweepState, Tag, ThreadCount, Timeouts, TransportConfig, WeightsFile, WeightsKind, WeightsSource,
+    sha256_hex,
 };
 use farmctl::planner;
 use farmctl::store::Store;
@@ -67,6 +68,16 @@ impl RunnerProvider for Built {
     }
 }
 
+/// Simulated runners carry their engine themselves.
+struct NoPrograms;
+
+#[async_trait]
+impl EngineProvider for NoPrograms {
+    async fn engine(&self, _: &Job, _: &str) -> Result<Option<EngineProgram>, Failure> {
+        Ok(None)
+    }
+}
+
 /// What a simulation is made of.
 #[derive(Debug, Clone, Copy)]
 pub struct Size {
@@ -104,7 +115,7 @@ impl<'f> Lab<'f> {
             declared.push(device(name));
         }
         let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory().unwrap());
-        let inventory = Inventory { devices: declared };
+        let inventory = Inventory { devices: declared, host_target: None };
         Lab {
             files,
             world,
@@ -155,7 +166,10 @@ impl<'f> Lab<'f> {
             files: vec![WeightsFile {
                 weights: WeightsKind::Synthetic,
                 format: "onnx".to_owned(),
+                precision: Precision::Float32,
+                layout: Layout::Nchw,
                 artifact: Some(artifact.clone()),
+                parts: Vec::new(),
                 source: WeightsSource::Path(self.files.paths[&artifact.sha256].clone()),
             }],
         };
@@ -165,6 +179,7 @@ impl<'f> Lab<'f> {
             formats: vec!["onnx".to_owned()],
             precisions: vec![Precision::Float32],
             multi_threaded: false,
+            program: None,
         };
         Catalog { models: self.files.models.iter().map(model).collect(), backends: vec![backend] }
     }
@@ -233,6 +248,7 @@ impl<'f> Lab<'f> {
             connect: Arc::new(SimFarm { devices: self.devices.clone(), harshness: self.harshness }),
             model_files: self.files.paths.clone(),
             runners: Arc::new(Built(self.files.runner.clone())),
+            engines: Arc::new(NoPrograms),
             outputs: OutputFiles::new(self.files.folder.path().join("outputs")),
             events: Events::new(Arc::clone(&self.store), events, sweep.id.clone(), Arc::clone(&clock)),
             stop: Arc::new(Stop::default()),

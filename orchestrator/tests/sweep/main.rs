@@ -3,6 +3,7 @@
 
 mod android;
 mod crash;
+mod engines;
 mod faults;
 mod going_on;
 mod hostile;

@@ -14,7 +14,7 @@ use testlab::{AdbServer, Board};
 
 /// No sweep of a test takes longer, however slow the machine.
 const PATIENCE: Duration = Duration::from_secs(300);
-const HOST_TARGET: &str = farmctl::runners::HOST_TARGET;
+pub const HOST_TARGET: &str = farmctl::runners::HOST_TARGET;
 
 /// A sweep of one small network that takes a second.
 pub const QUICK: &str = "

@@ -16,6 +16,7 @@ use crate::publish;
 use crate::report::{self, ReportInput};
 use crate::store::Store;
 
+use super::super::backends::EngineSource;
 use super::super::cancel::close_open_jobs;
 use super::super::interrupt::Interrupt;
 use super::super::runner::RunnerSource;
@@ -32,6 +33,7 @@ pub(in crate::cli) struct Drive {
     pub(in crate::cli) lab_devices: Vec<Device>,
     pub(in crate::cli) model_files: HashMap<String, PathBuf>,
     pub(in crate::cli) runners: RunnerSource,
+    pub(in crate::cli) engines: EngineSource,
     pub(in crate::cli) leases: Leases,
     /// The sweep's lease.
     pub(in crate::cli) hold: Hold,
@@ -93,7 +95,8 @@ pub(in crate::cli) async fn drive(
     errand: Errand,
     progress: &Progress,
 ) -> Result<bool, CliError> {
-    let Drive { store, sweep, definition, devices, lab_devices, model_files, runners, leases, hold, .. } = drive;
+    let Drive { store, sweep, definition, devices, lab_devices, model_files, runners, engines, leases, hold, .. } =
+        drive;
     context.log.write_to(&publish::sweep_folder(&context.lab.reports(), sweep.id.as_str()).join("log.jsonl"))?;
     tracing::info!(sweep = %sweep.id, config = %definition.config, version = VERSION, ?errand, "sweep begins");
     let (sender, receiver) = event_queue();
@@ -117,6 +120,7 @@ pub(in crate::cli) async fn drive(
         connect: Arc::new(context.lab.connect_options()),
         model_files,
         runners: Arc::new(runners),
+        engines: Arc::new(engines),
         outputs: OutputFiles::new(context.lab.outputs()),
         events: events.clone(),
         stop: interrupt.stop(),

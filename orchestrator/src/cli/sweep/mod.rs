@@ -12,6 +12,7 @@ use crate::domain::{
 use crate::runners::HOST_TARGET;
 use crate::store::Store;
 
+use super::backends::EngineSource;
 use super::plan::Loaded;
 use super::runner::RunnerSource;
 use super::sweeps::live_holder;
@@ -86,6 +87,7 @@ async fn begin(
         devices: devices_with_jobs(&loaded.plan, &loaded.inventory.devices),
         lab_devices: loaded.inventory.devices,
         model_files,
+        engines: EngineSource::new(context, &loaded.catalog, progress.clone()),
         runners,
         leases,
         hold,

@@ -8,7 +8,7 @@ use crate::store::Store;
 
 use super::super::stored::find_sweep;
 use super::drive::{Drive, begin_leases, drive_and_report};
-use super::{CliError, Context, RunnerSource, add_skipped, devices_with_jobs, lease, models, plan, say};
+use super::{CliError, Context, EngineSource, RunnerSource, add_skipped, devices_with_jobs, lease, models, plan, say};
 
 pub(super) async fn run(
     context: &Context,
@@ -61,6 +61,7 @@ pub(super) async fn run(
         devices,
         lab_devices: inventory.devices,
         model_files,
+        engines: EngineSource::new(context, &catalog, progress.clone()),
         runners,
         leases,
         hold,

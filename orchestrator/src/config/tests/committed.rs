@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::super::{FileKind, load_catalog, load_embedded_inventory, load_inventory, load_sweep, schema};
+use super::super::{
+    FileKind, load_backends, load_catalog, load_embedded_inventory, load_inventory, load_sweep, schema,
+};
 use super::{environment, tract};
 
 fn root() -> PathBuf {
@@ -35,6 +37,10 @@ fn the_committed_sweeps_load_with_the_embedded_farm_and_models() {
         let plan = crate::planner::plan(&sweep, &inventory, &catalog);
         assert_eq!((plan.jobs.len(), plan.skipped.len()), (sweep.models.len(), 0));
     }
+    let catalog = load_catalog(None, load_backends(None, vec![tract()]).unwrap()).unwrap();
+    let aiotbench = load_sweep(&root().join("configs/aiotbench.yaml"), &inventory, &catalog).unwrap();
+    let plan = crate::planner::plan(&aiotbench, &inventory, &catalog);
+    assert_eq!((plan.jobs.len(), plan.skipped.len()), (6 * 5, 0));
 }
 
 #[test]

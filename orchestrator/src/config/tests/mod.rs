@@ -1,6 +1,7 @@
 //! Tests of the configuration files.
 #![allow(clippy::unwrap_used)]
 
+mod backends;
 mod committed;
 mod faults;
 mod hostile;
@@ -46,6 +47,7 @@ fn tract() -> Backend {
         formats: vec!["onnx".to_owned()],
         precisions: vec![Precision::Float32],
         multi_threaded: true,
+        program: None,
     }
 }
 

@@ -89,8 +89,8 @@ fn write_table(rows: &[Row<'_>], axes: &Axes, page: &mut String) -> fmt::Result 
             escaped(&axes.model(job))
         )?;
         write!(page, "<td class=\"n\">{}</td>", escaped(&threads(row.record)))?;
-        write!(page, "<td class=\"n\">{}</td>", milliseconds(row.statistics.map(|s| s.p50_ns)))?;
-        write!(page, "<td class=\"n\">{}</td>", milliseconds(row.statistics.map(|s| s.p90_ns)))?;
+        write!(page, "<td class=\"n\">{}</td>", milliseconds(row.p50_ns()))?;
+        write!(page, "<td class=\"n\">{}</td>", milliseconds(row.p90_ns()))?;
         write!(
             page,
             "<td class=\"n\">{}</td><td class=\"n\">{}</td>",
