@@ -28,9 +28,10 @@ pub(super) fn judge(
     if let Some((kind, message)) = killed {
         return failed(kind, message);
     }
+    let is_complete = told.is_complete();
     match (told.failure, exit_code) {
         (Some(failure), _) => failed(failure.failure, failure.message),
-        (None, Some(0)) if told.measured => Ok(()),
+        (None, Some(0)) if is_complete => Ok(()),
         (None, Some(0)) => {
             failed(RunnerFailureKind::Internal, "the measuring process ended without results".to_owned())
         }

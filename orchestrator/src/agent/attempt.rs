@@ -7,7 +7,7 @@ use farmctl_protocol::Phase;
 use tokio::time::Instant;
 
 use crate::device::{Canceller, Collected, Order, RunFailure, RunObserver};
-use crate::domain::{EventKind, Failure, FailureKind, Job, Measurement};
+use crate::domain::{ArtifactRef, EventKind, Failure, FailureKind, Job, Measurement};
 use crate::store::ClaimedRun;
 
 use super::as_ns;
@@ -26,7 +26,7 @@ impl Work<'_, '_> {
         let ready = async {
             self.session.reconnect_if_lost().await?;
             // What was left by an earlier process has all it needs.
-            if self.session.knows_run(&run.run_id) { Ok(()) } else { self.push_model(&run.job, &subject(run)).await }
+            if self.session.knows_run(&run.run_id) { Ok(()) } else { self.push_files(&run.job, &subject(run)).await }
         };
         tokio::select! {
             biased;
@@ -70,17 +70,28 @@ impl Work<'_, '_> {
         let _ = tokio::time::timeout(CANCEL_PATIENCE, cancel(&canceller)).await;
     }
 
-    async fn push_model(&mut self, job: &Job, subject: &Subject) -> Result<(), Failure> {
+    /// Pushes what the job needs and the device has not.
+    async fn push_files(&mut self, job: &Job, subject: &Subject) -> Result<(), Failure> {
         let unavailable = |what: String| Failure::new(FailureKind::ArtifactUnavailable, what);
-        let (agent, name) = (self.agent, job.model.name.clone());
-        let artifact = job.model.artifact.clone().ok_or_else(|| unavailable(format!("model {name} has no file")))?;
-        if self.session.has(&artifact) {
+        let name = &job.model.name;
+        let artifact = job.model.artifact.as_ref().ok_or_else(|| unavailable(format!("model {name} has no file")))?;
+        self.push_file(name, artifact, subject).await?;
+        if let Some(dataset) = &job.dataset {
+            let prepared = dataset.prepared.as_ref();
+            let prepared = prepared.ok_or_else(|| unavailable(format!("dataset {} was not prepared", dataset.name)))?;
+            self.push_file(&format!("images of {}", dataset.name), &prepared.images, subject).await?;
+        }
+        Ok(())
+    }
+
+    async fn push_file(&mut self, name: &str, artifact: &ArtifactRef, subject: &Subject) -> Result<(), Failure> {
+        let (agent, name) = (self.agent, name.to_owned());
+        if self.session.has(artifact) {
             return Ok(());
         }
-        let source = agent
-            .model_files
-            .get(&artifact.sha256)
-            .ok_or_else(|| unavailable(format!("the file of model {name} is not on this host")))?;
+        let source = agent.model_files.get(&artifact.sha256).ok_or_else(|| {
+            Failure::new(FailureKind::ArtifactUnavailable, format!("the file of {name} is not on this host"))
+        })?;
         let size_bytes = artifact.size_bytes;
         let mut progress = |sent_bytes| {
             agent.events.show(subject.clone(), EventKind::PushProgress { name: name.clone(), sent_bytes, size_bytes });
@@ -88,13 +99,13 @@ impl Work<'_, '_> {
         let mut had_bytes = None;
         let started = Instant::now();
         let (sent_bytes, duration) = loop {
-            let resumed_bytes = self.session.partial_bytes(&artifact);
+            let resumed_bytes = self.session.partial_bytes(artifact);
             let sha256 = artifact.sha256.clone();
             agent
                 .events
                 .emit(subject.clone(), EventKind::PushStarted { name: name.clone(), sha256, size_bytes, resumed_bytes })
                 .await;
-            match self.session.push(source, &artifact, &mut progress).await {
+            match self.session.push(source, artifact, &mut progress).await {
                 Ok(pushed) => {
                     if let Some(trimmed) = pushed.trimmed {
                         let (removed_runs, freed_bytes) = (0, trimmed.freed_bytes);
@@ -113,7 +124,7 @@ impl Work<'_, '_> {
                     agent.events.emit(subject.clone(), EventKind::DeviceReconnecting { cause }).await;
                     self.session.reconnect().await?;
                     // It may have arrived whole, and only the answer was lost.
-                    if self.session.has(&artifact) {
+                    if self.session.has(artifact) {
                         break (size_bytes - resumed_bytes, started.elapsed());
                     }
                 }

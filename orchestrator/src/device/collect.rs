@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use farmctl_protocol::{Message, Phase, RunnerFailure};
+use farmctl_protocol::{Message, Phase, RunnerFailure, TOP_CLASSES};
 
 use crate::domain::{Job, Measurement, OutputRef};
 
@@ -16,6 +16,9 @@ pub(super) struct Collector {
     announced_samples: Option<u64>,
     outputs: BTreeMap<String, (Vec<u64>, Vec<u8>)>,
     output_bytes: usize,
+    to_classify: usize,
+    classes: u32,
+    best_classes: Vec<Vec<u32>>,
     end: Option<End>,
 }
 
@@ -33,11 +36,18 @@ pub struct Collected {
     pub measurement: Measurement,
     /// SHA-256 and content of each output tensor.
     pub output_files: Vec<(String, Vec<u8>)>,
+    /// What the network took the job's images for, the best class first, in the images' order.
+    pub best_classes: Vec<Vec<u32>>,
 }
 
 impl Collector {
     pub(super) fn new(job: &Job) -> Collector {
+        let dataset = job.dataset.as_ref();
+        let prepared = dataset.and_then(|dataset| dataset.prepared.as_ref());
         Collector {
+            to_classify: prepared.map_or(0, |prepared| prepared.count as usize),
+            classes: dataset.map_or(0, |dataset| dataset.classes),
+            best_classes: Vec::new(),
             max_samples: job.limits.max_runs as usize,
             measurement: Measurement::default(),
             announced_samples: None,
@@ -89,6 +99,7 @@ impl Collector {
                 measurement.reported = Some(reported.figures);
             }
             Message::Output(output) => self.take_output(&output)?,
+            Message::Classified { first, best } => self.take_classified(first, best)?,
             Message::Finished { .. } => {
                 self.check_complete()?;
                 self.end = Some(End::Finished);
@@ -112,6 +123,23 @@ impl Collector {
         Ok(())
     }
 
+    fn take_classified(&mut self, first: u64, best: Vec<Vec<u32>>) -> Result<(), String> {
+        let next = self.best_classes.len();
+        if first != next as u64 || next + best.len() > self.to_classify {
+            return Err(format!(
+                "{} images from {first} on are not those after {next} of {}",
+                best.len(),
+                self.to_classify
+            ));
+        }
+        let is_list = |best: &&Vec<u32>| best.len() <= TOP_CLASSES && best.iter().all(|class| *class < self.classes);
+        if let Some(wrong) = best.iter().find(|best| !is_list(best)) {
+            return Err(format!("{wrong:?} are not the best of {} classes", self.classes));
+        }
+        self.best_classes.extend(best);
+        Ok(())
+    }
+
     fn check_complete(&self) -> Result<(), String> {
         let got = self.measurement.samples_ns.len() as u64;
         match self.announced_samples {
@@ -124,6 +152,9 @@ impl Collector {
                 return Err(format!("{got} samples arrived of the {announced} announced"));
             }
             Some(_) => {}
+        }
+        if self.best_classes.len() != self.to_classify {
+            return Err(format!("{} images of {} were classified", self.best_classes.len(), self.to_classify));
         }
         for (name, (shape, bytes)) in &self.outputs {
             let values = shape.iter().try_fold(1u64, |product, &dim| product.checked_mul(dim));
@@ -145,7 +176,7 @@ impl Collector {
             self.measurement.outputs.push(OutputRef { name, shape, sha256: sha256.clone() });
             output_files.push((sha256, bytes));
         }
-        Collected { measurement: self.measurement, output_files }
+        Collected { measurement: self.measurement, output_files, best_classes: self.best_classes }
     }
 }
 

@@ -46,6 +46,7 @@ pub fn sweep_definition() -> Sweep {
         on_failure: OnFailure::Continue,
         retry: RetryPolicy::default(),
         seed: 42,
+        dataset: None,
     }
 }
 
@@ -98,6 +99,7 @@ pub fn job(device: &str, model: &str) -> Job {
             max_seconds: 5.0,
         },
         seed: 42,
+        dataset: None,
         run_seconds: 120.0,
     }
 }

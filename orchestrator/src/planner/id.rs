@@ -33,6 +33,9 @@ struct Identity<'a> {
     /// Left out where it is the usual one.
     #[serde(skip_serializing_if = "Option::is_none")]
     layout: Option<&'a str>,
+    /// Left out where there is none: name, list, and all that is done to the images.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dataset: Option<(&'a str, &'a str, String)>,
 }
 
 /// The identifier of a job, from everything that makes its cell: not from `run_seconds`, which changes no number that
@@ -57,6 +60,10 @@ pub(super) fn of(job: &Job) -> JobId {
         seed: job.seed,
         part_sha256: job.model.parts.iter().map(|part| part.artifact.sha256.as_str()).collect(),
         layout: (job.model.layout != Layout::default()).then(|| job.model.layout.as_str()),
+        dataset: job.dataset.as_ref().map(|dataset| {
+            let text = dataset.preprocessing.text(dataset.shape);
+            (dataset.name.as_str(), dataset.list_sha256.as_str(), text)
+        }),
     };
     // Plain fields with text keys always have a JSON form.
     let canonical = serde_json::to_vec(&identity).expect("a job's identity is plain data");

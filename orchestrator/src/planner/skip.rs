@@ -1,17 +1,21 @@
 //! Why a cell can't run, as far as that is known before any device is asked.
 
 use crate::domain::{
-    BackendProgram, BackendTarget, Catalog, Device, FailureKind, Job, ThreadCount, TransportConfig, WeightsSource,
+    BackendProgram, BackendTarget, Catalog, Device, FailureKind, Job, Sweep, ThreadCount, TransportConfig,
+    WeightsSource,
 };
 
+use super::dataset;
+
 /// The first reason why a job can't run, if there is one, and what kind of failure it is.
-pub(super) fn reason(job: &Job, device: &Device, catalog: &Catalog) -> Option<(FailureKind, String)> {
+pub(super) fn reason(job: &Job, sweep: &Sweep, device: &Device, catalog: &Catalog) -> Option<(FailureKind, String)> {
     if let Some(why) = &device.disabled {
         return Some((FailureKind::Disabled, format!("disabled: {why}")));
     }
     let file = file_reason(job, catalog).map(|reason| (FailureKind::ArtifactUnavailable, reason));
     file.or_else(|| backend_reason(job, device, catalog).map(|reason| (FailureKind::BackendUnsupported, reason)))
         .or_else(|| precision_reason(job, catalog).map(|reason| (FailureKind::ArtifactUnavailable, reason)))
+        .or_else(|| dataset::reason(job, sweep, catalog).map(|reason| (FailureKind::ArtifactUnavailable, reason)))
 }
 
 fn file_reason(job: &Job, catalog: &Catalog) -> Option<String> {

@@ -5,7 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::domain::{
-    AndroidFacts, Battery, FailureKind, Figures, MeasuredAccuracy, Record, RunStatus, SweepRow, ThreadCount,
+    AndroidFacts, Battery, FailureKind, Figures, JobDataset, MeasuredAccuracy, PreparedImages, Record, Remark,
+    RunStatus, SweepRow, ThreadCount,
 };
 use crate::score::{Statistics, gmacs_per_s, images_per_s, wilson_95};
 
@@ -234,6 +235,14 @@ columns! {
     price_per_hour Number "" "What an hour of the device cost, in the lab's currency, as its farm file said." |row| row.record.price_per_hour.into();
     engine Text "" "What an engine program said of itself: version, build, what it computes with." |row| row.record.measurement.engine.as_deref().into();
     averages_only Word "" "yes: a benchmark program printed these figures; there are no samples they could be computed from again." |row| row.averages().map(|_| "yes").into();
+    top5_low Number "" "Low end of top5's interval of 95 % (Wilson)." |row| top5_interval(row).map(|(low, _)| low).into();
+    top5_high Number "" "High end of it." |row| top5_interval(row).map(|(_, high)| high).into();
+    dataset Text "" "Images that accuracy was measured on, in the measuring process of this very run, after its timed loop." |row| dataset(row).map(|dataset| dataset.name.as_str()).into();
+    dataset_sha256 Text "" "SHA-256 of the list of its images: path, class and SHA-256 of each." |row| dataset(row).map(|dataset| dataset.list_sha256.as_str()).into();
+    preprocessing Text "" "How its pictures became the network's input, with the version of the code that did it." |row| dataset(row).map(|dataset| dataset.preprocessing.text(dataset.shape)).into();
+    images_sha256 Text "" "SHA-256 of the bytes that came of it, before they were normalised: runs that share it saw the same images." |row| prepared(row).map(|prepared| prepared.images.sha256.as_str()).into();
+    images_left_out Integer "" "Images of the dataset that the network was not shown." |row| prepared(row).map(left_out).into();
+    images_remarks Text "" "Why they were left out, what was done to others besides, and classes that had no image, separated by semicolons." |row| prepared(row).map(remarks).into();
 }
 
 /// What the columns mean, as a text for people.
@@ -279,6 +288,30 @@ fn share(part: u64, whole: u64) -> Option<f64> {
 
 fn top1_interval(row: &Row<'_>) -> Option<(f64, f64)> {
     accuracy(row).and_then(|accuracy| wilson_95(accuracy.top1_correct, accuracy.n_images))
+}
+
+fn top5_interval(row: &Row<'_>) -> Option<(f64, f64)> {
+    accuracy(row).and_then(|accuracy| wilson_95(accuracy.top5_correct, accuracy.n_images))
+}
+
+fn dataset<'a>(row: &Row<'a>) -> Option<&'a JobDataset> {
+    row.record.job.dataset.as_ref()
+}
+
+fn prepared<'a>(row: &Row<'a>) -> Option<&'a PreparedImages> {
+    dataset(row)?.prepared.as_ref()
+}
+
+fn left_out(prepared: &PreparedImages) -> u64 {
+    prepared.left_out.iter().map(|remark| u64::from(remark.count)).sum()
+}
+
+fn remarks(prepared: &PreparedImages) -> String {
+    let said = |kind: &str, remark: &Remark| format!("{} {kind}: {}", remark.count, remark.what);
+    let left_out = prepared.left_out.iter().map(|remark| said("left out", remark));
+    let changed = prepared.changed.iter().map(|remark| said("changed", remark));
+    let empty = (prepared.empty_classes > 0).then(|| format!("{} classes without an image", prepared.empty_classes));
+    left_out.chain(changed).chain(empty).collect::<Vec<_>>().join("; ")
 }
 
 fn tags(record: &Record) -> String {

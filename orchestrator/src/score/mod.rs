@@ -4,6 +4,7 @@
 //! runs. Pure: never does I/O, never reads a clock, never drops a sample, and never leaves out a workload in silence: a
 //! row of a ranking names each, with the run it comes from or why it doesn't count.
 
+mod accuracy;
 mod aiotbench;
 mod bianco;
 mod contest;
@@ -17,6 +18,7 @@ mod run;
 mod statistics;
 mod throughput;
 
+pub use accuracy::count_right;
 pub use contest::{Cell, Contest, Entrant};
 pub use interval::wilson_95;
 pub use options::{AccuracySource, Options, Top};

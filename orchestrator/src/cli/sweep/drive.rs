@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::agent::{Agent, Clock, Errand, Events, Hold, Holder, Leases, OutputFiles, Subject, event_queue};
+use crate::agent::{Agent, Clock, Errand, Events, Hold, Holder, LabelFiles, Leases, OutputFiles, Subject, event_queue};
 use crate::domain::{Device, EventKind, FailureKind, Record, RunStatus, SweepDefinition, SweepRow, SweepState};
 use crate::progress::Progress;
 use crate::publish;
@@ -97,6 +97,7 @@ pub(in crate::cli) async fn drive(
         model_files,
         runners: Arc::new(runners),
         outputs: OutputFiles::new(context.lab.outputs()),
+        labels: LabelFiles::new(context.lab.artifacts()),
         events: events.clone(),
         stop: interrupt.stop(),
         max_devices: drive.max_devices,
