@@ -60,6 +60,11 @@ impl Row<'_> {
         self.record.measurement.averages_only().filter(|_| self.record.status == RunStatus::Ok)
     }
 
+    /// Top-1 accuracy that was measured in this run, from 0 to 1.
+    pub fn top1(&self) -> Option<f64> {
+        accuracy(self).and_then(|accuracy| share(accuracy.top1_correct, accuracy.n_images))
+    }
+
     /// Throughput over the timed loop.
     pub fn images_per_s(&self) -> Option<f64> {
         let wall = self.record.measurement.wall_ns.map(Duration::from_nanos);
@@ -228,7 +233,7 @@ columns! {
     battery_percent Integer "%" "Charge of the battery at bring-up." |row| battery(row).and_then(|battery| battery.level_percent).into();
     battery_c Number "°C" "Temperature of the battery at bring-up." |row| battery(row).and_then(|battery| battery.temperature_c).into();
     n_images Integer "" "Images with a known class that the network was shown in this run; empty where accuracy was not measured." |row| accuracy(row).map(|accuracy| accuracy.n_images).into();
-    top1 Number "" "Share of them whose class was the network's first answer, from 0 to 1." |row| accuracy(row).and_then(|accuracy| share(accuracy.top1_correct, accuracy.n_images)).into();
+    top1 Number "" "Share of them whose class was the network's first answer, from 0 to 1." |row| row.top1().into();
     top5 Number "" "Share of them whose class was among its first five answers." |row| accuracy(row).and_then(|accuracy| share(accuracy.top5_correct, accuracy.n_images)).into();
     top1_low Number "" "Low end of top1's interval of 95 % (Wilson): what so few images leave open." |row| top1_interval(row).map(|(low, _)| low).into();
     top1_high Number "" "High end of it." |row| top1_interval(row).map(|(_, high)| high).into();
@@ -306,7 +311,7 @@ fn left_out(prepared: &PreparedImages) -> u64 {
     prepared.left_out.iter().map(|remark| u64::from(remark.count)).sum()
 }
 
-fn remarks(prepared: &PreparedImages) -> String {
+pub(super) fn remarks(prepared: &PreparedImages) -> String {
     let said = |kind: &str, remark: &Remark| format!("{} {kind}: {}", remark.count, remark.what);
     let left_out = prepared.left_out.iter().map(|remark| said("left out", remark));
     let changed = prepared.changed.iter().map(|remark| said("changed", remark));
