@@ -26,3 +26,22 @@ impl LabelFiles {
         Ok(bytes.as_chunks::<4>().0.iter().map(|class| u32::from_le_bytes(*class)).collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn labels_are_what_their_name_says_or_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let labels = LabelFiles::new(folder.path().to_owned());
+        let bytes: Vec<u8> = [7u32, 0, 999].iter().flat_map(|class| class.to_le_bytes()).collect();
+        let sha256 = crate::domain::sha256_hex(&bytes);
+        assert!(labels.load(&sha256).is_err());
+        std::fs::write(folder.path().join(&sha256), &bytes).unwrap();
+        assert_eq!(labels.load(&sha256).unwrap(), [7, 0, 999]);
+        std::fs::write(folder.path().join(&sha256), b"else").unwrap();
+        assert!(labels.load(&sha256).unwrap_err().to_string().contains("does not fit its name"));
+    }
+}

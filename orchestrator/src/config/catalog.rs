@@ -127,7 +127,8 @@ fn preprocessing_of(
         }
     };
     if entry.shorter_side.is_some_and(|side| side < height.max(width)) {
-        let message = format!("the input is {width}×{height}: nothing of that size is in what this leaves");
+        let message =
+            format!("a picture of which the shorter side has so many pixels holds no input of {width}×{height}");
         document.refuse(&at("shorter_side"), message, None);
     }
     let mut each = |field, numbers: Option<OneOrMany<f64>>, default: f64| {

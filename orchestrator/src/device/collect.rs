@@ -184,7 +184,7 @@ impl Collector {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::domain::sample;
+    use crate::domain::{ArtifactRef, JobDataset, PreparedImages, Preprocessing, ResizeFilter, ResizeRule, sample};
     use farmctl_protocol::{Figures, Output, Reported};
 
     fn measured(samples: u64) -> Message {
@@ -279,6 +279,55 @@ mod tests {
         collector.take(reported(1, None)).unwrap();
         collector.take(finished()).unwrap();
         assert_eq!(collector.into_collected().measurement.averages_only(), None);
+    }
+
+    /// A job that shows its network two images of ten classes.
+    fn job_with_images() -> Job {
+        let (rule, images) = (ResizeRule::None, ArtifactRef { sha256: "c".repeat(64), size_bytes: 128 });
+        let (mean, std) = (vec![0.0], vec![16.0]);
+        let prepared = PreparedImages {
+            images,
+            count: 2,
+            labels_sha256: "d".repeat(64),
+            left_out: Vec::new(),
+            changed: Vec::new(),
+            empty_classes: 0,
+        };
+        let dataset = JobDataset {
+            name: "digits".to_owned(),
+            list_sha256: "e".repeat(64),
+            images: 2,
+            classes: 10,
+            shape: [8, 8, 1],
+            preprocessing: Preprocessing { resize: rule, filter: ResizeFilter::Bilinear, mean, std },
+            prepared: Some(prepared),
+        };
+        Job { dataset: Some(dataset), ..sample::job("board-1", "digits") }
+    }
+
+    #[test]
+    fn all_images_are_classified_or_the_run_has_failed() {
+        let begin = || vec![Message::Samples { latencies_ns: vec![1] }, measured(1)];
+        let classified = |first, best: &[&[u32]]| Message::Classified {
+            first,
+            best: best.iter().map(|classes| classes.to_vec()).collect(),
+        };
+        let run = |rest: Vec<Message>| {
+            let mut collector = Collector::new(&job_with_images());
+            begin().into_iter().chain(rest).try_for_each(|message| collector.take(message).map(drop))?;
+            Ok::<_, String>(collector.into_collected().best_classes)
+        };
+        let whole = vec![classified(0, &[&[3, 1]]), classified(1, &[&[]]), finished()];
+        assert_eq!(run(whole).unwrap(), [vec![3, 1], vec![]]);
+        for (rest, expected) in [
+            (vec![classified(0, &[&[3]]), finished()], "1 images of 2 were classified"),
+            (vec![classified(1, &[&[3]])], "not those after 0"),
+            (vec![classified(0, &[&[3], &[3], &[3]])], "not those after 0 of 2"),
+            (vec![classified(0, &[&[10]])], "not the best of 10"),
+        ] {
+            let error = run(rest).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        }
     }
 
     #[test]

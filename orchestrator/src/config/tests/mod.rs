@@ -3,6 +3,7 @@
 
 mod backends;
 mod committed;
+mod datasets;
 mod faults;
 mod hostile;
 mod meaning;
