@@ -315,6 +315,16 @@ fn images_are_classified_after_the_timed_loop() {
 }
 
 #[test]
+fn what_is_no_number_is_no_answer() {
+    let lab = Lab::new();
+    let mut request = request(&lab, QUICK, &[("behave", "no numbers")]);
+    request.job.layout = Layout::Nhwc;
+    request.job.evaluation = Some(evaluation(&lab, &IMAGES));
+    let (messages, ..) = lab.start(&request).finish();
+    assert_eq!(classified(&messages), [[9, 3, 7, 1, 11], [9, 3, 1, 7, 11], [3, 9, 1, 7, 5]], "{messages:?}");
+}
+
+#[test]
 fn an_engine_inside_classifies_as_one_outside() {
     let lab = Lab::new();
     let mut inside = lab.request("inside", QUICK);

@@ -13,11 +13,19 @@ use super::{CliError, Context};
 /// How long a dataset may take: ImageNet's 50,000 photographs take a quarter of an hour on a slow host.
 const PATIENCE: Duration = Duration::from_secs(12 * 3600);
 
+/// Images that take so long to read that a person wants to know.
+const MANY: u64 = 2000;
+
 /// Looks what is in the dataset that a sweep names. One that can't be read makes its cells skipped ones.
 pub(super) fn with_found_images(context: &Context, catalog: &mut Catalog, name: Option<&str>) {
     let Some(dataset) = catalog.datasets.iter_mut().find(|dataset| Some(dataset.name.as_str()) == name) else { return };
     let datasets = Datasets::new(context.lab.artifacts());
-    let found = datasets.list(dataset, Instant::now() + PATIENCE, &mut |_| {});
+    let mut is_told = false;
+    let found = datasets.list(dataset, Instant::now() + PATIENCE, &mut |step| {
+        if step.total_bytes >= MANY && !std::mem::replace(&mut is_told, true) {
+            super::say(&format!("reading the {} images of {} for the first time", step.total_bytes, dataset.name));
+        }
+    });
     dataset.list = Some(found.map_err(|error| format!("failed to {error}")));
 }
 

@@ -101,6 +101,11 @@ impl Reader<'_> {
             let hint = did_you_mean(name, known);
             self.document.refuse(place!["dataset"], format!("unknown dataset {}", code(name)), hint);
         }
+        let mut weights = sweep.weights.iter().chain(sweep.include.iter().flat_map(|pattern| &pattern.weights));
+        if sweep.dataset.is_some() && !weights.any(|weights| *weights == WeightsKind::Trained) {
+            let hint = Some("add `weights: trained`, or both: `[synthetic, trained]`".to_owned());
+            self.document.refuse(place!["dataset"], "synthetic weights have no accuracy", hint);
+        }
         self.equal_by(sweep.retry.equal_by.as_deref());
         self.default_backend(&sweep);
         if self.document.is_clean() {

@@ -105,19 +105,15 @@ impl Datasets {
             return Ok(known);
         }
         let mut identity = Sha256::new();
-        for chunk in listing.entries.chunks(CHUNK) {
+        let hash = |entry: &Entry| listing.bytes(entry).as_deref().map(sha256_hex).ok();
+        for (number, chunk) in listing.entries.chunks(CHUNK).enumerate() {
             if Instant::now() >= deadline {
                 return Err(DatasetError::Deadline { name: dataset.name.clone() });
             }
-            for (entry, sha256) in
-                chunk.iter().zip(in_parallel(chunk, |entry| listing.bytes(entry).as_deref().map(sha256_hex).ok()))
-            {
+            for (entry, sha256) in chunk.iter().zip(in_parallel(chunk, hash)) {
                 identity.update(line(entry, sha256.as_deref()));
             }
-            let done_bytes =
-                (chunk.as_ptr() as usize - listing.entries.as_ptr() as usize) / size_of::<Entry>() + chunk.len();
-            let total_bytes = listing.entries.len() as u64;
-            progress(Progress { activity: Activity::Hashing, done_bytes: done_bytes as u64, total_bytes });
+            progress(done(Activity::Hashing, number, chunk, &listing));
         }
         let list = DatasetList {
             sha256: hex(&identity.finalize()),
@@ -134,6 +130,12 @@ impl Datasets {
     fn memory(&self, what: &str, key: &str) -> PathBuf {
         self.folder.join("datasets").join(format!("{what}-{key}.json"))
     }
+}
+
+/// How many images are done. Where a file's progress has bytes, that of a dataset has images.
+fn done(activity: Activity, number: usize, chunk: &[Entry], listing: &Listing) -> Progress {
+    let done_bytes = (number * CHUNK + chunk.len()) as u64;
+    Progress { activity, done_bytes, total_bytes: listing.entries.len() as u64 }
 }
 
 /// An image's line in the identity of its dataset; one that can't be read has no hash, and that is a part of it.

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::listing::{self, Entry, Listing, Place};
 use super::picture::{self, Taken};
-use super::{CHUNK, DatasetError, Datasets, in_parallel, io, line, recall, remember};
+use super::{CHUNK, DatasetError, Datasets, done, in_parallel, io, line, recall, remember};
 use crate::catalog::hashing::{Activity, Progress};
 use crate::domain::{
     ArtifactRef, CatalogDataset, JobDataset, PREPROCESSING_VERSION, PreparedImages, Remark, ResizeRule, hex, sha256_hex,
@@ -46,9 +46,7 @@ impl Datasets {
                 made.identity.update(line(entry, sha256.as_deref()));
                 made.take(entry, taken, &mut file).map_err(io("write to", &self.folder))?;
             }
-            let done_bytes = (number * CHUNK + chunk.len()) as u64;
-            let total_bytes = listing.entries.len() as u64;
-            progress(Progress { activity: Activity::Building, done_bytes, total_bytes });
+            progress(done(Activity::Building, number, chunk, &listing));
         }
         if hex(&made.identity.clone().finalize()) != job.list_sha256 {
             return Err(DatasetError::Changed { name: dataset.name.clone() });

@@ -3,7 +3,7 @@
 use crate::domain::{CatalogDataset, DatasetOrigin, Preprocessing, ResizeFilter, ResizeRule};
 
 use super::super::{ConfigErrors, load_catalog, load_datasets};
-use super::{models, said, source, tract};
+use super::{models, said, source, sweep, tract};
 
 fn datasets(text: &str) -> Result<Vec<CatalogDataset>, ConfigErrors> {
     super::super::datasets::load(source("configs/datasets.yaml", text)?)
@@ -49,6 +49,17 @@ fn faults_of_datasets() {
         ("a slip", "datasets:\n  - { name: a, folder: { path: x } }\n"),
     ];
     insta::assert_snapshot!("faults_of_datasets", said(datasets, &cases));
+}
+
+#[test]
+fn faults_of_a_sweeps_dataset() {
+    let cases = [
+        ("unknown", "models: squeezenet1_0\nweights: trained\ndataset: digit\n"),
+        ("synthetic weights", "models: squeezenet1_0\ndataset: digits\n"),
+        ("right", "models: squeezenet1_0\ndataset: digits\ninclude: { weights: trained }\n"),
+    ];
+    let said = said(|text| sweep(text).map(|sweep| sweep.dataset), &cases);
+    insta::assert_snapshot!("faults_of_a_sweeps_dataset", said);
 }
 
 /// A model of that shape, with what it says of its pictures.
