@@ -53,8 +53,9 @@ pub fn rank(score: &dyn Score, contest: &Contest<'_>, options: &Options<'_>) -> 
     let mut notes = ranking::notes(contest);
     if let Some(top) = score.accuracy() {
         options.refuse_without(top, contest)?;
-        if options.accuracy == AccuracySource::Published {
-            notes.extend(options.accuracy_sources(contest));
+        match options.accuracy {
+            AccuracySource::Published => notes.extend(options.accuracy_sources(contest)),
+            AccuracySource::Measured => notes.extend(options.images(contest)),
         }
     }
     let mut standing = score.standing(contest, options)?;

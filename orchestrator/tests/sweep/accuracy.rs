@@ -40,6 +40,7 @@ fn digits_are_read_on_this_host_and_on_a_board() {
     assert_eq!(code, 0, "{stderr}");
     let score: Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!((score["accuracy"].as_str(), score["ranking"].as_array().unwrap().len()), (Some("measured"), 4));
+    assert!(score["notes"].to_string().contains("Accuracy is of 360 images of digits."), "{}", score["notes"]);
     // Classes stay on the host: what is pushed is the network and the images, once.
     let pushed: Vec<&str> = first.named("push_started").iter().filter_map(|event| event["name"].as_str()).collect();
     assert_eq!(pushed.iter().filter(|name| **name == "images of digits").count(), 2, "{pushed:?}");
