@@ -57,7 +57,8 @@ pub(super) struct FoldersEntry {
 pub(super) struct ListEntry {
     /// The list.
     pub(super) path: PathBuf,
-    /// What its paths are relative to; without it, the folder that the list is in.
+    /// What its paths are relative to: a folder, or a tar archive, which is read as it is; without it, the folder that the
+    /// list is in.
     pub(super) folder: Option<PathBuf>,
 }
 

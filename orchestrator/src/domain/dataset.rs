@@ -44,7 +44,7 @@ pub enum DatasetOrigin {
     List {
         /// The list: a line for each file, its path and its number with white space between.
         path: PathBuf,
-        /// What the paths are relative to.
+        /// What the paths are relative to: a folder, or a tar archive.
         folder: PathBuf,
     },
     /// A table in CSV, by its name perhaps packed by gzip: a line for each image, its bytes and then its class.

@@ -1,7 +1,9 @@
 //! Which images a dataset has, each with its class.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use super::{DatasetError, io};
@@ -46,6 +48,8 @@ pub(super) struct Entry {
 pub(super) enum Place {
     /// In a file below the root.
     File(PathBuf),
+    /// In an archive, which is the root: where its content begins there, and how long it is.
+    Member { name: PathBuf, offset: u64, size_bytes: u64 },
     /// In a row of a table: its bytes are known.
     Row { line: u64, shape: [u32; 3], bytes: Vec<u8> },
 }
@@ -54,7 +58,7 @@ impl Entry {
     /// What it is called in its dataset.
     pub(super) fn name(&self) -> String {
         match &self.place {
-            Place::File(path) => path.to_string_lossy().into_owned(),
+            Place::File(path) | Place::Member { name: path, .. } => path.to_string_lossy().into_owned(),
             Place::Row { line, .. } => format!("line {line}"),
         }
     }
@@ -65,6 +69,7 @@ impl Listing {
     pub(super) fn bytes(&self, entry: &Entry) -> Result<Vec<u8>, String> {
         let path = match &entry.place {
             Place::Row { bytes, .. } => return Ok(bytes.clone()),
+            Place::Member { offset, size_bytes, .. } => return member(&self.root, *offset, *size_bytes),
             Place::File(path) => self.root.join(path),
         };
         // Where a link leads is looked at, not where it says.
@@ -174,8 +179,9 @@ fn note(remarks: &mut Vec<Remark>, what: &str, names: Vec<String>) {
 fn list(path: &Path, folder: &Path, classes: Option<u32>) -> Result<Listing, DatasetError> {
     let bytes = read_text(path)?;
     let root = folder.canonicalize().map_err(io("find", folder))?;
+    let members = if root.is_file() { Some(members(&root)?) } else { None };
     let classes = classes.unwrap_or(0);
-    let mut entries = Vec::new();
+    let (mut entries, mut left_out) = (Vec::new(), Vec::new());
     for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
         let wrong = |what: String| DatasetError::Line { path: path.to_owned(), line: index as u64 + 1, what };
         let line = std::str::from_utf8(line).map_err(|_| wrong("it is not UTF-8".to_owned()))?.trim();
@@ -189,9 +195,58 @@ fn list(path: &Path, folder: &Path, classes: Option<u32>) -> Result<Listing, Dat
         if !file.components().all(|part| matches!(part, Component::Normal(_))) {
             return Err(wrong(format!("{file:?} does not stay in the dataset's folder")));
         }
-        entries.push(Entry { place: Place::File(file.to_owned()), class });
+        let place = match &members {
+            None => Place::File(file.to_owned()),
+            Some(members) => match members.get(file) {
+                Some(&(offset, size_bytes)) => Place::Member { name: file.to_owned(), offset, size_bytes },
+                None => {
+                    super::prepare::count(&mut left_out, "not in the archive", &file.to_string_lossy());
+                    continue;
+                }
+            },
+        };
+        entries.push(Entry { place, class });
     }
-    Ok(Listing { root, entries, classes, left_out: Vec::new() })
+    Ok(Listing { root, entries, classes, left_out })
+}
+
+/// Where each file of a tar archive begins in it, and how long it is. Nothing is unpacked, so that no name leads anywhere.
+/// Of several with one name the last counts, as it would be unpacked.
+fn members(archive: &Path) -> Result<HashMap<PathBuf, (u64, u64)>, DatasetError> {
+    let unreadable = || io("read the archive", archive);
+    let file = File::open(archive).map_err(unreadable())?;
+    let archive_bytes = file.metadata().map_err(unreadable())?.len();
+    let mut tar = tar::Archive::new(file);
+    let mut members = HashMap::new();
+    for entry in tar.entries_with_seek().map_err(unreadable())? {
+        let entry = entry.map_err(unreadable())?;
+        if !entry.header().entry_type().is_file() {
+            continue;
+        }
+        let path = entry.path().map_err(unreadable())?;
+        let path: PathBuf = path.components().filter(|part| *part != Component::CurDir).collect();
+        let (offset, size_bytes) = (entry.raw_file_position(), entry.size());
+        // What is skipped by a seek is not missed.
+        if offset.checked_add(size_bytes).is_none_or(|end| end > archive_bytes) {
+            return Err(unreadable()(std::io::Error::other(format!("it is cut off in {}", path.display()))));
+        }
+        members.insert(path, (offset, size_bytes));
+        if members.len() > MAX_IMAGES {
+            return Err(unreadable()(std::io::Error::other(format!("it has more than {MAX_IMAGES} files"))));
+        }
+    }
+    Ok(members)
+}
+
+/// The content of a file in an archive.
+fn member(archive: &Path, offset: u64, size_bytes: u64) -> Result<Vec<u8>, String> {
+    if size_bytes > MAX_FILE_BYTES {
+        return Err(format!("larger than {MAX_FILE_BYTES} bytes"));
+    }
+    let unreadable = |error: std::io::Error| format!("not readable ({})", error.kind());
+    let mut bytes = vec![0; size_bytes as usize];
+    File::open(archive).and_then(|file| file.read_exact_at(&mut bytes, offset)).map_err(unreadable)?;
+    Ok(bytes)
 }
 
 fn class_of(word: &str, classes: u32) -> Result<u32, String> {

@@ -148,6 +148,10 @@ fn line(entry: &Entry, sha256: Option<&str>) -> String {
 fn fingerprint(listing: &Listing) -> Option<String> {
     let mut hash = Sha256::new();
     hash.update(format!("{} {}\n", listing.classes, listing.root.display()));
+    if listing.root.is_file() {
+        let archive = Stamp::of(&listing.root).ok().filter(|stamp| stamp.is_settled())?;
+        hash.update(format!("{archive:?}\n"));
+    }
     for entry in &listing.entries {
         let stamp = match &entry.place {
             Place::File(path) => match Stamp::of(&listing.root.join(path)) {
@@ -155,6 +159,7 @@ fn fingerprint(listing: &Listing) -> Option<String> {
                 Ok(_) => return None,
                 Err(_) => "-".to_owned(),
             },
+            Place::Member { offset, size_bytes, .. } => format!("{offset} {size_bytes}"),
             Place::Row { bytes, .. } => sha256_hex(bytes),
         };
         hash.update(line(entry, Some(&stamp)));

@@ -146,7 +146,7 @@ fn taken(listing: &Listing, entry: &Entry, job: &JobDataset) -> (Option<String>,
     };
     let sha256 = sha256_hex(&bytes);
     let taken = match &entry.place {
-        Place::File(_) => picture::take(&bytes, &job.preprocessing, job.shape),
+        Place::File(_) | Place::Member { .. } => picture::take(&bytes, &job.preprocessing, job.shape),
         // A row has no file that could be of any form.
         Place::Row { shape, .. } if *shape == job.shape && job.preprocessing.resize == ResizeRule::None => {
             Ok(Taken { bytes, changed: Vec::new() })

@@ -229,6 +229,42 @@ fn a_list_with_a_wrong_line_is_refused_at_the_line() {
 }
 
 #[test]
+fn pictures_are_read_out_of_an_archive_and_nothing_is_unpacked() {
+    let scratch = Scratch::new();
+    let mut archive = tar::Builder::new(Vec::new());
+    let mut add = |name: &str, content: &[u8]| {
+        let mut header = tar::Header::new_ustar();
+        // Not by set_path, which refuses what a hostile archive would have.
+        header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+        header.set_size(content.len() as u64);
+        header.set_cksum();
+        archive.append(&header, content).unwrap();
+    };
+    add("./a.png", b"an older one");
+    add("./a.png", COLOURS);
+    add("in/b.jpg", JPEG);
+    add("../c.png", COLOURS);
+    add("not-in-the-list.png", COLOURS);
+    let bytes = archive.into_inner().unwrap();
+    let folder = scratch.write("val.tar", &bytes);
+    let of = |text: &str| {
+        let path = scratch.write("val.txt", text.as_bytes());
+        dataset(DatasetOrigin::List { path, folder: folder.clone() }, Some(3))
+    };
+    let prepared = scratch.prepare(&of("a.png 1\nin/b.jpg 2\nd.png 0\n"), crop(), [16, 16, 3]);
+    assert_eq!(
+        (scratch.labels(&prepared), said(&prepared.left_out)),
+        (vec![1, 2], vec![("not in the archive", 1, "d.png")])
+    );
+    let error = scratch.datasets.list(&of("../c.png 1\n"), far(), &mut |_| {}).unwrap_err().to_string();
+    assert!(error.contains("does not stay in"), "{error}");
+    let second = 512 + 512 + 512;
+    scratch.write("val.tar", &bytes[..second + 700]);
+    let error = scratch.datasets.list(&of("a.png 1\n"), far(), &mut |_| {}).unwrap_err().to_string();
+    assert!(error.contains("val.tar: it is cut off in a.png"), "{error}");
+}
+
+#[test]
 fn a_table_with_a_wrong_line_is_refused_at_the_line() {
     let scratch = Scratch::new();
     let of = |text: &str| {
