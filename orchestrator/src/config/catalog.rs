@@ -327,7 +327,7 @@ pub(super) fn is_name(name: &str) -> bool {
     !name.is_empty() && !name.starts_with(['-', '.']) && name.chars().all(allowed)
 }
 
-fn refuse_key(document: &mut Document<ModelsFile>, place: &[Step<'_>], message: String) {
+pub(super) fn refuse_key<T>(document: &mut Document<T>, place: &[Step<'_>], message: String) {
     let span = document.key_span(place);
     let fault = document.source.fault(span, message);
     document.faults.push(fault);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::catalog;
 use crate::domain::{CatalogDataset, DatasetOrigin};
 
-use super::catalog::{NAME_HINT, is_name};
+use super::catalog::{NAME_HINT, is_name, refuse_key};
 use super::datasets_file::{DatasetEntry, DatasetsFile};
 use super::document::{Document, Step, place};
 use super::fault::{ConfigErrors, any_of, code, did_you_mean};
@@ -74,10 +74,4 @@ fn dataset(document: &mut Document<DatasetsFile>, entry: DatasetEntry, place: &[
         origin: one?,
         list: None,
     })
-}
-
-fn refuse_key(document: &mut Document<DatasetsFile>, place: &[Step<'_>], message: String) {
-    let span = document.key_span(place);
-    let fault = document.source.fault(span, message);
-    document.faults.push(fault);
 }

@@ -101,7 +101,8 @@ fn sizes_change_as_in_pillow() {
 fn every_kind_of_picture_is_taken_or_left_out_with_a_word() {
     let cut = &JPEG[..JPEG.len() - 40];
     let bad_png = [&COLOURS[..60], &[0; 40], &COLOURS[100..]].concat();
-    let cases: [(&[u8], Result<&[&str], &str>); 9] = [
+    type Case<'a> = (&'a [u8], Result<&'a [&'a str], &'a str>);
+    let cases: [Case<'_>; 9] = [
         (COLOURS, Ok(&[])),
         (JPEG, Ok(&[])),
         (include_bytes!("samples/grey.jpg"), Ok(&["grey made RGB"])),
