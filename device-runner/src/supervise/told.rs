@@ -64,6 +64,11 @@ impl Told {
         Told { measured: true, ..Told::default() }
     }
 
+    #[cfg(test)]
+    pub(super) fn all_but_images() -> Told {
+        Told { to_classify: 1, ..Told::all() }
+    }
+
     /// Whether all that the job asks for was told.
     pub(super) fn is_complete(&self) -> bool {
         self.measured && self.classified == self.to_classify
