@@ -5,11 +5,14 @@
 
 use std::io::{self, BufRead};
 
-use farmctl_protocol::{EngineSpec, JobSpec, Limits, MAX_LINE_BYTES, NamedArtifact, PROTOCOL_VERSION, RunRequest};
+use farmctl_protocol::{
+    EngineSpec, Evaluation, JobSpec, Limits, MAX_LINE_BYTES, NamedArtifact, PROTOCOL_VERSION, RunRequest,
+};
 
 use crate::fence;
 use crate::runs::RunId;
 use crate::store::Digest;
+use crate::supervise::MAX_IMAGE_BYTES;
 
 /// Most samples of a run: their memory is set aside before the timed loop.
 pub const MAX_SAMPLES: u32 = 1_000_000;
@@ -20,6 +23,10 @@ const MAX_COUNT: u32 = 4096;
 /// Most files of an engine or a model, and the longest name of one.
 const MAX_FILES: usize = 256;
 const MAX_NAME_BYTES: usize = 128;
+
+/// Most images that are classified, and most classes.
+const MAX_IMAGES: u32 = 10_000_000;
+const MAX_CLASSES: u32 = 10_000_000;
 
 /// Longest deadline or time limit: a week.
 const MAX_SECONDS: f64 = 7.0 * 24.0 * 3600.0;
@@ -88,6 +95,7 @@ fn check(request: &RunRequest) -> Result<RunId, String> {
         return Err(format!("input_range [{}, {}) holds no value", input_range.low, input_range.high));
     }
     check_limits(limits)?;
+    request.job.evaluation.as_ref().map_or(Ok(()), check_evaluation)?;
     Ok(run)
 }
 
@@ -120,6 +128,26 @@ fn check_engine(engine: &EngineSpec) -> Result<(), String> {
         Some(word) => Err(format!("engine: {word:?} has a character that no argument or option may have")),
         None => Ok(()),
     }
+}
+
+fn check_evaluation(evaluation: &Evaluation) -> Result<(), String> {
+    let Evaluation { images, count: images_count, channels, classes, mean, std, .. } = evaluation;
+    images.sha256.parse::<Digest>().map_err(|error| format!("evaluation.images: {error}"))?;
+    count("evaluation.count", *images_count, MAX_IMAGES)?;
+    count("evaluation.classes", *classes, MAX_CLASSES)?;
+    let bytes = evaluation.image_bytes().filter(|bytes| (1..=MAX_IMAGE_BYTES).contains(bytes));
+    let bytes = bytes.ok_or(format!("evaluation: an image has 1 to {MAX_IMAGE_BYTES} bytes"))?;
+    if images.size_bytes != bytes * u64::from(*images_count) {
+        return Err(format!("evaluation: {images_count} images of {bytes} bytes are not {} bytes", images.size_bytes));
+    }
+    let one_each = [mean, std].iter().all(|list| list.len() == *channels as usize);
+    if !one_each || mean.iter().any(|mean| !mean.is_finite()) || std.iter().any(|std| !(std.is_finite() && *std > 0.0))
+    {
+        return Err(format!(
+            "evaluation: mean {mean:?} and std {std:?} are not one number for each of {channels} channels"
+        ));
+    }
+    Ok(())
 }
 
 fn check_limits(limits: &Limits) -> Result<(), String> {

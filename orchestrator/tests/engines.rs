@@ -1,6 +1,9 @@
 //! Engine programs, as the catalogue has them: fetched, built, and run by the real runner.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+#[path = "engines/accuracy.rs"]
+mod accuracy;
+
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
@@ -105,6 +108,7 @@ fn job(file: &File, backend: &str, engine: Option<EngineSpec>, input_range: Inpu
         },
         seed: 7,
         input_range,
+        evaluation: None,
     }
 }
 

@@ -66,6 +66,47 @@ pub struct JobSpec {
     pub seed: u64,
     /// Value range of the pseudo-random input.
     pub input_range: InputRange,
+    /// Images to classify after the timed loop, in the same process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluation: Option<Evaluation>,
+}
+
+/// Images whose classes a network is asked for. What they really show is known to the host alone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// The images in the device's store, one after the other: height × width × channels unsigned bytes each.
+    pub images: ArtifactRef,
+    /// How many there are.
+    pub count: u32,
+    /// Rows of an image.
+    pub height: u32,
+    /// Pixels of a row.
+    pub width: u32,
+    /// Bytes of a pixel.
+    pub channels: u32,
+    /// Classes that the network tells apart: the values of its first output, for one image.
+    pub classes: u32,
+    /// What is taken from each channel's byte first.
+    pub mean: Vec<f64>,
+    /// What the rest is divided by.
+    pub std: Vec<f64>,
+}
+
+impl Evaluation {
+    /// Bytes of one image; `None` when that is more than a number holds.
+    pub fn image_bytes(&self) -> Option<u64> {
+        let sides = u64::from(self.height).checked_mul(u64::from(self.width));
+        sides.and_then(|pixels| pixels.checked_mul(u64::from(self.channels)))
+    }
+
+    /// Shape of an input with so many of the images.
+    pub fn input_shape(&self, batch: u32, layout: Layout) -> [u64; 4] {
+        let [height, width, channels] = [self.height, self.width, self.channels].map(u64::from);
+        match layout {
+            Layout::Nchw => [u64::from(batch), channels, height, width],
+            Layout::Nhwc => [u64::from(batch), height, width, channels],
+        }
+    }
 }
 
 impl JobSpec {

@@ -20,8 +20,8 @@ mod store;
 
 pub use hello::{BackendInfo, Cpu, Hello, RunInfo};
 pub use job::{
-    ArtifactRef, Dialect, EngineSpec, Fence, InputRange, JobSpec, Layout, Limits, NamedArtifact, Precision, RunRequest,
-    Scenario,
+    ArtifactRef, Dialect, EngineSpec, Evaluation, Fence, InputRange, JobSpec, Layout, Limits, NamedArtifact, Precision,
+    RunRequest, Scenario,
 };
 pub use message::{Figures, Message, Output, Phase, Reported, RunnerFailure, RunnerFailureKind, TensorInfo};
 pub use store::{PartialFile, StoreFile, StoreStatus, StoreTrim, StoreVerification};
@@ -41,6 +41,9 @@ pub const MAX_RUNS_IN_HELLO: usize = 200;
 
 /// Output values in one [`Message::Output`] chunk (4 bytes each, base64).
 pub const VALUES_PER_MESSAGE: usize = 65_536;
+
+/// Classes that [`Message::Classified`] names of an image at most: what top-5 accuracy takes.
+pub const TOP_CLASSES: usize = 5;
 
 /// Exit codes of the runner's commands.
 pub mod exit {

@@ -78,6 +78,15 @@ pub enum Message {
     Reported(Reported),
     /// A chunk of what the network answered for the seeded input.
     Output(Output),
+    /// What the network takes some images of the job's [`Evaluation`](crate::Evaluation) for, after all `Output`s. These
+    /// messages follow each other in the order of the images.
+    Classified {
+        /// Index of the first image.
+        first: u64,
+        /// For each image the indices of the classes with the highest values, the highest first, and of equal ones the
+        /// lower index: [`TOP_CLASSES`](crate::TOP_CLASSES) at most. What is no number is in no list.
+        best: Vec<Vec<u32>>,
+    },
     /// The run ended well. Always last.
     Finished {
         /// The device's clock, milliseconds since 1970.
@@ -155,6 +164,8 @@ word_enum! {
         WarmUp = "warm_up",
         /// The timed loop.
         Measure = "measure",
+        /// Classifying images, once all is measured.
+        Evaluate = "evaluate",
     }
 }
 

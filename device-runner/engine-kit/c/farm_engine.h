@@ -8,7 +8,7 @@
  *     int main(void) { return farm_engine_main(&engine); }
  *
  * load() opens the model and says with farm_input(), farm_output() and farm_engine_name() what it found; set_input()
- * gets each input's values once; infer() is what is timed; answer() copies an output of the last inference. Outputs
+ * gets an input's values, and later those of images to classify; infer() is what is timed; answer() copies an output of the last inference. Outputs
  * that only an inference shows are described by the first infer(). What goes
  * wrong is said with farm_fail(), which does not return. Compile with -pthread; one source file includes this one.
  *
@@ -43,6 +43,7 @@
 #define FARM_MAX_ORDER_BYTES (1 << 20)
 #define FARM_SAMPLES_PER_MESSAGE 4096
 #define FARM_VALUES_PER_MESSAGE 65536
+#define FARM_TOP_CLASSES 5
 
 /* Whose fault a failure is; the words are those of the messages. */
 #define FARM_UNSUPPORTED "backend_unsupported" /* the engine can't do what the job asks */
@@ -76,14 +77,16 @@ struct farm_job {
     /* The rest is this file's. */
     int pair_count;
     const char *keys[FARM_MAX_PAIRS], *values[FARM_MAX_PAIRS];
-    uint64_t warmup_min_runs, warmup_min_ns, warmup_max_ns, min_runs, max_runs, min_ns, max_ns;
+    uint64_t warmup_min_runs, warmup_min_ns, warmup_max_ns, min_runs, max_runs, min_ns, max_ns, evaluate_images;
+    float *input_values[FARM_MAX_TENSORS];
     char engine_name[256];
     int threads_used;
 };
 
 struct farm_engine {
     void (*load)(struct farm_job *job);
-    /* `values` are the input's tensor.values 32-bit floats; they stay where they are until the process ends. */
+    /* `values` are the input's tensor.values 32-bit floats; they stay where they are until the process ends, and what is
+     * there changes only before set_input() is called again. */
     void (*set_input)(struct farm_job *job, int index, const float *values);
     void (*infer)(struct farm_job *job);
     /* Writes the output's tensor.values 32-bit floats. */
@@ -332,6 +335,7 @@ static void farm_read_order(struct farm_job *job) {
     job->max_runs = farm_number(job, "max_runs");
     job->min_ns = farm_number(job, "min_ns");
     job->max_ns = farm_number(job, "max_ns");
+    if (farm_find(job, "", "evaluate_images")) job->evaluate_images = farm_number(job, "evaluate_images");
     job->threads_used = job->threads;
 }
 
@@ -441,6 +445,7 @@ static void farm_load(const struct farm_engine *engine, struct farm_job *job) {
         if (!values) farm_fail(FARM_MEMORY, "memory allocation of input %s failed", job->inputs[index].name);
         farm_read_all(values, job->inputs[index].values * sizeof(float));
         engine->set_input(job, index, values);
+        job->input_values[index] = values;
     }
 }
 
@@ -551,6 +556,48 @@ static void farm_send_answer(const struct farm_tensor *tensor, const float *valu
     }
 }
 
+/* Writes the indices of the highest values, the highest first, the lower index of equal ones first; none of what is no
+ * number. Gives how many there are. */
+static int farm_best(const float *values, size_t count, size_t *best) {
+    int known = 0;
+    for (size_t index = 0; index < count; index++) {
+        if (values[index] != values[index]) continue;
+        int place = 0;
+        while (place < known && values[best[place]] >= values[index]) place++;
+        if (place == FARM_TOP_CLASSES) continue;
+        if (known < FARM_TOP_CLASSES) known++;
+        for (int later = known - 1; later > place; later--) best[later] = best[later - 1];
+        best[place] = index;
+    }
+    return known;
+}
+
+/* Classifies the images that the supervisor sends, by the first output, which has one value a class. */
+static void farm_evaluate(const struct farm_engine *engine, struct farm_job *job, float **answers) {
+    size_t batch = (size_t)job->batch, values = job->output_count ? job->outputs[0].values : 0, classes = values / batch;
+    farm_send_phase("evaluate");
+    if (!classes || classes * batch != values)
+        farm_fail(FARM_INFERENCE, "failed to infer: %zu values are no classes of %zu images", values, batch);
+    for (uint64_t first = 0; first < job->evaluate_images; first += batch) {
+        for (int index = 0; index < job->input_count; index++) {
+            farm_read_all(job->input_values[index], job->inputs[index].values * sizeof(float));
+            engine->set_input(job, index, job->input_values[index]);
+        }
+        engine->infer(job);
+        engine->answer(job, 0, answers[0]);
+        farm_put_format("{\"kind\":\"classified\",\"first\":%" PRIu64 ",\"best\":[", first);
+        for (size_t image = 0; image < batch && first + image < job->evaluate_images; image++) {
+            size_t best[FARM_TOP_CLASSES];
+            int known = farm_best(answers[0] + image * classes, classes, best);
+            farm_put_format("%s[", image ? "," : "");
+            for (int place = 0; place < known; place++) farm_put_format("%s%zu", place ? "," : "", best[place]);
+            farm_put("]", 1);
+        }
+        farm_put("]}", 2);
+        farm_send();
+    }
+}
+
 /* Does what standard input asks, and tells it on standard output. Gives the process's exit code. */
 static int farm_engine_main(const struct farm_engine *engine) {
     static struct farm_job job;
@@ -574,6 +621,7 @@ static int farm_engine_main(const struct farm_engine *engine) {
     farm_warm_up(engine, &job);
     farm_measure(engine, &job);
     for (int index = 0; index < job.output_count; index++) farm_send_answer(&job.outputs[index], answers[index]);
+    if (job.evaluate_images) farm_evaluate(engine, &job, answers);
     fflush(NULL);
     _exit(0); /* not return: what a library does at its end is not measured, and must not turn a good run bad */
 }

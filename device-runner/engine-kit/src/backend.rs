@@ -28,7 +28,8 @@ pub trait Session {
     /// Its outputs, batch included.
     fn outputs(&self) -> &[TensorInfo];
 
-    /// Sets what every inference from now on is fed: one flat list an input.
+    /// Sets what every inference from now on is fed: one flat list an input. Called again for each batch of images that are
+    /// classified.
     ///
     /// # Errors
     /// Fails when the values don't fit the inputs.

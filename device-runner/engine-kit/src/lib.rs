@@ -8,14 +8,17 @@
 //! gets on standard input:
 //! 1. an [`Order`]: lines of `key=value`, and an empty line;
 //! 2. once it has described its inputs: each input's values, little-endian 32-bit floats;
-//! 3. nothing more. The end of the stream means that the supervisor is gone, and the process leaves.
+//! 3. of an order with `evaluate_images`, once it has entered phase `evaluate`: the values of its one input as often as it
+//!    takes for all images, `batch` at a time; what is left over in the last batch is zeros;
+//! 4. nothing more. The end of the stream means that the supervisor is gone, and the process leaves.
 //!
 //! It writes on standard output, as JSON Lines of `farmctl_protocol::Message`, in this order: phase `load`, `loaded`,
 //! phase `first_inference`, `first_inference`, phase `warm_up`, `warmed_up`, phase `measure`, `samples` in chunks,
-//! `measured`, `output` in chunks. It leaves with exit code 0; or, at any point, it writes `failed` and leaves with
+//! `measured`, `output` in chunks; and of such an order phase `evaluate`, `classified` for each batch. It leaves with exit code 0; or, at any point, it writes `failed` and leaves with
 //! another. What it writes to standard error is kept for the case that it fails.
 
 mod backend;
+mod evaluate;
 mod order;
 mod process;
 mod scenario;

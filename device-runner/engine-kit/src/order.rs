@@ -41,6 +41,8 @@ pub struct Order {
     pub scenario: Scenario,
     /// How long to warm up and to measure.
     pub limits: OrderLimits,
+    /// Images to classify after the timed loop (`evaluate_images`); left out where there are none.
+    pub evaluate_images: u32,
     /// Settings that only this engine knows (`option.NAME`).
     pub options: BTreeMap<String, String>,
 }
@@ -89,6 +91,7 @@ impl Order {
                 min: duration(limits.min_seconds),
                 max: duration(limits.max_seconds),
             },
+            evaluate_images: job.evaluation.as_ref().map_or(0, |evaluation| evaluation.count),
             options: job.engine.as_ref().map(|engine| engine.options.clone()).unwrap_or_default(),
         }
     }
@@ -120,6 +123,9 @@ impl Order {
         lines.add("max_runs", limits.max_runs)?;
         lines.add("min_ns", nanoseconds(limits.min))?;
         lines.add("max_ns", nanoseconds(limits.max))?;
+        if self.evaluate_images > 0 {
+            lines.add("evaluate_images", self.evaluate_images)?;
+        }
         for (name, value) in &self.options {
             lines.add(&format!("option.{name}"), value)?;
         }
@@ -176,6 +182,11 @@ impl Order {
                 max_runs: parsed(values, "max_runs")?,
                 min: Duration::from_nanos(parsed(values, "min_ns")?),
                 max: Duration::from_nanos(parsed(values, "max_ns")?),
+            },
+            evaluate_images: if values.contains_key("evaluate_images") {
+                parsed(values, "evaluate_images")?
+            } else {
+                0
             },
             options: named("option."),
         })
@@ -251,6 +262,7 @@ mod tests {
                 min: 3 * second,
                 max: 4 * second,
             },
+            evaluate_images: 0,
             options: [("xnnpack".to_owned(), "off".to_owned())].into(),
         }
     }
@@ -258,7 +270,8 @@ mod tests {
     #[test]
     fn an_order_is_read_as_it_was_written() {
         for cpus in [None, Some(vec![4, 5])] {
-            let order = Order { cpus, ..order() };
+            let evaluate_images = cpus.as_ref().map_or(0, |_| 360);
+            let order = Order { cpus, evaluate_images, ..order() };
             let text = order.to_text().unwrap();
             let mut input = [text.as_bytes(), b"rest"].concat();
             input.splice(0..0, *b"unknown=1\n");

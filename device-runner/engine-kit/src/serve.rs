@@ -18,6 +18,7 @@ use nix::sys::signal::{SigSet, Signal, killpg};
 use nix::unistd::{dup2_stdout, getpgrp, getpid};
 
 use crate::backend::{self, Backend, BackendError, OutputTensor, Session};
+use crate::evaluate::best_classes;
 use crate::order::Order;
 use crate::process::{ChildUsage, CpuTime, affinity, peak_rss_bytes, pin_to};
 use crate::scenario::{self, Bounds};
@@ -159,7 +160,26 @@ fn do_order(backends: &[&dyn Backend], order: &Order, process: &mut Process) -> 
     let (samples, measured) = timed_loop(pattern, &mut *session, order)?;
     process.send_samples(&samples)?;
     process.send(&measured)?;
-    send_answer(&answer, process)
+    send_answer(&answer, process)?;
+    if order.evaluate_images > 0 { evaluate(&mut *session, order, process) } else { Ok(()) }
+}
+
+/// Classifies the images that the supervisor sends.
+fn evaluate(session: &mut dyn Session, order: &Order, process: &mut Process) -> Result<(), ServeError> {
+    process.send(&Message::Phase { phase: Phase::Evaluate })?;
+    let inputs = session.inputs().to_vec();
+    let mut first = 0;
+    while first < order.evaluate_images {
+        let count = order.batch.min(order.evaluate_images - first);
+        let values = inputs.iter().map(|info| read_values(info, &mut process.input)).collect::<io::Result<Vec<_>>>();
+        session.set_inputs(values.map_err(ServeError::Inputs)?)?;
+        session.infer()?;
+        let answer = session.answer()?;
+        let best = best_classes(&answer, order.batch, count)?;
+        process.send(&Message::Classified { first: first.into(), best })?;
+        first += count;
+    }
+    Ok(())
 }
 
 /// The values of one input. The supervisor, which sends them, has made sure that they are not too many.

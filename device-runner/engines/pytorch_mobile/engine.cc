@@ -52,7 +52,8 @@ void load(farm_job *job) {
 void set_input(farm_job *job, int index, const float *values) {
     const farm_tensor &input = job->inputs[index];
     at::Tensor tensor = at::from_blob(const_cast<float *>(values), at::IntArrayRef(input.shape, input.rank), at::kFloat);
-    feed.emplace_back(tensor.clone());  // aligned as the engine's own allocator does it
+    feed.resize(static_cast<size_t>(job->input_count));
+    feed[static_cast<size_t>(index)] = tensor.clone();  // aligned as the engine's own allocator does it
 }
 
 // Takes apart what a model answers: a tensor, or tensors in tuples and lists.

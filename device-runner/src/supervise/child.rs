@@ -19,6 +19,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use super::Event;
+use super::images::Images;
 use super::input::{SeededInput, value_counts};
 use super::program::Program;
 
@@ -74,6 +75,7 @@ impl Child {
             Phase::FirstInference => "during the first inference",
             Phase::WarmUp => "during the warm-up",
             Phase::Measure => "during the timed loop, or while its results were being sent",
+            Phase::Evaluate => "while images were being classified",
         }
     }
 
@@ -90,19 +92,29 @@ impl Child {
         let counts = value_counts(&inputs)?;
         let mut seeded = SeededInput::new(job.seed, job.input_range);
         let layout = job.layout;
-        let feed = |stdin| {
-            move || {
-                let mut pipe = File::from(stdin);
-                // A process that doesn't take them is judged by its end or by the deadline, not by this pipe.
-                let _ = inputs
-                    .iter()
-                    .zip(counts)
-                    .try_for_each(|(input, count)| seeded.write(input, count, layout, &mut pipe));
-            }
-        };
-        let stdin = self.stdin.as_fd().try_clone_to_owned();
-        let started = stdin.and_then(|stdin| thread::Builder::new().name("inputs".to_owned()).spawn(feed(stdin)));
-        started.map(|_| ()).map_err(|error| format!("failed to send the inputs: {error}"))
+        self.send("inputs", move |pipe| {
+            let mut inputs = inputs.iter().zip(counts);
+            inputs.try_for_each(|(input, count)| seeded.write(input, count, layout, pipe))
+        })
+    }
+
+    /// Sends the images to classify, as fast as the process takes them.
+    ///
+    /// # Errors
+    /// Says why they can't be read.
+    pub(super) fn show(&self, images: Images) -> Result<(), String> {
+        self.send("images", move |pipe| images.write(pipe))
+    }
+
+    /// Writes to the process's standard input, in a thread that ends with it. What it is sent before is over long
+    /// before: it asks for the next only when it has all of that.
+    fn send(&self, what: &str, write: impl FnOnce(&mut File) -> io::Result<()> + Send + 'static) -> Result<(), String> {
+        let failed = |error: io::Error| format!("failed to send the {what}: {error}");
+        let mut pipe = File::from(self.stdin.as_fd().try_clone_to_owned().map_err(failed)?);
+        // A process that doesn't take them is judged by its end or by the deadline, not by this pipe.
+        let write = move || drop(write(&mut pipe));
+        thread::Builder::new().name(what.to_owned()).spawn(write).map_err(failed)?;
+        Ok(())
     }
 
     /// Waits for the process to end; `None` when it still runs at the deadline.

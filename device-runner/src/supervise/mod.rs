@@ -5,6 +5,7 @@
 //! the measuring process works.
 
 mod child;
+mod images;
 mod input;
 mod program;
 mod told;
@@ -28,6 +29,8 @@ use crate::runs::{MessageLog, RunFolder, RunFolderError, RunId};
 use crate::store::{Store, StoreError};
 use crate::workdir::Workdir;
 use child::Child;
+use images::Images;
+pub use images::MAX_IMAGE_BYTES;
 use program::Program;
 use told::{Asked, Told};
 
@@ -193,7 +196,7 @@ impl<'a> Supervisor<'a> {
     }
 
     fn copy(&self, log: &mut MessageLog, child: &mut Child) -> Result<Told, RunnerFailure> {
-        let mut told = Told::default();
+        let mut told = Told::of(&self.request.job);
         loop {
             let left = self.deadline.saturating_duration_since(Instant::now());
             let line = match self.events.recv_timeout(left) {
@@ -212,11 +215,21 @@ impl<'a> Supervisor<'a> {
                 failure(RunnerFailureKind::Internal, text)
             })?;
             let foul = |text| failure(RunnerFailureKind::Internal, text);
-            match told.take(message, self.request.job.limits.max_runs).map_err(foul)? {
+            match told.take(message).map_err(foul)? {
                 Asked::Hold => continue,
                 Asked::Nothing => {}
-                Asked::Enter(phase) => child.enter(phase),
-                Asked::Feed(inputs) => child.feed(&self.request.job, inputs).map_err(foul)?,
+                Asked::Enter(phase) => {
+                    child.enter(phase);
+                    if let (Phase::Evaluate, Some(evaluation)) = (phase, &self.request.job.evaluation) {
+                        let images = Images::open(self.workdir, &self.request.job, evaluation).map_err(foul)?;
+                        child.show(images).map_err(foul)?;
+                    }
+                }
+                Asked::Feed { inputs, outputs } => {
+                    images::check(&self.request.job, &inputs, &outputs)
+                        .map_err(|text| failure(RunnerFailureKind::BackendUnsupported, text))?;
+                    child.feed(&self.request.job, inputs).map_err(foul)?;
+                }
             }
             log.append_line(&line).map_err(storage)?;
         }

@@ -42,7 +42,8 @@ pub(super) fn files(job: &JobSpec) -> impl Iterator<Item = (String, &ArtifactRef
     let parts = job.model_parts.iter().map(move |file| (part(file), &file.artifact));
     let engine = job.engine.iter().flat_map(|engine| &engine.files);
     let engine = engine.map(move |file| (engine_file(file), &file.artifact));
-    std::iter::once(("the model".to_owned(), &job.model)).chain(parts).chain(engine)
+    let images = job.evaluation.iter().map(|evaluation| ("the file of images".to_owned(), &evaluation.images));
+    std::iter::once(("the model".to_owned(), &job.model)).chain(parts).chain(engine).chain(images)
 }
 
 impl Program {

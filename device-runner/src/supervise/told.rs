@@ -3,7 +3,7 @@
 //! Purpose: hold each message against those before it and against the job, since an engine program is not ours. Main
 //! type: [`Told`]. Never changes a message.
 
-use farmctl_protocol::{Message, Phase, RunnerFailure, TensorInfo};
+use farmctl_protocol::{JobSpec, Message, Phase, RunnerFailure, TOP_CLASSES, TensorInfo};
 
 /// Most output values kept of a run: four times what the host takes.
 const MAX_OUTPUT_VALUES: u64 = 1 << 26;
@@ -24,6 +24,12 @@ pub(super) struct Told {
     loaded: bool,
     samples: u64,
     output_values: u64,
+    max_samples: u32,
+    /// Images that are to be classified, and the classes there are.
+    to_classify: u64,
+    classes: u32,
+    evaluating: bool,
+    classified: u64,
 }
 
 /// What a message asks of the supervisor besides being written down.
@@ -33,22 +39,46 @@ pub(super) enum Asked {
     /// The phase is another.
     Enter(Phase),
     /// The network waits for its inputs.
-    Feed(Vec<TensorInfo>),
+    Feed {
+        inputs: Vec<TensorInfo>,
+        outputs: Vec<TensorInfo>,
+    },
     /// The message is not to be written down: it becomes part of the last one.
     Hold,
 }
 
 impl Told {
+    /// Nothing yet, of this job.
+    pub(super) fn of(job: &JobSpec) -> Told {
+        let evaluation = job.evaluation.as_ref();
+        Told {
+            max_samples: job.limits.max_runs,
+            to_classify: evaluation.map_or(0, |evaluation| evaluation.count.into()),
+            classes: evaluation.map_or(0, |evaluation| evaluation.classes),
+            ..Told::default()
+        }
+    }
+
     #[cfg(test)]
     pub(super) fn all() -> Told {
         Told { measured: true, ..Told::default() }
     }
 
-    /// Takes in the next message of a job that allows so many samples.
+    #[cfg(test)]
+    pub(super) fn all_but_images() -> Told {
+        Told { to_classify: 1, ..Told::all() }
+    }
+
+    /// Whether all that the job asks for was told.
+    pub(super) fn is_complete(&self) -> bool {
+        self.measured && self.classified == self.to_classify
+    }
+
+    /// Takes in the next message.
     ///
     /// # Errors
     /// Says what is wrong with it.
-    pub(super) fn take(&mut self, message: Message, max_samples: u32) -> Result<Asked, String> {
+    pub(super) fn take(&mut self, message: Message) -> Result<Asked, String> {
         self.spoke = true;
         match message {
             Message::Failed(failure) => {
@@ -58,7 +88,15 @@ impl Told {
             Message::Accepted { .. } | Message::Finished { .. } => {
                 return Err("the measuring process sent a message that is not its to send".to_owned());
             }
-            Message::Phase { phase } => return Ok(Asked::Enter(phase)),
+            Message::Phase { phase } => {
+                if phase == Phase::Evaluate {
+                    let is_due = self.measured && self.to_classify > 0;
+                    if !is_due || std::mem::replace(&mut self.evaluating, true) {
+                        return Err("the measuring process asks for images that it is not to get now".to_owned());
+                    }
+                }
+                return Ok(Asked::Enter(phase));
+            }
             Message::Loaded { inputs, outputs, engine, .. } => {
                 if std::mem::replace(&mut self.loaded, true) {
                     return Err("the measuring process loaded the model twice".to_owned());
@@ -66,11 +104,11 @@ impl Told {
                 check_tensors(&inputs)?;
                 check_tensors(&outputs)?;
                 check_text("engine", engine.as_deref().unwrap_or_default())?;
-                return Ok(Asked::Feed(inputs));
+                return Ok(Asked::Feed { inputs, outputs });
             }
             Message::Samples { latencies_ns } => {
                 self.samples += latencies_ns.len() as u64;
-                if self.samples > u64::from(max_samples) || self.measured {
+                if self.samples > u64::from(self.max_samples) || self.measured {
                     return Err(format!("{} samples are more than the job or the engine announced", self.samples));
                 }
             }
@@ -91,9 +129,28 @@ impl Told {
                     return Err(format!("the engine sent more than {MAX_OUTPUT_VALUES} output values"));
                 }
             }
+            Message::Classified { first, best } => self.take_classified(first, &best)?,
             Message::FirstInference { .. } | Message::WarmedUp { .. } => {}
         }
         Ok(Asked::Nothing)
+    }
+
+    fn take_classified(&mut self, first: u64, best: &[Vec<u32>]) -> Result<(), String> {
+        if !self.evaluating || first != self.classified || best.is_empty() {
+            return Err(format!("the engine classified image {first}; image {} is the next", self.classified));
+        }
+        self.classified += best.len() as u64;
+        if self.classified > self.to_classify {
+            return Err(format!("the engine classified {} images of {}", self.classified, self.to_classify));
+        }
+        let is_list = |best: &&Vec<u32>| {
+            let repeated = best.iter().enumerate().any(|(place, class)| best[..place].contains(class));
+            best.len() <= TOP_CLASSES && !repeated && best.iter().all(|class| *class < self.classes)
+        };
+        match best.iter().find(|best| !is_list(best)) {
+            Some(wrong) => Err(format!("{wrong:?} are not the best of {} classes", self.classes)),
+            None => Ok(()),
+        }
     }
 }
 
@@ -148,13 +205,52 @@ mod tests {
         TensorInfo { name: name.to_owned(), element: "f32".to_owned(), shape: vec![1; rank] }
     }
 
+    fn three_samples() -> Told {
+        Told { max_samples: 3, ..Told::default() }
+    }
+
+    fn classified(first: u64, best: &[&[u32]]) -> Message {
+        Message::Classified { first, best: best.iter().map(|classes| classes.to_vec()).collect() }
+    }
+
+    #[test]
+    fn images_are_classified_once_and_in_their_order() {
+        let evaluate = || Message::Phase { phase: Phase::Evaluate };
+        let told = || Told { to_classify: 3, classes: 10, ..Told::all() };
+        let good = [evaluate(), classified(0, &[&[9, 0], &[]]), classified(2, &[&[1, 2, 3, 4, 5]])];
+        let mut whole = told();
+        for message in good {
+            assert!(!whole.is_complete());
+            whole.take(message).unwrap();
+        }
+        assert!(whole.is_complete());
+        let cases: Vec<(&str, Vec<Message>)> = vec![
+            ("image 0 is the next", vec![classified(0, &[&[1]])]),
+            ("not to get now", vec![evaluate(), evaluate()]),
+            ("image 0 is the next", vec![evaluate(), classified(1, &[&[1]])]),
+            ("image 0 is the next", vec![evaluate(), classified(0, &[])]),
+            ("4 images of 3", vec![evaluate(), classified(0, &[&[1u32] as &[u32]; 4])]),
+            ("[10] are not the best of 10", vec![evaluate(), classified(0, &[&[10]])]),
+            ("[1, 1] are not", vec![evaluate(), classified(0, &[&[1, 1]])]),
+            ("are not the best", vec![evaluate(), classified(0, &[&[1, 2, 3, 4, 5, 6]])]),
+        ];
+        for (expected, messages) in cases {
+            let mut told = told();
+            let error = messages.into_iter().find_map(|message| told.take(message).err()).unwrap();
+            assert!(error.contains(expected), "{error}");
+        }
+        let early = Told { measured: false, ..told() }.take(evaluate()).unwrap_err();
+        assert!(early.contains("not to get now"), "{early}");
+    }
+
     #[test]
     fn what_an_engine_may_say() {
-        let mut told = Told::default();
+        let mut told = three_samples();
         let inputs = vec![tensor("x", 4)];
-        assert_eq!(told.take(loaded(inputs.clone()), 3), Ok(Asked::Feed(inputs)));
+        let feed = Asked::Feed { inputs: inputs.clone(), outputs: Vec::new() };
+        assert_eq!(told.take(loaded(inputs)), Ok(feed));
         for message in [samples(2), samples(1), measured(3), Message::Output(Output::new("y", &[1], 0, &[1.0]))] {
-            assert_eq!(told.take(message, 3), Ok(Asked::Nothing));
+            assert_eq!(told.take(message), Ok(Asked::Nothing));
         }
         assert!(told.measured && told.failure.is_none());
     }
@@ -178,8 +274,8 @@ mod tests {
             ),
         ];
         for (expected, messages) in cases {
-            let mut told = Told::default();
-            let error = messages.into_iter().find_map(|message| told.take(message, 3).err()).unwrap();
+            let mut told = three_samples();
+            let error = messages.into_iter().find_map(|message| told.take(message).err()).unwrap();
             assert!(error.contains(expected), "{error}");
         }
     }

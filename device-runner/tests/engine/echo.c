@@ -48,6 +48,8 @@ static void infer(struct farm_job *job) {
 
 static void answer(struct farm_job *job, int index, float *values) {
     memcpy(values, input, job->outputs[index].values * sizeof(float));
+    if (!strcmp(farm_option(job, "behave", ""), "no numbers"))
+        for (size_t at = 0; at < job->outputs[index].values; at += 2) values[at] = strtof("nan", NULL);
 }
 
 int main(void) {

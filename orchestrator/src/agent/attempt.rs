@@ -99,6 +99,13 @@ impl Work<'_, '_> {
                 source: engine.paths.get(&file.artifact.sha256).cloned(),
             }));
         }
+        if let Some(dataset) = &job.dataset {
+            let prepared = dataset.prepared.as_ref();
+            let prepared = prepared.ok_or_else(|| unavailable(format!("dataset {} was not prepared", dataset.name)))?;
+            let artifact = prepared.images.clone();
+            let source = agent.model_files.get(&artifact.sha256).cloned();
+            files.push(Wanted { name: format!("images of {}", dataset.name), artifact, source });
+        }
         let all: Vec<&ArtifactRef> = files.iter().map(|file| &file.artifact).collect();
         for file in &files {
             if self.session.has(&file.artifact) {

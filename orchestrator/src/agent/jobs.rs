@@ -187,9 +187,10 @@ impl Work<'_, '_> {
         &mut self,
         run: &ClaimedRun,
         started_at: Timestamp,
-        collected: Collected,
+        mut collected: Collected,
     ) -> Result<Step, AgentError> {
         self.keep_outputs(&collected).await?;
+        collected.measurement.accuracy = self.accuracy(&run.job, &collected.best_classes)?;
         let record = self.record(run, started_at, Ok(collected.measurement));
         self.finish(run, record, None).await?;
         self.device_worked().await?;

@@ -362,7 +362,7 @@ fn check_hash(model: &str, artifact: &ArtifactRef) -> Result<(), CatalogError> {
 }
 
 /// A temporary file is its owner's alone; a cache may be shared by a group.
-fn make_readable(file: &File) -> std::io::Result<()> {
+pub(super) fn make_readable(file: &File) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     file.set_permissions(fs::Permissions::from_mode(0o644))
 }

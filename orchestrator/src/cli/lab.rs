@@ -60,14 +60,16 @@ impl Lab {
         Ok(Inventory { host_target: Some(HOST_TARGET.to_owned()), ..inventory })
     }
 
-    /// The models and the engines of the catalogue files, after the engines that runners carry.
+    /// The models, the engines and the datasets of the catalogue files, after the engines that runners carry.
     pub fn catalog(&self) -> Result<Catalog, CliError> {
         let file = self.root.join("configs").join("models.yaml");
         let path = self.models.clone().or_else(|| file.is_file().then_some(file));
         let file = self.root.join("configs").join("backends.yaml");
         let backends = file.is_file().then_some(file);
         let backends = config::load_backends(backends.as_deref(), catalog::builtin_backends())?;
-        Ok(config::load_catalog(path.as_deref(), backends)?)
+        let file = self.root.join("configs").join("datasets.yaml");
+        let datasets = config::load_datasets(file.is_file().then_some(file).as_deref())?;
+        Ok(Catalog { datasets, ..config::load_catalog(path.as_deref(), backends)? })
     }
 
     /// The folder of files that can be had again: models, and parts of downloads.

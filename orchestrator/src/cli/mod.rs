@@ -14,6 +14,7 @@ use crate::progress::{Mode, Progress};
 mod backends;
 mod cancel;
 mod completions;
+mod datasets;
 mod devices;
 mod doctor;
 mod error;

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::catalog::{self, Activity, ArtifactCache, CatalogError, DownloadSettings, LocalModel, Proxy, analysis};
 use crate::domain::{
     ArtifactRef, Catalog, CatalogModel, FailureKind, Job, Plan, PublishedNetwork, Skipped, WeightsFile, WeightsKind,
-    WeightsSource,
+    WeightsSource, image_shape,
 };
 use crate::progress::{Progress, Task, Unit};
 
@@ -197,6 +197,7 @@ pub(super) async fn provide(
             None => plan.jobs.push(job),
         }
     }
+    files.extend(super::datasets::provide(context, catalog, plan, progress).await?);
     Ok(files)
 }
 
@@ -419,7 +420,9 @@ fn text(model: &CatalogModel, graph: Option<&analysis::GraphSummary>) -> String 
     line("model", format!("{} ({})", model.name, model.title));
     line("source", or_unknown(model.source.clone()));
     line("licence", or_unknown(model.licence.clone()));
-    line("preprocessing", or_unknown(model.preprocessing.clone()));
+    let shape = model.input_shape.as_deref().and_then(image_shape);
+    let preprocessing = model.preprocessing.as_ref().zip(shape).map(|(rule, shape)| rule.text(shape));
+    line("preprocessing", or_unknown(preprocessing));
     line("params", or_unknown(model.params.map(|params| format!("{params} as published"))));
     line("macs", or_unknown(model.macs.map(|macs| format!("{macs} multiply-adds an image (FLOPs are twice as many)"))));
     if let Some(accuracy) = &model.accuracy {

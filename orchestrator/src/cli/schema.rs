@@ -21,6 +21,8 @@ enum Kind {
     Models,
     /// configs/backends.yaml
     Backends,
+    /// configs/datasets.yaml
+    Datasets,
 }
 
 pub(super) fn run(arguments: &SchemaArguments) -> Result<u8, CliError> {
@@ -29,6 +31,7 @@ pub(super) fn run(arguments: &SchemaArguments) -> Result<u8, CliError> {
         Kind::Sweep => config::FileKind::Sweep,
         Kind::Models => config::FileKind::Models,
         Kind::Backends => config::FileKind::Backends,
+        Kind::Datasets => config::FileKind::Datasets,
     };
     print_json(&config::schema(kind))?;
     Ok(exit::OK)

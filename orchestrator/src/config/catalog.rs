@@ -5,20 +5,21 @@ use std::path::{Path, PathBuf};
 
 use crate::catalog::{formats, networks};
 use crate::domain::{
-    Accuracy, ArtifactRef, CatalogModel, FilePart, InputRange, Precision, WeightsFile, WeightsKind, WeightsSource,
+    Accuracy, ArtifactRef, CatalogModel, FilePart, InputRange, Precision, Preprocessing, ResizeFilter, ResizeRule,
+    WeightsFile, WeightsKind, WeightsSource, image_shape,
 };
 
 use super::backends;
 use super::document::{Document, Step, place};
 use super::fault::{ConfigErrors, any_of, code, did_you_mean};
-use super::models_file::{CheckpointEntry, FileEntry, ModelEntry, ModelsFile, PartEntry};
+use super::models_file::{CheckpointEntry, FileEntry, ModelEntry, ModelsFile, PartEntry, PreprocessingEntry};
 use super::source::Source;
 use super::words::OneOrMany;
 
 /// Format of a file whose name doesn't tell.
 const DEFAULT_FORMAT: &str = "onnx";
 /// What to do about a name that is none.
-const NAME_HINT: &str = "use letters, digits, `.`, `_` and `-`";
+pub(super) const NAME_HINT: &str = "use letters, digits, `.`, `_` and `-`";
 /// Input of a model that doesn't say its range.
 const DEFAULT_RANGE: [f32; 2] = [0.0, 1.0];
 
@@ -80,13 +81,18 @@ fn model(document: &mut Document<ModelsFile>, entry: ModelEntry, index: usize) -
         let message = format!("the model {} has no weights", code(&entry.name));
         document.refuse(place, message, Some("give it `synthetic` or `trained` weights".to_owned()));
     }
+    let preprocessing = entry.preprocessing.and_then(|preprocessing| {
+        let shape = entry.input_shape.as_deref().and_then(image_shape);
+        preprocessing_of(document, preprocessing, shape, place!["models", index, "preprocessing"])
+    });
     CatalogModel {
         title: entry.title.unwrap_or_else(|| entry.name.clone()),
         name: entry.name,
         source: entry.source,
         licence: (!licences.is_empty()).then(|| licences.join("; ")),
         input_shape: entry.input_shape,
-        preprocessing: entry.preprocessing,
+        classes: entry.classes,
+        preprocessing,
         input_range: InputRange { low, high },
         params: entry.params,
         macs: entry.macs,
@@ -95,6 +101,56 @@ fn model(document: &mut Document<ModelsFile>, entry: ModelEntry, index: usize) -
             .map(|accuracy| Accuracy { top1_percent: accuracy.top1_percent, source: accuracy.source }),
         files,
     }
+}
+
+/// How a picture becomes an input of that height, width and channels.
+fn preprocessing_of(
+    document: &mut Document<ModelsFile>,
+    entry: PreprocessingEntry,
+    shape: Option<[u32; 3]>,
+    place: &[Step<'_>],
+) -> Option<Preprocessing> {
+    let Some([height, width, channels]) = shape else {
+        let message = "`preprocessing` needs an `input_shape` of [1, channels, height, width]".to_owned();
+        refuse_key(document, place, message);
+        return None;
+    };
+    let at = |field| [place, &[Step::Field(field)]].concat();
+    let resize = match (entry.shorter_side, entry.crop) {
+        (None, None) => ResizeRule::None,
+        (Some(side), None) => ResizeRule::ShorterSide(side),
+        (None, Some(share)) => ResizeRule::Crop(share),
+        (Some(_), Some(_)) => {
+            let message = "`shorter_side` and `crop` are two ways to do one thing; name one of them";
+            document.refuse(&at("crop"), message, None);
+            return None;
+        }
+    };
+    if entry.shorter_side.is_some_and(|side| side < height.max(width)) {
+        let message =
+            format!("a picture of which the shorter side has so many pixels holds no input of {width}×{height}");
+        document.refuse(&at("shorter_side"), message, None);
+    }
+    let mut each = |field, numbers: Option<OneOrMany<f64>>, default: f64| {
+        let mut numbers = numbers.map_or_else(|| vec![default], OneOrMany::into_vec);
+        if let [one] = numbers.as_slice() {
+            numbers = vec![*one; channels as usize];
+        }
+        if numbers.len() != channels as usize {
+            let message = format!("{} numbers for {channels} channels", numbers.len());
+            document.refuse(&at(field), message, None);
+        }
+        if numbers.iter().any(|number| !number.is_finite() || (field == "std" && *number <= 0.0)) {
+            document.refuse(&at(field), "these numbers can't be computed with", None);
+        }
+        numbers
+    };
+    Some(Preprocessing {
+        resize,
+        filter: entry.filter.map_or(ResizeFilter::Bilinear, |word| word.0),
+        mean: each("mean", entry.mean, 0.0),
+        std: each("std", entry.std, 255.0),
+    })
 }
 
 /// The files of an entry: one, or of a `builtin` one for each format.
@@ -266,12 +322,12 @@ fn located(
     Some((file_name, artifact, source))
 }
 
-fn is_name(name: &str) -> bool {
+pub(super) fn is_name(name: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     !name.is_empty() && !name.starts_with(['-', '.']) && name.chars().all(allowed)
 }
 
-fn refuse_key(document: &mut Document<ModelsFile>, place: &[Step<'_>], message: String) {
+pub(super) fn refuse_key<T>(document: &mut Document<T>, place: &[Step<'_>], message: String) {
     let span = document.key_span(place);
     let fault = document.source.fault(span, message);
     document.faults.push(fault);

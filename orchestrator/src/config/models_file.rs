@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::backends_file::ArchiveEntry;
-use super::words::{LayoutWord, OneOrMany, PrecisionWord};
+use super::words::{LayoutWord, OneOrMany, PrecisionWord, ResizeFilterWord};
 
 /// The catalogue of models. Paths are relative to this file.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -33,8 +33,11 @@ pub(super) struct ModelEntry {
     /// Shape of the input for one image, batch first: `[1, 3, 224, 224]`. Without it, the file's own is taken.
     #[schemars(length(min = 1, max = 8), inner(range(min = 1)))]
     pub(super) input_shape: Option<Vec<u64>>,
-    /// How a photograph becomes the input, in words.
-    pub(super) preprocessing: Option<String>,
+    /// Classes that it tells apart: what accuracy is measured by.
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub(super) classes: Option<u32>,
+    /// How a picture becomes the input: what accuracy is measured with.
+    pub(super) preprocessing: Option<PreprocessingEntry>,
     /// Range of the pseudo-random input, lowest value and upper bound; without it, `[0, 1]`.
     pub(super) input_range: Option<[f32; 2]>,
     /// Parameters as published.
@@ -45,6 +48,24 @@ pub(super) struct ModelEntry {
     pub(super) accuracy: Option<AccuracyEntry>,
     /// The files it can be had as.
     pub(super) weights: WeightsEntries,
+}
+
+/// How a picture becomes the input. Without `shorter_side` and `crop` only pictures of the input's size are taken.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PreprocessingEntry {
+    /// The shorter side becomes so many pixels, and what is in the middle becomes the input (torchvision's way).
+    #[schemars(range(min = 1, max = 16384))]
+    pub(super) shorter_side: Option<u32>,
+    /// A part in the middle, with this share of the shorter side, is resized to the input (TensorFlow's way).
+    #[schemars(range(min = 0.01, max = 1))]
+    pub(super) crop: Option<f64>,
+    /// How pixels are computed; without it, `bilinear`.
+    pub(super) filter: Option<ResizeFilterWord>,
+    /// What is taken from each channel's byte (0 to 255): one number, or one for each channel; without it, 0.
+    pub(super) mean: Option<OneOrMany<f64>>,
+    /// What the rest is divided by; without it, 255.
+    pub(super) std: Option<OneOrMany<f64>>,
 }
 
 /// A published accuracy.

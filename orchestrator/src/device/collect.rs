@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use farmctl_protocol::{Message, Phase, RunnerFailure};
+use farmctl_protocol::{Message, Phase, RunnerFailure, TOP_CLASSES};
 
 use crate::domain::{Job, Measurement, OutputRef};
 
@@ -24,6 +24,9 @@ pub(super) struct Collector {
     announced_samples: Option<u64>,
     outputs: BTreeMap<String, (Vec<u64>, Vec<u8>)>,
     output_bytes: usize,
+    to_classify: usize,
+    classes: u32,
+    best_classes: Vec<Vec<u32>>,
     end: Option<End>,
 }
 
@@ -41,11 +44,18 @@ pub struct Collected {
     pub measurement: Measurement,
     /// SHA-256 and content of each output tensor.
     pub output_files: Vec<(String, Vec<u8>)>,
+    /// What the network took the job's images for, the best class first, in the images' order.
+    pub best_classes: Vec<Vec<u32>>,
 }
 
 impl Collector {
     pub(super) fn new(job: &Job) -> Collector {
+        let dataset = job.dataset.as_ref();
+        let prepared = dataset.and_then(|dataset| dataset.prepared.as_ref());
         Collector {
+            to_classify: prepared.map_or(0, |prepared| prepared.count as usize),
+            classes: dataset.map_or(0, |dataset| dataset.classes),
+            best_classes: Vec::new(),
             max_samples: job.limits.max_runs as usize,
             measurement: Measurement::default(),
             announced_samples: None,
@@ -100,6 +110,7 @@ impl Collector {
                 measurement.reported = Some(reported.figures);
             }
             Message::Output(output) => self.take_output(&output)?,
+            Message::Classified { first, best } => self.take_classified(first, best)?,
             Message::Finished { .. } => {
                 self.check_complete()?;
                 self.end = Some(End::Finished);
@@ -131,6 +142,23 @@ impl Collector {
         Ok(())
     }
 
+    fn take_classified(&mut self, first: u64, best: Vec<Vec<u32>>) -> Result<(), String> {
+        let next = self.best_classes.len();
+        if first != next as u64 || next + best.len() > self.to_classify {
+            return Err(format!(
+                "{} images from {first} on are not those after {next} of {}",
+                best.len(),
+                self.to_classify
+            ));
+        }
+        let is_list = |best: &&Vec<u32>| best.len() <= TOP_CLASSES && best.iter().all(|class| *class < self.classes);
+        if let Some(wrong) = best.iter().find(|best| !is_list(best)) {
+            return Err(format!("{wrong:?} are not the best of {} classes", self.classes));
+        }
+        self.best_classes.extend(best);
+        Ok(())
+    }
+
     fn check_complete(&self) -> Result<(), String> {
         let got = self.measurement.samples_ns.len() as u64;
         match self.announced_samples {
@@ -143,6 +171,9 @@ impl Collector {
                 return Err(format!("{got} samples arrived of the {announced} announced"));
             }
             Some(_) => {}
+        }
+        if self.best_classes.len() != self.to_classify {
+            return Err(format!("{} images of {} were classified", self.best_classes.len(), self.to_classify));
         }
         for (name, (shape, bytes)) in &self.outputs {
             let values = shape.iter().try_fold(1u64, |product, &dim| product.checked_mul(dim));
@@ -170,7 +201,7 @@ impl Collector {
             self.measurement.outputs.push(OutputRef { name, shape, sha256: sha256.clone() });
             output_files.push((sha256, bytes));
         }
-        Collected { measurement: self.measurement, output_files }
+        Collected { measurement: self.measurement, output_files, best_classes: self.best_classes }
     }
 }
 
@@ -179,7 +210,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::super::lines::MessageDecoder;
     use super::*;
-    use crate::domain::sample;
+    use crate::domain::{ArtifactRef, JobDataset, PreparedImages, Preprocessing, ResizeFilter, ResizeRule, sample};
     use farmctl_protocol::{Figures, MAX_LINE_BYTES, Output, Reported};
     use proptest::prelude::*;
 
@@ -295,6 +326,55 @@ mod tests {
         collector.take(reported(1, None)).unwrap();
         collector.take(finished()).unwrap();
         assert_eq!(collector.into_collected().measurement.averages_only(), None);
+    }
+
+    /// A job that shows its network two images of ten classes.
+    fn job_with_images() -> Job {
+        let (rule, images) = (ResizeRule::None, ArtifactRef { sha256: "c".repeat(64), size_bytes: 128 });
+        let (mean, std) = (vec![0.0], vec![16.0]);
+        let prepared = PreparedImages {
+            images,
+            count: 2,
+            labels_sha256: "d".repeat(64),
+            left_out: Vec::new(),
+            changed: Vec::new(),
+            empty_classes: 0,
+        };
+        let dataset = JobDataset {
+            name: "digits".to_owned(),
+            list_sha256: "e".repeat(64),
+            images: 2,
+            classes: 10,
+            shape: [8, 8, 1],
+            preprocessing: Preprocessing { resize: rule, filter: ResizeFilter::Bilinear, mean, std },
+            prepared: Some(prepared),
+        };
+        Job { dataset: Some(dataset), ..sample::job("board-1", "digits") }
+    }
+
+    #[test]
+    fn all_images_are_classified_or_the_run_has_failed() {
+        let begin = || vec![Message::Samples { latencies_ns: vec![1] }, measured(1)];
+        let classified = |first, best: &[&[u32]]| Message::Classified {
+            first,
+            best: best.iter().map(|classes| classes.to_vec()).collect(),
+        };
+        let run = |rest: Vec<Message>| {
+            let mut collector = Collector::new(&job_with_images());
+            begin().into_iter().chain(rest).try_for_each(|message| collector.take(message).map(drop))?;
+            Ok::<_, String>(collector.into_collected().best_classes)
+        };
+        let whole = vec![classified(0, &[&[3, 1]]), classified(1, &[&[]]), finished()];
+        assert_eq!(run(whole).unwrap(), [vec![3, 1], vec![]]);
+        for (rest, expected) in [
+            (vec![classified(0, &[&[3]]), finished()], "1 images of 2 were classified"),
+            (vec![classified(1, &[&[3]])], "not those after 0"),
+            (vec![classified(0, &[&[3], &[3], &[3]])], "not those after 0 of 2"),
+            (vec![classified(0, &[&[10]])], "not the best of 10"),
+        ] {
+            let error = run(rest).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        }
     }
 
     #[test]

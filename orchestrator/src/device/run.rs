@@ -2,10 +2,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use farmctl_protocol::{EngineSpec, Fence, JobSpec, PROTOCOL_VERSION, Phase, RunRequest, exit};
+use farmctl_protocol::{EngineSpec, Evaluation, Fence, JobSpec, PROTOCOL_VERSION, Phase, RunRequest, exit};
 use tokio::time::Instant;
 
-use crate::domain::{ArtifactRef, Failure, FailureKind, Job, Measurement, RunId, ThreadCount};
+use crate::domain::{ArtifactRef, Failure, FailureKind, Job, JobDataset, Measurement, RunId, ThreadCount};
 use crate::transport::{Command, ErrorKind, Exit, OutputSink, Transport, TransportError};
 
 use super::bring_up::Session;
@@ -276,6 +276,7 @@ impl Session {
                 limits: job.limits,
                 seed: job.seed,
                 input_range: job.model.input_range,
+                evaluation: job.dataset.as_ref().map(evaluation).transpose()?,
             },
         };
         serde_json::to_vec(&request)
@@ -304,6 +305,23 @@ impl Session {
             }
         }
     }
+}
+
+fn evaluation(dataset: &JobDataset) -> Result<Evaluation, Failure> {
+    let prepared = dataset.prepared.as_ref().ok_or_else(|| {
+        Failure::new(FailureKind::Internal, format!("the images of the dataset {} were not prepared", dataset.name))
+    })?;
+    let [height, width, channels] = dataset.shape;
+    Ok(Evaluation {
+        images: prepared.images.clone(),
+        count: prepared.count,
+        height,
+        width,
+        channels,
+        classes: dataset.classes,
+        mean: dataset.preprocessing.mean.clone(),
+        std: dataset.preprocessing.std.clone(),
+    })
 }
 
 /// Reads the runner's output while it comes.

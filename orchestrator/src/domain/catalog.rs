@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Archive, ArtifactRef, BackendProgram, InputRange, Layout, Precision};
+use super::{Archive, ArtifactRef, BackendProgram, CatalogDataset, InputRange, Layout, Precision, Preprocessing};
 
 /// Models and backends that a sweep can name.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -11,6 +11,8 @@ pub struct Catalog {
     pub models: Vec<CatalogModel>,
     /// Engines, in the order they were registered; names are unique.
     pub backends: Vec<Backend>,
+    /// Labelled images, in the order of the file; names are unique.
+    pub datasets: Vec<CatalogDataset>,
 }
 
 impl Catalog {
@@ -22,6 +24,11 @@ impl Catalog {
     /// The engine of that name.
     pub fn backend(&self, name: &str) -> Option<&Backend> {
         self.backends.iter().find(|backend| backend.name == name)
+    }
+
+    /// The dataset of that name.
+    pub fn dataset(&self, name: &str) -> Option<&CatalogDataset> {
+        self.datasets.iter().find(|dataset| dataset.name == name)
     }
 }
 
@@ -38,8 +45,10 @@ pub struct CatalogModel {
     pub licence: Option<String>,
     /// Shape of the input for one image, batch first: `[1, 3, 224, 224]`. `None` when the file alone knows.
     pub input_shape: Option<Vec<u64>>,
-    /// How a photograph becomes the input, in words.
-    pub preprocessing: Option<String>,
+    /// Classes that it tells apart.
+    pub classes: Option<u32>,
+    /// How a picture becomes the input.
+    pub preprocessing: Option<Preprocessing>,
     /// Range of the pseudo-random input.
     pub input_range: InputRange,
     /// Parameters as published.

@@ -7,6 +7,7 @@ mod android;
 mod backend;
 mod catalog;
 mod change;
+mod dataset;
 mod device;
 mod digest;
 mod event;
@@ -25,6 +26,10 @@ pub use catalog::{
     Accuracy, Backend, Catalog, CatalogModel, FilePart, PublishedNetwork, WeightsFile, WeightsKind, WeightsSource,
 };
 pub use change::{DeviceChange, OpenChange, Setting};
+pub use dataset::{
+    CatalogDataset, DatasetList, DatasetOrigin, JobDataset, PREPROCESSING_VERSION, PreparedImages, Preprocessing,
+    Remark, ResizeFilter, ResizeRule, image_shape,
+};
 pub use device::{
     AdbEndpoint, Device, DeviceLimits, DeviceStatus, HostKey, Inventory, Recovery, SecretSource, SshEndpoint, Tag,
     TransportConfig,

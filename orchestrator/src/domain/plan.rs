@@ -3,8 +3,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ArtifactRef, FailureKind, InputRange, JobId, Layout, Limits, NamedArtifact, Precision, Scenario, ThreadCount,
-    WeightsKind,
+    ArtifactRef, FailureKind, InputRange, JobDataset, JobId, Layout, Limits, NamedArtifact, Precision, Scenario,
+    ThreadCount, WeightsKind,
 };
 
 /// Everything a sweep will do, and what it won't and why. A pure function of sweep, inventory and catalogue.
@@ -59,6 +59,9 @@ pub struct Job {
     pub limits: Limits,
     /// Seed of the input.
     pub seed: u64,
+    /// Images it shows the network after the timed loop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dataset: Option<JobDataset>,
     /// Longest run, from start to last message: the sweep's limit or the device's, whichever is shorter.
     pub run_seconds: f64,
 }

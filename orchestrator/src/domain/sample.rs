@@ -48,6 +48,7 @@ pub fn sweep_definition() -> Sweep {
         on_failure: OnFailure::Continue,
         retry: RetryPolicy::default(),
         seed: 42,
+        dataset: None,
     }
 }
 
@@ -101,6 +102,7 @@ pub fn job(device: &str, model: &str) -> Job {
             max_seconds: 5.0,
         },
         seed: 42,
+        dataset: None,
         run_seconds: 120.0,
     }
 }

@@ -38,6 +38,9 @@ struct Identity<'a> {
     /// Left out where the engine has its usual ones.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     options: &'a BTreeMap<String, String>,
+    /// Left out where there is none: name, list, and all that is done to the images.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dataset: Option<(&'a str, &'a str, String)>,
 }
 
 /// The identifier of a job, from everything that makes its cell: not from `run_seconds`, which changes no number that
@@ -63,6 +66,10 @@ pub(super) fn of(job: &Job) -> JobId {
         part_sha256: job.model.parts.iter().map(|part| part.artifact.sha256.as_str()).collect(),
         options: &job.options,
         layout: (job.model.layout != Layout::default()).then(|| job.model.layout.as_str()),
+        dataset: job.dataset.as_ref().map(|dataset| {
+            let text = dataset.preprocessing.text(dataset.shape);
+            (dataset.name.as_str(), dataset.list_sha256.as_str(), text)
+        }),
     };
     // Plain fields with text keys always have a JSON form.
     let canonical = serde_json::to_vec(&identity).expect("a job's identity is plain data");

@@ -3,6 +3,7 @@
 //! Main functions: [`plan`] and [`estimate()`]. Pure: the same input gives the same plan, byte for byte. Never does I/O,
 //! and knows no transport.
 
+mod dataset;
 mod estimate;
 mod id;
 mod matrix;
@@ -38,7 +39,7 @@ pub fn plan(sweep: &Sweep, inventory: &Inventory, catalog: &Catalog) -> Plan {
                 if !seen.insert(job.id.clone()) {
                     continue;
                 }
-                match skip::reason(&job, device, inventory, catalog) {
+                match skip::reason(&job, sweep, device, inventory, catalog) {
                     Some((kind, reason)) => plan.skipped.push(Skipped { job, kind, reason }),
                     None => plan.jobs.push(job),
                 }
@@ -85,6 +86,7 @@ fn job(sweep: &Sweep, device: &Device, catalog: &Catalog, cell: &Cell<'_>, repea
         repeat,
         limits: sweep.limits,
         seed: sweep.seed,
+        dataset: dataset::of(sweep, catalog, cell),
         run_seconds: sweep.timeouts.run_seconds.min(allowed),
     };
     job.id = id::of(&job);

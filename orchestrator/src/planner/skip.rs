@@ -1,13 +1,16 @@
 //! Why a cell can't run, as far as that is known before any device is asked.
 
 use crate::domain::{
-    BackendProgram, BackendTarget, Catalog, Device, FailureKind, Inventory, Job, ThreadCount, TransportConfig,
+    BackendProgram, BackendTarget, Catalog, Device, FailureKind, Inventory, Job, Sweep, ThreadCount, TransportConfig,
     WeightsSource,
 };
+
+use super::dataset;
 
 /// The first reason why a job can't run, if there is one, and what kind of failure it is.
 pub(super) fn reason(
     job: &Job,
+    sweep: &Sweep,
     device: &Device,
     inventory: &Inventory,
     catalog: &Catalog,
@@ -21,6 +24,7 @@ pub(super) fn reason(
         backend_reason(job, device, host_target, catalog).map(|reason| (FailureKind::BackendUnsupported, reason))
     })
     .or_else(|| precision_reason(job, catalog).map(|reason| (FailureKind::ArtifactUnavailable, reason)))
+    .or_else(|| dataset::reason(job, sweep, catalog).map(|reason| (FailureKind::ArtifactUnavailable, reason)))
 }
 
 fn file_reason(job: &Job, catalog: &Catalog) -> Option<String> {

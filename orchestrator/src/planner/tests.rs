@@ -10,10 +10,11 @@ use proptest::prelude::*;
 
 use super::{estimate, job_seconds, plan};
 use crate::domain::{
-    AdbEndpoint, AndroidOptions, ArtifactRef, Backend, BackendProgram, BackendTarget, Catalog, CatalogModel,
-    CellPattern, Device, DeviceLimits, DeviceSelector, Dialect, FilePart, InputRange, Inventory, Job, Limits,
-    OnFailure, Plan, Precision, Recovery, RetryPolicy, Scenario, Skipped, Sweep, Tag, ThreadCount, Timeouts,
-    TransportConfig, WeightsFile, WeightsKind, WeightsSource,
+    AdbEndpoint, AndroidOptions, ArtifactRef, Backend, BackendProgram, BackendTarget, Catalog, CatalogDataset,
+    CatalogModel, CellPattern, DatasetList, DatasetOrigin, Device, DeviceLimits, DeviceSelector, Dialect, FilePart,
+    InputRange, Inventory, Job, Limits, OnFailure, Plan, Precision, Preprocessing, Recovery, ResizeFilter, ResizeRule,
+    RetryPolicy, Scenario, Skipped, Sweep, Tag, ThreadCount, Timeouts, TransportConfig, WeightsFile, WeightsKind,
+    WeightsSource,
 };
 
 fn device(name: &str, tags: &[&str]) -> Device {
@@ -60,6 +61,7 @@ fn model(name: &str, files: Vec<WeightsFile>) -> CatalogModel {
         source: None,
         licence: None,
         input_shape: None,
+        classes: None,
         preprocessing: None,
         input_range: InputRange { low: -1.0, high: 1.0 },
         params: None,
@@ -88,6 +90,7 @@ fn catalog() -> Catalog {
             model("odd", vec![file(WeightsKind::Synthetic, "tflite", Some('c'))]),
         ],
         backends: vec![backend("tract", true), backend("single", false)],
+        datasets: Vec::new(),
     }
 }
 
@@ -126,6 +129,7 @@ fn sweep() -> Sweep {
         retry: RetryPolicy::default(),
         on_failure: OnFailure::Continue,
         seed: 1,
+        dataset: None,
     }
 }
 
@@ -280,6 +284,7 @@ fn catalog_of_formats() -> Catalog {
             engine("any", &["caffe2", "onnx"], &float),
             engine("other", &["mnn"], &float),
         ],
+        datasets: Vec::new(),
     }
 }
 
@@ -407,5 +412,82 @@ fn programs_are_skipped_where_they_do_not_run() {
         assert_eq!(cells.concat(), skipped, "{:?}", plan.skipped);
         let reason = if skipped == "phone" { "bionic" } else { "has no program for aarch64-unknown-linux-gnu" };
         assert!(plan.skipped.iter().all(|cell| cell.reason.contains(reason)), "{:?}", plan.skipped);
+    }
+}
+
+/// A catalogue with a network of ten classes and a dataset of as many.
+fn catalog_of_digits() -> Catalog {
+    let mut catalog = catalog();
+    let mut digits = model(
+        "digits",
+        vec![file(WeightsKind::Trained, "onnx", Some('a')), file(WeightsKind::Synthetic, "onnx", Some('b'))],
+    );
+    digits.input_shape = Some(vec![1, 1, 8, 8]);
+    digits.classes = Some(10);
+    digits.preprocessing = Some(Preprocessing {
+        resize: ResizeRule::None,
+        filter: ResizeFilter::Bilinear,
+        mean: vec![0.0],
+        std: vec![16.0],
+    });
+    catalog.models.push(digits);
+    catalog.datasets = vec![CatalogDataset {
+        name: "digits".to_owned(),
+        title: "Digits".to_owned(),
+        source: None,
+        licence: None,
+        classes: Some(10),
+        origin: DatasetOrigin::Builtin("digits".to_owned()),
+        list: Some(Ok(DatasetList { sha256: "c".repeat(64), images: 360, classes: 10, empty_classes: 0 })),
+    }];
+    catalog
+}
+
+fn sweep_of_digits() -> Sweep {
+    let weights = vec![WeightsKind::Trained];
+    Sweep { models: vec!["digits".to_owned()], weights, dataset: Some("digits".to_owned()), ..sweep() }
+}
+
+#[test]
+fn trained_weights_are_shown_the_images_of_the_dataset() {
+    let (inventory, catalog) = (inventory(), catalog_of_digits());
+    let of = |catalog: &Catalog, sweep: &Sweep| plan(sweep, &inventory, catalog).jobs.remove(0);
+    let job = of(&catalog, &sweep_of_digits());
+    let dataset = job.dataset.clone().unwrap();
+    assert_eq!((dataset.images, dataset.classes, dataset.shape), (360, 10, [8, 8, 1]));
+    // Another dataset, list or preprocessing is another job; no dataset is what it always was.
+    let mut other_list = catalog.clone();
+    other_list.datasets[0].list.as_mut().unwrap().as_mut().unwrap().sha256 = "d".repeat(64);
+    let mut other_std = catalog.clone();
+    other_std.models.last_mut().unwrap().preprocessing.as_mut().unwrap().std = vec![8.0];
+    let none = of(&catalog, &Sweep { dataset: None, ..sweep_of_digits() });
+    assert!(none.dataset.is_none());
+    let ids = [job.id, of(&other_list, &sweep_of_digits()).id, of(&other_std, &sweep_of_digits()).id, none.id];
+    assert_eq!(ids.iter().collect::<std::collections::BTreeSet<_>>().len(), 4);
+    // Synthetic weights have no accuracy, and are measured all the same.
+    let synthetic = Sweep { weights: vec![WeightsKind::Synthetic], ..sweep_of_digits() };
+    assert!(of(&catalog, &synthetic).dataset.is_none());
+}
+
+#[test]
+fn what_could_have_an_accuracy_and_has_none_is_skipped_with_the_reason() {
+    type Change = fn(&mut Catalog);
+    let cases: [(Change, &str); 6] = [
+        (|it| it.models.last_mut().unwrap().classes = None, "how many `classes`"),
+        (
+            |it| it.models.last_mut().unwrap().classes = Some(1000),
+            "tells 1000 classes apart, the dataset digits has 10",
+        ),
+        (|it| it.models.last_mut().unwrap().preprocessing = None, "the `preprocessing` of digits"),
+        (|it| it.models.last_mut().unwrap().input_shape = None, "the `input_shape` of digits"),
+        (|it| it.datasets[0].list = Some(Err("failed to find x".to_owned())), "can't be had: failed to find x"),
+        (|it| it.datasets.clear(), "has no dataset digits"),
+    ];
+    for (change, part) in cases {
+        let mut catalog = catalog_of_digits();
+        change(&mut catalog);
+        let plan = plan(&sweep_of_digits(), &inventory(), &catalog);
+        assert!(plan.jobs.is_empty());
+        assert!(plan.skipped.iter().any(|skipped| skipped.reason.contains(part)), "{:?}", plan.skipped);
     }
 }

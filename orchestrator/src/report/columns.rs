@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::domain::{
-    AndroidFacts, Battery, FailureKind, Figures, MeasuredAccuracy, NamedArtifact, Record, RunStatus, SweepRow,
-    ThreadCount,
+    AndroidFacts, Battery, FailureKind, Figures, JobDataset, MeasuredAccuracy, NamedArtifact, PreparedImages, Record,
+    Remark, RunStatus, SweepRow, ThreadCount,
 };
 use crate::score::{Statistics, gmacs_per_s, images_per_s, wilson_95};
 
@@ -58,6 +58,11 @@ impl Row<'_> {
     /// What a program told that tells averages only. Of a run with status `ok`, like all that is computed.
     pub fn averages(&self) -> Option<Figures> {
         self.record.measurement.averages_only().filter(|_| self.record.status == RunStatus::Ok)
+    }
+
+    /// Top-1 accuracy that was measured in this run, from 0 to 1.
+    pub fn top1(&self) -> Option<f64> {
+        accuracy(self).and_then(|accuracy| share(accuracy.top1_correct, accuracy.n_images))
     }
 
     /// Throughput over the timed loop.
@@ -228,7 +233,7 @@ columns! {
     battery_percent Integer "%" "Charge of the battery at bring-up." |row| battery(row).and_then(|battery| battery.level_percent).into();
     battery_c Number "°C" "Temperature of the battery at bring-up." |row| battery(row).and_then(|battery| battery.temperature_c).into();
     n_images Integer "" "Images with a known class that the network was shown in this run; empty where accuracy was not measured." |row| accuracy(row).map(|accuracy| accuracy.n_images).into();
-    top1 Number "" "Share of them whose class was the network's first answer, from 0 to 1." |row| accuracy(row).and_then(|accuracy| share(accuracy.top1_correct, accuracy.n_images)).into();
+    top1 Number "" "Share of them whose class was the network's first answer, from 0 to 1." |row| row.top1().into();
     top5 Number "" "Share of them whose class was among its first five answers." |row| accuracy(row).and_then(|accuracy| share(accuracy.top5_correct, accuracy.n_images)).into();
     top1_low Number "" "Low end of top1's interval of 95 % (Wilson): what so few images leave open." |row| top1_interval(row).map(|(low, _)| low).into();
     top1_high Number "" "High end of it." |row| top1_interval(row).map(|(_, high)| high).into();
@@ -236,6 +241,14 @@ columns! {
     engine Text "" "What an engine program said of itself: version, build, what it computes with." |row| row.record.measurement.engine.as_deref().into();
     engine_files Text "" "Engine program and libraries with their SHA-256, separated by spaces; empty where the runner itself is the engine." |row| engine_files(row.record).into();
     averages_only Word "" "yes: a benchmark program printed these figures; there are no samples they could be computed from again." |row| row.averages().map(|_| "yes").into();
+    top5_low Number "" "Low end of top5's interval of 95 % (Wilson)." |row| top5_interval(row).map(|(low, _)| low).into();
+    top5_high Number "" "High end of it." |row| top5_interval(row).map(|(_, high)| high).into();
+    dataset Text "" "Images that accuracy was measured on, in the measuring process of this very run, after its timed loop." |row| dataset(row).map(|dataset| dataset.name.as_str()).into();
+    dataset_sha256 Text "" "SHA-256 of the list of its images: path, class and SHA-256 of each." |row| dataset(row).map(|dataset| dataset.list_sha256.as_str()).into();
+    preprocessing Text "" "How its pictures became the network's input, with the version of the code that did it." |row| dataset(row).map(|dataset| dataset.preprocessing.text(dataset.shape)).into();
+    images_sha256 Text "" "SHA-256 of the bytes that came of it, before they were normalised: runs that share it saw the same images." |row| prepared(row).map(|prepared| prepared.images.sha256.as_str()).into();
+    images_left_out Integer "" "Images of the dataset that the network was not shown." |row| prepared(row).map(left_out).into();
+    images_remarks Text "" "Why they were left out, what was done to others besides, and classes that had no image, separated by semicolons." |row| prepared(row).map(remarks).into();
 }
 
 /// What the columns mean, as a text for people.
@@ -281,6 +294,30 @@ fn share(part: u64, whole: u64) -> Option<f64> {
 
 fn top1_interval(row: &Row<'_>) -> Option<(f64, f64)> {
     accuracy(row).and_then(|accuracy| wilson_95(accuracy.top1_correct, accuracy.n_images))
+}
+
+fn top5_interval(row: &Row<'_>) -> Option<(f64, f64)> {
+    accuracy(row).and_then(|accuracy| wilson_95(accuracy.top5_correct, accuracy.n_images))
+}
+
+fn dataset<'a>(row: &Row<'a>) -> Option<&'a JobDataset> {
+    row.record.job.dataset.as_ref()
+}
+
+fn prepared<'a>(row: &Row<'a>) -> Option<&'a PreparedImages> {
+    dataset(row)?.prepared.as_ref()
+}
+
+fn left_out(prepared: &PreparedImages) -> u64 {
+    prepared.left_out.iter().map(|remark| u64::from(remark.count)).sum()
+}
+
+pub(super) fn remarks(prepared: &PreparedImages) -> String {
+    let said = |kind: &str, remark: &Remark| format!("{} {kind}: {}", remark.count, remark.what);
+    let left_out = prepared.left_out.iter().map(|remark| said("left out", remark));
+    let changed = prepared.changed.iter().map(|remark| said("changed", remark));
+    let empty = (prepared.empty_classes > 0).then(|| format!("{} classes without an image", prepared.empty_classes));
+    left_out.chain(changed).chain(empty).collect::<Vec<_>>().join("; ")
 }
 
 fn tags(record: &Record) -> String {

@@ -22,6 +22,8 @@ pub struct ScoredRun {
     pub latency_s: Option<f64>,
     /// Accuracy that this very run had.
     pub accuracy: Option<RunAccuracy>,
+    /// What images it was counted on; empty where that is not told.
+    pub dataset: String,
     /// Multiply-adds of one image.
     pub macs: Option<u64>,
     /// Parameters of the network.
@@ -112,6 +114,7 @@ impl ScoredRun {
                 top5: Some(counted.top5_correct as f64 / counted.n_images as f64),
                 n_images: Some(counted.n_images),
             }),
+            dataset: job.dataset.as_ref().map(|dataset| dataset.name.clone()).unwrap_or_default(),
             macs: job.model.macs,
             params: None,
             price_per_hour: record.price_per_hour,

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use farmctl::agent::{Agent, Clock, Errand, Events, Leases, OutputFiles, Stop};
+use farmctl::agent::{Agent, Clock, Errand, Events, LabelFiles, Leases, OutputFiles, Stop};
 use farmctl::device::{EngineProgram, EngineProvider, RunnerFile, RunnerProvider};
 use farmctl::domain::{
     ArtifactRef, Backend, Catalog, CatalogModel, Device, DeviceSelector, Event, Failure, InputRange, Inventory, Job,
@@ -158,6 +158,7 @@ impl<'f> Lab<'f> {
             source: None,
             licence: None,
             input_shape: None,
+            classes: None,
             preprocessing: None,
             input_range: InputRange { low: 0.0, high: 1.0 },
             params: None,
@@ -181,7 +182,7 @@ impl<'f> Lab<'f> {
             multi_threaded: false,
             program: None,
         };
-        Catalog { models: self.files.models.iter().map(model).collect(), backends: vec![backend] }
+        Catalog { models: self.files.models.iter().map(model).collect(), backends: vec![backend], datasets: Vec::new() }
     }
 
     fn now(&self, offset: SignedDuration) -> Timestamp {
@@ -250,6 +251,7 @@ impl<'f> Lab<'f> {
             runners: Arc::new(Built(self.files.runner.clone())),
             engines: Arc::new(NoPrograms),
             outputs: OutputFiles::new(self.files.folder.path().join("outputs")),
+            labels: LabelFiles::new(self.files.folder.path().join("labels")),
             events: Events::new(Arc::clone(&self.store), events, sweep.id.clone(), Arc::clone(&clock)),
             stop: Arc::new(Stop::default()),
             max_devices: 1000,
@@ -326,5 +328,6 @@ fn sweep(name: &str, models: Vec<String>, retry: RetryPolicy) -> Sweep {
         on_failure: OnFailure::Continue,
         retry,
         seed: 1,
+        dataset: None,
     }
 }

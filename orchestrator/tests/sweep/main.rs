@@ -1,6 +1,7 @@
 //! The main job, with the real programs: farmctl as a process, OpenSSH's sshd as boards, the runner that users get.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod accuracy;
 mod android;
 mod crash;
 mod engines;

@@ -259,6 +259,7 @@ fn a_summary_is_of_the_file_that_is_here() {
         source: None,
         licence: None,
         input_shape: None,
+        classes: None,
         preprocessing: None,
         input_range: InputRange { low: 0.0, high: 1.0 },
         params: None,

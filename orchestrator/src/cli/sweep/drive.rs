@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::agent::{Agent, Clock, Errand, Events, Hold, Holder, Leases, OutputFiles, Subject, event_queue};
+use crate::agent::{Agent, Clock, Errand, Events, Hold, Holder, LabelFiles, Leases, OutputFiles, Subject, event_queue};
 use crate::domain::{
     Device, EventKind, FailureKind, Record, RunStatus, SweepDefinition, SweepId, SweepRow, SweepState,
 };
@@ -122,6 +122,7 @@ pub(in crate::cli) async fn drive(
         runners: Arc::new(runners),
         engines: Arc::new(engines),
         outputs: OutputFiles::new(context.lab.outputs()),
+        labels: LabelFiles::new(context.lab.artifacts()),
         events: events.clone(),
         stop: interrupt.stop(),
         max_devices: drive.max_devices,

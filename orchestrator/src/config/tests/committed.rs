@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use super::super::{
-    FileKind, load_backends, load_catalog, load_embedded_inventory, load_inventory, load_sweep, schema,
+    FileKind, load_backends, load_catalog, load_datasets, load_embedded_inventory, load_inventory, load_sweep, schema,
 };
 use super::{environment, tract};
+use crate::domain::Catalog;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
@@ -28,11 +29,13 @@ fn the_committed_schemas_are_current() {
 #[test]
 fn the_committed_sweeps_load_with_the_embedded_farm_and_models() {
     let inventory = load_embedded_inventory(&environment).unwrap();
-    let catalog = load_catalog(None, vec![tract()]).unwrap();
+    let catalog = Catalog { datasets: load_datasets(None).unwrap(), ..load_catalog(None, vec![tract()]).unwrap() };
     let all = load_sweep(&root().join("configs/all.yaml"), &inventory, &catalog).unwrap();
     assert_eq!((all.name.as_str(), all.models.len()), ("all", 6));
     let smoke = load_sweep(&root().join("configs/smoke.yaml"), &inventory, &catalog).unwrap();
     assert_eq!((smoke.name.as_str(), smoke.models.len()), ("smoke", 2));
+    let digits = load_sweep(&root().join("configs/digits.yaml"), &inventory, &catalog).unwrap();
+    assert_eq!((digits.name.as_str(), digits.dataset.as_deref()), ("digits", Some("digits")));
     for sweep in [all, smoke] {
         let plan = crate::planner::plan(&sweep, &inventory, &catalog);
         assert_eq!((plan.jobs.len(), plan.skipped.len()), (sweep.models.len(), 0));

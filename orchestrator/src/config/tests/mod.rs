@@ -3,6 +3,7 @@
 
 mod backends;
 mod committed;
+mod datasets;
 mod faults;
 mod hostile;
 mod meaning;
@@ -58,7 +59,7 @@ fn catalog() -> Catalog {
   - { name: mobilenet_v2, weights: { synthetic: { path: b.onnx } } }
   - { name: squeezenet1_0, weights: { trained: { path: c.onnx } } }
 ";
-    Catalog { models: models(text).unwrap(), backends: vec![tract()] }
+    Catalog { models: models(text).unwrap(), backends: vec![tract()], datasets: super::load_datasets(None).unwrap() }
 }
 
 /// A farm of three boards.
