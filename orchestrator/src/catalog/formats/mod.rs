@@ -1,6 +1,6 @@
 //! The networks as files, one writer a format.
 //!
-//! Main function: [`write`]. Each writer reads a [`Network`] and says the same in its format's words, with the same
+//! Main function: [`write()`]. Each writer reads a [`Network`] and says the same in its format's words, with the same
 //! weights: the answers of all engines agree but for rounding. What is written depends on nothing but the network, so a
 //! file is the same, byte for byte, on every machine. Never reads a file, and never runs a network.
 
