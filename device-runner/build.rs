@@ -32,8 +32,15 @@ fn main() {
 }
 
 /// What the runner is compiled from, below the workspace.
-const SOURCES: [&str; 5] =
-    ["device-runner/Cargo.toml", "device-runner/build.rs", "device-runner/src", "protocol/Cargo.toml", "protocol/src"];
+const SOURCES: [&str; 7] = [
+    "device-runner/Cargo.toml",
+    "device-runner/build.rs",
+    "device-runner/src",
+    "device-runner/engine-kit/Cargo.toml",
+    "device-runner/engine-kit/src",
+    "protocol/Cargo.toml",
+    "protocol/src",
+];
 
 /// Last commit that changed the sources, marked when they were changed since; nothing where there is no git or no
 /// checkout.

@@ -7,6 +7,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use farmctl_protocol::Dialect;
+
 use crate::runs::RunId;
 use crate::store::Digest;
 
@@ -45,6 +47,10 @@ pub enum Invocation {
     Help,
     /// Print the version.
     Version,
+    /// Internal: measure; started by the supervisor.
+    Measure,
+    /// Internal: run a benchmark program that isn't farmctl's and read what it prints; started by the supervisor.
+    Foreign(Dialect, Vec<OsString>),
     /// Do something in a work folder.
     In(PathBuf, Command),
 }
@@ -96,8 +102,6 @@ pub enum Command {
     },
     /// Internal: watch over a run; started by `run`.
     Supervise(RunId),
-    /// Internal: measure; started by the supervisor.
-    Measure,
 }
 
 /// Parses the arguments that follow the program's name.
@@ -107,7 +111,12 @@ pub enum Command {
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, String> {
     let mut words = Vec::new();
     let mut options = Options::default();
-    let mut arguments = arguments.into_iter();
+    let mut arguments = arguments.into_iter().peekable();
+    if arguments.next_if(|argument| argument == "foreign").is_some() {
+        // What follows is a command line of its own.
+        let dialect = utf8(arguments.next().ok_or("foreign needs a dialect")?)?.parse()?;
+        return Ok(Invocation::Foreign(dialect, arguments.collect()));
+    }
     while let Some(argument) = arguments.next() {
         let text = argument.to_str().ok_or_else(|| format!("argument {argument:?} is not UTF-8"))?;
         let mut value = || arguments.next().ok_or_else(|| format!("{text} needs a value"));
@@ -125,6 +134,10 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
         }
     }
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    if words == ["measure"] {
+        options.refuse_leftovers()?;
+        return Ok(Invocation::Measure);
+    }
     let command = options.command(&words)?;
     options.refuse_leftovers()?;
     let workdir = options.workdir.take().ok_or("--workdir DIR is missing")?;
@@ -167,7 +180,6 @@ impl Options {
                 Ok(Command::PruneRuns { keep: keep.map_err(|_| "--keep is too large")? })
             }
             ["supervise"] => Ok(Command::Supervise(self.run()?)),
-            ["measure"] => Ok(Command::Measure),
             words => Err(format!("unknown or incomplete command {:?}; try --help", words.join(" "))),
         }
     }

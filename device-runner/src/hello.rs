@@ -6,13 +6,13 @@
 use std::fs;
 use std::path::Path;
 
+use farmctl_engine_kit::SCENARIOS;
 use farmctl_protocol::{Cpu, Hello, PROTOCOL_VERSION, StoreStatus};
 use nix::sys::utsname::{UtsName, uname};
 
-use crate::backend::BACKENDS;
+use crate::BACKENDS;
 use crate::lock;
 use crate::runs::{self, RunId};
-use crate::scenario::SCENARIOS;
 use crate::workdir::Workdir;
 
 /// Describes device, runner and `store`; `runner_sha256` is the hash of this program's own file.

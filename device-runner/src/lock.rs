@@ -16,13 +16,13 @@ use crate::runs::{self, RunFolder, RunId};
 use crate::workdir::Workdir;
 
 /// How long a try goes on while another run holds the lock; a look at the lock (`hello`) holds it for microseconds.
-const BUSY_GRACE: Duration = Duration::from_millis(200);
+pub(crate) const BUSY_GRACE: Duration = Duration::from_millis(200);
 
 /// How long a try goes on once the other run has written its last message: its supervisor is just leaving.
-const LEAVING_GRACE: Duration = Duration::from_secs(5);
+pub(crate) const LEAVING_GRACE: Duration = Duration::from_secs(5);
 
 /// Time between two tries.
-const RETRY_INTERVAL: Duration = Duration::from_millis(5);
+pub(crate) const RETRY_INTERVAL: Duration = Duration::from_millis(5);
 
 /// The lock could not be taken.
 #[derive(Debug, thiserror::Error)]

@@ -1,35 +1,33 @@
 //! The runner: measures inference on one device.
 //!
 //! Purpose: the program that farmctl puts on phones and boards; small, synchronous, one static file. Reading order:
-//! `args` (what can be asked), `start` and `supervise` (a run, detached), `measure` (the measuring process), `backend`
-//! and `scenario` (what it measures), `follow` (what the host sees). Never speaks to a network, and never touches what
+//! `args` (what can be asked), `start` and `supervise` (a run, detached), the crate `farmctl-engine-kit` (the
+//! measuring process), `foreign` (other people's benchmark programs), `follow` (what the host sees). Never speaks to a network, and never touches what
 //! lies outside its work folder.
 
 mod args;
-mod backend;
 mod cancel;
 mod fence;
 mod follow;
+mod foreign;
 mod hello;
-mod input;
 mod lock;
-mod measure;
-mod process;
 mod request;
 mod runs;
-mod scenario;
 #[cfg(test)]
 #[path = "../tests/lab/scratch.rs"]
 mod scratch;
 mod start;
 mod store;
 mod supervise;
+mod tract;
 mod workdir;
 
 use std::env;
 use std::io::{self, Write};
 use std::path::Path;
 
+use farmctl_engine_kit::Backend;
 use farmctl_protocol::exit;
 use serde::Serialize;
 
@@ -47,6 +45,9 @@ use workdir::Workdir;
 /// What this runner is: version, commit, sources, target. One text, so that farmctl can read it out of the file of a
 /// runner that is for another machine.
 const STAMP: &str = concat!(env!("RUNNER_STAMP"), "\n");
+
+/// Every engine that is compiled into this runner.
+static BACKENDS: &[&dyn Backend] = &[&tract::Tract];
 
 /// Why a command failed: an exit code with what to say on standard error.
 struct Exit {
@@ -84,6 +85,8 @@ fn obey(invocation: Invocation) -> Result<i32, Exit> {
     match invocation {
         Invocation::Help => print(args::HELP),
         Invocation::Version => print(STAMP),
+        Invocation::Measure => Ok(farmctl_engine_kit::serve(BACKENDS)),
+        Invocation::Foreign(dialect, command) => Ok(foreign::serve(dialect, &command)),
         Invocation::In(root, command) => obey_in(&root, command),
     }
 }
@@ -122,7 +125,6 @@ fn obey_in(root: &Path, command: Command) -> Result<i32, Exit> {
             supervise::supervise(&workdir, &run)?;
             Ok(exit::OK)
         }
-        Command::Measure => Ok(measure::measure(&workdir)),
     }
 }
 

@@ -5,17 +5,28 @@
 
 use std::io::{self, BufRead};
 
-use farmctl_protocol::{JobSpec, Limits, MAX_LINE_BYTES, PROTOCOL_VERSION, RunRequest};
+use farmctl_protocol::{
+    EngineSpec, Evaluation, JobSpec, Limits, MAX_LINE_BYTES, NamedArtifact, PROTOCOL_VERSION, RunRequest,
+};
 
 use crate::fence;
 use crate::runs::RunId;
 use crate::store::Digest;
+use crate::supervise::MAX_IMAGE_BYTES;
 
 /// Most samples of a run: their memory is set aside before the timed loop.
 pub const MAX_SAMPLES: u32 = 1_000_000;
 
 /// Most threads or images in a batch: far above what a device can do, far below what overflows.
 const MAX_COUNT: u32 = 4096;
+
+/// Most files of an engine or a model, and the longest name of one.
+const MAX_FILES: usize = 256;
+const MAX_NAME_BYTES: usize = 128;
+
+/// Most images that are classified, and most classes.
+const MAX_IMAGES: u32 = 10_000_000;
+const MAX_CLASSES: u32 = 10_000_000;
 
 /// Longest deadline or time limit: a week.
 const MAX_SECONDS: f64 = 7.0 * 24.0 * 3600.0;
@@ -63,10 +74,14 @@ pub fn read(input: impl BufRead) -> Result<(RunId, RunRequest), RequestError> {
 }
 
 fn check(request: &RunRequest) -> Result<RunId, String> {
-    let JobSpec { model, threads, cpus, batch, limits, input_range, .. } = &request.job;
+    let JobSpec { model, model_parts, engine, threads, cpus, batch, limits, input_range, .. } = &request.job;
     let run = request.run_id.parse()?;
     fence::check(&request.fence)?;
     model.sha256.parse::<Digest>().map_err(|error| format!("model.sha256: {error}"))?;
+    check_files("model_parts", model_parts)?;
+    if let Some(engine) = engine {
+        check_engine(engine)?;
+    }
     seconds("deadline_seconds", request.deadline_seconds)?;
     if request.deadline_seconds == 0.0 {
         return Err("deadline_seconds is 0".to_owned());
@@ -80,7 +95,59 @@ fn check(request: &RunRequest) -> Result<RunId, String> {
         return Err(format!("input_range [{}, {}) holds no value", input_range.low, input_range.high));
     }
     check_limits(limits)?;
+    request.job.evaluation.as_ref().map_or(Ok(()), check_evaluation)?;
     Ok(run)
+}
+
+/// Names become links in a folder, so they are no paths; each is there once.
+fn check_files(list: &str, files: &[NamedArtifact]) -> Result<(), String> {
+    if files.len() > MAX_FILES {
+        return Err(format!("{list} has {} files; {MAX_FILES} are the most", files.len()));
+    }
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._+-".contains(&byte);
+    for (index, NamedArtifact { name, artifact }) in files.iter().enumerate() {
+        if !(1..=MAX_NAME_BYTES).contains(&name.len()) || !name.bytes().all(allowed) || name.starts_with('.') {
+            return Err(format!("{list}: {name:?} is no file name"));
+        }
+        if files[..index].iter().any(|other| other.name == *name) {
+            return Err(format!("{list}: {name} is there twice"));
+        }
+        artifact.sha256.parse::<Digest>().map_err(|error| format!("{list}: {name}: {error}"))?;
+    }
+    Ok(())
+}
+
+fn check_engine(engine: &EngineSpec) -> Result<(), String> {
+    check_files("engine.files", &engine.files)?;
+    let program = engine.command.first().ok_or("engine.command is empty")?;
+    if !engine.files.iter().any(|file| file.name == *program) {
+        return Err(format!("engine.command starts {program:?}, which is none of engine.files"));
+    }
+    let words = engine.command.iter().chain(engine.options.keys()).chain(engine.options.values());
+    match words.clone().find(|word| word.contains(['\0', '\n'])) {
+        Some(word) => Err(format!("engine: {word:?} has a character that no argument or option may have")),
+        None => Ok(()),
+    }
+}
+
+fn check_evaluation(evaluation: &Evaluation) -> Result<(), String> {
+    let Evaluation { images, count: images_count, channels, classes, mean, std, .. } = evaluation;
+    images.sha256.parse::<Digest>().map_err(|error| format!("evaluation.images: {error}"))?;
+    count("evaluation.count", *images_count, MAX_IMAGES)?;
+    count("evaluation.classes", *classes, MAX_CLASSES)?;
+    let bytes = evaluation.image_bytes().filter(|bytes| (1..=MAX_IMAGE_BYTES).contains(bytes));
+    let bytes = bytes.ok_or(format!("evaluation: an image has 1 to {MAX_IMAGE_BYTES} bytes"))?;
+    if images.size_bytes != bytes * u64::from(*images_count) {
+        return Err(format!("evaluation: {images_count} images of {bytes} bytes are not {} bytes", images.size_bytes));
+    }
+    let one_each = [mean, std].iter().all(|list| list.len() == *channels as usize);
+    if !one_each || mean.iter().any(|mean| !mean.is_finite()) || std.iter().any(|std| !(std.is_finite() && *std > 0.0))
+    {
+        return Err(format!(
+            "evaluation: mean {mean:?} and std {std:?} are not one number for each of {channels} channels"
+        ));
+    }
+    Ok(())
 }
 
 fn check_limits(limits: &Limits) -> Result<(), String> {

@@ -9,12 +9,14 @@
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::time::SystemTime;
+use std::thread;
+use std::time::{Instant, SystemTime};
 
 use farmctl_protocol::{MAX_LINE_BYTES, MAX_RUNS_IN_HELLO, Message, RunInfo, RunRequest, RunnerFailure};
 
+use crate::lock::{BUSY_GRACE, LEAVING_GRACE, RETRY_INTERVAL};
 use crate::workdir::Workdir;
 
 /// Longest run id.
@@ -81,6 +83,11 @@ impl RunFolder {
     /// The folder of `run`, which need not exist.
     pub fn new(workdir: &Workdir, run: &RunId) -> RunFolder {
         RunFolder { path: workdir.runs().join(run.as_str()) }
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The run's messages.
@@ -169,6 +176,19 @@ pub fn is_live(messages: &File) -> io::Result<bool> {
         Err(TryLockError::WouldBlock) => Ok(true),
         Err(TryLockError::Error(error)) => Err(error),
     }
+}
+
+/// Whether a run goes on. One that has written its last message, whose supervisor is just leaving, gets the time to do so.
+fn goes_on(messages: &File) -> io::Result<bool> {
+    let begun = Instant::now();
+    while is_live(messages)? {
+        let waited = begun.elapsed();
+        if waited > LEAVING_GRACE || (waited > BUSY_GRACE && !has_ended(messages)?) {
+            return Ok(true);
+        }
+        thread::sleep(RETRY_INTERVAL);
+    }
+    Ok(false)
 }
 
 /// Whether the last whole line is a run's last message.
@@ -306,7 +326,7 @@ fn describe(workdir: &Workdir, entry: &fs::DirEntry) -> Option<(SystemTime, RunI
 pub fn remove(workdir: &Workdir, runs: &[RunId]) -> Result<(), RunFolderError> {
     for run in runs {
         let folder = RunFolder::new(workdir, run);
-        if folder.open_messages().is_ok_and(|messages| is_live(&messages).unwrap_or(true)) {
+        if folder.open_messages().is_ok_and(|messages| goes_on(&messages).unwrap_or(true)) {
             continue;
         }
         match fs::remove_dir_all(&folder.path) {

@@ -286,10 +286,12 @@ fn end_server(server: &AdbServer) {
 async fn a_phone_that_is_only_believed_to_be_there_is_reconnected() {
     let (phone, server) = (phone(), adb_server());
     connected_phone(&phone, &server).await;
-    // With its cable pulled while it boots, the server never learns that the old connection is dead.
+    // With its cable pulled while it boots, the server does not learn that the old connection is dead: or late, by what it
+    // sends itself.
     phone.unplug().unwrap();
     phone.reboot().unwrap();
-    assert_eq!(server.state_of(phone.address()).unwrap().as_deref(), Some("device"));
+    let believed = server.state_of(phone.address()).unwrap();
+    assert!(matches!(believed.as_deref(), Some("device" | "offline")), "{believed:?}");
     let result = reached(&phone_endpoint(&phone, &server), &with_programs()).await;
     let steps = healing_of(&server, &mut Vec::new());
     let transport = result.unwrap_or_else(|error| panic!("after {steps:?}: failed to {error}"));

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -33,10 +34,22 @@ pub struct Fence {
 pub struct JobSpec {
     /// The model's file in the device's store.
     pub model: ArtifactRef,
+    /// Further files of a model that consists of several, each under the name of its part, for example `init`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub model_parts: Vec<NamedArtifact>,
     /// File format of the model, for example `onnx`.
     pub format: String,
+    /// Order of the dimensions of the model's image inputs.
+    #[serde(default)]
+    pub layout: Layout,
+    /// Shape of the model's one input for one image, batch first, where the file itself does not tell it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_shape: Option<Vec<u64>>,
     /// Name of the engine.
     pub backend: String,
+    /// The program that is the engine; `None` for one that is compiled into the runner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<EngineSpec>,
     /// Arithmetic the network runs in.
     pub precision: Precision,
     /// Threads the engine uses, at least 1.
@@ -53,6 +66,55 @@ pub struct JobSpec {
     pub seed: u64,
     /// Value range of the pseudo-random input.
     pub input_range: InputRange,
+    /// Images to classify after the timed loop, in the same process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluation: Option<Evaluation>,
+}
+
+/// Images whose classes a network is asked for. What they really show is known to the host alone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// The images in the device's store, one after the other: height × width × channels unsigned bytes each.
+    pub images: ArtifactRef,
+    /// How many there are.
+    pub count: u32,
+    /// Rows of an image.
+    pub height: u32,
+    /// Pixels of a row.
+    pub width: u32,
+    /// Bytes of a pixel.
+    pub channels: u32,
+    /// Classes that the network tells apart: the values of its first output, for one image.
+    pub classes: u32,
+    /// What is taken from each channel's byte first.
+    pub mean: Vec<f64>,
+    /// What the rest is divided by.
+    pub std: Vec<f64>,
+}
+
+impl Evaluation {
+    /// Bytes of one image; `None` when that is more than a number holds.
+    pub fn image_bytes(&self) -> Option<u64> {
+        let sides = u64::from(self.height).checked_mul(u64::from(self.width));
+        sides.and_then(|pixels| pixels.checked_mul(u64::from(self.channels)))
+    }
+
+    /// Shape of an input with so many of the images.
+    pub fn input_shape(&self, batch: u32, layout: Layout) -> [u64; 4] {
+        let [height, width, channels] = [self.height, self.width, self.channels].map(u64::from);
+        match layout {
+            Layout::Nchw => [u64::from(batch), channels, height, width],
+            Layout::Nhwc => [u64::from(batch), height, width, channels],
+        }
+    }
+}
+
+impl JobSpec {
+    /// The shape of the model's one input with the job's batch in it, where it is known.
+    pub fn batched_input_shape(&self) -> Option<Vec<u64>> {
+        let rest = self.input_shape.as_ref()?.iter().skip(1).copied();
+        Some(std::iter::once(u64::from(self.batch)).chain(rest).collect())
+    }
 }
 
 /// An immutable file, by its content.
@@ -62,6 +124,33 @@ pub struct ArtifactRef {
     pub sha256: String,
     /// Its size.
     pub size_bytes: u64,
+}
+
+/// An immutable file that has to lie under a certain name to be of use.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct NamedArtifact {
+    /// The name: letters, digits, `.`, `_`, `+` and `-`, at most 128 of them, the first one no `.`.
+    pub name: String,
+    /// The content.
+    pub artifact: ArtifactRef,
+}
+
+/// An engine that is a program of its own, with all that it needs besides the device's operating system.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EngineSpec {
+    /// The program and its libraries. They are seen in one folder, under their names.
+    pub files: Vec<NamedArtifact>,
+    /// What is started: the name of one of the files, then its arguments. In an argument `{folder}` stands for the
+    /// folder with the files, `{model}` for the model's file, and `{model.NAME}` for one of its further parts; `{threads}`,
+    /// `{batch}`, `{warmup_runs}`, `{runs}` (the fewest of the limits), `{seconds}` (the shortest) and `{input_shape}`
+    /// (with commas) for what the job says.
+    pub command: Vec<String>,
+    /// What the program says.
+    #[serde(default)]
+    pub dialect: Dialect,
+    /// Settings that only this engine knows.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub options: BTreeMap<String, String>,
 }
 
 /// Half-open range `[low, high)` from which input values are drawn.
@@ -142,5 +231,40 @@ word_enum! {
         SingleStream = "single_stream",
         /// All samples at once, in batches; the metric is throughput.
         Offline = "offline",
+    }
+}
+
+word_enum! {
+    /// Order of an image's dimensions.
+    #[derive(Default)]
+    Layout, "layout" {
+        /// Image, channel, row, column: ONNX, Caffe2, PyTorch.
+        #[default]
+        Nchw = "nchw",
+        /// Image, row, column, channel: TensorFlow Lite.
+        Nhwc = "nhwc",
+    }
+}
+
+word_enum! {
+    /// How the runner speaks with an engine program.
+    #[derive(Default)]
+    Dialect, "dialect" {
+        /// farmctl's own: an order on standard input, messages on standard output.
+        #[default]
+        Engine = "engine",
+        /// TensorFlow Lite's `benchmark_model`, whose output is read.
+        TfliteBenchmarkModel = "tflite_benchmark_model",
+        /// PyTorch's `speed_benchmark_torch`.
+        SpeedBenchmarkTorch = "speed_benchmark_torch",
+        /// Caffe2's `speed_benchmark`.
+        Caffe2SpeedBenchmark = "caffe2_speed_benchmark",
+        /// ncnn's `benchncnn`.
+        Benchncnn = "benchncnn",
+        /// ONNX Runtime's `onnxruntime_perf_test`.
+        OnnxruntimePerfTest = "onnxruntime_perf_test",
+        /// A program of one's own that prints JSON Lines: `{"latency_ns": 123}` for each inference, or the fields of
+        /// [`Figures`](crate::Figures); lines that are no such objects are passed over.
+        JsonLines = "json_lines",
     }
 }

@@ -19,8 +19,11 @@ mod message;
 mod store;
 
 pub use hello::{BackendInfo, Cpu, Hello, RunInfo};
-pub use job::{ArtifactRef, Fence, InputRange, JobSpec, Limits, Precision, RunRequest, Scenario};
-pub use message::{Message, Output, Phase, RunnerFailure, RunnerFailureKind, TensorInfo};
+pub use job::{
+    ArtifactRef, Dialect, EngineSpec, Evaluation, Fence, InputRange, JobSpec, Layout, Limits, NamedArtifact, Precision,
+    RunRequest, Scenario,
+};
+pub use message::{Figures, Message, Output, Phase, Reported, RunnerFailure, RunnerFailureKind, TensorInfo};
 pub use store::{PartialFile, StoreFile, StoreStatus, StoreTrim, StoreVerification};
 
 /// Version of this protocol. Both sides refuse any other: the host pushes the runner it was built with, so a mismatch
@@ -38,6 +41,9 @@ pub const MAX_RUNS_IN_HELLO: usize = 200;
 
 /// Output values in one [`Message::Output`] chunk (4 bytes each, base64).
 pub const VALUES_PER_MESSAGE: usize = 65_536;
+
+/// Classes that [`Message::Classified`] names of an image at most: what top-5 accuracy takes.
+pub const TOP_CLASSES: usize = 5;
 
 /// Exit codes of the runner's commands.
 pub mod exit {

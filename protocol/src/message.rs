@@ -36,6 +36,9 @@ pub enum Message {
         inputs: Vec<TensorInfo>,
         /// The network's outputs.
         outputs: Vec<TensorInfo>,
+        /// What an engine program says of itself and its libraries: name, version, what it computes with.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        engine: Option<String>,
     },
     /// The first inference after loading.
     FirstInference {
@@ -71,8 +74,19 @@ pub enum Message {
         /// Threads the engine really used.
         threads: u32,
     },
+    /// What a benchmark program that isn't farmctl's said of its own measurement, in place of `Measured`.
+    Reported(Reported),
     /// A chunk of what the network answered for the seeded input.
     Output(Output),
+    /// What the network takes some images of the job's [`Evaluation`](crate::Evaluation) for, after all `Output`s. These
+    /// messages follow each other in the order of the images.
+    Classified {
+        /// Index of the first image.
+        first: u64,
+        /// For each image the indices of the classes with the highest values, the highest first, and of equal ones the
+        /// lower index: [`TOP_CLASSES`](crate::TOP_CLASSES) at most. What is no number is in no list.
+        best: Vec<Vec<u32>>,
+    },
     /// The run ended well. Always last.
     Finished {
         /// The device's clock, milliseconds since 1970.
@@ -89,6 +103,54 @@ impl Message {
     }
 }
 
+/// The measurement of a benchmark program that isn't farmctl's. Its timed loop is its own: farmctl only read what it
+/// printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reported {
+    /// Number of samples that the `Samples` messages before hold in all: 0 for a program that tells averages only.
+    pub samples: u64,
+    /// What it computed itself.
+    pub figures: Figures,
+    /// Wall time of the whole process, from its start to its end.
+    pub process_wall_ns: u64,
+    /// Processor time of the whole process in user mode.
+    pub process_cpu_user_ns: u64,
+    /// Processor time of the whole process in the kernel.
+    pub process_cpu_system_ns: u64,
+    /// Largest resident set of the process.
+    pub peak_rss_bytes: u64,
+    /// Threads that the program was asked to use.
+    pub threads: u32,
+}
+
+/// Statistics as a benchmark program printed them; what it doesn't tell is `None`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Figures {
+    /// Inferences that the statistics are over.
+    pub runs: Option<u64>,
+    /// Arithmetic mean of their latencies.
+    pub mean_ns: Option<u64>,
+    /// Standard deviation.
+    pub std_ns: Option<u64>,
+    /// Shortest.
+    pub min_ns: Option<u64>,
+    /// Median.
+    pub median_ns: Option<u64>,
+    /// 90th percentile.
+    pub p90_ns: Option<u64>,
+    /// 95th percentile.
+    pub p95_ns: Option<u64>,
+    /// 99th percentile.
+    pub p99_ns: Option<u64>,
+    /// Longest.
+    pub max_ns: Option<u64>,
+    /// Time to load the model.
+    pub load_ns: Option<u64>,
+    /// Latency of the first inference.
+    pub first_ns: Option<u64>,
+}
+
 word_enum! {
     /// What a run is doing.
     Phase, "phase" {
@@ -102,6 +164,8 @@ word_enum! {
         WarmUp = "warm_up",
         /// The timed loop.
         Measure = "measure",
+        /// Classifying images, once all is measured.
+        Evaluate = "evaluate",
     }
 }
 

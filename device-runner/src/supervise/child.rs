@@ -4,21 +4,24 @@
 //! Never understands what it says.
 
 use std::collections::VecDeque;
-use std::env;
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
-use std::process::{self, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{self, ChildStderr, ChildStdin, ChildStdout, ExitStatus, Stdio};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use farmctl_protocol::{JobSpec, MAX_LINE_BYTES, Phase};
+use farmctl_protocol::{JobSpec, MAX_LINE_BYTES, Phase, TensorInfo};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use super::Event;
-use crate::workdir::Workdir;
+use super::images::Images;
+use super::input::{SeededInput, value_counts};
+use super::program::Program;
 
 /// Lines of standard error that are kept.
 const STDERR_LINES: usize = 20;
@@ -39,7 +42,7 @@ type Tail = Arc<Mutex<VecDeque<String>>>;
 pub(super) struct Child {
     process: process::Child,
     /// Open as long as the supervisor lives: the process leaves when it is closed.
-    _stdin: ChildStdin,
+    stdin: ChildStdin,
     reaped: bool,
     stderr_tail: Tail,
     stderr_reader: thread::JoinHandle<()>,
@@ -48,18 +51,9 @@ pub(super) struct Child {
 
 impl Child {
     /// Starts the process in a group of its own; its lines become events.
-    pub(super) fn start(workdir: &Workdir, job: &JobSpec, sender: SyncSender<Event>) -> io::Result<Child> {
-        let mut job = serde_json::to_vec(job)?;
-        job.push(b'\n');
-        let mut process = Command::new(env::current_exe()?)
-            .arg0("device-runner")
-            .args(["measure", "--workdir"])
-            .arg(workdir.root())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .spawn()?;
+    pub(super) fn start(program: &mut Program, sender: SyncSender<Event>) -> io::Result<Child> {
+        let command = program.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = command.process_group(0).spawn()?;
         let (stdin, stdout, stderr) = (process.stdin.take(), process.stdout.take(), process.stderr.take());
         let (Some(mut stdin), Some(stdout), Some(stderr)) = (stdin, stdout, stderr) else {
             return Err(io::Error::other("the process has no pipes"));
@@ -68,9 +62,9 @@ impl Child {
         let tail = Arc::clone(&stderr_tail);
         let stderr_reader = thread::Builder::new().name("stderr".to_owned()).spawn(move || keep_tail(stderr, &tail))?;
         thread::Builder::new().name("messages".to_owned()).spawn(move || read_lines(stdout, &sender))?;
-        // A process that died at once is judged by its end, not by this pipe. A job is far smaller than a pipe holds.
-        let _ = stdin.write_all(&job);
-        Ok(Child { process, _stdin: stdin, reaped: false, stderr_tail, stderr_reader, phase: Phase::Load })
+        // A process that died at once is judged by its end, not by this pipe. An order is far smaller than a pipe holds.
+        let _ = stdin.write_all(program.order.as_bytes());
+        Ok(Child { process, stdin, reaped: false, stderr_tail, stderr_reader, phase: Phase::Load })
     }
 
     /// What the process was last said to be doing, in words.
@@ -81,12 +75,46 @@ impl Child {
             Phase::FirstInference => "during the first inference",
             Phase::WarmUp => "during the warm-up",
             Phase::Measure => "during the timed loop, or while its results were being sent",
+            Phase::Evaluate => "while images were being classified",
         }
     }
 
     /// Notes what the process does.
     pub(super) fn enter(&mut self, phase: Phase) {
         self.phase = phase;
+    }
+
+    /// Sends the job's seeded values for `inputs`, as fast as the process takes them.
+    ///
+    /// # Errors
+    /// Says why they can't be made.
+    pub(super) fn feed(&self, job: &JobSpec, inputs: Vec<TensorInfo>) -> Result<(), String> {
+        let counts = value_counts(&inputs)?;
+        let mut seeded = SeededInput::new(job.seed, job.input_range);
+        let layout = job.layout;
+        self.send("inputs", move |pipe| {
+            let mut inputs = inputs.iter().zip(counts);
+            inputs.try_for_each(|(input, count)| seeded.write(input, count, layout, pipe))
+        })
+    }
+
+    /// Sends the images to classify, as fast as the process takes them.
+    ///
+    /// # Errors
+    /// Says why they can't be read.
+    pub(super) fn show(&self, images: Images) -> Result<(), String> {
+        self.send("images", move |pipe| images.write(pipe))
+    }
+
+    /// Writes to the process's standard input, in a thread that ends with it. What it is sent before is over long
+    /// before: it asks for the next only when it has all of that.
+    fn send(&self, what: &str, write: impl FnOnce(&mut File) -> io::Result<()> + Send + 'static) -> Result<(), String> {
+        let failed = |error: io::Error| format!("failed to send the {what}: {error}");
+        let mut pipe = File::from(self.stdin.as_fd().try_clone_to_owned().map_err(failed)?);
+        // A process that doesn't take them is judged by its end or by the deadline, not by this pipe.
+        let write = move || drop(write(&mut pipe));
+        thread::Builder::new().name(what.to_owned()).spawn(write).map_err(failed)?;
+        Ok(())
     }
 
     /// Waits for the process to end; `None` when it still runs at the deadline.

@@ -1,10 +1,14 @@
 //! The supervisor of one run.
 //!
-//! Purpose: check the model, start the measuring process, write down what it says, and end the run: well, by its
+//! Purpose: check the job's files, start the measuring process, write down what it says, and end the run: well, by its
 //! deadline, on request, or because the process crashed. Main function: [`supervise`]. Never measures, and sleeps while
 //! the measuring process works.
 
 mod child;
+mod images;
+mod input;
+mod program;
+mod told;
 mod verdict;
 
 use std::fs::File;
@@ -15,7 +19,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use farmctl_protocol::{Message, PROTOCOL_VERSION, Phase, RunRequest, RunnerFailure, RunnerFailureKind};
+use farmctl_protocol::{ArtifactRef, Message, PROTOCOL_VERSION, Phase, RunRequest, RunnerFailure, RunnerFailureKind};
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::setsid;
 
@@ -25,6 +29,10 @@ use crate::runs::{MessageLog, RunFolder, RunFolderError, RunId};
 use crate::store::{Store, StoreError};
 use crate::workdir::Workdir;
 use child::Child;
+use images::Images;
+pub use images::MAX_IMAGE_BYTES;
+use program::Program;
+use told::{Asked, Told};
 
 /// Events that may wait for the supervisor; a measuring process that is faster waits itself.
 const EVENT_QUEUE: usize = 16;
@@ -68,7 +76,7 @@ pub fn supervise(workdir: &Workdir, run: &RunId) -> Result<(), SuperviseError> {
     listen_for_cancel(sender.clone())?;
     let mut log = MessageLog::new(&messages).map_err(SuperviseError::Messages)?;
     let request = folder.read_request()?;
-    let last = Supervisor::new(workdir, &request, events).run(&mut log, sender);
+    let last = Supervisor::new(workdir, &folder, &request, events).run(&mut log, sender);
     folder.release_reserve();
     log.append(&last).and_then(|()| messages.sync_all()).map_err(SuperviseError::Messages)
 }
@@ -90,15 +98,21 @@ fn listen_for_cancel(sender: SyncSender<Event>) -> Result<(), SuperviseError> {
 
 struct Supervisor<'a> {
     workdir: &'a Workdir,
+    folder: &'a RunFolder,
     request: &'a RunRequest,
     events: Receiver<Event>,
     deadline: Instant,
 }
 
 impl<'a> Supervisor<'a> {
-    fn new(workdir: &'a Workdir, request: &'a RunRequest, events: Receiver<Event>) -> Supervisor<'a> {
+    fn new(
+        workdir: &'a Workdir,
+        folder: &'a RunFolder,
+        request: &'a RunRequest,
+        events: Receiver<Event>,
+    ) -> Supervisor<'a> {
         let seconds = Duration::try_from_secs_f64(request.deadline_seconds).unwrap_or(Duration::ZERO);
-        Supervisor { workdir, request, events, deadline: Instant::now() + seconds }
+        Supervisor { workdir, folder, request, events, deadline: Instant::now() + seconds }
     }
 
     /// Does the run; gives the last message, which is not yet written.
@@ -123,8 +137,11 @@ impl<'a> Supervisor<'a> {
     }
 
     fn verify(&self) -> Result<(), RunnerFailure> {
-        let model = &self.request.job.model;
-        let digest = model.sha256.parse().map_err(|error| failure(RunnerFailureKind::Internal, error))?;
+        program::files(&self.request.job).try_for_each(|(what, artifact)| self.verify_file(&what, artifact))
+    }
+
+    fn verify_file(&self, what: &str, artifact: &ArtifactRef) -> Result<(), RunnerFailure> {
+        let digest = artifact.sha256.parse().map_err(|error| failure(RunnerFailureKind::Internal, error))?;
         let mut stopped = None;
         let store = Store::new(self.workdir);
         store.touch(&digest);
@@ -134,30 +151,29 @@ impl<'a> Supervisor<'a> {
                 Ok(_) | Err(TryRecvError::Empty | TryRecvError::Disconnected) => {}
             }
             if stopped.is_none() && Instant::now() >= self.deadline {
-                stopped = Some(self.deadline_passed("while the model was being verified"));
+                stopped = Some(self.deadline_passed("while the files were being verified"));
             }
             stopped.is_some()
         });
         let kind = match &checked {
-            Ok(file) if file.size_bytes == model.size_bytes => return Ok(()),
+            Ok(file) if file.size_bytes == artifact.size_bytes => return Ok(()),
             Ok(file) => {
-                let text = format!("the model has {} bytes, the job says {}", file.size_bytes, model.size_bytes);
+                let text = format!("{what} has {} bytes, the job says {}", file.size_bytes, artifact.size_bytes);
                 return Err(failure(RunnerFailureKind::ArtifactCorrupt, text));
             }
             Err(StoreError::Missing(_)) => RunnerFailureKind::ArtifactMissing,
             Err(StoreError::WrongHash { .. } | StoreError::WrongSize { .. }) => RunnerFailureKind::ArtifactCorrupt,
             Err(StoreError::Interrupted(_) | StoreError::Io { .. }) => RunnerFailureKind::Storage,
         };
-        let text = checked.map_or_else(|error| format!("failed to {error}"), |_| String::new());
+        let text = checked.map_or_else(|error| format!("failed to have {what}: failed to {error}"), |_| String::new());
         Err(stopped.unwrap_or_else(|| failure(kind, text)))
     }
 
     /// Lets the measuring process do its work and copies what it says.
     fn measure(&self, log: &mut MessageLog, sender: SyncSender<Event>) -> Result<(), RunnerFailure> {
         let kills_before = verdict::oom_kills();
-        let mut child = Child::start(self.workdir, &self.request.job, sender).map_err(|error| {
-            failure(RunnerFailureKind::Internal, format!("failed to start the measuring process: {error}"))
-        })?;
+        let mut program = Program::of(self.workdir, &self.request.job, self.folder.path())?;
+        let mut child = Child::start(&mut program, sender).map_err(|error| program.not_started(&error))?;
         let told = self.copy(log, &mut child);
         // A process that closed its output may still be busy with its end, or be stuck there.
         let ended = told.and_then(|told| match child.wait_until(self.deadline) {
@@ -167,13 +183,20 @@ impl<'a> Supervisor<'a> {
         });
         let stderr_tail = child.end();
         match ended {
-            Ok((told, status)) => verdict::judge(told, status, stderr_tail, kills_before),
+            Ok((told, status)) => {
+                let spoke = told.spoke;
+                let judged = verdict::judge(told, status, stderr_tail, kills_before);
+                judged.map_err(|failure| match failure.failure {
+                    RunnerFailureKind::Crashed if !spoke => program.explain(failure),
+                    _ => failure,
+                })
+            }
             Err(failure) => Err(RunnerFailure { stderr_tail, ..failure }),
         }
     }
 
     fn copy(&self, log: &mut MessageLog, child: &mut Child) -> Result<Told, RunnerFailure> {
-        let mut told = Told::default();
+        let mut told = Told::of(&self.request.job);
         loop {
             let left = self.deadline.saturating_duration_since(Instant::now());
             let line = match self.events.recv_timeout(left) {
@@ -186,25 +209,29 @@ impl<'a> Supervisor<'a> {
                     return Err(failure(RunnerFailureKind::Internal, "the supervisor lost its own events".to_owned()));
                 }
             };
-            match serde_json::from_slice::<Message>(&line) {
-                Ok(Message::Failed(failure)) => told.failure = Some(failure),
-                Ok(Message::Accepted { .. } | Message::Finished { .. }) => {
-                    let text = "the measuring process sent a message that is not its to send".to_owned();
-                    return Err(failure(RunnerFailureKind::Internal, text));
-                }
-                Ok(message) => {
-                    if let Message::Phase { phase } = message {
-                        child.enter(phase);
+            let message = serde_json::from_slice::<Message>(&line).map_err(|error| {
+                let start: String = String::from_utf8_lossy(&line).chars().take(80).collect();
+                let text = format!("the measuring process sent a line that is no message ({error}): {start:?}");
+                failure(RunnerFailureKind::Internal, text)
+            })?;
+            let foul = |text| failure(RunnerFailureKind::Internal, text);
+            match told.take(message).map_err(foul)? {
+                Asked::Hold => continue,
+                Asked::Nothing => {}
+                Asked::Enter(phase) => {
+                    child.enter(phase);
+                    if let (Phase::Evaluate, Some(evaluation)) = (phase, &self.request.job.evaluation) {
+                        let images = Images::open(self.workdir, &self.request.job, evaluation).map_err(foul)?;
+                        child.show(images).map_err(foul)?;
                     }
-                    told.measured |= matches!(message, Message::Measured { .. });
-                    log.append_line(&line).map_err(storage)?;
                 }
-                Err(error) => {
-                    let start: String = String::from_utf8_lossy(&line).chars().take(80).collect();
-                    let text = format!("the measuring process sent a line that is no message ({error}): {start:?}");
-                    return Err(failure(RunnerFailureKind::Internal, text));
+                Asked::Feed { inputs, outputs } => {
+                    images::check(&self.request.job, &inputs, &outputs)
+                        .map_err(|text| failure(RunnerFailureKind::BackendUnsupported, text))?;
+                    child.feed(&self.request.job, inputs).map_err(foul)?;
                 }
             }
+            log.append_line(&line).map_err(storage)?;
         }
     }
 
@@ -212,13 +239,6 @@ impl<'a> Supervisor<'a> {
         let text = format!("the deadline of {} s passed {when}", self.request.deadline_seconds);
         failure(RunnerFailureKind::Deadline, text)
     }
-}
-
-/// What the measuring process said, as far as its end is judged by it.
-#[derive(Debug, Default)]
-struct Told {
-    failure: Option<RunnerFailure>,
-    measured: bool,
 }
 
 fn failure(failure: RunnerFailureKind, message: String) -> RunnerFailure {

@@ -10,7 +10,7 @@ use std::process::ExitStatus;
 use farmctl_protocol::{RunnerFailure, RunnerFailureKind};
 use nix::sys::signal::Signal;
 
-use super::Told;
+use super::told::Told;
 
 /// What Rust's allocator says before it aborts.
 const ALLOCATION_FAILED: &str = "memory allocation of";
@@ -28,9 +28,16 @@ pub(super) fn judge(
     if let Some((kind, message)) = killed {
         return failed(kind, message);
     }
+    let (is_complete, lacks_images) = (told.is_complete(), told.measured);
     match (told.failure, exit_code) {
         (Some(failure), _) => failed(failure.failure, failure.message),
-        (None, Some(0)) if told.measured => Ok(()),
+        (None, Some(0)) if is_complete => Ok(()),
+        (None, Some(0)) if lacks_images => failed(
+            RunnerFailureKind::BackendUnsupported,
+            "the measuring process ended without having classified all images; an engine program that does not know of \
+             images has to be built anew"
+                .to_owned(),
+        ),
         (None, Some(0)) => {
             failed(RunnerFailureKind::Internal, "the measuring process ended without results".to_owned())
         }
@@ -87,9 +94,11 @@ mod tests {
 
     #[test]
     fn only_an_end_with_results_is_good() {
-        assert_eq!(judge_status(0, Told { measured: true, failure: None }, ""), Ok(()));
+        assert_eq!(judge_status(0, Told::all(), ""), Ok(()));
         assert_eq!(judge_status(0, Told::default(), "").unwrap_err().failure, RunnerFailureKind::Internal);
-        let failure = judge_status(3 << 8, Told { measured: true, failure: None }, "oh").unwrap_err();
+        let failure = judge_status(0, Told::all_but_images(), "").unwrap_err();
+        assert_eq!(failure.failure, RunnerFailureKind::BackendUnsupported);
+        let failure = judge_status(3 << 8, Told::all(), "oh").unwrap_err();
         assert_eq!((failure.failure, failure.exit_code), (RunnerFailureKind::Crashed, Some(3)));
         assert_eq!(failure.stderr_tail, ["oh"]);
     }

@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::{fs, thread};
 
 use farmctl_protocol::{
-    ArtifactRef, Fence, InputRange, JobSpec, Limits, Message, PROTOCOL_VERSION, Phase, Precision, RunRequest,
+    ArtifactRef, Fence, InputRange, JobSpec, Layout, Limits, Message, PROTOCOL_VERSION, Phase, Precision, RunRequest,
     RunnerFailure, Scenario,
 };
 use prost::Message as _;
@@ -68,8 +68,12 @@ impl Lab {
     pub fn request(&self, run_id: &str, limits: Limits) -> RunRequest {
         let job = JobSpec {
             model: self.push(&onnx(32)),
+            model_parts: Vec::new(),
             format: "onnx".to_owned(),
+            layout: Layout::Nchw,
+            input_shape: None,
             backend: "tract".to_owned(),
+            engine: None,
             precision: Precision::Float32,
             threads: 1,
             cpus: None,
@@ -78,6 +82,7 @@ impl Lab {
             limits,
             seed: 42,
             input_range: InputRange { low: -1.0, high: 1.0 },
+            evaluation: None,
         };
         let fence = Fence { lab: "lab-1".to_owned(), epoch: 1 };
         RunRequest { protocol: PROTOCOL_VERSION, run_id: run_id.to_owned(), deadline_seconds: 120.0, fence, job }
@@ -95,6 +100,7 @@ impl Lab {
         Following::new(process)
     }
 
+    #[allow(dead_code)] // not every test program loses its connection
     pub fn follow(&self, run_id: &str, offset: u64) -> Following {
         let offset = offset.to_string();
         let command = &mut self.command(&["follow", "--run", run_id, "--offset", &offset]);

@@ -1,5 +1,6 @@
-//! One attempt of a job on a device: the model is pushed, the job is run, and followed to its end.
+//! One attempt of a job on a device: what it needs is pushed, the job is run, and followed to its end.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -7,7 +8,7 @@ use farmctl_protocol::Phase;
 use tokio::time::Instant;
 
 use crate::device::{Canceller, Collected, Order, RunFailure, RunObserver};
-use crate::domain::{EventKind, Failure, FailureKind, Job, Measurement};
+use crate::domain::{ArtifactRef, EventKind, Failure, FailureKind, Job, Measurement};
 use crate::store::ClaimedRun;
 
 use super::as_ns;
@@ -18,15 +19,22 @@ use super::jobs::{Work, subject};
 const CANCEL_PATIENCE: Duration = Duration::from_secs(10);
 
 impl Work<'_, '_> {
-    /// Pushes the model and runs the job.
+    /// Pushes what the job needs, and runs it.
     #[tracing::instrument(name = "run", skip_all, fields(job = %run.job.id, run = %run.run_id, model = %run.job.model.name))]
     pub(super) async fn carry_out(&mut self, run: &ClaimedRun) -> Result<Collected, Box<RunFailure>> {
         let nothing = |failure| Box::new(RunFailure { failure, measurement: Measurement::default() });
         let agent = self.agent;
+        self.engine = None;
         let ready = async {
             self.session.reconnect_if_lost().await?;
+            let engine = agent.engines.engine(&run.job, &self.session.hello.target).await;
             // What was left by an earlier process has all it needs.
-            if self.session.knows_run(&run.run_id) { Ok(()) } else { self.push_model(&run.job, &subject(run)).await }
+            if self.session.knows_run(&run.run_id) {
+                self.engine = engine.unwrap_or_default();
+                return Ok(());
+            }
+            self.engine = engine?;
+            self.push_files(&run.job, &subject(run)).await
         };
         tokio::select! {
             biased;
@@ -43,7 +51,8 @@ impl Work<'_, '_> {
         let canceller = self.session.canceller(&run.run_id);
         let mut observer = Observer { events: self.agent.events.clone(), subject: subject(run) };
         {
-            let order = Order { job: &run.job, run_id: &run.run_id, fence: &self.fence };
+            let engine = self.engine.as_ref().map(|engine| &engine.spec);
+            let order = Order { job: &run.job, run_id: &run.run_id, fence: &self.fence, engine };
             let running = self.session.run(order, &mut observer);
             tokio::pin!(running);
             tokio::select! {
@@ -70,31 +79,67 @@ impl Work<'_, '_> {
         let _ = tokio::time::timeout(CANCEL_PATIENCE, cancel(&canceller)).await;
     }
 
-    async fn push_model(&mut self, job: &Job, subject: &Subject) -> Result<(), Failure> {
+    /// Pushes those files of model and engine that the device has not.
+    async fn push_files(&mut self, job: &Job, subject: &Subject) -> Result<(), Failure> {
         let unavailable = |what: String| Failure::new(FailureKind::ArtifactUnavailable, what);
-        let (agent, name) = (self.agent, job.model.name.clone());
-        let artifact = job.model.artifact.clone().ok_or_else(|| unavailable(format!("model {name} has no file")))?;
-        if self.session.has(&artifact) {
-            return Ok(());
+        let (agent, model) = (self.agent, &job.model);
+        let own = model.artifact.clone().ok_or_else(|| unavailable(format!("model {} has no file", model.name)))?;
+        let parts = model.parts.iter().map(|part| (format!("{}.{}", model.name, part.name), part.artifact.clone()));
+        let of_model = std::iter::once((model.name.clone(), own)).chain(parts);
+        let mut files: Vec<Wanted> = of_model
+            .map(|(name, artifact)| {
+                let source = agent.model_files.get(&artifact.sha256).cloned();
+                Wanted { name, artifact, source }
+            })
+            .collect();
+        if let Some(engine) = &self.engine {
+            files.extend(engine.spec.files.iter().map(|file| Wanted {
+                name: format!("{}/{}", job.backend, file.name),
+                artifact: file.artifact.clone(),
+                source: engine.paths.get(&file.artifact.sha256).cloned(),
+            }));
         }
-        let source = agent
-            .model_files
-            .get(&artifact.sha256)
-            .ok_or_else(|| unavailable(format!("the file of model {name} is not on this host")))?;
-        let size_bytes = artifact.size_bytes;
+        if let Some(dataset) = &job.dataset {
+            let prepared = dataset.prepared.as_ref();
+            let prepared = prepared.ok_or_else(|| unavailable(format!("dataset {} was not prepared", dataset.name)))?;
+            let artifact = prepared.images.clone();
+            let source = agent.model_files.get(&artifact.sha256).cloned();
+            files.push(Wanted { name: format!("images of {}", dataset.name), artifact, source });
+        }
+        let all: Vec<&ArtifactRef> = files.iter().map(|file| &file.artifact).collect();
+        for file in &files {
+            if self.session.has(&file.artifact) {
+                continue;
+            }
+            let missing = || unavailable(format!("the file of {} is not on this host", file.name));
+            let source = file.source.as_ref().ok_or_else(missing)?;
+            self.push_file(file, source, &all, subject).await?;
+        }
+        Ok(())
+    }
+
+    /// Pushes one file; those in `keep` stay on the device, whatever has to leave.
+    async fn push_file(
+        &mut self,
+        Wanted { name, artifact, .. }: &Wanted,
+        source: &Path,
+        keep: &[&ArtifactRef],
+        subject: &Subject,
+    ) -> Result<(), Failure> {
+        let (agent, name, size_bytes) = (self.agent, name.clone(), artifact.size_bytes);
         let mut progress = |sent_bytes| {
             agent.events.show(subject.clone(), EventKind::PushProgress { name: name.clone(), sent_bytes, size_bytes });
         };
         let mut had_bytes = None;
         let started = Instant::now();
         let (sent_bytes, duration) = loop {
-            let resumed_bytes = self.session.partial_bytes(&artifact);
+            let resumed_bytes = self.session.partial_bytes(artifact);
             let sha256 = artifact.sha256.clone();
             agent
                 .events
                 .emit(subject.clone(), EventKind::PushStarted { name: name.clone(), sha256, size_bytes, resumed_bytes })
                 .await;
-            match self.session.push(source, &artifact, &mut progress).await {
+            match self.session.push(source, artifact, keep, &mut progress).await {
                 Ok(pushed) => {
                     if let Some(trimmed) = pushed.trimmed {
                         let (removed_runs, freed_bytes) = (0, trimmed.freed_bytes);
@@ -113,7 +158,7 @@ impl Work<'_, '_> {
                     agent.events.emit(subject.clone(), EventKind::DeviceReconnecting { cause }).await;
                     self.session.reconnect().await?;
                     // It may have arrived whole, and only the answer was lost.
-                    if self.session.has(&artifact) {
+                    if self.session.has(artifact) {
                         break (size_bytes - resumed_bytes, started.elapsed());
                     }
                 }
@@ -124,6 +169,15 @@ impl Work<'_, '_> {
         agent.events.emit(subject.clone(), EventKind::PushFinished { name, sent_bytes, duration_ns }).await;
         Ok(())
     }
+}
+
+/// A file that a job needs on its device.
+struct Wanted {
+    /// What it is, in words.
+    name: String,
+    artifact: ArtifactRef,
+    /// Where it is on this host, if it is there.
+    source: Option<PathBuf>,
 }
 
 async fn cancel(canceller: &Canceller) {

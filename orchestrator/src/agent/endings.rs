@@ -1,6 +1,6 @@
 //! Records of jobs that end without a run: of a device that can't be used, or is not used any more.
 
-use crate::domain::{Device, DeviceLock, DeviceStatus, EventKind, Failure, FailureKind, Job, RunStatus};
+use crate::domain::{Device, DeviceLock, DeviceStatus, EventKind, Failure, FailureKind, Job, Record, RunStatus};
 use crate::store::{Store, StoreError};
 
 use super::events::Subject;
@@ -25,6 +25,21 @@ pub(super) async fn skip_spare(agent: &Agent, device: &Device, used: &str) -> Re
     agent.events.emit(Subject::device(&device.name), kind).await;
     let why = format!("{} is the same phone as {used}, which is used", device.name);
     end_open_jobs(agent, device, RunStatus::Skipped, Failure::new(FailureKind::SpareDevice, why)).await
+}
+
+/// The engine of that job is not to be had for the device: none of its jobs there is tried.
+pub(super) async fn skip_engine(agent: &Agent, device: &Device, like: &Job, why: Failure) -> Result<(), AgentError> {
+    tracing::warn!(%why, backend = %like.backend, "its jobs are skipped");
+    let (sweep, device, like, clock) = (agent.sweep.clone(), device.clone(), like.clone(), agent.clock.clone());
+    with_store(&agent.store, move |store| {
+        let is_of_it = |job: &Job| job.backend == like.backend && job.backend_version == like.backend_version;
+        for job in store.open_jobs(&sweep.id, Some(&device.name))?.into_iter().filter(is_of_it) {
+            let why = Some(why.clone());
+            add_record(store, records::of_cell(&sweep, Some(&device), &job, RunStatus::Skipped, why, clock()))?;
+        }
+        Ok(())
+    })
+    .await
 }
 
 /// The device is still in quarantine at the end of the sweep.
@@ -79,19 +94,18 @@ async fn end_those_free(
             unless_taken(store.finish(run.epoch, &record, None, clock()))?;
         }
         for job in store.open_jobs(&sweep.id, Some(&device.name))? {
-            let mut record = record_of(&job);
-            record.attempt = attempts(store, &record)?;
-            unless_taken(store.add_record(&record))?;
+            add_record(store, record_of(&job))?;
         }
         Ok(store.live_runs(&sweep.id, Some(&device.name))?.len())
     })
     .await
 }
 
-/// Attempts of the record's job that were made before.
-fn attempts(store: &dyn Store, record: &crate::domain::Record) -> Result<u32, StoreError> {
+/// Gives a job its record, with the attempts that were made before.
+fn add_record(store: &dyn Store, mut record: Record) -> Result<(), StoreError> {
     let (_, attempts) = store.attempts(&record.sweep_id, &record.job.id)?;
-    Ok(attempts.last().map_or(0, |attempt| attempt.attempt))
+    record.attempt = attempts.last().map_or(0, |attempt| attempt.attempt);
+    unless_taken(store.add_record(&record))
 }
 
 /// What somebody else works on, or has ended, is left to them.

@@ -1,11 +1,12 @@
 //! The jobs of one device, one after the other: claimed or taken over, carried out, and ended in the store.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use farmctl_protocol::Fence;
 use jiff::Timestamp;
 
-use crate::device::{Collected, Session};
+use crate::device::{Collected, EngineProgram, Session};
 use crate::domain::{
     Device, DeviceLock, EventKind, Failure, FailureKind, Job, Measurement, OnFailure, Record, RunId, SweepState,
 };
@@ -47,10 +48,14 @@ pub(super) async fn work_through(
     hold: &Hold,
 ) -> Result<Worked, AgentError> {
     let fence = Fence { lab: worker.agent.lab.0.clone(), epoch: hold.epoch() };
-    let mut work = Work { worker, agent: worker.agent, device: worker.device, session, hold, fence, ended: Vec::new() };
+    let (agent, device, ended) = (worker.agent, worker.device, Vec::new());
+    let mut work = Work { worker, agent, device, session, hold, fence, engine: None, ended };
     let worked = match work.go_on_with_left_runs().await? {
         Step::End(worked) => worked,
-        Step::GoOn => work.claim_until_none(set_up).await?,
+        Step::GoOn => match work.skip_without_engine().await? {
+            Step::End(worked) => worked,
+            Step::GoOn => work.claim_until_none(set_up).await?,
+        },
     };
     work.clean_up().await;
     Ok(worked)
@@ -64,6 +69,8 @@ pub(super) struct Work<'a, 'w> {
     pub(super) session: &'a mut Session,
     hold: &'a Hold,
     pub(super) fence: Fence,
+    /// The program that is the engine of the run under way, if it is one.
+    pub(super) engine: Option<EngineProgram>,
     /// Runs that have ended in the store: nobody needs them on the device any more.
     pub(super) ended: Vec<RunId>,
 }
@@ -101,6 +108,28 @@ impl Work<'_, '_> {
                 return Ok(worked);
             }
         }
+    }
+
+    /// Jobs whose engine has no program for this kind of device, or none that can be had, are not tried.
+    async fn skip_without_engine(&self) -> Result<Step, AgentError> {
+        if self.agent.is_stopping() || self.agent.errand == Errand::EndRuns {
+            return Ok(Step::GoOn);
+        }
+        let (sweep, name) = (self.agent.sweep.id.clone(), self.device.name.clone());
+        let jobs = with_store(&self.agent.store, move |store| store.open_jobs(&sweep, Some(&name))).await?;
+        let engines: BTreeMap<(&str, &str), &Job> =
+            jobs.iter().map(|job| ((job.backend.as_str(), job.backend_version.as_str()), job)).collect();
+        for job in engines.into_values() {
+            let provided = tokio::select! {
+                provided = self.agent.engines.engine(job, &self.session.hello.target) => provided,
+                () = self.agent.stopped() => return Ok(Step::GoOn),
+                () = self.hold.lost() => return Ok(Step::End(Worked::LeaseLost)),
+            };
+            if let Err(failure) = provided {
+                endings::skip_engine(self.agent, self.device, job, failure).await?;
+            }
+        }
+        Ok(Step::GoOn)
     }
 
     async fn claim(&self) -> Result<Claim, AgentError> {
@@ -166,9 +195,10 @@ impl Work<'_, '_> {
         &mut self,
         run: &ClaimedRun,
         started_at: Timestamp,
-        collected: Collected,
+        mut collected: Collected,
     ) -> Result<Step, AgentError> {
         self.keep_outputs(&collected).await?;
+        collected.measurement.accuracy = self.accuracy(&run.job, &collected.best_classes)?;
         let record = self.record(run, started_at, Ok(collected.measurement));
         self.finish(run, record, None).await?;
         self.device_worked().await?;
@@ -310,7 +340,9 @@ impl Work<'_, '_> {
         outcome: Result<Measurement, (Failure, Measurement)>,
     ) -> Record {
         let moments = (started_at, self.agent.now());
-        records::of_run(&self.agent.sweep, self.device, self.session, run, moments, outcome)
+        let mut record = records::of_run(&self.agent.sweep, self.device, self.session, run, moments, outcome);
+        record.engine_files = self.engine.as_ref().map(|engine| engine.spec.files.clone()).unwrap_or_default();
+        record
     }
 
     async fn device_worked(&self) -> Result<(), AgentError> {

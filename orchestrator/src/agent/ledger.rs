@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::device::Collected;
-use crate::domain::{EventKind, Failure, Job, Record};
-use crate::score::Statistics;
+use crate::domain::{EventKind, Failure, Job, MeasuredAccuracy, Record};
+use crate::score::{Statistics, count_right};
 use crate::store::{ClaimedRun, GiveBack, Store, StoreError};
 
 use super::jobs::{Work, subject};
@@ -34,6 +34,15 @@ impl Work<'_, '_> {
             }
         }
         Ok(())
+    }
+
+    /// How often the network was right.
+    pub(super) fn accuracy(&self, job: &Job, best: &[Vec<u32>]) -> Result<Option<MeasuredAccuracy>, AgentError> {
+        let Some(prepared) = job.dataset.as_ref().and_then(|dataset| dataset.prepared.as_ref()) else {
+            return Ok(None);
+        };
+        let labels = self.agent.labels.load(&prepared.labels_sha256).map_err(AgentError::Labels)?;
+        Ok(Some(count_right(best, &labels)))
     }
 
     /// Ends a run with its record; tells of the job that takes its place elsewhere.

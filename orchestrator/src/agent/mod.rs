@@ -15,7 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::device::RunnerProvider;
+use crate::device::{EngineProvider, RunnerProvider};
 use crate::domain::{Device, Event, LabId, OnFailure, RetryPolicy, SweepRow, SweepState, Timeouts, TransportConfig};
 use crate::inventory::{Spare, find_spares};
 use crate::store::{Store, StoreError};
@@ -32,6 +32,7 @@ mod events;
 mod healing;
 mod holder;
 mod jobs;
+mod labels;
 mod leases;
 mod ledger;
 mod orphans;
@@ -48,6 +49,7 @@ mod worker;
 
 pub use events::{Events, Subject};
 pub use holder::{Holder, is_gone as is_holder_gone};
+pub use labels::LabelFiles;
 pub use leases::{Hold, Leases};
 pub use outputs::OutputFiles;
 pub use prepare::{Undone, is_left_behind, undo_changes};
@@ -71,6 +73,9 @@ pub enum AgentError {
     /// What a network answered can't be written; the run is not ended, so that nothing is lost.
     #[error("keep what a network answered: {0}; the sweep can be resumed once there is room")]
     Outputs(std::io::Error),
+    /// What images really show can't be read; the run is not ended, so that its answers are not lost.
+    #[error("read what the images of a dataset show: {0}; `farmctl sweep --resume` makes the file anew")]
+    Labels(std::io::Error),
     /// Another process carries the sweep out by now.
     #[error("go on with the sweep: its lease was lost to another process while this one stood still")]
     SweepLost,
@@ -112,8 +117,12 @@ pub struct Agent {
     pub model_files: HashMap<String, PathBuf>,
     /// Where runners come from.
     pub runners: Arc<dyn RunnerProvider>,
+    /// Where engine programs come from.
+    pub engines: Arc<dyn EngineProvider>,
     /// Where outputs are kept.
     pub outputs: OutputFiles,
+    /// What datasets' images really show.
+    pub labels: LabelFiles,
     /// Where events go.
     pub events: Events,
     /// Whether it is to stop.

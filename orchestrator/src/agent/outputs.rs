@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -49,6 +49,21 @@ impl OutputFiles {
         values
     }
 
+    /// What is wrong with the files of the outputs that these records name.
+    pub fn faults(&self, records: &[Record]) -> Vec<String> {
+        let named: BTreeSet<&str> = records
+            .iter()
+            .flat_map(|record| &record.measurement.outputs)
+            .map(|output| output.sha256.as_str())
+            .collect();
+        let fault = |sha256: &str| {
+            let path = self.path(sha256);
+            let error = read_values(&path, sha256).err()?;
+            Some(format!("output file {}: {error}", path.display()))
+        };
+        named.into_iter().filter_map(fault).collect()
+    }
+
     fn path(&self, sha256: &str) -> PathBuf {
         self.folder.join(format!("{sha256}.f32"))
     }
@@ -78,5 +93,9 @@ mod tests {
         assert_eq!(read_values(&outputs.path(&sha256), &sha256).unwrap(), [1.5]);
         std::fs::write(outputs.path(&sha256), b"else").unwrap();
         assert!(read_values(&outputs.path(&sha256), &sha256).is_err());
+        let mut record = crate::domain::sample::record("board-1", "tiny");
+        record.measurement.outputs = vec![crate::domain::sample::output("logits", &sha256)];
+        let faults = outputs.faults(&[record]);
+        assert!(faults.len() == 1 && faults[0].contains("does not fit its name"), "{faults:?}");
     }
 }

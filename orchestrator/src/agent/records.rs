@@ -54,6 +54,7 @@ pub fn of_cell(
         finished_at,
         farmctl_version: sweep.farmctl_version.clone(),
         runner_sha256: None,
+        engine_files: Vec::new(),
     }
 }
 

@@ -4,22 +4,36 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::analysis::{self, GraphSummary};
+use super::checkpoint::{Checkpoint, CheckpointError};
 use super::download::{Download, DownloadSettings};
+use super::engines::EngineFiles;
 use super::error::{CatalogError, io};
+use super::formats::{self, FileKind};
 use super::hashing::{HashingWriter, Progress, hash_file, remembered_hash};
-use super::{networks, onnx};
-use crate::domain::{ArtifactRef, CatalogModel, WeightsFile, WeightsSource};
+use super::networks::{self, Network};
+use super::onnx;
+use super::torch::{self, ScriptError};
+use crate::domain::{Archive, ArtifactRef, CatalogModel, Precision, WeightsFile, WeightsSource};
 
 /// How often a lock that another process holds is asked for.
 const LOCK_POLL: Duration = Duration::from_millis(100);
 
-/// A model's file on this host, ready to be read.
+/// A file on this host, ready to be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocalArtifact {
     /// Where it is: in the cache, or the user's own file.
     pub path: PathBuf,
     /// Its content.
     pub artifact: ArtifactRef,
+}
+
+/// A model's files on this host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalModel {
+    /// The file.
+    pub file: LocalArtifact,
+    /// Further files, in the order of the catalogue.
+    pub parts: Vec<LocalArtifact>,
 }
 
 /// Files of models, kept in one folder by their hash: `<folder>/<sha256>`. Any number of processes can share it: a file
@@ -41,87 +55,127 @@ impl ArtifactCache {
         self.folder.join(&artifact.sha256)
     }
 
-    /// Whether a file can be used without building or downloading it.
+    /// Whether a model's files can be used without building or downloading them.
     pub fn has(&self, file: &WeightsFile) -> bool {
-        match (&file.source, &file.artifact) {
+        Wanted::all("", file).all(|wanted| match (wanted.source, wanted.artifact) {
             (WeightsSource::Path(path), _) => path.is_file(),
             (_, Some(artifact)) => self.is_cached(artifact),
             (_, None) => false,
-        }
+        })
     }
 
-    /// Has a model's file ready: as it is in the cache, built, or downloaded; the user's own file stays where it is. A
-    /// cached file of the right size is trusted; [`ArtifactCache::verify`] reads it.
+    /// Has a model's files ready: as they are in the cache, built, or downloaded; the user's own file stays where it is.
+    /// A cached file of the right size is trusted; [`ArtifactCache::verify`] reads it.
     ///
     /// # Errors
-    /// When the file can't be had by the deadline, or its content isn't what the catalogue says.
+    /// When a file can't be had by the deadline, or its content isn't what the catalogue says.
     pub fn ensure(
         &self,
         model: &str,
         file: &WeightsFile,
         deadline: Instant,
         progress: &mut dyn FnMut(Progress),
-    ) -> Result<LocalArtifact, CatalogError> {
-        if let Some(artifact) = &file.artifact {
-            check_hash(model, artifact)?;
-            if !matches!(file.source, WeightsSource::Path(_)) && self.is_cached(artifact) {
-                return Ok(LocalArtifact { path: self.path(artifact), artifact: artifact.clone() });
-            }
-        }
-        match &file.source {
-            WeightsSource::Builtin(network) => self.build(model, network, file.artifact.as_ref(), deadline, progress),
-            WeightsSource::Urls(urls) => {
-                let artifact = file.artifact.as_ref();
-                let artifact = artifact.ok_or_else(|| CatalogError::Unpinned { model: model.to_owned() })?;
-                self.download(model, urls, artifact, deadline, progress)
-            }
-            WeightsSource::Path(path) => {
-                let found = remembered_hash(path, &self.folder.join("hashes"), deadline, progress)?;
-                compare(model, path, file.artifact.as_ref(), found)
-            }
-        }
+    ) -> Result<LocalModel, CatalogError> {
+        gathered(Wanted::all(model, file).map(|wanted| self.ensure_file(&wanted, deadline, progress)))
     }
 
-    /// As [`ArtifactCache::ensure`], but reads the whole file again. A cached file that turns out wrong is removed, so
+    /// As [`ArtifactCache::ensure`], but reads the files whole again. A cached file that turns out wrong is removed, so
     /// that the next `ensure` gets it anew.
     ///
     /// # Errors
-    /// When the file isn't there and can't be had, or its content isn't what the catalogue says.
+    /// When a file isn't there and can't be had, or its content isn't what the catalogue says.
     pub fn verify(
         &self,
         model: &str,
         file: &WeightsFile,
         deadline: Instant,
         progress: &mut dyn FnMut(Progress),
+    ) -> Result<LocalModel, CatalogError> {
+        gathered(Wanted::all(model, file).map(|wanted| self.verify_file(&wanted, deadline, progress)))
+    }
+
+    /// Hash and size of a file of the user's; remembered for as long as the file doesn't change.
+    ///
+    /// # Errors
+    /// When it can't be read by the deadline.
+    pub fn hash_of(&self, path: &Path, deadline: Instant) -> Result<ArtifactRef, CatalogError> {
+        remembered_hash(path, &self.folder.join("hashes"), deadline, &mut |_| {})
+    }
+
+    fn ensure_file(
+        &self,
+        wanted: &Wanted<'_>,
+        deadline: Instant,
+        progress: &mut dyn FnMut(Progress),
     ) -> Result<LocalArtifact, CatalogError> {
-        if let WeightsSource::Path(path) = &file.source {
-            let found = hash_file(path, deadline, progress)?;
-            return compare(model, path, file.artifact.as_ref(), found);
+        if let Some(artifact) = wanted.artifact {
+            check_hash(wanted.model, artifact)?;
+            if !matches!(wanted.source, WeightsSource::Path(_)) && self.is_cached(artifact) {
+                return Ok(LocalArtifact { path: self.path(artifact), artifact: artifact.clone() });
+            }
         }
-        let local = self.ensure(model, file, deadline, progress)?;
+        match wanted.source {
+            WeightsSource::Builtin(network) => {
+                self.build(wanted, &definition(wanted.model, network)?, deadline, progress)
+            }
+            WeightsSource::Checkpoint { network, archive, member, artifact } => {
+                let path = self.checkpoint(wanted.model, archive, member, artifact, deadline, progress)?;
+                let wrong =
+                    |cause| CatalogError::Checkpoint { model: wanted.model.to_owned(), path: path.clone(), cause };
+                let checkpoint = Checkpoint::read(&fs::read(&path).map_err(io("read", &path))?).map_err(wrong)?;
+                let network = networks::with_checkpoint(network, &checkpoint).unwrap_or(Err(CheckpointError::Other));
+                self.build(wanted, &network.map_err(wrong)?, deadline, progress)
+            }
+            WeightsSource::Urls(urls) => {
+                let unpinned = || CatalogError::Unpinned { model: wanted.model.to_owned() };
+                let artifact = wanted.artifact.ok_or_else(unpinned)?;
+                self.download(wanted.model, urls, artifact, deadline, progress)
+            }
+            WeightsSource::Path(path) => {
+                let found = remembered_hash(path, &self.folder.join("hashes"), deadline, progress)?;
+                compare(wanted.model, path, wanted.artifact, found)
+            }
+        }
+    }
+
+    fn verify_file(
+        &self,
+        wanted: &Wanted<'_>,
+        deadline: Instant,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<LocalArtifact, CatalogError> {
+        if let WeightsSource::Path(path) = wanted.source {
+            let found = hash_file(path, deadline, progress)?;
+            return compare(wanted.model, path, wanted.artifact, found);
+        }
+        let local = self.ensure_file(wanted, deadline, progress)?;
         let found = hash_file(&local.path, deadline, progress)?;
-        let checked = compare(model, &local.path, Some(&local.artifact), found);
+        let checked = compare(wanted.model, &local.path, Some(&local.artifact), found);
         if checked.is_err() {
             fs::remove_file(&local.path).map_err(io("remove", &local.path))?;
         }
         checked
     }
 
-    /// What a model's network costs. A network of our own is known without its file; `None` when the file isn't here.
+    /// What a model's network costs. A network of our own is known without its file; `None` when the file isn't here, or
+    /// its format is one that isn't read.
     ///
     /// # Errors
-    /// When the file isn't ONNX, or is at odds with itself or with the catalogue's input shape.
+    /// When the file isn't of its format, or is at odds with itself or with the catalogue's input shape.
     pub fn summary(&self, model: &CatalogModel, file: &WeightsFile) -> Result<Option<GraphSummary>, CatalogError> {
-        let graph = match &file.source {
-            WeightsSource::Builtin(network) => definition(&model.name, network)?.outline(),
-            WeightsSource::Path(path) => onnx::read(path)?,
-            WeightsSource::Urls(_) => match file.artifact.as_ref().filter(|artifact| self.is_cached(artifact)) {
-                Some(artifact) => onnx::read(&self.path(artifact))?,
-                None => return Ok(None),
-            },
+        let path = match (&file.source, &file.artifact) {
+            (WeightsSource::Builtin(network) | WeightsSource::Checkpoint { network, .. }, _) => {
+                let graph = formats::outline(&definition(&model.name, network)?);
+                return analysed(model, &graph).map(Some);
+            }
+            (WeightsSource::Path(path), _) => path.clone(),
+            (WeightsSource::Urls(_), Some(artifact)) if self.is_cached(artifact) => self.path(artifact),
+            (WeightsSource::Urls(_), _) => return Ok(None),
         };
-        let summary = analysis::analyse(&graph, model.input_shape.as_deref());
-        summary.map(Some).map_err(|cause| CatalogError::Analysis { model: model.name.clone(), cause })
+        match file.format.as_str() {
+            "onnx" => analysed(model, &onnx::read(&path)?).map(Some),
+            _ => Ok(None),
+        }
     }
 
     fn is_cached(&self, artifact: &ArtifactRef) -> bool {
@@ -130,35 +184,64 @@ impl ArtifactCache {
 
     fn build(
         &self,
-        model: &str,
-        network: &str,
-        expected: Option<&ArtifactRef>,
+        wanted: &Wanted<'_>,
+        network: &Network,
         deadline: Instant,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<LocalArtifact, CatalogError> {
-        let definition = definition(model, network)?;
+        let kind = formats::file_kind(wanted.format, wanted.precision, wanted.part);
+        let kind = kind.ok_or_else(|| CatalogError::UnknownFormat {
+            model: wanted.model.to_owned(),
+            format: wanted.format.to_owned(),
+        })?;
         fs::create_dir_all(&self.folder).map_err(io("create", &self.folder))?;
         // A name of its own: a second process may build the same, and the later one replaces equal by equal.
         let mut file = tempfile::Builder::new()
             .prefix("build-")
             .tempfile_in(&self.folder)
             .map_err(io("write to the cache folder", &self.folder))?;
-        let total_bytes = expected.map_or(0, |artifact| artifact.size_bytes);
-        let mut writer = HashingWriter::new(file.as_file_mut(), total_bytes, deadline, progress);
-        let written = definition.write(&mut writer).and_then(|()| writer.flush());
-        let found = writer.finish();
-        if let Err(cause) = written {
-            return Err(match cause.kind() {
-                std::io::ErrorKind::TimedOut => CatalogError::Deadline { action: format!("build model {model}") },
-                _ => CatalogError::Io { action: "write", path: file.path().to_owned(), cause },
-            });
-        }
+        let total_bytes = wanted.artifact.map_or(0, |artifact| artifact.size_bytes);
+        let found = match kind {
+            FileKind::TorchscriptLite => {
+                let write = |out: &mut dyn Write| formats::write(network, kind, out);
+                torch::make(file.path(), &write, deadline).map_err(|error| script_error(wanted.model, error))?;
+                hash_file(file.path(), deadline, progress)?
+            }
+            _ => {
+                let mut writer = HashingWriter::new(file.as_file_mut(), total_bytes, deadline, progress);
+                let written = formats::write(network, kind, &mut writer).and_then(|()| writer.flush());
+                let found = writer.finish();
+                written.map_err(|cause| match cause.kind() {
+                    std::io::ErrorKind::TimedOut => too_slow(wanted.model),
+                    _ => CatalogError::Io { action: "write", path: file.path().to_owned(), cause },
+                })?;
+                found
+            }
+        };
         let path = self.path(&found);
-        let local = compare(model, &path, expected, found)?;
+        let local = compare(wanted.model, &path, wanted.artifact, found)?;
         file.as_file().sync_data().map_err(io("write", &path))?;
         make_readable(file.as_file()).map_err(io("set the permissions of", &path))?;
         file.persist(&path).map_err(|failure| io("write", &path)(failure.error))?;
         Ok(local)
+    }
+
+    /// A checkpoint's file, taken out of its archive.
+    fn checkpoint(
+        &self,
+        model: &str,
+        archive: &Archive,
+        member: &str,
+        artifact: &ArtifactRef,
+        deadline: Instant,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<PathBuf, CatalogError> {
+        fs::create_dir_all(&self.folder).map_err(io("create", &self.folder))?;
+        let archives = EngineFiles { folder: self.folder.clone(), workspace: None, downloads: self.downloads.clone() };
+        let found = archives.member(archive, member, Some(artifact), deadline, progress);
+        found
+            .map(|local| local.path)
+            .map_err(|cause| CatalogError::Weights { model: model.to_owned(), cause: Box::new(cause) })
     }
 
     fn download(
@@ -182,6 +265,54 @@ impl ArtifactCache {
             fs::rename(&partial, &path).map_err(io("write", &path))?;
         }
         Ok(LocalArtifact { path, artifact: artifact.clone() })
+    }
+}
+
+/// One file of a model: its own, or a further one.
+struct Wanted<'a> {
+    model: &'a str,
+    format: &'a str,
+    precision: Precision,
+    part: Option<&'a str>,
+    artifact: Option<&'a ArtifactRef>,
+    source: &'a WeightsSource,
+}
+
+impl<'a> Wanted<'a> {
+    /// All files of a model, its own first.
+    fn all(model: &'a str, file: &'a WeightsFile) -> impl Iterator<Item = Self> {
+        let own = (None, &file.artifact, &file.source);
+        let parts = file.parts.iter().map(|part| (Some(part.name.as_str()), &part.artifact, &part.source));
+        std::iter::once(own).chain(parts).map(move |(part, artifact, source)| Self {
+            model,
+            format: &file.format,
+            precision: file.precision,
+            part,
+            artifact: artifact.as_ref(),
+            source,
+        })
+    }
+}
+
+/// A model's own file, which comes first, and its further ones.
+fn gathered(files: impl Iterator<Item = Result<LocalArtifact, CatalogError>>) -> Result<LocalModel, CatalogError> {
+    let mut files: Vec<LocalArtifact> = files.collect::<Result<_, _>>()?;
+    Ok(LocalModel { file: files.remove(0), parts: files })
+}
+
+fn analysed(model: &CatalogModel, graph: &onnx::ModelProto) -> Result<GraphSummary, CatalogError> {
+    let summary = analysis::analyse(graph, model.input_shape.as_deref());
+    summary.map_err(|cause| CatalogError::Analysis { model: model.name.clone(), cause })
+}
+
+fn too_slow(model: &str) -> CatalogError {
+    CatalogError::Deadline { action: format!("build model {model}") }
+}
+
+fn script_error(model: &str, error: ScriptError) -> CatalogError {
+    match error {
+        ScriptError::Deadline => too_slow(model),
+        ScriptError::Failed(cause) => CatalogError::Script { model: model.to_owned(), cause },
     }
 }
 
@@ -231,7 +362,7 @@ fn check_hash(model: &str, artifact: &ArtifactRef) -> Result<(), CatalogError> {
 }
 
 /// A temporary file is its owner's alone; a cache may be shared by a group.
-fn make_readable(file: &File) -> std::io::Result<()> {
+pub(super) fn make_readable(file: &File) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     file.set_permissions(fs::Permissions::from_mode(0o644))
 }

@@ -2,6 +2,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::analysis::AnalysisError;
+use super::checkpoint::CheckpointError;
+use super::engines::EngineFileError;
 use super::onnx::OnnxError;
 use crate::domain::ArtifactRef;
 
@@ -17,6 +19,41 @@ pub enum CatalogError {
         network: String,
         /// Names that there are.
         known: String,
+    },
+    /// A network in a format that farmctl doesn't write.
+    #[error("build model {model}: farmctl does not write {format} files of it")]
+    UnknownFormat {
+        /// The model.
+        model: String,
+        /// The format.
+        format: String,
+    },
+    /// The script that makes a TorchScript file can't run here, or failed.
+    #[error("make a TorchScript file of model {model}: {cause}")]
+    Script {
+        /// The model.
+        model: String,
+        /// Why.
+        cause: String,
+    },
+    /// A checkpoint that can't be had.
+    #[error("get the weights of model {model}: {cause}")]
+    Weights {
+        /// The model.
+        model: String,
+        /// Why.
+        #[source]
+        cause: Box<EngineFileError>,
+    },
+    /// A checkpoint that isn't what a network needs.
+    #[error("take the weights of model {model} from {path}: {cause}")]
+    Checkpoint {
+        /// The model.
+        model: String,
+        /// The checkpoint.
+        path: PathBuf,
+        /// What is wrong.
+        cause: CheckpointError,
     },
     /// The content isn't what the catalogue says.
     #[error(

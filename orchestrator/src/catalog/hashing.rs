@@ -92,7 +92,7 @@ pub(super) fn remembered_hash(
 
 /// What shows that a file was changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct Stamp {
+pub(super) struct Stamp {
     size_bytes: u64,
     /// When its content was changed, as the file system was told.
     modified_ns: u64,
@@ -101,7 +101,7 @@ struct Stamp {
 }
 
 impl Stamp {
-    fn of(path: &Path) -> Result<Self, CatalogError> {
+    pub(super) fn of(path: &Path) -> Result<Self, CatalogError> {
         let found = fs::metadata(path).map_err(io("read", path))?;
         if !found.is_file() {
             return Err(io("read", path)(std::io::Error::other("it is no regular file")));
@@ -114,7 +114,7 @@ impl Stamp {
         })
     }
 
-    fn is_settled(self) -> bool {
+    pub(super) fn is_settled(self) -> bool {
         let modified = UNIX_EPOCH + Duration::from_nanos(self.modified_ns);
         SystemTime::now().duration_since(modified).is_ok_and(|age| age > SETTLED)
     }

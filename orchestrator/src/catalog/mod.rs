@@ -1,6 +1,6 @@
 //! Models and backends: what there is, where its files come from, and what a network costs.
 //!
-//! Main types: [`ArtifactCache`], which has a model's file ready on this host, [`analysis::GraphSummary`], and the
+//! Main types: [`ArtifactCache`], which has a model's file ready on this host, [`Datasets`], which does so for labelled images, [`EngineFiles`], which does so for engines, [`analysis::GraphSummary`], and the
 //! networks that farmctl writes by itself ([`networks`]). Never touches a device, reads no YAML and no environment, and
 //! never runs a network.
 //!
@@ -9,16 +9,23 @@
 pub mod analysis;
 mod artifacts;
 mod backends;
+pub mod checkpoint;
+mod datasets;
 mod download;
+mod engines;
 mod error;
+pub mod formats;
 mod hashing;
 pub mod networks;
 pub mod onnx;
 mod published;
+mod torch;
 
-pub use artifacts::{ArtifactCache, LocalArtifact};
+pub use artifacts::{ArtifactCache, LocalArtifact, LocalModel};
 pub use backends::builtin_backends;
+pub use datasets::{BUILTIN_DATASETS, DatasetError, Datasets};
 pub use download::{DownloadSettings, Proxy};
+pub use engines::{EngineFileError, EngineFiles};
 pub use error::{CatalogError, UrlFailure};
 pub use hashing::{Activity, Progress};
 pub use published::{PublishedNetwork, published_network, published_networks};

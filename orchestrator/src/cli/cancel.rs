@@ -11,9 +11,10 @@ use crate::agent::{Errand, record_of_cell};
 use crate::domain::{Event, EventKind, Failure, FailureKind, RunStatus, SweepRow};
 use crate::store::{Store, StoreError};
 
+use super::backends::EngineSource;
 use super::runner::RunnerSource;
 use super::stored::find_sweep;
-use super::sweep::{Drive, begin_leases, drive, report};
+use super::sweep::{Drive, begin_leases, conclude, drive};
 use super::sweeps::live_holder;
 use super::{CliError, Context, say};
 
@@ -48,8 +49,7 @@ pub(super) async fn run(context: &Context, arguments: &CancelArguments) -> Resul
     if !find_sweep(store.as_ref(), sweep.id.as_str())?.state.is_over() {
         end_what_is_left(context, &sweep).await?;
     }
-    let sweep = find_sweep(store.as_ref(), sweep.id.as_str())?;
-    report(context, store.as_ref(), &sweep, false)
+    conclude(context, store.as_ref(), &sweep.id, false)
 }
 
 /// Waits until the process that carries the sweep out has ended its runs, if there is one.
@@ -80,7 +80,8 @@ pub(super) async fn end_what_is_left(context: &Context, sweep: &SweepRow) -> Res
     let store = context.lab.store()?;
     let leases = begin_leases(&store).await?;
     let hold = super::sweep::lease(&leases, &sweep.id).await?;
-    let live: BTreeSet<String> = store.live_runs(&sweep.id, None)?.into_iter().map(|run| run.device).collect();
+    let live = store.live_runs(&sweep.id, None)?.into_iter().map(|run| run.device);
+    let live: BTreeSet<String> = live.chain(store.devices_left(&sweep.id)?).collect();
     let inventory = context.lab.inventory()?;
     let devices: Vec<_> = inventory.devices.iter().filter(|device| live.contains(&device.name)).cloned().collect();
     match store.definition(&sweep.id)? {
@@ -94,6 +95,8 @@ pub(super) async fn end_what_is_left(context: &Context, sweep: &SweepRow) -> Res
                 devices,
                 lab_devices: Vec::new(),
                 model_files: HashMap::new(),
+                // Runs are only ended here: a catalogue that can't be read must not keep them.
+                engines: EngineSource::new(context, &context.lab.catalog().unwrap_or_default(), progress.clone()),
                 runners,
                 leases,
                 hold,
@@ -108,9 +111,7 @@ pub(super) async fn end_what_is_left(context: &Context, sweep: &SweepRow) -> Res
         }
         _ => hold.release().await?,
     }
-    close_open_jobs(store.as_ref(), sweep)?;
-    store.finish_sweep(&sweep.id, Timestamp::now())?;
-    Ok(())
+    close_open_jobs(store.as_ref(), sweep)
 }
 
 /// Gives each job that is still open a record that says so.

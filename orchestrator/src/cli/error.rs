@@ -2,6 +2,7 @@ use std::fmt::Write as _;
 
 use crate::config::ConfigErrors;
 use crate::domain::Failure;
+use crate::store::StoreError;
 
 /// Exit codes.
 pub mod exit {
@@ -115,5 +116,17 @@ from_library_error!(
     crate::catalog::CatalogError,
     crate::publish::PublishError,
     crate::runners::RunnerError,
-    crate::store::StoreError,
 );
+
+impl From<StoreError> for CliError {
+    fn from(error: StoreError) -> CliError {
+        let code = match error {
+            StoreError::Damaged { .. }
+            | StoreError::Foreign { .. }
+            | StoreError::Newer { .. }
+            | StoreError::Corrupt { .. } => exit::INVALID,
+            _ => exit::INTERNAL,
+        };
+        CliError { code, ..CliError::internal(format!("failed to {error}")) }
+    }
+}

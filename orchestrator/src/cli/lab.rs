@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::catalog;
 use crate::config;
 use crate::domain::{Catalog, Inventory};
-use crate::runners::{Runners, enclosing_workspace, origin_workspace};
+use crate::runners::{HOST_TARGET, Runners, enclosing_workspace, origin_workspace};
 use crate::store::{self, Store};
 use crate::transport::ConnectOptions;
 
@@ -50,20 +50,26 @@ impl Lab {
     pub fn inventory(&self) -> Result<Inventory, CliError> {
         let folder = self.root.join("farms");
         let lookup = |name: &str| std::env::var(name).ok();
-        if !self.farms.is_empty() {
-            return Ok(config::load_inventory(&self.farms, &lookup)?);
-        }
-        if folder.is_dir() {
-            return Ok(config::load_inventory(&[folder], &lookup)?);
-        }
-        Ok(config::load_embedded_inventory(&lookup)?)
+        let inventory = if !self.farms.is_empty() {
+            config::load_inventory(&self.farms, &lookup)?
+        } else if folder.is_dir() {
+            config::load_inventory(&[folder], &lookup)?
+        } else {
+            config::load_embedded_inventory(&lookup)?
+        };
+        Ok(Inventory { host_target: Some(HOST_TARGET.to_owned()), ..inventory })
     }
 
-    /// The models of the catalogue file, and the backends that runners carry.
+    /// The models, the engines and the datasets of the catalogue files, after the engines that runners carry.
     pub fn catalog(&self) -> Result<Catalog, CliError> {
         let file = self.root.join("configs").join("models.yaml");
         let path = self.models.clone().or_else(|| file.is_file().then_some(file));
-        Ok(config::load_catalog(path.as_deref(), catalog::builtin_backends())?)
+        let file = self.root.join("configs").join("backends.yaml");
+        let backends = file.is_file().then_some(file);
+        let backends = config::load_backends(backends.as_deref(), catalog::builtin_backends())?;
+        let file = self.root.join("configs").join("datasets.yaml");
+        let datasets = config::load_datasets(file.is_file().then_some(file).as_deref())?;
+        Ok(Catalog { datasets, ..config::load_catalog(path.as_deref(), backends)? })
     }
 
     /// The folder of files that can be had again: models, and parts of downloads.
@@ -90,6 +96,17 @@ impl Lab {
     pub fn store(&self) -> Result<Arc<dyn Store>, CliError> {
         let path = self.root.join(".farm").join("state.db");
         Ok(store::open(&format!("sqlite:{}", path.display()))?)
+    }
+
+    /// The truth, where there is some already.
+    pub fn existing_store(&self) -> Result<Arc<dyn Store>, CliError> {
+        let path = self.root.join(".farm").join("state.db");
+        match std::fs::symlink_metadata(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Err(CliError::nothing(format!("this lab has no store yet: {} is not there", path.display())))
+            }
+            _ => self.store(),
+        }
     }
 
     /// Where runners are looked for.

@@ -11,9 +11,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::progress::{Mode, Progress};
 
+mod backends;
 mod cancel;
 mod completions;
 mod daemon;
+mod datasets;
 mod devices;
 mod doctor;
 mod error;
@@ -27,6 +29,7 @@ mod runner;
 mod schedules;
 mod schema;
 mod score;
+mod store;
 mod stored;
 mod sweep;
 mod sweeps;
@@ -126,6 +129,9 @@ enum Verb {
     /// The catalogue of models and their files
     #[command(subcommand)]
     Models(models::ModelsVerb),
+    /// The engines that are programs of their own, and their files
+    #[command(subcommand)]
+    Backends(backends::BackendsVerb),
     /// The program that measures on devices
     #[command(subcommand)]
     Runner(runner::RunnerVerb),
@@ -133,6 +139,9 @@ enum Verb {
     Report(report::ReportArguments),
     /// Rank devices by a score, from a sweep's results or any table of results
     Score(score::ScoreArguments),
+    /// The lab's store: is it sound, can it be smaller, what is in it
+    #[command(subcommand)]
+    Store(store::StoreVerb),
     /// Say what is missing on this host, with the command that mends it
     Doctor,
     /// Print the JSON Schema of a kind of file
@@ -203,9 +212,11 @@ async fn dispatch(verb: Verb, context: &Context) -> Result<u8, CliError> {
         Verb::Plan(arguments) => plan::run(context, &arguments),
         Verb::Devices(verb) => devices::run(context, verb).await,
         Verb::Models(verb) => models::run(context, verb).await,
+        Verb::Backends(verb) => backends::run(context, verb).await,
         Verb::Runner(verb) => runner::run(context, verb).await,
         Verb::Report(arguments) => report::run(context, &arguments),
         Verb::Score(arguments) => score::run(context, &arguments),
+        Verb::Store(verb) => store::run(context, &verb),
         Verb::Doctor => doctor::run(context).await,
         Verb::Schema(arguments) => schema::run(&arguments),
         Verb::Completions(arguments) => completions::run(&arguments),

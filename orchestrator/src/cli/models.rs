@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use clap::Subcommand;
 use serde::Serialize;
 
-use crate::catalog::{self, Activity, ArtifactCache, CatalogError, DownloadSettings, LocalArtifact, Proxy, analysis};
+use crate::catalog::{self, Activity, ArtifactCache, CatalogError, DownloadSettings, LocalModel, Proxy, analysis};
 use crate::domain::{
-    Catalog, CatalogModel, FailureKind, Plan, PublishedNetwork, Skipped, WeightsFile, WeightsKind, WeightsSource,
+    ArtifactRef, Catalog, CatalogModel, FailureKind, Job, Plan, PublishedNetwork, Skipped, WeightsFile, WeightsKind,
+    WeightsSource, image_shape,
 };
 use crate::progress::{Progress, Task, Unit};
 
@@ -21,15 +22,18 @@ const PATIENCE: Duration = Duration::from_secs(3600);
 pub(super) enum ModelsVerb {
     /// List the models and whether their files are here
     List,
-    /// Show a model: facts, inputs, outputs, operators, multiply-adds by operator
+    /// Show a model: facts, files, inputs, outputs, operators, multiply-adds by operator
     Show {
         /// Its name
         name: String,
         /// Kind of weights
         #[arg(long, value_enum)]
         weights: Option<Weights>,
+        /// The file whose graph is shown, by its format
+        #[arg(long, value_name = "FORMAT")]
+        file_format: Option<String>,
     },
-    /// Get files: build the synthetic ones, download the trained ones
+    /// Get files: build those that farmctl writes itself, download others
     Fetch(Which),
     /// Read files again and compare them with their hashes
     Verify(Which),
@@ -37,6 +41,9 @@ pub(super) enum ModelsVerb {
     Build {
         /// Names; all models without any
         names: Vec<String>,
+        /// Format of the files (onnx, tflite, caffe2, torchscript_lite …), or `all`; without it, a model's first
+        #[arg(long, value_name = "FORMAT")]
+        file_format: Option<String>,
     },
     /// List what was published about networks: parameters, multiply-adds, accuracy
     Published {
@@ -52,6 +59,40 @@ pub(super) struct Which {
     /// Kind of weights; all kinds without it
     #[arg(long, value_enum)]
     weights: Option<Weights>,
+    /// Format of the files (onnx, tflite, caffe2, torchscript_lite …), or `all`; without it, a model's first
+    #[arg(long, value_name = "FORMAT")]
+    file_format: Option<String>,
+}
+
+/// Some of the models' files.
+struct Chosen {
+    names: Vec<String>,
+    weights: Option<WeightsKind>,
+    file_format: Option<String>,
+}
+
+impl From<Which> for Chosen {
+    fn from(which: Which) -> Chosen {
+        Chosen { names: which.names, weights: which.weights.map(Into::into), file_format: which.file_format }
+    }
+}
+
+impl Chosen {
+    /// A model's files that are meant: without a format the first of each kind of weights.
+    fn files<'a>(&self, model: &'a CatalogModel) -> Vec<&'a WeightsFile> {
+        let mut files: Vec<&WeightsFile> = Vec::new();
+        for file in model.files.iter().filter(|file| self.weights.is_none_or(|kind| file.weights == kind)) {
+            let meant = match self.file_format.as_deref() {
+                None => files.iter().all(|other| other.weights != file.weights),
+                Some("all") => true,
+                Some(format) => file.format == format,
+            };
+            if meant {
+                files.push(file);
+            }
+        }
+        files
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -73,10 +114,16 @@ pub(super) async fn run(context: &Context, verb: ModelsVerb) -> Result<u8, CliEr
     let catalog = context.lab.catalog()?;
     match verb {
         ModelsVerb::List => list(context, &catalog),
-        ModelsVerb::Show { name, weights } => show(context, &catalog, &name, weights.map(Into::into)).await,
-        ModelsVerb::Fetch(which) => each(context, &catalog, &which.names, which.weights.map(Into::into), false).await,
-        ModelsVerb::Verify(which) => each(context, &catalog, &which.names, which.weights.map(Into::into), true).await,
-        ModelsVerb::Build { names } => each(context, &catalog, &names, Some(WeightsKind::Synthetic), false).await,
+        ModelsVerb::Show { name, weights, file_format } => {
+            let chosen = Chosen { names: vec![name], weights: weights.map(Into::into), file_format };
+            show(context, &catalog, &chosen).await
+        }
+        ModelsVerb::Fetch(which) => each(context, &catalog, &which.into(), false).await,
+        ModelsVerb::Verify(which) => each(context, &catalog, &which.into(), true).await,
+        ModelsVerb::Build { names, file_format } => {
+            let chosen = Chosen { names, weights: Some(WeightsKind::Synthetic), file_format };
+            each(context, &catalog, &chosen, false).await
+        }
         ModelsVerb::Published { names } => published(context, &names),
     }
 }
@@ -92,14 +139,18 @@ fn cache(context: &Context) -> ArtifactCache {
 /// The catalogue with hash and size of the user's own files that are there; a plan is made from these.
 pub(super) fn with_found_files(context: &Context, mut catalog: Catalog) -> Result<Catalog, CliError> {
     let cache = cache(context);
-    for model in &mut catalog.models {
-        for file in &mut model.files {
-            let WeightsSource::Path(path) = &file.source else { continue };
-            if file.artifact.is_none() && path.is_file() {
-                let found = cache.ensure(&model.name, file, Instant::now() + PATIENCE, &mut |_| {})?;
-                file.artifact = Some(found.artifact);
-            }
+    let find = |artifact: &mut Option<ArtifactRef>, source: &WeightsSource| {
+        if let WeightsSource::Path(path) = source
+            && artifact.is_none()
+            && path.is_file()
+        {
+            *artifact = Some(cache.hash_of(path, Instant::now() + PATIENCE)?);
         }
+        Ok::<(), CliError>(())
+    };
+    for file in catalog.models.iter_mut().flat_map(|model| &mut model.files) {
+        find(&mut file.artifact, &file.source)?;
+        file.parts.iter_mut().try_for_each(|part| find(&mut part.artifact, &part.source))?;
     }
     Ok(catalog)
 }
@@ -111,25 +162,34 @@ pub(super) async fn provide(
     plan: &mut Plan,
     progress: &Progress,
 ) -> Result<HashMap<String, PathBuf>, CliError> {
-    let wanted: BTreeSet<(String, WeightsKind)> =
-        plan.jobs.iter().map(|job| (job.model.name.clone(), job.model.weights)).collect();
+    // By all files: two models of one network may differ in their weights' file alone.
+    let key = |job: &Job| {
+        let artifacts = job.model.artifact.iter().chain(job.model.parts.iter().map(|part| &part.artifact));
+        (job.model.name.clone(), artifacts.map(|artifact| artifact.sha256.clone()).collect::<Vec<_>>())
+    };
+    let wanted: BTreeSet<(String, Vec<String>)> = plan.jobs.iter().map(key).collect();
     let (mut files, mut missing) = (HashMap::new(), HashMap::new());
-    for (name, weights) in wanted {
+    for (name, hashes) in wanted {
         let Some(model) = catalog.model(&name) else { continue };
-        let Some(file) = model.file(weights) else { continue };
+        let is_it = |file: &&WeightsFile| {
+            let artifacts = std::iter::once(&file.artifact).chain(file.parts.iter().map(|part| &part.artifact));
+            artifacts.map(|artifact| artifact.as_ref().map(|it| &it.sha256)).eq(hashes.iter().map(Some))
+        };
+        let Some(file) = model.files.iter().find(is_it) else { continue };
         match get(context, &name, file, false, progress).await? {
             Ok(local) => {
                 let macs = macs_of(context, model, file);
-                let of_it = plan.jobs.iter_mut().filter(|job| job.model.name == name && job.model.weights == weights);
-                of_it.for_each(|job| job.model.macs = macs);
-                files.insert(local.artifact.sha256, local.path);
+                let is_of_it = |job: &&mut Job| key(job) == (name.clone(), hashes.clone());
+                plan.jobs.iter_mut().filter(is_of_it).for_each(|job| job.model.macs = macs);
+                let all = std::iter::once(local.file).chain(local.parts);
+                files.extend(all.map(|file| (file.artifact.sha256, file.path)));
             }
-            Err(error) => drop(missing.insert((name, weights), format!("failed to {error}"))),
+            Err(error) => drop(missing.insert((name, hashes), format!("failed to {error}"))),
         }
     }
     let jobs = std::mem::take(&mut plan.jobs);
     for job in jobs {
-        match missing.get(&(job.model.name.clone(), job.model.weights)) {
+        match missing.get(&key(&job)) {
             Some(reason) => {
                 let kind = FailureKind::ArtifactUnavailable;
                 plan.skipped.push(Skipped { job, kind, reason: reason.clone() });
@@ -137,14 +197,16 @@ pub(super) async fn provide(
             None => plan.jobs.push(job),
         }
     }
+    files.extend(super::datasets::provide(context, catalog, plan, progress).await?);
     Ok(files)
 }
 
 /// Multiply-adds of the very file that is measured: another training of a network may have another graph than the
-/// catalogue's entry. `None` where they can't be counted whole.
+/// catalogue's entry. `None` where they can't be counted whole; the entry's number for a format that isn't read.
 fn macs_of(context: &Context, model: &CatalogModel, file: &WeightsFile) -> Option<u64> {
     match cache(context).summary(model, file) {
-        Ok(summary) => summary.filter(analysis::GraphSummary::is_complete).map(|summary| summary.macs()),
+        Ok(Some(summary)) => summary.is_complete().then(|| summary.macs()),
+        Ok(None) => model.macs,
         Err(error) => {
             tracing::warn!(model = %model.name, %error, "its multiply-adds can't be counted");
             None
@@ -159,7 +221,7 @@ async fn get(
     file: &WeightsFile,
     verify: bool,
     progress: &Progress,
-) -> Result<Result<LocalArtifact, CatalogError>, CliError> {
+) -> Result<Result<LocalModel, CatalogError>, CliError> {
     let (cache, name, file, progress) = (cache(context), name.to_owned(), file.clone(), progress.clone());
     tokio::task::spawn_blocking(move || {
         let shown: Mutex<Option<Task>> = Mutex::new(None);
@@ -207,40 +269,42 @@ fn find<'a>(catalog: &'a Catalog, name: &str) -> Result<&'a CatalogModel, CliErr
     })
 }
 
-async fn each(
-    context: &Context,
-    catalog: &Catalog,
-    names: &[String],
-    weights: Option<WeightsKind>,
-    verify: bool,
-) -> Result<u8, CliError> {
+async fn each(context: &Context, catalog: &Catalog, chosen: &Chosen, verify: bool) -> Result<u8, CliError> {
     let progress = super::open_progress(context);
     let mut rows = Vec::new();
     let (mut tried, mut failed) = (0, 0);
-    for model in select(catalog, names)? {
-        for file in model.files.iter().filter(|file| weights.is_none_or(|kind| file.weights == kind)) {
+    for model in select(catalog, &chosen.names)? {
+        for file in chosen.files(model) {
             tried += 1;
-            let row = |state: &str, detail: String| {
-                vec![model.name.clone(), file.weights.to_string(), state.to_owned(), detail]
+            let row = |part: &str, state: &str, detail: String| {
+                let (weights, format, precision) = (file.weights.to_string(), file.format.clone(), file.precision);
+                let words = [precision.to_string(), part.to_owned(), state.to_owned(), detail];
+                [model.name.clone(), weights, format].into_iter().chain(words).collect::<Vec<_>>()
             };
             match get(context, &model.name, file, verify, &progress).await? {
-                Ok(local) => rows.push(row("ok", short_path(&local.path))),
+                Ok(local) => {
+                    rows.push(row("", "ok", short_path(&local.file.path)));
+                    let parts = file.parts.iter().zip(&local.parts);
+                    rows.extend(parts.map(|(part, local)| row(&part.name, "ok", short_path(&local.path))));
+                }
                 Err(error) => {
                     failed += 1;
-                    rows.push(row("failed", format!("failed to {error}")));
+                    rows.push(row("", "failed", format!("failed to {error}")));
                 }
             }
         }
     }
     super::close_progress(context, &progress);
     if tried == 0 {
-        return Err(CliError::nothing("no model has a file of that kind"));
+        return Err(CliError::nothing("no model has such a file"));
     }
-    let header = ["model", "weights", "status", "file"];
+    let header = ["model", "weights", "format", "precision", "part", "status", "file"];
     match context.format {
         Format::Human => {
             for row in &rows {
-                let line = format!("{:<6} {} ({}): {}\n", row[2], row[0], row[1], row[3]);
+                let [model, weights, format, precision, part, status, file] = &row[..] else { continue };
+                let part = if part.is_empty() { String::new() } else { format!(", {part}") };
+                let line = format!("{status:<6} {model} ({weights}, {format} {precision}{part}): {file}\n");
                 print_data(line.as_bytes())?;
             }
         }
@@ -256,16 +320,21 @@ async fn each(
 
 fn list(context: &Context, catalog: &Catalog) -> Result<u8, CliError> {
     let cache = cache(context);
-    let header = ["model", "weights", "size_mb", "here", "params", "macs", "top1_percent", "licence"];
+    let header =
+        ["model", "weights", "format", "precision", "size_mb", "here", "params", "macs", "top1_percent", "licence"];
     let number = |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
     let rows = catalog.models.iter().flat_map(|model| {
         let cache = &cache;
         model.files.iter().map(move |file| {
             let published = model.accuracy.as_ref().filter(|_| file.weights == WeightsKind::Trained);
+            let parts = file.parts.iter().map(|part| part.artifact.as_ref());
+            let sizes = std::iter::once(file.artifact.as_ref()).chain(parts).map(|it| it.map(|it| it.size_bytes));
             vec![
                 model.name.clone(),
                 file.weights.to_string(),
-                file.artifact.as_ref().map(|it| format!("{:.1}", it.size_bytes as f64 / 1e6)).unwrap_or_default(),
+                file.format.clone(),
+                file.precision.to_string(),
+                sizes.sum::<Option<u64>>().map(|bytes| format!("{:.1}", bytes as f64 / 1e6)).unwrap_or_default(),
                 if cache.has(file) { "yes" } else { "no" }.to_owned(),
                 number(model.params),
                 number(model.macs),
@@ -275,7 +344,7 @@ fn list(context: &Context, catalog: &Catalog) -> Result<u8, CliError> {
         })
     });
     match context.format {
-        Format::Human => print_data(super::text_table(&header[..7], rows.map(|row| row[..7].to_vec())).as_bytes())?,
+        Format::Human => print_data(super::text_table(&header[..9], rows.map(|row| row[..9].to_vec())).as_bytes())?,
         Format::Json => print_json(&catalog.models)?,
         Format::Csv | Format::Markdown => print_rows(context.format, &header, rows)?,
     }
@@ -324,10 +393,11 @@ struct Shown<'a> {
     graph: Option<analysis::GraphSummary>,
 }
 
-async fn show(context: &Context, catalog: &Catalog, name: &str, weights: Option<WeightsKind>) -> Result<u8, CliError> {
+async fn show(context: &Context, catalog: &Catalog, chosen: &Chosen) -> Result<u8, CliError> {
+    let name = &chosen.names[0];
     let model = find(catalog, name)?;
-    let mut files = model.files.iter().filter(|file| weights.is_none_or(|kind| file.weights == kind));
-    let file = files.next().ok_or_else(|| CliError::usage(format!("{name} has no file with such weights")))?;
+    let file = chosen.files(model).into_iter().next();
+    let file = file.ok_or_else(|| CliError::usage(format!("{name} has no such file")))?;
     let progress = super::open_progress(context);
     let got = get(context, name, file, false, &progress).await?;
     super::close_progress(context, &progress);
@@ -350,7 +420,9 @@ fn text(model: &CatalogModel, graph: Option<&analysis::GraphSummary>) -> String 
     line("model", format!("{} ({})", model.name, model.title));
     line("source", or_unknown(model.source.clone()));
     line("licence", or_unknown(model.licence.clone()));
-    line("preprocessing", or_unknown(model.preprocessing.clone()));
+    let shape = model.input_shape.as_deref().and_then(image_shape);
+    let preprocessing = model.preprocessing.as_ref().zip(shape).map(|(rule, shape)| rule.text(shape));
+    line("preprocessing", or_unknown(preprocessing));
     line("params", or_unknown(model.params.map(|params| format!("{params} as published"))));
     line("macs", or_unknown(model.macs.map(|macs| format!("{macs} multiply-adds an image (FLOPs are twice as many)"))));
     if let Some(accuracy) = &model.accuracy {
@@ -359,11 +431,21 @@ fn text(model: &CatalogModel, graph: Option<&analysis::GraphSummary>) -> String 
     for file in &model.files {
         let from = match &file.source {
             WeightsSource::Builtin(network) => format!("built by farmctl from its definition of {network}"),
+            WeightsSource::Checkpoint { network, archive, .. } => {
+                format!("built by farmctl from its definition of {network} and the weights in {}", archive.file_name())
+            }
             WeightsSource::Urls(urls) => format!("from {}", urls.join(" or ")),
             WeightsSource::Path(path) => format!("at {}", path.display()),
         };
-        let sha256 = file.artifact.as_ref().map_or("not pinned", |artifact| artifact.sha256.as_str());
-        line("file", format!("{} weights, {}, sha256 {sha256}, {from}", file.weights, file.format));
+        let sha256 = |artifact: &Option<ArtifactRef>| {
+            artifact.as_ref().map_or_else(|| "not pinned".to_owned(), |artifact| artifact.sha256.clone())
+        };
+        let (weights, format, precision) = (file.weights, &file.format, file.precision);
+        let own = sha256(&file.artifact);
+        line("file", format!("{weights} weights, {format} in {precision}, sha256 {own}, {from}"));
+        for part in &file.parts {
+            line("", format!("with {}, sha256 {}", part.name, sha256(&part.artifact)));
+        }
     }
     let Some(graph) = graph else { return text };
     let shape = |tensor: &analysis::TensorSummary| {

@@ -24,8 +24,9 @@ pub(super) struct Loaded {
 
 pub(super) fn load(context: &Context, file: &std::path::Path) -> Result<Loaded, CliError> {
     let inventory = context.lab.inventory()?;
-    let catalog = super::models::with_found_files(context, context.lab.catalog()?)?;
+    let mut catalog = super::models::with_found_files(context, context.lab.catalog()?)?;
     let sweep = config::load_sweep(file, &inventory, &catalog)?;
+    super::datasets::with_found_images(context, &mut catalog, sweep.dataset.as_deref());
     let plan = planner::plan(&sweep, &inventory, &catalog);
     Ok(Loaded { inventory, catalog, sweep, plan })
 }

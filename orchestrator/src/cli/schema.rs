@@ -19,6 +19,10 @@ enum Kind {
     Sweep,
     /// configs/models.yaml
     Models,
+    /// configs/backends.yaml
+    Backends,
+    /// configs/datasets.yaml
+    Datasets,
     /// configs/daemon.yaml
     Daemon,
 }
@@ -28,6 +32,8 @@ pub(super) fn run(arguments: &SchemaArguments) -> Result<u8, CliError> {
         Kind::Inventory => config::FileKind::Inventory,
         Kind::Sweep => config::FileKind::Sweep,
         Kind::Models => config::FileKind::Models,
+        Kind::Backends => config::FileKind::Backends,
+        Kind::Datasets => config::FileKind::Datasets,
         Kind::Daemon => config::FileKind::Daemon,
     };
     print_json(&config::schema(kind))?;

@@ -1,16 +1,25 @@
 //! The models file to the models of a [`Catalog`](crate::domain::Catalog): what it means, checked.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
-use crate::domain::{Accuracy, ArtifactRef, CatalogModel, InputRange, WeightsFile, WeightsKind, WeightsSource};
+use crate::catalog::{formats, networks};
+use crate::domain::{
+    Accuracy, ArtifactRef, CatalogModel, FilePart, InputRange, Precision, Preprocessing, ResizeFilter, ResizeRule,
+    WeightsFile, WeightsKind, WeightsSource, image_shape,
+};
 
+use super::backends;
 use super::document::{Document, Step, place};
-use super::fault::{ConfigErrors, any_of, code};
-use super::models_file::{FileEntry, ModelEntry, ModelsFile};
+use super::fault::{ConfigErrors, any_of, code, did_you_mean};
+use super::models_file::{CheckpointEntry, FileEntry, ModelEntry, ModelsFile, PartEntry, PreprocessingEntry};
 use super::source::Source;
+use super::words::OneOrMany;
 
 /// Format of a file whose name doesn't tell.
 const DEFAULT_FORMAT: &str = "onnx";
+/// What to do about a name that is none.
+pub(super) const NAME_HINT: &str = "use letters, digits, `.`, `_` and `-`";
 /// Input of a model that doesn't say its range.
 const DEFAULT_RANGE: [f32; 2] = [0.0, 1.0];
 
@@ -35,10 +44,9 @@ pub(super) fn load(source: Source) -> Result<Vec<CatalogModel>, ConfigErrors> {
 }
 
 fn model(document: &mut Document<ModelsFile>, entry: ModelEntry, index: usize) -> CatalogModel {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    if entry.name.is_empty() || entry.name.starts_with(['-', '.']) || !entry.name.chars().all(allowed) {
-        let hint = "use letters, digits, `.`, `_` and `-`".to_owned();
-        document.refuse(place!["models", index, "name"], format!("{} is no good name", code(&entry.name)), Some(hint));
+    if !is_name(&entry.name) {
+        let message = format!("{} is no good name", code(&entry.name));
+        document.refuse(place!["models", index, "name"], message, Some(NAME_HINT.to_owned()));
     }
     let [low, high] = entry.input_range.unwrap_or(DEFAULT_RANGE);
     // Not `low >= high`: what can't be compared is refused too.
@@ -47,14 +55,25 @@ fn model(document: &mut Document<ModelsFile>, entry: ModelEntry, index: usize) -
         document.refuse(place!["models", index, "input_range"], message, None);
     }
     let kinds = [(WeightsKind::Synthetic, entry.weights.synthetic), (WeightsKind::Trained, entry.weights.trained)];
-    let mut files = Vec::new();
+    let mut files: Vec<WeightsFile> = Vec::new();
     let mut declared = false;
     let mut licences: Vec<String> = entry.licence.into_iter().collect();
-    for (kind, file) in kinds {
-        if let Some(file) = file {
+    for (kind, entries) in kinds {
+        for (number, file) in entries.into_iter().flat_map(OneOrMany::into_vec).enumerate() {
             declared = true;
             licences.extend(file.licence.as_ref().map(|licence| format!("{kind} weights: {licence}")));
-            files.extend(weights_file(document, file, kind, place!["models", index, "weights", kind.as_str()]));
+            let place = place!["models", index, "weights", kind.as_str(), number];
+            for file in weights_files(document, file, kind, place) {
+                let like = |other: &&WeightsFile| {
+                    (other.weights, &other.format, other.precision) == (kind, &file.format, file.precision)
+                };
+                if files.iter().any(|other| like(&other)) && document.is_clean() {
+                    let message =
+                        format!("the {kind} weights in {} and {} are there twice", file.format, file.precision);
+                    refuse_key(document, place, message);
+                }
+                files.push(file);
+            }
         }
     }
     if !declared && document.is_clean() {
@@ -62,13 +81,18 @@ fn model(document: &mut Document<ModelsFile>, entry: ModelEntry, index: usize) -
         let message = format!("the model {} has no weights", code(&entry.name));
         document.refuse(place, message, Some("give it `synthetic` or `trained` weights".to_owned()));
     }
+    let preprocessing = entry.preprocessing.and_then(|preprocessing| {
+        let shape = entry.input_shape.as_deref().and_then(image_shape);
+        preprocessing_of(document, preprocessing, shape, place!["models", index, "preprocessing"])
+    });
     CatalogModel {
         title: entry.title.unwrap_or_else(|| entry.name.clone()),
         name: entry.name,
         source: entry.source,
         licence: (!licences.is_empty()).then(|| licences.join("; ")),
         input_shape: entry.input_shape,
-        preprocessing: entry.preprocessing,
+        classes: entry.classes,
+        preprocessing,
         input_range: InputRange { low, high },
         params: entry.params,
         macs: entry.macs,
@@ -79,53 +103,231 @@ fn model(document: &mut Document<ModelsFile>, entry: ModelEntry, index: usize) -
     }
 }
 
-fn weights_file(
+/// How a picture becomes an input of that height, width and channels.
+fn preprocessing_of(
     document: &mut Document<ModelsFile>,
-    entry: FileEntry,
+    entry: PreprocessingEntry,
+    shape: Option<[u32; 3]>,
+    place: &[Step<'_>],
+) -> Option<Preprocessing> {
+    let Some([height, width, channels]) = shape else {
+        let message = "`preprocessing` needs an `input_shape` of [1, channels, height, width]".to_owned();
+        refuse_key(document, place, message);
+        return None;
+    };
+    let at = |field| [place, &[Step::Field(field)]].concat();
+    let resize = match (entry.shorter_side, entry.crop) {
+        (None, None) => ResizeRule::None,
+        (Some(side), None) => ResizeRule::ShorterSide(side),
+        (None, Some(share)) => ResizeRule::Crop(share),
+        (Some(_), Some(_)) => {
+            let message = "`shorter_side` and `crop` are two ways to do one thing; name one of them";
+            document.refuse(&at("crop"), message, None);
+            return None;
+        }
+    };
+    if entry.shorter_side.is_some_and(|side| side < height.max(width)) {
+        let message =
+            format!("a picture of which the shorter side has so many pixels holds no input of {width}×{height}");
+        document.refuse(&at("shorter_side"), message, None);
+    }
+    let mut each = |field, numbers: Option<OneOrMany<f64>>, default: f64| {
+        let mut numbers = numbers.map_or_else(|| vec![default], OneOrMany::into_vec);
+        if let [one] = numbers.as_slice() {
+            numbers = vec![*one; channels as usize];
+        }
+        if numbers.len() != channels as usize {
+            let message = format!("{} numbers for {channels} channels", numbers.len());
+            document.refuse(&at(field), message, None);
+        }
+        if numbers.iter().any(|number| !number.is_finite() || (field == "std" && *number <= 0.0)) {
+            document.refuse(&at(field), "these numbers can't be computed with", None);
+        }
+        numbers
+    };
+    Some(Preprocessing {
+        resize,
+        filter: entry.filter.map_or(ResizeFilter::Bilinear, |word| word.0),
+        mean: each("mean", entry.mean, 0.0),
+        std: each("std", entry.std, 255.0),
+    })
+}
+
+/// The files of an entry: one, or of a `builtin` one for each format.
+fn weights_files(
+    document: &mut Document<ModelsFile>,
+    mut entry: FileEntry,
     weights: WeightsKind,
     place: &[Step<'_>],
-) -> Option<WeightsFile> {
-    let urls = entry.urls.map(|urls| urls.into_vec());
+) -> Vec<WeightsFile> {
+    let parts = entry.parts.take().map(OneOrMany::into_vec).unwrap_or_default();
+    if let Some(network) = entry.builtin.take_if(|_| entry.urls.is_none() && entry.path.is_none()) {
+        if !parts.is_empty() && document.is_clean() {
+            refuse_key(document, place, "`parts` are for `urls` and `path`: farmctl knows those it builds".to_owned());
+        }
+        let checkpoint =
+            entry.checkpoint.take().map(|checkpoint| checkpoint_source(document, checkpoint, &network, place));
+        let mut files = builtin_files(document, &entry, &network, weights, place);
+        if weights == WeightsKind::Trained
+            && networks::takes_checkpoint(&network) != checkpoint.is_some()
+            && document.is_clean()
+        {
+            let message = match checkpoint {
+                Some(_) => format!("farmctl makes {} of no `checkpoint`", code(&network)),
+                None => format!("the trained weights of {} are in a `checkpoint`: say where that is", code(&network)),
+            };
+            refuse_key(document, place, message);
+        }
+        if let Some(source) = checkpoint {
+            files.iter_mut().for_each(|file| {
+                file.parts.iter_mut().for_each(|part| part.source = source.clone());
+                file.source = source.clone();
+            });
+        }
+        return files;
+    }
+    let named = [entry.builtin.is_some(), entry.urls.is_some(), entry.path.is_some()];
+    if named.into_iter().filter(|there| *there).count() != 1 {
+        if document.is_clean() {
+            let message = format!("needs exactly one of {}", any_of(["builtin", "urls", "path"]));
+            refuse_key(document, place, message);
+        }
+        return Vec::new();
+    }
+    let origin = Origin { urls: entry.urls, path: entry.path, sha256: entry.sha256, size_bytes: entry.size_bytes };
+    let Some((file_name, artifact, source)) = located(document, origin, place) else { return Vec::new() };
+    let extension = file_name.and_then(|name| Some(name.extension()?.to_str()?.to_lowercase()));
+    let parts = parts.into_iter().enumerate().filter_map(|(index, part)| {
+        file_part(document, part, &[place, &[Step::Field("parts"), Step::Item(index)]].concat())
+    });
+    let format = entry.format.or(extension).unwrap_or_else(|| DEFAULT_FORMAT.to_owned());
+    vec![WeightsFile {
+        weights,
+        parts: parts.collect(),
+        layout: entry.layout.map_or_else(|| WeightsFile::usual_layout(&format), |word| word.0),
+        format,
+        precision: entry.precision.map_or(Precision::Float32, |word| word.0),
+        artifact,
+        source,
+    }]
+}
+
+fn checkpoint_source(
+    document: &mut Document<ModelsFile>,
+    entry: CheckpointEntry,
+    network: &str,
+    place: &[Step<'_>],
+) -> WeightsSource {
+    let place = [place, &[Step::Field("checkpoint")]].concat();
+    WeightsSource::Checkpoint {
+        network: network.to_owned(),
+        artifact: backends::artifact(document, &entry.sha256, entry.size_bytes, &place),
+        archive: backends::archive(document, entry.archive, &[&place[..], &[Step::Field("archive")]].concat()),
+        member: entry.member,
+    }
+}
+
+/// What farmctl builds of a network: in the format that the entry names, else in all.
+fn builtin_files(
+    document: &mut Document<ModelsFile>,
+    entry: &FileEntry,
+    network: &str,
+    weights: WeightsKind,
+    place: &[Step<'_>],
+) -> Vec<WeightsFile> {
     let clean = document.is_clean();
+    if entry.sha256.is_some() != entry.size_bytes.is_some() && clean {
+        refuse_key(document, place, "`sha256` and `size_bytes` are given both or not at all".to_owned());
+    }
+    let pinned = entry.sha256.as_ref().zip(entry.size_bytes);
+    let pinned = pinned.map(|(hash, size_bytes)| ArtifactRef { sha256: sha256(document, hash, place), size_bytes });
+    // A hash is that of one file.
+    let format = entry.format.as_deref().or(pinned.as_ref().map(|_| DEFAULT_FORMAT));
+    let precision = entry.precision.map(|word| word.0).or(pinned.as_ref().map(|_| Precision::Float32));
+    let mut files = formats::builtin_files(network, weights);
+    files.retain(|file| {
+        format.is_none_or(|format| file.format == format) && precision.is_none_or(|wanted| file.precision == wanted)
+    });
+    if files.is_empty() && clean {
+        let known = formats::builtin_names(weights);
+        let (field, message, hint) = if known.contains(&network) {
+            let forms: BTreeSet<&str> = formats::file_kinds().map(|(format, ..)| format).collect();
+            let message = format!("farmctl does not write {} in that format and precision", code(network));
+            ("format", message, did_you_mean(format.unwrap_or_default(), forms))
+        } else {
+            let message = format!("farmctl has no network {} with {weights} weights", code(network));
+            ("builtin", message, did_you_mean(network, known))
+        };
+        document.refuse(&[place, &[Step::Field(field)]].concat(), message, hint);
+    }
+    if let (Some(pinned), Some(file)) = (pinned, files.first_mut()) {
+        file.artifact = Some(pinned);
+    }
+    files
+}
+
+fn file_part(document: &mut Document<ModelsFile>, entry: PartEntry, place: &[Step<'_>]) -> Option<FilePart> {
+    if !is_name(&entry.name) {
+        let place = [place, &[Step::Field("name")]].concat();
+        document.refuse(&place, format!("{} is no good name", code(&entry.name)), Some(NAME_HINT.to_owned()));
+    }
+    if entry.urls.is_some() == entry.path.is_some() {
+        if document.is_clean() {
+            let message = format!("needs exactly one of {}", any_of(["urls", "path"]));
+            refuse_key(document, place, message);
+        }
+        return None;
+    }
+    let origin = Origin { urls: entry.urls, path: entry.path, sha256: entry.sha256, size_bytes: entry.size_bytes };
+    let (_, artifact, source) = located(document, origin, place)?;
+    Some(FilePart { name: entry.name, artifact, source })
+}
+
+/// Where a file comes from, and what it must be.
+struct Origin {
+    urls: Option<OneOrMany<String>>,
+    path: Option<PathBuf>,
+    sha256: Option<String>,
+    size_bytes: Option<u64>,
+}
+
+/// The name of a file that is downloaded or the user's, its content, and where it comes from.
+fn located(
+    document: &mut Document<ModelsFile>,
+    origin: Origin,
+    place: &[Step<'_>],
+) -> Option<(Option<PathBuf>, Option<ArtifactRef>, WeightsSource)> {
+    let clean = document.is_clean();
+    let urls = origin.urls.map(OneOrMany::into_vec);
     for (index, url) in urls.iter().flatten().enumerate() {
         let place = [place, &[Step::Field("urls"), Step::Item(index)]].concat();
         if !(url.starts_with("https://") || url.starts_with("http://")) || url.contains(char::is_whitespace) {
             document.refuse(&place, format!("{} is no URL", code(url)), Some("write `https://…`".to_owned()));
         }
     }
-    let file_name = entry.path.clone().or_else(|| urls.iter().flatten().next().map(|url| url_path(url).into()));
-    let source = match (entry.builtin, urls, entry.path) {
-        (Some(name), None, None) => WeightsSource::Builtin(name),
-        (None, Some(urls), None) => WeightsSource::Urls(urls),
-        (None, None, Some(path)) => {
-            WeightsSource::Path(document.source.file.parent().unwrap_or(Path::new("")).join(path))
-        }
-        _ => {
-            if clean {
-                let message = format!("needs exactly one of {}", any_of(["builtin", "urls", "path"]));
-                refuse_key(document, place, message);
-            }
-            return None;
-        }
+    let file_name = origin.path.clone().or_else(|| urls.iter().flatten().next().map(|url| url_path(url).into()));
+    let source = match (urls, origin.path) {
+        (Some(urls), _) => WeightsSource::Urls(urls),
+        (None, path) => WeightsSource::Path(document.source.file.parent().unwrap_or(Path::new("")).join(path?)),
     };
-    let pinned = matches!(source, WeightsSource::Path(_)) || (entry.sha256.is_some() && entry.size_bytes.is_some());
-    if !pinned && clean {
+    let is_path = matches!(source, WeightsSource::Path(_));
+    if !is_path && (origin.sha256.is_none() || origin.size_bytes.is_none()) && clean {
         refuse_key(document, place, "`sha256` and `size_bytes` are needed for what isn't a `path`".to_owned());
     }
-    let hash = entry.sha256.map(|hash| sha256(document, &hash, place));
-    if matches!(source, WeightsSource::Path(_)) && hash.is_some() != entry.size_bytes.is_some() && clean {
+    let hash = origin.sha256.map(|hash| sha256(document, &hash, place));
+    if is_path && hash.is_some() != origin.size_bytes.is_some() && clean {
         refuse_key(document, place, "`sha256` and `size_bytes` are given both or not at all".to_owned());
     }
-    let extension = file_name.and_then(|name| Some(name.extension()?.to_str()?.to_lowercase()));
-    Some(WeightsFile {
-        weights,
-        format: entry.format.or(extension).unwrap_or_else(|| DEFAULT_FORMAT.to_owned()),
-        artifact: hash.zip(entry.size_bytes).map(|(sha256, size_bytes)| ArtifactRef { sha256, size_bytes }),
-        source,
-    })
+    let artifact = hash.zip(origin.size_bytes).map(|(sha256, size_bytes)| ArtifactRef { sha256, size_bytes });
+    Some((file_name, artifact, source))
 }
 
-fn refuse_key(document: &mut Document<ModelsFile>, place: &[Step<'_>], message: String) {
+pub(super) fn is_name(name: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    !name.is_empty() && !name.starts_with(['-', '.']) && name.chars().all(allowed)
+}
+
+pub(super) fn refuse_key<T>(document: &mut Document<T>, place: &[Step<'_>], message: String) {
     let span = document.key_span(place);
     let fault = document.source.fault(span, message);
     document.faults.push(fault);

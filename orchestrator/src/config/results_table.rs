@@ -16,7 +16,7 @@ pub(super) const MAX_BYTES: u64 = 64 << 20;
 /// Columns that every table must have.
 const REQUIRED: [&str; 5] = ["device", "model", "backend", "status", "mean_ms"];
 /// Columns that are read where they are there. All others are left alone.
-const OPTIONAL: [&str; 16] = [
+const OPTIONAL: [&str; 17] = [
     "run_id",
     "precision",
     "delegate",
@@ -30,6 +30,7 @@ const OPTIONAL: [&str; 16] = [
     "n_images",
     "top1",
     "top5",
+    "dataset",
     "macs",
     "params",
     "price_per_hour",
@@ -165,6 +166,7 @@ impl Table<'_> {
             failure: self.failure(row),
             latency_s,
             accuracy: (is_ok && (top1.is_some() || top5.is_some())).then_some(RunAccuracy { top1, top5, n_images }),
+            dataset: self.text(row, "dataset"),
             macs: self.count(row, "macs"),
             params: self.count(row, "params"),
             price_per_hour: self.positive(row, "price_per_hour"),

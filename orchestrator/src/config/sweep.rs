@@ -90,7 +90,18 @@ impl Reader<'_> {
             },
             retry: retry(content.retry.unwrap_or_default()),
             seed: content.seed.unwrap_or(DEFAULT_SEED),
+            dataset: content.dataset,
         };
+        let known: Vec<&str> = self.catalog.datasets.iter().map(|dataset| dataset.name.as_str()).collect();
+        if let Some(name) = sweep.dataset.as_deref().filter(|name| !known.contains(name)) {
+            let hint = did_you_mean(name, known);
+            self.document.refuse(place!["dataset"], format!("unknown dataset {}", code(name)), hint);
+        }
+        let mut weights = sweep.weights.iter().chain(sweep.include.iter().flat_map(|pattern| &pattern.weights));
+        if sweep.dataset.is_some() && !weights.any(|weights| *weights == WeightsKind::Trained) {
+            let hint = Some("add `weights: trained`, or both: `[synthetic, trained]`".to_owned());
+            self.document.refuse(place!["dataset"], "synthetic weights have no accuracy", hint);
+        }
         self.equal_by(sweep.retry.equal_by.as_deref());
         self.default_backend(&sweep);
         if self.document.is_clean() {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
-use crate::domain::{Precision, Scenario, ThreadCount, WeightsKind};
+use crate::domain::{Dialect, Layout, Precision, ResizeFilter, Scenario, ThreadCount, WeightsKind};
 
 /// A list; one value alone stands for a list of one. `Many` is tried first, since serde also reads a list as the fields
 /// of a struct.
@@ -61,6 +61,9 @@ macro_rules! word {
 }
 
 word!(PrecisionWord, Precision, "Arithmetic that the network runs in.", Precision::ALL);
+word!(DialectWord, Dialect, "What an engine program says.", Dialect::ALL);
+word!(LayoutWord, Layout, "Order of an image's dimensions: channels before rows and columns, or after.", Layout::ALL);
+word!(ResizeFilterWord, ResizeFilter, "How pixels are computed where a picture's size changes.", ResizeFilter::ALL);
 word!(ScenarioWord, Scenario, "Load pattern, in MLPerf's words.", Scenario::ALL);
 word!(
     WeightsWord,

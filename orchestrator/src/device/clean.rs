@@ -1,6 +1,6 @@
-use farmctl_protocol::{ArtifactRef, StoreTrim};
+use farmctl_protocol::{ArtifactRef, StoreStatus, StoreTrim};
 
-use crate::domain::{Failure, FailureKind, RunId};
+use crate::domain::{DeviceLimits, Failure, FailureKind, RunId};
 
 use super::bring_up::Session;
 use super::{lines, run_checked, transport_failure};
@@ -38,26 +38,23 @@ impl Session {
     }
 
     /// Lets files leave the device's store where this one would not fit: into what the device may hold, or into what is
-    /// free there.
+    /// free there. Those in `keep` stay.
     pub(super) async fn make_room(
         &mut self,
         artifact: &ArtifactRef,
+        keep: &[&ArtifactRef],
         wanted_bytes: u64,
     ) -> Result<Option<Trimmed>, Failure> {
         let store = &self.hello.store;
         let limits = &self.device.limits;
-        let models = store.files.iter().map(|file| file.size_bytes);
-        let held_bytes: u64 = models.chain(store.partial.iter().map(|file| file.size_bytes)).sum();
-        let held_bytes = held_bytes + store.program_bytes;
-        let over_bytes = (held_bytes + wanted_bytes).saturating_sub(limits.max_store_bytes.unwrap_or(MAX_STORE_BYTES));
-        let short_bytes = (wanted_bytes + limits.min_free_bytes.unwrap_or(0)).saturating_sub(store.free_bytes);
-        let free_bytes = over_bytes.max(short_bytes);
+        let free_bytes = bytes_to_free(store, limits, wanted_bytes);
         if free_bytes == 0 {
             return Ok(None);
         }
         let free = free_bytes.to_string();
-        let argv = self.runner_argv(&["store", "trim", "--free-bytes", &free, &artifact.sha256]);
-        let answer = run_checked(self.transport(), argv, self.timeouts.bring_up())
+        let mut words = vec!["store", "trim", "--free-bytes", &free, &artifact.sha256];
+        words.extend(keep.iter().map(|artifact| artifact.sha256.as_str()));
+        let answer = run_checked(self.transport(), self.runner_argv(&words), self.timeouts.bring_up())
             .await
             .map_err(|error| transport_failure(&self.device.name, "make room in its store", &error))?;
         let trim: StoreTrim = serde_json::from_slice(&answer).map_err(|error| {
@@ -71,5 +68,35 @@ impl Session {
         store.free_bytes = store.free_bytes.saturating_add(trim.freed_bytes);
         let files = trim.removed.len();
         Ok((files > 0).then_some(Trimmed { files, freed_bytes: trim.freed_bytes }))
+    }
+}
+
+/// Bytes that must leave a store for a file of this size. What the device says of itself may be any number.
+fn bytes_to_free(store: &StoreStatus, limits: &DeviceLimits, wanted_bytes: u64) -> u64 {
+    let models = store.files.iter().map(|file| file.size_bytes);
+    let parts = store.partial.iter().map(|file| file.size_bytes);
+    let held_bytes = models.chain(parts).fold(store.program_bytes, u64::saturating_add);
+    let over_bytes = held_bytes.saturating_add(wanted_bytes);
+    let over_bytes = over_bytes.saturating_sub(limits.max_store_bytes.unwrap_or(MAX_STORE_BYTES));
+    let short_bytes = wanted_bytes.saturating_add(limits.min_free_bytes.unwrap_or(0)).saturating_sub(store.free_bytes);
+    over_bytes.max(short_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use farmctl_protocol::StoreFile;
+
+    use super::*;
+
+    #[test]
+    fn what_must_leave_is_known_whatever_the_device_says() {
+        let file = |size_bytes| StoreFile { sha256: "ab".to_owned(), size_bytes };
+        let limits = DeviceLimits { max_store_bytes: Some(100), min_free_bytes: Some(5), ..DeviceLimits::default() };
+        let held = StoreStatus { files: vec![file(60), file(30)], free_bytes: 1000, ..StoreStatus::default() };
+        assert_eq!(bytes_to_free(&held, &limits, 10), 0);
+        assert_eq!(bytes_to_free(&held, &limits, 25), 15);
+        assert_eq!(bytes_to_free(&StoreStatus { free_bytes: 20, ..held.clone() }, &limits, 40), 30);
+        let boasting = StoreStatus { files: vec![file(u64::MAX), file(1)], program_bytes: u64::MAX, ..held };
+        assert_eq!(bytes_to_free(&boasting, &limits, 10), u64::MAX - 100);
     }
 }

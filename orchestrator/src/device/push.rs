@@ -43,7 +43,8 @@ impl Session {
     }
 
     /// Puts a file of this host into the device's store, and has the device verify it there. Goes on where an earlier
-    /// push broke off; when what was there turns out to be something else, starts over once.
+    /// push broke off; when what was there turns out to be something else, starts over once. Where other files must leave
+    /// for it, those in `keep` stay.
     ///
     /// # Errors
     /// When there is no space, the connection breaks, no byte moves for the sweep's limit, or the content does not arrive whole.
@@ -51,11 +52,12 @@ impl Session {
         &mut self,
         source: &Path,
         artifact: &ArtifactRef,
+        keep: &[&ArtifactRef],
         progress: PushProgress<'_>,
     ) -> Result<Pushed, Failure> {
         let started = Instant::now();
         let resumed_bytes = self.partial_bytes(artifact);
-        let trimmed = self.make_room(artifact, artifact.size_bytes - resumed_bytes).await?;
+        let trimmed = self.make_room(artifact, keep, artifact.size_bytes - resumed_bytes).await?;
         self.check_space(artifact.size_bytes - resumed_bytes)?;
         let mut sent_bytes = artifact.size_bytes - resumed_bytes;
         if let Err(failure) = self.send_and_commit(source, artifact, resumed_bytes, progress).await {

@@ -2,10 +2,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use farmctl_protocol::{Fence, JobSpec, PROTOCOL_VERSION, Phase, RunRequest, exit};
+use farmctl_protocol::{EngineSpec, Evaluation, Fence, JobSpec, PROTOCOL_VERSION, Phase, RunRequest, exit};
 use tokio::time::Instant;
 
-use crate::domain::{ArtifactRef, Failure, FailureKind, Job, Measurement, RunId, ThreadCount};
+use crate::domain::{ArtifactRef, Failure, FailureKind, Job, JobDataset, Measurement, RunId, ThreadCount};
 use crate::transport::{Command, ErrorKind, Exit, OutputSink, Transport, TransportError};
 
 use super::bring_up::Session;
@@ -25,6 +25,8 @@ pub struct Order<'a> {
     pub run_id: &'a RunId,
     /// Under which lease of the device.
     pub fence: &'a Fence,
+    /// The program that is its engine, whose files are in the device's store; `None` for one that the runner carries.
+    pub engine: Option<&'a EngineSpec>,
 }
 
 /// A run without a result, with what had been measured until then.
@@ -68,8 +70,8 @@ pub trait RunObserver: Send {
 }
 
 impl Session {
-    /// Runs a job under this identifier and follows it to its end, through broken connections. The model must be in the
-    /// device's store. Calling it again with the same identifier never measures twice: the run is found and followed.
+    /// Runs a job under this identifier and follows it to its end, through broken connections. The files of model and
+    /// engine must be in the device's store. Calling it again with the same identifier never measures twice: the run is found and followed.
     ///
     /// # Errors
     /// When the run fails on the device, or is lost with it.
@@ -79,9 +81,9 @@ impl Session {
         observer: &mut dyn RunObserver,
     ) -> Result<Collected, Box<RunFailure>> {
         let failed = |failure| Box::new(RunFailure { failure, measurement: Measurement::default() });
-        let request = self.request(order).map_err(failed)?;
-        let request = serde_json::to_vec(&request)
-            .map_err(|error| failed(Failure::new(FailureKind::Internal, format!("failed to write a job: {error}"))))?;
+        let is_known = self.knows_run(order.run_id);
+        // What goes on there already needs no order, nor what an order takes.
+        let request = if is_known { Ok(Vec::new()) } else { self.request(order) }.map_err(failed)?;
         let mut follower = Follower {
             decoder: MessageDecoder::default(),
             collector: Collector::new(order.job),
@@ -89,23 +91,20 @@ impl Session {
             fault: None,
             observer,
         };
-        let outcome = self.follow_to_end(order, &request, &mut follower).await;
+        let outcome = self.follow_to_end(order, (!is_known).then_some(request.as_slice()), &mut follower).await;
         let Follower { collector, .. } = follower;
         let end = collector.end().cloned();
-        let collected = collector.into_collected();
-        match (outcome, end) {
-            (Ok(()), Some(End::Finished)) => Ok(collected),
+        let failure = match (outcome, end) {
+            (Ok(()), Some(End::Finished)) => return Ok(collector.into_collected()),
             (_, Some(End::Failed(failure))) => {
                 let mut failure = Failure::from(failure);
                 failure.message = format!("on {}: {}", self.device.name, failure.message);
-                Err(Box::new(RunFailure { failure, measurement: collected.measurement }))
+                failure
             }
-            (Err(failure), _) => Err(Box::new(RunFailure { failure, measurement: collected.measurement })),
-            (Ok(()), None) => Err(Box::new(RunFailure {
-                failure: Failure::new(FailureKind::Internal, "a run was followed to no end"),
-                measurement: collected.measurement,
-            })),
-        }
+            (Err(failure), _) => failure,
+            (Ok(()), None) => Failure::new(FailureKind::Internal, "a run was followed to no end"),
+        };
+        Err(Box::new(RunFailure { failure, measurement: collector.into_unfinished() }))
     }
 
     /// What can end this run while it is being followed.
@@ -157,7 +156,7 @@ impl Session {
     async fn follow_to_end(
         &mut self,
         Order { job, run_id, .. }: Order<'_>,
-        request: &[u8],
+        request: Option<&[u8]>,
         follower: &mut Follower<'_>,
     ) -> Result<(), Failure> {
         // The device ends the run by itself; what comes after that is starting, and sending the last messages.
@@ -167,8 +166,8 @@ impl Session {
         loop {
             let consumed = follower.decoder.consumed_bytes();
             let offset = consumed.to_string();
-            let (words, stdin): (&[&str], &[u8]) = match consumed {
-                0 => (&["run"], request),
+            let (words, stdin): (&[&str], &[u8]) = match (consumed, request) {
+                (0, Some(request)) => (&["run"], request),
                 _ => (&["follow", "--run", run_id.as_str(), "--offset", &offset], b""),
             };
             let argv = self.runner_argv(words);
@@ -234,8 +233,8 @@ impl Session {
         Failure::new(FailureKind::RunnerProtocol, format!("on {}: {fault}", self.device.name))
     }
 
-    /// What the device is asked to do for a job: `big` and `all` become numbers here.
-    fn request(&self, Order { job, run_id, fence }: Order<'_>) -> Result<RunRequest, Failure> {
+    /// Whether the runner has the very engine that the plan is for.
+    fn check_own_backend(&self, job: &Job) -> Result<(), Failure> {
         let backend = self.hello.backends.iter().find(|backend| backend.name == job.backend);
         let unsupported = |what: String| Failure::new(FailureKind::BackendUnsupported, what);
         let backend = backend.ok_or_else(|| {
@@ -247,16 +246,28 @@ impl Session {
                 self.device.name, backend.name, backend.version, job.backend_version
             )));
         }
+        Ok(())
+    }
+
+    /// What the device is asked to do for a job, as it is sent: `big` and `all` become numbers here.
+    fn request(&self, Order { job, run_id, fence, engine }: Order<'_>) -> Result<Vec<u8>, Failure> {
+        if engine.is_none() {
+            self.check_own_backend(job)?;
+        }
         let (threads, cpus) = self.threads(job.threads)?;
-        Ok(RunRequest {
+        let request = RunRequest {
             protocol: PROTOCOL_VERSION,
             run_id: run_id.0.clone(),
             deadline_seconds: job.run_seconds,
             fence: fence.clone(),
             job: JobSpec {
                 model: self.model_file(job)?,
+                model_parts: job.model.parts.clone(),
                 format: job.model.format.clone(),
+                layout: job.model.layout,
+                input_shape: job.model.input_shape.clone(),
                 backend: job.backend.clone(),
+                engine: engine.cloned(),
                 precision: job.precision,
                 threads,
                 cpus,
@@ -265,8 +276,11 @@ impl Session {
                 limits: job.limits,
                 seed: job.seed,
                 input_range: job.model.input_range,
+                evaluation: job.dataset.as_ref().map(evaluation).transpose()?,
             },
-        })
+        };
+        serde_json::to_vec(&request)
+            .map_err(|error| Failure::new(FailureKind::Internal, format!("failed to write a job: {error}")))
     }
 
     fn model_file(&self, job: &Job) -> Result<ArtifactRef, Failure> {
@@ -291,6 +305,23 @@ impl Session {
             }
         }
     }
+}
+
+fn evaluation(dataset: &JobDataset) -> Result<Evaluation, Failure> {
+    let prepared = dataset.prepared.as_ref().ok_or_else(|| {
+        Failure::new(FailureKind::Internal, format!("the images of the dataset {} were not prepared", dataset.name))
+    })?;
+    let [height, width, channels] = dataset.shape;
+    Ok(Evaluation {
+        images: prepared.images.clone(),
+        count: prepared.count,
+        height,
+        width,
+        channels,
+        classes: dataset.classes,
+        mean: dataset.preprocessing.mean.clone(),
+        std: dataset.preprocessing.std.clone(),
+    })
 }
 
 /// Reads the runner's output while it comes.

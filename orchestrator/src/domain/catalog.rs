@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ArtifactRef, InputRange, Precision};
+use super::{Archive, ArtifactRef, BackendProgram, CatalogDataset, InputRange, Layout, Precision, Preprocessing};
 
 /// Models and backends that a sweep can name.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -11,6 +11,8 @@ pub struct Catalog {
     pub models: Vec<CatalogModel>,
     /// Engines, in the order they were registered; names are unique.
     pub backends: Vec<Backend>,
+    /// Labelled images, in the order of the file; names are unique.
+    pub datasets: Vec<CatalogDataset>,
 }
 
 impl Catalog {
@@ -22,6 +24,11 @@ impl Catalog {
     /// The engine of that name.
     pub fn backend(&self, name: &str) -> Option<&Backend> {
         self.backends.iter().find(|backend| backend.name == name)
+    }
+
+    /// The dataset of that name.
+    pub fn dataset(&self, name: &str) -> Option<&CatalogDataset> {
+        self.datasets.iter().find(|dataset| dataset.name == name)
     }
 }
 
@@ -38,8 +45,10 @@ pub struct CatalogModel {
     pub licence: Option<String>,
     /// Shape of the input for one image, batch first: `[1, 3, 224, 224]`. `None` when the file alone knows.
     pub input_shape: Option<Vec<u64>>,
-    /// How a photograph becomes the input, in words.
-    pub preprocessing: Option<String>,
+    /// Classes that it tells apart.
+    pub classes: Option<u32>,
+    /// How a picture becomes the input.
+    pub preprocessing: Option<Preprocessing>,
     /// Range of the pseudo-random input.
     pub input_range: InputRange,
     /// Parameters as published.
@@ -53,9 +62,13 @@ pub struct CatalogModel {
 }
 
 impl CatalogModel {
-    /// The file with that kind of weights.
-    pub fn file(&self, kind: WeightsKind) -> Option<&WeightsFile> {
-        self.files.iter().find(|file| file.weights == kind)
+    /// The file with that kind of weights that a job takes: the first that suits the engine, in the engine's order of
+    /// formats. When none does, one that doesn't suit by its precision, else the first there is.
+    pub fn file(&self, kind: WeightsKind, backend: Option<&Backend>, precision: Precision) -> Option<&WeightsFile> {
+        let files = || self.files.iter().filter(|file| file.weights == kind);
+        let formats = backend.map(|backend| backend.formats.as_slice()).unwrap_or_default();
+        let loaded = || formats.iter().flat_map(|format| files().filter(move |file| file.format == *format));
+        loaded().find(|file| file.serves(precision)).or_else(|| loaded().next()).or_else(|| files().next())
     }
 }
 
@@ -87,14 +100,44 @@ pub struct PublishedNetwork {
     pub source: String,
 }
 
-/// One file of a model.
+/// A model in one format: one file, in some formats with further ones.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WeightsFile {
     /// Kind of weights in it.
     pub weights: WeightsKind,
-    /// File format: `onnx`.
+    /// File format, for example `onnx`.
     pub format: String,
+    /// Numbers that it holds: a file of 8-bit integers runs in these alone.
+    pub precision: Precision,
+    /// Order of the dimensions of its images.
+    pub layout: Layout,
     /// Its content. `None` for a file of the user's whose hash is not pinned; it is then taken as found.
+    pub artifact: Option<ArtifactRef>,
+    /// Where it comes from.
+    pub source: WeightsSource,
+    /// Further files that belong to it.
+    pub parts: Vec<FilePart>,
+}
+
+impl WeightsFile {
+    /// The order of the dimensions that files of a format have, where nothing else is said.
+    pub fn usual_layout(format: &str) -> Layout {
+        if format == "tflite" { Layout::Nhwc } else { Layout::Nchw }
+    }
+
+    /// Whether it can be run in that precision: an engine may compute with less than 32-bit floats hold, but what was
+    /// quantised has ranges that only its file knows.
+    pub fn serves(&self, precision: Precision) -> bool {
+        self.precision == precision || (self.precision == Precision::Float32 && precision == Precision::Float16)
+    }
+}
+
+/// A further file of a model that consists of several.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FilePart {
+    /// What it is to the model: `init`.
+    pub name: String,
+    /// Its content, as that of the model's file.
     pub artifact: Option<ArtifactRef>,
     /// Where it comes from.
     pub source: WeightsSource,
@@ -132,6 +175,17 @@ impl std::fmt::Display for WeightsKind {
 pub enum WeightsSource {
     /// Built by farmctl from its own definition of the network with that name.
     Builtin(String),
+    /// Built by farmctl from its own definition of a network, with the weights of a PyTorch checkpoint.
+    Checkpoint {
+        /// The network.
+        network: String,
+        /// The archive that the checkpoint is in.
+        archive: Archive,
+        /// Its path inside.
+        member: String,
+        /// Its content.
+        artifact: ArtifactRef,
+    },
     /// Downloaded from the first of these URLs that has it.
     Urls(Vec<String>),
     /// A file on this host.
@@ -151,4 +205,7 @@ pub struct Backend {
     pub precisions: Vec<Precision>,
     /// Whether it uses more than one thread.
     pub multi_threaded: bool,
+    /// The program that it is; `None` for an engine that is compiled into the runner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<BackendProgram>,
 }

@@ -12,6 +12,9 @@ use super::{AndroidOptions, DeviceState, Failure};
 pub struct Inventory {
     /// All devices; names are unique.
     pub devices: Vec<Device>,
+    /// Rust target triple of this host, where it is known before the host is asked like any other device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_target: Option<String>,
 }
 
 /// One unit that is measured.

@@ -4,8 +4,10 @@
 //! handles, no lifetimes. Never does I/O, reads no clock and no environment, and is never async.
 
 mod android;
+mod backend;
 mod catalog;
 mod change;
+mod dataset;
 mod device;
 mod digest;
 mod event;
@@ -22,10 +24,15 @@ mod state;
 mod sweep;
 
 pub use android::{AndroidFacts, AndroidOptions, Battery, DeviceIdentity};
+pub use backend::{Archive, BackendFile, BackendProgram, BackendSource, BackendTarget, PipPackage};
 pub use catalog::{
-    Accuracy, Backend, Catalog, CatalogModel, PublishedNetwork, WeightsFile, WeightsKind, WeightsSource,
+    Accuracy, Backend, Catalog, CatalogModel, FilePart, PublishedNetwork, WeightsFile, WeightsKind, WeightsSource,
 };
 pub use change::{DeviceChange, OpenChange, Setting};
+pub use dataset::{
+    CatalogDataset, DatasetList, DatasetOrigin, JobDataset, PREPROCESSING_VERSION, PreparedImages, Preprocessing,
+    Remark, ResizeFilter, ResizeRule, image_shape,
+};
 pub use device::{
     AdbEndpoint, Device, DeviceLimits, DeviceStatus, HostKey, Inventory, Recovery, SecretSource, SshEndpoint, Tag,
     TransportConfig,
@@ -33,7 +40,9 @@ pub use device::{
 pub use digest::{hex, sha256_hex};
 pub use event::{Event, EventKind};
 pub use failure::{Blame, Failure, FailureKind, Retry};
-pub use farmctl_protocol::{ArtifactRef, InputRange, Limits, Precision, Scenario};
+pub use farmctl_protocol::{
+    ArtifactRef, Dialect, Figures, InputRange, Layout, Limits, NamedArtifact, Precision, Scenario,
+};
 pub use ids::{JobId, LabId, RunId, SweepId};
 pub use lock::DeviceLock;
 pub use plan::{Job, JobModel, Plan, Skipped};

@@ -1,6 +1,11 @@
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use super::{ArtifactRef, FailureKind, InputRange, JobId, Limits, Precision, Scenario, ThreadCount, WeightsKind};
+use super::{
+    ArtifactRef, FailureKind, InputRange, JobDataset, JobId, Layout, Limits, NamedArtifact, Precision, Scenario,
+    ThreadCount, WeightsKind,
+};
 
 /// Everything a sweep will do, and what it won't and why. A pure function of sweep, inventory and catalogue.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,6 +42,9 @@ pub struct Job {
     pub backend: String,
     /// Version of the engine.
     pub backend_version: String,
+    /// Settings that only this engine knows.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub options: BTreeMap<String, String>,
     /// Arithmetic.
     pub precision: Precision,
     /// Threads.
@@ -51,6 +59,9 @@ pub struct Job {
     pub limits: Limits,
     /// Seed of the input.
     pub seed: u64,
+    /// Images it shows the network after the timed loop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dataset: Option<JobDataset>,
     /// Longest run, from start to last message: the sweep's limit or the device's, whichever is shorter.
     pub run_seconds: f64,
 }
@@ -66,6 +77,15 @@ pub struct JobModel {
     pub format: String,
     /// The file; `None` in a skipped cell whose model has none.
     pub artifact: Option<ArtifactRef>,
+    /// Further files that belong to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<NamedArtifact>,
+    /// Order of the dimensions of its images.
+    #[serde(default)]
+    pub layout: Layout,
+    /// Shape of the input for one image, batch first, where the catalogue tells it: some formats' files don't.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_shape: Option<Vec<u64>>,
     /// Multiply-adds of one image.
     pub macs: Option<u64>,
     /// Range of the pseudo-random input.

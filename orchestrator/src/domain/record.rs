@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{AndroidFacts, Battery, Failure, Job, RunId, SweepId, Tag};
+use super::{AndroidFacts, Battery, Failure, Figures, Job, NamedArtifact, RunId, SweepId, Tag};
 
 /// The outcome of a run with all its provenance: immutable, exactly one per finished run, one row of `results.csv`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,6 +41,9 @@ pub struct Record {
     pub farmctl_version: String,
     /// SHA-256 of the runner's file.
     pub runner_sha256: Option<String>,
+    /// The engine program and its libraries; none where the runner itself is the engine.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub engine_files: Vec<NamedArtifact>,
 }
 
 /// How a run ended.
@@ -120,9 +123,23 @@ pub struct Measurement {
     pub cpus: Vec<u32>,
     /// What the network answered for the seeded input.
     pub outputs: Vec<OutputRef>,
+    /// What an engine program said of itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<String>,
+    /// What a benchmark program that isn't farmctl's reported of its own loop. With samples they are its samples, and
+    /// statistics are computed from them as always; without, these figures are all there is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reported: Option<Figures>,
     /// How often it was right, in this very run; `None` when it was not asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<MeasuredAccuracy>,
+}
+
+impl Measurement {
+    /// The figures of a program that told averages only.
+    pub fn averages_only(&self) -> Option<Figures> {
+        self.reported.filter(|_| self.samples_ns.is_empty())
+    }
 }
 
 /// How often a network's answer was right, counted on the device.

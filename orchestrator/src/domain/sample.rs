@@ -2,13 +2,16 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+use std::collections::BTreeMap;
+
 use farmctl_protocol::ArtifactRef;
 use jiff::Timestamp;
 
 use super::{
     AndroidOptions, Device, DeviceFacts, DeviceLimits, DeviceSelector, Failure, FailureKind, InputRange, Job, JobId,
-    JobModel, Limits, Measurement, OnFailure, OutputRef, Precision, Record, Recovery, RetryPolicy, RunId, RunStatus,
-    Scenario, Sweep, SweepId, SweepRow, SweepState, Tag, ThreadCount, Timeouts, TransportConfig, WeightsKind,
+    JobModel, Layout, Limits, Measurement, OnFailure, OutputRef, Precision, Record, Recovery, RetryPolicy, RunId,
+    RunStatus, Scenario, Sweep, SweepId, SweepRow, SweepState, Tag, ThreadCount, Timeouts, TransportConfig,
+    WeightsKind,
 };
 
 pub fn at(seconds: i64) -> Timestamp {
@@ -45,6 +48,7 @@ pub fn sweep_definition() -> Sweep {
         on_failure: OnFailure::Continue,
         retry: RetryPolicy::default(),
         seed: 42,
+        dataset: None,
     }
 }
 
@@ -74,11 +78,15 @@ pub fn job(device: &str, model: &str) -> Job {
             weights: WeightsKind::Synthetic,
             format: "onnx".into(),
             artifact: Some(ArtifactRef { sha256: "ab".repeat(32), size_bytes: 14_000_000 }),
+            parts: Vec::new(),
+            layout: Layout::default(),
+            input_shape: None,
             macs: Some(300_774_272),
             input_range: InputRange { low: -1.0, high: 1.0 },
         },
         backend: "tract".into(),
         backend_version: "0.23.9".into(),
+        options: BTreeMap::new(),
         precision: Precision::Float32,
         threads: ThreadCount::Count(2),
         batch: 1,
@@ -94,6 +102,7 @@ pub fn job(device: &str, model: &str) -> Job {
             max_seconds: 5.0,
         },
         seed: 42,
+        dataset: None,
         run_seconds: 120.0,
     }
 }
@@ -137,6 +146,8 @@ pub fn record(device: &str, model: &str) -> Record {
             threads: Some(2),
             cpus: vec![4, 5],
             outputs: vec![],
+            engine: None,
+            reported: None,
             accuracy: None,
         },
         price_per_hour: None,
@@ -144,6 +155,7 @@ pub fn record(device: &str, model: &str) -> Record {
         finished_at: at(12),
         farmctl_version: "0.1.0 (abc1234)".into(),
         runner_sha256: Some("cd".repeat(32)),
+        engine_files: Vec::new(),
     }
 }
 

@@ -44,6 +44,9 @@ pub struct Sweep {
     pub retry: RetryPolicy,
     /// Seed of the input.
     pub seed: u64,
+    /// Labelled images that networks with trained weights are shown after their timed loop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dataset: Option<String>,
 }
 
 /// What it takes to go on with a sweep, beside its jobs.

@@ -61,5 +61,7 @@ pub fn job_seconds(job: &Job, past: &HashMap<JobId, Duration>) -> f64 {
     let warmup_runs = f64::from(limits.warmup_min_runs) * one;
     let warmup = limits.warmup_min_seconds.max(warmup_runs).min(limits.warmup_max_seconds.max(warmup_runs));
     let measure = limits.min_seconds.max(f64::from(limits.min_runs) * one).min(limits.max_seconds);
-    (OVERHEAD_SECONDS + warmup + measure).min(job.run_seconds)
+    let images = job.dataset.as_ref().map_or(0, |dataset| dataset.images);
+    let evaluate = f64::from(images) * job.model.macs.unwrap_or(0) as f64 / ASSUMED_MACS_PER_SECOND;
+    (OVERHEAD_SECONDS + warmup + measure + evaluate).min(job.run_seconds)
 }

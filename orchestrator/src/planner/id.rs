@@ -1,8 +1,10 @@
 //! The identity of a job.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
-use crate::domain::{InputRange, Job, JobId, Limits, sha256_hex};
+use crate::domain::{InputRange, Job, JobId, Layout, Limits, sha256_hex};
 
 /// Hexadecimal digits of an identifier.
 const ID_DIGITS: usize = 15;
@@ -27,6 +29,18 @@ struct Identity<'a> {
     repeat: u32,
     limits: Limits,
     seed: u64,
+    /// Left out where the model has no further files, so that the jobs of such models stay what they were.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    part_sha256: Vec<&'a str>,
+    /// Left out where it is the usual one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    layout: Option<&'a str>,
+    /// Left out where the engine has its usual ones.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    options: &'a BTreeMap<String, String>,
+    /// Left out where there is none: name, list, and all that is done to the images.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dataset: Option<(&'a str, &'a str, String)>,
 }
 
 /// The identifier of a job, from everything that makes its cell: not from `run_seconds`, which changes no number that
@@ -49,6 +63,13 @@ pub(super) fn of(job: &Job) -> JobId {
         repeat: job.repeat,
         limits: job.limits,
         seed: job.seed,
+        part_sha256: job.model.parts.iter().map(|part| part.artifact.sha256.as_str()).collect(),
+        options: &job.options,
+        layout: (job.model.layout != Layout::default()).then(|| job.model.layout.as_str()),
+        dataset: job.dataset.as_ref().map(|dataset| {
+            let text = dataset.preprocessing.text(dataset.shape);
+            (dataset.name.as_str(), dataset.list_sha256.as_str(), text)
+        }),
     };
     // Plain fields with text keys always have a JSON form.
     let canonical = serde_json::to_vec(&identity).expect("a job's identity is plain data");

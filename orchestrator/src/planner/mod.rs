@@ -3,6 +3,7 @@
 //! Main functions: [`plan`] and [`estimate()`]. Pure: the same input gives the same plan, byte for byte. Never does I/O,
 //! and knows no transport.
 
+mod dataset;
 mod estimate;
 mod id;
 mod matrix;
@@ -13,7 +14,9 @@ mod tests;
 
 use std::collections::BTreeSet;
 
-use crate::domain::{Catalog, Device, Inventory, Job, JobId, JobModel, Plan, Skipped, Sweep};
+use crate::domain::{
+    Catalog, Device, FilePart, Inventory, Job, JobId, JobModel, NamedArtifact, Plan, Skipped, Sweep, WeightsFile,
+};
 
 pub use estimate::{DeviceEstimate, PlanEstimate, estimate, job_seconds};
 pub use matrix::{is_empty, matches_matrix, matrix_devices, most_jobs};
@@ -36,7 +39,7 @@ pub fn plan(sweep: &Sweep, inventory: &Inventory, catalog: &Catalog) -> Plan {
                 if !seen.insert(job.id.clone()) {
                     continue;
                 }
-                match skip::reason(&job, device, catalog) {
+                match skip::reason(&job, sweep, device, inventory, catalog) {
                     Some((kind, reason)) => plan.skipped.push(Skipped { job, kind, reason }),
                     None => plan.jobs.push(job),
                 }
@@ -56,8 +59,8 @@ pub fn on_device(job: &Job, device: &Device) -> Job {
 
 fn job(sweep: &Sweep, device: &Device, catalog: &Catalog, cell: &Cell<'_>, repeat: u32) -> Job {
     let model = catalog.model(cell.model);
-    let file = model.and_then(|model| model.file(cell.weights));
     let backend = catalog.backend(cell.backend);
+    let file = model.and_then(|model| model.file(cell.weights, backend, cell.precision));
     let allowed = device.limits.max_run_seconds.unwrap_or(f64::INFINITY);
     let mut job = Job {
         id: JobId(String::new()),
@@ -67,11 +70,15 @@ fn job(sweep: &Sweep, device: &Device, catalog: &Catalog, cell: &Cell<'_>, repea
             weights: cell.weights,
             format: file.map(|file| file.format.clone()).unwrap_or_default(),
             artifact: file.and_then(|file| file.artifact.clone()),
+            parts: file.map(parts).unwrap_or_default(),
+            layout: file.map(|file| file.layout).unwrap_or_default(),
+            input_shape: model.and_then(|model| model.input_shape.clone()),
             macs: model.and_then(|model| model.macs),
             input_range: model.map_or(crate::domain::InputRange { low: 0.0, high: 1.0 }, |model| model.input_range),
         },
         backend: cell.backend.to_owned(),
         backend_version: backend.map(|backend| backend.version.clone()).unwrap_or_default(),
+        options: backend.and_then(|backend| Some(backend.program.as_ref()?.options.clone())).unwrap_or_default(),
         precision: cell.precision,
         threads: cell.threads,
         batch: cell.batch,
@@ -79,8 +86,15 @@ fn job(sweep: &Sweep, device: &Device, catalog: &Catalog, cell: &Cell<'_>, repea
         repeat,
         limits: sweep.limits,
         seed: sweep.seed,
+        dataset: dataset::of(sweep, catalog, cell),
         run_seconds: sweep.timeouts.run_seconds.min(allowed),
     };
     job.id = id::of(&job);
     job
+}
+
+/// The further files of a model; one whose content isn't known is left out, and the cell then skipped.
+fn parts(file: &WeightsFile) -> Vec<NamedArtifact> {
+    let known = |part: &FilePart| Some(NamedArtifact { name: part.name.clone(), artifact: part.artifact.clone()? });
+    file.parts.iter().filter_map(known).collect()
 }

@@ -1,7 +1,7 @@
 //! Tests of the planner.
 #![allow(clippy::unwrap_used)]
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,9 +10,11 @@ use proptest::prelude::*;
 
 use super::{estimate, job_seconds, plan};
 use crate::domain::{
-    AndroidOptions, ArtifactRef, Backend, Catalog, CatalogModel, CellPattern, Device, DeviceLimits, DeviceSelector,
-    InputRange, Inventory, Job, Limits, OnFailure, Plan, Precision, Recovery, RetryPolicy, Scenario, Sweep, Tag,
-    ThreadCount, Timeouts, TransportConfig, WeightsFile, WeightsKind, WeightsSource,
+    AdbEndpoint, AndroidOptions, ArtifactRef, Backend, BackendProgram, BackendTarget, Catalog, CatalogDataset,
+    CatalogModel, CellPattern, DatasetList, DatasetOrigin, Device, DeviceLimits, DeviceSelector, Dialect, FilePart,
+    InputRange, Inventory, Job, Limits, OnFailure, Plan, Precision, Preprocessing, Recovery, ResizeFilter, ResizeRule,
+    RetryPolicy, Scenario, Skipped, Sweep, Tag, ThreadCount, Timeouts, TransportConfig, WeightsFile, WeightsKind,
+    WeightsSource,
 };
 
 fn device(name: &str, tags: &[&str]) -> Device {
@@ -36,12 +38,19 @@ fn device(name: &str, tags: &[&str]) -> Device {
     }
 }
 
+fn artifact(digit: char) -> ArtifactRef {
+    ArtifactRef { sha256: digit.to_string().repeat(64), size_bytes: 1 }
+}
+
 fn file(weights: WeightsKind, format: &str, digit: Option<char>) -> WeightsFile {
     WeightsFile {
         weights,
         format: format.to_owned(),
-        artifact: digit.map(|digit| ArtifactRef { sha256: digit.to_string().repeat(64), size_bytes: 1 }),
+        precision: Precision::Float32,
+        layout: WeightsFile::usual_layout(format),
+        artifact: digit.map(artifact),
         source: WeightsSource::Path(PathBuf::from("models/x.onnx")),
+        parts: Vec::new(),
     }
 }
 
@@ -52,6 +61,7 @@ fn model(name: &str, files: Vec<WeightsFile>) -> CatalogModel {
         source: None,
         licence: None,
         input_shape: None,
+        classes: None,
         preprocessing: None,
         input_range: InputRange { low: -1.0, high: 1.0 },
         params: None,
@@ -68,6 +78,7 @@ fn catalog() -> Catalog {
         formats: vec!["onnx".to_owned()],
         precisions: vec![Precision::Float32],
         multi_threaded,
+        program: None,
     };
     Catalog {
         models: vec![
@@ -79,6 +90,7 @@ fn catalog() -> Catalog {
             model("odd", vec![file(WeightsKind::Synthetic, "tflite", Some('c'))]),
         ],
         backends: vec![backend("tract", true), backend("single", false)],
+        datasets: Vec::new(),
     }
 }
 
@@ -87,7 +99,7 @@ fn inventory() -> Inventory {
     slow.limits.max_run_seconds = Some(30.0);
     let mut broken = device("broken", &["arch=arm64"]);
     broken.disabled = Some("battery swollen".to_owned());
-    Inventory { devices: vec![device("host", &["arch=x86_64"]), slow, broken] }
+    Inventory { devices: vec![device("host", &["arch=x86_64"]), slow, broken], host_target: None }
 }
 
 fn sweep() -> Sweep {
@@ -117,6 +129,7 @@ fn sweep() -> Sweep {
         retry: RetryPolicy::default(),
         on_failure: OnFailure::Continue,
         seed: 1,
+        dataset: None,
     }
 }
 
@@ -235,6 +248,84 @@ fn the_identifier_stands_for_all_that_changes_the_number_and_nothing_else() {
     assert!(same.iter().all(|id| *id == base));
 }
 
+/// A catalogue with one network in several formats, and an engine for each.
+fn catalog_of_formats() -> Catalog {
+    let synthetic = |format, digit| file(WeightsKind::Synthetic, format, Some(digit));
+    let init = |digit: Option<char>| {
+        let source = WeightsSource::Path(PathBuf::from("init_net.pb"));
+        vec![FilePart { name: "init".to_owned(), artifact: digit.map(artifact), source }]
+    };
+    let engine = |name: &str, formats: &[&str], precisions: &[Precision]| Backend {
+        name: name.to_owned(),
+        version: "1".to_owned(),
+        formats: models(formats),
+        precisions: precisions.to_vec(),
+        multi_threaded: true,
+        program: None,
+    };
+    let float = [Precision::Float32];
+    let files = vec![
+        synthetic("onnx", 'a'),
+        WeightsFile { precision: Precision::Int8, ..synthetic("tflite", 'b') },
+        synthetic("tflite", 'c'),
+        WeightsFile { parts: init(Some('e')), ..synthetic("caffe2", 'd') },
+    ];
+    let broken = vec![WeightsFile { parts: init(None), ..synthetic("caffe2", 'd') }];
+    Catalog {
+        models: vec![
+            CatalogModel { input_shape: Some(vec![1, 3, 8, 8]), ..model("net", files) },
+            model("broken", broken),
+            model("plain", vec![synthetic("tflite", 'f')]),
+        ],
+        backends: vec![
+            engine("tract", &["onnx"], &float),
+            engine("litert", &["tflite"], &[Precision::Float32, Precision::Float16, Precision::Int8]),
+            engine("caffe2", &["caffe2"], &float),
+            engine("any", &["caffe2", "onnx"], &float),
+            engine("other", &["mnn"], &float),
+        ],
+        datasets: Vec::new(),
+    }
+}
+
+#[test]
+fn a_job_takes_the_file_that_its_engine_loads() {
+    let sweep = Sweep {
+        devices: vec![DeviceSelector::Name("host".to_owned())],
+        models: models(&["net", "broken", "plain"]),
+        backends: models(&["tract", "litert", "caffe2", "any", "other"]),
+        precisions: vec![Precision::Float32, Precision::Float16, Precision::Int8],
+        ..sweep()
+    };
+    let plan = plan(&sweep, &inventory(), &catalog_of_formats());
+    let mut text = String::new();
+    let files = |job: &Job| {
+        let parts = job.model.parts.iter().map(|part| format!(" {}={}", part.name, &part.artifact.sha256[..1]));
+        let own = job.model.artifact.as_ref().map_or("-", |artifact| &artifact.sha256[..1]);
+        format!("{} {own}{}", job.model.format, parts.collect::<String>())
+    };
+    for job in &plan.jobs {
+        writeln!(text, "run  {} {} {}: {}", job.model.name, job.backend, job.precision, files(job)).unwrap();
+    }
+    for Skipped { job, reason, .. } in &plan.skipped {
+        writeln!(text, "skip {} {} {}: {reason}", job.model.name, job.backend, job.precision).unwrap();
+    }
+    insta::assert_snapshot!("formats", text);
+    assert_eq!(plan.jobs[0].model.input_shape, Some(vec![1, 3, 8, 8]));
+}
+
+#[test]
+fn a_further_file_changes_the_identifier() {
+    let id = |change: &dyn Fn(&mut Vec<FilePart>)| {
+        let mut catalog = catalog_of_formats();
+        change(&mut catalog.models[0].files[3].parts);
+        let sweep = Sweep { models: models(&["net"]), backends: models(&["caffe2"]), ..sweep() };
+        plan(&sweep, &inventory(), &catalog).jobs[0].id.clone()
+    };
+    let ids = [id(&|_| {}), id(&|parts| parts[0].artifact = Some(artifact('f'))), id(&|parts| parts.clear())];
+    assert_eq!(ids.iter().collect::<HashSet<_>>().len(), 3);
+}
+
 #[test]
 fn estimates() {
     let (sweep, inventory, catalog) = (sweep(), inventory(), catalog());
@@ -293,5 +384,110 @@ proptest! {
         prop_assert_eq!(jobs.is_empty(), super::is_empty(&sweep, &inventory));
         let rank = |job: &Job| inventory.devices.iter().position(|device| device.name == job.device);
         prop_assert!(first.jobs.is_sorted_by_key(rank));
+    }
+}
+
+#[test]
+fn programs_are_skipped_where_they_do_not_run() {
+    let mut phone = device("phone", &[]);
+    phone.transport = TransportConfig::Adb(AdbEndpoint { serial: Some("1".to_owned()), ..AdbEndpoint::default() });
+    let host_target = Some("aarch64-unknown-linux-gnu".to_owned());
+    let inventory = Inventory { devices: vec![phone, device("host", &[])], host_target };
+    for (target, skipped) in
+        [("aarch64-unknown-linux-gnu", "phone"), ("aarch64-unknown-linux-musl", ""), ("aarch64-linux-android", "host")]
+    {
+        let mut catalog = catalog();
+        let target = BackendTarget { target: target.to_owned(), needs: None, files: Vec::new() };
+        catalog.backends[0].program = Some(BackendProgram {
+            licence: None,
+            dialect: Dialect::Engine,
+            command: Vec::new(),
+            options: BTreeMap::new(),
+            targets: vec![target],
+        });
+        let sweep =
+            Sweep { models: models(&["small"]), devices: vec![DeviceSelector::Name("*".to_owned())], ..sweep() };
+        let plan = plan(&sweep, &inventory, &catalog);
+        let cells: Vec<&str> = plan.skipped.iter().map(|cell| cell.job.device.as_str()).collect();
+        assert_eq!(cells.concat(), skipped, "{:?}", plan.skipped);
+        let reason = if skipped == "phone" { "bionic" } else { "has no program for aarch64-unknown-linux-gnu" };
+        assert!(plan.skipped.iter().all(|cell| cell.reason.contains(reason)), "{:?}", plan.skipped);
+    }
+}
+
+/// A catalogue with a network of ten classes and a dataset of as many.
+fn catalog_of_digits() -> Catalog {
+    let mut catalog = catalog();
+    let mut digits = model(
+        "digits",
+        vec![file(WeightsKind::Trained, "onnx", Some('a')), file(WeightsKind::Synthetic, "onnx", Some('b'))],
+    );
+    digits.input_shape = Some(vec![1, 1, 8, 8]);
+    digits.classes = Some(10);
+    digits.preprocessing = Some(Preprocessing {
+        resize: ResizeRule::None,
+        filter: ResizeFilter::Bilinear,
+        mean: vec![0.0],
+        std: vec![16.0],
+    });
+    catalog.models.push(digits);
+    catalog.datasets = vec![CatalogDataset {
+        name: "digits".to_owned(),
+        title: "Digits".to_owned(),
+        source: None,
+        licence: None,
+        classes: Some(10),
+        origin: DatasetOrigin::Builtin("digits".to_owned()),
+        list: Some(Ok(DatasetList { sha256: "c".repeat(64), images: 360, classes: 10, empty_classes: 0 })),
+    }];
+    catalog
+}
+
+fn sweep_of_digits() -> Sweep {
+    let weights = vec![WeightsKind::Trained];
+    Sweep { models: vec!["digits".to_owned()], weights, dataset: Some("digits".to_owned()), ..sweep() }
+}
+
+#[test]
+fn trained_weights_are_shown_the_images_of_the_dataset() {
+    let (inventory, catalog) = (inventory(), catalog_of_digits());
+    let of = |catalog: &Catalog, sweep: &Sweep| plan(sweep, &inventory, catalog).jobs.remove(0);
+    let job = of(&catalog, &sweep_of_digits());
+    let dataset = job.dataset.clone().unwrap();
+    assert_eq!((dataset.images, dataset.classes, dataset.shape), (360, 10, [8, 8, 1]));
+    // Another dataset, list or preprocessing is another job; no dataset is what it always was.
+    let mut other_list = catalog.clone();
+    other_list.datasets[0].list.as_mut().unwrap().as_mut().unwrap().sha256 = "d".repeat(64);
+    let mut other_std = catalog.clone();
+    other_std.models.last_mut().unwrap().preprocessing.as_mut().unwrap().std = vec![8.0];
+    let none = of(&catalog, &Sweep { dataset: None, ..sweep_of_digits() });
+    assert!(none.dataset.is_none());
+    let ids = [job.id, of(&other_list, &sweep_of_digits()).id, of(&other_std, &sweep_of_digits()).id, none.id];
+    assert_eq!(ids.iter().collect::<std::collections::BTreeSet<_>>().len(), 4);
+    // Synthetic weights have no accuracy, and are measured all the same.
+    let synthetic = Sweep { weights: vec![WeightsKind::Synthetic], ..sweep_of_digits() };
+    assert!(of(&catalog, &synthetic).dataset.is_none());
+}
+
+#[test]
+fn what_could_have_an_accuracy_and_has_none_is_skipped_with_the_reason() {
+    type Change = fn(&mut Catalog);
+    let cases: [(Change, &str); 6] = [
+        (|it| it.models.last_mut().unwrap().classes = None, "how many `classes`"),
+        (
+            |it| it.models.last_mut().unwrap().classes = Some(1000),
+            "tells 1000 classes apart, the dataset digits has 10",
+        ),
+        (|it| it.models.last_mut().unwrap().preprocessing = None, "the `preprocessing` of digits"),
+        (|it| it.models.last_mut().unwrap().input_shape = None, "the `input_shape` of digits"),
+        (|it| it.datasets[0].list = Some(Err("failed to find x".to_owned())), "can't be had: failed to find x"),
+        (|it| it.datasets.clear(), "has no dataset digits"),
+    ];
+    for (change, part) in cases {
+        let mut catalog = catalog_of_digits();
+        change(&mut catalog);
+        let plan = plan(&sweep_of_digits(), &inventory(), &catalog);
+        assert!(plan.jobs.is_empty());
+        assert!(plan.skipped.iter().any(|skipped| skipped.reason.contains(part)), "{:?}", plan.skipped);
     }
 }

@@ -55,6 +55,8 @@ pub enum Unit {
     Bytes,
     /// Crates that are compiled.
     Crates,
+    /// Images that are prepared.
+    Images,
 }
 
 impl Unit {
@@ -62,6 +64,7 @@ impl Unit {
         match self {
             Unit::Bytes => format!("{} MB", megabytes(count)),
             Unit::Crates => format!("{count} crates"),
+            Unit::Images => format!("{count} images"),
         }
     }
 
@@ -69,6 +72,7 @@ impl Unit {
         match self {
             Unit::Bytes => format!("{} of {} MB", megabytes(done), megabytes(total)),
             Unit::Crates => format!("{done} of {total} crates"),
+            Unit::Images => format!("{done} of {total} images"),
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Main function: [`publish`]. The content comes from `report`, which does no I/O; nothing is computed here.
 
-use std::io::Write as _;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use crate::report::{REPORTS, ReportInput};
@@ -54,16 +54,29 @@ pub fn sweep_folder(root: &Path, sweep_id: &str) -> PathBuf {
 /// # Errors
 /// When that can't be done.
 pub fn write_whole(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), PublishError> {
-    let path = folder.join(name);
-    let write = || -> std::io::Result<()> {
-        std::fs::create_dir_all(folder)?;
-        let mut file = tempfile::Builder::new().prefix(".partial-").permissions(readable()).tempfile_in(folder)?;
-        file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(&path).map_err(|error| error.error)?;
-        Ok(())
-    };
-    write().map_err(|cause| PublishError::Write { path: path.clone(), cause })
+    write_whole_by(&folder.join(name), |file| {
+        file.write_all(bytes).map_err(|cause| PublishError::Write { path: folder.join(name), cause })
+    })
+}
+
+/// The same for a content that is written piece by piece, which may fail in its own way.
+///
+/// # Errors
+/// When that can't be done: under the name is then what was there.
+pub fn write_whole_by<E: From<PublishError>>(
+    path: &Path,
+    content: impl FnOnce(&mut dyn Write) -> Result<(), E>,
+) -> Result<(), E> {
+    let failed = |cause| E::from(PublishError::Write { path: path.to_owned(), cause });
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    let partial = tempfile::Builder::new().prefix(".partial-").permissions(readable()).tempfile_in(folder);
+    let mut writer = BufWriter::new(partial.map_err(failed)?);
+    content(&mut writer)?;
+    let file = writer.into_inner().map_err(|error| failed(error.into_error()))?;
+    file.as_file().sync_all().map_err(failed)?;
+    file.persist(path).map_err(|error| failed(error.error))?;
+    Ok(())
 }
 
 /// Reports are read by others than the one who measured.
@@ -95,6 +108,21 @@ mod tests {
         write_whole(folder.path(), "a.csv", b"new").unwrap();
         assert_eq!(std::fs::read(folder.path().join("a.csv")).unwrap(), b"new");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn links_in_the_report_folder_are_replaced_and_not_followed() {
+        let root = tempfile::tempdir().unwrap();
+        let (victim, folder) = (root.path().join("victim"), root.path().join("one"));
+        std::fs::write(&victim, b"precious").unwrap();
+        std::fs::create_dir(&folder).unwrap();
+        std::os::unix::fs::symlink(&victim, folder.join("results.csv")).unwrap();
+        std::os::unix::fs::symlink(&victim, root.path().join("latest")).unwrap();
+        write_whole(&folder, "results.csv", b"new").unwrap();
+        point_latest(root.path(), "one").unwrap();
+        assert_eq!(std::fs::read(&victim).unwrap(), b"precious");
+        assert!(std::fs::symlink_metadata(folder.join("results.csv")).unwrap().is_file());
+        assert_eq!(std::fs::read(root.path().join("latest/results.csv")).unwrap(), b"new");
     }
 
     #[test]

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::domain::{AndroidFacts, Battery, FailureKind, MeasuredAccuracy, Record, RunStatus, SweepRow, ThreadCount};
+use crate::domain::{
+    AndroidFacts, Battery, FailureKind, Figures, JobDataset, MeasuredAccuracy, NamedArtifact, PreparedImages, Record,
+    Remark, RunStatus, SweepRow, ThreadCount,
+};
 use crate::score::{Statistics, gmacs_per_s, images_per_s, wilson_95};
 
 /// A record with what is computed from it.
@@ -21,6 +24,47 @@ pub struct Row<'a> {
 }
 
 impl Row<'_> {
+    /// Mean latency: of the samples, or as a program told it that tells averages only.
+    pub fn mean_ns(&self) -> Option<f64> {
+        self.statistics.map(|s| s.mean_ns).or_else(|| Some(self.averages()?.mean_ns? as f64))
+    }
+
+    /// Median, likewise.
+    pub fn p50_ns(&self) -> Option<u64> {
+        self.figure(|s| s.p50_ns, |told| told.median_ns)
+    }
+
+    /// 90th percentile, likewise.
+    pub fn p90_ns(&self) -> Option<u64> {
+        self.figure(|s| s.p90_ns, |told| told.p90_ns)
+    }
+
+    fn figure(&self, computed: fn(Statistics) -> u64, told: fn(Figures) -> Option<u64>) -> Option<u64> {
+        self.statistics.map(computed).or_else(|| self.averages().and_then(told))
+    }
+
+    fn sd_ns(&self) -> Option<f64> {
+        match self.statistics {
+            Some(statistics) => statistics.sd_ns,
+            None => Some(self.averages()?.std_ns? as f64),
+        }
+    }
+
+    fn runs(&self) -> Option<u64> {
+        let samples = self.record.measurement.samples_ns.len() as u64;
+        if samples > 0 { Some(samples) } else { self.averages()?.runs }
+    }
+
+    /// What a program told that tells averages only. Of a run with status `ok`, like all that is computed.
+    pub fn averages(&self) -> Option<Figures> {
+        self.record.measurement.averages_only().filter(|_| self.record.status == RunStatus::Ok)
+    }
+
+    /// Top-1 accuracy that was measured in this run, from 0 to 1.
+    pub fn top1(&self) -> Option<f64> {
+        accuracy(self).and_then(|accuracy| share(accuracy.top1_correct, accuracy.n_images))
+    }
+
     /// Throughput over the timed loop.
     pub fn images_per_s(&self) -> Option<f64> {
         let wall = self.record.measurement.wall_ns.map(Duration::from_nanos);
@@ -153,20 +197,20 @@ columns! {
     load_ms Number "ms" "Time to load and optimise the model." |row| milliseconds(row.record.measurement.load_ns);
     first_ms Number "ms" "Latency of the first inference after loading." |row| milliseconds(row.record.measurement.first_ns);
     warmup_runs Integer "" "Inferences of the warm-up, the first one not counted." |row| row.record.measurement.warmup_runs.into();
-    runs Integer "" "Inferences of the timed loop: samples kept." |row| count(row.record.measurement.samples_ns.len());
-    mean_ms Number "ms" "Mean latency of one inference (of a whole batch). This and all that is computed from samples only where status is ok." |row| row.statistics.map(|s| s.mean_ns / 1e6).into();
-    sd_ms Number "ms" "Sample standard deviation of the latency (n - 1); empty for a single sample." |row| row.statistics.and_then(|s| s.sd_ns).map(|sd_ns| sd_ns / 1e6).into();
-    min_ms Number "ms" "Smallest latency." |row| milliseconds(row.statistics.map(|s| s.min_ns));
-    p50_ms Number "ms" "Median latency. Percentiles are by nearest rank: always a measured sample." |row| milliseconds(row.statistics.map(|s| s.p50_ns));
-    p90_ms Number "ms" "90th percentile of the latency." |row| milliseconds(row.statistics.map(|s| s.p90_ns));
-    p95_ms Number "ms" "95th percentile of the latency." |row| milliseconds(row.statistics.map(|s| s.p95_ns));
-    p99_ms Number "ms" "99th percentile of the latency; below 100 samples it is the largest." |row| milliseconds(row.statistics.map(|s| s.p99_ns));
-    max_ms Number "ms" "Largest latency." |row| milliseconds(row.statistics.map(|s| s.max_ns));
+    runs Integer "" "Inferences of the timed loop: samples kept, or with averages_only as the program says." |row| row.runs().into();
+    mean_ms Number "ms" "Mean latency of one inference (of a whole batch). This and all that is computed from samples only where status is ok." |row| row.mean_ns().map(|mean_ns| mean_ns / 1e6).into();
+    sd_ms Number "ms" "Sample standard deviation of the latency (n - 1); empty for a single sample." |row| row.sd_ns().map(|sd_ns| sd_ns / 1e6).into();
+    min_ms Number "ms" "Smallest latency." |row| milliseconds(row.figure(|s| s.min_ns, |told| told.min_ns));
+    p50_ms Number "ms" "Median latency. Percentiles are by nearest rank: always a measured sample." |row| milliseconds(row.p50_ns());
+    p90_ms Number "ms" "90th percentile of the latency." |row| milliseconds(row.p90_ns());
+    p95_ms Number "ms" "95th percentile of the latency." |row| milliseconds(row.figure(|s| s.p95_ns, |told| told.p95_ns));
+    p99_ms Number "ms" "99th percentile of the latency; below 100 samples it is the largest." |row| milliseconds(row.figure(|s| s.p99_ns, |told| told.p99_ns));
+    max_ms Number "ms" "Largest latency." |row| milliseconds(row.figure(|s| s.max_ns, |told| told.max_ns));
     images_per_s Number "1/s" "Throughput: batch x runs / wall_ms, in every scenario." |row| row.images_per_s().into();
     macs Integer "" "Multiply-adds of one image (FLOPs are twice as many)." |row| row.record.job.model.macs.into();
     gmacs_per_s Number "10^9/s" "Multiply-adds a second: macs x batch / mean_ms." |row| gmacs(row).into();
     peak_rss_bytes Integer "bytes" "Largest resident set of the measuring process." |row| row.record.measurement.peak_rss_bytes.into();
-    output_error Number "" "Largest difference to the output of the first ok run with the same model file, precision, batch and seed, relative to the largest absolute value of that output; that run has 0. Above 1e-4 it is more than rounding. inf: another length, or a value that is not finite." |row| row.output_error.into();
+    output_error Number "" "Largest difference to the output of the first ok run of the same network and weights, in any format and by any engine, with the same precision, batch and seed, relative to the largest absolute value of that output; that run has 0. Above 1e-4 it is more than rounding. inf: another length, or a value that is not finite." |row| row.output_error.into();
     started_at Time "UTC" "When the run was started, by the host's clock (RFC 3339)." |row| row.record.started_at.into();
     finished_at Time "UTC" "When its record was made, by the host's clock (RFC 3339)." |row| row.record.finished_at.into();
     farmctl_version Text "" "Version and commit of the host program." |row| row.record.farmctl_version.as_str().into();
@@ -189,11 +233,22 @@ columns! {
     battery_percent Integer "%" "Charge of the battery at bring-up." |row| battery(row).and_then(|battery| battery.level_percent).into();
     battery_c Number "°C" "Temperature of the battery at bring-up." |row| battery(row).and_then(|battery| battery.temperature_c).into();
     n_images Integer "" "Images with a known class that the network was shown in this run; empty where accuracy was not measured." |row| accuracy(row).map(|accuracy| accuracy.n_images).into();
-    top1 Number "" "Share of them whose class was the network's first answer, from 0 to 1." |row| accuracy(row).and_then(|accuracy| share(accuracy.top1_correct, accuracy.n_images)).into();
+    top1 Number "" "Share of them whose class was the network's first answer, from 0 to 1." |row| row.top1().into();
     top5 Number "" "Share of them whose class was among its first five answers." |row| accuracy(row).and_then(|accuracy| share(accuracy.top5_correct, accuracy.n_images)).into();
     top1_low Number "" "Low end of top1's interval of 95 % (Wilson): what so few images leave open." |row| top1_interval(row).map(|(low, _)| low).into();
     top1_high Number "" "High end of it." |row| top1_interval(row).map(|(_, high)| high).into();
     price_per_hour Number "" "What an hour of the device cost, in the lab's currency, as its farm file said." |row| row.record.price_per_hour.into();
+    engine Text "" "What an engine program said of itself: version, build, what it computes with." |row| row.record.measurement.engine.as_deref().into();
+    engine_files Text "" "Engine program and libraries with their SHA-256, separated by spaces; empty where the runner itself is the engine." |row| engine_files(row.record).into();
+    averages_only Word "" "yes: a benchmark program printed these figures; there are no samples they could be computed from again." |row| row.averages().map(|_| "yes").into();
+    top5_low Number "" "Low end of top5's interval of 95 % (Wilson)." |row| top5_interval(row).map(|(low, _)| low).into();
+    top5_high Number "" "High end of it." |row| top5_interval(row).map(|(_, high)| high).into();
+    dataset Text "" "Images that accuracy was measured on, in the measuring process of this very run, after its timed loop." |row| dataset(row).map(|dataset| dataset.name.as_str()).into();
+    dataset_sha256 Text "" "SHA-256 of the list of its images: path, class and SHA-256 of each." |row| dataset(row).map(|dataset| dataset.list_sha256.as_str()).into();
+    preprocessing Text "" "How its pictures became the network's input, with the version of the code that did it." |row| dataset(row).map(|dataset| dataset.preprocessing.text(dataset.shape)).into();
+    images_sha256 Text "" "SHA-256 of the bytes that came of it, before they were normalised: runs that share it saw the same images." |row| prepared(row).map(|prepared| prepared.images.sha256.as_str()).into();
+    images_left_out Integer "" "Images of the dataset that the network was not shown." |row| prepared(row).map(left_out).into();
+    images_remarks Text "" "Why they were left out, what was done to others besides, and classes that had no image, separated by semicolons." |row| prepared(row).map(remarks).into();
 }
 
 /// What the columns mean, as a text for people.
@@ -241,12 +296,41 @@ fn top1_interval(row: &Row<'_>) -> Option<(f64, f64)> {
     accuracy(row).and_then(|accuracy| wilson_95(accuracy.top1_correct, accuracy.n_images))
 }
 
+fn top5_interval(row: &Row<'_>) -> Option<(f64, f64)> {
+    accuracy(row).and_then(|accuracy| wilson_95(accuracy.top5_correct, accuracy.n_images))
+}
+
+fn dataset<'a>(row: &Row<'a>) -> Option<&'a JobDataset> {
+    row.record.job.dataset.as_ref()
+}
+
+fn prepared<'a>(row: &Row<'a>) -> Option<&'a PreparedImages> {
+    dataset(row)?.prepared.as_ref()
+}
+
+fn left_out(prepared: &PreparedImages) -> u64 {
+    prepared.left_out.iter().map(|remark| u64::from(remark.count)).sum()
+}
+
+pub(super) fn remarks(prepared: &PreparedImages) -> String {
+    let said = |kind: &str, remark: &Remark| format!("{} {kind}: {}", remark.count, remark.what);
+    let left_out = prepared.left_out.iter().map(|remark| said("left out", remark));
+    let changed = prepared.changed.iter().map(|remark| said("changed", remark));
+    let empty = (prepared.empty_classes > 0).then(|| format!("{} classes without an image", prepared.empty_classes));
+    left_out.chain(changed).chain(empty).collect::<Vec<_>>().join("; ")
+}
+
 fn tags(record: &Record) -> String {
     record.tags.iter().map(ToString::to_string).collect::<Vec<_>>().join(";")
 }
 
 fn cpus(record: &Record) -> String {
     record.measurement.cpus.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
+fn engine_files(record: &Record) -> String {
+    let named = |file: &NamedArtifact| format!("{}={}", file.name, file.artifact.sha256);
+    record.engine_files.iter().map(named).collect::<Vec<_>>().join(" ")
 }
 
 fn threads(record: &Record) -> Option<u32> {
@@ -256,15 +340,11 @@ fn threads(record: &Record) -> Option<u32> {
     }
 }
 
-fn count(number: usize) -> Cell {
-    if number == 0 { Cell::Empty } else { Cell::Integer(number as u64) }
-}
-
 /// Nanoseconds as milliseconds, without losing a digit up to 2^53 ns (104 days).
 fn milliseconds(nanoseconds: Option<u64>) -> Cell {
     nanoseconds.map_or(Cell::Empty, |nanoseconds| Cell::Number(nanoseconds as f64 / 1e6))
 }
 
 fn gmacs(row: &Row<'_>) -> Option<f64> {
-    gmacs_per_s(row.record.job.model.macs?, row.record.job.batch, row.statistics?.mean_ns)
+    gmacs_per_s(row.record.job.model.macs?, row.record.job.batch, row.mean_ns()?)
 }

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use super::columns::Row;
+use super::columns::{Row, remarks};
 use super::text::short_number;
 use crate::domain::{Job, Record, RunStatus, WeightsKind};
 use crate::score::OUTPUT_TOLERANCE;
@@ -120,6 +120,46 @@ pub(super) fn counts(records: &[Record]) -> String {
         .join(", ")
 }
 
+/// Whether accuracy was measured in any of these rows.
+pub(super) fn have_accuracy(rows: &[Row<'_>]) -> bool {
+    rows.iter().any(|row| row.top1().is_some())
+}
+
+/// A share as a number of per cent.
+pub(super) fn percent(share: Option<f64>) -> String {
+    share.map(|share| format!("{:.1}", share * 100.0)).unwrap_or_default()
+}
+
+/// What accuracy was measured on, and what was not as one would expect.
+fn notes_on_accuracy(rows: &[Row<'_>]) -> Vec<String> {
+    let mut notes = Vec::new();
+    let shown = rows.iter().filter_map(|row| row.record.job.dataset.as_ref());
+    for (dataset, prepared) in shown.filter_map(|dataset| Some((dataset, dataset.prepared.as_ref()?))) {
+        let mut note = format!("accuracy is of {} images of the dataset {}", prepared.count, dataset.name);
+        note.push_str(", counted in the runs that the times are of; intervals are in results.csv");
+        let remarks = remarks(prepared);
+        if !remarks.is_empty() {
+            note.push_str(&format!(". Of the dataset: {remarks}"));
+        }
+        note.push('.');
+        if !notes.contains(&note) {
+            notes.push(note);
+        }
+    }
+    let unanswered = rows.iter().filter(|row| {
+        let job = &row.record.job;
+        job.dataset.is_none() && job.model.weights == WeightsKind::Trained && row.record.status == RunStatus::Ok
+    });
+    let unanswered = unanswered.count();
+    if unanswered > 0 && !notes.is_empty() {
+        notes.push(format!(
+            "{unanswered} of the runs with trained weights have no accuracy: their benchmark programs don't tell what a \
+             network answers."
+        ));
+    }
+    notes
+}
+
 /// What a reader of these rows must know beside them.
 pub(super) fn notes(rows: &[Row<'_>]) -> Vec<String> {
     let mut notes = Vec::new();
@@ -129,6 +169,14 @@ pub(super) fn notes(rows: &[Row<'_>]) -> Vec<String> {
              nothing."
                 .to_owned(),
         );
+    }
+    notes.extend(notes_on_accuracy(rows));
+    let averages = rows.iter().filter(|row| row.averages().is_some()).count();
+    if averages > 0 {
+        notes.push(format!(
+            "{averages} of the runs are by benchmark programs that tell averages only: their figures are as printed, and \
+             there are no samples."
+        ));
     }
     let strange = rows.iter().filter(|row| row.output_error.is_some_and(|error| error > OUTPUT_TOLERANCE)).count();
     if strange > 0 {

@@ -1,6 +1,6 @@
 use std::fmt::Write;
 
-use super::label::{Axes, counts, milliseconds, notes, number, sorted, threads, troubles};
+use super::label::{Axes, counts, have_accuracy, milliseconds, notes, number, percent, sorted, threads, troubles};
 use super::text::single_line;
 use super::{Report, ReportError, ReportInput};
 
@@ -8,7 +8,7 @@ use super::{Report, ReportError, ReportInput};
 pub(super) struct ResultsMarkdown;
 
 /// Columns, and whether they hold numbers.
-const HEADER: [(&str, bool); 8] = [
+const HEADER: [(&str, bool); 7] = [
     ("device", false),
     ("model", false),
     ("threads", true),
@@ -16,7 +16,6 @@ const HEADER: [(&str, bool); 8] = [
     ("p90 ms", true),
     ("images/s", true),
     ("output error", true),
-    ("status", false),
 ];
 
 impl Report for ResultsMarkdown {
@@ -51,19 +50,24 @@ impl ResultsMarkdown {
         for note in notes(&input.rows()) {
             writeln!(text, "{note}\n")?;
         }
+        let with_accuracy = have_accuracy(&input.rows());
+        let accuracy = if with_accuracy { &[("top-1 %", true)][..] } else { &[] };
+        let header = [&HEADER[..], accuracy, &[("status", false)]].concat();
         let rows = sorted(input.rows()).into_iter().map(|row| {
-            vec![
+            let mut cells = vec![
                 row.record.job.device.clone(),
                 axes.model(&row.record.job),
                 threads(row.record),
-                milliseconds(row.statistics.map(|s| s.p50_ns)),
-                milliseconds(row.statistics.map(|s| s.p90_ns)),
+                milliseconds(row.p50_ns()),
+                milliseconds(row.p90_ns()),
                 number(row.images_per_s()),
                 number(row.output_error),
-                row.record.status.as_str().to_owned(),
-            ]
+            ];
+            cells.extend(with_accuracy.then(|| percent(row.top1())));
+            cells.push(row.record.status.as_str().to_owned());
+            cells
         });
-        text.push_str(&table(&HEADER, rows));
+        text.push_str(&table(&header, rows));
         for trouble in troubles(input.records) {
             writeln!(text, "\n**{}: {}** — {}\n", trouble.status.as_str(), trouble.kind, escaped(trouble.message))?;
             for record in trouble.records {

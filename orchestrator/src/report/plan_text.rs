@@ -31,6 +31,7 @@ pub fn plan_text(plan: &Plan, past: &HashMap<JobId, Duration>) -> String {
         table.lines().for_each(|line| text.push_str(&format!("{}\n", line.trim_end())));
     }
     text.push_str(&skipped(plan));
+    text.push_str(&accuracy(plan));
     if !plan.jobs.is_empty() {
         text.push_str(&format!("\n{}\n", estimate_text(plan, past)));
     }
@@ -76,6 +77,17 @@ fn skipped(plan: &Plan) -> String {
         cells.iter().for_each(|cell| text.push_str(&format!("  {cell}\n")));
     }
     text
+}
+
+/// On what accuracy is measured, and by how many of the jobs.
+fn accuracy(plan: &Plan) -> String {
+    let datasets = plan.jobs.iter().filter_map(|job| job.dataset.as_ref());
+    let (with, all) = (datasets.clone().count(), plan.jobs.len());
+    let Some(dataset) = datasets.clone().next() else { return String::new() };
+    let others =
+        if with == all { "" } else { "; the others have synthetic weights, or a program that tells no answers" };
+    let name = single_line(&dataset.name);
+    format!("\naccuracy: {} images of the dataset {name}, in {with} of {all} jobs{others}\n", dataset.images)
 }
 
 fn estimate_text(plan: &Plan, past: &HashMap<JobId, Duration>) -> String {

@@ -1,7 +1,7 @@
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::columns::Row;
-use super::label::{Axes, Trouble, counts, milliseconds, number, sorted, threads, troubles};
+use super::label::{Axes, Trouble, counts, milliseconds, number, percent, sorted, threads, troubles};
 use super::text::single_line;
 use super::{ReportInput, label};
 use crate::domain::RunStatus;
@@ -9,21 +9,24 @@ use crate::domain::RunStatus;
 /// How many cells a reason names; the rest is counted.
 const CELLS_NAMED: usize = 6;
 
-const HEADER: [&str; 8] = ["device", "model", "threads", "p50 ms", "p90 ms", "images/s", "out.error", "status"];
+/// Between `images/s` and `status` stands one more: 80 columns have no room for two. Outputs that lie apart are told below.
+const HEADER: [&str; 6] = ["device", "model", "threads", "p50 ms", "p90 ms", "images/s"];
 
 /// The table at the end of a sweep, for a terminal `width` columns wide: what was measured, then what was not and why.
 pub fn result_table(input: &ReportInput<'_>, width: u16, colour: bool) -> String {
     let axes = Axes::of(input.records.iter().map(|record| &record.job));
-    let mut table = plain_table(&HEADER, Some(width));
-    for index in 2..7 {
+    let rows = input.rows();
+    let notes = label::notes(&rows);
+    let with_accuracy = label::have_accuracy(&rows);
+    let header = [&HEADER[..], &[if with_accuracy { "top-1 %" } else { "out.error" }, "status"]].concat();
+    let mut table = plain_table(&header, Some(width));
+    for index in 2..header.len() - 1 {
         if let Some(column) = table.column_mut(index) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    let rows = input.rows();
-    let notes = label::notes(&rows);
     for row in sorted(rows) {
-        table.add_row(cells(&row, &axes));
+        table.add_row(cells(&row, &axes, with_accuracy));
     }
     let mut text = String::new();
     for line in table.lines() {
@@ -55,15 +58,15 @@ pub(super) fn plain_table(header: &[&str], width: Option<u16>) -> Table {
     table
 }
 
-fn cells(row: &Row<'_>, axes: &Axes) -> Vec<String> {
+fn cells(row: &Row<'_>, axes: &Axes, with_accuracy: bool) -> Vec<String> {
     vec![
         single_line(&row.record.job.device),
         single_line(&axes.model(&row.record.job)),
         threads(row.record),
-        milliseconds(row.statistics.map(|s| s.p50_ns)),
-        milliseconds(row.statistics.map(|s| s.p90_ns)),
+        milliseconds(row.p50_ns()),
+        milliseconds(row.p90_ns()),
         number(row.images_per_s()),
-        number(row.output_error),
+        if with_accuracy { percent(row.top1()) } else { number(row.output_error) },
         row.record.status.as_str().to_owned(),
     ]
 }

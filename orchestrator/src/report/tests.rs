@@ -3,8 +3,9 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
+use super::columns::Cell;
 use super::*;
-use crate::domain::{MeasuredAccuracy, sample};
+use crate::domain::{Figures, MeasuredAccuracy, sample};
 
 /// The columns as the product promises them; more may follow.
 const PROMISED: &str = "sweep_id, job_id, run_id, attempt, farm, device, tags, transport, target, soc, os, model, \
@@ -217,6 +218,30 @@ fn page_escapes_and_says_everything() {
     ];
     wanted.iter().for_each(|text| assert!(page.contains(text), "{text} is not in {page}"));
     assert!(!page.contains("src=\"") && !page.contains("href="), "needs nothing beside it");
+}
+
+#[test]
+fn averages_of_a_foreign_program_are_marked() {
+    let mut record = sample::record("board-1", "tiny");
+    record.measurement.samples_ns.clear();
+    record.measurement.reported =
+        Some(Figures { runs: Some(50), mean_ns: Some(2_000_000), min_ns: Some(1_000_000), ..Figures::default() });
+    let (sweep, records) = (sample::sweep(), [record]);
+    let outputs = HashMap::new();
+    let input = ReportInput { sweep: &sweep, records: &records, outputs: &outputs };
+    let rows = input.rows();
+    let value = |name: &str| {
+        let column = COLUMNS.iter().find(|column| column.name == name).unwrap();
+        (column.value)(&rows[0])
+    };
+    assert_eq!(
+        (value("mean_ms"), value("min_ms"), value("runs")),
+        (Cell::Number(2.0), Cell::Number(1.0), Cell::Integer(50))
+    );
+    assert_eq!((value("p50_ms"), value("images_per_s")), (Cell::Empty, Cell::Empty));
+    assert_eq!(value("averages_only"), Cell::Text("yes".to_owned()));
+    let table = result_table(&input, 80, false);
+    assert!(table.contains("averages only"), "{table}");
 }
 
 #[test]

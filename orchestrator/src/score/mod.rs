@@ -4,6 +4,7 @@
 //! runs. Pure: never does I/O, never reads a clock, never drops a sample, and never leaves out a workload in silence: a
 //! row of a ranking names each, with the run it comes from or why it doesn't count.
 
+mod accuracy;
 mod aiotbench;
 mod bianco;
 mod contest;
@@ -17,6 +18,7 @@ mod run;
 mod statistics;
 mod throughput;
 
+pub use accuracy::count_right;
 pub use contest::{Cell, Contest, Entrant};
 pub use interval::wilson_95;
 pub use options::{AccuracySource, Options, Top};
@@ -51,8 +53,9 @@ pub fn rank(score: &dyn Score, contest: &Contest<'_>, options: &Options<'_>) -> 
     let mut notes = ranking::notes(contest);
     if let Some(top) = score.accuracy() {
         options.refuse_without(top, contest)?;
-        if options.accuracy == AccuracySource::Published {
-            notes.extend(options.accuracy_sources(contest));
+        match options.accuracy {
+            AccuracySource::Published => notes.extend(options.accuracy_sources(contest)),
+            AccuracySource::Measured => notes.extend(options.images(contest)),
         }
     }
     let mut standing = score.standing(contest, options)?;

@@ -94,6 +94,15 @@ impl Options<'_> {
         run.params.or_else(|| self.published(run)?.params)
     }
 
+    /// Says on which images the accuracies that count were measured, where that is told: of others they can't be compared.
+    pub(super) fn images(&self, contest: &Contest<'_>) -> Option<String> {
+        let runs = contest.asked_cells().filter_map(|(_, cell)| cell.counting).filter(|run| !run.dataset.is_empty());
+        let images = runs.filter_map(|run| Some((run.dataset.as_str(), run.accuracy?.n_images?)));
+        let images: BTreeSet<(&str, u64)> = images.collect();
+        let said: Vec<String> = images.iter().map(|(name, count)| format!("{count} images of {name}")).collect();
+        (!said.is_empty()).then(|| format!("Accuracy is of {}.", said.join(", and of ")))
+    }
+
     /// Says who published the accuracies that count.
     pub(super) fn accuracy_sources(&self, contest: &Contest<'_>) -> Vec<String> {
         let mut sources: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();

@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use crate::domain::{OutputRef, Record, RunStatus};
+use crate::domain::{OutputRef, Precision, Record, RunStatus, WeightsKind};
 
 /// Up to here two outputs count as equal: 32-bit floats summed in another order. tract's outputs on ARM and x86_64 were
 /// seen 1.3e-6 apart.
@@ -57,10 +57,11 @@ pub fn output_error(reference: &[f32], values: &[f32]) -> OutputError {
 }
 
 /// What must be the same for two outputs to be comparable.
-type Key<'a> = (&'a str, &'a str, u32, u64, &'a str);
+type Key<'a> = (&'a str, WeightsKind, Precision, u32, u64, &'a str);
 
 /// The `output_error` of each record: the largest over its outputs, each against the first record with status `ok`, the
-/// same model file, precision, batch and seed, and an output of that name that is finite. That first record so has 0.
+/// same network and weights, in whatever format and by whatever engine, the same precision, batch and seed, and that output,
+/// finite. That first record so has 0. A network's only output is the same whatever a format calls it.
 ///
 /// `None` for a record without outputs or not `ok`, and where the values of an output or its reference are not in
 /// `outputs` (by their hash) and the hashes differ.
@@ -68,12 +69,12 @@ pub fn output_errors(records: &[Record], outputs: &HashMap<String, Vec<f32>>) ->
     let mut references: HashMap<Key<'_>, &OutputRef> = HashMap::new();
     for (record, output) in ok_outputs(records) {
         let is_finite = outputs.get(&output.sha256).is_none_or(|values| values.iter().all(|value| value.is_finite()));
-        if let Some(key) = key(record, output).filter(|_| is_finite) {
-            references.entry(key).or_insert(output);
+        if is_finite {
+            references.entry(key(record, output)).or_insert(output);
         }
     }
     let error = |record: &Record, output: &OutputRef| -> Option<f64> {
-        let Some(reference) = references.get(&key(record, output)?) else {
+        let Some(reference) = references.get(&key(record, output)) else {
             return outputs.contains_key(&output.sha256).then_some(f64::INFINITY);
         };
         if reference.sha256 == output.sha256 {
@@ -99,10 +100,10 @@ fn is_ok(record: &Record) -> bool {
     record.status == RunStatus::Ok
 }
 
-fn key<'a>(record: &'a Record, output: &'a OutputRef) -> Option<Key<'a>> {
-    let job = &record.job;
-    let model = job.model.artifact.as_ref()?;
-    Some((&model.sha256, job.precision.as_str(), job.batch, job.seed, &output.name))
+fn key<'a>(record: &'a Record, output: &'a OutputRef) -> Key<'a> {
+    let (job, model) = (&record.job, &record.job.model);
+    let name = if record.measurement.outputs.len() == 1 { "" } else { &output.name };
+    (&model.name, model.weights, job.precision, job.batch, job.seed, name)
 }
 
 #[cfg(test)]
@@ -141,11 +142,18 @@ mod tests {
             with("b", |_| ()),
             with("b", |record| record.job.batch = 8),
             with("gone", |_| ()),
+            with("b", |record| {
+                (record.job.backend, record.job.model.format) = ("litert".into(), "tflite".into());
+                record.job.model.artifact = None;
+                record.measurement.outputs[0].name = "logits".into();
+            }),
+            with("b", |record| record.job.precision = Precision::Int8),
             with("a", |record| record.measurement.outputs.push(output("z", "b"))),
             with("a", |record| record.measurement.outputs.clear()),
         ];
         let infinity = Some(f64::INFINITY);
-        let expected = [None, infinity, Some(0.0), Some(0.25), Some(0.0), None, Some(0.0), None];
+        let same = Some(0.0);
+        let expected = [None, infinity, same, Some(0.25), same, None, Some(0.25), same, same, None];
         assert_eq!(output_errors(&records, &store), expected);
     }
 

@@ -22,6 +22,8 @@ pub struct ScoredRun {
     pub latency_s: Option<f64>,
     /// Accuracy that this very run had.
     pub accuracy: Option<RunAccuracy>,
+    /// What images it was counted on; empty where that is not told.
+    pub dataset: String,
     /// Multiply-adds of one image.
     pub macs: Option<u64>,
     /// Parameters of the network.
@@ -86,7 +88,9 @@ impl ScoredRun {
     pub fn of(record: &Record) -> ScoredRun {
         let job = &record.job;
         let is_ok = record.status == RunStatus::Ok;
-        let statistics = Statistics::of(&record.measurement.samples_ns).filter(|_| is_ok);
+        let measured_ns = Statistics::of(&record.measurement.samples_ns).map(|statistics| statistics.mean_ns);
+        let told_ns = record.measurement.averages_only().and_then(|told| told.mean_ns).map(|mean_ns| mean_ns as f64);
+        let mean_ns = measured_ns.or(told_ns).filter(|_| is_ok);
         let counted = record.measurement.accuracy.filter(|accuracy| is_ok && accuracy.n_images > 0);
         ScoredRun {
             device: job.device.clone(),
@@ -104,12 +108,13 @@ impl ScoredRun {
             },
             status: record.status,
             failure: record.failure.as_ref().map(ToString::to_string),
-            latency_s: statistics.map(|statistics| statistics.mean_ns / 1e9).filter(|latency_s| *latency_s > 0.0),
+            latency_s: mean_ns.map(|mean_ns| mean_ns / 1e9).filter(|latency_s| *latency_s > 0.0),
             accuracy: counted.map(|counted| RunAccuracy {
                 top1: Some(counted.top1_correct as f64 / counted.n_images as f64),
                 top5: Some(counted.top5_correct as f64 / counted.n_images as f64),
                 n_images: Some(counted.n_images),
             }),
+            dataset: job.dataset.as_ref().map(|dataset| dataset.name.clone()).unwrap_or_default(),
             macs: job.model.macs,
             params: None,
             price_per_hour: record.price_per_hour,

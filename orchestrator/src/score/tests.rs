@@ -418,3 +418,13 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_ranking_says_what_images_its_accuracies_are_of() {
+    let on = |dataset: &str, run: ScoredRun| ScoredRun { dataset: dataset.to_owned(), ..run };
+    let options = Options { accuracy: AccuracySource::Measured, reference: None, published: &[], flops: false };
+    let note = |runs: &[ScoredRun]| ranked("aiotbench", runs, &options).standing.notes.join("\n");
+    let runs = [on("digits", run("a", "digits", 1.0, 0.5)), on("imagenet-val", run("a", "resnet50", 1.0, 0.5))];
+    assert!(note(&runs).contains("Accuracy is of 1000 images of digits, and of 1000 images of imagenet-val."));
+    assert!(!note(&[run("a", "digits", 1.0, 0.5)]).contains("Accuracy is of"));
+}

@@ -89,6 +89,7 @@ pub fn record(sweep: &SweepId, job: &Job, run: Option<(&RunId, u32)>, status: Ru
         finished_at: at(25),
         farmctl_version: "0.1.0".to_owned(),
         runner_sha256: None,
+        engine_files: Vec::new(),
     }
 }
 
@@ -219,6 +220,7 @@ pub fn a_gone_holders_leases_run_out(open: &Open) {
     assert_eq!(store.lease_holders(at(1)).unwrap(), ["alive", "gone"]);
     store.expire_leases("gone", at(1)).unwrap();
     assert_eq!(open().lease_holders(at(1)).unwrap(), ["alive"]);
+    assert_eq!(open().devices_left(&row.id).unwrap(), ["a"], "it was never given back");
     taken(open().lease_sweep(&row.id, "host", LEASE, at(1)).unwrap());
     assert_eq!(taken(open().lease_device("a", Some(&row.id), "host", LEASE, at(1)).unwrap()), 2);
     assert!(open().take_over(&run.run_id, "host", LEASE, at(1)).unwrap().is_some());
@@ -357,8 +359,10 @@ pub fn one_process_at_a_time_has_a_device(open: &Open) {
     let LeaseOutcome::Held(holder) = open().lease_device("a", None, "other", LEASE, at(59)).unwrap() else { panic!() };
     assert_eq!((holder.holder.as_str(), holder.sweep_id), ("host", Some(row.id.clone())));
     assert_eq!(open().device_leases(at(59)).unwrap()[0].0, "a");
+    assert_eq!(open().devices_left(&row.id).unwrap(), ["a"]);
     open().release_device("a", first).unwrap();
     assert_eq!(open().device_leases(at(59)).unwrap(), []);
+    assert!(open().devices_left(&row.id).unwrap().is_empty());
     let second = taken(open().lease_device("a", None, "other", LEASE, at(59)).unwrap());
     assert!(second > first, "epochs grow, also over leases that ended");
     open().release_device("a", first).unwrap();

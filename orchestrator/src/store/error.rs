@@ -79,6 +79,43 @@ pub enum StoreError {
         /// The database's words.
         cause: String,
     },
+    /// There is no room for the file to grow.
+    #[error("{action} in the store {path}: no space is left ({cause}); free some and go on, nothing was half-written")]
+    Full {
+        /// What was tried.
+        action: String,
+        /// The file.
+        path: PathBuf,
+        /// The database's words.
+        cause: String,
+    },
+    /// The system refused to read or write the file.
+    #[error(
+        "{action} in the store {path}: the system refused to read or write the file ({cause}); look at `ulimit -f`, \
+         quotas and the disk, then go on: nothing was half-written"
+    )]
+    Disk {
+        /// What was tried.
+        action: String,
+        /// The file.
+        path: PathBuf,
+        /// The database's words.
+        cause: String,
+    },
+    /// Another process has the store for itself.
+    #[error("{action} in the store {path}: another process keeps it locked; wait until that has ended, and try again")]
+    Busy {
+        /// What was tried.
+        action: String,
+        /// The file.
+        path: PathBuf,
+    },
+    /// An export could not be written to where it was to go.
+    #[error("write the export: {cause}")]
+    Export {
+        /// The system's words.
+        cause: std::io::Error,
+    },
     /// The URL's scheme names no store.
     #[error("open store {url}: unknown scheme; use sqlite:PATH")]
     UnknownScheme {

@@ -110,6 +110,13 @@ pub trait LeaseStore {
     /// When the store can't be read.
     fn device_leases(&self, now: Timestamp) -> Result<Vec<(String, LeaseHolder)>, StoreError>;
 
+    /// Devices whose last lease was for this sweep and was never given back: they are used for it now, or whoever used them
+    /// ended without a word, and may have left things there half-way.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn devices_left(&self, sweep: &SweepId) -> Result<Vec<String>, StoreError>;
+
     /// Prolongs all leases of a holder, in one transaction, and returns those it has: one that is not among them was
     /// lost to another holder, or has ended. One that ran out and that nobody took is its holder's still.
     ///

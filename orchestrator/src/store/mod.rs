@@ -1,7 +1,8 @@
 //! The truth: sweeps, jobs, leases, runs, events, records, and how devices fare, in SQL.
 //!
 //! Main type: the trait [`Store`], made of [`SweepStore`], [`RunStore`], [`LeaseStore`], [`DeviceStore`], [`LockStore`],
-//! [`SightingStore`], [`ScheduleStore`] and [`EventStore`]; `open` picks the implementation by the URL's scheme. Every write about a run carries the epoch of its lease, and a
+//! [`SightingStore`], [`ScheduleStore`], [`EventStore`] and [`MaintenanceStore`]; `open` picks the implementation by the URL's
+//! scheme. Every write about a run carries the epoch of its lease, and a
 //! stale one is refused. Never talks to a device, and never computes a statistic.
 //!
 //! Calls block for as long as a disk takes; async callers wrap them in `spawn_blocking`. Nothing in the traits is
@@ -16,6 +17,7 @@ mod devices;
 mod error;
 mod leases;
 mod locks;
+mod maintenance;
 mod run_id;
 mod runs;
 mod schedules;
@@ -31,6 +33,7 @@ pub use devices::DeviceStore;
 pub use error::StoreError;
 pub use leases::{HeldLeases, LeaseHolder, LeaseOutcome, LeaseStore};
 pub use locks::LockStore;
+pub use maintenance::{MaintenanceStore, StoreCheck, Vacuumed};
 pub use runs::{Attempt, Claim, ClaimedRun, GiveBack, LiveRun, RunOwner, RunStore};
 pub use schedules::{ScheduleStore, Unfinished};
 pub use sightings::SightingStore;
@@ -82,7 +85,17 @@ pub trait EventStore {
 
 /// Where the truth is kept. All methods can be called at the same time from several threads and processes.
 pub trait Store:
-    SweepStore + RunStore + LeaseStore + DeviceStore + LockStore + SightingStore + ScheduleStore + EventStore + Send + Sync
+    SweepStore
+    + RunStore
+    + LeaseStore
+    + DeviceStore
+    + LockStore
+    + SightingStore
+    + ScheduleStore
+    + EventStore
+    + MaintenanceStore
+    + Send
+    + Sync
 {
     /// Whether a call may have to wait for a disk or a network.
     fn may_block(&self) -> bool;

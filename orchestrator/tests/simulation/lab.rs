@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use farmctl::agent::{Agent, Clock, Errand, Events, Leases, OutputFiles, Stop};
-use farmctl::device::{RunnerFile, RunnerProvider};
+use farmctl::agent::{Agent, Clock, Errand, Events, LabelFiles, Leases, OutputFiles, Stop};
+use farmctl::device::{EngineProgram, EngineProvider, RunnerFile, RunnerProvider};
 use farmctl::domain::{
-    ArtifactRef, Backend, Catalog, CatalogModel, Device, DeviceSelector, Event, Failure, InputRange, Inventory, Limits,
-    OnFailure, Plan, Precision, RetryPolicy, Scenario, SshEndpoint, Sweep, SweepDefinition, SweepId, SweepRow,
-    SweepState, Tag, ThreadCount, Timeouts, TransportConfig, WeightsFile, WeightsKind, WeightsSource, sha256_hex,
+    ArtifactRef, Backend, Catalog, CatalogModel, Device, DeviceSelector, Event, Failure, InputRange, Inventory, Job,
+    Layout, Limits, OnFailure, Plan, Precision, RetryPolicy, Scenario, SshEndpoint, Sweep, SweepDefinition, SweepId,
+    SweepRow, SweepState, Tag, ThreadCount, Timeouts, TransportConfig, WeightsFile, WeightsKind, WeightsSource,
+    sha256_hex,
 };
 use farmctl::planner;
 use farmctl::store::Store;
@@ -67,6 +68,16 @@ impl RunnerProvider for Built {
     }
 }
 
+/// Simulated runners carry their engine themselves.
+struct NoPrograms;
+
+#[async_trait]
+impl EngineProvider for NoPrograms {
+    async fn engine(&self, _: &Job, _: &str) -> Result<Option<EngineProgram>, Failure> {
+        Ok(None)
+    }
+}
+
 /// What a simulation is made of.
 #[derive(Debug, Clone, Copy)]
 pub struct Size {
@@ -104,7 +115,7 @@ impl<'f> Lab<'f> {
             declared.push(device(name));
         }
         let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory().unwrap());
-        let inventory = Inventory { devices: declared };
+        let inventory = Inventory { devices: declared, host_target: None };
         Lab {
             files,
             world,
@@ -147,6 +158,7 @@ impl<'f> Lab<'f> {
             source: None,
             licence: None,
             input_shape: None,
+            classes: None,
             preprocessing: None,
             input_range: InputRange { low: 0.0, high: 1.0 },
             params: None,
@@ -155,7 +167,10 @@ impl<'f> Lab<'f> {
             files: vec![WeightsFile {
                 weights: WeightsKind::Synthetic,
                 format: "onnx".to_owned(),
+                precision: Precision::Float32,
+                layout: Layout::Nchw,
                 artifact: Some(artifact.clone()),
+                parts: Vec::new(),
                 source: WeightsSource::Path(self.files.paths[&artifact.sha256].clone()),
             }],
         };
@@ -165,8 +180,9 @@ impl<'f> Lab<'f> {
             formats: vec!["onnx".to_owned()],
             precisions: vec![Precision::Float32],
             multi_threaded: false,
+            program: None,
         };
-        Catalog { models: self.files.models.iter().map(model).collect(), backends: vec![backend] }
+        Catalog { models: self.files.models.iter().map(model).collect(), backends: vec![backend], datasets: Vec::new() }
     }
 
     fn now(&self, offset: SignedDuration) -> Timestamp {
@@ -238,7 +254,9 @@ impl<'f> Lab<'f> {
             connect: Arc::new(SimFarm { devices: self.devices.clone(), harshness: self.harshness }),
             model_files: self.files.paths.clone(),
             runners: Arc::new(Built(self.files.runner.clone())),
+            engines: Arc::new(NoPrograms),
             outputs: OutputFiles::new(self.files.folder.path().join("outputs")),
+            labels: LabelFiles::new(self.files.folder.path().join("labels")),
             events: Events::new(Arc::clone(&self.store), events, sweep.id.clone(), Arc::clone(&clock)),
             stop: Arc::new(Stop::default()),
             max_devices: 1000,
@@ -315,5 +333,6 @@ fn sweep(name: &str, models: Vec<String>, retry: RetryPolicy) -> Sweep {
         on_failure: OnFailure::Continue,
         retry,
         seed: 1,
+        dataset: None,
     }
 }

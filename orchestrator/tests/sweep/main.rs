@@ -1,14 +1,21 @@
 //! The main job, with the real programs: farmctl as a process, OpenSSH's sshd as boards, the runner that users get.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod accuracy;
 mod android;
 mod check;
+mod crash;
 mod daemon;
+mod engines;
 mod faults;
+mod going_on;
+mod hostile;
 mod locks;
 mod outages;
 mod phones;
+mod recovery;
 mod support;
+mod workdir;
 
 use std::collections::{BTreeSet, HashMap};
 

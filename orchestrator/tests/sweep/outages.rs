@@ -1,7 +1,6 @@
 //! What happens to a device, or to the way to it, in the middle of a push or a run: no result is lost, none is measured
 //! twice, nothing hangs, and other devices go on.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
@@ -9,6 +8,7 @@ use tokio::runtime::Runtime;
 use testlab::{AdbServer, Board, FaultProxy, Phone};
 
 use super::support::{Lab, Outcome, QUICK, Running, adb_device, farm, runtime, ssh_device};
+use super::workdir::Workdir;
 
 /// How long a cable is out.
 const OUTAGE: Duration = Duration::from_secs(2);
@@ -32,24 +32,10 @@ enum Machine {
 }
 
 impl Machine {
-    fn farmctl_path(&self, name: &str) -> PathBuf {
+    fn workdir(&self) -> Workdir {
         match self {
-            Machine::Phone(phone) => phone.data_path("local/tmp/farmctl").join(name),
-            Machine::Board(board) => board.home.join("farmctl").join(name),
-        }
-    }
-
-    fn runs(&self) -> usize {
-        std::fs::read_dir(self.farmctl_path("runs")).unwrap().count()
-    }
-
-    /// Removes models and runs.
-    fn forget(&self) {
-        for folder in ["partial", "store", "runs"] {
-            for entry in std::fs::read_dir(self.farmctl_path(folder)).unwrap() {
-                let path = entry.unwrap().path();
-                if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) }.unwrap();
-            }
+            Machine::Phone(phone) => Workdir::of_phone(phone),
+            Machine::Board(board) => Workdir::of_board(board),
         }
     }
 
@@ -124,7 +110,7 @@ impl Bench {
     /// Starts the sweep and lets the device come to where the fault is to strike.
     fn start(&self, during: During) -> Running {
         for machine in [&self.struck, &self.other] {
-            machine.forget();
+            machine.workdir().forget();
         }
         if let Some(server) = &self.server {
             server.restart().unwrap();
@@ -147,8 +133,8 @@ impl Bench {
             let row = self.lab.row(device);
             assert_eq!((row["status"].as_str(), row["attempt"].as_str()), ("ok", "1"), "{row:?}");
             assert_eq!(events_of(ended, device, "run_started"), 1);
-            assert_eq!(machine.runs(), 0, "{device} keeps nothing of a run that has its record");
-            let stored = std::fs::read(machine.farmctl_path("store").join(&row["model_sha256"])).unwrap();
+            assert_eq!(machine.workdir().runs().len(), 0, "{device} keeps nothing of a run that has its record");
+            let stored = std::fs::read(machine.workdir().path("store").join(&row["model_sha256"])).unwrap();
             assert_eq!(farmctl::domain::sha256_hex(&stored), row["model_sha256"]);
         }
     }

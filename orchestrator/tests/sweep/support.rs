@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -14,7 +14,7 @@ use testlab::{AdbServer, Board};
 
 /// No sweep of a test takes longer, however slow the machine.
 const PATIENCE: Duration = Duration::from_secs(300);
-const HOST_TARGET: &str = farmctl::runners::HOST_TARGET;
+pub const HOST_TARGET: &str = farmctl::runners::HOST_TARGET;
 
 /// A sweep of one small network that takes a second.
 pub const QUICK: &str = "
@@ -54,12 +54,23 @@ impl Lab {
 
     /// The same with a program of the test's as its runner.
     pub fn with_runner(script: &str) -> Lab {
-        let mut lab = Lab::new();
-        let path = lab.path("runner.sh");
-        std::fs::write(&path, script).unwrap();
-        lab.runners = tempfile::tempdir().unwrap();
-        add_runner(lab.runners.path(), HOST_TARGET, &path);
+        let lab = Lab::new();
+        lab.change_runner(Some(script));
         lab
+    }
+
+    /// Has a program of the test's as its runner from now on, or again the one that is built.
+    pub fn change_runner(&self, script: Option<&str>) {
+        let program = match script {
+            None => built_runner(HOST_TARGET),
+            Some(script) => {
+                let path = self.path("runner.sh");
+                std::fs::write(&path, script).unwrap();
+                path
+            }
+        };
+        std::fs::remove_dir_all(self.runners.path().join(HOST_TARGET)).unwrap();
+        add_runner(self.runners.path(), HOST_TARGET, &program);
     }
 
     /// Has a runner for devices of another machine, too.
@@ -111,7 +122,9 @@ impl Lab {
         let stdout = child.stdout.take().unwrap();
         std::thread::spawn(move || {
             for line in BufReader::new(stdout).lines() {
-                if sender.send(serde_json::from_str(&line.unwrap()).unwrap()).is_err() {
+                // One that is killed may leave half a line.
+                let Ok(event) = serde_json::from_str(&line.unwrap()) else { return };
+                if sender.send(event).is_err() {
                     return;
                 }
             }
@@ -155,6 +168,13 @@ impl Running {
                 return next;
             }
         }
+    }
+
+    /// The next event, when there is one within this time and farmctl has not ended.
+    pub fn next_event(&mut self, patience: Duration) -> Result<Value, RecvTimeoutError> {
+        let event = self.lines.recv_timeout(patience)?;
+        self.events.push(event.clone());
+        Ok(event)
     }
 
     pub fn interrupt(&self) {

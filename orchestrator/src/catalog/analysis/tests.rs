@@ -1,33 +1,63 @@
+use proptest::prelude::*;
+
 use super::*;
-use crate::catalog::networks;
 use crate::catalog::onnx::{
     AttributeProto, DimensionProto, OperatorSetIdProto, TensorShapeProto, TensorTypeProto, TypeProto,
 };
+use crate::catalog::{formats, networks, published_network};
 
 /// Name; convolutions; parameters in the file, as published; multiply-adds; the same in millions, as published.
-const EXPECTED: [(&str, u64, u64, u64, u64, u64); 6] = [
+/// EfficientNet-Lite0's publishers say 407 M; 385 M is what the graph of their weights takes.
+const EXPECTED: [(&str, u64, u64, u64, u64, u64); 14] = [
     ("resnet50", 53, 25_530_472, 25_557_032, 4_089_184_256, 4089),
     ("inception_v3", 94, 23_817_352, 23_834_568, 5_713_216_096, 5713),
     ("densenet121", 120, 8_042_792, 7_978_856, 2_834_161_664, 2834),
     ("squeezenet1_0", 26, 1_248_424, 1_248_424, 818_924_576, 819),
     ("mobilenet_v2", 52, 3_487_816, 3_504_872, 300_774_272, 301),
     ("mnasnet1_0", 52, 4_364_352, 4_383_312, 314_415_872, 314),
+    ("alexnet", 5, 61_100_840, 61_100_840, 714_188_480, 714),
+    ("vgg16", 13, 138_357_544, 138_357_544, 15_470_264_320, 15_470),
+    ("googlenet", 57, 6_617_624, 6_624_904, 1_498_376_192, 1498),
+    ("resnet18", 20, 11_684_712, 11_689_512, 1_814_073_344, 1814),
+    ("shufflenet_v2_x1_0", 56, 2_270_514, 2_278_604, 144_907_992, 145),
+    ("mobilenet_v3_large", 62, 5_470_832, 5_483_032, 216_589_760, 217),
+    ("efficientnet_lite0", 49, 4_631_000, 4_652_008, 385_187_552, 385),
+    ("digits", 2, 9_930, 9_930, 88_064, 0),
 ];
 
 #[test]
 fn the_networks_cost_what_was_published() {
     for (name, convolutions, params, published_params, macs, published_millions) in EXPECTED {
         let network = networks::build(name).unwrap();
-        let summary = analyse(&network.outline(), None).unwrap();
+        let summary = analyse(&formats::outline(&network), None).unwrap();
         assert_eq!(summary.not_understood, Vec::<String>::new(), "{name}");
         assert_eq!(summary.ops["Conv"], convolutions, "{name}");
         assert_eq!(summary.params, params, "{name}");
         assert_eq!(network.published_params(), published_params, "{name}");
         assert_eq!(summary.macs(), macs, "{name}");
         assert_eq!((summary.macs() + 500_000) / 1_000_000, published_millions, "{name}");
-        assert_eq!(summary.outputs[0].shape, Some(vec![1, 1000]), "{name}");
+        let classes = if name == "digits" { 10 } else { 1000 };
+        assert_eq!(summary.outputs[0].shape, Some(vec![1, classes]), "{name}");
     }
     assert_eq!(networks::names().count(), EXPECTED.len());
+}
+
+/// What is published of a network is of this very network.
+#[test]
+fn the_published_figures_are_of_these_networks() {
+    for (name, _, _, published_params, macs, _) in EXPECTED.into_iter().filter(|(name, ..)| *name != "digits") {
+        let published = published_network(name).unwrap();
+        let millions = |macs: u64| (macs + 500_000) / 1_000_000;
+        match name {
+            "inception_v3" => assert!(published.params > Some(published_params), "the auxiliary head, below"),
+            "efficientnet_lite0" => assert_eq!((published.params, published.macs), (Some(4_700_000), 407_000_000)),
+            _ => assert_eq!(
+                (published.params, published.macs / 1_000_000),
+                (Some(published_params), millions(macs)),
+                "{name}"
+            ),
+        }
+    }
 }
 
 #[test]
@@ -311,5 +341,45 @@ fn faults_name_their_node() {
     for (model, place, cause) in cases {
         let message = analyse(&model, None).unwrap_err().to_string();
         assert!(message.contains(place) && message.contains(cause), "{place:?} and {cause:?}: {message:?}");
+    }
+}
+
+/// Sizes, axes and counts of any size, with those that are nearly right.
+fn hostile_numbers(most: usize) -> impl Strategy<Value = Vec<i64>> {
+    let edges = vec![i64::MIN, i64::MIN + 1, -1, 0, 1, 1 << 31, 1 << 32, 1 << 62, i64::MAX];
+    let number = prop_oneof![3 => -3i64..9, 1 => prop::sample::select(edges), 1 => any::<i64>()];
+    prop::collection::vec(number, 0..most)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// A graph that is well-formed protobuf and senseless otherwise: any operators on any shapes with any attributes.
+    #[test]
+    fn hostile_graphs_end_in_an_error_or_an_answer(
+        ops in prop::collection::vec(prop::sample::select(vec![
+            "Abs", "Add", "Where", "Conv", "ConvInteger", "QLinearConv", "ConvTranspose", "Gemm", "MatMul",
+            "QLinearMatMul", "AveragePool", "MaxPool", "GlobalMaxPool", "ReduceMean", "Concat", "Flatten", "Reshape",
+            "Transpose", "Squeeze", "Unsqueeze", "Split", "Gather", "Shape", "Slice", "Resize", "Pad", "Constant",
+            "ConstantOfShape", "Expand", "Tile", "Unknown",
+        ]), 1..4),
+        shapes in (hostile_numbers(6), hostile_numbers(6)),
+        lists in (hostile_numbers(5), hostile_numbers(5)),
+        attributes in prop::collection::vec((prop::sample::select(vec![
+            "group", "axis", "axes", "transA", "transB", "keepdims", "ceil_mode", "kernel_shape", "strides", "pads",
+            "dilations", "output_padding", "perm", "split", "num_outputs", "starts", "ends", "shape", "value_ints",
+        ]), hostile_numbers(9)), 0..5),
+    ) {
+        let attributes: Vec<(&str, &[i64])> = attributes.iter().map(|(name, values)| (*name, values.as_slice())).collect();
+        let names: Vec<String> = (0..=ops.len()).map(|at| if at == 0 { "x".to_owned() } else { format!("x{at}") }).collect();
+        let nodes = ops.iter().enumerate().map(|(at, op)| node(op, &[&names[at], "w", "i", "j"], &names[at + 1], &attributes));
+        let constants = vec![weight("w", &shapes.1), integers("i", &lists.0), integers("j", &lists.1)];
+        let mut hostile = model(&shapes.0, constants, nodes.collect());
+        if let Some(graph) = &mut hostile.graph {
+            graph.output[0].name = names[ops.len()].clone();
+        }
+        if let Ok(summary) = analyse(&hostile, None) {
+            let _ = (summary.macs(), summary.is_complete());
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use super::*;
 use crate::catalog::ArtifactCache;
-use crate::domain::{WeightsFile, WeightsKind, WeightsSource};
+use crate::domain::{Layout, Precision, WeightsFile, WeightsKind, WeightsSource};
 
 /// What the server does with one request.
 #[derive(Clone)]
@@ -128,10 +128,13 @@ impl Lab {
         let file = WeightsFile {
             weights: WeightsKind::Trained,
             format: "onnx".to_owned(),
+            precision: Precision::Float32,
+            layout: Layout::Nchw,
             artifact: Some(self.artifact.clone()),
             source: WeightsSource::Urls(urls.to_vec()),
+            parts: Vec::new(),
         };
-        self.cache.ensure("net", &file, Instant::now() + time, progress).map(|local| local.path)
+        self.cache.ensure("net", &file, Instant::now() + time, progress).map(|local| local.file.path)
     }
 
     /// The file is there, whole, and nothing is left of the way there.

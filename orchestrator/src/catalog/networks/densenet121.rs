@@ -4,7 +4,7 @@
 //! and stays a node; what normalises a bottleneck's 1×1 convolution is folded into it.
 
 use super::builder::{Builder, Conv, Pool, Tensor};
-use super::write::Network;
+use super::graph::Network;
 
 /// Layers of each block.
 const BLOCKS: [u64; 4] = [6, 12, 24, 16];

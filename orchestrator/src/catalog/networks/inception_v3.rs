@@ -4,7 +4,7 @@
 //! Channels are torchvision's, of which the published numbers are. The auxiliary head is left out: it serves training.
 
 use super::builder::{Builder, Conv, Pool, Tensor};
-use super::write::Network;
+use super::graph::Network;
 
 const REDUCE: Pool = Pool { kernel: 3, stride: 2, pad: 0 };
 const SMOOTH: Pool = Pool { kernel: 3, stride: 1, pad: 1 };

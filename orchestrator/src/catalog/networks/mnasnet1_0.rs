@@ -4,7 +4,7 @@
 //! This is MnasNet-B1 (without squeeze-and-excitation), as in torchvision, of which the published numbers are.
 
 use super::builder::{Builder, Conv, RESIDUAL_GAIN, Tensor};
-use super::write::Network;
+use super::graph::Network;
 
 /// Channels, kernel, stride of the first block, expansion, blocks.
 const STAGES: [(u64, u64, u64, u64, u64); 6] =

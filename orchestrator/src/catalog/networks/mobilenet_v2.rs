@@ -1,7 +1,7 @@
 //! MobileNetV2: Sandler et al., MobileNetV2: Inverted Residuals and Linear Bottlenecks, 2018, arXiv:1801.04381, table 2.
 
 use super::builder::{Builder, Conv, RESIDUAL_GAIN, Tensor};
-use super::write::Network;
+use super::graph::Network;
 
 /// Expansion, channels, blocks, stride of the first block: t, c, n, s of the table.
 const STAGES: [(u64, u64, u64, u64); 7] =

@@ -3,7 +3,7 @@
 //! The stride of a stage stands in the 3×3 convolution, as in torchvision ("v1.5"), of which the published numbers are.
 
 use super::builder::{Builder, Conv, Pool, RESIDUAL_GAIN, Tensor};
-use super::write::Network;
+use super::graph::Network;
 
 /// Channels inside the blocks of a stage, blocks in it, stride of its first block.
 const STAGES: [(u64, u64, u64); 4] = [(64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2)];

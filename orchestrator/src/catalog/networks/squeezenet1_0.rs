@@ -4,7 +4,7 @@
 //! The first convolution has no padding, as in torchvision, of which the published numbers are.
 
 use super::builder::{Builder, Conv, Pool, Tensor};
-use super::write::Network;
+use super::graph::Network;
 
 const POOL: Pool = Pool { kernel: 3, stride: 2, pad: 0 };
 

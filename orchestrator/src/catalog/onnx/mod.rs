@@ -118,15 +118,15 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::catalog::{analysis, networks};
+    use crate::catalog::{analysis, formats, networks};
 
     fn squeezenet() -> Vec<u8> {
-        networks::build("squeezenet1_0").unwrap().outline().encode_to_vec()
+        formats::outline(&networks::build("squeezenet1_0").unwrap()).encode_to_vec()
     }
 
     #[test]
     fn what_is_written_is_read_back() {
-        let model = networks::build("mobilenet_v2").unwrap().outline();
+        let model = formats::outline(&networks::build("mobilenet_v2").unwrap());
         assert_eq!(decode(model.encode_to_vec()).unwrap(), model);
     }
 

@@ -15,7 +15,7 @@ use super::super::plan::Loaded;
 use super::super::runner::RunnerSource;
 use super::super::stored::find_sweep;
 use super::super::sweep::{begin_leases, wall_clock};
-use super::super::sweep::{drive_unseen, find_unfinished, prepare, prepare_to_go_on, publish_reports};
+use super::super::sweep::{conclude_unseen, drive_unseen, find_unfinished, prepare, prepare_to_go_on};
 use super::super::{CliError, Context, cancel, exit, models};
 
 /// Most devices that one sweep works on at the same time.
@@ -47,7 +47,7 @@ impl LabSweeps {
                 if is_there || !sweep.state.is_over() {
                     continue;
                 }
-                if let Err(error) = publish_reports(&self.context, store, &sweep) {
+                if let Err(error) = conclude_unseen(&self.context, store, &sweep.id) {
                     tracing::warn!(sweep = %id, %error, "its reports were not written");
                 }
             }
@@ -68,7 +68,7 @@ impl LabSweeps {
         let loaded = Loaded { inventory, catalog, sweep, plan };
         let mut drive = prepare(context, loaded, definition, MAX_DEVICES, &self.progress).await?;
         drive.stop = Some(stop);
-        drive_unseen(context, drive, &self.progress).await.map(drop)
+        drive_unseen(context, drive, &self.progress).await
     }
 
     async fn try_to_go_on(&self, sweep: &SweepId, stop: Arc<Stop>) -> Result<(), CliError> {
@@ -79,7 +79,7 @@ impl LabSweeps {
                 drive.stop = Some(Arc::clone(&stop));
                 drive_unseen(context, drive, &self.progress).await?;
             }
-            None => drop(publish_reports(context, store.as_ref(), &find_sweep(store.as_ref(), sweep.as_str())?)?),
+            None => conclude_unseen(context, store.as_ref(), sweep)?,
         }
         let left = store.open_jobs(sweep, None)?.len();
         if left > 0 && stop.times() == 0 {
@@ -111,7 +111,7 @@ impl LabSweeps {
             cancel::end_what_is_left(&self.context, &row).await?;
         }
         let row = find_sweep(store.as_ref(), sweep.as_str())?;
-        publish_reports(&self.context, store.as_ref(), &row).map(drop)
+        conclude_unseen(&self.context, store.as_ref(), &row.id)
     }
 }
 

@@ -7,17 +7,22 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::agent::{Agent, Clock, Errand, Events, Hold, Holder, Leases, OutputFiles, Stop, Subject, event_queue};
-use crate::domain::{Device, EventKind, FailureKind, Record, RunStatus, SweepDefinition, SweepRow, SweepState};
+use crate::agent::{
+    Agent, Clock, Errand, Events, Hold, Holder, LabelFiles, Leases, OutputFiles, Stop, Subject, event_queue,
+};
+use crate::domain::{
+    Device, EventKind, FailureKind, Record, RunStatus, SweepDefinition, SweepId, SweepRow, SweepState,
+};
 use crate::progress::Progress;
 use crate::publish;
 use crate::report::{self, ReportInput};
 use crate::store::Store;
 
+use super::super::backends::EngineSource;
 use super::super::cancel::close_open_jobs;
 use super::super::interrupt::Interrupt;
 use super::super::runner::RunnerSource;
-use super::super::stored::records_with_open_jobs;
+use super::super::stored::{find_sweep, records_with_open_jobs};
 use super::super::{CliError, Context, Format, VERSION, exit, print_data, say};
 
 /// A sweep that is in the store, with all that it takes to carry it out.
@@ -30,6 +35,7 @@ pub(in crate::cli) struct Drive {
     pub(in crate::cli) lab_devices: Vec<Device>,
     pub(in crate::cli) model_files: HashMap<String, PathBuf>,
     pub(in crate::cli) runners: RunnerSource,
+    pub(in crate::cli) engines: EngineSource,
     pub(in crate::cli) leases: Leases,
     /// The sweep's lease.
     pub(in crate::cli) hold: Hold,
@@ -63,8 +69,40 @@ pub(super) async fn drive_and_report(context: &Context, drive: Drive, progress: 
     let interrupted = driven.inspect_err(|_| {
         say(&format!("what was measured is kept; `farmctl sweep --resume {id}` goes on"));
     })?;
-    let sweep = super::super::stored::find_sweep(store.as_ref(), id.as_str())?;
-    report(context, store.as_ref(), &sweep, interrupted)
+    conclude(context, store.as_ref(), &id, interrupted)
+}
+
+/// Writes the reports, prints the table, and marks the sweep as over when each of its jobs has its record. In this order,
+/// a sweep that is over has its reports, whatever ends this process in between.
+pub(in crate::cli) fn conclude(
+    context: &Context,
+    store: &dyn Store,
+    sweep: &SweepId,
+    interrupted: bool,
+) -> Result<u8, CliError> {
+    let now = Timestamp::now();
+    let code = report(context, store, &as_it_ends(store, sweep, now)?, interrupted)?;
+    store.finish_sweep(sweep, now)?;
+    Ok(code)
+}
+
+/// As [`conclude`], for somebody who is not there to see it.
+pub(in crate::cli) fn conclude_unseen(context: &Context, store: &dyn Store, sweep: &SweepId) -> Result<(), CliError> {
+    let now = Timestamp::now();
+    publish_reports(context, store, &as_it_ends(store, sweep, now)?)?;
+    store.finish_sweep(sweep, now)?;
+    Ok(())
+}
+
+/// A sweep as it is now, or over when each of its jobs has its record.
+fn as_it_ends(store: &dyn Store, sweep: &SweepId, now: Timestamp) -> Result<SweepRow, CliError> {
+    let mut sweep = find_sweep(store, sweep.as_str())?;
+    if !sweep.state.is_over() && store.open_jobs(&sweep.id, None)?.is_empty() {
+        let is_cancelled = sweep.state == SweepState::Cancelling;
+        sweep.state = if is_cancelled { SweepState::Cancelled } else { SweepState::Finished };
+        sweep.finished_at = Some(now);
+    }
+    Ok(sweep)
 }
 
 /// Carries out what is open of a sweep; returns whether a person interrupted it.
@@ -74,7 +112,8 @@ pub(in crate::cli) async fn drive(
     errand: Errand,
     progress: &Progress,
 ) -> Result<bool, CliError> {
-    let Drive { store, sweep, definition, devices, lab_devices, model_files, runners, leases, hold, .. } = drive;
+    let Drive { store, sweep, definition, devices, lab_devices, model_files, runners, engines, leases, hold, .. } =
+        drive;
     let _log =
         context.log.write_to(&publish::sweep_folder(&context.lab.reports(), sweep.id.as_str()).join("log.jsonl"))?;
     tracing::info!(sweep = %sweep.id, config = %definition.config, version = VERSION, ?errand, "sweep begins");
@@ -99,7 +138,9 @@ pub(in crate::cli) async fn drive(
         connect: Arc::new(context.lab.connect_options()),
         model_files,
         runners: Arc::new(runners),
+        engines: Arc::new(engines),
         outputs: OutputFiles::new(context.lab.outputs()),
+        labels: LabelFiles::new(context.lab.artifacts()),
         events: events.clone(),
         stop: interrupt.stop(),
         max_devices: drive.max_devices,
@@ -115,7 +156,6 @@ pub(in crate::cli) async fn drive(
     if errand == Errand::Jobs && store.sweep_state(&sweep.id)? == SweepState::Cancelling {
         close_open_jobs(store.as_ref(), &sweep)?;
     }
-    store.finish_sweep(&sweep.id, Timestamp::now())?;
     hold.release().await?;
     events.emit(Subject::default(), count(&records_with_open_jobs(store.as_ref(), &sweep)?)).await;
     // The view ends with its queue; one that hangs (a terminal that takes no more) must not keep the sweep.
@@ -141,12 +181,7 @@ fn started(
 }
 
 /// Writes the reports and prints the table.
-pub(in crate::cli) fn report(
-    context: &Context,
-    store: &dyn Store,
-    sweep: &SweepRow,
-    interrupted: bool,
-) -> Result<u8, CliError> {
+fn report(context: &Context, store: &dyn Store, sweep: &SweepRow, interrupted: bool) -> Result<u8, CliError> {
     let records = records_with_open_jobs(store, sweep)?;
     let outputs = OutputFiles::new(context.lab.outputs()).load(&records);
     let input = ReportInput { sweep, records: &records, outputs: &outputs };
@@ -172,14 +207,14 @@ pub(in crate::cli) async fn drive_unseen(
     context: &Context,
     drive_: Drive,
     progress: &Progress,
-) -> Result<PathBuf, CliError> {
+) -> Result<(), CliError> {
     let (store, id) = (Arc::clone(&drive_.store), drive_.sweep.id.clone());
     drive(context, drive_, Errand::Jobs, progress).await?;
-    publish_reports(context, store.as_ref(), &super::super::stored::find_sweep(store.as_ref(), id.as_str())?)
+    conclude_unseen(context, store.as_ref(), &id)
 }
 
 /// Writes the reports of a sweep; returns their folder.
-pub(in crate::cli) fn publish_reports(
+fn publish_reports(
     context: &Context,
     store: &dyn Store,
     sweep: &SweepRow,

@@ -13,15 +13,17 @@ use crate::progress::Progress;
 use crate::runners::HOST_TARGET;
 use crate::store::Store;
 
+use super::backends::EngineSource;
 use super::plan::Loaded;
 use super::runner::RunnerSource;
+use super::sweeps::live_holder;
 use super::{CliError, Context, VERSION, models, plan, say};
 
 mod drive;
 mod resume;
 mod retry;
 
-pub(super) use drive::{Drive, begin_leases, drive, drive_unseen, publish_reports, report, wall_clock};
+pub(super) use drive::{Drive, begin_leases, conclude, conclude_unseen, drive, drive_unseen, wall_clock};
 pub(super) use resume::{find as find_unfinished, prepare as prepare_to_go_on};
 
 #[derive(Debug, Args)]
@@ -106,6 +108,7 @@ pub(super) async fn prepare(
         devices: devices_with_jobs(&loaded.plan, &loaded.inventory.devices),
         lab_devices: loaded.inventory.devices,
         model_files,
+        engines: EngineSource::new(context, &loaded.catalog, progress.clone()),
         runners,
         leases,
         hold,
@@ -131,7 +134,7 @@ fn mention_unfinished(store: &dyn Store, definition: &SweepDefinition) -> Result
     for sweep in store.sweeps()?.into_iter().filter(|sweep| sweep.state == SweepState::Open) {
         let of_it = store.definition(&sweep.id)?;
         let is_same = of_it.is_some_and(|known| known.config == definition.config && known.retry_of.is_none());
-        if is_same && store.sweep_holder(&sweep.id, Timestamp::now())?.is_none() {
+        if is_same && live_holder(store, &sweep)?.is_none() {
             let (open, all) = (store.open_jobs(&sweep.id, None)?.len(), store.jobs(&sweep.id)?.len());
             let id = &sweep.id;
             say(&format!(

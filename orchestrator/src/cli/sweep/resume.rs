@@ -3,15 +3,13 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use jiff::Timestamp;
-
-use crate::domain::{Job, JobId, Plan, SweepDefinition, SweepRow, SweepState};
+use crate::domain::{Device, Job, JobId, Plan, SweepDefinition, SweepRow, SweepState};
 use crate::progress::Progress;
 use crate::store::Store;
 
 use super::super::stored::find_sweep;
 use super::drive::{Drive, begin_leases, drive_and_report};
-use super::{CliError, Context, RunnerSource, add_skipped, devices_with_jobs, lease, models, plan, say};
+use super::{CliError, Context, EngineSource, RunnerSource, add_skipped, devices_with_jobs, lease, models, plan, say};
 
 pub(super) async fn run(
     context: &Context,
@@ -30,13 +28,12 @@ pub(super) async fn run(
         None => {
             super::super::close_progress(context, &progress);
             say(&format!("each job of sweep {} has its record", sweep.id));
-            let sweep = find_sweep(store.as_ref(), sweep.id.as_str())?;
-            super::drive::report(context, store.as_ref(), &sweep, false)
+            super::drive::conclude(context, store.as_ref(), &sweep.id, false)
         }
     }
 }
 
-/// All that it takes to go on with a sweep; `None` when it is over.
+/// All that it takes to go on with a sweep; `None` when nothing of it is left to be done.
 pub(in crate::cli) async fn prepare(
     context: &Context,
     (sweep, definition): (SweepRow, SweepDefinition),
@@ -45,8 +42,8 @@ pub(in crate::cli) async fn prepare(
 ) -> Result<Option<Drive>, CliError> {
     let store = context.lab.store()?;
     let jobs = store.open_jobs(&sweep.id, None)?;
-    if jobs.is_empty() {
-        store.finish_sweep(&sweep.id, Timestamp::now())?;
+    let left = store.devices_left(&sweep.id)?;
+    if jobs.is_empty() && left.is_empty() {
         return Ok(None);
     }
     let inventory = context.lab.inventory()?;
@@ -56,20 +53,25 @@ pub(in crate::cli) async fn prepare(
     let left_by = last_driver(store.as_ref(), &sweep)?;
     let hold = lease(&leases, &sweep.id).await?;
     let runners = RunnerSource::new(context.lab.runners(), progress.clone());
-    refuse_other_runners(store.as_ref(), &sweep, &runners).await?;
+    if !jobs.is_empty() {
+        refuse_other_runners(store.as_ref(), &sweep, &runners).await?;
+    }
 
     let mut open = Plan { sweep: sweep.name.clone(), jobs, skipped: Vec::new() };
     let model_files = models::provide(context, &catalog, &mut open, progress).await?;
     tell_changed_models(&open.jobs, &model_files);
     add_skipped(store.as_ref(), &sweep, &open, &inventory.devices)?;
-    let devices = devices_with_jobs(&open, &inventory.devices);
-    let known: BTreeSet<&str> = devices.iter().map(|device| device.name.as_str()).collect();
+    let mut devices = devices_with_jobs(&open, &inventory.devices);
+    let known: BTreeSet<String> = devices.iter().map(|device| device.name.clone()).collect();
     let gone: BTreeSet<&str> =
-        open.jobs.iter().map(|job| job.device.as_str()).filter(|name| !known.contains(name)).collect();
+        open.jobs.iter().map(|job| job.device.as_str()).filter(|name| !known.contains(*name)).collect();
     if !gone.is_empty() {
         let names = gone.into_iter().collect::<Vec<_>>().join(", ");
         say(&format!("no farm file has these devices now, so their jobs stay open: {names}"));
     }
+    // Where nothing is left to be measured, there may be something to be put in order.
+    let is_left = |device: &&Device| left.contains(&device.name) && !known.contains(&device.name);
+    devices.extend(inventory.devices.iter().filter(is_left).cloned());
     let drive = Drive {
         store,
         sweep,
@@ -77,6 +79,7 @@ pub(in crate::cli) async fn prepare(
         devices,
         lab_devices: inventory.devices,
         model_files,
+        engines: EngineSource::new(context, &catalog, progress.clone()),
         runners,
         leases,
         hold,

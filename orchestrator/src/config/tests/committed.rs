@@ -2,8 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::super::{FileKind, load_catalog, load_daemon, load_embedded_inventory, load_inventory, load_sweep, schema};
+use super::super::{
+    FileKind, load_backends, load_catalog, load_daemon, load_datasets, load_embedded_inventory, load_inventory, load_sweep,
+    schema,
+};
 use super::{environment, tract};
+use crate::domain::Catalog;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
@@ -26,15 +30,21 @@ fn the_committed_schemas_are_current() {
 #[test]
 fn the_committed_sweeps_load_with_the_embedded_farm_and_models() {
     let inventory = load_embedded_inventory(&environment).unwrap();
-    let catalog = load_catalog(None, vec![tract()]).unwrap();
+    let catalog = Catalog { datasets: load_datasets(None).unwrap(), ..load_catalog(None, vec![tract()]).unwrap() };
     let all = load_sweep(&root().join("configs/all.yaml"), &inventory, &catalog).unwrap();
     assert_eq!((all.name.as_str(), all.models.len()), ("all", 6));
     let smoke = load_sweep(&root().join("configs/smoke.yaml"), &inventory, &catalog).unwrap();
     assert_eq!((smoke.name.as_str(), smoke.models.len()), ("smoke", 2));
+    let digits = load_sweep(&root().join("configs/digits.yaml"), &inventory, &catalog).unwrap();
+    assert_eq!((digits.name.as_str(), digits.dataset.as_deref()), ("digits", Some("digits")));
     for sweep in [all, smoke] {
         let plan = crate::planner::plan(&sweep, &inventory, &catalog);
         assert_eq!((plan.jobs.len(), plan.skipped.len()), (sweep.models.len(), 0));
     }
+    let catalog = load_catalog(None, load_backends(None, vec![tract()]).unwrap()).unwrap();
+    let aiotbench = load_sweep(&root().join("configs/aiotbench.yaml"), &inventory, &catalog).unwrap();
+    let plan = crate::planner::plan(&aiotbench, &inventory, &catalog);
+    assert_eq!((plan.jobs.len(), plan.skipped.len()), (6 * 5, 0));
 }
 
 #[test]

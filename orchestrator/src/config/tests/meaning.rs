@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::domain::{AdbEndpoint, DeviceSelector, SecretSource, Tag, ThreadCount, TransportConfig};
+use crate::domain::{AdbEndpoint, DeviceSelector, SecretSource, Tag, ThreadCount, TransportConfig, WeightsFile};
 
 use super::super::load_inventory;
 use super::{environment, farm, models, said, sweep};
@@ -86,6 +86,28 @@ fn meaning_of_models() {
         (
             "hash and URL",
             "models:\n  - name: a\n    weights:\n      trained: { urls: [ftp://x], sha256: abc, size_bytes: 1 }\n",
+        ),
+        ("unknown network", "models:\n  - { name: a, weights: { synthetic: { builtin: resnet51 } } }\n"),
+        ("unknown form", "models:\n  - { name: a, weights: { synthetic: { builtin: resnet50, format: mnn } } }\n"),
+        (
+            "a checkpoint that is missing",
+            "models:\n  - { name: a, weights: { trained: { builtin: efficientnet_lite0 } } }\n",
+        ),
+        (
+            "a checkpoint too many",
+            "models:\n  - name: a\n    weights:\n      trained:\n        builtin: digits\n        checkpoint:\n          archive: { urls: https://x.example/y, sha256: abababababababababababababababababababababababababababababababab, size_bytes: 1 }\n          member: x\n          sha256: abababababababababababababababababababababababababababababababab\n          size_bytes: 1\n",
+        ),
+        (
+            "no checkpoint",
+            "models:\n  - name: a\n    weights:\n      trained: { builtin: efficientnet_lite0, checkpoint: { archive: { urls: ftp://x, sha256: 1a, size_bytes: 1 }, member: x, sha256: 2b, size_bytes: 1 } }\n",
+        ),
+        (
+            "a format twice",
+            "models:\n  - name: a\n    weights:\n      trained: [ { path: x.onnx }, { path: x.tflite }, { path: y.onnx } ]\n",
+        ),
+        (
+            "parts",
+            "models:\n  - name: a\n    weights:\n      trained:\n        - { path: x, format: caffe2, parts: { name: init } }\n        - { path: y, parts: [ { name: a/b, path: z }, { name: b, urls: ftp://x } ] }\n",
         ),
         ("range", "models:\n  - { name: a, input_range: [2, 1], weights: { trained: { path: a } } }\n"),
     ];
@@ -214,4 +236,43 @@ fn a_users_model_needs_a_name_and_a_path() {
     let models =
         models("models:\n  - name: mine\n    weights:\n      trained: { path: ../models/mine.onnx }\n").unwrap();
     insta::assert_snapshot!("users_model", serde_json::to_string_pretty(&models).unwrap());
+}
+
+#[test]
+fn a_network_in_several_formats_is_one_model() {
+    let models = models(
+        "models:
+  - name: mine
+    weights:
+      synthetic: { builtin: squeezenet1_0 }
+      trained:
+        - { path: mine.onnx }
+        - { path: mine.tflite }
+        - { path: int8.tflite, precision: int8 }
+        - { path: predict_net.pb, format: caffe2, parts: { name: init, path: init_net.pb } }
+",
+    )
+    .unwrap();
+    let line = |file: &WeightsFile| {
+        let parts = file.parts.iter().map(|part| part.name.as_str()).collect::<Vec<_>>().join(" ");
+        format!("{} {} {} [{parts}] {}\n", file.weights, file.format, file.precision, file.artifact.is_some())
+    };
+    insta::assert_snapshot!("formats_of_a_model", models[0].files.iter().map(line).collect::<String>());
+}
+
+#[test]
+fn a_builtin_network_is_had_in_one_format_where_that_is_asked_for() {
+    let files = |entry: &str| {
+        let text =
+            format!("models:\n  - {{ name: a, weights: {{ synthetic: {{ builtin: mobilenet_v2{entry} }} }} }}\n");
+        models(&text).unwrap().remove(0).files
+    };
+    let names =
+        |entry: &str| files(entry).iter().map(|file| format!("{} {}", file.format, file.precision)).collect::<Vec<_>>();
+    assert_eq!(names(", format: tflite"), ["tflite fp32", "tflite int8"]);
+    assert_eq!(names(", format: tflite, precision: int8"), ["tflite int8"]);
+    let hash = "ab".repeat(32);
+    let pinned = files(&format!(", sha256: {hash}, size_bytes: 5"));
+    assert_eq!((pinned.len(), pinned[0].format.as_str()), (1, "onnx"));
+    assert_eq!(pinned[0].artifact.as_ref().map(|artifact| &artifact.sha256), Some(&hash));
 }

@@ -1,8 +1,10 @@
 //! Tests of the configuration files.
 #![allow(clippy::unwrap_used)]
 
+mod backends;
 mod committed;
 mod daemon;
+mod datasets;
 mod faults;
 mod hostile;
 mod meaning;
@@ -47,6 +49,7 @@ fn tract() -> Backend {
         formats: vec!["onnx".to_owned()],
         precisions: vec![Precision::Float32],
         multi_threaded: true,
+        program: None,
     }
 }
 
@@ -57,7 +60,7 @@ fn catalog() -> Catalog {
   - { name: mobilenet_v2, weights: { synthetic: { path: b.onnx } } }
   - { name: squeezenet1_0, weights: { trained: { path: c.onnx } } }
 ";
-    Catalog { models: models(text).unwrap(), backends: vec![tract()] }
+    Catalog { models: models(text).unwrap(), backends: vec![tract()], datasets: super::load_datasets(None).unwrap() }
 }
 
 /// A farm of three boards.

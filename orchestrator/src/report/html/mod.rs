@@ -1,7 +1,9 @@
 use std::fmt::{self, Write};
 
 use super::columns::Row;
-use super::label::{Axes, Trouble, counts, milliseconds, notes, number, sorted, threads, troubles};
+use super::label::{
+    Axes, Trouble, counts, have_accuracy, milliseconds, notes, number, percent, sorted, threads, troubles,
+};
 use super::text::single_line;
 use super::{Report, ReportError, ReportInput};
 use crate::domain::Record;
@@ -70,6 +72,7 @@ fn write_page(input: &ReportInput<'_>, page: &mut String) -> fmt::Result {
 }
 
 fn write_table(rows: &[Row<'_>], axes: &Axes, page: &mut String) -> fmt::Result {
+    let with_accuracy = have_accuracy(rows);
     writeln!(
         page,
         "<div class=\"wide\"><table>\n<thead><tr><th>Device</th><th>Model</th><th class=\"n\">Threads</th>"
@@ -77,7 +80,8 @@ fn write_table(rows: &[Row<'_>], axes: &Axes, page: &mut String) -> fmt::Result 
     writeln!(page, "<th class=\"n\">p50 ms</th><th class=\"n\">p90 ms</th>")?;
     writeln!(
         page,
-        "<th class=\"n\">images/s</th><th class=\"n\">Output error</th><th>Status</th></tr></thead>\n<tbody>"
+        "<th class=\"n\">images/s</th><th class=\"n\">Output error</th>{}<th>Status</th></tr></thead>\n<tbody>",
+        if with_accuracy { "<th class=\"n\">Top-1 %</th>" } else { "" }
     )?;
     for row in rows {
         let job = &row.record.job;
@@ -89,14 +93,17 @@ fn write_table(rows: &[Row<'_>], axes: &Axes, page: &mut String) -> fmt::Result 
             escaped(&axes.model(job))
         )?;
         write!(page, "<td class=\"n\">{}</td>", escaped(&threads(row.record)))?;
-        write!(page, "<td class=\"n\">{}</td>", milliseconds(row.statistics.map(|s| s.p50_ns)))?;
-        write!(page, "<td class=\"n\">{}</td>", milliseconds(row.statistics.map(|s| s.p90_ns)))?;
+        write!(page, "<td class=\"n\">{}</td>", milliseconds(row.p50_ns()))?;
+        write!(page, "<td class=\"n\">{}</td>", milliseconds(row.p90_ns()))?;
         write!(
             page,
             "<td class=\"n\">{}</td><td class=\"n\">{}</td>",
             number(row.images_per_s()),
             number(row.output_error)
         )?;
+        if with_accuracy {
+            write!(page, "<td class=\"n\">{}</td>", percent(row.top1()))?;
+        }
         writeln!(page, "<td>{status}</td></tr>")?;
     }
     writeln!(page, "</tbody></table></div>")

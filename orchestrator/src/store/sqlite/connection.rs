@@ -8,7 +8,7 @@ use super::schema;
 use crate::store::StoreError;
 
 /// How long a statement waits for another process's transaction. Ours take milliseconds; a backup may take seconds.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long to wait before asking again where SQLite itself does not wait.
 const BUSY_PAUSE: Duration = Duration::from_millis(5);
 
@@ -99,6 +99,9 @@ pub(super) fn failure(action: &str, path: &Path, error: &rusqlite::Error) -> Sto
     match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => StoreError::Foreign { path, cause },
         Some(ErrorCode::DatabaseCorrupt) => StoreError::Damaged { action, path, cause },
+        Some(ErrorCode::DiskFull) => StoreError::Full { action, path, cause },
+        Some(ErrorCode::SystemIoFailure) => StoreError::Disk { action, path, cause },
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy { action, path },
         _ => StoreError::Database { action, path, cause },
     }
 }

@@ -8,7 +8,7 @@ use super::{SqliteStore, deadline, epoch_column, nanoseconds, timestamp};
 use crate::domain::{RunId, SweepId};
 use crate::store::{HeldLeases, LeaseHolder, LeaseOutcome, LeaseStore, StoreError};
 
-// A lease that ended has its time at 0; its row and its epoch stay.
+// A lease that was given back has its time at 0, one that ran out the time when it did; its row and its epoch stay.
 
 const LEASE_SWEEP: &str = "
     UPDATE sweeps SET lease_holder = :holder, lease_epoch = lease_epoch + 1, lease_until_ns = :until_ns
@@ -147,6 +147,11 @@ impl LeaseStore for SqliteStore {
         leases.collect()
     }
 
+    fn devices_left(&self, sweep: &SweepId) -> Result<Vec<String>, StoreError> {
+        let sql = "SELECT device FROM device_leases WHERE sweep_id = ?1 AND until_ns > 0 ORDER BY device";
+        self.query("list the devices that were not given back", sql, [&sweep.0], |row| row.get(0))
+    }
+
     fn prolong_leases(&self, holder: &str, lease: Duration, now: Timestamp) -> Result<HeldLeases, StoreError> {
         let until_ns = deadline(now, lease);
         self.transaction("prolong leases", |transaction| {
@@ -166,9 +171,9 @@ impl LeaseStore for SqliteStore {
         self.transaction("end the leases of a process", |transaction| {
             let now_ns = nanoseconds(now);
             for sql in [
-                "UPDATE device_leases SET until_ns = 0 WHERE holder = ?1 AND until_ns > ?2",
-                "UPDATE sweeps SET lease_until_ns = 0 WHERE lease_holder = ?1 AND lease_until_ns > ?2",
-                "UPDATE runs SET lease_until_ns = 0 WHERE lease_holder = ?1 AND lease_until_ns > ?2",
+                "UPDATE device_leases SET until_ns = ?2 WHERE holder = ?1 AND until_ns > ?2",
+                "UPDATE sweeps SET lease_until_ns = ?2 WHERE lease_holder = ?1 AND lease_until_ns > ?2",
+                "UPDATE runs SET lease_until_ns = ?2 WHERE lease_holder = ?1 AND lease_until_ns > ?2",
             ] {
                 transaction.execute(sql, params![holder, now_ns])?;
             }

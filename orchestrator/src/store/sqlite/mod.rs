@@ -9,6 +9,7 @@ mod devices;
 mod events;
 mod leases;
 mod locks;
+mod maintenance;
 mod records;
 mod runs;
 mod schedules;

@@ -1,5 +1,11 @@
 #![allow(clippy::unwrap_used)]
 
+mod disk;
+mod garbage;
+mod maintenance;
+mod migrations;
+mod power_loss;
+
 use std::sync::Arc;
 
 use rusqlite::Connection;

@@ -238,3 +238,22 @@ fn append_line(file: &Path, line: &str) -> std::io::Result<()> {
     let text = if cut { format!("\n{line}") } else { line.to_owned() };
     OpenOptions::new().append(true).create(true).mode(0o600).open(file)?.write_all(text.as_bytes())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn known_hosts_and_its_folder_are_for_their_user_alone() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join(".ssh/known_hosts");
+        append_line(&file, "a\n").unwrap();
+        append_line(&file, "b\n").unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&file), mode(&home.path().join(".ssh"))), (0o600, 0o700));
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "a\nb\n");
+    }
+}

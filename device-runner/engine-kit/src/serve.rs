@@ -1,0 +1,287 @@
+//! The measuring process.
+//!
+//! Purpose: do one order and tell what was measured. Main functions: [`serve()`] for an engine, [`serve_with`] for whatever
+//! else measures. Never writes while something is timed, and never outlives its supervisor.
+
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Read, Stdin, Write};
+use std::os::fd::AsFd;
+use std::process;
+use std::thread;
+use std::time::Instant;
+
+use farmctl_protocol::{
+    Message, Output, Phase, RunnerFailure, RunnerFailureKind, SAMPLES_PER_MESSAGE, TensorInfo, VALUES_PER_MESSAGE, exit,
+};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal, killpg};
+use nix::unistd::{dup2_stdout, getpgrp, getpid};
+
+use crate::backend::{self, Backend, BackendError, OutputTensor, Session};
+use crate::evaluate::best_classes;
+use crate::order::Order;
+use crate::process::{ChildUsage, CpuTime, affinity, peak_rss_bytes, pin_to};
+use crate::scenario::{self, Bounds};
+
+/// Score by which the kernel takes this process first when memory runs out, and not its supervisor, which reports it.
+const OOM_SCORE: &str = "1000";
+
+/// The order could not be done.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The engine failed.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+    /// The device refused something.
+    #[error("{action}: {source}")]
+    Device {
+        /// What was tried.
+        action: String,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// The supervisor sent no order.
+    #[error("read the order: {0}")]
+    Order(String),
+    /// The supervisor sent no inputs.
+    #[error("read the inputs: {0}")]
+    Inputs(io::Error),
+    /// The supervisor doesn't listen.
+    #[error("send a message: {0}")]
+    Send(#[from] io::Error),
+}
+
+impl ServeError {
+    fn kind(&self) -> RunnerFailureKind {
+        match self {
+            ServeError::Backend(error) => error.kind(),
+            ServeError::Device { .. } => RunnerFailureKind::Device,
+            ServeError::Order(_) | ServeError::Inputs(_) | ServeError::Send(_) => RunnerFailureKind::Internal,
+        }
+    }
+}
+
+/// Reads an order from standard input, has one of `backends` do it, and writes the messages to standard output; a
+/// failure becomes a message too. Gives the process's exit code.
+pub fn serve(backends: &[&dyn Backend]) -> i32 {
+    serve_with(|order, process| do_order(backends, order, process))
+}
+
+/// As [`serve`], for a process whose messages `measure` sends.
+pub fn serve_with(measure: impl FnOnce(&Order, &mut Process) -> Result<(), ServeError>) -> i32 {
+    // Without it the supervisor is as likely to be taken as this process: a worse report, but no wrong one.
+    let _ = std::fs::write("/proc/self/oom_score_adj", OOM_SCORE);
+    let mut process = match Process::take_streams() {
+        Ok(process) => process,
+        Err(error) => {
+            eprintln!("failed to set up the messages: {error}");
+            return exit::FAILED;
+        }
+    };
+    let Err(error) = set_up(&mut process.input).and_then(|order| measure(&order, &mut process)) else {
+        return exit::OK;
+    };
+    let message = match &error {
+        ServeError::Backend(BackendError::Unsupported(text)) => text.clone(),
+        error => format!("failed to {error}"),
+    };
+    let failure =
+        RunnerFailure { failure: error.kind(), message, signal: None, exit_code: None, stderr_tail: Vec::new() };
+    // A supervisor that can't be told is gone.
+    let _ = process.send(&Message::Failed(failure));
+    exit::FAILED
+}
+
+fn set_up(input: &mut BufReader<Stdin>) -> Result<Order, ServeError> {
+    let failed = |action: &str| {
+        let action = action.to_owned();
+        move |source| ServeError::Device { action, source }
+    };
+    // Inherited blocked from the supervisor, which waits for it in another way.
+    let mut signals = SigSet::empty();
+    signals.add(Signal::SIGTERM);
+    signals.thread_unblock().map_err(|error| failed("unblock SIGTERM")(error.into()))?;
+    let watching = thread::Builder::new().name("supervisor-watch".to_owned()).spawn(leave_with_supervisor);
+    watching.map_err(failed("start a thread"))?;
+    Order::read(input).map_err(ServeError::Order)
+}
+
+/// The supervisor holds the other end of standard input as long as it lives.
+fn leave_with_supervisor() {
+    let stdin = io::stdin();
+    loop {
+        // Nothing but the end of the stream is waited for: what is in it is for the main thread.
+        let mut ends = [PollFd::new(stdin.as_fd(), PollFlags::empty())];
+        match poll(&mut ends, PollTimeout::NONE) {
+            Ok(_) => leave(),
+            Err(nix::errno::Errno::EINTR) => {}
+            Err(_) => return,
+        }
+    }
+}
+
+/// Ends this process with all that it started: the supervisor made it the leader of a group of its own.
+fn leave() -> ! {
+    if getpgrp() == getpid() {
+        let _ = killpg(getpgrp(), Signal::SIGKILL);
+    }
+    process::exit(exit::FAILED)
+}
+
+fn do_order(backends: &[&dyn Backend], order: &Order, process: &mut Process) -> Result<(), ServeError> {
+    let backend = backend::find(backends, order)?;
+    let pattern = scenario::find(order.scenario).ok_or_else(|| {
+        BackendError::Unsupported(format!("this engine does not know the scenario {}", order.scenario))
+    })?;
+    process.pin(order)?;
+
+    process.send(&Message::Phase { phase: Phase::Load })?;
+    let begun = Instant::now();
+    let mut session = backend.load(order)?;
+    let load_ns = begun.elapsed().as_nanos() as u64;
+    let (inputs, outputs) = (session.inputs().to_vec(), session.outputs().to_vec());
+    process.send(&Message::Loaded { load_ns, inputs, outputs, engine: session.engine() })?;
+    let values =
+        session.inputs().iter().map(|info| read_values(info, &mut process.input)).collect::<io::Result<Vec<_>>>();
+    session.set_inputs(values.map_err(ServeError::Inputs)?)?;
+
+    process.send(&Message::Phase { phase: Phase::FirstInference })?;
+    let begun = Instant::now();
+    session.infer()?;
+    let latency_ns = begun.elapsed().as_nanos() as u64;
+    process.send(&Message::FirstInference { latency_ns })?;
+    let answer = session.answer()?;
+
+    process.send(&Message::Phase { phase: Phase::WarmUp })?;
+    let (runs, duration) = scenario::warm_up(&mut *session, &order.limits)?;
+    process.send(&Message::WarmedUp { runs, duration_ns: duration.as_nanos() as u64 })?;
+
+    process.send(&Message::Phase { phase: Phase::Measure })?;
+    let (samples, measured) = timed_loop(pattern, &mut *session, order)?;
+    process.send_samples(&samples)?;
+    process.send(&measured)?;
+    send_answer(&answer, process)?;
+    if order.evaluate_images > 0 { evaluate(&mut *session, order, process) } else { Ok(()) }
+}
+
+/// Classifies the images that the supervisor sends.
+fn evaluate(session: &mut dyn Session, order: &Order, process: &mut Process) -> Result<(), ServeError> {
+    process.send(&Message::Phase { phase: Phase::Evaluate })?;
+    let inputs = session.inputs().to_vec();
+    let mut first = 0;
+    while first < order.evaluate_images {
+        let count = order.batch.min(order.evaluate_images - first);
+        let values = inputs.iter().map(|info| read_values(info, &mut process.input)).collect::<io::Result<Vec<_>>>();
+        session.set_inputs(values.map_err(ServeError::Inputs)?)?;
+        session.infer()?;
+        let answer = session.answer()?;
+        let best = best_classes(&answer, order.batch, count)?;
+        process.send(&Message::Classified { first: first.into(), best })?;
+        first += count;
+    }
+    Ok(())
+}
+
+/// The values of one input. The supervisor, which sends them, has made sure that they are not too many.
+fn read_values(info: &TensorInfo, input: &mut impl Read) -> io::Result<Vec<f32>> {
+    let count = info.shape.iter().product::<u64>() as usize;
+    let mut bytes = vec![0; count * size_of::<f32>()];
+    input.read_exact(&mut bytes)?;
+    let (values, _) = bytes.as_chunks::<4>();
+    Ok(values.iter().map(|value| f32::from_le_bytes(*value)).collect())
+}
+
+fn timed_loop(
+    pattern: &dyn scenario::LoadPattern,
+    session: &mut dyn Session,
+    order: &Order,
+) -> Result<(Vec<u64>, Message), ServeError> {
+    let failed = |action: &str| {
+        let action = action.to_owned();
+        move |source| ServeError::Device { action, source }
+    };
+    let bounds = Bounds::timed(&order.limits);
+    // Written to once, so that no page of it is first touched inside the loop. An odd value, because zeros are not
+    // written but mapped.
+    let mut samples = vec![u64::MAX; bounds.max_runs()];
+    samples.clear();
+    let before = CpuTime::now().map_err(failed("read the processor time"))?;
+    let wall = pattern.measure(session, &bounds, &mut samples)?;
+    let spent = CpuTime::now().map_err(failed("read the processor time"))?.since(before);
+    let measured = Message::Measured {
+        samples: samples.len() as u64,
+        wall_ns: wall.as_nanos() as u64,
+        cpu_user_ns: spent.user_ns,
+        cpu_system_ns: spent.system_ns,
+        peak_rss_bytes: peak_rss_bytes().map_err(failed("read the peak memory"))?,
+        cpus: affinity().map_err(failed("read the processors of the run"))?,
+        threads: session.threads(),
+    };
+    Ok((samples, measured))
+}
+
+fn send_answer(answer: &[OutputTensor], process: &mut Process) -> Result<(), ServeError> {
+    for tensor in answer {
+        for (index, chunk) in tensor.values.chunks(VALUES_PER_MESSAGE).enumerate() {
+            let first = (index * VALUES_PER_MESSAGE) as u64;
+            process.send(&Message::Output(Output::new(&tensor.name, &tensor.shape, first, chunk)))?;
+        }
+    }
+    Ok(())
+}
+
+/// This process's two pipes to the supervisor.
+#[derive(Debug)]
+pub struct Process {
+    input: BufReader<Stdin>,
+    messages: BufWriter<File>,
+}
+
+impl Process {
+    /// Takes standard output for the messages alone: whatever a library prints there goes to standard error from now on.
+    fn take_streams() -> io::Result<Process> {
+        let pipe = io::stdout().as_fd().try_clone_to_owned()?;
+        dup2_stdout(io::stderr())?;
+        Ok(Process { input: BufReader::new(io::stdin()), messages: BufWriter::new(File::from(pipe)) })
+    }
+
+    /// Pins this process, and all that it starts, as the order says.
+    ///
+    /// # Errors
+    /// Names the processors when one is not to be had.
+    pub fn pin(&self, order: &Order) -> Result<(), ServeError> {
+        let Some(cpus) = &order.cpus else { return Ok(()) };
+        let action = format!("pin the run to the processors {cpus:?}");
+        pin_to(cpus).map_err(|source| ServeError::Device { action, source })
+    }
+
+    /// Sends a message.
+    ///
+    /// # Errors
+    /// Fails when the supervisor is gone.
+    pub fn send(&mut self, message: &Message) -> io::Result<()> {
+        serde_json::to_writer(&mut self.messages, message)?;
+        self.messages.write_all(b"\n")?;
+        self.messages.flush()
+    }
+
+    /// Sends samples, in as many messages as it takes.
+    ///
+    /// # Errors
+    /// Fails when the supervisor is gone.
+    pub fn send_samples(&mut self, latencies_ns: &[u64]) -> io::Result<()> {
+        for chunk in latencies_ns.chunks(SAMPLES_PER_MESSAGE) {
+            self.send(&Message::Samples { latencies_ns: chunk.to_vec() })?;
+        }
+        Ok(())
+    }
+
+    /// What the programs that this process started and waited for have used.
+    ///
+    /// # Errors
+    /// Fails when the kernel doesn't tell.
+    pub fn usage_of_children() -> Result<ChildUsage, ServeError> {
+        let action = "read what the program used".to_owned();
+        crate::process::usage_of_children().map_err(|source| ServeError::Device { action, source })
+    }
+}

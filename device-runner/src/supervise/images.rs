@@ -1,0 +1,164 @@
+//! The images whose classes a network is asked for.
+//!
+//! Purpose: from a file of bytes to the values that the network takes, the same to the last bit everywhere. Main type:
+//! [`Images`]. Never knows what an image really shows.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Write};
+
+use farmctl_protocol::{Evaluation, JobSpec, Layout, TensorInfo};
+
+use crate::workdir::Workdir;
+
+/// Most bytes of one image: far above what a network takes.
+pub const MAX_IMAGE_BYTES: u64 = 1 << 26;
+
+/// Says why the network can't classify the job's images, if it can't. An engine that only learns its outputs by an
+/// inference has not described them yet.
+pub(super) fn check(job: &JobSpec, inputs: &[TensorInfo], outputs: &[TensorInfo]) -> Result<(), String> {
+    let Some(evaluation) = &job.evaluation else { return Ok(()) };
+    let shape = evaluation.input_shape(job.batch, job.layout);
+    match inputs {
+        [input] if input.shape == shape => {}
+        _ => {
+            let shapes: Vec<_> = inputs.iter().map(|input| &input.shape).collect();
+            return Err(format!("the images are {shape:?}, the network takes {shapes:?}: no accuracy can be measured"));
+        }
+    }
+    let Some(output) = outputs.first() else { return Ok(()) };
+    let values = output.shape.iter().try_fold(1u64, |product, dimension| product.checked_mul(*dimension));
+    if values == Some(u64::from(evaluation.classes) * u64::from(job.batch)) {
+        return Ok(());
+    }
+    Err(format!("the images have {} classes, the network answers {:?}", evaluation.classes, output.shape))
+}
+
+/// A job's images, ready to be sent.
+#[derive(Debug)]
+pub(super) struct Images {
+    file: BufReader<File>,
+    count: u32,
+    batch: u32,
+    channels: usize,
+    image_bytes: usize,
+    layout: Layout,
+    /// The value of each byte in each channel.
+    values: Vec<[f32; 256]>,
+}
+
+impl Images {
+    /// Opens the job's file of images, which was verified before.
+    pub(super) fn open(workdir: &Workdir, job: &JobSpec, evaluation: &Evaluation) -> Result<Images, String> {
+        let path = workdir.store().join(&evaluation.images.sha256);
+        let file = File::open(&path).map_err(|error| format!("failed to read {}: {error}", path.display()))?;
+        let bytes = evaluation.image_bytes().and_then(|bytes| usize::try_from(bytes).ok());
+        Ok(Images {
+            file: BufReader::new(file),
+            count: evaluation.count,
+            batch: job.batch,
+            channels: evaluation.channels as usize,
+            image_bytes: bytes.ok_or("an image is too large")?,
+            layout: job.layout,
+            values: evaluation.mean.iter().zip(&evaluation.std).map(|(mean, std)| table(*mean, *std)).collect(),
+        })
+    }
+
+    /// Writes all images, batch by batch; what is left over in the last one is zeros.
+    pub(super) fn write(mut self, out: &mut impl Write) -> io::Result<()> {
+        let mut image = vec![0; self.image_bytes];
+        let mut values = vec![0; self.image_bytes * size_of::<f32>()];
+        for _ in 0..self.count {
+            self.file.read_exact(&mut image)?;
+            self.convert(&image, &mut values);
+            out.write_all(&values)?;
+        }
+        values.fill(0);
+        for _ in 0..(self.batch - self.count % self.batch) % self.batch {
+            out.write_all(&values)?;
+        }
+        out.flush()
+    }
+
+    fn convert(&self, image: &[u8], values: &mut [u8]) {
+        let pixels = image.len() / self.channels;
+        for (index, byte) in image.iter().enumerate() {
+            let (pixel, channel) = (index / self.channels, index % self.channels);
+            let at = match self.layout {
+                Layout::Nchw => channel * pixels + pixel,
+                Layout::Nhwc => index,
+            };
+            let value = self.values[channel][usize::from(*byte)];
+            values[at * size_of::<f32>()..][..size_of::<f32>()].copy_from_slice(&value.to_le_bytes());
+        }
+    }
+}
+
+/// The value of each byte: IEEE 754 fixes the results of both steps and of the one rounding to single precision.
+fn table(mean: f64, std: f64) -> [f32; 256] {
+    std::array::from_fn(|byte| ((byte as f64 - mean) / std) as f32)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn written(layout: Layout, batch: u32) -> Vec<f32> {
+        let mut file = tempfile();
+        // Two images of 1 × 2 pixels with three channels.
+        file.write_all(&[0, 1, 2, 3, 4, 5, 10, 11, 12, 13, 14, 255]).unwrap();
+        io::Seek::rewind(&mut file).unwrap();
+        let values = [(0.0, 1.0), (1.0, 2.0), (127.0, 128.0)].map(|(mean, std)| table(mean, std)).to_vec();
+        let images =
+            Images { file: BufReader::new(file), count: 2, batch, channels: 3, image_bytes: 6, layout, values };
+        let mut bytes = Vec::new();
+        images.write(&mut bytes).unwrap();
+        bytes.as_chunks::<4>().0.iter().map(|value| f32::from_le_bytes(*value)).collect()
+    }
+
+    fn tempfile() -> File {
+        let path = std::env::temp_dir().join(format!(
+            "farmctl-images-{}-{:?}",
+            std::process::id(),
+            std::thread::current().id()
+        ));
+        let file = File::options().read(true).write(true).create_new(true).open(&path).unwrap();
+        std::fs::remove_file(path).unwrap();
+        file
+    }
+
+    #[test]
+    fn bytes_become_values_in_the_order_of_the_layout() {
+        let rows_first = written(Layout::Nhwc, 1);
+        assert_eq!(rows_first[..6], [0.0, 0.0, -125.0 / 128.0, 3.0, 1.5, -122.0 / 128.0]);
+        let channels_first = written(Layout::Nchw, 1);
+        assert_eq!(channels_first[..6], [0.0, 3.0, 0.0, 1.5, -125.0 / 128.0, -122.0 / 128.0]);
+        assert_eq!(rows_first[11], 1.0);
+    }
+
+    #[test]
+    fn the_last_batch_is_filled_up() {
+        assert_eq!([1, 2, 3, 5].map(|batch| written(Layout::Nchw, batch).len()), [12, 12, 18, 30]);
+    }
+
+    #[test]
+    fn a_network_that_cannot_classify_the_images_is_told_apart() {
+        let tensor =
+            |shape: &[u64]| TensorInfo { name: "t".to_owned(), element: "f32".to_owned(), shape: shape.to_vec() };
+        let mut job: JobSpec = serde_json::from_str(JOB).unwrap();
+        let inputs = [tensor(&[2, 3, 4, 5])];
+        assert_eq!(check(&job, &inputs, &[tensor(&[2, 10])]), Ok(()));
+        assert_eq!(check(&job, &inputs, &[]), Ok(()));
+        assert!(check(&job, &inputs, &[tensor(&[2, 9])]).unwrap_err().contains("10 classes"));
+        assert!(check(&job, &[tensor(&[2, 4, 5, 3])], &[]).unwrap_err().contains("no accuracy"));
+        assert!(check(&job, &[], &[]).is_err());
+        job.evaluation = None;
+        assert_eq!(check(&job, &[], &[]), Ok(()));
+    }
+
+    const JOB: &str = r#"{"model":{"sha256":"","size_bytes":0},"format":"onnx","backend":"tract","precision":"fp32",
+        "threads":1,"cpus":null,"batch":2,"scenario":"single_stream","seed":1,"input_range":{"low":0,"high":1},
+        "limits":{"warmup_min_runs":0,"warmup_min_seconds":0,"warmup_max_seconds":0,"min_runs":1,"max_runs":1,
+        "min_seconds":0,"max_seconds":0},"evaluation":{"images":{"sha256":"","size_bytes":0},"count":1,"height":4,
+        "width":5,"channels":3,"classes":10,"mean":[0,0,0],"std":[1,1,1]}}"#;
+}

@@ -1,0 +1,471 @@
+//! Engine programs under the real runner: the protocol, the loop in C, and what a program may do wrong.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod lab;
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::sync::LazyLock;
+
+use farmctl_protocol::{
+    Dialect, EngineSpec, Evaluation, InputRange, Layout, Limits, Message, NamedArtifact, Phase, RunRequest,
+    RunnerFailureKind, Scenario, exit,
+};
+use lab::{ENDLESS, Lab, QUICK};
+
+/// Values 0, 1, 2 … of the sequence of seed 42 in [-2, 2.5), as the runner's own unit test pins them.
+const SEEDED: [u32; 4] = [0x3fab_2430, 0xbfa3_e441, 0xbf3f_0d30, 0xbee6_fc17];
+
+/// The echo engine, built by the machine's C compiler.
+static ECHO: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("echo-{}", std::process::id()));
+    let mut compile = Command::new("cc");
+    compile.args(["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread", "-I"]);
+    compile.arg(here.join("engine-kit/c")).arg("-o").arg(&program).arg(here.join("tests/engine/echo.c"));
+    assert!(compile.status().expect("a C compiler (scripts/prepare)").success());
+    let bytes = fs::read(&program).unwrap();
+    fs::remove_file(&program).unwrap();
+    bytes
+});
+
+fn engine(lab: &Lab, options: &[(&str, &str)]) -> EngineSpec {
+    let file = |name: &str, content: &[u8]| NamedArtifact { name: name.to_owned(), artifact: lab.push(content) };
+    EngineSpec {
+        files: vec![file("echo", &ECHO), file("beside.txt", b"a library")],
+        command: vec!["echo".to_owned()],
+        dialect: Dialect::Engine,
+        options: options.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+    }
+}
+
+fn request(lab: &Lab, limits: Limits, options: &[(&str, &str)]) -> RunRequest {
+    let mut request = lab.request("run", limits);
+    request.job.backend = "echo".to_owned();
+    request.job.input_range = InputRange { low: -2.0, high: 2.5 };
+    request.job.engine = Some(engine(lab, options));
+    request
+}
+
+fn samples(messages: &[Message]) -> Vec<u64> {
+    let latencies = messages.iter().filter_map(|message| match message {
+        Message::Samples { latencies_ns } => Some(latencies_ns.clone()),
+        _ => None,
+    });
+    latencies.flatten().collect()
+}
+
+fn answer(messages: &[Message]) -> Vec<u32> {
+    let outputs = messages.iter().filter_map(|message| match message {
+        Message::Output(output) => Some(output.values().unwrap()),
+        _ => None,
+    });
+    outputs.flatten().map(f32::to_bits).collect()
+}
+
+#[test]
+fn an_engine_program_tells_the_same_as_an_engine_inside() {
+    let lab = Lab::new();
+    let mut inside = lab.request("inside", QUICK);
+    inside.job.cpus = Some(vec![0]);
+    let mut outside = request(&lab, QUICK, &[("behave", "library")]);
+    outside.job.cpus = Some(vec![0]);
+    outside.job.batch = 3;
+    outside.job.threads = 2;
+    let kinds = |messages: &[Message]| {
+        let kind = |message| serde_json::to_value(message).unwrap()["kind"].as_str().unwrap().to_owned();
+        messages.iter().map(kind).collect::<Vec<String>>().join(" ")
+    };
+    let (expected, ..) = lab.start(&inside).finish();
+    let (messages, code, stderr) = lab.start(&outside).finish();
+    assert_eq!(code, 0, "{stderr}");
+    assert_eq!(kinds(&messages), kinds(&expected), "{messages:?}");
+    let Message::Loaded { inputs, outputs, engine, .. } = &messages[3] else { panic!("{messages:?}") };
+    assert_eq!((inputs[0].name.as_str(), inputs[0].shape.as_slice()), ("x", [3, 2, 2, 3].as_slice()));
+    assert_eq!((outputs[0].name.as_str(), outputs[0].element.as_str()), ("the \"same\"\té?", "f32"));
+    assert_eq!(engine.as_deref(), Some("echo 1 (whole)"));
+    let Message::Measured { samples: 7, threads: 2, peak_rss_bytes, cpus, .. } = &messages[10] else {
+        panic!("{messages:?}")
+    };
+    assert!(*peak_rss_bytes > 1 << 16 && *cpus == [0]);
+    assert_eq!(answer(&messages).len(), 36);
+    assert_eq!(answer(&messages)[..4], SEEDED);
+    let engine = lab.path("runs/run/engine/echo");
+    assert!(fs::symlink_metadata(engine).unwrap().is_symlink());
+}
+
+#[test]
+fn both_loops_end_at_the_same_inference() {
+    let lab = Lab::new();
+    let second = Limits { min_runs: 1, max_runs: 40, min_seconds: 0.0, max_seconds: 0.0, ..QUICK };
+    let cases = [
+        (second, 1),
+        (Limits { min_runs: 5, max_seconds: 60.0, ..second }, 5),
+        (Limits { min_seconds: 30.0, max_seconds: 60.0, ..second }, 40),
+    ];
+    for (index, (limits, count)) in cases.into_iter().enumerate() {
+        for scenario in [Scenario::SingleStream, Scenario::Offline] {
+            let mut inside = lab.request(&format!("inside-{scenario}-{index}"), limits);
+            inside.job.scenario = scenario;
+            let mut outside = request(&lab, limits, &[]);
+            (outside.run_id, outside.job.scenario) = (format!("outside-{scenario}-{index}"), scenario);
+            for request in [inside, outside] {
+                let (messages, ..) = lab.start(&request).finish();
+                let warm = |message: &Message| matches!(message, Message::WarmedUp { runs: 2, .. });
+                assert!(messages.iter().any(warm));
+                let latencies = samples(&messages);
+                assert_eq!(latencies.len(), count, "{messages:?}");
+                let wall = messages.iter().find_map(|message| match message {
+                    Message::Measured { wall_ns, .. } => Some(*wall_ns),
+                    _ => None,
+                });
+                let sum = latencies.iter().sum::<u64>();
+                assert!(if scenario == Scenario::Offline { Some(sum) == wall } else { Some(sum) <= wall });
+            }
+        }
+    }
+}
+
+#[test]
+fn the_loop_in_c_times_the_inference() {
+    let lab = Lab::new();
+    let limits = Limits { warmup_min_seconds: 0.02, warmup_max_seconds: 0.03, ..QUICK };
+    let (messages, ..) = lab.start(&request(&lab, limits, &[("sleep_ns", "5000000")])).finish();
+    assert!(samples(&messages).iter().all(|latency| (5_000_000..1_000_000_000).contains(latency)), "{messages:?}");
+    let first = |message: &Message| matches!(message, Message::FirstInference { latency_ns: 5_000_000.. });
+    let warm = |message: &Message| matches!(message, Message::WarmedUp { runs: 2..=6, duration_ns: 20_000_000.. });
+    assert!(messages.iter().any(first) && messages.iter().any(warm), "{messages:?}");
+}
+
+#[test]
+fn images_are_the_same_in_both_orders() {
+    let lab = Lab::new();
+    let mut rows_first = request(&lab, QUICK, &[]);
+    rows_first.job.layout = Layout::Nhwc;
+    let (messages, ..) = lab.start(&rows_first).finish();
+    // [1, 2, 2, 3]: value 1 of the first channel is the second pixel's first.
+    let answer = answer(&messages);
+    assert_eq!([answer[0], answer[3], answer[6], answer[9]], SEEDED);
+}
+
+#[test]
+fn parts_of_a_model_are_found_and_verified() {
+    let lab = Lab::new();
+    let part = NamedArtifact { name: "part".to_owned(), artifact: lab.push(b"the rest") };
+    let mut request = request(&lab, QUICK, &[]);
+    request.job.model_parts = vec![part.clone()];
+    let (messages, ..) = lab.start(&request).finish();
+    let in_parts =
+        |message: &Message| matches!(message, Message::Loaded { engine: Some(name), .. } if name.contains("in parts"));
+    assert!(messages.iter().any(in_parts), "{messages:?}");
+    fs::write(lab.path("store").join(&part.artifact.sha256), b"rotten!!").unwrap();
+    request.run_id = "rotten".to_owned();
+    let failure = lab.start(&request).failure();
+    assert_eq!(failure.failure, RunnerFailureKind::ArtifactCorrupt);
+    assert!(failure.message.contains("the model's part part"), "{failure:?}");
+}
+
+#[test]
+fn a_crash_is_that_runs_failure() {
+    let lab = Lab::new();
+    let failure = lab.start(&request(&lab, QUICK, &[("behave", "crash")])).failure();
+    assert_eq!((failure.failure, failure.signal), (RunnerFailureKind::Crashed, Some(11)));
+    assert_eq!(failure.stderr_tail, ["a library that prints", "last words"]);
+}
+
+#[test]
+fn what_an_engine_does_wrong_fails_its_run() {
+    let lab = Lab::new();
+    type Case = (&'static [(&'static str, &'static str)], RunnerFailureKind, &'static str);
+    let cases: [Case; 6] = [
+        (&[("behave", "refuse")], RunnerFailureKind::BackendUnsupported, "this engine refuses onnx"),
+        (&[("colour", "red")], RunnerFailureKind::BackendUnsupported, "no option colour"),
+        (&[("behave", "huge")], RunnerFailureKind::Internal, "larger than"),
+        (&[("say", "hello")], RunnerFailureKind::Internal, "no message"),
+        (&[("say", r#"{"kind":"finished","finished_unix_ms":1}"#)], RunnerFailureKind::Internal, "not its to send"),
+        (
+            &[("say", r#"{"kind":"samples","latencies_ns":[1,2,3,4,5,6,7,8]}"#)],
+            RunnerFailureKind::Internal,
+            "8 samples",
+        ),
+    ];
+    for (index, (options, kind, part)) in cases.into_iter().enumerate() {
+        let mut request = request(&lab, QUICK, options);
+        request.run_id = format!("case-{index}");
+        let failure = lab.start(&request).failure();
+        assert_eq!(failure.failure, kind, "{failure:?}");
+        assert!(failure.message.contains(part), "{failure:?}");
+    }
+}
+
+#[test]
+fn what_can_not_start_says_why() {
+    let lab = Lab::new();
+    let mut other_machine = ECHO.to_vec();
+    other_machine[18] = 0xf7; // e_machine: eBPF, which no kernel starts as a program
+    for (index, (program, part)) in
+        [(other_machine, "another kind of processor"), (b"text".to_vec(), "another kind of")].into_iter().enumerate()
+    {
+        let mut request = request(&lab, QUICK, &[]);
+        request.run_id = format!("case-{index}");
+        request.job.engine.as_mut().unwrap().files[0].artifact = lab.push(&program);
+        let failure = lab.start(&request).failure();
+        assert_eq!(failure.failure, RunnerFailureKind::BackendUnsupported, "{failure:?}");
+        assert!(failure.message.contains(part), "{failure:?}");
+    }
+}
+
+#[test]
+fn a_program_whose_loader_is_not_there_says_so() {
+    let lab = Lab::new();
+    let loader = ECHO.windows(7).position(|bytes| bytes == b"/lib64/").expect("a dynamic program");
+    let mut program = ECHO.to_vec();
+    program[loader + 1..loader + 6].copy_from_slice(b"nolib");
+    let mut request = request(&lab, QUICK, &[]);
+    request.job.engine.as_mut().unwrap().files[0].artifact = lab.push(&program);
+    let failure = lab.start(&request).failure();
+    assert_eq!(failure.failure, RunnerFailureKind::BackendUnsupported, "{failure:?}");
+    assert!(failure.message.contains("dynamic loader"), "{failure:?}");
+}
+
+#[test]
+fn an_engine_leaves_with_its_supervisor() {
+    let lab = Lab::new();
+    let mut run = lab.start(&request(&lab, ENDLESS, &[("sleep_ns", "1000000")]));
+    let supervisor = run.until(Phase::WarmUp);
+    let child = lab::child_of(supervisor);
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(supervisor as i32), nix::sys::signal::Signal::SIGKILL).unwrap();
+    assert_eq!(run.failure().failure, RunnerFailureKind::Killed);
+    while fs::read_to_string(format!("/proc/{child}/status")).is_ok_and(|status| !status.contains("(zombie)")) {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn requests_that_would_leave_the_folder_are_refused() {
+    let lab = Lab::new();
+    let good = request(&lab, QUICK, &[]);
+    let change = |change: fn(&mut EngineSpec)| {
+        let mut request = good.clone();
+        change(request.job.engine.as_mut().unwrap());
+        request
+    };
+    let cases = [
+        (change(|engine| engine.files[1].name = "../x".to_owned()), "no file name"),
+        (change(|engine| engine.files[1].name = ".hidden".to_owned()), "no file name"),
+        (change(|engine| engine.files[1].name = "echo".to_owned()), "twice"),
+        (change(|engine| engine.command = vec!["/bin/sh".to_owned()]), "none of engine.files"),
+        (change(|engine| engine.command = Vec::new()), "engine.command is empty"),
+        (change(|engine| engine.files[1].artifact.sha256 = "../x".to_owned()), "SHA-256"),
+        (change(|engine| drop(engine.options.insert("a".to_owned(), "b\nc=d".to_owned()))), "may have"),
+    ];
+    for (request, part) in cases {
+        let (messages, code, stderr) = lab.start(&request).finish();
+        assert_eq!((messages.len(), code), (0, exit::USAGE));
+        assert!(stderr.contains(part), "{stderr}");
+    }
+}
+
+/// What the runner is asked of images of 2 × 2 pixels and three bytes, of which the echo engine gives back all twelve.
+fn evaluation(lab: &Lab, images: &[u8]) -> Evaluation {
+    Evaluation {
+        images: lab.push(images),
+        count: images.len() as u32 / 12,
+        height: 2,
+        width: 2,
+        channels: 3,
+        classes: 12,
+        mean: vec![0.0, 1.0, 127.0],
+        std: vec![1.0, 2.0, 128.0],
+    }
+}
+
+fn classified(messages: &[Message]) -> Vec<Vec<u32>> {
+    let classified = messages.iter().filter_map(|message| match message {
+        Message::Classified { best, .. } => Some(best.clone()),
+        _ => None,
+    });
+    classified.flatten().collect()
+}
+
+/// Three images: the highest values of each are where its name says.
+const IMAGES: [u8; 36] = [
+    0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, // last pixel
+    200, 0, 0, 0, 200, 0, 0, 0, 200, 9, 9, 9, // the first byte of the first pixel, the second of the second
+    7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, // all first bytes alike
+];
+
+#[test]
+fn images_are_classified_after_the_timed_loop() {
+    let lab = Lab::new();
+    for (batch, layout) in [(1, Layout::Nhwc), (2, Layout::Nhwc), (5, Layout::Nhwc)] {
+        let mut request = request(&lab, QUICK, &[("behave", "library")]);
+        (request.run_id, request.job.batch, request.job.layout) = (format!("batch-{batch}"), batch, layout);
+        request.job.evaluation = Some(evaluation(&lab, &IMAGES));
+        let (messages, code, stderr) = lab.start(&request).finish();
+        assert_eq!(code, 0, "{stderr}");
+        let expected = [vec![9, 6, 10, 3, 7], vec![0, 4, 9, 10, 8], vec![0, 3, 6, 9, 1]];
+        assert_eq!(classified(&messages), expected, "{messages:?}");
+        let place = |wanted: fn(&Message) -> bool| messages.iter().position(wanted).unwrap();
+        let evaluate = place(|message| *message == Message::Phase { phase: Phase::Evaluate });
+        assert!(place(|message| matches!(message, Message::Output(_))) < evaluate);
+        assert_eq!(answer(&messages).len() as u32, 12 * batch);
+    }
+}
+
+#[test]
+fn what_is_no_number_is_no_answer() {
+    let lab = Lab::new();
+    let mut request = request(&lab, QUICK, &[("behave", "no numbers")]);
+    request.job.layout = Layout::Nhwc;
+    request.job.evaluation = Some(evaluation(&lab, &IMAGES));
+    let (messages, ..) = lab.start(&request).finish();
+    assert_eq!(classified(&messages), [[9, 3, 7, 1, 11], [9, 3, 1, 7, 11], [3, 9, 1, 7, 5]], "{messages:?}");
+}
+
+#[test]
+fn an_engine_inside_classifies_as_one_outside() {
+    let lab = Lab::new();
+    let mut inside = lab.request("inside", QUICK);
+    let images: Vec<u8> = (0..3 * 32 * 32 * 5).map(|index: u32| (index * index % 251) as u8).collect();
+    let evaluation = Evaluation { count: 5, height: 32, width: 32, classes: 8, ..evaluation(&lab, &images) };
+    inside.job.evaluation = Some(evaluation.clone());
+    let (one_by_one, ..) = lab.start(&inside).finish();
+    (inside.run_id, inside.job.batch) = ("batched".to_owned(), 2);
+    let (batched, ..) = lab.start(&inside).finish();
+    assert_eq!((classified(&one_by_one).len(), classified(&one_by_one)[0].len()), (5, 5), "{one_by_one:?}");
+    assert_eq!(classified(&batched), classified(&one_by_one));
+    // The same network, in another language: values of the echo engine are ranked by the same rule.
+    let mut wrong = inside;
+    (wrong.run_id, wrong.job.evaluation) = ("wrong".to_owned(), Some(Evaluation { classes: 9, ..evaluation }));
+    let failure = lab.start(&wrong).failure();
+    assert_eq!(failure.failure, RunnerFailureKind::BackendUnsupported);
+    assert!(failure.message.contains("9 classes"), "{failure:?}");
+}
+
+#[test]
+fn a_deadline_ends_a_classification_too() {
+    let lab = Lab::new();
+    let images = vec![1; 12 * 100_000];
+    let mut request = request(&lab, QUICK, &[("sleep_ns", "10000000")]);
+    (request.deadline_seconds, request.job.layout) = (1.5, Layout::Nhwc);
+    request.job.evaluation = Some(evaluation(&lab, &images));
+    let failure = lab.start(&request).failure();
+    assert_eq!(failure.failure, RunnerFailureKind::Deadline);
+    assert!(failure.message.contains("while images were being classified"), "{failure:?}");
+}
+
+#[test]
+fn images_that_are_not_what_the_job_says_are_refused() {
+    let lab = Lab::new();
+    let mut request = request(&lab, QUICK, &[]);
+    let good = evaluation(&lab, &IMAGES);
+    for (evaluation, part) in [
+        (Evaluation { count: 4, ..good.clone() }, "are not 36 bytes"),
+        (Evaluation { count: 0, ..good.clone() }, "evaluation.count"),
+        (Evaluation { height: u32::MAX, width: u32::MAX, channels: u32::MAX, ..good.clone() }, "an image has"),
+        (Evaluation { std: vec![1.0, 0.0, 1.0], ..good.clone() }, "one number for each"),
+        (Evaluation { mean: vec![1.0], ..good.clone() }, "one number for each"),
+    ] {
+        request.job.evaluation = Some(evaluation);
+        let (messages, code, stderr) = lab.start(&request).finish();
+        assert_eq!((messages.len(), code), (0, exit::USAGE));
+        assert!(stderr.contains(part), "{stderr}");
+    }
+    fs::write(lab.path("store").join(&good.images.sha256), [0; 36]).unwrap();
+    request.job.evaluation = Some(good);
+    let failure = lab.start(&request).failure();
+    assert_eq!(failure.failure, RunnerFailureKind::ArtifactCorrupt);
+    assert!(failure.message.contains("the file of images"), "{failure:?}");
+}
+
+/// A benchmark program of somebody's: a shell script.
+fn foreign(lab: &Lab, dialect: Dialect, script: &str) -> RunRequest {
+    let mut request = request(lab, QUICK, &[]);
+    let program =
+        NamedArtifact { name: "bench".to_owned(), artifact: lab.push(format!("#!/bin/sh\n{script}").as_bytes()) };
+    let command = ["bench", "--graph={model}", "--threads={threads}", "--runs={runs}"];
+    let engine = request.job.engine.as_mut().unwrap();
+    (engine.files, engine.command) = (vec![program], command.map(str::to_owned).to_vec());
+    engine.dialect = dialect;
+    request.job.threads = 3;
+    request
+}
+
+#[test]
+fn a_programs_averages_are_its_report() {
+    let lab = Lab::new();
+    let script = r#"
+        [ "$2 $3" = "--threads=3 --runs=7" ] && [ -r "${1#--graph=}" ] || exit 9
+        echo "INFO: count=50 first=3 curr=3 min=2 max=5 avg=3.5 std=1" >&2
+        echo "Inference timings in us: Init: 855, First inference: 9, Warmup (avg): 8, Inference (avg): 3.5"
+    "#;
+    let mut request = foreign(&lab, Dialect::TfliteBenchmarkModel, script);
+    request.job.cpus = Some(vec![0]);
+    let (messages, code, stderr) = lab.start(&request).finish();
+    assert_eq!(code, 0, "{stderr}");
+    let Message::Reported(reported) = &messages[messages.len() - 2] else { panic!("{messages:?}") };
+    assert_eq!((reported.samples, reported.threads), (0, 3));
+    assert_eq!((reported.figures.mean_ns, reported.figures.runs), (Some(3500), Some(50)));
+    assert!(reported.peak_rss_bytes > 1 << 16 && reported.process_wall_ns > 0);
+    assert!(matches!(messages.last(), Some(Message::Finished { .. })));
+}
+
+#[test]
+fn a_programs_samples_arrive() {
+    let lab = Lab::new();
+    let script = r#"for n in 1 2 3 4 5; do echo "{\"latency_ns\": $n}"; done; echo '{"load_ns": 7}'"#;
+    let (messages, ..) = lab.start(&foreign(&lab, Dialect::JsonLines, script)).finish();
+    assert_eq!(samples(&messages), [1, 2, 3, 4, 5], "{messages:?}");
+    let told = |message: &Message| matches!(message, Message::Reported(told) if told.samples == 5 && told.figures.load_ns == Some(7));
+    assert!(messages.iter().any(told), "{messages:?}");
+}
+
+#[test]
+fn what_a_program_does_wrong_fails_its_run() {
+    let lab = Lab::new();
+    let lines = "i=0; while [ $i -lt 8 ]; do echo '{\"latency_ns\": 1}'; i=$((i+1)); done";
+    let cases = [
+        (Dialect::TfliteBenchmarkModel, "echo oh dear; exit 3", RunnerFailureKind::Inference, "exit status: 3"),
+        (Dialect::Benchncnn, "echo hello", RunnerFailureKind::Inference, "0 networks"),
+        (Dialect::JsonLines, "echo hello", RunnerFailureKind::Inference, "no latency"),
+        (Dialect::JsonLines, "kill -SEGV $$", RunnerFailureKind::Inference, "signal: 11"),
+        (Dialect::JsonLines, lines, RunnerFailureKind::Internal, "8 samples"),
+    ];
+    for (index, (dialect, script, kind, part)) in cases.into_iter().enumerate() {
+        let mut request = foreign(&lab, dialect, script);
+        request.run_id = format!("case-{index}");
+        let failure = lab.start(&request).failure();
+        assert_eq!(failure.failure, kind, "{failure:?}");
+        assert!(failure.message.contains(part), "{failure:?}");
+        assert!(index > 0 || failure.stderr_tail == ["oh dear"], "{failure:?}");
+    }
+}
+
+#[test]
+fn a_program_ends_with_its_supervisor() {
+    let lab = Lab::new();
+    let request = foreign(&lab, Dialect::JsonLines, "echo $$ > pid.new; mv pid.new pid; exec sleep 3600");
+    let mut run = lab.start(&request);
+    let supervisor = run.until(Phase::Measure);
+    let pid = loop {
+        match fs::read_to_string(lab.path("runs/run/engine/pid")) {
+            Ok(pid) => break pid,
+            Err(_) => std::thread::yield_now(),
+        }
+    };
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(supervisor as i32), nix::sys::signal::Signal::SIGKILL).unwrap();
+    assert_eq!(run.failure().failure, RunnerFailureKind::Killed);
+    while fs::read_to_string(format!("/proc/{}/status", pid.trim())).is_ok_and(|status| !status.contains("(zombie)")) {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_program_that_hangs_is_ended_at_the_deadline() {
+    let lab = Lab::new();
+    let mut request = foreign(&lab, Dialect::JsonLines, "sleep 3600");
+    request.deadline_seconds = 0.5;
+    assert_eq!(lab.start(&request).failure().failure, RunnerFailureKind::Deadline);
+}

