@@ -180,6 +180,13 @@ pub struct TensorInfo {
     pub shape: Vec<u64>,
 }
 
+impl TensorInfo {
+    /// Number of its values, where that can be counted.
+    pub fn values(&self) -> Option<u64> {
+        self.shape.iter().try_fold(1u64, |product, dimension| product.checked_mul(*dimension))
+    }
+}
+
 /// A chunk of one output tensor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Output {

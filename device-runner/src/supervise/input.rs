@@ -20,7 +20,7 @@ const CHUNK_VALUES: usize = 16 << 10;
 pub(super) fn value_counts(inputs: &[TensorInfo]) -> Result<Vec<u64>, String> {
     let mut left = MAX_INPUT_BYTES;
     let mut count_of = |input: &TensorInfo| {
-        let count = input.shape.iter().try_fold(1u64, |product, dimension| product.checked_mul(*dimension));
+        let count = input.values();
         let bytes = count.and_then(|count| count.checked_mul(size_of::<f32>() as u64));
         left = left.checked_sub(bytes?)?;
         count

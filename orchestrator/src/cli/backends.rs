@@ -7,15 +7,16 @@ use clap::Subcommand;
 use farmctl_protocol::EngineSpec;
 use tokio::sync::{Mutex, OnceCell};
 
-use crate::catalog::{Activity, DownloadSettings, EngineFiles, LocalArtifact, Proxy};
+use crate::catalog::{DownloadSettings, EngineFiles, LocalArtifact, Progress as Step, Proxy};
 use crate::device::{EngineProgram, EngineProvider};
 use crate::domain::{
     Backend, BackendFile, BackendProgram, BackendSource, BackendTarget, Catalog, Failure, FailureKind, Job,
     NamedArtifact,
 };
-use crate::progress::{Progress, Unit};
+use crate::progress::Progress;
 use crate::runners::{HOST_TARGET, enclosing_workspace, origin_workspace};
 
+use super::shown::shown;
 use super::{CliError, Context, Format, exit, print_data, print_json, print_rows, say, short_path, text_table};
 
 /// Longest time that getting one file may take; an engine's build is far shorter.
@@ -184,12 +185,7 @@ async fn fetch(context: &Context, catalog: &Catalog, names: &[String], targets: 
     }
     match context.format {
         Format::Human => print_data(text_table(&FETCH_HEADER, rows.into_iter()).as_bytes())?,
-        Format::Csv | Format::Markdown => print_rows(context.format, &FETCH_HEADER, rows)?,
-        Format::Json => {
-            let objects: Vec<HashMap<&str, &String>> =
-                rows.iter().map(|row| FETCH_HEADER.iter().copied().zip(row).collect()).collect();
-            print_json(&objects)?;
-        }
+        Format::Csv | Format::Markdown | Format::Json => print_rows(context.format, &FETCH_HEADER, rows)?,
     }
     Ok(if failed > 0 { exit::SOME_FAILED } else { exit::OK })
 }
@@ -263,26 +259,9 @@ async fn get(
     file: &BackendFile,
     progress: &Progress,
 ) -> Result<Result<LocalArtifact, String>, CliError> {
-    let (cache, target, file, progress) = (files.clone(), target.clone(), file.clone(), progress.clone());
-    let work = move || {
-        let mut shown = None;
-        let mut show = |step: crate::catalog::Progress| {
-            let doing = match step.activity {
-                Activity::Building => "building",
-                Activity::Downloading => "downloading",
-                Activity::Hashing => "reading",
-            };
-            let total = Some(step.total_bytes).filter(|total| *total > 0);
-            let task =
-                shown.get_or_insert_with(|| progress.start_task(&format!("{doing} {}", file.name), total, Unit::Bytes));
-            task.advance_to(step.done_bytes);
-        };
-        let got = cache.ensure(&target, &file, Instant::now() + PATIENCE, &mut show);
-        if let Some(task) = shown {
-            task.finish("done");
-        }
-        got.map_err(|error| format!("failed to {error}"))
+    let (files, target, file, name) = (files.clone(), target.clone(), file.clone(), file.name.clone());
+    let ensure = move |show: &mut dyn FnMut(Step)| {
+        files.ensure(&target, &file, Instant::now() + PATIENCE, show).map_err(|error| format!("failed to {error}"))
     };
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| CliError::internal(format!("failed to get a file: {error}")))
+    shown(progress, name, ensure).await
 }

@@ -3,6 +3,7 @@
 //! Main function: [`run`]. stdout is data, stderr is for people. Reads the environment once, in `Lab`, and hands values
 //! on; decides nothing that a library module decides.
 
+use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -29,6 +30,7 @@ mod runner;
 mod schedules;
 mod schema;
 mod score;
+mod shown;
 mod store;
 mod stored;
 mod sweep;
@@ -242,10 +244,15 @@ fn print_json(value: &impl serde::Serialize) -> Result<(), CliError> {
     print_data(text.as_bytes())
 }
 
-/// Writes rows to stdout as a table in Markdown, or else as CSV.
+/// Writes rows to stdout as a table in Markdown, as objects in JSON, or else as CSV.
 fn print_rows(format: Format, header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Result<(), CliError> {
-    if format == Format::Markdown {
-        return print_data(crate::report::markdown_table(header, rows).as_bytes());
+    match format {
+        Format::Markdown => return print_data(crate::report::markdown_table(header, rows).as_bytes()),
+        Format::Json => {
+            let object = |row: Vec<String>| header.iter().copied().zip(row).collect::<BTreeMap<&str, String>>();
+            return print_json(&rows.into_iter().map(object).collect::<Vec<_>>());
+        }
+        Format::Human | Format::Csv => {}
     }
     let failed = |error: csv::Error| CliError::internal(format!("failed to write CSV: {error}"));
     let mut writer = csv::Writer::from_writer(Vec::new());

@@ -116,8 +116,8 @@ fn a_job_whose_attempts_are_used_up_moves_to_an_equal_board() {
         "farms/lab.yaml",
         &farm(&[tagged("struck", &struck, "a"), tagged("other", &other, "b"), tagged("equal", &equal, "a")]),
     );
-    let slow =
-        impatient(", equal_by: pool").replace("min_seconds: 0, max_seconds: 60", "min_seconds: 3, max_seconds: 60");
+    let slow = impatient(", equal_by: pool")
+        .replace("min_runs: 2, max_runs: 2, min_seconds: 0", "min_runs: 2, min_seconds: 3");
     lab.write("configs/moves.yaml", &format!("{slow}devices: [struck]\n").replace("attempts: 2", "attempts: 1"));
     let mut running = lab.start(&["configs/moves.yaml"]);
     running.wait_for("run_phase", Some("measure"));

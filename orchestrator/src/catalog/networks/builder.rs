@@ -338,6 +338,16 @@ impl Builder {
         self.node(name, op, &[input], vec![outputs])
     }
 
+    /// AlexNet's classifier, which VGG has taken over: two wide layers before the classes.
+    pub(super) fn wide_classifier(&mut self, features: &Tensor) -> Tensor {
+        let mut x = self.flatten(features);
+        for _ in 0..2 {
+            x = self.gemm(&x, 4096);
+            x = self.relu(&x);
+        }
+        self.gemm(&x, 1000)
+    }
+
     /// The network with that output, which the last node made.
     pub(super) fn finish(self, logits: &Tensor) -> Network {
         debug_assert_eq!(logits.index, self.nodes.len(), "{}: the last node makes the output", self.name);

@@ -17,11 +17,6 @@ pub(super) fn build() -> Network {
         }
         x = net.max_pool(&x, Pool { kernel: 2, stride: 2, pad: 0 });
     }
-    x = net.flatten(&x);
-    for _ in 0..2 {
-        x = net.gemm(&x, 4096);
-        x = net.relu(&x);
-    }
-    let logits = net.gemm(&x, 1000);
+    let logits = net.wide_classifier(&x);
     net.finish(&logits)
 }

@@ -6,7 +6,7 @@ use rusqlite::{Connection, Row};
 use serde::de::IgnoredAny;
 
 use super::{SqliteStore, connection, from_json, schema};
-use crate::domain::{Event, Failure, Job, Record, SweepDefinition};
+use crate::domain::{DeviceState, Event, Failure, Job, JobState, Record, RunState, SweepDefinition, SweepState};
 use crate::store::{MaintenanceStore, StoreCheck, StoreError, Vacuumed};
 
 /// Faults of one kind that are told one by one.
@@ -40,14 +40,6 @@ const TABLES: &[(&str, &[&str])] = &[
 /// What must hold between rows: each query lists what breaks it.
 const INVARIANTS: &[&str] = &[
     "SELECT 'the store has ' || count(*) || ' lab identifiers instead of one' FROM lab HAVING count(*) <> 1",
-    "SELECT 'sweep ' || id || ' is in no known state: ' || state FROM sweeps
-     WHERE state NOT IN ('open', 'cancelling', 'finished', 'cancelled')",
-    "SELECT 'job ' || job_id || ' of sweep ' || sweep_id || ' is in no known state: ' || state FROM jobs
-     WHERE state NOT IN ('waiting', 'running', 'recorded')",
-    "SELECT 'run ' || id || ' is in no known state: ' || state FROM runs
-     WHERE state NOT IN ('live', 'recorded', 'given_back')",
-    "SELECT 'device ' || name || ' is in no known state: ' || state FROM devices
-     WHERE state NOT IN ('in_service', 'quarantined')",
     "SELECT 'job ' || job_id || ' of sweep ' || sweep_id || ' has ended and has ' || records || ' records' FROM (
          SELECT j.*, (SELECT count(*) FROM records c WHERE c.sweep_id = j.sweep_id AND c.job_id = j.job_id) AS records
          FROM jobs j WHERE j.state = 'recorded') WHERE records <> 1",
@@ -73,6 +65,20 @@ const INVARIANTS: &[&str] = &[
      WHERE until_ns <> 0 AND sweep_id IS NOT NULL AND sweep_id NOT IN (SELECT id FROM sweeps)",
 ];
 
+/// Queries that list rows in a state that no table of states has.
+fn unknown_states() -> [String; 4] {
+    fn query(row: &str, table: &str, states: impl Iterator<Item = &'static str>) -> String {
+        let known = states.map(|state| format!("'{state}'")).collect::<Vec<_>>().join(", ");
+        format!("SELECT {row} || ' is in no known state: ' || state FROM {table} WHERE state NOT IN ({known})")
+    }
+    [
+        query("'sweep ' || id", "sweeps", SweepState::ALL.iter().map(|state| state.as_str())),
+        query("'job ' || job_id || ' of sweep ' || sweep_id", "jobs", JobState::ALL.iter().map(|state| state.as_str())),
+        query("'run ' || id", "runs", RunState::ALL.iter().map(|state| state.as_str())),
+        query("'device ' || name", "devices", DeviceState::ALL.iter().map(|state| state.as_str())),
+    ]
+}
+
 impl MaintenanceStore for SqliteStore {
     fn check(&self) -> Result<StoreCheck, StoreError> {
         let mut connection = self.connection();
@@ -88,7 +94,8 @@ impl MaintenanceStore for SqliteStore {
         }
         let mut rows = Vec::new();
         if is_readable && !faults.iter().any(|fault| lacks_a_table(fault)) {
-            for sql in INVARIANTS {
+            let unknown_states = unknown_states();
+            for sql in unknown_states.iter().map(String::as_str).chain(INVARIANTS.iter().copied()) {
                 faults.extend(listed(&moment, sql).map_err(failed)?);
             }
             faults.extend(of_the_rows(&moment).map_err(failed)?);

@@ -1,22 +1,17 @@
-use std::collections::{BTreeSet, HashMap};
-use std::path::PathBuf;
-use std::sync::Mutex;
-use std::time::{Duration, Instant};
-
 use clap::Subcommand;
 use serde::Serialize;
 
-use crate::catalog::{self, Activity, ArtifactCache, CatalogError, DownloadSettings, LocalModel, Proxy, analysis};
+use crate::catalog::{self, analysis};
 use crate::domain::{
-    ArtifactRef, Catalog, CatalogModel, FailureKind, Job, Plan, PublishedNetwork, Skipped, WeightsFile, WeightsKind,
-    WeightsSource, image_shape,
+    ArtifactRef, Catalog, CatalogModel, PublishedNetwork, WeightsFile, WeightsKind, WeightsSource, image_shape,
 };
-use crate::progress::{Progress, Task, Unit};
 
 use super::{CliError, Context, Format, exit, print_data, print_json, print_rows, say, short_path};
 
-/// Longest time that getting one file may take.
-const PATIENCE: Duration = Duration::from_secs(3600);
+mod provide;
+
+use provide::{cache, get};
+pub(super) use provide::{provide, with_found_files};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ModelsVerb {
@@ -128,133 +123,6 @@ pub(super) async fn run(context: &Context, verb: ModelsVerb) -> Result<u8, CliEr
     }
 }
 
-/// The host's cache of model files.
-fn cache(context: &Context) -> ArtifactCache {
-    ArtifactCache::new(
-        context.lab.artifacts(),
-        DownloadSettings { proxy: Proxy::try_from_env(), ..DownloadSettings::default() },
-    )
-}
-
-/// The catalogue with hash and size of the user's own files that are there; a plan is made from these.
-pub(super) fn with_found_files(context: &Context, mut catalog: Catalog) -> Result<Catalog, CliError> {
-    let cache = cache(context);
-    let find = |artifact: &mut Option<ArtifactRef>, source: &WeightsSource| {
-        if let WeightsSource::Path(path) = source
-            && artifact.is_none()
-            && path.is_file()
-        {
-            *artifact = Some(cache.hash_of(path, Instant::now() + PATIENCE)?);
-        }
-        Ok::<(), CliError>(())
-    };
-    for file in catalog.models.iter_mut().flat_map(|model| &mut model.files) {
-        find(&mut file.artifact, &file.source)?;
-        file.parts.iter_mut().try_for_each(|part| find(&mut part.artifact, &part.source))?;
-    }
-    Ok(catalog)
-}
-
-/// Has every file that a plan needs on this host. Jobs whose file can't be had become skipped cells with the reason.
-pub(super) async fn provide(
-    context: &Context,
-    catalog: &Catalog,
-    plan: &mut Plan,
-    progress: &Progress,
-) -> Result<HashMap<String, PathBuf>, CliError> {
-    // By all files: two models of one network may differ in their weights' file alone.
-    let key = |job: &Job| {
-        let artifacts = job.model.artifact.iter().chain(job.model.parts.iter().map(|part| &part.artifact));
-        (job.model.name.clone(), artifacts.map(|artifact| artifact.sha256.clone()).collect::<Vec<_>>())
-    };
-    let wanted: BTreeSet<(String, Vec<String>)> = plan.jobs.iter().map(key).collect();
-    let (mut files, mut missing) = (HashMap::new(), HashMap::new());
-    for (name, hashes) in wanted {
-        let Some(model) = catalog.model(&name) else { continue };
-        let is_it = |file: &&WeightsFile| {
-            let artifacts = std::iter::once(&file.artifact).chain(file.parts.iter().map(|part| &part.artifact));
-            artifacts.map(|artifact| artifact.as_ref().map(|it| &it.sha256)).eq(hashes.iter().map(Some))
-        };
-        let Some(file) = model.files.iter().find(is_it) else { continue };
-        match get(context, &name, file, false, progress).await? {
-            Ok(local) => {
-                let macs = macs_of(context, model, file);
-                let is_of_it = |job: &&mut Job| key(job) == (name.clone(), hashes.clone());
-                plan.jobs.iter_mut().filter(is_of_it).for_each(|job| job.model.macs = macs);
-                let all = std::iter::once(local.file).chain(local.parts);
-                files.extend(all.map(|file| (file.artifact.sha256, file.path)));
-            }
-            Err(error) => drop(missing.insert((name, hashes), format!("failed to {error}"))),
-        }
-    }
-    let jobs = std::mem::take(&mut plan.jobs);
-    for job in jobs {
-        match missing.get(&key(&job)) {
-            Some(reason) => {
-                let kind = FailureKind::ArtifactUnavailable;
-                plan.skipped.push(Skipped { job, kind, reason: reason.clone() });
-            }
-            None => plan.jobs.push(job),
-        }
-    }
-    files.extend(super::datasets::provide(context, catalog, plan, progress).await?);
-    Ok(files)
-}
-
-/// Multiply-adds of the very file that is measured: another training of a network may have another graph than the
-/// catalogue's entry. `None` where they can't be counted whole; the entry's number for a format that isn't read.
-fn macs_of(context: &Context, model: &CatalogModel, file: &WeightsFile) -> Option<u64> {
-    match cache(context).summary(model, file) {
-        Ok(Some(summary)) => summary.is_complete().then(|| summary.macs()),
-        Ok(None) => model.macs,
-        Err(error) => {
-            tracing::warn!(model = %model.name, %error, "its multiply-adds can't be counted");
-            None
-        }
-    }
-}
-
-/// Gets or verifies one file, where it may block, and shows it.
-async fn get(
-    context: &Context,
-    name: &str,
-    file: &WeightsFile,
-    verify: bool,
-    progress: &Progress,
-) -> Result<Result<LocalModel, CatalogError>, CliError> {
-    let (cache, name, file, progress) = (cache(context), name.to_owned(), file.clone(), progress.clone());
-    tokio::task::spawn_blocking(move || {
-        let shown: Mutex<Option<Task>> = Mutex::new(None);
-        let mut show = |step: crate::catalog::Progress| {
-            let mut shown = shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            let label = || {
-                let doing = match step.activity {
-                    Activity::Building => "building",
-                    Activity::Downloading => "downloading",
-                    Activity::Hashing => "reading",
-                };
-                format!("{doing} {name}")
-            };
-            let task = shown.get_or_insert_with(|| {
-                progress.start_task(&label(), Some(step.total_bytes).filter(|total| *total > 0), Unit::Bytes)
-            });
-            task.advance_to(step.done_bytes);
-        };
-        let deadline = Instant::now() + PATIENCE;
-        let got = if verify {
-            cache.verify(&name, &file, deadline, &mut show)
-        } else {
-            cache.ensure(&name, &file, deadline, &mut show)
-        };
-        if let Some(task) = shown.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
-            task.finish("done");
-        }
-        got
-    })
-    .await
-    .map_err(|error| CliError::internal(format!("failed to get a model: {error}")))
-}
-
 fn select<'a>(catalog: &'a Catalog, names: &[String]) -> Result<Vec<&'a CatalogModel>, CliError> {
     if names.is_empty() {
         return Ok(catalog.models.iter().collect());
@@ -308,12 +176,7 @@ async fn each(context: &Context, catalog: &Catalog, chosen: &Chosen, verify: boo
                 print_data(line.as_bytes())?;
             }
         }
-        Format::Csv | Format::Markdown => print_rows(context.format, &header, rows)?,
-        Format::Json => {
-            let objects: Vec<HashMap<&str, &String>> =
-                rows.iter().map(|row| header.iter().copied().zip(row).collect()).collect();
-            print_json(&objects)?;
-        }
+        Format::Csv | Format::Markdown | Format::Json => print_rows(context.format, &header, rows)?,
     }
     Ok(if failed > 0 { exit::SOME_FAILED } else { exit::OK })
 }
