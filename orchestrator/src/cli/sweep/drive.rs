@@ -214,11 +214,7 @@ pub(in crate::cli) async fn drive_unseen(
 }
 
 /// Writes the reports of a sweep; returns their folder.
-fn publish_reports(
-    context: &Context,
-    store: &dyn Store,
-    sweep: &SweepRow,
-) -> Result<PathBuf, CliError> {
+fn publish_reports(context: &Context, store: &dyn Store, sweep: &SweepRow) -> Result<PathBuf, CliError> {
     let records = records_with_open_jobs(store, sweep)?;
     let outputs = OutputFiles::new(context.lab.outputs()).load(&records);
     let input = ReportInput { sweep, records: &records, outputs: &outputs };

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::super::{
-    FileKind, load_backends, load_catalog, load_daemon, load_datasets, load_embedded_inventory, load_inventory, load_sweep,
-    schema,
+    FileKind, load_backends, load_catalog, load_daemon, load_datasets, load_embedded_inventory, load_inventory,
+    load_sweep, schema,
 };
 use super::{environment, tract};
 use crate::domain::Catalog;
