@@ -1,6 +1,6 @@
 // The frame around the views: who is here, whether the daemon is, and which view is shown.
 
-import { post } from "./api.js";
+import { list, post } from "./api.js";
 import { setAttribute, setText } from "./dom.js";
 import { listen, showHelp } from "./keys.js";
 import { Live } from "./live.js";
@@ -61,6 +61,7 @@ function titled(title) {
 
 function show(changes) {
   if (changes.all || changes.lab) showFrame();
+  if (changes.lab && !changes.all && model.hasOtherDevices()) loadDevices();
   if (!isLoaded) {
     isLoaded = true;
     open(false);
@@ -69,7 +70,22 @@ function show(changes) {
   }
 }
 
+/** What goes wrong here shows as a lost connection, which loads everything anew. */
+async function loadDevices() {
+  try {
+    model.loadDevices(await list("devices"));
+  } catch {
+    live.restart();
+  }
+}
+
+function showNav(isShown) {
+  document.getElementById("views").hidden = !isShown;
+  document.getElementById("who").hidden = !isShown;
+}
+
 function showFrame() {
+  showNav(true);
   setText(document.getElementById("lab-name"), model.lab.name);
   setText(document.getElementById("who"), `${model.session.name} (${model.session.role})`);
   document.getElementById("logout").hidden = !model.session.needs_login;
@@ -105,8 +121,10 @@ function countDown() {
 }
 
 function showLogin() {
+  document.getElementById("logout").hidden = true;
   view?.leave?.();
   isLoaded = false;
+  showNav(false);
   view = loginView(() => live.tryNow());
   main.replaceChildren(view.element);
   titled(view.title);

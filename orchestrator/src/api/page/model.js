@@ -40,6 +40,19 @@ export class Model {
     this.#takeLab(lab);
   }
 
+  /** Whether the lab has other devices than those that are known: one was added or removed in a farm file. */
+  hasOtherDevices() {
+    const count = Object.values(this.lab.devices ?? {}).reduce((sum, some) => sum + some, 0);
+    return count !== this.devices.size;
+  }
+
+  /** The devices are these, and no others. */
+  loadDevices(devices) {
+    this.devices = new Map(devices.map((device) => [device.name, device]));
+    this.#changes.all = true;
+    this.#later();
+  }
+
   /** An event of the daemon, or an answer of it. Those of a later daemon that nobody knows are left aside. */
   apply(kind, body) {
     if (kind === "lab") this.#takeLab(body);

@@ -56,7 +56,7 @@ export function setReports(element, sweep) {
   setChildren(element, [sweep.id, files], () =>
     files.flatMap((file, at) => [
       at ? " " : null,
-      h("a", { href: reportAddress(sweep.id, file), class: "report", "aria-label": `${file} of ${sweep.id}` }, labelOf(file)),
+      h("a", { href: reportAddress(sweep.id, file), class: "report", title: `${file} of ${sweep.id}` }, labelOf(file)),
     ]),
   );
 }

@@ -80,7 +80,10 @@ export function sweepView({ model }, id) {
     setProgress(progress, sweep);
     setReports(reports, sweep);
     cancel.hidden = isOver(sweep) || sweep.state === "cancelling" || !model.may("run");
-    if (wasOver === false && isOver(sweep)) say(`${sweep.name} is over: ${countsText(sweep.counts)}`);
+    if (wasOver === false && isOver(sweep)) {
+      say(`${sweep.name} is over: ${countsText(sweep.counts)}`);
+      load(); // cells that were never run have no event of their own
+    }
     wasOver = isOver(sweep);
   }
 
