@@ -5,9 +5,10 @@ import { byName, failureText, joined, many, milliseconds } from "./format.js";
 import { linkTo } from "./parts.js";
 
 const AXES = [
+  ["weights", (value) => value],
   ["backend", (value) => value],
   ["precision", (value) => value],
-  ["threads", (value) => (value === 1 ? "1 thread" : `${value} threads`)],
+  ["threads", (value) => (value === "1" ? "1 thread" : `${value} threads`)],
   ["batch", (value) => `batch ${value}`],
 ];
 /** Of several repeats in one place, the one that a person must see first. */

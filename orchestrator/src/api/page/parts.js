@@ -14,7 +14,7 @@ export function stateElement() {
 
 export function setState(element, state) {
   setAttribute(element, "data-state", state);
-  setText(element, state);
+  setText(element, state.replaceAll("_", " "));
 }
 
 /** How far a sweep is, as a bar of what came of its jobs. */

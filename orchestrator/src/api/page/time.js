@@ -22,7 +22,7 @@ export function duration(seconds) {
   const s = Math.max(0, Math.round(seconds));
   if (s < MINUTE) return `${s} s`;
   if (s < 10 * MINUTE) return two(s, MINUTE, "min", 1, "s");
-  if (s < HOUR) return `${Math.round(s / MINUTE)} min`;
+  if (s < HOUR) return `${Math.floor(s / MINUTE)} min`;
   if (s < DAY) return two(s, HOUR, "h", MINUTE, "min");
   return two(s, DAY, "d", HOUR, "h");
 }

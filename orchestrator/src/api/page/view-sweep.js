@@ -79,7 +79,7 @@ export function sweepView({ model }, id) {
     setText(span, spanText(sweep, model.devices.values()));
     setProgress(progress, sweep);
     setReports(reports, sweep);
-    cancel.hidden = isOver(sweep) || sweep.state === "cancelling" || !model.may("run");
+    cancel.hidden = isOver(sweep) || sweep.state === "ending" || !model.may("run");
     if (wasOver === false && isOver(sweep)) {
       say(`${sweep.name} is over: ${countsText(sweep.counts)}`);
       load(); // cells that were never run have no event of their own
@@ -164,7 +164,7 @@ function failureRow() {
 function chosenLine(cell) {
   const state = stateElement();
   setState(state, cell.state);
-  const how = joined(cell.model, cell.backend, cell.precision, cell.threads && `${cell.threads} threads`, cell.batch && `batch ${cell.batch}`, `repeat ${cell.repeat}`);
+  const how = joined(cell.model, cell.backend, cell.precision, cell.threads && `threads ${cell.threads}`, cell.batch && `batch ${cell.batch}`, `repeat ${cell.repeat}`);
   const time = cell.p50_ms !== null && cell.p50_ms !== undefined ? ` p50 ${milliseconds(cell.p50_ms)} ms` : "";
   return h("p", {}, state, " ", linkTo("devices", cell.device), ` ${how}${time} `, failureText(cell.failure), " ", h("code", { class: "muted" }, cell.job_id));
 }
