@@ -87,7 +87,7 @@ function sweepRow(id, model) {
       setProgress(progress, sweep);
       setText(counts, countsText(sweep.counts));
       setText(schedule, sweep.schedule ?? "");
-      setReports(reports, sweep);
+      setReports(reports, sweep, { onlyResults: true });
     },
   };
 }
