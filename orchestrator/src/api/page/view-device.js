@@ -145,9 +145,9 @@ function actionsOf(name, model) {
   const unlock = h("button", { type: "button", onclick: () => write(unlock, "unlock", {}, `${name} is unlocked`) }, "Unlock");
   const release = h("button", { type: "button", onclick: () => write(release, "release", {}, `${name} is released`) }, "Release from quarantine");
 
-  async function write(button, verb, body, done) {
-    const device = await act(button, () => post(pathOf("devices", name, verb), body), done);
-    if (device) model.apply("device", device);
+  /** What it changes is shown once the stream tells it: an answer may be out of date before the stream is. */
+  function write(button, verb, body, done) {
+    return act(button, () => post(pathOf("devices", name, verb), body), done);
   }
 
   const form = h("form", {

@@ -47,9 +47,8 @@ function scheduleCard(name, model) {
     location.hash = addressOf("sweeps", sweep.id);
   }
 
-  async function write(button, verb, done) {
-    const schedule = await act(button, () => post(pathOf("schedules", name, verb)), done);
-    if (schedule?.name) model.apply("schedule", schedule);
+  function write(button, verb, done) {
+    return act(button, () => post(pathOf("schedules", name, verb)), done);
   }
 
   return {

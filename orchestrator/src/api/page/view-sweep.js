@@ -115,8 +115,7 @@ export function sweepView({ model }, id) {
     const sweep = model.sweeps.get(id);
     const question = `Cancel ${sweep.name}? ${many(sweep.counts.open, "job")} will not be run. What is measured stays.`;
     if (!(await confirmed(question, "Cancel the sweep"))) return;
-    const after = await act(cancel, () => post(pathOf("sweeps", id, "cancel")), `${sweep.name} is cancelled`);
-    if (after?.id) model.apply("sweep", after);
+    await act(cancel, () => post(pathOf("sweeps", id, "cancel")), `${sweep.name} is cancelled`);
   }
 
   function update(changes) {
