@@ -64,6 +64,8 @@ pub struct Daemon {
     /// Whether a lease's holder has ended without giving it back.
     is_gone: fn(&str) -> bool,
     schedules: Vec<Schedule>,
+    /// Schedules that a person has paused, as of the last look.
+    paused: BTreeSet<String>,
     /// By the schedule's name; at most one each.
     tasks: BTreeMap<String, Task>,
     /// How often devices are asked, and when they are next.
@@ -79,8 +81,8 @@ impl Daemon {
     /// A daemon that has not looked yet.
     pub fn new(store: Arc<dyn Store>, sweeps: Arc<dyn Sweeps>, clock: Clock, is_gone: fn(&str) -> bool) -> Daemon {
         let (schedules, tasks) = (Vec::new(), BTreeMap::new());
-        let (probes, probing, troubles, again_at) = Default::default();
-        Daemon { store, sweeps, clock, is_gone, schedules, tasks, probes, probing, troubles, again_at }
+        let (paused, probes, probing, troubles, again_at) = Default::default();
+        Daemon { store, sweeps, clock, is_gone, schedules, paused, tasks, probes, probing, troubles, again_at }
     }
 
     /// Asks devices so often from now on, the first time at once.
@@ -121,11 +123,16 @@ impl Daemon {
         let obstacle = self.sweeps.obstacle();
         self.note("room", obstacle);
         let mut trouble = None;
-        for schedule in self.schedules.clone() {
-            if let Err(error) = self.attend(&schedule).await {
-                trouble = Some(format!("failed to {error}"));
-                break;
+        match self.in_force().await {
+            Ok(schedules) => {
+                for schedule in schedules {
+                    if let Err(error) = self.attend(&schedule).await {
+                        trouble = Some(format!("failed to {error}"));
+                        break;
+                    }
+                }
             }
+            Err(error) => trouble = Some(format!("failed to {error}")),
         }
         self.note("store", trouble);
         self.look_at_probes().await;

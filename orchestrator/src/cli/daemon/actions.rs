@@ -14,7 +14,7 @@ use crate::daemon::Sweeps as _;
 use crate::domain::{DeviceSelector, SweepDefinition, SweepId};
 use crate::progress::Progress;
 use crate::schedule::Schedule;
-use crate::{planner, transport};
+use crate::transport;
 
 use super::super::plan::{self, Loaded};
 use super::super::sweep::{drive_unseen, prepare};
@@ -83,16 +83,6 @@ impl LabActions {
         Ok(devices
             .map(|device| LabDevice { address: transport::address(&device.transport, &options), device })
             .collect())
-    }
-
-    /// A sweep's file with all that it refers to, on these devices.
-    fn load(&self, path: &Path, devices: Option<Vec<DeviceSelector>>) -> Result<Loaded, CliError> {
-        let mut loaded = plan::load(&self.context, path)?;
-        if let Some(devices) = devices {
-            loaded.sweep.devices = devices;
-            loaded.plan = planner::plan(&loaded.sweep, &loaded.inventory, &loaded.catalog);
-        }
-        Ok(loaded)
     }
 
     fn of_file(
@@ -179,7 +169,7 @@ impl Actions for Arc<LabActions> {
         if let Some(obstacle) = self.sweeps.obstacle() {
             return Err(Refusal::unavailable(obstacle));
         }
-        let loaded = self.load(&path, devices).map_err(|error| refusal(&error))?;
+        let loaded = plan::load_on(&self.context, &path, devices).map_err(|error| refusal(&error))?;
         let (stop, (sender, told)) = (Arc::new(Stop::default()), sync_channel(1));
         let (actions, runtime, raised) = (Arc::clone(self), self.runtime.clone(), Arc::clone(&stop));
         let config = super::super::short_path(&path);

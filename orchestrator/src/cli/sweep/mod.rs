@@ -1,13 +1,13 @@
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use jiff::Timestamp;
 
 use crate::agent::{Leases, record_of_cell};
 use crate::domain::{
-    Device, Failure, Plan, RunStatus, Skipped, SweepDefinition, SweepId, SweepRow, SweepState, TransportConfig,
-    sha256_hex,
+    Device, DeviceSelector, Failure, Plan, RunStatus, Skipped, SweepDefinition, SweepId, SweepRow, SweepState,
+    TransportConfig, sha256_hex,
 };
 use crate::progress::Progress;
 use crate::runners::HOST_TARGET;
@@ -58,6 +58,19 @@ pub(super) async fn run(context: &Context, arguments: SweepArguments) -> Result<
         }
         (None, None, None) => Err(CliError::usage("a sweep needs its file")),
     }
+}
+
+/// Runs the sweep of a file, on these devices instead of those it names.
+pub(super) async fn run_on(
+    context: &Context,
+    config: &Path,
+    devices: Option<Vec<DeviceSelector>>,
+) -> Result<u8, CliError> {
+    const MAX_DEVICES: usize = 128;
+    let loaded = plan::load_on(context, config, devices)?;
+    let config = super::short_path(config);
+    let definition = SweepDefinition { config, sweep: loaded.sweep.clone(), retry_of: None, due: None };
+    begin(context, loaded, definition, MAX_DEVICES).await
 }
 
 /// Begins a new sweep and carries it out.
