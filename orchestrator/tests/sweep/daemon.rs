@@ -23,24 +23,24 @@ fn schedule(seconds: u32, more: &str) -> String {
 }
 
 /// A daemon of the test.
-struct Daemon {
+pub struct Daemon {
     child: Child,
     stderr: std::path::PathBuf,
 }
 
 impl Daemon {
-    fn start(lab: &Lab, name: &str, environment: &[(&str, &str)]) -> Daemon {
+    pub fn start(lab: &Lab, name: &str, environment: &[(&str, &str)]) -> Daemon {
         let stderr = lab.path(&format!("stderr-{name}"));
         let mut command = lab.command(&["daemon"]);
         command.envs(environment.iter().copied()).stdout(Stdio::null()).stderr(std::fs::File::create(&stderr).unwrap());
         Daemon { child: command.spawn().unwrap(), stderr }
     }
 
-    fn told(&self) -> String {
+    pub fn told(&self) -> String {
         std::fs::read_to_string(&self.stderr).unwrap()
     }
 
-    fn wait_for(&self, text: &str) {
+    pub fn wait_for(&self, text: &str) {
         wait_until(|| self.told().contains(text), || format!("{text} in:\n{}", self.told()));
     }
 
@@ -53,7 +53,7 @@ impl Daemon {
         self.child.wait().unwrap();
     }
 
-    fn stop(mut self) -> ExitStatus {
+    pub fn stop(mut self) -> ExitStatus {
         self.signal(Signal::SIGTERM);
         self.child.wait().unwrap()
     }
@@ -67,7 +67,7 @@ impl Drop for Daemon {
     }
 }
 
-fn wait_until(is_so: impl Fn() -> bool, what: impl Fn() -> String) {
+pub fn wait_until(is_so: impl Fn() -> bool, what: impl Fn() -> String) {
     let give_up_at = Instant::now() + PATIENCE;
     while !is_so() {
         assert!(Instant::now() < give_up_at, "waited in vain for {}", what());
@@ -75,7 +75,7 @@ fn wait_until(is_so: impl Fn() -> bool, what: impl Fn() -> String) {
     }
 }
 
-fn json(lab: &Lab, words: &[&str]) -> Vec<Value> {
+pub fn json(lab: &Lab, words: &[&str]) -> Vec<Value> {
     let (code, stdout, stderr) = lab.run(&[words, &["--format", "json"]].concat());
     assert!(code == 0 || code == 4, "{stderr}");
     serde_json::from_str(&stdout).unwrap()
