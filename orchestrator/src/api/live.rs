@@ -95,6 +95,18 @@ pub(super) struct Live {
     seen: Mutex<Option<Seen>>,
 }
 
+impl Seen {
+    /// All of it. Changes are told against this, not against what an endpoint answers: what is so only between two looks is
+    /// never told, and a viewer who took it from there would keep it.
+    fn all(&self) -> Vec<Told> {
+        let mut all = vec![Told::new("lab", &self.lab.clone().at(Timestamp::now()))];
+        all.extend(self.devices.values().map(|device| Told::new("device", device)));
+        all.extend(self.schedules.values().map(|schedule| Told::new("schedule", schedule)));
+        all.extend(self.sweeps.values().map(|sweep| Told::new("sweep", sweep)));
+        all
+    }
+}
+
 impl Default for Live {
     fn default() -> Live {
         Live { sender: broadcast::Sender::new(MAX_BEHIND), seen: Mutex::new(None) }
@@ -126,8 +138,8 @@ impl Api {
         }
     }
 
-    /// One more viewer: what the lab is now, and all that changes from now on.
-    pub(super) async fn join(self: &Arc<Self>) -> Result<(LabAnswer, broadcast::Receiver<Told>), Refusal> {
+    /// One more viewer: what all viewers were told is so, and all that changes from there on.
+    pub(super) async fn join(self: &Arc<Self>) -> Result<(Vec<Told>, broadcast::Receiver<Told>), Refusal> {
         let mut seen = self.live.seen.lock().await;
         if self.live.sender.receiver_count() >= MAX_VIEWERS {
             return Err(Refusal::too_many(format!("{MAX_VIEWERS} viewers look already")));
@@ -135,8 +147,8 @@ impl Api {
         if seen.is_none() {
             *seen = Some(self.blocking(|api| api.look(None)).await?.0);
         }
-        let lab = seen.as_ref().map(|seen| seen.lab.clone().at(Timestamp::now()));
-        Ok((lab.ok_or_else(|| Refusal::internal("nothing was seen"))?, self.live.sender.subscribe()))
+        let seen = seen.as_ref().ok_or_else(|| Refusal::internal("nothing was seen"))?;
+        Ok((seen.all(), self.live.sender.subscribe()))
     }
 
     /// Looks at the store; what differs from `before` is to be told.
@@ -261,8 +273,7 @@ pub(super) async fn events(
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     caller.may(Role::View)?;
-    let (lab, receiver) = api.join().await?;
-    let first = Told::new("lab", &lab).message();
+    let (first, receiver) = api.join().await?;
     let stream = messages(first, receiver, api, headers);
     // A proxy that gathers would hold messages back.
     Ok(([(HeaderName::from_static("x-accel-buffering"), "no")], Sse::new(stream)).into_response())
@@ -273,20 +284,20 @@ async fn next(receiver: &mut broadcast::Receiver<Told>) -> Option<Told> {
     receiver.recv().await.ok()
 }
 
-/// The first message, then what is told, and a comment where nothing is. Ends for one who is too far behind, or may not
+/// The first messages, then what is told, and a comment where nothing is. Ends for one who is too far behind, or may not
 /// look any more.
 fn messages(
-    first: Message,
+    first: Vec<Told>,
     receiver: broadcast::Receiver<Told>,
     api: Arc<Api>,
     headers: HeaderMap,
 ) -> impl Stream<Item = Result<Message, Infallible>> {
-    let start = (Some(first), receiver, Instant::now() + KEEP_ALIVE);
-    futures::stream::unfold(start, move |(first, mut receiver, mut beat_at)| {
+    let start = (first.into_iter(), receiver, Instant::now() + KEEP_ALIVE);
+    futures::stream::unfold(start, move |(mut first, mut receiver, mut beat_at)| {
         let (api, headers) = (Arc::clone(&api), headers.clone());
         async move {
-            let message = if let Some(first) = first {
-                first
+            let message = if let Some(one) = first.next() {
+                one.message()
             } else {
                 tokio::select! {
                     told = next(&mut receiver) => told?.message(),
@@ -297,7 +308,7 @@ fn messages(
                     }
                 }
             };
-            Some((Ok(message), (None, receiver, beat_at)))
+            Some((Ok(message), (first, receiver, beat_at)))
         }
     })
 }

@@ -57,7 +57,7 @@ fn endpoints() -> Endpoints {
             &api("/events"),
             "text/event-stream",
             Some(Role::View),
-            "Changes as they come: first one event `lab`, then `lab`, `device`, `sweep`, `cell`, `schedule` and `log`",
+            "The lab, its devices, schedules and open sweeps, then changes as they come: events `lab`, `device`, `sweep`, `cell`, `schedule` and `log`",
             get(live::events),
         )
         .other(

@@ -348,7 +348,7 @@ async fn requests_of_other_sites_and_forms_are_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_answer_carries_what_a_browser_keeps_to() {
     let asked = Asked::start(None);
-    for path in ["/", "/page/page.js", "/api/v1/lab", "/api/v1/devices/nobody", "/nowhere", "/reports/x/y.csv"] {
+    for path in ["/", "/page/main.js", "/api/v1/lab", "/api/v1/devices/nobody", "/nowhere", "/reports/x/y.csv"] {
         let (_, head, _) = asked.get_with(path, "").await;
         for header in ["x-content-type-options: nosniff", "x-frame-options: deny", "referrer-policy: no-referrer"] {
             assert!(head.contains(header), "{path}: {header} in {head}");
@@ -463,8 +463,9 @@ async fn viewers_are_told_of_changes_and_one_who_is_behind_is_dropped() {
         }
         std::mem::take(&mut heard)
     };
-    let first = hear("event: lab").await;
-    assert!(!first.contains("event: device"), "what was before is not told as a change: {first}");
+    let first = hear("event: sweep").await;
+    assert!(first.contains("event: lab") && first.contains("event: schedule"), "{first}");
+    assert_eq!(first.matches("event: device").count(), 3, "{first}");
     let (row, run) = (
         asked.store.sweeps().unwrap().remove(0),
         asked.store.live_runs(&SweepId("20270115-080000-s-7f3a".into()), None).unwrap().remove(0),

@@ -73,7 +73,10 @@ fn a_lab_is_seen_and_ruled_in_a_browser() {
     let lab = Lab::new();
     lab.write("farms/lab.yaml", &(farm(&[ssh_device("board", &board, board.port)]) + OTHERS));
     lab.write("configs/daemon.yaml", DAEMON);
-    lab.write("configs/quick.yaml", &format!("{}repeats: 2\n", QUICK.replace("squeezenet1_0", "squeezenet1_0, mobilenet_v2")));
+    lab.write(
+        "configs/quick.yaml",
+        &format!("{}repeats: 2\n", QUICK.replace("squeezenet1_0", "squeezenet1_0, mobilenet_v2")),
+    );
     let long = "measure: { min_runs: 2, min_seconds: 20, max_seconds: 30 }";
     let limits = "measure: { min_runs: 2, max_runs: 2, min_seconds: 0, max_seconds: 60 }";
     lab.write("configs/long.yaml", &format!("{}repeats: 9\n", QUICK.replace(limits, long)));
@@ -98,7 +101,10 @@ fn five_hundred_devices_are_shown_smoothly() {
 #[test]
 fn a_token_lets_in_and_says_what_one_may() {
     let lab = Lab::new();
-    lab.write("farms/lab.yaml", &farm(&["  - { name: board, transport: { ssh: { host: 127.0.0.1, port: 1 } } }\n".to_owned()]));
+    lab.write(
+        "farms/lab.yaml",
+        &farm(&["  - { name: board, transport: { ssh: { host: 127.0.0.1, port: 1 } } }\n".to_owned()]),
+    );
     lab.write("configs/daemon.yaml", &format!("tokens: {{ file: ../.farm/tokens }}\nprobe_minutes: 0\n{DAEMON}"));
     lab.write("configs/quick.yaml", QUICK);
     run("tokens.test.mjs", &lab);
