@@ -66,6 +66,7 @@ export class Live {
       const early = [];
       let take = (event) => early.push(event);
       const loading = this.#load().then(() => {
+        if (stream.signal.aborted) return;
         early.forEach((event) => this.#model.apply(event.kind, JSON.parse(event.data)));
         take = (event) => this.#model.apply(event.kind, JSON.parse(event.data));
         isLive();
