@@ -2,11 +2,11 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { launch, open, person, row } from "./browser.mjs";
+import { allowed, launch, open, person, row } from "./browser.mjs";
 import { daemon, farmctl, put, remove } from "./lab.mjs";
 
 const DEVICES = 500;
-const LOCKED = 100;
+const LOCKED = 50; // as many writes as one person may do at once
 
 let browser;
 let lab;
@@ -78,6 +78,10 @@ test("many devices that change at once are as many rows", async (t) => {
     const lock = async (name) => {
       const headers = { "content-type": "application/json", "x-farmctl": "1" };
       const answer = await fetch(`/api/v1/devices/${name}/lock`, { method: "POST", headers, body: '{"minutes": 60, "why": "many"}' });
+      if (answer.status === 429) {
+        await new Promise((resolve) => setTimeout(resolve, 200));
+        return lock(name);
+      }
       if (!answer.ok) throw new Error(await answer.text());
     };
     for (let at = 1; at <= count; at += 1) await lock(`device-${at}`);
@@ -90,7 +94,7 @@ test("many devices that change at once are as many rows", async (t) => {
   await page.keyboard.press("/");
   await page.keyboard.type("many");
   await page.getByRole("status").filter({ hasText: `${LOCKED} of ${DEVICES} devices` }).waitFor();
-  await expectClean();
+  await expectClean(allowed.refused);
   await close();
 });
 

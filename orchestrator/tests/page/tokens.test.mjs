@@ -10,6 +10,7 @@ let lab;
 
 before(async () => {
   browser = await launch();
+  await makeToken("first", "admin"); // a daemon that nobody could ask does not start
   lab = await daemon();
 });
 
