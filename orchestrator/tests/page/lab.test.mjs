@@ -157,7 +157,7 @@ test("a schedule is paused, goes on, and is run now", async () => {
   await page.getByRole("button", { name: "Run now: rarely" }).click();
   await page.getByRole("heading", { level: 1, name: /quick/ }).waitFor();
   await page.locator(".standing .state[data-state=finished]").waitFor();
-  await says(page.locator(".standing"), / jobs/);
+  await says(page.locator(".standing"), / cells/);
   await expectClean();
   await close();
 });

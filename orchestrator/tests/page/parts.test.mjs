@@ -62,6 +62,7 @@ test("the end of a sweep is what its devices say, or else its pace", () => {
   const use = (sweepId, at) => device("d", { use: { sweep_id: sweepId, done_at: at } });
   const devices = [use("s", "2026-11-25T12:15:00Z"), use("s", "2026-11-25T12:12:00Z"), use("t", "2026-11-25T14:00:00Z")];
   assert.equal(expectedEndMs(sweep, devices, now), Date.parse("2026-11-25T12:15:00Z"));
+  assert.equal(expectedEndMs(sweep, [use("s", "2026-11-25T12:01:00Z")], now), now + 30 * 60_000, "what they say is past");
   assert.equal(expectedEndMs({ ...sweep, counts: { jobs: 4, open: 4 } }, [], now), null);
 });
 

@@ -22,7 +22,7 @@ export const COLUMNS = [
 export class DeviceRow {
   #cells = {};
   #state = stateElement();
-  #until = timeElement("relative");
+  #until = timeElement("until");
   #seen = timeElement("relative");
   #name;
 

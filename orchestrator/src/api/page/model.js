@@ -122,10 +122,11 @@ export function newestFirst(sweeps) {
   return [...sweeps].sort((a, b) => (a.started_at < b.started_at ? 1 : a.started_at > b.started_at ? -1 : 0));
 }
 
-/** When a sweep may be done: by what its devices say, or else by its pace so far. Null when nothing tells. */
+/** When a sweep may be done: by what its devices say, or else, or when that is past, by its pace so far. Null when nothing tells. */
 export function expectedEndMs(sweep, devices, now) {
-  const ends = [...devices].filter((device) => device.use?.sweep_id === sweep.id && device.use.done_at);
-  if (ends.length > 0) return Math.max(...ends.map((device) => Date.parse(device.use.done_at)));
+  const used = [...devices].filter((device) => device.use?.sweep_id === sweep.id && device.use.done_at);
+  const end = Math.max(...used.map((device) => Date.parse(device.use.done_at)));
+  if (end > now) return end;
   const { jobs, open } = sweep.counts;
   const done = jobs - open;
   if (done === 0 || open === 0) return null;

@@ -25,21 +25,28 @@ export function progressElement() {
 const ENDS = ["ok", "failed", "skipped", "cancelled"];
 
 export function setProgress(element, sweep) {
-  const { jobs, open } = sweep.counts;
-  setAttribute(element, "aria-label", `Jobs of ${sweep.name}`);
-  setAttribute(element, "aria-valuemax", jobs);
-  setAttribute(element, "aria-valuenow", jobs - open);
-  setAttribute(element, "aria-valuetext", `${jobs - open} of ${many(jobs, "job")} done`);
+  const { open } = sweep.counts;
+  const cells = cellCount(sweep.counts);
+  setAttribute(element, "aria-label", `Cells of ${sweep.name}`);
+  setAttribute(element, "aria-valuemax", cells);
+  setAttribute(element, "aria-valuenow", cells - open);
+  setAttribute(element, "aria-valuetext", `${cells - open} of ${many(cells, "cell")} done`);
   ENDS.forEach((end, at) => {
-    const width = `${jobs ? (100 * sweep.counts[end]) / jobs : 0}%`;
+    const width = `${cells ? (100 * sweep.counts[end]) / cells : 0}%`;
     if (element.children[at].style.width !== width) element.children[at].style.width = width;
   });
 }
 
-/** What came of the jobs of a sweep, in words. */
-export function countsText({ jobs, open, ...ends }) {
-  const parts = ENDS.filter((end) => ends[end] > 0).map((end) => `${ends[end]} ${end}`);
-  return joined(...parts, open > 0 ? `${open} of ${jobs} to do` : many(jobs, "job"));
+/** Cells of the matrix. Not each is a job: one that can't run is skipped without ever being one. */
+function cellCount(counts) {
+  return counts.open + ENDS.reduce((sum, end) => sum + counts[end], 0);
+}
+
+/** What came of the cells of a sweep, in words. */
+export function countsText(counts) {
+  const parts = ENDS.filter((end) => counts[end] > 0).map((end) => `${counts[end]} ${end}`);
+  const cells = cellCount(counts);
+  return joined(...parts, counts.open > 0 ? `${counts.open} of ${cells} to do` : many(cells, "cell"));
 }
 
 /** How long a sweep took, or will go on for. */
@@ -47,7 +54,7 @@ export function spanText(sweep, devices) {
   if (isOver(sweep)) return `took ${duration((Date.parse(sweep.finished_at) - Date.parse(sweep.started_at)) / 1000)}`;
   const end = expectedEndMs(sweep, devices, nowMs());
   if (end === null) return "";
-  return end <= nowMs() ? "about to end" : `about ${duration((end - nowMs()) / 1000)} left`;
+  return `about ${duration((end - nowMs()) / 1000)} left`;
 }
 
 /** Links to the reports of a sweep: the page first, then the results by their form, then what else there is. */

@@ -72,11 +72,12 @@ export function clock(atMs) {
 
 const FORMS = {
   relative,
+  until: (atMs) => (atMs > nowMs() ? relative(atMs) : atMs > nowMs() - 90_000 ? "soon" : "overdue"), // told in whole minutes
   clock,
   since: (atMs) => duration((nowMs() - atMs) / 1000),
 };
 
-/** An element that shows a time, and goes on showing it right. `form`: relative, clock, or since. */
+/** An element that shows a time, and goes on showing it right. `form`: relative, until, clock, or since. */
 export function timeElement(form = "relative", at = null) {
   const element = h("time", { "data-form": form });
   setTime(element, at);

@@ -11,7 +11,7 @@ import { setTime, timeElement } from "./time.js";
 
 const STEP = 50;
 const COLUMNS = [
-  { text: "State" }, { text: "Sweep" }, { text: "Started", class: "n" }, { text: "Time", class: "n" }, { text: "Jobs" }, { text: "Schedule" }, { text: "Reports" },
+  { text: "State" }, { text: "Sweep" }, { text: "Started", class: "n" }, { text: "Time", class: "n" }, { text: "Cells" }, { text: "Schedule" }, { text: "Reports" },
 ];
 
 export function sweepsView({ model, query }) {
