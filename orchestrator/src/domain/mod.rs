@@ -24,7 +24,7 @@ mod state;
 mod sweep;
 
 pub use android::{AndroidFacts, AndroidOptions, Battery, DeviceIdentity};
-pub use backend::{Archive, BackendFile, BackendProgram, BackendSource, BackendTarget, PipPackage};
+pub use backend::{Archive, BackendFile, BackendProgram, BackendSource, BackendTarget, DELEGATE, PipPackage};
 pub use catalog::{
     Accuracy, Backend, Catalog, CatalogModel, FilePart, PublishedNetwork, WeightsFile, WeightsKind, WeightsSource,
 };
