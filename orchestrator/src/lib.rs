@@ -4,6 +4,7 @@
 //! its main type is, and what it never does.
 
 pub mod agent;
+pub mod api;
 pub mod catalog;
 pub mod cli;
 pub mod config;

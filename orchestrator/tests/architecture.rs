@@ -20,6 +20,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("inventory", &["device", "transport"]),
     ("agent", &["inventory", "device", "transport", "store", "score", "planner"]),
     ("daemon", &["schedule", "store", "agent"]),
+    ("api", &["agent", "daemon", "progress", "publish", "schedule", "score", "status", "store"]),
     ("progress", &["report"]),
     ("publish", &["report"]),
 ];

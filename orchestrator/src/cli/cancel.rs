@@ -8,10 +8,11 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::agent::{Errand, record_of_cell};
-use crate::domain::{Event, EventKind, Failure, FailureKind, RunStatus, SweepRow};
-use crate::store::{Store, StoreError};
+use crate::domain::{Failure, FailureKind, RunStatus, SweepRow};
+use crate::store::{Store, StoreError, people};
 
 use super::backends::EngineSource;
+use super::lab::person;
 use super::runner::RunnerSource;
 use super::stored::find_sweep;
 use super::sweep::{Drive, begin_leases, conclude, drive};
@@ -35,16 +36,7 @@ pub(super) async fn run(context: &Context, arguments: &CancelArguments) -> Resul
     if sweep.state.is_over() {
         return Err(CliError::nothing(format!("sweep {} is {} already", sweep.id, sweep.state)));
     }
-    store.cancel_sweep(&sweep.id)?;
-    let by = crate::agent::Holder::of_this_process().map(|holder| holder.to_string()).unwrap_or_default();
-    store.append_event(&Event {
-        at: Timestamp::now(),
-        sweep_id: Some(sweep.id.clone()),
-        device: None,
-        job_id: None,
-        run_id: None,
-        kind: EventKind::CancelRequested { by },
-    })?;
+    people::cancel_sweep(store.as_ref(), &sweep.id, &person(), Timestamp::now())?;
     wait_for_holder(store.as_ref(), &sweep).await?;
     if !find_sweep(store.as_ref(), sweep.id.as_str())?.state.is_over() {
         end_what_is_left(context, &sweep).await?;

@@ -46,14 +46,17 @@ impl Lab {
         self.root.join("reports")
     }
 
+    /// The farm files, or their folder.
+    pub fn farm_paths(&self) -> Vec<PathBuf> {
+        if self.farms.is_empty() { vec![self.root.join("farms")] } else { self.farms.clone() }
+    }
+
     /// The devices of the farm files.
     pub fn inventory(&self) -> Result<Inventory, CliError> {
-        let folder = self.root.join("farms");
         let lookup = |name: &str| std::env::var(name).ok();
-        let inventory = if !self.farms.is_empty() {
-            config::load_inventory(&self.farms, &lookup)?
-        } else if folder.is_dir() {
-            config::load_inventory(&[folder], &lookup)?
+        let paths = self.farm_paths();
+        let inventory = if !self.farms.is_empty() || paths.iter().all(|folder| folder.is_dir()) {
+            config::load_inventory(&paths, &lookup)?
         } else {
             config::load_embedded_inventory(&lookup)?
         };

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::agent::is_holder_gone;
 use crate::domain::{Record, RunStatus, SweepRow, SweepState};
+use crate::status;
 use crate::store::{LeaseHolder, Store, SweepCounts};
 
 use super::stored::find_sweep;
@@ -50,7 +51,7 @@ fn listed(store: &dyn Store, sweep: SweepRow) -> Result<Listed, CliError> {
     let holder = live_holder(store, &sweep)?;
     let definition = store.definition(&sweep.id)?;
     Ok(Listed {
-        standing: standing(&sweep, holder.is_some()),
+        standing: status::of_sweep(sweep.state, holder.is_some()),
         holder: holder.map(|holder| holder.holder),
         config: definition.as_ref().map(|definition| definition.config.clone()),
         retry_of: definition.and_then(|definition| definition.retry_of).map(|id| id.0),
@@ -63,18 +64,6 @@ fn listed(store: &dyn Store, sweep: SweepRow) -> Result<Listed, CliError> {
 pub(super) fn live_holder(store: &dyn Store, sweep: &SweepRow) -> Result<Option<LeaseHolder>, CliError> {
     let holder = store.sweep_holder(&sweep.id, Timestamp::now())?;
     Ok(holder.filter(|holder| !is_holder_gone(&holder.holder)))
-}
-
-/// A sweep's state in a person's words.
-pub(super) fn standing(sweep: &SweepRow, is_held: bool) -> &'static str {
-    match (sweep.state, is_held) {
-        (SweepState::Open, true) => "running",
-        (SweepState::Open, false) => "stopped",
-        (SweepState::Cancelling, true) => "ending",
-        (SweepState::Cancelling, false) => "half-cancelled",
-        (SweepState::Finished, _) => "finished",
-        (SweepState::Cancelled, _) => "cancelled",
-    }
 }
 
 fn list(context: &Context, store: &dyn Store) -> Result<u8, CliError> {

@@ -6,10 +6,11 @@ use jiff::Timestamp;
 use crate::agent::is_holder_gone;
 use crate::domain::{Device, DeviceState, Event, JobState, RunState, SweepRow};
 use crate::progress::event_sentence;
+use crate::status;
 use crate::store::{Attempt, Store};
 
 use super::stored::find_sweep;
-use super::sweeps::{live_holder, standing};
+use super::sweeps::live_holder;
 use super::{CliError, Context, exit, print_data};
 
 /// Events that are told at the end of an answer.
@@ -189,7 +190,7 @@ fn attempt_line(attempt: &Attempt) -> String {
 fn of_sweep(store: &dyn Store, sweep: &SweepRow) -> Result<Vec<String>, CliError> {
     let counts = store.counts(&sweep.id)?;
     let holder = live_holder(store, sweep)?;
-    let standing = standing(sweep, holder.is_some());
+    let standing = status::of_sweep(sweep.state, holder.is_some());
     let done = counts.jobs - counts.open;
     let mut lines =
         vec![format!("Sweep {} is {standing}: {done} of {} jobs have their record.", sweep.id, counts.jobs)];

@@ -1,6 +1,7 @@
 //! A daemon file to its [`Schedule`]s: what they mean, checked with the sweeps that they name.
 
 use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use jiff::tz::TimeZone;
 use crate::domain::{Catalog, Inventory};
 use crate::schedule::{Cron, Missed, Overlap, Schedule, Window};
 
-use super::daemon_file::{DaemonFile, MissedWord, OverlapWord, ScheduleEntry};
+use super::daemon_file::{DaemonFile, MissedWord, OverlapWord, ScheduleEntry, TlsEntry};
 use super::document::{Document, place};
 use super::fault::{ConfigErrors, Fault, code, did_you_mean};
 use super::selector;
@@ -25,9 +26,27 @@ const DUE_TIMES_LOOKED_AT: usize = 366;
 /// Minutes between two probes, where the file does not say.
 const DEFAULT_PROBE_MINUTES: u32 = 15;
 
+/// Where page and API are, where the file does not say.
+const DEFAULT_LISTEN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 7878));
+
+/// How page and API are reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Access {
+    /// Where; `None`: nowhere.
+    pub listen: Option<SocketAddr>,
+    /// The file of tokens; `None`: nobody needs one.
+    pub tokens: Option<PathBuf>,
+    /// Certificate and key; `None`: no TLS.
+    pub tls: Option<(PathBuf, PathBuf)>,
+    /// Names of this host besides those of the loopback.
+    pub host_names: Vec<String>,
+}
+
 /// What a daemon file says.
 #[derive(Debug, Clone)]
 pub struct DaemonConfig {
+    /// How page and API are reached.
+    pub access: Access,
     /// Sweeps that are started again and again.
     pub schedules: Vec<Schedule>,
     /// How often devices that nobody uses are asked; `None`: never.
@@ -37,9 +56,10 @@ pub struct DaemonConfig {
 /// What a file says.
 pub(super) fn load(source: Source, inventory: &Inventory, catalog: &Catalog) -> Result<DaemonConfig, ConfigErrors> {
     let mut reader = Reader { document: Document::new(source), inventory, catalog, sweeps: Vec::new() };
-    let Some(content) = reader.document.content.take() else {
+    let Some(mut content) = reader.document.content.take() else {
         return ConfigErrors::unless_clean(None, reader.document.faults);
     };
+    let access = reader.access(&mut content);
     let minutes = content.probe_minutes.unwrap_or(DEFAULT_PROBE_MINUTES);
     let probe_every = Some(Duration::from_secs(60 * u64::from(minutes))).filter(|pause| !pause.is_zero());
     let mut names = BTreeSet::new();
@@ -52,7 +72,7 @@ pub(super) fn load(source: Source, inventory: &Inventory, catalog: &Catalog) -> 
         schedules.extend(reader.schedule(entry, index));
     }
     let faults = [reader.document.faults, reader.sweeps].concat();
-    ConfigErrors::unless_clean(Some(DaemonConfig { schedules, probe_every }), faults)
+    ConfigErrors::unless_clean(Some(DaemonConfig { access, schedules, probe_every }), faults)
 }
 
 struct Reader<'a> {
@@ -64,6 +84,41 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    /// How page and API are reached: anybody may ask only where nobody but this host's own people can.
+    fn access(&mut self, content: &mut DaemonFile) -> Access {
+        let folder = self.document.source.file.parent().map(PathBuf::from).unwrap_or_default();
+        let listen = match content.listen.as_deref() {
+            None => Some(DEFAULT_LISTEN),
+            Some("off") => None,
+            Some(text) => match text.parse::<SocketAddr>() {
+                Ok(address) => Some(address),
+                Err(_) => {
+                    let hint = "for example `127.0.0.1:7878`, `'[::1]:7878'` or `off`".to_owned();
+                    let message = format!("{} is no address with a port", code(text));
+                    self.document.refuse(place!["listen"], message, Some(hint));
+                    None
+                }
+            },
+        };
+        let tokens = content.tokens.take().map(|path| folder.join(path));
+        if let Some(address) = listen.filter(|address| !address.ip().is_loopback() && tokens.is_none()) {
+            let hint = "`farmctl tokens add NAME --role admin` makes one; name its file as `tokens`".to_owned();
+            let message = format!("{address} can be reached from other hosts: it needs `tokens`");
+            self.document.refuse(place!["listen"], message, Some(hint));
+        }
+        let tls = content.tls.take().map(|TlsEntry { certificate, key }| (folder.join(certificate), folder.join(key)));
+        let host_names = content.host_names.take().unwrap_or_default();
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
+        for (index, name) in host_names.iter().enumerate() {
+            if name.is_empty() || !name.chars().all(allowed) {
+                let message = format!("{} is no host name", code(name));
+                let hint = "without scheme and port: `lab.example.org`".to_owned();
+                self.document.refuse(place!["host_names", index], message, Some(hint));
+            }
+        }
+        Access { listen, tokens, tls, host_names }
+    }
+
     /// A schedule; `None` when a part of it can't be read.
     fn schedule(&mut self, entry: ScheduleEntry, index: usize) -> Option<Schedule> {
         self.name(&entry.name, index);

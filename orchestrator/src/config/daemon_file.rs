@@ -17,9 +17,31 @@ pub(super) struct DaemonFile {
     /// answers is back from quarantine once its next health probe is due.
     #[schemars(range(max = 10_080))]
     pub(super) probe_minutes: Option<u32>,
+    /// Where page and API are: an address of this host with a port (`127.0.0.1:7878`, `'[::1]:7878'`; port 0: any that is
+    /// free), or `off`. Without it: `127.0.0.1:7878`. Read at the start. Any other address than those of the loopback
+    /// needs `tokens`.
+    pub(super) listen: Option<String>,
+    /// The file of tokens that `farmctl tokens add` writes. With it, whoever asks must have one; without it, everybody
+    /// who reaches the address may do everything. Read at the start; its content whenever it changes.
+    pub(super) tokens: Option<PathBuf>,
+    /// Certificate and key, in PEM: then it is https. Read at the start.
+    pub(super) tls: Option<TlsEntry>,
+    /// Names by which browsers and programs reach this host, besides `localhost`: requests that name another are refused.
+    /// Read at the start.
+    pub(super) host_names: Option<Vec<String>>,
     /// Sweeps that are started again and again.
     #[schemars(length(min = 1))]
     pub(super) schedules: Vec<ScheduleEntry>,
+}
+
+/// Certificate and key.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TlsEntry {
+    /// The certificate, followed by those that vouch for it.
+    pub(super) certificate: PathBuf,
+    /// Its private key.
+    pub(super) key: PathBuf,
 }
 
 /// A sweep that is started again and again.

@@ -42,7 +42,7 @@ mod tree;
 mod words;
 
 pub use append::{NewDevice, append_devices};
-pub use daemon::DaemonConfig;
+pub use daemon::{Access, DaemonConfig};
 pub use fault::{ConfigErrors, Fault, Place};
 
 use source::Source;

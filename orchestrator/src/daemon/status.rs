@@ -1,6 +1,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::schedule::Schedule;
+
 use super::Daemon;
 
 /// What a daemon is at.
@@ -33,6 +35,11 @@ impl Status {
 }
 
 impl Daemon {
+    /// What it goes by.
+    pub fn schedules(&self) -> &[Schedule] {
+        &self.schedules
+    }
+
     /// What it is at.
     pub fn status(&self) -> Status {
         let now = (self.clock)();

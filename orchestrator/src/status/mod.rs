@@ -1,4 +1,4 @@
-//! How the devices of the lab are right now, from what the store has.
+//! How the devices and sweeps of the lab are right now, from what the store has.
 //!
 //! Main function: [`of_devices`]; main type: [`DeviceView`], which says of a device what it does ([`Standing`]) and all
 //! that this was found out from. Never asks a device, and never writes.
@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::domain::{
-    Device, DeviceLock, DeviceState, DeviceStatus, Failure, FailureKind, JobId, RunId, Sighting, SweepId,
+    Device, DeviceLock, DeviceState, DeviceStatus, Failure, FailureKind, JobId, RunId, Sighting, SweepId, SweepState,
 };
 use crate::planner;
 use crate::store::{Store, StoreError};
@@ -115,6 +115,18 @@ pub fn of_devices(
         Ok(view)
     };
     devices.into_iter().map(view).collect()
+}
+
+/// A sweep's state in a person's words; `is_held`: a process carries it out now.
+pub fn of_sweep(state: SweepState, is_held: bool) -> &'static str {
+    match (state, is_held) {
+        (SweepState::Open, true) => "running",
+        (SweepState::Open, false) => "stopped",
+        (SweepState::Cancelling, true) => "ending",
+        (SweepState::Cancelling, false) => "half-cancelled",
+        (SweepState::Finished, _) => "finished",
+        (SweepState::Cancelled, _) => "cancelled",
+    }
 }
 
 fn by_name<T>(list: Vec<T>, name: impl Fn(&T) -> &String) -> HashMap<String, T> {

@@ -18,6 +18,7 @@ mod error;
 mod leases;
 mod locks;
 mod maintenance;
+pub mod people;
 mod run_id;
 mod runs;
 mod schedules;
@@ -81,6 +82,18 @@ pub trait EventStore {
     /// # Errors
     /// When the store can't be read.
     fn device_events(&self, device: &str, limit: u32) -> Result<Vec<Event>, StoreError>;
+
+    /// The events after this number, with their own numbers, oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn new_events(&self, number: u64, limit: u32) -> Result<Vec<(u64, Event)>, StoreError>;
+
+    /// The number of the last event; 0 when there is none. Numbers grow with time.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn last_event(&self) -> Result<u64, StoreError>;
 }
 
 /// Where the truth is kept. All methods can be called at the same time from several threads and processes.

@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(180);
 /// A schedule that is due every so many seconds.
 fn schedule(seconds: u32, more: &str) -> String {
     format!(
-        "schedules:\n  - name: often\n    cron: '*/{seconds} * * * * *'\n    timezone: Etc/UTC\n    sweep: quick.yaml\n{more}"
+        "listen: 127.0.0.1:0\nschedules:\n  - name: often\n    cron: '*/{seconds} * * * * *'\n    timezone: Etc/UTC\n    sweep: quick.yaml\n{more}"
     )
 }
 
@@ -151,7 +151,7 @@ fn a_faulty_new_file_is_refused_with_its_place_and_the_old_one_stays_in_force() 
     lab.write("configs/quick.yaml", QUICK);
     lab.write("configs/daemon.yaml", &schedule(5, "").replace("*/5 *", "*/5 99"));
     let (code, _, stderr) = lab.run(&["daemon"]);
-    assert!(code == 3 && stderr.contains("configs/daemon.yaml:3:11"), "{code} {stderr}");
+    assert!(code == 3 && stderr.contains("configs/daemon.yaml:4:11"), "{code} {stderr}");
 
     lab.write("configs/daemon.yaml", &schedule(5, ""));
     let daemon = Daemon::start(&lab, "d", &[]);
@@ -160,7 +160,7 @@ fn a_faulty_new_file_is_refused_with_its_place_and_the_old_one_stays_in_force() 
     assert!(code == 2 && stderr.contains("runs in this lab already"), "{code} {stderr}");
     lab.write("configs/daemon.yaml", &schedule(5, "    overlap: jump\n"));
     daemon.wait_for("is refused, and the schedules of before stay in force");
-    assert!(daemon.told().contains("configs/daemon.yaml:6:14"), "{}", daemon.told());
+    assert!(daemon.told().contains("configs/daemon.yaml:7:14"), "{}", daemon.told());
     wait_until(|| finished(&lab) >= 1, || daemon.told());
 
     lab.write("configs/daemon.yaml", &schedule(5, "    enabled: false\n"));

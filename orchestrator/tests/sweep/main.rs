@@ -12,6 +12,7 @@ mod going_on;
 mod hostile;
 mod locks;
 mod outages;
+mod page;
 mod phones;
 mod recovery;
 mod support;

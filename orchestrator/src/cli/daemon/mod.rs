@@ -6,20 +6,24 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use sd_notify::NotifyState;
+use serde::Serialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::agent::is_holder_gone;
-use crate::config::{self, DaemonConfig};
+use crate::config::{self, Access, DaemonConfig};
 use crate::daemon::{Daemon, Status};
 use crate::progress::Mode;
 
 use super::sweep::wall_clock;
 use super::{CliError, Context, exit, models, say, short_path};
 
+mod actions;
+mod http;
 mod install;
 mod sweeps;
 
+use http::Front;
 use sweeps::LabSweeps;
 
 /// How often it is looked at what is to be done.
@@ -59,23 +63,25 @@ pub(super) async fn run(context: &Context, arguments: &DaemonArguments) -> Resul
 
 async fn serve(context: &Context, path: &Path) -> Result<u8, CliError> {
     let mut text = read(path);
-    let DaemonConfig { schedules, probe_every } = load(context, path)?;
+    let DaemonConfig { access, schedules, probe_every } = load(context, path)?;
     let store = context.lab.store()?;
     let _lock = lock(&context.lab.daemon_file(LOCK_FILE))?;
     let mut signals = Signals::listen()?;
     let progress = super::open_progress_as(context, Mode::Log);
     let sweeps = Arc::new(LabSweeps::new(context.clone(), progress.clone()));
     sweeps.publish_what_is_missing(store.as_ref(), &schedules);
-    let mut daemon = Daemon::new(store, sweeps, wall_clock(), is_holder_gone);
+    let mut daemon = Daemon::new(store, Arc::clone(&sweeps) as _, wall_clock(), is_holder_gone);
     let names: Vec<&str> = schedules.iter().map(|schedule| schedule.name.as_str()).collect();
     say(&format!("daemon {} goes by {}: {}", std::process::id(), short_path(path), names.join(", ")));
     daemon.go_by(schedules);
     daemon.probe_every(probe_every);
+    let mut front = Front::open(context, access.clone(), &daemon, &sweeps, &progress).await?;
     daemon.look().await;
     tell_system(&[NotifyState::Ready]);
-    let mut told = Told::new(context.lab.daemon_file(STATUS_FILE));
+    let mut told = Told::new(context.lab.daemon_file(STATUS_FILE), front.url());
     loop {
         told.tell(&daemon.status());
+        front.note(&daemon);
         let reload = match signals.next().await {
             Wake::Stop => break,
             Wake::Reload => true,
@@ -84,15 +90,16 @@ async fn serve(context: &Context, path: &Path) -> Result<u8, CliError> {
         let now = read(path);
         if reload || now != text {
             text = now;
-            go_by(context, &mut daemon, path);
+            go_by(context, &mut daemon, path, &access);
         }
         daemon.look().await;
         tell_system(&[NotifyState::Watchdog]);
     }
     tell_system(&[NotifyState::Stopping]);
     say("stopping: runs under way end, no more start; a second signal leaves at once");
+    let stop = async { tokio::join!(daemon.stop(STOP_PATIENCE), tokio::time::timeout(STOP_PATIENCE, front.stop())) };
     tokio::select! {
-        () = daemon.stop(STOP_PATIENCE) => {}
+        _ = stop => {}
         () = signals.stop_again() => {}
     }
     super::close_progress(context, &progress);
@@ -100,10 +107,13 @@ async fn serve(context: &Context, path: &Path) -> Result<u8, CliError> {
 }
 
 /// Goes by the file as it is now; one that is faulty is told of, and what was in force stays.
-fn go_by(context: &Context, daemon: &mut Daemon, path: &Path) {
+fn go_by(context: &Context, daemon: &mut Daemon, path: &Path, access: &Access) {
     match load(context, path) {
-        Ok(DaemonConfig { schedules, probe_every }) => {
+        Ok(DaemonConfig { access: new, schedules, probe_every }) => {
             say(&format!("{} was read again: {} schedules", short_path(path), schedules.len()));
+            if new != *access {
+                say("how page and API are reached changes with the next start of the daemon");
+            }
             daemon.go_by(schedules);
             daemon.probe_every(probe_every);
             daemon.note("config", None);
@@ -156,12 +166,22 @@ fn tell_system(states: &[NotifyState<'_>]) {
 /// Tells what the daemon is at, when that changes: to systemd, and to whoever asks.
 struct Told {
     path: PathBuf,
+    /// Where page and API are.
+    url: Option<String>,
     last: Option<Status>,
 }
 
+/// What is written for others.
+#[derive(Serialize)]
+struct Written<'a> {
+    #[serde(flatten)]
+    status: &'a Status,
+    url: Option<&'a str>,
+}
+
 impl Told {
-    fn new(path: PathBuf) -> Told {
-        Told { path, last: None }
+    fn new(path: PathBuf, url: Option<String>) -> Told {
+        Told { path, url, last: None }
     }
 
     fn tell(&mut self, status: &Status) {
@@ -183,7 +203,7 @@ impl Told {
     /// Beside the file, then renamed.
     fn write(&self, status: &Status) -> std::io::Result<()> {
         let mut file = tempfile::NamedTempFile::new_in(self.path.parent().unwrap_or(Path::new(".")))?;
-        serde_json::to_writer(&mut file, status)?;
+        serde_json::to_writer(&mut file, &Written { status, url: self.url.as_deref() })?;
         file.flush()?;
         file.persist(&self.path).map(drop).map_err(|error| error.error)
     }

@@ -19,7 +19,7 @@ use super::super::sweep::{conclude_unseen, drive_unseen, find_unfinished, prepar
 use super::super::{CliError, Context, cancel, exit, models};
 
 /// Most devices that one sweep works on at the same time.
-const MAX_DEVICES: usize = 128;
+pub(super) const MAX_DEVICES: usize = 128;
 /// Below this, nothing is begun: results would have no room.
 const MIN_FREE_BYTES: u64 = 64 << 20;
 /// Due times of a schedule whose reports are looked for.

@@ -4,16 +4,13 @@ use clap::Args;
 use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
 
 use crate::agent::is_holder_gone;
-use crate::domain::{Device, DeviceLock, Event, EventKind};
+use crate::domain::{Device, DeviceLock};
 use crate::status;
-use crate::store::Store;
+use crate::store::people::{self, LONGEST_LOCK};
 
 use super::super::lab::person;
 use super::super::{CliError, Context, exit, say};
 use super::find;
-
-/// Longest lock: whoever needs more takes the device out of service in its farm file.
-const LONGEST: SignedDuration = SignedDuration::from_hours(31 * 24);
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct LockArguments {
@@ -40,9 +37,9 @@ impl FromStr for LockTime {
     fn from_str(text: &str) -> Result<LockTime, String> {
         let span: Span = text.parse().map_err(|_| "it is no time: write for example 90m, 2h or 3d".to_owned())?;
         let time = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|error| error.to_string())?;
-        if !time.is_positive() || time > LONGEST {
+        if !time.is_positive() || time > LONGEST_LOCK {
             let hint = "beyond that, set `disabled` in the farm file";
-            return Err(format!("a lock lasts up to {} days; {hint}", LONGEST.as_hours() / 24));
+            return Err(format!("a lock lasts up to {} days; {hint}", LONGEST_LOCK.as_hours() / 24));
         }
         Ok(LockTime(time))
     }
@@ -64,15 +61,13 @@ pub(super) fn lock(context: &Context, devices: &[Device], arguments: &LockArgume
         until: now.saturating_add(arguments.time.0).map_err(|error| CliError::usage(error.to_string()))?,
     };
     if arguments.force {
-        end(store.as_ref(), &device.name)?;
+        people::unlock_device(store.as_ref(), &device.name, &person(), now)?;
     }
-    if let Some(other) = store.lock_device(&lock, now)? {
+    if let Some(other) = people::lock_device(store.as_ref(), &lock)? {
         return Err(
             CliError::usage(other.to_string()).with_hint("wait for its end, ask them, or take it over with --force")
         );
     }
-    let kind = EventKind::DeviceLocked { by: lock.by.clone(), why: lock.why.clone(), until: lock.until };
-    store.append_event(&event(&device.name, kind))?;
     say(&format!("{} is locked until {:.0}", device.name, lock.until));
     let views = status::of_devices(store.as_ref(), vec![device.clone()], &is_holder_gone, Timestamp::now())?;
     if let Some(used) = views.into_iter().find_map(|view| view.used) {
@@ -89,7 +84,7 @@ pub(super) fn unlock(context: &Context, devices: &[Device]) -> Result<u8, CliErr
     let store = context.lab.store()?;
     let mut unlocked = false;
     for device in devices {
-        match end(store.as_ref(), &device.name)? {
+        match people::unlock_device(store.as_ref(), &device.name, &person(), Timestamp::now())? {
             Some(lock) => {
                 unlocked = true;
                 say(&format!("{} is free; {} had locked it for «{}»", device.name, lock.by, lock.why));
@@ -98,20 +93,6 @@ pub(super) fn unlock(context: &Context, devices: &[Device]) -> Result<u8, CliErr
         }
     }
     Ok(if unlocked { exit::OK } else { exit::NOTHING })
-}
-
-/// Ends a lock, and tells so.
-fn end(store: &dyn Store, device: &str) -> Result<Option<DeviceLock>, CliError> {
-    let ended = store.unlock_device(device, Timestamp::now())?;
-    if let Some(lock) = &ended {
-        let kind = EventKind::DeviceUnlocked { by: person(), locked_by: lock.by.clone() };
-        store.append_event(&event(device, kind))?;
-    }
-    Ok(ended)
-}
-
-fn event(device: &str, kind: EventKind) -> Event {
-    Event { at: Timestamp::now(), sweep_id: None, device: Some(device.to_owned()), job_id: None, run_id: None, kind }
 }
 
 #[cfg(test)]

@@ -20,6 +20,21 @@ impl EventStore for SqliteStore {
         let events = self.query("list events", sql, params![device, limit], |row| row.get::<_, String>(0))?;
         events.iter().rev().map(|json| from_json("an event", json)).collect()
     }
+
+    fn new_events(&self, number: u64, limit: u32) -> Result<Vec<(u64, Event)>, StoreError> {
+        let sql = "SELECT sequence, event FROM events WHERE sequence > ?1 ORDER BY sequence LIMIT ?2";
+        let after = i64::try_from(number).unwrap_or(i64::MAX);
+        let rows = self.query("list events", sql, params![after, limit], |row| {
+            Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get::<_, String>(1)?))
+        })?;
+        rows.into_iter().map(|(number, json)| Ok((number, from_json("an event", &json)?))).collect()
+    }
+
+    fn last_event(&self) -> Result<u64, StoreError> {
+        let sql = "SELECT coalesce(max(sequence), 0) FROM events";
+        let numbers = self.query("number the events", sql, [], |row| row.get::<_, i64>(0))?;
+        Ok(numbers.first().map_or(0, |number| number.unsigned_abs()))
+    }
 }
 
 /// Appends an event.

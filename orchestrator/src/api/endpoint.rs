@@ -1,0 +1,256 @@
+//! A route as it is served and as it is documented: both come from the types of its handler.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, RawPathParams, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get, post};
+use axum::{Extension, Json, Router};
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, SchemaGenerator};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::guard::Caller;
+use super::refusal::ErrorAnswer;
+use super::{Api, Person, Refusal, Role};
+
+/// What a handler gets.
+pub(super) struct Call<Q = Nothing, B = Nothing> {
+    pub(super) api: Arc<Api>,
+    /// Who asks.
+    pub(super) person: Person,
+    /// What the path names, where it names something.
+    pub(super) name: String,
+    pub(super) query: Q,
+    pub(super) body: B,
+}
+
+/// A query without fields, or the body `{}`.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(super) struct Nothing {}
+
+/// A list, whole or a part of it.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Items<T> {
+    /// What there is.
+    pub(super) items: Vec<T>,
+    /// Where the next part is; `null`: there is none.
+    pub(super) next: Option<String>,
+}
+
+impl<T> From<Vec<T>> for Items<T> {
+    fn from(items: Vec<T>) -> Items<T> {
+        Items { items, next: None }
+    }
+}
+
+/// Routes, as they are collected.
+pub(super) struct Endpoints {
+    router: Router<Arc<Api>>,
+    schemas: SchemaGenerator,
+    paths: Map<String, Value>,
+}
+
+impl Endpoints {
+    pub(super) fn new() -> Endpoints {
+        let schemas = SchemaSettings::openapi3().into_generator();
+        Endpoints { router: Router::new(), schemas, paths: Map::new() }
+    }
+
+    /// Something to look at.
+    pub(super) fn get<Q, A, F, Made>(mut self, path: &str, role: Role, summary: &str, handler: F) -> Endpoints
+    where
+        Q: DeserializeOwned + JsonSchema + Send + 'static,
+        A: Serialize + JsonSchema + 'static,
+        F: Fn(Call<Q>) -> Made + Clone + Send + Sync + 'static,
+        Made: Future<Output = Result<A, Refusal>> + Send + 'static,
+    {
+        let query = self.schemas.subschema_for::<Q>().to_value();
+        let query = self.resolved(query);
+        let answer = self.schemas.subschema_for::<A>().to_value();
+        self.document("get", path, summary, role, &query, None, ("200", "application/json", answer));
+        let serve = move |State(api): State<Arc<Api>>,
+                          Extension(caller): Extension<Caller>,
+                          parameters: RawPathParams,
+                          query: Result<Query<Q>, QueryRejection>| async move {
+            let person = caller.may(role)?;
+            let Query(query) = query.map_err(|error| Refusal::bad_request(error.body_text()))?;
+            let call = Call { api, person, name: name(&parameters), query, body: Nothing {} };
+            handler(call).await.map(Json)
+        };
+        self.route(path, get(serve))
+    }
+
+    /// Something that everybody may look at.
+    pub(super) fn get_open<A, F, Made>(mut self, path: &str, summary: &str, handler: F) -> Endpoints
+    where
+        A: Serialize + JsonSchema + 'static,
+        F: Fn(Arc<Api>, Caller) -> Made + Clone + Send + Sync + 'static,
+        Made: Future<Output = Result<A, Refusal>> + Send + 'static,
+    {
+        let answer = self.schemas.subschema_for::<A>().to_value();
+        self.document_open("get", path, summary, &Value::Null, None, ("200", "application/json", answer));
+        let serve = move |State(api): State<Arc<Api>>, Extension(caller): Extension<Caller>| async move {
+            handler(api, caller).await.map(Json)
+        };
+        self.route(path, get(serve))
+    }
+
+    /// Something to do.
+    pub(super) fn post<B, A, F, Made>(
+        mut self,
+        path: &str,
+        role: Role,
+        status: StatusCode,
+        summary: &str,
+        handler: F,
+    ) -> Endpoints
+    where
+        B: DeserializeOwned + JsonSchema + Send + 'static,
+        A: Serialize + JsonSchema + 'static,
+        F: Fn(Call<Nothing, B>) -> Made + Clone + Send + Sync + 'static,
+        Made: Future<Output = Result<A, Refusal>> + Send + 'static,
+    {
+        let body = self.schemas.subschema_for::<B>().to_value();
+        let answer = self.schemas.subschema_for::<A>().to_value();
+        let answer = (status.as_str(), "application/json", answer);
+        self.document("post", path, summary, role, &Value::Null, Some(body), answer);
+        let serve = move |State(api): State<Arc<Api>>,
+                          Extension(caller): Extension<Caller>,
+                          parameters: RawPathParams,
+                          bytes: Bytes| async move {
+            let person = caller.may(role)?;
+            let body = read(&bytes)?;
+            let call = Call { api, person, name: name(&parameters), query: Nothing {}, body };
+            handler(call).await.map(|answer| (status, Json(answer)))
+        };
+        self.route(path, post(serve))
+    }
+
+    /// What is no JSON; it looks itself at who asks.
+    pub(super) fn other(
+        mut self,
+        path: &str,
+        content: &str,
+        role: Option<Role>,
+        summary: &str,
+        routes: MethodRouter<Arc<Api>>,
+    ) -> Endpoints {
+        let answer = ("200", content, json!({"type": "string"}));
+        match role {
+            Some(role) => self.document("get", path, summary, role, &Value::Null, None, answer),
+            None => self.document_open("get", path, summary, &Value::Null, None, answer),
+        }
+        self.route(path, routes)
+    }
+
+    fn route(mut self, path: &str, routes: MethodRouter<Arc<Api>>) -> Endpoints {
+        self.router = self.router.route(path, routes);
+        self
+    }
+
+    /// A schema itself, where it is a reference to one.
+    fn resolved(&mut self, schema: Value) -> Value {
+        let name = schema["$ref"].as_str().and_then(|path| path.rsplit('/').next());
+        name.and_then(|name| self.schemas.definitions().get(name)).cloned().unwrap_or(schema)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "each is a part of the document")]
+    fn document(
+        &mut self,
+        method: &str,
+        path: &str,
+        summary: &str,
+        role: Role,
+        query: &Value,
+        body: Option<Value>,
+        answer: (&str, &str, Value),
+    ) {
+        let summary = format!("{summary} (role: {})", role.as_str());
+        self.document_open(method, path, &summary, query, body, answer);
+        if let Some(operation) = self.paths.get_mut(path).and_then(|item| item.get_mut(method)) {
+            operation["security"] = json!([{"token": []}, {"session": []}]);
+        }
+    }
+
+    fn document_open(
+        &mut self,
+        method: &str,
+        path: &str,
+        summary: &str,
+        query: &Value,
+        body: Option<Value>,
+        (status, content, answer): (&str, &str, Value),
+    ) {
+        let error = self.schemas.subschema_for::<ErrorAnswer>().to_value();
+        let in_path = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+        let in_path =
+            in_path.map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}));
+        let fields = query["properties"].as_object().cloned().unwrap_or_default();
+        let in_query = fields.into_iter().map(|(name, schema)| json!({"name": name, "in": "query", "schema": schema}));
+        let parameters: Vec<Value> = in_path.chain(in_query).collect();
+        let mut operation = json!({
+            "summary": summary,
+            "parameters": parameters,
+            "responses": {
+                status: {"description": "as asked", "content": {content: {"schema": answer}}},
+                "default": {"description": "refused", "content": {"application/json": {"schema": error}}},
+            },
+        });
+        if let Some(body) = body {
+            operation["requestBody"] = json!({"required": true, "content": {"application/json": {"schema": body}}});
+            let header = json!({"name": "X-Farmctl", "in": "header", "required": true, "schema": {"enum": ["1"]}});
+            operation["parameters"].as_array_mut().into_iter().for_each(|all| all.push(header.clone()));
+        }
+        let item = self.paths.entry(path).or_insert_with(|| json!({}));
+        item[method] = operation;
+    }
+
+    /// The routes, and the document of them all.
+    pub(super) fn finish(mut self, version: &str) -> (Router<Arc<Api>>, Value) {
+        let schemas = self.schemas.take_definitions(true);
+        let document = json!({
+            "openapi": "3.0.3",
+            "info": {"title": "farmctl", "version": version},
+            "paths": self.paths,
+            "components": {
+                "schemas": schemas,
+                "securitySchemes": {
+                    "token": {"type": "http", "scheme": "bearer"},
+                    "session": {"type": "apiKey", "in": "cookie", "name": "farmctl_session"},
+                },
+            },
+        });
+        (self.router, document)
+    }
+}
+
+/// A body as what it should be. An empty one stands for `{}`.
+pub(super) fn read<B: DeserializeOwned>(bytes: &[u8]) -> Result<B, Refusal> {
+    let bytes = if bytes.is_empty() { b"{}" } else { bytes };
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let body =
+        serde_path_to_error::deserialize(&mut reader).map_err(|error| Refusal::bad_request(error.to_string()))?;
+    reader.end().map_err(|error| Refusal::bad_request(error.to_string()))?;
+    Ok(body)
+}
+
+fn name(parameters: &RawPathParams) -> String {
+    parameters.iter().next().map(|(_, value)| value.to_owned()).unwrap_or_default()
+}
+
+/// What is not there.
+pub(super) async fn nowhere() -> Response {
+    Refusal::not_found("there is nothing here").with_hint("/api/v1/openapi.json lists what there is").into_response()
+}
+
+/// What can't be asked so.
+pub(super) async fn not_so() -> Response {
+    Refusal::method_not_allowed().into_response()
+}

@@ -1,0 +1,298 @@
+//! Who looks is told of changes: the store is looked at once a second for all viewers together, and what differs from
+//! what they were told last is sent. Nobody looks, nothing is done. A viewer who takes no more is dropped.
+
+use std::collections::{BTreeSet, HashMap};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Extension;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderName};
+use axum::response::sse::{Event as Message, Sse};
+use axum::response::{IntoResponse, Response};
+use futures::Stream;
+use jiff::Timestamp;
+use serde::Serialize;
+use tokio::sync::{Mutex, broadcast};
+use tokio::time::{Instant, MissedTickBehavior};
+
+use crate::domain::{Event, EventKind, SweepId};
+use crate::progress::event_sentence;
+
+use super::devices::DeviceAnswer;
+use super::guard::Caller;
+use super::lab::LabAnswer;
+use super::schedules::ScheduleAnswer;
+use super::sweeps::{CellAnswer, SweepAnswer};
+use super::{Api, Refusal, Role};
+
+/// How often the store is looked at while somebody looks.
+const LOOK: Duration = Duration::from_secs(1);
+/// A line that says nothing, so that both sides see when the other is gone.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// Messages that a viewer may be behind. One that is further behind is dropped, and loads all anew.
+const MAX_BEHIND: usize = 4096;
+/// Most viewers.
+const MAX_VIEWERS: usize = 256;
+/// Most events of the store that are told in one look.
+const MAX_EVENTS: u32 = 1000;
+
+/// A message, made once for all viewers.
+#[derive(Debug, Clone)]
+struct Told {
+    event: &'static str,
+    data: Arc<str>,
+}
+
+impl Told {
+    fn new(event: &'static str, data: &impl Serialize) -> Told {
+        let data = serde_json::to_string(data).unwrap_or_default();
+        Told { event, data: data.into() }
+    }
+
+    fn message(&self) -> Message {
+        Message::default().event(self.event).data(&self.data)
+    }
+}
+
+/// A cell of some sweep.
+#[derive(Debug, Serialize)]
+struct CellOf<'a> {
+    sweep_id: &'a str,
+    #[serde(flatten)]
+    cell: &'a CellAnswer,
+}
+
+/// Something that happened, for people.
+#[derive(Debug, Serialize)]
+struct Line<'a> {
+    at: Timestamp,
+    device: Option<&'a str>,
+    sweep_id: Option<&'a str>,
+    text: String,
+}
+
+/// What viewers were told.
+#[derive(Debug)]
+struct Seen {
+    /// The last event of the store.
+    sequence: u64,
+    lab: LabAnswer,
+    devices: HashMap<String, DeviceAnswer>,
+    schedules: HashMap<String, ScheduleAnswer>,
+    /// Sweeps that are not over.
+    sweeps: HashMap<String, SweepAnswer>,
+    /// Cells of sweeps of which something was told.
+    cells: HashMap<SweepId, HashMap<String, CellAnswer>>,
+    /// Sweeps that are over.
+    over: BTreeSet<SweepId>,
+}
+
+/// The viewers, and what they were told.
+pub(super) struct Live {
+    sender: broadcast::Sender<Told>,
+    seen: Mutex<Option<Seen>>,
+}
+
+impl Default for Live {
+    fn default() -> Live {
+        Live { sender: broadcast::Sender::new(MAX_BEHIND), seen: Mutex::new(None) }
+    }
+}
+
+impl Api {
+    /// Tells viewers of changes, for ever.
+    pub(super) async fn tell_viewers(self: Arc<Self>) {
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            look.tick().await;
+            let mut seen = self.live.seen.lock().await;
+            if self.live.sender.receiver_count() == 0 {
+                *seen = None;
+                continue;
+            }
+            let Some(before) = seen.take() else { continue };
+            match self.blocking(move |api| api.look(Some(before))).await {
+                Ok((now, told)) => {
+                    *seen = Some(now);
+                    // Without a viewer nobody hears it.
+                    told.into_iter().for_each(|one| drop(self.live.sender.send(one)));
+                }
+                // Who reconnects loads all anew, so nothing is missed.
+                Err(error) => tracing::warn!(?error, "viewers were not told of changes"),
+            }
+        }
+    }
+
+    /// One more viewer: what the lab is now, and all that changes from now on.
+    async fn join(self: &Arc<Self>) -> Result<(LabAnswer, broadcast::Receiver<Told>), Refusal> {
+        let mut seen = self.live.seen.lock().await;
+        if self.live.sender.receiver_count() >= MAX_VIEWERS {
+            return Err(Refusal::too_many(format!("{MAX_VIEWERS} viewers look already")));
+        }
+        if seen.is_none() {
+            *seen = Some(self.blocking(|api| api.look(None)).await?.0);
+        }
+        let lab = seen.as_ref().map(|seen| seen.lab.clone().at(Timestamp::now()));
+        Ok((lab.ok_or_else(|| Refusal::internal("nothing was seen"))?, self.live.sender.subscribe()))
+    }
+
+    /// Looks at the store; what differs from `before` is to be told.
+    fn look(&self, before: Option<Seen>) -> Result<(Seen, Vec<Told>), Refusal> {
+        let mut told = Vec::new();
+        let is_first = before.is_none();
+        // Read first: what happens while the rest is read is told the next time.
+        let (sequence, events) = match &before {
+            None => (self.store.last_event()?, Vec::new()),
+            Some(seen) => self.new_events(seen.sequence)?,
+        };
+        let devices = self.all_devices()?;
+        let lab = self.lab_answer(&devices);
+        let schedules = self.schedule_answers()?;
+        let mut seen = before.unwrap_or_else(|| Seen {
+            sequence,
+            lab: lab.clone(),
+            devices: HashMap::new(),
+            schedules: HashMap::new(),
+            sweeps: HashMap::new(),
+            cells: HashMap::new(),
+            over: BTreeSet::new(),
+        });
+        seen.sequence = sequence;
+        if !lab.is_like(&seen.lab) {
+            told.push(Told::new("lab", &lab));
+        }
+        seen.lab = lab;
+        seen.devices = differing("device", devices, |device| &device.name, &seen.devices, &mut told);
+        seen.schedules = differing("schedule", schedules, |one| &one.name, &seen.schedules, &mut told);
+        self.look_at_cells(&mut seen, &events, &mut told)?;
+        self.look_at_sweeps(&mut seen, is_first, &mut told)?;
+        for event in &events {
+            if let Some(text) = event_sentence(event) {
+                let (device, sweep_id) = (event.device.as_deref(), event.sweep_id.as_ref().map(SweepId::as_str));
+                told.push(Told::new("log", &Line { at: event.at, device, sweep_id, text }));
+            }
+        }
+        if is_first {
+            told.clear();
+        }
+        Ok((seen, told))
+    }
+
+    fn new_events(&self, after: u64) -> Result<(u64, Vec<Event>), Refusal> {
+        let events = self.store.new_events(after, MAX_EVENTS)?;
+        let sequence = events.last().map_or(after, |(sequence, _)| *sequence);
+        Ok((sequence, events.into_iter().map(|(_, event)| event).collect()))
+    }
+
+    /// Sweeps that run, and those that are over since the last look.
+    fn look_at_sweeps(&self, seen: &mut Seen, is_first: bool, told: &mut Vec<Told>) -> Result<(), Refusal> {
+        let mut now = Vec::new();
+        for row in self.store.sweeps()? {
+            let is_over = row.state.is_over();
+            if is_over && (is_first || seen.over.contains(&row.id)) {
+                seen.over.insert(row.id);
+                continue;
+            }
+            if is_over {
+                seen.over.insert(row.id.clone());
+                seen.cells.remove(&row.id);
+            }
+            now.push(self.sweep_answer(row)?);
+        }
+        seen.sweeps = differing("sweep", now, |sweep| &sweep.id, &seen.sweeps, told);
+        Ok(())
+    }
+
+    /// Cells that events tell of.
+    fn look_at_cells(&self, seen: &mut Seen, events: &[Event], told: &mut Vec<Told>) -> Result<(), Refusal> {
+        for event in events {
+            let (Some(sweep), Some(job)) = (&event.sweep_id, &event.job_id) else { continue };
+            let is_known = seen.cells.get(sweep).is_some_and(|cells| cells.contains_key(job.as_str()));
+            if !is_known {
+                let jobs = self.store.jobs(sweep)?;
+                let cells = jobs.iter().map(|job| (job.id.0.clone(), CellAnswer::of(job))).collect();
+                seen.cells.insert(sweep.clone(), cells);
+            }
+            let cell = seen.cells.get_mut(sweep).and_then(|cells| cells.get_mut(job.as_str()));
+            if let Some(cell) = cell
+                && step(cell, &event.kind)
+            {
+                told.push(Told::new("cell", &CellOf { sweep_id: sweep.as_str(), cell }));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a cell is after this has happened; says whether anything about it changed.
+fn step(cell: &mut CellAnswer, kind: &EventKind) -> bool {
+    let before = cell.clone();
+    match kind {
+        EventKind::RunStarted { .. } | EventKind::RunTakenOver { .. } => cell.state = "running".to_owned(),
+        EventKind::RunGivenBack { failure, .. } => {
+            cell.state = "waiting".to_owned();
+            cell.failure = Some(failure.to_string());
+        }
+        EventKind::RunFinished { status, p50_ns, failure, .. } => cell.end(*status, *p50_ns, failure.as_ref()),
+        _ => return false,
+    }
+    *cell != before
+}
+
+/// Tells of those that are new or another than before; returns those there are now.
+fn differing<T: PartialEq + Serialize>(
+    event: &'static str,
+    now: Vec<T>,
+    name: impl Fn(&T) -> &String,
+    before: &HashMap<String, T>,
+    told: &mut Vec<Told>,
+) -> HashMap<String, T> {
+    let differs = |one: &&T| before.get(name(one)) != Some(*one);
+    told.extend(now.iter().filter(differs).map(|one| Told::new(event, one)));
+    now.into_iter().map(|one| (name(&one).clone(), one)).collect()
+}
+
+pub(super) async fn events(
+    State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    caller.may(Role::View)?;
+    let (lab, receiver) = api.join().await?;
+    let first = Told::new("lab", &lab).message();
+    let stream = messages(first, receiver, api, headers);
+    // A proxy that gathers would hold messages back.
+    Ok(([(HeaderName::from_static("x-accel-buffering"), "no")], Sse::new(stream)).into_response())
+}
+
+/// The first message, then what is told, and a comment where nothing is. Ends for one who is too far behind, or may not
+/// look any more.
+fn messages(
+    first: Message,
+    receiver: broadcast::Receiver<Told>,
+    api: Arc<Api>,
+    headers: HeaderMap,
+) -> impl Stream<Item = Result<Message, Infallible>> {
+    let start = (Some(first), receiver, Instant::now() + KEEP_ALIVE);
+    futures::stream::unfold(start, move |(first, mut receiver, mut beat_at)| {
+        let (api, headers) = (Arc::clone(&api), headers.clone());
+        async move {
+            let message = if let Some(first) = first {
+                first
+            } else {
+                tokio::select! {
+                    told = receiver.recv() => told.ok()?.message(),
+                    () = tokio::time::sleep_until(beat_at) => {
+                        api.caller(&headers).ok()?.may(Role::View).ok()?;
+                        beat_at = Instant::now() + KEEP_ALIVE;
+                        Message::default().comment("")
+                    }
+                }
+            };
+            Some((Ok(message), (None, receiver, beat_at)))
+        }
+    })
+}

@@ -1,0 +1,89 @@
+// Elements. Text from devices and people is only ever set as text, never as markup.
+
+/** An element with its attributes (`on…` are listeners; false and null leave one out) and its children. */
+export function h(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else setAttribute(element, name, value);
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+/** Sets an attribute, or removes it, when that changes something. */
+export function setAttribute(element, name, value) {
+  if (value === null || value === undefined || value === false) {
+    if (element.hasAttribute(name)) element.removeAttribute(name);
+    return;
+  }
+  const text = value === true ? "" : String(value);
+  if (element.getAttribute(name) !== text) element.setAttribute(name, text);
+}
+
+/** Sets the text of an element when it is another one. */
+export function setText(element, text) {
+  const wanted = text ?? "";
+  if (element.textContent !== wanted) element.textContent = wanted;
+}
+
+/** Replaces the children of an element when what they are made of (`key`, any JSON) is something else. */
+export function setChildren(element, key, make) {
+  const wanted = JSON.stringify(key);
+  if (element.madeOf === wanted) return;
+  element.madeOf = wanted;
+  element.replaceChildren(...make().filter((child) => child !== null && child !== undefined));
+}
+
+/** Children of one element that stay the same elements while what they show changes. */
+export class KeyedList {
+  #parent;
+  #make;
+  #rows = new Map();
+
+  /** `make(key)` gives `{ element, update(item) }`. */
+  constructor(parent, make) {
+    this.#parent = parent;
+    this.#make = make;
+  }
+
+  get(key) {
+    return this.#rows.get(key);
+  }
+
+  /** Shows these `[key, item]`, in this order. Only what is out of place is moved, and the focus stays. */
+  set(entries) {
+    const focused = document.activeElement;
+    const wanted = new Set(entries.map(([key]) => key));
+    for (const [key, row] of this.#rows) {
+      if (wanted.has(key)) continue;
+      row.element.remove();
+      this.#rows.delete(key);
+    }
+    let next = this.#parent.firstElementChild;
+    for (const [key, item] of entries) {
+      let row = this.#rows.get(key);
+      if (!row) {
+        row = this.#make(key);
+        this.#rows.set(key, row);
+      }
+      row.update(item);
+      if (row.element === next) next = next.nextElementSibling;
+      else this.#parent.insertBefore(row.element, next);
+    }
+    if (focused !== document.activeElement && focused?.isConnected) focused.focus({ preventScroll: true });
+  }
+}
+
+/** A table that scrolls sideways where it doesn't fit. The roles stay true when a narrow screen shows rows as cards. */
+export function table(label, columns, body, attributes = {}) {
+  const heads = columns.map((column) =>
+    column instanceof Element ? column : h("th", { scope: "col", role: "columnheader", class: column.class }, column.text),
+  );
+  return h(
+    "table",
+    { role: "table", "aria-label": label, ...attributes },
+    h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, ...heads)),
+    body,
+  );
+}

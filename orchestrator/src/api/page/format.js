@@ -1,0 +1,50 @@
+// Figures and words as the page shows them.
+
+const UNITS = ["B", "KiB", "MiB", "GiB", "TiB"];
+
+/** For example «5.4 GiB»; what is not known is empty. */
+export function bytes(count) {
+  if (count === null || count === undefined) return "";
+  let unit = 0;
+  let value = count;
+  while (value >= 1024 && unit < UNITS.length - 1) {
+    value /= 1024;
+    unit += 1;
+  }
+  return `${value >= 100 || unit === 0 ? Math.round(value) : value.toFixed(1)} ${UNITS[unit]}`;
+}
+
+/** With so many digits after the point; what is not known is empty. */
+export function fixed(value, digits) {
+  return value === null || value === undefined ? "" : value.toFixed(digits);
+}
+
+/** Milliseconds with three figures that count. */
+export function milliseconds(value) {
+  if (value === null || value === undefined) return "";
+  return value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
+}
+
+/** «1 job», «3 jobs». */
+export function many(count, one, more = `${one}s`) {
+  return `${count} ${count === 1 ? one : more}`;
+}
+
+/** Those that are there, with a dot between. */
+export function joined(...parts) {
+  return parts.filter((part) => part !== null && part !== undefined && part !== "").join(" · ");
+}
+
+const natural = new Intl.Collator("en", { numeric: true });
+
+/** Orders names as people do: pixel-9 before pixel-10. */
+export function byName(a, b) {
+  return natural.compare(a, b);
+}
+
+/** What went wrong with a cell, in one line. */
+export function failureText(failure) {
+  if (!failure) return "";
+  if (typeof failure === "string") return failure;
+  return [failure.kind, failure.message].filter(Boolean).join(": ");
+}

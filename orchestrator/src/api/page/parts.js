@@ -1,0 +1,71 @@
+// Pieces that several views show.
+
+import { reportAddress } from "./api.js";
+import { h, setAttribute, setChildren, setText } from "./dom.js";
+import { joined, many } from "./format.js";
+import { expectedEndMs, isOver } from "./model.js";
+import { addressOf } from "./router.js";
+import { duration, nowMs } from "./time.js";
+
+/** A state as a word with a mark, for `setState`. */
+export function stateElement() {
+  return h("span", { class: "state" });
+}
+
+export function setState(element, state) {
+  setAttribute(element, "data-state", state);
+  setText(element, state.replaceAll("_", " "));
+}
+
+/** How far a sweep is, as a bar of what came of its jobs. */
+export function progressElement() {
+  return h("div", { class: "progress", role: "progressbar", "aria-valuemin": 0 }, ...ENDS.map((end) => h("i", { class: end })));
+}
+
+const ENDS = ["ok", "failed", "skipped", "cancelled"];
+
+export function setProgress(element, sweep) {
+  const { jobs, open } = sweep.counts;
+  setAttribute(element, "aria-label", `Jobs of ${sweep.name}`);
+  setAttribute(element, "aria-valuemax", jobs);
+  setAttribute(element, "aria-valuenow", jobs - open);
+  setAttribute(element, "aria-valuetext", `${jobs - open} of ${many(jobs, "job")} done`);
+  ENDS.forEach((end, at) => {
+    const width = `${jobs ? (100 * sweep.counts[end]) / jobs : 0}%`;
+    if (element.children[at].style.width !== width) element.children[at].style.width = width;
+  });
+}
+
+/** What came of the jobs of a sweep, in words. */
+export function countsText({ jobs, open, ...ends }) {
+  const parts = ENDS.filter((end) => ends[end] > 0).map((end) => `${ends[end]} ${end}`);
+  return joined(...parts, open > 0 ? `${open} of ${jobs} to do` : many(jobs, "job"));
+}
+
+/** How long a sweep took, or will go on for. */
+export function spanText(sweep, devices) {
+  if (isOver(sweep)) return `took ${duration((Date.parse(sweep.finished_at) - Date.parse(sweep.started_at)) / 1000)}`;
+  const end = expectedEndMs(sweep, devices, nowMs());
+  if (end === null) return "";
+  return end <= nowMs() ? "about to end" : `about ${duration((end - nowMs()) / 1000)} left`;
+}
+
+/** Links to the reports of a sweep: the page first, and tables by their kind. */
+export function setReports(element, sweep) {
+  const files = [...(sweep.reports ?? [])].sort((a, b) => Number(b === "index.html") - Number(a === "index.html"));
+  setChildren(element, [sweep.id, files], () =>
+    files.flatMap((file, at) => [
+      at ? " " : null,
+      h("a", { href: reportAddress(sweep.id, file), class: "report", title: `${file} of ${sweep.id}` }, labelOf(file)),
+    ]),
+  );
+}
+
+function labelOf(file) {
+  return file === "index.html" ? "report" : file.replace(/^results\./, "");
+}
+
+/** A link to a sweep or a device. */
+export function linkTo(kind, name, text = name) {
+  return h("a", { href: addressOf(kind, name) }, text);
+}

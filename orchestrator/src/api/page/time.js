@@ -1,0 +1,92 @@
+// Times as people read them. The daemon's clock counts, not this computer's.
+
+import { h, setAttribute, setText } from "./dom.js";
+
+const MINUTE = 60;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+let aheadMs = 0;
+
+/** The daemon says what time it is. */
+export function setClock(now) {
+  aheadMs = Date.parse(now) - Date.now();
+}
+
+/** Milliseconds since 1970, by the daemon's clock. */
+export function nowMs() {
+  return Date.now() + aheadMs;
+}
+
+/** For example «3 min 20 s». */
+export function duration(seconds) {
+  const s = Math.max(0, Math.round(seconds));
+  if (s < MINUTE) return `${s} s`;
+  if (s < 10 * MINUTE) return two(s, MINUTE, "min", 1, "s");
+  if (s < HOUR) return `${Math.floor(s / MINUTE)} min`;
+  if (s < DAY) return two(s, HOUR, "h", MINUTE, "min");
+  return two(s, DAY, "d", HOUR, "h");
+}
+
+function two(s, large, largeName, small, smallName) {
+  const rest = Math.floor((s % large) / small);
+  return `${Math.floor(s / large)} ${largeName}${rest ? ` ${rest} ${smallName}` : ""}`;
+}
+
+/** For example «4 min ago», «in 2 h», or a date when that is far away. */
+export function relative(atMs, now = nowMs()) {
+  const s = Math.round((atMs - now) / 1000);
+  const far = Math.abs(s);
+  if (far < 5) return "now";
+  if (far >= 21 * DAY) return day(atMs);
+  const unit = far < MINUTE ? [1, "s"] : far < HOUR ? [MINUTE, "min"] : far < 2 * DAY ? [HOUR, "h"] : [DAY, "d"];
+  const text = `${Math.floor(far / unit[0])} ${unit[1]}`;
+  return s < 0 ? `${text} ago` : `in ${text}`;
+}
+
+const DATE = new Intl.DateTimeFormat("sv-SE", { dateStyle: "short" });
+const CLOCK = new Intl.DateTimeFormat("sv-SE", { hour: "2-digit", minute: "2-digit" });
+const WHOLE = new Intl.DateTimeFormat("sv-SE", { dateStyle: "short", timeStyle: "medium" });
+const ZONE = new Intl.DateTimeFormat("en", { timeZoneName: "short" });
+
+function day(atMs) {
+  return DATE.format(atMs);
+}
+
+/** Date, time and zone, as this computer has them. */
+export function absolute(atMs) {
+  const zone = ZONE.formatToParts(atMs).find((part) => part.type === "timeZoneName");
+  return `${WHOLE.format(atMs)} ${zone.value}`;
+}
+
+/** The time of day, with the date when it is not today. */
+export function clock(atMs) {
+  const time = CLOCK.format(atMs);
+  return day(atMs) === day(nowMs()) ? time : `${day(atMs)} ${time}`;
+}
+
+const FORMS = {
+  relative,
+  clock,
+  since: (atMs) => duration((nowMs() - atMs) / 1000),
+};
+
+/** An element that shows a time, and goes on showing it right. `form`: relative, clock, or since. */
+export function timeElement(form = "relative", at = null) {
+  const element = h("time", { "data-form": form });
+  setTime(element, at);
+  return element;
+}
+
+/** Sets the time of such an element; null empties it. */
+export function setTime(element, at) {
+  setAttribute(element, "datetime", at);
+  setAttribute(element, "title", at && absolute(Date.parse(at)));
+  setText(element, at ? FORMS[element.dataset.form](Date.parse(at)) : "");
+}
+
+/** Renews what the times on the page say. Writes only those that say something else. */
+export function renewTimes(root = document) {
+  for (const element of root.querySelectorAll("time[datetime]")) {
+    setText(element, FORMS[element.dataset.form](Date.parse(element.dateTime)));
+  }
+}

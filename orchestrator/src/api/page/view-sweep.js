@@ -1,0 +1,170 @@
+// One sweep: how far it is, each of its cells, what failed and why.
+
+import { get, pathOf, post } from "./api.js";
+import { confirmed } from "./dialogs.js";
+import { h, KeyedList, setChildren, setText } from "./dom.js";
+import { failureText, joined, many, milliseconds } from "./format.js";
+import { Matrix } from "./matrix.js";
+import { isOver } from "./model.js";
+import { act, say, tellError } from "./notices.js";
+import { countsText, linkTo, progressElement, setProgress, setReports, setState, spanText, stateElement } from "./parts.js";
+import { setTime, timeElement } from "./time.js";
+
+export function sweepView({ model }, id) {
+  const title = h("h1", {}, id);
+  const state = stateElement();
+  const started = timeElement("relative");
+  const schedule = h("span", {});
+  const counts = h("span", { class: "counts" });
+  const span = h("span", { class: "span" });
+  const progress = progressElement();
+  const reports = h("span", { class: "reports" });
+  const cancel = h("button", { type: "button", class: "danger", onclick: cancelIt }, "Cancel");
+  const missing = h("p", { class: "wrong" });
+  const place = h("div", {});
+  const chosen = h("div", { class: "chosen", "aria-live": "polite" });
+  const failureList = h("div", {});
+  const failureRows = new KeyedList(failureList, failureRow);
+  const failures = h("section", { "aria-labelledby": "failures-title", class: "failures" }, h("h2", { id: "failures-title" }, "Without a result"), failureList);
+  const body = h("div", { class: "sweep" },
+    h("div", { class: "standing" }, state, counts, span, h("span", { class: "muted" }, "started ", started, schedule), reports, cancel),
+    progress,
+    failures,
+    place,
+    chosen,
+  );
+  const view = { title: id, element: h("article", {}, title, missing, body), update, leave: () => (isLeft = true) };
+  /** The cells by their jobs, once they are loaded. Those that change before that are kept for then. */
+  let cells = null;
+  let early = [];
+  let matrix = null;
+  let isLeft = false;
+  let wasOver = null;
+
+  async function load() {
+    cells = null;
+    let loaded;
+    try {
+      loaded = await get(pathOf("sweeps", id));
+    } catch (error) {
+      if (error.status === 404) setText(missing, `No sweep of this lab is ${id}.`);
+      else if (error.status !== 0) tellError(error);
+      body.hidden = !model.sweeps.has(id);
+      return;
+    }
+    if (isLeft) return;
+    body.hidden = false;
+    setText(missing, "");
+    const { cells: all, devices, ...sweep } = loaded;
+    cells = new Map(all.map((cell) => [cell.job_id, cell]));
+    for (const cell of early) cells.set(cell.job_id, { ...cells.get(cell.job_id), ...cell });
+    early = [];
+    matrix = new Matrix(devices, [...cells.values()], showChosen);
+    const scroll = place.firstElementChild?.scrollLeft ?? 0;
+    place.replaceChildren(matrix.element);
+    matrix.element.scrollLeft = scroll;
+    showFailures();
+    model.apply("sweep", sweep);
+  }
+
+  function show() {
+    const sweep = model.sweeps.get(id);
+    if (!sweep) return;
+    setText(title, sweep.name);
+    title.title = id;
+    setState(state, sweep.state);
+    setTime(started, sweep.started_at);
+    setText(schedule, sweep.schedule ? ` by schedule ${sweep.schedule}` : "");
+    setText(counts, countsText(sweep.counts));
+    setText(span, spanText(sweep, model.devices.values()));
+    setProgress(progress, sweep);
+    setReports(reports, sweep);
+    cancel.hidden = isOver(sweep) || sweep.state === "ending" || !model.may("run");
+    if (wasOver === false && isOver(sweep)) {
+      say(`${sweep.name} is over: ${countsText(sweep.counts)}`);
+      load(); // cells that were never run have no event of their own
+    }
+    wasOver = isOver(sweep);
+  }
+
+  function takeCells(changed) {
+    const ours = [...changed.values()].filter((cell) => cell.sweep_id === id);
+    if (ours.length === 0) return;
+    if (cells === null) {
+      early.push(...ours);
+      return;
+    }
+    for (const cell of ours) {
+      cells.set(cell.job_id, { ...cells.get(cell.job_id), ...cell });
+      matrix.update(cell);
+    }
+    showFailures();
+  }
+
+  function showFailures() {
+    const groups = failureGroups([...cells.values()]);
+    failureRows.set(groups.map((group) => [group.key, group]));
+    failures.hidden = groups.length === 0;
+  }
+
+  function showChosen(jobs) {
+    setChildren(chosen, jobs, () => jobs.map(chosenLine));
+  }
+
+  async function cancelIt() {
+    const sweep = model.sweeps.get(id);
+    const question = `Cancel ${sweep.name}? ${many(sweep.counts.open, "job")} will not be run. What is measured stays.`;
+    if (!(await confirmed(question, "Cancel the sweep"))) return;
+    const after = await act(cancel, () => post(pathOf("sweeps", id, "cancel")), `${sweep.name} is cancelled`);
+    if (after?.id) model.apply("sweep", after);
+  }
+
+  function update(changes) {
+    if (changes.all) load();
+    takeCells(changes.cells);
+    if (changes.all || changes.sweeps?.has(id) || changes.devices?.size) show();
+  }
+
+  return view;
+}
+
+/** Cells without a result, those of one reason together. */
+export function failureGroups(cells) {
+  const groups = new Map();
+  for (const cell of cells) {
+    if (!["failed", "skipped", "cancelled"].includes(cell.state)) continue;
+    const why = failureText(cell.failure) || "no reason is known";
+    const hint = cell.failure?.hint ?? cell.failure?.remedy ?? null;
+    const key = `${cell.state}\n${why}`;
+    if (!groups.has(key)) groups.set(key, { key, state: cell.state, why, hint, cells: [] });
+    groups.get(key).cells.push(joined(cell.device, cell.model, cell.backend, cell.precision));
+  }
+  const order = ["failed", "skipped", "cancelled"];
+  return [...groups.values()].sort((a, b) => order.indexOf(a.state) - order.indexOf(b.state) || b.cells.length - a.cells.length);
+}
+
+function failureRow() {
+  const state = stateElement();
+  const why = h("span", {});
+  const count = h("b", {});
+  const hint = h("p", {});
+  const cells = h("ul", {});
+  return {
+    element: h("details", {}, h("summary", {}, state, " ", why, " ", count), hint, cells),
+    update(group) {
+      setState(state, group.state);
+      setText(why, group.why);
+      setText(count, `(${group.cells.length})`);
+      setText(hint, group.hint ? `Remedy: ${group.hint}` : "");
+      setChildren(cells, group.cells, () => group.cells.map((cell) => h("li", {}, cell)));
+    },
+  };
+}
+
+function chosenLine(cell) {
+  const state = stateElement();
+  setState(state, cell.state);
+  const how = joined(cell.model, cell.backend, cell.precision, cell.threads && `threads ${cell.threads}`, cell.batch && `batch ${cell.batch}`, `repeat ${cell.repeat}`);
+  const time = cell.p50_ms !== null && cell.p50_ms !== undefined ? ` p50 ${milliseconds(cell.p50_ms)} ms` : "";
+  return h("p", {}, state, " ", linkTo("devices", cell.device), ` ${how}${time} `, failureText(cell.failure), " ", h("code", { class: "muted" }, cell.job_id));
+}

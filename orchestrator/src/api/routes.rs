@@ -1,0 +1,77 @@
+//! All there is.
+
+use std::sync::{Arc, LazyLock};
+
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse as _;
+use axum::routing::get;
+use axum::{Router, middleware};
+use serde_json::Value;
+
+use super::endpoint::{Endpoints, not_so, nowhere};
+use super::{Api, Role, devices, guard, lab, live, page, reports, schedules, session, sweeps};
+
+const OK: StatusCode = StatusCode::OK;
+
+fn endpoints() -> Endpoints {
+    let api = |path: &str| format!("/api/v1{path}");
+    Endpoints::new()
+        .get(&api("/lab"), Role::View, "The lab as a whole", lab::show)
+        .get_open(&api("/session"), "Who asks, and what they may do", session::show)
+        .get(&api("/devices"), Role::View, "The devices, each as it is now", devices::list)
+        .get(&api("/devices/{name}"), Role::View, "A device as it is now", devices::show)
+        .get(
+            &api("/devices/{name}/history"),
+            Role::View,
+            "What happened to a device, the newest first",
+            devices::history,
+        )
+        .post(&api("/devices/{name}/lock"), Role::Run, OK, "Keep every sweep off a device for a while", devices::lock)
+        .post(&api("/devices/{name}/unlock"), Role::Run, OK, "Give a device free before its lock ends", devices::unlock)
+        .post(&api("/devices/{name}/release"), Role::Run, OK, "End a device's quarantine", devices::release)
+        .get(&api("/sweeps"), Role::View, "The sweeps, the newest first", sweeps::list)
+        .get(&api("/sweeps/{id}"), Role::View, "A sweep with its cells", sweeps::show)
+        .get(&api("/files"), Role::View, "The files of sweeps that may be started", sweeps::files)
+        .post(&api("/sweeps"), Role::Run, StatusCode::CREATED, "Start a sweep from a file of the lab", sweeps::start)
+        .post(&api("/sweeps/{id}/cancel"), Role::Run, OK, "End a sweep for good", sweeps::cancel)
+        .get(&api("/schedules"), Role::View, "The schedules", schedules::list)
+        .other(
+            &api("/events"),
+            "text/event-stream",
+            Some(Role::View),
+            "Changes as they come: first one event `lab`, then `lab`, `device`, `sweep`, `cell`, `schedule` and `log`",
+            get(live::events),
+        )
+        .other(
+            "/reports/{sweep}/{file}",
+            "application/octet-stream",
+            Some(Role::View),
+            "A report of a sweep",
+            get(reports::show),
+        )
+        .other("/", "text/html", None, "The page", get(page::index))
+        .other("/page/{file}", "application/octet-stream", None, "A file of the page", get(page::file))
+}
+
+/// The document of all routes, made once.
+static DOCUMENT: LazyLock<Value> = LazyLock::new(|| endpoints().document_route().finish(env!("CARGO_PKG_VERSION")).1);
+
+impl Endpoints {
+    /// The document itself is in the document.
+    fn document_route(self) -> Endpoints {
+        let show = get(async || ([(header::CONTENT_TYPE, "application/json")], DOCUMENT.to_string()).into_response());
+        self.other("/api/v1/openapi.json", "application/json", None, "This document (OpenAPI 3.0)", show)
+    }
+}
+
+impl Api {
+    /// Everything that is served.
+    pub(super) fn router(self: &Arc<Self>) -> Router {
+        let (router, _) = endpoints().document_route().finish(self.version);
+        router
+            .fallback(nowhere)
+            .method_not_allowed_fallback(not_so)
+            .layer(middleware::from_fn_with_state(Arc::clone(self), guard::guard))
+            .with_state(Arc::clone(self))
+    }
+}

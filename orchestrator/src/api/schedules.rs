@@ -1,0 +1,106 @@
+//! Schedules: what is due next, and what became of what was due.
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::domain::ScheduledStart;
+use crate::schedule::{Missed, Overlap, Schedule};
+
+use super::endpoint::{Call, Items};
+use super::{Api, Refusal};
+
+/// Due times of each schedule that are told.
+const LAST: u32 = 10;
+
+/// A schedule.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub(super) struct ScheduleAnswer {
+    pub(super) name: String,
+    cron: String,
+    timezone: String,
+    /// The sweep's file, relative to the lab.
+    sweep: String,
+    /// `22:00-06:00`.
+    window: Option<String>,
+    /// `skip`, `queue` or `replace`.
+    overlap: String,
+    /// `once`, `all` or `none`.
+    missed: String,
+    /// What its file says; a person's pause is beside it.
+    enabled: bool,
+    paused: Option<PausedAnswer>,
+    #[schemars(with = "Option<String>")]
+    next_due: Option<Timestamp>,
+    /// When its sweep starts then.
+    #[schemars(with = "Option<String>")]
+    next_start: Option<Timestamp>,
+    /// The newest first.
+    last: Vec<StartAnswer>,
+}
+
+/// A person paused it.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+struct PausedAnswer {
+    by: String,
+    #[schemars(with = "String")]
+    since: Timestamp,
+}
+
+/// What became of a due time.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+struct StartAnswer {
+    #[schemars(with = "String")]
+    due_at: Timestamp,
+    /// `waiting`, `begun` or `left_out`.
+    state: String,
+    sweep_id: Option<String>,
+    /// Why it was left out.
+    why: Option<String>,
+}
+
+impl From<ScheduledStart> for StartAnswer {
+    fn from(start: ScheduledStart) -> StartAnswer {
+        let sweep_id = start.sweep_id.map(|id| id.0);
+        StartAnswer { due_at: start.due.due_at, state: start.state.as_str().to_owned(), sweep_id, why: start.why }
+    }
+}
+
+impl Api {
+    fn schedule_answer(&self, schedule: &Schedule) -> Result<ScheduleAnswer, Refusal> {
+        let last = self.store.scheduled_starts(Some(&schedule.name), LAST)?;
+        let next_due = schedule.next_due(Timestamp::now()).filter(|_| schedule.is_enabled);
+        let sweep = schedule.sweep.file_name().unwrap_or_default().to_string_lossy();
+        Ok(ScheduleAnswer {
+            name: schedule.name.clone(),
+            cron: schedule.cron.to_string(),
+            timezone: schedule.time_zone.iana_name().unwrap_or("UTC").to_owned(),
+            sweep: format!("configs/{sweep}"),
+            window: schedule.window.map(|window| window.to_string()),
+            overlap: match schedule.overlap {
+                Overlap::Skip => "skip".to_owned(),
+                Overlap::Queue => "queue".to_owned(),
+                Overlap::Replace => "replace".to_owned(),
+            },
+            missed: match schedule.missed {
+                Missed::Once => "once".to_owned(),
+                Missed::All => "all".to_owned(),
+                Missed::None => "none".to_owned(),
+            },
+            enabled: schedule.is_enabled,
+            paused: None,
+            next_due,
+            next_start: next_due.map(|due_at| schedule.starts_at(due_at)),
+            last: last.into_iter().map(StartAnswer::from).collect(),
+        })
+    }
+
+    /// All schedules.
+    pub(super) fn schedule_answers(&self) -> Result<Vec<ScheduleAnswer>, Refusal> {
+        self.now().schedules.iter().map(|schedule| self.schedule_answer(schedule)).collect()
+    }
+}
+
+pub(super) async fn list(call: Call) -> Result<Items<ScheduleAnswer>, Refusal> {
+    call.api.blocking(|api| Ok(api.schedule_answers()?.into())).await
+}

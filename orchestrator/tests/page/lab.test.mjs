@@ -1,0 +1,179 @@
+// The page of a real daemon, whose lab has a board that answers, one that doesn't, and one that is switched off.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { allowed, expectAccessible, launch, open, person, row } from "./browser.mjs";
+import { configure, daemon, farmctl, listenAt, told } from "./lab.mjs";
+
+let browser;
+let lab;
+
+before(async () => {
+  browser = await launch();
+  lab = await daemon();
+});
+
+after(async () => {
+  await browser?.close();
+  await lab?.stop();
+});
+
+/** Waits until an element's text is like this. */
+function says(locator, pattern) {
+  return locator.filter({ hasText: pattern }).first().waitFor();
+}
+
+test("the overview shows each device as it is, and finds them", async () => {
+  const { page, expectClean, close } = await person(browser);
+  await open(page, lab.url, "#/");
+  await says(row(page, "board"), /idle/);
+  await says(row(page, "gone"), /offline/);
+  await says(row(page, "off"), /disabled/);
+  await page.keyboard.press("/");
+  await page.keyboard.type("gone");
+  await says(page.getByRole("status"), /1 of 3 devices/);
+  assert.equal(await page.locator("table.devices tbody tr:visible").count(), 1);
+  assert.match(page.url(), /q=gone/);
+  await page.reload();
+  await says(page.getByRole("status"), /1 of 3 devices/);
+  await page.keyboard.press("/");
+  await page.keyboard.press("Escape");
+  await page.getByRole("button", { name: /^disabled/ }).click();
+  await says(page.getByRole("status"), /1 of 3 devices/);
+  assert.ok(await row(page, "off").isVisible());
+  await expectClean();
+  await close();
+});
+
+test("the keyboard reaches everything", async () => {
+  const { page, expectClean, close } = await person(browser);
+  await open(page, lab.url, "#/");
+  for (const [key, title] of [["w", "Sweeps"], ["s", "Schedules"], ["n", "Start a sweep"], ["d", "Devices"]]) {
+    await page.keyboard.press("g");
+    await page.keyboard.press(key);
+    await page.getByRole("heading", { level: 1, name: title }).waitFor({ state: "attached" });
+  }
+  await page.keyboard.press("j");
+  await page.keyboard.press("Enter");
+  await page.getByRole("heading", { level: 1, name: "board" }).waitFor();
+  await page.keyboard.press("?");
+  await page.getByRole("dialog").waitFor();
+  await page.keyboard.press("Escape");
+  await page.getByRole("dialog").waitFor({ state: "detached" });
+  await expectClean();
+  await close();
+});
+
+test("a device that is locked on the page is locked for the command line, and the other way round", async () => {
+  const { page, expectClean, close } = await person(browser);
+  await open(page, lab.url, "#/devices/board");
+  await page.getByLabel("Minutes").fill("30");
+  await page.getByLabel("Why").fill("<b>debugging</b>");
+  await page.getByRole("button", { name: "Lock" }).click();
+  await says(page.getByRole("region", { name: "Lock" }), /Locked by .*<b>debugging<\/b>/);
+  const ofBoard = async () => (await told("devices", "list")).find((device) => device.name === "board");
+  const { status, lock } = await ofBoard();
+  assert.equal(status, "locked");
+  assert.equal(lock.why, "<b>debugging</b>");
+  await farmctl("devices", "unlock", "board");
+  await says(page.getByRole("region", { name: "Lock" }), /Nobody has locked it/);
+  await farmctl("devices", "lock", "board", "--for", "1h", "--why", "a look");
+  await says(page.getByRole("region", { name: "Lock" }), /a look/);
+  await says(page.getByRole("region", { name: "History" }), /a look/);
+  await page.getByRole("button", { name: "Unlock" }).click();
+  await says(page.getByRole("region", { name: "Lock" }), /Nobody has locked it/);
+  assert.notEqual((await ofBoard()).status, "locked");
+  await expectClean();
+  await close();
+});
+
+test("a sweep that is started on the page is shown live to its end, with its reports", async () => {
+  const { page, expectClean, close } = await person(browser);
+  await open(page, lab.url, "#/start");
+  await page.getByLabel("Sweep", { exact: true }).selectOption("configs/quick.yaml");
+  await page.getByLabel("only these").check();
+  await page.getByRole("checkbox", { name: /^board/ }).check();
+  await page.getByRole("button", { name: "Start the sweep" }).click();
+  const cells = page.getByRole("gridcell");
+  await cells.first().waitFor();
+  const seen = new Set();
+  const notesStates = async () => {
+    for (const state of await cells.evaluateAll((all) => all.map((cell) => cell.dataset.state))) seen.add(state);
+  };
+  const isOver = page.locator(".standing .state[data-state=finished]");
+  while (!(await isOver.isVisible())) {
+    await notesStates();
+    await page.waitForTimeout(50);
+  }
+  await page.getByRole("link", { name: "report", exact: true }).waitFor();
+  await notesStates();
+  assert.ok(seen.has("running") && seen.has("ok"), `the cells were ${[...seen]}`);
+  assert.deepEqual(new Set(await cells.evaluateAll((all) => all.map((cell) => cell.dataset.state))), new Set(["ok"]));
+  assert.match(await cells.first().textContent(), /^[0-9.]+$/);
+  assert.equal(await page.getByRole("progressbar").getAttribute("aria-valuenow"), "4");
+  await cells.first().focus();
+  await page.keyboard.press("ArrowRight");
+  await says(page.locator(".chosen"), /p50 [0-9.]+ ms/);
+  await expectClean();
+  const id = decodeURIComponent(new URL(page.url()).hash.split("/").pop());
+  assert.equal((await told("sweeps", "list")).find((sweep) => sweep.id === id).state, "finished");
+  await page.getByRole("link", { name: "report", exact: true }).click();
+  await page.getByRole("heading", { name: "Results" }).waitFor();
+  await expectClean();
+  await close();
+});
+
+test("a sweep is cancelled, once its person has said so twice", async () => {
+  const { page, expectClean, close } = await person(browser);
+  await open(page, lab.url, "#/start");
+  await page.getByLabel("Sweep", { exact: true }).selectOption("configs/long.yaml");
+  await page.getByLabel("only these").check();
+  await page.getByRole("checkbox", { name: /^board/ }).check();
+  await page.getByRole("button", { name: "Start the sweep" }).click();
+  await page.getByRole("button", { name: "Cancel" }).click();
+  await page.getByRole("button", { name: "No, leave it" }).click();
+  await page.locator("td[data-state=running]").waitFor();
+  await page.getByRole("button", { name: "Cancel" }).click();
+  await page.getByRole("button", { name: "Cancel the sweep" }).click();
+  await page.locator(".standing .state[data-state=cancelled]").waitFor();
+  await says(page.locator(".failures"), /cancelled/);
+  await expectClean();
+  await close();
+});
+
+test("a daemon that stops is told as gone, and what it is when it is back is shown by itself", async () => {
+  const { page, expectClean, close } = await person(browser);
+  await open(page, lab.url, "#/");
+  await says(row(page, "board"), /idle/);
+  listenAt(lab.url);
+  await lab.stop();
+  await says(page.getByRole("alert"), /The daemon is gone since \d{4}-/);
+  await says(page.locator("#gone-again"), /Trying again/);
+  await farmctl("devices", "lock", "board", "--for", "1h", "--why", "while it was gone");
+  lab = await daemon();
+  await page.locator("#connection[data-state=live]").waitFor();
+  assert.ok(await page.locator("#gone").isHidden());
+  await says(row(page, "board"), /while it was gone/);
+  await farmctl("devices", "unlock", "board");
+  await says(row(page, "board"), /idle/);
+  await expectClean(allowed.unreachable);
+  await close();
+});
+
+test("each view is accessible, light and dark, and fits a phone", async () => {
+  const sweep = (await told("sweeps", "list"))[0].id;
+  const views = ["#/", "#/sweeps", `#/sweeps/${sweep}`, "#/devices/board", "#/schedules", "#/start"];
+  for (const colorScheme of ["light", "dark"]) {
+    for (const viewport of [{ width: 1280, height: 800 }, { width: 375, height: 700 }]) {
+      const { page, expectClean, close } = await person(browser, { colorScheme, viewport });
+      for (const view of views) {
+        await open(page, lab.url, view);
+        await expectAccessible(page, `${view} ${colorScheme} ${viewport.width}`);
+        const wider = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+        assert.ok(wider <= 0, `${view} is ${wider} px wider than a screen of ${viewport.width}`);
+      }
+      await expectClean();
+      await close();
+    }
+  }
+});

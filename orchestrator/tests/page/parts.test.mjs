@@ -1,0 +1,105 @@
+// Those parts of the page that compute, without a browser.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+globalThis.document ??= {};
+const source = new URL("../../src/api/page/", import.meta.url);
+const { EventParser } = await import(new URL("events.js", source));
+const { compareBy, counted, matches } = await import(new URL("filter.js", source));
+const { bytes, byName, failureText, milliseconds } = await import(new URL("format.js", source));
+const { columnsOf, summary } = await import(new URL("matrix.js", source));
+const { expectedEndMs } = await import(new URL("model.js", source));
+const { parsed } = await import(new URL("router.js", source));
+const { duration, relative } = await import(new URL("time.js", source));
+const { failureGroups } = await import(new URL("view-sweep.js", source));
+
+function device(name, more = {}) {
+  return { name, status: "idle", tags: [], lock: null, use: null, temperature_celsius: null, ...more };
+}
+
+test("events come out of a stream however it is cut", () => {
+  const stream = 'event: device\ndata: {"a":1}\n\n: nothing\n\nevent: lab\r\ndata: x\r\ndata: y\r\n\r\ndata: z\n\n';
+  const whole = [{ kind: "device", data: '{"a":1}' }, { kind: "lab", data: "x\ny" }, { kind: "message", data: "z" }];
+  for (let size = 1; size <= stream.length; size += 1) {
+    const parser = new EventParser();
+    const found = [];
+    for (let at = 0; at < stream.length; at += size) found.push(...parser.take(stream.slice(at, at + size)));
+    assert.deepEqual(found, whole, `in pieces of ${size}`);
+  }
+});
+
+test("an event without an end is refused", () => {
+  const parser = new EventParser();
+  assert.throws(() => {
+    for (let at = 0; at < 6; at += 1) parser.take("x".repeat(1 << 20));
+  }, /no end/);
+});
+
+test("devices are found by words, status and tag", () => {
+  const one = device("pixel-6", { tags: ["phone", "rack=2"], soc: "Tensor", lock: { by: "anna", why: "debugging" } });
+  const cases = [
+    [{ text: "" }, true], [{ text: "PIXEL tensor" }, true], [{ text: "pixel exynos" }, false], [{ text: "rack=2 anna" }, true],
+    [{ text: "", status: "idle" }, true], [{ text: "", status: "busy" }, false],
+    [{ text: "", tag: "rack=2" }, true], [{ text: "", tag: "rack=" }, false],
+  ];
+  for (const [wanted, is] of cases) assert.equal(matches(one, wanted), is, JSON.stringify(wanted));
+  assert.equal(counted([one, device("b", { status: "busy" })]).get("busy"), 1);
+});
+
+test("devices are ordered, and those that nothing is known of come last both ways", () => {
+  const all = [device("b-10", { temperature_celsius: 40 }), device("b-9"), device("b-2", { temperature_celsius: 30 })];
+  const names = (order) => [...all].sort(order).map(({ name }) => name);
+  assert.deepEqual(names(compareBy("name", false)), ["b-2", "b-9", "b-10"]);
+  assert.deepEqual(names(compareBy("temperature", false)), ["b-2", "b-10", "b-9"]);
+  assert.deepEqual(names(compareBy("temperature", true)), ["b-10", "b-2", "b-9"]);
+});
+
+test("the end of a sweep is what its devices say, or else its pace", () => {
+  const now = Date.parse("2026-11-25T12:10:00Z");
+  const sweep = { id: "s", started_at: "2026-11-25T12:00:00Z", counts: { jobs: 4, open: 3 } };
+  assert.equal(expectedEndMs(sweep, [], now), now + 30 * 60_000);
+  const use = (sweepId, at) => device("d", { use: { sweep_id: sweepId, done_at: at } });
+  const devices = [use("s", "2026-11-25T12:15:00Z"), use("s", "2026-11-25T12:12:00Z"), use("t", "2026-11-25T14:00:00Z")];
+  assert.equal(expectedEndMs(sweep, devices, now), Date.parse("2026-11-25T12:15:00Z"));
+  assert.equal(expectedEndMs({ ...sweep, counts: { jobs: 4, open: 4 } }, [], now), null);
+});
+
+function cell(model, more = {}) {
+  return { device: "d", job_id: model, model, weights: "synthetic", backend: "tract", precision: "fp32", threads: "1", batch: 1, repeat: 1, state: "ok", p50_ms: 1, failure: null, ...more };
+}
+
+test("the matrix has a column for what differs, in the order of the sweep", () => {
+  const columns = (...cells) => columnsOf(cells).columns.map(({ model, label }) => `${model}/${label}`);
+  assert.deepEqual(columns(cell("z"), cell("a")), ["z/", "a/"]);
+  assert.deepEqual(columns(cell("z"), cell("a"), cell("z", { threads: "4" })), ["z/1 thread", "z/4 threads", "a/1 thread"]);
+  assert.deepEqual(columns(cell("z"), cell("z", { repeat: 2 })), ["z/"]);
+});
+
+test("repeats in one place show the worst of them and the median", () => {
+  const ok = (p50) => cell("m", { p50_ms: p50 });
+  assert.deepEqual(summary([ok(3), ok(1), ok(2)]), { state: "ok", p50: 2 });
+  assert.deepEqual(summary([ok(3), cell("m", { state: "failed", p50_ms: null })]), { state: "failed", p50: 3 });
+});
+
+test("cells without a result stand together by their reason", () => {
+  const failed = (name, failure) => cell(name, { state: "failed", failure });
+  const groups = failureGroups([failed("a", "hot: x"), failed("b", { kind: "hot", message: "x", hint: "cool it" }), failed("c", "lost"), cell("d")]);
+  assert.deepEqual(groups.map(({ why, cells }) => [why, cells.length]), [["hot: x", 2], ["lost", 1]]);
+  assert.equal(failureText(null), "");
+});
+
+test("figures and times are written as people read them", () => {
+  assert.deepEqual([bytes(0), bytes(1536), bytes(5.4 * 2 ** 30), bytes(null)], ["0 B", "1.5 KiB", "5.4 GiB", ""]);
+  assert.deepEqual([milliseconds(1.234), milliseconds(12.34), milliseconds(123.4), milliseconds(0)], ["1.23", "12.3", "123", "0.00"]);
+  assert.deepEqual([0, 59, 200, 3_599, 3_840, 90_000].map(duration), ["0 s", "59 s", "3 min 20 s", "59 min", "1 h 4 min", "1 d 1 h"]);
+  const now = Date.parse("2026-11-25T12:00:00Z");
+  assert.deepEqual([-2, -59, -3_600, 300, 3 * 86_400].map((s) => relative(now + s * 1000, now)), ["now", "59 s ago", "1 h ago", "in 5 min", "in 3 d"]);
+  assert.deepEqual(["b10", "b9", "a"].sort(byName), ["a", "b9", "b10"]);
+});
+
+test("addresses hold any name", () => {
+  const name = "a b/ü?#%";
+  assert.deepEqual(parsed(`#/devices/${encodeURIComponent(name)}?q=x%26y`).parts, ["devices", name]);
+  assert.equal(parsed("#/devices/%E0%A4%A?q=a%26b").query.get("q"), "a&b");
+});

@@ -1,0 +1,81 @@
+//! The page of the daemon in a real browser: scripts in `tests/page/`, each with a lab of its own.
+
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use testlab::Board;
+
+use super::support::{Lab, QUICK, farm, ssh_device};
+
+/// No script takes longer, however slow the machine.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// A device that nobody answers for, and one that is switched off.
+const OTHERS: &str = "  - { name: gone, transport: { ssh: { host: 127.0.0.1, port: 1, user: nobody } } }
+  - { name: off, disabled: broken screen, transport: { ssh: { host: 127.0.0.1, port: 1, user: nobody } } }
+";
+
+/// It listens where there is room. Its schedules are due on a leap day.
+const DAEMON: &str = "listen: 127.0.0.1:0
+schedules:
+  - { name: rarely, cron: 0 0 29 2 *, timezone: Etc/UTC, sweep: quick.yaml }
+  - { name: never, cron: 0 0 29 2 *, timezone: Etc/UTC, sweep: quick.yaml, enabled: false }
+";
+
+/// Runs a script on a lab with node's test runner.
+#[track_caller]
+fn run(script: &str, lab: &Lab) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/page");
+    assert!(folder.join("node_modules").is_dir(), "what the browser's tests need is missing: scripts/prepare gets it");
+    let farmctl = lab.command(&[]);
+    let words: Vec<_> = std::iter::once(farmctl.get_program()).chain(farmctl.get_args()).collect();
+    let words: Vec<&str> = words.iter().map(|word| word.to_str().unwrap()).collect();
+    let output = lab.path("page-test");
+    let mut child = Command::new("node")
+        .args(["--test", script])
+        .current_dir(folder)
+        .env("PAGE_TEST_FARMCTL", serde_json::to_string(&words).unwrap())
+        .env("PAGE_TEST_LAB", lab.path(""))
+        .stdin(Stdio::null())
+        .stdout(std::fs::File::create(&output).unwrap())
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    let give_up_at = Instant::now() + PATIENCE;
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break Some(status);
+        }
+        if Instant::now() > give_up_at {
+            break None;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    // The browser and the daemon of a script that failed.
+    let _ = killpg(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGKILL);
+    let _ = child.wait();
+    let told = std::fs::read_to_string(output).unwrap();
+    assert!(status.is_some_and(|status| status.success()), "{script} ({status:?}):\n{told}");
+}
+
+#[test]
+fn parts_compute_what_they_should() {
+    run("parts.test.mjs", &Lab::new());
+}
+
+#[test]
+fn a_lab_is_seen_and_ruled_in_a_browser() {
+    let board = Board::start().unwrap();
+    let lab = Lab::new();
+    lab.write("farms/lab.yaml", &(farm(&[ssh_device("board", &board, board.port)]) + OTHERS));
+    lab.write("configs/daemon.yaml", DAEMON);
+    lab.write("configs/quick.yaml", &format!("{}repeats: 2\n", QUICK.replace("squeezenet1_0", "squeezenet1_0, mobilenet_v2")));
+    let long = "measure: { min_runs: 2, min_seconds: 20, max_seconds: 30 }";
+    let limits = "measure: { min_runs: 2, max_runs: 2, min_seconds: 0, max_seconds: 60 }";
+    lab.write("configs/long.yaml", &format!("{}repeats: 9\n", QUICK.replace(limits, long)));
+    run("lab.test.mjs", &lab);
+}
