@@ -9,6 +9,7 @@ mod daemon;
 mod engines;
 mod faults;
 mod going_on;
+mod handed_over;
 mod hostile;
 mod locks;
 mod outages;
