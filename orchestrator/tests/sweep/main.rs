@@ -11,6 +11,7 @@ mod faults;
 mod going_on;
 mod handed_over;
 mod hostile;
+mod inventory;
 mod locks;
 mod outages;
 mod phones;
