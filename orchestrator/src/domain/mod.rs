@@ -53,5 +53,6 @@ pub use state::{
     DeviceState, DeviceStep, JobState, JobStep, RunState, RunStep, StartState, StartStep, SweepState, SweepStep,
 };
 pub use sweep::{
-    CellPattern, DeviceSelector, OnFailure, RetryPolicy, Sweep, SweepDefinition, SweepRow, ThreadCount, Timeouts,
+    CellPattern, DeviceSelector, HandOver, OnFailure, RetryPolicy, Sweep, SweepDefinition, SweepRow, ThreadCount,
+    Timeouts,
 };

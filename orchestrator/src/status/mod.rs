@@ -117,10 +117,11 @@ pub fn of_devices(
     devices.into_iter().map(view).collect()
 }
 
-/// A sweep's state in a person's words; `is_held`: a process carries it out now.
-pub fn of_sweep(state: SweepState, is_held: bool) -> &'static str {
+/// A sweep's state in a person's words; `is_held`: a process carries it out now; `is_handed_over`: it is the daemon's.
+pub fn of_sweep(state: SweepState, is_held: bool, is_handed_over: bool) -> &'static str {
     match (state, is_held) {
         (SweepState::Open, true) => "running",
+        (SweepState::Open, false) if is_handed_over => "waiting",
         (SweepState::Open, false) => "stopped",
         (SweepState::Cancelling, true) => "ending",
         (SweepState::Cancelling, false) => "half-cancelled",

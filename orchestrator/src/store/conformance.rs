@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Claim, ClaimedRun, GiveBack, LeaseOutcome, Store, StoreError, SweepCounts};
+use super::{Claim, ClaimedRun, GiveBack, HandedOver, LeaseOutcome, NewSweep, Store, StoreError, SweepCounts};
 use crate::domain::{
-    DeviceChange, DeviceIdentity, DeviceLock, DeviceState, DueTime, Event, EventKind, Failure, FailureKind, Job, JobId,
-    JobState, Measurement, Plan, Record, RunId, RunState, RunStatus, Setting, Skipped, StartState, SweepDefinition,
-    SweepId, SweepRow, SweepState, sample,
+    DeviceChange, DeviceIdentity, DeviceLock, DeviceState, DueTime, Event, EventKind, Failure, FailureKind, HandOver,
+    Job, JobId, JobState, Measurement, Plan, Record, RunId, RunState, RunStatus, Setting, Skipped, StartState,
+    SweepDefinition, SweepId, SweepRow, SweepState, sample,
 };
 
 pub type Open = Arc<dyn Fn() -> Arc<dyn Store> + Send + Sync>;
@@ -29,7 +29,8 @@ macro_rules! store_conformance {
             one_process_at_a_time_has_a_sweep, one_process_at_a_time_has_a_device, a_runner_is_pinned_once,
             devices_are_quarantined_and_released, a_found_run_has_an_owner, past_durations_are_of_runs_that_ended_well,
             events_come_back_in_order, no_job_is_claimed_twice, device_changes_are_open_until_they_are_undone,
-            a_person_goes_before_a_schedule, a_due_time_is_begun_once, a_schedule_that_changes_begins_anew, a_lock_keeps_claims_off_until_it_ends, what_was_last_heard_of_a_device_is_kept
+            a_person_goes_before_a_schedule, a_due_time_is_begun_once, a_schedule_that_changes_begins_anew, a_lock_keeps_claims_off_until_it_ends, what_was_last_heard_of_a_device_is_kept,
+            a_sweep_and_its_skipped_cells_are_handed_over_at_once, a_sweep_is_handed_over_and_taken_back
         );
     };
     ($fresh:path: $($case:ident),+ $(,)?) => {
@@ -65,7 +66,7 @@ pub fn sweep(store: &dyn Store, name: &str, devices: &[&str], jobs: usize) -> (S
     };
     let jobs = devices.iter().flat_map(|device| (0..jobs).map(|number| job(device, number))).collect();
     let plan = Plan { sweep: name.to_owned(), jobs, skipped: Vec::<Skipped>::new() };
-    store.create_sweep(&row, &definition(), &plan).unwrap();
+    store.create_sweep(&NewSweep::new(&row, &definition(), &plan)).unwrap();
     (row, plan)
 }
 
@@ -123,10 +124,11 @@ fn is_stale(result: Result<(), StoreError>) -> bool {
 pub fn sweep_is_there_once(open: &Open) {
     let store = open();
     let (first, plan) = sweep(&*store, "first", &["a"], 2);
-    assert!(matches!(store.create_sweep(&first, &definition(), &plan), Err(StoreError::SweepExists { .. })));
+    let again = store.create_sweep(&NewSweep::new(&first, &definition(), &plan));
+    assert!(matches!(again, Err(StoreError::SweepExists { .. })));
     let later = SweepRow { id: SweepId("later".into()), started_at: at(5), ..first.clone() };
     let retry = SweepDefinition { retry_of: Some(first.id.clone()), ..definition() };
-    store.create_sweep(&later, &retry, &Plan { jobs: vec![], ..plan.clone() }).unwrap();
+    store.create_sweep(&NewSweep { jobs: &[], ..NewSweep::new(&later, &retry, &plan) }).unwrap();
     assert_eq!(open().sweeps().unwrap(), [later.clone(), first.clone()]);
     assert_eq!(open().open_jobs(&first.id, None).unwrap(), plan.jobs);
     assert_eq!(open().definition(&later.id).unwrap(), Some(retry));
@@ -444,6 +446,10 @@ pub fn events_come_back_in_order(open: &Open) {
     ];
     events.iter().for_each(|event| store.append_event(event).unwrap());
     assert_eq!(open().events(&row.id).unwrap(), events);
+    let all = store.events_after(&row.id, 0, 9).unwrap();
+    assert_eq!(all.iter().map(|(_, event)| event.clone()).collect::<Vec<_>>(), events);
+    assert_eq!(open().events_after(&row.id, all[0].0, 1).unwrap(), all[1..2]);
+    assert_eq!(open().events_after(&row.id, all[2].0, 9).unwrap(), []);
     let released = Event { sweep_id: None, ..event(5, Some("a"), EventKind::DeviceReleased { by: "me".into() }) };
     store.append_event(&released).unwrap();
     assert_eq!(open().events(&row.id).unwrap(), events, "it is of no sweep");
@@ -563,7 +569,8 @@ pub fn a_due_time_is_begun_once(open: &Open) {
         let row = SweepRow { finished_at: None, state: SweepState::Open, ..row };
         let due = DueTime { schedule: "nightly".into(), due_at: at(seconds) };
         let plan = Plan { sweep: name.to_owned(), jobs: vec![job("a", 0)], skipped: Vec::new() };
-        open().create_sweep(&row, &SweepDefinition { due: Some(due), ..definition() }, &plan).map(|()| row)
+        let definition = SweepDefinition { due: Some(due), ..definition() };
+        open().create_sweep(&NewSweep::new(&row, &definition, &plan)).map(|()| row)
     };
     let row = begin("one", 30).unwrap();
     for seconds in [10, 20, 30, 40] {
@@ -608,7 +615,8 @@ pub fn a_person_goes_before_a_schedule(open: &Open) {
     let due = DueTime { schedule: "nightly".into(), due_at: at(1) };
     let row = SweepRow { id: SweepId("night".into()), finished_at: None, state: SweepState::Open, ..sample::sweep() };
     let plan = Plan { sweep: "night".into(), jobs: vec![job("a", 0), job("a", 1)], skipped: Vec::new() };
-    store.create_sweep(&row, &SweepDefinition { due: Some(due), ..definition() }, &plan).unwrap();
+    let definition = SweepDefinition { due: Some(due), ..definition() };
+    store.create_sweep(&NewSweep::new(&row, &definition, &plan)).unwrap();
     let (person, _) = sweep(&*store, "person", &["a"], 2);
     let (other, _) = sweep(&*store, "other", &["a"], 1);
 
@@ -623,4 +631,40 @@ pub fn a_person_goes_before_a_schedule(open: &Open) {
     claim(&*open(), &row, "a", "host", 50);
     store.want_device("a", &row.id, at(90)).unwrap();
     claim(&*open(), &person, "a", "host", 51);
+}
+
+fn handed(by: &str, seconds: i64) -> HandOver {
+    HandOver { by: by.to_owned(), at: at(seconds), max_devices: 4 }
+}
+
+pub fn a_sweep_and_its_skipped_cells_are_handed_over_at_once(open: &Open) {
+    let store = open();
+    let (first, plan) = sweep(&*store, "first", &["a"], 1);
+    let row = SweepRow { id: SweepId("given".into()), ..first };
+    let (definition, hand_over) = (definition(), handed("ann", 1));
+    let twice = [(); 2].map(|()| record(&row.id, &job("bb", 9), None, RunStatus::Skipped));
+    let new = NewSweep { handed_over: Some(&hand_over), skipped: &twice, ..NewSweep::new(&row, &definition, &plan) };
+    // A cell has one record: all of it is undone.
+    assert!(store.create_sweep(&new).is_err());
+    assert_eq!((store.sweeps().unwrap().len(), store.handed_over().unwrap()), (1, vec![]));
+    store.create_sweep(&NewSweep { skipped: &twice[..1], ..new }).unwrap();
+    assert_eq!(open().records(&row.id).unwrap(), twice[..1]);
+    assert_eq!(open().handed_over().unwrap(), [HandedOver { sweep_id: row.id, state: SweepState::Open, hand_over }]);
+}
+
+pub fn a_sweep_is_handed_over_and_taken_back(open: &Open) {
+    let store = open();
+    let (one, _) = sweep(&*store, "one", &["a"], 1);
+    let (two, _) = sweep(&*store, "two", &["a"], 0);
+    assert!(store.hand_over(&SweepId("unknown".into()), &handed("ann", 1)).is_err());
+    store.hand_over(&one.id, &handed("ann", 1)).unwrap();
+    store.hand_over(&two.id, &handed("bob", 2)).unwrap();
+    store.hand_over(&one.id, &handed("cyd", 3)).unwrap();
+    let given = || open().handed_over().unwrap().into_iter().map(|it| (it.sweep_id, it.hand_over.by));
+    assert_eq!(given().collect::<Vec<_>>(), [(two.id.clone(), "bob".into()), (one.id.clone(), "cyd".to_owned())]);
+    assert!(store.finish_sweep(&two.id, at(4)).unwrap());
+    store.cancel_sweep(&one.id).unwrap();
+    assert_eq!(store.handed_over().unwrap()[0].state, SweepState::Cancelling, "what is over is the daemon's no more");
+    assert!(store.take_back(&one.id).unwrap() && !store.take_back(&one.id).unwrap());
+    assert_eq!(given().count(), 0);
 }

@@ -16,31 +16,31 @@ use super::support::{Lab, QUICK, farm, local_device, ssh_device};
 const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A schedule that is due every so many seconds.
-fn schedule(seconds: u32, more: &str) -> String {
+pub fn schedule(seconds: u32, more: &str) -> String {
     format!(
         "listen: 127.0.0.1:0\nschedules:\n  - name: often\n    cron: '*/{seconds} * * * * *'\n    timezone: Etc/UTC\n    sweep: quick.yaml\n{more}"
     )
 }
 
 /// A daemon of the test.
-struct Daemon {
+pub struct Daemon {
     child: Child,
     stderr: std::path::PathBuf,
 }
 
 impl Daemon {
-    fn start(lab: &Lab, name: &str, environment: &[(&str, &str)]) -> Daemon {
+    pub fn start(lab: &Lab, name: &str, environment: &[(&str, &str)]) -> Daemon {
         let stderr = lab.path(&format!("stderr-{name}"));
         let mut command = lab.command(&["daemon"]);
         command.envs(environment.iter().copied()).stdout(Stdio::null()).stderr(std::fs::File::create(&stderr).unwrap());
         Daemon { child: command.spawn().unwrap(), stderr }
     }
 
-    fn told(&self) -> String {
+    pub fn told(&self) -> String {
         std::fs::read_to_string(&self.stderr).unwrap()
     }
 
-    fn wait_for(&self, text: &str) {
+    pub fn wait_for(&self, text: &str) {
         wait_until(|| self.told().contains(text), || format!("{text} in:\n{}", self.told()));
     }
 
@@ -48,12 +48,16 @@ impl Daemon {
         kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), signal).unwrap();
     }
 
-    fn kill(mut self) {
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    fn stop(mut self) -> ExitStatus {
+    pub fn stop(mut self) -> ExitStatus {
         self.signal(Signal::SIGTERM);
         self.child.wait().unwrap()
     }
@@ -67,7 +71,7 @@ impl Drop for Daemon {
     }
 }
 
-fn wait_until(is_so: impl Fn() -> bool, what: impl Fn() -> String) {
+pub fn wait_until(is_so: impl Fn() -> bool, what: impl Fn() -> String) {
     let give_up_at = Instant::now() + PATIENCE;
     while !is_so() {
         assert!(Instant::now() < give_up_at, "waited in vain for {}", what());

@@ -73,7 +73,10 @@ fn a_lab_is_seen_and_ruled_in_a_browser() {
     let lab = Lab::new();
     lab.write("farms/lab.yaml", &(farm(&[ssh_device("board", &board, board.port)]) + OTHERS));
     lab.write("configs/daemon.yaml", DAEMON);
-    lab.write("configs/quick.yaml", &format!("{}repeats: 2\n", QUICK.replace("squeezenet1_0", "squeezenet1_0, mobilenet_v2")));
+    lab.write(
+        "configs/quick.yaml",
+        &format!("{}repeats: 2\n", QUICK.replace("squeezenet1_0", "squeezenet1_0, mobilenet_v2")),
+    );
     let long = "measure: { min_runs: 2, min_seconds: 20, max_seconds: 30 }";
     let limits = "measure: { min_runs: 2, max_runs: 2, min_seconds: 0, max_seconds: 60 }";
     lab.write("configs/long.yaml", &format!("{}repeats: 9\n", QUICK.replace(limits, long)));

@@ -15,6 +15,7 @@ use crate::store::Store;
 use crate::transport::Connect;
 
 use self::discover::DiscoverArguments;
+use self::edit::{AddArguments, EditArguments};
 use self::history::HistoryArguments;
 use self::lock::LockArguments;
 use self::restore::RestoreArguments;
@@ -24,6 +25,7 @@ use super::{CliError, Context, Format, exit, print_data, print_json, print_rows,
 
 mod check;
 mod discover;
+mod edit;
 mod history;
 mod lock;
 mod release;
@@ -41,6 +43,16 @@ pub(super) enum DevicesVerb {
     Show {
         /// Its name
         name: String,
+    },
+    /// Add a device to a farm file
+    Add(AddArguments),
+    /// Change a device in its farm file, which keeps its comments
+    Edit(EditArguments),
+    /// Take devices out of their farm files
+    Remove {
+        /// Names
+        #[arg(required = true)]
+        names: Vec<String>,
     },
     /// Keep every sweep off a device for a while; a run that is under way ends first
     Lock(LockArguments),
@@ -83,6 +95,9 @@ pub(super) async fn run(context: &Context, verb: DevicesVerb) -> Result<u8, CliE
         DevicesVerb::Lock(arguments) => lock::lock(context, &devices, &arguments),
         DevicesVerb::Unlock { names } => lock::unlock(context, &select(devices, &names)?),
         DevicesVerb::History(arguments) => history::run(context, &devices, &arguments),
+        DevicesVerb::Add(arguments) => edit::add(context, &devices, &arguments),
+        DevicesVerb::Edit(arguments) => edit::edit(find(&devices, &arguments.name)?, &arguments),
+        DevicesVerb::Remove { names } => edit::remove(&select(devices, &names)?),
         DevicesVerb::List => show::list(context, devices),
         DevicesVerb::Show { name } => show::show(context, find(&devices, &name)?.clone()),
         DevicesVerb::Probe { names } => probe(context, select(devices, &names)?).await,

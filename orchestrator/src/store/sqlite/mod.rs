@@ -7,6 +7,7 @@ mod connection;
 mod device_changes;
 mod devices;
 mod events;
+mod hand_over;
 mod leases;
 mod locks;
 mod maintenance;
