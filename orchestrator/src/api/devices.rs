@@ -41,8 +41,8 @@ pub(super) struct DeviceAnswer {
     memory_bytes: Option<u64>,
     free_bytes: Option<u64>,
     /// Of the battery.
-    temperature_celsius: Option<f64>,
-    battery_percent: Option<u32>,
+    pub(super) temperature_celsius: Option<f64>,
+    pub(super) battery_percent: Option<u32>,
     /// When it last answered.
     #[schemars(with = "Option<String>")]
     seen_at: Option<Timestamp>,

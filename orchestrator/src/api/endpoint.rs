@@ -133,6 +133,19 @@ impl Endpoints {
         self.route(path, post(serve))
     }
 
+    /// Something that everybody may do, and that answers in its own way.
+    pub(super) fn post_open<B: JsonSchema, A: JsonSchema>(
+        mut self,
+        path: &str,
+        summary: &str,
+        routes: MethodRouter<Arc<Api>>,
+    ) -> Endpoints {
+        let body = self.schemas.subschema_for::<B>().to_value();
+        let answer = self.schemas.subschema_for::<A>().to_value();
+        self.document_open("post", path, summary, &Value::Null, Some(body), ("200", "application/json", answer));
+        self.route(path, routes)
+    }
+
     /// What is no JSON; it looks itself at who asks.
     pub(super) fn other(
         mut self,

@@ -1,7 +1,7 @@
 //! Who gets in, and what every answer carries.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -11,6 +11,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
+use super::server::Peer;
 use super::{Api, Person, Refusal, Role};
 
 /// Largest body that is read.
@@ -71,10 +72,16 @@ async fn admit(api: &Arc<Api>, request: Request) -> Result<Request, Refusal> {
     }
     refuse_foreign_origin(&parts.headers)?;
     let is_write = !matches!(parts.method, Method::GET | Method::HEAD);
-    let caller = api.caller(&parts.headers)?;
+    let peer = parts.extensions.get::<Peer>().map(|Peer(peer)| peer.ip());
+    let caller = api.access.caller(&parts.headers, peer)?;
     let body = if is_write {
         if parts.headers.get("x-farmctl").is_none_or(|value| value != "1") {
             return Err(Refusal::forbidden("a write carries the header X-Farmctl: 1"));
+        }
+        if let Some(person) = &caller.0
+            && !api.writes.take(person.name.clone(), Instant::now())
+        {
+            return Err(Refusal::too_many(format!("{} does too much at once; wait a second", person.name)));
         }
         whole(&parts.headers, body).await?
     } else {
@@ -141,10 +148,5 @@ impl Api {
         host == "localhost"
             || address.parse::<std::net::IpAddr>().is_ok()
             || self.host_names.iter().any(|name| name.eq_ignore_ascii_case(host))
-    }
-
-    /// Who asks.
-    pub(super) fn caller(&self, _headers: &HeaderMap) -> Result<Caller, Refusal> {
-        Ok(Caller(Some(Person { name: self.owner.clone(), role: Role::Admin })))
     }
 }

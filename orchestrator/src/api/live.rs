@@ -40,7 +40,7 @@ const MAX_EVENTS: u32 = 1000;
 
 /// A message, made once for all viewers.
 #[derive(Debug, Clone)]
-struct Told {
+pub(super) struct Told {
     event: &'static str,
     data: Arc<str>,
 }
@@ -127,7 +127,7 @@ impl Api {
     }
 
     /// One more viewer: what the lab is now, and all that changes from now on.
-    async fn join(self: &Arc<Self>) -> Result<(LabAnswer, broadcast::Receiver<Told>), Refusal> {
+    pub(super) async fn join(self: &Arc<Self>) -> Result<(LabAnswer, broadcast::Receiver<Told>), Refusal> {
         let mut seen = self.live.seen.lock().await;
         if self.live.sender.receiver_count() >= MAX_VIEWERS {
             return Err(Refusal::too_many(format!("{MAX_VIEWERS} viewers look already")));
@@ -268,6 +268,11 @@ pub(super) async fn events(
     Ok(([(HeaderName::from_static("x-accel-buffering"), "no")], Sse::new(stream)).into_response())
 }
 
+/// What is told next; `None` for one who is too far behind.
+async fn next(receiver: &mut broadcast::Receiver<Told>) -> Option<Told> {
+    receiver.recv().await.ok()
+}
+
 /// The first message, then what is told, and a comment where nothing is. Ends for one who is too far behind, or may not
 /// look any more.
 fn messages(
@@ -284,9 +289,9 @@ fn messages(
                 first
             } else {
                 tokio::select! {
-                    told = receiver.recv() => told.ok()?.message(),
+                    told = next(&mut receiver) => told?.message(),
                     () = tokio::time::sleep_until(beat_at) => {
-                        api.caller(&headers).ok()?.may(Role::View).ok()?;
+                        api.access.caller(&headers, None).ok()?.may(Role::View).ok()?;
                         beat_at = Instant::now() + KEEP_ALIVE;
                         Message::default().comment("")
                     }
@@ -295,4 +300,18 @@ fn messages(
             Some((Ok(message), (None, receiver, beat_at)))
         }
     })
+}
+
+#[cfg(test)]
+impl Live {
+    /// Tells more than is kept for who does not listen.
+    pub(super) fn flood(&self) {
+        (0..=MAX_BEHIND).for_each(|number| drop(self.sender.send(Told::new("log", &number))));
+    }
+}
+
+/// Whether a viewer is one that is not told any more.
+#[cfg(test)]
+pub(super) async fn is_dropped(mut receiver: broadcast::Receiver<Told>) -> bool {
+    next(&mut receiver).await.is_none()
 }

@@ -10,8 +10,11 @@
 mod devices;
 mod endpoint;
 mod guard;
+mod health;
 mod lab;
+mod limits;
 mod live;
+mod metrics;
 mod page;
 mod person;
 mod refusal;
@@ -21,9 +24,16 @@ mod schedules;
 mod server;
 mod session;
 mod sweeps;
+mod tls;
+mod tokens;
 
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::{Semaphore, watch};
@@ -31,18 +41,27 @@ use tokio::sync::{Semaphore, watch};
 use crate::daemon::Status;
 use crate::domain::{Device, SweepId};
 use crate::schedule::Schedule;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
+use limits::Limit;
 use live::Live;
+use metrics::Metrics;
 pub use person::{Person, Role};
 pub use refusal::Refusal;
 pub use server::{Server, bind, serve};
+use session::{Access, Doors};
+pub use tls::{Tls, tls};
+pub use tokens::{Token, TokenError, TokenFile};
 
 /// Calls that may read the store at the same time: what more there is waits, and threads stay for the daemon's own work.
 const READERS: usize = 8;
 
 /// Sweeps that may be begun at the same time: their files may take a while to be made ready.
 const STARTERS: usize = 4;
+
+/// What one person may do: so much at once, then once every so often.
+const WRITES_AT_ONCE: u32 = 60;
+const WRITES_EACH: Duration = Duration::from_secs(1);
 
 /// What the daemon is at, as it last said.
 #[derive(Debug, Clone)]
@@ -71,6 +90,16 @@ pub enum Order {
     File(String, Option<Vec<String>>),
     /// The sweep of a schedule, now.
     Schedule(Box<Schedule>),
+}
+
+impl fmt::Display for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Order::File(file, None) => f.write_str(file),
+            Order::File(file, Some(devices)) => write!(f, "{file} on {}", devices.join(", ")),
+            Order::Schedule(schedule) => write!(f, "the sweep of schedule {}", schedule.name),
+        }
+    }
 }
 
 /// What only the command line can do. All calls may block, and are made where that is no harm.
@@ -108,8 +137,12 @@ pub struct Parts {
     pub lab: String,
     /// Version and commit of this program.
     pub version: &'static str,
+    /// Who may ask, by their tokens; without them everybody may, as the owner.
+    pub tokens: Option<TokenFile>,
     /// Who everybody is where no tokens are asked for.
     pub owner: String,
+    /// Whether it is https.
+    pub is_secure: bool,
     /// Names that this host has, besides those of the loopback.
     pub host_names: Vec<String>,
 }
@@ -122,34 +155,48 @@ pub struct Api {
     reports: PathBuf,
     lab: String,
     version: &'static str,
-    owner: String,
+    access: Access,
+    is_secure: bool,
+    writes: Limit<String>,
     host_names: Vec<String>,
     started_at: Timestamp,
     live: Live,
+    metrics: Metrics,
     readers: Semaphore,
     starters: Semaphore,
 }
 
 impl Api {
     /// An API that nobody can reach yet.
-    pub fn new(parts: Parts) -> Arc<Api> {
-        let Parts { store, actions, now, reports, lab, version, owner, host_names } = parts;
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn new(parts: Parts) -> Result<Arc<Api>, StoreError> {
+        let Parts { store, actions, now, reports, lab, version, tokens, owner, is_secure, host_names } = parts;
+        let access = match tokens {
+            Some(file) => Access::Tokens(Doors::new(file)),
+            None => Access::Open(Person { name: owner, role: Role::Admin }),
+        };
         let (readers, starters) = (Semaphore::new(READERS), Semaphore::new(STARTERS));
         let (started_at, live) = (Timestamp::now(), Live::default());
-        Arc::new(Api {
+        let metrics = Metrics::after(store.last_event()?);
+        Ok(Arc::new(Api {
             store,
             actions,
             now,
             reports,
             lab,
             version,
-            owner,
+            access,
+            is_secure,
+            writes: Limit::new(WRITES_AT_ONCE, WRITES_EACH),
             host_names,
             started_at,
             live,
+            metrics,
             readers,
             starters,
-        })
+        }))
     }
 
     /// Does what may block where it is no harm.

@@ -20,6 +20,9 @@ pub struct Refusal {
 pub(super) struct ErrorAnswer {
     /// What was refused, and why.
     error: ErrorBody,
+    /// Whether logging in helps.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    needs_login: bool,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -130,6 +133,7 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let Refusal { status, kind, message, hint } = self;
         let error = ErrorBody { kind: kind.to_owned(), message, hint };
-        (status, Json(ErrorAnswer { error })).into_response()
+        let needs_login = status == StatusCode::UNAUTHORIZED;
+        (status, Json(ErrorAnswer { error, needs_login })).into_response()
     }
 }

@@ -4,12 +4,13 @@ use std::sync::{Arc, LazyLock};
 
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse as _;
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Router, middleware};
 use serde_json::Value;
 
-use super::endpoint::{Endpoints, not_so, nowhere};
-use super::{Api, Role, devices, guard, lab, live, page, reports, schedules, session, sweeps};
+use super::endpoint::{Endpoints, Nothing, not_so, nowhere};
+use super::session::{LoginBody, SessionAnswer};
+use super::{Api, Role, devices, guard, health, lab, live, metrics, page, reports, schedules, session, sweeps};
 
 const OK: StatusCode = StatusCode::OK;
 
@@ -18,6 +19,8 @@ fn endpoints() -> Endpoints {
     Endpoints::new()
         .get(&api("/lab"), Role::View, "The lab as a whole", lab::show)
         .get_open(&api("/session"), "Who asks, and what they may do", session::show)
+        .post_open::<LoginBody, SessionAnswer>(&api("/login"), "Log in, and get a cookie", post(session::login))
+        .post_open::<Nothing, ()>(&api("/logout"), "Log out", post(session::logout))
         .get(&api("/devices"), Role::View, "The devices, each as it is now", devices::list)
         .get(&api("/devices/{name}"), Role::View, "A device as it is now", devices::show)
         .get(
@@ -35,6 +38,21 @@ fn endpoints() -> Endpoints {
         .post(&api("/sweeps"), Role::Run, StatusCode::CREATED, "Start a sweep from a file of the lab", sweeps::start)
         .post(&api("/sweeps/{id}/cancel"), Role::Run, OK, "End a sweep for good", sweeps::cancel)
         .get(&api("/schedules"), Role::View, "The schedules", schedules::list)
+        .post(
+            &api("/schedules/{name}/run"),
+            Role::Run,
+            StatusCode::CREATED,
+            "Start a schedule's sweep now",
+            schedules::run,
+        )
+        .post(
+            &api("/schedules/{name}/pause"),
+            Role::Admin,
+            OK,
+            "Start nothing by a schedule any more",
+            schedules::pause,
+        )
+        .post(&api("/schedules/{name}/resume"), Role::Admin, OK, "Start by a schedule again", schedules::resume)
         .other(
             &api("/events"),
             "text/event-stream",
@@ -49,6 +67,15 @@ fn endpoints() -> Endpoints {
             "A report of a sweep",
             get(reports::show),
         )
+        .other(
+            "/metrics",
+            "application/openmetrics-text",
+            Some(Role::View),
+            "Figures for Prometheus",
+            get(metrics::show),
+        )
+        .other("/healthz", "text/plain", None, "Whether the daemon answers", get(health::alive))
+        .other("/readyz", "text/plain", None, "Whether the daemon does its work; 503 with why not", get(health::ready))
         .other("/", "text/html", None, "The page", get(page::index))
         .other("/page/{file}", "application/octet-stream", None, "A file of the page", get(page::file))
 }

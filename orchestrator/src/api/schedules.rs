@@ -4,11 +4,13 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::domain::ScheduledStart;
+use crate::domain::{SchedulePause, ScheduledStart};
 use crate::schedule::{Missed, Overlap, Schedule};
+use crate::store::people;
 
-use super::endpoint::{Call, Items};
-use super::{Api, Refusal};
+use super::endpoint::{Call, Items, Nothing};
+use super::sweeps::SweepAnswer;
+use super::{Api, Order, Refusal};
 
 /// Due times of each schedule that are told.
 const LAST: u32 = 10;
@@ -67,9 +69,10 @@ impl From<ScheduledStart> for StartAnswer {
 }
 
 impl Api {
-    fn schedule_answer(&self, schedule: &Schedule) -> Result<ScheduleAnswer, Refusal> {
+    fn schedule_answer(&self, schedule: &Schedule, pauses: &[SchedulePause]) -> Result<ScheduleAnswer, Refusal> {
+        let paused = pauses.iter().find(|pause| pause.schedule == schedule.name);
         let last = self.store.scheduled_starts(Some(&schedule.name), LAST)?;
-        let next_due = schedule.next_due(Timestamp::now()).filter(|_| schedule.is_enabled);
+        let next_due = schedule.next_due(Timestamp::now()).filter(|_| schedule.is_enabled && paused.is_none());
         let sweep = schedule.sweep.file_name().unwrap_or_default().to_string_lossy();
         Ok(ScheduleAnswer {
             name: schedule.name.clone(),
@@ -88,7 +91,7 @@ impl Api {
                 Missed::None => "none".to_owned(),
             },
             enabled: schedule.is_enabled,
-            paused: None,
+            paused: paused.map(|pause| PausedAnswer { by: pause.by.clone(), since: pause.since }),
             next_due,
             next_start: next_due.map(|due_at| schedule.starts_at(due_at)),
             last: last.into_iter().map(StartAnswer::from).collect(),
@@ -97,10 +100,45 @@ impl Api {
 
     /// All schedules.
     pub(super) fn schedule_answers(&self) -> Result<Vec<ScheduleAnswer>, Refusal> {
-        self.now().schedules.iter().map(|schedule| self.schedule_answer(schedule)).collect()
+        let pauses = self.store.schedule_pauses()?;
+        self.now().schedules.iter().map(|schedule| self.schedule_answer(schedule, &pauses)).collect()
+    }
+
+    /// The schedule of this name.
+    fn find_schedule(&self, name: &str) -> Result<Schedule, Refusal> {
+        let found = self.now().schedules.iter().find(|schedule| schedule.name == name).cloned();
+        found.ok_or_else(|| Refusal::not_found(format!("there is no schedule {name:?}")))
     }
 }
 
 pub(super) async fn list(call: Call) -> Result<Items<ScheduleAnswer>, Refusal> {
     call.api.blocking(|api| Ok(api.schedule_answers()?.into())).await
+}
+
+pub(super) async fn run(call: Call<Nothing, Nothing>) -> Result<SweepAnswer, Refusal> {
+    let schedule = call.api.find_schedule(&call.name)?;
+    call.api.start(Order::Schedule(Box::new(schedule)), call.person.name).await
+}
+
+pub(super) async fn pause(call: Call<Nothing, Nothing>) -> Result<ScheduleAnswer, Refusal> {
+    let act = move |api: &Api| {
+        let schedule = api.find_schedule(&call.name)?;
+        let pause = SchedulePause { schedule: call.name, by: call.person.name, since: Timestamp::now() };
+        match people::pause_schedule(api.store.as_ref(), &pause)? {
+            true => api.schedule_answer(&schedule, &api.store.schedule_pauses()?),
+            false => Err(Refusal::conflict(format!("{} is paused already", schedule.name))),
+        }
+    };
+    call.api.blocking(act).await
+}
+
+pub(super) async fn resume(call: Call<Nothing, Nothing>) -> Result<ScheduleAnswer, Refusal> {
+    let act = move |api: &Api| {
+        let schedule = api.find_schedule(&call.name)?;
+        match people::resume_schedule(api.store.as_ref(), &call.name, &call.person.name, Timestamp::now())? {
+            true => api.schedule_answer(&schedule, &api.store.schedule_pauses()?),
+            false => Err(Refusal::conflict(format!("{} is not paused", schedule.name))),
+        }
+    };
+    call.api.blocking(act).await
 }

@@ -17,7 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, Sleep};
 
-use super::Api;
+use super::{Api, Tls};
 
 /// Connections at the same time: more are closed at once, so that files for sweeps' own connections stay.
 const MAX_CONNECTIONS: usize = 512;
@@ -32,7 +32,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Who is at the other end.
 #[derive(Debug, Clone, Copy)]
-#[expect(dead_code, reason = "limits of a peer come with tokens")]
 pub(super) struct Peer(pub(super) SocketAddr);
 
 /// A server that runs; it ends with this value, and its connections with it.
@@ -60,14 +59,14 @@ pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 ///
 /// # Errors
 /// When the listener has no address.
-pub fn serve(api: &Arc<Api>, listener: TcpListener) -> io::Result<Server> {
+pub fn serve(api: &Arc<Api>, listener: TcpListener, tls: Option<Tls>) -> io::Result<Server> {
     let address = listener.local_addr()?;
-    let tasks = [tokio::spawn(accept(listener, api.router())), tokio::spawn(Arc::clone(api).tell_viewers())];
+    let tasks = [tokio::spawn(accept(listener, tls, api.router())), tokio::spawn(Arc::clone(api).tell_viewers())];
     Ok(Server { address, tasks })
 }
 
 /// Takes connections, for ever. They end with this task.
-async fn accept(listener: TcpListener, router: Router) {
+async fn accept(listener: TcpListener, tls: Option<Tls>, router: Router) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut connections = JoinSet::new();
     loop {
@@ -79,7 +78,8 @@ async fn accept(listener: TcpListener, router: Router) {
             Ok((stream, peer)) => {
                 // Without a place it is closed at once: who is in is not held up by who wants in.
                 if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
-                    connections.spawn(connection(stream, router.clone().layer(Extension(Peer(peer))), place));
+                    let router = router.clone().layer(Extension(Peer(peer)));
+                    connections.spawn(connection(stream, tls.clone(), router, place));
                 }
             }
             Err(error) => {
@@ -90,10 +90,16 @@ async fn accept(listener: TcpListener, router: Router) {
     }
 }
 
-async fn connection(stream: TcpStream, router: Router, _place: OwnedSemaphorePermit) {
+async fn connection(stream: TcpStream, tls: Option<Tls>, router: Router, _place: OwnedSemaphorePermit) {
     // A small answer is sent at once.
     let _ = stream.set_nodelay(true);
-    speak(Patient::new(stream), router).await;
+    let stream = Patient::new(stream);
+    let Some(Tls(acceptor)) = tls else { return speak(stream, router).await };
+    match tokio::time::timeout(HEAD_PATIENCE, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => speak(stream, router).await,
+        Ok(Err(error)) => tracing::debug!(%error, "no TLS came about"),
+        Err(_) => {}
+    }
 }
 
 async fn speak(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, router: Router) {

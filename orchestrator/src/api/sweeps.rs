@@ -274,7 +274,9 @@ impl Api {
     /// Adds a sweep and has it carried out.
     pub(super) async fn start(self: &Arc<Self>, order: Order, by: String) -> Result<SweepAnswer, Refusal> {
         let act = move |api: &Api| {
+            let what = order.to_string();
             let sweep = api.actions.start(order, &by)?;
+            people::note_order(api.store.as_ref(), &sweep, &by, &what, Timestamp::now())?;
             api.sweep_answer(api.find_sweep(sweep.as_str())?)
         };
         self.acting(act).await

@@ -35,6 +35,7 @@ mod store;
 mod stored;
 mod sweep;
 mod sweeps;
+mod tokens;
 mod why;
 
 pub use error::{CliError, exit};
@@ -123,6 +124,9 @@ enum Verb {
     /// What is due next, and what became of what was due
     #[command(subcommand)]
     Schedules(schedules::SchedulesVerb),
+    /// Who may look at the lab, run sweeps and administer it over HTTP
+    #[command(subcommand)]
+    Tokens(tokens::TokensVerb),
     /// Print what a sweep would do, without touching a device
     Plan(plan::PlanArguments),
     /// The devices of the farm
@@ -210,7 +214,8 @@ async fn dispatch(verb: Verb, context: &Context) -> Result<u8, CliError> {
         Verb::Cancel(arguments) => cancel::run(context, &arguments).await,
         Verb::Why(arguments) => why::run(context, &arguments),
         Verb::Daemon(arguments) => daemon::run(context, &arguments).await,
-        Verb::Schedules(verb) => schedules::run(context, &verb),
+        Verb::Schedules(verb) => schedules::run(context, &verb).await,
+        Verb::Tokens(verb) => tokens::run(context, &verb),
         Verb::Plan(arguments) => plan::run(context, &arguments),
         Verb::Devices(verb) => devices::run(context, verb).await,
         Verb::Models(verb) => models::run(context, verb).await,

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::domain::{Catalog, Inventory, Plan, Sweep};
+use crate::domain::{Catalog, DeviceSelector, Inventory, Plan, Sweep};
 use crate::{config, planner, report};
 
 use super::{CliError, Context, Format, exit, print_data, print_json, print_rows};
@@ -23,9 +23,19 @@ pub(super) struct Loaded {
 }
 
 pub(super) fn load(context: &Context, file: &std::path::Path) -> Result<Loaded, CliError> {
+    load_on(context, file, None)
+}
+
+/// The same, on these devices instead of those that the file names.
+pub(super) fn load_on(
+    context: &Context,
+    file: &std::path::Path,
+    devices: Option<Vec<DeviceSelector>>,
+) -> Result<Loaded, CliError> {
     let inventory = context.lab.inventory()?;
     let mut catalog = super::models::with_found_files(context, context.lab.catalog()?)?;
-    let sweep = config::load_sweep(file, &inventory, &catalog)?;
+    let mut sweep = config::load_sweep(file, &inventory, &catalog)?;
+    sweep.devices = devices.unwrap_or(sweep.devices);
     super::datasets::with_found_images(context, &mut catalog, sweep.dataset.as_deref());
     let plan = planner::plan(&sweep, &inventory, &catalog);
     Ok(Loaded { inventory, catalog, sweep, plan })

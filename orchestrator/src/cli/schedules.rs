@@ -6,13 +6,13 @@ use clap::Subcommand;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::config;
 use crate::daemon::Status;
-use crate::domain::{ScheduledStart, StartState};
+use crate::domain::{SchedulePause, ScheduledStart, StartState};
 use crate::schedule::{Opening, Schedule};
-use crate::store::Store;
+use crate::store::{Store, people};
 
-use super::{CliError, Context, Format, daemon, exit, models, print_data, print_json, print_rows, say, text_table};
+use super::lab::person;
+use super::{CliError, Context, Format, daemon, exit, print_data, print_json, print_rows, say, sweep, text_table};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum SchedulesVerb {
@@ -21,6 +21,21 @@ pub(super) enum SchedulesVerb {
         /// What the daemon does, instead of the lab's configs/daemon.yaml
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
+    },
+    /// Start nothing by a schedule until it is resumed; what is due meanwhile is not made up for
+    Pause {
+        /// Its name
+        name: String,
+    },
+    /// Start by a schedule again
+    Resume {
+        /// Its name
+        name: String,
+    },
+    /// Run the sweep of a schedule now, whatever the time
+    Run {
+        /// Its name
+        name: String,
     },
     /// Say what became of each due time, the newest first
     History {
@@ -37,6 +52,8 @@ pub(super) enum SchedulesVerb {
 struct Listed {
     schedule: String,
     enabled: bool,
+    /// A person paused it.
+    paused: Option<SchedulePause>,
     cron: String,
     timezone: String,
     window: Option<String>,
@@ -47,20 +64,54 @@ struct Listed {
     last_sweep: Option<String>,
 }
 
-pub(super) fn run(context: &Context, verb: &SchedulesVerb) -> Result<u8, CliError> {
+pub(super) async fn run(context: &Context, verb: &SchedulesVerb) -> Result<u8, CliError> {
     let store = context.lab.store()?;
     match verb {
         SchedulesVerb::List { config } => list(context, store.as_ref(), config.as_ref()),
+        SchedulesVerb::Pause { name } => {
+            let schedule = find(context, name)?.name;
+            let pause = SchedulePause { schedule, by: person(), since: Timestamp::now() };
+            let paused = people::pause_schedule(store.as_ref(), &pause)?;
+            Ok(tell(paused, name, "paused"))
+        }
+        SchedulesVerb::Resume { name } => {
+            let resumed =
+                people::resume_schedule(store.as_ref(), &find(context, name)?.name, &person(), Timestamp::now())?;
+            Ok(tell(resumed, name, "resumed"))
+        }
+        SchedulesVerb::Run { name } => {
+            let schedule = find(context, name)?;
+            let devices = Some(schedule.devices).filter(|devices| !devices.is_empty());
+            sweep::run_on(context, &schedule.sweep, devices).await
+        }
         SchedulesVerb::History { name, limit } => history(context, store.as_ref(), name.as_deref(), *limit),
     }
 }
 
+/// The schedule of this name.
+fn find(context: &Context, name: &str) -> Result<Schedule, CliError> {
+    let schedules = daemon::load(context, &context.lab.daemon_config())?.schedules;
+    let names = schedules.iter().map(|schedule| schedule.name.as_str()).collect::<Vec<_>>().join(", ");
+    schedules.into_iter().find(|schedule| schedule.name == name).ok_or_else(|| {
+        CliError::usage(format!("there is no schedule {name:?}")).with_hint(format!("schedules: {names}"))
+    })
+}
+
+/// Says whether it came to what was asked.
+fn tell(is_new: bool, name: &str, what: &str) -> u8 {
+    say(&format!("{name} is {what}{}", if is_new { "" } else { " already" }));
+    if is_new { exit::OK } else { exit::NOTHING }
+}
+
 fn list(context: &Context, store: &dyn Store, config: Option<&PathBuf>) -> Result<u8, CliError> {
     let path = config.cloned().unwrap_or_else(|| context.lab.daemon_config());
-    let inventory = context.lab.inventory()?;
-    let catalog = models::with_found_files(context, context.lab.catalog()?)?;
-    let schedules = config::load_daemon(&path, &inventory, &catalog)?.schedules;
-    let listed: Vec<Listed> = schedules.iter().map(|schedule| listed(store, schedule)).collect::<Result<_, _>>()?;
+    let schedules = daemon::load(context, &path)?.schedules;
+    let pauses = store.schedule_pauses()?;
+    let listed = schedules.iter().map(|schedule| {
+        let paused = pauses.iter().find(|pause| pause.schedule == schedule.name).cloned();
+        listed(store, schedule, paused)
+    });
+    let listed: Vec<Listed> = listed.collect::<Result<_, _>>()?;
     let header = ["schedule", "next due", "timezone", "window", "waiting", "last due", "last sweep"];
     let rows = listed.iter().map(|one| {
         let window = one
@@ -69,7 +120,11 @@ fn list(context: &Context, store: &dyn Store, config: Option<&PathBuf>) -> Resul
             .map(|window| format!("{window} ({})", if one.window_is_open { "open" } else { "closed" }));
         vec![
             one.schedule.clone(),
-            if one.enabled { moment(one.next_due) } else { "paused".to_owned() },
+            match &one.paused {
+                Some(pause) => format!("paused by {} since {:.0}", pause.by, pause.since),
+                None if one.enabled => moment(one.next_due),
+                None => "disabled".to_owned(),
+            },
             one.timezone.clone(),
             window.unwrap_or_default(),
             one.waiting.to_string(),
@@ -93,7 +148,7 @@ fn list(context: &Context, store: &dyn Store, config: Option<&PathBuf>) -> Resul
     Ok(exit::OK)
 }
 
-fn listed(store: &dyn Store, schedule: &Schedule) -> Result<Listed, CliError> {
+fn listed(store: &dyn Store, schedule: &Schedule, paused: Option<SchedulePause>) -> Result<Listed, CliError> {
     let now = Timestamp::now();
     let last = store.scheduled_starts(Some(&schedule.name), 1)?.into_iter().next();
     let last_sweep = match last.as_ref().map(|last| (&last.sweep_id, &last.why, last.state)) {
@@ -113,11 +168,12 @@ fn listed(store: &dyn Store, schedule: &Schedule) -> Result<Listed, CliError> {
     Ok(Listed {
         schedule: schedule.name.clone(),
         enabled: schedule.is_enabled,
+        next_due: schedule.next_due(now).filter(|_| schedule.is_enabled && paused.is_none()),
+        paused,
         cron: schedule.cron.to_string(),
         timezone: schedule.time_zone.iana_name().unwrap_or("UTC").to_owned(),
         window: schedule.window.map(|window| window.to_string()),
         window_is_open: schedule.opening(now).is_open() || schedule.opening(now) == Opening::Always,
-        next_due: schedule.next_due(now),
         waiting: store.waiting_starts(&schedule.name)?.len(),
         last,
         last_sweep,

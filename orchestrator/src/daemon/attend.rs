@@ -82,6 +82,17 @@ impl Daemon {
             && self.again_at.get(about).is_none_or(|(again_at, _)| (self.clock)() >= *again_at)
     }
 
+    /// The schedules as they are in force: one that is paused is like one that its file disables.
+    pub(super) async fn in_force(&mut self) -> Result<Vec<Schedule>, AgentError> {
+        let pauses = with_store(&self.store, |store| store.schedule_pauses()).await?;
+        self.paused = pauses.into_iter().map(|pause| pause.schedule).collect();
+        let in_force = |schedule: &Schedule| {
+            let is_enabled = schedule.is_enabled && !self.paused.contains(&schedule.name);
+            Schedule { is_enabled, ..schedule.clone() }
+        };
+        Ok(self.schedules.iter().map(in_force).collect())
+    }
+
     /// Settles what has become due, and takes the step that is to be taken.
     pub(super) async fn attend(&mut self, schedule: &Schedule) -> Result<(), AgentError> {
         let now = (self.clock)();

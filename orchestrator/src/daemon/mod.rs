@@ -67,6 +67,8 @@ pub struct Daemon {
     /// Whether a lease's holder has ended without giving it back.
     is_gone: fn(&str) -> bool,
     schedules: Vec<Schedule>,
+    /// Schedules that a person has paused, as of the last look.
+    paused: BTreeSet<String>,
     /// By the schedule's name; at most one each.
     tasks: BTreeMap<String, Task>,
     /// Of sweeps that were handed over.
@@ -84,8 +86,8 @@ impl Daemon {
     /// A daemon that has not looked yet.
     pub fn new(store: Arc<dyn Store>, sweeps: Arc<dyn Sweeps>, clock: Clock, is_gone: fn(&str) -> bool) -> Daemon {
         let (schedules, tasks, handed) = Default::default();
-        let (probes, probing, troubles, again_at) = Default::default();
-        Daemon { store, sweeps, clock, is_gone, schedules, tasks, handed, probes, probing, troubles, again_at }
+        let (paused, probes, probing, troubles, again_at) = Default::default();
+        Daemon { store, sweeps, clock, is_gone, schedules, paused, tasks, handed, probes, probing, troubles, again_at }
     }
 
     /// Asks devices so often from now on, the first time at once.
@@ -126,11 +128,16 @@ impl Daemon {
         let obstacle = self.sweeps.obstacle();
         self.note("room", obstacle);
         let mut trouble = None;
-        for schedule in self.schedules.clone() {
-            if let Err(error) = self.attend(&schedule).await {
-                trouble = Some(format!("failed to {error}"));
-                break;
+        match self.in_force().await {
+            Ok(schedules) => {
+                for schedule in schedules {
+                    if let Err(error) = self.attend(&schedule).await {
+                        trouble = Some(format!("failed to {error}"));
+                        break;
+                    }
+                }
             }
+            Err(error) => trouble = Some(format!("failed to {error}")),
         }
         if let Err(error) = self.look_at_handed_over().await {
             trouble = Some(format!("failed to {error}"));

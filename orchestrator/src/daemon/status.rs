@@ -43,7 +43,8 @@ impl Daemon {
     /// What it is at.
     pub fn status(&self) -> Status {
         let now = (self.clock)();
-        let enabled = self.schedules.iter().filter(|schedule| schedule.is_enabled);
+        let is_in_force = |schedule: &&Schedule| schedule.is_enabled && !self.paused.contains(&schedule.name);
+        let enabled = self.schedules.iter().filter(is_in_force);
         let next = enabled.filter_map(|schedule| {
             let starts_at = schedule.starts_at(schedule.next_due(now)?);
             Some((schedule.name.clone(), starts_at))

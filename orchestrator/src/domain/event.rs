@@ -122,6 +122,27 @@ pub enum EventKind {
         /// Who had locked it.
         locked_by: String,
     },
+    /// A person started a sweep over the API.
+    SweepOrdered {
+        /// Who.
+        by: String,
+        /// What: its file, or the schedule it is of.
+        what: String,
+    },
+    /// A person paused a schedule.
+    SchedulePaused {
+        /// Who.
+        by: String,
+        /// Its name.
+        schedule: String,
+    },
+    /// A person resumed a schedule.
+    ScheduleResumed {
+        /// Who.
+        by: String,
+        /// Its name.
+        schedule: String,
+    },
     /// A command of the device's farm entry was run on this host.
     HostCommand {
         /// What it is for: `reset`, `power_off` or `power_on`.

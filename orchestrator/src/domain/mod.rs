@@ -47,7 +47,7 @@ pub use ids::{JobId, LabId, RunId, SweepId};
 pub use lock::DeviceLock;
 pub use plan::{Job, JobModel, Plan, Skipped};
 pub use record::{DeviceFacts, MeasuredAccuracy, Measurement, OutputRef, Record, RunStatus};
-pub use scheduled::{DueTime, ScheduledStart};
+pub use scheduled::{DueTime, SchedulePause, ScheduledStart};
 pub use sighting::Sighting;
 pub use state::{
     DeviceState, DeviceStep, JobState, JobStep, RunState, RunStep, StartState, StartStep, SweepState, SweepStep,

@@ -12,6 +12,17 @@ pub struct DueTime {
     pub due_at: Timestamp,
 }
 
+/// A person paused a schedule: it starts nothing until somebody resumes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SchedulePause {
+    /// Name of the schedule.
+    pub schedule: String,
+    /// Who.
+    pub by: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
 /// What became of a due time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScheduledStart {

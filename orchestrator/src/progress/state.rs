@@ -154,6 +154,9 @@ impl DeviceState {
             | EventKind::DeviceDiffers { .. }
             | EventKind::DeviceLocked { .. }
             | EventKind::DeviceUnlocked { .. }
+            | EventKind::SweepOrdered { .. }
+            | EventKind::SchedulePaused { .. }
+            | EventKind::ScheduleResumed { .. }
             | EventKind::JobMoved { .. }
             | EventKind::WriteRefused { .. }
             | EventKind::SweepStarted { .. }

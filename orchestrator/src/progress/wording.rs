@@ -24,6 +24,9 @@ pub fn event_sentence(event: &Event) -> Option<String> {
         EventKind::DeviceDiffers { what, before, now } => format!("{what} changed: {before} before, {now} now"),
         EventKind::DeviceLocked { by, why, until } => format!("locked by {by} until {until:.0}: {why}"),
         EventKind::DeviceUnlocked { by, locked_by } => format!("unlocked by {by}; {locked_by} had locked it"),
+        EventKind::SweepOrdered { by, what } => format!("{by} started {what}"),
+        EventKind::SchedulePaused { by, schedule } => format!("{by} paused the schedule {schedule}"),
+        EventKind::ScheduleResumed { by, schedule } => format!("{by} resumed the schedule {schedule}"),
         EventKind::HostCommand { purpose, argv, outcome, .. } => {
             format!("{purpose} by {}: {outcome}", argv.join(" "))
         }

@@ -38,6 +38,18 @@ pub enum Standing {
 }
 
 impl Standing {
+    /// Every standing.
+    pub const ALL: &'static [Standing] = &[
+        Standing::Disabled,
+        Standing::Locked,
+        Standing::Quarantined,
+        Standing::Busy,
+        Standing::Offline,
+        Standing::Unauthorized,
+        Standing::Idle,
+        Standing::Unknown,
+    ];
+
     /// The word for it.
     pub fn as_str(self) -> &'static str {
         match self {

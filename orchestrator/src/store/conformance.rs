@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::{Claim, ClaimedRun, GiveBack, HandedOver, LeaseOutcome, NewSweep, Store, StoreError, SweepCounts};
 use crate::domain::{
     DeviceChange, DeviceIdentity, DeviceLock, DeviceState, DueTime, Event, EventKind, Failure, FailureKind, HandOver,
-    Job, JobId, JobState, Measurement, Plan, Record, RunId, RunState, RunStatus, Setting, Skipped, StartState,
+    Job, JobId, JobState, Measurement, Plan, Record, RunId, RunState, RunStatus, SchedulePause, Setting, Skipped, StartState,
     SweepDefinition, SweepId, SweepRow, SweepState, sample,
 };
 
@@ -29,7 +29,9 @@ macro_rules! store_conformance {
             one_process_at_a_time_has_a_sweep, one_process_at_a_time_has_a_device, a_runner_is_pinned_once,
             devices_are_quarantined_and_released, a_found_run_has_an_owner, past_durations_are_of_runs_that_ended_well,
             events_come_back_in_order, no_job_is_claimed_twice, device_changes_are_open_until_they_are_undone,
-            a_person_goes_before_a_schedule, a_due_time_is_begun_once, a_schedule_that_changes_begins_anew, a_lock_keeps_claims_off_until_it_ends, what_was_last_heard_of_a_device_is_kept,
+            a_person_goes_before_a_schedule, a_due_time_is_begun_once, a_schedule_that_changes_begins_anew,
+            a_schedule_is_paused_by_one_until_it_is_resumed, new_events_are_those_of_everything,
+            a_lock_keeps_claims_off_until_it_ends, what_was_last_heard_of_a_device_is_kept,
             a_sweep_and_its_skipped_cells_are_handed_over_at_once, a_sweep_is_handed_over_and_taken_back
         );
     };
@@ -606,6 +608,39 @@ pub fn a_schedule_that_changes_begins_anew(open: &Open) {
     assert_eq!(open().settled_until("nightly", "at four", at(70)).unwrap(), at(60));
     assert_eq!(open().waiting_starts("nightly").unwrap(), [at(10)], "what waits is not forgotten");
     assert_eq!(open().settled_until("weekly", "at four", at(80)).unwrap(), at(80));
+}
+
+pub fn a_schedule_is_paused_by_one_until_it_is_resumed(open: &Open) {
+    let pause = |by: &str| SchedulePause { schedule: "nightly".into(), by: by.into(), since: at(5) };
+    assert_eq!(open().schedule_pauses().unwrap(), []);
+    assert!(open().pause_schedule(&pause("anna")).unwrap());
+    assert!(!open().pause_schedule(&pause("ben")).unwrap(), "it is paused already");
+    assert_eq!(open().schedule_pauses().unwrap(), [pause("anna")]);
+    assert!(!open().resume_schedule("weekly").unwrap());
+    assert!(open().resume_schedule("nightly").unwrap() && !open().resume_schedule("nightly").unwrap());
+    assert_eq!(open().schedule_pauses().unwrap(), []);
+}
+
+pub fn new_events_are_those_of_everything(open: &Open) {
+    let store = open();
+    assert_eq!(store.last_event().unwrap(), 0);
+    let (row, _) = sweep(&*store, "s", &["a"], 1);
+    let event = |sweep_id: Option<SweepId>, device: Option<&str>| Event {
+        at: at(1),
+        sweep_id,
+        device: device.map(str::to_owned),
+        job_id: None,
+        run_id: None,
+        kind: EventKind::DeviceReleased { by: "anna".into() },
+    };
+    let all = [event(Some(row.id.clone()), Some("a")), event(None, Some("bb")), event(None, None)];
+    all.iter().for_each(|event| store.append_event(event).unwrap());
+    let told = open().new_events(0, 2).unwrap();
+    assert_eq!(told.iter().map(|(_, event)| event.clone()).collect::<Vec<_>>(), all[..2]);
+    let rest = open().new_events(told[1].0, 9).unwrap();
+    assert_eq!((rest.len(), &rest[0].1), (1, &all[2]));
+    assert_eq!(open().last_event().unwrap(), rest[0].0);
+    assert_eq!(open().new_events(rest[0].0, 9).unwrap(), []);
 }
 
 pub fn a_person_goes_before_a_schedule(open: &Open) {

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Store, StoreError};
-use crate::domain::{DeviceLock, Event, EventKind, SweepId};
+use crate::domain::{DeviceLock, Event, EventKind, SchedulePause, SweepId};
 
 /// Longest lock: whoever needs more takes the device out of service in its farm file.
 pub const LONGEST_LOCK: SignedDuration = SignedDuration::from_hours(31 * 24);
@@ -62,4 +62,39 @@ pub fn release_device(store: &dyn Store, device: &str, by: &str, now: Timestamp)
 pub fn cancel_sweep(store: &dyn Store, sweep: &SweepId, by: &str, now: Timestamp) -> Result<(), StoreError> {
     store.cancel_sweep(sweep)?;
     store.append_event(&event(now, None, Some(sweep), EventKind::CancelRequested { by: by.to_owned() }))
+}
+
+/// Pauses a schedule; returns whether it was not paused before.
+///
+/// # Errors
+/// When the store can't be written.
+pub fn pause_schedule(store: &dyn Store, pause: &SchedulePause) -> Result<bool, StoreError> {
+    let paused = store.pause_schedule(pause)?;
+    if paused {
+        let kind = EventKind::SchedulePaused { by: pause.by.clone(), schedule: pause.schedule.clone() };
+        store.append_event(&event(pause.since, None, None, kind))?;
+    }
+    Ok(paused)
+}
+
+/// Resumes a schedule; returns whether it was paused.
+///
+/// # Errors
+/// When the store can't be written.
+pub fn resume_schedule(store: &dyn Store, schedule: &str, by: &str, now: Timestamp) -> Result<bool, StoreError> {
+    let resumed = store.resume_schedule(schedule)?;
+    if resumed {
+        let kind = EventKind::ScheduleResumed { by: by.to_owned(), schedule: schedule.to_owned() };
+        store.append_event(&event(now, None, None, kind))?;
+    }
+    Ok(resumed)
+}
+
+/// Notes who started a sweep, and by what.
+///
+/// # Errors
+/// When the store can't be written.
+pub fn note_order(store: &dyn Store, sweep: &SweepId, by: &str, what: &str, now: Timestamp) -> Result<(), StoreError> {
+    let kind = EventKind::SweepOrdered { by: by.to_owned(), what: what.to_owned() };
+    store.append_event(&event(now, None, Some(sweep), kind))
 }

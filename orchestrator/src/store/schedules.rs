@@ -1,7 +1,7 @@
 use jiff::Timestamp;
 
 use super::StoreError;
-use crate::domain::{ScheduledStart, SweepId, SweepState};
+use crate::domain::{SchedulePause, ScheduledStart, SweepId, SweepState};
 
 /// A sweep of a schedule that is not over.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +43,24 @@ pub trait ScheduleStore {
     /// # Errors
     /// When the store can't be read.
     fn unfinished_sweeps(&self, schedule: &str) -> Result<Vec<Unfinished>, StoreError>;
+
+    /// Pauses a schedule; returns whether it was not paused before. Who has paused it first stays the one.
+    ///
+    /// # Errors
+    /// When the store can't be written.
+    fn pause_schedule(&self, pause: &SchedulePause) -> Result<bool, StoreError>;
+
+    /// Resumes a schedule; returns whether it was paused.
+    ///
+    /// # Errors
+    /// When the store can't be written.
+    fn resume_schedule(&self, schedule: &str) -> Result<bool, StoreError>;
+
+    /// The schedules that are paused, by name.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn schedule_pauses(&self) -> Result<Vec<SchedulePause>, StoreError>;
 
     /// What became of due times, the newest first, at most `limit`; of one schedule, when it is given.
     ///

@@ -2,7 +2,7 @@
 
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { promisify } from "node:util";
@@ -28,6 +28,16 @@ export async function farmctl(...words) {
 /** What farmctl prints as JSON. */
 export async function told(...words) {
   return JSON.parse(await farmctl(...words, "--format", "json"));
+}
+
+/** Puts a file into the lab. */
+export function put(name, text) {
+  writeFileSync(join(FOLDER, name), text);
+}
+
+/** Removes a file of the lab. */
+export function remove(name) {
+  rmSync(join(FOLDER, name));
 }
 
 /** Changes the daemon's file, which the daemon reads again. */

@@ -141,6 +141,28 @@ test("a sweep is cancelled, once its person has said so twice", async () => {
   await close();
 });
 
+test("a schedule is paused, goes on, and is run now", async () => {
+  const { page, expectClean, close } = await person(browser);
+  await open(page, lab.url, "#/schedules");
+  const rarely = page.getByRole("region", { name: "rarely" });
+  await says(rarely, /Next.*-02-29 00:00/);
+  await says(page.getByRole("region", { name: "never" }), /Switched off in its file/);
+  const listed = async () => JSON.stringify((await told("schedules", "list")).find(({ name }) => name === "rarely"));
+  const before = await listed();
+  await page.getByRole("button", { name: "Pause rarely" }).click();
+  await says(rarely, /Paused by .*now/);
+  assert.notEqual(await listed(), before);
+  await page.getByRole("button", { name: "Resume rarely" }).click();
+  await says(rarely, /Next.*-02-29 00:00/);
+  assert.equal(await listed(), before);
+  await page.getByRole("button", { name: "Run now: rarely" }).click();
+  await page.getByRole("heading", { level: 1, name: /quick/ }).waitFor();
+  await page.locator(".standing .state[data-state=finished]").waitFor();
+  await says(page.locator(".standing"), / jobs/);
+  await expectClean();
+  await close();
+});
+
 test("a daemon that stops is told as gone, and what it is when it is back is shown by itself", async () => {
   const { page, expectClean, close } = await person(browser);
   await open(page, lab.url, "#/");

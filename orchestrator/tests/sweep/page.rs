@@ -82,3 +82,27 @@ fn a_lab_is_seen_and_ruled_in_a_browser() {
     lab.write("configs/long.yaml", &format!("{}repeats: 9\n", QUICK.replace(limits, long)));
     run("lab.test.mjs", &lab);
 }
+
+#[test]
+fn five_hundred_devices_are_shown_smoothly() {
+    let device = |number| {
+        let ssh = "ssh: { host: 127.0.0.1, port: 1, user: nobody }";
+        format!("  - {{ name: device-{number}, tags: [rack={}], transport: {{ {ssh} }} }}\n", number % 20)
+    };
+    let devices: Vec<String> = (1..=500).map(device).collect();
+    let lab = Lab::new();
+    lab.write("farms/lab.yaml", &farm(&devices));
+    // Nobody asks them: what changes is what the script changes.
+    lab.write("configs/daemon.yaml", &format!("probe_minutes: 0\n{DAEMON}"));
+    lab.write("configs/quick.yaml", QUICK);
+    run("many.test.mjs", &lab);
+}
+
+#[test]
+fn a_token_lets_in_and_says_what_one_may() {
+    let lab = Lab::new();
+    lab.write("farms/lab.yaml", &farm(&["  - { name: board, transport: { ssh: { host: 127.0.0.1, port: 1 } } }\n".to_owned()]));
+    lab.write("configs/daemon.yaml", &format!("tokens: ../.farm/tokens\nprobe_minutes: 0\n{DAEMON}"));
+    lab.write("configs/quick.yaml", QUICK);
+    run("tokens.test.mjs", &lab);
+}

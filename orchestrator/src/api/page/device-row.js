@@ -43,7 +43,7 @@ export class DeviceRow {
     setState(this.#state, device.status);
     setAttribute(this.element, "data-state", device.status);
     setAttribute(this.#name, "title", joined(device.farm, device.tags.join(" "), device.notes) || null);
-    setText(cells.kind, joined(device.model, device.soc));
+    setText(cells.kind, joined(device.model, device.soc) || device.os);
     setDoing(cells.doing, device, sweepName);
     setTime(this.#until, endOf(device));
     setText(cells.temperature, fixed(device.temperature_celsius, 1));
@@ -55,15 +55,17 @@ export class DeviceRow {
 
 /** What a device is at, or why it is at nothing. */
 export function setDoing(element, { status, detail, lock, use }, sweepName) {
+  // A lock keeps off what comes next, not the run that is under way.
+  const locked = lock ? `locked by ${lock.by}: ${lock.why}` : null;
   if (use && status === "busy") {
-    const text = joined(use.model ?? "a job", use.open_jobs > 1 ? `${use.open_jobs} left` : null);
+    const text = joined(use.model ?? "a job", use.open_jobs > 1 ? `${use.open_jobs} left` : null, locked);
     setChildren(element, [text, use.sweep_id, sweepName], () => [
       text,
       " ",
       use.sweep_id ? linkTo("sweeps", use.sweep_id, sweepName ?? "sweep") : null,
     ]);
   } else {
-    const text = lock && status === "locked" ? joined(`by ${lock.by}`, lock.why) : (detail ?? "");
+    const text = status === "locked" && lock ? joined(`by ${lock.by}`, lock.why) : joined(detail, locked);
     setChildren(element, text, () => [text]);
   }
   setAttribute(element, "title", element.textContent.length > 30 ? element.textContent : null);

@@ -10,7 +10,7 @@ const LONGEST_WAIT_MS = 15_000;
 /** A page that nobody sees lets go of its connection: a browser has only six to one host. */
 const UNSEEN_MS = 60_000;
 
-/** States: connecting, live, gone (with since when and when it is tried again), unseen, login (a token is needed). */
+/** States: connecting, live, gone (with since when, why, and when it is tried again), unseen, login (a token is needed). */
 export class Live {
   #model;
   #told;
@@ -108,7 +108,7 @@ export class Live {
     const since = this.#state.name === "gone" ? this.#state.since : Date.now();
     const most = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** failures);
     const wait = most * (0.75 + Math.random() / 4); // not every page at once
-    return { name: "gone", since, again: Date.now() + wait, why: error.message };
+    return { name: "gone", since, again: Date.now() + wait, why: error.message, isRefused: error.status > 0 };
   }
 
   /** Waits until there is reason to try again. */

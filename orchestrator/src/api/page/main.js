@@ -109,7 +109,8 @@ function showGone() {
   bar.hidden = !isGone;
   if (!isGone) return setText(text, "");
   const asOf = isLoaded ? " What is shown here is from before." : "";
-  setText(text, `The daemon is gone since ${absolute(connection.since)}: ${connection.why}.${asOf}`);
+  const what = connection.isRefused ? "The daemon lets nobody in" : "The daemon is gone";
+  setText(text, `${what} since ${absolute(connection.since)}: ${connection.why}.${asOf}`);
   countDown();
 }
 

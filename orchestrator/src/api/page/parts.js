@@ -2,7 +2,7 @@
 
 import { reportAddress } from "./api.js";
 import { h, setAttribute, setChildren, setText } from "./dom.js";
-import { joined, many } from "./format.js";
+import { byName, joined, many } from "./format.js";
 import { expectedEndMs, isOver } from "./model.js";
 import { addressOf } from "./router.js";
 import { duration, nowMs } from "./time.js";
@@ -50,15 +50,20 @@ export function spanText(sweep, devices) {
   return end <= nowMs() ? "about to end" : `about ${duration((end - nowMs()) / 1000)} left`;
 }
 
-/** Links to the reports of a sweep: the page first, and tables by their kind. */
-export function setReports(element, sweep) {
-  const files = [...(sweep.reports ?? [])].sort((a, b) => Number(b === "index.html") - Number(a === "index.html"));
+/** Links to the reports of a sweep: the page first, then the results by their form, then what else there is. */
+export function setReports(element, sweep, { onlyResults = false } = {}) {
+  const isWanted = (file) => !onlyResults || file === "index.html" || file.startsWith("results.");
+  const files = sweep.reports.filter(isWanted).sort((a, b) => rankOf(a) - rankOf(b) || byName(a, b));
   setChildren(element, [sweep.id, files], () =>
     files.flatMap((file, at) => [
       at ? " " : null,
       h("a", { href: reportAddress(sweep.id, file), class: "report", title: `${file} of ${sweep.id}` }, labelOf(file)),
     ]),
   );
+}
+
+function rankOf(file) {
+  return file === "index.html" ? 0 : file.startsWith("results.") ? 1 : 2;
 }
 
 function labelOf(file) {

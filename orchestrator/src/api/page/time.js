@@ -32,12 +32,12 @@ function two(s, large, largeName, small, smallName) {
   return `${Math.floor(s / large)} ${largeName}${rest ? ` ${rest} ${smallName}` : ""}`;
 }
 
-/** For example «4 min ago», «in 2 h», or a date when that is far away. */
+/** For example «4 min ago», «in 2 h», or a date when that is long ago. */
 export function relative(atMs, now = nowMs()) {
   const s = Math.round((atMs - now) / 1000);
   const far = Math.abs(s);
   if (far < 5) return "now";
-  if (far >= 21 * DAY) return day(atMs);
+  if (s <= -21 * DAY) return day(atMs);
   const unit = far < MINUTE ? [1, "s"] : far < HOUR ? [MINUTE, "min"] : far < 2 * DAY ? [HOUR, "h"] : [DAY, "d"];
   const text = `${Math.floor(far / unit[0])} ${unit[1]}`;
   return s < 0 ? `${text} ago` : `in ${text}`;
@@ -56,6 +56,12 @@ function day(atMs) {
 export function absolute(atMs) {
   const zone = ZONE.formatToParts(atMs).find((part) => part.type === "timeZoneName");
   return `${WHOLE.format(atMs)} ${zone.value}`;
+}
+
+/** The time of day to the second, with the date when it is not today. */
+export function clockWithSeconds(atMs) {
+  const whole = WHOLE.format(atMs);
+  return day(atMs) === day(nowMs()) ? whole.slice(11) : whole;
 }
 
 /** The time of day, with the date when it is not today. */

@@ -7,10 +7,13 @@ import { endOf } from "./filter.js";
 import { bytes, fixed } from "./format.js";
 import { act, say, tellError } from "./notices.js";
 import { linkTo, setState, stateElement } from "./parts.js";
-import { setTime, timeElement } from "./time.js";
+import { clockWithSeconds, setTime, timeElement } from "./time.js";
 
 const LOCK_MINUTES = 120;
-const MOST_HISTORY = 200;
+const MOST_HISTORY = 300;
+const HISTORY_EVERY_MS = 1_500;
+/** What happens in every run: it stands in the log, and would hide the rest of the history. */
+const ROUTINE = ["device_connecting", "device_ready", "push_started", "push_progress", "push_finished", "run_started", "run_phase"];
 
 const FACTS = [
   ["Model", (device) => device.model],
@@ -21,7 +24,7 @@ const FACTS = [
   ["Free", (device) => bytes(device.free_bytes)],
   ["Temperature", (device) => device.temperature_celsius !== null && `${fixed(device.temperature_celsius, 1)} °C`],
   ["Battery", (device) => device.battery_percent !== null && `${device.battery_percent} %`],
-  ["Reached by", (device) => [device.transport, device.address].filter(Boolean).join(" ")],
+  ["Reached by", ({ transport, address }) => (address.startsWith(transport) ? address : `${transport} ${address}`)],
   ["Farm", (device) => device.farm],
   ["Tags", (device) => device.tags.join("  ")],
   ["Notes", (device) => device.notes],
@@ -48,6 +51,8 @@ export function deviceView({ model }, name) {
   );
   const element = h("article", {}, h("h1", {}, name), missing, body);
   let shownStatus = null;
+  /** What happened, the newest first. */
+  let events = [];
 
   function show() {
     const device = model.devices.get(name);
@@ -68,40 +73,57 @@ export function deviceView({ model }, name) {
   }
 
   function showLog() {
-    const lines = model.lines.filter((line) => line.device === name).map((line) => `${line.at.slice(11, 19)}  ${line.text}`);
+    const lastMs = events.length > 0 ? Date.parse(events[0].at) : 0;
+    const newer = model.lines.filter((line) => line.device === name && Date.parse(line.at) > lastMs);
+    const lines = [...events].reverse().concat(newer).map(({ at, text }) => `${clockWithSeconds(Date.parse(at))}  ${ofDevice(text)}`);
     const isAtEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 30;
-    setText(log, lines.join("\n") || "Nothing since this page was opened.");
+    setText(log, lines.join("\n") || "Nothing yet.");
     if (isAtEnd) log.scrollTop = log.scrollHeight;
   }
 
   async function showHistory() {
     try {
-      const entries = await list(`${pathOf("devices", name, "history")}?limit=${MOST_HISTORY}`);
-      setChildren(history, entries, () => [historyTable(entries)]);
+      events = await list(`${pathOf("devices", name, "history")}?limit=${MOST_HISTORY}`);
+      const told = events.filter(({ kind }) => !ROUTINE.includes(kind)).map((event) => ({ ...event, text: ofDevice(event.text) }));
+      setChildren(history, told, () => [historyTable(told)]);
+      showLog();
     } catch (error) {
       if (error.status !== 404) tellError(error);
     }
   }
 
-  const historySoon = settled(showHistory);
+  const historySoon = throttled(showHistory);
+
+  /** The text without the device's name, which stands above. */
+  function ofDevice(text) {
+    return text.startsWith(`${name}: `) ? text.slice(name.length + 2) : text;
+  }
 
   function update(changes) {
     if (changes.all || changes.devices.has(name)) {
       show();
-      if (model.devices.has(name)) historySoon(changes.all ? 0 : 1_000);
+      if (model.devices.has(name)) historySoon(changes.all ? 0 : HISTORY_EVERY_MS);
     }
-    if (changes.all || changes.lines) showLog();
+    if (changes.lines) {
+      showLog();
+      historySoon(HISTORY_EVERY_MS);
+    }
   }
 
   return { title: name, element, update, leave: () => historySoon(null) };
 }
 
-/** Calls `work` once things have settled: after the last of calls that follow closely. Null gives it up. */
-function settled(work) {
-  let timer = 0;
+/** Calls `work` after a while, once for all calls within that. Null gives it up. */
+function throttled(work) {
+  let timer = null;
   return (afterMs) => {
-    clearTimeout(timer);
-    if (afterMs !== null) timer = setTimeout(work, afterMs);
+    if (afterMs === null || afterMs === 0) clearTimeout(timer);
+    else if (timer !== null) return;
+    const call = () => {
+      timer = null;
+      work();
+    };
+    timer = afterMs === null ? null : setTimeout(call, afterMs);
   };
 }
 
@@ -123,9 +145,9 @@ function actionsOf(name, model) {
   const unlock = h("button", { type: "button", onclick: () => write(unlock, "unlock", {}, `${name} is unlocked`) }, "Unlock");
   const release = h("button", { type: "button", onclick: () => write(release, "release", {}, `${name} is released`) }, "Release from quarantine");
 
-  async function write(button, verb, body, done) {
-    const device = await act(button, () => post(pathOf("devices", name, verb), body), done);
-    if (device) model.apply("device", device);
+  /** What it changes is shown once the stream tells it: an answer may be out of date before the stream is. */
+  function write(button, verb, body, done) {
+    return act(button, () => post(pathOf("devices", name, verb), body), done);
   }
 
   const form = h("form", {
@@ -159,7 +181,7 @@ function historyTable(entries) {
   const rows = entries.map(({ at, kind, text, sweep_id: sweepId }) => {
     const when = timeElement("relative");
     setTime(when, at);
-    return h("tr", {}, h("td", { class: "n" }, when), h("td", { class: "kind" }, kind), h("td", {}, text, " ", sweepId ? linkTo("sweeps", sweepId) : null));
+    return h("tr", {}, h("td", { class: "n" }, when), h("td", { class: "kind" }, kind.replaceAll("_", " ")), h("td", {}, text, " ", sweepId ? linkTo("sweeps", sweepId) : null));
   });
   const heads = ["When", "What", "Detail"].map((text, at) => h("th", { scope: "col", class: at === 0 ? "n" : null }, text));
   return h("table", { class: "history", "aria-label": "History" }, h("thead", {}, h("tr", {}, ...heads)), h("tbody", {}, ...rows));

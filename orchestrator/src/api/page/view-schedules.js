@@ -47,9 +47,8 @@ function scheduleCard(name, model) {
     location.hash = addressOf("sweeps", sweep.id);
   }
 
-  async function write(button, verb, done) {
-    const schedule = await act(button, () => post(pathOf("schedules", name, verb)), done);
-    if (schedule?.name) model.apply("schedule", schedule);
+  function write(button, verb, done) {
+    return act(button, () => post(pathOf("schedules", name, verb)), done);
   }
 
   return {
@@ -62,8 +61,8 @@ function scheduleCard(name, model) {
       last.hidden = schedule.last.length === 0;
       const had = actions.contains(document.activeElement);
       actions.hidden = !model.may("run");
-      pause.hidden = schedule.paused !== null || !schedule.enabled;
-      resume.hidden = schedule.paused === null;
+      pause.hidden = schedule.paused !== null || !schedule.enabled || !model.may("admin");
+      resume.hidden = schedule.paused === null || !model.may("admin");
       if (had && document.activeElement.closest("[hidden]")) (resume.hidden ? pause : resume).focus();
     },
   };

@@ -11,7 +11,8 @@ import { countsText, linkTo, progressElement, setProgress, setReports, setState,
 import { setTime, timeElement } from "./time.js";
 
 export function sweepView({ model }, id) {
-  const title = h("h1", {}, id);
+  const name = h("span", {});
+  const title = h("h1", {}, name, " ", h("small", {}, id));
   const state = stateElement();
   const started = timeElement("relative");
   const schedule = h("span", {});
@@ -70,8 +71,7 @@ export function sweepView({ model }, id) {
   function show() {
     const sweep = model.sweeps.get(id);
     if (!sweep) return;
-    setText(title, sweep.name);
-    title.title = id;
+    setText(name, sweep.name);
     setState(state, sweep.state);
     setTime(started, sweep.started_at);
     setText(schedule, sweep.schedule ? ` by schedule ${sweep.schedule}` : "");
@@ -115,8 +115,7 @@ export function sweepView({ model }, id) {
     const sweep = model.sweeps.get(id);
     const question = `Cancel ${sweep.name}? ${many(sweep.counts.open, "job")} will not be run. What is measured stays.`;
     if (!(await confirmed(question, "Cancel the sweep"))) return;
-    const after = await act(cancel, () => post(pathOf("sweeps", id, "cancel")), `${sweep.name} is cancelled`);
-    if (after?.id) model.apply("sweep", after);
+    await act(cancel, () => post(pathOf("sweeps", id, "cancel")), `${sweep.name} is cancelled`);
   }
 
   function update(changes) {
@@ -133,7 +132,7 @@ export function failureGroups(cells) {
   const groups = new Map();
   for (const cell of cells) {
     if (!["failed", "skipped", "cancelled"].includes(cell.state)) continue;
-    const why = failureText(cell.failure) || "no reason is known";
+    const why = failureText(cell.failure).replace(`${cell.state}: `, "") || "no reason is known";
     const hint = cell.failure?.hint ?? cell.failure?.remedy ?? null;
     const key = `${cell.state}\n${why}`;
     if (!groups.has(key)) groups.set(key, { key, state: cell.state, why, hint, cells: [] });

@@ -51,7 +51,7 @@ export function sweepsView({ model, query }) {
     const found = await act(more, () => get(`sweeps?limit=${limit + STEP}`));
     if (!found) return;
     const before = model.sweeps.size;
-    found.items.forEach((sweep) => model.apply("sweep", sweep));
+    for (const sweep of found.items) if (!model.sweeps.has(sweep.id)) model.apply("sweep", sweep);
     limit = model.sweeps.size > before ? limit + STEP : Infinity;
     showRows();
   }
@@ -87,7 +87,7 @@ function sweepRow(id, model) {
       setProgress(progress, sweep);
       setText(counts, countsText(sweep.counts));
       setText(schedule, sweep.schedule ?? "");
-      setReports(reports, sweep);
+      setReports(reports, sweep, { onlyResults: true });
     },
   };
 }

@@ -13,7 +13,7 @@ use crate::daemon::Sweeps as _;
 use crate::domain::{DeviceSelector, SweepDefinition, SweepId};
 use crate::progress::Progress;
 use crate::schedule::Schedule;
-use crate::{planner, transport};
+use crate::transport;
 
 use super::super::plan::{self, Loaded};
 use super::super::sweep::hand_over;
@@ -75,16 +75,6 @@ impl LabActions {
         Ok(devices
             .map(|device| LabDevice { address: transport::address(&device.transport, &options), device })
             .collect())
-    }
-
-    /// A sweep's file with all that it refers to, on these devices.
-    fn load(&self, path: &Path, devices: Option<Vec<DeviceSelector>>) -> Result<Loaded, CliError> {
-        let mut loaded = plan::load(&self.context, path)?;
-        if let Some(devices) = devices {
-            loaded.sweep.devices = devices;
-            loaded.plan = planner::plan(&loaded.sweep, &loaded.inventory, &loaded.catalog);
-        }
-        Ok(loaded)
     }
 
     fn of_file(
@@ -162,7 +152,7 @@ impl Actions for Arc<LabActions> {
         if let Some(obstacle) = self.sweeps.obstacle() {
             return Err(Refusal::unavailable(obstacle));
         }
-        let loaded = self.load(&path, devices).map_err(|error| refusal(&error))?;
+        let loaded = plan::load_on(&self.context, &path, devices).map_err(|error| refusal(&error))?;
         let (sender, told) = sync_channel(1);
         let (actions, runtime, by) = (Arc::clone(self), self.runtime.clone(), by.to_owned());
         let config = super::super::short_path(&path);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use crate::api::{self, Api, Now, Parts, Server};
+use crate::api::{self, Api, Now, Parts, Server, TokenFile};
 use crate::config::Access;
 use crate::daemon::Daemon;
 use crate::progress::Progress;
@@ -23,6 +23,7 @@ pub(super) struct Front {
     actions: Arc<LabActions>,
     /// Ends with this.
     server: Option<Server>,
+    scheme: &'static str,
 }
 
 impl Front {
@@ -36,7 +37,7 @@ impl Front {
     ) -> Result<Front, CliError> {
         let now = watch::Sender::new(now(daemon));
         let actions = Arc::new(LabActions::new(context.clone(), progress.clone(), Arc::clone(sweeps)));
-        let Some(address) = access.listen else { return Ok(Front { now, actions, server: None }) };
+        let Some(address) = access.listen else { return Ok(Front { now, actions, server: None, scheme: "http" }) };
         let failed = |error: std::io::Error| {
             let hint = match error.kind() {
                 ErrorKind::AddrInUse => {
@@ -46,6 +47,19 @@ impl Front {
             };
             CliError::usage(format!("failed to listen at {address}: {error}")).with_hint(hint)
         };
+        let tokens = access.tokens.map(TokenFile::new);
+        if let Some(file) = &tokens {
+            let known = file.tokens().map_err(|error| {
+                let hint = "`farmctl tokens add NAME --role admin` makes the first";
+                CliError::usage(format!("failed to {error}")).with_hint(hint)
+            })?;
+            if known.is_empty() {
+                say("there is no token yet, so nobody can log in: `farmctl tokens add NAME --role admin` makes one");
+            }
+        }
+        let tls = access.tls.map(|(certificate, key)| api::tls(&certificate, &key)).transpose();
+        let tls = tls.map_err(|error| CliError::usage(format!("failed to use the certificate: {error}")))?;
+        let is_secure = tls.is_some();
         let listener = api::bind(address).await.map_err(failed)?;
         let root = context.lab.path(Path::new(""));
         let api = Api::new(Parts {
@@ -56,11 +70,13 @@ impl Front {
             reports: context.lab.reports(),
             lab: root.file_name().map_or_else(|| "lab".to_owned(), |name| name.to_string_lossy().into_owned()),
             version: VERSION,
+            tokens,
             owner: person(),
+            is_secure,
             host_names: access.host_names,
-        });
-        let server = api::serve(&api, listener).map_err(failed)?;
-        let front = Front { now, actions, server: Some(server) };
+        })?;
+        let server = api::serve(&api, listener, tls).map_err(failed)?;
+        let front = Front { now, actions, server: Some(server), scheme: if is_secure { "https" } else { "http" } };
         if let Some(url) = front.url() {
             print_data(format!("{url}\n").as_bytes())?;
             say(&format!("page and API: {url}"));
@@ -70,7 +86,7 @@ impl Front {
 
     /// Where it is reached.
     pub(super) fn url(&self) -> Option<String> {
-        self.server.as_ref().map(|server| format!("http://{}/", server.address))
+        self.server.as_ref().map(|server| format!("{}://{}/", self.scheme, server.address))
     }
 
     /// Notes what the daemon is at.

@@ -132,7 +132,7 @@ fn go_by(context: &Context, daemon: &mut Daemon, path: &Path, access: &Access) {
     }
 }
 
-fn load(context: &Context, path: &Path) -> Result<DaemonConfig, CliError> {
+pub(super) fn load(context: &Context, path: &Path) -> Result<DaemonConfig, CliError> {
     let inventory = context.lab.inventory()?;
     let catalog = models::with_found_files(context, context.lab.catalog()?)?;
     Ok(config::load_daemon(path, &inventory, &catalog)?)

@@ -3,20 +3,18 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::agent::{Probes, Stop};
-use crate::config;
 use crate::daemon::{Sweeps, Trouble};
 use crate::domain::{DueTime, SweepDefinition, SweepId};
-use crate::planner;
 use crate::progress::Progress;
 use crate::schedule::Schedule;
 use crate::store::Store;
 
-use super::super::plan::Loaded;
+use super::super::plan;
 use super::super::runner::RunnerSource;
 use super::super::stored::find_sweep;
 use super::super::sweep::{begin_leases, wall_clock};
 use super::super::sweep::{conclude_unseen, drive_unseen, find_unfinished, prepare, prepare_to_go_on};
-use super::super::{CliError, Context, cancel, exit, models};
+use super::super::{CliError, Context, cancel, exit};
 
 /// Most devices that one sweep works on at the same time.
 pub(super) const MAX_DEVICES: usize = 128;
@@ -56,16 +54,10 @@ impl LabSweeps {
 
     async fn try_to_begin(&self, schedule: &Schedule, due: DueTime, stop: Arc<Stop>) -> Result<(), CliError> {
         let context = &self.context;
-        let inventory = context.lab.inventory()?;
-        let catalog = models::with_found_files(context, context.lab.catalog()?)?;
-        let mut sweep = config::load_sweep(&schedule.sweep, &inventory, &catalog)?;
-        if !schedule.devices.is_empty() {
-            sweep.devices.clone_from(&schedule.devices);
-        }
-        let plan = planner::plan(&sweep, &inventory, &catalog);
+        let devices = Some(schedule.devices.clone()).filter(|devices| !devices.is_empty());
+        let loaded = plan::load_on(context, &schedule.sweep, devices)?;
         let config = super::super::short_path(&schedule.sweep);
-        let definition = SweepDefinition { config, sweep: sweep.clone(), retry_of: None, due: Some(due) };
-        let loaded = Loaded { inventory, catalog, sweep, plan };
+        let definition = SweepDefinition { config, sweep: loaded.sweep.clone(), retry_of: None, due: Some(due) };
         let mut drive = prepare(context, loaded, definition, MAX_DEVICES, &self.progress).await?;
         drive.stop = Some(stop);
         drive_unseen(context, drive, &self.progress).await

@@ -1,12 +1,12 @@
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use jiff::Timestamp;
 
 use crate::agent::{Leases, record_of_cell};
 use crate::domain::{
-    Device, Failure, HandOver, Plan, Record, RunStatus, Skipped, SweepDefinition, SweepId, SweepRow, SweepState,
+    Device, DeviceSelector, Failure, HandOver, Plan, Record, RunStatus, Skipped, SweepDefinition, SweepId, SweepRow, SweepState,
     TransportConfig, sha256_hex,
 };
 use crate::progress::Progress;
@@ -73,6 +73,20 @@ pub(super) async fn run(context: &Context, arguments: SweepArguments) -> Result<
         }
         (None, None, None) => Err(CliError::usage("a sweep needs its file")),
     }
+}
+
+/// Runs the sweep of a file, on these devices instead of those it names; by the daemon, where one runs.
+pub(super) async fn run_on(
+    context: &Context,
+    config: &Path,
+    devices: Option<Vec<DeviceSelector>>,
+) -> Result<u8, CliError> {
+    const MAX_DEVICES: usize = 128;
+    let loaded = plan::load_on(context, config, devices)?;
+    let config = super::short_path(config);
+    let definition = SweepDefinition { config, sweep: loaded.sweep.clone(), retry_of: None, due: None };
+    let way = Way { max_devices: MAX_DEVICES, by_daemon: daemon::takes_over(context) };
+    begin(context, loaded, definition, way).await
 }
 
 /// Begins a new sweep and carries it out, or has the daemon do that.

@@ -50,6 +50,10 @@ fn faults_of_a_daemon_file() {
         ("twice", format!("{}{}", one(""), one("").replace("schedules:\n", ""))),
         ("no such sweep", replaced("night.yaml", "nigth.yaml")),
         ("a sweep with a fault", replaced("night.yaml", "broken.yaml")),
+        ("address", format!("listen: here\n{}", one(""))),
+        ("an address that others reach", format!("listen: 0.0.0.0:7878\n{}", one(""))),
+        ("host names", format!("host_names: [lab.example, 'http://lab.example']\n{}", one(""))),
+        ("half a certificate", format!("tls: {{ certificate: a.pem }}\n{}", one(""))),
     ];
     let cases: Vec<(&str, &str)> = cases.iter().map(|(title, text)| (*title, text.as_str())).collect();
     insta::assert_snapshot!("faults_of_a_daemon_file", said(schedules, &cases));

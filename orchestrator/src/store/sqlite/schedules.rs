@@ -2,7 +2,7 @@ use jiff::Timestamp;
 use rusqlite::{Row, Transaction, named_params, params};
 
 use super::{SqliteStore, corrupt, nanoseconds, timestamp};
-use crate::domain::{DueTime, ScheduledStart, StartState, StartStep, SweepId};
+use crate::domain::{DueTime, SchedulePause, ScheduledStart, StartState, StartStep, SweepId};
 use crate::store::{ScheduleStore, StoreError, Unfinished};
 
 const RULE: &str = "
@@ -26,6 +26,9 @@ const WAITING: &str = "SELECT due_at_ns FROM schedule_starts WHERE schedule = ?1
 const UNFINISHED: &str = "
     SELECT s.id, t.due_at_ns, s.state FROM schedule_starts t JOIN sweeps s ON s.id = t.sweep_id
     WHERE t.schedule = ?1 AND s.state IN ('open', 'cancelling') ORDER BY t.due_at_ns";
+
+const PAUSE: &str =
+    "INSERT INTO schedule_pauses (schedule, paused_by, since_ns) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
 
 const STARTS: &str = "
     SELECT schedule, due_at_ns, state, why, sweep_id, settled_at_ns FROM schedule_starts
@@ -77,6 +80,23 @@ impl ScheduleStore for SqliteStore {
             Ok(Unfinished { sweep_id: SweepId(sweep), due_at: timestamp(due_at_ns)?, state })
         });
         unfinished.collect()
+    }
+
+    fn pause_schedule(&self, pause: &SchedulePause) -> Result<bool, StoreError> {
+        let parameters = params![pause.schedule, pause.by, nanoseconds(pause.since)];
+        Ok(self.execute("pause a schedule", PAUSE, parameters)? == 1)
+    }
+
+    fn resume_schedule(&self, schedule: &str) -> Result<bool, StoreError> {
+        let sql = "DELETE FROM schedule_pauses WHERE schedule = ?1";
+        Ok(self.execute("resume a schedule", sql, [schedule])? == 1)
+    }
+
+    fn schedule_pauses(&self) -> Result<Vec<SchedulePause>, StoreError> {
+        let sql = "SELECT schedule, paused_by, since_ns FROM schedule_pauses ORDER BY schedule";
+        let rows = self.query("list paused schedules", sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        let pause = |(schedule, by, since_ns)| Ok(SchedulePause { schedule, by, since: timestamp(since_ns)? });
+        rows.into_iter().map(pause).collect()
     }
 
     fn scheduled_starts(&self, schedule: Option<&str>, limit: u32) -> Result<Vec<ScheduledStart>, StoreError> {

@@ -1,0 +1,511 @@
+//! A lab with a bit of everything, asked over real connections.
+#![allow(clippy::unwrap_used)]
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::*;
+use crate::domain::{Event, EventKind, Failure, FailureKind, RunStatus, SchedulePause, sample};
+use crate::schedule::{Missed, Overlap};
+use crate::store::conformance::{at, claim, record, sweep};
+use crate::store::people;
+use crate::store::sqlite::SqliteStore;
+
+/// No answer takes longer, however slow the machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+struct Nobody;
+
+impl Actions for Nobody {
+    fn devices(&self) -> Result<Arc<[LabDevice]>, Refusal> {
+        let device = |name| LabDevice { device: sample::device(name), address: "local".to_owned() };
+        Ok(["a", "bb", "ccc"].map(device).into())
+    }
+
+    fn sweep_files(&self) -> Vec<String> {
+        vec!["configs/all.yaml".to_owned()]
+    }
+
+    fn start(&self, order: Order, _by: &str) -> Result<SweepId, Refusal> {
+        match order {
+            Order::File(file, _) if file != "configs/all.yaml" => Err(Refusal::bad_request(file)),
+            _ => Ok(SweepId("20270115-080000-s-7f3a".into())),
+        }
+    }
+
+    fn cancel(&self, _sweep: &SweepId) {}
+}
+
+fn nightly() -> Schedule {
+    Schedule {
+        name: "nightly".into(),
+        cron: "0 22 * * *".parse().unwrap(),
+        time_zone: jiff::tz::TimeZone::get("Europe/Berlin").unwrap(),
+        sweep: "/lab/configs/all.yaml".into(),
+        devices: Vec::new(),
+        window: Some("22:00-06:00".parse().unwrap()),
+        overlap: Overlap::Skip,
+        missed: Missed::Once,
+        jitter: Duration::ZERO,
+        is_enabled: true,
+    }
+}
+
+/// A sweep half done, a locked device, one that is busy, a schedule that is paused.
+fn fill(store: &dyn Store) {
+    let now = Timestamp::now();
+    let facts = sample::record("a", "mobilenet_v2").device.unwrap();
+    store.device_seen("a", &facts, 5 << 30, now).unwrap();
+    let lock = crate::domain::DeviceLock {
+        device: "bb".into(),
+        by: "anna".into(),
+        why: "a new cable".into(),
+        since: now,
+        until: now.saturating_add(jiff::SignedDuration::from_hours(1)).unwrap(),
+    };
+    people::lock_device(store, &lock).unwrap();
+    let (row, _) = sweep(store, "s", &["a"], 3);
+    store.lease_device("a", Some(&row.id), "host", Duration::from_secs(600), now).unwrap();
+    let run = claim(store, &row, "a", "host", 1);
+    store.finish(run.epoch, &record(&row.id, &run.job, Some((&run.run_id, 1)), RunStatus::Ok), None, at(2)).unwrap();
+    let run = claim(store, &row, "a", "host", 3);
+    store.append_event(&ended(&row.id, &run, RunStatus::Failed)).unwrap();
+    people::pause_schedule(store, &SchedulePause { schedule: "nightly".into(), by: "ben".into(), since: now }).unwrap();
+}
+
+fn ended(sweep: &SweepId, run: &crate::store::ClaimedRun, status: RunStatus) -> Event {
+    let failure = (status == RunStatus::Failed).then(|| Failure::new(FailureKind::Crashed, "signal 11"));
+    let p50_ns = (status == RunStatus::Ok).then_some(1_500_000);
+    Event {
+        at: Timestamp::now(),
+        sweep_id: Some(sweep.clone()),
+        device: Some(run.job.device.clone()),
+        job_id: Some(run.job.id.clone()),
+        run_id: Some(run.run_id.clone()),
+        kind: EventKind::RunFinished { name: run.job.model.name.clone(), status, p50_ns, failure },
+    }
+}
+
+struct Asked {
+    api: Arc<Api>,
+    server: Server,
+    store: Arc<dyn Store>,
+    _folder: tempfile::TempDir,
+}
+
+impl Asked {
+    fn start(tokens: Option<TokenFile>) -> Asked {
+        let folder = tempfile::tempdir().unwrap();
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.path().join("state.db")).unwrap());
+        let status =
+            Status { running: vec!["nightly".into()], next: Some(("nightly".into(), at(9))), troubles: vec![] };
+        let now = Now { status, schedules: [nightly()].into(), looked_at: Timestamp::now() };
+        let api = Api::new(Parts {
+            store: Arc::clone(&store),
+            actions: Arc::new(Nobody),
+            now: watch::Sender::new(now).subscribe(),
+            reports: folder.path().join("reports"),
+            lab: "lab".into(),
+            version: "0.1.0",
+            tokens,
+            owner: "anna@desk".into(),
+            is_secure: false,
+            host_names: vec!["lab.example".into()],
+        })
+        .unwrap();
+        fill(store.as_ref());
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let server = serve(&api, tokio::net::TcpListener::from_std(listener).unwrap(), None).unwrap();
+        Asked { api, server, store, _folder: folder }
+    }
+
+    async fn send(&self, text: String) -> (u16, String, String) {
+        let answer = async {
+            let mut stream = TcpStream::connect(self.server.address).await.unwrap();
+            stream.write_all(text.as_bytes()).await.unwrap();
+            let mut answer = Vec::new();
+            stream.read_to_end(&mut answer).await.unwrap();
+            String::from_utf8(answer).unwrap()
+        };
+        let answer = tokio::time::timeout(PATIENCE, answer).await.unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head[9..12].parse().unwrap(), head.to_ascii_lowercase(), body.to_owned())
+    }
+
+    async fn get_with(&self, path: &str, headers: &str) -> (u16, String, String) {
+        self.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n")).await
+    }
+
+    async fn get(&self, path: &str) -> (u16, Value) {
+        let (status, _, body) = self.get_with(path, "").await;
+        (status, serde_json::from_str(&body).unwrap_or(Value::String(body)))
+    }
+
+    async fn post(&self, path: &str, body: &str, headers: &str) -> (u16, Value) {
+        let more = format!(
+            "Host: localhost\r\nConnection: close\r\nX-Farmctl: 1\r\nContent-Type: application/json\r\n{headers}"
+        );
+        let length = body.len();
+        let (status, _, body) =
+            self.send(format!("POST {path} HTTP/1.1\r\n{more}Content-Length: {length}\r\n\r\n{body}")).await;
+        (status, serde_json::from_str(&body).unwrap_or(Value::Null))
+    }
+}
+
+/// Whether a value is what a schema of a document says, and nothing that it does not say.
+fn conforms(document: &Value, schema: &Value, value: &Value, place: &str) {
+    if let Some(reference) = schema["$ref"].as_str() {
+        let name = reference.strip_prefix("#/components/schemas/").unwrap();
+        return conforms(document, &document["components"]["schemas"][name], value, place);
+    }
+    if value.is_null() {
+        let is_nullable = schema["nullable"] == true
+            || schema["anyOf"]
+                .as_array()
+                .is_some_and(|any| any.iter().any(|one| one["nullable"] == true || one["enum"] == json!([null])));
+        return assert!(is_nullable, "{place} is null, against {schema}");
+    }
+    for list in ["anyOf", "allOf"] {
+        if let Some(first) = schema[list].as_array().and_then(|all| all.iter().find(|one| one["$ref"].is_string())) {
+            return conforms(document, first, value, place);
+        }
+    }
+    match schema["type"].as_str() {
+        Some("string") => assert!(value.is_string(), "{place}: {value}"),
+        Some("boolean") => assert!(value.is_boolean(), "{place}: {value}"),
+        Some("integer") => assert!(value.is_u64(), "{place}: {value}"),
+        Some("number") => assert!(value.is_number(), "{place}: {value}"),
+        Some("array") => {
+            for (index, item) in value.as_array().unwrap_or_else(|| panic!("{place}: {value}")).iter().enumerate() {
+                conforms(document, &schema["items"], item, &format!("{place}[{index}]"));
+            }
+        }
+        Some("object") => {
+            let fields = value.as_object().unwrap_or_else(|| panic!("{place}: {value}"));
+            let known = schema["properties"].as_object();
+            for (name, value) in fields {
+                let of_field = known.and_then(|known| known.get(name)).unwrap_or(&schema["additionalProperties"]);
+                assert!(of_field.is_object(), "{place}.{name} is not documented");
+                conforms(document, of_field, value, &format!("{place}.{name}"));
+            }
+            for name in schema["required"].as_array().into_iter().flatten() {
+                assert!(fields.contains_key(name.as_str().unwrap()), "{place} lacks {name}");
+            }
+        }
+        _ => assert!(schema["oneOf"].is_array() || schema["enum"].is_array(), "{place}: {schema}"),
+    }
+}
+
+/// What each route is asked with here: a name or a body.
+fn example(path: &str) -> (String, &'static str) {
+    let name = if path.contains("/schedules/") { "nightly" } else { "a" };
+    let path = path.replace("{name}", name).replace("{id}", "20270115-080000-s-7f3a");
+    let body = match path.rsplit('/').next() {
+        Some("lock") => r#"{"minutes": 5, "why": "it is hot"}"#,
+        Some("sweeps") => r#"{"file": "configs/all.yaml", "devices": ["a"]}"#,
+        _ => "{}",
+    };
+    (path, body)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_is_what_its_document_says() {
+    let asked = Asked::start(None);
+    asked.store.quarantine_device("a", &Failure::new(FailureKind::Timeout, "x"), at(9), at(1)).unwrap();
+    let (status, document) = asked.get("/api/v1/openapi.json").await;
+    assert_eq!(status, 200);
+    let mut held = 0;
+    let paths = document["paths"].as_object().unwrap();
+    // Locked before it is unlocked, paused before it is resumed, ended last.
+    let order = ["lock", "unlock", "resume", "pause"];
+    let rank = |path: &str| order.iter().position(|last| path.ends_with(last)).map_or(9, |rank| rank);
+    let mut sorted: Vec<(&String, &Value)> = paths.iter().collect();
+    sorted.sort_by_key(|(path, _)| (rank(path), path.as_str()));
+    for (path, item) in sorted {
+        for (method, operation) in item.as_object().unwrap() {
+            let responses = operation["responses"].as_object().unwrap();
+            let (wanted, response) = responses.iter().find(|(status, _)| *status != "default").unwrap();
+            let Some(content) = response["content"]["application/json"].as_object() else { continue };
+            if ["/api/v1/openapi.json", "/api/v1/login", "/api/v1/logout"].contains(&path.as_str()) {
+                continue;
+            }
+            let (path, body) = example(path);
+            let (status, answer) =
+                if method == "get" { asked.get(&path).await } else { asked.post(&path, body, "").await };
+            assert_eq!(status.to_string(), *wanted, "{method} {path}: {answer}");
+            conforms(&document, &content["schema"], &answer, &path);
+            held += 1;
+        }
+    }
+    assert_eq!(held, 20, "answers that were held against the document");
+    let (status, refusal) = asked.get("/api/v1/devices/nobody").await;
+    assert_eq!(status, 404);
+    conforms(&document, &json!({"$ref": "#/components/schemas/ErrorAnswer"}), &refusal, "refusal");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_say_what_the_store_has() {
+    let asked = Asked::start(None);
+    let (_, lab) = asked.get("/api/v1/lab").await;
+    assert_eq!(lab["devices"], json!({"busy": 1, "locked": 1, "unknown": 1}));
+    assert_eq!(lab["status"]["next"], json!({"schedule": "nightly", "at": at(9)}));
+    let (_, sweep) = asked.get("/api/v1/sweeps/20270115-080000-s-7f3a").await;
+    let states: Vec<&str> =
+        sweep["cells"].as_array().unwrap().iter().map(|cell| cell["state"].as_str().unwrap()).collect();
+    assert_eq!(states, ["ok", "running", "waiting"]);
+    assert!(sweep["cells"][0]["p50_ms"].as_f64().unwrap() > 0.0 && sweep["cells"][1]["p50_ms"].is_null());
+    assert_eq!(sweep["counts"], json!({"jobs": 3, "open": 2, "ok": 1, "failed": 0, "skipped": 0, "cancelled": 0}));
+    let (_, devices) = asked.get("/api/v1/devices").await;
+    assert_eq!(devices["items"][0]["use"]["open_jobs"], 2);
+    assert_eq!(devices["items"][1]["lock"]["why"], "a new cable");
+    let (_, schedules) = asked.get("/api/v1/schedules").await;
+    assert_eq!(schedules["items"][0]["paused"]["by"], "ben");
+    assert_eq!(schedules["items"][0]["next_due"], Value::Null);
+    let (_, _, metrics) = asked.get_with("/metrics", "").await;
+    for line in [
+        "farmctl_jobs_total{status=\"failed\"} 1",
+        "farmctl_failures_total{kind=\"crashed\"} 1",
+        "farmctl_queue_jobs 2",
+        "farmctl_device_state{device=\"bb\",state=\"locked\"} 1",
+        "farmctl_device_state{device=\"bb\",state=\"busy\"} 0",
+        "farmctl_build_info{version=\"0.1.0\"} 1",
+        "# EOF",
+    ] {
+        assert!(metrics.lines().any(|it| it == line), "{line} in:\n{metrics}");
+    }
+    assert_eq!(asked.get("/healthz").await, (200, Value::String("ok\n".into())));
+    assert_eq!(asked.get("/readyz").await.0, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_of_other_sites_and_forms_are_refused() {
+    let asked = Asked::start(None);
+    let lock = "/api/v1/devices/a/lock";
+    let body = r#"{"minutes": 5, "why": "x"}"#;
+    for (host, wanted) in [
+        ("evil.example", 421),
+        ("localhost.evil.example", 421),
+        ("evil@localhost", 421),
+        ("", 421),
+        ("lab.example:7878", 200),
+        ("LOCALHOST:1", 200),
+        ("[::1]:7878", 200),
+    ] {
+        let text = format!("GET /api/v1/lab HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        assert_eq!(asked.send(text).await.0, wanted, "{host:?}");
+    }
+    let two = "GET /api/v1/lab HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\nConnection: close\r\n\r\n";
+    assert_eq!(asked.send(two.to_owned()).await.0, 400);
+    for (origin, wanted) in
+        [("http://evil.example", 403), ("null", 403), ("http://localhost:1", 403), ("http://localhost", 200)]
+    {
+        let headers = format!("Origin: {origin}\r\n");
+        assert_eq!(asked.get_with("/api/v1/lab", &headers).await.0, wanted, "{origin}");
+    }
+    assert_eq!(asked.post(lock, body, "Origin: http://evil.example\r\n").await.0, 403);
+    let plain = |more: &str| {
+        format!(
+            "POST {lock} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{more}Content-Length: 26\r\n\r\n{body}"
+        )
+    };
+    assert_eq!(asked.send(plain("Content-Type: application/json\r\n")).await.0, 403, "without X-Farmctl");
+    for kind in ["", "Content-Type: text/plain\r\n", "Content-Type: application/x-www-form-urlencoded\r\n"] {
+        assert_eq!(asked.send(plain(&format!("X-Farmctl: 1\r\n{kind}"))).await.0, 415, "{kind}");
+    }
+    for bad in [
+        "{",
+        "[]",
+        "nul",
+        r#"{"minutes": -1, "why": "x"}"#,
+        r#"{"minutes": 5}"#,
+        r#"{"minutes": 5, "why": "x", "y": 1}"#,
+        r#"{"minutes": 5, "why": "x"} {}"#,
+        r#"{"minutes": 0, "why": "x"}"#,
+        r#"{"minutes": 5, "why": "  "}"#,
+        r#"{"minutes": 99999999, "why": "x"}"#,
+    ] {
+        let (status, answer) = asked.post(lock, bad, "").await;
+        assert_eq!((status, answer["error"]["kind"].as_str()), (400, Some("bad_request")), "{bad}");
+    }
+    let deep = "[".repeat(30_000);
+    assert_eq!(asked.post(lock, &deep, "").await.0, 400);
+    let huge = format!(r#"{{"minutes": 5, "why": "{}"}}"#, "x".repeat(70_000));
+    assert_eq!(asked.post(lock, &huge, "").await.0, 413);
+    assert_eq!(asked.store.device_locks(Some("a"), Timestamp::now()).unwrap(), [], "nothing of it was done");
+    for method in ["PUT", "DELETE", "OPTIONS", "TRACE", "BREW"] {
+        let text = format!(
+            "{method} /api/v1/lab HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-Farmctl: 1\r\nContent-Type: application/json\r\n\r\n"
+        );
+        assert_eq!(asked.send(text).await.0, 405, "{method}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_carries_what_a_browser_keeps_to() {
+    let asked = Asked::start(None);
+    for path in ["/", "/page/page.js", "/api/v1/lab", "/api/v1/devices/nobody", "/nowhere", "/reports/x/y.csv"] {
+        let (_, head, _) = asked.get_with(path, "").await;
+        for header in ["x-content-type-options: nosniff", "x-frame-options: deny", "referrer-policy: no-referrer"] {
+            assert!(head.contains(header), "{path}: {header} in {head}");
+        }
+        let policy = head.lines().find_map(|line| line.strip_prefix("content-security-policy: ")).unwrap();
+        assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{path}: {policy}");
+        assert!(!policy.contains("unsafe"), "{path}: {policy}");
+        assert!(!head.contains("access-control-allow"), "{path}: {head}");
+    }
+    let (_, head, _) = asked.get_with("/", "").await;
+    let tag = head.lines().find_map(|line| line.strip_prefix("etag: ")).unwrap().to_owned();
+    assert_eq!(asked.get_with("/", &format!("If-None-Match: {tag}\r\n")).await.0, 304);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_let_in_who_they_are_of_and_no_further_than_their_role() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = || TokenFile::new(folder.path().join("tokens"));
+    let mut secrets = std::collections::HashMap::new();
+    for role in Role::ALL {
+        secrets.insert(role.as_str(), file().add(role.as_str(), *role, at(0)).unwrap());
+    }
+    let asked = Asked::start(Some(file()));
+    let by = |role: &str| format!("Authorization: Bearer {}\r\n", secrets[role]);
+    for path in ["/api/v1/lab", "/api/v1/events", "/api/v1/session", "/metrics", "/reports/x/y.csv"] {
+        let (status, _, body) = asked.get_with(path, "").await;
+        let answer: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!((status, &answer["needs_login"]), (401, &json!(true)), "{path}");
+    }
+    for path in ["/", "/page/style.css", "/healthz", "/readyz"] {
+        assert_eq!(asked.get_with(path, "").await.0, 200, "{path} is for everybody");
+    }
+    let lock = r#"{"minutes": 5, "why": "x"}"#;
+    assert_eq!(asked.get_with("/api/v1/lab", &by("view")).await.0, 200);
+    assert_eq!(asked.post("/api/v1/devices/a/lock", lock, &by("view")).await.0, 403);
+    assert_eq!(asked.post("/api/v1/devices/a/lock", lock, "").await.0, 401);
+    let (status, device) = asked.post("/api/v1/devices/a/lock", lock, &by("run")).await;
+    assert_eq!((status, &device["lock"]["by"]), (200, &json!("run")));
+    assert_eq!(asked.post("/api/v1/schedules/nightly/resume", "{}", &by("run")).await.0, 403);
+    assert_eq!(asked.post("/api/v1/schedules/nightly/resume", "{}", &by("admin")).await.0, 200);
+    let events = asked.store.new_events(0, 99).unwrap();
+    let is_told = |wanted: &EventKind| events.iter().any(|(_, event)| event.kind == *wanted);
+    assert!(is_told(&EventKind::ScheduleResumed { by: "admin".into(), schedule: "nightly".into() }), "{events:?}");
+
+    // A browser.
+    let login = |secret: &str| {
+        let body = json!({"token": secret}).to_string();
+        let headers = "Host: localhost\r\nConnection: close\r\nX-Farmctl: 1\r\nContent-Type: application/json\r\n";
+        format!("POST /api/v1/login HTTP/1.1\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len())
+    };
+    let (status, head, body) = asked.send(login(&secrets["run"])).await;
+    assert_eq!(status, 200, "{body}");
+    let cookie = head.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap().to_owned();
+    assert!(
+        cookie.contains("httponly") && cookie.contains("samesite=strict") && !cookie.contains("secure"),
+        "{cookie}"
+    );
+    assert!(!body.contains(&secrets["run"]) && !cookie.contains(&secrets["run"].to_ascii_lowercase()));
+    // Header names and values were made small above; the session's name is needed as it is.
+    let session = {
+        let mut stream = TcpStream::connect(asked.server.address).await.unwrap();
+        stream.write_all(login(&secrets["run"]).as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let cookie = answer.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap();
+        format!("Cookie: other=1; {}\r\n", cookie.split(';').next().unwrap())
+    };
+    let (status, _, body) = asked.get_with("/api/v1/session", &session).await;
+    assert!(status == 200 && body.contains(r#""name":"run""#) && body.contains(r#""needs_login":true"#), "{body}");
+    assert_eq!(asked.post("/api/v1/devices/a/unlock", "{}", &session).await.0, 200);
+    let logout = format!(
+        "POST /api/v1/logout HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-Farmctl: 1\r\nContent-Type: application/json\r\n{session}\r\n"
+    );
+    assert_eq!(asked.send(logout).await.0, 204);
+    assert_eq!(asked.get_with("/api/v1/session", &session).await.0, 401);
+
+    // A token that is removed is out at once.
+    assert!(file().remove("view").unwrap());
+    assert_eq!(asked.get_with("/api/v1/lab", &by("view")).await.0, 401);
+    // Wrong ones are counted; the right one is let in all the same.
+    let mut statuses = Vec::new();
+    for _ in 0..12 {
+        statuses.push(asked.send(login("farmctl_wrong")).await.0);
+    }
+    assert!(statuses[..8].iter().all(|status| *status == 401) && statuses[11] == 429, "{statuses:?}");
+    assert_eq!(asked.get_with("/api/v1/lab", &by("run")).await.0, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_person_does_not_do_all_at_once() {
+    let asked = Asked::start(None);
+    let mut statuses = Vec::new();
+    for _ in 0..WRITES_AT_ONCE + 30 {
+        statuses.push(asked.post("/api/v1/devices/ccc/unlock", "{}", "").await.0);
+    }
+    assert!(statuses.contains(&429) && statuses[..50].iter().all(|status| *status == 409), "{statuses:?}");
+    assert_eq!(asked.get("/api/v1/lab").await.0, 200, "looking is no writing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn viewers_are_told_of_changes_and_one_who_is_behind_is_dropped() {
+    let asked = Asked::start(None);
+    let mut stream = TcpStream::connect(asked.server.address).await.unwrap();
+    stream.write_all(b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    let mut heard = String::new();
+    let mut hear = async |wanted: &str| {
+        let mut bytes = [0; 16 << 10];
+        while !heard.contains(wanted) {
+            let read = tokio::time::timeout(PATIENCE, stream.read(&mut bytes)).await.unwrap().unwrap();
+            assert!(read > 0, "ended before {wanted}: {heard}");
+            heard.push_str(&String::from_utf8_lossy(&bytes[..read]));
+        }
+        std::mem::take(&mut heard)
+    };
+    let first = hear("event: lab").await;
+    assert!(!first.contains("event: device"), "what was before is not told as a change: {first}");
+    let (row, run) = (
+        asked.store.sweeps().unwrap().remove(0),
+        asked.store.live_runs(&SweepId("20270115-080000-s-7f3a".into()), None).unwrap().remove(0),
+    );
+    people::unlock_device(asked.store.as_ref(), "bb", "anna", Timestamp::now()).unwrap();
+    let told = hear(r#""text":"bb: unlocked by anna; anna had locked it""#).await;
+    assert!(
+        told.contains("event: device")
+            && told.contains(r#""name":"bb""#)
+            && told.contains(r#""locked":0"#) != told.contains("event: lab"),
+        "{told}"
+    );
+    let job = asked.store.jobs(&row.id).unwrap().remove(1);
+    let kind =
+        EventKind::RunFinished { name: "x".into(), status: RunStatus::Ok, p50_ns: Some(2_000_000), failure: None };
+    let event = Event {
+        at: Timestamp::now(),
+        sweep_id: Some(row.id.clone()),
+        device: Some("a".into()),
+        job_id: Some(job.id.clone()),
+        run_id: Some(run.run_id),
+        kind,
+    };
+    asked.store.append_event(&event).unwrap();
+    let told = hear("event: log").await;
+    assert!(
+        told.contains(r#""state":"ok","p50_ms":2.0"#) && told.contains(&format!(r#""job_id":"{}""#, job.id)),
+        "{told}"
+    );
+
+    // One that does not listen while more comes than is kept for it.
+    let (_, receiver) = asked.api.join().await.unwrap();
+    asked.api.live.flood();
+    assert!(live::is_dropped(receiver).await);
+    assert_eq!(asked.get("/api/v1/lab").await.0, 200);
+}
+
+#[test]
+fn refusals_do_not_tell_of_the_hosts_files() {
+    let error = StoreError::Full { action: "x".into(), path: "/secret/state.db".into(), cause: "y".into() };
+    let refusal = Refusal::from(error);
+    assert_eq!(refusal.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(!format!("{refusal:?}").contains("secret"));
+}
