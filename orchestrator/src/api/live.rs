@@ -167,14 +167,14 @@ impl Api {
         seen.lab = lab;
         seen.devices = differing("device", devices, |device| &device.name, &seen.devices, &mut told);
         seen.schedules = differing("schedule", schedules, |one| &one.name, &seen.schedules, &mut told);
-        self.look_at_cells(&mut seen, &events, &mut told)?;
-        self.look_at_sweeps(&mut seen, is_first, &mut told)?;
         for event in &events {
             if let Some(text) = event_sentence(event) {
                 let (device, sweep_id) = (event.device.as_deref(), event.sweep_id.as_ref().map(SweepId::as_str));
                 told.push(Told::new("log", &Line { at: event.at, device, sweep_id, text }));
             }
         }
+        self.look_at_cells(&mut seen, &events, &mut told)?;
+        self.look_at_sweeps(&mut seen, is_first, &mut told)?;
         if is_first {
             told.clear();
         }

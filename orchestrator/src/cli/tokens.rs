@@ -59,7 +59,7 @@ pub(super) fn run(context: &Context, verb: &TokensVerb) -> Result<u8, CliError> 
             print_data(format!("{secret}\n").as_bytes())?;
             say(&format!("{name} logs in with this token; {} has its hash alone", short_path(&path)));
             if !is_named {
-                say("the daemon asks for tokens once configs/daemon.yaml says `tokens: ../.farm/tokens`");
+                say("the daemon asks for tokens once configs/daemon.yaml says `tokens: { file: ../.farm/tokens }`");
             }
             Ok(exit::OK)
         }

@@ -100,7 +100,7 @@ impl Reader<'_> {
                 }
             },
         };
-        let tokens = content.tokens.take().map(|path| folder.join(path));
+        let tokens = content.tokens.take().map(|tokens| folder.join(tokens.file));
         if let Some(address) = listen.filter(|address| !address.ip().is_loopback() && tokens.is_none()) {
             let hint = "`farmctl tokens add NAME --role admin` makes one; name its file as `tokens`".to_owned();
             let message = format!("{address} can be reached from other hosts: it needs `tokens`");

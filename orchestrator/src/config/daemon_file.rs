@@ -21,9 +21,9 @@ pub(super) struct DaemonFile {
     /// free), or `off`. Without it: `127.0.0.1:7878`. Read at the start. Any other address than those of the loopback
     /// needs `tokens`.
     pub(super) listen: Option<String>,
-    /// The file of tokens that `farmctl tokens add` writes. With it, whoever asks must have one; without it, everybody
+    /// Where the tokens are that `farmctl tokens add` makes. With it, whoever asks must have one; without it, everybody
     /// who reaches the address may do everything. Read at the start; its content whenever it changes.
-    pub(super) tokens: Option<PathBuf>,
+    pub(super) tokens: Option<TokensEntry>,
     /// Certificate and key, in PEM: then it is https. Read at the start.
     pub(super) tls: Option<TlsEntry>,
     /// Names by which browsers and programs reach this host, besides `localhost`: requests that name another are refused.
@@ -32,6 +32,14 @@ pub(super) struct DaemonFile {
     /// Sweeps that are started again and again.
     #[schemars(length(min = 1))]
     pub(super) schedules: Vec<ScheduleEntry>,
+}
+
+/// Where tokens are.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TokensEntry {
+    /// A file that only its owner can read.
+    pub(super) file: PathBuf,
 }
 
 /// Certificate and key.

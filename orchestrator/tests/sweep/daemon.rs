@@ -79,7 +79,7 @@ pub fn wait_until(is_so: impl Fn() -> bool, what: impl Fn() -> String) {
     }
 }
 
-fn json(lab: &Lab, words: &[&str]) -> Vec<Value> {
+pub fn json(lab: &Lab, words: &[&str]) -> Vec<Value> {
     let (code, stdout, stderr) = lab.run(&[words, &["--format", "json"]].concat());
     assert!(code == 0 || code == 4, "{stderr}");
     serde_json::from_str(&stdout).unwrap()

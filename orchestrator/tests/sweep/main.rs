@@ -3,6 +3,7 @@
 
 mod accuracy;
 mod android;
+mod api;
 mod check;
 mod crash;
 mod daemon;
