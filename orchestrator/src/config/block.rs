@@ -46,7 +46,8 @@ pub(super) fn changed(node: &Node, field: &[&str], value: Option<&Node>) -> Resu
             entries.push(Entry { key: (*first).to_owned(), key_span: node.span, value });
         }
     }
-    Ok((!entries.is_empty()).then(|| Node { value: Value::Map(entries), span: node.span }))
+    let is_left = !entries.is_empty();
+    Ok(is_left.then_some(Node { value: Value::Map(entries), span: node.span }))
 }
 
 /// A value inside of mappings of one field each.

@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Claim, ClaimedRun, GiveBack, HandedOver, LeaseOutcome, NewSweep, Store, StoreError, SweepCounts};
+use super::{
+    AttemptEnd, Claim, ClaimedRun, GiveBack, HandedOver, LeaseOutcome, NewSweep, Store, StoreError, SweepCounts,
+};
 use crate::domain::{
     DeviceChange, DeviceIdentity, DeviceLock, DeviceState, DueTime, Event, EventKind, Failure, FailureKind, HandOver,
-    Job, JobId, JobState, Measurement, Plan, Record, RunId, RunState, RunStatus, SchedulePause, Setting, Skipped, StartState,
-    SweepDefinition, SweepId, SweepRow, SweepState, sample,
+    Job, JobId, JobState, Measurement, Plan, Record, RunId, RunState, RunStatus, SchedulePause, Setting, Skipped,
+    StartState, SweepDefinition, SweepId, SweepRow, SweepState, sample,
 };
 
 pub type Open = Arc<dyn Fn() -> Arc<dyn Store> + Send + Sync>;
@@ -32,7 +34,7 @@ macro_rules! store_conformance {
             a_person_goes_before_a_schedule, a_due_time_is_begun_once, a_schedule_that_changes_begins_anew,
             a_schedule_is_paused_by_one_until_it_is_resumed, new_events_are_those_of_everything,
             a_lock_keeps_claims_off_until_it_ends, what_was_last_heard_of_a_device_is_kept,
-            a_sweep_and_its_skipped_cells_are_handed_over_at_once, a_sweep_is_handed_over_and_taken_back
+            a_sweep_and_its_skipped_cells_are_handed_over_at_once, a_sweep_is_handed_over_and_taken_back, the_past_of_devices_is_told
         );
     };
     ($fresh:path: $($case:ident),+ $(,)?) => {
@@ -702,4 +704,45 @@ pub fn a_sweep_is_handed_over_and_taken_back(open: &Open) {
     assert_eq!(store.handed_over().unwrap()[0].state, SweepState::Cancelling, "what is over is the daemon's no more");
     assert!(store.take_back(&one.id).unwrap() && !store.take_back(&one.id).unwrap());
     assert_eq!(given().count(), 0);
+}
+
+pub fn the_past_of_devices_is_told(open: &Open) {
+    let store = open();
+    let (row, _) = sweep(&*store, "s", &["a"], 4);
+    let ok = claim(&*store, &row, "a", "host", 10);
+    store.finish(ok.epoch, &ended(&row, &ok, RunStatus::Ok), None, at(20)).unwrap();
+    let failed = claim(&*store, &row, "a", "host", 30);
+    store.finish(failed.epoch, &ended(&row, &failed, RunStatus::Failed), None, at(40)).unwrap();
+    for (seconds, counts) in [(50, true), (70, false)] {
+        let run = claim(&*store, &row, "a", "host", seconds);
+        let failure = lost();
+        let given =
+            GiveBack { run_id: &run.run_id, epoch: run.epoch, failure: &failure, counts, not_before: at(seconds) };
+        store.give_back(&given, at(seconds + 5)).unwrap();
+    }
+    claim(&*store, &row, "a", "host", 90);
+    let past = open().past_attempts(at(0)).unwrap();
+    let told: Vec<_> = past.iter().map(|one| (one.from, one.until, one.end)).collect();
+    let of = |from, until, end| (at(from), at(until), end);
+    let kinds = [FailureKind::Crashed, FailureKind::ConnectionLost].map(AttemptEnd::Failed);
+    let expected = [
+        of(10, 20, AttemptEnd::Ok),
+        of(30, 40, kinds[0]),
+        of(50, 55, kinds[1]),
+        of(70, 75, AttemptEnd::Other),
+        of(90, 150, AttemptEnd::Other),
+    ];
+    assert_eq!(told, expected);
+    assert_eq!(open().past_attempts(at(40)).unwrap(), past[2..]);
+
+    let event = |sweep_id: Option<&SweepId>, kind| {
+        let (sweep_id, device) = (sweep_id.cloned(), Some("a".to_owned()));
+        Event { at: at(1), sweep_id, device, job_id: None, run_id: None, kind }
+    };
+    let quarantined = EventKind::DeviceQuarantined { failure: lost(), failures: 1, pause_ns: 1 };
+    let events = [event(Some(&row.id), quarantined), event(None, EventKind::DeviceReleased { by: "me".into() })];
+    store.append_event(&events[0]).unwrap();
+    store.append_event(&event(Some(&row.id), EventKind::DeviceConnecting)).unwrap();
+    store.append_event(&events[1]).unwrap();
+    assert_eq!(open().availability_events().unwrap(), events);
 }

@@ -1,7 +1,7 @@
 //! The truth: sweeps, jobs, leases, runs, events, records, and how devices fare, in SQL.
 //!
 //! Main type: the trait [`Store`], made of [`SweepStore`], [`RunStore`], [`LeaseStore`], [`DeviceStore`], [`LockStore`],
-//! [`SightingStore`], [`ScheduleStore`], [`HandOverStore`], [`EventStore`] and [`MaintenanceStore`]; `open` picks the
+//! [`SightingStore`], [`ScheduleStore`], [`HandOverStore`], [`PastStore`], [`EventStore`] and [`MaintenanceStore`]; `open` picks the
 //! implementation by the URL's scheme. Every write about a run carries the epoch of its lease, and a
 //! stale one is refused. Never talks to a device, and never computes a statistic.
 //!
@@ -19,6 +19,7 @@ mod hand_over;
 mod leases;
 mod locks;
 mod maintenance;
+mod past;
 pub mod people;
 mod run_id;
 mod runs;
@@ -37,6 +38,7 @@ pub use hand_over::{HandOverStore, HandedOver};
 pub use leases::{HeldLeases, LeaseHolder, LeaseOutcome, LeaseStore};
 pub use locks::LockStore;
 pub use maintenance::{MaintenanceStore, StoreCheck, Vacuumed};
+pub use past::{AttemptEnd, PastAttempt, PastStore};
 pub use runs::{Attempt, Claim, ClaimedRun, GiveBack, LiveRun, RunOwner, RunStore};
 pub use schedules::{ScheduleStore, Unfinished};
 pub use sightings::SightingStore;
@@ -114,6 +116,7 @@ pub trait Store:
     + SightingStore
     + ScheduleStore
     + HandOverStore
+    + PastStore
     + EventStore
     + MaintenanceStore
     + Send

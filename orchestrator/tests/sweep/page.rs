@@ -101,7 +101,10 @@ fn five_hundred_devices_are_shown_smoothly() {
 #[test]
 fn a_token_lets_in_and_says_what_one_may() {
     let lab = Lab::new();
-    lab.write("farms/lab.yaml", &farm(&["  - { name: board, transport: { ssh: { host: 127.0.0.1, port: 1 } } }\n".to_owned()]));
+    lab.write(
+        "farms/lab.yaml",
+        &farm(&["  - { name: board, transport: { ssh: { host: 127.0.0.1, port: 1 } } }\n".to_owned()]),
+    );
     lab.write("configs/daemon.yaml", &format!("tokens: ../.farm/tokens\nprobe_minutes: 0\n{DAEMON}"));
     lab.write("configs/quick.yaml", QUICK);
     run("tokens.test.mjs", &lab);

@@ -19,6 +19,7 @@ use self::edit::{AddArguments, EditArguments};
 use self::history::HistoryArguments;
 use self::lock::LockArguments;
 use self::restore::RestoreArguments;
+use self::utilisation::UtilisationArguments;
 use super::runner::RunnerSource;
 use super::sweep::begin_leases;
 use super::{CliError, Context, Format, exit, print_data, print_json, print_rows, say};
@@ -31,6 +32,7 @@ mod lock;
 mod release;
 mod restore;
 mod show;
+mod utilisation;
 
 /// Devices that are asked at the same time.
 const AT_ONCE: usize = 64;
@@ -64,6 +66,9 @@ pub(super) enum DevicesVerb {
     },
     /// Say what happened to a device, the newest last
     History(HistoryArguments),
+    /// Say what the time of devices went into: busy, idle, locked, broken; jobs a day, and what failed
+    #[command(visible_alias = "utilization")]
+    Utilisation(UtilisationArguments),
     /// Ask devices what they are; pushes the runner where it isn't there
     Probe {
         /// Names; all devices that are not disabled without any
@@ -100,6 +105,9 @@ pub(super) async fn run(context: &Context, verb: DevicesVerb) -> Result<u8, CliE
         DevicesVerb::Remove { names } => edit::remove(&select(devices, &names)?),
         DevicesVerb::List => show::list(context, devices),
         DevicesVerb::Show { name } => show::show(context, find(&devices, &name)?.clone()),
+        DevicesVerb::Utilisation(arguments) => {
+            utilisation::run(context, &select(devices, &arguments.names)?, &arguments)
+        }
         DevicesVerb::Probe { names } => probe(context, select(devices, &names)?).await,
         DevicesVerb::Check { names } => check::check(context, select(devices, &names)?).await,
     }

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 
 use crate::agent::{Leases, record_of_cell};
 use crate::domain::{
-    Device, DeviceSelector, Failure, HandOver, Plan, Record, RunStatus, Skipped, SweepDefinition, SweepId, SweepRow, SweepState,
-    TransportConfig, sha256_hex,
+    Device, DeviceSelector, Failure, HandOver, Plan, Record, RunStatus, Skipped, SweepDefinition, SweepId, SweepRow,
+    SweepState, TransportConfig, sha256_hex,
 };
 use crate::progress::Progress;
 use crate::runners::HOST_TARGET;
