@@ -292,6 +292,7 @@ fn device(name: String) -> Device {
         notes: None,
         limits: Default::default(),
         price_per_hour: None,
+        delegates: Default::default(),
         android: Default::default(),
         recovery: Default::default(),
         disabled: None,
