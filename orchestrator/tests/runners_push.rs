@@ -48,6 +48,7 @@ fn device(board: &Board, port: u16) -> Device {
         notes: None,
         limits: DeviceLimits::default(),
         price_per_hour: None,
+        delegates: Default::default(),
         android: Default::default(),
         recovery: Default::default(),
         disabled: None,

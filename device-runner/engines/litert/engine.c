@@ -2,7 +2,7 @@
  * LiteRT (TensorFlow Lite) as an engine program: runs .tflite files on the CPU, with XNNPACK unless told otherwise.
  * Quantised inputs and outputs are converted outside the timed window, by the scale and zero point in the file.
  *
- * Options: kernels (xnnpack, builtin, reference).
+ * Options: kernels (xnnpack, builtin, reference), delegate (gpu, npu).
  */
 #include "farm_engine.h"
 
@@ -45,6 +45,26 @@ static void inspect(LiteRtTensor handle, const char *name, struct tensor *tensor
         farm_fail(FARM_UNSUPPORTED, "%s is not quantised by one scale and zero point", name);
 }
 
+/* The one accelerator that the whole model is to run on, or 0 for the processor. */
+static int accelerator(const struct farm_job *job) {
+    const char *delegate = farm_option(job, "delegate", "");
+    if (!*delegate) return 0;
+    if (!strcmp(delegate, "gpu")) return LITERT_GPU;
+    if (!strcmp(delegate, "npu")) return LITERT_NPU;
+    if (!strcmp(delegate, "nnapi"))
+        farm_fail(FARM_UNSUPPORTED, "LiteRT 2 has no NNAPI any more: its delegates are gpu and npu");
+    farm_fail(FARM_UNSUPPORTED, "LiteRT has no delegate %s, only gpu and npu", delegate);
+    return 0;
+}
+
+/* What the delegate leaves to the processor would be measured as its own. */
+static void must_be_accelerated(const struct farm_job *job) {
+    bool whole = false;
+    must(LiteRt.CompiledModelIsNonCpuFullyAccelerated(compiled, &whole), FARM_UNSUPPORTED, "learn what runs on the delegate");
+    if (!whole)
+        farm_fail(FARM_UNSUPPORTED, "the delegate %s does not run the whole model here", farm_option(job, "delegate", ""));
+}
+
 static LiteRtOptions options(const struct farm_job *job) {
     const char *kernels = farm_option(job, "kernels", "xnnpack");
     const char *mode = !strcmp(kernels, "xnnpack")     ? "delegate"
@@ -54,6 +74,12 @@ static LiteRtOptions options(const struct farm_job *job) {
     if (!mode) farm_fail(FARM_UNSUPPORTED, "LiteRT has no kernels %s", kernels);
     LiteRtOptions options;
     LiteRtOpaqueOptions cpu;
+    int delegate = accelerator(job);
+    if (delegate) {
+        must(LiteRt.CreateOptions(&options), FARM_INTERNAL, "make the options");
+        must(LiteRt.SetOptionsHardwareAccelerators(options, delegate), FARM_UNSUPPORTED, "choose the delegate");
+        return options;
+    }
     char *text = (char *)malloc(128);
     if (!text) farm_fail(FARM_MEMORY, "memory allocation of the options failed");
     snprintf(text, 128, "kernel_mode = \"%s\"\nnum_threads = %d\n", mode, job->threads);
@@ -88,7 +114,7 @@ static void make_room(LiteRtEnvironment environment, const struct tensor *tensor
 }
 
 static void load(struct farm_job *job) {
-    static const char *const known[] = {"kernels", NULL};
+    static const char *const known[] = {"kernels", "delegate", NULL};
     farm_known_options(job, known);
     if (strcmp(job->format, "tflite")) farm_fail(FARM_UNSUPPORTED, "LiteRT loads tflite, not %s", job->format);
     const char *error = litert_open(LIBRARY);
@@ -106,7 +132,13 @@ static void load(struct farm_job *job) {
     must(LiteRt.GetNumSignatureOutputs(signature, &output_count), FARM_MODEL_LOAD, "count the outputs");
     if (input_count > FARM_MAX_TENSORS || output_count > FARM_MAX_TENSORS)
         farm_fail(FARM_UNSUPPORTED, "more than %d inputs or outputs", FARM_MAX_TENSORS);
-    must(LiteRt.CreateCompiledModel(environment, model, options(job), &compiled), FARM_MODEL_LOAD, "compile the model");
+    const char *delegate = farm_option(job, "delegate", "");
+    LiteRtStatus status = LiteRt.CreateCompiledModel(environment, model, options(job), &compiled);
+    if (status && *delegate)
+        farm_fail(FARM_UNSUPPORTED, "the delegate %s is not there, or can't run the model: LiteRT answers with status %d",
+                  delegate, status);
+    must(status, FARM_MODEL_LOAD, "compile the model");
+    if (*delegate) must_be_accelerated(job);
     for (LiteRtParamIndex index = 0; index < input_count; index++) {
         LiteRtTensorBufferRequirements needs;
         const char *name;
@@ -134,7 +166,8 @@ static void load(struct farm_job *job) {
              "learn an output's size");
         make_room(environment, &outputs[index], needs, &output_buffers[index]);
     }
-    farm_engine_name(job, "LiteRT (kernels %s)", farm_option(job, "kernels", "xnnpack"));
+    if (*delegate) farm_engine_name(job, "LiteRT (delegate %s)", delegate);
+    else farm_engine_name(job, "LiteRT (kernels %s)", farm_option(job, "kernels", "xnnpack"));
 }
 
 static float clamped(float value, float low, float high) { return value < low ? low : value > high ? high : value; }

@@ -25,7 +25,7 @@ typedef struct LiteRtTensorBufferRequirementsT *LiteRtTensorBufferRequirements;
 
 enum { LITERT_FLOAT32 = 1, LITERT_UINT8 = 3, LITERT_INT8 = 9 }; /* LiteRtElementType */
 enum { LITERT_PER_TENSOR = 1 };                                 /* LiteRtQuantizationTypeId */
-enum { LITERT_CPU = 1 };                                        /* LiteRtHwAccelerators */
+enum { LITERT_CPU = 1, LITERT_GPU = 2, LITERT_NPU = 4 };        /* LiteRtHwAccelerators */
 enum { LITERT_READ = 0, LITERT_WRITE = 1 };                     /* LiteRtTensorBufferLockMode */
 
 #define LITERT_MAX_RANK 8
@@ -65,6 +65,7 @@ typedef struct {
     F(CreateOpaqueOptions, (const char *, void *, void (*)(void *), LiteRtOpaqueOptions *))                            \
     F(AddOpaqueOptions, (LiteRtOptions, LiteRtOpaqueOptions))                                                          \
     F(CreateCompiledModel, (LiteRtEnvironment, LiteRtModel, LiteRtOptions, LiteRtCompiledModel *))                     \
+    F(CompiledModelIsNonCpuFullyAccelerated, (LiteRtCompiledModel, bool *))                                            \
     F(CompiledModelResizeInputTensorNonStrict,                                                                         \
       (LiteRtCompiledModel, LiteRtParamIndex, LiteRtParamIndex, const int *, size_t))                                  \
     F(GetCompiledModelInputTensorLayout, (LiteRtCompiledModel, LiteRtParamIndex, LiteRtParamIndex, LiteRtLayout *))    \

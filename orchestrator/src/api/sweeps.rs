@@ -144,10 +144,11 @@ impl Api {
     /// A sweep as it is now.
     pub(super) fn sweep_answer(&self, row: SweepRow) -> Result<SweepAnswer, Refusal> {
         let is_held = self.live_holder(&row.id)?.is_some();
+        let is_handed_over = self.store.handed_over()?.iter().any(|handed| handed.sweep_id == row.id);
         let definition = self.store.definition(&row.id)?;
         let counts = self.store.counts(&row.id)?.into();
         Ok(SweepAnswer {
-            state: status::of_sweep(row.state, is_held).to_owned(),
+            state: status::of_sweep(row.state, is_held, is_handed_over).to_owned(),
             started_at: row.started_at,
             finished_at: row.finished_at,
             schedule: definition.as_ref().and_then(|it| it.due.as_ref()).map(|due| due.schedule.clone()),

@@ -48,7 +48,7 @@ pub(super) async fn run(context: &Context, arguments: &CancelArguments) -> Resul
 async fn wait_for_holder(store: &dyn Store, sweep: &SweepRow) -> Result<(), CliError> {
     let give_up_at = Instant::now() + PATIENCE;
     let mut told = false;
-    while let Some(holder) = live_holder(store, sweep)? {
+    while let Some(holder) = live_holder(store, &sweep.id)? {
         if !told {
             say(&format!("{} carries it out, and ends its runs now", holder.holder));
             told = true;

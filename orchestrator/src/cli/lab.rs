@@ -2,6 +2,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::catalog;
 use crate::config;
 use crate::domain::{Catalog, Inventory};
@@ -10,6 +12,23 @@ use crate::store::{self, Store};
 use crate::transport::ConnectOptions;
 
 use super::{CliError, GlobalOptions};
+
+/// What a process was told to read instead of the lab's own files, as absolute paths.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sources {
+    farms: Vec<PathBuf>,
+    models: Option<PathBuf>,
+    runner_dir: Option<PathBuf>,
+    accept_new: bool,
+}
+
+impl Sources {
+    /// Whether a process with these does what one with the others was told to.
+    pub fn serve(&self, other: &Sources) -> bool {
+        let accept_new = self.accept_new || !other.accept_new;
+        accept_new && *self == Sources { accept_new: self.accept_new, ..other.clone() }
+    }
+}
 
 /// One lab, one folder, with what this process was given by its environment.
 #[derive(Debug, Clone)]
@@ -39,6 +58,17 @@ impl Lab {
             home: home.unwrap_or_else(|| root.join(".farm")),
             root,
         })
+    }
+
+    /// What this process was told to read instead of the lab's own files.
+    pub fn sources(&self) -> Sources {
+        let whole = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        Sources {
+            farms: self.farms.iter().map(whole).collect(),
+            models: self.models.as_ref().map(whole),
+            runner_dir: self.runner_dir.as_ref().map(whole),
+            accept_new: self.accept_new,
+        }
     }
 
     /// Where reports go.

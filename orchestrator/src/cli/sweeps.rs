@@ -1,11 +1,13 @@
 //! The sweeps of the lab: which there are, how far they are, and what became of each job.
 
+use std::collections::BTreeMap;
+
 use clap::Subcommand;
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::agent::is_holder_gone;
-use crate::domain::{Record, RunStatus, SweepRow, SweepState};
+use crate::domain::{HandOver, Record, RunStatus, SweepId, SweepRow, SweepState};
 use crate::status;
 use crate::store::{LeaseHolder, Store, SweepCounts};
 
@@ -29,10 +31,12 @@ pub(super) enum SweepsVerb {
 struct Listed {
     #[serde(flatten)]
     sweep: SweepRow,
-    /// What a person would call its state: an open one is running or stopped.
+    /// What a person would call its state: an open one is running, stopped, or waiting for the daemon.
     standing: &'static str,
     /// Who carries it out now.
     holder: Option<String>,
+    /// Who gave it to the daemon.
+    handed_over_by: Option<String>,
     config: Option<String>,
     retry_of: Option<String>,
     #[serde(flatten)]
@@ -47,12 +51,13 @@ pub(super) fn run(context: &Context, verb: &SweepsVerb) -> Result<u8, CliError> 
     }
 }
 
-fn listed(store: &dyn Store, sweep: SweepRow) -> Result<Listed, CliError> {
-    let holder = live_holder(store, &sweep)?;
+fn listed(store: &dyn Store, sweep: SweepRow, handed: Option<&HandOver>) -> Result<Listed, CliError> {
+    let holder = live_holder(store, &sweep.id)?;
     let definition = store.definition(&sweep.id)?;
     Ok(Listed {
-        standing: status::of_sweep(sweep.state, holder.is_some()),
+        standing: status::of_sweep(sweep.state, holder.is_some(), handed.is_some()),
         holder: holder.map(|holder| holder.holder),
+        handed_over_by: handed.map(|handed| handed.by.clone()),
         config: definition.as_ref().map(|definition| definition.config.clone()),
         retry_of: definition.and_then(|definition| definition.retry_of).map(|id| id.0),
         counts: store.counts(&sweep.id)?,
@@ -61,14 +66,23 @@ fn listed(store: &dyn Store, sweep: SweepRow) -> Result<Listed, CliError> {
 }
 
 /// Who carries a sweep out now; not a process that has ended without giving its lease back.
-pub(super) fn live_holder(store: &dyn Store, sweep: &SweepRow) -> Result<Option<LeaseHolder>, CliError> {
-    let holder = store.sweep_holder(&sweep.id, Timestamp::now())?;
+pub(super) fn live_holder(store: &dyn Store, sweep: &SweepId) -> Result<Option<LeaseHolder>, CliError> {
+    let holder = store.sweep_holder(sweep, Timestamp::now())?;
     Ok(holder.filter(|holder| !is_holder_gone(&holder.holder)))
 }
 
+/// The sweeps that are the daemon's and not over.
+pub(super) fn handed_over(store: &dyn Store) -> Result<BTreeMap<SweepId, HandOver>, CliError> {
+    Ok(store.handed_over()?.into_iter().map(|handed| (handed.sweep_id, handed.hand_over)).collect())
+}
+
 fn list(context: &Context, store: &dyn Store) -> Result<u8, CliError> {
-    let sweeps: Vec<Listed> =
-        store.sweeps()?.into_iter().map(|sweep| listed(store, sweep)).collect::<Result<_, _>>()?;
+    let handed = handed_over(store)?;
+    let sweeps = store.sweeps()?.into_iter().map(|sweep| {
+        let handed = handed.get(&sweep.id);
+        listed(store, sweep, handed)
+    });
+    let sweeps: Vec<Listed> = sweeps.collect::<Result<_, _>>()?;
     let header = ["sweep", "state", "jobs", "open", "ok", "failed", "skipped", "cancelled", "started", "config"];
     let rows = sweeps.iter().map(|listed| {
         let counts = &listed.counts;
@@ -89,7 +103,7 @@ fn list(context: &Context, store: &dyn Store) -> Result<u8, CliError> {
 }
 
 fn show(context: &Context, store: &dyn Store, sweep: &SweepRow) -> Result<u8, CliError> {
-    let listed = listed(store, sweep.clone())?;
+    let listed = listed(store, sweep.clone(), handed_over(store)?.get(&sweep.id))?;
     let records = store.records(&sweep.id)?;
     match context.format {
         Format::Human => print_data(text(&listed, &records).as_bytes())?,
@@ -109,6 +123,7 @@ fn text(listed: &Listed, records: &[Record]) -> String {
     ];
     lines.extend(sweep.finished_at.map(|at| ("finished", format!("{at:.0}"))));
     lines.extend(listed.retry_of.clone().map(|id| ("retry of", id)));
+    lines.extend(listed.handed_over_by.clone().map(|by| ("daemon's", format!("handed over by {by}"))));
     lines.extend(listed.holder.clone().map(|holder| ("by", holder)));
     let done = counts.jobs - counts.open;
     lines.push(("jobs", format!("{done} of {} have their record", counts.jobs)));
@@ -121,6 +136,10 @@ fn text(listed: &Listed, records: &[Record]) -> String {
         text.push_str(&format!("failed    {} on {}: {why}\n", record.job.model.name, record.job.device));
     }
     match (sweep.state, listed.holder.is_some()) {
+        (SweepState::Open, false) if listed.handed_over_by.is_some() => text.push_str(&format!(
+            "\nthe daemon goes on with it; without one, `farmctl sweep --resume {} --local` does\n",
+            sweep.id
+        )),
         (SweepState::Open, false) => {
             text.push_str(&format!("\n`farmctl sweep --resume {}` goes on with it\n", sweep.id))
         }

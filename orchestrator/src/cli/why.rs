@@ -4,13 +4,13 @@ use clap::Args;
 use jiff::Timestamp;
 
 use crate::agent::is_holder_gone;
-use crate::domain::{Device, DeviceState, Event, JobState, RunState, SweepRow};
+use crate::domain::{Device, DeviceState, Event, HandOver, JobState, RunState, SweepRow, SweepState};
 use crate::progress::event_sentence;
 use crate::status;
 use crate::store::{Attempt, Store};
 
 use super::stored::find_sweep;
-use super::sweeps::live_holder;
+use super::sweeps::{handed_over, live_holder};
 use super::{CliError, Context, exit, print_data};
 
 /// Events that are told at the end of an answer.
@@ -156,7 +156,7 @@ fn running(attempts: &[Attempt]) -> String {
 
 /// What a job that waits waits for.
 fn waits_for(store: &dyn Store, sweep: &SweepRow, device: &str) -> Result<String, CliError> {
-    let Some(holder) = live_holder(store, sweep)? else {
+    let Some(holder) = live_holder(store, &sweep.id)? else {
         return Ok(format!("Nobody carries the sweep out: `farmctl sweep --resume {}` goes on with it.", sweep.id));
     };
     let status = store.device_status(device)?;
@@ -189,13 +189,22 @@ fn attempt_line(attempt: &Attempt) -> String {
 
 fn of_sweep(store: &dyn Store, sweep: &SweepRow) -> Result<Vec<String>, CliError> {
     let counts = store.counts(&sweep.id)?;
-    let holder = live_holder(store, sweep)?;
-    let standing = status::of_sweep(sweep.state, holder.is_some());
+    let holder = live_holder(store, &sweep.id)?;
+    let handed = handed_over(store)?.remove(&sweep.id);
+    let standing = status::of_sweep(sweep.state, holder.is_some(), handed.is_some());
     let done = counts.jobs - counts.open;
     let mut lines =
         vec![format!("Sweep {} is {standing}: {done} of {} jobs have their record.", sweep.id, counts.jobs)];
+    if let Some(HandOver { by, at, .. }) = &handed {
+        lines.push(format!("{by} gave it to the daemon at {at:.0}."));
+    }
     match &holder {
         Some(holder) => lines.push(format!("{} carries it out.", holder.holder)),
+        None if handed.is_some() && sweep.state == SweepState::Open => lines.push(format!(
+            "Nobody carries it out; it is the daemon's. Where no daemon runs: `farmctl daemon`, or `farmctl sweep --resume {} \
+             --local`.",
+            sweep.id
+        )),
         None if !sweep.state.is_over() => {
             lines.push(format!("Nobody carries it out: `farmctl sweep --resume {}` goes on with it.", sweep.id));
         }

@@ -6,7 +6,7 @@
 use std::io::Write as _;
 use std::path::Path;
 
-use crate::domain::{AdbEndpoint, Device};
+use crate::domain::{AdbEndpoint, Device, SshEndpoint, TransportConfig};
 
 use super::document::{Document, place};
 use super::expand::Environment;
@@ -19,13 +19,13 @@ use super::source::Source;
 const HEADER: &str =
     "# Devices that `farmctl devices discover` found. `farmctl schema inventory` describes every field.\n\ndevices:\n";
 
-/// A phone for a farm file.
+/// A device for a farm file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewDevice {
     /// Its name, which no other device has.
     pub name: String,
     /// How it is reached.
-    pub endpoint: AdbEndpoint,
+    pub transport: TransportConfig,
     /// What it is, for people.
     pub notes: Option<String>,
 }
@@ -41,17 +41,32 @@ impl From<Fault> for ConfigErrors {
 /// # Errors
 /// When the file is faulty, its list can't be added to, or it can't be written: it is then as it was.
 pub fn append_devices(path: &Path, devices: &[NewDevice], environment: Environment<'_>) -> Result<(), ConfigErrors> {
-    if !path.exists() {
-        let text = format!("{HEADER}{}", entries(devices, &Style { indent: 2, line_end: "\n", workdir: false }));
-        check(path, &text, &[], devices, environment)?;
-        return Ok(write_new(path, &text).map_err(|error| unwritable(path, &error))?);
-    }
-    // A link stays a link.
-    let path = &path.canonicalize().map_err(|error| unwritable(path, &error))?;
-    let before = inventory::load(vec![Source::read(path)?], Vec::new(), environment)?.devices;
-    let text = insert(Source::read(path)?, devices)?;
+    let before = match path.exists() {
+        true => inventory::load(vec![Source::read(path)?], Vec::new(), environment)?.devices,
+        false => Vec::new(),
+    };
+    let text = with_devices(path, devices)?;
     check(path, &text, &before, devices, environment)?;
-    Ok(replace(path, &text).map_err(|error| unwritable(path, &error))?)
+    write(path, &text)
+}
+
+/// The text of a farm file, or of a new one, with devices behind its last.
+pub(super) fn with_devices(path: &Path, devices: &[NewDevice]) -> Result<String, ConfigErrors> {
+    if !path.exists() {
+        let style = Style { indent: 2, line_end: "\n", workdir: false };
+        return Ok(format!("{HEADER}{}", entries(devices, &style)));
+    }
+    insert(Source::read(path)?, devices)
+}
+
+/// Writes a farm file anew, at once and as a whole.
+pub(super) fn write(path: &Path, text: &str) -> Result<(), ConfigErrors> {
+    let written = match path.exists() {
+        // A link stays a link.
+        true => path.canonicalize().and_then(|path| replace(&path, text)),
+        false => write_new(path, text),
+    };
+    Ok(written.map_err(|error| unwritable(path, &error))?)
 }
 
 /// How lines are written.
@@ -79,20 +94,7 @@ fn insert(source: Source, devices: &[NewDevice]) -> Result<String, ConfigErrors>
             document.fault(place!["devices"], "devices can't be added to a list that is not one of `- …` lines");
         return Err(fault.hint("write each device on lines of its own, beginning with `- name:`").into());
     }
-    // Behind the last line that belongs to the last device: all that is indented deeper than the dash. Comments that
-    // follow it at the dash or before belong to what comes next.
-    let mut end = last.line;
-    for (index, line) in lines.iter().enumerate().skip(last.line) {
-        let text = line.trim();
-        if text.is_empty() {
-            continue;
-        }
-        if indentation(line) > indent {
-            end = index + 1;
-        } else if !text.starts_with('#') {
-            break;
-        }
-    }
+    let end = end_of_item(&lines, last.line, indent);
     let line_end = if first.ends_with("\r\n") { "\r\n" } else { "\n" };
     let workdir = content.defaults.as_ref().is_some_and(|defaults| defaults.workdir.is_some());
     let (before, after) = lines.split_at(end.min(lines.len()));
@@ -105,7 +107,25 @@ fn insert(source: Source, devices: &[NewDevice]) -> Result<String, ConfigErrors>
     Ok(text)
 }
 
-fn indentation(line: &str) -> usize {
+/// The number of the last line that belongs to an item of a list: all that is indented deeper than its dash. Comments that
+/// follow it at the dash or before belong to what comes next.
+pub(super) fn end_of_item(lines: &[&str], begins: usize, indent: usize) -> usize {
+    let mut end = begins;
+    for (index, line) in lines.iter().enumerate().skip(begins) {
+        let text = line.trim();
+        if text.is_empty() {
+            continue;
+        }
+        if indentation(line) > indent {
+            end = index + 1;
+        } else if !text.starts_with('#') {
+            break;
+        }
+    }
+    end.min(lines.len())
+}
+
+pub(super) fn indentation(line: &str) -> usize {
     line.len() - line.trim_start_matches(' ').len()
 }
 
@@ -113,16 +133,29 @@ fn entries(devices: &[NewDevice], style: &Style) -> String {
     devices.iter().map(|device| entry(device, style)).collect()
 }
 
+/// How a device is reached, on one line.
+fn transport(transport: &TransportConfig) -> String {
+    let fields = match transport {
+        TransportConfig::Local => return transport.name().to_owned(),
+        TransportConfig::Adb(AdbEndpoint { serial, address, server }) => {
+            vec![("serial", serial.clone()), ("address", address.clone()), ("server", server.clone())]
+        }
+        TransportConfig::Ssh(SshEndpoint { host, user, .. }) => {
+            vec![("host", Some(host.clone())), ("user", user.clone())]
+        }
+    };
+    let given = fields.into_iter().filter_map(|(field, value)| value.map(|value| (field, quoted(&literal(&value)))));
+    let mut fields: Vec<String> = given.map(|(field, value)| format!("{field}: {value}")).collect();
+    if let TransportConfig::Ssh(SshEndpoint { port: Some(port), .. }) = transport {
+        fields.push(format!("port: {port}"));
+    }
+    format!("{{ {}: {{ {} }} }}", transport.name(), fields.join(", "))
+}
+
 fn entry(device: &NewDevice, style: &Style) -> String {
-    let AdbEndpoint { serial, address, server } = &device.endpoint;
-    let fields = [("serial", serial), ("address", address), ("server", server)];
-    let adb: Vec<String> = fields
-        .iter()
-        .filter_map(|(field, value)| value.as_ref().map(|value| format!("{field}: {}", quoted(&literal(value)))))
-        .collect();
     let mut lines =
-        vec![format!("- name: {}", quoted(&device.name)), format!("  transport: {{ adb: {{ {} }} }}", adb.join(", "))];
-    if style.workdir {
+        vec![format!("- name: {}", quoted(&device.name)), format!("  transport: {}", transport(&device.transport))];
+    if style.workdir && matches!(device.transport, TransportConfig::Adb(_)) {
         lines.push(format!("  workdir: {ADB_WORKDIR}"));
     }
     if let Some(notes) = &device.notes {
@@ -192,7 +225,7 @@ mod tests {
 
     fn phone(name: &str, serial: &str) -> NewDevice {
         let endpoint = AdbEndpoint { serial: Some(serial.to_owned()), ..AdbEndpoint::default() };
-        NewDevice { name: name.to_owned(), endpoint, notes: None }
+        NewDevice { name: name.to_owned(), transport: TransportConfig::Adb(endpoint), notes: None }
     }
 
     fn nothing(_: &str) -> Option<String> {
@@ -269,12 +302,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("farms/phones.yaml");
         let mut device = phone("x", "a\"}: ${HOME} #");
-        device.endpoint.serial = Some("a\"}:${HOME}#".to_owned());
+        let endpoint = AdbEndpoint { serial: Some("a\"}:${HOME}#".to_owned()), ..AdbEndpoint::default() };
+        device.transport = TransportConfig::Adb(endpoint);
         device.notes = Some("Pixel\n- name: y".to_owned());
         append_devices(&path, &[device.clone()], &nothing).unwrap();
         let devices = inventory::load(vec![Source::read(&path).unwrap()], Vec::new(), &nothing).unwrap().devices;
-        let crate::domain::TransportConfig::Adb(endpoint) = &devices[0].transport else { panic!("{devices:?}") };
-        assert_eq!((devices.len(), endpoint), (1, &device.endpoint));
+        assert_eq!((devices.len(), &devices[0].transport), (1, &device.transport));
     }
 
     #[test]

@@ -2,9 +2,12 @@
 
 use std::path::Path;
 
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+
 use crate::domain::{
-    Archive, ArtifactRef, Backend, BackendFile, BackendProgram, BackendSource, BackendTarget, Dialect, PipPackage,
-    Precision,
+    Archive, ArtifactRef, Backend, BackendFile, BackendProgram, BackendSource, BackendTarget, DELEGATE, Dialect,
+    PipPackage, Precision,
 };
 
 use super::backends_file::{ArchiveEntry, BackendEntry, BackendsFile, FileEntry, PipEntry, TargetEntry};
@@ -14,6 +17,8 @@ use super::source::Source;
 
 /// Longest name of a file on a device.
 const MAX_NAME_BYTES: usize = 128;
+/// Longest name of a delegate, since it becomes a column.
+const MAX_DELEGATE_BYTES: usize = 32;
 
 /// The backends of a file. None may have the name of one in `taken`.
 pub(super) fn load(source: Source, taken: &[Backend]) -> Result<Vec<Backend>, ConfigErrors> {
@@ -57,6 +62,15 @@ fn backend(document: &mut Document<BackendsFile>, entry: BackendEntry, index: us
             document.refuse(place!["backends", index, "targets", number, "files"], message, None);
         }
     }
+    let mut options = entry.options.unwrap_or_default();
+    if options.contains_key(DELEGATE) {
+        let hint = Some("write `delegate: …` beside `options`, so that the plan knows it".to_owned());
+        document.refuse(place!["backends", index, "options"], "`delegate` is no option of an engine's own", hint);
+    }
+    if let Some(delegate) = entry.delegate {
+        check_delegate(document, &delegate, place!["backends", index, "delegate"]);
+        options.insert(DELEGATE.to_owned(), delegate);
+    }
     let precisions = entry.precisions.map(|list| list.into_vec().into_iter().map(|word| word.0).collect());
     Some(Backend {
         name: entry.name,
@@ -68,10 +82,29 @@ fn backend(document: &mut Document<BackendsFile>, entry: BackendEntry, index: us
             licence: entry.licence,
             dialect: entry.dialect.map_or(Dialect::Engine, |word| word.0),
             command,
-            options: entry.options.unwrap_or_default(),
+            options,
             targets,
         }),
     })
+}
+
+/// Refuses what is no good word for a delegate.
+pub(super) fn check_delegate<T: DeserializeOwned + JsonSchema>(
+    document: &mut Document<T>,
+    word: &str,
+    place: &[Step<'_>],
+) {
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let hint = "use small letters, digits and `_`: `gpu`, `nnapi`, `npu`, …";
+    if word == "cpu" {
+        document.refuse(
+            place,
+            "`cpu` is no delegate: it is what engines use without one",
+            Some("leave it out".to_owned()),
+        );
+    } else if word.is_empty() || word.len() > MAX_DELEGATE_BYTES || !word.chars().all(is_plain) {
+        document.refuse(place, format!("{} is no good name of a delegate", code(word)), Some(hint.to_owned()));
+    }
 }
 
 fn target(document: &mut Document<BackendsFile>, entry: TargetEntry, place: &[Step<'_>]) -> Option<BackendTarget> {

@@ -43,6 +43,9 @@ pub(super) struct BackendEntry {
     pub(super) command: Option<Vec<String>>,
     /// Settings that only this engine knows: see its `README.md`. An engine with others is another entry.
     pub(super) options: Option<BTreeMap<String, String>>,
+    /// What the engine hands the work to, instead of the processor: `gpu`, `nnapi`, `npu`, … It runs on devices whose farm file
+    /// lists it in `delegates`.
+    pub(super) delegate: Option<String>,
     /// The machines it runs on.
     #[schemars(length(min = 1))]
     pub(super) targets: Vec<TargetEntry>,

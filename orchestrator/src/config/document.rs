@@ -151,7 +151,7 @@ fn typed<T: DeserializeOwned>(root: &Node) -> Result<T, (serde_path_to_error::Pa
 }
 
 /// The values of a tree, as serde_yaml reads types from them.
-fn to_yaml(node: &Node) -> Yaml {
+pub(super) fn to_yaml(node: &Node) -> Yaml {
     match &node.value {
         Value::Null => Yaml::Null,
         Value::Bool(value) => Yaml::from(*value),

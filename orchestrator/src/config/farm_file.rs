@@ -58,6 +58,9 @@ pub(super) struct DeviceEntry {
     /// 10,000 images of it.
     #[schemars(extend("exclusiveMinimum" = 0), range(max = 1_000_000))]
     pub(super) price_per_hour: Option<f64>,
+    /// What engines can hand work to there, besides its processor: `gpu`, `nnapi`, `npu`, … Cells of an engine with another
+    /// `delegate` are skipped.
+    pub(super) delegates: Option<OneOrMany<String>>,
     /// What is done to it before it is measured, where it is a phone; all of it is undone afterwards.
     pub(super) android: Option<AndroidEntry>,
     /// Commands on this host that may bring it back when it fails.

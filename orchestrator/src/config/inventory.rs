@@ -8,6 +8,7 @@ use crate::domain::{
     TransportConfig,
 };
 
+use super::backends::check_delegate;
 use super::document::{Document, Step, place};
 use super::expand::{self, Environment};
 use super::farm_file::{
@@ -159,6 +160,11 @@ impl Farm<'_> {
         let is_phone = matches!(transport, TransportConfig::Adb(_));
         let common = defaults.workdir.clone().filter(|workdir| !is_phone || workdir.starts_with('/'));
         let workdir = entry.workdir.or(common);
+        let delegates = entry.delegates.map(|words| words.into_vec()).unwrap_or_default();
+        self.document.refuse_repeats(place!["devices", index, "delegates"], &delegates);
+        for (number, word) in delegates.iter().enumerate() {
+            check_delegate(&mut self.document, word, place!["devices", index, "delegates", number]);
+        }
         let span = self.document.span(place!["devices", index, "name"]);
         Device {
             name: entry.name,
@@ -169,6 +175,7 @@ impl Farm<'_> {
             notes: entry.notes,
             limits: limits(entry.limits.unwrap_or_default(), defaults.limits.unwrap_or_default()),
             price_per_hour: entry.price_per_hour,
+            delegates: delegates.into_iter().collect(),
             android: android(entry.android.unwrap_or_default(), defaults.android.unwrap_or_default()),
             recovery: entry.recovery.map(recovery).unwrap_or_default(),
             disabled: entry.disabled,

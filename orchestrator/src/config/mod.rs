@@ -1,7 +1,7 @@
 //! What people write: farm, sweep, models and daemon files in YAML, and tables of results in CSV, to checked types.
 //!
 //! Main functions: [`load_inventory`], [`load_catalog`], [`load_backends`], [`load_datasets`], [`load_sweep`], [`load_daemon`],
-//! [`load_results`], [`append_devices`], [`schema`]. Main type: [`ConfigErrors`], every fault of the files at once, each with its
+//! [`load_results`], [`append_devices`], [`edit_device`], [`schema`]. Main type: [`ConfigErrors`], every fault of the files at once, each with its
 //! place. The way of a YAML file: `source` reads it with a bound, `tree` parses it to values with places, `check` holds it against
 //! the JSON Schema of the file's type, `document` makes it that type by serde_yaml (which knows no places), and `inventory`,
 //! `catalog`, `sweep` and `daemon` check what it means. YAML is known nowhere else. A table goes from `source` to `results_table`.
@@ -19,6 +19,7 @@ use crate::score::ScoredRun;
 mod append;
 mod backends;
 mod backends_file;
+mod block;
 mod catalog;
 mod check;
 mod daemon;
@@ -26,6 +27,7 @@ mod daemon_file;
 mod datasets;
 mod datasets_file;
 mod document;
+mod edit;
 mod expand;
 mod farm_file;
 mod fault;
@@ -43,6 +45,7 @@ mod words;
 
 pub use append::{NewDevice, append_devices};
 pub use daemon::{Access, DaemonConfig};
+pub use edit::{DeviceChange, add_device, device_text, edit_device, remove_device, replace_device};
 pub use fault::{ConfigErrors, Fault, Place};
 
 use source::Source;

@@ -9,7 +9,7 @@ use crate::domain::{DueTime, SweepId, SweepState};
 use crate::schedule::{Current, Schedule, Standing, Step, newly_due, next_step};
 
 use super::task::Task;
-use super::{Daemon, TRY_AGAIN, Trouble};
+use super::{Daemon, TRY_AGAIN, TRY_AGAIN_AT_LAST, Trouble};
 
 impl Daemon {
     /// Notes how tasks ended that have.
@@ -20,18 +20,18 @@ impl Daemon {
             let Some(mut task) = self.tasks.remove(&name) else { continue };
             let about = format!("schedule {name}");
             match task.ended().await {
-                Ok(()) => self.note(&about, None),
-                Err(Trouble::Passing(why)) => self.put_off(&name, why),
+                Ok(()) => self.is_well(&about),
+                Err(Trouble::Passing(why)) => self.put_off(&about, why),
                 Err(Trouble::Nothing(why)) => match task.due_at {
                     Some(due_at) => {
                         let (schedule, now) = (name.clone(), (self.clock)());
                         let left_out = vec![(due_at, Some(why))];
                         let kept = with_store(&self.store, move |store| store.settle_due(&schedule, &left_out, now));
                         if let Err(error) = kept.await {
-                            self.put_off(&name, format!("failed to {error}"));
+                            self.put_off(&about, format!("failed to {error}"));
                         }
                     }
-                    None => self.put_off(&name, why),
+                    None => self.put_off(&about, why),
                 },
             }
         }
@@ -59,15 +59,27 @@ impl Daemon {
         self.probes.1 = later;
         let sweeps = Arc::clone(&self.sweeps);
         let work = async move || sweeps.probe().await;
-        self.probing = Some(Task::spawn(None, Arc::new(Stop::default()), work));
+        self.probing = Some(Task::spawn(Arc::new(Stop::default()), work));
     }
 
     /// Tries it again after a while.
-    fn put_off(&mut self, name: &str, why: String) {
-        let pause = SignedDuration::try_from(TRY_AGAIN).unwrap_or_default();
-        let again_at = (self.clock)().saturating_add(pause).unwrap_or_else(|_| (self.clock)());
-        self.again_at.insert(name.to_owned(), again_at);
-        self.note(&format!("schedule {name}"), Some(why));
+    pub(super) fn put_off(&mut self, about: &str, why: String) {
+        let now = (self.clock)();
+        let pause = self.again_at.get(about).map_or(TRY_AGAIN, |(_, pause)| (*pause * 2).min(TRY_AGAIN_AT_LAST));
+        self.again_at.insert(about.to_owned(), (now.checked_add(pause).unwrap_or(now), pause));
+        self.note(about, Some(why));
+    }
+
+    /// Nothing is wrong about it any more.
+    pub(super) fn is_well(&mut self, about: &str) {
+        self.again_at.remove(about);
+        self.note(about, None);
+    }
+
+    /// Whether something may be begun that is about this.
+    pub(super) fn may_begin(&self, about: &str) -> bool {
+        !self.troubles.contains_key("room")
+            && self.again_at.get(about).is_none_or(|(again_at, _)| (self.clock)() >= *again_at)
     }
 
     /// The schedules as they are in force: one that is paused is like one that its file disables.
@@ -116,7 +128,7 @@ impl Daemon {
         .await?;
         let current = unfinished.map(|(sweep, is_held)| Current {
             // A task that has not ended may be between two leases.
-            is_running: is_held || self.tasks.contains_key(&schedule.name),
+            is_running: is_held || self.tasks.contains_key(&schedule.name) || self.handed.contains_key(&sweep.sweep_id),
             is_cancelled: sweep.state == SweepState::Cancelling,
             sweep_id: sweep.sweep_id,
             due_at: sweep.due_at,
@@ -126,9 +138,7 @@ impl Daemon {
 
     async fn take(&mut self, schedule: &Schedule, step: Step) -> Result<(), AgentError> {
         let name = &schedule.name;
-        let may_begin = !self.tasks.contains_key(name)
-            && !self.troubles.contains_key("room")
-            && self.again_at.get(name).is_none_or(|again_at| (self.clock)() >= *again_at);
+        let may_begin = !self.tasks.contains_key(name) && self.may_begin(&format!("schedule {name}"));
         match step {
             Step::Wait(_) => {}
             Step::Stop(_) => {
@@ -141,13 +151,13 @@ impl Daemon {
                 let (sweeps, schedule, stop) = (Arc::clone(&self.sweeps), schedule.clone(), Arc::new(Stop::default()));
                 let told = Arc::clone(&stop);
                 let work = async move || sweeps.begin(&schedule, due, told).await;
-                self.tasks.insert(name.clone(), Task::spawn(Some(due_at), stop, work));
+                self.tasks.insert(name.clone(), Task::spawn(stop, work).begins(due_at));
             }
             Step::GoOn(sweep) if may_begin => {
                 let (sweeps, stop) = (Arc::clone(&self.sweeps), Arc::new(Stop::default()));
-                let told = Arc::clone(&stop);
+                let (told, id) = (Arc::clone(&stop), sweep.clone());
                 let work = async move || sweeps.go_on(&sweep, told).await;
-                self.tasks.insert(name.clone(), Task::spawn(None, stop, work));
+                self.tasks.insert(name.clone(), Task::spawn(stop, work).with_sweep(id));
             }
             Step::Cancel(sweep) => self.cancel(name, sweep, may_begin).await?,
             Step::Begin(_) | Step::GoOn(_) => {}
@@ -164,8 +174,9 @@ impl Daemon {
         let is_held = holder.is_some_and(|holder| !is_gone(&holder.holder));
         if may_begin && !is_held {
             let (sweeps, stop) = (Arc::clone(&self.sweeps), Arc::new(Stop::default()));
+            let id = sweep.clone();
             let work = async move || sweeps.cancel(&sweep).await;
-            self.tasks.insert(name.to_owned(), Task::spawn(None, stop, work));
+            self.tasks.insert(name.to_owned(), Task::spawn(stop, work).with_sweep(id));
         }
         Ok(())
     }

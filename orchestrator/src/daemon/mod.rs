@@ -1,10 +1,11 @@
-//! Starts what schedules say, goes on with what was stopped, and holds no truth: what became of each due time is in the
+//! Starts what schedules say, carries out what people hand over, goes on with what was stopped, and holds no truth: what became of each due time is in the
 //! store, so that a process that is killed at any moment neither loses a sweep nor begins one twice.
 //!
 //! Main type: [`Daemon`], which is told to look at regular times; what a sweep takes is behind the trait [`Sweeps`]. Never
 //! reads a clock but its own, and never touches a device.
 
 mod attend;
+mod handed;
 mod status;
 mod task;
 #[cfg(test)]
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::agent::{Clock, Stop};
 use crate::domain::{DueTime, SweepId};
@@ -25,8 +26,10 @@ use crate::store::Store;
 pub use status::Status;
 use task::Task;
 
-/// How soon it is tried again to begin, or to go on with, a sweep.
-const TRY_AGAIN: Duration = Duration::from_secs(30);
+/// How soon it is tried again to begin, or to go on with, a sweep; each time in a row takes twice as long.
+const TRY_AGAIN: SignedDuration = SignedDuration::from_secs(30);
+/// The longest that takes.
+const TRY_AGAIN_AT_LAST: SignedDuration = SignedDuration::from_mins(5);
 
 /// Why a sweep was not begun, or did not get to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,21 +71,23 @@ pub struct Daemon {
     paused: BTreeSet<String>,
     /// By the schedule's name; at most one each.
     tasks: BTreeMap<String, Task>,
+    /// Of sweeps that were handed over.
+    handed: BTreeMap<SweepId, Task>,
     /// How often devices are asked, and when they are next.
     probes: (Option<Duration>, Option<Timestamp>),
     probing: Option<Task>,
     /// What is wrong now, by what it is about.
     troubles: BTreeMap<String, String>,
-    /// Not before then.
-    again_at: BTreeMap<String, Timestamp>,
+    /// What is not tried before then, by what it is about, and how long that pause is.
+    again_at: BTreeMap<String, (Timestamp, SignedDuration)>,
 }
 
 impl Daemon {
     /// A daemon that has not looked yet.
     pub fn new(store: Arc<dyn Store>, sweeps: Arc<dyn Sweeps>, clock: Clock, is_gone: fn(&str) -> bool) -> Daemon {
-        let (schedules, tasks) = (Vec::new(), BTreeMap::new());
+        let (schedules, tasks, handed) = Default::default();
         let (paused, probes, probing, troubles, again_at) = Default::default();
-        Daemon { store, sweeps, clock, is_gone, schedules, paused, tasks, probes, probing, troubles, again_at }
+        Daemon { store, sweeps, clock, is_gone, schedules, paused, tasks, handed, probes, probing, troubles, again_at }
     }
 
     /// Asks devices so often from now on, the first time at once.
@@ -134,6 +139,9 @@ impl Daemon {
             }
             Err(error) => trouble = Some(format!("failed to {error}")),
         }
+        if let Err(error) = self.look_at_handed_over().await {
+            trouble = Some(format!("failed to {error}"));
+        }
         self.note("store", trouble);
         self.look_at_probes().await;
     }
@@ -141,9 +149,9 @@ impl Daemon {
     /// Starts no more jobs, and waits for those under way; returns when they have ended, or after this time. What still
     /// runs then goes on on its device, and is collected by whoever goes on with the sweep.
     pub async fn stop(&mut self, patience: Duration) {
-        self.tasks.values().for_each(|task| task.stop.raise(1));
+        self.tasks.values().chain(self.handed.values()).for_each(|task| task.stop.raise(1));
         let ended = tokio::time::timeout(patience, async {
-            for task in self.tasks.values_mut() {
+            for task in self.tasks.values_mut().chain(self.handed.values_mut()) {
                 // How it ended is in the store.
                 let _ = task.ended().await;
             }

@@ -8,7 +8,7 @@ use super::Daemon;
 /// What a daemon is at.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Status {
-    /// Sweeps that are being carried out, or begun: by their schedules.
+    /// Sweeps that are being carried out, or begun: by their schedules, or as they are called.
     pub running: Vec<String>,
     /// What is due next, and when its sweep is to start.
     pub next: Option<(String, Timestamp)>,
@@ -51,7 +51,7 @@ impl Daemon {
         });
         let troubles = self.troubles.iter().map(|(about, trouble)| format!("{about}: {trouble}"));
         Status {
-            running: self.tasks.keys().cloned().collect(),
+            running: self.tasks.keys().cloned().chain(self.handed.keys().map(|id| format!("sweep {id}"))).collect(),
             next: next.min_by_key(|(_, at)| *at),
             troubles: troubles.collect(),
         }

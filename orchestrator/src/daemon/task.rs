@@ -4,6 +4,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use crate::agent::Stop;
+use crate::domain::SweepId;
 
 use super::Trouble;
 
@@ -11,18 +12,26 @@ use super::Trouble;
 pub(super) struct Task {
     /// When it was due, while it is being begun.
     pub(super) due_at: Option<jiff::Timestamp>,
+    /// The sweep, once that is there.
+    pub(super) sweep: Option<SweepId>,
     pub(super) stop: Arc<Stop>,
     work: JoinHandle<Result<(), Trouble>>,
 }
 
 impl Task {
-    pub(super) fn spawn(
-        due_at: Option<jiff::Timestamp>,
-        stop: Arc<Stop>,
-        work: impl AsyncFnOnce() -> Result<(), Trouble> + Send + 'static,
-    ) -> Task {
+    pub(super) fn spawn(stop: Arc<Stop>, work: impl AsyncFnOnce() -> Result<(), Trouble> + Send + 'static) -> Task {
         let runtime = Handle::current();
-        Task { due_at, stop, work: tokio::task::spawn_blocking(move || runtime.block_on(work())) }
+        Task { due_at: None, sweep: None, stop, work: tokio::task::spawn_blocking(move || runtime.block_on(work())) }
+    }
+
+    /// It begins the sweep of this due time.
+    pub(super) fn begins(self, due_at: jiff::Timestamp) -> Task {
+        Task { due_at: Some(due_at), ..self }
+    }
+
+    /// It is about this sweep.
+    pub(super) fn with_sweep(self, sweep: SweepId) -> Task {
+        Task { sweep: Some(sweep), ..self }
     }
 
     pub(super) fn has_ended(&self) -> bool {

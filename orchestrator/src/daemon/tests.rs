@@ -5,10 +5,12 @@ use std::sync::{Mutex, MutexGuard};
 use jiff::SignedDuration;
 
 use super::*;
-use crate::domain::{Failure, FailureKind, RunStatus, StartState, SweepDefinition, SweepRow, SweepState, sample};
+use crate::domain::{
+    Failure, FailureKind, HandOver, RunStatus, StartState, SweepDefinition, SweepRow, SweepState, sample,
+};
 use crate::schedule::{Missed, Overlap};
-use crate::store::conformance;
 use crate::store::sqlite::SqliteStore;
+use crate::store::{NewSweep, conformance};
 
 /// Sweeps of one job, which end when the test says so, or when they are to stop.
 struct Fake {
@@ -52,7 +54,7 @@ impl Sweeps for Fake {
         let definition = SweepDefinition { due: Some(due), ..conformance::definition() };
         let plan =
             crate::domain::Plan { sweep: "s".into(), jobs: vec![sample::job("a", "mobilenet_v2")], skipped: vec![] };
-        self.store.create_sweep(&row, &definition, &plan).unwrap();
+        self.store.create_sweep(&NewSweep::new(&row, &definition, &plan)).unwrap();
         Fake::lock(&self.begun).push(format!("begun {id}"));
         self.carry_out(&id, &stop).await
     }
@@ -269,6 +271,76 @@ async fn told_to_stop_it_starts_no_more_and_leaves_the_rest_for_later() {
     *Fake::lock(&lab.now) += SignedDuration::from_mins(5);
     lab.look_until(&mut later, 2).await;
     assert_eq!(lab.told()[1], "gone on with of 01T02:00:00Z");
+}
+
+impl Lab {
+    /// A sweep that was handed over.
+    fn hand_over(&self, name: &str) -> SweepId {
+        let id = SweepId(name.to_owned());
+        let row = SweepRow { id: id.clone(), finished_at: None, state: SweepState::Open, ..sample::sweep() };
+        let jobs = [sample::job("a", "mobilenet_v2")];
+        let hand_over = HandOver { by: "ann".to_owned(), at: *Fake::lock(&self.now), max_devices: 1 };
+        let definition = conformance::definition();
+        let new =
+            NewSweep { row: &row, definition: &definition, jobs: &jobs, skipped: &[], handed_over: Some(&hand_over) };
+        self.store.create_sweep(&new).unwrap();
+        id
+    }
+}
+
+#[tokio::test]
+async fn what_is_handed_over_is_carried_out_once_whoever_is_killed() {
+    let lab = Lab::new("0 2 * * *", |_| {});
+    let mut daemon = lab.daemon();
+    daemon.look().await;
+    let id = lab.hand_over("given");
+    lab.look_until(&mut daemon, 1).await;
+    daemon.look().await;
+    assert_eq!(daemon.status().running, ["sweep given"]);
+    drop(daemon);
+    let mut second = lab.daemon();
+    lab.look_until(&mut second, 2).await;
+    lab.fake.ends.raise(1);
+    lab.look_until_idle(&mut second).await;
+    second.look().await;
+    assert_eq!(lab.told(), ["gone on with given", "gone on with given"]);
+    assert_eq!(lab.store.sweep_state(&id).unwrap(), SweepState::Finished);
+}
+
+#[tokio::test]
+async fn what_somebody_else_carries_out_or_took_back_is_left_alone() {
+    let lab = Lab::new("0 2 * * *", |_| {});
+    let now = Arc::clone(&lab.now);
+    let clock: Clock = Arc::new(move || *now.lock().unwrap());
+    let sweeps: Arc<dyn Sweeps> = Arc::<Fake>::clone(&lab.fake);
+    let mut daemon = Daemon::new(Arc::clone(&lab.store), sweeps, clock, |_| false);
+    let (held, taken) = (lab.hand_over("held"), lab.hand_over("taken"));
+    let at = *Fake::lock(&lab.now);
+    lab.store.lease_sweep(&held, "another", Duration::from_secs(60), at).unwrap();
+    lab.store.take_back(&taken).unwrap();
+    daemon.look().await;
+    assert_eq!((daemon.status().running.len(), lab.told().len()), (0, 0));
+    // It ended without a word.
+    lab.set("01T00:02");
+    lab.look_until(&mut daemon, 1).await;
+    assert_eq!(lab.told(), ["gone on with held"]);
+}
+
+#[tokio::test]
+async fn a_cancelled_one_that_nobody_ends_is_ended_after_a_while() {
+    let lab = Lab::new("0 2 * * *", |_| {});
+    let mut daemon = lab.daemon();
+    let id = lab.hand_over("given");
+    lab.store.cancel_sweep(&id).unwrap();
+    daemon.look().await;
+    daemon.look().await;
+    assert_eq!(lab.told(), Vec::<String>::new(), "whoever cancelled it may be at it");
+    lab.set("01T00:01");
+    lab.look_until(&mut daemon, 1).await;
+    lab.look_until_idle(&mut daemon).await;
+    daemon.look().await;
+    assert_eq!((lab.told(), daemon.status().troubles.len()), (vec!["ended given".to_owned()], 0));
+    assert_eq!(lab.store.sweep_state(&id).unwrap(), SweepState::Cancelled);
 }
 
 #[tokio::test]

@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{ArtifactRef, Dialect};
 
+/// The setting that says what an engine hands the work to; in [`BackendProgram::options`] and a job's.
+pub const DELEGATE: &str = "delegate";
+
 /// An engine that is a program of its own: what it consists of on each kind of machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackendProgram {
@@ -14,7 +17,7 @@ pub struct BackendProgram {
     pub dialect: Dialect,
     /// What is started: the name of one of the files, and its arguments.
     pub command: Vec<String>,
-    /// Settings that only this engine knows.
+    /// Settings that only this engine knows, and [`DELEGATE`].
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub options: BTreeMap<String, String>,
     /// The machines it runs on; each target is there once.

@@ -38,6 +38,9 @@ pub struct Device {
     /// What an hour of it costs, in the lab's currency.
     #[serde(default)]
     pub price_per_hour: Option<f64>,
+    /// What engines can hand work to there, besides its processor: `gpu`, `nnapi`, `npu`, …
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub delegates: BTreeSet<String>,
     /// What is done to it before measuring, where it is a phone.
     #[serde(default)]
     pub android: AndroidOptions,

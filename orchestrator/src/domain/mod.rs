@@ -24,7 +24,7 @@ mod state;
 mod sweep;
 
 pub use android::{AndroidFacts, AndroidOptions, Battery, DeviceIdentity};
-pub use backend::{Archive, BackendFile, BackendProgram, BackendSource, BackendTarget, PipPackage};
+pub use backend::{Archive, BackendFile, BackendProgram, BackendSource, BackendTarget, DELEGATE, PipPackage};
 pub use catalog::{
     Accuracy, Backend, Catalog, CatalogModel, FilePart, PublishedNetwork, WeightsFile, WeightsKind, WeightsSource,
 };
@@ -53,5 +53,6 @@ pub use state::{
     DeviceState, DeviceStep, JobState, JobStep, RunState, RunStep, StartState, StartStep, SweepState, SweepStep,
 };
 pub use sweep::{
-    CellPattern, DeviceSelector, OnFailure, RetryPolicy, Sweep, SweepDefinition, SweepRow, ThreadCount, Timeouts,
+    CellPattern, DeviceSelector, HandOver, OnFailure, RetryPolicy, Sweep, SweepDefinition, SweepRow, ThreadCount,
+    Timeouts,
 };

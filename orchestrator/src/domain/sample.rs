@@ -62,6 +62,7 @@ pub fn device(name: &str) -> Device {
         notes: None,
         limits: DeviceLimits::default(),
         price_per_hour: None,
+        delegates: Default::default(),
         android: AndroidOptions::default(),
         recovery: Recovery::default(),
         disabled: None,

@@ -63,6 +63,17 @@ pub struct SweepDefinition {
     pub due: Option<DueTime>,
 }
 
+/// That a sweep is the daemon's to carry out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HandOver {
+    /// Who gave it.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+    /// Most devices that are worked on at the same time.
+    pub max_devices: usize,
+}
+
 /// One start of a sweep.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SweepRow {

@@ -52,9 +52,11 @@ pub fn estimate(plan: &Plan, past: &HashMap<JobId, Duration>) -> PlanEstimate {
 
 /// Estimates a job: as long as it took before, or else from its limits and the size of its network.
 pub fn job_seconds(job: &Job, past: &HashMap<JobId, Duration>) -> f64 {
-    if let Some(duration) = past.get(&job.id) {
-        return duration.as_secs_f64();
-    }
+    past.get(&job.id).map_or_else(|| wanted_seconds(job).min(job.run_seconds), Duration::as_secs_f64)
+}
+
+/// Estimates what a job that never ran would take, were there no limit to a run's time.
+pub fn wanted_seconds(job: &Job) -> f64 {
     let macs = job.model.macs.unwrap_or(0) as f64 * f64::from(job.batch);
     let one = macs / ASSUMED_MACS_PER_SECOND;
     let limits = &job.limits;
@@ -63,5 +65,5 @@ pub fn job_seconds(job: &Job, past: &HashMap<JobId, Duration>) -> f64 {
     let measure = limits.min_seconds.max(f64::from(limits.min_runs) * one).min(limits.max_seconds);
     let images = job.dataset.as_ref().map_or(0, |dataset| dataset.images);
     let evaluate = f64::from(images) * job.model.macs.unwrap_or(0) as f64 / ASSUMED_MACS_PER_SECOND;
-    (OVERHEAD_SECONDS + warmup + measure + evaluate).min(job.run_seconds)
+    OVERHEAD_SECONDS + warmup + measure + evaluate
 }

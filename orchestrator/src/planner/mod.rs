@@ -18,7 +18,7 @@ use crate::domain::{
     Catalog, Device, FilePart, Inventory, Job, JobId, JobModel, NamedArtifact, Plan, Skipped, Sweep, WeightsFile,
 };
 
-pub use estimate::{DeviceEstimate, PlanEstimate, estimate, job_seconds};
+pub use estimate::{DeviceEstimate, PlanEstimate, estimate, job_seconds, wanted_seconds};
 pub use matrix::{is_empty, matches_matrix, matrix_devices, most_jobs};
 pub use select::{DeviceMatcher, has_tag, selects_any};
 

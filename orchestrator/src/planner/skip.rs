@@ -1,8 +1,8 @@
 //! Why a cell can't run, as far as that is known before any device is asked.
 
 use crate::domain::{
-    BackendProgram, BackendTarget, Catalog, Device, FailureKind, Inventory, Job, Sweep, ThreadCount, TransportConfig,
-    WeightsSource,
+    BackendProgram, BackendTarget, Catalog, DELEGATE, Device, FailureKind, Inventory, Job, Sweep, ThreadCount,
+    TransportConfig, WeightsSource,
 };
 
 use super::dataset;
@@ -57,6 +57,13 @@ fn backend_reason(job: &Job, device: &Device, host_target: Option<&str>, catalog
     }
     if !backend.precisions.contains(&job.precision) {
         return Some(format!("{name} does not run in {}", job.precision));
+    }
+    if let Some(delegate) = job.options.get(DELEGATE).filter(|delegate| !device.delegates.contains(*delegate)) {
+        return Some(format!(
+            "{name} hands its work to the delegate {delegate}, which {} does not have: where it has, its farm file says so by \
+             `delegates: [{delegate}]`",
+            device.name
+        ));
     }
     let no_program = |program| program_reason(name, program, device, host_target);
     if let Some(reason) = backend.program.as_ref().and_then(no_program) {

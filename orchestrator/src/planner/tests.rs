@@ -11,10 +11,10 @@ use proptest::prelude::*;
 use super::{estimate, job_seconds, plan};
 use crate::domain::{
     AdbEndpoint, AndroidOptions, ArtifactRef, Backend, BackendProgram, BackendTarget, Catalog, CatalogDataset,
-    CatalogModel, CellPattern, DatasetList, DatasetOrigin, Device, DeviceLimits, DeviceSelector, Dialect, FilePart,
-    InputRange, Inventory, Job, Limits, OnFailure, Plan, Precision, Preprocessing, Recovery, ResizeFilter, ResizeRule,
-    RetryPolicy, Scenario, Skipped, Sweep, Tag, ThreadCount, Timeouts, TransportConfig, WeightsFile, WeightsKind,
-    WeightsSource,
+    CatalogModel, CellPattern, DELEGATE, DatasetList, DatasetOrigin, Device, DeviceLimits, DeviceSelector, Dialect,
+    FilePart, InputRange, Inventory, Job, Limits, OnFailure, Plan, Precision, Preprocessing, Recovery, ResizeFilter,
+    ResizeRule, RetryPolicy, Scenario, Skipped, Sweep, Tag, ThreadCount, Timeouts, TransportConfig, WeightsFile,
+    WeightsKind, WeightsSource,
 };
 
 fn device(name: &str, tags: &[&str]) -> Device {
@@ -31,6 +31,7 @@ fn device(name: &str, tags: &[&str]) -> Device {
         notes: None,
         limits: DeviceLimits::default(),
         price_per_hour: None,
+        delegates: Default::default(),
         android: AndroidOptions::default(),
         recovery: Recovery::default(),
         disabled: None,
@@ -413,6 +414,28 @@ fn programs_are_skipped_where_they_do_not_run() {
         let reason = if skipped == "phone" { "bionic" } else { "has no program for aarch64-unknown-linux-gnu" };
         assert!(plan.skipped.iter().all(|cell| cell.reason.contains(reason)), "{:?}", plan.skipped);
     }
+}
+
+#[test]
+fn a_delegate_is_asked_of_devices_that_have_it_alone() {
+    let mut with_gpu = device("with-gpu", &[]);
+    with_gpu.delegates.insert("gpu".to_owned());
+    let inventory = Inventory { devices: vec![with_gpu, device("without", &[])], host_target: None };
+    let mut catalog = catalog();
+    catalog.backends[0].program = Some(BackendProgram {
+        licence: None,
+        dialect: Dialect::Engine,
+        command: Vec::new(),
+        options: [(DELEGATE.to_owned(), "gpu".to_owned())].into(),
+        targets: Vec::new(),
+    });
+    let sweep = Sweep { models: models(&["small"]), devices: vec![DeviceSelector::Name("*".to_owned())], ..sweep() };
+    let plan = plan(&sweep, &inventory, &catalog);
+    assert!(plan.jobs.iter().all(|job| job.device == "with-gpu" && job.options[DELEGATE] == "gpu"), "{:?}", plan.jobs);
+    assert!(!plan.jobs.is_empty());
+    let skipped: Vec<&str> = plan.skipped.iter().map(|cell| cell.job.device.as_str()).collect();
+    assert_eq!(skipped, ["without"]);
+    assert!(plan.skipped[0].reason.contains("the delegate gpu, which without does not have"), "{:?}", plan.skipped);
 }
 
 /// A catalogue with a network of ten classes and a dataset of as many.

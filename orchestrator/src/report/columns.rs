@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::domain::{
-    AndroidFacts, Battery, FailureKind, Figures, JobDataset, MeasuredAccuracy, NamedArtifact, PreparedImages, Record,
-    Remark, RunStatus, SweepRow, ThreadCount,
+    AndroidFacts, Battery, DELEGATE, FailureKind, Figures, JobDataset, MeasuredAccuracy, NamedArtifact, PreparedImages,
+    Record, Remark, RunStatus, SweepRow, ThreadCount,
 };
 use crate::score::{Statistics, gmacs_per_s, images_per_s, wilson_95};
 
@@ -249,6 +249,7 @@ columns! {
     images_sha256 Text "" "SHA-256 of the bytes that came of it, before they were normalised: runs that share it saw the same images." |row| prepared(row).map(|prepared| prepared.images.sha256.as_str()).into();
     images_left_out Integer "" "Images of the dataset that the network was not shown." |row| prepared(row).map(left_out).into();
     images_remarks Text "" "Why they were left out, what was done to others besides, and classes that had no image, separated by semicolons." |row| prepared(row).map(remarks).into();
+    delegate Word "" "What the engine handed the work to (gpu, nnapi, npu); empty for the processor." |row| row.record.job.options.get(DELEGATE).map(String::as_str).into();
 }
 
 /// What the columns mean, as a text for people.

@@ -32,6 +32,7 @@ pub fn plan_text(plan: &Plan, past: &HashMap<JobId, Duration>) -> String {
     }
     text.push_str(&skipped(plan));
     text.push_str(&accuracy(plan));
+    text.push_str(&short_of_time(plan, past));
     if !plan.jobs.is_empty() {
         text.push_str(&format!("\n{}\n", estimate_text(plan, past)));
     }
@@ -88,6 +89,21 @@ fn accuracy(plan: &Plan) -> String {
         if with == all { "" } else { "; the others have synthetic weights, or a program that tells no answers" };
     let name = single_line(&dataset.name);
     format!("\naccuracy: {} images of the dataset {name}, in {with} of {all} jobs{others}\n", dataset.images)
+}
+
+/// The jobs that may not be through when their time is up: those that never ran, by their estimate.
+fn short_of_time(plan: &Plan, past: &HashMap<JobId, Duration>) -> String {
+    let time = |seconds| duration_text(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX));
+    let short = |job: &&Job| !past.contains_key(&job.id) && planner::wanted_seconds(job) > job.run_seconds;
+    let mut text = String::new();
+    for job in plan.jobs.iter().filter(short) {
+        let (wanted, limit) = (time(planner::wanted_seconds(job)), time(job.run_seconds));
+        text.push_str(&format!("  {} ({wanted}, ended after {limit})\n", axes(job).join(" ")));
+    }
+    if !text.is_empty() {
+        text.insert_str(0, "\nmay be ended before they are through, by what is estimated: raise `run_seconds` of the sweep's file, or\n`max_run_seconds` of the device\n");
+    }
+    text
 }
 
 fn estimate_text(plan: &Plan, past: &HashMap<JobId, Duration>) -> String {

@@ -3,7 +3,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::Statistics;
-use crate::domain::{Record, RunStatus};
+use crate::domain::{DELEGATE, Record, RunStatus};
 
 /// A run as scores see it, whoever measured it: a record of ours, or a row of a table of results.
 #[derive(Debug, Clone, PartialEq)]
@@ -97,7 +97,7 @@ impl ScoredRun {
             workload: Workload {
                 model: job.model.name.clone(),
                 backend: job.backend.clone(),
-                delegate: String::new(),
+                delegate: job.options.get(DELEGATE).cloned().unwrap_or_default(),
                 precision: job.precision.to_string(),
             },
             settings: Settings {

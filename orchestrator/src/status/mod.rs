@@ -1,7 +1,9 @@
 //! How the devices and sweeps of the lab are right now, from what the store has.
 //!
 //! Main function: [`of_devices`]; main type: [`DeviceView`], which says of a device what it does ([`Standing`]) and all
-//! that this was found out from. Never asks a device, and never writes.
+//! that this was found out from. What their time went into, over days, is [`utilisation`]. Never asks a device, and never writes.
+
+mod utilisation;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -14,6 +16,8 @@ use crate::domain::{
 };
 use crate::planner;
 use crate::store::{Store, StoreError};
+
+pub use utilisation::{Past, Utilisation, utilisation};
 
 /// What a device does, or why it does nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -129,10 +133,11 @@ pub fn of_devices(
     devices.into_iter().map(view).collect()
 }
 
-/// A sweep's state in a person's words; `is_held`: a process carries it out now.
-pub fn of_sweep(state: SweepState, is_held: bool) -> &'static str {
+/// A sweep's state in a person's words; `is_held`: a process carries it out now; `is_handed_over`: it is the daemon's.
+pub fn of_sweep(state: SweepState, is_held: bool, is_handed_over: bool) -> &'static str {
     match (state, is_held) {
         (SweepState::Open, true) => "running",
+        (SweepState::Open, false) if is_handed_over => "waiting",
         (SweepState::Open, false) => "stopped",
         (SweepState::Cancelling, true) => "ending",
         (SweepState::Cancelling, false) => "half-cancelled",

@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Claim, ClaimedRun, GiveBack, LeaseOutcome, Store, StoreError, SweepCounts};
+use super::{
+    AttemptEnd, Claim, ClaimedRun, GiveBack, HandedOver, LeaseOutcome, NewSweep, Store, StoreError, SweepCounts,
+};
 use crate::domain::{
-    DeviceChange, DeviceIdentity, DeviceLock, DeviceState, DueTime, Event, EventKind, Failure, FailureKind, Job, JobId,
-    JobState, Measurement, Plan, Record, RunId, RunState, RunStatus, SchedulePause, Setting, Skipped, StartState,
-    SweepDefinition, SweepId, SweepRow, SweepState, sample,
+    DeviceChange, DeviceIdentity, DeviceLock, DeviceState, DueTime, Event, EventKind, Failure, FailureKind, HandOver,
+    Job, JobId, JobState, Measurement, Plan, Record, RunId, RunState, RunStatus, SchedulePause, Setting, Skipped,
+    StartState, SweepDefinition, SweepId, SweepRow, SweepState, sample,
 };
 
 pub type Open = Arc<dyn Fn() -> Arc<dyn Store> + Send + Sync>;
@@ -30,7 +32,9 @@ macro_rules! store_conformance {
             devices_are_quarantined_and_released, a_found_run_has_an_owner, past_durations_are_of_runs_that_ended_well,
             events_come_back_in_order, no_job_is_claimed_twice, device_changes_are_open_until_they_are_undone,
             a_person_goes_before_a_schedule, a_due_time_is_begun_once, a_schedule_that_changes_begins_anew,
-            a_schedule_is_paused_by_one_until_it_is_resumed, new_events_are_those_of_everything, a_lock_keeps_claims_off_until_it_ends, what_was_last_heard_of_a_device_is_kept
+            a_schedule_is_paused_by_one_until_it_is_resumed, new_events_are_those_of_everything,
+            a_lock_keeps_claims_off_until_it_ends, what_was_last_heard_of_a_device_is_kept,
+            a_sweep_and_its_skipped_cells_are_handed_over_at_once, a_sweep_is_handed_over_and_taken_back, the_past_of_devices_is_told
         );
     };
     ($fresh:path: $($case:ident),+ $(,)?) => {
@@ -66,7 +70,7 @@ pub fn sweep(store: &dyn Store, name: &str, devices: &[&str], jobs: usize) -> (S
     };
     let jobs = devices.iter().flat_map(|device| (0..jobs).map(|number| job(device, number))).collect();
     let plan = Plan { sweep: name.to_owned(), jobs, skipped: Vec::<Skipped>::new() };
-    store.create_sweep(&row, &definition(), &plan).unwrap();
+    store.create_sweep(&NewSweep::new(&row, &definition(), &plan)).unwrap();
     (row, plan)
 }
 
@@ -124,10 +128,11 @@ fn is_stale(result: Result<(), StoreError>) -> bool {
 pub fn sweep_is_there_once(open: &Open) {
     let store = open();
     let (first, plan) = sweep(&*store, "first", &["a"], 2);
-    assert!(matches!(store.create_sweep(&first, &definition(), &plan), Err(StoreError::SweepExists { .. })));
+    let again = store.create_sweep(&NewSweep::new(&first, &definition(), &plan));
+    assert!(matches!(again, Err(StoreError::SweepExists { .. })));
     let later = SweepRow { id: SweepId("later".into()), started_at: at(5), ..first.clone() };
     let retry = SweepDefinition { retry_of: Some(first.id.clone()), ..definition() };
-    store.create_sweep(&later, &retry, &Plan { jobs: vec![], ..plan.clone() }).unwrap();
+    store.create_sweep(&NewSweep { jobs: &[], ..NewSweep::new(&later, &retry, &plan) }).unwrap();
     assert_eq!(open().sweeps().unwrap(), [later.clone(), first.clone()]);
     assert_eq!(open().open_jobs(&first.id, None).unwrap(), plan.jobs);
     assert_eq!(open().definition(&later.id).unwrap(), Some(retry));
@@ -445,6 +450,10 @@ pub fn events_come_back_in_order(open: &Open) {
     ];
     events.iter().for_each(|event| store.append_event(event).unwrap());
     assert_eq!(open().events(&row.id).unwrap(), events);
+    let all = store.events_after(&row.id, 0, 9).unwrap();
+    assert_eq!(all.iter().map(|(_, event)| event.clone()).collect::<Vec<_>>(), events);
+    assert_eq!(open().events_after(&row.id, all[0].0, 1).unwrap(), all[1..2]);
+    assert_eq!(open().events_after(&row.id, all[2].0, 9).unwrap(), []);
     let released = Event { sweep_id: None, ..event(5, Some("a"), EventKind::DeviceReleased { by: "me".into() }) };
     store.append_event(&released).unwrap();
     assert_eq!(open().events(&row.id).unwrap(), events, "it is of no sweep");
@@ -564,7 +573,8 @@ pub fn a_due_time_is_begun_once(open: &Open) {
         let row = SweepRow { finished_at: None, state: SweepState::Open, ..row };
         let due = DueTime { schedule: "nightly".into(), due_at: at(seconds) };
         let plan = Plan { sweep: name.to_owned(), jobs: vec![job("a", 0)], skipped: Vec::new() };
-        open().create_sweep(&row, &SweepDefinition { due: Some(due), ..definition() }, &plan).map(|()| row)
+        let definition = SweepDefinition { due: Some(due), ..definition() };
+        open().create_sweep(&NewSweep::new(&row, &definition, &plan)).map(|()| row)
     };
     let row = begin("one", 30).unwrap();
     for seconds in [10, 20, 30, 40] {
@@ -642,7 +652,8 @@ pub fn a_person_goes_before_a_schedule(open: &Open) {
     let due = DueTime { schedule: "nightly".into(), due_at: at(1) };
     let row = SweepRow { id: SweepId("night".into()), finished_at: None, state: SweepState::Open, ..sample::sweep() };
     let plan = Plan { sweep: "night".into(), jobs: vec![job("a", 0), job("a", 1)], skipped: Vec::new() };
-    store.create_sweep(&row, &SweepDefinition { due: Some(due), ..definition() }, &plan).unwrap();
+    let definition = SweepDefinition { due: Some(due), ..definition() };
+    store.create_sweep(&NewSweep::new(&row, &definition, &plan)).unwrap();
     let (person, _) = sweep(&*store, "person", &["a"], 2);
     let (other, _) = sweep(&*store, "other", &["a"], 1);
 
@@ -657,4 +668,81 @@ pub fn a_person_goes_before_a_schedule(open: &Open) {
     claim(&*open(), &row, "a", "host", 50);
     store.want_device("a", &row.id, at(90)).unwrap();
     claim(&*open(), &person, "a", "host", 51);
+}
+
+fn handed(by: &str, seconds: i64) -> HandOver {
+    HandOver { by: by.to_owned(), at: at(seconds), max_devices: 4 }
+}
+
+pub fn a_sweep_and_its_skipped_cells_are_handed_over_at_once(open: &Open) {
+    let store = open();
+    let (first, plan) = sweep(&*store, "first", &["a"], 1);
+    let row = SweepRow { id: SweepId("given".into()), ..first };
+    let (definition, hand_over) = (definition(), handed("ann", 1));
+    let twice = [(); 2].map(|()| record(&row.id, &job("bb", 9), None, RunStatus::Skipped));
+    let new = NewSweep { handed_over: Some(&hand_over), skipped: &twice, ..NewSweep::new(&row, &definition, &plan) };
+    // A cell has one record: all of it is undone.
+    assert!(store.create_sweep(&new).is_err());
+    assert_eq!((store.sweeps().unwrap().len(), store.handed_over().unwrap()), (1, vec![]));
+    store.create_sweep(&NewSweep { skipped: &twice[..1], ..new }).unwrap();
+    assert_eq!(open().records(&row.id).unwrap(), twice[..1]);
+    assert_eq!(open().handed_over().unwrap(), [HandedOver { sweep_id: row.id, state: SweepState::Open, hand_over }]);
+}
+
+pub fn a_sweep_is_handed_over_and_taken_back(open: &Open) {
+    let store = open();
+    let (one, _) = sweep(&*store, "one", &["a"], 1);
+    let (two, _) = sweep(&*store, "two", &["a"], 0);
+    assert!(store.hand_over(&SweepId("unknown".into()), &handed("ann", 1)).is_err());
+    store.hand_over(&one.id, &handed("ann", 1)).unwrap();
+    store.hand_over(&two.id, &handed("bob", 2)).unwrap();
+    store.hand_over(&one.id, &handed("cyd", 3)).unwrap();
+    let given = || open().handed_over().unwrap().into_iter().map(|it| (it.sweep_id, it.hand_over.by));
+    assert_eq!(given().collect::<Vec<_>>(), [(two.id.clone(), "bob".into()), (one.id.clone(), "cyd".to_owned())]);
+    assert!(store.finish_sweep(&two.id, at(4)).unwrap());
+    store.cancel_sweep(&one.id).unwrap();
+    assert_eq!(store.handed_over().unwrap()[0].state, SweepState::Cancelling, "what is over is the daemon's no more");
+    assert!(store.take_back(&one.id).unwrap() && !store.take_back(&one.id).unwrap());
+    assert_eq!(given().count(), 0);
+}
+
+pub fn the_past_of_devices_is_told(open: &Open) {
+    let store = open();
+    let (row, _) = sweep(&*store, "s", &["a"], 4);
+    let ok = claim(&*store, &row, "a", "host", 10);
+    store.finish(ok.epoch, &ended(&row, &ok, RunStatus::Ok), None, at(20)).unwrap();
+    let failed = claim(&*store, &row, "a", "host", 30);
+    store.finish(failed.epoch, &ended(&row, &failed, RunStatus::Failed), None, at(40)).unwrap();
+    for (seconds, counts) in [(50, true), (70, false)] {
+        let run = claim(&*store, &row, "a", "host", seconds);
+        let failure = lost();
+        let given =
+            GiveBack { run_id: &run.run_id, epoch: run.epoch, failure: &failure, counts, not_before: at(seconds) };
+        store.give_back(&given, at(seconds + 5)).unwrap();
+    }
+    claim(&*store, &row, "a", "host", 90);
+    let past = open().past_attempts(at(0)).unwrap();
+    let told: Vec<_> = past.iter().map(|one| (one.from, one.until, one.end)).collect();
+    let of = |from, until, end| (at(from), at(until), end);
+    let kinds = [FailureKind::Crashed, FailureKind::ConnectionLost].map(AttemptEnd::Failed);
+    let expected = [
+        of(10, 20, AttemptEnd::Ok),
+        of(30, 40, kinds[0]),
+        of(50, 55, kinds[1]),
+        of(70, 75, AttemptEnd::Other),
+        of(90, 150, AttemptEnd::Other),
+    ];
+    assert_eq!(told, expected);
+    assert_eq!(open().past_attempts(at(40)).unwrap(), past[2..]);
+
+    let event = |sweep_id: Option<&SweepId>, kind| {
+        let (sweep_id, device) = (sweep_id.cloned(), Some("a".to_owned()));
+        Event { at: at(1), sweep_id, device, job_id: None, run_id: None, kind }
+    };
+    let quarantined = EventKind::DeviceQuarantined { failure: lost(), failures: 1, pause_ns: 1 };
+    let events = [event(Some(&row.id), quarantined), event(None, EventKind::DeviceReleased { by: "me".into() })];
+    store.append_event(&events[0]).unwrap();
+    store.append_event(&event(Some(&row.id), EventKind::DeviceConnecting)).unwrap();
+    store.append_event(&events[1]).unwrap();
+    assert_eq!(open().availability_events().unwrap(), events);
 }

@@ -1,8 +1,8 @@
 //! The truth: sweeps, jobs, leases, runs, events, records, and how devices fare, in SQL.
 //!
 //! Main type: the trait [`Store`], made of [`SweepStore`], [`RunStore`], [`LeaseStore`], [`DeviceStore`], [`LockStore`],
-//! [`SightingStore`], [`ScheduleStore`], [`EventStore`] and [`MaintenanceStore`]; `open` picks the implementation by the URL's
-//! scheme. Every write about a run carries the epoch of its lease, and a
+//! [`SightingStore`], [`ScheduleStore`], [`HandOverStore`], [`PastStore`], [`EventStore`] and [`MaintenanceStore`]; `open` picks the
+//! implementation by the URL's scheme. Every write about a run carries the epoch of its lease, and a
 //! stale one is refused. Never talks to a device, and never computes a statistic.
 //!
 //! Calls block for as long as a disk takes; async callers wrap them in `spawn_blocking`. Nothing in the traits is
@@ -15,9 +15,11 @@ use crate::domain::{Event, SweepId};
 
 mod devices;
 mod error;
+mod hand_over;
 mod leases;
 mod locks;
 mod maintenance;
+mod past;
 pub mod people;
 mod run_id;
 mod runs;
@@ -32,14 +34,16 @@ pub mod conformance;
 
 pub use devices::DeviceStore;
 pub use error::StoreError;
+pub use hand_over::{HandOverStore, HandedOver};
 pub use leases::{HeldLeases, LeaseHolder, LeaseOutcome, LeaseStore};
 pub use locks::LockStore;
 pub use maintenance::{MaintenanceStore, StoreCheck, Vacuumed};
+pub use past::{AttemptEnd, PastAttempt, PastStore};
 pub use runs::{Attempt, Claim, ClaimedRun, GiveBack, LiveRun, RunOwner, RunStore};
 pub use schedules::{ScheduleStore, Unfinished};
 pub use sightings::SightingStore;
 use sqlite::SqliteStore;
-pub use sweeps::{SweepCounts, SweepStore};
+pub use sweeps::{NewSweep, SweepCounts, SweepStore};
 
 /// Opens a store, and makes it when it isn't there: `sqlite:PATH` or a plain path.
 ///
@@ -77,6 +81,12 @@ pub trait EventStore {
     /// When the store can't be read.
     fn events(&self, sweep: &SweepId) -> Result<Vec<Event>, StoreError>;
 
+    /// The events of a sweep behind the one of this number (0: all), oldest first, each with its number, at most `limit`.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn events_after(&self, sweep: &SweepId, after: u64, limit: u32) -> Result<Vec<(u64, Event)>, StoreError>;
+
     /// The newest events of a device in all sweeps, oldest first, at most `limit`.
     ///
     /// # Errors
@@ -105,6 +115,8 @@ pub trait Store:
     + LockStore
     + SightingStore
     + ScheduleStore
+    + HandOverStore
+    + PastStore
     + EventStore
     + MaintenanceStore
     + Send

@@ -2,7 +2,29 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::StoreError;
-use crate::domain::{Job, LabId, Plan, Record, SweepDefinition, SweepId, SweepRow, SweepState};
+use crate::domain::{HandOver, Job, LabId, Plan, Record, SweepDefinition, SweepId, SweepRow, SweepState};
+
+/// A sweep that is to be added.
+#[derive(Debug, Clone, Copy)]
+pub struct NewSweep<'a> {
+    /// The sweep.
+    pub row: &'a SweepRow,
+    /// What it takes to go on with it.
+    pub definition: &'a SweepDefinition,
+    /// Its jobs.
+    pub jobs: &'a [Job],
+    /// Records of the cells that can't run.
+    pub skipped: &'a [Record],
+    /// Who gives it to the daemon to carry out; none when whoever adds it does that.
+    pub handed_over: Option<&'a HandOver>,
+}
+
+impl<'a> NewSweep<'a> {
+    /// A sweep of a plan's jobs, which whoever adds it carries out.
+    pub fn new(row: &'a SweepRow, definition: &'a SweepDefinition, plan: &'a Plan) -> NewSweep<'a> {
+        NewSweep { row, definition, jobs: &plan.jobs, skipped: &[], handed_over: None }
+    }
+}
 
 /// How many jobs and records a sweep has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -29,13 +51,13 @@ pub trait SweepStore {
     /// When the store can't be read.
     fn lab_id(&self) -> Result<LabId, StoreError>;
 
-    /// Adds a sweep with all its jobs, in one transaction. Skipped cells are not jobs: their records are added with
-    /// [`RunStore::add_record`](super::RunStore::add_record). One that is begun for a due time settles that in the same
-    /// transaction, so that none is begun twice.
+    /// Adds a sweep with all its jobs and the records of its skipped cells, in one transaction. One that is begun for a due
+    /// time settles that in the same transaction, so that none is begun twice; so does one that the daemon gets, so that
+    /// none is added and then forgotten.
     ///
     /// # Errors
     /// When a sweep of that identifier exists, when nothing waits for the due time, or the store can't be written.
-    fn create_sweep(&self, sweep: &SweepRow, definition: &SweepDefinition, plan: &Plan) -> Result<(), StoreError>;
+    fn create_sweep(&self, new: &NewSweep<'_>) -> Result<(), StoreError>;
 
     /// The sweeps, newest first.
     ///

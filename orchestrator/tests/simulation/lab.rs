@@ -15,8 +15,8 @@ use farmctl::domain::{
     sha256_hex,
 };
 use farmctl::planner;
-use farmctl::store::Store;
 use farmctl::store::sqlite::SqliteStore;
+use farmctl::store::{NewSweep, Store};
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -147,7 +147,7 @@ impl<'f> Lab<'f> {
             state: SweepState::Open,
         };
         let definition = SweepDefinition { config: name.to_owned(), sweep: sweep.clone(), retry_of: None, due: None };
-        self.store.create_sweep(&row, &definition, &plan).unwrap();
+        self.store.create_sweep(&NewSweep::new(&row, &definition, &plan)).unwrap();
         (row, sweep, plan)
     }
 
@@ -292,6 +292,7 @@ fn device(name: String) -> Device {
         notes: None,
         limits: Default::default(),
         price_per_hour: None,
+        delegates: Default::default(),
         android: Default::default(),
         recovery: Default::default(),
         disabled: None,

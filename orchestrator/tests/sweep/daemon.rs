@@ -16,7 +16,7 @@ use super::support::{Lab, QUICK, farm, local_device, ssh_device};
 const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A schedule that is due every so many seconds.
-fn schedule(seconds: u32, more: &str) -> String {
+pub fn schedule(seconds: u32, more: &str) -> String {
     format!(
         "listen: 127.0.0.1:0\nschedules:\n  - name: often\n    cron: '*/{seconds} * * * * *'\n    timezone: Etc/UTC\n    sweep: quick.yaml\n{more}"
     )
@@ -48,7 +48,11 @@ impl Daemon {
         kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), signal).unwrap();
     }
 
-    fn kill(mut self) {
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }

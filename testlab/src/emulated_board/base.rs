@@ -11,11 +11,12 @@ use crate::LabError;
 use crate::debian::{Apt, extract, host_architecture, make_once};
 use crate::process::run;
 
-const RECIPE: &str = "emulated-board-1";
+const RECIPE: &str = "emulated-board-2";
 /// Its kernel image is one that qemu boots as it is.
 const SUITE: &str = "bookworm";
 const KERNEL_PACKAGE: &str = "linux-image-cloud-arm64:arm64";
-const PACKAGES: [&str; 2] = ["busybox-static:arm64", "dropbear-bin:arm64"];
+/// libstdc++ is what engines in C++ need besides.
+const PACKAGES: [&str; 3] = ["busybox-static:arm64", "dropbear-bin:arm64", "libstdc++6:arm64"];
 /// For the network card, in the order of their dependence.
 const MODULES: [&str; 8] = [
     "virtio_ring",

@@ -1,14 +1,13 @@
 //! What the API may do to the lab.
 
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
-use crate::agent::Stop;
 use crate::api::{Actions, LabDevice, Order, Refusal};
 use crate::daemon::Sweeps as _;
 use crate::domain::{DeviceSelector, SweepDefinition, SweepId};
@@ -17,7 +16,7 @@ use crate::schedule::Schedule;
 use crate::transport;
 
 use super::super::plan::{self, Loaded};
-use super::super::sweep::{drive_unseen, prepare};
+use super::super::sweep::hand_over;
 use super::super::{CliError, Context, exit};
 use super::sweeps::{LabSweeps, MAX_DEVICES};
 
@@ -36,14 +35,8 @@ pub(super) struct LabActions {
     sweeps: Arc<LabSweeps>,
     runtime: Handle,
     devices: Mutex<Option<(Stamp, Arc<[LabDevice]>)>>,
-    begun: Mutex<Begun>,
-}
-
-/// Sweeps that were begun here.
-#[derive(Default)]
-struct Begun {
-    tasks: JoinSet<()>,
-    stops: Vec<Arc<Stop>>,
+    /// What was begun here and may not have ended.
+    begun: Mutex<JoinSet<()>>,
 }
 
 impl LabActions {
@@ -52,15 +45,14 @@ impl LabActions {
         LabActions { context, progress, sweeps, runtime: Handle::current(), devices, begun }
     }
 
-    fn begun(&self) -> MutexGuard<'_, Begun> {
+    fn begun(&self) -> MutexGuard<'_, JoinSet<()>> {
         self.begun.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts no more jobs, and waits for those under way.
+    /// Waits for what was begun.
     pub(super) async fn stop(&self) {
         let mut begun = std::mem::take(&mut *self.begun());
-        begun.stops.iter().for_each(|stop| stop.raise(1));
-        while begun.tasks.join_next().await.is_some() {}
+        while begun.join_next().await.is_some() {}
     }
 
     fn stamp(&self) -> Stamp {
@@ -107,19 +99,10 @@ impl LabActions {
         (schedule.sweep, Some(schedule.devices).filter(|devices| !devices.is_empty()))
     }
 
-    /// Adds the sweep, tells its identifier, and carries it out.
-    async fn carry_out(&self, loaded: Loaded, config: String, stop: Arc<Stop>, told: SyncSender<Told>) {
+    /// Adds the sweep, as one that is the daemon's to carry out.
+    async fn hand_over(&self, loaded: Loaded, config: String, by: &str) -> Told {
         let definition = SweepDefinition { config, sweep: loaded.sweep.clone(), retry_of: None, due: None };
-        let mut drive = match prepare(&self.context, loaded, definition, MAX_DEVICES, &self.progress).await {
-            Ok(drive) => drive,
-            Err(error) => return drop(told.try_send(Err(error))),
-        };
-        let id = drive.sweep.id.clone();
-        let _ = told.try_send(Ok(id.clone()));
-        drive.stop = Some(stop);
-        if let Err(error) = drive_unseen(&self.context, drive, &self.progress).await {
-            tracing::warn!(sweep = %id, %error, "it was not carried out to its end");
-        }
+        hand_over(&self.context, loaded, definition, (by, MAX_DEVICES), &self.progress).await
     }
 }
 
@@ -161,7 +144,7 @@ impl Actions for Arc<LabActions> {
         names
     }
 
-    fn start(&self, order: Order, _by: &str) -> Result<SweepId, Refusal> {
+    fn start(&self, order: Order, by: &str) -> Result<SweepId, Refusal> {
         let (path, devices) = match order {
             Order::File(file, names) => self.of_file(&file, names)?,
             Order::Schedule(schedule) => LabActions::of_schedule(*schedule),
@@ -170,16 +153,12 @@ impl Actions for Arc<LabActions> {
             return Err(Refusal::unavailable(obstacle));
         }
         let loaded = plan::load_on(&self.context, &path, devices).map_err(|error| refusal(&error))?;
-        let (stop, (sender, told)) = (Arc::new(Stop::default()), sync_channel(1));
-        let (actions, runtime, raised) = (Arc::clone(self), self.runtime.clone(), Arc::clone(&stop));
+        let (sender, told) = sync_channel(1);
+        let (actions, runtime, by) = (Arc::clone(self), self.runtime.clone(), by.to_owned());
         let config = super::super::short_path(&path);
-        let work = move || runtime.block_on(actions.carry_out(loaded, config, raised, sender));
-        {
-            let mut begun = self.begun();
-            begun.stops.retain(|stop| Arc::strong_count(stop) > 1);
-            begun.stops.push(stop);
-            begun.tasks.spawn_blocking_on(work, &self.runtime);
-        }
+        // Nobody may be waiting any more when its files are there.
+        let work = move || drop(sender.try_send(runtime.block_on(actions.hand_over(loaded, config, &by))));
+        self.begun().spawn_blocking_on(work, &self.runtime);
         match told.recv_timeout(START_PATIENCE) {
             Ok(told) => told.map_err(|error| refusal(&error)),
             Err(RecvTimeoutError::Timeout) => Err(Refusal::unavailable("its files take long to be made ready")
@@ -195,7 +174,7 @@ impl Actions for Arc<LabActions> {
                 tracing::warn!(%sweep, ?trouble, "it was not ended");
             }
         };
-        self.begun().tasks.spawn_blocking_on(work, &self.runtime);
+        self.begun().spawn_blocking_on(work, &self.runtime);
     }
 }
 

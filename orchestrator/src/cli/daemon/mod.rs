@@ -2,19 +2,21 @@ use std::fs::{File, TryLockError};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand};
 use sd_notify::NotifyState;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Interval, MissedTickBehavior};
 
-use crate::agent::is_holder_gone;
+use crate::agent::{Holder, is_holder_gone};
 use crate::config::{self, Access, DaemonConfig};
 use crate::daemon::{Daemon, Status};
+use crate::domain::SweepId;
 use crate::progress::Mode;
 
+use super::lab::Sources;
 use super::sweep::wall_clock;
 use super::{CliError, Context, exit, models, say, short_path};
 
@@ -30,6 +32,9 @@ use sweeps::LabSweeps;
 const LOOK: Duration = Duration::from_secs(1);
 /// How long runs may take to end when the daemon is told to. Those that take longer go on on their devices.
 const STOP_PATIENCE: Duration = Duration::from_secs(20);
+/// How long the lock is tried for, and how often.
+const LOCK_PATIENCE: Duration = Duration::from_millis(500);
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 /// The file whose lock says that a daemon runs.
 pub(super) const LOCK_FILE: &str = "daemon.lock";
 /// What a daemon last said of itself.
@@ -65,7 +70,7 @@ async fn serve(context: &Context, path: &Path) -> Result<u8, CliError> {
     let mut text = read(path);
     let DaemonConfig { access, schedules, probe_every } = load(context, path)?;
     let store = context.lab.store()?;
-    let _lock = lock(&context.lab.daemon_file(LOCK_FILE))?;
+    let _lock = lock(context)?;
     let mut signals = Signals::listen()?;
     let progress = super::open_progress_as(context, Mode::Log);
     let sweeps = Arc::new(LabSweeps::new(context.clone(), progress.clone()));
@@ -138,22 +143,77 @@ fn read(path: &Path) -> Option<Vec<u8>> {
     std::fs::read(path).ok()
 }
 
+/// What a daemon writes into the file that it locks.
+#[derive(Debug, Serialize, Deserialize)]
+struct Identity {
+    /// The process, as holders of leases are named.
+    process: String,
+    /// What it reads instead of the lab's own files.
+    sources: Sources,
+}
+
 /// Makes sure that this is the lab's one daemon; the kernel gives the lock free, however the process ends.
-fn lock(path: &Path) -> Result<File, CliError> {
+fn lock(context: &Context) -> Result<File, CliError> {
+    let path = context.lab.daemon_file(LOCK_FILE);
     let failed = |error: &std::io::Error| CliError::internal(format!("failed to lock {}: {error}", path.display()));
-    let file = File::options().create(true).append(true).open(path).map_err(|error| failed(&error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(CliError::usage("a daemon runs in this lab already")
-            .with_hint("`farmctl schedules list` shows what it is at")),
-        Err(TryLockError::Error(error)) => Err(failed(&error)),
+    let mut file = File::options().create(true).append(true).open(&path).map_err(|error| failed(&error))?;
+    let give_up_at = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match file.try_lock() {
+            Ok(()) => break,
+            // Whoever asks whether a daemon runs has the lock for a moment.
+            Err(TryLockError::WouldBlock) if Instant::now() < give_up_at => std::thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::WouldBlock) => {
+                return Err(CliError::usage("a daemon runs in this lab already")
+                    .with_hint("`farmctl schedules list` shows what it is at"));
+            }
+            Err(TryLockError::Error(error)) => return Err(failed(&error)),
+        }
     }
+    let process = Holder::of_this_process().map_err(|error| failed(&error))?.to_string();
+    let identity = Identity { process, sources: context.lab.sources() };
+    let written = file.set_len(0).and_then(|()| Ok(serde_json::to_writer(&mut file, &identity)?));
+    written.map(|()| file).map_err(|error| failed(&error))
 }
 
 /// Whether a daemon runs in this lab.
 pub(super) fn is_running(context: &Context) -> bool {
     let file = File::options().append(true).open(context.lab.daemon_file(LOCK_FILE));
     file.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+}
+
+/// The daemon that runs in this lab, if one does and has said who it is.
+fn identity(context: &Context) -> Option<Identity> {
+    let text = std::fs::read(context.lab.daemon_file(LOCK_FILE)).ok()?;
+    serde_json::from_slice(&text).ok().filter(|_| is_running(context))
+}
+
+/// Whether a daemon runs in this lab that does what this process was told to.
+pub(super) fn takes_over(context: &Context) -> bool {
+    let Some(daemon) = identity(context) else { return false };
+    let serves = daemon.sources.serve(&context.lab.sources());
+    if !serves {
+        say("a daemon runs, but not by the files that these options name: this is carried out here");
+    }
+    serves
+}
+
+/// Whether this holder of a lease is the daemon that runs in this lab.
+pub(super) fn is_daemon(context: &Context, holder: &str) -> bool {
+    identity(context).is_some_and(|daemon| {
+        let task = holder.strip_prefix(&daemon.process);
+        task.is_some_and(|task| task.is_empty() || task.starts_with('.'))
+    })
+}
+
+/// What the daemon says is wrong now that keeps it from going on with a sweep.
+pub(super) fn troubles_of(context: &Context, sweep: &SweepId) -> Vec<String> {
+    let status = std::fs::read(context.lab.daemon_file(STATUS_FILE)).ok();
+    let status: Option<Status> = status.and_then(|text| serde_json::from_slice(&text).ok());
+    let about = ["room: ".to_owned(), "store: ".to_owned(), format!("sweep {sweep}: ")];
+    let mut troubles = status.map(|status| status.troubles).unwrap_or_default();
+    troubles.retain(|trouble| about.iter().any(|about| trouble.starts_with(about)));
+    troubles
 }
 
 /// Tells systemd, where it has started this.

@@ -66,7 +66,9 @@ impl LabSweeps {
     async fn try_to_go_on(&self, sweep: &SweepId, stop: Arc<Stop>) -> Result<(), CliError> {
         let (context, store) = (&self.context, self.context.lab.store()?);
         let found = find_unfinished(store.as_ref(), None, sweep.as_str())?;
-        match prepare_to_go_on(context, found, MAX_DEVICES, &self.progress).await? {
+        let handed = store.handed_over()?.into_iter().find(|handed| handed.sweep_id == *sweep);
+        let max_devices = handed.map_or(MAX_DEVICES, |handed| handed.hand_over.max_devices);
+        match prepare_to_go_on(context, found, max_devices, &self.progress).await? {
             Some(mut drive) => {
                 drive.stop = Some(Arc::clone(&stop));
                 drive_unseen(context, drive, &self.progress).await?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::config::{self, NewDevice};
-use crate::domain::Device;
+use crate::domain::{Device, TransportConfig};
 use crate::inventory::{self, Discovered};
 
 use super::super::{CliError, Context, Format, exit, print_data, print_json, print_rows, say, short_path, text_table};
@@ -94,7 +94,7 @@ fn write(context: &Context, declared: &[Device], found: &[Discovered], file: &st
             declared.iter().any(|device| device.name == name) || new.iter().any(|device| device.name == name)
         };
         let name = inventory::suggest_name(one, &taken);
-        new.push(NewDevice { name, endpoint: one.endpoint.clone(), notes: one.description() });
+        new.push(NewDevice { name, transport: TransportConfig::Adb(one.endpoint.clone()), notes: one.description() });
     }
     if new.is_empty() {
         say("nothing new to write");

@@ -15,20 +15,24 @@ use crate::store::Store;
 use crate::transport::Connect;
 
 use self::discover::DiscoverArguments;
+use self::edit::{AddArguments, EditArguments};
 use self::history::HistoryArguments;
 use self::lock::LockArguments;
 use self::restore::RestoreArguments;
+use self::utilisation::UtilisationArguments;
 use super::runner::RunnerSource;
 use super::sweep::begin_leases;
 use super::{CliError, Context, Format, exit, print_data, print_json, print_rows, say};
 
 mod check;
 mod discover;
+mod edit;
 mod history;
 mod lock;
 mod release;
 mod restore;
 mod show;
+mod utilisation;
 
 /// Devices that are asked at the same time.
 const AT_ONCE: usize = 64;
@@ -42,6 +46,16 @@ pub(super) enum DevicesVerb {
         /// Its name
         name: String,
     },
+    /// Add a device to a farm file
+    Add(AddArguments),
+    /// Change a device in its farm file, which keeps its comments
+    Edit(EditArguments),
+    /// Take devices out of their farm files
+    Remove {
+        /// Names
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
     /// Keep every sweep off a device for a while; a run that is under way ends first
     Lock(LockArguments),
     /// Give devices free before their lock ends
@@ -52,6 +66,9 @@ pub(super) enum DevicesVerb {
     },
     /// Say what happened to a device, the newest last
     History(HistoryArguments),
+    /// Say what the time of devices went into: busy, idle, locked, broken; jobs a day, and what failed
+    #[command(visible_alias = "utilization")]
+    Utilisation(UtilisationArguments),
     /// Ask devices what they are; pushes the runner where it isn't there
     Probe {
         /// Names; all devices that are not disabled without any
@@ -83,8 +100,14 @@ pub(super) async fn run(context: &Context, verb: DevicesVerb) -> Result<u8, CliE
         DevicesVerb::Lock(arguments) => lock::lock(context, &devices, &arguments),
         DevicesVerb::Unlock { names } => lock::unlock(context, &select(devices, &names)?),
         DevicesVerb::History(arguments) => history::run(context, &devices, &arguments),
+        DevicesVerb::Add(arguments) => edit::add(context, &devices, &arguments),
+        DevicesVerb::Edit(arguments) => edit::edit(find(&devices, &arguments.name)?, &arguments),
+        DevicesVerb::Remove { names } => edit::remove(&select(devices, &names)?),
         DevicesVerb::List => show::list(context, devices),
         DevicesVerb::Show { name } => show::show(context, find(&devices, &name)?.clone()),
+        DevicesVerb::Utilisation(arguments) => {
+            utilisation::run(context, &select(devices, &arguments.names)?, &arguments)
+        }
         DevicesVerb::Probe { names } => probe(context, select(devices, &names)?).await,
         DevicesVerb::Check { names } => check::check(context, select(devices, &names)?).await,
     }

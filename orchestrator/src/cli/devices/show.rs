@@ -21,11 +21,24 @@ pub(super) fn list(context: &Context, devices: Vec<Device>) -> Result<u8, CliErr
         return Ok(exit::OK);
     }
     if context.format == Format::Human {
-        let header = ["device", "status", "seen", "transport", "address", "tags", "detail"];
+        let header =
+            ["device", "status", "seen", "battery", "temp_c", "free_gb", "transport", "address", "tags", "detail"];
         let rows = views.iter().map(|view| {
-            let device = &view.device;
-            let (status, transport) = (view.status.as_str().to_owned(), device.transport.name().to_owned());
-            vec![device.name.clone(), status, seen(view), transport, address(view), tags(device), view.detail.clone()]
+            let (device, facts) = (&view.device, Facts::of(view));
+            let free = view.sighting.as_ref().and_then(|sighting| sighting.free_bytes);
+            let battery = facts.battery_percent;
+            vec![
+                device.name.clone(),
+                view.status.as_str().to_owned(),
+                seen(view),
+                if battery.is_empty() { battery } else { battery + " %" },
+                facts.temperature_c,
+                free.map(|bytes| format!("{:.1}", bytes as f64 / 1e9)).unwrap_or_default(),
+                device.transport.name().to_owned(),
+                address(view),
+                tags(device),
+                view.detail.clone(),
+            ]
         });
         print_data(text_table(&header, rows).as_bytes())?;
         return Ok(exit::OK);

@@ -1,7 +1,7 @@
 //! Carries a sweep out that is in the store, and reports it.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -186,20 +186,37 @@ fn report(context: &Context, store: &dyn Store, sweep: &SweepRow, interrupted: b
     let outputs = OutputFiles::new(context.lab.outputs()).load(&records);
     let input = ReportInput { sweep, records: &records, outputs: &outputs };
     let folder = publish::publish(&context.lab.reports(), &input)?;
+    show(context, &input, &folder)?;
+    Ok(exit_code(&records, interrupted))
+}
+
+/// Prints the table of a sweep whose reports another process has written.
+pub(super) fn show_published(context: &Context, store: &dyn Store, sweep: &SweepId) -> Result<u8, CliError> {
+    let sweep = find_sweep(store, sweep.as_str())?;
+    let records = records_with_open_jobs(store, &sweep)?;
+    let outputs = OutputFiles::new(context.lab.outputs()).load(&records);
+    let input = ReportInput { sweep: &sweep, records: &records, outputs: &outputs };
+    show(context, &input, &publish::sweep_folder(&context.lab.reports(), sweep.id.as_str()))?;
+    Ok(exit_code(&records, false))
+}
+
+/// Prints the table.
+fn show(context: &Context, input: &ReportInput<'_>, folder: &Path) -> Result<(), CliError> {
+    let sweep = input.sweep;
     match context.format {
         Format::Human => {
-            print_data(report::result_table(&input, super::super::terminal_width(), context.color).as_bytes())?;
-            say(&format!("\nreports: {}", super::super::short_path(&folder)));
+            print_data(report::result_table(input, super::super::terminal_width(), context.color).as_bytes())?;
+            say(&format!("\nreports: {}", super::super::short_path(folder)));
             if !sweep.state.is_over() {
                 say(&format!("`farmctl sweep --resume {}` goes on with what is open", sweep.id));
             }
         }
-        Format::Csv => super::super::report::print_report("results.csv", &input)?,
-        Format::Markdown => super::super::report::print_report("results.md", &input)?,
+        Format::Csv => super::super::report::print_report("results.csv", input)?,
+        Format::Markdown => super::super::report::print_report("results.md", input)?,
         // Its events are on stdout already.
         Format::Json => {}
     }
-    Ok(exit_code(&records, interrupted))
+    Ok(())
 }
 
 /// Carries a sweep out and writes its reports, for somebody who is not there to see it.

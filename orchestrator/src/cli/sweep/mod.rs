@@ -1,4 +1,4 @@
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -6,20 +6,22 @@ use jiff::Timestamp;
 
 use crate::agent::{Leases, record_of_cell};
 use crate::domain::{
-    Device, DeviceSelector, Failure, Plan, RunStatus, Skipped, SweepDefinition, SweepId, SweepRow, SweepState,
-    TransportConfig, sha256_hex,
+    Device, DeviceSelector, Failure, HandOver, Plan, Record, RunStatus, Skipped, SweepDefinition, SweepId, SweepRow,
+    SweepState, TransportConfig, sha256_hex,
 };
 use crate::progress::Progress;
 use crate::runners::HOST_TARGET;
-use crate::store::Store;
+use crate::store::{NewSweep, Store};
 
 use super::backends::EngineSource;
+use super::lab::person;
 use super::plan::Loaded;
 use super::runner::RunnerSource;
 use super::sweeps::live_holder;
-use super::{CliError, Context, VERSION, models, plan, say};
+use super::{CliError, Context, VERSION, daemon, models, plan, say};
 
 mod drive;
+mod follow;
 mod resume;
 mod retry;
 
@@ -40,12 +42,25 @@ pub(super) struct SweepArguments {
     /// Most devices that are worked on at the same time
     #[arg(long, value_name = "N", default_value_t = 128)]
     jobs: usize,
+    /// Carry it out in this process, also when a daemon runs that would
+    #[arg(long)]
+    local: bool,
+}
+
+/// How a sweep is carried out.
+#[derive(Debug, Clone, Copy)]
+struct Way {
+    /// Most devices that are worked on at the same time.
+    max_devices: usize,
+    /// Whether by the daemon.
+    by_daemon: bool,
 }
 
 pub(super) async fn run(context: &Context, arguments: SweepArguments) -> Result<u8, CliError> {
+    let way = Way { max_devices: arguments.jobs, by_daemon: !arguments.local && daemon::takes_over(context) };
     match (&arguments.config, &arguments.resume, &arguments.retry_failed) {
-        (config, Some(wanted), _) => resume::run(context, config.as_deref(), wanted, arguments.jobs).await,
-        (_, _, Some(wanted)) => retry::run(context, wanted, arguments.jobs).await,
+        (config, Some(wanted), _) => resume::run(context, config.as_deref(), wanted, way).await,
+        (_, _, Some(wanted)) => retry::run(context, wanted, way).await,
         (Some(config), None, None) => {
             let loaded = plan::load(context, config)?;
             let definition = SweepDefinition {
@@ -54,13 +69,13 @@ pub(super) async fn run(context: &Context, arguments: SweepArguments) -> Result<
                 retry_of: None,
                 due: None,
             };
-            begin(context, loaded, definition, arguments.jobs).await
+            begin(context, loaded, definition, way).await
         }
         (None, None, None) => Err(CliError::usage("a sweep needs its file")),
     }
 }
 
-/// Runs the sweep of a file, on these devices instead of those it names.
+/// Runs the sweep of a file, on these devices instead of those it names; by the daemon, where one runs.
 pub(super) async fn run_on(
     context: &Context,
     config: &Path,
@@ -70,23 +85,70 @@ pub(super) async fn run_on(
     let loaded = plan::load_on(context, config, devices)?;
     let config = super::short_path(config);
     let definition = SweepDefinition { config, sweep: loaded.sweep.clone(), retry_of: None, due: None };
-    begin(context, loaded, definition, MAX_DEVICES).await
+    let way = Way { max_devices: MAX_DEVICES, by_daemon: daemon::takes_over(context) };
+    begin(context, loaded, definition, way).await
 }
 
-/// Begins a new sweep and carries it out.
-async fn begin(
-    context: &Context,
-    loaded: Loaded,
-    definition: SweepDefinition,
-    max_devices: usize,
-) -> Result<u8, CliError> {
+/// Begins a new sweep and carries it out, or has the daemon do that.
+async fn begin(context: &Context, loaded: Loaded, definition: SweepDefinition, way: Way) -> Result<u8, CliError> {
     if loaded.plan.jobs.is_empty() {
         return Err(nothing_to_run(&loaded.plan));
     }
     mention_unfinished(context.lab.store()?.as_ref(), &definition)?;
     let progress = super::open_progress(context);
-    let drive = prepare(context, loaded, definition, max_devices, &progress).await?;
+    if way.by_daemon {
+        let id = hand_over(context, loaded, definition, (&person(), way.max_devices), &progress).await?;
+        return follow::run(context, &id, progress).await;
+    }
+    let drive = prepare(context, loaded, definition, way.max_devices, &progress).await?;
     drive::drive_and_report(context, drive, progress).await
+}
+
+/// Adds a sweep to the store that is the daemon's to carry out: by whom, and on how many devices at the same time.
+pub(super) async fn hand_over(
+    context: &Context,
+    mut loaded: Loaded,
+    definition: SweepDefinition,
+    (by, max_devices): (&str, usize),
+    progress: &Progress,
+) -> Result<SweepId, CliError> {
+    provide(context, &mut loaded, progress).await?;
+    let hand_over = HandOver { by: by.to_owned(), at: Timestamp::now(), max_devices };
+    Ok(add(context.lab.store()?.as_ref(), &loaded, &definition, Some(&hand_over))?.id)
+}
+
+/// Has all files ready that a new sweep takes on this host; takes cells out of its plan that can't run without.
+async fn provide(
+    context: &Context,
+    loaded: &mut Loaded,
+    progress: &Progress,
+) -> Result<(HashMap<String, PathBuf>, RunnerSource), CliError> {
+    if loaded.plan.jobs.is_empty() {
+        return Err(nothing_to_run(&loaded.plan));
+    }
+    let model_files = models::provide(context, &loaded.catalog, &mut loaded.plan, progress).await?;
+    let runners = RunnerSource::new(context.lab.runners(), progress.clone());
+    if uses_this_host(loaded) {
+        runners.get(HOST_TARGET).await?;
+    }
+    if loaded.plan.jobs.is_empty() {
+        return Err(nothing_to_run(&loaded.plan));
+    }
+    Ok((model_files, runners))
+}
+
+/// Adds a new sweep to the store, whole.
+fn add(
+    store: &dyn Store,
+    loaded: &Loaded,
+    definition: &SweepDefinition,
+    handed_over: Option<&HandOver>,
+) -> Result<SweepRow, CliError> {
+    let sweep = new_sweep(&loaded.sweep.name);
+    let skipped = records_of_skipped(&sweep, &loaded.plan, &loaded.inventory.devices);
+    let new = NewSweep { skipped: &skipped, handed_over, ..NewSweep::new(&sweep, definition, &loaded.plan) };
+    store.create_sweep(&new)?;
+    Ok(sweep)
 }
 
 /// Adds a sweep to the store, with all that it takes to carry it out.
@@ -97,21 +159,9 @@ pub(super) async fn prepare(
     max_devices: usize,
     progress: &Progress,
 ) -> Result<Drive, CliError> {
-    if loaded.plan.jobs.is_empty() {
-        return Err(nothing_to_run(&loaded.plan));
-    }
-    let model_files = models::provide(context, &loaded.catalog, &mut loaded.plan, progress).await?;
-    let runners = RunnerSource::new(context.lab.runners(), progress.clone());
-    if uses_this_host(&loaded) {
-        runners.get(HOST_TARGET).await?;
-    }
-    if loaded.plan.jobs.is_empty() {
-        return Err(nothing_to_run(&loaded.plan));
-    }
+    let (model_files, runners) = provide(context, &mut loaded, progress).await?;
     let store = context.lab.store()?;
-    let sweep = new_sweep(&loaded.sweep.name);
-    store.create_sweep(&sweep, &definition, &loaded.plan)?;
-    add_skipped(store.as_ref(), &sweep, &loaded.plan, &loaded.inventory.devices)?;
+    let sweep = add(store.as_ref(), &loaded, &definition, None)?;
     let leases = begin_leases(&store).await?;
     let hold = lease(&leases, &sweep.id).await?;
     Ok(Drive {
@@ -144,10 +194,12 @@ pub(super) async fn lease(leases: &Leases, sweep: &SweepId) -> Result<crate::age
 
 /// Says which sweeps of the same file were stopped: a person may want to go on with one instead.
 fn mention_unfinished(store: &dyn Store, definition: &SweepDefinition) -> Result<(), CliError> {
-    for sweep in store.sweeps()?.into_iter().filter(|sweep| sweep.state == SweepState::Open) {
+    let handed = super::sweeps::handed_over(store)?;
+    let is_left = |sweep: &SweepRow| sweep.state == SweepState::Open && !handed.contains_key(&sweep.id);
+    for sweep in store.sweeps()?.into_iter().filter(is_left) {
         let of_it = store.definition(&sweep.id)?;
         let is_same = of_it.is_some_and(|known| known.config == definition.config && known.retry_of.is_none());
-        if is_same && live_holder(store, &sweep)?.is_none() {
+        if is_same && live_holder(store, &sweep.id)?.is_none() {
             let (open, all) = (store.open_jobs(&sweep.id, None)?.len(), store.jobs(&sweep.id)?.len());
             let id = &sweep.id;
             say(&format!(
@@ -195,12 +247,12 @@ fn new_sweep(name: &str) -> SweepRow {
     }
 }
 
-fn add_skipped(store: &dyn Store, sweep: &SweepRow, plan: &Plan, devices: &[Device]) -> Result<(), CliError> {
-    for Skipped { job, kind, reason } in &plan.skipped {
+/// The records of cells that can't run.
+fn records_of_skipped(sweep: &SweepRow, plan: &Plan, devices: &[Device]) -> Vec<Record> {
+    let record = |Skipped { job, kind, reason }: &Skipped| {
         let device = devices.iter().find(|device| device.name == job.device);
         let failure = Failure::new(*kind, reason.clone());
-        let record = record_of_cell(sweep, device, job, RunStatus::Skipped, Some(failure), Timestamp::now());
-        store.add_record(&record)?;
-    }
-    Ok(())
+        record_of_cell(sweep, device, job, RunStatus::Skipped, Some(failure), Timestamp::now())
+    };
+    plan.skipped.iter().map(record).collect()
 }

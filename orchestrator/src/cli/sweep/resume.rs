@@ -3,28 +3,43 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::domain::{Device, Job, JobId, Plan, SweepDefinition, SweepRow, SweepState};
+use jiff::Timestamp;
+
+use crate::domain::{Device, HandOver, Job, JobId, Plan, SweepDefinition, SweepId, SweepRow, SweepState};
 use crate::progress::Progress;
 use crate::store::Store;
 
+use super::super::daemon;
+use super::super::lab::person;
 use super::super::stored::find_sweep;
+use super::super::sweeps::live_holder;
 use super::drive::{Drive, begin_leases, drive_and_report};
-use super::{CliError, Context, EngineSource, RunnerSource, add_skipped, devices_with_jobs, lease, models, plan, say};
+use super::{
+    CliError, Context, EngineSource, RunnerSource, Way, devices_with_jobs, lease, models, plan, records_of_skipped, say,
+};
 
-pub(super) async fn run(
-    context: &Context,
-    config: Option<&Path>,
-    wanted: &str,
-    max_devices: usize,
-) -> Result<u8, CliError> {
+pub(super) async fn run(context: &Context, config: Option<&Path>, wanted: &str, way: Way) -> Result<u8, CliError> {
     let store = context.lab.store()?;
     let (sweep, definition) = find(store.as_ref(), config, wanted)?;
     if let Some(config) = config {
         refuse_other_jobs(context, store.as_ref(), &sweep, config)?;
     }
+    let holder = live_holder(store.as_ref(), &sweep.id)?.map(|holder| holder.holder);
+    let is_daemons = holder.as_deref().is_some_and(|holder| daemon::is_daemon(context, holder));
+    if way.by_daemon && (holder.is_none() || is_daemons) {
+        if !is_daemons {
+            let hand_over = HandOver { by: person(), at: Timestamp::now(), max_devices: way.max_devices };
+            store.hand_over(&sweep.id, &hand_over)?;
+        }
+        return super::follow::run(context, &sweep.id, super::super::open_progress(context)).await;
+    }
     let progress = super::super::open_progress(context);
-    match prepare(context, (sweep.clone(), definition), max_devices, &progress).await? {
-        Some(drive) => drive_and_report(context, drive, progress).await,
+    match prepare(context, (sweep.clone(), definition), way.max_devices, &progress).await? {
+        Some(drive) => {
+            // A daemon that comes later leaves it alone.
+            store.take_back(&sweep.id)?;
+            drive_and_report(context, drive, progress).await
+        }
         None => {
             super::super::close_progress(context, &progress);
             say(&format!("each job of sweep {} has its record", sweep.id));
@@ -60,7 +75,9 @@ pub(in crate::cli) async fn prepare(
     let mut open = Plan { sweep: sweep.name.clone(), jobs, skipped: Vec::new() };
     let model_files = models::provide(context, &catalog, &mut open, progress).await?;
     tell_changed_models(&open.jobs, &model_files);
-    add_skipped(store.as_ref(), &sweep, &open, &inventory.devices)?;
+    for record in records_of_skipped(&sweep, &open, &inventory.devices) {
+        store.add_record(&record)?;
+    }
     let mut devices = devices_with_jobs(&open, &inventory.devices);
     let known: BTreeSet<String> = devices.iter().map(|device| device.name.clone()).collect();
     let gone: BTreeSet<&str> =
@@ -72,6 +89,7 @@ pub(in crate::cli) async fn prepare(
     // Where nothing is left to be measured, there may be something to be put in order.
     let is_left = |device: &&Device| left.contains(&device.name) && !known.contains(&device.name);
     devices.extend(inventory.devices.iter().filter(is_left).cloned());
+    let is_new = !has_begun(store.as_ref(), &sweep.id)?;
     let drive = Drive {
         store,
         sweep,
@@ -85,10 +103,15 @@ pub(in crate::cli) async fn prepare(
         hold,
         max_devices,
         left_by,
-        is_new: false,
+        is_new,
         stop: None,
     };
     Ok(Some(drive))
+}
+
+/// Whether anybody has begun to carry a sweep out.
+fn has_begun(store: &dyn Store, sweep: &SweepId) -> Result<bool, CliError> {
+    Ok(store.events(sweep)?.iter().any(super::follow::is_beginning))
 }
 
 /// The sweep that is meant, if it can go on.

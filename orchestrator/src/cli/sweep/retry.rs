@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use crate::domain::{FailureKind, JobId, Plan, Record, RunStatus, SweepDefinition};
 
 use super::super::stored::find_sweep;
-use super::{CliError, Context, begin, models};
+use super::{CliError, Context, Way, begin, models};
 use crate::cli::plan::Loaded;
 
-pub(super) async fn run(context: &Context, wanted: &str, max_devices: usize) -> Result<u8, CliError> {
+pub(super) async fn run(context: &Context, wanted: &str, way: Way) -> Result<u8, CliError> {
     let store = context.lab.store()?;
     let earlier = find_sweep(store.as_ref(), wanted)?;
     if !earlier.state.is_over() {
@@ -33,7 +33,7 @@ pub(super) async fn run(context: &Context, wanted: &str, max_devices: usize) -> 
         plan,
     };
     let definition = SweepDefinition { retry_of: Some(earlier.id), due: None, ..definition };
-    begin(context, loaded, definition, max_devices).await
+    begin(context, loaded, definition, way).await
 }
 
 /// Whether a record is of a job that was tried, or would have been.

@@ -45,6 +45,7 @@ fn structure_of_a_farm() {
             "prices",
             "devices:\n  - { name: a, transport: local, price_per_hour: 0 }\n  - { name: b, transport: local, price_per_hour: 3 EUR }\n",
         ),
+        ("delegates", "devices:\n  - { name: a, transport: local, delegates: [gpu, gpu, cpu, Hexagon DSP] }\n"),
         ("a word that is none", "devices:\n  - { name: a, transport: lokal }\n"),
         ("ssh without its fields", "devices:\n  - { name: a, transport: ssh }\n"),
         (

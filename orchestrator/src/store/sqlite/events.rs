@@ -1,6 +1,6 @@
 use rusqlite::params;
 
-use super::{SqliteStore, from_json, nanoseconds, to_json};
+use super::{SqliteStore, corrupt, from_json, nanoseconds, to_json};
 use crate::domain::{Event, SweepId};
 use crate::store::{EventStore, StoreError};
 
@@ -13,6 +13,19 @@ impl EventStore for SqliteStore {
         let sql = "SELECT event FROM events WHERE sweep_id = ?1 ORDER BY sequence";
         let events = self.query("list events", sql, [&sweep.0], |row| row.get::<_, String>(0))?;
         events.iter().map(|json| from_json("an event", json)).collect()
+    }
+
+    fn events_after(&self, sweep: &SweepId, after: u64, limit: u32) -> Result<Vec<(u64, Event)>, StoreError> {
+        let sql = "SELECT sequence, event FROM events WHERE sweep_id = ?1 AND sequence > ?2 ORDER BY sequence LIMIT ?3";
+        let after = i64::try_from(after).unwrap_or(i64::MAX);
+        let events = self.query("list new events", sql, params![sweep.0, after, limit], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
+        })?;
+        let numbered = events.iter().map(|(sequence, json)| {
+            let sequence = u64::try_from(*sequence).map_err(|error| corrupt("the number of an event", &error))?;
+            Ok((sequence, from_json("an event", json)?))
+        });
+        numbered.collect()
     }
 
     fn device_events(&self, device: &str, limit: u32) -> Result<Vec<Event>, StoreError> {

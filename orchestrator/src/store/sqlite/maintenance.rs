@@ -34,6 +34,7 @@ const TABLES: &[(&str, &[&str])] = &[
     ("sightings", &[]),
     ("schedules", &[]),
     ("schedule_starts", &[]),
+    ("handed_over", &[]),
     ("schedule_pauses", &[]),
     ("events", &["event"]),
 ];

@@ -12,6 +12,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("004_locks_and_sightings.sql"),
     include_str!("005_schedules.sql"),
     include_str!("006_priorities.sql"),
+    include_str!("007_the_lab_runs_itself.sql"),
     include_str!("008_schedule_pauses.sql"),
 ];
 

@@ -1,9 +1,9 @@
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, named_params, params};
 
-use super::{SqliteStore, corrupt, from_json, nanoseconds, schedules, timestamp, to_json};
-use crate::domain::{Job, JobState, LabId, Plan, Record, SweepDefinition, SweepId, SweepRow, SweepState, SweepStep};
-use crate::store::{StoreError, SweepCounts, SweepStore, run_id};
+use super::{SqliteStore, corrupt, from_json, hand_over, nanoseconds, records, schedules, timestamp, to_json};
+use crate::domain::{Job, JobState, LabId, Record, SweepDefinition, SweepId, SweepRow, SweepState, SweepStep};
+use crate::store::{NewSweep, StoreError, SweepCounts, SweepStore, run_id};
 
 const ADD_SWEEP: &str = "
     INSERT INTO sweeps (id, name, started_at_ns, finished_at_ns, farmctl_version, state, definition, priority)
@@ -51,10 +51,11 @@ impl SweepStore for SqliteStore {
         found.into_iter().next().map(LabId).ok_or_else(|| corrupt("the lab", &"it has no identifier"))
     }
 
-    fn create_sweep(&self, sweep: &SweepRow, definition: &SweepDefinition, plan: &Plan) -> Result<(), StoreError> {
-        let due = definition.due.clone();
-        let definition = to_json(definition)?;
-        let jobs = plan.jobs.iter().map(to_json).collect::<Result<Vec<_>, _>>()?;
+    fn create_sweep(&self, new: &NewSweep<'_>) -> Result<(), StoreError> {
+        let (sweep, due) = (new.row, new.definition.due.clone());
+        let definition = to_json(new.definition)?;
+        let jobs = new.jobs.iter().map(to_json).collect::<Result<Vec<_>, _>>()?;
+        let skipped = new.skipped.iter().map(to_json).collect::<Result<Vec<_>, _>>()?;
         let added = self.transaction("add a sweep", |transaction| {
             let added = transaction.execute(
                 ADD_SWEEP,
@@ -65,13 +66,19 @@ impl SweepStore for SqliteStore {
                     ":priority": if due.is_some() { PRIORITY_OF_SCHEDULES } else { PRIORITY_OF_PEOPLE },
                 },
             )?;
-            for ((position, job), json) in (0i64..).zip(&plan.jobs).zip(&jobs).take_while(|_| added == 1) {
+            if added == 0 {
+                return Ok(false);
+            }
+            for ((position, job), json) in (0i64..).zip(new.jobs).zip(&jobs) {
                 add_job(transaction, &sweep.id, position, job, json)?;
             }
-            match &due {
-                Some(due) if added == 1 => schedules::begin(transaction, due, &sweep.id, sweep.started_at),
-                _ => Ok(added == 1),
+            for (record, json) in new.skipped.iter().zip(&skipped) {
+                records::insert(transaction, record, json)?;
             }
+            if let Some(handed) = new.handed_over {
+                hand_over::give(transaction, &sweep.id, handed)?;
+            }
+            due.as_ref().map_or(Ok(true), |due| schedules::begin(transaction, due, &sweep.id, sweep.started_at))
         });
         match (added, due) {
             (Ok(true), _) => Ok(()),
@@ -223,7 +230,7 @@ fn sweep_row((id, name, started_at, finished_at, farmctl_version, word): Columns
     Ok(SweepRow { id: SweepId(id), name, started_at, finished_at, farmctl_version, state: state(&word)? })
 }
 
-fn state(word: &str) -> Result<SweepState, StoreError> {
+pub(super) fn state(word: &str) -> Result<SweepState, StoreError> {
     word.parse().map_err(|error: String| corrupt("the state of a sweep", &error))
 }
 

@@ -1,0 +1,232 @@
+//! Adds devices to farm files, changes them and takes them out; what a person wrote there stays as it is.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use clap::{ArgGroup, Args};
+
+use crate::config::{self, DeviceChange, NewDevice};
+use crate::domain::{AdbEndpoint, Device, SshEndpoint, TransportConfig};
+
+use super::super::{CliError, Context, exit, say, short_path};
+
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("way").required(true))]
+pub(in crate::cli) struct AddArguments {
+    /// Its name, which no other device has
+    name: String,
+    /// The farm file, which keeps its comments; made when it isn't there. Without it: the lab's only one
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// A board by its ssh server
+    #[arg(long, value_name = "[USER@]HOST[:PORT]", group = "way")]
+    ssh: Option<String>,
+    /// A phone by the serial number that `adb devices` lists
+    #[arg(long, value_name = "SERIAL", group = "way")]
+    serial: Option<String>,
+    /// A phone by the address of its own daemon
+    #[arg(long, value_name = "HOST:PORT", group = "way")]
+    address: Option<String>,
+    /// This host itself
+    #[arg(long, group = "way")]
+    local: bool,
+    #[command(flatten)]
+    changes: Changes,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct EditArguments {
+    /// Its name
+    pub(super) name: String,
+    /// Change its lines in $VISUAL or $EDITOR
+    #[arg(long, conflicts_with_all = ["set", "unset", "tag", "untag", "notes", "disable", "enable"])]
+    editor: bool,
+    /// Take out a field: limits.min_free_mb
+    #[arg(long, value_name = "FIELD")]
+    unset: Vec<String>,
+    /// Take out the label of this key
+    #[arg(long, value_name = "KEY")]
+    untag: Vec<String>,
+    /// Put it into service again
+    #[arg(long, conflicts_with = "disable")]
+    enable: bool,
+    #[command(flatten)]
+    changes: Changes,
+}
+
+#[derive(Debug, Args)]
+struct Changes {
+    /// Set a field to a value in YAML: limits.max_run_seconds=60, transport.ssh.port=2222, workdir=/data/bench
+    #[arg(long, value_name = "FIELD=VALUE")]
+    set: Vec<String>,
+    /// Add a label, in the place of one of the same key
+    #[arg(long, value_name = "KEY[=VALUE]")]
+    tag: Vec<String>,
+    /// Remarks for people
+    #[arg(long, value_name = "TEXT")]
+    notes: Option<String>,
+    /// Take it out of service, for this reason
+    #[arg(long, value_name = "WHY")]
+    disable: Option<String>,
+}
+
+impl Changes {
+    fn list(&self) -> Result<Vec<DeviceChange>, CliError> {
+        let mut changes = Vec::new();
+        for set in &self.set {
+            let (field, value) = set.split_once('=').ok_or_else(|| {
+                CliError::usage(format!("{set:?} is no FIELD=VALUE"))
+                    .with_hint("for example: --set limits.max_run_seconds=60")
+            })?;
+            changes.push(DeviceChange::Set(field.to_owned(), value.to_owned()));
+        }
+        changes.extend(self.tag.iter().cloned().map(DeviceChange::Tag));
+        let texts = [("notes", &self.notes), ("disabled", &self.disable)];
+        let texts = texts.into_iter().filter_map(|(field, text)| text.clone().map(|text| (field, text)));
+        changes.extend(texts.map(|(field, text)| DeviceChange::Text(field.to_owned(), text)));
+        Ok(changes)
+    }
+}
+
+pub(super) fn add(context: &Context, declared: &[Device], arguments: &AddArguments) -> Result<u8, CliError> {
+    let AddArguments { name, file, ssh, serial, address, local: _, changes } = arguments;
+    if let Some(known) = declared.iter().find(|device| device.name == *name) {
+        return Err(CliError::usage(format!("there is a device {name:?} already, at {}", known.declared_at))
+            .with_hint("names are unique over all farm files; `farmctl devices edit` changes it"));
+    }
+    let transport = match ssh {
+        Some(ssh) => TransportConfig::Ssh(ssh_endpoint(ssh)?),
+        None if serial.is_some() || address.is_some() => {
+            TransportConfig::Adb(AdbEndpoint { serial: serial.clone(), address: address.clone(), server: None })
+        }
+        None => TransportConfig::Local,
+    };
+    let file = match file {
+        Some(file) => file.clone(),
+        None => only_file(context, declared)?,
+    };
+    let new = NewDevice { name: name.clone(), transport, notes: None };
+    config::add_device(&file, &new, &changes.list()?, &environment)?;
+    say(&format!("added to {}: {name}; `farmctl devices check {name}` tries it", short_path(&file)));
+    let is_read = context.lab.inventory()?.devices.iter().any(|device| device.name == *name);
+    if !is_read {
+        say("note: this lab doesn't read that file; name it with --farm, or move it into farms/");
+    }
+    Ok(exit::OK)
+}
+
+fn ssh_endpoint(text: &str) -> Result<SshEndpoint, CliError> {
+    let (user, place) = match text.rsplit_once('@') {
+        Some((user, place)) => (Some(user.to_owned()), place),
+        None => (None, text),
+    };
+    let (host, port) = match place.rsplit_once(':') {
+        // Of an IPv6 address without a port, the colons are its own.
+        Some((host, port)) if !host.contains(':') || host.ends_with(']') => {
+            let number = port.parse().map_err(|_| CliError::usage(format!("{port:?} in {text:?} is no port")))?;
+            (host, Some(number))
+        }
+        _ => (place, None),
+    };
+    let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    Ok(SshEndpoint { host, port, user, ..SshEndpoint::default() })
+}
+
+/// The lab's one farm file, or the place for the first.
+fn only_file(context: &Context, declared: &[Device]) -> Result<PathBuf, CliError> {
+    let mut files: Vec<PathBuf> = declared.iter().map(|device| file_of(device).to_owned()).collect();
+    files.sort();
+    files.dedup();
+    match files.as_slice() {
+        [file] if file.is_file() => Ok(file.clone()),
+        [] | [_] => Ok(context.lab.path(Path::new("farms/lab.yaml"))),
+        several => {
+            let names: Vec<String> = several.iter().map(|file| short_path(file)).collect();
+            Err(CliError::usage("this lab has several farm files")
+                .with_hint(format!("--file FILE, of: {}", names.join(", "))))
+        }
+    }
+}
+
+pub(super) fn edit(device: &Device, arguments: &EditArguments) -> Result<u8, CliError> {
+    let file = existing_file_of(device)?;
+    if arguments.editor {
+        return in_editor(file, &device.name);
+    }
+    let mut changes: Vec<DeviceChange> = arguments.unset.iter().cloned().map(DeviceChange::Unset).collect();
+    changes.extend(arguments.untag.iter().cloned().map(DeviceChange::Untag));
+    if arguments.enable {
+        changes.push(DeviceChange::Unset("disabled".to_owned()));
+    }
+    changes.extend(arguments.changes.list()?);
+    if changes.is_empty() {
+        return Err(CliError::usage("nothing to change")
+            .with_hint("--set, --unset, --tag, --untag, --notes, --disable, --enable, or --editor"));
+    }
+    config::edit_device(file, &device.name, &changes, &environment)?;
+    say(&format!("{}: {} was changed", short_path(file), device.name));
+    Ok(exit::OK)
+}
+
+pub(super) fn remove(devices: &[Device]) -> Result<u8, CliError> {
+    for device in devices {
+        let file = existing_file_of(device)?;
+        config::remove_device(file, &device.name, &environment)?;
+        say(&format!("{} was taken out of {}; its history and results stay", device.name, short_path(file)));
+    }
+    Ok(exit::OK)
+}
+
+/// Has a person change a device's lines; those that are refused are kept, to be mended.
+fn in_editor(file: &Path, name: &str) -> Result<u8, CliError> {
+    let editor = ["VISUAL", "EDITOR"].iter().find_map(|name| environment(name).filter(|editor| !editor.is_empty()));
+    let editor = editor.ok_or_else(|| {
+        CliError::usage("neither VISUAL nor EDITOR is set").with_hint("set one to your editor, or use --set")
+    })?;
+    let failed = |error: std::io::Error| CliError::internal(format!("failed to edit {name}: {error}"));
+    let before = config::device_text(file, name)?;
+    let draft = tempfile::Builder::new().prefix("farmctl-").suffix(".yaml").tempfile().map_err(failed)?;
+    std::fs::write(draft.path(), &before).map_err(failed)?;
+    // An editor may come with words of its own: `code --wait`.
+    let ended = Command::new("sh")
+        .arg("-c")
+        .arg(format!("{editor} \"$1\""))
+        .arg("sh")
+        .arg(draft.path())
+        .status()
+        .map_err(failed)?;
+    if !ended.success() {
+        return Err(CliError::usage(format!("the editor {editor:?} ended with {ended}; nothing was changed")));
+    }
+    let after = std::fs::read_to_string(draft.path()).map_err(failed)?;
+    if after == before {
+        say("nothing was changed");
+        return Ok(exit::OK);
+    }
+    if let Err(errors) = config::replace_device(file, name, &after, &environment) {
+        let kept = draft.into_temp_path().keep().map_err(|error| failed(error.error))?;
+        return Err(
+            CliError::from(errors).with_hint(format!("the file is as it was; your lines are in {}", kept.display()))
+        );
+    }
+    say(&format!("{}: {name} was changed", short_path(file)));
+    Ok(exit::OK)
+}
+
+/// The farm file of a device.
+fn file_of(device: &Device) -> &Path {
+    Path::new(device.declared_at.rsplit_once(':').map_or(device.declared_at.as_str(), |(file, _)| file))
+}
+
+fn existing_file_of(device: &Device) -> Result<&Path, CliError> {
+    let file = file_of(device);
+    if file.is_file() {
+        return Ok(file);
+    }
+    Err(CliError::usage(format!("{} is declared in no file of this lab", device.name))
+        .with_hint("a lab without farms/ has this host alone; `farmctl devices add NAME --local` makes a farm file"))
+}
+
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}

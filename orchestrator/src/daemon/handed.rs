@@ -1,0 +1,75 @@
+//! What is done about sweeps that were handed over.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::agent::{AgentError, Stop, with_store};
+use crate::domain::{SweepId, SweepState};
+use crate::store::HandedOver;
+
+use super::task::Task;
+use super::{Daemon, Trouble};
+
+/// What is said of a cancelled sweep that nobody ends: whoever cancelled it may be about to.
+const ENDS_SOON: &str = "it was cancelled, and is ended unless somebody does";
+
+impl Daemon {
+    /// Goes on with each sweep that was handed over and that nobody carries out.
+    pub(super) async fn look_at_handed_over(&mut self) -> Result<(), AgentError> {
+        self.collect_handed_over().await;
+        let (now, is_gone) = ((self.clock)(), self.is_gone);
+        let given = with_store(&self.store, move |store| {
+            let mut given = Vec::new();
+            for one in store.handed_over()? {
+                let holder = store.sweep_holder(&one.sweep_id, now)?;
+                given.push((one, holder.is_some_and(|holder| !is_gone(&holder.holder))));
+            }
+            Ok(given)
+        })
+        .await?;
+        let known: BTreeSet<String> = given.iter().map(|(one, _)| about(&one.sweep_id)).collect();
+        let is_over = |about: &str| about.starts_with("sweep ") && !known.contains(about);
+        self.troubles.retain(|about, _| !is_over(about));
+        self.again_at.retain(|about, _| !is_over(about));
+        for (HandedOver { sweep_id, state, .. }, is_held) in given {
+            let is_at_work = self.handed.contains_key(&sweep_id)
+                || self.tasks.values().any(|task| task.sweep.as_ref() == Some(&sweep_id));
+            if is_held || is_at_work || !self.may_begin(&about(&sweep_id)) {
+                continue;
+            }
+            let (sweeps, stop, id) = (Arc::clone(&self.sweeps), Arc::new(Stop::default()), sweep_id.clone());
+            let told = Arc::clone(&stop);
+            let task = match state {
+                SweepState::Open => Task::spawn(stop, async move || sweeps.go_on(&id, told).await),
+                SweepState::Cancelling if self.again_at.contains_key(&about(&sweep_id)) => {
+                    Task::spawn(stop, async move || sweeps.cancel(&id).await)
+                }
+                SweepState::Cancelling => {
+                    self.put_off(&about(&sweep_id), ENDS_SOON.to_owned());
+                    continue;
+                }
+                SweepState::Finished | SweepState::Cancelled => continue,
+            };
+            self.handed.insert(sweep_id, task);
+        }
+        Ok(())
+    }
+
+    /// Notes how tasks ended that have.
+    async fn collect_handed_over(&mut self) {
+        let ended: Vec<SweepId> =
+            self.handed.iter().filter(|(_, task)| task.has_ended()).map(|(id, _)| id.clone()).collect();
+        for id in ended {
+            let Some(mut task) = self.handed.remove(&id) else { continue };
+            match task.ended().await {
+                Ok(()) => self.is_well(&about(&id)),
+                Err(Trouble::Passing(why) | Trouble::Nothing(why)) => self.put_off(&about(&id), why),
+            }
+        }
+    }
+}
+
+/// What a trouble with a sweep is about.
+fn about(sweep: &SweepId) -> String {
+    format!("sweep {sweep}")
+}

@@ -1,0 +1,278 @@
+//! What the time of devices went into, over days.
+//!
+//! Main function: [`utilisation`]. Pure: the same history gives the same figures. A moment counts once: a device that is
+//! locked while a run of before ends is busy, and a broken one that a person keeps locked is locked.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::domain::{Event, EventKind, FailureKind, Sighting};
+use crate::store::{AttemptEnd, PastAttempt};
+
+/// Nanoseconds of a day.
+const DAY_NS: f64 = 86_400.0 * 1e9;
+
+/// What is known of the past of devices.
+#[derive(Debug, Clone, Default)]
+pub struct Past {
+    /// Attempts of jobs.
+    pub attempts: Vec<PastAttempt>,
+    /// Events that lock, unlock, quarantine or release devices, oldest first.
+    pub events: Vec<Event>,
+    /// What was last heard of devices: since when one is silent that does not answer now. Of earlier silences nothing is kept.
+    pub sightings: Vec<Sighting>,
+}
+
+/// What the time of a device, or of several, went into.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct Utilisation {
+    /// The device; none for all of them together.
+    pub device: Option<String>,
+    /// Share of the time in which an attempt of a job was under way.
+    pub busy: f64,
+    /// Share in which a person kept it locked.
+    pub locked: f64,
+    /// Share in which it was quarantined, or does not answer.
+    pub broken: f64,
+    /// Share of the rest.
+    pub idle: f64,
+    /// Attempts that ended with a result or a failure.
+    pub attempts: u64,
+    /// Attempts that ended with a result, a day.
+    pub jobs_per_day: f64,
+    /// Share of the attempts that failed.
+    pub failed: f64,
+    /// The same by kind of failure.
+    pub failed_by_kind: BTreeMap<String, f64>,
+}
+
+/// What the time of each of these devices went into, and of all of them together, which comes last.
+pub fn utilisation(devices: &[String], past: &Past, from: Timestamp, until: Timestamp) -> Vec<Utilisation> {
+    let period_ns = nanoseconds(until).saturating_sub(nanoseconds(from)).max(1);
+    let mut all = Tally::default();
+    let mut rows = Vec::new();
+    for device in devices {
+        let tally = Tally::of(device, past, from, until);
+        all.add(&tally);
+        rows.push(tally.figures(Some(device.clone()), 1, period_ns));
+    }
+    rows.push(all.figures(None, devices.len().max(1), period_ns));
+    rows
+}
+
+/// Time and attempts of devices.
+#[derive(Debug, Default)]
+struct Tally {
+    busy_ns: i128,
+    locked_ns: i128,
+    broken_ns: i128,
+    ok: u64,
+    failed: BTreeMap<&'static str, u64>,
+}
+
+/// What a stretch of time is, the first one that holds.
+#[derive(Debug, Clone, Copy)]
+enum Class {
+    Busy,
+    Locked,
+    Broken,
+}
+
+impl Tally {
+    fn of(device: &str, past: &Past, from: Timestamp, until: Timestamp) -> Tally {
+        let mut tally = Tally::default();
+        let mut stretches: Vec<(Timestamp, Timestamp, Class)> = Vec::new();
+        for attempt in past.attempts.iter().filter(|attempt| attempt.device == device) {
+            stretches.push((attempt.from, attempt.until, Class::Busy));
+            let ended_within = attempt.until > from && attempt.until <= until;
+            match attempt.end {
+                AttemptEnd::Ok if ended_within => tally.ok += 1,
+                AttemptEnd::Failed(kind) if ended_within => {
+                    *tally.failed.entry(FailureKind::as_str(kind)).or_default() += 1
+                }
+                AttemptEnd::Ok | AttemptEnd::Failed(_) | AttemptEnd::Other => {}
+            }
+        }
+        let events: Vec<&Event> = past.events.iter().filter(|event| event.device.as_deref() == Some(device)).collect();
+        stretches.extend(locks(&events, until).into_iter().map(|(from, until)| (from, until, Class::Locked)));
+        stretches.extend(quarantines(&events, until).into_iter().map(|(from, until)| (from, until, Class::Broken)));
+        let sighting = past.sightings.iter().find(|sighting| sighting.device == device);
+        let silent_since = sighting.and_then(|sighting| sighting.silent_since);
+        stretches.extend(silent_since.map(|since| (since, until, Class::Broken)));
+        tally.take_time(&stretches, from, until);
+        tally
+    }
+
+    /// Goes through all moments at which anything begins or ends, and gives the time between two of them to one class.
+    fn take_time(&mut self, stretches: &[(Timestamp, Timestamp, Class)], from: Timestamp, until: Timestamp) {
+        let mut moments: Vec<(i128, Class, i64)> = Vec::new();
+        for (begin, end, class) in stretches {
+            let (begin, end) = (nanoseconds((*begin).max(from)), nanoseconds((*end).min(until)));
+            if begin < end {
+                moments.push((begin, *class, 1));
+                moments.push((end, *class, -1));
+            }
+        }
+        moments.sort_by_key(|(at, ..)| *at);
+        let (mut open, mut last) = ([0i64; 3], nanoseconds(from));
+        for (at, class, step) in moments {
+            let span = at - last;
+            match open {
+                [busy, ..] if busy > 0 => self.busy_ns += span,
+                [_, locked, _] if locked > 0 => self.locked_ns += span,
+                [_, _, broken] if broken > 0 => self.broken_ns += span,
+                _ => {}
+            }
+            open[class as usize] += step;
+            last = at;
+        }
+    }
+
+    fn add(&mut self, other: &Tally) {
+        self.busy_ns += other.busy_ns;
+        self.locked_ns += other.locked_ns;
+        self.broken_ns += other.broken_ns;
+        self.ok += other.ok;
+        for (kind, count) in &other.failed {
+            *self.failed.entry(kind).or_default() += count;
+        }
+    }
+
+    fn figures(&self, device: Option<String>, devices: usize, period_ns: i128) -> Utilisation {
+        let whole = period_ns as f64 * devices as f64;
+        let share = |part: i128| part as f64 / whole;
+        let failed: u64 = self.failed.values().sum();
+        let attempts = self.ok + failed;
+        let of_attempts = |count: u64| if attempts == 0 { 0.0 } else { count as f64 / attempts as f64 };
+        let (busy, locked, broken) = (share(self.busy_ns), share(self.locked_ns), share(self.broken_ns));
+        Utilisation {
+            device,
+            busy,
+            locked,
+            broken,
+            idle: (1.0 - busy - locked - broken).max(0.0),
+            attempts,
+            jobs_per_day: self.ok as f64 * DAY_NS / period_ns as f64,
+            failed: of_attempts(failed),
+            failed_by_kind: self.failed.iter().map(|(kind, count)| ((*kind).to_owned(), of_attempts(*count))).collect(),
+        }
+    }
+}
+
+/// When people kept a device locked: each lock until it was ended, replaced, or over.
+fn locks(events: &[&Event], until: Timestamp) -> Vec<(Timestamp, Timestamp)> {
+    let mut found = Vec::new();
+    let mut current: Option<(Timestamp, Timestamp)> = None;
+    for event in events {
+        match &event.kind {
+            EventKind::DeviceLocked { until, .. } => {
+                found.extend(current.map(|(since, end)| (since, end.min(event.at))));
+                current = Some((event.at, *until));
+            }
+            EventKind::DeviceUnlocked { .. } => {
+                found.extend(current.take().map(|(since, end)| (since, end.min(event.at))));
+            }
+            _ => {}
+        }
+    }
+    found.extend(current.map(|(since, end)| (since, end.min(until))));
+    found
+}
+
+/// When a device was quarantined.
+fn quarantines(events: &[&Event], until: Timestamp) -> Vec<(Timestamp, Timestamp)> {
+    let mut found = Vec::new();
+    let mut since = None;
+    for event in events {
+        match &event.kind {
+            EventKind::DeviceQuarantined { .. } => since = since.or(Some(event.at)),
+            EventKind::DeviceReleased { .. } => found.extend(since.take().map(|since| (since, event.at))),
+            _ => {}
+        }
+    }
+    found.extend(since.map(|since| (since, until)));
+    found
+}
+
+fn nanoseconds(time: Timestamp) -> i128 {
+    time.as_nanosecond()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::domain::Failure;
+    use crate::domain::sample::at;
+
+    const HOUR: i64 = 3600;
+
+    fn attempt(device: &str, from: i64, until: i64, end: AttemptEnd) -> PastAttempt {
+        PastAttempt { device: device.to_owned(), from: at(from * HOUR), until: at(until * HOUR), end }
+    }
+
+    fn event(device: &str, hour: i64, kind: EventKind) -> Event {
+        let device = Some(device.to_owned());
+        Event { at: at(hour * HOUR), sweep_id: None, device, job_id: None, run_id: None, kind }
+    }
+
+    fn locked(until: i64) -> EventKind {
+        EventKind::DeviceLocked { by: "ann".into(), why: "mine".into(), until: at(until * HOUR) }
+    }
+
+    fn shares(row: &Utilisation) -> [f64; 4] {
+        [row.busy, row.locked, row.broken, row.idle].map(|share| (share * 1e6).round() / 1e6)
+    }
+
+    #[test]
+    fn each_moment_counts_once_and_all_of_them_are_the_period() {
+        let failure = Failure::new(FailureKind::Unreachable, "away");
+        let quarantined = EventKind::DeviceQuarantined { failure: failure.clone(), failures: 3, pause_ns: 1 };
+        let past = Past {
+            attempts: vec![
+                // Half of it lies before the period.
+                attempt("a", -2, 2, AttemptEnd::Ok),
+                attempt("a", 1, 3, AttemptEnd::Failed(FailureKind::Timeout)),
+                attempt("a", 9, 99, AttemptEnd::Other),
+                attempt("b", -9, -8, AttemptEnd::Ok),
+            ],
+            events: vec![
+                // The run of before ends under the lock; a second lock takes the place of the first; the third runs out.
+                event("a", 2, locked(8)),
+                event("a", 4, locked(6)),
+                event("a", 5, EventKind::DeviceUnlocked { by: "bob".into(), locked_by: "ann".into() }),
+                event("a", 6, locked(7)),
+                event("b", -3, quarantined.clone()),
+                event("b", 1, quarantined),
+                event("b", 2, EventKind::DeviceReleased { by: "ann".into() }),
+            ],
+            sightings: vec![Sighting {
+                device: "b".into(),
+                asked_at: at(0),
+                seen_at: None,
+                facts: None,
+                free_bytes: None,
+                silent_since: Some(at(8 * HOUR)),
+                failure: Some(failure),
+            }],
+        };
+        let devices = ["a".to_owned(), "b".to_owned(), "c".to_owned()];
+        let rows = utilisation(&devices, &past, at(0), at(10 * HOUR));
+        assert_eq!(shares(&rows[0]), [0.4, 0.3, 0.0, 0.3]);
+        assert_eq!(shares(&rows[1]), [0.0, 0.0, 0.4, 0.6]);
+        assert_eq!(shares(&rows[2]), [0.0, 0.0, 0.0, 1.0]);
+        assert_eq!(shares(&rows[3]), [0.133333, 0.1, 0.133333, 0.633333]);
+        assert_eq!((rows[0].attempts, rows[0].failed, rows[1].attempts), (2, 0.5, 0));
+        assert_eq!(rows[0].failed_by_kind, BTreeMap::from([("timeout".to_owned(), 0.5)]));
+        assert!((rows[0].jobs_per_day - 2.4).abs() < 1e-9, "{}", rows[0].jobs_per_day);
+        assert_eq!((rows[3].device.clone(), rows[3].attempts), (None, 2));
+    }
+
+    #[test]
+    fn no_time_and_no_devices_are_no_division_by_zero() {
+        let rows = utilisation(&[], &Past::default(), at(5), at(5));
+        assert_eq!((rows.len(), rows[0].idle, rows[0].jobs_per_day), (1, 1.0, 0.0));
+    }
+}

@@ -1,0 +1,43 @@
+use jiff::Timestamp;
+
+use super::StoreError;
+use crate::domain::{Event, FailureKind};
+
+/// How an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AttemptEnd {
+    /// With a result.
+    Ok,
+    /// Without one, for this reason.
+    Failed(FailureKind),
+    /// It is under way, or a person or its host ended it, which says nothing of the device.
+    Other,
+}
+
+/// An attempt of a job on a device, as its history has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastAttempt {
+    /// The device.
+    pub device: String,
+    /// When it was claimed.
+    pub from: Timestamp,
+    /// When it ended; of one that has not, until when its process has its lease.
+    pub until: Timestamp,
+    /// How it ended.
+    pub end: AttemptEnd,
+}
+
+/// What devices did over days.
+pub trait PastStore {
+    /// The attempts that had not ended at this time, or began later; oldest first.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn past_attempts(&self, since: Timestamp) -> Result<Vec<PastAttempt>, StoreError>;
+
+    /// All events that lock, unlock, quarantine or release a device; oldest first.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn availability_events(&self) -> Result<Vec<Event>, StoreError>;
+}

@@ -1,0 +1,7 @@
+-- Sweeps that somebody gave to the daemon to carry out.
+CREATE TABLE handed_over (
+    sweep_id TEXT PRIMARY KEY REFERENCES sweeps (id),
+    handed_by TEXT NOT NULL,
+    at_ns INTEGER NOT NULL,
+    max_devices INTEGER NOT NULL -- that are worked on at the same time
+) STRICT;
