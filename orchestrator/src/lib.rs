@@ -15,6 +15,7 @@ pub mod planner;
 pub mod progress;
 pub mod publish;
 pub mod report;
+pub mod retention;
 pub mod runners;
 pub mod schedule;
 pub mod score;

@@ -5,18 +5,22 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use jiff::civil::Time;
 use jiff::tz::TimeZone;
 
 use crate::domain::{Catalog, Inventory};
+use crate::retention::{Retention, Rule};
 use crate::schedule::{Cron, Missed, Overlap, Schedule, Window};
 
-use super::daemon_file::{DaemonFile, MissedWord, OverlapWord, ScheduleEntry};
-use super::document::{Document, place};
+use super::daemon_file::{DaemonFile, MissedWord, OverlapWord, RetentionEntry, RuleEntry, ScheduleEntry};
+use super::document::{Document, Step, place};
 use super::fault::{ConfigErrors, Fault, code, did_you_mean};
 use super::selector;
 use super::source::Source;
 use super::sweep;
 
+/// Bytes in a megabyte of `mb` and `artifacts_mb`.
+const BYTES_PER_MB: u64 = 1_000_000;
 /// Longest name of a schedule.
 const MAX_NAME_CHARS: usize = 64;
 /// Due times that are held against the window: a year of nights.
@@ -32,6 +36,8 @@ pub struct DaemonConfig {
     pub schedules: Vec<Schedule>,
     /// How often devices that nobody uses are asked; `None`: never.
     pub probe_every: Option<Duration>,
+    /// What is kept for how long; `None`: everything, for ever.
+    pub retention: Option<Retention>,
 }
 
 /// What a file says.
@@ -42,6 +48,7 @@ pub(super) fn load(source: Source, inventory: &Inventory, catalog: &Catalog) -> 
     };
     let minutes = content.probe_minutes.unwrap_or(DEFAULT_PROBE_MINUTES);
     let probe_every = Some(Duration::from_secs(60 * u64::from(minutes))).filter(|pause| !pause.is_zero());
+    let retention = content.retention.and_then(|entry| reader.retention(&entry));
     let mut names = BTreeSet::new();
     let mut schedules = Vec::new();
     for (index, entry) in content.schedules.into_iter().enumerate() {
@@ -52,7 +59,7 @@ pub(super) fn load(source: Source, inventory: &Inventory, catalog: &Catalog) -> 
         schedules.extend(reader.schedule(entry, index));
     }
     let faults = [reader.document.faults, reader.sweeps].concat();
-    ConfigErrors::unless_clean(Some(DaemonConfig { schedules, probe_every }), faults)
+    ConfigErrors::unless_clean(Some(DaemonConfig { schedules, probe_every, retention }), faults)
 }
 
 struct Reader<'a> {
@@ -68,7 +75,7 @@ impl Reader<'_> {
     fn schedule(&mut self, entry: ScheduleEntry, index: usize) -> Option<Schedule> {
         self.name(&entry.name, index);
         let cron = self.cron(&entry.cron, index);
-        let time_zone = self.time_zone(&entry.timezone, index);
+        let time_zone = self.time_zone(&entry.timezone, place!["schedules", index, "timezone"]);
         let window = match entry.window.as_deref().map(str::parse::<Window>) {
             None => Ok(None),
             Some(Ok(window)) => Ok(Some(window)),
@@ -129,14 +136,37 @@ impl Reader<'_> {
         }
     }
 
-    fn time_zone(&mut self, name: &str, index: usize) -> Option<TimeZone> {
+    /// What is kept; `None` when a part of it can't be read.
+    fn retention(&mut self, entry: &RetentionEntry) -> Option<Retention> {
+        let at = Time::strptime("%H:%M", &entry.at).ok();
+        if at.is_none() {
+            let message = format!("{} is no time of the day", code(&entry.at));
+            self.document.refuse(place!["retention", "at"], message, Some("for example `04:30`".to_owned()));
+        }
+        let zone = entry.timezone.as_deref().unwrap_or("Etc/UTC");
+        let time_zone = self.time_zone(zone, place!["retention", "timezone"]);
+        let rule = |entry: Option<RuleEntry>| {
+            let RuleEntry { days, count, mb } = entry.unwrap_or_default();
+            Rule { days, count, bytes: mb.map(|mb| mb * BYTES_PER_MB) }
+        };
+        Some(Retention {
+            at: at?,
+            time_zone: time_zone?,
+            reports: rule(entry.reports),
+            sweeps: rule(entry.sweeps),
+            events_days: entry.events_days,
+            artifacts_bytes: entry.artifacts_mb.map(|mb| mb * BYTES_PER_MB),
+        })
+    }
+
+    fn time_zone(&mut self, name: &str, place: &[Step<'_>]) -> Option<TimeZone> {
         match TimeZone::get(name) {
             Ok(zone) => Some(zone),
             Err(_) => {
                 let known: Vec<String> = jiff::tz::db().available().map(|zone| zone.to_string()).collect();
                 let hint = did_you_mean(name, known.iter().map(String::as_str));
                 let message = format!("unknown time zone {}", code(name));
-                self.document.refuse(place!["schedules", index, "timezone"], message, hint);
+                self.document.refuse(place, message, hint);
                 None
             }
         }

@@ -17,9 +17,48 @@ pub(super) struct DaemonFile {
     /// answers is back from quarantine once its next health probe is due.
     #[schemars(range(max = 10_080))]
     pub(super) probe_minutes: Option<u32>,
+    /// What is kept for how long, and what leaves. Without it, everything is kept. Sweeps that are pinned (`farmctl sweeps
+    /// pin`) and those that are not over stay always.
+    pub(super) retention: Option<RetentionEntry>,
     /// Sweeps that are started again and again.
     #[schemars(length(min = 1))]
     pub(super) schedules: Vec<ScheduleEntry>,
+}
+
+/// What is kept for how long. `farmctl retention --dry-run` shows what would leave.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RetentionEntry {
+    /// When it is looked at, each day: `04:30`.
+    pub(super) at: String,
+    /// Zone whose clocks `at` means. Without it: `Etc/UTC`.
+    pub(super) timezone: Option<String>,
+    /// Folders of reports. While the sweep is there, `farmctl report` can write them anew.
+    pub(super) reports: Option<RuleEntry>,
+    /// Sweeps, with their records and raw samples, their events and their reports.
+    pub(super) sweeps: Option<RuleEntry>,
+    /// Events that are older leave, also those of sweeps that stay.
+    #[schemars(range(min = 1, max = 36_600))]
+    pub(super) events_days: Option<u32>,
+    /// Most that models, engines and datasets take in `.farm/artifacts/`, in megabytes (10⁶ bytes); beyond it, the least
+    /// recently used leave. They can be had again.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub(super) artifacts_mb: Option<u64>,
+}
+
+/// How much is kept. Whatever breaks one of its parts leaves, the oldest first.
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RuleEntry {
+    /// For so many days.
+    #[schemars(range(min = 1, max = 36_600))]
+    pub(super) days: Option<u32>,
+    /// The newest ones.
+    #[schemars(range(min = 1))]
+    pub(super) count: Option<u32>,
+    /// The newest ones that have room in so many megabytes (10⁶ bytes).
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub(super) mb: Option<u64>,
 }
 
 /// A sweep that is started again and again.

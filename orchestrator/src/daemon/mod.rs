@@ -20,6 +20,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::agent::{Clock, Stop};
 use crate::domain::{DueTime, SweepId};
+use crate::retention::Retention;
 use crate::schedule::Schedule;
 use crate::store::Store;
 
@@ -55,6 +56,9 @@ pub trait Sweeps: Send + Sync {
     /// Asks the devices that nobody uses what they are.
     async fn probe(&self) -> Result<(), Trouble>;
 
+    /// Takes out what these rules do not keep.
+    async fn tidy(&self, rules: &Retention) -> Result<(), Trouble>;
+
     /// Why nothing can be begun now: no room for its results, for example.
     fn obstacle(&self) -> Option<String>;
 }
@@ -73,7 +77,10 @@ pub struct Daemon {
     handed: BTreeMap<SweepId, Task>,
     /// How often devices are asked, and when they are next.
     probes: (Option<Duration>, Option<Timestamp>),
-    probing: Option<Task>,
+    /// What is kept, and when that is next looked at.
+    retention: Option<(Retention, Timestamp)>,
+    /// Work that is no sweep's, by what it is.
+    aside: BTreeMap<&'static str, Task>,
     /// What is wrong now, by what it is about.
     troubles: BTreeMap<String, String>,
     /// What is not tried before then, by what it is about, and how long that pause is.
@@ -84,14 +91,22 @@ impl Daemon {
     /// A daemon that has not looked yet.
     pub fn new(store: Arc<dyn Store>, sweeps: Arc<dyn Sweeps>, clock: Clock, is_gone: fn(&str) -> bool) -> Daemon {
         let (schedules, tasks, handed) = Default::default();
-        let (probes, probing, troubles, again_at) = Default::default();
-        Daemon { store, sweeps, clock, is_gone, schedules, tasks, handed, probes, probing, troubles, again_at }
+        let (probes, retention, aside, troubles, again_at) = Default::default();
+        Daemon { store, sweeps, clock, is_gone, schedules, tasks, handed, probes, retention, aside, troubles, again_at }
     }
 
     /// Asks devices so often from now on, the first time at once.
     pub fn probe_every(&mut self, pause: Option<Duration>) {
         if self.probes.0 != pause {
             self.probes = (pause, pause.map(|_| (self.clock)()));
+        }
+    }
+
+    /// Keeps what these rules say from now on, and takes the rest out once a day.
+    pub fn keep(&mut self, retention: Option<Retention>) {
+        if self.retention.as_ref().map(|(rules, _)| rules) != retention.as_ref() {
+            let now = (self.clock)();
+            self.retention = retention.map(|rules| (rules.clone(), rules.next_at(now)));
         }
     }
 
@@ -137,6 +152,7 @@ impl Daemon {
         }
         self.note("store", trouble);
         self.look_at_probes().await;
+        self.look_at_retention().await;
     }
 
     /// Starts no more jobs, and waits for those under way; returns when they have ended, or after this time. What still

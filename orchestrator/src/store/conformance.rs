@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,7 +33,8 @@ macro_rules! store_conformance {
             devices_are_quarantined_and_released, a_found_run_has_an_owner, past_durations_are_of_runs_that_ended_well,
             events_come_back_in_order, no_job_is_claimed_twice, device_changes_are_open_until_they_are_undone,
             a_person_goes_before_a_schedule, a_due_time_is_begun_once, a_schedule_that_changes_begins_anew, a_lock_keeps_claims_off_until_it_ends, what_was_last_heard_of_a_device_is_kept,
-            a_sweep_and_its_skipped_cells_are_handed_over_at_once, a_sweep_is_handed_over_and_taken_back, the_past_of_devices_is_told
+            a_sweep_and_its_skipped_cells_are_handed_over_at_once, a_sweep_is_handed_over_and_taken_back, the_past_of_devices_is_told,
+            a_sweep_leaves_whole_or_not_at_all, old_events_leave_and_those_of_what_stays_do_not
         );
     };
     ($fresh:path: $($case:ident),+ $(,)?) => {
@@ -710,4 +712,58 @@ pub fn the_past_of_devices_is_told(open: &Open) {
     store.append_event(&event(Some(&row.id), EventKind::DeviceConnecting)).unwrap();
     store.append_event(&events[1]).unwrap();
     assert_eq!(open().availability_events().unwrap(), events);
+}
+
+/// A sweep that is over, with a run, a record that names an output, and an event.
+fn over(store: &dyn Store, name: &str) -> SweepRow {
+    let (row, _) = sweep(store, name, &["a"], 1);
+    let run = claim(store, &row, "a", "host", 10);
+    let mut record = ended(&row, &run, RunStatus::Ok);
+    record.measurement.outputs = vec![sample::output("logits", name)];
+    store.finish(run.epoch, &record, None, at(20)).unwrap();
+    let (sweep_id, kind) = (Some(row.id.clone()), EventKind::StopRequested { times: 1 });
+    store.append_event(&Event { at: at(5), sweep_id, device: None, job_id: None, run_id: None, kind }).unwrap();
+    store.hand_over(&row.id, &handed("ann", 1)).unwrap();
+    assert!(store.finish_sweep(&row.id, at(30)).unwrap());
+    row
+}
+
+pub fn a_sweep_leaves_whole_or_not_at_all(open: &Open) {
+    let store = open();
+    let (pinned, gone) = (over(&*store, "pinned"), over(&*store, "gone"));
+    let (still_open, _) = sweep(&*store, "open", &["a"], 1);
+    store.pin_sweep(&pinned.id, "ann", at(40)).unwrap();
+    store.pin_sweep(&pinned.id, "bob", at(41)).unwrap();
+    assert_eq!(open().pinned_sweeps().unwrap(), [(pinned.id.clone(), "ann".to_owned())]);
+    assert!(store.pin_sweep(&SweepId("unknown".into()), "ann", at(40)).is_err());
+    let bytes: Vec<SweepId> =
+        store.sweep_bytes().unwrap().into_iter().filter(|(_, bytes)| *bytes > 100).map(|(id, _)| id).collect();
+    assert_eq!(bytes, [gone.id.clone(), pinned.id.clone()]);
+    assert_eq!(store.outputs_named().unwrap().into_iter().collect::<Vec<_>>(), ["gone", "pinned"]);
+
+    assert!(!store.remove_sweep(&pinned.id).unwrap() && !store.remove_sweep(&still_open.id).unwrap());
+    assert!(store.remove_sweep(&gone.id).unwrap() && !store.remove_sweep(&gone.id).unwrap());
+    let left: BTreeSet<SweepId> = open().sweeps().unwrap().into_iter().map(|row| row.id).collect();
+    assert_eq!(left, BTreeSet::from([pinned.id.clone(), still_open.id]));
+    assert_eq!((store.records(&gone.id).unwrap().len(), store.events(&gone.id).unwrap().len()), (0, 0));
+    assert_eq!(store.outputs_named().unwrap().into_iter().collect::<Vec<_>>(), ["pinned"]);
+    assert_eq!(store.check().unwrap().faults, Vec::<String>::new());
+    assert!(store.unpin_sweep(&pinned.id).unwrap() && !store.unpin_sweep(&pinned.id).unwrap());
+    assert!(store.remove_sweep(&pinned.id).unwrap());
+}
+
+pub fn old_events_leave_and_those_of_what_stays_do_not(open: &Open) {
+    let store = open();
+    let (pinned, finished) = (over(&*store, "pinned"), over(&*store, "finished"));
+    let (still_open, _) = sweep(&*store, "open", &["a"], 1);
+    store.pin_sweep(&pinned.id, "ann", at(40)).unwrap();
+    for (sweep_id, seconds) in [(Some(&still_open.id), 5), (None, 5), (None, 60)] {
+        let (sweep_id, device) = (sweep_id.cloned(), Some("a".to_owned()));
+        let kind = EventKind::DeviceReleased { by: "me".into() };
+        store.append_event(&Event { at: at(seconds), sweep_id, device, job_id: None, run_id: None, kind }).unwrap();
+    }
+    assert_eq!(store.old_events(at(50)).unwrap(), 2);
+    assert_eq!((store.remove_old_events(at(50)).unwrap(), open().old_events(at(50)).unwrap()), (2, 0));
+    let left = [&pinned, &still_open, &finished].map(|row| store.events(&row.id).unwrap().len());
+    assert_eq!((left, store.device_events("a", 9).unwrap().len()), ([1, 1, 0], 2));
 }

@@ -16,6 +16,7 @@ mod locks;
 mod outages;
 mod phones;
 mod recovery;
+mod retention;
 mod support;
 mod workdir;
 

@@ -65,7 +65,7 @@ pub(super) async fn run(context: &Context, arguments: &DaemonArguments) -> Resul
 
 async fn serve(context: &Context, path: &Path) -> Result<u8, CliError> {
     let mut text = read(path);
-    let DaemonConfig { schedules, probe_every } = load(context, path)?;
+    let DaemonConfig { schedules, probe_every, retention } = load(context, path)?;
     let store = context.lab.store()?;
     let _lock = lock(context)?;
     let mut signals = Signals::listen()?;
@@ -77,6 +77,7 @@ async fn serve(context: &Context, path: &Path) -> Result<u8, CliError> {
     say(&format!("daemon {} goes by {}: {}", std::process::id(), short_path(path), names.join(", ")));
     daemon.go_by(schedules);
     daemon.probe_every(probe_every);
+    daemon.keep(retention);
     daemon.look().await;
     tell_system(&[NotifyState::Ready]);
     let mut told = Told::new(context.lab.daemon_file(STATUS_FILE));
@@ -108,10 +109,11 @@ async fn serve(context: &Context, path: &Path) -> Result<u8, CliError> {
 /// Goes by the file as it is now; one that is faulty is told of, and what was in force stays.
 fn go_by(context: &Context, daemon: &mut Daemon, path: &Path) {
     match load(context, path) {
-        Ok(DaemonConfig { schedules, probe_every }) => {
+        Ok(DaemonConfig { schedules, probe_every, retention }) => {
             say(&format!("{} was read again: {} schedules", short_path(path), schedules.len()));
             daemon.go_by(schedules);
             daemon.probe_every(probe_every);
+            daemon.keep(retention);
             daemon.note("config", None);
         }
         Err(error) => {
@@ -123,7 +125,8 @@ fn go_by(context: &Context, daemon: &mut Daemon, path: &Path) {
     }
 }
 
-fn load(context: &Context, path: &Path) -> Result<DaemonConfig, CliError> {
+/// What the file says.
+pub(super) fn load(context: &Context, path: &Path) -> Result<DaemonConfig, CliError> {
     let inventory = context.lab.inventory()?;
     let catalog = models::with_found_files(context, context.lab.catalog()?)?;
     Ok(config::load_daemon(path, &inventory, &catalog)?)

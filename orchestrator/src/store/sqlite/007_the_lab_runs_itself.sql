@@ -5,3 +5,10 @@ CREATE TABLE handed_over (
     at_ns INTEGER NOT NULL,
     max_devices INTEGER NOT NULL -- that are worked on at the same time
 ) STRICT;
+
+-- Sweeps that stay, whatever the rules of retention say.
+CREATE TABLE pinned_sweeps (
+    sweep_id TEXT PRIMARY KEY REFERENCES sweeps (id),
+    pinned_by TEXT NOT NULL,
+    at_ns INTEGER NOT NULL
+) STRICT;

@@ -35,6 +35,7 @@ const TABLES: &[(&str, &[&str])] = &[
     ("schedules", &[]),
     ("schedule_starts", &[]),
     ("handed_over", &[]),
+    ("pinned_sweeps", &[]),
     ("events", &["event"]),
 ];
 

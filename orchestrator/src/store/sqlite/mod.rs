@@ -13,6 +13,7 @@ mod locks;
 mod maintenance;
 mod past;
 mod records;
+mod retention;
 mod runs;
 mod schedules;
 mod schema;
