@@ -11,6 +11,7 @@ pub mod daemon;
 pub mod device;
 pub mod domain;
 pub mod inventory;
+pub mod notify;
 pub mod planner;
 pub mod progress;
 pub mod publish;

@@ -9,6 +9,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("config", &["catalog", "planner", "retention", "schedule", "score"]),
     ("catalog", &[]),
     ("planner", &[]),
+    ("notify", &[]),
     ("schedule", &[]),
     ("retention", &[]),
     ("score", &[]),

@@ -8,12 +8,16 @@ use jiff::Timestamp;
 use jiff::civil::Time;
 use jiff::tz::TimeZone;
 
-use crate::domain::{Catalog, Inventory};
+use crate::domain::{Catalog, Channel, Email, Inventory, MailTls, SecretSource, Webhook};
 use crate::retention::{Retention, Rule};
 use crate::schedule::{Cron, Missed, Overlap, Schedule, Window};
 
-use super::daemon_file::{DaemonFile, MissedWord, OverlapWord, RetentionEntry, RuleEntry, ScheduleEntry};
+use super::daemon_file::{
+    ChannelEntry, DaemonFile, EmailEntry, MissedWord, OverlapWord, RetentionEntry, RuleEntry, ScheduleEntry, TlsWord,
+    WebhookEntry,
+};
 use super::document::{Document, Step, place};
+use super::farm_file::SecretEntry;
 use super::fault::{ConfigErrors, Fault, code, did_you_mean};
 use super::selector;
 use super::source::Source;
@@ -38,6 +42,8 @@ pub struct DaemonConfig {
     pub probe_every: Option<Duration>,
     /// What is kept for how long; `None`: everything, for ever.
     pub retention: Option<Retention>,
+    /// Who is told what happened.
+    pub channels: Vec<Channel>,
 }
 
 /// What a file says.
@@ -49,6 +55,8 @@ pub(super) fn load(source: Source, inventory: &Inventory, catalog: &Catalog) -> 
     let minutes = content.probe_minutes.unwrap_or(DEFAULT_PROBE_MINUTES);
     let probe_every = Some(Duration::from_secs(60 * u64::from(minutes))).filter(|pause| !pause.is_zero());
     let retention = content.retention.and_then(|entry| reader.retention(&entry));
+    let entries = content.notifications.unwrap_or_default().into_iter().enumerate();
+    let channels = entries.filter_map(|(index, entry)| reader.channel(entry, index)).collect();
     let mut names = BTreeSet::new();
     let mut schedules = Vec::new();
     for (index, entry) in content.schedules.into_iter().enumerate() {
@@ -59,7 +67,7 @@ pub(super) fn load(source: Source, inventory: &Inventory, catalog: &Catalog) -> 
         schedules.extend(reader.schedule(entry, index));
     }
     let faults = [reader.document.faults, reader.sweeps].concat();
-    ConfigErrors::unless_clean(Some(DaemonConfig { schedules, probe_every, retention }), faults)
+    ConfigErrors::unless_clean(Some(DaemonConfig { schedules, probe_every, retention, channels }), faults)
 }
 
 struct Reader<'a> {
@@ -133,6 +141,64 @@ impl Reader<'_> {
                 self.document.refuse(place!["schedules", index, "cron"], message, Some(hint));
                 None
             }
+        }
+    }
+
+    /// Who is told; `None` when a part of it can't be read.
+    fn channel(&mut self, entry: ChannelEntry, index: usize) -> Option<Channel> {
+        match entry {
+            ChannelEntry::Webhook(WebhookEntry { url, secret }) => {
+                if !url.starts_with("https://") && !url.starts_with("http://") {
+                    let hint = Some("an address begins with `https://`".to_owned());
+                    let place = place!["notifications", index, "webhook", "url"];
+                    self.document.refuse(place, "this is no address of a web server", hint);
+                    return None;
+                }
+                let secret = secret.map(|secret| self.secret(secret));
+                Some(Channel::Webhook(Webhook { url, secret }))
+            }
+            ChannelEntry::Command(argv) if argv.is_empty() => {
+                let message = "the command is empty: it takes a program and its arguments";
+                self.document.refuse(place!["notifications", index, "command"], message, None);
+                None
+            }
+            ChannelEntry::Command(argv) => Some(Channel::Command(argv)),
+            ChannelEntry::Email(entry) => self.email(entry, index).map(Channel::Email),
+        }
+    }
+
+    fn email(&mut self, entry: EmailEntry, index: usize) -> Option<Email> {
+        let (tls, port) = match entry.tls {
+            Some(TlsWord::Implicit) => (MailTls::Implicit, 465),
+            None | Some(TlsWord::Starttls) => (MailTls::Starttls, 587),
+            Some(TlsWord::None) => (MailTls::None, 25),
+        };
+        let to = entry.to.into_vec();
+        let mut is_good = true;
+        for address in to.iter().chain([&entry.from]).filter(|address| !address.contains('@')) {
+            let message = format!("{} is no mail address", code(address));
+            self.document.refuse(place!["notifications", index, "email"], message, None);
+            is_good = false;
+        }
+        let login = match (entry.user, entry.password) {
+            (Some(user), Some(password)) => Some((user, self.secret(password))),
+            (None, None) => None,
+            _ => {
+                let message = "`user` and `password` go together";
+                self.document.refuse(place!["notifications", index, "email"], message, None);
+                return None;
+            }
+        };
+        let port = entry.port.unwrap_or(port);
+        is_good.then_some(Email { host: entry.host, port, tls, login, from: entry.from, to })
+    }
+
+    /// Where a secret is found; a file is beside this one.
+    fn secret(&self, secret: SecretEntry) -> SecretSource {
+        let folder = self.document.source.file.parent().map(PathBuf::from).unwrap_or_default();
+        match secret {
+            SecretEntry::File(file) => SecretSource::File(folder.join(file)),
+            SecretEntry::Environment(name) => SecretSource::Environment(name),
         }
     }
 

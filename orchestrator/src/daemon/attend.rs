@@ -9,7 +9,7 @@ use crate::domain::{DueTime, SweepId, SweepState};
 use crate::schedule::{Current, Schedule, Standing, Step, newly_due, next_step};
 
 use super::task::Task;
-use super::{Daemon, TRY_AGAIN, TRY_AGAIN_AT_LAST, Trouble};
+use super::{Daemon, TELL_EVERY, TRY_AGAIN, TRY_AGAIN_AT_LAST, Trouble};
 
 impl Daemon {
     /// Notes how tasks ended that have.
@@ -65,6 +65,24 @@ impl Daemon {
         let (sweeps, rules) = (Arc::clone(&self.sweeps), rules.clone());
         let work = async move || sweeps.tidy(&rules).await;
         self.aside.insert("retention", Task::spawn(Arc::new(Stop::default()), work));
+    }
+
+    /// Tells what nobody was told of.
+    pub(super) async fn look_at_notices(&mut self) -> Result<(), AgentError> {
+        let now = (self.clock)();
+        if !self.is_free("notifications").await || self.channels.1.is_some_and(|next_at| now < next_at) {
+            return Ok(());
+        }
+        self.channels.1 = now.checked_add(TELL_EVERY).ok();
+        let is_news = |store: &dyn crate::store::Store| {
+            Ok(!store.untold_sweeps()?.is_empty() || !store.untold_quarantines()?.is_empty())
+        };
+        if with_store(&self.store, is_news).await? {
+            let (sweeps, channels) = (Arc::clone(&self.sweeps), self.channels.0.clone());
+            let work = async move || sweeps.tell(&channels).await;
+            self.aside.insert("notifications", Task::spawn(Arc::new(Stop::default()), work));
+        }
+        Ok(())
     }
 
     /// Whether no such work goes on; notes how the last one ended.

@@ -19,7 +19,7 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::agent::{Clock, Stop};
-use crate::domain::{DueTime, SweepId};
+use crate::domain::{Channel, DueTime, SweepId};
 use crate::retention::Retention;
 use crate::schedule::Schedule;
 use crate::store::Store;
@@ -31,6 +31,9 @@ use task::Task;
 const TRY_AGAIN: SignedDuration = SignedDuration::from_secs(30);
 /// The longest that takes.
 const TRY_AGAIN_AT_LAST: SignedDuration = SignedDuration::from_mins(5);
+
+/// How often it is looked whether there is anything to tell.
+const TELL_EVERY: SignedDuration = SignedDuration::from_secs(5);
 
 /// Why a sweep was not begun, or did not get to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +62,9 @@ pub trait Sweeps: Send + Sync {
     /// Takes out what these rules do not keep.
     async fn tidy(&self, rules: &Retention) -> Result<(), Trouble>;
 
+    /// Tells by these channels what nobody was told of, and notes that.
+    async fn tell(&self, channels: &[Channel]) -> Result<(), Trouble>;
+
     /// Why nothing can be begun now: no room for its results, for example.
     fn obstacle(&self) -> Option<String>;
 }
@@ -79,6 +85,8 @@ pub struct Daemon {
     probes: (Option<Duration>, Option<Timestamp>),
     /// What is kept, and when that is next looked at.
     retention: Option<(Retention, Timestamp)>,
+    /// Who is told, and when it is next looked whether there is anything to tell.
+    channels: (Vec<Channel>, Option<Timestamp>),
     /// Work that is no sweep's, by what it is.
     aside: BTreeMap<&'static str, Task>,
     /// What is wrong now, by what it is about.
@@ -91,8 +99,22 @@ impl Daemon {
     /// A daemon that has not looked yet.
     pub fn new(store: Arc<dyn Store>, sweeps: Arc<dyn Sweeps>, clock: Clock, is_gone: fn(&str) -> bool) -> Daemon {
         let (schedules, tasks, handed) = Default::default();
-        let (probes, retention, aside, troubles, again_at) = Default::default();
-        Daemon { store, sweeps, clock, is_gone, schedules, tasks, handed, probes, retention, aside, troubles, again_at }
+        let (probes, retention, channels, aside, troubles, again_at) = Default::default();
+        Daemon {
+            store,
+            sweeps,
+            clock,
+            is_gone,
+            schedules,
+            tasks,
+            handed,
+            probes,
+            retention,
+            channels,
+            aside,
+            troubles,
+            again_at,
+        }
     }
 
     /// Asks devices so often from now on, the first time at once.
@@ -108,6 +130,11 @@ impl Daemon {
             let now = (self.clock)();
             self.retention = retention.map(|rules| (rules.clone(), rules.next_at(now)));
         }
+    }
+
+    /// Tells by these channels from now on.
+    pub fn tell_by(&mut self, channels: Vec<Channel>) {
+        self.channels.0 = channels;
     }
 
     /// Goes by these schedules from now on. A sweep of one that is not among them goes on to its end.
@@ -148,6 +175,9 @@ impl Daemon {
             }
         }
         if let Err(error) = self.look_at_handed_over().await {
+            trouble = Some(format!("failed to {error}"));
+        }
+        if let Err(error) = self.look_at_notices().await {
             trouble = Some(format!("failed to {error}"));
         }
         self.note("store", trouble);

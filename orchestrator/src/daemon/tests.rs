@@ -80,6 +80,15 @@ impl Sweeps for Fake {
         Ok(())
     }
 
+    async fn tell(&self, channels: &[Channel]) -> Result<(), Trouble> {
+        for sweep in self.store.untold_sweeps().unwrap() {
+            let by = channels.len();
+            Fake::lock(&self.begun).push(format!("told of {} by {by}", sweep.id));
+            self.store.sweep_told(&sweep.id).unwrap();
+        }
+        Ok(())
+    }
+
     fn obstacle(&self) -> Option<String> {
         Fake::lock(&self.obstacle).clone()
     }
@@ -377,6 +386,23 @@ async fn what_is_old_is_taken_out_once_a_day() {
     lab.set("03T04:31");
     daemon.look().await;
     assert_eq!(lab.told(), ["tidied", "tidied"]);
+}
+
+#[tokio::test]
+async fn the_end_of_a_sweep_is_told_once_whoever_carried_it_out() {
+    let lab = Lab::new("0 2 * * *", |_| {});
+    let mut daemon = lab.daemon();
+    daemon.tell_by(vec![Channel::Command(vec!["x".to_owned()])]);
+    daemon.look().await;
+    lab.hand_over("given");
+    lab.fake.ends.raise(1);
+    lab.look_until(&mut daemon, 1).await;
+    lab.look_until_idle(&mut daemon).await;
+    lab.set("01T00:01");
+    lab.look_until(&mut daemon, 2).await;
+    lab.set("01T00:02");
+    daemon.look().await;
+    assert_eq!(lab.told(), ["gone on with given", "told of given by 1"]);
 }
 
 #[tokio::test]

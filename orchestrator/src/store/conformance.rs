@@ -34,7 +34,7 @@ macro_rules! store_conformance {
             events_come_back_in_order, no_job_is_claimed_twice, device_changes_are_open_until_they_are_undone,
             a_person_goes_before_a_schedule, a_due_time_is_begun_once, a_schedule_that_changes_begins_anew, a_lock_keeps_claims_off_until_it_ends, what_was_last_heard_of_a_device_is_kept,
             a_sweep_and_its_skipped_cells_are_handed_over_at_once, a_sweep_is_handed_over_and_taken_back, the_past_of_devices_is_told,
-            a_sweep_leaves_whole_or_not_at_all, old_events_leave_and_those_of_what_stays_do_not
+            a_sweep_leaves_whole_or_not_at_all, old_events_leave_and_those_of_what_stays_do_not, what_nobody_was_told_of_is_news_once
         );
     };
     ($fresh:path: $($case:ident),+ $(,)?) => {
@@ -766,4 +766,35 @@ pub fn old_events_leave_and_those_of_what_stays_do_not(open: &Open) {
     assert_eq!((store.remove_old_events(at(50)).unwrap(), open().old_events(at(50)).unwrap()), (2, 0));
     let left = [&pinned, &still_open, &finished].map(|row| store.events(&row.id).unwrap().len());
     assert_eq!((left, store.device_events("a", 9).unwrap().len()), ([1, 1, 0], 2));
+}
+
+pub fn what_nobody_was_told_of_is_news_once(open: &Open) {
+    let store = open();
+    let (done, _) = (over(&*store, "done"), sweep(&*store, "open", &["a"], 1));
+    let news = || open().untold_sweeps().unwrap().into_iter().map(|row| row.id).collect::<Vec<_>>();
+    assert_eq!(news(), [done.id.clone()]);
+    store.sweep_told(&done.id).unwrap();
+    assert_eq!(news(), []);
+
+    let happens = |device: &str, kind| {
+        let device = Some(device.to_owned());
+        store.append_event(&Event { at: at(1), sweep_id: None, device, job_id: None, run_id: None, kind }).unwrap();
+    };
+    let quarantined = || EventKind::DeviceQuarantined { failure: lost(), failures: 3, pause_ns: 1 };
+    happens("a", quarantined());
+    happens("b", quarantined());
+    happens("a", quarantined());
+    let devices = || -> Vec<(u64, String)> {
+        let untold = open().untold_quarantines().unwrap();
+        untold.into_iter().map(|(sequence, event)| (sequence, event.device.unwrap())).collect()
+    };
+    let names = || devices().into_iter().map(|(_, device)| device).collect::<Vec<_>>();
+    assert_eq!(names(), ["a", "b"], "one that is prolonged is no news");
+    store.quarantines_told(devices()[0].0).unwrap();
+    assert_eq!(names(), ["b"]);
+    happens("a", EventKind::DeviceReleased { by: "me".into() });
+    happens("a", quarantined());
+    assert_eq!(names(), ["b", "a"]);
+    store.quarantines_told(devices()[1].0).unwrap();
+    assert_eq!(names(), Vec::<String>::new());
 }

@@ -1,7 +1,8 @@
 //! The truth: sweeps, jobs, leases, runs, events, records, and how devices fare, in SQL.
 //!
 //! Main type: the trait [`Store`], made of [`SweepStore`], [`RunStore`], [`LeaseStore`], [`DeviceStore`], [`LockStore`],
-//! [`SightingStore`], [`ScheduleStore`], [`HandOverStore`], [`PastStore`], [`RetentionStore`], [`EventStore`] and [`MaintenanceStore`]; `open` picks the
+//! [`SightingStore`], [`ScheduleStore`], [`HandOverStore`], [`PastStore`], [`RetentionStore`], [`NoticeStore`],
+//! [`EventStore`] and [`MaintenanceStore`]; `open` picks the
 //! implementation by the URL's scheme. Every write about a run carries the epoch of its lease, and a
 //! stale one is refused. Never talks to a device, and never computes a statistic.
 //!
@@ -19,6 +20,7 @@ mod hand_over;
 mod leases;
 mod locks;
 mod maintenance;
+mod notices;
 mod past;
 mod retention;
 mod run_id;
@@ -38,6 +40,7 @@ pub use hand_over::{HandOverStore, HandedOver};
 pub use leases::{HeldLeases, LeaseHolder, LeaseOutcome, LeaseStore};
 pub use locks::LockStore;
 pub use maintenance::{MaintenanceStore, StoreCheck, Vacuumed};
+pub use notices::NoticeStore;
 pub use past::{AttemptEnd, PastAttempt, PastStore};
 pub use retention::RetentionStore;
 pub use runs::{Attempt, Claim, ClaimedRun, GiveBack, LiveRun, RunOwner, RunStore};
@@ -107,6 +110,7 @@ pub trait Store:
     + HandOverStore
     + PastStore
     + RetentionStore
+    + NoticeStore
     + EventStore
     + MaintenanceStore
     + Send

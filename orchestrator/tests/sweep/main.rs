@@ -13,6 +13,7 @@ mod handed_over;
 mod hostile;
 mod inventory;
 mod locks;
+mod notices;
 mod outages;
 mod phones;
 mod recovery;

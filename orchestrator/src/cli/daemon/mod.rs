@@ -21,6 +21,7 @@ use super::sweep::wall_clock;
 use super::{CliError, Context, exit, models, say, short_path};
 
 mod install;
+mod notices;
 mod sweeps;
 
 use sweeps::LabSweeps;
@@ -65,7 +66,7 @@ pub(super) async fn run(context: &Context, arguments: &DaemonArguments) -> Resul
 
 async fn serve(context: &Context, path: &Path) -> Result<u8, CliError> {
     let mut text = read(path);
-    let DaemonConfig { schedules, probe_every, retention } = load(context, path)?;
+    let DaemonConfig { schedules, probe_every, retention, channels } = load(context, path)?;
     let store = context.lab.store()?;
     let _lock = lock(context)?;
     let mut signals = Signals::listen()?;
@@ -78,6 +79,7 @@ async fn serve(context: &Context, path: &Path) -> Result<u8, CliError> {
     daemon.go_by(schedules);
     daemon.probe_every(probe_every);
     daemon.keep(retention);
+    daemon.tell_by(channels);
     daemon.look().await;
     tell_system(&[NotifyState::Ready]);
     let mut told = Told::new(context.lab.daemon_file(STATUS_FILE));
@@ -109,11 +111,12 @@ async fn serve(context: &Context, path: &Path) -> Result<u8, CliError> {
 /// Goes by the file as it is now; one that is faulty is told of, and what was in force stays.
 fn go_by(context: &Context, daemon: &mut Daemon, path: &Path) {
     match load(context, path) {
-        Ok(DaemonConfig { schedules, probe_every, retention }) => {
+        Ok(DaemonConfig { schedules, probe_every, retention, channels }) => {
             say(&format!("{} was read again: {} schedules", short_path(path), schedules.len()));
             daemon.go_by(schedules);
             daemon.probe_every(probe_every);
             daemon.keep(retention);
+            daemon.tell_by(channels);
             daemon.note("config", None);
         }
         Err(error) => {

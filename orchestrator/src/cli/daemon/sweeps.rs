@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::agent::{Probes, Stop};
 use crate::config;
 use crate::daemon::{Sweeps, Trouble};
-use crate::domain::{DueTime, SweepDefinition, SweepId};
+use crate::domain::{Channel, DueTime, SweepDefinition, SweepId};
 use crate::planner;
 use crate::progress::Progress;
 use crate::retention::Retention;
@@ -19,6 +19,7 @@ use super::super::stored::find_sweep;
 use super::super::sweep::{begin_leases, wall_clock};
 use super::super::sweep::{conclude_unseen, drive_unseen, find_unfinished, prepare, prepare_to_go_on};
 use super::super::{CliError, Context, cancel, exit, models, retention};
+use super::notices;
 
 /// Most devices that one sweep works on at the same time.
 const MAX_DEVICES: usize = 128;
@@ -152,6 +153,10 @@ impl Sweeps for LabSweeps {
         let removals = retention::tidy(&self.context, rules, false).map_err(trouble)?;
         tracing::info!(what = %retention::summary(&removals, false), "retention");
         Ok(())
+    }
+
+    async fn tell(&self, channels: &[Channel]) -> Result<(), Trouble> {
+        notices::tell(&self.context, channels).map_err(trouble)
     }
 
     fn obstacle(&self) -> Option<String> {

@@ -36,6 +36,7 @@ const TABLES: &[(&str, &[&str])] = &[
     ("schedule_starts", &[]),
     ("handed_over", &[]),
     ("pinned_sweeps", &[]),
+    ("told", &[]),
     ("events", &["event"]),
 ];
 

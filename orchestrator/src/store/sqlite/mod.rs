@@ -11,6 +11,7 @@ mod hand_over;
 mod leases;
 mod locks;
 mod maintenance;
+mod notices;
 mod past;
 mod records;
 mod retention;
