@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 /// Each module of the orchestrator with the modules it may name. `domain` may be named by all, and `cli` may name all.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("domain", &[]),
-    ("config", &["catalog", "planner", "schedule", "score"]),
+    ("config", &["catalog", "planner", "retention", "schedule", "score"]),
     ("catalog", &[]),
     ("planner", &[]),
+    ("notify", &[]),
     ("schedule", &[]),
+    ("retention", &[]),
     ("score", &[]),
     ("store", &[]),
     ("status", &["store", "planner"]),
@@ -19,14 +21,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("runners", &["device"]),
     ("inventory", &["device", "transport"]),
     ("agent", &["inventory", "device", "transport", "store", "score", "planner"]),
-    ("daemon", &["schedule", "store", "agent"]),
+    ("daemon", &["schedule", "retention", "store", "agent"]),
     ("api", &["agent", "daemon", "progress", "publish", "schedule", "score", "status", "store"]),
     ("progress", &["report"]),
     ("publish", &["report"]),
 ];
 
 /// Modules that do no I/O, read no clock and no environment, and are never async.
-const PURE: &[&str] = &["domain", "planner", "schedule", "score", "report"];
+const PURE: &[&str] = &["domain", "planner", "schedule", "retention", "score", "report"];
 
 fn source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")

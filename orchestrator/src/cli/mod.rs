@@ -26,6 +26,7 @@ mod logging;
 mod models;
 mod plan;
 mod report;
+mod retention;
 mod runner;
 mod schedules;
 mod schema;
@@ -148,6 +149,8 @@ enum Verb {
     /// The lab's store: is it sound, can it be smaller, what is in it
     #[command(subcommand)]
     Store(store::StoreVerb),
+    /// Take out old sweeps, reports, events and files, by the rules of configs/daemon.yaml
+    Retention(retention::RetentionArguments),
     /// Say what is missing on this host, with the command that mends it
     Doctor,
     /// Print the JSON Schema of a kind of file
@@ -224,6 +227,7 @@ async fn dispatch(verb: Verb, context: &Context) -> Result<u8, CliError> {
         Verb::Report(arguments) => report::run(context, &arguments),
         Verb::Score(arguments) => score::run(context, &arguments),
         Verb::Store(verb) => store::run(context, &verb),
+        Verb::Retention(arguments) => retention::run(context, &arguments),
         Verb::Doctor => doctor::run(context).await,
         Verb::Schema(arguments) => schema::run(&arguments),
         Verb::Completions(arguments) => completions::run(&arguments),

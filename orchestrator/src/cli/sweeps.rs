@@ -11,6 +11,7 @@ use crate::domain::{HandOver, Record, RunStatus, SweepId, SweepRow, SweepState};
 use crate::status;
 use crate::store::{LeaseHolder, Store, SweepCounts};
 
+use super::lab::person;
 use super::stored::find_sweep;
 use super::{CliError, Context, Format, exit, print_data, print_json, print_rows, say, text_table};
 
@@ -24,6 +25,18 @@ pub(super) enum SweepsVerb {
         #[arg(default_value = "latest")]
         sweep: String,
     },
+    /// Keep sweeps, whatever the rules of retention say: a baseline, what a paper rests on
+    Pin {
+        /// Their identifiers, or the beginnings of them
+        #[arg(required = true)]
+        sweeps: Vec<String>,
+    },
+    /// Let the rules hold for sweeps again
+    Unpin {
+        /// Their identifiers, or the beginnings of them
+        #[arg(required = true)]
+        sweeps: Vec<String>,
+    },
 }
 
 /// A sweep as a person asks for it.
@@ -35,6 +48,8 @@ struct Listed {
     standing: &'static str,
     /// Who carries it out now.
     holder: Option<String>,
+    /// Who keeps it, whatever the rules of retention say.
+    pinned_by: Option<String>,
     /// Who gave it to the daemon.
     handed_over_by: Option<String>,
     config: Option<String>,
@@ -48,6 +63,23 @@ pub(super) fn run(context: &Context, verb: &SweepsVerb) -> Result<u8, CliError> 
     match verb {
         SweepsVerb::List => list(context, store.as_ref()),
         SweepsVerb::Show { sweep } => show(context, store.as_ref(), &find_sweep(store.as_ref(), sweep)?),
+        SweepsVerb::Pin { sweeps } => {
+            for sweep in sweeps {
+                let sweep = find_sweep(store.as_ref(), sweep)?;
+                store.pin_sweep(&sweep.id, &person(), Timestamp::now())?;
+                say(&format!("sweep {} stays", sweep.id));
+            }
+            Ok(exit::OK)
+        }
+        SweepsVerb::Unpin { sweeps } => {
+            for sweep in sweeps {
+                let sweep = find_sweep(store.as_ref(), sweep)?;
+                let was_pinned = store.unpin_sweep(&sweep.id)?;
+                let text = if was_pinned { "is pinned no more" } else { "was not pinned" };
+                say(&format!("sweep {} {text}", sweep.id));
+            }
+            Ok(exit::OK)
+        }
     }
 }
 
@@ -57,6 +89,7 @@ fn listed(store: &dyn Store, sweep: SweepRow, handed: Option<&HandOver>) -> Resu
     Ok(Listed {
         standing: status::of_sweep(sweep.state, holder.is_some(), handed.is_some()),
         holder: holder.map(|holder| holder.holder),
+        pinned_by: store.pinned_sweeps()?.into_iter().find(|(id, _)| *id == sweep.id).map(|(_, by)| by),
         handed_over_by: handed.map(|handed| handed.by.clone()),
         config: definition.as_ref().map(|definition| definition.config.clone()),
         retry_of: definition.and_then(|definition| definition.retry_of).map(|id| id.0),
@@ -123,6 +156,7 @@ fn text(listed: &Listed, records: &[Record]) -> String {
     ];
     lines.extend(sweep.finished_at.map(|at| ("finished", format!("{at:.0}"))));
     lines.extend(listed.retry_of.clone().map(|id| ("retry of", id)));
+    lines.extend(listed.pinned_by.clone().map(|by| ("pinned", format!("by {by}"))));
     lines.extend(listed.handed_over_by.clone().map(|by| ("daemon's", format!("handed over by {by}"))));
     lines.extend(listed.holder.clone().map(|holder| ("by", holder)));
     let done = counts.jobs - counts.open;

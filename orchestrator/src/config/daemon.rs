@@ -6,18 +6,26 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use jiff::civil::Time;
 use jiff::tz::TimeZone;
 
-use crate::domain::{Catalog, Inventory};
+use crate::domain::{Catalog, Channel, Email, Inventory, MailTls, SecretSource, Webhook};
+use crate::retention::{Retention, Rule};
 use crate::schedule::{Cron, Missed, Overlap, Schedule, Window};
 
-use super::daemon_file::{DaemonFile, MissedWord, OverlapWord, ScheduleEntry, TlsEntry};
-use super::document::{Document, place};
+use super::daemon_file::{
+    ChannelEntry, DaemonFile, EmailEntry, MissedWord, OverlapWord, RetentionEntry, RuleEntry, ScheduleEntry, TlsEntry,
+    TlsWord, WebhookEntry,
+};
+use super::document::{Document, Step, place};
+use super::farm_file::SecretEntry;
 use super::fault::{ConfigErrors, Fault, code, did_you_mean};
 use super::selector;
 use super::source::Source;
 use super::sweep;
 
+/// Bytes in a megabyte of `mb` and `artifacts_mb`.
+const BYTES_PER_MB: u64 = 1_000_000;
 /// Longest name of a schedule.
 const MAX_NAME_CHARS: usize = 64;
 /// Due times that are held against the window: a year of nights.
@@ -51,6 +59,10 @@ pub struct DaemonConfig {
     pub schedules: Vec<Schedule>,
     /// How often devices that nobody uses are asked; `None`: never.
     pub probe_every: Option<Duration>,
+    /// What is kept for how long; `None`: everything, for ever.
+    pub retention: Option<Retention>,
+    /// Who is told what happened.
+    pub channels: Vec<Channel>,
 }
 
 /// What a file says.
@@ -62,6 +74,9 @@ pub(super) fn load(source: Source, inventory: &Inventory, catalog: &Catalog) -> 
     let access = reader.access(&mut content);
     let minutes = content.probe_minutes.unwrap_or(DEFAULT_PROBE_MINUTES);
     let probe_every = Some(Duration::from_secs(60 * u64::from(minutes))).filter(|pause| !pause.is_zero());
+    let retention = content.retention.and_then(|entry| reader.retention(&entry));
+    let entries = content.notifications.unwrap_or_default().into_iter().enumerate();
+    let channels = entries.filter_map(|(index, entry)| reader.channel(entry, index)).collect();
     let mut names = BTreeSet::new();
     let mut schedules = Vec::new();
     for (index, entry) in content.schedules.into_iter().enumerate() {
@@ -72,7 +87,7 @@ pub(super) fn load(source: Source, inventory: &Inventory, catalog: &Catalog) -> 
         schedules.extend(reader.schedule(entry, index));
     }
     let faults = [reader.document.faults, reader.sweeps].concat();
-    ConfigErrors::unless_clean(Some(DaemonConfig { access, schedules, probe_every }), faults)
+    ConfigErrors::unless_clean(Some(DaemonConfig { access, schedules, probe_every, retention, channels }), faults)
 }
 
 struct Reader<'a> {
@@ -123,7 +138,7 @@ impl Reader<'_> {
     fn schedule(&mut self, entry: ScheduleEntry, index: usize) -> Option<Schedule> {
         self.name(&entry.name, index);
         let cron = self.cron(&entry.cron, index);
-        let time_zone = self.time_zone(&entry.timezone, index);
+        let time_zone = self.time_zone(&entry.timezone, place!["schedules", index, "timezone"]);
         let window = match entry.window.as_deref().map(str::parse::<Window>) {
             None => Ok(None),
             Some(Ok(window)) => Ok(Some(window)),
@@ -184,14 +199,95 @@ impl Reader<'_> {
         }
     }
 
-    fn time_zone(&mut self, name: &str, index: usize) -> Option<TimeZone> {
+    /// Who is told; `None` when a part of it can't be read.
+    fn channel(&mut self, entry: ChannelEntry, index: usize) -> Option<Channel> {
+        match entry {
+            ChannelEntry::Webhook(WebhookEntry { url, secret }) => {
+                if !url.starts_with("https://") && !url.starts_with("http://") {
+                    let hint = Some("an address begins with `https://`".to_owned());
+                    let place = place!["notifications", index, "webhook", "url"];
+                    self.document.refuse(place, "this is no address of a web server", hint);
+                    return None;
+                }
+                let secret = secret.map(|secret| self.secret(secret));
+                Some(Channel::Webhook(Webhook { url, secret }))
+            }
+            ChannelEntry::Command(argv) if argv.is_empty() => {
+                let message = "the command is empty: it takes a program and its arguments";
+                self.document.refuse(place!["notifications", index, "command"], message, None);
+                None
+            }
+            ChannelEntry::Command(argv) => Some(Channel::Command(argv)),
+            ChannelEntry::Email(entry) => self.email(entry, index).map(Channel::Email),
+        }
+    }
+
+    fn email(&mut self, entry: EmailEntry, index: usize) -> Option<Email> {
+        let (tls, port) = match entry.tls {
+            Some(TlsWord::Implicit) => (MailTls::Implicit, 465),
+            None | Some(TlsWord::Starttls) => (MailTls::Starttls, 587),
+            Some(TlsWord::None) => (MailTls::None, 25),
+        };
+        let to = entry.to.into_vec();
+        let mut is_good = true;
+        for address in to.iter().chain([&entry.from]).filter(|address| !address.contains('@')) {
+            let message = format!("{} is no mail address", code(address));
+            self.document.refuse(place!["notifications", index, "email"], message, None);
+            is_good = false;
+        }
+        let login = match (entry.user, entry.password) {
+            (Some(user), Some(password)) => Some((user, self.secret(password))),
+            (None, None) => None,
+            _ => {
+                let message = "`user` and `password` go together";
+                self.document.refuse(place!["notifications", index, "email"], message, None);
+                return None;
+            }
+        };
+        let port = entry.port.unwrap_or(port);
+        is_good.then_some(Email { host: entry.host, port, tls, login, from: entry.from, to })
+    }
+
+    /// Where a secret is found; a file is beside this one.
+    fn secret(&self, secret: SecretEntry) -> SecretSource {
+        let folder = self.document.source.file.parent().map(PathBuf::from).unwrap_or_default();
+        match secret {
+            SecretEntry::File(file) => SecretSource::File(folder.join(file)),
+            SecretEntry::Environment(name) => SecretSource::Environment(name),
+        }
+    }
+
+    /// What is kept; `None` when a part of it can't be read.
+    fn retention(&mut self, entry: &RetentionEntry) -> Option<Retention> {
+        let at = Time::strptime("%H:%M", &entry.at).ok();
+        if at.is_none() {
+            let message = format!("{} is no time of the day", code(&entry.at));
+            self.document.refuse(place!["retention", "at"], message, Some("for example `04:30`".to_owned()));
+        }
+        let zone = entry.timezone.as_deref().unwrap_or("Etc/UTC");
+        let time_zone = self.time_zone(zone, place!["retention", "timezone"]);
+        let rule = |entry: Option<RuleEntry>| {
+            let RuleEntry { days, count, mb } = entry.unwrap_or_default();
+            Rule { days, count, bytes: mb.map(|mb| mb * BYTES_PER_MB) }
+        };
+        Some(Retention {
+            at: at?,
+            time_zone: time_zone?,
+            reports: rule(entry.reports),
+            sweeps: rule(entry.sweeps),
+            events_days: entry.events_days,
+            artifacts_bytes: entry.artifacts_mb.map(|mb| mb * BYTES_PER_MB),
+        })
+    }
+
+    fn time_zone(&mut self, name: &str, place: &[Step<'_>]) -> Option<TimeZone> {
         match TimeZone::get(name) {
             Ok(zone) => Some(zone),
             Err(_) => {
                 let known: Vec<String> = jiff::tz::db().available().map(|zone| zone.to_string()).collect();
                 let hint = did_you_mean(name, known.iter().map(String::as_str));
                 let message = format!("unknown time zone {}", code(name));
-                self.document.refuse(place!["schedules", index, "timezone"], message, hint);
+                self.document.refuse(place, message, hint);
                 None
             }
         }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::farm_file::SecretEntry;
 use super::sweep_file::SelectorEntry;
 use super::words::OneOrMany;
 
@@ -29,6 +30,11 @@ pub(super) struct DaemonFile {
     /// Names by which browsers and programs reach this host, besides `localhost`: requests that name another are refused.
     /// Read at the start.
     pub(super) host_names: Option<Vec<String>>,
+    /// What is kept for how long, and what leaves. Without it, everything is kept. Sweeps that are pinned (`farmctl sweeps
+    /// pin`) and those that are not over stay always.
+    pub(super) retention: Option<RetentionEntry>,
+    /// Who is told at the end of each sweep, and when a device is quarantined.
+    pub(super) notifications: Option<Vec<ChannelEntry>>,
     /// Sweeps that are started again and again.
     #[schemars(length(min = 1))]
     pub(super) schedules: Vec<ScheduleEntry>,
@@ -50,6 +56,98 @@ pub(super) struct TlsEntry {
     pub(super) certificate: PathBuf,
     /// Its private key.
     pub(super) key: PathBuf,
+}
+
+/// What is kept for how long. `farmctl retention --dry-run` shows what would leave.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RetentionEntry {
+    /// When it is looked at, each day: `04:30`.
+    pub(super) at: String,
+    /// Zone whose clocks `at` means. Without it: `Etc/UTC`.
+    pub(super) timezone: Option<String>,
+    /// Folders of reports. While the sweep is there, `farmctl report` can write them anew.
+    pub(super) reports: Option<RuleEntry>,
+    /// Sweeps, with their records and raw samples, their events and their reports.
+    pub(super) sweeps: Option<RuleEntry>,
+    /// Events that are older leave, also those of sweeps that stay.
+    #[schemars(range(min = 1, max = 36_600))]
+    pub(super) events_days: Option<u32>,
+    /// Most that models, engines and datasets take in `.farm/artifacts/`, in megabytes (10⁶ bytes); beyond it, the least
+    /// recently used leave. They can be had again.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub(super) artifacts_mb: Option<u64>,
+}
+
+/// A way to tell people.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum ChannelEntry {
+    /// An HTTP server, which gets `{event, about, subject, text}` as JSON. It is tried again while it does not answer.
+    Webhook(WebhookEntry),
+    /// A program of this host and its arguments; the message comes on its standard input. No shell reads them.
+    Command(Vec<String>),
+    /// Mail.
+    Email(EmailEntry),
+}
+
+/// An HTTP server that takes messages.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WebhookEntry {
+    /// Its address: `https://…`.
+    pub(super) url: String,
+    /// What messages are signed with: the header `X-Farmctl-Signature: sha256=…` is the HMAC-SHA256 of the body.
+    pub(super) secret: Option<SecretEntry>,
+}
+
+/// Mail, by a server that speaks SMTP.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EmailEntry {
+    /// Host name or address of the server.
+    #[schemars(length(min = 1))]
+    pub(super) host: String,
+    /// Its TCP port. Without it: 465 for `implicit`, 587 for `starttls`, 25 for `none`.
+    #[schemars(range(min = 1))]
+    pub(super) port: Option<u16>,
+    /// How the connection is kept secret. Without it: `starttls`.
+    pub(super) tls: Option<TlsWord>,
+    /// Login, where the server wants one.
+    pub(super) user: Option<String>,
+    /// Where its password is found.
+    pub(super) password: Option<SecretEntry>,
+    /// Address that mail comes from: `farmctl <lab@example.org>`.
+    pub(super) from: String,
+    /// Addresses that it goes to.
+    pub(super) to: OneOrMany<String>,
+}
+
+/// How the connection to a mail server is kept secret.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum TlsWord {
+    /// By TLS from its first byte.
+    Implicit,
+    /// By TLS before anything is said of mail.
+    Starttls,
+    /// Not at all.
+    None,
+}
+
+/// How much is kept. Whatever breaks one of its parts leaves, the oldest first.
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RuleEntry {
+    /// For so many days.
+    #[schemars(range(min = 1, max = 36_600))]
+    pub(super) days: Option<u32>,
+    /// The newest ones.
+    #[schemars(range(min = 1))]
+    pub(super) count: Option<u32>,
+    /// The newest ones that have room in so many megabytes (10⁶ bytes).
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub(super) mb: Option<u64>,
 }
 
 /// A sweep that is started again and again.

@@ -20,7 +20,7 @@ use super::tree::{Node, Value, parse};
 
 /// A change of a device's entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DeviceChange {
+pub enum FieldChange {
     /// A field becomes this text: `notes`.
     Text(String, String),
     /// A field becomes this value, in YAML: `limits.max_run_seconds`, `60`.
@@ -40,7 +40,7 @@ pub enum DeviceChange {
 pub fn add_device(
     path: &Path,
     new: &NewDevice,
-    changes: &[DeviceChange],
+    changes: &[FieldChange],
     environment: Environment<'_>,
 ) -> Result<(), ConfigErrors> {
     let before = devices_of(path, environment)?;
@@ -63,7 +63,7 @@ pub fn add_device(
 pub fn edit_device(
     path: &Path,
     name: &str,
-    changes: &[DeviceChange],
+    changes: &[FieldChange],
     environment: Environment<'_>,
 ) -> Result<(), ConfigErrors> {
     let before = devices_of(path, environment)?;
@@ -191,7 +191,7 @@ fn lines_of(document: &Document<FarmFile>, index: usize) -> Result<(usize, usize
 }
 
 /// The text with one change, which is read again: it must say what was meant, and nothing else.
-fn with_change(path: &Path, text: String, name: &str, change: &DeviceChange) -> Result<String, ConfigErrors> {
+fn with_change(path: &Path, text: String, name: &str, change: &FieldChange) -> Result<String, ConfigErrors> {
     let source = Source::from_bytes(path, text.into_bytes())?;
     let (document, index) = find(source, name)?;
     let (_, end) = lines_of(&document, index)?;
@@ -216,25 +216,25 @@ fn with_change(path: &Path, text: String, name: &str, change: &DeviceChange) -> 
 }
 
 /// The field that a change is about, and its value from then on.
-fn meant(device: &Node, change: &DeviceChange) -> Result<(String, Option<Node>), ConfigErrors> {
+fn meant(device: &Node, change: &FieldChange) -> Result<(String, Option<Node>), ConfigErrors> {
     let text = |text: &str| Node { value: Value::Text(text.to_owned()), span: Span::START };
     Ok(match change {
-        DeviceChange::Text(field, value) => (field.clone(), Some(text(value))),
-        DeviceChange::Set(field, value) if value.trim().is_empty() => (field.clone(), Some(text(value))),
-        DeviceChange::Set(field, value) => {
+        FieldChange::Text(field, value) => (field.clone(), Some(text(value))),
+        FieldChange::Set(field, value) if value.trim().is_empty() => (field.clone(), Some(text(value))),
+        FieldChange::Set(field, value) => {
             let shown = format!("--set {field}");
             let source = Source::from_bytes(Path::new(&shown), value.clone().into_bytes())?;
             (field.clone(), Some(parsed(&source)?))
         }
-        DeviceChange::Unset(field) => (field.clone(), None),
-        DeviceChange::Tag(tag) => {
+        FieldChange::Unset(field) => (field.clone(), None),
+        FieldChange::Tag(tag) => {
             let mut tags = tags_of(device);
             let key = key_of(tag).to_owned();
             tags.retain(|tag| key_of(tag) != key);
             tags.push(tag.clone());
             ("tags".to_owned(), Some(list(&tags)))
         }
-        DeviceChange::Untag(key) => {
+        FieldChange::Untag(key) => {
             let tags: Vec<String> = tags_of(device).into_iter().filter(|tag| key_of(tag) != key_of(key)).collect();
             ("tags".to_owned(), (!tags.is_empty()).then(|| list(&tags)))
         }
@@ -332,34 +332,34 @@ devices:
         }
     }
 
-    fn edited(name: &str, changes: &[DeviceChange]) -> Result<String, String> {
+    fn edited(name: &str, changes: &[FieldChange]) -> Result<String, String> {
         with(LAB, |path| edit_device(path, name, changes, &nothing))
     }
 
-    fn set(field: &str, value: &str) -> DeviceChange {
-        DeviceChange::Set(field.to_owned(), value.to_owned())
+    fn set(field: &str, value: &str) -> FieldChange {
+        FieldChange::Set(field.to_owned(), value.to_owned())
     }
 
     #[track_caller]
-    fn assert_line(name: &str, change: DeviceChange, before: &str, after: &str) {
+    fn assert_line(name: &str, change: FieldChange, before: &str, after: &str) {
         assert_eq!(LAB.matches(before).count(), 1, "{before}");
         assert_eq!(edited(name, &[change]).unwrap(), LAB.replace(before, after));
     }
 
     #[test]
     fn one_field_changes_and_every_other_byte_stays() {
-        let unset = |field: &str| DeviceChange::Unset(field.to_owned());
+        let unset = |field: &str| FieldChange::Unset(field.to_owned());
         assert_line("board", set("transport.ssh.port", "2222"), "port: 22", "port: 2222");
         assert_line("board", set("transport.ssh.host", "b.local"), "10.0.0.7  # static", "b.local  # static");
         assert_line("board", set("transport.ssh.user", "pi"), "port: 22\n", "port: 22\n        user: pi\n");
-        assert_line("board", DeviceChange::Tag("room=b".into()), "[arm, room=a]", "[arm, room=b]");
-        assert_line("board", DeviceChange::Untag("room".into()), "[arm, room=a]", "[arm]");
+        assert_line("board", FieldChange::Tag("room=b".into()), "[arm, room=a]", "[arm, room=b]");
+        assert_line("board", FieldChange::Untag("room".into()), "[arm, room=a]", "[arm]");
         assert_line("board", set("limits.min_free_mb", "5"), "seconds: 60\n", "seconds: 60\n      min_free_mb: 5\n");
         assert_line("board", unset("limits.max_run_seconds"), "    limits:\n      max_run_seconds: 60\n", "");
         assert_line("board", unset("notes"), "    notes: |\n      one\n      # two\n", "");
-        let why = DeviceChange::Text("disabled".into(), "the fan: loud".into());
+        let why = FieldChange::Text("disabled".into(), "the fan: loud".into());
         assert_line("board", why, "      # two\n", "      # two\n    disabled: \"the fan: loud\"\n");
-        let shorter = DeviceChange::Text("notes".into(), "one".into());
+        let shorter = FieldChange::Text("notes".into(), "one".into());
         assert_line("board", shorter, "notes: |\n      one\n      # two\n", "notes: one\n");
         assert_line(
             "here",
@@ -376,7 +376,7 @@ devices:
         assert_line("phone", unset("disabled"), "    disabled: it's broken # since May\n", "");
         assert_line(
             "phone",
-            DeviceChange::Text("disabled".into(), "gone".into()),
+            FieldChange::Text("disabled".into(), "gone".into()),
             "it's broken # since",
             "gone # since",
         );
@@ -404,9 +404,9 @@ devices:
             ("board", set("colour", "red"), "unknown field"),
             ("board", set("notes", "[a"), "--set notes"),
             ("board", set("name", "other"), "to rename it, remove it and add it"),
-            ("board", DeviceChange::Unset("transport".into()), "transport"),
-            ("board", DeviceChange::Unset("workdir".into()), "no field `workdir`"),
-            ("phone", DeviceChange::Unset("transport.adb.address".into()), "no field `address`"),
+            ("board", FieldChange::Unset("transport".into()), "transport"),
+            ("board", FieldChange::Unset("workdir".into()), "no field `workdir`"),
+            ("phone", FieldChange::Unset("transport.adb.address".into()), "no field `address`"),
             ("nobody", set("notes", "x"), "no device"),
         ] {
             let error = edited(name, std::slice::from_ref(&change)).unwrap_err();
@@ -418,7 +418,7 @@ devices:
     fn devices_are_added_with_their_fields() {
         let endpoint = crate::domain::SshEndpoint { host: "h".into(), port: Some(23), ..Default::default() };
         let new = NewDevice { name: "new".into(), transport: TransportConfig::Ssh(endpoint), notes: None };
-        let changes = [DeviceChange::Tag("arch=arm64".into()), set("limits.max_run_seconds", "9")];
+        let changes = [FieldChange::Tag("arch=arm64".into()), set("limits.max_run_seconds", "9")];
         let added = with(LAB, |path| add_device(path, &new, &changes, &nothing)).unwrap();
         let entry = "  - name: \"new\"\n    transport: { ssh: { host: \"h\", port: 23 } }\n    tags: [arch=arm64]\n    \
                      limits: { max_run_seconds: 9 }\n";

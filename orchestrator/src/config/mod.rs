@@ -45,7 +45,7 @@ mod words;
 
 pub use append::{NewDevice, append_devices};
 pub use daemon::{Access, DaemonConfig};
-pub use edit::{DeviceChange, add_device, device_text, edit_device, remove_device, replace_device};
+pub use edit::{FieldChange, add_device, device_text, edit_device, remove_device, replace_device};
 pub use fault::{ConfigErrors, Fault, Place};
 
 use source::Source;

@@ -9,7 +9,7 @@ use crate::domain::{DueTime, SweepId, SweepState};
 use crate::schedule::{Current, Schedule, Standing, Step, newly_due, next_step};
 
 use super::task::Task;
-use super::{Daemon, TRY_AGAIN, TRY_AGAIN_AT_LAST, Trouble};
+use super::{Daemon, TELL_EVERY, TRY_AGAIN, TRY_AGAIN_AT_LAST, Trouble};
 
 impl Daemon {
     /// Notes how tasks ended that have.
@@ -39,16 +39,8 @@ impl Daemon {
 
     /// Begins to ask devices when it is time.
     pub(super) async fn look_at_probes(&mut self) {
-        if let Some(mut task) = self.probing.take() {
-            if !task.has_ended() {
-                self.probing = Some(task);
-                return;
-            }
-            let trouble = match task.ended().await {
-                Ok(()) => None,
-                Err(Trouble::Passing(why) | Trouble::Nothing(why)) => Some(why),
-            };
-            self.note("probes", trouble);
+        if !self.is_free("probes").await {
+            return;
         }
         let now = (self.clock)();
         let (Some(pause), Some(due_at)) = self.probes else { return };
@@ -59,7 +51,55 @@ impl Daemon {
         self.probes.1 = later;
         let sweeps = Arc::clone(&self.sweeps);
         let work = async move || sweeps.probe().await;
-        self.probing = Some(Task::spawn(Arc::new(Stop::default()), work));
+        self.aside.insert("probes", Task::spawn(Arc::new(Stop::default()), work));
+    }
+
+    /// Takes out what the rules do not keep, when it is time.
+    pub(super) async fn look_at_retention(&mut self) {
+        if !self.is_free("retention").await {
+            return;
+        }
+        let now = (self.clock)();
+        let Some((rules, due_at)) = self.retention.as_mut().filter(|(_, due_at)| *due_at <= now) else { return };
+        *due_at = rules.next_at(now);
+        let (sweeps, rules) = (Arc::clone(&self.sweeps), rules.clone());
+        let work = async move || sweeps.tidy(&rules).await;
+        self.aside.insert("retention", Task::spawn(Arc::new(Stop::default()), work));
+    }
+
+    /// Tells what nobody was told of.
+    pub(super) async fn look_at_notices(&mut self) -> Result<(), AgentError> {
+        let now = (self.clock)();
+        if !self.is_free("notifications").await || self.channels.1.is_some_and(|next_at| now < next_at) {
+            return Ok(());
+        }
+        self.channels.1 = now.checked_add(TELL_EVERY).ok();
+        let is_news = |store: &dyn crate::store::Store| {
+            Ok(!store.untold_sweeps()?.is_empty() || !store.untold_quarantines()?.is_empty())
+        };
+        if with_store(&self.store, is_news).await? {
+            let (sweeps, channels) = (Arc::clone(&self.sweeps), self.channels.0.clone());
+            let work = async move || sweeps.tell(&channels).await;
+            self.aside.insert("notifications", Task::spawn(Arc::new(Stop::default()), work));
+        }
+        Ok(())
+    }
+
+    /// Whether no such work goes on; notes how the last one ended.
+    async fn is_free(&mut self, what: &'static str) -> bool {
+        match self.aside.get(what) {
+            None => return true,
+            Some(task) if !task.has_ended() => return false,
+            Some(_) => {}
+        }
+        if let Some(mut task) = self.aside.remove(what) {
+            let trouble = match task.ended().await {
+                Ok(()) => None,
+                Err(Trouble::Passing(why) | Trouble::Nothing(why)) => Some(why),
+            };
+            self.note(what, trouble);
+        }
+        true
     }
 
     /// Tries it again after a while.

@@ -19,7 +19,8 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::agent::{Clock, Stop};
-use crate::domain::{DueTime, SweepId};
+use crate::domain::{Channel, DueTime, SweepId};
+use crate::retention::Retention;
 use crate::schedule::Schedule;
 use crate::store::Store;
 
@@ -30,6 +31,9 @@ use task::Task;
 const TRY_AGAIN: SignedDuration = SignedDuration::from_secs(30);
 /// The longest that takes.
 const TRY_AGAIN_AT_LAST: SignedDuration = SignedDuration::from_mins(5);
+
+/// How often it is looked whether there is anything to tell.
+const TELL_EVERY: SignedDuration = SignedDuration::from_secs(5);
 
 /// Why a sweep was not begun, or did not get to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +59,12 @@ pub trait Sweeps: Send + Sync {
     /// Asks the devices that nobody uses what they are.
     async fn probe(&self) -> Result<(), Trouble>;
 
+    /// Takes out what these rules do not keep.
+    async fn tidy(&self, rules: &Retention) -> Result<(), Trouble>;
+
+    /// Tells by these channels what nobody was told of, and notes that.
+    async fn tell(&self, channels: &[Channel]) -> Result<(), Trouble>;
+
     /// Why nothing can be begun now: no room for its results, for example.
     fn obstacle(&self) -> Option<String>;
 }
@@ -75,7 +85,12 @@ pub struct Daemon {
     handed: BTreeMap<SweepId, Task>,
     /// How often devices are asked, and when they are next.
     probes: (Option<Duration>, Option<Timestamp>),
-    probing: Option<Task>,
+    /// What is kept, and when that is next looked at.
+    retention: Option<(Retention, Timestamp)>,
+    /// Who is told, and when it is next looked whether there is anything to tell.
+    channels: (Vec<Channel>, Option<Timestamp>),
+    /// Work that is no sweep's, by what it is.
+    aside: BTreeMap<&'static str, Task>,
     /// What is wrong now, by what it is about.
     troubles: BTreeMap<String, String>,
     /// What is not tried before then, by what it is about, and how long that pause is.
@@ -86,8 +101,23 @@ impl Daemon {
     /// A daemon that has not looked yet.
     pub fn new(store: Arc<dyn Store>, sweeps: Arc<dyn Sweeps>, clock: Clock, is_gone: fn(&str) -> bool) -> Daemon {
         let (schedules, tasks, handed) = Default::default();
-        let (paused, probes, probing, troubles, again_at) = Default::default();
-        Daemon { store, sweeps, clock, is_gone, schedules, paused, tasks, handed, probes, probing, troubles, again_at }
+        let (paused, probes, retention, channels, aside, troubles, again_at) = Default::default();
+        Daemon {
+            store,
+            sweeps,
+            clock,
+            is_gone,
+            schedules,
+            paused,
+            tasks,
+            handed,
+            probes,
+            retention,
+            channels,
+            aside,
+            troubles,
+            again_at,
+        }
     }
 
     /// Asks devices so often from now on, the first time at once.
@@ -95,6 +125,19 @@ impl Daemon {
         if self.probes.0 != pause {
             self.probes = (pause, pause.map(|_| (self.clock)()));
         }
+    }
+
+    /// Keeps what these rules say from now on, and takes the rest out once a day.
+    pub fn keep(&mut self, retention: Option<Retention>) {
+        if self.retention.as_ref().map(|(rules, _)| rules) != retention.as_ref() {
+            let now = (self.clock)();
+            self.retention = retention.map(|rules| (rules.clone(), rules.next_at(now)));
+        }
+    }
+
+    /// Tells by these channels from now on.
+    pub fn tell_by(&mut self, channels: Vec<Channel>) {
+        self.channels.0 = channels;
     }
 
     /// Goes by these schedules from now on. A sweep of one that is not among them goes on to its end.
@@ -142,8 +185,12 @@ impl Daemon {
         if let Err(error) = self.look_at_handed_over().await {
             trouble = Some(format!("failed to {error}"));
         }
+        if let Err(error) = self.look_at_notices().await {
+            trouble = Some(format!("failed to {error}"));
+        }
         self.note("store", trouble);
         self.look_at_probes().await;
+        self.look_at_retention().await;
     }
 
     /// Starts no more jobs, and waits for those under way; returns when they have ended, or after this time. What still

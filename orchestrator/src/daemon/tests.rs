@@ -75,6 +75,20 @@ impl Sweeps for Fake {
         Ok(())
     }
 
+    async fn tidy(&self, _: &Retention) -> Result<(), Trouble> {
+        Fake::lock(&self.begun).push("tidied".to_owned());
+        Ok(())
+    }
+
+    async fn tell(&self, channels: &[Channel]) -> Result<(), Trouble> {
+        for sweep in self.store.untold_sweeps().unwrap() {
+            let by = channels.len();
+            Fake::lock(&self.begun).push(format!("told of {} by {by}", sweep.id));
+            self.store.sweep_told(&sweep.id).unwrap();
+        }
+        Ok(())
+    }
+
     fn obstacle(&self) -> Option<String> {
         Fake::lock(&self.obstacle).clone()
     }
@@ -341,6 +355,54 @@ async fn a_cancelled_one_that_nobody_ends_is_ended_after_a_while() {
     daemon.look().await;
     assert_eq!((lab.told(), daemon.status().troubles.len()), (vec!["ended given".to_owned()], 0));
     assert_eq!(lab.store.sweep_state(&id).unwrap(), SweepState::Cancelled);
+}
+
+#[tokio::test]
+async fn what_is_old_is_taken_out_once_a_day() {
+    let lab = Lab::new("0 2 * * *", |schedule| schedule.is_enabled = false);
+    let mut daemon = lab.daemon();
+    let rule = crate::retention::Rule { days: Some(9), ..Default::default() };
+    let rules = Retention {
+        at: jiff::civil::time(4, 30, 0, 0),
+        time_zone: jiff::tz::TimeZone::UTC,
+        reports: rule,
+        sweeps: rule,
+        events_days: None,
+        artifacts_bytes: None,
+    };
+    daemon.keep(Some(rules.clone()));
+    lab.set("01T04:29");
+    daemon.look().await;
+    assert_eq!(lab.told(), Vec::<String>::new());
+    lab.set("01T04:30");
+    lab.look_until(&mut daemon, 1).await;
+    // The same rules, read again, are no other rules.
+    daemon.keep(Some(rules));
+    lab.set("02T04:29");
+    daemon.look().await;
+    lab.set("02T04:31");
+    lab.look_until(&mut daemon, 2).await;
+    daemon.keep(None);
+    lab.set("03T04:31");
+    daemon.look().await;
+    assert_eq!(lab.told(), ["tidied", "tidied"]);
+}
+
+#[tokio::test]
+async fn the_end_of_a_sweep_is_told_once_whoever_carried_it_out() {
+    let lab = Lab::new("0 2 * * *", |_| {});
+    let mut daemon = lab.daemon();
+    daemon.tell_by(vec![Channel::Command(vec!["x".to_owned()])]);
+    daemon.look().await;
+    lab.hand_over("given");
+    lab.fake.ends.raise(1);
+    lab.look_until(&mut daemon, 1).await;
+    lab.look_until_idle(&mut daemon).await;
+    lab.set("01T00:01");
+    lab.look_until(&mut daemon, 2).await;
+    lab.set("01T00:02");
+    daemon.look().await;
+    assert_eq!(lab.told(), ["gone on with given", "told of given by 1"]);
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ mod event;
 mod failure;
 mod ids;
 mod lock;
+mod notice;
 mod plan;
 mod record;
 #[cfg(test)]
@@ -45,6 +46,7 @@ pub use farmctl_protocol::{
 };
 pub use ids::{JobId, LabId, RunId, SweepId};
 pub use lock::DeviceLock;
+pub use notice::{Channel, Email, MailTls, Notice, Webhook};
 pub use plan::{Job, JobModel, Plan, Skipped};
 pub use record::{DeviceFacts, MeasuredAccuracy, Measurement, OutputRef, Record, RunStatus};
 pub use scheduled::{DueTime, SchedulePause, ScheduledStart};

@@ -15,6 +15,7 @@ mod html;
 mod json;
 mod label;
 mod markdown;
+mod notice;
 mod parquet;
 mod plan_text;
 mod ranking;
@@ -24,6 +25,7 @@ mod text;
 
 pub use columns::{COLUMNS, Column, Row, columns_text};
 pub use markdown::markdown_table;
+pub use notice::{quarantine_notice, sweep_notice};
 pub use plan_text::plan_text;
 pub use ranking::{ranking_csv, ranking_json, ranking_markdown, ranking_text};
 pub use table::result_table;

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,7 +35,8 @@ macro_rules! store_conformance {
             a_person_goes_before_a_schedule, a_due_time_is_begun_once, a_schedule_that_changes_begins_anew,
             a_schedule_is_paused_by_one_until_it_is_resumed, new_events_are_those_of_everything,
             a_lock_keeps_claims_off_until_it_ends, what_was_last_heard_of_a_device_is_kept,
-            a_sweep_and_its_skipped_cells_are_handed_over_at_once, a_sweep_is_handed_over_and_taken_back, the_past_of_devices_is_told
+            a_sweep_and_its_skipped_cells_are_handed_over_at_once, a_sweep_is_handed_over_and_taken_back, the_past_of_devices_is_told,
+            a_sweep_leaves_whole_or_not_at_all, old_events_leave_and_those_of_what_stays_do_not, what_nobody_was_told_of_is_news_once
         );
     };
     ($fresh:path: $($case:ident),+ $(,)?) => {
@@ -745,4 +747,89 @@ pub fn the_past_of_devices_is_told(open: &Open) {
     store.append_event(&event(Some(&row.id), EventKind::DeviceConnecting)).unwrap();
     store.append_event(&events[1]).unwrap();
     assert_eq!(open().availability_events().unwrap(), events);
+}
+
+/// A sweep that is over, with a run, a record that names an output, and an event.
+fn over(store: &dyn Store, name: &str) -> SweepRow {
+    let (row, _) = sweep(store, name, &["a"], 1);
+    let run = claim(store, &row, "a", "host", 10);
+    let mut record = ended(&row, &run, RunStatus::Ok);
+    record.measurement.outputs = vec![sample::output("logits", name)];
+    store.finish(run.epoch, &record, None, at(20)).unwrap();
+    let (sweep_id, kind) = (Some(row.id.clone()), EventKind::StopRequested { times: 1 });
+    store.append_event(&Event { at: at(5), sweep_id, device: None, job_id: None, run_id: None, kind }).unwrap();
+    store.hand_over(&row.id, &handed("ann", 1)).unwrap();
+    assert!(store.finish_sweep(&row.id, at(30)).unwrap());
+    row
+}
+
+pub fn a_sweep_leaves_whole_or_not_at_all(open: &Open) {
+    let store = open();
+    let (pinned, gone) = (over(&*store, "pinned"), over(&*store, "gone"));
+    let (still_open, _) = sweep(&*store, "open", &["a"], 1);
+    store.pin_sweep(&pinned.id, "ann", at(40)).unwrap();
+    store.pin_sweep(&pinned.id, "bob", at(41)).unwrap();
+    assert_eq!(open().pinned_sweeps().unwrap(), [(pinned.id.clone(), "ann".to_owned())]);
+    assert!(store.pin_sweep(&SweepId("unknown".into()), "ann", at(40)).is_err());
+    let bytes: Vec<SweepId> =
+        store.sweep_bytes().unwrap().into_iter().filter(|(_, bytes)| *bytes > 100).map(|(id, _)| id).collect();
+    assert_eq!(bytes, [gone.id.clone(), pinned.id.clone()]);
+    assert_eq!(store.outputs_named().unwrap().into_iter().collect::<Vec<_>>(), ["gone", "pinned"]);
+
+    assert!(!store.remove_sweep(&pinned.id).unwrap() && !store.remove_sweep(&still_open.id).unwrap());
+    assert!(store.remove_sweep(&gone.id).unwrap() && !store.remove_sweep(&gone.id).unwrap());
+    let left: BTreeSet<SweepId> = open().sweeps().unwrap().into_iter().map(|row| row.id).collect();
+    assert_eq!(left, BTreeSet::from([pinned.id.clone(), still_open.id]));
+    assert_eq!((store.records(&gone.id).unwrap().len(), store.events(&gone.id).unwrap().len()), (0, 0));
+    assert_eq!(store.outputs_named().unwrap().into_iter().collect::<Vec<_>>(), ["pinned"]);
+    assert_eq!(store.check().unwrap().faults, Vec::<String>::new());
+    assert!(store.unpin_sweep(&pinned.id).unwrap() && !store.unpin_sweep(&pinned.id).unwrap());
+    assert!(store.remove_sweep(&pinned.id).unwrap());
+}
+
+pub fn old_events_leave_and_those_of_what_stays_do_not(open: &Open) {
+    let store = open();
+    let (pinned, finished) = (over(&*store, "pinned"), over(&*store, "finished"));
+    let (still_open, _) = sweep(&*store, "open", &["a"], 1);
+    store.pin_sweep(&pinned.id, "ann", at(40)).unwrap();
+    for (sweep_id, seconds) in [(Some(&still_open.id), 5), (None, 5), (None, 60)] {
+        let (sweep_id, device) = (sweep_id.cloned(), Some("a".to_owned()));
+        let kind = EventKind::DeviceReleased { by: "me".into() };
+        store.append_event(&Event { at: at(seconds), sweep_id, device, job_id: None, run_id: None, kind }).unwrap();
+    }
+    assert_eq!(store.old_events(at(50)).unwrap(), 2);
+    assert_eq!((store.remove_old_events(at(50)).unwrap(), open().old_events(at(50)).unwrap()), (2, 0));
+    let left = [&pinned, &still_open, &finished].map(|row| store.events(&row.id).unwrap().len());
+    assert_eq!((left, store.device_events("a", 9).unwrap().len()), ([1, 1, 0], 2));
+}
+
+pub fn what_nobody_was_told_of_is_news_once(open: &Open) {
+    let store = open();
+    let (done, _) = (over(&*store, "done"), sweep(&*store, "open", &["a"], 1));
+    let news = || open().untold_sweeps().unwrap().into_iter().map(|row| row.id).collect::<Vec<_>>();
+    assert_eq!(news(), [done.id.clone()]);
+    store.sweep_told(&done.id).unwrap();
+    assert_eq!(news(), []);
+
+    let happens = |device: &str, kind| {
+        let device = Some(device.to_owned());
+        store.append_event(&Event { at: at(1), sweep_id: None, device, job_id: None, run_id: None, kind }).unwrap();
+    };
+    let quarantined = || EventKind::DeviceQuarantined { failure: lost(), failures: 3, pause_ns: 1 };
+    happens("a", quarantined());
+    happens("b", quarantined());
+    happens("a", quarantined());
+    let devices = || -> Vec<(u64, String)> {
+        let untold = open().untold_quarantines().unwrap();
+        untold.into_iter().map(|(sequence, event)| (sequence, event.device.unwrap())).collect()
+    };
+    let names = || devices().into_iter().map(|(_, device)| device).collect::<Vec<_>>();
+    assert_eq!(names(), ["a", "b"], "one that is prolonged is no news");
+    store.quarantines_told(devices()[0].0).unwrap();
+    assert_eq!(names(), ["b"]);
+    happens("a", EventKind::DeviceReleased { by: "me".into() });
+    happens("a", quarantined());
+    assert_eq!(names(), ["b", "a"]);
+    store.quarantines_told(devices()[1].0).unwrap();
+    assert_eq!(names(), Vec::<String>::new());
 }

@@ -1,7 +1,8 @@
 //! The truth: sweeps, jobs, leases, runs, events, records, and how devices fare, in SQL.
 //!
 //! Main type: the trait [`Store`], made of [`SweepStore`], [`RunStore`], [`LeaseStore`], [`DeviceStore`], [`LockStore`],
-//! [`SightingStore`], [`ScheduleStore`], [`HandOverStore`], [`PastStore`], [`EventStore`] and [`MaintenanceStore`]; `open` picks the
+//! [`SightingStore`], [`ScheduleStore`], [`HandOverStore`], [`PastStore`], [`RetentionStore`], [`NoticeStore`],
+//! [`EventStore`] and [`MaintenanceStore`]; `open` picks the
 //! implementation by the URL's scheme. Every write about a run carries the epoch of its lease, and a
 //! stale one is refused. Never talks to a device, and never computes a statistic.
 //!
@@ -19,8 +20,10 @@ mod hand_over;
 mod leases;
 mod locks;
 mod maintenance;
+mod notices;
 mod past;
 pub mod people;
+mod retention;
 mod run_id;
 mod runs;
 mod schedules;
@@ -38,7 +41,9 @@ pub use hand_over::{HandOverStore, HandedOver};
 pub use leases::{HeldLeases, LeaseHolder, LeaseOutcome, LeaseStore};
 pub use locks::LockStore;
 pub use maintenance::{MaintenanceStore, StoreCheck, Vacuumed};
+pub use notices::NoticeStore;
 pub use past::{AttemptEnd, PastAttempt, PastStore};
+pub use retention::RetentionStore;
 pub use runs::{Attempt, Claim, ClaimedRun, GiveBack, LiveRun, RunOwner, RunStore};
 pub use schedules::{ScheduleStore, Unfinished};
 pub use sightings::SightingStore;
@@ -117,6 +122,8 @@ pub trait Store:
     + ScheduleStore
     + HandOverStore
     + PastStore
+    + RetentionStore
+    + NoticeStore
     + EventStore
     + MaintenanceStore
     + Send

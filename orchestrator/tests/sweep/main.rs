@@ -14,10 +14,12 @@ mod handed_over;
 mod hostile;
 mod inventory;
 mod locks;
+mod notices;
 mod outages;
 mod page;
 mod phones;
 mod recovery;
+mod retention;
 mod support;
 mod workdir;
 

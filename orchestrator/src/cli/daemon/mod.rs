@@ -23,6 +23,7 @@ use super::{CliError, Context, exit, models, say, short_path};
 mod actions;
 mod http;
 mod install;
+mod notices;
 mod sweeps;
 
 use http::Front;
@@ -68,7 +69,7 @@ pub(super) async fn run(context: &Context, arguments: &DaemonArguments) -> Resul
 
 async fn serve(context: &Context, path: &Path) -> Result<u8, CliError> {
     let mut text = read(path);
-    let DaemonConfig { access, schedules, probe_every } = load(context, path)?;
+    let DaemonConfig { access, schedules, probe_every, retention, channels } = load(context, path)?;
     let store = context.lab.store()?;
     let _lock = lock(context)?;
     let mut signals = Signals::listen()?;
@@ -80,6 +81,8 @@ async fn serve(context: &Context, path: &Path) -> Result<u8, CliError> {
     say(&format!("daemon {} goes by {}: {}", std::process::id(), short_path(path), names.join(", ")));
     daemon.go_by(schedules);
     daemon.probe_every(probe_every);
+    daemon.keep(retention);
+    daemon.tell_by(channels);
     let mut front = Front::open(context, access.clone(), &daemon, &sweeps, &progress).await?;
     daemon.look().await;
     tell_system(&[NotifyState::Ready]);
@@ -114,13 +117,15 @@ async fn serve(context: &Context, path: &Path) -> Result<u8, CliError> {
 /// Goes by the file as it is now; one that is faulty is told of, and what was in force stays.
 fn go_by(context: &Context, daemon: &mut Daemon, path: &Path, access: &Access) {
     match load(context, path) {
-        Ok(DaemonConfig { access: new, schedules, probe_every }) => {
+        Ok(DaemonConfig { access: new, schedules, probe_every, retention, channels }) => {
             say(&format!("{} was read again: {} schedules", short_path(path), schedules.len()));
             if new != *access {
                 say("how page and API are reached changes with the next start of the daemon");
             }
             daemon.go_by(schedules);
             daemon.probe_every(probe_every);
+            daemon.keep(retention);
+            daemon.tell_by(channels);
             daemon.note("config", None);
         }
         Err(error) => {
@@ -132,6 +137,7 @@ fn go_by(context: &Context, daemon: &mut Daemon, path: &Path, access: &Access) {
     }
 }
 
+/// What the file says.
 pub(super) fn load(context: &Context, path: &Path) -> Result<DaemonConfig, CliError> {
     let inventory = context.lab.inventory()?;
     let catalog = models::with_found_files(context, context.lab.catalog()?)?;

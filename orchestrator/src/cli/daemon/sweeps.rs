@@ -1,11 +1,13 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::agent::{Probes, Stop};
 use crate::daemon::{Sweeps, Trouble};
-use crate::domain::{DueTime, SweepDefinition, SweepId};
+use crate::domain::{Channel, DueTime, SweepDefinition, SweepId};
 use crate::progress::Progress;
+use crate::retention::Retention;
 use crate::schedule::Schedule;
 use crate::store::Store;
 
@@ -14,12 +16,15 @@ use super::super::runner::RunnerSource;
 use super::super::stored::find_sweep;
 use super::super::sweep::{begin_leases, wall_clock};
 use super::super::sweep::{conclude_unseen, drive_unseen, find_unfinished, prepare, prepare_to_go_on};
-use super::super::{CliError, Context, cancel, exit};
+use super::super::{CliError, Context, cancel, exit, retention};
+use super::notices;
 
 /// Most devices that one sweep works on at the same time.
 pub(super) const MAX_DEVICES: usize = 128;
 /// Below this, nothing is begun: results would have no room.
 const MIN_FREE_BYTES: u64 = 64 << 20;
+/// How long ago a sweep may have ended whose reports are looked for.
+const LATELY: SignedDuration = SignedDuration::from_hours(24);
 /// Due times of a schedule whose reports are looked for.
 const LOOKED_AT: u32 = 20;
 
@@ -42,7 +47,9 @@ impl LabSweeps {
             for id in starts.into_iter().filter_map(|start| start.sweep_id) {
                 let is_there = crate::publish::sweep_folder(&reports, id.as_str()).join("results.csv").is_file();
                 let Ok(sweep) = find_sweep(store, id.as_str()) else { continue };
-                if is_there || !sweep.state.is_over() {
+                // Those of older ones may have left by the rules of retention.
+                let is_new = sweep.finished_at.is_some_and(|at| Timestamp::now().duration_since(at) < LATELY);
+                if is_there || !is_new {
                     continue;
                 }
                 if let Err(error) = conclude_unseen(&self.context, store, &sweep.id) {
@@ -132,6 +139,16 @@ impl Sweeps for LabSweeps {
 
     async fn probe(&self) -> Result<(), Trouble> {
         self.try_to_probe().await.map_err(trouble)
+    }
+
+    async fn tidy(&self, rules: &Retention) -> Result<(), Trouble> {
+        let removals = retention::tidy(&self.context, rules, false).map_err(trouble)?;
+        tracing::info!(what = %retention::summary(&removals, false), "retention");
+        Ok(())
+    }
+
+    async fn tell(&self, channels: &[Channel]) -> Result<(), Trouble> {
+        notices::tell(&self.context, channels).map_err(trouble)
     }
 
     fn obstacle(&self) -> Option<String> {

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use clap::{ArgGroup, Args};
 
-use crate::config::{self, DeviceChange, NewDevice};
+use crate::config::{self, FieldChange, NewDevice};
 use crate::domain::{AdbEndpoint, Device, SshEndpoint, TransportConfig};
 
 use super::super::{CliError, Context, exit, say, short_path};
@@ -71,19 +71,19 @@ struct Changes {
 }
 
 impl Changes {
-    fn list(&self) -> Result<Vec<DeviceChange>, CliError> {
+    fn list(&self) -> Result<Vec<FieldChange>, CliError> {
         let mut changes = Vec::new();
         for set in &self.set {
             let (field, value) = set.split_once('=').ok_or_else(|| {
                 CliError::usage(format!("{set:?} is no FIELD=VALUE"))
                     .with_hint("for example: --set limits.max_run_seconds=60")
             })?;
-            changes.push(DeviceChange::Set(field.to_owned(), value.to_owned()));
+            changes.push(FieldChange::Set(field.to_owned(), value.to_owned()));
         }
-        changes.extend(self.tag.iter().cloned().map(DeviceChange::Tag));
+        changes.extend(self.tag.iter().cloned().map(FieldChange::Tag));
         let texts = [("notes", &self.notes), ("disabled", &self.disable)];
         let texts = texts.into_iter().filter_map(|(field, text)| text.clone().map(|text| (field, text)));
-        changes.extend(texts.map(|(field, text)| DeviceChange::Text(field.to_owned(), text)));
+        changes.extend(texts.map(|(field, text)| FieldChange::Text(field.to_owned(), text)));
         Ok(changes)
     }
 }
@@ -153,10 +153,10 @@ pub(super) fn edit(device: &Device, arguments: &EditArguments) -> Result<u8, Cli
     if arguments.editor {
         return in_editor(file, &device.name);
     }
-    let mut changes: Vec<DeviceChange> = arguments.unset.iter().cloned().map(DeviceChange::Unset).collect();
-    changes.extend(arguments.untag.iter().cloned().map(DeviceChange::Untag));
+    let mut changes: Vec<FieldChange> = arguments.unset.iter().cloned().map(FieldChange::Unset).collect();
+    changes.extend(arguments.untag.iter().cloned().map(FieldChange::Untag));
     if arguments.enable {
-        changes.push(DeviceChange::Unset("disabled".to_owned()));
+        changes.push(FieldChange::Unset("disabled".to_owned()));
     }
     changes.extend(arguments.changes.list()?);
     if changes.is_empty() {

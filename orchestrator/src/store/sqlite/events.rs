@@ -18,14 +18,7 @@ impl EventStore for SqliteStore {
     fn events_after(&self, sweep: &SweepId, after: u64, limit: u32) -> Result<Vec<(u64, Event)>, StoreError> {
         let sql = "SELECT sequence, event FROM events WHERE sweep_id = ?1 AND sequence > ?2 ORDER BY sequence LIMIT ?3";
         let after = i64::try_from(after).unwrap_or(i64::MAX);
-        let events = self.query("list new events", sql, params![sweep.0, after, limit], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
-        })?;
-        let numbered = events.iter().map(|(sequence, json)| {
-            let sequence = u64::try_from(*sequence).map_err(|error| corrupt("the number of an event", &error))?;
-            Ok((sequence, from_json("an event", json)?))
-        });
-        numbered.collect()
+        numbered(self, sql, params![sweep.0, after, limit])
     }
 
     fn device_events(&self, device: &str, limit: u32) -> Result<Vec<Event>, StoreError> {
@@ -48,6 +41,21 @@ impl EventStore for SqliteStore {
         let numbers = self.query("number the events", sql, [], |row| row.get::<_, i64>(0))?;
         Ok(numbers.first().map_or(0, |number| number.unsigned_abs()))
     }
+}
+
+/// Events with their numbers.
+pub(super) fn numbered(
+    store: &SqliteStore,
+    sql: &str,
+    parameters: impl rusqlite::Params,
+) -> Result<Vec<(u64, Event)>, StoreError> {
+    let events = store
+        .query("list numbered events", sql, parameters, |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
+    let numbered = events.iter().map(|(sequence, json)| {
+        let sequence = u64::try_from(*sequence).map_err(|error| corrupt("the number of an event", &error))?;
+        Ok((sequence, from_json("an event", json)?))
+    });
+    numbered.collect()
 }
 
 /// Appends an event.

@@ -36,6 +36,8 @@ const TABLES: &[(&str, &[&str])] = &[
     ("schedule_starts", &[]),
     ("handed_over", &[]),
     ("schedule_pauses", &[]),
+    ("pinned_sweeps", &[]),
+    ("told", &[]),
     ("events", &["event"]),
 ];
 

@@ -92,10 +92,7 @@ impl SweepStore for SqliteStore {
     fn sweeps(&self) -> Result<Vec<SweepRow>, StoreError> {
         let sql = "SELECT id, name, started_at_ns, finished_at_ns, farmctl_version, state FROM sweeps
                    ORDER BY started_at_ns DESC, id DESC";
-        let rows = self.query("list sweeps", sql, [], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
-        })?;
-        rows.into_iter().map(sweep_row).collect()
+        self.list_sweeps(sql)
     }
 
     fn sweep_state(&self, sweep: &SweepId) -> Result<SweepState, StoreError> {
@@ -180,6 +177,13 @@ impl SweepStore for SqliteStore {
 }
 
 impl SqliteStore {
+    pub(super) fn list_sweeps(&self, sql: &str) -> Result<Vec<SweepRow>, StoreError> {
+        let rows = self.query("list sweeps", sql, [], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
+        })?;
+        rows.into_iter().map(sweep_row).collect()
+    }
+
     fn list_jobs(&self, sweep: &SweepId, device: Option<&str>, closed: bool) -> Result<Vec<Job>, StoreError> {
         let parameters = named_params! {
             ":sweep": sweep.0, ":device": device, ":closed": closed, ":recorded": JobState::Recorded.as_str(),

@@ -1,0 +1,46 @@
+//! Tells people what they were not told of yet.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::domain::{Channel, EventKind, Notice};
+use crate::publish::sweep_folder;
+use crate::{notify, report};
+
+use super::super::{CliError, Context, short_path};
+
+/// What is older is nobody's news: no daemon ran, or there was nobody to tell.
+const NEWS: SignedDuration = SignedDuration::from_hours(24);
+
+/// Tells by these channels of each sweep that is over, and of each device that came into quarantine; blocks meanwhile.
+pub(super) fn tell(context: &Context, channels: &[Channel]) -> Result<(), CliError> {
+    let (store, now) = (context.lab.store()?, Timestamp::now());
+    let mut failures = Vec::new();
+    let mut tell = |notice: &Notice| {
+        for channel in channels {
+            let sent = notify::send(channel, notice, &|name| std::env::var(name).ok());
+            match sent {
+                Ok(()) => tracing::info!(subject = %notice.subject, "told"),
+                Err(error) => failures.push(format!("failed to {error}")),
+            }
+        }
+    };
+    for sweep in store.untold_sweeps()? {
+        if sweep.finished_at.is_none_or(|at| now.duration_since(at) < NEWS) && !channels.is_empty() {
+            let folder = short_path(&sweep_folder(&context.lab.reports(), sweep.id.as_str()));
+            tell(&report::sweep_notice(&sweep, &store.records(&sweep.id)?, &folder));
+        }
+        store.sweep_told(&sweep.id)?;
+    }
+    for (sequence, event) in store.untold_quarantines()? {
+        if let (EventKind::DeviceQuarantined { failure, failures, .. }, Some(device)) = (&event.kind, &event.device) {
+            if now.duration_since(event.at) < NEWS {
+                tell(&report::quarantine_notice(device, failure, *failures));
+            }
+        }
+        store.quarantines_told(sequence)?;
+    }
+    match failures.is_empty() {
+        true => Ok(()),
+        false => Err(CliError::internal(failures.join("; "))),
+    }
+}

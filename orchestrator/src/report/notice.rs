@@ -1,0 +1,87 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::domain::{Failure, Notice, Record, RunStatus, SweepRow};
+
+use super::text::{duration_text, single_line};
+
+/// What is told at the end of a sweep: its result in three lines.
+pub fn sweep_notice(sweep: &SweepRow, records: &[Record], reports: &str) -> Notice {
+    let count = |status| records.iter().filter(|record| record.status == status).count();
+    let counts = [RunStatus::Ok, RunStatus::Failed, RunStatus::Skipped, RunStatus::Cancelled]
+        .map(|status| (count(status), status.as_str()))
+        .into_iter()
+        .filter(|(count, word)| *count > 0 || *word == "ok")
+        .map(|(count, word)| format!("{count} {word}"))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let took = sweep.finished_at.and_then(|at| at.duration_since(sweep.started_at).try_into().ok());
+    let took = took.map_or_else(String::new, |took| format!(", in {}", duration_text(took)));
+    let mut kinds: BTreeMap<&str, (usize, BTreeSet<&str>)> = BTreeMap::new();
+    for record in records.iter().filter(|record| record.status == RunStatus::Failed) {
+        let kind = record.failure.as_ref().map_or("unknown", |failure| failure.kind.as_str());
+        let (count, devices) = kinds.entry(kind).or_default();
+        *count += 1;
+        devices.insert(&record.job.device);
+    }
+    let failed = kinds.into_iter().map(|(kind, (count, devices))| {
+        format!("{count} × {kind} on {}", devices.into_iter().collect::<Vec<_>>().join(", "))
+    });
+    let failed = failed.collect::<Vec<_>>().join("; ");
+    let word = sweep.state.as_str();
+    Notice {
+        event: "sweep_finished",
+        about: sweep.id.to_string(),
+        subject: single_line(&format!("sweep {} {word}: {counts}", sweep.name)),
+        lines: [
+            single_line(&format!("Sweep {} ({}) {word}: {counts}{took}.", sweep.name, sweep.id)),
+            single_line(&if failed.is_empty() { "Nothing failed.".to_owned() } else { format!("Failed: {failed}.") }),
+            single_line(&format!("Reports: {reports}; `farmctl sweeps show {}` says more.", sweep.id)),
+        ],
+    }
+}
+
+/// What is told when a device is quarantined.
+pub fn quarantine_notice(device: &str, failure: &Failure, failures: u32) -> Notice {
+    Notice {
+        event: "device_quarantined",
+        about: device.to_owned(),
+        subject: single_line(&format!("device {device} is quarantined: {}", failure.kind)),
+        lines: [
+            single_line(&format!("Device {device} is quarantined after {failures} failures in a row: {failure}.")),
+            single_line(&format!("What helps: {}.", failure.kind.remedy())),
+            format!("`farmctl why {device}` says more; `farmctl devices release {device}` once it is well."),
+        ],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::domain::{FailureKind, SweepState, sample};
+
+    #[test]
+    fn a_sweep_is_told_in_three_lines() {
+        let mut records: Vec<Record> = ["a", "b", "b"].iter().map(|device| sample::record(device, "tiny")).collect();
+        for record in &mut records[1..] {
+            record.status = RunStatus::Failed;
+            record.failure = Some(Failure::new(FailureKind::Timeout, "too slow"));
+        }
+        let started_at = sample::at(0);
+        let (state, finished_at) = (SweepState::Finished, Some(sample::at(3_600)));
+        let sweep = SweepRow { name: "night\nly".into(), started_at, finished_at, state, ..sample::sweep() };
+        let notice = sweep_notice(&sweep, &records, "reports/x");
+        assert_eq!(notice.text().lines().count(), 3, "a line break in a name makes no fourth line");
+        assert!(notice.subject.ends_with("finished: 1 ok, 2 failed"), "{}", notice.subject);
+        assert!(notice.lines[0].contains("1 ok, 2 failed, in "), "{}", notice.lines[0]);
+        assert_eq!(notice.lines[1], "Failed: 2 × timeout on b.");
+        assert_eq!(sweep_notice(&sweep, &records[..1], "r").lines[1], "Nothing failed.");
+    }
+
+    #[test]
+    fn a_quarantine_is_told_with_what_helps() {
+        let notice = quarantine_notice("pi", &Failure::new(FailureKind::Unreachable, "no answer"), 3);
+        assert!(notice.lines[0].contains("3 failures in a row: unreachable: no answer"), "{}", notice.lines[0]);
+        assert!(notice.lines[1].contains("check power") && notice.lines[2].contains("devices release pi"));
+    }
+}

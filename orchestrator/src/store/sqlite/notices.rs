@@ -1,0 +1,36 @@
+use super::{SqliteStore, events};
+use crate::domain::{Event, SweepId, SweepRow};
+use crate::store::{NoticeStore, StoreError};
+
+const SWEEPS: &str = "
+    SELECT id, name, started_at_ns, finished_at_ns, farmctl_version, state FROM sweeps
+    WHERE is_told = 0 AND state IN ('finished', 'cancelled') ORDER BY finished_at_ns";
+
+const QUARANTINES: &str = "
+    SELECT e.sequence, e.event FROM events e
+    WHERE e.event ->> '$.event' = 'device_quarantined' AND e.sequence > (SELECT quarantines_until FROM told)
+      AND coalesce((SELECT p.event ->> '$.event' FROM events p
+                    WHERE p.device = e.device AND p.sequence < e.sequence
+                      AND p.event ->> '$.event' IN ('device_quarantined', 'device_released')
+                    ORDER BY p.sequence DESC LIMIT 1), 'device_released') = 'device_released'
+    ORDER BY e.sequence";
+
+impl NoticeStore for SqliteStore {
+    fn untold_sweeps(&self) -> Result<Vec<SweepRow>, StoreError> {
+        self.list_sweeps(SWEEPS)
+    }
+
+    fn sweep_told(&self, sweep: &SweepId) -> Result<(), StoreError> {
+        self.execute("note who was told", "UPDATE sweeps SET is_told = 1 WHERE id = ?1", [&sweep.0]).map(drop)
+    }
+
+    fn untold_quarantines(&self) -> Result<Vec<(u64, Event)>, StoreError> {
+        events::numbered(self, QUARANTINES, [])
+    }
+
+    fn quarantines_told(&self, until: u64) -> Result<(), StoreError> {
+        let until = i64::try_from(until).unwrap_or(i64::MAX);
+        let sql = "UPDATE told SET quarantines_until = max(quarantines_until, ?1)";
+        self.execute("note who was told", sql, [until]).map(drop)
+    }
+}

@@ -1,0 +1,84 @@
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use rusqlite::params;
+
+use super::{SqliteStore, nanoseconds};
+use crate::domain::SweepId;
+use crate::store::{RetentionStore, StoreError, SweepStore as _};
+
+const MAY_LEAVE: &str = "
+    SELECT count(*) FROM sweeps WHERE id = ?1 AND state IN ('finished', 'cancelled')
+      AND id NOT IN (SELECT sweep_id FROM pinned_sweeps)";
+
+/// Rows that refer to others go first. What became of a due time stays, without its sweep.
+const REMOVE: &[&str] = &[
+    "UPDATE schedule_starts SET sweep_id = NULL WHERE sweep_id = ?1",
+    "DELETE FROM handed_over WHERE sweep_id = ?1",
+    "DELETE FROM device_wants WHERE sweep_id = ?1",
+    "DELETE FROM events WHERE sweep_id = ?1",
+    "DELETE FROM records WHERE sweep_id = ?1",
+    "DELETE FROM runs WHERE sweep_id = ?1",
+    "DELETE FROM jobs WHERE sweep_id = ?1",
+    "DELETE FROM sweep_runners WHERE sweep_id = ?1",
+    "DELETE FROM sweeps WHERE id = ?1",
+];
+
+/// Whether an event may leave; its time is looked at beside.
+const OLD: &str = "
+    at_ns < ?1 AND (sweep_id IS NULL OR sweep_id IN (
+        SELECT id FROM sweeps WHERE state IN ('finished', 'cancelled') AND id NOT IN (SELECT sweep_id FROM pinned_sweeps)))";
+
+const OUTPUTS: &str = "
+    SELECT DISTINCT o.value ->> '$.sha256' FROM records c, json_each(c.record, '$.measurement.outputs') o
+    WHERE o.value ->> '$.sha256' IS NOT NULL";
+
+impl RetentionStore for SqliteStore {
+    fn pin_sweep(&self, sweep: &SweepId, by: &str, now: Timestamp) -> Result<(), StoreError> {
+        self.sweep_state(sweep)?;
+        let sql = "INSERT INTO pinned_sweeps (sweep_id, pinned_by, at_ns) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+        self.execute("pin a sweep", sql, params![sweep.0, by, nanoseconds(now)]).map(drop)
+    }
+
+    fn unpin_sweep(&self, sweep: &SweepId) -> Result<bool, StoreError> {
+        Ok(self.execute("unpin a sweep", "DELETE FROM pinned_sweeps WHERE sweep_id = ?1", [&sweep.0])? == 1)
+    }
+
+    fn pinned_sweeps(&self) -> Result<Vec<(SweepId, String)>, StoreError> {
+        let sql = "SELECT sweep_id, pinned_by FROM pinned_sweeps ORDER BY sweep_id";
+        self.query("list pinned sweeps", sql, [], |row| Ok((SweepId(row.get(0)?), row.get(1)?)))
+    }
+
+    fn sweep_bytes(&self) -> Result<Vec<(SweepId, u64)>, StoreError> {
+        let sql = "SELECT sweep_id, sum(length(record)) FROM records GROUP BY sweep_id";
+        let rows = self.query("measure sweeps", sql, [], |row| Ok((SweepId(row.get(0)?), row.get::<_, i64>(1)?)))?;
+        Ok(rows.into_iter().map(|(sweep, bytes)| (sweep, bytes.unsigned_abs())).collect())
+    }
+
+    fn remove_sweep(&self, sweep: &SweepId) -> Result<bool, StoreError> {
+        self.transaction("take a sweep out", |transaction| {
+            if transaction.query_row(MAY_LEAVE, [&sweep.0], |row| row.get::<_, i64>(0))? == 0 {
+                return Ok(false);
+            }
+            for sql in REMOVE {
+                transaction.prepare_cached(sql)?.execute([&sweep.0])?;
+            }
+            Ok(true)
+        })
+    }
+
+    fn old_events(&self, before: Timestamp) -> Result<u64, StoreError> {
+        let sql = format!("SELECT count(*) FROM events WHERE {OLD}");
+        let count = self.query("count old events", &sql, [nanoseconds(before)], |row| row.get::<_, i64>(0))?;
+        Ok(count.first().copied().unwrap_or_default().unsigned_abs())
+    }
+
+    fn remove_old_events(&self, before: Timestamp) -> Result<u64, StoreError> {
+        let sql = format!("DELETE FROM events WHERE {OLD}");
+        Ok(self.execute("take old events out", &sql, [nanoseconds(before)])? as u64)
+    }
+
+    fn outputs_named(&self) -> Result<BTreeSet<String>, StoreError> {
+        Ok(self.query("list outputs", OUTPUTS, [], |row| row.get(0))?.into_iter().collect())
+    }
+}
