@@ -3,8 +3,9 @@
 import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { after, before } from "node:test";
 import { chromium } from "playwright-core";
-import { PATIENCE_MS } from "./lab.mjs";
+import { daemon, PATIENCE_MS } from "./lab.mjs";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const PROGRAMS = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
@@ -14,10 +15,25 @@ const REFUSED = /^Failed to load resource: the server responded with a status of
 const UNREACHABLE = /^Failed to load resource: net::ERR_/;
 
 /** Starts the browser. As root, which has no sandbox, it gets none: it sees pages of the tests only. */
-export function launch() {
+function launch() {
   const executablePath = PROGRAMS.find(existsSync);
   assert.ok(executablePath, "there is no chromium: scripts/prepare installs it");
   return chromium.launch({ executablePath, args: process.getuid() === 0 ? ["--no-sandbox"] : [] });
+}
+
+/** A browser and a daemon for the tests of a script, from the first to the last; `first` is done before. */
+export function setUp(first = async () => {}) {
+  const here = { browser: null, lab: null };
+  before(async () => {
+    await first();
+    here.browser = await launch();
+    here.lab = await daemon();
+  });
+  after(async () => {
+    await here.browser?.close();
+    await here.lab?.stop();
+  });
+  return here;
 }
 
 /** A page `{ page, expectClean(allowed) }` of a person with these settings (viewport, colorScheme, …). */

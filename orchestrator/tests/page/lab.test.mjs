@@ -1,22 +1,11 @@
 // The page of a real daemon, whose lab has a board that answers, one that doesn't, and one that is switched off.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { allowed, expectAccessible, launch, open, person, row } from "./browser.mjs";
-import { configure, daemon, farmctl, listenAt, told } from "./lab.mjs";
+import { test } from "node:test";
+import { allowed, expectAccessible, open, person, row, setUp } from "./browser.mjs";
+import { daemon, farmctl, listenAt, put, remove, told } from "./lab.mjs";
 
-let browser;
-let lab;
-
-before(async () => {
-  browser = await launch();
-  lab = await daemon();
-});
-
-after(async () => {
-  await browser?.close();
-  await lab?.stop();
-});
+const here = setUp();
 
 /** Waits until an element's text is like this. */
 function says(locator, pattern) {
@@ -24,8 +13,8 @@ function says(locator, pattern) {
 }
 
 test("the overview shows each device as it is, and finds them", async () => {
-  const { page, expectClean, close } = await person(browser);
-  await open(page, lab.url, "#/");
+  const { page, expectClean, close } = await person(here.browser);
+  await open(page, here.lab.url, "#/");
   await says(row(page, "board"), /idle/);
   await says(row(page, "gone"), /offline/);
   await says(row(page, "off"), /disabled/);
@@ -46,8 +35,8 @@ test("the overview shows each device as it is, and finds them", async () => {
 });
 
 test("the keyboard reaches everything", async () => {
-  const { page, expectClean, close } = await person(browser);
-  await open(page, lab.url, "#/");
+  const { page, expectClean, close } = await person(here.browser);
+  await open(page, here.lab.url, "#/");
   for (const [key, title] of [["w", "Sweeps"], ["s", "Schedules"], ["n", "Start a sweep"], ["d", "Devices"]]) {
     await page.keyboard.press("g");
     await page.keyboard.press(key);
@@ -65,8 +54,8 @@ test("the keyboard reaches everything", async () => {
 });
 
 test("a device that is locked on the page is locked for the command line, and the other way round", async () => {
-  const { page, expectClean, close } = await person(browser);
-  await open(page, lab.url, "#/devices/board");
+  const { page, expectClean, close } = await person(here.browser);
+  await open(page, here.lab.url, "#/devices/board");
   await page.getByLabel("Minutes").fill("30");
   await page.getByLabel("Why").fill("<b>debugging</b>");
   await page.getByRole("button", { name: "Lock" }).click();
@@ -88,8 +77,8 @@ test("a device that is locked on the page is locked for the command line, and th
 });
 
 test("a sweep that is started on the page is shown live to its end, with its reports", async () => {
-  const { page, expectClean, close } = await person(browser);
-  await open(page, lab.url, "#/start");
+  const { page, expectClean, close } = await person(here.browser);
+  await open(page, here.lab.url, "#/start");
   await page.getByLabel("Sweep", { exact: true }).selectOption("configs/quick.yaml");
   await page.getByLabel("only these").check();
   await page.getByRole("checkbox", { name: /^board/ }).check();
@@ -123,9 +112,23 @@ test("a sweep that is started on the page is shown live to its end, with its rep
   await close();
 });
 
+test("what the daemon refuses is shown with its reason", async () => {
+  put("configs/faulty.yaml", "models: [squeezenet]\n");
+  const { page, expectClean, close } = await person(here.browser);
+  await open(page, here.lab.url, "#/start");
+  await page.getByLabel("Sweep", { exact: true }).selectOption("configs/faulty.yaml");
+  await page.getByRole("button", { name: "Start the sweep" }).click();
+  await says(page.getByRole("alert"), /squeezenet/);
+  await page.getByRole("button", { name: "Close" }).click();
+  assert.equal(await page.getByRole("alert").filter({ hasText: "squeezenet" }).count(), 0);
+  remove("configs/faulty.yaml");
+  await expectClean(allowed.refused);
+  await close();
+});
+
 test("a sweep is cancelled, once its person has said so twice", async () => {
-  const { page, expectClean, close } = await person(browser);
-  await open(page, lab.url, "#/start");
+  const { page, expectClean, close } = await person(here.browser);
+  await open(page, here.lab.url, "#/start");
   await page.getByLabel("Sweep", { exact: true }).selectOption("configs/long.yaml");
   await page.getByLabel("only these").check();
   await page.getByRole("checkbox", { name: /^board/ }).check();
@@ -142,8 +145,8 @@ test("a sweep is cancelled, once its person has said so twice", async () => {
 });
 
 test("a schedule is paused, goes on, and is run now", async () => {
-  const { page, expectClean, close } = await person(browser);
-  await open(page, lab.url, "#/schedules");
+  const { page, expectClean, close } = await person(here.browser);
+  await open(page, here.lab.url, "#/schedules");
   const rarely = page.getByRole("region", { name: "rarely" });
   await says(rarely, /Next.*-02-29 00:00/);
   await says(page.getByRole("region", { name: "never" }), /Switched off in its file/);
@@ -163,15 +166,15 @@ test("a schedule is paused, goes on, and is run now", async () => {
 });
 
 test("a daemon that stops is told as gone, and what it is when it is back is shown by itself", async () => {
-  const { page, expectClean, close } = await person(browser);
-  await open(page, lab.url, "#/");
+  const { page, expectClean, close } = await person(here.browser);
+  await open(page, here.lab.url, "#/");
   await says(row(page, "board"), /idle/);
-  listenAt(lab.url);
-  await lab.stop();
+  listenAt(here.lab.url);
+  await here.lab.stop();
   await says(page.getByRole("alert"), /The daemon is gone since \d{4}-/);
   await says(page.locator("#gone-again"), /Trying again/);
   await farmctl("devices", "lock", "board", "--for", "1h", "--why", "while it was gone");
-  lab = await daemon();
+  here.lab = await daemon();
   await page.locator("#connection[data-state=live]").waitFor();
   assert.ok(await page.locator("#gone").isHidden());
   await says(row(page, "board"), /while it was gone/);
@@ -186,9 +189,9 @@ test("each view is accessible, light and dark, and fits a phone", async () => {
   const views = ["#/", "#/sweeps", `#/sweeps/${sweep}`, "#/devices/board", "#/schedules", "#/start"];
   for (const colorScheme of ["light", "dark"]) {
     for (const viewport of [{ width: 1280, height: 800 }, { width: 375, height: 700 }]) {
-      const { page, expectClean, close } = await person(browser, { colorScheme, viewport });
+      const { page, expectClean, close } = await person(here.browser, { colorScheme, viewport });
       for (const view of views) {
-        await open(page, lab.url, view);
+        await open(page, here.lab.url, view);
         await expectAccessible(page, `${view} ${colorScheme} ${viewport.width}`);
         const wider = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
         assert.ok(wider <= 0, `${view} is ${wider} px wider than a screen of ${viewport.width}`);

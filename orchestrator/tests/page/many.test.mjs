@@ -1,25 +1,14 @@
 // The page of a lab of 500 devices: what changes is written, and nothing else is touched.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { allowed, launch, open, person, row } from "./browser.mjs";
-import { daemon, farmctl, put, remove } from "./lab.mjs";
+import { test } from "node:test";
+import { allowed, open, person, row, setUp } from "./browser.mjs";
+import { farmctl, put, remove } from "./lab.mjs";
 
 const DEVICES = 500;
 const LOCKED = 50; // as many writes as one person may do at once
 
-let browser;
-let lab;
-
-before(async () => {
-  browser = await launch();
-  lab = await daemon();
-});
-
-after(async () => {
-  await browser?.close();
-  await lab?.stop();
-});
+const here = setUp();
 
 /** Counts from now on what is changed in the table, and the tasks that would make the page stutter. */
 async function watch(page) {
@@ -45,9 +34,9 @@ function work(page) {
 }
 
 test("one device that changes changes one row, and neither focus nor place are lost", async (t) => {
-  const { page, expectClean, close } = await person(browser);
+  const { page, expectClean, close } = await person(here.browser);
   const openedAt = performance.now();
-  await open(page, lab.url, "#/");
+  await open(page, here.lab.url, "#/");
   await page.locator(`table.devices tbody tr >> nth=${DEVICES - 1}`).waitFor();
   t.diagnostic(`${DEVICES} devices are there after ${Math.round(performance.now() - openedAt)} ms`);
   const link = row(page, "device-250").getByRole("link", { name: "device-250" });
@@ -69,8 +58,8 @@ test("one device that changes changes one row, and neither focus nor place are l
 });
 
 test("many devices that change at once are as many rows", async (t) => {
-  const { page, expectClean, close } = await person(browser);
-  await open(page, lab.url, "#/");
+  const { page, expectClean, close } = await person(here.browser);
+  await open(page, here.lab.url, "#/");
   await row(page, "device-1").waitFor();
   await watch(page);
   const startedAt = performance.now();
@@ -99,8 +88,8 @@ test("many devices that change at once are as many rows", async (t) => {
 });
 
 test("a device that is added is there at once, and one that is removed goes", async () => {
-  const { page, expectClean, close } = await person(browser);
-  await open(page, lab.url, "#/");
+  const { page, expectClean, close } = await person(here.browser);
+  await open(page, here.lab.url, "#/");
   await row(page, "device-1").waitFor();
   put("farms/more.yaml", "farm: more\ndevices:\n  - { name: added, disabled: new, transport: local }\n");
   await row(page, "added").waitFor();

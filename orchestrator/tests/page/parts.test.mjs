@@ -3,7 +3,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-globalThis.document ??= {};
 const source = new URL("../../src/api/page/", import.meta.url);
 const { EventParser } = await import(new URL("events.js", source));
 const { compareBy, counted, matches } = await import(new URL("filter.js", source));

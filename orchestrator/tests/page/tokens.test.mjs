@@ -1,23 +1,12 @@
 // The page of a daemon that asks for tokens.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { allowed, expectAccessible, launch, person } from "./browser.mjs";
-import { daemon, farmctl } from "./lab.mjs";
+import { test } from "node:test";
+import { allowed, expectAccessible, person, setUp } from "./browser.mjs";
+import { farmctl } from "./lab.mjs";
 
-let browser;
-let lab;
-
-before(async () => {
-  browser = await launch();
-  await makeToken("first", "admin"); // a daemon that nobody could ask does not start
-  lab = await daemon();
-});
-
-after(async () => {
-  await browser?.close();
-  await lab?.stop();
-});
+// A daemon that nobody could ask does not start.
+const here = setUp(() => makeToken("first", "admin"));
 
 async function makeToken(name, role) {
   return (await farmctl("tokens", "add", name, "--role", role)).trim();
@@ -30,8 +19,8 @@ async function logIn(page, token) {
 
 test("a wrong token is refused with what to do, and a right one lets in until one logs out", async () => {
   const token = await makeToken("anna", "admin");
-  const { page, expectClean, close } = await person(browser);
-  await page.goto(`${lab.url}/#/devices/board`);
+  const { page, expectClean, close } = await person(here.browser);
+  await page.goto(`${here.lab.url}/#/devices/board`);
   await page.getByRole("heading", { name: "Log in" }).waitFor();
   await expectAccessible(page, "login");
   await logIn(page, `${token}x`);
@@ -52,14 +41,14 @@ test("a wrong token is refused with what to do, and a right one lets in until on
 test("who may only look has no buttons", async () => {
   const [viewer, runner] = [await makeToken("vera", "view"), await makeToken("rob", "run")];
   for (const [token, who, may] of [[viewer, "vera (view)", false], [runner, "rob (run)", true]]) {
-    const { page, expectClean, close } = await person(browser);
-    await page.goto(`${lab.url}/#/devices/board`);
+    const { page, expectClean, close } = await person(here.browser);
+    await page.goto(`${here.lab.url}/#/devices/board`);
     await logIn(page, token);
     await page.getByText(who).waitFor();
     await page.getByRole("heading", { level: 1, name: "board" }).waitFor();
     assert.equal(await page.getByRole("button", { name: "Lock" }).isVisible(), may);
     assert.equal(await page.getByRole("link", { name: "Start" }).isVisible(), may);
-    await page.goto(`${lab.url}/#/schedules`);
+    await page.goto(`${here.lab.url}/#/schedules`);
     await page.getByRole("region", { name: "rarely" }).waitFor();
     assert.equal(await page.getByRole("button", { name: "Run now: rarely" }).isVisible(), may);
     assert.ok(await page.getByRole("button", { name: "Pause rarely" }).isHidden());
@@ -70,8 +59,8 @@ test("who may only look has no buttons", async () => {
 
 test("who is put out while the page is open is asked for a token", async () => {
   const token = await makeToken("guest", "view");
-  const { page, expectClean, close } = await person(browser);
-  await page.goto(lab.url);
+  const { page, expectClean, close } = await person(here.browser);
+  await page.goto(here.lab.url);
   await logIn(page, token);
   await page.getByText("guest (view)").waitFor();
   await farmctl("tokens", "remove", "guest");
