@@ -21,7 +21,6 @@ pub(super) struct ErrorAnswer {
     /// What was refused, and why.
     error: ErrorBody,
     /// Whether logging in helps.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
     needs_login: bool,
 }
 
