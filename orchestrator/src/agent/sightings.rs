@@ -45,6 +45,10 @@ fn differences(before: &Sighting, now: &DeviceFacts, free_bytes: u64) -> Vec<(&'
         ("memory", format!("{} bytes", was.memory_total_bytes), format!("{} bytes", now.memory_total_bytes)),
     ];
     let mut found: Vec<_> = pairs.into_iter().filter(|(_, before, now)| before != now).collect();
+    let health = |facts: &DeviceFacts| facts.battery.as_ref().and_then(|battery| battery.health.clone());
+    // One that was not told before is no change.
+    let told = health(was).zip(health(now)).filter(|(before, now)| before != now);
+    found.extend(told.map(|(before, now)| ("battery health", before, now)));
     let is_full = |bytes: u64| bytes < NEARLY_FULL_BYTES;
     if let Some(free_before) = before.free_bytes.filter(|before| is_full(*before) != is_full(free_bytes)) {
         let what = if is_full(free_bytes) { "storage, nearly full" } else { "storage" };
@@ -57,6 +61,7 @@ fn differences(before: &Sighting, now: &DeviceFacts, free_bytes: u64) -> Vec<(&'
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::domain::Battery;
     use crate::domain::sample::{self, at};
     use crate::store::EventStore as _;
     use crate::store::sqlite::SqliteStore;
@@ -66,12 +71,20 @@ mod tests {
         let store = SqliteStore::in_memory().unwrap();
         let facts = sample::record("a", "mobilenet_v2").device.unwrap();
         let updated = DeviceFacts { os: "Android 99".to_owned(), ..facts.clone() };
+        let battery = |health: &str| {
+            let battery = Battery { health: Some(health.to_owned()), ..Battery::default() };
+            DeviceFacts { battery: Some(battery), ..updated.clone() }
+        };
+        let (good, hot) = (battery("good"), battery("overheat"));
         for (seconds, facts, free_bytes) in [
             (0, &facts, 5 << 30),
             (1, &facts, 4 << 30),
             (2, &updated, 4 << 30),
             (3, &updated, 5_000),
             (4, &updated, 4_000),
+            (5, &good, 4_000),
+            (6, &hot, 4_000),
+            (7, &hot, 4_000),
         ] {
             note_seen(&store, "a", facts, free_bytes, at(seconds)).unwrap();
         }
@@ -85,6 +98,7 @@ mod tests {
             })
             .collect();
         let full = (3, "storage, nearly full".to_owned(), "5000 bytes free".to_owned());
-        assert_eq!(told, [(2, "operating system".to_owned(), "Android 99".to_owned()), full]);
+        let health = (6, "battery health".to_owned(), "overheat".to_owned());
+        assert_eq!(told, [(2, "operating system".to_owned(), "Android 99".to_owned()), full, health]);
     }
 }

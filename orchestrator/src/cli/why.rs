@@ -70,6 +70,7 @@ fn of_device(store: &dyn Store, device: &Device) -> Result<Vec<String>, CliError
     let mut lines = Vec::new();
     if let Some(why) = &device.disabled {
         lines.push(format!("{name} is out of service: its farm file ({}) says «{why}».", device.declared_at));
+        lines.push(format!("Once it is well: `farmctl devices edit {name} --enable`."));
     }
     match status.state {
         DeviceState::Quarantined => {
@@ -94,6 +95,13 @@ fn of_device(store: &dyn Store, device: &Device) -> Result<Vec<String>, CliError
         }
         DeviceState::InService if device.disabled.is_none() => lines.push(format!("{name} is in service.")),
         DeviceState::InService => {}
+    }
+    if let Some(sighting) = store.sighting(name)? {
+        let since = sighting.silent_since.map_or_else(String::new, |since| format!(" since {since:.0}"));
+        if let Some(failure) = &sighting.failure {
+            lines.push(format!("It has not answered{since}: {failure}."));
+            lines.push(format!("What helps: {}. Then: `farmctl devices check {name}`.", failure.kind.remedy()));
+        }
     }
     if let Some(lock) = store.device_locks(Some(name), Timestamp::now())?.into_iter().next() {
         lines.push(format!(

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use jiff::{SignedDuration, Timestamp};
+
 use crate::agent::{AgentError, Stop, with_store};
 use crate::domain::{SweepId, SweepState};
 use crate::store::HandedOver;
@@ -31,7 +33,13 @@ impl Daemon {
         let is_over = |about: &str| about.starts_with("sweep ") && !known.contains(about);
         self.troubles.retain(|about, _| !is_over(about));
         self.again_at.retain(|about, _| !is_over(about));
-        for (HandedOver { sweep_id, state, .. }, is_held) in given {
+        for (HandedOver { sweep_id, state, hand_over }, is_held) in given {
+            // Somebody who asks again does not wait for a pause that began before.
+            let began_at = |(again_at, pause): &(Timestamp, SignedDuration)| again_at.checked_sub(*pause).ok();
+            let put_off_at = self.again_at.get(&about(&sweep_id)).and_then(began_at);
+            if put_off_at.is_some_and(|put_off_at| hand_over.at > put_off_at) {
+                self.is_well(&about(&sweep_id));
+            }
             let is_at_work = self.handed.contains_key(&sweep_id)
                 || self.tasks.values().any(|task| task.sweep.as_ref() == Some(&sweep_id));
             if is_held || is_at_work || !self.may_begin(&about(&sweep_id)) {

@@ -61,6 +61,9 @@ impl Sweeps for Fake {
 
     async fn go_on(&self, sweep: &SweepId, stop: Arc<Stop>) -> Result<(), Trouble> {
         Fake::lock(&self.begun).push(format!("gone on with {sweep}"));
+        if let Some(trouble) = Fake::lock(&self.refuses).clone() {
+            return Err(trouble);
+        }
         self.carry_out(sweep, &stop).await
     }
 
@@ -338,6 +341,26 @@ async fn what_somebody_else_carries_out_or_took_back_is_left_alone() {
     lab.set("01T00:02");
     lab.look_until(&mut daemon, 1).await;
     assert_eq!(lab.told(), ["gone on with held"]);
+}
+
+#[tokio::test]
+async fn who_asks_again_does_not_wait_for_the_pause_after_a_failure() {
+    let lab = Lab::new("0 2 * * *", |_| {});
+    let mut daemon = lab.daemon();
+    *Fake::lock(&lab.fake.refuses) = Some(Trouble::Passing("the runner is another now".to_owned()));
+    let id = lab.hand_over("given");
+    lab.look_until(&mut daemon, 1).await;
+    lab.look_until_idle(&mut daemon).await;
+    daemon.look().await;
+    assert_eq!(daemon.status().troubles, ["sweep given: the runner is another now"]);
+    *Fake::lock(&lab.fake.refuses) = None;
+    lab.set("01T00:00");
+    daemon.look().await;
+    assert_eq!(lab.told().len(), 1, "not before a while");
+    let at = *Fake::lock(&lab.now) + SignedDuration::from_secs(1);
+    lab.store.hand_over(&id, &HandOver { by: "ann".to_owned(), at, max_devices: 1 }).unwrap();
+    lab.look_until(&mut daemon, 2).await;
+    assert_eq!(daemon.status().troubles, Vec::<String>::new());
 }
 
 #[tokio::test]

@@ -181,6 +181,7 @@ fn take_battery(battery: &mut Battery, name: &str, value: &str) {
         "temperature" => {
             return battery.temperature_c = value.parse::<i32>().ok().map(|tenths| f64::from(tenths) / 10.0);
         }
+        "health" => return battery.health = battery_health(value).map(str::to_owned),
         "status" => return battery.status = battery_status(value).map(str::to_owned),
         _ => return,
     };
@@ -201,6 +202,20 @@ fn battery_status(value: &str) -> Option<&'static str> {
     })
 }
 
+/// Android's `BatteryManager.BATTERY_HEALTH_*`.
+fn battery_health(value: &str) -> Option<&'static str> {
+    Some(match value {
+        "1" => "unknown",
+        "2" => "good",
+        "3" => "overheat",
+        "4" => "dead",
+        "5" => "over voltage",
+        "6" => "failure",
+        "7" => "cold",
+        _ => return None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -208,7 +223,7 @@ mod tests {
 
     const PHONE: &str = "tool svc\ntool settings\ntool input\ntool dumpsys\nstay_awake 0\nairplane_mode 0\n\
         \u{20} mWakefulness=Awake\nCurrent Battery Service state:\n  AC powered: false\n  USB powered: true\n\
-        \u{20} status: 2\n  level: 83\n  temperature: 291\n";
+        \u{20} status: 2\n  health: 3\n  level: 83\n  temperature: 291\n";
 
     fn planned(text: &str, airplane_mode: bool, over_network: bool) -> ChangePlan {
         MeasuringState::parse(text).plan(&AndroidOptions { airplane_mode, ..AndroidOptions::default() }, over_network)
@@ -226,6 +241,7 @@ mod tests {
         let battery = MeasuringState::parse(PHONE).battery.unwrap();
         assert_eq!((battery.level_percent, battery.temperature_c), (Some(83), Some(29.1)));
         assert_eq!((battery.status.as_deref(), battery.powered_by), (Some("charging"), vec!["usb".to_owned()]));
+        assert_eq!(battery.health.as_deref(), Some("overheat"));
     }
 
     #[test]

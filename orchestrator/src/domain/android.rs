@@ -91,6 +91,9 @@ pub struct Battery {
     pub powered_by: Vec<String>,
     /// Temperature of the battery.
     pub temperature_c: Option<f64>,
+    /// How it is: `good`, `overheat`, `dead`, `over voltage`, `failure`, `cold` or `unknown`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<String>,
 }
 
 #[cfg(test)]

@@ -38,7 +38,8 @@ pub(super) fn send(
     }
 }
 
-fn sign(secret: &str, body: &str) -> Result<String, Failed> {
+/// The HMAC-SHA256 of a body, in hexadecimal digits.
+pub(super) fn sign(secret: &str, body: &str) -> Result<String, Failed> {
     let mut mac =
         Hmac::<Sha256>::new_from_slice(secret.as_bytes()).map_err(|error| Failed::Always(error.to_string()))?;
     mac.update(body.as_bytes());

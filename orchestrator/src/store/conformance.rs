@@ -807,7 +807,7 @@ pub fn what_nobody_was_told_of_is_news_once(open: &Open) {
     let store = open();
     let (done, _) = (over(&*store, "done"), sweep(&*store, "open", &["a"], 1));
     let news = || open().untold_sweeps().unwrap().into_iter().map(|row| row.id).collect::<Vec<_>>();
-    assert_eq!(news(), [done.id.clone()]);
+    assert_eq!(news(), std::slice::from_ref(&done.id));
     store.sweep_told(&done.id).unwrap();
     assert_eq!(news(), []);
 

@@ -258,6 +258,8 @@ fn devices_are_asked_by_the_daemon_and_one_that_is_well_again_leaves_quarantine(
     };
     wait_until(|| status("board") == "idle" && status("away") == "offline", || daemon.told());
     assert_eq!(status("this-host"), "locked");
+    let (_, why, _) = lab.run(&["why", "away"]);
+    assert!(why.contains("It has not answered since") && why.contains("devices check away"), "{why}");
     let seen: Vec<String> = store.sightings().unwrap().into_iter().map(|sighting| sighting.device).collect();
     assert_eq!(seen, ["away", "board"], "a locked device is left alone");
     assert!(daemon.stop().success());

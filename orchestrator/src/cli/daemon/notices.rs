@@ -32,10 +32,12 @@ pub(super) fn tell(context: &Context, channels: &[Channel]) -> Result<(), CliErr
         store.sweep_told(&sweep.id)?;
     }
     for (sequence, event) in store.untold_quarantines()? {
-        if let (EventKind::DeviceQuarantined { failure, failures, .. }, Some(device)) = (&event.kind, &event.device) {
-            if now.duration_since(event.at) < NEWS {
+        let is_news = now.duration_since(event.at) < NEWS;
+        match (&event.kind, &event.device) {
+            (EventKind::DeviceQuarantined { failure, failures, .. }, Some(device)) if is_news => {
                 tell(&report::quarantine_notice(device, failure, *failures));
             }
+            _ => {}
         }
         store.quarantines_told(sequence)?;
     }

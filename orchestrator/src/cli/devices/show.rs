@@ -111,6 +111,7 @@ pub(super) fn show(context: &Context, device: Device) -> Result<u8, CliError> {
 
 fn fields(view: &DeviceView, address: &str) -> Vec<(&'static str, String)> {
     let (device, facts) = (&view.device, Facts::of(view));
+    let battery = view.sighting.as_ref().and_then(|it| it.facts.as_ref()).and_then(|facts| facts.battery.as_ref());
     let or_none = |text: Option<String>| text.filter(|text| !text.is_empty()).unwrap_or_else(|| "-".to_owned());
     let with_unit = |text: String, unit: &str| or_none(Some(text).filter(|it| !it.is_empty()).map(|it| it + unit));
     vec![
@@ -125,6 +126,7 @@ fn fields(view: &DeviceView, address: &str) -> Vec<(&'static str, String)> {
         ("os", or_none(Some(facts.os))),
         ("build", or_none(Some(facts.build))),
         ("battery", with_unit(facts.battery_percent, " %")),
+        ("health", or_none(battery.and_then(|battery| battery.health.clone()))),
         ("temperature", with_unit(facts.temperature_c, " °C (battery)")),
         ("free", with_unit(facts.free_bytes, " bytes")),
         ("farm", device.farm.clone()),
