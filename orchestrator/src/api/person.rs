@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 pub enum Role {
     /// Look.
     View,
-    /// Start and cancel sweeps, lock and unlock devices, run schedules.
+    /// Start and cancel sweeps, lock, unlock and release devices, run schedules.
     Run,
-    /// Release devices from quarantine, pause schedules.
+    /// Pause and resume schedules.
     Admin,
 }
 

@@ -35,8 +35,8 @@ pub(super) struct DaemonFile {
     pub(super) retention: Option<RetentionEntry>,
     /// Who is told at the end of each sweep, and when a device is quarantined.
     pub(super) notifications: Option<Vec<ChannelEntry>>,
-    /// Sweeps that are started again and again.
-    #[schemars(length(min = 1))]
+    /// Sweeps that are started again and again. Without it, the daemon does only what people ask of it.
+    #[serde(default)]
     pub(super) schedules: Vec<ScheduleEntry>,
 }
 

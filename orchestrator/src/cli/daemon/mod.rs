@@ -78,7 +78,8 @@ async fn serve(context: &Context, path: &Path) -> Result<u8, CliError> {
     sweeps.publish_what_is_missing(store.as_ref(), &schedules);
     let mut daemon = Daemon::new(store, Arc::clone(&sweeps) as _, wall_clock(), is_holder_gone);
     let names: Vec<&str> = schedules.iter().map(|schedule| schedule.name.as_str()).collect();
-    say(&format!("daemon {} goes by {}: {}", std::process::id(), short_path(path), names.join(", ")));
+    let names = if names.is_empty() { "no schedules".to_owned() } else { names.join(", ") };
+    say(&format!("daemon {} goes by {}: {names}", std::process::id(), short_path(path)));
     daemon.go_by(schedules);
     daemon.probe_every(probe_every);
     daemon.keep(retention);

@@ -35,7 +35,6 @@ fn one(fields: &str) -> String {
 fn faults_of_a_daemon_file() {
     let replaced = |from: &str, to: &str| one("").replace(from, to);
     let cases = [
-        ("no schedules", "schedules: []\n".to_owned()),
         ("unknown field and missing ones", "schedules:\n  - { name: x, crom: 0 1 * * * }\n".to_owned()),
         ("cron", replaced("0 22 * * *", "0 25 * * *")),
         ("cron that is never due", replaced("0 22 * * *", "0 0 30 2 *")),
@@ -70,6 +69,7 @@ fn meaning_of_a_daemon_file() {
     assert_eq!(schedule.window.unwrap().to_string(), "22:00-06:00");
     assert!(schedule.sweep.ends_with("night.yaml") && schedule.sweep.is_absolute());
     assert_eq!((schedule.devices.len(), schedule.jitter.as_secs(), schedule.is_enabled), (1, 90, true));
+    assert_eq!(schedules("probe_minutes: 5\n").unwrap().len(), 0, "a lab may want the page alone");
     let plain = schedules(&one("")).unwrap().remove(0);
     assert_eq!((plain.overlap, plain.missed), (crate::schedule::Overlap::Skip, crate::schedule::Missed::Once));
 }
