@@ -1,7 +1,7 @@
 //! How the devices and sweeps of the lab are right now, from what the store has.
 //!
 //! Main function: [`of_devices`]; main type: [`DeviceView`], which says of a device what it does ([`Standing`]) and all
-//! that this was found out from. What their time went into, over days, is [`utilisation`]. Never asks a device, and never writes.
+//! that this was found out from. What their time went into, over days, is [`utilisation()`]. Never asks a device, and never writes.
 
 mod utilisation;
 
