@@ -74,7 +74,7 @@ struct Line<'a> {
 }
 
 /// What viewers were told.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Seen {
     /// The last event of the store.
     sequence: u64,
@@ -125,14 +125,14 @@ impl Api {
                 *seen = None;
                 continue;
             }
-            let Some(before) = seen.take() else { continue };
+            let Some(before) = seen.clone() else { continue };
             match self.blocking(move |api| api.look(Some(before))).await {
                 Ok((now, told)) => {
                     *seen = Some(now);
                     // Without a viewer nobody hears it.
                     told.into_iter().for_each(|one| drop(self.live.sender.send(one)));
                 }
-                // Who reconnects loads all anew, so nothing is missed.
+                // What is not told now is told the next time.
                 Err(error) => tracing::warn!(?error, "viewers were not told of changes"),
             }
         }
