@@ -4,6 +4,11 @@ use std::str::FromStr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use jiff::Timestamp;
+
+use crate::domain::SweepId;
+use crate::store::{LeaseHolder, Store, StoreError};
+
 /// A process as leases and the journal of changes name it: unique among all processes of all hosts of a lab, and one
 /// that is gone can be told from one that runs. Each task of a process is a holder of its own, so that what one leaves
 /// behind is not kept by the next.
@@ -112,6 +117,15 @@ fn running(pid: u32) -> std::io::Result<Option<u64>> {
     let fields: Vec<&str> = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
     let is_over = fields.first().is_none_or(|state| matches!(*state, "Z" | "X" | "x"));
     Ok(fields.get(19).and_then(|ticks| ticks.parse().ok()).filter(|_| !is_over))
+}
+
+/// Who carries a sweep out now; not a process that has ended without giving its lease back.
+///
+/// # Errors
+/// When the store can't be read.
+pub fn live_holder(store: &dyn Store, sweep: &SweepId) -> Result<Option<LeaseHolder>, StoreError> {
+    let holder = store.sweep_holder(sweep, Timestamp::now())?;
+    Ok(holder.filter(|holder| !is_gone(&holder.holder)))
 }
 
 #[cfg(test)]

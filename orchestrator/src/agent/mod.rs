@@ -48,7 +48,7 @@ mod stop;
 mod worker;
 
 pub use events::{Events, Subject};
-pub use holder::{Holder, is_gone as is_holder_gone};
+pub use holder::{Holder, is_gone as is_holder_gone, live_holder};
 pub use labels::LabelFiles;
 pub use leases::{Hold, Leases};
 pub use outputs::OutputFiles;

@@ -7,12 +7,12 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::agent::is_holder_gone;
+use crate::agent::live_holder;
 use crate::domain::{Failure, Job, JobId, Record, RunStatus, SweepId, SweepRow};
 use crate::publish;
 use crate::score::Statistics;
 use crate::status;
-use crate::store::{LeaseHolder, SweepCounts, people};
+use crate::store::{SweepCounts, people};
 
 use super::endpoint::{Call, Items, Nothing};
 use super::{Api, Order, Refusal};
@@ -143,8 +143,10 @@ impl From<SweepCounts> for CountsAnswer {
 impl Api {
     /// A sweep as it is now.
     pub(super) fn sweep_answer(&self, row: SweepRow) -> Result<SweepAnswer, Refusal> {
-        let is_held = self.live_holder(&row.id)?.is_some();
-        let is_handed_over = self.store.handed_over()?.iter().any(|handed| handed.sweep_id == row.id);
+        // Most sweeps are over: nobody has them.
+        let is_held = !row.state.is_over() && live_holder(self.store.as_ref(), &row.id)?.is_some();
+        let may_wait = !row.state.is_over() && !is_held;
+        let is_handed_over = may_wait && self.store.handed_over()?.iter().any(|handed| handed.sweep_id == row.id);
         let definition = self.store.definition(&row.id)?;
         let counts = self.store.counts(&row.id)?.into();
         Ok(SweepAnswer {
@@ -158,12 +160,6 @@ impl Api {
             id: row.id.0,
             name: row.name,
         })
-    }
-
-    /// Who carries a sweep out now; not a process that has ended without giving its lease back.
-    fn live_holder(&self, sweep: &SweepId) -> Result<Option<LeaseHolder>, Refusal> {
-        let holder = self.store.sweep_holder(sweep, Timestamp::now())?;
-        Ok(holder.filter(|holder| !is_holder_gone(&holder.holder)))
     }
 
     /// The names of a sweep's reports.
@@ -262,7 +258,7 @@ pub(super) async fn cancel(call: Call<Nothing, Nothing>) -> Result<SweepAnswer, 
     let act = move |api: &Api| {
         let sweep = api.find_sweep(&call.name)?;
         people::cancel_sweep(api.store.as_ref(), &sweep.id, &call.person.name, Timestamp::now())?;
-        if api.live_holder(&sweep.id)?.is_none() {
+        if live_holder(api.store.as_ref(), &sweep.id)?.is_none() {
             api.actions.cancel(&sweep.id);
         }
         api.sweep_answer(api.find_sweep(&call.name)?)

@@ -7,7 +7,7 @@ use clap::Args;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::agent::{Errand, record_of_cell};
+use crate::agent::{Errand, live_holder, record_of_cell};
 use crate::domain::{Failure, FailureKind, RunStatus, SweepRow};
 use crate::store::{Store, StoreError, people};
 
@@ -16,7 +16,6 @@ use super::lab::person;
 use super::runner::RunnerSource;
 use super::stored::find_sweep;
 use super::sweep::{Drive, begin_leases, conclude, drive};
-use super::sweeps::live_holder;
 use super::{CliError, Context, say};
 
 /// How long the process that carries the sweep out may take to end its runs.

@@ -6,10 +6,10 @@ use clap::Subcommand;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::agent::is_holder_gone;
+use crate::agent::live_holder;
 use crate::domain::{HandOver, Record, RunStatus, SweepId, SweepRow, SweepState};
 use crate::status;
-use crate::store::{LeaseHolder, Store, SweepCounts};
+use crate::store::{Store, SweepCounts};
 
 use super::lab::person;
 use super::stored::find_sweep;
@@ -96,12 +96,6 @@ fn listed(store: &dyn Store, sweep: SweepRow, handed: Option<&HandOver>) -> Resu
         counts: store.counts(&sweep.id)?,
         sweep,
     })
-}
-
-/// Who carries a sweep out now; not a process that has ended without giving its lease back.
-pub(super) fn live_holder(store: &dyn Store, sweep: &SweepId) -> Result<Option<LeaseHolder>, CliError> {
-    let holder = store.sweep_holder(sweep, Timestamp::now())?;
-    Ok(holder.filter(|holder| !is_holder_gone(&holder.holder)))
 }
 
 /// The sweeps that are the daemon's and not over.

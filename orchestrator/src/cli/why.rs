@@ -3,14 +3,14 @@
 use clap::Args;
 use jiff::Timestamp;
 
-use crate::agent::is_holder_gone;
+use crate::agent::{is_holder_gone, live_holder};
 use crate::domain::{Device, DeviceState, Event, HandOver, JobState, RunState, SweepRow, SweepState};
 use crate::progress::event_sentence;
 use crate::status;
 use crate::store::{Attempt, Store};
 
 use super::stored::find_sweep;
-use super::sweeps::{handed_over, live_holder};
+use super::sweeps::handed_over;
 use super::{CliError, Context, exit, print_data};
 
 /// Events that are told at the end of an answer.

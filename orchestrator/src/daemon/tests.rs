@@ -8,7 +8,7 @@ use super::*;
 use crate::domain::{
     Failure, FailureKind, HandOver, RunStatus, StartState, SweepDefinition, SweepRow, SweepState, sample,
 };
-use crate::schedule::{Missed, Overlap};
+use crate::schedule::Overlap;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{NewSweep, conformance};
 
@@ -115,18 +115,7 @@ impl Drop for Lab {
 impl Lab {
     fn new(cron: &str, change: impl FnOnce(&mut Schedule)) -> Lab {
         let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory().unwrap());
-        let mut schedule = Schedule {
-            name: "nightly".to_owned(),
-            cron: cron.parse().unwrap(),
-            time_zone: jiff::tz::TimeZone::UTC,
-            sweep: "all.yaml".into(),
-            devices: Vec::new(),
-            window: None,
-            overlap: Overlap::Skip,
-            missed: Missed::Once,
-            jitter: Duration::ZERO,
-            is_enabled: true,
-        };
+        let mut schedule = crate::schedule::tests::schedule(cron, "UTC");
         change(&mut schedule);
         let (begun, refuses, obstacle) = Default::default();
         let fake = Arc::new(Fake { store: Arc::clone(&store), begun, ends: Stop::default(), refuses, obstacle });

@@ -3,7 +3,7 @@
 use super::*;
 use crate::domain::SweepId;
 
-fn schedule(cron: &str, zone: &str) -> Schedule {
+pub(crate) fn schedule(cron: &str, zone: &str) -> Schedule {
     Schedule {
         name: "nightly".to_owned(),
         cron: cron.parse().unwrap(),

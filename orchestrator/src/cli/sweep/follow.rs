@@ -6,12 +6,11 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use crate::agent::with_store;
+use crate::agent::{live_holder, with_store};
 use crate::domain::{Event, EventKind, SweepId};
 use crate::progress::Progress;
 use crate::store::Store;
 
-use super::super::sweeps::live_holder;
 use super::super::{CliError, Context, close_progress, daemon, exit, say};
 use super::drive::show_published;
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use jiff::Timestamp;
 
-use crate::agent::{Leases, record_of_cell};
+use crate::agent::{Leases, live_holder, record_of_cell};
 use crate::domain::{
     Device, DeviceSelector, Failure, HandOver, Plan, Record, RunStatus, Skipped, SweepDefinition, SweepId, SweepRow,
     SweepState, TransportConfig, sha256_hex,
@@ -17,7 +17,6 @@ use super::backends::EngineSource;
 use super::lab::person;
 use super::plan::Loaded;
 use super::runner::RunnerSource;
-use super::sweeps::live_holder;
 use super::{CliError, Context, VERSION, daemon, models, plan, say};
 
 mod drive;

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
+use crate::agent::live_holder;
 use crate::domain::{Device, HandOver, Job, JobId, Plan, SweepDefinition, SweepId, SweepRow, SweepState};
 use crate::progress::Progress;
 use crate::store::Store;
@@ -12,7 +13,6 @@ use crate::store::Store;
 use super::super::daemon;
 use super::super::lab::person;
 use super::super::stored::find_sweep;
-use super::super::sweeps::live_holder;
 use super::drive::{Drive, begin_leases, drive_and_report};
 use super::{
     CliError, Context, EngineSource, RunnerSource, Way, devices_with_jobs, lease, models, plan, records_of_skipped, say,
