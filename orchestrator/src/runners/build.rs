@@ -9,6 +9,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 use super::crates::{crate_shares, std_id};
+use super::family::Family;
 use super::{FILE_NAME, HOST_TARGET, RunnerError, host, toolchain};
 
 /// How far a build is. Told from the first crate on that really has to be built.
@@ -70,10 +71,12 @@ pub async fn build(workspace: &Path, target: &str, progress: BuildProgress<'_>) 
     let mut child = command
         .spawn()
         .map_err(|error| failed(format!("failed to start cargo: {error}; is Rust installed?"), String::new()))?;
+    let family = Family::of(child.id());
     let stderr = child.stderr.take().map(last_lines);
     let crates = Crates { workspace, target, with_std, seen: HashSet::new(), shares: None };
     follow(&mut child, crates, progress).await.map_err(|cause| failed(cause, String::new()))?;
     let status = child.wait().await.map_err(|error| failed(error.to_string(), String::new()))?;
+    family.has_ended();
     let output = match stderr {
         Some(task) => task.await.unwrap_or_default(),
         None => String::new(),

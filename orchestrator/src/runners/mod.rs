@@ -17,6 +17,7 @@ use crate::domain::{Failure, FailureKind};
 
 mod build;
 mod crates;
+mod family;
 mod file;
 mod host;
 mod toolchain;
