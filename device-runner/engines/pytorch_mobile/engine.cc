@@ -9,6 +9,9 @@
 #include <c10/core/InferenceMode.h>
 #include <torch/csrc/jit/mobile/import.h>
 
+#include <malloc.h>
+
+#include <climits>
 #include <exception>
 #include <string>
 #include <vector>
@@ -30,7 +33,15 @@ std::string reason(const std::exception &error) {
     return text.substr(0, text.find('\n'));
 }
 
+// Each inference frees its tensors. The C library would give that memory back to the kernel, and the next inference
+// pay for every page of it anew; whether it does depends on what else lies at the heap's end, so by luck.
+void keep_memory() {
+    mallopt(M_MMAP_MAX, 0);
+    mallopt(M_TRIM_THRESHOLD, INT_MAX);
+}
+
 void load(farm_job *job) {
+    keep_memory();
     static const char *const known[] = {nullptr};
     farm_known_options(job, known);
     if (std::string(job->format) != "torchscript_lite")
