@@ -489,6 +489,18 @@ async fn viewers_are_told_of_changes_and_one_who_is_behind_is_dropped() {
     let told = hear(r#""p50_ms":2.0,"failure":null}"#).await;
     assert!(told.contains("event: cell") && told.contains(&format!(r#""job_id":"{}""#, job.id)), "{told}");
 
+    // One that begins and ends between two looks, and one that a host ends whose clock is wrong.
+    let end = |(row, plan): &(crate::domain::SweepRow, crate::domain::Plan), now| {
+        asked.store.add_record(&record(&row.id, &plan.jobs[0], None, RunStatus::Ok)).unwrap();
+        assert!(asked.store.finish_sweep(&row.id, now).unwrap());
+    };
+    end(&sweep(asked.store.as_ref(), "quick", &["ccc"], 1), Timestamp::now());
+    hear(r#""name":"quick","state":"finished""#).await;
+    let late = sweep(asked.store.as_ref(), "late", &["ccc"], 1);
+    hear(r#""name":"late","state":"stopped""#).await;
+    end(&late, Timestamp::UNIX_EPOCH);
+    hear(r#""name":"late","state":"finished""#).await;
+
     // One that does not listen while more comes than is kept for it.
     let (_, receiver) = asked.api.join().await.unwrap();
     asked.api.live.flood();
