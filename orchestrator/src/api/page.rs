@@ -48,6 +48,7 @@ assets! {
     "router.js": "text/javascript; charset=utf-8",
     "style.css": "text/css; charset=utf-8",
     "time.js": "text/javascript; charset=utf-8",
+    "utilisation.js": "text/javascript; charset=utf-8",
     "view-device.js": "text/javascript; charset=utf-8",
     "view-login.js": "text/javascript; charset=utf-8",
     "view-overview.js": "text/javascript; charset=utf-8",

@@ -184,6 +184,24 @@ test("a daemon that stops is told as gone, and what it is when it is back is sho
   await close();
 });
 
+test("what time went into is shown of a device and of the lab, as the command line has it", async () => {
+  const { page, expectClean, close } = await person(here.browser);
+  const figures = await told("devices", "utilisation");
+  const attemptsOf = (name) => figures.find(({ device }) => device === name).attempts;
+  assert.ok(attemptsOf("board") > 0 && attemptsOf(null) >= attemptsOf("board"));
+  const places = [["#/devices/board", `none of ${attemptsOf("board")} attempts failed`], ["#/", `of ${attemptsOf(null)} attempts`]];
+  for (const [view, work] of places) {
+    await open(page, here.lab.url, view);
+    const use = page.getByRole("region", { name: "Last 7 days" });
+    await says(use, work);
+    await says(use, /busy .*%.*idle .*%.*locked .*%.*broken .*% *[0-9.]+ jobs a day/);
+    const [whole, ...parts] = await use.locator(".shares, .shares i").evaluateAll((all) => all.map((one) => one.getBoundingClientRect().width));
+    assert.ok(Math.abs(whole - parts.reduce((sum, width) => sum + width, 0)) < 1, `${parts} of ${whole}`);
+  }
+  await expectClean();
+  await close();
+});
+
 test("each view is accessible, light and dark, and fits a phone", async () => {
   const sweep = (await told("sweeps", "list"))[0].id;
   const views = ["#/", "#/sweeps", `#/sweeps/${sweep}`, "#/devices/board", "#/schedules", "#/start"];
