@@ -30,6 +30,7 @@ macro_rules! assets {
 
 assets! {
     "index.html": "text/html; charset=utf-8",
+    "again.js": "text/javascript; charset=utf-8",
     "api.js": "text/javascript; charset=utf-8",
     "device-row.js": "text/javascript; charset=utf-8",
     "dialogs.js": "text/javascript; charset=utf-8",

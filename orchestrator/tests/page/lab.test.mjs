@@ -202,6 +202,38 @@ test("what time went into is shown of a device and of the lab, as the command li
   await close();
 });
 
+test("a page that lost parts of itself on the way is loaded again, but not for ever", async () => {
+  const cases = [
+    [["model.js"], 1],
+    [["again.js", "style.css", "main.js"], 1],
+    [["model.js"], Infinity],
+  ];
+  for (const [names, times] of cases) {
+    const { page, expectClean, close } = await person(here.browser);
+    let loads = 0;
+    page.on("load", () => (loads += 1));
+    const left = new Map(names.map((name) => [name, times]));
+    await page.route("**/page/*", (route) => {
+      const name = new URL(route.request().url()).pathname.split("/").pop();
+      if (!(left.get(name) > 0)) return route.continue();
+      left.set(name, left.get(name) - 1);
+      return route.abort();
+    });
+    if (times === 1) {
+      await open(page, here.lab.url, "#/devices/board");
+      await page.getByRole("heading", { level: 1, name: "board" }).waitFor();
+      assert.equal(await page.evaluate(() => document.styleSheets.length), 1);
+      assert.deepEqual([loads, ...left.values()], [2, ...names.map(() => 0)]);
+    } else {
+      await page.goto(here.lab.url);
+      await says(page.getByRole("alert"), /did not arrive, 8 times in a row/);
+      assert.equal(loads, 9);
+    }
+    await expectClean(allowed.unreachable);
+    await close();
+  }
+});
+
 test("each view is accessible, light and dark, and fits a phone", async () => {
   const sweep = (await told("sweeps", "list"))[0].id;
   const views = ["#/", "#/sweeps", `#/sweeps/${sweep}`, "#/devices/board", "#/schedules", "#/start"];
