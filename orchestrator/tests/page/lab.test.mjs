@@ -76,6 +76,26 @@ test("a device that is locked on the page is locked for the command line, and th
   await close();
 });
 
+test("a device in quarantine is shown with its reason, and a button releases it", async () => {
+  const { page, expectClean, close } = await person(here.browser);
+  await open(page, here.lab.url, "#/");
+  await says(row(page, "gone"), /offline/);
+  await assert.rejects(farmctl("sweep", "configs/away.yaml"), { code: 5 });
+  await says(row(page, "gone"), /quarantined.*refused/);
+  await row(page, "gone").getByRole("link", { name: "gone" }).click();
+  const now = page.getByRole("region", { name: "Now" });
+  await says(now, /quarantined.*refused/);
+  await expectAccessible(page, "a device in quarantine");
+  const release = page.getByRole("button", { name: "Release from quarantine" });
+  await release.click();
+  await says(now, /offline/);
+  assert.ok(await release.isHidden());
+  await says(page.getByRole("region", { name: "History" }), /back in service, by .*@/);
+  assert.equal((await told("devices", "list")).find((device) => device.name === "gone").status, "offline");
+  await expectClean();
+  await close();
+});
+
 test("a sweep that is started on the page is shown live to its end, with its reports", async () => {
   const { page, expectClean, close } = await person(here.browser);
   await open(page, here.lab.url, "#/start");
