@@ -12,12 +12,12 @@ use axum::http::{HeaderMap, HeaderName};
 use axum::response::sse::{Event as Message, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::Stream;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use tokio::sync::{Mutex, broadcast};
 use tokio::time::{Instant, MissedTickBehavior};
 
-use crate::domain::{Event, EventKind, SweepId};
+use crate::domain::{Event, EventKind, SweepId, SweepRow};
 use crate::progress::event_sentence;
 
 use super::devices::DeviceAnswer;
@@ -35,6 +35,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const MAX_BEHIND: usize = 4096;
 /// Most viewers.
 const MAX_VIEWERS: usize = 256;
+/// How long ago a sweep may have ended that is looked at. One that begins and ends between two looks is told of, too.
+const LATELY: SignedDuration = SignedDuration::from_hours(24);
 /// Most events of the store that are told in one look.
 const MAX_EVENTS: u32 = 1000;
 
@@ -85,7 +87,7 @@ struct Seen {
     sweeps: HashMap<String, SweepAnswer>,
     /// Cells of sweeps of which something was told.
     cells: HashMap<SweepId, HashMap<String, CellAnswer>>,
-    /// Sweeps that are over.
+    /// Sweeps that are over since lately.
     over: BTreeSet<SweepId>,
 }
 
@@ -201,21 +203,36 @@ impl Api {
 
     /// Sweeps that run, and those that are over since the last look.
     fn look_at_sweeps(&self, seen: &mut Seen, is_first: bool, told: &mut Vec<Told>) -> Result<(), Refusal> {
-        let mut now = Vec::new();
-        for row in self.store.sweeps()? {
+        let (mut now, mut over) = (Vec::new(), BTreeSet::new());
+        for row in self.sweeps_that_may_change(seen)? {
             let is_over = row.state.is_over();
+            if is_over {
+                over.insert(row.id.clone());
+            }
             if is_over && (is_first || seen.over.contains(&row.id)) {
-                seen.over.insert(row.id);
                 continue;
             }
             if is_over {
-                seen.over.insert(row.id.clone());
                 seen.cells.remove(&row.id);
             }
             now.push(self.sweep_answer(row)?);
         }
+        seen.over = over;
         seen.sweeps = differing("sweep", now, |sweep| &sweep.id, &seen.sweeps, told);
         Ok(())
+    }
+
+    /// Sweeps that are not over, or are since lately, and those that were not at the last look.
+    fn sweeps_that_may_change(&self, seen: &Seen) -> Result<Vec<SweepRow>, Refusal> {
+        let lately = Timestamp::now().checked_sub(LATELY).unwrap_or(Timestamp::UNIX_EPOCH);
+        let mut rows = self.store.sweeps_since(lately)?;
+        let is_there = |id: &String| rows.iter().any(|row| row.id.as_str() == id);
+        let missing: BTreeSet<&String> = seen.sweeps.keys().filter(|id| !is_there(id)).collect();
+        // A host whose clock is wrong has ended them.
+        if !missing.is_empty() {
+            rows.extend(self.store.sweeps()?.into_iter().filter(|row| missing.contains(&row.id.0)));
+        }
+        Ok(rows)
     }
 
     /// Cells that events tell of.

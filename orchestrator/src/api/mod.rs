@@ -5,7 +5,7 @@
 //! truth: what is read comes from the store, what is done goes there. Never blocks the runtime on the store or a file.
 //!
 //! Reading order: `routes` (all there is), `endpoint` (how a route is served and documented), `guard` (who gets in),
-//! `devices`, `sweeps`, `schedules` and `lab` (what is answered), `live` (who is told of changes), `server` (connections).
+//! `devices`, `utilisation`, `sweeps`, `schedules` and `lab` (what is answered), `live` (who is told of changes), `server` (connections).
 
 mod devices;
 mod endpoint;
@@ -26,6 +26,7 @@ mod session;
 mod sweeps;
 mod tls;
 mod tokens;
+mod utilisation;
 
 #[cfg(test)]
 mod tests;
@@ -36,7 +37,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Mutex, Semaphore, watch};
 
 use crate::daemon::Status;
 use crate::domain::{Device, SweepId};
@@ -52,6 +53,7 @@ pub use server::{Server, bind, serve};
 use session::{Access, Doors};
 pub use tls::{Tls, tls};
 pub use tokens::{Token, TokenError, TokenFile};
+use utilisation::Figures;
 
 /// Calls that may read the store at the same time: what more there is waits, and threads stay for the daemon's own work.
 const READERS: usize = 8;
@@ -162,6 +164,7 @@ pub struct Api {
     started_at: Timestamp,
     live: Live,
     metrics: Metrics,
+    figures: Mutex<Option<Arc<Figures>>>,
     readers: Semaphore,
     starters: Semaphore,
 }
@@ -194,6 +197,7 @@ impl Api {
             started_at,
             live,
             metrics,
+            figures: Mutex::default(),
             readers,
             starters,
         }))

@@ -30,6 +30,7 @@ macro_rules! assets {
 
 assets! {
     "index.html": "text/html; charset=utf-8",
+    "again.js": "text/javascript; charset=utf-8",
     "api.js": "text/javascript; charset=utf-8",
     "device-row.js": "text/javascript; charset=utf-8",
     "dialogs.js": "text/javascript; charset=utf-8",
@@ -48,6 +49,7 @@ assets! {
     "router.js": "text/javascript; charset=utf-8",
     "style.css": "text/css; charset=utf-8",
     "time.js": "text/javascript; charset=utf-8",
+    "utilisation.js": "text/javascript; charset=utf-8",
     "view-device.js": "text/javascript; charset=utf-8",
     "view-login.js": "text/javascript; charset=utf-8",
     "view-overview.js": "text/javascript; charset=utf-8",

@@ -10,7 +10,9 @@ use serde_json::Value;
 
 use super::endpoint::{Endpoints, Nothing, not_so, nowhere};
 use super::session::{LoginBody, SessionAnswer};
-use super::{Api, Role, devices, guard, health, lab, live, metrics, page, reports, schedules, session, sweeps};
+use super::{
+    Api, Role, devices, guard, health, lab, live, metrics, page, reports, schedules, session, sweeps, utilisation,
+};
 
 const OK: StatusCode = StatusCode::OK;
 
@@ -29,6 +31,13 @@ fn endpoints() -> Endpoints {
             "What happened to a device, the newest first",
             devices::history,
         )
+        .get(
+            &api("/devices/{name}/utilisation"),
+            Role::View,
+            "What a device's time went into, over days",
+            utilisation::of_device,
+        )
+        .get(&api("/utilisation"), Role::View, "What the time of all devices went into, over days", utilisation::of_lab)
         .post(&api("/devices/{name}/lock"), Role::Run, OK, "Keep every sweep off a device for a while", devices::lock)
         .post(&api("/devices/{name}/unlock"), Role::Run, OK, "Give a device free before its lock ends", devices::unlock)
         .post(&api("/devices/{name}/release"), Role::Run, OK, "End a device's quarantine", devices::release)

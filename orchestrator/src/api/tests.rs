@@ -242,7 +242,7 @@ async fn every_answer_is_what_its_document_says() {
             held += 1;
         }
     }
-    assert_eq!(held, 17, "answers that were held against the document");
+    assert_eq!(held, 19, "answers that were held against the document");
     let (status, refusal) = asked.get("/api/v1/devices/nobody").await;
     assert_eq!(status, 404);
     conforms(&document, &json!({"$ref": "#/components/schemas/ErrorAnswer"}), &refusal, "refusal");
@@ -280,6 +280,39 @@ async fn answers_say_what_the_store_has() {
     }
     assert_eq!(asked.get("/healthz").await, (200, Value::String("ok\n".into())));
     assert_eq!(asked.get("/readyz").await.0, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn utilisation_is_told_of_each_device_and_of_all_of_them() {
+    let asked = Asked::start(None);
+    let now = Timestamp::now();
+    let ago = |hours| now - jiff::SignedDuration::from_hours(hours);
+    // Half a day of work that failed, then a quarter under a person's lock.
+    let (row, _) = sweep(asked.store.as_ref(), "u", &["ccc"], 1);
+    let claimed = asked.store.claim(&row.id, "ccc", "host", Duration::from_secs(60), ago(24)).unwrap();
+    let crate::store::Claim::Run(run) = claimed else { panic!("{claimed:?}") };
+    let failed = record(&row.id, &run.job, Some((&run.run_id, 1)), RunStatus::Failed);
+    let failed = crate::domain::Record { finished_at: ago(12), ..failed };
+    asked.store.finish(run.epoch, &failed, None, ago(12)).unwrap();
+    let (by, why) = ("ben".to_owned(), "a new fan".to_owned());
+    let lock = crate::domain::DeviceLock { device: "ccc".into(), by, why, since: ago(6), until: ago(-1) };
+    people::lock_device(asked.store.as_ref(), &lock).unwrap();
+
+    let (_, of_device) = asked.get("/api/v1/devices/ccc/utilisation?days=1").await;
+    let share = |answer: &Value, name: &str| (answer[name].as_f64().unwrap() * 100.0).round() / 100.0;
+    let shares = |answer: &Value| ["busy", "locked", "broken", "idle"].map(|name| share(answer, name));
+    assert_eq!(shares(&of_device), [0.5, 0.25, 0.0, 0.25], "{of_device}");
+    assert_eq!((&of_device["device"], &of_device["days"]), (&json!("ccc"), &json!(1)));
+    assert_eq!((&of_device["attempts"], &of_device["jobs_per_day"]), (&json!(1), &json!(0.0)));
+    assert_eq!((&of_device["failed"], &of_device["failed_by_kind"]), (&json!(1.0), &json!({"crashed": 1.0})));
+    let (_, of_lab) = asked.get("/api/v1/utilisation?days=1").await;
+    assert_eq!((shares(&of_lab), &of_lab["device"]), ([0.17, 0.08, 0.0, 0.75], &Value::Null), "{of_lab}");
+    let (_, week) = asked.get("/api/v1/devices/ccc/utilisation").await;
+    assert_eq!((&week["days"], shares(&week)), (&json!(7), [0.07, 0.04, 0.0, 0.89]), "{week}");
+    for days in ["0", "3661", "-1", "70000", "x"] {
+        assert_eq!(asked.get(&format!("/api/v1/utilisation?days={days}")).await.0, 400, "{days}");
+    }
+    assert_eq!(asked.get("/api/v1/devices/nobody/utilisation").await.0, 404);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -488,6 +521,18 @@ async fn viewers_are_told_of_changes_and_one_who_is_behind_is_dropped() {
     asked.store.append_event(&event).unwrap();
     let told = hear(r#""p50_ms":2.0,"failure":null}"#).await;
     assert!(told.contains("event: cell") && told.contains(&format!(r#""job_id":"{}""#, job.id)), "{told}");
+
+    // One that begins and ends between two looks, and one that a host ends whose clock is wrong.
+    let end = |(row, plan): &(crate::domain::SweepRow, crate::domain::Plan), now| {
+        asked.store.add_record(&record(&row.id, &plan.jobs[0], None, RunStatus::Ok)).unwrap();
+        assert!(asked.store.finish_sweep(&row.id, now).unwrap());
+    };
+    end(&sweep(asked.store.as_ref(), "quick", &["ccc"], 1), Timestamp::now());
+    hear(r#""name":"quick","state":"finished""#).await;
+    let late = sweep(asked.store.as_ref(), "late", &["ccc"], 1);
+    hear(r#""name":"late","state":"stopped""#).await;
+    end(&late, Timestamp::UNIX_EPOCH);
+    hear(r#""name":"late","state":"finished""#).await;
 
     // One that does not listen while more comes than is kept for it.
     let (_, receiver) = asked.api.join().await.unwrap();

@@ -36,16 +36,20 @@ pub(super) async fn run(context: &Context, arguments: &CancelArguments) -> Resul
         return Err(CliError::nothing(format!("sweep {} is {} already", sweep.id, sweep.state)));
     }
     people::cancel_sweep(store.as_ref(), &sweep.id, &person(), Timestamp::now())?;
-    wait_for_holder(store.as_ref(), &sweep).await?;
-    if !find_sweep(store.as_ref(), sweep.id.as_str())?.state.is_over() {
-        end_what_is_left(context, &sweep).await?;
+    let give_up_at = Instant::now() + PATIENCE;
+    loop {
+        wait_for_holder(store.as_ref(), &sweep, give_up_at).await?;
+        let is_over = find_sweep(store.as_ref(), sweep.id.as_str())?.state.is_over();
+        // A daemon ends what was handed to it, and may have been faster.
+        if is_over || end_what_is_left(context, &sweep).await? {
+            break;
+        }
     }
     conclude(context, store.as_ref(), &sweep.id, false)
 }
 
 /// Waits until the process that carries the sweep out has ended its runs, if there is one.
-async fn wait_for_holder(store: &dyn Store, sweep: &SweepRow) -> Result<(), CliError> {
-    let give_up_at = Instant::now() + PATIENCE;
+async fn wait_for_holder(store: &dyn Store, sweep: &SweepRow, give_up_at: Instant) -> Result<(), CliError> {
     let mut told = false;
     while let Some(holder) = live_holder(store, &sweep.id)? {
         if !told {
@@ -66,11 +70,12 @@ async fn wait_for_holder(store: &dyn Store, sweep: &SweepRow) -> Result<(), CliE
     Ok(())
 }
 
-/// Ends on the devices what a process has left there, and gives each open job its record.
-pub(super) async fn end_what_is_left(context: &Context, sweep: &SweepRow) -> Result<(), CliError> {
+/// Ends on the devices what a process has left there, and gives each open job its record; returns false, and does nothing,
+/// when another process has the sweep.
+pub(super) async fn end_what_is_left(context: &Context, sweep: &SweepRow) -> Result<bool, CliError> {
     let store = context.lab.store()?;
     let leases = begin_leases(&store).await?;
-    let hold = super::sweep::lease(&leases, &sweep.id).await?;
+    let Ok(hold) = leases.sweep(&sweep.id).await? else { return Ok(false) };
     let live = store.live_runs(&sweep.id, None)?.into_iter().map(|run| run.device);
     let live: BTreeSet<String> = live.chain(store.devices_left(&sweep.id)?).collect();
     let inventory = context.lab.inventory()?;
@@ -100,9 +105,12 @@ pub(super) async fn end_what_is_left(context: &Context, sweep: &SweepRow) -> Res
             super::close_progress(context, &progress);
             driven?;
         }
-        _ => hold.release().await?,
+        _ => {
+            close_open_jobs(store.as_ref(), sweep)?;
+            hold.release().await?;
+        }
     }
-    close_open_jobs(store.as_ref(), sweep)
+    Ok(true)
 }
 
 /// Gives each job that is still open a record that says so.

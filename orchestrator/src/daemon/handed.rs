@@ -12,11 +12,8 @@ use crate::store::HandedOver;
 use super::task::Task;
 use super::{Daemon, Trouble};
 
-/// What is said of a cancelled sweep that nobody ends: whoever cancelled it may be about to.
-const ENDS_SOON: &str = "it was cancelled, and is ended unless somebody does";
-
 impl Daemon {
-    /// Goes on with each sweep that was handed over and that nobody carries out.
+    /// Goes on with each sweep that was handed over and that nobody carries out; one that was cancelled it ends.
     pub(super) async fn look_at_handed_over(&mut self) -> Result<(), AgentError> {
         self.collect_handed_over().await;
         let (now, is_gone) = ((self.clock)(), self.is_gone);
@@ -29,8 +26,10 @@ impl Daemon {
             Ok(given)
         })
         .await?;
-        let known: BTreeSet<String> = given.iter().map(|(one, _)| about(&one.sweep_id)).collect();
-        let is_over = |about: &str| about.starts_with("sweep ") && !known.contains(about);
+        let known: BTreeSet<String> =
+            given.iter().flat_map(|(one, _)| [about(&one.sweep_id), about_end(&one.sweep_id)]).collect();
+        let is_of_sweep = |about: &str| about.starts_with("sweep ") || about.starts_with("end of sweep ");
+        let is_over = |about: &str| is_of_sweep(about) && !known.contains(about);
         self.troubles.retain(|about, _| !is_over(about));
         self.again_at.retain(|about, _| !is_over(about));
         for (HandedOver { sweep_id, state, hand_over }, is_held) in given {
@@ -42,20 +41,17 @@ impl Daemon {
             }
             let is_at_work = self.handed.contains_key(&sweep_id)
                 || self.tasks.values().any(|task| task.sweep.as_ref() == Some(&sweep_id));
-            if is_held || is_at_work || !self.may_begin(&about(&sweep_id)) {
+            // That it could not go on is no reason to be slow to end it.
+            let is_cancelled = state == SweepState::Cancelling;
+            let about = if is_cancelled { about_end(&sweep_id) } else { about(&sweep_id) };
+            if is_held || is_at_work || !self.may_begin(&about) {
                 continue;
             }
             let (sweeps, stop, id) = (Arc::clone(&self.sweeps), Arc::new(Stop::default()), sweep_id.clone());
             let told = Arc::clone(&stop);
             let task = match state {
                 SweepState::Open => Task::spawn(stop, async move || sweeps.go_on(&id, told).await),
-                SweepState::Cancelling if self.again_at.contains_key(&about(&sweep_id)) => {
-                    Task::spawn(stop, async move || sweeps.cancel(&id).await)
-                }
-                SweepState::Cancelling => {
-                    self.put_off(&about(&sweep_id), ENDS_SOON.to_owned());
-                    continue;
-                }
+                SweepState::Cancelling => Task::spawn(stop, async move || sweeps.cancel(&id).await).ends(),
                 SweepState::Finished | SweepState::Cancelled => continue,
             };
             self.handed.insert(sweep_id, task);
@@ -69,9 +65,10 @@ impl Daemon {
             self.handed.iter().filter(|(_, task)| task.has_ended()).map(|(id, _)| id.clone()).collect();
         for id in ended {
             let Some(mut task) = self.handed.remove(&id) else { continue };
+            let about = if task.is_end { about_end(&id) } else { about(&id) };
             match task.ended().await {
-                Ok(()) => self.is_well(&about(&id)),
-                Err(Trouble::Passing(why) | Trouble::Nothing(why)) => self.put_off(&about(&id), why),
+                Ok(()) => self.is_well(&about),
+                Err(Trouble::Passing(why) | Trouble::Nothing(why)) => self.put_off(&about, why),
             }
         }
     }
@@ -80,4 +77,9 @@ impl Daemon {
 /// What a trouble with a sweep is about.
 fn about(sweep: &SweepId) -> String {
     format!("sweep {sweep}")
+}
+
+/// What a trouble with the end of a cancelled sweep is about.
+fn about_end(sweep: &SweepId) -> String {
+    format!("end of sweep {sweep}")
 }

@@ -53,7 +53,7 @@ pub trait Sweeps: Send + Sync {
     /// Goes on with a sweep, until its end, or until it is to stop.
     async fn go_on(&self, sweep: &SweepId, stop: Arc<Stop>) -> Result<(), Trouble>;
 
-    /// Ends a sweep that nobody carries out, on its devices too.
+    /// Ends a sweep that nobody carries out, on its devices too. One that somebody has got hold of meanwhile is theirs to end.
     async fn cancel(&self, sweep: &SweepId) -> Result<(), Trouble>;
 
     /// Asks the devices that nobody uses what they are.

@@ -14,6 +14,8 @@ pub(super) struct Task {
     pub(super) due_at: Option<jiff::Timestamp>,
     /// The sweep, once that is there.
     pub(super) sweep: Option<SweepId>,
+    /// Whether it ends a cancelled one.
+    pub(super) is_end: bool,
     pub(super) stop: Arc<Stop>,
     work: JoinHandle<Result<(), Trouble>>,
 }
@@ -21,7 +23,8 @@ pub(super) struct Task {
 impl Task {
     pub(super) fn spawn(stop: Arc<Stop>, work: impl AsyncFnOnce() -> Result<(), Trouble> + Send + 'static) -> Task {
         let runtime = Handle::current();
-        Task { due_at: None, sweep: None, stop, work: tokio::task::spawn_blocking(move || runtime.block_on(work())) }
+        let work = tokio::task::spawn_blocking(move || runtime.block_on(work()));
+        Task { due_at: None, sweep: None, is_end: false, stop, work }
     }
 
     /// It begins the sweep of this due time.
@@ -32,6 +35,11 @@ impl Task {
     /// It is about this sweep.
     pub(super) fn with_sweep(self, sweep: SweepId) -> Task {
         Task { sweep: Some(sweep), ..self }
+    }
+
+    /// It ends a cancelled sweep.
+    pub(super) fn ends(self) -> Task {
+        Task { is_end: true, ..self }
     }
 
     pub(super) fn has_ended(&self) -> bool {

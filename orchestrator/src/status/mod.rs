@@ -1,7 +1,7 @@
 //! How the devices and sweeps of the lab are right now, from what the store has.
 //!
 //! Main function: [`of_devices`]; main type: [`DeviceView`], which says of a device what it does ([`Standing`]) and all
-//! that this was found out from. What their time went into, over days, is [`utilisation()`]. Never asks a device, and never writes.
+//! that this was found out from. What their time went into, over days, is [`utilisation_of_days`]. Never asks a device, and never writes.
 
 mod utilisation;
 
@@ -17,7 +17,7 @@ use crate::domain::{
 use crate::planner;
 use crate::store::{Store, StoreError};
 
-pub use utilisation::{Past, Utilisation, utilisation};
+pub use utilisation::{MOST_DAYS, Past, USUAL_DAYS, Utilisation, utilisation, utilisation_of_days};
 
 /// What a device does, or why it does nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -1,18 +1,23 @@
 //! What the time of devices went into, over days.
 //!
-//! Main function: [`utilisation`]. Pure: the same history gives the same figures. A moment counts once: a device that is
-//! locked while a run of before ends is busy, and a broken one that a person keeps locked is locked.
+//! Main functions: [`utilisation_of_days`], which reads the history, and [`utilisation`], which is pure: the same history gives
+//! the same figures. A moment counts once: a device that is locked while a run of before ends is busy, and a broken one
+//! that a person keeps locked is locked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::domain::{Event, EventKind, FailureKind, Sighting};
-use crate::store::{AttemptEnd, PastAttempt};
+use crate::store::{AttemptEnd, PastAttempt, Store, StoreError};
 
 /// Nanoseconds of a day.
 const DAY_NS: f64 = 86_400.0 * 1e9;
+/// Days that figures are of, when nobody says of how many.
+pub const USUAL_DAYS: u16 = 7;
+/// Most days that figures are of.
+pub const MOST_DAYS: u16 = 3660;
 
 /// What is known of the past of devices.
 #[derive(Debug, Clone, Default)]
@@ -48,18 +53,65 @@ pub struct Utilisation {
     pub failed_by_kind: BTreeMap<String, f64>,
 }
 
+/// What the time of each of these devices went into over the last days, and of all of them together, which comes last.
+///
+/// # Errors
+/// When the store can't be read.
+pub fn utilisation_of_days(
+    store: &dyn Store,
+    devices: &[String],
+    days: u16,
+    now: Timestamp,
+) -> Result<Vec<Utilisation>, StoreError> {
+    let from = now.checked_sub(SignedDuration::from_hours(24 * i64::from(days))).unwrap_or(Timestamp::UNIX_EPOCH);
+    let past = Past {
+        attempts: store.past_attempts(from)?,
+        events: store.availability_events()?,
+        sightings: store.sightings()?,
+    };
+    Ok(utilisation(devices, &past, from, now))
+}
+
 /// What the time of each of these devices went into, and of all of them together, which comes last.
 pub fn utilisation(devices: &[String], past: &Past, from: Timestamp, until: Timestamp) -> Vec<Utilisation> {
     let period_ns = nanoseconds(until).saturating_sub(nanoseconds(from)).max(1);
     let mut all = Tally::default();
     let mut rows = Vec::new();
+    let histories = History::by_device(past);
+    let nothing = History::default();
     for device in devices {
-        let tally = Tally::of(device, past, from, until);
+        let tally = Tally::of(histories.get(device.as_str()).unwrap_or(&nothing), from, until);
         all.add(&tally);
         rows.push(tally.figures(Some(device.clone()), 1, period_ns));
     }
     rows.push(all.figures(None, devices.len().max(1), period_ns));
     rows
+}
+
+/// The past of one device.
+#[derive(Debug, Default)]
+struct History<'a> {
+    attempts: Vec<&'a PastAttempt>,
+    events: Vec<&'a Event>,
+    sighting: Option<&'a Sighting>,
+}
+
+impl History<'_> {
+    fn by_device(past: &Past) -> HashMap<&str, History<'_>> {
+        let mut of: HashMap<&str, History<'_>> = HashMap::new();
+        for attempt in &past.attempts {
+            of.entry(&attempt.device).or_default().attempts.push(attempt);
+        }
+        for event in &past.events {
+            if let Some(device) = &event.device {
+                of.entry(device).or_default().events.push(event);
+            }
+        }
+        for sighting in &past.sightings {
+            of.entry(&sighting.device).or_default().sighting = Some(sighting);
+        }
+        of
+    }
 }
 
 /// Time and attempts of devices.
@@ -81,10 +133,10 @@ enum Class {
 }
 
 impl Tally {
-    fn of(device: &str, past: &Past, from: Timestamp, until: Timestamp) -> Tally {
+    fn of(history: &History<'_>, from: Timestamp, until: Timestamp) -> Tally {
         let mut tally = Tally::default();
         let mut stretches: Vec<(Timestamp, Timestamp, Class)> = Vec::new();
-        for attempt in past.attempts.iter().filter(|attempt| attempt.device == device) {
+        for attempt in &history.attempts {
             stretches.push((attempt.from, attempt.until, Class::Busy));
             let ended_within = attempt.until > from && attempt.until <= until;
             match attempt.end {
@@ -95,11 +147,10 @@ impl Tally {
                 AttemptEnd::Ok | AttemptEnd::Failed(_) | AttemptEnd::Other => {}
             }
         }
-        let events: Vec<&Event> = past.events.iter().filter(|event| event.device.as_deref() == Some(device)).collect();
-        stretches.extend(locks(&events, until).into_iter().map(|(from, until)| (from, until, Class::Locked)));
-        stretches.extend(quarantines(&events, until).into_iter().map(|(from, until)| (from, until, Class::Broken)));
-        let sighting = past.sightings.iter().find(|sighting| sighting.device == device);
-        let silent_since = sighting.and_then(|sighting| sighting.silent_since);
+        let events = history.events.as_slice();
+        stretches.extend(locks(events, until).into_iter().map(|(from, until)| (from, until, Class::Locked)));
+        stretches.extend(quarantines(events, until).into_iter().map(|(from, until)| (from, until, Class::Broken)));
+        let silent_since = history.sighting.and_then(|sighting| sighting.silent_since);
         stretches.extend(silent_since.map(|since| (since, until, Class::Broken)));
         tally.take_time(&stretches, from, until);
         tally

@@ -28,7 +28,7 @@ macro_rules! store_conformance {
             a_lost_lease_moves_on_and_the_late_result_is_refused, a_lease_that_nobody_took_still_counts,
             leases_are_prolonged_together, a_gone_holders_leases_run_out, one_record_a_job, jobs_that_wait_get_records,
             given_back_runs_are_tried_again_after_their_pause, a_job_moves_to_another_device,
-            records_come_in_the_order_of_the_plan, sweep_finishes_with_its_last_record, a_cancelled_sweep_ends_so,
+            records_come_in_the_order_of_the_plan, sweep_finishes_with_its_last_record, a_cancelled_sweep_ends_so, sweeps_that_are_long_over_are_told_apart,
             one_process_at_a_time_has_a_sweep, one_process_at_a_time_has_a_device, a_runner_is_pinned_once,
             devices_are_quarantined_and_released, a_found_run_has_an_owner, past_durations_are_of_runs_that_ended_well,
             events_come_back_in_order, no_job_is_claimed_twice, device_changes_are_open_until_they_are_undone,
@@ -331,6 +331,31 @@ pub fn sweep_finishes_with_its_last_record(open: &Open) {
     let finished = &store.sweeps().unwrap()[0];
     assert_eq!((finished.finished_at, finished.state), (Some(at(2)), SweepState::Finished), "the first time stays");
     assert!(matches!(store.finish_sweep(&SweepId("unknown".into()), at(1)), Err(StoreError::UnknownSweep { .. })));
+}
+
+pub fn sweeps_that_are_long_over_are_told_apart(open: &Open) {
+    let store = open();
+    let end = |name, seconds| {
+        let (row, plan) = sweep(&*store, name, &["a"], 1);
+        store.add_record(&record(&row.id, &plan.jobs[0], None, RunStatus::Ok)).unwrap();
+        assert!(store.finish_sweep(&row.id, at(seconds)).unwrap());
+    };
+    end("long", 10);
+    end("just", 20);
+    let (ending, _) = sweep(&*store, "ending", &["a"], 1);
+    store.cancel_sweep(&ending.id).unwrap();
+    sweep(&*store, "open", &["a"], 1);
+    let since = |seconds| -> Vec<String> {
+        store
+            .sweeps_since(at(seconds))
+            .unwrap()
+            .into_iter()
+            .map(|row| row.id.0[16..row.id.0.len() - 5].to_owned())
+            .collect()
+    };
+    assert_eq!(since(10), ["open", "just", "ending"]);
+    assert_eq!(since(9), ["open", "long", "just", "ending"]);
+    assert_eq!(since(20), ["open", "ending"]);
 }
 
 pub fn a_cancelled_sweep_ends_so(open: &Open) {

@@ -65,6 +65,12 @@ pub trait SweepStore {
     /// When the store can't be read.
     fn sweeps(&self) -> Result<Vec<SweepRow>, StoreError>;
 
+    /// The sweeps that are not over, or were over after this time; newest first.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn sweeps_since(&self, since: Timestamp) -> Result<Vec<SweepRow>, StoreError>;
+
     /// What a sweep is.
     ///
     /// # Errors

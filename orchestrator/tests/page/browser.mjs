@@ -15,7 +15,6 @@ const REFUSED = /^Failed to load resource: the server responded with a status of
 const UNREACHABLE = /^Failed to load resource: net::ERR_/;
 /** What ends every request of a browser while this host's networks change, as other tests have them do. */
 const DISTURBED = /net::ERR_NETWORK_CHANGED/;
-const disturbed = new WeakSet();
 
 /** Starts the browser. As root, which has no sandbox, it gets none: it sees pages of the tests only. */
 function launch() {
@@ -48,9 +47,6 @@ export async function person(browser, settings = {}) {
   page.on("console", (message) => {
     if (["error", "warning"].includes(message.type()) && !DISTURBED.test(message.text())) complaints.push(message.text());
   });
-  page.on("requestfailed", (failed) => {
-    if (DISTURBED.test(failed.failure()?.errorText)) disturbed.add(page);
-  });
   page.on("pageerror", (error) => complaints.push(String(error)));
   // Violations of the policy are told to the console only where they stop something; the event tells all.
   await page.addInitScript(() => {
@@ -77,23 +73,18 @@ export async function expectAccessible(page, what) {
   assert.deepEqual(violations, [], `axe-core: ${what}`);
 }
 
-/** Opens a view by its address, and waits until it is there. Modules that a changing network took away are loaded again. */
+/** Opens a view by its address, and waits until it is there. */
 export async function open(page, url, hash) {
-  const live = page.locator("#connection[data-state=live]");
+  // The page gets what it lost of itself on the way; that there is a page at all is the browser's matter.
   for (let tries = 1; ; tries++) {
-    disturbed.delete(page);
     try {
       await page.goto(`${url}/${hash}`);
-      await live.waitFor({ timeout: PATIENCE_MS / 10 });
       break;
     } catch (error) {
-      if (tries === 10 || !(disturbed.has(page) || error.name === "TimeoutError")) throw error;
-      if (!disturbed.has(page)) {
-        await live.waitFor();
-        break;
-      }
+      if (tries === 10 || !DISTURBED.test(error.message)) throw error;
     }
   }
+  await page.locator("#connection[data-state=live]").waitFor();
   await page.locator("main h1").waitFor({ state: "attached" });
 }
 

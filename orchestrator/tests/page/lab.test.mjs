@@ -76,6 +76,26 @@ test("a device that is locked on the page is locked for the command line, and th
   await close();
 });
 
+test("a device in quarantine is shown with its reason, and a button releases it", async () => {
+  const { page, expectClean, close } = await person(here.browser);
+  await open(page, here.lab.url, "#/");
+  await says(row(page, "gone"), /offline/);
+  await assert.rejects(farmctl("sweep", "configs/away.yaml"), { code: 5 });
+  await says(row(page, "gone"), /quarantined.*refused/);
+  await row(page, "gone").getByRole("link", { name: "gone" }).click();
+  const now = page.getByRole("region", { name: "Now" });
+  await says(now, /quarantined.*refused/);
+  await expectAccessible(page, "a device in quarantine");
+  const release = page.getByRole("button", { name: "Release from quarantine" });
+  await release.click();
+  await says(now, /offline/);
+  assert.ok(await release.isHidden());
+  await says(page.getByRole("region", { name: "History" }), /back in service, by .*@/);
+  assert.equal((await told("devices", "list")).find((device) => device.name === "gone").status, "offline");
+  await expectClean();
+  await close();
+});
+
 test("a sweep that is started on the page is shown live to its end, with its reports", async () => {
   const { page, expectClean, close } = await person(here.browser);
   await open(page, here.lab.url, "#/start");
@@ -182,6 +202,56 @@ test("a daemon that stops is told as gone, and what it is when it is back is sho
   await says(row(page, "board"), /idle/);
   await expectClean(allowed.unreachable);
   await close();
+});
+
+test("what time went into is shown of a device and of the lab, as the command line has it", async () => {
+  const { page, expectClean, close } = await person(here.browser);
+  const figures = await told("devices", "utilisation");
+  const attemptsOf = (name) => figures.find(({ device }) => device === name).attempts;
+  assert.ok(attemptsOf("board") > 0 && attemptsOf(null) >= attemptsOf("board"));
+  const places = [["#/devices/board", `none of ${attemptsOf("board")} attempts failed`], ["#/", `of ${attemptsOf(null)} attempts`]];
+  for (const [view, work] of places) {
+    await open(page, here.lab.url, view);
+    const use = page.getByRole("region", { name: "Last 7 days" });
+    await says(use, work);
+    await says(use, /busy .*%.*idle .*%.*locked .*%.*broken .*% *[0-9.]+ jobs a day/);
+    const [whole, ...parts] = await use.locator(".shares, .shares i").evaluateAll((all) => all.map((one) => one.getBoundingClientRect().width));
+    assert.ok(Math.abs(whole - parts.reduce((sum, width) => sum + width, 0)) < 1, `${parts} of ${whole}`);
+  }
+  await expectClean();
+  await close();
+});
+
+test("a page that lost parts of itself on the way is loaded again, but not for ever", async () => {
+  const cases = [
+    [["model.js"], 1],
+    [["again.js", "style.css", "main.js"], 1],
+    [["model.js"], Infinity],
+  ];
+  for (const [names, times] of cases) {
+    const { page, expectClean, close } = await person(here.browser);
+    let loads = 0;
+    page.on("load", () => (loads += 1));
+    const left = new Map(names.map((name) => [name, times]));
+    await page.route("**/page/*", (route) => {
+      const name = new URL(route.request().url()).pathname.split("/").pop();
+      if (!(left.get(name) > 0)) return route.continue();
+      left.set(name, left.get(name) - 1);
+      return route.abort();
+    });
+    if (times === 1) {
+      await open(page, here.lab.url, "#/devices/board");
+      await page.getByRole("heading", { level: 1, name: "board" }).waitFor();
+      assert.equal(await page.evaluate(() => document.styleSheets.length), 1);
+      assert.deepEqual([loads, ...left.values()], [2, ...names.map(() => 0)]);
+    } else {
+      await page.goto(here.lab.url);
+      await says(page.getByRole("alert"), /did not arrive, 8 times in a row/);
+      assert.equal(loads, 9);
+    }
+    await expectClean(allowed.unreachable);
+    await close();
+  }
 });
 
 test("each view is accessible, light and dark, and fits a phone", async () => {

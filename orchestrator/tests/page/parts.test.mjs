@@ -6,11 +6,12 @@ import { test } from "node:test";
 const source = new URL("../../src/api/page/", import.meta.url);
 const { EventParser } = await import(new URL("events.js", source));
 const { compareBy, counted, matches } = await import(new URL("filter.js", source));
-const { bytes, byName, failureText, milliseconds } = await import(new URL("format.js", source));
+const { bytes, byName, failureText, milliseconds, percent } = await import(new URL("format.js", source));
 const { columnsOf, summary } = await import(new URL("matrix.js", source));
 const { expectedEndMs } = await import(new URL("model.js", source));
 const { parsed } = await import(new URL("router.js", source));
 const { duration, relative } = await import(new URL("time.js", source));
+const { workText } = await import(new URL("utilisation.js", source));
 const { failureGroups } = await import(new URL("view-sweep.js", source));
 
 function device(name, more = {}) {
@@ -96,6 +97,19 @@ test("figures and times are written as people read them", () => {
   const now = Date.parse("2026-11-25T12:00:00Z");
   assert.deepEqual([-2, -59, -3_600, 300, 3 * 86_400].map((s) => relative(now + s * 1000, now)), ["now", "59 s ago", "1 h ago", "in 5 min", "in 3 d"]);
   assert.deepEqual(["b10", "b9", "a"].sort(byName), ["a", "b9", "b10"]);
+});
+
+test("shares are told so that nothing that is there is lost by rounding", () => {
+  const shares = [0, 0.000_4, 0.001, 0.012, 0.099_9, 0.1, 0.123, 0.5, 0.994, 0.995, 0.999, 0.999_6, 1];
+  const told = ["0 %", "< 0.1 %", "0.1 %", "1.2 %", "10.0 %", "10 %", "12 %", "50 %", "99 %", "99.5 %", "99.9 %", "> 99.9 %", "100 %"];
+  const plain = (text) => text.replaceAll("\u00a0", " ");
+  assert.deepEqual(shares.map(percent).map(plain), told);
+  const work = (more) => plain(workText({ jobs_per_day: 0, attempts: 0, failed: 0, failed_by_kind: {}, ...more }));
+  assert.equal(work({}), "No job was tried.");
+  assert.equal(work({ jobs_per_day: 1 / 7, attempts: 1 }), "0.1 jobs a day · the 1 attempt did not fail");
+  assert.equal(work({ jobs_per_day: 34.3, attempts: 240 }), "34 jobs a day · none of 240 attempts failed");
+  const failed = { attempts: 200, jobs_per_day: 28, failed: 0.02, failed_by_kind: { crashed: 0.005, connection_lost: 0.015 } };
+  assert.equal(work(failed), "28 jobs a day · 2.0 % of 200 attempts failed: connection lost 1.5 %, crashed 0.5 %");
 });
 
 test("addresses hold any name", () => {

@@ -11,15 +11,13 @@ use jiff::Timestamp;
 use testlab::{AdbServer, Board, Phone};
 
 use super::support::{Lab, QUICK, Running, adb_device, farm, local_device, ssh_device};
-use super::workdir::Workdir;
+use super::workdir::{Workdir, expect_nothing_left};
 
 /// How often farmctl is killed.
 const KILLS: u32 = 25;
 /// Of each of the three devices: two runs by one thread, two by all.
 const JOBS: usize = 12;
 const SAMPLES_A_RUN: usize = 2;
-/// How long what a killed host had running on a device may take to find that nobody listens any more.
-const ENDING: Duration = Duration::from_secs(20);
 
 /// When it is killed.
 #[derive(Debug, Clone, Copy)]
@@ -116,19 +114,7 @@ impl LabInABox {
         assert!(store.live_runs(&sweep.id, None).unwrap().is_empty());
         assert_eq!((store.device_leases(now).unwrap(), store.sweep_holder(&sweep.id, now).unwrap()), (vec![], None));
         assert_eq!(store.open_device_changes(None).unwrap(), vec![], "the phone is as it was");
-        self.expect_nothing_left();
-    }
-
-    fn expect_nothing_left(&self) {
-        let give_up_at = Instant::now() + ENDING;
-        loop {
-            let left: Vec<String> = self.workdirs.iter().flat_map(Workdir::leavings).collect();
-            if left.is_empty() {
-                return;
-            }
-            assert!(Instant::now() < give_up_at, "left on devices: {left:#?}");
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        expect_nothing_left(&self.workdirs);
     }
 
     fn forget(&self) {

@@ -21,6 +21,7 @@ mod phones;
 mod recovery;
 mod retention;
 mod support;
+mod three_nights;
 mod workdir;
 
 use std::collections::{BTreeSet, HashMap};

@@ -80,6 +80,8 @@ fn a_lab_is_seen_and_ruled_in_a_browser() {
     let long = "measure: { min_runs: 2, min_seconds: 20, max_seconds: 30 }";
     let limits = "measure: { min_runs: 2, max_runs: 2, min_seconds: 0, max_seconds: 60 }";
     lab.write("configs/long.yaml", &format!("{}repeats: 9\n", QUICK.replace(limits, long)));
+    let retry = "retry: { attempts: 2, pause_seconds: 0, quarantine_after: 2 }";
+    lab.write("configs/away.yaml", &format!("{QUICK}devices: [gone]\n{retry}\n"));
     run("lab.test.mjs", &lab);
 }
 

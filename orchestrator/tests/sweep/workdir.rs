@@ -3,10 +3,14 @@
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use testlab::{Board, Phone};
 
 use super::support::Lab;
+
+/// How long what a killed host had running on a device may take to find that nobody listens any more.
+const ENDING: Duration = Duration::from_secs(20);
 
 /// The folder of one device.
 pub struct Workdir(PathBuf);
@@ -66,6 +70,19 @@ impl Workdir {
                 format!("{}: {}", process.display(), String::from_utf8_lossy(&words).replace('\0', " "))
             })
             .collect()
+    }
+}
+
+/// Waits until nothing is on these devices that ended work must not leave behind.
+pub fn expect_nothing_left(workdirs: &[Workdir]) {
+    let give_up_at = Instant::now() + ENDING;
+    loop {
+        let left: Vec<String> = workdirs.iter().flat_map(Workdir::leavings).collect();
+        if left.is_empty() {
+            return;
+        }
+        assert!(Instant::now() < give_up_at, "left on devices: {left:#?}");
+        std::thread::sleep(Duration::from_millis(50));
     }
 }
 

@@ -25,6 +25,15 @@ export function milliseconds(value) {
   return value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
 }
 
+/** A share from 0 to 1 as «12 %», or «1.2 %» where it is small; what is there is never «0 %», and what lacks something never «100 %». */
+export function percent(share) {
+  const value = 100 * share;
+  if (value > 0 && value < 0.1) return "<\u00a00.1\u00a0%";
+  if (value < 100 && value >= 99.95) return ">\u00a099.9\u00a0%";
+  const digits = value === 0 || value === 100 || (value >= 10 && value < 99.5) ? 0 : 1;
+  return `${value.toFixed(digits)}\u00a0%`;
+}
+
 /** «1 job», «3 jobs». */
 export function many(count, one, more = `${one}s`) {
   return `${count} ${count === 1 ? one : more}`;

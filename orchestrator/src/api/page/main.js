@@ -151,5 +151,6 @@ document.querySelector(".skip").addEventListener("click", (event) => {
 });
 setInterval(renewTimes, RENEW_TIMES_MS);
 setInterval(countDown, 1_000);
+document.documentElement.dataset.page = "whole"; // for again.js
 listen();
 live.run();

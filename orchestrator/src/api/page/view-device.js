@@ -8,6 +8,7 @@ import { bytes, fixed } from "./format.js";
 import { act, say, tellError } from "./notices.js";
 import { linkTo, setState, stateElement } from "./parts.js";
 import { clockWithSeconds, setTime, timeElement } from "./time.js";
+import { utilisationPart } from "./utilisation.js";
 
 const LOCK_MINUTES = 120;
 const MOST_HISTORY = 300;
@@ -39,6 +40,7 @@ export function deviceView({ model }, name) {
   const facts = h("dl", { class: "facts" });
   const lockText = h("p", {});
   const actions = actionsOf(name, model);
+  const utilisation = utilisationPart(pathOf("devices", name, "utilisation"));
   const log = h("pre", { class: "log", role: "log", "aria-label": `Log of ${name}`, tabindex: 0 });
   const history = h("div", {});
   const missing = h("p", { class: "wrong" });
@@ -46,6 +48,7 @@ export function deviceView({ model }, name) {
     h("section", { "aria-label": "Now", class: "standing" }, state, doing, untilText, h("span", { class: "muted" }, "seen ", seen)),
     h("section", { "aria-labelledby": "facts-title" }, h("h2", { id: "facts-title" }, "What it is"), facts),
     h("section", { "aria-labelledby": "lock-title" }, h("h2", { id: "lock-title" }, "Lock"), lockText, actions.element),
+    utilisation.element,
     h("section", { "aria-labelledby": "log-title", class: "wide" }, h("h2", { id: "log-title" }, "Log"), log),
     h("section", { "aria-labelledby": "history-title", class: "wide" }, h("h2", { id: "history-title" }, "History"), history),
   );
@@ -100,6 +103,7 @@ export function deviceView({ model }, name) {
   }
 
   function update(changes) {
+    utilisation.update(changes);
     if (changes.all || changes.devices.has(name)) {
       show();
       if (model.devices.has(name)) historySoon(changes.all ? 0 : HISTORY_EVERY_MS);

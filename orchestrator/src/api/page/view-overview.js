@@ -8,6 +8,7 @@ import { isOver, newestFirst } from "./model.js";
 import { countsText, linkTo, progressElement, setProgress, spanText } from "./parts.js";
 import { keepQuery } from "./router.js";
 import { setTime, timeElement } from "./time.js";
+import { utilisationPart } from "./utilisation.js";
 
 export function overviewView({ model, query }) {
   const wanted = {
@@ -21,6 +22,7 @@ export function overviewView({ model, query }) {
   const now = h("div", { class: "now" });
   const running = new KeyedList(now, runningRow);
   const next = h("p", { class: "next" });
+  const utilisation = utilisationPart("utilisation");
   const chips = h("div", { class: "chips", role: "group", "aria-label": "Devices by status" });
   const text = h("input", {
     type: "search", placeholder: "Filter  /", "aria-label": "Filter devices by words", value: wanted.text, oninput: () => change({ text: text.value }),
@@ -37,6 +39,7 @@ export function overviewView({ model, query }) {
     h("h1", { class: "unseen" }, "Devices"),
     troubles,
     h("section", { "aria-label": "What runs" }, now, next),
+    utilisation.element,
     h("div", { class: "filters", role: "search" }, chips, text, tag, shown),
     table("Devices", heads, body, { class: "devices" }),
   );
@@ -139,6 +142,7 @@ export function overviewView({ model, query }) {
   }
 
   function update(changes) {
+    utilisation.update(changes);
     if (changes.all || changes.lab) showLab();
     if (changes.all || changes.sweeps?.size || changes.devices?.size) showRunning();
     if (changes.all || [...(changes.devices ?? [])].some((name) => !rows.get(name))) return showRows();

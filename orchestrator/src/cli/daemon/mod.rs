@@ -217,7 +217,8 @@ pub(super) fn is_daemon(context: &Context, holder: &str) -> bool {
 pub(super) fn troubles_of(context: &Context, sweep: &SweepId) -> Vec<String> {
     let status = std::fs::read(context.lab.daemon_file(STATUS_FILE)).ok();
     let status: Option<Status> = status.and_then(|text| serde_json::from_slice(&text).ok());
-    let about = ["room: ".to_owned(), "store: ".to_owned(), format!("sweep {sweep}: ")];
+    let of_sweep = format!("sweep {sweep}: ");
+    let about = ["room: ".to_owned(), "store: ".to_owned(), format!("end of {of_sweep}"), of_sweep];
     let mut troubles = status.map(|status| status.troubles).unwrap_or_default();
     troubles.retain(|trouble| about.iter().any(|about| trouble.starts_with(about)));
     troubles

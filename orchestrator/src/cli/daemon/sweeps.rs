@@ -108,11 +108,15 @@ impl LabSweeps {
     async fn try_to_cancel(&self, sweep: &SweepId) -> Result<(), CliError> {
         let store = self.context.lab.store()?;
         let row = find_sweep(store.as_ref(), sweep.as_str())?;
-        if !row.state.is_over() {
-            cancel::end_what_is_left(&self.context, &row).await?;
+        if !row.state.is_over() && !cancel::end_what_is_left(&self.context, &row).await? {
+            return Ok(());
         }
-        let row = find_sweep(store.as_ref(), sweep.as_str())?;
-        conclude_unseen(&self.context, store.as_ref(), &row.id)
+        conclude_unseen(&self.context, store.as_ref(), sweep)?;
+        match store.open_jobs(sweep, None)?.len() {
+            0 => Ok(()),
+            left => Err(CliError::internal(format!("{left} jobs of sweep {sweep} could not be ended"))
+                .with_hint(format!("`farmctl why {sweep}` says more"))),
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 use clap::Args;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::domain::Device;
-use crate::status::{Past, Utilisation, utilisation};
+use crate::status::{MOST_DAYS, USUAL_DAYS, utilisation_of_days};
 
 use super::super::{CliError, Context, Format, exit, print_data, print_json, print_rows, text_table};
 
@@ -11,25 +11,13 @@ pub(in crate::cli) struct UtilisationArguments {
     /// Names; all devices that are not disabled without any
     pub(super) names: Vec<String>,
     /// Over the last so many days
-    #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=3660))]
+    #[arg(long, value_name = "N", default_value_t = USUAL_DAYS, value_parser = clap::value_parser!(u16).range(1..=i64::from(MOST_DAYS)))]
     days: u16,
 }
 
-/// Figures of these devices and of all of them together, over the last days.
-pub(in crate::cli) fn figures(context: &Context, devices: &[Device], days: u16) -> Result<Vec<Utilisation>, CliError> {
-    let (store, now) = (context.lab.store()?, Timestamp::now());
-    let from = now.checked_sub(SignedDuration::from_hours(24 * i64::from(days))).unwrap_or(Timestamp::UNIX_EPOCH);
-    let past = Past {
-        attempts: store.past_attempts(from)?,
-        events: store.availability_events()?,
-        sightings: store.sightings()?,
-    };
-    let names: Vec<String> = devices.iter().map(|device| device.name.clone()).collect();
-    Ok(utilisation(&names, &past, from, now))
-}
-
 pub(super) fn run(context: &Context, devices: &[Device], arguments: &UtilisationArguments) -> Result<u8, CliError> {
-    let rows = figures(context, devices, arguments.days)?;
+    let names: Vec<String> = devices.iter().map(|device| device.name.clone()).collect();
+    let rows = utilisation_of_days(context.lab.store()?.as_ref(), &names, arguments.days, Timestamp::now())?;
     if context.format == Format::Json {
         print_json(&rows)?;
         return Ok(exit::OK);

@@ -153,7 +153,8 @@ pub(in crate::cli) async fn drive(
         // Whoever asks three times does not want to wait; runs on devices go on by themselves.
         () = interrupt.left() => say("left while runs are under way on devices"),
     }
-    if errand == Errand::Jobs && store.sweep_state(&sweep.id)? == SweepState::Cancelling {
+    // While the lease is held: nobody else does the same.
+    if store.sweep_state(&sweep.id)? == SweepState::Cancelling {
         close_open_jobs(store.as_ref(), &sweep)?;
     }
     hold.release().await?;

@@ -182,7 +182,7 @@ pub(super) async fn prepare(
 }
 
 /// Takes the lease of a sweep, which nobody else may have.
-pub(super) async fn lease(leases: &Leases, sweep: &SweepId) -> Result<crate::agent::Hold, CliError> {
+async fn lease(leases: &Leases, sweep: &SweepId) -> Result<crate::agent::Hold, CliError> {
     leases.sweep(sweep).await?.map_err(|holder| {
         CliError::usage(format!("sweep {sweep} is being carried out by {} now", holder.holder)).with_hint(format!(
             "`farmctl sweeps show {sweep}` shows how far it is; a process that ended without a word gives it free at {}",

@@ -17,7 +17,7 @@ const QUARANTINES: &str = "
 
 impl NoticeStore for SqliteStore {
     fn untold_sweeps(&self) -> Result<Vec<SweepRow>, StoreError> {
-        self.list_sweeps(SWEEPS)
+        self.list_sweeps(SWEEPS, [])
     }
 
     fn sweep_told(&self, sweep: &SweepId) -> Result<(), StoreError> {

@@ -1,5 +1,5 @@
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, Row, Transaction, named_params, params};
+use rusqlite::{OptionalExtension, Params, Row, Transaction, named_params, params};
 
 use super::{SqliteStore, corrupt, from_json, hand_over, nanoseconds, records, schedules, timestamp, to_json};
 use crate::domain::{Job, JobState, LabId, Record, SweepDefinition, SweepId, SweepRow, SweepState, SweepStep};
@@ -92,7 +92,14 @@ impl SweepStore for SqliteStore {
     fn sweeps(&self) -> Result<Vec<SweepRow>, StoreError> {
         let sql = "SELECT id, name, started_at_ns, finished_at_ns, farmctl_version, state FROM sweeps
                    ORDER BY started_at_ns DESC, id DESC";
-        self.list_sweeps(sql)
+        self.list_sweeps(sql, [])
+    }
+
+    fn sweeps_since(&self, since: Timestamp) -> Result<Vec<SweepRow>, StoreError> {
+        let sql = "SELECT id, name, started_at_ns, finished_at_ns, farmctl_version, state FROM sweeps
+                   WHERE state IN ('open', 'cancelling') OR finished_at_ns > ?1
+                   ORDER BY started_at_ns DESC, id DESC";
+        self.list_sweeps(sql, [nanoseconds(since)])
     }
 
     fn sweep_state(&self, sweep: &SweepId) -> Result<SweepState, StoreError> {
@@ -177,8 +184,8 @@ impl SweepStore for SqliteStore {
 }
 
 impl SqliteStore {
-    pub(super) fn list_sweeps(&self, sql: &str) -> Result<Vec<SweepRow>, StoreError> {
-        let rows = self.query("list sweeps", sql, [], |row| {
+    pub(super) fn list_sweeps(&self, sql: &str, parameters: impl Params) -> Result<Vec<SweepRow>, StoreError> {
+        let rows = self.query("list sweeps", sql, parameters, |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
         })?;
         rows.into_iter().map(sweep_row).collect()
