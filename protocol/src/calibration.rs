@@ -16,6 +16,18 @@ pub struct Calibration {
     pub memory: KernelTime,
 }
 
+impl Calibration {
+    /// The time that tells how fast the device computes: the middle one.
+    pub fn compute_ns(&self) -> u64 {
+        self.compute.median_ns
+    }
+
+    /// The time that tells how fast it reads memory: the shortest, since other programs use memory too.
+    pub fn memory_ns(&self) -> u64 {
+        self.memory.fastest_ns
+    }
+}
+
 /// How long a fixed piece of work took, done several times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KernelTime {
