@@ -2,10 +2,10 @@
 
 use farmctl::domain::{DeviceCheck, Event, EventKind};
 use serde_json::Value;
-use testlab::{Board, SmallDisk};
+use testlab::{AdbServer, Board, Phone, SmallDisk};
 
 use super::daemon::{Daemon, schedule, wait_until};
-use super::support::{HOST_TARGET, Lab, QUICK, built_runner, farm, local_device, ssh_device};
+use super::support::{HOST_TARGET, Lab, QUICK, adb_device, built_runner, farm, local_device, ssh_device};
 
 fn check(lab: &Lab) -> (i32, Vec<Value>) {
     let (code, stdout, stderr) = lab.run(&["devices", "check", "--format", "json"]);
@@ -17,20 +17,26 @@ fn each_device_has_its_verdict_and_nothing_is_left_there() {
     // Before the board, which then sees it.
     let disk = SmallDisk::mount(64 << 20, false).unwrap();
     let (board, small) = (Board::start().unwrap(), Board::start().unwrap());
+    let (server, phone) = (AdbServer::start().unwrap(), Phone::start().unwrap());
     let home = small.home.join("farmctl").display().to_string();
     let cramped = ssh_device("cramped", &small, small.port).replace(&home, &disk.path().display().to_string());
     let lab = Lab::new();
     lab.write(
         "farms/lab.yaml",
-        &farm(&[ssh_device("board", &board, board.port), cramped, ssh_device("away", &board, 1)]),
+        &farm(&[
+            ssh_device("board", &board, board.port),
+            adb_device("phone", phone.address(), &server),
+            cramped,
+            ssh_device("away", &board, 1),
+        ]),
     );
     let (code, answers) = check(&lab);
     assert_eq!(code, 6, "{answers:?}");
     let of = |name: &str| answers.iter().find(|answer| answer["device"] == name).unwrap();
     assert!(of("board")["push_bytes_per_second"].as_f64().unwrap() > 1e5, "{answers:?}");
     assert!(of("board")["round_trip_ms"].as_f64().unwrap() > 0.0 && of("board")["sensors"].is_array());
-    for kernel in ["compute", "memory"] {
-        assert!(of("board")["calibration"][kernel]["median_ns"].as_u64().unwrap() > 0, "{answers:?}");
+    for (device, kernel) in [("board", "compute"), ("board", "memory"), ("phone", "compute"), ("phone", "memory")] {
+        assert!(of(device)["calibration"][kernel]["median_ns"].as_u64().unwrap() > 0, "{answers:?}");
     }
     assert_eq!((&of("away")["failure"]["kind"], &of("away")["verdict"]), (&"refused".into(), &"failed".into()));
     assert!(!board.home.join("farmctl/check").exists());
