@@ -16,6 +16,7 @@ const DEADLINE: Duration = Duration::from_secs(300);
 pub(super) async fn measure(session: &Session, answer: &mut Answer, figures: &mut CheckFigures) -> Result<(), Failure> {
     figures.target = Some(session.hello.target.clone());
     figures.free_bytes = Some(session.hello.store.free_bytes);
+    figures.battery = session.battery.clone();
     figures.clock_off_ms = session.heard.clock_off_ms;
     figures.round_trip_ms = Some(session.round_trip().await?.as_secs_f64() * 1e3);
     figures.push_bytes_per_second = Some(session.push_bytes_per_second().await?);

@@ -1,15 +1,17 @@
 //! Asks devices what they are, and whether they are fit for work.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use farmctl_protocol::Hello;
 use futures::StreamExt as _;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::device::{BringUp, RunnerProvider, Session, ThermalSensor};
+use crate::device::{BringUp, RunnerProvider, Session, ThermalSensor, measuring_state};
 use crate::domain::{
-    CheckFigures, Device, DeviceCheck, DeviceFacts, DeviceState, Event, EventKind, Failure, FailureKind, Timeouts,
+    AndroidOptions, Battery, CheckFigures, Device, DeviceCheck, DeviceFacts, DeviceState, Event, EventKind, Failure,
+    FailureKind, Timeouts,
 };
 use crate::inventory::{Spare, find_spares};
 use crate::store::{LeaseHolder, Store, StoreError};
@@ -206,7 +208,8 @@ impl Probes {
         };
         let brought_up = Session::bring_up(device, with).await;
         answer.bring_up_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let session = brought_up?;
+        let mut session = brought_up?;
+        session.battery = battery(&session).await;
         (answer.facts, answer.hello) = (Some(session.facts()), Some(session.hello.clone()));
         let measured = match figures {
             Some(figures) => check::measure(&session, answer, figures).await,
@@ -235,6 +238,21 @@ impl Probes {
             Ok(())
         })
         .await
+    }
+}
+
+/// How a phone is powered, where it tells. Nobody is asked on its screen for leave to be root.
+async fn battery(session: &Session) -> Option<Battery> {
+    session.android.as_ref()?;
+    let device = &session.device;
+    let device = Device { android: AndroidOptions { su: false, ..device.android }, ..device.clone() };
+    let limit = Duration::from_secs_f64(Timeouts::default().bring_up_seconds);
+    match measuring_state(&device, session.transport(), limit).await {
+        Ok(state) => state.battery().cloned(),
+        Err(failure) => {
+            tracing::debug!(device = %device.name, %failure, "how it is powered is not known");
+            None
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::domain::{Calibration, CheckFigures, CheckVerdict, Failure, Finding, PastCheck};
+use crate::domain::{Battery, Calibration, CheckFigures, CheckVerdict, Failure, Finding, PastCheck};
 
 use super::sightings::{NEARLY_FULL_BYTES, clock_text};
 
@@ -20,6 +20,11 @@ const LONGER_ROUND_TRIP_MS: f64 = 50.0;
 /// Share of the usual speed of pushes below which they are worth a word, unless they are fast all the same.
 const SLOWER_PUSH: f64 = 0.5;
 const FAST_PUSH_BYTES_PER_SECOND: f64 = 50e6;
+
+/// A battery that is warmer makes a phone slow down.
+const WARM_BATTERY_C: f64 = 42.0;
+/// A battery with less, and no charger, does not last a night.
+const LOW_BATTERY_PERCENT: u32 = 30;
 
 /// A command that takes longer there and back makes every step of a sweep slow.
 const SLOW_ROUND_TRIP_MS: f64 = 500.0;
@@ -70,6 +75,7 @@ pub(super) fn judge(figures: &CheckFigures, usual: &Usual, failure: Option<&Fail
         return (CheckVerdict::Failed, vec![Finding { what, remedy: failure.kind.remedy().to_owned() }]);
     }
     let mut findings: Vec<Finding> = [space(figures), clock(figures)].into_iter().flatten().collect();
+    findings.extend(figures.battery.iter().flat_map(battery));
     findings.extend(kernels(figures, usual));
     findings.extend(way(figures, usual));
     let verdict = if findings.is_empty() { CheckVerdict::Ok } else { CheckVerdict::Warning };
@@ -85,6 +91,14 @@ fn clock(figures: &CheckFigures) -> Option<Finding> {
     figures.clock_off_ms?;
     let what = format!("its clock is {}", clock_text(figures.clock_off_ms));
     Some(finding(what, "set it, or turn its automatic time on"))
+}
+
+fn battery(battery: &Battery) -> Vec<Finding> {
+    let warm = battery.temperature_c.filter(|temperature_c| *temperature_c > WARM_BATTERY_C);
+    let warm = warm.map(|temperature_c| finding(format!("its battery has {temperature_c:.0} °C"), "let it cool down"));
+    let low = battery.level_percent.filter(|level| *level < LOW_BATTERY_PERCENT && battery.powered_by.is_empty());
+    let low = low.map(|level| finding(format!("its battery has {level} % and no charger"), "connect its charger"));
+    warm.into_iter().chain(low).collect()
 }
 
 /// Whether it is slower than it was.
@@ -152,6 +166,7 @@ mod tests {
             push_bytes_per_second: Some(40e6),
             free_bytes: Some(9_000_000_000),
             clock_off_ms: None,
+            battery: None,
             calibration: Some(Calibration { kernel_version: 1, compute: time(compute_ns), memory: time(5_000_000) }),
         }
     }
@@ -218,6 +233,19 @@ mod tests {
         (now.round_trip_ms, now.push_bytes_per_second, now.calibration) = (Some(600.0), Some(5e5), None);
         let expected = ["a command takes 600 ms there and back", "a push brings over 0.5 MB a second"];
         assert_eq!(said(&now, &[]), expected, "what is slow for any device");
+    }
+
+    #[test]
+    fn a_battery_that_is_warm_or_low_is_told_of() {
+        let with = |level: u32, temperature_c: f64, powered_by: &[&str]| {
+            let powered_by = powered_by.iter().map(|way| (*way).to_owned()).collect();
+            let (level_percent, temperature_c) = (Some(level), Some(temperature_c));
+            let battery = Battery { level_percent, temperature_c, powered_by, ..Battery::default() };
+            said(&CheckFigures { battery: Some(battery), ..figures(1) }, &[])
+        };
+        assert_eq!(with(12, 41.9, &["usb"]), Vec::<String>::new());
+        assert_eq!(with(12, 43.6, &[]), ["its battery has 44 °C", "its battery has 12 % and no charger"]);
+        assert_eq!(with(80, 30.0, &[]), Vec::<String>::new());
     }
 
     #[test]

@@ -4,6 +4,8 @@ use farmctl_protocol::Calibration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::Battery;
+
 /// What a check found out about a device.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DeviceCheck {
@@ -76,6 +78,9 @@ pub struct CheckFigures {
     pub free_bytes: Option<u64>,
     /// How far its clock is ahead of this host's (behind: negative), where that is more than the answer's way explains.
     pub clock_off_ms: Option<i64>,
+    /// How it is powered, where it tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub battery: Option<Battery>,
     /// How fast it computes and reads memory.
     pub calibration: Option<Calibration>,
 }

@@ -38,6 +38,8 @@ fn each_device_has_its_verdict_and_nothing_is_left_there() {
     for (device, kernel) in [("board", "compute"), ("board", "memory"), ("phone", "compute"), ("phone", "memory")] {
         assert!(of(device)["calibration"][kernel]["median_ns"].as_u64().unwrap() > 0, "{answers:?}");
     }
+    let battery = &of("phone")["battery"];
+    assert!(battery["temperature_c"].is_number() && battery == &of("phone")["facts"]["battery"], "{answers:?}");
     assert_eq!((&of("away")["failure"]["kind"], &of("away")["verdict"]), (&"refused".into(), &"failed".into()));
     assert!(!board.home.join("farmctl/check").exists());
     let (_, table, _) = lab.run(&["devices", "check", "--format", "csv"]);
