@@ -59,7 +59,7 @@ impl Probes {
             device: Some(answer.device.clone()),
             job_id: None,
             run_id: None,
-            kind: EventKind::DeviceChecked(check.clone()),
+            kind: EventKind::DeviceChecked(Box::new(check.clone())),
         };
         with_store(&self.store, move |store| store.append_event(&event)).await?;
         (answer.check, answer.usual) = (Some(check), Some(usual));

@@ -107,7 +107,7 @@ pub enum EventKind {
         now: String,
     },
     /// The device was checked.
-    DeviceChecked(DeviceCheck),
+    DeviceChecked(Box<DeviceCheck>),
     /// The devices of a schedule were checked before its sweep.
     ScheduleChecked {
         /// The schedule.

@@ -860,11 +860,12 @@ pub fn the_checks_of_a_device_are_its_own(open: &Open) {
         let event = Event { at: at(seconds), sweep_id: None, device, job_id: None, run_id: None, kind };
         store.append_event(&event).unwrap();
     };
-    happens("a", 1, EventKind::DeviceChecked(check(1.5, None)));
-    happens("b", 2, EventKind::DeviceChecked(check(2.5, None)));
+    let checked = |check: DeviceCheck| EventKind::DeviceChecked(Box::new(check));
+    happens("a", 1, checked(check(1.5, None)));
+    happens("b", 2, checked(check(2.5, None)));
     happens("a", 3, EventKind::DeviceReleased { by: "me".into() });
-    happens("a", 4, EventKind::DeviceChecked(check(3.5, Some("nightly"))));
-    happens("a", 5, EventKind::DeviceChecked(DeviceCheck { figures: CheckFigures::default(), ..check(0.0, None) }));
+    happens("a", 4, checked(check(3.5, Some("nightly"))));
+    happens("a", 5, checked(DeviceCheck { figures: CheckFigures::default(), ..check(0.0, None) }));
     let checks = open().device_checks("a", 9).unwrap();
     assert_eq!(checks.iter().map(|past| past.at).collect::<Vec<_>>(), [at(1), at(4), at(5)], "oldest first");
     assert_eq!(checks[0].check, check(1.5, None));

@@ -72,7 +72,7 @@ fn was_faster(lab: &Lab, device: &str, share: u64) -> DeviceCheck {
     let mut faster = last.check.clone();
     faster.figures.calibration.as_mut().unwrap().compute.median_ns /= share;
     for _ in 0..3 {
-        let (device, kind) = (Some(device.to_owned()), EventKind::DeviceChecked(faster.clone()));
+        let (device, kind) = (Some(device.to_owned()), EventKind::DeviceChecked(Box::new(faster.clone())));
         let event = Event { at: last.at, sweep_id: None, device, job_id: None, run_id: None, kind };
         store.append_event(&event).unwrap();
     }

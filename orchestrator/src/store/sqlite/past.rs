@@ -53,7 +53,7 @@ impl PastStore for SqliteStore {
         let checks = events.iter().rev().map(|json| {
             let event: Event = from_json("an event", json)?;
             match event.kind {
-                EventKind::DeviceChecked(check) => Ok(PastCheck { at: event.at, check }),
+                EventKind::DeviceChecked(check) => Ok(PastCheck { at: event.at, check: *check }),
                 _ => Err(corrupt("a check", &"it is another event")),
             }
         });
