@@ -20,6 +20,7 @@ Usage: device-runner <command> --workdir DIR
 
 Commands:
   hello                            what this device and this runner are, as one line of JSON
+  calibrate                        how fast this device is right now, as one line of JSON
   store status                     files of the content-addressed store, as one line of JSON
   store commit SHA256 SIZE [--executable]
                                    check partial/SHA256 and move it to store/SHA256
@@ -60,6 +61,8 @@ pub enum Invocation {
 pub enum Command {
     /// Describe device and runner.
     Hello,
+    /// Tell how fast the device is.
+    Calibrate,
     /// List the store.
     StoreStatus,
     /// Move a pushed file into the store.
@@ -159,6 +162,7 @@ impl Options {
         match words {
             [] => Err("no command given; try --help".to_owned()),
             ["hello"] => Ok(Command::Hello),
+            ["calibrate"] => Ok(Command::Calibrate),
             ["store", "status"] => Ok(Command::StoreStatus),
             ["store", "commit", digest, size] => Ok(Command::StoreCommit {
                 digest: digest.parse()?,

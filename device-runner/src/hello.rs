@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use farmctl_engine_kit::SCENARIOS;
 use farmctl_protocol::{Cpu, Hello, PROTOCOL_VERSION, StoreStatus};
@@ -36,6 +37,7 @@ pub fn hello(workdir: &Workdir, store: StoreStatus, runner_sha256: String) -> He
         hostname: word(UtsName::nodename),
         soc: soc(),
         boot_id: boot_id(),
+        unix_ms: unix_ms(),
         cpus: cpus(),
         memory_total_bytes: meminfo_bytes(&memory, "MemTotal").unwrap_or(0),
         memory_available_bytes: meminfo_bytes(&memory, "MemAvailable").unwrap_or(0),
@@ -45,6 +47,11 @@ pub fn hello(workdir: &Workdir, store: StoreStatus, runner_sha256: String) -> He
         running: lock::holder(workdir).as_ref().map(RunId::to_string),
         runs: runs::list(workdir),
     }
+}
+
+/// The time of day, in milliseconds since 1970; 0 for a clock that is before that.
+pub fn unix_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
 
 /// Identity of this boot.
@@ -79,7 +86,8 @@ fn cpu_name(cpuinfo: &str) -> Option<String> {
     value("Hardware").or_else(|| value("model name")).filter(|name| !name.is_empty())
 }
 
-fn cpus() -> Vec<Cpu> {
+/// The processors that are online.
+pub fn cpus() -> Vec<Cpu> {
     let online = read("/sys/devices/system/cpu/online").and_then(|list| parse_cpu_list(&list));
     let counted = || {
         let count = std::thread::available_parallelism().map_or(1, usize::from);

@@ -18,7 +18,8 @@ use crate::workdir::Workdir;
 /// How long a try goes on while another run holds the lock; a look at the lock (`hello`) holds it for microseconds.
 pub(crate) const BUSY_GRACE: Duration = Duration::from_millis(200);
 
-/// How long a try goes on once the other run has written its last message: its supervisor is just leaving.
+/// How long a try goes on once the other run has written its last message, its supervisor just leaving, or while a
+/// calibration holds the lock.
 pub(crate) const LEAVING_GRACE: Duration = Duration::from_secs(5);
 
 /// Time between two tries.
@@ -28,7 +29,7 @@ pub(crate) const RETRY_INTERVAL: Duration = Duration::from_millis(5);
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Another run holds it.
-    #[error("take the device's lock: run {} is running", .0.as_ref().map_or("(name unknown)", RunId::as_str))]
+    #[error("take the device's lock: {}", .0.as_ref().map_or("a calibration is going on".to_owned(), |run| format!("run {run} is running")))]
     Busy(Option<RunId>),
     /// The operating system refused.
     #[error("{action} the lock file {}: {source}", path.display())]
@@ -72,7 +73,8 @@ impl DeviceLock {
                 let messages = holder.as_ref().and_then(|run| RunFolder::new(workdir, run).open_messages().ok());
                 messages.is_some_and(|messages| runs::has_ended(&messages).unwrap_or(false))
             };
-            if waited > LEAVING_GRACE || (waited > BUSY_GRACE && !leaving()) {
+            // What has no name is no run, and short.
+            if waited > LEAVING_GRACE || (waited > BUSY_GRACE && holder.is_some() && !leaving()) {
                 return Err(LockError::Busy(holder));
             }
             thread::sleep(RETRY_INTERVAL);
@@ -84,8 +86,20 @@ impl DeviceLock {
     /// # Errors
     /// Fails when the file can't be written.
     pub fn assign(self, workdir: &Workdir, run: &RunId) -> Result<File, LockError> {
+        self.name(workdir, run.as_str())
+    }
+
+    /// Holds the lock for something short that is no run, as long as the file is open. Whoever starts a run waits for it.
+    ///
+    /// # Errors
+    /// Fails when the file can't be written.
+    pub fn hold_unnamed(self, workdir: &Workdir) -> Result<File, LockError> {
+        self.name(workdir, "")
+    }
+
+    fn name(self, workdir: &Workdir, holder: &str) -> Result<File, LockError> {
         let mut file = self.0;
-        file.set_len(0).and_then(|()| file.write_all(run.as_str().as_bytes())).map_err(|source| LockError::Io {
+        file.set_len(0).and_then(|()| file.write_all(holder.as_bytes())).map_err(|source| LockError::Io {
             action: "write",
             path: workdir.lock(),
             source,
@@ -105,4 +119,32 @@ pub fn holder(workdir: &Workdir) -> Option<RunId> {
 
 fn read_holder(workdir: &Workdir) -> Option<RunId> {
     fs::read_to_string(workdir.lock()).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::scratch::Scratch;
+
+    #[test]
+    fn what_is_no_run_is_waited_for_and_a_run_is_not() {
+        let folder = Scratch::new();
+        let workdir = Workdir::open(folder.path()).unwrap();
+        let run: RunId = "r-1".parse().unwrap();
+        fs::create_dir(workdir.runs().join("r-1")).unwrap();
+        fs::write(workdir.runs().join("r-1/messages.jsonl"), "").unwrap();
+        let held = DeviceLock::acquire(&workdir).unwrap().assign(&workdir, &run).unwrap();
+        assert!(matches!(DeviceLock::acquire(&workdir), Err(LockError::Busy(Some(busy))) if busy == run));
+        assert_eq!(holder(&workdir), Some(run));
+        drop(held);
+        let held = DeviceLock::acquire(&workdir).unwrap().hold_unnamed(&workdir).unwrap();
+        assert_eq!(holder(&workdir), None, "no run holds it");
+        let ends = thread::spawn(move || {
+            thread::sleep(3 * BUSY_GRACE);
+            drop(held);
+        });
+        DeviceLock::acquire(&workdir).unwrap();
+        ends.join().unwrap();
+    }
 }

@@ -6,6 +6,7 @@
 //! lies outside its work folder.
 
 mod args;
+mod calibrate;
 mod cancel;
 mod fence;
 mod follow;
@@ -32,6 +33,7 @@ use farmctl_protocol::exit;
 use serde::Serialize;
 
 use args::{Command, Invocation};
+use calibrate::CalibrateError;
 use cancel::CancelError;
 use fence::FenceError;
 use follow::FollowError;
@@ -96,6 +98,11 @@ fn obey_in(root: &Path, command: Command) -> Result<i32, Exit> {
     let store = Store::new(&workdir);
     match command {
         Command::Hello => print_json(&hello::hello(&workdir, store.status()?, store::own_hash()?)),
+        Command::Calibrate => match calibrate::calibrate(&workdir) {
+            Ok(calibration) => print_json(&calibration),
+            Err(error @ CalibrateError::Lock(LockError::Busy(_))) => Err(Exit::with(exit::BUSY, &error)),
+            Err(error) => Err(error.into()),
+        },
         Command::StoreStatus => print_json(&store.status()?),
         Command::StoreCommit { digest, size_bytes, executable } => {
             print_json(&store.commit(&digest, size_bytes, executable)?)

@@ -7,7 +7,8 @@ use std::fs;
 
 use farmctl_protocol::Phase;
 use farmctl_protocol::{
-    Hello, Limits, Message, Precision, RunnerFailureKind, Scenario, StoreFile, StoreStatus, StoreVerification, exit,
+    CALIBRATION_VERSION, Calibration, Hello, Limits, Message, Precision, RunnerFailureKind, Scenario, StoreFile,
+    StoreStatus, StoreVerification, exit,
 };
 use lab::{ENDLESS, Lab, QUICK, child_of};
 use nix::sys::signal::{Signal, kill};
@@ -40,6 +41,8 @@ fn hello_tells_of_device_and_runner() {
     let output = Lab::new().ask(&["hello"]);
     let hello: Hello = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(hello.protocol, farmctl_protocol::PROTOCOL_VERSION);
+    let now_ms = std::time::UNIX_EPOCH.elapsed().unwrap().as_millis() as u64;
+    assert!(hello.unix_ms.abs_diff(now_ms) < 60_000, "{} instead of {now_ms}", hello.unix_ms);
     assert!(!hello.cpus.is_empty() && hello.memory_total_bytes > 0 && hello.kernel.starts_with("Linux "));
     assert_eq!((hello.backends[0].name.as_str(), hello.running), ("tract", None));
     assert_eq!(hello.scenarios, ["single_stream", "offline"]);
@@ -142,6 +145,22 @@ fn runs_never_overlap_and_a_cancelled_one_makes_room() {
     assert_eq!(lab.ask(&["cancel", "--run", "first"]).status.code(), Some(0));
     let (messages, ..) = lab.start(&second).finish();
     assert!(matches!(messages.last(), Some(Message::Finished { .. })));
+}
+
+#[test]
+fn a_device_tells_how_fast_it_is_and_not_while_a_run_is_under_way() {
+    let lab = Lab::new();
+    let told: Calibration = serde_json::from_slice(&lab.ask(&["calibrate"]).stdout).unwrap();
+    assert_eq!(told.kernel_version, CALIBRATION_VERSION);
+    assert!(told.compute.fastest_ns > 0 && told.memory.fastest_ns > 0, "{told:?}");
+    let mut run = lab.start(&lab.request("under-way", ENDLESS));
+    run.until(Phase::WarmUp);
+    let refused = lab.ask(&["calibrate"]);
+    assert_eq!((refused.status.code(), refused.stdout.len()), (Some(exit::BUSY), 0));
+    assert!(String::from_utf8(refused.stderr).unwrap().contains("under-way"));
+    lab.ask(&["cancel", "--run", "under-way"]);
+    run.finish();
+    assert!(lab.ask(&["calibrate"]).status.success());
 }
 
 #[test]

@@ -30,6 +30,8 @@ pub struct Hello {
     pub soc: Option<String>,
     /// Identity of this boot (`/proc/sys/kernel/random/boot_id`), when there is one.
     pub boot_id: Option<String>,
+    /// The device's time of day, in milliseconds since 1970.
+    pub unix_ms: u64,
     /// All processors that are online, by index.
     pub cpus: Vec<Cpu>,
     /// Total memory.
@@ -63,12 +65,7 @@ impl Hello {
     /// Indices of the fastest cores: those whose maximum frequency is the highest; all cores where frequencies are
     /// not known or equal.
     pub fn big_cpus(&self) -> Vec<u32> {
-        let highest = self.cpus.iter().filter_map(|cpu| cpu.max_frequency_khz).max();
-        self.cpus
-            .iter()
-            .filter(|cpu| highest.is_none() || cpu.max_frequency_khz == highest)
-            .map(|cpu| cpu.index)
-            .collect()
+        Cpu::fastest(&self.cpus)
     }
 }
 
@@ -79,6 +76,15 @@ pub struct Cpu {
     pub index: u32,
     /// Highest frequency by cpufreq, when the kernel tells it.
     pub max_frequency_khz: Option<u64>,
+}
+
+impl Cpu {
+    /// Indices of those whose maximum frequency is the highest; all where frequencies are not known or equal.
+    pub fn fastest(cpus: &[Cpu]) -> Vec<u32> {
+        let highest = cpus.iter().filter_map(|cpu| cpu.max_frequency_khz).max();
+        let is_fastest = |cpu: &&Cpu| highest.is_none() || cpu.max_frequency_khz == highest;
+        cpus.iter().filter(is_fastest).map(|cpu| cpu.index).collect()
+    }
 }
 
 /// One inference engine of a runner.

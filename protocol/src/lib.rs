@@ -7,17 +7,20 @@
 //! - `hello` prints one [`Hello`] as a line of JSON.
 //! - `store status` and `store remove` print one [`StoreStatus`]; `store commit` one [`StoreFile`]; `store verify` one
 //!   [`StoreVerification`]; `store trim` one [`StoreTrim`].
+//! - `calibrate` prints one [`Calibration`].
 //! - `run` reads one [`RunRequest`] from its standard input, starts the run detached, and prints the run's messages;
 //!   `follow` prints the messages of a run that was started before, from a byte offset on.
 //!
 //! Messages are JSON Lines: one [`Message`] a line, none longer than [`MAX_LINE_BYTES`]. The last line of a run is
 //! always [`Message::Finished`] or [`Message::Failed`].
 
+mod calibration;
 mod hello;
 mod job;
 mod message;
 mod store;
 
+pub use calibration::{CALIBRATION_VERSION, Calibration, KernelTime};
 pub use hello::{BackendInfo, Cpu, Hello, RunInfo};
 pub use job::{
     ArtifactRef, Dialect, EngineSpec, Evaluation, Fence, InputRange, JobSpec, Layout, Limits, NamedArtifact, Precision,
@@ -28,7 +31,7 @@ pub use store::{PartialFile, StoreFile, StoreStatus, StoreTrim, StoreVerificatio
 
 /// Version of this protocol. Both sides refuse any other: the host pushes the runner it was built with, so a mismatch
 /// means that a foreign binary answers.
-pub const PROTOCOL_VERSION: u32 = 2;
+pub const PROTOCOL_VERSION: u32 = 3;
 
 /// Longest line, in bytes, that either side writes or accepts. Samples and outputs are split into chunks to stay below.
 pub const MAX_LINE_BYTES: usize = 1 << 20;

@@ -26,6 +26,6 @@ mod serve;
 
 pub use backend::{Backend, BackendError, OutputTensor, Session};
 pub use order::{ENGINE_PROTOCOL_VERSION, Order, OrderLimits};
-pub use process::{ChildUsage, CpuTime};
+pub use process::{ChildUsage, CpuTime, pin_to};
 pub use scenario::{Bounds, LoadPattern, SCENARIOS};
 pub use serve::{Process, ServeError, serve, serve_with};

@@ -17,7 +17,7 @@ use std::os::fd::AsFd;
 use std::process;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use farmctl_protocol::{ArtifactRef, Message, PROTOCOL_VERSION, Phase, RunRequest, RunnerFailure, RunnerFailureKind};
 use nix::sys::signal::{SigSet, Signal};
@@ -122,7 +122,7 @@ impl<'a> Supervisor<'a> {
             run_id: self.request.run_id.clone(),
             pid: process::id(),
             boot_id: hello::boot_id(),
-            started_unix_ms: unix_ms(),
+            started_unix_ms: hello::unix_ms(),
         };
         let done = log
             .append(&accepted)
@@ -131,7 +131,7 @@ impl<'a> Supervisor<'a> {
             .and_then(|()| self.verify())
             .and_then(|()| self.measure(log, sender));
         match done {
-            Ok(()) => Message::Finished { finished_unix_ms: unix_ms() },
+            Ok(()) => Message::Finished { finished_unix_ms: hello::unix_ms() },
             Err(failure) => Message::Failed(failure),
         }
     }
@@ -250,8 +250,4 @@ fn storage(error: io::Error) -> RunnerFailure {
         RunnerFailureKind::Storage,
         format!("failed to write the run's messages: {error}; free space on the device"),
     )
-}
-
-fn unix_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }

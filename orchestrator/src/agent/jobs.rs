@@ -8,7 +8,8 @@ use jiff::Timestamp;
 
 use crate::device::{Collected, EngineProgram, Session};
 use crate::domain::{
-    Device, DeviceLock, EventKind, Failure, FailureKind, Job, Measurement, OnFailure, Record, RunId, SweepState,
+    Condition, Device, DeviceLock, EventKind, Failure, FailureKind, Job, Measurement, OnFailure, Record, RunId,
+    SweepState,
 };
 use crate::planner;
 use crate::store::{Claim, ClaimedRun, StoreError};
@@ -341,6 +342,7 @@ impl Work<'_, '_> {
     ) -> Record {
         let moments = (started_at, self.agent.now());
         let mut record = records::of_run(&self.agent.sweep, self.device, self.session, run, moments, outcome);
+        record.condition = record.condition.map(|then| Condition { check: self.worker.last_check.clone(), ..then });
         record.engine_files = self.engine.as_ref().map(|engine| engine.spec.files.clone()).unwrap_or_default();
         record
     }

@@ -26,6 +26,7 @@ use healing::Healing;
 
 mod activity;
 mod attempt;
+mod check;
 mod crew;
 mod endings;
 mod events;
@@ -45,6 +46,7 @@ mod recovery;
 mod sightings;
 mod spares;
 mod stop;
+mod verdict;
 mod worker;
 
 pub use events::{Events, Subject};
@@ -53,10 +55,10 @@ pub use labels::LabelFiles;
 pub use leases::{Hold, Leases};
 pub use outputs::OutputFiles;
 pub use prepare::{Undone, is_left_behind, undo_changes};
-pub use probe::Probes;
+pub use probe::{Answer, Asker, Probes};
 pub use records::of_cell as record_of_cell;
-pub use sightings::note_seen;
 pub use stop::Stop;
+pub use verdict::{Usual, slower_by};
 
 /// How often it is looked whether a person cancelled the sweep.
 const CANCEL_LOOK: Duration = Duration::from_secs(1);

@@ -1,19 +1,44 @@
-//! Asks devices that nobody uses what they are.
+//! Asks devices what they are, and whether they are fit for work.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use farmctl_protocol::Hello;
 use futures::StreamExt as _;
+use serde::Serialize;
+use tokio::time::Instant;
 
-use crate::device::{BringUp, RunnerProvider, Session};
-use crate::domain::{Device, DeviceState, Event, EventKind, Timeouts};
-use crate::store::Store;
+use crate::device::{BringUp, RunnerProvider, Session, ThermalSensor, measuring_state};
+use crate::domain::{
+    AndroidOptions, Battery, CheckFigures, Device, DeviceCheck, DeviceFacts, DeviceState, Event, EventKind, Failure,
+    FailureKind, Timeouts,
+};
+use crate::inventory::{Spare, find_spares};
+use crate::store::{LeaseHolder, Store, StoreError};
 use crate::transport::Connect;
 
 use super::sightings::note_seen;
-use super::{AgentError, Clock, Leases, with_store};
+use super::verdict::Usual;
+use super::{AgentError, Clock, Leases, check, with_store};
 
-/// Devices that are asked at the same time.
-const AT_ONCE: usize = 16;
+/// Who asks, which settles what is left alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asker {
+    /// A person, who waits for the answers of these very devices.
+    Person,
+    /// The daemon: what a person keeps locked is left alone.
+    Daemon,
+}
+
+impl Asker {
+    /// Devices that are asked at the same time.
+    fn at_once(self) -> usize {
+        match self {
+            Asker::Person => 64,
+            Asker::Daemon => 16,
+        }
+    }
+}
 
 /// What it takes to ask devices.
 pub struct Probes {
@@ -27,72 +52,211 @@ pub struct Probes {
     pub runners: Arc<dyn RunnerProvider>,
     /// The time of day.
     pub clock: Clock,
+    /// Who asks.
+    pub asker: Asker,
+}
+
+/// What a device answered, or why it was not asked.
+#[derive(Debug, Serialize)]
+pub struct Answer {
+    /// Its name.
+    pub device: String,
+    /// The device that is used instead, being the same phone; then this one was not asked further.
+    pub same_as: Option<String>,
+    /// What it is.
+    pub facts: Option<DeviceFacts>,
+    /// What its runner said.
+    pub hello: Option<Hello>,
+    /// Why it did not answer, or not all of it.
+    pub failure: Option<Failure>,
+    /// Who uses it, or keeps it locked; then it was not asked, or not all of it.
+    pub used_by: Option<String>,
+    /// From connecting until its runner spoke.
+    pub bring_up_ms: u64,
+    /// What a check found out.
+    #[serde(flatten)]
+    pub check: Option<DeviceCheck>,
+    /// What earlier checks had measured.
+    pub usual: Option<Usual>,
+    /// Its thermal sensors that can be read.
+    pub sensors: Option<Vec<ThermalSensor>>,
+}
+
+impl Answer {
+    fn silent(device: &Device) -> Answer {
+        let (same_as, facts, hello, failure, used_by, check, usual, sensors) = Default::default();
+        let device = device.name.clone();
+        Answer { device, same_as, facts, hello, failure, used_by, bring_up_ms: 0, check, usual, sensors }
+    }
+
+    /// Whether it was asked.
+    pub fn is_asked(&self) -> bool {
+        self.same_as.is_none() && (self.used_by.is_none() || self.facts.is_some())
+    }
+}
+
+/// What a device is asked.
+#[derive(Clone, Copy)]
+enum Question<'a> {
+    /// What it is.
+    WhatItIs,
+    /// Whether it is fit for work; before the sweep of a schedule.
+    WhetherItIsFit(Option<&'a str>),
 }
 
 impl Probes {
-    /// Asks those of the devices that nobody uses, and that no person keeps locked; returns how many were asked.
+    /// Asks those of the devices that nobody uses what they are.
     ///
     /// # Errors
     /// When the store can't be used. What devices do not answer is noted there.
-    pub async fn ask(&self, devices: &[Device]) -> Result<usize, AgentError> {
-        let asked = devices.iter().filter(|device| device.disabled.is_none()).map(|device| self.ask_one(device));
-        let asked: Vec<Result<bool, AgentError>> =
-            futures::stream::iter(asked).buffer_unordered(AT_ONCE).collect().await;
-        let mut count = 0;
-        for asked in asked {
-            count += usize::from(asked?);
-        }
-        Ok(count)
+    pub async fn ask(&self, devices: &[Device]) -> Result<Vec<Answer>, AgentError> {
+        self.ask_all(devices, Question::WhatItIs).await
     }
 
-    async fn ask_one(&self, device: &Device) -> Result<bool, AgentError> {
+    /// Checks whether those of the devices that nobody uses are fit for work; before the sweep of this schedule, if one is
+    /// given. What is found out about each is an event.
+    ///
+    /// # Errors
+    /// When the store can't be used.
+    pub async fn check(&self, devices: &[Device], schedule: Option<&str>) -> Result<Vec<Answer>, AgentError> {
+        self.ask_all(devices, Question::WhetherItIsFit(schedule)).await
+    }
+
+    async fn ask_all(&self, devices: &[Device], question: Question<'_>) -> Result<Vec<Answer>, AgentError> {
+        let spares = match (self.asker, question) {
+            // Asked again and again, two entries of one phone do no harm.
+            (Asker::Daemon, Question::WhatItIs) => Vec::new(),
+            _ => find_spares(devices, self.connect.as_ref(), &Timeouts::default()).await,
+        };
+        let asked = devices.iter().map(|device| self.ask_one(device, &spares, question));
+        let asked: Vec<Result<Answer, AgentError>> =
+            futures::stream::iter(asked).buffered(self.asker.at_once()).collect().await;
+        asked.into_iter().collect()
+    }
+
+    async fn ask_one(&self, device: &Device, spares: &[Spare], question: Question<'_>) -> Result<Answer, AgentError> {
+        if let Some(spare) = spares.iter().find(|spare| spare.device == device.name) {
+            return Ok(Answer { same_as: Some(spare.same_as.clone()), ..Answer::silent(device) });
+        }
+        if let Some(used_by) = self.locked_by(device).await? {
+            return Ok(Answer { used_by: Some(used_by), ..Answer::silent(device) });
+        }
+        let hold = match self.leases.device(&device.name, None).await? {
+            Ok(hold) => hold,
+            Err(holder) => {
+                return Ok(Answer { used_by: Some(self.used_by(&holder)), ..Answer::silent(device) });
+            }
+        };
+        let answer = self.ask_under_lease(device, question).await;
+        let released = hold.release().await;
+        let answer = answer?;
+        released?;
+        Ok(answer)
+    }
+
+    /// The lock that keeps this asker off.
+    async fn locked_by(&self, device: &Device) -> Result<Option<String>, AgentError> {
+        if self.asker == Asker::Person {
+            return Ok(None);
+        }
         let (name, now) = (device.name.clone(), (self.clock)());
         let locks = with_store(&self.store, move |store| store.device_locks(Some(&name), now)).await?;
-        if !locks.is_empty() {
-            return Ok(false);
-        }
-        let Ok(hold) = self.leases.device(&device.name, None).await? else { return Ok(false) };
-        let asked = self.ask_under_lease(device).await;
-        let released = hold.release().await;
-        asked?;
-        released?;
-        Ok(true)
+        Ok(locks.first().map(ToString::to_string))
     }
 
-    async fn ask_under_lease(&self, device: &Device) -> Result<(), AgentError> {
-        let timeouts = Timeouts::default();
+    fn used_by(&self, holder: &LeaseHolder) -> String {
+        let sweep = holder.sweep_id.as_ref().map_or_else(String::new, |sweep| format!(" for sweep {sweep}"));
+        let until = holder.until.duration_since((self.clock)()).as_secs().max(0);
+        format!("{} uses it{sweep} (for {until} s without a word from it)", holder.holder)
+    }
+
+    async fn ask_under_lease(&self, device: &Device, question: Question<'_>) -> Result<Answer, AgentError> {
+        let mut answer = Answer::silent(device);
+        let mut figures = CheckFigures::default();
+        let ended = match question {
+            Question::WhatItIs => self.talk(device, &mut answer, None).await,
+            Question::WhetherItIsFit(_) => {
+                let talk = self.talk(device, &mut answer, Some(&mut figures));
+                check::in_time(self.asker, &device.name, talk).await
+            }
+        };
+        match ended {
+            // A run of another lab's; it says nothing of the device.
+            Err(failure) if failure.kind == FailureKind::Busy => answer.used_by = Some(failure.message),
+            ended => answer.failure = ended.err(),
+        }
+        self.note(&answer).await?;
+        if let (Question::WhetherItIsFit(schedule), None) = (question, &answer.used_by) {
+            self.conclude(&mut answer, figures, schedule).await?;
+        }
+        Ok(answer)
+    }
+
+    /// Brings a device up, and measures it where figures are wanted.
+    async fn talk(
+        &self,
+        device: &Device,
+        answer: &mut Answer,
+        figures: Option<&mut CheckFigures>,
+    ) -> Result<(), Failure> {
+        let started = Instant::now();
         let with = BringUp {
             connect: &self.connect,
-            timeouts: &timeouts,
+            timeouts: &Timeouts::default(),
             runners: self.runners.as_ref(),
             pushing: &mut |_, _| {},
         };
-        let (name, now) = (device.name.clone(), (self.clock)());
-        match Session::bring_up(device, with).await {
-            Ok(session) => {
-                session.close().await;
-                let (facts, free_bytes) = (session.facts(), session.hello.store.free_bytes);
-                with_store(&self.store, move |store| {
-                    note_seen(store, &name, &facts, free_bytes, now)?;
-                    let status = store.device_status(&name)?;
-                    let is_due = status.probe_at.is_none_or(|probe_at| probe_at <= now);
-                    if status.state == DeviceState::Quarantined && is_due && store.end_quarantine(&name, now)? {
-                        let kind = EventKind::DeviceReleased { by: "a health probe".to_owned() };
-                        let device = Some(name);
-                        store.append_event(&Event {
-                            at: now,
-                            sweep_id: None,
-                            device,
-                            job_id: None,
-                            run_id: None,
-                            kind,
-                        })?;
-                    }
-                    Ok(())
-                })
-                .await
+        let brought_up = Session::bring_up(device, with).await;
+        answer.bring_up_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let mut session = brought_up?;
+        session.battery = battery(&session).await;
+        (answer.facts, answer.hello) = (Some(session.facts()), Some(session.hello.clone()));
+        let measured = match figures {
+            Some(figures) => check::measure(&session, answer, figures).await,
+            None => Ok(()),
+        };
+        session.close().await;
+        measured
+    }
+
+    /// Notes in the store that a device answered, or that it did not. One that does is back from quarantine when its next
+    /// health probe is due.
+    async fn note(&self, answer: &Answer) -> Result<(), AgentError> {
+        let (name, now) = (answer.device.clone(), (self.clock)());
+        if let Some(failure) = answer.failure.clone() {
+            return with_store(&self.store, move |store| store.device_missed(&name, &failure, now)).await;
+        }
+        let (Some(facts), Some(hello)) = (answer.facts.clone(), &answer.hello) else { return Ok(()) };
+        let free_bytes = hello.store.free_bytes;
+        with_store(&self.store, move |store| {
+            note_seen(store, &name, &facts, free_bytes, now)?;
+            let status = store.device_status(&name)?;
+            let is_due = status.probe_at.is_none_or(|probe_at| probe_at <= now);
+            if status.state == DeviceState::Quarantined && is_due && store.end_quarantine(&name, now)? {
+                released(store, name, now)?;
             }
-            Err(failure) => with_store(&self.store, move |store| store.device_missed(&name, &failure, now)).await,
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// How a phone is powered, where it tells. Nobody is asked on its screen for leave to be root.
+async fn battery(session: &Session) -> Option<Battery> {
+    session.android.as_ref()?;
+    let device = &session.device;
+    let device = Device { android: AndroidOptions { su: false, ..device.android }, ..device.clone() };
+    let limit = Duration::from_secs_f64(Timeouts::default().bring_up_seconds);
+    match measuring_state(&device, session.transport(), limit).await {
+        Ok(state) => state.battery().cloned(),
+        Err(failure) => {
+            tracing::debug!(device = %device.name, %failure, "how it is powered is not known");
+            None
         }
     }
+}
+
+fn released(store: &dyn Store, device: String, now: jiff::Timestamp) -> Result<(), StoreError> {
+    let kind = EventKind::DeviceReleased { by: "a health probe".to_owned() };
+    store.append_event(&Event { at: now, sweep_id: None, device: Some(device), job_id: None, run_id: None, kind })
 }

@@ -1,7 +1,7 @@
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::device::Session;
-use crate::domain::{Device, Failure, FailureKind, Job, Measurement, Record, RunStatus, SweepRow};
+use crate::domain::{Condition, Device, Failure, FailureKind, Job, Measurement, Record, RunStatus, SweepRow};
 use crate::store::ClaimedRun;
 
 /// The record of a run that was claimed.
@@ -21,6 +21,7 @@ pub(super) fn of_run(
         run_id: Some(run.run_id.clone()),
         attempt: run.attempt,
         device: Some(session.facts()),
+        condition: Some(condition(session, finished_at)),
         measurement,
         started_at: Some(started_at),
         runner_sha256: Some(session.runner_sha256().to_owned()),
@@ -46,6 +47,7 @@ pub fn of_cell(
         tags: device.map(|device| device.tags.clone()).unwrap_or_default(),
         transport: device.map(|device| device.transport.name().to_owned()).unwrap_or_default(),
         device: None,
+        condition: None,
         status,
         failure,
         measurement: Measurement::default(),
@@ -56,6 +58,13 @@ pub fn of_cell(
         runner_sha256: None,
         engine_files: Vec::new(),
     }
+}
+
+/// What the device was like, without what is known of its checks.
+fn condition(session: &Session, now: Timestamp) -> Condition {
+    let since = SignedDuration::try_from(session.heard.at.elapsed()).unwrap_or_default();
+    let asked_at = now.checked_sub(since).unwrap_or(now);
+    Condition { asked_at, free_bytes: session.hello.store.free_bytes, check: None }
 }
 
 fn status_of(failure: &Failure) -> RunStatus {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::device::{BringUp, Session};
-use crate::domain::{Device, DeviceLock, DeviceState, DeviceStatus, EventKind, Failure, FailureKind};
+use crate::domain::{CheckThen, Device, DeviceLock, DeviceState, DeviceStatus, EventKind, Failure, FailureKind};
 
 use super::activity::Busy;
 use super::events::Subject;
@@ -51,6 +51,8 @@ pub(super) struct Worker<'a> {
     waits_for: Option<String>,
     /// When it was last noted that this sweep waits for the device.
     wanted_at: Option<Instant>,
+    /// The device's last check before it was brought up.
+    pub(super) last_check: Option<CheckThen>,
 }
 
 /// Carries out the open jobs of one device.
@@ -59,8 +61,9 @@ pub(super) async fn work(agent: &Agent, device: &Device, shared: &Shared, busy: 
     if let Some(used) = shared.phones.used_instead_of(device) {
         return endings::skip_spare(agent, device, used).await;
     }
+    let (lost_since, waits_for, wanted_at, last_check) = Default::default();
     let mut worker =
-        Worker { agent, device, shared, lost_since: None, has_answered: false, waits_for: None, wanted_at: None };
+        Worker { agent, device, shared, lost_since, has_answered: false, waits_for, wanted_at, last_check };
     let mut busy = Some(busy);
     loop {
         if agent.is_stopping() {
@@ -196,7 +199,11 @@ impl Worker<'_> {
         let mut set_up = prepare(agent, device, &mut session).await?;
         let (name, facts, now) = (device.name.clone(), session.facts(), agent.now());
         let free_bytes = session.hello.store.free_bytes;
-        with_store(&agent.store, move |store| note_seen(store, &name, &facts, free_bytes, now)).await?;
+        let last_check = with_store(&agent.store, move |store| {
+            note_seen(store, &name, &facts, free_bytes, now)?;
+            Ok(store.device_checks(&name, 1)?.last().map(CheckThen::from))
+        });
+        self.last_check = last_check.await?;
         let duration_ns = super::as_ns(started.elapsed());
         self.emit(EventKind::DeviceReady { description: jobs::describe(&session), duration_ns }).await;
         (self.has_answered, self.lost_since) = (true, None);

@@ -29,6 +29,8 @@ pub(super) struct ScheduleAnswer {
     overlap: String,
     /// `once`, `all` or `none`.
     missed: String,
+    /// Its devices are checked before its sweep begins.
+    check_first: bool,
     /// What its file says; a person's pause is beside it.
     enabled: bool,
     paused: Option<PausedAnswer>,
@@ -90,6 +92,7 @@ impl Api {
                 Missed::All => "all".to_owned(),
                 Missed::None => "none".to_owned(),
             },
+            check_first: schedule.checks_first,
             enabled: schedule.is_enabled,
             paused: paused.map(|pause| PausedAnswer { by: pause.by.clone(), since: pause.since }),
             next_due,

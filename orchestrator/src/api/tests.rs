@@ -51,6 +51,7 @@ fn nightly() -> Schedule {
         overlap: Overlap::Skip,
         missed: Missed::Once,
         jitter: Duration::ZERO,
+        checks_first: false,
         is_enabled: true,
     }
 }

@@ -58,6 +58,8 @@ struct Listed {
     timezone: String,
     window: Option<String>,
     window_is_open: bool,
+    /// Its devices are checked before its sweep begins.
+    check_first: bool,
     next_due: Option<Timestamp>,
     waiting: usize,
     last: Option<ScheduledStart>,
@@ -174,6 +176,7 @@ fn listed(store: &dyn Store, schedule: &Schedule, paused: Option<SchedulePause>)
         timezone: schedule.time_zone.iana_name().unwrap_or("UTC").to_owned(),
         window: schedule.window.map(|window| window.to_string()),
         window_is_open: schedule.opening(now).is_open() || schedule.opening(now) == Opening::Always,
+        check_first: schedule.checks_first,
         waiting: store.waiting_starts(&schedule.name)?.len(),
         last,
         last_sweep,

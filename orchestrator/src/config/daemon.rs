@@ -170,6 +170,7 @@ impl Reader<'_> {
                 Some(MissedWord::None) => Missed::None,
             },
             jitter: Duration::from_secs_f64(entry.jitter_seconds.unwrap_or_default()),
+            checks_first: entry.check_first.unwrap_or(false),
             is_enabled: entry.enabled.unwrap_or(true),
         };
         self.meaning(&schedule, index);

@@ -33,7 +33,7 @@ pub(super) struct DaemonFile {
     /// What is kept for how long, and what leaves. Without it, everything is kept. Sweeps that are pinned (`farmctl sweeps
     /// pin`) and those that are not over stay always.
     pub(super) retention: Option<RetentionEntry>,
-    /// Who is told at the end of each sweep, and when a device is quarantined.
+    /// Who is told at the end of each sweep, when a device is quarantined, and when a check before a sweep finds devices unfit.
     pub(super) notifications: Option<Vec<ChannelEntry>>,
     /// Sweeps that are started again and again. Without it, the daemon does only what people ask of it.
     #[serde(default)]
@@ -176,6 +176,9 @@ pub(super) struct ScheduleEntry {
     /// It starts up to so much later than it is due. Without it: 0.
     #[schemars(range(min = 0, max = 86_400))]
     pub(super) jitter_seconds: Option<f64>,
+    /// `true`: before its sweep begins, its devices that nobody uses or keeps locked are checked, as by `farmctl devices
+    /// check`. Those that are not fit are told in one notification; the sweep begins all the same. Without it: false.
+    pub(super) check_first: Option<bool>,
     /// `false` pauses it: nothing is started, and what was due meanwhile is not made up for. Without it: true.
     pub(super) enabled: Option<bool>,
 }

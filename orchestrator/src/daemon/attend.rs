@@ -75,7 +75,9 @@ impl Daemon {
         }
         self.channels.1 = now.checked_add(TELL_EVERY).ok();
         let is_news = |store: &dyn crate::store::Store| {
-            Ok(!store.untold_sweeps()?.is_empty() || !store.untold_quarantines()?.is_empty())
+            Ok(!store.untold_sweeps()?.is_empty()
+                || !store.untold_quarantines()?.is_empty()
+                || !store.untold_checks()?.is_empty())
         };
         if with_store(&self.store, is_news).await? {
             let (sweeps, channels) = (Arc::clone(&self.sweeps), self.channels.0.clone());

@@ -3,6 +3,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use farmctl_protocol::{Hello, MAX_LINE_BYTES, PROTOCOL_VERSION};
+use jiff::Timestamp;
+use tokio::time::Instant;
 
 use crate::domain::{AndroidFacts, Battery, Device, DeviceFacts, Failure, FailureKind, Timeouts};
 use crate::transport::{Command, Connect, ErrorKind, Exit, Transport, run_collect};
@@ -40,6 +42,8 @@ pub struct Session {
     pub workdir: String,
     /// What Android's properties say, on Android.
     pub android: Option<AndroidFacts>,
+    /// When and how it said that.
+    pub heard: Heard,
     /// How it was powered when somebody asked, for its facts.
     pub battery: Option<Battery>,
     pub(super) transport: Arc<dyn Transport>,
@@ -49,6 +53,15 @@ pub struct Session {
     runner: RunnerFile,
     /// Whether it did not come back within the time that it has for that.
     pub(super) is_gone: bool,
+}
+
+/// When a device said what it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Heard {
+    /// When its answer came.
+    pub at: Instant,
+    /// How far its clock was ahead of this host's (behind: negative), where that is more than the answer's way explains.
+    pub clock_off_ms: Option<i64>,
 }
 
 impl Timeouts {
@@ -96,10 +109,11 @@ impl Session {
         })?;
         let runner = with.runners.runner(target).await?;
         let place = Place { device, transport: transport.as_ref(), probe: &probe, timeouts: with.timeouts };
-        let hello = place.answer(&runner, with.pushing).await?;
+        let (hello, heard) = place.answer(&runner, with.pushing).await?;
         Ok(Session {
             device: device.clone(),
             hello,
+            heard,
             workdir: probe.workdir,
             android: probe.android,
             battery: None,
@@ -130,6 +144,7 @@ impl Session {
             memory_total_bytes: self.hello.memory_total_bytes,
             android: self.android.clone(),
             battery: self.battery.clone(),
+            clock_off_ms: self.heard.clock_off_ms,
         }
     }
 
@@ -195,7 +210,8 @@ impl Session {
         let (transport, probe) = connect_and_probe(&self.device, self.connect.as_ref(), &self.timeouts).await?;
         let place =
             Place { device: &self.device, transport: transport.as_ref(), probe: &probe, timeouts: &self.timeouts };
-        let hello = place.answer(&self.runner, &mut |_, _| {}).await?;
+        let (hello, heard) = place.answer(&self.runner, &mut |_, _| {}).await?;
+        self.heard = heard;
         let boot_id = std::mem::replace(&mut self.hello, hello).boot_id;
         self.workdir = probe.workdir;
         self.transport = transport;
@@ -212,7 +228,7 @@ impl Session {
     /// When it does not answer.
     pub async fn refresh(&mut self) -> Result<(), Failure> {
         let (sha256, transport) = (self.runner_sha256(), self.transport.as_ref());
-        self.hello = say_hello(&self.device, transport, &self.workdir, sha256, &self.timeouts).await?;
+        (self.hello, self.heard) = say_hello(&self.device, transport, &self.workdir, sha256, &self.timeouts).await?;
         Ok(())
     }
 }
@@ -227,7 +243,11 @@ struct Place<'a> {
 
 impl Place<'_> {
     /// Lets the runner speak, after pushing it when it isn't there.
-    async fn answer(&self, runner: &RunnerFile, pushing: &mut (dyn FnMut(u64, u64) + Send)) -> Result<Hello, Failure> {
+    async fn answer(
+        &self,
+        runner: &RunnerFile,
+        pushing: &mut (dyn FnMut(u64, u64) + Send),
+    ) -> Result<(Hello, Heard), Failure> {
         let Place { device, transport, probe, timeouts } = *self;
         let sha256 = &runner.artifact.sha256;
         if probe.size_of(&format!("bin/{sha256}")) != Some(runner.artifact.size_bytes) {
@@ -250,9 +270,10 @@ async fn say_hello(
     workdir: &str,
     sha256: &str,
     timeouts: &Timeouts,
-) -> Result<Hello, Failure> {
+) -> Result<(Hello, Heard), Failure> {
     let name = &device.name;
     let command = Command { argv: runner_argv(workdir, sha256, &["hello"]), deadline: timeouts.bring_up() };
+    let (asked_at, asked) = (Timestamp::now(), std::time::Instant::now());
     let finished = run_collect(transport, &command, b"", MAX_LINE_BYTES).await.map_err(|error| {
         let mut failure = transport_failure(name, "start the runner", &error);
         if error.kind == ErrorKind::CommandNotFound && is_denied(&error.message) {
@@ -273,7 +294,20 @@ async fn say_hello(
             format!("the runner on {name} introduced itself with {} ({error})", lines::excerpt(&finished.stdout)),
         )
     })?;
-    check_hello(name, sha256, hello)
+    let hello = check_hello(name, sha256, hello)?;
+    let clock_off_ms = clock_off_ms(hello.unix_ms, asked_at, asked.elapsed());
+    Ok((hello, Heard { at: Instant::now(), clock_off_ms }))
+}
+
+/// How far a device's clock is ahead of this host's, when it is off for sure: it was read at some moment of the time that
+/// the answer took.
+fn clock_off_ms(unix_ms: u64, asked_at: Timestamp, took: Duration) -> Option<i64> {
+    /// Clocks that nobody set to the second are no news.
+    const ALLOWED_MS: u64 = 5_000;
+    let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    let middle_ms = asked_at.as_millisecond().saturating_add_unsigned(took_ms / 2);
+    let off_ms = i64::try_from(unix_ms).unwrap_or(i64::MAX).saturating_sub(middle_ms);
+    Some(off_ms).filter(|off_ms| off_ms.unsigned_abs() > took_ms.saturating_add(ALLOWED_MS))
 }
 
 /// Why a runner ended that should have introduced itself.
@@ -317,6 +351,18 @@ fn check_hello(name: &str, sha256: &str, hello: Hello) -> Result<Hello, Failure>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_is_off_when_the_answers_way_does_not_explain_it() {
+        let asked_at = Timestamp::from_millisecond(1_000_000).expect("a time");
+        let off = |unix_ms, took_seconds| clock_off_ms(unix_ms, asked_at, Duration::from_secs(took_seconds));
+        assert_eq!(off(1_000_000, 0), None);
+        assert_eq!((off(1_005_000, 0), off(1_005_001, 0)), (None, Some(5_001)));
+        assert_eq!(off(989_000, 0), Some(-11_000));
+        assert_eq!(off(991_000, 10), None, "it may have been read on the way");
+        assert_eq!(off(0, 2), Some(-1_001_000), "a phone that has just booted without a clock");
+        assert_eq!(off(u64::MAX, 0), Some(i64::MAX - 1_000_000));
+    }
 
     #[test]
     fn a_program_that_may_not_be_run_is_told_from_one_that_fails() {

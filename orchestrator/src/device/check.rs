@@ -1,14 +1,18 @@
 use std::time::Duration;
 
+use farmctl_protocol::{Calibration, MAX_LINE_BYTES, exit};
 use tokio::io::AsyncReadExt as _;
 use tokio::time::Instant;
 
-use crate::domain::Failure;
+use crate::domain::{Failure, FailureKind};
+use crate::transport::{Command, Exit, run_collect};
 
-use super::{Session, run_checked, transport_failure};
+use super::{Session, lines, run_checked, transport_failure};
 
 /// Bytes that are pushed to find out how fast that is: a second's worth on a slow way.
 const SAMPLE_BYTES: u64 = 4 << 20;
+/// How long the calibration kernel may take: a second on a slow board, some under an emulator.
+const CALIBRATION_DEADLINE: Duration = Duration::from_secs(60);
 /// Most sensors that are told of.
 const MAX_SENSORS: usize = 64;
 /// The kernel's thermal zones: type and temperature in thousandths of a degree.
@@ -60,6 +64,37 @@ impl Session {
             .await
             .map_err(|error| transport_failure(&self.device.name, "read thermal sensors", &error))?;
         Ok(parse_sensors(&String::from_utf8_lossy(&printed)))
+    }
+
+    /// How fast the device is right now.
+    ///
+    /// # Errors
+    /// With [`FailureKind::Busy`] when a run is under way there, whoever ordered it; or when the device does not answer.
+    pub async fn calibrate(&self) -> Result<Calibration, Failure> {
+        let name = &self.device.name;
+        let command = Command { argv: self.runner_argv(&["calibrate"]), deadline: CALIBRATION_DEADLINE };
+        let finished = run_collect(self.transport.as_ref(), &command, b"", MAX_LINE_BYTES)
+            .await
+            .map_err(|error| transport_failure(name, "run the calibration kernel", &error))?;
+        let said = || {
+            let stderr = String::from_utf8_lossy(&finished.stderr);
+            lines::excerpt(stderr.trim().as_bytes())
+        };
+        match finished.exit {
+            Exit::Code(exit::OK) => {}
+            Exit::Code(exit::BUSY) => {
+                return Err(Failure::new(FailureKind::Busy, format!("{name} is busy: {}", said())));
+            }
+            other => {
+                let message = format!("the calibration kernel on {name} ended with {other}: {}", said());
+                return Err(Failure::new(FailureKind::RunnerProtocol, message));
+            }
+        }
+        serde_json::from_slice(&finished.stdout).map_err(|error| {
+            let answer = lines::excerpt(&finished.stdout);
+            let message = format!("the calibration kernel on {name} answered {answer} ({error})");
+            Failure::new(FailureKind::RunnerProtocol, message)
+        })
     }
 
     fn stall(&self) -> Duration {

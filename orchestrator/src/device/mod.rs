@@ -24,7 +24,7 @@ mod runner_push;
 mod target;
 
 pub use android::ask_android;
-pub use bring_up::{BringUp, RunnerProvider, Session};
+pub use bring_up::{BringUp, Heard, RunnerProvider, Session};
 pub use check::ThermalSensor;
 pub use clean::Trimmed;
 pub use collect::Collected;

@@ -2,7 +2,7 @@ use farmctl_protocol::Phase;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Failure, JobId, RunId, RunStatus, Setting, SweepId};
+use super::{DeviceCheck, Failure, JobId, RunId, RunStatus, Setting, SweepId, Unfit};
 
 /// What happened, when, to which run. Append-only.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -105,6 +105,19 @@ pub enum EventKind {
         before: String,
         /// What it is.
         now: String,
+    },
+    /// The device was checked.
+    DeviceChecked(Box<DeviceCheck>),
+    /// The devices of a schedule were checked before its sweep.
+    ScheduleChecked {
+        /// The schedule.
+        schedule: String,
+        /// Devices that were checked.
+        checked: u64,
+        /// How many of them were not found fit.
+        unfit: u64,
+        /// Those, or the first of many.
+        devices: Vec<Unfit>,
     },
     /// A person keeps every sweep off the device.
     DeviceLocked {

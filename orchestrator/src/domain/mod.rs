@@ -7,6 +7,7 @@ mod android;
 mod backend;
 mod catalog;
 mod change;
+mod check;
 mod dataset;
 mod device;
 mod digest;
@@ -30,6 +31,7 @@ pub use catalog::{
     Accuracy, Backend, Catalog, CatalogModel, FilePart, PublishedNetwork, WeightsFile, WeightsKind, WeightsSource,
 };
 pub use change::{DeviceChange, OpenChange, Setting};
+pub use check::{CheckFigures, CheckVerdict, DeviceCheck, Finding, PastCheck, Unfit};
 pub use dataset::{
     CatalogDataset, DatasetList, DatasetOrigin, JobDataset, PREPROCESSING_VERSION, PreparedImages, Preprocessing,
     Remark, ResizeFilter, ResizeRule, image_shape,
@@ -42,13 +44,14 @@ pub use digest::{hex, sha256_hex};
 pub use event::{Event, EventKind};
 pub use failure::{Blame, Failure, FailureKind, Retry};
 pub use farmctl_protocol::{
-    ArtifactRef, Dialect, Figures, InputRange, Layout, Limits, NamedArtifact, Precision, Scenario,
+    ArtifactRef, Calibration, Dialect, Figures, InputRange, KernelTime, Layout, Limits, NamedArtifact, Precision,
+    Scenario,
 };
 pub use ids::{JobId, LabId, RunId, SweepId};
 pub use lock::DeviceLock;
 pub use notice::{Channel, Email, MailTls, Notice, Webhook};
 pub use plan::{Job, JobModel, Plan, Skipped};
-pub use record::{DeviceFacts, MeasuredAccuracy, Measurement, OutputRef, Record, RunStatus};
+pub use record::{CheckThen, Condition, DeviceFacts, MeasuredAccuracy, Measurement, OutputRef, Record, RunStatus};
 pub use scheduled::{DueTime, SchedulePause, ScheduledStart};
 pub use sighting::Sighting;
 pub use state::{

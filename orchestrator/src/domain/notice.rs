@@ -51,9 +51,9 @@ pub enum MailTls {
 /// A message about something that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
-    /// What it is about, for programs: `sweep_finished`, `device_quarantined`.
+    /// What it is about, for programs: `sweep_finished`, `device_quarantined`, `devices_checked`.
     pub event: &'static str,
-    /// The name of the sweep or the device.
+    /// The name of the sweep, the device, or the schedule whose devices were checked.
     pub about: String,
     /// In one line.
     pub subject: String,

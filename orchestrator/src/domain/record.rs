@@ -3,7 +3,9 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{AndroidFacts, Battery, Failure, Figures, Job, NamedArtifact, RunId, SweepId, Tag};
+use super::{
+    AndroidFacts, Battery, CheckVerdict, Failure, Figures, Job, NamedArtifact, PastCheck, RunId, SweepId, Tag,
+};
 
 /// The outcome of a run with all its provenance: immutable, exactly one per finished run, one row of `results.csv`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -24,6 +26,9 @@ pub struct Record {
     pub transport: String,
     /// What the device said of itself; `None` when it was never reached.
     pub device: Option<DeviceFacts>,
+    /// What the device was like then; `None` when it was never reached, and in records of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub condition: Option<Condition>,
     /// How it ended.
     pub status: RunStatus,
     /// Why it did not end well, or did not start.
@@ -96,6 +101,46 @@ pub struct DeviceFacts {
     pub android: Option<AndroidFacts>,
     /// How it was powered at bring-up, where it tells.
     pub battery: Option<Battery>,
+    /// How far its clock was ahead of the host's (behind: negative), where that was more than the answer's way explains.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_off_ms: Option<i64>,
+}
+
+/// What a device was like around a run: what changes from day to day.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Condition {
+    /// When it was last asked what it is, before the record was made; its facts are of then.
+    pub asked_at: Timestamp,
+    /// Space that was free on the file system of its workdir.
+    pub free_bytes: u64,
+    /// Its last check before it was brought up for the run; `None` when it was never checked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<CheckThen>,
+}
+
+/// A check of a device, in short. All of it is in the device's history.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CheckThen {
+    /// When it was.
+    pub at: Timestamp,
+    /// Whether it found the device fit.
+    pub verdict: CheckVerdict,
+    /// Version of the calibration kernel; `None` when it was not timed.
+    pub kernel_version: Option<u32>,
+    /// Median time of the computing kernel.
+    pub kernel_median_ns: Option<u64>,
+}
+
+impl From<&PastCheck> for CheckThen {
+    fn from(past: &PastCheck) -> CheckThen {
+        let calibration = past.check.figures.calibration.as_ref();
+        CheckThen {
+            at: past.at,
+            verdict: past.check.verdict,
+            kernel_version: calibration.map(|it| it.kernel_version),
+            kernel_median_ns: calibration.map(|it| it.compute_ns()),
+        }
+    }
 }
 
 /// The raw numbers of a run. Statistics are always computed from these, never stored instead of them.

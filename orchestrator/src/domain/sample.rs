@@ -132,7 +132,9 @@ pub fn record(device: &str, model: &str) -> Record {
             memory_total_bytes: 8 << 30,
             android: None,
             battery: None,
+            clock_off_ms: None,
         }),
+        condition: None,
         status: RunStatus::Ok,
         failure: None,
         measurement: Measurement {

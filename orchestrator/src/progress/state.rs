@@ -152,6 +152,8 @@ impl DeviceState {
             | EventKind::TransportHealing { .. }
             | EventKind::DeviceCleaned { .. }
             | EventKind::DeviceDiffers { .. }
+            | EventKind::DeviceChecked(_)
+            | EventKind::ScheduleChecked { .. }
             | EventKind::DeviceLocked { .. }
             | EventKind::DeviceUnlocked { .. }
             | EventKind::SweepOrdered { .. }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::domain::{Event, EventKind};
+use crate::domain::{CheckFigures, DeviceCheck, Event, EventKind};
 use crate::report::{duration_text, single_line};
 
 /// An event in words, on one line and safe for a terminal; `None` for one that is only shown live.
@@ -22,6 +22,15 @@ pub fn event_sentence(event: &Event) -> Option<String> {
         }
         EventKind::DeviceReleased { by } => format!("back in service, by {by}"),
         EventKind::DeviceDiffers { what, before, now } => format!("{what} changed: {before} before, {now} now"),
+        EventKind::DeviceChecked(check) => checked(check),
+        EventKind::ScheduleChecked { schedule, checked, unfit: 0, .. } => {
+            format!("before the sweep of schedule {schedule}, {checked} devices were checked: all are fit")
+        }
+        EventKind::ScheduleChecked { schedule, checked, unfit, devices } => {
+            let names = devices.iter().map(|unfit| format!("{} ({})", unfit.device, unfit.verdict));
+            let names = names.collect::<Vec<_>>().join(", ");
+            format!("before the sweep of schedule {schedule}, {unfit} of {checked} devices were found unfit: {names}")
+        }
         EventKind::DeviceLocked { by, why, until } => format!("locked by {by} until {until:.0}: {why}"),
         EventKind::DeviceUnlocked { by, locked_by } => format!("unlocked by {by}; {locked_by} had locked it"),
         EventKind::SweepOrdered { by, what } => format!("{by} started {what}"),
@@ -93,6 +102,23 @@ pub fn event_sentence(event: &Event) -> Option<String> {
     };
     let device = event.device.as_ref().map_or_else(String::new, |device| format!("{device}: "));
     Some(single_line(&format!("{device}{what}")))
+}
+
+/// What a check found out.
+fn checked(check: &DeviceCheck) -> String {
+    let CheckFigures { round_trip_ms, push_bytes_per_second, free_bytes, calibration, .. } = &check.figures;
+    let milliseconds = |time_ns: u64| format!("{:.2} ms", time_ns as f64 / 1e6);
+    let figures = [
+        calibration.as_ref().map(|it| format!("computes in {}", milliseconds(it.compute_ns()))),
+        calibration.as_ref().map(|it| format!("reads memory in {}", milliseconds(it.memory_ns()))),
+        round_trip_ms.map(|time| format!("there and back {time:.1} ms")),
+        push_bytes_per_second.map(|speed| format!("push {:.1} MB/s", speed / 1e6)),
+        free_bytes.map(|free_bytes| format!("{} free", bytes(free_bytes))),
+    ];
+    let figures = figures.into_iter().flatten().collect::<Vec<_>>().join(", ");
+    let findings = check.findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    let parts = [findings, figures].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" · ");
+    format!("checked, {}: {parts}", check.verdict)
 }
 
 /// An amount of data for people, in powers of ten.

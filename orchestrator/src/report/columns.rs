@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::domain::{
-    AndroidFacts, Battery, DELEGATE, FailureKind, Figures, JobDataset, MeasuredAccuracy, NamedArtifact, PreparedImages,
-    Record, Remark, RunStatus, SweepRow, ThreadCount,
+    AndroidFacts, Battery, CheckThen, DELEGATE, FailureKind, Figures, JobDataset, MeasuredAccuracy, NamedArtifact,
+    PreparedImages, Record, Remark, RunStatus, SweepRow, ThreadCount,
 };
 use crate::score::{Statistics, gmacs_per_s, images_per_s, wilson_95};
 
@@ -250,6 +250,13 @@ columns! {
     images_left_out Integer "" "Images of the dataset that the network was not shown." |row| prepared(row).map(left_out).into();
     images_remarks Text "" "Why they were left out, what was done to others besides, and classes that had no image, separated by semicolons." |row| prepared(row).map(remarks).into();
     delegate Word "" "What the engine handed the work to (gpu, nnapi, npu); empty for the processor." |row| row.record.job.options.get(DELEGATE).map(String::as_str).into();
+    device_asked_at Time "UTC" "When the device was last asked what it is, before the record was made (RFC 3339); its facts are of then." |row| row.record.condition.as_ref().map(|then| then.asked_at).into();
+    device_free_bytes Integer "bytes" "Space that was free on the file system of the device's workdir." |row| row.record.condition.as_ref().map(|then| then.free_bytes).into();
+    device_clock_off_ms Number "ms" "How far the device's clock was ahead of the host's (behind: negative), where that was more than the answer's way explains." |row| row.record.device.as_ref().and_then(|device| device.clock_off_ms).map(|off_ms| off_ms as f64).into();
+    check_at Time "UTC" "When the device was last checked before it was brought up (RFC 3339); empty when it never was." |row| check(row).map(|check| check.at).into();
+    check_verdict Word "" "What that check found: ok, warning or failed; `farmctl devices history` says more." |row| check(row).map(|check| check.verdict.as_str()).into();
+    check_kernel_ms Number "ms" "Median time of the calibration kernel in that check: how fast the device was." |row| milliseconds(check(row).and_then(|check| check.kernel_median_ns));
+    check_kernel_version Integer "" "Version of that kernel: times of two versions are not to be compared." |row| check(row).and_then(|check| check.kernel_version).into();
 }
 
 /// What the columns mean, as a text for people.
@@ -283,6 +290,10 @@ fn battery<'a>(row: &Row<'a>) -> Option<&'a Battery> {
 fn powered_by(row: &Row<'_>) -> Option<String> {
     let sources = &battery(row)?.powered_by;
     Some(if sources.is_empty() { "battery".to_owned() } else { sources.join("+") })
+}
+
+fn check<'a>(row: &Row<'a>) -> Option<&'a CheckThen> {
+    row.record.condition.as_ref()?.check.as_ref()
 }
 
 fn accuracy(row: &Row<'_>) -> Option<MeasuredAccuracy> {

@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::{Failure, Notice, Record, RunStatus, SweepRow};
+use crate::domain::{CheckVerdict, Failure, Finding, Notice, Record, RunStatus, SweepRow, Unfit};
 
 use super::text::{duration_text, single_line};
 
@@ -54,11 +54,52 @@ pub fn quarantine_notice(device: &str, failure: &Failure, failures: u32) -> Noti
     }
 }
 
+/// What is told when devices are found unfit before the sweep of a schedule: those, of so many that were checked. Of many,
+/// `devices` are the first.
+pub fn checks_notice(schedule: &str, checked: u64, unfit: u64, devices: &[Unfit]) -> Notice {
+    /// More make a message that nobody reads.
+    const TOLD: usize = 20;
+    let told = || devices.iter().take(TOLD);
+    let more = unfit.saturating_sub(told().count() as u64);
+    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+    let of_each = |text: &dyn Fn(&Finding) -> String| {
+        let device = |unfit: &Unfit| {
+            let texts = unfit.findings.iter().map(text).collect::<Vec<_>>().join(", ");
+            format!("{}: {texts}", unfit.device)
+        };
+        told().map(device).collect::<Vec<_>>().join("; ")
+    };
+    let failed = devices.iter().filter(|unfit| unfit.verdict == CheckVerdict::Failed).count();
+    let word = if failed == devices.len() { "do not answer as they should" } else { "are not as they should be" };
+    let names = told().map(|unfit| unfit.device.as_str()).collect::<Vec<_>>();
+    Notice {
+        event: "devices_checked",
+        about: schedule.to_owned(),
+        subject: single_line(&format!("schedule {schedule}: {unfit} of {checked} devices {word}")),
+        lines: [
+            single_line(&format!(
+                "Before the sweep of schedule {schedule}, {unfit} of {checked} devices {word}: {}{more}.",
+                of_each(&|finding| finding.what.clone())
+            )),
+            single_line(&format!("What helps: {}.", of_each(&|finding| finding.remedy.clone()))),
+            single_line(&format!(
+                "The sweep begins all the same; `farmctl devices check {}` checks again.",
+                names.join(" ")
+            )),
+        ],
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::domain::{FailureKind, SweepState, sample};
+
+    fn unfit(device: &str, verdict: CheckVerdict) -> Unfit {
+        let finding = Finding { what: format!("{device} is\nhot"), remedy: "cool it".into() };
+        Unfit { device: device.into(), verdict, findings: vec![finding] }
+    }
 
     #[test]
     fn a_sweep_is_told_in_three_lines() {
@@ -76,6 +117,25 @@ mod tests {
         assert!(notice.lines[0].contains("1 ok, 2 failed, in "), "{}", notice.lines[0]);
         assert_eq!(notice.lines[1], "Failed: 2 × timeout on b.");
         assert_eq!(sweep_notice(&sweep, &records[..1], "r").lines[1], "Nothing failed.");
+    }
+
+    #[test]
+    fn unfit_devices_are_told_in_three_lines_with_what_helps() {
+        let devices = [unfit("a", CheckVerdict::Warning), unfit("b", CheckVerdict::Failed)];
+        let notice = checks_notice("nightly", 9, 2, &devices);
+        assert_eq!(notice.subject, "schedule nightly: 2 of 9 devices are not as they should be");
+        let text = notice.text();
+        assert_eq!(text.lines().count(), 3, "{text}");
+        assert!(notice.lines[0].ends_with("a: a is hot; b: b is hot."), "{text}");
+        assert!(
+            notice.lines[1] == "What helps: a: cool it; b: cool it." && text.contains("devices check a b`"),
+            "{text}"
+        );
+        let many = vec![unfit("c", CheckVerdict::Failed); 50];
+        let notice = checks_notice("nightly", 90, 70, &many);
+        assert!(
+            notice.subject.contains("70 of 90 devices do not answer") && notice.lines[0].ends_with("; and 50 more.")
+        );
     }
 
     #[test]

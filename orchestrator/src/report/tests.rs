@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use super::columns::Cell;
 use super::*;
-use crate::domain::{Figures, MeasuredAccuracy, sample};
+use crate::domain::{CheckThen, CheckVerdict, Condition, Figures, MeasuredAccuracy, sample};
 
 /// The columns as the product promises them; more may follow.
 const PROMISED: &str = "sweep_id, job_id, run_id, attempt, farm, device, tags, transport, target, soc, os, model, \
@@ -53,6 +53,35 @@ fn columns_are_the_promised_ones() {
     assert_eq!(unique.len(), names.len());
     let text = columns_text();
     assert!(names.iter().all(|name| text.contains(&format!("\n{name} "))), "{text}");
+}
+
+#[test]
+fn a_record_leads_to_what_the_device_was_like() {
+    let check = CheckThen {
+        at: sample::at(5),
+        verdict: CheckVerdict::Warning,
+        kernel_version: Some(1),
+        kernel_median_ns: Some(3_250_000),
+    };
+    let mut known = sample::record("a", "tiny");
+    known.condition = Some(Condition { asked_at: sample::at(9), free_bytes: 7_000_000_000, check: Some(check) });
+    known.device.as_mut().unwrap().clock_off_ms = Some(-60_000);
+    let rows = rendered("results.json", &[known.clone(), sample::record("b", "tiny")]);
+    let rows: serde_json::Value = serde_json::from_slice(&rows).unwrap();
+    let told = |row: usize| {
+        let cell = |name: &str| rows["results"][row][name].clone();
+        let names =
+            ["device_free_bytes", "device_clock_off_ms", "check_verdict", "check_kernel_ms", "check_kernel_version"];
+        serde_json::Value::from(names.map(cell).to_vec())
+    };
+    assert_eq!(told(0), serde_json::json!([7_000_000_000_u64, -60_000.0, "warning", 3.25, 1]));
+    assert_eq!(
+        rows["results"][0]["device_asked_at"].as_str().map(str::len),
+        rows["results"][0]["check_at"].as_str().map(str::len)
+    );
+    assert_eq!(told(1), serde_json::json!([null, null, null, null, null]), "one of an older version");
+    let text = serde_json::to_string(&known).unwrap();
+    assert_eq!(serde_json::from_str::<Record>(&text).unwrap(), known);
 }
 
 #[test]

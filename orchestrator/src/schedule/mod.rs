@@ -44,6 +44,8 @@ pub struct Schedule {
     pub missed: Missed,
     /// It starts up to so much later than it is due, always the same for one due time.
     pub jitter: Duration,
+    /// Whether its devices are checked before its sweep begins.
+    pub checks_first: bool,
     /// Whether it starts anything.
     pub is_enabled: bool,
 }

@@ -14,6 +14,7 @@ pub(crate) fn schedule(cron: &str, zone: &str) -> Schedule {
         overlap: Overlap::Skip,
         missed: Missed::Once,
         jitter: Duration::ZERO,
+        checks_first: false,
         is_enabled: true,
     }
 }

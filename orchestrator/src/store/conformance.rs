@@ -13,9 +13,10 @@ use super::{
     AttemptEnd, Claim, ClaimedRun, GiveBack, HandedOver, LeaseOutcome, NewSweep, Store, StoreError, SweepCounts,
 };
 use crate::domain::{
-    DeviceChange, DeviceIdentity, DeviceLock, DeviceState, DueTime, Event, EventKind, Failure, FailureKind, HandOver,
-    Job, JobId, JobState, Measurement, Plan, Record, RunId, RunState, RunStatus, SchedulePause, Setting, Skipped,
-    StartState, SweepDefinition, SweepId, SweepRow, SweepState, sample,
+    CheckFigures, CheckVerdict, DeviceChange, DeviceCheck, DeviceIdentity, DeviceLock, DeviceState, DueTime, Event,
+    EventKind, Failure, FailureKind, HandOver, Job, JobId, JobState, Measurement, Plan, Record, RunId, RunState,
+    RunStatus, SchedulePause, Setting, Skipped, StartState, SweepDefinition, SweepId, SweepRow, SweepState, Unfit,
+    sample,
 };
 
 pub type Open = Arc<dyn Fn() -> Arc<dyn Store> + Send + Sync>;
@@ -36,7 +37,8 @@ macro_rules! store_conformance {
             a_schedule_is_paused_by_one_until_it_is_resumed, new_events_are_those_of_everything,
             a_lock_keeps_claims_off_until_it_ends, what_was_last_heard_of_a_device_is_kept,
             a_sweep_and_its_skipped_cells_are_handed_over_at_once, a_sweep_is_handed_over_and_taken_back, the_past_of_devices_is_told,
-            a_sweep_leaves_whole_or_not_at_all, old_events_leave_and_those_of_what_stays_do_not, what_nobody_was_told_of_is_news_once
+            a_sweep_leaves_whole_or_not_at_all, old_events_leave_and_those_of_what_stays_do_not, what_nobody_was_told_of_is_news_once,
+            the_checks_of_a_device_are_its_own, checks_that_found_devices_unfit_are_news_once
         );
     };
     ($fresh:path: $($case:ident),+ $(,)?) => {
@@ -88,6 +90,7 @@ pub fn record(sweep: &SweepId, job: &Job, run: Option<(&RunId, u32)>, status: Ru
         tags: Default::default(),
         transport: "local".to_owned(),
         device: None,
+        condition: None,
         status,
         failure,
         measurement: Measurement { samples_ns: vec![1_000_000, u64::MAX, 3], ..Measurement::default() },
@@ -857,4 +860,64 @@ pub fn what_nobody_was_told_of_is_news_once(open: &Open) {
     assert_eq!(names(), ["b", "a"]);
     store.quarantines_told(devices()[1].0).unwrap();
     assert_eq!(names(), Vec::<String>::new());
+}
+
+pub fn the_checks_of_a_device_are_its_own(open: &Open) {
+    let store = open();
+    let check = |round_trip_ms: f64, schedule: Option<&str>| DeviceCheck {
+        verdict: CheckVerdict::Warning,
+        findings: vec![crate::domain::Finding { what: "slow".into(), remedy: "cool".into() }],
+        schedule: schedule.map(str::to_owned),
+        figures: CheckFigures {
+            target: Some("t".into()),
+            round_trip_ms: Some(round_trip_ms),
+            clock_off_ms: Some(-7_000),
+            calibration: Some(crate::domain::Calibration {
+                kernel_version: 1,
+                compute: crate::domain::KernelTime { samples: 3, median_ns: 5, fastest_ns: 4 },
+                memory: crate::domain::KernelTime { samples: 3, median_ns: 7, fastest_ns: 6 },
+            }),
+            ..CheckFigures::default()
+        },
+    };
+    let happens = |device: &str, seconds, kind| {
+        let device = Some(device.to_owned());
+        let event = Event { at: at(seconds), sweep_id: None, device, job_id: None, run_id: None, kind };
+        store.append_event(&event).unwrap();
+    };
+    let checked = |check: DeviceCheck| EventKind::DeviceChecked(Box::new(check));
+    happens("a", 1, checked(check(1.5, None)));
+    happens("b", 2, checked(check(2.5, None)));
+    happens("a", 3, EventKind::DeviceReleased { by: "me".into() });
+    happens("a", 4, checked(check(3.5, Some("nightly"))));
+    happens("a", 5, checked(DeviceCheck { figures: CheckFigures::default(), ..check(0.0, None) }));
+    let checks = open().device_checks("a", 9).unwrap();
+    assert_eq!(checks.iter().map(|past| past.at).collect::<Vec<_>>(), [at(1), at(4), at(5)], "oldest first");
+    assert_eq!(checks[0].check, check(1.5, None));
+    assert_eq!(checks[1].check, check(3.5, Some("nightly")));
+    assert_eq!(checks[2].check.figures, CheckFigures::default(), "it failed before anything was measured");
+    assert_eq!(open().device_checks("a", 2).unwrap(), checks[1..], "the newest ones");
+    assert_eq!(open().device_checks("c", 9).unwrap(), []);
+}
+
+pub fn checks_that_found_devices_unfit_are_news_once(open: &Open) {
+    let store = open();
+    let unfit = Unfit { device: "a".into(), verdict: CheckVerdict::Failed, findings: Vec::new() };
+    let happens = |schedule: &str, unfit: &[Unfit]| {
+        let (schedule, devices) = (schedule.to_owned(), unfit.to_vec());
+        let kind = EventKind::ScheduleChecked { schedule, checked: 3, unfit: devices.len() as u64, devices };
+        let event = Event { at: at(1), sweep_id: None, device: None, job_id: None, run_id: None, kind };
+        store.append_event(&event).unwrap();
+        event
+    };
+    let one = happens("one", std::slice::from_ref(&unfit));
+    happens("all well", &[]);
+    let two = happens("two", &[unfit.clone(), unfit.clone()]);
+    let untold = || open().untold_checks().unwrap();
+    assert_eq!(untold().into_iter().map(|(_, event)| event).collect::<Vec<_>>(), [one, two.clone()]);
+    store.checks_told(untold()[0].0).unwrap();
+    let left = untold();
+    assert_eq!(left.iter().map(|(_, event)| event).collect::<Vec<_>>(), [&two]);
+    store.checks_told(left[0].0).unwrap();
+    assert_eq!(untold(), []);
 }

@@ -27,4 +27,17 @@ pub trait NoticeStore {
     /// # Errors
     /// When the store can't be written.
     fn quarantines_told(&self, until: u64) -> Result<(), StoreError>;
+
+    /// The events of checks before sweeps that found devices unfit, and of which nobody was told, the oldest first, each
+    /// with its number.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn untold_checks(&self) -> Result<Vec<(u64, Event)>, StoreError>;
+
+    /// Notes that people were told of all such checks up to the event of this number.
+    ///
+    /// # Errors
+    /// When the store can't be written.
+    fn checks_told(&self, until: u64) -> Result<(), StoreError>;
 }

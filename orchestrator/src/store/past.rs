@@ -1,7 +1,7 @@
 use jiff::Timestamp;
 
 use super::StoreError;
-use crate::domain::{Event, FailureKind};
+use crate::domain::{Event, FailureKind, PastCheck};
 
 /// How an attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,4 +40,10 @@ pub trait PastStore {
     /// # Errors
     /// When the store can't be read.
     fn availability_events(&self) -> Result<Vec<Event>, StoreError>;
+
+    /// The newest checks of a device, oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn device_checks(&self, device: &str, limit: u32) -> Result<Vec<PastCheck>, StoreError>;
 }

@@ -246,6 +246,7 @@ impl SimDevice {
             hostname: self.name.clone(),
             soc: None,
             boot_id: Some(format!("{}-{}", self.name, state.boot)),
+            unix_ms: jiff::Timestamp::now().as_millisecond().unsigned_abs(),
             cpus: vec![Cpu { index: 0, max_frequency_khz: None }],
             memory_total_bytes: 1 << 30,
             memory_available_bytes: 1 << 30,

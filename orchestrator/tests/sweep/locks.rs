@@ -63,7 +63,8 @@ fn a_lock_in_the_middle_of_a_sweep_lets_the_run_end_and_holds_up_the_next() {
     lab.write("farms/lab.yaml", &farm(&[local_device()]));
     lab.write(
         "configs/two.yaml",
-        &format!("{QUICK}repeats: 2\n").replace("min_seconds: 0, max_seconds: 60", "min_seconds: 1, max_seconds: 60"),
+        &format!("{QUICK}repeats: 2\n")
+            .replace("min_runs: 2, max_runs: 2, min_seconds: 0", "min_runs: 2, min_seconds: 2"),
     );
     let mut running = lab.start(&["configs/two.yaml"]);
     running.wait_for("run_phase", Some("measure"));

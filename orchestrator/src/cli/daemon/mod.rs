@@ -21,6 +21,7 @@ use super::sweep::wall_clock;
 use super::{CliError, Context, exit, models, say, short_path};
 
 mod actions;
+mod checks;
 mod http;
 mod install;
 mod notices;

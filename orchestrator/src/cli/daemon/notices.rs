@@ -11,7 +11,8 @@ use super::super::{CliError, Context, short_path};
 /// What is older is nobody's news: no daemon ran, or there was nobody to tell.
 const NEWS: SignedDuration = SignedDuration::from_hours(24);
 
-/// Tells by these channels of each sweep that is over, and of each device that came into quarantine; blocks meanwhile.
+/// Tells by these channels of each sweep that is over, of each device that came into quarantine, and of devices that were
+/// found unfit before a sweep; blocks meanwhile.
 pub(super) fn tell(context: &Context, channels: &[Channel]) -> Result<(), CliError> {
     let (store, now) = (context.lab.store()?, Timestamp::now());
     let mut failures = Vec::new();
@@ -40,6 +41,16 @@ pub(super) fn tell(context: &Context, channels: &[Channel]) -> Result<(), CliErr
             _ => {}
         }
         store.quarantines_told(sequence)?;
+    }
+    for (sequence, event) in store.untold_checks()? {
+        let is_news = now.duration_since(event.at) < NEWS;
+        match &event.kind {
+            EventKind::ScheduleChecked { schedule, checked, unfit, devices } if is_news => {
+                tell(&report::checks_notice(schedule, *checked, *unfit, devices));
+            }
+            _ => {}
+        }
+        store.checks_told(sequence)?;
     }
     match failures.is_empty() {
         true => Ok(()),

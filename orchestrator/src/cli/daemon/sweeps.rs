@@ -3,7 +3,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::agent::{Probes, Stop};
+use crate::agent::{Answer, Asker, Stop};
 use crate::daemon::{Sweeps, Trouble};
 use crate::domain::{Channel, DueTime, SweepDefinition, SweepId};
 use crate::progress::Progress;
@@ -11,13 +11,12 @@ use crate::retention::Retention;
 use crate::schedule::Schedule;
 use crate::store::Store;
 
+use super::super::devices::begin_probes;
 use super::super::plan;
-use super::super::runner::RunnerSource;
 use super::super::stored::find_sweep;
-use super::super::sweep::{begin_leases, wall_clock};
 use super::super::sweep::{conclude_unseen, drive_unseen, find_unfinished, prepare, prepare_to_go_on};
 use super::super::{CliError, Context, cancel, exit, retention};
-use super::notices;
+use super::{checks, notices};
 
 /// Most devices that one sweep works on at the same time.
 pub(super) const MAX_DEVICES: usize = 128;
@@ -63,6 +62,10 @@ impl LabSweeps {
         let context = &self.context;
         let devices = Some(schedule.devices.clone()).filter(|devices| !devices.is_empty());
         let loaded = plan::load_on(context, &schedule.sweep, devices)?;
+        if schedule.checks_first && !checks::check_first(context, schedule, &loaded, &stop, &self.progress).await {
+            // Its due time waits.
+            return Ok(());
+        }
         let config = super::super::short_path(&schedule.sweep);
         let definition = SweepDefinition { config, sweep: loaded.sweep.clone(), retry_of: None, due: Some(due) };
         let mut drive = prepare(context, loaded, definition, MAX_DEVICES, &self.progress).await?;
@@ -91,17 +94,11 @@ impl LabSweeps {
     }
 
     async fn try_to_probe(&self) -> Result<(), CliError> {
-        let (context, store) = (&self.context, self.context.lab.store()?);
-        let leases = begin_leases(&store).await?;
-        let probes = Probes {
-            store,
-            leases,
-            connect: Arc::new(context.lab.connect_options()),
-            runners: Arc::new(RunnerSource::new(context.lab.runners(), self.progress.clone())),
-            clock: wall_clock(),
-        };
-        let asked = probes.ask(&context.lab.inventory()?.devices).await?;
-        tracing::info!(asked, "devices were asked");
+        let mut devices = self.context.lab.inventory()?.devices;
+        devices.retain(|device| device.disabled.is_none());
+        let probes = begin_probes(&self.context, Asker::Daemon, &self.progress).await?;
+        let answers = probes.ask(&devices).await?;
+        tracing::info!(asked = answers.iter().filter(|answer| Answer::is_asked(answer)).count(), "devices were asked");
         Ok(())
     }
 

@@ -1,18 +1,10 @@
 use std::sync::Arc;
-use std::time::Instant;
 
 use clap::Subcommand;
-use farmctl_protocol::Hello;
-use futures::StreamExt as _;
-use jiff::Timestamp;
-use serde::Serialize;
 
-use crate::agent::note_seen;
-use crate::device::{BringUp, Session, ThermalSensor};
-use crate::domain::{Device, DeviceFacts, Failure, Timeouts};
-use crate::inventory::find_spares;
-use crate::store::Store;
-use crate::transport::Connect;
+use crate::agent::{Answer, Asker, Probes};
+use crate::domain::Device;
+use crate::progress::Progress;
 
 use self::discover::DiscoverArguments;
 use self::edit::{AddArguments, EditArguments};
@@ -21,7 +13,7 @@ use self::lock::LockArguments;
 use self::restore::RestoreArguments;
 use self::utilisation::UtilisationArguments;
 use super::runner::RunnerSource;
-use super::sweep::begin_leases;
+use super::sweep::{begin_leases, wall_clock};
 use super::{CliError, Context, Format, exit, print_data, print_json, print_rows, say};
 
 mod check;
@@ -33,9 +25,6 @@ mod release;
 mod restore;
 mod show;
 mod utilisation;
-
-/// Devices that are asked at the same time.
-const AT_ONCE: usize = 64;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum DevicesVerb {
@@ -74,7 +63,7 @@ pub(super) enum DevicesVerb {
         /// Names; all devices that are not disabled without any
         names: Vec<String>,
     },
-    /// Check that devices can be reached and have what a run needs
+    /// Check that devices can be reached, have what a run needs, and are as fast as they were
     Check {
         /// Names; all devices that are not disabled without any
         names: Vec<String>,
@@ -127,111 +116,40 @@ fn find<'a>(devices: &'a [Device], name: &str) -> Result<&'a Device, CliError> {
     })
 }
 
-/// What a device answered.
-#[derive(Debug, Serialize)]
-struct Probed {
-    device: String,
-    /// The device that is used instead, being the same phone; then this one was not asked further.
-    same_as: Option<String>,
-    facts: Option<DeviceFacts>,
-    hello: Option<Hello>,
-    failure: Option<Failure>,
-    /// Who uses it; then it was not asked.
-    used_by: Option<String>,
-    bring_up_ms: u64,
-    round_trip_ms: Option<f64>,
-    push_bytes_per_second: Option<f64>,
-    /// Those that can be read.
-    sensors: Option<Vec<ThermalSensor>>,
+/// What devices are asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Question {
+    WhatTheyAre,
+    WhetherTheyAreFit,
 }
 
-impl Probed {
-    fn silent(device: &Device) -> Probed {
-        Probed {
-            device: device.name.clone(),
-            same_as: None,
-            facts: None,
-            hello: None,
-            failure: None,
-            used_by: None,
-            bring_up_ms: 0,
-            round_trip_ms: None,
-            push_bytes_per_second: None,
-            sensors: None,
-        }
-    }
-}
-
-/// Takes the time of a round trip and of a push, and reads the sensors.
-async fn measure_way(session: &Session, probed: &mut Probed) -> Result<(), Failure> {
-    probed.round_trip_ms = Some(session.round_trip().await?.as_secs_f64() * 1e3);
-    probed.push_bytes_per_second = Some(session.push_bytes_per_second().await?);
-    probed.sensors = Some(session.thermal_sensors().await?);
-    Ok(())
-}
-
-/// Brings up devices that no sweep uses, each under its lease; with `timed`, takes the time of the way to them too.
-async fn ask(context: &Context, devices: Vec<Device>, timed: bool) -> Result<Vec<Probed>, CliError> {
+/// What it takes to ask devices, for a task of this process.
+pub(super) async fn begin_probes(context: &Context, asker: Asker, progress: &Progress) -> Result<Probes, CliError> {
     let store = context.lab.store()?;
-    let leases = &begin_leases(&store).await?;
+    Ok(Probes {
+        leases: begin_leases(&store).await?,
+        store,
+        connect: Arc::new(context.lab.connect_options()),
+        runners: Arc::new(RunnerSource::new(context.lab.runners(), progress.clone())),
+        clock: wall_clock(),
+        asker,
+    })
+}
+
+/// Asks devices that no sweep uses, each under its lease.
+async fn ask(context: &Context, devices: Vec<Device>, question: Question) -> Result<Vec<Answer>, CliError> {
     let progress = super::open_progress(context);
-    let runners = RunnerSource::new(context.lab.runners(), progress.clone());
-    let connect: Arc<dyn Connect> = Arc::new(context.lab.connect_options());
-    let timeouts = Timeouts::default();
-    let (runners, connect, timeouts) = (&runners, &connect, &timeouts);
-    let spares = &find_spares(&devices, connect.as_ref(), timeouts).await;
-    let asked = devices.iter().map(|device| async move {
-        if let Some(spare) = spares.iter().find(|spare| spare.device == device.name) {
-            return Ok(Probed { same_as: Some(spare.same_as.clone()), ..Probed::silent(device) });
-        }
-        let hold = match check::take(leases, &device.name).await {
-            Ok(Ok(hold)) => hold,
-            Ok(Err(used_by)) => return Ok(Probed { used_by: Some(used_by), ..Probed::silent(device) }),
-            Err(error) => return Err(error),
-        };
-        let started = Instant::now();
-        let with = BringUp { connect, timeouts, runners, pushing: &mut |_, _| {} };
-        let brought_up = Session::bring_up(device, with).await;
-        let bring_up_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let mut probed = Probed { bring_up_ms, ..Probed::silent(device) };
-        match brought_up {
-            Ok(session) => {
-                if timed {
-                    probed.failure = measure_way(&session, &mut probed).await.err();
-                }
-                session.close().await;
-                probed.facts = Some(session.facts());
-                probed.hello = Some(session.hello);
-            }
-            Err(failure) => probed.failure = Some(failure),
-        }
-        hold.release().await?;
-        Ok(probed)
-    });
-    let answers: Vec<Result<Probed, CliError>> = futures::stream::iter(asked).buffered(AT_ONCE).collect().await;
+    let probes = begin_probes(context, Asker::Person, &progress).await?;
+    let answers = match question {
+        Question::WhatTheyAre => probes.ask(&devices).await,
+        Question::WhetherTheyAreFit => probes.check(&devices, None).await,
+    };
     super::close_progress(context, &progress);
-    let answers: Vec<Probed> = answers.into_iter().collect::<Result<_, _>>()?;
-    keep_sightings(store.as_ref(), &answers)?;
-    Ok(answers)
+    Ok(answers?)
 }
 
-/// Notes in the store who answered, and who did not.
-fn keep_sightings(store: &dyn Store, answers: &[Probed]) -> Result<(), CliError> {
-    for Probed { device, facts, hello, failure, .. } in answers {
-        match (facts, hello, failure) {
-            (_, _, Some(failure)) => store.device_missed(device, failure, Timestamp::now())?,
-            (Some(facts), Some(hello), None) => {
-                note_seen(store, device, facts, hello.store.free_bytes, Timestamp::now())?;
-            }
-            // A spare was not asked.
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-fn code(answers: &[Probed]) -> u8 {
-    let failed = answers.iter().filter(|probed| probed.failure.is_some()).count();
+fn code(answers: &[Answer]) -> u8 {
+    let failed = answers.iter().filter(|answer| answer.failure.is_some()).count();
     match failed {
         0 if answers.is_empty() => exit::NOTHING,
         0 => exit::OK,
@@ -241,14 +159,14 @@ fn code(answers: &[Probed]) -> u8 {
 }
 
 async fn probe(context: &Context, devices: Vec<Device>) -> Result<u8, CliError> {
-    let answers = ask(context, devices, false).await?;
+    let answers = ask(context, devices, Question::WhatTheyAre).await?;
     let header = ["device", "target", "soc", "cores", "memory_mb", "free_mb", "os", "kernel", "backends"];
-    let rows = answers.iter().filter_map(|probed| {
-        let (hello, facts) = (probed.hello.as_ref()?, probed.facts.as_ref()?);
+    let rows = answers.iter().filter_map(|answer| {
+        let (hello, facts) = (answer.hello.as_ref()?, answer.facts.as_ref()?);
         let backends: Vec<String> =
             hello.backends.iter().map(|backend| format!("{} {}", backend.name, backend.version)).collect();
         Some(vec![
-            probed.device.clone(),
+            answer.device.clone(),
             hello.target.clone(),
             facts.soc.clone().unwrap_or_default(),
             hello.cpus.len().to_string(),
@@ -265,7 +183,7 @@ async fn probe(context: &Context, devices: Vec<Device>) -> Result<u8, CliError> 
 /// Prints what devices answered, and tells why those that did not.
 fn print_answers(
     context: &Context,
-    answers: &[Probed],
+    answers: &[Answer],
     header: &[&str],
     rows: impl Iterator<Item = Vec<String>>,
 ) -> Result<u8, CliError> {
@@ -280,15 +198,15 @@ fn print_answers(
     Ok(code(answers))
 }
 
-fn tell_failures(answers: &[Probed]) {
-    for probed in answers {
-        if let Some(used) = &probed.same_as {
-            say(&format!("{} is a spare: same phone as {used}, which is used", probed.device));
+fn tell_failures(answers: &[Answer]) {
+    for answer in answers {
+        if let Some(used) = &answer.same_as {
+            say(&format!("{} is a spare: same phone as {used}, which is used", answer.device));
         }
-        if let Some(used_by) = &probed.used_by {
-            say(&format!("{} was not asked: {used_by}", probed.device));
+        if let Some(used_by) = &answer.used_by {
+            say(&format!("{} was not asked: {used_by}", answer.device));
         }
-        if let Some(failure) = &probed.failure {
+        if let Some(failure) = &answer.failure {
             let message: String = failure.message.chars().filter(|c| !c.is_control()).collect();
             say(&format!("{}: {message}\n  help: {}", failure.kind, failure.kind.remedy()));
         }

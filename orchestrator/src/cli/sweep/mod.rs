@@ -227,7 +227,8 @@ fn uses_this_host(loaded: &Loaded) -> bool {
         .any(|device| device.transport == TransportConfig::Local && used.contains(device.name.as_str()))
 }
 
-fn devices_with_jobs(plan: &Plan, devices: &[Device]) -> Vec<Device> {
+/// The devices that a plan has jobs for.
+pub(super) fn devices_with_jobs(plan: &Plan, devices: &[Device]) -> Vec<Device> {
     let used: HashSet<&str> = plan.jobs.iter().map(|job| job.device.as_str()).collect();
     devices.iter().filter(|device| used.contains(device.name.as_str())).cloned().collect()
 }

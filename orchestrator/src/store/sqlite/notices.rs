@@ -15,6 +15,12 @@ const QUARANTINES: &str = "
                     ORDER BY p.sequence DESC LIMIT 1), 'device_released') = 'device_released'
     ORDER BY e.sequence";
 
+const CHECKS: &str = "
+    SELECT sequence, event FROM events
+    WHERE event ->> '$.event' = 'schedule_checked' AND sequence > (SELECT checks_until FROM told)
+      AND event ->> '$.unfit' > 0
+    ORDER BY sequence";
+
 impl NoticeStore for SqliteStore {
     fn untold_sweeps(&self) -> Result<Vec<SweepRow>, StoreError> {
         self.list_sweeps(SWEEPS, [])
@@ -32,5 +38,14 @@ impl NoticeStore for SqliteStore {
         let until = i64::try_from(until).unwrap_or(i64::MAX);
         let sql = "UPDATE told SET quarantines_until = max(quarantines_until, ?1)";
         self.execute("note who was told", sql, [until]).map(drop)
+    }
+
+    fn untold_checks(&self) -> Result<Vec<(u64, Event)>, StoreError> {
+        events::numbered(self, CHECKS, [])
+    }
+
+    fn checks_told(&self, until: u64) -> Result<(), StoreError> {
+        let until = i64::try_from(until).unwrap_or(i64::MAX);
+        self.execute("note who was told", "UPDATE told SET checks_until = max(checks_until, ?1)", [until]).map(drop)
     }
 }

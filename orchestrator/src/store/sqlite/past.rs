@@ -1,7 +1,8 @@
 use jiff::Timestamp;
+use rusqlite::params;
 
 use super::{SqliteStore, corrupt, from_json, nanoseconds, timestamp};
-use crate::domain::{Event, FailureKind, RunStatus};
+use crate::domain::{Event, EventKind, FailureKind, PastCheck, RunStatus};
 use crate::store::{AttemptEnd, PastAttempt, PastStore, StoreError};
 
 /// Why it failed is the record's to say, or that of the attempt that was given back; not where its host gave it up.
@@ -20,6 +21,10 @@ const AVAILABILITY: &str = "
     WHERE device IS NOT NULL
       AND event ->> '$.event' IN ('device_locked', 'device_unlocked', 'device_quarantined', 'device_released')
     ORDER BY sequence";
+
+const CHECKS: &str = "
+    SELECT event FROM events WHERE device = ?1 AND event ->> '$.event' = 'device_checked'
+    ORDER BY sequence DESC LIMIT ?2";
 
 impl PastStore for SqliteStore {
     fn past_attempts(&self, since: Timestamp) -> Result<Vec<PastAttempt>, StoreError> {
@@ -41,6 +46,18 @@ impl PastStore for SqliteStore {
     fn availability_events(&self) -> Result<Vec<Event>, StoreError> {
         let events = self.query("list events of devices", AVAILABILITY, [], |row| row.get::<_, String>(0))?;
         events.iter().map(|json| from_json("an event", json)).collect()
+    }
+
+    fn device_checks(&self, device: &str, limit: u32) -> Result<Vec<PastCheck>, StoreError> {
+        let events = self.query("list checks", CHECKS, params![device, limit], |row| row.get::<_, String>(0))?;
+        let checks = events.iter().rev().map(|json| {
+            let event: Event = from_json("an event", json)?;
+            match event.kind {
+                EventKind::DeviceChecked(check) => Ok(PastCheck { at: event.at, check: *check }),
+                _ => Err(corrupt("a check", &"it is another event")),
+            }
+        });
+        checks.collect()
     }
 }
 

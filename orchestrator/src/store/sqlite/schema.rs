@@ -14,6 +14,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("006_priorities.sql"),
     include_str!("007_the_lab_runs_itself.sql"),
     include_str!("008_schedule_pauses.sql"),
+    include_str!("009_checks.sql"),
 ];
 
 /// The version this program writes.

@@ -1,0 +1,125 @@
+//! Finds out whether devices are fit for work: beforehand, so that a night is not spent on finding out.
+
+use std::time::Duration;
+
+use crate::device::Session;
+use crate::domain::{CheckFigures, DeviceCheck, Event, EventKind, Failure, FailureKind};
+
+use super::probe::{Answer, Asker, Probes};
+use super::verdict::{CHECKS_LOOKED_AT, Usual, judge};
+use super::{AgentError, with_store};
+
+/// How long the daemon checks one device. Who waits for a check may give it up by hand.
+const DEADLINE: Duration = Duration::from_secs(300);
+
+/// Measures what a check measures.
+pub(super) async fn measure(session: &Session, answer: &mut Answer, figures: &mut CheckFigures) -> Result<(), Failure> {
+    figures.target = Some(session.hello.target.clone());
+    figures.free_bytes = Some(session.hello.store.free_bytes);
+    figures.battery = session.battery.clone();
+    figures.clock_off_ms = session.heard.clock_off_ms;
+    figures.round_trip_ms = Some(session.round_trip().await?.as_secs_f64() * 1e3);
+    figures.push_bytes_per_second = Some(session.push_bytes_per_second().await?);
+    answer.sensors = Some(session.thermal_sensors().await?);
+    figures.calibration = Some(session.calibrate().await?);
+    Ok(())
+}
+
+/// Waits for the end of a check, for as long as whoever asked would.
+pub(super) async fn in_time(
+    asker: Asker,
+    device: &str,
+    check: impl Future<Output = Result<(), Failure>>,
+) -> Result<(), Failure> {
+    if asker == Asker::Person {
+        return check.await;
+    }
+    tokio::time::timeout(DEADLINE, check).await.unwrap_or_else(|_| {
+        let message = format!("the check of {device} did not end within {} s", DEADLINE.as_secs());
+        Err(Failure::new(FailureKind::Timeout, message))
+    })
+}
+
+impl Probes {
+    /// Holds what was measured against what is usual, and keeps what was found out.
+    pub(super) async fn conclude(
+        &self,
+        answer: &mut Answer,
+        figures: CheckFigures,
+        schedule: Option<&str>,
+    ) -> Result<(), AgentError> {
+        let (name, now) = (answer.device.clone(), (self.clock)());
+        let past = with_store(&self.store, move |store| store.device_checks(&name, CHECKS_LOOKED_AT)).await?;
+        let usual = Usual::of(&figures, &past);
+        let (verdict, findings) = judge(&figures, &usual, answer.failure.as_ref());
+        let check = DeviceCheck { verdict, findings, schedule: schedule.map(str::to_owned), figures };
+        let event = Event {
+            at: now,
+            sweep_id: None,
+            device: Some(answer.device.clone()),
+            job_id: None,
+            run_id: None,
+            kind: EventKind::DeviceChecked(Box::new(check.clone())),
+        };
+        with_store(&self.store, move |store| store.append_event(&event)).await?;
+        (answer.check, answer.usual) = (Some(check), Some(usual));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::Arc;
+
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::agent::Leases;
+    use crate::device::{RunnerFile, RunnerProvider};
+    use crate::domain::{CheckVerdict, DeviceLock, TransportConfig, sample};
+    use crate::store::Store;
+    use crate::store::sqlite::SqliteStore;
+    use crate::transport::{Connect, Transport, TransportError};
+
+    /// Takes every connection, and then nothing happens.
+    struct Frozen;
+
+    #[async_trait]
+    impl Connect for Frozen {
+        async fn connect(&self, _: &TransportConfig, _: Duration) -> Result<Arc<dyn Transport>, TransportError> {
+            std::future::pending().await
+        }
+    }
+
+    #[async_trait]
+    impl RunnerProvider for Frozen {
+        async fn runner(&self, _: &str) -> Result<RunnerFile, Failure> {
+            std::future::pending().await
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_frozen_device_does_not_hold_up_the_night_and_a_locked_one_is_left_alone() {
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory().unwrap());
+        let clock: crate::agent::Clock = Arc::new(|| sample::at(0));
+        let leases = Leases::begin(Arc::clone(&store), "test".to_owned(), Arc::clone(&clock)).await.unwrap();
+        let (device, by, why) = ("locked".to_owned(), "ann".to_owned(), "debugging".to_owned());
+        let lock = DeviceLock { device, by, why, since: sample::at(0), until: sample::at(60) };
+        store.lock_device(&lock, sample::at(0)).unwrap();
+        let (connect, runners, asker) = (Arc::new(Frozen), Arc::new(Frozen), Asker::Daemon);
+        let probes = Probes { store: Arc::clone(&store), leases, connect, runners, clock, asker };
+        let devices = ["frozen", "locked"].map(sample::device);
+        let check = tokio::time::timeout(2 * DEADLINE, probes.check(&devices, Some("nightly")));
+        let [frozen, locked] = check.await.expect("it ends").unwrap().try_into().unwrap();
+        assert_eq!(frozen.failure.unwrap().kind, FailureKind::Timeout);
+        assert_eq!(frozen.check.unwrap().verdict, CheckVerdict::Failed);
+        let [past] = store.device_checks("frozen", 9).unwrap().try_into().unwrap();
+        assert_eq!(past.check.schedule.as_deref(), Some("nightly"));
+        assert!(past.check.findings[0].what.contains("within 300 s"), "{past:?}");
+        assert!(store.sighting("frozen").unwrap().unwrap().failure.is_some());
+        assert!(probes.leases.device("frozen", None).await.unwrap().is_ok(), "its lease was given back");
+        assert!(locked.used_by.unwrap().contains("ann keeps locked locked"));
+        assert!(locked.check.is_none() && store.device_checks("locked", 9).unwrap().is_empty());
+    }
+}
