@@ -6,9 +6,10 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use super::daemon::{Daemon, json as listed, wait_until};
+use super::daemon::{Daemon, json as listed, schedule, wait_until};
 use super::support::{Lab, QUICK, farm, local_device};
 
 /// No answer takes longer, however slow the machine.
@@ -344,4 +345,50 @@ fn it_speaks_tls_with_a_certificate() {
     let answer = agent.get(&url).call().unwrap().body_mut().read_to_string().unwrap();
     assert_eq!(answer, "ok\n");
     assert!(daemon.stop().success());
+}
+
+#[test]
+fn a_store_that_somebody_keeps_locked_is_told_of_and_nothing_due_is_lost() {
+    let lab = lab();
+    lab.write("configs/daemon.yaml", &schedule(5, ""));
+    let daemon = Daemon::start(&lab, "d", &[]);
+    let address = address(&lab, &daemon);
+    let readiness = || {
+        let (status, body) = get(address, "/readyz");
+        (status, String::from_utf8(body).unwrap())
+    };
+    let finished = |counted_by: &Connection| -> u32 {
+        let count = "SELECT count(*) FROM sweeps WHERE state = 'finished'";
+        counted_by.query_row(count, [], |row| row.get(0)).unwrap()
+    };
+    let somebody = Connection::open(lab.path(".farm/state.db")).unwrap();
+    somebody.busy_timeout(PATIENCE).unwrap();
+    wait_until(|| finished(&somebody) > 0, || format!("the first sweep: {}", daemon.told()));
+    assert_eq!(readiness(), (200, "ready\n".to_owned()));
+
+    somebody.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let before = finished(&somebody);
+    let is_told = |(status, text): (u16, String)| status == 503 && text.contains("another process keeps it locked");
+    wait_until(|| is_told(readiness()), || format!("word of the lock: {:?}\n{}", readiness(), daemon.told()));
+    // What only reads goes on.
+    assert_eq!(get(address, "/healthz").0, 200);
+    assert_eq!(get_json(address, "/api/v1/devices")["items"][0]["name"], "this-host");
+    assert_eq!(finished(&somebody), before);
+    somebody.execute_batch("COMMIT").unwrap();
+
+    wait_until(|| readiness().0 == 200, || format!("the end of it: {:?}\n{}", readiness(), daemon.told()));
+    wait_until(|| finished(&somebody) >= before + 2, || format!("two sweeps more: {}", daemon.told()));
+    lab.write("configs/daemon.yaml", &schedule(5, "    enabled: false\n"));
+    let is_open = |sweep: &Value| sweep["state"] == "open";
+    wait_until(|| !listed(&lab, &["sweeps", "list"]).iter().any(is_open), || format!("the last: {}", daemon.told()));
+    assert!(daemon.stop().success());
+    for sweep in listed(&lab, &["sweeps", "list"]) {
+        assert_eq!(
+            (&sweep["state"], &sweep["jobs"], &sweep["ok"]),
+            (&json!("finished"), &json!(1), &json!(1)),
+            "{sweep}"
+        );
+    }
+    let (code, found, _) = lab.run(&["store", "check"]);
+    assert_eq!(code, 0, "{found}");
 }

@@ -34,6 +34,7 @@ const NETWORKS: [&str; 6] = ["resnet50", "inception_v3", "densenet121", "squeeze
 
 #[test]
 fn six_networks_on_this_host_and_four_boards() {
+    let _room = support::room();
     let boards: Vec<Board> = (0..4).map(|_| Board::start().unwrap()).collect();
     let lab = Lab::new();
     let mut devices = vec![local_device()];

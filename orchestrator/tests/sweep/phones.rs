@@ -2,7 +2,7 @@
 
 use testlab::{AdbServer, Board, BoardOptions, FaultProxy, Phone, PhoneArch, PhoneOptions, Server};
 
-use super::support::{Lab, QUICK, adb_device, farm, local_device, runtime, ssh_device};
+use super::support::{Lab, QUICK, adb_device, farm, local_device, room, runtime, ssh_device};
 
 const NETWORKS: &str = "resnet50, inception_v3, densenet121, squeezenet1_0, mobilenet_v2, mnasnet1_0";
 
@@ -10,6 +10,7 @@ const ARM: &str = "aarch64-unknown-linux-gnu";
 
 #[test]
 fn phones_boards_and_this_host_in_one_sweep() {
+    let _room = room();
     let server = AdbServer::start().unwrap();
     let phones = [PhoneArch::Host, PhoneArch::Host, PhoneArch::Aarch64].map(|arch| {
         let properties = vec![("ro.soc.model".to_owned(), format!("soc-{arch:?}"))];

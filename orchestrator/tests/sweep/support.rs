@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -250,6 +251,13 @@ pub fn adb_device(name: &str, address: SocketAddr, server: &AdbServer) -> String
 /// This host, as a farm file's device.
 pub fn local_device() -> String {
     "  - { name: this-host, transport: local, workdir: here, price_per_hour: 0.25 }\n".to_owned()
+}
+
+/// Kept by a test whose devices get all six networks, more than a gigabyte together: one after the other, so that a small
+/// disk has room for them. To be taken before the lab is made, whose end empties it.
+pub fn room() -> MutexGuard<'static, ()> {
+    static ROOM: Mutex<()> = Mutex::new(());
+    ROOM.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Runs a proxy's side of a test.
