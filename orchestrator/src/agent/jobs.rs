@@ -8,8 +8,7 @@ use jiff::Timestamp;
 
 use crate::device::{Collected, EngineProgram, Session};
 use crate::domain::{
-    Condition, Device, DeviceLock, EventKind, Failure, FailureKind, Job, Measurement, OnFailure, Record, RunId,
-    SweepState,
+    Device, DeviceLock, EventKind, Failure, FailureKind, Job, Measurement, OnFailure, Record, RunId, SweepState,
 };
 use crate::planner;
 use crate::store::{Claim, ClaimedRun, StoreError};
@@ -342,7 +341,7 @@ impl Work<'_, '_> {
     ) -> Record {
         let moments = (started_at, self.agent.now());
         let mut record = records::of_run(&self.agent.sweep, self.device, self.session, run, moments, outcome);
-        record.condition = record.condition.map(|then| Condition { check: self.worker.last_check.clone(), ..then });
+        record.condition = Some(records::condition(self.session, moments.1, self.worker.last_check.clone()));
         record.engine_files = self.engine.as_ref().map(|engine| engine.spec.files.clone()).unwrap_or_default();
         record
     }

@@ -1,7 +1,9 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::device::Session;
-use crate::domain::{Condition, Device, Failure, FailureKind, Job, Measurement, Record, RunStatus, SweepRow};
+use crate::domain::{
+    CheckThen, Condition, Device, Failure, FailureKind, Job, Measurement, Record, RunStatus, SweepRow,
+};
 use crate::store::ClaimedRun;
 
 /// The record of a run that was claimed.
@@ -21,7 +23,6 @@ pub(super) fn of_run(
         run_id: Some(run.run_id.clone()),
         attempt: run.attempt,
         device: Some(session.facts()),
-        condition: Some(condition(session, finished_at)),
         measurement,
         started_at: Some(started_at),
         runner_sha256: Some(session.runner_sha256().to_owned()),
@@ -60,11 +61,11 @@ pub fn of_cell(
     }
 }
 
-/// What the device was like, without what is known of its checks.
-fn condition(session: &Session, now: Timestamp) -> Condition {
+/// What the device was like, for a record that is made now.
+pub(super) fn condition(session: &Session, now: Timestamp, check: Option<CheckThen>) -> Condition {
     let since = SignedDuration::try_from(session.heard.at.elapsed()).unwrap_or_default();
     let asked_at = now.checked_sub(since).unwrap_or(now);
-    Condition { asked_at, free_bytes: session.hello.store.free_bytes, check: None }
+    Condition { asked_at, free_bytes: session.hello.store.free_bytes, check }
 }
 
 fn status_of(failure: &Failure) -> RunStatus {
