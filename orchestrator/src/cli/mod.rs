@@ -185,7 +185,7 @@ pub fn run(words: Vec<std::ffi::OsString>) -> ExitCode {
     let color = match cli.global.color {
         Color::Always => true,
         Color::Never => false,
-        Color::Auto => std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty()),
+        Color::Auto => is_drawn_on_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty()),
     };
     match start(cli, color) {
         Ok(code) => ExitCode::from(code),
@@ -273,13 +273,19 @@ fn print_rows(format: Format, header: &[&str], rows: impl IntoIterator<Item = Ve
     print_data(&bytes)
 }
 
+/// Whether standard error is a terminal that can draw a line anew, in colour. One of an editor or without `TERM` can't:
+/// the library that draws would show nothing there.
+fn is_drawn_on_terminal() -> bool {
+    std::io::stderr().is_terminal() && !console::is_dumb()
+}
+
 /// Opens the live view; the log's lines are printed past it from now on.
 fn open_progress(context: &Context) -> Progress {
     open_progress_as(
         context,
         match context.format {
             Format::Json => Mode::JsonLines,
-            Format::Human | Format::Csv | Format::Markdown if std::io::stderr().is_terminal() => Mode::Terminal,
+            Format::Human | Format::Csv | Format::Markdown if is_drawn_on_terminal() => Mode::Terminal,
             Format::Human | Format::Csv | Format::Markdown => Mode::Log,
         },
     )

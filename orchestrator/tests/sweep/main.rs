@@ -21,6 +21,7 @@ mod phones;
 mod recovery;
 mod retention;
 mod support;
+mod terminal;
 mod three_nights;
 mod workdir;
 
