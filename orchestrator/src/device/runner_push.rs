@@ -33,6 +33,10 @@ chmod 755 "partial/$1" && mv -f "partial/$1" "bin/$1" || exit 1
 /// Ending of the packed runner's name on the device.
 const PACKED_ENDING: &str = ".gz";
 
+/// Half the time of gzip's usual level 6 for a runner of 30 MB (1.1 s against 2.4), and 3 % larger (8.8 MB, 8.5):
+/// the first device waits for it, on any cable.
+const PACKING: Compression = Compression::new(3);
+
 /// A runner's file on this host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunnerFile {
@@ -57,7 +61,7 @@ impl RunnerFile {
         let packed = self.packed.get_or_try_init(|| async {
             let bytes = tokio::fs::read(&self.path).await.map_err(|error| self.unreadable(&error))?;
             let pack = move || -> std::io::Result<Vec<u8>> {
-                let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+                let mut encoder = GzEncoder::new(Vec::new(), PACKING);
                 encoder.write_all(&bytes)?;
                 encoder.finish()
             };
