@@ -185,6 +185,9 @@ fn last_lines(stream: tokio::process::ChildStderr) -> tokio::task::JoinHandle<St
         let mut kept = std::collections::VecDeque::new();
         let mut lines = BufReader::new(stream).lines();
         while let Ok(Some(line)) = lines.next_line().await {
+            if line.trim_start().starts_with("Blocking waiting for file lock") {
+                tracing::warn!("another build is under way here; this one begins when that has ended");
+            }
             if kept.len() == ERROR_LINES {
                 kept.pop_front();
             }
