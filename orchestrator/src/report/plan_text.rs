@@ -112,7 +112,7 @@ fn estimate_text(plan: &Plan, past: &HashMap<JobId, Duration>) -> String {
     let unknown = plan.jobs.len() - estimate.jobs_with_past;
     let basis = match unknown {
         0 => String::new(),
-        _ => format!("; {unknown} of {} jobs never ran before and are estimated by their limits", plan.jobs.len()),
+        _ => format!("; {unknown} of {} jobs by their limits, not by earlier runs", plan.jobs.len()),
     };
     format!("estimated time: {about}, devices in parallel{basis}")
 }
