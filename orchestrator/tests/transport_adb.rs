@@ -7,6 +7,7 @@ mod suite;
 #[path = "transport/support.rs"]
 mod support;
 
+use std::io::{Read as _, Write as _};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -252,7 +253,30 @@ async fn a_server_that_was_killed_is_started_again() {
     assert_eq!(error.kind, ErrorKind::ConnectionLost, "{error}");
     let transport = reached(&phone_endpoint(&phone, &server), &with_programs()).await.unwrap();
     assert_eq!(says(&transport, &["echo", "back"]).await, "back");
-    end_server(&server);
+    end_server(server.port());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_goes_between_two_questions_is_started_again() {
+    let phone = phone();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    // Says its version, and is gone before anything else is asked.
+    let first_answer = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        drop(listener);
+        stream.read_exact(&mut [0; "000chost:version".len()]).unwrap();
+        stream.write_all(b"OKAY00040029").unwrap();
+    });
+    let endpoint = AdbEndpoint {
+        address: Some(phone.address().to_string()),
+        server: Some(address.to_string()),
+        ..AdbEndpoint::default()
+    };
+    let transport = reached(&endpoint, &with_programs()).await;
+    first_answer.join().unwrap();
+    assert_eq!(says(&transport.unwrap(), &["echo", "back"]).await, "back");
+    end_server(address.port());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -272,13 +296,12 @@ async fn a_server_that_hangs_is_restarted_once_for_all() {
     let steps = healing_of(&server, &mut Vec::new());
     let restarts = steps.iter().filter(|step| step.contains("restarting the adb server")).count();
     assert_eq!(restarts, 1, "{steps:?}");
-    end_server(&server);
+    end_server(server.port());
 }
 
 /// Ends a server that farmctl started, which is no child of the test's.
-fn end_server(server: &AdbServer) {
-    let port = server.port().to_string();
-    let status = std::process::Command::new("adb").args(["-P", &port, "kill-server"]).status().unwrap();
+fn end_server(port: u16) {
+    let status = std::process::Command::new("adb").args(["-P", &port.to_string(), "kill-server"]).status().unwrap();
     assert!(status.success());
 }
 

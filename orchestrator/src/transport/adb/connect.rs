@@ -132,7 +132,14 @@ async fn settled_device(
 
 /// The device as the server lists it: by its serial number, else by its address, which is connected when need be.
 async fn find_device(server: &Server, endpoint: &AdbEndpoint, patience: Patience) -> Result<AdbDevice, TransportError> {
-    let listed = server.devices(patience.answer).await?;
+    let listed = match server.devices(patience.answer).await {
+        // It answered a moment ago: another device's healing restarts it, or it died.
+        Err(error) if error.kind == ErrorKind::Refused => {
+            heal_server(server, patience).await?;
+            server.devices(patience.answer).await?
+        }
+        listed => listed?,
+    };
     let names = [endpoint.serial.as_deref(), endpoint.address.as_deref()];
     let find = |listed: &[AdbDevice]| {
         let named = |name: &str| listed.iter().find(|device| device.serial == name).cloned();
