@@ -151,10 +151,16 @@ struct BuildShown<'a> {
 
 impl BuildShown<'_> {
     fn step(&mut self, step: BuildStep) {
-        let label = || format!("building the runner for {}", self.target);
-        let task =
-            self.task.get_or_insert_with(|| self.progress.start_task(&label(), Some(step.crates_total), Unit::Crates));
-        task.advance_by_share(step.crates_done, Some(step.fraction));
+        let label = format!("building the runner for {}", self.target);
+        match step {
+            BuildStep::Waiting => {
+                self.progress.print_line(&format!("{label}: waiting for another build in the same folder"));
+            }
+            BuildStep::Built { crates_done, crates_total, fraction } => {
+                let start = || self.progress.start_task(&label, Some(crates_total), Unit::Crates);
+                self.task.get_or_insert_with(start).advance_by_share(crates_done, Some(fraction));
+            }
+        }
     }
 
     /// Says how the build ended, and passes that on.

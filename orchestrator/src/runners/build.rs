@@ -7,23 +7,29 @@ use std::time::Duration;
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
+use tokio::sync::mpsc;
 
 use super::crates::{crate_shares, std_id};
 use super::family::Family;
 use super::{FILE_NAME, HOST_TARGET, RunnerError, host, toolchain};
 
-/// How far a build is. Told from the first crate on that really has to be built.
+/// How far a build is.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct BuildStep {
-    /// Crates that are built.
-    pub crates_done: u64,
-    /// Crates in all.
-    pub crates_total: u64,
-    /// Share of the work that is done, 0 to 1: crates weighted by what they take to build.
-    pub fraction: f64,
+pub enum BuildStep {
+    /// Another build is under way in the same folder: this one begins when that has ended.
+    Waiting,
+    /// A crate is built. Told from the first one on that really has to be built.
+    Built {
+        /// Crates that are built.
+        crates_done: u64,
+        /// Crates in all.
+        crates_total: u64,
+        /// Share of the work that is done, 0 to 1: crates weighted by what they take to build.
+        fraction: f64,
+    },
 }
 
-/// Told after each crate.
+/// Told of each step.
 pub type BuildProgress<'a> = &'a mut (dyn FnMut(BuildStep) + Send);
 
 /// A cargo that prints nothing for so long is given up; tract-core alone takes minutes on a slow machine.
@@ -72,9 +78,10 @@ pub async fn build(workspace: &Path, target: &str, progress: BuildProgress<'_>) 
         .spawn()
         .map_err(|error| failed(format!("failed to start cargo: {error}; is Rust installed?"), String::new()))?;
     let family = Family::of(child.id());
-    let stderr = child.stderr.take().map(last_lines);
+    let (waiting, waits) = mpsc::channel(1);
+    let stderr = child.stderr.take().map(|stream| last_lines(stream, waiting));
     let crates = Crates { workspace, target, with_std, seen: HashSet::new(), shares: None };
-    follow(&mut child, crates, progress).await.map_err(|cause| failed(cause, String::new()))?;
+    follow(&mut child, crates, waits, progress).await.map_err(|cause| failed(cause, String::new()))?;
     let status = child.wait().await.map_err(|error| failed(error.to_string(), String::new()))?;
     family.has_ended();
     let output = match stderr {
@@ -148,7 +155,7 @@ impl Crates<'_> {
         }
         let shares = self.shares.as_ref().filter(|shares| !shares.is_empty())?;
         let done = || shares.iter().filter(|(id, _)| self.seen.contains(id));
-        Some(BuildStep {
+        Some(BuildStep::Built {
             crates_done: done().count() as u64,
             crates_total: shares.len() as u64,
             fraction: done().map(|(_, share)| share).sum(),
@@ -156,15 +163,30 @@ impl Crates<'_> {
     }
 }
 
-/// Reads cargo's messages until it ends them.
-async fn follow(child: &mut Child, mut crates: Crates<'_>, progress: BuildProgress<'_>) -> Result<(), String> {
+/// Reads cargo's messages until it ends them; `waits` has one for each time it began to wait for another build.
+async fn follow(
+    child: &mut Child,
+    mut crates: Crates<'_>,
+    mut waits: mpsc::Receiver<()>,
+    progress: BuildProgress<'_>,
+) -> Result<(), String> {
     let stdout = child.stdout.take().ok_or("cargo has no standard output")?;
     let mut lines = BufReader::new(stdout).lines();
     loop {
-        let line = tokio::time::timeout(SILENCE, lines.next_line())
+        let next = async {
+            tokio::select! {
+                line = lines.next_line() => Some(line),
+                Some(()) = waits.recv() => None,
+            }
+        };
+        let Some(line) = tokio::time::timeout(SILENCE, next)
             .await
             .map_err(|_| format!("cargo built no crate for {} minutes", SILENCE.as_secs() / 60))?
-            .map_err(|error| format!("failed to read from cargo: {error}"))?;
+        else {
+            progress(BuildStep::Waiting);
+            continue;
+        };
+        let line = line.map_err(|error| format!("failed to read from cargo: {error}"))?;
         let Some(line) = line else { return Ok(()) };
         let Ok(CargoMessage { reason, package_id, target, fresh }) = serde_json::from_str(&line) else { continue };
         let Some(target) = target.filter(|_| reason == "compiler-artifact") else { continue };
@@ -179,14 +201,16 @@ async fn follow(child: &mut Child, mut crates: Crates<'_>, progress: BuildProgre
     }
 }
 
-/// The last lines of a stream, read to its end so that its writer never waits.
-fn last_lines(stream: tokio::process::ChildStderr) -> tokio::task::JoinHandle<String> {
+/// The last lines of cargo's standard error, read to its end so that it never waits for us. Tells `waiting` when it waits
+/// for another one.
+fn last_lines(stream: tokio::process::ChildStderr, waiting: mpsc::Sender<()>) -> tokio::task::JoinHandle<String> {
     tokio::spawn(async move {
         let mut kept = std::collections::VecDeque::new();
         let mut lines = BufReader::new(stream).lines();
         while let Ok(Some(line)) = lines.next_line().await {
             if line.trim_start().starts_with("Blocking waiting for file lock") {
-                tracing::warn!("another build is under way here; this one begins when that has ended");
+                // One that was not taken yet says the same.
+                let _ = waiting.try_send(());
             }
             if kept.len() == ERROR_LINES {
                 kept.pop_front();
@@ -228,7 +252,7 @@ mod tests {
         assert!(crates.shares.is_none(), "nobody asked cargo yet");
         crates.shares = Some(shares.into());
         let step = crates.built("tract".to_owned(), false).await;
-        assert_eq!(step, Some(BuildStep { crates_done: 2, crates_total: 2, fraction: 1.0 }));
+        assert_eq!(step, Some(BuildStep::Built { crates_done: 2, crates_total: 2, fraction: 1.0 }));
     }
 
     #[test]
