@@ -255,6 +255,35 @@ mod tests {
         assert_eq!(step, Some(BuildStep::Built { crates_done: 2, crates_total: 2, fraction: 1.0 }));
     }
 
+    #[tokio::test]
+    async fn a_build_that_waits_for_another_one_is_told() {
+        let words = "echo '    Blocking waiting for file lock on artifact directory' >&2; read line";
+        let mut child = Command::new("sh")
+            .args(["-c", words])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let (waiting, waits) = mpsc::channel(1);
+        let last = last_lines(child.stderr.take().unwrap(), waiting);
+        let workspace = super::super::origin_workspace().unwrap();
+        let crates =
+            Crates { workspace: &workspace, target: HOST_TARGET, with_std: false, seen: HashSet::new(), shares: None };
+        // It ends once it was told of.
+        let mut input = child.stdin.take();
+        let mut told = Vec::new();
+        let mut progress = |step| {
+            input.take();
+            told.push(step);
+        };
+        let followed = follow(&mut child, crates, waits, &mut progress);
+        tokio::time::timeout(Duration::from_secs(30), followed).await.unwrap().unwrap();
+        assert_eq!(told, [BuildStep::Waiting]);
+        assert!(last.await.unwrap().contains("Blocking"));
+    }
+
     #[test]
     fn a_built_file_gets_its_other_name_again_when_it_is_built_again() {
         let folder = tempfile::tempdir().unwrap();
