@@ -37,7 +37,7 @@ const SILENCE: Duration = Duration::from_secs(45 * 60);
 /// Lines of cargo's standard error that an error shows.
 const ERROR_LINES: usize = 30;
 
-/// Where a workspace's build of the runner is: in a folder of its own, so that it never waits for another build.
+/// Where a workspace's build of the runner is: in a folder of its own, so that it never waits for a build of something else.
 pub(super) fn output_path(workspace: &Path, target: &str) -> PathBuf {
     path_in(&target_folder(workspace), target)
 }
