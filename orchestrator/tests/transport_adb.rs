@@ -8,9 +8,11 @@ mod suite;
 mod support;
 
 use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use farmctl::domain::{AdbEndpoint, TransportConfig};
@@ -256,18 +258,23 @@ async fn a_server_that_was_killed_is_started_again() {
     end_server(server.port());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_goes_between_two_questions_is_started_again() {
-    let phone = phone();
+/// A server that says its version, and is gone before anything else is asked.
+fn one_answer() -> (SocketAddr, JoinHandle<()>) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    // Says its version, and is gone before anything else is asked.
-    let first_answer = std::thread::spawn(move || {
+    let answered = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         drop(listener);
         stream.read_exact(&mut [0; "000chost:version".len()]).unwrap();
         stream.write_all(b"OKAY00040029").unwrap();
     });
+    (address, answered)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_goes_between_two_questions_is_started_again() {
+    let phone = phone();
+    let (address, first_answer) = one_answer();
     let endpoint = AdbEndpoint {
         address: Some(phone.address().to_string()),
         server: Some(address.to_string()),
@@ -275,6 +282,38 @@ async fn a_server_that_goes_between_two_questions_is_started_again() {
     };
     let transport = reached(&endpoint, &with_programs()).await;
     first_answer.join().unwrap();
+    assert_eq!(says(&transport.unwrap(), &["echo", "back"]).await, "back");
+    end_server(address.port());
+}
+
+/// As phones at USB are: their server finds them by itself, once it has had time to.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_was_started_again_has_time_to_find_a_phone_that_is_known_by_its_serial_alone() {
+    let phone = phone();
+    let (address, first_answer) = one_answer();
+    let words = format!("host:connect:{}", phone.address());
+    let found = std::thread::spawn(move || {
+        first_answer.join().unwrap();
+        let give_up_at = Instant::now() + LONG;
+        let mut stream = loop {
+            match TcpStream::connect(address) {
+                Ok(stream) => break stream,
+                Err(error) => assert!(Instant::now() < give_up_at, "nobody started it: {error}"),
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        write!(stream, "{:04x}{words}", words.len()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.contains("connected to"), "{answer}");
+    });
+    let endpoint = AdbEndpoint {
+        serial: Some(phone.address().to_string()),
+        server: Some(address.to_string()),
+        ..AdbEndpoint::default()
+    };
+    let transport = reached(&endpoint, &with_programs()).await;
+    found.join().unwrap();
     assert_eq!(says(&transport.unwrap(), &["echo", "back"]).await, "back");
     end_server(address.port());
 }

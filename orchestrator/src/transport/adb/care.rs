@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::address::ServerAddress;
 use crate::transport::streams::Activity;
@@ -38,6 +38,8 @@ pub fn take_healing_notices() -> Vec<HealingNotice> {
 pub(super) struct Care {
     /// Counts restarts.
     generation: AtomicU64,
+    /// When the server was last started, as far as this process knows.
+    started_at: Mutex<Option<Instant>>,
     /// Held while the server is restarted.
     pub restarting: tokio::sync::Mutex<()>,
     streams: Mutex<HashMap<u64, (String, Arc<Activity>)>>,
@@ -57,6 +59,16 @@ impl Care {
 
     pub(super) fn restarted(&self) {
         self.generation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// The server was started just now, by whomever.
+    pub(super) fn started(&self) {
+        *lock(&self.started_at) = Some(Instant::now());
+    }
+
+    /// Whether the server was started within this time: it has yet to find its devices.
+    pub(super) fn is_fresh(&self, within: Duration) -> bool {
+        lock(&self.started_at).is_some_and(|at| at.elapsed() < within)
     }
 
     /// Counts a call to a device as long as the answer lives.

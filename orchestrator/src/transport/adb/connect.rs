@@ -45,8 +45,8 @@ pub(super) async fn connect(endpoint: &AdbEndpoint, options: &ConnectOptions) ->
 
 /// What names a device that answers, and how it runs commands.
 async fn reach(server: &Server, endpoint: &AdbEndpoint, patience: Patience) -> Result<(String, Shell), TransportError> {
-    let fresh = heal_server(server, patience).await?;
-    let device = settled_device(server, endpoint, patience, fresh).await?;
+    heal_server(server, patience).await?;
+    let device = settled_device(server, endpoint, patience).await?;
     let well = || async {
         let device = find_device(server, endpoint, patience).await?;
         if !device.is_ready() {
@@ -114,16 +114,19 @@ async fn settled_device(
     server: &Server,
     endpoint: &AdbEndpoint,
     patience: Patience,
-    fresh: bool,
 ) -> Result<AdbDevice, TransportError> {
+    let care = Care::of(&server.address);
     let deadline = Instant::now() + patience.comeback;
     loop {
         let found = find_device(server, endpoint, patience).await;
         let passing = match &found {
-            Ok(device) => matches!(device.state.as_str(), "authorizing" | "connecting" | "offline"),
-            Err(error) => fresh && error.kind == ErrorKind::Unreachable,
+            Ok(device) => {
+                let is_settling = matches!(device.state.as_str(), "authorizing" | "connecting" | "offline");
+                is_settling && Instant::now() < deadline
+            }
+            Err(error) => error.kind == ErrorKind::Unreachable && care.is_fresh(patience.comeback),
         };
-        if !passing || Instant::now() >= deadline {
+        if !passing {
             return found;
         }
         sleep(LOOK_INTERVAL).await;

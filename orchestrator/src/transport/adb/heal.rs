@@ -36,27 +36,27 @@ impl Patience {
 }
 
 /// Makes sure that the server answers: starts it when it isn't running, and restarts it when it hangs, where that may be.
-/// Returns whether it was started just now.
-pub(super) async fn heal_server(server: &Server, patience: Patience) -> Result<bool, TransportError> {
+pub(super) async fn heal_server(server: &Server, patience: Patience) -> Result<(), TransportError> {
     let care = Care::of(&server.address);
     let generation = care.generation();
     match server.answers(patience.answer).await {
-        Ok(()) => Ok(false),
+        Ok(()) => Ok(()),
         Err(error) if !server.address.is_loopback() => Err(error),
         Err(error) if error.kind == ErrorKind::Refused => {
             let _once = care.restarting.lock().await;
             // Another device may have started it meanwhile.
-            if server.answers(patience.answer).await.is_ok() {
-                return Ok(true);
+            if server.answers(patience.answer).await.is_err() {
+                let program = start::find_program(&server.environment, &server.address)?;
+                start::start(&server.address, &program, patience.answer * 2).await?;
             }
-            let program = start::find_program(&server.environment, &server.address)?;
-            start::start(&server.address, &program, patience.answer * 2).await.map(|()| true)
+            care.started();
+            Ok(())
         }
         Err(error) if error.kind == ErrorKind::Timeout => match care.busy_other("", Some(RECENT)) {
             Some(busy) => {
                 Err(error.with_hint(format!("it is not restarted, for {busy} has moved bytes through it just now")))
             }
-            None => restart(server, &care, generation, None, "it does not answer", patience).await.map(|()| true),
+            None => restart(server, &care, generation, None, "it does not answer", patience).await,
         },
         Err(error) => Err(error),
     }
@@ -166,7 +166,9 @@ async fn restart(
         is_gone(&server.address, patience.answer / 2).await;
     }
     care.restarted();
-    start::start(&server.address, &program, patience.answer * 2).await
+    start::start(&server.address, &program, patience.answer * 2).await?;
+    care.started();
+    Ok(())
 }
 
 /// Whether nothing listens there any more, at the latest after `limit`.
