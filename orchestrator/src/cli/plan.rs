@@ -1,4 +1,3 @@
-use std::collections::HashMap;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -44,10 +43,7 @@ pub(super) fn load_on(
 pub(super) fn run(context: &Context, arguments: &PlanArguments) -> Result<u8, CliError> {
     let plan = load(context, &arguments.config)?.plan;
     match context.format {
-        Format::Human => {
-            // No history: the same input gives the same bytes.
-            print_data(report::plan_text(&plan, &HashMap::new()).as_bytes())?;
-        }
+        Format::Human => print_data(report::plan_text(&plan).as_bytes())?,
         Format::Json => print_json(&plan)?,
         Format::Csv | Format::Markdown => {
             let rows = plan

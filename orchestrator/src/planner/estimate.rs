@@ -1,9 +1,8 @@
 //! How long a plan will take, before anything of it has run.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::domain::{Job, JobId, Plan};
+use crate::domain::{Job, Plan};
 
 /// What a run needs beside its loops: starting, loading the model, the first inference, and bringing the samples back.
 const OVERHEAD_SECONDS: f64 = 2.0;
@@ -17,8 +16,6 @@ pub struct PlanEstimate {
     pub seconds: f64,
     /// Each device with jobs, in the order of the plan.
     pub devices: Vec<DeviceEstimate>,
-    /// Jobs whose time is that of earlier runs.
-    pub jobs_with_past: usize,
 }
 
 /// How long the jobs of a device will take, one after the other.
@@ -32,8 +29,8 @@ pub struct DeviceEstimate {
     pub seconds: f64,
 }
 
-/// Estimates a plan; `past` holds how long the same jobs took before.
-pub fn estimate(plan: &Plan, past: &HashMap<JobId, Duration>) -> PlanEstimate {
+/// Estimates a plan by the limits of its jobs, whatever these took before.
+pub fn estimate(plan: &Plan) -> PlanEstimate {
     let mut devices: Vec<DeviceEstimate> = Vec::new();
     for job in &plan.jobs {
         let index = devices.iter().position(|estimate| estimate.device == job.device).unwrap_or_else(|| {
@@ -41,18 +38,14 @@ pub fn estimate(plan: &Plan, past: &HashMap<JobId, Duration>) -> PlanEstimate {
             devices.len() - 1
         });
         devices[index].jobs += 1;
-        devices[index].seconds += job_seconds(job, past);
+        devices[index].seconds += job_seconds(job, None);
     }
-    PlanEstimate {
-        seconds: devices.iter().map(|device| device.seconds).fold(0.0, f64::max),
-        jobs_with_past: plan.jobs.iter().filter(|job| past.contains_key(&job.id)).count(),
-        devices,
-    }
+    PlanEstimate { seconds: devices.iter().map(|device| device.seconds).fold(0.0, f64::max), devices }
 }
 
-/// Estimates a job: as long as it took before, or else from its limits and the size of its network.
-pub fn job_seconds(job: &Job, past: &HashMap<JobId, Duration>) -> f64 {
-    past.get(&job.id).map_or_else(|| wanted_seconds(job).min(job.run_seconds), Duration::as_secs_f64)
+/// Estimates a job: as long as it took before, if that is known, or else from its limits and the size of its network.
+pub fn job_seconds(job: &Job, past: Option<Duration>) -> f64 {
+    past.map_or_else(|| wanted_seconds(job).min(job.run_seconds), |took| took.as_secs_f64())
 }
 
 /// Estimates what a job that never ran would take, were there no limit to a run's time.

@@ -1,16 +1,15 @@
-use std::collections::HashMap;
 use std::time::Duration;
 
 use comfy_table::CellAlignment;
 
 use super::table::plain_table;
 use super::text::{duration_text, single_line};
-use crate::domain::{Job, JobId, Plan};
+use crate::domain::{Job, Plan};
 use crate::planner;
 
-/// The plan as a table: what runs, what doesn't and why, and how long it will take. The same plan and durations give the
-/// same bytes.
-pub fn plan_text(plan: &Plan, past: &HashMap<JobId, Duration>) -> String {
+/// The plan as a table: what runs, what doesn't and why, and how long it will take by the limits of its jobs: earlier runs
+/// are not looked at, so that the same plan gives the same bytes.
+pub fn plan_text(plan: &Plan) -> String {
     let header =
         ["device", "model", "weights", "backend", "precision", "threads", "batch", "scenario", "repeat", "job", "time"];
     let mut table = plain_table(&header, None);
@@ -20,10 +19,8 @@ pub fn plan_text(plan: &Plan, past: &HashMap<JobId, Duration>) -> String {
         }
     }
     for job in &plan.jobs {
-        let seconds = planner::job_seconds(job, past);
-        let time = duration_text(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX));
         let mut cells = axes(job);
-        cells.extend([job.id.to_string(), time]);
+        cells.extend([job.id.to_string(), time(planner::job_seconds(job, None))]);
         table.add_row(cells);
     }
     let mut text = format!("sweep {}: {}\n\n", single_line(&plan.sweep), totals(plan));
@@ -32,9 +29,12 @@ pub fn plan_text(plan: &Plan, past: &HashMap<JobId, Duration>) -> String {
     }
     text.push_str(&skipped(plan));
     text.push_str(&accuracy(plan));
-    text.push_str(&short_of_time(plan, past));
+    text.push_str(&short_of_time(plan));
     if !plan.jobs.is_empty() {
-        text.push_str(&format!("\n{}\n", estimate_text(plan, past)));
+        let about = time(planner::estimate(plan).seconds);
+        text.push_str(&format!(
+            "\nestimated time: {about}, devices in parallel; by the limits of the jobs, not by earlier runs\n"
+        ));
     }
     text
 }
@@ -91,10 +91,13 @@ fn accuracy(plan: &Plan) -> String {
     format!("\naccuracy: {} images of the dataset {name}, in {with} of {all} jobs{others}\n", dataset.images)
 }
 
-/// The jobs that may not be through when their time is up: those that never ran, by their estimate.
-fn short_of_time(plan: &Plan, past: &HashMap<JobId, Duration>) -> String {
-    let time = |seconds| duration_text(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX));
-    let short = |job: &&Job| !past.contains_key(&job.id) && planner::wanted_seconds(job) > job.run_seconds;
+fn time(seconds: f64) -> String {
+    duration_text(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
+}
+
+/// The jobs that may not be through when their time is up.
+fn short_of_time(plan: &Plan) -> String {
+    let short = |job: &&Job| planner::wanted_seconds(job) > job.run_seconds;
     let mut text = String::new();
     for job in plan.jobs.iter().filter(short) {
         let (wanted, limit) = (time(planner::wanted_seconds(job)), time(job.run_seconds));
@@ -104,15 +107,4 @@ fn short_of_time(plan: &Plan, past: &HashMap<JobId, Duration>) -> String {
         text.insert_str(0, "\nmay be ended before they are through, by what is estimated: raise `run_seconds` of the sweep's file, or\n`max_run_seconds` of the device\n");
     }
     text
-}
-
-fn estimate_text(plan: &Plan, past: &HashMap<JobId, Duration>) -> String {
-    let estimate = planner::estimate(plan, past);
-    let about = duration_text(Duration::try_from_secs_f64(estimate.seconds).unwrap_or(Duration::MAX));
-    let unknown = plan.jobs.len() - estimate.jobs_with_past;
-    let basis = match unknown {
-        0 => String::new(),
-        _ => format!("; {unknown} of {} jobs by their limits, not by earlier runs", plan.jobs.len()),
-    };
-    format!("estimated time: {about}, devices in parallel{basis}")
 }

@@ -217,8 +217,7 @@ fn plan_as_text() {
         }],
         jobs: vec![sample::job("board-1", "mobilenet_v2"), other],
     };
-    let past = HashMap::from([(crate::domain::JobId("ffee".into()), std::time::Duration::from_secs(75))]);
-    insta::assert_snapshot!(plan_text(&plan, &past));
+    insta::assert_snapshot!(plan_text(&plan));
 }
 
 #[test]

@@ -80,7 +80,7 @@ pub async fn build(workspace: &Path, target: &str, progress: BuildProgress<'_>) 
     let family = Family::of(child.id());
     let (waiting, waits) = mpsc::channel(1);
     let stderr = child.stderr.take().map(|stream| last_lines(stream, waiting));
-    let crates = Crates { workspace, target, with_std, seen: HashSet::new(), shares: None };
+    let crates = Crates::new(workspace, target, with_std);
     follow(&mut child, crates, waits, progress).await.map_err(|cause| failed(cause, String::new()))?;
     let status = child.wait().await.map_err(|error| failed(error.to_string(), String::new()))?;
     family.has_ended();
@@ -141,7 +141,11 @@ struct Crates<'a> {
     shares: Option<Vec<(String, f64)>>,
 }
 
-impl Crates<'_> {
+impl<'a> Crates<'a> {
+    fn new(workspace: &'a Path, target: &'a str, with_std: bool) -> Crates<'a> {
+        Crates { workspace, target, with_std, seen: HashSet::new(), shares: None }
+    }
+
     async fn built(&mut self, id: String, fresh: bool) -> Option<BuildStep> {
         self.seen.insert(id);
         if self.shares.is_none() {
@@ -246,8 +250,7 @@ mod tests {
     async fn progress_is_told_from_the_first_crate_that_is_built() {
         let shares = [("serde", 0.25), ("tract", 0.75)].map(|(id, share)| (id.to_owned(), share));
         let workspace = super::super::origin_workspace().unwrap();
-        let mut crates =
-            Crates { workspace: &workspace, target: HOST_TARGET, with_std: false, seen: HashSet::new(), shares: None };
+        let mut crates = Crates::new(&workspace, HOST_TARGET, false);
         assert_eq!(crates.built("serde".to_owned(), true).await, None);
         assert!(crates.shares.is_none(), "nobody asked cargo yet");
         crates.shares = Some(shares.into());
@@ -269,8 +272,7 @@ mod tests {
         let (waiting, waits) = mpsc::channel(1);
         let last = last_lines(child.stderr.take().unwrap(), waiting);
         let workspace = super::super::origin_workspace().unwrap();
-        let crates =
-            Crates { workspace: &workspace, target: HOST_TARGET, with_std: false, seen: HashSet::new(), shares: None };
+        let crates = Crates::new(&workspace, HOST_TARGET, false);
         // It ends once it was told of.
         let mut input = child.stdin.take();
         let mut told = Vec::new();

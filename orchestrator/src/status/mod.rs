@@ -6,13 +6,12 @@
 mod utilisation;
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::domain::{
-    Device, DeviceLock, DeviceState, DeviceStatus, Failure, FailureKind, JobId, RunId, Sighting, SweepId, SweepState,
+    Device, DeviceLock, DeviceState, DeviceStatus, Failure, FailureKind, RunId, Sighting, SweepId, SweepState,
 };
 use crate::planner;
 use crate::store::{Store, StoreError};
@@ -164,9 +163,7 @@ fn used(
     used.open_jobs = jobs.len();
     let mut seconds = 0.0;
     for job in &jobs {
-        let mut past: HashMap<JobId, Duration> = HashMap::new();
-        past.extend(store.past_durations(&job.id, 1)?.into_iter().map(|duration| (job.id.clone(), duration)));
-        seconds += planner::job_seconds(job, &past);
+        seconds += planner::job_seconds(job, store.past_durations(&job.id, 1)?.pop());
     }
     if let Some(live) = store.live_runs(sweep, Some(device))?.into_iter().next() {
         if let Some(job) = jobs.iter().find(|job| job.id == live.job_id) {
