@@ -15,7 +15,7 @@ use farmctl::runners::HOST_TARGET;
 use testlab::Board;
 
 const SWEEP: &str = "
-models: [squeezenet1_0]
+models: [mobilenet_v2]
 limits:
   warmup: { min_runs: 0, min_seconds: 0, max_seconds: 0 }
   measure: { min_runs: 1, max_runs: 1, min_seconds: 0, max_seconds: 600 }

@@ -11,7 +11,7 @@ use farmctl::transport::{ConnectOptions, connect};
 use serde_json::json;
 use testlab::{AdbServer, Board, FaultProxy, Phone, SmallDisk};
 
-use super::support::{Lab, QUICK, farm, ssh_device};
+use super::support::{Lab, QUICK, farm, lasting, quick, ssh_device};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -41,7 +41,7 @@ fn a_phone_is_set_up_for_measuring_and_set_back() {
     let lab = Lab::new();
     let device = phone_device("phone", &server, phone.address());
     lab.write("farms/lab.yaml", &farm(&[format!("{device}    android: {{ airplane_mode: true }}\n")]));
-    lab.write("configs/quick.yaml", QUICK);
+    lab.write("configs/quick.yaml", &lasting(1));
 
     let mut running = lab.start(&["configs/quick.yaml"]);
     running.wait_for("run_phase", Some("measure"));
@@ -111,7 +111,7 @@ fn what_a_killed_farmctl_left_is_undone_by_a_person_or_the_next_sweep() {
     let (server, phone) = (AdbServer::start().unwrap(), Phone::start().unwrap());
     let lab = Lab::new();
     lab.write("farms/lab.yaml", &farm(&[phone_device("phone", &server, phone.address())]));
-    lab.write("configs/quick.yaml", QUICK);
+    lab.write("configs/quick.yaml", &quick("squeezenet1_0"));
     let killed = || {
         let mut running = lab.start(&["configs/quick.yaml"]);
         running.wait_for("device_ready", None);
@@ -138,7 +138,7 @@ fn what_a_running_farmctl_changed_is_left_alone() {
     let (server, phone) = (AdbServer::start().unwrap(), Phone::start().unwrap());
     let lab = Lab::new();
     lab.write("farms/lab.yaml", &farm(&[phone_device("phone", &server, phone.address())]));
-    lab.write("configs/slow.yaml", &QUICK.replace("min_runs: 2, max_runs: 2", "min_runs: 40, max_runs: 40"));
+    lab.write("configs/slow.yaml", &lasting(3));
     let mut running = lab.start(&["configs/slow.yaml"]);
     running.wait_for("run_phase", Some("measure"));
     let (code, _, stderr) = lab.run(&["devices", "restore", "phone"]);
@@ -211,7 +211,7 @@ fn a_phone_that_is_gone_for_longer_than_its_grace_is_quarantined_not_waited_for(
     let lab = Lab::new();
     let devices = [("lost", &lost), ("good", &good)].map(|(name, phone)| phone_device(name, &server, phone.address()));
     lab.write("farms/lab.yaml", &farm(&devices));
-    let slow = QUICK.replace("min_runs: 2, max_runs: 2", "min_runs: 15, max_runs: 15");
+    let slow = lasting(2);
     lab.write(
         "configs/slow.yaml",
         &format!("{slow}threads: [1, all]\ntimeouts: {{ connect_seconds: 2, reconnect_seconds: 3 }}\n"),
@@ -266,7 +266,7 @@ fn a_phone_that_booted_anew_is_set_up_again() {
     let (server, phone) = (AdbServer::start().unwrap(), Phone::start().unwrap());
     let lab = Lab::new();
     lab.write("farms/lab.yaml", &farm(&[phone_device("phone", &server, phone.address())]));
-    let slow = QUICK.replace("min_runs: 2, max_runs: 2", "min_runs: 15, max_runs: 15");
+    let slow = lasting(2);
     lab.write("configs/slow.yaml", &format!("{slow}threads: [1, all]\n"));
     let mut running = lab.start(&["configs/slow.yaml"]);
     running.wait_for("run_phase", Some("measure"));

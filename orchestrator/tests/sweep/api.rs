@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use super::daemon::{Daemon, json as listed, schedule, wait_until};
-use super::support::{Lab, QUICK, farm, local_device};
+use super::support::{Lab, QUICK, farm, lasting, local_device};
 
 /// No answer takes longer, however slow the machine.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -116,7 +116,7 @@ fn a_sweep_is_started_followed_and_read_by_the_api() {
     assert_eq!(status, 201, "{sweep}");
     let id = sweep["id"].as_str().unwrap().to_owned();
     viewer.wait_for(|text| text.contains(r#""state":"finished""#) && text.contains(&id));
-    for wanted in [r#""state":"running""#, "event: cell", "run ok: squeezenet1_0", "/root"] {
+    for wanted in [r#""state":"running""#, "event: cell", "run ok: digits", "/root"] {
         assert_eq!(viewer.heard.contains(wanted), wanted != "/root", "{wanted} in {}", viewer.heard);
     }
     let sweep = get_json(address, &format!("/api/v1/sweeps/{id}"));
@@ -143,7 +143,7 @@ fn a_sweep_is_started_followed_and_read_by_the_api() {
 #[test]
 fn what_people_do_by_the_api_the_command_line_sees() {
     let lab = lab();
-    let runs = QUICK.replace("min_runs: 2, max_runs: 2, min_seconds: 0", "min_runs: 2, min_seconds: 20");
+    let runs = lasting(20);
     lab.write("configs/long.yaml", &format!("{runs}repeats: 5\n"));
     let daemon = Daemon::start(&lab, "d", &[]);
     let address = address(&lab, &daemon);

@@ -5,7 +5,7 @@ use serde_json::Value;
 use testlab::{AdbServer, Board, Phone, SmallDisk};
 
 use super::daemon::{Daemon, schedule, wait_until};
-use super::support::{HOST_TARGET, Lab, QUICK, adb_device, built_runner, farm, local_device, ssh_device};
+use super::support::{HOST_TARGET, Lab, QUICK, adb_device, built_runner, farm, lasting, local_device, ssh_device};
 
 fn check(lab: &Lab) -> (i32, Vec<Value>) {
     let (code, stdout, stderr) = lab.run(&["devices", "check", "--format", "json"]);
@@ -51,7 +51,7 @@ fn each_device_has_its_verdict_and_nothing_is_left_there() {
 fn a_device_that_is_measured_is_not_asked() {
     let lab = Lab::new();
     lab.write("farms/lab.yaml", &farm(&[local_device()]));
-    lab.write("configs/slow.yaml", &QUICK.replace("min_runs: 2, max_runs: 2, min_seconds: 0", "min_seconds: 5"));
+    lab.write("configs/slow.yaml", &lasting(5));
     let mut running = lab.start(&["configs/slow.yaml"]);
     running.wait_for("run_phase", Some("measure"));
     let (code, answers) = check(&lab);

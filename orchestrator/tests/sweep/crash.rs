@@ -10,12 +10,12 @@ use farmctl::store::{self, Store};
 use jiff::Timestamp;
 use testlab::{AdbServer, Board, Phone};
 
-use super::support::{Lab, QUICK, Running, adb_device, farm, local_device, ssh_device};
+use super::support::{Lab, Running, adb_device, farm, local_device, quick, ssh_device};
 use super::workdir::{Workdir, expect_nothing_left};
 
 /// How often farmctl is killed.
 const KILLS: u32 = 25;
-/// Of each of the three devices: two runs by one thread, two by all.
+/// Of each of the three devices: two networks, by one thread and by all.
 const JOBS: usize = 12;
 const SAMPLES_A_RUN: usize = 2;
 
@@ -66,7 +66,8 @@ impl LabInABox {
         let lab = Lab::new();
         let phone_device = adb_device("phone", phone.address(), &server);
         lab.write("farms/lab.yaml", &farm(&[local_device(), ssh_device("board", &board, board.port), phone_device]));
-        lab.write("configs/box.yaml", &format!("{QUICK}threads: [1, all]\nrepeats: 2\n"));
+        let tiny = "include: [{ models: digits, weights: trained, threads: [1, all] }]";
+        lab.write("configs/box.yaml", &format!("{}threads: [1, all]\n{tiny}\n", quick("squeezenet1_0")));
         let workdirs = [Workdir::of_host(&lab), Workdir::of_board(&board), Workdir::of_phone(&phone)];
         LabInABox { lab, workdirs, phone, _board: board, _server: server }
     }

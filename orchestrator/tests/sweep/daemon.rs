@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use testlab::Board;
 
-use super::support::{Lab, QUICK, farm, local_device, ssh_device};
+use super::support::{Lab, QUICK, farm, lasting, local_device, ssh_device};
 
 /// Nothing that is waited for takes longer, however slow the machine.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -98,7 +98,7 @@ fn killed_twice_it_goes_on_and_every_job_has_its_one_record() {
     let board = Board::start().unwrap();
     let lab = Lab::new();
     lab.write("farms/lab.yaml", &farm(&[local_device(), ssh_device("board", &board, board.port)]));
-    let runs = QUICK.replace("min_runs: 2, max_runs: 2, min_seconds: 0", "min_runs: 2, min_seconds: 1");
+    let runs = lasting(1);
     lab.write("configs/quick.yaml", &format!("{runs}repeats: 2\n"));
     lab.write("configs/daemon.yaml", &schedule(5, ""));
     for round in ["one", "two"] {
@@ -216,7 +216,7 @@ fn systemd_hears_that_it_is_ready_well_and_stopping() {
 fn a_persons_sweep_overtakes_the_scheduled_one_between_two_jobs() {
     let lab = Lab::new();
     lab.write("farms/lab.yaml", &farm(&[local_device()]));
-    let runs = QUICK.replace("min_runs: 2, max_runs: 2, min_seconds: 0", "min_runs: 2, min_seconds: 2");
+    let runs = lasting(2);
     lab.write("configs/quick.yaml", &format!("{runs}repeats: 30\n"));
     lab.write("configs/mine.yaml", QUICK);
     lab.write("configs/daemon.yaml", &schedule(2, ""));

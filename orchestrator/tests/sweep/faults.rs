@@ -2,7 +2,7 @@
 
 use testlab::{BlackHole, Board, BoardOptions, Direction, FaultProxy, KeyPair, SmallDisk};
 
-use super::support::{Lab, QUICK, farm, runtime, ssh_device};
+use super::support::{Lab, QUICK, farm, quick, runtime, ssh_device};
 
 #[test]
 fn each_broken_device_has_its_kind_and_the_good_one_its_result() {
@@ -100,7 +100,7 @@ fn a_push_that_is_cut_goes_on_where_it_broke_off() {
     // The runner goes over first, so that the cut meets the model.
     assert_eq!(lab.run(&["devices", "probe"]).0, 0);
     proxy.cut_after(Direction::ToServer, RESNET50_BYTES * 2 / 5);
-    lab.write("configs/big.yaml", &QUICK.replace("squeezenet1_0", "resnet50"));
+    lab.write("configs/big.yaml", &quick("resnet50"));
     let mut running = lab.start(&["configs/big.yaml"]);
     running.wait_for("device_reconnecting", None);
     proxy.pass();
@@ -126,7 +126,10 @@ fn a_run_survives_a_cut_connection() {
     let proxy = runtime.block_on(FaultProxy::start(board.address())).unwrap();
     let lab = Lab::new();
     lab.write("farms/lab.yaml", &farm(&[ssh_device("board", &board, proxy.address().port())]));
-    lab.write("configs/slow.yaml", &QUICK.replace("min_runs: 2, max_runs: 2", "min_runs: 15, max_runs: 15"));
+    lab.write(
+        "configs/slow.yaml",
+        &quick("squeezenet1_0").replace("min_runs: 2, max_runs: 2", "min_runs: 15, max_runs: 15"),
+    );
     let mut running = lab.start(&["configs/slow.yaml"]);
     running.wait_for("run_phase", Some("measure"));
     proxy.cut();

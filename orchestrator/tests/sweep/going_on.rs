@@ -2,12 +2,12 @@
 
 use testlab::Board;
 
-use super::support::{Lab, QUICK, farm, local_device, ssh_device};
+use super::support::{Lab, QUICK, farm, lasting, local_device, quick, ssh_device};
 use super::workdir::Workdir;
 
 /// A run that goes on long enough for its host to be killed and to come back.
 fn slow() -> String {
-    QUICK.replace("min_runs: 2, max_runs: 2, min_seconds: 0", "min_runs: 2, min_seconds: 4")
+    lasting(4)
 }
 
 fn lab_of(devices: &[String]) -> Lab {
@@ -145,7 +145,7 @@ fn a_cancelled_sweep_ends_its_runs_on_the_devices_and_keeps_what_is_there() {
     let lab = lab_of(&[local_device(), ssh_device("board", &board, board.port)]);
     let workdirs = [Workdir::of_host(&lab), Workdir::of_board(&board)];
     // A job that fails at once, then an endless one, then one that never starts.
-    let endless = QUICK.replace("min_runs: 2, max_runs: 2, min_seconds: 0", "min_runs: 2, min_seconds: 50");
+    let endless = lasting(50);
     lab.write("configs/endless.yaml", &format!("{endless}threads: [99, 1, all]\n"));
     for is_killed in [true, false] {
         let mut running = lab.start(&["configs/endless.yaml"]);
@@ -180,8 +180,8 @@ fn a_cancelled_sweep_ends_its_runs_on_the_devices_and_keeps_what_is_there() {
 fn two_farmctl_on_one_folder_take_turns_on_each_device() {
     let board = Board::start().unwrap();
     let lab = lab_of(&[local_device(), ssh_device("board", &board, board.port)]);
-    lab.write("configs/one.yaml", &format!("{QUICK}repeats: 4\n"));
-    lab.write("configs/two.yaml", &format!("{QUICK}repeats: 3\n"));
+    lab.write("configs/one.yaml", &format!("{}repeats: 4\n", quick("squeezenet1_0")));
+    lab.write("configs/two.yaml", &format!("{}repeats: 3\n", quick("squeezenet1_0")));
     let mut first = lab.start(&["configs/one.yaml"]);
     first.wait_for("device_ready", None);
     let second = lab.start(&["configs/two.yaml"]);

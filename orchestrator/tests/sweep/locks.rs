@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 use testlab::Board;
 
-use super::support::{Lab, QUICK, farm, local_device, ssh_device};
+use super::support::{Lab, QUICK, farm, lasting, local_device, ssh_device};
 
 fn devices(lab: &Lab) -> Value {
     let (code, stdout, stderr) = lab.run(&["devices", "list", "--format", "json"]);
@@ -61,11 +61,7 @@ fn a_locked_device_is_left_alone_and_gets_its_turn_when_the_lock_ends() {
 fn a_lock_in_the_middle_of_a_sweep_lets_the_run_end_and_holds_up_the_next() {
     let lab = Lab::new();
     lab.write("farms/lab.yaml", &farm(&[local_device()]));
-    lab.write(
-        "configs/two.yaml",
-        &format!("{QUICK}repeats: 2\n")
-            .replace("min_runs: 2, max_runs: 2, min_seconds: 0", "min_runs: 2, min_seconds: 2"),
-    );
+    lab.write("configs/two.yaml", &format!("{}repeats: 2\n", lasting(2)));
     let mut running = lab.start(&["configs/two.yaml"]);
     running.wait_for("run_phase", Some("measure"));
     let (code, _, told) = lab.run(&["devices", "lock", "this-host", "--for", "5s", "--why", "a look"]);

@@ -1,7 +1,9 @@
 //! The main job, with the real programs: farmctl as a process, OpenSSH's sshd as boards, the runner that users get.
+//! Tests begin in the order of their names: the longest, which waits most of its time, is among the first.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod accuracy;
+mod all_night;
 mod android;
 mod api;
 mod check;
@@ -22,13 +24,12 @@ mod recovery;
 mod retention;
 mod support;
 mod terminal;
-mod three_nights;
 mod workdir;
 
 use std::collections::{BTreeSet, HashMap};
 
 use serde_json::Value;
-use support::{Lab, QUICK, farm, local_device, ssh_device};
+use support::{Lab, QUICK, farm, lasting, local_device, quick, ssh_device};
 use testlab::Board;
 
 const NETWORKS: [&str; 6] = ["resnet50", "inception_v3", "densenet121", "squeezenet1_0", "mobilenet_v2", "mnasnet1_0"];
@@ -43,7 +44,7 @@ fn six_networks_on_this_host_and_four_boards() {
         boards.iter().enumerate().map(|(index, board)| ssh_device(&format!("board-{index}"), board, board.port)),
     );
     lab.write("farms/lab.yaml", &farm(&devices));
-    lab.write("configs/six.yaml", &QUICK.replace("squeezenet1_0", &NETWORKS.join(", ")));
+    lab.write("configs/six.yaml", &quick(&NETWORKS.join(", ")));
 
     let first = lab.sweep(&["configs/six.yaml"]);
     first.expect_code(0);
@@ -98,7 +99,7 @@ fn a_sweep_for_people_ends_in_a_table_and_reports() {
     lab.write("configs/quick.yaml", QUICK);
     let (code, stdout, stderr) = lab.run(&["sweep", "configs/quick.yaml"]);
     assert_eq!(code, 0, "{stderr}");
-    assert!(stdout.contains("this-host") && stdout.contains("squeezenet1_0"), "{stdout}");
+    assert!(stdout.contains("this-host") && stdout.contains("digits"), "{stdout}");
     assert!(stderr.contains("reports: reports/"), "{stderr}");
     let tables = ["results.csv", "results.parquet", "samples.csv.zst", "samples.parquet"];
     for file in tables.iter().chain(&["results.json", "results.md", "index.html", "log.jsonl"]) {
@@ -121,7 +122,7 @@ fn a_sweep_for_people_ends_in_a_table_and_reports() {
 fn interrupted_once_running_runs_end_and_no_more_start() {
     let lab = Lab::new();
     lab.write("farms/lab.yaml", &farm(&[local_device()]));
-    lab.write("configs/slow.yaml", &format!("{QUICK}repeats: 3\n").replace("min_runs: 2, max_runs: 2", "min_runs: 9"));
+    lab.write("configs/slow.yaml", &format!("{}repeats: 3\n", lasting(1)));
     let mut running = lab.start(&["configs/slow.yaml"]);
     running.wait_for("run_phase", Some("measure"));
     running.interrupt();
@@ -135,7 +136,7 @@ fn interrupted_once_running_runs_end_and_no_more_start() {
 fn interrupted_twice_runs_are_ended_on_the_device() {
     let lab = Lab::new();
     lab.write("farms/lab.yaml", &farm(&[local_device()]));
-    lab.write("configs/endless.yaml", &QUICK.replace("min_runs: 2, max_runs: 2, min_seconds: 0", "min_seconds: 60"));
+    lab.write("configs/endless.yaml", &lasting(60));
     let mut running = lab.start(&["configs/endless.yaml"]);
     running.wait_for("run_phase", Some("measure"));
     running.interrupt();
@@ -197,10 +198,7 @@ fn what_is_unavailable_is_skipped_with_its_reason() {
             "a".repeat(64)
         ),
     );
-    lab.write(
-        "configs/mixed.yaml",
-        &format!("{}weights: [synthetic, trained]\n", QUICK.replace("squeezenet1_0", "squeezenet1_0, nowhere")),
-    );
+    lab.write("configs/mixed.yaml", &format!("{}weights: [synthetic, trained]\n", quick("squeezenet1_0, nowhere")));
     lab.sweep(&["configs/mixed.yaml"]).expect_code(0);
     let rows = lab.rows();
     let skipped: Vec<&str> =

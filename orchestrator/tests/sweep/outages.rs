@@ -7,7 +7,7 @@ use tokio::runtime::Runtime;
 
 use testlab::{AdbServer, Board, FaultProxy, Phone};
 
-use super::support::{Lab, Outcome, QUICK, Running, adb_device, farm, runtime, ssh_device};
+use super::support::{Lab, Outcome, Running, adb_device, farm, lasting, quick, runtime, ssh_device};
 use super::workdir::Workdir;
 
 /// How long a cable is out.
@@ -24,6 +24,16 @@ const OTHER: &str = "other";
 enum During {
     Push,
     Run,
+}
+
+impl During {
+    /// The sweep that is struck.
+    fn config(self) -> &'static str {
+        match self {
+            During::Push => "configs/push.yaml",
+            During::Run => "configs/run.yaml",
+        }
+    }
 }
 
 enum Machine {
@@ -118,7 +128,7 @@ impl Bench {
         if during == During::Push {
             self.proxy.slow(SLOW_BYTES_PER_SECOND);
         }
-        let mut running = self.lab.start(&["configs/fault.yaml"]);
+        let mut running = self.lab.start(&[during.config()]);
         match during {
             During::Push => wait_for(&mut running, "push_started", None),
             During::Run => wait_for(&mut running, "run_phase", Some("measure")),
@@ -157,9 +167,9 @@ fn lab_of(devices: &[String]) -> Lab {
     lab.write("farms/lab.yaml", &farm(devices));
     let (code, _, stderr) = lab.run(&["devices", "probe"]);
     assert_eq!(code, 0, "{stderr}");
-    let measure = QUICK.replace("min_runs: 2, max_runs: 2, min_seconds: 0", "min_runs: 2, min_seconds: 3");
     let timeouts = "timeouts: { connect_seconds: 4, push_stall_seconds: 2 }\n";
-    lab.write("configs/fault.yaml", &format!("{measure}{timeouts}"));
+    lab.write(During::Push.config(), &format!("{}{timeouts}", quick("squeezenet1_0")));
+    lab.write(During::Run.config(), &format!("{}{timeouts}", lasting(3)));
     lab
 }
 
@@ -250,8 +260,9 @@ fn an_adb_server_that_is_stopped_is_restarted_and_each_step_is_an_event() {
 #[test]
 fn a_push_that_stands_still_can_be_ended() {
     let bench = Bench::of_boards();
-    let patient = std::fs::read_to_string(bench.lab.path("configs/fault.yaml")).unwrap();
-    bench.lab.write("configs/fault.yaml", &patient.replace("push_stall_seconds: 2", "push_stall_seconds: 600"));
+    let config = During::Push.config();
+    let patient = std::fs::read_to_string(bench.lab.path(config)).unwrap();
+    bench.lab.write(config, &patient.replace("push_stall_seconds: 2", "push_stall_seconds: 600"));
     let mut running = bench.start(During::Push);
     bench.proxy.stall();
     running.interrupt();
@@ -264,8 +275,7 @@ fn a_push_that_stands_still_can_be_ended() {
 #[test]
 fn a_board_that_boots_anew_has_lost_its_run_and_does_it_again() {
     let bench = Bench::of_boards();
-    let slow = QUICK.replace("min_runs: 2, max_runs: 2, min_seconds: 0", "min_runs: 2, min_seconds: 3");
-    bench.lab.write("configs/fault.yaml", &format!("{slow}threads: [1, all]\n"));
+    bench.lab.write(During::Run.config(), &format!("{}threads: [1, all]\n", lasting(3)));
     let running = bench.start(During::Run);
     let Machine::Board(board) = &bench.struck else { unreachable!() };
     board.reboot().unwrap();

@@ -9,7 +9,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use testlab::Board;
 
-use super::support::{Lab, QUICK, farm, ssh_device};
+use super::support::{Lab, QUICK, farm, lasting, quick, ssh_device};
 
 /// No script takes longer, however slow the machine.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -73,13 +73,8 @@ fn a_lab_is_seen_and_ruled_in_a_browser() {
     let lab = Lab::new();
     lab.write("farms/lab.yaml", &(farm(&[ssh_device("board", &board, board.port)]) + OTHERS));
     lab.write("configs/daemon.yaml", DAEMON);
-    lab.write(
-        "configs/quick.yaml",
-        &format!("{}repeats: 2\n", QUICK.replace("squeezenet1_0", "squeezenet1_0, mobilenet_v2")),
-    );
-    let long = "measure: { min_runs: 2, min_seconds: 20, max_seconds: 30 }";
-    let limits = "measure: { min_runs: 2, max_runs: 2, min_seconds: 0, max_seconds: 60 }";
-    lab.write("configs/long.yaml", &format!("{}repeats: 9\n", QUICK.replace(limits, long)));
+    lab.write("configs/quick.yaml", &format!("{}repeats: 2\n", quick("squeezenet1_0, mobilenet_v2")));
+    lab.write("configs/long.yaml", &format!("{}repeats: 9\n", lasting(20)));
     let retry = "retry: { attempts: 2, pause_seconds: 0, quarantine_after: 2 }";
     lab.write("configs/away.yaml", &format!("{QUICK}devices: [gone]\n{retry}\n"));
     run("lab.test.mjs", &lab);

@@ -2,7 +2,7 @@
 
 use testlab::{AdbServer, Board, BoardOptions, FaultProxy, Phone, PhoneArch, PhoneOptions, Server};
 
-use super::support::{Lab, QUICK, adb_device, farm, local_device, room, runtime, ssh_device};
+use super::support::{Lab, QUICK, adb_device, farm, lasting, local_device, quick, room, runtime, ssh_device};
 
 const NETWORKS: &str = "resnet50, inception_v3, densenet121, squeezenet1_0, mobilenet_v2, mnasnet1_0";
 
@@ -34,7 +34,7 @@ fn phones_boards_and_this_host_in_one_sweep() {
     lab.write("farms/lab.yaml", &farm(&devices));
     let others = NETWORKS.replace("squeezenet1_0, ", "");
     // Each inference takes the ARM phone seconds.
-    let once = QUICK
+    let once = quick("squeezenet1_0")
         .replace("warmup: { min_runs: 1", "warmup: { min_runs: 0")
         .replace("min_runs: 2, max_runs: 2", "min_runs: 1, max_runs: 1");
     lab.write(
@@ -74,7 +74,7 @@ fn two_farmctl_never_measure_on_a_phone_at_once() {
         lab.write("farms/lab.yaml", &farm(&[adb_device("phone", phone.address(), &server)]));
         lab.write("configs/quick.yaml", QUICK);
     }
-    first.write("configs/slow.yaml", &QUICK.replace("max_runs: 2, min_seconds: 0", "min_seconds: 50"));
+    first.write("configs/slow.yaml", &lasting(50));
     let mut running = first.start(&["configs/slow.yaml"]);
     running.wait_for("run_phase", Some("measure"));
     let mut waiting = second.start(&["configs/quick.yaml"]);

@@ -3,14 +3,14 @@
 
 use testlab::Board;
 
-use super::support::{Lab, Outcome, QUICK, Running, farm, ssh_device};
+use super::support::{Lab, Outcome, QUICK, Running, farm, lasting, ssh_device};
 
 /// Gives up soon, so that a test need not wait.
 const RETRY: &str = "attempts: 2, pause_seconds: 0, quarantine_after: 2";
 const TIMEOUTS: &str = "timeouts: { connect_seconds: 3, reconnect_seconds: 1 }\n";
 
-fn impatient(more: &str) -> String {
-    format!("{QUICK}{TIMEOUTS}retry: {{ {RETRY}{more} }}\n")
+fn impatient(sweep: &str, more: &str) -> String {
+    format!("{sweep}{TIMEOUTS}retry: {{ {RETRY}{more} }}\n")
 }
 
 /// A board's entry with commands that write their arguments down, one a line.
@@ -46,7 +46,7 @@ fn a_dead_board_is_powered_off_and_on_and_measured_but_not_twice_in_an_hour() {
     let lab = Lab::new();
     let entry = ssh_device("board", &board, board.port);
     lab.write("farms/lab.yaml", &farm(&[with_recovery(&entry, &lab, &["power_off", "power_on"])]));
-    lab.write("configs/quick.yaml", &impatient(""));
+    lab.write("configs/quick.yaml", &impatient(QUICK, ""));
     board.kill_daemon().unwrap();
     let mut running = lab.start(&["configs/quick.yaml"]);
     wait_for_command(&mut running, "power_on");
@@ -77,7 +77,7 @@ fn a_quarantined_board_is_shown_takes_no_jobs_and_is_released() {
         "farms/lab.yaml",
         &farm(&[with_recovery(&entry, &lab, &["reset"]).replace("[sh, ", "[nothing-like-it, ")]),
     );
-    lab.write("configs/quick.yaml", &impatient(""));
+    lab.write("configs/quick.yaml", &impatient(QUICK, ""));
     board.kill_daemon().unwrap();
     let ended = lab.sweep(&["configs/quick.yaml"]);
     ended.expect_code(5);
@@ -117,8 +117,7 @@ fn a_job_whose_attempts_are_used_up_moves_to_an_equal_board() {
         "farms/lab.yaml",
         &farm(&[tagged("struck", &struck, "a"), tagged("other", &other, "b"), tagged("equal", &equal, "a")]),
     );
-    let slow = impatient(", equal_by: pool")
-        .replace("min_runs: 2, max_runs: 2, min_seconds: 0", "min_runs: 2, min_seconds: 3");
+    let slow = impatient(&lasting(3), ", equal_by: pool");
     lab.write("configs/moves.yaml", &format!("{slow}devices: [struck]\n").replace("attempts: 2", "attempts: 1"));
     let mut running = lab.start(&["configs/moves.yaml"]);
     running.wait_for("run_phase", Some("measure"));

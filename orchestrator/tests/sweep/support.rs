@@ -17,13 +17,25 @@ use testlab::{AdbServer, Board};
 const PATIENCE: Duration = Duration::from_secs(300);
 pub const HOST_TARGET: &str = farmctl::runners::HOST_TARGET;
 
-/// A sweep of one small network that takes a second.
+/// A sweep of a network so small that its run is over in a moment.
 pub const QUICK: &str = "
-models: [squeezenet1_0]
+models: [digits]
+weights: [trained]
 limits:
   warmup: { min_runs: 1, min_seconds: 0, max_seconds: 5 }
   measure: { min_runs: 2, max_runs: 2, min_seconds: 0, max_seconds: 60 }
 ";
+
+/// The same of other networks, each of which takes a second or so.
+pub fn quick(networks: &str) -> String {
+    QUICK.replace("digits", networks).replace("weights: [trained]\n", "")
+}
+
+/// A sweep of one network whose run measures so many seconds long.
+pub fn lasting(seconds: u32) -> String {
+    let measured = format!("min_runs: 2, min_seconds: {seconds}");
+    quick("squeezenet1_0").replace("min_runs: 2, max_runs: 2, min_seconds: 0", &measured)
+}
 
 /// A lab of its own, with a runner that is built already.
 pub struct Lab {

@@ -13,7 +13,7 @@ use testlab::{AdbServer, Board, FaultProxy, Phone};
 use tokio::runtime::Runtime;
 
 use super::daemon::{Daemon, json, wait_until};
-use super::support::{Lab, QUICK, adb_device, farm, local_device, runtime, ssh_device};
+use super::support::{Lab, adb_device, farm, lasting, local_device, runtime, ssh_device};
 use super::workdir::{Workdir, expect_nothing_left};
 
 const DEVICES: usize = 3;
@@ -47,7 +47,7 @@ impl LabInABox {
         let board_device = ssh_device("board", &board, way_to_board.address().port());
         let phone_device = adb_device("phone", phone.address(), &server);
         lab.write("farms/lab.yaml", &farm(&[local_device(), board_device, phone_device]));
-        let runs = QUICK.replace("min_runs: 2, max_runs: 2, min_seconds: 0", "min_runs: 2, min_seconds: 3");
+        let runs = lasting(3);
         let timeouts = "timeouts: { connect_seconds: 30 }";
         lab.write("configs/night.yaml", &format!("{runs}repeats: {JOBS}\n{timeouts}\n"));
         let store = store::open(lab.path(".farm/state.db").to_str().unwrap()).unwrap();
