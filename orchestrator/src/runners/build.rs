@@ -34,6 +34,8 @@ pub type BuildProgress<'a> = &'a mut (dyn FnMut(BuildStep) + Send);
 
 /// A cargo that prints nothing for so long is given up; tract-core alone takes minutes on a slow machine.
 const SILENCE: Duration = Duration::from_secs(45 * 60);
+/// One that waits for another build is silent as long as that one takes: for so long at most.
+const WAIT: Duration = Duration::from_secs(4 * 3600);
 /// Lines of cargo's standard error that an error shows.
 const ERROR_LINES: usize = 30;
 
@@ -176,6 +178,7 @@ async fn follow(
 ) -> Result<(), String> {
     let stdout = child.stdout.take().ok_or("cargo has no standard output")?;
     let mut lines = BufReader::new(stdout).lines();
+    let mut is_waiting = false;
     loop {
         let next = async {
             tokio::select! {
@@ -183,13 +186,17 @@ async fn follow(
                 Some(()) = waits.recv() => None,
             }
         };
-        let Some(line) = tokio::time::timeout(SILENCE, next)
-            .await
-            .map_err(|_| format!("cargo built no crate for {} minutes", SILENCE.as_secs() / 60))?
-        else {
+        let (limit, what) = match is_waiting {
+            true => (WAIT, "waited for another build"),
+            false => (SILENCE, "built no crate"),
+        };
+        let next = tokio::time::timeout(limit, next).await;
+        let Some(line) = next.map_err(|_| format!("cargo {what} for {} minutes", limit.as_secs() / 60))? else {
+            is_waiting = true;
             progress(BuildStep::Waiting);
             continue;
         };
+        is_waiting = false;
         let line = line.map_err(|error| format!("failed to read from cargo: {error}"))?;
         let Some(line) = line else { return Ok(()) };
         let Ok(CargoMessage { reason, package_id, target, fresh }) = serde_json::from_str(&line) else { continue };
@@ -284,6 +291,24 @@ mod tests {
         tokio::time::timeout(Duration::from_secs(30), followed).await.unwrap().unwrap();
         assert_eq!(told, [BuildStep::Waiting]);
         assert!(last.await.unwrap().contains("Blocking"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_build_is_given_up_later_when_it_waits_for_another_one() {
+        let workspace = super::super::origin_workspace().unwrap();
+        for (is_waiting, why) in
+            [(false, "built no crate for 45 minutes"), (true, "waited for another build for 240 minutes")]
+        {
+            let mut silent = Command::new("sh");
+            silent.args(["-c", "read line"]).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+            let (waiting, waits) = mpsc::channel(1);
+            if is_waiting {
+                waiting.try_send(()).unwrap();
+            }
+            let crates = Crates::new(&workspace, HOST_TARGET, false);
+            let error = follow(&mut silent.spawn().unwrap(), crates, waits, &mut |_| {}).await.unwrap_err();
+            assert!(error.contains(why), "{error}");
+        }
     }
 
     #[test]
