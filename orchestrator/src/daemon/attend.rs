@@ -7,6 +7,7 @@ use jiff::SignedDuration;
 use crate::agent::{AgentError, Stop, with_store};
 use crate::domain::{DueTime, SweepId, SweepState};
 use crate::schedule::{Current, Schedule, Standing, Step, newly_due, next_step};
+use crate::store::{News, Store};
 
 use super::task::Task;
 use super::{Daemon, TELL_EVERY, TRY_AGAIN, TRY_AGAIN_AT_LAST, Trouble};
@@ -74,10 +75,13 @@ impl Daemon {
             return Ok(());
         }
         self.channels.1 = now.checked_add(TELL_EVERY).ok();
-        let is_news = |store: &dyn crate::store::Store| {
-            Ok(!store.untold_sweeps()?.is_empty()
-                || !store.untold_quarantines()?.is_empty()
-                || !store.untold_checks()?.is_empty())
+        let is_news = |store: &dyn Store| {
+            for news in News::ALL {
+                if !store.untold(news)?.is_empty() {
+                    return Ok(true);
+                }
+            }
+            Ok(!store.untold_sweeps()?.is_empty())
         };
         if with_store(&self.store, is_news).await? {
             let (sweeps, channels) = (Arc::clone(&self.sweeps), self.channels.0.clone());

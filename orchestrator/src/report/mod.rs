@@ -25,7 +25,7 @@ mod text;
 
 pub use columns::{COLUMNS, Column, Row, columns_text};
 pub use markdown::markdown_table;
-pub use notice::{checks_notice, quarantine_notice, sweep_notice};
+pub use notice::{event_notice, sweep_notice};
 pub use plan_text::plan_text;
 pub use ranking::{ranking_csv, ranking_json, ranking_markdown, ranking_text};
 pub use table::result_table;

@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::{CheckVerdict, Failure, Finding, Notice, Record, RunStatus, SweepRow, Unfit};
+use crate::domain::{CheckVerdict, Event, EventKind, Failure, Finding, Notice, Record, RunStatus, SweepRow, Unfit};
 
 use super::text::{duration_text, single_line};
 
@@ -40,8 +40,21 @@ pub fn sweep_notice(sweep: &SweepRow, records: &[Record], reports: &str) -> Noti
     }
 }
 
+/// What is told of an event; none of most kinds of them.
+pub fn event_notice(event: &Event) -> Option<Notice> {
+    match (&event.kind, &event.device) {
+        (EventKind::DeviceQuarantined { failure, failures, .. }, Some(device)) => {
+            Some(quarantine_notice(device, failure, *failures))
+        }
+        (EventKind::ScheduleChecked { schedule, checked, unfit, devices }, _) => {
+            Some(checks_notice(schedule, *checked, *unfit, devices))
+        }
+        _ => None,
+    }
+}
+
 /// What is told when a device is quarantined.
-pub fn quarantine_notice(device: &str, failure: &Failure, failures: u32) -> Notice {
+fn quarantine_notice(device: &str, failure: &Failure, failures: u32) -> Notice {
     Notice {
         event: "device_quarantined",
         about: device.to_owned(),
@@ -56,7 +69,7 @@ pub fn quarantine_notice(device: &str, failure: &Failure, failures: u32) -> Noti
 
 /// What is told when devices are found unfit before the sweep of a schedule: those, of so many that were checked. Of many,
 /// `devices` are the first.
-pub fn checks_notice(schedule: &str, checked: u64, unfit: u64, devices: &[Unfit]) -> Notice {
+fn checks_notice(schedule: &str, checked: u64, unfit: u64, devices: &[Unfit]) -> Notice {
     /// More make a message that nobody reads.
     const TOLD: usize = 20;
     let told = || devices.iter().take(TOLD);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    AttemptEnd, Claim, ClaimedRun, GiveBack, HandedOver, LeaseOutcome, NewSweep, Store, StoreError, SweepCounts,
+    AttemptEnd, Claim, ClaimedRun, GiveBack, HandedOver, LeaseOutcome, NewSweep, News, Store, StoreError, SweepCounts,
 };
 use crate::domain::{
     CheckFigures, CheckVerdict, DeviceChange, DeviceCheck, DeviceIdentity, DeviceLock, DeviceState, DueTime, Event,
@@ -848,17 +848,17 @@ pub fn what_nobody_was_told_of_is_news_once(open: &Open) {
     happens("b", quarantined());
     happens("a", quarantined());
     let devices = || -> Vec<(u64, String)> {
-        let untold = open().untold_quarantines().unwrap();
+        let untold = open().untold(News::Quarantines).unwrap();
         untold.into_iter().map(|(sequence, event)| (sequence, event.device.unwrap())).collect()
     };
     let names = || devices().into_iter().map(|(_, device)| device).collect::<Vec<_>>();
     assert_eq!(names(), ["a", "b"], "one that is prolonged is no news");
-    store.quarantines_told(devices()[0].0).unwrap();
+    store.told(News::Quarantines, devices()[0].0).unwrap();
     assert_eq!(names(), ["b"]);
     happens("a", EventKind::DeviceReleased { by: "me".into() });
     happens("a", quarantined());
     assert_eq!(names(), ["b", "a"]);
-    store.quarantines_told(devices()[1].0).unwrap();
+    store.told(News::Quarantines, devices()[1].0).unwrap();
     assert_eq!(names(), Vec::<String>::new());
 }
 
@@ -913,11 +913,11 @@ pub fn checks_that_found_devices_unfit_are_news_once(open: &Open) {
     let one = happens("one", std::slice::from_ref(&unfit));
     happens("all well", &[]);
     let two = happens("two", &[unfit.clone(), unfit.clone()]);
-    let untold = || open().untold_checks().unwrap();
+    let untold = || open().untold(News::Checks).unwrap();
     assert_eq!(untold().into_iter().map(|(_, event)| event).collect::<Vec<_>>(), [one, two.clone()]);
-    store.checks_told(untold()[0].0).unwrap();
+    store.told(News::Checks, untold()[0].0).unwrap();
     let left = untold();
     assert_eq!(left.iter().map(|(_, event)| event).collect::<Vec<_>>(), [&two]);
-    store.checks_told(left[0].0).unwrap();
+    store.told(News::Checks, left[0].0).unwrap();
     assert_eq!(untold(), []);
 }

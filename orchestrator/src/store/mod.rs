@@ -41,7 +41,7 @@ pub use hand_over::{HandOverStore, HandedOver};
 pub use leases::{HeldLeases, LeaseHolder, LeaseOutcome, LeaseStore};
 pub use locks::LockStore;
 pub use maintenance::{MaintenanceStore, StoreCheck, Vacuumed};
-pub use notices::NoticeStore;
+pub use notices::{News, NoticeStore};
 pub use past::{AttemptEnd, PastAttempt, PastStore};
 pub use retention::RetentionStore;
 pub use runs::{Attempt, Claim, ClaimedRun, GiveBack, LiveRun, RunOwner, RunStore};

@@ -1,6 +1,20 @@
 use super::StoreError;
 use crate::domain::{Event, SweepId, SweepRow};
 
+/// Events that people are told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum News {
+    /// A device came into quarantine. What only prolongs a quarantine is no news.
+    Quarantines,
+    /// The checks before a sweep found devices unfit.
+    Checks,
+}
+
+impl News {
+    /// All of them.
+    pub const ALL: [News; 2] = [News::Quarantines, News::Checks];
+}
+
 /// Who was told of what. Whatever is told is marked afterwards: a process that is killed in between tells it again.
 pub trait NoticeStore {
     /// The sweeps that are over and of which nobody was told, the oldest first.
@@ -15,29 +29,15 @@ pub trait NoticeStore {
     /// When the store can't be written.
     fn sweep_told(&self, sweep: &SweepId) -> Result<(), StoreError>;
 
-    /// The events by which devices came into quarantine and of which nobody was told, the oldest first, each with its
-    /// number. One that only prolongs a quarantine is not among them.
+    /// The events of which nobody was told, the oldest first, each with its number.
     ///
     /// # Errors
     /// When the store can't be read.
-    fn untold_quarantines(&self) -> Result<Vec<(u64, Event)>, StoreError>;
+    fn untold(&self, news: News) -> Result<Vec<(u64, Event)>, StoreError>;
 
-    /// Notes that people were told of all quarantines up to the event of this number.
+    /// Notes that people were told of all such events up to the one of this number.
     ///
     /// # Errors
     /// When the store can't be written.
-    fn quarantines_told(&self, until: u64) -> Result<(), StoreError>;
-
-    /// The events of checks before sweeps that found devices unfit, and of which nobody was told, the oldest first, each
-    /// with its number.
-    ///
-    /// # Errors
-    /// When the store can't be read.
-    fn untold_checks(&self) -> Result<Vec<(u64, Event)>, StoreError>;
-
-    /// Notes that people were told of all such checks up to the event of this number.
-    ///
-    /// # Errors
-    /// When the store can't be written.
-    fn checks_told(&self, until: u64) -> Result<(), StoreError>;
+    fn told(&self, news: News, until: u64) -> Result<(), StoreError>;
 }

@@ -2,14 +2,15 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::domain::{Channel, EventKind, Notice};
+use crate::domain::{Channel, Notice};
 use crate::publish::sweep_folder;
+use crate::store::News;
 use crate::{notify, report};
 
 use super::super::{CliError, Context, short_path};
 
 /// What is older is nobody's news: no daemon ran, or there was nobody to tell.
-const NEWS: SignedDuration = SignedDuration::from_hours(24);
+const FRESH: SignedDuration = SignedDuration::from_hours(24);
 
 /// Tells by these channels of each sweep that is over, of each device that came into quarantine, and of devices that were
 /// found unfit before a sweep; blocks meanwhile.
@@ -26,31 +27,19 @@ pub(super) fn tell(context: &Context, channels: &[Channel]) -> Result<(), CliErr
         }
     };
     for sweep in store.untold_sweeps()? {
-        if sweep.finished_at.is_none_or(|at| now.duration_since(at) < NEWS) && !channels.is_empty() {
+        if sweep.finished_at.is_none_or(|at| now.duration_since(at) < FRESH) && !channels.is_empty() {
             let folder = short_path(&sweep_folder(&context.lab.reports(), sweep.id.as_str()));
             tell(&report::sweep_notice(&sweep, &store.records(&sweep.id)?, &folder));
         }
         store.sweep_told(&sweep.id)?;
     }
-    for (sequence, event) in store.untold_quarantines()? {
-        let is_news = now.duration_since(event.at) < NEWS;
-        match (&event.kind, &event.device) {
-            (EventKind::DeviceQuarantined { failure, failures, .. }, Some(device)) if is_news => {
-                tell(&report::quarantine_notice(device, failure, *failures));
+    for news in News::ALL {
+        for (sequence, event) in store.untold(news)? {
+            if now.duration_since(event.at) < FRESH {
+                report::event_notice(&event).iter().for_each(&mut tell);
             }
-            _ => {}
+            store.told(news, sequence)?;
         }
-        store.quarantines_told(sequence)?;
-    }
-    for (sequence, event) in store.untold_checks()? {
-        let is_news = now.duration_since(event.at) < NEWS;
-        match &event.kind {
-            EventKind::ScheduleChecked { schedule, checked, unfit, devices } if is_news => {
-                tell(&report::checks_notice(schedule, *checked, *unfit, devices));
-            }
-            _ => {}
-        }
-        store.checks_told(sequence)?;
     }
     match failures.is_empty() {
         true => Ok(()),

@@ -1,6 +1,6 @@
 use super::{SqliteStore, events};
 use crate::domain::{Event, SweepId, SweepRow};
-use crate::store::{NoticeStore, StoreError};
+use crate::store::{News, NoticeStore, StoreError};
 
 const SWEEPS: &str = "
     SELECT id, name, started_at_ns, finished_at_ns, farmctl_version, state FROM sweeps
@@ -30,22 +30,20 @@ impl NoticeStore for SqliteStore {
         self.execute("note who was told", "UPDATE sweeps SET is_told = 1 WHERE id = ?1", [&sweep.0]).map(drop)
     }
 
-    fn untold_quarantines(&self) -> Result<Vec<(u64, Event)>, StoreError> {
-        events::numbered(self, QUARANTINES, [])
+    fn untold(&self, news: News) -> Result<Vec<(u64, Event)>, StoreError> {
+        let sql = match news {
+            News::Quarantines => QUARANTINES,
+            News::Checks => CHECKS,
+        };
+        events::numbered(self, sql, [])
     }
 
-    fn quarantines_told(&self, until: u64) -> Result<(), StoreError> {
+    fn told(&self, news: News, until: u64) -> Result<(), StoreError> {
         let until = i64::try_from(until).unwrap_or(i64::MAX);
-        let sql = "UPDATE told SET quarantines_until = max(quarantines_until, ?1)";
+        let sql = match news {
+            News::Quarantines => "UPDATE told SET quarantines_until = max(quarantines_until, ?1)",
+            News::Checks => "UPDATE told SET checks_until = max(checks_until, ?1)",
+        };
         self.execute("note who was told", sql, [until]).map(drop)
-    }
-
-    fn untold_checks(&self) -> Result<Vec<(u64, Event)>, StoreError> {
-        events::numbered(self, CHECKS, [])
-    }
-
-    fn checks_told(&self, until: u64) -> Result<(), StoreError> {
-        let until = i64::try_from(until).unwrap_or(i64::MAX);
-        self.execute("note who was told", "UPDATE told SET checks_until = max(checks_until, ?1)", [until]).map(drop)
     }
 }
