@@ -107,6 +107,8 @@ impl Viewer {
 #[test]
 fn a_sweep_is_started_followed_and_read_by_the_api() {
     let lab = lab();
+    // Long enough to be seen by the daemon, which looks each second what there is to tell.
+    lab.write("configs/quick.yaml", &lasting(1));
     let daemon = Daemon::start(&lab, "d", &[]);
     let address = address(&lab, &daemon);
     let mut viewer = Viewer::open(address);
@@ -116,7 +118,7 @@ fn a_sweep_is_started_followed_and_read_by_the_api() {
     assert_eq!(status, 201, "{sweep}");
     let id = sweep["id"].as_str().unwrap().to_owned();
     viewer.wait_for(|text| text.contains(r#""state":"finished""#) && text.contains(&id));
-    for wanted in [r#""state":"running""#, "event: cell", "run ok: digits", "/root"] {
+    for wanted in [r#""state":"running""#, "event: cell", "run ok: squeezenet1_0", "/root"] {
         assert_eq!(viewer.heard.contains(wanted), wanted != "/root", "{wanted} in {}", viewer.heard);
     }
     let sweep = get_json(address, &format!("/api/v1/sweeps/{id}"));
