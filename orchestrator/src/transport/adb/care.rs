@@ -1,7 +1,7 @@
 //! What this process knows of an adb server that all its devices share, so that they don't heal it against each other.
 //!
-//! Main type: [`Care`], one for each address of a server. Knows which calls move bytes, restarts the server at most once
-//! at a time, and keeps what was done for whoever wants to tell it. Decides nothing.
+//! Main type: [`Care`], one for each address of a server. Knows which calls move bytes and when the server was started,
+//! restarts it at most once at a time, and keeps what was done for whoever wants to tell it. Decides nothing.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -61,7 +61,7 @@ impl Care {
         self.generation.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// The server was started just now, by whomever.
+    /// The server was started just now, by this process or another.
     pub(super) fn started(&self) {
         *lock(&self.started_at) = Some(Instant::now());
     }
