@@ -108,6 +108,7 @@ fn job(file: &File, backend: &str, engine: Option<EngineSpec>, input_range: Inpu
         },
         seed: 7,
         input_range,
+        inputs: Vec::new(),
         evaluation: None,
     }
 }

@@ -66,6 +66,10 @@ pub struct JobSpec {
     pub seed: u64,
     /// Value range of the pseudo-random input.
     pub input_range: InputRange,
+    /// Every input of the network as the plan fixed it, in the order of the model's file. Where there are some, an engine
+    /// sets exactly these shapes and types, or refuses; it is empty only where the host can't read the file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<InputSpec>,
     /// Images to classify after the timed loop, in the same process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evaluation: Option<Evaluation>,
@@ -153,6 +157,19 @@ pub struct EngineSpec {
     pub options: BTreeMap<String, String>,
 }
 
+/// One input of a network, as it is measured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct InputSpec {
+    /// Name in the model's file.
+    pub name: String,
+    /// Type of its elements.
+    pub element: ElementType,
+    /// Dimensions, outermost first, the batch included; none for a scalar.
+    pub shape: Vec<u64>,
+    /// Range of its pseudo-random values; of whole numbers where the elements are.
+    pub range: InputRange,
+}
+
 /// Half-open range `[low, high)` from which input values are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct InputRange {
@@ -221,6 +238,48 @@ word_enum! {
         Float16 = "fp16",
         /// 8-bit integers.
         Int8 = "int8",
+    }
+}
+
+word_enum! {
+    /// Type of a tensor's elements that an input can be made of.
+    ElementType, "element type" {
+        /// Truth values, one byte each: 0 or 1.
+        Bool = "bool",
+        /// 8-bit signed integers.
+        Int8 = "i8",
+        /// 16-bit signed integers.
+        Int16 = "i16",
+        /// 32-bit signed integers.
+        Int32 = "i32",
+        /// 64-bit signed integers.
+        Int64 = "i64",
+        /// 8-bit unsigned integers.
+        Uint8 = "u8",
+        /// 16-bit unsigned integers.
+        Uint16 = "u16",
+        /// 32-bit unsigned integers.
+        Uint32 = "u32",
+        /// 64-bit unsigned integers.
+        Uint64 = "u64",
+        /// 16-bit floating point (IEEE 754 binary16).
+        Float16 = "f16",
+        /// 32-bit floating point.
+        Float32 = "f32",
+        /// 64-bit floating point.
+        Float64 = "f64",
+    }
+}
+
+impl ElementType {
+    /// Bytes of one element.
+    pub fn size_bytes(self) -> usize {
+        match self {
+            ElementType::Bool | ElementType::Int8 | ElementType::Uint8 => 1,
+            ElementType::Int16 | ElementType::Uint16 | ElementType::Float16 => 2,
+            ElementType::Int32 | ElementType::Uint32 | ElementType::Float32 => 4,
+            ElementType::Int64 | ElementType::Uint64 | ElementType::Float64 => 8,
+        }
     }
 }
 

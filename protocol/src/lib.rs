@@ -23,8 +23,8 @@ mod store;
 pub use calibration::{CALIBRATION_VERSION, Calibration, KernelTime};
 pub use hello::{BackendInfo, Cpu, Hello, RunInfo};
 pub use job::{
-    ArtifactRef, Dialect, EngineSpec, Evaluation, Fence, InputRange, JobSpec, Layout, Limits, NamedArtifact, Precision,
-    RunRequest, Scenario,
+    ArtifactRef, Dialect, ElementType, EngineSpec, Evaluation, Fence, InputRange, InputSpec, JobSpec, Layout, Limits,
+    NamedArtifact, Precision, RunRequest, Scenario,
 };
 pub use message::{Figures, Message, Output, Phase, Reported, RunnerFailure, RunnerFailureKind, TensorInfo};
 pub use store::{PartialFile, StoreFile, StoreStatus, StoreTrim, StoreVerification};

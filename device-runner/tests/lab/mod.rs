@@ -82,6 +82,7 @@ impl Lab {
             limits,
             seed: 42,
             input_range: InputRange { low: -1.0, high: 1.0 },
+            inputs: Vec::new(),
             evaluation: None,
         };
         let fence = Fence { lab: "lab-1".to_owned(), epoch: 1 };

@@ -276,6 +276,7 @@ impl Session {
                 limits: job.limits,
                 seed: job.seed,
                 input_range: job.model.input_range,
+                inputs: Vec::new(),
                 evaluation: job.dataset.as_ref().map(evaluation).transpose()?,
             },
         };
