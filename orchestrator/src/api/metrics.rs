@@ -16,7 +16,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::{Metric as RegisteredMetric, Registry, Unit};
 use std::sync::atomic::AtomicU64;
 
 use crate::domain::{Event, EventKind, RunId};
@@ -57,6 +57,125 @@ struct OfDeviceState {
 }
 
 type Share = Gauge<f64, AtomicU64>;
+
+/// A figure that `/metrics` has.
+#[derive(Debug, Clone, Copy)]
+pub struct Metric {
+    name: &'static str,
+    kind: MetricKind,
+    unit: Option<&'static str>,
+    /// What its values are told apart by.
+    pub labels: &'static [&'static str],
+    /// What it means.
+    pub help: &'static str,
+}
+
+/// What OpenMetrics calls its kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MetricKind {
+    /// Only grows, until the daemon is started anew.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// How many values lie below each of some bounds.
+    Histogram,
+    /// Words, as labels of a 1.
+    Info,
+}
+
+impl Metric {
+    /// The name that its values are asked by; a histogram's have `_bucket`, `_sum` and `_count` behind it.
+    pub fn name(&self) -> String {
+        let unit = self.unit.map_or_else(String::new, |unit| format!("_{unit}"));
+        let end = match self.kind {
+            MetricKind::Counter => "_total",
+            MetricKind::Info => "_info",
+            MetricKind::Gauge | MetricKind::Histogram => "",
+        };
+        format!("{PREFIX}_{}{unit}{end}", self.name)
+    }
+
+    /// The word of its kind.
+    pub fn kind(&self) -> &'static str {
+        match self.kind {
+            MetricKind::Counter => "counter",
+            MetricKind::Gauge => "gauge",
+            MetricKind::Histogram => "histogram",
+            MetricKind::Info => "info",
+        }
+    }
+
+    fn register(&self, registry: &mut Registry, value: impl RegisteredMetric) {
+        match self.unit {
+            Some(unit) => registry.register_with_unit(self.name, self.help, Unit::Other(unit.to_owned()), value),
+            None => registry.register(self.name, self.help, value),
+        }
+    }
+}
+
+const PREFIX: &str = "farmctl";
+
+const fn metric(name: &'static str, kind: MetricKind, labels: &'static [&'static str], help: &'static str) -> Metric {
+    Metric { name, kind, unit: None, labels, help }
+}
+
+const fn in_unit(unit: &'static str, metric: Metric) -> Metric {
+    Metric { unit: Some(unit), ..metric }
+}
+
+const JOBS: Metric =
+    metric("jobs", MetricKind::Counter, &["status"], "Jobs that got their record since the daemon was started");
+const FAILURES: Metric = metric(
+    "failures",
+    MetricKind::Counter,
+    &["kind"],
+    "Runs that failed since the daemon was started, those that are tried again too",
+);
+const JOB_DURATION: Metric = in_unit(
+    "seconds",
+    metric("job_duration", MetricKind::Histogram, &[], "Time from the claim of a job to its record"),
+);
+const QUEUE_JOBS: Metric =
+    metric("queue_jobs", MetricKind::Gauge, &[], "Jobs without a record, of all sweeps that are not over");
+const UNFINISHED_SWEEPS: Metric = metric("unfinished_sweeps", MetricKind::Gauge, &[], "Sweeps that are not over");
+const DEVICE_STATE: Metric = metric(
+    "device_state",
+    MetricKind::Gauge,
+    &["device", "state"],
+    "1 for the state that a device is in, 0 for the others",
+);
+const DEVICE_TEMPERATURE: Metric = in_unit(
+    "celsius",
+    metric(
+        "device_temperature",
+        MetricKind::Gauge,
+        &["device"],
+        "Temperature of a device's battery when it was last heard of",
+    ),
+);
+const DEVICE_BATTERY: Metric = in_unit(
+    "ratios",
+    metric("device_battery", MetricKind::Gauge, &["device"], "Charge of a device's battery when it was last heard of"),
+);
+const TROUBLES: Metric = metric("troubles", MetricKind::Gauge, &[], "What is wrong with the daemon now");
+const BUILD: Metric = metric("build", MetricKind::Info, &["version"], "What this daemon is");
+const START_TIME: Metric =
+    in_unit("seconds", metric("start_time", MetricKind::Gauge, &[], "When the daemon was started, since 1970"));
+
+/// Everything that `/metrics` has.
+pub const METRICS: &[Metric] = &[
+    JOBS,
+    FAILURES,
+    JOB_DURATION,
+    QUEUE_JOBS,
+    UNFINISHED_SWEEPS,
+    DEVICE_STATE,
+    DEVICE_TEMPERATURE,
+    DEVICE_BATTERY,
+    TROUBLES,
+    BUILD,
+    START_TIME,
+];
 
 /// What is counted.
 pub(super) struct Metrics {
@@ -118,22 +237,20 @@ impl Api {
     /// All figures as text.
     fn metrics_text(&self) -> Result<String, Refusal> {
         self.count_events()?;
-        let mut registry = Registry::with_prefix("farmctl");
+        let mut registry = Registry::with_prefix(PREFIX);
         let Metrics { jobs, failures, durations, .. } = &self.metrics;
-        registry.register("jobs", "Jobs that got their record since the daemon was started", jobs.clone());
-        let help = "Runs that failed since the daemon was started, those that are tried again too";
-        registry.register("failures", help, failures.clone());
-        let help = "Time from the claim of a job to its record";
-        registry.register_with_unit("job_duration", help, Unit::Seconds, durations.clone());
-        registry.register("build", "What this daemon is", Info::new([("version", self.version)]));
+        JOBS.register(&mut registry, jobs.clone());
+        FAILURES.register(&mut registry, failures.clone());
+        JOB_DURATION.register(&mut registry, durations.clone());
+        BUILD.register(&mut registry, Info::new([("version", self.version)]));
         self.register_queue(&mut registry)?;
         register_devices(&mut registry, &self.all_devices()?);
         let start: Share = Gauge::default();
         start.set(self.started_at.as_millisecond() as f64 / 1e3);
-        registry.register_with_unit("start_time", "When the daemon was started, since 1970", Unit::Seconds, start);
+        START_TIME.register(&mut registry, start);
         let troubles: Gauge = Gauge::default();
         troubles.set(self.now().status.troubles.len() as i64);
-        registry.register("troubles", "What is wrong with the daemon now", troubles);
+        TROUBLES.register(&mut registry, troubles);
         let mut text = String::new();
         encode(&mut text, &registry).map_err(|error| Refusal::internal(error.to_string()))?;
         Ok(text)
@@ -145,8 +262,8 @@ impl Api {
             queue.inc_by(self.store.counts(&sweep.id)?.open as i64);
             unfinished.inc();
         }
-        registry.register("queue_jobs", "Jobs without a record, of all sweeps that are not over", queue);
-        registry.register("unfinished_sweeps", "Sweeps that are not over", unfinished);
+        QUEUE_JOBS.register(registry, queue);
+        UNFINISHED_SWEEPS.register(registry, unfinished);
         Ok(())
     }
 }
@@ -167,11 +284,9 @@ fn register_devices(registry: &mut Registry, devices: &[DeviceAnswer]) {
             batteries.get_or_create(&of).set(f64::from(percent) / 100.0);
         }
     }
-    registry.register("device_state", "1 for the state that a device is in, 0 for the others", states);
-    let help = "Temperature of a device's battery when it was last heard of";
-    registry.register_with_unit("device_temperature", help, Unit::Celsius, temperatures);
-    let help = "Charge of a device's battery when it was last heard of";
-    registry.register_with_unit("device_battery", help, Unit::Ratios, batteries);
+    DEVICE_STATE.register(registry, states);
+    DEVICE_TEMPERATURE.register(registry, temperatures);
+    DEVICE_BATTERY.register(registry, batteries);
 }
 
 pub(super) async fn show(

@@ -92,6 +92,11 @@ fn endpoints() -> Endpoints {
 /// The document of all routes, made once.
 static DOCUMENT: LazyLock<Value> = LazyLock::new(|| endpoints().document_route().finish(env!("CARGO_PKG_VERSION")).1);
 
+/// The document of all routes (OpenAPI 3.0), as `/api/v1/openapi.json` serves it.
+pub fn document() -> &'static Value {
+    &DOCUMENT
+}
+
 impl Endpoints {
     /// The document itself is in the document.
     fn document_route(self) -> Endpoints {

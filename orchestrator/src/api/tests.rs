@@ -279,6 +279,15 @@ async fn answers_say_what_the_store_has() {
     ] {
         assert!(metrics.lines().any(|it| it == line), "{line} in:\n{metrics}");
     }
+    // The reference is made of this list.
+    for family in metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+        let known = METRICS.iter().any(|metric| {
+            let name = metric.name();
+            let name = name.trim_end_matches("_total").trim_end_matches("_info");
+            format!("{name} {}", metric.kind()) == family
+        });
+        assert!(known, "METRICS lacks {family}");
+    }
     assert_eq!(asked.get("/healthz").await, (200, Value::String("ok\n".into())));
     assert_eq!(asked.get("/readyz").await.0, 200);
 }

@@ -68,7 +68,7 @@ pub enum Retry {
 macro_rules! failure_kinds {
     ($($(#[$meta:meta])* $variant:ident = $word:literal, $blame:ident, retry: $retry:ident, $remedy:literal;)+) => {
         /// What kind of failure, with whose fault it is, whether another try may help, and what a person can do.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
         pub enum FailureKind { $($(#[$meta])* #[serde(rename = $word)] $variant),+ }
 
         impl FailureKind {
