@@ -15,7 +15,7 @@ use farmctl::catalog::{ArtifactCache, DownloadSettings, LocalModel, formats, net
 use farmctl::domain::{Archive, FilePart, Precision, WeightsFile, WeightsKind, WeightsSource};
 
 /// Longest time that one file may take.
-const PATIENCE: Duration = Duration::from_secs(1200);
+const TIMEOUT: Duration = Duration::from_secs(1200);
 
 fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("network,weights,format,precision,part,size_bytes,sha256");
     if let ["--checkpoint", network, archive, member] = words[..] {
         return print(network, WeightsKind::Trained, &|cache, folder| {
-            let artifact = cache.hash_of(Path::new(archive), Instant::now() + PATIENCE)?;
+            let artifact = cache.hash_of(Path::new(archive), Instant::now() + TIMEOUT)?;
             std::fs::copy(archive, folder.join(&artifact.sha256))?;
             let mut zip = zip::ZipArchive::new(std::fs::File::open(archive)?)?;
             let content = folder.join("checkpoint");
@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 network: network.to_owned(),
                 archive: Archive { artifact, urls: Vec::new(), pip: None },
                 member: member.to_owned(),
-                artifact: cache.hash_of(&content, Instant::now() + PATIENCE)?,
+                artifact: cache.hash_of(&content, Instant::now() + TIMEOUT)?,
             })
         });
     }
@@ -80,5 +80,5 @@ fn build(
         source,
         parts: part.into_iter().collect(),
     };
-    Ok(cache.ensure(network, &file, Instant::now() + PATIENCE, &mut |_| {})?)
+    Ok(cache.ensure(network, &file, Instant::now() + TIMEOUT, &mut |_| {})?)
 }

@@ -83,7 +83,7 @@ pub(crate) struct Apt {
 impl Apt {
     /// Reads what there is in a release for two architectures.
     pub(crate) fn prepare(folder: &Path, suite: &str, native: &str, other: &str) -> Result<Apt, LabError> {
-        Apt::prepare_from(&Source::of_host()?, folder, suite, [native, other])
+        Apt::prepare_from(&Source::from_host()?, folder, suite, [native, other])
     }
 
     fn prepare_from(source: &Source, folder: &Path, suite: &str, [native, other]: [&str; 2]) -> Result<Apt, LabError> {
@@ -171,7 +171,7 @@ struct Source {
 }
 
 impl Source {
-    fn of_host() -> Result<Source, LabError> {
+    fn from_host() -> Result<Source, LabError> {
         let files = ["/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list"];
         let found = files.iter().find_map(|path| Source::parse(&fs::read_to_string(path).ok()?));
         found.ok_or_else(|| LabError::Program {

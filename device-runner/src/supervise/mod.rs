@@ -8,7 +8,7 @@ mod child;
 mod images;
 mod input;
 mod program;
-mod told;
+mod protocol_state;
 mod verdict;
 
 use std::fs::File;
@@ -32,7 +32,7 @@ use child::Child;
 use images::Images;
 pub use images::MAX_IMAGE_BYTES;
 use program::Program;
-use told::{Asked, Told};
+use protocol_state::{Asked, RunProtocolState};
 
 /// Events that may wait for the supervisor; a measuring process that is faster waits itself.
 const EVENT_QUEUE: usize = 16;
@@ -174,18 +174,18 @@ impl<'a> Supervisor<'a> {
         let kills_before = verdict::oom_kills();
         let mut program = Program::of(self.workdir, &self.request.job, self.folder.path())?;
         let mut child = Child::start(&mut program, sender).map_err(|error| program.not_started(&error))?;
-        let told = self.copy(log, &mut child);
+        let protocol = self.copy(log, &mut child);
         // A process that closed its output may still be busy with its end, or be stuck there.
-        let ended = told.and_then(|told| match child.wait_until(self.deadline) {
-            Ok(Some(status)) => Ok((told, status)),
+        let ended = protocol.and_then(|protocol| match child.wait_until(self.deadline) {
+            Ok(Some(status)) => Ok((protocol, status)),
             Ok(None) => Err(self.deadline_passed("after the results were there")),
             Err(error) => Err(failure(RunnerFailureKind::Internal, format!("failed to wait for the process: {error}"))),
         });
         let stderr_tail = child.end();
         match ended {
-            Ok((told, status)) => {
-                let spoke = told.spoke;
-                let judged = verdict::judge(told, status, stderr_tail, kills_before);
+            Ok((protocol, status)) => {
+                let spoke = protocol.spoke;
+                let judged = verdict::judge(protocol, status, stderr_tail, kills_before);
                 judged.map_err(|failure| match failure.failure {
                     RunnerFailureKind::Crashed if !spoke => program.explain(failure),
                     _ => failure,
@@ -195,13 +195,13 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    fn copy(&self, log: &mut MessageLog, child: &mut Child) -> Result<Told, RunnerFailure> {
-        let mut told = Told::of(&self.request.job);
+    fn copy(&self, log: &mut MessageLog, child: &mut Child) -> Result<RunProtocolState, RunnerFailure> {
+        let mut protocol = RunProtocolState::of(&self.request.job);
         loop {
             let left = self.deadline.saturating_duration_since(Instant::now());
             let line = match self.events.recv_timeout(left) {
                 Ok(Event::Line(line)) => line,
-                Ok(Event::Closed) => return Ok(told),
+                Ok(Event::Closed) => return Ok(protocol),
                 Ok(Event::Cancel) => return Err(cancelled()),
                 Ok(Event::Garbage(text)) => return Err(failure(RunnerFailureKind::Internal, text)),
                 Err(RecvTimeoutError::Timeout) => return Err(self.deadline_passed(child.phase())),
@@ -215,8 +215,8 @@ impl<'a> Supervisor<'a> {
                 failure(RunnerFailureKind::Internal, text)
             })?;
             let foul = |text| failure(RunnerFailureKind::Internal, text);
-            match told.take(message).map_err(foul)? {
-                Asked::Hold => continue,
+            match protocol.take(message).map_err(foul)? {
+                Asked::Withhold => continue,
                 Asked::Nothing => {}
                 Asked::Enter(phase) => {
                     child.enter(phase);

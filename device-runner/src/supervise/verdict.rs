@@ -10,14 +10,14 @@ use std::process::ExitStatus;
 use farmctl_protocol::{RunnerFailure, RunnerFailureKind};
 use nix::sys::signal::Signal;
 
-use super::told::Told;
+use super::protocol_state::RunProtocolState;
 
 /// What Rust's allocator says before it aborts.
 const ALLOCATION_FAILED: &str = "memory allocation of";
 
 /// Whether the run is good, after its process ended by itself.
 pub(super) fn judge(
-    told: Told,
+    protocol: RunProtocolState,
     status: ExitStatus,
     stderr_tail: Vec<String>,
     kills_before: Option<u64>,
@@ -28,8 +28,8 @@ pub(super) fn judge(
     if let Some((kind, message)) = killed {
         return failed(kind, message);
     }
-    let (is_complete, lacks_images) = (told.is_complete(), told.measured);
-    match (told.failure, exit_code) {
+    let (is_complete, lacks_images) = (protocol.is_complete(), protocol.measured);
+    match (protocol.failure, exit_code) {
         (Some(failure), _) => failed(failure.failure, failure.message),
         (None, Some(0)) if is_complete => Ok(()),
         (None, Some(0)) if lacks_images => failed(
@@ -88,26 +88,26 @@ fn killed(signal: i32, stderr_tail: &[String], before: Option<u64>, after: Optio
 mod tests {
     use super::*;
 
-    fn judge_status(raw: i32, told: Told, stderr: &str) -> Result<(), RunnerFailure> {
-        judge(told, ExitStatus::from_raw(raw), vec![stderr.to_owned()], oom_kills())
+    fn judge_status(raw: i32, protocol: RunProtocolState, stderr: &str) -> Result<(), RunnerFailure> {
+        judge(protocol, ExitStatus::from_raw(raw), vec![stderr.to_owned()], oom_kills())
     }
 
     #[test]
     fn only_an_end_with_results_is_good() {
-        assert_eq!(judge_status(0, Told::all(), ""), Ok(()));
-        assert_eq!(judge_status(0, Told::default(), "").unwrap_err().failure, RunnerFailureKind::Internal);
-        let failure = judge_status(0, Told::all_but_images(), "").unwrap_err();
+        assert_eq!(judge_status(0, RunProtocolState::all(), ""), Ok(()));
+        assert_eq!(judge_status(0, RunProtocolState::default(), "").unwrap_err().failure, RunnerFailureKind::Internal);
+        let failure = judge_status(0, RunProtocolState::all_but_images(), "").unwrap_err();
         assert_eq!(failure.failure, RunnerFailureKind::BackendUnsupported);
-        let failure = judge_status(3 << 8, Told::all(), "oh").unwrap_err();
+        let failure = judge_status(3 << 8, RunProtocolState::all(), "oh").unwrap_err();
         assert_eq!((failure.failure, failure.exit_code), (RunnerFailureKind::Crashed, Some(3)));
         assert_eq!(failure.stderr_tail, ["oh"]);
     }
 
     #[test]
     fn a_failed_allocation_is_want_of_memory() {
-        let failure = judge_status(6, Told::default(), "memory allocation of 8 bytes failed").unwrap_err();
+        let failure = judge_status(6, RunProtocolState::default(), "memory allocation of 8 bytes failed").unwrap_err();
         assert_eq!((failure.failure, failure.signal), (RunnerFailureKind::OutOfMemory, Some(6)));
-        assert_eq!(judge_status(6, Told::default(), "").unwrap_err().failure, RunnerFailureKind::Crashed);
+        assert_eq!(judge_status(6, RunProtocolState::default(), "").unwrap_err().failure, RunnerFailureKind::Crashed);
     }
 
     #[test]

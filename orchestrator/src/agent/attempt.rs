@@ -16,7 +16,7 @@ use super::events::{Events, Subject};
 use super::jobs::{Work, subject};
 
 /// How long a run may take to end after it was asked to.
-const CANCEL_PATIENCE: Duration = Duration::from_secs(10);
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Work<'_, '_> {
     /// Pushes what the job needs, and runs it.
@@ -59,14 +59,14 @@ impl Work<'_, '_> {
                 ended = &mut running => return ended,
                 () = self.agent.asked_to_end() => {
                     let both = async { tokio::join!(cancel(&canceller), running.as_mut()).1 };
-                    if let Ok(ended) = tokio::time::timeout(CANCEL_PATIENCE, both).await {
+                    if let Ok(ended) = tokio::time::timeout(CANCEL_TIMEOUT, both).await {
                         return ended;
                     }
                 }
             }
         }
         // Where a connection takes one command at a time, the order gets through once the run is no longer followed.
-        let _ = tokio::time::timeout(CANCEL_PATIENCE, cancel(&canceller)).await;
+        let _ = tokio::time::timeout(CANCEL_TIMEOUT, cancel(&canceller)).await;
         Err(Box::new(RunFailure {
             failure: Failure::new(FailureKind::Cancelled, "it was asked to end, and its last message did not come"),
             measurement: Measurement::default(),
@@ -76,7 +76,7 @@ impl Work<'_, '_> {
     /// Ends a run whose host can't follow it, as far as that is possible.
     pub(super) async fn end_on_device(&self, run: &ClaimedRun) {
         let canceller = self.session.canceller(&run.run_id);
-        let _ = tokio::time::timeout(CANCEL_PATIENCE, cancel(&canceller)).await;
+        let _ = tokio::time::timeout(CANCEL_TIMEOUT, cancel(&canceller)).await;
     }
 
     /// Pushes those files of model and engine that the device has not.

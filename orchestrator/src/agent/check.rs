@@ -5,15 +5,19 @@ use std::time::Duration;
 use crate::device::Session;
 use crate::domain::{CheckFigures, DeviceCheck, Event, EventKind, Failure, FailureKind};
 
-use super::probe::{Answer, Asker, Probes};
-use super::verdict::{CHECKS_LOOKED_AT, Usual, judge};
+use super::probe::{Initiator, ProbeResult, Probes};
+use super::verdict::{Baseline, CHECKS_LOOKED_AT, judge};
 use super::{AgentError, with_store};
 
 /// How long the daemon checks one device. Who waits for a check may give it up by hand.
 const DEADLINE: Duration = Duration::from_secs(300);
 
 /// Measures what a check measures.
-pub(super) async fn measure(session: &Session, answer: &mut Answer, figures: &mut CheckFigures) -> Result<(), Failure> {
+pub(super) async fn measure(
+    session: &Session,
+    answer: &mut ProbeResult,
+    figures: &mut CheckFigures,
+) -> Result<(), Failure> {
     figures.target = Some(session.hello.target.clone());
     figures.free_bytes = Some(session.hello.store.free_bytes);
     figures.battery = session.battery.clone();
@@ -27,11 +31,11 @@ pub(super) async fn measure(session: &Session, answer: &mut Answer, figures: &mu
 
 /// Waits for the end of a check, for as long as whoever asked would.
 pub(super) async fn in_time(
-    asker: Asker,
+    initiator: Initiator,
     device: &str,
     check: impl Future<Output = Result<(), Failure>>,
 ) -> Result<(), Failure> {
-    if asker == Asker::Person {
+    if initiator == Initiator::Person {
         return check.await;
     }
     tokio::time::timeout(DEADLINE, check).await.unwrap_or_else(|_| {
@@ -44,14 +48,14 @@ impl Probes {
     /// Holds what was measured against what is usual, and keeps what was found out.
     pub(super) async fn conclude(
         &self,
-        answer: &mut Answer,
+        answer: &mut ProbeResult,
         figures: CheckFigures,
         schedule: Option<&str>,
     ) -> Result<(), AgentError> {
         let (name, now) = (answer.device.clone(), (self.clock)());
         let past = with_store(&self.store, move |store| store.device_checks(&name, CHECKS_LOOKED_AT)).await?;
-        let usual = Usual::of(&figures, &past);
-        let (verdict, findings) = judge(&figures, &usual, answer.failure.as_ref());
+        let baseline = Baseline::of(&figures, &past);
+        let (verdict, findings) = judge(&figures, &baseline, answer.failure.as_ref());
         let check = DeviceCheck { verdict, findings, schedule: schedule.map(str::to_owned), figures };
         let event = Event {
             at: now,
@@ -62,7 +66,7 @@ impl Probes {
             kind: EventKind::DeviceChecked(Box::new(check.clone())),
         };
         with_store(&self.store, move |store| store.append_event(&event)).await?;
-        (answer.check, answer.usual) = (Some(check), Some(usual));
+        (answer.check, answer.baseline) = (Some(check), Some(baseline));
         Ok(())
     }
 }
@@ -75,7 +79,7 @@ mod tests {
     use async_trait::async_trait;
 
     use super::*;
-    use crate::agent::Leases;
+    use crate::agent::LeaseKeeper;
     use crate::device::{RunnerFile, RunnerProvider};
     use crate::domain::{CheckVerdict, DeviceLock, TransportConfig, sample};
     use crate::store::Store;
@@ -103,12 +107,12 @@ mod tests {
     async fn a_frozen_device_does_not_hold_up_the_night_and_a_locked_one_is_left_alone() {
         let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory().unwrap());
         let clock: crate::agent::Clock = Arc::new(|| sample::at(0));
-        let leases = Leases::begin(Arc::clone(&store), "test".to_owned(), Arc::clone(&clock)).await.unwrap();
+        let leases = LeaseKeeper::start(Arc::clone(&store), "test".to_owned(), Arc::clone(&clock)).await.unwrap();
         let (device, by, why) = ("locked".to_owned(), "ann".to_owned(), "debugging".to_owned());
         let lock = DeviceLock { device, by, why, since: sample::at(0), until: sample::at(60) };
         store.lock_device(&lock, sample::at(0)).unwrap();
-        let (connect, runners, asker) = (Arc::new(Frozen), Arc::new(Frozen), Asker::Daemon);
-        let probes = Probes { store: Arc::clone(&store), leases, connect, runners, clock, asker };
+        let (connect, runners, initiator) = (Arc::new(Frozen), Arc::new(Frozen), Initiator::Daemon);
+        let probes = Probes { store: Arc::clone(&store), leases, connect, runners, clock, initiator };
         let devices = ["frozen", "locked"].map(sample::device);
         let check = tokio::time::timeout(2 * DEADLINE, probes.check(&devices, Some("nightly")));
         let [frozen, locked] = check.await.expect("it ends").unwrap().try_into().unwrap();

@@ -4,8 +4,8 @@ use crate::domain::{Device, DeviceLock, DeviceStatus, EventKind, Failure, Failur
 use crate::store::{Store, StoreError};
 
 use super::events::Subject;
-use super::leases::{LEASE, LEASE_LOOK};
-use super::{Agent, AgentError, Errand, records, with_store};
+use super::leases::{LEASE, LEASE_POLL_INTERVAL};
+use super::{Agent, AgentError, AgentMode, records, with_store};
 
 /// The device can't be used: each of its open jobs gets a failed record.
 pub(super) async fn give_up(agent: &Agent, device: &Device, failure: Failure) -> Result<(), AgentError> {
@@ -20,11 +20,11 @@ pub(super) async fn skip_rest(agent: &Agent, device: &Device, why: &str) -> Resu
 }
 
 /// The device is another one, reached another way: none of its jobs is tried.
-pub(super) async fn skip_spare(agent: &Agent, device: &Device, used: &str) -> Result<(), AgentError> {
-    let kind = EventKind::DeviceSpare { same_as: used.to_owned() };
+pub(super) async fn skip_duplicate_entry(agent: &Agent, device: &Device, used: &str) -> Result<(), AgentError> {
+    let kind = EventKind::DeviceDuplicateEntry { same_as: used.to_owned() };
     agent.events.emit(Subject::device(&device.name), kind).await;
     let why = format!("{} is the same phone as {used}, which is used", device.name);
-    end_open_jobs(agent, device, RunStatus::Skipped, Failure::new(FailureKind::SpareDevice, why)).await
+    end_open_jobs(agent, device, RunStatus::Skipped, Failure::new(FailureKind::DuplicateEntry, why)).await
 }
 
 /// The engine of that job is not to be had for the device: none of its jobs there is tried.
@@ -35,7 +35,7 @@ pub(super) async fn skip_engine(agent: &Agent, device: &Device, like: &Job, why:
         let is_of_it = |job: &Job| job.backend == like.backend && job.backend_version == like.backend_version;
         for job in store.open_jobs(&sweep.id, Some(&device.name))?.into_iter().filter(is_of_it) {
             let why = Some(why.clone());
-            add_record(store, records::of_cell(&sweep, Some(&device), &job, RunStatus::Skipped, why, clock()))?;
+            add_record(store, records::cell_record(&sweep, Some(&device), &job, RunStatus::Skipped, why, clock()))?;
         }
         Ok(())
     })
@@ -60,16 +60,16 @@ pub(super) async fn skip_locked(agent: &Agent, device: &Device, lock: &DeviceLoc
 
 /// Gives each open job of the device its record.
 async fn end_open_jobs(agent: &Agent, device: &Device, status: RunStatus, failure: Failure) -> Result<(), AgentError> {
-    let (status, failure) = match agent.errand {
-        Errand::Jobs => (status, failure),
-        Errand::EndRuns => {
+    let (status, failure) = match agent.mode {
+        AgentMode::Jobs => (status, failure),
+        AgentMode::EndRuns => {
             let what = format!("it was cancelled; what is on the device could not be collected: {failure}");
             (RunStatus::Cancelled, Failure::new(FailureKind::Cancelled, what))
         }
     };
     // A run that a process on another host had left is its until its lease has run out.
     while end_those_free(agent, device, status, &failure).await? > 0 && !agent.is_stopping() {
-        tokio::time::sleep(LEASE_LOOK).await;
+        tokio::time::sleep(LEASE_POLL_INTERVAL).await;
     }
     Ok(())
 }
@@ -85,7 +85,7 @@ async fn end_those_free(
     let (holder, clock) = (agent.leases.holder().to_owned(), agent.clock.clone());
     with_store(&agent.store, move |store| {
         let record_of =
-            |job: &Job| records::of_cell(&sweep, Some(&device), job, status, Some(failure.clone()), clock());
+            |job: &Job| records::cell_record(&sweep, Some(&device), job, status, Some(failure.clone()), clock());
         // Runs that an earlier process had left here, and that can't be collected.
         for live in store.live_runs(&sweep.id, Some(&device.name))? {
             let Some(run) = store.take_over(&live.run_id, &holder, LEASE, clock())? else { continue };

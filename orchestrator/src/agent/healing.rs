@@ -10,7 +10,7 @@ use crate::transport::adb::{HealingNotice, take_healing_notices};
 use super::events::{Events, Subject};
 
 /// How soon a step is told of.
-const LOOK_INTERVAL: Duration = Duration::from_millis(200);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Makes events of what was done to adb servers and their devices, until it is ended or dropped.
 pub(super) struct Healing {
@@ -25,7 +25,7 @@ impl Healing {
         let (end, mut ended) = oneshot::channel();
         let task = tokio::spawn(async move {
             // Whoever is gone without a word wants no more events either.
-            while tokio::time::timeout(LOOK_INTERVAL, &mut ended).await.is_err() {
+            while tokio::time::timeout(POLL_INTERVAL, &mut ended).await.is_err() {
                 tell(&events, &names).await;
             }
             tell(&events, &names).await;

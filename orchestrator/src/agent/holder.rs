@@ -32,15 +32,15 @@ impl Holder {
     ///
     /// # Errors
     /// When the kernel does not tell.
-    pub fn of_next_task() -> std::io::Result<Holder> {
-        Ok(Holder { task: BEGUN.fetch_add(1, Ordering::Relaxed), ..Holder::of_this_process()? })
+    pub fn for_next_task() -> std::io::Result<Holder> {
+        Ok(Holder { task: BEGUN.fetch_add(1, Ordering::Relaxed), ..Holder::for_this_process()? })
     }
 
     /// This process.
     ///
     /// # Errors
     /// When the kernel does not tell.
-    pub fn of_this_process() -> std::io::Result<Holder> {
+    pub fn for_this_process() -> std::io::Result<Holder> {
         let pid = std::process::id();
         let started = running(pid)?.ok_or_else(|| std::io::Error::other("/proc does not show this process"))?;
         Ok(Holder { host: kernel("hostname")?, boot: kernel("random/boot_id")?, pid, started, task: 0 })
@@ -61,7 +61,7 @@ impl Holder {
 
 /// Notes that a task of this process holds nothing any more, or nothing that it will give back.
 pub(super) fn end(name: &str) {
-    let own = Holder::of_this_process().ok();
+    let own = Holder::for_this_process().ok();
     let task = name.parse::<Holder>().ok().filter(|it| own.is_some_and(|own| Holder { task: 0, ..it.clone() } == own));
     if let Some(holder) = task {
         ENDED.lock().unwrap_or_else(PoisonError::into_inner).insert(holder.task);
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_process_that_ended_is_told_from_one_that_runs() {
-        let this = Holder::of_this_process().unwrap();
+        let this = Holder::for_this_process().unwrap();
         assert_eq!(this.to_string().parse::<Holder>().unwrap(), this);
         assert!(!is_gone(&this.to_string()));
 
@@ -150,14 +150,14 @@ mod tests {
 
     #[test]
     fn numbers_that_are_used_again_and_other_boots_are_others() {
-        let this = Holder::of_this_process().unwrap();
+        let this = Holder::for_this_process().unwrap();
         assert!(is_gone(&Holder { started: this.started + 1, ..this.clone() }.to_string()));
         assert!(is_gone(&Holder { boot: "another".to_owned(), ..this.clone() }.to_string()));
     }
 
     #[test]
     fn a_task_that_ended_is_gone_while_its_process_runs() {
-        let [one, two] = [(); 2].map(|()| Holder::of_next_task().unwrap());
+        let [one, two] = [(); 2].map(|()| Holder::for_next_task().unwrap());
         assert_eq!(two.to_string().parse::<Holder>().unwrap(), two);
         assert!(!is_gone(&one.to_string()) && !is_gone(&two.to_string()));
         end(&two.to_string());
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn what_can_not_be_told_is_not_gone() {
-        let this = Holder::of_this_process().unwrap();
+        let this = Holder::for_this_process().unwrap();
         assert!(!is_gone(&Holder { host: "elsewhere:x".to_owned(), boot: "b".to_owned(), ..this }.to_string()));
         assert!(!is_gone("no process at all"));
     }

@@ -14,14 +14,14 @@ use crate::planner;
 use crate::store::{Claim, ClaimedRun, StoreError};
 
 use super::events::Subject;
-use super::leases::{Hold, LEASE, LEASE_LOOK};
-use super::policy::{self, Next};
+use super::leases::{LEASE, LEASE_POLL_INTERVAL, Lease};
+use super::policy::{self, RetryDecision};
 use super::prepare::{SetUp, prepare};
 use super::worker::Worker;
-use super::{Agent, AgentError, Errand, endings, orphans, records, with_store};
+use super::{Agent, AgentError, AgentMode, endings, orphans, records, with_store};
 
 /// How the work on a device ended.
-pub(super) enum Worked {
+pub(super) enum DeviceOutcome {
     /// No job is left to claim, or a person stops the sweep.
     Over,
     /// The device failed too often, or did not come back.
@@ -31,13 +31,13 @@ pub(super) enum Worked {
     /// A person keeps sweeps off the device.
     Locked(DeviceLock),
     /// A sweep that goes before this one waits for the device.
-    Overtaken,
+    Preempted,
 }
 
 /// How a run ended, as the loop sees it.
-enum Step {
+enum RunOutcome {
     GoOn,
-    End(Worked),
+    End(DeviceOutcome),
 }
 
 /// Goes on with the runs that were left here, then claims and carries out jobs until none is left.
@@ -45,16 +45,16 @@ pub(super) async fn work_through(
     worker: &Worker<'_>,
     session: &mut Session,
     set_up: &mut SetUp,
-    hold: &Hold,
-) -> Result<Worked, AgentError> {
-    let fence = Fence { lab: worker.agent.lab.0.clone(), epoch: hold.epoch() };
+    lease: &Lease,
+) -> Result<DeviceOutcome, AgentError> {
+    let fence = Fence { lab: worker.agent.lab.0.clone(), epoch: lease.epoch() };
     let (agent, device, ended) = (worker.agent, worker.device, Vec::new());
-    let mut work = Work { worker, agent, device, session, hold, fence, engine: None, ended };
+    let mut work = Work { worker, agent, device, session, lease, fence, engine: None, ended };
     let worked = match work.go_on_with_left_runs().await? {
-        Step::End(worked) => worked,
-        Step::GoOn => match work.skip_without_engine().await? {
-            Step::End(worked) => worked,
-            Step::GoOn => work.claim_until_none(set_up).await?,
+        RunOutcome::End(worked) => worked,
+        RunOutcome::GoOn => match work.skip_without_engine().await? {
+            RunOutcome::End(worked) => worked,
+            RunOutcome::GoOn => work.claim_until_none(set_up).await?,
         },
     };
     work.clean_up().await;
@@ -67,7 +67,7 @@ pub(super) struct Work<'a, 'w> {
     pub(super) agent: &'a Agent,
     pub(super) device: &'a Device,
     pub(super) session: &'a mut Session,
-    hold: &'a Hold,
+    lease: &'a Lease,
     pub(super) fence: Fence,
     /// The program that is the engine of the run under way, if it is one.
     pub(super) engine: Option<EngineProgram>,
@@ -76,44 +76,44 @@ pub(super) struct Work<'a, 'w> {
 }
 
 impl Work<'_, '_> {
-    async fn claim_until_none(&mut self, set_up: &mut SetUp) -> Result<Worked, AgentError> {
+    async fn claim_until_none(&mut self, set_up: &mut SetUp) -> Result<DeviceOutcome, AgentError> {
         loop {
-            if self.agent.is_stopping() || self.agent.errand == Errand::EndRuns {
-                return Ok(Worked::Over);
+            if self.agent.is_stopping() || self.agent.mode == AgentMode::EndRuns {
+                return Ok(DeviceOutcome::Over);
             }
             let halted = self.worker.shared.halt.borrow().clone();
             if let Some(why) = halted {
                 endings::skip_rest(self.agent, self.device, &why).await?;
-                return Ok(Worked::Over);
+                return Ok(DeviceOutcome::Over);
             }
             if set_up.is_outdated(self.session) {
                 *set_up = prepare(self.agent, self.device, self.session).await?;
             }
             let step = match self.claim().await? {
-                Claim::Nothing => return Ok(Worked::Over),
-                Claim::Locked(lock) => return Ok(Worked::Locked(lock)),
-                Claim::Overtaken(_) => return Ok(Worked::Overtaken),
+                Claim::Nothing => return Ok(DeviceOutcome::Over),
+                Claim::Locked(lock) => return Ok(DeviceOutcome::Locked(lock)),
+                Claim::Preempted(_) => return Ok(DeviceOutcome::Preempted),
                 Claim::NotBefore(moment) => {
                     let due_at = self.agent.instant_of(moment);
                     tokio::select! {
                         () = tokio::time::sleep_until(due_at) => {}
                         () = self.agent.stopped() => {}
-                        () = self.hold.lost() => return Ok(Worked::LeaseLost),
+                        () = self.lease.lost() => return Ok(DeviceOutcome::LeaseLost),
                     }
                     continue;
                 }
                 Claim::Run(run) => self.one_run(&run).await?,
             };
-            if let Step::End(worked) = step {
+            if let RunOutcome::End(worked) = step {
                 return Ok(worked);
             }
         }
     }
 
     /// Jobs whose engine has no program for this kind of device, or none that can be had, are not tried.
-    async fn skip_without_engine(&self) -> Result<Step, AgentError> {
-        if self.agent.is_stopping() || self.agent.errand == Errand::EndRuns {
-            return Ok(Step::GoOn);
+    async fn skip_without_engine(&self) -> Result<RunOutcome, AgentError> {
+        if self.agent.is_stopping() || self.agent.mode == AgentMode::EndRuns {
+            return Ok(RunOutcome::GoOn);
         }
         let (sweep, name) = (self.agent.sweep.id.clone(), self.device.name.clone());
         let jobs = with_store(&self.agent.store, move |store| store.open_jobs(&sweep, Some(&name))).await?;
@@ -122,14 +122,14 @@ impl Work<'_, '_> {
         for job in engines.into_values() {
             let provided = tokio::select! {
                 provided = self.agent.engines.engine(job, &self.session.hello.target) => provided,
-                () = self.agent.stopped() => return Ok(Step::GoOn),
-                () = self.hold.lost() => return Ok(Step::End(Worked::LeaseLost)),
+                () = self.agent.stopped() => return Ok(RunOutcome::GoOn),
+                () = self.lease.lost() => return Ok(RunOutcome::End(DeviceOutcome::LeaseLost)),
             };
             if let Err(failure) = provided {
                 endings::skip_engine(self.agent, self.device, job, failure).await?;
             }
         }
-        Ok(Step::GoOn)
+        Ok(RunOutcome::GoOn)
     }
 
     async fn claim(&self) -> Result<Claim, AgentError> {
@@ -140,24 +140,24 @@ impl Work<'_, '_> {
 
     /// Takes over what an earlier process has left: a run that is still going on or has ended on the device is followed
     /// to its end; one that the device does not know is given back.
-    async fn go_on_with_left_runs(&mut self) -> Result<Step, AgentError> {
+    async fn go_on_with_left_runs(&mut self) -> Result<RunOutcome, AgentError> {
         let (sweep, name) = (self.agent.sweep.id.clone(), self.device.name.clone());
         let live = with_store(&self.agent.store, move |store| store.live_runs(&sweep, Some(&name))).await?;
         for left in live {
             let Some(run) = self.take_over(&left.run_id).await? else { continue };
             if !self.session.knows_run(&run.run_id) {
                 let what = format!("{} does not know this run, which {} had left", self.device.name, left.lease.holder);
-                self.give_back(&run, Failure::new(FailureKind::Lost, what), false, Duration::ZERO).await?;
+                self.requeue(&run, Failure::new(FailureKind::Lost, what), false, Duration::ZERO).await?;
                 continue;
             }
             let (name, left_by) = (run.job.model.name.clone(), left.lease.holder);
             let kind = EventKind::RunTakenOver { name, attempt: run.attempt, left_by };
             self.agent.events.emit(subject(&run), kind).await;
-            if let Step::End(worked) = self.one_run(&run).await? {
-                return Ok(Step::End(worked));
+            if let RunOutcome::End(worked) = self.one_run(&run).await? {
+                return Ok(RunOutcome::End(worked));
             }
         }
-        Ok(Step::GoOn)
+        Ok(RunOutcome::GoOn)
     }
 
     /// Waits for the lease of a run to run out, and takes it; `None` when the run ends meanwhile, or a person stops.
@@ -170,20 +170,20 @@ impl Work<'_, '_> {
             if taken.is_some() || self.agent.is_stopping() || live.iter().all(|live| live.run_id != *run) {
                 return Ok(taken);
             }
-            tokio::time::sleep(LEASE_LOOK).await;
+            tokio::time::sleep(LEASE_POLL_INTERVAL).await;
         }
     }
 
     /// Carries a run out and ends it in the store.
-    async fn one_run(&mut self, run: &ClaimedRun) -> Result<Step, AgentError> {
+    async fn one_run(&mut self, run: &ClaimedRun) -> Result<RunOutcome, AgentError> {
         let started_at = self.agent.now();
         let kind = EventKind::RunStarted { name: run.job.model.name.clone(), attempt: run.attempt };
         self.agent.events.emit(subject(run), kind).await;
-        let hold = self.hold;
+        let lease = self.lease;
         let outcome = tokio::select! {
             outcome = self.carry_out(run) => outcome,
             // Whoever has the device now goes on with the run.
-            () = hold.lost() => return Ok(Step::End(Worked::LeaseLost)),
+            () = lease.lost() => return Ok(RunOutcome::End(DeviceOutcome::LeaseLost)),
         };
         match outcome {
             Ok(collected) => self.succeeded(run, started_at, collected).await,
@@ -196,13 +196,13 @@ impl Work<'_, '_> {
         run: &ClaimedRun,
         started_at: Timestamp,
         mut collected: Collected,
-    ) -> Result<Step, AgentError> {
+    ) -> Result<RunOutcome, AgentError> {
         self.keep_outputs(&collected).await?;
         collected.measurement.accuracy = self.accuracy(&run.job, &collected.best_classes)?;
         let record = self.record(run, started_at, Ok(collected.measurement));
         self.finish(run, record, None).await?;
         self.device_worked().await?;
-        Ok(Step::GoOn)
+        Ok(RunOutcome::GoOn)
     }
 
     /// Ends a run that failed: by its record, or by giving it back.
@@ -212,38 +212,38 @@ impl Work<'_, '_> {
         started_at: Timestamp,
         failure: Failure,
         measurement: Measurement,
-    ) -> Result<Step, AgentError> {
+    ) -> Result<RunOutcome, AgentError> {
         let kind = failure.kind;
         if kind == FailureKind::Cancelled {
             return self.cancelled(run, started_at, failure, measurement).await;
         }
         if kind == FailureKind::Fenced {
-            self.give_back(run, failure, false, Duration::ZERO).await?;
-            return Ok(Step::End(Worked::LeaseLost));
+            self.requeue(run, failure, false, Duration::ZERO).await?;
+            return Ok(RunOutcome::End(DeviceOutcome::LeaseLost));
         }
-        self.make_way(run, kind).await?;
+        self.free_device(run, kind).await?;
         match policy::after_attempt(kind, run.failed_attempts, &self.agent.retry, run.run_id.as_str()) {
-            Next::Again(pause) => self.give_back(run, failure.clone(), true, pause).await?,
+            RetryDecision::Again(pause) => self.requeue(run, failure.clone(), true, pause).await?,
             next => {
-                let moved = if next == Next::Elsewhere { self.equal_device(&run.job).await? } else { None };
+                let moved = if next == RetryDecision::Elsewhere { self.equal_device(&run.job).await? } else { None };
                 let record = self.record(run, started_at, Err((failure.clone(), measurement)));
                 self.finish(run, record, moved).await?;
                 if let Some(ended) = self.after_failed_record(&failure).await? {
-                    return Ok(Step::End(ended));
+                    return Ok(RunOutcome::End(ended));
                 }
             }
         }
         if !kind.is_infrastructure() {
             // Whatever was wrong, the device did its part.
             self.device_worked().await?;
-            return Ok(Step::GoOn);
+            return Ok(RunOutcome::GoOn);
         }
         let (name, cause, now) = (self.device.name.clone(), failure.clone(), self.agent.now());
         let status = with_store(&self.agent.store, move |store| store.device_failed(&name, &cause, now)).await?;
         if self.session.is_gone() || status.failures_in_row >= self.agent.retry.quarantine_after {
-            return Ok(Step::End(Worked::Failed(failure)));
+            return Ok(RunOutcome::End(DeviceOutcome::Failed(failure)));
         }
-        Ok(Step::GoOn)
+        Ok(RunOutcome::GoOn)
     }
 
     /// A person ended the run: of a sweep that may go on later, another attempt is made then.
@@ -253,20 +253,20 @@ impl Work<'_, '_> {
         started_at: Timestamp,
         failure: Failure,
         measurement: Measurement,
-    ) -> Result<Step, AgentError> {
+    ) -> Result<RunOutcome, AgentError> {
         let sweep = self.agent.sweep.id.clone();
         let state = with_store(&self.agent.store, move |store| store.sweep_state(&sweep)).await?;
         if state == SweepState::Cancelling {
             let record = self.record(run, started_at, Err((failure, measurement)));
             self.finish(run, record, None).await?;
         } else {
-            self.give_back(run, failure, false, Duration::ZERO).await?;
+            self.requeue(run, failure, false, Duration::ZERO).await?;
         }
-        Ok(Step::GoOn)
+        Ok(RunOutcome::GoOn)
     }
 
     /// Makes sure that a run which failed on the way does not go on in the next one's.
-    async fn make_way(&mut self, run: &ClaimedRun, kind: FailureKind) -> Result<(), AgentError> {
+    async fn free_device(&mut self, run: &ClaimedRun, kind: FailureKind) -> Result<(), AgentError> {
         match kind {
             FailureKind::Timeout | FailureKind::RunnerProtocol | FailureKind::TransportProtocol
                 if !self.session.is_lost() =>
@@ -288,13 +288,13 @@ impl Work<'_, '_> {
     }
 
     /// What the sweep's `on_failure` says to a failed record.
-    async fn after_failed_record(&self, failure: &Failure) -> Result<Option<Worked>, AgentError> {
+    async fn after_failed_record(&self, failure: &Failure) -> Result<Option<DeviceOutcome>, AgentError> {
         match self.agent.on_failure {
             OnFailure::Continue => Ok(None),
             OnFailure::StopDevice => {
                 let why = format!("on_failure: stop_device, after {failure}");
                 endings::skip_rest(self.agent, self.device, &why).await?;
-                Ok(Some(Worked::Over))
+                Ok(Some(DeviceOutcome::Over))
             }
             OnFailure::StopSweep => {
                 let why = format!("on_failure: stop_sweep, after {failure} on {}", self.device.name);
@@ -340,7 +340,7 @@ impl Work<'_, '_> {
         outcome: Result<Measurement, (Failure, Measurement)>,
     ) -> Record {
         let moments = (started_at, self.agent.now());
-        let mut record = records::of_run(&self.agent.sweep, self.device, self.session, run, moments, outcome);
+        let mut record = records::run_record(&self.agent.sweep, self.device, self.session, run, moments, outcome);
         record.condition = Some(records::condition(self.session, moments.1, self.worker.last_check.clone()));
         record.engine_files = self.engine.as_ref().map(|engine| engine.spec.files.clone()).unwrap_or_default();
         record

@@ -15,14 +15,14 @@ use super::{AgentError, Clock, holder, with_store};
 /// How long a lease lasts without a word from its holder.
 pub(super) const LEASE: Duration = Duration::from_secs(60);
 /// How often it is looked whether a lease that somebody else has is to be had.
-pub(super) const LEASE_LOOK: Duration = Duration::from_secs(1);
+pub(super) const LEASE_POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// How often leases are prolonged.
 const BEAT: Duration = Duration::from_secs(20);
 /// How soon it is tried again when the store refused.
 const BEAT_AGAIN: Duration = Duration::from_secs(2);
 
 /// The leases of this process. They are prolonged until it is dropped.
-pub struct Leases {
+pub struct LeaseKeeper {
     store: Arc<dyn Store>,
     holder: String,
     clock: Clock,
@@ -31,12 +31,12 @@ pub struct Leases {
     beat: JoinHandle<()>,
 }
 
-impl Leases {
-    /// Lets run out what processes hold that have ended for sure, and begins to prolong those of `holder`.
+impl LeaseKeeper {
+    /// Expires the leases of dead processes, and starts to prolong those of `holder`.
     ///
     /// # Errors
     /// When the store can't be used.
-    pub async fn begin(store: Arc<dyn Store>, holder: String, clock: Clock) -> Result<Leases, AgentError> {
+    pub async fn start(store: Arc<dyn Store>, holder: String, clock: Clock) -> Result<LeaseKeeper, AgentError> {
         let now = clock();
         let holders = with_store(&store, move |store| store.lease_holders(now)).await?;
         for gone in holders.into_iter().filter(|name| holder::is_gone(name)) {
@@ -46,7 +46,7 @@ impl Leases {
         }
         let (sender, held) = watch::channel((None, Arc::default()));
         let beat = tokio::spawn(prolong(Arc::clone(&store), holder.clone(), Arc::clone(&clock), sender));
-        Ok(Leases { store, holder, clock, held, beat })
+        Ok(LeaseKeeper { store, holder, clock, held, beat })
     }
 
     /// Name of this process in leases.
@@ -58,27 +58,31 @@ impl Leases {
     ///
     /// # Errors
     /// When the store can't be used.
-    pub async fn sweep(&self, sweep: &SweepId) -> Result<Result<Hold, LeaseHolder>, AgentError> {
+    pub async fn sweep(&self, sweep: &SweepId) -> Result<Result<Lease, LeaseHolder>, AgentError> {
         let (id, holder, now) = (sweep.clone(), self.holder.clone(), (self.clock)());
         let outcome = with_store(&self.store, move |store| store.lease_sweep(&id, &holder, LEASE, now)).await?;
-        Ok(self.hold(outcome, Held::Sweep(sweep.clone())))
+        Ok(self.lease(outcome, Held::Sweep(sweep.clone())))
     }
 
     /// Takes the lease of a device, for a sweep or for something short, or says who has it.
     ///
     /// # Errors
     /// When the store can't be used.
-    pub async fn device(&self, device: &str, sweep: Option<&SweepId>) -> Result<Result<Hold, LeaseHolder>, AgentError> {
+    pub async fn device(
+        &self,
+        device: &str,
+        sweep: Option<&SweepId>,
+    ) -> Result<Result<Lease, LeaseHolder>, AgentError> {
         let (name, sweep, holder, now) = (device.to_owned(), sweep.cloned(), self.holder.clone(), (self.clock)());
         let outcome =
             with_store(&self.store, move |store| store.lease_device(&name, sweep.as_ref(), &holder, LEASE, now))
                 .await?;
-        Ok(self.hold(outcome, Held::Device(device.to_owned())))
+        Ok(self.lease(outcome, Held::Device(device.to_owned())))
     }
 
-    fn hold(&self, outcome: LeaseOutcome, of: Held) -> Result<Hold, LeaseHolder> {
+    fn lease(&self, outcome: LeaseOutcome, of: Held) -> Result<Lease, LeaseHolder> {
         match outcome {
-            LeaseOutcome::Taken { epoch } => Ok(Hold {
+            LeaseOutcome::Taken { epoch } => Ok(Lease {
                 store: Arc::clone(&self.store),
                 of,
                 epoch,
@@ -91,7 +95,7 @@ impl Leases {
     }
 }
 
-impl Drop for Leases {
+impl Drop for LeaseKeeper {
     fn drop(&mut self) {
         self.beat.abort();
         holder::end(&self.holder);
@@ -129,7 +133,7 @@ enum Held {
 }
 
 /// A lease that this process has, until it is given back, or lost.
-pub struct Hold {
+pub struct Lease {
     store: Arc<dyn Store>,
     of: Held,
     epoch: u64,
@@ -138,7 +142,7 @@ pub struct Hold {
     released: bool,
 }
 
-impl Hold {
+impl Lease {
     /// Its epoch.
     pub fn epoch(&self) -> u64 {
         self.epoch
@@ -178,7 +182,7 @@ impl Hold {
     }
 }
 
-impl Drop for Hold {
+impl Drop for Lease {
     fn drop(&mut self) {
         if !self.released {
             tracing::debug!(of = ?self.of, "a lease is left to run out");

@@ -9,13 +9,13 @@ use tokio::time::Instant;
 use crate::device::Collected;
 use crate::domain::{EventKind, Failure, Job, MeasuredAccuracy, Record};
 use crate::score::{Statistics, count_right};
-use crate::store::{ClaimedRun, GiveBack, Store, StoreError};
+use crate::store::{ClaimedRun, Requeue, Store, StoreError};
 
 use super::jobs::{Work, subject};
 use super::{Agent, AgentError, as_ns, later, with_store};
 
 /// How long the store, or the folder of outputs, may refuse before the sweep is given up.
-const STORE_PATIENCE: Duration = Duration::from_secs(60);
+const STORE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How soon it is tried again.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
@@ -23,7 +23,7 @@ impl Work<'_, '_> {
     /// Keeps what the network answered, however long the disk takes to have room for it. Until then the run is not ended:
     /// its results are on the device, for whoever goes on with the sweep.
     pub(super) async fn keep_outputs(&self, collected: &Collected) -> Result<(), AgentError> {
-        let give_up_at = Instant::now() + STORE_PATIENCE;
+        let give_up_at = Instant::now() + STORE_TIMEOUT;
         for (sha256, bytes) in &collected.output_files {
             while let Err(error) = self.agent.outputs.keep(sha256, bytes) {
                 if Instant::now() >= give_up_at {
@@ -77,7 +77,7 @@ impl Work<'_, '_> {
     }
 
     /// Ends a run without a record; its job waits again.
-    pub(super) async fn give_back(
+    pub(super) async fn requeue(
         &mut self,
         run: &ClaimedRun,
         failure: Failure,
@@ -88,12 +88,12 @@ impl Work<'_, '_> {
         let written = persist(self.agent, "the end of an attempt", move |store| {
             let now = clock();
             let not_before = later(now, pause);
-            store.give_back(&GiveBack { run_id: &run_id, epoch, failure: &cause, counts, not_before }, now)
+            store.requeue(&Requeue { run_id: &run_id, epoch, failure: &cause, counts, not_before }, now)
         });
         if written.await? {
             self.ended.push(run.run_id.clone());
             let (name, attempt) = (run.job.model.name.clone(), run.attempt);
-            let kind = EventKind::RunGivenBack { name, attempt, failure, pause_ns: as_ns(pause) };
+            let kind = EventKind::RunRequeued { name, attempt, failure, pause_ns: as_ns(pause) };
             self.agent.events.emit(subject(run), kind).await;
         }
         Ok(())
@@ -106,7 +106,7 @@ async fn persist<F>(agent: &Agent, what: &str, write: F) -> Result<bool, AgentEr
 where
     F: Fn(&dyn Store) -> Result<(), StoreError> + Send + Sync + Clone + 'static,
 {
-    let give_up_at = Instant::now() + STORE_PATIENCE;
+    let give_up_at = Instant::now() + STORE_TIMEOUT;
     loop {
         match with_store(&agent.store, write.clone()).await {
             Ok(()) => return Ok(true),

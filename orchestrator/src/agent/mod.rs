@@ -17,17 +17,16 @@ use tokio::time::Instant;
 
 use crate::device::{EngineProvider, RunnerProvider};
 use crate::domain::{Device, Event, LabId, OnFailure, RetryPolicy, SweepRow, SweepState, Timeouts, TransportConfig};
-use crate::inventory::{Spare, find_spares};
+use crate::inventory::{DuplicateEntry, find_duplicate_entries};
 use crate::store::{Store, StoreError};
 use crate::transport::Connect;
 
-use crew::{Crew, Shared};
 use healing::Healing;
+use worker_pool::{Shared, WorkerPool};
 
 mod activity;
 mod attempt;
 mod check;
-mod crew;
 mod endings;
 mod events;
 mod healing;
@@ -38,30 +37,31 @@ mod leases;
 mod ledger;
 mod orphans;
 mod outputs;
+mod phones;
 mod policy;
 mod prepare;
 mod probe;
 mod records;
 mod recovery;
 mod sightings;
-mod spares;
 mod stop;
 mod verdict;
 mod worker;
+mod worker_pool;
 
 pub use events::{Events, Subject};
 pub use holder::{Holder, is_gone as is_holder_gone, live_holder};
 pub use labels::LabelFiles;
-pub use leases::{Hold, Leases};
+pub use leases::{Lease, LeaseKeeper};
 pub use outputs::OutputFiles;
 pub use prepare::{Undone, is_left_behind, undo_changes};
-pub use probe::{Answer, Asker, Probes};
-pub use records::of_cell as record_of_cell;
+pub use probe::{Initiator, ProbeResult, Probes};
+pub use records::cell_record;
 pub use stop::Stop;
-pub use verdict::{Usual, slower_by};
+pub use verdict::{Baseline, slower_by};
 
 /// How often it is looked whether a person cancelled the sweep.
-const CANCEL_LOOK: Duration = Duration::from_secs(1);
+const CANCEL_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Tells the time of day.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -88,7 +88,7 @@ pub enum AgentError {
 
 /// What an agent is there for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Errand {
+pub enum AgentMode {
     /// To carry out the open jobs of a sweep.
     Jobs,
     /// To end the runs that an earlier process had left on devices, and to collect what is there.
@@ -98,7 +98,7 @@ pub enum Errand {
 /// Everything the workers of one sweep share.
 pub struct Agent {
     /// What it is there for.
-    pub errand: Errand,
+    pub mode: AgentMode,
     /// The truth.
     pub store: Arc<dyn Store>,
     /// The lab, as devices remember its leases.
@@ -132,48 +132,48 @@ pub struct Agent {
     /// Most devices that are worked on at the same time.
     pub max_devices: usize,
     /// The leases of this process.
-    pub leases: Leases,
+    pub leases: LeaseKeeper,
     /// The time of day.
     pub clock: Clock,
 }
 
 impl Agent {
-    /// Carries out the open jobs of the sweep on these devices; returns when all are done or a person stopped it. `hold`
-    /// is the sweep's lease.
+    /// Carries out the open jobs of the sweep on these devices, under the sweep's lease. Returns when all are done, or
+    /// when a person stopped it.
     ///
     /// # Errors
     /// When the store can't be used any more, or the sweep's lease is lost. Failures of devices and runs are records, not
     /// errors.
-    pub async fn carry_out(self: Arc<Self>, devices: Vec<Device>, hold: &Hold) -> Result<(), AgentError> {
+    pub async fn carry_out(self: Arc<Self>, devices: Vec<Device>, lease: &Lease) -> Result<(), AgentError> {
         tokio::select! {
             done = Arc::clone(&self).work(devices) => done,
-            () = hold.lost() => Err(AgentError::SweepLost),
+            () = lease.lost() => Err(AgentError::SweepLost),
             never = self.watch_for_cancel() => never,
         }
     }
 
     async fn work(self: Arc<Self>, devices: Vec<Device>) -> Result<(), AgentError> {
         let shared = Arc::new(Shared::new(self.max_devices));
-        let mut crew = Crew::new(&self, &shared);
-        // Nobody may find that nothing goes on before all have begun.
+        let mut pool = WorkerPool::new(&self, &shared);
+        // Count as busy until every worker has started.
         let beginning = shared.activity.begin();
         // Which phones are the same must be known before any of them is worked on; no other device waits for that.
         let (phones, others): (Vec<Device>, Vec<Device>) =
             devices.into_iter().partition(|device| matches!(device.transport, TransportConfig::Adb(_)));
-        others.into_iter().for_each(|device| crew.start(device));
+        others.into_iter().for_each(|device| pool.start(device));
         let healing = Healing::watch(self.events.clone(), &phones);
-        shared.phones.set_spares(self.find_spares(&phones).await);
-        phones.into_iter().for_each(|device| crew.start(device));
+        shared.phones.set_duplicate_entries(self.find_duplicate_entries(&phones).await);
+        phones.into_iter().for_each(|device| pool.start(device));
         drop(beginning);
-        let worked = crew.work().await;
+        let worked = pool.work().await;
         healing.end().await;
         worked
     }
 
     /// Which of the devices are others reached another way; none when a person stops it meanwhile.
-    async fn find_spares(&self, devices: &[Device]) -> Vec<Spare> {
+    async fn find_duplicate_entries(&self, devices: &[Device]) -> Vec<DuplicateEntry> {
         tokio::select! {
-            spares = find_spares(devices, self.connect.as_ref(), &self.timeouts) => spares,
+            entries = find_duplicate_entries(devices, self.connect.as_ref(), &self.timeouts) => entries,
             () = self.stopped() => Vec::new(),
         }
     }
@@ -181,7 +181,7 @@ impl Agent {
     /// Ends the runs under way once a person has cancelled the sweep; never returns but for an error.
     async fn watch_for_cancel(&self) -> Result<(), AgentError> {
         loop {
-            tokio::time::sleep(CANCEL_LOOK).await;
+            tokio::time::sleep(CANCEL_POLL_INTERVAL).await;
             let sweep = self.sweep.id.clone();
             if with_store(&self.store, move |store| store.sweep_state(&sweep)).await? == SweepState::Cancelling {
                 self.stop.raise(2);
@@ -191,22 +191,22 @@ impl Agent {
 
     /// Whether no more runs are to be started.
     fn is_stopping(&self) -> bool {
-        self.errand == Errand::Jobs && self.stop.times() > 0
+        self.mode == AgentMode::Jobs && self.stop.times() > 0
     }
 
     /// Waits until no more runs are to be started.
     async fn stopped(&self) {
-        match self.errand {
-            Errand::Jobs => self.stop.reached(1).await,
-            Errand::EndRuns => std::future::pending().await,
+        match self.mode {
+            AgentMode::Jobs => self.stop.reached(1).await,
+            AgentMode::EndRuns => std::future::pending().await,
         }
     }
 
     /// Waits until the runs under way are to be ended.
     async fn asked_to_end(&self) {
-        match self.errand {
-            Errand::Jobs => self.stop.reached(2).await,
-            Errand::EndRuns => {}
+        match self.mode {
+            AgentMode::Jobs => self.stop.reached(2).await,
+            AgentMode::EndRuns => {}
         }
     }
 

@@ -13,11 +13,11 @@ use super::events::Subject;
 use super::{Agent, AgentError, with_store};
 
 /// How often a device that another run holds is asked again.
-const LOOK_INTERVAL: Duration = Duration::from_secs(2);
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
 /// What a run on a device is to this sweep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standing {
+enum RunOwnership {
     /// This sweep goes on with it.
     Ours,
     /// Somebody waits for it, or it is another lab's.
@@ -38,7 +38,7 @@ pub(super) async fn clear(
 ) -> Result<Result<(), Failure>, AgentError> {
     let (mut ended, mut left) = (Vec::new(), Vec::new());
     for run in session.hello.runs.clone() {
-        if standing(agent, &run).await? != Standing::Orphan {
+        if ownership(agent, &run).await? != RunOwnership::Orphan {
             continue;
         }
         let run_id = RunId(run.run_id);
@@ -60,16 +60,16 @@ pub(super) async fn clear(
     wait_until_free(agent, device, session).await
 }
 
-async fn standing(agent: &Agent, run: &RunInfo) -> Result<Standing, AgentError> {
+async fn ownership(agent: &Agent, run: &RunInfo) -> Result<RunOwnership, AgentError> {
     if run.lab.as_deref() != Some(agent.lab.as_str()) {
-        return Ok(Standing::Others);
+        return Ok(RunOwnership::Others);
     }
     let id = RunId(run.run_id.clone());
     let owner = with_store(&agent.store, move |store| store.run_owner(&id)).await?;
     Ok(match owner {
-        Some(RunOwner { sweep_id, run: RunState::Live, .. }) if sweep_id == agent.sweep.id => Standing::Ours,
-        Some(RunOwner { sweep: SweepState::Open, run: RunState::Live, .. }) => Standing::Others,
-        _ => Standing::Orphan,
+        Some(RunOwner { sweep_id, run: RunState::Live, .. }) if sweep_id == agent.sweep.id => RunOwnership::Ours,
+        Some(RunOwner { sweep: SweepState::Open, run: RunState::Live, .. }) => RunOwnership::Others,
+        _ => RunOwnership::Orphan,
     })
 }
 
@@ -87,7 +87,7 @@ async fn wait_until_free(
         let info = session.hello.runs.iter().find(|run| run.run_id == running).cloned();
         let info = info.unwrap_or(RunInfo { run_id: running.clone(), lab: None, is_live: true });
         // One of ours is gone on with; an orphan that came up meanwhile is in nobody's way for long.
-        if standing(agent, &info).await? == Standing::Ours {
+        if ownership(agent, &info).await? == RunOwnership::Ours {
             return Ok(Ok(()));
         }
         if Instant::now() >= give_up_at {
@@ -99,7 +99,7 @@ async fn wait_until_free(
             agent.events.emit(Subject::device(&device.name), EventKind::DeviceWaiting { cause }).await;
             told = Some(running);
         }
-        tokio::time::sleep(LOOK_INTERVAL).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
         if let Err(failure) = session.refresh().await {
             return Ok(Err(failure));
         }

@@ -11,7 +11,7 @@ const LONGEST_PROBE: Duration = Duration::from_secs(30 * 60);
 
 /// What becomes of a job whose attempt failed.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Next {
+pub(super) enum RetryDecision {
     /// It gets its record.
     Record,
     /// It is tried again, not before this pause.
@@ -21,12 +21,19 @@ pub(super) enum Next {
 }
 
 /// What becomes of a job after an attempt that failed in this way; `failed_attempts` are those before it.
-pub(super) fn after_attempt(kind: FailureKind, failed_attempts: u32, policy: &RetryPolicy, salt: &str) -> Next {
+pub(super) fn after_attempt(
+    kind: FailureKind,
+    failed_attempts: u32,
+    policy: &RetryPolicy,
+    salt: &str,
+) -> RetryDecision {
     match kind.retry() {
-        Retry::Never => Next::Record,
-        _ if failed_attempts + 1 < policy.max_attempts => Next::Again(pause(failed_attempts + 1, policy, salt)),
-        Retry::Infrastructure if policy.equal_by.is_some() => Next::Elsewhere,
-        _ => Next::Record,
+        Retry::Never => RetryDecision::Record,
+        _ if failed_attempts + 1 < policy.max_attempts => {
+            RetryDecision::Again(pause(failed_attempts + 1, policy, salt))
+        }
+        Retry::Infrastructure if policy.equal_by.is_some() => RetryDecision::Elsewhere,
+        _ => RetryDecision::Record,
     }
 }
 
@@ -61,7 +68,7 @@ mod tests {
     #[test]
     fn models_and_people_are_never_tried_again() {
         for kind in FailureKind::ALL {
-            let again = matches!(after_attempt(*kind, 0, &RetryPolicy::default(), "r"), Next::Again(_));
+            let again = matches!(after_attempt(*kind, 0, &RetryPolicy::default(), "r"), RetryDecision::Again(_));
             assert_eq!(again, kind.may_retry(), "{kind}");
             let blames = [Blame::Model, Blame::Backend];
             assert!(!again || !blames.contains(&kind.blame()), "{kind}");
@@ -72,10 +79,10 @@ mod tests {
     fn attempts_are_used_up_and_then_the_job_ends_or_moves() {
         let lost = FailureKind::ConnectionLost;
         let policy = RetryPolicy::default();
-        assert!(matches!(after_attempt(lost, 1, &policy, "r"), Next::Again(_)));
-        assert_eq!(after_attempt(lost, 2, &policy, "r"), Next::Record);
-        assert_eq!(after_attempt(lost, 2, &EQUAL(), "r"), Next::Elsewhere);
-        assert_eq!(after_attempt(FailureKind::ModelLoad, 2, &EQUAL(), "r"), Next::Record);
+        assert!(matches!(after_attempt(lost, 1, &policy, "r"), RetryDecision::Again(_)));
+        assert_eq!(after_attempt(lost, 2, &policy, "r"), RetryDecision::Record);
+        assert_eq!(after_attempt(lost, 2, &EQUAL(), "r"), RetryDecision::Elsewhere);
+        assert_eq!(after_attempt(FailureKind::ModelLoad, 2, &EQUAL(), "r"), RetryDecision::Record);
     }
 
     #[test]

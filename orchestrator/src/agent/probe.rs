@@ -13,29 +13,29 @@ use crate::domain::{
     AndroidOptions, Battery, CheckFigures, Device, DeviceCheck, DeviceFacts, DeviceState, Event, EventKind, Failure,
     FailureKind, Timeouts,
 };
-use crate::inventory::{Spare, find_spares};
+use crate::inventory::{DuplicateEntry, find_duplicate_entries};
 use crate::store::{LeaseHolder, Store, StoreError};
 use crate::transport::Connect;
 
 use super::sightings::note_seen;
-use super::verdict::Usual;
-use super::{AgentError, Clock, Leases, check, with_store};
+use super::verdict::Baseline;
+use super::{AgentError, Clock, LeaseKeeper, check, with_store};
 
 /// Who asks, which settles what is left alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asker {
+pub enum Initiator {
     /// A person, who waits for the answers of these very devices.
     Person,
     /// The daemon: what a person keeps locked is left alone.
     Daemon,
 }
 
-impl Asker {
+impl Initiator {
     /// Devices that are asked at the same time.
     fn at_once(self) -> usize {
         match self {
-            Asker::Person => 64,
-            Asker::Daemon => 16,
+            Initiator::Person => 64,
+            Initiator::Daemon => 16,
         }
     }
 }
@@ -45,7 +45,7 @@ pub struct Probes {
     /// The truth.
     pub store: Arc<dyn Store>,
     /// The leases of this task: a device is asked under one, so that no run begins meanwhile.
-    pub leases: Leases,
+    pub leases: LeaseKeeper,
     /// How to connect.
     pub connect: Arc<dyn Connect>,
     /// Where runners come from.
@@ -53,12 +53,12 @@ pub struct Probes {
     /// The time of day.
     pub clock: Clock,
     /// Who asks.
-    pub asker: Asker,
+    pub initiator: Initiator,
 }
 
 /// What a device answered, or why it was not asked.
 #[derive(Debug, Serialize)]
-pub struct Answer {
+pub struct ProbeResult {
     /// Its name.
     pub device: String,
     /// The device that is used instead, being the same phone; then this one was not asked further.
@@ -77,16 +77,17 @@ pub struct Answer {
     #[serde(flatten)]
     pub check: Option<DeviceCheck>,
     /// What earlier checks had measured.
-    pub usual: Option<Usual>,
+    #[serde(rename = "usual")]
+    pub baseline: Option<Baseline>,
     /// Its thermal sensors that can be read.
     pub sensors: Option<Vec<ThermalSensor>>,
 }
 
-impl Answer {
-    fn silent(device: &Device) -> Answer {
-        let (same_as, facts, hello, failure, used_by, check, usual, sensors) = Default::default();
+impl ProbeResult {
+    fn silent(device: &Device) -> ProbeResult {
+        let (same_as, facts, hello, failure, used_by, check, baseline, sensors) = Default::default();
         let device = device.name.clone();
-        Answer { device, same_as, facts, hello, failure, used_by, bring_up_ms: 0, check, usual, sensors }
+        ProbeResult { device, same_as, facts, hello, failure, used_by, bring_up_ms: 0, check, baseline, sensors }
     }
 
     /// Whether it was asked.
@@ -97,11 +98,11 @@ impl Answer {
 
 /// What a device is asked.
 #[derive(Clone, Copy)]
-enum Question<'a> {
+enum ProbeKind<'a> {
     /// What it is.
-    WhatItIs,
+    Facts,
     /// Whether it is fit for work; before the sweep of a schedule.
-    WhetherItIsFit(Option<&'a str>),
+    Fitness(Option<&'a str>),
 }
 
 impl Probes {
@@ -109,8 +110,8 @@ impl Probes {
     ///
     /// # Errors
     /// When the store can't be used. What devices do not answer is noted there.
-    pub async fn ask(&self, devices: &[Device]) -> Result<Vec<Answer>, AgentError> {
-        self.ask_all(devices, Question::WhatItIs).await
+    pub async fn ask(&self, devices: &[Device]) -> Result<Vec<ProbeResult>, AgentError> {
+        self.ask_all(devices, ProbeKind::Facts).await
     }
 
     /// Checks whether those of the devices that nobody uses are fit for work; before the sweep of this schedule, if one is
@@ -118,45 +119,50 @@ impl Probes {
     ///
     /// # Errors
     /// When the store can't be used.
-    pub async fn check(&self, devices: &[Device], schedule: Option<&str>) -> Result<Vec<Answer>, AgentError> {
-        self.ask_all(devices, Question::WhetherItIsFit(schedule)).await
+    pub async fn check(&self, devices: &[Device], schedule: Option<&str>) -> Result<Vec<ProbeResult>, AgentError> {
+        self.ask_all(devices, ProbeKind::Fitness(schedule)).await
     }
 
-    async fn ask_all(&self, devices: &[Device], question: Question<'_>) -> Result<Vec<Answer>, AgentError> {
-        let spares = match (self.asker, question) {
+    async fn ask_all(&self, devices: &[Device], kind: ProbeKind<'_>) -> Result<Vec<ProbeResult>, AgentError> {
+        let entries = match (self.initiator, kind) {
             // Asked again and again, two entries of one phone do no harm.
-            (Asker::Daemon, Question::WhatItIs) => Vec::new(),
-            _ => find_spares(devices, self.connect.as_ref(), &Timeouts::default()).await,
+            (Initiator::Daemon, ProbeKind::Facts) => Vec::new(),
+            _ => find_duplicate_entries(devices, self.connect.as_ref(), &Timeouts::default()).await,
         };
-        let asked = devices.iter().map(|device| self.ask_one(device, &spares, question));
-        let asked: Vec<Result<Answer, AgentError>> =
-            futures::stream::iter(asked).buffered(self.asker.at_once()).collect().await;
+        let asked = devices.iter().map(|device| self.ask_one(device, &entries, kind));
+        let asked: Vec<Result<ProbeResult, AgentError>> =
+            futures::stream::iter(asked).buffered(self.initiator.at_once()).collect().await;
         asked.into_iter().collect()
     }
 
-    async fn ask_one(&self, device: &Device, spares: &[Spare], question: Question<'_>) -> Result<Answer, AgentError> {
-        if let Some(spare) = spares.iter().find(|spare| spare.device == device.name) {
-            return Ok(Answer { same_as: Some(spare.same_as.clone()), ..Answer::silent(device) });
+    async fn ask_one(
+        &self,
+        device: &Device,
+        entries: &[DuplicateEntry],
+        kind: ProbeKind<'_>,
+    ) -> Result<ProbeResult, AgentError> {
+        if let Some(entry) = entries.iter().find(|entry| entry.device == device.name) {
+            return Ok(ProbeResult { same_as: Some(entry.same_as.clone()), ..ProbeResult::silent(device) });
         }
         if let Some(used_by) = self.locked_by(device).await? {
-            return Ok(Answer { used_by: Some(used_by), ..Answer::silent(device) });
+            return Ok(ProbeResult { used_by: Some(used_by), ..ProbeResult::silent(device) });
         }
-        let hold = match self.leases.device(&device.name, None).await? {
-            Ok(hold) => hold,
+        let lease = match self.leases.device(&device.name, None).await? {
+            Ok(lease) => lease,
             Err(holder) => {
-                return Ok(Answer { used_by: Some(self.used_by(&holder)), ..Answer::silent(device) });
+                return Ok(ProbeResult { used_by: Some(self.used_by(&holder)), ..ProbeResult::silent(device) });
             }
         };
-        let answer = self.ask_under_lease(device, question).await;
-        let released = hold.release().await;
+        let answer = self.ask_under_lease(device, kind).await;
+        let released = lease.release().await;
         let answer = answer?;
         released?;
         Ok(answer)
     }
 
-    /// The lock that keeps this asker off.
+    /// The lock that keeps this initiator off.
     async fn locked_by(&self, device: &Device) -> Result<Option<String>, AgentError> {
-        if self.asker == Asker::Person {
+        if self.initiator == Initiator::Person {
             return Ok(None);
         }
         let (name, now) = (device.name.clone(), (self.clock)());
@@ -170,14 +176,14 @@ impl Probes {
         format!("{} uses it{sweep} (for {until} s without a word from it)", holder.holder)
     }
 
-    async fn ask_under_lease(&self, device: &Device, question: Question<'_>) -> Result<Answer, AgentError> {
-        let mut answer = Answer::silent(device);
+    async fn ask_under_lease(&self, device: &Device, kind: ProbeKind<'_>) -> Result<ProbeResult, AgentError> {
+        let mut answer = ProbeResult::silent(device);
         let mut figures = CheckFigures::default();
-        let ended = match question {
-            Question::WhatItIs => self.talk(device, &mut answer, None).await,
-            Question::WhetherItIsFit(_) => {
+        let ended = match kind {
+            ProbeKind::Facts => self.talk(device, &mut answer, None).await,
+            ProbeKind::Fitness(_) => {
                 let talk = self.talk(device, &mut answer, Some(&mut figures));
-                check::in_time(self.asker, &device.name, talk).await
+                check::in_time(self.initiator, &device.name, talk).await
             }
         };
         match ended {
@@ -186,7 +192,7 @@ impl Probes {
             ended => answer.failure = ended.err(),
         }
         self.note(&answer).await?;
-        if let (Question::WhetherItIsFit(schedule), None) = (question, &answer.used_by) {
+        if let (ProbeKind::Fitness(schedule), None) = (kind, &answer.used_by) {
             self.conclude(&mut answer, figures, schedule).await?;
         }
         Ok(answer)
@@ -196,7 +202,7 @@ impl Probes {
     async fn talk(
         &self,
         device: &Device,
-        answer: &mut Answer,
+        answer: &mut ProbeResult,
         figures: Option<&mut CheckFigures>,
     ) -> Result<(), Failure> {
         let started = Instant::now();
@@ -221,7 +227,7 @@ impl Probes {
 
     /// Notes in the store that a device answered, or that it did not. One that does is back from quarantine when its next
     /// health probe is due.
-    async fn note(&self, answer: &Answer) -> Result<(), AgentError> {
+    async fn note(&self, answer: &ProbeResult) -> Result<(), AgentError> {
         let (name, now) = (answer.device.clone(), (self.clock)());
         if let Some(failure) = answer.failure.clone() {
             return with_store(&self.store, move |store| store.device_missed(&name, &failure, now)).await;

@@ -7,7 +7,7 @@ use crate::domain::{
 use crate::store::ClaimedRun;
 
 /// The record of a run that was claimed.
-pub(super) fn of_run(
+pub(super) fn run_record(
     sweep: &SweepRow,
     device: &Device,
     session: &Session,
@@ -26,12 +26,12 @@ pub(super) fn of_run(
         measurement,
         started_at: Some(started_at),
         runner_sha256: Some(session.runner_sha256().to_owned()),
-        ..of_cell(sweep, Some(device), &run.job, status, failure, finished_at)
+        ..cell_record(sweep, Some(device), &run.job, status, failure, finished_at)
     }
 }
 
 /// The record of a cell that never started.
-pub fn of_cell(
+pub fn cell_record(
     sweep: &SweepRow,
     device: Option<&Device>,
     job: &Job,

@@ -11,7 +11,7 @@ use super::events::Subject;
 use super::{Agent, AgentError, with_store};
 
 /// Longest time for one command.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 /// Bytes at the end of what a command prints that are kept.
 const TOLD_BYTES: usize = 400;
 /// Events of a device that are looked through for earlier recoveries.
@@ -66,10 +66,10 @@ async fn run(argv: &[String]) -> Result<String, String> {
     let Some((program, arguments)) = argv.split_first() else { return Err("it names no program".to_owned()) };
     let mut command = tokio::process::Command::new(program);
     command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
-    let output = match tokio::time::timeout(PATIENCE, command.output()).await {
+    let output = match tokio::time::timeout(TIMEOUT, command.output()).await {
         Ok(Ok(output)) => output,
         Ok(Err(error)) => return Err(format!("failed to start {program}: {error}")),
-        Err(_) => return Err(format!("ended after {} s without an end of its own", PATIENCE.as_secs())),
+        Err(_) => return Err(format!("ended after {} s without an end of its own", TIMEOUT.as_secs())),
     };
     let printed = [output.stdout, output.stderr].concat();
     let end = String::from_utf8_lossy(&printed[printed.len().saturating_sub(TOLD_BYTES)..]).trim().to_owned();

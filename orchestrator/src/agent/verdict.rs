@@ -31,9 +31,9 @@ const SLOW_ROUND_TRIP_MS: f64 = 500.0;
 /// A model takes minutes at less.
 const SLOW_PUSH_BYTES_PER_SECOND: f64 = 1e6;
 
-/// What earlier checks of a device measured, in the middle; `None` where there are too few.
+/// What earlier checks of a device measured, as medians; `None` where there are too few.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
-pub struct Usual {
+pub struct Baseline {
     /// Time of the computing kernel.
     pub compute_ns: Option<u64>,
     /// Time of the reading kernel.
@@ -44,21 +44,21 @@ pub struct Usual {
     pub push_bytes_per_second: Option<f64>,
 }
 
-impl Usual {
+impl Baseline {
     /// Of earlier checks, as far as they measured the same thing as these figures.
-    pub(super) fn of(figures: &CheckFigures, past: &[PastCheck]) -> Usual {
+    pub(super) fn of(figures: &CheckFigures, past: &[PastCheck]) -> Baseline {
         let past = || past.iter().map(|one| &one.check.figures);
         let kernel_version = figures.calibration.as_ref().map(|it| it.kernel_version);
         let is_same = |before: &&CheckFigures| before.target == figures.target;
         let kernels = || past().filter(is_same).filter_map(|before| before.calibration.as_ref());
         let kernel = |time_ns: fn(&Calibration) -> u64| {
-            middle(kernels().filter(|it| Some(it.kernel_version) == kernel_version).map(time_ns), u64::cmp)
+            median(kernels().filter(|it| Some(it.kernel_version) == kernel_version).map(time_ns), u64::cmp)
         };
-        Usual {
+        Baseline {
             compute_ns: kernel(Calibration::compute_ns),
             memory_ns: kernel(Calibration::memory_ns),
-            round_trip_ms: middle(past().filter_map(|before| before.round_trip_ms), f64::total_cmp),
-            push_bytes_per_second: middle(past().filter_map(|before| before.push_bytes_per_second), f64::total_cmp),
+            round_trip_ms: median(past().filter_map(|before| before.round_trip_ms), f64::total_cmp),
+            push_bytes_per_second: median(past().filter_map(|before| before.push_bytes_per_second), f64::total_cmp),
         }
     }
 }
@@ -69,15 +69,19 @@ pub fn slower_by(now_ns: u64, usual_ns: u64) -> Option<f64> {
 }
 
 /// The verdict, and what speaks against the device.
-pub(super) fn judge(figures: &CheckFigures, usual: &Usual, failure: Option<&Failure>) -> (CheckVerdict, Vec<Finding>) {
+pub(super) fn judge(
+    figures: &CheckFigures,
+    baseline: &Baseline,
+    failure: Option<&Failure>,
+) -> (CheckVerdict, Vec<Finding>) {
     if let Some(failure) = failure {
         let what = failure.to_string().chars().filter(|c| !c.is_control()).collect();
         return (CheckVerdict::Failed, vec![Finding { what, remedy: failure.kind.remedy().to_owned() }]);
     }
     let mut findings: Vec<Finding> = [space(figures), clock(figures)].into_iter().flatten().collect();
     findings.extend(figures.battery.iter().flat_map(battery));
-    findings.extend(kernels(figures, usual));
-    findings.extend(way(figures, usual));
+    findings.extend(kernels(figures, baseline));
+    findings.extend(link(figures, baseline));
     let verdict = if findings.is_empty() { CheckVerdict::Ok } else { CheckVerdict::Warning };
     (verdict, findings)
 }
@@ -102,7 +106,7 @@ fn battery(battery: &Battery) -> Vec<Finding> {
 }
 
 /// Whether it is slower than it was.
-fn kernels(figures: &CheckFigures, usual: &Usual) -> Vec<Finding> {
+fn kernels(figures: &CheckFigures, baseline: &Baseline) -> Vec<Finding> {
     let Some(now) = &figures.calibration else { return Vec::new() };
     let slower = |what: &str, now_ns: u64, usual_ns: Option<u64>, allowed: f64| {
         let usual_ns = usual_ns?;
@@ -112,18 +116,18 @@ fn kernels(figures: &CheckFigures, usual: &Usual) -> Vec<Finding> {
             format!("it {what} {:.0} % slower than usual ({now_ms:.2} ms, usually {usual_ms:.2})", slower_by * 100.0);
         Some(finding(what, "let it cool down, look what else runs there, and at power saving and charger"))
     };
-    let compute = slower("computes", now.compute_ns(), usual.compute_ns, SLOWER_COMPUTE);
-    let memory = slower("reads memory", now.memory_ns(), usual.memory_ns, SLOWER_MEMORY);
+    let compute = slower("computes", now.compute_ns(), baseline.compute_ns, SLOWER_COMPUTE);
+    let memory = slower("reads memory", now.memory_ns(), baseline.memory_ns, SLOWER_MEMORY);
     compute.into_iter().chain(memory).collect()
 }
 
 /// Whether the way to it is slow.
-fn way(figures: &CheckFigures, usual: &Usual) -> Vec<Finding> {
+fn link(figures: &CheckFigures, baseline: &Baseline) -> Vec<Finding> {
     let mut findings = Vec::new();
     if let Some(now_ms) = figures.round_trip_ms {
         let is_longer =
             |usual_ms: &f64| now_ms > usual_ms * LONGER_ROUND_TRIP && now_ms > usual_ms + LONGER_ROUND_TRIP_MS;
-        let usual_ms = usual.round_trip_ms.filter(is_longer);
+        let usual_ms = baseline.round_trip_ms.filter(is_longer);
         if now_ms > SLOW_ROUND_TRIP_MS || usual_ms.is_some() {
             let usually = usual_ms.map_or_else(String::new, |usual_ms| format!(", usually {usual_ms:.0}"));
             let what = format!("a command takes {now_ms:.0} ms there and back{usually}");
@@ -132,7 +136,7 @@ fn way(figures: &CheckFigures, usual: &Usual) -> Vec<Finding> {
     }
     if let Some(now) = figures.push_bytes_per_second {
         let is_faster = |usual: &f64| now < usual * SLOWER_PUSH && now < FAST_PUSH_BYTES_PER_SECOND;
-        let usual = usual.push_bytes_per_second.filter(is_faster);
+        let usual = baseline.push_bytes_per_second.filter(is_faster);
         if now < SLOW_PUSH_BYTES_PER_SECOND || usual.is_some() {
             let usually = usual.map_or_else(String::new, |usual| format!(", usually {:.1}", usual / 1e6));
             let what = format!("a push brings over {:.1} MB a second{usually}", now / 1e6);
@@ -146,8 +150,8 @@ fn finding(what: String, remedy: &str) -> Finding {
     Finding { what, remedy: remedy.to_owned() }
 }
 
-/// The middle of enough values; of an even number the lower of the two.
-fn middle<T: Copy>(values: impl Iterator<Item = T>, order: impl Fn(&T, &T) -> std::cmp::Ordering) -> Option<T> {
+/// The median of enough values; of an even number the lower of the two.
+fn median<T: Copy>(values: impl Iterator<Item = T>, order: impl Fn(&T, &T) -> std::cmp::Ordering) -> Option<T> {
     let mut values: Vec<T> = values.collect();
     values.sort_by(|a, b| order(a, b));
     values.get(values.len().checked_sub(1)? / 2).copied().filter(|_| values.len() >= LEAST_CHECKS)
@@ -186,7 +190,7 @@ mod tests {
 
     /// What is said of a device that was like that before.
     fn said(now: &CheckFigures, before: &[CheckFigures]) -> Vec<String> {
-        let (verdict, findings) = judge(now, &Usual::of(now, &past(before)), None);
+        let (verdict, findings) = judge(now, &Baseline::of(now, &past(before)), None);
         assert_eq!(verdict == CheckVerdict::Ok, findings.is_empty());
         findings.into_iter().map(|finding| finding.what).collect()
     }
@@ -254,7 +258,7 @@ mod tests {
         now.clock_off_ms = Some(-3 * 3_600_000);
         assert_eq!(said(&now, &[]), ["42 MB are free", "its clock is 3 h behind"]);
         let failure = Failure::new(FailureKind::Refused, "nobody\nlistens");
-        let (verdict, findings) = judge(&now, &Usual::default(), Some(&failure));
+        let (verdict, findings) = judge(&now, &Baseline::default(), Some(&failure));
         assert_eq!((verdict, findings.len()), (CheckVerdict::Failed, 1));
         assert_eq!(findings[0].what, "refused: nobodylistens");
         assert!(findings[0].remedy.contains("start the ssh or adb server"));

@@ -12,14 +12,14 @@ use crate::domain::{CheckThen, Device, DeviceLock, DeviceState, DeviceStatus, Ev
 
 use super::activity::Busy;
 use super::events::Subject;
-use super::jobs::{self, Worked};
-use super::leases::{Hold, LEASE_LOOK};
+use super::jobs::{self, DeviceOutcome};
+use super::leases::{LEASE_POLL_INTERVAL, Lease};
 use super::prepare::{prepare, restore};
 use super::sightings::note_seen;
-use super::{Agent, AgentError, Errand, Shared, endings, orphans, policy, recovery, with_store};
+use super::{Agent, AgentError, AgentMode, Shared, endings, orphans, policy, recovery, with_store};
 
 /// How often it is looked whether a person released a device.
-const RELEASE_LOOK: Duration = Duration::from_secs(5);
+const RELEASE_POLL_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Shortest time between two looks at a lock that is about to end.
 const SHORTEST_REST: Duration = Duration::from_millis(10);
@@ -28,7 +28,7 @@ const SHORTEST_REST: Duration = Duration::from_millis(10);
 const WANT: Duration = Duration::from_secs(30);
 
 /// How a turn ended.
-enum Turn {
+enum TurnOutcome {
     /// Nothing is left to do here.
     Over,
     /// The device failed: another turn after this pause.
@@ -59,7 +59,7 @@ pub(super) struct Worker<'a> {
 #[tracing::instrument(name = "device", skip_all, fields(device = %device.name))]
 pub(super) async fn work(agent: &Agent, device: &Device, shared: &Shared, busy: Busy) -> Result<(), AgentError> {
     if let Some(used) = shared.phones.used_instead_of(device) {
-        return endings::skip_spare(agent, device, used).await;
+        return endings::skip_duplicate_entry(agent, device, used).await;
     }
     let (lost_since, waits_for, wanted_at, last_check) = Default::default();
     let mut worker =
@@ -70,18 +70,18 @@ pub(super) async fn work(agent: &Agent, device: &Device, shared: &Shared, busy: 
             return Ok(());
         }
         match worker.turn().await? {
-            Turn::Over => return Ok(()),
-            Turn::Pause(pause) => worker.rest(pause).await,
-            Turn::Quarantine(status) => {
+            TurnOutcome::Over => return Ok(()),
+            TurnOutcome::Pause(pause) => worker.rest(pause).await,
+            TurnOutcome::Quarantine(status) => {
                 busy.take();
-                if !worker.sit_out(&status).await? {
+                if !worker.wait_in_quarantine(&status).await? {
                     return Ok(());
                 }
                 busy = Some(shared.activity.begin());
             }
-            Turn::Locked(lock) => {
+            TurnOutcome::Locked(lock) => {
                 busy.take();
-                if !worker.keep_off(&lock).await? {
+                if !worker.wait_while_locked(&lock).await? {
                     return Ok(());
                 }
                 busy = Some(shared.activity.begin());
@@ -92,20 +92,20 @@ pub(super) async fn work(agent: &Agent, device: &Device, shared: &Shared, busy: 
 
 impl Worker<'_> {
     /// Takes the device's lease, and works under it.
-    async fn turn(&mut self) -> Result<Turn, AgentError> {
+    async fn turn(&mut self) -> Result<TurnOutcome, AgentError> {
         // The semaphore is never closed.
-        let Ok(_place) = self.shared.places.acquire().await else { return Ok(Turn::Over) };
+        let Ok(_place) = self.shared.places.acquire().await else { return Ok(TurnOutcome::Over) };
         // Whoever cancels a sweep ends its runs on a locked device, too.
-        if let Some(lock) = self.lock().await?.filter(|_| self.agent.errand == Errand::Jobs) {
-            return Ok(Turn::Locked(lock));
+        if let Some(lock) = self.lock().await?.filter(|_| self.agent.mode == AgentMode::Jobs) {
+            return Ok(TurnOutcome::Locked(lock));
         }
-        if self.is_overtaken().await? {
-            return Ok(Turn::Pause(LEASE_LOOK));
+        if self.is_preempted().await? {
+            return Ok(TurnOutcome::Pause(LEASE_POLL_INTERVAL));
         }
-        let Some(hold) = self.lease_device().await? else { return Ok(Turn::Pause(LEASE_LOOK)) };
-        let turn = self.work_under(&hold).await;
+        let Some(lease) = self.lease_device().await? else { return Ok(TurnOutcome::Pause(LEASE_POLL_INTERVAL)) };
+        let turn = self.work_under(&lease).await;
         // A lease that can't be given back runs out by itself; what went before counts.
-        let released = hold.release().await;
+        let released = lease.release().await;
         let turn = turn?;
         released?;
         Ok(turn)
@@ -113,28 +113,28 @@ impl Worker<'_> {
 
     /// Takes the device's lease. Whoever has it is told that this sweep waits, and gives it back between two jobs if this
     /// one goes before.
-    async fn lease_device(&mut self) -> Result<Option<Hold>, AgentError> {
+    async fn lease_device(&mut self) -> Result<Option<Lease>, AgentError> {
         let (name, sweep) = (self.device.name.clone(), self.agent.sweep.id.clone());
-        let hold = self.lease(&self.device.name).await?;
-        match (&hold, self.wanted_at) {
+        let lease = self.lease(&self.device.name).await?;
+        match (&lease, self.wanted_at) {
             (Some(_), Some(_)) => {
                 self.wanted_at = None;
-                with_store(&self.agent.store, move |store| store.unwant_device(&name, &sweep)).await?;
+                with_store(&self.agent.store, move |store| store.remove_device_waiter(&name, &sweep)).await?;
             }
             (None, wanted_at) if wanted_at.is_none_or(|at| at.elapsed() >= WANT / 2) => {
                 let until = super::later(self.agent.now(), WANT);
                 self.wanted_at = Some(Instant::now());
-                with_store(&self.agent.store, move |store| store.want_device(&name, &sweep, until)).await?;
+                with_store(&self.agent.store, move |store| store.add_device_waiter(&name, &sweep, until)).await?;
             }
             _ => {}
         }
-        Ok(hold)
+        Ok(lease)
     }
 
     /// Whether a sweep that goes before this one waits for the device; it is told of once.
-    async fn is_overtaken(&mut self) -> Result<bool, AgentError> {
+    async fn is_preempted(&mut self) -> Result<bool, AgentError> {
         let (name, sweep, now) = (self.device.name.clone(), self.agent.sweep.id.clone(), self.agent.now());
-        let other = with_store(&self.agent.store, move |store| store.overtaken_by(&name, &sweep, now)).await?;
+        let other = with_store(&self.agent.store, move |store| store.preempted_by(&name, &sweep, now)).await?;
         let Some(other) = other else { return Ok(false) };
         if self.waits_for.as_deref() != Some(other.as_str()) {
             self.emit(EventKind::DeviceWaiting { cause: format!("sweep {other} goes before") }).await;
@@ -144,11 +144,11 @@ impl Worker<'_> {
     }
 
     /// Takes a lease; `None`, after telling who has it, when another process does.
-    async fn lease(&mut self, name: &str) -> Result<Option<Hold>, AgentError> {
+    async fn lease(&mut self, name: &str) -> Result<Option<Lease>, AgentError> {
         let holder = match self.agent.leases.device(name, Some(&self.agent.sweep.id)).await? {
-            Ok(hold) => {
+            Ok(lease) => {
                 self.waits_for = None;
-                return Ok(Some(hold));
+                return Ok(Some(lease));
             }
             Err(holder) => holder,
         };
@@ -160,14 +160,14 @@ impl Worker<'_> {
         Ok(None)
     }
 
-    async fn work_under(&mut self, hold: &Hold) -> Result<Turn, AgentError> {
+    async fn work_under(&mut self, lease: &Lease) -> Result<TurnOutcome, AgentError> {
         let (agent, device) = (self.agent, self.device);
         let name = device.name.clone();
         let status = with_store(&agent.store, move |store| store.device_status(&name)).await?;
         let started = Instant::now();
         self.emit(EventKind::DeviceConnecting).await;
         let mut session = match self.bring_up().await {
-            None => return Ok(Turn::Over),
+            None => return Ok(TurnOutcome::Over),
             Some(Ok(session)) => session,
             Some(Err(failure)) => {
                 let (name, cause, now) = (device.name.clone(), failure.clone(), agent.now());
@@ -178,7 +178,7 @@ impl Worker<'_> {
         let settled = tokio::select! {
             settled = self.settle(&mut session, &status) => settled?,
             // A run that is waited for may be that of whoever has the device again.
-            () = hold.lost() => Some(Turn::Pause(LEASE_LOOK)),
+            () = lease.lost() => Some(TurnOutcome::Pause(LEASE_POLL_INTERVAL)),
         };
         if let Some(ended) = settled {
             session.close().await;
@@ -191,7 +191,7 @@ impl Worker<'_> {
                 Some(phone) => Some(phone),
                 None => {
                     session.close().await;
-                    return Ok(Turn::Pause(LEASE_LOOK));
+                    return Ok(TurnOutcome::Pause(LEASE_POLL_INTERVAL));
                 }
             },
             None => None,
@@ -207,7 +207,7 @@ impl Worker<'_> {
         let duration_ns = super::as_ns(started.elapsed());
         self.emit(EventKind::DeviceReady { description: jobs::describe(&session), duration_ns }).await;
         (self.has_answered, self.lost_since) = (true, None);
-        let worked = jobs::work_through(self, &mut session, &mut set_up, hold).await;
+        let worked = jobs::work_through(self, &mut session, &mut set_up, lease).await;
         let restored = restore(agent, device, &mut session, set_up).await;
         session.close().await;
         if let Some(phone) = phone {
@@ -216,13 +216,13 @@ impl Worker<'_> {
         let worked = worked?;
         restored?;
         match worked {
-            Worked::Over => Ok(Turn::Over),
+            DeviceOutcome::Over => Ok(TurnOutcome::Over),
             // Counted when the attempt ended.
-            Worked::Failed(failure) => self.after_failure(failure, DeviceState::InService, false).await,
-            Worked::LeaseLost => Ok(Turn::Pause(LEASE_LOOK)),
-            Worked::Locked(lock) => Ok(Turn::Locked(lock)),
+            DeviceOutcome::Failed(failure) => self.after_failure(failure, DeviceState::InService, false).await,
+            DeviceOutcome::LeaseLost => Ok(TurnOutcome::Pause(LEASE_POLL_INTERVAL)),
+            DeviceOutcome::Locked(lock) => Ok(TurnOutcome::Locked(lock)),
             // It is looked at again before the device is taken.
-            Worked::Overtaken => Ok(Turn::Pause(Duration::ZERO)),
+            DeviceOutcome::Preempted => Ok(TurnOutcome::Pause(Duration::ZERO)),
         }
     }
 
@@ -245,7 +245,11 @@ impl Worker<'_> {
     }
 
     /// What must hold before a device that answered is worked on; how the turn ends when it does not.
-    async fn settle(&mut self, session: &mut Session, status: &DeviceStatus) -> Result<Option<Turn>, AgentError> {
+    async fn settle(
+        &mut self,
+        session: &mut Session,
+        status: &DeviceStatus,
+    ) -> Result<Option<TurnOutcome>, AgentError> {
         let (agent, device) = (self.agent, self.device);
         if status.state == DeviceState::Quarantined {
             let (name, now) = (device.name.clone(), agent.now());
@@ -254,8 +258,8 @@ impl Worker<'_> {
         }
         let identity = session.android.as_ref().and_then(|android| android.identity());
         if let Some(Err(used)) = identity.map(|identity| self.shared.phones.take(device, &identity)) {
-            endings::skip_spare(agent, device, &used).await?;
-            return Ok(Some(Turn::Over));
+            endings::skip_duplicate_entry(agent, device, &used).await?;
+            return Ok(Some(TurnOutcome::Over));
         }
         let (sweep, target) = (agent.sweep.id.clone(), session.hello.target.clone());
         let runner = session.runner_sha256().to_owned();
@@ -267,7 +271,7 @@ impl Worker<'_> {
                 session.runner_sha256()
             );
             endings::give_up(agent, device, Failure::new(FailureKind::RunnerChanged, message)).await?;
-            return Ok(Some(Turn::Over));
+            return Ok(Some(TurnOutcome::Over));
         }
         match orphans::clear(agent, device, session).await? {
             Ok(()) => Ok(None),
@@ -276,10 +280,10 @@ impl Worker<'_> {
     }
 
     /// The device failed outside of a run.
-    async fn failed(&mut self, failure: Failure, state: DeviceState) -> Result<Turn, AgentError> {
+    async fn failed(&mut self, failure: Failure, state: DeviceState) -> Result<TurnOutcome, AgentError> {
         if !failure.kind.is_infrastructure() {
             endings::give_up(self.agent, self.device, failure).await?;
-            return Ok(Turn::Over);
+            return Ok(TurnOutcome::Over);
         }
         self.after_failure(failure, state, true).await
     }
@@ -290,7 +294,7 @@ impl Worker<'_> {
         failure: Failure,
         state: DeviceState,
         is_to_be_counted: bool,
-    ) -> Result<Turn, AgentError> {
+    ) -> Result<TurnOutcome, AgentError> {
         let (agent, device) = (self.agent, self.device);
         self.lost_since.get_or_insert_with(Instant::now);
         let name = device.name.clone();
@@ -304,10 +308,10 @@ impl Worker<'_> {
         if state == DeviceState::InService && failures < agent.retry.quarantine_after {
             let pause = policy::pause(failures, &agent.retry, &device.name);
             self.emit(EventKind::DeviceRetrying { failure, failures, pause_ns: super::as_ns(pause) }).await;
-            return Ok(Turn::Pause(pause));
+            return Ok(TurnOutcome::Pause(pause));
         }
         if state == DeviceState::InService && recovery::recover(agent, device).await? {
-            return Ok(Turn::Pause(Duration::ZERO));
+            return Ok(TurnOutcome::Pause(Duration::ZERO));
         }
         let pause = policy::probe_pause(status.quarantines_in_row + 1, &device.name);
         let (name, now, cause) = (device.name.clone(), agent.now(), failure.clone());
@@ -316,12 +320,12 @@ impl Worker<'_> {
         })
         .await?;
         self.emit(EventKind::DeviceQuarantined { failure, failures, pause_ns: super::as_ns(pause) }).await;
-        Ok(Turn::Quarantine(status))
+        Ok(TurnOutcome::Quarantine(status))
     }
 
     /// Waits in quarantine until a health probe is due, or a person releases the device. Returns false when it is in
     /// vain: nothing else goes on in the sweep, and the device's jobs have their records.
-    async fn sit_out(&self, status: &DeviceStatus) -> Result<bool, AgentError> {
+    async fn wait_in_quarantine(&self, status: &DeviceStatus) -> Result<bool, AgentError> {
         let agent = self.agent;
         let due_at = status.probe_at.map_or_else(Instant::now, |probe_at| agent.instant_of(probe_at));
         // A device that had been well gets the time for a boot.
@@ -338,11 +342,11 @@ impl Worker<'_> {
             }
             // When all else is done, whoever still has time is asked again soon.
             if self.shared.activity.is_idle() {
-                self.rest(RELEASE_LOOK).await;
+                self.rest(RELEASE_POLL_INTERVAL).await;
                 return Ok(true);
             }
             tokio::select! {
-                () = self.rest(RELEASE_LOOK.min(due_at.saturating_duration_since(Instant::now()))) => {}
+                () = self.rest(RELEASE_POLL_INTERVAL.min(due_at.saturating_duration_since(Instant::now()))) => {}
                 () = self.shared.activity.idle() => {}
             }
         }
@@ -350,7 +354,7 @@ impl Worker<'_> {
 
     /// Waits while a person keeps the device locked. Returns false when it is in vain: nothing else goes on in the sweep,
     /// the lock lasts, and the device's jobs have their records.
-    async fn keep_off(&self, lock: &DeviceLock) -> Result<bool, AgentError> {
+    async fn wait_while_locked(&self, lock: &DeviceLock) -> Result<bool, AgentError> {
         let agent = self.agent;
         self.emit(EventKind::DeviceWaiting { cause: lock.to_string() }).await;
         // A lock that is about to end is waited for as long as a device that is to come back.
@@ -365,7 +369,7 @@ impl Worker<'_> {
                 endings::skip_locked(agent, self.device, &lock).await?;
                 return Ok(false);
             }
-            let pause = LEASE_LOOK.min(ends_at.saturating_duration_since(Instant::now()));
+            let pause = LEASE_POLL_INTERVAL.min(ends_at.saturating_duration_since(Instant::now()));
             self.rest(pause.max(SHORTEST_REST)).await;
         }
     }

@@ -141,7 +141,7 @@ impl Api {
     /// These devices of the farm files as they are now.
     fn views(&self, devices: &[LabDevice]) -> Result<Vec<DeviceAnswer>, Refusal> {
         let declared = devices.iter().map(|it| it.device.clone()).collect();
-        let views = status::of_devices(self.store.as_ref(), declared, &is_holder_gone, Timestamp::now())?;
+        let views = status::device_views(self.store.as_ref(), declared, &is_holder_gone, Timestamp::now())?;
         Ok(views.into_iter().zip(devices).map(|(view, it)| DeviceAnswer::of(view, it.address.clone())).collect())
     }
 

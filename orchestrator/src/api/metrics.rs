@@ -20,7 +20,7 @@ use prometheus_client::registry::{Metric as RegisteredMetric, Registry, Unit};
 use std::sync::atomic::AtomicU64;
 
 use crate::domain::{Event, EventKind, RunId};
-use crate::status::Standing;
+use crate::status::Availability;
 
 use super::devices::DeviceAnswer;
 use super::guard::Caller;
@@ -202,7 +202,7 @@ impl Metrics {
             (EventKind::RunStarted { .. }, Some(run)) if started.len() < MAX_STARTED => {
                 started.insert(run.clone(), event.at);
             }
-            (EventKind::RunGivenBack { failure, .. }, run) => {
+            (EventKind::RunRequeued { failure, .. }, run) => {
                 self.failures.get_or_create(&OfKind { kind: failure.kind.as_str() }).inc();
                 run.as_ref().map(|run| started.remove(run));
             }
@@ -272,7 +272,7 @@ fn register_devices(registry: &mut Registry, devices: &[DeviceAnswer]) {
     let states: Family<OfDeviceState, Gauge> = Family::default();
     let (temperatures, batteries): (Family<OfDevice, Share>, Family<OfDevice, Share>) = Default::default();
     for device in devices {
-        for standing in Standing::ALL {
+        for standing in Availability::ALL {
             let (name, state) = (device.name.clone(), standing.as_str());
             states.get_or_create(&OfDeviceState { device: name, state }).set(i64::from(device.status == state));
         }

@@ -146,11 +146,11 @@ impl Api {
         // Most sweeps are over: nobody has them.
         let is_held = !row.state.is_over() && live_holder(self.store.as_ref(), &row.id)?.is_some();
         let may_wait = !row.state.is_over() && !is_held;
-        let is_handed_over = may_wait && self.store.handed_over()?.iter().any(|handed| handed.sweep_id == row.id);
+        let is_submitted = may_wait && self.store.submitted_to_daemon()?.iter().any(|handed| handed.sweep_id == row.id);
         let definition = self.store.definition(&row.id)?;
         let counts = self.store.counts(&row.id)?.into();
         Ok(SweepAnswer {
-            state: status::of_sweep(row.state, is_held, is_handed_over).to_owned(),
+            state: status::sweep_status(row.state, is_held, is_submitted).to_owned(),
             started_at: row.started_at,
             finished_at: row.finished_at,
             schedule: definition.as_ref().and_then(|it| it.due.as_ref()).map(|due| due.schedule.clone()),

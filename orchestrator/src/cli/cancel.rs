@@ -7,7 +7,7 @@ use clap::Args;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::agent::{Errand, live_holder, record_of_cell};
+use crate::agent::{AgentMode, cell_record, live_holder};
 use crate::domain::{Failure, FailureKind, RunStatus, SweepRow};
 use crate::store::{Store, StoreError, people};
 
@@ -15,7 +15,7 @@ use super::backends::EngineSource;
 use super::lab::person;
 use super::runner::RunnerSource;
 use super::stored::find_sweep;
-use super::sweep::{Drive, begin_leases, conclude, drive};
+use super::sweep::{Drive, conclude, drive, start_lease_keeper};
 use super::{CliError, Context, say};
 
 /// How long the process that carries the sweep out may take to end its runs.
@@ -74,8 +74,8 @@ async fn wait_for_holder(store: &dyn Store, sweep: &SweepRow, give_up_at: Instan
 /// when another process has the sweep.
 pub(super) async fn end_what_is_left(context: &Context, sweep: &SweepRow) -> Result<bool, CliError> {
     let store = context.lab.store()?;
-    let leases = begin_leases(&store).await?;
-    let Ok(hold) = leases.sweep(&sweep.id).await? else { return Ok(false) };
+    let leases = start_lease_keeper(&store).await?;
+    let Ok(lease) = leases.sweep(&sweep.id).await? else { return Ok(false) };
     let live = store.live_runs(&sweep.id, None)?.into_iter().map(|run| run.device);
     let live: BTreeSet<String> = live.chain(store.devices_left(&sweep.id)?).collect();
     let inventory = context.lab.inventory()?;
@@ -95,19 +95,19 @@ pub(super) async fn end_what_is_left(context: &Context, sweep: &SweepRow) -> Res
                 engines: EngineSource::new(context, &context.lab.catalog().unwrap_or_default(), progress.clone()),
                 runners,
                 leases,
-                hold,
+                lease,
                 max_devices: 128,
                 left_by: None,
                 is_new: false,
                 stop: None,
             };
-            let driven = drive(context, drive_, Errand::EndRuns, &progress).await;
+            let driven = drive(context, drive_, AgentMode::EndRuns, &progress).await;
             super::close_progress(context, &progress);
             driven?;
         }
         _ => {
             close_open_jobs(store.as_ref(), sweep)?;
-            hold.release().await?;
+            lease.release().await?;
         }
     }
     Ok(true)
@@ -117,7 +117,7 @@ pub(super) async fn end_what_is_left(context: &Context, sweep: &SweepRow) -> Res
 pub(super) fn close_open_jobs(store: &dyn Store, sweep: &SweepRow) -> Result<(), CliError> {
     for job in store.open_jobs(&sweep.id, None)? {
         let failure = Failure::new(FailureKind::Cancelled, "the sweep was cancelled before this job had a result");
-        let record = record_of_cell(sweep, None, &job, RunStatus::Cancelled, Some(failure), Timestamp::now());
+        let record = cell_record(sweep, None, &job, RunStatus::Cancelled, Some(failure), Timestamp::now());
         match store.add_record(&record) {
             // A run of it is on a device that could not be asked, or that no farm file has any more.
             Err(StoreError::StaleEpoch { run, .. }) => {

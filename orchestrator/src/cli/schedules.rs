@@ -194,7 +194,7 @@ fn history(context: &Context, store: &dyn Store, name: Option<&str>, limit: u32)
         let what = match start.state {
             StartState::Waiting => "waits",
             StartState::Begun => "begun",
-            StartState::LeftOut => "left out",
+            StartState::Skipped => "left out",
         };
         let sweep = start.sweep_id.as_ref().map(ToString::to_string).unwrap_or_default();
         let due = format!("{:.0}", start.due.due_at);

@@ -5,7 +5,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
 use crate::domain::SweepRow;
-use crate::score::{self, AccuracySource, Contest, Options, SCORES, Score, ScoreError, ScoredRun};
+use crate::score::{self, AccuracySource, Options, ResultMatrix, SCORES, Score, ScoreError, ScoredRun};
 use crate::{catalog, config, report};
 
 use super::stored::{find_sweep, records_with_open_jobs};
@@ -94,7 +94,8 @@ pub(super) fn run(context: &Context, arguments: &ScoreArguments) -> Result<u8, C
         reference: arguments.reference.as_deref(),
         published: catalog::published_networks(),
     };
-    let ranking = Contest::new(&runs).and_then(|contest| score::rank(score, &contest, &options)).map_err(explained)?;
+    let ranking =
+        ResultMatrix::new(&runs).and_then(|matrix| score::rank(score, &matrix, &options)).map_err(explained)?;
     match context.format {
         Format::Human => {
             print_data(report::ranking_text(&ranking, super::terminal_width(), arguments.terms).as_bytes())?;

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::agent::record_of_cell;
+use crate::agent::cell_record;
 use crate::domain::{Failure, FailureKind, Record, RunStatus, SweepRow};
 use crate::store::Store;
 
@@ -14,7 +14,7 @@ pub(super) fn records_with_open_jobs(store: &dyn Store, sweep: &SweepRow) -> Res
     for job in store.open_jobs(&sweep.id, None)? {
         let failure = Failure::new(FailureKind::Cancelled, "the sweep was stopped before this job had a result");
         let moment = sweep.finished_at.unwrap_or_else(Timestamp::now);
-        records.push(record_of_cell(sweep, None, &job, RunStatus::Cancelled, Some(failure), moment));
+        records.push(cell_record(sweep, None, &job, RunStatus::Cancelled, Some(failure), moment));
     }
     Ok(records)
 }

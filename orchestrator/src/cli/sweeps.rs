@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::agent::live_holder;
-use crate::domain::{HandOver, Record, RunStatus, SweepId, SweepRow, SweepState};
+use crate::domain::{Record, RunStatus, Submission, SweepId, SweepRow, SweepState};
 use crate::status;
 use crate::store::{Store, SweepCounts};
 
@@ -83,11 +83,11 @@ pub(super) fn run(context: &Context, verb: &SweepsVerb) -> Result<u8, CliError> 
     }
 }
 
-fn listed(store: &dyn Store, sweep: SweepRow, handed: Option<&HandOver>) -> Result<Listed, CliError> {
+fn listed(store: &dyn Store, sweep: SweepRow, handed: Option<&Submission>) -> Result<Listed, CliError> {
     let holder = live_holder(store, &sweep.id)?;
     let definition = store.definition(&sweep.id)?;
     Ok(Listed {
-        standing: status::of_sweep(sweep.state, holder.is_some(), handed.is_some()),
+        standing: status::sweep_status(sweep.state, holder.is_some(), handed.is_some()),
         holder: holder.map(|holder| holder.holder),
         pinned_by: store.pinned_sweeps()?.into_iter().find(|(id, _)| *id == sweep.id).map(|(_, by)| by),
         handed_over_by: handed.map(|handed| handed.by.clone()),
@@ -99,8 +99,8 @@ fn listed(store: &dyn Store, sweep: SweepRow, handed: Option<&HandOver>) -> Resu
 }
 
 /// The sweeps that are the daemon's and not over.
-pub(super) fn handed_over(store: &dyn Store) -> Result<BTreeMap<SweepId, HandOver>, CliError> {
-    Ok(store.handed_over()?.into_iter().map(|handed| (handed.sweep_id, handed.hand_over)).collect())
+pub(super) fn handed_over(store: &dyn Store) -> Result<BTreeMap<SweepId, Submission>, CliError> {
+    Ok(store.submitted_to_daemon()?.into_iter().map(|handed| (handed.sweep_id, handed.submission)).collect())
 }
 
 fn list(context: &Context, store: &dyn Store) -> Result<u8, CliError> {

@@ -4,7 +4,7 @@ use clap::Args;
 use jiff::Timestamp;
 
 use crate::agent::{is_holder_gone, live_holder};
-use crate::domain::{Device, DeviceState, Event, HandOver, JobState, RunState, SweepRow, SweepState};
+use crate::domain::{Device, DeviceState, Event, JobState, RunState, Submission, SweepRow, SweepState};
 use crate::progress::event_sentence;
 use crate::status;
 use crate::store::{Attempt, Store};
@@ -174,7 +174,7 @@ fn waits_for(store: &dyn Store, sweep: &SweepRow, device: &str) -> Result<String
     if let Some(lock) = store.device_locks(Some(device), Timestamp::now())?.into_iter().next() {
         return Ok(format!("{lock}. `farmctl devices unlock {device}` gives it free before."));
     }
-    if let Some(other) = store.overtaken_by(device, &sweep.id, Timestamp::now())? {
+    if let Some(other) = store.preempted_by(device, &sweep.id, Timestamp::now())? {
         return Ok(format!("Sweep {other} goes before on {device}: a person's does, and one by a schedule waits."));
     }
     let leases = store.device_leases(Timestamp::now())?;
@@ -189,8 +189,8 @@ fn attempt_line(attempt: &Attempt) -> String {
     let ended = match (attempt.state, &attempt.failure) {
         (RunState::Live, _) => "has not ended".to_owned(),
         (RunState::Recorded, _) => "ended with the record".to_owned(),
-        (RunState::GivenBack, Some(failure)) => format!("ended without a result: {failure}"),
-        (RunState::GivenBack, None) => "ended without a result".to_owned(),
+        (RunState::Requeued, Some(failure)) => format!("ended without a result: {failure}"),
+        (RunState::Requeued, None) => "ended without a result".to_owned(),
     };
     format!("Attempt {}, claimed at {:.0}: {ended}.", attempt.attempt, attempt.claimed_at)
 }
@@ -199,11 +199,11 @@ fn of_sweep(store: &dyn Store, sweep: &SweepRow) -> Result<Vec<String>, CliError
     let counts = store.counts(&sweep.id)?;
     let holder = live_holder(store, &sweep.id)?;
     let handed = handed_over(store)?.remove(&sweep.id);
-    let standing = status::of_sweep(sweep.state, holder.is_some(), handed.is_some());
+    let standing = status::sweep_status(sweep.state, holder.is_some(), handed.is_some());
     let done = counts.jobs - counts.open;
     let mut lines =
         vec![format!("Sweep {} is {standing}: {done} of {} jobs have their record.", sweep.id, counts.jobs)];
-    if let Some(HandOver { by, at, .. }) = &handed {
+    if let Some(Submission { by, at, .. }) = &handed {
         lines.push(format!("{by} gave it to the daemon at {at:.0}."));
     }
     match &holder {

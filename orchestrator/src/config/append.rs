@@ -192,7 +192,8 @@ fn check(
     if old_kept && new_there {
         return Ok(());
     }
-    let fault = Fault::of_file(path, "devices can't be added without changing what the file says; nothing was written");
+    let fault =
+        Fault::whole_file(path, "devices can't be added without changing what the file says; nothing was written");
     Err(fault.hint("add them by hand").into())
 }
 
@@ -215,7 +216,7 @@ fn replace(path: &Path, text: &str) -> std::io::Result<()> {
 }
 
 fn unwritable(path: &Path, error: &std::io::Error) -> Fault {
-    Fault::of_file(path, format!("failed to write the file: {error}"))
+    Fault::whole_file(path, format!("failed to write the file: {error}"))
 }
 
 #[cfg(test)]

@@ -143,7 +143,7 @@ fn write_changed(
     let others =
         |devices: &[Device]| -> Vec<Device> { devices.iter().filter(|device| device.name != name).cloned().collect() };
     if !after.iter().any(|device| device.name == name) {
-        let fault = Fault::of_file(path, format!("the device {} would be gone; nothing was written", code(name)));
+        let fault = Fault::whole_file(path, format!("the device {} would be gone; nothing was written", code(name)));
         return Err(fault.hint("its history goes by its name: to rename it, remove it and add it").into());
     }
     if !are_equal(&others(before), &others(&after)) {
@@ -160,7 +160,7 @@ fn are_equal(one: &[Device], other: &[Device]) -> bool {
 
 fn refused(path: &Path) -> ConfigErrors {
     let message = "this can't be done without changing what the file says of something else; nothing was written";
-    Fault::of_file(path, message).hint("change the file by hand").into()
+    Fault::whole_file(path, message).hint("change the file by hand").into()
 }
 
 /// The file, and which of its devices it is.

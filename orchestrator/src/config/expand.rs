@@ -17,7 +17,7 @@ impl Refusal {
         Refusal { message: message.into(), hint: None }
     }
 
-    fn of_variable(message: impl Into<String>) -> Refusal {
+    fn bad_variable(message: impl Into<String>) -> Refusal {
         let hint = "set the variable, or write `$${` where `${` itself is meant";
         Refusal { message: message.into(), hint: Some(hint.to_owned()) }
     }
@@ -41,14 +41,14 @@ pub(super) fn variables(text: &str, environment: Environment<'_>) -> Result<Stri
         }
         expanded.push_str(before);
         let Some(end) = after.find('}') else {
-            return Err(Refusal::of_variable("`${` without its `}`"));
+            return Err(Refusal::bad_variable("`${` without its `}`"));
         };
         let name = &after[..end];
         if !is_variable_name(name) {
             let message = format!("{} is no name of an environment variable", super::fault::code(name));
-            return Err(Refusal::of_variable(message));
+            return Err(Refusal::bad_variable(message));
         }
-        let unset = || Refusal::of_variable(format!("the environment variable `{name}` is not set"));
+        let unset = || Refusal::bad_variable(format!("the environment variable `{name}` is not set"));
         expanded.push_str(&environment(name).ok_or_else(unset)?);
         rest = &after[end + 1..];
     }

@@ -60,7 +60,7 @@ fn limit(faults: &mut Vec<Fault>) {
     for of_file in faults.chunk_by(|one, next| one.file == next.file) {
         kept.extend(of_file.iter().take(MAX_FAULTS).cloned());
         if let Some(more) = of_file.len().checked_sub(MAX_FAULTS).filter(|more| *more > 0) {
-            kept.push(Fault::of_file(&of_file[0].file, format!("{more} more faults are not shown")));
+            kept.push(Fault::whole_file(&of_file[0].file, format!("{more} more faults are not shown")));
         }
     }
     *faults = kept;
@@ -97,7 +97,7 @@ pub struct Fault {
 
 impl Fault {
     /// A fault of a file as a whole.
-    pub(super) fn of_file(file: &Path, message: impl Into<String>) -> Fault {
+    pub(super) fn whole_file(file: &Path, message: impl Into<String>) -> Fault {
         Fault { file: file.to_owned(), place: None, message: message.into(), notes: Vec::new(), hint: None }
     }
 

@@ -44,7 +44,7 @@ pub(super) fn files(paths: &[PathBuf], faults: &mut Vec<Fault>) -> Vec<PathBuf> 
         let found = match std::fs::read_dir(path).and_then(|entries| entries.collect::<Result<Vec<_>, _>>()) {
             Ok(entries) => entries,
             Err(error) => {
-                faults.push(Fault::of_file(path, format!("failed to list the folder: {error}")));
+                faults.push(Fault::whole_file(path, format!("failed to list the folder: {error}")));
                 continue;
             }
         };
@@ -52,7 +52,7 @@ pub(super) fn files(paths: &[PathBuf], faults: &mut Vec<Fault>) -> Vec<PathBuf> 
             found.iter().map(|entry| entry.path()).filter(|path| is_farm_file(path)).collect();
         found.sort();
         if found.is_empty() {
-            let fault = Fault::of_file(path, "the folder has no farm file (*.yaml)");
+            let fault = Fault::whole_file(path, "the folder has no farm file (*.yaml)");
             faults.push(fault.hint("write one; `farms/boards.yaml.example` shows how"));
         }
         files.extend(found);

@@ -58,9 +58,9 @@ pub(super) fn load(source: &Source, needed: &[&str]) -> Result<Vec<ScoredRun>, C
         }
     }
     if width.is_none() {
-        table.faults.push(Fault::of_file(&source.file, "the table is empty").hint(table_hint()));
+        table.faults.push(Fault::whole_file(&source.file, "the table is empty").hint(table_hint()));
     } else if runs.is_empty() && table.faults.is_empty() {
-        table.faults.push(Fault::of_file(&source.file, "the table has a header and no rows"));
+        table.faults.push(Fault::whole_file(&source.file, "the table has a header and no rows"));
     }
     ConfigErrors::unless_clean(Some(runs), table.faults)
 }

@@ -46,7 +46,7 @@ impl Source {
     /// Reads a file of at most so many bytes.
     pub(super) fn read_up_to(file: &Path, max_bytes: u64) -> Result<Source, Fault> {
         let failed = |error: std::io::Error| {
-            let fault = Fault::of_file(file, format!("failed to read the file: {error}"));
+            let fault = Fault::whole_file(file, format!("failed to read the file: {error}"));
             match error.kind() {
                 std::io::ErrorKind::NotFound => fault.hint("check the path; it is relative to the current folder"),
                 _ => fault,
@@ -55,14 +55,14 @@ impl Source {
         let opened = File::open(file).map_err(failed)?;
         let metadata = opened.metadata().map_err(failed)?;
         if !metadata.is_file() {
-            return Err(Fault::of_file(file, "this is not a regular file"));
+            return Err(Fault::whole_file(file, "this is not a regular file"));
         }
         let mut bytes = Vec::new();
         opened.take(max_bytes + 1).read_to_end(&mut bytes).map_err(failed)?;
         if bytes.len() as u64 > max_bytes {
             let size = metadata.len().max(bytes.len() as u64);
             let message = format!("the file has {size} bytes; at most {max_bytes} are read");
-            return Err(Fault::of_file(file, message).hint("is this the right file? Else split it into several"));
+            return Err(Fault::whole_file(file, message).hint("is this the right file? Else split it into several"));
         }
         Source::from_bytes(file, bytes)
     }
@@ -90,7 +90,7 @@ impl Source {
         let shown = self.faults.get() <= 4 * MAX_FAULTS;
         let source_line = if shown { self.masked(span.line) } else { "".into() };
         let place = Place { line: span.line, column: span.column.max(1), length: span.length.max(1), source_line };
-        Fault { place: Some(Box::new(place)), ..Fault::of_file(&self.file, message) }
+        Fault { place: Some(Box::new(place)), ..Fault::whole_file(&self.file, message) }
     }
 
     fn masked(&self, line: usize) -> Arc<str> {
@@ -150,7 +150,7 @@ fn not_utf8(file: &Path, error: &std::string::FromUtf8Error) -> Fault {
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "this looks like UTF-16; save the file as UTF-8",
         _ => "save the file as UTF-8",
     };
-    Fault { place: Some(Box::new(place)), ..Fault::of_file(file, message) }.hint(hint)
+    Fault { place: Some(Box::new(place)), ..Fault::whole_file(file, message) }.hint(hint)
 }
 
 /// Whether a field of that name holds a secret, or was meant to: `password`, `pasword`, `ssh_passwd`, `token`.

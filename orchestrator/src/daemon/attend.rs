@@ -6,8 +6,8 @@ use jiff::SignedDuration;
 
 use crate::agent::{AgentError, Stop, with_store};
 use crate::domain::{DueTime, SweepId, SweepState};
-use crate::schedule::{Current, Schedule, Standing, Step, newly_due, next_step};
-use crate::store::{News, Store};
+use crate::schedule::{Current, Schedule, ScheduleState, Step, newly_due, next_step};
+use crate::store::{NotificationKind, Store};
 
 use super::task::Task;
 use super::{Daemon, TELL_EVERY, TRY_AGAIN, TRY_AGAIN_AT_LAST, Trouble};
@@ -76,12 +76,12 @@ impl Daemon {
         }
         self.channels.1 = now.checked_add(TELL_EVERY).ok();
         let is_news = |store: &dyn Store| {
-            for news in News::ALL {
-                if !store.untold(news)?.is_empty() {
+            for news in NotificationKind::ALL {
+                if !store.pending(news)?.is_empty() {
                     return Ok(true);
                 }
             }
-            Ok(!store.untold_sweeps()?.is_empty())
+            Ok(!store.pending_sweeps()?.is_empty())
         };
         if with_store(&self.store, is_news).await? {
             let (sweeps, channels) = (Arc::clone(&self.sweeps), self.channels.0.clone());
@@ -146,7 +146,7 @@ impl Daemon {
         let settled = newly_due(schedule, &standing, now);
         if !settled.is_empty() {
             let (name, due) =
-                (schedule.name.clone(), settled.into_iter().map(|one| (one.due_at, one.left_out)).collect());
+                (schedule.name.clone(), settled.into_iter().map(|one| (one.due_at, one.skipped)).collect());
             let due: Vec<_> = due;
             for (due_at, left_out) in &due {
                 tracing::info!(schedule = %schedule.name, %due_at, ?left_out, "due");
@@ -157,7 +157,7 @@ impl Daemon {
         self.take(schedule, next_step(schedule, &standing, now)).await
     }
 
-    async fn standing(&self, schedule: &Schedule) -> Result<Standing, AgentError> {
+    async fn standing(&self, schedule: &Schedule) -> Result<ScheduleState, AgentError> {
         let (name, rule, now, is_gone) = (schedule.name.clone(), schedule.rule(), (self.clock)(), self.is_gone);
         let (settled_until, waiting, unfinished) = with_store(&self.store, move |store| {
             let settled_until = store.settled_until(&name, &rule, now)?;
@@ -179,7 +179,7 @@ impl Daemon {
             sweep_id: sweep.sweep_id,
             due_at: sweep.due_at,
         });
-        Ok(Standing { settled_until, waiting, current })
+        Ok(ScheduleState { settled_until, waiting, current })
     }
 
     async fn take(&mut self, schedule: &Schedule, step: Step) -> Result<(), AgentError> {

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::agent::{AgentError, Stop, with_store};
 use crate::domain::{SweepId, SweepState};
-use crate::store::HandedOver;
+use crate::store::SubmittedSweep;
 
 use super::task::Task;
 use super::{Daemon, Trouble};
@@ -19,7 +19,7 @@ impl Daemon {
         let (now, is_gone) = ((self.clock)(), self.is_gone);
         let given = with_store(&self.store, move |store| {
             let mut given = Vec::new();
-            for one in store.handed_over()? {
+            for one in store.submitted_to_daemon()? {
                 let holder = store.sweep_holder(&one.sweep_id, now)?;
                 given.push((one, holder.is_some_and(|holder| !is_gone(&holder.holder))));
             }
@@ -32,11 +32,11 @@ impl Daemon {
         let is_over = |about: &str| is_of_sweep(about) && !known.contains(about);
         self.troubles.retain(|about, _| !is_over(about));
         self.again_at.retain(|about, _| !is_over(about));
-        for (HandedOver { sweep_id, state, hand_over }, is_held) in given {
+        for (SubmittedSweep { sweep_id, state, submission }, is_held) in given {
             // Somebody who asks again does not wait for a pause that began before.
             let began_at = |(again_at, pause): &(Timestamp, SignedDuration)| again_at.checked_sub(*pause).ok();
             let put_off_at = self.again_at.get(&about(&sweep_id)).and_then(began_at);
-            if put_off_at.is_some_and(|put_off_at| hand_over.at > put_off_at) {
+            if put_off_at.is_some_and(|put_off_at| submission.at > put_off_at) {
                 self.is_well(&about(&sweep_id));
             }
             let is_at_work = self.handed.contains_key(&sweep_id)

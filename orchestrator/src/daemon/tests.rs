@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 
 use super::*;
 use crate::domain::{
-    Failure, FailureKind, HandOver, RunStatus, StartState, SweepDefinition, SweepRow, SweepState, sample,
+    Failure, FailureKind, RunStatus, StartState, Submission, SweepDefinition, SweepRow, SweepState, sample,
 };
 use crate::schedule::Overlap;
 use crate::store::sqlite::SqliteStore;
@@ -35,7 +35,7 @@ impl Fake {
             let failure = Failure::new(FailureKind::Cancelled, "it is a test");
             let row = SweepRow { id: sweep.clone(), ..sample::sweep() };
             let record =
-                crate::agent::record_of_cell(&row, None, &job, RunStatus::Cancelled, Some(failure), conformance::at(0));
+                crate::agent::cell_record(&row, None, &job, RunStatus::Cancelled, Some(failure), conformance::at(0));
             match self.store.add_record(&record) {
                 // A process that is gone has its task here still.
                 Err(StoreError::StaleEpoch { .. }) => {}
@@ -88,10 +88,10 @@ impl Sweeps for Fake {
     }
 
     async fn tell(&self, channels: &[Channel]) -> Result<(), Trouble> {
-        for sweep in self.store.untold_sweeps().unwrap() {
+        for sweep in self.store.pending_sweeps().unwrap() {
             let by = channels.len();
             Fake::lock(&self.begun).push(format!("told of {} by {by}", sweep.id));
-            self.store.sweep_told(&sweep.id).unwrap();
+            self.store.mark_sweep_notified(&sweep.id).unwrap();
         }
         Ok(())
     }
@@ -215,7 +215,7 @@ async fn a_window_that_ends_stops_the_sweep_and_the_next_night_goes_on_with_it()
     lab.look_until(&mut daemon, 2).await;
     assert_eq!(lab.told()[1], "gone on with of 01T22:00:00Z");
     let (state, why) = lab.states().pop().unwrap();
-    assert!(state == StartState::LeftOut && why.unwrap().starts_with("overlap"));
+    assert!(state == StartState::Skipped && why.unwrap().starts_with("overlap"));
 }
 
 #[tokio::test]
@@ -266,7 +266,7 @@ async fn what_has_nothing_to_run_is_left_out_and_what_fails_is_tried_again() {
     daemon.look().await;
     lab.look_until_idle(&mut daemon).await;
     daemon.look().await;
-    assert_eq!(lab.states(), [(StartState::LeftOut, Some("every device is disabled".to_owned()))]);
+    assert_eq!(lab.states(), [(StartState::Skipped, Some("every device is disabled".to_owned()))]);
 }
 
 #[tokio::test]
@@ -289,10 +289,10 @@ impl Lab {
         let id = SweepId(name.to_owned());
         let row = SweepRow { id: id.clone(), finished_at: None, state: SweepState::Open, ..sample::sweep() };
         let jobs = [sample::job("a", "mobilenet_v2")];
-        let hand_over = HandOver { by: "ann".to_owned(), at: *Fake::lock(&self.now), max_devices: 1 };
+        let submission = Submission { by: "ann".to_owned(), at: *Fake::lock(&self.now), max_devices: 1 };
         let definition = conformance::definition();
         let new =
-            NewSweep { row: &row, definition: &definition, jobs: &jobs, skipped: &[], handed_over: Some(&hand_over) };
+            NewSweep { row: &row, definition: &definition, jobs: &jobs, skipped: &[], submission: Some(&submission) };
         self.store.create_sweep(&new).unwrap();
         id
     }
@@ -327,7 +327,7 @@ async fn what_somebody_else_carries_out_or_took_back_is_left_alone() {
     let (held, taken) = (lab.hand_over("held"), lab.hand_over("taken"));
     let at = *Fake::lock(&lab.now);
     lab.store.lease_sweep(&held, "another", Duration::from_secs(60), at).unwrap();
-    lab.store.take_back(&taken).unwrap();
+    lab.store.withdraw(&taken).unwrap();
     daemon.look().await;
     assert_eq!((daemon.status().running.len(), lab.told().len()), (0, 0));
     // It ended without a word.
@@ -351,7 +351,7 @@ async fn who_asks_again_does_not_wait_for_the_pause_after_a_failure() {
     daemon.look().await;
     assert_eq!(lab.told().len(), 1, "not before a while");
     let at = *Fake::lock(&lab.now) + SignedDuration::from_secs(1);
-    lab.store.hand_over(&id, &HandOver { by: "ann".to_owned(), at, max_devices: 1 }).unwrap();
+    lab.store.submit_to_daemon(&id, &Submission { by: "ann".to_owned(), at, max_devices: 1 }).unwrap();
     lab.look_until(&mut daemon, 2).await;
     assert_eq!(daemon.status().troubles, Vec::<String>::new());
 }

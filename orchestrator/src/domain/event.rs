@@ -192,7 +192,8 @@ pub enum EventKind {
         step: String,
     },
     /// The device is reached another way already; its jobs are skipped.
-    DeviceSpare {
+    #[serde(rename = "device_spare")]
+    DeviceDuplicateEntry {
         /// The device that is the same phone.
         same_as: String,
     },
@@ -264,7 +265,8 @@ pub enum EventKind {
         left_by: String,
     },
     /// An attempt ended without a result; the job waits for another.
-    RunGivenBack {
+    #[serde(rename = "run_given_back")]
+    RunRequeued {
         /// The model's name.
         name: String,
         /// Number of the attempt.

@@ -136,7 +136,7 @@ failure_kinds! {
     /// The device refuses to run a program from the workdir, though it lies there as it should.
     RunnerNotExecutable = "runner_not_executable", User, retry: Never, "the workdir is mounted noexec, or SELinux forbids running from it: choose a workdir on another file system (on Android, /data/local/tmp/farmctl)";
     /// The device is another device of the farm, reached another way.
-    SpareDevice = "spare_device", User, retry: Never, "remove one of the two devices from the farm files, or give one entry both ways";
+    DuplicateEntry = "spare_device", User, retry: Never, "remove one of the two devices from the farm files, or give one entry both ways";
     /// The runner does not start on this device.
     RunnerUnusable = "runner_unusable", Artifact, retry: Never, "check `farmctl runner list`; build the runner for the device's target";
     /// The runner said something that is not the protocol.

@@ -58,6 +58,6 @@ pub use state::{
     DeviceState, DeviceStep, JobState, JobStep, RunState, RunStep, StartState, StartStep, SweepState, SweepStep,
 };
 pub use sweep::{
-    CellPattern, DeviceSelector, HandOver, OnFailure, RetryPolicy, Sweep, SweepDefinition, SweepRow, ThreadCount,
+    CellPattern, DeviceSelector, OnFailure, RetryPolicy, Submission, Sweep, SweepDefinition, SweepRow, ThreadCount,
     Timeouts,
 };

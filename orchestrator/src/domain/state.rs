@@ -113,7 +113,7 @@ state_machine! {
         /// A run of it is claimed.
         Claim: Waiting => Running,
         /// Its run ended without a result, and another may follow.
-        GiveBack: Running => Waiting,
+        Requeue: Running => Waiting,
         /// Its run ended with its record.
         Finish: Running => Recorded,
         /// It gets a record without a run.
@@ -129,7 +129,7 @@ state_machine! {
         /// It ended with the job's record.
         Recorded = "recorded",
         /// It ended without a result.
-        GivenBack = "given_back",
+        Requeued = "given_back",
     }
     /// What happens to a run.
     steps RunStep {
@@ -138,7 +138,7 @@ state_machine! {
         /// It ends with the job's record.
         Finish: Live => Recorded,
         /// It ends without a result.
-        GiveBack: Live => GivenBack,
+        Requeue: Live => Requeued,
     }
 }
 
@@ -168,14 +168,14 @@ state_machine! {
         /// Its sweep is in the store.
         Begun = "begun",
         /// It has no sweep, for a reason.
-        LeftOut = "left_out",
+        Skipped = "left_out",
     }
     /// What happens to the due time of a schedule.
     steps StartStep {
         /// Its sweep is added to the store.
         Begin: Waiting => Begun,
         /// No sweep is begun for it after all.
-        LeaveOut: Waiting => LeftOut,
+        Skip: Waiting => Skipped,
     }
 }
 
@@ -204,8 +204,8 @@ mod tests {
 
     sound!(sweeps, SweepState, SweepStep, ends: [Finished, Cancelled]);
     sound!(jobs, JobState, JobStep, ends: [Recorded]);
-    sound!(runs, RunState, RunStep, ends: [Recorded, GivenBack]);
-    sound!(starts, StartState, StartStep, ends: [Begun, LeftOut]);
+    sound!(runs, RunState, RunStep, ends: [Recorded, Requeued]);
+    sound!(starts, StartState, StartStep, ends: [Begun, Skipped]);
     sound!(devices, DeviceState, DeviceStep, ends: []);
 
     #[test]

@@ -65,7 +65,7 @@ pub struct SweepDefinition {
 
 /// That a sweep is the daemon's to carry out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HandOver {
+pub struct Submission {
     /// Who gave it.
     pub by: String,
     /// When.

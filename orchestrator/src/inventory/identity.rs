@@ -10,7 +10,7 @@ use super::AT_ONCE;
 
 /// A device that is another one, reached another way.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Spare {
+pub struct DuplicateEntry {
     /// Its name.
     pub device: String,
     /// The device that is used.
@@ -19,9 +19,13 @@ pub struct Spare {
     pub identity: DeviceIdentity,
 }
 
-/// Asks all phones what they are, and says which are declared twice. A device that does not answer is no spare. Asks
-/// nothing where there are not two that could be the same.
-pub async fn find_spares(devices: &[Device], connect: &dyn Connect, timeouts: &Timeouts) -> Vec<Spare> {
+/// Asks all phones what they are, and says which are declared twice. A device that does not answer is no duplicate
+/// entry. With fewer than two phones, none is asked.
+pub async fn find_duplicate_entries(
+    devices: &[Device],
+    connect: &dyn Connect,
+    timeouts: &Timeouts,
+) -> Vec<DuplicateEntry> {
     let phones: Vec<&Device> =
         devices.iter().filter(|device| matches!(device.transport, TransportConfig::Adb(_))).collect();
     if phones.len() < 2 {
@@ -33,7 +37,7 @@ pub async fn find_spares(devices: &[Device], connect: &dyn Connect, timeouts: &T
         (device, facts.and_then(|facts| facts.identity()))
     });
     let known: Vec<(&Device, Option<DeviceIdentity>)> = futures::stream::iter(asked).buffered(AT_ONCE).collect().await;
-    spares(&known)
+    duplicate_entries(&known)
 }
 
 /// What a phone says of itself; `None` when it does not answer or is none. The limits are those of connecting and of
@@ -60,18 +64,22 @@ pub(super) async fn facts(
 }
 
 /// Of devices with the same identity the one with the best path is used; of equal paths the one declared first.
-fn spares(devices: &[(&Device, Option<DeviceIdentity>)]) -> Vec<Spare> {
+fn duplicate_entries(devices: &[(&Device, Option<DeviceIdentity>)]) -> Vec<DuplicateEntry> {
     let of_identity = |wanted: &DeviceIdentity| {
         let same = devices.iter().filter(|(_, identity)| identity.as_ref() == Some(wanted));
         // The first of several smallest ones.
         same.map(|(device, _)| *device).min_by_key(|device| path_rank(&device.transport))
     };
-    let spare = |(device, identity): &(&Device, Option<DeviceIdentity>)| {
+    let duplicate = |(device, identity): &(&Device, Option<DeviceIdentity>)| {
         let identity = identity.clone()?;
         let used = of_identity(&identity)?;
-        (used.name != device.name).then(|| Spare { device: device.name.clone(), same_as: used.name.clone(), identity })
+        (used.name != device.name).then(|| DuplicateEntry {
+            device: device.name.clone(),
+            same_as: used.name.clone(),
+            identity,
+        })
     };
-    devices.iter().filter_map(spare).collect()
+    devices.iter().filter_map(duplicate).collect()
 }
 
 /// How good a way to a device is; less is better. A cable is faster than the network, and doesn't use the radio of the
@@ -102,7 +110,7 @@ mod tests {
             .iter()
             .map(|(device, identity)| (device, identity.map(|text| DeviceIdentity(text.to_owned()))))
             .collect();
-        spares(&known).into_iter().map(|spare| (spare.device, spare.same_as)).collect()
+        duplicate_entries(&known).into_iter().map(|entry| (entry.device, entry.same_as)).collect()
     }
 
     #[test]
@@ -122,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn without_an_identity_or_with_another_none_is_spare() {
+    fn without_an_identity_or_with_another_none_is_a_duplicate() {
         let cable = |name| phone(name, Some("R58"), None);
         assert_eq!(found(&[(cable("a"), None), (cable("b"), None), (cable("c"), Some("p/1"))]), []);
         assert_eq!(found(&[(cable("a"), Some("p/1")), (cable("b"), Some("q/1"))]), []);

@@ -1,14 +1,14 @@
 //! What is known of the devices beyond their declaration: which of them are the same phone, and which there are that no
 //! farm file has.
 //!
-//! Main functions: [`find_spares`], [`discover`]. Connects to devices to ask what they are; never changes one, never
-//! runs a job, and writes no file.
+//! Main functions: [`find_duplicate_entries`], [`discover`]. Connects to devices to ask what they are. Never changes a
+//! device, never runs a job, and writes no file.
 
 mod discovery;
 mod identity;
 
 pub use discovery::{Discovered, discover, suggest_name};
-pub use identity::{Spare, find_spares};
+pub use identity::{DuplicateEntry, find_duplicate_entries};
 
 /// Devices that are asked at the same time.
 const AT_ONCE: usize = 64;

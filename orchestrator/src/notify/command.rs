@@ -11,7 +11,7 @@ use crate::domain::Notice;
 use super::Failed;
 
 /// How often it is looked whether the program has ended.
-const LOOK: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// What is kept of what it says went wrong.
 const TAIL_BYTES: u64 = 2_000;
 
@@ -33,7 +33,7 @@ pub(super) fn send(argv: &[String], notice: &Notice, deadline: Duration) -> Resu
     let status = loop {
         match child.try_wait().map_err(always)? {
             Some(status) => break status,
-            None if Instant::now() < give_up_at => std::thread::sleep(LOOK),
+            None if Instant::now() < give_up_at => std::thread::sleep(POLL_INTERVAL),
             None => {
                 // With all that it has started.
                 let _ = i32::try_from(child.id()).map(|id| killpg(Pid::from_raw(id), Signal::SIGKILL));

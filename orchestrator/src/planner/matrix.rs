@@ -32,7 +32,7 @@ struct Axes<'a> {
 }
 
 impl<'a> Axes<'a> {
-    fn of_sweep(sweep: &'a Sweep) -> Self {
+    fn from_sweep(sweep: &'a Sweep) -> Self {
         Axes {
             devices: &sweep.devices,
             models: &sweep.models,
@@ -98,7 +98,7 @@ impl<'a> Axes<'a> {
 
 /// All cells of a device: the matrix without what is excluded, then what is included.
 pub(super) fn cells<'a>(sweep: &'a Sweep, device: &Device) -> Vec<Cell<'a>> {
-    let axes = Axes::of_sweep(sweep);
+    let axes = Axes::from_sweep(sweep);
     let mut cells = Vec::new();
     if selects(axes.devices, device) {
         let excluding: Vec<&CellPattern> =
@@ -140,12 +140,12 @@ pub fn matrix_devices<'a>(sweep: &Sweep, inventory: &'a Inventory) -> Vec<&'a De
 /// Whether a pattern matches any cell of a sweep's matrix on these devices.
 pub fn matches_matrix(pattern: &CellPattern, sweep: &Sweep, devices: &[&Device]) -> bool {
     devices.iter().any(|device| names_device(pattern, device))
-        && Axes::of_sweep(sweep).cells().any(|cell| names_cell(pattern, &cell))
+        && Axes::from_sweep(sweep).cells().any(|cell| names_cell(pattern, &cell))
 }
 
 /// How many jobs a sweep has at most: without looking what is excluded, skipped, or there twice.
 pub fn most_jobs(sweep: &Sweep, inventory: &Inventory) -> u64 {
-    let axes = Axes::of_sweep(sweep);
+    let axes = Axes::from_sweep(sweep);
     let matrices = std::iter::once(axes).chain(sweep.include.iter().map(|pattern| axes.replaced_by(pattern)));
     let sizes = matrices.map(|axes| axes.size(inventory));
     sizes.fold(0, u64::saturating_add).saturating_mul(u64::from(sweep.repeats))

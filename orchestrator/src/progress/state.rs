@@ -116,7 +116,7 @@ impl DeviceState {
             EventKind::DeviceRetrying { failure, .. } => Activity::Waiting(format!("to try again: {failure}")),
             EventKind::DeviceQuarantined { failure, .. } => Activity::Unusable(format!("quarantined: {failure}")),
             EventKind::HostCommand { purpose, .. } => Activity::Waiting(format!("after {purpose}")),
-            EventKind::RunGivenBack { .. } => {
+            EventKind::RunRequeued { .. } => {
                 self.model = None;
                 Activity::Idle
             }
@@ -145,7 +145,7 @@ impl DeviceState {
                 // A device that can't be used stays so, while its jobs get their records.
                 if matches!(self.activity, Activity::Unusable(_)) { self.activity.clone() } else { Activity::Idle }
             }
-            EventKind::DeviceSpare { same_as } => Activity::Unusable(format!("same phone as {same_as}")),
+            EventKind::DeviceDuplicateEntry { same_as } => Activity::Unusable(format!("same phone as {same_as}")),
             EventKind::DeviceChanged { .. }
             | EventKind::DeviceRestored { .. }
             | EventKind::DeviceWarning { .. }

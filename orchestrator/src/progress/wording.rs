@@ -46,7 +46,7 @@ pub fn event_sentence(event: &Event) -> Option<String> {
         EventKind::RunTakenOver { name, attempt, left_by } => {
             format!("going on with {name}, attempt {attempt}, which {left_by} had left")
         }
-        EventKind::RunGivenBack { name, attempt, failure, pause_ns } => {
+        EventKind::RunRequeued { name, attempt, failure, pause_ns } => {
             format!("attempt {attempt} of {name} ended without a result, next in {}: {failure}", time(*pause_ns))
         }
         EventKind::JobMoved { name, to_device, .. } => format!("{name} moves to {to_device}"),
@@ -64,7 +64,7 @@ pub fn event_sentence(event: &Event) -> Option<String> {
         EventKind::TransportHealing { server, serial: Some(serial), step } => {
             format!("{serial} at adb server {server}: {step}")
         }
-        EventKind::DeviceSpare { same_as } => format!("not used: same phone as {same_as}"),
+        EventKind::DeviceDuplicateEntry { same_as } => format!("not used: same phone as {same_as}"),
         EventKind::DeviceChanged { setting, previous } => format!("set {setting} for measuring (it was {previous})"),
         EventKind::DeviceRestored { setting, previous, left_by: None } => format!("set {setting} back to {previous}"),
         EventKind::DeviceRestored { setting, previous, left_by: Some(holder) } => {

@@ -80,7 +80,7 @@ pub(super) fn number(number: Option<f64>) -> String {
 }
 
 /// Records that are not `ok` for the same reason.
-pub(super) struct Trouble<'a> {
+pub(super) struct FailureGroup<'a> {
     pub(super) status: RunStatus,
     pub(super) kind: &'static str,
     pub(super) message: &'a str,
@@ -89,8 +89,8 @@ pub(super) struct Trouble<'a> {
 }
 
 /// What did not end well, grouped by reason: failed, then cancelled, then skipped.
-pub(super) fn troubles<'a>(records: &'a [Record]) -> Vec<Trouble<'a>> {
-    let mut groups: BTreeMap<(u8, &str, &str), Trouble<'a>> = BTreeMap::new();
+pub(super) fn failure_groups<'a>(records: &'a [Record]) -> Vec<FailureGroup<'a>> {
+    let mut groups: BTreeMap<(u8, &str, &str), FailureGroup<'a>> = BTreeMap::new();
     for record in records {
         let order = match record.status {
             RunStatus::Ok => continue,
@@ -103,7 +103,7 @@ pub(super) fn troubles<'a>(records: &'a [Record]) -> Vec<Trouble<'a>> {
         let message = failure.map_or("", |failure| failure.message.as_str());
         // A skipped cell's reason says what to do; the kind's remedy is for runs that were tried.
         let remedy = failure.filter(|_| record.status == RunStatus::Failed).map(|failure| failure.kind.remedy());
-        let empty = Trouble { status: record.status, kind, message, remedy, records: Vec::new() };
+        let empty = FailureGroup { status: record.status, kind, message, remedy, records: Vec::new() };
         groups.entry((order, kind, message)).or_insert(empty).records.push(record);
     }
     groups.into_values().collect()

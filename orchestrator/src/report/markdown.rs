@@ -1,6 +1,8 @@
 use std::fmt::Write;
 
-use super::label::{Axes, counts, have_accuracy, milliseconds, notes, number, percent, sorted, threads, troubles};
+use super::label::{
+    Axes, counts, failure_groups, have_accuracy, milliseconds, notes, number, percent, sorted, threads,
+};
 use super::text::single_line;
 use super::{Report, ReportError, ReportInput};
 
@@ -68,12 +70,12 @@ impl ResultsMarkdown {
             cells
         });
         text.push_str(&table(&header, rows));
-        for trouble in troubles(input.records) {
-            writeln!(text, "\n**{}: {}** — {}\n", trouble.status.as_str(), trouble.kind, escaped(trouble.message))?;
-            for record in trouble.records {
+        for group in failure_groups(input.records) {
+            writeln!(text, "\n**{}: {}** — {}\n", group.status.as_str(), group.kind, escaped(group.message))?;
+            for record in group.records {
                 writeln!(text, "- {}", escaped(&axes.cell(&record.job)))?;
             }
-            if let Some(remedy) = trouble.remedy {
+            if let Some(remedy) = group.remedy {
                 writeln!(text, "\nRemedy: {}", escaped(remedy))?;
             }
         }

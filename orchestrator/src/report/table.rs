@@ -1,7 +1,7 @@
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::columns::Row;
-use super::label::{Axes, Trouble, counts, milliseconds, number, percent, sorted, threads, troubles};
+use super::label::{Axes, FailureGroup, counts, failure_groups, milliseconds, number, percent, sorted, threads};
 use super::text::single_line;
 use super::{ReportInput, label};
 use crate::domain::RunStatus;
@@ -34,8 +34,8 @@ pub fn result_table(input: &ReportInput<'_>, width: u16, colour: bool) -> String
         text.push('\n');
     }
     text.push_str(&format!("\n{}\n", counts(input.records)));
-    for trouble in troubles(input.records) {
-        text.push_str(&reason(&trouble, &axes, usize::from(width), colour));
+    for group in failure_groups(input.records) {
+        text.push_str(&reason(&group, &axes, usize::from(width), colour));
     }
     for note in notes {
         text.push('\n');
@@ -92,19 +92,19 @@ fn coloured(status: RunStatus, text: &str, colour: bool) -> String {
     style.force_styling(colour).apply_to(text).to_string()
 }
 
-fn reason(trouble: &Trouble<'_>, axes: &Axes, width: usize, colour: bool) -> String {
+fn reason(group: &FailureGroup<'_>, axes: &Axes, width: usize, colour: bool) -> String {
     let mut text = String::from("\n");
-    let heading = format!("{} ({}, {}x)", trouble.status.as_str(), trouble.kind, trouble.records.len());
-    text.push_str(&coloured(trouble.status, &heading, colour));
+    let heading = format!("{} ({}, {}x)", group.status.as_str(), group.kind, group.records.len());
+    text.push_str(&coloured(group.status, &heading, colour));
     text.push('\n');
-    push_wrapped(&mut text, &single_line(trouble.message), "  ", width);
-    let named = trouble.records.iter().take(CELLS_NAMED);
+    push_wrapped(&mut text, &single_line(group.message), "  ", width);
+    let named = group.records.iter().take(CELLS_NAMED);
     let mut cells: Vec<_> = named.map(|record| single_line(&axes.cell(&record.job))).collect();
-    if trouble.records.len() > CELLS_NAMED {
-        cells.push(format!("and {} more", trouble.records.len() - CELLS_NAMED));
+    if group.records.len() > CELLS_NAMED {
+        cells.push(format!("and {} more", group.records.len() - CELLS_NAMED));
     }
     push_wrapped(&mut text, &format!("on {}", cells.join(", ")), "  ", width);
-    if let Some(remedy) = trouble.remedy {
+    if let Some(remedy) = group.remedy {
         push_wrapped(&mut text, &format!("remedy: {remedy}"), "  ", width);
     }
     text

@@ -130,7 +130,7 @@ pub(super) fn recipe(target: &str, host: &HostFacts) -> Result<BuildRecipe, Vec<
     Err(remedies)
 }
 
-type Way = Option<Result<BuildRecipe, Remedy>>;
+type RecipeAttempt = Option<Result<BuildRecipe, Remedy>>;
 
 /// Names cargo another compiler than its own.
 const RUSTC: &str = "RUSTC";
@@ -143,7 +143,7 @@ const LINK_BY_GOLD: [&str; 3] = ["--", "-C", "link-arg=-fuse-ld=gold"];
 /// Has cargo build the standard library too, which a stable compiler allows under this variable only.
 const BUILD_STD: &str = "-Zbuild-std=std,panic_abort";
 
-fn with_own(target: &str, host: &HostFacts) -> Way {
+fn with_own(target: &str, host: &HostFacts) -> RecipeAttempt {
     let needs = needs(target)?;
     let c_compiler =
         c_compiler_names(target).into_iter().map(PathBuf::from).find(|name| host.c_compilers.contains(name));
@@ -161,7 +161,7 @@ fn with_own(target: &str, host: &HostFacts) -> Way {
     })
 }
 
-fn with_unpacked(target: &str, host: &HostFacts) -> Way {
+fn with_unpacked(target: &str, host: &HostFacts) -> RecipeAttempt {
     let needs = needs(target)?;
     // Debian has no standard library for musl's targets, and no C library of musl's for another machine.
     if is_musl(target) {
@@ -176,7 +176,7 @@ fn with_unpacked(target: &str, host: &HostFacts) -> Way {
 }
 
 /// zig has no static glibc, so this way is for musl alone.
-fn with_zig(target: &str, host: &HostFacts) -> Way {
+fn with_zig(target: &str, host: &HostFacts) -> RecipeAttempt {
     if !is_musl(target) {
         return None;
     }

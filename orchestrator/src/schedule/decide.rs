@@ -8,7 +8,7 @@ const LATE: SignedDuration = SignedDuration::from_secs(120);
 /// Most sweeps of a schedule that wait for their turn.
 pub const MAX_QUEUED: usize = 10;
 /// Most due times that nobody saw of which each is looked at; of earlier ones none is.
-pub const MAX_LEFT_OUT: usize = 100;
+pub const MAX_SKIPPED: usize = 100;
 
 /// The sweep of a schedule that has not ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub struct Current {
 
 /// Where a schedule stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
+pub struct ScheduleState {
     /// What became of all due times until then is settled.
     pub settled_until: Timestamp,
     /// Due times whose sweep is still to be begun, oldest first.
@@ -40,7 +40,7 @@ pub struct Settled {
     /// The due time.
     pub due_at: Timestamp,
     /// Why no sweep is begun for it; `None`: one is.
-    pub left_out: Option<String>,
+    pub skipped: Option<String>,
 }
 
 /// What is to be done.
@@ -59,11 +59,11 @@ pub enum Step {
 }
 
 /// What becomes of the due times since those that are settled, oldest first. Of the waiting ones it may leave some out, too.
-pub fn newly_due(schedule: &Schedule, standing: &Standing, now: Timestamp) -> Vec<Settled> {
+pub fn newly_due(schedule: &Schedule, state: &ScheduleState, now: Timestamp) -> Vec<Settled> {
     if !schedule.is_enabled {
         return Vec::new();
     }
-    let (dues, has_more) = due_since(schedule, standing.settled_until, now);
+    let (dues, has_more) = due_since(schedule, state.settled_until, now);
     let is_missed = |due_at: &Timestamp| now.duration_since(schedule.starts_at(*due_at)) > LATE;
     let (missed, on_time): (Vec<Timestamp>, Vec<Timestamp>) = dues.into_iter().partition(is_missed);
     let made_up_for = match (schedule.missed, missed.last()) {
@@ -72,10 +72,10 @@ pub fn newly_due(schedule: &Schedule, standing: &Standing, now: Timestamp) -> Ve
         _ => Vec::new(),
     };
     let mut settled: Vec<Settled> = Vec::new();
-    let mut waiting = standing.waiting.clone();
+    let mut waiting = state.waiting.clone();
     for (index, due_at) in missed.iter().enumerate() {
         if made_up_for.contains(due_at) {
-            settle(schedule, standing, &mut waiting, &mut settled, *due_at);
+            settle(schedule, state, &mut waiting, &mut settled, *due_at);
             continue;
         }
         let more = if index == 0 && has_more { ", and so were all before it" } else { "" };
@@ -83,10 +83,10 @@ pub fn newly_due(schedule: &Schedule, standing: &Standing, now: Timestamp) -> Ve
             Missed::None => "is not made up for",
             Missed::Once | Missed::All => "a later one makes up for it",
         };
-        settled.push(Settled { due_at: *due_at, left_out: Some(format!("missed{more}: nothing ran then; {by}")) });
+        settled.push(Settled { due_at: *due_at, skipped: Some(format!("missed{more}: nothing ran then; {by}")) });
     }
     for due_at in on_time {
-        settle(schedule, standing, &mut waiting, &mut settled, due_at);
+        settle(schedule, state, &mut waiting, &mut settled, due_at);
     }
     settled
 }
@@ -102,7 +102,7 @@ fn due_since(schedule: &Schedule, since: Timestamp, now: Timestamp) -> (Vec<Time
             before = due_at;
             continue;
         }
-        if found.len() == MAX_LEFT_OUT {
+        if found.len() == MAX_SKIPPED {
             found.reverse();
             return (found, true);
         }
@@ -119,54 +119,52 @@ fn due_since(schedule: &Schedule, since: Timestamp, now: Timestamp) -> (Vec<Time
 /// By the rule for sweeps that overlap.
 fn settle(
     schedule: &Schedule,
-    standing: &Standing,
+    state: &ScheduleState,
     waiting: &mut Vec<Timestamp>,
     settled: &mut Vec<Settled>,
     due_at: Timestamp,
 ) {
-    let busy = standing.current.as_ref().map(|current| current.due_at).or_else(|| waiting.first().copied());
-    let left_out = match (schedule.overlap, busy) {
+    let busy = state.current.as_ref().map(|current| current.due_at).or_else(|| waiting.first().copied());
+    let skipped = match (schedule.overlap, busy) {
         (Overlap::Skip, Some(other)) => Some(format!("overlap: the sweep that was due at {other:.0} has not ended")),
         (Overlap::Queue, _) if waiting.len() >= MAX_QUEUED => Some(format!("overlap: {MAX_QUEUED} wait already")),
         (Overlap::Replace, _) => {
             for older in waiting.drain(..) {
                 let why = Some(format!("overlap: replaced by the one that was due at {due_at:.0}"));
                 match settled.iter_mut().find(|settled| settled.due_at == older) {
-                    Some(known) => known.left_out = why,
-                    None => settled.push(Settled { due_at: older, left_out: why }),
+                    Some(known) => known.skipped = why,
+                    None => settled.push(Settled { due_at: older, skipped: why }),
                 }
             }
             None
         }
         _ => None,
     };
-    if left_out.is_none() {
+    if skipped.is_none() {
         waiting.push(due_at);
     }
-    settled.push(Settled { due_at, left_out });
+    settled.push(Settled { due_at, skipped });
 }
 
 /// What is to be done now.
-pub fn next_step(schedule: &Schedule, standing: &Standing, now: Timestamp) -> Step {
+pub fn next_step(schedule: &Schedule, state: &ScheduleState, now: Timestamp) -> Step {
     let opening = schedule.opening(now);
     let may_start = schedule.is_enabled && opening.is_open();
-    match &standing.current {
+    match &state.current {
         Some(current) if current.is_running && !may_start => Step::Stop(current.sweep_id.clone()),
-        Some(current)
-            if schedule.overlap == Overlap::Replace && !standing.waiting.is_empty() && !current.is_cancelled =>
-        {
+        Some(current) if schedule.overlap == Overlap::Replace && !state.waiting.is_empty() && !current.is_cancelled => {
             Step::Cancel(current.sweep_id.clone())
         }
         Some(current) if !current.is_running && current.is_cancelled => Step::Cancel(current.sweep_id.clone()),
         Some(current) if !current.is_running && may_start => Step::GoOn(current.sweep_id.clone()),
-        None if may_start && !standing.waiting.is_empty() => Step::Begin(standing.waiting[0]),
-        _ => Step::Wait(wake_at(schedule, standing, opening)),
+        None if may_start && !state.waiting.is_empty() => Step::Begin(state.waiting[0]),
+        _ => Step::Wait(wake_at(schedule, state, opening)),
     }
 }
 
 /// When time alone makes something happen.
-fn wake_at(schedule: &Schedule, standing: &Standing, opening: super::Opening) -> Option<Timestamp> {
-    let due = schedule.next_due(standing.settled_until).map(|due_at| schedule.starts_at(due_at));
+fn wake_at(schedule: &Schedule, state: &ScheduleState, opening: super::Opening) -> Option<Timestamp> {
+    let due = schedule.next_due(state.settled_until).map(|due_at| schedule.starts_at(due_at));
     let turn = match opening {
         super::Opening::Always => None,
         super::Opening::OpenUntil(at) | super::Opening::ClosedUntil(at) => Some(at),

@@ -20,7 +20,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::domain::{DeviceSelector, sha256_hex};
 
 pub use cron::Cron;
-pub use decide::{Current, MAX_LEFT_OUT, MAX_QUEUED, Settled, Standing, Step, newly_due, next_step};
+pub use decide::{Current, MAX_QUEUED, MAX_SKIPPED, ScheduleState, Settled, Step, newly_due, next_step};
 pub use window::{Opening, Window};
 
 /// A sweep that is started again and again.

@@ -37,17 +37,17 @@ struct Host {
     down: Vec<(Timestamp, Timestamp)>,
     /// How often it looks.
     tick: SignedDuration,
-    standing: Standing,
+    state: ScheduleState,
     left: SignedDuration,
     told: Vec<String>,
 }
 
 impl Host {
     fn new(schedule: Schedule, work_minutes: i64, from: &str) -> Host {
-        let standing = Standing { settled_until: at(from), waiting: Vec::new(), current: None };
+        let state = ScheduleState { settled_until: at(from), waiting: Vec::new(), current: None };
         let work = SignedDuration::from_mins(work_minutes);
         let tick = SignedDuration::from_mins(1);
-        Host { schedule, work, down: Vec::new(), tick, standing, left: SignedDuration::ZERO, told: Vec::new() }
+        Host { schedule, work, down: Vec::new(), tick, state, left: SignedDuration::ZERO, told: Vec::new() }
     }
 
     fn tell(&mut self, now: Timestamp, what: &str) {
@@ -56,18 +56,18 @@ impl Host {
 
     /// Runs step by step, as the daemon does; returns what happened.
     fn run(mut self, until: &str) -> Vec<String> {
-        let mut now = self.standing.settled_until;
+        let mut now = self.state.settled_until;
         while now < at(until) {
             now = now.checked_add(self.tick).unwrap();
             if self.down.iter().any(|(from, to)| (*from..*to).contains(&now)) {
                 // A host that went down left the sweep as it was.
-                self.standing.current.iter_mut().for_each(|current| current.is_running = false);
+                self.state.current.iter_mut().for_each(|current| current.is_running = false);
                 continue;
             }
-            if self.standing.current.as_ref().is_some_and(|current| current.is_running) {
+            if self.state.current.as_ref().is_some_and(|current| current.is_running) {
                 self.left = self.left.checked_sub(self.tick).unwrap();
                 if self.left <= SignedDuration::ZERO {
-                    self.standing.current = None;
+                    self.state.current = None;
                     self.tell(now, "ended");
                 }
             }
@@ -78,28 +78,28 @@ impl Host {
     }
 
     fn settle(&mut self, now: Timestamp) {
-        for Settled { due_at, left_out } in newly_due(&self.schedule, &self.standing, now) {
-            self.standing.settled_until = self.standing.settled_until.max(due_at);
-            match left_out {
+        for Settled { due_at, skipped } in newly_due(&self.schedule, &self.state, now) {
+            self.state.settled_until = self.state.settled_until.max(due_at);
+            match skipped {
                 Some(why) => {
-                    self.standing.waiting.retain(|waiting| *waiting != due_at);
+                    self.state.waiting.retain(|waiting| *waiting != due_at);
                     let due = shown(&self.schedule, due_at);
                     self.tell(now, &format!("{due} left out: {}", why.split(':').next().unwrap()));
                 }
-                None => self.standing.waiting.push(due_at),
+                None => self.state.waiting.push(due_at),
             }
         }
     }
 
     fn act(&mut self, now: Timestamp) {
         loop {
-            let step = next_step(&self.schedule, &self.standing, now);
-            let current = self.standing.current.as_mut();
+            let step = next_step(&self.schedule, &self.state, now);
+            let current = self.state.current.as_mut();
             match step {
                 Step::Begin(due_at) => {
-                    self.standing.waiting.retain(|waiting| *waiting != due_at);
+                    self.state.waiting.retain(|waiting| *waiting != due_at);
                     let sweep_id = SweepId(due_at.to_string());
-                    self.standing.current = Some(Current { sweep_id, due_at, is_running: true, is_cancelled: false });
+                    self.state.current = Some(Current { sweep_id, due_at, is_running: true, is_cancelled: false });
                     self.left = self.work;
                     let due = shown(&self.schedule, due_at);
                     self.tell(now, &format!("begun {due}"));
@@ -113,7 +113,7 @@ impl Host {
                     self.tell(now, "stopped");
                 }
                 Step::Cancel(_) => {
-                    self.standing.current = None;
+                    self.state.current = None;
                     self.tell(now, "cancelled");
                 }
                 Step::Wait(_) => return,
@@ -344,13 +344,13 @@ fn a_host_that_goes_down_in_the_night_goes_on_and_begins_nothing_twice() {
 #[test]
 fn a_long_time_down_is_looked_through_within_bounds() {
     let each_second = Schedule { missed: Missed::Once, ..schedule("* * * * * *", "Etc/UTC") };
-    let standing = Standing { settled_until: at("2016-01-01T00:00:00Z"), waiting: Vec::new(), current: None };
-    let settled = newly_due(&each_second, &standing, at("2026-01-01T00:00:00Z"));
-    assert!(settled.len() <= MAX_LEFT_OUT && settled.last().unwrap().due_at == at("2026-01-01T00:00:00Z"));
+    let state = ScheduleState { settled_until: at("2016-01-01T00:00:00Z"), waiting: Vec::new(), current: None };
+    let settled = newly_due(&each_second, &state, at("2026-01-01T00:00:00Z"));
+    assert!(settled.len() <= MAX_SKIPPED && settled.last().unwrap().due_at == at("2026-01-01T00:00:00Z"));
     let old = Schedule { missed: Missed::None, ..schedule("*/5 * * * *", "Etc/UTC") };
-    let settled = newly_due(&old, &standing, at("2026-01-01T00:04:00Z"));
-    assert_eq!(settled.len(), MAX_LEFT_OUT);
-    assert!(settled[0].left_out.as_ref().unwrap().contains("all before it"), "{:?}", settled[0]);
+    let settled = newly_due(&old, &state, at("2026-01-01T00:04:00Z"));
+    assert_eq!(settled.len(), MAX_SKIPPED);
+    assert!(settled[0].skipped.as_ref().unwrap().contains("all before it"), "{:?}", settled[0]);
 }
 
 #[test]
@@ -358,10 +358,10 @@ fn what_is_disabled_begins_nothing_and_lets_runs_end() {
     let disabled = Schedule { is_enabled: false, ..schedule("* * * * *", "Etc/UTC") };
     let now = at("2026-01-01T00:10:00Z");
     let current = Current { sweep_id: SweepId("s".into()), due_at: now, is_running: true, is_cancelled: false };
-    let standing = Standing { settled_until: at("2026-01-01T00:00:00Z"), waiting: vec![now], current: Some(current) };
-    assert_eq!(newly_due(&disabled, &standing, now), []);
-    assert_eq!(next_step(&disabled, &standing, now), Step::Stop(SweepId("s".into())));
-    let idle = Standing { current: None, ..standing };
+    let state = ScheduleState { settled_until: at("2026-01-01T00:00:00Z"), waiting: vec![now], current: Some(current) };
+    assert_eq!(newly_due(&disabled, &state, now), []);
+    assert_eq!(next_step(&disabled, &state, now), Step::Stop(SweepId("s".into())));
+    let idle = ScheduleState { current: None, ..state };
     assert_eq!(next_step(&disabled, &idle, now), Step::Wait(None));
 }
 

@@ -1,5 +1,5 @@
-use super::contest::{Cell, Contest, Entrant};
-use super::ranking::{Better, Figure, RankedRow, Standing, Term, place};
+use super::ranking::{Better, Figure, RankedRow, ScoreResult, Term, place};
+use super::result_matrix::{Cell, ResultMatrix, SystemUnderTest};
 use super::run::Workload;
 use super::{Options, Score, ScoreError, Top};
 
@@ -36,11 +36,11 @@ impl Score for AIoTBench {
         Some(Top::One)
     }
 
-    fn standing(&self, contest: &Contest<'_>, options: &Options<'_>) -> Result<Standing, ScoreError> {
-        let mut rows: Vec<RankedRow> = contest.entrants.iter().map(|entrant| row(entrant, options)).collect();
+    fn result(&self, matrix: &ResultMatrix<'_>, options: &Options<'_>) -> Result<ScoreResult, ScoreError> {
+        let mut rows: Vec<RankedRow> = matrix.systems.iter().map(|system| row(system, options)).collect();
         place(&mut rows, 0, Better::Higher);
         let unit = if options.flops { "GFLOP/s" } else { "GMAC/s" };
-        Ok(Standing {
+        Ok(ScoreResult {
             definition: definition(options),
             figures: vec![
                 Figure { name: "vips", title: "VIPS", unit: "images/s", description: "valid images a second" },
@@ -60,7 +60,7 @@ impl Score for AIoTBench {
             ],
             term_figures: TERM_FIGURES.to_vec(),
             rows,
-            notes: set_note(contest).into_iter().chain(options.borrowed_macs(contest)).collect(),
+            notes: set_note(matrix).into_iter().chain(options.borrowed_macs(matrix)).collect(),
         })
     }
 }
@@ -80,8 +80,8 @@ fn definition(options: &Options<'_>) -> Vec<String> {
     ]
 }
 
-fn row(entrant: &Entrant<'_>, options: &Options<'_>) -> RankedRow {
-    let parts: Vec<Part> = entrant.cells.iter().map(|cell| Part::of(cell, options)).collect();
+fn row(system: &SystemUnderTest<'_>, options: &Options<'_>) -> RankedRow {
+    let parts: Vec<Part> = system.cells.iter().map(|cell| Part::of(cell, options)).collect();
     let sum = |value: fn(&Part) -> Option<f64>| parts.iter().filter_map(value).fold(0.0, |sum, value| sum + value);
     // An unknown F is no zero: without it the sum over operations is not known.
     let knows = parts.iter().all(|part| part.seconds.is_none() || part.operations.is_some());
@@ -91,7 +91,7 @@ fn row(entrant: &Entrant<'_>, options: &Options<'_>) -> RankedRow {
         Some(sum(|part| Some(1.0 / part.seconds?))),
         knows.then(|| sum(|part| Some(part.operations? / part.seconds?)) / 1e9),
     ];
-    let terms = entrant.cells.iter().zip(&parts).map(|(cell, part)| {
+    let terms = system.cells.iter().zip(&parts).map(|(cell, part)| {
         let values = vec![
             part.seconds.map(|seconds| seconds * 1e3),
             part.top1.as_ref().ok().copied(),
@@ -101,7 +101,7 @@ fn row(entrant: &Entrant<'_>, options: &Options<'_>) -> RankedRow {
         ];
         Term::of(cell, values, part.top1.as_ref().err().cloned())
     });
-    RankedRow::of_set(entrant, values, terms.collect())
+    RankedRow::for_set(system, values, terms.collect())
 }
 
 /// What a workload adds.
@@ -134,10 +134,10 @@ impl Part {
 }
 
 /// How the set differs from AIoTBench's own.
-fn set_note(contest: &Contest<'_>) -> Option<String> {
+fn set_note(matrix: &ResultMatrix<'_>) -> Option<String> {
     let missing: Vec<&str> = NETWORKS
         .into_iter()
-        .filter(|network| !contest.workloads.iter().any(|Workload { model, .. }| model == network))
+        .filter(|network| !matrix.workloads.iter().any(|Workload { model, .. }| model == network))
         .collect();
     (!missing.is_empty()).then(|| format!("Not AIoTBench's own set of six networks: without {}.", missing.join(", ")))
 }

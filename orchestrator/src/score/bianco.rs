@@ -1,5 +1,5 @@
-use super::contest::{Cell, Contest, Entrant};
-use super::ranking::{Better, Figure, RankedRow, Standing, place};
+use super::ranking::{Better, Figure, RankedRow, ScoreResult, place};
+use super::result_matrix::{Cell, ResultMatrix, SystemUnderTest};
 use super::{Options, Score, ScoreError, Top};
 
 /// What Bianco et al. compare networks by («Benchmark Analysis of Representative Deep Neural Network Architectures», IEEE
@@ -32,11 +32,10 @@ impl Score for Bianco {
         Some(Top::One)
     }
 
-    fn standing(&self, contest: &Contest<'_>, options: &Options<'_>) -> Result<Standing, ScoreError> {
-        let mut rows: Vec<RankedRow> =
-            contest.asked_cells().map(|(entrant, cell)| row(entrant, cell, options)).collect();
+    fn result(&self, matrix: &ResultMatrix<'_>, options: &Options<'_>) -> Result<ScoreResult, ScoreError> {
+        let mut rows: Vec<RankedRow> = matrix.asked_cells().map(|(system, cell)| row(system, cell, options)).collect();
         place(&mut rows, 0, Better::Higher);
-        Ok(Standing {
+        Ok(ScoreResult {
             definition: vec![
                 "Density = top-1 accuracy in per cent / millions of parameters: what a network makes of its size. It is \
                  the network's, whatever the device."
@@ -51,9 +50,9 @@ impl Score for Bianco {
     }
 }
 
-fn row(entrant: &Entrant<'_>, cell: &Cell<'_>, options: &Options<'_>) -> RankedRow {
+fn row(system: &SystemUnderTest<'_>, cell: &Cell<'_>, options: &Options<'_>) -> RankedRow {
     let Some(run) = cell.counting else {
-        return RankedRow::of_cell(entrant, cell, vec![None; FIGURES.len()], cell.without_run());
+        return RankedRow::for_cell(system, cell, vec![None; FIGURES.len()], cell.without_run());
     };
     let top1 = options.share(Top::One, run);
     let millions = options.params(run).map(|params| params as f64 / 1e6);
@@ -67,5 +66,5 @@ fn row(entrant: &Entrant<'_>, cell: &Cell<'_>, options: &Options<'_>) -> RankedR
         known.zip(images_per_s).map(|(top1, images_per_s)| top1 * images_per_s),
     ];
     let no_params = || millions.is_none().then(|| "its number of parameters is not known".to_owned());
-    RankedRow::of_cell(entrant, cell, values, top1.err().or_else(no_params))
+    RankedRow::for_cell(system, cell, values, top1.err().or_else(no_params))
 }

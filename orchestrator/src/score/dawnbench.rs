@@ -1,5 +1,5 @@
-use super::contest::{Cell, Contest, Entrant};
-use super::ranking::{Better, Figure, RankedRow, Standing, place};
+use super::ranking::{Better, Figure, RankedRow, ScoreResult, place};
+use super::result_matrix::{Cell, ResultMatrix, SystemUnderTest};
 use super::run::ScoredRun;
 use super::{AccuracySource, Options, Score, ScoreError, Top, wilson_95};
 
@@ -25,12 +25,11 @@ impl Score for DawnBench {
         Some(Top::Five)
     }
 
-    fn standing(&self, contest: &Contest<'_>, options: &Options<'_>) -> Result<Standing, ScoreError> {
-        let mut rows: Vec<RankedRow> =
-            contest.asked_cells().map(|(entrant, cell)| row(entrant, cell, options)).collect();
+    fn result(&self, matrix: &ResultMatrix<'_>, options: &Options<'_>) -> Result<ScoreResult, ScoreError> {
+        let mut rows: Vec<RankedRow> = matrix.asked_cells().map(|(system, cell)| row(system, cell, options)).collect();
         place_costs(&mut rows);
         place(&mut rows, LATENCY, Better::Lower);
-        Ok(Standing {
+        Ok(ScoreResult {
             definition: vec![
                 "Ranked by latency: the mean time until a query (of one batch) is answered.".to_owned(),
                 "Cost of 10,000 images = price of an hour of the device (price_per_hour in its farm file) x t x 10,000 / \
@@ -41,7 +40,7 @@ impl Score for DawnBench {
             figures: FIGURES.to_vec(),
             term_figures: Vec::new(),
             rows,
-            notes: doubts(contest, options).into_iter().collect(),
+            notes: doubts(matrix, options).into_iter().collect(),
         })
     }
 }
@@ -66,9 +65,9 @@ const LATENCY: usize = 0;
 const COST: usize = 1;
 const COST_RANK: usize = 2;
 
-fn row(entrant: &Entrant<'_>, cell: &Cell<'_>, options: &Options<'_>) -> RankedRow {
+fn row(system: &SystemUnderTest<'_>, cell: &Cell<'_>, options: &Options<'_>) -> RankedRow {
     let Some(run) = cell.counting else {
-        return RankedRow::of_cell(entrant, cell, vec![None; FIGURES.len()], cell.without_run());
+        return RankedRow::for_cell(system, cell, vec![None; FIGURES.len()], cell.without_run());
     };
     let top5 = options.share(Top::Five, run);
     let unranked = match &top5 {
@@ -77,7 +76,7 @@ fn row(entrant: &Entrant<'_>, cell: &Cell<'_>, options: &Options<'_>) -> RankedR
         Ok(_) => None,
     };
     let values = vec![run.latency_s.map(|latency_s| latency_s * 1e3), cost(run), None, top5.ok()];
-    RankedRow::of_cell(entrant, cell, values, unranked)
+    RankedRow::for_cell(system, cell, values, unranked)
 }
 
 fn cost(run: &ScoredRun) -> Option<f64> {
@@ -94,11 +93,11 @@ fn place_costs(rows: &mut [RankedRow]) {
 }
 
 /// Which runs passed by a margin that their few images don't bear out.
-fn doubts(contest: &Contest<'_>, options: &Options<'_>) -> Option<String> {
+fn doubts(matrix: &ResultMatrix<'_>, options: &Options<'_>) -> Option<String> {
     if options.accuracy == AccuracySource::Published {
         return None;
     }
-    let runs = contest.asked_cells().filter_map(|(_, cell)| cell.counting);
+    let runs = matrix.asked_cells().filter_map(|(_, cell)| cell.counting);
     let doubted = runs.filter(|run| {
         let counted = run.accuracy.and_then(|accuracy| accuracy.top5.zip(accuracy.n_images));
         counted.is_some_and(|(top5, n_images)| {

@@ -1,5 +1,5 @@
-use super::contest::{Contest, Entrant};
-use super::ranking::{Better, Figure, RankedRow, Standing, Term, place};
+use super::ranking::{Better, Figure, RankedRow, ScoreResult, Term, place};
+use super::result_matrix::{ResultMatrix, SystemUnderTest};
 use super::{Options, Score, ScoreError, Top};
 
 /// How many times as fast as a reference device, as the geometric mean over workloads: the way AI Benchmark (Ignatov et
@@ -20,20 +20,21 @@ impl Score for Geomean {
         None
     }
 
-    fn standing(&self, contest: &Contest<'_>, options: &Options<'_>) -> Result<Standing, ScoreError> {
+    fn result(&self, matrix: &ResultMatrix<'_>, options: &Options<'_>) -> Result<ScoreResult, ScoreError> {
         let devices = || {
-            let mut devices: Vec<String> = contest.entrants.iter().map(|entrant| entrant.device.to_owned()).collect();
+            let mut devices: Vec<String> = matrix.systems.iter().map(|system| system.device.to_owned()).collect();
             devices.dedup();
             devices
         };
         let name = options.reference.ok_or_else(|| ScoreError::NoReference { devices: devices() })?;
-        let references: Vec<&Entrant<'_>> = contest.entrants.iter().filter(|entrant| entrant.device == name).collect();
+        let references: Vec<&SystemUnderTest<'_>> =
+            matrix.systems.iter().filter(|system| system.device == name).collect();
         if references.is_empty() {
             return Err(ScoreError::UnknownReference { name: name.to_owned(), devices: devices() });
         }
-        let mut rows: Vec<RankedRow> = contest.entrants.iter().map(|entrant| row(entrant, &references)).collect();
+        let mut rows: Vec<RankedRow> = matrix.systems.iter().map(|system| row(system, &references)).collect();
         place(&mut rows, 0, Better::Higher);
-        Ok(Standing {
+        Ok(ScoreResult {
             definition: vec![
                 format!("geomean = geometric mean, over all workloads, of t of {name} / t; {name} itself has 1."),
                 "t is seconds an image. Accuracy plays no part.".to_owned(),
@@ -64,12 +65,12 @@ impl Score for Geomean {
     }
 }
 
-fn row(entrant: &Entrant<'_>, references: &[&Entrant<'_>]) -> RankedRow {
+fn row(system: &SystemUnderTest<'_>, references: &[&SystemUnderTest<'_>]) -> RankedRow {
     // Compared like with like where the reference was measured with the same settings, else with what there is of it.
-    let same = references.iter().find(|reference| reference.settings == entrant.settings);
+    let same = references.iter().find(|reference| reference.settings == system.settings);
     let reference = same.or(references.first().filter(|_| references.len() == 1));
     let mut speedups = Vec::new();
-    let terms = entrant.cells.iter().enumerate().map(|(index, cell)| {
+    let terms = system.cells.iter().enumerate().map(|(index, cell)| {
         let seconds = cell.counting.and_then(|run| run.seconds_per_image());
         let counterpart = reference.and_then(|reference| reference.cells[index].counting);
         let reference_seconds = counterpart.and_then(|run| run.seconds_per_image());
@@ -88,7 +89,7 @@ fn row(entrant: &Entrant<'_>, references: &[&Entrant<'_>]) -> RankedRow {
         speedups.iter().copied().min_by(f64::total_cmp),
         speedups.iter().copied().max_by(f64::total_cmp),
     ];
-    RankedRow::of_set(entrant, values, terms)
+    RankedRow::for_set(system, values, terms)
 }
 
 fn milliseconds(seconds: f64) -> f64 {

@@ -1,29 +1,29 @@
 //! What raw numbers say: statistics of samples, throughput, how far outputs lie apart, and scores that rank devices.
 //!
-//! Main types: [`Statistics`]; [`Score`] with its registry [`SCORES`], which makes a [`Ranking`] of the [`Contest`] of some
-//! runs. Pure: never does I/O, never reads a clock, never drops a sample, and never leaves out a workload in silence: a
-//! row of a ranking names each, with the run it comes from or why it doesn't count.
+//! Main types: [`Statistics`]; [`Score`] with its registry [`SCORES`], which makes a [`Ranking`] of the
+//! [`ResultMatrix`] of some runs. Pure: never does I/O, and never reads a clock. Never drops a sample. Never leaves out a
+//! workload in silence: a row of a ranking names each, with the run it comes from or why it doesn't count.
 
 mod accuracy;
 mod aiotbench;
 mod bianco;
-mod contest;
 mod dawnbench;
 mod geomean;
 mod interval;
 mod options;
 mod outputs;
 mod ranking;
+mod result_matrix;
 mod run;
 mod statistics;
 mod throughput;
 
 pub use accuracy::count_right;
-pub use contest::{Cell, Contest, Entrant};
 pub use interval::wilson_95;
 pub use options::{AccuracySource, Options, Top};
 pub use outputs::{OUTPUT_TOLERANCE, OutputError, output_error, output_errors};
-pub use ranking::{Figure, RankedRow, Ranking, Standing, Term};
+pub use ranking::{Figure, RankedRow, Ranking, ScoreResult, Term};
+pub use result_matrix::{Cell, ResultMatrix, SystemUnderTest};
 pub use run::{RunAccuracy, ScoredRun, Settings, Workload};
 pub use statistics::{Statistics, gmacs_per_s, images_per_s, percentile};
 
@@ -38,33 +38,33 @@ pub trait Score: Sync {
     /// The accuracy that it weighs by, if it does.
     fn accuracy(&self) -> Option<Top>;
 
-    /// Ranks the entrants. [`rank`] asks for this, and adds what is the same for all scores.
+    /// Ranks the systems. [`rank`] asks for this, and adds what is the same for all scores.
     ///
     /// # Errors
     /// When it was not told what it needs.
-    fn standing(&self, contest: &Contest<'_>, options: &Options<'_>) -> Result<Standing, ScoreError>;
+    fn result(&self, matrix: &ResultMatrix<'_>, options: &Options<'_>) -> Result<ScoreResult, ScoreError>;
 }
 
-/// Ranks the entrants of a contest by a score.
+/// Ranks the systems of a matrix by a score.
 ///
 /// # Errors
 /// When there is nothing that the score could rank by.
-pub fn rank(score: &dyn Score, contest: &Contest<'_>, options: &Options<'_>) -> Result<Ranking, ScoreError> {
-    let mut notes = ranking::notes(contest);
+pub fn rank(score: &dyn Score, matrix: &ResultMatrix<'_>, options: &Options<'_>) -> Result<Ranking, ScoreError> {
+    let mut notes = ranking::notes(matrix);
     if let Some(top) = score.accuracy() {
-        options.refuse_without(top, contest)?;
+        options.refuse_without(top, matrix)?;
         match options.accuracy {
-            AccuracySource::Published => notes.extend(options.accuracy_sources(contest)),
-            AccuracySource::Measured => notes.extend(options.images(contest)),
+            AccuracySource::Published => notes.extend(options.accuracy_sources(matrix)),
+            AccuracySource::Measured => notes.extend(options.images(matrix)),
         }
     }
-    let mut standing = score.standing(contest, options)?;
-    notes.append(&mut standing.notes);
+    let mut result = score.result(matrix, options)?;
+    notes.append(&mut result.notes);
     Ok(Ranking {
         score: score.name(),
         accuracy: score.accuracy().map(|_| options.accuracy),
-        workloads: contest.workloads.iter().map(|workload| (*workload).clone()).collect(),
-        standing: Standing { notes, ..standing },
+        workloads: matrix.workloads.iter().map(|workload| (*workload).clone()).collect(),
+        result: ScoreResult { notes, ..result },
     })
 }
 

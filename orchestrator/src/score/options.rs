@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::ScoreError;
-use super::contest::Contest;
+use super::result_matrix::ResultMatrix;
 use super::run::{RunAccuracy, ScoredRun};
 use crate::domain::PublishedNetwork;
 
@@ -95,8 +95,8 @@ impl Options<'_> {
     }
 
     /// Says on which images the accuracies that count were measured, where that is told: of others they can't be compared.
-    pub(super) fn images(&self, contest: &Contest<'_>) -> Option<String> {
-        let runs = contest.asked_cells().filter_map(|(_, cell)| cell.counting).filter(|run| !run.dataset.is_empty());
+    pub(super) fn images(&self, matrix: &ResultMatrix<'_>) -> Option<String> {
+        let runs = matrix.asked_cells().filter_map(|(_, cell)| cell.counting).filter(|run| !run.dataset.is_empty());
         let images = runs.filter_map(|run| Some((run.dataset.as_str(), run.accuracy?.n_images?)));
         let images: BTreeSet<(&str, u64)> = images.collect();
         let said: Vec<String> = images.iter().map(|(name, count)| format!("{count} images of {name}")).collect();
@@ -104,9 +104,9 @@ impl Options<'_> {
     }
 
     /// Says who published the accuracies that count.
-    pub(super) fn accuracy_sources(&self, contest: &Contest<'_>) -> Vec<String> {
+    pub(super) fn accuracy_sources(&self, matrix: &ResultMatrix<'_>) -> Vec<String> {
         let mut sources: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-        let runs = contest.asked_cells().filter_map(|(_, cell)| cell.counting);
+        let runs = matrix.asked_cells().filter_map(|(_, cell)| cell.counting);
         for network in runs.filter_map(|run| self.published(run)) {
             sources.entry(&network.source).or_default().insert(&network.name);
         }
@@ -115,8 +115,8 @@ impl Options<'_> {
     }
 
     /// Says whose multiply-adds are published ones.
-    pub(super) fn borrowed_macs(&self, contest: &Contest<'_>) -> Option<String> {
-        let runs = contest.asked_cells().filter_map(|(_, cell)| cell.counting);
+    pub(super) fn borrowed_macs(&self, matrix: &ResultMatrix<'_>) -> Option<String> {
+        let runs = matrix.asked_cells().filter_map(|(_, cell)| cell.counting);
         let borrowed = runs.filter(|run| run.macs.is_none() && self.published(run).is_some());
         let models: BTreeSet<&str> = borrowed.map(|run| run.workload.model.as_str()).collect();
         let names = models.iter().copied().collect::<Vec<_>>().join(", ");
@@ -124,8 +124,8 @@ impl Options<'_> {
     }
 
     /// Refuses to rank by accuracies of which there is not one.
-    pub(super) fn refuse_without(&self, top: Top, contest: &Contest<'_>) -> Result<(), ScoreError> {
-        let mut runs = contest.asked_cells().flat_map(|(_, cell)| &cell.runs);
+    pub(super) fn refuse_without(&self, top: Top, matrix: &ResultMatrix<'_>) -> Result<(), ScoreError> {
+        let mut runs = matrix.asked_cells().flat_map(|(_, cell)| &cell.runs);
         let any = runs.any(|run| run.accuracy.is_some_and(|accuracy| top.measured(accuracy).is_some()));
         match self.accuracy {
             AccuracySource::Measured if !any => Err(ScoreError::NoAccuracy),

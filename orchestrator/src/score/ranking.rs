@@ -3,7 +3,7 @@ use std::cmp::Ordering;
 use serde::Serialize;
 
 use super::AccuracySource;
-use super::contest::{Cell, Contest, Entrant};
+use super::result_matrix::{Cell, ResultMatrix, SystemUnderTest};
 use super::run::{Settings, Workload};
 
 /// A score's answer: who is how good, and by which runs.
@@ -13,15 +13,15 @@ pub struct Ranking {
     pub score: &'static str,
     /// Where accuracies come from; `None` for a score without them.
     pub accuracy: Option<AccuracySource>,
-    /// The workloads that an entrant needs to be complete.
+    /// The workloads that a system needs to be complete.
     pub workloads: Vec<Workload>,
     /// What the score itself says.
-    pub standing: Standing,
+    pub result: ScoreResult,
 }
 
-/// What a score makes of a contest.
+/// What a score makes of a matrix.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Standing {
+pub struct ScoreResult {
     /// What is computed, from what, in which units: a few sentences.
     pub definition: Vec<String>,
     /// What the values of a row mean, in their order.
@@ -47,10 +47,10 @@ pub struct Figure {
     pub description: &'static str,
 }
 
-/// An entrant's place.
+/// Where a system stands.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RankedRow {
-    /// Place, from 1, the same for equals; `None` for an entrant that can't be compared with those that have one.
+    /// Place, from 1, the same for equals; `None` for a system that can't be compared with those that have one.
     pub rank: Option<usize>,
     /// Why it has no rank.
     pub unranked: Option<String>,
@@ -67,31 +67,31 @@ pub struct RankedRow {
 }
 
 impl RankedRow {
-    /// A row for all of an entrant's workloads: complete when each of its terms counts.
-    pub(super) fn of_set(entrant: &Entrant<'_>, values: Vec<Option<f64>>, terms: Vec<Term>) -> RankedRow {
+    /// A row for all of a system's workloads: complete when each of its terms counts.
+    pub(super) fn for_set(system: &SystemUnderTest<'_>, values: Vec<Option<f64>>, terms: Vec<Term>) -> RankedRow {
         let counted = terms.iter().filter(|term| term.not_counted.is_none()).count();
         RankedRow {
             rank: None,
             unranked: (counted < terms.len()).then(|| format!("incomplete: {counted} of {} workloads", terms.len())),
-            device: entrant.device.to_owned(),
-            settings: entrant.settings.clone(),
+            device: system.device.to_owned(),
+            settings: system.settings.clone(),
             workload: None,
             values,
             terms,
         }
     }
 
-    /// A row for one workload of an entrant, ranked unless there is a reason against it.
-    pub(super) fn of_cell(
-        entrant: &Entrant<'_>,
+    /// A row for one workload of a system, ranked unless there is a reason against it.
+    pub(super) fn for_cell(
+        system: &SystemUnderTest<'_>,
         cell: &Cell<'_>,
         values: Vec<Option<f64>>,
         unranked: Option<String>,
     ) -> RankedRow {
         RankedRow {
             rank: None,
-            device: entrant.device.to_owned(),
-            settings: entrant.settings.clone(),
+            device: system.device.to_owned(),
+            settings: system.settings.clone(),
             workload: Some(cell.workload.clone()),
             values,
             terms: vec![Term::of(cell, Vec::new(), unranked.clone())],
@@ -172,13 +172,13 @@ pub(super) fn place(rows: &mut [RankedRow], figure: usize, better: Better) {
 }
 
 /// What a reader must know of the runs, whatever is made of them.
-pub(super) fn notes(contest: &Contest<'_>) -> Vec<String> {
+pub(super) fn notes(matrix: &ResultMatrix<'_>) -> Vec<String> {
     let mut notes = Vec::new();
-    if !contest.never_tried.is_empty() {
-        let names: Vec<String> = contest.never_tried.iter().map(ToString::to_string).collect();
+    if !matrix.never_tried.is_empty() {
+        let names: Vec<String> = matrix.never_tried.iter().map(ToString::to_string).collect();
         notes.push(format!("Skipped on every device, and in no set: {}.", names.join(", ")));
     }
-    let cells = || contest.asked_cells().map(|(_, cell)| cell);
+    let cells = || matrix.asked_cells().map(|(_, cell)| cell);
     let repeated = cells().filter(|cell| cell.runs_ok() > 1).count();
     if repeated > 0 {
         notes.push(format!("Measured several times: {repeated} of the cells. The run with the median time counts."));
@@ -187,8 +187,8 @@ pub(super) fn notes(contest: &Contest<'_>) -> Vec<String> {
     if mixed > 0 {
         notes.push(format!("Also with runs that are not ok: {mixed} of the cells that count."));
     }
-    if contest.same_runs > 0 {
-        notes.push(format!("Read twice, and counted once: {} runs.", contest.same_runs));
+    if matrix.same_runs > 0 {
+        notes.push(format!("Read twice, and counted once: {} runs.", matrix.same_runs));
     }
     notes
 }

@@ -58,7 +58,7 @@ impl fmt::Display for Workload {
     }
 }
 
-/// How a device measures. A device with other settings is another entrant: summed up together they would count a
+/// How a device measures. A device with other settings is another system: summed up together they would count a
 /// network twice.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct Settings {

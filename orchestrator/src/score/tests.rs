@@ -24,7 +24,7 @@ fn failed(device: &str, model: &str) -> ScoredRun {
 }
 
 fn ranked(name: &str, runs: &[ScoredRun], options: &Options<'_>) -> Ranking {
-    rank(score(name).unwrap(), &Contest::new(runs).unwrap(), options).unwrap()
+    rank(score(name).unwrap(), &ResultMatrix::new(runs).unwrap(), options).unwrap()
 }
 
 fn published() -> Vec<PublishedNetwork> {
@@ -44,7 +44,7 @@ fn published() -> Vec<PublishedNetwork> {
 type Place<'a> = (&'a str, Option<usize>, &'a [Option<f64>]);
 
 fn places(ranking: &Ranking) -> Vec<Place<'_>> {
-    ranking.standing.rows.iter().map(|row| (row.device.as_str(), row.rank, row.values.as_slice())).collect()
+    ranking.result.rows.iter().map(|row| (row.device.as_str(), row.rank, row.values.as_slice())).collect()
 }
 
 #[test]
@@ -66,19 +66,19 @@ fn vips_and_vops_are_sums_by_hand() {
             assert!((value.unwrap() - expected.unwrap()).abs() < 1e-12, "{device}: {values:?}");
         }
     }
-    let term = &ranking.standing.rows[0].terms[1];
+    let term = &ranking.result.rows[0].terms[1];
     assert_eq!((term.workload.model.as_str(), term.run_id.as_deref()), ("resnet50", Some("a-resnet50-0.5")));
     let flops = ranked("aiotbench", &runs, &Options { flops: true, ..Options::default() });
-    assert_eq!(flops.standing.rows[0].values[1], ranking.standing.rows[0].values[1].map(|vops| vops * 2.0));
-    assert_eq!(flops.standing.rows[0].values[0], ranking.standing.rows[0].values[0]);
-    assert!(flops.standing.figures[1].unit.contains("FLOP") && ranking.standing.figures[1].unit.contains("MAC"));
+    assert_eq!(flops.result.rows[0].values[1], ranking.result.rows[0].values[1].map(|vops| vops * 2.0));
+    assert_eq!(flops.result.rows[0].values[0], ranking.result.rows[0].values[0]);
+    assert!(flops.result.figures[1].unit.contains("FLOP") && ranking.result.figures[1].unit.contains("MAC"));
 }
 
 #[test]
 fn a_batch_is_many_images() {
     let mut runs = [run("a", "resnet50", 0.8, 0.5)];
     runs[0].settings.batch = 8;
-    assert_eq!(ranked("aiotbench", &runs, &Options::default()).standing.rows[0].values[2], Some(10.0));
+    assert_eq!(ranked("aiotbench", &runs, &Options::default()).result.rows[0].values[2], Some(10.0));
 }
 
 #[test]
@@ -92,12 +92,12 @@ fn incomplete_sets_have_no_rank_and_say_why() {
     ];
     let ranking = ranked("aiotbench", &runs, &Options::default());
     let rows: Vec<_> =
-        ranking.standing.rows.iter().map(|row| (row.device.as_str(), row.rank, row.unranked.as_deref())).collect();
+        ranking.result.rows.iter().map(|row| (row.device.as_str(), row.rank, row.unranked.as_deref())).collect();
     let incomplete = Some("incomplete: 1 of 2 workloads");
     assert_eq!(rows, [("a", Some(1), None), ("c", None, incomplete), ("quick", None, incomplete)]);
-    assert_eq!(ranking.standing.rows[1].terms[0].not_counted.as_deref(), Some("not measured here"));
-    assert_eq!(ranking.standing.rows[2].terms[0].not_counted.as_deref(), Some("failed: crashed: signal 11"));
-    assert_eq!(ranking.standing.rows[2].values[0], Some(750.0), "what failed counts 0");
+    assert_eq!(ranking.result.rows[1].terms[0].not_counted.as_deref(), Some("not measured here"));
+    assert_eq!(ranking.result.rows[2].terms[0].not_counted.as_deref(), Some("failed: crashed: signal 11"));
+    assert_eq!(ranking.result.rows[2].values[0], Some(750.0), "what failed counts 0");
 }
 
 #[test]
@@ -106,15 +106,15 @@ fn what_was_skipped_everywhere_is_in_no_set_but_told() {
     skipped.status = RunStatus::Skipped;
     let runs = [run("a", "resnet50", 0.5, 0.75), skipped.clone(), run("b", "resnet50", 0.4, 0.75)];
     let ranking = ranked("aiotbench", &runs, &Options::default());
-    assert!(ranking.standing.rows.iter().all(|row| row.rank.is_some()));
+    assert!(ranking.result.rows.iter().all(|row| row.rank.is_some()));
     assert!(
-        ranking.standing.notes.iter().any(|note| note.contains("mobilenet_v2 tract fp32")),
+        ranking.result.notes.iter().any(|note| note.contains("mobilenet_v2 tract fp32")),
         "{:?}",
-        ranking.standing.notes
+        ranking.result.notes
     );
     let tried = [runs[0].clone(), skipped, run("b", "mobilenet_v2", 0.1, 0.5), run("b", "resnet50", 0.4, 0.75)];
     let ranking = ranked("aiotbench", &tried, &Options::default());
-    assert_eq!((ranking.standing.rows[0].device.as_str(), ranking.standing.rows[1].rank), ("b", None));
+    assert_eq!((ranking.result.rows[0].device.as_str(), ranking.result.rows[1].rank), ("b", None));
 }
 
 #[test]
@@ -122,11 +122,11 @@ fn of_repeats_the_median_run_counts() {
     let mut runs: Vec<ScoredRun> = [0.5, 0.1, 0.4, 0.2].map(|seconds| run("a", "resnet50", seconds, seconds)).into();
     runs.push(failed("a", "resnet50"));
     let ranking = ranked("aiotbench", &runs, &Options::default());
-    let term = &ranking.standing.rows[0].terms[0];
+    let term = &ranking.result.rows[0].terms[0];
     assert_eq!((term.run_id.as_deref(), term.runs, term.runs_ok), (Some("a-resnet50-0.2"), 5, 4));
     assert_eq!((term.values[0], term.values[1]), (Some(200.0), Some(0.2)), "accuracy and time are of one run");
-    assert!(ranking.standing.notes.iter().any(|note| note.contains("median")));
-    assert!(ranking.standing.notes.iter().any(|note| note.contains("not ok")));
+    assert!(ranking.result.notes.iter().any(|note| note.contains("median")));
+    assert!(ranking.result.notes.iter().any(|note| note.contains("not ok")));
 }
 
 #[test]
@@ -136,11 +136,11 @@ fn a_run_that_is_read_twice_counts_once() {
     (rounded.latency_s, rounded.source) = (Some(0.500_000_001), "results.csv:2".into());
     let runs = [one.clone(), rounded.clone()];
     let ranking = ranked("aiotbench", &runs, &Options::default());
-    assert_eq!((ranking.standing.rows[0].terms[0].runs, ranking.standing.rows[0].values[0]), (1, Some(1.5)));
+    assert_eq!((ranking.result.rows[0].terms[0].runs, ranking.result.rows[0].values[0]), (1, Some(1.5)));
     rounded.latency_s = Some(0.6);
-    let error = Contest::new(&[one, rounded]).unwrap_err();
+    let error = ResultMatrix::new(&[one, rounded]).unwrap_err();
     assert!(error.to_string().contains("results.csv:2"), "{error}");
-    assert_eq!(Contest::new(&[]).unwrap_err(), ScoreError::NoRuns);
+    assert_eq!(ResultMatrix::new(&[]).unwrap_err(), ScoreError::NoRuns);
 }
 
 #[test]
@@ -148,11 +148,8 @@ fn settings_are_entrants_of_their_own() {
     let mut runs = [run("a", "resnet50", 0.5, 0.75), run("a", "resnet50", 0.3, 0.75)];
     runs[1].settings.threads = "4".into();
     let ranking = ranked("aiotbench", &runs, &Options::default());
-    assert_eq!(ranking.standing.rows.len(), 2);
-    assert_eq!(
-        (ranking.standing.rows[0].settings.threads.as_str(), ranking.standing.rows[0].values[0]),
-        ("4", Some(2.5))
-    );
+    assert_eq!(ranking.result.rows.len(), 2);
+    assert_eq!((ranking.result.rows[0].settings.threads.as_str(), ranking.result.rows[0].values[0]), ("4", Some(2.5)));
 }
 
 #[test]
@@ -163,22 +160,22 @@ fn published_accuracy_only_where_asked() {
     let asked = Options { accuracy: AccuracySource::Published, published: &published, ..Options::default() };
     let ranking = ranked("aiotbench", &runs, &asked);
     assert_eq!(ranking.accuracy, Some(AccuracySource::Published));
-    assert_eq!(ranking.standing.rows[0].values, [Some(1.52), Some(1.52), Some(4.0), Some(2.6)]);
-    assert_eq!(ranking.standing.rows[0].unranked.as_deref(), Some("incomplete: 1 of 2 workloads"));
+    assert_eq!(ranking.result.rows[0].values, [Some(1.52), Some(1.52), Some(4.0), Some(2.6)]);
+    assert_eq!(ranking.result.rows[0].unranked.as_deref(), Some("incomplete: 1 of 2 workloads"));
     assert!(
-        ranking.standing.notes.iter().any(|note| note.starts_with("MACs as published")),
+        ranking.result.notes.iter().any(|note| note.starts_with("MACs as published")),
         "{:?}",
-        ranking.standing.notes
+        ranking.result.notes
     );
     assert!(
-        ranking.standing.notes.contains(&"Accuracy of resnet50 by: a paper.".to_owned()),
+        ranking.result.notes.contains(&"Accuracy of resnet50 by: a paper.".to_owned()),
         "{:?}",
-        ranking.standing.notes
+        ranking.result.notes
     );
     let measured = ranked("aiotbench", &runs, &Options { published: &published, ..Options::default() });
-    assert_eq!(measured.standing.rows[0].values[0], Some(0.4));
+    assert_eq!(measured.result.rows[0].values[0], Some(0.4));
     runs.iter_mut().for_each(|run| run.accuracy = None);
-    let error = rank(score("aiotbench").unwrap(), &Contest::new(&runs).unwrap(), &Options::default()).unwrap_err();
+    let error = rank(score("aiotbench").unwrap(), &ResultMatrix::new(&runs).unwrap(), &Options::default()).unwrap_err();
     assert_eq!(error, ScoreError::NoAccuracy);
 }
 
@@ -186,7 +183,7 @@ fn published_accuracy_only_where_asked() {
 fn unknown_operations_are_no_zero() {
     let mut runs = [run("a", "resnet50", 0.5, 0.5), run("a", "mine", 0.5, 0.5)];
     runs[1].macs = None;
-    let row = &ranked("aiotbench", &runs, &Options::default()).standing.rows[0];
+    let row = &ranked("aiotbench", &runs, &Options::default()).result.rows[0];
     assert_eq!((row.values[0], row.values[1], row.values[3]), (Some(2.0), None, None));
 }
 
@@ -201,14 +198,14 @@ fn geometric_mean_against_the_reference() {
     ];
     let options = Options { reference: Some("ref"), ..Options::default() };
     let ranking = ranked("geomean", &runs, &options);
-    let rows: Vec<_> = ranking.standing.rows.iter().map(|row| (row.device.as_str(), row.rank)).collect();
+    let rows: Vec<_> = ranking.result.rows.iter().map(|row| (row.device.as_str(), row.rank)).collect();
     assert_eq!(rows, [("a", Some(1)), ("ref", Some(2)), ("b", None)]);
     let near = |value: Option<f64>, expected: f64| (value.unwrap() - expected).abs() < 1e-12;
-    assert!(near(ranking.standing.rows[0].values[0], 2.0) && near(ranking.standing.rows[1].values[0], 1.0));
-    assert!(near(ranking.standing.rows[2].values[0], 4.0), "over those it has");
+    assert!(near(ranking.result.rows[0].values[0], 2.0) && near(ranking.result.rows[1].values[0], 1.0));
+    assert!(near(ranking.result.rows[2].values[0], 4.0), "over those it has");
     let refusal = |reference| {
         let options = Options { reference, ..Options::default() };
-        rank(score("geomean").unwrap(), &Contest::new(&runs).unwrap(), &options).unwrap_err().to_string()
+        rank(score("geomean").unwrap(), &ResultMatrix::new(&runs).unwrap(), &options).unwrap_err().to_string()
     };
     assert!(refusal(Some("nobody")).contains("nobody") && refusal(None).contains("reference"));
 }
@@ -225,7 +222,7 @@ fn the_reference_is_compared_in_the_same_settings() {
     runs[2].settings.threads = "8".into();
     runs[3].settings.threads = "3".into();
     let ranking = ranked("geomean", &runs, &Options { reference: Some("ref"), ..Options::default() });
-    let of = |device| ranking.standing.rows.iter().find(|row| row.device == device).unwrap();
+    let of = |device| ranking.result.rows.iter().find(|row| row.device == device).unwrap();
     assert_eq!(of("a").values[0], Some(2.0));
     assert_eq!((of("b").rank, of("b").values[0]), (None, None), "no run of the reference has 3 threads");
     let one = ranked(
@@ -233,7 +230,7 @@ fn the_reference_is_compared_in_the_same_settings() {
         &[runs[0].clone(), runs[2].clone()],
         &Options { reference: Some("ref"), ..Options::default() },
     );
-    assert_eq!(one.standing.rows[0].values[0], Some(4.0), "the reference has one setting only, so that is taken");
+    assert_eq!(one.result.rows[0].values[0], Some(4.0), "the reference has one setting only, so that is taken");
 }
 
 #[test]
@@ -256,12 +253,12 @@ fn dawnbench_by_latency_and_cost() {
             ("cheap", Some(2), [Some(360.0), cost(0.18, 0.1), Some(1.0), Some(0.95)].as_slice()),
         ]
     );
-    let reasons: Vec<_> = ranking.standing.rows[2..].iter().map(|row| row.unranked.as_deref().unwrap()).collect();
+    let reasons: Vec<_> = ranking.result.rows[2..].iter().map(|row| row.unranked.as_deref().unwrap()).collect();
     assert_eq!(reasons, ["failed: crashed: signal 11", "top-5 is 80.00 %, below 93 %"]);
-    assert!(!ranking.standing.notes.iter().any(|note| note.contains("too few")), "{:?}", ranking.standing.notes);
+    assert!(!ranking.result.notes.iter().any(|note| note.contains("too few")), "{:?}", ranking.result.notes);
     runs[0].accuracy = Some(RunAccuracy { top1: None, top5: Some(0.94), n_images: Some(100) });
     let ranking = ranked("dawnbench", &runs, &Options::default());
-    assert!(ranking.standing.notes.iter().any(|note| note.starts_with("1 of those") && note.contains("too few")));
+    assert!(ranking.result.notes.iter().any(|note| note.starts_with("1 of those") && note.contains("too few")));
 }
 
 #[test]
@@ -271,8 +268,8 @@ fn bianco_by_density() {
     let runs = [run("a", "resnet50", 0.5, 0.1), run("a", "mobilenet_v2", 0.25, 0.1), run("a", "unknown", 0.25, 0.1)];
     let ranking = ranked("bianco", &runs, &options);
     assert_eq!(places(&ranking)[0], ("a", Some(1), [18.0, 72.0, 4.0, 4.0, 2.88].map(Some).as_slice()));
-    assert_eq!(ranking.standing.rows[1].workload.as_ref().unwrap().model, "resnet50");
-    assert_eq!(ranking.standing.rows[2].unranked.as_deref(), Some("no accuracy is published for it"));
+    assert_eq!(ranking.result.rows[1].workload.as_ref().unwrap().model, "resnet50");
+    assert_eq!(ranking.result.rows[2].unranked.as_deref(), Some("no accuracy is published for it"));
 }
 
 #[test]
@@ -281,7 +278,7 @@ fn equals_share_a_place() {
     let mut runs = Vec::from(runs);
     runs.push(run("slow", "resnet50", 1.0, 0.5));
     let ranking = ranked("aiotbench", &runs, &Options::default());
-    let places: Vec<_> = ranking.standing.rows.iter().map(|row| (row.device.as_str(), row.rank.unwrap())).collect();
+    let places: Vec<_> = ranking.result.rows.iter().map(|row| (row.device.as_str(), row.rank.unwrap())).collect();
     assert_eq!(places, [("d1", 1), ("d9", 1), ("d10", 1), ("slow", 4)]);
 }
 
@@ -329,7 +326,7 @@ type Values = (String, Settings, Option<Workload>, Option<usize>, Vec<Option<f64
 
 /// The values of all rows, whatever their order.
 fn values(ranking: &Ranking) -> Vec<Values> {
-    let rows = ranking.standing.rows.iter();
+    let rows = ranking.result.rows.iter();
     let mut values: Vec<_> = rows
         .map(|row| (row.device.clone(), row.settings.clone(), row.workload.clone(), row.rank, row.values.clone()))
         .collect();
@@ -378,9 +375,9 @@ proptest! {
 
     #[test]
     fn a_failed_workload_changes_nothing_but_the_mark(runs in tables(), which: Index, tried_before: bool) {
-        let entrant = &runs[which.index(runs.len())];
-        let mut more = failed(&entrant.device, if tried_before { "resnet50" } else { "never_seen" });
-        more.settings = entrant.settings.clone();
+        let system = &runs[which.index(runs.len())];
+        let mut more = failed(&system.device, if tried_before { "resnet50" } else { "never_seen" });
+        more.settings = system.settings.clone();
         more.run_id = None;
         let with_it = [runs.clone(), vec![more]].concat();
         for name in ["aiotbench", "geomean"] {
@@ -397,7 +394,7 @@ proptest! {
     fn a_complete_entrant_is_never_beside_an_incomplete_one(runs in tables()) {
         let published = published();
         for score in SCORES {
-            for row in ranked(score.name(), &runs, &all_options(&published)).standing.rows {
+            for row in ranked(score.name(), &runs, &all_options(&published)).result.rows {
                 let complete = row.terms.iter().all(|term| term.not_counted.is_none());
                 prop_assert!(row.rank.is_none() || complete);
                 prop_assert_eq!(row.rank.is_none(), row.unranked.is_some());
@@ -411,7 +408,7 @@ proptest! {
 
     #[test]
     fn ranks_follow_the_values(runs in tables()) {
-        for row in ranked("aiotbench", &runs, &Options::default()).standing.rows.windows(2) {
+        for row in ranked("aiotbench", &runs, &Options::default()).result.rows.windows(2) {
             if let (Some(first), Some(second)) = (row[0].rank, row[1].rank) {
                 prop_assert!(first <= second && row[0].values[0] >= row[1].values[0]);
             }
@@ -423,7 +420,7 @@ proptest! {
 fn a_ranking_says_what_images_its_accuracies_are_of() {
     let on = |dataset: &str, run: ScoredRun| ScoredRun { dataset: dataset.to_owned(), ..run };
     let options = Options { accuracy: AccuracySource::Measured, reference: None, published: &[], flops: false };
-    let note = |runs: &[ScoredRun]| ranked("aiotbench", runs, &options).standing.notes.join("\n");
+    let note = |runs: &[ScoredRun]| ranked("aiotbench", runs, &options).result.notes.join("\n");
     let runs = [on("digits", run("a", "digits", 1.0, 0.5)), on("imagenet-val", run("a", "resnet50", 1.0, 0.5))];
     assert!(note(&runs).contains("Accuracy is of 1000 images of digits, and of 1000 images of imagenet-val."));
     assert!(!note(&[run("a", "digits", 1.0, 0.5)]).contains("Accuracy is of"));

@@ -1,5 +1,5 @@
-use super::contest::{Contest, Entrant};
-use super::ranking::{Better, Figure, RankedRow, Standing, Term, place};
+use super::ranking::{Better, Figure, RankedRow, ScoreResult, Term, place};
+use super::result_matrix::{ResultMatrix, SystemUnderTest};
 use super::{Options, Score, ScoreError, Top};
 
 /// AIoTBench's sums without accuracy, for weights that have none.
@@ -18,10 +18,10 @@ impl Score for Throughput {
         None
     }
 
-    fn standing(&self, contest: &Contest<'_>, _: &Options<'_>) -> Result<Standing, ScoreError> {
-        let mut rows: Vec<RankedRow> = contest.entrants.iter().map(row).collect();
+    fn result(&self, matrix: &ResultMatrix<'_>, _: &Options<'_>) -> Result<ScoreResult, ScoreError> {
+        let mut rows: Vec<RankedRow> = matrix.systems.iter().map(row).collect();
         place(&mut rows, 0, Better::Higher);
-        Ok(Standing {
+        Ok(ScoreResult {
             definition: vec![
                 "Throughput = sum of 1 / t over all workloads, t in seconds an image. Accuracy plays no part."
                     .to_owned(),
@@ -42,8 +42,8 @@ impl Score for Throughput {
     }
 }
 
-fn row(entrant: &Entrant<'_>) -> RankedRow {
-    let terms: Vec<Term> = entrant
+fn row(system: &SystemUnderTest<'_>) -> RankedRow {
+    let terms: Vec<Term> = system
         .cells
         .iter()
         .map(|cell| {
@@ -53,5 +53,5 @@ fn row(entrant: &Entrant<'_>) -> RankedRow {
         })
         .collect();
     let sum = terms.iter().filter_map(|term| term.values[1]).fold(0.0, |sum, rate| sum + rate);
-    RankedRow::of_set(entrant, vec![Some(sum)], terms)
+    RankedRow::for_set(system, vec![Some(sum)], terms)
 }

@@ -1,7 +1,8 @@
 //! How the devices and sweeps of the lab are right now, from what the store has.
 //!
-//! Main function: [`of_devices`]; main type: [`DeviceView`], which says of a device what it does ([`Standing`]) and all
-//! that this was found out from. What their time went into, over days, is [`utilisation_of_days`]. Never asks a device, and never writes.
+//! Main function: [`device_views`]. Main type: [`DeviceView`], which says what a device does ([`Availability`]), and all
+//! that this was found out from. [`utilisation_of_days`] says what the time of devices went into. Never asks a device,
+//! and never writes.
 
 mod utilisation;
 
@@ -16,12 +17,12 @@ use crate::domain::{
 use crate::planner;
 use crate::store::{Store, StoreError};
 
-pub use utilisation::{MOST_DAYS, Past, USUAL_DAYS, Utilisation, utilisation, utilisation_of_days};
+pub use utilisation::{LabHistory, MOST_DAYS, USUAL_DAYS, Utilisation, utilisation, utilisation_of_days};
 
 /// What a device does, or why it does nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Standing {
+pub enum Availability {
     /// Its farm file takes it out of service.
     Disabled,
     /// A person keeps sweeps off it.
@@ -40,30 +41,30 @@ pub enum Standing {
     Unknown,
 }
 
-impl Standing {
-    /// Every standing.
-    pub const ALL: &'static [Standing] = &[
-        Standing::Disabled,
-        Standing::Locked,
-        Standing::Quarantined,
-        Standing::Busy,
-        Standing::Offline,
-        Standing::Unauthorized,
-        Standing::Idle,
-        Standing::Unknown,
+impl Availability {
+    /// All of them.
+    pub const ALL: &'static [Availability] = &[
+        Availability::Disabled,
+        Availability::Locked,
+        Availability::Quarantined,
+        Availability::Busy,
+        Availability::Offline,
+        Availability::Unauthorized,
+        Availability::Idle,
+        Availability::Unknown,
     ];
 
     /// The word for it.
     pub fn as_str(self) -> &'static str {
         match self {
-            Standing::Disabled => "disabled",
-            Standing::Locked => "locked",
-            Standing::Quarantined => "quarantined",
-            Standing::Busy => "busy",
-            Standing::Offline => "offline",
-            Standing::Unauthorized => "unauthorized",
-            Standing::Idle => "idle",
-            Standing::Unknown => "unknown",
+            Availability::Disabled => "disabled",
+            Availability::Locked => "locked",
+            Availability::Quarantined => "quarantined",
+            Availability::Busy => "busy",
+            Availability::Offline => "offline",
+            Availability::Unauthorized => "unauthorized",
+            Availability::Idle => "idle",
+            Availability::Unknown => "unknown",
         }
     }
 }
@@ -92,7 +93,7 @@ pub struct DeviceView {
     #[serde(flatten)]
     pub device: Device,
     /// What it does.
-    pub status: Standing,
+    pub status: Availability,
     /// In a few words: with what, since when, until when, and why.
     pub detail: String,
     /// The lock that is in force.
@@ -109,7 +110,7 @@ pub struct DeviceView {
 ///
 /// # Errors
 /// When the store can't be read.
-pub fn of_devices(
+pub fn device_views(
     store: &dyn Store,
     devices: Vec<Device>,
     is_gone: &dyn Fn(&str) -> bool,
@@ -124,7 +125,7 @@ pub fn of_devices(
         let lease = leases.remove(name).filter(|lease| !is_gone(&lease.holder));
         let used = lease.map(|lease| used(store, name, lease.holder, lease.sweep_id, now)).transpose()?;
         let (lock, fares, sighting) = (locks.remove(name), fares.remove(name), sightings.remove(name));
-        let status = standing(&device, lock.as_ref(), used.as_ref(), fares.as_ref(), sighting.as_ref());
+        let status = availability(&device, lock.as_ref(), used.as_ref(), fares.as_ref(), sighting.as_ref());
         let mut view = DeviceView { device, status, detail: String::new(), lock, used, fares, sighting };
         view.detail = detail(&view);
         Ok(view)
@@ -132,11 +133,11 @@ pub fn of_devices(
     devices.into_iter().map(view).collect()
 }
 
-/// A sweep's state in a person's words; `is_held`: a process carries it out now; `is_handed_over`: it is the daemon's.
-pub fn of_sweep(state: SweepState, is_held: bool, is_handed_over: bool) -> &'static str {
+/// A sweep's state in a person's words; `is_held`: a process carries it out now; `is_submitted`: it is the daemon's.
+pub fn sweep_status(state: SweepState, is_held: bool, is_submitted: bool) -> &'static str {
     match (state, is_held) {
         (SweepState::Open, true) => "running",
-        (SweepState::Open, false) if is_handed_over => "waiting",
+        (SweepState::Open, false) if is_submitted => "waiting",
         (SweepState::Open, false) => "stopped",
         (SweepState::Cancelling, true) => "ending",
         (SweepState::Cancelling, false) => "half-cancelled",
@@ -179,31 +180,31 @@ fn used(
 }
 
 /// What a device does; of several things that hold at once, the one that a person must know first.
-fn standing(
+fn availability(
     device: &Device,
     lock: Option<&DeviceLock>,
     used: Option<&Use>,
     fares: Option<&DeviceStatus>,
     sighting: Option<&Sighting>,
-) -> Standing {
+) -> Availability {
     if device.disabled.is_some() {
-        return Standing::Disabled;
+        return Availability::Disabled;
     }
     if lock.is_some() {
-        return Standing::Locked;
+        return Availability::Locked;
     }
     if fares.is_some_and(|fares| fares.state == DeviceState::Quarantined) {
-        return Standing::Quarantined;
+        return Availability::Quarantined;
     }
     if used.is_some() {
-        return Standing::Busy;
+        return Availability::Busy;
     }
     match sighting {
-        None => Standing::Unknown,
+        None => Availability::Unknown,
         Some(sighting) => match &sighting.failure {
-            Some(failure) if is_unauthorized(failure) => Standing::Unauthorized,
-            Some(_) => Standing::Offline,
-            None => Standing::Idle,
+            Some(failure) if is_unauthorized(failure) => Availability::Unauthorized,
+            Some(_) => Availability::Offline,
+            None => Availability::Idle,
         },
     }
 }
@@ -216,30 +217,30 @@ fn is_unauthorized(failure: &Failure) -> bool {
 fn detail(view: &DeviceView) -> String {
     let used = view.used.as_ref().map(use_text);
     match view.status {
-        Standing::Disabled => view.device.disabled.clone().unwrap_or_default(),
-        Standing::Locked => {
+        Availability::Disabled => view.device.disabled.clone().unwrap_or_default(),
+        Availability::Locked => {
             let lock = view.lock.as_ref();
             let lock =
                 lock.map_or_else(String::new, |lock| format!("by {} until {:.0}: {}", lock.by, lock.until, lock.why));
             // A run that was under way ends first.
             used.map_or_else(|| lock.clone(), |used| format!("{lock}; until the run under way has ended: {used}"))
         }
-        Standing::Quarantined => {
+        Availability::Quarantined => {
             let fares = view.fares.as_ref();
             let since =
                 fares.and_then(|fares| fares.since).map_or_else(String::new, |since| format!("since {since:.0}"));
             let failure = fares.and_then(|fares| fares.failure.as_ref());
             failure.map_or_else(|| since.clone(), |failure| format!("{since}: {failure}"))
         }
-        Standing::Busy => used.unwrap_or_default(),
-        Standing::Offline | Standing::Unauthorized => {
+        Availability::Busy => used.unwrap_or_default(),
+        Availability::Offline | Availability::Unauthorized => {
             let sighting = view.sighting.as_ref();
             let since =
                 sighting.and_then(|it| it.silent_since).map_or_else(String::new, |since| format!("since {since:.0}"));
             let failure = sighting.and_then(|sighting| sighting.failure.as_ref());
             failure.map_or_else(|| since.clone(), |failure| format!("{since}: {failure}"))
         }
-        Standing::Idle | Standing::Unknown => String::new(),
+        Availability::Idle | Availability::Unknown => String::new(),
     }
 }
 

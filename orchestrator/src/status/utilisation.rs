@@ -19,9 +19,9 @@ pub const USUAL_DAYS: u16 = 7;
 /// Most days that figures are of.
 pub const MOST_DAYS: u16 = 3660;
 
-/// What is known of the past of devices.
+/// What is known of the history of devices.
 #[derive(Debug, Clone, Default)]
-pub struct Past {
+pub struct LabHistory {
     /// Attempts of jobs.
     pub attempts: Vec<PastAttempt>,
     /// Events that lock, unlock, quarantine or release devices, oldest first.
@@ -64,20 +64,20 @@ pub fn utilisation_of_days(
     now: Timestamp,
 ) -> Result<Vec<Utilisation>, StoreError> {
     let from = now.checked_sub(SignedDuration::from_hours(24 * i64::from(days))).unwrap_or(Timestamp::UNIX_EPOCH);
-    let past = Past {
-        attempts: store.past_attempts(from)?,
+    let history = LabHistory {
+        attempts: store.attempt_history(from)?,
         events: store.availability_events()?,
         sightings: store.sightings()?,
     };
-    Ok(utilisation(devices, &past, from, now))
+    Ok(utilisation(devices, &history, from, now))
 }
 
 /// What the time of each of these devices went into, and of all of them together, which comes last.
-pub fn utilisation(devices: &[String], past: &Past, from: Timestamp, until: Timestamp) -> Vec<Utilisation> {
+pub fn utilisation(devices: &[String], history: &LabHistory, from: Timestamp, until: Timestamp) -> Vec<Utilisation> {
     let period_ns = nanoseconds(until).saturating_sub(nanoseconds(from)).max(1);
     let mut all = Tally::default();
     let mut rows = Vec::new();
-    let histories = History::by_device(past);
+    let histories = History::by_device(history);
     let nothing = History::default();
     for device in devices {
         let tally = Tally::of(histories.get(device.as_str()).unwrap_or(&nothing), from, until);
@@ -97,17 +97,17 @@ struct History<'a> {
 }
 
 impl History<'_> {
-    fn by_device(past: &Past) -> HashMap<&str, History<'_>> {
+    fn by_device(history: &LabHistory) -> HashMap<&str, History<'_>> {
         let mut of: HashMap<&str, History<'_>> = HashMap::new();
-        for attempt in &past.attempts {
+        for attempt in &history.attempts {
             of.entry(&attempt.device).or_default().attempts.push(attempt);
         }
-        for event in &past.events {
+        for event in &history.events {
             if let Some(device) = &event.device {
                 of.entry(device).or_default().events.push(event);
             }
         }
-        for sighting in &past.sightings {
+        for sighting in &history.sightings {
             of.entry(&sighting.device).or_default().sighting = Some(sighting);
         }
         of
@@ -281,7 +281,7 @@ mod tests {
     fn each_moment_counts_once_and_all_of_them_are_the_period() {
         let failure = Failure::new(FailureKind::Unreachable, "away");
         let quarantined = EventKind::DeviceQuarantined { failure: failure.clone(), failures: 3, pause_ns: 1 };
-        let past = Past {
+        let history = LabHistory {
             attempts: vec![
                 // Half of it lies before the period.
                 attempt("a", -2, 2, AttemptEnd::Ok),
@@ -310,7 +310,7 @@ mod tests {
             }],
         };
         let devices = ["a".to_owned(), "b".to_owned(), "c".to_owned()];
-        let rows = utilisation(&devices, &past, at(0), at(10 * HOUR));
+        let rows = utilisation(&devices, &history, at(0), at(10 * HOUR));
         assert_eq!(shares(&rows[0]), [0.4, 0.3, 0.0, 0.3]);
         assert_eq!(shares(&rows[1]), [0.0, 0.0, 0.4, 0.6]);
         assert_eq!(shares(&rows[2]), [0.0, 0.0, 0.0, 1.0]);
@@ -323,7 +323,7 @@ mod tests {
 
     #[test]
     fn no_time_and_no_devices_are_no_division_by_zero() {
-        let rows = utilisation(&[], &Past::default(), at(5), at(5));
+        let rows = utilisation(&[], &LabHistory::default(), at(5), at(5));
         assert_eq!((rows.len(), rows[0].idle, rows[0].jobs_per_day), (1, 1.0, 0.0));
     }
 }

@@ -10,12 +10,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    AttemptEnd, Claim, ClaimedRun, GiveBack, HandedOver, LeaseOutcome, NewSweep, News, Store, StoreError, SweepCounts,
+    AttemptEnd, Claim, ClaimedRun, LeaseOutcome, NewSweep, NotificationKind, Requeue, Store, StoreError,
+    SubmittedSweep, SweepCounts,
 };
 use crate::domain::{
     CheckFigures, CheckVerdict, DeviceChange, DeviceCheck, DeviceIdentity, DeviceLock, DeviceState, DueTime, Event,
-    EventKind, Failure, FailureKind, HandOver, Job, JobId, JobState, Measurement, Plan, Record, RunId, RunState,
-    RunStatus, SchedulePause, Setting, Skipped, StartState, SweepDefinition, SweepId, SweepRow, SweepState, Unfit,
+    EventKind, Failure, FailureKind, Job, JobId, JobState, Measurement, Plan, Record, RunId, RunState, RunStatus,
+    SchedulePause, Setting, Skipped, StartState, Submission, SweepDefinition, SweepId, SweepRow, SweepState, Unfit,
     sample,
 };
 
@@ -184,8 +185,8 @@ pub fn a_lost_lease_moves_on_and_the_late_result_is_refused(open: &Open) {
     assert!(is_stale(store.finish(lost.epoch, &late, None, at(62))));
     assert!(is_stale(store.finish(taken.epoch + 1, &late, None, at(62))), "an epoch that was never given");
     let given =
-        GiveBack { run_id: &lost.run_id, epoch: lost.epoch, failure: &self::lost(), counts: true, not_before: at(0) };
-    assert!(is_stale(store.give_back(&given, at(62))));
+        Requeue { run_id: &lost.run_id, epoch: lost.epoch, failure: &self::lost(), counts: true, not_before: at(0) };
+    assert!(is_stale(store.requeue(&given, at(62))));
     let refused = store.events(&row.id).unwrap();
     assert!(refused.iter().all(|event| matches!(event.kind, EventKind::WriteRefused { .. })) && refused.len() == 3);
     let good = ended(&row, &taken, RunStatus::Failed);
@@ -273,8 +274,8 @@ pub fn given_back_runs_are_tried_again_after_their_pause(open: &Open) {
     let failed = |run: &ClaimedRun, counts, not_before: i64, now: i64| {
         let failure = lost();
         let not_before = at(not_before);
-        let given = GiveBack { run_id: &run.run_id, epoch: run.epoch, failure: &failure, counts, not_before };
-        store.give_back(&given, at(now)).unwrap();
+        let given = Requeue { run_id: &run.run_id, epoch: run.epoch, failure: &failure, counts, not_before };
+        store.requeue(&given, at(now)).unwrap();
     };
     let first = claim(&*store, &row, "a", "host", 0);
     failed(&first, true, 30, 5);
@@ -291,7 +292,7 @@ pub fn given_back_runs_are_tried_again_after_their_pause(open: &Open) {
     assert_eq!((third.attempt, third.failed_attempts), (3, 1), "one that its host gave up does not count");
     let (state, attempts) = store.attempts(&row.id, &first.job.id).unwrap();
     let states: Vec<RunState> = attempts.iter().map(|attempt| attempt.state).collect();
-    assert_eq!((state, states), (JobState::Running, vec![RunState::GivenBack, RunState::GivenBack, RunState::Live]));
+    assert_eq!((state, states), (JobState::Running, vec![RunState::Requeued, RunState::Requeued, RunState::Live]));
     assert_eq!(attempts[0].failure, Some(lost()));
     let unknown = store.attempts(&row.id, &JobId("jnone".into()));
     assert!(matches!(unknown, Err(StoreError::UnknownJob { .. })));
@@ -623,7 +624,7 @@ pub fn a_due_time_is_begun_once(open: &Open) {
         (start.due.due_at, start.state, start.why.clone(), start.sweep_id.clone())
     };
     assert_eq!(of(&starts[0]), (at(30), StartState::Begun, None, Some(row.id.clone())));
-    assert_eq!(of(&starts[1]), (at(20), StartState::LeftOut, why, None));
+    assert_eq!(of(&starts[1]), (at(20), StartState::Skipped, why, None));
     assert_eq!(open().scheduled_starts(Some("other"), 9).unwrap(), []);
 
     let run = claim(&*store, &row, "a", "host", 40);
@@ -687,52 +688,59 @@ pub fn a_person_goes_before_a_schedule(open: &Open) {
     let (person, _) = sweep(&*store, "person", &["a"], 2);
     let (other, _) = sweep(&*store, "other", &["a"], 1);
 
-    store.want_device("a", &person.id, at(40)).unwrap();
-    assert_eq!(open().claim(&row.id, "a", "host", LEASE, at(10)).unwrap(), Claim::Overtaken(person.id.clone()));
-    assert_eq!(open().overtaken_by("a", &row.id, at(39)).unwrap(), Some(person.id.clone()));
-    assert_eq!(open().overtaken_by("b", &row.id, at(39)).unwrap(), None);
-    assert_eq!(open().overtaken_by("a", &other.id, at(39)).unwrap(), None, "people are equal");
-    assert_eq!(open().overtaken_by("a", &row.id, at(40)).unwrap(), None, "whoever waited is gone");
-    store.want_device("a", &person.id, at(90)).unwrap();
-    store.unwant_device("a", &person.id).unwrap();
+    store.add_device_waiter("a", &person.id, at(40)).unwrap();
+    assert_eq!(open().claim(&row.id, "a", "host", LEASE, at(10)).unwrap(), Claim::Preempted(person.id.clone()));
+    assert_eq!(open().preempted_by("a", &row.id, at(39)).unwrap(), Some(person.id.clone()));
+    assert_eq!(open().preempted_by("b", &row.id, at(39)).unwrap(), None);
+    assert_eq!(open().preempted_by("a", &other.id, at(39)).unwrap(), None, "people are equal");
+    assert_eq!(open().preempted_by("a", &row.id, at(40)).unwrap(), None, "whoever waited is gone");
+    store.add_device_waiter("a", &person.id, at(90)).unwrap();
+    store.remove_device_waiter("a", &person.id).unwrap();
     claim(&*open(), &row, "a", "host", 50);
-    store.want_device("a", &row.id, at(90)).unwrap();
+    store.add_device_waiter("a", &row.id, at(90)).unwrap();
     claim(&*open(), &person, "a", "host", 51);
 }
 
-fn handed(by: &str, seconds: i64) -> HandOver {
-    HandOver { by: by.to_owned(), at: at(seconds), max_devices: 4 }
+fn handed(by: &str, seconds: i64) -> Submission {
+    Submission { by: by.to_owned(), at: at(seconds), max_devices: 4 }
 }
 
 pub fn a_sweep_and_its_skipped_cells_are_handed_over_at_once(open: &Open) {
     let store = open();
     let (first, plan) = sweep(&*store, "first", &["a"], 1);
     let row = SweepRow { id: SweepId("given".into()), ..first };
-    let (definition, hand_over) = (definition(), handed("ann", 1));
+    let (definition, submission) = (definition(), handed("ann", 1));
     let twice = [(); 2].map(|()| record(&row.id, &job("bb", 9), None, RunStatus::Skipped));
-    let new = NewSweep { handed_over: Some(&hand_over), skipped: &twice, ..NewSweep::new(&row, &definition, &plan) };
+    let new = NewSweep { submission: Some(&submission), skipped: &twice, ..NewSweep::new(&row, &definition, &plan) };
     // A cell has one record: all of it is undone.
     assert!(store.create_sweep(&new).is_err());
-    assert_eq!((store.sweeps().unwrap().len(), store.handed_over().unwrap()), (1, vec![]));
+    assert_eq!((store.sweeps().unwrap().len(), store.submitted_to_daemon().unwrap()), (1, vec![]));
     store.create_sweep(&NewSweep { skipped: &twice[..1], ..new }).unwrap();
     assert_eq!(open().records(&row.id).unwrap(), twice[..1]);
-    assert_eq!(open().handed_over().unwrap(), [HandedOver { sweep_id: row.id, state: SweepState::Open, hand_over }]);
+    assert_eq!(
+        open().submitted_to_daemon().unwrap(),
+        [SubmittedSweep { sweep_id: row.id, state: SweepState::Open, submission }]
+    );
 }
 
 pub fn a_sweep_is_handed_over_and_taken_back(open: &Open) {
     let store = open();
     let (one, _) = sweep(&*store, "one", &["a"], 1);
     let (two, _) = sweep(&*store, "two", &["a"], 0);
-    assert!(store.hand_over(&SweepId("unknown".into()), &handed("ann", 1)).is_err());
-    store.hand_over(&one.id, &handed("ann", 1)).unwrap();
-    store.hand_over(&two.id, &handed("bob", 2)).unwrap();
-    store.hand_over(&one.id, &handed("cyd", 3)).unwrap();
-    let given = || open().handed_over().unwrap().into_iter().map(|it| (it.sweep_id, it.hand_over.by));
+    assert!(store.submit_to_daemon(&SweepId("unknown".into()), &handed("ann", 1)).is_err());
+    store.submit_to_daemon(&one.id, &handed("ann", 1)).unwrap();
+    store.submit_to_daemon(&two.id, &handed("bob", 2)).unwrap();
+    store.submit_to_daemon(&one.id, &handed("cyd", 3)).unwrap();
+    let given = || open().submitted_to_daemon().unwrap().into_iter().map(|it| (it.sweep_id, it.submission.by));
     assert_eq!(given().collect::<Vec<_>>(), [(two.id.clone(), "bob".into()), (one.id.clone(), "cyd".to_owned())]);
     assert!(store.finish_sweep(&two.id, at(4)).unwrap());
     store.cancel_sweep(&one.id).unwrap();
-    assert_eq!(store.handed_over().unwrap()[0].state, SweepState::Cancelling, "what is over is the daemon's no more");
-    assert!(store.take_back(&one.id).unwrap() && !store.take_back(&one.id).unwrap());
+    assert_eq!(
+        store.submitted_to_daemon().unwrap()[0].state,
+        SweepState::Cancelling,
+        "what is over is the daemon's no more"
+    );
+    assert!(store.withdraw(&one.id).unwrap() && !store.withdraw(&one.id).unwrap());
     assert_eq!(given().count(), 0);
 }
 
@@ -747,11 +755,11 @@ pub fn the_past_of_devices_is_told(open: &Open) {
         let run = claim(&*store, &row, "a", "host", seconds);
         let failure = lost();
         let given =
-            GiveBack { run_id: &run.run_id, epoch: run.epoch, failure: &failure, counts, not_before: at(seconds) };
-        store.give_back(&given, at(seconds + 5)).unwrap();
+            Requeue { run_id: &run.run_id, epoch: run.epoch, failure: &failure, counts, not_before: at(seconds) };
+        store.requeue(&given, at(seconds + 5)).unwrap();
     }
     claim(&*store, &row, "a", "host", 90);
-    let past = open().past_attempts(at(0)).unwrap();
+    let past = open().attempt_history(at(0)).unwrap();
     let told: Vec<_> = past.iter().map(|one| (one.from, one.until, one.end)).collect();
     let of = |from, until, end| (at(from), at(until), end);
     let kinds = [FailureKind::Crashed, FailureKind::ConnectionLost].map(AttemptEnd::Failed);
@@ -763,7 +771,7 @@ pub fn the_past_of_devices_is_told(open: &Open) {
         of(90, 150, AttemptEnd::Other),
     ];
     assert_eq!(told, expected);
-    assert_eq!(open().past_attempts(at(40)).unwrap(), past[2..]);
+    assert_eq!(open().attempt_history(at(40)).unwrap(), past[2..]);
 
     let event = |sweep_id: Option<&SweepId>, kind| {
         let (sweep_id, device) = (sweep_id.cloned(), Some("a".to_owned()));
@@ -786,7 +794,7 @@ fn over(store: &dyn Store, name: &str) -> SweepRow {
     store.finish(run.epoch, &record, None, at(20)).unwrap();
     let (sweep_id, kind) = (Some(row.id.clone()), EventKind::StopRequested { times: 1 });
     store.append_event(&Event { at: at(5), sweep_id, device: None, job_id: None, run_id: None, kind }).unwrap();
-    store.hand_over(&row.id, &handed("ann", 1)).unwrap();
+    store.submit_to_daemon(&row.id, &handed("ann", 1)).unwrap();
     assert!(store.finish_sweep(&row.id, at(30)).unwrap());
     row
 }
@@ -834,9 +842,9 @@ pub fn old_events_leave_and_those_of_what_stays_do_not(open: &Open) {
 pub fn what_nobody_was_told_of_is_news_once(open: &Open) {
     let store = open();
     let (done, _) = (over(&*store, "done"), sweep(&*store, "open", &["a"], 1));
-    let news = || open().untold_sweeps().unwrap().into_iter().map(|row| row.id).collect::<Vec<_>>();
+    let news = || open().pending_sweeps().unwrap().into_iter().map(|row| row.id).collect::<Vec<_>>();
     assert_eq!(news(), std::slice::from_ref(&done.id));
-    store.sweep_told(&done.id).unwrap();
+    store.mark_sweep_notified(&done.id).unwrap();
     assert_eq!(news(), []);
 
     let happens = |device: &str, kind| {
@@ -848,17 +856,17 @@ pub fn what_nobody_was_told_of_is_news_once(open: &Open) {
     happens("b", quarantined());
     happens("a", quarantined());
     let devices = || -> Vec<(u64, String)> {
-        let untold = open().untold(News::Quarantines).unwrap();
-        untold.into_iter().map(|(sequence, event)| (sequence, event.device.unwrap())).collect()
+        let pending = open().pending(NotificationKind::Quarantines).unwrap();
+        pending.into_iter().map(|(sequence, event)| (sequence, event.device.unwrap())).collect()
     };
     let names = || devices().into_iter().map(|(_, device)| device).collect::<Vec<_>>();
     assert_eq!(names(), ["a", "b"], "one that is prolonged is no news");
-    store.told(News::Quarantines, devices()[0].0).unwrap();
+    store.mark_notified(NotificationKind::Quarantines, devices()[0].0).unwrap();
     assert_eq!(names(), ["b"]);
     happens("a", EventKind::DeviceReleased { by: "me".into() });
     happens("a", quarantined());
     assert_eq!(names(), ["b", "a"]);
-    store.told(News::Quarantines, devices()[1].0).unwrap();
+    store.mark_notified(NotificationKind::Quarantines, devices()[1].0).unwrap();
     assert_eq!(names(), Vec::<String>::new());
 }
 
@@ -913,11 +921,11 @@ pub fn checks_that_found_devices_unfit_are_news_once(open: &Open) {
     let one = happens("one", std::slice::from_ref(&unfit));
     happens("all well", &[]);
     let two = happens("two", &[unfit.clone(), unfit.clone()]);
-    let untold = || open().untold(News::Checks).unwrap();
-    assert_eq!(untold().into_iter().map(|(_, event)| event).collect::<Vec<_>>(), [one, two.clone()]);
-    store.told(News::Checks, untold()[0].0).unwrap();
-    let left = untold();
+    let pending = || open().pending(NotificationKind::Checks).unwrap();
+    assert_eq!(pending().into_iter().map(|(_, event)| event).collect::<Vec<_>>(), [one, two.clone()]);
+    store.mark_notified(NotificationKind::Checks, pending()[0].0).unwrap();
+    let left = pending();
     assert_eq!(left.iter().map(|(_, event)| event).collect::<Vec<_>>(), [&two]);
-    store.told(News::Checks, left[0].0).unwrap();
-    assert_eq!(untold(), []);
+    store.mark_notified(NotificationKind::Checks, left[0].0).unwrap();
+    assert_eq!(pending(), []);
 }

@@ -90,19 +90,19 @@ pub trait LeaseStore {
     ///
     /// # Errors
     /// When the store can't be written.
-    fn want_device(&self, device: &str, sweep: &SweepId, until: Timestamp) -> Result<(), StoreError>;
+    fn add_device_waiter(&self, device: &str, sweep: &SweepId, until: Timestamp) -> Result<(), StoreError>;
 
     /// Notes that a sweep waits for a device no more.
     ///
     /// # Errors
     /// When the store can't be written.
-    fn unwant_device(&self, device: &str, sweep: &SweepId) -> Result<(), StoreError>;
+    fn remove_device_waiter(&self, device: &str, sweep: &SweepId) -> Result<(), StoreError>;
 
     /// The sweep that waits for a device now and goes before this one: a person's goes before a schedule's.
     ///
     /// # Errors
     /// When the store can't be read.
-    fn overtaken_by(&self, device: &str, sweep: &SweepId, now: Timestamp) -> Result<Option<SweepId>, StoreError>;
+    fn preempted_by(&self, device: &str, sweep: &SweepId, now: Timestamp) -> Result<Option<SweepId>, StoreError>;
 
     /// The leases of devices that are held now: device and holder.
     ///
@@ -118,7 +118,8 @@ pub trait LeaseStore {
     fn devices_left(&self, sweep: &SweepId) -> Result<Vec<String>, StoreError>;
 
     /// Prolongs all leases of a holder, in one transaction, and returns those it has: one that is not among them was
-    /// lost to another holder, or has ended. One that ran out and that nobody took is its holder's still.
+    /// lost to another holder, or has ended. An expired lease that nobody took can still be
+    /// renewed.
     ///
     /// # Errors
     /// When the store can't be written.

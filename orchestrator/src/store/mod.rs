@@ -1,7 +1,7 @@
 //! The truth: sweeps, jobs, leases, runs, events, records, and how devices fare, in SQL.
 //!
 //! Main type: the trait [`Store`], made of [`SweepStore`], [`RunStore`], [`LeaseStore`], [`DeviceStore`], [`LockStore`],
-//! [`SightingStore`], [`ScheduleStore`], [`HandOverStore`], [`PastStore`], [`RetentionStore`], [`NoticeStore`],
+//! [`SightingStore`], [`ScheduleStore`], [`SubmissionStore`], [`HistoryStore`], [`RetentionStore`], [`NoticeStore`],
 //! [`EventStore`] and [`MaintenanceStore`]; `open` picks the
 //! implementation by the URL's scheme. Every write about a run carries the epoch of its lease, and a
 //! stale one is refused. Never talks to a device, and never computes a statistic.
@@ -16,12 +16,11 @@ use crate::domain::{Event, SweepId};
 
 mod devices;
 mod error;
-mod hand_over;
+mod history;
 mod leases;
 mod locks;
 mod maintenance;
 mod notices;
-mod past;
 pub mod people;
 mod retention;
 mod run_id;
@@ -29,6 +28,7 @@ mod runs;
 mod schedules;
 mod sightings;
 pub mod sqlite;
+mod submissions;
 mod sweeps;
 
 #[cfg(test)]
@@ -37,17 +37,17 @@ pub mod conformance;
 
 pub use devices::DeviceStore;
 pub use error::StoreError;
-pub use hand_over::{HandOverStore, HandedOver};
+pub use history::{AttemptEnd, HistoryStore, PastAttempt};
 pub use leases::{HeldLeases, LeaseHolder, LeaseOutcome, LeaseStore};
 pub use locks::LockStore;
 pub use maintenance::{MaintenanceStore, StoreCheck, Vacuumed};
-pub use notices::{News, NoticeStore};
-pub use past::{AttemptEnd, PastAttempt, PastStore};
+pub use notices::{NoticeStore, NotificationKind};
 pub use retention::RetentionStore;
-pub use runs::{Attempt, Claim, ClaimedRun, GiveBack, LiveRun, RunOwner, RunStore};
+pub use runs::{Attempt, Claim, ClaimedRun, LiveRun, Requeue, RunOwner, RunStore};
 pub use schedules::{ScheduleStore, Unfinished};
 pub use sightings::SightingStore;
 use sqlite::SqliteStore;
+pub use submissions::{SubmissionStore, SubmittedSweep};
 pub use sweeps::{NewSweep, SweepCounts, SweepStore};
 
 /// Opens a store, and makes it when it isn't there: `sqlite:PATH` or a plain path.
@@ -120,8 +120,8 @@ pub trait Store:
     + LockStore
     + SightingStore
     + ScheduleStore
-    + HandOverStore
-    + PastStore
+    + SubmissionStore
+    + HistoryStore
     + RetentionStore
     + NoticeStore
     + EventStore

@@ -3,16 +3,16 @@ use crate::domain::{Event, SweepId, SweepRow};
 
 /// Events that people are told of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum News {
+pub enum NotificationKind {
     /// A device came into quarantine. What only prolongs a quarantine is no news.
     Quarantines,
     /// The checks before a sweep found devices unfit.
     Checks,
 }
 
-impl News {
+impl NotificationKind {
     /// All of them.
-    pub const ALL: [News; 2] = [News::Quarantines, News::Checks];
+    pub const ALL: [NotificationKind; 2] = [NotificationKind::Quarantines, NotificationKind::Checks];
 }
 
 /// Who was told of what. Whatever is told is marked afterwards: a process that is killed in between tells it again.
@@ -21,23 +21,23 @@ pub trait NoticeStore {
     ///
     /// # Errors
     /// When the store can't be read.
-    fn untold_sweeps(&self) -> Result<Vec<SweepRow>, StoreError>;
+    fn pending_sweeps(&self) -> Result<Vec<SweepRow>, StoreError>;
 
     /// Notes that people were told of the end of a sweep.
     ///
     /// # Errors
     /// When the store can't be written.
-    fn sweep_told(&self, sweep: &SweepId) -> Result<(), StoreError>;
+    fn mark_sweep_notified(&self, sweep: &SweepId) -> Result<(), StoreError>;
 
     /// The events of which nobody was told, the oldest first, each with its number.
     ///
     /// # Errors
     /// When the store can't be read.
-    fn untold(&self, news: News) -> Result<Vec<(u64, Event)>, StoreError>;
+    fn pending(&self, kind: NotificationKind) -> Result<Vec<(u64, Event)>, StoreError>;
 
     /// Notes that people were told of all such events up to the one of this number.
     ///
     /// # Errors
     /// When the store can't be written.
-    fn told(&self, news: News, until: u64) -> Result<(), StoreError>;
+    fn mark_notified(&self, kind: NotificationKind, until: u64) -> Result<(), StoreError>;
 }

@@ -30,7 +30,7 @@ pub enum Claim {
     /// A person keeps sweeps off the device.
     Locked(DeviceLock),
     /// This sweep waits for the device, and goes before.
-    Overtaken(SweepId),
+    Preempted(SweepId),
     /// No job waits.
     Nothing,
 }
@@ -80,7 +80,7 @@ pub struct RunOwner {
 
 /// How a run ended that has no result.
 #[derive(Debug, Clone, PartialEq)]
-pub struct GiveBack<'a> {
+pub struct Requeue<'a> {
     /// The run.
     pub run_id: &'a RunId,
     /// Epoch of its lease.
@@ -141,7 +141,7 @@ pub trait RunStore {
     ///
     /// # Errors
     /// [`StoreError::StaleEpoch`] when the lease was lost to another holder or the run has ended.
-    fn give_back(&self, given: &GiveBack<'_>, now: Timestamp) -> Result<(), StoreError>;
+    fn requeue(&self, requeue: &Requeue<'_>, now: Timestamp) -> Result<(), StoreError>;
 
     /// Adds the record of a job that waits, or of a cell that is no job (skipped, cancelled, device unusable).
     ///

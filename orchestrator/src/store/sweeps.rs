@@ -2,7 +2,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::StoreError;
-use crate::domain::{HandOver, Job, LabId, Plan, Record, SweepDefinition, SweepId, SweepRow, SweepState};
+use crate::domain::{Job, LabId, Plan, Record, Submission, SweepDefinition, SweepId, SweepRow, SweepState};
 
 /// A sweep that is to be added.
 #[derive(Debug, Clone, Copy)]
@@ -16,13 +16,13 @@ pub struct NewSweep<'a> {
     /// Records of the cells that can't run.
     pub skipped: &'a [Record],
     /// Who gives it to the daemon to carry out; none when whoever adds it does that.
-    pub handed_over: Option<&'a HandOver>,
+    pub submission: Option<&'a Submission>,
 }
 
 impl<'a> NewSweep<'a> {
     /// A sweep of a plan's jobs, which whoever adds it carries out.
     pub fn new(row: &'a SweepRow, definition: &'a SweepDefinition, plan: &'a Plan) -> NewSweep<'a> {
-        NewSweep { row, definition, jobs: &plan.jobs, skipped: &[], handed_over: None }
+        NewSweep { row, definition, jobs: &plan.jobs, skipped: &[], submission: None }
     }
 }
 

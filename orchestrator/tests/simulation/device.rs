@@ -59,25 +59,25 @@ struct SimRun {
 }
 
 /// The answer of a command.
-pub struct Answer {
+pub struct CommandOutput {
     pub stdout: Vec<u8>,
     pub stderr: String,
     pub code: i32,
 }
 
-impl Answer {
-    fn ok(stdout: impl Into<Vec<u8>>) -> Answer {
-        Answer { stdout: stdout.into(), stderr: String::new(), code: 0 }
+impl CommandOutput {
+    fn ok(stdout: impl Into<Vec<u8>>) -> CommandOutput {
+        CommandOutput { stdout: stdout.into(), stderr: String::new(), code: 0 }
     }
 
-    fn json(value: &impl serde::Serialize) -> Answer {
+    fn json(value: &impl serde::Serialize) -> CommandOutput {
         let mut line = serde_json::to_vec(value).unwrap();
         line.push(b'\n');
-        Answer::ok(line)
+        CommandOutput::ok(line)
     }
 
-    fn failed(code: i32, stderr: impl Into<String>) -> Answer {
-        Answer { stdout: Vec::new(), stderr: stderr.into(), code }
+    fn failed(code: i32, stderr: impl Into<String>) -> CommandOutput {
+        CommandOutput { stdout: Vec::new(), stderr: stderr.into(), code }
     }
 }
 
@@ -148,68 +148,71 @@ impl SimDevice {
     }
 
     /// A command that answers at once.
-    pub fn command(&self, argv: &[String]) -> Answer {
+    pub fn command(&self, argv: &[String]) -> CommandOutput {
         let words: Vec<&str> = argv.iter().map(String::as_str).collect();
         match words.as_slice() {
-            ["true"] => Answer::ok(""),
+            ["true"] => CommandOutput::ok(""),
             ["sh", "-c", script, "sh", _] if script.contains("printf 'workdir") => self.probe(),
             ["sh", "-c", script, "sh", sha256, _, ending] if script.contains("sha256sum") => {
                 self.install(sha256, ending)
             }
             [program, rest @ ..] => self.runner(program, rest),
-            [] => Answer::failed(127, "nothing to run"),
+            [] => CommandOutput::failed(127, "nothing to run"),
         }
     }
 
-    fn probe(&self) -> Answer {
+    fn probe(&self) -> CommandOutput {
         let state = self.state();
         let files = state.files.iter().filter(|(path, _)| path.starts_with("bin/") || path.starts_with("partial/"));
         let sizes: String = files.map(|(path, bytes)| format!("{} {path}\n", bytes.len())).collect();
-        Answer::ok(format!("workdir {WORKDIR}\nkernel Linux x86_64\nelf 21\n{sizes}"))
+        CommandOutput::ok(format!("workdir {WORKDIR}\nkernel Linux x86_64\nelf 21\n{sizes}"))
     }
 
-    fn install(&self, sha256: &str, ending: &str) -> Answer {
+    fn install(&self, sha256: &str, ending: &str) -> CommandOutput {
         let mut state = self.state();
         let partial = format!("partial/{sha256}{ending}");
-        let Some(bytes) = state.files.remove(&partial) else { return Answer::failed(1, "no such file") };
+        let Some(bytes) = state.files.remove(&partial) else { return CommandOutput::failed(1, "no such file") };
         if sha256_hex(&bytes) != sha256 {
-            return Answer { stdout: b"sha256 other".to_vec(), stderr: String::new(), code: 4 };
+            return CommandOutput { stdout: b"sha256 other".to_vec(), stderr: String::new(), code: 4 };
         }
         state.files.insert(format!("bin/{sha256}"), bytes);
-        Answer::ok("")
+        CommandOutput::ok("")
     }
 
-    fn runner(&self, program: &str, words: &[&str]) -> Answer {
-        let Ok(path) = relative(program) else { return Answer::failed(127, "not found") };
+    fn runner(&self, program: &str, words: &[&str]) -> CommandOutput {
+        let Ok(path) = relative(program) else { return CommandOutput::failed(127, "not found") };
         if !self.state().files.contains_key(&path) {
-            return Answer::failed(127, format!("sh: {program}: not found"));
+            return CommandOutput::failed(127, format!("sh: {program}: not found"));
         }
         let words: Vec<&str> = words.iter().copied().take_while(|word| *word != "--workdir").collect();
         match words.as_slice() {
-            ["hello"] => Answer::json(&self.hello(path.trim_start_matches("bin/"))),
+            ["hello"] => CommandOutput::json(&self.hello(path.trim_start_matches("bin/"))),
             ["cancel", "--run", run] => self.cancel(run),
             ["runs", "remove", runs @ ..] => self.remove(runs),
             ["store", "commit", sha256, size] => self.commit(sha256, size.parse().unwrap()),
-            ["store", "trim", "--free-bytes", _, _] => Answer::json(&StoreTrim::default()),
-            other => Answer::failed(2, format!("unknown command {other:?}")),
+            ["store", "trim", "--free-bytes", _, _] => CommandOutput::json(&StoreTrim::default()),
+            other => CommandOutput::failed(2, format!("unknown command {other:?}")),
         }
     }
 
-    fn commit(&self, sha256: &str, size_bytes: u64) -> Answer {
+    fn commit(&self, sha256: &str, size_bytes: u64) -> CommandOutput {
         let mut state = self.state();
         let (partial, whole) = (format!("partial/{sha256}"), format!("store/{sha256}"));
         let Some(bytes) = state.files.get(&partial).or_else(|| state.files.get(&whole)).cloned() else {
-            return Answer::failed(1, "failed to find it: push it first");
+            return CommandOutput::failed(1, "failed to find it: push it first");
         };
         if bytes.len() as u64 != size_bytes {
-            return Answer::failed(1, format!("failed to commit: {} bytes instead of {size_bytes}", bytes.len()));
+            return CommandOutput::failed(
+                1,
+                format!("failed to commit: {} bytes instead of {size_bytes}", bytes.len()),
+            );
         }
         state.files.remove(&partial);
         if sha256_hex(&bytes) != sha256 {
-            return Answer::failed(1, "failed to verify: its sha256 is another");
+            return CommandOutput::failed(1, "failed to verify: its sha256 is another");
         }
         state.files.insert(whole, bytes);
-        Answer::json(&StoreFile { sha256: sha256.to_owned(), size_bytes })
+        CommandOutput::json(&StoreFile { sha256: sha256.to_owned(), size_bytes })
     }
 
     fn hello(&self, runner_sha256: &str) -> Hello {
@@ -266,28 +269,31 @@ impl SimDevice {
     }
 
     /// Starts a run, unless it was started before.
-    pub fn start(&self, program: &str, request: &[u8]) -> Result<String, Answer> {
+    pub fn start(&self, program: &str, request: &[u8]) -> Result<String, CommandOutput> {
         let Ok(request) = serde_json::from_slice::<RunRequest>(request) else {
-            return Err(Answer::failed(exit::USAGE, "failed to take the run request"));
+            return Err(CommandOutput::failed(exit::USAGE, "failed to take the run request"));
         };
         let now = Instant::now();
         let mut state = self.state();
         if !relative(program).is_ok_and(|path| state.files.contains_key(&path)) {
-            return Err(Answer::failed(127, format!("sh: {program}: not found")));
+            return Err(CommandOutput::failed(127, format!("sh: {program}: not found")));
         }
         let id = request.run_id.clone();
         if state.runs.contains_key(&id) {
             return Ok(id);
         }
         if let Some((other, _)) = state.runs.iter().find(|(_, run)| run.ends_at > now) {
-            return Err(Answer::failed(
+            return Err(CommandOutput::failed(
                 exit::BUSY,
                 format!("failed to take the device's lock: run {other} is running"),
             ));
         }
         let known = state.fences.get(&request.fence.lab).copied().unwrap_or(0);
         if request.fence.epoch < known {
-            return Err(Answer::failed(exit::FENCED, format!("failed to take the order: epoch {known} is known here")));
+            return Err(CommandOutput::failed(
+                exit::FENCED,
+                format!("failed to take the order: epoch {known} is known here"),
+            ));
         }
         state.fences.insert(request.fence.lab.clone(), request.fence.epoch);
         let number = self.world.started(&id);
@@ -312,20 +318,20 @@ impl SimDevice {
         Followed::Lines(bytes.split_off(from), next)
     }
 
-    fn cancel(&self, run: &str) -> Answer {
+    fn cancel(&self, run: &str) -> CommandOutput {
         let now = Instant::now();
         match self.state().runs.get_mut(run) {
-            None => Answer::failed(exit::UNKNOWN_RUN, "failed to cancel: it is not known on this device"),
+            None => CommandOutput::failed(exit::UNKNOWN_RUN, "failed to cancel: it is not known on this device"),
             Some(run) => {
                 if run.ends_at > now {
                     run.cut_off(now, RunnerFailureKind::Cancelled);
                 }
-                Answer::ok("")
+                CommandOutput::ok("")
             }
         }
     }
 
-    fn remove(&self, runs: &[&str]) -> Answer {
+    fn remove(&self, runs: &[&str]) -> CommandOutput {
         let now = Instant::now();
         let mut state = self.state();
         for run in runs {
@@ -333,7 +339,7 @@ impl SimDevice {
                 state.runs.remove(*run);
             }
         }
-        Answer::ok("")
+        CommandOutput::ok("")
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use farmctl::agent::{Agent, Clock, Errand, Events, LabelFiles, Leases, OutputFiles, Stop};
+use farmctl::agent::{Agent, AgentMode, Clock, Events, LabelFiles, LeaseKeeper, OutputFiles, Stop};
 use farmctl::device::{EngineProgram, EngineProvider, RunnerFile, RunnerProvider};
 use farmctl::domain::{
     ArtifactRef, Backend, Catalog, CatalogModel, Device, DeviceSelector, Event, Failure, InputRange, Inventory, Job,
@@ -234,7 +234,7 @@ impl<'f> Lab<'f> {
             base + SignedDuration::try_from(began.elapsed()).unwrap() + *offset.lock().unwrap()
         });
         let holder = format!("sim:{}", host.number);
-        let leases = Leases::begin(Arc::clone(&self.store), holder, Arc::clone(&clock)).await;
+        let leases = LeaseKeeper::start(Arc::clone(&self.store), holder, Arc::clone(&clock)).await;
         let leases = leases.map_err(|error| error.to_string())?;
         let hold = loop {
             match leases.sweep(&sweep.id).await.map_err(|error| error.to_string())? {
@@ -243,7 +243,7 @@ impl<'f> Lab<'f> {
             }
         };
         let agent = Arc::new(Agent {
-            errand: Errand::Jobs,
+            mode: AgentMode::Jobs,
             store: Arc::clone(&self.store),
             lab: self.store.lab_id().unwrap(),
             sweep: sweep.clone(),

@@ -13,7 +13,7 @@ use farmctl::transport::{
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::time::Instant;
 
-use super::device::{Answer, Followed, Nature, SimDevice};
+use super::device::{CommandOutput, Followed, Nature, SimDevice};
 
 /// How much goes wrong: times in a thousand operations.
 #[derive(Debug, Clone, Copy)]
@@ -198,7 +198,7 @@ impl SimTransport {
         }
     }
 
-    async fn answer(&self, answer: Answer, output: &mut dyn OutputSink) -> Result<Exit, TransportError> {
+    async fn answer(&self, answer: CommandOutput, output: &mut dyn OutputSink) -> Result<Exit, TransportError> {
         output.stdout(&answer.stdout).await?;
         output.stderr(answer.stderr.as_bytes()).await?;
         Ok(Exit::Code(answer.code))

@@ -51,7 +51,7 @@ impl LabInABox {
         let timeouts = "timeouts: { connect_seconds: 30 }";
         lab.write("configs/night.yaml", &format!("{runs}repeats: {JOBS}\n{timeouts}\n"));
         let store = store::open(lab.path(".farm/state.db").to_str().unwrap()).unwrap();
-        let workdirs = [Workdir::of_host(&lab), Workdir::of_board(&board), Workdir::of_phone(&phone)];
+        let workdirs = [Workdir::on_host(&lab), Workdir::on_board(&board), Workdir::on_phone(&phone)];
         LabInABox { lab, store, way_to_board, phone, workdirs, _board: board, _server: server, _runtime: runtime }
     }
 
@@ -201,7 +201,7 @@ fn three_nights_with_devices_cut_locked_and_rebooted_and_the_daemon_killed_twice
     assert_eq!(nights, [&first, &second, &third].map(SweepId::clone), "{:?}", lab.starts());
     assert_eq!(lab.store.sweeps().unwrap().len(), nights.len(), "each due time has one sweep");
     let left_out = lab.starts().into_iter().filter(|start| start.state != StartState::Begun);
-    left_out.for_each(|start| assert!(start.state == StartState::LeftOut && start.why.is_some(), "{start:?}"));
+    left_out.for_each(|start| assert!(start.state == StartState::Skipped && start.why.is_some(), "{start:?}"));
 
     let all_ok = |records: &[Record], device: &str| {
         assert_eq!(of(records, device, RunStatus::Ok).len(), JOBS, "{device}: {records:#?}");

@@ -13,7 +13,7 @@ use super::daemon::{Daemon, json as listed, schedule, wait_until};
 use super::support::{Lab, QUICK, farm, lasting, local_device};
 
 /// No answer takes longer, however slow the machine.
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A schedule that is never due while a test runs.
 const RARELY: &str = "listen: 127.0.0.1:0
@@ -43,7 +43,7 @@ fn address(lab: &Lab, daemon: &Daemon) -> SocketAddr {
 
 fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
     stream
 }
 
@@ -267,7 +267,7 @@ fn a_thousand_connections_and_slow_ones_keep_nobody_out_for_long() {
             assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "after {:?}", began_at.elapsed());
         }
     }
-    assert!(began_at.elapsed() < PATIENCE, "{:?}", began_at.elapsed());
+    assert!(began_at.elapsed() < TIMEOUT, "{:?}", began_at.elapsed());
     assert_eq!(get_json(address, "/api/v1/lab")["devices"], json!({"locked": 1}));
     assert!(daemon.stop().success());
 }
@@ -342,7 +342,7 @@ fn it_speaks_tls_with_a_certificate() {
     let certificate = ureq::tls::Certificate::from_pem(&std::fs::read(lab.path("configs/cert.pem")).unwrap()).unwrap();
     let roots = ureq::tls::RootCerts::new_with_certs(&[certificate]);
     let tls = ureq::tls::TlsConfig::builder().root_certs(roots).build();
-    let agent = ureq::Agent::config_builder().tls_config(tls).timeout_global(Some(PATIENCE)).build().new_agent();
+    let agent = ureq::Agent::config_builder().tls_config(tls).timeout_global(Some(TIMEOUT)).build().new_agent();
     let url = format!("https://localhost:{}/healthz", address.port());
     let answer = agent.get(&url).call().unwrap().body_mut().read_to_string().unwrap();
     assert_eq!(answer, "ok\n");
@@ -364,7 +364,7 @@ fn a_store_that_somebody_keeps_locked_is_told_of_and_nothing_due_is_lost() {
         counted_by.query_row(count, [], |row| row.get(0)).unwrap()
     };
     let somebody = Connection::open(lab.path(".farm/state.db")).unwrap();
-    somebody.busy_timeout(PATIENCE).unwrap();
+    somebody.busy_timeout(TIMEOUT).unwrap();
     wait_until(|| finished(&somebody) > 0, || format!("the first sweep: {}", daemon.told()));
     assert_eq!(readiness(), (200, "ready\n".to_owned()));
 

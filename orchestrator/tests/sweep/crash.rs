@@ -68,7 +68,7 @@ impl LabInABox {
         lab.write("farms/lab.yaml", &farm(&[local_device(), ssh_device("board", &board, board.port), phone_device]));
         let tiny = "include: [{ models: digits, weights: trained, threads: [1, all] }]";
         lab.write("configs/box.yaml", &format!("{}threads: [1, all]\n{tiny}\n", quick("squeezenet1_0")));
-        let workdirs = [Workdir::of_host(&lab), Workdir::of_board(&board), Workdir::of_phone(&phone)];
+        let workdirs = [Workdir::on_host(&lab), Workdir::on_board(&board), Workdir::on_phone(&phone)];
         LabInABox { lab, workdirs, phone, _board: board, _server: server }
     }
 

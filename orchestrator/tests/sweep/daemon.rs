@@ -13,7 +13,7 @@ use testlab::Board;
 use super::support::{Lab, QUICK, farm, lasting, local_device, ssh_device};
 
 /// Nothing that is waited for takes longer, however slow the machine.
-const PATIENCE: Duration = Duration::from_secs(180);
+const TIMEOUT: Duration = Duration::from_secs(180);
 
 /// A schedule that is due every so many seconds.
 pub fn schedule(seconds: u32, more: &str) -> String {
@@ -72,7 +72,7 @@ impl Drop for Daemon {
 }
 
 pub fn wait_until(is_so: impl Fn() -> bool, what: impl Fn() -> String) {
-    let give_up_at = Instant::now() + PATIENCE;
+    let give_up_at = Instant::now() + TIMEOUT;
     while !is_so() {
         assert!(Instant::now() < give_up_at, "waited in vain for {}", what());
         std::thread::sleep(Duration::from_millis(50));
@@ -184,7 +184,7 @@ fn systemd_hears_that_it_is_ready_well_and_stopping() {
     lab.write("configs/daemon.yaml", &schedule(5, "    enabled: false\n"));
     let path = lab.path("notify");
     let socket = UnixDatagram::bind(&path).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.set_read_timeout(Some(TIMEOUT)).unwrap();
     let hear = |wanted: &str| {
         let mut bytes = [0; 4096];
         loop {

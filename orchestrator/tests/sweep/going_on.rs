@@ -143,7 +143,7 @@ fn what_is_another_now_than_when_the_sweep_began_is_said_and_never_mixed() {
 fn a_cancelled_sweep_ends_its_runs_on_the_devices_and_keeps_what_is_there() {
     let board = Board::start().unwrap();
     let lab = lab_of(&[local_device(), ssh_device("board", &board, board.port)]);
-    let workdirs = [Workdir::of_host(&lab), Workdir::of_board(&board)];
+    let workdirs = [Workdir::on_host(&lab), Workdir::on_board(&board)];
     // A job that fails at once, then an endless one, then one that never starts.
     let endless = lasting(50);
     lab.write("configs/endless.yaml", &format!("{endless}threads: [99, 1, all]\n"));

@@ -44,8 +44,8 @@ enum Machine {
 impl Machine {
     fn workdir(&self) -> Workdir {
         match self {
-            Machine::Phone(phone) => Workdir::of_phone(phone),
-            Machine::Board(board) => Workdir::of_board(board),
+            Machine::Phone(phone) => Workdir::on_phone(phone),
+            Machine::Board(board) => Workdir::on_board(board),
         }
     }
 
@@ -90,7 +90,7 @@ struct Bench {
 }
 
 impl Bench {
-    fn of_phones() -> Bench {
+    fn with_phones() -> Bench {
         let (server, struck, other) = (AdbServer::start().unwrap(), Phone::start().unwrap(), Phone::start().unwrap());
         let runtime = runtime();
         let proxy = runtime.block_on(FaultProxy::start(struck.address())).unwrap();
@@ -99,7 +99,7 @@ impl Bench {
         Bench { struck, other, server: Some(server), proxy, lab: lab_of(&devices), _runtime: runtime }
     }
 
-    fn of_boards() -> Bench {
+    fn with_boards() -> Bench {
         let (struck, other) = (Board::start().unwrap(), Board::start().unwrap());
         let runtime = runtime();
         let proxy = runtime.block_on(FaultProxy::start(struck.address())).unwrap();
@@ -189,7 +189,7 @@ fn other_was_untouched(ended: &[Outcome]) -> bool {
 
 #[test]
 fn a_phones_cable_that_is_out_for_two_seconds() {
-    let ended = Bench::of_phones().survives(|bench, _| {
+    let ended = Bench::with_phones().survives(|bench, _| {
         bench.phone().unplug().unwrap();
         std::thread::sleep(OUTAGE);
         bench.phone().replug().unwrap();
@@ -199,7 +199,7 @@ fn a_phones_cable_that_is_out_for_two_seconds() {
 
 #[test]
 fn a_boards_cable_that_is_out_for_two_seconds() {
-    let ended = Bench::of_boards().survives(|bench, _| {
+    let ended = Bench::with_boards().survives(|bench, _| {
         bench.proxy.stall();
         std::thread::sleep(OUTAGE);
         bench.proxy.pass();
@@ -209,7 +209,7 @@ fn a_boards_cable_that_is_out_for_two_seconds() {
 
 #[test]
 fn a_daemon_that_is_killed_and_comes_back() {
-    for bench in [Bench::of_phones(), Bench::of_boards()] {
+    for bench in [Bench::with_phones(), Bench::with_boards()] {
         let ended = bench.survives(|bench, running| {
             bench.struck.kill_daemon();
             wait_for(running, "device_reconnecting", None);
@@ -231,17 +231,17 @@ fn daemon_stopped_for_longer_than_anybody_waits(bench: &Bench) {
 
 #[test]
 fn a_phones_daemon_that_is_stopped_for_longer_than_anybody_waits_and_goes_on() {
-    daemon_stopped_for_longer_than_anybody_waits(&Bench::of_phones());
+    daemon_stopped_for_longer_than_anybody_waits(&Bench::with_phones());
 }
 
 #[test]
 fn a_boards_daemon_that_is_stopped_for_longer_than_anybody_waits_and_goes_on() {
-    daemon_stopped_for_longer_than_anybody_waits(&Bench::of_boards());
+    daemon_stopped_for_longer_than_anybody_waits(&Bench::with_boards());
 }
 
 #[test]
 fn an_adb_server_that_is_killed() {
-    Bench::of_phones().survives(|bench, running| {
+    Bench::with_phones().survives(|bench, running| {
         bench.server().kill();
         wait_for(running, "device_reconnecting", None);
     });
@@ -249,7 +249,7 @@ fn an_adb_server_that_is_killed() {
 
 #[test]
 fn an_adb_server_that_is_stopped_is_restarted_and_each_step_is_an_event() {
-    let ended = Bench::of_phones().survives(|bench, _| bench.server().freeze());
+    let ended = Bench::with_phones().survives(|bench, _| bench.server().freeze());
     for ended in ended {
         let steps = ended.named("transport_healing");
         let restarts = steps.iter().filter(|step| step["step"].as_str().unwrap().contains("restarting the adb server"));
@@ -259,7 +259,7 @@ fn an_adb_server_that_is_stopped_is_restarted_and_each_step_is_an_event() {
 
 #[test]
 fn a_push_that_stands_still_can_be_ended() {
-    let bench = Bench::of_boards();
+    let bench = Bench::with_boards();
     let config = During::Push.config();
     let patient = std::fs::read_to_string(bench.lab.path(config)).unwrap();
     bench.lab.write(config, &patient.replace("push_stall_seconds: 2", "push_stall_seconds: 600"));
@@ -274,7 +274,7 @@ fn a_push_that_stands_still_can_be_ended() {
 
 #[test]
 fn a_board_that_boots_anew_has_lost_its_run_and_does_it_again() {
-    let bench = Bench::of_boards();
+    let bench = Bench::with_boards();
     bench.lab.write(During::Run.config(), &format!("{}threads: [1, all]\n", lasting(3)));
     let running = bench.start(During::Run);
     let Machine::Board(board) = &bench.struck else { unreachable!() };

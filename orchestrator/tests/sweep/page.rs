@@ -12,7 +12,7 @@ use testlab::Board;
 use super::support::{Lab, QUICK, farm, lasting, quick, ssh_device};
 
 /// No script takes longer, however slow the machine.
-const PATIENCE: Duration = Duration::from_secs(600);
+const TIMEOUT: Duration = Duration::from_secs(600);
 
 /// A device that nobody answers for, and one that is switched off.
 const OTHERS: &str = "  - { name: gone, transport: { ssh: { host: 127.0.0.1, port: 1, user: nobody } } }
@@ -45,7 +45,7 @@ fn run(script: &str, lab: &Lab) {
         .process_group(0)
         .spawn()
         .unwrap();
-    let give_up_at = Instant::now() + PATIENCE;
+    let give_up_at = Instant::now() + TIMEOUT;
     let status = loop {
         if let Some(status) = child.try_wait().unwrap() {
             break Some(status);

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use testlab::{AdbServer, Board};
 
 /// No sweep of a test takes longer, however slow the machine.
-const PATIENCE: Duration = Duration::from_secs(300);
+const TIMEOUT: Duration = Duration::from_secs(300);
 pub const HOST_TARGET: &str = farmctl::runners::HOST_TARGET;
 
 /// A sweep of a network so small that its run is over in a moment.
@@ -172,7 +172,7 @@ impl Running {
     /// Waits for an event of this name, and of this phase if one is given.
     pub fn wait_for(&mut self, event: &str, phase: Option<&str>) -> Value {
         loop {
-            let next = self.lines.recv_timeout(PATIENCE).unwrap_or_else(|error| {
+            let next = self.lines.recv_timeout(TIMEOUT).unwrap_or_else(|error| {
                 let stderr = std::fs::read_to_string(&self.stderr_path).unwrap();
                 panic!("no event {event}: {error}\n{stderr}\nlast: {:?}", self.events.last())
             });
@@ -202,7 +202,7 @@ impl Running {
     }
 
     pub fn finish(mut self) -> Outcome {
-        while let Ok(event) = self.lines.recv_timeout(PATIENCE) {
+        while let Ok(event) = self.lines.recv_timeout(TIMEOUT) {
             self.events.push(event);
         }
         let status = self.child.wait().unwrap();

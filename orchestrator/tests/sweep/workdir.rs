@@ -16,15 +16,15 @@ const ENDING: Duration = Duration::from_secs(20);
 pub struct Workdir(PathBuf);
 
 impl Workdir {
-    pub fn of_host(lab: &Lab) -> Workdir {
+    pub fn on_host(lab: &Lab) -> Workdir {
         Workdir(lab.path("here"))
     }
 
-    pub fn of_board(board: &Board) -> Workdir {
+    pub fn on_board(board: &Board) -> Workdir {
         Workdir(board.home.join("farmctl"))
     }
 
-    pub fn of_phone(phone: &Phone) -> Workdir {
+    pub fn on_phone(phone: &Phone) -> Workdir {
         Workdir(phone.data_path("local/tmp/farmctl"))
     }
 

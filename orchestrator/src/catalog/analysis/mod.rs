@@ -199,7 +199,7 @@ impl<'a> Walk<'a> {
             }
             let wanted = if summaries.is_empty() { wanted } else { None };
             let shape = input_shape(info, wanted)?;
-            self.values.insert(&info.name, Value::of_shape(shape.clone()));
+            self.values.insert(&info.name, Value::with_shape(shape.clone()));
             summaries.push(TensorSummary { name: info.name.clone(), element: element_type(info), shape });
         }
         Ok(summaries)

@@ -34,9 +34,9 @@ impl Outcome {
         Ok(Self { outputs: vec![value], macs: 0 })
     }
 
-    fn of_shape(shape: Vec<u64>) -> Result<Self, Gap> {
+    fn with_shape(shape: Vec<u64>) -> Result<Self, Gap> {
         count(&shape)?;
-        Self::of(Value::of_shape(Some(shape)))
+        Self::of(Value::with_shape(Some(shape)))
     }
 
     fn with_macs(shape: Vec<u64>, each: &[u64]) -> Result<Self, Gap> {
@@ -44,7 +44,7 @@ impl Outcome {
             .iter()
             .try_fold(count(&shape)?, |product, &factor| product.checked_mul(factor))
             .ok_or_else(|| Gap::Fault("it has more multiply-adds than can be counted".to_owned()))?;
-        Ok(Self { outputs: vec![Value::of_shape(Some(shape))], macs })
+        Ok(Self { outputs: vec![Value::with_shape(Some(shape))], macs })
     }
 }
 
@@ -142,11 +142,11 @@ pub(super) fn apply(call: &Call<'_>) -> Result<Outcome, Gap> {
         | "Softsign"
         | "Sqrt"
         | "Tanh"
-        | "ThresholdedRelu" => Outcome::of_shape(call.shape(0)?.to_vec()),
+        | "ThresholdedRelu" => Outcome::with_shape(call.shape(0)?.to_vec()),
         "Cast" | "Identity" => Outcome::of(call.inputs.first().copied().flatten().cloned().ok_or(Gap::Shape)?),
         "Add" | "And" | "Div" | "Equal" | "Greater" | "GreaterOrEqual" | "Less" | "LessOrEqual" | "Max" | "Mean"
         | "Min" | "Mod" | "Mul" | "Or" | "PRelu" | "Pow" | "Sub" | "Sum" | "Where" | "Xor" => {
-            Outcome::of_shape(shapes::broadcast_all(call)?)
+            Outcome::with_shape(shapes::broadcast_all(call)?)
         }
         "Conv" | "ConvInteger" => convolution(call, 1),
         "QLinearConv" => convolution(call, 3),
@@ -154,23 +154,23 @@ pub(super) fn apply(call: &Call<'_>) -> Result<Outcome, Gap> {
         "Gemm" => gemm(call),
         "MatMul" | "MatMulInteger" => matrix_product(call, 1),
         "QLinearMatMul" => matrix_product(call, 3),
-        "AveragePool" | "LpPool" | "MaxPool" => Outcome::of_shape(windows::pool(call)?),
-        "GlobalAveragePool" | "GlobalLpPool" | "GlobalMaxPool" => Outcome::of_shape(shapes::global_pool(call)?),
+        "AveragePool" | "LpPool" | "MaxPool" => Outcome::with_shape(windows::pool(call)?),
+        "GlobalAveragePool" | "GlobalLpPool" | "GlobalMaxPool" => Outcome::with_shape(shapes::global_pool(call)?),
         "ReduceL1" | "ReduceL2" | "ReduceMax" | "ReduceMean" | "ReduceMin" | "ReduceProd" | "ReduceSum" => {
-            Outcome::of_shape(shapes::reduce(call)?)
+            Outcome::with_shape(shapes::reduce(call)?)
         }
         "Concat" => Outcome::of(shapes::concat(call)?),
-        "Flatten" => Outcome::of_shape(shapes::flatten(call)?),
-        "Reshape" => Outcome::of_shape(shapes::reshape(call)?),
-        "Transpose" => Outcome::of_shape(shapes::transpose(call)?),
+        "Flatten" => Outcome::with_shape(shapes::flatten(call)?),
+        "Reshape" => Outcome::with_shape(shapes::reshape(call)?),
+        "Transpose" => Outcome::with_shape(shapes::transpose(call)?),
         "Squeeze" => Outcome::of(shapes::squeeze(call)?),
         "Unsqueeze" => Outcome::of(shapes::unsqueeze(call)?),
         "Split" => Ok(Outcome { outputs: shapes::split(call)?, macs: 0 }),
         "Gather" => Outcome::of(shapes::gather(call)?),
         "Shape" => Outcome::of(shapes::shape_of(call)?),
         "Slice" => Outcome::of(shapes::slice(call)?),
-        "Resize" => Outcome::of_shape(shapes::resize(call)?),
-        "Pad" => Outcome::of_shape(shapes::pad(call)?),
+        "Resize" => Outcome::with_shape(shapes::resize(call)?),
+        "Pad" => Outcome::with_shape(shapes::pad(call)?),
         "Constant" => Outcome::of(constant(call)),
         _ => Err(Gap::Operator),
     }
@@ -203,7 +203,7 @@ fn transposed_convolution(call: &Call<'_>) -> Result<Outcome, Gap> {
     // Each input value meets every weight of its channel.
     let counted = Outcome::with_macs(input.to_vec(), &weight[1..])?;
     count(&output)?;
-    Ok(Outcome { outputs: vec![Value::of_shape(Some(output))], ..counted })
+    Ok(Outcome { outputs: vec![Value::with_shape(Some(output))], ..counted })
 }
 
 fn gemm(call: &Call<'_>) -> Result<Outcome, Gap> {
@@ -246,11 +246,11 @@ fn matrix_product(call: &Call<'_>, right_at: usize) -> Result<Outcome, Gap> {
 /// A constant that is written as a number or a list; one that is a tensor is taken before.
 fn constant(call: &Call<'_>) -> Value {
     if let Some(integers) = call.ints("value_ints") {
-        return Value::of_integers(Some(vec![integers.len() as u64]), integers.to_vec());
+        return Value::with_integers(Some(vec![integers.len() as u64]), integers.to_vec());
     }
     if call.attribute("value_int").is_some() {
-        return Value::of_integers(Some(Vec::new()), vec![call.int("value_int", 0)]);
+        return Value::with_integers(Some(Vec::new()), vec![call.int("value_int", 0)]);
     }
     let floats = call.attribute("value_floats").map(|attribute| vec![attribute.floats.len() as u64]);
-    Value::of_shape(floats.or(call.attribute("value_float").map(|_| Vec::new())))
+    Value::with_shape(floats.or(call.attribute("value_float").map(|_| Vec::new())))
 }

@@ -85,9 +85,9 @@ pub(super) fn concat(call: &Call<'_>) -> Result<Value, Gap> {
     Ok(match integers {
         // The sum first: a node may name one list a million times.
         Some(lists) if shape.len() == 1 && shape[0] <= MAX_INTEGERS as u64 => {
-            Value::of_integers(Some(shape), lists.concat())
+            Value::with_integers(Some(shape), lists.concat())
         }
-        _ => Value::of_shape(Some(shape)),
+        _ => Value::with_shape(Some(shape)),
     })
 }
 
@@ -187,8 +187,8 @@ pub(super) fn unsqueeze(call: &Call<'_>) -> Result<Value, Gap> {
 /// The first input's values in that shape.
 fn relabelled(call: &Call<'_>, shape: Vec<u64>) -> Value {
     match call.integers(0) {
-        Ok(Some(integers)) => Value::of_integers(Some(shape), integers.to_vec()),
-        _ => Value::of_shape(Some(shape)),
+        Ok(Some(integers)) => Value::with_integers(Some(shape), integers.to_vec()),
+        _ => Value::with_shape(Some(shape)),
     }
 }
 
@@ -211,7 +211,7 @@ pub(super) fn split(call: &Call<'_>) -> Result<Vec<Value>, Gap> {
     let part = |size: u64| {
         let mut shape = input.to_vec();
         shape[along] = size;
-        Value::of_shape(Some(shape))
+        Value::with_shape(Some(shape))
     };
     Ok(sizes.into_iter().map(part).collect())
 }
@@ -228,9 +228,9 @@ pub(super) fn gather(call: &Call<'_>) -> Result<Value, Gap> {
     if let (Ok(Some(values)), Ok(Some(indices)), 1) = (call.integers(0), call.integers(1), input.len()) {
         let picked: Result<Vec<i64>, Gap> =
             indices.iter().map(|&index| Ok(values.get(axis(index, values.len())?).copied().unwrap_or(0))).collect();
-        return Ok(Value::of_integers(Some(shape), picked?));
+        return Ok(Value::with_integers(Some(shape), picked?));
     }
-    Ok(Value::of_shape(Some(shape)))
+    Ok(Value::with_shape(Some(shape)))
 }
 
 /// A part of each axis.
@@ -258,8 +258,8 @@ pub(super) fn slice(call: &Call<'_>) -> Result<Value, Gap> {
         picked = picked.map(part);
     }
     Ok(match picked {
-        Some(integers) if shape.len() == 1 => Value::of_integers(Some(shape), integers),
-        _ => Value::of_shape(Some(shape)),
+        Some(integers) if shape.len() == 1 => Value::with_integers(Some(shape), integers),
+        _ => Value::with_shape(Some(shape)),
     })
 }
 
@@ -282,7 +282,7 @@ pub(super) fn shape_of(call: &Call<'_>) -> Result<Value, Gap> {
     let part: Result<Vec<i64>, _> =
         input.get(start..end).unwrap_or_default().iter().map(|&s| i64::try_from(s)).collect();
     let part = part.map_err(|_| Gap::Shape)?;
-    Ok(Value::of_integers(Some(vec![part.len() as u64]), part))
+    Ok(Value::with_integers(Some(vec![part.len() as u64]), part))
 }
 
 /// A wider border, or a narrower one.

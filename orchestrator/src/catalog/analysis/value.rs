@@ -15,12 +15,12 @@ pub(super) struct Value {
 
 impl Value {
     /// A tensor of that shape.
-    pub(super) fn of_shape(shape: Option<Vec<u64>>) -> Self {
+    pub(super) fn with_shape(shape: Option<Vec<u64>>) -> Self {
         Self { shape, integers: None }
     }
 
     /// A list of integers.
-    pub(super) fn of_integers(shape: Option<Vec<u64>>, integers: Vec<i64>) -> Self {
+    pub(super) fn with_integers(shape: Option<Vec<u64>>, integers: Vec<i64>) -> Self {
         Self { shape, integers: Some(integers).filter(|integers| integers.len() <= MAX_INTEGERS) }
     }
 

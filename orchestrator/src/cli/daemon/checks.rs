@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::agent::{Answer, Asker, Stop};
+use crate::agent::{Initiator, ProbeResult, Stop};
 use crate::domain::{CheckVerdict, Event, EventKind, Unfit};
 use crate::progress::Progress;
 use crate::schedule::Schedule;
@@ -35,7 +35,7 @@ pub(super) async fn check_first(
 }
 
 async fn check(context: &Context, schedule: &Schedule, loaded: &Loaded, progress: &Progress) -> Result<(), CliError> {
-    let probes = begin_probes(context, Asker::Daemon, progress).await?;
+    let probes = begin_probes(context, Initiator::Daemon, progress).await?;
     let devices = devices_with_jobs(&loaded.plan, &loaded.inventory.devices);
     let answers = probes.check(&devices, Some(&schedule.name)).await?;
     let kind = found(&schedule.name, &answers);
@@ -44,7 +44,7 @@ async fn check(context: &Context, schedule: &Schedule, loaded: &Loaded, progress
 }
 
 /// What was found out about all of them.
-fn found(schedule: &str, answers: &[Answer]) -> EventKind {
+fn found(schedule: &str, answers: &[ProbeResult]) -> EventKind {
     let checks = || answers.iter().filter_map(|answer| Some((&answer.device, answer.check.as_ref()?)));
     let unfit = || checks().filter(|(_, check)| check.verdict != CheckVerdict::Ok);
     let devices = unfit().take(MOST_NAMED).map(|(device, check)| Unfit {

@@ -178,7 +178,7 @@ fn lock(context: &Context) -> Result<File, CliError> {
             Err(TryLockError::Error(error)) => return Err(failed(&error)),
         }
     }
-    let process = Holder::of_this_process().map_err(|error| failed(&error))?.to_string();
+    let process = Holder::for_this_process().map_err(|error| failed(&error))?.to_string();
     let identity = Identity { process, sources: context.lab.sources() };
     let written = file.set_len(0).and_then(|()| Ok(serde_json::to_writer(&mut file, &identity)?));
     written.map(|()| file).map_err(|error| failed(&error))

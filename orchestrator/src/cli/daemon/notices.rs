@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::{Channel, Notice};
 use crate::publish::sweep_folder;
-use crate::store::News;
+use crate::store::NotificationKind;
 use crate::{notify, report};
 
 use super::super::{CliError, Context, short_path};
@@ -26,19 +26,19 @@ pub(super) fn tell(context: &Context, channels: &[Channel]) -> Result<(), CliErr
             }
         }
     };
-    for sweep in store.untold_sweeps()? {
+    for sweep in store.pending_sweeps()? {
         if sweep.finished_at.is_none_or(|at| now.duration_since(at) < FRESH) && !channels.is_empty() {
             let folder = short_path(&sweep_folder(&context.lab.reports(), sweep.id.as_str()));
             tell(&report::sweep_notice(&sweep, &store.records(&sweep.id)?, &folder));
         }
-        store.sweep_told(&sweep.id)?;
+        store.mark_sweep_notified(&sweep.id)?;
     }
-    for news in News::ALL {
-        for (sequence, event) in store.untold(news)? {
+    for news in NotificationKind::ALL {
+        for (sequence, event) in store.pending(news)? {
             if now.duration_since(event.at) < FRESH {
                 report::event_notice(&event).iter().for_each(&mut tell);
             }
-            store.told(news, sequence)?;
+            store.mark_notified(news, sequence)?;
         }
     }
     match failures.is_empty() {

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::agent::{Answer, Asker, Stop};
+use crate::agent::{Initiator, ProbeResult, Stop};
 use crate::daemon::{Sweeps, Trouble};
 use crate::domain::{Channel, DueTime, SweepDefinition, SweepId};
 use crate::progress::Progress;
@@ -76,8 +76,8 @@ impl LabSweeps {
     async fn try_to_go_on(&self, sweep: &SweepId, stop: Arc<Stop>) -> Result<(), CliError> {
         let (context, store) = (&self.context, self.context.lab.store()?);
         let found = find_unfinished(store.as_ref(), None, sweep.as_str())?;
-        let handed = store.handed_over()?.into_iter().find(|handed| handed.sweep_id == *sweep);
-        let max_devices = handed.map_or(MAX_DEVICES, |handed| handed.hand_over.max_devices);
+        let handed = store.submitted_to_daemon()?.into_iter().find(|handed| handed.sweep_id == *sweep);
+        let max_devices = handed.map_or(MAX_DEVICES, |handed| handed.submission.max_devices);
         match prepare_to_go_on(context, found, max_devices, &self.progress).await? {
             Some(mut drive) => {
                 drive.stop = Some(Arc::clone(&stop));
@@ -96,9 +96,12 @@ impl LabSweeps {
     async fn try_to_probe(&self) -> Result<(), CliError> {
         let mut devices = self.context.lab.inventory()?.devices;
         devices.retain(|device| device.disabled.is_none());
-        let probes = begin_probes(&self.context, Asker::Daemon, &self.progress).await?;
+        let probes = begin_probes(&self.context, Initiator::Daemon, &self.progress).await?;
         let answers = probes.ask(&devices).await?;
-        tracing::info!(asked = answers.iter().filter(|answer| Answer::is_asked(answer)).count(), "devices were asked");
+        tracing::info!(
+            asked = answers.iter().filter(|answer| ProbeResult::is_asked(answer)).count(),
+            "devices were asked"
+        );
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-use crate::agent::{Answer, slower_by};
+use crate::agent::{ProbeResult, slower_by};
 use crate::domain::{Calibration, CheckFigures, Device};
 
 use super::super::{CliError, Context};
@@ -26,13 +26,13 @@ pub(super) async fn check(context: &Context, devices: Vec<Device>) -> Result<u8,
 }
 
 /// A device's row; what was not measured is empty.
-fn row(answer: &Answer) -> Vec<String> {
+fn row(answer: &ProbeResult) -> Vec<String> {
     let nothing = CheckFigures::default();
     let figures = answer.check.as_ref().map_or(&nothing, |check| &check.figures);
     let number = |value: Option<f64>, digits: usize| value.map(|it| format!("{it:.digits$}")).unwrap_or_default();
     let kernel =
         |time_ns: fn(&Calibration) -> u64| number(figures.calibration.as_ref().map(|it| time_ns(it) as f64 / 1e6), 2);
-    let usual_ns = answer.usual.and_then(|usual| usual.compute_ns);
+    let usual_ns = answer.baseline.and_then(|baseline| baseline.compute_ns);
     let slower = figures.calibration.as_ref().zip(usual_ns);
     let slower = slower.and_then(|(now, usual_ns)| slower_by(now.compute_ns(), usual_ns));
     let hottest = answer.sensors.iter().flatten().map(|sensor| sensor.temperature_c).reduce(f64::max);
@@ -53,7 +53,7 @@ fn row(answer: &Answer) -> Vec<String> {
     ]
 }
 
-fn verdict(answer: &Answer) -> &'static str {
+fn verdict(answer: &ProbeResult) -> &'static str {
     match (&answer.same_as, &answer.check) {
         (Some(_), _) => "spare",
         (None, Some(check)) => check.verdict.as_str(),
@@ -61,7 +61,7 @@ fn verdict(answer: &Answer) -> &'static str {
     }
 }
 
-fn why(answer: &Answer) -> String {
+fn why(answer: &ProbeResult) -> String {
     match (&answer.same_as, &answer.used_by, &answer.failure, &answer.check) {
         (Some(used), ..) => format!("same phone as {used}"),
         (None, Some(used_by), ..) => used_by.clone(),

@@ -69,7 +69,7 @@ pub(super) fn lock(context: &Context, devices: &[Device], arguments: &LockArgume
         );
     }
     say(&format!("{} is locked until {:.0}", device.name, lock.until));
-    let views = status::of_devices(store.as_ref(), vec![device.clone()], &is_holder_gone, Timestamp::now())?;
+    let views = status::device_views(store.as_ref(), vec![device.clone()], &is_holder_gone, Timestamp::now())?;
     if let Some(used) = views.into_iter().find_map(|view| view.used) {
         let what = used.model.map_or_else(String::new, |model| format!(" with {model}"));
         say(&format!(

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use clap::Subcommand;
 
-use crate::agent::{Answer, Asker, Probes};
+use crate::agent::{Initiator, ProbeResult, Probes};
 use crate::domain::Device;
 use crate::progress::Progress;
 
@@ -13,7 +13,7 @@ use self::lock::LockArguments;
 use self::restore::RestoreArguments;
 use self::utilisation::UtilisationArguments;
 use super::runner::RunnerSource;
-use super::sweep::{begin_leases, wall_clock};
+use super::sweep::{start_lease_keeper, wall_clock};
 use super::{CliError, Context, Format, exit, print_data, print_json, print_rows, say};
 
 mod check;
@@ -124,22 +124,26 @@ enum Question {
 }
 
 /// What it takes to ask devices, for a task of this process.
-pub(super) async fn begin_probes(context: &Context, asker: Asker, progress: &Progress) -> Result<Probes, CliError> {
+pub(super) async fn begin_probes(
+    context: &Context,
+    initiator: Initiator,
+    progress: &Progress,
+) -> Result<Probes, CliError> {
     let store = context.lab.store()?;
     Ok(Probes {
-        leases: begin_leases(&store).await?,
+        leases: start_lease_keeper(&store).await?,
         store,
         connect: Arc::new(context.lab.connect_options()),
         runners: Arc::new(RunnerSource::new(context.lab.runners(), progress.clone())),
         clock: wall_clock(),
-        asker,
+        initiator,
     })
 }
 
 /// Asks devices that no sweep uses, each under its lease.
-async fn ask(context: &Context, devices: Vec<Device>, question: Question) -> Result<Vec<Answer>, CliError> {
+async fn ask(context: &Context, devices: Vec<Device>, question: Question) -> Result<Vec<ProbeResult>, CliError> {
     let progress = super::open_progress(context);
-    let probes = begin_probes(context, Asker::Person, &progress).await?;
+    let probes = begin_probes(context, Initiator::Person, &progress).await?;
     let answers = match question {
         Question::WhatTheyAre => probes.ask(&devices).await,
         Question::WhetherTheyAreFit => probes.check(&devices, None).await,
@@ -148,7 +152,7 @@ async fn ask(context: &Context, devices: Vec<Device>, question: Question) -> Res
     Ok(answers?)
 }
 
-fn code(answers: &[Answer]) -> u8 {
+fn code(answers: &[ProbeResult]) -> u8 {
     let failed = answers.iter().filter(|answer| answer.failure.is_some()).count();
     match failed {
         0 if answers.is_empty() => exit::NOTHING,
@@ -183,7 +187,7 @@ async fn probe(context: &Context, devices: Vec<Device>) -> Result<u8, CliError> 
 /// Prints what devices answered, and tells why those that did not.
 fn print_answers(
     context: &Context,
-    answers: &[Answer],
+    answers: &[ProbeResult],
     header: &[&str],
     rows: impl Iterator<Item = Vec<String>>,
 ) -> Result<u8, CliError> {
@@ -198,7 +202,7 @@ fn print_answers(
     Ok(code(answers))
 }
 
-fn tell_failures(answers: &[Answer]) {
+fn tell_failures(answers: &[ProbeResult]) {
     for answer in answers {
         if let Some(used) = &answer.same_as {
             say(&format!("{} is a spare: same phone as {used}, which is used", answer.device));

@@ -9,7 +9,7 @@ use super::super::{CliError, Context, Format, exit, print_data, print_json, prin
 
 fn views(context: &Context, devices: Vec<Device>) -> Result<Vec<DeviceView>, CliError> {
     let store = context.lab.store()?;
-    Ok(status::of_devices(store.as_ref(), devices, &is_holder_gone, Timestamp::now())?)
+    Ok(status::device_views(store.as_ref(), devices, &is_holder_gone, Timestamp::now())?)
 }
 
 pub(super) fn list(context: &Context, devices: Vec<Device>) -> Result<u8, CliError> {

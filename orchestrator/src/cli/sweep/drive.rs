@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::agent::{
-    Agent, Clock, Errand, Events, Hold, Holder, LabelFiles, Leases, OutputFiles, Stop, Subject, event_queue,
+    Agent, AgentMode, Clock, Events, Holder, LabelFiles, Lease, LeaseKeeper, OutputFiles, Stop, Subject, event_queue,
 };
 use crate::domain::{
     Device, EventKind, FailureKind, Record, RunStatus, SweepDefinition, SweepId, SweepRow, SweepState,
@@ -36,9 +36,9 @@ pub(in crate::cli) struct Drive {
     pub(in crate::cli) model_files: HashMap<String, PathBuf>,
     pub(in crate::cli) runners: RunnerSource,
     pub(in crate::cli) engines: EngineSource,
-    pub(in crate::cli) leases: Leases,
+    pub(in crate::cli) leases: LeaseKeeper,
     /// The sweep's lease.
-    pub(in crate::cli) hold: Hold,
+    pub(in crate::cli) lease: Lease,
     pub(in crate::cli) max_devices: usize,
     /// The process that had it, when it ended without a word.
     pub(in crate::cli) left_by: Option<String>,
@@ -54,17 +54,17 @@ pub(in crate::cli) fn wall_clock() -> Clock {
 }
 
 /// The leases of this process.
-pub(in crate::cli) async fn begin_leases(store: &Arc<dyn Store>) -> Result<Leases, CliError> {
-    let holder = Holder::of_next_task().map_err(|error| {
+pub(in crate::cli) async fn start_lease_keeper(store: &Arc<dyn Store>) -> Result<LeaseKeeper, CliError> {
+    let holder = Holder::for_next_task().map_err(|error| {
         CliError::internal(format!("failed to name this process: {error}")).with_hint("is /proc mounted on this host?")
     })?;
-    Ok(Leases::begin(Arc::clone(store), holder.to_string(), wall_clock()).await?)
+    Ok(LeaseKeeper::start(Arc::clone(store), holder.to_string(), wall_clock()).await?)
 }
 
 /// Carries a sweep out, writes its reports and prints the table.
 pub(super) async fn drive_and_report(context: &Context, drive: Drive, progress: Progress) -> Result<u8, CliError> {
     let (store, id) = (Arc::clone(&drive.store), drive.sweep.id.clone());
-    let driven = super::drive(context, drive, Errand::Jobs, &progress).await;
+    let driven = super::drive(context, drive, AgentMode::Jobs, &progress).await;
     super::super::close_progress(context, &progress);
     let interrupted = driven.inspect_err(|_| {
         say(&format!("what was measured is kept; `farmctl sweep --resume {id}` goes on"));
@@ -109,14 +109,14 @@ fn as_it_ends(store: &dyn Store, sweep: &SweepId, now: Timestamp) -> Result<Swee
 pub(in crate::cli) async fn drive(
     context: &Context,
     drive: Drive,
-    errand: Errand,
+    mode: AgentMode,
     progress: &Progress,
 ) -> Result<bool, CliError> {
-    let Drive { store, sweep, definition, devices, lab_devices, model_files, runners, engines, leases, hold, .. } =
+    let Drive { store, sweep, definition, devices, lab_devices, model_files, runners, engines, leases, lease, .. } =
         drive;
     let _log =
         context.log.write_to(&publish::sweep_folder(&context.lab.reports(), sweep.id.as_str()).join("log.jsonl"))?;
-    tracing::info!(sweep = %sweep.id, config = %definition.config, version = VERSION, ?errand, "sweep begins");
+    tracing::info!(sweep = %sweep.id, config = %definition.config, version = VERSION, ?mode, "sweep begins");
     let (sender, receiver) = event_queue();
     let view = tokio::spawn({
         let progress = progress.clone();
@@ -127,7 +127,7 @@ pub(in crate::cli) async fn drive(
     events.emit(Subject::default(), started).await;
     let (is_told, interrupt) = (drive.stop.is_some(), Interrupt::new(drive.stop.unwrap_or_default()));
     let agent = Arc::new(Agent {
-        errand,
+        mode,
         store: Arc::clone(&store),
         lab: store.lab_id()?,
         sweep: sweep.clone(),
@@ -148,7 +148,7 @@ pub(in crate::cli) async fn drive(
         clock: wall_clock(),
     });
     tokio::select! {
-        ended = agent.carry_out(devices, &hold) => ended?,
+        ended = agent.carry_out(devices, &lease) => ended?,
         listening = interrupt.listen(events.clone()), if !is_told => listening?,
         // Whoever asks three times does not want to wait; runs on devices go on by themselves.
         () = interrupt.left() => say("left while runs are under way on devices"),
@@ -157,7 +157,7 @@ pub(in crate::cli) async fn drive(
     if store.sweep_state(&sweep.id)? == SweepState::Cancelling {
         close_open_jobs(store.as_ref(), &sweep)?;
     }
-    hold.release().await?;
+    lease.release().await?;
     events.emit(Subject::default(), count(&records_with_open_jobs(store.as_ref(), &sweep)?)).await;
     // The view ends with its queue; one that hangs (a terminal that takes no more) must not keep the sweep.
     drop(events);
@@ -227,7 +227,7 @@ pub(in crate::cli) async fn drive_unseen(
     progress: &Progress,
 ) -> Result<(), CliError> {
     let (store, id) = (Arc::clone(&drive_.store), drive_.sweep.id.clone());
-    drive(context, drive_, Errand::Jobs, progress).await?;
+    drive(context, drive_, AgentMode::Jobs, progress).await?;
     conclude_unseen(context, store.as_ref(), &id)
 }
 

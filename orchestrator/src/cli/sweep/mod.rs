@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use jiff::Timestamp;
 
-use crate::agent::{Leases, live_holder, record_of_cell};
+use crate::agent::{LeaseKeeper, cell_record, live_holder};
 use crate::domain::{
-    Device, DeviceSelector, Failure, HandOver, Plan, Record, RunStatus, Skipped, SweepDefinition, SweepId, SweepRow,
+    Device, DeviceSelector, Failure, Plan, Record, RunStatus, Skipped, Submission, SweepDefinition, SweepId, SweepRow,
     SweepState, TransportConfig, sha256_hex,
 };
 use crate::progress::Progress;
@@ -24,7 +24,7 @@ mod follow;
 mod resume;
 mod retry;
 
-pub(super) use drive::{Drive, begin_leases, conclude, conclude_unseen, drive, drive_unseen, wall_clock};
+pub(super) use drive::{Drive, conclude, conclude_unseen, drive, drive_unseen, start_lease_keeper, wall_clock};
 pub(super) use resume::{find as find_unfinished, prepare as prepare_to_go_on};
 
 #[derive(Debug, Args)]
@@ -112,8 +112,8 @@ pub(super) async fn hand_over(
     progress: &Progress,
 ) -> Result<SweepId, CliError> {
     provide(context, &mut loaded, progress).await?;
-    let hand_over = HandOver { by: by.to_owned(), at: Timestamp::now(), max_devices };
-    Ok(add(context.lab.store()?.as_ref(), &loaded, &definition, Some(&hand_over))?.id)
+    let submission = Submission { by: by.to_owned(), at: Timestamp::now(), max_devices };
+    Ok(add(context.lab.store()?.as_ref(), &loaded, &definition, Some(&submission))?.id)
 }
 
 /// Has all files ready that a new sweep takes on this host; takes cells out of its plan that can't run without.
@@ -141,11 +141,11 @@ fn add(
     store: &dyn Store,
     loaded: &Loaded,
     definition: &SweepDefinition,
-    handed_over: Option<&HandOver>,
+    submission: Option<&Submission>,
 ) -> Result<SweepRow, CliError> {
     let sweep = new_sweep(&loaded.sweep.name);
     let skipped = records_of_skipped(&sweep, &loaded.plan, &loaded.inventory.devices);
-    let new = NewSweep { skipped: &skipped, handed_over, ..NewSweep::new(&sweep, definition, &loaded.plan) };
+    let new = NewSweep { skipped: &skipped, submission, ..NewSweep::new(&sweep, definition, &loaded.plan) };
     store.create_sweep(&new)?;
     Ok(sweep)
 }
@@ -161,8 +161,8 @@ pub(super) async fn prepare(
     let (model_files, runners) = provide(context, &mut loaded, progress).await?;
     let store = context.lab.store()?;
     let sweep = add(store.as_ref(), &loaded, &definition, None)?;
-    let leases = begin_leases(&store).await?;
-    let hold = lease(&leases, &sweep.id).await?;
+    let leases = start_lease_keeper(&store).await?;
+    let lease = lease(&leases, &sweep.id).await?;
     Ok(Drive {
         store,
         sweep,
@@ -173,7 +173,7 @@ pub(super) async fn prepare(
         engines: EngineSource::new(context, &loaded.catalog, progress.clone()),
         runners,
         leases,
-        hold,
+        lease,
         max_devices,
         left_by: None,
         is_new: true,
@@ -182,7 +182,7 @@ pub(super) async fn prepare(
 }
 
 /// Takes the lease of a sweep, which nobody else may have.
-async fn lease(leases: &Leases, sweep: &SweepId) -> Result<crate::agent::Hold, CliError> {
+async fn lease(leases: &LeaseKeeper, sweep: &SweepId) -> Result<crate::agent::Lease, CliError> {
     leases.sweep(sweep).await?.map_err(|holder| {
         CliError::usage(format!("sweep {sweep} is being carried out by {} now", holder.holder)).with_hint(format!(
             "`farmctl sweeps show {sweep}` shows how far it is; a process that ended without a word gives it free at {}",
@@ -252,7 +252,7 @@ fn records_of_skipped(sweep: &SweepRow, plan: &Plan, devices: &[Device]) -> Vec<
     let record = |Skipped { job, kind, reason }: &Skipped| {
         let device = devices.iter().find(|device| device.name == job.device);
         let failure = Failure::new(*kind, reason.clone());
-        record_of_cell(sweep, device, job, RunStatus::Skipped, Some(failure), Timestamp::now())
+        cell_record(sweep, device, job, RunStatus::Skipped, Some(failure), Timestamp::now())
     };
     plan.skipped.iter().map(record).collect()
 }

@@ -6,14 +6,14 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use crate::agent::live_holder;
-use crate::domain::{Device, HandOver, Job, JobId, Plan, SweepDefinition, SweepId, SweepRow, SweepState};
+use crate::domain::{Device, Job, JobId, Plan, Submission, SweepDefinition, SweepId, SweepRow, SweepState};
 use crate::progress::Progress;
 use crate::store::Store;
 
 use super::super::daemon;
 use super::super::lab::person;
 use super::super::stored::find_sweep;
-use super::drive::{Drive, begin_leases, drive_and_report};
+use super::drive::{Drive, drive_and_report, start_lease_keeper};
 use super::{
     CliError, Context, EngineSource, RunnerSource, Way, devices_with_jobs, lease, models, plan, records_of_skipped, say,
 };
@@ -28,8 +28,8 @@ pub(super) async fn run(context: &Context, config: Option<&Path>, wanted: &str, 
     let is_daemons = holder.as_deref().is_some_and(|holder| daemon::is_daemon(context, holder));
     if way.by_daemon && (holder.is_none() || is_daemons) {
         if !is_daemons {
-            let hand_over = HandOver { by: person(), at: Timestamp::now(), max_devices: way.max_devices };
-            store.hand_over(&sweep.id, &hand_over)?;
+            let submission = Submission { by: person(), at: Timestamp::now(), max_devices: way.max_devices };
+            store.submit_to_daemon(&sweep.id, &submission)?;
         }
         return super::follow::run(context, &sweep.id, super::super::open_progress(context)).await;
     }
@@ -37,7 +37,7 @@ pub(super) async fn run(context: &Context, config: Option<&Path>, wanted: &str, 
     match prepare(context, (sweep.clone(), definition), way.max_devices, &progress).await? {
         Some(drive) => {
             // A daemon that comes later leaves it alone.
-            store.take_back(&sweep.id)?;
+            store.withdraw(&sweep.id)?;
             drive_and_report(context, drive, progress).await
         }
         None => {
@@ -64,9 +64,9 @@ pub(in crate::cli) async fn prepare(
     let inventory = context.lab.inventory()?;
     let catalog = models::with_found_files(context, context.lab.catalog()?)?;
     // Taken before anything is built or downloaded: two that resume at once see each other.
-    let leases = begin_leases(&store).await?;
+    let leases = start_lease_keeper(&store).await?;
     let left_by = last_driver(store.as_ref(), &sweep)?;
-    let hold = lease(&leases, &sweep.id).await?;
+    let lease = lease(&leases, &sweep.id).await?;
     let runners = RunnerSource::new(context.lab.runners(), progress.clone());
     if !jobs.is_empty() {
         refuse_other_runners(store.as_ref(), &sweep, &runners).await?;
@@ -100,7 +100,7 @@ pub(in crate::cli) async fn prepare(
         engines: EngineSource::new(context, &catalog, progress.clone()),
         runners,
         leases,
-        hold,
+        lease,
         max_devices,
         left_by,
         is_new,

@@ -2,7 +2,7 @@ use std::fmt::{self, Write};
 
 use super::columns::Row;
 use super::label::{
-    Axes, Trouble, counts, have_accuracy, milliseconds, notes, number, percent, sorted, threads, troubles,
+    Axes, FailureGroup, counts, failure_groups, have_accuracy, milliseconds, notes, number, percent, sorted, threads,
 };
 use super::text::single_line;
 use super::{Report, ReportError, ReportInput};
@@ -51,11 +51,11 @@ fn write_page(input: &ReportInput<'_>, page: &mut String) -> fmt::Result {
     latency::write_charts(&rows, &axes, page)?;
     writeln!(page, "<h2>Results</h2>")?;
     write_table(&rows, &axes, page)?;
-    let troubles = troubles(input.records);
-    if !troubles.is_empty() {
+    let failure_groups = failure_groups(input.records);
+    if !failure_groups.is_empty() {
         writeln!(page, "<h2>Without a result</h2>")?;
     }
-    troubles.iter().try_for_each(|trouble| write_trouble(trouble, &axes, page))?;
+    failure_groups.iter().try_for_each(|group| write_trouble(group, &axes, page))?;
     write_devices(input.records, page)?;
     writeln!(page, "<footer><dl>\n<dt>Sweep</dt><dd><code>{}</code></dd>", escaped(sweep.id.as_str()))?;
     writeln!(page, "<dt>Started</dt><dd>{:.0}</dd>", sweep.started_at)?;
@@ -109,15 +109,15 @@ fn write_table(rows: &[Row<'_>], axes: &Axes, page: &mut String) -> fmt::Result 
     writeln!(page, "</tbody></table></div>")
 }
 
-fn write_trouble(trouble: &Trouble<'_>, axes: &Axes, page: &mut String) -> fmt::Result {
-    let (status, count) = (trouble.status.as_str(), trouble.records.len());
-    writeln!(page, "<section class=\"{status}\"><h3>{status}: {} ({count})</h3>", escaped(trouble.kind))?;
-    writeln!(page, "<p>{}</p><ul>", escaped(trouble.message))?;
-    for record in &trouble.records {
+fn write_trouble(group: &FailureGroup<'_>, axes: &Axes, page: &mut String) -> fmt::Result {
+    let (status, count) = (group.status.as_str(), group.records.len());
+    writeln!(page, "<section class=\"{status}\"><h3>{status}: {} ({count})</h3>", escaped(group.kind))?;
+    writeln!(page, "<p>{}</p><ul>", escaped(group.message))?;
+    for record in &group.records {
         writeln!(page, "<li>{}</li>", escaped(&axes.cell(&record.job)))?;
     }
     writeln!(page, "</ul>")?;
-    if let Some(remedy) = trouble.remedy {
+    if let Some(remedy) = group.remedy {
         writeln!(page, "<p>Remedy: {}</p>", escaped(remedy))?;
     }
     writeln!(page, "</section>")

@@ -31,10 +31,10 @@ const BEHIND: [&str; 4] = ["runs_ok", "runs", "run_id", "source"];
 pub fn ranking_csv(ranking: &Ranking) -> Result<Vec<u8>, ReportError> {
     let failed = |error: &dyn std::fmt::Display| ReportError { file_name: "ranking", cause: error.to_string() };
     let mut writer = csv::Writer::from_writer(Vec::new());
-    let figures = ranking.standing.figures.iter().chain(&ranking.standing.term_figures).map(|figure| figure.name);
+    let figures = ranking.result.figures.iter().chain(&ranking.result.term_figures).map(|figure| figure.name);
     let header: Vec<&str> = BEFORE.into_iter().chain(figures).chain(BEHIND).collect();
     writer.write_record(header).map_err(|error| failed(&error))?;
-    for row in &ranking.standing.rows {
+    for row in &ranking.result.rows {
         for term in &row.terms {
             writer.write_record(cells(ranking, row, term)).map_err(|error| failed(&error))?;
         }

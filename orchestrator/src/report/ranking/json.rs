@@ -10,13 +10,13 @@ pub fn ranking_json(ranking: &Ranking) -> Value {
     json!({
         "format": FORMAT,
         "score": ranking.score,
-        "definition": ranking.standing.definition,
+        "definition": ranking.result.definition,
         "accuracy": ranking.accuracy,
         "workloads": ranking.workloads,
-        "figures": ranking.standing.figures,
-        "term_figures": ranking.standing.term_figures,
-        "ranking": ranking.standing.rows.iter().map(|row| row_json(ranking, row)).collect::<Vec<_>>(),
-        "notes": ranking.standing.notes,
+        "figures": ranking.result.figures,
+        "term_figures": ranking.result.term_figures,
+        "ranking": ranking.result.rows.iter().map(|row| row_json(ranking, row)).collect::<Vec<_>>(),
+        "notes": ranking.result.notes,
     })
 }
 
@@ -27,7 +27,7 @@ fn row_json(ranking: &Ranking, row: &RankedRow) -> Value {
         "device": row.device,
         "settings": row.settings,
         "workload": row.workload,
-        "values": named(&ranking.standing.figures, &row.values),
+        "values": named(&ranking.result.figures, &row.values),
         "terms": row.terms.iter().map(|term| term_json(ranking, term)).collect::<Vec<_>>(),
     })
 }
@@ -39,7 +39,7 @@ fn term_json(ranking: &Ranking, term: &Term) -> Value {
         "source": term.source,
         "runs_ok": term.runs_ok,
         "runs": term.runs,
-        "values": named(&ranking.standing.term_figures, &term.values),
+        "values": named(&ranking.result.term_figures, &term.values),
         "not_counted": term.not_counted,
     })
 }

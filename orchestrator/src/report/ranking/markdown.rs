@@ -17,7 +17,7 @@ pub fn ranking_markdown(ranking: &Ranking, with_terms: bool) -> String {
         text.push_str("\n**Without a rank**\n\n");
         reasons.iter().for_each(|reason| text.push_str(&format!("- {}\n", escaped(reason))));
     }
-    for note in &ranking.standing.notes {
+    for note in &ranking.result.notes {
         text.push_str(&format!("\n{}\n", escaped(note)));
     }
     if with_terms {

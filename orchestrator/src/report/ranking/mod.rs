@@ -18,7 +18,7 @@ pub use text::ranking_text;
 
 /// What a reader is told before the table.
 fn preamble(ranking: &Ranking, labels: &Labels) -> Vec<String> {
-    let mut lines = ranking.standing.definition.clone();
+    let mut lines = ranking.result.definition.clone();
     lines.extend(ranking.accuracy.map(|source| match source {
         AccuracySource::Measured => "Accuracy: measured, in the runs that the times are from.".to_owned(),
         AccuracySource::Published => {
@@ -40,7 +40,7 @@ fn accuracy_word(ranking: &Ranking) -> &'static str {
     }
 }
 
-/// How entrants and workloads are told apart: what is the same for all is said once.
+/// How systems and workloads are told apart: what is the same for all is said once.
 pub(super) struct Labels {
     common: String,
     settings: Vec<fn(&Settings) -> String>,
@@ -60,7 +60,7 @@ impl Labels {
             |settings| format!("batch {}", settings.batch),
             |settings| settings.scenario.clone(),
         ];
-        let settings: Vec<&Settings> = ranking.standing.rows.iter().map(|row| &row.settings).collect();
+        let settings: Vec<&Settings> = ranking.result.rows.iter().map(|row| &row.settings).collect();
         let workloads: Vec<&Workload> = ranking.workloads.iter().collect();
         let (mut common, workload) = common_and_differing(&workloads, &workload_words);
         let (more, settings) = common_and_differing(&settings, &settings_words);
@@ -102,23 +102,22 @@ fn labelled(word: &str, before: &str, after: &str) -> String {
 
 /// The table for people: a column's name and whether it holds numbers, and the rows.
 fn table(ranking: &Ranking, labels: &Labels) -> (Vec<(String, bool)>, Vec<Vec<String>>) {
-    let has_workload = ranking.standing.rows.iter().any(|row| row.workload.is_some());
+    let has_workload = ranking.result.rows.iter().any(|row| row.workload.is_some());
     let has_settings = !labels.settings.is_empty();
     // What was measured is what a reader expects; what was not is marked in each row.
     let is_published = ranking.accuracy == Some(AccuracySource::Published);
     let mut header = vec![("rank".to_owned(), true), ("device".to_owned(), false)];
     header.extend(has_settings.then(|| ("settings".to_owned(), false)));
     header.extend(has_workload.then(|| ("workload".to_owned(), false)));
-    header.extend(ranking.standing.figures.iter().map(|figure| (head(figure), true)));
+    header.extend(ranking.result.figures.iter().map(|figure| (head(figure), true)));
     header.extend(is_published.then(|| ("accuracy".to_owned(), false)));
-    let rows = ranking.standing.rows.iter().map(|row| {
+    let rows = ranking.result.rows.iter().map(|row| {
         let mut cells = vec![row.rank.map_or_else(|| "-".to_owned(), |rank| rank.to_string()), row.device.clone()];
         cells.extend(has_settings.then(|| labels.settings(row)));
         cells.extend(
             has_workload.then(|| row.workload.as_ref().map(|workload| labels.workload(workload)).unwrap_or_default()),
         );
-        cells
-            .extend(ranking.standing.figures.iter().zip(&row.values).map(|(figure, value)| value_text(figure, *value)));
+        cells.extend(ranking.result.figures.iter().zip(&row.values).map(|(figure, value)| value_text(figure, *value)));
         cells.extend(is_published.then(|| accuracy_word(ranking).to_owned()));
         cells
     });
@@ -131,15 +130,15 @@ fn terms_table(ranking: &Ranking, labels: &Labels) -> (Vec<(String, bool)>, Vec<
     let mut header = vec![("device".to_owned(), false)];
     header.extend(has_settings.then(|| ("settings".to_owned(), false)));
     header.push(("workload".to_owned(), false));
-    header.extend(ranking.standing.term_figures.iter().map(|figure| (head(figure), true)));
+    header.extend(ranking.result.term_figures.iter().map(|figure| (head(figure), true)));
     header.extend([("runs ok".to_owned(), true), ("run".to_owned(), false)]);
     let mut rows = Vec::new();
-    for row in &ranking.standing.rows {
+    for row in &ranking.result.rows {
         for term in &row.terms {
             let mut cells = vec![row.device.clone()];
             cells.extend(has_settings.then(|| labels.settings(row)));
             cells.push(labels.workload(&term.workload));
-            let values = ranking.standing.term_figures.iter().zip(&term.values);
+            let values = ranking.result.term_figures.iter().zip(&term.values);
             cells.extend(values.map(|(figure, value)| value_text(figure, *value)));
             cells.push(format!("{} of {}", term.runs_ok, term.runs));
             cells.push(term.run_id.clone().or(term.source.clone()).unwrap_or_default());
@@ -166,7 +165,7 @@ fn head(figure: &Figure) -> String {
 /// Why rows have no rank, and what doesn't count in them: one line each.
 fn reasons(ranking: &Ranking, labels: &Labels) -> Vec<String> {
     let mut lines = Vec::new();
-    for row in ranking.standing.rows.iter().filter(|row| row.unranked.is_some()) {
+    for row in ranking.result.rows.iter().filter(|row| row.unranked.is_some()) {
         let settings = labels.settings(row);
         let who = if settings.is_empty() { row.device.clone() } else { format!("{} ({settings})", row.device) };
         let why = row.unranked.as_deref().unwrap_or_default();

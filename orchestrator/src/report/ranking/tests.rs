@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::domain::{MeasuredAccuracy, PublishedNetwork, Record, sample};
-use crate::score::{self, Contest, Options, SCORES, ScoredRun, rank};
+use crate::score::{self, Options, ResultMatrix, SCORES, ScoredRun, rank};
 
 /// Two devices that have all, one that lacks two, and one with other settings.
 fn records() -> Vec<Record> {
@@ -39,7 +39,7 @@ fn ranking(score: &str, accuracy: AccuracySource) -> Ranking {
         source: "a paper".into(),
     });
     let options = Options { accuracy, reference: Some("board-1"), published: &published, flops: false };
-    rank(score::score(score).unwrap(), &Contest::new(&runs).unwrap(), &options).unwrap()
+    rank(score::score(score).unwrap(), &ResultMatrix::new(&runs).unwrap(), &options).unwrap()
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn csv_reads_back_with_a_run_for_each_term() {
         assert_eq!(header.len(), reader.headers().unwrap().len(), "each name once");
         let rows: Vec<std::collections::HashMap<String, String>> =
             reader.deserialize().collect::<Result<_, _>>().unwrap();
-        assert_eq!(rows.len(), ranking.standing.rows.iter().map(|row| row.terms.len()).sum::<usize>());
+        assert_eq!(rows.len(), ranking.result.rows.iter().map(|row| row.terms.len()).sum::<usize>());
         for row in &rows {
             assert!(!row["run_id"].is_empty() || !row["not_counted"].is_empty(), "{row:?}");
         }

@@ -26,7 +26,7 @@ pub fn ranking_text(ranking: &Ranking, width: u16, with_terms: bool) -> String {
         text.push_str("\nwithout a rank\n");
         reasons.iter().for_each(|reason| push_wrapped(&mut text, &single_line(reason), "  ", columns));
     }
-    for note in &ranking.standing.notes {
+    for note in &ranking.result.notes {
         text.push('\n');
         push_wrapped(&mut text, &single_line(note), "", columns);
     }

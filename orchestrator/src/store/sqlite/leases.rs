@@ -123,17 +123,17 @@ impl LeaseStore for SqliteStore {
         self.execute("end the lease of a device", RELEASE_DEVICE, parameters).map(drop)
     }
 
-    fn want_device(&self, device: &str, sweep: &SweepId, until: Timestamp) -> Result<(), StoreError> {
+    fn add_device_waiter(&self, device: &str, sweep: &SweepId, until: Timestamp) -> Result<(), StoreError> {
         self.execute("note who waits for a device", WANT, params![device, sweep.0, nanoseconds(until)]).map(drop)
     }
 
-    fn unwant_device(&self, device: &str, sweep: &SweepId) -> Result<(), StoreError> {
+    fn remove_device_waiter(&self, device: &str, sweep: &SweepId) -> Result<(), StoreError> {
         let sql = "DELETE FROM device_wants WHERE device = ?1 AND sweep_id = ?2";
         self.execute("note who waits for a device", sql, params![device, sweep.0]).map(drop)
     }
 
-    fn overtaken_by(&self, device: &str, sweep: &SweepId, now: Timestamp) -> Result<Option<SweepId>, StoreError> {
-        self.transaction("look up who waits for a device", |transaction| overtaken_by(transaction, device, sweep, now))
+    fn preempted_by(&self, device: &str, sweep: &SweepId, now: Timestamp) -> Result<Option<SweepId>, StoreError> {
+        self.transaction("look up who waits for a device", |transaction| preempted_by(transaction, device, sweep, now))
     }
 
     fn device_leases(&self, now: Timestamp) -> Result<Vec<(String, LeaseHolder)>, StoreError> {
@@ -183,7 +183,7 @@ impl LeaseStore for SqliteStore {
 }
 
 /// The sweep that waits for a device and goes before this one.
-pub(super) fn overtaken_by(
+pub(super) fn preempted_by(
     transaction: &Transaction<'_>,
     device: &str,
     sweep: &SweepId,

@@ -12,7 +12,7 @@ use crate::store::{MaintenanceStore, StoreCheck, StoreError, Vacuumed};
 /// Faults of one kind that are told one by one.
 const FAULTS_TOLD: usize = 20;
 /// How long to wait for another process's transaction before the store is left alone.
-const VACUUM_PATIENCE: Duration = Duration::from_secs(2);
+const VACUUM_TIMEOUT: Duration = Duration::from_secs(2);
 /// Begins what is told of a schema that is not whole.
 const SCHEMA_LACKS: &str = "the schema lacks its ";
 /// Version of the form of an export; another schema has its own version.
@@ -90,11 +90,11 @@ impl MaintenanceStore for SqliteStore {
         // All of one moment: others may write meanwhile.
         let moment = connection.transaction().map_err(failed)?;
         let schema_version = schema::version(&moment).map_err(failed)?;
-        let mut faults = of_the_file(&moment).map_err(failed)?;
+        let mut faults = file_faults(&moment).map_err(failed)?;
         // Rows of a file that is damaged say nothing.
         let is_readable = faults.is_empty();
         if is_readable {
-            faults = of_the_schema(&moment).map_err(failed)?;
+            faults = schema_faults(&moment).map_err(failed)?;
         }
         let mut rows = Vec::new();
         if is_readable && !faults.iter().any(|fault| lacks_a_table(fault)) {
@@ -102,7 +102,7 @@ impl MaintenanceStore for SqliteStore {
             for sql in unknown_states.iter().map(String::as_str).chain(INVARIANTS.iter().copied()) {
                 faults.extend(listed(&moment, sql).map_err(failed)?);
             }
-            faults.extend(of_the_rows(&moment).map_err(failed)?);
+            faults.extend(row_faults(&moment).map_err(failed)?);
             for (table, _) in TABLES {
                 let count = moment.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, u32>(0));
                 rows.push(((*table).to_owned(), u64::from(count.map_err(failed)?)));
@@ -116,7 +116,7 @@ impl MaintenanceStore for SqliteStore {
         let failed = |error: rusqlite::Error| connection::failure("give space back", &self.path, &error);
         let before_bytes = self.size_bytes();
         let shrink = || -> rusqlite::Result<()> {
-            connection.busy_timeout(VACUUM_PATIENCE)?;
+            connection.busy_timeout(VACUUM_TIMEOUT)?;
             connection.execute_batch("VACUUM")?;
             connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
         };
@@ -187,7 +187,7 @@ fn fields(row: &Row<'_>, table: &str, columns: &[String], json: &[&str]) -> Resu
 }
 
 /// What SQLite itself finds.
-fn of_the_file(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+fn file_faults(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     let mut faults = Vec::new();
     let mut statement = connection.prepare(&format!("PRAGMA integrity_check({FAULTS_TOLD})"))?;
     let mut rows = statement.query([])?;
@@ -212,7 +212,7 @@ fn of_the_file(connection: &Connection) -> rusqlite::Result<Vec<String>> {
 }
 
 /// Tables, indices and triggers that the schema of this version has and this store has not, or the other way round.
-fn of_the_schema(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+fn schema_faults(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     const ENTRIES: &str = "SELECT type || ' ' || name FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
     let all = |connection: &Connection| -> rusqlite::Result<std::collections::BTreeSet<String>> {
         connection.prepare(ENTRIES)?.query_map([], |row| row.get(0))?.collect()
@@ -229,7 +229,7 @@ fn lacks_a_table(fault: &str) -> bool {
 }
 
 /// Rows that can't be read, or say something else than their columns.
-fn of_the_rows(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+fn row_faults(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     type Judge = fn(&str, &[String]) -> Option<String>;
     let judged: [(&str, Judge); 6] = [
         (

@@ -1,6 +1,6 @@
 use super::{SqliteStore, events};
 use crate::domain::{Event, SweepId, SweepRow};
-use crate::store::{News, NoticeStore, StoreError};
+use crate::store::{NoticeStore, NotificationKind, StoreError};
 
 const SWEEPS: &str = "
     SELECT id, name, started_at_ns, finished_at_ns, farmctl_version, state FROM sweeps
@@ -22,27 +22,27 @@ const CHECKS: &str = "
     ORDER BY sequence";
 
 impl NoticeStore for SqliteStore {
-    fn untold_sweeps(&self) -> Result<Vec<SweepRow>, StoreError> {
+    fn pending_sweeps(&self) -> Result<Vec<SweepRow>, StoreError> {
         self.list_sweeps(SWEEPS, [])
     }
 
-    fn sweep_told(&self, sweep: &SweepId) -> Result<(), StoreError> {
+    fn mark_sweep_notified(&self, sweep: &SweepId) -> Result<(), StoreError> {
         self.execute("note who was told", "UPDATE sweeps SET is_told = 1 WHERE id = ?1", [&sweep.0]).map(drop)
     }
 
-    fn untold(&self, news: News) -> Result<Vec<(u64, Event)>, StoreError> {
-        let sql = match news {
-            News::Quarantines => QUARANTINES,
-            News::Checks => CHECKS,
+    fn pending(&self, kind: NotificationKind) -> Result<Vec<(u64, Event)>, StoreError> {
+        let sql = match kind {
+            NotificationKind::Quarantines => QUARANTINES,
+            NotificationKind::Checks => CHECKS,
         };
         events::numbered(self, sql, [])
     }
 
-    fn told(&self, news: News, until: u64) -> Result<(), StoreError> {
+    fn mark_notified(&self, kind: NotificationKind, until: u64) -> Result<(), StoreError> {
         let until = i64::try_from(until).unwrap_or(i64::MAX);
-        let sql = match news {
-            News::Quarantines => "UPDATE told SET quarantines_until = max(quarantines_until, ?1)",
-            News::Checks => "UPDATE told SET checks_until = max(checks_until, ?1)",
+        let sql = match kind {
+            NotificationKind::Quarantines => "UPDATE told SET quarantines_until = max(quarantines_until, ?1)",
+            NotificationKind::Checks => "UPDATE told SET checks_until = max(checks_until, ?1)",
         };
         self.execute("note who was told", sql, [until]).map(drop)
     }

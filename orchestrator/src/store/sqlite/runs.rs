@@ -11,7 +11,7 @@ use crate::domain::{
     Event, EventKind, Job, JobId, JobState, JobStep, Record, RunId, RunState, RunStep, SweepId, SweepState,
 };
 use crate::store::{
-    Attempt, Claim, ClaimedRun, GiveBack, LeaseHolder, LiveRun, RunOwner, RunStore, StoreError, SweepStore as _, run_id,
+    Attempt, Claim, ClaimedRun, LeaseHolder, LiveRun, Requeue, RunOwner, RunStore, StoreError, SweepStore as _, run_id,
 };
 
 // States that a partial index is about stand here as words: with a parameter in their place, SQLite plans the statement
@@ -81,10 +81,10 @@ impl RunStore for SqliteStore {
     ) -> Result<Claim, StoreError> {
         let claimed = self.transaction("claim a job", |transaction| {
             if let Some(lock) = locks::in_force(transaction, device, now)? {
-                return Ok(Next::Locked(lock));
+                return Ok(NextJob::Locked(lock));
             }
-            if let Some(other) = leases::overtaken_by(transaction, device, sweep, now)? {
-                return Ok(Next::Overtaken(other));
+            if let Some(other) = leases::preempted_by(transaction, device, sweep, now)? {
+                return Ok(NextJob::Preempted(other));
             }
             let next = transaction
                 .prepare_cached(NEXT_JOB)?
@@ -92,9 +92,9 @@ impl RunStore for SqliteStore {
                     Ok((JobId(row.get(0)?), row.get::<_, String>(1)?, row.get::<_, String>(2)?, row.get(3)?))
                 })
                 .optional()?;
-            let Some((job_id, prefix, job, not_before_ns)) = next else { return Ok(Next::Nothing) };
+            let Some((job_id, prefix, job, not_before_ns)) = next else { return Ok(NextJob::Nothing) };
             if not_before_ns > nanoseconds(now) {
-                return Ok(Next::NotBefore(not_before_ns));
+                return Ok(NextJob::NotBefore(not_before_ns));
             }
             let (attempts, epochs, failed_attempts) = attempts_so_far(transaction, sweep, &job_id)?;
             let run = RunId(format!("{prefix}{}", attempts + 1));
@@ -104,14 +104,14 @@ impl RunStore for SqliteStore {
                 ":holder": holder, ":until_ns": deadline(now, lease),
             })?;
             job_step(transaction, sweep, &job_id, JobStep::Claim, not_before_ns)?;
-            Ok(Next::Run { run, job, attempt: attempts + 1, failed_attempts, epoch: epochs + 1 })
+            Ok(NextJob::Run { run, job, attempt: attempts + 1, failed_attempts, epoch: epochs + 1 })
         })?;
         match claimed {
-            Next::Nothing => Ok(Claim::Nothing),
-            Next::Overtaken(other) => Ok(Claim::Overtaken(other)),
-            Next::Locked(lock) => Ok(Claim::Locked(lock.lock()?)),
-            Next::NotBefore(not_before_ns) => Ok(Claim::NotBefore(timestamp(not_before_ns)?)),
-            Next::Run { run, job, attempt, failed_attempts, epoch } => Ok(Claim::Run(Box::new(ClaimedRun {
+            NextJob::Nothing => Ok(Claim::Nothing),
+            NextJob::Preempted(other) => Ok(Claim::Preempted(other)),
+            NextJob::Locked(lock) => Ok(Claim::Locked(lock.lock()?)),
+            NextJob::NotBefore(not_before_ns) => Ok(Claim::NotBefore(timestamp(not_before_ns)?)),
+            NextJob::Run { run, job, attempt, failed_attempts, epoch } => Ok(Claim::Run(Box::new(ClaimedRun {
                 run_id: run,
                 job: from_json("a job", &job)?,
                 attempt,
@@ -185,13 +185,13 @@ impl RunStore for SqliteStore {
         if kept { Ok(()) } else { self.refuse(&record.sweep_id, Some(&record.job), &run, epoch, "a record", now) }
     }
 
-    fn give_back(&self, given: &GiveBack<'_>, now: Timestamp) -> Result<(), StoreError> {
-        let GiveBack { run_id: run, epoch, failure, counts, not_before } = *given;
+    fn requeue(&self, requeue: &Requeue<'_>, now: Timestamp) -> Result<(), StoreError> {
+        let Requeue { run_id: run, epoch, failure, counts, not_before } = *requeue;
         let failure = to_json(failure)?;
-        let ending = Ending { run, epoch, step: RunStep::GiveBack, failure: Some(&failure), counts };
+        let ending = Ending { run, epoch, step: RunStep::Requeue, failure: Some(&failure), counts };
         let given = self.transaction("give a run back", |transaction| {
             let Some((sweep, job)) = ending.take(transaction, now)? else { return Ok(false) };
-            job_step(transaction, &sweep, &job, JobStep::GiveBack, nanoseconds(not_before))?;
+            job_step(transaction, &sweep, &job, JobStep::Requeue, nanoseconds(not_before))?;
             Ok(true)
         })?;
         if given {
@@ -253,11 +253,11 @@ impl RunStore for SqliteStore {
 }
 
 /// What a claim found.
-enum Next {
+enum NextJob {
     Nothing,
     NotBefore(i64),
     Locked(locks::LockRow),
-    Overtaken(SweepId),
+    Preempted(SweepId),
     Run { run: RunId, job: String, attempt: u32, failed_attempts: u32, epoch: u32 },
 }
 
@@ -335,7 +335,7 @@ fn job_state(transaction: &Transaction<'_>, sweep: &SweepId, job: &JobId) -> rus
 /// Attempts, the highest epoch, and failed attempts of a job.
 fn attempts_so_far(transaction: &Transaction<'_>, sweep: &SweepId, job: &JobId) -> rusqlite::Result<(u32, u32, u32)> {
     transaction.prepare_cached(ATTEMPTS_SO_FAR)?.query_row(
-        named_params! {":sweep": sweep.0, ":job": job.0, ":given_back": RunState::GivenBack.as_str()},
+        named_params! {":sweep": sweep.0, ":job": job.0, ":given_back": RunState::Requeued.as_str()},
         |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
     )
 }

@@ -53,11 +53,11 @@ impl ScheduleStore for SqliteStore {
     ) -> Result<(), StoreError> {
         self.transaction("settle due times", |transaction| {
             for (due_at, why) in due {
-                let state = if why.is_some() { StartState::LeftOut } else { StartState::Waiting };
+                let state = if why.is_some() { StartState::Skipped } else { StartState::Waiting };
                 transaction.prepare_cached(SETTLE)?.execute(named_params! {
                     ":schedule": schedule, ":due_ns": nanoseconds(*due_at), ":state": state.as_str(), ":why": why,
                     ":now_ns": nanoseconds(now), ":waiting": StartState::Waiting.as_str(),
-                    ":left_out": StartState::LeftOut.as_str(),
+                    ":left_out": StartState::Skipped.as_str(),
                 })?;
                 transaction.prepare_cached(SETTLED)?.execute(params![schedule, nanoseconds(*due_at)])?;
             }

@@ -1,7 +1,7 @@
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Params, Row, Transaction, named_params, params};
 
-use super::{SqliteStore, corrupt, from_json, hand_over, nanoseconds, records, schedules, timestamp, to_json};
+use super::{SqliteStore, corrupt, from_json, nanoseconds, records, schedules, submissions, timestamp, to_json};
 use crate::domain::{Job, JobState, LabId, Record, SweepDefinition, SweepId, SweepRow, SweepState, SweepStep};
 use crate::store::{NewSweep, StoreError, SweepCounts, SweepStore, run_id};
 
@@ -75,8 +75,8 @@ impl SweepStore for SqliteStore {
             for (record, json) in new.skipped.iter().zip(&skipped) {
                 records::insert(transaction, record, json)?;
             }
-            if let Some(handed) = new.handed_over {
-                hand_over::give(transaction, &sweep.id, handed)?;
+            if let Some(handed) = new.submission {
+                submissions::insert(transaction, &sweep.id, handed)?;
             }
             due.as_ref().map_or(Ok(true), |due| schedules::begin(transaction, due, &sweep.id, sweep.started_at))
         });

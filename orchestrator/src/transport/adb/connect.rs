@@ -9,11 +9,11 @@ use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::address::ServerAddress;
-use super::care::Care;
 use super::devices::{AdbDevice, not_listed};
 use super::exec::{Shell, Target};
 use super::heal::{Patience, heal_device, heal_server};
 use super::server::Server;
+use super::server_state::ServerState;
 use crate::domain::AdbEndpoint;
 use crate::transport::{ConnectOptions, ErrorKind, TransportError};
 
@@ -22,7 +22,7 @@ use crate::transport::{ConnectOptions, ErrorKind, TransportError};
 const SHELL_VARIABLE: &str = "FARMCTL_ADB_SHELL";
 const SHELL_VARIABLE_PLAIN: &str = "v1";
 /// Between looks at what a server lists.
-const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Finds a device and makes sure that it answers.
 pub(super) async fn connect(endpoint: &AdbEndpoint, options: &ConnectOptions) -> Result<Target, TransportError> {
@@ -33,8 +33,8 @@ pub(super) async fn connect(endpoint: &AdbEndpoint, options: &ConnectOptions) ->
     match timeout(limit, reach(&server, endpoint, Patience::of(limit))).await {
         Ok(reached) => {
             let (serial, shell) = reached?;
-            let care = Care::of(&server.address);
-            Ok(Target { serial, shell, address, care, server, silence_limit: limit })
+            let state = ServerState::of(&server.address);
+            Ok(Target { serial, shell, address, state, server, silence_limit: limit })
         }
         Err(_) => {
             let message = format!("connect to {address}: no answer within {} s", limit.as_secs_f64());
@@ -76,7 +76,7 @@ async fn reach(server: &Server, endpoint: &AdbEndpoint, patience: Patience) -> R
         Some(shell) => shell,
         None => answers(server, &device.serial, patience.answer).await?,
     };
-    Care::of(&server.address).healthy(&device.serial);
+    ServerState::of(&server.address).healthy(&device.serial);
     Ok((device.serial, shell))
 }
 
@@ -115,7 +115,7 @@ async fn settled_device(
     endpoint: &AdbEndpoint,
     patience: Patience,
 ) -> Result<AdbDevice, TransportError> {
-    let care = Care::of(&server.address);
+    let state = ServerState::of(&server.address);
     let deadline = Instant::now() + patience.comeback;
     loop {
         let found = find_device(server, endpoint, patience).await;
@@ -124,12 +124,12 @@ async fn settled_device(
                 let is_settling = matches!(device.state.as_str(), "authorizing" | "connecting" | "offline");
                 is_settling && Instant::now() < deadline
             }
-            Err(error) => error.kind == ErrorKind::Unreachable && care.is_fresh(patience.comeback),
+            Err(error) => error.kind == ErrorKind::Unreachable && state.is_fresh(patience.comeback),
         };
         if !passing {
             return found;
         }
-        sleep(LOOK_INTERVAL).await;
+        sleep(POLL_INTERVAL).await;
     }
 }
 

@@ -10,9 +10,9 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::care::Care;
 use super::plain;
 use super::server::Server;
+use super::server_state::ServerState;
 use super::shell_v2::{Exchange, input_unreadable};
 use crate::transport::stderr::StderrFilter;
 use crate::transport::streams::{Activity, Limit, Streams};
@@ -48,7 +48,7 @@ pub(super) struct Target {
     pub shell: Shell,
     /// As messages name it.
     pub address: String,
-    pub care: Arc<Care>,
+    pub state: Arc<ServerState>,
     /// A command that is silent for longer has the device asked whether it is still there, with as long to answer.
     pub silence_limit: Duration,
 }
@@ -80,7 +80,7 @@ pub(super) async fn watched<T>(
     activity: &Arc<Activity>,
     run: impl Future<Output = Result<T, TransportError>>,
 ) -> Result<T, TransportError> {
-    let _under_way = target.care.stream(&target.serial, activity);
+    let _under_way = target.state.stream(&target.serial, activity);
     tokio::select! {
         result = run => result.map_err(lost),
         () = activity.expiry(limit) => Err(limit.expired(what, &target.address)),

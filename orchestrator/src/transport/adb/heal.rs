@@ -9,16 +9,16 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::address::ServerAddress;
-use super::care::{Care, tell};
 use super::devices::AdbDevice;
 use super::server::Server;
+use super::server_state::{ServerState, tell};
 use super::{listener, start};
 use crate::transport::{ErrorKind, TransportError};
 
 /// A stream that moved a byte within this time shows that the server is alive.
 const RECENT: Duration = Duration::from_secs(5);
 /// Between looks at a device that is coming back.
-const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How long the steps may take: parts of the time that connecting has.
 #[derive(Clone, Copy)]
@@ -37,26 +37,26 @@ impl Patience {
 
 /// Makes sure that the server answers: starts it when it isn't running, and restarts it when it hangs, where that may be.
 pub(super) async fn heal_server(server: &Server, patience: Patience) -> Result<(), TransportError> {
-    let care = Care::of(&server.address);
-    let generation = care.generation();
+    let state = ServerState::of(&server.address);
+    let generation = state.generation();
     match server.answers(patience.answer).await {
         Ok(()) => Ok(()),
         Err(error) if !server.address.is_loopback() => Err(error),
         Err(error) if error.kind == ErrorKind::Refused => {
-            let _once = care.restarting.lock().await;
+            let _once = state.restarting.lock().await;
             // Another device may have started it meanwhile.
             if server.answers(patience.answer).await.is_err() {
                 let program = start::find_program(&server.environment, &server.address)?;
                 start::start(&server.address, &program, patience.answer * 2).await?;
             }
-            care.started();
+            state.started();
             Ok(())
         }
-        Err(error) if error.kind == ErrorKind::Timeout => match care.busy_other("", Some(RECENT)) {
+        Err(error) if error.kind == ErrorKind::Timeout => match state.busy_other("", Some(RECENT)) {
             Some(busy) => {
                 Err(error.with_hint(format!("it is not restarted, for {busy} has moved bytes through it just now")))
             }
-            None => restart(server, &care, generation, None, "it does not answer", patience).await,
+            None => restart(server, &state, generation, None, "it does not answer", patience).await,
         },
         Err(error) => Err(error),
     }
@@ -76,8 +76,8 @@ where
     L: Fn() -> F,
     F: Future<Output = Result<(), TransportError>>,
 {
-    let care = Care::of(&server.address);
-    let generation = care.generation();
+    let state = ServerState::of(&server.address);
+    let generation = state.generation();
     let serial = device.serial.as_str();
     tell(&server.address, Some(serial), &format!("{reason}: reconnecting it"));
     reconnect(server, device, patience).await;
@@ -96,13 +96,13 @@ where
         return Err(error);
     }
     // A call that only waits is as good as lost with the server, so each one counts here.
-    if let Some(busy) = care.busy_other(serial, None) {
+    if let Some(busy) = state.busy_other(serial, None) {
         return Err(error.with_hint(format!("the adb server is not restarted while {busy} is in use through it")));
     }
-    if !care.may_restart_for(serial) {
+    if !state.may_restart_for(serial) {
         return Err(error);
     }
-    restart(server, &care, generation, Some(serial), "reconnecting did not help", patience).await?;
+    restart(server, &state, generation, Some(serial), "reconnecting did not help", patience).await?;
     come_back(patience, &look).await
 }
 
@@ -132,24 +132,24 @@ where
                 format!("reach the device: it did not come back within {} s", patience.comeback.as_secs_f64());
             Err(TransportError::new(ErrorKind::Timeout, message))
         });
-        if outcome.is_ok() || Instant::now() + LOOK_INTERVAL >= deadline {
+        if outcome.is_ok() || Instant::now() + POLL_INTERVAL >= deadline {
             return outcome;
         }
-        sleep(LOOK_INTERVAL).await;
+        sleep(POLL_INTERVAL).await;
     }
 }
 
 /// Ends the server and starts it again, unless another device did so since `generation`.
 async fn restart(
     server: &Server,
-    care: &Care,
+    state: &ServerState,
     generation: u64,
     serial: Option<&str>,
     reason: &str,
     patience: Patience,
 ) -> Result<(), TransportError> {
-    let _once = care.restarting.lock().await;
-    if care.generation() != generation {
+    let _once = state.restarting.lock().await;
+    if state.generation() != generation {
         return Ok(());
     }
     let program = start::find_program(&server.environment, &server.address)?;
@@ -165,9 +165,9 @@ async fn restart(
         }
         is_gone(&server.address, patience.answer / 2).await;
     }
-    care.restarted();
+    state.restarted();
     start::start(&server.address, &program, patience.answer * 2).await?;
-    care.started();
+    state.started();
     Ok(())
 }
 
@@ -175,7 +175,7 @@ async fn restart(
 async fn is_gone(address: &ServerAddress, limit: Duration) -> bool {
     let gone = async {
         while tokio::net::TcpStream::connect((address.host.as_str(), address.port)).await.is_ok() {
-            sleep(LOOK_INTERVAL).await;
+            sleep(POLL_INTERVAL).await;
         }
     };
     timeout(limit, gone).await.is_ok()

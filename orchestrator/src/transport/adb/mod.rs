@@ -12,7 +12,6 @@
 //! up neither a worker nor the end of the process.
 
 mod address;
-mod care;
 mod connect;
 mod crate_calls;
 mod devices;
@@ -23,6 +22,7 @@ mod listener;
 mod parts;
 mod plain;
 mod server;
+mod server_state;
 mod shell_v2;
 mod signal;
 mod socket;
@@ -37,10 +37,10 @@ use async_trait::async_trait;
 use tokio::io::AsyncRead;
 
 use self::address::ServerAddress;
-pub use self::care::{HealingNotice, take_healing_notices};
 pub use self::devices::AdbDevice;
 pub use self::discovery::{AnnouncedDevice, list_announced, list_devices};
 use self::exec::{Shell, Target};
+pub use self::server_state::{HealingNotice, take_healing_notices};
 use super::posix::{FileCommand, FileShell};
 use super::streams::{Limit, Streams};
 use super::{Capabilities, Command, ConnectOptions, Exit, FileStat, OutputSink, Transport, TransportError, quote};

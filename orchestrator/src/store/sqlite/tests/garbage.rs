@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use super::fresh;
 use crate::domain::{Failure, FailureKind, RunStatus};
 use crate::store::conformance::{at, claim, record, sweep};
-use crate::store::{GiveBack, Store};
+use crate::store::{Requeue, Store};
 
 /// Columns that hold more than a word of ours, and those that hold words, numbers and times.
 const COLUMNS: [(&str, &str); 16] = [
@@ -85,8 +85,8 @@ proptest! {
         store.finish(run.epoch, &kept, None, at(1)).unwrap();
         let run = claim(&*store, &row, "a", "host", 0);
         let failure = Failure::new(FailureKind::ConnectionLost, "x");
-        let given = GiveBack { run_id: &run.run_id, epoch: run.epoch, failure: &failure, counts: true, not_before: at(0) };
-        store.give_back(&given, at(1)).unwrap();
+        let given = Requeue { run_id: &run.run_id, epoch: run.epoch, failure: &failure, counts: true, not_before: at(0) };
+        store.requeue(&given, at(1)).unwrap();
         store.device_failed("a", &failure, at(1)).unwrap();
         let connection = Connection::open(folder.path().join("state/farm.db")).unwrap();
         connection.execute_batch(

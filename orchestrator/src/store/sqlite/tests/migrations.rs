@@ -113,7 +113,7 @@ fn assert_moved(store: &dyn Store, version: usize) {
         let (state, attempts) = store.attempts(&id(), &job("a", number).id).unwrap();
         (state, attempts.iter().map(|attempt| attempt.state).collect::<Vec<_>>())
     };
-    assert_eq!(state(0), (JobState::Recorded, vec![RunState::GivenBack, RunState::Recorded]));
+    assert_eq!(state(0), (JobState::Recorded, vec![RunState::Requeued, RunState::Recorded]));
     assert_eq!(state(1), (JobState::Running, vec![RunState::Live]));
     assert_eq!(state(2), (JobState::Waiting, vec![]));
     let run = RunId("old-0-2".into());

@@ -1,7 +1,7 @@
 //! What this process knows of an adb server that all its devices share, so that they don't heal it against each other.
 //!
-//! Main type: [`Care`], one for each address of a server. Knows which calls move bytes and when the server was started,
-//! restarts it at most once at a time, and keeps what was done for whoever wants to tell it. Decides nothing.
+//! Main type: [`ServerState`], one for each address of a server. Knows which calls move bytes, and when the server was
+//! started. Restarts it at most once at a time. Keeps notices of what was done. Decides nothing.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +14,7 @@ use crate::transport::streams::Activity;
 /// Notices that wait to be taken; older ones go first.
 const MAX_NOTICES: usize = 256;
 
-static SERVERS: LazyLock<Mutex<HashMap<ServerAddress, Arc<Care>>>> = LazyLock::new(Mutex::default);
+static SERVERS: LazyLock<Mutex<HashMap<ServerAddress, Arc<ServerState>>>> = LazyLock::new(Mutex::default);
 static NOTICES: Mutex<VecDeque<HealingNotice>> = Mutex::new(VecDeque::new());
 
 /// One step of healing, as it is begun.
@@ -35,7 +35,7 @@ pub fn take_healing_notices() -> Vec<HealingNotice> {
 
 /// The shared knowledge of one server.
 #[derive(Default)]
-pub(super) struct Care {
+pub(super) struct ServerState {
     /// Counts restarts.
     generation: AtomicU64,
     /// When the server was last started, as far as this process knows.
@@ -48,8 +48,8 @@ pub(super) struct Care {
     restarted_for: Mutex<HashSet<String>>,
 }
 
-impl Care {
-    pub(super) fn of(server: &ServerAddress) -> Arc<Care> {
+impl ServerState {
+    pub(super) fn of(server: &ServerAddress) -> Arc<ServerState> {
         Arc::clone(lock(&SERVERS).entry(server.clone()).or_default())
     }
 
@@ -72,10 +72,10 @@ impl Care {
     }
 
     /// Counts a call to a device as long as the answer lives.
-    pub(super) fn stream(self: &Arc<Care>, serial: &str, activity: &Arc<Activity>) -> StreamGuard {
+    pub(super) fn stream(self: &Arc<ServerState>, serial: &str, activity: &Arc<Activity>) -> StreamGuard {
         let number = self.next_stream.fetch_add(1, Ordering::Relaxed);
         lock(&self.streams).insert(number, (serial.to_owned(), Arc::clone(activity)));
-        StreamGuard { care: Arc::clone(self), number }
+        StreamGuard { state: Arc::clone(self), number }
     }
 
     /// Another device than `serial` that has a call under way, with bytes moved within `recently` if that is given.
@@ -113,13 +113,13 @@ pub(super) fn tell(server: &ServerAddress, serial: Option<&str>, step: &str) {
 
 /// A call that is under way.
 pub(super) struct StreamGuard {
-    care: Arc<Care>,
+    state: Arc<ServerState>,
     number: u64,
 }
 
 impl Drop for StreamGuard {
     fn drop(&mut self) {
-        lock(&self.care.streams).remove(&self.number);
+        lock(&self.state.streams).remove(&self.number);
     }
 }
 
@@ -134,23 +134,23 @@ mod tests {
 
     #[test]
     fn only_calls_of_other_devices_count_and_only_while_they_last() {
-        let care = Arc::new(Care::default());
+        let state = Arc::new(ServerState::default());
         let activity = Arc::new(Activity::new());
-        let own = care.stream("a", &activity);
-        assert_eq!(care.busy_other("a", None), None);
-        assert_eq!(care.busy_other("b", None), Some("a".to_owned()));
-        assert_eq!(care.busy_other("b", Some(Duration::MAX)), Some("a".to_owned()));
-        assert_eq!(care.busy_other("b", Some(Duration::ZERO)), None, "no byte moved so recently");
+        let own = state.stream("a", &activity);
+        assert_eq!(state.busy_other("a", None), None);
+        assert_eq!(state.busy_other("b", None), Some("a".to_owned()));
+        assert_eq!(state.busy_other("b", Some(Duration::MAX)), Some("a".to_owned()));
+        assert_eq!(state.busy_other("b", Some(Duration::ZERO)), None, "no byte moved so recently");
         drop(own);
-        assert_eq!(care.busy_other("b", None), None);
+        assert_eq!(state.busy_other("b", None), None);
     }
 
     #[test]
     fn a_server_is_restarted_once_for_a_device_until_that_answers() {
-        let care = Care::default();
-        assert!(care.may_restart_for("a") && care.may_restart_for("b"));
-        assert!(!care.may_restart_for("a"));
-        care.healthy("a");
-        assert!(care.may_restart_for("a") && !care.may_restart_for("b"));
+        let state = ServerState::default();
+        assert!(state.may_restart_for("a") && state.may_restart_for("b"));
+        assert!(!state.may_restart_for("a"));
+        state.healthy("a");
+        assert!(state.may_restart_for("a") && !state.may_restart_for("b"));
     }
 }

@@ -9,20 +9,20 @@ const SAME_RUN_TOLERANCE: f64 = 1e-8;
 
 /// Who takes part, and with what.
 #[derive(Debug)]
-pub struct Contest<'a> {
-    /// The set that an entrant needs to be complete: every workload that was tried on any device, in order.
+pub struct ResultMatrix<'a> {
+    /// The set that a system needs to be complete: every workload that was tried on any device, in order.
     pub workloads: Vec<&'a Workload>,
     /// Workloads that were skipped everywhere, for a reason known before. They are in no set.
     pub never_tried: Vec<&'a Workload>,
     /// Devices, each once for each of its settings.
-    pub entrants: Vec<Entrant<'a>>,
+    pub systems: Vec<SystemUnderTest<'a>>,
     /// Rows left out, since another row is the same run.
     pub same_runs: usize,
 }
 
 /// A device with its settings.
 #[derive(Debug)]
-pub struct Entrant<'a> {
+pub struct SystemUnderTest<'a> {
     /// Name of the device.
     pub device: &'a str,
     /// How it measured.
@@ -31,12 +31,12 @@ pub struct Entrant<'a> {
     pub cells: Vec<Cell<'a>>,
 }
 
-/// What an entrant has of a workload.
+/// What a system has of a workload.
 #[derive(Debug)]
 pub struct Cell<'a> {
     /// The workload.
     pub workload: &'a Workload,
-    /// Its runs by identifier, however they ended; none where the entrant was never asked.
+    /// Its runs by identifier, however they ended; none where the system was never asked.
     pub runs: Vec<&'a ScoredRun>,
     /// The run that counts: of the runs that are `ok` and have a time, the one with the median time, the lower one of
     /// two (by nearest rank). MLPerf Tiny takes the median of its five runs, too; AIoTBench measures once. The best would
@@ -44,12 +44,12 @@ pub struct Cell<'a> {
     pub counting: Option<&'a ScoredRun>,
 }
 
-impl<'a> Contest<'a> {
+impl<'a> ResultMatrix<'a> {
     /// Puts runs together, in whatever order they come.
     ///
     /// # Errors
     /// When there are none, or two rows say different things of the same run.
-    pub fn new(runs: &'a [ScoredRun]) -> Result<Contest<'a>, ScoreError> {
+    pub fn new(runs: &'a [ScoredRun]) -> Result<ResultMatrix<'a>, ScoreError> {
         if runs.is_empty() {
             return Err(ScoreError::NoRuns);
         }
@@ -57,27 +57,27 @@ impl<'a> Contest<'a> {
         let tried: BTreeSet<&'a Workload> =
             runs.iter().filter(|run| run.status != RunStatus::Skipped).map(|run| &run.workload).collect();
         let all: BTreeSet<&'a Workload> = runs.iter().map(|run| &run.workload).collect();
-        let mut entrants: BTreeMap<(&str, &Settings), HashMap<&Workload, Vec<&ScoredRun>>> = BTreeMap::new();
+        let mut systems: BTreeMap<(&str, &Settings), HashMap<&Workload, Vec<&ScoredRun>>> = BTreeMap::new();
         for run in &runs {
-            let cells = entrants.entry((&run.device, &run.settings)).or_default();
+            let cells = systems.entry((&run.device, &run.settings)).or_default();
             cells.entry(&run.workload).or_default().push(run);
         }
-        let entrants = entrants.into_iter().map(|((device, settings), mut runs)| {
+        let systems = systems.into_iter().map(|((device, settings), mut runs)| {
             let cell = |workload: &&'a Workload| Cell::new(workload, runs.remove(workload).unwrap_or_default());
-            Entrant { device, settings, cells: tried.iter().map(cell).collect() }
+            SystemUnderTest { device, settings, cells: tried.iter().map(cell).collect() }
         });
-        Ok(Contest {
-            entrants: entrants.collect(),
+        Ok(ResultMatrix {
+            systems: systems.collect(),
             never_tried: all.difference(&tried).copied().collect(),
             workloads: tried.into_iter().collect(),
             same_runs,
         })
     }
 
-    /// The cells that have a run, each with its entrant.
-    pub fn asked_cells(&self) -> impl Iterator<Item = (&Entrant<'a>, &Cell<'a>)> {
-        let of_entrant = |entrant| move |cell| (entrant, cell);
-        let cells = self.entrants.iter().flat_map(move |entrant| entrant.cells.iter().map(of_entrant(entrant)));
+    /// The cells that have a run, each with its system.
+    pub fn asked_cells(&self) -> impl Iterator<Item = (&SystemUnderTest<'a>, &Cell<'a>)> {
+        let of_system = |system| move |cell| (system, cell);
+        let cells = self.systems.iter().flat_map(move |system| system.cells.iter().map(of_system(system)));
         cells.filter(|(_, cell)| !cell.runs.is_empty())
     }
 }

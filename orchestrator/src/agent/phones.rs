@@ -2,26 +2,26 @@ use std::collections::HashMap;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::domain::{Device, DeviceIdentity};
-use crate::inventory::Spare;
+use crate::inventory::DuplicateEntry;
 
 /// Which device of a sweep is which phone: no phone is worked on under two names.
 #[derive(Debug, Default)]
 pub(super) struct Phones {
-    /// By the spare's name; set before any phone is worked on.
-    spares: OnceLock<HashMap<String, String>>,
+    /// By the name of the duplicate entry; set before any phone is worked on.
+    entries: OnceLock<HashMap<String, String>>,
     /// The name under which a phone is worked on. It stays for the sweep: two names never take turns either.
     used: Mutex<HashMap<DeviceIdentity, String>>,
 }
 
 impl Phones {
     /// Notes what was found out before any phone is worked on.
-    pub(super) fn set_spares(&self, spares: Vec<Spare>) {
-        self.spares.get_or_init(|| spares.into_iter().map(|spare| (spare.device, spare.same_as)).collect());
+    pub(super) fn set_duplicate_entries(&self, entries: Vec<DuplicateEntry>) {
+        self.entries.get_or_init(|| entries.into_iter().map(|entry| (entry.device, entry.same_as)).collect());
     }
 
-    /// The device that is used instead of this one, if it is a spare.
+    /// The device that is used instead of this one, if it is a duplicate entry.
     pub(super) fn used_instead_of(&self, device: &Device) -> Option<&str> {
-        self.spares.get()?.get(&device.name).map(String::as_str)
+        self.entries.get()?.get(&device.name).map(String::as_str)
     }
 
     /// Takes the phone for this device, or says which device has it: one that did not answer when all were asked may

@@ -3,7 +3,7 @@ use rusqlite::params;
 
 use super::{SqliteStore, corrupt, from_json, nanoseconds, timestamp};
 use crate::domain::{Event, EventKind, FailureKind, PastCheck, RunStatus};
-use crate::store::{AttemptEnd, PastAttempt, PastStore, StoreError};
+use crate::store::{AttemptEnd, HistoryStore, PastAttempt, StoreError};
 
 /// Why it failed is the record's to say, or that of the attempt that was given back; not where its host gave it up.
 const ATTEMPTS: &str = "
@@ -26,8 +26,8 @@ const CHECKS: &str = "
     SELECT event FROM events WHERE device = ?1 AND event ->> '$.event' = 'device_checked'
     ORDER BY sequence DESC LIMIT ?2";
 
-impl PastStore for SqliteStore {
-    fn past_attempts(&self, since: Timestamp) -> Result<Vec<PastAttempt>, StoreError> {
+impl HistoryStore for SqliteStore {
+    fn attempt_history(&self, since: Timestamp) -> Result<Vec<PastAttempt>, StoreError> {
         let rows = self.query("list attempts", ATTEMPTS, [nanoseconds(since)], |row| {
             let (device, from_ns, until_ns): (String, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
             Ok((device, from_ns, until_ns, row.get::<_, Option<String>>(3)?, row.get::<_, Option<String>>(4)?))

@@ -10,7 +10,7 @@ use tracing::Instrument as _;
 use crate::domain::Device;
 
 use super::activity::Activity;
-use super::spares::Phones;
+use super::phones::Phones;
 use super::{Agent, AgentError, worker};
 
 /// What the workers of one call share.
@@ -55,7 +55,7 @@ impl Wanted {
 }
 
 /// The workers that are at work.
-pub(super) struct Crew {
+pub(super) struct WorkerPool {
     agent: Arc<Agent>,
     shared: Arc<Shared>,
     workers: JoinSet<(String, Result<(), AgentError>)>,
@@ -65,9 +65,9 @@ pub(super) struct Crew {
     first_error: Option<AgentError>,
 }
 
-impl Crew {
-    pub(super) fn new(agent: &Arc<Agent>, shared: &Arc<Shared>) -> Crew {
-        Crew {
+impl WorkerPool {
+    pub(super) fn new(agent: &Arc<Agent>, shared: &Arc<Shared>) -> WorkerPool {
+        WorkerPool {
             agent: Arc::clone(agent),
             shared: Arc::clone(shared),
             workers: JoinSet::new(),

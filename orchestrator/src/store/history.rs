@@ -28,12 +28,12 @@ pub struct PastAttempt {
 }
 
 /// What devices did over days.
-pub trait PastStore {
+pub trait HistoryStore {
     /// The attempts that had not ended at this time, or began later; oldest first.
     ///
     /// # Errors
     /// When the store can't be read.
-    fn past_attempts(&self, since: Timestamp) -> Result<Vec<PastAttempt>, StoreError>;
+    fn attempt_history(&self, since: Timestamp) -> Result<Vec<PastAttempt>, StoreError>;
 
     /// All events that lock, unlock, quarantine or release a device; oldest first.
     ///

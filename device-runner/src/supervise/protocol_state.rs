@@ -1,7 +1,7 @@
 //! What the measuring process said.
 //!
 //! Purpose: hold each message against those before it and against the job, since an engine program is not ours. Main
-//! type: [`Told`]. Never changes a message.
+//! type: [`RunProtocolState`]. Never changes a message.
 
 use farmctl_protocol::{JobSpec, Message, Phase, RunnerFailure, TOP_CLASSES, TensorInfo};
 
@@ -17,7 +17,7 @@ const MAX_TEXT_BYTES: usize = 1024;
 
 /// The messages so far, as far as those that follow and the end of the run are judged by them.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(super) struct RunProtocolState {
     pub(super) failure: Option<RunnerFailure>,
     pub(super) measured: bool,
     pub(super) spoke: bool,
@@ -44,29 +44,29 @@ pub(super) enum Asked {
         outputs: Vec<TensorInfo>,
     },
     /// The message is not to be written down: it becomes part of the last one.
-    Hold,
+    Withhold,
 }
 
-impl Told {
+impl RunProtocolState {
     /// Nothing yet, of this job.
-    pub(super) fn of(job: &JobSpec) -> Told {
+    pub(super) fn of(job: &JobSpec) -> RunProtocolState {
         let evaluation = job.evaluation.as_ref();
-        Told {
+        RunProtocolState {
             max_samples: job.limits.max_runs,
             to_classify: evaluation.map_or(0, |evaluation| evaluation.count.into()),
             classes: evaluation.map_or(0, |evaluation| evaluation.classes),
-            ..Told::default()
+            ..RunProtocolState::default()
         }
     }
 
     #[cfg(test)]
-    pub(super) fn all() -> Told {
-        Told { measured: true, ..Told::default() }
+    pub(super) fn all() -> RunProtocolState {
+        RunProtocolState { measured: true, ..RunProtocolState::default() }
     }
 
     #[cfg(test)]
-    pub(super) fn all_but_images() -> Told {
-        Told { to_classify: 1, ..Told::all() }
+    pub(super) fn all_but_images() -> RunProtocolState {
+        RunProtocolState { to_classify: 1, ..RunProtocolState::all() }
     }
 
     /// Whether all that the job asks for was told.
@@ -83,7 +83,7 @@ impl Told {
         match message {
             Message::Failed(failure) => {
                 self.failure = Some(failure);
-                return Ok(Asked::Hold);
+                return Ok(Asked::Withhold);
             }
             Message::Accepted { .. } | Message::Finished { .. } => {
                 return Err("the measuring process sent a message that is not its to send".to_owned());
@@ -205,8 +205,8 @@ mod tests {
         TensorInfo { name: name.to_owned(), element: "f32".to_owned(), shape: vec![1; rank] }
     }
 
-    fn three_samples() -> Told {
-        Told { max_samples: 3, ..Told::default() }
+    fn three_samples() -> RunProtocolState {
+        RunProtocolState { max_samples: 3, ..RunProtocolState::default() }
     }
 
     fn classified(first: u64, best: &[&[u32]]) -> Message {
@@ -216,9 +216,9 @@ mod tests {
     #[test]
     fn images_are_classified_once_and_in_their_order() {
         let evaluate = || Message::Phase { phase: Phase::Evaluate };
-        let told = || Told { to_classify: 3, classes: 10, ..Told::all() };
+        let protocol = || RunProtocolState { to_classify: 3, classes: 10, ..RunProtocolState::all() };
         let good = [evaluate(), classified(0, &[&[9, 0], &[]]), classified(2, &[&[1, 2, 3, 4, 5]])];
-        let mut whole = told();
+        let mut whole = protocol();
         for message in good {
             assert!(!whole.is_complete());
             whole.take(message).unwrap();
@@ -235,24 +235,24 @@ mod tests {
             ("are not the best", vec![evaluate(), classified(0, &[&[1, 2, 3, 4, 5, 6]])]),
         ];
         for (expected, messages) in cases {
-            let mut told = told();
-            let error = messages.into_iter().find_map(|message| told.take(message).err()).unwrap();
+            let mut protocol = protocol();
+            let error = messages.into_iter().find_map(|message| protocol.take(message).err()).unwrap();
             assert!(error.contains(expected), "{error}");
         }
-        let early = Told { measured: false, ..told() }.take(evaluate()).unwrap_err();
+        let early = RunProtocolState { measured: false, ..protocol() }.take(evaluate()).unwrap_err();
         assert!(early.contains("not to get now"), "{early}");
     }
 
     #[test]
     fn what_an_engine_may_say() {
-        let mut told = three_samples();
+        let mut protocol = three_samples();
         let inputs = vec![tensor("x", 4)];
         let feed = Asked::Feed { inputs: inputs.clone(), outputs: Vec::new() };
-        assert_eq!(told.take(loaded(inputs)), Ok(feed));
+        assert_eq!(protocol.take(loaded(inputs)), Ok(feed));
         for message in [samples(2), samples(1), measured(3), Message::Output(Output::new("y", &[1], 0, &[1.0]))] {
-            assert_eq!(told.take(message), Ok(Asked::Nothing));
+            assert_eq!(protocol.take(message), Ok(Asked::Nothing));
         }
-        assert!(told.measured && told.failure.is_none());
+        assert!(protocol.measured && protocol.failure.is_none());
     }
 
     #[test]
@@ -274,8 +274,8 @@ mod tests {
             ),
         ];
         for (expected, messages) in cases {
-            let mut told = three_samples();
-            let error = messages.into_iter().find_map(|message| told.take(message).err()).unwrap();
+            let mut protocol = three_samples();
+            let error = messages.into_iter().find_map(|message| protocol.take(message).err()).unwrap();
             assert!(error.contains(expected), "{error}");
         }
     }
