@@ -1,0 +1,56 @@
+//! Failures of a run: its files, its engine, its network.
+
+use super::kind::{FailureKind, KindFacts};
+use super::{Blame, Retry};
+
+pub(super) const RUN: &[KindFacts] = &[
+    KindFacts {
+        kind: FailureKind::ArtifactUnavailable,
+        word: "artifact_unavailable",
+        blame: Blame::Artifact,
+        retry: Retry::Never,
+        remedy: "`farmctl models fetch NAME` where the network reaches it, or choose other weights",
+    },
+    KindFacts {
+        kind: FailureKind::ArtifactCorrupt,
+        word: "artifact_corrupt",
+        blame: Blame::Artifact,
+        retry: Retry::Infrastructure,
+        remedy: "it was removed and is pushed again; if it comes back, the device's storage is failing",
+    },
+    KindFacts {
+        kind: FailureKind::BackendUnsupported,
+        word: "backend_unsupported",
+        blame: Blame::Backend,
+        retry: Retry::Never,
+        remedy: "exclude this cell from the sweep",
+    },
+    KindFacts {
+        kind: FailureKind::ModelLoad,
+        word: "model_load",
+        blame: Blame::Model,
+        retry: Retry::Never,
+        remedy: "look at the message; `farmctl models show NAME` lists the operators",
+    },
+    KindFacts {
+        kind: FailureKind::Inference,
+        word: "inference",
+        blame: Blame::Model,
+        retry: Retry::Never,
+        remedy: "look at the message",
+    },
+    KindFacts {
+        kind: FailureKind::Crashed,
+        word: "crashed",
+        blame: Blame::Backend,
+        retry: Retry::Never,
+        remedy: "look at signal and last lines; try fewer threads or another engine",
+    },
+    KindFacts {
+        kind: FailureKind::Deadline,
+        word: "deadline",
+        blame: Blame::Device,
+        retry: Retry::Never,
+        remedy: "raise timeouts.run_seconds, or lower min_runs and min_seconds",
+    },
+];
