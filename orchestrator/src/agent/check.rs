@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use crate::device::Session;
 use crate::domain::{CheckFigures, DeviceCheck, Event, EventKind, Failure, FailureKind};
+use crate::store::StoreError;
 
 use super::probe::{Initiator, ProbeResult, Probes};
 use super::verdict::{Baseline, CHECKS_LOOKED_AT, judge};
-use super::{AgentError, with_store};
 
 /// How long the daemon checks one device. Who waits for a check may give it up by hand.
 const DEADLINE: Duration = Duration::from_secs(300);
@@ -46,14 +46,14 @@ pub(super) async fn in_time(
 
 impl Probes {
     /// Holds what was measured against what is usual, and keeps what was found out.
-    pub(super) async fn conclude(
+    pub(super) fn conclude(
         &self,
         answer: &mut ProbeResult,
         figures: CheckFigures,
         schedule: Option<&str>,
-    ) -> Result<(), AgentError> {
-        let (name, now) = (answer.device.clone(), (self.clock)());
-        let past = with_store(&self.store, move |store| store.device_checks(&name, CHECKS_LOOKED_AT)).await?;
+    ) -> Result<(), StoreError> {
+        let now = (self.clock)();
+        let past = self.store.device_checks(&answer.device, CHECKS_LOOKED_AT)?;
         let baseline = Baseline::of(&figures, &past);
         let (verdict, findings) = judge(&figures, &baseline, answer.failure.as_ref());
         let check = DeviceCheck { verdict, findings, schedule: schedule.map(str::to_owned), figures };
@@ -65,7 +65,7 @@ impl Probes {
             run_id: None,
             kind: EventKind::DeviceChecked(Box::new(check.clone())),
         };
-        with_store(&self.store, move |store| store.append_event(&event)).await?;
+        self.store.append_event(&event)?;
         (answer.check, answer.baseline) = (Some(check), Some(baseline));
         Ok(())
     }
@@ -107,7 +107,7 @@ mod tests {
     async fn a_frozen_device_does_not_hold_up_the_night_and_a_locked_one_is_left_alone() {
         let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory().unwrap());
         let clock: crate::agent::Clock = Arc::new(|| sample::at(0));
-        let leases = LeaseKeeper::start(Arc::clone(&store), "test".to_owned(), Arc::clone(&clock)).await.unwrap();
+        let leases = LeaseKeeper::start(Arc::clone(&store), "test".to_owned(), Arc::clone(&clock)).unwrap();
         let (device, by, why) = ("locked".to_owned(), "ann".to_owned(), "debugging".to_owned());
         let lock = DeviceLock { device, by, why, since: sample::at(0), until: sample::at(60) };
         store.lock_device(&lock, sample::at(0)).unwrap();
@@ -122,7 +122,7 @@ mod tests {
         assert_eq!(past.check.schedule.as_deref(), Some("nightly"));
         assert!(past.check.findings[0].what.contains("within 300 s"), "{past:?}");
         assert!(store.sighting("frozen").unwrap().unwrap().failure.is_some());
-        assert!(probes.leases.device("frozen", None).await.unwrap().is_ok(), "its lease was given back");
+        assert!(probes.leases.device("frozen", None).is_ok(), "its lease was given back");
         assert!(locked.used_by.unwrap().contains("ann keeps locked locked"));
         assert!(locked.check.is_none() && store.device_checks("locked", 9).unwrap().is_empty());
     }

@@ -1,11 +1,11 @@
 //! Records of jobs that end without a run: of a device that can't be used, or is not used any more.
 
 use crate::domain::{Device, DeviceLock, DeviceStatus, EventKind, Failure, FailureKind, Job, Record, RunStatus};
-use crate::store::{Store, StoreError};
+use crate::store::StoreError;
 
 use super::events::Subject;
 use super::leases::{LEASE, LEASE_POLL_INTERVAL};
-use super::{Agent, AgentError, AgentMode, records, with_store};
+use super::{Agent, AgentError, AgentMode, records};
 
 /// The device can't be used: each of its open jobs gets a failed record.
 pub(super) async fn give_up(agent: &Agent, device: &Device, failure: Failure) -> Result<(), AgentError> {
@@ -30,16 +30,11 @@ pub(super) async fn skip_duplicate_entry(agent: &Agent, device: &Device, used: &
 /// The engine of that job is not to be had for the device: none of its jobs there is tried.
 pub(super) async fn skip_engine(agent: &Agent, device: &Device, like: &Job, why: Failure) -> Result<(), AgentError> {
     tracing::warn!(%why, backend = %like.backend, "its jobs are skipped");
-    let (sweep, device, like, clock) = (agent.sweep.clone(), device.clone(), like.clone(), agent.clock.clone());
-    with_store(&agent.store, move |store| {
-        let is_of_it = |job: &Job| job.backend == like.backend && job.backend_version == like.backend_version;
-        for job in store.open_jobs(&sweep.id, Some(&device.name))?.into_iter().filter(is_of_it) {
-            let why = Some(why.clone());
-            add_record(store, records::cell_record(&sweep, Some(&device), &job, RunStatus::Skipped, why, clock()))?;
-        }
-        Ok(())
-    })
-    .await
+    let is_of_it = |job: &Job| job.backend == like.backend && job.backend_version == like.backend_version;
+    for job in agent.store.open_jobs(&agent.sweep.id, Some(&device.name))?.into_iter().filter(is_of_it) {
+        add_record(agent, cell_record(agent, device, &job, RunStatus::Skipped, &why))?;
+    }
+    Ok(())
 }
 
 /// The device is still in quarantine at the end of the sweep.
@@ -68,44 +63,37 @@ async fn end_open_jobs(agent: &Agent, device: &Device, status: RunStatus, failur
         }
     };
     // A run that a process on another host had left is its until its lease has run out.
-    while end_those_free(agent, device, status, &failure).await? > 0 && !agent.is_stopping() {
+    while end_those_free(agent, device, status, &failure)? > 0 && !agent.is_stopping() {
         tokio::time::sleep(LEASE_POLL_INTERVAL).await;
     }
     Ok(())
 }
 
 /// Gives each open job of the device its record that nobody else may write; returns how many others there are.
-async fn end_those_free(
-    agent: &Agent,
-    device: &Device,
-    status: RunStatus,
-    failure: &Failure,
-) -> Result<usize, AgentError> {
-    let (sweep, device, failure) = (agent.sweep.clone(), device.clone(), failure.clone());
-    let (holder, clock) = (agent.leases.holder().to_owned(), agent.clock.clone());
-    with_store(&agent.store, move |store| {
-        let record_of =
-            |job: &Job| records::cell_record(&sweep, Some(&device), job, status, Some(failure.clone()), clock());
-        // Runs that an earlier process had left here, and that can't be collected.
-        for live in store.live_runs(&sweep.id, Some(&device.name))? {
-            let Some(run) = store.take_over(&live.run_id, &holder, LEASE, clock())? else { continue };
-            let mut record = record_of(&run.job);
-            (record.run_id, record.attempt) = (Some(run.run_id), run.attempt);
-            unless_taken(store.finish(run.epoch, &record, None, clock()))?;
-        }
-        for job in store.open_jobs(&sweep.id, Some(&device.name))? {
-            add_record(store, record_of(&job))?;
-        }
-        Ok(store.live_runs(&sweep.id, Some(&device.name))?.len())
-    })
-    .await
+fn end_those_free(agent: &Agent, device: &Device, status: RunStatus, failure: &Failure) -> Result<usize, StoreError> {
+    let Agent { store, sweep, leases, .. } = agent;
+    // Runs that an earlier process had left here, and that can't be collected.
+    for live in store.live_runs(&sweep.id, Some(&device.name))? {
+        let Some(run) = store.take_over(&live.run_id, leases.holder(), LEASE, agent.now())? else { continue };
+        let mut record = cell_record(agent, device, &run.job, status, failure);
+        (record.run_id, record.attempt) = (Some(run.run_id), run.attempt);
+        unless_taken(store.finish(run.epoch, &record, None, agent.now()))?;
+    }
+    for job in store.open_jobs(&sweep.id, Some(&device.name))? {
+        add_record(agent, cell_record(agent, device, &job, status, failure))?;
+    }
+    Ok(store.live_runs(&sweep.id, Some(&device.name))?.len())
+}
+
+fn cell_record(agent: &Agent, device: &Device, job: &Job, status: RunStatus, failure: &Failure) -> Record {
+    records::cell_record(&agent.sweep, Some(device), job, status, Some(failure.clone()), agent.now())
 }
 
 /// Gives a job its record, with the attempts that were made before.
-fn add_record(store: &dyn Store, mut record: Record) -> Result<(), StoreError> {
-    let (_, attempts) = store.attempts(&record.sweep_id, &record.job.id)?;
+fn add_record(agent: &Agent, mut record: Record) -> Result<(), StoreError> {
+    let (_, attempts) = agent.store.attempts(&record.sweep_id, &record.job.id)?;
     record.attempt = attempts.last().map_or(0, |attempt| attempt.attempt);
-    unless_taken(store.add_record(&record))
+    unless_taken(agent.store.add_record(&record))
 }
 
 /// What somebody else works on, or has ended, is left to them.

@@ -5,7 +5,7 @@ use tokio::sync::mpsc;
 use crate::domain::{Event, EventKind, JobId, RunId, SweepId};
 use crate::store::Store;
 
-use super::{Clock, with_store};
+use super::Clock;
 
 /// Sends events to the store and to the live view.
 #[derive(Clone)]
@@ -49,8 +49,7 @@ impl Events {
                 Err(error) => tracing::error!(%error, "an event can't be written down"),
             }
         }
-        let kept = event.clone();
-        if let Err(error) = with_store(&self.store, move |store| store.append_event(&kept)).await {
+        if let Err(error) = self.store.append_event(&event) {
             tracing::error!(%error, "an event was not kept");
         }
         // A live view that is gone needs no events.

@@ -8,7 +8,8 @@ use jiff::Timestamp;
 
 use crate::device::{Collected, EngineProgram, Session};
 use crate::domain::{
-    Device, DeviceLock, EventKind, Failure, FailureKind, Job, Measurement, OnFailure, Record, RunId, SweepState,
+    Device, DeviceLock, DeviceState, EventKind, Failure, FailureKind, Job, Measurement, OnFailure, Record, RunId,
+    SweepState,
 };
 use crate::planner;
 use crate::store::{Claim, ClaimedRun, StoreError};
@@ -18,7 +19,7 @@ use super::leases::{LEASE, LEASE_POLL_INTERVAL, Lease};
 use super::policy::{self, RetryDecision};
 use super::prepare::{SetUp, prepare};
 use super::worker::Worker;
-use super::{Agent, AgentError, AgentMode, endings, orphans, records, with_store};
+use super::{Agent, AgentError, AgentMode, endings, orphans, records};
 
 /// How the work on a device ended.
 pub(super) enum DeviceOutcome {
@@ -89,7 +90,7 @@ impl Work<'_, '_> {
             if set_up.is_outdated(self.session) {
                 *set_up = prepare(self.agent, self.device, self.session).await?;
             }
-            let step = match self.claim().await? {
+            let step = match self.claim()? {
                 Claim::Nothing => return Ok(DeviceOutcome::Over),
                 Claim::Locked(lock) => return Ok(DeviceOutcome::Locked(lock)),
                 Claim::Preempted(_) => return Ok(DeviceOutcome::Preempted),
@@ -115,8 +116,7 @@ impl Work<'_, '_> {
         if self.agent.is_stopping() || self.agent.mode == AgentMode::EndRuns {
             return Ok(RunOutcome::GoOn);
         }
-        let (sweep, name) = (self.agent.sweep.id.clone(), self.device.name.clone());
-        let jobs = with_store(&self.agent.store, move |store| store.open_jobs(&sweep, Some(&name))).await?;
+        let jobs = self.agent.store.open_jobs(&self.agent.sweep.id, Some(&self.device.name))?;
         let engines: BTreeMap<(&str, &str), &Job> =
             jobs.iter().map(|job| ((job.backend.as_str(), job.backend_version.as_str()), job)).collect();
         for job in engines.into_values() {
@@ -132,18 +132,15 @@ impl Work<'_, '_> {
         Ok(RunOutcome::GoOn)
     }
 
-    async fn claim(&self) -> Result<Claim, AgentError> {
-        let (sweep, name) = (self.agent.sweep.id.clone(), self.device.name.clone());
-        let (holder, now) = (self.agent.leases.holder().to_owned(), self.agent.now());
-        with_store(&self.agent.store, move |store| store.claim(&sweep, &name, &holder, LEASE, now)).await
+    fn claim(&self) -> Result<Claim, StoreError> {
+        let Agent { store, sweep, leases, .. } = self.agent;
+        store.claim(&sweep.id, &self.device.name, leases.holder(), LEASE, self.agent.now())
     }
 
     /// Takes over what an earlier process has left: a run that is still going on or has ended on the device is followed
     /// to its end; one that the device does not know is given back.
     async fn go_on_with_left_runs(&mut self) -> Result<RunOutcome, AgentError> {
-        let (sweep, name) = (self.agent.sweep.id.clone(), self.device.name.clone());
-        let live = with_store(&self.agent.store, move |store| store.live_runs(&sweep, Some(&name))).await?;
-        for left in live {
+        for left in self.agent.store.live_runs(&self.agent.sweep.id, Some(&self.device.name))? {
             let Some(run) = self.take_over(&left.run_id).await? else { continue };
             if !self.session.knows_run(&run.run_id) {
                 let what = format!("{} does not know this run, which {} had left", self.device.name, left.lease.holder);
@@ -163,10 +160,9 @@ impl Work<'_, '_> {
     /// Waits for the lease of a run to run out, and takes it; `None` when the run ends meanwhile, or a person stops.
     async fn take_over(&self, run: &RunId) -> Result<Option<ClaimedRun>, AgentError> {
         loop {
-            let (id, holder, now) = (run.clone(), self.agent.leases.holder().to_owned(), self.agent.now());
-            let taken = with_store(&self.agent.store, move |store| store.take_over(&id, &holder, LEASE, now)).await?;
-            let (sweep, name) = (self.agent.sweep.id.clone(), self.device.name.clone());
-            let live = with_store(&self.agent.store, move |store| store.live_runs(&sweep, Some(&name))).await?;
+            let Agent { store, sweep, leases, .. } = self.agent;
+            let taken = store.take_over(run, leases.holder(), LEASE, self.agent.now())?;
+            let live = store.live_runs(&sweep.id, Some(&self.device.name))?;
             if taken.is_some() || self.agent.is_stopping() || live.iter().all(|live| live.run_id != *run) {
                 return Ok(taken);
             }
@@ -201,7 +197,7 @@ impl Work<'_, '_> {
         collected.measurement.accuracy = self.accuracy(&run.job, &collected.best_classes)?;
         let record = self.record(run, started_at, Ok(collected.measurement));
         self.finish(run, record, None).await?;
-        self.device_worked().await?;
+        self.device_worked()?;
         Ok(RunOutcome::GoOn)
     }
 
@@ -225,7 +221,7 @@ impl Work<'_, '_> {
         match policy::after_attempt(kind, run.failed_attempts, &self.agent.retry, run.run_id.as_str()) {
             RetryDecision::Again(pause) => self.requeue(run, failure.clone(), true, pause).await?,
             next => {
-                let moved = if next == RetryDecision::Elsewhere { self.equal_device(&run.job).await? } else { None };
+                let moved = if next == RetryDecision::Elsewhere { self.equal_device(&run.job)? } else { None };
                 let record = self.record(run, started_at, Err((failure.clone(), measurement)));
                 self.finish(run, record, moved).await?;
                 if let Some(ended) = self.after_failed_record(&failure).await? {
@@ -235,11 +231,10 @@ impl Work<'_, '_> {
         }
         if !kind.is_infrastructure() {
             // Whatever was wrong, the device did its part.
-            self.device_worked().await?;
+            self.device_worked()?;
             return Ok(RunOutcome::GoOn);
         }
-        let (name, cause, now) = (self.device.name.clone(), failure.clone(), self.agent.now());
-        let status = with_store(&self.agent.store, move |store| store.device_failed(&name, &cause, now)).await?;
+        let status = self.agent.store.device_failed(&self.device.name, &failure, self.agent.now())?;
         if self.session.is_gone() || status.failures_in_row >= self.agent.retry.quarantine_after {
             return Ok(RunOutcome::End(DeviceOutcome::Failed(failure)));
         }
@@ -254,9 +249,7 @@ impl Work<'_, '_> {
         failure: Failure,
         measurement: Measurement,
     ) -> Result<RunOutcome, AgentError> {
-        let sweep = self.agent.sweep.id.clone();
-        let state = with_store(&self.agent.store, move |store| store.sweep_state(&sweep)).await?;
-        if state == SweepState::Cancelling {
+        if self.agent.store.sweep_state(&self.agent.sweep.id)? == SweepState::Cancelling {
             let record = self.record(run, started_at, Err((failure, measurement)));
             self.finish(run, record, None).await?;
         } else {
@@ -305,7 +298,7 @@ impl Work<'_, '_> {
     }
 
     /// The job as it is on an equal device of the lab that does not have it yet.
-    async fn equal_device(&self, job: &Job) -> Result<Option<Job>, AgentError> {
+    fn equal_device(&self, job: &Job) -> Result<Option<Job>, AgentError> {
         let Some(key) = &self.agent.retry.equal_by else { return Ok(None) };
         let value = |device: &Device| device.tags.iter().find(|tag| tag.key == *key).cloned();
         let Some(own) = value(self.device) else { return Ok(None) };
@@ -314,23 +307,23 @@ impl Work<'_, '_> {
         });
         for other in equal {
             let moved = planner::on_device(job, other);
-            let (sweep, id, name) = (self.agent.sweep.id.clone(), moved.id.clone(), other.name.clone());
-            let now = self.agent.now();
-            let is_free = with_store(&self.agent.store, move |store| {
-                let is_there = match store.attempts(&sweep, &id) {
-                    Ok(_) => true,
-                    Err(StoreError::UnknownJob { .. }) => false,
-                    Err(error) => return Err(error),
-                };
-                let status = store.device_status(&name)?;
-                let is_locked = !store.device_locks(Some(&name), now)?.is_empty();
-                Ok(!is_there && !is_locked && status.state == crate::domain::DeviceState::InService)
-            });
-            if is_free.await? {
+            if self.may_take(other, &moved)? {
                 return Ok(Some(moved));
             }
         }
         Ok(None)
+    }
+
+    /// Whether a device can take a job now that it does not have yet.
+    fn may_take(&self, device: &Device, job: &Job) -> Result<bool, StoreError> {
+        let store = &self.agent.store;
+        match store.attempts(&self.agent.sweep.id, &job.id) {
+            Ok(_) => return Ok(false),
+            Err(StoreError::UnknownJob { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        let is_locked = !store.device_locks(Some(&device.name), self.agent.now())?.is_empty();
+        Ok(!is_locked && store.device_status(&device.name)?.state == DeviceState::InService)
     }
 
     fn record(
@@ -346,9 +339,8 @@ impl Work<'_, '_> {
         record
     }
 
-    async fn device_worked(&self) -> Result<(), AgentError> {
-        let name = self.device.name.clone();
-        with_store(&self.agent.store, move |store| store.device_worked(&name)).await
+    fn device_worked(&self) -> Result<(), StoreError> {
+        self.agent.store.device_worked(&self.device.name)
     }
 
     /// Removes from the device what it need not keep any more. What stays is removed when it is next worked on.

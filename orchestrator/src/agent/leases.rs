@@ -8,9 +8,9 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::domain::SweepId;
-use crate::store::{HeldLeases, LeaseHolder, LeaseOutcome, Store};
+use crate::store::{HeldLeases, LeaseHolder, LeaseOutcome, Store, StoreError};
 
-use super::{AgentError, Clock, holder, with_store};
+use super::{Clock, holder};
 
 /// How long a lease lasts without a word from its holder.
 pub(super) const LEASE: Duration = Duration::from_secs(60);
@@ -36,13 +36,11 @@ impl LeaseKeeper {
     ///
     /// # Errors
     /// When the store can't be used.
-    pub async fn start(store: Arc<dyn Store>, holder: String, clock: Clock) -> Result<LeaseKeeper, AgentError> {
-        let now = clock();
-        let holders = with_store(&store, move |store| store.lease_holders(now)).await?;
+    pub fn start(store: Arc<dyn Store>, holder: String, clock: Clock) -> Result<LeaseKeeper, StoreError> {
+        let holders = store.lease_holders(clock())?;
         for gone in holders.into_iter().filter(|name| holder::is_gone(name)) {
             tracing::info!(holder = %gone, "a process ended without giving its leases back");
-            let now = clock();
-            with_store(&store, move |store| store.expire_leases(&gone, now)).await?;
+            store.expire_leases(&gone, clock())?;
         }
         let (sender, held) = watch::channel((None, Arc::default()));
         let beat = tokio::spawn(prolong(Arc::clone(&store), holder.clone(), Arc::clone(&clock), sender));
@@ -58,9 +56,8 @@ impl LeaseKeeper {
     ///
     /// # Errors
     /// When the store can't be used.
-    pub async fn sweep(&self, sweep: &SweepId) -> Result<Result<Lease, LeaseHolder>, AgentError> {
-        let (id, holder, now) = (sweep.clone(), self.holder.clone(), (self.clock)());
-        let outcome = with_store(&self.store, move |store| store.lease_sweep(&id, &holder, LEASE, now)).await?;
+    pub fn sweep(&self, sweep: &SweepId) -> Result<Result<Lease, LeaseHolder>, StoreError> {
+        let outcome = self.store.lease_sweep(sweep, &self.holder, LEASE, (self.clock)())?;
         Ok(self.lease(outcome, Held::Sweep(sweep.clone())))
     }
 
@@ -68,15 +65,8 @@ impl LeaseKeeper {
     ///
     /// # Errors
     /// When the store can't be used.
-    pub async fn device(
-        &self,
-        device: &str,
-        sweep: Option<&SweepId>,
-    ) -> Result<Result<Lease, LeaseHolder>, AgentError> {
-        let (name, sweep, holder, now) = (device.to_owned(), sweep.cloned(), self.holder.clone(), (self.clock)());
-        let outcome =
-            with_store(&self.store, move |store| store.lease_device(&name, sweep.as_ref(), &holder, LEASE, now))
-                .await?;
+    pub fn device(&self, device: &str, sweep: Option<&SweepId>) -> Result<Result<Lease, LeaseHolder>, StoreError> {
+        let outcome = self.store.lease_device(device, sweep, &self.holder, LEASE, (self.clock)())?;
         Ok(self.lease(outcome, Held::Device(device.to_owned())))
     }
 
@@ -111,8 +101,8 @@ async fn prolong(
     let mut pause = BEAT;
     loop {
         tokio::time::sleep(pause).await;
-        let (name, now, asked_at) = (holder.clone(), clock(), Instant::now());
-        match with_store(&store, move |store| store.prolong_leases(&name, LEASE, now)).await {
+        let asked_at = Instant::now();
+        match store.prolong_leases(&holder, LEASE, clock()) {
             Ok(leases) => {
                 held.send_replace((Some(asked_at), Arc::new(leases)));
                 pause = BEAT;
@@ -171,14 +161,12 @@ impl Lease {
     ///
     /// # Errors
     /// When the store can't be written; the lease then runs out by itself.
-    pub async fn release(mut self) -> Result<(), AgentError> {
+    pub fn release(mut self) -> Result<(), StoreError> {
         self.released = true;
-        let (of, epoch) = (self.of.clone(), self.epoch);
-        with_store(&self.store, move |store| match &of {
-            Held::Sweep(sweep) => store.release_sweep(sweep, epoch),
-            Held::Device(device) => store.release_device(device, epoch),
-        })
-        .await
+        match &self.of {
+            Held::Sweep(sweep) => self.store.release_sweep(sweep, self.epoch),
+            Held::Device(device) => self.store.release_device(device, self.epoch),
+        }
     }
 }
 

@@ -1,7 +1,6 @@
 //! What is written about a run: its record, or that it was given back. Nothing here is lost because a disk is full for
 //! a while, and nothing is written under a lease that was lost.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -9,10 +8,10 @@ use tokio::time::Instant;
 use crate::device::Collected;
 use crate::domain::{EventKind, Failure, Job, MeasuredAccuracy, Record};
 use crate::score::{Statistics, count_right};
-use crate::store::{ClaimedRun, Requeue, Store, StoreError};
+use crate::store::{ClaimedRun, Requeue, StoreError};
 
 use super::jobs::{Work, subject};
-use super::{Agent, AgentError, as_ns, later, with_store};
+use super::{AgentError, as_ns, later};
 
 /// How long the store, or the folder of outputs, may refuse before the sweep is given up.
 const STORE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -52,11 +51,9 @@ impl Work<'_, '_> {
         record: Record,
         moved: Option<Job>,
     ) -> Result<(), AgentError> {
-        let (epoch, kept, place, clock) =
-            (run.epoch, Arc::new(record.clone()), moved.clone().map(Arc::new), self.agent.clock.clone());
-        let written =
-            persist(self.agent, "a record", move |store| store.finish(epoch, &kept, place.as_deref(), clock()));
-        if !written.await? {
+        let agent = self.agent;
+        let write = || agent.store.finish(run.epoch, &record, moved.as_ref(), agent.now());
+        if !persist("a record", write).await? {
             return Ok(());
         }
         self.ended.push(run.run_id.clone());
@@ -84,13 +81,14 @@ impl Work<'_, '_> {
         counts: bool,
         pause: Duration,
     ) -> Result<(), AgentError> {
-        let (run_id, epoch, cause, clock) = (run.run_id.clone(), run.epoch, failure.clone(), self.agent.clock.clone());
-        let written = persist(self.agent, "the end of an attempt", move |store| {
-            let now = clock();
+        let agent = self.agent;
+        let write = || {
+            let now = agent.now();
             let not_before = later(now, pause);
-            store.requeue(&Requeue { run_id: &run_id, epoch, failure: &cause, counts, not_before }, now)
-        });
-        if written.await? {
+            let requeue = Requeue { run_id: &run.run_id, epoch: run.epoch, failure: &failure, counts, not_before };
+            agent.store.requeue(&requeue, now)
+        };
+        if persist("the end of an attempt", write).await? {
             self.ended.push(run.run_id.clone());
             let (name, attempt) = (run.job.model.name.clone(), run.attempt);
             let kind = EventKind::RunRequeued { name, attempt, failure, pause_ns: as_ns(pause) };
@@ -102,19 +100,16 @@ impl Work<'_, '_> {
 
 /// Writes about a run, however long the store takes to be writable again. Returns false when the lease was lost: then
 /// somebody else writes about it.
-async fn persist<F>(agent: &Agent, what: &str, write: F) -> Result<bool, AgentError>
-where
-    F: Fn(&dyn Store) -> Result<(), StoreError> + Send + Sync + Clone + 'static,
-{
+async fn persist(what: &str, write: impl Fn() -> Result<(), StoreError>) -> Result<bool, AgentError> {
     let give_up_at = Instant::now() + STORE_TIMEOUT;
     loop {
-        match with_store(&agent.store, write.clone()).await {
+        match write() {
             Ok(()) => return Ok(true),
-            Err(AgentError::Store(error @ StoreError::StaleEpoch { .. })) => {
+            Err(error @ StoreError::StaleEpoch { .. }) => {
                 tracing::warn!(%error, "the lease of this run was lost, its end is not written twice");
                 return Ok(false);
             }
-            Err(error) if Instant::now() >= give_up_at => return Err(error),
+            Err(error) if Instant::now() >= give_up_at => return Err(error.into()),
             Err(error) => {
                 tracing::error!(%error, "{what} was not kept yet, trying again");
                 tokio::time::sleep(TRY_AGAIN).await;

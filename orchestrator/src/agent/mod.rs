@@ -182,8 +182,7 @@ impl Agent {
     async fn watch_for_cancel(&self) -> Result<(), AgentError> {
         loop {
             tokio::time::sleep(CANCEL_POLL_INTERVAL).await;
-            let sweep = self.sweep.id.clone();
-            if with_store(&self.store, move |store| store.sweep_state(&sweep)).await? == SweepState::Cancelling {
+            if self.store.sweep_state(&self.sweep.id)? == SweepState::Cancelling {
                 self.stop.raise(2);
             }
         }
@@ -229,22 +228,6 @@ impl Agent {
 pub fn event_queue() -> (mpsc::Sender<Event>, mpsc::Receiver<Event>) {
     const QUEUED_EVENTS: usize = 1024;
     mpsc::channel(QUEUED_EVENTS)
-}
-
-/// Runs a call of the store where it may block.
-pub(crate) async fn with_store<T, F>(store: &Arc<dyn Store>, call: F) -> Result<T, AgentError>
-where
-    T: Send + 'static,
-    F: FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static,
-{
-    if !store.may_block() {
-        return call(store.as_ref()).map_err(AgentError::Store);
-    }
-    let store = Arc::clone(store);
-    tokio::task::spawn_blocking(move || call(store.as_ref()))
-        .await
-        .map_err(|error| AgentError::Worker(error.to_string()))?
-        .map_err(AgentError::Store)
 }
 
 fn as_ns(duration: Duration) -> u64 {

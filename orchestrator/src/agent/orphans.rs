@@ -10,7 +10,7 @@ use crate::domain::{Device, EventKind, Failure, FailureKind, RunId, RunState, Sw
 use crate::store::RunOwner;
 
 use super::events::Subject;
-use super::{Agent, AgentError, with_store};
+use super::{Agent, AgentError};
 
 /// How often a device that another run holds is asked again.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
@@ -38,7 +38,7 @@ pub(super) async fn clear(
 ) -> Result<Result<(), Failure>, AgentError> {
     let (mut ended, mut left) = (Vec::new(), Vec::new());
     for run in session.hello.runs.clone() {
-        if ownership(agent, &run).await? != RunOwnership::Orphan {
+        if ownership(agent, &run)? != RunOwnership::Orphan {
             continue;
         }
         let run_id = RunId(run.run_id);
@@ -60,13 +60,12 @@ pub(super) async fn clear(
     wait_until_free(agent, device, session).await
 }
 
-async fn ownership(agent: &Agent, run: &RunInfo) -> Result<RunOwnership, AgentError> {
+fn ownership(agent: &Agent, run: &RunInfo) -> Result<RunOwnership, AgentError> {
     if run.lab.as_deref() != Some(agent.lab.as_str()) {
         return Ok(RunOwnership::Others);
     }
     let id = RunId(run.run_id.clone());
-    let owner = with_store(&agent.store, move |store| store.run_owner(&id)).await?;
-    Ok(match owner {
+    Ok(match agent.store.run_owner(&id)? {
         Some(RunOwner { sweep_id, run: RunState::Live, .. }) if sweep_id == agent.sweep.id => RunOwnership::Ours,
         Some(RunOwner { sweep: SweepState::Open, run: RunState::Live, .. }) => RunOwnership::Others,
         _ => RunOwnership::Orphan,
@@ -87,7 +86,7 @@ async fn wait_until_free(
         let info = session.hello.runs.iter().find(|run| run.run_id == running).cloned();
         let info = info.unwrap_or(RunInfo { run_id: running.clone(), lab: None, is_live: true });
         // One of ours is gone on with; an orphan that came up meanwhile is in nobody's way for long.
-        if ownership(agent, &info).await? == RunOwnership::Ours {
+        if ownership(agent, &info)? == RunOwnership::Ours {
             return Ok(Ok(()));
         }
         if Instant::now() >= give_up_at {

@@ -3,7 +3,6 @@
 //! Every change is in the store's journal before it is made, so that what a crash leaves behind is undone by the next
 //! process that works on the phone.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -14,7 +13,7 @@ use crate::store::Store;
 use crate::transport::Transport;
 
 use super::events::Subject;
-use super::{Agent, AgentError, holder, with_store};
+use super::{Agent, AgentError, holder};
 
 /// A change with whether it was undone, or why not.
 pub type Undone = (OpenChange, Result<(), String>);
@@ -72,7 +71,7 @@ async fn set_up(
         holder: agent.leases.holder().to_owned(),
     });
     let changes: Vec<DeviceChange> = changes.collect();
-    let open = with_store(&agent.store, move |store| store.add_device_changes(&changes)).await?;
+    let open = agent.store.add_device_changes(&changes)?;
     match change_settings(device, session.transport(), &settings, deadline).await {
         Ok(outcomes) => note_changes(agent, device, open, outcomes).await,
         Err(failure) => {
@@ -99,7 +98,7 @@ pub(super) async fn restore(
     {
         tracing::warn!(%failure, "the device can't be set back");
     }
-    let undone = undo_changes(&agent.store, session.transport(), device, open, agent.bring_up_limit()).await?;
+    let undone = undo_changes(agent.store.as_ref(), session.transport(), device, open, agent.bring_up_limit()).await?;
     tell_undone(agent, device, undone).await;
     Ok(())
 }
@@ -109,7 +108,7 @@ pub(super) async fn restore(
 /// # Errors
 /// When the store can't be written. A device that refuses or does not answer is told in the outcomes.
 pub async fn undo_changes(
-    store: &Arc<dyn Store>,
+    store: &dyn Store,
     transport: &dyn Transport,
     device: &Device,
     mut open: Vec<OpenChange>,
@@ -124,7 +123,7 @@ pub async fn undo_changes(
     };
     let undone: Vec<Undone> = open.into_iter().zip(outcomes).collect();
     let numbers: Vec<u64> = undone.iter().filter(|(_, outcome)| outcome.is_ok()).map(|(open, _)| open.number).collect();
-    with_store(store, move |store| store.close_device_changes(&numbers, Timestamp::now())).await?;
+    store.close_device_changes(&numbers, Timestamp::now())?;
     Ok(undone)
 }
 
@@ -147,8 +146,7 @@ async fn undo_left(
     session: &Session,
     identity: &DeviceIdentity,
 ) -> Result<(), AgentError> {
-    let wanted = identity.clone();
-    let open = with_store(&agent.store, move |store| store.open_device_changes(Some(&wanted))).await?;
+    let open = agent.store.open_device_changes(Some(identity))?;
     let (left, others): (Vec<OpenChange>, Vec<OpenChange>) =
         open.into_iter().partition(|open| open.change.holder == agent.leases.holder() || is_left_behind(open));
     if let Some(other) = others.first() {
@@ -158,7 +156,7 @@ async fn undo_left(
     if left.is_empty() {
         return Ok(());
     }
-    let undone = undo_changes(&agent.store, session.transport(), device, left, agent.bring_up_limit()).await?;
+    let undone = undo_changes(agent.store.as_ref(), session.transport(), device, left, agent.bring_up_limit()).await?;
     tell_undone(agent, device, undone).await;
     Ok(())
 }
@@ -184,7 +182,7 @@ async fn note_changes(
             }
         }
     }
-    with_store(&agent.store, move |store| store.close_device_changes(&refused, Timestamp::now())).await?;
+    agent.store.close_device_changes(&refused, Timestamp::now())?;
     Ok(made)
 }
 

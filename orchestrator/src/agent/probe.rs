@@ -19,7 +19,7 @@ use crate::transport::Connect;
 
 use super::sightings::note_seen;
 use super::verdict::Baseline;
-use super::{AgentError, Clock, LeaseKeeper, check, with_store};
+use super::{AgentError, Clock, LeaseKeeper, check};
 
 /// Who asks, which settles what is left alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,29 +144,28 @@ impl Probes {
         if let Some(entry) = entries.iter().find(|entry| entry.device == device.name) {
             return Ok(ProbeResult { same_as: Some(entry.same_as.clone()), ..ProbeResult::silent(device) });
         }
-        if let Some(used_by) = self.locked_by(device).await? {
+        if let Some(used_by) = self.locked_by(device)? {
             return Ok(ProbeResult { used_by: Some(used_by), ..ProbeResult::silent(device) });
         }
-        let lease = match self.leases.device(&device.name, None).await? {
+        let lease = match self.leases.device(&device.name, None)? {
             Ok(lease) => lease,
             Err(holder) => {
                 return Ok(ProbeResult { used_by: Some(self.used_by(&holder)), ..ProbeResult::silent(device) });
             }
         };
         let answer = self.ask_under_lease(device, kind).await;
-        let released = lease.release().await;
+        let released = lease.release();
         let answer = answer?;
         released?;
         Ok(answer)
     }
 
     /// The lock that keeps this initiator off.
-    async fn locked_by(&self, device: &Device) -> Result<Option<String>, AgentError> {
+    fn locked_by(&self, device: &Device) -> Result<Option<String>, StoreError> {
         if self.initiator == Initiator::Person {
             return Ok(None);
         }
-        let (name, now) = (device.name.clone(), (self.clock)());
-        let locks = with_store(&self.store, move |store| store.device_locks(Some(&name), now)).await?;
+        let locks = self.store.device_locks(Some(&device.name), (self.clock)())?;
         Ok(locks.first().map(ToString::to_string))
     }
 
@@ -191,9 +190,9 @@ impl Probes {
             Err(failure) if failure.kind == FailureKind::Busy => answer.used_by = Some(failure.message),
             ended => answer.failure = ended.err(),
         }
-        self.note(&answer).await?;
+        self.note(&answer)?;
         if let (ProbeKind::Fitness(schedule), None) = (kind, &answer.used_by) {
-            self.conclude(&mut answer, figures, schedule).await?;
+            self.conclude(&mut answer, figures, schedule)?;
         }
         Ok(answer)
     }
@@ -227,23 +226,19 @@ impl Probes {
 
     /// Notes in the store that a device answered, or that it did not. One that does is back from quarantine when its next
     /// health probe is due.
-    async fn note(&self, answer: &ProbeResult) -> Result<(), AgentError> {
-        let (name, now) = (answer.device.clone(), (self.clock)());
-        if let Some(failure) = answer.failure.clone() {
-            return with_store(&self.store, move |store| store.device_missed(&name, &failure, now)).await;
+    fn note(&self, answer: &ProbeResult) -> Result<(), StoreError> {
+        let (store, name, now) = (self.store.as_ref(), &answer.device, (self.clock)());
+        if let Some(failure) = &answer.failure {
+            return store.device_missed(name, failure, now);
         }
-        let (Some(facts), Some(hello)) = (answer.facts.clone(), &answer.hello) else { return Ok(()) };
-        let free_bytes = hello.store.free_bytes;
-        with_store(&self.store, move |store| {
-            note_seen(store, &name, &facts, free_bytes, now)?;
-            let status = store.device_status(&name)?;
-            let is_due = status.probe_at.is_none_or(|probe_at| probe_at <= now);
-            if status.state == DeviceState::Quarantined && is_due && store.end_quarantine(&name, now)? {
-                released(store, name, now)?;
-            }
-            Ok(())
-        })
-        .await
+        let (Some(facts), Some(hello)) = (&answer.facts, &answer.hello) else { return Ok(()) };
+        note_seen(store, name, facts, hello.store.free_bytes, now)?;
+        let status = store.device_status(name)?;
+        let is_due = status.probe_at.is_none_or(|probe_at| probe_at <= now);
+        if status.state == DeviceState::Quarantined && is_due && store.end_quarantine(name, now)? {
+            released(store, name.clone(), now)?;
+        }
+        Ok(())
     }
 }
 

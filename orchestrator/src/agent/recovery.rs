@@ -6,9 +6,10 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 use crate::domain::{Device, EventKind};
+use crate::store::StoreError;
 
 use super::events::Subject;
-use super::{Agent, AgentError, with_store};
+use super::{Agent, AgentError};
 
 /// Longest time for one command.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -22,7 +23,7 @@ const FIRST_PURPOSES: [&str; 2] = ["reset", "power_off"];
 /// Runs the device's commands and waits until it may answer again; returns whether there was anything that was done.
 pub(super) async fn recover(agent: &Agent, device: &Device) -> Result<bool, AgentError> {
     let recovery = &device.recovery;
-    if recovery.is_empty() || !is_allowed(agent, device).await? {
+    if recovery.is_empty() || !is_allowed(agent, device)? {
         return Ok(false);
     }
     let commands = match &recovery.reset {
@@ -49,9 +50,8 @@ pub(super) async fn recover(agent: &Agent, device: &Device) -> Result<bool, Agen
 }
 
 /// Whether the device was not recovered too often in the last hour.
-async fn is_allowed(agent: &Agent, device: &Device) -> Result<bool, AgentError> {
-    let name = device.name.clone();
-    let events = with_store(&agent.store, move |store| store.device_events(&name, LOOKED_AT)).await?;
+fn is_allowed(agent: &Agent, device: &Device) -> Result<bool, StoreError> {
+    let events = agent.store.device_events(&device.name, LOOKED_AT)?;
     let since = agent.now() - SignedDuration::from_hours(1);
     let begun = events.iter().filter(|event| {
         let is_first = matches!(&event.kind, EventKind::HostCommand { purpose, .. }

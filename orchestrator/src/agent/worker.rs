@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::device::{BringUp, Session};
 use crate::domain::{CheckThen, Device, DeviceLock, DeviceState, DeviceStatus, EventKind, Failure, FailureKind};
+use crate::store::StoreError;
 
 use super::activity::Busy;
 use super::events::Subject;
@@ -16,7 +17,7 @@ use super::jobs::{self, DeviceOutcome};
 use super::leases::{LEASE_POLL_INTERVAL, Lease};
 use super::prepare::{prepare, restore};
 use super::sightings::note_seen;
-use super::{Agent, AgentError, AgentMode, Shared, endings, orphans, policy, recovery, with_store};
+use super::{Agent, AgentError, AgentMode, Shared, endings, orphans, policy, recovery};
 
 /// How often it is looked whether a person released a device.
 const RELEASE_POLL_INTERVAL: Duration = Duration::from_secs(5);
@@ -96,7 +97,7 @@ impl Worker<'_> {
         // The semaphore is never closed.
         let Ok(_place) = self.shared.places.acquire().await else { return Ok(TurnOutcome::Over) };
         // Whoever cancels a sweep ends its runs on a locked device, too.
-        if let Some(lock) = self.lock().await?.filter(|_| self.agent.mode == AgentMode::Jobs) {
+        if let Some(lock) = self.lock()?.filter(|_| self.agent.mode == AgentMode::Jobs) {
             return Ok(TurnOutcome::Locked(lock));
         }
         if self.is_preempted().await? {
@@ -105,7 +106,7 @@ impl Worker<'_> {
         let Some(lease) = self.lease_device().await? else { return Ok(TurnOutcome::Pause(LEASE_POLL_INTERVAL)) };
         let turn = self.work_under(&lease).await;
         // A lease that can't be given back runs out by itself; what went before counts.
-        let released = lease.release().await;
+        let released = lease.release();
         let turn = turn?;
         released?;
         Ok(turn)
@@ -114,17 +115,17 @@ impl Worker<'_> {
     /// Takes the device's lease. Whoever has it is told that this sweep waits, and gives it back between two jobs if this
     /// one goes before.
     async fn lease_device(&mut self) -> Result<Option<Lease>, AgentError> {
-        let (name, sweep) = (self.device.name.clone(), self.agent.sweep.id.clone());
-        let lease = self.lease(&self.device.name).await?;
+        let (store, name, sweep) = (&self.agent.store, &self.device.name, &self.agent.sweep.id);
+        let lease = self.lease(name).await?;
         match (&lease, self.wanted_at) {
             (Some(_), Some(_)) => {
                 self.wanted_at = None;
-                with_store(&self.agent.store, move |store| store.remove_device_waiter(&name, &sweep)).await?;
+                store.remove_device_waiter(name, sweep)?;
             }
             (None, wanted_at) if wanted_at.is_none_or(|at| at.elapsed() >= WANT / 2) => {
                 let until = super::later(self.agent.now(), WANT);
                 self.wanted_at = Some(Instant::now());
-                with_store(&self.agent.store, move |store| store.add_device_waiter(&name, &sweep, until)).await?;
+                store.add_device_waiter(name, sweep, until)?;
             }
             _ => {}
         }
@@ -133,8 +134,8 @@ impl Worker<'_> {
 
     /// Whether a sweep that goes before this one waits for the device; it is told of once.
     async fn is_preempted(&mut self) -> Result<bool, AgentError> {
-        let (name, sweep, now) = (self.device.name.clone(), self.agent.sweep.id.clone(), self.agent.now());
-        let other = with_store(&self.agent.store, move |store| store.preempted_by(&name, &sweep, now)).await?;
+        let Agent { store, sweep, .. } = self.agent;
+        let other = store.preempted_by(&self.device.name, &sweep.id, self.agent.now())?;
         let Some(other) = other else { return Ok(false) };
         if self.waits_for.as_deref() != Some(other.as_str()) {
             self.emit(EventKind::DeviceWaiting { cause: format!("sweep {other} goes before") }).await;
@@ -145,7 +146,7 @@ impl Worker<'_> {
 
     /// Takes a lease; `None`, after telling who has it, when another process does.
     async fn lease(&mut self, name: &str) -> Result<Option<Lease>, AgentError> {
-        let holder = match self.agent.leases.device(name, Some(&self.agent.sweep.id)).await? {
+        let holder = match self.agent.leases.device(name, Some(&self.agent.sweep.id))? {
             Ok(lease) => {
                 self.waits_for = None;
                 return Ok(Some(lease));
@@ -162,16 +163,14 @@ impl Worker<'_> {
 
     async fn work_under(&mut self, lease: &Lease) -> Result<TurnOutcome, AgentError> {
         let (agent, device) = (self.agent, self.device);
-        let name = device.name.clone();
-        let status = with_store(&agent.store, move |store| store.device_status(&name)).await?;
+        let status = agent.store.device_status(&device.name)?;
         let started = Instant::now();
         self.emit(EventKind::DeviceConnecting).await;
         let mut session = match self.bring_up().await {
             None => return Ok(TurnOutcome::Over),
             Some(Ok(session)) => session,
             Some(Err(failure)) => {
-                let (name, cause, now) = (device.name.clone(), failure.clone(), agent.now());
-                with_store(&agent.store, move |store| store.device_missed(&name, &cause, now)).await?;
+                agent.store.device_missed(&device.name, &failure, agent.now())?;
                 return self.failed(failure, status.state).await;
             }
         };
@@ -197,13 +196,9 @@ impl Worker<'_> {
             None => None,
         };
         let mut set_up = prepare(agent, device, &mut session).await?;
-        let (name, facts, now) = (device.name.clone(), session.facts(), agent.now());
         let free_bytes = session.hello.store.free_bytes;
-        let last_check = with_store(&agent.store, move |store| {
-            note_seen(store, &name, &facts, free_bytes, now)?;
-            Ok(store.device_checks(&name, 1)?.last().map(CheckThen::from))
-        });
-        self.last_check = last_check.await?;
+        note_seen(agent.store.as_ref(), &device.name, &session.facts(), free_bytes, agent.now())?;
+        self.last_check = agent.store.device_checks(&device.name, 1)?.last().map(CheckThen::from);
         let duration_ns = super::as_ns(started.elapsed());
         self.emit(EventKind::DeviceReady { description: jobs::describe(&session), duration_ns }).await;
         (self.has_answered, self.lost_since) = (true, None);
@@ -211,7 +206,7 @@ impl Worker<'_> {
         let restored = restore(agent, device, &mut session, set_up).await;
         session.close().await;
         if let Some(phone) = phone {
-            phone.release().await?;
+            phone.release()?;
         }
         let worked = worked?;
         restored?;
@@ -252,8 +247,7 @@ impl Worker<'_> {
     ) -> Result<Option<TurnOutcome>, AgentError> {
         let (agent, device) = (self.agent, self.device);
         if status.state == DeviceState::Quarantined {
-            let (name, now) = (device.name.clone(), agent.now());
-            with_store(&agent.store, move |store| store.end_quarantine(&name, now)).await?;
+            agent.store.end_quarantine(&device.name, agent.now())?;
             self.emit(EventKind::DeviceReleased { by: "a health probe".to_owned() }).await;
         }
         let identity = session.android.as_ref().and_then(|android| android.identity());
@@ -261,9 +255,7 @@ impl Worker<'_> {
             endings::skip_duplicate_entry(agent, device, &used).await?;
             return Ok(Some(TurnOutcome::Over));
         }
-        let (sweep, target) = (agent.sweep.id.clone(), session.hello.target.clone());
-        let runner = session.runner_sha256().to_owned();
-        let pinned = with_store(&agent.store, move |store| store.pin_runner(&sweep, &target, &runner)).await?;
+        let pinned = agent.store.pin_runner(&agent.sweep.id, &session.hello.target, session.runner_sha256())?;
         if pinned != session.runner_sha256() {
             let message = format!(
                 "the sweep began with runner {pinned} for {}, and {} is there now",
@@ -297,12 +289,10 @@ impl Worker<'_> {
     ) -> Result<TurnOutcome, AgentError> {
         let (agent, device) = (self.agent, self.device);
         self.lost_since.get_or_insert_with(Instant::now);
-        let name = device.name.clone();
         let status = if is_to_be_counted {
-            let (failure, now) = (failure.clone(), agent.now());
-            with_store(&agent.store, move |store| store.device_failed(&name, &failure, now)).await?
+            agent.store.device_failed(&device.name, &failure, agent.now())?
         } else {
-            with_store(&agent.store, move |store| store.device_status(&name)).await?
+            agent.store.device_status(&device.name)?
         };
         let failures = status.failures_in_row;
         if state == DeviceState::InService && failures < agent.retry.quarantine_after {
@@ -314,11 +304,8 @@ impl Worker<'_> {
             return Ok(TurnOutcome::Pause(Duration::ZERO));
         }
         let pause = policy::probe_pause(status.quarantines_in_row + 1, &device.name);
-        let (name, now, cause) = (device.name.clone(), agent.now(), failure.clone());
-        let status = with_store(&agent.store, move |store| {
-            store.quarantine_device(&name, &cause, super::later(now, pause), now)
-        })
-        .await?;
+        let now = agent.now();
+        let status = agent.store.quarantine_device(&device.name, &failure, super::later(now, pause), now)?;
         self.emit(EventKind::DeviceQuarantined { failure, failures, pause_ns: super::as_ns(pause) }).await;
         Ok(TurnOutcome::Quarantine(status))
     }
@@ -332,7 +319,7 @@ impl Worker<'_> {
         let patience = Duration::from_secs_f64(agent.timeouts.reconnect_seconds);
         let waits_until = self.lost_since.filter(|_| self.has_answered).map(|since| since + patience);
         loop {
-            if agent.is_stopping() || Instant::now() >= due_at || self.is_released().await? {
+            if agent.is_stopping() || Instant::now() >= due_at || self.is_released()? {
                 return Ok(true);
             }
             let may_wait = waits_until.is_some_and(|until| Instant::now() < until);
@@ -360,7 +347,7 @@ impl Worker<'_> {
         // A lock that is about to end is waited for as long as a device that is to come back.
         let waits_until = Instant::now() + Duration::from_secs_f64(agent.timeouts.reconnect_seconds);
         loop {
-            let Some(lock) = self.lock().await? else { return Ok(true) };
+            let Some(lock) = self.lock()? else { return Ok(true) };
             let ends_at = agent.instant_of(lock.until);
             if agent.is_stopping() {
                 return Ok(true);
@@ -375,16 +362,13 @@ impl Worker<'_> {
     }
 
     /// The device's lock that is in force.
-    async fn lock(&self) -> Result<Option<DeviceLock>, AgentError> {
-        let (name, now) = (self.device.name.clone(), self.agent.now());
-        let locks = with_store(&self.agent.store, move |store| store.device_locks(Some(&name), now)).await?;
+    fn lock(&self) -> Result<Option<DeviceLock>, StoreError> {
+        let locks = self.agent.store.device_locks(Some(&self.device.name), self.agent.now())?;
         Ok(locks.into_iter().next())
     }
 
-    async fn is_released(&self) -> Result<bool, AgentError> {
-        let name = self.device.name.clone();
-        let status = with_store(&self.agent.store, move |store| store.device_status(&name)).await?;
-        Ok(status.state == DeviceState::InService)
+    fn is_released(&self) -> Result<bool, StoreError> {
+        Ok(self.agent.store.device_status(&self.device.name)?.state == DeviceState::InService)
     }
 
     /// Waits, but not when a person stops the sweep.

@@ -75,7 +75,7 @@ async fn wait_for_holder(store: &dyn Store, sweep: &SweepRow, give_up_at: Instan
 pub(super) async fn end_what_is_left(context: &Context, sweep: &SweepRow) -> Result<bool, CliError> {
     let store = context.lab.store()?;
     let leases = start_lease_keeper(&store).await?;
-    let Ok(lease) = leases.sweep(&sweep.id).await? else { return Ok(false) };
+    let Ok(lease) = leases.sweep(&sweep.id)? else { return Ok(false) };
     let live = store.live_runs(&sweep.id, None)?.into_iter().map(|run| run.device);
     let live: BTreeSet<String> = live.chain(store.devices_left(&sweep.id)?).collect();
     let inventory = context.lab.inventory()?;
@@ -107,7 +107,7 @@ pub(super) async fn end_what_is_left(context: &Context, sweep: &SweepRow) -> Res
         }
         _ => {
             close_open_jobs(store.as_ref(), sweep)?;
-            lease.release().await?;
+            lease.release()?;
         }
     }
     Ok(true)

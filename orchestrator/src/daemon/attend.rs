@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
-use crate::agent::{AgentError, Stop, with_store};
+use crate::agent::{AgentError, Stop};
 use crate::domain::{DueTime, SweepId, SweepState};
 use crate::schedule::{Current, Schedule, ScheduleState, Step, newly_due, next_step};
-use crate::store::{NotificationKind, Store};
+use crate::store::{NotificationKind, Store, StoreError};
 
 use super::task::Task;
 use super::{Daemon, TELL_EVERY, TRY_AGAIN, TRY_AGAIN_AT_LAST, Trouble};
@@ -25,10 +25,8 @@ impl Daemon {
                 Err(Trouble::Passing(why)) => self.put_off(&about, why),
                 Err(Trouble::Nothing(why)) => match task.due_at {
                     Some(due_at) => {
-                        let (schedule, now) = (name.clone(), (self.clock)());
-                        let left_out = vec![(due_at, Some(why))];
-                        let kept = with_store(&self.store, move |store| store.settle_due(&schedule, &left_out, now));
-                        if let Err(error) = kept.await {
+                        let kept = self.store.settle_due(&name, &[(due_at, Some(why))], (self.clock)());
+                        if let Err(error) = kept {
                             self.put_off(&about, format!("failed to {error}"));
                         }
                     }
@@ -75,15 +73,7 @@ impl Daemon {
             return Ok(());
         }
         self.channels.1 = now.checked_add(TELL_EVERY).ok();
-        let is_news = |store: &dyn Store| {
-            for news in NotificationKind::ALL {
-                if !store.pending(news)?.is_empty() {
-                    return Ok(true);
-                }
-            }
-            Ok(!store.pending_sweeps()?.is_empty())
-        };
-        if with_store(&self.store, is_news).await? {
+        if has_news(self.store.as_ref())? {
             let (sweeps, channels) = (Arc::clone(&self.sweeps), self.channels.0.clone());
             let work = async move || sweeps.tell(&channels).await;
             self.aside.insert("notifications", Task::spawn(Arc::new(Stop::default()), work));
@@ -130,7 +120,7 @@ impl Daemon {
 
     /// The schedules as they are in force: one that is paused is like one that its file disables.
     pub(super) async fn in_force(&mut self) -> Result<Vec<Schedule>, AgentError> {
-        let pauses = with_store(&self.store, |store| store.schedule_pauses()).await?;
+        let pauses = self.store.schedule_pauses()?;
         self.paused = pauses.into_iter().map(|pause| pause.schedule).collect();
         let in_force = |schedule: &Schedule| {
             let is_enabled = schedule.is_enabled && !self.paused.contains(&schedule.name);
@@ -142,44 +132,41 @@ impl Daemon {
     /// Settles what has become due, and takes the step that is to be taken.
     pub(super) async fn attend(&mut self, schedule: &Schedule) -> Result<(), AgentError> {
         let now = (self.clock)();
-        let mut standing = self.standing(schedule).await?;
-        let settled = newly_due(schedule, &standing, now);
+        let mut state = self.state(schedule)?;
+        let settled = newly_due(schedule, &state, now);
         if !settled.is_empty() {
-            let (name, due) =
-                (schedule.name.clone(), settled.into_iter().map(|one| (one.due_at, one.skipped)).collect());
-            let due: Vec<_> = due;
-            for (due_at, left_out) in &due {
-                tracing::info!(schedule = %schedule.name, %due_at, ?left_out, "due");
+            let due: Vec<_> = settled.into_iter().map(|one| (one.due_at, one.skipped)).collect();
+            for (due_at, skipped) in &due {
+                tracing::info!(schedule = %schedule.name, %due_at, ?skipped, "due");
             }
-            with_store(&self.store, move |store| store.settle_due(&name, &due, now)).await?;
-            standing = self.standing(schedule).await?;
+            self.store.settle_due(&schedule.name, &due, now)?;
+            state = self.state(schedule)?;
         }
-        self.take(schedule, next_step(schedule, &standing, now)).await
+        self.take(schedule, next_step(schedule, &state, now)).await
     }
 
-    async fn standing(&self, schedule: &Schedule) -> Result<ScheduleState, AgentError> {
-        let (name, rule, now, is_gone) = (schedule.name.clone(), schedule.rule(), (self.clock)(), self.is_gone);
-        let (settled_until, waiting, unfinished) = with_store(&self.store, move |store| {
-            let settled_until = store.settled_until(&name, &rule, now)?;
-            let oldest = store.unfinished_sweeps(&name)?.into_iter().next();
-            let unfinished = match oldest {
-                Some(sweep) => {
-                    let holder = store.sweep_holder(&sweep.sweep_id, now)?;
-                    Some((sweep, holder.is_some_and(|holder| !is_gone(&holder.holder))))
-                }
-                None => None,
-            };
-            Ok((settled_until, store.waiting_starts(&name)?, unfinished))
-        })
-        .await?;
-        let current = unfinished.map(|(sweep, is_held)| Current {
-            // A task that has not ended may be between two leases.
-            is_running: is_held || self.tasks.contains_key(&schedule.name) || self.handed.contains_key(&sweep.sweep_id),
-            is_cancelled: sweep.state == SweepState::Cancelling,
-            sweep_id: sweep.sweep_id,
-            due_at: sweep.due_at,
-        });
-        Ok(ScheduleState { settled_until, waiting, current })
+    fn state(&self, schedule: &Schedule) -> Result<ScheduleState, StoreError> {
+        let (store, name, now) = (&self.store, &schedule.name, (self.clock)());
+        let settled_until = store.settled_until(name, &schedule.rule(), now)?;
+        let current = match store.unfinished_sweeps(name)?.into_iter().next() {
+            Some(sweep) => Some(Current {
+                // A task that has not ended may be between two leases.
+                is_running: self.is_held(&sweep.sweep_id, now)?
+                    || self.tasks.contains_key(name)
+                    || self.handed.contains_key(&sweep.sweep_id),
+                is_cancelled: sweep.state == SweepState::Cancelling,
+                sweep_id: sweep.sweep_id,
+                due_at: sweep.due_at,
+            }),
+            None => None,
+        };
+        Ok(ScheduleState { settled_until, waiting: store.waiting_starts(name)?, current })
+    }
+
+    /// Whether a process carries the sweep out.
+    pub(super) fn is_held(&self, sweep: &SweepId, now: Timestamp) -> Result<bool, StoreError> {
+        let holder = self.store.sweep_holder(sweep, now)?;
+        Ok(holder.is_some_and(|holder| !(self.is_gone)(&holder.holder)))
     }
 
     async fn take(&mut self, schedule: &Schedule, step: Step) -> Result<(), AgentError> {
@@ -213,11 +200,8 @@ impl Daemon {
 
     /// Ends a sweep: whoever carries it out sees that it is cancelled, and what nobody carries out is ended by a task.
     async fn cancel(&mut self, name: &str, sweep: SweepId, may_begin: bool) -> Result<(), AgentError> {
-        let id = sweep.clone();
-        with_store(&self.store, move |store| store.cancel_sweep(&id)).await?;
-        let (id, now, is_gone) = (sweep.clone(), (self.clock)(), self.is_gone);
-        let holder = with_store(&self.store, move |store| store.sweep_holder(&id, now)).await?;
-        let is_held = holder.is_some_and(|holder| !is_gone(&holder.holder));
+        self.store.cancel_sweep(&sweep)?;
+        let is_held = self.is_held(&sweep, (self.clock)())?;
         if may_begin && !is_held {
             let (sweeps, stop) = (Arc::clone(&self.sweeps), Arc::new(Stop::default()));
             let id = sweep.clone();
@@ -226,4 +210,14 @@ impl Daemon {
         }
         Ok(())
     }
+}
+
+/// Whether there is anything that nobody was told of.
+fn has_news(store: &dyn Store) -> Result<bool, StoreError> {
+    for kind in NotificationKind::ALL {
+        if !store.pending(kind)?.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(!store.pending_sweeps()?.is_empty())
 }

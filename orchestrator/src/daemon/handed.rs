@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::agent::{AgentError, Stop, with_store};
+use crate::agent::{AgentError, Stop};
 use crate::domain::{SweepId, SweepState};
 use crate::store::SubmittedSweep;
 
@@ -16,23 +16,15 @@ impl Daemon {
     /// Goes on with each sweep that was handed over and that nobody carries out; one that was cancelled it ends.
     pub(super) async fn look_at_handed_over(&mut self) -> Result<(), AgentError> {
         self.collect_handed_over().await;
-        let (now, is_gone) = ((self.clock)(), self.is_gone);
-        let given = with_store(&self.store, move |store| {
-            let mut given = Vec::new();
-            for one in store.submitted_to_daemon()? {
-                let holder = store.sweep_holder(&one.sweep_id, now)?;
-                given.push((one, holder.is_some_and(|holder| !is_gone(&holder.holder))));
-            }
-            Ok(given)
-        })
-        .await?;
+        let now = (self.clock)();
+        let submitted = self.store.submitted_to_daemon()?;
         let known: BTreeSet<String> =
-            given.iter().flat_map(|(one, _)| [about(&one.sweep_id), about_end(&one.sweep_id)]).collect();
+            submitted.iter().flat_map(|one| [about(&one.sweep_id), about_end(&one.sweep_id)]).collect();
         let is_of_sweep = |about: &str| about.starts_with("sweep ") || about.starts_with("end of sweep ");
         let is_over = |about: &str| is_of_sweep(about) && !known.contains(about);
         self.troubles.retain(|about, _| !is_over(about));
         self.again_at.retain(|about, _| !is_over(about));
-        for (SubmittedSweep { sweep_id, state, submission }, is_held) in given {
+        for SubmittedSweep { sweep_id, state, submission } in submitted {
             // Somebody who asks again does not wait for a pause that began before.
             let began_at = |(again_at, pause): &(Timestamp, SignedDuration)| again_at.checked_sub(*pause).ok();
             let put_off_at = self.again_at.get(&about(&sweep_id)).and_then(began_at);
@@ -44,7 +36,7 @@ impl Daemon {
             // That it could not go on is no reason to be slow to end it.
             let is_cancelled = state == SweepState::Cancelling;
             let about = if is_cancelled { about_end(&sweep_id) } else { about(&sweep_id) };
-            if is_held || is_at_work || !self.may_begin(&about) {
+            if is_at_work || self.is_held(&sweep_id, now)? || !self.may_begin(&about) {
                 continue;
             }
             let (sweeps, stop, id) = (Arc::clone(&self.sweeps), Arc::new(Stop::default()), sweep_id.clone());

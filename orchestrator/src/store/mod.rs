@@ -6,8 +6,9 @@
 //! implementation by the URL's scheme. Every write about a run carries the epoch of its lease, and a
 //! stale one is refused. Never talks to a device, and never computes a statistic.
 //!
-//! Calls block for as long as a disk takes; async callers wrap them in `spawn_blocking`. Nothing in the traits is
-//! SQLite's own: each method is one transaction that any SQL database with row locks can do.
+//! A call returns when the disk has answered. Async code may make it: the store sees to it that the other tasks of the
+//! runtime go on meanwhile. Nothing in the traits is SQLite's own: each method is one transaction that any SQL database
+//! with row locks can do.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -129,6 +130,4 @@ pub trait Store:
     + Send
     + Sync
 {
-    /// Whether a call may have to wait for a disk or a network.
-    fn may_block(&self) -> bool;
 }

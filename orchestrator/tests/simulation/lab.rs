@@ -234,11 +234,11 @@ impl<'f> Lab<'f> {
             base + SignedDuration::try_from(began.elapsed()).unwrap() + *offset.lock().unwrap()
         });
         let holder = format!("sim:{}", host.number);
-        let leases = LeaseKeeper::start(Arc::clone(&self.store), holder, Arc::clone(&clock)).await;
+        let leases = LeaseKeeper::start(Arc::clone(&self.store), holder, Arc::clone(&clock));
         let leases = leases.map_err(|error| error.to_string())?;
-        let hold = loop {
-            match leases.sweep(&sweep.id).await.map_err(|error| error.to_string())? {
-                Ok(hold) => break hold,
+        let lease = loop {
+            match leases.sweep(&sweep.id).map_err(|error| error.to_string())? {
+                Ok(lease) => break lease,
                 Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,
             }
         };
@@ -263,8 +263,8 @@ impl<'f> Lab<'f> {
             leases,
             clock: Arc::clone(&clock),
         });
-        agent.carry_out(self.inventory.devices.clone(), &hold).await.map_err(|error| error.to_string())?;
-        hold.release().await.map_err(|error| error.to_string())?;
+        agent.carry_out(self.inventory.devices.clone(), &lease).await.map_err(|error| error.to_string())?;
+        lease.release().map_err(|error| error.to_string())?;
         self.store.finish_sweep(&sweep.id, clock()).map_err(|error| error.to_string())?;
         Ok(())
     }

@@ -99,7 +99,7 @@ async fn restore(
         None => open.change.device == device.name,
     };
     let own: Vec<OpenChange> = left.iter().filter(is_its_own).cloned().collect();
-    let undone = undo_changes(store, transport.as_ref(), device, own, PATIENCE).await?;
+    let undone = undo_changes(store.as_ref(), transport.as_ref(), device, own, PATIENCE).await?;
     transport.close().await;
     Ok(undone.iter().map(|(open, result)| outcome(&device.name, open, result.clone().err())).collect())
 }

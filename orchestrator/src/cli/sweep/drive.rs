@@ -58,7 +58,7 @@ pub(in crate::cli) async fn start_lease_keeper(store: &Arc<dyn Store>) -> Result
     let holder = Holder::for_next_task().map_err(|error| {
         CliError::internal(format!("failed to name this process: {error}")).with_hint("is /proc mounted on this host?")
     })?;
-    Ok(LeaseKeeper::start(Arc::clone(store), holder.to_string(), wall_clock()).await?)
+    Ok(LeaseKeeper::start(Arc::clone(store), holder.to_string(), wall_clock())?)
 }
 
 /// Carries a sweep out, writes its reports and prints the table.
@@ -157,7 +157,7 @@ pub(in crate::cli) async fn drive(
     if store.sweep_state(&sweep.id)? == SweepState::Cancelling {
         close_open_jobs(store.as_ref(), &sweep)?;
     }
-    lease.release().await?;
+    lease.release()?;
     events.emit(Subject::default(), count(&records_with_open_jobs(store.as_ref(), &sweep)?)).await;
     // The view ends with its queue; one that hangs (a terminal that takes no more) must not keep the sweep.
     drop(events);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use crate::agent::{live_holder, with_store};
+use crate::agent::live_holder;
 use crate::domain::{Event, EventKind, SweepId};
 use crate::progress::Progress;
 use crate::store::Store;
@@ -110,9 +110,8 @@ impl<'a> Follower<'a> {
                 _ = look.tick() => {}
                 () = signals.next() => return Ok(End::Left),
             }
-            let sweep = self.sweep.clone();
             // Looked at before the events are: what it is over by is among them then.
-            let state = with_store(&self.store, move |store| store.sweep_state(&sweep)).await?;
+            let state = self.store.sweep_state(&self.sweep)?;
             self.show_events().await?;
             if state.is_over() {
                 return Ok(End::Over);
@@ -125,8 +124,7 @@ impl<'a> Follower<'a> {
 
     async fn show_events(&mut self) -> Result<(), CliError> {
         loop {
-            let (sweep, shown) = (self.sweep.clone(), self.shown);
-            let events = with_store(&self.store, move |store| store.events_after(&sweep, shown, AT_ONCE)).await?;
+            let events = self.store.events_after(&self.sweep, self.shown, AT_ONCE)?;
             let is_all = events.len() < AT_ONCE as usize;
             for (sequence, event) in events {
                 self.progress.event(&event);

@@ -183,7 +183,7 @@ pub(super) async fn prepare(
 
 /// Takes the lease of a sweep, which nobody else may have.
 async fn lease(leases: &LeaseKeeper, sweep: &SweepId) -> Result<crate::agent::Lease, CliError> {
-    leases.sweep(sweep).await?.map_err(|holder| {
+    leases.sweep(sweep)?.map_err(|holder| {
         CliError::usage(format!("sweep {sweep} is being carried out by {} now", holder.holder)).with_hint(format!(
             "`farmctl sweeps show {sweep}` shows how far it is; a process that ended without a word gives it free at {}",
             holder.until

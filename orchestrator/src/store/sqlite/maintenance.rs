@@ -85,49 +85,58 @@ fn unknown_states() -> [String; 4] {
 
 impl MaintenanceStore for SqliteStore {
     fn check(&self) -> Result<StoreCheck, StoreError> {
-        let mut connection = self.connection();
-        let failed = |error: rusqlite::Error| connection::failure("check", &self.path, &error);
-        // All of one moment: others may write meanwhile.
-        let moment = connection.transaction().map_err(failed)?;
-        let schema_version = schema::version(&moment).map_err(failed)?;
-        let mut faults = file_faults(&moment).map_err(failed)?;
-        // Rows of a file that is damaged say nothing.
-        let is_readable = faults.is_empty();
-        if is_readable {
-            faults = schema_faults(&moment).map_err(failed)?;
-        }
-        let mut rows = Vec::new();
-        if is_readable && !faults.iter().any(|fault| lacks_a_table(fault)) {
-            let unknown_states = unknown_states();
-            for sql in unknown_states.iter().map(String::as_str).chain(INVARIANTS.iter().copied()) {
-                faults.extend(listed(&moment, sql).map_err(failed)?);
-            }
-            faults.extend(row_faults(&moment).map_err(failed)?);
-            for (table, _) in TABLES {
-                let count = moment.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, u32>(0));
-                rows.push(((*table).to_owned(), u64::from(count.map_err(failed)?)));
-            }
-        }
-        Ok(StoreCheck { schema_version, rows, faults })
+        self.with_connection(check).map_err(|error| connection::failure("check", &self.path, &error))
     }
 
     fn vacuum(&self) -> Result<Vacuumed, StoreError> {
-        let connection = self.connection();
-        let failed = |error: rusqlite::Error| connection::failure("give space back", &self.path, &error);
         let before_bytes = self.size_bytes();
-        let shrink = || -> rusqlite::Result<()> {
-            connection.busy_timeout(VACUUM_TIMEOUT)?;
-            connection.execute_batch("VACUUM")?;
-            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
-        };
-        let shrunk = shrink();
-        connection.busy_timeout(connection::BUSY_TIMEOUT).map_err(failed)?;
-        shrunk.map_err(failed)?;
+        self.with_connection(shrink).map_err(|error| connection::failure("give space back", &self.path, &error))?;
         Ok(Vacuumed { before_bytes, after_bytes: self.size_bytes() })
     }
 
     fn export(&self, to: &mut dyn Write) -> Result<u64, StoreError> {
-        let mut connection = self.connection();
+        self.with_connection(|connection| self.export_from(connection, to))
+    }
+}
+
+/// What is wrong with the file and its rows, all of one moment: others may write meanwhile.
+fn check(connection: &mut Connection) -> rusqlite::Result<StoreCheck> {
+    let moment = connection.transaction()?;
+    let schema_version = schema::version(&moment)?;
+    let mut faults = file_faults(&moment)?;
+    // Rows of a file that is damaged say nothing.
+    let is_readable = faults.is_empty();
+    if is_readable {
+        faults = schema_faults(&moment)?;
+    }
+    let mut rows = Vec::new();
+    if is_readable && !faults.iter().any(|fault| lacks_a_table(fault)) {
+        let unknown_states = unknown_states();
+        for sql in unknown_states.iter().map(String::as_str).chain(INVARIANTS.iter().copied()) {
+            faults.extend(listed(&moment, sql)?);
+        }
+        faults.extend(row_faults(&moment)?);
+        for (table, _) in TABLES {
+            let count = moment.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, u32>(0))?;
+            rows.push(((*table).to_owned(), u64::from(count)));
+        }
+    }
+    Ok(StoreCheck { schema_version, rows, faults })
+}
+
+fn shrink(connection: &mut Connection) -> rusqlite::Result<()> {
+    let shrink = || -> rusqlite::Result<()> {
+        connection.busy_timeout(VACUUM_TIMEOUT)?;
+        connection.execute_batch("VACUUM")?;
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+    };
+    let shrunk = shrink();
+    connection.busy_timeout(connection::BUSY_TIMEOUT)?;
+    shrunk
+}
+
+impl SqliteStore {
+    fn export_from(&self, connection: &mut Connection, to: &mut dyn Write) -> Result<u64, StoreError> {
         let failed = |error: rusqlite::Error| connection::failure("export", &self.path, &error);
         let moment = connection.transaction().map_err(failed)?;
         let version = schema::version(&moment).map_err(failed)?;
@@ -147,9 +156,7 @@ impl MaintenanceStore for SqliteStore {
         to.flush().map_err(|cause| StoreError::Export { cause })?;
         Ok(count)
     }
-}
 
-impl SqliteStore {
     /// Size of the file and of its log.
     fn size_bytes(&self) -> u64 {
         let mut log = self.path.clone().into_os_string();

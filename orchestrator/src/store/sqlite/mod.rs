@@ -22,13 +22,14 @@ mod submissions;
 mod sweeps;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, Params, Row, Transaction, TransactionBehavior};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::{Store, StoreError};
 
@@ -58,17 +59,22 @@ impl SqliteStore {
         Ok(SqliteStore { path, connection: Mutex::new(connection) })
     }
 
-    /// The connection. A thread that panicked while holding it has rolled back its transaction by being unwound.
-    fn connection(&self) -> MutexGuard<'_, Connection> {
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Works with the connection, without keeping the other tasks of an async runtime waiting: a disk may be slow, and
+    /// another process may hold the write lock for seconds. A store in memory answers at once.
+    fn with_connection<T>(&self, work: impl FnOnce(&mut Connection) -> T) -> T {
+        // A thread that panicked while holding it has rolled back its transaction by being unwound.
+        let work = || work(&mut self.connection.lock().unwrap_or_else(PoisonError::into_inner));
+        let has_workers =
+            || Handle::try_current().is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread);
+        if self.path != Path::new(connection::IN_MEMORY) && has_workers() {
+            return tokio::task::block_in_place(work);
+        }
+        work()
     }
 
     /// Runs one statement; returns how many rows it changed.
     fn execute(&self, action: &str, sql: &str, parameters: impl Params) -> Result<usize, StoreError> {
-        let connection = self.connection();
-        connection
-            .prepare_cached(sql)
-            .and_then(|mut statement| statement.execute(parameters))
+        self.with_connection(|connection| connection.prepare_cached(sql)?.execute(parameters))
             .map_err(|error| connection::failure(action, &self.path, &error))
     }
 
@@ -80,11 +86,9 @@ impl SqliteStore {
         parameters: impl Params,
         read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>, StoreError> {
-        let connection = self.connection();
-        connection
-            .prepare_cached(sql)
-            .and_then(|mut statement| statement.query_map(parameters, read)?.collect())
-            .map_err(|error| connection::failure(action, &self.path, &error))
+        let rows: rusqlite::Result<Vec<T>> =
+            self.with_connection(|connection| connection.prepare_cached(sql)?.query_map(parameters, read)?.collect());
+        rows.map_err(|error| connection::failure(action, &self.path, &error))
     }
 
     /// Runs `work` in one transaction that holds the write lock from its start.
@@ -93,23 +97,17 @@ impl SqliteStore {
         action: &str,
         work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
-        let mut connection = self.connection();
-        connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .and_then(|transaction| {
-                let result = work(&transaction)?;
-                transaction.commit()?;
-                Ok(result)
-            })
-            .map_err(|error| connection::failure(action, &self.path, &error))
+        self.with_connection(|connection| {
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let result = work(&transaction)?;
+            transaction.commit()?;
+            Ok(result)
+        })
+        .map_err(|error| connection::failure(action, &self.path, &error))
     }
 }
 
-impl Store for SqliteStore {
-    fn may_block(&self) -> bool {
-        self.path != Path::new(connection::IN_MEMORY)
-    }
-}
+impl Store for SqliteStore {}
 
 /// Nanoseconds since 1970. A time outside the years 1677 to 2262 counts as the nearest inside.
 fn nanoseconds(time: Timestamp) -> i64 {

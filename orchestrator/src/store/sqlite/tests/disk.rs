@@ -38,8 +38,12 @@ fn a_store_without_room_refuses_and_goes_on_when_there_is_room() {
     let path = folder.path().join("state.db");
     let store = SqliteStore::open(&path).unwrap();
     let (row, _) = sweep(&store, "s", &["a"], 60);
-    let limit = |pages: u32| store.connection().query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()));
-    let pages: u32 = store.connection().query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+    let limit = |pages: u32| {
+        let sql = format!("PRAGMA max_page_count = {pages}");
+        store.with_connection(|connection| connection.query_row(&sql, [], |_| Ok(())))
+    };
+    let pages: u32 =
+        store.with_connection(|connection| connection.query_row("PRAGMA page_count", [], |row| row.get(0))).unwrap();
     limit(pages + 40).unwrap();
     let (mut kept, error) = fill(&store, &row);
     let text = error.to_string();

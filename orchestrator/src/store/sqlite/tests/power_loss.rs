@@ -34,7 +34,8 @@ fn child() {
         acknowledged.write_all(format!("{}\n", run.run_id).as_bytes()).unwrap();
         // SQLite does it by itself after megabytes.
         if number % 7 == 6 {
-            store.connection().query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).unwrap();
+            let checkpoint = "PRAGMA wal_checkpoint(PASSIVE)";
+            store.with_connection(|connection| connection.query_row(checkpoint, [], |_| Ok(()))).unwrap();
         }
     }
 }
