@@ -12,6 +12,7 @@ pub mod daemon;
 pub mod device;
 pub mod domain;
 pub mod inventory;
+pub mod lease;
 pub mod notify;
 pub mod planner;
 pub mod progress;

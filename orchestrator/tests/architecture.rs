@@ -20,9 +20,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("device", &["transport"]),
     ("runners", &["device"]),
     ("inventory", &["device", "transport"]),
-    ("agent", &["inventory", "device", "transport", "store", "score", "planner"]),
-    ("daemon", &["schedule", "retention", "store", "agent"]),
-    ("api", &["agent", "daemon", "progress", "publish", "schedule", "score", "status", "store"]),
+    ("lease", &["store"]),
+    ("agent", &["inventory", "device", "transport", "store", "lease", "score", "planner"]),
+    ("daemon", &["schedule", "retention", "store", "lease", "agent"]),
+    ("api", &["daemon", "lease", "progress", "publish", "schedule", "score", "status", "store"]),
     ("progress", &["report"]),
     ("publish", &["report"]),
 ];

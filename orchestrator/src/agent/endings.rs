@@ -1,10 +1,10 @@
 //! Records of jobs that end without a run: of a device that can't be used, or is not used any more.
 
 use crate::domain::{Device, DeviceLock, DeviceStatus, EventKind, Failure, FailureKind, Job, Record, RunStatus};
+use crate::lease::{LEASE, LEASE_POLL_INTERVAL};
 use crate::store::StoreError;
 
 use super::events::Subject;
-use super::leases::{LEASE, LEASE_POLL_INTERVAL};
 use super::{Agent, AgentError, AgentMode, records};
 
 /// The device can't be used: each of its open jobs gets a failed record.

@@ -3,9 +3,8 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use crate::domain::{Event, EventKind, JobId, RunId, SweepId};
+use crate::lease::Clock;
 use crate::store::Store;
-
-use super::Clock;
 
 /// Sends events to the store and to the live view.
 #[derive(Clone)]

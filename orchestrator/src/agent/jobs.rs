@@ -11,11 +11,11 @@ use crate::domain::{
     Device, DeviceLock, DeviceState, EventKind, Failure, FailureKind, Job, Measurement, OnFailure, Record, RunId,
     SweepState,
 };
+use crate::lease::{LEASE, LEASE_POLL_INTERVAL, Lease};
 use crate::planner;
 use crate::store::{Claim, ClaimedRun, StoreError};
 
 use super::events::Subject;
-use super::leases::{LEASE, LEASE_POLL_INTERVAL, Lease};
 use super::policy::{self, RetryDecision};
 use super::prepare::{SetUp, prepare};
 use super::worker::Worker;

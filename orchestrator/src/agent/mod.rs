@@ -4,7 +4,7 @@
 //! what happened goes to the store and to the live view as events. Never prints, and decides nothing that a plan decides.
 //!
 //! Reading order: `worker` (a device's turns), `jobs` (what is done in a turn), `attempt` (one run), `ledger` (what is
-//! written about it), `policy` (what a failure means), `leases` (who may do it).
+//! written about it), `policy` (what a failure means).
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use crate::device::{EngineProvider, RunnerProvider};
 use crate::domain::{Device, Event, LabId, OnFailure, RetryPolicy, SweepRow, SweepState, Timeouts, TransportConfig};
 use crate::inventory::{DuplicateEntry, find_duplicate_entries};
+use crate::lease::{Clock, Lease, LeaseKeeper};
 use crate::store::{Store, StoreError};
 use crate::transport::Connect;
 
@@ -30,10 +31,8 @@ mod check;
 mod endings;
 mod events;
 mod healing;
-mod holder;
 mod jobs;
 mod labels;
-mod leases;
 mod ledger;
 mod orphans;
 mod outputs;
@@ -50,9 +49,7 @@ mod worker;
 mod worker_pool;
 
 pub use events::{Events, Subject};
-pub use holder::{Holder, is_gone as is_holder_gone, live_holder};
 pub use labels::LabelFiles;
-pub use leases::{Lease, LeaseKeeper};
 pub use outputs::OutputFiles;
 pub use prepare::{Undone, is_left_behind, undo_changes};
 pub use probe::{Initiator, ProbeResult, Probes};
@@ -62,9 +59,6 @@ pub use verdict::{Baseline, slower_by};
 
 /// How often it is looked whether a person cancelled the sweep.
 const CANCEL_POLL_INTERVAL: Duration = Duration::from_secs(1);
-
-/// Tells the time of day.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// What an agent could not do, beyond what is a failed run.
 #[derive(Debug, thiserror::Error)]

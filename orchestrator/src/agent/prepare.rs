@@ -9,11 +9,12 @@ use jiff::Timestamp;
 
 use crate::device::{Session, change_settings, measuring_state, undo_settings};
 use crate::domain::{Device, DeviceChange, DeviceIdentity, EventKind, OpenChange, Setting, TransportConfig};
+use crate::lease::is_holder_gone;
 use crate::store::Store;
 use crate::transport::Transport;
 
 use super::events::Subject;
-use super::{Agent, AgentError, holder};
+use super::{Agent, AgentError};
 
 /// A change with whether it was undone, or why not.
 pub type Undone = (OpenChange, Result<(), String>);
@@ -129,7 +130,7 @@ pub async fn undo_changes(
 
 /// Whether a change was left behind: whoever made it can't undo it any more.
 pub fn is_left_behind(open: &OpenChange) -> bool {
-    holder::is_gone(&open.change.holder)
+    is_holder_gone(&open.change.holder)
 }
 
 /// The identity under which the journal has a phone's changes; `None` for what is no phone.

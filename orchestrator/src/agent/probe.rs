@@ -14,12 +14,13 @@ use crate::domain::{
     FailureKind, Timeouts,
 };
 use crate::inventory::{DuplicateEntry, find_duplicate_entries};
+use crate::lease::{Clock, LeaseError, LeaseKeeper};
 use crate::store::{LeaseHolder, Store, StoreError};
 use crate::transport::Connect;
 
 use super::sightings::note_seen;
 use super::verdict::Baseline;
-use super::{AgentError, Clock, LeaseKeeper, check};
+use super::{AgentError, check};
 
 /// Who asks, which settles what is left alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,11 +148,12 @@ impl Probes {
         if let Some(used_by) = self.locked_by(device)? {
             return Ok(ProbeResult { used_by: Some(used_by), ..ProbeResult::silent(device) });
         }
-        let lease = match self.leases.device(&device.name, None)? {
+        let lease = match self.leases.device(&device.name, None) {
             Ok(lease) => lease,
-            Err(holder) => {
+            Err(LeaseError::Held(holder)) => {
                 return Ok(ProbeResult { used_by: Some(self.used_by(&holder)), ..ProbeResult::silent(device) });
             }
+            Err(LeaseError::Store(error)) => return Err(error.into()),
         };
         let answer = self.ask_under_lease(device, kind).await;
         let released = lease.release();

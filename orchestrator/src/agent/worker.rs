@@ -9,12 +9,12 @@ use tokio::time::Instant;
 
 use crate::device::{BringUp, Session};
 use crate::domain::{CheckThen, Device, DeviceLock, DeviceState, DeviceStatus, EventKind, Failure, FailureKind};
+use crate::lease::{LEASE_POLL_INTERVAL, Lease, LeaseError};
 use crate::store::StoreError;
 
 use super::activity::Busy;
 use super::events::Subject;
 use super::jobs::{self, DeviceOutcome};
-use super::leases::{LEASE_POLL_INTERVAL, Lease};
 use super::prepare::{prepare, restore};
 use super::sightings::note_seen;
 use super::{Agent, AgentError, AgentMode, Shared, endings, orphans, policy, recovery};
@@ -146,12 +146,13 @@ impl Worker<'_> {
 
     /// Takes a lease; `None`, after telling who has it, when another process does.
     async fn lease(&mut self, name: &str) -> Result<Option<Lease>, AgentError> {
-        let holder = match self.agent.leases.device(name, Some(&self.agent.sweep.id))? {
+        let holder = match self.agent.leases.device(name, Some(&self.agent.sweep.id)) {
             Ok(lease) => {
                 self.waits_for = None;
                 return Ok(Some(lease));
             }
-            Err(holder) => holder,
+            Err(LeaseError::Held(holder)) => holder,
+            Err(LeaseError::Store(error)) => return Err(error.into()),
         };
         if self.waits_for.as_ref() != Some(&holder.holder) {
             let sweep = holder.sweep_id.map_or_else(String::new, |sweep| format!(" for sweep {sweep}"));

@@ -4,8 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::agent::is_holder_gone;
 use crate::domain::{DeviceLock, Event, EventKind};
+use crate::lease::is_holder_gone;
 use crate::progress::event_sentence;
 use crate::status::{self, DeviceView};
 use crate::store::people;

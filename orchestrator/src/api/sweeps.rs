@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::agent::live_holder;
 use crate::domain::{Failure, Job, JobId, Record, RunStatus, SweepId, SweepRow};
+use crate::lease::live_holder;
 use crate::publish;
 use crate::score::Statistics;
 use crate::status;

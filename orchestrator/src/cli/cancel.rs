@@ -7,8 +7,9 @@ use clap::Args;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::agent::{AgentMode, cell_record, live_holder};
+use crate::agent::{AgentMode, cell_record};
 use crate::domain::{Failure, FailureKind, RunStatus, SweepRow};
+use crate::lease::{LeaseError, live_holder};
 use crate::store::{Store, StoreError, people};
 
 use super::backends::EngineSource;
@@ -75,7 +76,11 @@ async fn wait_for_holder(store: &dyn Store, sweep: &SweepRow, give_up_at: Instan
 pub(super) async fn end_what_is_left(context: &Context, sweep: &SweepRow) -> Result<bool, CliError> {
     let store = context.lab.store()?;
     let leases = start_lease_keeper(&store).await?;
-    let Ok(lease) = leases.sweep(&sweep.id)? else { return Ok(false) };
+    let lease = match leases.sweep(&sweep.id) {
+        Ok(lease) => lease,
+        Err(LeaseError::Held(_)) => return Ok(false),
+        Err(LeaseError::Store(error)) => return Err(error.into()),
+    };
     let live = store.live_runs(&sweep.id, None)?.into_iter().map(|run| run.device);
     let live: BTreeSet<String> = live.chain(store.devices_left(&sweep.id)?).collect();
     let inventory = context.lab.inventory()?;

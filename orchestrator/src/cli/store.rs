@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use jiff::Timestamp;
 
-use crate::agent::{OutputFiles, is_holder_gone};
+use crate::agent::OutputFiles;
+use crate::lease::is_holder_gone;
 use crate::publish::{PublishError, write_whole_by};
 use crate::store::{Store, StoreCheck, StoreError};
 

@@ -6,8 +6,8 @@ use clap::Subcommand;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::agent::live_holder;
 use crate::domain::{Record, RunStatus, Submission, SweepId, SweepRow, SweepState};
+use crate::lease::live_holder;
 use crate::status;
 use crate::store::{Store, SweepCounts};
 

@@ -3,8 +3,8 @@
 use clap::Args;
 use jiff::Timestamp;
 
-use crate::agent::{is_holder_gone, live_holder};
 use crate::domain::{Device, DeviceState, Event, JobState, RunState, Submission, SweepRow, SweepState};
+use crate::lease::{is_holder_gone, live_holder};
 use crate::progress::event_sentence;
 use crate::status;
 use crate::store::{Attempt, Store};

@@ -18,8 +18,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::agent::{Clock, Stop};
+use crate::agent::Stop;
 use crate::domain::{Channel, DueTime, SweepId};
+use crate::lease::Clock;
 use crate::retention::Retention;
 use crate::schedule::Schedule;
 use crate::store::Store;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use farmctl::agent::{Agent, AgentMode, Clock, Events, LabelFiles, LeaseKeeper, OutputFiles, Stop};
+use farmctl::agent::{Agent, AgentMode, Events, LabelFiles, OutputFiles, Stop};
 use farmctl::device::{EngineProgram, EngineProvider, RunnerFile, RunnerProvider};
 use farmctl::domain::{
     ArtifactRef, Backend, Catalog, CatalogModel, Device, DeviceSelector, Event, Failure, InputRange, Inventory, Job,
@@ -14,6 +14,7 @@ use farmctl::domain::{
     SweepRow, SweepState, Tag, ThreadCount, Timeouts, TransportConfig, WeightsFile, WeightsKind, WeightsSource,
     sha256_hex,
 };
+use farmctl::lease::{Clock, LeaseError, LeaseKeeper};
 use farmctl::planner;
 use farmctl::store::sqlite::SqliteStore;
 use farmctl::store::{NewSweep, Store};
@@ -237,9 +238,10 @@ impl<'f> Lab<'f> {
         let leases = LeaseKeeper::start(Arc::clone(&self.store), holder, Arc::clone(&clock));
         let leases = leases.map_err(|error| error.to_string())?;
         let lease = loop {
-            match leases.sweep(&sweep.id).map_err(|error| error.to_string())? {
+            match leases.sweep(&sweep.id) {
                 Ok(lease) => break lease,
-                Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,
+                Err(LeaseError::Held(_)) => tokio::time::sleep(Duration::from_secs(1)).await,
+                Err(LeaseError::Store(error)) => return Err(error.to_string()),
             }
         };
         let agent = Arc::new(Agent {

@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Interval, MissedTickBehavior};
 
-use crate::agent::{Holder, is_holder_gone};
 use crate::config::{self, Access, DaemonConfig};
 use crate::daemon::{Daemon, Status};
 use crate::domain::SweepId;
+use crate::lease::{Holder, is_holder_gone};
 use crate::progress::Mode;
 
 use super::lab::Sources;

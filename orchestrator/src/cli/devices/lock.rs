@@ -3,8 +3,8 @@ use std::str::FromStr;
 use clap::Args;
 use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
 
-use crate::agent::is_holder_gone;
 use crate::domain::{Device, DeviceLock};
+use crate::lease::is_holder_gone;
 use crate::status;
 use crate::store::people::{self, LONGEST_LOCK};
 

@@ -1,7 +1,7 @@
 use jiff::Timestamp;
 
-use crate::agent::is_holder_gone;
 use crate::domain::{Device, DeviceFacts};
+use crate::lease::is_holder_gone;
 use crate::status::{self, DeviceView};
 use crate::transport;
 

@@ -7,12 +7,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::agent::{
-    Agent, AgentMode, Clock, Events, Holder, LabelFiles, Lease, LeaseKeeper, OutputFiles, Stop, Subject, event_queue,
-};
+use crate::agent::{Agent, AgentMode, Events, LabelFiles, OutputFiles, Stop, Subject, event_queue};
 use crate::domain::{
     Device, EventKind, FailureKind, Record, RunStatus, SweepDefinition, SweepId, SweepRow, SweepState,
 };
+use crate::lease::{Clock, Holder, Lease, LeaseKeeper};
 use crate::progress::Progress;
 use crate::publish;
 use crate::report::{self, ReportInput};

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use crate::agent::live_holder;
 use crate::domain::{Event, EventKind, SweepId};
+use crate::lease::live_holder;
 use crate::progress::Progress;
 use crate::store::Store;
 

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use jiff::Timestamp;
 
-use crate::agent::{LeaseKeeper, cell_record, live_holder};
+use crate::agent::cell_record;
 use crate::domain::{
     Device, DeviceSelector, Failure, Plan, Record, RunStatus, Skipped, Submission, SweepDefinition, SweepId, SweepRow,
     SweepState, TransportConfig, sha256_hex,
 };
+use crate::lease::{Lease, LeaseError, LeaseKeeper, live_holder};
 use crate::progress::Progress;
 use crate::runners::HOST_TARGET;
 use crate::store::{NewSweep, Store};
@@ -182,12 +183,16 @@ pub(super) async fn prepare(
 }
 
 /// Takes the lease of a sweep, which nobody else may have.
-async fn lease(leases: &LeaseKeeper, sweep: &SweepId) -> Result<crate::agent::Lease, CliError> {
-    leases.sweep(sweep)?.map_err(|holder| {
-        CliError::usage(format!("sweep {sweep} is being carried out by {} now", holder.holder)).with_hint(format!(
-            "`farmctl sweeps show {sweep}` shows how far it is; a process that ended without a word gives it free at {}",
-            holder.until
-        ))
+async fn lease(leases: &LeaseKeeper, sweep: &SweepId) -> Result<Lease, CliError> {
+    leases.sweep(sweep).map_err(|error| match error {
+        LeaseError::Held(holder) => {
+            CliError::usage(format!("sweep {sweep} is being carried out by {} now", holder.holder)).with_hint(format!(
+                "`farmctl sweeps show {sweep}` shows how far it is; a process that ended without a word gives it free \
+                 at {}",
+                holder.until
+            ))
+        }
+        LeaseError::Store(error) => error.into(),
     })
 }
 

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use crate::agent::live_holder;
 use crate::domain::{Device, Job, JobId, Plan, Submission, SweepDefinition, SweepId, SweepRow, SweepState};
+use crate::lease::live_holder;
 use crate::progress::Progress;
 use crate::store::Store;
 

@@ -10,16 +10,23 @@ use tokio::time::Instant;
 use crate::domain::SweepId;
 use crate::store::{HeldLeases, LeaseHolder, LeaseOutcome, Store, StoreError};
 
-use super::{Clock, holder};
+use super::{Clock, LEASE, holder};
 
-/// How long a lease lasts without a word from its holder.
-pub(super) const LEASE: Duration = Duration::from_secs(60);
-/// How often it is looked whether a lease that somebody else has is to be had.
-pub(super) const LEASE_POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// How often leases are prolonged.
 const BEAT: Duration = Duration::from_secs(20);
 /// How soon it is tried again when the store refused.
 const BEAT_AGAIN: Duration = Duration::from_secs(2);
+
+/// Why a lease was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum LeaseError {
+    /// Another process has it.
+    #[error("take a lease that {} has", .0.holder)]
+    Held(LeaseHolder),
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
 
 /// The leases of this process. They are prolonged until it is dropped.
 pub struct LeaseKeeper {
@@ -38,7 +45,7 @@ impl LeaseKeeper {
     /// When the store can't be used.
     pub fn start(store: Arc<dyn Store>, holder: String, clock: Clock) -> Result<LeaseKeeper, StoreError> {
         let holders = store.lease_holders(clock())?;
-        for gone in holders.into_iter().filter(|name| holder::is_gone(name)) {
+        for gone in holders.into_iter().filter(|name| holder::is_holder_gone(name)) {
             tracing::info!(holder = %gone, "a process ended without giving its leases back");
             store.expire_leases(&gone, clock())?;
         }
@@ -52,25 +59,25 @@ impl LeaseKeeper {
         &self.holder
     }
 
-    /// Takes the lease of a sweep, or says who has it.
+    /// Takes the lease of a sweep.
     ///
     /// # Errors
-    /// When the store can't be used.
-    pub fn sweep(&self, sweep: &SweepId) -> Result<Result<Lease, LeaseHolder>, StoreError> {
+    /// When another process has it, or the store can't be used.
+    pub fn sweep(&self, sweep: &SweepId) -> Result<Lease, LeaseError> {
         let outcome = self.store.lease_sweep(sweep, &self.holder, LEASE, (self.clock)())?;
-        Ok(self.lease(outcome, Held::Sweep(sweep.clone())))
+        self.lease(outcome, Held::Sweep(sweep.clone()))
     }
 
-    /// Takes the lease of a device, for a sweep or for something short, or says who has it.
+    /// Takes the lease of a device, for a sweep or for something short.
     ///
     /// # Errors
-    /// When the store can't be used.
-    pub fn device(&self, device: &str, sweep: Option<&SweepId>) -> Result<Result<Lease, LeaseHolder>, StoreError> {
+    /// When another process has it, or the store can't be used.
+    pub fn device(&self, device: &str, sweep: Option<&SweepId>) -> Result<Lease, LeaseError> {
         let outcome = self.store.lease_device(device, sweep, &self.holder, LEASE, (self.clock)())?;
-        Ok(self.lease(outcome, Held::Device(device.to_owned())))
+        self.lease(outcome, Held::Device(device.to_owned()))
     }
 
-    fn lease(&self, outcome: LeaseOutcome, of: Held) -> Result<Lease, LeaseHolder> {
+    fn lease(&self, outcome: LeaseOutcome, of: Held) -> Result<Lease, LeaseError> {
         match outcome {
             LeaseOutcome::Taken { epoch } => Ok(Lease {
                 store: Arc::clone(&self.store),
@@ -80,7 +87,7 @@ impl LeaseKeeper {
                 held: self.held.clone(),
                 released: false,
             }),
-            LeaseOutcome::Held(holder) => Err(holder),
+            LeaseOutcome::Held(holder) => Err(LeaseError::Held(holder)),
         }
     }
 }

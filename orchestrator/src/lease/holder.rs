@@ -69,7 +69,7 @@ pub(super) fn end(name: &str) {
 }
 
 /// Whether the holder of this name has ended for sure.
-pub fn is_gone(name: &str) -> bool {
+pub fn is_holder_gone(name: &str) -> bool {
     let gone = name.parse::<Holder>().map_err(std::io::Error::other).and_then(|holder| holder.is_gone());
     gone.unwrap_or_else(|error| {
         tracing::warn!(holder = name, %error, "it can't be told whether a process still runs");
@@ -125,7 +125,7 @@ fn running(pid: u32) -> std::io::Result<Option<u64>> {
 /// When the store can't be read.
 pub fn live_holder(store: &dyn Store, sweep: &SweepId) -> Result<Option<LeaseHolder>, StoreError> {
     let holder = store.sweep_holder(sweep, Timestamp::now())?;
-    Ok(holder.filter(|holder| !is_gone(&holder.holder)))
+    Ok(holder.filter(|holder| !is_holder_gone(&holder.holder)))
 }
 
 #[cfg(test)]
@@ -137,38 +137,38 @@ mod tests {
     fn a_process_that_ended_is_told_from_one_that_runs() {
         let this = Holder::for_this_process().unwrap();
         assert_eq!(this.to_string().parse::<Holder>().unwrap(), this);
-        assert!(!is_gone(&this.to_string()));
+        assert!(!is_holder_gone(&this.to_string()));
 
         let mut child = std::process::Command::new("sleep").arg("600").spawn().unwrap();
         let started = running(child.id()).unwrap().unwrap();
         let other = Holder { pid: child.id(), started, ..this.clone() };
-        assert!(!is_gone(&other.to_string()));
+        assert!(!is_holder_gone(&other.to_string()));
         child.kill().unwrap();
         child.wait().unwrap();
-        assert!(is_gone(&other.to_string()));
+        assert!(is_holder_gone(&other.to_string()));
     }
 
     #[test]
     fn numbers_that_are_used_again_and_other_boots_are_others() {
         let this = Holder::for_this_process().unwrap();
-        assert!(is_gone(&Holder { started: this.started + 1, ..this.clone() }.to_string()));
-        assert!(is_gone(&Holder { boot: "another".to_owned(), ..this.clone() }.to_string()));
+        assert!(is_holder_gone(&Holder { started: this.started + 1, ..this.clone() }.to_string()));
+        assert!(is_holder_gone(&Holder { boot: "another".to_owned(), ..this.clone() }.to_string()));
     }
 
     #[test]
     fn a_task_that_ended_is_gone_while_its_process_runs() {
         let [one, two] = [(); 2].map(|()| Holder::for_next_task().unwrap());
         assert_eq!(two.to_string().parse::<Holder>().unwrap(), two);
-        assert!(!is_gone(&one.to_string()) && !is_gone(&two.to_string()));
+        assert!(!is_holder_gone(&one.to_string()) && !is_holder_gone(&two.to_string()));
         end(&two.to_string());
-        assert!(!is_gone(&one.to_string()) && is_gone(&two.to_string()));
+        assert!(!is_holder_gone(&one.to_string()) && is_holder_gone(&two.to_string()));
         end("sim:1");
     }
 
     #[test]
     fn what_can_not_be_told_is_not_gone() {
         let this = Holder::for_this_process().unwrap();
-        assert!(!is_gone(&Holder { host: "elsewhere:x".to_owned(), boot: "b".to_owned(), ..this }.to_string()));
-        assert!(!is_gone("no process at all"));
+        assert!(!is_holder_gone(&Holder { host: "elsewhere:x".to_owned(), boot: "b".to_owned(), ..this }.to_string()));
+        assert!(!is_holder_gone("no process at all"));
     }
 }
