@@ -25,3 +25,4 @@ pub mod score;
 pub mod status;
 pub mod store;
 pub mod transport;
+pub mod wording;

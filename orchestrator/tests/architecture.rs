@@ -15,7 +15,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("score", &[]),
     ("store", &[]),
     ("status", &["store", "planner"]),
-    ("report", &["score", "planner"]),
+    ("wording", &[]),
+    ("report", &["score", "planner", "wording"]),
     ("transport", &[]),
     ("device", &["transport"]),
     ("runners", &["device"]),
@@ -23,13 +24,13 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("lease", &["store"]),
     ("agent", &["inventory", "device", "transport", "store", "lease", "score", "planner"]),
     ("daemon", &["schedule", "retention", "store", "lease", "agent"]),
-    ("api", &["daemon", "lease", "progress", "publish", "schedule", "score", "status", "store"]),
-    ("progress", &["report"]),
+    ("api", &["daemon", "lease", "publish", "schedule", "score", "status", "store", "wording"]),
+    ("progress", &["wording"]),
     ("publish", &["report"]),
 ];
 
 /// Modules that do no I/O, read no clock and no environment, and are never async.
-const PURE: &[&str] = &["domain", "planner", "schedule", "retention", "score", "report"];
+const PURE: &[&str] = &["domain", "planner", "schedule", "retention", "score", "report", "wording"];
 
 fn source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{DeviceLock, Event, EventKind};
 use crate::lease::is_holder_gone;
-use crate::progress::event_sentence;
 use crate::status::{self, DeviceView};
 use crate::store::people;
+use crate::wording::event_sentence;
 
 use super::endpoint::{Call, Items, Nothing};
 use super::{Api, LabDevice, Refusal};

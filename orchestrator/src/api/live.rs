@@ -18,7 +18,7 @@ use tokio::sync::{Mutex, broadcast};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::domain::{Event, EventKind, SweepId, SweepRow};
-use crate::progress::event_sentence;
+use crate::wording::event_sentence;
 
 use super::devices::DeviceAnswer;
 use super::guard::Caller;

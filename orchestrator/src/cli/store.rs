@@ -59,7 +59,7 @@ fn check(context: &Context, store: &dyn Store) -> Result<u8, CliError> {
 
 fn text(found: &StoreCheck) -> String {
     let mut text: String =
-        found.faults.iter().map(|fault| format!("fault: {}\n", crate::report::single_line(fault))).collect();
+        found.faults.iter().map(|fault| format!("fault: {}\n", crate::wording::single_line(fault))).collect();
     let rows: Vec<String> =
         found.rows.iter().filter(|(_, count)| *count > 0).map(|(table, count)| format!("{count} {table}")).collect();
     match found.faults.len() {

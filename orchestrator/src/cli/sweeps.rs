@@ -160,7 +160,7 @@ fn text(listed: &Listed, records: &[Record]) -> String {
     let mut text: String = lines.iter().map(|(what, value)| format!("{what:<9} {value}\n")).collect();
     for record in records.iter().filter(|record| record.status == RunStatus::Failed) {
         let why = record.failure.as_ref().map(ToString::to_string).unwrap_or_default();
-        let why = crate::report::single_line(&why);
+        let why = crate::wording::single_line(&why);
         text.push_str(&format!("failed    {} on {}: {why}\n", record.job.model.name, record.job.device));
     }
     match (sweep.state, listed.holder.is_some()) {

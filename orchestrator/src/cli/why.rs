@@ -5,9 +5,9 @@ use jiff::Timestamp;
 
 use crate::domain::{Device, DeviceState, Event, JobState, RunState, Submission, SweepRow, SweepState};
 use crate::lease::{is_holder_gone, live_holder};
-use crate::progress::event_sentence;
 use crate::status;
 use crate::store::{Attempt, Store};
+use crate::wording::event_sentence;
 
 use super::stored::find_sweep;
 use super::sweeps::handed_over;

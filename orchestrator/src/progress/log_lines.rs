@@ -4,9 +4,9 @@ use std::io;
 use jiff::{SignedDuration, Timestamp};
 
 use super::state::TaskState;
-use super::{Lines, TaskId, Unit, View, render, wording};
+use super::{Lines, TaskId, Unit, View, render};
 use crate::domain::Event;
-use crate::report::single_line;
+use crate::wording::{event_sentence, single_line};
 
 /// How often a log tells how far a piece of work is.
 const TASK_PACE: SignedDuration = SignedDuration::from_secs(30);
@@ -30,7 +30,7 @@ impl LogLines {
 
 impl View for LogLines {
     fn event(&mut self, event: &Event) {
-        if let Some(sentence) = wording::event_sentence(event) {
+        if let Some(sentence) = event_sentence(event) {
             self.write(event.at, &sentence);
         }
     }

@@ -10,9 +10,6 @@ mod log_lines;
 mod render;
 mod state;
 mod terminal;
-mod wording;
-
-pub use wording::event_sentence;
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -4,8 +4,7 @@ use jiff::Timestamp;
 
 use super::eta::remaining;
 use super::state::{Activity, DeviceState, State, SweepState, TaskState};
-use super::wording::bytes;
-use crate::report::{duration_text, single_line};
+use crate::wording::{bytes_text, duration_text, single_line};
 
 /// Longest name that gets a column of its own; a longer one moves its line only.
 const NAME_COLUMNS: usize = 20;
@@ -93,7 +92,7 @@ fn device_line(name: &str, name_width: usize, device: &DeviceState, now: Timesta
             let sent_now = sent_bytes.saturating_sub(*resumed_bytes);
             let remaining = remaining(sent_now, size_bytes.saturating_sub(*resumed_bytes), elapsed);
             let percent = sent_bytes.saturating_mul(100).checked_div(*size_bytes).unwrap_or(100);
-            format!("push {name} {percent}% of {}{}", bytes(*size_bytes), eta(remaining))
+            format!("push {name} {percent}% of {}{}", bytes_text(*size_bytes), eta(remaining))
         }
     };
     let failed = if device.failed > 0 { format!(", {} failed", device.failed) } else { String::new() };

@@ -4,9 +4,9 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
 
 use super::state::{State, TaskState};
-use super::{TaskId, Unit, View, render, wording};
+use super::{TaskId, Unit, View, render};
 use crate::domain::{Event, EventKind, RunStatus};
-use crate::report::single_line;
+use crate::wording::{event_sentence, single_line};
 
 /// Lines on a terminal that are drawn anew as things change; what goes wrong scrolls by above them.
 pub(super) struct Terminal {
@@ -70,7 +70,7 @@ impl View for Terminal {
             EventKind::RunFinished { status, .. } => *status != RunStatus::Ok,
             _ => false,
         };
-        if let Some(sentence) = wording::event_sentence(event).filter(|_| is_trouble) {
+        if let Some(sentence) = event_sentence(event).filter(|_| is_trouble) {
             self.say(&sentence);
         }
         self.draw(event.at);

@@ -95,7 +95,7 @@ fn text_from_devices_can_not_steer_the_terminal() {
         event(1, Some("dead"), EventKind::DeviceFailed { failure }),
     ];
     let mut lines = render::lines(&told(&events), at(2), 80, 24);
-    lines.extend(events.iter().filter_map(wording::event_sentence));
+    lines.extend(events.iter().filter_map(crate::wording::event_sentence));
     assert_eq!(lines.len(), 4);
     assert!(!lines.concat().contains(char::is_control), "{lines:?}");
 }

@@ -1,6 +1,7 @@
 use super::columns::{COLUMNS, Cell, ColumnKind};
-use super::text::{csv_text, single_line, time_text};
+use super::text::{csv_text, time_text};
 use super::{Report, ReportError, ReportInput};
+use crate::wording::single_line;
 
 /// `results.csv`: a row a record.
 pub(super) struct ResultsCsv;

@@ -3,8 +3,8 @@ use std::fmt::Write;
 use super::label::{
     Axes, counts, failure_groups, have_accuracy, milliseconds, notes, number, percent, sorted, threads,
 };
-use super::text::single_line;
 use super::{Report, ReportError, ReportInput};
+use crate::wording::single_line;
 
 /// `results.md`: the table for an issue or a page.
 pub(super) struct ResultsMarkdown;

@@ -29,7 +29,6 @@ pub use notice::{event_notice, sweep_notice};
 pub use plan_text::plan_text;
 pub use ranking::{ranking_csv, ranking_json, ranking_markdown, ranking_text};
 pub use table::result_table;
-pub use text::{duration_text, single_line};
 
 /// What a report is made from.
 #[derive(Debug, Clone, Copy)]

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::{CheckVerdict, Event, EventKind, Failure, Finding, Notice, Record, RunStatus, SweepRow, Unfit};
 
-use super::text::{duration_text, single_line};
+use crate::wording::{duration_text, single_line};
 
 /// What is told at the end of a sweep: its result in three lines.
 pub fn sweep_notice(sweep: &SweepRow, records: &[Record], reports: &str) -> Notice {

@@ -3,9 +3,9 @@ use std::time::Duration;
 use comfy_table::CellAlignment;
 
 use super::table::plain_table;
-use super::text::{duration_text, single_line};
 use crate::domain::{Job, Plan};
 use crate::planner;
+use crate::wording::{duration_text, single_line};
 
 /// The plan as a table: what runs, what doesn't and why, and how long it will take by the limits of its jobs: earlier runs
 /// are not looked at, so that the same plan gives the same bytes.

@@ -2,9 +2,9 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::columns::Row;
 use super::label::{Axes, FailureGroup, counts, failure_groups, milliseconds, number, percent, sorted, threads};
-use super::text::single_line;
 use super::{ReportInput, label};
 use crate::domain::RunStatus;
+use crate::wording::single_line;
 
 /// How many cells a reason names; the rest is counted.
 const CELLS_NAMED: usize = 6;

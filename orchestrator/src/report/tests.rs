@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use super::columns::Cell;
 use super::*;
 use crate::domain::{CheckThen, CheckVerdict, Condition, Figures, MeasuredAccuracy, sample};
+use crate::wording::single_line;
 
 /// The columns as the product promises them; more may follow.
 const PROMISED: &str = "sweep_id, job_id, run_id, attempt, farm, device, tags, transport, target, soc, os, model, \

@@ -1,7 +1,7 @@
 use clap::Args;
 
 use crate::domain::{Device, Event};
-use crate::progress::event_sentence;
+use crate::wording::event_sentence;
 
 use super::super::{CliError, Context, Format, exit, print_data, print_json, print_rows, say};
 use super::find;

@@ -4,9 +4,9 @@ use super::columns::Row;
 use super::label::{
     Axes, FailureGroup, counts, failure_groups, have_accuracy, milliseconds, notes, number, percent, sorted, threads,
 };
-use super::text::single_line;
 use super::{Report, ReportError, ReportInput};
 use crate::domain::Record;
+use crate::wording::single_line;
 
 mod axis;
 mod latency;

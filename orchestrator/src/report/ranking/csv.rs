@@ -1,8 +1,9 @@
 use crate::score::{RankedRow, Ranking, Term};
 
 use super::super::ReportError;
-use super::super::text::{csv_text, single_line};
+use super::super::text::csv_text;
 use super::accuracy_word;
+use crate::wording::single_line;
 
 /// Columns before the figures.
 const BEFORE: [&str; 14] = [

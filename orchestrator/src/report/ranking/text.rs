@@ -3,8 +3,8 @@ use comfy_table::CellAlignment;
 use crate::score::Ranking;
 
 use super::super::table::{plain_table, push_wrapped};
-use super::super::text::single_line;
 use super::{Labels, preamble, reasons, table, terms_table};
+use crate::wording::single_line;
 
 /// A ranking for a terminal `width` columns wide, with each term and its run where `with_terms`.
 pub fn ranking_text(ranking: &Ranking, width: u16, with_terms: bool) -> String {

@@ -1,0 +1,182 @@
+use std::time::Duration;
+
+use crate::domain::{CheckFigures, DeviceCheck, Event, EventKind, Unfit};
+
+use super::text::{bytes_text, duration_text, single_line};
+
+/// An event in words, on one line and safe for a terminal; `None` for one that is only shown live.
+pub fn event_sentence(event: &Event) -> Option<String> {
+    let what = match &event.kind {
+        EventKind::SweepStarted { name, jobs, skipped, devices } => {
+            format!("sweep {name} started: {jobs} jobs on {devices} devices, {skipped} cells skipped")
+        }
+        EventKind::SweepResumed { name, jobs, recorded, devices, left_by } => {
+            let left_by = left_by.as_ref().map_or_else(String::new, |holder| format!(", which {holder} had left"));
+            format!("sweep {name}{left_by} goes on: {recorded} of {jobs} jobs have their record; {devices} devices")
+        }
+        EventKind::SweepOrdered { by, what } => format!("{by} started {what}"),
+        EventKind::SweepFinished { ok, failed, skipped, cancelled } => {
+            format!("sweep finished: {ok} ok, {failed} failed, {skipped} skipped, {cancelled} cancelled")
+        }
+        EventKind::CancelRequested { by } => format!("cancelled by {by}"),
+        EventKind::StopRequested { times } => stop_requested(*times).to_owned(),
+        EventKind::SchedulePaused { by, schedule } => format!("{by} paused the schedule {schedule}"),
+        EventKind::ScheduleResumed { by, schedule } => format!("{by} resumed the schedule {schedule}"),
+        EventKind::ScheduleChecked { schedule, checked, unfit, devices } => {
+            schedule_checked(schedule, *checked, *unfit, devices)
+        }
+        kind @ (EventKind::DeviceConnecting
+        | EventKind::DeviceReady { .. }
+        | EventKind::DeviceWaiting { .. }
+        | EventKind::DeviceRetrying { .. }
+        | EventKind::DeviceReconnecting { .. }
+        | EventKind::DeviceFailed { .. }
+        | EventKind::DeviceQuarantined { .. }
+        | EventKind::DeviceReleased { .. }
+        | EventKind::DeviceLocked { .. }
+        | EventKind::DeviceUnlocked { .. }
+        | EventKind::DeviceDuplicateEntry { .. }
+        | EventKind::HostCommand { .. }
+        | EventKind::TransportHealing { .. }) => availability_sentence(kind)?,
+        kind @ (EventKind::DeviceDiffers { .. }
+        | EventKind::DeviceChecked(_)
+        | EventKind::DeviceCleaned { .. }
+        | EventKind::DeviceChanged { .. }
+        | EventKind::DeviceRestored { .. }
+        | EventKind::DeviceWarning { .. }
+        | EventKind::PushStarted { .. }
+        | EventKind::PushProgress { .. }
+        | EventKind::PushFinished { .. }) => device_sentence(kind)?,
+        kind @ (EventKind::RunStarted { .. }
+        | EventKind::RunTakenOver { .. }
+        | EventKind::RunRequeued { .. }
+        | EventKind::RunPhase { .. }
+        | EventKind::RunFinished { .. }
+        | EventKind::JobMoved { .. }
+        | EventKind::WriteRefused { .. }) => run_sentence(kind)?,
+    };
+    let device = event.device.as_ref().map_or_else(String::new, |device| format!("{device}: "));
+    Some(single_line(&format!("{device}{what}")))
+}
+
+/// Whether a device can be used.
+fn availability_sentence(kind: &EventKind) -> Option<String> {
+    Some(match kind {
+        EventKind::DeviceConnecting => "connecting".to_owned(),
+        EventKind::DeviceReady { description, duration_ns } => {
+            format!("ready in {}: {description}", time(*duration_ns))
+        }
+        EventKind::DeviceWaiting { cause } => format!("waiting: {cause}"),
+        EventKind::DeviceRetrying { failure, failures, pause_ns } => {
+            format!("failure {failures} in a row, trying again in {}: {failure}", time(*pause_ns))
+        }
+        EventKind::DeviceReconnecting { cause } => format!("reconnecting: {cause}"),
+        EventKind::DeviceFailed { failure } => format!("device failed: {failure}; {}", failure.kind.remedy()),
+        EventKind::DeviceQuarantined { failure, failures, pause_ns } => {
+            format!("quarantined after {failures} failures in a row, next probe in {}: {failure}", time(*pause_ns))
+        }
+        EventKind::DeviceReleased { by } => format!("back in service, by {by}"),
+        EventKind::DeviceLocked { by, why, until } => format!("locked by {by} until {until:.0}: {why}"),
+        EventKind::DeviceUnlocked { by, locked_by } => format!("unlocked by {by}; {locked_by} had locked it"),
+        EventKind::DeviceDuplicateEntry { same_as } => format!("not used: same phone as {same_as}"),
+        EventKind::HostCommand { purpose, argv, outcome, .. } => {
+            format!("{purpose} by {}: {outcome}", argv.join(" "))
+        }
+        EventKind::TransportHealing { server, serial, step } => {
+            let device = serial.as_ref().map_or_else(String::new, |serial| format!("{serial} at "));
+            format!("{device}adb server {server}: {step}")
+        }
+        _ => return None,
+    })
+}
+
+/// What a device is like, and what was done to it.
+fn device_sentence(kind: &EventKind) -> Option<String> {
+    Some(match kind {
+        EventKind::DeviceDiffers { what, before, now } => format!("{what} changed: {before} before, {now} now"),
+        EventKind::DeviceChecked(check) => checked(check),
+        EventKind::DeviceCleaned { ended_runs, removed_runs, freed_bytes } => {
+            let ended = if ended_runs.is_empty() { String::new() } else { format!("{} ended, ", ended_runs.len()) };
+            format!("cleaned up: {ended}{removed_runs} old runs removed, {} freed", bytes_text(*freed_bytes))
+        }
+        EventKind::DeviceChanged { setting, previous } => format!("set {setting} for measuring (it was {previous})"),
+        EventKind::DeviceRestored { setting, previous, left_by } => {
+            let left_by = left_by.as_ref().map_or_else(String::new, |holder| format!(", as {holder} left it changed"));
+            format!("set {setting} back to {previous}{left_by}")
+        }
+        EventKind::DeviceWarning { message } => format!("warning: {message}"),
+        EventKind::PushStarted { name, size_bytes, resumed_bytes, .. } => {
+            let going_on = match resumed_bytes {
+                0 => String::new(),
+                _ => format!(", going on at {}", bytes_text(*resumed_bytes)),
+            };
+            format!("pushing {name}, {}{going_on}", bytes_text(*size_bytes))
+        }
+        EventKind::PushFinished { name, sent_bytes, duration_ns } => {
+            format!("pushed {name}: {} in {}", bytes_text(*sent_bytes), time(*duration_ns))
+        }
+        _ => return None,
+    })
+}
+
+/// What became of a job.
+fn run_sentence(kind: &EventKind) -> Option<String> {
+    Some(match kind {
+        EventKind::RunStarted { name, attempt } => format!("run started: {name}, attempt {attempt}"),
+        EventKind::RunTakenOver { name, attempt, left_by } => {
+            format!("going on with {name}, attempt {attempt}, which {left_by} had left")
+        }
+        EventKind::RunRequeued { name, attempt, failure, pause_ns } => {
+            format!("attempt {attempt} of {name} ended without a result, next in {}: {failure}", time(*pause_ns))
+        }
+        EventKind::RunPhase { phase } => format!("run: {phase}"),
+        EventKind::RunFinished { name, status, p50_ns, failure } => {
+            let p50 = p50_ns.map_or_else(String::new, |p50_ns| format!(", p50 {:.3} ms", p50_ns as f64 / 1e6));
+            let failure = failure.as_ref().map_or_else(String::new, |failure| format!(", {failure}"));
+            format!("run {}: {name}{p50}{failure}", status.as_str())
+        }
+        EventKind::JobMoved { name, to_device, .. } => format!("{name} moves to {to_device}"),
+        EventKind::WriteRefused { write, epoch } => {
+            format!("refused {write} under epoch {epoch}: the lease has moved on")
+        }
+        _ => return None,
+    })
+}
+
+fn stop_requested(times: u32) -> &'static str {
+    match times {
+        1 => "stopping: runs under way end, no more start",
+        2 => "stopping: runs under way are ended on the devices",
+        _ => "leaving",
+    }
+}
+
+fn schedule_checked(schedule: &str, checked: u64, unfit: u64, devices: &[Unfit]) -> String {
+    if unfit == 0 {
+        return format!("before the sweep of schedule {schedule}, {checked} devices were checked: all are fit");
+    }
+    let names = devices.iter().map(|unfit| format!("{} ({})", unfit.device, unfit.verdict));
+    let names = names.collect::<Vec<_>>().join(", ");
+    format!("before the sweep of schedule {schedule}, {unfit} of {checked} devices were found unfit: {names}")
+}
+
+/// What a check found out.
+fn checked(check: &DeviceCheck) -> String {
+    let CheckFigures { round_trip_ms, push_bytes_per_second, free_bytes, calibration, .. } = &check.figures;
+    let milliseconds = |time_ns: u64| format!("{:.2} ms", time_ns as f64 / 1e6);
+    let figures = [
+        calibration.as_ref().map(|it| format!("computes in {}", milliseconds(it.compute_ns()))),
+        calibration.as_ref().map(|it| format!("reads memory in {}", milliseconds(it.memory_ns()))),
+        round_trip_ms.map(|time| format!("there and back {time:.1} ms")),
+        push_bytes_per_second.map(|speed| format!("push {:.1} MB/s", speed / 1e6)),
+        free_bytes.map(|free_bytes| format!("{} free", bytes_text(free_bytes))),
+    ];
+    let figures = figures.into_iter().flatten().collect::<Vec<_>>().join(", ");
+    let findings = check.findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    let parts = [findings, figures].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" · ");
+    format!("checked, {}: {parts}", check.verdict)
+}
+
+fn time(nanoseconds: u64) -> String {
+    duration_text(Duration::from_nanos(nanoseconds))
+}
