@@ -6,16 +6,23 @@ use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
 
-use crate::domain::SweepId;
+use crate::domain::{SweepId, sha256_hex};
 use crate::store::{LeaseHolder, Store, StoreError};
 
-/// A process as leases and the journal of changes name it: unique among all processes of all hosts of a lab, and one
-/// that is gone can be told from one that runs. Each task of a process is a holder of its own, so that what one leaves
-/// behind is not kept by the next.
+/// A process as leases and the journal of changes name it. One that has ended can be told from one that runs, where that
+/// can be seen from here. Each task of a process is a holder of its own, so that what one leaves behind is not kept by
+/// the next.
+///
+/// As a text: `host~machine:boot~namespace:pid:started.task`, and without the parts behind `~` as older versions wrote it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
+    /// Name of the host, for people. Two machines, or two containers, may have the same.
     host: String,
+    /// Which machine; empty where it has no identity, none where an older version wrote the name.
+    machine: Option<String>,
     boot: String,
+    /// In which namespace `pid` counts: that of its container.
+    namespace: Option<String>,
     pid: u32,
     /// When it started, in the kernel's ticks since boot: numbers of processes are used again.
     started: u64,
@@ -43,19 +50,39 @@ impl Holder {
     pub fn for_this_process() -> std::io::Result<Holder> {
         let pid = std::process::id();
         let started = running(pid)?.ok_or_else(|| std::io::Error::other("/proc does not show this process"))?;
-        Ok(Holder { host: kernel("hostname")?, boot: kernel("random/boot_id")?, pid, started, task: 0 })
+        Ok(Holder {
+            host: kernel("hostname")?,
+            machine: Some(machine(&MACHINE_FILES)),
+            boot: kernel("random/boot_id")?,
+            namespace: Some(pid_namespace()),
+            pid,
+            started,
+            task: 0,
+        })
     }
 
-    /// Whether the process has ended for sure. Of another host's processes that can't be told from here.
-    fn is_gone(&self) -> std::io::Result<bool> {
-        if self.host != kernel("hostname")? {
+    /// Whether the process has ended for sure, as this process sees it.
+    fn is_gone(&self, this: &Holder) -> std::io::Result<bool> {
+        if self.boot != this.boot {
+            // The same machine has booted again. Another one may have the same name.
+            return Ok(self.is_on_machine_of(this));
+        }
+        // One kernel. The processes of another container are not to be seen from here.
+        if self.host != this.host || self.namespace.as_ref().is_some_and(|own| Some(own) != this.namespace.as_ref()) {
             return Ok(false);
         }
-        if self.boot != kernel("random/boot_id")? || running(self.pid)? != Some(self.started) {
+        if running(self.pid)? != Some(self.started) {
             return Ok(true);
         }
-        let is_this_process = self.pid == std::process::id();
-        Ok(is_this_process && ENDED.lock().unwrap_or_else(PoisonError::into_inner).contains(&self.task))
+        Ok(self.pid == this.pid && ENDED.lock().unwrap_or_else(PoisonError::into_inner).contains(&self.task))
+    }
+
+    fn is_on_machine_of(&self, this: &Holder) -> bool {
+        let is_same = match &self.machine {
+            Some(machine) => !machine.is_empty() && Some(machine) == this.machine.as_ref(),
+            None => true,
+        };
+        is_same && self.host == this.host
     }
 }
 
@@ -70,7 +97,8 @@ pub(super) fn end(name: &str) {
 
 /// Whether the holder of this name has ended for sure.
 pub fn is_holder_gone(name: &str) -> bool {
-    let gone = name.parse::<Holder>().map_err(std::io::Error::other).and_then(|holder| holder.is_gone());
+    let holder = name.parse::<Holder>().map_err(std::io::Error::other);
+    let gone = holder.and_then(|holder| holder.is_gone(&Holder::for_this_process()?));
     gone.unwrap_or_else(|error| {
         tracing::warn!(holder = name, %error, "it can't be told whether a process still runs");
         false
@@ -79,7 +107,9 @@ pub fn is_holder_gone(name: &str) -> bool {
 
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}:{}", self.host, self.boot, self.pid, self.started)?;
+        let marked = |mark: &Option<String>| mark.as_ref().map_or_else(String::new, |mark| format!("~{mark}"));
+        let (machine, namespace) = (marked(&self.machine), marked(&self.namespace));
+        write!(f, "{}{machine}:{}{namespace}:{}:{}", self.host, self.boot, self.pid, self.started)?;
         if self.task == 0 { Ok(()) } else { write!(f, ".{}", self.task) }
     }
 }
@@ -91,15 +121,39 @@ impl FromStr for Holder {
         let unknown = || format!("{text:?} names no process");
         let mut parts = text.rsplitn(4, ':');
         let mut next = || parts.next().ok_or_else(unknown);
-        let (started, task) = match next()?.split_once('.') {
-            Some((started, task)) => (started.to_owned(), task.parse().map_err(|_| unknown())?),
-            None => (text.rsplit(':').next().unwrap_or_default().to_owned(), 0),
-        };
-        let started = started.parse().map_err(|_| unknown())?;
+        let last = next()?;
+        let (started, task) = last.split_once('.').unwrap_or((last, "0"));
+        let (started, task) = (started.parse().map_err(|_| unknown())?, task.parse().map_err(|_| unknown())?);
         let pid = next()?.parse().map_err(|_| unknown())?;
-        let boot = next()?.to_owned();
-        Ok(Holder { host: next()?.to_owned(), boot, pid, started, task })
+        let (boot, namespace) = with_mark(next()?);
+        let (host, machine) = with_mark(next()?);
+        Ok(Holder { host, machine, boot, namespace, pid, started, task })
     }
+}
+
+/// A text and what stands behind its `~`.
+fn with_mark(text: &str) -> (String, Option<String>) {
+    match text.rsplit_once('~') {
+        Some((text, mark)) => (text.to_owned(), Some(mark.to_owned())),
+        None => (text.to_owned(), None),
+    }
+}
+
+/// Where a machine's identity is, the best place first.
+const MACHINE_FILES: [&str; 2] = ["/etc/machine-id", "/var/lib/dbus/machine-id"];
+
+/// The machine's identity, hashed, since it is nobody else's to know; empty where it has none.
+fn machine(files: &[&str]) -> String {
+    let is_identity = |text: &str| text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let found = files.iter().filter_map(|file| std::fs::read_to_string(file).ok());
+    let identity = found.map(|text| text.trim().to_owned()).find(|text| is_identity(text));
+    identity.map_or_else(String::new, |identity| sha256_hex(format!("farmctl {identity}").as_bytes())[..12].to_owned())
+}
+
+/// The number of the namespace in which processes are counted; empty where the kernel has none.
+fn pid_namespace() -> String {
+    let link = std::fs::read_link("/proc/self/ns/pid").unwrap_or_default();
+    link.to_string_lossy().chars().filter(char::is_ascii_digit).collect()
 }
 
 fn kernel(name: &str) -> std::io::Result<String> {
@@ -168,7 +222,47 @@ mod tests {
     #[test]
     fn what_can_not_be_told_is_not_gone() {
         let this = Holder::for_this_process().unwrap();
-        assert!(!is_holder_gone(&Holder { host: "elsewhere:x".to_owned(), boot: "b".to_owned(), ..this }.to_string()));
+        let (elsewhere, away) = ("elsewhere:x".to_owned(), u32::MAX);
+        let others = [
+            Holder { host: elsewhere.clone(), boot: "b".to_owned(), ..this.clone() },
+            Holder { host: elsewhere, pid: away, ..this.clone() },
+            // Another machine of this name.
+            Holder { machine: Some("0123456789ab".to_owned()), boot: "b".to_owned(), ..this.clone() },
+            Holder { machine: Some(String::new()), boot: "b".to_owned(), ..this.clone() },
+            // Another container of this name.
+            Holder { namespace: Some("1".to_owned()), pid: away, ..this },
+        ];
+        for other in others {
+            assert!(!is_holder_gone(&other.to_string()), "{other}");
+        }
         assert!(!is_holder_gone("no process at all"));
+    }
+
+    #[test]
+    fn names_that_older_versions_wrote_are_read() {
+        let this = Holder { machine: None, namespace: None, ..Holder::for_this_process().unwrap() };
+        assert!(!this.to_string().contains('~'));
+        assert_eq!(this.to_string().parse::<Holder>().unwrap(), this);
+        assert!(!is_holder_gone(&this.to_string()));
+        assert!(is_holder_gone(&Holder { pid: u32::MAX, ..this.clone() }.to_string()));
+        assert!(is_holder_gone(&Holder { boot: "another".to_owned(), ..this.clone() }.to_string()));
+        assert!(!is_holder_gone(&Holder { host: "another".to_owned(), ..this }.to_string()));
+    }
+
+    #[test]
+    fn a_machine_is_known_by_its_identity_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path.to_str().unwrap().to_owned()
+        };
+        let known = file("known", "00112233445566778899aabbccddeeff\n");
+        let bad = [file("empty", ""), file("fresh", "uninitialized\n"), "/nowhere/at/all".to_owned()];
+        let mut files: Vec<&str> = bad.iter().map(String::as_str).collect();
+        assert_eq!(machine(&files), "");
+        files.push(&known);
+        assert_eq!((machine(&files).len(), machine(&files)), (12, machine(&[&known])));
+        assert!(!machine(&files).starts_with("001122"));
     }
 }
