@@ -1,12 +1,12 @@
 //! A lab in a temporary folder, and `farmctl` run in it as a person would.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -129,7 +129,7 @@ impl Lab {
     pub fn start(&self, words: &[&str]) -> Running {
         let words = [&["--format", "json", "sweep"], words].concat();
         let stderr_path = self.path("stderr");
-        let stderr = std::fs::File::create(&stderr_path).unwrap();
+        let stderr = File::create(&stderr_path).unwrap();
         let mut child = self.command(&words).stdout(Stdio::piped()).stderr(stderr).spawn().unwrap();
         let (sender, lines) = sync_channel(1024);
         let stdout = child.stdout.take().unwrap();
@@ -266,10 +266,12 @@ pub fn local_device() -> String {
 }
 
 /// Kept by a test whose devices get all six networks, more than a gigabyte together: one after the other, so that a small
-/// disk has room for them. To be taken before the lab is made, whose end empties it.
-pub fn room() -> MutexGuard<'static, ()> {
-    static ROOM: Mutex<()> = Mutex::new(());
-    ROOM.lock().unwrap_or_else(PoisonError::into_inner)
+/// disk has room for them. To be taken before the lab is made, whose end empties it. A file's lock, since a test may have a
+/// process of its own.
+pub fn room() -> File {
+    let room = File::create(Path::new(env!("CARGO_TARGET_TMPDIR")).join("room")).unwrap();
+    room.lock().unwrap();
+    room
 }
 
 /// Runs a proxy's side of a test.

@@ -1,7 +1,5 @@
 //! Engine programs, as the catalogue has them: fetched, built, and run by the real runner.
-#![allow(clippy::unwrap_used, missing_docs)]
 
-#[path = "engines/accuracy.rs"]
 mod accuracy;
 
 use std::collections::BTreeMap;

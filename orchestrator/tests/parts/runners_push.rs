@@ -1,5 +1,4 @@
 //! The runner goes to a board packed, goes on where a cable broke, and is what was sent.
-#![allow(clippy::unwrap_used, missing_docs)]
 
 use std::path::Path;
 use std::sync::Arc;

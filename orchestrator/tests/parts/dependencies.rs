@@ -1,6 +1,5 @@
 //! Every dependency keeps to `deny.toml`: its licence, its source, and whether it is banned. And `farmctl` itself never
 //! depends on an inference engine.
-#![allow(clippy::unwrap_used, missing_docs)]
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;

@@ -4,7 +4,6 @@
 //!
 //! The device is this host, as it looks to programs of the other machine: `uname` names it, and the kernel starts its
 //! programs by qemu. That is set up in a user namespace of its own where the system isn't set up so (Linux 6.7).
-#![allow(clippy::unwrap_used, missing_docs)]
 
 use std::collections::HashMap;
 use std::os::unix::fs::{PermissionsExt as _, symlink};

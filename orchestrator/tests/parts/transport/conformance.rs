@@ -1,19 +1,14 @@
 //! Every transport does the same: the conformance suite against this host, OpenSSH, dropbear and Android's
 //! adb daemon.
-#![allow(clippy::unwrap_used)]
-
-#[path = "transport/suite.rs"]
-mod suite;
-#[path = "transport/support.rs"]
-mod support;
 
 use std::sync::Arc;
 
 use farmctl::domain::TransportConfig;
 use farmctl::transport::{Transport, connect};
-use suite::Place;
-use support::{adb_server, board_with, connected, connected_old_phone, connected_phone, options, phone};
 use testlab::{AdbServer, Board, BoardOptions, Phone, Server, SmallDisk};
+
+use super::suite::{self, Place};
+use super::support::{adb_server, board_with, connected, connected_old_phone, connected_phone, options, phone};
 
 /// A transport, and what must live as long as it.
 struct Subject {

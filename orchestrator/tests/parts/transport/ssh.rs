@@ -1,11 +1,4 @@
 //! Connecting by ssh: the right host, the right login, and what goes wrong on the way.
-#![allow(clippy::unwrap_used)]
-
-#[path = "transport/suite.rs"]
-#[allow(dead_code)]
-mod suite;
-#[path = "transport/support.rs"]
-mod support;
 
 use std::fs;
 use std::net::TcpListener;
@@ -17,9 +10,10 @@ use std::time::Duration;
 
 use farmctl::domain::{HostKey, SecretSource, SshEndpoint, TransportConfig};
 use farmctl::transport::{Command, ErrorKind, Transport, address, run_collect};
-use suite::LONG;
-use support::{board, board_with, endpoint, options, refused, try_connect};
 use testlab::{Agent, Board, BoardOptions, Direction, FaultProxy, KeyPair};
+
+use super::suite::{self, LONG};
+use super::support::{board, board_with, endpoint, options, refused, try_connect};
 
 struct Home(tempfile::TempDir);
 

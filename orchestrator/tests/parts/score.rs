@@ -1,5 +1,4 @@
 //! `farmctl score` as a person runs it: against an independent computation, and with tables that are wrong.
-#![allow(clippy::unwrap_used, missing_docs)]
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -68,7 +67,7 @@ fn table(seed: u64) -> String {
 fn python(table: &str) -> BTreeMap<String, BTreeMap<String, Vec<Option<f64>>>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut python = Command::new("python3")
-        .arg(root.join("tests/score/reference.py"))
+        .arg(root.join("tests/parts/score/reference.py"))
         .arg("reference")
         .arg(root.join("../configs/published-networks.csv"))
         .stdin(Stdio::piped())

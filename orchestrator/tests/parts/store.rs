@@ -1,5 +1,4 @@
 //! The store's verbs as a person calls them, on stores that are sound, damaged, newer, or have no room.
-#![allow(clippy::unwrap_used, missing_docs)]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -1,5 +1,4 @@
 //! Who may import whom (ARCHITECTURE.md), read from the paths that the source names.
-#![allow(clippy::unwrap_used, missing_docs)]
 
 use std::path::{Path, PathBuf};
 

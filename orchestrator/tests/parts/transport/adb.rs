@@ -1,11 +1,4 @@
 //! Android devices through an adb server: what breaks, what comes back by itself, and what a person is told.
-#![allow(clippy::unwrap_used)]
-
-#[path = "transport/suite.rs"]
-#[allow(dead_code)]
-mod suite;
-#[path = "transport/support.rs"]
-mod support;
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -20,10 +13,11 @@ use farmctl::transport::adb::{HealingNotice, list_announced, list_devices, take_
 use farmctl::transport::{
     Command, ConnectOptions, ErrorKind, Exit, OutputSink, Transport, TransportError, address, connect, run_collect,
 };
-use suite::LONG;
-use support::{adb_server, connected_old_phone, connected_phone, options, phone, phone_endpoint};
 use testlab::{AdbServer, Phone, PhoneOptions};
 use tokio::io::{AsyncRead, ReadBuf};
+
+use super::suite::{self, LONG};
+use super::support::{adb_server, connected_old_phone, connected_phone, options, phone, phone_endpoint};
 
 const SHORT: Duration = Duration::from_secs(2);
 
