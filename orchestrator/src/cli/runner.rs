@@ -10,7 +10,7 @@ use tokio::sync::{Mutex, OnceCell};
 use crate::device::{RunnerFile, RunnerProvider};
 use crate::domain::Failure;
 use crate::progress::{Progress, Task, Unit};
-use crate::runners::{self, BuildStep, FILE_NAME, HOST_TARGET, RunnerError, Runners, TARGETS};
+use crate::runners::{self, BuildStep, FILE_NAME, HOST_TARGET, MEASURING_PROFILE, RunnerError, Runners, TARGETS};
 
 use super::{CliError, Context, Format, exit, print_data, print_json, print_rows, say, short_path};
 
@@ -21,8 +21,11 @@ pub(super) enum RunnerVerb {
         /// Rust target triple
         #[arg(long, default_value = HOST_TARGET)]
         target: String,
+        /// cargo's profile; sweeps take only what is built by `release`
+        #[arg(long, value_name = "NAME", default_value = MEASURING_PROFILE)]
+        profile: String,
         /// Copy it to the data folder, where any farmctl of this version finds it
-        #[arg(long)]
+        #[arg(long, conflicts_with = "profile")]
         install: bool,
     },
     /// List the runners that are there
@@ -42,12 +45,12 @@ struct Listed {
 
 pub(super) async fn run(context: &Context, verb: RunnerVerb) -> Result<u8, CliError> {
     match verb {
-        RunnerVerb::Build { target, install } => build(context, &target, install).await,
+        RunnerVerb::Build { target, profile, install } => build(context, &target, &profile, install).await,
         RunnerVerb::List => list(context).await,
     }
 }
 
-async fn build(context: &Context, target: &str, install: bool) -> Result<u8, CliError> {
+async fn build(context: &Context, target: &str, profile: &str, install: bool) -> Result<u8, CliError> {
     if !TARGETS.contains(&target) {
         return Err(CliError::usage(format!("no runner is built for {target:?}"))
             .with_hint(format!("targets: {}", TARGETS.join(", "))));
@@ -58,7 +61,7 @@ async fn build(context: &Context, target: &str, install: bool) -> Result<u8, Cli
     })?;
     let progress = super::open_progress(context);
     let mut shown = BuildShown { target, progress: &progress, task: None };
-    let built = runners::build(&workspace, target, &mut |step| shown.step(step)).await;
+    let built = runners::build(&workspace, target, profile, &mut |step| shown.step(step)).await;
     let mut path = shown.end(built)?;
     super::close_progress(context, &progress);
     if install {
@@ -96,7 +99,7 @@ async fn list(context: &Context) -> Result<u8, CliError> {
 }
 
 async fn listed(file: RunnerFile, found_by: &'static str) -> Result<Listed, CliError> {
-    let version = runners::stamp(&file.path).await?;
+    let version = runners::stamp(&file.path).await?.map(|stamp| stamp.line());
     Ok(Listed {
         target: file.target,
         path: file.path,

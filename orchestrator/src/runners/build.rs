@@ -39,9 +39,12 @@ const WAIT: Duration = Duration::from_secs(4 * 3600);
 /// Lines of cargo's standard error that an error shows.
 const ERROR_LINES: usize = 30;
 
+/// cargo's profile of runners that measure devices.
+pub const MEASURING_PROFILE: &str = "release";
+
 /// Where a workspace's build of the runner is: in a folder of its own, so that it never waits for a build of something else.
-pub(super) fn output_path(workspace: &Path, target: &str) -> PathBuf {
-    path_in(&target_folder(workspace), target)
+pub(super) fn output_path(workspace: &Path, target: &str, profile: &str) -> PathBuf {
+    path_in(&target_folder(workspace), target, profile)
 }
 
 fn target_folder(workspace: &Path) -> PathBuf {
@@ -49,15 +52,21 @@ fn target_folder(workspace: &Path) -> PathBuf {
 }
 
 /// Where cargo puts the runner that it builds into a folder.
-fn path_in(folder: &Path, target: &str) -> PathBuf {
-    folder.join(target).join("release").join(FILE_NAME)
+fn path_in(folder: &Path, target: &str, profile: &str) -> PathBuf {
+    folder.join(target).join(profile).join(FILE_NAME)
 }
 
-/// Builds the runner for a target: static, so that it needs no libc on the device. Quick when it is fresh.
+/// Builds the runner for a target by one of cargo's profiles: static, so that it needs no libc on the device. Quick when it
+/// is fresh. What is built by another profile than [`MEASURING_PROFILE`] is never taken for a sweep.
 ///
 /// # Errors
 /// When this host lacks something to build it with, or cargo fails.
-pub async fn build(workspace: &Path, target: &str, progress: BuildProgress<'_>) -> Result<PathBuf, RunnerError> {
+pub async fn build(
+    workspace: &Path,
+    target: &str,
+    profile: &str,
+    progress: BuildProgress<'_>,
+) -> Result<PathBuf, RunnerError> {
     let failed = |cause: String, output: String| RunnerError::Build { target: target.to_owned(), cause, output };
     let facts = match target {
         HOST_TARGET => toolchain::HostFacts::default(),
@@ -71,7 +80,8 @@ pub async fn build(workspace: &Path, target: &str, progress: BuildProgress<'_>) 
     let folder = target_folder(workspace).join(if recipe.is_unpacked() { "unpacked" } else { "" });
     let mut command = cargo(workspace);
     command
-        .args([recipe.subcommand, "--release", "--locked", "--package", FILE_NAME, "--target", target, "--target-dir"])
+        .args([recipe.subcommand, "--profile", profile, "--locked", "--package", FILE_NAME])
+        .args(["--target", target, "--target-dir"])
         .arg(&folder)
         .args(["--message-format", "json-render-diagnostics"])
         .args(&recipe.arguments)
@@ -93,7 +103,7 @@ pub async fn build(workspace: &Path, target: &str, progress: BuildProgress<'_>) 
     if !status.success() {
         return Err(failed(format!("cargo {} ({}) ended with {status}", recipe.subcommand, recipe.means), output));
     }
-    let (built, output) = (path_in(&folder, target), output_path(workspace, target));
+    let (built, output) = (path_in(&folder, target, profile), output_path(workspace, target, profile));
     place(&built, &output).map_err(|error| failed(format!("{}: {error}", output.display()), String::new()))?;
     Ok(output)
 }
@@ -126,6 +136,7 @@ pub(super) fn cargo(workspace: &Path) -> Command {
         .env_remove("CARGO_MANIFEST_DIR")
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .env_remove("RUSTC_WORKSPACE_WRAPPER")
         // `cargo run` and `cargo test` pass on what farmctl was compiled with. The runner's stamp would change with every
         // commit, and each device would get it again.
         .env_remove("FARMCTL_COMMIT")
@@ -339,7 +350,7 @@ mod tests {
     async fn a_broken_workspace_is_told_in_cargos_words() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("Cargo.toml"), "[package\n").unwrap();
-        let error = build(folder.path(), HOST_TARGET, &mut |_| {}).await.unwrap_err().to_string();
+        let error = build(folder.path(), HOST_TARGET, MEASURING_PROFILE, &mut |_| {}).await.unwrap_err().to_string();
         assert!(error.contains("Cargo.toml"), "{error}");
     }
 }

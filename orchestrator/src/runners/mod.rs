@@ -3,7 +3,7 @@
 //! Main type: [`Runners`]. Looks, in this order, for `<folder>/<target>/device-runner` or builds it:
 //! 1. the folder given by `--runner-dir`; what isn't there is an error then;
 //! 2. the folders of `FARMCTL_RUNNERS`, separated as in `PATH`;
-//! 3. the workspace that holds the working folder: cargo decides whether it has to be built;
+//! 3. the workspace that holds the working folder: built by cargo, unless it was built from the same sources;
 //! 4. the data folder, `<data>/farmctl/runners/<version>/`, where `farmctl runner build --install` puts them;
 //! 5. the workspace that this farmctl was built from, if it is still there.
 //!
@@ -23,7 +23,8 @@ mod host;
 mod toolchain;
 mod workspace;
 
-pub use build::{BuildProgress, BuildStep, build};
+pub use build::{BuildProgress, BuildStep, MEASURING_PROFILE, build};
+pub use farmctl_runner_stamp::FILE_NAME;
 pub use file::{describe, stamp};
 pub use host::way_to_build;
 pub use toolchain::Remedy;
@@ -55,9 +56,6 @@ fn equivalent(target: &str) -> Option<&'static str> {
 
 /// The target of this program, for which no cross-compiler is needed.
 pub const HOST_TARGET: &str = env!("FARMCTL_TARGET");
-
-/// Name of the runner's file.
-pub const FILE_NAME: &str = "device-runner";
 
 /// What could not be done about a runner.
 #[derive(Debug, thiserror::Error)]
@@ -145,7 +143,7 @@ impl Runners {
         }
         let built = |label, workspace: &PathBuf| Place {
             label,
-            path: build::output_path(workspace, target),
+            path: build::output_path(workspace, target, MEASURING_PROFILE),
             workspace: Some(workspace.clone()),
         };
         let mut places: Vec<Place> = self.listed.iter().map(|folder| at("FARMCTL_RUNNERS", folder)).collect();
@@ -157,8 +155,8 @@ impl Runners {
         places
     }
 
-    /// The runner for a target, built first where cargo finds it stale or missing. Where none can be built, a runner of
-    /// the other libc serves as well.
+    /// The runner for a target, built first where there is none of the workspace's sources. Where none can be built, a
+    /// runner of the other libc serves as well.
     ///
     /// # Errors
     /// When there is none and it can't be built.
@@ -177,8 +175,10 @@ impl Runners {
     async fn get_exactly(&self, target: &str, progress: BuildProgress<'_>) -> Result<RunnerFile, RunnerError> {
         let mut refused = None;
         for place in self.places(target) {
-            if let Some(workspace) = &place.workspace {
-                match build(workspace, target, progress).await {
+            if let Some(workspace) = &place.workspace
+                && !file::is_fresh(&place.path, workspace, target).await
+            {
+                match build(workspace, target, MEASURING_PROFILE, progress).await {
                     // What can't be built here may have been installed.
                     Err(error @ RunnerError::Tools { .. }) => {
                         refused.get_or_insert(error);
@@ -210,6 +210,8 @@ impl Runners {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use farmctl_runner_stamp::{Sources, Stamp};
+
     use super::*;
 
     fn runner_in(folder: &Path, content: &str) {
@@ -234,6 +236,41 @@ mod tests {
         runners.explicit = Some(first.path().to_owned());
         let error = runners.get(HOST_TARGET, &mut |_| {}).await.unwrap_err().to_string();
         assert!(error.contains("--runner-dir") && !error.contains("data folder"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_runner_of_the_same_sources_is_taken_without_a_word_to_cargo() {
+        let origin = origin_workspace().unwrap();
+        let sources = Sources::read(&origin).unwrap();
+        let workspace = tempfile::tempdir().unwrap();
+        for file in sources.read.iter().filter(|path| path.is_file()) {
+            let to = workspace.path().join(file.strip_prefix(&origin).unwrap());
+            std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+            std::fs::copy(file, to).unwrap();
+        }
+        // What is not one of the sources: with it cargo would refuse the workspace at once.
+        std::fs::create_dir(workspace.path().join("orchestrator")).unwrap();
+        let target = "riscv64gc-unknown-linux-gnu";
+        let runners = Runners { workspace: Some(workspace.path().to_owned()), ..Runners::default() };
+        let path = runners.places(target)[0].path.clone();
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let stamp = |commit: &str, target: &str| Stamp {
+            version: "0.1.0".to_owned(),
+            commit: Some(commit.to_owned()),
+            sources: sources.hash.clone(),
+            target: target.to_owned(),
+        };
+        let is_fresh = async |stamp: Stamp| {
+            std::fs::write(&path, stamp.line() + "\n").unwrap();
+            file::is_fresh(&path, workspace.path(), target).await
+        };
+        assert!(is_fresh(stamp("ab", target)).await);
+        assert_eq!(runners.get(target, &mut |_| panic!("nothing is built")).await.unwrap().path, path);
+        assert!(!is_fresh(stamp("ab-dirty", target)).await, "no commit has these sources");
+        assert!(!is_fresh(stamp("ab", HOST_TARGET)).await, "it is for another machine");
+        assert!(!is_fresh(Stamp { sources: "0".repeat(12), ..stamp("ab", target) }).await, "it is of other sources");
+        std::fs::write(&path, "no runner").unwrap();
+        assert!(!file::is_fresh(&path, workspace.path(), target).await);
     }
 
     #[tokio::test]
