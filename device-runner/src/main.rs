@@ -41,7 +41,7 @@ use lock::LockError;
 use request::RequestError;
 use runs::RunFolder;
 use start::StartError;
-use store::Store;
+use store::{Store, StoreError};
 use workdir::Workdir;
 
 /// What this runner is: version, commit, sources, target. One text, so that farmctl can read it out of the file of a
@@ -57,9 +57,9 @@ struct Exit {
     text: String,
 }
 
-impl<E: std::error::Error> From<E> for Exit {
+impl<E: std::error::Error + 'static> From<E> for Exit {
     fn from(error: E) -> Exit {
-        Exit { code: exit::FAILED, text: format!("failed to {error}") }
+        Exit::with(code_of(&error), &error)
     }
 }
 
@@ -67,6 +67,19 @@ impl Exit {
     fn with(code: i32, error: &dyn std::error::Error) -> Exit {
         Exit { code, text: format!("failed to {error}") }
     }
+}
+
+/// What the operating system refused, where it is at the root of an error.
+fn code_of(error: &(dyn std::error::Error + 'static)) -> i32 {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        match error.downcast_ref::<io::Error>().map(io::Error::kind) {
+            Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => return exit::DISK_FULL,
+            Some(io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) => return exit::DENIED,
+            _ => cause = error.source(),
+        }
+    }
+    exit::FAILED
 }
 
 fn main() {
@@ -105,7 +118,14 @@ fn obey_in(root: &Path, command: Command) -> Result<i32, Exit> {
         },
         Command::StoreStatus => print_json(&store.status()?),
         Command::StoreCommit { digest, size_bytes, executable } => {
-            print_json(&store.commit(&digest, size_bytes, executable)?)
+            match store.commit(&digest, size_bytes, executable) {
+                Ok(file) => print_json(&file),
+                Err(error @ StoreError::WrongHash { .. }) => Err(Exit::with(exit::CORRUPT, &error)),
+                Err(error @ (StoreError::Missing(_) | StoreError::WrongSize { .. })) => {
+                    Err(Exit::with(exit::INCOMPLETE, &error))
+                }
+                Err(error) => Err(error.into()),
+            }
         }
         Command::StoreVerify(digests) => print_json(&store.verify(&digests)?),
         Command::StoreRemove(digests) => {
@@ -144,7 +164,7 @@ fn run(workdir: &Workdir) -> Result<i32, Exit> {
     let folder = start::start(workdir, &run, &request).map_err(|error| match &error {
         StartError::Lock(LockError::Busy(_)) => Exit::with(exit::BUSY, &error),
         StartError::Fence(FenceError::Stale { .. }) => Exit::with(exit::FENCED, &error),
-        _ => Exit::with(exit::FAILED, &error),
+        _ => error.into(),
     })?;
     follow_run(&folder, &run, 0)
 }

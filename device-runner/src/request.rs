@@ -3,10 +3,11 @@
 //! Purpose: nothing that a host sends is believed before it was looked at. Main function: [`read`]. Never checks what only
 //! the measuring process can know (whether the engine takes the model).
 
+use std::collections::BTreeSet;
 use std::io::{self, BufRead};
 
 use farmctl_protocol::{
-    EngineSpec, Evaluation, JobSpec, Limits, MAX_LINE_BYTES, NamedArtifact, PROTOCOL_VERSION, RunRequest,
+    EngineSpec, Evaluation, InputRange, JobSpec, Limits, MAX_LINE_BYTES, NamedArtifact, PROTOCOL_VERSION, RunRequest,
 };
 
 use crate::fence;
@@ -20,9 +21,13 @@ pub const MAX_SAMPLES: u32 = 1_000_000;
 /// Most threads or images in a batch: far above what a device can do, far below what overflows.
 const MAX_COUNT: u32 = 4096;
 
-/// Most files of an engine or a model, and the longest name of one.
+/// Most files of an engine, and the longest name of one.
 const MAX_FILES: usize = 256;
 const MAX_NAME_BYTES: usize = 128;
+
+/// Most further files of a model, which may have one for each of its weights, and the longest name of one.
+const MAX_PARTS: usize = 4096;
+const MAX_PART_NAME_BYTES: usize = 1024;
 
 /// Most images that are classified, and most classes.
 const MAX_IMAGES: u32 = 10_000_000;
@@ -78,7 +83,7 @@ fn check(request: &RunRequest) -> Result<RunId, String> {
     let run = request.run_id.parse()?;
     fence::check(&request.fence)?;
     model.sha256.parse::<Digest>().map_err(|error| format!("model.sha256: {error}"))?;
-    check_files("model_parts", model_parts)?;
+    check_parts(model_parts)?;
     if let Some(engine) = engine {
         check_engine(engine)?;
     }
@@ -91,12 +96,42 @@ fn check(request: &RunRequest) -> Result<RunId, String> {
     if cpus.as_ref().is_some_and(Vec::is_empty) {
         return Err("cpus is an empty list; leave it out to let the kernel choose".to_owned());
     }
-    if !(input_range.low.is_finite() && input_range.high.is_finite() && input_range.low < input_range.high) {
-        return Err(format!("input_range [{}, {}) holds no value", input_range.low, input_range.high));
-    }
+    let ranges = request.job.inputs.iter().map(|input| &input.range);
+    ranges.chain([input_range]).try_for_each(check_range)?;
     check_limits(limits)?;
     request.job.evaluation.as_ref().map_or(Ok(()), check_evaluation)?;
     Ok(run)
+}
+
+fn check_range(InputRange { low, high }: &InputRange) -> Result<(), String> {
+    if low.is_finite() && high.is_finite() && low < high {
+        return Ok(());
+    }
+    Err(format!("input_range [{low}, {high}) holds no value"))
+}
+
+/// Names become files below a folder, and stay there; each is there once, and none is a folder of another.
+fn check_parts(parts: &[NamedArtifact]) -> Result<(), String> {
+    if parts.len() > MAX_PARTS {
+        return Err(format!("model_parts has {} files; {MAX_PARTS} are the most", parts.len()));
+    }
+    let mut names = BTreeSet::new();
+    for NamedArtifact { name, artifact } in parts {
+        let is_plain = |word: &str| !word.is_empty() && word != "." && word != "..";
+        let is_path = name.split('/').all(is_plain) && !name.contains(char::is_control);
+        if !is_path || name.len() > MAX_PART_NAME_BYTES {
+            return Err(format!("model_parts: {name:?} is no path of a file below the model's folder"));
+        }
+        if !names.insert(name.as_str()) {
+            return Err(format!("model_parts: {name} is there twice"));
+        }
+        artifact.sha256.parse::<Digest>().map_err(|error| format!("model_parts: {name}: {error}"))?;
+    }
+    let folders = |name: &'_ str| name.match_indices('/').map(|(at, _)| name[..at].to_owned()).collect::<Vec<_>>();
+    match names.iter().flat_map(|name| folders(name)).find(|folder| names.contains(folder.as_str())) {
+        Some(name) => Err(format!("model_parts: {name} is a file and a folder")),
+        None => Ok(()),
+    }
 }
 
 /// Names become links in a folder, so they are no paths; each is there once.

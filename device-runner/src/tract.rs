@@ -1,12 +1,12 @@
 //! tract: an inference engine written in Rust, compiled into the runner.
 //!
 //! Purpose: load ONNX files and run them on the CPU. Main type: [`Tract`]. Never quantises or converts a model: it runs
-//! in the precision its file is written in, 32-bit floats.
+//! in the precision its file is written in.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use farmctl_engine_kit::{Backend, BackendError, Order, OutputTensor, Session};
+use farmctl_engine_kit::{Backend, BackendError, FileInput, Order, Session, Settled, Values, settle};
 use farmctl_protocol::{BackendInfo, Precision, TensorInfo};
 use tract_linalg::multithread::{Executor, set_default_executor};
 use tract_onnx::prelude::*;
@@ -34,26 +34,26 @@ impl Backend for Tract {
         if order.threads > 1 {
             set_default_executor(Executor::multithread(order.threads as usize));
         }
-        let parsed = parse(&order.model, order.batch)?;
-        let names = Names::of(&parsed)?;
-        let optimised = parsed.into_optimized().map_err(|error| not_loaded(&error, order.batch))?;
-        let inputs = describe(&optimised, optimised.input_outlets(), &names.inputs)?;
-        let outputs = describe(&optimised, optimised.output_outlets(), &names.outputs)?;
-        if let Some(output) = outputs.iter().find(|output| !batched(output, order.batch)) {
-            let text = format!(
-                "the model's batch is fixed: with a batch of {}, its output {} has the shape {:?}",
-                order.batch, output.name, output.shape
-            );
-            return Err(BackendError::Unsupported(text));
+        let mut model = read(&order.model)?;
+        let names = Names::of(&model)?;
+        let settled = settle(order, &file_inputs(&model, &names)?)?;
+        for Settled { place, info, .. } in &settled {
+            let fact = model.input_fact(*place).map_err(|error| load_error(&error))?;
+            let element = fact.datum_type.concretize().unwrap_or(f32::datum_type());
+            let shape = sizes(info);
+            let fact = InferenceFact::dt_shape(element, shape.as_slice());
+            model.set_input_fact(*place, fact).map_err(|error| load_error(&error))?;
         }
+        let optimised = model.into_optimized().map_err(|error| load_error(&error))?;
         let plan = optimised.into_runnable().map_err(|error| load_error(&error))?;
         let state = plan.spawn().map_err(|error| load_error(&error))?;
         Ok(Box::new(TractSession {
             state,
             feed: TVec::new(),
             answer: TVec::new(),
-            inputs,
-            outputs,
+            inputs: settled.iter().map(|input| input.info.clone()).collect(),
+            places: settled.iter().map(|input| input.place).collect(),
+            outputs: names.outputs,
             threads: order.threads,
         }))
     }
@@ -73,7 +73,10 @@ struct TractSession {
     feed: TVec<TValue>,
     answer: TVec<TValue>,
     inputs: Vec<TensorInfo>,
-    outputs: Vec<TensorInfo>,
+    /// The place of each input among those of the plan.
+    places: Vec<usize>,
+    /// Names of the outputs.
+    outputs: Vec<String>,
     threads: u32,
 }
 
@@ -82,20 +85,15 @@ impl Session for TractSession {
         &self.inputs
     }
 
-    fn outputs(&self) -> &[TensorInfo] {
-        &self.outputs
-    }
-
-    fn set_inputs(&mut self, values: Vec<Vec<f32>>) -> Result<(), BackendError> {
-        let mut feed = TVec::new();
-        for (values, info) in values.iter().zip(&self.inputs) {
-            let shape: Vec<usize> = info.shape.iter().map(|dimension| *dimension as usize).collect();
-            let tensor = Tensor::from_shape(&shape, values)
+    fn set_inputs(&mut self, values: Vec<Values>) -> Result<(), BackendError> {
+        let mut feed = vec![None; self.inputs.len()];
+        for ((values, info), place) in values.iter().zip(&self.inputs).zip(&self.places) {
+            let tensor = tensor(values, info)
                 .map_err(|error| BackendError::Inference(format!("input {}: {error:#}", info.name)))?;
             // A shared tensor: no operator may overwrite it.
-            feed.push(TValue::from_const(Arc::new(tensor)));
+            feed[*place] = Some(TValue::from_const(Arc::new(tensor)));
         }
-        self.feed = feed;
+        self.feed = feed.into_iter().flatten().collect();
         Ok(())
     }
 
@@ -108,21 +106,57 @@ impl Session for TractSession {
         Ok(())
     }
 
-    fn answer(&self) -> Result<Vec<OutputTensor>, BackendError> {
-        let outputs = self.outputs.iter().zip(&self.answer);
-        let read = |(info, value): (&TensorInfo, &TValue)| -> TractResult<OutputTensor> {
-            let numbers = value.cast_to::<f32>()?;
-            let values = numbers.try_as_plain_ram()?.as_slice::<f32>()?.to_vec();
-            let shape = value.shape().iter().map(|dimension| *dimension as u64).collect();
-            Ok(OutputTensor { name: info.name.clone(), shape, values })
-        };
-        let answer: TractResult<Vec<OutputTensor>> = outputs.map(read).collect();
-        answer.map_err(|error| BackendError::Inference(format!("the answer is not made of numbers: {error:#}")))
+    fn outputs(&self) -> Result<Vec<TensorInfo>, BackendError> {
+        let outputs = self.outputs.iter().zip(&self.answer).map(|(name, value)| {
+            let shape = value.shape().iter().map(|size| *size as u64).collect();
+            TensorInfo::new(name.clone(), element_word(value.datum_type()), shape)
+        });
+        Ok(outputs.collect())
+    }
+
+    fn output(&self, index: usize) -> Result<Vec<f32>, BackendError> {
+        let failed = |text: String| BackendError::Inference(format!("the answer is not made of numbers: {text}"));
+        let value = self.answer.get(index).ok_or_else(|| failed("there is no such output".to_owned()))?;
+        // tract would read numbers out of texts.
+        if value.datum_type() == String::datum_type() {
+            return Err(failed("it is made of texts".to_owned()));
+        }
+        let read =
+            || -> TractResult<Vec<f32>> { Ok(value.cast_to::<f32>()?.try_as_plain_ram()?.as_slice::<f32>()?.to_vec()) };
+        read().map_err(|error| failed(format!("{error:#}")))
     }
 
     fn threads(&self) -> u32 {
         self.threads
     }
+}
+
+fn sizes(info: &TensorInfo) -> Vec<usize> {
+    info.shape.iter().map(|size| *size as usize).collect()
+}
+
+/// The values as tract takes them.
+fn tensor(values: &Values, info: &TensorInfo) -> TractResult<Tensor> {
+    let shape = sizes(info);
+    match values {
+        Values::Bool(values) => Tensor::from_shape(&shape, values),
+        Values::Int8(values) => Tensor::from_shape(&shape, values),
+        Values::Int16(values) => Tensor::from_shape(&shape, values),
+        Values::Int32(values) => Tensor::from_shape(&shape, values),
+        Values::Int64(values) => Tensor::from_shape(&shape, values),
+        Values::Uint8(values) => Tensor::from_shape(&shape, values),
+        Values::Uint16(values) => Tensor::from_shape(&shape, values),
+        Values::Uint32(values) => Tensor::from_shape(&shape, values),
+        Values::Uint64(values) => Tensor::from_shape(&shape, values),
+        Values::Float16(values) => Tensor::from_shape(&shape, values),
+        Values::Float32(values) => Tensor::from_shape(&shape, values),
+        Values::Float64(values) => Tensor::from_shape(&shape, values),
+    }
+}
+
+/// The protocol's word for a type. What tract computes sizes with is whole numbers for everyone else.
+fn element_word(element: DatumType) -> String {
+    if element == TDim::datum_type() { "i64".to_owned() } else { format!("{element:?}").to_lowercase() }
 }
 
 /// Names of inputs and outputs as the file has them; optimising may change them.
@@ -143,68 +177,26 @@ impl Names {
     }
 }
 
-/// Reads the file and sets the batch: the first dimension of every input, whatever the file has there.
-fn parse(path: &Path, batch: u32) -> Result<InferenceModel, BackendError> {
+fn read(path: &Path) -> Result<InferenceModel, BackendError> {
     // The shapes that the file states for what lies behind the inputs hold for its own batch only.
     let reader = onnx().with_ignore_output_shapes(true).with_ignore_value_info(true);
-    let mut model = reader.model_for_path(path).map_err(|error| load_error(&error))?;
-    let inputs = model.input_outlets().map_err(|error| load_error(&error))?.to_vec();
-    for (index, outlet) in inputs.into_iter().enumerate() {
-        let name = model.node(outlet.node).name.clone();
-        let fact = model.input_fact(index).map_err(|error| load_error(&error))?;
-        if fact.datum_type.concretize() != Some(f32::datum_type()) {
-            let text = format!("input {name} is not made of 32-bit floats, and seeded input is");
-            return Err(BackendError::Unsupported(text));
-        }
-        let mut shape = TVec::new();
-        for (place, dimension) in fact.shape.dims().enumerate() {
-            let fixed = dimension.concretize().and_then(|dimension| dimension.to_usize().ok());
-            match (place, fixed) {
-                (0, _) => shape.push(batch as usize),
-                (_, Some(size)) => shape.push(size),
-                (place, None) => {
-                    let text = format!("dimension {place} of input {name} is not fixed in the model's file");
-                    return Err(BackendError::Unsupported(text));
-                }
-            }
-        }
-        if fact.shape.is_open() || shape.is_empty() {
-            return Err(BackendError::Unsupported(format!("input {name} has no batch dimension, or no known rank")));
-        }
-        model.set_input_fact(index, f32::fact(&*shape).into()).map_err(|error| load_error(&error))?;
-    }
-    Ok(model)
+    reader.model_for_path(path).map_err(|error| load_error(&error))
 }
 
-fn describe(
-    model: &TypedModel,
-    outlets: TractResult<&[OutletId]>,
-    names: &[String],
-) -> Result<Vec<TensorInfo>, BackendError> {
-    let outlets = outlets.map_err(|error| load_error(&error))?;
-    let describe_one = |(outlet, name): (&OutletId, &String)| {
-        let fact = model.outlet_fact(*outlet).map_err(|error| load_error(&error))?;
-        let shape = fact.shape.as_concrete().ok_or_else(|| {
-            BackendError::Unsupported(format!("the shape of {name} depends on the input: {:?}", fact.shape))
-        })?;
-        let shape = shape.iter().map(|dimension| *dimension as u64).collect();
-        Ok(TensorInfo { name: name.clone(), element: format!("{:?}", fact.datum_type).to_lowercase(), shape })
+/// The inputs as the file has them.
+fn file_inputs(model: &InferenceModel, names: &Names) -> Result<Vec<FileInput>, BackendError> {
+    let input = |(place, name): (usize, &String)| {
+        let fact = model.input_fact(place).map_err(|error| load_error(&error))?;
+        let element = fact.datum_type.concretize().map_or_else(|| "an unknown type".to_owned(), element_word);
+        let size = |dimension: tract_onnx::tract_hir::infer::GenericFactoid<TDim>| {
+            dimension.concretize().and_then(|size| size.to_usize().ok()).map(|size| size as u64)
+        };
+        let shape = (!fact.shape.is_open()).then(|| fact.shape.dims().cloned().map(size).collect());
+        Ok(FileInput { name: name.clone(), element, shape })
     };
-    outlets.iter().zip(names).map(describe_one).collect()
-}
-
-/// Whether a tensor has one row an image.
-fn batched(output: &TensorInfo, batch: u32) -> bool {
-    batch == 1 || output.shape.first() == Some(&u64::from(batch))
+    names.inputs.iter().enumerate().map(input).collect()
 }
 
 fn load_error(error: &TractError) -> BackendError {
     BackendError::Load(format!("{error:#}"))
-}
-
-fn not_loaded(error: &TractError, batch: u32) -> BackendError {
-    if batch == 1 {
-        return load_error(error);
-    }
-    BackendError::Load(format!("{error:#}; its batch may be fixed: the job asks for {batch}"))
 }

@@ -9,8 +9,8 @@ use std::process::Command;
 use std::sync::LazyLock;
 
 use farmctl_protocol::{
-    Dialect, EngineSpec, Evaluation, InputRange, Layout, Limits, Message, NamedArtifact, Phase, RunRequest,
-    RunnerFailureKind, Scenario, exit,
+    Dialect, ElementType, EngineSpec, Evaluation, InputRange, InputSpec, Layout, Limits, Message, NamedArtifact, Phase,
+    RemarkKind, RunRequest, RunnerFailureKind, Scenario, exit,
 };
 use lab::{ENDLESS, Lab, QUICK};
 
@@ -81,7 +81,8 @@ fn an_engine_program_tells_the_same_as_an_engine_inside() {
     let (messages, code, stderr) = lab.start(&outside).finish();
     assert_eq!(code, 0, "{stderr}");
     assert_eq!(kinds(&messages), kinds(&expected), "{messages:?}");
-    let Message::Loaded { inputs, outputs, engine, .. } = &messages[3] else { panic!("{messages:?}") };
+    let Message::Loaded { inputs, engine, .. } = &messages[3] else { panic!("{messages:?}") };
+    let Message::FirstInference { outputs, .. } = &messages[5] else { panic!("{messages:?}") };
     assert_eq!((inputs[0].name.as_str(), inputs[0].shape.as_slice()), ("x", [3, 2, 2, 3].as_slice()));
     assert_eq!((outputs[0].name.as_str(), outputs[0].element.as_str()), ("the \"same\"\té?", "f32"));
     assert_eq!(engine.as_deref(), Some("echo 1 (whole)"));
@@ -133,7 +134,7 @@ fn the_loop_in_c_times_the_inference() {
     let limits = Limits { warmup_min_seconds: 0.02, warmup_max_seconds: 0.03, ..QUICK };
     let (messages, ..) = lab.start(&request(&lab, limits, &[("sleep_ns", "5000000")])).finish();
     assert!(samples(&messages).iter().all(|latency| (5_000_000..1_000_000_000).contains(latency)), "{messages:?}");
-    let first = |message: &Message| matches!(message, Message::FirstInference { latency_ns: 5_000_000.. });
+    let first = |message: &Message| matches!(message, Message::FirstInference { latency_ns: 5_000_000.., .. });
     let warm = |message: &Message| matches!(message, Message::WarmedUp { runs: 2..=6, duration_ns: 20_000_000.. });
     assert!(messages.iter().any(first) && messages.iter().any(warm), "{messages:?}");
 }
@@ -172,6 +173,7 @@ fn a_crash_is_that_runs_failure() {
     let failure = lab.start(&request(&lab, QUICK, &[("behave", "crash")])).failure();
     assert_eq!((failure.failure, failure.signal), (RunnerFailureKind::Crashed, Some(11)));
     assert_eq!(failure.stderr_tail, ["a library that prints", "last words"]);
+    assert!(failure.message.ends_with("SIGSEGV; its last line: last words"), "{failure:?}");
 }
 
 #[test]
@@ -181,7 +183,7 @@ fn what_an_engine_does_wrong_fails_its_run() {
     let cases: [Case; 6] = [
         (&[("behave", "refuse")], RunnerFailureKind::BackendUnsupported, "this engine refuses onnx"),
         (&[("colour", "red")], RunnerFailureKind::BackendUnsupported, "no option colour"),
-        (&[("behave", "huge")], RunnerFailureKind::Internal, "larger than"),
+        (&[("behave", "huge")], RunnerFailureKind::BackendUnsupported, "larger than"),
         (&[("say", "hello")], RunnerFailureKind::Internal, "no message"),
         (&[("say", r#"{"kind":"finished","finished_unix_ms":1}"#)], RunnerFailureKind::Internal, "not its to send"),
         (
@@ -275,6 +277,7 @@ fn evaluation(lab: &Lab, images: &[u8]) -> Evaluation {
         height: 2,
         width: 2,
         channels: 3,
+        scores: None,
         classes: 12,
         mean: vec![0.0, 1.0, 127.0],
         std: vec![1.0, 2.0, 128.0],
@@ -339,9 +342,136 @@ fn an_engine_inside_classifies_as_one_outside() {
     // The same network, in another language: values of the echo engine are ranked by the same rule.
     let mut wrong = inside;
     (wrong.run_id, wrong.job.evaluation) = ("wrong".to_owned(), Some(Evaluation { classes: 9, ..evaluation }));
-    let failure = lab.start(&wrong).failure();
-    assert_eq!(failure.failure, RunnerFailureKind::BackendUnsupported);
-    assert!(failure.message.contains("9 classes"), "{failure:?}");
+    let (messages, ..) = lab.start(&wrong).finish();
+    assert!(remark(&messages, RemarkKind::NoAccuracy).contains("9 classes"), "{messages:?}");
+    assert!(samples(&messages).len() == 7 && matches!(messages.last(), Some(Message::Finished { .. })));
+    assert_eq!(answer(&messages).len(), 16, "the answer is sent before");
+}
+
+#[test]
+fn classes_are_ranked_by_the_output_that_the_job_names() {
+    let lab = Lab::new();
+    for (scores, wanted) in [("the \"same\"\té?", 3), ("elsewhere", 0)] {
+        let mut request = request(&lab, QUICK, &[("wide", "1")]);
+        (request.run_id, request.job.layout) = (format!("scores-{wanted}"), Layout::Nhwc);
+        let scores = Some(scores.to_owned());
+        request.job.evaluation = Some(Evaluation { scores, ..evaluation(&lab, &IMAGES) });
+        let (messages, code, stderr) = lab.start(&request).finish();
+        assert_eq!((code, classified(&messages).len()), (0, wanted), "{stderr} {messages:?}");
+        assert!(wanted > 0 || remark(&messages, RemarkKind::NoAccuracy).contains("no output \"elsewhere\""));
+    }
+}
+
+/// The text of the run's one remark.
+fn remark(messages: &[Message], kind: RemarkKind) -> String {
+    let told = messages.iter().filter_map(|message| match message {
+        Message::Remark(remark) => Some(remark),
+        _ => None,
+    });
+    let remarks: Vec<_> = told.collect();
+    assert!(remarks.len() == 1 && remarks[0].remark == kind, "{messages:?}");
+    remarks[0].message.clone()
+}
+
+#[test]
+fn an_engine_program_gets_values_of_every_type() {
+    let lab = Lab::new();
+    for element in ElementType::ALL {
+        let mut request = request(&lab, QUICK, &[("element", element.as_str())]);
+        request.run_id = format!("element-{element}");
+        let range = InputRange { low: 0.0, high: if *element == ElementType::Bool { 2.0 } else { 100.0 } };
+        let shape = vec![5, 2, 2, 3];
+        request.job.inputs = vec![InputSpec { name: "x".to_owned(), element: *element, shape, range }];
+        let (messages, code, stderr) = lab.start(&request).finish();
+        assert_eq!(code, 0, "{stderr}");
+        let Message::Loaded { inputs, .. } = &messages[3] else { panic!("{messages:?}") };
+        assert_eq!(inputs[0].to_string(), format!("{element} [5, 2, 2, 3]"));
+        let values: Vec<f32> = answer(&messages).into_iter().map(f32::from_bits).collect();
+        assert!(values.len() == 60 && values.iter().all(|value| (0.0..=range.high).contains(value)), "{values:?}");
+        let is_real = matches!(element, ElementType::Float16 | ElementType::Float32 | ElementType::Float64);
+        // The echo engine's 8-bit integers are quantised, and it gives back the real numbers.
+        let are_whole = values.iter().all(|value| value.fract() == 0.0);
+        assert_eq!(are_whole, !is_real, "{element}: {values:?}");
+        let top = values.iter().fold(0f32, |top, value| top.max(*value));
+        assert!(top > range.high * if *element == ElementType::Bool { 0.4 } else { 0.9 }, "{element}: {values:?}");
+    }
+}
+
+#[test]
+fn an_engine_program_sets_what_the_job_says_or_the_run_fails() {
+    let lab = Lab::new();
+    type Case = (&'static str, &'static [u64], &'static [(&'static str, &'static str)], &'static str);
+    let cases: [Case; 4] = [
+        ("x", &[5, 2, 2, 4], &[], "x is f32 [?, 2, 2, 3] in the model's file, the job says f32 [5, 2, 2, 4]"),
+        ("x", &[12], &[], "the job says f32 [12]"),
+        ("x", &[5, 2, 2, 3], &[("element", "i32")], "x is i32 [?, 2, 2, 3] in the model's file, the job says f32"),
+        ("x", &[5, 2, 2, 3], &[("behave", "other")], "has set other inputs than the job says"),
+    ];
+    for (index, (name, shape, options, part)) in cases.into_iter().enumerate() {
+        let mut request = request(&lab, QUICK, options);
+        request.run_id = format!("case-{index}");
+        let range = request.job.input_range;
+        let (name, shape) = (name.to_owned(), shape.to_vec());
+        request.job.inputs = vec![InputSpec { name, element: ElementType::Float32, shape, range }];
+        let failure = lab.start(&request).failure();
+        assert_eq!(failure.failure, RunnerFailureKind::BackendUnsupported, "{failure:?}");
+        assert!(failure.message.contains(part), "{failure:?}");
+    }
+}
+
+#[test]
+fn what_can_not_be_kept_of_an_answer_is_a_remark() {
+    let lab = Lab::new();
+    let cases = [
+        ("wide", "17", 12, "wide (f32 [17, 1024, 1024])"),
+        ("wide", "100000", 12, "wide (f32 [100000, 1024, 1024])"),
+        ("behave", "text", 12, "text (string [0])"),
+    ];
+    for (index, (option, value, kept, part)) in cases.into_iter().enumerate() {
+        let mut request = request(&lab, QUICK, &[(option, value)]);
+        request.run_id = format!("case-{index}");
+        let (messages, code, stderr) = lab.start(&request).finish();
+        assert_eq!((code, answer(&messages).len(), samples(&messages).len()), (0, kept, 7), "{stderr}");
+        let text = remark(&messages, RemarkKind::OutputsLeftOut);
+        assert!(text.contains(part), "{text}");
+        assert!(matches!(messages.last(), Some(Message::Finished { .. })));
+    }
+    for behave in ["many", "high rank"] {
+        let mut request = request(&lab, QUICK, &[("behave", behave)]);
+        request.run_id = behave.replace(' ', "-");
+        let (messages, ..) = lab.start(&request).finish();
+        assert!(matches!(messages.last(), Some(Message::Finished { .. })), "{:?}", messages.last());
+        let outputs = messages.iter().filter(|message| matches!(message, Message::Output(_))).count();
+        assert_eq!(outputs, if behave == "many" { 301 } else { 1 });
+    }
+}
+
+#[test]
+fn further_files_lie_beside_the_model() {
+    let lab = Lab::new();
+    let mut request = request(&lab, QUICK, &[("behave", "beside")]);
+    request.job.model_parts = ["init", "weights/a b=é.bin"]
+        .map(|name| NamedArtifact { name: name.to_owned(), artifact: lab.push(name.as_bytes()) })
+        .to_vec();
+    let (messages, code, stderr) = lab.start(&request).finish();
+    assert_eq!(code, 0, "{stderr}");
+    assert!(matches!(messages.last(), Some(Message::Finished { .. })), "{messages:?}");
+    assert!(!lab.path("runs/run/model").exists(), "what was laid out is removed");
+    for (name, part) in [
+        ("../x", "no path"),
+        ("/etc/x", "no path"),
+        ("a//b", "no path"),
+        ("a/./b", "no path"),
+        ("a\nb", "no path"),
+        ("init", "twice"),
+        ("init/x", "a file and a folder"),
+    ] {
+        let mut wrong = request.clone();
+        wrong.run_id = "wrong".to_owned();
+        wrong.job.model_parts[1].name = name.to_owned();
+        let (_, code, stderr) = lab.start(&wrong).finish();
+        assert!(code == exit::USAGE && stderr.contains(part), "{name}: {stderr}");
+    }
 }
 
 #[test]

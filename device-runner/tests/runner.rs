@@ -59,8 +59,11 @@ fn store_takes_only_what_is_right() {
 
     fs::write(lab.path("partial").join(&artifact.sha256), b"abd").unwrap();
     let refused = lab.ask(&["store", "commit", &artifact.sha256, "3"]);
-    assert_eq!(refused.status.code(), Some(exit::FAILED));
+    assert_eq!(refused.status.code(), Some(exit::CORRUPT));
     assert!(String::from_utf8(refused.stderr).unwrap().contains("push it again"));
+    assert_eq!(lab.ask(&["store", "commit", &"0".repeat(64), "3"]).status.code(), Some(exit::INCOMPLETE));
+    fs::write(lab.path("partial").join(&artifact.sha256), b"ab").unwrap();
+    assert_eq!(lab.ask(&["store", "commit", &artifact.sha256, "3"]).status.code(), Some(exit::INCOMPLETE));
     assert_eq!(lab.ask(&["store", "remove", "../lock"]).status.code(), Some(exit::USAGE));
     let status = lab.ask(&["store", "remove", &artifact.sha256]);
     let status: StoreStatus = serde_json::from_slice(&status.stdout).unwrap();
@@ -101,7 +104,8 @@ fn batch_and_threads_are_really_used() {
     let mut request = lab.request("wide", QUICK);
     (request.job.batch, request.job.threads) = (3, 2);
     let (messages, ..) = lab.start(&request).finish();
-    let Message::Loaded { inputs, outputs, .. } = &messages[3] else { panic!("{messages:?}") };
+    let Message::Loaded { inputs, .. } = &messages[3] else { panic!("{messages:?}") };
+    let Message::FirstInference { outputs, .. } = &messages[5] else { panic!("{messages:?}") };
     assert_eq!(
         (inputs[0].shape.as_slice(), outputs[0].shape.as_slice()),
         ([3, 3, 32, 32].as_slice(), [3, 8].as_slice())

@@ -34,7 +34,8 @@ pub struct Fence {
 pub struct JobSpec {
     /// The model's file in the device's store.
     pub model: ArtifactRef,
-    /// Further files of a model that consists of several, each under the name of its part, for example `init`.
+    /// Further files of a model that consists of several, each under the name of its part: `init`, or where the model's
+    /// file says that it lies beside it, `weights/x.bin` for example. Names are relative paths without `.` and `..`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub model_parts: Vec<NamedArtifact>,
     /// File format of the model, for example `onnx`.
@@ -88,7 +89,10 @@ pub struct Evaluation {
     pub width: u32,
     /// Bytes of a pixel.
     pub channels: u32,
-    /// Classes that the network tells apart: the values of its first output, for one image.
+    /// Name of the output that ranks the classes; `None` for the first one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scores: Option<String>,
+    /// Classes that the network tells apart: the values of that output, for one image.
     pub classes: u32,
     /// What is taken from each channel's byte first.
     pub mean: Vec<f64>,
@@ -133,7 +137,7 @@ pub struct ArtifactRef {
 /// An immutable file that has to lie under a certain name to be of use.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct NamedArtifact {
-    /// The name: letters, digits, `.`, `_`, `+` and `-`, at most 128 of them, the first one no `.`.
+    /// The name. Of an engine's file: letters, digits, `.`, `_`, `+` and `-`, at most 128 of them, the first one no `.`.
     pub name: String,
     /// The content.
     pub artifact: ArtifactRef,

@@ -26,12 +26,15 @@ pub use job::{
     ArtifactRef, Dialect, ElementType, EngineSpec, Evaluation, Fence, InputRange, InputSpec, JobSpec, Layout, Limits,
     NamedArtifact, Precision, RunRequest, Scenario,
 };
-pub use message::{Figures, Message, Output, Phase, Reported, RunnerFailure, RunnerFailureKind, TensorInfo};
+pub use message::{
+    Figures, Message, Output, Phase, Quantization, Remark, RemarkKind, Reported, RunnerFailure, RunnerFailureKind,
+    TensorInfo,
+};
 pub use store::{PartialFile, StoreFile, StoreStatus, StoreTrim, StoreVerification};
 
 /// Version of this protocol. Both sides refuse any other: the host pushes the runner it was built with, so a mismatch
 /// means that a foreign binary answers.
-pub const PROTOCOL_VERSION: u32 = 3;
+pub const PROTOCOL_VERSION: u32 = 4;
 
 /// Longest line, in bytes, that either side writes or accepts. Samples and outputs are split into chunks to stay below.
 pub const MAX_LINE_BYTES: usize = 1 << 20;
@@ -44,6 +47,18 @@ pub const MAX_RUNS_IN_HELLO: usize = 200;
 
 /// Output values in one [`Message::Output`] chunk (4 bytes each, base64).
 pub const VALUES_PER_MESSAGE: usize = 65_536;
+
+/// Most output values kept of a run, as 32-bit floats: 64 MiB. Dense predictions reach some megabytes.
+pub const MAX_OUTPUT_VALUES: u64 = 1 << 24;
+
+/// Most inputs or outputs of a network.
+pub const MAX_TENSORS: usize = 1024;
+
+/// Most dimensions of an input or output.
+pub const MAX_RANK: usize = 64;
+
+/// Longest name of an input or output, in bytes.
+pub const MAX_NAME_BYTES: usize = 1024;
 
 /// Classes that [`Message::Classified`] names of an image at most: what top-5 accuracy takes.
 pub const TOP_CLASSES: usize = 5;
@@ -64,4 +79,12 @@ pub mod exit {
     pub const PROTOCOL: i32 = 77;
     /// The device knows of a newer lease of the same lab than the request's [`Fence`](crate::Fence).
     pub const FENCED: i32 = 78;
+    /// The file is not the one it should be: its content has another hash. It was removed.
+    pub const CORRUPT: i32 = 79;
+    /// The file is not there, or not whole: its push has to go on.
+    pub const INCOMPLETE: i32 = 80;
+    /// The device's disk is full.
+    pub const DISK_FULL: i32 = 81;
+    /// The device's operating system refuses a file: no permission, or a file system that is read-only.
+    pub const DENIED: i32 = 82;
 }

@@ -32,10 +32,8 @@ pub enum Message {
     Loaded {
         /// Time from opening the file to being ready for the first inference.
         load_ns: u64,
-        /// The network's inputs, batch included.
+        /// The network's inputs as they are set, in the order in which their values are taken.
         inputs: Vec<TensorInfo>,
-        /// The network's outputs.
-        outputs: Vec<TensorInfo>,
         /// What an engine program says of itself and its libraries: name, version, what it computes with.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         engine: Option<String>,
@@ -44,6 +42,9 @@ pub enum Message {
     FirstInference {
         /// Its latency.
         latency_ns: u64,
+        /// The outputs as it gave them: only an inference shows all shapes.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        outputs: Vec<TensorInfo>,
     },
     /// The warm-up ended.
     WarmedUp {
@@ -87,6 +88,8 @@ pub enum Message {
         /// lower index: [`TOP_CLASSES`](crate::TOP_CLASSES) at most. What is no number is in no list.
         best: Vec<Vec<u32>>,
     },
+    /// Something is missing beside the measurement, which counts all the same.
+    Remark(Remark),
     /// The run ended well. Always last.
     Finished {
         /// The device's clock, milliseconds since 1970.
@@ -169,21 +172,66 @@ word_enum! {
     }
 }
 
-/// Name, element type and shape of a network's input or output.
+/// What is missing of a run beside its measurement.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remark {
+    /// What kind of remark.
+    pub remark: RemarkKind,
+    /// What is missing and why, in words.
+    pub message: String,
+}
+
+word_enum! {
+    /// Kinds of remark.
+    RemarkKind, "kind of remark" {
+        /// Some outputs were not kept: they are too large, or not made of numbers.
+        OutputsLeftOut = "outputs_left_out",
+        /// The network's accuracy could not be made.
+        NoAccuracy = "no_accuracy",
+        /// The run failed after all had been measured.
+        FailedAfterwards = "failed_afterwards",
+    }
+}
+
+/// Name, element type and shape of a network's input or output.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TensorInfo {
     /// Name in the model's file.
     pub name: String,
-    /// Element type, for example `f32`.
+    /// Element type: the word of an [`ElementType`](crate::ElementType), or another one that no input can have.
     pub element: String,
     /// Dimensions, outermost first.
     pub shape: Vec<u64>,
+    /// How its whole numbers stand for real ones, where they do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quantization: Option<Quantization>,
+}
+
+/// A real number is `scale × (whole number − zero_point)`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Quantization {
+    /// What one step is worth; above 0.
+    pub scale: f32,
+    /// The whole number that stands for 0.
+    pub zero_point: i64,
 }
 
 impl TensorInfo {
+    /// A tensor whose numbers stand for themselves.
+    pub fn new(name: impl Into<String>, element: impl Into<String>, shape: Vec<u64>) -> TensorInfo {
+        TensorInfo { name: name.into(), element: element.into(), shape, quantization: None }
+    }
+
     /// Number of its values, where that can be counted.
     pub fn values(&self) -> Option<u64> {
         self.shape.iter().try_fold(1u64, |product, dimension| product.checked_mul(*dimension))
+    }
+}
+
+/// Type and shape as people write them: `f32 [1, 3, 224, 224]`.
+impl fmt::Display for TensorInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:?}", self.element, self.shape)
     }
 }
 

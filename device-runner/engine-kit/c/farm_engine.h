@@ -2,15 +2,15 @@
  * What an inference engine in C or C++ needs to measure for farmctl: the child protocol and the timed loop, in one
  * file without dependencies. The same for engines in Rust is the crate beside it, whose lib.rs describes the protocol.
  *
- * An engine is a struct farm_engine of four functions, and a main that hands it on:
+ * An engine is a struct farm_engine of five functions, and a main that hands it on:
  *
- *     static const struct farm_engine engine = {load, set_input, infer, answer};
+ *     static const struct farm_engine engine = {load, set_input, infer, outputs, answer};
  *     int main(void) { return farm_engine_main(&engine); }
  *
- * load() opens the model and says with farm_input(), farm_output() and farm_engine_name() what it found; set_input()
- * gets an input's values, and later those of images to classify; infer() is what is timed; answer() copies an output of the last inference. Outputs
- * that only an inference shows are described by the first infer(). What goes
- * wrong is said with farm_fail(), which does not return. Compile with -pthread; one source file includes this one.
+ * load() opens the model, says with farm_input() which inputs it has, and sets exactly the shapes that it gets back;
+ * set_input() gets an input's values, and later those of images to classify; infer() is what is timed; outputs() describes
+ * with farm_output() what the last inference answered; answer() copies one of these outputs. What goes wrong is said with
+ * farm_fail(), which does not return. Compile with -pthread; one source file includes this one.
  *
  * Nothing here writes, allocates or calls the system inside a timed window, but for the clock.
  */
@@ -36,11 +36,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#define FARM_ENGINE_PROTOCOL 1
-#define FARM_MAX_TENSORS 64
-#define FARM_MAX_RANK 8
-#define FARM_MAX_PAIRS 64
-#define FARM_MAX_ORDER_BYTES (1 << 20)
+#define FARM_ENGINE_PROTOCOL 2
+#define FARM_MAX_TENSORS 1024
+#define FARM_MAX_RANK 64
+#define FARM_MAX_NAME_BYTES 1024
+#define FARM_MAX_LINE_BYTES (1 << 20)
+#define FARM_MAX_OUTPUT_VALUES (1 << 24) /* of a run; an output that is larger is left out */
 #define FARM_SAMPLES_PER_MESSAGE 4096
 #define FARM_VALUES_PER_MESSAGE 65536
 #define FARM_TOP_CLASSES 5
@@ -55,11 +56,21 @@
 
 /* An input or output. */
 struct farm_tensor {
-    char name[128];
-    char element[16];
+    const char *name;
+    const char *element; /* f32, i64, … */
     int rank;
-    int64_t shape[FARM_MAX_RANK];
+    const int64_t *shape;
     size_t values; /* product of the shape */
+    size_t bytes;  /* of all values; 0 where the element type can't be fed */
+    /* How its whole numbers stand for real ones: scale × (number − zero_point); scale is 0 where they do not. */
+    float scale;
+    int64_t zero_point;
+    int is_settled; /* of an input that the job wants: the model's file has it */
+};
+
+struct farm_tensors {
+    struct farm_tensor *list;
+    int count, room;
 };
 
 /* What is to be done, and what load() found. */
@@ -70,27 +81,30 @@ struct farm_job {
     const char *scenario;  /* single_stream, offline */
     int threads;           /* at least 1 */
     int batch;             /* images in one inference, at least 1 */
-    int input_count, output_count;
-    struct farm_tensor inputs[FARM_MAX_TENSORS], outputs[FARM_MAX_TENSORS];
+    struct farm_tensors wanted; /* the inputs as the job says; none where the host can't read the model's file */
+    struct farm_tensors inputs; /* as they were settled, in the order in which their values come */
+    struct farm_tensors outputs;
     void *engine; /* the engine's own */
 
     /* The rest is this file's. */
-    int pair_count;
-    const char *keys[FARM_MAX_PAIRS], *values[FARM_MAX_PAIRS];
+    int pair_count, pair_room;
+    const char **keys, **values;
     uint64_t warmup_min_runs, warmup_min_ns, warmup_max_ns, min_runs, max_runs, min_ns, max_ns, evaluate_images;
-    float *input_values[FARM_MAX_TENSORS];
+    void **input_values;
     char engine_name[256];
     int threads_used;
 };
 
 struct farm_engine {
     void (*load)(struct farm_job *job);
-    /* `values` are the input's tensor.values 32-bit floats; they stay where they are until the process ends, and what is
-     * there changes only before set_input() is called again. */
-    void (*set_input)(struct farm_job *job, int index, const float *values);
+    /* `values` are the input's tensor.bytes bytes: its tensor.values numbers, in its own type. They stay where they are until
+     * the process ends, and what is there changes only before set_input() is called again. */
+    void (*set_input)(struct farm_job *job, int index, const void *values);
     void (*infer)(struct farm_job *job);
-    /* Writes the output's tensor.values 32-bit floats. */
-    void (*answer)(struct farm_job *job, int index, float *values);
+    /* Describes all outputs of the last inference, with farm_output(). */
+    void (*outputs)(struct farm_job *job);
+    /* Writes the output's tensor.values 32-bit floats; gives 0 when it is not made of numbers. */
+    int (*answer)(struct farm_job *job, int index, float *values);
 };
 
 static int farm_messages = -1; /* standard output as it was: libraries that print there can't disturb the messages */
@@ -149,7 +163,11 @@ static void farm_put_string(const char *text) {
     farm_put("\"", 1);
 }
 
+static void farm_fail(const char *kind, const char *format, ...) __attribute__((noreturn, format(printf, 2, 3)));
+
 static void farm_send(void) {
+    if (farm_length >= FARM_MAX_LINE_BYTES)
+        farm_fail(FARM_UNSUPPORTED, "a message of %zu bytes is longer than the protocol allows", farm_length);
     farm_put("\n", 1);
     for (size_t sent = 0; sent < farm_length;) {
         ssize_t count = write(farm_messages, farm_buffer + sent, farm_length - sent);
@@ -166,7 +184,7 @@ static void farm_send_phase(const char *phase) {
 }
 
 /* Ends the process with a failed run: a kind from above, and what happened, in words. */
-__attribute__((noreturn, format(printf, 2, 3))) static void farm_fail(const char *kind, const char *format, ...) {
+static void farm_fail(const char *kind, const char *format, ...) {
     char text[2048];
     va_list arguments;
     va_start(arguments, format);
@@ -182,34 +200,181 @@ __attribute__((noreturn, format(printf, 2, 3))) static void farm_fail(const char
 
 /* ---- What an engine says and asks ---- */
 
-static void farm_tensor_set(struct farm_tensor *tensor, const char *name, const char *element, int rank,
-                            const int64_t *shape) {
+static void *farm_allocate(size_t bytes, const char *what) {
+    void *memory = malloc(bytes + 1);
+    if (!memory) farm_fail(FARM_MEMORY, "memory allocation of %s failed: %zu bytes", what, bytes);
+    return memory;
+}
+
+static char *farm_copy_text(const char *text) {
+    size_t bytes = strlen(text) + 1;
+    return (char *)memcpy(farm_allocate(bytes, "a name"), text, bytes);
+}
+
+/* Bytes of an element that can be fed; 0 of any other. */
+static size_t farm_element_bytes(const char *element) {
+    static const struct {
+        const char *word;
+        size_t bytes;
+    } known[] = {{"bool", 1}, {"i8", 1},  {"u8", 1},  {"i16", 2}, {"u16", 2}, {"f16", 2},
+                 {"i32", 4},  {"u32", 4}, {"f32", 4}, {"i64", 8}, {"u64", 8}, {"f64", 8}};
+    for (size_t index = 0; index < sizeof known / sizeof *known; index++)
+        if (!strcmp(known[index].word, element)) return known[index].bytes;
+    return 0;
+}
+
+/* How a shape is written: [1, 3, ?]. */
+static const char *farm_shape_text(char *text, size_t bytes, int rank, const int64_t *shape) {
+    size_t length = (size_t)snprintf(text, bytes, "[");
+    for (int place = 0; place < rank && length < bytes; place++) {
+        const char *comma = place ? ", " : "";
+        int added = shape[place] < 0 ? snprintf(text + length, bytes - length, "%s?", comma)
+                                     : snprintf(text + length, bytes - length, "%s%" PRId64, comma, shape[place]);
+        length += (size_t)added;
+    }
+    if (length < bytes) snprintf(text + length, bytes - length, "]");
+    return text;
+}
+
+static int farm_add(struct farm_tensors *tensors, const char *name, const char *element, int rank, const int64_t *shape) {
+    if (tensors->count == tensors->room) {
+        tensors->room = tensors->room * 2 + 8;
+        tensors->list = (struct farm_tensor *)realloc(tensors->list, (size_t)tensors->room * sizeof *tensors->list);
+        if (!tensors->list) farm_fail(FARM_MEMORY, "memory allocation of the tensors failed");
+    }
+    int64_t *sizes = (int64_t *)farm_allocate((size_t)rank * sizeof *shape, "a shape");
+    struct farm_tensor tensor = {farm_copy_text(name), farm_copy_text(element), rank, sizes, 1, 0, 0, 0, 0};
+    for (int place = 0; place < rank; place++) {
+        sizes[place] = shape[place];
+        /* What is larger than any memory stays so. */
+        if (shape[place] < 0 || __builtin_mul_overflow(tensor.values, (size_t)shape[place], &tensor.values))
+            tensor.values = SIZE_MAX;
+    }
+    if (__builtin_mul_overflow(tensor.values, farm_element_bytes(element), &tensor.bytes)) tensor.bytes = SIZE_MAX;
+    tensors->list[tensors->count] = tensor;
+    return tensors->count++;
+}
+
+static void farm_clear(struct farm_tensors *tensors) {
+    for (int index = 0; index < tensors->count; index++) {
+        free((void *)tensors->list[index].name);
+        free((void *)tensors->list[index].element);
+        free((void *)tensors->list[index].shape);
+    }
+    tensors->count = 0;
+}
+
+/* The input that the job means by this one of the file: that of its name, or where there is none that of its place. */
+static struct farm_tensor *farm_meant(const struct farm_job *job, int index, const char *name) {
+    for (int place = 0; place < job->wanted.count; place++)
+        if (!strcmp(job->wanted.list[place].name, name)) return &job->wanted.list[place];
+    return index < job->wanted.count ? &job->wanted.list[index] : NULL;
+}
+
+/* Holds what the model's file has against what the job wants; writes the settled shape. */
+static void farm_settle(const char *name, const char *element, int rank, int64_t *shape, const struct farm_tensor *wanted) {
+    int fits = rank == wanted->rank && !strcmp(element, wanted->element);
+    for (int place = 0; fits && place < rank; place++) fits = shape[place] < 0 || shape[place] == wanted->shape[place];
+    if (!fits) {
+        char file[512], job[512];
+        farm_fail(FARM_UNSUPPORTED, "input %s is %s %s in the model's file, the job says %s %s", name, element,
+                  farm_shape_text(file, sizeof file, rank, shape), wanted->element,
+                  farm_shape_text(job, sizeof job, wanted->rank, wanted->shape));
+    }
+    for (int place = 0; place < rank; place++) shape[place] = wanted->shape[place];
+}
+
+/* The same where the job says nothing: an open first dimension is the batch. */
+static void farm_settle_by_batch(const struct farm_job *job, const char *name, int rank, int64_t *shape) {
+    if (job->batch != 1 && (rank == 0 || (shape[0] >= 0 && shape[0] != job->batch))) {
+        char file[512];
+        farm_fail(FARM_UNSUPPORTED, "input %s is %s in the model's file, the job asks for a batch of %d", name,
+                  farm_shape_text(file, sizeof file, rank, shape), job->batch);
+    }
+    if (rank > 0 && shape[0] < 0) shape[0] = job->batch;
+    for (int place = 0; place < rank; place++)
+        if (shape[place] < 0)
+            farm_fail(FARM_UNSUPPORTED, "dimension %d of input %s is not fixed in the model's file", place, name);
+}
+
+/* Says that the model's file has this input: its element type (f32, i8, …) and its shape, in which -1 is an open dimension.
+ * Writes into `shape` what it is to be, or fails. `index` is its place in the file, by which an input of another name than the
+ * job's is taken. Gives its place in the order in which values come: the job's, or the file's where the job says nothing. */
+__attribute__((unused)) static int farm_input(struct farm_job *job, int index, const char *name, const char *element,
+                                              int rank, int64_t *shape) {
     if (rank < 0 || rank > FARM_MAX_RANK)
         farm_fail(FARM_UNSUPPORTED, "%s has %d dimensions; %d are the most", name, rank, FARM_MAX_RANK);
-    snprintf(tensor->name, sizeof tensor->name, "%s", name);
-    snprintf(tensor->element, sizeof tensor->element, "%s", element);
-    tensor->rank = rank;
-    tensor->values = 1;
-    for (int index = 0; index < rank; index++) {
-        if (shape[index] < 0 || (shape[index] > 0 && tensor->values > ((size_t)1 << 30) / (size_t)shape[index]))
-            farm_fail(FARM_UNSUPPORTED, "dimension %d of %s is %" PRId64, index, name, shape[index]);
-        tensor->shape[index] = shape[index];
-        tensor->values *= (size_t)shape[index];
+    if (!farm_element_bytes(element)) farm_fail(FARM_UNSUPPORTED, "input %s is made of %s, which can't be fed", name, element);
+    if (!job->wanted.count) {
+        farm_settle_by_batch(job, name, rank, shape);
+        return farm_add(&job->inputs, name, element, rank, shape);
     }
+    /* The settled inputs are those that the job wants, each with what the file has. */
+    struct farm_tensor *wanted = farm_meant(job, index, name);
+    if (!wanted || wanted->is_settled)
+        farm_fail(FARM_UNSUPPORTED, "the model's file has an input %s of which the job says nothing", name);
+    farm_settle(name, element, rank, shape, wanted);
+    wanted->is_settled = 1;
+    for (int place = job->inputs.count; place < job->wanted.count; place++) {
+        const struct farm_tensor *next = &job->wanted.list[place];
+        farm_add(&job->inputs, next->name, next->element, next->rank, next->shape);
+    }
+    return (int)(wanted - job->wanted.list);
 }
 
-/* Describes the next input, with the batch in its shape. `element` is the type in the file: f32, i8, … */
-__attribute__((unused)) static void farm_input(struct farm_job *job, const char *name, const char *element, int rank,
-                                               const int64_t *shape) {
-    if (job->input_count == FARM_MAX_TENSORS) farm_fail(FARM_UNSUPPORTED, "more than %d inputs", FARM_MAX_TENSORS);
-    farm_tensor_set(&job->inputs[job->input_count++], name, element, rank, shape);
+/* Says how the whole numbers of the input at this place stand for real ones. */
+__attribute__((unused)) static void farm_quantized_input(struct farm_job *job, int place, float scale, int64_t zero_point) {
+    job->inputs.list[place].scale = scale;
+    job->inputs.list[place].zero_point = zero_point;
 }
 
-/* Describes the next output. */
+/* Describes the next output of the last inference. `element` is its type, however answer() converts it. */
 __attribute__((unused)) static void farm_output(struct farm_job *job, const char *name, const char *element, int rank,
                                                 const int64_t *shape) {
-    if (job->output_count == FARM_MAX_TENSORS) farm_fail(FARM_UNSUPPORTED, "more than %d outputs", FARM_MAX_TENSORS);
-    farm_tensor_set(&job->outputs[job->output_count++], name, element, rank, shape);
+    farm_add(&job->outputs, name, element, rank, shape);
+}
+
+static float farm_half_to_float(uint16_t half) {
+    uint32_t sign = (uint32_t)(half >> 15) << 31, exponent = half >> 10 & 31, fraction = half & 1023, bits;
+    float number;
+    if (exponent == 31) bits = sign | 0x7f800000u | fraction << 13;
+    else if (exponent) bits = sign | (exponent + 112) << 23 | fraction << 13;
+    else {
+        number = (float)fraction / 16777216.0f; /* 2^-24: no normal number */
+        return sign ? -number : number;
+    }
+    memcpy(&number, &bits, sizeof number);
+    return number;
+}
+
+/* Converts numbers of a type to 32-bit floats; gives 0 for a type that is none of numbers. */
+__attribute__((unused)) static int farm_to_floats(const char *element, const void *source, size_t count, float *values) {
+#define FARM_CONVERT(word, type)                                                                                       \
+    if (!strcmp(element, word)) {                                                                                      \
+        for (size_t at = 0; at < count; at++) values[at] = (float)((const type *)source)[at];                          \
+        return 1;                                                                                                      \
+    }
+    FARM_CONVERT("f32", float)
+    FARM_CONVERT("f64", double)
+    FARM_CONVERT("i8", int8_t)
+    FARM_CONVERT("i16", int16_t)
+    FARM_CONVERT("i32", int32_t)
+    FARM_CONVERT("i64", int64_t)
+    FARM_CONVERT("u8", uint8_t)
+    FARM_CONVERT("u16", uint16_t)
+    FARM_CONVERT("u32", uint32_t)
+    FARM_CONVERT("u64", uint64_t)
+    FARM_CONVERT("bool", uint8_t)
+#undef FARM_CONVERT
+    int is_half = !strcmp(element, "f16");
+    if (!is_half && strcmp(element, "bf16")) return 0;
+    for (size_t at = 0; at < count; at++) {
+        uint16_t bits = ((const uint16_t *)source)[at];
+        uint32_t wide = (uint32_t)bits << 16;
+        if (is_half) values[at] = farm_half_to_float(bits);
+        else memcpy(&values[at], &wide, sizeof wide);
+    }
+    return 1;
 }
 
 /* Says what the engine is, as it says itself: name, version, what it computes with. */
@@ -242,23 +407,6 @@ __attribute__((unused)) static const char *farm_option(const struct farm_job *jo
 /* A further file of the model, or NULL. */
 __attribute__((unused)) static const char *farm_model_part(const struct farm_job *job, const char *name) {
     return farm_find(job, "model.", name);
-}
-
-/* The shape of the model's one input, with the batch in it, for files that don't tell it: room for FARM_MAX_RANK. Gives
- * the rank. */
-__attribute__((unused)) static int farm_input_shape(const struct farm_job *job, int64_t *shape) {
-    const char *list = farm_find(job, "", "input_shape");
-    int rank = 0;
-    if (!list) farm_fail(FARM_UNSUPPORTED, "the model's file does not tell the shape of its input, nor does its entry");
-    for (const char *at = list; *at;) {
-        char *end;
-        errno = 0;
-        long long size = strtoll(at, &end, 10);
-        if (end == at || errno || rank == FARM_MAX_RANK) farm_fail(FARM_INTERNAL, "input_shape=%s is not understood", list);
-        shape[rank++] = size;
-        at = *end == ',' ? end + 1 : end;
-    }
-    return rank;
 }
 
 /* Fails when the job sets an option that is not in the list, which ends with NULL. */
@@ -299,13 +447,45 @@ static const char *farm_text(const struct farm_job *job, const char *key) {
     return text;
 }
 
+static void farm_add_pair(struct farm_job *job, const char *key, const char *value) {
+    if (job->pair_count == job->pair_room) {
+        job->pair_room = job->pair_room * 2 + 64;
+        job->keys = (const char **)realloc(job->keys, (size_t)job->pair_room * sizeof *job->keys);
+        job->values = (const char **)realloc(job->values, (size_t)job->pair_room * sizeof *job->values);
+        if (!job->keys || !job->values) farm_fail(FARM_MEMORY, "memory allocation of the order failed");
+    }
+    job->keys[job->pair_count] = key;
+    job->values[job->pair_count++] = value;
+}
+
+/* The inputs as the job says: `input.0=f32 [1,3,224,224] name`. */
+static void farm_read_inputs(struct farm_job *job) {
+    char key[32], element[16];
+    const char *text;
+    for (int index = 0; snprintf(key, sizeof key, "input.%d", index), (text = farm_find(job, "", key)); index++) {
+        int64_t shape[FARM_MAX_RANK];
+        int rank = 0, used = 0;
+        if (sscanf(text, "%15s [%n", element, &used) != 1 || !used) farm_fail(FARM_INTERNAL, "failed to read the order: %s=%s", key, text);
+        const char *at = text + used;
+        while (*at != ']') {
+            char *end;
+            errno = 0;
+            long long size = strtoll(at, &end, 10);
+            if (end == at || errno || size < 0) farm_fail(FARM_INTERNAL, "failed to read the order: %s=%s", key, text);
+            if (rank == FARM_MAX_RANK) farm_fail(FARM_UNSUPPORTED, "%s has more than %d dimensions", text, FARM_MAX_RANK);
+            shape[rank++] = size;
+            at = *end == ',' ? end + 1 : end;
+        }
+        farm_add(&job->wanted, at[1] ? at + 2 : "", element, rank, shape);
+    }
+}
+
 static void farm_read_order(struct farm_job *job) {
-    char *text = (char *)malloc(FARM_MAX_ORDER_BYTES);
+    char *text = (char *)farm_allocate(FARM_MAX_LINE_BYTES, "the order");
     size_t length = 0;
-    if (!text) farm_fail(FARM_MEMORY, "memory allocation of the order failed");
     /* Byte by byte, so that nothing of the inputs behind it is read. */
     do {
-        if (length + 1 >= FARM_MAX_ORDER_BYTES) farm_fail(FARM_INTERNAL, "failed to read the order: it is too long");
+        if (length + 1 >= FARM_MAX_LINE_BYTES) farm_fail(FARM_INTERNAL, "failed to read the order: it is too long");
         farm_read_all(text + length++, 1);
     } while (!(length == 1 ? text[0] == '\n' : text[length - 1] == '\n' && text[length - 2] == '\n'));
     text[length - 1] = 0;
@@ -315,9 +495,7 @@ static void farm_read_order(struct farm_job *job) {
         char *value = strchr(line, '=');
         if (!value) farm_fail(FARM_INTERNAL, "failed to read the order: %s is no key=value", line);
         *value++ = 0;
-        if (job->pair_count == FARM_MAX_PAIRS) farm_fail(FARM_INTERNAL, "failed to read the order: too many lines");
-        job->keys[job->pair_count] = line;
-        job->values[job->pair_count++] = value;
+        farm_add_pair(job, line, value);
     }
     if (farm_number(job, "engine_protocol") != FARM_ENGINE_PROTOCOL)
         farm_fail(FARM_INTERNAL, "the runner speaks engine protocol %s, this engine %d: build both from the same source",
@@ -337,6 +515,7 @@ static void farm_read_order(struct farm_job *job) {
     job->max_ns = farm_number(job, "max_ns");
     if (farm_find(job, "", "evaluate_images")) job->evaluate_images = farm_number(job, "evaluate_images");
     job->threads_used = job->threads;
+    farm_read_inputs(job);
 }
 
 /* ---- The process ---- */
@@ -414,39 +593,67 @@ static uint64_t farm_peak_rss_bytes(void) {
 
 /* ---- The run ---- */
 
-static void farm_send_tensors(const char *name, const struct farm_tensor *tensors, int count) {
+static void farm_put_shape(const struct farm_tensor *tensor) {
+    farm_put_format(",\"shape\":[");
+    for (int place = 0; place < tensor->rank; place++) farm_put_format("%s%" PRId64, place ? "," : "", tensor->shape[place]);
+    farm_put("]", 1);
+}
+
+/* Whether a tensor can be told of at all. */
+static int farm_is_told(const struct farm_tensor *tensor) {
+    return tensor->rank <= FARM_MAX_RANK && strlen(tensor->name) <= FARM_MAX_NAME_BYTES && tensor->values != SIZE_MAX;
+}
+
+/* Writes as many tensors, from the first on, as are told in one message; gives how many these are. */
+static int farm_put_tensors(const char *name, const struct farm_tensors *tensors) {
+    int index = 0;
     farm_put_format(",\"%s\":[", name);
-    for (int index = 0; index < count; index++) {
+    for (; index < tensors->count && index < FARM_MAX_TENSORS && farm_length < FARM_MAX_LINE_BYTES / 2; index++) {
+        const struct farm_tensor *tensor = &tensors->list[index];
+        if (!farm_is_told(tensor)) break;
         farm_put_format("%s{\"name\":", index ? "," : "");
-        farm_put_string(tensors[index].name);
-        farm_put_format(",\"element\":\"%s\",\"shape\":[", tensors[index].element);
-        for (int place = 0; place < tensors[index].rank; place++)
-            farm_put_format("%s%" PRId64, place ? "," : "", tensors[index].shape[place]);
-        farm_put("]}", 2);
+        farm_put_string(tensor->name);
+        farm_put_format(",\"element\":");
+        farm_put_string(tensor->element);
+        farm_put_shape(tensor);
+        if (tensor->scale > 0)
+            farm_put_format(",\"quantization\":{\"scale\":%.9g,\"zero_point\":%" PRId64 "}", (double)tensor->scale,
+                            tensor->zero_point);
+        farm_put("}", 1);
     }
     farm_put("]", 1);
+    return index;
+}
+
+/* Reads the values of all inputs, and hands them on. */
+static void farm_set_inputs(const struct farm_engine *engine, struct farm_job *job) {
+    for (int index = 0; index < job->inputs.count; index++) {
+        farm_read_all(job->input_values[index], job->inputs.list[index].bytes);
+        engine->set_input(job, index, job->input_values[index]);
+    }
 }
 
 static void farm_load(const struct farm_engine *engine, struct farm_job *job) {
     farm_send_phase("load");
     uint64_t begun = farm_now_ns();
     engine->load(job);
-    farm_put_format("{\"kind\":\"loaded\",\"load_ns\":%" PRIu64, farm_now_ns() - begun);
-    farm_send_tensors("inputs", job->inputs, job->input_count);
-    farm_send_tensors("outputs", job->outputs, job->output_count);
+    uint64_t load_ns = farm_now_ns() - begun;
+    for (int index = 0; index < job->wanted.count; index++)
+        if (!job->wanted.list[index].is_settled)
+            farm_fail(FARM_UNSUPPORTED, "the model's file has no input %s", job->wanted.list[index].name);
+    farm_put_format("{\"kind\":\"loaded\",\"load_ns\":%" PRIu64, load_ns);
+    if (farm_put_tensors("inputs", &job->inputs) < job->inputs.count)
+        farm_fail(FARM_UNSUPPORTED, "%d inputs, or their names and shapes, are more than can be told", job->inputs.count);
     if (job->engine_name[0]) {
         farm_put_format(",\"engine\":");
         farm_put_string(job->engine_name);
     }
     farm_put("}", 1);
     farm_send();
-    for (int index = 0; index < job->input_count; index++) {
-        float *values = (float *)malloc(job->inputs[index].values * sizeof(float) + 1);
-        if (!values) farm_fail(FARM_MEMORY, "memory allocation of input %s failed", job->inputs[index].name);
-        farm_read_all(values, job->inputs[index].values * sizeof(float));
-        engine->set_input(job, index, values);
-        job->input_values[index] = values;
-    }
+    job->input_values = (void **)farm_allocate((size_t)job->inputs.count * sizeof *job->input_values, "the inputs");
+    for (int index = 0; index < job->inputs.count; index++)
+        job->input_values[index] = farm_allocate(job->inputs.list[index].bytes, "an input");
+    farm_set_inputs(engine, job);
 }
 
 /* Warms up until its limits are met. */
@@ -541,19 +748,64 @@ static void farm_put_base64(const float *values, size_t count) {
     }
 }
 
-static void farm_send_answer(const struct farm_tensor *tensor, const float *values) {
-    for (size_t first = 0; first < tensor->values; first += FARM_VALUES_PER_MESSAGE) {
+/* What is kept of the first inference's answer, in the order of the outputs. */
+struct farm_answer {
+    struct farm_tensors outputs;
+    float **values; /* NULL for an output that is left out */
+};
+
+static void farm_describe(const struct farm_engine *engine, struct farm_job *job) {
+    farm_clear(&job->outputs);
+    engine->outputs(job);
+}
+
+/* Copies the outputs that are kept, each whole or not at all. */
+static void farm_keep_answer(const struct farm_engine *engine, struct farm_job *job, struct farm_answer *answer) {
+    size_t left = FARM_MAX_OUTPUT_VALUES;
+    answer->values = (float **)farm_allocate((size_t)job->outputs.count * sizeof *answer->values, "the outputs");
+    for (int index = 0; index < job->outputs.count; index++) {
+        const struct farm_tensor *output = &job->outputs.list[index];
+        farm_add(&answer->outputs, output->name, output->element, output->rank, output->shape);
+        answer->values[index] = NULL;
+        if (index >= FARM_MAX_TENSORS || !farm_is_told(output) || output->values > left) continue;
+        left -= output->values;
+        float *values = (float *)farm_allocate(output->values * sizeof(float), "an output");
+        if (engine->answer(job, index, values)) answer->values[index] = values;
+        else free(values);
+    }
+}
+
+static void farm_send_output(const struct farm_tensor *tensor, const float *values) {
+    /* An output without values is one, too. */
+    size_t first = 0;
+    do {
         size_t left = tensor->values - first;
         farm_put_format("{\"kind\":\"output\",\"name\":");
         farm_put_string(tensor->name);
-        farm_put_format(",\"shape\":[");
-        for (int place = 0; place < tensor->rank; place++)
-            farm_put_format("%s%" PRId64, place ? "," : "", tensor->shape[place]);
-        farm_put_format("],\"first\":%zu,\"values_base64\":\"", first);
+        farm_put_shape(tensor);
+        farm_put_format(",\"first\":%zu,\"values_base64\":\"", first);
         farm_put_base64(values + first, left < FARM_VALUES_PER_MESSAGE ? left : FARM_VALUES_PER_MESSAGE);
         farm_put("\"}", 2);
         farm_send();
+        first += FARM_VALUES_PER_MESSAGE;
+    } while (first < tensor->values);
+}
+
+static void farm_send_answer(const struct farm_answer *answer) {
+    int left_out = 0;
+    const struct farm_tensor *one = NULL;
+    for (int index = 0; index < answer->outputs.count; index++) {
+        if (answer->values[index]) farm_send_output(&answer->outputs.list[index], answer->values[index]);
+        else if (!left_out++) one = &answer->outputs.list[index];
     }
+    if (!one) return;
+    char text[2048], shape[512];
+    snprintf(text, sizeof text, "outputs are left out (of a run, %d values are kept): %.1024s (%s %s) and %d more",
+             FARM_MAX_OUTPUT_VALUES, one->name, one->element, farm_shape_text(shape, sizeof shape, one->rank, one->shape), left_out - 1);
+    farm_put_format("{\"kind\":\"remark\",\"remark\":\"outputs_left_out\",\"message\":");
+    farm_put_string(text);
+    farm_put("}", 1);
+    farm_send();
 }
 
 /* Writes the indices of the highest values, the highest first, the lower index of equal ones first; none of what is no
@@ -572,23 +824,33 @@ static int farm_best(const float *values, size_t count, size_t *best) {
     return known;
 }
 
-/* Classifies the images that the supervisor sends, by the first output, which has one value a class. */
-static void farm_evaluate(const struct farm_engine *engine, struct farm_job *job, float **answers) {
-    size_t batch = (size_t)job->batch, values = job->output_count ? job->outputs[0].values : 0, classes = values / batch;
+/* The output that ranks the classes. */
+static int farm_ranked_output(const struct farm_job *job) {
+    const char *scores = farm_find(job, "", "scores");
+    for (int index = 0; index < job->outputs.count; index++)
+        if (!scores || !strcmp(job->outputs.list[index].name, scores)) return index;
+    farm_fail(FARM_INFERENCE, "failed to infer: the network answers no output %s", scores ? scores : "at all");
+}
+
+/* Classifies the images that the supervisor sends, by an output that has one value a class. */
+static void farm_evaluate(const struct farm_engine *engine, struct farm_job *job) {
+    size_t batch = (size_t)job->batch, classes = (size_t)farm_number(job, "classes");
+    float *scores = (float *)farm_allocate(batch * classes * sizeof *scores, "the classes");
     farm_send_phase("evaluate");
-    if (!classes || classes * batch != values)
-        farm_fail(FARM_INFERENCE, "failed to infer: %zu values are no classes of %zu images", values, batch);
     for (uint64_t first = 0; first < job->evaluate_images; first += batch) {
-        for (int index = 0; index < job->input_count; index++) {
-            farm_read_all(job->input_values[index], job->inputs[index].values * sizeof(float));
-            engine->set_input(job, index, job->input_values[index]);
-        }
+        farm_set_inputs(engine, job);
         engine->infer(job);
-        engine->answer(job, 0, answers[0]);
+        farm_describe(engine, job);
+        int ranked = farm_ranked_output(job);
+        if (job->outputs.list[ranked].values != batch * classes)
+            farm_fail(FARM_INFERENCE, "failed to infer: %zu values are not %zu classes of %zu images",
+                      job->outputs.list[ranked].values, classes, batch);
+        if (!engine->answer(job, ranked, scores))
+            farm_fail(FARM_INFERENCE, "failed to infer: %s is not made of numbers", job->outputs.list[ranked].name);
         farm_put_format("{\"kind\":\"classified\",\"first\":%" PRIu64 ",\"best\":[", first);
         for (size_t image = 0; image < batch && first + image < job->evaluate_images; image++) {
             size_t best[FARM_TOP_CLASSES];
-            int known = farm_best(answers[0] + image * classes, classes, best);
+            int known = farm_best(scores + image * classes, classes, best);
             farm_put_format("%s[", image ? "," : "");
             for (int place = 0; place < known; place++) farm_put_format("%s%zu", place ? "," : "", best[place]);
             farm_put("]", 1);
@@ -601,7 +863,7 @@ static void farm_evaluate(const struct farm_engine *engine, struct farm_job *job
 /* Does what standard input asks, and tells it on standard output. Gives the process's exit code. */
 static int farm_engine_main(const struct farm_engine *engine) {
     static struct farm_job job;
-    float *answers[FARM_MAX_TENSORS];
+    static struct farm_answer answer;
     farm_set_up();
     farm_read_order(&job);
     if (strcmp(job.scenario, "single_stream") && strcmp(job.scenario, "offline"))
@@ -611,17 +873,17 @@ static int farm_engine_main(const struct farm_engine *engine) {
     farm_send_phase("first_inference");
     uint64_t begun = farm_now_ns();
     engine->infer(&job);
-    farm_put_format("{\"kind\":\"first_inference\",\"latency_ns\":%" PRIu64 "}", farm_now_ns() - begun);
+    uint64_t first_ns = farm_now_ns() - begun;
+    farm_describe(engine, &job);
+    farm_put_format("{\"kind\":\"first_inference\",\"latency_ns\":%" PRIu64, first_ns);
+    farm_put_tensors("outputs", &job.outputs);
+    farm_put("}", 1);
     farm_send();
-    for (int index = 0; index < job.output_count; index++) {
-        answers[index] = (float *)malloc(job.outputs[index].values * sizeof(float) + 1);
-        if (!answers[index]) farm_fail(FARM_MEMORY, "memory allocation of output %s failed", job.outputs[index].name);
-        engine->answer(&job, index, answers[index]);
-    }
+    farm_keep_answer(engine, &job, &answer);
     farm_warm_up(engine, &job);
     farm_measure(engine, &job);
-    for (int index = 0; index < job.output_count; index++) farm_send_answer(&job.outputs[index], answers[index]);
-    if (job.evaluate_images) farm_evaluate(engine, &job, answers);
+    farm_send_answer(&answer);
+    if (job.evaluate_images) farm_evaluate(engine, &job);
     fflush(NULL);
     _exit(0); /* not return: what a library does at its end is not measured, and must not turn a good run bad */
 }

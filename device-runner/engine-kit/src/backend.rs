@@ -6,13 +6,15 @@
 use farmctl_protocol::{BackendInfo, RunnerFailureKind, TensorInfo};
 
 use crate::order::Order;
+use crate::values::Values;
 
 /// An inference engine.
 pub trait Backend: Sync {
     /// What it is and what it can do.
     fn info(&self) -> BackendInfo;
 
-    /// Loads and optimises the model, so that the next step is the first inference.
+    /// Loads and optimises the model, so that the next step is the first inference. Its inputs get exactly the types and
+    /// shapes of the order: [`settle`](crate::settle) holds these against the file.
     ///
     /// # Errors
     /// [`BackendError::Unsupported`] when the engine can't do what the order asks, [`BackendError::Load`] when it doesn't
@@ -22,30 +24,33 @@ pub trait Backend: Sync {
 
 /// A loaded model.
 pub trait Session {
-    /// Its inputs, batch included.
+    /// Its inputs as they are set, in the order in which their values are taken.
     fn inputs(&self) -> &[TensorInfo];
-
-    /// Its outputs, batch included.
-    fn outputs(&self) -> &[TensorInfo];
 
     /// Sets what every inference from now on is fed: one flat list an input. Called again for each batch of images that are
     /// classified.
     ///
     /// # Errors
     /// Fails when the values don't fit the inputs.
-    fn set_inputs(&mut self, values: Vec<Vec<f32>>) -> Result<(), BackendError>;
+    fn set_inputs(&mut self, values: Vec<Values>) -> Result<(), BackendError>;
 
-    /// Does one inference and keeps its answer until the next. This is what is timed.
+    /// Does one inference. This is what is timed.
     ///
     /// # Errors
     /// Passes on the engine's failure.
     fn infer(&mut self) -> Result<(), BackendError>;
 
-    /// The answer of the last inference.
+    /// What the first inference after [`Session::set_inputs`] answered, as it came. Asked for right after it.
     ///
     /// # Errors
-    /// Fails when it is not made of numbers.
-    fn answer(&self) -> Result<Vec<OutputTensor>, BackendError>;
+    /// When the engine does not tell.
+    fn outputs(&self) -> Result<Vec<TensorInfo>, BackendError>;
+
+    /// The values of one of these outputs, as 32-bit floats.
+    ///
+    /// # Errors
+    /// Fails when they are no numbers.
+    fn output(&self, index: usize) -> Result<Vec<f32>, BackendError>;
 
     /// Threads that the engine uses.
     fn threads(&self) -> u32;
@@ -54,17 +59,6 @@ pub trait Session {
     fn engine(&self) -> Option<String> {
         None
     }
-}
-
-/// One tensor of an answer.
-#[derive(Debug, Clone, PartialEq)]
-pub struct OutputTensor {
-    /// Name in the model's file.
-    pub name: String,
-    /// Dimensions, outermost first.
-    pub shape: Vec<u64>,
-    /// Flattened values.
-    pub values: Vec<f32>,
 }
 
 /// What can go wrong in an engine.
@@ -79,6 +73,9 @@ pub enum BackendError {
     /// An inference failed.
     #[error("infer: {0}")]
     Inference(String),
+    /// The engine was refused memory.
+    #[error("have the memory it takes: {0}")]
+    Memory(String),
 }
 
 impl BackendError {
@@ -88,6 +85,7 @@ impl BackendError {
             BackendError::Unsupported(_) => RunnerFailureKind::BackendUnsupported,
             BackendError::Load(_) => RunnerFailureKind::ModelLoad,
             BackendError::Inference(_) => RunnerFailureKind::Inference,
+            BackendError::Memory(_) => RunnerFailureKind::OutOfMemory,
         }
     }
 }

@@ -2,17 +2,17 @@
 
 use farmctl_protocol::TOP_CLASSES;
 
-use crate::backend::{BackendError, OutputTensor};
+use crate::backend::BackendError;
+use crate::order::Order;
 
-/// The best classes of the first `count` images of a batch: by the first output, which has one value a class.
+/// The best classes of the first `count` images of a batch, by one value a class.
 ///
 /// # Errors
-/// When the answer has not as many values for each image.
-pub(crate) fn best_classes(answer: &[OutputTensor], batch: u32, count: u32) -> Result<Vec<Vec<u32>>, BackendError> {
-    let values = answer.first().map(|tensor| tensor.values.as_slice()).unwrap_or_default();
-    let classes = values.len() / batch as usize;
-    if classes == 0 || classes * batch as usize != values.len() {
-        let text = format!("{} values are no classes of {batch} images", values.len());
+/// When there are not as many values for each image.
+pub(crate) fn best_classes(values: &[f32], order: &Order, count: u32) -> Result<Vec<Vec<u32>>, BackendError> {
+    let (classes, batch) = (order.classes as usize, order.batch as usize);
+    if classes == 0 || classes.checked_mul(batch) != Some(values.len()) {
+        let text = format!("{} values are not {classes} classes of {batch} images", values.len());
         return Err(BackendError::Inference(text));
     }
     Ok(values.chunks_exact(classes).take(count as usize).map(best_of).collect())
@@ -35,26 +35,26 @@ fn best_of(values: &[f32]) -> Vec<u32> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::order::sample_order;
 
-    fn best(values: &[f32], batch: u32, count: u32) -> Result<Vec<Vec<u32>>, BackendError> {
-        let shape = vec![values.len() as u64];
-        best_classes(&[OutputTensor { name: "logits".to_owned(), shape, values: values.to_vec() }], batch, count)
+    fn best(values: &[f32], batch: u32, classes: u32, count: u32) -> Result<Vec<Vec<u32>>, BackendError> {
+        best_classes(values, &Order { batch, classes, ..sample_order() }, count)
     }
 
     #[test]
     fn the_five_highest_in_their_order() {
-        assert_eq!(best(&[1.0, 9.0, 3.0, 9.0, -1.0, 2.0, 0.0], 1, 1).unwrap(), [[1, 3, 2, 5, 0]]);
-        assert_eq!(best(&[1.0, 2.0, 4.0, 3.0, 0.0, 0.0], 3, 2).unwrap(), [[1, 0], [0, 1]]);
+        assert_eq!(best(&[1.0, 9.0, 3.0, 9.0, -1.0, 2.0, 0.0], 1, 7, 1).unwrap(), [[1, 3, 2, 5, 0]]);
+        assert_eq!(best(&[1.0, 2.0, 4.0, 3.0, 0.0, 0.0], 3, 2, 2).unwrap(), [[1, 0], [0, 1]]);
     }
 
     #[test]
     fn what_is_no_number_is_no_answer() {
-        assert_eq!(best(&[f32::NAN, 1.0, f32::NEG_INFINITY], 1, 1).unwrap(), [[1, 2]]);
-        assert_eq!(best(&[f32::NAN; 3], 1, 1).unwrap(), [Vec::<u32>::new()]);
+        assert_eq!(best(&[f32::NAN, 1.0, f32::NEG_INFINITY], 1, 3, 1).unwrap(), [[1, 2]]);
+        assert_eq!(best(&[f32::NAN; 3], 1, 3, 1).unwrap(), [Vec::<u32>::new()]);
     }
 
     #[test]
     fn an_answer_without_classes_is_an_error() {
-        assert!(best(&[1.0; 5], 2, 2).is_err() && best(&[], 1, 1).is_err() && best_classes(&[], 1, 1).is_err());
+        assert!(best(&[1.0; 5], 2, 2, 2).is_err() && best(&[], 1, 0, 1).is_err() && best(&[1.0; 4], 2, 3, 2).is_err());
     }
 }

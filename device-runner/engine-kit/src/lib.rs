@@ -7,25 +7,31 @@
 //! The process that measures is the runner itself for an engine that is compiled into it, or an engine program. It
 //! gets on standard input:
 //! 1. an [`Order`]: lines of `key=value`, and an empty line;
-//! 2. once it has described its inputs: each input's values, little-endian 32-bit floats;
+//! 2. once it has described its inputs: each input's values, little-endian, in the input's own type;
 //! 3. of an order with `evaluate_images`, once it has entered phase `evaluate`: the values of its one input as often as it
 //!    takes for all images, `batch` at a time; what is left over in the last batch is zeros;
 //! 4. nothing more. The end of the stream means that the supervisor is gone, and the process leaves.
 //!
 //! It writes on standard output, as JSON Lines of `farmctl_protocol::Message`, in this order: phase `load`, `loaded`,
-//! phase `first_inference`, `first_inference`, phase `warm_up`, `warmed_up`, phase `measure`, `samples` in chunks,
-//! `measured`, `output` in chunks; and of such an order phase `evaluate`, `classified` for each batch. It leaves with exit code 0; or, at any point, it writes `failed` and leaves with
-//! another. What it writes to standard error is kept for the case that it fails.
+//! phase `first_inference`, `first_inference` with the outputs' types and shapes, phase `warm_up`, `warmed_up`, phase
+//! `measure`, `samples` in chunks, `measured`, `output` in chunks, `remark` when an output is left out; and of such an order
+//! phase `evaluate`, `classified` for each batch. It leaves with exit code 0; or, at any point, it writes `failed` and
+//! leaves with another. What it writes to standard error is kept for the case that it fails.
 
+mod answer;
 mod backend;
 mod evaluate;
+mod inputs;
 mod order;
 mod process;
 mod scenario;
 mod serve;
+mod values;
 
-pub use backend::{Backend, BackendError, OutputTensor, Session};
-pub use order::{ENGINE_PROTOCOL_VERSION, Order, OrderLimits};
+pub use backend::{Backend, BackendError, Session};
+pub use inputs::{FileInput, Settled, settle};
+pub use order::{ENGINE_PROTOCOL_VERSION, Order, OrderLimits, OrderedInput};
 pub use process::{ChildUsage, CpuTime, pin_to};
 pub use scenario::{Bounds, LoadPattern, SCENARIOS};
 pub use serve::{Process, ServeError, serve, serve_with};
+pub use values::Values;

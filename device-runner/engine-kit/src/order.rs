@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use farmctl_protocol::{ArtifactRef, JobSpec, MAX_LINE_BYTES, Precision, Scenario};
+use farmctl_protocol::{ArtifactRef, ElementType, InputSpec, JobSpec, MAX_LINE_BYTES, Precision, Scenario};
 
 /// Version of the protocol between supervisor and measuring process.
-pub const ENGINE_PROTOCOL_VERSION: u32 = 1;
+pub const ENGINE_PROTOCOL_VERSION: u32 = 2;
 
 /// A job, as the measuring process needs to know it: a program in C reads it without a library.
 ///
@@ -21,12 +21,13 @@ pub const ENGINE_PROTOCOL_VERSION: u32 = 1;
 pub struct Order {
     /// The model's file (`model`).
     pub model: PathBuf,
-    /// Its further files (`model.NAME`).
+    /// Its further files (`model.NAME`); all of them lie under their names in the folder of the model's file.
     pub model_parts: BTreeMap<String, PathBuf>,
     /// File format of the model (`format`).
     pub format: String,
-    /// Shape of the model's one input, with the batch in it (`input_shape`); only where the file does not tell it.
-    pub input_shape: Option<Vec<u64>>,
+    /// Every input, in the order in which its values come (`input.0`, `input.1`, …: element type, shape, name); none where
+    /// the host can't read the model's file.
+    pub inputs: Vec<OrderedInput>,
     /// Name of the engine (`backend`).
     pub backend: String,
     /// Arithmetic the network runs in (`precision`).
@@ -43,8 +44,23 @@ pub struct Order {
     pub limits: OrderLimits,
     /// Images to classify after the timed loop (`evaluate_images`); left out where there are none.
     pub evaluate_images: u32,
+    /// Classes that the network tells apart (`classes`); left out where there are no images.
+    pub classes: u32,
+    /// Name of the output that ranks them (`scores`); left out where it is the first.
+    pub scores: Option<String>,
     /// Settings that only this engine knows (`option.NAME`).
     pub options: BTreeMap<String, String>,
+}
+
+/// An input as the job says it is: the engine sets exactly this type and this shape, or refuses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderedInput {
+    /// Name in the model's file.
+    pub name: String,
+    /// Type of its elements.
+    pub element: ElementType,
+    /// Dimensions, outermost first; none for a scalar.
+    pub shape: Vec<u64>,
 }
 
 /// When warm-up and timed loop end: `farmctl_protocol::Limits` in whole nanoseconds.
@@ -69,13 +85,20 @@ pub struct OrderLimits {
 impl Order {
     /// The order for `job`, whose files lie where `path_of` says.
     pub fn new(job: &JobSpec, path_of: impl Fn(&ArtifactRef) -> PathBuf) -> Order {
-        let parts = job.model_parts.iter().map(|part| (part.name.clone(), path_of(&part.artifact)));
+        // A name with the sign that ends a key is found beside the model's file all the same.
+        let named = job.model_parts.iter().filter(|part| !part.name.contains('='));
+        let parts = named.map(|part| (part.name.clone(), path_of(&part.artifact)));
+        let ordered = |input: &InputSpec| OrderedInput {
+            name: input.name.clone(),
+            element: input.element,
+            shape: input.shape.clone(),
+        };
         let limits = &job.limits;
         Order {
             model: path_of(&job.model),
             model_parts: parts.collect(),
             format: job.format.clone(),
-            input_shape: job.batched_input_shape(),
+            inputs: job.inputs.iter().map(ordered).collect(),
             backend: job.backend.clone(),
             precision: job.precision,
             threads: job.threads,
@@ -92,6 +115,8 @@ impl Order {
                 max: duration(limits.max_seconds),
             },
             evaluate_images: job.evaluation.as_ref().map_or(0, |evaluation| evaluation.count),
+            classes: job.evaluation.as_ref().map_or(0, |evaluation| evaluation.classes),
+            scores: job.evaluation.as_ref().and_then(|evaluation| evaluation.scores.clone()),
             options: job.engine.as_ref().map(|engine| engine.options.clone()).unwrap_or_default(),
         }
     }
@@ -112,7 +137,10 @@ impl Order {
         lines.add("precision", self.precision)?;
         lines.add("threads", self.threads)?;
         lines.add_list("cpus", self.cpus.as_deref())?;
-        lines.add_list("input_shape", self.input_shape.as_deref())?;
+        for (index, OrderedInput { name, element, shape }) in self.inputs.iter().enumerate() {
+            let shape: Vec<String> = shape.iter().map(u64::to_string).collect();
+            lines.add(&format!("input.{index}"), format!("{element} [{}] {name}", shape.join(",")))?;
+        }
         lines.add("batch", self.batch)?;
         lines.add("scenario", self.scenario)?;
         let limits = &self.limits;
@@ -125,6 +153,10 @@ impl Order {
         lines.add("max_ns", nanoseconds(limits.max))?;
         if self.evaluate_images > 0 {
             lines.add("evaluate_images", self.evaluate_images)?;
+            lines.add("classes", self.classes)?;
+        }
+        if let Some(scores) = &self.scores {
+            lines.add("scores", scores)?;
         }
         for (name, value) in &self.options {
             lines.add(&format!("option.{name}"), value)?;
@@ -167,7 +199,7 @@ impl Order {
             model: parsed(values, "model")?,
             model_parts: parts.collect(),
             format: parsed(values, "format")?,
-            input_shape: list(values, "input_shape")?,
+            inputs: inputs(values)?,
             backend: parsed(values, "backend")?,
             precision: parsed(values, "precision")?,
             threads: parsed(values, "threads")?,
@@ -183,11 +215,9 @@ impl Order {
                 min: Duration::from_nanos(parsed(values, "min_ns")?),
                 max: Duration::from_nanos(parsed(values, "max_ns")?),
             },
-            evaluate_images: if values.contains_key("evaluate_images") {
-                parsed(values, "evaluate_images")?
-            } else {
-                0
-            },
+            evaluate_images: values.get("evaluate_images").map_or(Ok(0), |_| parsed(values, "evaluate_images"))?,
+            classes: values.get("classes").map_or(Ok(0), |_| parsed(values, "classes"))?,
+            scores: values.get("scores").cloned(),
             options: named("option."),
         })
     }
@@ -217,6 +247,23 @@ fn list<T: FromStr>(values: &BTreeMap<String, String>, key: &str) -> Result<Opti
     numbers.collect::<Result<Vec<T>, String>>().map(Some)
 }
 
+fn inputs(values: &BTreeMap<String, String>) -> Result<Vec<OrderedInput>, String> {
+    let mut inputs = Vec::new();
+    while let Some(text) = values.get(&format!("input.{}", inputs.len())) {
+        let input = input(text).ok_or_else(|| format!("input.{}={text} is no input", inputs.len()))?;
+        inputs.push(input);
+    }
+    Ok(inputs)
+}
+
+fn input(text: &str) -> Option<OrderedInput> {
+    let (element, rest) = text.split_once(" [")?;
+    let (shape, name) = rest.split_once("] ")?;
+    let sizes = shape.split(',').filter(|size| !size.is_empty());
+    let shape = sizes.map(|size| size.parse().ok()).collect::<Option<Vec<u64>>>()?;
+    Some(OrderedInput { name: name.to_owned(), element: element.parse().ok()?, shape })
+}
+
 fn path_text(path: &Path) -> Result<&str, String> {
     std::str::from_utf8(path.as_os_str().as_bytes()).map_err(|_| format!("the path {path:?} is not UTF-8"))
 }
@@ -235,43 +282,50 @@ fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
+/// An order for tests.
+#[cfg(test)]
+pub(crate) fn sample_order() -> Order {
+    let second = Duration::from_secs(1);
+    let image = OrderedInput { name: "an [image] x=1".to_owned(), element: ElementType::Float32, shape: vec![2, 3, 4] };
+    let state = OrderedInput { name: String::new(), element: ElementType::Int64, shape: Vec::new() };
+    Order {
+        model: "/data/store/ab=c".into(),
+        model_parts: [("init".to_owned(), "/data/store/d".into())].into(),
+        format: "onnx".to_owned(),
+        inputs: vec![image, state],
+        backend: "tract".to_owned(),
+        precision: Precision::Int8,
+        threads: 3,
+        cpus: Some(vec![4, 5]),
+        batch: 2,
+        scenario: Scenario::Offline,
+        limits: OrderLimits {
+            warmup_min_runs: 1,
+            warmup_min: second,
+            warmup_max: 2 * second,
+            min_runs: 5,
+            max_runs: 6,
+            min: 3 * second,
+            max: 4 * second,
+        },
+        evaluate_images: 0,
+        classes: 0,
+        scores: None,
+        options: [("xnnpack".to_owned(), "off".to_owned())].into(),
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
-    fn order() -> Order {
-        let second = Duration::from_secs(1);
-        Order {
-            model: "/data/store/ab=c".into(),
-            model_parts: [("init".to_owned(), "/data/store/d".into())].into(),
-            format: "onnx".to_owned(),
-            input_shape: Some(vec![2, 3, 4]),
-            backend: "tract".to_owned(),
-            precision: Precision::Int8,
-            threads: 3,
-            cpus: Some(vec![4, 5]),
-            batch: 2,
-            scenario: Scenario::Offline,
-            limits: OrderLimits {
-                warmup_min_runs: 1,
-                warmup_min: second,
-                warmup_max: 2 * second,
-                min_runs: 5,
-                max_runs: 6,
-                min: 3 * second,
-                max: 4 * second,
-            },
-            evaluate_images: 0,
-            options: [("xnnpack".to_owned(), "off".to_owned())].into(),
-        }
-    }
-
     #[test]
     fn an_order_is_read_as_it_was_written() {
         for cpus in [None, Some(vec![4, 5])] {
             let evaluate_images = cpus.as_ref().map_or(0, |_| 360);
-            let order = Order { cpus, evaluate_images, ..order() };
+            let scores = cpus.as_ref().map(|_| "a = b".to_owned());
+            let order = Order { cpus, evaluate_images, classes: evaluate_images, scores, ..sample_order() };
             let text = order.to_text().unwrap();
             let mut input = [text.as_bytes(), b"rest"].concat();
             input.splice(0..0, *b"unknown=1\n");
@@ -283,19 +337,21 @@ mod tests {
 
     #[test]
     fn what_is_no_order_is_refused() {
-        let text = order().to_text().unwrap();
+        let text = sample_order().to_text().unwrap();
         for (text, part) in [
-            (text.replace("engine_protocol=1", "engine_protocol=9"), "same source"),
+            (text.replace("engine_protocol=2", "engine_protocol=9"), "same source"),
             (text.replace("threads=3\n", ""), "threads is missing"),
             (text.replace("threads=3", "threads=x"), "threads=x is not understood"),
             (text.replace("cpus=4,5", "cpus=4,"), "no list"),
             (text.replace("threads=3", "threads"), "no key=value"),
+            (text.replace("i64 []", "i64 [x]"), "input.1=i64 [x]  is no input"),
+            (text.replace("i64 []", "string []"), "is no input"),
             (text[..20].to_owned(), "no end"),
         ] {
             let error = Order::read(&mut text.as_bytes()).unwrap_err();
             assert!(error.contains(part), "{error}");
         }
-        let two_lines = Order { format: "a\nb".to_owned(), ..order() };
+        let two_lines = Order { format: "a\nb".to_owned(), ..sample_order() };
         assert!(two_lines.to_text().unwrap_err().contains("does not fit"));
     }
 }

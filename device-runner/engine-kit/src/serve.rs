@@ -4,24 +4,29 @@
 //! else measures. Never writes while something is timed, and never outlives its supervisor.
 
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Stdin, Write};
+use std::io::{self, BufReader, BufWriter, Stdin, Write};
 use std::os::fd::AsFd;
+use std::panic::{self, AssertUnwindSafe};
 use std::process;
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
 
 use farmctl_protocol::{
-    Message, Output, Phase, RunnerFailure, RunnerFailureKind, SAMPLES_PER_MESSAGE, TensorInfo, VALUES_PER_MESSAGE, exit,
+    ElementType, MAX_LINE_BYTES, MAX_NAME_BYTES, MAX_RANK, MAX_TENSORS, Message, Phase, RunnerFailure,
+    RunnerFailureKind, SAMPLES_PER_MESSAGE, TensorInfo, exit,
 };
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal, killpg};
 use nix::unistd::{dup2_stdout, getpgrp, getpid};
 
-use crate::backend::{self, Backend, BackendError, OutputTensor, Session};
+use crate::answer::Answer;
+use crate::backend::{self, Backend, BackendError, Session};
 use crate::evaluate::best_classes;
 use crate::order::Order;
 use crate::process::{ChildUsage, CpuTime, affinity, peak_rss_bytes, pin_to};
 use crate::scenario::{self, Bounds};
+use crate::values::Values;
 
 /// Score by which the kernel takes this process first when memory runs out, and not its supervisor, which reports it.
 const OOM_SCORE: &str = "1000";
@@ -46,6 +51,12 @@ pub enum ServeError {
     /// The supervisor sent no inputs.
     #[error("read the inputs: {0}")]
     Inputs(io::Error),
+    /// The engine panicked while the model was loaded.
+    #[error("load the model: the engine {0}")]
+    PanickedLoading(String),
+    /// The engine panicked in an inference.
+    #[error("infer: the engine {0}")]
+    PanickedInferring(String),
     /// The supervisor doesn't listen.
     #[error("send a message: {0}")]
     Send(#[from] io::Error),
@@ -56,6 +67,8 @@ impl ServeError {
         match self {
             ServeError::Backend(error) => error.kind(),
             ServeError::Device { .. } => RunnerFailureKind::Device,
+            ServeError::PanickedLoading(_) => RunnerFailureKind::ModelLoad,
+            ServeError::PanickedInferring(_) => RunnerFailureKind::Inference,
             ServeError::Order(_) | ServeError::Inputs(_) | ServeError::Send(_) => RunnerFailureKind::Internal,
         }
     }
@@ -78,9 +91,12 @@ pub fn serve_with(measure: impl FnOnce(&Order, &mut Process) -> Result<(), Serve
             return exit::FAILED;
         }
     };
-    let Err(error) = set_up(&mut process.input).and_then(|order| measure(&order, &mut process)) else {
-        return exit::OK;
-    };
+    let done = set_up(&mut process.input).and_then(|order| {
+        keep_panics();
+        let measured = panic::catch_unwind(AssertUnwindSafe(|| measure(&order, &mut process)));
+        measured.unwrap_or_else(|_| Err(panicked(process.phase)))
+    });
+    let Err(error) = done else { return exit::OK };
     let message = match &error {
         ServeError::Backend(BackendError::Unsupported(text)) => text.clone(),
         error => format!("failed to {error}"),
@@ -90,6 +106,28 @@ pub fn serve_with(measure: impl FnOnce(&Order, &mut Process) -> Result<(), Serve
     // A supervisor that can't be told is gone.
     let _ = process.send(&Message::Failed(failure));
     exit::FAILED
+}
+
+/// What the first panic said, on whatever thread.
+static PANIC: Mutex<Option<String>> = Mutex::new(None);
+
+/// Keeps what a panic says, besides its being printed. An engine that panics has met a model that it is not made for.
+fn keep_panics() {
+    let print = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        let text = info.to_string().replace('\n', " ").chars().take(MAX_NAME_BYTES).collect();
+        PANIC.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(text);
+        print(info);
+    }));
+}
+
+fn panicked(phase: Option<Phase>) -> ServeError {
+    let text = PANIC.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let text = text.unwrap_or_else(|| "panicked without a word".to_owned());
+    match phase {
+        None | Some(Phase::Verify | Phase::Load) => ServeError::PanickedLoading(text),
+        Some(_) => ServeError::PanickedInferring(text),
+    }
 }
 
 fn set_up(input: &mut BufReader<Stdin>) -> Result<Order, ServeError> {
@@ -139,18 +177,21 @@ fn do_order(backends: &[&dyn Backend], order: &Order, process: &mut Process) -> 
     let begun = Instant::now();
     let mut session = backend.load(order)?;
     let load_ns = begun.elapsed().as_nanos() as u64;
-    let (inputs, outputs) = (session.inputs().to_vec(), session.outputs().to_vec());
-    process.send(&Message::Loaded { load_ns, inputs, outputs, engine: session.engine() })?;
-    let values =
-        session.inputs().iter().map(|info| read_values(info, &mut process.input)).collect::<io::Result<Vec<_>>>();
-    session.set_inputs(values.map_err(ServeError::Inputs)?)?;
+    let inputs = session.inputs().to_vec();
+    if told_of(&inputs).len() < inputs.len() {
+        let text = format!("{} inputs, or their names and shapes, are more than can be told", inputs.len());
+        return Err(BackendError::Unsupported(text).into());
+    }
+    process.send(&Message::Loaded { load_ns, inputs, engine: session.engine() })?;
+    set_inputs(&mut *session, process)?;
 
     process.send(&Message::Phase { phase: Phase::FirstInference })?;
     let begun = Instant::now();
     session.infer()?;
     let latency_ns = begun.elapsed().as_nanos() as u64;
-    process.send(&Message::FirstInference { latency_ns })?;
-    let answer = session.answer()?;
+    let outputs = session.outputs()?;
+    process.send(&Message::FirstInference { latency_ns, outputs: told_of(&outputs).to_vec() })?;
+    let answer = Answer::of(&*session, outputs);
 
     process.send(&Message::Phase { phase: Phase::WarmUp })?;
     let (runs, duration) = scenario::warm_up(&mut *session, &order.limits)?;
@@ -160,35 +201,56 @@ fn do_order(backends: &[&dyn Backend], order: &Order, process: &mut Process) -> 
     let (samples, measured) = timed_loop(pattern, &mut *session, order)?;
     process.send_samples(&samples)?;
     process.send(&measured)?;
-    send_answer(&answer, process)?;
+    answer.send(|message| process.send(message))?;
     if order.evaluate_images > 0 { evaluate(&mut *session, order, process) } else { Ok(()) }
 }
 
 /// Classifies the images that the supervisor sends.
 fn evaluate(session: &mut dyn Session, order: &Order, process: &mut Process) -> Result<(), ServeError> {
     process.send(&Message::Phase { phase: Phase::Evaluate })?;
-    let inputs = session.inputs().to_vec();
     let mut first = 0;
     while first < order.evaluate_images {
         let count = order.batch.min(order.evaluate_images - first);
-        let values = inputs.iter().map(|info| read_values(info, &mut process.input)).collect::<io::Result<Vec<_>>>();
-        session.set_inputs(values.map_err(ServeError::Inputs)?)?;
+        set_inputs(session, process)?;
         session.infer()?;
-        let answer = session.answer()?;
-        let best = best_classes(&answer, order.batch, count)?;
+        let best = best_classes(&session.output(ranked_output(session, order)?)?, order, count)?;
         process.send(&Message::Classified { first: first.into(), best })?;
         first += count;
     }
     Ok(())
 }
 
-/// The values of one input. The supervisor, which sends them, has made sure that they are not too many.
-fn read_values(info: &TensorInfo, input: &mut impl Read) -> io::Result<Vec<f32>> {
-    let count = info.shape.iter().product::<u64>() as usize;
-    let mut bytes = vec![0; count * size_of::<f32>()];
-    input.read_exact(&mut bytes)?;
-    let (values, _) = bytes.as_chunks::<4>();
-    Ok(values.iter().map(|value| f32::from_le_bytes(*value)).collect())
+/// The output that ranks the classes.
+fn ranked_output(session: &dyn Session, order: &Order) -> Result<usize, BackendError> {
+    let Some(scores) = &order.scores else { return Ok(0) };
+    let place = session.outputs()?.iter().position(|output| output.name == *scores);
+    place.ok_or_else(|| BackendError::Inference(format!("the network answers no output {scores:?}")))
+}
+
+/// Sets the values of all inputs that the supervisor sends. It has made sure that they are not too many.
+fn set_inputs(session: &mut dyn Session, process: &mut Process) -> Result<(), ServeError> {
+    let mut read = |info: &TensorInfo| {
+        let element: ElementType = info.element.parse().map_err(io::Error::other)?;
+        let count = info.shape.iter().product::<u64>() as usize;
+        Values::read(element, count, &mut process.input)
+    };
+    let values = session.inputs().iter().map(&mut read).collect::<io::Result<Vec<Values>>>();
+    Ok(session.set_inputs(values.map_err(ServeError::Inputs)?)?)
+}
+
+/// As many of the tensors, from the first on, as are told in one message.
+fn told_of(tensors: &[TensorInfo]) -> &[TensorInfo] {
+    /// Bytes of a dimension's digits, and of what stands around name, type and shape.
+    const DIMENSION_BYTES: usize = 21;
+    const AROUND_BYTES: usize = 128;
+    let mut left = MAX_LINE_BYTES / 2;
+    let fits = |info: &&TensorInfo| {
+        // Each byte of a name may take six in JSON.
+        let bytes = info.name.len() * 6 + info.shape.len() * DIMENSION_BYTES + AROUND_BYTES;
+        left = left.saturating_sub(bytes);
+        left > 0 && info.name.len() <= MAX_NAME_BYTES && info.shape.len() <= MAX_RANK
+    };
+    &tensors[..tensors.iter().take(MAX_TENSORS).take_while(fits).count()]
 }
 
 fn timed_loop(
@@ -220,21 +282,13 @@ fn timed_loop(
     Ok((samples, measured))
 }
 
-fn send_answer(answer: &[OutputTensor], process: &mut Process) -> Result<(), ServeError> {
-    for tensor in answer {
-        for (index, chunk) in tensor.values.chunks(VALUES_PER_MESSAGE).enumerate() {
-            let first = (index * VALUES_PER_MESSAGE) as u64;
-            process.send(&Message::Output(Output::new(&tensor.name, &tensor.shape, first, chunk)))?;
-        }
-    }
-    Ok(())
-}
-
 /// This process's two pipes to the supervisor.
 #[derive(Debug)]
 pub struct Process {
     input: BufReader<Stdin>,
     messages: BufWriter<File>,
+    /// What was last said to be done.
+    phase: Option<Phase>,
 }
 
 impl Process {
@@ -242,7 +296,7 @@ impl Process {
     fn take_streams() -> io::Result<Process> {
         let pipe = io::stdout().as_fd().try_clone_to_owned()?;
         dup2_stdout(io::stderr())?;
-        Ok(Process { input: BufReader::new(io::stdin()), messages: BufWriter::new(File::from(pipe)) })
+        Ok(Process { input: BufReader::new(io::stdin()), messages: BufWriter::new(File::from(pipe)), phase: None })
     }
 
     /// Pins this process, and all that it starts, as the order says.
@@ -260,6 +314,9 @@ impl Process {
     /// # Errors
     /// Fails when the supervisor is gone.
     pub fn send(&mut self, message: &Message) -> io::Result<()> {
+        if let Message::Phase { phase } = message {
+            self.phase = Some(*phase);
+        }
         serde_json::to_writer(&mut self.messages, message)?;
         self.messages.write_all(b"\n")?;
         self.messages.flush()

@@ -14,6 +14,7 @@
 #include <caffe2/utils/threadpool/ThreadPool.h>
 
 #include <exception>
+#include <new>
 #include <set>
 #include <string>
 #include <vector>
@@ -34,7 +35,7 @@ caffe2::Workspace *workspace;
 caffe2::NetBase *net;
 caffe2::NetDef init_net, predict_net;
 std::vector<std::string> output_names;
-bool described = false;
+std::string input_blob;
 
 // The first line of what went wrong: a backtrace follows it.
 std::string reason(const std::exception &error) {
@@ -78,8 +79,10 @@ void load(farm_job *job) {
     static const char *const known[] = {"engine", nullptr};
     farm_known_options(job, known);
     if (std::string(job->format) != "caffe2") farm_fail(FARM_UNSUPPORTED, "Caffe2 loads caffe2, not %s", job->format);
-    int64_t shape[FARM_MAX_RANK];
-    int rank = farm_input_shape(job, shape);
+    if (job->wanted.count != 1 || strcmp(job->wanted.list[0].element, "f32"))
+        farm_fail(FARM_UNSUPPORTED, "of a network of Caffe2 one input of f32 is known, the job says %d inputs", job->wanted.count);
+    const farm_tensor &wanted = job->wanted.list[0];
+    std::vector<int64_t> shape(wanted.shape, wanted.shape + wanted.rank);
     std::string engine = farm_option(job, "engine", "default");
     try {
         caffe2::GlobalInit();
@@ -90,53 +93,64 @@ void load(farm_job *job) {
         // Both pools: that of Eigen's operators, and that of NNPACK's.
         omp_set_num_threads(job->threads);
         workspace->GetThreadPool()->setNumThreads(static_cast<size_t>(job->threads));
-        std::string input = input_name();
+        input_blob = input_name();
         if (!workspace->RunNetOnce(init_net)) farm_fail(FARM_MODEL_LOAD, "failed to make the model's weights");
-        caffe2::BlobGetMutableTensor(workspace->CreateBlob(input), caffe2::CPU)->Resize(std::vector<int64_t>(shape, shape + rank));
+        caffe2::BlobGetMutableTensor(workspace->CreateBlob(input_blob), caffe2::CPU)->Resize(shape);
         net = workspace->CreateNet(predict_net, true);
         if (!net) farm_fail(FARM_MODEL_LOAD, "failed to make the network");
         for (int index = 0; index < predict_net.external_output_size(); index++)
             output_names.push_back(predict_net.external_output(index));
-        farm_input(job, input.c_str(), "f32", rank, shape);
+        farm_input(job, 0, wanted.name, "f32", wanted.rank, shape.data());
+    } catch (const std::bad_alloc &) {
+        farm_fail(FARM_MEMORY, "memory for the model was refused");
     } catch (const std::exception &error) {
         farm_fail(FARM_MODEL_LOAD, "failed to load the model: %s", reason(error).c_str());
     }
     farm_engine_name(job, "Caffe2 of PyTorch " ENGINE_TORCH_VERSION " (engine %s)", engine.c_str());
 }
 
-void set_input(farm_job *job, int index, const float *values) {
-    caffe2::Tensor *input = caffe2::BlobGetMutableTensor(workspace->GetBlob(job->inputs[index].name), caffe2::CPU);
-    memcpy(input->mutable_data<float>(), values, job->inputs[index].values * sizeof(float));
+void set_input(farm_job *job, int index, const void *values) {
+    caffe2::Tensor *input = caffe2::BlobGetMutableTensor(workspace->GetBlob(input_blob), caffe2::CPU);
+    memcpy(input->mutable_data<float>(), values, job->inputs.list[index].bytes);
 }
 
 const caffe2::Tensor &output(size_t index) { return workspace->GetBlob(output_names[index])->Get<caffe2::Tensor>(); }
 
+const char *element_of(const caffe2::Tensor &tensor) {
+    return tensor.IsType<float>()     ? "f32"
+           : tensor.IsType<int64_t>() ? "i64"
+           : tensor.IsType<int32_t>() ? "i32"
+           : tensor.IsType<uint8_t>() ? "u8"
+           : tensor.IsType<bool>()    ? "bool"
+           : tensor.IsType<double>()  ? "f64"
+                                      : "an unknown type";
+}
+
 void describe(farm_job *job) {
-    described = true;
     for (size_t index = 0; index < output_names.size(); index++) {
         const caffe2::Tensor &tensor = output(index);
-        if (!tensor.IsType<float>())
-            farm_fail(FARM_UNSUPPORTED, "output %s is not made of 32-bit floats", output_names[index].c_str());
-        farm_output(job, output_names[index].c_str(), "f32", static_cast<int>(tensor.dim()), tensor.sizes().data());
+        farm_output(job, output_names[index].c_str(), element_of(tensor), static_cast<int>(tensor.dim()), tensor.sizes().data());
     }
 }
 
 void infer(farm_job *job) {
     try {
         if (!net->Run()) farm_fail(FARM_INFERENCE, "failed to infer: the network says no more");
-        if (!described) describe(job);
+    } catch (const std::bad_alloc &) {
+        farm_fail(FARM_MEMORY, "memory for an inference was refused");
     } catch (const std::exception &error) {
         farm_fail(FARM_INFERENCE, "failed to infer: %s", reason(error).c_str());
     }
 }
 
-void answer(farm_job *job, int index, float *values) {
-    memcpy(values, output(static_cast<size_t>(index)).data<float>(), job->outputs[index].values * sizeof(float));
+int answer(farm_job *job, int index, float *values) {
+    const caffe2::Tensor &tensor = output(static_cast<size_t>(index));
+    return farm_to_floats(element_of(tensor), tensor.raw_data(), job->outputs.list[index].values, values);
 }
 
 }  // namespace
 
 int main() {
-    static const farm_engine engine = {load, set_input, infer, answer};
+    static const farm_engine engine = {load, set_input, infer, describe, answer};
     return farm_engine_main(&engine);
 }

@@ -1,48 +1,62 @@
 /*
  * LiteRT (TensorFlow Lite) as an engine program: runs .tflite files on the CPU, with XNNPACK unless told otherwise.
- * Quantised inputs and outputs are converted outside the timed window, by the scale and zero point in the file.
+ * Inputs come in the file's own types; quantised outputs are converted outside the timed window, by the scale and zero
+ * point in the file.
  *
  * Options: kernels (xnnpack, builtin, reference), delegate (gpu, npu).
  */
 #include "farm_engine.h"
-
-#include <math.h>
 
 #include "litert_api.h"
 
 #define LIBRARY "libLiteRt.so"
 
 struct tensor {
-    int element; /* LITERT_FLOAT32, … */
-    LiteRtQuantizationPerTensor quantization;
+    const char *name;
+    const char *element; /* f32, i8, … */
+    LiteRtQuantizationPerTensor quantization; /* scale is 0 where there is none */
     LiteRtRankedTensorType type;
+    LiteRtTensorBuffer buffer;
+    size_t bytes; /* that the buffer has room for */
 };
 
+static LiteRtEnvironment environment;
+static LiteRtSignature signature;
 static LiteRtCompiledModel compiled;
-static struct tensor inputs[FARM_MAX_TENSORS], outputs[FARM_MAX_TENSORS];
-static LiteRtTensorBuffer input_buffers[FARM_MAX_TENSORS], output_buffers[FARM_MAX_TENSORS];
+static LiteRtParamIndex input_count, output_count;
+static struct tensor *inputs, *outputs;
+static LiteRtTensorBuffer *input_buffers, *output_buffers;
+static LiteRtLayout *layouts; /* of the outputs */
+static uint64_t inferences;
+static LiteRtParamIndex *input_at; /* the file's input of each input in the order in which values come */
 
 static void must(LiteRtStatus status, const char *kind, const char *what) {
     if (status) farm_fail(kind, "failed to %s: LiteRT answers with status %d", what, status);
 }
 
 static const char *element_word(int element) {
-    return element == LITERT_FLOAT32 ? "f32" : element == LITERT_INT8 ? "i8" : element == LITERT_UINT8 ? "u8" : NULL;
+    static const struct {
+        int element;
+        const char *word;
+    } known[] = {{LITERT_FLOAT32, "f32"}, {LITERT_INT32, "i32"},   {LITERT_UINT8, "u8"},    {LITERT_INT64, "i64"},
+                 {LITERT_STRING, "string"}, {LITERT_BOOL, "bool"}, {LITERT_INT16, "i16"},   {LITERT_INT8, "i8"},
+                 {LITERT_FLOAT16, "f16"}, {LITERT_FLOAT64, "f64"}, {LITERT_UINT64, "u64"},  {LITERT_UINT32, "u32"},
+                 {LITERT_UINT16, "u16"},  {LITERT_BFLOAT16, "bf16"}};
+    for (size_t index = 0; index < sizeof known / sizeof *known; index++)
+        if (known[index].element == element) return known[index].word;
+    return "an unknown type";
 }
 
 /* Reads what a tensor is made of. */
-static void inspect(LiteRtTensor handle, const char *name, struct tensor *tensor) {
+static void inspect(LiteRtTensor handle, struct tensor *tensor) {
     int quantized = 0;
-    must(LiteRt.GetRankedTensorType(handle, &tensor->type), FARM_MODEL_LOAD, "read the type of a tensor");
-    tensor->element = tensor->type.element_type;
-    if (!element_word(tensor->element))
-        farm_fail(FARM_UNSUPPORTED, "%s is made of elements of type %d; 32-bit floats and 8-bit integers are known", name,
-                  tensor->element);
-    tensor->quantization.scale = 1;
-    if (tensor->element == LITERT_FLOAT32) return;
+    if (LiteRt.GetRankedTensorType(handle, &tensor->type))
+        farm_fail(FARM_UNSUPPORTED, "%s has no type and rank that LiteRT tells", tensor->name);
+    tensor->element = element_word(tensor->type.element_type);
     must(LiteRt.GetQuantizationTypeId(handle, &quantized), FARM_MODEL_LOAD, "read the quantisation of a tensor");
+    if (!quantized) return;
     if (quantized != LITERT_PER_TENSOR || LiteRt.GetPerTensorQuantization(handle, &tensor->quantization))
-        farm_fail(FARM_UNSUPPORTED, "%s is not quantised by one scale and zero point", name);
+        farm_fail(FARM_UNSUPPORTED, "%s is not quantised by one scale and zero point", tensor->name);
 }
 
 /* The one accelerator that the whole model is to run on, or 0 for the processor. */
@@ -90,27 +104,75 @@ static LiteRtOptions options(const struct farm_job *job) {
     return options;
 }
 
-/* Gives an input the job's batch, where the file has another. */
-static void resize(const struct farm_job *job, LiteRtParamIndex index, struct tensor *tensor) {
+/* Whether an input has this shape already: a file that leaves dimensions open has sizes for them, too. */
+static int has_shape(LiteRtParamIndex index, const LiteRtLayout *wanted) {
+    LiteRtLayout now;
+    if (LiteRt.GetCompiledModelInputTensorLayout(compiled, 0, index, &now) || now.rank != wanted->rank) return 0;
+    return !memcmp(now.dimensions, wanted->dimensions, wanted->rank * sizeof *wanted->dimensions);
+}
+
+/* Settles an input's shape, and sets it where the file leaves something open. Gives its place among the job's inputs. */
+static int settle(struct farm_job *job, LiteRtParamIndex index, struct tensor *tensor) {
     LiteRtLayout *layout = &tensor->type.layout;
-    if (layout->rank == 0 || layout->dimensions[0] == job->batch) return;
-    layout->dimensions[0] = job->batch;
-    if (LiteRt.CompiledModelResizeInputTensorNonStrict(compiled, 0, index, layout->dimensions, layout->rank))
-        farm_fail(FARM_UNSUPPORTED, "the model can't be given a batch of %d", job->batch);
-}
-
-static void describe(struct farm_job *job, const char *name, const struct tensor *tensor,
-                     void (*add)(struct farm_job *, const char *, const char *, int, const int64_t *)) {
     int64_t shape[LITERT_MAX_RANK];
-    for (unsigned int place = 0; place < tensor->type.layout.rank; place++)
-        shape[place] = tensor->type.layout.dimensions[place];
-    add(job, name, element_word(tensor->element), (int)tensor->type.layout.rank, shape);
+    int rank = (int)layout->rank, is_open = 0;
+    for (int dimension = 0; dimension < rank; dimension++) {
+        shape[dimension] = layout->dimensions[dimension];
+        is_open |= shape[dimension] < 0;
+    }
+    int place = farm_input(job, (int)index, tensor->name, tensor->element, rank, shape);
+    if (tensor->quantization.scale > 0)
+        farm_quantized_input(job, place, tensor->quantization.scale, tensor->quantization.zero_point);
+    for (int dimension = 0; dimension < rank; dimension++) {
+        if (shape[dimension] > INT32_MAX) farm_fail(FARM_UNSUPPORTED, "dimension %d of %s is too large", dimension, tensor->name);
+        layout->dimensions[dimension] = (int32_t)shape[dimension];
+    }
+    if (is_open && !has_shape(index, layout) &&
+        LiteRt.CompiledModelResizeInputTensorNonStrict(compiled, 0, index, layout->dimensions, layout->rank))
+        farm_fail(FARM_UNSUPPORTED, "LiteRT does not give input %s its shape", tensor->name);
+    return place;
 }
 
-static void make_room(LiteRtEnvironment environment, const struct tensor *tensor, LiteRtTensorBufferRequirements needs,
-                      LiteRtTensorBuffer *buffer) {
-    must(LiteRt.CreateManagedTensorBufferFromRequirements(environment, &tensor->type, needs, buffer), FARM_MODEL_LOAD,
+static void make_room(struct tensor *tensor, LiteRtTensorBufferRequirements needs) {
+    must(LiteRt.CreateManagedTensorBufferFromRequirements(environment, &tensor->type, needs, &tensor->buffer), FARM_MODEL_LOAD,
          "make room for a tensor");
+    must(LiteRt.GetTensorBufferPackedSize(tensor->buffer, &tensor->bytes), FARM_MODEL_LOAD, "learn the size of a tensor");
+}
+
+static void load_inputs(struct farm_job *job) {
+    LiteRtTensor handle;
+    for (LiteRtParamIndex index = 0; index < input_count; index++) {
+        must(LiteRt.GetSignatureInputName(signature, index, &inputs[index].name), FARM_MODEL_LOAD, "read an input's name");
+        must(LiteRt.GetSignatureInputTensorByIndex(signature, index, &handle), FARM_MODEL_LOAD, "find an input");
+        inspect(handle, &inputs[index]);
+        input_at[settle(job, index, &inputs[index])] = index;
+    }
+    for (LiteRtParamIndex index = 0; index < input_count; index++) {
+        LiteRtTensorBufferRequirements needs;
+        must(LiteRt.GetCompiledModelInputBufferRequirements(compiled, 0, index, &needs), FARM_MODEL_LOAD,
+             "learn an input's size");
+        make_room(&inputs[index], needs);
+        input_buffers[index] = inputs[index].buffer;
+    }
+}
+
+static void load_outputs(void) {
+    LiteRtTensor handle;
+    layouts = (LiteRtLayout *)farm_allocate(output_count * sizeof *layouts, "the outputs");
+    /* Shapes behind inputs that were set are known only now. */
+    must(LiteRt.GetCompiledModelOutputTensorLayouts(compiled, 0, output_count, layouts, true), FARM_UNSUPPORTED,
+         "learn the outputs' shapes, which may depend on the input's values");
+    for (LiteRtParamIndex index = 0; index < output_count; index++) {
+        LiteRtTensorBufferRequirements needs;
+        must(LiteRt.GetSignatureOutputName(signature, index, &outputs[index].name), FARM_MODEL_LOAD, "read an output's name");
+        must(LiteRt.GetSignatureOutputTensorByIndex(signature, index, &handle), FARM_MODEL_LOAD, "find an output");
+        inspect(handle, &outputs[index]);
+        outputs[index].type.layout = layouts[index];
+        must(LiteRt.GetCompiledModelOutputBufferRequirements(compiled, 0, index, &needs), FARM_MODEL_LOAD,
+             "learn an output's size");
+        make_room(&outputs[index], needs);
+        output_buffers[index] = outputs[index].buffer;
+    }
 }
 
 static void load(struct farm_job *job) {
@@ -119,19 +181,18 @@ static void load(struct farm_job *job) {
     if (strcmp(job->format, "tflite")) farm_fail(FARM_UNSUPPORTED, "LiteRT loads tflite, not %s", job->format);
     const char *error = litert_open(LIBRARY);
     if (error) farm_fail(FARM_MODEL_LOAD, "failed to load " LIBRARY ": %s", error);
-    LiteRtEnvironment environment;
     LiteRtModel model;
-    LiteRtSignature signature;
-    LiteRtParamIndex input_count, output_count;
-    LiteRtTensor handle;
-    LiteRtLayout layouts[FARM_MAX_TENSORS];
     must(LiteRt.CreateEnvironment(0, NULL, &environment), FARM_INTERNAL, "start LiteRT");
     must(LiteRt.CreateModelFromFile(environment, job->model, &model), FARM_MODEL_LOAD, "read the model");
     must(LiteRt.GetModelSignature(model, 0, &signature), FARM_MODEL_LOAD, "find the model's first signature");
     must(LiteRt.GetNumSignatureInputs(signature, &input_count), FARM_MODEL_LOAD, "count the inputs");
     must(LiteRt.GetNumSignatureOutputs(signature, &output_count), FARM_MODEL_LOAD, "count the outputs");
-    if (input_count > FARM_MAX_TENSORS || output_count > FARM_MAX_TENSORS)
-        farm_fail(FARM_UNSUPPORTED, "more than %d inputs or outputs", FARM_MAX_TENSORS);
+    inputs = (struct tensor *)calloc(input_count + 1, sizeof *inputs);
+    outputs = (struct tensor *)calloc(output_count + 1, sizeof *outputs);
+    if (!inputs || !outputs) farm_fail(FARM_MEMORY, "memory allocation of the tensors failed");
+    input_at = (LiteRtParamIndex *)farm_allocate(input_count * sizeof *input_at, "the inputs");
+    input_buffers = (LiteRtTensorBuffer *)farm_allocate(input_count * sizeof *input_buffers, "the inputs");
+    output_buffers = (LiteRtTensorBuffer *)farm_allocate(output_count * sizeof *output_buffers, "the outputs");
     const char *delegate = farm_option(job, "delegate", "");
     LiteRtStatus status = LiteRt.CreateCompiledModel(environment, model, options(job), &compiled);
     if (status && *delegate)
@@ -139,73 +200,66 @@ static void load(struct farm_job *job) {
                   delegate, status);
     must(status, FARM_MODEL_LOAD, "compile the model");
     if (*delegate) must_be_accelerated(job);
-    for (LiteRtParamIndex index = 0; index < input_count; index++) {
-        LiteRtTensorBufferRequirements needs;
-        const char *name;
-        must(LiteRt.GetSignatureInputName(signature, index, &name), FARM_MODEL_LOAD, "read an input's name");
-        must(LiteRt.GetSignatureInputTensorByIndex(signature, index, &handle), FARM_MODEL_LOAD, "find an input");
-        inspect(handle, name, &inputs[index]);
-        resize(job, index, &inputs[index]);
-        describe(job, name, &inputs[index], farm_input);
-        must(LiteRt.GetCompiledModelInputBufferRequirements(compiled, 0, index, &needs), FARM_MODEL_LOAD,
-             "learn an input's size");
-        make_room(environment, &inputs[index], needs, &input_buffers[index]);
-    }
-    /* Shapes behind a batch that was changed are known only now. */
-    must(LiteRt.GetCompiledModelOutputTensorLayouts(compiled, 0, output_count, layouts, true), FARM_MODEL_LOAD,
-         "learn the outputs' shapes");
-    for (LiteRtParamIndex index = 0; index < output_count; index++) {
-        LiteRtTensorBufferRequirements needs;
-        const char *name;
-        must(LiteRt.GetSignatureOutputName(signature, index, &name), FARM_MODEL_LOAD, "read an output's name");
-        must(LiteRt.GetSignatureOutputTensorByIndex(signature, index, &handle), FARM_MODEL_LOAD, "find an output");
-        inspect(handle, name, &outputs[index]);
-        outputs[index].type.layout = layouts[index];
-        describe(job, name, &outputs[index], farm_output);
-        must(LiteRt.GetCompiledModelOutputBufferRequirements(compiled, 0, index, &needs), FARM_MODEL_LOAD,
-             "learn an output's size");
-        make_room(environment, &outputs[index], needs, &output_buffers[index]);
-    }
+    load_inputs(job);
+    load_outputs();
     if (*delegate) farm_engine_name(job, "LiteRT (delegate %s)", delegate);
     else farm_engine_name(job, "LiteRT (kernels %s)", farm_option(job, "kernels", "xnnpack"));
 }
 
-static float clamped(float value, float low, float high) { return value < low ? low : value > high ? high : value; }
-
-static void set_input(struct farm_job *job, int index, const float *values) {
-    const struct tensor *tensor = &inputs[index];
-    size_t count = job->inputs[index].values;
+static void set_input(struct farm_job *job, int index, const void *values) {
+    struct tensor *tensor = &inputs[input_at[index]];
+    size_t bytes = job->inputs.list[index].bytes;
     void *target;
-    must(LiteRt.LockTensorBuffer(input_buffers[index], &target, LITERT_WRITE), FARM_INFERENCE, "write an input");
-    for (size_t at = 0; at < count; at++) {
-        float steps = rintf(values[at] / tensor->quantization.scale) + (float)tensor->quantization.zero_point;
-        if (tensor->element == LITERT_FLOAT32) ((float *)target)[at] = values[at];
-        if (tensor->element == LITERT_INT8) ((int8_t *)target)[at] = (int8_t)clamped(steps, -128, 127);
-        if (tensor->element == LITERT_UINT8) ((uint8_t *)target)[at] = (uint8_t)clamped(steps, 0, 255);
-    }
-    must(LiteRt.UnlockTensorBuffer(input_buffers[index]), FARM_INFERENCE, "write an input");
+    if (bytes > tensor->bytes) farm_fail(FARM_INFERENCE, "LiteRT has %zu bytes for %s, it takes %zu", tensor->bytes, tensor->name, bytes);
+    must(LiteRt.LockTensorBuffer(tensor->buffer, &target, LITERT_WRITE), FARM_INFERENCE, "write an input");
+    memcpy(target, values, bytes);
+    must(LiteRt.UnlockTensorBuffer(tensor->buffer), FARM_INFERENCE, "write an input");
+}
+
+/* An output may be found to be dynamic by the first inference: it then has memory of its own, which LiteRT shows nobody,
+ * and refuses the next inference. */
+static void refuse_dynamic_outputs(void) {
+    farm_fail(FARM_UNSUPPORTED, "the sizes of the outputs are only settled by each inference, and such models LiteRT runs once");
 }
 
 static void infer(struct farm_job *job) {
-    LiteRtStatus status = LiteRt.RunCompiledModel(compiled, 0, (size_t)job->input_count, input_buffers,
-                                                  (size_t)job->output_count, output_buffers);
-    if (status) must(status, FARM_INFERENCE, "infer");
+    (void)job;
+    LiteRtStatus status = LiteRt.RunCompiledModel(compiled, 0, input_count, input_buffers, output_count, output_buffers);
+    if (!status) inferences++;
+    else if (inferences == 1) refuse_dynamic_outputs();
+    else must(status, FARM_INFERENCE, "infer");
 }
 
-static void answer(struct farm_job *job, int index, float *values) {
-    const struct tensor *tensor = &outputs[index];
-    void *source;
-    must(LiteRt.LockTensorBuffer(output_buffers[index], &source, LITERT_READ), FARM_INFERENCE, "read an output");
-    for (size_t at = 0; at < job->outputs[index].values; at++) {
-        float zero = (float)tensor->quantization.zero_point, scale = tensor->quantization.scale;
-        values[at] = tensor->element == LITERT_FLOAT32 ? ((const float *)source)[at]
-                     : tensor->element == LITERT_INT8  ? ((float)((const int8_t *)source)[at] - zero) * scale
-                                                       : ((float)((const uint8_t *)source)[at] - zero) * scale;
+static void describe_outputs(struct farm_job *job) {
+    must(LiteRt.GetCompiledModelOutputTensorLayouts(compiled, 0, output_count, layouts, false), FARM_INFERENCE,
+         "learn the outputs' shapes");
+    for (LiteRtParamIndex index = 0; index < output_count; index++) {
+        const LiteRtLayout *now = &layouts[index], *bound = &outputs[index].type.layout;
+        if (now->rank != bound->rank || memcmp(now->dimensions, bound->dimensions, now->rank * sizeof *now->dimensions))
+            refuse_dynamic_outputs();
     }
-    must(LiteRt.UnlockTensorBuffer(output_buffers[index]), FARM_INFERENCE, "read an output");
+    for (LiteRtParamIndex index = 0; index < output_count; index++) {
+        const LiteRtLayout *layout = &outputs[index].type.layout;
+        int64_t shape[LITERT_MAX_RANK];
+        for (unsigned int place = 0; place < layout->rank; place++) shape[place] = layout->dimensions[place];
+        farm_output(job, outputs[index].name, outputs[index].element, (int)layout->rank, shape);
+    }
+}
+
+static int answer(struct farm_job *job, int index, float *values) {
+    const struct tensor *tensor = &outputs[index];
+    size_t count = job->outputs.list[index].values;
+    if (job->outputs.list[index].bytes > tensor->bytes) return 0;
+    void *source;
+    must(LiteRt.LockTensorBuffer(tensor->buffer, &source, LITERT_READ), FARM_INFERENCE, "read an output");
+    int are_numbers = farm_to_floats(tensor->element, source, count, values);
+    must(LiteRt.UnlockTensorBuffer(tensor->buffer), FARM_INFERENCE, "read an output");
+    float zero = (float)tensor->quantization.zero_point, scale = tensor->quantization.scale;
+    for (size_t at = 0; are_numbers && scale > 0 && at < count; at++) values[at] = (values[at] - zero) * scale;
+    return are_numbers;
 }
 
 int main(void) {
-    static const struct farm_engine engine = {load, set_input, infer, answer};
+    static const struct farm_engine engine = {load, set_input, infer, describe_outputs, answer};
     return farm_engine_main(&engine);
 }

@@ -23,7 +23,22 @@ typedef struct LiteRtCompiledModelT *LiteRtCompiledModel;
 typedef struct LiteRtTensorBufferT *LiteRtTensorBuffer;
 typedef struct LiteRtTensorBufferRequirementsT *LiteRtTensorBufferRequirements;
 
-enum { LITERT_FLOAT32 = 1, LITERT_UINT8 = 3, LITERT_INT8 = 9 }; /* LiteRtElementType */
+enum { /* LiteRtElementType */
+    LITERT_FLOAT32 = 1,
+    LITERT_INT32 = 2,
+    LITERT_UINT8 = 3,
+    LITERT_INT64 = 4,
+    LITERT_STRING = 5,
+    LITERT_BOOL = 6,
+    LITERT_INT16 = 7,
+    LITERT_INT8 = 9,
+    LITERT_FLOAT16 = 10,
+    LITERT_FLOAT64 = 11,
+    LITERT_UINT64 = 13,
+    LITERT_UINT32 = 16,
+    LITERT_UINT16 = 17,
+    LITERT_BFLOAT16 = 19
+};
 enum { LITERT_PER_TENSOR = 1 };                                 /* LiteRtQuantizationTypeId */
 enum { LITERT_CPU = 1, LITERT_GPU = 2, LITERT_NPU = 4 };        /* LiteRtHwAccelerators */
 enum { LITERT_READ = 0, LITERT_WRITE = 1 };                     /* LiteRtTensorBufferLockMode */
@@ -76,6 +91,7 @@ typedef struct {
       (LiteRtCompiledModel, LiteRtParamIndex, LiteRtParamIndex, LiteRtTensorBufferRequirements *))                     \
     F(CreateManagedTensorBufferFromRequirements,                                                                       \
       (LiteRtEnvironment, const LiteRtRankedTensorType *, LiteRtTensorBufferRequirements, LiteRtTensorBuffer *))       \
+    F(GetTensorBufferPackedSize, (LiteRtTensorBuffer, size_t *))                                                       \
     F(LockTensorBuffer, (LiteRtTensorBuffer, void **, int))                                                            \
     F(UnlockTensorBuffer, (LiteRtTensorBuffer))                                                                        \
     F(RunCompiledModel, (LiteRtCompiledModel, LiteRtParamIndex, size_t, LiteRtTensorBuffer *, size_t, LiteRtTensorBuffer *))

@@ -14,13 +14,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use farmctl_protocol::{JobSpec, MAX_LINE_BYTES, Phase, TensorInfo};
+use farmctl_protocol::{JobSpec, MAX_LINE_BYTES, Phase};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use super::Event;
 use super::images::Images;
-use super::input::{SeededInput, value_counts};
+use super::input::{Fed, SeededInput};
 use super::program::Program;
 
 /// Lines of standard error that are kept.
@@ -87,15 +87,11 @@ impl Child {
     /// Sends the job's seeded values for `inputs`, as fast as the process takes them.
     ///
     /// # Errors
-    /// Says why they can't be made.
-    pub(super) fn feed(&self, job: &JobSpec, inputs: Vec<TensorInfo>) -> Result<(), String> {
-        let counts = value_counts(&inputs)?;
-        let mut seeded = SeededInput::new(job.seed, job.input_range);
+    /// Says why that can't begin.
+    pub(super) fn feed(&self, job: &JobSpec, inputs: Vec<Fed>) -> Result<(), String> {
+        let mut seeded = SeededInput::new(job.seed);
         let layout = job.layout;
-        self.send("inputs", move |pipe| {
-            let mut inputs = inputs.iter().zip(counts);
-            inputs.try_for_each(|(input, count)| seeded.write(input, count, layout, pipe))
-        })
+        self.send("inputs", move |pipe| inputs.iter().try_for_each(|input| seeded.write(input, layout, pipe)))
     }
 
     /// Sends the images to classify, as fast as the process takes them.

@@ -6,26 +6,36 @@
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
 
-use farmctl_protocol::{Evaluation, JobSpec, Layout, TensorInfo};
+use farmctl_protocol::{ElementType, Evaluation, JobSpec, Layout, Quantization, TensorInfo};
 
+use super::element::{self, Number};
+use super::input::Fed;
 use crate::workdir::Workdir;
 
 /// Most bytes of one image: far above what a network takes.
 pub const MAX_IMAGE_BYTES: u64 = 1 << 26;
 
-/// Says why the network can't classify the job's images, if it can't. An engine that only learns its outputs by an
-/// inference has not described them yet.
-pub(super) fn check(job: &JobSpec, inputs: &[TensorInfo], outputs: &[TensorInfo]) -> Result<(), String> {
+/// Says why the network can't be shown the job's images, if it can't.
+pub(super) fn check_inputs(job: &JobSpec, inputs: &[Fed]) -> Result<(), String> {
     let Some(evaluation) = &job.evaluation else { return Ok(()) };
     let shape = evaluation.input_shape(job.batch, job.layout);
     match inputs {
-        [input] if input.shape == shape => {}
+        [input] if input.info.shape == shape => Ok(()),
         _ => {
-            let shapes: Vec<_> = inputs.iter().map(|input| &input.shape).collect();
-            return Err(format!("the images are {shape:?}, the network takes {shapes:?}: no accuracy can be measured"));
+            let shapes: Vec<_> = inputs.iter().map(|input| &input.info.shape).collect();
+            Err(format!("the images are {shape:?}, the network takes {shapes:?}"))
         }
     }
-    let Some(output) = outputs.first() else { return Ok(()) };
+}
+
+/// Says why the network's answer doesn't tell the classes of the job's images, if it doesn't.
+pub(super) fn check_outputs(job: &JobSpec, outputs: &[TensorInfo]) -> Result<(), String> {
+    let Some(evaluation) = &job.evaluation else { return Ok(()) };
+    let is_ranked = |output: &&TensorInfo| evaluation.scores.as_ref().is_none_or(|scores| output.name == *scores);
+    let output = outputs.iter().find(is_ranked).ok_or_else(|| match &evaluation.scores {
+        Some(scores) => format!("the network answers no output {scores:?}"),
+        None => "the network answers nothing".to_owned(),
+    })?;
     if output.values() == Some(u64::from(evaluation.classes) * u64::from(job.batch)) {
         return Ok(());
     }
@@ -41,16 +51,23 @@ pub(super) struct Images {
     channels: usize,
     image_bytes: usize,
     layout: Layout,
-    /// The value of each byte in each channel.
-    values: Vec<[f32; 256]>,
+    element_bytes: usize,
+    /// The element that each byte becomes, in each channel: one after the other.
+    values: Vec<Vec<u8>>,
 }
 
 impl Images {
     /// Opens the job's file of images, which was verified before.
-    pub(super) fn open(workdir: &Workdir, job: &JobSpec, evaluation: &Evaluation) -> Result<Images, String> {
+    pub(super) fn open(
+        workdir: &Workdir,
+        job: &JobSpec,
+        evaluation: &Evaluation,
+        input: &Fed,
+    ) -> Result<Images, String> {
         let path = workdir.store().join(&evaluation.images.sha256);
         let file = File::open(&path).map_err(|error| format!("failed to read {}: {error}", path.display()))?;
         let bytes = evaluation.image_bytes().and_then(|bytes| usize::try_from(bytes).ok());
+        let kind = (input.element, input.info.quantization);
         Ok(Images {
             file: BufReader::new(file),
             count: evaluation.count,
@@ -58,14 +75,15 @@ impl Images {
             channels: evaluation.channels as usize,
             image_bytes: bytes.ok_or("an image is too large")?,
             layout: job.layout,
-            values: evaluation.mean.iter().zip(&evaluation.std).map(|(mean, std)| table(*mean, *std)).collect(),
+            element_bytes: input.element.size_bytes(),
+            values: evaluation.mean.iter().zip(&evaluation.std).map(|(mean, std)| table(*mean, *std, kind)).collect(),
         })
     }
 
     /// Writes all images, batch by batch; what is left over in the last one is zeros.
     pub(super) fn write(mut self, out: &mut impl Write) -> io::Result<()> {
         let mut image = vec![0; self.image_bytes];
-        let mut values = vec![0; self.image_bytes * size_of::<f32>()];
+        let mut values = vec![0; self.image_bytes * self.element_bytes];
         for _ in 0..self.count {
             self.file.read_exact(&mut image)?;
             self.convert(&image, &mut values);
@@ -86,20 +104,26 @@ impl Images {
                 Layout::Nchw => channel * pixels + pixel,
                 Layout::Nhwc => index,
             };
-            let value = self.values[channel][usize::from(*byte)];
-            values[at * size_of::<f32>()..][..size_of::<f32>()].copy_from_slice(&value.to_le_bytes());
+            let element = &self.values[channel][usize::from(*byte) * self.element_bytes..][..self.element_bytes];
+            values[at * self.element_bytes..][..self.element_bytes].copy_from_slice(element);
         }
     }
 }
 
-/// The value of each byte: IEEE 754 fixes the results of both steps and of the one rounding to single precision.
-fn table(mean: f64, std: f64) -> [f32; 256] {
-    std::array::from_fn(|byte| ((byte as f64 - mean) / std) as f32)
+/// The element that each byte becomes: IEEE 754 fixes the results of both steps and of the one rounding to single precision.
+fn table(mean: f64, std: f64, (element, quantization): (ElementType, Option<Quantization>)) -> Vec<u8> {
+    let mut elements = Vec::new();
+    for byte in 0..=u8::MAX {
+        let value = ((f64::from(byte) - mean) / std) as f32;
+        element::push(&mut elements, Number::Real(value), element, quantization);
+    }
+    elements
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use super::super::input::fed;
     use super::*;
 
     fn written(layout: Layout, batch: u32) -> Vec<f32> {
@@ -107,12 +131,17 @@ mod tests {
         // Two images of 1 × 2 pixels with three channels.
         file.write_all(&[0, 1, 2, 3, 4, 5, 10, 11, 12, 13, 14, 255]).unwrap();
         io::Seek::rewind(&mut file).unwrap();
-        let values = [(0.0, 1.0), (1.0, 2.0), (127.0, 128.0)].map(|(mean, std)| table(mean, std)).to_vec();
-        let images =
-            Images { file: BufReader::new(file), count: 2, batch, channels: 3, image_bytes: 6, layout, values };
+        let bytes = bytes(file, layout, batch, (ElementType::Float32, None));
+        bytes.as_chunks::<4>().0.iter().map(|value| f32::from_le_bytes(*value)).collect()
+    }
+
+    fn bytes(file: File, layout: Layout, batch: u32, kind: (ElementType, Option<Quantization>)) -> Vec<u8> {
+        let values = [(0.0, 1.0), (1.0, 2.0), (127.0, 128.0)].map(|(mean, std)| table(mean, std, kind)).to_vec();
+        let (file, element_bytes) = (BufReader::new(file), kind.0.size_bytes());
+        let images = Images { file, count: 2, batch, channels: 3, image_bytes: 6, layout, element_bytes, values };
         let mut bytes = Vec::new();
         images.write(&mut bytes).unwrap();
-        bytes.as_chunks::<4>().0.iter().map(|value| f32::from_le_bytes(*value)).collect()
+        bytes
     }
 
     fn tempfile() -> File {
@@ -136,23 +165,37 @@ mod tests {
     }
 
     #[test]
+    fn bytes_become_steps_where_the_network_is_quantised() {
+        let mut file = tempfile();
+        file.write_all(&[0, 1, 2, 3, 4, 5, 10, 11, 12, 13, 14, 255]).unwrap();
+        io::Seek::rewind(&mut file).unwrap();
+        let quantization = Quantization { scale: 0.5, zero_point: 1 };
+        let steps = bytes(file, Layout::Nhwc, 1, (ElementType::Int8, Some(quantization)));
+        assert_eq!(steps[..6], [1, 1, 255, 7, 4, 255]);
+    }
+
+    #[test]
     fn the_last_batch_is_filled_up() {
         assert_eq!([1, 2, 3, 5].map(|batch| written(Layout::Nchw, batch).len()), [12, 12, 18, 30]);
     }
 
     #[test]
     fn a_network_that_cannot_classify_the_images_is_told_apart() {
-        let tensor =
-            |shape: &[u64]| TensorInfo { name: "t".to_owned(), element: "f32".to_owned(), shape: shape.to_vec() };
+        let tensor = |name: &str, shape: &[u64]| TensorInfo::new(name, "f32", shape.to_vec());
         let mut job: JobSpec = serde_json::from_str(JOB).unwrap();
-        let inputs = [tensor(&[2, 3, 4, 5])];
-        assert_eq!(check(&job, &inputs, &[tensor(&[2, 10])]), Ok(()));
-        assert_eq!(check(&job, &inputs, &[]), Ok(()));
-        assert!(check(&job, &inputs, &[tensor(&[2, 9])]).unwrap_err().contains("10 classes"));
-        assert!(check(&job, &[tensor(&[2, 4, 5, 3])], &[]).unwrap_err().contains("no accuracy"));
-        assert!(check(&job, &[], &[]).is_err());
+        let inputs = |job: &JobSpec, infos: &[TensorInfo]| check_inputs(job, &fed(job, infos).unwrap());
+        assert_eq!(inputs(&job, &[tensor("x", &[2, 3, 4, 5])]), Ok(()));
+        assert!(inputs(&job, &[tensor("x", &[2, 4, 5, 3])]).unwrap_err().contains("the network takes [[2, 4, 5, 3]]"));
+        assert!(inputs(&job, &[]).is_err());
+        let (right, wrong) = (tensor("probabilities", &[2, 10]), tensor("features", &[2, 9]));
+        assert_eq!(check_outputs(&job, std::slice::from_ref(&right)), Ok(()));
+        assert!(check_outputs(&job, &[wrong.clone(), right.clone()]).unwrap_err().contains("10 classes"));
+        job.evaluation.as_mut().unwrap().scores = Some("probabilities".to_owned());
+        assert_eq!(check_outputs(&job, &[wrong.clone(), right]), Ok(()));
+        assert!(check_outputs(&job, &[wrong]).unwrap_err().contains("no output \"probabilities\""));
+        assert!(check_outputs(&job, &[]).is_err());
         job.evaluation = None;
-        assert_eq!(check(&job, &[], &[]), Ok(()));
+        assert_eq!((inputs(&job, &[]), check_outputs(&job, &[])), (Ok(()), Ok(())));
     }
 
     const JOB: &str = r#"{"model":{"sha256":"","size_bytes":0},"format":"onnx","backend":"tract","precision":"fp32",

@@ -5,6 +5,7 @@
 //! the measuring process works.
 
 mod child;
+mod element;
 mod images;
 mod input;
 mod program;
@@ -19,7 +20,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync
 use std::thread;
 use std::time::{Duration, Instant};
 
-use farmctl_protocol::{ArtifactRef, Message, PROTOCOL_VERSION, Phase, RunRequest, RunnerFailure, RunnerFailureKind};
+use farmctl_protocol::{
+    ArtifactRef, Message, PROTOCOL_VERSION, Phase, Remark, RemarkKind, RunRequest, RunnerFailure, RunnerFailureKind,
+    TensorInfo,
+};
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::setsid;
 
@@ -31,8 +35,9 @@ use crate::workdir::Workdir;
 use child::Child;
 use images::Images;
 pub use images::MAX_IMAGE_BYTES;
+use input::Fed;
 use program::Program;
-use protocol_state::{Asked, RunProtocolState};
+use protocol_state::{Asked, Foul, RunProtocolState};
 
 /// Events that may wait for the supervisor; a measuring process that is faster waits itself.
 const EVENT_QUEUE: usize = 16;
@@ -130,6 +135,7 @@ impl<'a> Supervisor<'a> {
             .map_err(storage)
             .and_then(|()| self.verify())
             .and_then(|()| self.measure(log, sender));
+        program::clear(self.folder.path());
         match done {
             Ok(()) => Message::Finished { finished_unix_ms: hello::unix_ms() },
             Err(failure) => Message::Failed(failure),
@@ -175,6 +181,10 @@ impl<'a> Supervisor<'a> {
         let mut program = Program::of(self.workdir, &self.request.job, self.folder.path())?;
         let mut child = Child::start(&mut program, sender).map_err(|error| program.not_started(&error))?;
         let protocol = self.copy(log, &mut child);
+        if protocol.as_ref().is_ok_and(|protocol| protocol.is_cut_short) {
+            child.end();
+            return Ok(());
+        }
         // A process that closed its output may still be busy with its end, or be stuck there.
         let ended = protocol.and_then(|protocol| match child.wait_until(self.deadline) {
             Ok(Some(status)) => Ok((protocol, status)),
@@ -197,6 +207,7 @@ impl<'a> Supervisor<'a> {
 
     fn copy(&self, log: &mut MessageLog, child: &mut Child) -> Result<RunProtocolState, RunnerFailure> {
         let mut protocol = RunProtocolState::of(&self.request.job);
+        let mut pictures = Pictures::default();
         loop {
             let left = self.deadline.saturating_duration_since(Instant::now());
             let line = match self.events.recv_timeout(left) {
@@ -214,30 +225,79 @@ impl<'a> Supervisor<'a> {
                 let text = format!("the measuring process sent a line that is no message ({error}): {start:?}");
                 failure(RunnerFailureKind::Internal, text)
             })?;
-            let foul = |text| failure(RunnerFailureKind::Internal, text);
             match protocol.take(message).map_err(foul)? {
                 Asked::Withhold => continue,
+                Asked::Note(remark) => {
+                    log.append(&Message::Remark(remark)).map_err(storage)?;
+                    continue;
+                }
                 Asked::Nothing => {}
                 Asked::Enter(phase) => {
                     child.enter(phase);
-                    if let (Phase::Evaluate, Some(evaluation)) = (phase, &self.request.job.evaluation) {
-                        let images = Images::open(self.workdir, &self.request.job, evaluation).map_err(foul)?;
-                        child.show(images).map_err(foul)?;
+                    // What was measured stands, whatever becomes of the images.
+                    if phase == Phase::Evaluate
+                        && let Err(text) = self.show_images(child, &pictures)
+                    {
+                        log.append(&no_accuracy(&text)).map_err(storage)?;
+                        protocol.is_cut_short = true;
+                        return Ok(protocol);
                     }
                 }
-                Asked::Feed { inputs, outputs } => {
-                    images::check(&self.request.job, &inputs, &outputs)
-                        .map_err(|text| failure(RunnerFailureKind::BackendUnsupported, text))?;
-                    child.feed(&self.request.job, inputs).map_err(foul)?;
-                }
+                Asked::Feed(inputs) => self.feed(child, &inputs, &mut pictures)?,
+                Asked::Answered(outputs) => pictures.note(images::check_outputs(&self.request.job, &outputs)),
             }
             log.append_line(&line).map_err(storage)?;
         }
     }
 
+    fn feed(&self, child: &Child, inputs: &[TensorInfo], pictures: &mut Pictures) -> Result<(), RunnerFailure> {
+        let job = &self.request.job;
+        let inputs = input::fed(job, inputs).map_err(|text| failure(RunnerFailureKind::BackendUnsupported, text))?;
+        pictures.note(images::check_inputs(job, &inputs));
+        pictures.input = inputs.first().cloned();
+        child.feed(job, inputs).map_err(|text| failure(RunnerFailureKind::Internal, text))
+    }
+
+    fn show_images(&self, child: &Child, pictures: &Pictures) -> Result<(), String> {
+        let job = &self.request.job;
+        if let Some(text) = &pictures.unfit {
+            return Err(text.clone());
+        }
+        let (Some(evaluation), Some(input)) = (&job.evaluation, &pictures.input) else {
+            return Err("the network has no input".to_owned());
+        };
+        child.show(Images::open(self.workdir, job, evaluation, input)?)
+    }
+
     fn deadline_passed(&self, when: &str) -> RunnerFailure {
         let text = format!("the deadline of {} s passed {when}", self.request.deadline_seconds);
         failure(RunnerFailureKind::Deadline, text)
+    }
+}
+
+/// What is known of how the job's images fit the network.
+#[derive(Debug, Default)]
+struct Pictures {
+    /// The input that takes them.
+    input: Option<Fed>,
+    /// Why they do not fit, if so.
+    unfit: Option<String>,
+}
+
+impl Pictures {
+    fn note(&mut self, checked: Result<(), String>) {
+        self.unfit = self.unfit.take().or(checked.err());
+    }
+}
+
+fn no_accuracy(why: &str) -> Message {
+    Message::Remark(Remark { remark: RemarkKind::NoAccuracy, message: format!("no accuracy can be measured: {why}") })
+}
+
+fn foul(foul: Foul) -> RunnerFailure {
+    match foul {
+        Foul::Engine(text) => failure(RunnerFailureKind::Internal, text),
+        Foul::Model(text) => failure(RunnerFailureKind::BackendUnsupported, text),
     }
 }
 

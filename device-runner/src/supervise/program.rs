@@ -53,8 +53,14 @@ impl Program {
         // An engine may run in another folder than this process.
         let root = fs::canonicalize(workdir.store());
         let root = root.map_err(|error| internal(format!("failed to find the device's store: {error}")))?;
-        let path_of = |artifact: &ArtifactRef| root.join(&artifact.sha256);
-        let order = Order::new(job, path_of).to_text().map_err(internal)?;
+        let laid_out = lay_out_model(job, &root, folder);
+        let laid_out = laid_out.map_err(|error| failure(RunnerFailureKind::Storage, error))?;
+        let path_of = |artifact: &ArtifactRef| {
+            laid_out.get(&artifact.sha256).cloned().unwrap_or_else(|| root.join(&artifact.sha256))
+        };
+        // What does not fit into an order comes from the model: a name with a line break, or more inputs than any line takes.
+        let order = Order::new(job, path_of).to_text();
+        let order = order.map_err(|error| failure(RunnerFailureKind::BackendUnsupported, error))?;
         match &job.engine {
             Some(engine) => {
                 let laid_out = lay_out(engine, &root, folder);
@@ -111,6 +117,40 @@ fn is_foreign(program: &Path) -> bool {
         (Ok(program), Ok(_)) => program[..2] != *b"#!",
         _ => true,
     }
+}
+
+/// The folder of a model of several files, below the run's.
+const MODEL_FOLDER: &str = "model";
+
+/// Lays the files of a model that has several under their names into one folder, where each finds the others, and tells where
+/// each is, by its hash. They are no symbolic links: engines refuse those that lead out of the folder.
+fn lay_out_model(job: &JobSpec, root: &Path, folder: &Path) -> Result<BTreeMap<String, PathBuf>, String> {
+    let mut laid_out = BTreeMap::new();
+    if job.model_parts.is_empty() {
+        return Ok(laid_out);
+    }
+    let folder = folder.join(MODEL_FOLDER);
+    let mut own = "model".to_owned();
+    while job.model_parts.iter().any(|part| part.name.split('/').next() == Some(&own)) {
+        own.push('_');
+    }
+    let parts = job.model_parts.iter().map(|part| (part.name.as_str(), &part.artifact));
+    for (name, artifact) in std::iter::once((own.as_str(), &job.model)).chain(parts) {
+        let path = folder.join(name);
+        let failed = |error: io::Error| format!("failed to lay out {}: {error}", path.display());
+        fs::create_dir_all(path.parent().unwrap_or(&folder)).map_err(failed)?;
+        let source = root.join(&artifact.sha256);
+        // Not every file system has hard links, nor does every system allow them.
+        fs::hard_link(&source, &path).or_else(|_| fs::copy(&source, &path).map(drop)).map_err(failed)?;
+        laid_out.insert(artifact.sha256.clone(), fs::canonicalize(&path).map_err(failed)?);
+    }
+    Ok(laid_out)
+}
+
+/// Removes what was laid out of the model: it would hold space that the store thinks is free.
+pub(super) fn clear(folder: &Path) {
+    // What stays goes with the run's folder.
+    let _ = fs::remove_dir_all(folder.join(MODEL_FOLDER));
 }
 
 /// Gives an engine's files their names; returns the folder they are in.
@@ -173,7 +213,11 @@ fn placeholders(
     for part in &job.model_parts {
         values.insert(format!("model.{}", part.name), text(&path_of(&part.artifact))?);
     }
-    if let Some(shape) = job.batched_input_shape() {
+    let of_plan = match job.inputs.as_slice() {
+        [input] => Some(input.shape.clone()),
+        _ => job.batched_input_shape(),
+    };
+    if let Some(shape) = of_plan {
         let shape: Vec<String> = shape.iter().map(u64::to_string).collect();
         values.insert("input_shape".to_owned(), shape.join(","));
     }

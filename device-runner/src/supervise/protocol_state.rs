@@ -3,17 +3,17 @@
 //! Purpose: hold each message against those before it and against the job, since an engine program is not ours. Main
 //! type: [`RunProtocolState`]. Never changes a message.
 
-use farmctl_protocol::{JobSpec, Message, Phase, RunnerFailure, TOP_CLASSES, TensorInfo};
+use farmctl_protocol::{
+    JobSpec, MAX_NAME_BYTES, MAX_OUTPUT_VALUES, MAX_RANK, MAX_TENSORS, Message, Output, Phase, Remark, RemarkKind,
+    RunnerFailure, TOP_CLASSES, TensorInfo,
+};
 
-/// Most output values kept of a run: four times what the host takes.
-const MAX_OUTPUT_VALUES: u64 = 1 << 26;
-
-/// Most inputs and outputs of a network, and most dimensions of each.
-const MAX_TENSORS: usize = 256;
-const MAX_RANK: usize = 16;
-
-/// Longest text that an engine gives.
+/// Longest text that an engine gives of itself, and of a remark.
 const MAX_TEXT_BYTES: usize = 1024;
+const MAX_REMARK_BYTES: usize = 16 << 10;
+
+/// Most remarks of a run.
+const MAX_REMARKS: u32 = 16;
 
 /// The messages so far, as far as those that follow and the end of the run are judged by them.
 #[derive(Debug, Default)]
@@ -21,9 +21,13 @@ pub(super) struct RunProtocolState {
     pub(super) failure: Option<RunnerFailure>,
     pub(super) measured: bool,
     pub(super) spoke: bool,
+    /// The rest was not waited for: it would be of no use.
+    pub(super) is_cut_short: bool,
     loaded: bool,
     samples: u64,
     output_values: u64,
+    has_left_out: bool,
+    remarks: u32,
     max_samples: u32,
     /// Images that are to be classified, and the classes there are.
     to_classify: u64,
@@ -38,13 +42,29 @@ pub(super) enum Asked {
     Nothing,
     /// The phase is another.
     Enter(Phase),
-    /// The network waits for its inputs.
-    Feed {
-        inputs: Vec<TensorInfo>,
-        outputs: Vec<TensorInfo>,
-    },
-    /// The message is not to be written down: it becomes part of the last one.
+    /// The network waits for these inputs.
+    Feed(Vec<TensorInfo>),
+    /// The network gave these outputs.
+    Answered(Vec<TensorInfo>),
+    /// The message is not to be written down.
     Withhold,
+    /// This is to be written down in its place.
+    Note(Remark),
+}
+
+/// What is wrong with a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Foul {
+    /// The engine program does not keep to the protocol.
+    Engine(String),
+    /// The network is larger than what the protocol carries.
+    Model(String),
+}
+
+impl From<String> for Foul {
+    fn from(text: String) -> Foul {
+        Foul::Engine(text)
+    }
 }
 
 impl RunProtocolState {
@@ -78,7 +98,7 @@ impl RunProtocolState {
     ///
     /// # Errors
     /// Says what is wrong with it.
-    pub(super) fn take(&mut self, message: Message) -> Result<Asked, String> {
+    pub(super) fn take(&mut self, message: Message) -> Result<Asked, Foul> {
         self.spoke = true;
         match message {
             Message::Failed(failure) => {
@@ -86,53 +106,79 @@ impl RunProtocolState {
                 return Ok(Asked::Withhold);
             }
             Message::Accepted { .. } | Message::Finished { .. } => {
-                return Err("the measuring process sent a message that is not its to send".to_owned());
+                return Err("the measuring process sent a message that is not its to send".to_owned().into());
             }
             Message::Phase { phase } => {
                 if phase == Phase::Evaluate {
                     let is_due = self.measured && self.to_classify > 0;
                     if !is_due || std::mem::replace(&mut self.evaluating, true) {
-                        return Err("the measuring process asks for images that it is not to get now".to_owned());
+                        return Err("the measuring process asks for images that it is not to get now"
+                            .to_owned()
+                            .into());
                     }
                 }
                 return Ok(Asked::Enter(phase));
             }
-            Message::Loaded { inputs, outputs, engine, .. } => {
+            Message::Loaded { inputs, engine, .. } => {
                 if std::mem::replace(&mut self.loaded, true) {
-                    return Err("the measuring process loaded the model twice".to_owned());
+                    return Err("the measuring process loaded the model twice".to_owned().into());
                 }
-                check_tensors(&inputs)?;
-                check_tensors(&outputs)?;
-                check_text("engine", engine.as_deref().unwrap_or_default())?;
-                return Ok(Asked::Feed { inputs, outputs });
+                check_tensors(&inputs).map_err(Foul::Model)?;
+                check_text("engine", engine.as_deref().unwrap_or_default(), MAX_TEXT_BYTES)?;
+                return Ok(Asked::Feed(inputs));
+            }
+            Message::FirstInference { outputs, .. } => {
+                check_tensors(&outputs).map_err(Foul::Model)?;
+                return Ok(Asked::Answered(outputs));
             }
             Message::Samples { latencies_ns } => {
                 self.samples += latencies_ns.len() as u64;
                 if self.samples > u64::from(self.max_samples) || self.measured {
-                    return Err(format!("{} samples are more than the job or the engine announced", self.samples));
+                    return Err(
+                        format!("{} samples are more than the job or the engine announced", self.samples).into()
+                    );
                 }
             }
             Message::Measured { samples, .. } => {
                 if std::mem::replace(&mut self.measured, true) || samples != self.samples {
-                    return Err(format!("the engine announced {samples} samples and sent {}", self.samples));
+                    return Err(format!("the engine announced {samples} samples and sent {}", self.samples).into());
                 }
             }
             Message::Reported(reported) => {
                 if std::mem::replace(&mut self.measured, true) || reported.samples != self.samples {
-                    return Err(format!("the program reported {} samples and sent {}", reported.samples, self.samples));
+                    let text = format!("the program reported {} samples and sent {}", reported.samples, self.samples);
+                    return Err(text.into());
                 }
             }
-            Message::Output(output) => {
-                check_text("an output's name", &output.name)?;
-                self.output_values += output.values()?.len() as u64;
-                if self.output_values > MAX_OUTPUT_VALUES {
-                    return Err(format!("the engine sent more than {MAX_OUTPUT_VALUES} output values"));
-                }
-            }
+            Message::Output(output) => return self.take_output(&output),
             Message::Classified { first, best } => self.take_classified(first, &best)?,
-            Message::FirstInference { .. } | Message::WarmedUp { .. } => {}
+            Message::Remark(remark) => {
+                check_text("a remark", &remark.message, MAX_REMARK_BYTES)?;
+                self.remarks += 1;
+                if self.remarks > MAX_REMARKS {
+                    return Err(format!("the engine made more than {MAX_REMARKS} remarks").into());
+                }
+            }
+            Message::WarmedUp { .. } => {}
         }
         Ok(Asked::Nothing)
+    }
+
+    /// What is too much of a network's answer is left out: it says nothing against what was measured.
+    fn take_output(&mut self, output: &Output) -> Result<Asked, Foul> {
+        self.output_values += output.values()?.len() as u64;
+        if self.output_values <= MAX_OUTPUT_VALUES && output.name.len() <= MAX_NAME_BYTES {
+            return Ok(Asked::Nothing);
+        }
+        if std::mem::replace(&mut self.has_left_out, true) {
+            return Ok(Asked::Withhold);
+        }
+        let name: String = output.name.chars().take(80).collect();
+        let message = format!(
+            "outputs are left out, from {name:?} on: {MAX_OUTPUT_VALUES} values are kept of a run, and names of \
+             {MAX_NAME_BYTES} bytes"
+        );
+        Ok(Asked::Note(Remark { remark: RemarkKind::OutputsLeftOut, message }))
     }
 
     fn take_classified(&mut self, first: u64, best: &[Vec<u32>]) -> Result<(), String> {
@@ -158,9 +204,9 @@ fn check_tensors(tensors: &[TensorInfo]) -> Result<(), String> {
     if tensors.len() > MAX_TENSORS {
         return Err(format!("a network of {} inputs or outputs; {MAX_TENSORS} are the most", tensors.len()));
     }
-    for TensorInfo { name, element, shape } in tensors {
-        check_text("a tensor's name", name)?;
-        check_text("a tensor's element type", element)?;
+    for TensorInfo { name, element, shape, .. } in tensors {
+        check_text("a tensor's name", name, MAX_NAME_BYTES)?;
+        check_text("a tensor's element type", element, MAX_TEXT_BYTES)?;
         if shape.len() > MAX_RANK {
             return Err(format!("{name:?} has {} dimensions; {MAX_RANK} are the most", shape.len()));
         }
@@ -168,9 +214,9 @@ fn check_tensors(tensors: &[TensorInfo]) -> Result<(), String> {
     Ok(())
 }
 
-fn check_text(what: &str, text: &str) -> Result<(), String> {
-    if text.len() > MAX_TEXT_BYTES {
-        return Err(format!("{what} has {} bytes; {MAX_TEXT_BYTES} are the most", text.len()));
+fn check_text(what: &str, text: &str, most: usize) -> Result<(), String> {
+    if text.len() > most {
+        return Err(format!("{what} has {} bytes; {most} are the most", text.len()));
     }
     Ok(())
 }
@@ -182,7 +228,7 @@ mod tests {
     use farmctl_protocol::Output;
 
     fn loaded(inputs: Vec<TensorInfo>) -> Message {
-        Message::Loaded { load_ns: 1, inputs, outputs: Vec::new(), engine: None }
+        Message::Loaded { load_ns: 1, inputs, engine: None }
     }
 
     fn samples(count: usize) -> Message {
@@ -202,7 +248,16 @@ mod tests {
     }
 
     fn tensor(name: &str, rank: usize) -> TensorInfo {
-        TensorInfo { name: name.to_owned(), element: "f32".to_owned(), shape: vec![1; rank] }
+        TensorInfo::new(name, "f32", vec![1; rank])
+    }
+
+    fn remark(text: &str) -> Message {
+        Message::Remark(Remark { remark: RemarkKind::OutputsLeftOut, message: text.to_owned() })
+    }
+
+    fn text(foul: &Foul) -> &str {
+        let (Foul::Engine(text) | Foul::Model(text)) = foul;
+        text
     }
 
     fn three_samples() -> RunProtocolState {
@@ -237,18 +292,20 @@ mod tests {
         for (expected, messages) in cases {
             let mut protocol = protocol();
             let error = messages.into_iter().find_map(|message| protocol.take(message).err()).unwrap();
-            assert!(error.contains(expected), "{error}");
+            assert!(text(&error).contains(expected), "{error:?}");
         }
         let early = RunProtocolState { measured: false, ..protocol() }.take(evaluate()).unwrap_err();
-        assert!(early.contains("not to get now"), "{early}");
+        assert!(text(&early).contains("not to get now"), "{early:?}");
     }
 
     #[test]
     fn what_an_engine_may_say() {
         let mut protocol = three_samples();
         let inputs = vec![tensor("x", 4)];
-        let feed = Asked::Feed { inputs: inputs.clone(), outputs: Vec::new() };
-        assert_eq!(protocol.take(loaded(inputs)), Ok(feed));
+        assert_eq!(protocol.take(loaded(inputs.clone())), Ok(Asked::Feed(inputs)));
+        let outputs = vec![tensor("y", 1)];
+        let first = Message::FirstInference { latency_ns: 1, outputs: outputs.clone() };
+        assert_eq!(protocol.take(first), Ok(Asked::Answered(outputs)));
         for message in [samples(2), samples(1), measured(3), Message::Output(Output::new("y", &[1], 0, &[1.0]))] {
             assert_eq!(protocol.take(message), Ok(Asked::Nothing));
         }
@@ -265,8 +322,11 @@ mod tests {
             ("more than the job", vec![samples(1), measured(1), samples(1)]),
             ("announced 2 samples and sent 1", vec![samples(1), measured(2)]),
             ("announced 1 samples and sent 1", vec![samples(1), measured(1), measured(1)]),
-            ("257 inputs", vec![loaded(vec![tensor("x", 1); 257])]),
-            ("17 dimensions", vec![loaded(vec![tensor("x", 17)])]),
+            ("1025 inputs", vec![loaded(vec![tensor("x", 1); 1025])]),
+            ("65 dimensions", vec![loaded(vec![tensor("x", 65)])]),
+            ("65 dimensions", vec![Message::FirstInference { latency_ns: 1, outputs: vec![tensor("y", 65)] }]),
+            ("more than 16 remarks", vec![remark("a"); 17]),
+            ("bytes; 16384 are", vec![remark(&"a".repeat(MAX_REMARK_BYTES + 1))]),
             ("1025 bytes", vec![loaded(vec![tensor(&long, 1)])]),
             (
                 "32-bit",
@@ -276,7 +336,21 @@ mod tests {
         for (expected, messages) in cases {
             let mut protocol = three_samples();
             let error = messages.into_iter().find_map(|message| protocol.take(message).err()).unwrap();
-            assert!(error.contains(expected), "{error}");
+            assert!(text(&error).contains(expected), "{error:?}");
+            let of_model = ["1025 inputs", "65 dimensions", "1025 bytes"].contains(&expected);
+            assert_eq!(matches!(error, Foul::Model(_)), of_model, "{error:?}");
         }
+    }
+
+    #[test]
+    fn outputs_that_are_too_much_are_left_out_with_one_remark() {
+        let mut protocol = RunProtocolState { output_values: MAX_OUTPUT_VALUES - 1, ..RunProtocolState::all() };
+        let output = |name: &str| Message::Output(Output::new(name, &[1], 0, &[1.0]));
+        assert_eq!(protocol.take(output("fits")), Ok(Asked::Nothing));
+        let Ok(Asked::Note(remark)) = protocol.take(output("more")) else { panic!("no remark") };
+        assert!(remark.message.contains("from \"more\" on"), "{remark:?}");
+        assert_eq!(protocol.take(output("and more")), Ok(Asked::Withhold));
+        let long = RunProtocolState::all().take(output(&"n".repeat(MAX_NAME_BYTES + 1)));
+        assert!(matches!(long, Ok(Asked::Note(_))), "{long:?}");
     }
 }

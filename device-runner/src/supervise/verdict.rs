@@ -12,8 +12,12 @@ use nix::sys::signal::Signal;
 
 use super::protocol_state::RunProtocolState;
 
-/// What Rust's allocator says before it aborts.
-const ALLOCATION_FAILED: &str = "memory allocation of";
+/// What allocators say before they end the process, which tells it in no other way: Rust's, the C++ library's, and ONNX
+/// Runtime's.
+const ALLOCATION_FAILED: [&str; 3] = ["memory allocation of", "std::bad_alloc", "Failed to allocate memory"];
+
+/// Characters of a last line that are told.
+const LAST_LINE_CHARACTERS: usize = 300;
 
 /// Whether the run is good, after its process ended by itself.
 pub(super) fn judge(
@@ -24,6 +28,7 @@ pub(super) fn judge(
 ) -> Result<(), RunnerFailure> {
     let (signal, exit_code) = (status.signal(), status.code());
     let killed = signal.map(|signal| killed(signal, &stderr_tail, kills_before, oom_kills()));
+    let last = last_words(&stderr_tail);
     let failed = |failure, message| Err(RunnerFailure { failure, message, signal, exit_code, stderr_tail });
     if let Some((kind, message)) = killed {
         return failed(kind, message);
@@ -43,7 +48,7 @@ pub(super) fn judge(
         }
         (None, code) => {
             let code = code.map_or("no exit code".to_owned(), |code| format!("exit code {code}"));
-            failed(RunnerFailureKind::Crashed, format!("the measuring process ended with {code} and gave no reason"))
+            failed(RunnerFailureKind::Crashed, format!("the measuring process ended with {code} and gave no reason{last}"))
         }
     }
 }
@@ -56,12 +61,14 @@ pub(super) fn oom_kills() -> Option<u64> {
 
 /// What a signal means, by the kernel's count of out-of-memory kills before and after.
 fn killed(signal: i32, stderr_tail: &[String], before: Option<u64>, after: Option<u64>) -> (RunnerFailureKind, String) {
-    if stderr_tail.iter().any(|line| line.contains(ALLOCATION_FAILED)) {
-        return (RunnerFailureKind::OutOfMemory, "the measuring process could not allocate memory".to_owned());
+    let refused = |line: &&String| ALLOCATION_FAILED.iter().any(|words| line.contains(words));
+    if let Some(line) = stderr_tail.iter().find(refused) {
+        return (RunnerFailureKind::OutOfMemory, format!("the measuring process could not allocate memory: {line}"));
     }
     let name = Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |name| name.to_string());
     if signal != Signal::SIGKILL as i32 {
-        return (RunnerFailureKind::Crashed, format!("the measuring process was ended by {name}"));
+        let last = last_words(stderr_tail);
+        return (RunnerFailureKind::Crashed, format!("the measuring process was ended by {name}{last}"));
     }
     match (before, after) {
         (Some(before), Some(after)) if after > before => (
@@ -83,6 +90,14 @@ fn killed(signal: i32, stderr_tail: &[String], before: Option<u64>, after: Optio
     }
 }
 
+/// The last line that the process itself said, to be put behind what became of it.
+fn last_words(stderr_tail: &[String]) -> String {
+    // Rust's panics end with advice for programmers.
+    let said = stderr_tail.iter().rev().find(|line| !line.starts_with("note: "));
+    let line = said.map(|line| line.chars().take(LAST_LINE_CHARACTERS).collect::<String>());
+    line.map_or_else(String::new, |line| format!("; its last line: {line}"))
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -101,12 +116,19 @@ mod tests {
         let failure = judge_status(3 << 8, RunProtocolState::all(), "oh").unwrap_err();
         assert_eq!((failure.failure, failure.exit_code), (RunnerFailureKind::Crashed, Some(3)));
         assert_eq!(failure.stderr_tail, ["oh"]);
+        assert!(failure.message.ends_with("its last line: oh"), "{failure:?}");
     }
 
     #[test]
     fn a_failed_allocation_is_want_of_memory() {
         let failure = judge_status(6, RunProtocolState::default(), "memory allocation of 8 bytes failed").unwrap_err();
         assert_eq!((failure.failure, failure.signal), (RunnerFailureKind::OutOfMemory, Some(6)));
+        assert!(failure.message.ends_with("memory allocation of 8 bytes failed"), "{failure:?}");
+        let words = "terminate called after throwing an instance of 'std::bad_alloc'";
+        assert_eq!(
+            judge_status(6, RunProtocolState::default(), words).unwrap_err().failure,
+            RunnerFailureKind::OutOfMemory
+        );
         assert_eq!(judge_status(6, RunProtocolState::default(), "").unwrap_err().failure, RunnerFailureKind::Crashed);
     }
 

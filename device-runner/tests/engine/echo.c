@@ -1,26 +1,40 @@
 /* An engine that answers with what it is asked, and does what its options say: to test the protocol and the loop. */
 #include "farm_engine.h"
 
-static const float *input;
+static const void *input;
+static int64_t shape[FARM_MAX_RANK];
+static int rank = 4;
 static uint64_t inferences, sleep_ns;
 
 static void load(struct farm_job *job) {
-    static const char *const known[] = {"behave", "sleep_ns", "say", NULL};
-    const char *behave = farm_option(job, "behave", "");
-    int64_t shape[] = {job->batch, 2, 2, 3};
+    static const char *const known[] = {"behave", "sleep_ns", "say", "element", "wide", NULL};
+    const char *behave = farm_option(job, "behave", ""), *element = farm_option(job, "element", "f32");
+    static const int64_t in_file[] = {-1, 2, 2, 3};
+    memcpy(shape, in_file, sizeof in_file);
     farm_known_options(job, known);
     printf("a library that prints\n");
     fflush(stdout);
-    farm_input(job, "x", "f32", 4, shape);
-    farm_output(job, "the \"same\"\t\xc3\xa9\xff", "f32", 4, shape);
+    if (!strcmp(behave, "high rank")) {
+        for (rank = 0; rank < 12; rank++) shape[rank] = 1;
+        farm_input(job, 0, "x", element, rank, shape);
+    } else farm_input(job, 0, "x", element, rank, shape);
+    if (!strcmp(element, "i8")) farm_quantized_input(job, 0, 1, -28);
     farm_engine_name(job, "echo 1 (%s)", farm_model_part(job, "part") ? "in parts" : "whole");
     sleep_ns = strtoull(farm_option(job, "sleep_ns", "0"), NULL, 10);
     if (!strcmp(behave, "refuse")) farm_fail(FARM_UNSUPPORTED, "this engine refuses %s", job->format);
-    if (!strcmp(behave, "huge")) job->inputs[0].shape[0] = INT64_MAX;
+    if (!strcmp(behave, "huge")) ((int64_t *)job->inputs.list[0].shape)[0] = INT64_MAX;
+    if (!strcmp(behave, "other")) ((int64_t *)job->inputs.list[0].shape)[1] = 4;
     if (!strcmp(behave, "crash")) {
         fprintf(stderr, "last words\n");
         signal(SIGSEGV, SIG_DFL);
         raise(SIGSEGV);
+    }
+    if (!strcmp(behave, "beside")) {
+        char path[4096];
+        const char *folder = strrchr(job->model, '/');
+        snprintf(path, sizeof path, "%.*s/weights/a b=\xc3\xa9.bin", (int)(folder - job->model), job->model);
+        FILE *beside = fopen(path, "r");
+        if (!beside || !farm_model_part(job, "init")) farm_fail(FARM_INTERNAL, "%s is not there", path);
     }
     if (!strcmp(behave, "library") && !getenv("LD_LIBRARY_PATH")) farm_fail(FARM_INTERNAL, "no library path");
     if (!strcmp(behave, "library")) {
@@ -34,7 +48,7 @@ static void load(struct farm_job *job) {
     }
 }
 
-static void set_input(struct farm_job *job, int index, const float *values) {
+static void set_input(struct farm_job *job, int index, const void *values) {
     (void)job, (void)index;
     input = values;
 }
@@ -46,13 +60,32 @@ static void infer(struct farm_job *job) {
     if (sleep_ns) nanosleep(&time, NULL);
 }
 
-static void answer(struct farm_job *job, int index, float *values) {
-    memcpy(values, input, job->outputs[index].values * sizeof(float));
+static void outputs(struct farm_job *job) {
+    int64_t wide[] = {strtoll(farm_option(job, "wide", "0"), NULL, 10), 1024, 1024}, sizes[] = {0};
+    char name[32];
+    if (wide[0]) farm_output(job, "wide", "f32", 3, wide);
+    if (!strcmp(farm_option(job, "behave", ""), "text")) farm_output(job, "text", "string", 1, sizes);
+    if (!strcmp(farm_option(job, "behave", ""), "many"))
+        for (int index = 0; index < 300; index++) {
+            snprintf(name, sizeof name, "empty %d", index);
+            farm_output(job, name, "i64", 1, sizes);
+        }
+    farm_output(job, "the \"same\"\t\xc3\xa9\xff", farm_option(job, "element", "f32"), rank, shape);
+}
+
+static int answer(struct farm_job *job, int index, float *values) {
+    const struct farm_tensor *output = &job->outputs.list[index];
+    if (!strcmp(output->element, "string")) return 0;
+    size_t count = job->inputs.list[0].values;
+    if (!strcmp(output->name, "wide")) return memset(values, 0, output->values * sizeof *values) != NULL;
+    if (output->values) farm_to_floats(output->element, input, count, values);
+    for (size_t at = 0; !strcmp(output->element, "i8") && at < output->values; at++) values[at] += 28;
     if (!strcmp(farm_option(job, "behave", ""), "no numbers"))
-        for (size_t at = 0; at < job->outputs[index].values; at += 2) values[at] = strtof("nan", NULL);
+        for (size_t at = 0; at < output->values; at += 2) values[at] = strtof("nan", NULL);
+    return 1;
 }
 
 int main(void) {
-    static const struct farm_engine engine = {load, set_input, infer, answer};
+    static const struct farm_engine engine = {load, set_input, infer, outputs, answer};
     return farm_engine_main(&engine);
 }

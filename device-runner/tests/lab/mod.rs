@@ -176,7 +176,7 @@ pub fn child_of(parent: u32) -> i32 {
     }
 }
 
-/// Conv 3x3 (8 channels), Relu, GlobalAveragePool, Flatten on an image of `side` pixels.
+/// Conv 3x3 (8 channels), Relu, GlobalAveragePool, Flatten on images of `side` pixels.
 pub fn onnx(side: i64) -> Vec<u8> {
     let weights = pb::TensorProto {
         name: "weights".to_owned(),
@@ -185,36 +185,62 @@ pub fn onnx(side: i64) -> Vec<u8> {
         float_data: (0..8 * 27).map(|index| ((index * 7) % 13) as f32 / 13.0 - 0.4).collect(),
         ..Default::default()
     };
-    let node = |op: &str, inputs: &[&str], output: &str| pb::NodeProto {
+    let nodes = vec![
+        node("Conv", &["input", "weights"], "conv"),
+        node("Relu", &["conv"], "relu"),
+        node("GlobalAveragePool", &["relu"], "pool"),
+        node("Flatten", &["pool"], "logits"),
+    ];
+    let (input, output) = (value("input", FLOAT, &[-1, 3, side, side]), value("logits", FLOAT, &[-1, 8]));
+    model(nodes, vec![weights], vec![input], vec![output])
+}
+
+/// ONNX's number of the type of 32-bit floats.
+pub const FLOAT: i32 = pb::tensor_proto::DataType::Float as i32;
+
+pub fn node(op: &str, inputs: &[&str], output: &str) -> pb::NodeProto {
+    pb::NodeProto {
         input: inputs.iter().map(|name| (*name).to_owned()).collect(),
         output: vec![output.to_owned()],
         name: output.to_owned(),
         op_type: op.to_owned(),
         ..Default::default()
-    };
-    let graph = pb::GraphProto {
-        name: "tiny".to_owned(),
-        node: vec![
-            node("Conv", &["input", "weights"], "conv"),
-            node("Relu", &["conv"], "relu"),
-            node("GlobalAveragePool", &["relu"], "pool"),
-            node("Flatten", &["pool"], "logits"),
-        ],
-        initializer: vec![weights],
-        input: vec![value("input", &[1, 3, side, side])],
-        output: vec![value("logits", &[1, 8])],
+    }
+}
+
+/// Casts to the type that has this number in ONNX.
+pub fn cast(input: &str, to: i32, output: &str) -> pb::NodeProto {
+    let to = pb::AttributeProto {
+        name: "to".to_owned(),
+        r#type: pb::attribute_proto::AttributeType::Int as i32,
+        i: to.into(),
         ..Default::default()
     };
+    pb::NodeProto { attribute: vec![to], ..node("Cast", &[input], output) }
+}
+
+pub fn model(
+    node: Vec<pb::NodeProto>,
+    initializer: Vec<pb::TensorProto>,
+    input: Vec<pb::ValueInfoProto>,
+    output: Vec<pb::ValueInfoProto>,
+) -> Vec<u8> {
+    let graph = pb::GraphProto { name: "tiny".to_owned(), node, initializer, input, output, ..Default::default() };
     let opset = pb::OperatorSetIdProto { domain: String::new(), version: 13 };
     let model = pb::ModelProto { ir_version: 8, opset_import: vec![opset], graph: Some(graph), ..Default::default() };
     model.encode_to_vec()
 }
 
-fn value(name: &str, shape: &[i64]) -> pb::ValueInfoProto {
+/// An input or output of the type that has this number; a dimension below 0 is open.
+pub fn value(name: &str, elem_type: i32, shape: &[i64]) -> pb::ValueInfoProto {
     use pb::tensor_shape_proto::{Dimension, dimension};
-    let dim = |size: &i64| Dimension { value: Some(dimension::Value::DimValue(*size)), ..Default::default() };
+    let dim = |size: &i64| {
+        let open = || dimension::Value::DimParam("N".to_owned());
+        let value = if *size < 0 { open() } else { dimension::Value::DimValue(*size) };
+        Dimension { value: Some(value), ..Default::default() }
+    };
     let tensor = pb::type_proto::Tensor {
-        elem_type: pb::tensor_proto::DataType::Float as i32,
+        elem_type,
         shape: Some(pb::TensorShapeProto { dim: shape.iter().map(dim).collect() }),
     };
     let value = Some(pb::type_proto::Value::TensorType(tensor));

@@ -40,6 +40,10 @@ impl Work<'_, '_> {
         let Some(prepared) = job.dataset.as_ref().and_then(|dataset| dataset.prepared.as_ref()) else {
             return Ok(None);
         };
+        // A remark of the run says why there are none.
+        if best.is_empty() {
+            return Ok(None);
+        }
         let labels = self.agent.labels.load(&prepared.labels_sha256).map_err(AgentError::Labels)?;
         Ok(Some(count_right(best, &labels)))
     }

@@ -10,8 +10,9 @@ use crate::domain::{AndroidFacts, Battery, Device, DeviceFacts, Failure, Failure
 use crate::transport::{Command, Connect, ErrorKind, Exit, Transport, run_collect};
 
 use super::probe::{DeviceProbe, connect_and_probe};
+use super::refusal::kind_of_exit;
 use super::runner_push::{RunnerFile, RunnerPush};
-use super::{classify, lines, target_of_machine, transport_failure};
+use super::{lines, target_of_machine, transport_failure};
 
 /// Where bring-up gets the runner from.
 #[async_trait]
@@ -318,10 +319,7 @@ fn kind_of_end(exit: Exit, stderr: &str) -> FailureKind {
         // Its mode is right, `install` saw to that: what is left is a file system or a policy that forbids it.
         return FailureKind::RunnerNotExecutable;
     }
-    match classify(stderr, ErrorKind::CommandNotFound) {
-        ErrorKind::CommandNotFound => FailureKind::RunnerUnusable,
-        other => other.into(),
-    }
+    kind_of_exit(exit)
 }
 
 fn is_denied(text: &str) -> bool {
@@ -350,6 +348,8 @@ fn check_hello(name: &str, sha256: &str, hello: Hello) -> Result<Hello, Failure>
 
 #[cfg(test)]
 mod tests {
+    use farmctl_protocol::exit;
+
     use super::*;
 
     #[test]
@@ -368,7 +368,7 @@ mod tests {
     fn a_program_that_may_not_be_run_is_told_from_one_that_fails() {
         let denied = "sh: /data/local/tmp/farmctl/bin/ab: Permission denied";
         assert_eq!(kind_of_end(Exit::Code(126), denied), FailureKind::RunnerNotExecutable);
-        assert_eq!(kind_of_end(Exit::Code(1), denied), FailureKind::WorkdirUnusable);
+        assert_eq!(kind_of_end(Exit::Code(exit::DENIED), ""), FailureKind::WorkdirUnusable);
         let other_machine = "sh: ab: not executable: 64-bit ELF file";
         assert_eq!(kind_of_end(Exit::Code(126), other_machine), FailureKind::RunnerUnusable);
     }

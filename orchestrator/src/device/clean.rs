@@ -3,7 +3,7 @@ use farmctl_protocol::{ArtifactRef, StoreStatus, StoreTrim};
 use crate::domain::{DeviceLimits, Failure, FailureKind, RunId};
 
 use super::bring_up::Session;
-use super::{lines, run_checked, transport_failure};
+use super::lines;
 
 /// Most that models and runners may take on a device whose farm file says nothing.
 const MAX_STORE_BYTES: u64 = 8_000_000_000;
@@ -29,9 +29,7 @@ impl Session {
         for some in runs.chunks(RUNS_AT_ONCE) {
             let mut words = vec!["runs", "remove"];
             words.extend(some.iter().map(RunId::as_str));
-            run_checked(self.transport(), self.runner_argv(&words), self.timeouts.bring_up())
-                .await
-                .map_err(|error| transport_failure(&self.device.name, "remove ended runs", &error))?;
+            self.ask("remove ended runs", &words).await?;
         }
         self.hello.runs.retain(|known| !runs.iter().any(|run| run.0 == known.run_id));
         Ok(())
@@ -54,9 +52,7 @@ impl Session {
         let free = free_bytes.to_string();
         let mut words = vec!["store", "trim", "--free-bytes", &free, &artifact.sha256];
         words.extend(keep.iter().map(|artifact| artifact.sha256.as_str()));
-        let answer = run_checked(self.transport(), self.runner_argv(&words), self.timeouts.bring_up())
-            .await
-            .map_err(|error| transport_failure(&self.device.name, "make room in its store", &error))?;
+        let answer = self.ask("make room in the store", &words).await?;
         let trim: StoreTrim = serde_json::from_slice(&answer).map_err(|error| {
             let said = lines::excerpt(&answer);
             let message = format!("{} answered to store trim with {said} ({error})", self.device.name);

@@ -1,19 +1,18 @@
-use std::collections::BTreeMap;
+use farmctl_protocol::{
+    MAX_NAME_BYTES, MAX_RANK, MAX_TENSORS, Message, Phase, RemarkKind, RunnerFailure, TOP_CLASSES, TensorInfo,
+};
 
-use farmctl_protocol::{Message, Phase, RunnerFailure, TOP_CLASSES};
+use crate::domain::{Failure, Job, Measurement};
 
-use crate::domain::{Job, Measurement, OutputRef};
+use outputs::Outputs;
 
-/// Most output bytes kept of a run. The six networks have 4 kB; dense predictions reach some megabytes.
-const MAX_OUTPUT_BYTES: usize = 64 << 20;
-/// Most output tensors of a run: an empty one costs memory, too. Detectors have about ten.
-const MAX_OUTPUTS: usize = 256;
-/// Most dimensions of an output.
-const MAX_DIMENSIONS: usize = 64;
-/// Longest name of an output.
-const MAX_NAME_BYTES: usize = 1024;
+mod outputs;
+
 /// Most processors of a device that are kept.
 const MAX_CPUS: usize = 4096;
+/// Most remarks that are kept, and the longest one.
+const MAX_REMARKS: usize = 20;
+const MAX_REMARK_CHARACTERS: usize = 1000;
 
 /// Puts a run's messages together into a [`Measurement`], and refuses what does not fit together: a number in a report
 /// must not come from half a stream.
@@ -22,11 +21,12 @@ pub(super) struct Collector {
     max_samples: usize,
     measurement: Measurement,
     announced_samples: Option<u64>,
-    outputs: BTreeMap<String, (Vec<u64>, Vec<u8>)>,
-    output_bytes: usize,
+    outputs: Outputs,
     to_classify: usize,
     classes: u32,
     best_classes: Vec<Vec<u32>>,
+    /// Whether the device said why there are none.
+    no_accuracy: bool,
     end: Option<End>,
 }
 
@@ -59,8 +59,8 @@ impl Collector {
             max_samples: job.limits.max_runs as usize,
             measurement: Measurement::default(),
             announced_samples: None,
-            outputs: BTreeMap::new(),
-            output_bytes: 0,
+            outputs: Outputs::default(),
+            no_accuracy: false,
             end: None,
         }
     }
@@ -77,11 +77,15 @@ impl Collector {
         match message {
             Message::Accepted { .. } => {}
             Message::Phase { phase } => return Ok(Some(phase)),
-            Message::Loaded { load_ns, engine, .. } => {
+            Message::Loaded { load_ns, inputs, engine } => {
                 measurement.load_ns = Some(load_ns);
+                measurement.inputs = bounded(inputs);
                 measurement.engine = engine;
             }
-            Message::FirstInference { latency_ns } => measurement.first_ns = Some(latency_ns),
+            Message::FirstInference { latency_ns, outputs } => {
+                measurement.first_ns = Some(latency_ns);
+                measurement.output_tensors = bounded(outputs);
+            }
             Message::WarmedUp { runs, .. } => measurement.warmup_runs = Some(runs),
             Message::Samples { latencies_ns } => {
                 if measurement.samples_ns.len() + latencies_ns.len() > self.max_samples {
@@ -109,7 +113,11 @@ impl Collector {
                 measurement.threads = Some(reported.threads);
                 measurement.reported = Some(reported.figures);
             }
-            Message::Output(output) => self.take_output(&output)?,
+            Message::Output(output) => self.outputs.take(&output),
+            Message::Remark(remark) => {
+                self.no_accuracy |= remark.remark == RemarkKind::NoAccuracy;
+                self.remark(&remark.message);
+            }
             Message::Classified { first, best } => self.take_classified(first, best)?,
             Message::Finished { .. } => {
                 self.check_complete()?;
@@ -118,28 +126,6 @@ impl Collector {
             Message::Failed(failure) => self.end = Some(End::Failed(failure)),
         }
         Ok(None)
-    }
-
-    fn take_output(&mut self, output: &farmctl_protocol::Output) -> Result<(), String> {
-        let values = output.values()?;
-        if output.shape.len() > MAX_DIMENSIONS || output.name.len() > MAX_NAME_BYTES {
-            return Err(format!(
-                "an output with more than {MAX_DIMENSIONS} dimensions or {MAX_NAME_BYTES} bytes of name"
-            ));
-        }
-        if self.outputs.len() == MAX_OUTPUTS && !self.outputs.contains_key(&output.name) {
-            return Err(format!("more than {MAX_OUTPUTS} outputs"));
-        }
-        self.output_bytes += values.len() * 4;
-        if self.output_bytes > MAX_OUTPUT_BYTES {
-            return Err(format!("more than {MAX_OUTPUT_BYTES} bytes of outputs"));
-        }
-        let (_, bytes) = self.outputs.entry(output.name.clone()).or_insert_with(|| (output.shape.clone(), Vec::new()));
-        if output.first.checked_mul(4) != Some(bytes.len() as u64) {
-            return Err(format!("a chunk of output {:?} is missing before value {}", output.name, output.first));
-        }
-        bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
-        Ok(())
     }
 
     fn take_classified(&mut self, first: u64, best: Vec<Vec<u32>>) -> Result<(), String> {
@@ -159,29 +145,37 @@ impl Collector {
         Ok(())
     }
 
-    fn check_complete(&self) -> Result<(), String> {
+    fn remark(&mut self, text: &str) {
+        if self.measurement.remarks.len() < MAX_REMARKS {
+            let printable = text.chars().filter(|character| !character.is_control());
+            self.measurement.remarks.push(printable.take(MAX_REMARK_CHARACTERS).collect());
+        }
+    }
+
+    fn check_measured(&self) -> Result<(), String> {
         let got = self.measurement.samples_ns.len() as u64;
         match self.announced_samples {
-            None => return Err("the run ended without its measurement".to_owned()),
+            None => Err("the run ended without its measurement".to_owned()),
             // A program that isn't farmctl's may tell averages only.
             Some(0) if self.measurement.reported.is_none_or(|figures| figures.mean_ns.is_none()) => {
-                return Err("the run ended without a single sample".to_owned());
+                Err("the run ended without a single sample".to_owned())
             }
-            Some(announced) if announced != got => {
-                return Err(format!("{got} samples arrived of the {announced} announced"));
-            }
-            Some(_) => {}
+            Some(announced) if announced != got => Err(format!("{got} samples arrived of the {announced} announced")),
+            Some(_) => Ok(()),
         }
-        if self.best_classes.len() != self.to_classify {
-            return Err(format!("{} images of {} were classified", self.best_classes.len(), self.to_classify));
+    }
+
+    fn check_complete(&self) -> Result<(), String> {
+        self.check_measured()?;
+        if self.best_classes.len() == self.to_classify || self.no_accuracy {
+            return Ok(());
         }
-        for (name, (shape, bytes)) in &self.outputs {
-            let values = shape.iter().try_fold(1u64, |product, &dim| product.checked_mul(dim));
-            if values != Some(bytes.len() as u64 / 4) {
-                return Err(format!("output {name:?} has {} values, its shape is {shape:?}", bytes.len() / 4));
-            }
-        }
-        Ok(())
+        Err(format!("{} images of {} were classified", self.best_classes.len(), self.to_classify))
+    }
+
+    /// Whether the whole measurement has arrived, whatever else did.
+    pub(super) fn has_measured(&self) -> bool {
+        self.check_measured().is_ok()
     }
 
     pub(super) fn end(&self) -> Option<&End> {
@@ -194,302 +188,39 @@ impl Collector {
         self.measurement
     }
 
+    /// The run as it was collected. Classes count only where they are all there.
     pub(super) fn into_collected(mut self) -> Collected {
-        let mut output_files = Vec::new();
-        for (name, (shape, bytes)) in self.outputs {
-            let sha256 = crate::domain::sha256_hex(&bytes);
-            self.measurement.outputs.push(OutputRef { name, shape, sha256: sha256.clone() });
-            output_files.push((sha256, bytes));
+        let (kept, left_out) = std::mem::take(&mut self.outputs).finish();
+        if let Some(text) = left_out {
+            self.remark(&text);
         }
-        Collected { measurement: self.measurement, output_files, best_classes: self.best_classes }
+        let mut output_files = Vec::new();
+        for (output, bytes) in kept {
+            output_files.push((output.sha256.clone(), bytes));
+            self.measurement.outputs.push(output);
+        }
+        let are_all_there = self.best_classes.len() == self.to_classify;
+        let best_classes = if are_all_there { self.best_classes } else { Vec::new() };
+        Collected { measurement: self.measurement, output_files, best_classes }
     }
+
+    /// The run as far as it was collected before this failure, which is remarked.
+    pub(super) fn into_collected_despite(mut self, failure: &Failure) -> Collected {
+        let without = if self.best_classes.len() == self.to_classify { "" } else { "no accuracy can be told: " };
+        self.remark(&format!("{without}after all was measured the run failed: {failure}"));
+        self.into_collected()
+    }
+}
+
+/// As many tensors as a record keeps; what is no tensor of any network is left out.
+fn bounded(mut tensors: Vec<TensorInfo>) -> Vec<TensorInfo> {
+    tensors.truncate(MAX_TENSORS);
+    let is_small = |info: &TensorInfo| {
+        info.name.len() <= MAX_NAME_BYTES && info.element.len() <= MAX_NAME_BYTES && info.shape.len() <= MAX_RANK
+    };
+    tensors.retain(is_small);
+    tensors
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::super::lines::MessageDecoder;
-    use super::*;
-    use crate::domain::{ArtifactRef, JobDataset, PreparedImages, Preprocessing, ResizeFilter, ResizeRule, sample};
-    use farmctl_protocol::{Figures, MAX_LINE_BYTES, Output, Reported};
-    use proptest::prelude::*;
-
-    fn measured(samples: u64) -> Message {
-        Message::Measured {
-            samples,
-            wall_ns: 10,
-            cpu_user_ns: 1,
-            cpu_system_ns: 1,
-            peak_rss_bytes: 1,
-            cpus: vec![0],
-            threads: 1,
-        }
-    }
-
-    fn finished() -> Message {
-        Message::Finished { finished_unix_ms: 1 }
-    }
-
-    #[test]
-    fn a_whole_stream_becomes_a_measurement() {
-        let mut collector = Collector::new(&sample::job("board-1", "tiny"));
-        for message in [
-            Message::Loaded { load_ns: 7, inputs: vec![], outputs: vec![], engine: None },
-            Message::Samples { latencies_ns: vec![3, 4] },
-            Message::Samples { latencies_ns: vec![5] },
-            measured(3),
-            Message::Output(Output::new("logits", &[1, 3], 0, &[1.0, 2.0])),
-            Message::Output(Output::new("logits", &[1, 3], 2, &[3.0])),
-            finished(),
-        ] {
-            collector.take(message).unwrap();
-        }
-        assert_eq!(collector.end(), Some(&End::Finished));
-        let collected = collector.into_collected();
-        assert_eq!(collected.measurement.samples_ns, [3, 4, 5]);
-        assert_eq!(collected.output_files[0].1.len(), 12);
-        assert_eq!(collected.measurement.outputs[0].sha256, collected.output_files[0].0);
-    }
-
-    #[test]
-    fn what_does_not_fit_together_is_refused() {
-        let cases: Vec<(&str, Vec<Message>)> = vec![
-            ("without its measurement", vec![finished()]),
-            ("single sample", vec![measured(0), finished()]),
-            ("1 samples arrived of the 2", vec![Message::Samples { latencies_ns: vec![1] }, measured(2), finished()]),
-            ("more samples", vec![Message::Samples { latencies_ns: vec![1; 101] }]),
-            ("missing before", vec![Message::Output(Output::new("o", &[4], 2, &[1.0]))]),
-            ("missing before", vec![Message::Output(Output::new("o", &[4], 1 << 62, &[1.0]))]),
-            ("missing before", vec![Message::Output(Output::new("o", &[4], u64::MAX, &[1.0]))]),
-            ("dimensions", vec![Message::Output(Output::new("o", &[1; 65], 0, &[1.0]))]),
-            ("bytes of name", vec![Message::Output(Output::new(&"o".repeat(1025), &[1], 0, &[1.0]))]),
-            (
-                "processors",
-                vec![Message::Measured {
-                    samples: 1,
-                    wall_ns: 1,
-                    cpu_user_ns: 1,
-                    cpu_system_ns: 1,
-                    peak_rss_bytes: 1,
-                    cpus: vec![0; 4097],
-                    threads: 1,
-                }],
-            ),
-            (
-                "more than 256 outputs",
-                (0..=256).map(|n| Message::Output(Output::new(&n.to_string(), &[0], 0, &[]))).collect(),
-            ),
-            (
-                "its shape is",
-                vec![
-                    Message::Samples { latencies_ns: vec![1] },
-                    measured(1),
-                    Message::Output(Output::new("o", &[4], 0, &[1.0])),
-                    finished(),
-                ],
-            ),
-        ];
-        for (expected, messages) in cases {
-            let mut collector = Collector::new(&sample::job("board-1", "tiny"));
-            let error = messages.into_iter().find_map(|message| collector.take(message).err()).unwrap();
-            assert!(error.contains(expected), "{error}");
-        }
-    }
-
-    fn reported(samples: u64, mean_ns: Option<u64>) -> Message {
-        Message::Reported(Reported {
-            samples,
-            figures: Figures { mean_ns, load_ns: Some(9), ..Figures::default() },
-            process_wall_ns: 20,
-            process_cpu_user_ns: 1,
-            process_cpu_system_ns: 1,
-            peak_rss_bytes: 5,
-            threads: 2,
-        })
-    }
-
-    #[test]
-    fn averages_are_a_measurement_where_they_are_said_to_be_all() {
-        let mut collector = Collector::new(&sample::job("board-1", "tiny"));
-        collector.take(reported(0, Some(7))).unwrap();
-        collector.take(finished()).unwrap();
-        let measurement = collector.into_collected().measurement;
-        assert_eq!(measurement.averages_only().unwrap().mean_ns, Some(7));
-        assert_eq!((measurement.load_ns, measurement.wall_ns, measurement.threads), (Some(9), None, Some(2)));
-
-        let mut collector = Collector::new(&sample::job("board-1", "tiny"));
-        collector.take(reported(0, None)).unwrap();
-        assert!(collector.take(finished()).unwrap_err().contains("single sample"));
-
-        let mut collector = Collector::new(&sample::job("board-1", "tiny"));
-        collector.take(Message::Samples { latencies_ns: vec![3] }).unwrap();
-        collector.take(reported(1, None)).unwrap();
-        collector.take(finished()).unwrap();
-        assert_eq!(collector.into_collected().measurement.averages_only(), None);
-    }
-
-    /// A job that shows its network two images of ten classes.
-    fn job_with_images() -> Job {
-        let (rule, images) = (ResizeRule::None, ArtifactRef { sha256: "c".repeat(64), size_bytes: 128 });
-        let (mean, std) = (vec![0.0], vec![16.0]);
-        let prepared = PreparedImages {
-            images,
-            count: 2,
-            labels_sha256: "d".repeat(64),
-            left_out: Vec::new(),
-            changed: Vec::new(),
-            empty_classes: 0,
-        };
-        let dataset = JobDataset {
-            name: "digits".to_owned(),
-            list_sha256: "e".repeat(64),
-            images: 2,
-            classes: 10,
-            shape: [8, 8, 1],
-            preprocessing: Preprocessing { resize: rule, filter: ResizeFilter::Bilinear, mean, std },
-            prepared: Some(prepared),
-        };
-        Job { dataset: Some(dataset), ..sample::job("board-1", "digits") }
-    }
-
-    #[test]
-    fn all_images_are_classified_or_the_run_has_failed() {
-        let begin = || vec![Message::Samples { latencies_ns: vec![1] }, measured(1)];
-        let classified = |first, best: &[&[u32]]| Message::Classified {
-            first,
-            best: best.iter().map(|classes| classes.to_vec()).collect(),
-        };
-        let run = |rest: Vec<Message>| {
-            let mut collector = Collector::new(&job_with_images());
-            begin().into_iter().chain(rest).try_for_each(|message| collector.take(message).map(drop))?;
-            Ok::<_, String>(collector.into_collected().best_classes)
-        };
-        let whole = vec![classified(0, &[&[3, 1]]), classified(1, &[&[]]), finished()];
-        assert_eq!(run(whole).unwrap(), [vec![3, 1], vec![]]);
-        for (rest, expected) in [
-            (vec![classified(0, &[&[3]]), finished()], "1 images of 2 were classified"),
-            (vec![classified(1, &[&[3]])], "not those after 0"),
-            (vec![classified(0, &[&[3], &[3], &[3]])], "not those after 0 of 2"),
-            (vec![classified(0, &[&[10]])], "not the best of 10"),
-        ] {
-            let error = run(rest).unwrap_err();
-            assert!(error.contains(expected), "{error}");
-        }
-    }
-
-    #[test]
-    fn nothing_follows_the_last_message() {
-        let mut collector = Collector::new(&sample::job("board-1", "tiny"));
-        collector.take(Message::Samples { latencies_ns: vec![1] }).unwrap();
-        collector.take(measured(1)).unwrap();
-        collector.take(finished()).unwrap();
-        assert!(collector.take(finished()).is_err());
-    }
-
-    /// Feeds a device's whole output through what reads it, as the follower does; returns the bytes that are kept.
-    fn read_all(stream: &[u8], chunk: usize) -> (Result<(), String>, usize) {
-        let (mut decoder, mut collector) = (MessageDecoder::default(), Collector::new(&sample::job("board-1", "tiny")));
-        let fed = stream
-            .chunks(chunk)
-            .try_for_each(|bytes| decoder.feed(bytes, &mut |message| collector.take(message).map(drop)));
-        let collected = collector.into_collected();
-        let of_files: usize = collected.output_files.iter().map(|(_, bytes)| bytes.len()).sum();
-        (fed, of_files + collected.measurement.samples_ns.len() * 8 + collected.measurement.cpus.len() * 4)
-    }
-
-    /// A number of any size and form, or something else in its place.
-    fn hostile_value() -> impl Strategy<Value = String> {
-        prop_oneof![
-            4 => any::<u64>().prop_map(|number| number.to_string()),
-            2 => (0u64..20).prop_map(|number| number.to_string()),
-            1 => prop::sample::select(vec![
-                "18446744073709551615", "18446744073709551616", "4611686018427387904", "-1", "1e400", "-0", "0.5",
-                "null", "true", "\"5\"", "[]", "{}", "NaN", "1e999999999", "\"\\u0000\"", "[[[[]]]]",
-            ]).prop_map(str::to_owned),
-            1 => (1usize..400).prop_map(|digits| "9".repeat(digits)),
-            1 => (1usize..400).prop_map(|depth| "[".repeat(depth)),
-            1 => prop::collection::vec(any::<u64>(), 0..50).prop_map(|numbers| format!("{numbers:?}")),
-        ]
-    }
-
-    /// A line that is nearly a message.
-    fn hostile_line() -> impl Strategy<Value = String> {
-        let templates = vec![
-            r#"{"kind":"accepted","protocol":$,"run_id":$,"pid":$,"boot_id":$,"started_unix_ms":$}"#,
-            r#"{"kind":"phase","phase":$}"#,
-            r#"{"kind":"phase","phase":"measure","phase":$}"#,
-            r#"{"kind":"loaded","load_ns":$,"inputs":$,"outputs":[{"name":"a","element":"f32","shape":[$,$]}]}"#,
-            r#"{"kind":"first_inference","latency_ns":$}"#,
-            r#"{"kind":"warmed_up","runs":$,"duration_ns":$}"#,
-            r#"{"kind":"samples","latencies_ns":[$,$,$]}"#,
-            r#"{"kind":"samples","latencies_ns":$}"#,
-            r#"{"kind":"measured","samples":$,"wall_ns":$,"cpu_user_ns":$,"cpu_system_ns":$,"peak_rss_bytes":$,"cpus":[$],"threads":$}"#,
-            r#"{"kind":"output","name":"../../x","shape":[$,$],"first":$,"values_base64":"AAAAAAAAAAA="}"#,
-            r#"{"kind":"output","name":"o","shape":[2],"first":0,"values_base64":"AAAAAAAAAAA="}"#,
-            r#"{"kind":"output","name":$,"shape":$,"first":$,"values_base64":$}"#,
-            r#"{"kind":"finished","finished_unix_ms":$}"#,
-            r#"{"kind":"failed","failure":"crashed","message":"x","signal":$,"exit_code":$,"stderr_tail":$}"#,
-            r#"{"kind":$}"#,
-            "$",
-        ];
-        (prop::sample::select(templates), prop::collection::vec(hostile_value(), 8)).prop_map(|(template, values)| {
-            let mut values = values.into_iter();
-            let parts = template.split('$').map(str::to_owned);
-            parts.reduce(|line, part| line + &values.next().unwrap_or_default() + &part).unwrap_or_default()
-        })
-    }
-
-    /// More than one line and all the outputs and samples of a run can't be kept, whatever is sent.
-    const MOST_KEPT: usize = MAX_OUTPUT_BYTES + MAX_LINE_BYTES + 100 * 8;
-
-    proptest! {
-        #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
-
-        #[test]
-        fn hostile_messages_end_in_an_error_or_a_measurement(
-            lines in prop::collection::vec(hostile_line(), 0..12), chunk in 1usize..200,
-        ) {
-            let (_, kept) = read_all((lines.join("\n") + "\n").as_bytes(), chunk);
-            prop_assert!(kept <= MOST_KEPT);
-        }
-
-        #[test]
-        fn any_bytes_are_read_or_refused(stream in prop::collection::vec(any::<u8>(), 0..600), chunk in 1usize..200) {
-            let _ = read_all(&stream, chunk);
-        }
-
-        #[test]
-        fn a_changed_stream_is_read_or_refused(changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
-            let messages = [
-                Message::Loaded { load_ns: 7, inputs: vec![], outputs: vec![], engine: None },
-                Message::Samples { latencies_ns: vec![3, 4] },
-                measured(2),
-                Message::Output(Output::new("logits", &[1, 2], 0, &[1.0, 2.0])),
-                finished(),
-            ];
-            let mut stream: Vec<u8> =
-                messages.iter().flat_map(|message| serde_json::to_string(message).unwrap().into_bytes().into_iter().chain([b'\n'])).collect();
-            prop_assert!(read_all(&stream, 64).0.is_ok());
-            for (at, byte) in changes {
-                let at = at.index(stream.len());
-                stream[at] = byte;
-            }
-            let _ = read_all(&stream, 64);
-        }
-    }
-
-    #[test]
-    fn what_is_kept_stays_bounded_however_much_is_sent() {
-        // Names without values, samples without end, and one value more than there is room for.
-        let mut names = (0..).map(|n: u64| Message::Output(Output::new(&format!("{n:0900}"), &[0], 0, &[])));
-        let mut values = (0..).map(|n: u64| Message::Output(Output::new("o", &[1], n, &[0.0])));
-        let mut samples = (0..).map(|_: u64| Message::Samples { latencies_ns: vec![1; 64] });
-        let streams: [&mut dyn Iterator<Item = Message>; 3] = [&mut names, &mut values, &mut samples];
-        for messages in streams {
-            let mut collector = Collector::new(&sample::job("board-1", "tiny"));
-            collector.output_bytes = MAX_OUTPUT_BYTES - 40;
-            let refused = messages.take(1000).find_map(|message| collector.take(message).err());
-            assert!(refused.is_some_and(|error| error.contains("more")));
-        }
-    }
-}
+mod tests;

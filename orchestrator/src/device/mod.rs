@@ -19,6 +19,7 @@ mod measuring_state;
 mod prepare;
 mod probe;
 mod push;
+mod refusal;
 mod run;
 mod runner_push;
 mod target;
@@ -49,7 +50,7 @@ fn transport_failure(device: &str, action: &str, error: &TransportError) -> Fail
     Failure::new(FailureKind::from(error.kind), message)
 }
 
-/// Runs a short command whose failure is an error, and returns its standard output.
+/// Runs a short command of the device's shell whose failure is an error, and returns its standard output.
 async fn run_checked(
     transport: &dyn Transport,
     argv: Vec<String>,
@@ -68,8 +69,8 @@ async fn run_checked(
     ))
 }
 
-/// What kind of failure the standard error of a program on a device speaks of (programs run with `LC_ALL=C`, or are our
-/// own runner).
+/// What kind of failure the standard error of a shell on a device speaks of. A shell's programs have no other word for what
+/// the system refused than its own, which `LC_ALL=C` fixes.
 fn classify(stderr: &str, otherwise: ErrorKind) -> ErrorKind {
     let lower = stderr.to_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| lower.contains(word));

@@ -1,14 +1,18 @@
 use std::path::Path;
 use std::time::Duration;
 
-use tokio::io::AsyncSeekExt;
+use sha2::{Digest as _, Sha256};
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio::time::Instant;
 
 use crate::domain::{ArtifactRef, Failure, FailureKind};
 
 use super::bring_up::Session;
 use super::clean::Trimmed;
-use super::{run_checked, transport_failure};
+use super::transport_failure;
+
+/// Bytes of a file that are hashed at a time.
+const HASH_BUFFER_BYTES: usize = 1 << 18;
 
 /// Receives how many bytes of the file are on the device, those from before included.
 pub type PushProgress<'a> = &'a mut (dyn FnMut(u64) + Send);
@@ -47,7 +51,8 @@ impl Session {
     /// for it, those in `keep` stay.
     ///
     /// # Errors
-    /// When there is no space, the connection breaks, no byte moves for the sweep's limit, or the content does not arrive whole.
+    /// When there is no space, the connection breaks, no byte moves for the sweep's limit, the content does not arrive whole,
+    /// or the file is not the one any more that the plan knows.
     pub async fn push(
         &mut self,
         source: &Path,
@@ -60,15 +65,17 @@ impl Session {
         let trimmed = self.make_room(artifact, keep, artifact.size_bytes - resumed_bytes).await?;
         self.check_space(artifact.size_bytes - resumed_bytes)?;
         let mut sent_bytes = artifact.size_bytes - resumed_bytes;
-        if let Err(failure) = self.send_and_commit(source, artifact, resumed_bytes, progress).await {
-            // A command that was cut off may have written on after the device had told what it has.
-            let may_be_other = matches!(failure.kind, FailureKind::ArtifactCorrupt | FailureKind::TransportProtocol);
-            if !may_be_other || resumed_bytes == 0 {
-                return Err(failure);
-            }
+        let mut pushed = self.send_and_commit(source, artifact, resumed_bytes, progress).await;
+        if let Err(failure) = &pushed
+            && resumed_bytes > 0
+            && may_be_other(failure.kind)
+        {
             tracing::warn!(device = %self.device.name, %failure, "what it had was not a part of this file: pushing all of it");
-            self.send_and_commit(source, artifact, 0, progress).await?;
             sent_bytes += artifact.size_bytes;
+            pushed = self.send_and_commit(source, artifact, 0, progress).await;
+        }
+        if let Err(failure) = pushed {
+            return Err(self.not_pushed(source, artifact, failure).await);
         }
         self.hello.store.partial.retain(|file| file.sha256 != artifact.sha256);
         self.hello
@@ -77,6 +84,20 @@ impl Session {
             .push(farmctl_protocol::StoreFile { sha256: artifact.sha256.clone(), size_bytes: artifact.size_bytes });
         self.hello.store.free_bytes = self.hello.store.free_bytes.saturating_sub(sent_bytes);
         Ok(Pushed { resumed_bytes, sent_bytes, duration: started.elapsed(), trimmed })
+    }
+
+    /// Whose fault it is that a file did not arrive as it should.
+    async fn not_pushed(&mut self, source: &Path, artifact: &ArtifactRef, failure: Failure) -> Failure {
+        if failure.kind != FailureKind::ArtifactCorrupt {
+            return failure;
+        }
+        // The runner has removed it.
+        self.hello.store.partial.retain(|file| file.sha256 != artifact.sha256);
+        match sha256_of(source).await {
+            Ok(sha256) if sha256 == artifact.sha256 => failure,
+            Ok(sha256) => changed(source, &format!("its content has sha256 {sha256}, not {}", artifact.sha256)),
+            Err(error) => unreadable(source, &error),
+        }
     }
 
     fn check_space(&self, wanted_bytes: u64) -> Result<(), Failure> {
@@ -102,11 +123,13 @@ impl Session {
         offset: u64,
         progress: PushProgress<'_>,
     ) -> Result<(), Failure> {
-        let unreadable = |error: std::io::Error| {
-            Failure::new(FailureKind::ArtifactUnavailable, format!("failed to read {}: {error}", source.display()))
-        };
-        let mut file = tokio::fs::File::open(source).await.map_err(unreadable)?;
-        file.seek(std::io::SeekFrom::Start(offset)).await.map_err(unreadable)?;
+        let failed = |error: std::io::Error| unreadable(source, &error);
+        let mut file = tokio::fs::File::open(source).await.map_err(failed)?;
+        let size_bytes = file.metadata().await.map_err(failed)?.len();
+        if size_bytes != artifact.size_bytes {
+            return Err(changed(source, &format!("it has {size_bytes} bytes, not {}", artifact.size_bytes)));
+        }
+        file.seek(std::io::SeekFrom::Start(offset)).await.map_err(failed)?;
         let path = format!("{}/partial/{}", self.workdir, artifact.sha256);
         self.transport
             .write(&path, offset, &mut file, self.timeouts.push_stall(), &mut |sent| progress(offset + sent))
@@ -117,17 +140,34 @@ impl Session {
 
     /// Has the device check a pushed file against its hash and give it its place.
     async fn commit(&self, artifact: &ArtifactRef) -> Result<(), Failure> {
-        let argv = self.runner_argv(&["store", "commit", &artifact.sha256, &artifact.size_bytes.to_string()]);
-        match run_checked(self.transport.as_ref(), argv, self.timeouts.bring_up()).await {
-            Ok(_) => Ok(()),
-            Err(error) => {
-                let mut failure = transport_failure(&self.device.name, "verify a pushed file", &error);
-                // The runner's only other complaint about a file that could be written is its content.
-                if failure.kind == FailureKind::WorkdirUnusable && error.message.contains("sha256") {
-                    failure.kind = FailureKind::ArtifactCorrupt;
-                }
-                Err(failure)
-            }
+        let words = ["store", "commit", &artifact.sha256, &artifact.size_bytes.to_string()];
+        self.ask("verify a pushed file", &words).await.map(drop)
+    }
+}
+
+/// Whether a push that went on may have failed because of what the device had from before: a command that was cut off may
+/// have written on, or have been cleaned away, after the device had told what it has.
+fn may_be_other(kind: FailureKind) -> bool {
+    matches!(kind, FailureKind::ArtifactCorrupt | FailureKind::TransportProtocol | FailureKind::WorkdirUnusable)
+}
+
+fn unreadable(source: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(FailureKind::ArtifactUnavailable, format!("failed to read {}: {error}", source.display()))
+}
+
+fn changed(source: &Path, how: &str) -> Failure {
+    let what = format!("{} is another file than when the plan was made: {how}; start the sweep anew", source.display());
+    Failure::new(FailureKind::ArtifactUnavailable, what)
+}
+
+async fn sha256_of(source: &Path) -> std::io::Result<String> {
+    let mut file = tokio::fs::File::open(source).await?;
+    let (mut hasher, mut buffer) = (Sha256::new(), vec![0; HASH_BUFFER_BYTES]);
+    loop {
+        match file.read(&mut buffer).await? {
+            0 => break,
+            count => hasher.update(&buffer[..count]),
         }
     }
+    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }

@@ -2,7 +2,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use farmctl_protocol::{EngineSpec, Evaluation, Fence, JobSpec, PROTOCOL_VERSION, Phase, RunRequest, exit};
+use farmctl_protocol::{
+    ElementType, EngineSpec, Evaluation, Fence, InputSpec, JobSpec, MAX_LINE_BYTES, PROTOCOL_VERSION, Phase,
+    RunRequest, exit,
+};
 use tokio::time::Instant;
 
 use crate::domain::{ArtifactRef, Failure, FailureKind, Job, JobDataset, Measurement, RunId, ThreadCount};
@@ -11,6 +14,7 @@ use crate::transport::{Command, ErrorKind, Exit, OutputSink, Transport, Transpor
 use super::bring_up::Session;
 use super::collect::{Collected, Collector, End};
 use super::lines::{MessageDecoder, excerpt};
+use super::refusal::{RunnerCommand, kind_of_exit};
 use super::{run_checked, transport_failure};
 
 /// Most bytes of the runner's standard error that are kept.
@@ -52,10 +56,10 @@ impl Canceller {
     /// # Errors
     /// When the device can't be asked.
     pub async fn cancel(&self) -> Result<(), Failure> {
-        run_checked(self.transport.as_ref(), self.argv.clone(), self.deadline)
-            .await
-            .map(drop)
-            .map_err(|error| transport_failure(&self.device, "cancel a run", &error))
+        let (transport, argv) = (self.transport.as_ref(), self.argv.clone());
+        let command =
+            RunnerCommand { device: &self.device, transport, argv, deadline: self.deadline, action: "cancel a run" };
+        command.run().await.map(drop)
     }
 }
 
@@ -104,6 +108,18 @@ impl Session {
             (Err(failure), _) => failure,
             (Ok(()), None) => Failure::new(FailureKind::Internal, "a run was followed to no end"),
         };
+        // What was measured stands, whatever happened after it. Only a person's word is taken back with it.
+        if collector.has_measured() && failure.kind != FailureKind::Cancelled {
+            tracing::warn!(device = %self.device.name, %failure, "the run failed after it had been measured");
+            // What was not followed to its end may go on, in the way of the next run.
+            if collector.end().is_none()
+                && !self.is_lost()
+                && let Err(failure) = self.canceller(order.run_id).cancel().await
+            {
+                tracing::warn!(%failure, "a run could not be ended");
+            }
+            return Ok(collector.into_collected_despite(&failure));
+        }
         Err(Box::new(RunFailure { failure, measurement: collector.into_unfinished() }))
     }
 
@@ -222,10 +238,10 @@ impl Session {
             }
             Exit::Code(exit::FENCED) => Failure::new(FailureKind::Fenced, format!("{name} refuses: {said}")),
             Exit::Code(exit::PROTOCOL) => Failure::new(FailureKind::RunnerProtocol, format!("on {name}: {said}")),
-            other => Failure::new(
-                super::classify(&String::from_utf8_lossy(stderr), ErrorKind::CommandNotFound).into(),
-                format!("the runner on {name} ended with {other} and no result: {said}"),
-            ),
+            other => {
+                let message = format!("the runner on {name} ended with {other} and no result: {said}");
+                Failure::new(kind_of_exit(other), message)
+            }
         }
     }
 
@@ -276,12 +292,17 @@ impl Session {
                 limits: job.limits,
                 seed: job.seed,
                 input_range: job.model.input_range,
-                inputs: Vec::new(),
+                inputs: inputs(job),
                 evaluation: job.dataset.as_ref().map(evaluation).transpose()?,
             },
         };
-        serde_json::to_vec(&request)
-            .map_err(|error| Failure::new(FailureKind::Internal, format!("failed to write a job: {error}")))
+        let line = serde_json::to_vec(&request)
+            .map_err(|error| Failure::new(FailureKind::Internal, format!("failed to write a job: {error}")))?;
+        if line.len() < MAX_LINE_BYTES {
+            return Ok(line);
+        }
+        let message = format!("{} has more inputs or files than a runner is told of", job.model.name);
+        Err(Failure::new(FailureKind::BackendUnsupported, message))
     }
 
     fn model_file(&self, job: &Job) -> Result<ArtifactRef, Failure> {
@@ -308,6 +329,15 @@ impl Session {
     }
 }
 
+/// The inputs of networks whose files tell none: the one that the catalogue knows.
+fn inputs(job: &Job) -> Vec<InputSpec> {
+    let tells_inputs = !["caffe2", "torchscript_lite"].contains(&job.model.format.as_str());
+    let Some(shape) = job.model.input_shape.as_ref().filter(|_| !tells_inputs) else { return Vec::new() };
+    let batched = std::iter::once(u64::from(job.batch)).chain(shape.iter().skip(1).copied()).collect();
+    let (name, range) = ("input".to_owned(), job.model.input_range);
+    vec![InputSpec { name, element: ElementType::Float32, shape: batched, range }]
+}
+
 fn evaluation(dataset: &JobDataset) -> Result<Evaluation, Failure> {
     let prepared = dataset.prepared.as_ref().ok_or_else(|| {
         Failure::new(FailureKind::Internal, format!("the images of the dataset {} were not prepared", dataset.name))
@@ -319,6 +349,7 @@ fn evaluation(dataset: &JobDataset) -> Result<Evaluation, Failure> {
         height,
         width,
         channels,
+        scores: None,
         classes: dataset.classes,
         mean: dataset.preprocessing.mean.clone(),
         std: dataset.preprocessing.std.clone(),

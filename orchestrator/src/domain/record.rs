@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 
+use farmctl_protocol::TensorInfo;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -166,7 +167,13 @@ pub struct Measurement {
     pub threads: Option<u32>,
     /// Processors the measuring process could use.
     pub cpus: Vec<u32>,
-    /// What the network answered for the seeded input.
+    /// The network's inputs as the engine set them, in the order of the model's file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<TensorInfo>,
+    /// The network's outputs as the first inference gave them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub output_tensors: Vec<TensorInfo>,
+    /// What the network answered for the seeded input, as far as it was kept.
     pub outputs: Vec<OutputRef>,
     /// What an engine program said of itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -178,6 +185,9 @@ pub struct Measurement {
     /// How often it was right, in this very run; `None` when it was not asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<MeasuredAccuracy>,
+    /// What is missing beside the measurement, in words: outputs that were left out, an accuracy that could not be made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
 }
 
 impl Measurement {

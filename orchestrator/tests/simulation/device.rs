@@ -369,7 +369,7 @@ impl SimRun {
         } else if request.job.model.size_bytes == BAD_MODEL_BYTES {
             say(at, &failed(RunnerFailureKind::ModelLoad));
         } else {
-            say(at, &Message::Loaded { load_ns: 5, inputs: vec![], outputs: vec![], engine: None });
+            say(at, &Message::Loaded { load_ns: 5, inputs: vec![], engine: None });
             at += chance.millis(1, 400);
             say(at, &Message::Phase { phase: Phase::Measure });
             at += chance.millis(500, 12_000);

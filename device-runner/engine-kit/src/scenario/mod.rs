@@ -94,7 +94,7 @@ pub fn warm_up(session: &mut dyn Session, limits: &OrderLimits) -> Result<(u32, 
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::backend::OutputTensor;
+    use crate::values::Values;
     use farmctl_protocol::TensorInfo;
 
     /// An engine that only counts.
@@ -104,17 +104,17 @@ mod tests {
         fn inputs(&self) -> &[TensorInfo] {
             &[]
         }
-        fn outputs(&self) -> &[TensorInfo] {
-            &[]
-        }
-        fn set_inputs(&mut self, _values: Vec<Vec<f32>>) -> Result<(), BackendError> {
+        fn set_inputs(&mut self, _values: Vec<Values>) -> Result<(), BackendError> {
             Ok(())
         }
         fn infer(&mut self) -> Result<(), BackendError> {
             self.0 += 1;
             Ok(())
         }
-        fn answer(&self) -> Result<Vec<OutputTensor>, BackendError> {
+        fn outputs(&self) -> Result<Vec<TensorInfo>, BackendError> {
+            Ok(Vec::new())
+        }
+        fn output(&self, _index: usize) -> Result<Vec<f32>, BackendError> {
             Ok(Vec::new())
         }
         fn threads(&self) -> u32 {

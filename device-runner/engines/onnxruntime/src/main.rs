@@ -12,14 +12,14 @@ use std::fs;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use farmctl_engine_kit::{Backend, BackendError, Order, OutputTensor, Session, serve};
+use farmctl_engine_kit::{Backend, BackendError, FileInput, Order, Session, Settled, Values, serve, settle};
 use farmctl_protocol::{BackendInfo, Precision, TensorInfo};
 use ort::environment::Environment;
 use ort::ep::{ExecutionProvider as _, XNNPACK};
-use ort::memory::Allocator;
+use ort::memory::{AllocationDevice, AllocatorType, MemoryInfo, MemoryType};
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::session::{IoBinding, Session as OrtSession};
-use ort::value::{Outlet, Tensor, TensorElementType, ValueType};
+use ort::value::{DynTensor, DynValue, Outlet, PrimitiveTensorElementType, Tensor, TensorElementType, ValueType};
 
 fn main() {
     std::process::exit(serve(&[&OnnxRuntime]));
@@ -47,17 +47,17 @@ impl Backend for OnnxRuntime {
         let environment = environment()?;
         let mut builder = options.apply(OrtSession::builder(&environment).map_err(load_error)?, order.threads)?;
         let session = builder.commit_from_file(&order.model).map_err(load_error)?;
-        let inputs = describe(session.inputs(), order.batch)?;
-        let outputs = describe(session.outputs(), order.batch)?;
-        let mut binding = session.create_binding().map_err(load_error)?;
-        let mut answer = Vec::new();
-        for info in &outputs {
-            let mut tensor = Tensor::<f32>::new(&Allocator::default(), shape(info)).map_err(load_error)?;
-            binding.bind_output(&info.name, &mut tensor).map_err(load_error)?;
-            answer.push(tensor);
-        }
+        let file: Vec<FileInput> = session.inputs().iter().map(file_input).collect();
+        let settled = settle(order, &file)?;
+        let binding = session.create_binding().map_err(load_error)?;
+        let memory = MemoryInfo::new(AllocationDevice::CPU, 0, AllocatorType::Device, MemoryType::CPUOutput);
+        let memory = memory.map_err(load_error)?;
+        let bind_each_time = session.outputs().iter().any(|output| is_open(output, session.inputs()));
         let engine = format!("{} ({}; {options})", version(), ort::info());
-        Ok(Box::new(Loaded { session, binding, answer, inputs, outputs, threads: order.threads, engine }))
+        let names = session.outputs().iter().map(|output| output.name().to_owned()).collect();
+        let inputs = settled.into_iter().map(|Settled { info, .. }| info).collect();
+        let (threads, answer) = (order.threads, None);
+        Ok(Box::new(Loaded { session, binding, memory, bind_each_time, names, answer, inputs, threads, engine }))
     }
 }
 
@@ -151,32 +151,48 @@ fn version() -> String {
     format!("ONNX Runtime {number}")
 }
 
-/// Inputs or outputs, with the batch as their first dimension where the file leaves it open.
-fn describe(outlets: &[Outlet], batch: u32) -> Result<Vec<TensorInfo>, BackendError> {
-    outlets.iter().map(|outlet| describe_one(outlet, batch)).collect()
+/// An input as the model's file has it.
+fn file_input(outlet: &Outlet) -> FileInput {
+    let name = outlet.name().to_owned();
+    let ValueType::Tensor { ty, shape, .. } = outlet.dtype() else {
+        return FileInput { name, element: format!("no tensor ({})", outlet.dtype()), shape: None };
+    };
+    let shape = Some(shape.iter().map(|size| u64::try_from(*size).ok()).collect());
+    FileInput { name, element: element_word(*ty), shape }
 }
 
-fn describe_one(outlet: &Outlet, batch: u32) -> Result<TensorInfo, BackendError> {
-    let name = outlet.name().to_owned();
-    let unsupported = |text: String| Err(BackendError::Unsupported(text));
-    let ValueType::Tensor { ty: TensorElementType::Float32, shape, .. } = outlet.dtype() else {
-        return unsupported(format!("{name} is not made of 32-bit floats: {}", outlet.dtype()));
-    };
-    let mut dimensions = Vec::new();
-    for (place, size) in shape.iter().enumerate() {
-        match (place, u64::try_from(*size)) {
-            (0, Err(_)) => dimensions.push(u64::from(batch)),
-            (0, Ok(size)) if size != u64::from(batch) => {
-                let text = format!("the model's batch is fixed at {size}, the job asks for {batch}");
-                return unsupported(text);
-            }
-            (_, Ok(size)) => dimensions.push(size),
-            (place, Err(_)) => {
-                return unsupported(format!("dimension {place} of {name} is not fixed in the model's file"));
-            }
+/// Whether the file leaves a dimension of an output open that no input has: another inference may give it another size.
+fn is_open(output: &Outlet, inputs: &[Outlet]) -> bool {
+    let symbols = |outlet: &Outlet| match outlet.dtype() {
+        ValueType::Tensor { shape, dimension_symbols, .. } => {
+            let open = shape.iter().zip(dimension_symbols.iter()).filter(|(size, _)| **size < 0);
+            Some(open.map(|(_, symbol)| symbol.clone()).collect::<Vec<String>>())
         }
-    }
-    Ok(TensorInfo { name, element: "f32".to_owned(), shape: dimensions })
+        _ => None,
+    };
+    let known: Vec<String> = inputs.iter().filter_map(symbols).flatten().collect();
+    symbols(output).is_none_or(|open| open.iter().any(|symbol| symbol.is_empty() || !known.contains(symbol)))
+}
+
+/// The protocol's word for a type.
+fn element_word(element: TensorElementType) -> String {
+    let word = match element {
+        TensorElementType::Bool => "bool",
+        TensorElementType::Int8 => "i8",
+        TensorElementType::Int16 => "i16",
+        TensorElementType::Int32 => "i32",
+        TensorElementType::Int64 => "i64",
+        TensorElementType::Uint8 => "u8",
+        TensorElementType::Uint16 => "u16",
+        TensorElementType::Uint32 => "u32",
+        TensorElementType::Uint64 => "u64",
+        TensorElementType::Float16 => "f16",
+        TensorElementType::Bfloat16 => "bf16",
+        TensorElementType::Float32 => "f32",
+        TensorElementType::Float64 => "f64",
+        other => return format!("{other:?}").to_lowercase(),
+    };
+    word.to_owned()
 }
 
 fn shape(info: &TensorInfo) -> Vec<i64> {
@@ -184,18 +200,93 @@ fn shape(info: &TensorInfo) -> Vec<i64> {
 }
 
 fn load_error(error: ort::Error) -> BackendError {
-    BackendError::Load(error.to_string())
+    failed(&error, BackendError::Load)
 }
 
-/// A session whose inputs and outputs are bound once: an inference copies and allocates nothing.
+/// What went wrong. That memory was refused has no code of its own in ONNX Runtime, only these words of its allocator
+/// and of the C++ library.
+fn failed<T>(error: &ort::Error<T>, kind: fn(String) -> BackendError) -> BackendError {
+    let text = error.to_string();
+    let refused = ["Failed to allocate memory", "bad_alloc"].iter().any(|words| text.contains(words));
+    if refused { BackendError::Memory(text) } else { kind(text) }
+}
+
+/// The values as ONNX Runtime takes them.
+fn tensor(values: Values, info: &TensorInfo) -> ort::Result<DynTensor> {
+    let shape = shape(info);
+    Ok(match values {
+        Values::Bool(values) => Tensor::from_array((shape, values))?.upcast(),
+        Values::Int8(values) => Tensor::from_array((shape, values))?.upcast(),
+        Values::Int16(values) => Tensor::from_array((shape, values))?.upcast(),
+        Values::Int32(values) => Tensor::from_array((shape, values))?.upcast(),
+        Values::Int64(values) => Tensor::from_array((shape, values))?.upcast(),
+        Values::Uint8(values) => Tensor::from_array((shape, values))?.upcast(),
+        Values::Uint16(values) => Tensor::from_array((shape, values))?.upcast(),
+        Values::Uint32(values) => Tensor::from_array((shape, values))?.upcast(),
+        Values::Uint64(values) => Tensor::from_array((shape, values))?.upcast(),
+        Values::Float16(values) => Tensor::from_array((shape, values))?.upcast(),
+        Values::Float32(values) => Tensor::from_array((shape, values))?.upcast(),
+        Values::Float64(values) => Tensor::from_array((shape, values))?.upcast(),
+    })
+}
+
+/// The numbers of an output.
+fn numbers(value: &DynValue) -> Result<Vec<f32>, BackendError> {
+    fn read<T: PrimitiveTensorElementType + Copy>(
+        value: &DynValue,
+        number: impl Fn(T) -> f32,
+    ) -> Result<Vec<f32>, BackendError> {
+        let tensor = value.try_extract_tensor::<T>();
+        let (_, values) = tensor.map_err(|error| BackendError::Inference(error.to_string()))?;
+        Ok(values.iter().map(|value| number(*value)).collect())
+    }
+    let ValueType::Tensor { ty, shape, .. } = value.dtype() else {
+        return Err(BackendError::Inference(format!("it is no tensor but {}", value.dtype())));
+    };
+    // Where there are no values there is no memory to look at.
+    if shape.num_elements() == 0 {
+        return Ok(Vec::new());
+    }
+    match ty {
+        TensorElementType::Bool => read(value, |number: bool| f32::from(u8::from(number))),
+        TensorElementType::Int8 => read(value, |number: i8| number.into()),
+        TensorElementType::Int16 => read(value, |number: i16| number.into()),
+        TensorElementType::Int32 => read(value, |number: i32| number as f32),
+        TensorElementType::Int64 => read(value, |number: i64| number as f32),
+        TensorElementType::Uint8 => read(value, |number: u8| number.into()),
+        TensorElementType::Uint16 => read(value, |number: u16| number.into()),
+        TensorElementType::Uint32 => read(value, |number: u32| number as f32),
+        TensorElementType::Uint64 => read(value, |number: u64| number as f32),
+        TensorElementType::Float16 => read(value, half::f16::to_f32),
+        TensorElementType::Bfloat16 => read(value, half::bf16::to_f32),
+        TensorElementType::Float32 => read(value, |number: f32| number),
+        TensorElementType::Float64 => read(value, |number: f64| number as f32),
+        other => Err(BackendError::Inference(format!("it is made of {}", element_word(*other)))),
+    }
+}
+
+/// A session whose inputs are bound once, and its outputs to the processor's memory: what the first inference allocates
+/// for them, the next ones use again. Where sizes may change they are bound before each inference.
 struct Loaded {
     session: OrtSession,
     binding: IoBinding,
-    answer: Vec<Tensor<f32>>,
+    memory: MemoryInfo<'static>,
+    bind_each_time: bool,
+    /// Names of the outputs.
+    names: Vec<String>,
+    /// What the first inference after the inputs were set answered; `None` before it.
+    answer: Option<Vec<DynValue>>,
     inputs: Vec<TensorInfo>,
-    outputs: Vec<TensorInfo>,
     threads: u32,
     engine: String,
+}
+
+impl Loaded {
+    /// Lets go of the outputs that are there, so that others are allocated.
+    fn bind_outputs(&mut self) -> ort::Result<()> {
+        self.binding.clear_outputs();
+        self.names.iter().try_for_each(|name| self.binding.bind_output_to_device(name, &self.memory))
+    }
 }
 
 impl Session for Loaded {
@@ -203,33 +294,44 @@ impl Session for Loaded {
         &self.inputs
     }
 
-    fn outputs(&self) -> &[TensorInfo] {
-        &self.outputs
-    }
-
-    fn set_inputs(&mut self, values: Vec<Vec<f32>>) -> Result<(), BackendError> {
+    fn set_inputs(&mut self, values: Vec<Values>) -> Result<(), BackendError> {
         for (info, values) in self.inputs.iter().zip(values) {
-            let failed = |error: ort::Error| BackendError::Inference(format!("input {}: {error}", info.name));
-            let tensor = Tensor::from_array((shape(info), values)).map_err(failed)?;
-            self.binding.bind_input(&info.name, &tensor).map_err(failed)?;
+            let bound = tensor(values, info).and_then(|tensor| self.binding.bind_input(&info.name, &tensor));
+            bound.map_err(|error| BackendError::Inference(format!("input {}: {error}", info.name)))?;
         }
-        Ok(())
+        self.answer = None;
+        self.bind_outputs().map_err(|error| failed(&error, BackendError::Inference))
     }
 
     fn infer(&mut self) -> Result<(), BackendError> {
+        if self.bind_each_time {
+            self.bind_outputs().map_err(|error| failed(&error, BackendError::Inference))?;
+        }
         match self.session.run_binding(&self.binding) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(BackendError::Inference(error.to_string())),
+            Ok(_) if self.answer.is_some() => Ok(()),
+            Ok(mut outputs) => {
+                let values = self.names.iter().filter_map(|name| outputs.remove(name));
+                self.answer = Some(values.collect());
+                Ok(())
+            }
+            Err(error) => Err(failed(&error, BackendError::Inference)),
         }
     }
 
-    fn answer(&self) -> Result<Vec<OutputTensor>, BackendError> {
-        let outputs = self.outputs.iter().zip(&self.answer);
-        let read = |(info, tensor): (&TensorInfo, &Tensor<f32>)| {
-            let (_, values) = tensor.extract_tensor();
-            OutputTensor { name: info.name.clone(), shape: info.shape.clone(), values: values.to_vec() }
-        };
-        Ok(outputs.map(read).collect())
+    fn outputs(&self) -> Result<Vec<TensorInfo>, BackendError> {
+        let outputs = self.names.iter().zip(self.answer.iter().flatten()).map(|(name, value)| match value.dtype() {
+            ValueType::Tensor { ty, shape, .. } => {
+                let sizes = shape.iter().map(|size| u64::try_from(*size).unwrap_or_default()).collect();
+                TensorInfo::new(name.clone(), element_word(*ty), sizes)
+            }
+            other => TensorInfo::new(name.clone(), format!("no tensor ({other})"), Vec::new()),
+        });
+        Ok(outputs.collect())
+    }
+
+    fn output(&self, index: usize) -> Result<Vec<f32>, BackendError> {
+        let value = self.answer.as_ref().and_then(|answer| answer.get(index));
+        numbers(value.ok_or_else(|| BackendError::Inference("there is no such output".to_owned()))?)
     }
 
     fn threads(&self) -> u32 {

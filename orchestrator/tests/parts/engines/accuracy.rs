@@ -44,7 +44,17 @@ fn images(device: &Device, dataset: &CatalogDataset, preprocessing: Preprocessin
     let [height, width, channels] = shape;
     let Preprocessing { mean, std, .. } = wanted.preprocessing;
     Images {
-        evaluation: Evaluation { images, count, height, width, channels, classes: list.classes, mean, std },
+        evaluation: Evaluation {
+            images,
+            count,
+            height,
+            width,
+            channels,
+            scores: None,
+            classes: list.classes,
+            mean,
+            std,
+        },
         labels: labels.as_chunks::<4>().0.iter().map(|class| u32::from_le_bytes(*class)).collect(),
     }
 }
