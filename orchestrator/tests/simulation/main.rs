@@ -106,7 +106,7 @@ async fn watch(
     let mut seen = 0;
     while let Some(event) = events.recv().await {
         if lab.is_told {
-            let what = farmctl::progress::event_sentence(&event);
+            let what = farmctl::wording::event_sentence(&event);
             what.iter().for_each(|what| println!("{:?} {} {what}", event.at, row.name));
         }
         check_now(lab, row, &event)?;
