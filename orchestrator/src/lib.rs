@@ -12,6 +12,7 @@ pub mod daemon;
 pub mod device;
 pub mod domain;
 pub mod inventory;
+pub mod lab;
 pub mod lease;
 pub mod notify;
 pub mod planner;

@@ -5,13 +5,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{DeviceLock, Event, EventKind};
-use crate::lease::is_holder_gone;
-use crate::status::{self, DeviceView};
+use crate::lab::LabDevice;
+use crate::status::DeviceView;
 use crate::store::people;
 use crate::wording::event_sentence;
 
-use super::endpoint::{Call, Items, Nothing};
-use super::{Api, LabDevice, Refusal};
+use super::endpoint::{Call, Empty, Items};
+use super::{Api, Refusal};
 
 /// Most events of a device that are told at once.
 const MAX_HISTORY: u32 = 1000;
@@ -141,18 +141,18 @@ impl Api {
     /// These devices of the farm files as they are now.
     fn views(&self, devices: &[LabDevice]) -> Result<Vec<DeviceAnswer>, Refusal> {
         let declared = devices.iter().map(|it| it.device.clone()).collect();
-        let views = status::device_views(self.store.as_ref(), declared, &is_holder_gone, Timestamp::now())?;
+        let views = self.lab.device_views(declared)?;
         Ok(views.into_iter().zip(devices).map(|(view, it)| DeviceAnswer::of(view, it.address.clone())).collect())
     }
 
     /// The devices as they are now.
     pub(super) fn all_devices(&self) -> Result<Vec<DeviceAnswer>, Refusal> {
-        self.views(&self.actions.devices()?)
+        self.views(&self.lab.devices()?)
     }
 
     /// A device of the farm files.
     pub(super) fn find_device(&self, name: &str) -> Result<LabDevice, Refusal> {
-        let devices = self.actions.devices()?;
+        let devices = self.lab.devices()?;
         let found = devices.iter().find(|it| it.device.name == name).cloned();
         found.ok_or_else(|| Refusal::not_found(format!("no farm file has a device {name:?}")))
     }
@@ -195,7 +195,7 @@ pub(super) struct LockBody {
     why: String,
 }
 
-pub(super) async fn lock(call: Call<Nothing, LockBody>) -> Result<DeviceAnswer, Refusal> {
+pub(super) async fn lock(call: Call<Empty, LockBody>) -> Result<DeviceAnswer, Refusal> {
     let LockBody { minutes, why } = call.body;
     let longest = people::LONGEST_LOCK;
     let time = SignedDuration::from_mins(i64::from(minutes));
@@ -221,7 +221,7 @@ pub(super) async fn lock(call: Call<Nothing, LockBody>) -> Result<DeviceAnswer, 
     call.api.blocking(act).await
 }
 
-pub(super) async fn unlock(call: Call<Nothing, Nothing>) -> Result<DeviceAnswer, Refusal> {
+pub(super) async fn unlock(call: Call<Empty, Empty>) -> Result<DeviceAnswer, Refusal> {
     let act = move |api: &Api| {
         let device = api.find_device(&call.name)?.device.name;
         match people::unlock_device(api.store.as_ref(), &device, &call.person.name, Timestamp::now())? {
@@ -232,7 +232,7 @@ pub(super) async fn unlock(call: Call<Nothing, Nothing>) -> Result<DeviceAnswer,
     call.api.blocking(act).await
 }
 
-pub(super) async fn release(call: Call<Nothing, Nothing>) -> Result<DeviceAnswer, Refusal> {
+pub(super) async fn release(call: Call<Empty, Empty>) -> Result<DeviceAnswer, Refusal> {
     let act = move |api: &Api| {
         let device = api.find_device(&call.name)?.device.name;
         match people::release_device(api.store.as_ref(), &device, &call.person.name, Timestamp::now())? {

@@ -21,7 +21,7 @@ use super::refusal::ErrorAnswer;
 use super::{Api, Person, Refusal, Role};
 
 /// What a handler gets.
-pub(super) struct Call<Q = Nothing, B = Nothing> {
+pub(super) struct Call<Q = Empty, B = Empty> {
     pub(super) api: Arc<Api>,
     /// Who asks.
     pub(super) person: Person,
@@ -33,7 +33,7 @@ pub(super) struct Call<Q = Nothing, B = Nothing> {
 
 /// A query without fields, or the body `{}`.
 #[derive(Debug, Deserialize, JsonSchema)]
-pub(super) struct Nothing {}
+pub(super) struct Empty {}
 
 /// A list, whole or a part of it.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -81,7 +81,7 @@ impl Endpoints {
                           query: Result<Query<Q>, QueryRejection>| async move {
             let person = caller.may(role)?;
             let Query(query) = query.map_err(|error| Refusal::bad_request(error.body_text()))?;
-            let call = Call { api, person, name: name(&parameters), query, body: Nothing {} };
+            let call = Call { api, person, name: name(&parameters), query, body: Empty {} };
             handler(call).await.map(Json)
         };
         self.route(path, get(serve))
@@ -114,7 +114,7 @@ impl Endpoints {
     where
         B: DeserializeOwned + JsonSchema + Send + 'static,
         A: Serialize + JsonSchema + 'static,
-        F: Fn(Call<Nothing, B>) -> Made + Clone + Send + Sync + 'static,
+        F: Fn(Call<Empty, B>) -> Made + Clone + Send + Sync + 'static,
         Made: Future<Output = Result<A, Refusal>> + Send + 'static,
     {
         let body = self.schemas.subschema_for::<B>().to_value();
@@ -127,7 +127,7 @@ impl Endpoints {
                           bytes: Bytes| async move {
             let person = caller.may(role)?;
             let body = read(&bytes)?;
-            let call = Call { api, person, name: name(&parameters), query: Nothing {}, body };
+            let call = Call { api, person, name: name(&parameters), query: Empty {}, body };
             handler(call).await.map(|answer| (status, Json(answer)))
         };
         self.route(path, post(serve))

@@ -17,7 +17,7 @@ use super::{Api, Person, Refusal, Role};
 /// Largest body that is read.
 const MAX_BODY_BYTES: usize = 64 << 10;
 /// How long a body may take to arrive.
-const BODY_PATIENCE: Duration = Duration::from_secs(10);
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// What a page of ours may load and do: no script, style or picture but its own files, and nobody may frame it.
 const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
 connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
@@ -100,11 +100,11 @@ async fn whole(headers: &HeaderMap, body: Body) -> Result<Body, Refusal> {
         return Err(Refusal::not_json());
     }
     let limit = || Refusal::too_large(format!("a body has at most {} KiB", MAX_BODY_BYTES >> 10));
-    match tokio::time::timeout(BODY_PATIENCE, Limited::new(body, MAX_BODY_BYTES).collect()).await {
+    match tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY_BYTES).collect()).await {
         Ok(Ok(collected)) => Ok(Body::from(collected.to_bytes())),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(limit()),
         Ok(Err(error)) => Err(Refusal::bad_request(format!("the body broke off: {error}"))),
-        Err(_) => Err(Refusal::too_slow(format!("the body did not come within {} s", BODY_PATIENCE.as_secs()))),
+        Err(_) => Err(Refusal::too_slow(format!("the body did not come within {} s", BODY_TIMEOUT.as_secs()))),
     }
 }
 

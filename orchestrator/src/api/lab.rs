@@ -6,6 +6,8 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::lab::VERSION;
+
 use super::devices::DeviceAnswer;
 use super::endpoint::Call;
 use super::{Api, Refusal};
@@ -64,8 +66,8 @@ impl Api {
             *counts.entry(device.status.clone()).or_default() += 1;
         }
         LabAnswer {
-            name: self.lab.clone(),
-            version: self.version.to_owned(),
+            name: self.lab.name(),
+            version: VERSION.to_owned(),
             started_at: self.started_at,
             now: Timestamp::now(),
             status: StatusAnswer {

@@ -28,7 +28,7 @@ use super::sweeps::{CellAnswer, SweepAnswer};
 use super::{Api, Refusal, Role};
 
 /// How often the store is looked at while somebody looks.
-const LOOK: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// A line that says nothing, so that both sides see when the other is gone.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Messages that a viewer may be behind. One that is further behind is dropped, and loads all anew.
@@ -42,15 +42,15 @@ const MAX_EVENTS: u32 = 1000;
 
 /// A message, made once for all viewers.
 #[derive(Debug, Clone)]
-pub(super) struct Told {
+pub(super) struct SseMessage {
     event: &'static str,
     data: Arc<str>,
 }
 
-impl Told {
-    fn new(event: &'static str, data: &impl Serialize) -> Told {
+impl SseMessage {
+    fn new(event: &'static str, data: &impl Serialize) -> SseMessage {
         let data = serde_json::to_string(data).unwrap_or_default();
-        Told { event, data: data.into() }
+        SseMessage { event, data: data.into() }
     }
 
     fn message(&self) -> Message {
@@ -93,18 +93,18 @@ struct Seen {
 
 /// The viewers, and what they were told.
 pub(super) struct Live {
-    sender: broadcast::Sender<Told>,
+    sender: broadcast::Sender<SseMessage>,
     seen: Mutex<Option<Seen>>,
 }
 
 impl Seen {
     /// All of it. Changes are told against this, not against what an endpoint answers: what is so only between two looks is
     /// never told, and a viewer who took it from there would keep it.
-    fn all(&self) -> Vec<Told> {
-        let mut all = vec![Told::new("lab", &self.lab.clone().at(Timestamp::now()))];
-        all.extend(self.devices.values().map(|device| Told::new("device", device)));
-        all.extend(self.schedules.values().map(|schedule| Told::new("schedule", schedule)));
-        all.extend(self.sweeps.values().map(|sweep| Told::new("sweep", sweep)));
+    fn all(&self) -> Vec<SseMessage> {
+        let mut all = vec![SseMessage::new("lab", &self.lab.clone().at(Timestamp::now()))];
+        all.extend(self.devices.values().map(|device| SseMessage::new("device", device)));
+        all.extend(self.schedules.values().map(|schedule| SseMessage::new("schedule", schedule)));
+        all.extend(self.sweeps.values().map(|sweep| SseMessage::new("sweep", sweep)));
         all
     }
 }
@@ -118,7 +118,7 @@ impl Default for Live {
 impl Api {
     /// Tells viewers of changes, for ever.
     pub(super) async fn tell_viewers(self: Arc<Self>) {
-        let mut look = tokio::time::interval(LOOK);
+        let mut look = tokio::time::interval(POLL_INTERVAL);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             look.tick().await;
@@ -141,7 +141,7 @@ impl Api {
     }
 
     /// One more viewer: what all viewers were told is so, and all that changes from there on.
-    pub(super) async fn join(self: &Arc<Self>) -> Result<(Vec<Told>, broadcast::Receiver<Told>), Refusal> {
+    pub(super) async fn join(self: &Arc<Self>) -> Result<(Vec<SseMessage>, broadcast::Receiver<SseMessage>), Refusal> {
         let mut seen = self.live.seen.lock().await;
         if self.live.sender.receiver_count() >= MAX_VIEWERS {
             return Err(Refusal::too_many(format!("{MAX_VIEWERS} viewers look already")));
@@ -154,7 +154,7 @@ impl Api {
     }
 
     /// Looks at the store; what differs from `before` is to be told.
-    fn look(&self, before: Option<Seen>) -> Result<(Seen, Vec<Told>), Refusal> {
+    fn look(&self, before: Option<Seen>) -> Result<(Seen, Vec<SseMessage>), Refusal> {
         let mut told = Vec::new();
         let is_first = before.is_none();
         // Read first: what happens while the rest is read is told the next time.
@@ -176,7 +176,7 @@ impl Api {
         });
         seen.sequence = sequence;
         if !lab.is_like(&seen.lab) {
-            told.push(Told::new("lab", &lab));
+            told.push(SseMessage::new("lab", &lab));
         }
         seen.lab = lab;
         seen.devices = differing("device", devices, |device| &device.name, &seen.devices, &mut told);
@@ -184,7 +184,7 @@ impl Api {
         for event in &events {
             if let Some(text) = event_sentence(event) {
                 let (device, sweep_id) = (event.device.as_deref(), event.sweep_id.as_ref().map(SweepId::as_str));
-                told.push(Told::new("log", &Line { at: event.at, device, sweep_id, text }));
+                told.push(SseMessage::new("log", &Line { at: event.at, device, sweep_id, text }));
             }
         }
         self.look_at_cells(&mut seen, &events, &mut told)?;
@@ -202,7 +202,7 @@ impl Api {
     }
 
     /// Sweeps that run, and those that are over since the last look.
-    fn look_at_sweeps(&self, seen: &mut Seen, is_first: bool, told: &mut Vec<Told>) -> Result<(), Refusal> {
+    fn look_at_sweeps(&self, seen: &mut Seen, is_first: bool, told: &mut Vec<SseMessage>) -> Result<(), Refusal> {
         let (mut now, mut over) = (Vec::new(), BTreeSet::new());
         for row in self.sweeps_that_may_change(seen)? {
             let is_over = row.state.is_over();
@@ -236,7 +236,7 @@ impl Api {
     }
 
     /// Cells that events tell of.
-    fn look_at_cells(&self, seen: &mut Seen, events: &[Event], told: &mut Vec<Told>) -> Result<(), Refusal> {
+    fn look_at_cells(&self, seen: &mut Seen, events: &[Event], told: &mut Vec<SseMessage>) -> Result<(), Refusal> {
         for event in events {
             let (Some(sweep), Some(job)) = (&event.sweep_id, &event.job_id) else { continue };
             let is_known = seen.cells.get(sweep).is_some_and(|cells| cells.contains_key(job.as_str()));
@@ -249,7 +249,7 @@ impl Api {
             if let Some(cell) = cell
                 && step(cell, &event.kind)
             {
-                told.push(Told::new("cell", &CellOf { sweep_id: sweep.as_str(), cell }));
+                told.push(SseMessage::new("cell", &CellOf { sweep_id: sweep.as_str(), cell }));
             }
         }
         Ok(())
@@ -277,10 +277,10 @@ fn differing<T: PartialEq + Serialize>(
     now: Vec<T>,
     name: impl Fn(&T) -> &String,
     before: &HashMap<String, T>,
-    told: &mut Vec<Told>,
+    told: &mut Vec<SseMessage>,
 ) -> HashMap<String, T> {
     let differs = |one: &&T| before.get(name(one)) != Some(*one);
-    told.extend(now.iter().filter(differs).map(|one| Told::new(event, one)));
+    told.extend(now.iter().filter(differs).map(|one| SseMessage::new(event, one)));
     now.into_iter().map(|one| (name(&one).clone(), one)).collect()
 }
 
@@ -297,15 +297,15 @@ pub(super) async fn events(
 }
 
 /// What is told next; `None` for one who is too far behind.
-async fn next(receiver: &mut broadcast::Receiver<Told>) -> Option<Told> {
+async fn next(receiver: &mut broadcast::Receiver<SseMessage>) -> Option<SseMessage> {
     receiver.recv().await.ok()
 }
 
 /// The first messages, then what is told, and a comment where nothing is. Ends for one who is too far behind, or may not
 /// look any more.
 fn messages(
-    first: Vec<Told>,
-    receiver: broadcast::Receiver<Told>,
+    first: Vec<SseMessage>,
+    receiver: broadcast::Receiver<SseMessage>,
     api: Arc<Api>,
     headers: HeaderMap,
 ) -> impl Stream<Item = Result<Message, Infallible>> {
@@ -334,12 +334,12 @@ fn messages(
 impl Live {
     /// Tells more than is kept for who does not listen.
     pub(super) fn flood(&self) {
-        (0..=MAX_BEHIND).for_each(|number| drop(self.sender.send(Told::new("log", &number))));
+        (0..=MAX_BEHIND).for_each(|number| drop(self.sender.send(SseMessage::new("log", &number))));
     }
 }
 
 /// Whether a viewer is one that is not told any more.
 #[cfg(test)]
-pub(super) async fn is_dropped(mut receiver: broadcast::Receiver<Told>) -> bool {
+pub(super) async fn is_dropped(mut receiver: broadcast::Receiver<SseMessage>) -> bool {
     next(&mut receiver).await.is_none()
 }

@@ -20,6 +20,7 @@ use prometheus_client::registry::{Metric as RegisteredMetric, Registry, Unit};
 use std::sync::atomic::AtomicU64;
 
 use crate::domain::{Event, EventKind, RunId};
+use crate::lab::VERSION;
 use crate::status::Availability;
 
 use super::devices::DeviceAnswer;
@@ -242,7 +243,7 @@ impl Api {
         JOBS.register(&mut registry, jobs.clone());
         FAILURES.register(&mut registry, failures.clone());
         JOB_DURATION.register(&mut registry, durations.clone());
-        BUILD.register(&mut registry, Info::new([("version", self.version)]));
+        BUILD.register(&mut registry, Info::new([("version", VERSION)]));
         self.register_queue(&mut registry)?;
         register_devices(&mut registry, &self.all_devices()?);
         let start: Share = Gauge::default();

@@ -1,12 +1,13 @@
 //! The lab over HTTP: a JSON API, live events, the page, reports and metrics.
 //!
-//! Main type: [`Api`], which [`serve`] puts behind a listener; what only the command line can do is behind the trait
-//! [`Actions`]. What is answered has types of its own, so that a change of the spine is no change of the API. Holds no
-//! truth: what is read comes from the store, what is done goes there. Never blocks the runtime on the store or a file.
+//! Main type: [`Api`], which [`serve`] puts behind a listener; what is done is a call of [`Lab`]. What is answered has
+//! types of its own, so that a change of the spine is no change of the API. Holds no truth: what is read comes from the
+//! store, what is done goes there. Never blocks the runtime on the store or a file.
 //!
 //! Reading order: `routes` (all there is), `endpoint` (how a route is served and documented), `guard` (who gets in),
 //! `devices`, `utilisation`, `sweeps`, `schedules` and `lab` (what is answered), `live` (who is told of changes), `server` (connections).
 
+mod background;
 mod devices;
 mod endpoint;
 mod guard;
@@ -31,19 +32,19 @@ mod utilisation;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::{Mutex, Semaphore, watch};
+use tokio::sync::{Mutex, Semaphore, SemaphorePermit, watch};
 
-use crate::daemon::Status;
-use crate::domain::{Device, SweepId};
+use crate::domain::DaemonStatus;
+use crate::lab::{Lab, LabError};
+use crate::progress::Progress;
 use crate::schedule::Schedule;
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 
+use background::Background;
 use limits::Limit;
 use live::Live;
 use metrics::Metrics;
@@ -52,7 +53,7 @@ pub use person::{Person, Role};
 pub use refusal::Refusal;
 pub use routes::document;
 pub use server::{Server, bind, serve};
-use session::{Access, Doors};
+use session::{Access, TokenAuth};
 pub use tls::{Tls, tls};
 pub use tokens::{Token, TokenError, TokenFile};
 use utilisation::Figures;
@@ -71,80 +72,23 @@ const WRITES_EACH: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub struct Now {
     /// In short.
-    pub status: Status,
+    pub status: DaemonStatus,
     /// What it goes by.
     pub schedules: Arc<[Schedule]>,
     /// When it last looked what is to be done.
     pub looked_at: Timestamp,
 }
 
-/// A device of the farm files.
-#[derive(Debug, Clone)]
-pub struct LabDevice {
-    /// What is declared.
-    pub device: Device,
-    /// How a person would name the way to it.
-    pub address: String,
-}
-
-/// What is to be started.
-#[derive(Debug)]
-pub enum Order {
-    /// A sweep's file, as [`Actions::sweep_files`] names it, on these devices instead of those it names.
-    File(String, Option<Vec<String>>),
-    /// The sweep of a schedule, now.
-    Schedule(Box<Schedule>),
-}
-
-impl fmt::Display for Order {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Order::File(file, None) => f.write_str(file),
-            Order::File(file, Some(devices)) => write!(f, "{file} on {}", devices.join(", ")),
-            Order::Schedule(schedule) => write!(f, "the sweep of schedule {}", schedule.name),
-        }
-    }
-}
-
-/// What only the command line can do. All calls may block, and are made where that is no harm.
-pub trait Actions: Send + Sync {
-    /// The devices as the farm files have them now.
-    ///
-    /// # Errors
-    /// When a file is faulty, with its place.
-    fn devices(&self) -> Result<Arc<[LabDevice]>, Refusal>;
-
-    /// The files that may be started, relative to the lab.
-    fn sweep_files(&self) -> Vec<String>;
-
-    /// Adds a sweep to the store, and has it carried out.
-    ///
-    /// # Errors
-    /// When the file is faulty, or there is nothing to run.
-    fn start(&self, order: Order, by: &str) -> Result<SweepId, Refusal>;
-
-    /// Ends a sweep that is marked as cancelled already, where no other process does.
-    fn cancel(&self, sweep: &SweepId);
-}
-
 /// What a server of a lab is made from.
-pub struct Parts {
-    /// The truth.
-    pub store: Arc<dyn Store>,
-    /// What only the command line can do.
-    pub actions: Arc<dyn Actions>,
+pub struct ApiConfig {
+    /// The lab. The API opens a store of its own there: who looks does not hold up what is done.
+    pub lab: Lab,
+    /// Shows work that takes time.
+    pub progress: Progress,
     /// What the daemon is at.
     pub now: watch::Receiver<Now>,
-    /// Where reports are.
-    pub reports: PathBuf,
-    /// The lab's name.
-    pub lab: String,
-    /// Version and commit of this program.
-    pub version: &'static str,
-    /// Who may ask, by their tokens; without them everybody may, as the owner.
+    /// Who may ask, by their tokens; without them everybody may, as whoever runs this process.
     pub tokens: Option<TokenFile>,
-    /// Who everybody is where no tokens are asked for.
-    pub owner: String,
     /// Whether it is https.
     pub is_secure: bool,
     /// Names that this host has, besides those of the loopback.
@@ -153,12 +97,11 @@ pub struct Parts {
 
 /// The API of a lab.
 pub struct Api {
+    lab: Lab,
     store: Arc<dyn Store>,
-    actions: Arc<dyn Actions>,
+    progress: Progress,
+    background: Background,
     now: watch::Receiver<Now>,
-    reports: PathBuf,
-    lab: String,
-    version: &'static str,
     access: Access,
     is_secure: bool,
     writes: Limit<String>,
@@ -176,33 +119,37 @@ impl Api {
     ///
     /// # Errors
     /// When the store can't be read.
-    pub fn new(parts: Parts) -> Result<Arc<Api>, StoreError> {
-        let Parts { store, actions, now, reports, lab, version, tokens, owner, is_secure, host_names } = parts;
+    pub fn new(config: ApiConfig) -> Result<Arc<Api>, LabError> {
+        let ApiConfig { lab, progress, now, tokens, is_secure, host_names } = config;
         let access = match tokens {
-            Some(file) => Access::Tokens(Doors::new(file)),
-            None => Access::Open(Person { name: owner, role: Role::Admin }),
+            Some(file) => Access::Tokens(TokenAuth::new(file)),
+            None => Access::Open(Person { name: lab.person(), role: Role::Admin }),
         };
-        let (readers, starters) = (Semaphore::new(READERS), Semaphore::new(STARTERS));
-        let (started_at, live) = (Timestamp::now(), Live::default());
+        let lab = lab.with_own_store();
+        let store = lab.store()?;
         let metrics = Metrics::after(store.last_event()?);
         Ok(Arc::new(Api {
-            store,
-            actions,
-            now,
-            reports,
             lab,
-            version,
+            store,
+            progress,
+            background: Background::default(),
+            now,
             access,
             is_secure,
             writes: Limit::new(WRITES_AT_ONCE, WRITES_EACH),
             host_names,
-            started_at,
-            live,
+            started_at: Timestamp::now(),
+            live: Live::default(),
             metrics,
             figures: Mutex::default(),
-            readers,
-            starters,
+            readers: Semaphore::new(READERS),
+            starters: Semaphore::new(STARTERS),
         }))
+    }
+
+    /// Waits for what was begun here.
+    pub async fn ended(&self) {
+        self.background.ended().await;
     }
 
     /// Does what may block where it is no harm.
@@ -210,23 +157,7 @@ impl Api {
         self: &Arc<Self>,
         work: impl FnOnce(&Api) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, Refusal> {
-        self.in_turn(&self.readers, work).await
-    }
-
-    /// Does what may take as long as files take to be made ready.
-    async fn acting<T: Send + 'static>(
-        self: &Arc<Self>,
-        work: impl FnOnce(&Api) -> Result<T, Refusal> + Send + 'static,
-    ) -> Result<T, Refusal> {
-        self.in_turn(&self.starters, work).await
-    }
-
-    async fn in_turn<T: Send + 'static>(
-        self: &Arc<Self>,
-        turns: &Semaphore,
-        work: impl FnOnce(&Api) -> Result<T, Refusal> + Send + 'static,
-    ) -> Result<T, Refusal> {
-        let _turn = turns.acquire().await.map_err(|_| Refusal::unavailable("the daemon stops"))?;
+        let _turn = take_turn(&self.readers).await?;
         let api = Arc::clone(self);
         let done = tokio::task::spawn_blocking(move || work(&api)).await;
         done.map_err(|error| Refusal::internal(format!("it broke off: {error}")))?
@@ -236,4 +167,9 @@ impl Api {
     fn now(&self) -> Now {
         self.now.borrow().clone()
     }
+}
+
+/// Waits for a turn, which ends with what is returned.
+async fn take_turn(turns: &Semaphore) -> Result<SemaphorePermit<'_>, Refusal> {
+    turns.acquire().await.map_err(|_| Refusal::unavailable("the daemon stops"))
 }

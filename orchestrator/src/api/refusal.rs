@@ -4,6 +4,7 @@ use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::lab::{ErrorKind, LabError};
 use crate::store::StoreError;
 
 /// Why something is not done or not answered.
@@ -109,6 +110,25 @@ impl Refusal {
     #[must_use]
     pub fn with_hint(self, hint: impl Into<String>) -> Refusal {
         Refusal { hint: Some(hint.into()), ..self }
+    }
+}
+
+impl From<LabError> for Refusal {
+    fn from(error: LabError) -> Refusal {
+        let error = match error.into_store_error() {
+            Ok(refused) => return Refusal::from(refused),
+            Err(error) => error,
+        };
+        let message = error.to_string();
+        let refusal = match error.kind() {
+            ErrorKind::Usage | ErrorKind::Invalid => Refusal::bad_request(message),
+            ErrorKind::Nothing | ErrorKind::NoDevice => Refusal::conflict(message),
+            ErrorKind::Internal | ErrorKind::Unavailable => Refusal::unavailable(message),
+        };
+        match error.hints() {
+            [] => refusal,
+            hints => refusal.with_hint(hints.join("; ")),
+        }
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) async fn show(
     if !is_file_name(&sweep) || !is_file_name(&name) {
         return Err(nothing());
     }
-    let path = publish::sweep_folder(&api.reports, &sweep).join(&name);
+    let path = publish::sweep_folder(&api.lab.reports(), &sweep).join(&name);
     let (file, length) = api.blocking(move |_| open(&path)).await?;
     let kind = match name.rsplit('.').next() {
         Some("html") => "text/html; charset=utf-8",

@@ -8,11 +8,12 @@ use axum::routing::{get, post};
 use axum::{Router, middleware};
 use serde_json::Value;
 
-use super::endpoint::{Endpoints, Nothing, not_so, nowhere};
+use super::endpoint::{Empty, Endpoints, not_so, nowhere};
 use super::session::{LoginBody, SessionAnswer};
 use super::{
     Api, Role, devices, guard, health, lab, live, metrics, page, reports, schedules, session, sweeps, utilisation,
 };
+use crate::lab::VERSION;
 
 const OK: StatusCode = StatusCode::OK;
 
@@ -22,7 +23,7 @@ fn endpoints() -> Endpoints {
         .get(&api("/lab"), Role::View, "The lab as a whole", lab::show)
         .get_open(&api("/session"), "Who asks, and what they may do", session::show)
         .post_open::<LoginBody, SessionAnswer>(&api("/login"), "Log in, and get a cookie", post(session::login))
-        .post_open::<Nothing, ()>(&api("/logout"), "Log out", post(session::logout))
+        .post_open::<Empty, ()>(&api("/logout"), "Log out", post(session::logout))
         .get(&api("/devices"), Role::View, "The devices, each as it is now", devices::list)
         .get(&api("/devices/{name}"), Role::View, "A device as it is now", devices::show)
         .get(
@@ -108,7 +109,7 @@ impl Endpoints {
 impl Api {
     /// Everything that is served.
     pub(super) fn router(self: &Arc<Self>) -> Router {
-        let (router, _) = endpoints().document_route().finish(self.version);
+        let (router, _) = endpoints().document_route().finish(VERSION);
         router
             .fallback(nowhere)
             .method_not_allowed_fallback(not_so)

@@ -5,12 +5,13 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::domain::{SchedulePause, ScheduledStart};
+use crate::lab::Order;
 use crate::schedule::{Missed, Overlap, Schedule};
 use crate::store::people;
 
-use super::endpoint::{Call, Items, Nothing};
+use super::endpoint::{Call, Empty, Items};
 use super::sweeps::SweepAnswer;
-use super::{Api, Order, Refusal};
+use super::{Api, Refusal};
 
 /// Due times of each schedule that are told.
 const LAST: u32 = 10;
@@ -118,12 +119,12 @@ pub(super) async fn list(call: Call) -> Result<Items<ScheduleAnswer>, Refusal> {
     call.api.blocking(|api| Ok(api.schedule_answers()?.into())).await
 }
 
-pub(super) async fn run(call: Call<Nothing, Nothing>) -> Result<SweepAnswer, Refusal> {
+pub(super) async fn run(call: Call<Empty, Empty>) -> Result<SweepAnswer, Refusal> {
     let schedule = call.api.find_schedule(&call.name)?;
     call.api.start(Order::Schedule(Box::new(schedule)), call.person.name).await
 }
 
-pub(super) async fn pause(call: Call<Nothing, Nothing>) -> Result<ScheduleAnswer, Refusal> {
+pub(super) async fn pause(call: Call<Empty, Empty>) -> Result<ScheduleAnswer, Refusal> {
     let act = move |api: &Api| {
         let schedule = api.find_schedule(&call.name)?;
         let pause = SchedulePause { schedule: call.name, by: call.person.name, since: Timestamp::now() };
@@ -135,7 +136,7 @@ pub(super) async fn pause(call: Call<Nothing, Nothing>) -> Result<ScheduleAnswer
     call.api.blocking(act).await
 }
 
-pub(super) async fn resume(call: Call<Nothing, Nothing>) -> Result<ScheduleAnswer, Refusal> {
+pub(super) async fn resume(call: Call<Empty, Empty>) -> Result<ScheduleAnswer, Refusal> {
     let act = move |api: &Api| {
         let schedule = api.find_schedule(&call.name)?;
         match people::resume_schedule(api.store.as_ref(), &call.name, &call.person.name, Timestamp::now())? {

@@ -22,9 +22,9 @@ use super::{Api, Tls};
 /// Connections at the same time: more are closed at once, so that files for sweeps' own connections stay.
 const MAX_CONNECTIONS: usize = 512;
 /// How long the head of a request may take to arrive, and a connection that is kept may say nothing.
-const HEAD_PATIENCE: Duration = Duration::from_secs(15);
+const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a peer may take nothing of what it is sent.
-const WRITE_PATIENCE: Duration = Duration::from_secs(30);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Largest head of a request.
 const MAX_HEAD_BYTES: usize = 16 << 10;
 /// After a connection could not be taken (no more files, for example).
@@ -95,7 +95,7 @@ async fn connection(stream: TcpStream, tls: Option<Tls>, router: Router, _place:
     let _ = stream.set_nodelay(true);
     let stream = Patient::new(stream);
     let Some(Tls(acceptor)) = tls else { return speak(stream, router).await };
-    match tokio::time::timeout(HEAD_PATIENCE, acceptor.accept(stream)).await {
+    match tokio::time::timeout(HEAD_TIMEOUT, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => speak(stream, router).await,
         Ok(Err(error)) => tracing::debug!(%error, "no TLS came about"),
         Err(_) => {}
@@ -105,7 +105,7 @@ async fn connection(stream: TcpStream, tls: Option<Tls>, router: Router, _place:
 async fn speak(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, router: Router) {
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_PATIENCE)
+        .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(MAX_HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     if let Err(error) = served.await {
@@ -131,7 +131,7 @@ impl<S> Patient<S> {
             self.give_up = None;
             return polled;
         }
-        let give_up = || Box::pin(tokio::time::sleep_until(Instant::now() + WRITE_PATIENCE));
+        let give_up = || Box::pin(tokio::time::sleep_until(Instant::now() + WRITE_TIMEOUT));
         ready!(self.give_up.get_or_insert_with(give_up).as_mut().poll(context));
         Poll::Ready(Err(io::Error::from(io::ErrorKind::TimedOut)))
     }

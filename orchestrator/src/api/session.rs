@@ -14,6 +14,8 @@ use axum::{Extension, Json};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::lab::VERSION;
+
 use super::endpoint::read;
 use super::guard::Caller;
 use super::limits::Limit;
@@ -61,19 +63,19 @@ pub(super) enum Access {
     /// Everybody who can, as this person.
     Open(Person),
     /// Who has a token.
-    Tokens(Doors),
+    Tokens(TokenAuth),
 }
 
 /// What it takes to tell who asks by tokens.
-pub(super) struct Doors {
+pub(super) struct TokenAuth {
     file: TokenFile,
     sessions: Mutex<HashMap<Hash, Session>>,
     wrong: Limit<IpAddr>,
 }
 
-impl Doors {
-    pub(super) fn new(file: TokenFile) -> Doors {
-        Doors { file, sessions: Mutex::default(), wrong: Limit::new(WRONG_AT_ONCE, WRONG_EACH) }
+impl TokenAuth {
+    pub(super) fn new(file: TokenFile) -> TokenAuth {
+        TokenAuth { file, sessions: Mutex::default(), wrong: Limit::new(WRONG_AT_ONCE, WRONG_EACH) }
     }
 
     fn token(&self, hash: &Hash) -> Result<Option<Token>, Refusal> {
@@ -160,8 +162,8 @@ impl Api {
             name: person.name,
             role: person.role,
             needs_login: matches!(self.access, Access::Tokens(_)),
-            lab: self.lab.clone(),
-            version: self.version.to_owned(),
+            lab: self.lab.name(),
+            version: VERSION.to_owned(),
         }
     }
 

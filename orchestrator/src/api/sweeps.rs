@@ -2,24 +2,28 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
 
 use crate::domain::{Failure, Job, JobId, Record, RunStatus, SweepId, SweepRow};
-use crate::lease::live_holder;
+use crate::lab::Order;
 use crate::publish;
 use crate::score::Statistics;
 use crate::status;
 use crate::store::{SweepCounts, people};
 
-use super::endpoint::{Call, Items, Nothing};
-use super::{Api, Order, Refusal};
+use super::endpoint::{Call, Empty, Items};
+use super::{Api, Refusal, take_turn};
 
 /// Most sweeps that are told at once.
 const MAX_LIST: usize = 500;
 const DEFAULT_LIST: usize = 50;
+/// How long somebody who starts a sweep is kept waiting while its files are made ready.
+const START_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A sweep.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -144,7 +148,7 @@ impl Api {
     /// A sweep as it is now.
     pub(super) fn sweep_answer(&self, row: SweepRow) -> Result<SweepAnswer, Refusal> {
         // Most sweeps are over: nobody has them.
-        let is_held = !row.state.is_over() && live_holder(self.store.as_ref(), &row.id)?.is_some();
+        let is_held = !row.state.is_over() && self.lab.holder(&row.id)?.is_some();
         let may_wait = !row.state.is_over() && !is_held;
         let is_submitted = may_wait && self.store.submitted_to_daemon()?.iter().any(|handed| handed.sweep_id == row.id);
         let definition = self.store.definition(&row.id)?;
@@ -164,7 +168,7 @@ impl Api {
 
     /// The names of a sweep's reports.
     fn report_files(&self, sweep: &SweepId) -> Vec<String> {
-        let folder = publish::sweep_folder(&self.reports, sweep.as_str());
+        let folder = publish::sweep_folder(&self.lab.reports(), sweep.as_str());
         let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
         let files = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
         let names = files.filter_map(|entry| entry.file_name().into_string().ok());
@@ -230,7 +234,7 @@ pub(super) async fn show(call: Call) -> Result<SweepDetail, Refusal> {
 
 pub(super) async fn files(call: Call) -> Result<Items<FileAnswer>, Refusal> {
     let read = |api: &Api| {
-        let files = api.actions.sweep_files().into_iter().map(|file| FileAnswer { file });
+        let files = api.lab.sweep_files().into_iter().map(|file| FileAnswer { file });
         Ok(files.collect::<Vec<_>>().into())
     };
     call.api.blocking(read).await
@@ -246,7 +250,7 @@ pub(super) struct StartBody {
     devices: Option<Vec<String>>,
 }
 
-pub(super) async fn start(call: Call<Nothing, StartBody>) -> Result<SweepAnswer, Refusal> {
+pub(super) async fn start(call: Call<Empty, StartBody>) -> Result<SweepAnswer, Refusal> {
     let StartBody { file, devices } = call.body;
     if devices.as_ref().is_some_and(Vec::is_empty) {
         return Err(Refusal::bad_request("no device is named; without `devices` the file's are used"));
@@ -254,12 +258,12 @@ pub(super) async fn start(call: Call<Nothing, StartBody>) -> Result<SweepAnswer,
     call.api.start(Order::File(file, devices), call.person.name).await
 }
 
-pub(super) async fn cancel(call: Call<Nothing, Nothing>) -> Result<SweepAnswer, Refusal> {
+pub(super) async fn cancel(call: Call<Empty, Empty>) -> Result<SweepAnswer, Refusal> {
     let act = move |api: &Api| {
         let sweep = api.find_sweep(&call.name)?;
         people::cancel_sweep(api.store.as_ref(), &sweep.id, &call.person.name, Timestamp::now())?;
-        if live_holder(api.store.as_ref(), &sweep.id)?.is_none() {
-            api.actions.cancel(&sweep.id);
+        if api.lab.holder(&sweep.id)?.is_none() {
+            api.end_cancelled(sweep.id);
         }
         api.sweep_answer(api.find_sweep(&call.name)?)
     };
@@ -269,12 +273,34 @@ pub(super) async fn cancel(call: Call<Nothing, Nothing>) -> Result<SweepAnswer, 
 impl Api {
     /// Adds a sweep and has it carried out.
     pub(super) async fn start(self: &Arc<Self>, order: Order, by: String) -> Result<SweepAnswer, Refusal> {
-        let act = move |api: &Api| {
-            let what = order.to_string();
-            let sweep = api.actions.start(order, &by)?;
+        let _turn = take_turn(&self.starters).await?;
+        let what = order.to_string();
+        let (sender, started) = oneshot::channel();
+        let (lab, progress, person) = (self.lab.clone(), self.progress.clone(), by.clone());
+        // Nobody may be waiting any more when its files are there.
+        self.background.spawn(move || async move { drop(sender.send(lab.start(order, &person, &progress).await)) });
+        let sweep = match tokio::time::timeout(START_TIMEOUT, started).await {
+            Ok(Ok(started)) => started?,
+            Ok(Err(_)) => return Err(Refusal::internal("the start broke off")),
+            Err(_) => {
+                return Err(Refusal::unavailable("its files take long to be made ready")
+                    .with_hint("it begins once they are: look at the list of sweeps later"));
+            }
+        };
+        let note = move |api: &Api| {
             people::note_order(api.store.as_ref(), &sweep, &by, &what, Timestamp::now())?;
             api.sweep_answer(api.find_sweep(sweep.as_str())?)
         };
-        self.acting(act).await
+        self.blocking(note).await
+    }
+
+    /// Ends a sweep that is marked as cancelled already, where no other process does.
+    fn end_cancelled(&self, sweep: SweepId) {
+        let (lab, progress) = (self.lab.clone(), self.progress.clone());
+        self.background.spawn(move || async move {
+            if let Err(error) = lab.end_cancelled(&sweep, &progress).await {
+                tracing::warn!(%sweep, %error, "it was not ended");
+            }
+        });
     }
 }

@@ -1,6 +1,7 @@
 //! A lab with a bit of everything, asked over real connections.
 #![allow(clippy::unwrap_used)]
 
+use std::path::Path;
 use std::time::Duration;
 
 use axum::http::StatusCode;
@@ -10,42 +11,51 @@ use tokio::net::TcpStream;
 
 use super::*;
 use crate::domain::{Event, EventKind, Failure, FailureKind, RunStatus, SchedulePause, sample};
+use crate::lab::{Environment, Overrides, SweepLogs, VERSION};
+use crate::lease::Holder;
+use crate::progress::Mode;
 use crate::schedule::{Missed, Overlap};
 use crate::store::conformance::{at, claim, record, sweep};
 use crate::store::people;
-use crate::store::sqlite::SqliteStore;
 
 /// No answer takes longer, however slow the machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-struct Nobody;
+const FARM: &str = "
+farm: bench
+devices:
+  - { name: a, transport: { ssh: { host: 127.0.0.1, port: 9 } } }
+  - { name: bb, transport: { ssh: { host: 127.0.0.1, port: 9 } } }
+  - { name: ccc, transport: { ssh: { host: 127.0.0.1, port: 9 } } }
+";
 
-impl Actions for Nobody {
-    fn devices(&self) -> Result<Arc<[LabDevice]>, Refusal> {
-        let device = |name| LabDevice { device: sample::device(name), address: "local".to_owned() };
-        Ok(["a", "bb", "ccc"].map(device).into())
+/// A lab in this folder, of boards that nobody reaches.
+fn lab(folder: &Path) -> Lab {
+    for name in ["configs", "farms"] {
+        std::fs::create_dir_all(folder.join(name)).unwrap();
     }
-
-    fn sweep_files(&self) -> Vec<String> {
-        vec!["configs/all.yaml".to_owned()]
-    }
-
-    fn start(&self, order: Order, _by: &str) -> Result<SweepId, Refusal> {
-        match order {
-            Order::File(file, _) if file != "configs/all.yaml" => Err(Refusal::bad_request(file)),
-            _ => Ok(SweepId("20270115-080000-s-7f3a".into())),
-        }
-    }
-
-    fn cancel(&self, _sweep: &SweepId) {}
+    std::fs::write(folder.join("farms/bench.yaml"), FARM).unwrap();
+    std::fs::write(folder.join("configs/all.yaml"), "models: [digits]\nweights: [trained]\n").unwrap();
+    let environment = Environment {
+        home: None,
+        data_home: None,
+        user: "anna".to_owned(),
+        host: "desk".to_owned(),
+        agent_socket: None,
+        runner_folders: Vec::new(),
+        working_folder: None,
+        proxy: None,
+        variable: Arc::new(|_| None),
+    };
+    Lab::open(folder, Overrides::default(), environment, SweepLogs::default(), Arc::new(|_| {})).unwrap()
 }
 
-fn nightly() -> Schedule {
+fn nightly(lab: &Lab) -> Schedule {
     Schedule {
         name: "nightly".into(),
         cron: "0 22 * * *".parse().unwrap(),
         time_zone: jiff::tz::TimeZone::get("Europe/Berlin").unwrap(),
-        sweep: "/lab/configs/all.yaml".into(),
+        sweep: lab.path(Path::new("configs/all.yaml")),
         devices: Vec::new(),
         window: Some("22:00-06:00".parse().unwrap()),
         overlap: Overlap::Skip,
@@ -101,19 +111,16 @@ struct Asked {
 impl Asked {
     fn start(tokens: Option<TokenFile>) -> Asked {
         let folder = tempfile::tempdir().unwrap();
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.path().join("state.db")).unwrap());
+        let lab = lab(&folder.path().join("lab"));
         let status =
-            Status { running: vec!["nightly".into()], next: Some(("nightly".into(), at(9))), troubles: vec![] };
-        let now = Now { status, schedules: [nightly()].into(), looked_at: Timestamp::now() };
-        let api = Api::new(Parts {
-            store: Arc::clone(&store),
-            actions: Arc::new(Nobody),
+            DaemonStatus { running: vec!["nightly".into()], next: Some(("nightly".into(), at(9))), troubles: vec![] };
+        let now = Now { status, schedules: [nightly(&lab)].into(), looked_at: Timestamp::now() };
+        let store = lab.store().unwrap();
+        let api = Api::new(ApiConfig {
+            lab,
+            progress: Progress::open(Mode::Silent),
             now: watch::Sender::new(now).subscribe(),
-            reports: folder.path().join("reports"),
-            lab: "lab".into(),
-            version: "0.1.0",
             tokens,
-            owner: "anna@desk".into(),
             is_secure: false,
             host_names: vec!["lab.example".into()],
         })
@@ -218,6 +225,9 @@ fn example(path: &str) -> (String, &'static str) {
 async fn every_answer_is_what_its_document_says() {
     let asked = Asked::start(None);
     asked.store.quarantine_device("a", &Failure::new(FailureKind::Timeout, "x"), at(9), at(1)).unwrap();
+    // This process has the sweep, so that nobody else ends it when it is cancelled.
+    let (sweep, holder) = (SweepId("20270115-080000-s-7f3a".into()), Holder::for_next_task().unwrap().to_string());
+    asked.store.lease_sweep(&sweep, &holder, PATIENCE * 10, Timestamp::now()).unwrap();
     let (status, document) = asked.get("/api/v1/openapi.json").await;
     assert_eq!(status, 200);
     let mut held = 0;
@@ -268,13 +278,14 @@ async fn answers_say_what_the_store_has() {
     assert_eq!(schedules["items"][0]["paused"]["by"], "ben");
     assert_eq!(schedules["items"][0]["next_due"], Value::Null);
     let (_, _, metrics) = asked.get_with("/metrics", "").await;
+    let build = format!("farmctl_build_info{{version=\"{VERSION}\"}} 1");
     for line in [
         "farmctl_jobs_total{status=\"failed\"} 1",
         "farmctl_failures_total{kind=\"crashed\"} 1",
         "farmctl_queue_jobs 2",
         "farmctl_device_state{device=\"bb\",state=\"locked\"} 1",
         "farmctl_device_state{device=\"bb\",state=\"busy\"} 0",
-        "farmctl_build_info{version=\"0.1.0\"} 1",
+        &build,
         "# EOF",
     ] {
         assert!(metrics.lines().any(|it| it == line), "{line} in:\n{metrics}");

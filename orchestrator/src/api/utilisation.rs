@@ -95,7 +95,7 @@ impl Api {
             return Ok(Arc::clone(known));
         }
         let read = move |api: &Api| {
-            let devices = api.actions.devices()?;
+            let devices = api.lab.devices()?;
             let in_use = devices.iter().filter(|it| it.device.disabled.is_none());
             api.read_figures(in_use.map(|it| it.device.name.clone()).collect(), days)
         };

@@ -1,26 +1,12 @@
-use std::collections::HashMap;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use async_trait::async_trait;
 use clap::Subcommand;
-use farmctl_protocol::EngineSpec;
-use tokio::sync::{Mutex, OnceCell};
 
-use crate::catalog::{DownloadSettings, EngineFiles, LocalArtifact, Progress as Step, Proxy};
-use crate::device::{EngineProgram, EngineProvider};
-use crate::domain::{
-    Backend, BackendFile, BackendProgram, BackendSource, BackendTarget, Catalog, Failure, FailureKind, Job,
-    NamedArtifact,
-};
-use crate::progress::Progress;
-use crate::runners::{HOST_TARGET, enclosing_workspace, origin_workspace};
-
-use super::shown::shown;
-use super::{CliError, Context, Format, exit, print_data, print_json, print_rows, say, short_path, text_table};
-
-/// Longest time that getting one file may take; an engine's build is far shorter.
-const PATIENCE: Duration = Duration::from_secs(3600);
+use crate::catalog::{EngineFiles, LocalArtifact};
+use crate::cli::context::Context;
+use crate::cli::exit;
+use crate::cli::print::{Format, print_data, print_json, print_rows, say, text_table};
+use crate::domain::{Backend, BackendFile, BackendProgram, BackendSource, BackendTarget, Catalog};
+use crate::lab::LabError;
+use crate::runners::HOST_TARGET;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum BackendsVerb {
@@ -41,7 +27,7 @@ pub(super) enum BackendsVerb {
     },
 }
 
-pub(super) async fn run(context: &Context, verb: BackendsVerb) -> Result<u8, CliError> {
+pub(super) async fn run(context: &Context, verb: BackendsVerb) -> Result<u8, LabError> {
     let catalog = context.lab.catalog()?;
     match verb {
         BackendsVerb::List => list(context, &catalog),
@@ -50,26 +36,17 @@ pub(super) async fn run(context: &Context, verb: BackendsVerb) -> Result<u8, Cli
     }
 }
 
-fn files(context: &Context) -> EngineFiles {
-    let here = std::env::current_dir().ok().and_then(|folder| enclosing_workspace(&folder));
-    EngineFiles {
-        folder: context.lab.artifacts(),
-        workspace: here.or_else(origin_workspace),
-        downloads: DownloadSettings { proxy: Proxy::try_from_env(), ..DownloadSettings::default() },
-    }
-}
-
-fn find<'a>(catalog: &'a Catalog, name: &str) -> Result<&'a Backend, CliError> {
+fn find<'a>(catalog: &'a Catalog, name: &str) -> Result<&'a Backend, LabError> {
     catalog.backend(name).ok_or_else(|| {
         let names: Vec<&str> = catalog.backends.iter().map(|backend| backend.name.as_str()).collect();
-        CliError::usage(format!("there is no backend {name:?}")).with_hint(format!("backends: {}", names.join(", ")))
+        LabError::usage(format!("there is no backend {name:?}")).with_hint(format!("backends: {}", names.join(", ")))
     })
 }
 
 const LIST_HEADER: [&str; 7] = ["backend", "version", "formats", "precisions", "target", "files", "needs"];
 
-fn list(context: &Context, catalog: &Catalog) -> Result<u8, CliError> {
-    let files = files(context);
+fn list(context: &Context, catalog: &Catalog) -> Result<u8, LabError> {
+    let files = context.lab.engine_files();
     let mut rows = Vec::new();
     for backend in &catalog.backends {
         let precisions: Vec<&str> = backend.precisions.iter().map(|precision| precision.as_str()).collect();
@@ -99,7 +76,7 @@ fn state(files: &EngineFiles, target: &BackendTarget) -> String {
     if here == target.files.len() { "ready".to_owned() } else { format!("{here} of {}", target.files.len()) }
 }
 
-fn show(context: &Context, backend: &Backend) -> Result<u8, CliError> {
+fn show(context: &Context, backend: &Backend) -> Result<u8, LabError> {
     match context.format {
         Format::Human | Format::Csv | Format::Markdown => print_data(described(context, backend).as_bytes())?,
         Format::Json => print_json(backend)?,
@@ -123,7 +100,7 @@ fn described(context: &Context, backend: &Backend) -> String {
     for (name, value) in options {
         line("option", format!("{name} = {value}"));
     }
-    let cache = files(context);
+    let cache = context.lab.engine_files();
     for target in targets {
         let needs = target.needs.as_ref().map(|needs| format!("; the device needs {needs}")).unwrap_or_default();
         line("target", format!("{}{needs}", target.target));
@@ -154,11 +131,11 @@ fn origin(cache: &EngineFiles, target: &BackendTarget, file: &BackendFile) -> St
 
 const FETCH_HEADER: [&str; 5] = ["backend", "target", "name", "status", "file"];
 
-async fn fetch(context: &Context, catalog: &Catalog, names: &[String], targets: Vec<String>) -> Result<u8, CliError> {
-    let named = names.iter().map(|name| find(catalog, name)).collect::<Result<Vec<_>, CliError>>()?;
+async fn fetch(context: &Context, catalog: &Catalog, names: &[String], targets: Vec<String>) -> Result<u8, LabError> {
+    let named = names.iter().map(|name| find(catalog, name)).collect::<Result<Vec<_>, LabError>>()?;
     let backends = if names.is_empty() { catalog.backends.iter().collect() } else { named };
     let wanted = if targets.is_empty() { vec![HOST_TARGET.to_owned()] } else { targets };
-    let (cache, progress) = (files(context), super::open_progress(context));
+    let progress = context.open_progress();
     let mut rows = Vec::new();
     let mut failed = 0;
     for backend in backends {
@@ -168,8 +145,8 @@ async fn fetch(context: &Context, catalog: &Catalog, names: &[String], targets: 
                 let row = |state: &str, detail: String| {
                     [&*backend.name, &target.target, &file.name, state, &detail].map(str::to_owned).to_vec()
                 };
-                match get(&cache, target, file, &progress).await? {
-                    Ok(local) => rows.push(row("ok", short_path(&local.path))),
+                match context.lab.get_engine_file(target, file, &progress).await? {
+                    Ok(local) => rows.push(row("ok", context.lab.short_path(&local.path))),
                     Err(reason) => {
                         failed += 1;
                         rows.push(row("failed", reason));
@@ -178,7 +155,7 @@ async fn fetch(context: &Context, catalog: &Catalog, names: &[String], targets: 
             }
         }
     }
-    super::close_progress(context, &progress);
+    context.close_progress(&progress);
     if rows.is_empty() {
         say(&format!("no engine has files for {}", wanted.join(", ")));
         return Ok(exit::NOTHING);
@@ -188,80 +165,4 @@ async fn fetch(context: &Context, catalog: &Catalog, names: &[String], targets: 
         Format::Csv | Format::Markdown | Format::Json => print_rows(context.format, &FETCH_HEADER, rows)?,
     }
     Ok(if failed > 0 { exit::SOME_FAILED } else { exit::OK })
-}
-
-/// What became of getting an engine; told to whoever asks again.
-type Provided = Arc<OnceCell<Result<EngineProgram, Failure>>>;
-
-/// The engine programs of this process: each is looked for, fetched or built once a target, however many devices want it.
-pub(super) struct EngineSource {
-    backends: Vec<Backend>,
-    files: EngineFiles,
-    progress: Progress,
-    found: Mutex<HashMap<(String, String), Provided>>,
-}
-
-impl EngineSource {
-    pub(super) fn new(context: &Context, catalog: &Catalog, progress: Progress) -> EngineSource {
-        let (backends, files) = (catalog.backends.clone(), files(context));
-        EngineSource { backends, files, progress, found: Mutex::default() }
-    }
-
-    /// All files of an engine on this host.
-    async fn provide(
-        &self,
-        name: &str,
-        program: &BackendProgram,
-        target: &BackendTarget,
-    ) -> Result<EngineProgram, Failure> {
-        let (mut named, mut paths) = (Vec::new(), HashMap::new());
-        for file in &target.files {
-            let unavailable = |why: String| {
-                let message = format!("the file {} of {name} for {} is not to be had: {why}", file.name, target.target);
-                Failure::new(FailureKind::ArtifactUnavailable, message)
-            };
-            let got = get(&self.files, target, file, &self.progress).await;
-            let local = got.map_err(|error| unavailable(error.to_string()))?.map_err(unavailable)?;
-            paths.insert(local.artifact.sha256.clone(), local.path);
-            named.push(NamedArtifact { name: file.name.clone(), artifact: local.artifact });
-        }
-        let BackendProgram { command, dialect, options, .. } = program.clone();
-        Ok(EngineProgram { spec: EngineSpec { files: named, command, dialect, options }, paths })
-    }
-}
-
-#[async_trait]
-impl EngineProvider for EngineSource {
-    async fn engine(&self, job: &Job, target: &str) -> Result<Option<EngineProgram>, Failure> {
-        let name = &job.backend;
-        let unsupported = |message: String| Failure::new(FailureKind::BackendUnsupported, message);
-        let backend = self.backends.iter().find(|backend| backend.name == *name);
-        let backend = backend.ok_or_else(|| unsupported(format!("the catalogue has no backend {name}")))?;
-        let Some(program) = &backend.program else { return Ok(None) };
-        if backend.version != job.backend_version {
-            let (now, then) = (&backend.version, &job.backend_version);
-            return Err(unsupported(format!("the catalogue has {name} {now}, the plan is for {then}")));
-        }
-        let found = program.target(target);
-        let found = found.ok_or_else(|| unsupported(program.no_target(name, target)))?;
-        let key = (name.clone(), found.target.clone());
-        let cell = Arc::clone(self.found.lock().await.entry(key).or_default());
-        let mut provided = cell.get_or_init(|| self.provide(name, program, found)).await.clone()?;
-        provided.spec.options.clone_from(&job.options);
-        Ok(Some(provided))
-    }
-}
-
-/// Gets one file, where it may block, and shows it.
-async fn get(
-    files: &EngineFiles,
-    target: &BackendTarget,
-    file: &BackendFile,
-    progress: &Progress,
-) -> Result<Result<LocalArtifact, String>, CliError> {
-    let (files, target, file, name) = (files.clone(), target.clone(), file.clone(), file.name.clone());
-    let ensure = move |show: &mut dyn FnMut(Step)| {
-        files.ensure(&target, &file, Instant::now() + PATIENCE, show).map_err(|error| format!("failed to {error}"))
-    };
-    shown(progress, name, ensure).await
 }

@@ -1,7 +1,9 @@
 use clap::{Args, CommandFactory as _};
 use clap_complete::Shell;
 
-use super::{Cli, CliError, exit, print_data};
+use crate::cli::print::print_data;
+use crate::cli::{Cli, exit};
+use crate::lab::LabError;
 
 #[derive(Debug, Args)]
 pub(super) struct CompletionsArguments {
@@ -10,7 +12,7 @@ pub(super) struct CompletionsArguments {
     shell: Shell,
 }
 
-pub(super) fn run(arguments: &CompletionsArguments) -> Result<u8, CliError> {
+pub(super) fn run(arguments: &CompletionsArguments) -> Result<u8, LabError> {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut Cli::command(), "farmctl", &mut script);
     print_data(&script)?;

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::cli::context::Context;
+use crate::cli::exit;
+use crate::cli::print::{Format, print_data, print_json, print_rows};
+use crate::lab::LabError;
 use crate::runners::{HOST_TARGET, TARGETS, way_to_build};
-
-use super::{CliError, Context, Format, exit, print_data, print_json, print_rows, short_path};
 
 const NO_WORKSPACE: &str = "give a folder with --runner-dir, or run farmctl in a clone of its source";
 
@@ -22,7 +24,7 @@ struct Finding {
     remedy: Option<String>,
 }
 
-pub(super) async fn run(context: &Context) -> Result<u8, CliError> {
+pub(super) async fn run(context: &Context) -> Result<u8, LabError> {
     let mut findings = vec![
         writable(context),
         runner(context).await,
@@ -87,8 +89,8 @@ fn writable(context: &Context) -> Finding {
     let folder = context.lab.path(Path::new(".farm"));
     let outcome = std::fs::create_dir_all(&folder)
         .and_then(|()| tempfile::tempfile_in(&folder))
-        .map(|_| format!("{} can be written", short_path(&folder)))
-        .map_err(|error| format!("{} can't be written: {error}", short_path(&folder)));
+        .map(|_| format!("{} can be written", context.lab.short_path(&folder)))
+        .map_err(|error| format!("{} can't be written: {error}", context.lab.short_path(&folder)));
     finding("lab folder", true, outcome, "run farmctl in a folder of yours, or name one with --lab")
 }
 
@@ -97,8 +99,10 @@ async fn runner(context: &Context) -> Finding {
     let there = places.iter().find(|place| place.path.is_file());
     let buildable = places.iter().find_map(|place| place.workspace.as_ref());
     let outcome = match (there, buildable) {
-        (Some(place), _) => Ok(format!("{} ({})", short_path(&place.path), place.label)),
-        (None, Some(workspace)) => Ok(format!("not built yet; the first sweep builds it in {}", short_path(workspace))),
+        (Some(place), _) => Ok(format!("{} ({})", context.lab.short_path(&place.path), place.label)),
+        (None, Some(workspace)) => {
+            Ok(format!("not built yet; the first sweep builds it in {}", context.lab.short_path(workspace)))
+        }
         (None, None) => Err("no runner, and no workspace to build it in".to_owned()),
     };
     finding("runner", true, outcome, NO_WORKSPACE)
@@ -112,7 +116,9 @@ async fn other_machines(context: &Context) -> Vec<Finding> {
         let places = runners.places(target);
         let there = places.iter().find(|place| place.path.is_file());
         let (outcome, remedy) = match (there, places.iter().find_map(|place| place.workspace.as_ref())) {
-            (Some(place), _) => (Ok(format!("{} ({})", short_path(&place.path), place.label)), String::new()),
+            (Some(place), _) => {
+                (Ok(format!("{} ({})", context.lab.short_path(&place.path), place.label)), String::new())
+            }
             (None, None) => (Err("no runner, and no workspace to build it in".to_owned()), NO_WORKSPACE.to_owned()),
             (None, Some(workspace)) => match way_to_build(workspace, target).await {
                 Ok(means) => (Ok(format!("not built yet; would be built with {means}")), String::new()),

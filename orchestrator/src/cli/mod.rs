@@ -1,53 +1,44 @@
 //! The command line: one file a verb. With `progress` the only place that prints.
 //!
-//! Main function: [`run`]. stdout is data, stderr is for people. Reads the environment once, in `Lab`, and hands values
-//! on; decides nothing that a library module decides.
+//! Main function: [`run`]. stdout is data, stderr is for people. Each verb reads what was asked, makes a call of
+//! [`Lab`](crate::lab::Lab), and prints the answer; it decides nothing that `lab` or a library module decides. The
+//! environment is read once, in `environment`.
 
-use std::collections::BTreeMap;
-use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::progress::{Mode, Progress};
+use crate::lab::{LabError, VERSION};
 
 mod backends;
 mod cancel;
 mod completions;
+mod context;
 mod daemon;
-mod datasets;
 mod devices;
 mod doctor;
-mod error;
-mod interrupt;
-mod lab;
+mod environment;
+pub mod exit;
 mod logging;
 mod models;
 mod plan;
+mod print;
 mod report;
 mod retention;
 mod runner;
 mod schedules;
 mod schema;
 mod score;
-mod shown;
+mod signals;
 mod store;
-mod stored;
 mod sweep;
 mod sweeps;
 mod tokens;
 mod why;
 
-pub use error::{CliError, exit};
-use lab::Lab;
-
-/// Version and commit, as `--version` and every record have them.
-pub const VERSION: &str = if env!("FARMCTL_COMMIT").is_empty() {
-    env!("CARGO_PKG_VERSION")
-} else {
-    concat!(env!("CARGO_PKG_VERSION"), " (", env!("FARMCTL_COMMIT"), ")")
-};
+use context::Context;
+use print::Format;
 
 /// A remote device-farm orchestrator for on-device AI benchmarks.
 #[derive(Debug, Parser)]
@@ -87,19 +78,6 @@ struct GlobalOptions {
     /// Log more (-v: what is done, -vv: how); FARMCTL_LOG takes a tracing filter instead
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
-}
-
-/// Form of the output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// For people.
-    Human,
-    /// For programs: JSON; of a sweep, its events as JSON Lines.
-    Json,
-    /// For spreadsheets.
-    Csv,
-    /// For an issue or a page.
-    Markdown,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -159,19 +137,6 @@ enum Verb {
     Completions(completions::CompletionsArguments),
 }
 
-/// What every verb gets.
-#[derive(Clone)]
-pub struct Context {
-    /// The lab and this process's surroundings.
-    pub lab: Lab,
-    /// Form of the output.
-    pub format: Format,
-    /// Whether output for people has colour.
-    pub color: bool,
-    /// The log's switchboard.
-    pub log: logging::Log,
-}
-
 /// Runs the program with these words and returns its exit code.
 pub fn run(words: Vec<std::ffi::OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(words) {
@@ -185,32 +150,31 @@ pub fn run(words: Vec<std::ffi::OsString>) -> ExitCode {
     let color = match cli.global.color {
         Color::Always => true,
         Color::Never => false,
-        Color::Auto => is_drawn_on_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty()),
+        Color::Auto => print::is_drawn_on_terminal() && environment::wants_color(),
     };
+    let verbose = cli.global.verbose;
     match start(cli, color) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            error.print(color);
-            ExitCode::from(error.exit_code())
+            print::print_error(&error, color, verbose > 0);
+            ExitCode::from(exit::code(error.kind()))
         }
     }
 }
 
-fn start(cli: Cli, color: bool) -> Result<u8, CliError> {
-    let log = logging::start(cli.global.verbose, color)?;
-    let format = cli.global.format;
-    let context = Context { lab: Lab::new(&cli.global)?, format, color, log };
+fn start(cli: Cli, color: bool) -> Result<u8, LabError> {
+    let context = Context::new(&cli.global, color)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| CliError::internal(format!("failed to start: {error}")))?;
+        .map_err(|error| LabError::internal(format!("failed to start: {error}")))?;
     let code = runtime.block_on(dispatch(cli.verb, &context));
     // A blocking call that hangs (a download, a name look-up) must not keep the program.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     code
 }
 
-async fn dispatch(verb: Verb, context: &Context) -> Result<u8, CliError> {
+async fn dispatch(verb: Verb, context: &Context) -> Result<u8, LabError> {
     match verb {
         Verb::Sweep(arguments) => sweep::run(context, arguments).await,
         Verb::Sweeps(verb) => sweeps::run(context, &verb),
@@ -232,112 +196,6 @@ async fn dispatch(verb: Verb, context: &Context) -> Result<u8, CliError> {
         Verb::Schema(arguments) => schema::run(&arguments),
         Verb::Completions(arguments) => completions::run(&arguments),
     }
-}
-
-/// Writes data to stdout. A reader that has seen enough (`| head`) is no error.
-fn print_data(bytes: &[u8]) -> Result<(), CliError> {
-    let mut stdout = std::io::stdout().lock();
-    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(CliError::internal(format!("failed to write to standard output: {error}")))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Writes a value to stdout as JSON.
-fn print_json(value: &impl serde::Serialize) -> Result<(), CliError> {
-    let mut text = serde_json::to_string_pretty(value)
-        .map_err(|error| CliError::internal(format!("failed to write JSON: {error}")))?;
-    text.push('\n');
-    print_data(text.as_bytes())
-}
-
-/// Writes rows to stdout as a table in Markdown, as objects in JSON, or else as CSV.
-fn print_rows(format: Format, header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Result<(), CliError> {
-    match format {
-        Format::Markdown => return print_data(crate::report::markdown_table(header, rows).as_bytes()),
-        Format::Json => {
-            let object = |row: Vec<String>| header.iter().copied().zip(row).collect::<BTreeMap<&str, String>>();
-            return print_json(&rows.into_iter().map(object).collect::<Vec<_>>());
-        }
-        Format::Human | Format::Csv => {}
-    }
-    let failed = |error: csv::Error| CliError::internal(format!("failed to write CSV: {error}"));
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(header).map_err(failed)?;
-    for row in rows {
-        writer.write_record(&row).map_err(failed)?;
-    }
-    let bytes = writer.into_inner().map_err(|error| CliError::internal(error.to_string()))?;
-    print_data(&bytes)
-}
-
-/// Whether standard error is a terminal that can draw a line anew, in colour. One of an editor or without `TERM` can't:
-/// the library that draws would show nothing there.
-fn is_drawn_on_terminal() -> bool {
-    std::io::stderr().is_terminal() && !console::is_dumb()
-}
-
-/// Opens the live view; the log's lines are printed past it from now on.
-fn open_progress(context: &Context) -> Progress {
-    open_progress_as(
-        context,
-        match context.format {
-            Format::Json => Mode::JsonLines,
-            Format::Human | Format::Csv | Format::Markdown if is_drawn_on_terminal() => Mode::Terminal,
-            Format::Human | Format::Csv | Format::Markdown => Mode::Log,
-        },
-    )
-}
-
-/// The same, shown in this way.
-fn open_progress_as(context: &Context, mode: Mode) -> Progress {
-    let progress = Progress::open(mode);
-    let printer = progress.clone();
-    context.log.print_with(Some(std::sync::Arc::new(move |line: &str| {
-        if !printer.print_line(line) {
-            say(line);
-        }
-    })));
-    progress
-}
-
-/// Ends a view; one that could not show everything is no reason to fail.
-fn close_progress(context: &Context, progress: &Progress) {
-    let closed = progress.close();
-    context.log.print_with(None);
-    if let Err(error) = closed {
-        tracing::warn!(%error, "progress could not be shown to its end");
-    }
-}
-
-/// Columns that a table on stdout may have.
-fn terminal_width() -> u16 {
-    const WITHOUT_TERMINAL: u16 = 120;
-    console::Term::stdout().size_checked().map_or(WITHOUT_TERMINAL, |(_, columns)| columns)
-}
-
-/// A path as a person in the working folder would write it.
-fn short_path(path: &std::path::Path) -> String {
-    let here = std::env::current_dir().ok();
-    here.and_then(|here| path.strip_prefix(here).ok()).unwrap_or(path).display().to_string()
-}
-
-/// A table for people, without lines: as wide as its content.
-fn text_table(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
-    let mut table = comfy_table::Table::new();
-    table.load_style(comfy_table::presets::NOTHING).set_header(header.to_vec());
-    table.add_rows(
-        rows.map(|row| row.into_iter().map(|cell| cell.chars().filter(|c| !c.is_control()).collect::<String>())),
-    );
-    let lines = table.lines().map(|line| line.trim_end().to_owned() + "\n");
-    lines.collect()
-}
-
-/// Writes a line for people to stderr.
-fn say(line: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
 #[cfg(test)]

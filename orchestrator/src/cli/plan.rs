@@ -2,10 +2,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::domain::{Catalog, DeviceSelector, Inventory, Plan, Sweep};
-use crate::{config, planner, report};
-
-use super::{CliError, Context, Format, exit, print_data, print_json, print_rows};
+use crate::cli::context::Context;
+use crate::cli::exit;
+use crate::cli::print::{Format, print_data, print_json, print_rows};
+use crate::lab::LabError;
+use crate::report;
 
 #[derive(Debug, Args)]
 pub(super) struct PlanArguments {
@@ -13,35 +14,8 @@ pub(super) struct PlanArguments {
     config: PathBuf,
 }
 
-/// A sweep's file with all that it refers to.
-pub(super) struct Loaded {
-    pub(super) inventory: Inventory,
-    pub(super) catalog: Catalog,
-    pub(super) sweep: Sweep,
-    pub(super) plan: Plan,
-}
-
-pub(super) fn load(context: &Context, file: &std::path::Path) -> Result<Loaded, CliError> {
-    load_on(context, file, None)
-}
-
-/// The same, on these devices instead of those that the file names.
-pub(super) fn load_on(
-    context: &Context,
-    file: &std::path::Path,
-    devices: Option<Vec<DeviceSelector>>,
-) -> Result<Loaded, CliError> {
-    let inventory = context.lab.inventory()?;
-    let mut catalog = super::models::with_found_files(context, context.lab.catalog()?)?;
-    let mut sweep = config::load_sweep(file, &inventory, &catalog)?;
-    sweep.devices = devices.unwrap_or(sweep.devices);
-    super::datasets::with_found_images(context, &mut catalog, sweep.dataset.as_deref());
-    let plan = planner::plan(&sweep, &inventory, &catalog);
-    Ok(Loaded { inventory, catalog, sweep, plan })
-}
-
-pub(super) fn run(context: &Context, arguments: &PlanArguments) -> Result<u8, CliError> {
-    let plan = load(context, &arguments.config)?.plan;
+pub(super) fn run(context: &Context, arguments: &PlanArguments) -> Result<u8, LabError> {
+    let plan = context.lab.plan(&arguments.config)?.plan;
     match context.format {
         Format::Human => print_data(report::plan_text(&plan).as_bytes())?,
         Format::Json => print_json(&plan)?,

@@ -1,13 +1,10 @@
 use clap::Args;
 
-use crate::agent::OutputFiles;
-use crate::domain::SweepRow;
-use crate::publish;
+use crate::cli::context::Context;
+use crate::cli::exit;
+use crate::cli::print::{Format, print_data, say, terminal_width};
+use crate::lab::{LabError, SweepResults};
 use crate::report::{self, ReportInput};
-use crate::store::Store;
-
-use super::stored::{find_sweep, records_with_open_jobs};
-use super::{CliError, Context, Format, exit, print_data, say};
 
 #[derive(Debug, Args)]
 pub(super) struct ReportArguments {
@@ -19,43 +16,37 @@ pub(super) struct ReportArguments {
     columns: bool,
 }
 
-pub(super) fn run(context: &Context, arguments: &ReportArguments) -> Result<u8, CliError> {
+pub(super) fn run(context: &Context, arguments: &ReportArguments) -> Result<u8, LabError> {
     if arguments.columns {
         print_data(report::columns_text().as_bytes())?;
         return Ok(exit::OK);
     }
-    let store = context.lab.store()?;
-    let sweep = find_sweep(store.as_ref(), &arguments.sweep)?;
-    let records = records_with_open_jobs(store.as_ref(), &sweep)?;
-    let outputs = OutputFiles::new(context.lab.outputs()).load(&records);
-    let input = ReportInput { sweep: &sweep, records: &records, outputs: &outputs };
-    match context.format {
-        Format::Human => {
-            let folder = publish::publish(&context.lab.reports(), &input)?;
-            print_data(report::result_table(&input, super::terminal_width(), context.color).as_bytes())?;
-            say(&format!("reports: {}", folder.display()));
-        }
-        Format::Json => print_report("results.json", &input)?,
-        Format::Csv => print_report("results.csv", &input)?,
-        Format::Markdown => print_report("results.md", &input)?,
+    if context.format == Format::Human {
+        let results = context.lab.publish(&arguments.sweep)?;
+        print_data(report::result_table(&results.input(), terminal_width(), context.color).as_bytes())?;
+        say(&format!("reports: {}", results.folder.display()));
+        return Ok(exit::OK);
     }
+    print_rows_of(context, &context.lab.results(context.lab.find_sweep(&arguments.sweep)?)?)?;
     Ok(exit::OK)
 }
 
-/// Prints the rows of a sweep as CSV, or as a Markdown table.
-pub(super) fn print_sweep(context: &Context, store: &dyn Store, sweep: &SweepRow) -> Result<(), CliError> {
-    let records = records_with_open_jobs(store, sweep)?;
-    let outputs = OutputFiles::new(context.lab.outputs()).load(&records);
-    let name = if context.format == Format::Markdown { "results.md" } else { "results.csv" };
-    print_report(name, &ReportInput { sweep, records: &records, outputs: &outputs })
+/// Prints the rows of a sweep in a form for programs.
+pub(super) fn print_rows_of(context: &Context, results: &SweepResults) -> Result<(), LabError> {
+    let name = match context.format {
+        Format::Json => "results.json",
+        Format::Human | Format::Csv => "results.csv",
+        Format::Markdown => "results.md",
+    };
+    print_report(name, &results.input())
 }
 
-pub(super) fn print_report(name: &str, input: &ReportInput<'_>) -> Result<(), CliError> {
+pub(super) fn print_report(name: &str, input: &ReportInput<'_>) -> Result<(), LabError> {
     let report = report::REPORTS
         .iter()
         .find(|report| report.file_name() == name)
-        .ok_or_else(|| CliError::internal(format!("there is no report {name}")))?;
+        .ok_or_else(|| LabError::internal(format!("there is no report {name}")))?;
     let bytes =
-        report.render(input).map_err(|error| CliError::internal(format!("failed to render {name}: {error}")))?;
+        report.render(input).map_err(|error| LabError::internal(format!("failed to render {name}: {error}")))?;
     print_data(&bytes)
 }

@@ -1,18 +1,16 @@
 //! What is due next, and what became of what was due.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use jiff::Timestamp;
-use serde::Serialize;
 
-use crate::daemon::Status;
-use crate::domain::{SchedulePause, ScheduledStart, StartState};
-use crate::schedule::{Opening, Schedule};
-use crate::store::{Store, people};
-
-use super::lab::person;
-use super::{CliError, Context, Format, daemon, exit, print_data, print_json, print_rows, say, sweep, text_table};
+use crate::cli::context::Context;
+use crate::cli::print::{Format, print_data, print_json, print_rows, say, text_table};
+use crate::cli::sweep::ExecutionMode;
+use crate::cli::{exit, sweep};
+use crate::domain::StartState;
+use crate::lab::LabError;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum SchedulesVerb {
@@ -47,56 +45,17 @@ pub(super) enum SchedulesVerb {
     },
 }
 
-/// A schedule as a person asks for it.
-#[derive(Debug, Serialize)]
-struct Listed {
-    schedule: String,
-    enabled: bool,
-    /// A person paused it.
-    paused: Option<SchedulePause>,
-    cron: String,
-    timezone: String,
-    window: Option<String>,
-    window_is_open: bool,
-    /// Its devices are checked before its sweep begins.
-    check_first: bool,
-    next_due: Option<Timestamp>,
-    waiting: usize,
-    last: Option<ScheduledStart>,
-    last_sweep: Option<String>,
-}
-
-pub(super) async fn run(context: &Context, verb: &SchedulesVerb) -> Result<u8, CliError> {
-    let store = context.lab.store()?;
+pub(super) async fn run(context: &Context, verb: &SchedulesVerb) -> Result<u8, LabError> {
     match verb {
-        SchedulesVerb::List { config } => list(context, store.as_ref(), config.as_ref()),
-        SchedulesVerb::Pause { name } => {
-            let schedule = find(context, name)?.name;
-            let pause = SchedulePause { schedule, by: person(), since: Timestamp::now() };
-            let paused = people::pause_schedule(store.as_ref(), &pause)?;
-            Ok(tell(paused, name, "paused"))
-        }
-        SchedulesVerb::Resume { name } => {
-            let resumed =
-                people::resume_schedule(store.as_ref(), &find(context, name)?.name, &person(), Timestamp::now())?;
-            Ok(tell(resumed, name, "resumed"))
-        }
+        SchedulesVerb::List { config } => list(context, config.as_deref()),
+        SchedulesVerb::Pause { name } => Ok(tell(context.lab.pause_schedule(name)?, name, "paused")),
+        SchedulesVerb::Resume { name } => Ok(tell(context.lab.resume_schedule(name)?, name, "resumed")),
         SchedulesVerb::Run { name } => {
-            let schedule = find(context, name)?;
-            let devices = Some(schedule.devices).filter(|devices| !devices.is_empty());
-            sweep::run_on(context, &schedule.sweep, devices).await
+            let planned = context.lab.plan_schedule(&context.lab.schedule(name)?)?;
+            sweep::begin(context, planned, ExecutionMode::of_lab(context)).await
         }
-        SchedulesVerb::History { name, limit } => history(context, store.as_ref(), name.as_deref(), *limit),
+        SchedulesVerb::History { name, limit } => history(context, name.as_deref(), *limit),
     }
-}
-
-/// The schedule of this name.
-fn find(context: &Context, name: &str) -> Result<Schedule, CliError> {
-    let schedules = daemon::load(context, &context.lab.daemon_config())?.schedules;
-    let names = schedules.iter().map(|schedule| schedule.name.as_str()).collect::<Vec<_>>().join(", ");
-    schedules.into_iter().find(|schedule| schedule.name == name).ok_or_else(|| {
-        CliError::usage(format!("there is no schedule {name:?}")).with_hint(format!("schedules: {names}"))
-    })
 }
 
 /// Says whether it came to what was asked.
@@ -105,15 +64,8 @@ fn tell(is_new: bool, name: &str, what: &str) -> u8 {
     if is_new { exit::OK } else { exit::NOTHING }
 }
 
-fn list(context: &Context, store: &dyn Store, config: Option<&PathBuf>) -> Result<u8, CliError> {
-    let path = config.cloned().unwrap_or_else(|| context.lab.daemon_config());
-    let schedules = daemon::load(context, &path)?.schedules;
-    let pauses = store.schedule_pauses()?;
-    let listed = schedules.iter().map(|schedule| {
-        let paused = pauses.iter().find(|pause| pause.schedule == schedule.name).cloned();
-        listed(store, schedule, paused)
-    });
-    let listed: Vec<Listed> = listed.collect::<Result<_, _>>()?;
+fn list(context: &Context, config: Option<&Path>) -> Result<u8, LabError> {
+    let listed = context.lab.schedule_overviews(config)?;
     let header = ["schedule", "next due", "timezone", "window", "waiting", "last due", "last sweep"];
     let rows = listed.iter().map(|one| {
         let window = one
@@ -139,10 +91,8 @@ fn list(context: &Context, store: &dyn Store, config: Option<&PathBuf>) -> Resul
         Format::Json => print_json(&listed)?,
         Format::Csv | Format::Markdown => print_rows(context.format, &header, rows)?,
     }
-    if daemon::is_running(context) {
-        let status = std::fs::read(context.lab.daemon_file(daemon::STATUS_FILE)).unwrap_or_default();
-        let status = serde_json::from_slice::<Status>(&status).ok();
-        let at = status.map_or_else(String::new, |status| format!("; {}", status.line()));
+    if context.lab.daemon_is_running() {
+        let at = context.lab.daemon_status().map_or_else(String::new, |status| format!("; {}", status.line()));
         say(&format!("a daemon runs{at}"));
     } else {
         say("no daemon runs: `farmctl daemon` starts what is due");
@@ -150,45 +100,12 @@ fn list(context: &Context, store: &dyn Store, config: Option<&PathBuf>) -> Resul
     Ok(exit::OK)
 }
 
-fn listed(store: &dyn Store, schedule: &Schedule, paused: Option<SchedulePause>) -> Result<Listed, CliError> {
-    let now = Timestamp::now();
-    let last = store.scheduled_starts(Some(&schedule.name), 1)?.into_iter().next();
-    let last_sweep = match last.as_ref().map(|last| (&last.sweep_id, &last.why, last.state)) {
-        Some((Some(sweep), ..)) => {
-            let counts = store.counts(sweep)?;
-            Some(format!(
-                "{sweep}: {}, {} of {} jobs",
-                store.sweep_state(sweep)?,
-                counts.jobs - counts.open,
-                counts.jobs
-            ))
-        }
-        Some((None, Some(why), _)) => Some(format!("left out: {why}")),
-        Some((None, None, state)) => Some(state.to_string()),
-        None => None,
-    };
-    Ok(Listed {
-        schedule: schedule.name.clone(),
-        enabled: schedule.is_enabled,
-        next_due: schedule.next_due(now).filter(|_| schedule.is_enabled && paused.is_none()),
-        paused,
-        cron: schedule.cron.to_string(),
-        timezone: schedule.time_zone.iana_name().unwrap_or("UTC").to_owned(),
-        window: schedule.window.map(|window| window.to_string()),
-        window_is_open: schedule.opening(now).is_open() || schedule.opening(now) == Opening::Always,
-        check_first: schedule.checks_first,
-        waiting: store.waiting_starts(&schedule.name)?.len(),
-        last,
-        last_sweep,
-    })
-}
-
 fn moment(at: Option<Timestamp>) -> String {
     at.map(|at| format!("{at:.0}")).unwrap_or_default()
 }
 
-fn history(context: &Context, store: &dyn Store, name: Option<&str>, limit: u32) -> Result<u8, CliError> {
-    let starts = store.scheduled_starts(name, limit)?;
+fn history(context: &Context, name: Option<&str>, limit: u32) -> Result<u8, LabError> {
+    let starts = context.lab.scheduled_starts(name, limit)?;
     let header = ["due", "schedule", "what", "sweep", "why"];
     let rows = starts.iter().map(|start| {
         let what = match start.state {

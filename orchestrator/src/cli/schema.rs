@@ -1,8 +1,9 @@
 use clap::{Args, ValueEnum};
 
+use crate::cli::exit;
+use crate::cli::print::print_json;
 use crate::config;
-
-use super::{CliError, exit, print_json};
+use crate::lab::LabError;
 
 #[derive(Debug, Args)]
 pub(super) struct SchemaArguments {
@@ -27,7 +28,7 @@ enum Kind {
     Daemon,
 }
 
-pub(super) fn run(arguments: &SchemaArguments) -> Result<u8, CliError> {
+pub(super) fn run(arguments: &SchemaArguments) -> Result<u8, LabError> {
     let kind = match arguments.kind {
         Kind::Inventory => config::FileKind::Inventory,
         Kind::Sweep => config::FileKind::Sweep,

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
-use crate::domain::SweepRow;
+use crate::cli::context::Context;
+use crate::cli::exit;
+use crate::cli::print::{Format, print_data, print_json, say, terminal_width};
+use crate::lab::LabError;
 use crate::score::{self, AccuracySource, Options, ResultMatrix, SCORES, Score, ScoreError, ScoredRun};
 use crate::{catalog, config, report};
-
-use super::stored::{find_sweep, records_with_open_jobs};
-use super::{CliError, Context, Format, exit, print_data, print_json, say};
 
 #[derive(Debug, Args)]
 pub(super) struct ScoreArguments {
@@ -75,7 +75,7 @@ impl From<Accuracy> for AccuracySource {
     }
 }
 
-pub(super) fn run(context: &Context, arguments: &ScoreArguments) -> Result<u8, CliError> {
+pub(super) fn run(context: &Context, arguments: &ScoreArguments) -> Result<u8, LabError> {
     let Kind(score) = arguments.kind;
     let accuracy = arguments.accuracy.into();
     // A published accuracy is no column of a table.
@@ -95,10 +95,10 @@ pub(super) fn run(context: &Context, arguments: &ScoreArguments) -> Result<u8, C
         published: catalog::published_networks(),
     };
     let ranking =
-        ResultMatrix::new(&runs).and_then(|matrix| score::rank(score, &matrix, &options)).map_err(explained)?;
+        ResultMatrix::new(&runs).and_then(|contest| score::rank(score, &contest, &options)).map_err(explained)?;
     match context.format {
         Format::Human => {
-            print_data(report::ranking_text(&ranking, super::terminal_width(), arguments.terms).as_bytes())?;
+            print_data(report::ranking_text(&ranking, terminal_width(), arguments.terms).as_bytes())?;
             if !arguments.terms {
                 say("--terms shows each term with its run");
             }
@@ -106,7 +106,7 @@ pub(super) fn run(context: &Context, arguments: &ScoreArguments) -> Result<u8, C
         Format::Json => print_json(&report::ranking_json(&ranking))?,
         Format::Csv => {
             let bytes =
-                report::ranking_csv(&ranking).map_err(|error| CliError::internal(format!("failed to {error}")))?;
+                report::ranking_csv(&ranking).map_err(|error| LabError::internal(format!("failed to {error}")))?;
             print_data(&bytes)?;
         }
         Format::Markdown => print_data(report::ranking_markdown(&ranking, arguments.terms).as_bytes())?,
@@ -115,12 +115,12 @@ pub(super) fn run(context: &Context, arguments: &ScoreArguments) -> Result<u8, C
 }
 
 /// The runs that one word of the command line means: what is there as a file or folder, else a sweep of the store.
-fn load(context: &Context, wanted: &str, columns: &[&str]) -> Result<Vec<ScoredRun>, CliError> {
+fn load(context: &Context, wanted: &str, columns: &[&str]) -> Result<Vec<ScoredRun>, LabError> {
     let path = Path::new(wanted);
     if path.is_dir() {
         let file: PathBuf = path.join("results.csv");
         if !file.is_file() {
-            let error = CliError::usage(format!("the folder {} has no results.csv", path.display()));
+            let error = LabError::usage(format!("the folder {} has no results.csv", path.display()));
             return Err(error.with_hint("`farmctl report SWEEP` writes the reports of a sweep anew"));
         }
         return Ok(config::load_results(&file, columns)?);
@@ -128,9 +128,7 @@ fn load(context: &Context, wanted: &str, columns: &[&str]) -> Result<Vec<ScoredR
     if path.exists() || wanted.contains(['/', '.']) {
         return Ok(config::load_results(path, columns)?);
     }
-    let store = context.lab.store()?;
-    let sweep: SweepRow = find_sweep(store.as_ref(), wanted)?;
-    let records = records_with_open_jobs(store.as_ref(), &sweep)?;
+    let records = context.lab.records(&context.lab.find_sweep(wanted)?)?;
     Ok(records.iter().map(ScoredRun::of).collect())
 }
 
@@ -140,34 +138,34 @@ fn keep(
     what: &str,
     wanted: &[String],
     name: fn(&ScoredRun) -> &str,
-) -> Result<(), CliError> {
+) -> Result<(), LabError> {
     if wanted.is_empty() {
         return Ok(());
     }
     let known: BTreeSet<&str> = runs.iter().map(name).collect();
     if let Some(unknown) = wanted.iter().find(|wanted| !known.contains(wanted.as_str())) {
         let known: Vec<&str> = known.into_iter().collect();
-        let error = CliError::usage(format!("no run is of the {what} {unknown:?}"));
+        let error = LabError::usage(format!("no run is of the {what} {unknown:?}"));
         return Err(error.with_hint(format!("there are: {}", known.join(", "))));
     }
     runs.retain(|run| wanted.iter().any(|wanted| wanted == name(run)));
     Ok(())
 }
 
-fn explained(error: ScoreError) -> CliError {
+fn explained(error: ScoreError) -> LabError {
     let message = format!("failed to {error}");
     match error {
-        ScoreError::NoRuns => CliError::nothing(message).with_hint("look at --devices, --networks and --backends"),
-        ScoreError::NoAccuracy => CliError::nothing(message)
+        ScoreError::NoRuns => LabError::nothing(message).with_hint("look at --devices, --networks and --backends"),
+        ScoreError::NoAccuracy => LabError::nothing(message)
             .with_hint("--accuracy published takes what was published for each network, and says so in every output; --kind throughput \
              needs none"),
         ScoreError::NoReference { devices } => {
-            CliError::usage(message).with_hint(format!("write --reference DEVICE, with one of: {}", devices.join(", ")))
+            LabError::usage(message).with_hint(format!("write --reference DEVICE, with one of: {}", devices.join(", ")))
         }
         ScoreError::UnknownReference { devices, .. } => {
-            CliError::usage(message).with_hint(format!("there are: {}", devices.join(", ")))
+            LabError::usage(message).with_hint(format!("there are: {}", devices.join(", ")))
         }
-        ScoreError::Contradiction { .. } => CliError::usage(message)
+        ScoreError::Contradiction { .. } => LabError::usage(message)
             .with_hint("one of the two was changed by hand, or is of another lab: leave one out"),
     }
 }

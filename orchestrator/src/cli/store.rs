@@ -1,17 +1,14 @@
 //! The store as a whole: checked, made smaller, written out.
 
 use std::io::BufWriter;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use jiff::Timestamp;
 
-use crate::agent::OutputFiles;
-use crate::lease::is_holder_gone;
-use crate::publish::{PublishError, write_whole_by};
-use crate::store::{Store, StoreCheck, StoreError};
-
-use super::{CliError, Context, Format, exit, print_data, print_json, say};
+use crate::cli::context::Context;
+use crate::cli::exit;
+use crate::cli::print::{Format, print_data, print_json, say};
+use crate::lab::{LabError, StoreCheck};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum StoreVerb {
@@ -27,23 +24,16 @@ pub(super) enum StoreVerb {
     },
 }
 
-pub(super) fn run(context: &Context, verb: &StoreVerb) -> Result<u8, CliError> {
-    let store = context.lab.existing_store()?;
+pub(super) fn run(context: &Context, verb: &StoreVerb) -> Result<u8, LabError> {
     match verb {
-        StoreVerb::Check => check(context, store.as_ref()),
-        StoreVerb::Vacuum => vacuum(context, store.as_ref()),
-        StoreVerb::Export { to } => export(store.as_ref(), to.as_deref()),
+        StoreVerb::Check => check(context),
+        StoreVerb::Vacuum => vacuum(context),
+        StoreVerb::Export { to } => export(context, to.as_deref()),
     }
 }
 
-fn check(context: &Context, store: &dyn Store) -> Result<u8, CliError> {
-    let mut found = store.check()?;
-    if found.faults.is_empty() {
-        let outputs = OutputFiles::new(context.lab.outputs());
-        for sweep in store.sweeps()? {
-            found.faults.extend(outputs.faults(&store.records(&sweep.id)?));
-        }
-    }
+fn check(context: &Context) -> Result<u8, LabError> {
+    let found = context.lab.check_store()?;
     match context.format {
         Format::Json => print_json(&found)?,
         _ => print_data(text(&found).as_bytes())?,
@@ -69,13 +59,8 @@ fn text(found: &StoreCheck) -> String {
     text
 }
 
-fn vacuum(context: &Context, store: &dyn Store) -> Result<u8, CliError> {
-    let holders = store.lease_holders(Timestamp::now())?;
-    if let Some(holder) = holders.iter().find(|holder| !is_holder_gone(holder)) {
-        return Err(CliError::internal(format!("the store is in use by {holder}"))
-            .with_hint("wait until its sweep has ended (`farmctl sweeps list`), then try again"));
-    }
-    let vacuumed = store.vacuum()?;
+fn vacuum(context: &Context) -> Result<u8, LabError> {
+    let vacuumed = context.lab.vacuum_store()?;
     match context.format {
         Format::Json => print_json(&vacuumed)?,
         _ => {
@@ -85,22 +70,13 @@ fn vacuum(context: &Context, store: &dyn Store) -> Result<u8, CliError> {
     Ok(exit::OK)
 }
 
-fn export(store: &dyn Store, to: Option<&std::path::Path>) -> Result<u8, CliError> {
-    let Some(path) = to else {
-        return match store.export(&mut BufWriter::new(std::io::stdout().lock())) {
-            // A reader that has seen enough (`| head`) is no error.
-            Err(StoreError::Export { cause }) if cause.kind() == std::io::ErrorKind::BrokenPipe => Ok(exit::OK),
-            other => Ok(other.map(|_| exit::OK)?),
-        };
-    };
-    let mut rows = 0;
-    write_whole_by::<CliError>(path, |file| {
-        rows = store.export(file).map_err(|error| match error {
-            StoreError::Export { cause } => PublishError::Write { path: path.to_owned(), cause }.into(),
-            other => CliError::from(other),
-        })?;
-        Ok(())
-    })?;
-    say(&format!("{rows} rows in {}", path.display()));
+fn export(context: &Context, to: Option<&Path>) -> Result<u8, LabError> {
+    match to {
+        Some(path) => {
+            let rows = context.lab.export_store_to(path)?;
+            say(&format!("{rows} rows in {}", path.display()));
+        }
+        None => drop(context.lab.export_store(&mut BufWriter::new(std::io::stdout().lock()))?),
+    }
     Ok(exit::OK)
 }

@@ -6,8 +6,10 @@ use clap::{Subcommand, ValueEnum};
 use jiff::Timestamp;
 
 use crate::api::{Role, TokenFile};
-
-use super::{CliError, Context, Format, daemon, exit, print_data, print_rows, say, short_path, text_table};
+use crate::cli::context::Context;
+use crate::cli::exit;
+use crate::cli::print::{Format, print_data, print_rows, say, text_table};
+use crate::lab::LabError;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum TokensVerb {
@@ -50,14 +52,14 @@ impl From<RoleWord> for Role {
     }
 }
 
-pub(super) fn run(context: &Context, verb: &TokensVerb) -> Result<u8, CliError> {
+pub(super) fn run(context: &Context, verb: &TokensVerb) -> Result<u8, LabError> {
     let (path, is_named) = path(context)?;
     let file = TokenFile::new(path.clone());
     match verb {
         TokensVerb::Add { name, role } => {
             let secret = file.add(name, (*role).into(), Timestamp::now()).map_err(failed)?;
             print_data(format!("{secret}\n").as_bytes())?;
-            say(&format!("{name} logs in with this token; {} has its hash alone", short_path(&path)));
+            say(&format!("{name} logs in with this token; {} has its hash alone", context.lab.short_path(&path)));
             if !is_named {
                 say("the daemon asks for tokens once configs/daemon.yaml says `tokens: { file: ../.farm/tokens }`");
             }
@@ -76,18 +78,18 @@ pub(super) fn run(context: &Context, verb: &TokensVerb) -> Result<u8, CliError> 
     }
 }
 
-fn failed(error: crate::api::TokenError) -> CliError {
-    CliError::usage(format!("failed to {error}"))
+fn failed(error: crate::api::TokenError) -> LabError {
+    LabError::usage(format!("failed to {error}"))
 }
 
 /// The file that the daemon goes by, or would; and whether its configuration names one.
-fn path(context: &Context) -> Result<(PathBuf, bool), CliError> {
+fn path(context: &Context) -> Result<(PathBuf, bool), LabError> {
     let config = context.lab.daemon_config();
-    let named = if config.is_file() { daemon::load(context, &config)?.access.tokens } else { None };
+    let named = if config.is_file() { context.lab.daemon_rules(&config)?.access.tokens } else { None };
     Ok(named.map_or_else(|| (context.lab.path(Path::new(".farm/tokens")), false), |path| (path, true)))
 }
 
-fn list(context: &Context, file: &TokenFile) -> Result<u8, CliError> {
+fn list(context: &Context, file: &TokenFile) -> Result<u8, LabError> {
     let tokens = file.tokens().map_err(failed)?;
     let header = ["name", "role", "created"];
     let rows = tokens

@@ -10,7 +10,7 @@ use crate::schedule::{Current, Schedule, ScheduleState, Step, newly_due, next_st
 use crate::store::{NotificationKind, Store, StoreError};
 
 use super::task::Task;
-use super::{Daemon, TELL_EVERY, TRY_AGAIN, TRY_AGAIN_AT_LAST, Trouble};
+use super::{Daemon, TELL_EVERY, TRY_AGAIN, TRY_AGAIN_AT_LAST, TaskError};
 
 impl Daemon {
     /// Notes how tasks ended that have.
@@ -22,8 +22,8 @@ impl Daemon {
             let about = format!("schedule {name}");
             match task.ended().await {
                 Ok(()) => self.is_well(&about),
-                Err(Trouble::Passing(why)) => self.put_off(&about, why),
-                Err(Trouble::Nothing(why)) => match task.due_at {
+                Err(TaskError::Passing(why)) => self.put_off(&about, why),
+                Err(TaskError::Nothing(why)) => match task.due_at {
                     Some(due_at) => {
                         let kept = self.store.settle_due(&name, &[(due_at, Some(why))], (self.clock)());
                         if let Err(error) = kept {
@@ -75,7 +75,7 @@ impl Daemon {
         self.channels.1 = now.checked_add(TELL_EVERY).ok();
         if has_news(self.store.as_ref())? {
             let (sweeps, channels) = (Arc::clone(&self.sweeps), self.channels.0.clone());
-            let work = async move || sweeps.tell(&channels).await;
+            let work = async move || sweeps.notify(&channels).await;
             self.aside.insert("notifications", Task::spawn(Arc::new(Stop::default()), work));
         }
         Ok(())
@@ -91,7 +91,7 @@ impl Daemon {
         if let Some(mut task) = self.aside.remove(what) {
             let trouble = match task.ended().await {
                 Ok(()) => None,
-                Err(Trouble::Passing(why) | Trouble::Nothing(why)) => Some(why),
+                Err(TaskError::Passing(why) | TaskError::Nothing(why)) => Some(why),
             };
             self.note(what, trouble);
         }

@@ -10,7 +10,7 @@ use crate::domain::{SweepId, SweepState};
 use crate::store::SubmittedSweep;
 
 use super::task::Task;
-use super::{Daemon, Trouble};
+use super::{Daemon, TaskError};
 
 impl Daemon {
     /// Goes on with each sweep that was handed over and that nobody carries out; one that was cancelled it ends.
@@ -60,7 +60,7 @@ impl Daemon {
             let about = if task.is_end { about_end(&id) } else { about(&id) };
             match task.ended().await {
                 Ok(()) => self.is_well(&about),
-                Err(Trouble::Passing(why) | Trouble::Nothing(why)) => self.put_off(&about, why),
+                Err(TaskError::Passing(why) | TaskError::Nothing(why)) => self.put_off(&about, why),
             }
         }
     }

@@ -6,7 +6,7 @@
 
 mod attend;
 mod handed;
-mod status;
+mod lab_sweeps;
 mod task;
 #[cfg(test)]
 mod tests;
@@ -19,13 +19,13 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::agent::Stop;
-use crate::domain::{Channel, DueTime, SweepId};
+use crate::domain::{Channel, DaemonStatus, DueTime, SweepId};
 use crate::lease::Clock;
 use crate::retention::Retention;
 use crate::schedule::Schedule;
 use crate::store::Store;
 
-pub use status::Status;
+pub use lab_sweeps::LabSweeps;
 use task::Task;
 
 /// How soon it is tried again to begin, or to go on with, a sweep; each time in a row takes twice as long.
@@ -38,7 +38,7 @@ const TELL_EVERY: SignedDuration = SignedDuration::from_secs(5);
 
 /// Why a sweep was not begun, or did not get to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Trouble {
+pub enum TaskError {
     /// There is nothing to begin: the due time is left out for this reason.
     Nothing(String),
     /// Something that a person, or time, may mend.
@@ -49,22 +49,22 @@ pub enum Trouble {
 #[async_trait(?Send)]
 pub trait Sweeps: Send + Sync {
     /// Begins the sweep of a due time, and carries it out until its end, or until it is to stop.
-    async fn begin(&self, schedule: &Schedule, due: DueTime, stop: Arc<Stop>) -> Result<(), Trouble>;
+    async fn begin(&self, schedule: &Schedule, due: DueTime, stop: Arc<Stop>) -> Result<(), TaskError>;
 
     /// Goes on with a sweep, until its end, or until it is to stop.
-    async fn go_on(&self, sweep: &SweepId, stop: Arc<Stop>) -> Result<(), Trouble>;
+    async fn go_on(&self, sweep: &SweepId, stop: Arc<Stop>) -> Result<(), TaskError>;
 
     /// Ends a sweep that nobody carries out, on its devices too. One that somebody has got hold of meanwhile is theirs to end.
-    async fn cancel(&self, sweep: &SweepId) -> Result<(), Trouble>;
+    async fn cancel(&self, sweep: &SweepId) -> Result<(), TaskError>;
 
     /// Asks the devices that nobody uses what they are.
-    async fn probe(&self) -> Result<(), Trouble>;
+    async fn probe(&self) -> Result<(), TaskError>;
 
     /// Takes out what these rules do not keep.
-    async fn tidy(&self, rules: &Retention) -> Result<(), Trouble>;
+    async fn tidy(&self, rules: &Retention) -> Result<(), TaskError>;
 
     /// Tells by these channels what nobody was told of, and notes that.
-    async fn tell(&self, channels: &[Channel]) -> Result<(), Trouble>;
+    async fn notify(&self, channels: &[Channel]) -> Result<(), TaskError>;
 
     /// Why nothing can be begun now: no room for its results, for example.
     fn obstacle(&self) -> Option<String>;
@@ -129,7 +129,7 @@ impl Daemon {
     }
 
     /// Keeps what these rules say from now on, and takes the rest out once a day.
-    pub fn keep(&mut self, retention: Option<Retention>) {
+    pub fn set_retention(&mut self, retention: Option<Retention>) {
         if self.retention.as_ref().map(|(rules, _)| rules) != retention.as_ref() {
             let now = (self.clock)();
             self.retention = retention.map(|rules| (rules.clone(), rules.next_at(now)));
@@ -137,12 +137,12 @@ impl Daemon {
     }
 
     /// Tells by these channels from now on.
-    pub fn tell_by(&mut self, channels: Vec<Channel>) {
+    pub fn set_channels(&mut self, channels: Vec<Channel>) {
         self.channels.0 = channels;
     }
 
     /// Goes by these schedules from now on. A sweep of one that is not among them goes on to its end.
-    pub fn go_by(&mut self, schedules: Vec<Schedule>) {
+    pub fn set_schedules(&mut self, schedules: Vec<Schedule>) {
         let names: BTreeSet<&str> = schedules.iter().map(|schedule| schedule.name.as_str()).collect();
         self.troubles.retain(|about, _| about.strip_prefix("schedule ").is_none_or(|name| names.contains(name)));
         self.again_at.clear();
@@ -166,8 +166,30 @@ impl Daemon {
         }
     }
 
+    /// What it goes by.
+    pub fn schedules(&self) -> &[Schedule] {
+        &self.schedules
+    }
+
+    /// What it is at.
+    pub fn status(&self) -> DaemonStatus {
+        let now = (self.clock)();
+        let is_in_force = |schedule: &&Schedule| schedule.is_enabled && !self.paused.contains(&schedule.name);
+        let enabled = self.schedules.iter().filter(is_in_force);
+        let next = enabled.filter_map(|schedule| {
+            let starts_at = schedule.starts_at(schedule.next_due(now)?);
+            Some((schedule.name.clone(), starts_at))
+        });
+        let troubles = self.troubles.iter().map(|(about, trouble)| format!("{about}: {trouble}"));
+        DaemonStatus {
+            running: self.tasks.keys().cloned().chain(self.handed.keys().map(|id| format!("sweep {id}"))).collect(),
+            next: next.min_by_key(|(_, at)| *at),
+            troubles: troubles.collect(),
+        }
+    }
+
     /// Looks at each schedule, and does what is to be done.
-    pub async fn look(&mut self) {
+    pub async fn tick(&mut self) {
         self.collect().await;
         let obstacle = self.sweeps.obstacle();
         self.note("room", obstacle);

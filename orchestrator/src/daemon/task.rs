@@ -6,7 +6,7 @@ use tokio::task::JoinHandle;
 use crate::agent::Stop;
 use crate::domain::SweepId;
 
-use super::Trouble;
+use super::TaskError;
 
 /// A sweep that is being carried out.
 pub(super) struct Task {
@@ -17,11 +17,11 @@ pub(super) struct Task {
     /// Whether it ends a cancelled one.
     pub(super) is_end: bool,
     pub(super) stop: Arc<Stop>,
-    work: JoinHandle<Result<(), Trouble>>,
+    work: JoinHandle<Result<(), TaskError>>,
 }
 
 impl Task {
-    pub(super) fn spawn(stop: Arc<Stop>, work: impl AsyncFnOnce() -> Result<(), Trouble> + Send + 'static) -> Task {
+    pub(super) fn spawn(stop: Arc<Stop>, work: impl AsyncFnOnce() -> Result<(), TaskError> + Send + 'static) -> Task {
         let runtime = Handle::current();
         let work = tokio::task::spawn_blocking(move || runtime.block_on(work()));
         Task { due_at: None, sweep: None, is_end: false, stop, work }
@@ -47,10 +47,10 @@ impl Task {
     }
 
     /// Waits for its end; says how that was. To be called once it has ended, or until it has.
-    pub(super) async fn ended(&mut self) -> Result<(), Trouble> {
+    pub(super) async fn ended(&mut self) -> Result<(), TaskError> {
         match (&mut self.work).await {
             Ok(ended) => ended,
-            Err(error) => Err(Trouble::Passing(format!("it broke off: {error}"))),
+            Err(error) => Err(TaskError::Passing(format!("it broke off: {error}"))),
         }
     }
 }

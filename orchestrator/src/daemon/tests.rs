@@ -17,7 +17,7 @@ struct Fake {
     store: Arc<dyn Store>,
     begun: Mutex<Vec<String>>,
     ends: Stop,
-    refuses: Mutex<Option<Trouble>>,
+    refuses: Mutex<Option<TaskError>>,
     obstacle: Mutex<Option<String>>,
 }
 
@@ -26,7 +26,7 @@ impl Fake {
         mutex.lock().unwrap()
     }
 
-    async fn carry_out(&self, sweep: &SweepId, stop: &Stop) -> Result<(), Trouble> {
+    async fn carry_out(&self, sweep: &SweepId, stop: &Stop) -> Result<(), TaskError> {
         tokio::select! {
             () = self.ends.reached(1) => {}
             () = stop.reached(1) => return Ok(()),
@@ -49,7 +49,7 @@ impl Fake {
 
 #[async_trait(?Send)]
 impl Sweeps for Fake {
-    async fn begin(&self, _: &Schedule, due: DueTime, stop: Arc<Stop>) -> Result<(), Trouble> {
+    async fn begin(&self, _: &Schedule, due: DueTime, stop: Arc<Stop>) -> Result<(), TaskError> {
         if let Some(trouble) = Fake::lock(&self.refuses).clone() {
             return Err(trouble);
         }
@@ -63,7 +63,7 @@ impl Sweeps for Fake {
         self.carry_out(&id, &stop).await
     }
 
-    async fn go_on(&self, sweep: &SweepId, stop: Arc<Stop>) -> Result<(), Trouble> {
+    async fn go_on(&self, sweep: &SweepId, stop: Arc<Stop>) -> Result<(), TaskError> {
         Fake::lock(&self.begun).push(format!("gone on with {sweep}"));
         if let Some(trouble) = Fake::lock(&self.refuses).clone() {
             return Err(trouble);
@@ -71,23 +71,23 @@ impl Sweeps for Fake {
         self.carry_out(sweep, &stop).await
     }
 
-    async fn cancel(&self, sweep: &SweepId) -> Result<(), Trouble> {
+    async fn cancel(&self, sweep: &SweepId) -> Result<(), TaskError> {
         Fake::lock(&self.begun).push(format!("ended {sweep}"));
         self.ends.raise(1);
         self.carry_out(sweep, &Stop::default()).await
     }
 
-    async fn probe(&self) -> Result<(), Trouble> {
+    async fn probe(&self) -> Result<(), TaskError> {
         Fake::lock(&self.begun).push("asked".to_owned());
         Ok(())
     }
 
-    async fn tidy(&self, _: &Retention) -> Result<(), Trouble> {
+    async fn tidy(&self, _: &Retention) -> Result<(), TaskError> {
         Fake::lock(&self.begun).push("tidied".to_owned());
         Ok(())
     }
 
-    async fn tell(&self, channels: &[Channel]) -> Result<(), Trouble> {
+    async fn notify(&self, channels: &[Channel]) -> Result<(), TaskError> {
         for sweep in self.store.pending_sweeps().unwrap() {
             let by = channels.len();
             Fake::lock(&self.begun).push(format!("told of {} by {by}", sweep.id));
@@ -133,7 +133,7 @@ impl Lab {
         let sweeps: Arc<dyn Sweeps> = Arc::<Fake>::clone(&self.fake);
         let clock: Clock = Arc::new(move || *now.lock().unwrap());
         let mut daemon = Daemon::new(Arc::clone(&self.store), sweeps, clock, |_| true);
-        daemon.go_by(vec![self.schedule.clone()]);
+        daemon.set_schedules(vec![self.schedule.clone()]);
         daemon
     }
 
@@ -149,7 +149,7 @@ impl Lab {
     async fn look_until(&self, daemon: &mut Daemon, told: usize) {
         let looking = async {
             while self.told().len() < told {
-                daemon.look().await;
+                daemon.tick().await;
                 tokio::task::yield_now().await;
             }
         };
@@ -161,7 +161,7 @@ impl Lab {
     async fn look_until_idle(&self, daemon: &mut Daemon) {
         let looking = async {
             while !daemon.status().running.is_empty() {
-                daemon.look().await;
+                daemon.tick().await;
                 tokio::task::yield_now().await;
             }
         };
@@ -177,11 +177,11 @@ impl Lab {
 #[tokio::test]
 async fn killed_at_any_step_a_due_time_is_begun_once() {
     let lab = Lab::new("0 2 * * *", |_| {});
-    lab.daemon().look().await;
+    lab.daemon().tick().await;
     // Settled, and then killed before its sweep was there.
     lab.set("01T02:00");
-    *Fake::lock(&lab.fake.refuses) = Some(Trouble::Passing("killed".to_owned()));
-    lab.daemon().look().await;
+    *Fake::lock(&lab.fake.refuses) = Some(TaskError::Passing("killed".to_owned()));
+    lab.daemon().tick().await;
     assert_eq!(lab.states(), [(StartState::Waiting, None)]);
     *Fake::lock(&lab.fake.refuses) = None;
     // Hours later another process does it, and is killed in the middle.
@@ -193,7 +193,7 @@ async fn killed_at_any_step_a_due_time_is_begun_once() {
     lab.look_until(&mut third, 2).await;
     lab.fake.ends.raise(1);
     lab.look_until_idle(&mut third).await;
-    third.look().await;
+    third.tick().await;
     assert_eq!(lab.told(), ["begun of 01T02:00:00Z", "gone on with of 01T02:00:00Z"]);
     assert_eq!(lab.states(), [(StartState::Begun, None)]);
 }
@@ -202,14 +202,14 @@ async fn killed_at_any_step_a_due_time_is_begun_once() {
 async fn a_window_that_ends_stops_the_sweep_and_the_next_night_goes_on_with_it() {
     let lab = Lab::new("0 22 * * *", |schedule| schedule.window = Some("22:00-06:00".parse().unwrap()));
     let mut daemon = lab.daemon();
-    daemon.look().await;
+    daemon.tick().await;
     lab.set("01T22:00");
     lab.look_until(&mut daemon, 1).await;
     lab.set("02T06:00");
-    daemon.look().await;
+    daemon.tick().await;
     lab.look_until_idle(&mut daemon).await;
     lab.set("02T12:00");
-    daemon.look().await;
+    daemon.tick().await;
     assert_eq!((lab.told().len(), daemon.status().running.len()), (1, 0), "nothing goes on by day");
     lab.set("02T22:00");
     lab.look_until(&mut daemon, 2).await;
@@ -222,7 +222,7 @@ async fn a_window_that_ends_stops_the_sweep_and_the_next_night_goes_on_with_it()
 async fn a_sweep_is_replaced_when_the_schedule_says_so() {
     let lab = Lab::new("0 * * * *", |schedule| schedule.overlap = Overlap::Replace);
     let mut daemon = lab.daemon();
-    daemon.look().await;
+    daemon.tick().await;
     lab.set("01T01:00");
     lab.look_until(&mut daemon, 1).await;
     // As if its process had been killed: what nobody carries out is ended by the daemon.
@@ -238,10 +238,10 @@ async fn a_sweep_is_replaced_when_the_schedule_says_so() {
 async fn without_room_nothing_is_begun_and_nothing_is_lost() {
     let lab = Lab::new("0 2 * * *", |_| {});
     let mut daemon = lab.daemon();
-    daemon.look().await;
+    daemon.tick().await;
     *Fake::lock(&lab.fake.obstacle) = Some("3 MB are free".to_owned());
     lab.set("01T02:00");
-    daemon.look().await;
+    daemon.tick().await;
     assert_eq!((lab.told().len(), lab.states()), (0, vec![(StartState::Waiting, None)]));
     assert!(daemon.status().line().starts_with("TROUBLE: room: 3 MB are free"), "{}", daemon.status().line());
     *Fake::lock(&lab.fake.obstacle) = None;
@@ -253,19 +253,19 @@ async fn without_room_nothing_is_begun_and_nothing_is_lost() {
 async fn what_has_nothing_to_run_is_left_out_and_what_fails_is_tried_again() {
     let lab = Lab::new("0 2 * * *", |_| {});
     let mut daemon = lab.daemon();
-    daemon.look().await;
-    *Fake::lock(&lab.fake.refuses) = Some(Trouble::Passing("a farm file is faulty".to_owned()));
+    daemon.tick().await;
+    *Fake::lock(&lab.fake.refuses) = Some(TaskError::Passing("a farm file is faulty".to_owned()));
     lab.set("01T02:00");
-    daemon.look().await;
+    daemon.tick().await;
     lab.look_until_idle(&mut daemon).await;
     assert_eq!(daemon.status().troubles, ["schedule nightly: a farm file is faulty"]);
-    daemon.look().await;
+    daemon.tick().await;
     assert!(daemon.status().running.is_empty(), "not before a while");
-    *Fake::lock(&lab.fake.refuses) = Some(Trouble::Nothing("every device is disabled".to_owned()));
+    *Fake::lock(&lab.fake.refuses) = Some(TaskError::Nothing("every device is disabled".to_owned()));
     lab.set("01T02:01");
-    daemon.look().await;
+    daemon.tick().await;
     lab.look_until_idle(&mut daemon).await;
-    daemon.look().await;
+    daemon.tick().await;
     assert_eq!(lab.states(), [(StartState::Skipped, Some("every device is disabled".to_owned()))]);
 }
 
@@ -273,7 +273,7 @@ async fn what_has_nothing_to_run_is_left_out_and_what_fails_is_tried_again() {
 async fn told_to_stop_it_starts_no_more_and_leaves_the_rest_for_later() {
     let lab = Lab::new("0 2 * * *", |_| {});
     let mut daemon = lab.daemon();
-    daemon.look().await;
+    daemon.tick().await;
     lab.set("01T02:00");
     lab.look_until(&mut daemon, 1).await;
     daemon.stop(Duration::from_secs(20)).await;
@@ -302,17 +302,17 @@ impl Lab {
 async fn what_is_handed_over_is_carried_out_once_whoever_is_killed() {
     let lab = Lab::new("0 2 * * *", |_| {});
     let mut daemon = lab.daemon();
-    daemon.look().await;
+    daemon.tick().await;
     let id = lab.hand_over("given");
     lab.look_until(&mut daemon, 1).await;
-    daemon.look().await;
+    daemon.tick().await;
     assert_eq!(daemon.status().running, ["sweep given"]);
     drop(daemon);
     let mut second = lab.daemon();
     lab.look_until(&mut second, 2).await;
     lab.fake.ends.raise(1);
     lab.look_until_idle(&mut second).await;
-    second.look().await;
+    second.tick().await;
     assert_eq!(lab.told(), ["gone on with given", "gone on with given"]);
     assert_eq!(lab.store.sweep_state(&id).unwrap(), SweepState::Finished);
 }
@@ -328,7 +328,7 @@ async fn what_somebody_else_carries_out_or_took_back_is_left_alone() {
     let at = *Fake::lock(&lab.now);
     lab.store.lease_sweep(&held, "another", Duration::from_secs(60), at).unwrap();
     lab.store.withdraw(&taken).unwrap();
-    daemon.look().await;
+    daemon.tick().await;
     assert_eq!((daemon.status().running.len(), lab.told().len()), (0, 0));
     // It ended without a word.
     lab.set("01T00:02");
@@ -340,15 +340,15 @@ async fn what_somebody_else_carries_out_or_took_back_is_left_alone() {
 async fn who_asks_again_does_not_wait_for_the_pause_after_a_failure() {
     let lab = Lab::new("0 2 * * *", |_| {});
     let mut daemon = lab.daemon();
-    *Fake::lock(&lab.fake.refuses) = Some(Trouble::Passing("the runner is another now".to_owned()));
+    *Fake::lock(&lab.fake.refuses) = Some(TaskError::Passing("the runner is another now".to_owned()));
     let id = lab.hand_over("given");
     lab.look_until(&mut daemon, 1).await;
     lab.look_until_idle(&mut daemon).await;
-    daemon.look().await;
+    daemon.tick().await;
     assert_eq!(daemon.status().troubles, ["sweep given: the runner is another now"]);
     *Fake::lock(&lab.fake.refuses) = None;
     lab.set("01T00:00");
-    daemon.look().await;
+    daemon.tick().await;
     assert_eq!(lab.told().len(), 1, "not before a while");
     let at = *Fake::lock(&lab.now) + SignedDuration::from_secs(1);
     lab.store.submit_to_daemon(&id, &Submission { by: "ann".to_owned(), at, max_devices: 1 }).unwrap();
@@ -360,11 +360,11 @@ async fn who_asks_again_does_not_wait_for_the_pause_after_a_failure() {
 async fn a_cancelled_one_that_nobody_has_is_ended_at_once_whatever_it_was_put_off_for() {
     let lab = Lab::new("0 2 * * *", |_| {});
     let mut daemon = lab.daemon();
-    *Fake::lock(&lab.fake.refuses) = Some(Trouble::Passing("the runner is another now".to_owned()));
+    *Fake::lock(&lab.fake.refuses) = Some(TaskError::Passing("the runner is another now".to_owned()));
     let put_off = lab.hand_over("put off");
     lab.look_until(&mut daemon, 1).await;
     lab.look_until_idle(&mut daemon).await;
-    daemon.look().await;
+    daemon.tick().await;
     assert_eq!((lab.told().len(), daemon.status().troubles.len()), (1, 1), "it does not go on before a while");
     let fresh = lab.hand_over("fresh");
     for id in [&put_off, &fresh] {
@@ -372,7 +372,7 @@ async fn a_cancelled_one_that_nobody_has_is_ended_at_once_whatever_it_was_put_of
     }
     lab.look_until(&mut daemon, 3).await;
     lab.look_until_idle(&mut daemon).await;
-    daemon.look().await;
+    daemon.tick().await;
     let ended: BTreeSet<String> = lab.told().into_iter().skip(1).collect();
     assert_eq!(ended, ["ended fresh", "ended put off"].map(str::to_owned).into());
     assert_eq!(daemon.status().troubles, Vec::<String>::new());
@@ -394,21 +394,21 @@ async fn what_is_old_is_taken_out_once_a_day() {
         events_days: None,
         artifacts_bytes: None,
     };
-    daemon.keep(Some(rules.clone()));
+    daemon.set_retention(Some(rules.clone()));
     lab.set("01T04:29");
-    daemon.look().await;
+    daemon.tick().await;
     assert_eq!(lab.told(), Vec::<String>::new());
     lab.set("01T04:30");
     lab.look_until(&mut daemon, 1).await;
     // The same rules, read again, are no other rules.
-    daemon.keep(Some(rules));
+    daemon.set_retention(Some(rules));
     lab.set("02T04:29");
-    daemon.look().await;
+    daemon.tick().await;
     lab.set("02T04:31");
     lab.look_until(&mut daemon, 2).await;
-    daemon.keep(None);
+    daemon.set_retention(None);
     lab.set("03T04:31");
-    daemon.look().await;
+    daemon.tick().await;
     assert_eq!(lab.told(), ["tidied", "tidied"]);
 }
 
@@ -416,8 +416,8 @@ async fn what_is_old_is_taken_out_once_a_day() {
 async fn the_end_of_a_sweep_is_told_once_whoever_carried_it_out() {
     let lab = Lab::new("0 2 * * *", |_| {});
     let mut daemon = lab.daemon();
-    daemon.tell_by(vec![Channel::Command(vec!["x".to_owned()])]);
-    daemon.look().await;
+    daemon.set_channels(vec![Channel::Command(vec!["x".to_owned()])]);
+    daemon.tick().await;
     lab.hand_over("given");
     lab.fake.ends.raise(1);
     lab.look_until(&mut daemon, 1).await;
@@ -425,7 +425,7 @@ async fn the_end_of_a_sweep_is_told_once_whoever_carried_it_out() {
     lab.set("01T00:01");
     lab.look_until(&mut daemon, 2).await;
     lab.set("01T00:02");
-    daemon.look().await;
+    daemon.tick().await;
     assert_eq!(lab.told(), ["gone on with given", "told of given by 1"]);
 }
 
@@ -436,12 +436,12 @@ async fn devices_are_asked_again_and_again() {
     daemon.probe_every(Some(Duration::from_secs(900)));
     lab.look_until(&mut daemon, 1).await;
     lab.set("01T00:14");
-    daemon.look().await;
+    daemon.tick().await;
     assert_eq!(lab.told(), ["asked"]);
     lab.set("01T00:15");
     lab.look_until(&mut daemon, 2).await;
     daemon.probe_every(None);
     lab.set("01T09:00");
-    daemon.look().await;
+    daemon.tick().await;
     assert_eq!(lab.told(), ["asked", "asked"]);
 }

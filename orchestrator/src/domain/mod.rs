@@ -8,6 +8,7 @@ mod backend;
 mod catalog;
 mod change;
 mod check;
+mod daemon_status;
 mod dataset;
 mod device;
 mod digest;
@@ -32,6 +33,7 @@ pub use catalog::{
 };
 pub use change::{DeviceChange, OpenChange, Setting};
 pub use check::{CheckFigures, CheckVerdict, DeviceCheck, Finding, PastCheck, Unfit};
+pub use daemon_status::DaemonStatus;
 pub use dataset::{
     CatalogDataset, DatasetList, DatasetOrigin, JobDataset, PREPROCESSING_VERSION, PreparedImages, Preprocessing,
     Remark, ResizeFilter, ResizeRule, image_shape,

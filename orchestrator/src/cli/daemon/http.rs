@@ -1,43 +1,43 @@
 //! Page and API of the daemon.
 
 use std::io::ErrorKind;
-use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use crate::api::{self, Api, Now, Parts, Server, TokenFile};
+use crate::api::{self, Api, ApiConfig, Now, Server, TokenFile};
+use crate::cli::context::Context;
+use crate::cli::print::{print_data, say};
 use crate::config::Access;
 use crate::daemon::Daemon;
+use crate::lab::LabError;
 use crate::progress::Progress;
 
-use super::super::lab::person;
-use super::super::{CliError, Context, VERSION, print_data, say};
-use super::actions::LabActions;
-use super::sweeps::LabSweeps;
-
 /// What the daemon tells the API, and the API itself where there is one.
-pub(super) struct Front {
+pub(super) struct HttpFrontend {
     now: watch::Sender<Now>,
-    actions: Arc<LabActions>,
+    served: Option<Served>,
+}
+
+/// An API that is reached.
+struct Served {
+    api: Arc<Api>,
     /// Ends with this.
-    server: Option<Server>,
+    server: Server,
     scheme: &'static str,
 }
 
-impl Front {
+impl HttpFrontend {
     /// Listens, and answers from now on.
     pub(super) async fn open(
         context: &Context,
         access: Access,
         daemon: &Daemon,
-        sweeps: &Arc<LabSweeps>,
         progress: &Progress,
-    ) -> Result<Front, CliError> {
+    ) -> Result<HttpFrontend, LabError> {
         let now = watch::Sender::new(now(daemon));
-        let actions = Arc::new(LabActions::new(context.clone(), progress.clone(), Arc::clone(sweeps)));
-        let Some(address) = access.listen else { return Ok(Front { now, actions, server: None, scheme: "http" }) };
+        let Some(address) = access.listen else { return Ok(HttpFrontend { now, served: None }) };
         let failed = |error: std::io::Error| {
             let hint = match error.kind() {
                 ErrorKind::AddrInUse => {
@@ -45,48 +45,41 @@ impl Front {
                 }
                 _ => "name an address of this host as `listen` in configs/daemon.yaml, or `off`",
             };
-            CliError::usage(format!("failed to listen at {address}: {error}")).with_hint(hint)
+            LabError::usage(format!("failed to listen at {address}: {error}")).with_hint(hint)
         };
         let tokens = access.tokens.map(TokenFile::new);
         if let Some(file) = &tokens {
             let known = file.tokens().map_err(|error| {
                 let hint = "`farmctl tokens add NAME --role admin` makes the first";
-                CliError::usage(format!("failed to {error}")).with_hint(hint)
+                LabError::usage(format!("failed to {error}")).with_hint(hint)
             })?;
             if known.is_empty() {
                 say("there is no token yet, so nobody can log in: `farmctl tokens add NAME --role admin` makes one");
             }
         }
         let tls = access.tls.map(|(certificate, key)| api::tls(&certificate, &key)).transpose();
-        let tls = tls.map_err(|error| CliError::usage(format!("failed to use the certificate: {error}")))?;
+        let tls = tls.map_err(|error| LabError::usage(format!("failed to use the certificate: {error}")))?;
         let is_secure = tls.is_some();
         let listener = api::bind(address).await.map_err(failed)?;
-        let root = context.lab.path(Path::new(""));
-        let api = Api::new(Parts {
-            // A connection of its own: who looks does not hold up what is done.
-            store: context.lab.store()?,
-            actions: Arc::new(Arc::clone(&actions)),
+        let api = Api::new(ApiConfig {
+            lab: context.lab.clone(),
+            progress: progress.clone(),
             now: now.subscribe(),
-            reports: context.lab.reports(),
-            lab: root.file_name().map_or_else(|| "lab".to_owned(), |name| name.to_string_lossy().into_owned()),
-            version: VERSION,
             tokens,
-            owner: person(),
             is_secure,
             host_names: access.host_names,
         })?;
         let server = api::serve(&api, listener, tls).map_err(failed)?;
-        let front = Front { now, actions, server: Some(server), scheme: if is_secure { "https" } else { "http" } };
-        if let Some(url) = front.url() {
-            print_data(format!("{url}\n").as_bytes())?;
-            say(&format!("page and API: {url}"));
-        }
-        Ok(front)
+        let served = Served { api, server, scheme: if is_secure { "https" } else { "http" } };
+        let url = served.url();
+        print_data(format!("{url}\n").as_bytes())?;
+        say(&format!("page and API: {url}"));
+        Ok(HttpFrontend { now, served: Some(served) })
     }
 
     /// Where it is reached.
     pub(super) fn url(&self) -> Option<String> {
-        self.server.as_ref().map(|server| format!("{}://{}/", self.scheme, server.address))
+        self.served.as_ref().map(Served::url)
     }
 
     /// Notes what the daemon is at.
@@ -94,10 +87,18 @@ impl Front {
         self.now.send_replace(now(daemon));
     }
 
-    /// Answers no more, and waits for runs under way.
+    /// Answers no more, and waits for what was begun.
     pub(super) async fn stop(&mut self) {
-        self.server = None;
-        self.actions.stop().await;
+        if let Some(Served { api, server, .. }) = self.served.take() {
+            drop(server);
+            api.ended().await;
+        }
+    }
+}
+
+impl Served {
+    fn url(&self) -> String {
+        format!("{}://{}/", self.scheme, self.server.address)
     }
 }
 

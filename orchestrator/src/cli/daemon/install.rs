@@ -2,13 +2,16 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::super::{CliError, Context, exit, print_data, say};
+use crate::cli::context::Context;
+use crate::cli::print::{print_data, say};
+use crate::cli::{environment, exit};
+use crate::lab::LabError;
 
 /// Name of the unit.
 const UNIT: &str = "farmctl.service";
 
 #[derive(Debug, Args)]
-pub(in crate::cli) struct InstallArguments {
+pub(super) struct InstallArguments {
     /// For this user, into ~/.config/systemd/user; without it, the unit is printed
     #[arg(long)]
     user: bool,
@@ -17,9 +20,9 @@ pub(in crate::cli) struct InstallArguments {
     force: bool,
 }
 
-pub(super) fn run(context: &Context, arguments: &InstallArguments) -> Result<u8, CliError> {
+pub(super) fn run(context: &Context, arguments: &InstallArguments) -> Result<u8, LabError> {
     let program = std::env::current_exe()
-        .map_err(|error| CliError::internal(format!("failed to find this program's file: {error}")))?;
+        .map_err(|error| LabError::internal(format!("failed to find this program's file: {error}")))?;
     let unit = unit(&program, &context.lab.path(Path::new("")));
     if !arguments.user {
         print_data(unit.as_bytes())?;
@@ -27,11 +30,11 @@ pub(super) fn run(context: &Context, arguments: &InstallArguments) -> Result<u8,
     }
     let path = user_units(context).join(UNIT);
     if std::fs::read_to_string(&path).is_ok_and(|there| there != unit) && !arguments.force {
-        return Err(CliError::usage(format!("{} is there, and says something else", path.display()))
+        return Err(LabError::usage(format!("{} is there, and says something else", path.display()))
             .with_hint("look at it, and replace it with --force"));
     }
     let written = path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(&path, &unit));
-    written.map_err(|error| CliError::internal(format!("failed to write {}: {error}", path.display())))?;
+    written.map_err(|error| LabError::internal(format!("failed to write {}: {error}", path.display())))?;
     say(&format!(
         "wrote {}; start it, now and at each boot, with:\n  systemctl --user daemon-reload\n  systemctl --user enable \
          --now farmctl\n  loginctl enable-linger",
@@ -41,8 +44,7 @@ pub(super) fn run(context: &Context, arguments: &InstallArguments) -> Result<u8,
 }
 
 fn user_units(context: &Context) -> PathBuf {
-    let config = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
-    config.unwrap_or_else(|| context.lab.home().join(".config")).join("systemd/user")
+    environment::config_home().unwrap_or_else(|| context.lab.home().join(".config")).join("systemd/user")
 }
 
 /// The unit. A stop is given more time than the daemon takes; a daemon that stands still is started anew, and goes on

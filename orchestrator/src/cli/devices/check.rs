@@ -1,8 +1,8 @@
-use crate::agent::{ProbeResult, slower_by};
-use crate::domain::{Calibration, CheckFigures, Device};
+use crate::cli::context::Context;
+use crate::domain::{Calibration, CheckFigures};
+use crate::lab::{LabError, ProbeResult, Question, slower_by};
 
-use super::super::{CliError, Context};
-use super::{Question, ask, print_answers};
+use super::{ask, print_answers};
 
 const HEADER: [&str; 13] = [
     "device",
@@ -20,8 +20,8 @@ const HEADER: [&str; 13] = [
     "why",
 ];
 
-pub(super) async fn check(context: &Context, devices: Vec<Device>) -> Result<u8, CliError> {
-    let answers = ask(context, devices, Question::WhetherTheyAreFit).await?;
+pub(super) async fn check(context: &Context, names: &[String]) -> Result<u8, LabError> {
+    let answers = ask(context, names, Question::WhetherTheyAreFit).await?;
     print_answers(context, &answers, &HEADER, answers.iter().map(row))
 }
 

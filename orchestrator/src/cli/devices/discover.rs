@@ -1,16 +1,14 @@
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::Args;
 
+use crate::cli::context::Context;
+use crate::cli::exit;
+use crate::cli::print::{Format, print_data, print_json, print_rows, say, text_table};
 use crate::config::{self, NewDevice};
-use crate::domain::{Device, TransportConfig};
+use crate::domain::TransportConfig;
 use crate::inventory::{self, Discovered};
-
-use super::super::{CliError, Context, Format, exit, print_data, print_json, print_rows, say, short_path, text_table};
-
-/// Longest time for each answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+use crate::lab::LabError;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct DiscoverArguments {
@@ -22,19 +20,11 @@ pub(in crate::cli) struct DiscoverArguments {
     write: Option<PathBuf>,
 }
 
-pub(super) async fn run(context: &Context, declared: &[Device], arguments: &DiscoverArguments) -> Result<u8, CliError> {
-    let options = context.lab.connect_options();
-    let found =
-        inventory::discover(arguments.server.as_deref(), declared, &options, PATIENCE).await.map_err(|error| {
-            let failed = CliError::no_device(format!("failed to {error}"));
-            match error.hint {
-                Some(hint) => failed.with_hint(hint),
-                None => failed,
-            }
-        })?;
+pub(super) async fn run(context: &Context, arguments: &DiscoverArguments) -> Result<u8, LabError> {
+    let found = context.lab.discover(arguments.server.as_deref()).await?;
     print(context, &found)?;
     if let Some(file) = &arguments.write {
-        write(context, declared, &found, file)?;
+        write(context, &found, file)?;
     }
     let ready = found.iter().filter(|one| one.is_ready()).count();
     Ok(match ready {
@@ -45,7 +35,7 @@ pub(super) async fn run(context: &Context, declared: &[Device], arguments: &Disc
     })
 }
 
-fn print(context: &Context, found: &[Discovered]) -> Result<(), CliError> {
+fn print(context: &Context, found: &[Discovered]) -> Result<(), LabError> {
     let header = ["serial", "state", "connection", "model", "product", "known_as", "what"];
     let rows = found.iter().map(|one| {
         vec![
@@ -87,7 +77,8 @@ fn known_as(found: &Discovered) -> String {
     }
 }
 
-fn write(context: &Context, declared: &[Device], found: &[Discovered], file: &std::path::Path) -> Result<(), CliError> {
+fn write(context: &Context, found: &[Discovered], file: &std::path::Path) -> Result<(), LabError> {
+    let declared = context.lab.inventory()?.devices;
     let mut new: Vec<NewDevice> = Vec::new();
     for one in found.iter().filter(|one| one.is_new()) {
         let taken = |name: &str| {
@@ -100,9 +91,9 @@ fn write(context: &Context, declared: &[Device], found: &[Discovered], file: &st
         say("nothing new to write");
         return Ok(());
     }
-    config::append_devices(file, &new, &|name| std::env::var(name).ok())?;
+    config::append_devices(file, &new, &|name| context.lab.variable(name))?;
     let names: Vec<&str> = new.iter().map(|device| device.name.as_str()).collect();
-    say(&format!("added to {}: {}", short_path(file), names.join(", ")));
+    say(&format!("added to {}: {}", context.lab.short_path(file), names.join(", ")));
     // A file that is none of the lab's is a person's own choice; but it is better told.
     let is_read = context.lab.inventory()?.devices.iter().any(|device| names.contains(&device.name.as_str()));
     if !is_read {

@@ -5,10 +5,12 @@ use std::process::Command;
 
 use clap::{ArgGroup, Args};
 
+use crate::cli::context::Context;
+use crate::cli::exit;
+use crate::cli::print::say;
 use crate::config::{self, FieldChange, NewDevice};
-use crate::domain::{AdbEndpoint, Device, SshEndpoint, TransportConfig};
-
-use super::super::{CliError, Context, exit, say, short_path};
+use crate::domain::{AdbEndpoint, SshEndpoint, TransportConfig};
+use crate::lab::{LabError, declared_in};
 
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("way").required(true))]
@@ -37,7 +39,7 @@ pub(in crate::cli) struct AddArguments {
 #[derive(Debug, Args)]
 pub(in crate::cli) struct EditArguments {
     /// Its name
-    pub(super) name: String,
+    name: String,
     /// Change its lines in $VISUAL or $EDITOR
     #[arg(long, conflicts_with_all = ["set", "unset", "tag", "untag", "notes", "disable", "enable"])]
     editor: bool,
@@ -71,11 +73,11 @@ struct Changes {
 }
 
 impl Changes {
-    fn list(&self) -> Result<Vec<FieldChange>, CliError> {
+    fn list(&self) -> Result<Vec<FieldChange>, LabError> {
         let mut changes = Vec::new();
         for set in &self.set {
             let (field, value) = set.split_once('=').ok_or_else(|| {
-                CliError::usage(format!("{set:?} is no FIELD=VALUE"))
+                LabError::usage(format!("{set:?} is no FIELD=VALUE"))
                     .with_hint("for example: --set limits.max_run_seconds=60")
             })?;
             changes.push(FieldChange::Set(field.to_owned(), value.to_owned()));
@@ -88,10 +90,11 @@ impl Changes {
     }
 }
 
-pub(super) fn add(context: &Context, declared: &[Device], arguments: &AddArguments) -> Result<u8, CliError> {
+pub(super) fn add(context: &Context, arguments: &AddArguments) -> Result<u8, LabError> {
+    let declared = context.lab.inventory()?.devices;
     let AddArguments { name, file, ssh, serial, address, local: _, changes } = arguments;
     if let Some(known) = declared.iter().find(|device| device.name == *name) {
-        return Err(CliError::usage(format!("there is a device {name:?} already, at {}", known.declared_at))
+        return Err(LabError::usage(format!("there is a device {name:?} already, at {}", known.declared_at))
             .with_hint("names are unique over all farm files; `farmctl devices edit` changes it"));
     }
     let transport = match ssh {
@@ -103,11 +106,11 @@ pub(super) fn add(context: &Context, declared: &[Device], arguments: &AddArgumen
     };
     let file = match file {
         Some(file) => file.clone(),
-        None => only_file(context, declared)?,
+        None => context.lab.only_farm_file()?,
     };
     let new = NewDevice { name: name.clone(), transport, notes: None };
-    config::add_device(&file, &new, &changes.list()?, &environment)?;
-    say(&format!("added to {}: {name}; `farmctl devices check {name}` tries it", short_path(&file)));
+    config::add_device(&file, &new, &changes.list()?, &|name| context.lab.variable(name))?;
+    say(&format!("added to {}: {name}; `farmctl devices check {name}` tries it", context.lab.short_path(&file)));
     let is_read = context.lab.inventory()?.devices.iter().any(|device| device.name == *name);
     if !is_read {
         say("note: this lab doesn't read that file; name it with --farm, or move it into farms/");
@@ -115,7 +118,7 @@ pub(super) fn add(context: &Context, declared: &[Device], arguments: &AddArgumen
     Ok(exit::OK)
 }
 
-fn ssh_endpoint(text: &str) -> Result<SshEndpoint, CliError> {
+fn ssh_endpoint(text: &str) -> Result<SshEndpoint, LabError> {
     let (user, place) = match text.rsplit_once('@') {
         Some((user, place)) => (Some(user.to_owned()), place),
         None => (None, text),
@@ -123,7 +126,7 @@ fn ssh_endpoint(text: &str) -> Result<SshEndpoint, CliError> {
     let (host, port) = match place.rsplit_once(':') {
         // Of an IPv6 address without a port, the colons are its own.
         Some((host, port)) if !host.contains(':') || host.ends_with(']') => {
-            let number = port.parse().map_err(|_| CliError::usage(format!("{port:?} in {text:?} is no port")))?;
+            let number = port.parse().map_err(|_| LabError::usage(format!("{port:?} in {text:?} is no port")))?;
             (host, Some(number))
         }
         _ => (place, None),
@@ -132,26 +135,11 @@ fn ssh_endpoint(text: &str) -> Result<SshEndpoint, CliError> {
     Ok(SshEndpoint { host, port, user, ..SshEndpoint::default() })
 }
 
-/// The lab's one farm file, or the place for the first.
-fn only_file(context: &Context, declared: &[Device]) -> Result<PathBuf, CliError> {
-    let mut files: Vec<PathBuf> = declared.iter().map(|device| file_of(device).to_owned()).collect();
-    files.sort();
-    files.dedup();
-    match files.as_slice() {
-        [file] if file.is_file() => Ok(file.clone()),
-        [] | [_] => Ok(context.lab.path(Path::new("farms/lab.yaml"))),
-        several => {
-            let names: Vec<String> = several.iter().map(|file| short_path(file)).collect();
-            Err(CliError::usage("this lab has several farm files")
-                .with_hint(format!("--file FILE, of: {}", names.join(", "))))
-        }
-    }
-}
-
-pub(super) fn edit(device: &Device, arguments: &EditArguments) -> Result<u8, CliError> {
-    let file = existing_file_of(device)?;
+pub(super) fn edit(context: &Context, arguments: &EditArguments) -> Result<u8, LabError> {
+    let device = context.lab.device(&arguments.name)?;
+    let file = declared_in(&device)?;
     if arguments.editor {
-        return in_editor(file, &device.name);
+        return in_editor(context, file, &device.name);
     }
     let mut changes: Vec<FieldChange> = arguments.unset.iter().cloned().map(FieldChange::Unset).collect();
     changes.extend(arguments.untag.iter().cloned().map(FieldChange::Untag));
@@ -160,30 +148,35 @@ pub(super) fn edit(device: &Device, arguments: &EditArguments) -> Result<u8, Cli
     }
     changes.extend(arguments.changes.list()?);
     if changes.is_empty() {
-        return Err(CliError::usage("nothing to change")
+        return Err(LabError::usage("nothing to change")
             .with_hint("--set, --unset, --tag, --untag, --notes, --disable, --enable, or --editor"));
     }
-    config::edit_device(file, &device.name, &changes, &environment)?;
-    say(&format!("{}: {} was changed", short_path(file), device.name));
+    config::edit_device(file, &device.name, &changes, &|name| context.lab.variable(name))?;
+    say(&format!("{}: {} was changed", context.lab.short_path(file), device.name));
     Ok(exit::OK)
 }
 
-pub(super) fn remove(devices: &[Device]) -> Result<u8, CliError> {
-    for device in devices {
-        let file = existing_file_of(device)?;
-        config::remove_device(file, &device.name, &environment)?;
-        say(&format!("{} was taken out of {}; its history and results stay", device.name, short_path(file)));
+pub(super) fn remove(context: &Context, names: &[String]) -> Result<u8, LabError> {
+    for device in context.lab.select_devices(names)? {
+        let file = declared_in(&device)?;
+        config::remove_device(file, &device.name, &|name| context.lab.variable(name))?;
+        say(&format!(
+            "{} was taken out of {}; its history and results stay",
+            device.name,
+            context.lab.short_path(file)
+        ));
     }
     Ok(exit::OK)
 }
 
 /// Has a person change a device's lines; those that are refused are kept, to be mended.
-fn in_editor(file: &Path, name: &str) -> Result<u8, CliError> {
-    let editor = ["VISUAL", "EDITOR"].iter().find_map(|name| environment(name).filter(|editor| !editor.is_empty()));
+fn in_editor(context: &Context, file: &Path, name: &str) -> Result<u8, LabError> {
+    let editor =
+        ["VISUAL", "EDITOR"].iter().find_map(|name| context.lab.variable(name).filter(|editor| !editor.is_empty()));
     let editor = editor.ok_or_else(|| {
-        CliError::usage("neither VISUAL nor EDITOR is set").with_hint("set one to your editor, or use --set")
+        LabError::usage("neither VISUAL nor EDITOR is set").with_hint("set one to your editor, or use --set")
     })?;
-    let failed = |error: std::io::Error| CliError::internal(format!("failed to edit {name}: {error}"));
+    let failed = |error: std::io::Error| LabError::internal(format!("failed to edit {name}: {error}"));
     let before = config::device_text(file, name)?;
     let draft = tempfile::Builder::new().prefix("farmctl-").suffix(".yaml").tempfile().map_err(failed)?;
     std::fs::write(draft.path(), &before).map_err(failed)?;
@@ -196,37 +189,19 @@ fn in_editor(file: &Path, name: &str) -> Result<u8, CliError> {
         .status()
         .map_err(failed)?;
     if !ended.success() {
-        return Err(CliError::usage(format!("the editor {editor:?} ended with {ended}; nothing was changed")));
+        return Err(LabError::usage(format!("the editor {editor:?} ended with {ended}; nothing was changed")));
     }
     let after = std::fs::read_to_string(draft.path()).map_err(failed)?;
     if after == before {
         say("nothing was changed");
         return Ok(exit::OK);
     }
-    if let Err(errors) = config::replace_device(file, name, &after, &environment) {
+    if let Err(errors) = config::replace_device(file, name, &after, &|name| context.lab.variable(name)) {
         let kept = draft.into_temp_path().keep().map_err(|error| failed(error.error))?;
         return Err(
-            CliError::from(errors).with_hint(format!("the file is as it was; your lines are in {}", kept.display()))
+            LabError::from(errors).with_hint(format!("the file is as it was; your lines are in {}", kept.display()))
         );
     }
-    say(&format!("{}: {name} was changed", short_path(file)));
+    say(&format!("{}: {name} was changed", context.lab.short_path(file)));
     Ok(exit::OK)
-}
-
-/// The farm file of a device.
-fn file_of(device: &Device) -> &Path {
-    Path::new(device.declared_at.rsplit_once(':').map_or(device.declared_at.as_str(), |(file, _)| file))
-}
-
-fn existing_file_of(device: &Device) -> Result<&Path, CliError> {
-    let file = file_of(device);
-    if file.is_file() {
-        return Ok(file);
-    }
-    Err(CliError::usage(format!("{} is declared in no file of this lab", device.name))
-        .with_hint("a lab without farms/ has this host alone; `farmctl devices add NAME --local` makes a farm file"))
-}
-
-fn environment(name: &str) -> Option<String> {
-    std::env::var(name).ok()
 }

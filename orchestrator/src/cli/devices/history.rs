@@ -1,10 +1,11 @@
 use clap::Args;
 
-use crate::domain::{Device, Event};
+use crate::cli::context::Context;
+use crate::cli::exit;
+use crate::cli::print::{Format, print_data, print_json, print_rows, say};
+use crate::domain::Event;
+use crate::lab::LabError;
 use crate::wording::event_sentence;
-
-use super::super::{CliError, Context, Format, exit, print_data, print_json, print_rows, say};
-use super::find;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct HistoryArguments {
@@ -15,13 +16,9 @@ pub(in crate::cli) struct HistoryArguments {
     limit: u32,
 }
 
-pub(super) fn run(context: &Context, devices: &[Device], arguments: &HistoryArguments) -> Result<u8, CliError> {
-    // One that no farm file has any more has a history all the same.
-    let name = find(devices, &arguments.name).map_or_else(|_| arguments.name.clone(), |device| device.name.clone());
-    let events = context.lab.store()?.device_events(&name, arguments.limit)?;
-    if events.is_empty() {
-        find(devices, &name)?;
-    }
+pub(super) fn run(context: &Context, arguments: &HistoryArguments) -> Result<u8, LabError> {
+    let name = &arguments.name;
+    let events = context.lab.device_history(name, arguments.limit)?;
     let cells = |event: &Event| {
         let sweep = event.sweep_id.as_ref().map(ToString::to_string).unwrap_or_default();
         event_sentence(event).map(|sentence| vec![format!("{:.0}", event.at), sweep, sentence])

@@ -1,16 +1,12 @@
 use std::str::FromStr;
 
 use clap::Args;
-use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
+use jiff::{SignedDuration, Span, SpanRelativeTo};
 
-use crate::domain::{Device, DeviceLock};
-use crate::lease::is_holder_gone;
-use crate::status;
-use crate::store::people::{self, LONGEST_LOCK};
-
-use super::super::lab::person;
-use super::super::{CliError, Context, exit, say};
-use super::find;
+use crate::cli::context::Context;
+use crate::cli::exit;
+use crate::cli::print::say;
+use crate::lab::{LONGEST_LOCK, LabError};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct LockArguments {
@@ -45,46 +41,24 @@ impl FromStr for LockTime {
     }
 }
 
-pub(super) fn lock(context: &Context, devices: &[Device], arguments: &LockArguments) -> Result<u8, CliError> {
-    let device = find(devices, &arguments.name)?;
-    let why = arguments.why.trim();
-    if why.is_empty() {
-        return Err(CliError::usage("say with --why what the lock is for"));
-    }
-    let store = context.lab.store()?;
-    let now = Timestamp::now();
-    let lock = DeviceLock {
-        device: device.name.clone(),
-        by: person(),
-        why: why.to_owned(),
-        since: now,
-        until: now.saturating_add(arguments.time.0).map_err(|error| CliError::usage(error.to_string()))?,
-    };
-    if arguments.force {
-        people::unlock_device(store.as_ref(), &device.name, &person(), now)?;
-    }
-    if let Some(other) = people::lock_device(store.as_ref(), &lock)? {
-        return Err(
-            CliError::usage(other.to_string()).with_hint("wait for its end, ask them, or take it over with --force")
-        );
-    }
-    say(&format!("{} is locked until {:.0}", device.name, lock.until));
-    let views = status::device_views(store.as_ref(), vec![device.clone()], &is_holder_gone, Timestamp::now())?;
-    if let Some(used) = views.into_iter().find_map(|view| view.used) {
+pub(super) fn lock(context: &Context, arguments: &LockArguments) -> Result<u8, LabError> {
+    let LockArguments { name, time, why, force } = arguments;
+    let (lock, used) = context.lab.lock_device(name, time.0, why, *force)?;
+    say(&format!("{name} is locked until {:.0}", lock.until));
+    if let Some(used) = used {
         let what = used.model.map_or_else(String::new, |model| format!(" with {model}"));
         say(&format!(
-            "{} uses it now{what}; the run under way ends first (`farmctl devices show {}`)",
-            used.holder, device.name
+            "{} uses it now{what}; the run under way ends first (`farmctl devices show {name}`)",
+            used.holder
         ));
     }
     Ok(exit::OK)
 }
 
-pub(super) fn unlock(context: &Context, devices: &[Device]) -> Result<u8, CliError> {
-    let store = context.lab.store()?;
+pub(super) fn unlock(context: &Context, names: &[String]) -> Result<u8, LabError> {
     let mut unlocked = false;
-    for device in devices {
-        match people::unlock_device(store.as_ref(), &device.name, &person(), Timestamp::now())? {
+    for device in context.lab.select_devices(names)? {
+        match context.lab.unlock_device(&device)? {
             Some(lock) => {
                 unlocked = true;
                 say(&format!("{} is free; {} had locked it for «{}»", device.name, lock.by, lock.why));

@@ -1,10 +1,9 @@
-use std::sync::Arc;
-
 use clap::Subcommand;
 
-use crate::agent::{Initiator, ProbeResult, Probes};
-use crate::domain::Device;
-use crate::progress::Progress;
+use crate::cli::context::Context;
+use crate::cli::exit;
+use crate::cli::print::{Format, print_data, print_json, print_rows, say, text_table};
+use crate::lab::{LabError, ProbeResult, Question};
 
 use self::discover::DiscoverArguments;
 use self::edit::{AddArguments, EditArguments};
@@ -12,9 +11,6 @@ use self::history::HistoryArguments;
 use self::lock::LockArguments;
 use self::restore::RestoreArguments;
 use self::utilisation::UtilisationArguments;
-use super::runner::RunnerSource;
-use super::sweep::{start_lease_keeper, wall_clock};
-use super::{CliError, Context, Format, exit, print_data, print_json, print_rows, say};
 
 mod check;
 mod discover;
@@ -80,76 +76,32 @@ pub(super) enum DevicesVerb {
     Restore(RestoreArguments),
 }
 
-pub(super) async fn run(context: &Context, verb: DevicesVerb) -> Result<u8, CliError> {
-    let devices = context.lab.inventory()?.devices;
+pub(super) async fn run(context: &Context, verb: DevicesVerb) -> Result<u8, LabError> {
     match verb {
-        DevicesVerb::Discover(arguments) => discover::run(context, &devices, &arguments).await,
-        DevicesVerb::Restore(arguments) => restore::run(context, &devices, &arguments).await,
-        DevicesVerb::Release { names } => release::run(context, &select(devices, &names)?),
-        DevicesVerb::Lock(arguments) => lock::lock(context, &devices, &arguments),
-        DevicesVerb::Unlock { names } => lock::unlock(context, &select(devices, &names)?),
-        DevicesVerb::History(arguments) => history::run(context, &devices, &arguments),
-        DevicesVerb::Add(arguments) => edit::add(context, &devices, &arguments),
-        DevicesVerb::Edit(arguments) => edit::edit(find(&devices, &arguments.name)?, &arguments),
-        DevicesVerb::Remove { names } => edit::remove(&select(devices, &names)?),
-        DevicesVerb::List => show::list(context, devices),
-        DevicesVerb::Show { name } => show::show(context, find(&devices, &name)?.clone()),
-        DevicesVerb::Utilisation(arguments) => {
-            utilisation::run(context, &select(devices, &arguments.names)?, &arguments)
-        }
-        DevicesVerb::Probe { names } => probe(context, select(devices, &names)?).await,
-        DevicesVerb::Check { names } => check::check(context, select(devices, &names)?).await,
+        DevicesVerb::Discover(arguments) => discover::run(context, &arguments).await,
+        DevicesVerb::Restore(arguments) => restore::run(context, &arguments).await,
+        DevicesVerb::Release { names } => release::run(context, &names),
+        DevicesVerb::Lock(arguments) => lock::lock(context, &arguments),
+        DevicesVerb::Unlock { names } => lock::unlock(context, &names),
+        DevicesVerb::History(arguments) => history::run(context, &arguments),
+        DevicesVerb::Add(arguments) => edit::add(context, &arguments),
+        DevicesVerb::Edit(arguments) => edit::edit(context, &arguments),
+        DevicesVerb::Remove { names } => edit::remove(context, &names),
+        DevicesVerb::List => show::list(context),
+        DevicesVerb::Show { name } => show::show(context, &name),
+        DevicesVerb::Utilisation(arguments) => utilisation::run(context, &arguments),
+        DevicesVerb::Probe { names } => probe(context, &names).await,
+        DevicesVerb::Check { names } => check::check(context, &names).await,
     }
 }
 
-fn select(devices: Vec<Device>, names: &[String]) -> Result<Vec<Device>, CliError> {
-    if names.is_empty() {
-        return Ok(devices.into_iter().filter(|device| device.disabled.is_none()).collect());
-    }
-    names.iter().map(|name| find(&devices, name).cloned()).collect()
-}
-
-fn find<'a>(devices: &'a [Device], name: &str) -> Result<&'a Device, CliError> {
-    devices.iter().find(|device| device.name == name).ok_or_else(|| {
-        let names: Vec<&str> = devices.iter().map(|device| device.name.as_str()).collect();
-        CliError::usage(format!("there is no device {name:?}")).with_hint(format!("devices: {}", names.join(", ")))
-    })
-}
-
-/// What devices are asked.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Question {
-    WhatTheyAre,
-    WhetherTheyAreFit,
-}
-
-/// What it takes to ask devices, for a task of this process.
-pub(super) async fn begin_probes(
-    context: &Context,
-    initiator: Initiator,
-    progress: &Progress,
-) -> Result<Probes, CliError> {
-    let store = context.lab.store()?;
-    Ok(Probes {
-        leases: start_lease_keeper(&store).await?,
-        store,
-        connect: Arc::new(context.lab.connect_options()),
-        runners: Arc::new(RunnerSource::new(context.lab.runners(), progress.clone())),
-        clock: wall_clock(),
-        initiator,
-    })
-}
-
-/// Asks devices that no sweep uses, each under its lease.
-async fn ask(context: &Context, devices: Vec<Device>, question: Question) -> Result<Vec<ProbeResult>, CliError> {
-    let progress = super::open_progress(context);
-    let probes = begin_probes(context, Initiator::Person, &progress).await?;
-    let answers = match question {
-        Question::WhatTheyAre => probes.ask(&devices).await,
-        Question::WhetherTheyAreFit => probes.check(&devices, None).await,
-    };
-    super::close_progress(context, &progress);
-    Ok(answers?)
+/// Asks devices that no sweep uses.
+async fn ask(context: &Context, names: &[String], question: Question) -> Result<Vec<ProbeResult>, LabError> {
+    let devices = context.lab.select_devices(names)?;
+    let progress = context.open_progress();
+    let answers = context.lab.ask(&devices, question, &progress).await;
+    context.close_progress(&progress);
+    answers
 }
 
 fn code(answers: &[ProbeResult]) -> u8 {
@@ -162,8 +114,8 @@ fn code(answers: &[ProbeResult]) -> u8 {
     }
 }
 
-async fn probe(context: &Context, devices: Vec<Device>) -> Result<u8, CliError> {
-    let answers = ask(context, devices, Question::WhatTheyAre).await?;
+async fn probe(context: &Context, names: &[String]) -> Result<u8, LabError> {
+    let answers = ask(context, names, Question::WhatTheyAre).await?;
     let header = ["device", "target", "soc", "cores", "memory_mb", "free_mb", "os", "kernel", "backends"];
     let rows = answers.iter().filter_map(|answer| {
         let (hello, facts) = (answer.hello.as_ref()?, answer.facts.as_ref()?);
@@ -190,9 +142,9 @@ fn print_answers(
     answers: &[ProbeResult],
     header: &[&str],
     rows: impl Iterator<Item = Vec<String>>,
-) -> Result<u8, CliError> {
+) -> Result<u8, LabError> {
     match context.format {
-        Format::Human => print_data(super::text_table(header, rows).as_bytes())?,
+        Format::Human => print_data(text_table(header, rows).as_bytes())?,
         Format::Json => print_json(&answers)?,
         Format::Csv | Format::Markdown => print_rows(context.format, header, rows)?,
     }

@@ -1,18 +1,14 @@
-use jiff::Timestamp;
-
-use crate::domain::Device;
-use crate::store::people;
-
-use super::super::lab::person;
-use super::super::{CliError, Context, exit, say};
+use crate::cli::context::Context;
+use crate::cli::exit;
+use crate::cli::print::say;
+use crate::lab::LabError;
 
 /// Takes devices out of quarantine, and counts their failures from none.
-pub(super) fn run(context: &Context, devices: &[Device]) -> Result<u8, CliError> {
-    let store = context.lab.store()?;
+pub(super) fn run(context: &Context, names: &[String]) -> Result<u8, LabError> {
     let mut released = false;
-    for device in devices {
+    for device in context.lab.select_devices(names)? {
         let name = &device.name;
-        if !people::release_device(store.as_ref(), name, &person(), Timestamp::now())? {
+        if !context.lab.release_device(&device)? {
             say(&format!("{name} is not quarantined"));
             continue;
         }

@@ -1,21 +1,15 @@
 use jiff::Timestamp;
 
+use crate::cli::context::Context;
+use crate::cli::exit;
+use crate::cli::print::{Format, print_data, print_json, print_rows, text_table};
 use crate::domain::{Device, DeviceFacts};
-use crate::lease::is_holder_gone;
-use crate::status::{self, DeviceView};
-use crate::transport;
+use crate::lab::LabError;
+use crate::status::DeviceView;
 
-use super::super::{CliError, Context, Format, exit, print_data, print_json, print_rows, text_table};
-
-fn views(context: &Context, devices: Vec<Device>) -> Result<Vec<DeviceView>, CliError> {
-    let store = context.lab.store()?;
-    Ok(status::device_views(store.as_ref(), devices, &is_holder_gone, Timestamp::now())?)
-}
-
-pub(super) fn list(context: &Context, devices: Vec<Device>) -> Result<u8, CliError> {
-    let views = views(context, devices)?;
-    let options = context.lab.connect_options();
-    let address = |view: &DeviceView| transport::address(&view.device.transport, &options);
+pub(super) fn list(context: &Context) -> Result<u8, LabError> {
+    let views = context.lab.device_views(context.lab.inventory()?.devices)?;
+    let address = |view: &DeviceView| context.lab.address(&view.device);
     if context.format == Format::Json {
         print_json(&views)?;
         return Ok(exit::OK);
@@ -89,13 +83,14 @@ pub(super) fn list(context: &Context, devices: Vec<Device>) -> Result<u8, CliErr
     Ok(exit::OK)
 }
 
-pub(super) fn show(context: &Context, device: Device) -> Result<u8, CliError> {
-    let Some(view) = views(context, vec![device])?.into_iter().next() else { return Ok(exit::NOTHING) };
+pub(super) fn show(context: &Context, name: &str) -> Result<u8, LabError> {
+    let views = context.lab.device_views(vec![context.lab.device(name)?])?;
+    let Some(view) = views.into_iter().next() else { return Ok(exit::NOTHING) };
     if context.format == Format::Json {
         print_json(&view)?;
         return Ok(exit::OK);
     }
-    let rows = fields(&view, &transport::address(&view.device.transport, &context.lab.connect_options()));
+    let rows = fields(&view, &context.lab.address(&view.device));
     match context.format {
         Format::Csv | Format::Markdown => {
             let rows = rows.into_iter().map(|(what, value)| vec![what.to_owned(), value]);

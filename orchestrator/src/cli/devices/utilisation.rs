@@ -1,23 +1,23 @@
 use clap::Args;
-use jiff::Timestamp;
 
-use crate::domain::Device;
-use crate::status::{MOST_DAYS, USUAL_DAYS, utilisation_of_days};
-
-use super::super::{CliError, Context, Format, exit, print_data, print_json, print_rows, text_table};
+use crate::cli::context::Context;
+use crate::cli::exit;
+use crate::cli::print::{Format, print_data, print_json, print_rows, text_table};
+use crate::lab::LabError;
+use crate::status::{MOST_DAYS, USUAL_DAYS};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct UtilisationArguments {
     /// Names; all devices that are not disabled without any
-    pub(super) names: Vec<String>,
+    names: Vec<String>,
     /// Over the last so many days
     #[arg(long, value_name = "N", default_value_t = USUAL_DAYS, value_parser = clap::value_parser!(u16).range(1..=i64::from(MOST_DAYS)))]
     days: u16,
 }
 
-pub(super) fn run(context: &Context, devices: &[Device], arguments: &UtilisationArguments) -> Result<u8, CliError> {
-    let names: Vec<String> = devices.iter().map(|device| device.name.clone()).collect();
-    let rows = utilisation_of_days(context.lab.store()?.as_ref(), &names, arguments.days, Timestamp::now())?;
+pub(super) fn run(context: &Context, arguments: &UtilisationArguments) -> Result<u8, LabError> {
+    let devices = context.lab.select_devices(&arguments.names)?;
+    let rows = context.lab.utilisation(&devices, arguments.days)?;
     if context.format == Format::Json {
         print_json(&rows)?;
         return Ok(exit::OK);

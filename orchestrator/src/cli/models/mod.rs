@@ -2,16 +2,13 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use crate::catalog::{self, analysis};
+use crate::cli::context::Context;
+use crate::cli::exit;
+use crate::cli::print::{Format, print_data, print_json, print_rows, say, text_table};
 use crate::domain::{
     ArtifactRef, Catalog, CatalogModel, PublishedNetwork, WeightsFile, WeightsKind, WeightsSource, image_shape,
 };
-
-use super::{CliError, Context, Format, exit, print_data, print_json, print_rows, say, short_path};
-
-mod provide;
-
-use provide::{cache, get};
-pub(super) use provide::{provide, with_found_files};
+use crate::lab::LabError;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ModelsVerb {
@@ -105,7 +102,7 @@ impl From<Weights> for WeightsKind {
     }
 }
 
-pub(super) async fn run(context: &Context, verb: ModelsVerb) -> Result<u8, CliError> {
+pub(super) async fn run(context: &Context, verb: ModelsVerb) -> Result<u8, LabError> {
     let catalog = context.lab.catalog()?;
     match verb {
         ModelsVerb::List => list(context, &catalog),
@@ -123,22 +120,22 @@ pub(super) async fn run(context: &Context, verb: ModelsVerb) -> Result<u8, CliEr
     }
 }
 
-fn select<'a>(catalog: &'a Catalog, names: &[String]) -> Result<Vec<&'a CatalogModel>, CliError> {
+fn select<'a>(catalog: &'a Catalog, names: &[String]) -> Result<Vec<&'a CatalogModel>, LabError> {
     if names.is_empty() {
         return Ok(catalog.models.iter().collect());
     }
     names.iter().map(|name| find(catalog, name)).collect()
 }
 
-fn find<'a>(catalog: &'a Catalog, name: &str) -> Result<&'a CatalogModel, CliError> {
+fn find<'a>(catalog: &'a Catalog, name: &str) -> Result<&'a CatalogModel, LabError> {
     catalog.model(name).ok_or_else(|| {
         let names: Vec<&str> = catalog.models.iter().map(|model| model.name.as_str()).collect();
-        CliError::usage(format!("there is no model {name:?}")).with_hint(format!("models: {}", names.join(", ")))
+        LabError::usage(format!("there is no model {name:?}")).with_hint(format!("models: {}", names.join(", ")))
     })
 }
 
-async fn each(context: &Context, catalog: &Catalog, chosen: &Chosen, verify: bool) -> Result<u8, CliError> {
-    let progress = super::open_progress(context);
+async fn each(context: &Context, catalog: &Catalog, chosen: &Chosen, verify: bool) -> Result<u8, LabError> {
+    let progress = context.open_progress();
     let mut rows = Vec::new();
     let (mut tried, mut failed) = (0, 0);
     for model in select(catalog, &chosen.names)? {
@@ -149,11 +146,11 @@ async fn each(context: &Context, catalog: &Catalog, chosen: &Chosen, verify: boo
                 let words = [precision.to_string(), part.to_owned(), state.to_owned(), detail];
                 [model.name.clone(), weights, format].into_iter().chain(words).collect::<Vec<_>>()
             };
-            match get(context, &model.name, file, verify, &progress).await? {
+            match context.lab.get_model(&model.name, file, verify, &progress).await? {
                 Ok(local) => {
-                    rows.push(row("", "ok", short_path(&local.file.path)));
+                    rows.push(row("", "ok", context.lab.short_path(&local.file.path)));
                     let parts = file.parts.iter().zip(&local.parts);
-                    rows.extend(parts.map(|(part, local)| row(&part.name, "ok", short_path(&local.path))));
+                    rows.extend(parts.map(|(part, local)| row(&part.name, "ok", context.lab.short_path(&local.path))));
                 }
                 Err(error) => {
                     failed += 1;
@@ -162,9 +159,9 @@ async fn each(context: &Context, catalog: &Catalog, chosen: &Chosen, verify: boo
             }
         }
     }
-    super::close_progress(context, &progress);
+    context.close_progress(&progress);
     if tried == 0 {
-        return Err(CliError::nothing("no model has such a file"));
+        return Err(LabError::nothing("no model has such a file"));
     }
     let header = ["model", "weights", "format", "precision", "part", "status", "file"];
     match context.format {
@@ -181,8 +178,8 @@ async fn each(context: &Context, catalog: &Catalog, chosen: &Chosen, verify: boo
     Ok(if failed > 0 { exit::SOME_FAILED } else { exit::OK })
 }
 
-fn list(context: &Context, catalog: &Catalog) -> Result<u8, CliError> {
-    let cache = cache(context);
+fn list(context: &Context, catalog: &Catalog) -> Result<u8, LabError> {
+    let cache = context.lab.model_cache();
     let header =
         ["model", "weights", "format", "precision", "size_mb", "here", "params", "macs", "top1_percent", "licence"];
     let number = |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
@@ -207,22 +204,22 @@ fn list(context: &Context, catalog: &Catalog) -> Result<u8, CliError> {
         })
     });
     match context.format {
-        Format::Human => print_data(super::text_table(&header[..9], rows.map(|row| row[..9].to_vec())).as_bytes())?,
+        Format::Human => print_data(text_table(&header[..9], rows.map(|row| row[..9].to_vec())).as_bytes())?,
         Format::Json => print_json(&catalog.models)?,
         Format::Csv | Format::Markdown => print_rows(context.format, &header, rows)?,
     }
     Ok(exit::OK)
 }
 
-fn published(context: &Context, names: &[String]) -> Result<u8, CliError> {
+fn published(context: &Context, names: &[String]) -> Result<u8, LabError> {
     let networks: Vec<&PublishedNetwork> = if names.is_empty() {
         catalog::published_networks().iter().collect()
     } else {
         let find = |name: &String| {
-            let unknown = || CliError::usage(format!("nothing published is known of a network {name:?}"));
+            let unknown = || LabError::usage(format!("nothing published is known of a network {name:?}"));
             catalog::published_network(name).ok_or_else(unknown)
         };
-        let hint = |error: CliError| error.with_hint("`farmctl models published` lists those it is known of");
+        let hint = |error: LabError| error.with_hint("`farmctl models published` lists those it is known of");
         names.iter().map(find).collect::<Result<_, _>>().map_err(hint)?
     };
     fn text(value: Option<impl ToString>) -> String {
@@ -241,7 +238,7 @@ fn published(context: &Context, names: &[String]) -> Result<u8, CliError> {
         ]
     });
     match context.format {
-        Format::Human => print_data(super::text_table(&header, rows).as_bytes())?,
+        Format::Human => print_data(text_table(&header, rows).as_bytes())?,
         Format::Json => print_json(&networks)?,
         Format::Csv | Format::Markdown => print_rows(context.format, &header, rows)?,
     }
@@ -256,18 +253,18 @@ struct Shown<'a> {
     graph: Option<analysis::GraphSummary>,
 }
 
-async fn show(context: &Context, catalog: &Catalog, chosen: &Chosen) -> Result<u8, CliError> {
+async fn show(context: &Context, catalog: &Catalog, chosen: &Chosen) -> Result<u8, LabError> {
     let name = &chosen.names[0];
     let model = find(catalog, name)?;
     let file = chosen.files(model).into_iter().next();
-    let file = file.ok_or_else(|| CliError::usage(format!("{name} has no such file")))?;
-    let progress = super::open_progress(context);
-    let got = get(context, name, file, false, &progress).await?;
-    super::close_progress(context, &progress);
+    let file = file.ok_or_else(|| LabError::usage(format!("{name} has no such file")))?;
+    let progress = context.open_progress();
+    let got = context.lab.get_model(name, file, false, &progress).await?;
+    context.close_progress(&progress);
     if let Err(error) = got {
         say(&format!("the graph can't be shown: failed to {error}"));
     }
-    let graph = cache(context).summary(model, file)?;
+    let graph = context.lab.model_cache().summary(model, file)?;
     if context.format == Format::Json {
         print_json(&Shown { model, graph })?;
     } else {

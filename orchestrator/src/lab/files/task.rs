@@ -1,16 +1,15 @@
 //! Work of the catalogue that takes time: done where it may block, and shown from its first step on.
 
 use crate::catalog::{Activity, Progress as Step};
+use crate::lab::LabError;
 use crate::progress::{Progress, Unit};
-
-use super::CliError;
 
 /// Does work on something that is called `name`; gives what came of it.
 pub(super) async fn shown<T, E>(
     progress: &Progress,
     name: String,
     work: impl FnOnce(&mut dyn FnMut(Step)) -> Result<T, E> + Send + 'static,
-) -> Result<Result<T, E>, CliError>
+) -> Result<Result<T, E>, LabError>
 where
     T: Send + 'static,
     E: Send + 'static,
@@ -31,7 +30,7 @@ where
         done
     };
     let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| CliError::internal(format!("failed to get {name}: {error}")))
+    done.map_err(|error| LabError::internal(format!("failed to get {name}: {error}")))
 }
 
 fn doing(activity: Activity) -> &'static str {

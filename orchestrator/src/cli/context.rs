@@ -1,0 +1,66 @@
+use std::sync::Arc;
+
+use crate::lab::{Lab, LabError, Overrides};
+use crate::progress::{Mode, Progress};
+
+use super::print::{Format, is_drawn_on_terminal, say};
+use super::{GlobalOptions, environment, logging};
+
+/// What every verb gets.
+pub(super) struct Context {
+    /// The lab.
+    pub(super) lab: Lab,
+    /// Form of the output.
+    pub(super) format: Format,
+    /// Whether output for people has colour.
+    pub(super) color: bool,
+    /// The log's switchboard.
+    log: logging::Log,
+}
+
+impl Context {
+    /// Starts the log, and looks for the lab.
+    pub(super) fn new(options: &GlobalOptions, color: bool) -> Result<Context, LabError> {
+        let log = logging::start(options.verbose, color)?;
+        let overrides = Overrides {
+            farms: options.farm.clone(),
+            models: options.models.clone(),
+            runner_dir: options.runner_dir.clone(),
+            accept_new: options.accept_new,
+        };
+        let printer = log.clone();
+        let remarks = Arc::new(move |text: &str| printer.print(text));
+        let lab = Lab::open(&options.lab, overrides, environment::read(), log.sweeps(), remarks)?;
+        Ok(Context { lab, format: options.format, color, log })
+    }
+
+    /// Opens the live view; the log's lines are printed past it from now on.
+    pub(super) fn open_progress(&self) -> Progress {
+        self.open_progress_as(match self.format {
+            Format::Json => Mode::JsonLines,
+            Format::Human | Format::Csv | Format::Markdown if is_drawn_on_terminal() => Mode::Terminal,
+            Format::Human | Format::Csv | Format::Markdown => Mode::Log,
+        })
+    }
+
+    /// The same, shown in this way.
+    pub(super) fn open_progress_as(&self, mode: Mode) -> Progress {
+        let progress = Progress::open(mode);
+        let printer = progress.clone();
+        self.log.print_with(Some(Arc::new(move |line: &str| {
+            if !printer.print_line(line) {
+                say(line);
+            }
+        })));
+        progress
+    }
+
+    /// Ends a view; one that could not show everything is no reason to fail.
+    pub(super) fn close_progress(&self, progress: &Progress) {
+        let closed = progress.close();
+        self.log.print_with(None);
+        if let Err(error) = closed {
+            tracing::warn!(%error, "progress could not be shown to its end");
+        }
+    }
+}

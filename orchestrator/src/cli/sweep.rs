@@ -1,0 +1,197 @@
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+
+use crate::cli::context::Context;
+use crate::cli::exit;
+use crate::cli::print::{Format, print_data, say, terminal_width};
+use crate::cli::report::print_report;
+use crate::cli::signals::{self, Signals};
+use crate::domain::{FailureKind, Record, RunStatus, SweepId};
+use crate::lab::{
+    FollowEnd, LabError, MAX_DEVICES, PlannedSweep, Resumed, Stop, StopRequests, SweepExecution, SweepResults,
+};
+use crate::progress::Progress;
+use crate::report;
+
+#[derive(Debug, Args)]
+pub(super) struct SweepArguments {
+    /// The sweep's file, for example configs/all.yaml
+    #[arg(required_unless_present_any = ["resume", "retry_failed"])]
+    config: Option<PathBuf>,
+    /// Go on with a sweep that was stopped: its identifier, the beginning of one, or none for the newest (of that file)
+    #[arg(long, value_name = "ID", num_args = 0..=1, default_missing_value = "")]
+    resume: Option<String>,
+    /// Run again, as a new sweep, what failed in an earlier one
+    #[arg(long, value_name = "ID", conflicts_with_all = ["resume", "config"])]
+    retry_failed: Option<String>,
+    /// Most devices that are worked on at the same time
+    #[arg(long, value_name = "N", default_value_t = MAX_DEVICES)]
+    jobs: usize,
+    /// Carry it out in this process, also when a daemon runs that would
+    #[arg(long)]
+    local: bool,
+}
+
+/// How a sweep is carried out.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ExecutionMode {
+    /// Most devices that are worked on at the same time.
+    max_devices: usize,
+    /// Whether by the daemon.
+    by_daemon: bool,
+}
+
+impl ExecutionMode {
+    /// By the daemon, where one runs that may.
+    pub(super) fn of_lab(context: &Context) -> ExecutionMode {
+        ExecutionMode { max_devices: MAX_DEVICES, by_daemon: context.lab.daemon_takes_over() }
+    }
+}
+
+pub(super) async fn run(context: &Context, arguments: SweepArguments) -> Result<u8, LabError> {
+    let by_daemon = !arguments.local && context.lab.daemon_takes_over();
+    let mode = ExecutionMode { max_devices: arguments.jobs, by_daemon };
+    let planned = match (&arguments.config, &arguments.resume, &arguments.retry_failed) {
+        (config, Some(wanted), _) => return resume(context, config.as_deref(), wanted, mode).await,
+        (_, _, Some(wanted)) => context.lab.plan_retry(wanted)?,
+        (Some(config), None, None) => context.lab.plan(config)?,
+        (None, None, None) => return Err(LabError::usage("a sweep needs its file")),
+    };
+    begin(context, planned, mode).await
+}
+
+/// Begins a new sweep and carries it out, or has the daemon do that.
+pub(super) async fn begin(context: &Context, planned: PlannedSweep, mode: ExecutionMode) -> Result<u8, LabError> {
+    context.lab.look_before_beginning(&planned)?;
+    let progress = context.open_progress();
+    if mode.by_daemon {
+        let sweep = context.lab.submit(planned, &context.lab.person(), mode.max_devices, &progress).await?;
+        return follow(context, &sweep, progress).await;
+    }
+    let execution = context.lab.begin(planned, mode.max_devices, &progress).await?;
+    execute_and_conclude(context, execution, progress).await
+}
+
+async fn resume(context: &Context, config: Option<&Path>, wanted: &str, mode: ExecutionMode) -> Result<u8, LabError> {
+    let progress = context.open_progress();
+    match context.lab.resume(config, wanted, mode.by_daemon, mode.max_devices, &progress).await? {
+        Resumed::ByDaemon(sweep) => follow(context, &sweep, progress).await,
+        Resumed::Here(execution) => execute_and_conclude(context, *execution, progress).await,
+        Resumed::Complete(sweep) => {
+            context.close_progress(&progress);
+            say(&format!("each job of sweep {sweep} has its record"));
+            conclude(context, &sweep, false)
+        }
+    }
+}
+
+/// Carries a sweep out, writes its reports and prints the table.
+async fn execute_and_conclude(
+    context: &Context,
+    execution: SweepExecution,
+    progress: Progress,
+) -> Result<u8, LabError> {
+    let sweep = execution.id().clone();
+    let executed = execute(context, execution, &progress).await;
+    context.close_progress(&progress);
+    let is_interrupted = executed.inspect_err(|_| {
+        say(&format!("what was measured is kept; `farmctl sweep --resume {sweep}` goes on"));
+    })?;
+    conclude(context, &sweep, is_interrupted)
+}
+
+/// Carries a sweep out, until its end or until this process is told to stop; returns whether it was.
+pub(super) async fn execute(
+    context: &Context,
+    execution: SweepExecution,
+    progress: &Progress,
+) -> Result<bool, LabError> {
+    let asked = Arc::new(Stop::default());
+    let requests = StopRequests::OfPerson(Arc::clone(&asked));
+    tokio::select! {
+        executed = context.lab.execute(execution, &requests, progress) => executed,
+        error = signals::raise(&asked) => Err(error),
+    }
+}
+
+/// Concludes a sweep, and prints what came of it.
+pub(super) fn conclude(context: &Context, sweep: &SweepId, is_interrupted: bool) -> Result<u8, LabError> {
+    let results = context.lab.conclude(sweep)?;
+    show(context, &results)?;
+    Ok(exit_code(&results.records, is_interrupted))
+}
+
+/// Shows a sweep of the daemon live until it is over, then its table; Ctrl-C leaves it with the daemon.
+async fn follow(context: &Context, sweep: &SweepId, progress: Progress) -> Result<u8, LabError> {
+    let mut signals = Signals::listen()?;
+    let ended = tokio::select! {
+        ended = context.lab.follow(sweep, &progress) => Some(ended),
+        _ = signals.next() => None,
+    };
+    context.close_progress(&progress);
+    let with_daemon = format!(
+        "`farmctl sweeps show {sweep}` shows how far it is, `farmctl sweep --resume {sweep}` follows it again, \
+         `farmctl cancel {sweep}` ends it"
+    );
+    match ended {
+        None => {
+            say(&format!("sweep {sweep} goes on in the daemon: {with_daemon}"));
+            Ok(exit::INTERRUPTED)
+        }
+        Some(Ok(FollowEnd::Over)) => {
+            let results = context.lab.results(context.lab.find_sweep(sweep.as_str())?)?;
+            show(context, &results)?;
+            Ok(exit_code(&results.records, false))
+        }
+        Some(Ok(FollowEnd::Stuck(trouble))) => {
+            let text = format!("the daemon can't go on with sweep {sweep}: {trouble}");
+            Err(LabError::internal(text).with_hint(format!("it tries again by and by: {with_daemon}")))
+        }
+        Some(Err(error)) => {
+            say(&format!("sweep {sweep} stays with the daemon: {with_daemon}"));
+            Err(error)
+        }
+    }
+}
+
+/// Prints the table.
+fn show(context: &Context, results: &SweepResults) -> Result<(), LabError> {
+    let (sweep, input) = (&results.sweep, results.input());
+    match context.format {
+        Format::Human => {
+            print_data(report::result_table(&input, terminal_width(), context.color).as_bytes())?;
+            say(&format!("\nreports: {}", context.lab.short_path(&results.folder)));
+            if !sweep.state.is_over() {
+                say(&format!("`farmctl sweep --resume {}` goes on with what is open", sweep.id));
+            }
+        }
+        Format::Csv => print_report("results.csv", &input)?,
+        Format::Markdown => print_report("results.md", &input)?,
+        // Its events are on stdout already.
+        Format::Json => {}
+    }
+    Ok(())
+}
+
+fn exit_code(records: &[Record], is_interrupted: bool) -> u8 {
+    // These jobs were to be run, and a device that was there when the sweep was planned did not take them.
+    let is_left_out = |record: &Record| {
+        let kind = record.failure.as_ref().map(|failure| failure.kind);
+        matches!(kind, Some(FailureKind::Quarantined | FailureKind::Locked))
+    };
+    let tried = records.iter().filter(|record| record.status != RunStatus::Skipped || is_left_out(record));
+    let (mut ok, mut failed, mut reached) = (false, false, false);
+    for record in tried {
+        ok |= record.status == RunStatus::Ok;
+        failed |= record.status == RunStatus::Failed || is_left_out(record);
+        reached |= record.device.is_some();
+    }
+    match (is_interrupted, failed, reached || ok) {
+        (true, ..) => exit::INTERRUPTED,
+        (_, true, false) => exit::NO_DEVICE,
+        (_, true, true) => exit::SOME_FAILED,
+        (_, false, _) => exit::OK,
+    }
+}

@@ -1,0 +1,83 @@
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::agent::Stop;
+use crate::domain::{Channel, DueTime, SweepId};
+use crate::lab::{ErrorKind, Lab, LabError, Removal};
+use crate::lease::is_holder_gone;
+use crate::progress::Progress;
+use crate::retention::Retention;
+use crate::schedule::Schedule;
+
+use super::{Daemon, Sweeps, TaskError};
+
+/// Carries out the sweeps of a lab.
+pub struct LabSweeps {
+    lab: Lab,
+    progress: Progress,
+}
+
+impl LabSweeps {
+    /// Those of this lab, shown by this view.
+    pub fn new(lab: Lab, progress: Progress) -> LabSweeps {
+        LabSweeps { lab, progress }
+    }
+}
+
+impl Daemon {
+    /// The daemon of a lab, by the clock of this host.
+    ///
+    /// # Errors
+    /// When the lab's store can't be opened.
+    pub fn of_lab(lab: &Lab, sweeps: Arc<LabSweeps>) -> Result<Daemon, LabError> {
+        Ok(Daemon::new(lab.store()?, sweeps, Arc::new(Timestamp::now), is_holder_gone))
+    }
+}
+
+impl From<LabError> for TaskError {
+    fn from(error: LabError) -> TaskError {
+        match error.kind() {
+            ErrorKind::Nothing => TaskError::Nothing(error.text()),
+            ErrorKind::Internal
+            | ErrorKind::Usage
+            | ErrorKind::Invalid
+            | ErrorKind::NoDevice
+            | ErrorKind::Unavailable => TaskError::Passing(error.text()),
+        }
+    }
+}
+
+#[async_trait(?Send)]
+impl Sweeps for LabSweeps {
+    async fn begin(&self, schedule: &Schedule, due: DueTime, stop: Arc<Stop>) -> Result<(), TaskError> {
+        Ok(self.lab.begin_due(schedule, due, stop, &self.progress).await?)
+    }
+
+    async fn go_on(&self, sweep: &SweepId, stop: Arc<Stop>) -> Result<(), TaskError> {
+        Ok(self.lab.go_on_headless(sweep, stop, &self.progress).await?)
+    }
+
+    async fn cancel(&self, sweep: &SweepId) -> Result<(), TaskError> {
+        Ok(self.lab.end_cancelled(sweep, &self.progress).await?)
+    }
+
+    async fn probe(&self) -> Result<(), TaskError> {
+        Ok(self.lab.probe_all(&self.progress).await?)
+    }
+
+    async fn tidy(&self, rules: &Retention) -> Result<(), TaskError> {
+        let removals = self.lab.tidy(rules, false)?;
+        tracing::info!(what = %Removal::summary(&removals, false), "retention");
+        Ok(())
+    }
+
+    async fn notify(&self, channels: &[Channel]) -> Result<(), TaskError> {
+        Ok(self.lab.notify(channels)?)
+    }
+
+    fn obstacle(&self) -> Option<String> {
+        self.lab.obstacle()
+    }
+}

@@ -1,0 +1,141 @@
+//! The daemon of a lab as other processes see it: whether one runs, what it is told to read, what it is at.
+
+use std::fs::{File, TryLockError};
+use std::io::Write as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::{self, DaemonConfig};
+use crate::domain::{DaemonStatus, SweepId};
+use crate::lease::Holder;
+
+use super::{Lab, LabError, Overrides};
+
+/// How long the lock is tried for, and how often.
+const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+/// The file whose lock says that a daemon runs.
+const LOCK_FILE: &str = "daemon.lock";
+/// What a daemon last said of itself.
+const STATUS_FILE: &str = "daemon.json";
+
+/// What a daemon writes into the file that it locks.
+#[derive(Debug, Serialize, Deserialize)]
+struct Identity {
+    /// The process, as holders of leases are named.
+    process: String,
+    /// What it reads instead of the lab's own files.
+    sources: Overrides,
+}
+
+/// What a daemon writes of itself for others.
+#[derive(Serialize)]
+struct WrittenStatus<'a> {
+    #[serde(flatten)]
+    status: &'a DaemonStatus,
+    /// Where page and API are.
+    url: Option<&'a str>,
+}
+
+/// The word that this process is the lab's daemon. The kernel gives it back, however the process ends.
+pub struct DaemonLock {
+    _file: File,
+}
+
+impl Lab {
+    /// What the daemon's file says.
+    ///
+    /// # Errors
+    /// When it is faulty, with its place.
+    pub fn daemon_rules(&self, path: &Path) -> Result<DaemonConfig, LabError> {
+        let inventory = self.inventory()?;
+        let catalog = self.catalog_with_found_files()?;
+        Ok(config::load_daemon(path, &inventory, &catalog)?)
+    }
+
+    /// Makes sure that this process is the lab's one daemon.
+    ///
+    /// # Errors
+    /// When another is, or the file can't be locked.
+    pub fn lock_daemon(&self) -> Result<DaemonLock, LabError> {
+        let path = self.daemon_file(LOCK_FILE);
+        let failed = |error: &std::io::Error| LabError::internal(format!("failed to lock {}: {error}", path.display()));
+        let mut file = File::options().create(true).append(true).open(&path).map_err(|error| failed(&error))?;
+        let give_up_at = Instant::now() + LOCK_TIMEOUT;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                // Whoever asks whether a daemon runs has the lock for a moment.
+                Err(TryLockError::WouldBlock) if Instant::now() < give_up_at => std::thread::sleep(LOCK_PAUSE),
+                Err(TryLockError::WouldBlock) => {
+                    return Err(LabError::usage("a daemon runs in this lab already")
+                        .with_hint("`farmctl schedules list` shows what it is at"));
+                }
+                Err(TryLockError::Error(error)) => return Err(failed(&error)),
+            }
+        }
+        let process = Holder::for_this_process().map_err(|error| failed(&error))?.to_string();
+        let identity = Identity { process, sources: self.overrides() };
+        let written = file.set_len(0).and_then(|()| Ok(serde_json::to_writer(&mut file, &identity)?));
+        written.map(|()| DaemonLock { _file: file }).map_err(|error| failed(&error))
+    }
+
+    /// Whether a daemon runs in this lab.
+    pub fn daemon_is_running(&self) -> bool {
+        let file = File::options().append(true).open(self.daemon_file(LOCK_FILE));
+        file.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+    }
+
+    /// The daemon that runs in this lab, if one does and has said who it is.
+    fn daemon_identity(&self) -> Option<Identity> {
+        let text = std::fs::read(self.daemon_file(LOCK_FILE)).ok()?;
+        serde_json::from_slice(&text).ok().filter(|_| self.daemon_is_running())
+    }
+
+    /// Whether a daemon runs in this lab that does what this process was told to.
+    pub fn daemon_takes_over(&self) -> bool {
+        let Some(daemon) = self.daemon_identity() else { return false };
+        let serves = daemon.sources.serve(&self.overrides());
+        if !serves {
+            self.remark("a daemon runs, but not by the files that these options name: this is carried out here");
+        }
+        serves
+    }
+
+    /// Whether this holder of a lease is the daemon that runs in this lab.
+    pub(super) fn is_daemon(&self, holder: &str) -> bool {
+        self.daemon_identity().is_some_and(|daemon| {
+            let task = holder.strip_prefix(&daemon.process);
+            task.is_some_and(|task| task.is_empty() || task.starts_with('.'))
+        })
+    }
+
+    /// What the daemon last said of itself.
+    pub fn daemon_status(&self) -> Option<DaemonStatus> {
+        let text = std::fs::read(self.daemon_file(STATUS_FILE)).ok()?;
+        serde_json::from_slice(&text).ok()
+    }
+
+    /// Writes what this process, which is the daemon, is at: beside the file, then renamed.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn write_daemon_status(&self, status: &DaemonStatus, url: Option<&str>) -> std::io::Result<()> {
+        let path = self.daemon_file(STATUS_FILE);
+        let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
+        serde_json::to_writer(&mut file, &WrittenStatus { status, url })?;
+        file.flush()?;
+        file.persist(&path).map(drop).map_err(|error| error.error)
+    }
+
+    /// What the daemon says is wrong now that keeps it from going on with a sweep.
+    pub(super) fn troubles_of(&self, sweep: &SweepId) -> Vec<String> {
+        let of_sweep = format!("sweep {sweep}: ");
+        let about = ["room: ".to_owned(), "store: ".to_owned(), format!("end of {of_sweep}"), of_sweep];
+        let mut troubles = self.daemon_status().map(|status| status.troubles).unwrap_or_default();
+        troubles.retain(|trouble| about.iter().any(|about| trouble.starts_with(about)));
+        troubles
+    }
+}

@@ -1,0 +1,312 @@
+//! The devices of the lab: which there are, asked, locked, released, and what happened to them.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::agent::{Initiator, ProbeResult, Probes};
+use crate::domain::{Device, DeviceLock, Event};
+use crate::inventory::{self, Discovered};
+use crate::lease::is_holder_gone;
+use crate::progress::Progress;
+use crate::status::{self, DeviceView, Utilisation};
+use crate::store::people;
+use crate::transport;
+
+use super::sweep::wall_clock;
+use super::{Lab, LabError, RunnerSource};
+
+/// Longest time for each answer of an adb server.
+const DISCOVERY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The farm files as they were when they were read.
+type Stamp = Vec<FileStamp>;
+
+/// A file as it was.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct FileStamp {
+    path: PathBuf,
+    changed_at: Option<SystemTime>,
+    bytes: u64,
+}
+
+impl FileStamp {
+    fn of(path: PathBuf) -> FileStamp {
+        let about = path.metadata().ok();
+        let changed_at = about.as_ref().and_then(|about| about.modified().ok());
+        FileStamp { path, changed_at, bytes: about.map_or(0, |about| about.len()) }
+    }
+}
+
+/// The devices as they were last read, and from what.
+pub(super) struct KnownDevices {
+    stamp: Stamp,
+    devices: Arc<[LabDevice]>,
+}
+
+/// A device of the farm files.
+#[derive(Debug, Clone)]
+pub struct LabDevice {
+    /// What is declared.
+    pub device: Device,
+    /// How a person would name the way to it.
+    pub address: String,
+}
+
+/// What devices are asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Question {
+    /// What they are.
+    WhatTheyAre,
+    /// Whether they are fit for work.
+    WhetherTheyAreFit,
+}
+
+impl Lab {
+    /// The devices as the farm files have them now. Files that have become faulty change nothing: what was good before
+    /// stays until the fault is mended.
+    ///
+    /// # Errors
+    /// When a file is faulty, with its place, and none was good before.
+    pub fn devices(&self) -> Result<Arc<[LabDevice]>, LabError> {
+        let stamp = self.farm_stamp();
+        let mut known = self.known_devices.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known.as_ref()
+            && known.stamp == stamp
+        {
+            return Ok(Arc::clone(&known.devices));
+        }
+        let devices = match (self.read_devices(), known.take()) {
+            (Ok(devices), _) => devices,
+            (Err(error), Some(before)) => {
+                tracing::warn!(%error, "the farm files are faulty; those of before stay in force here");
+                before.devices
+            }
+            (Err(error), None) => return Err(error),
+        };
+        Ok(Arc::clone(&known.insert(KnownDevices { stamp, devices }).devices))
+    }
+
+    fn farm_stamp(&self) -> Stamp {
+        let paths = self.farm_paths();
+        let inside = paths.iter().filter_map(|path| path.read_dir().ok()).flatten();
+        let inside: Vec<PathBuf> = inside.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        let mut stamp: Stamp = paths.into_iter().chain(inside).map(FileStamp::of).collect();
+        stamp.sort();
+        stamp
+    }
+
+    fn read_devices(&self) -> Result<Arc<[LabDevice]>, LabError> {
+        let options = self.connect_options();
+        let devices = self.inventory()?.devices.into_iter();
+        Ok(devices
+            .map(|device| LabDevice { address: transport::address(&device.transport, &options), device })
+            .collect())
+    }
+
+    /// How a person would name the way to a device.
+    pub fn address(&self, device: &Device) -> String {
+        transport::address(&device.transport, &self.connect_options())
+    }
+
+    /// The device of this name, among those of the farm files.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn device(&self, name: &str) -> Result<Device, LabError> {
+        find_device(&self.inventory()?.devices, name).cloned()
+    }
+
+    /// The devices of these names; all that are not disabled without any.
+    ///
+    /// # Errors
+    /// When there is none of a name.
+    pub fn select_devices(&self, names: &[String]) -> Result<Vec<Device>, LabError> {
+        let devices = self.inventory()?.devices;
+        if names.is_empty() {
+            return Ok(devices.into_iter().filter(|device| device.disabled.is_none()).collect());
+        }
+        names.iter().map(|name| find_device(&devices, name).cloned()).collect()
+    }
+
+    /// What these devices do now.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn device_views(&self, devices: Vec<Device>) -> Result<Vec<DeviceView>, LabError> {
+        Ok(status::device_views(self.store()?.as_ref(), devices, &is_holder_gone, Timestamp::now())?)
+    }
+
+    /// What the time of these devices went into, over the last so many days.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn utilisation(&self, devices: &[Device], days: u16) -> Result<Vec<Utilisation>, LabError> {
+        let names: Vec<String> = devices.iter().map(|device| device.name.clone()).collect();
+        Ok(status::utilisation_of_days(self.store()?.as_ref(), &names, days, Timestamp::now())?)
+    }
+
+    /// What happened to a device, the newest last, at most so much. One that no farm file has any more has a history all
+    /// the same.
+    ///
+    /// # Errors
+    /// When nothing is known of such a device.
+    pub fn device_history(&self, name: &str, limit: u32) -> Result<Vec<Event>, LabError> {
+        let events = self.store()?.device_events(name, limit)?;
+        if events.is_empty() {
+            self.device(name)?;
+        }
+        Ok(events)
+    }
+
+    /// Keeps every sweep off a device for this long; with `force`, in the place of another person. Returns until when, and
+    /// who uses it now: a run under way ends first.
+    ///
+    /// # Errors
+    /// When there is no such device, no reason, or somebody else has it locked.
+    pub fn lock_device(
+        &self,
+        name: &str,
+        time: SignedDuration,
+        why: &str,
+        force: bool,
+    ) -> Result<(DeviceLock, Option<status::Use>), LabError> {
+        let device = self.device(name)?;
+        let why = why.trim();
+        if why.is_empty() {
+            return Err(LabError::usage("say with --why what the lock is for"));
+        }
+        let (store, by, since) = (self.store()?, self.person(), Timestamp::now());
+        let until = since.saturating_add(time).map_err(|error| LabError::usage(error.to_string()))?;
+        let lock = DeviceLock { device: device.name.clone(), by, why: why.to_owned(), since, until };
+        if force {
+            people::unlock_device(store.as_ref(), &lock.device, &lock.by, since)?;
+        }
+        if let Some(other) = people::lock_device(store.as_ref(), &lock)? {
+            return Err(LabError::usage(other.to_string())
+                .with_hint("wait for its end, ask them, or take it over with --force"));
+        }
+        let used = self.device_views(vec![device])?.into_iter().find_map(|view| view.used);
+        Ok((lock, used))
+    }
+
+    /// Gives a device free; returns the lock that it had.
+    ///
+    /// # Errors
+    /// When the store can't be written.
+    pub fn unlock_device(&self, device: &Device) -> Result<Option<DeviceLock>, LabError> {
+        Ok(people::unlock_device(self.store()?.as_ref(), &device.name, &self.person(), Timestamp::now())?)
+    }
+
+    /// Takes a device out of quarantine, and counts its failures from none; says whether it was there.
+    ///
+    /// # Errors
+    /// When the store can't be written.
+    pub fn release_device(&self, device: &Device) -> Result<bool, LabError> {
+        Ok(people::release_device(self.store()?.as_ref(), &device.name, &self.person(), Timestamp::now())?)
+    }
+
+    /// The phones that an adb server knows, beside those of the farm files.
+    ///
+    /// # Errors
+    /// When there is no such server.
+    pub async fn discover(&self, server: Option<&str>) -> Result<Vec<Discovered>, LabError> {
+        let (declared, options) = (self.inventory()?.devices, self.connect_options());
+        inventory::discover(server, &declared, &options, DISCOVERY_TIMEOUT).await.map_err(|error| {
+            let failed = LabError::no_device(format!("failed to {error}"));
+            match error.hint {
+                Some(hint) => failed.with_hint(hint),
+                None => failed,
+            }
+        })
+    }
+
+    /// Asks devices that no sweep uses, each under its lease.
+    ///
+    /// # Errors
+    /// When the store can't be used. What devices do not answer is in their answers.
+    pub async fn ask(
+        &self,
+        devices: &[Device],
+        question: Question,
+        progress: &Progress,
+    ) -> Result<Vec<ProbeResult>, LabError> {
+        let probes = self.start_probes(Initiator::Person, progress)?;
+        Ok(match question {
+            Question::WhatTheyAre => probes.ask(devices).await?,
+            Question::WhetherTheyAreFit => probes.check(devices, None).await?,
+        })
+    }
+
+    /// Asks all devices in service that nobody uses what they are, for somebody who is not there to see it.
+    ///
+    /// # Errors
+    /// When the store can't be used.
+    pub async fn probe_all(&self, progress: &Progress) -> Result<(), LabError> {
+        let devices = self.select_devices(&[])?;
+        let probes = self.start_probes(Initiator::Daemon, progress)?;
+        let answers = probes.ask(&devices).await?;
+        tracing::info!(asked = answers.iter().filter(|answer| answer.is_asked()).count(), "devices were asked");
+        Ok(())
+    }
+
+    /// What it takes to ask devices, for a task of this process.
+    pub(super) fn start_probes(&self, initiator: Initiator, progress: &Progress) -> Result<Probes, LabError> {
+        Ok(Probes {
+            leases: self.start_lease_keeper()?,
+            store: self.store()?,
+            connect: Arc::new(self.connect_options()),
+            runners: Arc::new(RunnerSource::new(self.runners(), progress.clone())),
+            clock: wall_clock(),
+            initiator,
+        })
+    }
+
+    /// The lab's one farm file, or the place for the first.
+    ///
+    /// # Errors
+    /// When there are several.
+    pub fn only_farm_file(&self) -> Result<PathBuf, LabError> {
+        let devices = self.inventory()?.devices;
+        let mut files: Vec<&Path> = devices.iter().map(farm_file).collect();
+        files.sort();
+        files.dedup();
+        match files.as_slice() {
+            [file] if file.is_file() => Ok(file.to_path_buf()),
+            [] | [_] => Ok(self.path(Path::new("farms/lab.yaml"))),
+            several => {
+                let names: Vec<String> = several.iter().map(|file| self.short_path(file)).collect();
+                Err(LabError::usage("this lab has several farm files")
+                    .with_hint(format!("--file FILE, of: {}", names.join(", "))))
+            }
+        }
+    }
+}
+
+/// The device of this name.
+pub(super) fn find_device<'a>(devices: &'a [Device], name: &str) -> Result<&'a Device, LabError> {
+    devices.iter().find(|device| device.name == name).ok_or_else(|| {
+        let names: Vec<&str> = devices.iter().map(|device| device.name.as_str()).collect();
+        LabError::usage(format!("there is no device {name:?}")).with_hint(format!("devices: {}", names.join(", ")))
+    })
+}
+
+/// The farm file of a device.
+fn farm_file(device: &Device) -> &Path {
+    Path::new(device.declared_at.rsplit_once(':').map_or(device.declared_at.as_str(), |(file, _)| file))
+}
+
+/// The farm file of a device, which is there.
+///
+/// # Errors
+/// When no file declares it.
+pub fn declared_in(device: &Device) -> Result<&Path, LabError> {
+    let file = farm_file(device);
+    if file.is_file() {
+        return Ok(file);
+    }
+    Err(LabError::usage(format!("{} is declared in no file of this lab", device.name))
+        .with_hint("a lab without farms/ has this host alone; `farmctl devices add NAME --local` makes a farm file"))
+}

@@ -1,0 +1,173 @@
+use std::error::Error;
+
+use crate::config::ConfigErrors;
+use crate::domain::Failure;
+use crate::store::StoreError;
+
+/// What kind of error it is. Each face makes its own codes from these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// A fault of farmctl or of this host.
+    Internal,
+    /// What was asked for does not exist or makes no sense.
+    Usage,
+    /// A file of the lab is invalid.
+    Invalid,
+    /// There is nothing to do.
+    Nothing,
+    /// No device can be reached at all.
+    NoDevice,
+    /// It can't be done now.
+    Unavailable,
+}
+
+/// Why a lab did not do what it was asked.
+#[derive(Debug)]
+pub struct LabError {
+    kind: ErrorKind,
+    message: String,
+    hints: Vec<String>,
+    source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl LabError {
+    /// An error of this kind.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> LabError {
+        LabError { kind, message: message.into(), hints: Vec::new(), source: None }
+    }
+
+    /// A fault of farmctl or of this host.
+    pub fn internal(message: impl Into<String>) -> LabError {
+        LabError::new(ErrorKind::Internal, message)
+    }
+
+    /// What was asked for does not exist or makes no sense.
+    pub fn usage(message: impl Into<String>) -> LabError {
+        LabError::new(ErrorKind::Usage, message)
+    }
+
+    /// There is nothing to do.
+    pub fn nothing(message: impl Into<String>) -> LabError {
+        LabError::new(ErrorKind::Nothing, message)
+    }
+
+    /// No device can be reached at all.
+    pub fn no_device(message: impl Into<String>) -> LabError {
+        LabError::new(ErrorKind::NoDevice, message)
+    }
+
+    /// It can't be done now.
+    pub fn unavailable(message: impl Into<String>) -> LabError {
+        LabError::new(ErrorKind::Unavailable, message)
+    }
+
+    /// What failed, which a library says as a fragment that fits «failed to …».
+    fn failed(kind: ErrorKind, error: impl Error + Send + Sync + 'static) -> LabError {
+        let message = format!("failed to {error}");
+        LabError { source: Some(Box::new(error)), ..LabError::new(kind, message) }
+    }
+
+    /// The same with one more thing that a person can do.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> LabError {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// The same with nothing that a person can do but this.
+    #[must_use]
+    pub fn with_only_hint(self, hint: impl Into<String>) -> LabError {
+        LabError { hints: vec![hint.into()], ..self }
+    }
+
+    /// What kind of error it is.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// What a person can do.
+    pub fn hints(&self) -> &[String] {
+        &self.hints
+    }
+
+    /// What lies beneath, the nearest first, without what the message says already.
+    pub fn causes(&self) -> Vec<String> {
+        let mut causes = Vec::new();
+        let mut next = self.source().and_then(Error::source);
+        while let Some(cause) = next {
+            causes.push(cause.to_string());
+            next = cause.source();
+        }
+        causes
+    }
+
+    /// The store's own refusal, where that is what lies beneath.
+    pub fn into_store_error(self) -> Result<StoreError, LabError> {
+        let LabError { kind, message, hints, source } = self;
+        match source.map(|source| source.downcast::<StoreError>()) {
+            Some(Ok(refusal)) => Ok(*refusal),
+            Some(Err(source)) => Err(LabError { kind, message, hints, source: Some(source) }),
+            None => Err(LabError { kind, message, hints, source: None }),
+        }
+    }
+
+    /// What is wrong, and what helps.
+    pub fn text(&self) -> String {
+        let hints: String = self.hints.iter().map(|hint| format!(" ({hint})")).collect();
+        format!("{self}{hints}")
+    }
+}
+
+impl std::fmt::Display for LabError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.message.trim_end())
+    }
+}
+
+impl Error for LabError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_ref().map(|source| -> &(dyn Error + 'static) { source.as_ref() })
+    }
+}
+
+impl From<ConfigErrors> for LabError {
+    fn from(errors: ConfigErrors) -> LabError {
+        LabError::new(ErrorKind::Invalid, errors.to_string())
+    }
+}
+
+impl From<Failure> for LabError {
+    fn from(failure: Failure) -> LabError {
+        LabError::internal(failure.message).with_hint(failure.kind.remedy())
+    }
+}
+
+macro_rules! from_library_error {
+    ($($error:ty),+ $(,)?) => {
+        $(impl From<$error> for LabError {
+            fn from(error: $error) -> LabError {
+                LabError::failed(ErrorKind::Internal, error)
+            }
+        })+
+    };
+}
+
+from_library_error!(
+    crate::agent::AgentError,
+    crate::catalog::CatalogError,
+    crate::publish::PublishError,
+    crate::runners::RunnerError,
+);
+
+impl From<StoreError> for LabError {
+    fn from(error: StoreError) -> LabError {
+        let kind = match error {
+            StoreError::Damaged { .. }
+            | StoreError::Foreign { .. }
+            | StoreError::Newer { .. }
+            | StoreError::Corrupt { .. } => ErrorKind::Invalid,
+            _ => ErrorKind::Internal,
+        };
+        LabError::failed(kind, error)
+    }
+}

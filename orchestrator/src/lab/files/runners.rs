@@ -1,0 +1,170 @@
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::Serialize;
+use tokio::sync::{Mutex, OnceCell};
+
+use crate::device::{RunnerFile, RunnerProvider};
+use crate::domain::Failure;
+use crate::lab::{Lab, LabError};
+use crate::progress::{Progress, Task, Unit};
+use crate::runners::{self, BuildStep, FILE_NAME, RunnerError, Runners, TARGETS};
+
+/// A runner that is there.
+#[derive(Debug, Serialize)]
+pub struct FoundRunner {
+    /// The machine that it is for.
+    pub target: String,
+    /// Its file.
+    pub path: PathBuf,
+    /// What kind of place it was found in.
+    pub found_by: &'static str,
+    /// Its size.
+    pub size_bytes: u64,
+    /// Its hash.
+    pub sha256: String,
+    /// Version and sources that it was built from, where it says so.
+    pub version: Option<String>,
+}
+
+impl FoundRunner {
+    async fn of(file: RunnerFile, found_by: &'static str) -> Result<FoundRunner, LabError> {
+        let version = runners::stamp(&file.path).await?.map(|stamp| stamp.line());
+        Ok(FoundRunner {
+            target: file.target,
+            path: file.path,
+            found_by,
+            size_bytes: file.artifact.size_bytes,
+            sha256: file.artifact.sha256,
+            version,
+        })
+    }
+}
+
+impl Lab {
+    /// The runners that are there, for all machines.
+    ///
+    /// # Errors
+    /// When one can't be read.
+    pub async fn found_runners(&self) -> Result<Vec<FoundRunner>, LabError> {
+        let places = self.runners();
+        let mut found = Vec::new();
+        for target in TARGETS {
+            for place in places.places(target).into_iter().filter(|place| place.path.is_file()) {
+                found.push(FoundRunner::of(runners::describe(&place.path, target).await?, place.label).await?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Builds the runner for a target by this profile of cargo; with `install`, puts it where any farmctl of this version finds it.
+    ///
+    /// # Errors
+    /// When none is built for the target, or it can't be built here.
+    pub async fn build_runner(
+        &self,
+        target: &str,
+        profile: &str,
+        install: bool,
+        progress: &Progress,
+    ) -> Result<FoundRunner, LabError> {
+        if !TARGETS.contains(&target) {
+            return Err(LabError::usage(format!("no runner is built for {target:?}"))
+                .with_hint(format!("targets: {}", TARGETS.join(", "))));
+        }
+        let places = self.runners();
+        let workspace = places.workspace.or(places.origin).ok_or_else(|| {
+            LabError::usage("there is no workspace to build the runner in")
+                .with_hint("run it inside a clone of farmctl")
+        })?;
+        let mut shown = RunnerBuild { target, progress, task: None };
+        let built = runners::build(&workspace, target, profile, &mut |step| shown.step(step)).await;
+        let mut path = shown.end(built)?;
+        if install {
+            path = install_runner(&path, &self.installed_runners().join(target))?;
+        }
+        FoundRunner::of(runners::describe(&path, target).await?, "built").await
+    }
+}
+
+fn install_runner(from: &Path, folder: &Path) -> Result<PathBuf, LabError> {
+    let to = folder.join(FILE_NAME);
+    let copy = || -> std::io::Result<()> {
+        std::fs::create_dir_all(folder)?;
+        let partial = tempfile::Builder::new().prefix(".partial-").tempfile_in(folder)?;
+        std::fs::copy(from, partial.path())?;
+        partial.persist(&to).map_err(|error| error.error)?;
+        Ok(())
+    };
+    copy().map_err(|error| LabError::internal(format!("failed to install the runner as {}: {error}", to.display())))?;
+    Ok(to)
+}
+
+/// Shows a build, from the first crate that really has to be built.
+struct RunnerBuild<'a> {
+    target: &'a str,
+    progress: &'a Progress,
+    task: Option<Task>,
+}
+
+impl RunnerBuild<'_> {
+    fn step(&mut self, step: BuildStep) {
+        let label = format!("building the runner for {}", self.target);
+        match step {
+            BuildStep::Waiting => {
+                self.progress.print_line(&format!("{label}: waiting for another build in the same folder"));
+            }
+            BuildStep::Built { crates_done, crates_total, fraction } => {
+                let start = || self.progress.start_task(&label, Some(crates_total), Unit::Crates);
+                self.task.get_or_insert_with(start).advance_by_share(crates_done, Some(fraction));
+            }
+        }
+    }
+
+    /// Says how the build ended, and passes that on.
+    fn end<T>(self, built: Result<T, RunnerError>) -> Result<T, RunnerError> {
+        if let Some(task) = self.task {
+            task.finish(if built.is_ok() { "done" } else { "failed" });
+        }
+        built
+    }
+}
+
+/// The runners of this process: each target is looked for or built once, however many devices want it.
+pub struct RunnerSource {
+    runners: Runners,
+    found: Mutex<HashMap<String, Arc<OnceCell<RunnerFile>>>>,
+    progress: Progress,
+}
+
+impl RunnerSource {
+    /// Looks in these places.
+    pub fn new(runners: Runners, progress: Progress) -> RunnerSource {
+        RunnerSource { runners, found: Mutex::new(HashMap::new()), progress }
+    }
+
+    /// The runner for a target, built where it has to be.
+    ///
+    /// # Errors
+    /// When there is none and none can be built.
+    pub async fn get(&self, target: &str) -> Result<RunnerFile, RunnerError> {
+        let cell = Arc::clone(self.found.lock().await.entry(target.to_owned()).or_default());
+        let file = cell
+            .get_or_try_init(|| async {
+                let mut shown = RunnerBuild { target, progress: &self.progress, task: None };
+                let found = self.runners.get(target, &mut |step| shown.step(step)).await;
+                shown.end(found)
+            })
+            .await?;
+        Ok(file.clone())
+    }
+}
+
+#[async_trait]
+impl RunnerProvider for RunnerSource {
+    async fn runner(&self, target: &str) -> Result<RunnerFile, Failure> {
+        self.get(target).await.map_err(Failure::from)
+    }
+}

@@ -1,0 +1,182 @@
+//! What is where in a lab, and what its files say.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use crate::catalog::{self, DownloadSettings};
+use crate::config;
+use crate::domain::{Catalog, Inventory};
+use crate::runners::{HOST_TARGET, Runners, enclosing_workspace, origin_workspace};
+use crate::store::{self, Store};
+use crate::transport::ConnectOptions;
+
+use super::{Environment, Lab, LabError, Overrides};
+
+impl Lab {
+    /// What this process was told to read instead of the lab's own files, as other processes understand it.
+    pub fn overrides(&self) -> Overrides {
+        self.overrides.absolute()
+    }
+
+    /// Its name: that of its folder.
+    pub fn name(&self) -> String {
+        self.root.file_name().map_or_else(|| "lab".to_owned(), |name| name.to_string_lossy().into_owned())
+    }
+
+    /// Where reports go.
+    pub fn reports(&self) -> PathBuf {
+        self.root.join("reports")
+    }
+
+    /// The farm files, or their folder.
+    pub fn farm_paths(&self) -> Vec<PathBuf> {
+        if self.overrides.farms.is_empty() { vec![self.root.join("farms")] } else { self.overrides.farms.clone() }
+    }
+
+    /// The devices of the farm files.
+    ///
+    /// # Errors
+    /// When a file is faulty, with its place.
+    pub fn inventory(&self) -> Result<Inventory, LabError> {
+        let lookup = |name: &str| self.variable(name);
+        let paths = self.farm_paths();
+        let inventory = if !self.overrides.farms.is_empty() || paths.iter().all(|folder| folder.is_dir()) {
+            config::load_inventory(&paths, &lookup)?
+        } else {
+            config::load_embedded_inventory(&lookup)?
+        };
+        Ok(Inventory { host_target: Some(HOST_TARGET.to_owned()), ..inventory })
+    }
+
+    /// The models, the engines and the datasets of the catalogue files, after the engines that runners carry.
+    ///
+    /// # Errors
+    /// When a file is faulty, with its place.
+    pub fn catalog(&self) -> Result<Catalog, LabError> {
+        let file = self.root.join("configs").join("models.yaml");
+        let path = self.overrides.models.clone().or_else(|| file.is_file().then_some(file));
+        let file = self.root.join("configs").join("backends.yaml");
+        let backends = file.is_file().then_some(file);
+        let backends = config::load_backends(backends.as_deref(), catalog::builtin_backends())?;
+        let file = self.root.join("configs").join("datasets.yaml");
+        let datasets = config::load_datasets(file.is_file().then_some(file).as_deref())?;
+        Ok(Catalog { datasets, ..config::load_catalog(path.as_deref(), backends)? })
+    }
+
+    /// The folder of files that can be had again: models, and parts of downloads.
+    pub fn artifacts(&self) -> PathBuf {
+        self.root.join(".farm").join("artifacts")
+    }
+
+    /// The folder of what networks answered.
+    pub fn outputs(&self) -> PathBuf {
+        self.root.join(".farm").join("outputs")
+    }
+
+    /// Whether a daemon runs, and what it last said of itself.
+    pub fn daemon_file(&self, name: &str) -> PathBuf {
+        self.root.join(".farm").join(name)
+    }
+
+    /// What a daemon does, where nothing else is said.
+    pub fn daemon_config(&self) -> PathBuf {
+        self.root.join("configs").join("daemon.yaml")
+    }
+
+    /// The truth. It is opened when it is first asked for, and made then where there is none.
+    ///
+    /// # Errors
+    /// When it is another program's, newer, damaged, or can't be written.
+    pub fn store(&self) -> Result<Arc<dyn Store>, LabError> {
+        let mut open = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        match open.as_ref() {
+            Some(store) => Ok(Arc::clone(store)),
+            None => Ok(Arc::clone(open.insert(store::open(&format!("sqlite:{}", self.store_file().display()))?))),
+        }
+    }
+
+    /// The truth, where there is some already.
+    ///
+    /// # Errors
+    /// When there is none, or it can't be opened.
+    pub fn existing_store(&self) -> Result<Arc<dyn Store>, LabError> {
+        let path = self.store_file();
+        match std::fs::symlink_metadata(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Err(LabError::nothing(format!("this lab has no store yet: {} is not there", path.display())))
+            }
+            _ => self.store(),
+        }
+    }
+
+    fn store_file(&self) -> PathBuf {
+        self.root.join(".farm").join("state.db")
+    }
+
+    /// How files are downloaded.
+    pub fn downloads(&self) -> DownloadSettings {
+        DownloadSettings { proxy: self.environment.proxy.clone(), ..DownloadSettings::default() }
+    }
+
+    /// Where runners are looked for.
+    pub fn runners(&self) -> Runners {
+        let Environment { runner_folders, working_folder, .. } = &self.environment;
+        Runners {
+            explicit: self.overrides.runner_dir.clone(),
+            listed: runner_folders.clone(),
+            workspace: working_folder.as_deref().and_then(enclosing_workspace),
+            installed: Some(self.installed_runners()),
+            origin: origin_workspace(),
+        }
+    }
+
+    /// The clone of farmctl that engines are built from.
+    pub(super) fn workspace(&self) -> Option<PathBuf> {
+        self.environment.working_folder.as_deref().and_then(enclosing_workspace).or_else(origin_workspace)
+    }
+
+    /// Where `farmctl runner build --install` puts runners.
+    pub fn installed_runners(&self) -> PathBuf {
+        let data = self.environment.data_home.clone().unwrap_or_else(|| self.home().join(".local").join("share"));
+        data.join("farmctl").join("runners").join(env!("CARGO_PKG_VERSION"))
+    }
+
+    /// How to connect to devices.
+    pub fn connect_options(&self) -> ConnectOptions {
+        ConnectOptions {
+            home: self.home(),
+            agent_socket: self.environment.agent_socket.clone(),
+            user: self.environment.user.clone(),
+            environment: Arc::clone(&self.environment.variable),
+            accept_new: self.overrides.accept_new,
+            connect_timeout: Duration::from_secs(10),
+        }
+    }
+
+    /// The home folder of whoever runs this; a user without one works below the lab.
+    pub fn home(&self) -> PathBuf {
+        self.environment.home.clone().unwrap_or_else(|| self.root.join(".farm"))
+    }
+
+    /// Who runs this process, for others of the lab: `user@host`.
+    pub fn person(&self) -> String {
+        format!("{}@{}", self.environment.user, self.environment.host)
+    }
+
+    /// A variable of the environment, as farm files may name it.
+    pub fn variable(&self, name: &str) -> Option<String> {
+        (self.environment.variable)(name)
+    }
+
+    /// A path below the lab's folder.
+    pub fn path(&self, relative: &Path) -> PathBuf {
+        self.root.join(relative)
+    }
+
+    /// A path as a person in the working folder would write it.
+    pub fn short_path(&self, path: &Path) -> String {
+        let here = self.environment.working_folder.as_deref();
+        here.and_then(|here| path.strip_prefix(here).ok()).unwrap_or(path).display().to_string()
+    }
+}

@@ -1,0 +1,103 @@
+//! What a lab can do: plan, begin, go on with, cancel and conclude sweeps, have files ready, ask devices, tidy, notify.
+//!
+//! Main type: [`Lab`], which stands between the faces (`cli`, `api`, `daemon`) and `agent`. A face reads what was asked,
+//! makes a call of it, and prints, serves or schedules the answer. Knows no format, colour, exit code or HTTP status;
+//! reads no environment: what it takes of that is handed to it as [`Environment`].
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use crate::store::Store;
+
+use devices::KnownDevices;
+
+mod checks;
+mod daemon_process;
+mod devices;
+mod environment;
+mod error;
+mod files;
+mod folder;
+mod maintenance;
+mod notices;
+mod orders;
+mod plan;
+mod restore;
+mod retention;
+mod schedules;
+mod sweep;
+mod sweep_log;
+mod why;
+
+pub use crate::agent::{ProbeResult, Stop, slower_by};
+pub use crate::store::people::LONGEST_LOCK;
+pub use crate::store::{StoreCheck, SweepCounts, Vacuumed};
+pub use daemon_process::DaemonLock;
+pub use devices::{LabDevice, Question, declared_in};
+pub use environment::{Environment, Overrides};
+pub use error::{ErrorKind, LabError};
+pub use files::{EngineSource, FoundRunner, RunnerSource};
+pub use orders::Order;
+pub use plan::PlannedSweep;
+pub use restore::Restored;
+pub use retention::Removal;
+pub use schedules::ScheduleOverview;
+pub use sweep::{
+    Cancelled, FollowEnd, MAX_DEVICES, Resumed, StopRequests, SweepExecution, SweepOverview, SweepResults, Unpinned,
+};
+pub use sweep_log::{SweepLog, SweepLogWriter, SweepLogs};
+
+/// Version and commit, as `--version` and every record have them.
+pub const VERSION: &str = if env!("FARMCTL_COMMIT").is_empty() {
+    env!("CARGO_PKG_VERSION")
+} else {
+    concat!(env!("CARGO_PKG_VERSION"), " (", env!("FARMCTL_COMMIT"), ")")
+};
+
+/// Takes a remark for people that is no result: one line, or some.
+pub type Remarks = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// One lab, one folder, with what this process was given by its user and its environment. Cheap to clone; clones share
+/// the open store.
+#[derive(Clone)]
+pub struct Lab {
+    root: PathBuf,
+    overrides: Overrides,
+    environment: Environment,
+    store: Arc<Mutex<Option<Arc<dyn Store>>>>,
+    known_devices: Arc<Mutex<Option<KnownDevices>>>,
+    logs: SweepLogs,
+    remarks: Remarks,
+}
+
+impl Lab {
+    /// The lab in this folder.
+    ///
+    /// # Errors
+    /// When there is no such folder.
+    pub fn open(
+        folder: &Path,
+        overrides: Overrides,
+        environment: Environment,
+        logs: SweepLogs,
+        remarks: Remarks,
+    ) -> Result<Lab, LabError> {
+        let root = std::path::absolute(folder)
+            .map_err(|error| LabError::usage(format!("failed to find {}: {error}", folder.display())))?;
+        if !root.is_dir() {
+            return Err(LabError::usage(format!("the lab {} is no folder", root.display())));
+        }
+        Ok(Lab { root, overrides, environment, store: Arc::default(), known_devices: Arc::default(), logs, remarks })
+    }
+
+    /// The same lab with a store of its own: who only looks does not hold up what is done.
+    #[must_use]
+    pub fn with_own_store(&self) -> Lab {
+        Lab { store: Arc::default(), ..self.clone() }
+    }
+
+    /// Tells a person something that is no result.
+    fn remark(&self, text: &str) {
+        (self.remarks)(text);
+    }
+}

@@ -1,0 +1,53 @@
+//! Tells people what they were not told of yet.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::domain::{Channel, Notice};
+use crate::publish::sweep_folder;
+use crate::store::NotificationKind;
+use crate::{notify, report};
+
+use super::{Lab, LabError};
+
+/// What is older is nobody's news: no daemon ran, or there was nobody to tell.
+const FRESH: SignedDuration = SignedDuration::from_hours(24);
+
+impl Lab {
+    /// Tells by these channels of each sweep that is over, of each device that came into quarantine, and of devices that
+    /// were found unfit before a sweep; blocks meanwhile.
+    ///
+    /// # Errors
+    /// When somebody could not be told.
+    pub fn notify(&self, channels: &[Channel]) -> Result<(), LabError> {
+        let (store, now) = (self.store()?, Timestamp::now());
+        let mut failures = Vec::new();
+        let mut tell = |notice: &Notice| {
+            for channel in channels {
+                let sent = notify::send(channel, notice, &|name| self.variable(name));
+                match sent {
+                    Ok(()) => tracing::info!(subject = %notice.subject, "told"),
+                    Err(error) => failures.push(format!("failed to {error}")),
+                }
+            }
+        };
+        for sweep in store.pending_sweeps()? {
+            if sweep.finished_at.is_none_or(|at| now.duration_since(at) < FRESH) && !channels.is_empty() {
+                let folder = self.short_path(&sweep_folder(&self.reports(), sweep.id.as_str()));
+                tell(&report::sweep_notice(&sweep, &store.records(&sweep.id)?, &folder));
+            }
+            store.mark_sweep_notified(&sweep.id)?;
+        }
+        for news in NotificationKind::ALL {
+            for (sequence, event) in store.pending(news)? {
+                if now.duration_since(event.at) < FRESH {
+                    report::event_notice(&event).iter().for_each(&mut tell);
+                }
+                store.mark_notified(news, sequence)?;
+            }
+        }
+        match failures.is_empty() {
+            true => Ok(()),
+            false => Err(LabError::internal(failures.join("; "))),
+        }
+    }
+}

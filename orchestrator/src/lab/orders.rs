@@ -1,0 +1,119 @@
+//! What is begun for somebody who is not there to see it: by a schedule, or by an order over the API.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::agent::Stop;
+use crate::domain::{DeviceSelector, DueTime, SweepId};
+use crate::progress::Progress;
+use crate::schedule::Schedule;
+
+use super::sweep::MAX_DEVICES;
+use super::{Lab, LabError};
+
+/// Files in `configs/` that are no sweeps.
+const NO_SWEEPS: &[&str] = &["backends", "daemon", "datasets", "models"];
+/// Below this, nothing is begun: results would have no room.
+const MIN_FREE_BYTES: u64 = 64 << 20;
+
+/// What is to be started.
+#[derive(Debug)]
+pub enum Order {
+    /// A sweep's file, as [`Lab::sweep_files`] names it, on these devices instead of those it names.
+    File(String, Option<Vec<String>>),
+    /// The sweep of a schedule, now.
+    Schedule(Box<Schedule>),
+}
+
+impl fmt::Display for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Order::File(file, None) => f.write_str(file),
+            Order::File(file, Some(devices)) => write!(f, "{file} on {}", devices.join(", ")),
+            Order::Schedule(schedule) => write!(f, "the sweep of schedule {}", schedule.name),
+        }
+    }
+}
+
+impl Lab {
+    /// Adds the sweep of an order to the store, as one that is the daemon's to carry out.
+    ///
+    /// # Errors
+    /// When the file is faulty, there is nothing to run, or no room for results.
+    pub async fn start(&self, order: Order, by: &str, progress: &Progress) -> Result<SweepId, LabError> {
+        if let Order::File(file, names) = &order {
+            self.refuse_unknown(file, names.as_deref().unwrap_or_default())?;
+        }
+        if let Some(obstacle) = self.obstacle() {
+            return Err(LabError::unavailable(obstacle));
+        }
+        let planned = match order {
+            Order::File(file, names) => {
+                let names = names.map(|names| names.into_iter().map(DeviceSelector::Name).collect());
+                self.plan_on(&self.path(Path::new(&file)), names)?
+            }
+            Order::Schedule(schedule) => self.plan_schedule(&schedule)?,
+        };
+        self.submit(planned, by, MAX_DEVICES, progress).await
+    }
+
+    /// Refuses a file that is no sweep, and devices that no farm file has.
+    fn refuse_unknown(&self, file: &str, devices: &[String]) -> Result<(), LabError> {
+        if !self.sweep_files().iter().any(|known| known == file) {
+            return Err(LabError::usage(format!("{file:?} is no sweep of this lab"))
+                .with_hint("/api/v1/files lists those there are"));
+        }
+        let known = self.devices()?;
+        match devices.iter().find(|name| !known.iter().any(|it| it.device.name == **name)) {
+            Some(name) => Err(LabError::usage(format!("no farm file has a device {name:?}"))),
+            None => Ok(()),
+        }
+    }
+
+    /// The files that may be started, relative to the lab.
+    pub fn sweep_files(&self) -> Vec<String> {
+        let entries = self.path(Path::new("configs")).read_dir().into_iter().flatten().filter_map(Result::ok);
+        let is_sweep = |path: &PathBuf| {
+            let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+            let is_yaml = path.extension().is_some_and(|end| end == "yaml" || end == "yml");
+            is_yaml && path.is_file() && !stem.starts_with('.') && !NO_SWEEPS.contains(&stem)
+        };
+        let names = entries.map(|entry| entry.path()).filter(is_sweep);
+        let names = names.filter_map(|path| Some(format!("configs/{}", path.file_name()?.to_str()?)));
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        names
+    }
+
+    /// Begins the sweep of a due time, and carries it out until its end, or until it is to stop.
+    ///
+    /// # Errors
+    /// When a file is faulty, there is nothing to run, or it can't go on.
+    pub async fn begin_due(
+        &self,
+        schedule: &Schedule,
+        due: DueTime,
+        stop: Arc<Stop>,
+        progress: &Progress,
+    ) -> Result<(), LabError> {
+        let mut planned = self.plan_schedule(schedule)?;
+        if schedule.checks_first && !self.check_first(schedule, &planned, &stop, progress).await {
+            // Its due time waits.
+            return Ok(());
+        }
+        planned.definition.due = Some(due);
+        let execution = self.begin(planned, MAX_DEVICES, progress).await?;
+        self.run_headless(execution, stop, progress).await
+    }
+
+    /// Why nothing can be begun now: no room for its results.
+    pub fn obstacle(&self) -> Option<String> {
+        let folder = self.daemon_file("");
+        let room = nix::sys::statvfs::statvfs(&folder).ok()?;
+        let free_bytes = room.blocks_available().saturating_mul(room.fragment_size());
+        let least = MIN_FREE_BYTES >> 20;
+        let text = || format!("{} MB are free in {}, less than {least} MB", free_bytes >> 20, folder.display());
+        (free_bytes < MIN_FREE_BYTES).then(|| format!("{}: nothing is begun", text()))
+    }
+}

@@ -1,0 +1,62 @@
+use std::path::Path;
+
+use crate::domain::{Catalog, DeviceSelector, Inventory, Plan, SweepDefinition};
+use crate::schedule::Schedule;
+use crate::{config, planner};
+
+use super::{Lab, LabError};
+
+/// A sweep's file with all that it refers to, and the plan that comes of it.
+pub struct PlannedSweep {
+    /// The devices of the lab.
+    pub inventory: Inventory,
+    /// The models, engines and datasets.
+    pub catalog: Catalog,
+    /// What the sweep is, as the store keeps it.
+    pub definition: SweepDefinition,
+    /// Its jobs, and the cells that can't run.
+    pub plan: Plan,
+}
+
+impl Lab {
+    /// Plans the sweep of a file. Touches no device.
+    ///
+    /// # Errors
+    /// When a file is faulty, with its place.
+    pub fn plan(&self, file: &Path) -> Result<PlannedSweep, LabError> {
+        self.plan_named(file, file.display().to_string(), None)
+    }
+
+    /// The same, on these devices instead of those that the file names; it is known by its short path.
+    ///
+    /// # Errors
+    /// As for [`Lab::plan`].
+    pub(super) fn plan_on(&self, file: &Path, devices: Option<Vec<DeviceSelector>>) -> Result<PlannedSweep, LabError> {
+        self.plan_named(file, self.short_path(file), devices)
+    }
+
+    /// Plans the sweep of a schedule, on the devices that it names, if it names some.
+    ///
+    /// # Errors
+    /// As for [`Lab::plan`].
+    pub fn plan_schedule(&self, schedule: &Schedule) -> Result<PlannedSweep, LabError> {
+        let devices = Some(schedule.devices.clone()).filter(|devices| !devices.is_empty());
+        self.plan_on(&schedule.sweep, devices)
+    }
+
+    fn plan_named(
+        &self,
+        file: &Path,
+        config: String,
+        devices: Option<Vec<DeviceSelector>>,
+    ) -> Result<PlannedSweep, LabError> {
+        let inventory = self.inventory()?;
+        let mut catalog = self.catalog_with_found_files()?;
+        let mut sweep = config::load_sweep(file, &inventory, &catalog)?;
+        sweep.devices = devices.unwrap_or(sweep.devices);
+        self.find_images(&mut catalog, sweep.dataset.as_deref());
+        let plan = planner::plan(&sweep, &inventory, &catalog);
+        let definition = SweepDefinition { config, sweep, retry_of: None, due: None };
+        Ok(PlannedSweep { inventory, catalog, definition, plan })
+    }
+}

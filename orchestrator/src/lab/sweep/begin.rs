@@ -1,0 +1,181 @@
+//! A new sweep: its files are made ready, and it is added to the store.
+
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+
+use crate::agent::cell_record;
+use crate::domain::{
+    Device, Failure, Plan, Record, RunStatus, Skipped, Submission, SweepId, SweepRow, SweepState, TransportConfig,
+    sha256_hex,
+};
+use crate::lab::{EngineSource, Lab, LabError, PlannedSweep, RunnerSource, VERSION};
+use crate::lease::{LeaseError, live_holder};
+use crate::progress::Progress;
+use crate::runners::HOST_TARGET;
+use crate::store::NewSweep;
+
+use super::execute::{SweepExecution, SweepLease};
+
+impl Lab {
+    /// Adds a sweep to the store, with all that it takes to carry it out, on so many devices at the same time.
+    ///
+    /// # Errors
+    /// When there is nothing to run, or files can't be had.
+    pub async fn begin(
+        &self,
+        mut planned: PlannedSweep,
+        max_devices: usize,
+        progress: &Progress,
+    ) -> Result<SweepExecution, LabError> {
+        let (model_files, runners) = self.provide(&mut planned, progress).await?;
+        let sweep = self.add(&planned, None)?;
+        let lease = self.take_lease(&sweep.id)?;
+        let PlannedSweep { inventory, catalog, definition, plan } = planned;
+        let engines = EngineSource::new(self, &catalog, progress.clone());
+        let devices = devices_with_jobs(&plan, &inventory.devices);
+        let execution = SweepExecution::new(sweep, definition, lease, runners, engines);
+        Ok(SweepExecution {
+            devices,
+            lab_devices: inventory.devices,
+            model_files,
+            max_devices,
+            is_new: true,
+            ..execution
+        })
+    }
+
+    /// Adds a sweep to the store that is the daemon's to carry out, on so many devices at the same time.
+    ///
+    /// # Errors
+    /// As for [`Lab::begin`].
+    pub async fn submit(
+        &self,
+        mut planned: PlannedSweep,
+        by: &str,
+        max_devices: usize,
+        progress: &Progress,
+    ) -> Result<SweepId, LabError> {
+        self.provide(&mut planned, progress).await?;
+        let submission = Submission { by: by.to_owned(), at: Timestamp::now(), max_devices };
+        Ok(self.add(&planned, Some(&submission))?.id)
+    }
+
+    /// Looks at a new sweep before it is begun: whether it has anything to run, and which sweeps of the same file were
+    /// stopped, so that a person may want to go on with one instead.
+    ///
+    /// # Errors
+    /// When there is nothing to run.
+    pub fn look_before_beginning(&self, planned: &PlannedSweep) -> Result<(), LabError> {
+        if planned.plan.jobs.is_empty() {
+            return Err(nothing_to_run(&planned.plan));
+        }
+        let (store, submitted) = (self.store()?, self.submissions()?);
+        let is_left = |sweep: &SweepRow| sweep.state == SweepState::Open && !submitted.contains_key(&sweep.id);
+        for sweep in store.sweeps()?.into_iter().filter(is_left) {
+            let known = store.definition(&sweep.id)?;
+            let is_same =
+                known.is_some_and(|known| known.config == planned.definition.config && known.retry_of.is_none());
+            if is_same && live_holder(store.as_ref(), &sweep.id)?.is_none() {
+                let (open, all) = (store.open_jobs(&sweep.id, None)?.len(), store.jobs(&sweep.id)?.len());
+                let id = &sweep.id;
+                self.remark(&format!(
+                    "sweep {id} of this file was stopped with {open} of {all} jobs open; this is a new one. `farmctl sweep \
+                     --resume {id}` goes on with it, `farmctl cancel {id}` ends it"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Has all files ready that a new sweep takes on this host; takes cells out of its plan that can't run without.
+    async fn provide(
+        &self,
+        planned: &mut PlannedSweep,
+        progress: &Progress,
+    ) -> Result<(HashMap<String, PathBuf>, RunnerSource), LabError> {
+        if planned.plan.jobs.is_empty() {
+            return Err(nothing_to_run(&planned.plan));
+        }
+        let model_files = self.provide_files(&planned.catalog, &mut planned.plan, progress).await?;
+        let runners = RunnerSource::new(self.runners(), progress.clone());
+        if uses_this_host(planned) {
+            runners.get(HOST_TARGET).await?;
+        }
+        if planned.plan.jobs.is_empty() {
+            return Err(nothing_to_run(&planned.plan));
+        }
+        Ok((model_files, runners))
+    }
+
+    /// Takes the lease of a sweep, which nobody else may have.
+    pub(super) fn take_lease(&self, sweep: &SweepId) -> Result<SweepLease, LabError> {
+        let keeper = self.start_lease_keeper()?;
+        let lease = keeper.sweep(sweep).map_err(|error| match error {
+            LeaseError::Held(holder) => {
+                let hint = format!(
+                    "`farmctl sweeps show {sweep}` shows how far it is; a process that ended without a word gives it \
+                     free at {}",
+                    holder.until
+                );
+                LabError::usage(format!("sweep {sweep} is being carried out by {} now", holder.holder)).with_hint(hint)
+            }
+            LeaseError::Store(error) => error.into(),
+        })?;
+        Ok(SweepLease { keeper, lease })
+    }
+
+    /// Adds a new sweep to the store, whole.
+    fn add(&self, planned: &PlannedSweep, submission: Option<&Submission>) -> Result<SweepRow, LabError> {
+        let PlannedSweep { inventory, definition, plan, .. } = planned;
+        let sweep = new_sweep(&definition.sweep.name);
+        let skipped = records_of_skipped(&sweep, plan, &inventory.devices);
+        let new = NewSweep { skipped: &skipped, submission, ..NewSweep::new(&sweep, definition, plan) };
+        self.store()?.create_sweep(&new)?;
+        Ok(sweep)
+    }
+}
+
+fn nothing_to_run(plan: &Plan) -> LabError {
+    let reasons: HashSet<&str> = plan.skipped.iter().map(|skipped| skipped.reason.as_str()).collect();
+    let mut reasons: Vec<&str> = reasons.into_iter().collect();
+    reasons.sort_unstable();
+    let why = if reasons.is_empty() { "the matrix is empty".to_owned() } else { reasons.join("; ") };
+    LabError::nothing(format!("sweep {:?} has nothing to run: {why}", plan.sweep))
+}
+
+fn uses_this_host(planned: &PlannedSweep) -> bool {
+    let devices = devices_with_jobs(&planned.plan, &planned.inventory.devices);
+    devices.iter().any(|device| device.transport == TransportConfig::Local)
+}
+
+/// The devices that a plan has jobs for.
+pub(in crate::lab) fn devices_with_jobs(plan: &Plan, devices: &[Device]) -> Vec<Device> {
+    let used: HashSet<&str> = plan.jobs.iter().map(|job| job.device.as_str()).collect();
+    devices.iter().filter(|device| used.contains(device.name.as_str())).cloned().collect()
+}
+
+fn new_sweep(name: &str) -> SweepRow {
+    let started_at = Timestamp::now();
+    let unique = sha256_hex(format!("{} {}", started_at.as_nanosecond(), std::process::id()).as_bytes());
+    let plain: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(24).collect();
+    SweepRow {
+        id: SweepId(format!("{}-{plain}-{}", started_at.strftime("%Y%m%d-%H%M%S"), &unique[..4])),
+        name: name.to_owned(),
+        started_at,
+        finished_at: None,
+        farmctl_version: VERSION.to_owned(),
+        state: SweepState::Open,
+    }
+}
+
+/// The records of cells that can't run.
+pub(super) fn records_of_skipped(sweep: &SweepRow, plan: &Plan, devices: &[Device]) -> Vec<Record> {
+    let record = |Skipped { job, kind, reason }: &Skipped| {
+        let device = devices.iter().find(|device| device.name == job.device);
+        let failure = Failure::new(*kind, reason.clone());
+        cell_record(sweep, device, job, RunStatus::Skipped, Some(failure), Timestamp::now())
+    };
+    plan.skipped.iter().map(record).collect()
+}

@@ -1,0 +1,126 @@
+//! The end of a sweep: its reports, and the word that it is over.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::agent::{OutputFiles, cell_record};
+use crate::domain::{Failure, FailureKind, Record, RunStatus, SweepId, SweepRow, SweepState};
+use crate::lab::{Lab, LabError};
+use crate::publish;
+use crate::report::ReportInput;
+use crate::schedule::Schedule;
+
+/// How long ago a sweep may have ended whose reports are looked for.
+const LATELY: SignedDuration = SignedDuration::from_hours(24);
+/// Due times of a schedule whose reports are looked for.
+const LOOKED_AT: u32 = 20;
+
+/// What came of a sweep: what its reports are made of.
+pub struct SweepResults {
+    /// The sweep.
+    pub sweep: SweepRow,
+    /// A record of each cell: a job that has none yet is there as cancelled.
+    pub records: Vec<Record>,
+    /// What networks answered, by hash.
+    outputs: HashMap<String, Vec<f32>>,
+    /// Where its reports are, or will be.
+    pub folder: PathBuf,
+}
+
+impl SweepResults {
+    /// What reports are made of.
+    pub fn input(&self) -> ReportInput<'_> {
+        ReportInput { sweep: &self.sweep, records: &self.records, outputs: &self.outputs }
+    }
+}
+
+impl Lab {
+    /// What came of this sweep so far.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn results(&self, sweep: SweepRow) -> Result<SweepResults, LabError> {
+        let records = self.records(&sweep)?;
+        let outputs = OutputFiles::new(self.outputs()).load(&records);
+        let folder = publish::sweep_folder(&self.reports(), sweep.id.as_str());
+        Ok(SweepResults { sweep, records, outputs, folder })
+    }
+
+    /// The records of a sweep, with a row `cancelled` for each job that has none: a report never leaves a cell out.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn records(&self, sweep: &SweepRow) -> Result<Vec<Record>, LabError> {
+        let store = self.store()?;
+        let mut records = store.records(&sweep.id)?;
+        for job in store.open_jobs(&sweep.id, None)? {
+            let failure = Failure::new(FailureKind::Cancelled, "the sweep was stopped before this job had a result");
+            let moment = sweep.finished_at.unwrap_or_else(Timestamp::now);
+            records.push(cell_record(sweep, None, &job, RunStatus::Cancelled, Some(failure), moment));
+        }
+        Ok(records)
+    }
+
+    /// Writes the reports of a sweep as it is now.
+    ///
+    /// # Errors
+    /// When there is no such sweep, or they can't be written.
+    pub fn publish(&self, wanted: &str) -> Result<SweepResults, LabError> {
+        self.publish_as(self.find_sweep(wanted)?)
+    }
+
+    fn publish_as(&self, sweep: SweepRow) -> Result<SweepResults, LabError> {
+        let results = self.results(sweep)?;
+        publish::publish(&self.reports(), &results.input())?;
+        Ok(results)
+    }
+
+    /// Writes the reports, and marks the sweep as over when each of its jobs has its record. In this order, a sweep that is
+    /// over has its reports, whatever ends this process in between.
+    ///
+    /// # Errors
+    /// When the reports or the store can't be written.
+    pub fn conclude(&self, sweep: &SweepId) -> Result<SweepResults, LabError> {
+        let (store, now) = (self.store()?, Timestamp::now());
+        let results = self.publish_as(self.as_it_ends(sweep, now)?)?;
+        store.finish_sweep(sweep, now)?;
+        Ok(results)
+    }
+
+    /// A sweep as it is now, or over when each of its jobs has its record.
+    fn as_it_ends(&self, sweep: &SweepId, now: Timestamp) -> Result<SweepRow, LabError> {
+        let mut sweep = self.find_sweep(sweep.as_str())?;
+        if !sweep.state.is_over() && self.store()?.open_jobs(&sweep.id, None)?.is_empty() {
+            let is_cancelled = sweep.state == SweepState::Cancelling;
+            sweep.state = if is_cancelled { SweepState::Cancelled } else { SweepState::Finished };
+            sweep.finished_at = Some(now);
+        }
+        Ok(sweep)
+    }
+
+    /// Writes the reports of sweeps that were over when their process was ended, before it had written them.
+    ///
+    /// # Errors
+    /// When the store can't be opened.
+    pub fn publish_what_is_missing(&self, schedules: &[Schedule]) -> Result<(), LabError> {
+        let store = self.store()?;
+        for schedule in schedules {
+            let starts = store.scheduled_starts(Some(&schedule.name), LOOKED_AT).unwrap_or_default();
+            for id in starts.into_iter().filter_map(|start| start.sweep_id) {
+                let is_there = publish::sweep_folder(&self.reports(), id.as_str()).join("results.csv").is_file();
+                let Ok(sweep) = self.find_sweep(id.as_str()) else { continue };
+                // Those of older ones may have left by the rules of retention.
+                let is_new = sweep.finished_at.is_some_and(|at| Timestamp::now().duration_since(at) < LATELY);
+                if is_there || !is_new {
+                    continue;
+                }
+                if let Err(error) = self.conclude(&sweep.id) {
+                    tracing::warn!(sweep = %id, %error, "its reports were not written");
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,23 @@
+//! A sweep of the lab: begun, carried out, gone on with, repeated, cancelled, concluded.
+
+mod begin;
+mod cancel;
+mod conclude;
+mod execute;
+mod find;
+mod follow;
+mod overview;
+mod resume;
+mod retry;
+
+pub(super) use begin::devices_with_jobs;
+pub use cancel::Cancelled;
+pub use conclude::SweepResults;
+pub(super) use execute::wall_clock;
+pub use execute::{StopRequests, SweepExecution};
+pub use follow::FollowEnd;
+pub use overview::{SweepOverview, Unpinned};
+pub use resume::Resumed;
+
+/// Most devices that one sweep works on at the same time, where nothing else is said.
+pub const MAX_DEVICES: usize = 128;

@@ -1,0 +1,106 @@
+//! How far sweeps are.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::domain::{Record, Submission, SweepId, SweepRow};
+use crate::lab::{Lab, LabError};
+use crate::lease::live_holder;
+use crate::status;
+use crate::store::SweepCounts;
+
+/// A sweep as a person asks for it.
+#[derive(Debug, Serialize)]
+pub struct SweepOverview {
+    /// The sweep.
+    #[serde(flatten)]
+    pub sweep: SweepRow,
+    /// What a person would call its state: an open one is running, stopped, or waiting for the daemon.
+    pub standing: &'static str,
+    /// Who carries it out now.
+    pub holder: Option<String>,
+    /// Who keeps it, whatever the rules of retention say.
+    pub pinned_by: Option<String>,
+    /// Who gave it to the daemon.
+    #[serde(rename = "handed_over_by")]
+    pub submitted_by: Option<String>,
+    /// Its file.
+    pub config: Option<String>,
+    /// The sweep whose failed jobs it runs again.
+    pub retry_of: Option<String>,
+    /// Its jobs and records.
+    #[serde(flatten)]
+    pub counts: SweepCounts,
+}
+
+/// A sweep that the rules of retention hold for again.
+pub struct Unpinned {
+    /// The sweep.
+    pub sweep: SweepId,
+    /// Whether they did not before.
+    pub was_pinned: bool,
+}
+
+impl Lab {
+    /// All sweeps, the newest first.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn sweep_overviews(&self) -> Result<Vec<SweepOverview>, LabError> {
+        let submissions = self.submissions()?;
+        let sweeps = self.store()?.sweeps()?.into_iter();
+        sweeps.map(|sweep| self.overview(submissions.get(&sweep.id), sweep)).collect()
+    }
+
+    /// One sweep.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn sweep_overview(&self, sweep: SweepRow) -> Result<SweepOverview, LabError> {
+        self.overview(self.submissions()?.get(&sweep.id), sweep)
+    }
+
+    fn overview(&self, submission: Option<&Submission>, sweep: SweepRow) -> Result<SweepOverview, LabError> {
+        let store = self.store()?;
+        let holder = live_holder(store.as_ref(), &sweep.id)?;
+        let definition = store.definition(&sweep.id)?;
+        Ok(SweepOverview {
+            standing: status::sweep_status(sweep.state, holder.is_some(), submission.is_some()),
+            holder: holder.map(|holder| holder.holder),
+            pinned_by: store.pinned_sweeps()?.into_iter().find(|(id, _)| *id == sweep.id).map(|(_, by)| by),
+            submitted_by: submission.map(|submission| submission.by.clone()),
+            config: definition.as_ref().map(|definition| definition.config.clone()),
+            retry_of: definition.and_then(|definition| definition.retry_of).map(|id| id.0),
+            counts: store.counts(&sweep.id)?,
+            sweep,
+        })
+    }
+
+    /// The records that a sweep has.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn records_so_far(&self, sweep: &SweepRow) -> Result<Vec<Record>, LabError> {
+        Ok(self.store()?.records(&sweep.id)?)
+    }
+
+    /// Keeps a sweep, whatever the rules of retention say.
+    ///
+    /// # Errors
+    /// When there is no such sweep.
+    pub fn pin_sweep(&self, wanted: &str) -> Result<SweepId, LabError> {
+        let sweep = self.find_sweep(wanted)?.id;
+        self.store()?.pin_sweep(&sweep, &self.person(), Timestamp::now())?;
+        Ok(sweep)
+    }
+
+    /// Lets the rules of retention hold for a sweep again.
+    ///
+    /// # Errors
+    /// When there is no such sweep.
+    pub fn unpin_sweep(&self, wanted: &str) -> Result<Unpinned, LabError> {
+        let sweep = self.find_sweep(wanted)?.id;
+        let was_pinned = self.store()?.unpin_sweep(&sweep)?;
+        Ok(Unpinned { sweep, was_pinned })
+    }
+}

@@ -1,0 +1,203 @@
+//! Goes on with a sweep that was stopped.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::agent::Stop;
+use crate::domain::{Device, Job, JobId, Plan, Submission, SweepDefinition, SweepId, SweepRow};
+use crate::lab::{EngineSource, Lab, LabError, RunnerSource};
+use crate::lease::live_holder;
+use crate::progress::Progress;
+use crate::store::Store;
+
+use super::MAX_DEVICES;
+use super::begin::{devices_with_jobs, records_of_skipped};
+use super::execute::SweepExecution;
+use super::follow::is_beginning;
+
+/// How it is gone on with a sweep.
+pub enum Resumed {
+    /// By this process.
+    Here(Box<SweepExecution>),
+    /// By the daemon.
+    ByDaemon(SweepId),
+    /// Not at all: each of its jobs has its record.
+    Complete(SweepId),
+}
+
+impl Lab {
+    /// Goes on with a sweep that was stopped: the one that is `wanted`, or the newest (of this file) without a word. By the
+    /// daemon, where it may and one runs that does what this process was told to.
+    ///
+    /// # Errors
+    /// When there is no such sweep, it can't go on, or its file makes other jobs now.
+    pub async fn resume(
+        &self,
+        config: Option<&Path>,
+        wanted: &str,
+        by_daemon: bool,
+        max_devices: usize,
+        progress: &Progress,
+    ) -> Result<Resumed, LabError> {
+        let store = self.store()?;
+        let (sweep, definition) = self.find_unfinished(config, wanted)?;
+        if let Some(config) = config {
+            self.refuse_other_jobs(&sweep, config)?;
+        }
+        let holder = live_holder(store.as_ref(), &sweep.id)?.map(|holder| holder.holder);
+        let is_daemons = holder.as_deref().is_some_and(|holder| self.is_daemon(holder));
+        if by_daemon && (holder.is_none() || is_daemons) {
+            if !is_daemons {
+                let submission = Submission { by: self.person(), at: Timestamp::now(), max_devices };
+                store.submit_to_daemon(&sweep.id, &submission)?;
+            }
+            return Ok(Resumed::ByDaemon(sweep.id));
+        }
+        let id = sweep.id.clone();
+        match self.prepare_to_go_on(sweep, definition, max_devices, progress).await? {
+            Some(execution) => {
+                // A daemon that comes later leaves it alone.
+                store.withdraw(&id)?;
+                Ok(Resumed::Here(Box::new(execution)))
+            }
+            None => Ok(Resumed::Complete(id)),
+        }
+    }
+
+    /// Goes on with a sweep until its end, or until it is to stop, for somebody who is not there to see it.
+    ///
+    /// # Errors
+    /// When it can't go on, or jobs stay open that nobody stopped.
+    pub async fn go_on_headless(&self, sweep: &SweepId, stop: Arc<Stop>, progress: &Progress) -> Result<(), LabError> {
+        let (row, definition) = self.find_unfinished(None, sweep.as_str())?;
+        let max_devices = self.submissions()?.get(sweep).map_or(MAX_DEVICES, |submission| submission.max_devices);
+        match self.prepare_to_go_on(row, definition, max_devices, progress).await? {
+            Some(execution) => self.run_headless(execution, Arc::clone(&stop), progress).await?,
+            None => drop(self.conclude(sweep)?),
+        }
+        let left = self.store()?.open_jobs(sweep, None)?.len();
+        if left > 0 && stop.times() == 0 {
+            return Err(LabError::internal(format!("{left} jobs of sweep {sweep} stay open"))
+                .with_hint(format!("`farmctl why {sweep}` says more; `farmctl cancel {sweep}` ends it")));
+        }
+        Ok(())
+    }
+
+    /// All that it takes to go on with a sweep; `None` when nothing of it is left to be done.
+    async fn prepare_to_go_on(
+        &self,
+        sweep: SweepRow,
+        definition: SweepDefinition,
+        max_devices: usize,
+        progress: &Progress,
+    ) -> Result<Option<SweepExecution>, LabError> {
+        let store = self.store()?;
+        let jobs = store.open_jobs(&sweep.id, None)?;
+        let left = store.devices_left(&sweep.id)?;
+        if jobs.is_empty() && left.is_empty() {
+            return Ok(None);
+        }
+        let inventory = self.inventory()?;
+        let catalog = self.catalog_with_found_files()?;
+        // Taken before anything is built or downloaded: two that resume at once see each other.
+        let left_by = last_driver(store.as_ref(), &sweep)?;
+        let lease = self.take_lease(&sweep.id)?;
+        let runners = RunnerSource::new(self.runners(), progress.clone());
+        if !jobs.is_empty() {
+            refuse_other_runners(store.as_ref(), &sweep, &runners).await?;
+        }
+
+        let mut open = Plan { sweep: sweep.name.clone(), jobs, skipped: Vec::new() };
+        let model_files = self.provide_files(&catalog, &mut open, progress).await?;
+        self.tell_changed_models(&open.jobs, &model_files);
+        for record in records_of_skipped(&sweep, &open, &inventory.devices) {
+            store.add_record(&record)?;
+        }
+        let mut devices = devices_with_jobs(&open, &inventory.devices);
+        let known: BTreeSet<String> = devices.iter().map(|device| device.name.clone()).collect();
+        self.tell_missing_devices(&open.jobs, &known);
+        // Where nothing is left to be measured, there may be something to be put in order.
+        let is_left = |device: &&Device| left.contains(&device.name) && !known.contains(&device.name);
+        devices.extend(inventory.devices.iter().filter(is_left).cloned());
+        let is_new = !has_begun(store.as_ref(), &sweep.id)?;
+        let engines = EngineSource::new(self, &catalog, progress.clone());
+        let execution = SweepExecution::new(sweep, definition, lease, runners, engines);
+        let lab_devices = inventory.devices;
+        Ok(Some(SweepExecution { devices, lab_devices, model_files, max_devices, left_by, is_new, ..execution }))
+    }
+
+    /// Results of a file that says something else by now are another sweep's.
+    fn refuse_other_jobs(&self, sweep: &SweepRow, config: &Path) -> Result<(), LabError> {
+        let now: BTreeSet<JobId> = self.plan(config)?.plan.jobs.into_iter().map(|job| job.id).collect();
+        let then: BTreeSet<JobId> = self.store()?.jobs(&sweep.id)?.into_iter().map(|job| job.id).collect();
+        let (gone, new) = (then.difference(&now).count(), now.difference(&then).count());
+        if gone == 0 && new == 0 {
+            return Ok(());
+        }
+        Err(LabError::usage(format!(
+            "{} makes other jobs now than when sweep {} began: {gone} of its {} are no more, {new} are new (a model's file, \
+             an engine's version, the devices or the options have changed)",
+            config.display(),
+            sweep.id,
+            then.len()
+        ))
+        .with_hint(format!(
+            "`farmctl sweep --resume {}` goes on with the jobs as they were; `farmctl sweep {}` begins a new sweep",
+            sweep.id,
+            config.display()
+        )))
+    }
+
+    fn tell_missing_devices(&self, jobs: &[Job], known: &BTreeSet<String>) {
+        let names = jobs.iter().map(|job| job.device.as_str());
+        let missing: BTreeSet<&str> = names.filter(|name| !known.contains(*name)).collect();
+        if !missing.is_empty() {
+            let names = missing.into_iter().collect::<Vec<_>>().join(", ");
+            self.remark(&format!("no farm file has these devices now, so their jobs stay open: {names}"));
+        }
+    }
+
+    fn tell_changed_models(&self, jobs: &[Job], files: &HashMap<String, PathBuf>) {
+        let is_changed = |job: &&Job| job.model.artifact.as_ref().is_some_and(|file| !files.contains_key(&file.sha256));
+        let changed: BTreeSet<&str> = jobs.iter().filter(is_changed).map(|job| job.model.name.as_str()).collect();
+        for name in changed {
+            self.remark(&format!(
+                "the file of {name} is another now than when the sweep began; its open jobs run only where a device still \
+                 has the file of then"
+            ));
+        }
+    }
+}
+
+/// Whether anybody has begun to carry a sweep out.
+fn has_begun(store: &dyn Store, sweep: &SweepId) -> Result<bool, LabError> {
+    Ok(store.events(sweep)?.iter().any(is_beginning))
+}
+
+/// Rows of one sweep come from one runner a target.
+async fn refuse_other_runners(store: &dyn Store, sweep: &SweepRow, runners: &RunnerSource) -> Result<(), LabError> {
+    for (target, sha256) in store.pinned_runners(&sweep.id)? {
+        let found = runners.get(&target).await?.artifact.sha256;
+        if found != sha256 {
+            return Err(LabError::usage(format!(
+                "the runner for {target} is another now (sha256 {found}) than the one that sweep {} began with ({sha256})",
+                sweep.id
+            ))
+            .with_hint(format!(
+                "results of two programs are not mixed: begin the sweep anew, and `farmctl cancel {}`; or go back to \
+                 the farmctl it was begun with",
+                sweep.id
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The process that carried the sweep out when it ended without a word.
+fn last_driver(store: &dyn Store, sweep: &SweepRow) -> Result<Option<String>, LabError> {
+    let live = store.live_runs(&sweep.id, None)?;
+    Ok(live.into_iter().map(|live| live.lease.holder).next())
+}

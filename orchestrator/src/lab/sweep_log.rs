@@ -1,0 +1,67 @@
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::LabError;
+
+/// The files that the log of this process is written to, as JSON Lines: one for each sweep that is under way.
+#[derive(Clone, Default)]
+pub struct SweepLogs {
+    files: Arc<Mutex<Vec<(u64, File)>>>,
+}
+
+impl SweepLogs {
+    /// Writes the log to this file, too, until what is returned is dropped. What belongs to which sweep is told by the
+    /// spans of each line.
+    ///
+    /// # Errors
+    /// When the file can't be written.
+    pub fn write_to(&self, path: &Path) -> Result<SweepLog, LabError> {
+        let failed = |error| LabError::internal(format!("failed to write the log {}: {error}", path.display()));
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(failed)?;
+        }
+        let file = File::options().create(true).append(true).open(path).map_err(failed)?;
+        let mut files = self.files();
+        let number = files.iter().map(|(number, _)| number + 1).max().unwrap_or(0);
+        files.push((number, file));
+        drop(files);
+        Ok(SweepLog { logs: self.clone(), number })
+    }
+
+    /// Writes into all of the files.
+    pub fn writer(&self) -> SweepLogWriter {
+        SweepLogWriter(self.clone())
+    }
+
+    fn files(&self) -> MutexGuard<'_, Vec<(u64, File)>> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A file that the log is written to.
+pub struct SweepLog {
+    logs: SweepLogs,
+    number: u64,
+}
+
+impl Drop for SweepLog {
+    fn drop(&mut self) {
+        self.logs.files().retain(|(number, _)| *number != self.number);
+    }
+}
+
+/// Writes into the sweeps' files, when there are some.
+pub struct SweepLogWriter(SweepLogs);
+
+impl Write for SweepLogWriter {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.files().iter_mut().try_for_each(|(_, file)| file.write_all(bytes))?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,247 @@
+//! Says in words why a device, a job or a sweep is as it is, from what the store has.
+
+use jiff::Timestamp;
+
+use crate::domain::{Device, DeviceState, Event, Job, JobState, RunState, Submission, SweepRow, SweepState};
+use crate::lease::{is_holder_gone, live_holder};
+use crate::status;
+use crate::store::{Attempt, Store};
+use crate::wording::event_sentence;
+
+use super::{Lab, LabError};
+
+/// Events that are told at the end of an answer.
+const EVENTS_TOLD: usize = 8;
+/// Events of a device that are looked through.
+const EVENTS_READ: u32 = 200;
+
+impl Lab {
+    /// Why a device, a job or a sweep is as it is, in lines; `sweep` is the one that a job is in.
+    ///
+    /// # Errors
+    /// When there is no such thing.
+    pub fn why(&self, what: &str, sweep: &str) -> Result<Vec<String>, LabError> {
+        let store = self.store()?;
+        let inventory = self.inventory()?;
+        if let Some(device) = inventory.devices.iter().find(|device| device.name == what) {
+            return device_reasons(store.as_ref(), device);
+        }
+        if let Some((sweep, job)) = self.find_job(what, sweep)? {
+            return job_reasons(store.as_ref(), &sweep, &job);
+        }
+        let sweep = self.find_sweep(what).map_err(|error| {
+            error.with_only_hint("give the name of a device, a job's identifier (with --sweep ID), or a sweep's")
+        })?;
+        self.sweep_reasons(&sweep)
+    }
+
+    fn find_job(&self, what: &str, sweep: &str) -> Result<Option<(SweepRow, Job)>, LabError> {
+        // Nothing but a job's identifier begins so and has only hexadecimal digits.
+        let digits = what.strip_prefix('j');
+        if digits.is_none_or(|digits| digits.is_empty() || !digits.chars().all(|c| c.is_ascii_hexdigit())) {
+            return Ok(None);
+        }
+        let sweep = self.find_sweep(sweep)?;
+        let mut jobs = self.store()?.jobs(&sweep.id)?.into_iter().filter(|job| job.id.as_str().starts_with(what));
+        match (jobs.next(), jobs.next()) {
+            (Some(job), None) => Ok(Some((sweep, job))),
+            (Some(_), Some(_)) => Err(LabError::usage(format!("{what:?} is the beginning of several jobs"))),
+            (None, _) => Err(LabError::usage(format!("sweep {} has no job {what:?}", sweep.id))
+                .with_hint("`--sweep ID` names another sweep; results.csv has the identifiers of its jobs")),
+        }
+    }
+
+    fn sweep_reasons(&self, sweep: &SweepRow) -> Result<Vec<String>, LabError> {
+        let store = self.store()?;
+        let store = store.as_ref();
+        let counts = store.counts(&sweep.id)?;
+        let holder = live_holder(store, &sweep.id)?;
+        let handed = self.submissions()?.remove(&sweep.id);
+        let standing = status::sweep_status(sweep.state, holder.is_some(), handed.is_some());
+        let done = counts.jobs - counts.open;
+        let mut lines =
+            vec![format!("Sweep {} is {standing}: {done} of {} jobs have their record.", sweep.id, counts.jobs)];
+        if let Some(Submission { by, at, .. }) = &handed {
+            lines.push(format!("{by} gave it to the daemon at {at:.0}."));
+        }
+        match &holder {
+            Some(holder) => lines.push(format!("{} carries it out.", holder.holder)),
+            None if handed.is_some() && sweep.state == SweepState::Open => lines.push(format!(
+                "Nobody carries it out; it is the daemon's. Where no daemon runs: `farmctl daemon`, or `farmctl sweep --resume {} \
+                 --local`.",
+                sweep.id
+            )),
+            None if !sweep.state.is_over() => {
+                lines.push(format!("Nobody carries it out: `farmctl sweep --resume {}` goes on with it.", sweep.id));
+            }
+            None => {}
+        }
+        let mut waiting: Vec<String> = Vec::new();
+        for job in store.open_jobs(&sweep.id, None)? {
+            if !waiting.contains(&job.device) {
+                waiting.push(job.device);
+            }
+        }
+        for device in waiting {
+            lines.push(format!("Open on {device}: {}", waits_for(store, sweep, &device)?));
+        }
+        let records = store.records(&sweep.id)?;
+        let mut reasons: Vec<(String, usize)> = Vec::new();
+        for record in &records {
+            let Some(failure) = &record.failure else { continue };
+            let reason = format!("{} {}: {}", record.status.as_str(), failure.kind, failure.kind.remedy());
+            match reasons.iter_mut().find(|(known, _)| *known == reason) {
+                Some((_, count)) => *count += 1,
+                None => reasons.push((reason, 1)),
+            }
+        }
+        lines.extend(reasons.into_iter().map(|(reason, count)| format!("{count} × {reason}")));
+        lines.extend(last_events(&store.events(&sweep.id)?));
+        Ok(lines)
+    }
+}
+
+fn device_reasons(store: &dyn Store, device: &Device) -> Result<Vec<String>, LabError> {
+    let name = &device.name;
+    let status = store.device_status(name)?;
+    let mut lines = Vec::new();
+    if let Some(why) = &device.disabled {
+        lines.push(format!("{name} is out of service: its farm file ({}) says «{why}».", device.declared_at));
+        lines.push(format!("Once it is well: `farmctl devices edit {name} --enable`."));
+    }
+    match status.state {
+        DeviceState::Quarantined => {
+            let since = status.since.map_or_else(String::new, |since| format!(" since {since:.0}"));
+            lines.push(format!(
+                "{name} is quarantined{since}, after {} failures in a row. It takes no jobs until a health probe passes.",
+                status.failures_in_row
+            ));
+            lines.extend(
+                status
+                    .probe_at
+                    .map(|at| format!("The next probe is due at {at:.0}, by a sweep or a daemon that runs then.")),
+            );
+            lines.extend(status.failure.as_ref().map(|failure| format!("Its last failure: {failure}.")));
+            lines.extend(status.failure.as_ref().map(|failure| format!("What helps: {}.", failure.kind.remedy())));
+            lines.push(format!("Once it is well: `farmctl devices release {name}`."));
+        }
+        DeviceState::InService if status.failures_in_row > 0 => {
+            let failure = status.failure.as_ref().map(ToString::to_string).unwrap_or_default();
+            lines
+                .push(format!("{name} is in service. It failed {} times in a row: {failure}.", status.failures_in_row));
+        }
+        DeviceState::InService if device.disabled.is_none() => lines.push(format!("{name} is in service.")),
+        DeviceState::InService => {}
+    }
+    if let Some(sighting) = store.sighting(name)? {
+        let since = sighting.silent_since.map_or_else(String::new, |since| format!(" since {since:.0}"));
+        if let Some(failure) = &sighting.failure {
+            lines.push(format!("It has not answered{since}: {failure}."));
+            lines.push(format!("What helps: {}. Then: `farmctl devices check {name}`.", failure.kind.remedy()));
+        }
+    }
+    if let Some(lock) = store.device_locks(Some(name), Timestamp::now())?.into_iter().next() {
+        lines.push(format!(
+            "{lock}, since {:.0}. Sweeps take no job of it until then; a run under way ends first.",
+            lock.since
+        ));
+        lines.push(format!("To give it free before: `farmctl devices unlock {name}`."));
+    }
+    let leases = store.device_leases(Timestamp::now())?;
+    match leases.into_iter().find(|(held, lease)| held == name && !is_holder_gone(&lease.holder)) {
+        Some((_, lease)) => {
+            let sweep = lease.sweep_id.map_or_else(String::new, |sweep| format!(" for sweep {sweep}"));
+            lines.push(format!("{} uses it{sweep}; without a word from it, until {:.0}.", lease.holder, lease.until));
+        }
+        None => lines.push("Nobody uses it now.".to_owned()),
+    }
+    lines.extend(last_events(&store.device_events(name, EVENTS_READ)?));
+    Ok(lines)
+}
+
+fn job_reasons(store: &dyn Store, sweep: &SweepRow, job: &Job) -> Result<Vec<String>, LabError> {
+    let (state, attempts) = store.attempts(&sweep.id, &job.id)?;
+    let what = format!("{} on {}", job.model.name, job.device);
+    let mut lines = vec![format!("Job {} of sweep {}: {what}.", job.id, sweep.id)];
+    let record = store.records(&sweep.id)?.into_iter().find(|record| record.job.id == job.id);
+    match (state, record) {
+        (JobState::Recorded, Some(record)) => {
+            lines.push(format!("It has its record: {}, at {:.0}.", record.status.as_str(), record.finished_at));
+            if let Some(failure) = &record.failure {
+                lines.push(format!("Why: {failure}."));
+                lines.push(format!("What helps: {}.", failure.kind.remedy()));
+                lines.extend(failure.stderr_tail.iter().map(|line| format!("  | {line}")));
+            }
+        }
+        (JobState::Running, _) => lines.push(running(&attempts)),
+        (_, _) => {
+            lines.push("It waits to be claimed.".to_owned());
+            lines.push(waits_for(store, sweep, &job.device)?);
+        }
+    }
+    lines.extend(attempts.iter().map(attempt_line));
+    let events: Vec<Event> =
+        store.events(&sweep.id)?.into_iter().filter(|event| event.job_id.as_ref() == Some(&job.id)).collect();
+    lines.extend(last_events(&events));
+    Ok(lines)
+}
+
+fn running(attempts: &[Attempt]) -> String {
+    match attempts.iter().find(|attempt| attempt.state == RunState::Live) {
+        Some(attempt) if attempt.lease.until > Timestamp::now() && !is_holder_gone(&attempt.lease.holder) => {
+            format!("Attempt {} is under way, by {}.", attempt.attempt, attempt.lease.holder)
+        }
+        Some(attempt) => format!(
+            "Attempt {} was left by {}; `farmctl sweep --resume` goes on with it where it is on the device.",
+            attempt.attempt, attempt.lease.holder
+        ),
+        None => "It is marked as running, and no attempt is: `farmctl store check` says more.".to_owned(),
+    }
+}
+
+/// What a job that waits waits for.
+fn waits_for(store: &dyn Store, sweep: &SweepRow, device: &str) -> Result<String, LabError> {
+    let Some(holder) = live_holder(store, &sweep.id)? else {
+        return Ok(format!("Nobody carries the sweep out: `farmctl sweep --resume {}` goes on with it.", sweep.id));
+    };
+    let status = store.device_status(device)?;
+    if status.state == DeviceState::Quarantined {
+        return Ok(format!("{device} is quarantined: `farmctl why {device}` says more."));
+    }
+    if let Some(lock) = store.device_locks(Some(device), Timestamp::now())?.into_iter().next() {
+        return Ok(format!("{lock}. `farmctl devices unlock {device}` gives it free before."));
+    }
+    if let Some(other) = store.preempted_by(device, &sweep.id, Timestamp::now())? {
+        return Ok(format!("Sweep {other} goes before on {device}: a person's does, and one by a schedule waits."));
+    }
+    let leases = store.device_leases(Timestamp::now())?;
+    Ok(match leases.into_iter().find(|(held, _)| held == device) {
+        Some((_, lease)) if lease.holder != holder.holder => format!("{} uses {device}.", lease.holder),
+        Some(_) => format!("{} carries the sweep out; jobs before it on {device} come first.", holder.holder),
+        None => format!("{} carries the sweep out, and does not use {device} now.", holder.holder),
+    })
+}
+
+fn attempt_line(attempt: &Attempt) -> String {
+    let ended = match (attempt.state, &attempt.failure) {
+        (RunState::Live, _) => "has not ended".to_owned(),
+        (RunState::Recorded, _) => "ended with the record".to_owned(),
+        (RunState::Requeued, Some(failure)) => format!("ended without a result: {failure}"),
+        (RunState::Requeued, None) => "ended without a result".to_owned(),
+    };
+    format!("Attempt {}, claimed at {:.0}: {ended}.", attempt.attempt, attempt.claimed_at)
+}
+
+/// The last things that happened, a line each.
+fn last_events(events: &[Event]) -> Vec<String> {
+    let sentences: Vec<String> = events
+        .iter()
+        .filter_map(|event| event_sentence(event).map(|sentence| format!("  {:.0}  {sentence}", event.at)))
+        .collect();
+    if sentences.is_empty() {
+        return Vec::new();
+    }
+    let mut lines = vec!["What happened last:".to_owned()];
+    lines.extend_from_slice(&sentences[sentences.len().saturating_sub(EVENTS_TOLD)..]);
+    lines
+}
