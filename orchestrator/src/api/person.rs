@@ -25,6 +25,15 @@ impl Role {
             Role::Admin => "admin",
         }
     }
+
+    /// What it lets somebody do.
+    pub fn description(self) -> &'static str {
+        match self {
+            Role::View => "Look",
+            Role::Run => "Also start and cancel sweeps, lock and unlock devices, run schedules",
+            Role::Admin => "Also release devices from quarantine, pause schedules",
+        }
+    }
 }
 
 /// Somebody who was let in.

@@ -10,13 +10,13 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::*;
-use crate::domain::{Event, EventKind, Failure, FailureKind, RunStatus, SchedulePause, sample};
+use crate::domain::{Event, EventKind, Failure, FailureKind, RunStatus, SchedulePause, SweepId, sample};
 use crate::lab::{Environment, Overrides, SweepLogs, VERSION};
 use crate::lease::Holder;
 use crate::progress::Mode;
 use crate::schedule::{Missed, Overlap};
 use crate::store::conformance::{at, claim, record, sweep};
-use crate::store::people;
+use crate::store::{StoreError, people};
 
 /// No answer takes longer, however slow the machine.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -3,7 +3,8 @@ use clap::Subcommand;
 use crate::catalog::{EngineFiles, LocalArtifact};
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::{Format, print_data, print_json, print_rows, say, text_table};
+use crate::cli::print::{print_text, say};
+use crate::cli::table::Table;
 use crate::domain::{Backend, BackendFile, BackendProgram, BackendSource, BackendTarget, Catalog};
 use crate::lab::LabError;
 use crate::runners::HOST_TARGET;
@@ -62,11 +63,7 @@ fn list(context: &Context, catalog: &Catalog) -> Result<u8, LabError> {
             rows.push(of(&target.target, state(&files, target), target.needs.as_deref().unwrap_or_default()));
         }
     }
-    match context.format {
-        Format::Human => print_data(text_table(&LIST_HEADER, rows.into_iter()).as_bytes())?,
-        Format::Json => print_json(&catalog.backends)?,
-        Format::Csv | Format::Markdown => print_rows(context.format, &LIST_HEADER, rows)?,
-    }
+    Table::new(&LIST_HEADER, rows).json(&catalog.backends).print(context.format)?;
     Ok(exit::OK)
 }
 
@@ -77,10 +74,7 @@ fn state(files: &EngineFiles, target: &BackendTarget) -> String {
 }
 
 fn show(context: &Context, backend: &Backend) -> Result<u8, LabError> {
-    match context.format {
-        Format::Human | Format::Csv | Format::Markdown => print_data(described(context, backend).as_bytes())?,
-        Format::Json => print_json(backend)?,
-    }
+    print_text(context.format, &described(context, backend), backend)?;
     Ok(exit::OK)
 }
 
@@ -160,9 +154,6 @@ async fn fetch(context: &Context, catalog: &Catalog, names: &[String], targets: 
         say(&format!("no engine has files for {}", wanted.join(", ")));
         return Ok(exit::NOTHING);
     }
-    match context.format {
-        Format::Human => print_data(text_table(&FETCH_HEADER, rows.into_iter()).as_bytes())?,
-        Format::Csv | Format::Markdown | Format::Json => print_rows(context.format, &FETCH_HEADER, rows)?,
-    }
+    Table::new(&FETCH_HEADER, rows).print(context.format)?;
     Ok(if failed > 0 { exit::SOME_FAILED } else { exit::OK })
 }

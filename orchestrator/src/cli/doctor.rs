@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::{Format, print_data, print_json, print_rows};
+use crate::cli::table::Table;
 use crate::lab::LabError;
 use crate::runners::{HOST_TARGET, TARGETS, way_to_build};
 
@@ -37,23 +37,17 @@ pub(super) async fn run(context: &Context) -> Result<u8, LabError> {
     ];
     findings.extend(other_machines(context).await);
     let broken = findings.iter().any(|finding| finding.required && !finding.ok);
-    match context.format {
-        Format::Human => print_data(text(&findings).as_bytes())?,
-        Format::Json => print_json(&findings)?,
-        Format::Csv | Format::Markdown => print_rows(
-            context.format,
-            &["what", "ok", "required", "detail", "remedy"],
-            findings.iter().map(|finding| {
-                vec![
-                    finding.what.clone(),
-                    finding.ok.to_string(),
-                    finding.required.to_string(),
-                    finding.detail.clone(),
-                    finding.remedy.clone().unwrap_or_default(),
-                ]
-            }),
-        )?,
-    }
+    let rows = findings.iter().map(|finding| {
+        vec![
+            finding.what.clone(),
+            finding.ok.to_string(),
+            finding.required.to_string(),
+            finding.detail.clone(),
+            finding.remedy.clone().unwrap_or_default(),
+        ]
+    });
+    let columns = ["what", "ok", "required", "detail", "remedy"];
+    Table::new(&columns, rows).text(text(&findings)).json(&findings).print(context.format)?;
     Ok(if broken { exit::INTERNAL } else { exit::OK })
 }
 

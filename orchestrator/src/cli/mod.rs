@@ -34,8 +34,10 @@ mod signals;
 mod store;
 mod sweep;
 mod sweeps;
+mod table;
 mod tokens;
 mod why;
+mod words;
 
 use context::Context;
 use print::Format;

@@ -1,6 +1,5 @@
 //! What verbs print: data on stdout, words for people on stderr.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
 
@@ -33,35 +32,19 @@ pub(super) fn print_data(bytes: &[u8]) -> Result<(), LabError> {
 }
 
 /// Writes a value to stdout as JSON.
-pub(super) fn print_json(value: &impl serde::Serialize) -> Result<(), LabError> {
+pub(super) fn print_json(value: &(impl serde::Serialize + ?Sized)) -> Result<(), LabError> {
     let mut text = serde_json::to_string_pretty(value)
         .map_err(|error| LabError::internal(format!("failed to write JSON: {error}")))?;
     text.push('\n');
     print_data(text.as_bytes())
 }
 
-/// Writes rows to stdout as a table in Markdown, as objects in JSON, or else as CSV.
-pub(super) fn print_rows(
-    format: Format,
-    header: &[&str],
-    rows: impl IntoIterator<Item = Vec<String>>,
-) -> Result<(), LabError> {
+/// Writes a value to stdout as JSON, or else as this text.
+pub(super) fn print_text(format: Format, text: &str, json: &impl serde::Serialize) -> Result<(), LabError> {
     match format {
-        Format::Markdown => return print_data(crate::report::markdown_table(header, rows).as_bytes()),
-        Format::Json => {
-            let object = |row: Vec<String>| header.iter().copied().zip(row).collect::<BTreeMap<&str, String>>();
-            return print_json(&rows.into_iter().map(object).collect::<Vec<_>>());
-        }
-        Format::Human | Format::Csv => {}
+        Format::Json => print_json(json),
+        Format::Human | Format::Csv | Format::Markdown => print_data(text.as_bytes()),
     }
-    let failed = |error: csv::Error| LabError::internal(format!("failed to write CSV: {error}"));
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(header).map_err(failed)?;
-    for row in rows {
-        writer.write_record(&row).map_err(failed)?;
-    }
-    let bytes = writer.into_inner().map_err(|error| LabError::internal(error.to_string()))?;
-    print_data(&bytes)
 }
 
 /// Whether standard error is a terminal that can draw a line anew, in colour. One of an editor or without `TERM` can't:
@@ -74,17 +57,6 @@ pub(super) fn is_drawn_on_terminal() -> bool {
 pub(super) fn terminal_width() -> u16 {
     const WITHOUT_TERMINAL: u16 = 120;
     console::Term::stdout().size_checked().map_or(WITHOUT_TERMINAL, |(_, columns)| columns)
-}
-
-/// A table for people, without lines: as wide as its content.
-pub(super) fn text_table(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
-    let mut table = comfy_table::Table::new();
-    table.load_style(comfy_table::presets::NOTHING).set_header(header.to_vec());
-    table.add_rows(
-        rows.map(|row| row.into_iter().map(|cell| cell.chars().filter(|c| !c.is_control()).collect::<String>())),
-    );
-    let lines = table.lines().map(|line| line.trim_end().to_owned() + "\n");
-    lines.collect()
 }
 
 /// Writes a line for people to stderr.

@@ -6,7 +6,8 @@ use clap::Args;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::{Format, print_data, print_json, print_rows, say, text_table};
+use crate::cli::print::say;
+use crate::cli::table::Table;
 use crate::lab::{LabError, Removal};
 
 #[derive(Debug, Args)]
@@ -31,12 +32,7 @@ pub(super) fn run(context: &Context, arguments: &RetentionArguments) -> Result<u
         let mb = format!("{:.1}", leaving.bytes as f64 / 1e6);
         vec![(*kind).to_owned(), leaving.name.clone(), mb, leaving.why.clone()]
     });
-    match context.format {
-        Format::Human if removals.is_empty() => {}
-        Format::Human => print_data(text_table(&header, rows).as_bytes())?,
-        Format::Json => print_json(&removals)?,
-        Format::Csv | Format::Markdown => print_rows(context.format, &header, rows)?,
-    }
+    Table::new(&header, rows).json(&removals).when_empty("").print(context.format)?;
     say(&Removal::summary(&removals, arguments.dry_run));
     Ok(exit::OK)
 }

@@ -2,7 +2,8 @@ use clap::Subcommand;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::{Format, print_data, print_json, print_rows, say};
+use crate::cli::print::{Format, say};
+use crate::cli::table::Table;
 use crate::lab::{FoundRunner, LabError};
 use crate::runners::{HOST_TARGET, MEASURING_PROFILE};
 
@@ -47,36 +48,28 @@ async fn list(context: &Context) -> Result<u8, LabError> {
 }
 
 fn print_found(context: &Context, found: &[FoundRunner]) -> Result<u8, LabError> {
-    match context.format {
-        Format::Human => {
-            for runner in found {
-                let text = format!(
-                    "{}\n  path    {}\n  size    {:.1} MB\n  sha256  {}\n  version {}\n  found   {}\n",
-                    runner.target,
-                    context.lab.short_path(&runner.path),
-                    runner.size_bytes as f64 / 1e6,
-                    runner.sha256,
-                    runner.version.as_deref().unwrap_or("unknown"),
-                    runner.found_by
-                );
-                print_data(text.as_bytes())?;
-            }
-        }
-        Format::Json => print_json(&found)?,
-        Format::Csv | Format::Markdown => print_rows(
-            context.format,
-            &["target", "path", "found_by", "size_bytes", "sha256", "version"],
-            found.iter().map(|runner| {
-                vec![
-                    runner.target.clone(),
-                    runner.path.display().to_string(),
-                    runner.found_by.to_owned(),
-                    runner.size_bytes.to_string(),
-                    runner.sha256.clone(),
-                    runner.version.clone().unwrap_or_default(),
-                ]
-            }),
-        )?,
-    }
+    let text = |runner: &FoundRunner| {
+        format!(
+            "{}\n  path    {}\n  size    {:.1} MB\n  sha256  {}\n  version {}\n  found   {}\n",
+            runner.target,
+            context.lab.short_path(&runner.path),
+            runner.size_bytes as f64 / 1e6,
+            runner.sha256,
+            runner.version.as_deref().unwrap_or("unknown"),
+            runner.found_by
+        )
+    };
+    let rows = found.iter().map(|runner| {
+        vec![
+            runner.target.clone(),
+            runner.path.display().to_string(),
+            runner.found_by.to_owned(),
+            runner.size_bytes.to_string(),
+            runner.sha256.clone(),
+            runner.version.clone().unwrap_or_default(),
+        ]
+    });
+    let columns = ["target", "path", "found_by", "size_bytes", "sha256", "version"];
+    Table::new(&columns, rows).text(found.iter().map(text).collect()).json(found).print(context.format)?;
     Ok(exit::OK)
 }

@@ -6,8 +6,9 @@ use clap::Subcommand;
 use jiff::Timestamp;
 
 use crate::cli::context::Context;
-use crate::cli::print::{Format, print_data, print_json, print_rows, say, text_table};
+use crate::cli::print::say;
 use crate::cli::sweep::ExecutionMode;
+use crate::cli::table::Table;
 use crate::cli::{exit, sweep};
 use crate::domain::StartState;
 use crate::lab::LabError;
@@ -86,11 +87,7 @@ fn list(context: &Context, config: Option<&Path>) -> Result<u8, LabError> {
             one.last_sweep.clone().unwrap_or_default(),
         ]
     });
-    match context.format {
-        Format::Human => print_data(text_table(&header, rows).as_bytes())?,
-        Format::Json => print_json(&listed)?,
-        Format::Csv | Format::Markdown => print_rows(context.format, &header, rows)?,
-    }
+    Table::new(&header, rows).json(&listed).print(context.format)?;
     if context.lab.daemon_is_running() {
         let at = context.lab.daemon_status().map_or_else(String::new, |status| format!("; {}", status.line()));
         say(&format!("a daemon runs{at}"));
@@ -117,11 +114,6 @@ fn history(context: &Context, name: Option<&str>, limit: u32) -> Result<u8, LabE
         let due = format!("{:.0}", start.due.due_at);
         vec![due, start.due.schedule.clone(), what.to_owned(), sweep, start.why.clone().unwrap_or_default()]
     });
-    match context.format {
-        Format::Human if starts.is_empty() => say("nothing was due yet"),
-        Format::Human => print_data(text_table(&header, rows).as_bytes())?,
-        Format::Json => print_json(&starts)?,
-        Format::Csv | Format::Markdown => print_rows(context.format, &header, rows)?,
-    }
+    Table::new(&header, rows).json(&starts).when_empty("nothing was due yet").print(context.format)?;
     Ok(if starts.is_empty() { exit::NOTHING } else { exit::OK })
 }

@@ -1,12 +1,13 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use clap::{Args, ValueEnum};
+use clap::Args;
+use clap::builder::TypedValueParser as _;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
 use crate::cli::print::{Format, print_data, print_json, say, terminal_width};
+use crate::cli::words::one_of;
 use crate::lab::LabError;
 use crate::score::{self, AccuracySource, Options, ResultMatrix, SCORES, Score, ScoreError, ScoredRun};
 use crate::{catalog, config, report};
@@ -18,11 +19,11 @@ pub(super) struct ScoreArguments {
     #[arg(default_value = "latest", value_name = "SWEEP|DIR|FILE.csv")]
     results: Vec<String>,
     /// Which score
-    #[arg(long, default_value = "aiotbench", value_parser = kinds())]
+    #[arg(long, default_value = "aiotbench", value_parser = one_of(SCORES, name, description).map(Kind))]
     kind: Kind,
     /// Where accuracies come from
-    #[arg(long, value_enum, default_value_t = Accuracy::Measured)]
-    accuracy: Accuracy,
+    #[arg(long, default_value = "measured", value_parser = one_of(AccuracySource::ALL, AccuracySource::as_str, AccuracySource::description))]
+    accuracy: AccuracySource,
     /// Count a multiply-add as two operations (FLOPs), not as one (MACs)
     #[arg(long)]
     flops: bool,
@@ -53,31 +54,16 @@ impl std::fmt::Debug for Kind {
     }
 }
 
-fn kinds() -> impl TypedValueParser<Value = Kind> {
-    let words = SCORES.iter().map(|score| PossibleValue::new(score.name()).help(score.description()));
-    PossibleValuesParser::new(words).try_map(|name| score::score(&name).map(Kind).ok_or("no such score"))
+fn name(score: &'static dyn Score) -> &'static str {
+    score.name()
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Accuracy {
-    /// The one that each run itself had
-    Measured,
-    /// The one published for the network, and marked so
-    Published,
-}
-
-impl From<Accuracy> for AccuracySource {
-    fn from(accuracy: Accuracy) -> AccuracySource {
-        match accuracy {
-            Accuracy::Measured => AccuracySource::Measured,
-            Accuracy::Published => AccuracySource::Published,
-        }
-    }
+fn description(score: &'static dyn Score) -> &'static str {
+    score.description()
 }
 
 pub(super) fn run(context: &Context, arguments: &ScoreArguments) -> Result<u8, LabError> {
-    let Kind(score) = arguments.kind;
-    let accuracy = arguments.accuracy.into();
+    let (Kind(score), accuracy) = (arguments.kind, arguments.accuracy);
     // A published accuracy is no column of a table.
     let top = score.accuracy().filter(|_| accuracy == AccuracySource::Measured);
     let columns: Vec<&str> = top.iter().map(|top| top.column()).collect();

@@ -7,7 +7,7 @@ use clap::Subcommand;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::{Format, print_data, print_json, say};
+use crate::cli::print::{print_text, say};
 use crate::lab::{LabError, StoreCheck};
 
 #[derive(Debug, Subcommand)]
@@ -34,10 +34,7 @@ pub(super) fn run(context: &Context, verb: &StoreVerb) -> Result<u8, LabError> {
 
 fn check(context: &Context) -> Result<u8, LabError> {
     let found = context.lab.check_store()?;
-    match context.format {
-        Format::Json => print_json(&found)?,
-        _ => print_data(text(&found).as_bytes())?,
-    }
+    print_text(context.format, &text(&found), &found)?;
     if found.faults.is_empty() {
         return Ok(exit::OK);
     }
@@ -61,12 +58,8 @@ fn text(found: &StoreCheck) -> String {
 
 fn vacuum(context: &Context) -> Result<u8, LabError> {
     let vacuumed = context.lab.vacuum_store()?;
-    match context.format {
-        Format::Json => print_json(&vacuumed)?,
-        _ => {
-            print_data(format!("{} bytes before, {} after\n", vacuumed.before_bytes, vacuumed.after_bytes).as_bytes())?
-        }
-    }
+    let text = format!("{} bytes before, {} after\n", vacuumed.before_bytes, vacuumed.after_bytes);
+    print_text(context.format, &text, &vacuumed)?;
     Ok(exit::OK)
 }
 

@@ -4,8 +4,9 @@ use clap::Subcommand;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::{Format, print_data, print_json, print_rows, say, text_table};
+use crate::cli::print::{Format, print_data, print_json, say};
 use crate::cli::report::print_rows_of;
+use crate::cli::table::Table;
 use crate::domain::{Record, RunStatus, SweepState};
 use crate::lab::{LabError, SweepCounts, SweepOverview, Unpinned};
 
@@ -66,12 +67,7 @@ fn list(context: &Context) -> Result<u8, LabError> {
         row.push(overview.config.clone().unwrap_or_default());
         row
     });
-    match context.format {
-        Format::Human if sweeps.is_empty() => say("this lab has no sweep yet"),
-        Format::Human => print_data(text_table(&header, rows).as_bytes())?,
-        Format::Json => print_json(&sweeps)?,
-        Format::Csv | Format::Markdown => print_rows(context.format, &header, rows)?,
-    }
+    Table::new(&header, rows).json(&sweeps).when_empty("this lab has no sweep yet").print(context.format)?;
     Ok(if sweeps.is_empty() { exit::NOTHING } else { exit::OK })
 }
 

@@ -2,13 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
 use jiff::Timestamp;
 
 use crate::api::{Role, TokenFile};
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::{Format, print_data, print_rows, say, text_table};
+use crate::cli::print::{print_data, say};
+use crate::cli::table::Table;
+use crate::cli::words::one_of;
 use crate::lab::LabError;
 
 #[derive(Debug, Subcommand)]
@@ -18,8 +20,8 @@ pub(super) enum TokensVerb {
         /// Whose it is: what they do is recorded under this name
         name: String,
         /// What they may do
-        #[arg(long, value_enum)]
-        role: RoleWord,
+        #[arg(long, value_parser = one_of(Role::ALL, Role::as_str, Role::description))]
+        role: Role,
     },
     /// List whose tokens there are
     List,
@@ -31,33 +33,12 @@ pub(super) enum TokensVerb {
     },
 }
 
-/// What somebody may do.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(super) enum RoleWord {
-    /// Look
-    View,
-    /// Also start and cancel sweeps, lock and unlock devices, run schedules
-    Run,
-    /// Also release devices from quarantine, pause schedules
-    Admin,
-}
-
-impl From<RoleWord> for Role {
-    fn from(word: RoleWord) -> Role {
-        match word {
-            RoleWord::View => Role::View,
-            RoleWord::Run => Role::Run,
-            RoleWord::Admin => Role::Admin,
-        }
-    }
-}
-
 pub(super) fn run(context: &Context, verb: &TokensVerb) -> Result<u8, LabError> {
     let (path, is_named) = path(context)?;
     let file = TokenFile::new(path.clone());
     match verb {
         TokensVerb::Add { name, role } => {
-            let secret = file.add(name, (*role).into(), Timestamp::now()).map_err(failed)?;
+            let secret = file.add(name, *role, Timestamp::now()).map_err(failed)?;
             print_data(format!("{secret}\n").as_bytes())?;
             say(&format!("{name} logs in with this token; {} has its hash alone", context.lab.short_path(&path)));
             if !is_named {
@@ -95,10 +76,6 @@ fn list(context: &Context, file: &TokenFile) -> Result<u8, LabError> {
     let rows = tokens
         .iter()
         .map(|token| vec![token.name.clone(), token.role.as_str().to_owned(), format!("{:.0}", token.created_at)]);
-    match context.format {
-        Format::Human if tokens.is_empty() => say("there is no token yet"),
-        Format::Human => print_data(text_table(&header, rows).as_bytes())?,
-        Format::Json | Format::Csv | Format::Markdown => print_rows(context.format, &header, rows)?,
-    }
+    Table::new(&header, rows).when_empty("there is no token yet").print(context.format)?;
     Ok(if tokens.is_empty() { exit::NOTHING } else { exit::OK })
 }

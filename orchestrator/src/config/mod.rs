@@ -98,6 +98,18 @@ impl FileKind {
             FileKind::Daemon => "daemon",
         }
     }
+
+    /// Where such files are in a lab.
+    pub fn files(self) -> &'static str {
+        match self {
+            FileKind::Inventory => "farms/*.yaml",
+            FileKind::Sweep => "configs/*.yaml",
+            FileKind::Models => "configs/models.yaml",
+            FileKind::Backends => "configs/backends.yaml",
+            FileKind::Datasets => "configs/datasets.yaml",
+            FileKind::Daemon => "configs/daemon.yaml",
+        }
+    }
 }
 
 /// The JSON Schema (draft 7, which editors know best) of a kind of file.

@@ -154,6 +154,9 @@ pub enum WeightsKind {
 }
 
 impl WeightsKind {
+    /// Every kind.
+    pub const ALL: &'static [WeightsKind] = &[WeightsKind::Synthetic, WeightsKind::Trained];
+
     /// The word used in files and reports.
     pub fn as_str(self) -> &'static str {
         match self {

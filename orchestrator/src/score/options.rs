@@ -18,6 +18,27 @@ pub enum AccuracySource {
     Published,
 }
 
+impl AccuracySource {
+    /// Every source.
+    pub const ALL: &'static [AccuracySource] = &[AccuracySource::Measured, AccuracySource::Published];
+
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            AccuracySource::Measured => "measured",
+            AccuracySource::Published => "published",
+        }
+    }
+
+    /// Which accuracy that is.
+    pub fn description(self) -> &'static str {
+        match self {
+            AccuracySource::Measured => "The one that each run itself had",
+            AccuracySource::Published => "The one published for the network, and marked so",
+        }
+    }
+}
+
 /// Which answers make a network right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Top {

@@ -4,7 +4,8 @@ use clap::Args;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::{Format, print_data, print_json, print_rows, say, text_table};
+use crate::cli::print::{Format, say};
+use crate::cli::table::Table;
 use crate::config::{self, NewDevice};
 use crate::domain::TransportConfig;
 use crate::inventory::{self, Discovered};
@@ -48,11 +49,7 @@ fn print(context: &Context, found: &[Discovered]) -> Result<(), LabError> {
             one.description().unwrap_or_default(),
         ]
     });
-    match context.format {
-        Format::Human => print_data(text_table(&header, rows).as_bytes())?,
-        Format::Json => print_json(&found)?,
-        Format::Csv | Format::Markdown => print_rows(context.format, &header, rows)?,
-    }
+    Table::new(&header, rows).json(found).print(context.format)?;
     if context.format == Format::Json {
         return Ok(());
     }

@@ -2,7 +2,7 @@ use clap::Args;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::{Format, print_data, print_json, print_rows, say};
+use crate::cli::table::Table;
 use crate::domain::Event;
 use crate::lab::LabError;
 use crate::wording::event_sentence;
@@ -23,15 +23,11 @@ pub(super) fn run(context: &Context, arguments: &HistoryArguments) -> Result<u8,
         let sweep = event.sweep_id.as_ref().map(ToString::to_string).unwrap_or_default();
         event_sentence(event).map(|sentence| vec![format!("{:.0}", event.at), sweep, sentence])
     };
-    let rows = events.iter().filter_map(cells);
-    match context.format {
-        Format::Human if events.is_empty() => say(&format!("nothing happened to {name} yet")),
-        Format::Human => {
-            let text: String = rows.map(|row| format!("{}  {}\n", row[0], row[2])).collect();
-            print_data(text.as_bytes())?;
-        }
-        Format::Json => print_json(&events)?,
-        Format::Csv | Format::Markdown => print_rows(context.format, &["at", "sweep", "what"], rows)?,
-    }
+    let rows: Vec<Vec<String>> = events.iter().filter_map(cells).collect();
+    let text = rows.iter().map(|row| format!("{}  {}\n", row[0], row[2])).collect();
+    let table = Table::new(&["at", "sweep", "what"], rows).text(text).json(&events);
+    // What happened may be nothing that there are words for.
+    let table = if events.is_empty() { table.when_empty(format!("nothing happened to {name} yet")) } else { table };
+    table.print(context.format)?;
     Ok(if events.is_empty() { exit::NOTHING } else { exit::OK })
 }

@@ -2,7 +2,8 @@ use clap::Subcommand;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::{Format, print_data, print_json, print_rows, say, text_table};
+use crate::cli::print::{Format, say};
+use crate::cli::table::Table;
 use crate::lab::{LabError, ProbeResult, Question};
 
 use self::discover::DiscoverArguments;
@@ -143,11 +144,7 @@ fn print_answers(
     header: &[&str],
     rows: impl Iterator<Item = Vec<String>>,
 ) -> Result<u8, LabError> {
-    match context.format {
-        Format::Human => print_data(text_table(header, rows).as_bytes())?,
-        Format::Json => print_json(&answers)?,
-        Format::Csv | Format::Markdown => print_rows(context.format, header, rows)?,
-    }
+    Table::new(header, rows).json(answers).print(context.format)?;
     if context.format != Format::Json {
         tell_failures(answers);
     }

@@ -2,7 +2,7 @@ use clap::Args;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::{Format, print_data, print_json, print_rows, say, text_table};
+use crate::cli::table::Table;
 use crate::lab::{LabError, Restored};
 
 #[derive(Debug, Args)]
@@ -37,13 +37,5 @@ fn print(context: &Context, restored: &[Restored]) -> Result<(), LabError> {
             one.made_by.clone(),
         ]
     });
-    match context.format {
-        Format::Human if restored.is_empty() => {
-            say("nothing is left changed");
-            Ok(())
-        }
-        Format::Human => print_data(text_table(&header, rows).as_bytes()),
-        Format::Json => print_json(&restored),
-        Format::Csv | Format::Markdown => print_rows(context.format, &header, rows),
-    }
+    Table::new(&header, rows).json(restored).when_empty("nothing is left changed").print(context.format)
 }

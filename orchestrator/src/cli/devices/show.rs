@@ -2,7 +2,8 @@ use jiff::Timestamp;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::{Format, print_data, print_json, print_rows, text_table};
+use crate::cli::print::Format;
+use crate::cli::table::Table;
 use crate::domain::{Device, DeviceFacts};
 use crate::lab::LabError;
 use crate::status::DeviceView;
@@ -10,10 +11,6 @@ use crate::status::DeviceView;
 pub(super) fn list(context: &Context) -> Result<u8, LabError> {
     let views = context.lab.device_views(context.lab.inventory()?.devices)?;
     let address = |view: &DeviceView| context.lab.address(&view.device);
-    if context.format == Format::Json {
-        print_json(&views)?;
-        return Ok(exit::OK);
-    }
     if context.format == Format::Human {
         let header =
             ["device", "status", "seen", "battery", "temp_c", "free_gb", "transport", "address", "tags", "detail"];
@@ -34,7 +31,7 @@ pub(super) fn list(context: &Context) -> Result<u8, LabError> {
                 view.detail.clone(),
             ]
         });
-        print_data(text_table(&header, rows).as_bytes())?;
+        Table::new(&header, rows).print(context.format)?;
         return Ok(exit::OK);
     }
     let header = [
@@ -79,28 +76,17 @@ pub(super) fn list(context: &Context) -> Result<u8, LabError> {
             view.device.notes.clone().unwrap_or_default(),
         ]
     });
-    print_rows(context.format, &header, rows)?;
+    Table::new(&header, rows).json(&views).print(context.format)?;
     Ok(exit::OK)
 }
 
 pub(super) fn show(context: &Context, name: &str) -> Result<u8, LabError> {
     let views = context.lab.device_views(vec![context.lab.device(name)?])?;
     let Some(view) = views.into_iter().next() else { return Ok(exit::NOTHING) };
-    if context.format == Format::Json {
-        print_json(&view)?;
-        return Ok(exit::OK);
-    }
     let rows = fields(&view, &context.lab.address(&view.device));
-    match context.format {
-        Format::Csv | Format::Markdown => {
-            let rows = rows.into_iter().map(|(what, value)| vec![what.to_owned(), value]);
-            print_rows(context.format, &["field", "value"], rows)?;
-        }
-        Format::Human | Format::Json => {
-            let text: String = rows.iter().map(|(what, value)| format!("{what:<11} {}\n", printable(value))).collect();
-            print_data(text.as_bytes())?;
-        }
-    }
+    let text = rows.iter().map(|(what, value)| format!("{what:<11} {}\n", printable(value))).collect();
+    let rows = rows.into_iter().map(|(what, value)| vec![what.to_owned(), value]);
+    Table::new(&["field", "value"], rows).text(text).json(&view).print(context.format)?;
     Ok(exit::OK)
 }
 

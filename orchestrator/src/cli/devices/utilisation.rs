@@ -2,7 +2,8 @@ use clap::Args;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::{Format, print_data, print_json, print_rows, text_table};
+use crate::cli::print::Format;
+use crate::cli::table::Table;
 use crate::lab::LabError;
 use crate::status::{MOST_DAYS, USUAL_DAYS};
 
@@ -18,10 +19,6 @@ pub(in crate::cli) struct UtilisationArguments {
 pub(super) fn run(context: &Context, arguments: &UtilisationArguments) -> Result<u8, LabError> {
     let devices = context.lab.select_devices(&arguments.names)?;
     let rows = context.lab.utilisation(&devices, arguments.days)?;
-    if context.format == Format::Json {
-        print_json(&rows)?;
-        return Ok(exit::OK);
-    }
     let is_for_people = context.format == Format::Human;
     let share = |share: f64| if is_for_people { format!("{:.1} %", share * 100.0) } else { format!("{share:.6}") };
     let header = ["device", "busy", "idle", "locked", "broken", "jobs_a_day", "attempts", "failed", "failed_by_kind"];
@@ -39,9 +36,6 @@ pub(super) fn run(context: &Context, arguments: &UtilisationArguments) -> Result
             kinds.collect::<Vec<_>>().join(", "),
         ]
     });
-    match context.format {
-        Format::Human => print_data(text_table(&header, cells).as_bytes())?,
-        _ => print_rows(context.format, &header, cells)?,
-    }
+    Table::new(&header, cells).json(&rows).print(context.format)?;
     Ok(exit::OK)
 }

@@ -4,7 +4,9 @@ use serde::Serialize;
 use crate::catalog::{self, analysis};
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::{Format, print_data, print_json, print_rows, say, text_table};
+use crate::cli::print::{print_text, say};
+use crate::cli::table::{Table, text_table};
+use crate::cli::words::one_of;
 use crate::domain::{
     ArtifactRef, Catalog, CatalogModel, PublishedNetwork, WeightsFile, WeightsKind, WeightsSource, image_shape,
 };
@@ -19,8 +21,8 @@ pub(super) enum ModelsVerb {
         /// Its name
         name: String,
         /// Kind of weights
-        #[arg(long, value_enum)]
-        weights: Option<Weights>,
+        #[arg(long, value_parser = one_of(WeightsKind::ALL, WeightsKind::as_str, no_help))]
+        weights: Option<WeightsKind>,
         /// The file whose graph is shown, by its format
         #[arg(long, value_name = "FORMAT")]
         file_format: Option<String>,
@@ -49,8 +51,8 @@ pub(super) struct Which {
     /// Names; all models without any
     names: Vec<String>,
     /// Kind of weights; all kinds without it
-    #[arg(long, value_enum)]
-    weights: Option<Weights>,
+    #[arg(long, value_parser = one_of(WeightsKind::ALL, WeightsKind::as_str, no_help))]
+    weights: Option<WeightsKind>,
     /// Format of the files (onnx, tflite, caffe2, torchscript_lite …), or `all`; without it, a model's first
     #[arg(long, value_name = "FORMAT")]
     file_format: Option<String>,
@@ -65,7 +67,7 @@ struct Chosen {
 
 impl From<Which> for Chosen {
     fn from(which: Which) -> Chosen {
-        Chosen { names: which.names, weights: which.weights.map(Into::into), file_format: which.file_format }
+        Chosen { names: which.names, weights: which.weights, file_format: which.file_format }
     }
 }
 
@@ -87,19 +89,9 @@ impl Chosen {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Weights {
-    Synthetic,
-    Trained,
-}
-
-impl From<Weights> for WeightsKind {
-    fn from(weights: Weights) -> WeightsKind {
-        match weights {
-            Weights::Synthetic => WeightsKind::Synthetic,
-            Weights::Trained => WeightsKind::Trained,
-        }
-    }
+/// Kinds of weights need no explanation.
+fn no_help(_: WeightsKind) -> &'static str {
+    ""
 }
 
 pub(super) async fn run(context: &Context, verb: ModelsVerb) -> Result<u8, LabError> {
@@ -107,7 +99,7 @@ pub(super) async fn run(context: &Context, verb: ModelsVerb) -> Result<u8, LabEr
     match verb {
         ModelsVerb::List => list(context, &catalog),
         ModelsVerb::Show { name, weights, file_format } => {
-            let chosen = Chosen { names: vec![name], weights: weights.map(Into::into), file_format };
+            let chosen = Chosen { names: vec![name], weights, file_format };
             show(context, &catalog, &chosen).await
         }
         ModelsVerb::Fetch(which) => each(context, &catalog, &which.into(), false).await,
@@ -164,17 +156,13 @@ async fn each(context: &Context, catalog: &Catalog, chosen: &Chosen, verify: boo
         return Err(LabError::nothing("no model has such a file"));
     }
     let header = ["model", "weights", "format", "precision", "part", "status", "file"];
-    match context.format {
-        Format::Human => {
-            for row in &rows {
-                let [model, weights, format, precision, part, status, file] = &row[..] else { continue };
-                let part = if part.is_empty() { String::new() } else { format!(", {part}") };
-                let line = format!("{status:<6} {model} ({weights}, {format} {precision}{part}): {file}\n");
-                print_data(line.as_bytes())?;
-            }
-        }
-        Format::Csv | Format::Markdown | Format::Json => print_rows(context.format, &header, rows)?,
-    }
+    let line = |row: &Vec<String>| {
+        let [model, weights, format, precision, part, status, file] = &row[..] else { return String::new() };
+        let part = if part.is_empty() { String::new() } else { format!(", {part}") };
+        format!("{status:<6} {model} ({weights}, {format} {precision}{part}): {file}\n")
+    };
+    let text = rows.iter().map(line).collect();
+    Table::new(&header, rows).text(text).print(context.format)?;
     Ok(if failed > 0 { exit::SOME_FAILED } else { exit::OK })
 }
 
@@ -203,11 +191,8 @@ fn list(context: &Context, catalog: &Catalog) -> Result<u8, LabError> {
             ]
         })
     });
-    match context.format {
-        Format::Human => print_data(text_table(&header[..9], rows.map(|row| row[..9].to_vec())).as_bytes())?,
-        Format::Json => print_json(&catalog.models)?,
-        Format::Csv | Format::Markdown => print_rows(context.format, &header, rows)?,
-    }
+    let text = text_table(&header[..9], rows.clone().map(|row| row[..9].to_vec()));
+    Table::new(&header, rows).text(text).json(&catalog.models).print(context.format)?;
     Ok(exit::OK)
 }
 
@@ -237,11 +222,7 @@ fn published(context: &Context, names: &[String]) -> Result<u8, LabError> {
             network.source.clone(),
         ]
     });
-    match context.format {
-        Format::Human => print_data(text_table(&header, rows).as_bytes())?,
-        Format::Json => print_json(&networks)?,
-        Format::Csv | Format::Markdown => print_rows(context.format, &header, rows)?,
-    }
+    Table::new(&header, rows).json(&networks).print(context.format)?;
     Ok(exit::OK)
 }
 
@@ -265,11 +246,8 @@ async fn show(context: &Context, catalog: &Catalog, chosen: &Chosen) -> Result<u
         say(&format!("the graph can't be shown: failed to {error}"));
     }
     let graph = context.lab.model_cache().summary(model, file)?;
-    if context.format == Format::Json {
-        print_json(&Shown { model, graph })?;
-    } else {
-        print_data(text(model, graph.as_ref()).as_bytes())?;
-    }
+    let text = text(model, graph.as_ref());
+    print_text(context.format, &text, &Shown { model, graph })?;
     Ok(exit::OK)
 }
 

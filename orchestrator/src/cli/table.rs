@@ -1,0 +1,81 @@
+//! A verb's answer that is a table: what it is in each form of output is settled here.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::lab::LabError;
+
+use super::print::{Format, print_data, print_json, say};
+
+/// A table, with what stands for it in some forms of output.
+pub(super) struct Table<'a> {
+    columns: &'a [&'a str],
+    rows: Vec<Vec<String>>,
+    json: Option<Box<dyn FnOnce() -> Result<(), LabError> + 'a>>,
+    text: Option<String>,
+    when_empty: Option<String>,
+}
+
+impl<'a> Table<'a> {
+    /// Rows with as many cells as there are columns.
+    pub(super) fn new(columns: &'a [&'a str], rows: impl IntoIterator<Item = Vec<String>>) -> Table<'a> {
+        Table { columns, rows: rows.into_iter().collect(), json: None, text: None, when_empty: None }
+    }
+
+    /// JSON says this; without it, an object of texts for each row.
+    pub(super) fn json(self, value: &'a (impl Serialize + ?Sized)) -> Table<'a> {
+        Table { json: Some(Box::new(move || print_json(value))), ..self }
+    }
+
+    /// People get this text; without it, the table.
+    pub(super) fn text(self, text: String) -> Table<'a> {
+        Table { text: Some(text), ..self }
+    }
+
+    /// People are told this where there are no rows; nothing by an empty text.
+    pub(super) fn when_empty(self, remark: impl Into<String>) -> Table<'a> {
+        Table { when_empty: Some(remark.into()), ..self }
+    }
+
+    /// Prints it.
+    pub(super) fn print(self, format: Format) -> Result<(), LabError> {
+        let Table { columns, rows, json, text, when_empty } = self;
+        match (format, json, when_empty) {
+            (Format::Human, _, Some(remark)) if rows.is_empty() => {
+                if !remark.is_empty() {
+                    say(&remark);
+                }
+                Ok(())
+            }
+            (Format::Human, ..) => print_data(text.unwrap_or_else(|| text_table(columns, rows)).as_bytes()),
+            (Format::Json, Some(json), _) => json(),
+            (Format::Json, None, _) => {
+                let object = |row: Vec<String>| columns.iter().copied().zip(row).collect::<BTreeMap<&str, String>>();
+                print_json(&rows.into_iter().map(object).collect::<Vec<_>>())
+            }
+            (Format::Csv, ..) => print_data(&csv(columns, rows)?),
+            (Format::Markdown, ..) => print_data(crate::report::markdown_table(columns, rows).as_bytes()),
+        }
+    }
+}
+
+fn csv(columns: &[&str], rows: Vec<Vec<String>>) -> Result<Vec<u8>, LabError> {
+    let failed = |error: csv::Error| LabError::internal(format!("failed to write CSV: {error}"));
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(columns).map_err(failed)?;
+    for row in rows {
+        writer.write_record(&row).map_err(failed)?;
+    }
+    writer.into_inner().map_err(|error| LabError::internal(error.to_string()))
+}
+
+/// A table for people, without lines: as wide as its content.
+pub(super) fn text_table(columns: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut table = comfy_table::Table::new();
+    table.load_style(comfy_table::presets::NOTHING).set_header(columns.to_vec());
+    let plain = |cell: String| cell.chars().filter(|c| !c.is_control()).collect::<String>();
+    table.add_rows(rows.into_iter().map(|row| row.into_iter().map(plain)));
+    let lines = table.lines().map(|line| line.trim_end().to_owned() + "\n");
+    lines.collect()
+}
