@@ -80,13 +80,12 @@ fn draw(element: ElementType, info: &TensorInfo, range: InputRange) -> Result<Dr
     let low = (f64::from(range.low).ceil() as i128).max(least);
     // The upper bound is no value, except where it lies between two whole numbers.
     let highest = (f64::from(range.high).ceil() as i128 - 1).min(most);
-    match u64::try_from(highest - low + 1) {
-        Ok(count @ 1..) => Ok(Draw::Whole { low, count }),
-        _ => {
-            let InputRange { low, high } = range;
-            Err(format!("input {:?} is made of {element}, of which none is in [{low}, {high})", info.name))
-        }
+    if highest < low {
+        let InputRange { low, high } = range;
+        return Err(format!("input {:?} is made of {element}, of which none is in [{low}, {high})", info.name));
     }
+    // Of all numbers of 64 bits one is left out.
+    Ok(Draw::Whole { low, count: u64::try_from(highest - low + 1).unwrap_or(u64::MAX) })
 }
 
 /// Bits of randomness in one real value: as many as the significand of a 32-bit float holds.

@@ -7,7 +7,7 @@ static int rank = 4;
 static uint64_t inferences, sleep_ns;
 
 static void load(struct farm_job *job) {
-    static const char *const known[] = {"behave", "sleep_ns", "say", "element", "wide", NULL};
+    static const char *const known[] = {"behave", "sleep_ns", "say", "element", "wide", "name", NULL};
     const char *behave = farm_option(job, "behave", ""), *element = farm_option(job, "element", "f32");
     static const int64_t in_file[] = {-1, 2, 2, 3};
     memcpy(shape, in_file, sizeof in_file);
@@ -70,7 +70,8 @@ static void outputs(struct farm_job *job) {
             snprintf(name, sizeof name, "empty %d", index);
             farm_output(job, name, "i64", 1, sizes);
         }
-    farm_output(job, "the \"same\"\t\xc3\xa9\xff", farm_option(job, "element", "f32"), rank, shape);
+    const char *odd = farm_option(job, "name", "the \"same\"\t\xc3\xa9\xff");
+    farm_output(job, odd, farm_option(job, "element", "f32"), rank, shape);
 }
 
 static int answer(struct farm_job *job, int index, float *values) {

@@ -28,6 +28,7 @@ pub const QUICK: Limits = Limits {
 };
 
 /// Goes on until somebody ends it.
+#[allow(dead_code)] // not every test program needs it
 pub const ENDLESS: Limits = Limits { warmup_min_seconds: 3600.0, warmup_max_seconds: 3600.0, ..QUICK };
 
 pub struct Lab {
@@ -133,6 +134,7 @@ impl Following {
     }
 
     /// Reads on until the run enters `phase`; gives the supervisor's process.
+    #[allow(dead_code)] // not every test program needs it
     pub fn until(&mut self, phase: Phase) -> u32 {
         while self.next().expect("the run goes on") != (Message::Phase { phase }) {}
         match &self.messages[0] {
@@ -162,6 +164,7 @@ impl Following {
 }
 
 /// The one child of the process `parent`, which appears soon.
+#[allow(dead_code)] // not every test program needs it
 pub fn child_of(parent: u32) -> i32 {
     loop {
         for entry in fs::read_dir("/proc").expect("/proc").flatten() {
@@ -209,6 +212,7 @@ pub fn node(op: &str, inputs: &[&str], output: &str) -> pb::NodeProto {
 }
 
 /// Casts to the type that has this number in ONNX.
+#[allow(dead_code)] // not every test program needs it
 pub fn cast(input: &str, to: i32, output: &str) -> pb::NodeProto {
     let to = pb::AttributeProto {
         name: "to".to_owned(),
