@@ -35,8 +35,14 @@ fn csv_cell(kind: ColumnKind, cell: &Cell) -> String {
         Cell::Text(text) if kind == ColumnKind::Word => single_line(text),
         Cell::Text(text) => csv_text(text),
         Cell::Integer(number) => number.to_string(),
-        // Rust writes no exponent and no thousands separator, and `inf` as pandas and DuckDB read it.
-        Cell::Number(number) => number.to_string(),
+        Cell::Number(number) => decimal(*number),
         Cell::Time(time) => time_text(*time),
     }
+}
+
+/// Rust writes no exponent and no thousands separator, and `inf` as pandas and DuckDB read it. A whole number gets its
+/// `.0`: a column whose numbers all happen to be whole would else be read as one of integers.
+fn decimal(number: f64) -> String {
+    let text = number.to_string();
+    if number.is_finite() && !text.contains('.') { text + ".0" } else { text }
 }

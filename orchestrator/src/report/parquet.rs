@@ -70,6 +70,7 @@ fn results(input: &ReportInput<'_>) -> Result<Vec<u8>> {
         match column.kind {
             ColumnKind::Text | ColumnKind::Word => write_known::<ByteArrayType>(&mut writer, &cells, text)?,
             ColumnKind::Integer | ColumnKind::Time => write_known::<Int64Type>(&mut writer, &cells, integer)?,
+            ColumnKind::Bits => write_known::<Int64Type>(&mut writer, &cells, bits)?,
             ColumnKind::Number => write_known::<DoubleType>(&mut writer, &cells, number)?,
         }
         writer.close()?;
@@ -110,7 +111,7 @@ fn samples(input: &ReportInput<'_>) -> Result<Vec<u8>> {
             values.extend(0..record.measurement.samples_ns.len() as i64);
         })?;
         each_record::<Int64Type>(&mut group, records, |record, values| {
-            values.extend(record.measurement.samples_ns.iter().map(|latency_ns| latency_ns.cast_signed()));
+            values.extend(record.measurement.samples_ns.iter().map(|latency_ns| signed(*latency_ns)));
         })?;
         group.close()?;
     }
@@ -144,7 +145,8 @@ fn schema(fields: Vec<TypePtr>) -> Result<TypePtr> {
 fn field(name: &str, kind: ColumnKind, repetition: Repetition) -> Result<TypePtr> {
     let (physical, logical) = match kind {
         ColumnKind::Text | ColumnKind::Word => (Physical::BYTE_ARRAY, Some(LogicalType::String)),
-        ColumnKind::Integer => (Physical::INT64, Some(LogicalType::integer(64, false))),
+        ColumnKind::Integer => (Physical::INT64, Some(LogicalType::integer(64, true))),
+        ColumnKind::Bits => (Physical::INT64, Some(LogicalType::integer(64, false))),
         ColumnKind::Number => (Physical::DOUBLE, None),
         ColumnKind::Time => (Physical::INT64, Some(LogicalType::timestamp(true, TimeUnit::MICROS))),
     };
@@ -180,13 +182,24 @@ fn text(cell: &Cell) -> Option<ByteArray> {
     Some(text.as_str().into())
 }
 
-/// Unsigned numbers have the bits of signed ones.
+/// Readers subtract these numbers, and an unsigned difference below zero wraps round.
 fn integer(cell: &Cell) -> Option<i64> {
     match cell {
-        Cell::Integer(number) => Some(number.cast_signed()),
+        Cell::Integer(number) => Some(signed(*number)),
         Cell::Time(time) => Some(time.as_microsecond()),
         Cell::Empty | Cell::Text(_) | Cell::Number(_) => None,
     }
+}
+
+/// The largest stands for all above it: 292 years in nanoseconds, which no run lasts.
+fn signed(number: u64) -> i64 {
+    number.try_into().unwrap_or(i64::MAX)
+}
+
+/// Unsigned numbers have the bits of signed ones.
+fn bits(cell: &Cell) -> Option<i64> {
+    let Cell::Integer(number) = cell else { return None };
+    Some(number.cast_signed())
 }
 
 fn number(cell: &Cell) -> Option<f64> {
@@ -232,8 +245,10 @@ mod tests {
 
     #[test]
     fn results_have_types_and_nulls() {
-        let bytes = rendered("results.parquet", &records());
-        assert_eq!(bytes, rendered("results.parquet", &records()), "the same bytes for the same records");
+        let mut records = records();
+        records[0].job.seed = u64::MAX;
+        let bytes = rendered("results.parquet", &records);
+        assert_eq!(bytes, rendered("results.parquet", &records), "the same bytes for the same records");
         let reader = read(&bytes);
         let schema = reader.metadata().file_metadata().schema_descr_ptr();
         let index = |name: &str| (0..schema.num_columns()).find(|index| schema.column(*index).name() == name).unwrap();
@@ -241,7 +256,8 @@ mod tests {
         assert_eq!(rows.len(), 4);
         let first = &rows[0];
         assert_eq!(first.get_string(index("device")).unwrap(), "board-1");
-        assert_eq!(first.get_ulong(index("macs")).unwrap(), 300_774_272);
+        assert_eq!(first.get_long(index("macs")).unwrap(), 300_774_272, "signed");
+        assert_eq!(first.get_ulong(index("seed")).unwrap(), u64::MAX, "all bits of a seed");
         assert_eq!(first.get_double(index("p50_ms")).unwrap(), 19.500001);
         assert_eq!(first.get_timestamp_micros(index("started_at")).unwrap(), sample::at(10).as_microsecond());
         assert!(rows[2].get_double(index("p50_ms")).is_err(), "not measured is null");
@@ -253,18 +269,23 @@ mod tests {
     #[test]
     fn all_samples_are_there() {
         let mut records = records();
-        records[1].measurement.samples_ns = vec![u64::MAX, 0, 1 << 63];
+        records[1].measurement.samples_ns = vec![u64::MAX, 0, 1 << 62];
         records[3].measurement.samples_ns.clear();
         let reader = read(&rendered("samples.parquet", &records));
         let rows = reader.get_row_iter(None).unwrap().map(Result::unwrap);
         let found: Vec<_> = rows
-            .map(|row| (row.get_string(3).unwrap().clone(), row.get_ulong(5).unwrap(), row.get_ulong(6).unwrap()))
+            .map(|row| (row.get_string(3).unwrap().clone(), row.get_long(5).unwrap(), row.get_long(6).unwrap()))
             .collect();
         let expected: Vec<_> = records
             .iter()
             .flat_map(|record| {
                 let device = &record.job.device;
-                record.measurement.samples_ns.iter().enumerate().map(|(index, ns)| (device.clone(), index as u64, *ns))
+                record
+                    .measurement
+                    .samples_ns
+                    .iter()
+                    .enumerate()
+                    .map(|(index, ns)| (device.clone(), index as i64, signed(*ns)))
             })
             .collect();
         assert_eq!(found, expected);

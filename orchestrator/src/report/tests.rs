@@ -102,12 +102,12 @@ fn results_read_back() {
         ("runs", "4"),
         ("mean_ms", "20.1250002"),
         ("sd_ms", "1.31497766"),
-        ("min_ms", "19"),
+        ("min_ms", "19.0"),
         ("p50_ms", "19.500001"),
-        ("p99_ms", "22"),
+        ("p99_ms", "22.0"),
         ("images_per_s", "49.6277916"),
         ("gmacs_per_s", "14.9453053"),
-        ("output_error", "0"),
+        ("output_error", "0.0"),
         ("started_at", "2026-11-23T23:00:10.000Z"),
         ("n_images", "263"),
         ("top1", "0.307984791"),
@@ -125,7 +125,7 @@ fn results_read_back() {
     assert_eq!(cell(1, "soc"), "'=HYPERLINK(\"http://x\") <script>alert(1)</script>");
     assert_eq!((cell(2, "status"), cell(2, "failure_kind")), ("failed", "crashed"));
     assert_eq!(cell(2, "failure"), "measure: signal 11 in \"conv\", line 2");
-    assert_eq!((cell(2, "p50_ms"), cell(2, "runs"), cell(2, "load_ms")), ("", "2", "1"));
+    assert_eq!((cell(2, "p50_ms"), cell(2, "runs"), cell(2, "load_ms")), ("", "2", "1.0"));
     assert_eq!((cell(3, "status"), cell(3, "run_id"), cell(3, "attempt"), cell(3, "os")), ("skipped", "", "0", ""));
     assert!(!cell(2, "remedy").is_empty());
 }

@@ -22,8 +22,10 @@ pub enum ColumnKind {
     Text,
     /// [`Cell::Text`] that may well be a number alone, and be read as one.
     Word,
-    /// [`Cell::Integer`].
+    /// [`Cell::Integer`]: a count, a time or a size, which readers subtract.
     Integer,
+    /// [`Cell::Integer`] of all 64 bits, which nobody calculates with: a seed.
+    Bits,
     /// [`Cell::Number`].
     Number,
     /// [`Cell::Time`].

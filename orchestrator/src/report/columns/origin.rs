@@ -50,7 +50,7 @@ pub(super) const HOST: &[Column] = &[
     },
     Column {
         name: "seed",
-        kind: ColumnKind::Integer,
+        kind: ColumnKind::Bits,
         unit: "",
         description: "Seed of the pseudo-random input.",
         value: |row| row.record.job.seed.into(),
