@@ -25,5 +25,6 @@ pub mod schedule;
 pub mod score;
 pub mod status;
 pub mod store;
+pub mod tls;
 pub mod transport;
 pub mod wording;

@@ -45,6 +45,7 @@ fn lab(folder: &Path) -> Lab {
         runner_folders: Vec::new(),
         working_folder: None,
         proxy: None,
+        trust: crate::tls::Trust::default(),
         variable: Arc::new(|_| None),
     };
     Lab::open(folder, Overrides::default(), environment, SweepLogs::default(), Arc::new(|_| {})).unwrap()

@@ -3,21 +3,29 @@ use std::io::{Read, Seek, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use flate2::read::MultiGzDecoder;
+
+use super::content::Content;
 use super::error::{CatalogError, UrlFailure};
 use super::hashing::{Activity, Progress, hash_file};
 use crate::domain::ArtifactRef;
+use crate::tls::Trust;
 
 pub use ureq::Proxy;
 
 /// A server that breaks off is asked again this often, as long as it gave something each time.
 const MAX_RESUMES: u32 = 20;
 const BUFFER_BYTES: usize = 64 * 1024;
+/// Bytes that are read of a file of another size, to tell what it is.
+const HEAD_BYTES: u64 = 2048;
 
 /// How to download.
 #[derive(Debug, Clone)]
 pub struct DownloadSettings {
     /// Proxy to go through; [`Proxy::try_from_env`] reads the usual variables.
     pub proxy: Option<Proxy>,
+    /// Whose certificates are believed.
+    pub trust: Trust,
     /// Longest wait for a name and for a connection.
     pub connect_timeout: Duration,
     /// Longest wait for the next byte.
@@ -26,13 +34,41 @@ pub struct DownloadSettings {
 
 impl Default for DownloadSettings {
     fn default() -> Self {
-        Self { proxy: None, connect_timeout: Duration::from_secs(5), stall_timeout: Duration::from_secs(20) }
+        Self {
+            proxy: None,
+            trust: Trust::default(),
+            connect_timeout: Duration::from_secs(5),
+            stall_timeout: Duration::from_secs(20),
+        }
+    }
+}
+
+impl DownloadSettings {
+    fn agent(&self) -> ureq::Agent {
+        ureq::Agent::config_builder()
+            .proxy(self.proxy.clone())
+            .tls_config(self.trust.http())
+            .http_status_as_error(false)
+            .user_agent(concat!("farmctl/", env!("CARGO_PKG_VERSION")))
+            .timeout_resolve(Some(self.connect_timeout))
+            .timeout_connect(Some(self.connect_timeout))
+            .timeout_recv_response(Some(self.stall_timeout))
+            .timeout_per_read(Some(self.stall_timeout))
+            .build()
+            .new_agent()
+    }
+
+    /// What a failed request says, and what helps.
+    fn said(&self, error: &ureq::Error) -> String {
+        self.trust.hint(error).map_or_else(|| error.to_string(), |hint| format!("{error}: {hint}"))
     }
 }
 
 /// A file on its way into the cache.
 pub(super) struct Download<'a> {
-    agent: ureq::Agent,
+    settings: &'a DownloadSettings,
+    /// Made when the first address is asked.
+    agent: Option<ureq::Agent>,
     model: &'a str,
     expected: &'a ArtifactRef,
     path: &'a Path,
@@ -57,7 +93,7 @@ enum Broken {
 impl<'a> Download<'a> {
     /// Goes on with what is in `path`, which nobody else may write at the same time.
     pub(super) fn open(
-        settings: &DownloadSettings,
+        settings: &'a DownloadSettings,
         model: &'a str,
         expected: &'a ArtifactRef,
         path: &'a Path,
@@ -68,17 +104,7 @@ impl<'a> Download<'a> {
         let mut file =
             OpenOptions::new().create(true).read(true).write(true).truncate(false).open(path).map_err(failed)?;
         let have_bytes = file.seek(std::io::SeekFrom::End(0)).map_err(failed)?;
-        let agent = ureq::Agent::config_builder()
-            .proxy(settings.proxy.clone())
-            .http_status_as_error(false)
-            .user_agent(concat!("farmctl/", env!("CARGO_PKG_VERSION")))
-            .timeout_resolve(Some(settings.connect_timeout))
-            .timeout_connect(Some(settings.connect_timeout))
-            .timeout_recv_response(Some(settings.stall_timeout))
-            .timeout_per_read(Some(settings.stall_timeout))
-            .build()
-            .new_agent();
-        Ok(Self { agent, model, expected, path, file, have_bytes, deadline, progress })
+        Ok(Self { settings, agent: None, model, expected, path, file, have_bytes, deadline, progress })
     }
 
     /// Gets the file from the first address that has it. Afterwards the file is whole and its content checked.
@@ -134,14 +160,20 @@ impl<'a> Download<'a> {
             return Err(Broken::Restart(format!("{} bytes are there of {size_bytes}", self.have_bytes)));
         }
         let left = self.time_left()?;
-        let mut request = self.agent.get(url).config().timeout_global(Some(left)).build();
+        let agent = self.agent.get_or_insert_with(|| self.settings.agent());
+        let mut request = agent.get(url).config().timeout_global(Some(left)).build();
         request = request.header("accept-encoding", "identity");
         if self.have_bytes > 0 {
             request = request.header("range", format!("bytes={}-", self.have_bytes));
         }
-        let mut response = request.call().map_err(|error| Broken::Off(error.to_string()))?;
+        let mut response = request.call().map_err(|error| Broken::Off(self.settings.said(&error)))?;
         let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let length = response.body().content_length();
+        let coding = Coding::of(header("content-encoding"), length == Some(size_bytes))?;
         match response.status().as_u16() {
+            206 if self.have_bytes > 0 && coding != Coding::None => {
+                return Err(Broken::Restart("it sends a part of what it has compressed".to_owned()));
+            }
             206 if self.have_bytes > 0 => {
                 let range = header("content-range");
                 if !continues(range, self.have_bytes, size_bytes) {
@@ -153,11 +185,19 @@ impl<'a> Download<'a> {
             416 if self.have_bytes > 0 => return Err(Broken::Restart("it has no such part of the file".to_owned())),
             _ => return Err(Broken::Refused(format!("it answers HTTP {}", response.status()))),
         }
-        if let Some(length) = response.body().content_length().filter(|length| self.have_bytes + length != size_bytes) {
-            let offered = self.have_bytes + length;
-            return Err(Broken::Refused(format!("it offers {offered} bytes, the catalogue says {size_bytes}")));
+        let mut body = response.body_mut().as_reader();
+        if coding == Coding::Gzip {
+            return self.take(&mut MultiGzDecoder::new(body));
         }
-        self.take(&mut response.body_mut().as_reader())
+        if let Some(length) = length.filter(|length| self.have_bytes + length != size_bytes) {
+            let offered = self.have_bytes + length;
+            let mut head = Vec::new();
+            let _ = body.by_ref().take(HEAD_BYTES).read_to_end(&mut head); // what came will do
+            let content = Content::of(&head).filter(|_| self.have_bytes == 0);
+            let reason = format!("it offers {offered} bytes, the catalogue says {size_bytes}");
+            return Err(Broken::Refused(self.unfit(content, reason)));
+        }
+        self.take(&mut body)
     }
 
     fn take(&mut self, body: &mut impl Read) -> Result<(), Broken> {
@@ -174,10 +214,12 @@ impl<'a> Download<'a> {
                 return Ok(());
             }
             if count == 0 {
-                return Err(Broken::Off(format!("it ends after {} bytes of {size_bytes}", self.have_bytes)));
+                let reason = format!("it ends after {} bytes of {size_bytes}", self.have_bytes);
+                return Err(Broken::Off(self.unfit(Content::of_file(self.path), reason)));
             }
             if self.have_bytes + count as u64 > size_bytes {
-                return Err(Broken::Restart(format!("it sends more than the {size_bytes} bytes of the catalogue")));
+                let reason = format!("it sends more than the {size_bytes} bytes of the catalogue");
+                return Err(Broken::Restart(self.unfit(Content::of_file(self.path), reason)));
             }
             self.file.write_all(&buffer[..count]).map_err(|cause| Broken::Here(self.io("write", cause)))?;
             self.have_bytes += count as u64;
@@ -192,7 +234,18 @@ impl<'a> Download<'a> {
             return Ok(());
         }
         let (found, expected) = (found.sha256, &self.expected.sha256);
-        Err(Broken::Restart(format!("its content has sha256 {found}, the catalogue says {expected}")))
+        let reason = format!("its content has sha256 {found}, the catalogue says {expected}");
+        Err(Broken::Restart(self.unfit(Content::of_file(self.path), reason)))
+    }
+
+    /// Why this content is not the file: what it is, where that tells more than the reason.
+    fn unfit(&self, content: Option<Content>, reason: String) -> String {
+        match content {
+            Some(content @ (Content::Page(_) | Content::Json | Content::LfsPointer)) => {
+                format!("it sends {content}, not the {} bytes that the catalogue says", self.expected.size_bytes)
+            }
+            Some(Content::Empty | Content::Gzip | Content::Zip) | None => reason,
+        }
     }
 
     fn truncate(&mut self) -> Result<(), Broken> {
@@ -212,6 +265,28 @@ impl<'a> Download<'a> {
 
     fn io(&self, action: &'static str, cause: std::io::Error) -> CatalogError {
         CatalogError::Io { action, path: self.path.to_owned(), cause }
+    }
+}
+
+/// How a body is packed for its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Coding {
+    /// As the file is.
+    None,
+    /// By gzip: some servers and proxies do so although it was not asked for.
+    Gzip,
+}
+
+impl Coding {
+    /// What a `Content-Encoding` says. Servers that give a packed file that word, by its name, send it as it is: then the
+    /// body has the file's own length.
+    fn of(word: &str, has_length_of_file: bool) -> Result<Self, Broken> {
+        match word.trim().to_ascii_lowercase().as_str() {
+            "" | "identity" => Ok(Self::None),
+            "gzip" | "x-gzip" if has_length_of_file => Ok(Self::None),
+            "gzip" | "x-gzip" => Ok(Self::Gzip),
+            other => Err(Broken::Refused(format!("it packs the file by {other:?}, which was not asked for"))),
+        }
     }
 }
 

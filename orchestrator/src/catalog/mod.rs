@@ -10,6 +10,7 @@ pub mod analysis;
 mod artifacts;
 mod backends;
 pub mod checkpoint;
+mod content;
 mod datasets;
 mod download;
 mod engines;

@@ -12,6 +12,8 @@ use crate::runners::{HOST_TARGET, TARGETS, way_to_build};
 
 const NO_WORKSPACE: &str = "give a folder with --runner-dir, or run farmctl in a clone of its source";
 
+const TRUST_REMEDY: &str = "apt-get install ca-certificates, or set SSL_CERT_FILE to a file of certificates (PEM)";
+
 /// One thing that was looked at.
 #[derive(Debug, Serialize)]
 struct Finding {
@@ -34,6 +36,7 @@ pub(super) async fn run(context: &Context) -> Result<u8, LabError> {
         configuration(context),
         catalogue(context),
         agent(context),
+        finding("tls", false, context.lab.believed(), TRUST_REMEDY),
     ];
     findings.extend(other_machines(context).await);
     let broken = findings.iter().any(|finding| finding.required && !finding.ok);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::catalog::Proxy;
 use crate::lab::Environment;
+use crate::tls::Trust;
 
 /// What a lab takes of it.
 pub(super) fn read() -> Environment {
@@ -19,8 +20,15 @@ pub(super) fn read() -> Environment {
         runner_folders: runners.iter().flat_map(std::env::split_paths).collect(),
         working_folder: std::env::current_dir().ok(),
         proxy: Proxy::try_from_env(),
+        trust: trust(),
         variable: Arc::new(|name| std::env::var(name).ok()),
     }
+}
+
+/// Whose certificates this process is told to believe.
+fn trust() -> Trust {
+    let variable = |name| std::env::var_os(name);
+    Trust::named(variable("SSL_CERT_FILE").as_deref(), variable("SSL_CERT_DIR").as_deref())
 }
 
 /// Whether a person has not asked for output without colour.

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::Proxy;
+use crate::tls::Trust;
 use crate::transport::EnvironmentLookup;
 
 /// What a process was told to read instead of the lab's own files.
@@ -57,6 +58,8 @@ pub struct Environment {
     pub working_folder: Option<PathBuf>,
     /// What downloads go through.
     pub proxy: Option<Proxy>,
+    /// Whose certificates are believed.
+    pub trust: Trust,
     /// A variable, as farm files and ssh's files may name them.
     pub variable: EnvironmentLookup,
 }

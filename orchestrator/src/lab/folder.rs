@@ -116,7 +116,16 @@ impl Lab {
 
     /// How files are downloaded.
     pub fn downloads(&self) -> DownloadSettings {
-        DownloadSettings { proxy: self.environment.proxy.clone(), ..DownloadSettings::default() }
+        let Environment { proxy, trust, .. } = &self.environment;
+        DownloadSettings { proxy: proxy.clone(), trust: trust.clone(), ..DownloadSettings::default() }
+    }
+
+    /// Whose certificates are believed, in words.
+    ///
+    /// # Errors
+    /// Why nobody's are.
+    pub fn believed(&self) -> Result<String, String> {
+        self.environment.trust.described()
     }
 
     /// Where runners are looked for.

@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::{Channel, Notice};
+use crate::notify::Means;
 use crate::publish::sweep_folder;
 use crate::store::NotificationKind;
 use crate::{notify, report};
@@ -21,9 +22,10 @@ impl Lab {
     pub fn notify(&self, channels: &[Channel]) -> Result<(), LabError> {
         let (store, now) = (self.store()?, Timestamp::now());
         let mut failures = Vec::new();
+        let means = Means { environment: &|name| self.variable(name), trust: &self.environment.trust };
         let mut tell = |notice: &Notice| {
             for channel in channels {
-                let sent = notify::send(channel, notice, &|name| self.variable(name));
+                let sent = notify::send(channel, notice, means);
                 match sent {
                     Ok(()) => tracing::info!(subject = %notice.subject, "told"),
                     Err(error) => failures.push(format!("failed to {error}")),

@@ -2,27 +2,22 @@ use std::time::Duration;
 
 use lettre::message::{Mailbox, Message};
 use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Tls, TlsParameters};
+use lettre::transport::smtp::client::Tls;
 use lettre::{SmtpTransport, Transport as _};
 
 use crate::domain::{Email, MailTls, Notice};
 
-use super::{Environment, Failed, secret};
+use super::{Failed, Means, said, secret};
 
 /// Hands a message to a mail server.
-pub(super) fn send(
-    email: &Email,
-    notice: &Notice,
-    environment: Environment<'_>,
-    deadline: Duration,
-) -> Result<(), Failed> {
+pub(super) fn send(email: &Email, notice: &Notice, means: Means<'_>, deadline: Duration) -> Result<(), Failed> {
     let always = |error: &dyn std::fmt::Display| Failed::Always(error.to_string());
     let mut message = Message::builder().from(mailbox(&email.from)?).subject(format!("[farmctl] {}", notice.subject));
     for to in &email.to {
         message = message.to(mailbox(to)?);
     }
     let message = message.body(notice.text()).map_err(|error| always(&error))?;
-    let tls = || TlsParameters::new(email.host.clone()).map_err(|error| always(&error));
+    let tls = || means.trust.mail(&email.host).map_err(|error| always(&error));
     let tls = match email.tls {
         MailTls::Implicit => Tls::Wrapper(tls()?),
         MailTls::Starttls => Tls::Required(tls()?),
@@ -30,11 +25,11 @@ pub(super) fn send(
     };
     let mut server = SmtpTransport::builder_dangerous(&email.host).port(email.port).tls(tls).timeout(Some(deadline));
     if let Some((user, password)) = &email.login {
-        server = server.credentials(Credentials::new(user.clone(), secret(password, environment)?));
+        server = server.credentials(Credentials::new(user.clone(), secret(password, means.environment)?));
     }
     server.build().send(&message).map(drop).map_err(|error| match error.is_permanent() {
         true => Failed::Always(error.to_string()),
-        false => Failed::ForNow(error.to_string()),
+        false => Failed::ForNow(said(&error, means.trust)),
     })
 }
 

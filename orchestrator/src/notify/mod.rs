@@ -11,6 +11,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::domain::{Channel, Notice, SecretSource};
+use crate::tls::Trust;
 
 /// Longest time of one try.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -38,26 +39,30 @@ enum Failed {
 /// Looks up an environment variable.
 pub type Environment<'a> = &'a (dyn Fn(&str) -> Option<String> + Sync);
 
+/// What a channel needs of this host.
+#[derive(Clone, Copy)]
+pub struct Means<'a> {
+    /// Where secrets may stand.
+    pub environment: Environment<'a>,
+    /// Whose certificates are believed.
+    pub trust: &'a Trust,
+}
+
 /// Tells it by a channel, at once or after a few tries; blocks meanwhile.
 ///
 /// # Errors
 /// Why it was not taken, with all tries used up.
-pub fn send(channel: &Channel, notice: &Notice, environment: Environment<'_>) -> Result<(), NotifyError> {
-    send_with(channel, notice, environment, &PAUSES)
+pub fn send(channel: &Channel, notice: &Notice, means: Means<'_>) -> Result<(), NotifyError> {
+    send_with(channel, notice, means, &PAUSES)
 }
 
-fn send_with(
-    channel: &Channel,
-    notice: &Notice,
-    environment: Environment<'_>,
-    pauses: &[Duration],
-) -> Result<(), NotifyError> {
+fn send_with(channel: &Channel, notice: &Notice, means: Means<'_>, pauses: &[Duration]) -> Result<(), NotifyError> {
     let mut pauses = pauses.iter();
     loop {
         let tried = match channel {
-            Channel::Webhook(webhook) => webhook::send(webhook, notice, environment, DEADLINE),
+            Channel::Webhook(webhook) => webhook::send(webhook, notice, means, DEADLINE),
             Channel::Command(argv) => command::send(argv, notice, DEADLINE),
-            Channel::Email(email) => email::send(email, notice, environment, DEADLINE),
+            Channel::Email(email) => email::send(email, notice, means, DEADLINE),
         };
         let (cause, pause) = match tried {
             Ok(()) => return Ok(()),
@@ -69,6 +74,11 @@ fn send_with(
             None => return Err(NotifyError { channel: name(channel), cause }),
         }
     }
+}
+
+/// What a failed connection says, and what helps.
+fn said(error: &(dyn std::error::Error + 'static), trust: &Trust) -> String {
+    trust.hint(error).map_or_else(|| error.to_string(), |hint| format!("{error}: {hint}"))
 }
 
 /// What a channel is called; an address may hold a secret, its host does not.

@@ -23,7 +23,8 @@ fn variables(name: &str) -> Option<String> {
 }
 
 fn told(channel: &Channel) -> Result<(), NotifyError> {
-    send_with(channel, &notice(), &variables, &NO_PAUSES)
+    let means = Means { environment: &variables, trust: &Trust::default() };
+    send_with(channel, &notice(), means, &NO_PAUSES)
 }
 
 /// A server that answers one request after the other with these statuses; gives head and body of each.

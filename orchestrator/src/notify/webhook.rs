@@ -5,20 +5,16 @@ use sha2::Sha256;
 
 use crate::domain::{Notice, Webhook, hex};
 
-use super::{Environment, Failed, secret};
+use super::{Failed, Means, said, secret};
 
 /// Posts a message as JSON. With a secret, `X-Farmctl-Signature: sha256=HEX` is the HMAC-SHA256 of the body.
-pub(super) fn send(
-    webhook: &Webhook,
-    notice: &Notice,
-    environment: Environment<'_>,
-    deadline: Duration,
-) -> Result<(), Failed> {
+pub(super) fn send(webhook: &Webhook, notice: &Notice, means: Means<'_>, deadline: Duration) -> Result<(), Failed> {
     let body = serde_json::json!({
         "event": notice.event, "about": notice.about, "subject": notice.subject, "text": notice.text(),
     })
     .to_string();
     let agent = ureq::Agent::config_builder()
+        .tls_config(means.trust.http())
         .http_status_as_error(false)
         .max_redirects(0)
         .user_agent(concat!("farmctl/", env!("CARGO_PKG_VERSION")))
@@ -27,10 +23,10 @@ pub(super) fn send(
         .new_agent();
     let mut request = agent.post(&webhook.url).header("Content-Type", "application/json");
     if let Some(source) = &webhook.secret {
-        let signature = sign(&secret(source, environment)?, &body)?;
+        let signature = sign(&secret(source, means.environment)?, &body)?;
         request = request.header("X-Farmctl-Signature", format!("sha256={signature}"));
     }
-    let answer = request.send(&body).map_err(|error| Failed::ForNow(error.to_string()))?;
+    let answer = request.send(&body).map_err(|error| Failed::ForNow(said(&error, means.trust)))?;
     match answer.status().as_u16() {
         200..300 => Ok(()),
         status @ (408 | 425 | 429 | 500..) => Err(Failed::ForNow(format!("it answered with status {status}"))),

@@ -107,6 +107,7 @@ impl Lab {
         let folder = tempfile::tempdir().unwrap();
         let settings = DownloadSettings {
             proxy: None,
+            trust: Trust::default(),
             connect_timeout: Duration::from_secs(5),
             stall_timeout: Duration::from_millis(300),
         };
@@ -322,6 +323,53 @@ fn another_size_is_refused_before_it_is_sent() {
     let lab = Lab::new();
     let server = Server::start(vec![stalled(reply("200 OK\r\nContent-Length: 5000000000", &[]))]);
     lab.assert_failed(lab.get(&[server.url()]), &["5000000000 bytes", "100000"]);
+}
+
+#[test]
+fn a_body_that_is_packed_unasked_is_unpacked() {
+    let lab = Lab::new();
+    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packer.write_all(&lab.content).unwrap();
+    let packed = packer.finish().unwrap();
+    let part = format!("206 Partial Content\r\nContent-Range: bytes 9-99/100\r\nContent-Encoding: gzip");
+    let with_length = reply(&format!("200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {}", packed.len()), &packed);
+    let without = reply("200 OK\r\nContent-Encoding: x-gzip", &packed);
+    for replies in [
+        vec![with_length.clone()],
+        vec![without],
+        vec![cut(with_length.clone(), packed.len() / 2), reply(&part, b"..."), with_length.clone()],
+    ] {
+        let lab = Lab::new();
+        lab.assert_got(lab.get(&[Server::start(replies).url()]));
+    }
+    // One that is packed itself has its own length, whatever the server calls it.
+    let own = ArtifactRef { sha256: hash(&packed), size_bytes: packed.len() as u64 };
+    let lab = Lab { content: packed.clone(), artifact: own, ..Lab::new() };
+    lab.assert_got(lab.get(&[Server::start(vec![with_length]).url()]));
+    let lab = Lab::new();
+    let other = reply("200 OK\r\nContent-Encoding: br", &packed);
+    lab.assert_failed(lab.get(&[Server::start(vec![other]).url()]), &["packs the file by \"br\""]);
+    let bomb = reply("200 OK\r\nContent-Encoding: gzip", &{
+        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packer.write_all(&[0; 1 << 20]).unwrap();
+        packer.finish().unwrap()
+    });
+    lab.assert_failed(lab.get(&[Server::start(vec![bomb]).url()]), &["more than the 100000 bytes"]);
+}
+
+#[test]
+fn what_stands_in_a_files_place_is_told() {
+    let page = b"<!DOCTYPE html>\n<title>Sign in</title>".to_vec();
+    let same_size = [page.clone(), vec![b' '; 100_000 - page.len()]].concat();
+    let too_long = [page.clone(), vec![b' '; 200_000]].concat();
+    for reply in [whole(&page), reply("200 OK", &page), whole(&same_size), reply("200 OK", &too_long)] {
+        let lab = Lab::new();
+        let words = ["a web page titled \"Sign in\", not the 100000 bytes"];
+        lab.assert_failed(lab.get(&[Server::start(vec![reply.clone(), reply]).url()]), &words);
+    }
+    let lab = Lab::new();
+    let pointer = whole(b"version https://git-lfs.github.com/spec/v1\n");
+    lab.assert_failed(lab.get(&[Server::start(vec![pointer]).url()]), &["a Git LFS pointer"]);
 }
 
 #[test]

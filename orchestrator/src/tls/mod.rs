@@ -1,0 +1,144 @@
+//! Whom this host believes when it connects by TLS: one configuration for downloads, webhooks and mail.
+//!
+//! Main type: [`Trust`]. Roots are those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name, else the system's, as for curl and
+//! Python: a company's own authority stands there. Never reads the environment, and never leaves a check out.
+
+mod roots;
+
+use std::error::Error;
+use std::ffi::OsStr;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use lettre::transport::smtp::client::{Certificate, CertificateStore, TlsParameters};
+use tokio_rustls::rustls;
+use ureq::tls::{RootCerts, TlsConfig};
+
+use roots::Roots;
+
+/// Authorities whose certificates are believed. They are read when the first is asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Trust {
+    file: Option<PathBuf>,
+    folders: Vec<PathBuf>,
+    roots: Arc<OnceLock<Roots>>,
+}
+
+impl Trust {
+    /// The authorities in a file, and in files of folders (separated by `:`): the values of `SSL_CERT_FILE` and
+    /// `SSL_CERT_DIR`. Without both, the system's.
+    pub fn named(file: Option<&OsStr>, folders: Option<&OsStr>) -> Self {
+        let folders = folders.map(|folders| std::env::split_paths(folders).collect::<Vec<_>>()).unwrap_or_default();
+        Self {
+            file: file.filter(|file| !file.is_empty()).map(PathBuf::from),
+            folders: folders.into_iter().filter(|folder| !folder.as_os_str().is_empty()).collect(),
+            roots: Arc::default(),
+        }
+    }
+
+    /// For HTTP.
+    pub fn http(&self) -> TlsConfig {
+        let certificates = &self.roots().certificates;
+        let roots = match self.is_built_in() {
+            true => RootCerts::WebPki,
+            false => certificates.iter().map(|der| ureq::tls::Certificate::from_der(der).to_owned()).into(),
+        };
+        TlsConfig::builder().root_certs(roots).build()
+    }
+
+    /// For a mail server of that name.
+    ///
+    /// # Errors
+    /// When the name is none.
+    pub fn mail(&self, host: &str) -> Result<TlsParameters, lettre::transport::smtp::Error> {
+        let builder = TlsParameters::builder(host.to_owned());
+        if self.is_built_in() {
+            return builder.certificate_store(CertificateStore::WebpkiRoots).build();
+        }
+        let certificates = self.roots().certificates.iter().flat_map(|der| Certificate::from_der(der.to_vec()));
+        certificates
+            .fold(builder.certificate_store(CertificateStore::None), |builder, certificate| {
+                builder.add_root_certificate(certificate)
+            })
+            .build()
+    }
+
+    /// Whose certificates are believed, and from where: `142 authorities of this system`.
+    ///
+    /// # Errors
+    /// What is there instead, when there is none.
+    pub fn described(&self) -> Result<String, String> {
+        let (roots, place) = (self.roots(), self.place());
+        match (roots.certificates.len(), self.is_built_in()) {
+            (_, true) => Ok("those that farmctl was built with: this system has none".to_owned()),
+            (0, _) if roots.problems.is_empty() => Err(format!("{place} holds no certificate")),
+            (0, _) => Err(format!("{place} can't be used: {}", roots.problems.join("; "))),
+            (1, _) => Ok(format!("1 authority of {place}")),
+            (count, _) => Ok(format!("{count} authorities of {place}")),
+        }
+    }
+
+    /// What to do when a connection failed since its certificate was not believed; `None` when it failed otherwise.
+    pub fn hint(&self, error: &(dyn Error + 'static)) -> Option<String> {
+        let refused = causes(error).find_map(|cause| match cause.downcast_ref::<rustls::Error>() {
+            Some(rustls::Error::InvalidCertificate(refused)) => Some(refused.clone()),
+            _ => None,
+        })?;
+        let believed = match self.described() {
+            Ok(believed) => format!("believed are {believed}"),
+            Err(instead) => format!("nobody is believed: {instead}"),
+        };
+        Some(match refused {
+            // Of an authority that only has the name of one that is believed, it is the signature that is wrong.
+            rustls::CertificateError::UnknownIssuer | rustls::CertificateError::BadSignature => format!(
+                "{believed}; if a proxy or server here has an authority of its own, name its certificate by SSL_CERT_FILE"
+            ),
+            rustls::CertificateError::Expired
+            | rustls::CertificateError::ExpiredContext { .. }
+            | rustls::CertificateError::NotValidYet
+            | rustls::CertificateError::NotValidYetContext { .. } => "is this host's clock right?".to_owned(),
+            _ => return None,
+        })
+    }
+
+    fn roots(&self) -> &Roots {
+        self.roots.get_or_init(|| match self.is_named() {
+            true => Roots::from_paths(self.file.as_deref(), &self.folders),
+            false => Roots::of_system(),
+        })
+    }
+
+    fn is_named(&self) -> bool {
+        self.file.is_some() || !self.folders.is_empty()
+    }
+
+    /// A small container often has no authorities; whoever named some wants no others.
+    fn is_built_in(&self) -> bool {
+        !self.is_named() && self.roots().certificates.is_empty()
+    }
+
+    fn place(&self) -> String {
+        let file = self.file.as_ref().map(|file| format!("SSL_CERT_FILE {}", file.display()));
+        let folders = self.folders.iter().map(|folder| format!("SSL_CERT_DIR {}", folder.display()));
+        let named: Vec<String> = file.into_iter().chain(folders).collect();
+        if named.is_empty() { "this system".to_owned() } else { named.join(" and ") }
+    }
+}
+
+/// An error and what it came from, also where an I/O error or one of ureq's hides it.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| {
+        if let Some(ureq) = error.downcast_ref::<ureq::Error>() {
+            return match ureq {
+                ureq::Error::Io(cause) => Some(cause),
+                ureq::Error::Rustls(cause) => Some(cause),
+                _ => None,
+            };
+        }
+        let hidden = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        hidden.map(|cause| cause as &(dyn Error + 'static)).or_else(|| error.source())
+    })
+}
+
+#[cfg(test)]
+mod tests;
