@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             std::io::copy(&mut zip.by_name(member)?, &mut std::fs::File::create(&content)?)?;
             Ok(WeightsSource::Checkpoint {
                 network: network.to_owned(),
-                archive: Archive { artifact, urls: Vec::new(), pip: None },
+                archive: Box::new(Archive { artifact, path: None, urls: Vec::new(), pip: None }),
                 member: member.to_owned(),
                 artifact: cache.hash_of(&content, Instant::now() + TIMEOUT)?,
             })

@@ -190,7 +190,7 @@ impl EngineFiles {
         Ok(Some(sha256_hex(text.as_bytes())))
     }
 
-    /// The archive's file: from the cache, from its first address that has it, or by pip.
+    /// The archive's file: from the cache, the host's own, from its first address that has it, or by pip.
     fn archive(
         &self,
         archive: &Archive,
@@ -200,22 +200,23 @@ impl EngineFiles {
         if let Some(found) = self.cached(&archive.artifact) {
             return Ok(found.path);
         }
-        let partial = self.folder.join("partial");
-        fs::create_dir_all(&partial).map_err(io("create", &partial))?;
-        let path = self.folder.join(&archive.artifact.sha256);
-        let partial = partial.join(&archive.artifact.sha256);
-        let name = archive.file_name();
-        let download = Download::open(&self.downloads, name, &archive.artifact, &partial, deadline, progress)?;
-        let mut failures = match download.run(&archive.urls) {
-            Ok(()) => {
-                fs::rename(&partial, &path).map_err(io("write", &path))?;
-                return Ok(path);
+        let mut failures = Vec::new();
+        if let Some(own) = &archive.path {
+            match own_file(own, &archive.artifact, deadline, progress) {
+                Ok(()) => return Ok(own.clone()),
+                Err(reason) => failures.push(UrlFailure { url: own.display().to_string(), reason }),
             }
-            Err(CatalogError::Download { failures, .. }) => failures,
-            Err(CatalogError::Deadline { .. }) => return Err(EngineFileError::Deadline(format!("download {name}"))),
-            Err(error) => return Err(error.into()),
-        };
+        }
+        if !archive.urls.is_empty() {
+            match self.by_urls(archive, deadline, progress) {
+                Ok(path) => return Ok(path),
+                Err(EngineFileError::File(CatalogError::Download { failures: more, .. })) => failures.extend(more),
+                Err(error) => return Err(error),
+            }
+        }
+        let (path, name) = (self.folder.join(&archive.artifact.sha256), archive.file_name());
         if let Some(package) = &archive.pip {
+            fs::create_dir_all(&self.folder).map_err(io("create", &self.folder))?;
             match self.by_pip(package, &archive.artifact, deadline) {
                 Ok(found) => {
                     found.persist(&path).map_err(|failure| io("write", &path)(failure.error))?;
@@ -226,7 +227,27 @@ impl EngineFiles {
                 }
             }
         }
-        Err(EngineFileError::Unavailable { file: name.to_owned(), failures })
+        Err(EngineFileError::Unavailable { file: name, failures })
+    }
+
+    /// The archive from its first address that has it.
+    fn by_urls(
+        &self,
+        archive: &Archive,
+        deadline: Instant,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<PathBuf, EngineFileError> {
+        let partial = self.folder.join("partial");
+        fs::create_dir_all(&partial).map_err(io("create", &partial))?;
+        let (path, name) = (self.folder.join(&archive.artifact.sha256), archive.file_name());
+        let partial = partial.join(&archive.artifact.sha256);
+        let download = Download::open(&self.downloads, &name, &archive.artifact, &partial, deadline, progress)?;
+        download.run(&archive.urls).map_err(|error| match error {
+            CatalogError::Deadline { .. } => EngineFileError::Deadline(format!("download {name}")),
+            error => error.into(),
+        })?;
+        fs::rename(&partial, &path).map_err(io("write", &path))?;
+        Ok(path)
     }
 
     /// The file that this host's pip finds for the package, if it is the very file.
@@ -273,7 +294,7 @@ impl EngineFiles {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<LocalArtifact, EngineFileError> {
         let wrong = |reason: String| EngineFileError::Member {
-            archive: archive.file_name().to_owned(),
+            archive: archive.file_name(),
             member: member.to_owned(),
             reason,
         };
@@ -384,6 +405,21 @@ fn run(command: &mut Command, folder: &Path, deadline: Instant) -> std::io::Resu
     Ok((status, if words.is_empty() { "it failed without a word".to_owned() } else { words }))
 }
 
+/// Says why a file on this host is not the archive.
+fn own_file(
+    path: &Path,
+    wanted: &ArtifactRef,
+    deadline: Instant,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<(), String> {
+    if !path.is_file() {
+        return Err("it is not there".to_owned());
+    }
+    let found = hash_file(path, deadline, progress).map_err(|error| error.to_string())?;
+    let wrong = || format!("it has sha256 {}, the catalogue says {}", found.sha256, wanted.sha256);
+    if found == *wanted { Ok(()) } else { Err(wrong()) }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -401,7 +437,8 @@ mod tests {
         zip.start_file("lib/x.so", zip::write::SimpleFileOptions::default()).unwrap();
         zip.write_all(content).unwrap();
         let bytes = zip.finish().unwrap().into_inner();
-        let archive = Archive { artifact: artifact(&bytes), urls: vec!["https://host/y.whl".to_owned()], pip: None };
+        let archive =
+            Archive { artifact: artifact(&bytes), path: None, urls: vec!["https://host/y.whl".to_owned()], pip: None };
         let cache = EngineFiles {
             folder: folder.path().join("cache"),
             workspace: Some(folder.path().to_owned()),
@@ -443,10 +480,29 @@ mod tests {
         let (_folder, cache, mut archive) = cache(b"library");
         archive.artifact = artifact(b"not here");
         archive.urls = vec!["ftp://host/y.whl".to_owned()];
+        archive.path = Some("/nowhere/y.whl".into());
         let requirement = "no-such==package".to_owned();
         archive.pip = Some(PipPackage { requirement, arguments: vec!["--no-index".to_owned()], constraint: None });
         let error = get(&cache, BackendSource::Member { archive, member: "x".to_owned() }, None).unwrap_err();
-        assert!(error.contains("ftp://host/y.whl") && error.contains("pip download no-such==package"), "{error}");
+        for source in ["/nowhere/y.whl: ", "ftp://host/y.whl: ", "pip download no-such==package: "] {
+            assert!(error.contains(source), "{source:?} in: {error}");
+        }
+    }
+
+    #[test]
+    fn an_archive_on_this_host_needs_no_pip() {
+        let (folder, cache, mut archive) = cache(b"library");
+        let own = folder.path().join("y.whl");
+        fs::rename(cache.folder.join(&archive.artifact.sha256), &own).unwrap();
+        archive.urls.clear();
+        archive.path = Some(own.clone());
+        let source = BackendSource::Member { archive, member: "lib/x.so".to_owned() };
+        let got = get(&cache, source.clone(), Some(artifact(b"library"))).unwrap();
+        assert_eq!(fs::read(&got.path).unwrap(), b"library");
+        fs::remove_file(got.path).unwrap();
+        fs::write(&own, "another").unwrap();
+        let error = get(&cache, source, Some(artifact(b"library"))).unwrap_err();
+        assert!(error.contains("y.whl: it has sha256"), "{error}");
     }
 
     #[test]

@@ -109,8 +109,7 @@ fn origin(cache: &EngineFiles, target: &BackendTarget, file: &BackendFile) -> St
     let from = match &file.source {
         BackendSource::Build { engine, .. } => format!("built by device-runner/engines/{engine}/build"),
         BackendSource::Member { archive, member } => {
-            let pip = archive.pip.as_ref().map(|package| format!(", or pip download {}", package.requirement));
-            format!("{member} of {}{}", archive.urls.join(" or "), pip.unwrap_or_default())
+            format!("{member} of {}", archive.origin())
         }
         BackendSource::Path(path) => format!("at {}", path.display()),
     };

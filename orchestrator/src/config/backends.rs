@@ -166,15 +166,20 @@ fn files(document: &mut Document<BackendsFile>, entry: FileEntry, place: &[Step<
 
 /// An archive, of whatever file names it.
 pub(super) fn archive<F>(document: &mut Document<F>, entry: ArchiveEntry, place: &[Step<'_>]) -> Archive {
-    let urls = entry.urls.into_vec();
+    let urls = entry.urls.map(super::words::OneOrMany::into_vec).unwrap_or_default();
     for url in &urls {
         if !(url.starts_with("https://") || url.starts_with("http://")) || url.contains(char::is_whitespace) {
             document.refuse(place, format!("{} is no URL", code(url)), Some("write `https://…`".to_owned()));
         }
     }
+    if urls.is_empty() && entry.pip.is_none() && entry.path.is_none() {
+        let hint = "name its package by `pip`, its address by `urls`, or a file on this host by `path`";
+        document.refuse(place, "the archive comes from nowhere", Some(hint.to_owned()));
+    }
     let artifact = artifact(document, &entry.sha256, entry.size_bytes, place);
     let pip = entry.pip.map(|entry| pip(document, entry, place));
-    Archive { artifact, urls, pip }
+    let path = entry.path.map(|path| document.source.file.parent().unwrap_or(Path::new("")).join(path));
+    Archive { artifact, path, urls, pip }
 }
 
 /// The file that pip is to choose: a wheel for that platform, or the source distribution.

@@ -84,13 +84,16 @@ pub(super) struct FileEntry {
     pub(super) path: Option<PathBuf>,
 }
 
-/// A file to download.
+/// An archive: at least one of `pip`, `urls` and `path` says where it comes from. Of several, `path` goes first where its
+/// file is there, and `pip` last.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ArchiveEntry {
+    /// A file on this host, for example where there is no pip.
+    pub(super) path: Option<PathBuf>,
     /// Downloaded from the first of these URLs that has it.
-    pub(super) urls: OneOrMany<String>,
-    /// How pip finds the same file, for hosts that reach a package index by it alone.
+    pub(super) urls: Option<OneOrMany<String>>,
+    /// A file of a Python package index, which this host's pip gets: it knows the index, mirrors and proxies.
     pub(super) pip: Option<PipEntry>,
     /// SHA-256 of the file, 64 hexadecimal digits.
     pub(super) sha256: String,

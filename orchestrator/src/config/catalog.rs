@@ -222,7 +222,11 @@ fn checkpoint_source(
     WeightsSource::Checkpoint {
         network: network.to_owned(),
         artifact: backends::artifact(document, &entry.sha256, entry.size_bytes, &place),
-        archive: backends::archive(document, entry.archive, &[&place[..], &[Step::Field("archive")]].concat()),
+        archive: Box::new(backends::archive(
+            document,
+            entry.archive,
+            &[&place[..], &[Step::Field("archive")]].concat(),
+        )),
         member: entry.member,
     }
 }

@@ -103,17 +103,30 @@ pub enum BackendSource {
 pub struct Archive {
     /// Its content.
     pub artifact: ArtifactRef,
+    /// Where it may be on this host.
+    pub path: Option<PathBuf>,
     /// Addresses; the first that has it is taken.
     pub urls: Vec<String>,
-    /// The package it is of, for hosts that reach a package index by pip alone.
+    /// The package that it is a file of.
     pub pip: Option<PipPackage>,
 }
 
 impl Archive {
-    /// Its name, as build scripts see it.
-    pub fn file_name(&self) -> &str {
-        let url = self.urls.first().map(String::as_str).unwrap_or_default();
-        url.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or("archive")
+    /// Its name, as build scripts see it: of a package its name and version, `torch-1.13.1`, else that of its file.
+    pub fn file_name(&self) -> String {
+        if let Some(package) = &self.pip {
+            return package.requirement.replace("==", "-");
+        }
+        let path = self.path.as_ref().and_then(|path| path.file_name()?.to_str());
+        let url = self.urls.first().and_then(|url| url.rsplit('/').next());
+        path.or(url).filter(|name| !name.is_empty()).unwrap_or("archive").to_owned()
+    }
+
+    /// Where it comes from, in words.
+    pub fn origin(&self) -> String {
+        let path = self.path.as_ref().map(|path| path.display().to_string());
+        let pip = self.pip.as_ref().map(|package| format!("pip download {}", package.requirement));
+        path.into_iter().chain(self.urls.iter().cloned()).chain(pip).collect::<Vec<_>>().join(" or ")
     }
 }
 

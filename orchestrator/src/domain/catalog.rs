@@ -183,7 +183,7 @@ pub enum WeightsSource {
         /// The network.
         network: String,
         /// The archive that the checkpoint is in.
-        archive: Archive,
+        archive: Box<Archive>,
         /// Its path inside.
         member: String,
         /// Its content.
