@@ -35,17 +35,13 @@ impl Work<'_, '_> {
         Ok(())
     }
 
-    /// How often the network was right.
+    /// How often the network was right; `None` where it was not asked, or did not answer.
     pub(super) fn accuracy(&self, job: &Job, best: &[Vec<u32>]) -> Result<Option<MeasuredAccuracy>, AgentError> {
-        let Some(prepared) = job.dataset.as_ref().and_then(|dataset| dataset.prepared.as_ref()) else {
-            return Ok(None);
-        };
-        // A remark of the run says why there are none.
-        if best.is_empty() {
-            return Ok(None);
-        }
+        // Where it did not answer, a remark of the run says why.
+        let Some(dataset) = job.dataset.as_ref().filter(|_| !best.is_empty()) else { return Ok(None) };
+        let Some(prepared) = dataset.prepared.as_ref() else { return Ok(None) };
         let labels = self.agent.labels.load(&prepared.labels_sha256).map_err(AgentError::Labels)?;
-        Ok(Some(count_right(best, &labels)))
+        Ok(Some(count_right(best, &labels, dataset.label_offset)))
     }
 
     /// Ends a run with its record; tells of the job that takes its place elsewhere.

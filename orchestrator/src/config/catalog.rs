@@ -92,6 +92,8 @@ fn model(document: &mut Document<ModelsFile>, entry: ModelEntry, index: usize) -
         licence: (!licences.is_empty()).then(|| licences.join("; ")),
         input_shape: entry.input_shape,
         classes: entry.classes,
+        label_offset: entry.label_offset,
+        scores: entry.scores,
         preprocessing,
         input_range: InputRange { low, high },
         params: entry.params,
@@ -148,6 +150,7 @@ fn preprocessing_of(
     Some(Preprocessing {
         resize,
         filter: entry.filter.map_or(ResizeFilter::Bilinear, |word| word.0),
+        exif_orientation: entry.exif_orientation,
         mean: each("mean", entry.mean, 0.0),
         std: each("std", entry.std, 255.0),
     })

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::catalog;
-use crate::domain::{CatalogDataset, DatasetOrigin};
+use crate::domain::{CatalogDataset, DatasetOrigin, LabelColumn};
 
 use super::catalog::{NAME_HINT, is_name, refuse_key};
 use super::datasets_file::{DatasetEntry, DatasetsFile};
@@ -56,7 +56,12 @@ fn dataset(document: &mut Document<DatasetsFile>, entry: DatasetEntry, place: &[
         origins.push(DatasetOrigin::List { folder: list.folder.map_or(beside, at), path });
     }
     if let Some(table) = entry.csv {
-        origins.push(DatasetOrigin::Csv { path: at(table.path), shape: table.shape, skip: table.skip });
+        let label = table.label.map(|word| match word.as_str() {
+            "first" => LabelColumn::First,
+            "last" => LabelColumn::Last,
+            _ => LabelColumn::Named(word),
+        });
+        origins.push(DatasetOrigin::Csv { path: at(table.path), shape: table.shape, skip: table.skip, label });
     }
     let one = origins.pop().filter(|_| origins.is_empty());
     if one.is_none() && document.is_clean() {

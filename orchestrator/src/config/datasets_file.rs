@@ -35,7 +35,7 @@ pub(super) struct DatasetEntry {
     pub(super) folders: Option<FoldersEntry>,
     /// A list of pictures: a line for each, its path and the number of its class.
     pub(super) list: Option<ListEntry>,
-    /// A table: a line for each image, its bytes and then its class.
+    /// A table: a line for each image, its bytes and its class.
     pub(super) csv: Option<CsvEntry>,
 }
 
@@ -62,7 +62,7 @@ pub(super) struct ListEntry {
     pub(super) folder: Option<PathBuf>,
 }
 
-/// A table in CSV, without a header; packed by gzip or not.
+/// A table in CSV; packed by gzip or not.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CsvEntry {
@@ -71,7 +71,11 @@ pub(super) struct CsvEntry {
     /// Height, width and channels of an image; its bytes are in that order, channels last.
     #[schemars(inner(range(min = 1, max = 4096)))]
     pub(super) shape: [u32; 3],
-    /// Lines to pass over: those that were trained on.
+    /// Lines to pass over: a header, those that were trained on.
     #[serde(default)]
     pub(super) skip: u32,
+    /// Where the class stands: `first`, `last`, or the name of its column in the first line, which then is a header and is
+    /// passed over. Without it, `last`.
+    #[schemars(length(min = 1))]
+    pub(super) label: Option<String>,
 }

@@ -36,6 +36,14 @@ pub(super) struct ModelEntry {
     /// Classes that it tells apart: what accuracy is measured by.
     #[schemars(range(min = 1, max = 10_000_000))]
     pub(super) classes: Option<u32>,
+    /// Answers before that of the first class: 1 where the first of 1001 is «background».
+    #[serde(default)]
+    #[schemars(range(max = 1000))]
+    pub(super) label_offset: u32,
+    /// Name of the output that has an answer for each class, in a network with several; without it, the one that has as many
+    /// values as there are classes.
+    #[schemars(length(min = 1))]
+    pub(super) scores: Option<String>,
     /// How a picture becomes the input: what accuracy is measured with.
     pub(super) preprocessing: Option<PreprocessingEntry>,
     /// Range of the pseudo-random input, lowest value and upper bound; without it, `[0, 1]`.
@@ -62,6 +70,10 @@ pub(super) struct PreprocessingEntry {
     pub(super) crop: Option<f64>,
     /// How pixels are computed; without it, `bilinear`.
     pub(super) filter: Option<ResizeFilterWord>,
+    /// Whether pictures are turned as their EXIF data say; without it they are not, as in torchvision's and TensorFlow's
+    /// training.
+    #[serde(default)]
+    pub(super) exif_orientation: bool,
     /// What is taken from each channel's byte (0 to 255): one number, or one for each channel; without it, 0.
     pub(super) mean: Option<OneOrMany<f64>>,
     /// What the rest is divided by; without it, 255.

@@ -2,7 +2,7 @@ use farmctl_protocol::{
     MAX_NAME_BYTES, MAX_RANK, MAX_TENSORS, Message, Phase, RemarkKind, RunnerFailure, TOP_CLASSES, TensorInfo,
 };
 
-use crate::domain::{Failure, Job, Measurement};
+use crate::domain::{Failure, Job, JobDataset, Measurement};
 
 use outputs::Outputs;
 
@@ -54,7 +54,7 @@ impl Collector {
         let prepared = dataset.and_then(|dataset| dataset.prepared.as_ref());
         Collector {
             to_classify: prepared.map_or(0, |prepared| prepared.count as usize),
-            classes: dataset.map_or(0, |dataset| dataset.classes),
+            classes: dataset.map_or(0, JobDataset::answers),
             best_classes: Vec::new(),
             max_samples: job.limits.max_runs as usize,
             measurement: Measurement::default(),

@@ -349,8 +349,8 @@ fn evaluation(dataset: &JobDataset) -> Result<Evaluation, Failure> {
         height,
         width,
         channels,
-        scores: None,
-        classes: dataset.classes,
+        scores: dataset.scores.clone(),
+        classes: dataset.answers(),
         mean: dataset.preprocessing.mean.clone(),
         std: dataset.preprocessing.std.clone(),
     })

@@ -47,6 +47,10 @@ pub struct CatalogModel {
     pub input_shape: Option<Vec<u64>>,
     /// Classes that it tells apart.
     pub classes: Option<u32>,
+    /// Answers before that of the first class: 1 where the first is «background».
+    pub label_offset: u32,
+    /// Name of the output that has an answer for each class; `None` when its number of values tells it.
+    pub scores: Option<String>,
     /// How a picture becomes the input.
     pub preprocessing: Option<Preprocessing>,
     /// Range of the pseudo-random input.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::ArtifactRef;
 
 /// Version of how farmctl turns pictures into input: another one may give other bytes for the same picture.
-pub const PREPROCESSING_VERSION: u32 = 1;
+pub const PREPROCESSING_VERSION: u32 = 2;
 
 /// Labelled images that accuracy is measured on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -55,7 +55,21 @@ pub enum DatasetOrigin {
         shape: [u32; 3],
         /// Lines before the first image.
         skip: u32,
+        /// Where the class stands in a line; the last column where nobody says.
+        label: Option<LabelColumn>,
     },
+}
+
+/// The column of a table that has the images' classes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LabelColumn {
+    /// Before an image's bytes.
+    First,
+    /// Behind them.
+    Last,
+    /// The one of that name; names stand in the first line.
+    Named(String),
 }
 
 /// What a dataset consists of.
@@ -78,6 +92,9 @@ pub struct Preprocessing {
     pub resize: ResizeRule,
     /// How pixels are computed where the size changes.
     pub filter: ResizeFilter,
+    /// Whether a picture is turned as its EXIF data say. Neither torchvision's nor TensorFlow's training does so.
+    #[serde(default)]
+    pub exif_orientation: bool,
     /// What is taken from each channel's byte.
     pub mean: Vec<f64>,
     /// What the rest is divided by.
@@ -113,7 +130,8 @@ impl Preprocessing {
             3 => "RGB",
             _ => "as they are",
         };
-        format!("{colours}, {size}")
+        let turned = if self.exif_orientation { "applied" } else { "ignored" };
+        format!("{colours}, EXIF orientation {turned}, {size}")
     }
 
     /// All that is done, with the version of the code that does it.
@@ -162,12 +180,33 @@ pub struct JobDataset {
     pub images: u32,
     /// Classes there are.
     pub classes: u32,
+    /// Answers of the network before that of the first class: 1 where the first is «background».
+    #[serde(default)]
+    pub label_offset: u32,
+    /// Name of the output that has an answer for each class; `None` for the only one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scores: Option<String>,
     /// Height, width and channels of the input.
     pub shape: [u32; 3],
     /// How pictures become input.
     pub preprocessing: Preprocessing,
     /// What became of the images on this host; `None` until they were prepared.
     pub prepared: Option<PreparedImages>,
+}
+
+impl JobDataset {
+    /// Values of the output that is ranked, for one image.
+    pub fn answers(&self) -> u32 {
+        self.classes.saturating_add(self.label_offset)
+    }
+
+    /// How a picture becomes input, and which answers are counted, in words that say all of it.
+    pub fn text(&self) -> String {
+        let offset = Some(self.label_offset).filter(|offset| *offset > 0);
+        let offset = offset.map(|offset| format!("; answer {offset} is class 0")).unwrap_or_default();
+        let scores = self.scores.as_ref().map(|scores| format!("; ranked: {scores}")).unwrap_or_default();
+        format!("{}{offset}{scores}", self.preprocessing.text(self.shape))
+    }
 }
 
 /// A dataset's images, as a network takes them.

@@ -35,8 +35,8 @@ pub use change::{DeviceChange, OpenChange, Setting};
 pub use check::{CheckFigures, CheckVerdict, DeviceCheck, Finding, PastCheck, Unfit};
 pub use daemon_status::DaemonStatus;
 pub use dataset::{
-    CatalogDataset, DatasetList, DatasetOrigin, JobDataset, PREPROCESSING_VERSION, PreparedImages, Preprocessing,
-    Remark, ResizeFilter, ResizeRule, image_shape,
+    CatalogDataset, DatasetList, DatasetOrigin, JobDataset, LabelColumn, PREPROCESSING_VERSION, PreparedImages,
+    Preprocessing, Remark, ResizeFilter, ResizeRule, image_shape,
 };
 pub use device::{
     AdbEndpoint, Device, DeviceLimits, DeviceStatus, HostKey, Inventory, Recovery, SecretSource, SshEndpoint, Tag,

@@ -32,7 +32,7 @@ pub struct Skipped {
 /// One cell of the matrix.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Job {
-    /// Hash of all that follows, but for `run_seconds`.
+    /// Hash of all that follows, but for `remarks` and `run_seconds`.
     pub id: JobId,
     /// Name of the device.
     pub device: String,
@@ -62,6 +62,9 @@ pub struct Job {
     /// Images it shows the network after the timed loop.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dataset: Option<JobDataset>,
+    /// What its plan has to say of it, in words: why its accuracy is not measured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
     /// Longest run, from start to last message: the sweep's limit or the device's, whichever is shorter.
     pub run_seconds: f64,
 }

@@ -104,6 +104,7 @@ pub fn job(device: &str, model: &str) -> Job {
         },
         seed: 42,
         dataset: None,
+        remarks: Vec::new(),
         run_seconds: 120.0,
     }
 }

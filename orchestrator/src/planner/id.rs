@@ -43,7 +43,7 @@ struct Identity<'a> {
     dataset: Option<(&'a str, &'a str, String)>,
 }
 
-/// The identifier of a job, from everything that makes its cell: not from `run_seconds`, which changes no number that
+/// The identifier of a job, from everything that makes its cell: not from `run_seconds` and `remarks`, which change no number that
 /// is measured, nor from what the catalogue knows of the model besides (`macs`).
 pub(super) fn of(job: &Job) -> JobId {
     let identity = Identity {
@@ -66,10 +66,10 @@ pub(super) fn of(job: &Job) -> JobId {
         part_sha256: job.model.parts.iter().map(|part| part.artifact.sha256.as_str()).collect(),
         options: &job.options,
         layout: (job.model.layout != Layout::default()).then(|| job.model.layout.as_str()),
-        dataset: job.dataset.as_ref().map(|dataset| {
-            let text = dataset.preprocessing.text(dataset.shape);
-            (dataset.name.as_str(), dataset.list_sha256.as_str(), text)
-        }),
+        dataset: job
+            .dataset
+            .as_ref()
+            .map(|dataset| (dataset.name.as_str(), dataset.list_sha256.as_str(), dataset.text())),
     };
     // Plain fields with text keys always have a JSON form.
     let canonical = serde_json::to_vec(&identity).expect("a job's identity is plain data");

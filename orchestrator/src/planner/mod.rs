@@ -39,7 +39,7 @@ pub fn plan(sweep: &Sweep, inventory: &Inventory, catalog: &Catalog) -> Plan {
                 if !seen.insert(job.id.clone()) {
                     continue;
                 }
-                match skip::reason(&job, sweep, device, inventory, catalog) {
+                match skip::reason(&job, device, inventory, catalog) {
                     Some((kind, reason)) => plan.skipped.push(Skipped { job, kind, reason }),
                     None => plan.jobs.push(job),
                 }
@@ -86,9 +86,14 @@ fn job(sweep: &Sweep, device: &Device, catalog: &Catalog, cell: &Cell<'_>, repea
         repeat,
         limits: sweep.limits,
         seed: sweep.seed,
-        dataset: dataset::of(sweep, catalog, cell),
+        dataset: None,
+        remarks: Vec::new(),
         run_seconds: sweep.timeouts.run_seconds.min(allowed),
     };
+    match dataset::of(&job, sweep, catalog) {
+        Ok(dataset) => job.dataset = dataset,
+        Err(reason) => job.remarks.push(format!("accuracy is not measured: {reason}")),
+    }
     job.id = id::of(&job);
     job
 }

@@ -1,16 +1,13 @@
 //! Why a cell can't run, as far as that is known before any device is asked.
 
 use crate::domain::{
-    BackendProgram, BackendTarget, Catalog, DELEGATE, Device, FailureKind, Inventory, Job, Sweep, ThreadCount,
+    BackendProgram, BackendTarget, Catalog, DELEGATE, Device, FailureKind, Inventory, Job, ThreadCount,
     TransportConfig, WeightsSource,
 };
-
-use super::dataset;
 
 /// The first reason why a job can't run, if there is one, and what kind of failure it is.
 pub(super) fn reason(
     job: &Job,
-    sweep: &Sweep,
     device: &Device,
     inventory: &Inventory,
     catalog: &Catalog,
@@ -24,7 +21,6 @@ pub(super) fn reason(
         backend_reason(job, device, host_target, catalog).map(|reason| (FailureKind::BackendUnsupported, reason))
     })
     .or_else(|| precision_reason(job, catalog).map(|reason| (FailureKind::ArtifactUnavailable, reason)))
-    .or_else(|| dataset::reason(job, sweep, catalog).map(|reason| (FailureKind::ArtifactUnavailable, reason)))
 }
 
 fn file_reason(job: &Job, catalog: &Catalog) -> Option<String> {

@@ -12,9 +12,9 @@ use super::{estimate, job_seconds, plan};
 use crate::domain::{
     AdbEndpoint, AndroidOptions, ArtifactRef, Backend, BackendProgram, BackendTarget, Catalog, CatalogDataset,
     CatalogModel, CellPattern, DELEGATE, DatasetList, DatasetOrigin, Device, DeviceLimits, DeviceSelector, Dialect,
-    FilePart, InputRange, Inventory, Job, Limits, OnFailure, Plan, Precision, Preprocessing, Recovery, ResizeFilter,
-    ResizeRule, RetryPolicy, Scenario, Skipped, Sweep, Tag, ThreadCount, Timeouts, TransportConfig, WeightsFile,
-    WeightsKind, WeightsSource,
+    FailureKind, FilePart, InputRange, Inventory, Job, Limits, OnFailure, Plan, Precision, Preprocessing, Recovery,
+    ResizeFilter, ResizeRule, RetryPolicy, Scenario, Skipped, Sweep, Tag, ThreadCount, Timeouts, TransportConfig,
+    WeightsFile, WeightsKind, WeightsSource,
 };
 
 fn device(name: &str, tags: &[&str]) -> Device {
@@ -63,6 +63,8 @@ fn model(name: &str, files: Vec<WeightsFile>) -> CatalogModel {
         licence: None,
         input_shape: None,
         classes: None,
+        label_offset: 0,
+        scores: None,
         preprocessing: None,
         input_range: InputRange { low: -1.0, high: 1.0 },
         params: None,
@@ -451,6 +453,7 @@ fn catalog_of_digits() -> Catalog {
     digits.preprocessing = Some(Preprocessing {
         resize: ResizeRule::None,
         filter: ResizeFilter::Bilinear,
+        exif_orientation: false,
         mean: vec![0.0],
         std: vec![16.0],
     });
@@ -494,14 +497,15 @@ fn trained_weights_are_shown_the_images_of_the_dataset() {
 }
 
 #[test]
-fn what_could_have_an_accuracy_and_has_none_is_skipped_with_the_reason() {
+fn what_could_have_an_accuracy_and_has_none_is_measured_with_the_reason() {
     type Change = fn(&mut Catalog);
-    let cases: [(Change, &str); 6] = [
+    let cases: [(Change, &str); 7] = [
         (|it| it.models.last_mut().unwrap().classes = None, "how many `classes`"),
         (
             |it| it.models.last_mut().unwrap().classes = Some(1000),
             "tells 1000 classes apart, the dataset digits has 10",
         ),
+        (|it| it.models.last_mut().unwrap().classes = Some(11), "is «background», write `label_offset: 1`"),
         (|it| it.models.last_mut().unwrap().preprocessing = None, "the `preprocessing` of digits"),
         (|it| it.models.last_mut().unwrap().input_shape = None, "the `input_shape` of digits"),
         (|it| it.datasets[0].list = Some(Err("failed to find x".to_owned())), "can't be had: failed to find x"),
@@ -511,7 +515,22 @@ fn what_could_have_an_accuracy_and_has_none_is_skipped_with_the_reason() {
         let mut catalog = catalog_of_digits();
         change(&mut catalog);
         let plan = plan(&sweep_of_digits(), &inventory(), &catalog);
-        assert!(plan.jobs.is_empty());
-        assert!(plan.skipped.iter().any(|skipped| skipped.reason.contains(part)), "{:?}", plan.skipped);
+        assert!(plan.skipped.iter().all(|it| it.kind == FailureKind::Disabled), "{:?}", plan.skipped);
+        let job = &plan.jobs[0];
+        assert!(job.dataset.is_none() && job.remarks.len() == 1 && job.remarks[0].contains(part), "{:?}", job.remarks);
+    }
+}
+
+#[test]
+fn answers_before_the_first_class_are_told() {
+    for classes in [10, 11] {
+        let mut catalog = catalog_of_digits();
+        let model = catalog.models.last_mut().unwrap();
+        (model.classes, model.label_offset, model.scores) = (Some(classes), 1, Some("y".to_owned()));
+        let job = plan(&sweep_of_digits(), &inventory(), &catalog).jobs.remove(0);
+        let dataset = job.dataset.unwrap();
+        assert_eq!((dataset.classes, dataset.answers()), (10, 11));
+        assert!(dataset.text().ends_with("; answer 1 is class 0; ranked: y"), "{}", dataset.text());
+        assert_ne!(job.id, plan(&sweep_of_digits(), &inventory(), &catalog_of_digits()).jobs[0].id);
     }
 }

@@ -1,9 +1,14 @@
 use std::collections::BTreeMap;
 
-use super::columns::{Row, remarks};
+use super::ReportInput;
+use super::columns::{Row, remarks, remarks_of};
 use super::text::short_number;
 use crate::domain::{Job, Record, RunStatus, WeightsKind};
-use crate::score::OUTPUT_TOLERANCE;
+use crate::score::{Disagreement, OUTPUT_TOLERANCE, disagreements};
+use crate::wording::single_line;
+
+/// How many remarks a report shows; the rest is counted.
+const REMARKS_SHOWN: usize = 8;
 
 /// The rows in the order for reading: by device (`board-2` before `board-10`), then by model, then as planned.
 pub(super) fn sorted<'a>(mut rows: Vec<Row<'a>>) -> Vec<Row<'a>> {
@@ -148,7 +153,8 @@ fn notes_on_accuracy(rows: &[Row<'_>]) -> Vec<String> {
     }
     let unanswered = rows.iter().filter(|row| {
         let job = &row.record.job;
-        job.dataset.is_none() && job.model.weights == WeightsKind::Trained && row.record.status == RunStatus::Ok
+        let is_ok = row.record.status == RunStatus::Ok && remarks_of(row.record).is_empty();
+        job.dataset.is_none() && job.model.weights == WeightsKind::Trained && is_ok
     });
     let unanswered = unanswered.count();
     if unanswered > 0 && !notes.is_empty() {
@@ -158,6 +164,30 @@ fn notes_on_accuracy(rows: &[Row<'_>]) -> Vec<String> {
         ));
     }
     notes
+}
+
+/// What the rows themselves have to say, those that say the same together.
+fn notes_of_rows(rows: &[Row<'_>]) -> Vec<String> {
+    let mut counts: Vec<(String, usize)> = Vec::new();
+    for remarks in rows.iter().map(|row| remarks_of(row.record)).filter(|remarks| !remarks.is_empty()) {
+        match counts.iter_mut().find(|(other, _)| *other == remarks) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((remarks, 1)),
+        }
+    }
+    let more = counts.len().saturating_sub(REMARKS_SHOWN);
+    let shown = counts.iter().take(REMARKS_SHOWN).map(|(remarks, count)| {
+        let runs = if *count == 1 { "row" } else { "rows" };
+        format!("{count} {runs}: {remarks}.")
+    });
+    let rest = (more > 0).then(|| format!("{more} more remarks are in results.csv."));
+    shown.chain(rest).collect()
+}
+
+/// What makes the numbers themselves doubtful, network by network: said before anything else.
+pub(super) fn alarms(input: &ReportInput<'_>) -> Vec<String> {
+    let sentence = |disagreement: &Disagreement<'_>| format!("{}.", single_line(&disagreement.to_string()));
+    disagreements(input.records, input.outputs).iter().map(sentence).collect()
 }
 
 /// What a reader of these rows must know beside them.
@@ -171,6 +201,7 @@ pub(super) fn notes(rows: &[Row<'_>]) -> Vec<String> {
         );
     }
     notes.extend(notes_on_accuracy(rows));
+    notes.extend(notes_of_rows(rows));
     let averages = rows.iter().filter(|row| row.averages().is_some()).count();
     if averages > 0 {
         notes.push(format!(

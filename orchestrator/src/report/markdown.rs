@@ -1,7 +1,7 @@
 use std::fmt::Write;
 
 use super::label::{
-    Axes, counts, failure_groups, have_accuracy, milliseconds, notes, number, percent, sorted, threads,
+    Axes, alarms, counts, failure_groups, have_accuracy, milliseconds, notes, number, percent, sorted, threads,
 };
 use super::{Report, ReportError, ReportInput};
 use crate::wording::single_line;
@@ -49,8 +49,11 @@ impl ResultsMarkdown {
             escaped(&input.sweep.farmctl_version),
             counts(input.records)
         )?;
+        for alarm in alarms(input) {
+            writeln!(text, "**{}**\n", escaped(&alarm))?;
+        }
         for note in notes(&input.rows()) {
-            writeln!(text, "{note}\n")?;
+            writeln!(text, "{}\n", escaped(&note))?;
         }
         let with_accuracy = have_accuracy(&input.rows());
         let accuracy = if with_accuracy { &[("top-1 %", true)][..] } else { &[] };

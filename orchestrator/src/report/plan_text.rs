@@ -27,7 +27,9 @@ pub fn plan_text(plan: &Plan) -> String {
     if !plan.jobs.is_empty() {
         table.lines().for_each(|line| text.push_str(&format!("{}\n", line.trim_end())));
     }
-    text.push_str(&skipped(plan));
+    text.push_str(&grouped("skipped", plan.skipped.iter().map(|cell| (cell.reason.as_str(), &cell.job))));
+    let remarks = plan.jobs.iter().flat_map(|job| job.remarks.iter().map(move |remark| (remark.as_str(), job)));
+    text.push_str(&grouped("remark", remarks));
     text.push_str(&accuracy(plan));
     text.push_str(&short_of_time(plan));
     if !plan.jobs.is_empty() {
@@ -62,19 +64,19 @@ fn totals(plan: &Plan) -> String {
     format!("{} on {}, {skipped} skipped", plural(plan.jobs.len(), "job"), plural(devices.len(), "device"))
 }
 
-/// The skipped cells, those with the same reason together, in the order in which the reasons first occur.
-fn skipped(plan: &Plan) -> String {
+/// What is said of some cells, those with the same reason together, in the order in which the reasons first occur.
+fn grouped<'a>(title: &str, said: impl Iterator<Item = (&'a str, &'a Job)>) -> String {
     let mut reasons: Vec<(&str, Vec<String>)> = Vec::new();
-    for cell in &plan.skipped {
-        let label = axes(&cell.job).join(" ");
-        match reasons.iter_mut().find(|(reason, _)| *reason == cell.reason) {
+    for (reason, job) in said {
+        let label = axes(job).join(" ");
+        match reasons.iter_mut().find(|(other, _)| *other == reason) {
             Some((_, cells)) => cells.push(label),
-            None => reasons.push((&cell.reason, vec![label])),
+            None => reasons.push((reason, vec![label])),
         }
     }
     let mut text = String::new();
     for (reason, cells) in reasons {
-        text.push_str(&format!("\nskipped: {}\n", single_line(reason)));
+        text.push_str(&format!("\n{title}: {}\n", single_line(reason)));
         cells.iter().for_each(|cell| text.push_str(&format!("  {cell}\n")));
     }
     text

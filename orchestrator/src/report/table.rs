@@ -1,7 +1,7 @@
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::columns::Row;
-use super::label::{Axes, FailureGroup, counts, failure_groups, milliseconds, number, percent, sorted, threads};
+use super::label::{Axes, FailureGroup, alarms, counts, failure_groups, milliseconds, number, percent, sorted, threads};
 use super::{ReportInput, label};
 use crate::domain::RunStatus;
 use crate::wording::single_line;
@@ -29,6 +29,12 @@ pub fn result_table(input: &ReportInput<'_>, width: u16, colour: bool) -> String
         table.add_row(cells(&row, &axes, with_accuracy));
     }
     let mut text = String::new();
+    for alarm in alarms(input) {
+        let mut lines = String::new();
+        push_wrapped(&mut lines, &alarm, "", usize::from(width));
+        lines.lines().for_each(|line| text.push_str(&format!("{}\n", coloured(RunStatus::Failed, line, colour))));
+        text.push('\n');
+    }
     for line in table.lines() {
         text.push_str(&coloured_status(line.trim_end(), colour));
         text.push('\n');
@@ -39,7 +45,7 @@ pub fn result_table(input: &ReportInput<'_>, width: u16, colour: bool) -> String
     }
     for note in notes {
         text.push('\n');
-        push_wrapped(&mut text, &note, "", usize::from(width));
+        push_wrapped(&mut text, &single_line(&note), "", usize::from(width));
     }
     text
 }

@@ -5,6 +5,7 @@
 //! workload in silence: a row of a ranking names each, with the run it comes from or why it doesn't count.
 
 mod accuracy;
+mod agreement;
 mod aiotbench;
 mod bianco;
 mod dawnbench;
@@ -19,6 +20,7 @@ mod statistics;
 mod throughput;
 
 pub use accuracy::count_right;
+pub use agreement::{Difference, Disagreement, disagreements};
 pub use interval::wilson_95;
 pub use options::{AccuracySource, Options, Top};
 pub use outputs::{OUTPUT_TOLERANCE, OutputError, output_error, output_errors};

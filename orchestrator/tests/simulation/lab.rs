@@ -160,6 +160,8 @@ impl<'f> Lab<'f> {
             licence: None,
             input_shape: None,
             classes: None,
+            label_offset: 0,
+            scores: None,
             preprocessing: None,
             input_range: InputRange { low: 0.0, high: 1.0 },
             params: None,

@@ -34,7 +34,7 @@ fn digits_are_read_on_this_host_and_on_a_board() {
         assert!((top1 - 350.0 / 360.0).abs() < 1e-9 && top5 >= top1, "{row:?}");
         assert!(row["top1_low"].parse::<f64>().unwrap() < top1 && row["top1_high"].parse::<f64>().unwrap() > top1);
         assert_eq!((row["dataset"].as_str(), row["images_left_out"].as_str()), ("digits", "0"));
-        assert_eq!(row["preprocessing"], "grey, 8×8 as it is; (x - 0) / 16; farmctl 1");
+        assert_eq!(row["preprocessing"], "grey, EXIF orientation ignored, 8×8 as it is; (x - 0) / 16; farmctl 2");
     }
     let (code, stdout, stderr) = lab.run(&["score", "latest", "--format", "json"]);
     assert_eq!(code, 0, "{stderr}");

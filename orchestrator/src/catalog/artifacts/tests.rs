@@ -260,6 +260,8 @@ fn a_summary_is_of_the_file_that_is_here() {
         licence: None,
         input_shape: None,
         classes: None,
+        label_offset: 0,
+        scores: None,
         preprocessing: None,
         input_range: InputRange { low: 0.0, high: 1.0 },
         params: None,

@@ -6,17 +6,16 @@ use std::io::Read;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Component, Path, PathBuf};
 
+use super::table::{self, Form};
 use super::{DatasetError, io};
-use crate::domain::{CatalogDataset, DatasetOrigin, Remark};
+use crate::domain::{CatalogDataset, DatasetOrigin, LabelColumn, Remark};
 
 /// Most images of a dataset: ImageNet's training set has 1.3 million.
 const MAX_IMAGES: usize = 10_000_000;
 /// Largest list or table, unpacked.
-const MAX_TEXT_BYTES: u64 = 1 << 30;
+pub(super) const MAX_TEXT_BYTES: u64 = 1 << 30;
 /// Largest file of a picture.
 const MAX_FILE_BYTES: u64 = 256 << 20;
-/// What a file packed by gzip begins with.
-const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// Names of the datasets that come with farmctl.
 pub const BUILTIN_DATASETS: &[&str] = &["digits"];
@@ -89,9 +88,18 @@ impl Listing {
 
     /// Classes without an image.
     pub(super) fn empty_classes(&self) -> u32 {
-        let mut seen = vec![false; self.classes as usize];
-        self.entries.iter().for_each(|entry| seen[entry.class as usize] = true);
-        seen.into_iter().filter(|seen| !seen).count() as u32
+        self.images_of_classes().into_iter().filter(|images| *images == 0).count() as u32
+    }
+
+    /// The class with the most images, and how many these are.
+    pub(super) fn largest_class(&self) -> Option<(usize, usize)> {
+        self.images_of_classes().into_iter().enumerate().max_by_key(|(_, images)| *images)
+    }
+
+    fn images_of_classes(&self) -> Vec<usize> {
+        let mut images = vec![0; self.classes as usize];
+        self.entries.iter().for_each(|entry| images[entry.class as usize] += 1);
+        images
     }
 }
 
@@ -100,15 +108,18 @@ impl Listing {
 /// # Errors
 /// When there are none, or the dataset is at odds with itself.
 pub(super) fn read(dataset: &CatalogDataset) -> Result<Listing, DatasetError> {
+    let classes = dataset.classes.unwrap_or(0);
     let (path, listing) = match &dataset.origin {
         DatasetOrigin::Builtin(name) => {
             let path = Path::new(name);
-            (path, table(path, DIGITS.to_vec(), [8, 8, 1], 0, dataset.classes)?)
+            let form = Form { shape: [8, 8, 1], skip: 0, label: Some(&LabelColumn::Last), classes };
+            (path, table::read(path, DIGITS.to_vec(), form)?)
         }
-        DatasetOrigin::Csv { path, shape, skip } => {
-            (path.as_path(), table(path, read_text(path)?, *shape, *skip, dataset.classes)?)
+        DatasetOrigin::Csv { path, shape, skip, label } => {
+            let form = Form { shape: *shape, skip: *skip, label: label.as_ref(), classes };
+            (path.as_path(), table::read(path, read_text(path)?, form)?)
         }
-        DatasetOrigin::List { path, folder } => (path.as_path(), list(path, folder, dataset.classes)?),
+        DatasetOrigin::List { path, folder } => (path.as_path(), list(path, folder, classes)?),
         DatasetOrigin::Folders { path, numbered } => (path.as_path(), folders(path, *numbered, dataset.classes)?),
     };
     let unusable = |what: String| Err(DatasetError::Unusable { path: path.to_owned(), what });
@@ -176,11 +187,10 @@ fn note(remarks: &mut Vec<Remark>, what: &str, names: Vec<String>) {
 }
 
 /// A line for each image: its path, and the number of its class.
-fn list(path: &Path, folder: &Path, classes: Option<u32>) -> Result<Listing, DatasetError> {
+fn list(path: &Path, folder: &Path, classes: u32) -> Result<Listing, DatasetError> {
     let bytes = read_text(path)?;
     let root = folder.canonicalize().map_err(io("find", folder))?;
     let members = if root.is_file() { Some(members(&root)?) } else { None };
-    let classes = classes.unwrap_or(0);
     let (mut entries, mut left_out) = (Vec::new(), Vec::new());
     for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
         let wrong = |what: String| DatasetError::Line { path: path.to_owned(), line: index as u64 + 1, what };
@@ -249,47 +259,9 @@ fn member(archive: &Path, offset: u64, size_bytes: u64) -> Result<Vec<u8>, Strin
     Ok(bytes)
 }
 
-fn class_of(word: &str, classes: u32) -> Result<u32, String> {
+/// The number of a class. Programs that know only floating-point columns write `3.0`.
+pub(super) fn class_of(word: &str, classes: u32) -> Result<u32, String> {
+    let word = word.strip_suffix(".0").unwrap_or(word);
     let class: u32 = word.parse().map_err(|_| format!("{word:?} is no number of a class"))?;
     if class < classes { Ok(class) } else { Err(format!("{class} is none of {classes} classes, which begin with 0")) }
-}
-
-/// A row for each image: its bytes, and the number of its class.
-fn table(
-    path: &Path,
-    mut bytes: Vec<u8>,
-    shape: [u32; 3],
-    skip: u32,
-    classes: Option<u32>,
-) -> Result<Listing, DatasetError> {
-    if bytes.starts_with(&GZIP) {
-        let mut unpacked = Vec::new();
-        let packed = flate2::read::MultiGzDecoder::new(bytes.as_slice());
-        packed.take(MAX_TEXT_BYTES + 1).read_to_end(&mut unpacked).map_err(io("unpack", path))?;
-        if unpacked.len() as u64 > MAX_TEXT_BYTES {
-            return Err(io("unpack", path)(std::io::Error::other(format!("it is larger than {MAX_TEXT_BYTES} bytes"))));
-        }
-        bytes = unpacked;
-    }
-    let classes = classes.unwrap_or(0);
-    let values = shape.iter().map(|side| *side as usize).product::<usize>();
-    let mut entries = Vec::new();
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(bytes.as_slice());
-    for row in reader.records().skip(skip as usize) {
-        let row = row.map_err(|error| DatasetError::Unusable { path: path.to_owned(), what: error.to_string() })?;
-        let line = row.position().map_or(0, csv::Position::line);
-        let wrong = |what: String| DatasetError::Line { path: path.to_owned(), line, what };
-        if row.len() != values + 1 {
-            return Err(wrong(format!("{} columns; {values} bytes of an image and its class are needed", row.len())));
-        }
-        let byte = |word: &str| {
-            let number = word.trim().parse::<f64>().ok().filter(|number| (0.0..=255.0).contains(number));
-            let whole = number.filter(|number| number.fract() == 0.0);
-            whole.map(|number| number as u8).ok_or_else(|| wrong(format!("{word:?} is no byte")))
-        };
-        let image = row.iter().take(values).map(byte).collect::<Result<Vec<u8>, _>>()?;
-        let class = class_of(row.get(values).unwrap_or_default().trim(), classes).map_err(&wrong)?;
-        entries.push(Entry { place: Place::Row { line, shape, bytes: image }, class });
-    }
-    Ok(Listing { root: path.to_owned(), entries, classes, left_out: Vec::new() })
 }

@@ -8,6 +8,7 @@ mod jpeg;
 mod listing;
 mod picture;
 mod prepare;
+mod table;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;

@@ -25,7 +25,7 @@ pub(super) struct Taken {
 
 /// Decodes a picture and gives it the size and the channels of an input; in words, why it is left out.
 pub(super) fn take(file: &[u8], rule: &Preprocessing, shape: [u32; 3]) -> Result<Taken, String> {
-    let (picture, mut changed) = decode(file)?;
+    let (picture, mut changed) = decode(file, rule.exif_orientation)?;
     let [height, width, channels] = shape;
     let picture = resized(picture, rule, height, width)?;
     let bytes = match channels {
@@ -42,7 +42,7 @@ pub(super) fn take(file: &[u8], rule: &Preprocessing, shape: [u32; 3]) -> Result
     Ok(Taken { bytes, changed })
 }
 
-fn decode(file: &[u8]) -> Result<(DynamicImage, Vec<&'static str>), String> {
+fn decode(file: &[u8], exif_orientation: bool) -> Result<(DynamicImage, Vec<&'static str>), String> {
     let mut changed = Vec::new();
     match image::guess_format(file) {
         Ok(ImageFormat::Jpeg) => {
@@ -66,9 +66,11 @@ fn decode(file: &[u8]) -> Result<(DynamicImage, Vec<&'static str>), String> {
     let mut decoder = reader.into_decoder().map_err(broken)?;
     let orientation = decoder.orientation().map_err(broken)?;
     let mut picture = DynamicImage::from_decoder(decoder).map_err(broken)?;
-    if orientation != Orientation::NoTransforms {
+    if orientation != Orientation::NoTransforms && exif_orientation {
         picture.apply_orientation(orientation);
         changed.push("turned as its EXIF data say");
+    } else if orientation != Orientation::NoTransforms {
+        changed.push("not turned as its EXIF data say, as in training");
     }
     let colours = picture.color();
     if matches!(colours, ColorType::L16 | ColorType::La16 | ColorType::Rgb16 | ColorType::Rgba16) {

@@ -2,7 +2,9 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use super::*;
-use crate::domain::{DatasetOrigin, JobDataset, PreparedImages, Preprocessing, Remark, ResizeFilter, ResizeRule};
+use crate::domain::{
+    DatasetOrigin, JobDataset, LabelColumn, PreparedImages, Preprocessing, Remark, ResizeFilter, ResizeRule,
+};
 
 const COLOURS: &[u8] = include_bytes!("samples/colours.png");
 const JPEG: &[u8] = include_bytes!("samples/colours.jpg");
@@ -12,7 +14,7 @@ fn far() -> Instant {
 }
 
 fn rule(resize: ResizeRule, filter: ResizeFilter) -> Preprocessing {
-    Preprocessing { resize, filter, mean: vec![0.0; 3], std: vec![255.0; 3] }
+    Preprocessing { resize, filter, exif_orientation: false, mean: vec![0.0; 3], std: vec![255.0; 3] }
 }
 
 fn crop() -> Preprocessing {
@@ -59,7 +61,17 @@ impl Scratch {
 fn job(list: &DatasetList, preprocessing: Preprocessing, shape: [u32; 3]) -> JobDataset {
     let (name, list_sha256) = ("pictures".to_owned(), list.sha256.clone());
     let (images, classes) = (list.images, list.classes);
-    JobDataset { name, list_sha256, images, classes, shape, preprocessing, prepared: None }
+    JobDataset {
+        name,
+        list_sha256,
+        images,
+        classes,
+        label_offset: 0,
+        scores: None,
+        shape,
+        preprocessing,
+        prepared: None,
+    }
 }
 
 fn said(remarks: &[Remark]) -> Vec<(&str, u32, &str)> {
@@ -106,7 +118,7 @@ fn every_kind_of_picture_is_taken_or_left_out_with_a_word() {
         (COLOURS, Ok(&[])),
         (JPEG, Ok(&[])),
         (include_bytes!("samples/grey.jpg"), Ok(&["grey made RGB"])),
-        (include_bytes!("samples/turned.jpg"), Ok(&["turned as its EXIF data say"])),
+        (include_bytes!("samples/turned.jpg"), Ok(&["not turned as its EXIF data say, as in training"])),
         (include_bytes!("samples/grey16.png"), Ok(&["16 bits made 8", "grey made RGB"])),
         (include_bytes!("samples/clear.png"), Ok(&["transparency dropped"])),
         (include_bytes!("samples/cmyk.jpg"), Err("JPEG in CMYK")),
@@ -136,7 +148,11 @@ fn what_pictures_become() {
     let grey = picture::take(include_bytes!("samples/grey16.png"), &as_it_is, [16, 16, 1]).unwrap().bytes;
     assert_eq!(grey, (0..=255).collect::<Vec<u8>>());
     // A quarter turn: what was wide is high, and the first row is the first column, from below.
-    let turned = picture::take(include_bytes!("samples/turned.jpg"), &as_it_is, [40, 30, 3]).unwrap().bytes;
+    let by_exif = Preprocessing { exif_orientation: true, ..as_it_is.clone() };
+    let turned = picture::take(include_bytes!("samples/turned.jpg"), &by_exif, [40, 30, 3]).unwrap();
+    assert_eq!(turned.changed, ["turned as its EXIF data say"]);
+    let turned = turned.bytes;
+    assert!(picture::take(include_bytes!("samples/turned.jpg"), &as_it_is, [30, 40, 3]).is_ok(), "as training took it");
     let upright = picture::take(JPEG, &as_it_is, [30, 40, 3]).unwrap().bytes;
     assert_eq!(turned[..3], upright[29 * 40 * 3..][..3]);
     // As in Pillow, which gives colours that were kept for four pixels to each of them in another way.
@@ -269,7 +285,12 @@ fn pictures_are_read_out_of_an_archive_and_nothing_is_unpacked() {
 fn a_table_with_a_wrong_line_is_refused_at_the_line() {
     let scratch = Scratch::new();
     let of = |text: &str| {
-        let origin = DatasetOrigin::Csv { path: scratch.write("t.csv", text.as_bytes()), shape: [1, 2, 1], skip: 1 };
+        let origin = DatasetOrigin::Csv {
+            path: scratch.write("t.csv", text.as_bytes()),
+            shape: [1, 2, 1],
+            skip: 1,
+            label: None,
+        };
         dataset(origin, Some(2))
     };
     let as_it_is = rule(ResizeRule::None, ResizeFilter::Bilinear);
@@ -291,6 +312,55 @@ fn a_table_with_a_wrong_line_is_refused_at_the_line() {
     let other = job(&list, as_it_is, [2, 2, 1]);
     let error = scratch.datasets.prepare(&of("h\n1,2,0\n"), &other, far(), &mut |_| {}).unwrap_err().to_string();
     assert!(error.contains("all images are left out: 2×1"), "{error}");
+}
+
+/// A table of 40 images of 1 × 2 pixels and four classes, as these columns.
+fn rows(columns: impl Fn([u32; 2], u32) -> String) -> String {
+    (0..40).map(|index| columns([index % 7, u32::from(index == 3)], index % 4) + "\n").collect()
+}
+
+#[test]
+fn the_class_of_a_row_stands_where_it_is_said_to() {
+    let scratch = Scratch::new();
+    let of = |text: &str, skip: u32, label: Option<LabelColumn>| {
+        let origin =
+            DatasetOrigin::Csv { path: scratch.write("t.csv", text.as_bytes()), shape: [1, 2, 1], skip, label };
+        dataset(origin, Some(4))
+    };
+    let named = |name: &str| Some(LabelColumn::Named(name.to_owned()));
+    let last = rows(|[a, b], class| format!("{a},{b},{class}"));
+    let first = rows(|[a, b], class| format!("{class}.0,{a},{b}"));
+    let middle = format!("p0,digit,p1\n{}", rows(|[a, b], class| format!("{a},{class},{b}")));
+    let hashes = [
+        (&last, 0, None),
+        (&last, 0, Some(LabelColumn::Last)),
+        (&first, 0, Some(LabelColumn::First)),
+        (&middle, 0, named("digit")),
+        (&middle, 1, named("digit")),
+    ]
+    .map(|(text, skip, label)| {
+        let dataset = of(text, skip, label);
+        let prepared = scratch.prepare(&dataset, rule(ResizeRule::None, ResizeFilter::Bilinear), [1, 2, 1]);
+        (prepared.images.sha256, prepared.labels_sha256)
+    });
+    assert!(hashes.iter().all(|each| *each == hashes[0]), "{hashes:?}");
+    let refused =
+        |dataset: CatalogDataset| scratch.datasets.list(&dataset, far(), &mut |_| {}).unwrap_err().to_string();
+    let zeros = first.replace(".0", "");
+    for (text, skip, label, words) in [
+        (&zeros, 0, None, "39 of 40 images are of class 0: the class is taken from the last column"),
+        (&rows(|[a, b], class| format!("{class},{b},{}", a + 200)), 0, None, "`label:` names another one"),
+        (&middle, 0, None, "t.csv:1: this is a header (p0, digit, p1), no image: write `skip: 1`, and `label: digit`"),
+        (&format!("a,b,label\n{last}"), 0, None, "t.csv:1: this is a header (a, b, label), no image: write `skip: 1`"),
+        (&format!("#,x,y\nlabel,0,1\n{first}"), 1, Some(LabelColumn::First), "t.csv:2: this is a header"),
+        (&middle, 0, named("class"), "the first line has no column \"class\"; its columns are p0, digit, p1"),
+    ] {
+        let error = refused(of(text, skip, label));
+        assert!(error.contains(words), "{words:?} in: {error}");
+    }
+    // Whoever says where the class stands knows that most are of one.
+    let sure = of(&zeros, 0, Some(LabelColumn::Last));
+    assert_eq!(scratch.datasets.list(&sure, far(), &mut |_| {}).unwrap().images, 40);
 }
 
 #[test]

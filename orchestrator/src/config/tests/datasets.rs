@@ -1,6 +1,6 @@
 //! Datasets in `configs/datasets.yaml`, and what a model says of its pictures.
 
-use crate::domain::{CatalogDataset, DatasetOrigin, Preprocessing, ResizeFilter, ResizeRule};
+use crate::domain::{CatalogDataset, DatasetOrigin, LabelColumn, Preprocessing, ResizeFilter, ResizeRule};
 
 use super::super::{ConfigErrors, load_catalog, load_datasets};
 use super::{models, said, source, sweep, tract};
@@ -28,12 +28,17 @@ fn where_images_are() {
   - { name: a, folders: { path: ../pictures } }
   - { name: b, classes: 3, list: { path: lists/val.txt } }
   - { name: c, classes: 2, csv: { path: /data/c.csv.gz, shape: [8, 9, 1], skip: 4 } }
+  - { name: d, classes: 2, csv: { path: d.csv, shape: [8, 9, 1], label: first } }
+  - { name: e, classes: 2, csv: { path: d.csv, shape: [8, 9, 1], label: digit } }
 ";
     let origins: Vec<DatasetOrigin> = datasets(text).unwrap().into_iter().map(|dataset| dataset.origin).collect();
     let folders = DatasetOrigin::Folders { path: "configs/../pictures".into(), numbered: false };
     let list = DatasetOrigin::List { path: "configs/lists/val.txt".into(), folder: "configs/lists".into() };
-    let csv = DatasetOrigin::Csv { path: "/data/c.csv.gz".into(), shape: [8, 9, 1], skip: 4 };
-    assert_eq!(origins, [folders, list, csv]);
+    let csv = DatasetOrigin::Csv { path: "/data/c.csv.gz".into(), shape: [8, 9, 1], skip: 4, label: None };
+    let labelled =
+        |label| DatasetOrigin::Csv { path: "configs/d.csv".into(), shape: [8, 9, 1], skip: 0, label: Some(label) };
+    let named = LabelColumn::Named("digit".to_owned());
+    assert_eq!(origins, [folders, list, csv, labelled(LabelColumn::First), labelled(named)]);
 }
 
 #[test]
@@ -74,6 +79,7 @@ fn how_pictures_become_input() {
     let plain = Preprocessing {
         resize: ResizeRule::None,
         filter: ResizeFilter::Bilinear,
+        exif_orientation: false,
         mean: vec![0.0; 3],
         std: vec![255.0; 3],
     };
@@ -82,7 +88,7 @@ fn how_pictures_become_input() {
     assert_eq!((each.resize, each.mean, each.std), (ResizeRule::ShorterSide(40), vec![1.0, 2.0, 3.0], vec![2.0; 3]));
     assert_eq!(
         of("[1, 3, 20, 30]", "{ crop: 0.5, filter: bicubic, mean: 127 }").text([20, 30, 3]),
-        "RGB, centre crop of 0.5, to 30×20 (bicubic); (x - 127) / 255; farmctl 1"
+        "RGB, EXIF orientation ignored, centre crop of 0.5, to 30×20 (bicubic); (x - 127) / 255; farmctl 2"
     );
 }
 

@@ -120,8 +120,16 @@ fn job_with_images() -> Job {
         list_sha256: "e".repeat(64),
         images: 2,
         classes: 10,
+        label_offset: 0,
+        scores: None,
         shape: [8, 8, 1],
-        preprocessing: Preprocessing { resize: rule, filter: ResizeFilter::Bilinear, mean, std },
+        preprocessing: Preprocessing {
+            resize: rule,
+            filter: ResizeFilter::Bilinear,
+            exif_orientation: false,
+            mean,
+            std,
+        },
         prepared: Some(prepared),
     };
     Job { dataset: Some(dataset), ..sample::job("board-1", "digits") }

@@ -81,8 +81,9 @@ pub(super) const DATASET: &[Column] = &[
         name: "preprocessing",
         kind: ColumnKind::Text,
         unit: "",
-        description: "How its pictures became the network's input, with the version of the code that did it.",
-        value: |row| dataset(row).map(|dataset| dataset.preprocessing.text(dataset.shape)).into(),
+        description: "How its pictures became the network's input, with the version of the code that did it, and \
+            which answers were counted.",
+        value: |row| dataset(row).map(JobDataset::text).into(),
     },
     Column {
         name: "images_sha256",

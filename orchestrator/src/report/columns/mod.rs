@@ -12,6 +12,7 @@ mod row;
 mod timing;
 
 pub(super) use accuracy::remarks;
+pub(super) use outcome::remarks_of;
 pub use cell::Cell;
 pub use row::Row;
 
@@ -65,6 +66,7 @@ const PARTS: &[&[Column]] = &[
     accuracy::DATASET,
     origin::DELEGATE_USED,
     conditions::CONDITION,
+    outcome::REMARKS,
 ];
 
 const fn count(parts: &[&[Column]]) -> usize {

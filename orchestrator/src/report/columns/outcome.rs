@@ -50,6 +50,21 @@ pub(super) const HELP: &[Column] = &[
     },
 ];
 
+/// What was otherwise than asked for.
+pub(super) const REMARKS: &[Column] = &[Column {
+    name: "remarks",
+    kind: ColumnKind::Text,
+    unit: "",
+    description: "What was otherwise than asked for though the time was measured, separated by semicolons: why there is \
+        no accuracy, outputs that were left out.",
+    value: |row| remarks_of(row.record).into(),
+}];
+
+/// What its plan and its run have to say of a row.
+pub fn remarks_of(record: &Record) -> String {
+    record.job.remarks.iter().chain(&record.measurement.remarks).map(String::as_str).collect::<Vec<_>>().join("; ")
+}
+
 fn is_failed(record: &Record) -> bool {
     let is_quarantined = record.failure.as_ref().is_some_and(|failure| failure.kind == FailureKind::Quarantined);
     matches!(record.status, RunStatus::Failed | RunStatus::Cancelled) || is_quarantined

@@ -69,7 +69,7 @@ fn accuracy(device: &Device, run_id: &str, job: JobSpec, images: &Images) -> Mea
     });
     let best: Vec<Vec<u32>> = classified.flatten().collect();
     assert_eq!(best.len(), images.labels.len(), "{run_id}");
-    count_right(&best, &images.labels)
+    count_right(&best, &images.labels, 0)
 }
 
 /// A network on each engine and in each of its formats: (engine, precision, images right at once).
@@ -99,7 +99,8 @@ fn dataset(name: &str, classes: u32, origin: DatasetOrigin) -> CatalogDataset {
 fn digits_are_read_alike_by_every_engine() {
     let device = Device(tempfile::tempdir().unwrap());
     let filter = ResizeFilter::Bilinear;
-    let as_they_are = Preprocessing { resize: ResizeRule::None, filter, mean: vec![0.0], std: vec![16.0] };
+    let as_they_are =
+        Preprocessing { resize: ResizeRule::None, filter, exif_orientation: false, mean: vec![0.0], std: vec![16.0] };
     let digits = dataset("digits", 10, DatasetOrigin::Builtin("digits".to_owned()));
     let images = images(&device, &digits, as_they_are, [8, 8, 1]);
     let found = by_every_engine(&device, "digits", &images);
@@ -167,8 +168,13 @@ fn photographs_are_recognised_by_every_engine() {
     let device = Device(tempfile::tempdir().unwrap());
     let folder = photographs();
     let crop = ResizeRule::Crop(0.875);
-    let preprocessing =
-        Preprocessing { resize: crop, filter: ResizeFilter::Bicubic, mean: vec![127.0; 3], std: vec![128.0; 3] };
+    let preprocessing = Preprocessing {
+        resize: crop,
+        filter: ResizeFilter::Bicubic,
+        exif_orientation: false,
+        mean: vec![127.0; 3],
+        std: vec![128.0; 3],
+    };
     let photos = dataset("photographs", 1000, DatasetOrigin::List { path: folder.join("list.txt"), folder });
     let images = images(&device, &photos, preprocessing, [224, 224, 3]);
     let found = by_every_engine(&device, "efficientnet_lite0", &images);

@@ -1,0 +1,167 @@
+//! A table in CSV: a row for each image, its bytes and its class.
+
+use std::io::Read as _;
+use std::path::Path;
+
+use csv::{ReaderBuilder, StringRecord};
+
+use super::listing::{Entry, Listing, MAX_TEXT_BYTES, Place, class_of};
+use super::{DatasetError, io};
+use crate::domain::LabelColumn;
+
+/// What a file packed by gzip begins with.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+/// Images from which on it is told by the classes whether they were read from the right column.
+const TELLING_IMAGES: usize = 20;
+/// Share of the images of one class, in per cent, above which the column is hardly one of classes.
+const TELLING_PERCENT: usize = 95;
+/// Names that a header gives the column of classes.
+const LABEL_NAMES: [&str; 5] = ["label", "class", "target", "y", "digit"];
+
+/// How a table is read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Form<'a> {
+    /// Height, width and channels of an image.
+    pub(super) shape: [u32; 3],
+    /// Lines before the first image.
+    pub(super) skip: u32,
+    /// Where the class stands; the last column where nobody says.
+    pub(super) label: Option<&'a LabelColumn>,
+    /// Classes there are.
+    pub(super) classes: u32,
+}
+
+/// The images of a table.
+///
+/// # Errors
+/// When a row is none of an image, or the column of classes is hardly one.
+pub(super) fn read(path: &Path, bytes: Vec<u8>, form: Form<'_>) -> Result<Listing, DatasetError> {
+    let bytes = unpacked(path, bytes)?;
+    let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(bytes.as_slice());
+    let unusable = |what: String| DatasetError::Unusable { path: path.to_owned(), what };
+    let mut rows = reader.records();
+    let mut header = None;
+    // A column's name stands in the first line.
+    for _ in 0..form.skip.max(u32::from(matches!(form.label, Some(LabelColumn::Named(_))))) {
+        let row = rows.next().transpose().map_err(|error| unusable(error.to_string()))?;
+        header = header.or(row);
+    }
+    let label = label_index(form, header.as_ref()).map_err(|what| wrong(path, 1, what))?;
+    let mut entries = Vec::new();
+    for row in rows {
+        let row = row.map_err(|error| unusable(error.to_string()))?;
+        let line = row.position().map_or(0, csv::Position::line);
+        let entry = entry(&row, line, label, form).map_err(|what| match header_words(&row, form) {
+            Some(words) if entries.is_empty() => wrong(path, line, words),
+            _ => wrong(path, line, what),
+        });
+        entries.push(entry?);
+    }
+    let listing = Listing { root: path.to_owned(), entries, classes: form.classes, left_out: Vec::new() };
+    match form.label {
+        None => refuse_one_class(&listing).map_err(unusable).map(|()| listing),
+        Some(_) => Ok(listing),
+    }
+}
+
+fn wrong(path: &Path, line: u64, what: String) -> DatasetError {
+    DatasetError::Line { path: path.to_owned(), line, what }
+}
+
+fn unpacked(path: &Path, bytes: Vec<u8>) -> Result<Vec<u8>, DatasetError> {
+    if !bytes.starts_with(&GZIP) {
+        return Ok(bytes);
+    }
+    let mut unpacked = Vec::new();
+    let packed = flate2::read::MultiGzDecoder::new(bytes.as_slice());
+    packed.take(MAX_TEXT_BYTES + 1).read_to_end(&mut unpacked).map_err(io("unpack", path))?;
+    if unpacked.len() as u64 > MAX_TEXT_BYTES {
+        return Err(io("unpack", path)(std::io::Error::other(format!("it is larger than {MAX_TEXT_BYTES} bytes"))));
+    }
+    Ok(unpacked)
+}
+
+/// Values of an image.
+fn values(form: Form<'_>) -> usize {
+    form.shape.iter().map(|side| *side as usize).product()
+}
+
+/// Which column has the classes.
+fn label_index(form: Form<'_>, header: Option<&StringRecord>) -> Result<usize, String> {
+    match form.label {
+        None | Some(LabelColumn::Last) => Ok(values(form)),
+        Some(LabelColumn::First) => Ok(0),
+        Some(LabelColumn::Named(name)) => {
+            let names: Vec<&str> = header.into_iter().flatten().map(str::trim).collect();
+            names.iter().position(|other| other == name).ok_or_else(|| {
+                let known = shortened(&names);
+                format!("the first line has no column {name:?}; its columns are {known}")
+            })
+        }
+    }
+}
+
+/// The image of a row; in words, why it is none.
+fn entry(row: &StringRecord, line: u64, label: usize, form: Form<'_>) -> Result<Entry, String> {
+    let values = values(form);
+    if row.len() != values + 1 {
+        return Err(format!("{} columns; {values} bytes of an image and its class are needed", row.len()));
+    }
+    let pixels = row.iter().enumerate().filter(|(index, _)| *index != label).map(|(_, word)| byte(word));
+    let bytes = pixels.collect::<Result<Vec<u8>, String>>()?;
+    let class = class_of(row.get(label).unwrap_or_default().trim(), form.classes);
+    let class = class.map_err(|what| match form.label {
+        None => format!("{what}; the class is taken from the last column, `label:` names another one"),
+        Some(_) => what,
+    })?;
+    Ok(Entry { place: Place::Row { line, shape: form.shape, bytes }, class })
+}
+
+fn byte(word: &str) -> Result<u8, String> {
+    let number = word.trim().parse::<f64>().ok().filter(|number| (0.0..=255.0).contains(number));
+    let whole = number.filter(|number| number.fract() == 0.0);
+    whole.map(|number| number as u8).ok_or_else(|| format!("{word:?} is no byte"))
+}
+
+/// What to do about a row that has names where images have numbers; `None` when it has not.
+fn header_words(row: &StringRecord, form: Form<'_>) -> Option<String> {
+    let names: Vec<&str> = row.iter().map(str::trim).collect();
+    let is_name =
+        |word: &&&str| word.parse::<f64>().is_err() && word.starts_with(|c: char| c.is_alphabetic() || c == '_');
+    let label = names.iter().find(|name| LABEL_NAMES.contains(&name.to_lowercase().as_str()));
+    // A table whose pixels are called 0, 1, 2 … has one name.
+    if names.iter().filter(is_name).count() * 2 < names.len() && label.is_none() {
+        return None;
+    }
+    let skip = format!("this is a header ({}), no image: write `skip: {}`", shortened(&names), form.skip + 1);
+    Some(match label {
+        Some(label) if form.label.is_none() && names.last() != Some(label) => {
+            format!("{skip}, and `label: {label}`, since the class does not stand in the last column")
+        }
+        _ => skip,
+    })
+}
+
+/// The first few of some names.
+fn shortened(names: &[&str]) -> String {
+    const SHOWN: usize = 4;
+    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| name.chars().take(20).collect()).collect();
+    let more = if names.len() > SHOWN { ", …" } else { "" };
+    format!("{}{more}", shown.join(", "))
+}
+
+/// Says so when nearly all images are of one class: then its column is most likely one of pixels.
+fn refuse_one_class(listing: &Listing) -> Result<(), String> {
+    let images = listing.entries.len();
+    let Some((class, count)) = listing.largest_class().filter(|_| listing.classes > 1 && images >= TELLING_IMAGES)
+    else {
+        return Ok(());
+    };
+    if count * 100 <= images * TELLING_PERCENT {
+        return Ok(());
+    }
+    Err(format!(
+        "{count} of {images} images are of class {class}: the class is taken from the last column, which is hardly it; write \
+         `label: first` or the name of its column, or `label: last` if this is right"
+    ))
+}
