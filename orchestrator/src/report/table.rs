@@ -1,7 +1,9 @@
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::columns::Row;
-use super::label::{Axes, FailureGroup, alarms, counts, failure_groups, milliseconds, number, percent, sorted, threads};
+use super::label::{
+    Axes, FailureGroup, alarms, counts, failure_groups, milliseconds, number, percent, sorted, threads,
+};
 use super::{ReportInput, label};
 use crate::domain::RunStatus;
 use crate::wording::single_line;

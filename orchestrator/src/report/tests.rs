@@ -235,18 +235,47 @@ fn page_escapes_and_says_everything() {
     let page = String::from_utf8(rendered("index.html", &records)).unwrap();
     assert!(!page.contains("<img") && !page.contains("<script"), "{page}");
     let wanted = [
-        "net&lt;img src=x onerror=&quot;alert(1)&quot;&gt;&#39;",
+        "net&#60;img src=x onerror=&#34;alert(1)&#34;&#62;&#39;",
         "synthetic weights: no accuracy",
         "20261123-230000-all-7f3a",
         "0.1.0 (abc1234)",
         "2026-11-23T23:00:00Z",
         "skipped: backend_unsupported (1)",
         "tract does not run int8",
-        "measure: signal 11 in &quot;conv&quot;, line 2",
+        "measure: signal 11 in &#34;conv&#34;, line 2",
         "p90 ms",
     ];
     wanted.iter().for_each(|text| assert!(page.contains(text), "{text} is not in {page}"));
     assert!(!page.contains("src=\"") && !page.contains("href="), "needs nothing beside it");
+}
+
+#[test]
+fn engines_that_disagree_are_told_before_all_else() {
+    let mut records = records();
+    records[1].job.backend = "onnx<b>runtime".into();
+    let told = "the output y of onnx";
+    let page = String::from_utf8(rendered("index.html", &records)).unwrap();
+    assert!(page.contains("onnx&#60;b&#62;runtime lies 2.50e-4 from that of tract"), "{page}");
+    let (text, table) = (String::from_utf8(rendered("results.md", &records)).unwrap(), {
+        let (sweep, outputs) = (sample::sweep(), outputs());
+        result_table(&ReportInput { sweep: &sweep, records: &records, outputs: &outputs }, 80, false)
+    });
+    for (form, first_row) in [(&page, "<table>"), (&text, "| device"), (&table, "device ")] {
+        assert!(form.find(told).is_some_and(|place| place < form.find(first_row).unwrap()), "{form}");
+    }
+    assert!(!String::from_utf8(rendered("results.md", &super::tests::records())).unwrap().contains(told));
+}
+
+#[test]
+fn remarks_are_a_column_and_a_note() {
+    let mut records = records();
+    records[0].job.remarks = vec!["accuracy is not measured: no <classes>".to_owned()];
+    records[0].measurement.remarks = vec!["outputs left out: 1".to_owned()];
+    let rows = table(&rendered("results.csv", &records));
+    assert_eq!(rows[0]["remarks"], "accuracy is not measured: no <classes>; outputs left out: 1");
+    assert_eq!(rows[1]["remarks"], "");
+    let page = String::from_utf8(rendered("index.html", &records)).unwrap();
+    assert!(page.contains("1 row: accuracy is not measured: no &#60;classes&#62;; outputs left out: 1."), "{page}");
 }
 
 #[test]

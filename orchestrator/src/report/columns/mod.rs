@@ -12,8 +12,8 @@ mod row;
 mod timing;
 
 pub(super) use accuracy::remarks;
-pub(super) use outcome::remarks_of;
 pub use cell::Cell;
+pub(super) use outcome::remarks_of;
 pub use row::Row;
 
 /// What the cells of a column hold, besides being empty.

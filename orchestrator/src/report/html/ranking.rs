@@ -1,59 +1,68 @@
-use std::fmt::{self, Write};
-
 use crate::domain::Record;
-use crate::score::{self, Options, Ranking, ResultMatrix, ScoredRun};
-
-use super::super::label::number;
-use super::super::ranking::Labels;
-use super::escaped;
+use crate::report::label::number;
+use crate::report::ranking::Labels;
+use crate::score::{self, Options, RankedRow, Ranking, ResultMatrix, ScoredRun};
+use crate::wording::single_line;
 
 /// Scores that the page can show, the one that says more first: without measured accuracy there is no VIPS.
 const SHOWN: [&str; 2] = ["aiotbench", "throughput"];
 
 /// Who is how good: a bar a system.
-pub(super) fn write_chart(records: &[Record], page: &mut String) -> fmt::Result {
+pub(super) struct Chart {
+    pub(super) definition: String,
+    pub(super) workloads: Vec<String>,
+    pub(super) unit: &'static str,
+    pub(super) bars: Vec<Bar>,
+}
+
+/// A system under test.
+pub(super) struct Bar {
+    /// `whole`, or `part` of one that has no rank.
+    pub(super) class: &'static str,
+    pub(super) place: String,
+    pub(super) name: String,
+    pub(super) width_percent: f64,
+    /// Why it has no rank.
+    pub(super) unranked: String,
+    pub(super) figure: String,
+}
+
+/// The ranking of these records, if they have one.
+pub(super) fn chart(records: &[Record]) -> Option<Chart> {
     let runs: Vec<ScoredRun> = records.iter().map(ScoredRun::of).collect();
     // Records that contradict one another have no ranking, and that is no reason to have no page.
-    let Ok(matrix) = ResultMatrix::new(&runs) else { return Ok(()) };
+    let matrix = ResultMatrix::new(&runs).ok()?;
     let ranking = |name| score::rank(score::score(name)?, &matrix, &Options::default()).ok();
-    match SHOWN.into_iter().find_map(ranking) {
-        Some(ranking) if ranking.result.rows.iter().any(|row| row.values[0] > Some(0.0)) => write_bars(&ranking, page),
-        _ => Ok(()),
+    let ranking = SHOWN.into_iter().find_map(ranking)?;
+    let has_figures = ranking.result.rows.iter().any(|row| row.values[0] > Some(0.0));
+    has_figures.then(|| Chart::of(&ranking))
+}
+
+impl Chart {
+    fn of(ranking: &Ranking) -> Chart {
+        let labels = Labels::of(ranking);
+        let largest = ranking.result.rows.iter().filter_map(|row| row.values[0]).fold(0.0, f64::max);
+        let definition = ranking.result.definition.iter().take(2).map(String::as_str).collect::<Vec<_>>().join(" ");
+        Chart {
+            definition: single_line(&definition),
+            workloads: ranking.workloads.iter().map(|workload| single_line(&labels.workload(workload))).collect(),
+            unit: ranking.result.figures[0].unit,
+            bars: ranking.result.rows.iter().map(|row| Bar::of(row, &labels, largest)).collect(),
+        }
     }
 }
 
-fn write_bars(ranking: &Ranking, page: &mut String) -> fmt::Result {
-    let labels = Labels::of(ranking);
-    let figure = ranking.result.figures[0];
-    let largest = ranking.result.rows.iter().filter_map(|row| row.values[0]).fold(0.0, f64::max);
-    writeln!(page, "<h2>Ranking</h2>")?;
-    writeln!(
-        page,
-        "<p class=\"key\">{}</p>",
-        escaped(&ranking.result.definition.iter().take(2).map(String::as_str).collect::<Vec<_>>().join(" "))
-    )?;
-    writeln!(
-        page,
-        "<p class=\"key\">{} workloads: {}.</p>",
-        ranking.workloads.len(),
-        escaped(&ranking.workloads.iter().map(|workload| labels.workload(workload)).collect::<Vec<_>>().join(", "))
-    )?;
-    writeln!(
-        page,
-        "<section class=\"chart ranking\"><div class=\"row head\"><span></span><span></span><span class=\"n\">{}</span></div>",
-        escaped(figure.unit)
-    )?;
-    for row in &ranking.result.rows {
+impl Bar {
+    fn of(row: &RankedRow, labels: &Labels, largest: f64) -> Bar {
         let settings = labels.settings(row);
         let separator = if settings.is_empty() { "" } else { " · " };
-        let place = row.rank.map_or_else(|| "–".to_owned(), |rank| format!("{rank}."));
-        let name = format!("{}{separator}{settings}", row.device);
-        let (value, class) = (row.values[0].unwrap_or(0.0), if row.rank.is_some() { "whole" } else { "part" });
-        writeln!(page, "<div class=\"row {class}\"><span class=\"who\">{place} {}</span>", escaped(&name))?;
-        let width = value / largest * 100.0;
-        let mark = row.unranked.as_deref().map(escaped).unwrap_or_default();
-        writeln!(page, "<div class=\"bar\"><i style=\"width:{width:.2}%\"></i><em>{mark}</em></div>")?;
-        writeln!(page, "<span class=\"n\">{}</span></div>", number(row.values[0]))?;
+        Bar {
+            class: if row.rank.is_some() { "whole" } else { "part" },
+            place: row.rank.map_or_else(|| "–".to_owned(), |rank| format!("{rank}.")),
+            name: single_line(&format!("{}{separator}{settings}", row.device)),
+            width_percent: row.values[0].unwrap_or(0.0) / largest * 100.0,
+            unranked: row.unranked.as_deref().map(single_line).unwrap_or_default(),
+            figure: number(row.values[0]),
+        }
     }
-    writeln!(page, "</section>")
 }
