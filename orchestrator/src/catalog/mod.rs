@@ -7,6 +7,7 @@
 //! Calls block for as long as a disk or a download takes; async callers wrap them in `spawn_blocking`.
 
 pub mod analysis;
+mod archives;
 mod artifacts;
 mod backends;
 pub mod checkpoint;

@@ -21,6 +21,7 @@ use crate::domain::{
 pub use estimate::{DeviceEstimate, PlanEstimate, estimate, job_seconds, wanted_seconds};
 pub use matrix::{is_empty, matches_matrix, matrix_devices, most_jobs};
 pub use select::{DeviceMatcher, has_tag, selects_any};
+pub use skip::replaced_file;
 
 use matrix::{Cell, cells};
 

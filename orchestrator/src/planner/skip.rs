@@ -2,7 +2,7 @@
 
 use crate::domain::{
     BackendProgram, BackendTarget, Catalog, DELEGATE, Device, FailureKind, Inventory, Job, ThreadCount,
-    TransportConfig, WeightsSource,
+    TransportConfig, WeightsFile, WeightsSource,
 };
 
 /// The first reason why a job can't run, if there is one, and what kind of failure it is.
@@ -21,6 +21,25 @@ pub(super) fn reason(
         backend_reason(job, device, host_target, catalog).map(|reason| (FailureKind::BackendUnsupported, reason))
     })
     .or_else(|| precision_reason(job, catalog).map(|reason| (FailureKind::ArtifactUnavailable, reason)))
+}
+
+/// Says that a job's model has another file now than when the job was planned: what would be measured is another network.
+pub fn replaced_file(job: &Job, catalog: &Catalog) -> Option<String> {
+    let model = catalog.model(&job.model.name)?;
+    let is_it = |file: &&WeightsFile| {
+        let parts = job.model.parts.iter().map(|part| Some(&part.artifact));
+        file.artifact == job.model.artifact && file.parts.iter().map(|part| part.artifact.as_ref()).eq(parts)
+    };
+    if model.files.iter().any(|file| is_it(&file)) {
+        return None;
+    }
+    let is_like = |file: &&WeightsFile| (file.weights, &file.format) == (job.model.weights, &job.model.format);
+    let place = model.files.iter().find(is_like).and_then(|file| match &file.source {
+        WeightsSource::Path(path) => Some(path.display().to_string()),
+        _ => None,
+    });
+    let what = place.unwrap_or_else(|| format!("what the catalogue has of {}", model.name));
+    Some(format!("{what} is another file than in that sweep: start the sweep anew"))
 }
 
 fn file_reason(job: &Job, catalog: &Catalog) -> Option<String> {

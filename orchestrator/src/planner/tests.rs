@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::{estimate, job_seconds, plan};
+use super::{estimate, job_seconds, plan, replaced_file};
 use crate::domain::{
     AdbEndpoint, AndroidOptions, ArtifactRef, Backend, BackendProgram, BackendTarget, Catalog, CatalogDataset,
     CatalogModel, CellPattern, DELEGATE, DatasetList, DatasetOrigin, Device, DeviceLimits, DeviceSelector, Dialect,
@@ -519,6 +519,20 @@ fn what_could_have_an_accuracy_and_has_none_is_measured_with_the_reason() {
         let job = &plan.jobs[0];
         assert!(job.dataset.is_none() && job.remarks.len() == 1 && job.remarks[0].contains(part), "{:?}", job.remarks);
     }
+}
+
+#[test]
+fn a_file_that_was_replaced_since_the_plan_is_told() {
+    let mut catalog = catalog_of_digits();
+    let job = plan(&sweep_of_digits(), &inventory(), &catalog).jobs.remove(0);
+    assert_eq!(replaced_file(&job, &catalog), None);
+    let file = &mut catalog.models.last_mut().unwrap().files[0];
+    file.artifact = Some(ArtifactRef { sha256: "e".repeat(64), size_bytes: 1 });
+    file.source = WeightsSource::Path("models/mine.onnx".into());
+    let reason = replaced_file(&job, &catalog).unwrap();
+    assert_eq!(reason, "models/mine.onnx is another file than in that sweep: start the sweep anew");
+    catalog.models.clear();
+    assert_eq!(replaced_file(&job, &catalog), None, "a model that is gone has a reason of its own");
 }
 
 #[test]

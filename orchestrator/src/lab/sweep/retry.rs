@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::domain::{FailureKind, JobId, Plan, Record, RunStatus, SweepDefinition};
+use crate::domain::{FailureKind, JobId, Plan, Record, RunStatus, Skipped, SweepDefinition};
 use crate::lab::{Lab, LabError, PlannedSweep};
+use crate::planner;
 
 impl Lab {
     /// Plans a new sweep of what failed in an earlier one.
@@ -24,13 +25,25 @@ impl Lab {
         let records = store.records(&earlier.id)?;
         let failed: BTreeSet<JobId> =
             records.iter().filter(|record| is_worth_it(record)).map(|record| record.job.id.clone()).collect();
-        let jobs = store.jobs(&earlier.id)?.into_iter().filter(|job| failed.contains(&job.id)).collect();
-        let plan = Plan { sweep: earlier.name.clone(), jobs, skipped: Vec::new() };
-        if plan.jobs.is_empty() {
+        let mut jobs = store.jobs(&earlier.id)?;
+        jobs.retain(|job| failed.contains(&job.id));
+        if jobs.is_empty() {
             return Err(LabError::nothing(format!("nothing failed in sweep {}", earlier.id)));
         }
+        let catalog = self.catalog_with_found_files()?;
+        let mut plan = Plan { sweep: earlier.name.clone(), jobs: Vec::new(), skipped: Vec::new() };
+        for job in jobs {
+            match planner::replaced_file(&job, &catalog) {
+                Some(reason) => plan.skipped.push(Skipped { job, kind: FailureKind::ArtifactUnavailable, reason }),
+                None => plan.jobs.push(job),
+            }
+        }
+        if let (true, Some(first)) = (plan.jobs.is_empty(), plan.skipped.first()) {
+            let reason = &first.reason;
+            return Err(LabError::nothing(format!("no job of sweep {} can be run again: {reason}", earlier.id)));
+        }
         let definition = SweepDefinition { retry_of: Some(earlier.id), due: None, ..definition };
-        Ok(PlannedSweep { inventory: self.inventory()?, catalog: self.catalog_with_found_files()?, definition, plan })
+        Ok(PlannedSweep { inventory: self.inventory()?, catalog, definition, plan })
     }
 }
 
