@@ -331,13 +331,13 @@ fn a_body_that_is_packed_unasked_is_unpacked() {
     let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     packer.write_all(&lab.content).unwrap();
     let packed = packer.finish().unwrap();
-    let part = format!("206 Partial Content\r\nContent-Range: bytes 9-99/100\r\nContent-Encoding: gzip");
+    let part = "206 Partial Content\r\nContent-Range: bytes 9-99/100\r\nContent-Encoding: gzip";
     let with_length = reply(&format!("200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {}", packed.len()), &packed);
     let without = reply("200 OK\r\nContent-Encoding: x-gzip", &packed);
     for replies in [
         vec![with_length.clone()],
         vec![without],
-        vec![cut(with_length.clone(), packed.len() / 2), reply(&part, b"..."), with_length.clone()],
+        vec![cut(with_length.clone(), packed.len() / 2), reply(part, b"..."), with_length.clone()],
     ] {
         let lab = Lab::new();
         lab.assert_got(lab.get(&[Server::start(replies).url()]));

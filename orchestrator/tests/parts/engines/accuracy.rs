@@ -32,6 +32,8 @@ fn images(device: &Device, dataset: &CatalogDataset, preprocessing: Preprocessin
         list_sha256: list.sha256,
         images: list.images,
         classes: list.classes,
+        label_offset: 0,
+        scores: None,
         shape,
         preprocessing,
         prepared: None,
