@@ -110,7 +110,7 @@ mod tests {
         let leases = LeaseKeeper::start(Arc::clone(&store), "test".to_owned(), Arc::clone(&clock)).unwrap();
         let (device, by, why) = ("locked".to_owned(), "ann".to_owned(), "debugging".to_owned());
         let lock = DeviceLock { device, by, why, since: sample::at(0), until: sample::at(60) };
-        store.lock_device(&lock, sample::at(0)).unwrap();
+        crate::store::people::lock_device(store.as_ref(), &lock).unwrap();
         let (connect, runners, initiator) = (Arc::new(Frozen), Arc::new(Frozen), Initiator::Daemon);
         let probes = Probes { store: Arc::clone(&store), leases, connect, runners, clock, initiator };
         let devices = ["frozen", "locked"].map(sample::device);

@@ -51,6 +51,11 @@ impl Events {
         if let Err(error) = self.store.append_event(&event) {
             tracing::error!(%error, "an event was not kept");
         }
+        self.send(event).await;
+    }
+
+    /// Shows an event that the store has.
+    pub(super) async fn send(&self, event: Event) {
         // A live view that is gone needs no events.
         let _ = self.live.send(event).await;
     }
@@ -60,7 +65,7 @@ impl Events {
         let _ = self.live.try_send(self.event(subject, kind));
     }
 
-    fn event(&self, subject: Subject, kind: EventKind) -> Event {
+    pub(super) fn event(&self, subject: Subject, kind: EventKind) -> Event {
         Event {
             at: (self.clock)(),
             sweep_id: Some(self.sweep_id.clone()),

@@ -237,8 +237,8 @@ impl Probes {
         note_seen(store, name, facts, hello.store.free_bytes, now)?;
         let status = store.device_status(name)?;
         let is_due = status.probe_at.is_none_or(|probe_at| probe_at <= now);
-        if status.state == DeviceState::Quarantined && is_due && store.end_quarantine(name, now)? {
-            released(store, name.clone(), now)?;
+        if status.state == DeviceState::Quarantined && is_due {
+            store.end_quarantine(name, &released(name, now))?;
         }
         Ok(())
     }
@@ -259,7 +259,7 @@ async fn battery(session: &Session) -> Option<Battery> {
     }
 }
 
-fn released(store: &dyn Store, device: String, now: jiff::Timestamp) -> Result<(), StoreError> {
+fn released(device: &str, now: jiff::Timestamp) -> Event {
     let kind = EventKind::DeviceReleased { by: "a health probe".to_owned() };
-    store.append_event(&Event { at: now, sweep_id: None, device: Some(device), job_id: None, run_id: None, kind })
+    Event { at: now, sweep_id: None, device: Some(device.to_owned()), job_id: None, run_id: None, kind }
 }

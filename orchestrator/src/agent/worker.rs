@@ -248,8 +248,10 @@ impl Worker<'_> {
     ) -> Result<Option<TurnOutcome>, AgentError> {
         let (agent, device) = (self.agent, self.device);
         if status.state == DeviceState::Quarantined {
-            agent.store.end_quarantine(&device.name, agent.now())?;
-            self.emit(EventKind::DeviceReleased { by: "a health probe".to_owned() }).await;
+            let kind = EventKind::DeviceReleased { by: "a health probe".to_owned() };
+            let released = agent.events.event(Subject::device(&device.name), kind);
+            agent.store.end_quarantine(&device.name, &released)?;
+            agent.events.send(released).await;
         }
         let identity = session.android.as_ref().and_then(|android| android.identity());
         if let Some(Err(used)) = identity.map(|identity| self.shared.phones.take(device, &identity)) {

@@ -228,9 +228,10 @@ impl Api {
         let mut rows = self.store.sweeps_since(lately)?;
         let is_there = |id: &String| rows.iter().any(|row| row.id.as_str() == id);
         let missing: BTreeSet<&String> = seen.sweeps.keys().filter(|id| !is_there(id)).collect();
+        let missing: Vec<SweepId> = missing.into_iter().map(|id| SweepId(id.clone())).collect();
         // A host whose clock is wrong has ended them.
-        if !missing.is_empty() {
-            rows.extend(self.store.sweeps()?.into_iter().filter(|row| missing.contains(&row.id.0)));
+        for id in missing {
+            rows.extend(self.store.sweep(&id)?);
         }
         Ok(rows)
     }

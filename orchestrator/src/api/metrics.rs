@@ -259,7 +259,7 @@ impl Api {
 
     fn register_queue(&self, registry: &mut Registry) -> Result<(), Refusal> {
         let (queue, unfinished): (Gauge, Gauge) = Default::default();
-        for sweep in self.store.sweeps()?.iter().filter(|sweep| !sweep.state.is_over()) {
+        for sweep in &self.store.open_sweeps()? {
             queue.inc_by(self.store.counts(&sweep.id)?.open as i64);
             unfinished.inc();
         }

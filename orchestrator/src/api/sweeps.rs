@@ -179,8 +179,9 @@ impl Api {
 
     /// The sweep of this identifier.
     pub(super) fn find_sweep(&self, id: &str) -> Result<SweepRow, Refusal> {
-        let found = self.store.sweeps()?.into_iter().find(|row| row.id.as_str() == id);
-        found.ok_or_else(|| Refusal::not_found(format!("there is no sweep {id:?}")))
+        self.store
+            .sweep(&SweepId(id.to_owned()))?
+            .ok_or_else(|| Refusal::not_found(format!("there is no sweep {id:?}")))
     }
 
     /// The cells of a sweep as they are now.
@@ -216,8 +217,8 @@ impl Api {
 pub(super) async fn list(call: Call<ListQuery>) -> Result<Items<SweepAnswer>, Refusal> {
     let limit = call.query.limit.unwrap_or(DEFAULT_LIST).min(MAX_LIST);
     let read = move |api: &Api| {
-        let rows = api.store.sweeps()?.into_iter().take(limit);
-        Ok(rows.map(|row| api.sweep_answer(row)).collect::<Result<Vec<_>, _>>()?.into())
+        let rows = api.store.newest_sweeps("", u32::try_from(limit).unwrap_or(u32::MAX))?;
+        Ok(rows.into_iter().map(|row| api.sweep_answer(row)).collect::<Result<Vec<_>, _>>()?.into())
     };
     call.api.blocking(read).await
 }

@@ -200,7 +200,7 @@ impl Daemon {
 
     /// Ends a sweep: whoever carries it out sees that it is cancelled, and what nobody carries out is ended by a task.
     async fn cancel(&mut self, name: &str, sweep: SweepId, may_begin: bool) -> Result<(), AgentError> {
-        self.store.cancel_sweep(&sweep)?;
+        self.store.cancel_sweep(&sweep, None)?;
         let is_held = self.is_held(&sweep, (self.clock)())?;
         if may_begin && !is_held {
             let (sweeps, stop) = (Arc::clone(&self.sweeps), Arc::new(Stop::default()));

@@ -368,7 +368,7 @@ async fn a_cancelled_one_that_nobody_has_is_ended_at_once_whatever_it_was_put_of
     assert_eq!((lab.told().len(), daemon.status().troubles.len()), (1, 1), "it does not go on before a while");
     let fresh = lab.hand_over("fresh");
     for id in [&put_off, &fresh] {
-        lab.store.cancel_sweep(id).unwrap();
+        lab.store.cancel_sweep(id, None).unwrap();
     }
     lab.look_until(&mut daemon, 3).await;
     lab.look_until_idle(&mut daemon).await;

@@ -47,7 +47,7 @@ fn a_device_is_what_a_person_must_know_first() {
     assert_eq!(view(&store, "a").status, Availability::Quarantined);
 
     let lock = DeviceLock { device: "a".into(), by: "ann".into(), why: "probing".into(), since: at(6), until: at(900) };
-    assert_eq!(crate::store::LockStore::lock_device(&store, &lock, at(6)).unwrap(), None);
+    assert_eq!(crate::store::people::lock_device(&store, &lock).unwrap(), None);
     let locked = view(&store, "a");
     assert_eq!((locked.status, locked.lock), (Availability::Locked, Some(lock)));
     assert!(locked.detail.contains("ann") && locked.detail.contains("has ended"), "{}", locked.detail);

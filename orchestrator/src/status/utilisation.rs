@@ -66,7 +66,7 @@ pub fn utilisation_of_days(
     let from = now.checked_sub(SignedDuration::from_hours(24 * i64::from(days))).unwrap_or(Timestamp::UNIX_EPOCH);
     let history = LabHistory {
         attempts: store.attempt_history(from)?,
-        events: store.availability_events()?,
+        events: store.availability_events(from)?,
         sightings: store.sightings()?,
     };
     Ok(utilisation(devices, &history, from, now))

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::{
     AttemptEnd, Claim, ClaimedRun, LeaseOutcome, NewSweep, NotificationKind, Requeue, Store, StoreError,
-    SubmittedSweep, SweepCounts,
+    SubmittedSweep, SweepCounts, people,
 };
 use crate::domain::{
     CheckFigures, CheckVerdict, DeviceChange, DeviceCheck, DeviceIdentity, DeviceLock, DeviceState, DueTime, Event,
@@ -347,7 +347,7 @@ pub fn sweeps_that_are_long_over_are_told_apart(open: &Open) {
     end("long", 10);
     end("just", 20);
     let (ending, _) = sweep(&*store, "ending", &["a"], 1);
-    store.cancel_sweep(&ending.id).unwrap();
+    store.cancel_sweep(&ending.id, None).unwrap();
     sweep(&*store, "open", &["a"], 1);
     let since = |seconds| -> Vec<String> {
         store
@@ -360,18 +360,28 @@ pub fn sweeps_that_are_long_over_are_told_apart(open: &Open) {
     assert_eq!(since(10), ["open", "just", "ending"]);
     assert_eq!(since(9), ["open", "long", "just", "ending"]);
     assert_eq!(since(20), ["open", "ending"]);
+    let all = store.sweeps().unwrap();
+    assert_eq!(store.newest_sweeps("", 2).unwrap(), all[..2]);
+    let wanted = all.iter().find(|row| row.name == "long").unwrap();
+    assert_eq!(store.newest_sweeps(wanted.id.as_str(), 9).unwrap(), std::slice::from_ref(wanted));
+    assert_eq!(store.newest_sweeps("no such", 9).unwrap(), []);
+    assert_eq!(store.sweep(&wanted.id).unwrap().as_ref(), Some(wanted));
+    assert_eq!(store.sweep(&SweepId("unknown".into())).unwrap(), None);
+    let open: Vec<_> = store.open_sweeps().unwrap().into_iter().map(|row| row.name).collect();
+    assert_eq!(open, all.iter().filter(|row| !row.state.is_over()).map(|row| row.name.clone()).collect::<Vec<_>>());
+    assert_eq!(store.last_start(&wanted.id).unwrap(), None);
 }
 
 pub fn a_cancelled_sweep_ends_so(open: &Open) {
     let store = open();
     let (row, plan) = sweep(&*store, "s", &["a"], 1);
-    store.cancel_sweep(&row.id).unwrap();
-    store.cancel_sweep(&row.id).unwrap();
+    store.cancel_sweep(&row.id, None).unwrap();
+    store.cancel_sweep(&row.id, None).unwrap();
     assert_eq!(open().sweep_state(&row.id).unwrap(), SweepState::Cancelling);
     store.add_record(&record(&row.id, &plan.jobs[0], None, RunStatus::Cancelled)).unwrap();
     assert!(store.finish_sweep(&row.id, at(2)).unwrap());
     assert_eq!(open().sweep_state(&row.id).unwrap(), SweepState::Cancelled);
-    let error = store.cancel_sweep(&row.id).unwrap_err();
+    let error = people::cancel_sweep(&*store, &row.id, "ann", at(3)).unwrap_err();
     assert!(matches!(error, StoreError::IllegalStep { .. }), "{error}");
 }
 
@@ -425,14 +435,16 @@ pub fn devices_are_quarantined_and_released(open: &Open) {
     let status = store.quarantine_device("a", &lost(), at(90), at(31)).unwrap();
     assert_eq!((status.quarantines_in_row, status.since, status.probe_at), (2, Some(at(3)), Some(at(90))));
     assert_eq!(open().device_statuses().unwrap(), [status]);
-    assert!(open().end_quarantine("a", at(91)).unwrap());
-    assert!(!open().end_quarantine("a", at(92)).unwrap());
+    let released = |name, seconds| people::release_device(open().as_ref(), name, "ann", at(seconds)).unwrap();
+    assert!(released("a", 91));
+    assert!(!released("a", 92));
     let status = store.device_status("a").unwrap();
     assert_eq!((status.state, status.failures_in_row, status.quarantines_in_row), (DeviceState::InService, 0, 2));
     assert_eq!((status.since, status.probe_at, status.failure), (Some(at(91)), None, Some(lost())));
     store.device_worked("a").unwrap();
     assert_eq!(store.device_status("a").unwrap().quarantines_in_row, 0);
-    assert!(!store.end_quarantine("never-failed", at(1)).unwrap());
+    assert!(!released("never-failed", 1));
+    assert_eq!(store.device_events("a", 9).unwrap().len(), 1);
     let fresh = store.quarantine_device("b", &lost(), at(30), at(3)).unwrap();
     assert_eq!((fresh.state, fresh.quarantines_in_row), (DeviceState::Quarantined, 1));
 }
@@ -554,10 +566,11 @@ pub fn a_lock_keeps_claims_off_until_it_ends(open: &Open) {
         since: at(since),
         until: at(until),
     };
-    assert_eq!(store.lock_device(&lock("ann", "probing", 0, 50), at(0)).unwrap(), None);
-    let held = open().lock_device(&lock("bob", "me too", 1, 99), at(1)).unwrap();
+    let locked = |wanted: DeviceLock| people::lock_device(open().as_ref(), &wanted).unwrap();
+    assert_eq!(locked(lock("ann", "probing", 0, 50)), None);
+    let held = locked(lock("bob", "me too", 1, 99));
     assert_eq!(held, Some(lock("ann", "probing", 0, 50)), "somebody else's stays");
-    assert_eq!(open().lock_device(&lock("ann", "longer", 2, 60), at(2)).unwrap(), None);
+    assert_eq!(locked(lock("ann", "longer", 2, 60)), None);
     let in_force = lock("ann", "longer", 0, 60);
     assert_eq!(open().device_locks(Some("a"), at(59)).unwrap(), std::slice::from_ref(&in_force));
     assert_eq!(open().device_locks(Some("bb"), at(59)).unwrap(), []);
@@ -567,9 +580,13 @@ pub fn a_lock_keeps_claims_off_until_it_ends(open: &Open) {
     assert_eq!(open().device_locks(None, at(60)).unwrap(), [], "it ends by itself");
     claim(&*open(), &row, "a", "host", 60);
 
-    assert_eq!(open().lock_device(&lock("bob", "now", 70, 99), at(70)).unwrap(), None);
-    assert_eq!(open().unlock_device("a", at(71)).unwrap(), Some(lock("bob", "now", 70, 99)));
-    assert_eq!(open().unlock_device("a", at(72)).unwrap(), None);
+    assert_eq!(locked(lock("bob", "now", 70, 99)), None);
+    let unlocked = |seconds| people::unlock_device(open().as_ref(), "a", "cyd", at(seconds)).unwrap();
+    assert_eq!(unlocked(71), Some(lock("bob", "now", 70, 99)));
+    assert_eq!(unlocked(72), None);
+    let events = store.device_events("a", 99).unwrap();
+    let told: Vec<_> = events.iter().filter(|event| !matches!(event.kind, EventKind::DeviceLocked { .. })).collect();
+    assert_eq!((events.len(), told.len(), told[0].at), (4, 1, at(71)), "each change has one event, a refusal none");
     assert_eq!(open().device_locks(None, at(72)).unwrap(), []);
 }
 
@@ -646,11 +663,12 @@ pub fn a_schedule_that_changes_begins_anew(open: &Open) {
 pub fn a_schedule_is_paused_by_one_until_it_is_resumed(open: &Open) {
     let pause = |by: &str| SchedulePause { schedule: "nightly".into(), by: by.into(), since: at(5) };
     assert_eq!(open().schedule_pauses().unwrap(), []);
-    assert!(open().pause_schedule(&pause("anna")).unwrap());
-    assert!(!open().pause_schedule(&pause("ben")).unwrap(), "it is paused already");
+    assert!(people::pause_schedule(open().as_ref(), &pause("anna")).unwrap());
+    assert!(!people::pause_schedule(open().as_ref(), &pause("ben")).unwrap(), "it is paused already");
     assert_eq!(open().schedule_pauses().unwrap(), [pause("anna")]);
-    assert!(!open().resume_schedule("weekly").unwrap());
-    assert!(open().resume_schedule("nightly").unwrap() && !open().resume_schedule("nightly").unwrap());
+    let resumed = |name| people::resume_schedule(open().as_ref(), name, "anna", at(6)).unwrap();
+    assert!(!resumed("weekly") && resumed("nightly") && !resumed("nightly"));
+    assert_eq!(open().last_event().unwrap(), 2, "each change has one event");
     assert_eq!(open().schedule_pauses().unwrap(), []);
 }
 
@@ -734,7 +752,7 @@ pub fn a_sweep_is_handed_over_and_taken_back(open: &Open) {
     let given = || open().submitted_to_daemon().unwrap().into_iter().map(|it| (it.sweep_id, it.submission.by));
     assert_eq!(given().collect::<Vec<_>>(), [(two.id.clone(), "bob".into()), (one.id.clone(), "cyd".to_owned())]);
     assert!(store.finish_sweep(&two.id, at(4)).unwrap());
-    store.cancel_sweep(&one.id).unwrap();
+    store.cancel_sweep(&one.id, None).unwrap();
     assert_eq!(
         store.submitted_to_daemon().unwrap()[0].state,
         SweepState::Cancelling,
@@ -782,7 +800,11 @@ pub fn the_past_of_devices_is_told(open: &Open) {
     store.append_event(&events[0]).unwrap();
     store.append_event(&event(Some(&row.id), EventKind::DeviceConnecting)).unwrap();
     store.append_event(&events[1]).unwrap();
-    assert_eq!(open().availability_events().unwrap(), events);
+    assert_eq!(open().availability_events(at(0)).unwrap(), events);
+    assert_eq!(open().availability_events(at(1_000_000)).unwrap(), events, "what was so before is told");
+    store.append_event(&events[0]).unwrap();
+    let after = open().availability_events(at(1_000_000)).unwrap();
+    assert_eq!(after.len(), 2, "the last one of each kind: {after:?}");
 }
 
 /// A sweep that is over, with a run, a record that names an output, and an event.

@@ -1,7 +1,7 @@
 use jiff::Timestamp;
 
 use super::StoreError;
-use crate::domain::{DeviceChange, DeviceIdentity, DeviceStatus, Failure, OpenChange};
+use crate::domain::{DeviceChange, DeviceIdentity, DeviceStatus, Event, Failure, OpenChange};
 
 /// Devices: how they fare, and what was changed on them.
 pub trait DeviceStore {
@@ -41,11 +41,11 @@ pub trait DeviceStore {
         now: Timestamp,
     ) -> Result<DeviceStatus, StoreError>;
 
-    /// Ends a quarantine; returns whether there was one.
+    /// Ends a quarantine, and appends the event of it in the same transaction; returns whether there was one.
     ///
     /// # Errors
     /// When the store can't be written.
-    fn end_quarantine(&self, device: &str, now: Timestamp) -> Result<bool, StoreError>;
+    fn end_quarantine(&self, device: &str, event: &Event) -> Result<bool, StoreError>;
 
     /// Writes down changes that are about to be made to a device, in one transaction and in their order; from then on
     /// they are open.

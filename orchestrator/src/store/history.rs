@@ -35,11 +35,12 @@ pub trait HistoryStore {
     /// When the store can't be read.
     fn attempt_history(&self, since: Timestamp) -> Result<Vec<PastAttempt>, StoreError>;
 
-    /// All events that lock, unlock, quarantine or release a device; oldest first.
+    /// The events since this time that lock, unlock, quarantine or release a device, and of those before, of each device
+    /// the last one of each kind: they tell what was so then. Oldest first.
     ///
     /// # Errors
     /// When the store can't be read.
-    fn availability_events(&self) -> Result<Vec<Event>, StoreError>;
+    fn availability_events(&self, since: Timestamp) -> Result<Vec<Event>, StoreError>;
 
     /// The newest checks of a device, oldest first, at most `limit`.
     ///

@@ -93,6 +93,12 @@ pub trait EventStore {
     /// When the store can't be read.
     fn events_after(&self, sweep: &SweepId, after: u64, limit: u32) -> Result<Vec<(u64, Event)>, StoreError>;
 
+    /// The number of the event by which a process last began to carry a sweep out; `None` when none ever did.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn last_start(&self, sweep: &SweepId) -> Result<Option<u64>, StoreError>;
+
     /// The newest events of a device in all sweeps, oldest first, at most `limit`.
     ///
     /// # Errors

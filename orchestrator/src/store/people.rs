@@ -1,4 +1,4 @@
-//! What people do to the lab, each with the event that says who did it.
+//! What people do to the lab. What is so now, and the event that says who did it, are one transaction.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -17,12 +17,8 @@ fn event(at: Timestamp, device: Option<&str>, sweep: Option<&SweepId>, kind: Eve
 /// # Errors
 /// When the store can't be written.
 pub fn lock_device(store: &dyn Store, lock: &DeviceLock) -> Result<Option<DeviceLock>, StoreError> {
-    if let Some(other) = store.lock_device(lock, lock.since)? {
-        return Ok(Some(other));
-    }
     let kind = EventKind::DeviceLocked { by: lock.by.clone(), why: lock.why.clone(), until: lock.until };
-    store.append_event(&event(lock.since, Some(&lock.device), None, kind))?;
-    Ok(None)
+    store.lock_device(lock, &event(lock.since, Some(&lock.device), None, kind))
 }
 
 /// Ends the lock of a device; returns the one there was.
@@ -35,12 +31,10 @@ pub fn unlock_device(
     by: &str,
     now: Timestamp,
 ) -> Result<Option<DeviceLock>, StoreError> {
-    let ended = store.unlock_device(device, now)?;
-    if let Some(lock) = &ended {
+    store.unlock_device(device, now, &|lock| {
         let kind = EventKind::DeviceUnlocked { by: by.to_owned(), locked_by: lock.by.clone() };
-        store.append_event(&event(now, Some(device), None, kind))?;
-    }
-    Ok(ended)
+        event(now, Some(device), None, kind)
+    })
 }
 
 /// Takes a device out of quarantine, and counts its failures from none; returns whether it was in one.
@@ -48,11 +42,7 @@ pub fn unlock_device(
 /// # Errors
 /// When the store can't be written.
 pub fn release_device(store: &dyn Store, device: &str, by: &str, now: Timestamp) -> Result<bool, StoreError> {
-    let released = store.end_quarantine(device, now)?;
-    if released {
-        store.append_event(&event(now, Some(device), None, EventKind::DeviceReleased { by: by.to_owned() }))?;
-    }
-    Ok(released)
+    store.end_quarantine(device, &event(now, Some(device), None, EventKind::DeviceReleased { by: by.to_owned() }))
 }
 
 /// Marks a sweep as one that a person wants no more of.
@@ -60,8 +50,8 @@ pub fn release_device(store: &dyn Store, device: &str, by: &str, now: Timestamp)
 /// # Errors
 /// [`StoreError::IllegalStep`] when it is over.
 pub fn cancel_sweep(store: &dyn Store, sweep: &SweepId, by: &str, now: Timestamp) -> Result<(), StoreError> {
-    store.cancel_sweep(sweep)?;
-    store.append_event(&event(now, None, Some(sweep), EventKind::CancelRequested { by: by.to_owned() }))
+    let kind = EventKind::CancelRequested { by: by.to_owned() };
+    store.cancel_sweep(sweep, Some(&event(now, None, Some(sweep), kind)))
 }
 
 /// Pauses a schedule; returns whether it was not paused before.
@@ -69,12 +59,8 @@ pub fn cancel_sweep(store: &dyn Store, sweep: &SweepId, by: &str, now: Timestamp
 /// # Errors
 /// When the store can't be written.
 pub fn pause_schedule(store: &dyn Store, pause: &SchedulePause) -> Result<bool, StoreError> {
-    let paused = store.pause_schedule(pause)?;
-    if paused {
-        let kind = EventKind::SchedulePaused { by: pause.by.clone(), schedule: pause.schedule.clone() };
-        store.append_event(&event(pause.since, None, None, kind))?;
-    }
-    Ok(paused)
+    let kind = EventKind::SchedulePaused { by: pause.by.clone(), schedule: pause.schedule.clone() };
+    store.pause_schedule(pause, &event(pause.since, None, None, kind))
 }
 
 /// Resumes a schedule; returns whether it was paused.
@@ -82,12 +68,8 @@ pub fn pause_schedule(store: &dyn Store, pause: &SchedulePause) -> Result<bool, 
 /// # Errors
 /// When the store can't be written.
 pub fn resume_schedule(store: &dyn Store, schedule: &str, by: &str, now: Timestamp) -> Result<bool, StoreError> {
-    let resumed = store.resume_schedule(schedule)?;
-    if resumed {
-        let kind = EventKind::ScheduleResumed { by: by.to_owned(), schedule: schedule.to_owned() };
-        store.append_event(&event(now, None, None, kind))?;
-    }
-    Ok(resumed)
+    let kind = EventKind::ScheduleResumed { by: by.to_owned(), schedule: schedule.to_owned() };
+    store.resume_schedule(schedule, &event(now, None, None, kind))
 }
 
 /// Notes who started a sweep, and by what.

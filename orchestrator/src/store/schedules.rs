@@ -1,7 +1,7 @@
 use jiff::Timestamp;
 
 use super::StoreError;
-use crate::domain::{SchedulePause, ScheduledStart, SweepId, SweepState};
+use crate::domain::{Event, SchedulePause, ScheduledStart, SweepId, SweepState};
 
 /// A sweep of a schedule that is not over.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,17 +44,18 @@ pub trait ScheduleStore {
     /// When the store can't be read.
     fn unfinished_sweeps(&self, schedule: &str) -> Result<Vec<Unfinished>, StoreError>;
 
-    /// Pauses a schedule; returns whether it was not paused before. Who has paused it first stays the one.
+    /// Pauses a schedule, and appends the event of it in the same transaction; returns whether it was not paused before.
+    /// Who has paused it first stays the one.
     ///
     /// # Errors
     /// When the store can't be written.
-    fn pause_schedule(&self, pause: &SchedulePause) -> Result<bool, StoreError>;
+    fn pause_schedule(&self, pause: &SchedulePause, event: &Event) -> Result<bool, StoreError>;
 
-    /// Resumes a schedule; returns whether it was paused.
+    /// Resumes a schedule, with its event; returns whether it was paused.
     ///
     /// # Errors
     /// When the store can't be written.
-    fn resume_schedule(&self, schedule: &str) -> Result<bool, StoreError>;
+    fn resume_schedule(&self, schedule: &str, event: &Event) -> Result<bool, StoreError>;
 
     /// The schedules that are paused, by name.
     ///

@@ -2,7 +2,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::StoreError;
-use crate::domain::{Job, LabId, Plan, Record, Submission, SweepDefinition, SweepId, SweepRow, SweepState};
+use crate::domain::{Event, Job, LabId, Plan, Record, Submission, SweepDefinition, SweepId, SweepRow, SweepState};
 
 /// A sweep that is to be added.
 #[derive(Debug, Clone, Copy)]
@@ -65,6 +65,24 @@ pub trait SweepStore {
     /// When the store can't be read.
     fn sweeps(&self) -> Result<Vec<SweepRow>, StoreError>;
 
+    /// The newest sweeps whose identifier begins so, newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn newest_sweeps(&self, beginning: &str, limit: u32) -> Result<Vec<SweepRow>, StoreError>;
+
+    /// The sweep of this identifier.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn sweep(&self, sweep: &SweepId) -> Result<Option<SweepRow>, StoreError>;
+
+    /// The sweeps that are not over, newest first.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn open_sweeps(&self) -> Result<Vec<SweepRow>, StoreError>;
+
     /// The sweeps that are not over, or were over after this time; newest first.
     ///
     /// # Errors
@@ -83,12 +101,12 @@ pub trait SweepStore {
     /// When there is no such sweep, or the store can't be read.
     fn definition(&self, sweep: &SweepId) -> Result<Option<SweepDefinition>, StoreError>;
 
-    /// Marks an open sweep as one that a person wants no more of; whoever carries it out sees that. Done twice, nothing
-    /// changes.
+    /// Marks an open sweep as one that a person wants no more of; whoever carries it out sees that. The
+    /// event is appended in the same transaction, if one is given. Done twice, the sweep does not change.
     ///
     /// # Errors
     /// [`StoreError::IllegalStep`] when it is over.
-    fn cancel_sweep(&self, sweep: &SweepId) -> Result<(), StoreError>;
+    fn cancel_sweep(&self, sweep: &SweepId, event: Option<&Event>) -> Result<(), StoreError>;
 
     /// Marks a sweep as over, when all its jobs have a record; returns whether they have.
     ///

@@ -130,12 +130,12 @@ fn lock_a_device(lab: &Lab<'_>, host: &Host, chance: &mut Chance) {
     let name = format!("d{}", chance.below(lab.devices.len() as u64));
     let now = lab.time_of(host);
     if chance.happens(300) {
-        lab.store.unlock_device(&name, now).unwrap();
+        farmctl::store::people::unlock_device(lab.store.as_ref(), &name, "a person", now).unwrap();
         return;
     }
     let until = now + SignedDuration::try_from(chance.millis(100, 400_000)).unwrap();
     let lock = DeviceLock { device: name, by: "ann".to_owned(), why: "probing".to_owned(), since: now, until };
-    lab.store.lock_device(&lock, now).unwrap();
+    farmctl::store::people::lock_device(lab.store.as_ref(), &lock).unwrap();
 }
 
 /// What must hold at every moment.

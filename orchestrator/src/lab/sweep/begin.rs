@@ -73,7 +73,7 @@ impl Lab {
         }
         let (store, submitted) = (self.store()?, self.submissions()?);
         let is_left = |sweep: &SweepRow| sweep.state == SweepState::Open && !submitted.contains_key(&sweep.id);
-        for sweep in store.sweeps()?.into_iter().filter(is_left) {
+        for sweep in store.open_sweeps()?.into_iter().filter(is_left) {
             let known = store.definition(&sweep.id)?;
             let is_same =
                 known.is_some_and(|known| known.config == planned.definition.config && known.retry_of.is_none());

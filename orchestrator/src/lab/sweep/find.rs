@@ -14,19 +14,21 @@ impl Lab {
     /// # Errors
     /// When there is none, or there are several.
     pub fn find_sweep(&self, wanted: &str) -> Result<SweepRow, LabError> {
-        let sweeps = self.store()?.sweeps()?;
+        let store = self.store()?;
         if wanted == "latest" {
-            return sweeps.into_iter().next().ok_or_else(|| LabError::nothing("this lab has no sweep yet"));
+            let newest = store.newest_sweeps("", 1)?.pop();
+            return newest.ok_or_else(|| LabError::nothing("this lab has no sweep yet"));
         }
-        if let Some(exact) = sweeps.iter().find(|sweep| sweep.id.as_str() == wanted) {
-            return Ok(exact.clone());
+        if let Some(exact) = store.sweep(&SweepId(wanted.to_owned()))? {
+            return Ok(exact);
         }
-        let mut matching = sweeps.iter().filter(|sweep| sweep.id.as_str().starts_with(wanted));
+        let mut matching = store.newest_sweeps(wanted, 2)?.into_iter();
         match (matching.next(), matching.next()) {
-            (Some(sweep), None) => Ok(sweep.clone()),
+            (Some(sweep), None) => Ok(sweep),
             (Some(_), Some(_)) => Err(LabError::usage(format!("{wanted:?} is the beginning of several sweeps"))),
             (None, _) => {
-                let newest: Vec<&str> = sweeps.iter().take(5).map(|sweep| sweep.id.as_str()).collect();
+                let sweeps = store.newest_sweeps("", 5)?;
+                let newest: Vec<&str> = sweeps.iter().map(|sweep| sweep.id.as_str()).collect();
                 Err(LabError::usage(format!("there is no sweep {wanted:?}"))
                     .with_hint(format!("the newest are: {}", newest.join(", "))))
             }
@@ -45,7 +47,7 @@ impl Lab {
         let store = self.store()?;
         let config = config.map(|path| path.display().to_string());
         let sweep = if wanted.is_empty() {
-            let mut open = store.sweeps()?.into_iter().filter(|sweep| sweep.state == SweepState::Open);
+            let mut open = store.open_sweeps()?.into_iter().filter(|sweep| sweep.state == SweepState::Open);
             let of_file = |sweep: &SweepRow| match (&config, store.definition(&sweep.id)) {
                 (None, _) => true,
                 (Some(config), Ok(Some(definition))) => definition.config == *config,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use crate::domain::{Event, EventKind, SweepId};
+use crate::domain::SweepId;
 use crate::lab::{Lab, LabError};
 use crate::lease::live_holder;
 use crate::progress::Progress;
@@ -67,10 +67,11 @@ impl<'a> Follower<'a> {
         let store = lab.store()?;
         // Of a sweep that is under way, from where it last began: that tells the view what there is to do.
         let is_carried = live_holder(store.as_ref(), &sweep)?.is_some();
-        let events = store.events_after(&sweep, 0, u32::MAX)?;
-        let begun = events.iter().rposition(|(_, event)| is_beginning(event)).filter(|_| is_carried);
-        let next = begun.unwrap_or(events.len());
-        let shown = next.checked_sub(1).and_then(|last| events.get(last)).map_or(0, |(sequence, _)| *sequence);
+        let begun = if is_carried { store.last_start(&sweep)? } else { None };
+        let shown = match begun {
+            Some(start) => start.saturating_sub(1),
+            None => store.last_event()?,
+        };
         let (carrier, since) = (Carrier::Somebody, Instant::now());
         Ok(Follower { lab, store, sweep, progress, shown, carrier, since, is_told: true })
     }
@@ -148,9 +149,4 @@ impl<'a> Follower<'a> {
             self.lab.remark(text);
         }
     }
-}
-
-/// Whether a sweep begins by this event, or goes on.
-pub(super) fn is_beginning(event: &Event) -> bool {
-    matches!(event.kind, EventKind::SweepStarted { .. } | EventKind::SweepResumed { .. })
 }

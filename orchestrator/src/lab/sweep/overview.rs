@@ -1,5 +1,7 @@
 //! How far sweeps are.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -47,9 +49,9 @@ impl Lab {
     /// # Errors
     /// When the store can't be read.
     pub fn sweep_overviews(&self) -> Result<Vec<SweepOverview>, LabError> {
-        let submissions = self.submissions()?;
+        let (submissions, pins) = (self.submissions()?, self.pins()?);
         let sweeps = self.store()?.sweeps()?.into_iter();
-        sweeps.map(|sweep| self.overview(submissions.get(&sweep.id), sweep)).collect()
+        sweeps.map(|sweep| self.overview(&submissions, &pins, sweep)).collect()
     }
 
     /// One sweep.
@@ -57,17 +59,28 @@ impl Lab {
     /// # Errors
     /// When the store can't be read.
     pub fn sweep_overview(&self, sweep: SweepRow) -> Result<SweepOverview, LabError> {
-        self.overview(self.submissions()?.get(&sweep.id), sweep)
+        self.overview(&self.submissions()?, &self.pins()?, sweep)
     }
 
-    fn overview(&self, submission: Option<&Submission>, sweep: SweepRow) -> Result<SweepOverview, LabError> {
+    /// Who pinned which sweep.
+    fn pins(&self) -> Result<BTreeMap<SweepId, String>, LabError> {
+        Ok(self.store()?.pinned_sweeps()?.into_iter().collect())
+    }
+
+    fn overview(
+        &self,
+        submissions: &BTreeMap<SweepId, Submission>,
+        pins: &BTreeMap<SweepId, String>,
+        sweep: SweepRow,
+    ) -> Result<SweepOverview, LabError> {
         let store = self.store()?;
+        let submission = submissions.get(&sweep.id);
         let holder = live_holder(store.as_ref(), &sweep.id)?;
         let definition = store.definition(&sweep.id)?;
         Ok(SweepOverview {
             standing: status::sweep_status(sweep.state, holder.is_some(), submission.is_some()),
             holder: holder.map(|holder| holder.holder),
-            pinned_by: store.pinned_sweeps()?.into_iter().find(|(id, _)| *id == sweep.id).map(|(_, by)| by),
+            pinned_by: pins.get(&sweep.id).cloned(),
             submitted_by: submission.map(|submission| submission.by.clone()),
             config: definition.as_ref().map(|definition| definition.config.clone()),
             retry_of: definition.and_then(|definition| definition.retry_of).map(|id| id.0),

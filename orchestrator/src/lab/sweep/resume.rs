@@ -16,7 +16,6 @@ use crate::store::Store;
 use super::MAX_DEVICES;
 use super::begin::{devices_with_jobs, records_of_skipped};
 use super::execute::SweepExecution;
-use super::follow::is_beginning;
 
 /// How it is gone on with a sweep.
 pub enum Resumed {
@@ -174,7 +173,7 @@ impl Lab {
 
 /// Whether anybody has begun to carry a sweep out.
 fn has_begun(store: &dyn Store, sweep: &SweepId) -> Result<bool, LabError> {
-    Ok(store.events(sweep)?.iter().any(is_beginning))
+    Ok(store.last_start(sweep)?.is_some())
 }
 
 /// Rows of one sweep come from one runner a target.

@@ -1,8 +1,8 @@
 use jiff::Timestamp;
 use rusqlite::{Row, named_params};
 
-use super::{SqliteStore, corrupt, from_json, nanoseconds, timestamp, to_json};
-use crate::domain::{DeviceChange, DeviceIdentity, DeviceState, DeviceStatus, DeviceStep, Failure, OpenChange};
+use super::{SqliteStore, corrupt, events, from_json, nanoseconds, timestamp, to_json};
+use crate::domain::{DeviceChange, DeviceIdentity, DeviceState, DeviceStatus, DeviceStep, Event, Failure, OpenChange};
 use crate::store::{DeviceStore, StoreError};
 
 const STATUS: &str = "
@@ -74,16 +74,21 @@ impl DeviceStore for SqliteStore {
         self.device_status(device)
     }
 
-    fn end_quarantine(&self, device: &str, now: Timestamp) -> Result<bool, StoreError> {
-        let step = DeviceStep::Release;
-        let mut ended = 0;
-        for from in step.from() {
-            let parameters = named_params! {
-                ":name": device, ":from": from.as_str(), ":to": step.to().as_str(), ":now_ns": nanoseconds(now),
-            };
-            ended += self.execute("end the quarantine of a device", END_QUARANTINE, parameters)?;
-        }
-        Ok(ended > 0)
+    fn end_quarantine(&self, device: &str, event: &Event) -> Result<bool, StoreError> {
+        let (step, json) = (DeviceStep::Release, to_json(event)?);
+        self.transaction("end the quarantine of a device", |transaction| {
+            let mut ended = 0;
+            for from in step.from() {
+                ended += transaction.prepare_cached(END_QUARANTINE)?.execute(named_params! {
+                    ":name": device, ":from": from.as_str(), ":to": step.to().as_str(),
+                    ":now_ns": nanoseconds(event.at),
+                })?;
+            }
+            if ended > 0 {
+                events::insert(transaction, event, &json)?;
+            }
+            Ok(ended > 0)
+        })
     }
 
     fn add_device_changes(&self, changes: &[DeviceChange]) -> Result<Vec<OpenChange>, StoreError> {

@@ -1,6 +1,6 @@
-use rusqlite::params;
+use rusqlite::{Connection, params};
 
-use super::{SqliteStore, corrupt, from_json, nanoseconds, to_json};
+use super::{SqliteStore, connection, corrupt, from_json, nanoseconds, to_json};
 use crate::domain::{Event, SweepId};
 use crate::store::{EventStore, StoreError};
 
@@ -19,6 +19,14 @@ impl EventStore for SqliteStore {
         let sql = "SELECT sequence, event FROM events WHERE sweep_id = ?1 AND sequence > ?2 ORDER BY sequence LIMIT ?3";
         let after = i64::try_from(after).unwrap_or(i64::MAX);
         numbered(self, sql, params![sweep.0, after, limit])
+    }
+
+    fn last_start(&self, sweep: &SweepId) -> Result<Option<u64>, StoreError> {
+        let sql = "SELECT max(sequence) FROM events
+                   WHERE sweep_id = ?1 AND event ->> '$.event' IN ('sweep_started', 'sweep_resumed')";
+        let numbers =
+            self.query("look up the start of a sweep", sql, [&sweep.0], |row| row.get::<_, Option<i64>>(0))?;
+        Ok(numbers.into_iter().next().flatten().map(i64::unsigned_abs))
     }
 
     fn device_events(&self, device: &str, limit: u32) -> Result<Vec<Event>, StoreError> {
@@ -60,8 +68,16 @@ pub(super) fn numbered(
 
 /// Appends an event.
 pub(super) fn append(store: &SqliteStore, event: &Event) -> Result<(), StoreError> {
+    let json = to_json(event)?;
+    store
+        .with_connection(|connection| insert(connection, event, &json))
+        .map_err(|error| connection::failure("keep an event", &store.path, &error))
+}
+
+/// Appends an event, as part of a transaction that has written what it tells of.
+pub(super) fn insert(connection: &Connection, event: &Event, json: &str) -> rusqlite::Result<()> {
     let sql = "INSERT INTO events (sweep_id, device, at_ns, event) VALUES (?1, ?2, ?3, ?4)";
     let sweep = event.sweep_id.as_ref().map(SweepId::as_str);
-    let parameters = params![sweep, event.device, nanoseconds(event.at), to_json(event)?];
-    store.execute("keep an event", sql, parameters).map(drop)
+    let parameters = params![sweep, event.device, nanoseconds(event.at), json];
+    connection.prepare_cached(sql)?.execute(parameters).map(drop)
 }

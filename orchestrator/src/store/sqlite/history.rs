@@ -1,5 +1,5 @@
 use jiff::Timestamp;
-use rusqlite::params;
+use rusqlite::{Row, params};
 
 use super::{SqliteStore, corrupt, from_json, nanoseconds, timestamp};
 use crate::domain::{Event, EventKind, FailureKind, PastCheck, RunStatus};
@@ -13,13 +13,19 @@ const ATTEMPTS: &str = "
                CASE WHEN c.status = 'failed' THEN c.record ->> '$.failure.kind'
                     WHEN r.state = 'given_back' AND r.counts THEN r.failure ->> '$.kind' END AS failure
         FROM runs r JOIN jobs j ON j.sweep_id = r.sweep_id AND j.job_id = r.job_id
-        LEFT JOIN records c ON c.run_id = r.id)
+        LEFT JOIN records c ON c.run_id = r.id
+        WHERE r.ended_at_ns > ?1 OR r.ended_at_ns IS NULL)
     WHERE until_ns > ?1 ORDER BY claimed_at_ns";
 
+/// The index `availability` has all that this asks for, but the events themselves.
 const AVAILABILITY: &str = "
+    WITH known AS (
+        SELECT sequence, device, event ->> '$.event' AS kind, at_ns FROM events
+        WHERE device IS NOT NULL
+          AND event ->> '$.event' IN ('device_locked', 'device_unlocked', 'device_quarantined', 'device_released'))
     SELECT event FROM events
-    WHERE device IS NOT NULL
-      AND event ->> '$.event' IN ('device_locked', 'device_unlocked', 'device_quarantined', 'device_released')
+    WHERE sequence IN (SELECT sequence FROM known WHERE at_ns >= ?1
+                       UNION ALL SELECT max(sequence) FROM known WHERE at_ns < ?1 GROUP BY device, kind)
     ORDER BY sequence";
 
 const CHECKS: &str = "
@@ -28,23 +34,13 @@ const CHECKS: &str = "
 
 impl HistoryStore for SqliteStore {
     fn attempt_history(&self, since: Timestamp) -> Result<Vec<PastAttempt>, StoreError> {
-        let rows = self.query("list attempts", ATTEMPTS, [nanoseconds(since)], |row| {
-            let (device, from_ns, until_ns): (String, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
-            Ok((device, from_ns, until_ns, row.get::<_, Option<String>>(3)?, row.get::<_, Option<String>>(4)?))
-        })?;
-        let attempts = rows.into_iter().map(|(device, from_ns, until_ns, status, failure)| {
-            let end = match failure {
-                Some(word) => AttemptEnd::Failed(kind(&word)?),
-                None if status.as_deref() == Some(RunStatus::Ok.as_str()) => AttemptEnd::Ok,
-                None => AttemptEnd::Other,
-            };
-            Ok(PastAttempt { device, from: timestamp(from_ns)?, until: timestamp(until_ns)?, end })
-        });
-        attempts.collect()
+        let rows = self.query("list attempts", ATTEMPTS, [nanoseconds(since)], AttemptRow::read)?;
+        rows.into_iter().map(AttemptRow::attempt).collect()
     }
 
-    fn availability_events(&self) -> Result<Vec<Event>, StoreError> {
-        let events = self.query("list events of devices", AVAILABILITY, [], |row| row.get::<_, String>(0))?;
+    fn availability_events(&self, since: Timestamp) -> Result<Vec<Event>, StoreError> {
+        let events =
+            self.query("list events of devices", AVAILABILITY, [nanoseconds(since)], |row| row.get::<_, String>(0))?;
         events.iter().map(|json| from_json("an event", json)).collect()
     }
 
@@ -58,6 +54,37 @@ impl HistoryStore for SqliteStore {
             }
         });
         checks.collect()
+    }
+}
+
+/// An attempt as the database has it.
+struct AttemptRow {
+    device: String,
+    from_ns: i64,
+    until_ns: i64,
+    status: Option<String>,
+    failure: Option<String>,
+}
+
+impl AttemptRow {
+    fn read(row: &Row<'_>) -> rusqlite::Result<AttemptRow> {
+        Ok(AttemptRow {
+            device: row.get(0)?,
+            from_ns: row.get(1)?,
+            until_ns: row.get(2)?,
+            status: row.get(3)?,
+            failure: row.get(4)?,
+        })
+    }
+
+    fn attempt(self) -> Result<PastAttempt, StoreError> {
+        let end = match self.failure {
+            Some(word) => AttemptEnd::Failed(kind(&word)?),
+            None if self.status.as_deref() == Some(RunStatus::Ok.as_str()) => AttemptEnd::Ok,
+            None => AttemptEnd::Other,
+        };
+        let (from, until) = (timestamp(self.from_ns)?, timestamp(self.until_ns)?);
+        Ok(PastAttempt { device: self.device, from, until, end })
     }
 }
 

@@ -1,8 +1,8 @@
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, Row, Transaction, named_params, params};
 
-use super::{SqliteStore, nanoseconds, timestamp};
-use crate::domain::DeviceLock;
+use super::{SqliteStore, events, nanoseconds, timestamp, to_json};
+use crate::domain::{DeviceLock, Event};
 use crate::store::{LockStore, StoreError};
 
 const LOCK: &str = "
@@ -20,7 +20,8 @@ const OF_DEVICE: &str = "
     SELECT device, locked_by, why, since_ns, until_ns FROM device_locks WHERE device = ?1 AND until_ns > ?2";
 
 impl LockStore for SqliteStore {
-    fn lock_device(&self, lock: &DeviceLock, now: Timestamp) -> Result<Option<DeviceLock>, StoreError> {
+    fn lock_device(&self, lock: &DeviceLock, event: &Event) -> Result<Option<DeviceLock>, StoreError> {
+        let (now, json) = (event.at, to_json(event)?);
         let held = self.transaction("lock a device", |transaction| {
             let changed = transaction.execute(
                 LOCK,
@@ -29,18 +30,33 @@ impl LockStore for SqliteStore {
                     ":until_ns": nanoseconds(lock.until), ":now_ns": nanoseconds(now),
                 },
             )?;
-            if changed == 1 { Ok(None) } else { in_force(transaction, &lock.device, now) }
+            if changed == 1 {
+                events::insert(transaction, event, &json)?;
+                return Ok(None);
+            }
+            in_force(transaction, &lock.device, now)
         })?;
         held.map(LockRow::lock).transpose()
     }
 
-    fn unlock_device(&self, device: &str, now: Timestamp) -> Result<Option<DeviceLock>, StoreError> {
-        let ended = self.transaction("unlock a device", |transaction| {
-            let found = in_force(transaction, device, now)?;
+    fn unlock_device(
+        &self,
+        device: &str,
+        now: Timestamp,
+        event: &dyn Fn(&DeviceLock) -> Event,
+    ) -> Result<Option<DeviceLock>, StoreError> {
+        self.transaction("unlock a device", |transaction| {
+            let found = in_force(transaction, device, now)?.map(LockRow::lock).transpose();
+            if let Ok(Some(lock)) = &found {
+                let event = event(lock);
+                match to_json(&event) {
+                    Ok(json) => events::insert(transaction, &event, &json)?,
+                    Err(error) => return Ok(Err(error)),
+                }
+            }
             transaction.execute("DELETE FROM device_locks WHERE device = ?1", [device])?;
             Ok(found)
-        })?;
-        ended.map(LockRow::lock).transpose()
+        })?
     }
 
     fn device_locks(&self, device: Option<&str>, now: Timestamp) -> Result<Vec<DeviceLock>, StoreError> {

@@ -32,6 +32,7 @@ use serde::de::DeserializeOwned;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::{Store, StoreError};
+use crate::domain::Event;
 
 /// A store in an SQLite file.
 #[derive(Debug)]
@@ -76,6 +77,24 @@ impl SqliteStore {
     fn execute(&self, action: &str, sql: &str, parameters: impl Params) -> Result<usize, StoreError> {
         self.with_connection(|connection| connection.prepare_cached(sql)?.execute(parameters))
             .map_err(|error| connection::failure(action, &self.path, &error))
+    }
+
+    /// Runs one statement, and appends the event of it when it changed a row, in one transaction; returns whether it did.
+    fn changed_with_event(
+        &self,
+        action: &str,
+        sql: &str,
+        parameters: impl Params,
+        event: &Event,
+    ) -> Result<bool, StoreError> {
+        let json = to_json(event)?;
+        self.transaction(action, |transaction| {
+            let is_changed = transaction.prepare_cached(sql)?.execute(parameters)? == 1;
+            if is_changed {
+                events::insert(transaction, event, &json)?;
+            }
+            Ok(is_changed)
+        })
     }
 
     /// Runs one query.

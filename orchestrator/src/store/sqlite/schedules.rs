@@ -2,7 +2,7 @@ use jiff::Timestamp;
 use rusqlite::{Row, Transaction, named_params, params};
 
 use super::{SqliteStore, corrupt, nanoseconds, timestamp};
-use crate::domain::{DueTime, SchedulePause, ScheduledStart, StartState, StartStep, SweepId};
+use crate::domain::{DueTime, Event, SchedulePause, ScheduledStart, StartState, StartStep, SweepId};
 use crate::store::{ScheduleStore, StoreError, Unfinished};
 
 const RULE: &str = "
@@ -82,14 +82,14 @@ impl ScheduleStore for SqliteStore {
         unfinished.collect()
     }
 
-    fn pause_schedule(&self, pause: &SchedulePause) -> Result<bool, StoreError> {
+    fn pause_schedule(&self, pause: &SchedulePause, event: &Event) -> Result<bool, StoreError> {
         let parameters = params![pause.schedule, pause.by, nanoseconds(pause.since)];
-        Ok(self.execute("pause a schedule", PAUSE, parameters)? == 1)
+        self.changed_with_event("pause a schedule", PAUSE, parameters, event)
     }
 
-    fn resume_schedule(&self, schedule: &str) -> Result<bool, StoreError> {
+    fn resume_schedule(&self, schedule: &str, event: &Event) -> Result<bool, StoreError> {
         let sql = "DELETE FROM schedule_pauses WHERE schedule = ?1";
-        Ok(self.execute("resume a schedule", sql, [schedule])? == 1)
+        self.changed_with_event("resume a schedule", sql, [schedule], event)
     }
 
     fn schedule_pauses(&self) -> Result<Vec<SchedulePause>, StoreError> {

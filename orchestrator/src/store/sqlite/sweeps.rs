@@ -1,8 +1,10 @@
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Params, Row, Transaction, named_params, params};
 
-use super::{SqliteStore, corrupt, from_json, nanoseconds, records, schedules, submissions, timestamp, to_json};
-use crate::domain::{Job, JobState, LabId, Record, SweepDefinition, SweepId, SweepRow, SweepState, SweepStep};
+use super::{
+    SqliteStore, corrupt, events, from_json, nanoseconds, records, schedules, submissions, timestamp, to_json,
+};
+use crate::domain::{Event, Job, JobState, LabId, Record, SweepDefinition, SweepId, SweepRow, SweepState, SweepStep};
 use crate::store::{NewSweep, StoreError, SweepCounts, SweepStore, run_id};
 
 const ADD_SWEEP: &str = "
@@ -95,6 +97,23 @@ impl SweepStore for SqliteStore {
         self.list_sweeps(sql, [])
     }
 
+    fn newest_sweeps(&self, beginning: &str, limit: u32) -> Result<Vec<SweepRow>, StoreError> {
+        let sql = "SELECT id, name, started_at_ns, finished_at_ns, farmctl_version, state FROM sweeps
+                   WHERE substr(id, 1, length(?1)) = ?1 ORDER BY started_at_ns DESC, id DESC LIMIT ?2";
+        self.list_sweeps(sql, params![beginning, limit])
+    }
+
+    fn sweep(&self, sweep: &SweepId) -> Result<Option<SweepRow>, StoreError> {
+        let sql = "SELECT id, name, started_at_ns, finished_at_ns, farmctl_version, state FROM sweeps WHERE id = ?1";
+        Ok(self.list_sweeps(sql, [&sweep.0])?.into_iter().next())
+    }
+
+    fn open_sweeps(&self) -> Result<Vec<SweepRow>, StoreError> {
+        let sql = "SELECT id, name, started_at_ns, finished_at_ns, farmctl_version, state FROM sweeps
+                   WHERE state IN ('open', 'cancelling') ORDER BY started_at_ns DESC, id DESC";
+        self.list_sweeps(sql, [])
+    }
+
     fn sweeps_since(&self, since: Timestamp) -> Result<Vec<SweepRow>, StoreError> {
         let sql = "SELECT id, name, started_at_ns, finished_at_ns, farmctl_version, state FROM sweeps
                    WHERE state IN ('open', 'cancelling') OR finished_at_ns > ?1
@@ -115,19 +134,22 @@ impl SweepStore for SqliteStore {
         definition.map(|json| from_json("the definition of a sweep", &json)).transpose()
     }
 
-    fn cancel_sweep(&self, sweep: &SweepId) -> Result<(), StoreError> {
+    fn cancel_sweep(&self, sweep: &SweepId, event: Option<&Event>) -> Result<(), StoreError> {
         let found = self.sweep_state(sweep)?;
-        if found == SweepState::Cancelling {
-            return Ok(());
-        }
         let step = SweepStep::Cancel;
-        for from in step.from() {
-            let parameters = named_params! {":sweep": sweep.0, ":from": from.as_str(), ":to": step.to().as_str()};
-            if self.execute("cancel a sweep", STEP, parameters)? == 1 {
-                return Ok(());
+        let event = event.map(|event| to_json(event).map(|json| (event, json))).transpose()?;
+        let is_cancelled = self.transaction("cancel a sweep", |transaction| {
+            let mut is_cancelled = found == SweepState::Cancelling;
+            for from in step.from() {
+                let parameters = named_params! {":sweep": sweep.0, ":from": from.as_str(), ":to": step.to().as_str()};
+                is_cancelled |= transaction.prepare_cached(STEP)?.execute(parameters)? == 1;
             }
-        }
-        Err(self.illegal(sweep, "cancel", found.as_str()))
+            if let (true, Some((event, json))) = (is_cancelled, &event) {
+                events::insert(transaction, event, json)?;
+            }
+            Ok(is_cancelled)
+        })?;
+        if is_cancelled { Ok(()) } else { Err(self.illegal(sweep, "cancel", found.as_str())) }
     }
 
     fn finish_sweep(&self, sweep: &SweepId, now: Timestamp) -> Result<bool, StoreError> {
@@ -185,10 +207,8 @@ impl SweepStore for SqliteStore {
 
 impl SqliteStore {
     pub(super) fn list_sweeps(&self, sql: &str, parameters: impl Params) -> Result<Vec<SweepRow>, StoreError> {
-        let rows = self.query("list sweeps", sql, parameters, |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
-        })?;
-        rows.into_iter().map(sweep_row).collect()
+        let rows = self.query("list sweeps", sql, parameters, SweepColumns::read)?;
+        rows.into_iter().map(SweepColumns::row).collect()
     }
 
     fn list_jobs(&self, sweep: &SweepId, device: Option<&str>, closed: bool) -> Result<Vec<Job>, StoreError> {
@@ -233,12 +253,38 @@ pub(super) fn next_position(transaction: &Transaction<'_>, sweep: &SweepId) -> r
     Ok(position.flatten().unwrap_or(0))
 }
 
-type Columns = (String, String, i64, Option<i64>, String, String);
+/// A sweep as the database has it.
+struct SweepColumns {
+    id: String,
+    name: String,
+    started_at_ns: i64,
+    finished_at_ns: Option<i64>,
+    farmctl_version: String,
+    state: String,
+}
 
-fn sweep_row((id, name, started_at, finished_at, farmctl_version, word): Columns) -> Result<SweepRow, StoreError> {
-    let finished_at = finished_at.map(timestamp).transpose()?;
-    let started_at = timestamp(started_at)?;
-    Ok(SweepRow { id: SweepId(id), name, started_at, finished_at, farmctl_version, state: state(&word)? })
+impl SweepColumns {
+    fn read(row: &Row<'_>) -> rusqlite::Result<SweepColumns> {
+        Ok(SweepColumns {
+            id: row.get(0)?,
+            name: row.get(1)?,
+            started_at_ns: row.get(2)?,
+            finished_at_ns: row.get(3)?,
+            farmctl_version: row.get(4)?,
+            state: row.get(5)?,
+        })
+    }
+
+    fn row(self) -> Result<SweepRow, StoreError> {
+        Ok(SweepRow {
+            id: SweepId(self.id),
+            name: self.name,
+            started_at: timestamp(self.started_at_ns)?,
+            finished_at: self.finished_at_ns.map(timestamp).transpose()?,
+            farmctl_version: self.farmctl_version,
+            state: state(&self.state)?,
+        })
+    }
 }
 
 pub(super) fn state(word: &str) -> Result<SweepState, StoreError> {

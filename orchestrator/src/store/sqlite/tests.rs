@@ -4,6 +4,7 @@ mod disk;
 mod garbage;
 mod maintenance;
 mod migrations;
+mod people;
 mod power_loss;
 
 use std::sync::Arc;

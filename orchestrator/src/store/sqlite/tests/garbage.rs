@@ -67,7 +67,7 @@ fn read_all(store: &dyn Store) {
             let _ = (store.attempts(&sweep.id, &job.id), store.past_durations(&job.id, 3));
         }
         let _ = store.claim(&sweep.id, "a", "x", std::time::Duration::MAX, at(0));
-        let _ = store.cancel_sweep(&sweep.id);
+        let _ = store.cancel_sweep(&sweep.id, None);
     }
     let _ = store.device_failed("a", &Failure::new(FailureKind::Timeout, "x"), at(1));
 }
