@@ -74,11 +74,13 @@ fn build(
     let file = WeightsFile {
         weights,
         format: format.to_owned(),
-        precision,
+        declared_precision: Some(precision),
         layout: WeightsFile::usual_layout(format),
         artifact: None,
         source,
         parts: part.into_iter().collect(),
+        signature: None,
+        macs: None,
     };
     Ok(cache.ensure(network, &file, Instant::now() + TIMEOUT, &mut |_| {})?)
 }

@@ -3,7 +3,6 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::analysis::{self, GraphSummary};
 use super::checkpoint::{Checkpoint, CheckpointError};
 use super::download::{Download, DownloadSettings};
 use super::engines::EngineFiles;
@@ -11,9 +10,8 @@ use super::error::{CatalogError, io};
 use super::formats::{self, FileKind};
 use super::hashing::{HashingWriter, Progress, hash_file, remembered_hash};
 use super::networks::{self, Network};
-use super::onnx;
 use super::torch::{self, ScriptError};
-use crate::domain::{Archive, ArtifactRef, CatalogModel, Precision, WeightsFile, WeightsSource};
+use crate::domain::{Archive, ArtifactRef, Precision, WeightsFile, WeightsSource};
 
 /// How often a lock that another process holds is asked for.
 const LOCK_POLL: Duration = Duration::from_millis(100);
@@ -40,7 +38,7 @@ pub struct LocalModel {
 /// appears under its name whole and checked, or not at all.
 #[derive(Debug, Clone)]
 pub struct ArtifactCache {
-    folder: PathBuf,
+    pub(super) folder: PathBuf,
     downloads: DownloadSettings,
 }
 
@@ -157,28 +155,7 @@ impl ArtifactCache {
         checked
     }
 
-    /// What a model's network costs. A network of our own is known without its file; `None` when the file isn't here, or
-    /// its format is one that isn't read.
-    ///
-    /// # Errors
-    /// When the file isn't of its format, or is at odds with itself or with the catalogue's input shape.
-    pub fn summary(&self, model: &CatalogModel, file: &WeightsFile) -> Result<Option<GraphSummary>, CatalogError> {
-        let path = match (&file.source, &file.artifact) {
-            (WeightsSource::Builtin(network) | WeightsSource::Checkpoint { network, .. }, _) => {
-                let graph = formats::outline(&definition(&model.name, network)?);
-                return analysed(model, &graph).map(Some);
-            }
-            (WeightsSource::Path(path), _) => path.clone(),
-            (WeightsSource::Urls(_), Some(artifact)) if self.is_cached(artifact) => self.path(artifact),
-            (WeightsSource::Urls(_), _) => return Ok(None),
-        };
-        match file.format.as_str() {
-            "onnx" => analysed(model, &onnx::read(&path)?).map(Some),
-            _ => Ok(None),
-        }
-    }
-
-    fn is_cached(&self, artifact: &ArtifactRef) -> bool {
+    pub(super) fn is_cached(&self, artifact: &ArtifactRef) -> bool {
         fs::metadata(self.path(artifact)).is_ok_and(|found| found.is_file() && found.len() == artifact.size_bytes)
     }
 
@@ -286,7 +263,7 @@ impl<'a> Wanted<'a> {
         std::iter::once(own).chain(parts).map(move |(part, artifact, source)| Self {
             model,
             format: &file.format,
-            precision: file.precision,
+            precision: file.declared_precision.unwrap_or(Precision::Float32),
             part,
             artifact: artifact.as_ref(),
             source,
@@ -300,11 +277,6 @@ fn gathered(files: impl Iterator<Item = Result<LocalArtifact, CatalogError>>) ->
     Ok(LocalModel { file: files.remove(0), parts: files })
 }
 
-fn analysed(model: &CatalogModel, graph: &onnx::ModelProto) -> Result<GraphSummary, CatalogError> {
-    let summary = analysis::analyse(graph, model.input_shape.as_deref());
-    summary.map_err(|cause| CatalogError::Analysis { model: model.name.clone(), cause })
-}
-
 fn too_slow(model: &str) -> CatalogError {
     CatalogError::Deadline { action: format!("build model {model}") }
 }
@@ -316,7 +288,7 @@ fn script_error(model: &str, error: ScriptError) -> CatalogError {
     }
 }
 
-fn definition(model: &str, network: &str) -> Result<networks::Network, CatalogError> {
+pub(super) fn definition(model: &str, network: &str) -> Result<networks::Network, CatalogError> {
     networks::build(network).ok_or_else(|| CatalogError::UnknownNetwork {
         model: model.to_owned(),
         network: network.to_owned(),

@@ -8,6 +8,7 @@ pub fn builtin_backends() -> Vec<Backend> {
         version: env!("FARMCTL_TRACT_VERSION").to_owned(),
         formats: vec!["onnx".to_owned()],
         precisions: vec![Precision::Float32],
+        converts_to: Vec::new(),
         multi_threaded: true,
         program: None,
     }]

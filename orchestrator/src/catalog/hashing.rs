@@ -128,7 +128,8 @@ struct Remembered {
     stamp: Stamp,
 }
 
-fn remember(path: &Path, remembered: &Remembered) -> std::io::Result<()> {
+/// Keeps something at that path, whole or not at all.
+pub(super) fn remember(path: &Path, remembered: &impl Serialize) -> std::io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
     let mut file = tempfile::NamedTempFile::new_in(folder)?;

@@ -18,9 +18,11 @@ mod engines;
 mod error;
 pub mod formats;
 mod hashing;
+mod look;
 pub mod networks;
 pub mod onnx;
 mod published;
+mod signature;
 mod torch;
 
 pub use artifacts::{ArtifactCache, LocalArtifact, LocalModel};
@@ -31,6 +33,7 @@ pub use engines::{EngineFileError, EngineFiles};
 pub use error::{CatalogError, UrlFailure};
 pub use hashing::{Activity, Progress};
 pub use published::{PublishedNetwork, published_network, published_networks};
+pub use signature::SignatureError;
 
 /// The catalogue that comes with farmctl: `configs/models.yaml` as it was when the program was built.
 pub fn builtin_yaml() -> &'static str {

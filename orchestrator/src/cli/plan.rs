@@ -8,7 +8,7 @@ use crate::cli::table::Table;
 use crate::lab::LabError;
 use crate::report;
 
-const COLUMNS: [&str; 11] = [
+const COLUMNS: [&str; 13] = [
     "job_id",
     "device",
     "model",
@@ -20,6 +20,8 @@ const COLUMNS: [&str; 11] = [
     "scenario",
     "repeat",
     "skipped",
+    "input",
+    "macs",
 ];
 
 #[derive(Debug, Args)]
@@ -45,6 +47,8 @@ pub(super) fn run(context: &Context, arguments: &PlanArguments) -> Result<u8, La
             job.scenario.to_string(),
             job.repeat.to_string(),
             reason.to_owned(),
+            report::inputs_text(&job.model.inputs),
+            job.model.macs.map(|macs| macs.to_string()).unwrap_or_default(),
         ]
     });
     Table::new(&COLUMNS, rows).text(report::plan_text(&plan)).json(&plan).print(context.format)?;

@@ -14,6 +14,7 @@ use super::backends_file::{ArchiveEntry, BackendEntry, BackendsFile, FileEntry, 
 use super::document::{Document, Step, place};
 use super::fault::{ConfigErrors, any_of, code};
 use super::source::Source;
+use super::words::{OneOrMany, PrecisionWord};
 
 /// Longest name of a file on a device.
 const MAX_NAME_BYTES: usize = 128;
@@ -71,12 +72,19 @@ fn backend(document: &mut Document<BackendsFile>, entry: BackendEntry, index: us
         check_delegate(document, &delegate, place!["backends", index, "delegate"]);
         options.insert(DELEGATE.to_owned(), delegate);
     }
-    let precisions = entry.precisions.map(|list| list.into_vec().into_iter().map(|word| word.0).collect());
+    let words = |list: OneOrMany<PrecisionWord>| list.into_vec().into_iter().map(|word| word.0).collect::<Vec<_>>();
+    let precisions = entry.precisions.map_or_else(|| vec![Precision::Float32], words);
+    let converts_to = entry.converts_to.map_or_else(Vec::new, words);
+    if let Some(other) = converts_to.iter().find(|precision| !precisions.contains(precision)) {
+        let hint = Some(format!("add `{other}` to its `precisions`"));
+        document.refuse(place!["backends", index, "converts_to"], format!("it does not run in `{other}`"), hint);
+    }
     Some(Backend {
         name: entry.name,
         version: entry.version,
         formats: entry.formats.into_vec(),
-        precisions: precisions.unwrap_or_else(|| vec![Precision::Float32]),
+        precisions,
+        converts_to,
         multi_threaded: entry.multi_threaded.unwrap_or(true),
         program: Some(BackendProgram {
             licence: entry.licence,

@@ -32,6 +32,8 @@ pub(super) struct BackendEntry {
     pub(super) formats: OneOrMany<String>,
     /// Arithmetic that it runs networks in; without it, `fp32`.
     pub(super) precisions: Option<OneOrMany<PrecisionWord>>,
+    /// Those of them that it computes in though the file holds 32-bit floats: `fp16` of many graphics processors.
+    pub(super) converts_to: Option<OneOrMany<PrecisionWord>>,
     /// Whether it uses more than one thread; without it, it does.
     pub(super) multi_threaded: Option<bool>,
     /// What the program says: farmctl's own protocol (`engine`), or what a known benchmark program prints.

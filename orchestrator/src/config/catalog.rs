@@ -1,34 +1,36 @@
 //! The models file to the models of a [`Catalog`](crate::domain::Catalog): what it means, checked.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::catalog::{formats, networks};
 use crate::domain::{
-    Accuracy, ArtifactRef, CatalogModel, FilePart, InputRange, Precision, Preprocessing, ResizeFilter, ResizeRule,
-    WeightsFile, WeightsKind, WeightsSource, image_shape,
+    Accuracy, ArtifactRef, CatalogInput, CatalogModel, FilePart, InputRange, Precision, Preprocessing, ResizeFilter,
+    ResizeRule, WeightsFile, WeightsKind, WeightsSource, image_shape,
 };
 
 use super::backends;
 use super::document::{Document, Step, place};
+use super::expand::{self, Environment};
 use super::fault::{ConfigErrors, any_of, code, did_you_mean};
-use super::models_file::{CheckpointEntry, FileEntry, ModelEntry, ModelsFile, PartEntry, PreprocessingEntry};
+use super::models_file::{
+    CheckpointEntry, FileEntry, InputEntry, ModelEntry, ModelsFile, PartEntry, PreprocessingEntry,
+};
 use super::source::Source;
-use super::words::OneOrMany;
+use super::words::{Named, OneOrMany};
 
 /// Format of a file whose name doesn't tell.
 const DEFAULT_FORMAT: &str = "onnx";
 /// What to do about a name that is none.
 pub(super) const NAME_HINT: &str = "use letters, digits, `.`, `_` and `-`";
-/// Input of a model that doesn't say its range.
-const DEFAULT_RANGE: [f32; 2] = [0.0, 1.0];
 
 /// The models of a file.
-pub(super) fn load(source: Source) -> Result<Vec<CatalogModel>, ConfigErrors> {
+pub(super) fn load(source: Source, environment: Environment<'_>) -> Result<Vec<CatalogModel>, ConfigErrors> {
     let mut document = Document::<ModelsFile>::new(source);
-    let Some(content) = document.content.take() else {
+    let Some(mut content) = document.content.take() else {
         return ConfigErrors::unless_clean(None, document.faults);
     };
+    expand_paths(&mut document, &mut content, environment);
     let mut models: Vec<(CatalogModel, usize)> = Vec::new();
     for (index, entry) in content.models.into_iter().enumerate() {
         let place = place!["models", index, "name"];
@@ -43,17 +45,58 @@ pub(super) fn load(source: Source) -> Result<Vec<CatalogModel>, ConfigErrors> {
     ConfigErrors::unless_clean(Some(models.into_iter().map(|(model, _)| model).collect()), document.faults)
 }
 
+/// Makes each path one that this process can open.
+fn expand_paths(document: &mut Document<ModelsFile>, content: &mut ModelsFile, environment: Environment<'_>) {
+    let file = document.source.file.clone();
+    let mut expand = |path: &mut Option<PathBuf>, place: &[Step<'_>]| {
+        let Some(text) = path.as_ref().map(|path| path.to_string_lossy().into_owned()) else { return };
+        match expand::path(&text, &file, environment) {
+            Ok(expanded) => *path = Some(expanded),
+            Err(refusal) => document.refuse(&[place, &[Step::Field("path")]].concat(), refusal.message, refusal.hint),
+        }
+    };
+    for (index, model) in content.models.iter_mut().enumerate() {
+        let kinds = [("synthetic", &mut model.weights.synthetic), ("trained", &mut model.weights.trained)];
+        for (kind, files) in kinds {
+            for (number, file) in files.iter_mut().flat_map(OneOrMany::as_mut_slice).enumerate() {
+                let place = place!["models", index, "weights", kind, number];
+                expand(&mut file.path, place);
+                for (part, entry) in file.parts.iter_mut().flat_map(OneOrMany::as_mut_slice).enumerate() {
+                    expand(&mut entry.path, &[&place[..], &[Step::Field("parts"), Step::Item(part)]].concat());
+                }
+            }
+        }
+    }
+}
+
+/// A range of pseudo-random values; one that holds nothing is refused.
+fn input_range(document: &mut Document<ModelsFile>, [low, high]: [f32; 2], place: &[Step<'_>]) -> InputRange {
+    // Not `low >= high`: what can't be compared is refused too.
+    if !(low < high && low.is_finite() && high.is_finite()) {
+        let message = format!("the range must go from a lower to a higher number, found {low} to {high}");
+        document.refuse(place, message, None);
+    }
+    InputRange { low, high }
+}
+
+/// What an entry says of its inputs.
+fn inputs(document: &mut Document<ModelsFile>, entries: Vec<(String, InputEntry)>, index: usize) -> Vec<CatalogInput> {
+    let input = |(name, entry): (String, InputEntry)| {
+        let place = place!["models", index, "inputs", name.as_str(), "range"];
+        let range = entry.range.map(|range| input_range(document, range, place));
+        CatalogInput { shape: entry.shape, range, element: entry.element.map(|word| word.0), name }
+    };
+    entries.into_iter().map(input).collect()
+}
+
 fn model(document: &mut Document<ModelsFile>, entry: ModelEntry, index: usize) -> CatalogModel {
     if !is_name(&entry.name) {
         let message = format!("{} is no good name", code(&entry.name));
         document.refuse(place!["models", index, "name"], message, Some(NAME_HINT.to_owned()));
     }
-    let [low, high] = entry.input_range.unwrap_or(DEFAULT_RANGE);
-    // Not `low >= high`: what can't be compared is refused too.
-    if !(low < high && low.is_finite() && high.is_finite()) {
-        let message = format!("the range must go from a lower to a higher number, found {low} to {high}");
-        document.refuse(place!["models", index, "input_range"], message, None);
-    }
+    let range = place!["models", index, "input_range"];
+    let input_range = entry.input_range.map(|range_of| input_range(document, range_of, range));
+    let inputs = inputs(document, entry.inputs.map_or_else(Vec::new, |Named(entries)| entries), index);
     let kinds = [(WeightsKind::Synthetic, entry.weights.synthetic), (WeightsKind::Trained, entry.weights.trained)];
     let mut files: Vec<WeightsFile> = Vec::new();
     let mut declared = false;
@@ -64,12 +107,15 @@ fn model(document: &mut Document<ModelsFile>, entry: ModelEntry, index: usize) -
             licences.extend(file.licence.as_ref().map(|licence| format!("{kind} weights: {licence}")));
             let place = place!["models", index, "weights", kind.as_str(), number];
             for file in weights_files(document, file, kind, place) {
+                // What is left out is what the files hold, which the plan looks at.
                 let like = |other: &&WeightsFile| {
-                    (other.weights, &other.format, other.precision) == (kind, &file.format, file.precision)
+                    let key = |file: &WeightsFile| (file.weights, file.format.clone(), file.declared_precision);
+                    file.declared_precision.is_some() && key(other) == key(&file)
                 };
-                if files.iter().any(|other| like(&other)) && document.is_clean() {
-                    let message =
-                        format!("the {kind} weights in {} and {} are there twice", file.format, file.precision);
+                if let (Some(precision), true) = (file.declared_precision, files.iter().any(|other| like(&other)))
+                    && document.is_clean()
+                {
+                    let message = format!("the {kind} weights in {} and {precision} are there twice", file.format);
                     refuse_key(document, place, message);
                 }
                 files.push(file);
@@ -91,11 +137,12 @@ fn model(document: &mut Document<ModelsFile>, entry: ModelEntry, index: usize) -
         source: entry.source,
         licence: (!licences.is_empty()).then(|| licences.join("; ")),
         input_shape: entry.input_shape,
+        inputs,
         classes: entry.classes,
         label_offset: entry.label_offset,
         scores: entry.scores,
         preprocessing,
-        input_range: InputRange { low, high },
+        input_range,
         params: entry.params,
         macs: entry.macs,
         accuracy: entry
@@ -209,9 +256,11 @@ fn weights_files(
         parts: parts.collect(),
         layout: entry.layout.map_or_else(|| WeightsFile::usual_layout(&format), |word| word.0),
         format,
-        precision: entry.precision.map_or(Precision::Float32, |word| word.0),
+        declared_precision: entry.precision.map(|word| word.0),
         artifact,
         source,
+        signature: None,
+        macs: None,
     }]
 }
 
@@ -253,7 +302,8 @@ fn builtin_files(
     let precision = entry.precision.map(|word| word.0).or(pinned.as_ref().map(|_| Precision::Float32));
     let mut files = formats::builtin_files(network, weights);
     files.retain(|file| {
-        format.is_none_or(|format| file.format == format) && precision.is_none_or(|wanted| file.precision == wanted)
+        format.is_none_or(|format| file.format == format)
+            && precision.is_none_or(|wanted| file.declared_precision == Some(wanted))
     });
     if files.is_empty() && clean {
         let known = formats::builtin_names(weights);
@@ -315,7 +365,7 @@ fn located(
     let file_name = origin.path.clone().or_else(|| urls.iter().flatten().next().map(|url| url_path(url).into()));
     let source = match (urls, origin.path) {
         (Some(urls), _) => WeightsSource::Urls(urls),
-        (None, path) => WeightsSource::Path(document.source.file.parent().unwrap_or(Path::new("")).join(path?)),
+        (None, path) => WeightsSource::Path(path?),
     };
     let is_path = matches!(source, WeightsSource::Path(_));
     if !is_path && (origin.sha256.is_none() || origin.size_bytes.is_none()) && clean {

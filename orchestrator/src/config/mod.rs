@@ -163,16 +163,21 @@ pub fn embedded_local_farm() -> &'static str {
     EMBEDDED_FARM
 }
 
-/// Reads a models file, or the embedded one, and puts it beside the engines that this build knows.
+/// Reads a models file, or the embedded one, and puts it beside the engines that this build knows. `environment` looks up the
+/// variables that expand in paths, and `HOME` for `~/`.
 ///
 /// # Errors
 /// Every fault of the file.
-pub fn load_catalog(path: Option<&Path>, backends: Vec<Backend>) -> Result<Catalog, ConfigErrors> {
+pub fn load_catalog(
+    path: Option<&Path>,
+    backends: Vec<Backend>,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<Catalog, ConfigErrors> {
     let source = match path {
         Some(path) => read(path)?,
         None => embedded("configs/models.yaml", EMBEDDED_MODELS)?,
     };
-    Ok(Catalog { models: catalog::load(source)?, backends, datasets: Vec::new() })
+    Ok(Catalog { models: catalog::load(source, environment)?, backends, datasets: Vec::new() })
 }
 
 /// Reads a datasets file, or the embedded one.

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::backends_file::ArchiveEntry;
-use super::words::{LayoutWord, OneOrMany, PrecisionWord, ResizeFilterWord};
+use super::words::{ElementWord, LayoutWord, Named, OneOrMany, PrecisionWord, ResizeFilterWord};
 
 /// The catalogue of models. Paths are relative to this file.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -30,9 +30,15 @@ pub(super) struct ModelEntry {
     pub(super) source: Option<String>,
     /// Licence of the network's definition and weights.
     pub(super) licence: Option<String>,
-    /// Shape of the input for one image, batch first: `[1, 3, 224, 224]`. Without it, the file's own is taken.
+    /// Shape of the (first) input for one image, batch first: `[1, 3, 224, 224]`; of images always `[1, channels, height, width]`,
+    /// whatever the `layout` of the file. It sets the dimensions that the file leaves open; one that the file contradicts is not
+    /// measured. A file whose first dimension is another number than this 1 has so many images in each inference. Without it, the
+    /// file's own shape is taken.
     #[schemars(length(min = 1, max = 8), inner(range(min = 1)))]
     pub(super) input_shape: Option<Vec<u64>>,
+    /// Inputs by their name in the file: where there are several, or they are no images. For `caffe2` and `torchscript_lite`, whose
+    /// files don't tell them, all in their order.
+    pub(super) inputs: Option<Named<InputEntry>>,
     /// Classes that it tells apart: what accuracy is measured by.
     #[schemars(range(min = 1, max = 10_000_000))]
     pub(super) classes: Option<u32>,
@@ -46,7 +52,8 @@ pub(super) struct ModelEntry {
     pub(super) scores: Option<String>,
     /// How a picture becomes the input: what accuracy is measured with.
     pub(super) preprocessing: Option<PreprocessingEntry>,
-    /// Range of the pseudo-random input, lowest value and upper bound; without it, `[0, 1]`.
+    /// Range of the pseudo-random inputs, lowest value and upper bound. Without it, `[0, 1]` for floats, all numbers for 8 bits, and
+    /// 0 and 1 for other whole numbers.
     pub(super) input_range: Option<[f32; 2]>,
     /// Parameters as published.
     pub(super) params: Option<u64>,
@@ -56,6 +63,20 @@ pub(super) struct ModelEntry {
     pub(super) accuracy: Option<AccuracyEntry>,
     /// The files it can be had as.
     pub(super) weights: WeightsEntries,
+}
+
+/// What is said of one input.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct InputEntry {
+    /// Shape for one image, batch first, in the file's own order of dimensions.
+    #[schemars(length(min = 1, max = 8), inner(range(min = 1)))]
+    pub(super) shape: Option<Vec<u64>>,
+    /// Range of its pseudo-random values, lowest value and upper bound: `[0, 30521]` for the numbers of words.
+    pub(super) range: Option<[f32; 2]>,
+    /// Type of its elements, where the file does not tell it; without it, `f32`.
+    #[serde(rename = "type")]
+    pub(super) element: Option<ElementWord>,
 }
 
 /// How a picture becomes the input. Without `shorter_side` and `crop` only pictures of the input's size are taken.
@@ -125,7 +146,8 @@ pub(super) struct FileEntry {
     /// File format: `onnx`, `tflite`, `caffe2`, `torchscript_lite` …; without it, the ending of the file's name.
     #[schemars(length(min = 1))]
     pub(super) format: Option<String>,
-    /// Numbers that the file holds; without it, 32-bit floats. A job in `int8` takes an `int8` file.
+    /// Arithmetic that the file holds. Without it, what an `onnx` or `tflite` file says of itself, and `fp32` for others. A job in
+    /// `int8` takes an `int8` file, one in `fp16` an `fp16` file or an engine that `converts_to` it.
     pub(super) precision: Option<PrecisionWord>,
     /// Order of the dimensions of its images; without it, `nhwc` for `tflite` and `nchw` for others.
     pub(super) layout: Option<LayoutWord>,

@@ -1,11 +1,14 @@
 //! Pieces that the file types share: a list that may be one value, and the words of the domain's enums.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
 
-use crate::domain::{Dialect, Layout, Precision, ResizeFilter, Scenario, ThreadCount, WeightsKind};
+use crate::domain::{Dialect, ElementType, Layout, Precision, ResizeFilter, Scenario, ThreadCount, WeightsKind};
 
 /// A list; one value alone stands for a list of one. `Many` is tried first, since serde also reads a list as the fields
 /// of a struct.
@@ -24,6 +27,14 @@ impl<T> OneOrMany<T> {
             OneOrMany::Many(many) => many,
         }
     }
+
+    /// The values, to be changed.
+    pub(super) fn as_mut_slice(&mut self) -> &mut [T] {
+        match self {
+            OneOrMany::One(one) => std::slice::from_mut(one),
+            OneOrMany::Many(many) => many,
+        }
+    }
 }
 
 impl<T: JsonSchema> JsonSchema for OneOrMany<T> {
@@ -38,6 +49,49 @@ impl<T: JsonSchema> JsonSchema for OneOrMany<T> {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let item = generator.subschema_for::<T>();
         json_schema!({ "anyOf": [item, { "type": "array", "items": item, "minItems": 1 }] })
+    }
+}
+
+/// Values by name, in the order in which they are written.
+#[derive(Debug, Clone)]
+pub(super) struct Named<T>(pub(super) Vec<(String, T)>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Named<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Entries<T> {
+            type Value = Named<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("values by name")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(Named(entries))
+            }
+        }
+
+        deserializer.deserialize_map(Entries(PhantomData))
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Named<T> {
+    fn schema_name() -> Cow<'static, str> {
+        format!("Named_{}", T::schema_name()).into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let value = generator.subschema_for::<T>();
+        json_schema!({ "type": "object", "additionalProperties": value, "minProperties": 1 })
     }
 }
 
@@ -63,6 +117,7 @@ macro_rules! word {
 word!(PrecisionWord, Precision, "Arithmetic that the network runs in.", Precision::ALL);
 word!(DialectWord, Dialect, "What an engine program says.", Dialect::ALL);
 word!(LayoutWord, Layout, "Order of an image's dimensions: channels before rows and columns, or after.", Layout::ALL);
+word!(ElementWord, ElementType, "Type of the elements of an input.", ElementType::ALL);
 word!(ResizeFilterWord, ResizeFilter, "How pixels are computed where a picture's size changes.", ResizeFilter::ALL);
 word!(ScenarioWord, Scenario, "Load pattern, in MLPerf's words.", Scenario::ALL);
 word!(

@@ -3,8 +3,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use farmctl_protocol::{
-    ElementType, EngineSpec, Evaluation, Fence, InputSpec, JobSpec, MAX_LINE_BYTES, PROTOCOL_VERSION, Phase,
-    RunRequest, exit,
+    EngineSpec, Evaluation, Fence, JobSpec, MAX_LINE_BYTES, PROTOCOL_VERSION, Phase, RunRequest, exit,
 };
 use tokio::time::Instant;
 
@@ -292,7 +291,7 @@ impl Session {
                 limits: job.limits,
                 seed: job.seed,
                 input_range: job.model.input_range,
-                inputs: inputs(job),
+                inputs: job.model.inputs.clone(),
                 evaluation: job.dataset.as_ref().map(evaluation).transpose()?,
             },
         };
@@ -327,15 +326,6 @@ impl Session {
             }
         }
     }
-}
-
-/// The inputs of networks whose files tell none: the one that the catalogue knows.
-fn inputs(job: &Job) -> Vec<InputSpec> {
-    let tells_inputs = !["caffe2", "torchscript_lite"].contains(&job.model.format.as_str());
-    let Some(shape) = job.model.input_shape.as_ref().filter(|_| !tells_inputs) else { return Vec::new() };
-    let batched = std::iter::once(u64::from(job.batch)).chain(shape.iter().skip(1).copied()).collect();
-    let (name, range) = ("input".to_owned(), job.model.input_range);
-    vec![InputSpec { name, element: ElementType::Float32, shape: batched, range }]
 }
 
 fn evaluation(dataset: &JobDataset) -> Result<Evaluation, Failure> {

@@ -2,7 +2,10 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Archive, ArtifactRef, BackendProgram, CatalogDataset, InputRange, Layout, Precision, Preprocessing};
+use super::{
+    Archive, ArtifactRef, BackendProgram, CatalogDataset, ElementType, InputRange, Layout, ModelSignature, Precision,
+    Preprocessing,
+};
 
 /// Models and backends that a sweep can name.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -43,8 +46,11 @@ pub struct CatalogModel {
     pub source: Option<String>,
     /// Licence of the network's definition and weights.
     pub licence: Option<String>,
-    /// Shape of the input for one image, batch first: `[1, 3, 224, 224]`. `None` when the file alone knows.
+    /// Shape of the first input for one image, batch first: `[1, 3, 224, 224]`. Images are written channels first, whatever
+    /// the file's layout is. `None` when the file alone knows.
     pub input_shape: Option<Vec<u64>>,
+    /// What is said of single inputs, in the order of the catalogue.
+    pub inputs: Vec<CatalogInput>,
     /// Classes that it tells apart.
     pub classes: Option<u32>,
     /// Answers before that of the first class: 1 where the first is «background».
@@ -53,8 +59,8 @@ pub struct CatalogModel {
     pub scores: Option<String>,
     /// How a picture becomes the input.
     pub preprocessing: Option<Preprocessing>,
-    /// Range of the pseudo-random input.
-    pub input_range: InputRange,
+    /// Range of the pseudo-random input, where one is given.
+    pub input_range: Option<InputRange>,
     /// Parameters as published.
     pub params: Option<u64>,
     /// Multiply-adds of one image.
@@ -66,14 +72,33 @@ pub struct CatalogModel {
 }
 
 impl CatalogModel {
-    /// The file with that kind of weights that a job takes: the first that suits the engine, in the engine's order of
-    /// formats. When none does, one that doesn't suit by its precision, else the first there is.
+    /// The file with that kind of weights that a job takes: of those in a format that the engine loads, in the engine's order,
+    /// the first of exactly that precision; then one that the engine computes in that precision, whatever it holds. When none
+    /// does, one that doesn't suit, else the first there is.
     pub fn file(&self, kind: WeightsKind, backend: Option<&Backend>, precision: Precision) -> Option<&WeightsFile> {
         let files = || self.files.iter().filter(|file| file.weights == kind);
         let formats = backend.map(|backend| backend.formats.as_slice()).unwrap_or_default();
         let loaded = || formats.iter().flat_map(|format| files().filter(move |file| file.format == *format));
-        loaded().find(|file| file.serves(precision)).or_else(|| loaded().next()).or_else(|| files().next())
+        let converted = |file: &&WeightsFile| backend.is_some_and(|backend| backend.converts(file, precision));
+        let exact = loaded().find(|file| file.precision() == Some(precision));
+        // One that is called so, and is not: it is there to be told.
+        let called = || loaded().find(|file| file.declared_precision == Some(precision));
+        let exact = exact.or_else(called).or_else(|| loaded().find(converted));
+        exact.or_else(|| loaded().next()).or_else(|| files().next())
     }
+}
+
+/// What the catalogue says of one input.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CatalogInput {
+    /// Name in the model's file.
+    pub name: String,
+    /// Shape for one image, batch first, in the file's own order of dimensions.
+    pub shape: Option<Vec<u64>>,
+    /// Range of its pseudo-random values.
+    pub range: Option<InputRange>,
+    /// Type of its elements, for files that do not tell it.
+    pub element: Option<ElementType>,
 }
 
 /// A published accuracy.
@@ -111,8 +136,8 @@ pub struct WeightsFile {
     pub weights: WeightsKind,
     /// File format, for example `onnx`.
     pub format: String,
-    /// Numbers that it holds: a file of 8-bit integers runs in these alone.
-    pub precision: Precision,
+    /// Arithmetic that it holds, as its entry says; see [`WeightsFile::precision`].
+    pub declared_precision: Option<Precision>,
     /// Order of the dimensions of its images.
     pub layout: Layout,
     /// Its content. `None` for a file of the user's whose hash is not pinned; it is then taken as found.
@@ -121,6 +146,13 @@ pub struct WeightsFile {
     pub source: WeightsSource,
     /// Further files that belong to it.
     pub parts: Vec<FilePart>,
+    /// What the file says of itself, or why it is no model. `None` where nobody has looked, where the file is not on this
+    /// host yet, and for formats that are not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<Result<ModelSignature, String>>,
+    /// Multiply-adds of one image as its graph has them, or why they can't be counted. `None` where nobody has counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub macs: Option<Result<u64, String>>,
 }
 
 impl WeightsFile {
@@ -129,10 +161,13 @@ impl WeightsFile {
         if format == "tflite" { Layout::Nhwc } else { Layout::Nchw }
     }
 
-    /// Whether it can be run in that precision: an engine may compute with less than 32-bit floats hold, but what was
-    /// quantised has ranges that only its file knows.
-    pub fn serves(&self, precision: Precision) -> bool {
-        self.precision == precision || (self.precision == Precision::Float32 && precision == Precision::Float16)
+    /// Arithmetic that it holds: what the file says, else what its entry says, else 32-bit floats. `None` for a file that is
+    /// known to hold something that no sweep can ask for.
+    pub fn precision(&self) -> Option<Precision> {
+        match &self.signature {
+            Some(Ok(signature)) => signature.arithmetic.precision,
+            _ => Some(self.declared_precision.unwrap_or(Precision::Float32)),
+        }
     }
 }
 
@@ -210,9 +245,24 @@ pub struct Backend {
     pub formats: Vec<String>,
     /// Precisions it runs.
     pub precisions: Vec<Precision>,
+    /// Those of them that it computes in though a file holds 32-bit floats.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub converts_to: Vec<Precision>,
     /// Whether it uses more than one thread.
     pub multi_threaded: bool,
     /// The program that it is; `None` for an engine that is compiled into the runner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub program: Option<BackendProgram>,
+}
+
+impl Backend {
+    /// Whether it computes in that precision with what such a file holds.
+    pub fn converts(&self, file: &WeightsFile, precision: Precision) -> bool {
+        file.precision() == Some(Precision::Float32) && self.converts_to.contains(&precision)
+    }
+
+    /// Whether it computes in that precision when it is given that file.
+    pub fn computes_in(&self, file: &WeightsFile, precision: Precision) -> bool {
+        file.precision() == Some(precision) || self.converts(file, precision)
+    }
 }

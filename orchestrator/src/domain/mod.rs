@@ -23,13 +23,15 @@ mod record;
 pub mod sample;
 mod scheduled;
 mod sighting;
+mod signature;
 mod state;
 mod sweep;
 
 pub use android::{AndroidFacts, AndroidOptions, Battery, DeviceIdentity};
 pub use backend::{Archive, BackendFile, BackendProgram, BackendSource, BackendTarget, DELEGATE, PipPackage};
 pub use catalog::{
-    Accuracy, Backend, Catalog, CatalogModel, FilePart, PublishedNetwork, WeightsFile, WeightsKind, WeightsSource,
+    Accuracy, Backend, Catalog, CatalogInput, CatalogModel, FilePart, PublishedNetwork, WeightsFile, WeightsKind,
+    WeightsSource,
 };
 pub use change::{DeviceChange, OpenChange, Setting};
 pub use check::{CheckFigures, CheckVerdict, DeviceCheck, Finding, PastCheck, Unfit};
@@ -46,8 +48,8 @@ pub use digest::{hex, sha256_hex};
 pub use event::{Event, EventKind};
 pub use failure::{Blame, Failure, FailureKind, Retry};
 pub use farmctl_protocol::{
-    ArtifactRef, Calibration, Dialect, Figures, InputRange, KernelTime, Layout, Limits, NamedArtifact, Precision,
-    Scenario,
+    ArtifactRef, Calibration, Dialect, ElementType, Figures, InputRange, InputSpec, KernelTime, Layout, Limits,
+    NamedArtifact, Precision, Scenario, TensorInfo,
 };
 pub use ids::{JobId, LabId, RunId, SweepId};
 pub use lock::DeviceLock;
@@ -56,6 +58,7 @@ pub use plan::{Job, JobModel, Plan, Skipped};
 pub use record::{CheckThen, Condition, DeviceFacts, MeasuredAccuracy, Measurement, OutputRef, Record, RunStatus};
 pub use scheduled::{DueTime, SchedulePause, ScheduledStart};
 pub use sighting::Sighting;
+pub use signature::{Arithmetic, DataFile, Dimension, ModelSignature, TensorElement, TensorSignature};
 pub use state::{
     DeviceState, DeviceStep, JobState, JobStep, RunState, RunStep, StartState, StartStep, SweepState, SweepStep,
 };

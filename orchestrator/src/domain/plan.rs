@@ -3,8 +3,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ArtifactRef, FailureKind, InputRange, JobDataset, JobId, Layout, Limits, NamedArtifact, Precision, Scenario,
-    ThreadCount, WeightsKind,
+    ArtifactRef, FailureKind, InputRange, InputSpec, JobDataset, JobId, Layout, Limits, NamedArtifact, Precision,
+    Scenario, ThreadCount, WeightsKind,
 };
 
 /// Everything a sweep will do, and what it won't and why. A pure function of sweep, inventory and catalogue.
@@ -89,6 +89,9 @@ pub struct JobModel {
     /// Shape of the input for one image, batch first, where the catalogue tells it: some formats' files don't.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input_shape: Option<Vec<u64>>,
+    /// Every input as it will be measured, the batch included, in the file's order; empty where its file isn't read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<InputSpec>,
     /// Multiply-adds of one image.
     pub macs: Option<u64>,
     /// Range of the pseudo-random input.

@@ -1,11 +1,11 @@
 use std::collections::BTreeSet;
 
-use farmctl_protocol::TensorInfo;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
     AndroidFacts, Battery, CheckVerdict, Failure, Figures, Job, NamedArtifact, PastCheck, RunId, SweepId, Tag,
+    TensorInfo,
 };
 
 /// The outcome of a run with all its provenance: immutable, exactly one per finished run, one row of `results.csv`.

@@ -82,6 +82,7 @@ pub fn job(device: &str, model: &str) -> Job {
             parts: Vec::new(),
             layout: Layout::default(),
             input_shape: None,
+            inputs: Vec::new(),
             macs: Some(300_774_272),
             input_range: InputRange { low: -1.0, high: 1.0 },
         },

@@ -49,6 +49,21 @@ pub struct Sweep {
     pub dataset: Option<String>,
 }
 
+impl Sweep {
+    /// Whether some cell may be of a model of that name with such weights, whatever is excluded.
+    pub fn names_files(&self, model: &str, weights: WeightsKind) -> bool {
+        let names = |models: &[String], kinds: &[WeightsKind]| {
+            models.iter().any(|name| name == model) && kinds.contains(&weights)
+        };
+        let or = |pattern: &CellPattern| {
+            let models = if pattern.models.is_empty() { &self.models } else { &pattern.models };
+            let kinds = if pattern.weights.is_empty() { &self.weights } else { &pattern.weights };
+            names(models, kinds)
+        };
+        names(&self.models, &self.weights) || self.include.iter().any(or)
+    }
+}
+
 /// What it takes to go on with a sweep, beside its jobs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SweepDefinition {

@@ -51,7 +51,7 @@ impl Lab {
     /// When it is faulty, with its place.
     pub fn daemon_rules(&self, path: &Path) -> Result<DaemonConfig, LabError> {
         let inventory = self.inventory()?;
-        let catalog = self.catalog_with_found_files()?;
+        let catalog = self.catalog()?;
         Ok(config::load_daemon(path, &inventory, &catalog)?)
     }
 

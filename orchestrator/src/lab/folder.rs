@@ -61,7 +61,7 @@ impl Lab {
         let backends = config::load_backends(backends.as_deref(), catalog::builtin_backends())?;
         let file = self.root.join("configs").join("datasets.yaml");
         let datasets = config::load_datasets(file.is_file().then_some(file).as_deref())?;
-        Ok(Catalog { datasets, ..config::load_catalog(path.as_deref(), backends)? })
+        Ok(Catalog { datasets, ..config::load_catalog(path.as_deref(), backends, &|name| self.variable(name))? })
     }
 
     /// The folder of files that can be had again: models, and parts of downloads.

@@ -36,7 +36,7 @@ pub use daemon_process::DaemonLock;
 pub use devices::{LabDevice, Question, declared_in};
 pub use environment::{Environment, Overrides};
 pub use error::{ErrorKind, LabError};
-pub use files::{EngineSource, FoundRunner, RunnerSource};
+pub use files::{EngineSource, FoundRunner, InspectedModel, ReadyModel, RunnerSource};
 pub use orders::Order;
 pub use plan::PlannedSweep;
 pub use restore::Restored;

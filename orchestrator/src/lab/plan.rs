@@ -51,9 +51,10 @@ impl Lab {
         devices: Option<Vec<DeviceSelector>>,
     ) -> Result<PlannedSweep, LabError> {
         let inventory = self.inventory()?;
-        let mut catalog = self.catalog_with_found_files()?;
+        let catalog = self.catalog()?;
         let mut sweep = config::load_sweep(file, &inventory, &catalog)?;
         sweep.devices = devices.unwrap_or(sweep.devices);
+        let mut catalog = self.with_found_files(catalog, &|name, kind| sweep.names_files(name, kind));
         self.find_images(&mut catalog, sweep.dataset.as_deref());
         let plan = planner::plan(&sweep, &inventory, &catalog);
         let definition = SweepDefinition { config, sweep, retry_of: None, due: None };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::domain::{InputRange, Job, JobId, Layout, Limits, sha256_hex};
+use crate::domain::{InputRange, InputSpec, Job, JobId, Layout, Limits, sha256_hex};
 
 /// Hexadecimal digits of an identifier.
 const ID_DIGITS: usize = 15;
@@ -29,6 +29,8 @@ struct Identity<'a> {
     repeat: u32,
     limits: Limits,
     seed: u64,
+    /// Name, type, shape and range of every input.
+    inputs: &'a [InputSpec],
     /// Left out where the model has no further files, so that the jobs of such models stay what they were.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     part_sha256: Vec<&'a str>,
@@ -47,7 +49,7 @@ struct Identity<'a> {
 /// is measured, nor from what the catalogue knows of the model besides (`macs`).
 pub(super) fn of(job: &Job) -> JobId {
     let identity = Identity {
-        version: 1,
+        version: 2,
         device: &job.device,
         model: &job.model.name,
         weights: job.model.weights.as_str(),
@@ -63,6 +65,7 @@ pub(super) fn of(job: &Job) -> JobId {
         repeat: job.repeat,
         limits: job.limits,
         seed: job.seed,
+        inputs: &job.model.inputs,
         part_sha256: job.model.parts.iter().map(|part| part.artifact.sha256.as_str()).collect(),
         options: &job.options,
         layout: (job.model.layout != Layout::default()).then(|| job.model.layout.as_str()),

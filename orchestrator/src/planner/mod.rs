@@ -6,6 +6,7 @@
 mod dataset;
 mod estimate;
 mod id;
+mod inputs;
 mod matrix;
 mod select;
 mod skip;
@@ -15,15 +16,20 @@ mod tests;
 use std::collections::BTreeSet;
 
 use crate::domain::{
-    Catalog, Device, FilePart, Inventory, Job, JobId, JobModel, NamedArtifact, Plan, Skipped, Sweep, WeightsFile,
+    Catalog, CatalogModel, Device, FilePart, InputRange, Inventory, Job, JobId, JobModel, NamedArtifact, Plan, Skipped,
+    Sweep, WeightsFile,
 };
 
 pub use estimate::{DeviceEstimate, PlanEstimate, estimate, job_seconds, wanted_seconds};
+pub use inputs::{inputs, least_batch};
 pub use matrix::{is_empty, matches_matrix, matrix_devices, most_jobs};
 pub use select::{DeviceMatcher, has_tag, selects_any};
 pub use skip::replaced_file;
 
 use matrix::{Cell, cells};
+
+/// Range of the pseudo-random input of a model that says none.
+const USUAL_RANGE: InputRange = InputRange { low: 0.0, high: 1.0 };
 
 /// The plan of a sweep: devices in the order of the inventory; on each, all cells once in the order of the sweep's axes
 /// (models, weights, backends, precisions, threads, batches, scenarios) and then those of `include`, before any is
@@ -74,8 +80,10 @@ fn job(sweep: &Sweep, device: &Device, catalog: &Catalog, cell: &Cell<'_>, repea
             parts: file.map(parts).unwrap_or_default(),
             layout: file.map(|file| file.layout).unwrap_or_default(),
             input_shape: model.and_then(|model| model.input_shape.clone()),
-            macs: model.and_then(|model| model.macs),
-            input_range: model.map_or(crate::domain::InputRange { low: 0.0, high: 1.0 }, |model| model.input_range),
+            // Where they can't be fixed, the cell is skipped with the reason.
+            inputs: model.zip(file).and_then(|(model, file)| inputs(model, file, cell.batch).ok()).unwrap_or_default(),
+            macs: model.zip(file).and_then(|(model, file)| macs(model, file)),
+            input_range: model.and_then(|model| model.input_range).unwrap_or(USUAL_RANGE),
         },
         backend: cell.backend.to_owned(),
         backend_version: backend.map(|backend| backend.version.clone()).unwrap_or_default(),
@@ -95,8 +103,18 @@ fn job(sweep: &Sweep, device: &Device, catalog: &Catalog, cell: &Cell<'_>, repea
         Ok(dataset) => job.dataset = dataset,
         Err(reason) => job.remarks.push(format!("accuracy is not measured: {reason}")),
     }
+    if let Some(Err(why)) = file.and_then(|file| file.macs.as_ref()) {
+        let instead = if job.model.macs.is_some() { "; those of models.yaml stand" } else { "" };
+        job.remarks.push(format!("macs {why}{instead}"));
+    }
     job.id = id::of(&job);
     job
+}
+
+/// Multiply-adds of one image: as the file's graph has them, else as the catalogue says. Another training of a network may
+/// have another graph than the entry was written for, so the file goes first.
+fn macs(model: &CatalogModel, file: &WeightsFile) -> Option<u64> {
+    file.macs.as_ref().and_then(|counted| counted.as_ref().ok()).copied().or(model.macs)
 }
 
 /// The further files of a model; one whose content isn't known is left out, and the cell then skipped.

@@ -1,9 +1,11 @@
 //! Why a cell can't run, as far as that is known before any device is asked.
 
 use crate::domain::{
-    BackendProgram, BackendTarget, Catalog, DELEGATE, Device, FailureKind, Inventory, Job, ThreadCount,
-    TransportConfig, WeightsFile, WeightsSource,
+    Backend, BackendProgram, BackendTarget, Catalog, CatalogModel, DELEGATE, Device, FailureKind, Inventory, Job,
+    ThreadCount, TransportConfig, WeightsFile, WeightsSource,
 };
+
+use super::inputs;
 
 /// The first reason why a job can't run, if there is one, and what kind of failure it is.
 pub(super) fn reason(
@@ -15,12 +17,19 @@ pub(super) fn reason(
     if let Some(why) = &device.disabled {
         return Some((FailureKind::Disabled, format!("disabled: {why}")));
     }
-    let file = file_reason(job, catalog).map(|reason| (FailureKind::ArtifactUnavailable, reason));
     let host_target = inventory.host_target.as_deref();
-    file.or_else(|| {
-        backend_reason(job, device, host_target, catalog).map(|reason| (FailureKind::BackendUnsupported, reason))
-    })
-    .or_else(|| precision_reason(job, catalog).map(|reason| (FailureKind::ArtifactUnavailable, reason)))
+    let found = match Found::new(job, catalog) {
+        Ok(found) => found,
+        Err(reason) => return Some((FailureKind::ArtifactUnavailable, reason)),
+    };
+    let unavailable = |reason| (FailureKind::ArtifactUnavailable, reason);
+    found
+        .file_reason()
+        .map(unavailable)
+        .or_else(|| Some((FailureKind::ModelLoad, found.content_reason()?)))
+        .or_else(|| Some((FailureKind::BackendUnsupported, backend_reason(job, device, host_target, catalog)?)))
+        .or_else(|| found.precision_reason(job).map(unavailable))
+        .or_else(|| Some((FailureKind::ModelLoad, inputs(found.model, found.file, job.batch).err()?)))
 }
 
 /// Says that a job's model has another file now than when the job was planned: what would be measured is another network.
@@ -42,24 +51,90 @@ pub fn replaced_file(job: &Job, catalog: &Catalog) -> Option<String> {
     Some(format!("{what} is another file than in that sweep: start the sweep anew"))
 }
 
-fn file_reason(job: &Job, catalog: &Catalog) -> Option<String> {
-    let (name, weights) = (&job.model.name, job.model.weights);
-    let Some(model) = catalog.model(name) else {
-        return Some(format!("the catalogue has no model {name}"));
-    };
-    let backend = catalog.backend(&job.backend);
-    let Some(file) = model.file(weights, backend, job.precision) else {
-        return Some(format!("the catalogue has no {weights} weights of {name}"));
-    };
-    let of_file = std::iter::once((&file.artifact, &file.source));
-    let mut files = of_file.chain(file.parts.iter().map(|part| (&part.artifact, &part.source)));
-    let (_, source) = files.find(|(artifact, _)| artifact.is_none())?;
-    Some(match source {
-        WeightsSource::Path(path) => format!("the model file {} could not be read", path.display()),
-        WeightsSource::Urls(_) | WeightsSource::Builtin(_) | WeightsSource::Checkpoint { .. } => {
-            format!("the hash of the {weights} weights of {name} is not known")
+/// What a job's names stand for in the catalogue.
+struct Found<'a> {
+    model: &'a CatalogModel,
+    file: &'a WeightsFile,
+    backend: Option<&'a Backend>,
+}
+
+impl<'a> Found<'a> {
+    fn new(job: &Job, catalog: &'a Catalog) -> Result<Self, String> {
+        let (name, weights) = (&job.model.name, job.model.weights);
+        let model = catalog.model(name).ok_or_else(|| format!("the catalogue has no model {name}"))?;
+        let backend = catalog.backend(&job.backend);
+        let file = model.file(weights, backend, job.precision);
+        let file = file.ok_or_else(|| format!("the catalogue has no {weights} weights of {name}"))?;
+        Ok(Self { model, file, backend })
+    }
+
+    /// The file is not there.
+    fn file_reason(&self) -> Option<String> {
+        let Self { model, file, .. } = self;
+        let of_file = std::iter::once((&file.artifact, &file.source));
+        let mut files = of_file.chain(file.parts.iter().map(|part| (&part.artifact, &part.source)));
+        let (_, source) = files.find(|(artifact, _)| artifact.is_none())?;
+        Some(match (source, &file.signature) {
+            // Whoever looked at it knows more.
+            (_, Some(Err(why))) => why.clone(),
+            (WeightsSource::Path(path), _) => format!("the model file {} could not be read", path.display()),
+            (WeightsSource::Urls(_) | WeightsSource::Builtin(_) | WeightsSource::Checkpoint { .. }, _) => {
+                format!("the hash of the {} weights of {} is not known", file.weights, model.name)
+            }
+        })
+    }
+
+    /// The file holds no model, or another one than its entry says.
+    fn content_reason(&self) -> Option<String> {
+        let signature = match self.file.signature.as_ref()? {
+            Ok(signature) => signature,
+            Err(why) => return Some(why.clone()),
+        };
+        let (held, words) = (signature.arithmetic.precision, &signature.arithmetic.words);
+        let declared = self.file.declared_precision.filter(|declared| held != Some(*declared))?;
+        let remedy = match held {
+            Some(held) => format!("leave its `precision` out, or say `precision: {held}`"),
+            None => "leave its `precision` out".to_owned(),
+        };
+        Some(format!("models.yaml calls the file of {} {declared}, and it holds {words}: {remedy}", self.model.name))
+    }
+
+    /// No file of the model can be run in the job's precision, though the engine can; or more than one.
+    fn precision_reason(&self, job: &Job) -> Option<String> {
+        let Self { model, file, backend } = self;
+        let (weights, precision) = (file.weights, job.precision);
+        let like = |other: &&WeightsFile| {
+            other.weights == weights && other.format == file.format && other.precision() == file.precision()
+        };
+        if backend.is_some_and(|backend| backend.computes_in(file, precision)) {
+            let files = model.files.iter().filter(like).count();
+            return (files > 1).then(|| {
+                format!(
+                    "{files} files of the {weights} weights of {} hold {} in {}: leave one",
+                    model.name,
+                    held(file),
+                    file.format
+                )
+            });
         }
-    })
+        let loaded = |other: &&WeightsFile| {
+            other.weights == weights && backend.is_none_or(|backend| backend.formats.contains(&other.format))
+        };
+        let mut held: Vec<String> = model.files.iter().filter(loaded).map(held).collect();
+        held.sort();
+        held.dedup();
+        let held = held.join(", ");
+        Some(format!("the catalogue has no {precision} file of the {weights} weights for {}, only {held}", job.backend))
+    }
+}
+
+/// What a file holds, in words.
+fn held(file: &WeightsFile) -> String {
+    match (&file.signature, file.precision()) {
+        (Some(Ok(signature)), _) => signature.arithmetic.words.clone(),
+        (_, Some(precision)) => precision.to_string(),
+        (_, None) => "unknown".to_owned(),
+    }
 }
 
 fn backend_reason(job: &Job, device: &Device, host_target: Option<&str>, catalog: &Catalog) -> Option<String> {
@@ -103,15 +178,6 @@ fn program_reason(name: &str, program: &BackendProgram, device: &Device, host_ta
     }
     let host = host_target.filter(|_| device.transport == TransportConfig::Local);
     host.filter(|target| program.target(target).is_none()).map(|target| program.no_target(name, target))
-}
-
-/// No file of the model can be run in the job's precision, though the engine can.
-fn precision_reason(job: &Job, catalog: &Catalog) -> Option<String> {
-    let model = catalog.model(&job.model.name)?;
-    let file = model.file(job.model.weights, catalog.backend(&job.backend), job.precision)?;
-    let (weights, precision) = (job.model.weights, job.precision);
-    (!file.serves(precision))
-        .then(|| format!("the catalogue has no {precision} file of the {weights} weights for {}", job.backend))
 }
 
 /// The formats that a job's model comes in.

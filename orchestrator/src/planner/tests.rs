@@ -10,11 +10,11 @@ use proptest::prelude::*;
 
 use super::{estimate, job_seconds, plan, replaced_file};
 use crate::domain::{
-    AdbEndpoint, AndroidOptions, ArtifactRef, Backend, BackendProgram, BackendTarget, Catalog, CatalogDataset,
-    CatalogModel, CellPattern, DELEGATE, DatasetList, DatasetOrigin, Device, DeviceLimits, DeviceSelector, Dialect,
-    FailureKind, FilePart, InputRange, Inventory, Job, Limits, OnFailure, Plan, Precision, Preprocessing, Recovery,
-    ResizeFilter, ResizeRule, RetryPolicy, Scenario, Skipped, Sweep, Tag, ThreadCount, Timeouts, TransportConfig,
-    WeightsFile, WeightsKind, WeightsSource,
+    AdbEndpoint, AndroidOptions, Arithmetic, ArtifactRef, Backend, BackendProgram, BackendTarget, Catalog,
+    CatalogDataset, CatalogModel, CellPattern, DELEGATE, DatasetList, DatasetOrigin, Device, DeviceLimits,
+    DeviceSelector, Dialect, FailureKind, FilePart, InputRange, Inventory, Job, Limits, ModelSignature, OnFailure,
+    Plan, Precision, Preprocessing, Recovery, ResizeFilter, ResizeRule, RetryPolicy, Scenario, Skipped, Sweep, Tag,
+    ThreadCount, Timeouts, TransportConfig, WeightsFile, WeightsKind, WeightsSource,
 };
 
 fn device(name: &str, tags: &[&str]) -> Device {
@@ -47,11 +47,13 @@ fn file(weights: WeightsKind, format: &str, digit: Option<char>) -> WeightsFile 
     WeightsFile {
         weights,
         format: format.to_owned(),
-        precision: Precision::Float32,
+        declared_precision: Some(Precision::Float32),
         layout: WeightsFile::usual_layout(format),
         artifact: digit.map(artifact),
         source: WeightsSource::Path(PathBuf::from("models/x.onnx")),
         parts: Vec::new(),
+        signature: None,
+        macs: None,
     }
 }
 
@@ -62,11 +64,12 @@ fn model(name: &str, files: Vec<WeightsFile>) -> CatalogModel {
         source: None,
         licence: None,
         input_shape: None,
+        inputs: Vec::new(),
         classes: None,
         label_offset: 0,
         scores: None,
         preprocessing: None,
-        input_range: InputRange { low: -1.0, high: 1.0 },
+        input_range: Some(InputRange { low: -1.0, high: 1.0 }),
         params: None,
         macs: Some(1_000_000_000),
         accuracy: None,
@@ -80,6 +83,7 @@ fn catalog() -> Catalog {
         version: "1.2".to_owned(),
         formats: vec!["onnx".to_owned()],
         precisions: vec![Precision::Float32],
+        converts_to: Vec::new(),
         multi_threaded,
         program: None,
     };
@@ -235,7 +239,7 @@ fn the_identifier_stands_for_all_that_changes_the_number_and_nothing_else() {
         with_sweep(&|sweep| sweep.limits.min_seconds = 4.0),
         with_sweep(&|sweep| sweep.limits.warmup_min_runs = 4),
         with_catalog(&|catalog| catalog.models[1].files[0] = file(WeightsKind::Synthetic, "onnx", Some('d'))),
-        with_catalog(&|catalog| catalog.models[1].input_range.high = 2.0),
+        with_catalog(&|catalog| catalog.models[1].input_range = Some(InputRange { low: -1.0, high: 2.0 })),
         with_catalog(&|catalog| catalog.backends[0].version = "1.3".to_owned()),
     ];
     let distinct: HashSet<_> = different.iter().chain([&base]).collect();
@@ -263,13 +267,14 @@ fn catalog_of_formats() -> Catalog {
         version: "1".to_owned(),
         formats: models(formats),
         precisions: precisions.to_vec(),
+        converts_to: Vec::new(),
         multi_threaded: true,
         program: None,
     };
     let float = [Precision::Float32];
     let files = vec![
         synthetic("onnx", 'a'),
-        WeightsFile { precision: Precision::Int8, ..synthetic("tflite", 'b') },
+        WeightsFile { declared_precision: Some(Precision::Int8), ..synthetic("tflite", 'b') },
         synthetic("tflite", 'c'),
         WeightsFile { parts: init(Some('e')), ..synthetic("caffe2", 'd') },
     ];
@@ -547,4 +552,57 @@ fn answers_before_the_first_class_are_told() {
         assert!(dataset.text().ends_with("; answer 1 is class 0; ranked: y"), "{}", dataset.text());
         assert_ne!(job.id, plan(&sweep_of_digits(), &inventory(), &catalog_of_digits()).jobs[0].id);
     }
+}
+
+#[test]
+fn a_job_takes_the_file_of_exactly_its_precision() {
+    let held = |digit, precision: Option<Precision>, words: &str| WeightsFile {
+        declared_precision: None,
+        signature: Some(Ok(ModelSignature {
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            arithmetic: Arithmetic { precision, words: words.to_owned() },
+            data_files: Vec::new(),
+            foreign_operators: Vec::new(),
+        })),
+        ..file(WeightsKind::Synthetic, "onnx", Some(digit))
+    };
+    let fp32 = held('a', Some(Precision::Float32), "fp32");
+    let fp16 = held('b', Some(Precision::Float16), "fp16");
+    let wrong =
+        WeightsFile { declared_precision: Some(Precision::Int8), ..held('c', Some(Precision::Float32), "fp32") };
+    let engine = |name: &str, converts_to: &[Precision]| Backend {
+        name: name.to_owned(),
+        precisions: Precision::ALL.to_vec(),
+        converts_to: converts_to.to_vec(),
+        ..catalog().backends[0].clone()
+    };
+    let catalog = Catalog {
+        models: vec![
+            model("both", vec![fp32.clone(), fp16.clone()]),
+            model("turned", vec![fp16, fp32.clone()]),
+            model("one", vec![fp32.clone()]),
+            model("double", vec![held('d', None, "fp64")]),
+            model("wrong", vec![wrong]),
+            model("twice", vec![fp32.clone(), fp32]),
+        ],
+        backends: vec![engine("cpu", &[]), engine("gpu", &[Precision::Float16])],
+        datasets: Vec::new(),
+    };
+    let sweep = Sweep {
+        models: models(&["both", "turned", "one", "double", "wrong", "twice"]),
+        backends: models(&["cpu", "gpu"]),
+        precisions: Precision::ALL.to_vec(),
+        ..sweep()
+    };
+    let plan = plan(&sweep, &Inventory { devices: vec![device("host", &[])], host_target: None }, &catalog);
+    let mut text = String::new();
+    for job in &plan.jobs {
+        let digit = &job.model.artifact.as_ref().unwrap().sha256[..1];
+        writeln!(text, "run  {} {} {}: {digit}", job.model.name, job.backend, job.precision).unwrap();
+    }
+    for Skipped { job, reason, .. } in &plan.skipped {
+        writeln!(text, "skip {} {} {}: {reason}", job.model.name, job.backend, job.precision).unwrap();
+    }
+    insta::assert_snapshot!("precisions", text);
 }

@@ -21,6 +21,7 @@ mod plan_text;
 mod ranking;
 mod samples;
 mod table;
+mod tensors;
 mod text;
 
 pub use columns::{COLUMNS, Column, Row, columns_text};
@@ -29,6 +30,7 @@ pub use notice::{event_notice, sweep_notice};
 pub use plan_text::plan_text;
 pub use ranking::{ranking_csv, ranking_json, ranking_markdown, ranking_text};
 pub use table::result_table;
+pub use tensors::inputs_text;
 
 /// What a report is made from.
 #[derive(Debug, Clone, Copy)]

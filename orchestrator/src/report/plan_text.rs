@@ -3,6 +3,7 @@ use std::time::Duration;
 use comfy_table::CellAlignment;
 
 use super::table::plain_table;
+use super::tensors::inputs_text;
 use crate::domain::{Job, Plan};
 use crate::planner;
 use crate::wording::{duration_text, single_line};
@@ -27,6 +28,7 @@ pub fn plan_text(plan: &Plan) -> String {
     if !plan.jobs.is_empty() {
         table.lines().for_each(|line| text.push_str(&format!("{}\n", line.trim_end())));
     }
+    text.push_str(&measured(plan));
     text.push_str(&grouped("skipped", plan.skipped.iter().map(|cell| (cell.reason.as_str(), &cell.job))));
     let remarks = plan.jobs.iter().flat_map(|job| job.remarks.iter().map(move |remark| (remark.as_str(), job)));
     text.push_str(&grouped("remark", remarks));
@@ -62,6 +64,21 @@ fn totals(plan: &Plan) -> String {
     let plural = |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
     let skipped = plural(plan.skipped.len(), "cell");
     format!("{} on {}, {skipped} skipped", plural(plan.jobs.len(), "job"), plural(devices.len(), "device"))
+}
+
+/// With which inputs each network is measured, and what an image of it costs: a line for each file and batch.
+fn measured(plan: &Plan) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for job in plan.jobs.iter().filter(|job| !job.model.inputs.is_empty()) {
+        let (model, inputs) = (&job.model, inputs_text(&job.model.inputs));
+        let macs = model.macs.map_or("macs unknown".to_owned(), |macs| format!("{macs} macs an image"));
+        let (name, format, batch) = (single_line(&model.name), single_line(&model.format), job.batch);
+        let line = format!("  {name} ({}, {format}, batch {batch}): {}; {macs}\n", model.weights, single_line(&inputs));
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    if lines.is_empty() { String::new() } else { format!("\nmeasured with:\n{}", lines.concat()) }
 }
 
 /// What is said of some cells, those with the same reason together, in the order in which the reasons first occur.

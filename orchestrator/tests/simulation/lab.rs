@@ -9,10 +9,9 @@ use async_trait::async_trait;
 use farmctl::agent::{Agent, AgentMode, Events, LabelFiles, OutputFiles, Stop};
 use farmctl::device::{EngineProgram, EngineProvider, RunnerFile, RunnerProvider};
 use farmctl::domain::{
-    ArtifactRef, Backend, Catalog, CatalogModel, Device, DeviceSelector, Event, Failure, InputRange, Inventory, Job,
-    Layout, Limits, OnFailure, Plan, Precision, RetryPolicy, Scenario, SshEndpoint, Sweep, SweepDefinition, SweepId,
-    SweepRow, SweepState, Tag, ThreadCount, Timeouts, TransportConfig, WeightsFile, WeightsKind, WeightsSource,
-    sha256_hex,
+    ArtifactRef, Backend, Catalog, CatalogModel, Device, DeviceSelector, Event, Failure, Inventory, Job, Layout,
+    Limits, OnFailure, Plan, Precision, RetryPolicy, Scenario, SshEndpoint, Sweep, SweepDefinition, SweepId, SweepRow,
+    SweepState, Tag, ThreadCount, Timeouts, TransportConfig, WeightsFile, WeightsKind, WeightsSource, sha256_hex,
 };
 use farmctl::lease::{Clock, LeaseError, LeaseKeeper};
 use farmctl::planner;
@@ -159,21 +158,24 @@ impl<'f> Lab<'f> {
             source: None,
             licence: None,
             input_shape: None,
+            inputs: Vec::new(),
             classes: None,
             label_offset: 0,
             scores: None,
             preprocessing: None,
-            input_range: InputRange { low: 0.0, high: 1.0 },
+            input_range: None,
             params: None,
             macs: None,
             accuracy: None,
             files: vec![WeightsFile {
                 weights: WeightsKind::Synthetic,
                 format: "onnx".to_owned(),
-                precision: Precision::Float32,
+                declared_precision: Some(Precision::Float32),
                 layout: Layout::Nchw,
                 artifact: Some(artifact.clone()),
                 parts: Vec::new(),
+                signature: None,
+                macs: None,
                 source: WeightsSource::Path(self.files.paths[&artifact.sha256].clone()),
             }],
         };
@@ -182,6 +184,7 @@ impl<'f> Lab<'f> {
             version: "1".to_owned(),
             formats: vec!["onnx".to_owned()],
             precisions: vec![Precision::Float32],
+            converts_to: Vec::new(),
             multi_threaded: false,
             program: None,
         };

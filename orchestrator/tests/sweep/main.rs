@@ -16,6 +16,7 @@ mod handed_over;
 mod hostile;
 mod inventory;
 mod locks;
+mod models;
 mod notices;
 mod outages;
 mod page;
@@ -193,7 +194,7 @@ fn what_is_unavailable_is_skipped_with_its_reason() {
   - name: squeezenet1_0
     input_range: [0, 1]
     weights:
-      synthetic: {{ builtin: squeezenet1_0, sha256: 051f61b26dc7eac19a289b21605f85a88e972cfa37eaefec5549af9fa3a2c82f, size_bytes: 5001396 }}
+      synthetic: {{ builtin: squeezenet1_0, sha256: 2c1512b6339774f8e1337541bed1182e8dec065d74bc06fdb4bd45c285d277c3, size_bytes: 5001406 }}
 ",
             "a".repeat(64)
         ),

@@ -4,7 +4,7 @@
 //! isn't understood is listed, and the sum then says «at least»: a number that might be wrong is never given as right.
 //! Multiply-adds (MACs) are those of convolutions and matrix products; FLOPs are twice as many. Never runs a network.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use super::onnx::{
     DataType, DimensionValue, GraphProto, ModelProto, NodeProto, TensorProto, TypeValue, ValueInfoProto,
@@ -40,8 +40,6 @@ pub struct GraphSummary {
     pub params: u64,
     /// What the sums leave out, one line each; empty when they are whole.
     pub not_understood: Vec<String>,
-    /// Other files that hold weights: such a model is not whole in its own file.
-    pub external_files: Vec<String>,
 }
 
 impl GraphSummary {
@@ -109,17 +107,17 @@ pub enum AnalysisError {
     },
 }
 
-/// Counts a model's operations. `input_shape` sets the dimensions that the model's (first) input leaves open; without
-/// it a free first dimension is a batch of 1, and what hangs on others is not understood.
+/// Counts a model's operations. `shapes` are those of inputs, by name: they set the dimensions that the model leaves open.
+/// Without one a free first dimension is a batch of 1, and what hangs on others is not understood.
 ///
 /// # Errors
-/// When the graph is at odds with itself or with `input_shape`.
-pub fn analyse(model: &ModelProto, input_shape: Option<&[u64]>) -> Result<GraphSummary, AnalysisError> {
+/// When the graph is at odds with itself or with `shapes`.
+pub fn analyse(model: &ModelProto, shapes: &[(&str, &[u64])]) -> Result<GraphSummary, AnalysisError> {
     let graph = model.graph.as_ref().ok_or(AnalysisError::NoGraph)?;
     let opset = model.opset_import.iter().find(|set| is_standard(&set.domain)).map_or(1, |set| set.version);
     let mut walk = Walk::new(graph, opset);
     walk.take_weights()?;
-    let inputs = walk.take_inputs(input_shape)?;
+    let inputs = walk.take_inputs(shapes)?;
     for node in &graph.node {
         walk.visit(node)?;
     }
@@ -133,7 +131,6 @@ pub fn analyse(model: &ModelProto, input_shape: Option<&[u64]>) -> Result<GraphS
         macs_by_op: walk.macs_by_op,
         params: walk.params,
         not_understood: walk.gaps.into_iter().map(|(what, count)| format!("{what} ({count}×)")).collect(),
-        external_files: walk.external_files.into_iter().collect(),
     })
 }
 
@@ -147,7 +144,6 @@ struct Walk<'a> {
     macs_by_op: BTreeMap<String, u64>,
     params: u64,
     gaps: BTreeMap<String, u64>,
-    external_files: BTreeSet<String>,
 }
 
 impl<'a> Walk<'a> {
@@ -162,7 +158,6 @@ impl<'a> Walk<'a> {
             macs_by_op: BTreeMap::new(),
             params: 0,
             gaps: BTreeMap::new(),
-            external_files: BTreeSet::new(),
         }
     }
 
@@ -184,20 +179,16 @@ impl<'a> Walk<'a> {
         if is_weight && !tensor.dims.is_empty() {
             self.params = self.params.saturating_add(elements);
         }
-        if tensor.data_location == 1 {
-            let location = tensor.external_data.iter().find(|entry| entry.key == "location");
-            self.external_files.insert(location.map_or_else(|| "?".to_owned(), |entry| entry.value.clone()));
-        }
         Ok(value)
     }
 
-    fn take_inputs(&mut self, wanted: Option<&[u64]>) -> Result<Vec<TensorSummary>, AnalysisError> {
+    fn take_inputs(&mut self, shapes: &[(&str, &[u64])]) -> Result<Vec<TensorSummary>, AnalysisError> {
         let mut summaries = Vec::new();
         for info in &self.graph.input {
             if self.values.contains_key(info.name.as_str()) {
                 continue; // a weight, listed as an input as old files do
             }
-            let wanted = if summaries.is_empty() { wanted } else { None };
+            let wanted = shapes.iter().find(|(name, _)| *name == info.name).map(|(_, shape)| *shape);
             let shape = input_shape(info, wanted)?;
             self.values.insert(&info.name, Value::with_shape(shape.clone()));
             summaries.push(TensorSummary { name: info.name.clone(), element: element_type(info), shape });
@@ -319,7 +310,7 @@ fn input_shape(info: &ValueInfoProto, wanted: Option<&[u64]>) -> Result<Option<V
 fn element_type(info: &ValueInfoProto) -> String {
     let element = match info.r#type.as_ref().and_then(|t| t.value.as_ref()) {
         Some(TypeValue::TensorType(tensor)) => tensor.elem_type(),
-        None => return "not a tensor".to_owned(),
+        _ => return "not a tensor".to_owned(),
     };
     match element {
         DataType::Undefined => "unknown".to_owned(),

@@ -29,7 +29,7 @@ const EXPECTED: [(&str, u64, u64, u64, u64, u64); 14] = [
 fn the_networks_cost_what_was_published() {
     for (name, convolutions, params, published_params, macs, published_millions) in EXPECTED {
         let network = networks::build(name).unwrap();
-        let summary = analyse(&formats::outline(&network), None).unwrap();
+        let summary = analyse(&formats::outline(&network), &[]).unwrap();
         assert_eq!(summary.not_understood, Vec::<String>::new(), "{name}");
         assert_eq!(summary.ops["Conv"], convolutions, "{name}");
         assert_eq!(summary.params, params, "{name}");
@@ -132,7 +132,7 @@ fn model(input: &[i64], initializer: Vec<TensorProto>, node: Vec<NodeProto>) -> 
 
 /// Shape of the output and multiply-adds of a model that is understood.
 fn cost(model: &ModelProto) -> (Vec<u64>, u64) {
-    let summary = analyse(model, None).unwrap();
+    let summary = analyse(model, &[]).unwrap();
     assert_eq!(summary.not_understood, Vec::<String>::new());
     (summary.outputs[0].shape.clone().unwrap(), summary.macs())
 }
@@ -248,7 +248,7 @@ fn what_is_not_understood_makes_the_sum_a_lower_bound() {
         node("Conv", &["c", "w"], "y", &[]),
     ];
     let mut model = model(&[1, 4, 8, 8], vec![weight("w", &[4, 4, 1, 1])], nodes);
-    let summary = analyse(&model, None).unwrap();
+    let summary = analyse(&model, &[]).unwrap();
     assert_eq!(summary.macs(), 4 * 64 * 4);
     assert!(!summary.is_complete());
     let unknown = "on a shape that is not known before it runs (1×)";
@@ -260,7 +260,7 @@ fn what_is_not_understood_makes_the_sum_a_lower_bound() {
 
     // With the file's word for the shape the rest can be counted, but the sum stays a lower bound.
     model.graph.as_mut().unwrap().value_info.push(info("b", &[1, 4, 8, 8]));
-    let summary = analyse(&model, None).unwrap();
+    let summary = analyse(&model, &[]).unwrap();
     assert_eq!(summary.macs(), 2 * 4 * 64 * 4);
     assert_eq!(summary.not_understood, ["operator Einsum (1×)"]);
 }
@@ -268,7 +268,7 @@ fn what_is_not_understood_makes_the_sum_a_lower_bound() {
 #[test]
 fn operators_of_others_are_not_taken_for_onnx() {
     let foreign = NodeProto { domain: "com.example".to_owned(), ..node("Conv", &["x", "w"], "y", &[]) };
-    let summary = analyse(&model(&[1, 4, 8, 8], vec![weight("w", &[4, 4, 1, 1])], vec![foreign]), None).unwrap();
+    let summary = analyse(&model(&[1, 4, 8, 8], vec![weight("w", &[4, 4, 1, 1])], vec![foreign]), &[]).unwrap();
     assert_eq!((summary.macs(), summary.is_complete()), (0, false));
     assert_eq!(summary.ops["com.example.Conv"], 1);
 }
@@ -277,10 +277,10 @@ fn operators_of_others_are_not_taken_for_onnx() {
 fn open_dimensions_are_filled_or_asked_for() {
     let net = |input: &[i64]| model(input, vec![weight("w", &[4, 3, 1, 1])], vec![node("Conv", &["x", "w"], "y", &[])]);
     assert_eq!(cost(&net(&[0, 3, 8, 8])), (vec![1, 4, 8, 8], 4 * 64 * 3));
-    assert!(!analyse(&net(&[0, 3, 0, 0]), None).unwrap().is_complete());
-    let summary = analyse(&net(&[0, 3, 0, 0]), Some(&[1, 3, 8, 8])).unwrap();
+    assert!(!analyse(&net(&[0, 3, 0, 0]), &[]).unwrap().is_complete());
+    let summary = analyse(&net(&[0, 3, 0, 0]), &[("x", &[1, 3, 8, 8])]).unwrap();
     assert_eq!((summary.macs(), summary.is_complete()), (4 * 64 * 3, true));
-    let message = analyse(&net(&[0, 3, 8, 8]), Some(&[1, 3, 9, 9])).unwrap_err().to_string();
+    let message = analyse(&net(&[0, 3, 8, 8]), &[("x", &[1, 3, 9, 9])]).unwrap_err().to_string();
     assert!(message.contains("[?, 3, 8, 8]") && message.contains("[1, 3, 9, 9]"), "{message}");
 }
 
@@ -288,7 +288,7 @@ fn open_dimensions_are_filled_or_asked_for() {
 fn weights_listed_as_inputs_are_weights() {
     let mut model = model(&[1, 4], vec![weight("w", &[4, 4])], vec![node("MatMul", &["x", "w"], "y", &[])]);
     model.graph.as_mut().unwrap().input.insert(0, info("w", &[4, 4]));
-    let summary = analyse(&model, Some(&[1, 4])).unwrap();
+    let summary = analyse(&model, &[("x", &[1, 4])]).unwrap();
     assert_eq!(summary.inputs.iter().map(|input| input.name.as_str()).collect::<Vec<_>>(), ["x"]);
     assert_eq!((summary.params, summary.macs()), (16, 16));
 }
@@ -299,20 +299,8 @@ fn constants_are_parameters_when_they_are_weights() {
     let tensor = AttributeProto { name: "value".to_owned(), t: Some(weight("", &[4, 4])), ..Default::default() };
     constant.attribute.push(tensor);
     let nodes = vec![constant, node("MatMul", &["x", "w"], "z", &[]), node("Clip", &["z", "low"], "y", &[])];
-    let summary = analyse(&model(&[1, 4], vec![weight("low", &[]), integers("axes", &[1, 2])], nodes), None).unwrap();
+    let summary = analyse(&model(&[1, 4], vec![weight("low", &[]), integers("axes", &[1, 2])], nodes), &[]).unwrap();
     assert_eq!((summary.params, summary.macs()), (16, 16));
-}
-
-#[test]
-fn weights_in_other_files_are_named() {
-    let mut outside = weight("w", &[4, 4]);
-    outside.data_location = 1;
-    outside.external_data.push(crate::catalog::onnx::StringStringEntryProto {
-        key: "location".to_owned(),
-        value: "net.data".to_owned(),
-    });
-    let summary = analyse(&model(&[1, 4], vec![outside], vec![node("MatMul", &["x", "w"], "y", &[])]), None).unwrap();
-    assert_eq!(summary.external_files, ["net.data"]);
 }
 
 #[test]
@@ -339,7 +327,7 @@ fn faults_name_their_node() {
         (model(&[2, 3], Vec::new(), vec![node("Relu", &[], "y", &[])]), "the Relu", "input 0"),
     ];
     for (model, place, cause) in cases {
-        let message = analyse(&model, None).unwrap_err().to_string();
+        let message = analyse(&model, &[]).unwrap_err().to_string();
         assert!(message.contains(place) && message.contains(cause), "{place:?} and {cause:?}: {message:?}");
     }
 }
@@ -378,7 +366,7 @@ proptest! {
         if let Some(graph) = &mut hostile.graph {
             graph.output[0].name = names[ops.len()].clone();
         }
-        if let Ok(summary) = analyse(&hostile, None) {
+        if let Ok(summary) = analyse(&hostile, &[]) {
             let _ = (summary.macs(), summary.is_complete());
         }
     }

@@ -2,22 +2,24 @@ use std::time::SystemTime;
 
 use super::*;
 use crate::catalog::hashing::Activity;
-use crate::domain::{InputRange, Layout, WeightsKind, sha256_hex};
+use crate::domain::{CatalogModel, ElementType, InputRange, InputSpec, Layout, WeightsKind, sha256_hex};
 
 fn soon() -> Instant {
     Instant::now() + Duration::from_secs(300)
 }
 
 fn file(source: WeightsSource, artifact: Option<ArtifactRef>) -> WeightsFile {
-    let (weights, precision) = (WeightsKind::Synthetic, Precision::Float32);
+    let weights = WeightsKind::Synthetic;
     WeightsFile {
         weights,
         format: "onnx".to_owned(),
-        precision,
+        declared_precision: Some(Precision::Float32),
         layout: Layout::Nchw,
         artifact,
         source,
         parts: Vec::new(),
+        signature: None,
+        macs: None,
     }
 }
 
@@ -87,7 +89,7 @@ fn assert_built_as_pinned(wanted: impl Fn(&WeightsFile) -> bool) -> usize {
             let local = lab.cache.ensure(network, &file, soon(), &mut |_| ()).unwrap();
             for artifact in std::iter::once(&local.file).chain(&local.parts) {
                 let found = hash_file(&artifact.path, soon(), &mut |_| ()).unwrap();
-                assert_eq!(found, artifact.artifact, "{network} {} {}", file.format, file.precision);
+                assert_eq!(found, artifact.artifact, "{network} {} {:?}", file.format, file.declared_precision);
             }
             built += 1;
         }
@@ -253,30 +255,33 @@ fn a_summary_is_of_the_file_that_is_here() {
     let mut content = Vec::new();
     formats::write(&networks::build("squeezenet1_0").unwrap(), FileKind::Onnx, &mut content).unwrap();
     fs::write(&path, content).unwrap();
-    let mut model = CatalogModel {
+    let model = CatalogModel {
         name: "net".to_owned(),
         title: "Net".to_owned(),
         source: None,
         licence: None,
         input_shape: None,
+        inputs: Vec::new(),
         classes: None,
         label_offset: 0,
         scores: None,
         preprocessing: None,
-        input_range: InputRange { low: 0.0, high: 1.0 },
+        input_range: None,
         params: None,
         macs: None,
         accuracy: None,
         files: Vec::new(),
     };
     let own = file(WeightsSource::Path(path), None);
-    let of_file = lab.cache.summary(&model, &own).unwrap().unwrap();
-    assert_eq!(lab.cache.summary(&model, &squeezenet()).unwrap().unwrap(), of_file);
+    let of_file = lab.cache.summary(&model, &own, &[]).unwrap().unwrap();
+    assert_eq!(lab.cache.summary(&model, &squeezenet(), &[]).unwrap().unwrap(), of_file);
     assert!(!lab.cache.has(&squeezenet()), "a network of our own is written for its summary");
     let remote = file(WeightsSource::Urls(Vec::new()), Some(pinned("squeezenet1_0")));
-    assert_eq!(lab.cache.summary(&model, &remote).unwrap(), None);
+    assert_eq!(lab.cache.summary(&model, &remote, &[]).unwrap(), None);
     lab.ensure(&squeezenet()).unwrap();
-    assert_eq!(lab.cache.summary(&model, &remote).unwrap(), Some(of_file));
-    model.input_shape = Some(vec![1, 3, 299, 299]);
-    assert!(lab.cache.summary(&model, &own).unwrap_err().to_string().contains("[1, 3, 299, 299]"));
+    assert_eq!(lab.cache.summary(&model, &remote, &[]).unwrap(), Some(of_file));
+    let range = InputRange { low: 0.0, high: 1.0 };
+    let (name, element, shape) = ("input".to_owned(), ElementType::Float32, vec![1, 3, 299, 299]);
+    let other = InputSpec { name, element, shape, range };
+    assert!(lab.cache.summary(&model, &own, &[other]).unwrap_err().to_string().contains("[1, 3, 299, 299]"));
 }

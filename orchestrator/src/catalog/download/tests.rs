@@ -129,11 +129,13 @@ impl Lab {
         let file = WeightsFile {
             weights: WeightsKind::Trained,
             format: "onnx".to_owned(),
-            precision: Precision::Float32,
+            declared_precision: Some(Precision::Float32),
             layout: Layout::Nchw,
             artifact: Some(self.artifact.clone()),
             source: WeightsSource::Urls(urls.to_vec()),
             parts: Vec::new(),
+            signature: None,
+            macs: None,
         };
         self.cache.ensure("net", &file, Instant::now() + time, progress).map(|local| local.file.path)
     }

@@ -75,11 +75,13 @@ pub fn builtin_files(network: &str, weights: WeightsKind) -> Vec<WeightsFile> {
         Some(WeightsFile {
             weights,
             format: form.format.to_owned(),
-            precision: form.precision,
+            declared_precision: Some(form.precision),
             layout: WeightsFile::usual_layout(form.format),
             artifact: Some(pinned(None)?),
             source: source.clone(),
             parts: form.parts.iter().map(part).collect::<Option<_>>()?,
+            signature: None,
+            macs: None,
         })
     };
     FORMS.iter().filter_map(file).collect()

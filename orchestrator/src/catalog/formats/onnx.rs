@@ -16,6 +16,9 @@ const OPSET: i64 = 13;
 /// File format that belongs to it.
 const IR_VERSION: i64 = 8;
 
+/// Name of the dimension that is open.
+const BATCH: &str = "batch";
+
 /// Field numbers of ONNX's messages that are written around the weights.
 const MODEL_GRAPH: u32 = 7;
 const GRAPH_INITIALIZER: u32 = 5;
@@ -61,15 +64,11 @@ fn envelope(network: &Network) -> ModelProto {
 
 /// Nodes, input and output.
 fn graph(network: &Network) -> GraphProto {
-    let mut input = vec![1];
-    input.extend(network.input_shape());
-    let mut output = vec![1];
-    output.extend(network.tensor_shape(network.output()));
     GraphProto {
         name: network.name().to_owned(),
         node: network.nodes().iter().enumerate().flat_map(|(index, node)| nodes(network, index + 1, node)).collect(),
-        input: vec![value_info(INPUT, &input)],
-        output: vec![value_info(LOGITS, &output)],
+        input: vec![value_info(INPUT, network.input_shape())],
+        output: vec![value_info(LOGITS, network.tensor_shape(network.output()))],
         ..GraphProto::default()
     }
 }
@@ -131,10 +130,11 @@ fn channel_shuffle(node: &Node, input: &str, output: &str, groups: u64) -> Vec<N
     let [table_shape, table, turned, shape] = ["table_shape", "table", "turned", "shape"].map(name);
     let [channels, height, width] = [0, 1, 2].map(|axis: usize| node.shape[axis]);
     vec![
-        constant(&table_shape, &[1, groups, channels / groups, height, width]),
+        // A size of 0 is the input's own: the batch stays what it is.
+        constant(&table_shape, &[0, groups, channels / groups, height, width]),
         proto("Reshape", &table, &[input, &table_shape], &table, Vec::new()),
         proto("Transpose", &turned, &[&table], &turned, vec![ints("perm", &[0, 2, 1, 3, 4])]),
-        constant(&shape, &[1, channels, height, width]),
+        constant(&shape, &[0, channels, height, width]),
         proto("Reshape", &node.name, &[&turned, &shape], output, Vec::new()),
     ]
 }
@@ -231,8 +231,11 @@ fn float(name: &str, value: f32) -> AttributeProto {
     }
 }
 
-fn value_info(name: &str, dims: &[u64]) -> ValueInfoProto {
-    let dim = dims.iter().map(|&size| DimensionProto { value: Some(DimensionValue::DimValue(size as i64)) }).collect();
+/// An input or output: so many of that shape as one inference has images.
+fn value_info(name: &str, shape: &[u64]) -> ValueInfoProto {
+    let batch = DimensionValue::DimParam(BATCH.to_owned());
+    let sizes = shape.iter().map(|&size| DimensionValue::DimValue(size as i64));
+    let dim = std::iter::once(batch).chain(sizes).map(|value| DimensionProto { value: Some(value) }).collect();
     let tensor = TensorTypeProto { elem_type: DataType::Float.into(), shape: Some(TensorShapeProto { dim }) };
     ValueInfoProto { name: name.to_owned(), r#type: Some(TypeProto { value: Some(TypeValue::TensorType(tensor)) }) }
 }

@@ -73,6 +73,23 @@ pub struct GraphProto {
     /// Types of tensors in between, where the file tells them.
     #[prost(message, repeated, tag = "13")]
     pub value_info: Vec<ValueInfoProto>,
+    /// Weights that are mostly zeros.
+    #[prost(message, repeated, tag = "15")]
+    pub sparse_initializer: Vec<SparseTensorProto>,
+}
+
+/// A tensor of which only some values are stored.
+#[derive(Clone, PartialEq, Message)]
+pub struct SparseTensorProto {
+    /// These values; its name is the tensor's.
+    #[prost(message, optional, tag = "1")]
+    pub values: Option<TensorProto>,
+    /// Where they are.
+    #[prost(message, optional, tag = "2")]
+    pub indices: Option<TensorProto>,
+    /// Shape of the whole tensor.
+    #[prost(int64, repeated, packed = "false", tag = "3")]
+    pub dims: Vec<i64>,
 }
 
 /// One operator in the graph.
@@ -125,6 +142,12 @@ pub struct AttributeProto {
     /// Value, when integers.
     #[prost(int64, repeated, packed = "false", tag = "8")]
     pub ints: Vec<i64>,
+    /// Value, when tensors.
+    #[prost(message, repeated, tag = "10")]
+    pub tensors: Vec<TensorProto>,
+    /// Value, when graphs.
+    #[prost(message, repeated, tag = "11")]
+    pub graphs: Vec<GraphProto>,
     /// Which of them it is.
     #[prost(enumeration = "AttributeType", tag = "20")]
     pub r#type: i32,
@@ -228,8 +251,8 @@ pub struct ValueInfoProto {
 /// A type.
 #[derive(Clone, PartialEq, Message)]
 pub struct TypeProto {
-    /// Tensors only: other kinds (sequences, maps) are read as `None`.
-    #[prost(oneof = "TypeValue", tags = "1")]
+    /// What kind of type.
+    #[prost(oneof = "TypeValue", tags = "1, 4, 5, 8, 9")]
     pub value: Option<TypeValue>,
 }
 
@@ -239,6 +262,18 @@ pub enum TypeValue {
     /// A dense tensor.
     #[prost(message, tag = "1")]
     TensorType(TensorTypeProto),
+    /// A list of values.
+    #[prost(bytes = "bytes", tag = "4")]
+    SequenceType(Bytes),
+    /// Values by key.
+    #[prost(bytes = "bytes", tag = "5")]
+    MapType(Bytes),
+    /// A tensor that is mostly zeros.
+    #[prost(bytes = "bytes", tag = "8")]
+    SparseTensorType(Bytes),
+    /// A value that may be left out.
+    #[prost(bytes = "bytes", tag = "9")]
+    OptionalType(Bytes),
 }
 
 /// Element type and shape.

@@ -5,18 +5,21 @@
 //! follows a reference to another file.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 
 use prost::Message;
 use prost::bytes::Bytes;
 
 mod messages;
+mod skim;
+
+pub use skim::SkimError;
 
 pub use messages::{
     AttributeProto, AttributeType, DataType, DimensionProto, DimensionValue, GraphProto, ModelProto, NodeProto,
-    OperatorSetIdProto, StringStringEntryProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto, TypeValue,
-    ValueInfoProto,
+    OperatorSetIdProto, SparseTensorProto, StringStringEntryProto, TensorProto, TensorShapeProto, TensorTypeProto,
+    TypeProto, TypeValue, ValueInfoProto,
 };
 
 /// Largest file that is read: protobuf itself allows no more.
@@ -64,6 +67,9 @@ pub enum DecodeError {
     #[error("it is a Git LFS pointer, not the model itself; get the file with `git lfs pull`")]
     LfsPointer,
     /// Broken or foreign bytes.
+    #[error(transparent)]
+    Skim(SkimError),
+    /// Broken or foreign bytes.
     #[error("it is no ONNX model, or a damaged one ({0})")]
     Protobuf(prost::DecodeError),
     /// A message without a network in it.
@@ -71,7 +77,8 @@ pub enum DecodeError {
     NoGraph,
 }
 
-/// Reads an ONNX file.
+/// Reads an ONNX file, without the values of its weights: of a tensor with more than some kilobytes there is no more than
+/// name, type and shape.
 ///
 /// # Errors
 /// When the file can't be read, is larger than [`MAX_FILE_BYTES`], or isn't ONNX.
@@ -86,14 +93,19 @@ pub fn read(path: &Path) -> Result<ModelProto, OnnxError> {
     if size_bytes > MAX_FILE_BYTES {
         return Err(OnnxError::TooLarge { path: path.to_owned(), size_bytes });
     }
-    let file = File::open(path).map_err(failed)?;
-    let mut bytes = Vec::with_capacity(usize::try_from(size_bytes).unwrap_or_default());
-    // It may grow meanwhile: the bound holds for what is read, too.
-    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(OnnxError::TooLarge { path: path.to_owned(), size_bytes: bytes.len() as u64 });
+    let mut file = File::open(path).map_err(failed)?;
+    let content = |cause| OnnxError::Content { path: path.to_owned(), cause };
+    let mut start = Vec::new();
+    (&mut file).take(LFS_POINTER.len() as u64).read_to_end(&mut start).map_err(failed)?;
+    if start == LFS_POINTER {
+        return Err(content(DecodeError::LfsPointer));
     }
-    decode(bytes).map_err(|cause| OnnxError::Content { path: path.to_owned(), cause })
+    file.rewind().map_err(failed)?;
+    let graph = skim::skim(file, size_bytes).map_err(|cause| match cause {
+        SkimError::Read(cause) => failed(cause),
+        cause => content(DecodeError::Skim(cause)),
+    })?;
+    decode(graph).map_err(content)
 }
 
 /// Reads an ONNX model from bytes. Tensors' raw data is shared with them, not copied.
@@ -185,7 +197,7 @@ mod tests {
                 bytes.truncate(cut.index(bytes.len()));
             }
             if let Ok(model) = decode(bytes) {
-                let _ = analysis::analyse(&model, None);
+                let _ = analysis::analyse(&model, &[]);
             }
         }
     }

@@ -8,9 +8,10 @@ use crate::cli::print::{print_text, say};
 use crate::cli::table::{Table, text_table};
 use crate::cli::words::one_of;
 use crate::domain::{
-    ArtifactRef, Catalog, CatalogModel, PublishedNetwork, WeightsFile, WeightsKind, WeightsSource, image_shape,
+    ArtifactRef, Catalog, CatalogModel, InputRange, InputSpec, Precision, PublishedNetwork, WeightsFile, WeightsKind,
+    WeightsSource, image_shape,
 };
-use crate::lab::LabError;
+use crate::lab::{InspectedModel, LabError};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ModelsVerb {
@@ -133,20 +134,26 @@ async fn each(context: &Context, catalog: &Catalog, chosen: &Chosen, verify: boo
     for model in select(catalog, &chosen.names)? {
         for file in chosen.files(model) {
             tried += 1;
+            let got = context.lab.ready_model(&model.name, file, verify, &progress).await?;
+            let file = got.as_ref().map_or(file, |ready| &ready.file);
             let row = |part: &str, state: &str, detail: String| {
-                let (weights, format, precision) = (file.weights.to_string(), file.format.clone(), file.precision);
-                let words = [precision.to_string(), part.to_owned(), state.to_owned(), detail];
-                [model.name.clone(), weights, format].into_iter().chain(words).collect::<Vec<_>>()
+                let precision = precision_word(file).to_owned();
+                let words = [precision, part.to_owned(), state.to_owned(), detail];
+                [model.name.clone(), file.weights.to_string(), file.format.clone()]
+                    .into_iter()
+                    .chain(words)
+                    .collect::<Vec<_>>()
             };
-            match context.lab.get_model(&model.name, file, verify, &progress).await? {
-                Ok(local) => {
+            match &got {
+                Ok(ready) => {
+                    let local = &ready.local;
                     rows.push(row("", "ok", context.lab.short_path(&local.file.path)));
                     let parts = file.parts.iter().zip(&local.parts);
                     rows.extend(parts.map(|(part, local)| row(&part.name, "ok", context.lab.short_path(&local.path))));
                 }
-                Err(error) => {
+                Err(why) => {
                     failed += 1;
-                    rows.push(row("", "failed", format!("failed to {error}")));
+                    rows.push(row("", "failed", why.clone()));
                 }
             }
         }
@@ -166,6 +173,15 @@ async fn each(context: &Context, catalog: &Catalog, chosen: &Chosen, verify: boo
     Ok(if failed > 0 { exit::SOME_FAILED } else { exit::OK })
 }
 
+/// The precision of a file, as far as it is known.
+fn precision_word(file: &WeightsFile) -> &'static str {
+    match (&file.signature, file.declared_precision) {
+        (None, None) => "",
+        (None, Some(declared)) => declared.as_str(),
+        (Some(_), _) => file.precision().map_or("other", Precision::as_str),
+    }
+}
+
 fn list(context: &Context, catalog: &Catalog) -> Result<u8, LabError> {
     let cache = context.lab.model_cache();
     let header =
@@ -181,7 +197,7 @@ fn list(context: &Context, catalog: &Catalog) -> Result<u8, LabError> {
                 model.name.clone(),
                 file.weights.to_string(),
                 file.format.clone(),
-                file.precision.to_string(),
+                precision_word(file).to_owned(),
                 sizes.sum::<Option<u64>>().map(|bytes| format!("{:.1}", bytes as f64 / 1e6)).unwrap_or_default(),
                 if cache.has(file) { "yes" } else { "no" }.to_owned(),
                 number(model.params),
@@ -226,12 +242,14 @@ fn published(context: &Context, names: &[String]) -> Result<u8, LabError> {
     Ok(exit::OK)
 }
 
-/// What a model's graph says, for programs.
+/// What a model's file and its graph say, for programs.
 #[derive(Serialize)]
 struct Shown<'a> {
     #[serde(flatten)]
     model: &'a CatalogModel,
-    graph: Option<analysis::GraphSummary>,
+    graph: Option<&'a analysis::GraphSummary>,
+    /// The inputs that are measured, or why they can't be.
+    measured: &'a Result<Vec<InputSpec>, String>,
 }
 
 async fn show(context: &Context, catalog: &Catalog, chosen: &Chosen) -> Result<u8, LabError> {
@@ -245,15 +263,19 @@ async fn show(context: &Context, catalog: &Catalog, chosen: &Chosen) -> Result<u
     if let Err(error) = got {
         say(&format!("the graph can't be shown: failed to {error}"));
     }
-    let graph = context.lab.model_cache().summary(model, file)?;
-    let text = text(model, graph.as_ref());
-    print_text(context.format, &text, &Shown { model, graph })?;
+    let InspectedModel { model, file, measured, graph } = context.lab.inspect_model(model, file)?;
+    let text = text(&model) + &file_text(&file, &measured) + &graph.as_ref().map(graph_text).unwrap_or_default();
+    print_text(context.format, &text, &Shown { model: &model, graph: graph.as_ref(), measured: &measured })?;
     Ok(exit::OK)
 }
 
-fn text(model: &CatalogModel, graph: Option<&analysis::GraphSummary>) -> String {
+fn line(what: &str, value: &str) -> String {
+    format!("{what:<14} {value}\n")
+}
+
+fn text(model: &CatalogModel) -> String {
     let mut text = String::new();
-    let mut line = |what: &str, value: String| text.push_str(&format!("{what:<14} {value}\n"));
+    let mut line = |what: &str, value: String| text.push_str(&line(what, &value));
     let or_unknown = |value: Option<String>| value.unwrap_or_else(|| "unknown".to_owned());
     line("model", format!("{} ({})", model.name, model.title));
     line("source", or_unknown(model.source.clone()));
@@ -278,27 +300,63 @@ fn text(model: &CatalogModel, graph: Option<&analysis::GraphSummary>) -> String 
         let sha256 = |artifact: &Option<ArtifactRef>| {
             artifact.as_ref().map_or_else(|| "not pinned".to_owned(), |artifact| artifact.sha256.clone())
         };
-        let (weights, format, precision) = (file.weights, &file.format, file.precision);
-        let own = sha256(&file.artifact);
-        line("file", format!("{weights} weights, {format} in {precision}, sha256 {own}, {from}"));
+        let (weights, format, own) = (file.weights, &file.format, sha256(&file.artifact));
+        let precision = match precision_word(file) {
+            "" => String::new(),
+            precision => format!(" in {precision}"),
+        };
+        line("file", format!("{weights} weights, {format}{precision}, sha256 {own}, {from}"));
         for part in &file.parts {
             line("", format!("with {}, sha256 {}", part.name, sha256(&part.artifact)));
         }
     }
-    let Some(graph) = graph else { return text };
-    let shape = |tensor: &analysis::TensorSummary| {
-        let shape = tensor.shape.as_ref().map_or_else(|| "?".to_owned(), |shape| format!("{shape:?}"));
-        format!("{} {} {shape}", tensor.name, tensor.element)
-    };
+    text
+}
+
+/// What the chosen file says of itself, and what is measured of it.
+fn file_text(file: &WeightsFile, measured: &Result<Vec<InputSpec>, String>) -> String {
+    let mut text = String::new();
+    match &file.signature {
+        Some(Ok(signature)) => {
+            signature.inputs.iter().for_each(|tensor| text.push_str(&line("input", &tensor.to_string())));
+            signature.outputs.iter().for_each(|tensor| text.push_str(&line("output", &tensor.to_string())));
+            text.push_str(&line("computes in", &signature.arithmetic.words));
+            for data in &signature.data_files {
+                text.push_str(&line("weights in", &data.location));
+            }
+            if !signature.foreign_operators.is_empty() {
+                text.push_str(&line("not standard", &signature.foreign_operators.join(", ")));
+            }
+        }
+        Some(Err(why)) => return line("no model", why),
+        None => {}
+    }
+    match measured {
+        Ok(inputs) if inputs.is_empty() => {}
+        Ok(inputs) => {
+            let shown = inputs.iter().map(|input| {
+                let InputRange { low, high } = input.range;
+                format!("{} {} {:?} from [{low}, {high})", input.name, input.element, input.shape)
+            });
+            text.push_str(&line("measured with", &shown.collect::<Vec<_>>().join("; ")));
+        }
+        Err(why) => text.push_str(&line("not measured", why)),
+    }
+    match &file.macs {
+        Some(Ok(macs)) => text.push_str(&line("macs of one", &format!("{macs}, counted in the graph"))),
+        Some(Err(why)) => text.push_str(&line("macs of one", why)),
+        None => {}
+    }
+    text
+}
+
+fn graph_text(graph: &analysis::GraphSummary) -> String {
+    let mut text = String::new();
+    let mut line = |what: &str, value: String| text.push_str(&line(what, &value));
     line("graph", format!("opset {}, by {}", graph.opset, graph.producer));
-    graph.inputs.iter().for_each(|tensor| line("input", shape(tensor)));
-    graph.outputs.iter().for_each(|tensor| line("output", shape(tensor)));
     line("graph params", graph.params.to_string());
     let at_least = if graph.is_complete() { "" } else { "at least " };
-    line("graph macs", format!("{at_least}{}", graph.macs()));
-    for name in &graph.external_files {
-        line("not whole", format!("weights lie in another file, {name}: such a model can't be measured"));
-    }
+    line("graph macs", format!("{at_least}{} of one inference", graph.macs()));
     for gap in &graph.not_understood {
         line("not counted", gap.clone());
     }

@@ -30,7 +30,8 @@ fn the_committed_schemas_are_current() {
 #[test]
 fn the_committed_sweeps_load_with_the_embedded_farm_and_models() {
     let inventory = load_embedded_inventory(&environment).unwrap();
-    let catalog = Catalog { datasets: load_datasets(None).unwrap(), ..load_catalog(None, vec![tract()]).unwrap() };
+    let catalog =
+        Catalog { datasets: load_datasets(None).unwrap(), ..load_catalog(None, vec![tract()], &|_| None).unwrap() };
     let all = load_sweep(&root().join("configs/all.yaml"), &inventory, &catalog).unwrap();
     assert_eq!((all.name.as_str(), all.models.len()), ("all", 6));
     let smoke = load_sweep(&root().join("configs/smoke.yaml"), &inventory, &catalog).unwrap();
@@ -41,7 +42,7 @@ fn the_committed_sweeps_load_with_the_embedded_farm_and_models() {
         let plan = crate::planner::plan(&sweep, &inventory, &catalog);
         assert_eq!((plan.jobs.len(), plan.skipped.len()), (sweep.models.len(), 0));
     }
-    let catalog = load_catalog(None, load_backends(None, vec![tract()]).unwrap()).unwrap();
+    let catalog = load_catalog(None, load_backends(None, vec![tract()]).unwrap(), &|_| None).unwrap();
     let aiotbench = load_sweep(&root().join("configs/aiotbench.yaml"), &inventory, &catalog).unwrap();
     let plan = crate::planner::plan(&aiotbench, &inventory, &catalog);
     assert_eq!((plan.jobs.len(), plan.skipped.len()), (6 * 5, 0));
@@ -50,7 +51,7 @@ fn the_committed_sweeps_load_with_the_embedded_farm_and_models() {
 #[test]
 fn the_committed_schedules_load_with_the_embedded_farm_and_models() {
     let inventory = load_embedded_inventory(&environment).unwrap();
-    let catalog = load_catalog(None, vec![tract()]).unwrap();
+    let catalog = load_catalog(None, vec![tract()], &|_| None).unwrap();
     let config = load_daemon(&root().join("configs/daemon.yaml"), &inventory, &catalog).unwrap();
     assert_eq!(config.schedules.iter().map(|schedule| schedule.name.as_str()).collect::<Vec<_>>(), ["nightly"]);
 }

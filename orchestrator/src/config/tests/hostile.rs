@@ -195,7 +195,7 @@ fn read_as_everything(content: &[u8]) {
         Ok(_) => {
             let farm = inventory::load(vec![source().unwrap()], Vec::new(), &environment).map(|_| ());
             let sweep = sweep::load(source().unwrap(), &boards(), &catalog()).map(|_| ());
-            let models = super::super::catalog::load(source().unwrap()).map(|_| ());
+            let models = super::super::catalog::load(source().unwrap(), &|_| None).map(|_| ());
             [farm, sweep, models].into_iter().filter_map(Result::err).map(|errors| errors.to_string()).collect()
         }
     };

@@ -103,7 +103,7 @@ fn meaning_of_models() {
         ),
         (
             "a format twice",
-            "models:\n  - name: a\n    weights:\n      trained: [ { path: x.onnx }, { path: x.tflite }, { path: y.onnx } ]\n",
+            "models:\n  - name: a\n    weights:\n      trained: [ { path: x.onnx, precision: fp32 }, { path: x.tflite }, { path: y.onnx, precision: fp32 } ]\n",
         ),
         (
             "parts",
@@ -255,7 +255,13 @@ fn a_network_in_several_formats_is_one_model() {
     .unwrap();
     let line = |file: &WeightsFile| {
         let parts = file.parts.iter().map(|part| part.name.as_str()).collect::<Vec<_>>().join(" ");
-        format!("{} {} {} [{parts}] {}\n", file.weights, file.format, file.precision, file.artifact.is_some())
+        format!(
+            "{} {} {} [{parts}] {}\n",
+            file.weights,
+            file.format,
+            file.precision().unwrap(),
+            file.artifact.is_some()
+        )
     };
     insta::assert_snapshot!("formats_of_a_model", models[0].files.iter().map(line).collect::<String>());
 }
@@ -267,8 +273,9 @@ fn a_builtin_network_is_had_in_one_format_where_that_is_asked_for() {
             format!("models:\n  - {{ name: a, weights: {{ synthetic: {{ builtin: mobilenet_v2{entry} }} }} }}\n");
         models(&text).unwrap().remove(0).files
     };
-    let names =
-        |entry: &str| files(entry).iter().map(|file| format!("{} {}", file.format, file.precision)).collect::<Vec<_>>();
+    let names = |entry: &str| {
+        files(entry).iter().map(|file| format!("{} {}", file.format, file.precision().unwrap())).collect::<Vec<_>>()
+    };
     assert_eq!(names(", format: tflite"), ["tflite fp32", "tflite int8"]);
     assert_eq!(names(", format: tflite, precision: int8"), ["tflite int8"]);
     let hash = "ab".repeat(32);

@@ -35,7 +35,7 @@ fn farm(text: &str) -> Result<Inventory, ConfigErrors> {
 }
 
 fn models(text: &str) -> Result<Vec<CatalogModel>, ConfigErrors> {
-    super::catalog::load(source("configs/models.yaml", text)?)
+    super::catalog::load(source("configs/models.yaml", text)?, &|name| (name == "HOME").then(|| "/home/me".to_owned()))
 }
 
 fn sweep(text: &str) -> Result<Sweep, ConfigErrors> {
@@ -48,6 +48,7 @@ fn tract() -> Backend {
         version: "0.23.9".to_owned(),
         formats: vec!["onnx".to_owned()],
         precisions: vec![Precision::Float32],
+        converts_to: Vec::new(),
         multi_threaded: true,
         program: None,
     }

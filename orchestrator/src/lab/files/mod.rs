@@ -2,9 +2,12 @@
 
 mod datasets;
 mod engines;
+mod inspection;
 mod models;
 mod runners;
 mod task;
 
 pub use engines::EngineSource;
+pub use inspection::{InspectedModel, ReadyModel};
+pub(in crate::lab) use models::{Renew, files_of};
 pub use runners::{FoundRunner, RunnerSource};

@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::catalog::{ArtifactCache, CatalogError, LocalModel, Progress as Step};
-use crate::domain::{ArtifactRef, Catalog, CatalogModel, FailureKind, Job, Plan, Skipped, WeightsFile, WeightsSource};
+use crate::domain::{Catalog, FailureKind, Job, Plan, Skipped, WeightsFile, WeightsKind};
 use crate::lab::{Lab, LabError};
 use crate::progress::Progress;
 
 use super::task::shown;
 
 /// Longest time that getting one file may take.
-const TIMEOUT: Duration = Duration::from_secs(3600);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(3600);
 
 impl Lab {
     /// The host's cache of model files.
@@ -20,60 +20,54 @@ impl Lab {
         ArtifactCache::new(self.artifacts(), self.downloads())
     }
 
-    /// The catalogue with hash and size of the user's own files that are there; a plan is made from these.
-    pub(in crate::lab) fn catalog_with_found_files(&self) -> Result<Catalog, LabError> {
-        let (mut catalog, cache) = (self.catalog()?, self.model_cache());
-        let find = |artifact: &mut Option<ArtifactRef>, source: &WeightsSource| {
-            if let WeightsSource::Path(path) = source
-                && artifact.is_none()
-                && path.is_file()
-            {
-                *artifact = Some(cache.hash_of(path, Instant::now() + TIMEOUT)?);
-            }
-            Ok::<(), LabError>(())
-        };
-        for file in catalog.models.iter_mut().flat_map(|model| &mut model.files) {
-            find(&mut file.artifact, &file.source)?;
-            file.parts.iter_mut().try_for_each(|part| find(&mut part.artifact, &part.source))?;
+    /// The catalogue with what is found out of the wanted files that are here; a plan is made from this. No other file is
+    /// touched.
+    pub(in crate::lab) fn with_found_files(&self, mut catalog: Catalog, is_wanted: IsWanted<'_>) -> Catalog {
+        for model in &mut catalog.models {
+            let name = model.name.clone();
+            self.look_at_model(model, &|file| is_wanted(&name, file.weights));
         }
-        Ok(catalog)
+        catalog
     }
 
-    /// Has every file that a plan needs on this host. Jobs whose file can't be had become skipped cells with the reason.
+    /// Has every file that a plan needs on this host. Jobs whose file can't be had become skipped cells with the reason. What
+    /// a file says of itself is known once it is here: a plan that is new is then made anew, by `renew`.
     pub(in crate::lab) async fn provide_files(
         &self,
-        catalog: &Catalog,
+        catalog: &mut Catalog,
         plan: &mut Plan,
+        renew: Option<Renew<'_>>,
         progress: &Progress,
     ) -> Result<HashMap<String, PathBuf>, LabError> {
-        // By all files: two models of one network may differ in their weights' file alone.
-        let key = |job: &Job| {
-            let artifacts = job.model.artifact.iter().chain(job.model.parts.iter().map(|part| &part.artifact));
-            (job.model.name.clone(), artifacts.map(|artifact| artifact.sha256.clone()).collect::<Vec<_>>())
-        };
-        let wanted: BTreeSet<(String, Vec<String>)> = plan.jobs.iter().map(key).collect();
         let (mut files, mut missing) = (HashMap::new(), HashMap::new());
-        for (name, hashes) in wanted {
-            let Some(model) = catalog.model(&name) else { continue };
-            let is_it = |file: &&WeightsFile| {
-                let artifacts = std::iter::once(&file.artifact).chain(file.parts.iter().map(|part| &part.artifact));
-                artifacts.map(|artifact| artifact.as_ref().map(|it| &it.sha256)).eq(hashes.iter().map(Some))
-            };
-            let Some(file) = model.files.iter().find(is_it) else { continue };
-            match self.get_model(&name, file, false, progress).await? {
-                Ok(local) => {
-                    let macs = self.macs_of(model, file);
-                    let is_of_it = |job: &&mut Job| key(job) == (name.clone(), hashes.clone());
-                    plan.jobs.iter_mut().filter(is_of_it).for_each(|job| job.model.macs = macs);
-                    let all = std::iter::once(local.file).chain(local.parts);
-                    files.extend(all.map(|file| (file.artifact.sha256, file.path)));
+        let mut tried: BTreeSet<Key> = BTreeSet::new();
+        loop {
+            let wanted: BTreeSet<Key> = plan.jobs.iter().map(Key::of).filter(|key| !tried.contains(key)).collect();
+            let mut is_more_known = false;
+            for key in &wanted {
+                let Some(model) = catalog.models.iter_mut().find(|model| model.name == key.model) else { continue };
+                let Some(index) = model.files.iter().position(|file| key.is_of(file)) else { continue };
+                match self.get_model(&key.model, &model.files[index], false, progress).await? {
+                    Ok(local) => {
+                        let all = std::iter::once(local.file).chain(local.parts);
+                        files.extend(all.map(|file| (file.artifact.sha256, file.path)));
+                        if model.files[index].signature.is_none() {
+                            self.look_at_model(model, &|file| key.is_of(file));
+                            is_more_known |= model.files[index].signature.is_some();
+                        }
+                    }
+                    Err(error) => drop(missing.insert(key.clone(), format!("failed to {error}"))),
                 }
-                Err(error) => drop(missing.insert((name, hashes), format!("failed to {error}"))),
+            }
+            tried.extend(wanted);
+            match renew {
+                Some(renew) if is_more_known => *plan = renew(catalog),
+                _ => break,
             }
         }
         let jobs = std::mem::take(&mut plan.jobs);
         for job in jobs {
-            match missing.get(&key(&job)) {
+            match missing.get(&Key::of(&job)) {
                 Some(reason) => {
                     let kind = FailureKind::ArtifactUnavailable;
                     plan.skipped.push(Skipped { job, kind, reason: reason.clone() });
@@ -83,19 +77,6 @@ impl Lab {
         }
         files.extend(self.provide_images(catalog, plan, progress).await?);
         Ok(files)
-    }
-
-    /// Multiply-adds of the very file that is measured: another training of a network may have another graph than the
-    /// catalogue's entry. `None` where they can't be counted whole; the entry's number for a format that isn't read.
-    fn macs_of(&self, model: &CatalogModel, file: &WeightsFile) -> Option<u64> {
-        match self.model_cache().summary(model, file) {
-            Ok(Some(summary)) => summary.is_complete().then(|| summary.macs()),
-            Ok(None) => model.macs,
-            Err(error) => {
-                tracing::warn!(model = %model.name, %error, "its multiply-adds can't be counted");
-                None
-            }
-        }
     }
 
     /// Gets or verifies one model's files, where it may block, and shows it.
@@ -119,5 +100,37 @@ impl Lab {
             }
         };
         shown(progress, name.to_owned(), get).await
+    }
+}
+
+/// Whether a plan needs to know the files of a model, by its name and the kind of its weights.
+pub(in crate::lab) type IsWanted<'a> = &'a dyn Fn(&str, WeightsKind) -> bool;
+
+/// Makes a plan anew when more is known of the catalogue's files.
+pub(in crate::lab) type Renew<'a> = &'a (dyn Fn(&Catalog) -> Plan + Sync);
+
+/// Whether jobs are of a model with such weights.
+pub(in crate::lab) fn files_of(jobs: &[Job]) -> impl Fn(&str, WeightsKind) -> bool + use<> {
+    let named: BTreeSet<(String, WeightsKind)> =
+        jobs.iter().map(|job| (job.model.name.clone(), job.model.weights)).collect();
+    move |name, kind| named.contains(&(name.to_owned(), kind))
+}
+
+/// A model's files, by all of their content: two models of one network may differ in their weights' file alone.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Key {
+    model: String,
+    hashes: Vec<String>,
+}
+
+impl Key {
+    fn of(job: &Job) -> Key {
+        let artifacts = job.model.artifact.iter().chain(job.model.parts.iter().map(|part| &part.artifact));
+        Key { model: job.model.name.clone(), hashes: artifacts.map(|artifact| artifact.sha256.clone()).collect() }
+    }
+
+    fn is_of(&self, file: &WeightsFile) -> bool {
+        let artifacts = std::iter::once(&file.artifact).chain(file.parts.iter().map(|part| &part.artifact));
+        artifacts.map(|artifact| artifact.as_ref().map(|it| &it.sha256)).eq(self.hashes.iter().map(Some))
     }
 }

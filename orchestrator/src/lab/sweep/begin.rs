@@ -7,11 +7,13 @@ use jiff::Timestamp;
 
 use crate::agent::cell_record;
 use crate::domain::{
-    Device, Failure, Plan, Record, RunStatus, Skipped, Submission, SweepId, SweepRow, SweepState, TransportConfig,
-    sha256_hex,
+    Catalog, Device, Failure, Plan, Record, RunStatus, Skipped, Submission, SweepId, SweepRow, SweepState,
+    TransportConfig, sha256_hex,
 };
+use crate::lab::files::Renew;
 use crate::lab::{EngineSource, Lab, LabError, PlannedSweep, RunnerSource, VERSION};
 use crate::lease::{LeaseError, live_holder};
+use crate::planner;
 use crate::progress::Progress;
 use crate::runners::HOST_TARGET;
 use crate::store::NewSweep;
@@ -98,7 +100,11 @@ impl Lab {
         if planned.plan.jobs.is_empty() {
             return Err(nothing_to_run(&planned.plan));
         }
-        let model_files = self.provide_files(&planned.catalog, &mut planned.plan, progress).await?;
+        let PlannedSweep { inventory, catalog, definition, plan } = planned;
+        let renew = |catalog: &Catalog| planner::plan(&definition.sweep, inventory, catalog);
+        // The jobs of an earlier sweep stay what they were.
+        let renew = definition.retry_of.is_none().then_some(&renew as Renew<'_>);
+        let model_files = self.provide_files(catalog, plan, renew, progress).await?;
         let runners = RunnerSource::new(self.runners(), progress.clone());
         if uses_this_host(planned) {
             runners.get(HOST_TARGET).await?;

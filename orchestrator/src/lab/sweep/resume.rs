@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use crate::agent::Stop;
 use crate::domain::{Device, Job, JobId, Plan, Submission, SweepDefinition, SweepId, SweepRow};
+use crate::lab::files::files_of;
 use crate::lab::{EngineSource, Lab, LabError, RunnerSource};
 use crate::lease::live_holder;
 use crate::progress::Progress;
@@ -100,7 +101,7 @@ impl Lab {
             return Ok(None);
         }
         let inventory = self.inventory()?;
-        let catalog = self.catalog_with_found_files()?;
+        let mut catalog = self.with_found_files(self.catalog()?, &files_of(&jobs));
         // Taken before anything is built or downloaded: two that resume at once see each other.
         let left_by = last_driver(store.as_ref(), &sweep)?;
         let lease = self.take_lease(&sweep.id)?;
@@ -110,7 +111,7 @@ impl Lab {
         }
 
         let mut open = Plan { sweep: sweep.name.clone(), jobs, skipped: Vec::new() };
-        let model_files = self.provide_files(&catalog, &mut open, progress).await?;
+        let model_files = self.provide_files(&mut catalog, &mut open, None, progress).await?;
         self.tell_changed_models(&open.jobs, &model_files);
         for record in records_of_skipped(&sweep, &open, &inventory.devices) {
             store.add_record(&record)?;

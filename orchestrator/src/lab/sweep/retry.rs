@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::domain::{FailureKind, JobId, Plan, Record, RunStatus, Skipped, SweepDefinition};
+use crate::lab::files::files_of;
 use crate::lab::{Lab, LabError, PlannedSweep};
 use crate::planner;
 
@@ -30,7 +31,7 @@ impl Lab {
         if jobs.is_empty() {
             return Err(LabError::nothing(format!("nothing failed in sweep {}", earlier.id)));
         }
-        let catalog = self.catalog_with_found_files()?;
+        let catalog = self.with_found_files(self.catalog()?, &files_of(&jobs));
         let mut plan = Plan { sweep: earlier.name.clone(), jobs: Vec::new(), skipped: Vec::new() };
         for job in jobs {
             match planner::replaced_file(&job, &catalog) {

@@ -9,6 +9,7 @@ mod job;
 mod origin;
 mod outcome;
 mod row;
+mod tensors;
 mod timing;
 
 pub(super) use accuracy::remarks;
@@ -67,6 +68,7 @@ const PARTS: &[&[Column]] = &[
     origin::DELEGATE_USED,
     conditions::CONDITION,
     outcome::REMARKS,
+    tensors::TENSORS,
 ];
 
 const fn count(parts: &[&[Column]]) -> usize {

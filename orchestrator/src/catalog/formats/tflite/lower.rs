@@ -1,6 +1,6 @@
 //! From our operators to TensorFlow Lite's.
 
-use super::schema::{Activation, Data, Kernel, Model, Operator, Padding, Tensor, Weights};
+use super::schema::{Activation, Data, Kernel, Model, Operator, Padding, Tensor, Weights, batched};
 use crate::catalog::networks::{EPSILON, Network, Node, Op, TensorIndex, WeightIndex, Window};
 
 /// A network's graph in TensorFlow Lite's operators; an error says what it has no operator for.
@@ -147,7 +147,7 @@ impl Lowering<'_> {
     }
 
     fn channels(&mut self, node: &Node, input: usize, output: TensorIndex, first: u64) {
-        let size = image(&node.shape).iter().map(|&size| size as i32).collect();
+        let size = batched(&image(&node.shape));
         let begin = self.integers(format!("{}.begin", node.name), vec![0, 0, 0, first as i32], vec![4]);
         let size = self.integers(format!("{}.size", node.name), size, vec![4]);
         self.operator(Kernel::Slice, vec![input, begin, size], output);
@@ -176,8 +176,7 @@ impl Lowering<'_> {
 
     /// A shape as a tensor.
     fn sizes(&mut self, node: &str, what: &str, shape: &[u64]) -> usize {
-        let sizes = shape.iter().map(|&size| size as i32).collect();
-        self.integers(format!("{node}.{what}"), sizes, vec![shape.len() as u64])
+        self.integers(format!("{node}.{what}"), batched(shape), vec![shape.len() as u64])
     }
 
     /// The input of a window with the padding that the operator can't do by itself, and what it then does by itself.
@@ -296,7 +295,7 @@ impl Lowering<'_> {
     }
 }
 
-/// A shape with the batch, channels last.
+/// A shape with the batch, channels last. Shapes are of one image; where they stand in the file, the batch is open.
 fn image(shape: &[u64]) -> Vec<u64> {
     match *shape {
         [channels, height, width] => vec![1, height, width, channels],

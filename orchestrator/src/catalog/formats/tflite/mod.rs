@@ -54,7 +54,7 @@ mod tests {
     fn a_network_costs_the_same_in_every_format() {
         for name in networks::names() {
             let network = networks::build(name).unwrap();
-            let onnx = analysis::analyse(&formats::outline(&network), None).unwrap();
+            let onnx = analysis::analyse(&formats::outline(&network), &[]).unwrap();
             assert_eq!(macs(&lower::lower(&network).unwrap()), onnx.macs(), "{name}");
         }
     }

@@ -179,7 +179,7 @@ impl Kernel {
             Kernel::FullyConnected { activation } => (8, vec![(0, byte(*activation))]),
             Kernel::Concatenation => (10, vec![(0, 3.into())]), // the axis: channels
             Kernel::Add { activation } => (11, vec![(0, byte(*activation))]),
-            Kernel::Reshape { shape } => (17, vec![(0, shape_of(shape).into())]),
+            Kernel::Reshape { shape } => (17, vec![(0, Object::integers(batched(shape)).into())]),
             Kernel::Mul { activation } => (21, vec![(0, byte(*activation))]),
             Kernel::Pad => (22, Vec::new()),
             Kernel::Transpose => (26, Vec::new()),
@@ -264,6 +264,10 @@ impl Tensor {
         ];
         if let Some(scale) = &self.scale {
             fields.push((4, scale.table().into()));
+        }
+        if !self.data.is_constant() {
+            // What is open is told here; the shape has some size for it.
+            fields.push((7, Object::integers(batched(&self.shape)).into()));
         }
         Object::Table(fields)
     }
@@ -378,6 +382,11 @@ impl Model {
         }
         Object::Table(fields)
     }
+}
+
+/// A shape of one image with its batch open, which -1 stands for; as a size it means all that there is.
+pub(super) fn batched(shape: &[u64]) -> Vec<i32> {
+    shape.iter().enumerate().map(|(axis, &size)| if axis == 0 { -1 } else { size as i32 }).collect()
 }
 
 fn shape_of(shape: &[u64]) -> Object {

@@ -1,0 +1,133 @@
+//! What a model's file says of its network, read when a plan is made.
+//!
+//! Main function: [`read`], for the formats that are read here: ONNX and TensorFlow Lite. Weights are not read, and what is
+//! read is bounded: files come from anywhere. [`of_network`] tells the same of the networks that farmctl writes, which need no
+//! file for that. Never runs a network.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use super::content::Content;
+use super::networks::{INPUT, LOGITS, Network};
+use super::onnx as onnx_file;
+use crate::domain::{
+    Arithmetic, Dimension, ElementType, Layout, ModelSignature, Precision, TensorElement, TensorSignature,
+};
+
+mod arithmetic;
+mod flatbuffer;
+mod onnx;
+mod tflite;
+
+use flatbuffer::FlatError;
+
+/// Why a file has no signature.
+#[derive(Debug, thiserror::Error)]
+pub enum SignatureError {
+    /// The file can't be read.
+    #[error("read {path}: {cause}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// It holds no model of its format.
+    #[error("use {path} as {format}: {cause}")]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// The format.
+        format: String,
+        /// What is wrong with it.
+        cause: String,
+    },
+}
+
+/// Whether files of a format are read here.
+pub(super) fn is_read(format: &str) -> bool {
+    matches!(format, "onnx" | "tflite")
+}
+
+/// The signature of a file; `None` for a format that is not read here.
+///
+/// # Errors
+/// When the file can't be read, or is no model of that format.
+pub(super) fn read(path: &Path, format: &str) -> Result<Option<ModelSignature>, SignatureError> {
+    let wrong = |cause: String| SignatureError::Content { path: path.to_owned(), format: format.to_owned(), cause };
+    let failed = |cause| SignatureError::Read { path: path.to_owned(), cause };
+    let (file, size_bytes) = open(path).map_err(failed)?;
+    if let Some(other) = Content::of_file(path).filter(|content| is_foreign(content, format)) {
+        return Err(wrong(format!("it is {other}, not the model itself: {}", remedy(&other))));
+    }
+    match format {
+        "onnx" => {
+            let model = onnx_file::read(path).map_err(|error| match error {
+                onnx_file::OnnxError::Read { path, cause } => SignatureError::Read { path, cause },
+                onnx_file::OnnxError::Content { cause, .. } => wrong(format!("{cause}; get it anew, or export it again")),
+                onnx_file::OnnxError::TooLarge { size_bytes, .. } => wrong(format!(
+                    "its {size_bytes} bytes are more than an ONNX file can have; save it with its weights in another file"
+                )),
+            })?;
+            onnx::signature(&model).map(Some).map_err(wrong)
+        }
+        "tflite" => tflite::signature(file, size_bytes).map(Some).map_err(|error| match error {
+            FlatError::Read(cause) => failed(cause),
+            cause => wrong(format!("{cause}; get it anew, or export it again")),
+        }),
+        _ => Ok(None),
+    }
+}
+
+/// Whether what a file begins like can't be a model of that format: some formats are archives or text.
+fn is_foreign(content: &Content, format: &str) -> bool {
+    match content {
+        Content::Empty | Content::Page(_) | Content::LfsPointer => true,
+        Content::Gzip | Content::Zip | Content::Json => is_read(format),
+    }
+}
+
+/// What to do about a file that is no model.
+fn remedy(content: &Content) -> &'static str {
+    match content {
+        Content::LfsPointer => "get the file with `git lfs pull`",
+        Content::Gzip => "unpack it with `gunzip`",
+        Content::Zip => "unpack it with `unzip`",
+        Content::Empty | Content::Page(_) | Content::Json => "its download went wrong, so get it anew",
+    }
+}
+
+/// A file of the user's, and its size.
+fn open(path: &Path) -> std::io::Result<(File, u64)> {
+    // Looked at before it is opened: a pipe would wait for a writer.
+    let metadata = std::fs::metadata(path)?;
+    if !metadata.is_file() {
+        return Err(std::io::Error::other("it is no regular file"));
+    }
+    Ok((File::open(path)?, metadata.len()))
+}
+
+/// The signature of a file that farmctl writes of a network.
+pub(super) fn of_network(network: &Network, precision: Precision, layout: Layout) -> ModelSignature {
+    let float = TensorElement::Number(ElementType::Float32);
+    let tensor = |name: &str, shape: &[u64]| {
+        let mut sizes = shape.to_vec();
+        if let (Layout::Nhwc, &[channels, height, width]) = (layout, shape) {
+            sizes = vec![height, width, channels];
+        }
+        let batch = Dimension::Open(Some("batch".to_owned()));
+        let dims = std::iter::once(batch).chain(sizes.into_iter().map(Dimension::Fixed)).collect();
+        TensorSignature { name: name.to_owned(), element: float.clone(), dims: Some(dims), is_quantised: false }
+    };
+    ModelSignature {
+        inputs: vec![tensor(INPUT, network.input_shape())],
+        outputs: vec![tensor(LOGITS, network.tensor_shape(network.output()))],
+        arithmetic: Arithmetic { precision: Some(precision), words: precision.as_str().to_owned() },
+        data_files: Vec::new(),
+        foreign_operators: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

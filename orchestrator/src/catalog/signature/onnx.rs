@@ -1,0 +1,143 @@
+//! What an ONNX graph says of itself.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use super::arithmetic;
+use crate::catalog::onnx::{
+    DataType, DimensionValue, GraphProto, ModelProto, TensorProto, TensorTypeProto, TypeValue, ValueInfoProto,
+};
+use crate::domain::{DataFile, Dimension, ElementType, ModelSignature, TensorElement, TensorSignature};
+
+/// Operator sets that every engine knows.
+const STANDARD_DOMAINS: [&str; 2] = ["", "ai.onnx"];
+
+/// The signature of a model; an error says what is wrong with it.
+pub(super) fn signature(model: &ModelProto) -> Result<ModelSignature, String> {
+    let graph = model.graph.as_ref().ok_or("it holds no graph")?;
+    if graph.output.is_empty() {
+        return Err("its graph has no output".to_owned());
+    }
+    let weights: HashSet<&str> = weights(graph).map(|tensor| tensor.name.as_str()).collect();
+    let inputs = graph.input.iter().filter(|info| !weights.contains(info.name.as_str()));
+    let mut survey = Survey::default();
+    survey.graph(graph);
+    Ok(ModelSignature {
+        inputs: inputs.map(tensor).collect(),
+        outputs: graph.output.iter().map(tensor).collect(),
+        arithmetic: arithmetic::of_onnx(graph),
+        data_files: survey.data_files,
+        foreign_operators: survey.foreign_operators.into_iter().collect(),
+    })
+}
+
+/// The tensors of weights of a graph, those inside its operators not among them.
+fn weights(graph: &GraphProto) -> impl Iterator<Item = &TensorProto> {
+    graph.initializer.iter().chain(graph.sparse_initializer.iter().filter_map(|sparse| sparse.values.as_ref()))
+}
+
+fn tensor(info: &ValueInfoProto) -> TensorSignature {
+    let (element, dims) = match info.r#type.as_ref().and_then(|it| it.value.as_ref()) {
+        Some(TypeValue::TensorType(tensor)) => (element(tensor.elem_type), dims(tensor)),
+        Some(TypeValue::SequenceType(_)) => (other("sequence"), None),
+        Some(TypeValue::MapType(_)) => (other("map"), None),
+        Some(TypeValue::SparseTensorType(_)) => (other("sparse tensor"), None),
+        Some(TypeValue::OptionalType(_)) => (other("optional value"), None),
+        None => (other("value of unknown type"), None),
+    };
+    TensorSignature { name: info.name.clone(), element, dims, is_quantised: false }
+}
+
+fn dims(tensor: &TensorTypeProto) -> Option<Vec<Dimension>> {
+    let dims = tensor.shape.as_ref()?.dim.iter();
+    Some(
+        dims.map(|dim| match &dim.value {
+            // Some exporters write an open dimension as 0 or -1.
+            Some(DimensionValue::DimValue(size)) if *size > 0 => Dimension::Fixed(size.unsigned_abs()),
+            Some(DimensionValue::DimParam(symbol)) if is_symbol(symbol) => Dimension::Open(Some(symbol.clone())),
+            _ => Dimension::Open(None),
+        })
+        .collect(),
+    )
+}
+
+/// Whether a text names a dimension: some exporters write the same word for all that are open.
+fn is_symbol(text: &str) -> bool {
+    !matches!(text, "" | "?" | "None" | "-1")
+}
+
+fn other(word: &str) -> TensorElement {
+    TensorElement::Other(word.to_owned())
+}
+
+/// What a number in ONNX's files stands for.
+pub(super) fn element(number: i32) -> TensorElement {
+    TensorElement::Number(match DataType::try_from(number) {
+        Ok(DataType::Float) => ElementType::Float32,
+        Ok(DataType::Uint8) => ElementType::Uint8,
+        Ok(DataType::Int8) => ElementType::Int8,
+        Ok(DataType::Uint16) => ElementType::Uint16,
+        Ok(DataType::Int16) => ElementType::Int16,
+        Ok(DataType::Int32) => ElementType::Int32,
+        Ok(DataType::Int64) => ElementType::Int64,
+        Ok(DataType::Bool) => ElementType::Bool,
+        Ok(DataType::Float16) => ElementType::Float16,
+        Ok(DataType::Double) => ElementType::Float64,
+        Ok(DataType::Uint32) => ElementType::Uint32,
+        Ok(DataType::Uint64) => ElementType::Uint64,
+        Ok(DataType::String) => return other("string"),
+        Ok(DataType::Complex64 | DataType::Complex128) => return other("complex number"),
+        Ok(DataType::Bfloat16) => return other("bf16"),
+        Ok(DataType::Undefined) => return other("value of unknown type"),
+        Err(_) => {
+            return other(match number {
+                17..=20 | 24 => "f8",
+                21 => "u4",
+                22 => "i4",
+                23 => "f4",
+                _ => "value of unknown type",
+            });
+        }
+    })
+}
+
+/// What a graph has somewhere inside.
+#[derive(Default)]
+struct Survey {
+    data_files: Vec<DataFile>,
+    /// Where in `data_files` each location is.
+    places: BTreeMap<String, usize>,
+    foreign_operators: BTreeSet<String>,
+}
+
+impl Survey {
+    /// Looks through a graph, and those inside its operators. How deep they can nest is bounded by the reader.
+    fn graph(&mut self, graph: &GraphProto) {
+        weights(graph).for_each(|tensor| self.tensor(tensor));
+        for node in &graph.node {
+            if !STANDARD_DOMAINS.contains(&node.domain.as_str()) {
+                self.foreign_operators.insert(format!("{}.{}", node.domain, node.op_type));
+            }
+            for attribute in &node.attribute {
+                attribute.t.iter().chain(&attribute.tensors).for_each(|tensor| self.tensor(tensor));
+                attribute.g.iter().chain(&attribute.graphs).for_each(|graph| self.graph(graph));
+            }
+        }
+    }
+
+    fn tensor(&mut self, tensor: &TensorProto) {
+        if tensor.data_location != 1 {
+            return;
+        }
+        let value = |key: &str| tensor.external_data.iter().find(|it| it.key == key).map(|it| it.value.as_str());
+        let number = |key| value(key).and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+        let location = value("location").unwrap_or_default();
+        // `./x` and `x` are one file.
+        let location = location.strip_prefix("./").unwrap_or(location);
+        let index = *self.places.entry(location.to_owned()).or_insert_with(|| {
+            self.data_files.push(DataFile { location: location.to_owned(), least_bytes: 0 });
+            self.data_files.len() - 1
+        });
+        let file = &mut self.data_files[index];
+        file.least_bytes = file.least_bytes.max(number("offset").saturating_add(number("length")));
+    }
+}

@@ -1,0 +1,280 @@
+use std::fs;
+
+use proptest::prelude::*;
+use prost::Message;
+
+use super::*;
+use crate::catalog::onnx::{
+    AttributeProto, DataType, DimensionProto, DimensionValue, GraphProto, ModelProto, NodeProto, OperatorSetIdProto,
+    SparseTensorProto, StringStringEntryProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto, TypeValue,
+    ValueInfoProto,
+};
+use crate::catalog::{formats, networks};
+use crate::domain::DataFile;
+
+fn typed(name: &str, value: Option<TypeValue>) -> ValueInfoProto {
+    ValueInfoProto { name: name.to_owned(), r#type: Some(TypeProto { value }) }
+}
+
+/// A tensor of the graph's edge; words are symbols, numbers sizes.
+fn info(name: &str, element: DataType, dims: &[&str]) -> ValueInfoProto {
+    let value = |word: &&str| match word.parse() {
+        Ok(size) => DimensionValue::DimValue(size),
+        Err(_) => DimensionValue::DimParam((*word).to_owned()),
+    };
+    let dim = dims.iter().map(|word| DimensionProto { value: Some(value(word)) }).collect();
+    let tensor = TensorTypeProto { elem_type: element.into(), shape: Some(TensorShapeProto { dim }) };
+    typed(name, Some(TypeValue::TensorType(tensor)))
+}
+
+fn weight(name: &str, element: DataType, dims: &[i64]) -> TensorProto {
+    TensorProto { name: name.to_owned(), data_type: element.into(), dims: dims.to_vec(), ..TensorProto::default() }
+}
+
+fn node(op: &str, inputs: &[&str], output: &str) -> NodeProto {
+    NodeProto {
+        op_type: op.to_owned(),
+        input: inputs.iter().map(|&name| name.to_owned()).collect(),
+        output: vec![output.to_owned()],
+        ..NodeProto::default()
+    }
+}
+
+fn cast(input: &str, output: &str, to: DataType) -> NodeProto {
+    let to = AttributeProto { name: "to".to_owned(), i: Some(i32::from(to).into()), ..AttributeProto::default() };
+    NodeProto { attribute: vec![to], ..node("Cast", &[input], output) }
+}
+
+/// A file with that graph.
+fn onnx_file(graph: GraphProto) -> tempfile::NamedTempFile {
+    let opset = OperatorSetIdProto { domain: String::new(), version: 13 };
+    let model = ModelProto { ir_version: 8, opset_import: vec![opset], graph: Some(graph), ..ModelProto::default() };
+    file(&model.encode_to_vec())
+}
+
+fn file(content: &[u8]) -> tempfile::NamedTempFile {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), content).unwrap();
+    file
+}
+
+fn of_graph(graph: GraphProto) -> ModelSignature {
+    read(onnx_file(graph).path(), "onnx").unwrap().unwrap()
+}
+
+fn words(tensors: &[TensorSignature]) -> Vec<String> {
+    tensors.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn an_onnx_file_tells_its_inputs_and_outputs() {
+    let sparse = SparseTensorProto { values: Some(weight("s", DataType::Float, &[2])), ..SparseTensorProto::default() };
+    let shapeless = TensorTypeProto { elem_type: DataType::Float.into(), shape: None };
+    let signature = of_graph(GraphProto {
+        input: vec![
+            info("x", DataType::Float, &["N", "3", "0", "-1"]),
+            info("w", DataType::Float, &["3", "4"]),
+            info("s", DataType::Float, &["5"]),
+            info("ids", DataType::Int64, &["?", "None"]),
+            info("sr", DataType::Int64, &[]),
+            info("text", DataType::String, &["1"]),
+            typed("list", Some(TypeValue::SequenceType(Default::default()))),
+            typed("any", Some(TypeValue::TensorType(shapeless))),
+        ],
+        initializer: vec![weight("w", DataType::Float, &[3, 4])],
+        sparse_initializer: vec![sparse],
+        node: vec![NodeProto { domain: "com.microsoft".to_owned(), ..node("Gelu", &["x"], "y") }],
+        output: vec![info("y", DataType::Bfloat16, &["N", "3"]), info("z", DataType::Double, &[])],
+        ..GraphProto::default()
+    });
+    assert_eq!(
+        words(&signature.inputs),
+        [
+            "x f32 [N, 3, ?, ?]",
+            "ids i64 [?, ?]",
+            "sr i64 []",
+            "text string [1]",
+            "list sequence of any shape",
+            "any f32 of any shape"
+        ]
+    );
+    assert_eq!(words(&signature.outputs), ["y bf16 [N, 3]", "z f64 []"]);
+    assert_eq!(signature.foreign_operators, ["com.microsoft.Gelu"]);
+    assert!(signature.data_files.is_empty());
+}
+
+/// A product of x and weights, after what is done to them.
+fn product(nodes: Vec<NodeProto>, initializer: Vec<TensorProto>) -> GraphProto {
+    GraphProto {
+        input: vec![info("x", DataType::Float, &["N", "64"])],
+        output: vec![info("y", DataType::Float, &["N", "64"])],
+        node: nodes,
+        initializer,
+        ..GraphProto::default()
+    }
+}
+
+fn arithmetic(nodes: Vec<NodeProto>, initializer: Vec<TensorProto>) -> (Option<Precision>, String) {
+    let Arithmetic { precision, words } = of_graph(product(nodes, initializer)).arithmetic;
+    (precision, words)
+}
+
+#[test]
+fn arithmetic_is_that_of_the_products() {
+    let float = || vec![weight("w", DataType::Float, &[64, 64])];
+    let scales = || vec![weight("s", DataType::Float, &[]), weight("z", DataType::Uint8, &[])];
+    let bytes = |element| [vec![weight("w8", element, &[64, 64]), weight("zw", element, &[])], scales()].concat();
+    let quantised = |input: &str, output: &str| {
+        vec![node("QuantizeLinear", &[input, "s", "z"], "q"), node("DequantizeLinear", &["q", "s", "z"], output)]
+    };
+    let from_bytes = node("DequantizeLinear", &["w8", "s", "zw"], "wd");
+    let turned = node("Transpose", &["wd"], "wt");
+    let int8 = |words: &str| (Some(Precision::Int8), words.to_owned());
+    let fp32 = |words: &str| (Some(Precision::Float32), words.to_owned());
+
+    assert_eq!(arithmetic(vec![node("MatMul", &["x", "w"], "y")], float()), fp32("fp32"));
+    let qdq = [quantised("x", "xd"), vec![from_bytes.clone(), turned, node("MatMul", &["xd", "wt"], "y")]].concat();
+    assert_eq!(arithmetic(qdq, bytes(DataType::Int8)), int8("int8 (QDQ)"));
+    // Weights alone in bytes: what is multiplied are floats.
+    let weights_only = vec![from_bytes.clone(), node("MatMul", &["x", "wd"], "y")];
+    assert_eq!(arithmetic(weights_only, bytes(DataType::Int8)), fp32("fp32"));
+    let four_bits = [quantised("x", "xd"), vec![from_bytes, node("MatMul", &["xd", "wd"], "y")]].concat();
+    assert_eq!(arithmetic(four_bits, bytes(DataType::Int16)), fp32("fp32"));
+    let operators = ["q", "s", "z", "w8", "s", "zw", "s", "z"];
+    let qlinear = vec![node("QuantizeLinear", &["x", "s", "z"], "q"), node("QLinearMatMul", &operators, "y")];
+    assert_eq!(arithmetic(qlinear, bytes(DataType::Int8)), int8("int8 (QLinear operators)"));
+    let half =
+        vec![cast("x", "h", DataType::Float16), node("MatMul", &["h", "w"], "m"), cast("m", "y", DataType::Float)];
+    let weights = vec![weight("w", DataType::Float16, &[64, 64])];
+    assert_eq!(arithmetic(half.clone(), weights.clone()), (Some(Precision::Float16), "fp16".to_owned()));
+    // Most of the weights decide, and the rest is told.
+    let more = [half, vec![node("MatMul", &["x", "v"], "z")]].concat();
+    let weights = [weights, vec![weight("v", DataType::Float, &[64, 2])]].concat();
+    assert_eq!(arithmetic(more, weights), (Some(Precision::Float16), "fp16, partly fp32".to_owned()));
+    let double = vec![cast("x", "d", DataType::Double), node("MatMul", &["d", "w"], "m")];
+    assert_eq!(arithmetic(double, vec![weight("w", DataType::Double, &[64, 64])]), (None, "fp64".to_owned()));
+}
+
+#[test]
+fn without_products_floats_decide() {
+    assert_eq!(arithmetic(vec![cast("x", "f", DataType::Float), node("Relu", &["f"], "y")], vec![]).1, "fp32");
+    assert_eq!(arithmetic(vec![node("ArgMax", &["x"], "y")], vec![]).1, "fp32");
+    assert_eq!(arithmetic(vec![node("Transpose", &["x"], "y")], vec![]).1, "fp32");
+    let whole = GraphProto {
+        input: vec![info("x", DataType::Int32, &["4"])],
+        output: vec![info("y", DataType::Int32, &["4"])],
+        node: vec![node("Neg", &["x"], "y")],
+        ..GraphProto::default()
+    };
+    assert_eq!(of_graph(whole).arithmetic, Arithmetic { precision: None, words: "whole numbers".to_owned() });
+}
+
+#[test]
+fn what_a_branch_holds_counts() {
+    let inner = GraphProto {
+        node: vec![node("MatMul", &["h", "w"], "m")],
+        initializer: vec![outside("w", "net.data", "0", "128")],
+        ..GraphProto::default()
+    };
+    let branch = AttributeProto { name: "then_branch".to_owned(), g: Some(inner), ..AttributeProto::default() };
+    let choice = NodeProto { attribute: vec![branch], ..node("If", &["c"], "y") };
+    let signature = of_graph(product(vec![cast("x", "h", DataType::Float16), choice], Vec::new()));
+    assert_eq!(signature.arithmetic.words, "fp16");
+    assert_eq!(signature.data_files, [DataFile { location: "net.data".to_owned(), least_bytes: 128 }]);
+}
+
+/// Weights that lie in another file.
+fn outside(name: &str, location: &str, offset: &str, length: &str) -> TensorProto {
+    let entry = |(key, value): (&str, &str)| StringStringEntryProto { key: key.to_owned(), value: value.to_owned() };
+    let entries = [("location", location), ("offset", offset), ("length", length)].map(entry);
+    TensorProto { data_location: 1, external_data: entries.to_vec(), ..weight(name, DataType::Float, &[64, 64]) }
+}
+
+#[test]
+fn weights_in_other_files_are_named_once() {
+    let weights = vec![
+        outside("a", "x.data", "0", "16384"),
+        outside("b", "./x.data", "16384", "16384"),
+        outside("c", "../../etc/shadow", "", "-1"),
+    ];
+    let data_file = |location: &str, least_bytes| DataFile { location: location.to_owned(), least_bytes };
+    let files = of_graph(product(vec![node("MatMul", &["x", "a"], "y")], weights)).data_files;
+    assert_eq!(files, [data_file("x.data", 32_768), data_file("../../etc/shadow", 0)]);
+}
+
+#[test]
+fn the_files_that_farmctl_writes_are_what_it_says_of_them() {
+    let network = networks::build("digits").unwrap();
+    for (format, precision, part, kind) in formats::file_kinds() {
+        if !is_read(format) || part.is_some() {
+            continue;
+        }
+        let mut content = Vec::new();
+        formats::write(&network, kind, &mut content).unwrap();
+        let layout = crate::domain::WeightsFile::usual_layout(format);
+        let found = read(file(&content).path(), format).unwrap().unwrap();
+        let mut told = of_network(&network, precision, layout);
+        if format == "tflite" {
+            // The format has no names for what is open.
+            told.inputs.iter_mut().chain(&mut told.outputs).flat_map(|it| &mut it.dims).for_each(|dims| {
+                dims[0] = Dimension::Open(None);
+            });
+        }
+        assert_eq!(found, told, "{format} {precision}");
+    }
+}
+
+#[test]
+fn what_is_no_model_is_said() {
+    let cases: [(&[u8], &str); 6] = [
+        (b"", "it is nothing"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", "git lfs pull"),
+        (b"<!DOCTYPE html>\n<html><body>Not found</body></html>\n", "a web page"),
+        (b"\x1f\x8b\x08\0\0\0\0\0\0\xff", "gunzip"),
+        (b"PK\x03\x04\x14\0\0\0\0\0", "a zip archive"),
+        (b"{\"error\": \"Repository not found\"}", "JSON"),
+    ];
+    for (content, expected) in cases {
+        for format in ["onnx", "tflite"] {
+            let message = read(file(content).path(), format).unwrap_err().to_string();
+            assert!(message.contains(expected), "{format}: {message}");
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let message = read(folder.path(), "tflite").unwrap_err().to_string();
+    assert!(message.contains("it is no regular file"), "{message}");
+    // Formats that are not read may be archives.
+    let zip = file(b"PK\x03\x04\x14\0\0\0\0\0");
+    assert_eq!(read(zip.path(), "torchscript_lite").unwrap(), None);
+    assert!(read(file(b"<html>").path(), "torchscript_lite").is_err());
+}
+
+fn tflite() -> Vec<u8> {
+    let mut content = Vec::new();
+    formats::write(&networks::build("digits").unwrap(), formats::FileKind::TfliteInt8, &mut content).unwrap();
+    content
+}
+
+#[test]
+fn a_tflite_file_that_was_cut_is_said_to_be() {
+    let whole = tflite();
+    for length in [8, 100, 2000, whole.len() / 2, whole.len() - 1] {
+        let message = read(file(&whole[..length]).path(), "tflite").unwrap_err().to_string();
+        assert!(message.contains("cut off"), "{length}: {message}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn damaged_files_end_in_an_error_or_an_answer(
+        changes in prop::collection::vec((0..4000usize, any::<u8>()), 1..8),
+    ) {
+        let mut bytes = tflite();
+        for (at, byte) in changes {
+            bytes[at] = byte;
+        }
+        let _ = read(file(&bytes).path(), "tflite");
+    }
+}

@@ -1,0 +1,113 @@
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{ElementType, Precision};
+
+/// What a model's file says of its network: what goes in, what comes out, and what it computes in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelSignature {
+    /// Inputs in the file's order, without those that are weights.
+    pub inputs: Vec<TensorSignature>,
+    /// Outputs in the file's order.
+    pub outputs: Vec<TensorSignature>,
+    /// What it computes in.
+    pub arithmetic: Arithmetic,
+    /// Other files that hold weights, each once, in the order in which the file names them.
+    pub data_files: Vec<DataFile>,
+    /// Operators that are no part of the format's own set, each once, sorted: an engine may lack them.
+    pub foreign_operators: Vec<String>,
+}
+
+/// An input or output as the file describes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TensorSignature {
+    /// Name.
+    pub name: String,
+    /// What it is made of.
+    pub element: TensorElement,
+    /// Dimensions, outermost first; `None` where not even their number is fixed.
+    pub dims: Option<Vec<Dimension>>,
+    /// Whether its whole numbers stand for real ones, by a scale that the file has.
+    pub is_quantised: bool,
+}
+
+impl TensorSignature {
+    /// The shape as a person reads it: `[batch, 3, ?, 224]`.
+    pub fn shape_text(&self) -> String {
+        let Some(dims) = &self.dims else { return "of any shape".to_owned() };
+        format!("[{}]", dims.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
+    }
+}
+
+impl fmt::Display for TensorSignature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.name, self.element, self.shape_text())
+    }
+}
+
+/// What a tensor is made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TensorElement {
+    /// Numbers that an input can be made of.
+    Number(ElementType),
+    /// Something else, in a word: `string`, `sequence`, `bf16`.
+    Other(String),
+}
+
+impl fmt::Display for TensorElement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TensorElement::Number(element) => f.pad(element.as_str()),
+            TensorElement::Other(word) => f.pad(word),
+        }
+    }
+}
+
+/// A dimension of a tensor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Dimension {
+    /// Of that size.
+    Fixed(u64),
+    /// Open, with the file's own name for it.
+    Open(Option<String>),
+}
+
+impl Dimension {
+    /// The size, where it is fixed.
+    pub fn size(&self) -> Option<u64> {
+        match self {
+            Dimension::Fixed(size) => Some(*size),
+            Dimension::Open(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Dimension {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Dimension::Fixed(size) => write!(f, "{size}"),
+            Dimension::Open(symbol) => f.write_str(symbol.as_deref().unwrap_or("?")),
+        }
+    }
+}
+
+/// What a network computes in, by the operators that hold most of its weights.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Arithmetic {
+    /// The precision; `None` where it is none of those that a sweep can ask for.
+    pub precision: Option<Precision>,
+    /// The same in words, with how it is done and what is computed otherwise: `int8 (QDQ), partly fp32`.
+    pub words: String,
+}
+
+/// Another file that holds weights of a model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataFile {
+    /// Where the model's file says that it is, seen from its own folder. Anything may stand there.
+    pub location: String,
+    /// Bytes that it must have at least.
+    pub least_bytes: u64,
+}

@@ -1,0 +1,99 @@
+//! Finds out what models' files are.
+
+use std::time::Instant;
+
+use crate::catalog::LocalModel;
+use crate::catalog::analysis::GraphSummary;
+use crate::domain::{CatalogModel, InputSpec, WeightsFile};
+use crate::lab::{Lab, LabError};
+use crate::planner;
+use crate::progress::Progress;
+
+use super::models::TIMEOUT;
+
+/// A model's files on this host, with what was found out of them.
+pub struct ReadyModel {
+    /// The file, with the further ones that it names.
+    pub file: WeightsFile,
+    /// Where they are.
+    pub local: LocalModel,
+}
+
+/// What there is to know of a model before it is measured.
+pub struct InspectedModel {
+    /// The model, with what was found out of the file.
+    pub model: CatalogModel,
+    /// The file.
+    pub file: WeightsFile,
+    /// The inputs that are measured, or why they can't be.
+    pub measured: Result<Vec<InputSpec>, String>,
+    /// Its graph with these inputs; `None` where it isn't read.
+    pub graph: Option<GraphSummary>,
+}
+
+impl Lab {
+    /// Has a model's files on this host: a file that is no model is none that is ready.
+    ///
+    /// # Errors
+    /// Inside: why there is no model. Outside: when the work broke off.
+    pub async fn ready_model(
+        &self,
+        name: &str,
+        file: &WeightsFile,
+        verify: bool,
+        progress: &Progress,
+    ) -> Result<Result<ReadyModel, String>, LabError> {
+        let local = match self.get_model(name, file, verify, progress).await? {
+            Ok(local) => local,
+            Err(error) => return Ok(Err(format!("failed to {error}"))),
+        };
+        let mut found = file.clone();
+        self.model_cache().look_at(name, &mut found, Instant::now() + TIMEOUT);
+        if let Some(Err(why)) = &found.signature {
+            return Ok(Err(why.clone()));
+        }
+        if found.parts.len() == file.parts.len() {
+            return Ok(Ok(ReadyModel { file: found, local }));
+        }
+        // Its weights lie in other files, which are to be had, too.
+        let local = self.get_model(name, &found, verify, progress).await?;
+        Ok(local.map(|local| ReadyModel { file: found, local }).map_err(|error| format!("failed to {error}")))
+    }
+
+    /// Finds out all that can be known of a model's file, which is here or isn't.
+    ///
+    /// # Errors
+    /// When its graph is at odds with itself.
+    pub fn inspect_model(&self, model: &CatalogModel, file: &WeightsFile) -> Result<InspectedModel, LabError> {
+        let mut model = model.clone();
+        let index = model.files.iter().position(|other| other == file);
+        self.look_at_model(&mut model, &|other| other == file);
+        let file = index.and_then(|index| model.files.get(index)).unwrap_or(file).clone();
+        let measured = planner::inputs(&model, &file, planner::least_batch(&model, &file));
+        // What can't be measured as its entry says is shown as the file has it.
+        let inputs = measured.as_deref().unwrap_or_default();
+        let graph = match &file.signature {
+            Some(Err(_)) => None,
+            _ => self.model_cache().summary(&model, &file, inputs)?,
+        };
+        Ok(InspectedModel { model, file, measured, graph })
+    }
+
+    /// Finds out what the chosen files of a model are, as far as they are here.
+    pub(super) fn look_at_model(&self, model: &mut CatalogModel, is_chosen: &dyn Fn(&WeightsFile) -> bool) {
+        let cache = self.model_cache();
+        for index in 0..model.files.len() {
+            if !is_chosen(&model.files[index]) {
+                continue;
+            }
+            let mut file = model.files[index].clone();
+            cache.look_at(&model.name, &mut file, Instant::now() + TIMEOUT);
+            let images = planner::least_batch(model, &file);
+            // What can't be measured is not counted: the plan says why.
+            if let Ok(inputs) = planner::inputs(model, &file, images) {
+                file.macs = cache.macs(model, &file, &inputs, images);
+            }
+            model.files[index] = file;
+        }
+    }
+}
