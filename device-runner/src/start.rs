@@ -30,7 +30,7 @@ pub enum StartError {
     Folder(#[from] RunFolderError),
     /// The message file could not be written.
     #[error("hand over the messages of the run: {0}")]
-    Messages(io::Error),
+    Messages(#[source] io::Error),
 }
 
 /// Starts the run, unless it was started before.

@@ -218,7 +218,9 @@ fn bounded(mut tensors: Vec<TensorInfo>) -> Vec<TensorInfo> {
     let is_small = |info: &TensorInfo| {
         info.name.len() <= MAX_NAME_BYTES && info.element.len() <= MAX_NAME_BYTES && info.shape.len() <= MAX_RANK
     };
-    tensors.retain(is_small);
+    let is_printable =
+        |info: &TensorInfo| ![&info.name, &info.element].iter().any(|text| text.contains(char::is_control));
+    tensors.retain(|info| is_small(info) && is_printable(info));
     tensors
 }
 

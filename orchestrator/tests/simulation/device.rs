@@ -199,17 +199,15 @@ impl SimDevice {
         let mut state = self.state();
         let (partial, whole) = (format!("partial/{sha256}"), format!("store/{sha256}"));
         let Some(bytes) = state.files.get(&partial).or_else(|| state.files.get(&whole)).cloned() else {
-            return CommandOutput::failed(1, "failed to find it: push it first");
+            return CommandOutput::failed(exit::INCOMPLETE, "failed to find it: push it first");
         };
         if bytes.len() as u64 != size_bytes {
-            return CommandOutput::failed(
-                1,
-                format!("failed to commit: {} bytes instead of {size_bytes}", bytes.len()),
-            );
+            let said = format!("failed to commit: {} bytes instead of {size_bytes}", bytes.len());
+            return CommandOutput::failed(exit::INCOMPLETE, said);
         }
         state.files.remove(&partial);
         if sha256_hex(&bytes) != sha256 {
-            return CommandOutput::failed(1, "failed to verify: its sha256 is another");
+            return CommandOutput::failed(exit::CORRUPT, "failed to verify: it is another file");
         }
         state.files.insert(whole, bytes);
         CommandOutput::json(&StoreFile { sha256: sha256.to_owned(), size_bytes })

@@ -2,7 +2,7 @@
 
 use testlab::{BlackHole, Board, BoardOptions, Direction, FaultProxy, KeyPair, SmallDisk};
 
-use super::support::{Lab, QUICK, farm, quick, runtime, ssh_device};
+use super::support::{Lab, QUICK, farm, lasting, local_device, quick, runtime, ssh_device};
 
 #[test]
 fn each_broken_device_has_its_kind_and_the_good_one_its_result() {
@@ -117,6 +117,62 @@ fn a_push_that_is_cut_goes_on_where_it_broke_off() {
     assert_eq!(row["status"], "ok");
     let stored = board.home.join("farmctl/store").join(&row["model_sha256"]);
     assert_eq!(farmctl::domain::sha256_hex(&std::fs::read(stored).unwrap()), row["model_sha256"]);
+}
+
+#[test]
+fn a_push_that_goes_on_from_other_bytes_is_repeated_from_its_start() {
+    let lab = Lab::new();
+    lab.write("farms/lab.yaml", &farm(&[local_device()]));
+    lab.write("configs/quick.yaml", QUICK);
+    lab.sweep(&["configs/quick.yaml"]).expect_code(0);
+    let sha256 = lab.row("this-host")["model_sha256"].clone();
+    let stored = lab.path("here/store").join(&sha256);
+    let half = std::fs::metadata(&stored).unwrap().len() / 2;
+    std::fs::remove_file(&stored).unwrap();
+    std::fs::write(lab.path("here/partial").join(&sha256), vec![0; half as usize]).unwrap();
+    let ended = lab.sweep(&["configs/quick.yaml"]);
+    ended.expect_code(0);
+    assert_eq!(ended.named("push_started")[0]["resumed_bytes"], half);
+    let row = lab.row("this-host");
+    assert_eq!((row["status"].as_str(), row["attempt"].as_str()), ("ok", "1"), "{row:?}");
+    assert_eq!(farmctl::domain::sha256_hex(&std::fs::read(stored).unwrap()), sha256);
+}
+
+#[test]
+fn a_file_that_changed_since_the_plan_is_not_the_devices_fault() {
+    let lab = Lab::new();
+    lab.write("farms/lab.yaml", &farm(&[local_device()]));
+    let (code, built, stderr) = lab.run(&["--format", "csv", "models", "build", "squeezenet1_0"]);
+    assert_eq!(code, 0, "{stderr}");
+    let mut rows = csv::Reader::from_reader(built.as_bytes());
+    let row: std::collections::HashMap<String, String> = rows.deserialize().next().unwrap().unwrap();
+    let mut network = std::fs::read(lab.path(&row["file"])).unwrap();
+    let mine = lab.path("configs/mine.onnx");
+    std::fs::write(&mine, &network).unwrap();
+    lab.write(
+        "configs/models.yaml",
+        "models:
+  - name: squeezenet1_0
+    input_range: [0, 1]
+    weights:
+      synthetic: { builtin: squeezenet1_0, sha256: 051f61b26dc7eac19a289b21605f85a88e972cfa37eaefec5549af9fa3a2c82f, size_bytes: 5001396 }
+  - { name: mine, weights: { trained: { path: mine.onnx } } }
+",
+    );
+    let sweep = lasting(3).replace("[squeezenet1_0]", "[squeezenet1_0, mine]");
+    lab.write("configs/mine.yaml", &format!("{sweep}weights: [synthetic, trained]\n"));
+    let mut running = lab.start(&["configs/mine.yaml"]);
+    running.wait_for("run_phase", Some("measure"));
+    // While the first network is measured, the second one gets its next training.
+    let last = network.len() - 1;
+    network[last] ^= 1;
+    std::fs::write(&mine, &network).unwrap();
+    running.finish().expect_code(6);
+    let rows = lab.rows();
+    let row = rows.iter().find(|row| row["model"] == "mine").unwrap();
+    assert_eq!((row["status"].as_str(), row["failure_kind"].as_str()), ("failed", "artifact_unavailable"), "{row:?}");
+    assert!(row["failure"].contains("is another file than when the plan was made"), "{row:?}");
+    assert_eq!(rows.iter().filter(|row| row["status"] == "ok").count(), 1, "{rows:?}");
 }
 
 #[test]

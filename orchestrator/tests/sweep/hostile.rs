@@ -14,7 +14,7 @@ harm='\u001b[2J\u001b]0;owned\u0007\r\n../../../escaped'
 big=18446744073709551615
 case $1 in
 hello)
-  printf '{"protocol":3,"runner_sha256":"%s","runner_version":"%s","runner_commit":"%s","runner_sources":"%s",' "$self" "$harm" "$harm" "$up"
+  printf '{"protocol":4,"runner_sha256":"%s","runner_version":"%s","runner_commit":"%s","runner_sources":"%s",' "$self" "$harm" "$harm" "$up"
   printf '"target":"%s","os":"%s","kernel":"%s","machine":"%s","hostname":"%s","soc":"%s","boot_id":"%s","unix_ms":%s,' "$harm" "$harm" "$harm" "$up" "$up" "$harm" "$up" $big
   printf '"cpus":[{"index":4294967295,"max_frequency_khz":%s}],"memory_total_bytes":%s,"memory_available_bytes":%s,' $big $big $big
   printf '"backends":[{"name":"tract","version":"VERSION","formats":["onnx"],"precisions":["fp32"],"multi_threaded":true,"kernel":"%s"}],' "$harm"
@@ -31,10 +31,10 @@ store)
 run)
   cat > /dev/null
   printf '\033[2Jowned\007 %s\n' "$up" >&2
-  printf '{"kind":"accepted","protocol":3,"run_id":"%s","pid":4294967295,"boot_id":"%s","started_unix_ms":%s}\n' "$up" "$up" $big
-  printf '{"kind":"loaded","load_ns":%s,"inputs":[{"name":"%s","element":"%s","shape":[%s]}],"outputs":[]}\n' $big "$up" "$harm" $big
+  printf '{"kind":"accepted","protocol":4,"run_id":"%s","pid":4294967295,"boot_id":"%s","started_unix_ms":%s}\n' "$up" "$up" $big
+  printf '{"kind":"loaded","load_ns":%s,"inputs":[{"name":"%s","element":"%s","shape":[%s]}]}\n' $big "$up" "$harm" $big
   printf '{"kind":"first_inference","latency_ns":%s}\n{"kind":"samples","latencies_ns":[%s,%s]}\n' $big $big $big
-  printf '{"kind":"measured","samples":2,"wall_ns":%s,"cpu_user_ns":%s,"cpu_system_ns":%s,"peak_rss_bytes":%s,"cpus":[4294967295],"threads":4294967295}\n' $big $big $big $big
+  printf '{"kind":"measured","samples":ANNOUNCED,"wall_ns":%s,"cpu_user_ns":%s,"cpu_system_ns":%s,"peak_rss_bytes":%s,"cpus":[4294967295],"threads":4294967295}\n' $big $big $big $big
   printf '{"kind":"output","name":"%s","shape":[1],"first":0,"values_base64":"AAAAAA=="}\n' "$up"
   printf '{"kind":"output","name":"%s","shape":[1],"first":0,"values_base64":"AACAPw=="}\n' "$harm"
   END
@@ -66,14 +66,17 @@ fn a_hostile_device_makes_the_host_write_nowhere_else() {
     };
     assert!(!has_escaped());
     let version = &farmctl::catalog::builtin_backends()[0].version;
-    for (end, status) in [(FINISHED, "ok"), (FAILED, "failed")] {
-        let lab = Lab::with_runner(&RUNNER.replace("END", end).replace("VERSION", version));
+    // Of two samples; what was measured stands though the run failed afterwards.
+    for (end, announced, status) in [(FINISHED, "2", "ok"), (FAILED, "3", "failed"), (FAILED, "2", "ok")] {
+        let runner = RUNNER.replace("END", end).replace("VERSION", version).replace("ANNOUNCED", announced);
+        let lab = Lab::with_runner(&runner);
         lab.write("farms/lab.yaml", &farm(&[local_device()]));
         lab.write("configs/quick.yaml", QUICK);
         let (code, stdout, stderr) = lab.run(&["sweep", "configs/quick.yaml"]);
         assert_eq!(code, if status == "ok" { 0 } else { 6 }, "{stderr}");
         let row = lab.row("this-host");
         assert_eq!(row["status"], status, "{row:?}");
+        assert_eq!(row["remarks"].contains("after all was measured the run failed"), (end, status) == (FAILED, "ok"));
         let (_, shown, told) = lab.run(&["devices", "probe"]);
         let (_, why, _) = lab.run(&["why", "this-host"]);
         for text in [&stdout, &stderr, &shown, &told, &why] {
