@@ -37,15 +37,13 @@ impl Lab {
         let PlannedSweep { inventory, catalog, definition, plan } = planned;
         let engines = EngineSource::new(self, &catalog, progress.clone());
         let devices = devices_with_jobs(&plan, &inventory.devices);
-        let execution = SweepExecution::new(sweep, definition, lease, runners, engines);
-        Ok(SweepExecution {
-            devices,
-            lab_devices: inventory.devices,
-            model_files,
-            max_devices,
-            is_new: true,
-            ..execution
-        })
+        let mut execution = self.execution(sweep, definition, lease, runners, engines)?;
+        execution.devices = devices;
+        execution.is_new = true;
+        execution.agent.lab_devices = inventory.devices;
+        execution.agent.model_files = model_files;
+        execution.agent.max_devices = max_devices;
+        Ok(execution)
     }
 
     /// Adds a sweep to the store that is the daemon's to carry out, on so many devices at the same time.

@@ -131,8 +131,10 @@ impl Lab {
                 // Runs are only ended here: a catalogue that can't be read must not keep them.
                 let engines = EngineSource::new(self, &self.catalog().unwrap_or_default(), progress.clone());
                 let lease = SweepLease { keeper, lease };
-                let execution = SweepExecution::new(sweep.clone(), definition, lease, runners, engines);
-                Ok(Left::Runs(Box::new(SweepExecution { mode: AgentMode::EndRuns, devices, ..execution })))
+                let mut execution = self.execution(sweep.clone(), definition, lease, runners, engines)?;
+                execution.devices = devices;
+                execution.agent.mode = AgentMode::EndRuns;
+                Ok(Left::Runs(Box::new(execution)))
             }
             _ => {
                 self.close_open_jobs(sweep)?;

@@ -1,17 +1,18 @@
 //! Carries out what is open of a sweep that is in the store.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::sync::mpsc;
 
 use crate::agent::{Agent, AgentMode, Events, LabelFiles, OutputFiles, Stop, Subject, event_queue};
-use crate::domain::{Device, EventKind, Record, RunStatus, SweepDefinition, SweepId, SweepRow, SweepState};
+use crate::domain::{Device, Event, EventKind, Record, RunStatus, SweepDefinition, SweepId, SweepRow, SweepState};
 use crate::lab::{EngineSource, Lab, LabError, RunnerSource, VERSION};
 use crate::lease::{Clock, Holder, Lease, LeaseKeeper};
 use crate::progress::Progress;
+use crate::publish;
 use crate::store::Store;
 
 use super::MAX_DEVICES;
@@ -25,53 +26,27 @@ pub(super) struct SweepLease {
     pub(super) lease: Lease,
 }
 
-/// A sweep that is in the store, with all that it takes to carry it out.
+/// A sweep that is in the store, with all that it takes to carry it out. [`Lab::execution`] is the one place that makes it.
 pub struct SweepExecution {
-    pub(super) sweep: SweepRow,
-    pub(super) definition: SweepDefinition,
-    pub(super) mode: AgentMode,
-    /// Those with open jobs.
+    /// What its workers share.
+    pub(super) agent: Agent,
+    /// The devices with open jobs.
     pub(super) devices: Vec<Device>,
-    pub(super) lab_devices: Vec<Device>,
-    pub(super) model_files: HashMap<String, PathBuf>,
-    pub(super) runners: RunnerSource,
-    pub(super) engines: EngineSource,
-    pub(super) lease: SweepLease,
-    pub(super) max_devices: usize,
     /// The process that had it, when it ended without a word.
     pub(super) left_by: Option<String>,
     /// Whether it begins, or goes on.
     pub(super) is_new: bool,
+    lease: Lease,
+    /// Its file, as it was named when it began.
+    config: String,
+    /// What happens, for a view.
+    events: mpsc::Receiver<Event>,
 }
 
 impl SweepExecution {
-    /// One that goes on with the jobs of no device yet.
-    pub(super) fn new(
-        sweep: SweepRow,
-        definition: SweepDefinition,
-        lease: SweepLease,
-        runners: RunnerSource,
-        engines: EngineSource,
-    ) -> SweepExecution {
-        SweepExecution {
-            sweep,
-            definition,
-            mode: AgentMode::Jobs,
-            devices: Vec::new(),
-            lab_devices: Vec::new(),
-            model_files: HashMap::new(),
-            runners,
-            engines,
-            lease,
-            max_devices: MAX_DEVICES,
-            left_by: None,
-            is_new: false,
-        }
-    }
-
     /// The sweep.
     pub fn id(&self) -> &SweepId {
-        &self.sweep.id
+        &self.agent.sweep.id
     }
 }
 
@@ -84,16 +59,7 @@ pub enum StopRequests {
 }
 
 impl StopRequests {
-    /// What workers look at.
-    fn stop(&self) -> Arc<Stop> {
-        match self {
-            // A person may cancel the sweep from elsewhere, too: then they did not ask here.
-            StopRequests::OfPerson(_) => Arc::default(),
-            StopRequests::OfDaemon(stop) => Arc::clone(stop),
-        }
-    }
-
-    /// Whether a person asked.
+    /// Whether a person asked: here, not by cancelling the sweep from elsewhere.
     fn is_interrupted(&self) -> bool {
         match self {
             StopRequests::OfPerson(asked) => asked.times() > 0,
@@ -101,20 +67,59 @@ impl StopRequests {
         }
     }
 
-    /// Passes on what a person asks for, until it is dropped.
+    /// Passes on to workers what is asked for, until it is dropped.
     async fn pass_on(&self, stop: &Stop, events: &Events) {
-        let StopRequests::OfPerson(asked) = self else { return std::future::pending().await };
+        let (StopRequests::OfPerson(asked) | StopRequests::OfDaemon(asked)) = self;
         let mut times = 0;
         loop {
             asked.reached(times + 1).await;
             times = asked.times();
             stop.raise(times);
-            events.emit(Subject::default(), EventKind::StopRequested { times }).await;
+            if matches!(self, StopRequests::OfPerson(_)) {
+                events.emit(Subject::default(), EventKind::StopRequested { times }).await;
+            }
         }
     }
 }
 
 impl Lab {
+    /// An execution that goes on with the jobs of no device yet.
+    pub(super) fn execution(
+        &self,
+        sweep: SweepRow,
+        definition: SweepDefinition,
+        lease: SweepLease,
+        runners: RunnerSource,
+        engines: EngineSource,
+    ) -> Result<SweepExecution, LabError> {
+        let store = self.store()?;
+        let (sender, events) = event_queue();
+        let SweepLease { keeper, lease } = lease;
+        let agent = Agent {
+            mode: AgentMode::Jobs,
+            lab: store.lab_id()?,
+            timeouts: definition.sweep.timeouts,
+            on_failure: definition.sweep.on_failure,
+            retry: definition.sweep.retry,
+            lab_devices: Vec::new(),
+            connect: Arc::new(self.connect_options()),
+            model_files: HashMap::new(),
+            runners: Arc::new(runners),
+            engines: Arc::new(engines),
+            outputs: OutputFiles::new(self.outputs()),
+            labels: LabelFiles::new(self.artifacts()),
+            events: Events::new(Arc::clone(&store), sender, sweep.id.clone(), wall_clock()),
+            stop: Arc::default(),
+            max_devices: MAX_DEVICES,
+            leases: keeper,
+            clock: wall_clock(),
+            store,
+            sweep,
+        };
+        let config = definition.config;
+        Ok(SweepExecution { agent, devices: Vec::new(), left_by: None, is_new: false, lease, config, events })
+    }
+
     /// Carries out what is open of a sweep; returns whether a person interrupted it.
     ///
     /// # Errors
@@ -125,44 +130,20 @@ impl Lab {
         requests: &StopRequests,
         progress: &Progress,
     ) -> Result<bool, LabError> {
-        let store = self.store()?;
-        let SweepExecution { sweep, definition, mode, devices, lab_devices, lease, .. } = execution;
-        let results = crate::publish::sweep_folder(&self.reports(), sweep.id.as_str());
-        let _log = self.logs.write_to(&results.join("log.jsonl"))?;
-        tracing::info!(sweep = %sweep.id, config = %definition.config, version = VERSION, ?mode, "sweep begins");
-        let (sender, receiver) = event_queue();
+        let SweepExecution { agent, devices, left_by, is_new, lease, config, events: receiver } = execution;
+        let (store, sweep, mode) = (Arc::clone(&agent.store), agent.sweep.clone(), agent.mode);
+        let folder = publish::sweep_folder(&self.reports(), sweep.id.as_str());
+        let _log = self.logs.write_to(&folder.join("log.jsonl"))?;
+        tracing::info!(sweep = %sweep.id, config = %config, version = VERSION, ?mode, "sweep begins");
         let view = tokio::spawn({
             let progress = progress.clone();
             async move { progress.follow(receiver).await }
         });
-        let events = Events::new(Arc::clone(&store), sender, sweep.id.clone(), wall_clock());
-        let started = started(store.as_ref(), &sweep, &devices, execution.is_new, execution.left_by)?;
+        let (events, stop) = (agent.events.clone(), Arc::clone(&agent.stop));
+        let started = started(store.as_ref(), &sweep, &devices, is_new, left_by)?;
         events.emit(Subject::default(), started).await;
-        let SweepLease { keeper, lease } = lease;
-        let stop = requests.stop();
-        let agent = Arc::new(Agent {
-            mode,
-            store: Arc::clone(&store),
-            lab: store.lab_id()?,
-            sweep: sweep.clone(),
-            timeouts: definition.sweep.timeouts,
-            on_failure: definition.sweep.on_failure,
-            retry: definition.sweep.retry.clone(),
-            lab_devices,
-            connect: Arc::new(self.connect_options()),
-            model_files: execution.model_files,
-            runners: Arc::new(execution.runners),
-            engines: Arc::new(execution.engines),
-            outputs: OutputFiles::new(self.outputs()),
-            labels: LabelFiles::new(self.artifacts()),
-            events: events.clone(),
-            stop: Arc::clone(&stop),
-            max_devices: execution.max_devices,
-            leases: keeper,
-            clock: wall_clock(),
-        });
         tokio::select! {
-            ended = agent.carry_out(devices, &lease) => ended?,
+            ended = Arc::new(agent).carry_out(devices, &lease) => ended?,
             () = requests.pass_on(&stop, &events) => {}
             // Whoever asks three times does not want to wait; runs on devices go on by themselves.
             () = stop.reached(3) => self.remark("left while runs are under way on devices"),
@@ -190,7 +171,7 @@ impl Lab {
         stop: Arc<Stop>,
         progress: &Progress,
     ) -> Result<(), LabError> {
-        let id = execution.sweep.id.clone();
+        let id = execution.id().clone();
         self.execute(execution, &StopRequests::OfDaemon(stop), progress).await?;
         self.conclude(&id).map(drop)
     }

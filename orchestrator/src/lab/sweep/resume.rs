@@ -124,9 +124,14 @@ impl Lab {
         devices.extend(inventory.devices.iter().filter(is_left).cloned());
         let is_new = !has_begun(store.as_ref(), &sweep.id)?;
         let engines = EngineSource::new(self, &catalog, progress.clone());
-        let execution = SweepExecution::new(sweep, definition, lease, runners, engines);
-        let lab_devices = inventory.devices;
-        Ok(Some(SweepExecution { devices, lab_devices, model_files, max_devices, left_by, is_new, ..execution }))
+        let mut execution = self.execution(sweep, definition, lease, runners, engines)?;
+        execution.devices = devices;
+        execution.left_by = left_by;
+        execution.is_new = is_new;
+        execution.agent.lab_devices = inventory.devices;
+        execution.agent.model_files = model_files;
+        execution.agent.max_devices = max_devices;
+        Ok(Some(execution))
     }
 
     /// Results of a file that says something else by now are another sweep's.
