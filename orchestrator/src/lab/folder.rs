@@ -186,6 +186,9 @@ impl Lab {
     /// A path as a person in the working folder would write it.
     pub fn short_path(&self, path: &Path) -> String {
         let here = self.environment.working_folder.as_deref();
-        here.and_then(|here| path.strip_prefix(here).ok()).unwrap_or(path).display().to_string()
+        match here.and_then(|here| path.strip_prefix(here).ok()) {
+            Some(below) if below.as_os_str().is_empty() => ".".to_owned(),
+            below => below.unwrap_or(path).display().to_string(),
+        }
     }
 }

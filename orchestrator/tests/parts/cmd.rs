@@ -15,10 +15,10 @@ use farmctl::runners::HOST_TARGET;
 use tempfile::TempDir;
 
 /// No case's command takes longer, however slow the machine.
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// What differs from run to run or from machine to machine, as sed takes it. Runs of spaces are made two, since the width
-/// of a column follows what is in it.
+/// What differs from run to run or from machine to machine, as sed takes it. Runs of spaces are made two, since the
+/// width of a column follows what is in it.
 const REDACTED: &[&str] = &[
     r"s/[0-9]{8}-[0-9]{6}-[a-z]+-[0-9a-f]{4}/SWEEP/g",
     r"s/[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z/TIME/g",
@@ -75,7 +75,7 @@ fn folder() -> PathBuf {
 fn run(name: &str) {
     let lab = Lab::new();
     trycmd::TestCases::new()
-        .timeout(PATIENCE)
+        .timeout(TIMEOUT)
         .register_bin("farmctl", lab.program())
         .case(folder().join(format!("{name}.trycmd")))
         .run();

@@ -71,7 +71,8 @@ fn every_command_of_the_pages_is_taken() {
 
 #[test]
 fn a_command_that_is_not_taken_is_found() {
-    let text = "```sh\nfarmctl plan x.yaml # as is\nfarmctl sweep x.yaml --no-such && farmctl devices list\n```\n\n`farmctl no`";
+    let text = "```sh\nfarmctl plan x.yaml # as is\nfarmctl sweep x.yaml --no-such && farmctl devices list\n```\n\n\
+                `farmctl no`";
     let page = Page::parse(&super::book().join("x.md"), text);
     let faults = faults(&page);
     assert_eq!(faults.len(), 2, "{faults:?}");

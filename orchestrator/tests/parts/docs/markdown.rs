@@ -100,7 +100,8 @@ fn anchor(heading: &str, seen: &mut HashMap<String, usize>) -> String {
 
 #[test]
 fn what_a_page_has_is_found() {
-    let text = "# One `two`: 3\n\nSee [x](a.md#b) and `farmctl plan X`.\n\n```yaml sweep\nmodels: [a]\n```\n\n# One two 3\n\n    farmctl doctor\n";
+    let text = "# One `two`: 3\n\nSee [x](a.md#b) and `farmctl plan X`.\n\n```yaml sweep\nmodels: [a]\n```\n\n\
+                # One two 3\n\n    farmctl doctor\n";
     let page = Page::parse(Path::new("x.md"), text);
     assert_eq!(page.anchors, ["one-two-3", "one-two-3-1"]);
     assert_eq!((page.links[0].text.as_str(), page.links[0].line), ("a.md#b", 3));

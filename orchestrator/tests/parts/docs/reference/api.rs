@@ -7,8 +7,8 @@ use super::table::{cell, table};
 pub(super) fn page() -> String {
     let document = farmctl::api::document();
     let mut text = String::from(
-        "# API routes\n\nFrom the document at `/api/v1/openapi.json`, which has the types of bodies and answers too. A refusal \
-         is `{\"error\": {\"kind\": …, \"message\": …, \"hint\": …}}` with a status of 400 and more.\n\n\
+        "# API routes\n\nFrom the document at `/api/v1/openapi.json`, which has the types of bodies and answers too. A \
+         refusal is `{\"error\": {\"kind\": …, \"message\": …, \"hint\": …}}` with a status of 400 and more.\n\n\
          - With tokens: `Authorization: Bearer TOKEN`.\n\
          - A write needs the header `X-Farmctl: 1`, and a body of JSON (`{}` where nothing is to be said).\n\n",
     );

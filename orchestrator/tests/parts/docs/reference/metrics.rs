@@ -8,9 +8,11 @@ pub(super) fn page() -> String {
         vec![format!("`{}`", metric.name()), metric.kind().to_owned(), labels, metric.help.to_owned()]
     });
     format!(
-        "# Metrics\n\n`GET /metrics` of the daemon, for Prometheus (OpenMetrics). With tokens it takes one with the role \
-         `view`:\n\n```text\nscrape_configs:\n  - job_name: farmctl\n    authorization: {{ credentials_file: /etc/prometheus/farmctl-token }}\n    \
-         static_configs: [{{ targets: [\"lab.example.org:7878\"] }}]\n```\n\nCounters count from the start of the daemon.\n\n{}",
+        "# Metrics\n\n`GET /metrics` of the daemon, for Prometheus (OpenMetrics). With tokens it takes one with the \
+         role `view`:\n\n```text\nscrape_configs:\n  - job_name: farmctl\n    \
+         authorization: {{ credentials_file: /etc/prometheus/farmctl-token }}\n    \
+         static_configs: [{{ targets: [\"lab.example.org:7878\"] }}]\n```\n\n\
+         Counters count from the start of the daemon.\n\n{}",
         table(&["metric", "kind", "labels", "meaning"], rows)
     )
 }

@@ -9,8 +9,7 @@ mod table;
 
 use std::path::PathBuf;
 
-use clap::CommandFactory as _;
-use farmctl::cli::Cli;
+use farmctl::cli::exit;
 use farmctl::config::FileKind;
 use farmctl::report::COLUMNS;
 use snapbox::{Assert, Data, IntoData as _};
@@ -22,8 +21,8 @@ use table::table;
 const COMMAND: &str = "SNAPSHOTS=overwrite cargo test --package farmctl --test parts docs::reference";
 
 /// What each page begins with.
-const GENERATED: &str = "<!-- Generated. A change here is lost: `SNAPSHOTS=overwrite cargo test --package farmctl --test parts \
-docs::reference` writes it anew. -->\n\n";
+const GENERATED: &str = "<!-- Generated. A change here is lost: `SNAPSHOTS=overwrite cargo test --package farmctl \
+--test parts docs::reference` writes it anew. -->\n\n";
 
 fn folder() -> PathBuf {
     book().join("reference")
@@ -63,12 +62,12 @@ fn columns() {
         vec![format!("`{}`", column.name), kind, column.unit.to_owned(), column.description.to_owned()]
     });
     let text = format!(
-        "# Columns\n\nThe columns of `results.csv`, in their order; `results.parquet`, `results.json` and the API have the \
-         same names. `farmctl report --columns` prints them.\n\n\
+        "# Columns\n\nThe columns of `results.csv`, in their order; `results.parquet`, `results.json` and the API have \
+         the same names. `farmctl report --columns` prints them.\n\n\
          - An empty cell was not measured. It is never 0.\n\
          - A `word` is a text that may look like a number.\n\
-         - In CSV, a text that a spreadsheet could take for a formula, a number, a date or nothing has an apostrophe in \
-         front: `'007`. `results.parquet` has true types.\n\n{}",
+         - In CSV, a text that a spreadsheet could take for a formula, a number, a date or nothing has an apostrophe \
+         in front: `'007`. `results.parquet` has true types.\n\n{}",
         table(&["column", "kind", "unit", "meaning"], rows)
     );
     assert_current("columns.md", &text);
@@ -81,13 +80,7 @@ fn failures() {
 
 #[test]
 fn exit_codes() {
-    // «Exit codes: 0 all passed, 1 internal error, …», as `farmctl --help` ends.
-    let help = Cli::command().get_after_help().unwrap().to_string();
-    let line = help.lines().find_map(|line| line.strip_prefix("Exit codes: ")).unwrap().trim_end_matches('.');
-    let rows = line.split(", ").map(|code| {
-        let (number, meaning) = code.split_once(' ').unwrap();
-        vec![number.to_owned(), meaning.to_owned()]
-    });
+    let rows = exit::ALL.iter().map(|code| vec![code.number.to_string(), code.meaning.to_owned()]);
     let text = format!("# Exit codes\n\n{}", table(&["code", "meaning"], rows));
     assert_current("exit-codes.md", &text);
 }
