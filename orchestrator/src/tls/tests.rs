@@ -123,11 +123,13 @@ fn download(port: u16, trust: &Trust) -> Result<(), String> {
     let file = WeightsFile {
         weights: WeightsKind::Trained,
         format: "onnx".to_owned(),
-        precision: Precision::Float32,
+        declared_precision: Some(Precision::Float32),
         layout: Layout::Nchw,
         artifact: Some(ArtifactRef { sha256: sha256_hex(b"net"), size_bytes: 3 }),
         source: WeightsSource::Urls(vec![format!("https://localhost:{port}/net.onnx")]),
         parts: Vec::new(),
+        signature: None,
+        macs: None,
     };
     let deadline = Instant::now() + Duration::from_secs(20);
     let got = ArtifactCache::new(folder.path(), settings).ensure("net", &file, deadline, &mut |_| ());

@@ -70,6 +70,8 @@ fn model() -> CatalogModel {
         input_shape: None,
         inputs: Vec::new(),
         classes: None,
+        label_offset: 0,
+        scores: None,
         preprocessing: None,
         input_range: None,
         params: None,

@@ -50,6 +50,8 @@ fn model() -> CatalogModel {
         input_shape: None,
         inputs: Vec::new(),
         classes: None,
+        label_offset: 0,
+        scores: None,
         preprocessing: None,
         input_range: None,
         params: None,

@@ -37,7 +37,7 @@ fn load(kind: FileKind, path: &Path, inventory: &Inventory, catalog: &Catalog) -
     match kind {
         FileKind::Inventory => config::load_inventory(&[path.to_owned()], &|name| Some(name.to_owned())).map(drop),
         FileKind::Sweep => config::load_sweep(path, inventory, catalog).map(drop),
-        FileKind::Models => config::load_catalog(Some(path), catalog.backends.clone()).map(drop),
+        FileKind::Models => config::load_catalog(Some(path), catalog.backends.clone(), &|_| None).map(drop),
         FileKind::Backends => config::load_backends(Some(path), catalog::builtin_backends()).map(drop),
         FileKind::Datasets => config::load_datasets(Some(path)).map(drop),
         FileKind::Daemon => config::load_daemon(path, inventory, catalog).map(drop),
@@ -54,7 +54,7 @@ fn every_block_of_yaml_is_taken_by_our_reader() {
     let inventory = inventory(folder.path(), &pages);
     let backends = config::load_backends(None, catalog::builtin_backends()).unwrap();
     let datasets = config::load_datasets(None).unwrap();
-    let catalog = Catalog { datasets, ..config::load_catalog(None, backends).unwrap() };
+    let catalog = Catalog { datasets, ..config::load_catalog(None, backends, &|_| None).unwrap() };
     let mut faults = Vec::new();
     for page in &pages {
         for block in page.blocks.iter().filter(|block| block.info.split(' ').next() == Some("yaml")) {
