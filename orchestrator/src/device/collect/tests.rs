@@ -281,7 +281,9 @@ fn what_is_kept_stays_bounded_however_much_is_sent() {
     let of_outputs: [&mut dyn Iterator<Item = Message>; 2] = [&mut names, &mut values];
     for messages in of_outputs {
         let mut collector = Collector::new(&sample::job("board-1", "tiny"));
-        messages.take(5000).for_each(|message| drop(collector.take(message).unwrap()));
+        for message in messages.take(5000) {
+            collector.take(message).unwrap();
+        }
         let collected = collector.into_collected();
         let kept: usize = collected.output_files.iter().map(|(_, bytes)| bytes.len() + 1024).sum();
         assert!(kept < 2 << 20, "{kept}");
@@ -290,7 +292,9 @@ fn what_is_kept_stays_bounded_however_much_is_sent() {
     let mut collector = Collector::new(&sample::job("board-1", "tiny"));
     assert!(samples.take(1000).find_map(|message| collector.take(message).err()).unwrap().contains("more"));
     let remark = Remark { remark: RemarkKind::OutputsLeftOut, message: "x".repeat(1 << 20) };
-    (0..100).for_each(|_| drop(collector.take(Message::Remark(remark.clone())).unwrap()));
+    for _ in 0..100 {
+        collector.take(Message::Remark(remark.clone())).unwrap();
+    }
     assert!(collector.into_unfinished().remarks.iter().map(String::len).sum::<usize>() < 1 << 17);
 }
 
