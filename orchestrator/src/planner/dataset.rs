@@ -1,8 +1,8 @@
 //! Which cells measure accuracy, and on what.
 
 use crate::domain::{
-    Backend, Catalog, CatalogDataset, CatalogModel, DatasetList, Dialect, Job, JobDataset, Sweep, WeightsKind,
-    image_shape,
+    Backend, Catalog, CatalogDataset, CatalogModel, DatasetList, Dialect, Dimension, Job, JobDataset, Sweep,
+    TensorSignature, WeightsKind, image_shape,
 };
 
 /// The images that a job shows its network: those of the sweep's dataset, if the network was trained and its engine
@@ -23,7 +23,53 @@ pub(super) fn of(job: &Job, sweep: &Sweep, catalog: &Catalog) -> Result<Option<J
         Some(Err(why)) => return Err(format!("the dataset {name} can't be had: {why}")),
         None => return Err(format!("nobody has looked what is in the dataset {name}")),
     };
-    fitting(model, dataset, list).map(Some)
+    let mut fitting = fitting(model, dataset, list)?;
+    let file = model.file(job.model.weights, catalog.backend(&job.backend), job.precision);
+    if let Some(Ok(signature)) = file.and_then(|file| file.signature.as_ref()) {
+        fitting.scores = ranked(model, &signature.outputs, fitting.answers())?;
+    }
+    Ok(Some(fitting))
+}
+
+/// The name of the output that has so many answers for an image; `None` for the only one.
+fn ranked(model: &CatalogModel, outputs: &[TensorSignature], answers: u32) -> Result<Option<String>, String> {
+    let name = &model.name;
+    let told = || outputs.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    if let Some(scores) = &model.scores {
+        let is_there = outputs.iter().any(|output| output.name == *scores);
+        return if is_there {
+            Ok(Some(scores.clone()))
+        } else {
+            Err(format!("{name} has no output {scores}; it has {}", told()))
+        };
+    }
+    let with = |answers: u32| outputs.iter().filter(move |output| answers_of(output) == Some(answers.into()));
+    let candidates: Vec<&TensorSignature> = with(answers).collect();
+    match (candidates.as_slice(), outputs) {
+        ([_], [_]) => Ok(None),
+        ([one], _) => Ok(Some(one.name.clone())),
+        // What a file does not tell, the run does.
+        ([], [only]) if answers_of(only).is_none() => Ok(None),
+        ([], _) => {
+            let background = model.label_offset == 0 && with(answers.saturating_add(1)).next().is_some();
+            let hint = if background { "; if its first answer is «background», write `label_offset: 1`" } else { "" };
+            Err(format!("no output of {name} is known to have {answers} answers for an image; it has {}{hint}", told()))
+        }
+        ([first, second, ..], _) => Err(format!(
+            "{} and {} of {name} both have {answers} answers for an image: say by `scores` which is ranked",
+            first.name, second.name
+        )),
+    }
+}
+
+/// Values of an output for one image, where the file tells them: all but the first dimension, which is the batch.
+fn answers_of(output: &TensorSignature) -> Option<u64> {
+    let dims = output.dims.as_ref()?;
+    let rest = if dims.len() > 1 { &dims[1..] } else { dims.as_slice() };
+    match rest {
+        [Dimension::Open(_)] if dims.len() == 1 => Some(1),
+        _ => rest.iter().try_fold(1u64, |product, dimension| product.checked_mul(dimension.size()?)),
+    }
 }
 
 /// The images as a network takes them.
