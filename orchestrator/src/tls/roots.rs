@@ -29,6 +29,9 @@ impl Roots {
     fn add(&mut self, found: CertificateResult) {
         let is_usable = |der: &CertificateDer<'static>| RootCertStore::empty().add(der.clone()).is_ok();
         self.certificates.extend(found.certs.into_iter().filter(is_usable));
+        // A bundle and the folder beside it hold the same ones.
+        self.certificates.sort_unstable_by(|one, other| one.as_ref().cmp(other.as_ref()));
+        self.certificates.dedup();
         self.problems.extend(found.errors.iter().map(ToString::to_string));
     }
 }
