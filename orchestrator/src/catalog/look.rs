@@ -60,12 +60,13 @@ impl ArtifactCache {
         file: &WeightsFile,
         inputs: &[InputSpec],
     ) -> Result<Option<GraphSummary>, CatalogError> {
-        let graph = match &file.source {
+        let (graph, inputs) = match &file.source {
+            // The same network in every format: its image has one size, in whatever order a format has it.
             WeightsSource::Builtin(network) | WeightsSource::Checkpoint { network, .. } => {
-                formats::outline(&definition(&model.name, network)?)
+                (formats::outline(&definition(&model.name, network)?), [].as_slice())
             }
             WeightsSource::Path(_) | WeightsSource::Urls(_) => match self.local(file) {
-                Some(path) if file.format == "onnx" => onnx::read(&path)?,
+                Some(path) if file.format == "onnx" => (onnx::read(&path)?, inputs),
                 _ => return Ok(None),
             },
         };

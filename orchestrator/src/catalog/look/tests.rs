@@ -223,6 +223,9 @@ fn the_networks_of_farmctl_have_an_open_batch_without_a_file() {
         assert_eq!(signature.arithmetic.precision, file.declared_precision, "{}", file.format);
         let dims = signature.inputs[0].dims.as_deref().unwrap();
         assert!(matches!(dims, [Dimension::Open(Some(_)), ..]), "{dims:?}");
-        assert_eq!(host.cache.macs(&model(), &file, &[], 1), Some(Ok(818_924_576)));
+        let range = InputRange { low: 0.0, high: 1.0 };
+        let shape = if file.format == "tflite" { vec![1, 224, 224, 3] } else { vec![1, 3, 224, 224] };
+        let input = InputSpec { name: "input".to_owned(), element: ElementType::Float32, shape, range };
+        assert_eq!(host.cache.macs(&model(), &file, &[input], 1), Some(Ok(818_924_576)), "{}", file.format);
     }
 }
