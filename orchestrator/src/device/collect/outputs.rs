@@ -113,7 +113,8 @@ mod tests {
             let mut outputs = Outputs::default();
             outputs.take(&Output::new("good", &[1], 0, &[1.0]));
             chunks.iter().for_each(|chunk| outputs.take(chunk));
-            assert!(outputs.values <= 1, "{expected}");
+            // One value may still wait for the rest of its output.
+            assert!(outputs.values <= 2, "{expected}");
             let (kept, remark) = outputs.finish();
             assert!(kept.iter().any(|(output, _)| output.name == "good"), "{expected}");
             let remark = remark.expect("a remark");
