@@ -28,8 +28,8 @@ pub(super) fn reason(
         .map(unavailable)
         .or_else(|| Some((FailureKind::ModelLoad, found.content_reason()?)))
         .or_else(|| Some((FailureKind::BackendUnsupported, backend_reason(job, device, host_target, catalog)?)))
-        .or_else(|| found.precision_reason(job).map(unavailable))
         .or_else(|| Some((FailureKind::ModelLoad, inputs(found.model, found.file, job.batch).err()?)))
+        .or_else(|| found.precision_reason(job).map(unavailable))
 }
 
 /// Says that a job's model has another file now than when the job was planned: what would be measured is another network.
