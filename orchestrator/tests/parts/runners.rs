@@ -112,7 +112,8 @@ impl Machine {
 
 fn built_runner(target: &str) -> PathBuf {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let path = workspace.join("target/runners").join(target).join("release/device-runner");
+    let profile = if target == HOST_TARGET { "release" } else { "emulated" };
+    let path = workspace.join("target/runners").join(target).join(profile).join("device-runner");
     assert!(path.is_file(), "no runner is built for {target}: run the tests by scripts/test, which builds it");
     path
 }

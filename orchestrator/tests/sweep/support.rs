@@ -287,7 +287,8 @@ pub fn farm(devices: &[String]) -> String {
 /// The runner that `scripts/test` built for a target.
 pub fn built_runner(target: &str) -> PathBuf {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let path = workspace.join("target/runners").join(target).join("release/device-runner");
+    let profile = if target == HOST_TARGET { "release" } else { "emulated" };
+    let path = workspace.join("target/runners").join(target).join(profile).join("device-runner");
     assert!(path.is_file(), "there is no runner for {target}: run the tests by scripts/test, which builds it");
     path
 }
