@@ -71,7 +71,9 @@ fn engine_programs_answer_as_the_runner_does_on_this_host_and_on_boards() {
             row["engine_files"].split(' ').filter_map(|file| Some(file.split_once('=')?.0)).collect();
         match row["backend"].as_str() {
             "tract" => assert!(named.is_empty(), "{row:?}"),
-            "told" => assert_eq!((named, row["averages_only"].as_str(), &*row["mean_ms"]), (vec!["told"], "yes", "2")),
+            "told" => {
+                assert_eq!((named, row["averages_only"].as_str(), &*row["mean_ms"]), (vec!["told"], "yes", "2.0"))
+            }
             "onnxruntime" => assert_eq!(named, ["engine-onnxruntime", "libonnxruntime.so.1.32.0"]),
             _ => assert_eq!(named, ["engine-litert", "libLiteRt.so"]),
         }

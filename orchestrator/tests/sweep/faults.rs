@@ -151,13 +151,17 @@ fn a_file_that_changed_since_the_plan_is_not_the_devices_fault() {
     std::fs::write(&mine, &network).unwrap();
     lab.write(
         "configs/models.yaml",
-        "models:
+        &format!(
+            "models:
   - name: squeezenet1_0
     input_range: [0, 1]
     weights:
-      synthetic: { builtin: squeezenet1_0, sha256: 051f61b26dc7eac19a289b21605f85a88e972cfa37eaefec5549af9fa3a2c82f, size_bytes: 5001396 }
-  - { name: mine, weights: { trained: { path: mine.onnx } } }
+      synthetic: {{ builtin: squeezenet1_0, sha256: {}, size_bytes: {} }}
+  - {{ name: mine, weights: {{ trained: {{ path: mine.onnx }} }} }}
 ",
+            farmctl::domain::sha256_hex(&network),
+            network.len()
+        ),
     );
     let sweep = lasting(3).replace("[squeezenet1_0]", "[squeezenet1_0, mine]");
     lab.write("configs/mine.yaml", &format!("{sweep}weights: [synthetic, trained]\n"));
