@@ -16,6 +16,7 @@ use crate::planner;
 use crate::store::{Claim, ClaimedRun, StoreError};
 
 use super::events::Subject;
+use super::orphans::NotCleared;
 use super::policy::{self, RetryDecision};
 use super::prepare::{SetUp, prepare};
 use super::worker::Worker;
@@ -268,11 +269,13 @@ impl Work<'_, '_> {
             }
             FailureKind::Busy => {
                 let cleared = match self.session.refresh().await {
-                    Ok(()) => orphans::clear(self.agent, self.device, self.session).await?,
-                    Err(failure) => Err(failure),
+                    Ok(()) => orphans::clear(self.agent, self.device, self.session).await,
+                    Err(failure) => Err(failure.into()),
                 };
-                if let Err(failure) = cleared {
-                    tracing::warn!(%failure, "the device is still busy");
+                match cleared {
+                    Ok(()) => {}
+                    Err(NotCleared::Device(failure)) => tracing::warn!(%failure, "the device is still busy"),
+                    Err(NotCleared::Store(error)) => return Err(error.into()),
                 }
             }
             _ => {}

@@ -19,8 +19,8 @@ const STORE_TIMEOUT: Duration = Duration::from_secs(60);
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 impl Work<'_, '_> {
-    /// Keeps what the network answered, however long the disk takes to have room for it. Until then the run is not ended:
-    /// its results are on the device, for whoever goes on with the sweep.
+    /// Keeps what the network answered, however long the disk takes to have room for it. Until then the run is not
+    /// ended: its results are on the device, for whoever goes on with the sweep.
     pub(super) async fn keep_outputs(&self, collected: &Collected) -> Result<(), AgentError> {
         let give_up_at = Instant::now() + STORE_TIMEOUT;
         for (sha256, bytes) in &collected.output_files {

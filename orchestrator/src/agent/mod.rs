@@ -1,7 +1,8 @@
 //! Claims jobs and carries them out: one worker per device, one run at a time on each.
 //!
 //! Main type: [`Agent`]. Owns the sessions with devices; everything that must survive goes into the store at once, and
-//! what happened goes to the store and to the live view as events. Never prints, and decides nothing that a plan decides.
+//! what happened goes to the store and to the live view as events. Never prints, and decides nothing that a plan
+//! decides.
 //!
 //! Reading order: `worker` (a device's turns), `jobs` (what is done in a turn), `attempt` (one run), `ledger` (what is
 //! written about it), `policy` (what a failure means).

@@ -48,8 +48,8 @@ pub(super) fn probe_pause(quarantines: u32, salt: &str) -> Duration {
     doubled(FIRST_PROBE, quarantines, LONGEST_PROBE, salt)
 }
 
-/// `first` for the first time, twice that for the second, and so on; a quarter more or less, by the salt, so that devices
-/// that failed together are not tried together. The same salt gives the same pause.
+/// `first` for the first time, twice that for the second, and so on; a quarter more or less, by the salt, so that
+/// devices that failed together are not tried together. The same salt gives the same pause.
 fn doubled(first: Duration, times: u32, longest: Duration, salt: &str) -> Duration {
     let doublings = times.saturating_sub(1).min(20);
     let pause = first.saturating_mul(1 << doublings).min(longest);

@@ -58,7 +58,7 @@ pub struct Probes {
 }
 
 /// What a device answered, or why it was not asked.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub struct ProbeResult {
     /// Its name.
     pub device: String,
@@ -86,9 +86,7 @@ pub struct ProbeResult {
 
 impl ProbeResult {
     fn silent(device: &Device) -> ProbeResult {
-        let (same_as, facts, hello, failure, used_by, check, baseline, sensors) = Default::default();
-        let device = device.name.clone();
-        ProbeResult { device, same_as, facts, hello, failure, used_by, bring_up_ms: 0, check, baseline, sensors }
+        ProbeResult { device: device.name.clone(), ..ProbeResult::default() }
     }
 
     /// Whether it was asked.
@@ -115,8 +113,8 @@ impl Probes {
         self.ask_all(devices, ProbeKind::Facts).await
     }
 
-    /// Checks whether those of the devices that nobody uses are fit for work; before the sweep of this schedule, if one is
-    /// given. What is found out about each is an event.
+    /// Checks whether those of the devices that nobody uses are fit for work; before the sweep of this schedule, if one
+    /// is given. What is found out about each is an event.
     ///
     /// # Errors
     /// When the store can't be used.
@@ -226,8 +224,8 @@ impl Probes {
         measured
     }
 
-    /// Notes in the store that a device answered, or that it did not. One that does is back from quarantine when its next
-    /// health probe is due.
+    /// Notes in the store that a device answered, or that it did not. One that does is back from quarantine when its
+    /// next health probe is due.
     fn note(&self, answer: &ProbeResult) -> Result<(), StoreError> {
         let (store, name, now) = (self.store.as_ref(), &answer.device, (self.clock)());
         if let Some(failure) = &answer.failure {

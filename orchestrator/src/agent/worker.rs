@@ -1,7 +1,7 @@
 //! One device's work, from its first connection to its last record: turns, each under the device's lease.
 //!
-//! A turn brings the device up and carries out its jobs. When the device fails, the turn ends, and another follows after
-//! a pause; when it fails too often, it is quarantined, and only a health probe brings it back.
+//! A turn brings the device up and carries out its jobs. When the device fails, the turn ends, and another follows
+//! after a pause; when it fails too often, it is quarantined, and only a health probe brings it back.
 
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use crate::store::StoreError;
 use super::activity::Busy;
 use super::events::Subject;
 use super::jobs::{self, DeviceOutcome};
+use super::orphans::NotCleared;
 use super::prepare::{prepare, restore};
 use super::sightings::note_seen;
 use super::{Agent, AgentError, AgentMode, Shared, endings, orphans, policy, recovery};
@@ -62,9 +63,7 @@ pub(super) async fn work(agent: &Agent, device: &Device, shared: &Shared, busy: 
     if let Some(used) = shared.phones.used_instead_of(device) {
         return endings::skip_duplicate_entry(agent, device, used).await;
     }
-    let (lost_since, waits_for, wanted_at, last_check) = Default::default();
-    let mut worker =
-        Worker { agent, device, shared, lost_since, has_answered: false, waits_for, wanted_at, last_check };
+    let mut worker = Worker::new(agent, device, shared);
     let mut busy = Some(busy);
     loop {
         if agent.is_stopping() {
@@ -91,7 +90,20 @@ pub(super) async fn work(agent: &Agent, device: &Device, shared: &Shared, busy: 
     }
 }
 
-impl Worker<'_> {
+impl<'a> Worker<'a> {
+    fn new(agent: &'a Agent, device: &'a Device, shared: &'a Shared) -> Worker<'a> {
+        Worker {
+            agent,
+            device,
+            shared,
+            lost_since: None,
+            has_answered: false,
+            waits_for: None,
+            wanted_at: None,
+            last_check: None,
+        }
+    }
+
     /// Takes the device's lease, and works under it.
     async fn turn(&mut self) -> Result<TurnOutcome, AgentError> {
         // The semaphore is never closed.
@@ -112,8 +124,8 @@ impl Worker<'_> {
         Ok(turn)
     }
 
-    /// Takes the device's lease. Whoever has it is told that this sweep waits, and gives it back between two jobs if this
-    /// one goes before.
+    /// Takes the device's lease. Whoever has it is told that this sweep waits, and gives it back between two jobs if
+    /// this one goes before.
     async fn lease_device(&mut self) -> Result<Option<Lease>, AgentError> {
         let (store, name, sweep) = (&self.agent.store, &self.device.name, &self.agent.sweep.id);
         let lease = self.lease(name).await?;
@@ -268,9 +280,10 @@ impl Worker<'_> {
             endings::give_up(agent, device, Failure::new(FailureKind::RunnerChanged, message)).await?;
             return Ok(Some(TurnOutcome::Over));
         }
-        match orphans::clear(agent, device, session).await? {
+        match orphans::clear(agent, device, session).await {
             Ok(()) => Ok(None),
-            Err(failure) => self.failed(failure, DeviceState::InService).await.map(Some),
+            Err(NotCleared::Device(failure)) => self.failed(failure, DeviceState::InService).await.map(Some),
+            Err(NotCleared::Store(error)) => Err(error.into()),
         }
     }
 
@@ -342,8 +355,8 @@ impl Worker<'_> {
         }
     }
 
-    /// Waits while a person keeps the device locked. Returns false when it is in vain: nothing else goes on in the sweep,
-    /// the lock lasts, and the device's jobs have their records.
+    /// Waits while a person keeps the device locked. Returns false when it is in vain: nothing else goes on in the
+    /// sweep, the lock lasts, and the device's jobs have their records.
     async fn wait_while_locked(&self, lock: &DeviceLock) -> Result<bool, AgentError> {
         let agent = self.agent;
         self.emit(EventKind::DeviceWaiting { cause: lock.to_string() }).await;

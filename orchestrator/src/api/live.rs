@@ -98,8 +98,8 @@ pub(super) struct Live {
 }
 
 impl Seen {
-    /// All of it. Changes are told against this, not against what an endpoint answers: what is so only between two looks is
-    /// never told, and a viewer who took it from there would keep it.
+    /// All of it. Changes are told against this, not against what an endpoint answers: what is so only between two
+    /// looks is never told, and a viewer who took it from there would keep it.
     fn all(&self) -> Vec<SseMessage> {
         let mut all = vec![SseMessage::new("lab", &self.lab.clone().at(Timestamp::now()))];
         all.extend(self.devices.values().map(|device| SseMessage::new("device", device)));
@@ -302,8 +302,8 @@ async fn next(receiver: &mut broadcast::Receiver<SseMessage>) -> Option<SseMessa
     receiver.recv().await.ok()
 }
 
-/// The first messages, then what is told, and a comment where nothing is. Ends for one who is too far behind, or may not
-/// look any more.
+/// The first messages, then what is told, and a comment where nothing is. Ends for one who is too far behind, or may
+/// not look any more.
 fn messages(
     first: Vec<SseMessage>,
     receiver: broadcast::Receiver<SseMessage>,

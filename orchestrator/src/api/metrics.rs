@@ -1,5 +1,5 @@
-//! Figures for Prometheus, in its text form (OpenMetrics). Counters count from the start of the daemon, and are fed by the
-//! events of the store; everything else is read when it is asked for.
+//! Figures for Prometheus, in its text form (OpenMetrics). Counters count from the start of the daemon, and are fed by
+//! the events of the store; everything else is read when it is asked for.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -5,7 +5,8 @@
 //! store, what is done goes there. Never blocks the runtime on the store or a file.
 //!
 //! Reading order: `routes` (all there is), `endpoint` (how a route is served and documented), `guard` (who gets in),
-//! `devices`, `utilisation`, `sweeps`, `schedules` and `lab` (what is answered), `live` (who is told of changes), `server` (connections).
+//! `devices`, `utilisation`, `sweeps`, `schedules` and `lab` (what is answered), `live` (who is told of changes),
+//! `server` (connections).
 
 mod background;
 mod devices;
@@ -58,7 +59,8 @@ pub use tls::{Tls, tls};
 pub use tokens::{Token, TokenError, TokenFile};
 use utilisation::Figures;
 
-/// Calls that may read the store at the same time: what more there is waits, and threads stay for the daemon's own work.
+/// Calls that may read the store at the same time: what more there is waits, and threads stay for the daemon's own
+/// work.
 const READERS: usize = 8;
 
 /// Sweeps that may be begun at the same time: their files may take a while to be made ready.

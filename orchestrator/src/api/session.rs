@@ -1,5 +1,5 @@
-//! Logging in, and who is logged in: a browser keeps a random name of its session in a cookie, never the token. Sessions are
-//! in memory; after a restart of the daemon one logs in again.
+//! Logging in, and who is logged in: a browser keeps a random name of its session in a cookie, never the token.
+//! Sessions are in memory; after a restart of the daemon one logs in again.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

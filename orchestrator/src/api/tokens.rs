@@ -1,5 +1,5 @@
-//! The file of tokens: a line each, `NAME ROLE SHA256 CREATED`. A token is 256 random bits, so its hash alone needs no salt
-//! and no slow function; whoever reads the file can't log in by it.
+//! The file of tokens: a line each, `NAME ROLE SHA256 CREATED`. A token is 256 random bits, so its hash alone needs no
+//! salt and no slow function; whoever reads the file can't log in by it.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};

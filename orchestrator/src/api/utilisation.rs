@@ -87,8 +87,8 @@ impl UtilisationAnswer {
 }
 
 impl Api {
-    /// Figures of each device that is not disabled, then of all of them together. They are read by one at a time: whoever
-    /// asks meanwhile gets the same.
+    /// Figures of each device that is not disabled, then of all of them together. They are read by one at a time:
+    /// whoever asks meanwhile gets the same.
     async fn figures(self: &Arc<Self>, days: u16) -> Result<Arc<Figures>, Refusal> {
         let mut last = self.figures.lock().await;
         if let Some(known) = last.as_ref().filter(|known| known.days == days && known.read_at.elapsed() < FRESH) {

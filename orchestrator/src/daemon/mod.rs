@@ -1,8 +1,9 @@
-//! Starts what schedules say, carries out what people hand over, goes on with what was stopped, and holds no truth: what became of each due time is in the
-//! store, so that a process that is killed at any moment neither loses a sweep nor begins one twice.
+//! Starts what schedules say, carries out what people hand over, goes on with what was stopped, and holds no truth:
+//! what became of each due time is in the store, so that a process that is killed at any moment neither loses a sweep
+//! nor begins one twice.
 //!
-//! Main type: [`Daemon`], which is told to look at regular times; what a sweep takes is behind the trait [`Sweeps`]. Never
-//! reads a clock but its own, and never touches a device.
+//! Main type: [`Daemon`], which is told to look at regular times; what a sweep takes is behind the trait [`Sweeps`].
+//! Never reads a clock but its own, and never touches a device.
 
 mod attend;
 mod handed;
@@ -54,7 +55,8 @@ pub trait Sweeps: Send + Sync {
     /// Goes on with a sweep, until its end, or until it is to stop.
     async fn go_on(&self, sweep: &SweepId, stop: Arc<Stop>) -> Result<(), TaskError>;
 
-    /// Ends a sweep that nobody carries out, on its devices too. One that somebody has got hold of meanwhile is theirs to end.
+    /// Ends a sweep that nobody carries out, on its devices too. One that somebody has got hold of meanwhile is theirs
+    /// to end.
     async fn cancel(&self, sweep: &SweepId) -> Result<(), TaskError>;
 
     /// Asks the devices that nobody uses what they are.

@@ -9,11 +9,12 @@ use jiff::Timestamp;
 use crate::domain::{SweepId, sha256_hex};
 use crate::store::{LeaseHolder, Store, StoreError};
 
-/// A process as leases and the journal of changes name it. One that has ended can be told from one that runs, where that
-/// can be seen from here. Each task of a process is a holder of its own, so that what one leaves behind is not kept by
-/// the next.
+/// A process as leases and the journal of changes name it. One that has ended can be told from one that runs, where
+/// that can be seen from here. Each task of a process is a holder of its own, so that what one leaves behind is not
+/// kept by the next.
 ///
-/// As a text: `host~machine:boot~namespace:pid:started.task`, and without the parts behind `~` as older versions wrote it.
+/// As a text: `host~machine:boot~namespace:pid:started.task`, and without the parts behind `~` as older versions wrote
+/// it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
     /// Name of the host, for people. Two machines, or two containers, may have the same.
@@ -30,7 +31,8 @@ pub struct Holder {
     task: u32,
 }
 
-/// Tasks of this process that have begun, and which of them have ended. Bounded by the sweeps that a process carries out.
+/// Tasks of this process that have begun, and which of them have ended. Bounded by the sweeps that a process carries
+/// out.
 static BEGUN: AtomicU32 = AtomicU32::new(0);
 static ENDED: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
 

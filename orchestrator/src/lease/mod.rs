@@ -1,7 +1,7 @@
 //! Who may do it: the leases of this process, and the names of processes in them.
 //!
-//! Main types: [`LeaseKeeper`], which takes leases and prolongs them, and [`Holder`], the name of a process. The truth is
-//! the store's. Never talks to a device.
+//! Main types: [`LeaseKeeper`], which takes leases and prolongs them, and [`Holder`], the name of a process. The truth
+//! is the store's. Never talks to a device.
 
 mod holder;
 mod keeper;

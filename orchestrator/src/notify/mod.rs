@@ -1,7 +1,7 @@
 //! Tells people what happened: by a webhook, a command, or mail.
 //!
-//! Main function: [`send`]. What is told is made by `report`. Every try has a deadline, and a webhook or a mail server that is
-//! away is tried a few times. Never decides what is worth telling, and never shows a secret.
+//! Main function: [`send`]. What is told is made by `report`. Every try has a deadline, and a webhook or a mail server
+//! that is away is tried a few times. Never decides what is worth telling, and never shows a secret.
 
 mod command;
 mod email;

@@ -1,8 +1,8 @@
 //! The live view of a sweep, and of other work that takes its time.
 //!
-//! Main type: [`Progress`], a handle that any thread may hold; behind it stands one [`View`]: a terminal's lines, a log's
-//! lines, or JSON Lines. Prints, and so is one of the few places that do; never decides anything, and never fails the
-//! work it shows: a view that can't be written any more falls silent and says so when it is closed.
+//! Main type: [`Progress`], a handle that any thread may hold; behind it stands one [`View`]: a terminal's lines, a
+//! log's lines, or JSON Lines. Prints, and so is one of the few places that do; never decides anything, and never fails
+//! the work it shows: a view that can't be written any more falls silent and says so when it is closed.
 
 mod eta;
 mod json_lines;

@@ -1,8 +1,8 @@
 //! Records in, bytes out: one file per format.
 //!
-//! Main types: the trait [`Report`] with its registry [`REPORTS`], and [`ReportInput`]. What each column means stands in
-//! one place, [`columns`]. Never does I/O, never reads a clock, and never leaves out a record: a failed or skipped cell
-//! is a row as well.
+//! Main types: the trait [`Report`] with its registry [`REPORTS`], and [`ReportInput`]. What each column means stands
+//! in one place, [`columns`]. Never does I/O, never reads a clock, and never leaves out a record: a failed or skipped
+//! cell is a row as well.
 
 use std::collections::HashMap;
 

@@ -67,8 +67,8 @@ fn quarantine_notice(device: &str, failure: &Failure, failures: u32) -> Notice {
     }
 }
 
-/// What is told when devices are found unfit before the sweep of a schedule: those, of so many that were checked. Of many,
-/// `devices` are the first.
+/// What is told when devices are found unfit before the sweep of a schedule: those, of so many that were checked. Of
+/// many, `devices` are the first.
 fn checks_notice(schedule: &str, checked: u64, unfit: u64, devices: &[Unfit]) -> Notice {
     /// More make a message that nobody reads.
     const TOLD: usize = 20;

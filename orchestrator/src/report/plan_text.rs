@@ -8,8 +8,8 @@ use crate::domain::{Job, Plan};
 use crate::planner;
 use crate::wording::{duration_text, single_line};
 
-/// The plan as a table: what runs, what doesn't and why, and how long it will take by the limits of its jobs: earlier runs
-/// are not looked at, so that the same plan gives the same bytes.
+/// The plan as a table: what runs, what doesn't and why, and how long it will take by the limits of its jobs: earlier
+/// runs are not looked at, so that the same plan gives the same bytes.
 pub fn plan_text(plan: &Plan) -> String {
     let header =
         ["device", "model", "weights", "backend", "precision", "threads", "batch", "scenario", "repeat", "job", "time"];

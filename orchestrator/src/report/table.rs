@@ -11,7 +11,8 @@ use crate::wording::single_line;
 /// How many cells a reason names; the rest is counted.
 const CELLS_NAMED: usize = 6;
 
-/// Between `images/s` and `status` stands one more: 80 columns have no room for two. Outputs that lie apart are told below.
+/// Between `images/s` and `status` stands one more: 80 columns have no room for two. Outputs that lie apart are told
+/// below.
 const HEADER: [&str; 6] = ["device", "model", "threads", "p50 ms", "p90 ms", "images/s"];
 
 /// The table at the end of a sweep, for a terminal `width` columns wide: what was measured, then what was not and why.

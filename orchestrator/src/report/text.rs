@@ -3,9 +3,9 @@ use jiff::Timestamp;
 use crate::wording::single_line;
 
 /// A text as a cell of a CSV file: on one line, and text for whoever reads it. CSV has no types, so spreadsheets run a
-/// cell that begins with `=`, `+`, `-` or `@` (and devices choose some of our texts), make 7 of a device `007`, and 1.1 of a
-/// version `1.10`; pandas takes `NA` for nothing. Such a text gets an apostrophe in front. Numbers are not texts and stay
-/// as they are.
+/// cell that begins with `=`, `+`, `-` or `@` (and devices choose some of our texts), make 7 of a device `007`, and 1.1
+/// of a version `1.10`; pandas takes `NA` for nothing. Such a text gets an apostrophe in front. Numbers are not texts
+/// and stay as they are.
 pub(super) fn csv_text(text: &str) -> String {
     let line = single_line(text);
     if is_mistakable(&line) { format!("'{line}") } else { line }

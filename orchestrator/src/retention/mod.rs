@@ -1,7 +1,7 @@
 //! What is kept, and what may leave.
 //!
-//! Main function: [`leaving`]; main types: [`Retention`], what a lab's file says, and [`Rule`]. Pure: whoever asks takes out
-//! what is named here, or only shows it. Never takes anything out itself.
+//! Main function: [`leaving`]; main types: [`Retention`], what a lab's file says, and [`Rule`]. Pure: whoever asks
+//! takes out what is named here, or only shows it. Never takes anything out itself.
 
 use jiff::civil::Time;
 use jiff::tz::TimeZone;

@@ -12,9 +12,10 @@ use jiff::{SignedDuration, Timestamp, ZonedDateTime};
 /// A cron expression: minute, hour, day of the month, month, day of the week, and seconds before them where it has six
 /// fields.
 ///
-/// Where clocks are put forward, a time that is left out (02:30) is due at the first moment after it; where they are put
-/// back, a time that is there twice is due the first time. So a fixed time is due exactly once on each day. An expression
-/// with `*` or `/` in its hours or minutes means steps of elapsed time: it is due in both hours, and not in the one left out.
+/// Where clocks are put forward, a time that is left out (02:30) is due at the first moment after it; where they are
+/// put back, a time that is there twice is due the first time. So a fixed time is due exactly once on each day. An
+/// expression with `*` or `/` in its hours or minutes means steps of elapsed time: it is due in both hours, and not in
+/// the one left out.
 #[derive(Debug, Clone)]
 pub struct Cron(croner::Cron);
 

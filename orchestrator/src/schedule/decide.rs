@@ -58,7 +58,8 @@ pub enum Step {
     Wait(Option<Timestamp>),
 }
 
-/// What becomes of the due times since those that are settled, oldest first. Of the waiting ones it may leave some out, too.
+/// What becomes of the due times since those that are settled, oldest first. Of the waiting ones it may leave some out,
+/// too.
 pub fn newly_due(schedule: &Schedule, state: &ScheduleState, now: Timestamp) -> Vec<Settled> {
     if !schedule.is_enabled {
         return Vec::new();

@@ -1,8 +1,9 @@
 //! When sweeps are due, and what is to be done about it: pure.
 //!
-//! Main type: [`Schedule`]; main functions: [`newly_due`], which settles what becomes of each due time, and [`next_step`],
-//! which says what to do now. The same input gives the same answer, so that years are tested in seconds, and a process that
-//! starts anew finds what the one before it would have done. Never reads a clock, and never starts anything.
+//! Main type: [`Schedule`]; main functions: [`newly_due`], which settles what becomes of each due time, and
+//! [`next_step`], which says what to do now. The same input gives the same answer, so that years are tested in seconds,
+//! and a process that starts anew finds what the one before it would have done. Never reads a clock, and never starts
+//! anything.
 
 mod cron;
 mod decide;

@@ -46,7 +46,8 @@ impl Window {
     }
 }
 
-/// When clocks next say this time, after `now`. A time that is left out when they are put forward is so much later then.
+/// When clocks next say this time, after `now`. A time that is left out when they are put forward is so much later
+/// then.
 fn next(time: Time, now: Timestamp, zone: &TimeZone) -> Timestamp {
     let today = now.to_zoned_datetime(zone.clone()).date();
     let days = (0..3).filter_map(|days| today.checked_add(days.days()).ok());

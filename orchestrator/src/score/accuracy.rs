@@ -3,8 +3,8 @@ use crate::domain::MeasuredAccuracy;
 /// Images whose class counts as found when it is among so many answers.
 const TOP: usize = 5;
 
-/// How often a network's answers, the best first, are the images' classes. An image without an answer is a wrong one. The
-/// answer of the first class has `label_offset` others before it, which are no image's class.
+/// How often a network's answers, the best first, are the images' classes. An image without an answer is a wrong one.
+/// The answer of the first class has `label_offset` others before it, which are no image's class.
 pub fn count_right(best: &[Vec<u32>], labels: &[u32], label_offset: u32) -> MeasuredAccuracy {
     let right = |most: usize| {
         let is_class = |answer: &u32, label: u32| answer.checked_sub(label_offset) == Some(label);

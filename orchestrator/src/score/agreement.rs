@@ -69,8 +69,8 @@ impl fmt::Display for Disagreement<'_> {
 /// What a network's engines are compared by.
 type Key<'a> = (&'a str, WeightsKind, Precision, u32, u64);
 
-/// Where engines disagree: for each network, weights, arithmetic, batch and seed, each engine's first row that is `ok` and
-/// has outputs, against that of the engine that comes first. Of an engine the first difference is told.
+/// Where engines disagree: for each network, weights, arithmetic, batch and seed, each engine's first row that is `ok`
+/// and has outputs, against that of the engine that comes first. Of an engine the first difference is told.
 pub fn disagreements<'a>(records: &'a [Record], outputs: &HashMap<String, Vec<f32>>) -> Vec<Disagreement<'a>> {
     let mut cells: Vec<(Key<'a>, Vec<&'a Record>)> = Vec::new();
     let is_told = |record: &&Record| record.status == RunStatus::Ok && !record.measurement.outputs.is_empty();

@@ -2,8 +2,8 @@ use super::ranking::{Better, Figure, RankedRow, ScoreResult, place};
 use super::result_matrix::{Cell, ResultMatrix, SystemUnderTest};
 use super::{Options, Score, ScoreError, Top};
 
-/// What Bianco et al. compare networks by («Benchmark Analysis of Representative Deep Neural Network Architectures», IEEE
-/// Access 2018): accuracy density, and accuracy beside speed.
+/// What Bianco et al. compare networks by («Benchmark Analysis of Representative Deep Neural Network Architectures»,
+/// IEEE Access 2018): accuracy density, and accuracy beside speed.
 pub(super) struct Bianco;
 
 const FIGURES: [Figure; 5] = [

@@ -1,8 +1,8 @@
 //! What raw numbers say: statistics of samples, throughput, how far outputs lie apart, and scores that rank devices.
 //!
 //! Main types: [`Statistics`]; [`Score`] with its registry [`SCORES`], which makes a [`Ranking`] of the
-//! [`ResultMatrix`] of some runs. Pure: never does I/O, and never reads a clock. Never drops a sample. Never leaves out a
-//! workload in silence: a row of a ranking names each, with the run it comes from or why it doesn't count.
+//! [`ResultMatrix`] of some runs. Pure: never does I/O, and never reads a clock. Never drops a sample. Never leaves out
+//! a workload in silence: a row of a ranking names each, with the run it comes from or why it doesn't count.
 
 mod accuracy;
 mod agreement;

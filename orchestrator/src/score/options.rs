@@ -81,8 +81,8 @@ pub struct Options<'a> {
     pub flops: bool,
     /// The device that others are compared with.
     pub reference: Option<&'a str>,
-    /// What was published about networks: accuracies for [`AccuracySource::Published`]; parameters, and multiply-adds of
-    /// runs that don't tell theirs, always.
+    /// What was published about networks: accuracies for [`AccuracySource::Published`]; parameters, and multiply-adds
+    /// of runs that don't tell theirs, always.
     pub published: &'a [PublishedNetwork],
 }
 
@@ -115,7 +115,8 @@ impl Options<'_> {
         run.params.or_else(|| self.published(run)?.params)
     }
 
-    /// Says on which images the accuracies that count were measured, where that is told: of others they can't be compared.
+    /// Says on which images the accuracies that count were measured, where that is told: of others they can't be
+    /// compared.
     pub(super) fn images(&self, matrix: &ResultMatrix<'_>) -> Option<String> {
         let runs = matrix.asked_cells().filter_map(|(_, cell)| cell.counting).filter(|run| !run.dataset.is_empty());
         let images = runs.filter_map(|run| Some((run.dataset.as_str(), run.accuracy?.n_images?)));

@@ -37,9 +37,9 @@ impl OutputError {
 
 /// Largest difference of two values at the same place, relative to the largest absolute value of the reference.
 ///
-/// The scale is the whole output's and not each value's own: a network's rounding errors are proportional to the size of
-/// its activations, so a logit near zero would turn harmless rounding into an error of any size. Where the reference is
-/// all zeros, any difference is infinite.
+/// The scale is the whole output's and not each value's own: a network's rounding errors are proportional to the size
+/// of its activations, so a logit near zero would turn harmless rounding into an error of any size. Where the reference
+/// is all zeros, any difference is infinite.
 pub fn output_error(reference: &[f32], values: &[f32]) -> OutputError {
     if reference.len() != values.len() {
         return OutputError::Length { reference: reference.len(), values: values.len() };
@@ -60,8 +60,8 @@ pub fn output_error(reference: &[f32], values: &[f32]) -> OutputError {
 type Key<'a> = (&'a str, WeightsKind, Precision, u32, u64, &'a str);
 
 /// The `output_error` of each record: the largest over its outputs, each against the first record with status `ok`, the
-/// same network and weights, in whatever format and by whatever engine, the same precision, batch and seed, and that output,
-/// finite. That first record so has 0. A network's only output is the same whatever a format calls it.
+/// same network and weights, in whatever format and by whatever engine, the same precision, batch and seed, and that
+/// output, finite. That first record so has 0. A network's only output is the same whatever a format calls it.
 ///
 /// `None` for a record without outputs or not `ok`, and where the values of an output or its reference are not in
 /// `outputs` (by their hash) and the hashes differ.

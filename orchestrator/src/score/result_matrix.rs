@@ -39,8 +39,8 @@ pub struct Cell<'a> {
     /// Its runs by identifier, however they ended; none where the system was never asked.
     pub runs: Vec<&'a ScoredRun>,
     /// The run that counts: of the runs that are `ok` and have a time, the one with the median time, the lower one of
-    /// two (by nearest rank). MLPerf Tiny takes the median of its five runs, too; AIoTBench measures once. The best would
-    /// reward luck, and a mean would be no run that anyone could look at.
+    /// two (by nearest rank). MLPerf Tiny takes the median of its five runs, too; AIoTBench measures once. The best
+    /// would reward luck, and a mean would be no run that anyone could look at.
     pub counting: Option<&'a ScoredRun>,
 }
 

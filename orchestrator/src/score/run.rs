@@ -123,8 +123,8 @@ impl ScoredRun {
         }
     }
 
-    /// Time of one image in seconds: the mean latency by the batch. In `offline` the samples add up to the wall time, so
-    /// this is the inverse of the throughput there; in `single_stream` it leaves out what lies between two queries.
+    /// Time of one image in seconds: the mean latency by the batch. In `offline` the samples add up to the wall time,
+    /// so this is the inverse of the throughput there; in `single_stream` it leaves out what lies between two queries.
     pub fn seconds_per_image(&self) -> Option<f64> {
         self.latency_s.map(|latency_s| latency_s / f64::from(self.settings.batch))
     }

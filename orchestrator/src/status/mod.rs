@@ -1,8 +1,8 @@
 //! How the devices and sweeps of the lab are right now, from what the store has.
 //!
-//! Main function: [`device_views`]. Main type: [`DeviceView`], which says what a device does ([`Availability`]), and all
-//! that this was found out from. [`utilisation_of_days`] says what the time of devices went into. Never asks a device,
-//! and never writes.
+//! Main function: [`device_views`]. Main type: [`DeviceView`], which says what a device does ([`Availability`]), and
+//! all that this was found out from. [`utilisation_of_days`] says what the time of devices went into. Never asks a
+//! device, and never writes.
 
 mod utilisation;
 

@@ -1,8 +1,8 @@
 //! What the time of devices went into, over days.
 //!
-//! Main functions: [`utilisation_of_days`], which reads the history, and [`utilisation`], which is pure: the same history gives
-//! the same figures. A moment counts once: a device that is locked while a run of before ends is busy, and a broken one
-//! that a person keeps locked is locked.
+//! Main functions: [`utilisation_of_days`], which reads the history, and [`utilisation`], which is pure: the same
+//! history gives the same figures. A moment counts once: a device that is locked while a run of before ends is busy,
+//! and a broken one that a person keeps locked is locked.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -26,7 +26,8 @@ pub struct LabHistory {
     pub attempts: Vec<PastAttempt>,
     /// Events that lock, unlock, quarantine or release devices, oldest first.
     pub events: Vec<Event>,
-    /// What was last heard of devices: since when one is silent that does not answer now. Of earlier silences nothing is kept.
+    /// What was last heard of devices: since when one is silent that does not answer now. Of earlier silences nothing
+    /// is kept.
     pub sightings: Vec<Sighting>,
 }
 
@@ -290,7 +291,8 @@ mod tests {
                 attempt("b", -9, -8, AttemptEnd::Ok),
             ],
             events: vec![
-                // The run of before ends under the lock; a second lock takes the place of the first; the third runs out.
+                // The run of before ends under the lock; a second lock takes the place of the first; the third runs
+                // out.
                 event("a", 2, locked(8)),
                 event("a", 4, locked(6)),
                 event("a", 5, EventKind::DeviceUnlocked { by: "bob".into(), locked_by: "ann".into() }),

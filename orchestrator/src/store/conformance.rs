@@ -1,5 +1,6 @@
-//! What every store must do, written against the trait. A store's tests call [`store_conformance!`] with a function that
-//! gives, for a fresh and empty store, a function that opens it: each call is another connection, as of another process.
+//! What every store must do, written against the trait. A store's tests call [`store_conformance!`] with a function
+//! that gives, for a fresh and empty store, a function that opens it: each call is another connection, as of another
+//! process.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 

@@ -35,8 +35,8 @@ pub trait HistoryStore {
     /// When the store can't be read.
     fn attempt_history(&self, since: Timestamp) -> Result<Vec<PastAttempt>, StoreError>;
 
-    /// The events since this time that lock, unlock, quarantine or release a device, and of those before, of each device
-    /// the last one of each kind: they tell what was so then. Oldest first.
+    /// The events since this time that lock, unlock, quarantine or release a device, and of those before, of each
+    /// device the last one of each kind: they tell what was so then. Oldest first.
     ///
     /// # Errors
     /// When the store can't be read.

@@ -110,8 +110,8 @@ pub trait LeaseStore {
     /// When the store can't be read.
     fn device_leases(&self, now: Timestamp) -> Result<Vec<(String, LeaseHolder)>, StoreError>;
 
-    /// Devices whose last lease was for this sweep and was never given back: they are used for it now, or whoever used them
-    /// ended without a word, and may have left things there half-way.
+    /// Devices whose last lease was for this sweep and was never given back: they are used for it now, or whoever used
+    /// them ended without a word, and may have left things there half-way.
     ///
     /// # Errors
     /// When the store can't be read.

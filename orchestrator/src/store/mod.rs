@@ -1,10 +1,10 @@
 //! The truth: sweeps, jobs, leases, runs, events, records, and how devices fare, in SQL.
 //!
-//! Main type: the trait [`Store`], made of [`SweepStore`], [`RunStore`], [`LeaseStore`], [`DeviceStore`], [`LockStore`],
-//! [`SightingStore`], [`ScheduleStore`], [`SubmissionStore`], [`HistoryStore`], [`RetentionStore`], [`NoticeStore`],
-//! [`EventStore`] and [`MaintenanceStore`]; `open` picks the
-//! implementation by the URL's scheme. Every write about a run carries the epoch of its lease, and a
-//! stale one is refused. Never talks to a device, and never computes a statistic.
+//! Main type: the trait [`Store`], made of [`SweepStore`], [`RunStore`], [`LeaseStore`], [`DeviceStore`],
+//! [`LockStore`], [`SightingStore`], [`ScheduleStore`], [`SubmissionStore`], [`HistoryStore`], [`RetentionStore`],
+//! [`NoticeStore`], [`EventStore`] and [`MaintenanceStore`]; `open` picks the implementation by the URL's scheme. Every
+//! write about a run carries the epoch of its lease, and a stale one is refused. Never talks to a device, and never
+//! computes a statistic.
 //!
 //! A call returns when the disk has answered. Async code may make it: the store sees to it that the other tasks of the
 //! runtime go on meanwhile. Nothing in the traits is SQLite's own: each method is one transaction that any SQL database
@@ -87,7 +87,8 @@ pub trait EventStore {
     /// When the store can't be read.
     fn events(&self, sweep: &SweepId) -> Result<Vec<Event>, StoreError>;
 
-    /// The events of a sweep behind the one of this number (0: all), oldest first, each with its number, at most `limit`.
+    /// The events of a sweep behind the one of this number (0: all), oldest first, each with its number, at most
+    /// `limit`.
     ///
     /// # Errors
     /// When the store can't be read.

@@ -31,8 +31,8 @@ pub trait RetentionStore {
     /// When the store can't be read.
     fn sweep_bytes(&self) -> Result<Vec<(SweepId, u64)>, StoreError>;
 
-    /// Takes out a sweep with all that belongs to it, in one transaction; returns whether it did: one that is not over, or
-    /// is pinned, stays.
+    /// Takes out a sweep with all that belongs to it, in one transaction; returns whether it did: one that is not over,
+    /// or is pinned, stays.
     ///
     /// # Errors
     /// When the store can't be written.

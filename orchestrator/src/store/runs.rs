@@ -93,11 +93,12 @@ pub struct Requeue<'a> {
     pub not_before: Timestamp,
 }
 
-/// Runs and the records they end in. Every write about a run carries the epoch of its lease; a stale one is refused, and
-/// kept as an event.
+/// Runs and the records they end in. Every write about a run carries the epoch of its lease; a stale one is refused,
+/// and kept as an event.
 pub trait RunStore {
-    /// Claims the next job of a device, in the order of the plan, in one transaction: one that waits, and whose pause is
-    /// over; none while a person keeps the device locked, or a sweep that goes before this one waits for it. The run's identifier is made from sweep, job and attempt.
+    /// Claims the next job of a device, in the order of the plan, in one transaction: one that waits, and whose pause
+    /// is over; none while a person keeps the device locked, or a sweep that goes before this one waits for it. The
+    /// run's identifier is made from sweep, job and attempt.
     ///
     /// # Errors
     /// When the store can't be written.
@@ -116,8 +117,8 @@ pub trait RunStore {
     /// When the store can't be read.
     fn live_runs(&self, sweep: &SweepId, device: Option<&str>) -> Result<Vec<LiveRun>, StoreError>;
 
-    /// Takes the lease of a run that has not ended, under a new epoch; `None` when somebody else has it, or it ended. Its
-    /// own holder may: after it had lost the device, it begins anew.
+    /// Takes the lease of a run that has not ended, under a new epoch; `None` when somebody else has it, or it ended.
+    /// Its own holder may: after it had lost the device, it begins anew.
     ///
     /// # Errors
     /// When the store can't be written.

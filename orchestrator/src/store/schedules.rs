@@ -24,8 +24,8 @@ pub trait ScheduleStore {
     /// When the store can't be written.
     fn settled_until(&self, schedule: &str, rule: &str, now: Timestamp) -> Result<Timestamp, StoreError>;
 
-    /// Settles due times, in one transaction: each waits to be begun, or is left out for a reason. One that waits may be
-    /// left out later; whatever else is settled stays.
+    /// Settles due times, in one transaction: each waits to be begun, or is left out for a reason. One that waits may
+    /// be left out later; whatever else is settled stays.
     ///
     /// # Errors
     /// When the store can't be written.
@@ -44,8 +44,8 @@ pub trait ScheduleStore {
     /// When the store can't be read.
     fn unfinished_sweeps(&self, schedule: &str) -> Result<Vec<Unfinished>, StoreError>;
 
-    /// Pauses a schedule, and appends the event of it in the same transaction; returns whether it was not paused before.
-    /// Who has paused it first stays the one.
+    /// Pauses a schedule, and appends the event of it in the same transaction; returns whether it was not paused
+    /// before. Who has paused it first stays the one.
     ///
     /// # Errors
     /// When the store can't be written.

@@ -12,8 +12,8 @@ pub struct SubmittedSweep {
     pub submission: Submission,
 }
 
-/// Sweeps that are the daemon's to carry out, though no schedule began them. A new one is handed over as it is added, by
-/// [`SweepStore::create_sweep`](super::SweepStore::create_sweep).
+/// Sweeps that are the daemon's to carry out, though no schedule began them. A new one is handed over as it is added,
+/// by [`SweepStore::create_sweep`](super::SweepStore::create_sweep).
 pub trait SubmissionStore {
     /// Gives a sweep to the daemon. Done again, the later word counts.
     ///

@@ -51,9 +51,9 @@ pub trait SweepStore {
     /// When the store can't be read.
     fn lab_id(&self) -> Result<LabId, StoreError>;
 
-    /// Adds a sweep with all its jobs and the records of its skipped cells, in one transaction. One that is begun for a due
-    /// time settles that in the same transaction, so that none is begun twice; so does one that the daemon gets, so that
-    /// none is added and then forgotten.
+    /// Adds a sweep with all its jobs and the records of its skipped cells, in one transaction. One that is begun for a
+    /// due time settles that in the same transaction, so that none is begun twice; so does one that the daemon gets, so
+    /// that none is added and then forgotten.
     ///
     /// # Errors
     /// When a sweep of that identifier exists, when nothing waits for the due time, or the store can't be written.
@@ -114,7 +114,8 @@ pub trait SweepStore {
     /// When the store can't be written.
     fn finish_sweep(&self, sweep: &SweepId, now: Timestamp) -> Result<bool, StoreError>;
 
-    /// Notes with which runner a sweep measures on a target, if that was not settled before; returns the one that it is.
+    /// Notes with which runner a sweep measures on a target, if that was not settled before; returns the one that it
+    /// is.
     ///
     /// # Errors
     /// When the store can't be written.

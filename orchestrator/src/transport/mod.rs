@@ -139,7 +139,8 @@ impl std::fmt::Display for Exit {
     }
 }
 
-/// Receives what a command prints, as it comes. Waiting in here holds the command back: nothing is queued without bound.
+/// Receives what a command prints, as it comes. Waiting in here holds the command back: nothing is queued without
+/// bound.
 #[async_trait]
 pub trait OutputSink: Send {
     /// Some bytes of standard output.

@@ -1,8 +1,8 @@
 //! File operations by commands of a POSIX shell, for devices that have nothing better (dropbear and busybox without an
 //! sftp server).
 //!
-//! Main types: [`FileCommand`]: the argument vector of one operation, and how to read its outcome; [`FileShell`]: what a
-//! transport gives to have its files moved so. Connects to nothing itself.
+//! Main types: [`FileCommand`]: the argument vector of one operation, and how to read its outcome; [`FileShell`]: what
+//! a transport gives to have its files moved so. Connects to nothing itself.
 
 use std::time::Duration;
 
@@ -150,8 +150,9 @@ impl FileCommand {
         FileCommand::new(&script, &[path_word(path), path_word(part)], deadline, format!("write {path}"))
     }
 
-    /// Gives the file of the name `path` and `suffix` the name `path` as soon as it is there; who is writing into it goes
-    /// on writing. Removes those of other names that begin with `family`, which a suffix does: nobody came to adopt them.
+    /// Gives the file of the name `path` and `suffix` the name `path` as soon as it is there; who is writing into it
+    /// goes on writing. Removes those of other names that begin with `family`, which a suffix does: nobody came to
+    /// adopt them.
     pub fn adopt(path: &str, suffix: &str, family: &str, deadline: Duration) -> FileCommand {
         let script = "[ ! -d \"$1\" ]||{ echo \"$1: Is a directory\" >&2;exit 1;};\
                       for f in \"$1$3\"*;do [ \"$f\" = \"$1$2\" ]||rm -f \"$f\";done;\
@@ -305,7 +306,8 @@ fn reason_in(stderr: &[u8]) -> String {
     text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
 }
 
-/// A path as a shell command takes it: `~/` means the folder that the login starts in, and no path looks like an option.
+/// A path as a shell command takes it: `~/` means the folder that the login starts in, and no path looks like an
+/// option.
 fn path_word(path: &str) -> String {
     let path = match path {
         "~" => ".",

@@ -79,7 +79,8 @@ impl SqliteStore {
             .map_err(|error| connection::failure(action, &self.path, &error))
     }
 
-    /// Runs one statement, and appends the event of it when it changed a row, in one transaction; returns whether it did.
+    /// Runs one statement, and appends the event of it when it changed a row, in one transaction; returns whether it
+    /// did.
     fn changed_with_event(
         &self,
         action: &str,

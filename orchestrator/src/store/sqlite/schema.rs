@@ -28,8 +28,8 @@ pub(super) fn version(connection: &Connection) -> rusqlite::Result<u32> {
     connection.pragma_query_value(None, "user_version", |row| row.get(0))
 }
 
-/// Brings the schema from whatever version it has to the last of `steps`, each step in a transaction of its own. Another
-/// process may do the same at the same time: the version is read again once the write lock is held.
+/// Brings the schema from whatever version it has to the last of `steps`, each step in a transaction of its own.
+/// Another process may do the same at the same time: the version is read again once the write lock is held.
 pub(super) fn migrate(connection: &mut Connection, steps: &[&str]) -> rusqlite::Result<()> {
     loop {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;

@@ -17,8 +17,8 @@ use super::server_state::ServerState;
 use crate::domain::AdbEndpoint;
 use crate::transport::{ConnectOptions, ErrorKind, TransportError};
 
-/// Set to [`SHELL_VARIABLE_PLAIN`], every device is used as one before Android 7, without the shell protocol: a way round
-/// a daemon whose shell protocol is broken.
+/// Set to [`SHELL_VARIABLE_PLAIN`], every device is used as one before Android 7, without the shell protocol: a way
+/// round a daemon whose shell protocol is broken.
 const SHELL_VARIABLE: &str = "FARMCTL_ADB_SHELL";
 const SHELL_VARIABLE_PLAIN: &str = "v1";
 /// Between looks at what a server lists.

@@ -1,8 +1,8 @@
 //! The services of the server that the crate `adb_client` serves well: is it there, end it, what is offline, and mDNS.
 //!
 //! Main function: [`call`]. The crate blocks, and has no deadlines. So each call runs in a thread of its own, through a
-//! relay on this host that is cut when the call's time is over: then the call ends, and the thread with it. The crate is
-//! not used where bytes of a device move: it drops the exit code of a command, takes output that was cut off for a
+//! relay on this host that is cut when the call's time is over: then the call ends, and the thread with it. The crate
+//! is not used where bytes of a device move: it drops the exit code of a command, takes output that was cut off for a
 //! success, and writes whole files only. Nor for lists and connecting: one line that it doesn't know spoils its whole
 //! list, and it takes addresses of IPv4 alone.
 

@@ -44,7 +44,8 @@ pub struct AnnouncedDevice {
     pub address: String,
 }
 
-/// Devices on the network that an adb server has heard of by mDNS; none where the server knows no mDNS. Starts no server.
+/// Devices on the network that an adb server has heard of by mDNS; none where the server knows no mDNS. Starts no
+/// server.
 ///
 /// # Errors
 /// When the server does not answer within the deadline.

@@ -1,7 +1,7 @@
 //! One command on the device, with its limit, and its end when the call is given up.
 //!
-//! Main function: [`exec`]. What a call that was given up had started is killed by its number: adb's daemon ends the shell
-//! alone.
+//! Main function: [`exec`]. What a call that was given up had started is killed by its number: adb's daemon ends the
+//! shell alone.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -99,8 +99,8 @@ fn lost(error: TransportError) -> TransportError {
     }
 }
 
-/// Comes back when no byte has moved for a while and the device does not answer either: a stopped daemon or server closes
-/// nothing.
+/// Comes back when no byte has moved for a while and the device does not answer either: a stopped daemon or server
+/// closes nothing.
 async fn silence(target: &Target, activity: &Activity) -> String {
     let mut asked_at = Instant::now();
     loop {

@@ -35,7 +35,8 @@ impl Patience {
     }
 }
 
-/// Makes sure that the server answers: starts it when it isn't running, and restarts it when it hangs, where that may be.
+/// Makes sure that the server answers: starts it when it isn't running, and restarts it when it hangs, where that may
+/// be.
 pub(super) async fn heal_server(server: &Server, patience: Patience) -> Result<(), TransportError> {
     let state = ServerState::of(&server.address);
     let generation = state.generation();

@@ -2,11 +2,12 @@
 //!
 //! Main type: [`AdbTransport`]: a device of a server; every call is a connection of its own to that server. A file is
 //! written by the sync service (`whole`); one that broke off is gone on with, and all else is done, by commands of a
-//! POSIX shell. Never talks to a device without a server, and never puts anything on the device that it was not told to.
+//! POSIX shell. Never talks to a device without a server, and never puts anything on the device that it was not told
+//! to.
 //!
-//! Commands run by the shell protocol, version 2. A device without it (before Android 7) is used by the services `exec:`
-//! and `sync:` (`plain`, `parts`), which is chosen when it is connected; `FARMCTL_ADB_SHELL=v1` chooses it for every
-//! device. Its files are handled by the same commands, which Android has since 6.
+//! Commands run by the shell protocol, version 2. A device without it (before Android 7) is used by the services
+//! `exec:` and `sync:` (`plain`, `parts`), which is chosen when it is connected; `FARMCTL_ADB_SHELL=v1` chooses it for
+//! every device. Its files are handled by the same commands, which Android has since 6.
 //!
 //! The server's protocol is spoken here, on sockets that a deadline can drop: a daemon or server that is stopped holds
 //! up neither a worker nor the end of the process.

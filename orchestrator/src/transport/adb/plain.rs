@@ -78,8 +78,8 @@ pub(super) async fn exec(
     result
 }
 
-/// The script round the command's: the files lose their names at once, so that nothing is left behind however this ends.
-/// The markers are not there in one piece: what prints the command lines of processes does not print a marker.
+/// The script round the command's: the files lose their names at once, so that nothing is left behind however this
+/// ends. The markers are not there in one piece: what prints the command lines of processes does not print a marker.
 fn wrapped(script: &str, nonce: &str, has_input: bool) -> String {
     let input = if has_input { "\"$f.in\"" } else { "/dev/null" };
     format!(

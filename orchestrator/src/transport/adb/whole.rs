@@ -1,8 +1,8 @@
 //! Writing a file from its beginning, by the service that adb's own client uses.
 //!
-//! Main function: [`write()`]. The sync service is faster than a shell's `cat`, but when the end of a file never comes the
-//! daemon removes it, by its name. So the service gets a name of its own for the file, and a shell takes that away as
-//! soon as the file is there: the service goes on writing into it, and what arrived stays.
+//! Main function: [`write()`]. The sync service is faster than a shell's `cat`, but when the end of a file never comes
+//! the daemon removes it, by its name. So the service gets a name of its own for the file, and a shell takes that away
+//! as soon as the file is there: the service goes on writing into it, and what arrived stays.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! Logs in to an ssh server.
 //!
-//! Main function: [`log_in`]. Tries keys first (an encrypted one through the agent), then the password that the farm file
-//! names. Never asks a person, and never lets a secret into a message.
+//! Main function: [`log_in`]. Tries keys first (an encrypted one through the agent), then the password that the farm
+//! file names. Never asks a person, and never lets a secret into a message.
 
 use std::path::Path;
 use std::sync::Arc;

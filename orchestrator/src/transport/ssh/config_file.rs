@@ -1,7 +1,7 @@
 //! Reads `~/.ssh/config`.
 //!
-//! Main function: [`settings_for`]. Knows the few keywords that farmctl honours, `Host` blocks, `Include` and `Match all`;
-//! the conditions of other `Match` blocks are not evaluated, and such a block applies to nothing.
+//! Main function: [`settings_for`]. Knows the few keywords that farmctl honours, `Host` blocks, `Include` and `Match
+//! all`; the conditions of other `Match` blocks are not evaluated, and such a block applies to nothing.
 
 use std::path::{Path, PathBuf};
 

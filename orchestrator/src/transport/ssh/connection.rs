@@ -1,7 +1,7 @@
 //! One connection to a device, through jump hosts where there are any.
 //!
-//! Main type: [`Connection`]. Every step of connecting fails in its own way: an unknown name, a silent address, a refused
-//! port, a wrong key, a refused login. Never connects again by itself.
+//! Main type: [`Connection`]. Every step of connecting fails in its own way: an unknown name, a silent address, a
+//! refused port, a wrong key, a refused login. Never connects again by itself.
 
 use std::borrow::Cow;
 use std::io::ErrorKind as IoErrorKind;
@@ -156,7 +156,8 @@ impl Connection {
         }
     }
 
-    /// Opens a channel beyond those that are counted, to end one of these. dropbear needs none, for it passes signals on.
+    /// Opens a channel beyond those that are counted, to end one of these. dropbear needs none, for it passes signals
+    /// on.
     pub(super) async fn extra_channel(&self) -> Option<Channel<Msg>> {
         if self.facts.is_dropbear.get() == Some(&true) {
             return None;

@@ -1,8 +1,8 @@
 //! Decides whether a server is the one it should be.
 //!
 //! Main type: [`HostKeyCheck`]. A key that is not known is refused unless new ones are accepted on purpose; a key that
-//! differs from the known one, or is revoked, is always refused. Certificates of host keys are not supported: lines with
-//! `@cert-authority` are passed over.
+//! differs from the known one, or is revoked, is always refused. Certificates of host keys are not supported: lines
+//! with `@cert-authority` are passed over.
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind as IoErrorKind, Write};

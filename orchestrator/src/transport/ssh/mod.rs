@@ -1,8 +1,8 @@
 //! A device with an ssh server, OpenSSH or dropbear.
 //!
-//! Main type: [`SshTransport`]: one connection, on which every call is a command of its own. Files are moved by commands
-//! of a POSIX shell, so no sftp server is needed. Never connects again by itself, and never trusts an unknown host key
-//! unless told to.
+//! Main type: [`SshTransport`]: one connection, on which every call is a command of its own. Files are moved by
+//! commands of a POSIX shell, so no sftp server is needed. Never connects again by itself, and never trusts an unknown
+//! host key unless told to.
 //!
 //! Calls at the same time share the connection, but for dropbear, where they wait for each other.
 //!

@@ -18,8 +18,8 @@ fn json(value: &impl serde::Serialize) -> String {
 }
 
 /// A lab's store as that version had it: a sweep that had ended, and one that was stopped with a job recorded at its
-/// second attempt, one under way, one that waits, and a skipped cell. Its rows were written by version 1 or 2, and a later
-/// version has them from there.
+/// second attempt, one under way, one that waits, and a skipped cell. Its rows were written by version 1 or 2, and a
+/// later version has them from there.
 fn write_old(path: &Path, version: usize) {
     let connection = Connection::open(path).unwrap();
     let (before, since) = MIGRATIONS[..version].split_at(version.min(2));

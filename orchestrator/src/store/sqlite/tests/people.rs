@@ -1,5 +1,5 @@
-//! What a person did and the event that tells of it are one: neither is there without the other, whenever the process is
-//! killed.
+//! What a person did and the event that tells of it are one: neither is there without the other, whenever the process
+//! is killed.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
