@@ -148,6 +148,9 @@ fn a_file_that_changed_since_the_plan_is_not_the_devices_fault() {
     let row: std::collections::HashMap<String, String> = rows.deserialize().next().unwrap().unwrap();
     let mut network = std::fs::read(lab.path(&row["file"])).unwrap();
     let mine = lab.path("configs/mine.onnx");
+    let (sha256, size_bytes) = (farmctl::domain::sha256_hex(&network), network.len());
+    // A file of its own, by a doc string of one letter: what the device has already would not be pushed.
+    network.extend([6 << 3 | 2, 1, b'x']);
     std::fs::write(&mine, &network).unwrap();
     lab.write(
         "configs/models.yaml",
@@ -156,11 +159,9 @@ fn a_file_that_changed_since_the_plan_is_not_the_devices_fault() {
   - name: squeezenet1_0
     input_range: [0, 1]
     weights:
-      synthetic: {{ builtin: squeezenet1_0, sha256: {}, size_bytes: {} }}
+      synthetic: {{ builtin: squeezenet1_0, sha256: {sha256}, size_bytes: {size_bytes} }}
   - {{ name: mine, weights: {{ trained: {{ path: mine.onnx }} }} }}
-",
-            farmctl::domain::sha256_hex(&network),
-            network.len()
+"
         ),
     );
     let sweep = lasting(3).replace("[squeezenet1_0]", "[squeezenet1_0, mine]");
