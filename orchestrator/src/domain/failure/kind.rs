@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Blame, Retry, connection, device, lab, run};
 
-/// What kind of failure. [`KindFacts`] says more of each.
+/// What kind of failure. `KindFacts` says more of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureKind {
