@@ -27,7 +27,7 @@ impl Work<'_, '_> {
         self.engine = None;
         let ready = async {
             self.session.reconnect_if_lost().await?;
-            let engine = agent.engines.engine(&run.job, &self.session.hello.target).await;
+            let engine = agent.files.engines.engine(&run.job, &self.session.hello.target).await;
             // What was left by an earlier process has all it needs.
             if self.session.knows_run(&run.run_id) {
                 self.engine = engine.unwrap_or_default();
@@ -88,7 +88,7 @@ impl Work<'_, '_> {
         let of_model = std::iter::once((model.name.clone(), own)).chain(parts);
         let mut files: Vec<Wanted> = of_model
             .map(|(name, artifact)| {
-                let source = agent.model_files.get(&artifact.sha256).cloned();
+                let source = agent.files.models.get(&artifact.sha256).cloned();
                 Wanted { name, artifact, source }
             })
             .collect();
@@ -103,7 +103,7 @@ impl Work<'_, '_> {
             let prepared = dataset.prepared.as_ref();
             let prepared = prepared.ok_or_else(|| unavailable(format!("dataset {} was not prepared", dataset.name)))?;
             let artifact = prepared.images.clone();
-            let source = agent.model_files.get(&artifact.sha256).cloned();
+            let source = agent.files.models.get(&artifact.sha256).cloned();
             files.push(Wanted { name: format!("images of {}", dataset.name), artifact, source });
         }
         let all: Vec<&ArtifactRef> = files.iter().map(|file| &file.artifact).collect();

@@ -5,7 +5,7 @@ use crate::lease::{LEASE, LEASE_POLL_INTERVAL};
 use crate::store::StoreError;
 
 use super::events::Subject;
-use super::{Agent, AgentError, AgentMode, records};
+use super::{Agent, AgentError, AgentMode, Assignment, records};
 
 /// The device can't be used: each of its open jobs gets a failed record.
 pub(super) async fn give_up(agent: &Agent, device: &Device, failure: Failure) -> Result<(), AgentError> {
@@ -31,7 +31,7 @@ pub(super) async fn skip_duplicate_entry(agent: &Agent, device: &Device, used: &
 pub(super) async fn skip_engine(agent: &Agent, device: &Device, like: &Job, why: Failure) -> Result<(), AgentError> {
     tracing::warn!(%why, backend = %like.backend, "its jobs are skipped");
     let is_of_it = |job: &Job| job.backend == like.backend && job.backend_version == like.backend_version;
-    for job in agent.store.open_jobs(&agent.sweep.id, Some(&device.name))?.into_iter().filter(is_of_it) {
+    for job in agent.store.open_jobs(&agent.assignment.sweep.id, Some(&device.name))?.into_iter().filter(is_of_it) {
         add_record(agent, cell_record(agent, device, &job, RunStatus::Skipped, &why))?;
     }
     Ok(())
@@ -55,7 +55,7 @@ pub(super) async fn skip_locked(agent: &Agent, device: &Device, lock: &DeviceLoc
 
 /// Gives each open job of the device its record.
 async fn end_open_jobs(agent: &Agent, device: &Device, status: RunStatus, failure: Failure) -> Result<(), AgentError> {
-    let (status, failure) = match agent.mode {
+    let (status, failure) = match agent.assignment.mode {
         AgentMode::Jobs => (status, failure),
         AgentMode::EndRuns => {
             let what = format!("it was cancelled; what is on the device could not be collected: {failure}");
@@ -71,7 +71,7 @@ async fn end_open_jobs(agent: &Agent, device: &Device, status: RunStatus, failur
 
 /// Gives each open job of the device its record that nobody else may write; returns how many others there are.
 fn end_those_free(agent: &Agent, device: &Device, status: RunStatus, failure: &Failure) -> Result<usize, StoreError> {
-    let Agent { store, sweep, leases, .. } = agent;
+    let Agent { store, assignment: Assignment { sweep, .. }, leases, .. } = agent;
     // Runs that an earlier process had left here, and that can't be collected.
     for live in store.live_runs(&sweep.id, Some(&device.name))? {
         let Some(run) = store.take_over(&live.run_id, leases.holder(), LEASE, agent.now())? else { continue };
@@ -86,7 +86,7 @@ fn end_those_free(agent: &Agent, device: &Device, status: RunStatus, failure: &F
 }
 
 fn cell_record(agent: &Agent, device: &Device, job: &Job, status: RunStatus, failure: &Failure) -> Record {
-    records::cell_record(&agent.sweep, Some(device), job, status, Some(failure.clone()), agent.now())
+    records::cell_record(&agent.assignment.sweep, Some(device), job, status, Some(failure.clone()), agent.now())
 }
 
 /// Gives a job its record, with the attempts that were made before.

@@ -20,7 +20,7 @@ use super::orphans::NotCleared;
 use super::policy::{self, RetryDecision};
 use super::prepare::{SetUp, prepare};
 use super::worker::Worker;
-use super::{Agent, AgentError, AgentMode, endings, orphans, records};
+use super::{Agent, AgentError, AgentMode, Assignment, endings, orphans, records};
 
 /// How the work on a device ended.
 pub(super) enum DeviceOutcome {
@@ -80,7 +80,7 @@ pub(super) struct Work<'a, 'w> {
 impl Work<'_, '_> {
     async fn claim_until_none(&mut self, set_up: &mut SetUp) -> Result<DeviceOutcome, AgentError> {
         loop {
-            if self.agent.is_stopping() || self.agent.mode == AgentMode::EndRuns {
+            if self.agent.is_stopping() || self.agent.assignment.mode == AgentMode::EndRuns {
                 return Ok(DeviceOutcome::Over);
             }
             let halted = self.worker.shared.halt.borrow().clone();
@@ -114,15 +114,15 @@ impl Work<'_, '_> {
 
     /// Jobs whose engine has no program for this kind of device, or none that can be had, are not tried.
     async fn skip_without_engine(&self) -> Result<RunOutcome, AgentError> {
-        if self.agent.is_stopping() || self.agent.mode == AgentMode::EndRuns {
+        if self.agent.is_stopping() || self.agent.assignment.mode == AgentMode::EndRuns {
             return Ok(RunOutcome::GoOn);
         }
-        let jobs = self.agent.store.open_jobs(&self.agent.sweep.id, Some(&self.device.name))?;
+        let jobs = self.agent.store.open_jobs(&self.agent.assignment.sweep.id, Some(&self.device.name))?;
         let engines: BTreeMap<(&str, &str), &Job> =
             jobs.iter().map(|job| ((job.backend.as_str(), job.backend_version.as_str()), job)).collect();
         for job in engines.into_values() {
             let provided = tokio::select! {
-                provided = self.agent.engines.engine(job, &self.session.hello.target) => provided,
+                provided = self.agent.files.engines.engine(job, &self.session.hello.target) => provided,
                 () = self.agent.stopped() => return Ok(RunOutcome::GoOn),
                 () = self.lease.lost() => return Ok(RunOutcome::End(DeviceOutcome::LeaseLost)),
             };
@@ -134,14 +134,14 @@ impl Work<'_, '_> {
     }
 
     fn claim(&self) -> Result<Claim, StoreError> {
-        let Agent { store, sweep, leases, .. } = self.agent;
+        let Agent { store, assignment: Assignment { sweep, .. }, leases, .. } = self.agent;
         store.claim(&sweep.id, &self.device.name, leases.holder(), LEASE, self.agent.now())
     }
 
     /// Takes over what an earlier process has left: a run that is still going on or has ended on the device is followed
     /// to its end; one that the device does not know is given back.
     async fn go_on_with_left_runs(&mut self) -> Result<RunOutcome, AgentError> {
-        for left in self.agent.store.live_runs(&self.agent.sweep.id, Some(&self.device.name))? {
+        for left in self.agent.store.live_runs(&self.agent.assignment.sweep.id, Some(&self.device.name))? {
             let Some(run) = self.take_over(&left.run_id).await? else { continue };
             if !self.session.knows_run(&run.run_id) {
                 let what = format!("{} does not know this run, which {} had left", self.device.name, left.lease.holder);
@@ -161,7 +161,7 @@ impl Work<'_, '_> {
     /// Waits for the lease of a run to run out, and takes it; `None` when the run ends meanwhile, or a person stops.
     async fn take_over(&self, run: &RunId) -> Result<Option<ClaimedRun>, AgentError> {
         loop {
-            let Agent { store, sweep, leases, .. } = self.agent;
+            let Agent { store, assignment: Assignment { sweep, .. }, leases, .. } = self.agent;
             let taken = store.take_over(run, leases.holder(), LEASE, self.agent.now())?;
             let live = store.live_runs(&sweep.id, Some(&self.device.name))?;
             if taken.is_some() || self.agent.is_stopping() || live.iter().all(|live| live.run_id != *run) {
@@ -219,7 +219,8 @@ impl Work<'_, '_> {
             return Ok(RunOutcome::End(DeviceOutcome::LeaseLost));
         }
         self.free_device(run, kind).await?;
-        match policy::after_attempt(kind, run.failed_attempts, &self.agent.retry, run.run_id.as_str()) {
+        match policy::after_attempt(kind, run.failed_attempts, &self.agent.assignment.rules.retry, run.run_id.as_str())
+        {
             RetryDecision::Again(pause) => self.requeue(run, failure.clone(), true, pause).await?,
             next => {
                 let moved = if next == RetryDecision::Elsewhere { self.equal_device(&run.job)? } else { None };
@@ -236,7 +237,7 @@ impl Work<'_, '_> {
             return Ok(RunOutcome::GoOn);
         }
         let status = self.agent.store.device_failed(&self.device.name, &failure, self.agent.now())?;
-        if self.session.is_gone() || status.failures_in_row >= self.agent.retry.quarantine_after {
+        if self.session.is_gone() || status.failures_in_row >= self.agent.assignment.rules.retry.quarantine_after {
             return Ok(RunOutcome::End(DeviceOutcome::Failed(failure)));
         }
         Ok(RunOutcome::GoOn)
@@ -250,7 +251,7 @@ impl Work<'_, '_> {
         failure: Failure,
         measurement: Measurement,
     ) -> Result<RunOutcome, AgentError> {
-        if self.agent.store.sweep_state(&self.agent.sweep.id)? == SweepState::Cancelling {
+        if self.agent.store.sweep_state(&self.agent.assignment.sweep.id)? == SweepState::Cancelling {
             let record = self.record(run, started_at, Err((failure, measurement)));
             self.finish(run, record, None).await?;
         } else {
@@ -285,7 +286,7 @@ impl Work<'_, '_> {
 
     /// What the sweep's `on_failure` says to a failed record.
     async fn after_failed_record(&self, failure: &Failure) -> Result<Option<DeviceOutcome>, AgentError> {
-        match self.agent.on_failure {
+        match self.agent.assignment.rules.on_failure {
             OnFailure::Continue => Ok(None),
             OnFailure::StopDevice => {
                 let why = format!("on_failure: stop_device, after {failure}");
@@ -302,10 +303,10 @@ impl Work<'_, '_> {
 
     /// The job as it is on an equal device of the lab that does not have it yet.
     fn equal_device(&self, job: &Job) -> Result<Option<Job>, AgentError> {
-        let Some(key) = &self.agent.retry.equal_by else { return Ok(None) };
+        let Some(key) = &self.agent.assignment.rules.retry.equal_by else { return Ok(None) };
         let value = |device: &Device| device.tags.iter().find(|tag| tag.key == *key).cloned();
         let Some(own) = value(self.device) else { return Ok(None) };
-        let equal = self.agent.lab_devices.iter().filter(|other| {
+        let equal = self.agent.assignment.lab_devices.iter().filter(|other| {
             other.name != self.device.name && other.disabled.is_none() && value(other).as_ref() == Some(&own)
         });
         for other in equal {
@@ -320,7 +321,7 @@ impl Work<'_, '_> {
     /// Whether a device can take a job now that it does not have yet.
     fn may_take(&self, device: &Device, job: &Job) -> Result<bool, StoreError> {
         let store = &self.agent.store;
-        match store.attempts(&self.agent.sweep.id, &job.id) {
+        match store.attempts(&self.agent.assignment.sweep.id, &job.id) {
             Ok(_) => return Ok(false),
             Err(StoreError::UnknownJob { .. }) => {}
             Err(error) => return Err(error),
@@ -336,7 +337,8 @@ impl Work<'_, '_> {
         outcome: Result<Measurement, (Failure, Measurement)>,
     ) -> Record {
         let moments = (started_at, self.agent.now());
-        let mut record = records::run_record(&self.agent.sweep, self.device, self.session, run, moments, outcome);
+        let mut record =
+            records::run_record(&self.agent.assignment.sweep, self.device, self.session, run, moments, outcome);
         record.condition = Some(records::condition(self.session, moments.1, self.worker.last_check.clone()));
         record.engine_files = self.engine.as_ref().map(|engine| engine.spec.files.clone()).unwrap_or_default();
         record

@@ -24,7 +24,7 @@ impl Work<'_, '_> {
     pub(super) async fn keep_outputs(&self, collected: &Collected) -> Result<(), AgentError> {
         let give_up_at = Instant::now() + STORE_TIMEOUT;
         for (sha256, bytes) in &collected.output_files {
-            while let Err(error) = self.agent.outputs.keep(sha256, bytes) {
+            while let Err(error) = self.agent.files.outputs.keep(sha256, bytes) {
                 if Instant::now() >= give_up_at {
                     return Err(AgentError::Outputs(error));
                 }
@@ -40,7 +40,7 @@ impl Work<'_, '_> {
         // Where it did not answer, a remark of the run says why.
         let Some(dataset) = job.dataset.as_ref().filter(|_| !best.is_empty()) else { return Ok(None) };
         let Some(prepared) = dataset.prepared.as_ref() else { return Ok(None) };
-        let labels = self.agent.labels.load(&prepared.labels_sha256).map_err(AgentError::Labels)?;
+        let labels = self.agent.files.labels.load(&prepared.labels_sha256).map_err(AgentError::Labels)?;
         Ok(Some(count_right(best, &labels, dataset.label_offset)))
     }
 

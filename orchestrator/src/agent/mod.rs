@@ -4,11 +4,10 @@
 //! what happened goes to the store and to the live view as events. Never prints, and decides nothing that a plan
 //! decides.
 //!
-//! Reading order: `worker` (a device's turns), `jobs` (what is done in a turn), `attempt` (one run), `ledger` (what is
-//! written about it), `policy` (what a failure means).
+//! Reading order: `assignment` (what is to be done), `worker` (a device's turns), `waiting` (what comes between them),
+//! `jobs` (what is done in a turn), `attempt` (one run), `ledger` (what is written about it), `policy` (what a failure
+//! means).
 
-use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,8 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::device::{EngineProvider, RunnerProvider};
-use crate::domain::{Device, Event, LabId, OnFailure, RetryPolicy, SweepRow, SweepState, Timeouts, TransportConfig};
+use crate::domain::{Device, Event, LabId, SweepState, TransportConfig};
 use crate::inventory::{DuplicateEntry, find_duplicate_entries};
 use crate::lease::{Clock, Lease, LeaseKeeper};
 use crate::store::{Store, StoreError};
@@ -27,6 +25,7 @@ use healing::Healing;
 use worker_pool::{Shared, WorkerPool};
 
 mod activity;
+mod assignment;
 mod attempt;
 mod check;
 mod endings;
@@ -46,9 +45,11 @@ mod recovery;
 mod sightings;
 mod stop;
 mod verdict;
+mod waiting;
 mod worker;
 mod worker_pool;
 
+pub use assignment::{AgentMode, Assignment, SweepFiles, SweepRules};
 pub use events::{Events, Subject};
 pub use labels::LabelFiles;
 pub use outputs::OutputFiles;
@@ -81,64 +82,56 @@ pub enum AgentError {
     Worker(String),
 }
 
-/// What an agent is there for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AgentMode {
-    /// To carry out the open jobs of a sweep.
-    Jobs,
-    /// To end the runs that an earlier process had left on devices, and to collect what is there.
-    EndRuns,
-}
-
 /// Everything the workers of one sweep share.
 pub struct Agent {
-    /// What it is there for.
-    pub mode: AgentMode,
+    assignment: Assignment,
+    files: SweepFiles,
+    connect: Arc<dyn Connect>,
     /// The truth.
-    pub store: Arc<dyn Store>,
+    store: Arc<dyn Store>,
     /// The lab, as devices remember its leases.
-    pub lab: LabId,
-    /// The sweep that is carried out.
-    pub sweep: SweepRow,
-    /// How long things may take.
-    pub timeouts: Timeouts,
-    /// What a failed run means for those after it.
-    pub on_failure: OnFailure,
-    /// What a failure of a device means for its jobs.
-    pub retry: RetryPolicy,
-    /// All devices of the lab: a job may move to an equal one.
-    pub lab_devices: Vec<Device>,
-    /// How to connect.
-    pub connect: Arc<dyn Connect>,
-    /// Where the models' files are on this host, by hash.
-    pub model_files: HashMap<String, PathBuf>,
-    /// Where runners come from.
-    pub runners: Arc<dyn RunnerProvider>,
-    /// Where engine programs come from.
-    pub engines: Arc<dyn EngineProvider>,
-    /// Where outputs are kept.
-    pub outputs: OutputFiles,
-    /// What datasets' images really show.
-    pub labels: LabelFiles,
-    /// Where events go.
-    pub events: Events,
-    /// Whether it is to stop.
-    pub stop: Arc<Stop>,
-    /// Most devices that are worked on at the same time.
-    pub max_devices: usize,
+    lab: LabId,
     /// The leases of this process.
-    pub leases: LeaseKeeper,
-    /// The time of day.
-    pub clock: Clock,
+    leases: LeaseKeeper,
+    clock: Clock,
+    events: Events,
+    stop: Arc<Stop>,
 }
 
 impl Agent {
+    /// An agent for one sweep, which works with the keeper's store, leases and clock. What happens goes to `live`, too.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn new(
+        assignment: Assignment,
+        files: SweepFiles,
+        connect: Arc<dyn Connect>,
+        leases: LeaseKeeper,
+        live: mpsc::Sender<Event>,
+    ) -> Result<Agent, StoreError> {
+        let (store, clock) = (Arc::clone(leases.store()), leases.clock().clone());
+        let events = Events::new(Arc::clone(&store), live, assignment.sweep.id.clone(), clock.clone());
+        let lab = store.lab_id()?;
+        Ok(Agent { assignment, files, connect, store, lab, leases, clock, events, stop: Arc::default() })
+    }
+
+    /// Where what happens in the sweep is told.
+    pub fn events(&self) -> &Events {
+        &self.events
+    }
+
+    /// By this it is told to stop.
+    pub fn stop(&self) -> &Arc<Stop> {
+        &self.stop
+    }
+
     /// Carries out the open jobs of the sweep on these devices, under the sweep's lease. Returns when all are done, or
     /// when a person stopped it.
     ///
     /// # Errors
-    /// When the store can't be used any more, or the sweep's lease is lost. Failures of devices and runs are records, not
-    /// errors.
+    /// When the store can't be used any more, or the sweep's lease is lost. Failures of devices and runs are records,
+    /// not errors.
     pub async fn carry_out(self: Arc<Self>, devices: Vec<Device>, lease: &Lease) -> Result<(), AgentError> {
         tokio::select! {
             done = Arc::clone(&self).work(devices) => done,
@@ -148,7 +141,7 @@ impl Agent {
     }
 
     async fn work(self: Arc<Self>, devices: Vec<Device>) -> Result<(), AgentError> {
-        let shared = Arc::new(Shared::new(self.max_devices));
+        let shared = Arc::new(Shared::new(self.assignment.max_devices));
         let mut pool = WorkerPool::new(&self, &shared);
         // Count as busy until every worker has started.
         let beginning = shared.activity.begin();
@@ -167,8 +160,9 @@ impl Agent {
 
     /// Which of the devices are others reached another way; none when a person stops it meanwhile.
     async fn find_duplicate_entries(&self, devices: &[Device]) -> Vec<DuplicateEntry> {
+        let timeouts = &self.assignment.rules.timeouts;
         tokio::select! {
-            entries = find_duplicate_entries(devices, self.connect.as_ref(), &self.timeouts) => entries,
+            entries = find_duplicate_entries(devices, self.connect.as_ref(), timeouts) => entries,
             () = self.stopped() => Vec::new(),
         }
     }
@@ -177,7 +171,7 @@ impl Agent {
     async fn watch_for_cancel(&self) -> Result<(), AgentError> {
         loop {
             tokio::time::sleep(CANCEL_POLL_INTERVAL).await;
-            if self.store.sweep_state(&self.sweep.id)? == SweepState::Cancelling {
+            if self.store.sweep_state(&self.assignment.sweep.id)? == SweepState::Cancelling {
                 self.stop.raise(2);
             }
         }
@@ -185,12 +179,12 @@ impl Agent {
 
     /// Whether no more runs are to be started.
     fn is_stopping(&self) -> bool {
-        self.mode == AgentMode::Jobs && self.stop.times() > 0
+        self.assignment.mode == AgentMode::Jobs && self.stop.times() > 0
     }
 
     /// Waits until no more runs are to be started.
     async fn stopped(&self) {
-        match self.mode {
+        match self.assignment.mode {
             AgentMode::Jobs => self.stop.reached(1).await,
             AgentMode::EndRuns => std::future::pending().await,
         }
@@ -198,7 +192,7 @@ impl Agent {
 
     /// Waits until the runs under way are to be ended.
     async fn asked_to_end(&self) {
-        match self.mode {
+        match self.assignment.mode {
             AgentMode::Jobs => self.stop.reached(2).await,
             AgentMode::EndRuns => {}
         }
@@ -215,7 +209,7 @@ impl Agent {
     }
 
     fn bring_up_limit(&self) -> Duration {
-        Duration::from_secs_f64(self.timeouts.bring_up_seconds)
+        Duration::from_secs_f64(self.assignment.rules.timeouts.bring_up_seconds)
     }
 }
 

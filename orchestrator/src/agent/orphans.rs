@@ -78,7 +78,9 @@ fn ownership(agent: &Agent, run: &RunInfo) -> Result<RunOwnership, StoreError> {
     }
     let id = RunId(run.run_id.clone());
     Ok(match agent.store.run_owner(&id)? {
-        Some(RunOwner { sweep_id, run: RunState::Live, .. }) if sweep_id == agent.sweep.id => RunOwnership::Ours,
+        Some(RunOwner { sweep_id, run: RunState::Live, .. }) if sweep_id == agent.assignment.sweep.id => {
+            RunOwnership::Ours
+        }
         Some(RunOwner { sweep: SweepState::Open, run: RunState::Live, .. }) => RunOwnership::Others,
         _ => RunOwnership::Orphan,
     })
@@ -86,7 +88,7 @@ fn ownership(agent: &Agent, run: &RunInfo) -> Result<RunOwnership, StoreError> {
 
 /// Waits for a run that is somebody else's, as long as a run may take.
 async fn wait_until_free(agent: &Agent, device: &Device, session: &mut Session) -> Result<(), NotCleared> {
-    let patience = agent.timeouts.run_seconds + agent.timeouts.collect_seconds;
+    let patience = agent.assignment.rules.timeouts.run_seconds + agent.assignment.rules.timeouts.collect_seconds;
     let give_up_at = Instant::now() + Duration::from_secs_f64(patience);
     let mut told = None;
     loop {

@@ -10,7 +10,6 @@ use tokio::time::Instant;
 use crate::device::{BringUp, Session};
 use crate::domain::{CheckThen, Device, DeviceLock, DeviceState, DeviceStatus, EventKind, Failure, FailureKind};
 use crate::lease::{LEASE_POLL_INTERVAL, Lease, LeaseError};
-use crate::store::StoreError;
 
 use super::activity::Busy;
 use super::events::Subject;
@@ -18,13 +17,7 @@ use super::jobs::{self, DeviceOutcome};
 use super::orphans::NotCleared;
 use super::prepare::{prepare, restore};
 use super::sightings::note_seen;
-use super::{Agent, AgentError, AgentMode, Shared, endings, orphans, policy, recovery};
-
-/// How often it is looked whether a person released a device.
-const RELEASE_POLL_INTERVAL: Duration = Duration::from_secs(5);
-
-/// Shortest time between two looks at a lock that is about to end.
-const SHORTEST_REST: Duration = Duration::from_millis(10);
+use super::{Agent, AgentError, AgentMode, Assignment, Shared, endings, orphans, policy, recovery};
 
 /// How long it counts that a sweep waits for a device, without a word from it.
 const WANT: Duration = Duration::from_secs(30);
@@ -47,8 +40,8 @@ pub(super) struct Worker<'a> {
     pub(super) device: &'a Device,
     pub(super) shared: &'a Shared,
     /// When the device failed for the first time since it last answered, if it ever answered in this sweep.
-    lost_since: Option<Instant>,
-    has_answered: bool,
+    pub(super) lost_since: Option<Instant>,
+    pub(super) has_answered: bool,
     /// Who uses the device, as far as it was told.
     waits_for: Option<String>,
     /// When it was last noted that this sweep waits for the device.
@@ -109,7 +102,7 @@ impl<'a> Worker<'a> {
         // The semaphore is never closed.
         let Ok(_place) = self.shared.places.acquire().await else { return Ok(TurnOutcome::Over) };
         // Whoever cancels a sweep ends its runs on a locked device, too.
-        if let Some(lock) = self.lock()?.filter(|_| self.agent.mode == AgentMode::Jobs) {
+        if let Some(lock) = self.lock()?.filter(|_| self.agent.assignment.mode == AgentMode::Jobs) {
             return Ok(TurnOutcome::Locked(lock));
         }
         if self.is_preempted().await? {
@@ -127,7 +120,7 @@ impl<'a> Worker<'a> {
     /// Takes the device's lease. Whoever has it is told that this sweep waits, and gives it back between two jobs if
     /// this one goes before.
     async fn lease_device(&mut self) -> Result<Option<Lease>, AgentError> {
-        let (store, name, sweep) = (&self.agent.store, &self.device.name, &self.agent.sweep.id);
+        let (store, name, sweep) = (&self.agent.store, &self.device.name, &self.agent.assignment.sweep.id);
         let lease = self.lease(name).await?;
         match (&lease, self.wanted_at) {
             (Some(_), Some(_)) => {
@@ -146,7 +139,7 @@ impl<'a> Worker<'a> {
 
     /// Whether a sweep that goes before this one waits for the device; it is told of once.
     async fn is_preempted(&mut self) -> Result<bool, AgentError> {
-        let Agent { store, sweep, .. } = self.agent;
+        let Agent { store, assignment: Assignment { sweep, .. }, .. } = self.agent;
         let other = store.preempted_by(&self.device.name, &sweep.id, self.agent.now())?;
         let Some(other) = other else { return Ok(false) };
         if self.waits_for.as_deref() != Some(other.as_str()) {
@@ -158,7 +151,7 @@ impl<'a> Worker<'a> {
 
     /// Takes a lease; `None`, after telling who has it, when another process does.
     async fn lease(&mut self, name: &str) -> Result<Option<Lease>, AgentError> {
-        let holder = match self.agent.leases.device(name, Some(&self.agent.sweep.id)) {
+        let holder = match self.agent.leases.device(name, Some(&self.agent.assignment.sweep.id)) {
             Ok(lease) => {
                 self.waits_for = None;
                 return Ok(Some(lease));
@@ -242,8 +235,8 @@ impl<'a> Worker<'a> {
         };
         let with = BringUp {
             connect: &agent.connect,
-            timeouts: &agent.timeouts,
-            runners: agent.runners.as_ref(),
+            timeouts: &agent.assignment.rules.timeouts,
+            runners: agent.files.runners.as_ref(),
             pushing: &mut pushing,
         };
         tokio::select! {
@@ -270,7 +263,8 @@ impl<'a> Worker<'a> {
             endings::skip_duplicate_entry(agent, device, &used).await?;
             return Ok(Some(TurnOutcome::Over));
         }
-        let pinned = agent.store.pin_runner(&agent.sweep.id, &session.hello.target, session.runner_sha256())?;
+        let pinned =
+            agent.store.pin_runner(&agent.assignment.sweep.id, &session.hello.target, session.runner_sha256())?;
         if pinned != session.runner_sha256() {
             let message = format!(
                 "the sweep began with runner {pinned} for {}, and {} is there now",
@@ -311,8 +305,8 @@ impl<'a> Worker<'a> {
             agent.store.device_status(&device.name)?
         };
         let failures = status.failures_in_row;
-        if state == DeviceState::InService && failures < agent.retry.quarantine_after {
-            let pause = policy::pause(failures, &agent.retry, &device.name);
+        if state == DeviceState::InService && failures < agent.assignment.rules.retry.quarantine_after {
+            let pause = policy::pause(failures, &agent.assignment.rules.retry, &device.name);
             self.emit(EventKind::DeviceRetrying { failure, failures, pause_ns: super::as_ns(pause) }).await;
             return Ok(TurnOutcome::Pause(pause));
         }
@@ -324,75 +318,6 @@ impl<'a> Worker<'a> {
         let status = agent.store.quarantine_device(&device.name, &failure, super::later(now, pause), now)?;
         self.emit(EventKind::DeviceQuarantined { failure, failures, pause_ns: super::as_ns(pause) }).await;
         Ok(TurnOutcome::Quarantine(status))
-    }
-
-    /// Waits in quarantine until a health probe is due, or a person releases the device. Returns false when it is in
-    /// vain: nothing else goes on in the sweep, and the device's jobs have their records.
-    async fn wait_in_quarantine(&self, status: &DeviceStatus) -> Result<bool, AgentError> {
-        let agent = self.agent;
-        let due_at = status.probe_at.map_or_else(Instant::now, |probe_at| agent.instant_of(probe_at));
-        // A device that had been well gets the time for a boot.
-        let patience = Duration::from_secs_f64(agent.timeouts.reconnect_seconds);
-        let waits_until = self.lost_since.filter(|_| self.has_answered).map(|since| since + patience);
-        loop {
-            if agent.is_stopping() || Instant::now() >= due_at || self.is_released()? {
-                return Ok(true);
-            }
-            let may_wait = waits_until.is_some_and(|until| Instant::now() < until);
-            if self.shared.activity.is_idle() && !may_wait {
-                endings::skip_quarantined(agent, self.device, status).await?;
-                return Ok(false);
-            }
-            // When all else is done, whoever still has time is asked again soon.
-            if self.shared.activity.is_idle() {
-                self.rest(RELEASE_POLL_INTERVAL).await;
-                return Ok(true);
-            }
-            tokio::select! {
-                () = self.rest(RELEASE_POLL_INTERVAL.min(due_at.saturating_duration_since(Instant::now()))) => {}
-                () = self.shared.activity.idle() => {}
-            }
-        }
-    }
-
-    /// Waits while a person keeps the device locked. Returns false when it is in vain: nothing else goes on in the
-    /// sweep, the lock lasts, and the device's jobs have their records.
-    async fn wait_while_locked(&self, lock: &DeviceLock) -> Result<bool, AgentError> {
-        let agent = self.agent;
-        self.emit(EventKind::DeviceWaiting { cause: lock.to_string() }).await;
-        // A lock that is about to end is waited for as long as a device that is to come back.
-        let waits_until = Instant::now() + Duration::from_secs_f64(agent.timeouts.reconnect_seconds);
-        loop {
-            let Some(lock) = self.lock()? else { return Ok(true) };
-            let ends_at = agent.instant_of(lock.until);
-            if agent.is_stopping() {
-                return Ok(true);
-            }
-            if self.shared.activity.is_idle() && ends_at > waits_until {
-                endings::skip_locked(agent, self.device, &lock).await?;
-                return Ok(false);
-            }
-            let pause = LEASE_POLL_INTERVAL.min(ends_at.saturating_duration_since(Instant::now()));
-            self.rest(pause.max(SHORTEST_REST)).await;
-        }
-    }
-
-    /// The device's lock that is in force.
-    fn lock(&self) -> Result<Option<DeviceLock>, StoreError> {
-        let locks = self.agent.store.device_locks(Some(&self.device.name), self.agent.now())?;
-        Ok(locks.into_iter().next())
-    }
-
-    fn is_released(&self) -> Result<bool, StoreError> {
-        Ok(self.agent.store.device_status(&self.device.name)?.state == DeviceState::InService)
-    }
-
-    /// Waits, but not when a person stops the sweep.
-    async fn rest(&self, pause: Duration) {
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = self.agent.stopped() => {}
-        }
     }
 
     pub(super) async fn emit(&self, kind: EventKind) {

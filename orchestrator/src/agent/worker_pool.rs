@@ -80,7 +80,7 @@ impl WorkerPool {
     pub(super) fn start(&mut self, device: Device) {
         self.at_work.insert(device.name.clone());
         let (agent, shared, busy) = (Arc::clone(&self.agent), Arc::clone(&self.shared), self.shared.activity.begin());
-        let span = tracing::info_span!("sweep", id = %self.agent.sweep.id);
+        let span = tracing::info_span!("sweep", id = %self.agent.assignment.sweep.id);
         let work = async move {
             let ended = worker::work(&agent, &device, &shared, busy).await;
             (device.name, ended)
@@ -111,7 +111,9 @@ impl WorkerPool {
     fn want(&mut self, name: &str) {
         if self.at_work.contains(name) {
             self.again.insert(name.to_owned());
-        } else if let Some(device) = self.agent.lab_devices.iter().find(|device| device.name == name).cloned() {
+        } else if let Some(device) =
+            self.agent.assignment.lab_devices.iter().find(|device| device.name == name).cloned()
+        {
             self.start(device);
         }
     }

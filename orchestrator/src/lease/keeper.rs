@@ -54,6 +54,16 @@ impl LeaseKeeper {
         Ok(LeaseKeeper { store, holder, clock, held, beat })
     }
 
+    /// The store that has the leases.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// The time of day by which they are taken.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     /// Name of this process in leases.
     pub fn holder(&self) -> &str {
         &self.holder

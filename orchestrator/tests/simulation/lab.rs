@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use farmctl::agent::{Agent, AgentMode, Events, LabelFiles, OutputFiles, Stop};
+use farmctl::agent::{Agent, AgentMode, Assignment, LabelFiles, OutputFiles, SweepFiles, SweepRules};
 use farmctl::device::{EngineProgram, EngineProvider, RunnerFile, RunnerProvider};
 use farmctl::domain::{
     ArtifactRef, Backend, Catalog, CatalogModel, Device, DeviceSelector, Event, Failure, Inventory, Job, Layout,
@@ -249,27 +249,23 @@ impl<'f> Lab<'f> {
                 Err(LeaseError::Store(error)) => return Err(error.to_string()),
             }
         };
-        let agent = Arc::new(Agent {
+        let assignment = Assignment {
             mode: AgentMode::Jobs,
-            store: Arc::clone(&self.store),
-            lab: self.store.lab_id().unwrap(),
             sweep: sweep.clone(),
-            timeouts: definition.timeouts,
-            on_failure: definition.on_failure,
-            retry: definition.retry.clone(),
+            rules: SweepRules::from(definition),
             lab_devices: self.inventory.devices.clone(),
-            connect: Arc::new(SimFarm { devices: self.devices.clone(), harshness: self.harshness }),
-            model_files: self.files.paths.clone(),
+            max_devices: 1000,
+        };
+        let files = SweepFiles {
+            models: self.files.paths.clone(),
             runners: Arc::new(Built(self.files.runner.clone())),
             engines: Arc::new(NoPrograms),
             outputs: OutputFiles::new(self.files.folder.path().join("outputs")),
             labels: LabelFiles::new(self.files.folder.path().join("labels")),
-            events: Events::new(Arc::clone(&self.store), events, sweep.id.clone(), Arc::clone(&clock)),
-            stop: Arc::new(Stop::default()),
-            max_devices: 1000,
-            leases,
-            clock: Arc::clone(&clock),
-        });
+        };
+        let farm = SimFarm { devices: self.devices.clone(), harshness: self.harshness };
+        let agent = Agent::new(assignment, files, Arc::new(farm), leases, events).map_err(|error| error.to_string())?;
+        let agent = Arc::new(agent);
         agent.carry_out(self.inventory.devices.clone(), &lease).await.map_err(|error| error.to_string())?;
         lease.release().map_err(|error| error.to_string())?;
         self.store.finish_sweep(&sweep.id, clock()).map_err(|error| error.to_string())?;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use crate::agent::cell_record;
+use crate::agent::{AgentMode, cell_record};
 use crate::domain::{
     Catalog, Device, Failure, Plan, Record, RunStatus, Skipped, Submission, SweepId, SweepRow, SweepState,
     TransportConfig, sha256_hex,
@@ -18,7 +18,7 @@ use crate::progress::Progress;
 use crate::runners::HOST_TARGET;
 use crate::store::NewSweep;
 
-use super::execute::{SweepExecution, SweepLease};
+use super::execute::{ProvidedFiles, SweepDevices, SweepExecution, SweepLease, SweepStart};
 
 impl Lab {
     /// Adds a sweep to the store, with all that it takes to carry it out, on so many devices at the same time.
@@ -31,19 +31,15 @@ impl Lab {
         max_devices: usize,
         progress: &Progress,
     ) -> Result<SweepExecution, LabError> {
-        let (model_files, runners) = self.provide(&mut planned, progress).await?;
+        let (models, runners) = self.provide(&mut planned, progress).await?;
         let sweep = self.add(&planned, None)?;
         let lease = self.take_lease(&sweep.id)?;
         let PlannedSweep { inventory, catalog, definition, plan } = planned;
         let engines = EngineSource::new(self, &catalog, progress.clone());
-        let devices = devices_with_jobs(&plan, &inventory.devices);
-        let mut execution = self.execution(sweep, definition, lease, runners, engines)?;
-        execution.devices = devices;
-        execution.is_new = true;
-        execution.agent.lab_devices = inventory.devices;
-        execution.agent.model_files = model_files;
-        execution.agent.max_devices = max_devices;
-        Ok(execution)
+        let used = devices_with_jobs(&plan, &inventory.devices);
+        let start = SweepStart { sweep, definition, lease, mode: AgentMode::Jobs, is_new: true, left_by: None };
+        let devices = SweepDevices { used, of_lab: inventory.devices, max_devices };
+        Ok(self.execution(start, devices, ProvidedFiles { models, runners, engines }))
     }
 
     /// Adds a sweep to the store that is the daemon's to carry out, on so many devices at the same time.

@@ -1,6 +1,6 @@
 //! Ends a sweep for good: its runs are ended on the devices, what was measured is kept, and what is left is cancelled.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +14,8 @@ use crate::lease::{LeaseError, live_holder};
 use crate::progress::Progress;
 use crate::store::{StoreError, people};
 
-use super::execute::{StopRequests, SweepExecution, SweepLease};
+use super::MAX_DEVICES;
+use super::execute::{ProvidedFiles, StopRequests, SweepDevices, SweepExecution, SweepLease, SweepStart};
 
 /// How long the process that carries the sweep out may take to end its runs.
 const HOLDER_TIMEOUT: Duration = Duration::from_secs(120);
@@ -124,17 +125,18 @@ impl Lab {
         let live = store.live_runs(&sweep.id, None)?.into_iter().map(|run| run.device);
         let live: BTreeSet<String> = live.chain(store.devices_left(&sweep.id)?).collect();
         let inventory = self.inventory()?;
-        let devices: Vec<_> = inventory.devices.into_iter().filter(|device| live.contains(&device.name)).collect();
+        let used: Vec<_> = inventory.devices.into_iter().filter(|device| live.contains(&device.name)).collect();
         match store.definition(&sweep.id)? {
-            Some(definition) if !devices.is_empty() => {
+            Some(definition) if !used.is_empty() => {
                 let runners = RunnerSource::new(self.runners(), progress.clone());
                 // Runs are only ended here: a catalogue that can't be read must not keep them.
                 let engines = EngineSource::new(self, &self.catalog().unwrap_or_default(), progress.clone());
                 let lease = SweepLease { keeper, lease };
-                let mut execution = self.execution(sweep.clone(), definition, lease, runners, engines)?;
-                execution.devices = devices;
-                execution.agent.mode = AgentMode::EndRuns;
-                Ok(Left::Runs(Box::new(execution)))
+                let (sweep, mode) = (sweep.clone(), AgentMode::EndRuns);
+                let start = SweepStart { sweep, definition, lease, mode, is_new: false, left_by: None };
+                let devices = SweepDevices { used, of_lab: Vec::new(), max_devices: MAX_DEVICES };
+                let files = ProvidedFiles { models: HashMap::new(), runners, engines };
+                Ok(Left::Runs(Box::new(self.execution(start, devices, files))))
             }
             _ => {
                 self.close_open_jobs(sweep)?;

@@ -1,21 +1,21 @@
 //! Carries out what is open of a sweep that is in the store.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::mpsc;
 
-use crate::agent::{Agent, AgentMode, Events, LabelFiles, OutputFiles, Stop, Subject, event_queue};
-use crate::domain::{Device, Event, EventKind, Record, RunStatus, SweepDefinition, SweepId, SweepRow, SweepState};
+use crate::agent::{
+    Agent, AgentMode, Assignment, Events, LabelFiles, OutputFiles, Stop, Subject, SweepFiles, SweepRules, event_queue,
+};
+use crate::domain::{Device, EventKind, Record, RunStatus, SweepDefinition, SweepId, SweepRow, SweepState};
 use crate::lab::{EngineSource, Lab, LabError, RunnerSource, VERSION};
 use crate::lease::{Clock, Holder, Lease, LeaseKeeper};
 use crate::progress::Progress;
 use crate::publish;
 use crate::store::Store;
-
-use super::MAX_DEVICES;
 
 /// How long a view may take to show its last events.
 const VIEW_TIMEOUT: Duration = Duration::from_secs(5);
@@ -28,25 +28,50 @@ pub(super) struct SweepLease {
 
 /// A sweep that is in the store, with all that it takes to carry it out. `Lab::execution` is the one place that makes it.
 pub struct SweepExecution {
-    /// What its workers share.
-    pub(super) agent: Agent,
-    /// The devices with open jobs.
-    pub(super) devices: Vec<Device>,
-    /// The process that had it, when it ended without a word.
-    pub(super) left_by: Option<String>,
-    /// Whether it begins, or goes on.
-    pub(super) is_new: bool,
-    lease: Lease,
+    assignment: Assignment,
+    files: SweepFiles,
+    devices: Vec<Device>,
+    lease: SweepLease,
     /// Its file, as it was named when it began.
     config: String,
-    /// What happens, for a view.
-    events: mpsc::Receiver<Event>,
+    is_new: bool,
+    left_by: Option<String>,
+}
+
+/// A sweep that is begun, gone on with, or ended.
+pub(super) struct SweepStart {
+    pub(super) sweep: SweepRow,
+    pub(super) definition: SweepDefinition,
+    pub(super) lease: SweepLease,
+    pub(super) mode: AgentMode,
+    /// Whether it begins, or goes on.
+    pub(super) is_new: bool,
+    /// The process that had it, when it ended without a word.
+    pub(super) left_by: Option<String>,
+}
+
+/// The devices of a sweep.
+pub(super) struct SweepDevices {
+    /// Those that it has something to do on.
+    pub(super) used: Vec<Device>,
+    /// All of the lab.
+    pub(super) of_lab: Vec<Device>,
+    /// Most that are worked on at the same time.
+    pub(super) max_devices: usize,
+}
+
+/// The files that were made ready for a sweep.
+pub(super) struct ProvidedFiles {
+    /// The models' files, by hash.
+    pub(super) models: HashMap<String, PathBuf>,
+    pub(super) runners: RunnerSource,
+    pub(super) engines: EngineSource,
 }
 
 impl SweepExecution {
     /// The sweep.
     pub fn id(&self) -> &SweepId {
-        &self.agent.sweep.id
+        &self.assignment.sweep.id
     }
 }
 
@@ -83,41 +108,26 @@ impl StopRequests {
 }
 
 impl Lab {
-    /// An execution that goes on with the jobs of no device yet.
-    pub(super) fn execution(
-        &self,
-        sweep: SweepRow,
-        definition: SweepDefinition,
-        lease: SweepLease,
-        runners: RunnerSource,
-        engines: EngineSource,
-    ) -> Result<SweepExecution, LabError> {
-        let store = self.store()?;
-        let (sender, events) = event_queue();
-        let SweepLease { keeper, lease } = lease;
-        let agent = Agent {
-            mode: AgentMode::Jobs,
-            lab: store.lab_id()?,
-            timeouts: definition.sweep.timeouts,
-            on_failure: definition.sweep.on_failure,
-            retry: definition.sweep.retry,
-            lab_devices: Vec::new(),
-            connect: Arc::new(self.connect_options()),
-            model_files: HashMap::new(),
-            runners: Arc::new(runners),
-            engines: Arc::new(engines),
-            outputs: OutputFiles::new(self.outputs()),
-            labels: LabelFiles::new(self.artifacts()),
-            events: Events::new(Arc::clone(&store), sender, sweep.id.clone(), wall_clock()),
-            stop: Arc::default(),
-            max_devices: MAX_DEVICES,
-            leases: keeper,
-            clock: wall_clock(),
-            store,
-            sweep,
-        };
-        let config = definition.config;
-        Ok(SweepExecution { agent, devices: Vec::new(), left_by: None, is_new: false, lease, config, events })
+    /// All that it takes to carry a sweep out.
+    pub(super) fn execution(&self, start: SweepStart, devices: SweepDevices, files: ProvidedFiles) -> SweepExecution {
+        let SweepStart { sweep, definition, lease, mode, is_new, left_by } = start;
+        let SweepDevices { used, of_lab: lab_devices, max_devices } = devices;
+        let rules = SweepRules::from(&definition.sweep);
+        SweepExecution {
+            assignment: Assignment { mode, sweep, rules, lab_devices, max_devices },
+            files: SweepFiles {
+                models: files.models,
+                runners: Arc::new(files.runners),
+                engines: Arc::new(files.engines),
+                outputs: OutputFiles::new(self.outputs()),
+                labels: LabelFiles::new(self.artifacts()),
+            },
+            devices: used,
+            lease,
+            config: definition.config,
+            is_new,
+            left_by,
+        }
     }
 
     /// Carries out what is open of a sweep; returns whether a person interrupted it.
@@ -130,16 +140,19 @@ impl Lab {
         requests: &StopRequests,
         progress: &Progress,
     ) -> Result<bool, LabError> {
-        let SweepExecution { agent, devices, left_by, is_new, lease, config, events: receiver } = execution;
-        let (store, sweep, mode) = (Arc::clone(&agent.store), agent.sweep.clone(), agent.mode);
+        let SweepExecution { assignment, files, devices, lease, config, is_new, left_by } = execution;
+        let SweepLease { keeper, lease } = lease;
+        let (store, sweep, mode) = (self.store()?, assignment.sweep.clone(), assignment.mode);
         let folder = publish::sweep_folder(&self.reports(), sweep.id.as_str());
         let _log = self.logs.write_to(&folder.join("log.jsonl"))?;
         tracing::info!(sweep = %sweep.id, config = %config, version = VERSION, ?mode, "sweep begins");
+        let (live, receiver) = event_queue();
         let view = tokio::spawn({
             let progress = progress.clone();
             async move { progress.follow(receiver).await }
         });
-        let (events, stop) = (agent.events.clone(), Arc::clone(&agent.stop));
+        let agent = Agent::new(assignment, files, Arc::new(self.connect_options()), keeper, live)?;
+        let (events, stop) = (agent.events().clone(), Arc::clone(agent.stop()));
         let started = started(store.as_ref(), &sweep, &devices, is_new, left_by)?;
         events.emit(Subject::default(), started).await;
         tokio::select! {

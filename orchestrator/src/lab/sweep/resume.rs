@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::agent::Stop;
+use crate::agent::{AgentMode, Stop};
 use crate::domain::{Device, Job, JobId, Plan, Submission, SweepDefinition, SweepId, SweepRow};
 use crate::lab::files::files_of;
 use crate::lab::{EngineSource, Lab, LabError, RunnerSource};
@@ -16,7 +16,7 @@ use crate::store::Store;
 
 use super::MAX_DEVICES;
 use super::begin::{devices_with_jobs, records_of_skipped};
-use super::execute::SweepExecution;
+use super::execute::{ProvidedFiles, SweepDevices, SweepExecution, SweepStart};
 
 /// How it is gone on with a sweep.
 pub enum Resumed {
@@ -124,14 +124,9 @@ impl Lab {
         devices.extend(inventory.devices.iter().filter(is_left).cloned());
         let is_new = !has_begun(store.as_ref(), &sweep.id)?;
         let engines = EngineSource::new(self, &catalog, progress.clone());
-        let mut execution = self.execution(sweep, definition, lease, runners, engines)?;
-        execution.devices = devices;
-        execution.left_by = left_by;
-        execution.is_new = is_new;
-        execution.agent.lab_devices = inventory.devices;
-        execution.agent.model_files = model_files;
-        execution.agent.max_devices = max_devices;
-        Ok(Some(execution))
+        let start = SweepStart { sweep, definition, lease, mode: AgentMode::Jobs, is_new, left_by };
+        let devices = SweepDevices { used: devices, of_lab: inventory.devices, max_devices };
+        Ok(Some(self.execution(start, devices, ProvidedFiles { models: model_files, runners, engines })))
     }
 
     /// Results of a file that says something else by now are another sweep's.

@@ -1,0 +1,64 @@
+//! What an agent is given: the sweep, and the files that its runs take.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::device::{EngineProvider, RunnerProvider};
+use crate::domain::{Device, OnFailure, RetryPolicy, Sweep, SweepRow, Timeouts};
+
+use super::{LabelFiles, OutputFiles};
+
+/// What an agent is there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AgentMode {
+    /// To carry out the open jobs of a sweep.
+    Jobs,
+    /// To end the runs that an earlier process had left on devices, and to collect what is there.
+    EndRuns,
+}
+
+/// The sweep that an agent carries out, and how.
+pub struct Assignment {
+    /// What the agent is there for.
+    pub mode: AgentMode,
+    /// The sweep.
+    pub sweep: SweepRow,
+    /// What its file says of waits and failures.
+    pub rules: SweepRules,
+    /// All devices of the lab: a job may move to an equal one.
+    pub lab_devices: Vec<Device>,
+    /// Most devices that are worked on at the same time.
+    pub max_devices: usize,
+}
+
+/// What a sweep's file says of waits and failures.
+#[derive(Debug, Clone)]
+pub struct SweepRules {
+    /// How long things may take.
+    pub timeouts: Timeouts,
+    /// What a failed run means for those after it.
+    pub on_failure: OnFailure,
+    /// What a failure of a device means for its jobs.
+    pub retry: RetryPolicy,
+}
+
+impl From<&Sweep> for SweepRules {
+    fn from(sweep: &Sweep) -> SweepRules {
+        SweepRules { timeouts: sweep.timeouts, on_failure: sweep.on_failure, retry: sweep.retry.clone() }
+    }
+}
+
+/// The files that runs take and leave on this host.
+pub struct SweepFiles {
+    /// Where the models' files are, by hash.
+    pub models: HashMap<String, PathBuf>,
+    /// Where runners come from.
+    pub runners: Arc<dyn RunnerProvider>,
+    /// Where engine programs come from.
+    pub engines: Arc<dyn EngineProvider>,
+    /// Where outputs are kept.
+    pub outputs: OutputFiles,
+    /// What datasets' images really show.
+    pub labels: LabelFiles,
+}
