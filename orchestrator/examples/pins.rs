@@ -3,7 +3,8 @@
 //!     cargo run --package farmctl --example pins [NETWORK...]
 //!     cargo run --package farmctl --example pins -- --checkpoint NETWORK ARCHIVE MEMBER
 //!
-//! To be run when a network or a writer is new. A change of a line that was there makes every job of that file a new one.
+//! To be run when a network or a writer is new. A change of a line that was there makes every job of that file a new
+//! one.
 #![allow(missing_docs)]
 
 use std::error::Error;

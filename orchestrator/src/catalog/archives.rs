@@ -95,7 +95,9 @@ impl EngineFiles {
         }
         let (status, words) = run(&mut pip, work.path(), deadline).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => {
-                "there is no pip on this host: install it, or get the file elsewhere and name it by `path:` in its entry".to_owned()
+                "there is no pip on this host: install it, or get the file elsewhere and name it by `path:` in its \
+                 entry"
+                    .to_owned()
             }
             _ => error.to_string(),
         })?;

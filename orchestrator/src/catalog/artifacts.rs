@@ -62,8 +62,8 @@ impl ArtifactCache {
         })
     }
 
-    /// Has a model's files ready: as they are in the cache, built, or downloaded; the user's own file stays where it is.
-    /// A cached file of the right size is trusted; [`ArtifactCache::verify`] reads it.
+    /// Has a model's files ready: as they are in the cache, built, or downloaded; the user's own file stays where it
+    /// is. A cached file of the right size is trusted; [`ArtifactCache::verify`] reads it.
     ///
     /// # Errors
     /// When a file can't be had by the deadline, or its content isn't what the catalogue says.

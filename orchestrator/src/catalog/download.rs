@@ -278,8 +278,8 @@ enum Coding {
 }
 
 impl Coding {
-    /// What a `Content-Encoding` says. Servers that give a packed file that word, by its name, send it as it is: then the
-    /// body has the file's own length.
+    /// What a `Content-Encoding` says. Servers that give a packed file that word, by its name, send it as it is: then
+    /// the body has the file's own length.
     fn of(word: &str, has_length_of_file: bool) -> Result<Self, Broken> {
         match word.trim().to_ascii_lowercase().as_str() {
             "" | "identity" => Ok(Self::None),

@@ -25,9 +25,10 @@ const MAX_DATA_FILES: usize = 4096;
 const MAX_LOCATION_BYTES: usize = 1024;
 
 impl ArtifactCache {
-    /// Looks at a model's files as far as they are on this host: sets hashes and sizes that are not pinned and the signature, and
-    /// adds the files in which the model's file says that its weights are. What is wrong with them becomes the signature's
-    /// error, in words that a person can act on. Nothing large is read twice: what was found is remembered.
+    /// Looks at a model's files as far as they are on this host: sets hashes and sizes that are not pinned and the
+    /// signature, and adds the files in which the model's file says that its weights are. What is wrong with them
+    /// becomes the signature's error, in words that a person can act on. Nothing large is read twice: what was found is
+    /// remembered.
     pub fn look_at(&self, model: &str, file: &mut WeightsFile, deadline: Instant) {
         if let Err(why) = self.find(&mut file.artifact, &file.source, deadline) {
             file.signature = Some(Err(why));
@@ -49,8 +50,8 @@ impl ArtifactCache {
         }
     }
 
-    /// What a model's network costs with these inputs. A network of our own is known without its file; `None` when the file
-    /// isn't here, or its format is one that isn't read.
+    /// What a model's network costs with these inputs. A network of our own is known without its file; `None` when the
+    /// file isn't here, or its format is one that isn't read.
     ///
     /// # Errors
     /// When the file isn't of its format, or is at odds with itself or with the inputs.
@@ -75,8 +76,8 @@ impl ArtifactCache {
         summary.map(Some).map_err(|cause| CatalogError::Analysis { model: model.name.clone(), cause })
     }
 
-    /// Multiply-adds of one image, counted in the graph with these inputs, which hold so many images; an error says why they
-    /// can't be counted. `None` for a file whose graph isn't read.
+    /// Multiply-adds of one image, counted in the graph with these inputs, which hold so many images; an error says why
+    /// they can't be counted. `None` for a file whose graph isn't read.
     pub fn macs(
         &self,
         model: &CatalogModel,
@@ -155,8 +156,8 @@ impl ArtifactCache {
         if data_files.len() > MAX_DATA_FILES {
             let count = data_files.len();
             return Err(format!(
-                "its weights lie in {count} other files, and farmctl takes {MAX_DATA_FILES}: save it with its weights in one \
-                 (`onnx.save(model, path, save_as_external_data=True, location=\"weights.data\")`)"
+                "its weights lie in {count} other files, and farmctl takes {MAX_DATA_FILES}: save it with its weights \
+                 in one (`onnx.save(model, path, save_as_external_data=True, location=\"weights.data\")`)"
             ));
         }
         for DataFile { location, least_bytes } in data_files {
@@ -182,8 +183,8 @@ impl ArtifactCache {
             let size_bytes = artifact.as_ref().map_or(0, |artifact| artifact.size_bytes);
             if size_bytes < *least_bytes {
                 return Err(format!(
-                    "its weights lie in {location}, which has {size_bytes} bytes of the {least_bytes} that there should be: it is \
-                     cut off, or another model's"
+                    "its weights lie in {location}, which has {size_bytes} bytes of the {least_bytes} that there \
+                     should be: it is cut off, or another model's"
                 ));
             }
         }
@@ -212,8 +213,8 @@ fn check_location(location: &str) -> Result<(), String> {
     }
     let shown: String = location.chars().take(100).collect();
     Err(format!(
-        "its weights lie in another file, {shown:?}, and only a path below the model's folder is followed: save it anew with \
-         `location=\"weights.data\"`"
+        "its weights lie in another file, {shown:?}, and only a path below the model's folder is followed: save it \
+         anew with `location=\"weights.data\"`"
     ))
 }
 

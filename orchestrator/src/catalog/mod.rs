@@ -1,8 +1,8 @@
 //! Models and backends: what there is, where its files come from, and what a network costs.
 //!
-//! Main types: [`ArtifactCache`], which has a model's file ready on this host, [`Datasets`], which does so for labelled images, [`EngineFiles`], which does so for engines, [`analysis::GraphSummary`], and the
-//! networks that farmctl writes by itself ([`networks`]). Never touches a device, reads no YAML and no environment, and
-//! never runs a network.
+//! Main types: [`ArtifactCache`], which has a model's file ready on this host, [`Datasets`], which does so for labelled
+//! images, [`EngineFiles`], which does so for engines, [`analysis::GraphSummary`], and the networks that farmctl writes
+//! by itself ([`networks`]). Never touches a device, reads no YAML and no environment, and never runs a network.
 //!
 //! Calls block for as long as a disk or a download takes; async callers wrap them in `spawn_blocking`.
 

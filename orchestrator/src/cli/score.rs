@@ -14,8 +14,8 @@ use crate::{catalog, config, report};
 
 #[derive(Debug, Args)]
 pub(super) struct ScoreArguments {
-    /// What to rank: a sweep's identifier, the beginning of one, `latest`; a folder with results.csv; a CSV file with the
-    /// columns device, model, backend, status and mean_ms. Several are ranked together
+    /// What to rank: a sweep's identifier, the beginning of one, `latest`; a folder with results.csv; a CSV file with
+    /// the columns device, model, backend, status and mean_ms. Several are ranked together
     #[arg(default_value = "latest", value_name = "SWEEP|DIR|FILE.csv")]
     results: Vec<String>,
     /// Which score
@@ -142,9 +142,10 @@ fn explained(error: ScoreError) -> LabError {
     let message = format!("failed to {error}");
     match error {
         ScoreError::NoRuns => LabError::nothing(message).with_hint("look at --devices, --networks and --backends"),
-        ScoreError::NoAccuracy => LabError::nothing(message)
-            .with_hint("--accuracy published takes what was published for each network, and says so in every output; --kind throughput \
-             needs none"),
+        ScoreError::NoAccuracy => LabError::nothing(message).with_hint(
+            "--accuracy published takes what was published for each network, and says so in every output; --kind \
+             throughput needs none",
+        ),
         ScoreError::NoReference { devices } => {
             LabError::usage(message).with_hint(format!("write --reference DEVICE, with one of: {}", devices.join(", ")))
         }

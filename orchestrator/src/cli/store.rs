@@ -38,9 +38,8 @@ fn check(context: &Context) -> Result<u8, LabError> {
     if found.faults.is_empty() {
         return Ok(exit::OK);
     }
-    say(
-        "help: restore the lab's .farm/ from a backup, or move it away and begin anew; `farmctl store export` saves what comes before the damage",
-    );
+    say("help: restore the lab's .farm/ from a backup, or move it away and begin anew; `farmctl store export` saves \
+         what comes before the damage");
     Ok(exit::INVALID)
 }
 

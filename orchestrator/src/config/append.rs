@@ -107,8 +107,8 @@ fn insert(source: Source, devices: &[NewDevice]) -> Result<String, ConfigErrors>
     Ok(text)
 }
 
-/// The number of the last line that belongs to an item of a list: all that is indented deeper than its dash. Comments that
-/// follow it at the dash or before belong to what comes next.
+/// The number of the last line that belongs to an item of a list: all that is indented deeper than its dash. Comments
+/// that follow it at the dash or before belong to what comes next.
 pub(super) fn end_of_item(lines: &[&str], begins: usize, indent: usize) -> usize {
     let mut end = begins;
     for (index, line) in lines.iter().enumerate().skip(begins) {

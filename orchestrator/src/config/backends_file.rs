@@ -38,15 +38,15 @@ pub(super) struct BackendEntry {
     pub(super) multi_threaded: Option<bool>,
     /// What the program says: farmctl's own protocol (`engine`), or what a known benchmark program prints.
     pub(super) dialect: Option<DialectWord>,
-    /// The program's name, which is that of one of the files, and its arguments. Without it, the first file alone. In an
-    /// argument `{model}`, `{model.PART}`, `{folder}`, `{threads}`, `{batch}`, `{warmup_runs}`, `{runs}`, `{seconds}` and
-    /// `{input_shape}` stand for what the job says.
+    /// The program's name, which is that of one of the files, and its arguments. Without it, the first file alone. In
+    /// an argument `{model}`, `{model.PART}`, `{folder}`, `{threads}`, `{batch}`, `{warmup_runs}`, `{runs}`,
+    /// `{seconds}` and `{input_shape}` stand for what the job says.
     #[schemars(length(min = 1))]
     pub(super) command: Option<Vec<String>>,
     /// Settings that only this engine knows: see its `README.md`. An engine with others is another entry.
     pub(super) options: Option<BTreeMap<String, String>>,
-    /// What the engine hands the work to, instead of the processor: `gpu`, `nnapi`, `npu`, … It runs on devices whose farm file
-    /// lists it in `delegates`.
+    /// What the engine hands the work to, instead of the processor: `gpu`, `nnapi`, `npu`, … It runs on devices whose
+    /// farm file lists it in `delegates`.
     pub(super) delegate: Option<String>,
     /// The machines it runs on.
     #[schemars(length(min = 1))]
@@ -86,8 +86,8 @@ pub(super) struct FileEntry {
     pub(super) path: Option<PathBuf>,
 }
 
-/// An archive: at least one of `pip`, `urls` and `path` says where it comes from. Of several, `path` goes first where its
-/// file is there, and `pip` last.
+/// An archive: at least one of `pip`, `urls` and `path` says where it comes from. Of several, `path` goes first where
+/// its file is there, and `pip` last.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ArchiveEntry {

@@ -1,7 +1,7 @@
 //! Changes one field of a mapping in the text of a YAML file, and leaves every other line as it is.
 //!
-//! Main function: [`with_field`]. What it writes is read again by its caller, who compares it with what was meant: a form
-//! that this does not know is refused, never written wrongly.
+//! Main function: [`with_field`]. What it writes is read again by its caller, who compares it with what was meant: a
+//! form that this does not know is refused, never written wrongly.
 
 use super::source::Source;
 use super::tree::{Entry, Node, Value};
@@ -9,8 +9,8 @@ use super::tree::{Entry, Node, Value};
 /// Why a text can't be changed, for a person.
 pub(super) type Refusal = String;
 
-/// The lines of `source` with a field of `map` set to a value, or without it. `end` is the number of the last line of the
-/// mapping.
+/// The lines of `source` with a field of `map` set to a value, or without it. `end` is the number of the last line of
+/// the mapping.
 pub(super) fn with_field(
     source: &Source,
     (map, end): (&Node, usize),

@@ -18,22 +18,23 @@ pub(super) struct DaemonFile {
     /// answers is back from quarantine once its next health probe is due.
     #[schemars(range(max = 10_080))]
     pub(super) probe_minutes: Option<u32>,
-    /// Where page and API are: an address of this host with a port (`127.0.0.1:7878`, `'[::1]:7878'`; port 0: any that is
-    /// free), or `off`. Without it: `127.0.0.1:7878`. Read at the start. Any other address than those of the loopback
-    /// needs `tokens`.
+    /// Where page and API are: an address of this host with a port (`127.0.0.1:7878`, `'[::1]:7878'`; port 0: any that
+    /// is free), or `off`. Without it: `127.0.0.1:7878`. Read at the start. Any other address than those of the
+    /// loopback needs `tokens`.
     pub(super) listen: Option<String>,
     /// Where the tokens are that `farmctl tokens add` makes. With it, whoever asks must have one; without it, everybody
     /// who reaches the address may do everything. Read at the start; its content whenever it changes.
     pub(super) tokens: Option<TokensEntry>,
     /// Certificate and key, in PEM: then it is https. Read at the start.
     pub(super) tls: Option<TlsEntry>,
-    /// Names by which browsers and programs reach this host, besides `localhost`: requests that name another are refused.
-    /// Read at the start.
+    /// Names by which browsers and programs reach this host, besides `localhost`: requests that name another are
+    /// refused. Read at the start.
     pub(super) host_names: Option<Vec<String>>,
-    /// What is kept for how long, and what leaves. Without it, everything is kept. Sweeps that are pinned (`farmctl sweeps
-    /// pin`) and those that are not over stay always.
+    /// What is kept for how long, and what leaves. Without it, everything is kept. Sweeps that are pinned (`farmctl
+    /// sweeps pin`) and those that are not over stay always.
     pub(super) retention: Option<RetentionEntry>,
-    /// Who is told at the end of each sweep, when a device is quarantined, and when a check before a sweep finds devices unfit.
+    /// Who is told at the end of each sweep, when a device is quarantined, and when a check before a sweep finds
+    /// devices unfit.
     pub(super) notifications: Option<Vec<ChannelEntry>>,
     /// Sweeps that are started again and again. Without it, the daemon does only what people ask of it.
     #[serde(default)]
@@ -73,8 +74,8 @@ pub(super) struct RetentionEntry {
     /// Events that are older leave, also those of sweeps that stay.
     #[schemars(range(min = 1, max = 36_600))]
     pub(super) events_days: Option<u32>,
-    /// Most that models, engines and datasets take in `.farm/artifacts/`, in megabytes (10⁶ bytes); beyond it, the least
-    /// recently used leave. They can be had again.
+    /// Most that models, engines and datasets take in `.farm/artifacts/`, in megabytes (10⁶ bytes); beyond it, the
+    /// least recently used leave. They can be had again.
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub(super) artifacts_mb: Option<u64>,
 }
@@ -157,8 +158,8 @@ pub(super) struct ScheduleEntry {
     /// Name, unique: letters, digits, `.`, `_` and `-`. What was started is remembered by it.
     pub(super) name: String,
     /// When it is due: minute, hour, day of the month, month, day of the week (`0 22 * * *`; `30 1 * * MON-FRI`), with
-    /// seconds before them where there are six fields. A time that the change to summer time leaves out is due right after
-    /// it; one that is there twice, the first time.
+    /// seconds before them where there are six fields. A time that the change to summer time leaves out is due right
+    /// after it; one that is there twice, the first time.
     pub(super) cron: String,
     /// Zone whose clocks `cron` and `window` mean: `Europe/Berlin`, `Etc/UTC`.
     pub(super) timezone: String,
@@ -166,8 +167,8 @@ pub(super) struct ScheduleEntry {
     pub(super) sweep: PathBuf,
     /// Devices instead of those that the sweep's file names: `all`, names, globs, tags.
     pub(super) devices: Option<OneOrMany<SelectorEntry>>,
-    /// When its jobs may be started: `22:00-06:00`. At its end running jobs go on to their end; the rest are done when it
-    /// opens again. Without it: at any time.
+    /// When its jobs may be started: `22:00-06:00`. At its end running jobs go on to their end; the rest are done when
+    /// it opens again. Without it: at any time.
     pub(super) window: Option<String>,
     /// What happens when it is due and its last sweep has not ended. Without it: `skip`.
     pub(super) overlap: Option<OverlapWord>,
@@ -176,8 +177,9 @@ pub(super) struct ScheduleEntry {
     /// It starts up to so much later than it is due. Without it: 0.
     #[schemars(range(min = 0, max = 86_400))]
     pub(super) jitter_seconds: Option<f64>,
-    /// `true`: before its sweep begins, its devices that nobody uses or keeps locked are checked, as by `farmctl devices
-    /// check`. Those that are not fit are told in one notification; the sweep begins all the same. Without it: false.
+    /// `true`: before its sweep begins, its devices that nobody uses or keeps locked are checked, as by `farmctl
+    /// devices check`. Those that are not fit are told in one notification; the sweep begins all the same. Without it:
+    /// false.
     pub(super) check_first: Option<bool>,
     /// `false` pauses it: nothing is started, and what was due meanwhile is not made up for. Without it: true.
     pub(super) enabled: Option<bool>,

@@ -57,8 +57,8 @@ pub(super) struct FoldersEntry {
 pub(super) struct ListEntry {
     /// The list.
     pub(super) path: PathBuf,
-    /// What its paths are relative to: a folder, or a tar archive, which is read as it is; without it, the folder that the
-    /// list is in.
+    /// What its paths are relative to: a folder, or a tar archive, which is read as it is; without it, the folder that
+    /// the list is in.
     pub(super) folder: Option<PathBuf>,
 }
 
@@ -74,8 +74,8 @@ pub(super) struct CsvEntry {
     /// Lines to pass over: a header, those that were trained on.
     #[serde(default)]
     pub(super) skip: u32,
-    /// Where the class stands: `first`, `last`, or the name of its column in the first line, which then is a header and is
-    /// passed over. Without it, `last`.
+    /// Where the class stands: `first`, `last`, or the name of its column in the first line, which then is a header and
+    /// is passed over. Without it, `last`.
     #[schemars(length(min = 1))]
     pub(super) label: Option<String>,
 }

@@ -1,8 +1,8 @@
 //! Changes devices of farm files, and leaves everything else that a person wrote as it is: comments, order, spaces.
 //!
 //! Main functions: [`add_device`], [`edit_device`], [`remove_device`] and, for an editor, [`device_text`] and
-//! [`replace_device`]. The new text is read again before it replaces the file, at once and as a whole; a file that would be
-//! faulty, or would say something else of any other device, is never written.
+//! [`replace_device`]. The new text is read again before it replaces the file, at once and as a whole; a file that
+//! would be faulty, or would say something else of any other device, is never written.
 
 use std::path::Path;
 

@@ -58,8 +58,8 @@ pub(super) struct DeviceEntry {
     /// 10,000 images of it.
     #[schemars(extend("exclusiveMinimum" = 0), range(max = 1_000_000))]
     pub(super) price_per_hour: Option<f64>,
-    /// What engines can hand work to there, besides its processor: `gpu`, `nnapi`, `npu`, … Cells of an engine with another
-    /// `delegate` are skipped.
+    /// What engines can hand work to there, besides its processor: `gpu`, `nnapi`, `npu`, … Cells of an engine with
+    /// another `delegate` are skipped.
     pub(super) delegates: Option<OneOrMany<String>>,
     /// What is done to it before it is measured, where it is a phone; all of it is undone afterwards.
     pub(super) android: Option<AndroidEntry>,
@@ -175,7 +175,8 @@ pub(super) struct LimitsEntry {
 }
 
 /// Commands on this host that may bring a device back, before it is quarantined. Each is a list: a program and its
-/// arguments. No shell reads it, and no variable expands. `reset` is used where it is there; else `power_off`, then `power_on`.
+/// arguments. No shell reads it, and no variable expands. `reset` is used where it is there; else `power_off`, then
+/// `power_on`.
 #[derive(Debug, Default, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RecoveryEntry {
@@ -206,7 +207,7 @@ pub(super) struct AndroidEntry {
     pub(super) screen_off: Option<bool>,
     /// Turns the radios off; not done where the phone is reached over the network. Without it: false.
     pub(super) airplane_mode: Option<bool>,
-    /// Does it as root by the phone's `su`, which also takes a wake lock; `su` may ask for leave on the screen. Where it
-    /// refuses, it is done without. Without it: false.
+    /// Does it as root by the phone's `su`, which also takes a wake lock; `su` may ask for leave on the screen. Where
+    /// it refuses, it is done without. Without it: false.
     pub(super) su: Option<bool>,
 }

@@ -1,10 +1,11 @@
 //! What people write: farm, sweep, models and daemon files in YAML, and tables of results in CSV, to checked types.
 //!
-//! Main functions: [`load_inventory`], [`load_catalog`], [`load_backends`], [`load_datasets`], [`load_sweep`], [`load_daemon`],
-//! [`load_results`], [`append_devices`], [`edit_device`], [`schema`]. Main type: [`ConfigErrors`], every fault of the files at once, each with its
-//! place. The way of a YAML file: `source` reads it with a bound, `tree` parses it to values with places, `check` holds it against
-//! the JSON Schema of the file's type, `document` makes it that type by serde_yaml (which knows no places), and `inventory`,
-//! `catalog`, `sweep` and `daemon` check what it means. YAML is known nowhere else. A table goes from `source` to `results_table`.
+//! Main functions: [`load_inventory`], [`load_catalog`], [`load_backends`], [`load_datasets`], [`load_sweep`],
+//! [`load_daemon`], [`load_results`], [`append_devices`], [`edit_device`], [`schema`]. Main type: [`ConfigErrors`],
+//! every fault of the files at once, each with its place. The way of a YAML file: `source` reads it with a bound,
+//! `tree` parses it to values with places, `check` holds it against the JSON Schema of the file's type, `document`
+//! makes it that type by serde_yaml (which knows no places), and `inventory`, `catalog`, `sweep` and `daemon` check
+//! what it means. YAML is known nowhere else. A table goes from `source` to `results_table`.
 //!
 //! Never touches a device, never prints, and reads environment variables only through the function it is given.
 
@@ -163,8 +164,8 @@ pub fn embedded_local_farm() -> &'static str {
     EMBEDDED_FARM
 }
 
-/// Reads a models file, or the embedded one, and puts it beside the engines that this build knows. `environment` looks up the
-/// variables that expand in paths, and `HOME` for `~/`.
+/// Reads a models file, or the embedded one, and puts it beside the engines that this build knows. `environment` looks
+/// up the variables that expand in paths, and `HOME` for `~/`.
 ///
 /// # Errors
 /// Every fault of the file.
@@ -214,7 +215,8 @@ pub fn load_sweep(path: &Path, inventory: &Inventory, catalog: &Catalog) -> Resu
     sweep::load(read(path)?, inventory, catalog)
 }
 
-/// Reads a daemon file, and the sweeps that it names, and checks them against the devices, models and engines there are.
+/// Reads a daemon file, and the sweeps that it names, and checks them against the devices, models and engines there
+/// are.
 ///
 /// # Errors
 /// Every fault of the file, and of the sweeps.

@@ -30,14 +30,14 @@ pub(super) struct ModelEntry {
     pub(super) source: Option<String>,
     /// Licence of the network's definition and weights.
     pub(super) licence: Option<String>,
-    /// Shape of the (first) input for one image, batch first: `[1, 3, 224, 224]`; of images always `[1, channels, height, width]`,
-    /// whatever the `layout` of the file. It sets the dimensions that the file leaves open; one that the file contradicts is not
-    /// measured. A file whose first dimension is another number than this 1 has so many images in each inference. Without it, the
-    /// file's own shape is taken.
+    /// Shape of the (first) input for one image, batch first: `[1, 3, 224, 224]`; of images always `[1, channels,
+    /// height, width]`, whatever the `layout` of the file. It sets the dimensions that the file leaves open; one that
+    /// the file contradicts is not measured. A file whose first dimension is another number than this 1 has so many
+    /// images in each inference. Without it, the file's own shape is taken.
     #[schemars(length(min = 1, max = 8), inner(range(min = 1)))]
     pub(super) input_shape: Option<Vec<u64>>,
-    /// Inputs by their name in the file: where there are several, or they are no images. For `caffe2` and `torchscript_lite`, whose
-    /// files don't tell them, all in their order.
+    /// Inputs by their name in the file: where there are several, or they are no images. For `caffe2` and
+    /// `torchscript_lite`, whose files don't tell them, all in their order.
     pub(super) inputs: Option<Named<InputEntry>>,
     /// Classes that it tells apart: what accuracy is measured by.
     #[schemars(range(min = 1, max = 10_000_000))]
@@ -46,14 +46,14 @@ pub(super) struct ModelEntry {
     #[serde(default)]
     #[schemars(range(max = 1000))]
     pub(super) label_offset: u32,
-    /// Name of the output that has an answer for each class, in a network with several; without it, the one that has as many
-    /// values as there are classes.
+    /// Name of the output that has an answer for each class, in a network with several; without it, the one that has as
+    /// many values as there are classes.
     #[schemars(length(min = 1))]
     pub(super) scores: Option<String>,
     /// How a picture becomes the input: what accuracy is measured with.
     pub(super) preprocessing: Option<PreprocessingEntry>,
-    /// Range of the pseudo-random inputs, lowest value and upper bound. Without it, `[0, 1]` for floats, all numbers for 8 bits, and
-    /// 0 and 1 for other whole numbers.
+    /// Range of the pseudo-random inputs, lowest value and upper bound. Without it, `[0, 1]` for floats, all numbers
+    /// for 8 bits, and 0 and 1 for other whole numbers.
     pub(super) input_range: Option<[f32; 2]>,
     /// Parameters as published.
     pub(super) params: Option<u64>,
@@ -91,8 +91,8 @@ pub(super) struct PreprocessingEntry {
     pub(super) crop: Option<f64>,
     /// How pixels are computed; without it, `bilinear`.
     pub(super) filter: Option<ResizeFilterWord>,
-    /// Whether pictures are turned as their EXIF data say; without it they are not, as in torchvision's and TensorFlow's
-    /// training.
+    /// Whether pictures are turned as their EXIF data say; without it they are not, as in torchvision's and
+    /// TensorFlow's training.
     #[serde(default)]
     pub(super) exif_orientation: bool,
     /// What is taken from each channel's byte (0 to 255): one number, or one for each channel; without it, 0.
@@ -146,8 +146,8 @@ pub(super) struct FileEntry {
     /// File format: `onnx`, `tflite`, `caffe2`, `torchscript_lite` …; without it, the ending of the file's name.
     #[schemars(length(min = 1))]
     pub(super) format: Option<String>,
-    /// Arithmetic that the file holds. Without it, what an `onnx` or `tflite` file says of itself, and `fp32` for others. A job in
-    /// `int8` takes an `int8` file, one in `fp16` an `fp16` file or an engine that `converts_to` it.
+    /// Arithmetic that the file holds. Without it, what an `onnx` or `tflite` file says of itself, and `fp32` for
+    /// others. A job in `int8` takes an `int8` file, one in `fp16` an `fp16` file or an engine that `converts_to` it.
     pub(super) precision: Option<PrecisionWord>,
     /// Order of the dimensions of its images; without it, `nhwc` for `tflite` and `nchw` for others.
     pub(super) layout: Option<LayoutWord>,

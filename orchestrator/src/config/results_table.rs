@@ -176,14 +176,15 @@ impl Table<'_> {
         (self.faults.len() == faults_before).then_some(run)
     }
 
-    /// A cell's text; empty where there is no such column. The apostrophe that keeps a text from being taken for a formula
-    /// or a number is no part of it.
+    /// A cell's text; empty where there is no such column. The apostrophe that keeps a text from being taken for a
+    /// formula or a number is no part of it.
     fn text(&self, row: &Row, column: &str) -> String {
         let text = self.columns.get(column).and_then(|index| row.record.get(*index)).unwrap_or_default().trim();
         text.strip_prefix('\'').unwrap_or(text).to_owned()
     }
 
-    /// The arithmetic. A table that doesn't say is taken for one of unquantised networks, so that it can rank beside ours.
+    /// The arithmetic. A table that doesn't say is taken for one of unquantised networks, so that it can rank beside
+    /// ours.
     fn precision(&self, row: &Row) -> String {
         let precision = self.text(row, "precision");
         if precision.is_empty() { Precision::Float32.to_string() } else { precision }
@@ -366,7 +367,8 @@ mod tests {
             (
                 "cells",
                 format!(
-                    "{header}a,net,tflite,OK,1,0.5,1\n\"a\"\"b\",net,tflite,ok,\"84,2\",76.1,1.5\n,,,ok,,-1,\nä,net,tflite,ok,0,x,1\na,n,t,ok,1e999,.5,\n"
+                    "{header}a,net,tflite,OK,1,0.5,1\n\"a\"\"b\",net,tflite,ok,\"84,2\",76.1,1.5\n,,,ok,,-1,\n\
+                     ä,net,tflite,ok,0,x,1\na,n,t,ok,1e999,.5,\n"
                 ),
             ),
             ("rows that are too short and too long", format!("{header}a,net\na,net,tflite,ok,84,2,0.5,1,5\n")),
@@ -383,7 +385,8 @@ mod tests {
     proptest! {
         /// Whatever a table holds, it is read or refused at a place inside it.
         #[test]
-        fn any_text_is_read_or_refused(rows in "(device,model,backend,status,mean_ms,top1\n)?[a-z0-9,\"'\r\n;#ä.-]{0,200}") {
+        fn any_text_is_read_or_refused(rows in "(device,model,backend,status,mean_ms,top1\n)?[a-z0-9,\"'\r\n\
+                                                ;#ä.-]{0,200}") {
             if let Err(errors) = read(&rows) {
                 for place in errors.faults.iter().filter_map(|fault| fault.place.as_ref()) {
                     prop_assert!(place.line <= rows.split('\n').count() + rows.matches('\r').count());

@@ -48,8 +48,8 @@ pub(super) struct SweepFile {
     pub(super) retry: Option<RetryEntry>,
     /// Seed of the pseudo-random input; without it, 1.
     pub(super) seed: Option<u64>,
-    /// Labelled images (configs/datasets.yaml) that networks with trained weights are shown after their timed loop: what
-    /// share of them they classify right is their accuracy. Without it, none is measured.
+    /// Labelled images (configs/datasets.yaml) that networks with trained weights are shown after their timed loop:
+    /// what share of them they classify right is their accuracy. Without it, none is measured.
     pub(super) dataset: Option<String>,
 }
 

@@ -152,8 +152,8 @@ impl JsonSchema for Threads {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "description": "Threads of the engine: a number (not pinned), `big` (one on each of the fastest cores, pinned) \
-                            or `all` (one on each core).",
+            "description": "Threads of the engine: a number (not pinned), `big` (one on each of the fastest cores, \
+                            pinned) or `all` (one on each core).",
             "anyOf": [
                 { "type": "integer", "minimum": 1, "maximum": MAX_THREADS },
                 { "type": "string", "enum": ["big", "all"] }

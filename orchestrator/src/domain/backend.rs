@@ -25,8 +25,8 @@ pub struct BackendProgram {
 }
 
 impl BackendProgram {
-    /// The files for a device whose runner is for that target: those for the very target, or for the same processor with
-    /// files that need no C library at all (`musl` in a target means linked statically here).
+    /// The files for a device whose runner is for that target: those for the very target, or for the same processor
+    /// with files that need no C library at all (`musl` in a target means linked statically here).
     pub fn target(&self, runner: &str) -> Option<&BackendTarget> {
         let (machine, _) = runner.split_once('-').unwrap_or((runner, ""));
         let serves = |target: &&BackendTarget| {

@@ -46,8 +46,8 @@ pub struct CatalogModel {
     pub source: Option<String>,
     /// Licence of the network's definition and weights.
     pub licence: Option<String>,
-    /// Shape of the first input for one image, batch first: `[1, 3, 224, 224]`. Images are written channels first, whatever
-    /// the file's layout is. `None` when the file alone knows.
+    /// Shape of the first input for one image, batch first: `[1, 3, 224, 224]`. Images are written channels first,
+    /// whatever the file's layout is. `None` when the file alone knows.
     pub input_shape: Option<Vec<u64>>,
     /// What is said of single inputs, in the order of the catalogue.
     pub inputs: Vec<CatalogInput>,
@@ -72,9 +72,9 @@ pub struct CatalogModel {
 }
 
 impl CatalogModel {
-    /// The file with that kind of weights that a job takes: of those in a format that the engine loads, in the engine's order,
-    /// the first of exactly that precision; then one that the engine computes in that precision, whatever it holds. When none
-    /// does, one that doesn't suit, else the first there is.
+    /// The file with that kind of weights that a job takes: of those in a format that the engine loads, in the engine's
+    /// order, the first of exactly that precision; then one that the engine computes in that precision, whatever it
+    /// holds. When none does, one that doesn't suit, else the first there is.
     pub fn file(&self, kind: WeightsKind, backend: Option<&Backend>, precision: Precision) -> Option<&WeightsFile> {
         let files = || self.files.iter().filter(|file| file.weights == kind);
         let formats = backend.map(|backend| backend.formats.as_slice()).unwrap_or_default();
@@ -146,8 +146,8 @@ pub struct WeightsFile {
     pub source: WeightsSource,
     /// Further files that belong to it.
     pub parts: Vec<FilePart>,
-    /// What the file says of itself, or why it is no model. `None` where nobody has looked, where the file is not on this
-    /// host yet, and for formats that are not read.
+    /// What the file says of itself, or why it is no model. `None` where nobody has looked, where the file is not on
+    /// this host yet, and for formats that are not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature: Option<Result<ModelSignature, String>>,
     /// Multiply-adds of one image as its graph has them, or why they can't be counted. `None` where nobody has counted.
@@ -161,8 +161,8 @@ impl WeightsFile {
         if format == "tflite" { Layout::Nhwc } else { Layout::Nchw }
     }
 
-    /// Arithmetic that it holds: what the file says, else what its entry says, else 32-bit floats. `None` for a file that is
-    /// known to hold something that no sweep can ask for.
+    /// Arithmetic that it holds: what the file says, else what its entry says, else 32-bit floats. `None` for a file
+    /// that is known to hold something that no sweep can ask for.
     pub fn precision(&self) -> Option<Precision> {
         match &self.signature {
             Some(Ok(signature)) => signature.arithmetic.precision,

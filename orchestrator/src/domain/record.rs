@@ -102,7 +102,8 @@ pub struct DeviceFacts {
     pub android: Option<AndroidFacts>,
     /// How it was powered at bring-up, where it tells.
     pub battery: Option<Battery>,
-    /// How far its clock was ahead of the host's (behind: negative), where that was more than the answer's way explains.
+    /// How far its clock was ahead of the host's (behind: negative), where that was more than the answer's way
+    /// explains.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock_off_ms: Option<i64>,
 }
@@ -185,7 +186,8 @@ pub struct Measurement {
     /// How often it was right, in this very run; `None` when it was not asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<MeasuredAccuracy>,
-    /// What is missing beside the measurement, in words: outputs that were left out, an accuracy that could not be made.
+    /// What is missing beside the measurement, in words: outputs that were left out, an accuracy that could not be
+    /// made.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<String>,
 }

@@ -159,8 +159,8 @@ fn notes_on_accuracy(rows: &[Row<'_>]) -> Vec<String> {
     let unanswered = unanswered.count();
     if unanswered > 0 && !notes.is_empty() {
         notes.push(format!(
-            "{unanswered} of the runs with trained weights have no accuracy: their benchmark programs don't tell what a \
-             network answers."
+            "{unanswered} of the runs with trained weights have no accuracy: their benchmark programs don't tell what \
+             a network answers."
         ));
     }
     notes
@@ -205,8 +205,8 @@ pub(super) fn notes(rows: &[Row<'_>]) -> Vec<String> {
     let averages = rows.iter().filter(|row| row.averages().is_some()).count();
     if averages > 0 {
         notes.push(format!(
-            "{averages} of the runs are by benchmark programs that tell averages only: their figures are as printed, and \
-             there are no samples."
+            "{averages} of the runs are by benchmark programs that tell averages only: their figures are as printed, \
+             and there are no samples."
         ));
     }
     let strange = rows.iter().filter(|row| row.output_error.is_some_and(|error| error > OUTPUT_TOLERANCE)).count();

@@ -123,7 +123,11 @@ fn short_of_time(plan: &Plan) -> String {
         text.push_str(&format!("  {} ({wanted}, ended after {limit})\n", axes(job).join(" ")));
     }
     if !text.is_empty() {
-        text.insert_str(0, "\nmay be ended before they are through, by what is estimated: raise `run_seconds` of the sweep's file, or\n`max_run_seconds` of the device\n");
+        text.insert_str(
+            0,
+            "\nmay be ended before they are through, by what is estimated: raise `run_seconds` of the sweep's file, \
+             or\n`max_run_seconds` of the device\n",
+        );
     }
     text
 }

@@ -42,7 +42,8 @@ const ERROR_LINES: usize = 30;
 /// cargo's profile of runners that measure devices.
 pub const MEASURING_PROFILE: &str = "release";
 
-/// Where a workspace's build of the runner is: in a folder of its own, so that it never waits for a build of something else.
+/// Where a workspace's build of the runner is: in a folder of its own, so that it never waits for a build of something
+/// else.
 pub(super) fn output_path(workspace: &Path, target: &str, profile: &str) -> PathBuf {
     path_in(&target_folder(workspace), target, profile)
 }
@@ -56,8 +57,8 @@ fn path_in(folder: &Path, target: &str, profile: &str) -> PathBuf {
     folder.join(target).join(profile).join(FILE_NAME)
 }
 
-/// Builds the runner for a target by one of cargo's profiles: static, so that it needs no libc on the device. Quick when it
-/// is fresh. What is built by another profile than [`MEASURING_PROFILE`] is never taken for a sweep.
+/// Builds the runner for a target by one of cargo's profiles: static, so that it needs no libc on the device. Quick
+/// when it is fresh. What is built by another profile than [`MEASURING_PROFILE`] is never taken for a sweep.
 ///
 /// # Errors
 /// When this host lacks something to build it with, or cargo fails.
@@ -137,8 +138,8 @@ pub(super) fn cargo(workspace: &Path) -> Command {
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .env_remove("RUSTC_WORKSPACE_WRAPPER")
-        // `cargo run` and `cargo test` pass on what farmctl was compiled with. The runner's stamp would change with every
-        // commit, and each device would get it again.
+        // `cargo run` and `cargo test` pass on what farmctl was compiled with. The runner's stamp would change with
+        // every commit, and each device would get it again.
         .env_remove("FARMCTL_COMMIT")
         .kill_on_drop(true);
     command
@@ -223,8 +224,8 @@ async fn follow(
     }
 }
 
-/// The last lines of cargo's standard error, read to its end so that it never waits for us. Tells `waiting` when it waits
-/// for another one.
+/// The last lines of cargo's standard error, read to its end so that it never waits for us. Tells `waiting` when it
+/// waits for another one.
 fn last_lines(stream: tokio::process::ChildStderr, waiting: mpsc::Sender<()>) -> tokio::task::JoinHandle<String> {
     tokio::spawn(async move {
         let mut kept = std::collections::VecDeque::new();

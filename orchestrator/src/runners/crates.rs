@@ -43,8 +43,8 @@ struct DependencyKind {
     kind: Option<String>,
 }
 
-/// Share of the build that each of the large crates takes, by `cargo build --timings` on two cores. The others share the
-/// rest. Only an estimate of the time left hangs on it.
+/// Share of the build that each of the large crates takes, by `cargo build --timings` on two cores. The others share
+/// the rest. Only an estimate of the time left hangs on it.
 const MEASURED_SHARES: &[(&str, f64)] = &[
     ("tract-core", 0.51),
     ("tract-linalg", 0.08),
@@ -55,8 +55,8 @@ const MEASURED_SHARES: &[(&str, f64)] = &[
     ("tract-onnx-opl", 0.02),
 ];
 
-/// What the standard library takes where it is built too, measured the same way: the large crates of it, beside all those
-/// above together. The small ones don't count.
+/// What the standard library takes where it is built too, measured the same way: the large crates of it, beside all
+/// those above together. The small ones don't count.
 const STD_SHARES: &[(&str, f64)] = &[("core", 0.05), ("alloc", 0.01), ("compiler_builtins", 0.01), ("std", 0.05)];
 
 /// What a crate of the standard library is known by: its name alone, since `cargo metadata` does not know it.

@@ -4,9 +4,9 @@ use std::fs;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// A program with all that it started, which are ended when this is dropped before [`Family::has_ended`]: cargo-zigbuild
-/// starts cargo, and that its compilers. They stay in farmctl's own process group, so that Ctrl-C reaches them too; so they are
-/// found by their parents, in `/proc`.
+/// A program with all that it started, which are ended when this is dropped before [`Family::has_ended`]:
+/// cargo-zigbuild starts cargo, and that its compilers. They stay in farmctl's own process group, so that Ctrl-C
+/// reaches them too; so they are found by their parents, in `/proc`.
 pub(super) struct Family {
     root: Option<u32>,
 }

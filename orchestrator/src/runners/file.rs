@@ -25,8 +25,8 @@ pub async fn stamp(path: &Path) -> Result<Option<Stamp>, RunnerError> {
     Ok(Stamp::find(&read(path).await?))
 }
 
-/// Whether a runner's file was built for this target from the sources that the workspace has now. One that was built from
-/// sources of no commit never counts: its stamp would stay when they are committed.
+/// Whether a runner's file was built for this target from the sources that the workspace has now. One that was built
+/// from sources of no commit never counts: its stamp would stay when they are committed.
 pub(super) async fn is_fresh(path: &Path, workspace: &Path, target: &str) -> bool {
     let (Ok(Some(stamp)), Ok(sources)) = (stamp(path).await, Sources::read(workspace)) else { return false };
     stamp.target == target && stamp.sources == sources.hash && !stamp.is_dirty()

@@ -105,8 +105,8 @@ pub(super) fn c_compiler_names(target: &str) -> Vec<String> {
     native.into_iter().chain(needs(target).map(|needs| format!("{}gcc", needs.prefix))).collect()
 }
 
-/// The first way to build for `target` of which all pieces are there: cargo's own compiler with a cross C compiler of the
-/// system, then the toolchain that `scripts/cross-toolchain` unpacked, then cargo-zigbuild.
+/// The first way to build for `target` of which all pieces are there: cargo's own compiler with a cross C compiler of
+/// the system, then the toolchain that `scripts/cross-toolchain` unpacked, then cargo-zigbuild.
 ///
 /// # Errors
 /// Every way, with the commands that get what it lacks.
@@ -137,8 +137,9 @@ const RUSTC: &str = "RUSTC";
 const STATIC: &str = "-C target-feature=+crt-static";
 /// zig brings musl's start files itself; Rust's would be looked for beside a standard library that cargo built.
 const STATIC_BY_ZIG: &str = "-C target-feature=+crt-static -C link-self-contained=no";
-/// What follows cargo's own arguments for 32-bit ARM, for the runner's linking alone. GNU ld 2.40 loses the Thumb bit of the
-/// C library's indirect functions in a static program of the runner's size, which then crashes before `main`; gold keeps it.
+/// What follows cargo's own arguments for 32-bit ARM, for the runner's linking alone. GNU ld 2.40 loses the Thumb bit
+/// of the C library's indirect functions in a static program of the runner's size, which then crashes before `main`;
+/// gold keeps it.
 const LINK_BY_GOLD: [&str; 3] = ["--", "-C", "link-arg=-fuse-ld=gold"];
 /// Has cargo build the standard library too, which a stable compiler allows under this variable only.
 const BUILD_STD: &str = "-Zbuild-std=std,panic_abort";

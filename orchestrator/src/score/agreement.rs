@@ -60,7 +60,8 @@ impl fmt::Display for Disagreement<'_> {
             }
             Difference::Values { output, error, tolerance } => write!(
                 f,
-                "the output {output} of {engine} lies {error:.2e} from that of {reference}, where up to {tolerance:e} is rounding"
+                "the output {output} of {engine} lies {error:.2e} from that of {reference}, where up to {tolerance:e} \
+                 is rounding"
             ),
         }
     }
@@ -193,8 +194,10 @@ mod tests {
             [
                 "engines disagree on net (fp32): litert answers 1x2, tract 1",
                 "engines disagree on net (fp32): caffe2 gives 2 outputs, tract 1",
-                "engines disagree on net (fp32): the output y of onnxruntime lies 2.50e-1 from that of tract, where up to 1e-4 is rounding",
-                "engines disagree on net (fp32): the output y of mnn lies inf from that of tract, where up to 1e-4 is rounding",
+                "engines disagree on net (fp32): the output y of onnxruntime lies 2.50e-1 from that of tract, where up \
+                 to 1e-4 is rounding",
+                "engines disagree on net (fp32): the output y of mnn lies inf from that of tract, where up to 1e-4 is \
+                 rounding",
             ]
         );
         // In fewer bits more is rounding; several batches of one engine are told once.

@@ -72,7 +72,8 @@ fn definition(options: &Options<'_>) -> Vec<String> {
         "F is multiply-adds (MACs) of one image; --flops counts each as two."
     };
     vec![
-        "VIPS = sum of acc / t, VOPS = sum of acc x F / t, over all workloads (network x engine x delegate x precision)."
+        "VIPS = sum of acc / t, VOPS = sum of acc x F / t, over all workloads (network x engine x delegate x \
+         precision)."
             .to_owned(),
         "t is seconds an image, from the run that acc is from. A workload without a result adds nothing.".to_owned(),
         operations.to_owned(),

@@ -37,8 +37,8 @@ impl Score for Bianco {
         place(&mut rows, 0, Better::Higher);
         Ok(ScoreResult {
             definition: vec![
-                "Density = top-1 accuracy in per cent / millions of parameters: what a network makes of its size. It is \
-                 the network's, whatever the device."
+                "Density = top-1 accuracy in per cent / millions of parameters: what a network makes of its size. It \
+                 is the network's, whatever the device."
                     .to_owned(),
                 "acc / t is accuracy x speed, with t in seconds an image.".to_owned(),
             ],

@@ -32,8 +32,8 @@ impl Score for DawnBench {
         Ok(ScoreResult {
             definition: vec![
                 "Ranked by latency: the mean time until a query (of one batch) is answered.".to_owned(),
-                "Cost of 10,000 images = price of an hour of the device (price_per_hour in its farm file) x t x 10,000 / \
-                 3600, with t in seconds an image."
+                "Cost of 10,000 images = price of an hour of the device (price_per_hour in its farm file) x t x 10,000 \
+                 / 3600, with t in seconds an image."
                     .to_owned(),
                 "Only what is right in its first five answers for at least 93 % of the images takes part.".to_owned(),
             ],
@@ -108,8 +108,8 @@ fn doubts(matrix: &ResultMatrix<'_>, options: &Options<'_>) -> Option<String> {
     let count = doubted.count();
     (count > 0).then(|| {
         format!(
-            "{count} of those that take part were shown too few images to be sure of 93 %: the interval of 95 % of their \
-             top-5 begins below it."
+            "{count} of those that take part were shown too few images to be sure of 93 %: the interval of 95 % of \
+             their top-5 begins below it."
         )
     })
 }

@@ -1,7 +1,7 @@
 //! Whom this host believes when it connects by TLS: one configuration for downloads, webhooks and mail.
 //!
-//! Main type: [`Trust`]. Roots are those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name, else the system's, as for curl and
-//! Python: a company's own authority stands there. Never reads the environment, and never leaves a check out.
+//! Main type: [`Trust`]. Roots are those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name, else the system's, as for curl
+//! and Python: a company's own authority stands there. Never reads the environment, and never leaves a check out.
 
 mod roots;
 
@@ -91,7 +91,8 @@ impl Trust {
         Some(match refused {
             // Of an authority that only has the name of one that is believed, it is the signature that is wrong.
             rustls::CertificateError::UnknownIssuer | rustls::CertificateError::BadSignature => format!(
-                "{believed}; if a proxy or server here has an authority of its own, name its certificate by SSL_CERT_FILE"
+                "{believed}; if a proxy or server here has an authority of its own, name its certificate by \
+                 SSL_CERT_FILE"
             ),
             rustls::CertificateError::Expired
             | rustls::CertificateError::ExpiredContext { .. }

@@ -107,8 +107,8 @@ pub enum AnalysisError {
     },
 }
 
-/// Counts a model's operations. `shapes` are those of inputs, by name: they set the dimensions that the model leaves open.
-/// Without one a free first dimension is a batch of 1, and what hangs on others is not understood.
+/// Counts a model's operations. `shapes` are those of inputs, by name: they set the dimensions that the model leaves
+/// open. Without one a free first dimension is a batch of 1, and what hangs on others is not understood.
 ///
 /// # Errors
 /// When the graph is at odds with itself or with `shapes`.

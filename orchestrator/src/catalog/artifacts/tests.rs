@@ -71,8 +71,8 @@ fn age(path: &Path, seconds: u64) {
     File::options().write(true).open(path).unwrap().set_modified(then).unwrap();
 }
 
-/// Files larger than this are not built in tests: VGG16's alone would take gigabytes. Of ONNX, which most jobs take, all
-/// but these are built, of the other formats the smaller ones.
+/// Files larger than this are not built in tests: VGG16's alone would take gigabytes. Of ONNX, which most jobs take,
+/// all but these are built, of the other formats the smaller ones.
 const LARGEST_BUILT: u64 = 120_000_000;
 const LARGEST_OF_OTHERS: u64 = 36_000_000;
 
@@ -106,7 +106,8 @@ fn is_small(file: &WeightsFile) -> bool {
 #[test]
 fn every_network_is_built_as_pinned() {
     let built = assert_built_as_pinned(|file| file.format != "torchscript_lite" && is_small(file));
-    // ONNX without AlexNet and VGG16; 8-bit TensorFlow Lite without these; the others without ResNets and InceptionV3, too.
+    // ONNX without AlexNet and VGG16; 8-bit TensorFlow Lite without these; the others without ResNets and InceptionV3,
+    // too.
     assert_eq!(built, 12 + 12 + 9 + 9);
 }
 

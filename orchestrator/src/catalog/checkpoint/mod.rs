@@ -1,8 +1,10 @@
-//! Trained weights from a file that PyTorch wrote before its version 1.6 (`torch.save`), read without PyTorch or Python.
+//! Trained weights from a file that PyTorch wrote before its version 1.6 (`torch.save`), read without PyTorch or
+//! Python.
 //!
 //! Main type: [`Checkpoint`], the tensors by name. Such a file is a row of pickles (what it is, then the tensors' names
 //! and shapes, then the order of their storages), followed by the storages' numbers. A pickle is a program; of its
-//! instructions only those are followed that put together names, numbers and tensors. Never calls what a pickle asks for.
+//! instructions only those are followed that put together names, numbers and tensors. Never calls what a pickle asks
+//! for.
 
 mod pickle;
 

@@ -220,8 +220,8 @@ fn list(path: &Path, folder: &Path, classes: u32) -> Result<Listing, DatasetErro
     Ok(Listing { root, entries, classes, left_out })
 }
 
-/// Where each file of a tar archive begins in it, and how long it is. Nothing is unpacked, so that no name leads anywhere.
-/// Of several with one name the last counts, as it would be unpacked.
+/// Where each file of a tar archive begins in it, and how long it is. Nothing is unpacked, so that no name leads
+/// anywhere. Of several with one name the last counts, as it would be unpacked.
 fn members(archive: &Path) -> Result<HashMap<PathBuf, (u64, u64)>, DatasetError> {
     let unreadable = || io("read the archive", archive);
     let file = File::open(archive).map_err(unreadable())?;

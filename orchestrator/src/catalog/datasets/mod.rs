@@ -1,8 +1,8 @@
 //! Labelled images: what a dataset consists of, and how it becomes what a network takes.
 //!
-//! Main type: [`Datasets`]. The way of a picture: `listing` finds it with its class, `picture` decodes it and gives it its
-//! size, and `prepare` writes all of them into one file. Never lets a path lead out of a dataset's folder, and leaves no
-//! image out without a word.
+//! Main type: [`Datasets`]. The way of a picture: `listing` finds it with its class, `picture` decodes it and gives it
+//! its size, and `prepare` writes all of them into one file. Never lets a path lead out of a dataset's folder, and
+//! leaves no image out without a word.
 
 mod jpeg;
 mod listing;

@@ -161,7 +161,7 @@ fn refuse_one_class(listing: &Listing) -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "{count} of {images} images are of class {class}: the class is taken from the last column, which is hardly it; write \
-         `label: first` or the name of its column, or `label: last` if this is right"
+        "{count} of {images} images are of class {class}: the class is taken from the last column, which is hardly it; \
+         write `label: first` or the name of its column, or `label: last` if this is right"
     ))
 }

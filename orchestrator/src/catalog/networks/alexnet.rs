@@ -1,4 +1,5 @@
-//! AlexNet: Krizhevsky, One weird trick for parallelizing convolutional neural networks, 2014, arXiv:1404.5997, footnote 1.
+//! AlexNet: Krizhevsky, One weird trick for parallelizing convolutional neural networks, 2014, arXiv:1404.5997,
+//! footnote 1.
 //!
 //! The network of 2012 on one processor, as in torchvision, of which the published numbers are: without groups, and
 //! without local response normalisation.

@@ -1,7 +1,8 @@
 //! `digits`: a tiny network that reads handwritten digits of 8×8 pixels, so that a true accuracy takes a second.
 //!
 //! Its weights come with farmctl: `scripts/train-digits` made them, with its seed, from the 1,437 first images of
-//! scikit-learn's digits (UCI, Optical Recognition of Handwritten Digits, CC BY 4.0). Of the 360 others it reads 350 right.
+//! scikit-learn's digits (UCI, Optical Recognition of Handwritten Digits, CC BY 4.0). Of the 360 others it reads 350
+//! right.
 
 use super::builder::{Builder, Conv};
 use super::graph::Network;

@@ -1,7 +1,7 @@
 //! GoogLeNet: Szegedy et al., Going Deeper with Convolutions, 2014, arXiv:1409.4842, table 1.
 //!
-//! As in torchvision, of which the published numbers are: with batch normalisation, with 3×3 convolutions where the paper
-//! has 5×5, and without the auxiliary heads, which serve training.
+//! As in torchvision, of which the published numbers are: with batch normalisation, with 3×3 convolutions where the
+//! paper has 5×5, and without the auxiliary heads, which serve training.
 
 use super::builder::{Builder, Conv, Pool, Tensor};
 use super::graph::Network;

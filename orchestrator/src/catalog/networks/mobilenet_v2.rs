@@ -1,4 +1,5 @@
-//! MobileNetV2: Sandler et al., MobileNetV2: Inverted Residuals and Linear Bottlenecks, 2018, arXiv:1801.04381, table 2.
+//! MobileNetV2: Sandler et al., MobileNetV2: Inverted Residuals and Linear Bottlenecks, 2018, arXiv:1801.04381, table
+//! 2.
 
 use super::builder::{Builder, Conv, RESIDUAL_GAIN, Tensor};
 use super::graph::Network;

@@ -1,9 +1,10 @@
 //! The networks that farmctl writes by itself, one file each, to be read beside its paper.
 //!
-//! Main type: [`Network`], a graph and the recipe of its weights; [`build`] makes one by name. Batch normalisation
-//! that follows a convolution is folded into it, as an engine would do; weights are He-initialised from a fixed seed
-//! with integer arithmetic, so the file is the same, byte for byte, on every machine. The cost of such a network is
-//! the true one, its answers mean nothing. `digits` alone comes with trained weights. Never touches a file: [`formats`](super::formats) writes them.
+//! Main type: [`Network`], a graph and the recipe of its weights; [`build`] makes one by name. Batch normalisation that
+//! follows a convolution is folded into it, as an engine would do; weights are He-initialised from a fixed seed with
+//! integer arithmetic, so the file is the same, byte for byte, on every machine. The cost of such a network is the true
+//! one, its answers mean nothing. `digits` alone comes with trained weights. Never touches a file:
+//! [`formats`](super::formats) writes them.
 
 mod alexnet;
 mod builder;

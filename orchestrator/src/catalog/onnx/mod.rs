@@ -1,7 +1,7 @@
 //! ONNX files, read and written as protobuf without an inference engine.
 //!
-//! Main type: [`ModelProto`]; [`read`] and [`decode`] make one from a file or from bytes. The messages are the subset of
-//! ONNX's schema that describes a network; fields left out are skipped when reading. Never runs a network, and never
+//! Main type: [`ModelProto`]; [`read`] and [`decode`] make one from a file or from bytes. The messages are the subset
+//! of ONNX's schema that describes a network; fields left out are skipped when reading. Never runs a network, and never
 //! follows a reference to another file.
 
 use std::fs::File;
@@ -77,8 +77,8 @@ pub enum DecodeError {
     NoGraph,
 }
 
-/// Reads an ONNX file, without the values of its weights: of a tensor with more than some kilobytes there is no more than
-/// name, type and shape.
+/// Reads an ONNX file, without the values of its weights: of a tensor with more than some kilobytes there is no more
+/// than name, type and shape.
 ///
 /// # Errors
 /// When the file can't be read, is larger than [`MAX_FILE_BYTES`], or isn't ONNX.

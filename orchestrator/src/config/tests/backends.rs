@@ -12,7 +12,8 @@ fn backends(text: &str) -> Result<Vec<Backend>, ConfigErrors> {
 /// One engine of one target with these files.
 fn with(files: &str) -> String {
     format!(
-        "backends:\n  - {{ name: a, version: '1', formats: onnx, targets: [ {{ target: x86_64-unknown-linux-gnu, files: [{files}] }} ] }}\n"
+        "backends:\n  - {{ name: a, version: '1', formats: onnx, targets: [ {{ target: x86_64-unknown-linux-gnu, \
+         files: [{files}] }} ] }}\n"
     )
 }
 
@@ -62,7 +63,8 @@ fn meaning_of_backends() {
         (
             "hashes and addresses",
             with(
-                "{ archive: { urls: ftp://x, sha256: abc, size_bytes: 1 }, members: [ { member: a, sha256: '12', size_bytes: 1 } ] }",
+                "{ archive: { urls: ftp://x, sha256: abc, size_bytes: 1 }, members: [ { member: a, sha256: '12', \
+                 size_bytes: 1 } ] }",
             ),
         ),
         ("a command that is no file", with("{ path: a }").replace("formats: onnx", "formats: onnx, command: [b]")),

@@ -27,7 +27,8 @@ fn schedules(text: &str) -> Result<Vec<Schedule>, ConfigErrors> {
 
 fn one(fields: &str) -> String {
     format!(
-        "schedules:\n  - name: nightly\n    cron: 0 22 * * *\n    timezone: Europe/Berlin\n    sweep: night.yaml\n{fields}"
+        "schedules:\n  - name: nightly\n    cron: 0 22 * * *\n    timezone: Europe/Berlin\n    sweep: night.yaml\n\
+         {fields}"
     )
 }
 
@@ -60,9 +61,9 @@ fn faults_of_a_daemon_file() {
 
 #[test]
 fn meaning_of_a_daemon_file() {
-    let text = one(
-        "    devices: { tag: arch=arm64 }\n    window: 22:00–06:00\n    overlap: queue\n    missed: all\n    jitter_seconds: 90\n",
-    );
+    let text =
+        one("    devices: { tag: arch=arm64 }\n    window: 22:00–06:00\n    overlap: queue\n    missed: all\n    \
+             jitter_seconds: 90\n");
     let schedule = schedules(&text).unwrap().remove(0);
     let at = |text: &str| text.parse::<jiff::Timestamp>().unwrap();
     assert_eq!(schedule.next_due(at("2026-07-01T12:00:00Z")), Some(at("2026-07-01T20:00:00Z")));

@@ -35,15 +35,19 @@ fn structure_of_a_farm() {
         ("wrong kinds", "devices:\n  - { name: 1e3, transport: local, disabled: yes, notes: true, limits: 5 }\n"),
         (
             "ports",
-            "devices:\n  - { name: a, transport: { ssh: { host: x, port: 0 } } }\n  - { name: b, transport: { ssh: { host: x, port: 65536 } } }\n  - { name: c, transport: { ssh: { host: x, port: \"22\" } } }\n",
+            "devices:\n  - { name: a, transport: { ssh: { host: x, port: 0 } } }\n  \
+             - { name: b, transport: { ssh: { host: x, port: 65536 } } }\n  \
+             - { name: c, transport: { ssh: { host: x, port: \"22\" } } }\n",
         ),
         (
             "numbers",
-            "devices:\n  - { name: a, transport: local, limits: { max_run_seconds: .nan, min_free_mb: -5 } }\n  - { name: b, transport: local, limits: { max_run_seconds: 0, min_free_mb: 1.5 } }\n",
+            "devices:\n  - { name: a, transport: local, limits: { max_run_seconds: .nan, min_free_mb: -5 } }\n  \
+             - { name: b, transport: local, limits: { max_run_seconds: 0, min_free_mb: 1.5 } }\n",
         ),
         (
             "prices",
-            "devices:\n  - { name: a, transport: local, price_per_hour: 0 }\n  - { name: b, transport: local, price_per_hour: 3 EUR }\n",
+            "devices:\n  - { name: a, transport: local, price_per_hour: 0 }\n  \
+             - { name: b, transport: local, price_per_hour: 3 EUR }\n",
         ),
         ("delegates", "devices:\n  - { name: a, transport: local, delegates: [gpu, gpu, cpu, Hexagon DSP] }\n"),
         ("a word that is none", "devices:\n  - { name: a, transport: lokal }\n"),
@@ -54,7 +58,8 @@ fn structure_of_a_farm() {
         ),
         (
             "adb with what is no address",
-            "devices:\n  - { name: a, transport: { adb: { serial: 'R5 8', address: phone, server: ':5037' } } }\n  - { name: b, transport: { adb: { address: 'x:0', sireal: R58 } } }\n",
+            "devices:\n  - { name: a, transport: { adb: { serial: 'R5 8', address: phone, server: ':5037' } } }\n  \
+             - { name: b, transport: { adb: { address: 'x:0', sireal: R58 } } }\n",
         ),
         ("unknown transport", "devices:\n  - { name: a, transport: { shh: { host: x } } }\n"),
         ("two transports", "devices:\n  - { name: a, transport: { ssh: { host: x }, local: {} } }\n"),

@@ -12,24 +12,30 @@ fn meaning_of_a_farm() {
     let cases = [
         (
             "names",
-            "farm: a/b\ndevices:\n  - { name: -a, transport: local }\n  - { name: all, transport: local }\n  - { name: ä, transport: local }\n",
+            "farm: a/b\ndevices:\n  - { name: -a, transport: local }\n  - { name: all, transport: local }\n  \
+             - { name: ä, transport: local }\n",
         ),
         ("tags", "devices:\n  - { name: a, transport: local, tags: [a b, k=, =v, k=v=w, \"\", x, x] }\n"),
         (
             "the same name twice",
-            "devices:\n  - { name: a, transport: local }\n  - { name: b, transport: local }\n  - { name: a, transport: local }\n",
+            "devices:\n  - { name: a, transport: local }\n  - { name: b, transport: local }\n  \
+             - { name: a, transport: local }\n",
         ),
         (
             "workdirs",
-            "defaults: { workdir: / }\ndevices:\n  - { name: a, transport: local, workdir: '~' }\n  - { name: b, transport: local, workdir: '${HOME}/x' }\n  - { name: c, transport: local, workdir: ~bob/x }\n",
+            "defaults: { workdir: / }\ndevices:\n  - { name: a, transport: local, workdir: '~' }\n  \
+             - { name: b, transport: local, workdir: '${HOME}/x' }\n  \
+             - { name: c, transport: local, workdir: ~bob/x }\n",
         ),
         (
             "variables",
-            "devices:\n  - { name: a, transport: { ssh: { host: '${NOWHERE}', user: '${BOARD', identity_file: '${A B}/x', known_hosts: '${EMPTY}' } } }\n",
+            "devices:\n  - { name: a, transport: { ssh: { host: '${NOWHERE}', user: '${BOARD', identity_file: '${A \
+             B}/x', known_hosts: '${EMPTY}' } } }\n",
         ),
         (
             "hosts",
-            "devices:\n  - { name: a, transport: { ssh: { host: root@x } } }\n  - { name: b, transport: { ssh: { host: -oProxyCommand=x } } }\n",
+            "devices:\n  - { name: a, transport: { ssh: { host: root@x } } }\n  \
+             - { name: b, transport: { ssh: { host: -oProxyCommand=x } } }\n",
         ),
         ("host keys", "devices:\n  - { name: a, transport: { ssh: { host: x, host_key: AAAAC3Nza } } }\n"),
         ("another's home", "devices:\n  - { name: a, transport: { ssh: { host: x, identity_file: ~bob/key } } }\n"),
@@ -52,7 +58,8 @@ fn meaning_of_a_sweep() {
         ("twice", "models: [resnet50, resnet50]\nthreads: [1, big, 1]\nweights: [trained, trained]\n"),
         (
             "minima and maxima",
-            "models: resnet50\nlimits: { warmup: { min_seconds: 60 }, measure: { max_seconds: 2, min_runs: 9, max_runs: 8 } }\n",
+            "models: resnet50\nlimits: { warmup: { min_seconds: 60 }, measure: { max_seconds: 2, min_runs: 9, \
+             max_runs: 8 } }\n",
         ),
         ("no time for it", "models: resnet50\ntimeouts: { run_seconds: 3 }\n"),
         (
@@ -62,7 +69,8 @@ fn meaning_of_a_sweep() {
         ("an exclude that names nothing", "models: resnet50\nexclude: [ {} ]\n"),
         (
             "an exclude without effect",
-            "models: [resnet50, mobilenet_v2]\ndevices: [pi4]\nexclude:\n  - { models: resnet50 }\n  - { models: mobilenet_v2, threads: 2 }\n  - devices: this-host\n",
+            "models: [resnet50, mobilenet_v2]\ndevices: [pi4]\nexclude:\n  - { models: resnet50 }\n  \
+             - { models: mobilenet_v2, threads: 2 }\n  - devices: this-host\n",
         ),
         ("nothing left", "models: [resnet50]\nexclude: { models: resnet50 }\n"),
         ("name", "name: ../../x\nmodels: resnet50\n"),
@@ -75,7 +83,8 @@ fn meaning_of_models() {
     let cases = [
         (
             "twice",
-            "models:\n  - { name: a, weights: { trained: { path: a } } }\n  - { name: a, weights: { trained: { path: b } } }\n",
+            "models:\n  - { name: a, weights: { trained: { path: a } } }\n  \
+             - { name: a, weights: { trained: { path: b } } }\n",
         ),
         ("name", "models:\n  - { name: a b, weights: { trained: { path: a } } }\n"),
         ("no weights", "models:\n  - { name: a, weights: {} }\n"),
@@ -95,19 +104,28 @@ fn meaning_of_models() {
         ),
         (
             "a checkpoint too many",
-            "models:\n  - name: a\n    weights:\n      trained:\n        builtin: digits\n        checkpoint:\n          archive: { urls: https://x.example/y, sha256: abababababababababababababababababababababababababababababababab, size_bytes: 1 }\n          member: x\n          sha256: abababababababababababababababababababababababababababababababab\n          size_bytes: 1\n",
+            "models:\n  - name: a\n    weights:\n      trained:\n        builtin: digits\n        \
+             checkpoint:\n          archive: { urls: https://x.example/y, sha256: \
+             abababababababababababababababababababababababababababababababab, size_bytes: 1 }\n          \
+             member: x\n          sha256: abababababababababababababababababababababababababababababababab\n          \
+             size_bytes: 1\n",
         ),
         (
             "no checkpoint",
-            "models:\n  - name: a\n    weights:\n      trained: { builtin: efficientnet_lite0, checkpoint: { archive: { urls: ftp://x, sha256: 1a, size_bytes: 1 }, member: x, sha256: 2b, size_bytes: 1 } }\n",
+            "models:\n  - name: a\n    weights:\n      trained: { builtin: efficientnet_lite0, \
+             checkpoint: { archive: { urls: ftp://x, sha256: 1a, size_bytes: 1 }, member: x, sha256: 2b, \
+             size_bytes: 1 } }\n",
         ),
         (
             "a format twice",
-            "models:\n  - name: a\n    weights:\n      trained: [ { path: x.onnx, precision: fp32 }, { path: x.tflite }, { path: y.onnx, precision: fp32 } ]\n",
+            "models:\n  - name: a\n    weights:\n      trained: [ { path: x.onnx, precision: fp32 }, \
+             { path: x.tflite }, { path: y.onnx, precision: fp32 } ]\n",
         ),
         (
             "parts",
-            "models:\n  - name: a\n    weights:\n      trained:\n        - { path: x, format: caffe2, parts: { name: init } }\n        - { path: y, parts: [ { name: a/b, path: z }, { name: b, urls: ftp://x } ] }\n",
+            "models:\n  - name: a\n    weights:\n      trained:\n        \
+             - { path: x, format: caffe2, parts: { name: init } }\n        \
+             - { path: y, parts: [ { name: a/b, path: z }, { name: b, urls: ftp://x } ] }\n",
         ),
         ("range", "models:\n  - { name: a, input_range: [2, 1], weights: { trained: { path: a } } }\n"),
     ];

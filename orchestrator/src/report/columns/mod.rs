@@ -98,8 +98,9 @@ const fn joined<const COUNT: usize>(parts: &[&[Column]]) -> [Column; COUNT] {
 /// What the columns mean, as a text for people.
 pub fn columns_text() -> String {
     let mut text = String::from(
-        "Columns of results.csv, in their order. An empty cell was not measured. Numbers have a point and no thousands\n\
-         separators: a spreadsheet that asks wants commas between cells, and English. A text that it could take for a\n\
+        "Columns of results.csv, in their order. An empty cell was not measured. Numbers have a point and no \
+         thousands\nseparators: a spreadsheet that asks wants commas between cells, \
+         and English. A text that it could take for a\n\
          formula, a number, a date or nothing has an apostrophe in front: '007. results.parquet has true types.\n\n",
     );
     let width = COLUMNS.iter().map(|column| column.name.len()).max().unwrap_or(0);

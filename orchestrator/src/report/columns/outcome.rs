@@ -11,7 +11,7 @@ pub(super) const OUTCOME: &[Column] = &[
         kind: ColumnKind::Text,
         unit: "",
         description: "ok: measured; failed: tried without a result; skipped: never tried, for a reason known before; \
-            cancelled: ended by a person.",
+                      cancelled: ended by a person.",
         value: |row| row.record.status.as_str().into(),
     },
     Column {
@@ -55,8 +55,8 @@ pub(super) const REMARKS: &[Column] = &[Column {
     name: "remarks",
     kind: ColumnKind::Text,
     unit: "",
-    description: "What was otherwise than asked for though the time was measured, separated by semicolons: why there is \
-        no accuracy, outputs that were left out.",
+    description: "What was otherwise than asked for though the time was measured, separated by semicolons: why there \
+                  is no accuracy, outputs that were left out.",
     value: |row| remarks_of(row.record).into(),
 }];
 

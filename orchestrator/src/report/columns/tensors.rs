@@ -10,7 +10,8 @@ pub(super) const TENSORS: &[Column] = &[
         name: "input",
         kind: ColumnKind::Text,
         unit: "",
-        description: "Shape and element type of each input that was measured, the batch included, in the file's order, separated by semicolons.",
+        description: "Shape and element type of each input that was measured, the batch included, in the file's order, \
+                      separated by semicolons.",
         value: |row| tensors(&row.record.measurement.inputs),
     },
     Column {

@@ -1,8 +1,8 @@
 //! The ranges that a network's tensors were seen to have, in a float run.
 //!
 //! They are recorded in the repository, one file a network, by `scripts/calibrate`, and not found out when a file is
-//! built: that would take an engine, or seconds to minutes of a slow one of our own, and the file's hash would depend on
-//! its rounding.
+//! built: that would take an engine, or seconds to minutes of a slow one of our own, and the file's hash would depend
+//! on its rounding.
 
 use std::collections::HashMap;
 
