@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::device::{BringUp, RunnerProvider, Session, ThermalSensor, measuring_state};
 use crate::domain::{
     AndroidOptions, Battery, CheckFigures, Device, DeviceCheck, DeviceFacts, DeviceState, Event, EventKind, Failure,
-    FailureKind, Timeouts,
+    FailureKind, LabId, Timeouts,
 };
 use crate::inventory::{DuplicateEntry, find_duplicate_entries};
 use crate::lease::{Clock, LeaseError, LeaseKeeper};
@@ -178,10 +178,11 @@ impl Probes {
     async fn ask_under_lease(&self, device: &Device, kind: ProbeKind<'_>) -> Result<ProbeResult, AgentError> {
         let mut answer = ProbeResult::silent(device);
         let mut figures = CheckFigures::default();
+        let lab = self.store.lab_id()?;
         let ended = match kind {
-            ProbeKind::Facts => self.talk(device, &mut answer, None).await,
+            ProbeKind::Facts => self.talk(device, &lab, &mut answer, None).await,
             ProbeKind::Fitness(_) => {
-                let talk = self.talk(device, &mut answer, Some(&mut figures));
+                let talk = self.talk(device, &lab, &mut answer, Some(&mut figures));
                 check::in_time(self.initiator, &device.name, talk).await
             }
         };
@@ -201,6 +202,7 @@ impl Probes {
     async fn talk(
         &self,
         device: &Device,
+        lab: &LabId,
         answer: &mut ProbeResult,
         figures: Option<&mut CheckFigures>,
     ) -> Result<(), Failure> {
@@ -209,6 +211,7 @@ impl Probes {
             connect: &self.connect,
             timeouts: &Timeouts::default(),
             runners: self.runners.as_ref(),
+            lab,
             pushing: &mut |_, _| {},
         };
         let brought_up = Session::bring_up(device, with).await;

@@ -237,6 +237,7 @@ impl<'a> Worker<'a> {
             connect: &agent.connect,
             timeouts: &agent.assignment.rules.timeouts,
             runners: agent.files.runners.as_ref(),
+            lab: &agent.lab,
             pushing: &mut pushing,
         };
         tokio::select! {

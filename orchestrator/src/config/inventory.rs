@@ -262,7 +262,7 @@ impl Farm<'_> {
         let at = |field| [place, &[Step::Field(field)]].concat();
         let serial = entry.serial.map(|serial| self.expanded(serial, &at("serial")));
         if let Some(serial) = &serial
-            && serial.chars().any(|c| c.is_whitespace() || c.is_control())
+            && (serial.trim().is_empty() || serial.trim() != serial || serial.chars().any(char::is_control))
         {
             self.document.refuse(&at("serial"), format!("{} is no serial number", code(serial)), None);
         }

@@ -6,12 +6,14 @@ use farmctl_protocol::{Hello, MAX_LINE_BYTES, PROTOCOL_VERSION};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::domain::{AndroidFacts, Battery, Device, DeviceFacts, Failure, FailureKind, Timeouts};
-use crate::transport::{Command, Connect, ErrorKind, Exit, Transport, run_collect};
+use crate::domain::{AndroidFacts, Battery, Device, DeviceFacts, Failure, FailureKind, LabId, Timeouts};
+use crate::transport::{Command, Connect, ErrorKind, Transport, run_collect};
 
+use super::part::{PartFile, PartNames};
 use super::probe::{DeviceProbe, connect_and_probe};
 use super::refusal::kind_of_exit;
 use super::runner_push::{RunnerFile, RunnerPush};
+use super::trial::{NotStarted, why_not_started};
 use super::{lines, target_of_machine, transport_failure};
 
 /// Where bring-up gets the runner from.
@@ -29,6 +31,8 @@ pub struct BringUp<'a> {
     pub timeouts: &'a Timeouts,
     /// Where the runner comes from.
     pub runners: &'a dyn RunnerProvider,
+    /// The lab, whose files on the device have names of their own while they are pushed.
+    pub lab: &'a LabId,
     /// Told while the runner is pushed: bytes that are there, and its size.
     pub pushing: &'a mut (dyn FnMut(u64, u64) + Send),
 }
@@ -50,6 +54,10 @@ pub struct Session {
     pub(super) transport: Arc<dyn Transport>,
     pub(super) timeouts: Timeouts,
     pub(super) connect: Arc<dyn Connect>,
+    /// How files are called there while they are pushed.
+    pub(super) parts: PartNames,
+    /// Those that were there when the device was reached, with their sizes.
+    pub(super) partial: Vec<PartFile>,
     /// The runner's file on this host: a device may lose it, for example below `/tmp` when it boots anew.
     runner: RunnerFile,
     /// Whether it did not come back within the time that it has for that.
@@ -109,12 +117,16 @@ impl Session {
             Failure::new(FailureKind::RunnerMissing, format!("no runner exists for {}, which is {what}", device.name))
         })?;
         let runner = with.runners.runner(target).await?;
-        let place = Place { device, transport: transport.as_ref(), probe: &probe, timeouts: with.timeouts };
+        let parts = PartNames::new(with.lab.as_str(), &device.name);
+        let place =
+            Place { device, transport: transport.as_ref(), probe: &probe, timeouts: with.timeouts, parts: &parts };
         let (hello, heard) = place.answer(&runner, with.pushing).await?;
         Ok(Session {
             device: device.clone(),
             hello,
             heard,
+            partial: probe.partial_files(),
+            parts,
             workdir: probe.workdir,
             android: probe.android,
             battery: None,
@@ -147,6 +159,11 @@ impl Session {
             battery: self.battery.clone(),
             clock_off_ms: self.heard.clock_off_ms,
         }
+    }
+
+    /// The failure of a runner that ended without a word, with what the device has against it, if it has anything.
+    pub(super) async fn tried_out(&self, failure: Failure) -> Failure {
+        tried_out(failure, self.transport.as_ref(), &self.workdir, self.timeouts.bring_up()).await
     }
 
     /// The connection, for what needs no runner.
@@ -209,11 +226,12 @@ impl Session {
 
     async fn reconnect_once(&mut self) -> Result<(), Failure> {
         let (transport, probe) = connect_and_probe(&self.device, self.connect.as_ref(), &self.timeouts).await?;
-        let place =
-            Place { device: &self.device, transport: transport.as_ref(), probe: &probe, timeouts: &self.timeouts };
+        let (device, timeouts, parts) = (&self.device, &self.timeouts, &self.parts);
+        let place = Place { device, transport: transport.as_ref(), probe: &probe, timeouts, parts };
         let (hello, heard) = place.answer(&self.runner, &mut |_, _| {}).await?;
         self.heard = heard;
         let boot_id = std::mem::replace(&mut self.hello, hello).boot_id;
+        self.partial = probe.partial_files();
         self.workdir = probe.workdir;
         self.transport = transport;
         self.is_gone = false;
@@ -240,6 +258,7 @@ struct Place<'a> {
     transport: &'a dyn Transport,
     probe: &'a DeviceProbe,
     timeouts: &'a Timeouts,
+    parts: &'a PartNames,
 }
 
 impl Place<'_> {
@@ -249,12 +268,21 @@ impl Place<'_> {
         runner: &RunnerFile,
         pushing: &mut (dyn FnMut(u64, u64) + Send),
     ) -> Result<(Hello, Heard), Failure> {
-        let Place { device, transport, probe, timeouts } = *self;
+        let Place { device, transport, probe, timeouts, parts } = *self;
         let sha256 = &runner.artifact.sha256;
+        let push = RunnerPush { device, transport, probe, runner, timeouts, parts };
         if probe.size_of(&format!("bin/{sha256}")) != Some(runner.artifact.size_bytes) {
-            RunnerPush { device, transport, probe, runner, timeouts }.push(pushing).await?;
+            push.push(pushing).await?;
         }
-        say_hello(device, transport, &probe.workdir, sha256, timeouts).await
+        match say_hello(device, transport, &probe.workdir, sha256, timeouts).await {
+            // Its file rotted there, or came broken to a device that can't verify it.
+            Err(failure) if failure.kind == FailureKind::ArtifactCorrupt => {
+                tracing::warn!(device = %device.name, %failure, "pushing the runner anew");
+                push.replace(pushing).await?;
+                say_hello(device, transport, &probe.workdir, sha256, timeouts).await
+            }
+            answered => answered,
+        }
     }
 }
 
@@ -275,19 +303,24 @@ async fn say_hello(
     let name = &device.name;
     let command = Command { argv: runner_argv(workdir, sha256, &["hello"]), deadline: timeouts.bring_up() };
     let (asked_at, asked) = (Timestamp::now(), std::time::Instant::now());
-    let finished = run_collect(transport, &command, b"", MAX_LINE_BYTES).await.map_err(|error| {
-        let mut failure = transport_failure(name, "start the runner", &error);
-        if error.kind == ErrorKind::CommandNotFound && is_denied(&error.message) {
-            failure.kind = FailureKind::RunnerNotExecutable;
+    let tried_out = |failure| tried_out(failure, transport, workdir, timeouts.bring_up());
+    let finished = match run_collect(transport, &command, b"", MAX_LINE_BYTES).await {
+        Ok(finished) => finished,
+        Err(error) => {
+            let failure = transport_failure(name, "start the runner", &error);
+            let may_be_place = error.kind == ErrorKind::CommandNotFound;
+            return Err(if may_be_place { tried_out(failure).await } else { failure });
         }
-        failure
-    })?;
+    };
     if !finished.exit.success() {
-        let stderr = String::from_utf8_lossy(&finished.stderr).into_owned();
-        return Err(Failure::new(
-            kind_of_end(finished.exit, &stderr),
-            format!("the runner on {name} ended with {}: {}", finished.exit, lines::excerpt(stderr.trim().as_bytes())),
-        ));
+        let said = lines::excerpt(String::from_utf8_lossy(&finished.stderr).trim().as_bytes());
+        let failure = Failure::new(
+            kind_of_exit(finished.exit),
+            format!("the runner on {name} ended with {}: {said}", finished.exit),
+        );
+        // A runner's own code is its word; a shell's, or a signal, says nothing of why.
+        let may_be_place = failure.kind == FailureKind::RunnerUnusable;
+        return Err(if may_be_place { tried_out(failure).await } else { failure });
     }
     let hello: Hello = serde_json::from_slice(&finished.stdout).map_err(|error| {
         Failure::new(
@@ -311,19 +344,12 @@ fn clock_off_ms(unix_ms: u64, asked_at: Timestamp, took: Duration) -> Option<i64
     Some(off_ms).filter(|off_ms| off_ms.unsigned_abs() > took_ms.saturating_add(ALLOWED_MS))
 }
 
-/// Why a runner ended that should have introduced itself.
-fn kind_of_end(exit: Exit, stderr: &str) -> FailureKind {
-    /// A shell's exit code where a program is there and could not be started.
-    const NOT_STARTED: i32 = 126;
-    if exit == Exit::Code(NOT_STARTED) && is_denied(stderr) {
-        // Its mode is right, `install` saw to that: what is left is a file system or a policy that forbids it.
-        return FailureKind::RunnerNotExecutable;
+/// The failure of a runner that did not start, with what the device has against it, if it has anything.
+async fn tried_out(failure: Failure, transport: &dyn Transport, workdir: &str, deadline: Duration) -> Failure {
+    match why_not_started(transport, workdir, deadline).await {
+        Some(NotStarted { kind, what }) => Failure::new(kind, format!("{}; {what}", failure.message)),
+        None => failure,
     }
-    kind_of_exit(exit)
-}
-
-fn is_denied(text: &str) -> bool {
-    text.to_lowercase().contains("permission denied")
 }
 
 /// Refuses a runner that is not the one that was pushed.
@@ -348,8 +374,6 @@ fn check_hello(name: &str, sha256: &str, hello: Hello) -> Result<Hello, Failure>
 
 #[cfg(test)]
 mod tests {
-    use farmctl_protocol::exit;
-
     use super::*;
 
     #[test]
@@ -362,14 +386,5 @@ mod tests {
         assert_eq!(off(991_000, 10), None, "it may have been read on the way");
         assert_eq!(off(0, 2), Some(-1_001_000), "a phone that has just booted without a clock");
         assert_eq!(off(u64::MAX, 0), Some(i64::MAX - 1_000_000));
-    }
-
-    #[test]
-    fn a_program_that_may_not_be_run_is_told_from_one_that_fails() {
-        let denied = "sh: /data/local/tmp/farmctl/bin/ab: Permission denied";
-        assert_eq!(kind_of_end(Exit::Code(126), denied), FailureKind::RunnerNotExecutable);
-        assert_eq!(kind_of_end(Exit::Code(exit::DENIED), ""), FailureKind::WorkdirUnusable);
-        let other_machine = "sh: ab: not executable: 64-bit ELF file";
-        assert_eq!(kind_of_end(Exit::Code(126), other_machine), FailureKind::RunnerUnusable);
     }
 }

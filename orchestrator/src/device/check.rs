@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use crate::domain::{Failure, FailureKind};
 use crate::transport::{Command, Exit, run_collect};
 
+use super::refusal::kind_of_exit;
 use super::{Session, lines, run_checked, transport_failure};
 
 /// Bytes that are pushed to find out how fast that is: a second's worth on a slow way.
@@ -39,7 +40,7 @@ impl Session {
     /// When the device does not take it.
     pub async fn push_bytes_per_second(&self) -> Result<f64, Failure> {
         let failed = |action, error| transport_failure(&self.device.name, action, &error);
-        let path = format!("{}/check", self.workdir);
+        let path = format!("{}/{}", self.workdir, self.parts.sample());
         // Bytes that no connection could pack.
         let noise: Vec<u8> = (0..SAMPLE_BYTES / 32)
             .flat_map(|number| <sha2::Sha256 as sha2::Digest>::digest(number.to_le_bytes()).to_vec())
@@ -87,7 +88,12 @@ impl Session {
             }
             other => {
                 let message = format!("the calibration kernel on {name} ended with {other}: {}", said());
-                return Err(Failure::new(FailureKind::RunnerProtocol, message));
+                let failure = Failure::new(kind_of_exit(other), message);
+                // The runner spoke before: what ended it without a code of its own is not the file's fault.
+                if failure.kind != FailureKind::RunnerUnusable {
+                    return Err(failure);
+                }
+                return Err(self.tried_out(Failure { kind: FailureKind::Crashed, ..failure }).await);
             }
         }
         serde_json::from_slice(&finished.stdout).map_err(|error| {

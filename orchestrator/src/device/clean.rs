@@ -45,7 +45,8 @@ impl Session {
     ) -> Result<Option<Trimmed>, Failure> {
         let store = &self.hello.store;
         let limits = &self.device.limits;
-        let free_bytes = bytes_to_free(store, limits, wanted_bytes);
+        let part_bytes = self.partial.iter().fold(0, |sum: u64, file| sum.saturating_add(file.size_bytes));
+        let free_bytes = bytes_to_free(store, part_bytes, limits, wanted_bytes);
         if free_bytes == 0 {
             return Ok(None);
         }
@@ -60,7 +61,7 @@ impl Session {
         })?;
         let store = &mut self.hello.store;
         store.files.retain(|file| !trim.removed.contains(&file.sha256));
-        store.partial.retain(|file| !trim.removed.contains(&file.sha256));
+        self.partial.retain(|file| !trim.removed.iter().any(|name| file.path.ends_with(name.as_str())));
         store.free_bytes = store.free_bytes.saturating_add(trim.freed_bytes);
         let files = trim.removed.len();
         Ok((files > 0).then_some(Trimmed { files, freed_bytes: trim.freed_bytes }))
@@ -68,10 +69,9 @@ impl Session {
 }
 
 /// Bytes that must leave a store for a file of this size. What the device says of itself may be any number.
-fn bytes_to_free(store: &StoreStatus, limits: &DeviceLimits, wanted_bytes: u64) -> u64 {
+fn bytes_to_free(store: &StoreStatus, part_bytes: u64, limits: &DeviceLimits, wanted_bytes: u64) -> u64 {
     let models = store.files.iter().map(|file| file.size_bytes);
-    let parts = store.partial.iter().map(|file| file.size_bytes);
-    let held_bytes = models.chain(parts).fold(store.program_bytes, u64::saturating_add);
+    let held_bytes = models.fold(store.program_bytes.saturating_add(part_bytes), u64::saturating_add);
     let over_bytes = held_bytes.saturating_add(wanted_bytes);
     let over_bytes = over_bytes.saturating_sub(limits.max_store_bytes.unwrap_or(MAX_STORE_BYTES));
     let short_bytes = wanted_bytes.saturating_add(limits.min_free_bytes.unwrap_or(0)).saturating_sub(store.free_bytes);
@@ -89,10 +89,10 @@ mod tests {
         let file = |size_bytes| StoreFile { sha256: "ab".to_owned(), size_bytes };
         let limits = DeviceLimits { max_store_bytes: Some(100), min_free_bytes: Some(5), ..DeviceLimits::default() };
         let held = StoreStatus { files: vec![file(60), file(30)], free_bytes: 1000, ..StoreStatus::default() };
-        assert_eq!(bytes_to_free(&held, &limits, 10), 0);
-        assert_eq!(bytes_to_free(&held, &limits, 25), 15);
-        assert_eq!(bytes_to_free(&StoreStatus { free_bytes: 20, ..held.clone() }, &limits, 40), 30);
+        assert_eq!(bytes_to_free(&held, 0, &limits, 10), 0);
+        assert_eq!(bytes_to_free(&held, 0, &limits, 25), 15);
+        assert_eq!(bytes_to_free(&StoreStatus { free_bytes: 20, ..held.clone() }, 0, &limits, 40), 30);
         let boasting = StoreStatus { files: vec![file(u64::MAX), file(1)], program_bytes: u64::MAX, ..held };
-        assert_eq!(bytes_to_free(&boasting, &limits, 10), u64::MAX - 100);
+        assert_eq!(bytes_to_free(&boasting, 1, &limits, 10), u64::MAX - 100);
     }
 }

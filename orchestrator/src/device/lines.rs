@@ -53,7 +53,14 @@ impl MessageDecoder {
 pub(super) fn excerpt(bytes: &[u8]) -> String {
     const LONGEST_CHARS: usize = 120;
     let text = String::from_utf8_lossy(bytes);
-    let mut short: String = text.chars().take(LONGEST_CHARS).flat_map(char::escape_default).collect();
+    let mut short = String::new();
+    for character in text.chars().take(LONGEST_CHARS) {
+        match character {
+            // Letters of any language stay; what would not be seen, or turn the line round, does not.
+            '\u{80}'.. => short.extend(character.escape_debug()),
+            ascii => short.extend(ascii.escape_default()),
+        }
+    }
     if text.chars().nth(LONGEST_CHARS).is_some() {
         short.push('…');
     }
@@ -105,6 +112,12 @@ mod tests {
             })
             .unwrap();
         assert_eq!((seen, decoder.consumed_bytes()), (2, LINE.len() as u64));
+    }
+
+    #[test]
+    fn letters_of_any_language_can_be_read_and_nothing_else_gets_through() {
+        assert_eq!(excerpt("„größer“ 漢字".as_bytes()), "«„größer“ 漢字»");
+        assert_eq!(excerpt("a\u{1b}[2J\u{202e}b\u{9b}".as_bytes()), "«a\\u{1b}[2J\\u{202e}b\\u{9b}»");
     }
 
     #[test]

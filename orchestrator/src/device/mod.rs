@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::domain::{Failure, FailureKind};
-use crate::transport::{Command, ErrorKind, Transport, TransportError, run_collect};
+use crate::transport::{Command, ErrorKind, Transport, TransportError, run_collect, script};
 
 mod android;
 mod bring_up;
@@ -16,6 +16,7 @@ mod collect;
 mod engine;
 mod lines;
 mod measuring_state;
+mod part;
 mod prepare;
 mod probe;
 mod push;
@@ -23,6 +24,7 @@ mod refusal;
 mod run;
 mod runner_push;
 mod target;
+mod trial;
 
 pub use android::ask_android;
 pub use bring_up::{BringUp, Heard, RunnerProvider, Session};
@@ -64,33 +66,7 @@ async fn run_checked(
     let stderr = String::from_utf8_lossy(&finished.stderr).trim().to_owned();
     let program = command.argv.first().map_or("", String::as_str);
     Err(TransportError::new(
-        classify(&stderr, ErrorKind::File),
+        script::kind_of_exit(finished.exit, ErrorKind::File),
         format!("{program} ended with {}: {}", finished.exit, lines::excerpt(stderr.as_bytes())),
     ))
-}
-
-/// What kind of failure the standard error of a shell on a device speaks of. A shell's programs have no other word for what
-/// the system refused than its own, which `LC_ALL=C` fixes.
-fn classify(stderr: &str, otherwise: ErrorKind) -> ErrorKind {
-    let lower = stderr.to_lowercase();
-    let says = |words: &[&str]| words.iter().any(|word| lower.contains(word));
-    if says(&["no space left", "disk quota exceeded"]) {
-        ErrorKind::DiskFull
-    } else if says(&["permission denied", "read-only file system", "not permitted"]) {
-        ErrorKind::File
-    } else {
-        otherwise
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_devices_words_tell_the_kind() {
-        assert_eq!(classify("cat: write error: No space left on device", ErrorKind::Protocol), ErrorKind::DiskFull);
-        assert_eq!(classify("mkdir: Read-only file system", ErrorKind::Protocol), ErrorKind::File);
-        assert_eq!(classify("what?", ErrorKind::Protocol), ErrorKind::Protocol);
-    }
 }

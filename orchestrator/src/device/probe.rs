@@ -1,9 +1,11 @@
 use std::sync::Arc;
 
 use crate::domain::{AndroidFacts, Device, Failure, FailureKind, Timeouts};
+use crate::transport::script::{PROLOGUE, REFUSED_FUNCTION};
 use crate::transport::{Connect, Transport};
 
 use super::android::{PROPERTIES_SCRIPT, Properties};
+use super::part::PartFile;
 use super::{Machine, lines, run_checked, transport_failure};
 
 /// Prepares the workdir and says in one round trip what a host must know before it has a runner there. `$1` is the
@@ -15,8 +17,15 @@ case $1 in
 /*) dir=$1 ;;
 *) dir=$HOME/$1 ;;
 esac
-[ -d "$dir/runs" ] || mkdir -p "$dir/bin" "$dir/partial" "$dir/store" "$dir/runs" || exit 1
-cd "$dir" && [ -w partial ] || { echo "$dir: Permission denied" >&2; exit 1; }
+if [ ! -d "$dir/runs" ]; then
+  mkdir -p "$dir/bin" "$dir/partial" "$dir/store" "$dir/runs" || {
+    there=$dir
+    while [ -n "$there" ] && [ ! -d "$there" ]; do there=${there%/*}; done
+    refused "$there/new"
+  }
+fi
+cd "$dir" || exit 1
+[ -w partial ] || (: > partial/.farmctl-$$ && rm -f partial/.farmctl-$$) || refused ./partial/new
 printf 'workdir %s\n' "$PWD"
 printf 'kernel %s\n' "$(uname -sm)"
 printf 'elf %s\n' "$(dd if=/proc/self/exe bs=1 skip=4 count=2 2> /dev/null | tr '\001\002' 12 2> /dev/null)"
@@ -54,6 +63,12 @@ impl DeviceProbe {
     /// Size of a file below the workdir, if it is there.
     pub(super) fn size_of(&self, path: &str) -> Option<u64> {
         self.files.iter().find(|(name, _)| name == path).map(|(_, size_bytes)| *size_bytes)
+    }
+
+    /// The files whose push has not ended.
+    pub(super) fn partial_files(&self) -> Vec<PartFile> {
+        let partial = self.files.iter().filter(|(path, _)| path.starts_with("partial/"));
+        partial.map(|(path, size_bytes)| PartFile { path: path.clone(), size_bytes: *size_bytes }).collect()
     }
 
     fn parse(text: &str) -> Result<DeviceProbe, String> {
@@ -96,7 +111,7 @@ pub async fn connect_and_probe(
         .connect(&device.transport, timeouts.connect())
         .await
         .map_err(|error| transport_failure(&device.name, "connect", &error))?;
-    let script = format!("{PROPERTIES_SCRIPT}{PROBE_SCRIPT}");
+    let script = format!("{PROLOGUE}{REFUSED_FUNCTION}{PROPERTIES_SCRIPT}{PROBE_SCRIPT}");
     let argv = ["sh", "-c", &script, "sh", &device.workdir].map(str::to_owned).to_vec();
     let output = run_checked(transport.as_ref(), argv, timeouts.bring_up())
         .await

@@ -9,10 +9,15 @@ use crate::domain::{ArtifactRef, Failure, FailureKind};
 
 use super::bring_up::Session;
 use super::clean::Trimmed;
+use super::refusal::RunnerCommand;
 use super::transport_failure;
 
 /// Bytes of a file that are hashed at a time.
 const HASH_BUFFER_BYTES: usize = 1 << 18;
+
+/// Gives a part (`$1`) the name that the runner looks for (`$2`), and runs the runner. A part that is not there was
+/// given its name before, and only the answer was lost.
+const COMMIT_SCRIPT: &str = "[ ! -e \"$1\" ] || mv -f \"$1\" \"$2\" || exit; shift 2; exec \"$@\"";
 
 /// Receives how many bytes of the file are on the device, those from before included.
 pub type PushProgress<'a> = &'a mut (dyn FnMut(u64) + Send);
@@ -38,12 +43,9 @@ impl Session {
 
     /// Bytes of this file that the device has from a push that broke off.
     pub fn partial_bytes(&self, artifact: &ArtifactRef) -> u64 {
-        self.hello
-            .store
-            .partial
-            .iter()
-            .find(|file| file.sha256 == artifact.sha256 && file.size_bytes <= artifact.size_bytes)
-            .map_or(0, |file| file.size_bytes)
+        let path = self.parts.path(&artifact.sha256);
+        let part = self.partial.iter().find(|file| file.path == path && file.size_bytes <= artifact.size_bytes);
+        part.map_or(0, |file| file.size_bytes)
     }
 
     /// Puts a file of this host into the device's store, and has the device verify it there. Goes on where an earlier
@@ -77,7 +79,7 @@ impl Session {
         if let Err(failure) = pushed {
             return Err(self.not_pushed(source, artifact, failure).await);
         }
-        self.hello.store.partial.retain(|file| file.sha256 != artifact.sha256);
+        self.forget_part(artifact);
         self.hello
             .store
             .files
@@ -92,12 +94,17 @@ impl Session {
             return failure;
         }
         // The runner has removed it.
-        self.hello.store.partial.retain(|file| file.sha256 != artifact.sha256);
+        self.forget_part(artifact);
         match sha256_of(source).await {
             Ok(sha256) if sha256 == artifact.sha256 => failure,
             Ok(sha256) => changed(source, &format!("its content has sha256 {sha256}, not {}", artifact.sha256)),
             Err(error) => unreadable(source, &error),
         }
+    }
+
+    fn forget_part(&mut self, artifact: &ArtifactRef) {
+        let path = self.parts.path(&artifact.sha256);
+        self.partial.retain(|file| file.path != path);
     }
 
     fn check_space(&self, wanted_bytes: u64) -> Result<(), Failure> {
@@ -130,7 +137,7 @@ impl Session {
             return Err(changed(source, &format!("it has {size_bytes} bytes, not {}", artifact.size_bytes)));
         }
         file.seek(std::io::SeekFrom::Start(offset)).await.map_err(failed)?;
-        let path = format!("{}/partial/{}", self.workdir, artifact.sha256);
+        let path = format!("{}/{}", self.workdir, self.parts.path(&artifact.sha256));
         self.transport
             .write(&path, offset, &mut file, self.timeouts.push_stall(), &mut |sent| progress(offset + sent))
             .await
@@ -140,8 +147,23 @@ impl Session {
 
     /// Has the device check a pushed file against its hash and give it its place.
     async fn commit(&self, artifact: &ArtifactRef) -> Result<(), Failure> {
-        let words = ["store", "commit", &artifact.sha256, &artifact.size_bytes.to_string()];
-        self.ask("verify a pushed file", &words).await.map(drop)
+        let Err(failure) = self.commit_once(artifact).await else { return Ok(()) };
+        if !matches!(failure.kind, FailureKind::ArtifactCorrupt | FailureKind::WorkdirUnusable) {
+            return Err(failure);
+        }
+        // Another lab that pushed the same file may have moved it away in that moment: then it is in its place.
+        self.commit_once(artifact).await.map_err(|_| failure)
+    }
+
+    async fn commit_once(&self, artifact: &ArtifactRef) -> Result<(), Failure> {
+        let (sha256, size_bytes) = (&artifact.sha256, artifact.size_bytes.to_string());
+        let at = |path: &str| format!("{}/{path}", self.workdir);
+        let (part, partial) = (at(&self.parts.path(sha256)), at(&format!("partial/{sha256}")));
+        let words = self.runner_argv(&["store", "commit", sha256, &size_bytes]);
+        let argv = ["sh", "-c", COMMIT_SCRIPT, "sh", &part, &partial].map(str::to_owned).into_iter().chain(words);
+        let (argv, deadline) = (argv.collect(), self.timeouts.bring_up());
+        let (device, transport) = (self.device.name.as_str(), self.transport());
+        RunnerCommand { device, transport, argv, deadline, action: "verify a pushed file" }.run().await.map(drop)
     }
 }
 

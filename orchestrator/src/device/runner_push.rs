@@ -8,27 +8,37 @@ use tokio::io::{AsyncRead, AsyncSeekExt as _};
 use tokio::sync::OnceCell;
 
 use crate::domain::{ArtifactRef, Device, Failure, FailureKind, Timeouts};
+use crate::transport::script::{PROLOGUE, REFUSED_FUNCTION, kind_of_exit};
 use crate::transport::{Command, ErrorKind, Exit, Transport, run_collect};
 
+use super::part::PartNames;
 use super::probe::DeviceProbe;
-use super::{classify, lines, transport_failure};
+use super::{lines, transport_failure};
 
-/// Unpacks a pushed runner where it came packed (`$3` is `.gz`), verifies it and gives it its place. `$1` is its hash,
-/// `$2` the workdir. Exits with 3 where the device has no tool to compute a hash, and with 4, after printing what it
-/// found, when the file is another.
+/// Unpacks a pushed runner where it came packed (`$4` is `.gz`), verifies it where there is a tool for that, and gives it
+/// its place. `$1` is its hash, `$2` the workdir, `$3` its name there. Exits with 4, after printing what it found, when the
+/// file is another. Without a tool the runner is believed: the first that it is asked is its own hash.
 const INSTALL_SCRIPT: &str = r#"
 cd "$2" || exit 1
-if [ -n "$3" ]; then
-  gzip -dc < "partial/$1$3" > "partial/$1" || { rm -f "partial/$1" "partial/$1$3"; echo 'a file that gzip refuses'; exit 4; }
+if [ -n "$4" ] && ! gzip -dc < "$3$4" > "$3"; then
+  (refused "$3")
+  code=$?
+  rm -f "$3" "$3$4"
+  [ $code != 91 ] || exit 91
+  echo 'a file that gzip refuses'
+  exit 4
 fi
-if command -v sha256sum > /dev/null; then found=$(sha256sum < "partial/$1"); found=${found%% *}
-elif command -v openssl > /dev/null; then found=$(openssl dgst -sha256 < "partial/$1"); found=${found##* }
-else exit 3
+found=$1
+if command -v sha256sum > /dev/null; then found=$(sha256sum < "$3"); found=${found%% *}
+elif command -v openssl > /dev/null; then found=$(openssl dgst -sha256 < "$3"); found=${found##* }
 fi
-[ "$found" = "$1" ] || { rm -f "partial/$1" "partial/$1$3"; echo "sha256 $found"; exit 4; }
-chmod 755 "partial/$1" && mv -f "partial/$1" "bin/$1" || exit 1
-[ -z "$3" ] || rm -f "partial/$1$3"
+[ "$found" = "$1" ] || { rm -f "$3" "$3$4"; echo "sha256 $found"; exit 4; }
+chmod 755 "$3" && mv -f "$3" "bin/$1" || refused "bin/$1"
+[ -z "$4" ] || rm -f "$3$4"
 "#;
+
+/// What the script ends with when the file is another.
+const ANOTHER_FILE: i32 = 4;
 
 /// Ending of the packed runner's name on the device.
 const PACKED_ENDING: &str = ".gz";
@@ -92,6 +102,7 @@ pub(super) struct RunnerPush<'a> {
     pub(super) probe: &'a DeviceProbe,
     pub(super) runner: &'a RunnerFile,
     pub(super) timeouts: &'a Timeouts,
+    pub(super) parts: &'a PartNames,
 }
 
 impl RunnerPush<'_> {
@@ -99,16 +110,35 @@ impl RunnerPush<'_> {
     /// it. `pushing` is told the bytes that are there of those that have to be.
     pub(super) async fn push(&self, pushing: &mut (dyn FnMut(u64, u64) + Send)) -> Result<(), Failure> {
         let payload = self.payload().await?;
-        let have = self.probe.size_of(&format!("partial/{}{}", self.runner.artifact.sha256, payload.ending));
-        let mut offset = have.filter(|have| *have <= payload.size_bytes).unwrap_or(0);
+        let have = self.probe.size_of(&self.part(&payload));
+        self.push_from(have.filter(|have| *have <= payload.size_bytes).unwrap_or(0), &payload, pushing).await
+    }
+
+    /// Sends it again where what lies in its place says itself that it is something else.
+    pub(super) async fn replace(&self, pushing: &mut (dyn FnMut(u64, u64) + Send)) -> Result<(), Failure> {
+        self.remove().await?;
+        self.push_from(0, &self.payload().await?, pushing).await
+    }
+
+    async fn push_from(
+        &self,
+        mut offset: u64,
+        payload: &Payload,
+        pushing: &mut (dyn FnMut(u64, u64) + Send),
+    ) -> Result<(), Failure> {
         loop {
-            self.send(&payload, offset, pushing).await?;
-            match self.install(&payload).await {
+            self.send(payload, offset, pushing).await?;
+            match self.install(payload).await {
                 // What was there from before may have been something else: all of it once more.
                 Err(failure) if failure.kind == FailureKind::ArtifactCorrupt && offset > 0 => offset = 0,
                 ended => return ended,
             }
         }
+    }
+
+    /// Its name on the device while it is being pushed.
+    fn part(&self, payload: &Payload) -> String {
+        format!("{}{}", self.parts.path(&self.runner.artifact.sha256), payload.ending)
     }
 
     async fn payload(&self) -> Result<Payload, Failure> {
@@ -126,7 +156,7 @@ impl RunnerPush<'_> {
         offset: u64,
         pushing: &mut (dyn FnMut(u64, u64) + Send),
     ) -> Result<(), Failure> {
-        let path = format!("{}/partial/{}{}", self.probe.workdir, self.runner.artifact.sha256, payload.ending);
+        let path = format!("{}/{}", self.probe.workdir, self.part(payload));
         let mut source: Box<dyn AsyncRead + Send + Unpin> = match &payload.packed {
             Some(packed) => {
                 let mut bytes = Cursor::new(Arc::clone(packed));
@@ -151,7 +181,9 @@ impl RunnerPush<'_> {
 
     async fn install(&self, payload: &Payload) -> Result<(), Failure> {
         let (name, sha256) = (&self.device.name, &self.runner.artifact.sha256);
-        let argv = ["sh", "-c", INSTALL_SCRIPT, "sh", sha256, &self.probe.workdir, payload.ending];
+        let script = format!("{PROLOGUE}{REFUSED_FUNCTION}{INSTALL_SCRIPT}");
+        let part = self.parts.path(sha256);
+        let argv = ["sh", "-c", &script, "sh", sha256, &self.probe.workdir, &part, payload.ending];
         let command = Command { argv: argv.map(str::to_owned).to_vec(), deadline: self.timeouts.bring_up() };
         let finished = run_collect(self.transport, &command, b"", super::SHORT_OUTPUT_BYTES)
             .await
@@ -159,27 +191,21 @@ impl RunnerPush<'_> {
         let says = |bytes: &[u8]| lines::excerpt(String::from_utf8_lossy(bytes).trim().as_bytes());
         match finished.exit {
             Exit::Code(0) => Ok(()),
-            Exit::Code(3) => Err(Failure::new(
-                FailureKind::RunnerUnusable,
-                format!("{name} has neither sha256sum nor openssl, so a pushed runner can't be verified there"),
-            )),
-            // A full disk too ends unpacking.
-            Exit::Code(4)
-                if classify(&String::from_utf8_lossy(&finished.stderr), ErrorKind::File) == ErrorKind::DiskFull =>
-            {
-                Err(Failure::new(
-                    FailureKind::DiskFull,
-                    format!("failed to unpack the runner on {name}: {}", says(&finished.stderr)),
-                ))
-            }
-            Exit::Code(4) => Err(Failure::new(
+            Exit::Code(ANOTHER_FILE) => Err(Failure::new(
                 FailureKind::ArtifactCorrupt,
                 format!("the runner arrived on {name} as {}, not as sha256 {sha256}", says(&finished.stdout)),
             )),
             exit => Err(Failure::new(
-                classify(&String::from_utf8_lossy(&finished.stderr), ErrorKind::File).into(),
+                kind_of_exit(exit, ErrorKind::File).into(),
                 format!("failed to install the runner on {name}: {exit}: {}", says(&finished.stderr)),
             )),
         }
+    }
+
+    /// Takes away what lies in the runner's place and is not it.
+    async fn remove(&self) -> Result<(), Failure> {
+        let path = format!("{}/bin/{}", self.probe.workdir, self.runner.artifact.sha256);
+        let removed = self.transport.remove(&path, self.timeouts.bring_up()).await;
+        removed.map_err(|error| transport_failure(&self.device.name, "remove a broken runner", &error))
     }
 }

@@ -118,7 +118,7 @@ pub struct SshEndpoint {
 /// Which device of which adb server. At least one of `serial` and `address` is there.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct AdbEndpoint {
-    /// Serial number, as `adb devices` lists it.
+    /// What `adb -s` takes: a serial number as `adb devices` lists it, `usb:PATH`, `transport_id:N`.
     pub serial: Option<String>,
     /// `host:port` where the device's own daemon listens; the server is told to connect to it when it doesn't list it.
     pub address: Option<String>,
@@ -140,7 +140,14 @@ impl AdbEndpoint {
 
 /// `host:port`, or a name that was found by mDNS.
 fn is_network_serial(serial: &str) -> bool {
-    serial.contains(':') || serial.contains("._adb")
+    is_host_and_port(serial) || serial.contains("._adb")
+}
+
+/// Whether an adb server can be told to connect to what has this name. `usb:1-5` and `transport_id:4` are no hosts.
+pub fn is_host_and_port(serial: &str) -> bool {
+    const NO_HOSTS: [&str; 5] = ["usb", "transport_id", "product", "model", "device"];
+    let Some((host, port)) = serial.rsplit_once(':') else { return false };
+    !host.is_empty() && !NO_HOSTS.contains(&host) && port.parse::<u16>().is_ok_and(|port| port > 0)
 }
 
 /// A pinned host key: what stands behind the host in a known-hosts file (`ssh-ed25519 AAAA…`), or `SHA256:…`.

@@ -42,7 +42,7 @@ pub use dataset::{
 };
 pub use device::{
     AdbEndpoint, Device, DeviceLimits, DeviceStatus, HostKey, Inventory, Recovery, SecretSource, SshEndpoint, Tag,
-    TransportConfig,
+    TransportConfig, is_host_and_port,
 };
 pub use digest::{hex, sha256_hex};
 pub use event::{Event, EventKind};

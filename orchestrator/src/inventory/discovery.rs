@@ -4,7 +4,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use serde::Serialize;
 
-use crate::domain::{AdbEndpoint, AndroidFacts, Device, DeviceIdentity, TransportConfig};
+use crate::domain::{AdbEndpoint, AndroidFacts, Device, DeviceIdentity, TransportConfig, is_host_and_port};
 use crate::transport::adb::{AdbDevice, AnnouncedDevice, list_announced, list_devices};
 use crate::transport::{ConnectOptions, TransportError};
 
@@ -61,10 +61,11 @@ impl Discovered {
         Some([words.join(" "), facts.os()].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(", "))
     }
 
-    fn listed(device: AdbDevice, server: Option<&str>) -> Discovered {
-        let name = Some(device.serial.clone());
+    /// `serial` is a name that no other device of the server's list has.
+    fn listed(device: AdbDevice, serial: String, server: Option<&str>) -> Discovered {
+        let name = Some(serial.clone());
         // A name that mDNS gave is none that a server could be told to connect to.
-        let endpoint = if device.connection() == "tcp" && device.serial.contains(':') {
+        let endpoint = if is_host_and_port(&serial) {
             AdbEndpoint { address: name, ..AdbEndpoint::default() }
         } else {
             AdbEndpoint { serial: name, ..AdbEndpoint::default() }
@@ -73,7 +74,7 @@ impl Discovered {
             connection: device.connection().to_owned(),
             remedy: device.remedy(),
             endpoint: AdbEndpoint { server: server.map(str::to_owned), ..endpoint },
-            serial: device.serial,
+            serial,
             state: device.state,
             product: device.product,
             model: device.model,
@@ -95,7 +96,11 @@ impl Discovered {
             endpoint: AdbEndpoint { address, server: server.map(str::to_owned), ..AdbEndpoint::default() },
             remedy: Some(remedy),
             state: ANNOUNCED.to_owned(),
-            ..Discovered::listed(AdbDevice { serial: service.address, ..AdbDevice::default() }, server)
+            ..Discovered::listed(
+                AdbDevice { serial: service.address.clone(), ..AdbDevice::default() },
+                service.address,
+                server,
+            )
         }
     }
 }
@@ -115,8 +120,9 @@ pub async fn discover(
         tracing::debug!(%error, "the server does not tell what the network announces");
         Vec::new()
     });
-    let asked = listed.into_iter().map(|device| async move {
-        let mut found = Discovered::listed(device, server);
+    let names: Vec<String> = listed.iter().map(|device| device.unique_name(&listed)).collect();
+    let asked = listed.into_iter().zip(names).map(|(device, name)| async move {
+        let mut found = Discovered::listed(device, name, server);
         if found.is_ready() {
             let path = AdbEndpoint { serial: Some(found.serial.clone()), address: None, ..found.endpoint.clone() };
             found.facts =
@@ -228,7 +234,7 @@ mod tests {
             ..AndroidFacts::default()
         });
         let identity = facts.as_ref().and_then(AndroidFacts::identity);
-        Discovered { facts, identity, ..Discovered::listed(listed, None) }
+        Discovered { facts, identity, ..Discovered::listed(listed, serial.to_owned(), None) }
     }
 
     fn declared(name: &str, serial: Option<&str>, address: Option<&str>) -> Device {

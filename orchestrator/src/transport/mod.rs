@@ -26,6 +26,7 @@ mod stderr;
 mod streams;
 
 pub use error::{ErrorKind, TransportError};
+pub use posix::script;
 
 /// Looks up a variable of the environment that farmctl was started in.
 pub type EnvironmentLookup = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use farmctl::device::{BringUp, RunnerFile, RunnerProvider, Session};
-use farmctl::domain::{Device, DeviceLimits, Failure, HostKey, SshEndpoint, Timeouts, TransportConfig};
+use farmctl::domain::{
+    Device, DeviceLimits, Failure, HostKey, LabId, SshEndpoint, Timeouts, TransportConfig, sha256_hex,
+};
 use farmctl::runners::{self, HOST_TARGET};
 use farmctl::transport::{Connect, ConnectOptions};
 use testlab::{Board, Direction, FaultProxy};
@@ -76,7 +78,8 @@ async fn bring_up(
         told.push((there, size));
         pushing(there, size);
     };
-    let with = BringUp { connect: &connect, timeouts: &timeouts, runners, pushing: &mut pushing };
+    let lab = LabId("lab".to_owned());
+    let with = BringUp { connect: &connect, timeouts: &timeouts, runners, lab: &lab, pushing: &mut pushing };
     let session = Session::bring_up(device, with).await.unwrap_or_else(|failure| panic!("{}", failure.message));
     (session, told)
 }
@@ -127,7 +130,9 @@ async fn a_part_of_something_else_is_thrown_away() {
     let board = Board::start().unwrap();
     let partial = board.home.join("farmctl/partial");
     std::fs::create_dir_all(&partial).unwrap();
-    std::fs::write(partial.join(format!("{}.gz", artifact.sha256)), "no gzip at all").unwrap();
+    // By the name that this lab's entry of the board has for it, and no other.
+    let tag = &sha256_hex(b"lab\nboard")[..12];
+    std::fs::write(partial.join(format!("{}.{tag}.gz", artifact.sha256)), "no gzip at all").unwrap();
     for name in ["bin", "store", "runs"] {
         std::fs::create_dir_all(board.home.join("farmctl").join(name)).unwrap();
     }

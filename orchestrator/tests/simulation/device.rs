@@ -153,8 +153,12 @@ impl SimDevice {
         match words.as_slice() {
             ["true"] => CommandOutput::ok(""),
             ["sh", "-c", script, "sh", _] if script.contains("printf 'workdir") => self.probe(),
-            ["sh", "-c", script, "sh", sha256, _, ending] if script.contains("sha256sum") => {
-                self.install(sha256, ending)
+            ["sh", "-c", script, "sh", sha256, _, part, ending] if script.contains("sha256sum") => {
+                self.install(sha256, &format!("{part}{ending}"))
+            }
+            ["sh", "-c", script, "sh", part, partial, program, rest @ ..] if script.contains("mv -f") => {
+                self.rename(part, partial);
+                self.runner(program, rest)
             }
             [program, rest @ ..] => self.runner(program, rest),
             [] => CommandOutput::failed(127, "nothing to run"),
@@ -168,10 +172,16 @@ impl SimDevice {
         CommandOutput::ok(format!("workdir {WORKDIR}\nkernel Linux x86_64\nelf 21\n{sizes}"))
     }
 
-    fn install(&self, sha256: &str, ending: &str) -> CommandOutput {
+    fn rename(&self, from: &str, to: &str) {
         let mut state = self.state();
-        let partial = format!("partial/{sha256}{ending}");
-        let Some(bytes) = state.files.remove(&partial) else { return CommandOutput::failed(1, "no such file") };
+        if let Some(bytes) = relative(from).ok().and_then(|from| state.files.remove(&from)) {
+            state.files.insert(relative(to).unwrap(), bytes);
+        }
+    }
+
+    fn install(&self, sha256: &str, part: &str) -> CommandOutput {
+        let mut state = self.state();
+        let Some(bytes) = state.files.remove(part) else { return CommandOutput::failed(1, "no such file") };
         if sha256_hex(&bytes) != sha256 {
             return CommandOutput { stdout: b"sha256 other".to_vec(), stderr: String::new(), code: 4 };
         }

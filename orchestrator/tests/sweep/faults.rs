@@ -129,7 +129,10 @@ fn a_push_that_goes_on_from_other_bytes_is_repeated_from_its_start() {
     let stored = lab.path("here/store").join(&sha256);
     let half = std::fs::metadata(&stored).unwrap().len() / 2;
     std::fs::remove_file(&stored).unwrap();
-    std::fs::write(lab.path("here/partial").join(&sha256), vec![0; half as usize]).unwrap();
+    let lab_id = farmctl::store::open(lab.path(".farm/state.db").to_str().unwrap()).unwrap().lab_id().unwrap();
+    let tag = &farmctl::domain::sha256_hex(format!("{lab_id}\nthis-host").as_bytes())[..12];
+    let part = lab.path("here/partial").join(format!("{sha256}.{tag}"));
+    std::fs::write(part, vec![0; half as usize]).unwrap();
     let ended = lab.sweep(&["configs/quick.yaml"]);
     ended.expect_code(0);
     assert_eq!(ended.named("push_started")[0]["resumed_bytes"], half);

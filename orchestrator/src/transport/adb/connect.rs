@@ -9,12 +9,14 @@ use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::address::ServerAddress;
-use super::devices::{AdbDevice, not_listed};
+use super::devices::{AdbDevice, ambiguous, not_listed};
 use super::exec::{Shell, Target};
-use super::heal::{Patience, heal_device, heal_server};
+use super::handle::Handle;
+use super::heal::{Patience, Sick, heal_device, heal_server};
 use super::server::Server;
 use super::server_state::ServerState;
-use crate::domain::AdbEndpoint;
+use super::words::{ServerWord, server_says};
+use crate::domain::{AdbEndpoint, is_host_and_port};
 use crate::transport::{ConnectOptions, ErrorKind, TransportError};
 
 /// Set to [`SHELL_VARIABLE_PLAIN`], every device is used as one before Android 7, without the shell protocol: a way
@@ -32,9 +34,9 @@ pub(super) async fn connect(endpoint: &AdbEndpoint, options: &ConnectOptions) ->
     let address = named(endpoint, &server.address);
     match timeout(limit, reach(&server, endpoint, Patience::of(limit))).await {
         Ok(reached) => {
-            let (serial, shell) = reached?;
+            let Reached { handle, serial, shell } = reached?;
             let state = ServerState::of(&server.address);
-            Ok(Target { serial, shell, address, state, server, silence_limit: limit })
+            Ok(Target { handle, serial, shell, address, state, server, silence_limit: limit })
         }
         Err(_) => {
             let message = format!("connect to {address}: no answer within {} s", limit.as_secs_f64());
@@ -43,24 +45,35 @@ pub(super) async fn connect(endpoint: &AdbEndpoint, options: &ConnectOptions) ->
     }
 }
 
-/// What names a device that answers, and how it runs commands.
-async fn reach(server: &Server, endpoint: &AdbEndpoint, patience: Patience) -> Result<(String, Shell), TransportError> {
+/// A device that answers.
+struct Reached {
+    handle: Handle,
+    serial: String,
+    shell: Shell,
+}
+
+/// A device as its server lists it.
+struct Found {
+    device: AdbDevice,
+    handle: Handle,
+}
+
+async fn reach(server: &Server, endpoint: &AdbEndpoint, patience: Patience) -> Result<Reached, TransportError> {
     heal_server(server, patience).await?;
-    let device = settled_device(server, endpoint, patience).await?;
+    let Found { device, handle } = settled_device(server, endpoint, patience).await?;
     let well = || async {
-        let device = find_device(server, endpoint, patience).await?;
+        let Found { device, handle } = find_device(server, endpoint, patience).await?;
         if !device.is_ready() {
             return Err(device.unusable(&server.to_string()));
         }
-        answers(server, &device.serial, patience.answer).await.map(drop)
+        answers(server, &handle, patience.answer).await.map(drop)
     };
-    let mut shell = None;
     let reason = match device.state.as_str() {
         "offline" => "it is offline",
-        "device" => match answers(server, &device.serial, patience.answer).await {
-            Ok(found) => {
-                shell = Some(found);
-                ""
+        "device" => match answers(server, &handle, patience.answer).await {
+            Ok(shell) => {
+                ServerState::of(&server.address).healthy(&device.serial);
+                return Ok(Reached { handle, serial: device.serial, shell });
             }
             Err(error) if matches!(error.kind, ErrorKind::Timeout | ErrorKind::ConnectionLost) => {
                 "it is listed as ready but does not answer"
@@ -69,25 +82,25 @@ async fn reach(server: &Server, endpoint: &AdbEndpoint, patience: Patience) -> R
         },
         _ => return Err(device.unusable(&server.to_string())),
     };
-    if !reason.is_empty() {
-        heal_device(server, &device, reason, patience, well).await?;
-    }
-    let shell = match shell {
-        Some(shell) => shell,
-        None => answers(server, &device.serial, patience.answer).await?,
-    };
+    heal_device(server, Sick { device: &device, handle: &handle, reason }, patience, well).await?;
+    // It may have another number since.
+    let Found { device, handle } = find_device(server, endpoint, patience).await?;
+    let shell = answers(server, &handle, patience.answer).await?;
     ServerState::of(&server.address).healthy(&device.serial);
-    Ok((device.serial, shell))
+    Ok(Reached { handle, serial: device.serial, shell })
 }
 
 /// Makes sure that a command runs on the device, which may be listed long after it is gone; tells how it does.
-async fn answers(server: &Server, serial: &str, deadline: Duration) -> Result<Shell, TransportError> {
-    let what = format!("look whether {serial} answers");
+async fn answers(server: &Server, to: &Handle, deadline: Duration) -> Result<Shell, TransportError> {
+    let what = format!("look whether {to} answers");
     let probe = async {
-        let has_v2 = server.features(serial, deadline).await?.iter().any(|feature| feature == "shell_v2");
+        let has_v2 = server.features(to, deadline).await?.iter().any(|feature| feature == "shell_v2");
         let forced = (server.environment)(SHELL_VARIABLE).is_some_and(|version| version == SHELL_VARIABLE_PLAIN);
         let shell = if has_v2 && !forced { Shell::V2 } else { Shell::Plain };
-        let mut stream = server.open(serial, &shell.service("echo"), &what).await?;
+        let mut stream = match server.open(to, &shell.service("echo"), &what).await {
+            Err(error) if shell == Shell::Plain => return Err(without_exec(server, to, &what, error).await),
+            opened => opened?,
+        };
         let mut first = [0];
         match stream.read_exact(&mut first).await {
             Ok(_) => Ok(shell),
@@ -100,6 +113,17 @@ async fn answers(server: &Server, serial: &str, deadline: Duration) -> Result<Sh
     })
 }
 
+/// The error of a device that runs no command by `exec:`, where it runs one by the older `shell:`: then its daemon is
+/// too old, and no connection is broken.
+async fn without_exec(server: &Server, to: &Handle, what: &str, error: TransportError) -> TransportError {
+    if error.kind != ErrorKind::ConnectionLost || server.open(to, "shell:echo", what).await.is_err() {
+        return error;
+    }
+    let message = format!("{what}: its debug daemon has no service `exec:`, which Android has since 5.0");
+    TransportError::new(ErrorKind::Protocol, message)
+        .with_hint("update Android on the device, or reach it by ssh (a terminal app with an ssh server will do)")
+}
+
 pub(super) fn wanted(endpoint: &AdbEndpoint) -> &str {
     endpoint.serial.as_deref().or(endpoint.address.as_deref()).unwrap_or("(no serial)")
 }
@@ -110,17 +134,13 @@ pub(super) fn named(endpoint: &AdbEndpoint, server: &ServerAddress) -> String {
 }
 
 /// The device once its state is no passing one. A server that was started just now has yet to find its devices.
-async fn settled_device(
-    server: &Server,
-    endpoint: &AdbEndpoint,
-    patience: Patience,
-) -> Result<AdbDevice, TransportError> {
+async fn settled_device(server: &Server, endpoint: &AdbEndpoint, patience: Patience) -> Result<Found, TransportError> {
     let state = ServerState::of(&server.address);
     let deadline = Instant::now() + patience.comeback;
     loop {
         let found = find_device(server, endpoint, patience).await;
         let passing = match &found {
-            Ok(device) => {
+            Ok(Found { device, .. }) => {
                 let is_settling = matches!(device.state.as_str(), "authorizing" | "connecting" | "offline");
                 is_settling && Instant::now() < deadline
             }
@@ -134,7 +154,7 @@ async fn settled_device(
 }
 
 /// The device as the server lists it: by its serial number, else by its address, which is connected when need be.
-async fn find_device(server: &Server, endpoint: &AdbEndpoint, patience: Patience) -> Result<AdbDevice, TransportError> {
+async fn find_device(server: &Server, endpoint: &AdbEndpoint, patience: Patience) -> Result<Found, TransportError> {
     let listed = match server.devices(patience.answer).await {
         // It answered a moment ago: another device's healing restarts it, or it died.
         Err(error) if error.kind == ErrorKind::Refused => {
@@ -143,15 +163,11 @@ async fn find_device(server: &Server, endpoint: &AdbEndpoint, patience: Patience
         }
         listed => listed?,
     };
-    let names = [endpoint.serial.as_deref(), endpoint.address.as_deref()];
-    let find = |listed: &[AdbDevice]| {
-        let named = |name: &str| listed.iter().find(|device| device.serial == name).cloned();
-        names.into_iter().flatten().find_map(named)
-    };
-    if let Some(device) = find(&listed) {
-        return Ok(device);
+    if let Some(found) = pick(endpoint, &listed, server)? {
+        return Ok(found);
     }
-    let Some(address) = endpoint.address.as_deref() else {
+    let serial = endpoint.serial.as_deref().filter(|serial| is_host_and_port(serial));
+    let Some(address) = endpoint.address.as_deref().or(serial) else {
         return Err(not_listed(wanted(endpoint), &listed, &server.to_string()));
     };
     let said = match server.connect_device(address, patience.answer * 2).await {
@@ -159,11 +175,33 @@ async fn find_device(server: &Server, endpoint: &AdbEndpoint, patience: Patience
         other => other,
     }?;
     let listed = server.devices(patience.answer).await?;
-    find(&listed).ok_or_else(|| {
-        let kind = if said.contains("refused") { ErrorKind::Refused } else { ErrorKind::Unreachable };
+    pick(endpoint, &listed, server)?.ok_or_else(|| {
+        let kind = match server_says(&said) {
+            ServerWord::Refused => ErrorKind::Refused,
+            ServerWord::Unauthorized => ErrorKind::LoginRefused,
+            _ => ErrorKind::Unreachable,
+        };
         TransportError::new(kind, format!("connect to adb {address} by {server}: the server says: {}", said.trim()))
             .with_hint(
                 "check that debugging over TCP or Wi-Fi is on, and its port: `adb tcpip 5555` turns it on by USB",
             )
     })
+}
+
+/// The device of the list that an endpoint names.
+///
+/// # Errors
+/// When several devices are called so.
+fn pick(endpoint: &AdbEndpoint, listed: &[AdbDevice], server: &Server) -> Result<Option<Found>, TransportError> {
+    for name in [endpoint.serial.as_deref(), endpoint.address.as_deref()].into_iter().flatten() {
+        let named: Vec<&AdbDevice> = listed.iter().filter(|device| device.is_named(name)).collect();
+        match named.as_slice() {
+            [] => {}
+            [device] => {
+                return Ok(Some(Found { device: (*device).clone(), handle: Handle::of(device, listed) }));
+            }
+            several => return Err(ambiguous(name, several, listed, &server.to_string())),
+        }
+    }
+    Ok(None)
 }

@@ -2,6 +2,8 @@
 //!
 //! Main type: [`AdbDevice`]. Asks nothing itself.
 
+use super::words::{TO_AUTHORIZE, TO_PERMIT};
+use crate::domain::is_host_and_port;
 use crate::transport::{ErrorKind, TransportError};
 
 /// A device that an adb server lists.
@@ -19,6 +21,8 @@ pub struct AdbDevice {
     pub model: Option<String>,
     /// Board or code name.
     pub device: Option<String>,
+    /// The server's own number of this connection; another one each time that the device is connected.
+    pub transport_id: Option<u64>,
 }
 
 impl AdbDevice {
@@ -32,19 +36,40 @@ impl AdbDevice {
         match &self.usb {
             Some(_) => "usb",
             None if self.serial.starts_with("emulator-") => "emulator",
-            None if self.serial.contains(':') || self.serial.contains("._adb") => "tcp",
+            None if is_host_and_port(&self.serial) || self.serial.contains("._adb") => "tcp",
             None => "usb",
+        }
+    }
+
+    /// Whether it is what a person calls so: by its serial number, or as `adb -s` and `adb -t` take it.
+    pub fn is_named(&self, name: &str) -> bool {
+        let is = |field: &Option<String>, value: &str| field.as_deref() == Some(value);
+        if self.serial == name {
+            return true;
+        }
+        match name.split_once(':') {
+            Some(("usb", path)) => is(&self.usb, path),
+            Some(("transport_id", number)) => number.parse().is_ok_and(|number| self.transport_id == Some(number)),
+            Some(("product", value)) => is(&self.product, value),
+            Some(("model", value)) => is(&self.model, value),
+            Some(("device", value)) => is(&self.device, value),
+            _ => false,
+        }
+    }
+
+    /// A name for it that no other device of the list has, for a farm file. A number of the server's is none: it changes.
+    pub fn unique_name(&self, listed: &[AdbDevice]) -> String {
+        let is_alone = listed.iter().filter(|other| other.serial == self.serial).count() < 2;
+        match &self.usb {
+            Some(path) if !is_alone || self.serial.starts_with('(') => format!("usb:{path}"),
+            _ => self.serial.clone(),
         }
     }
 
     /// The error of a device that is listed but can't be used, with what a person can do.
     pub(super) fn unusable(&self, server: &str) -> TransportError {
         let (kind, hint) = match self.state.as_str() {
-            "unauthorized" => (
-                ErrorKind::LoginRefused,
-                "unlock the screen and accept this host's key there (tick «Always allow»); if nothing is shown, revoke \
-                 the USB debugging authorisations in the developer options and plug it in again",
-            ),
+            "unauthorized" => (ErrorKind::LoginRefused, TO_AUTHORIZE),
             "authorizing" | "connecting" => (ErrorKind::Unreachable, "it is being connected; try again in a moment"),
             "offline" => (
                 ErrorKind::Unreachable,
@@ -60,16 +85,27 @@ impl AdbDevice {
                 (ErrorKind::Unreachable, "it is in its bootloader; boot Android with `fastboot reboot`")
             }
             "detached" => (ErrorKind::Unreachable, "another program holds it; attach it with `adb attach`"),
-            state if state.starts_with("no permissions") || state == "noperm" => (
-                ErrorKind::LoginRefused,
-                "this user may not open the USB device: install udev rules for it (Debian and Ubuntu: \
-                 android-sdk-platform-tools-common), join the group plugdev, log in again, and `adb kill-server`",
-            ),
+            state if state.starts_with("no permissions") || state == "noperm" => (ErrorKind::LoginRefused, TO_PERMIT),
             _ => (ErrorKind::Unreachable, "`adb devices -l` shows its state; it must be `device`"),
         };
         let message = format!("connect to adb {} by {server}: its state is «{}»", self.serial, self.state);
         TransportError::new(kind, message).with_hint(hint)
     }
+}
+
+/// The error of a name that several devices have.
+pub(super) fn ambiguous(wanted: &str, found: &[&AdbDevice], listed: &[AdbDevice], server: &str) -> TransportError {
+    let names: Vec<String> = found
+        .iter()
+        .map(|device| match device.unique_name(listed) {
+            name if name != wanted => name,
+            name => device.transport_id.map_or(name, |id| format!("transport_id:{id} (until it is connected anew)")),
+        })
+        .collect();
+    let count = found.len();
+    let message = format!("connect to adb {wanted} by {server}: {count} devices that it lists are called so");
+    TransportError::new(ErrorKind::NameUnknown, message)
+        .with_hint(format!("write one of these into the farm file as `serial`: {}", names.join(", ")))
 }
 
 /// The error of a device that is not listed.
@@ -86,7 +122,7 @@ pub(super) fn not_listed(wanted: &str, listed: &[AdbDevice], server: &str) -> Tr
             error.with_hint(format!("did you mean {}? (it is {})", device.serial, device.state))
         }
         Some(_) => {
-            let serials: Vec<&str> = listed.iter().map(|device| device.serial.as_str()).collect();
+            let serials: Vec<String> = listed.iter().map(|device| device.unique_name(listed)).collect();
             error.with_hint(format!("check cable, power and USB debugging; listed are: {}", serials.join(", ")))
         }
         None => error.with_hint("check cable, power and USB debugging; no device is listed at all"),
@@ -98,26 +134,42 @@ pub(super) fn parse_devices(text: &str) -> Vec<AdbDevice> {
     text.lines().filter_map(parse_device).collect()
 }
 
+/// What stands behind a state.
+const FIELDS: [&str; 5] = ["usb:", "product:", "model:", "device:", "transport_id:"];
+/// What a server calls the states of its devices (AOSP, adb.cpp: `to_string(ConnectionState)`).
+const STATES: [&str; 14] = [
+    "device",
+    "offline",
+    "unauthorized",
+    "authorizing",
+    "connecting",
+    "recovery",
+    "rescue",
+    "sideload",
+    "bootloader",
+    "fastboot",
+    "detached",
+    "host",
+    "noperm",
+    "unknown",
+];
+
 /// `SERIAL state [usb:PATH] [product:P model:M device:D] transport_id:N`. The state may be a sentence: `no permissions
-/// (user x is not in the plugdev group); see [http://…]`. Names of products may have spaces.
+/// (user x is not in the plugdev group); see [http://…]`. Serials and names of products may have spaces:
+/// `(no serial number)`, `adb-R58M123 (2)._adb-tls-connect._tcp`.
 fn parse_device(line: &str) -> Option<AdbDevice> {
-    const FIELDS: [&str; 5] = ["usb:", "product:", "model:", "device:", "transport_id:"];
-    let (serial, rest) = line.trim().split_once(char::is_whitespace)?;
+    let line = line.trim();
+    let (serial, rest) = split_at_state(line)?;
     let mut device = AdbDevice { serial: serial.to_owned(), ..AdbDevice::default() };
     let mut target: Option<&'static str> = None;
     for word in rest.split_whitespace() {
         let field = FIELDS.into_iter().find(|field| word.starts_with(field));
-        // macOS lists the port without `usb:`.
-        let bare_port = target.is_none()
-            && !device.state.is_empty()
-            && word.contains('-')
-            && word.chars().all(|c| c.is_ascii_digit() || matches!(c, '-' | '.'));
         let value = match field {
             Some(field) => {
                 target = Some(field);
                 &word[field.len()..]
             }
-            None if bare_port => {
+            None if target.is_none() && !device.state.is_empty() && is_bare_port(word) => {
                 device.usb = Some(word.to_owned());
                 continue;
             }
@@ -129,7 +181,10 @@ fn parse_device(line: &str) -> Option<AdbDevice> {
             Some("product:") => device.product.get_or_insert_default(),
             Some("model:") => device.model.get_or_insert_default(),
             Some("device:") => device.device.get_or_insert_default(),
-            Some(_) => continue,
+            Some(_) => {
+                device.transport_id = value.parse().ok();
+                continue;
+            }
         };
         if !text.is_empty() {
             text.push(' ');
@@ -137,6 +192,29 @@ fn parse_device(line: &str) -> Option<AdbDevice> {
         text.push_str(value);
     }
     (!device.state.is_empty()).then_some(device)
+}
+
+/// Where the state begins: at the first word that is one, with nothing but fields behind it. An unknown state stands
+/// behind the first space.
+fn split_at_state(line: &str) -> Option<(&str, &str)> {
+    for (index, _) in line.match_indices(char::is_whitespace) {
+        let (serial, rest) = line.split_at(index);
+        let mut words = rest.split_whitespace();
+        let (first, second) = (words.next().unwrap_or_default(), words.next());
+        let is_followed = second.is_none_or(|word| is_bare_port(word) || FIELDS.iter().any(|it| word.starts_with(it)));
+        let is_refusal = first == "no" && second.is_some_and(|word| word.starts_with("permissions"));
+        let starts_here = rest.chars().nth(1).is_some_and(|c| !c.is_whitespace());
+        if starts_here && (is_refusal || (STATES.contains(&first) && is_followed)) {
+            return Some((serial.trim_end(), rest.trim_start()));
+        }
+    }
+    let (serial, rest) = line.split_once(char::is_whitespace)?;
+    Some((serial, rest.trim_start()))
+}
+
+/// macOS lists the port without `usb:`.
+fn is_bare_port(word: &str) -> bool {
+    word.contains('-') && word.chars().all(|c| c.is_ascii_digit() || matches!(c, '-' | '.'))
 }
 
 #[cfg(test)]
@@ -165,6 +243,38 @@ mod tests {
         assert!(refused.state.starts_with("no permissions (user lab"), "{refused:?}");
         assert_eq!(refused.usb.as_deref(), Some("1-2"));
         assert_eq!(parse_devices("\n\nalone\n"), []);
+        assert_eq!(phone.transport_id, Some(4));
+    }
+
+    #[test]
+    fn names_with_spaces_are_read_whatever_the_state() {
+        for name in ["adb-R58M123 (2)._adb-tls-connect._tcp", "(no serial number)", "my device 5", "a  b"] {
+            let phone = one(&format!("{name:<22} device product:p model:M device:d transport_id:7"));
+            assert_eq!((phone.serial.as_str(), phone.state.as_str()), (name, "device"));
+            assert_eq!((phone.model.as_deref(), phone.transport_id), (Some("M"), Some(7)));
+            let phone = one(&format!("{name:<22} unauthorized usb:1-5 transport_id:7"));
+            assert_eq!((phone.serial.as_str(), phone.state.as_str()), (name, "unauthorized"));
+            let phone = one(&format!("{name:<22} no permissions (x); see [y] usb:1-5 transport_id:7"));
+            assert_eq!((phone.serial.as_str(), phone.usb.as_deref()), (name, Some("1-5")));
+            assert_eq!(one(&format!("{name}\toffline")).serial, name);
+        }
+    }
+
+    #[test]
+    fn two_phones_of_one_serial_are_told_apart_by_where_they_are_plugged_in() {
+        let listed = parse_devices(
+            "0123456789ABCDEF device usb:1-5 product:p transport_id:1\n\
+             0123456789ABCDEF device usb:1-6 product:p transport_id:9\nR58 device usb:2-1 product:q transport_id:3",
+        );
+        let named =
+            |name: &str| listed.iter().filter(|device| device.is_named(name)).map(|it| it.transport_id).collect();
+        let one: Vec<Option<u64>> = named("usb:1-6");
+        assert_eq!(one, [Some(9)]);
+        assert_eq!((named("transport_id:3"), named("product:q")), (vec![Some(3)], vec![Some(3)]));
+        let found: Vec<&AdbDevice> = listed.iter().filter(|device| device.is_named("0123456789ABCDEF")).collect();
+        let error = ambiguous("0123456789ABCDEF", &found, &listed, "adb server here:1");
+        assert!(error.hint.unwrap().ends_with("usb:1-5, usb:1-6"));
+        assert_eq!(listed[2].unique_name(&listed), "R58");
     }
 
     #[test]

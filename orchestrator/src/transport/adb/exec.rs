@@ -10,6 +10,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::handle::Handle;
 use super::plain;
 use super::server::Server;
 use super::server_state::ServerState;
@@ -44,6 +45,8 @@ impl Shell {
 pub(super) struct Target {
     pub server: Server,
     /// What names the device to the server.
+    pub handle: Handle,
+    /// What the server lists it as.
     pub serial: String,
     pub shell: Shell,
     /// As messages name it.
@@ -94,7 +97,9 @@ pub(super) async fn watched<T>(
 /// A server or device that was there when the connection was made, and now is not, is a connection that broke.
 fn lost(error: TransportError) -> TransportError {
     match error.kind {
-        ErrorKind::Refused | ErrorKind::Unreachable => TransportError { kind: ErrorKind::ConnectionLost, ..error },
+        ErrorKind::Refused | ErrorKind::Unreachable | ErrorKind::LoginRefused => {
+            TransportError { kind: ErrorKind::ConnectionLost, ..error }
+        }
         _ => error,
     }
 }
@@ -110,7 +115,7 @@ async fn silence(target: &Target, activity: &Activity) -> String {
             continue;
         }
         asked_at = Instant::now();
-        match timeout(target.silence_limit, target.server.is_alive(&target.serial)).await {
+        match timeout(target.silence_limit, target.server.is_alive(&target.handle)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return error.to_string(),
             Err(_) => return format!("it did not answer within {} s either", target.silence_limit.as_secs_f64()),
@@ -125,7 +130,7 @@ async fn exec_v2(
     streams: Streams<'_>,
     activity: &Activity,
 ) -> Result<Exit, TransportError> {
-    let stream = target.server.open(&target.serial, &Shell::V2.service(script), what).await?;
+    let stream = target.server.open(&target.handle, &Shell::V2.service(script), what).await?;
     let mut abandon = Abandon::new(Running { stream, stderr: StderrFilter::default() }, Arc::clone(target));
     let exchange = Exchange { what, address: &target.address, activity };
     let result = match abandon.running() {
@@ -193,7 +198,7 @@ impl Running {
         let Some(pid) = self.find_pid().await else { return };
         let service = target.shell.service(&format!("kill -KILL -{pid} 2>/dev/null||kill -KILL {pid}"));
         // While the first stream is open, the number can't have become another process's.
-        if let Ok(mut stream) = target.server.open(&target.serial, &service, "end a command").await {
+        if let Ok(mut stream) = target.server.open(&target.handle, &service, "end a command").await {
             let mut rest = [0; 64];
             while stream.read(&mut rest).await.is_ok_and(|length| length > 0) {}
         }

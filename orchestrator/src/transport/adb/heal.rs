@@ -10,9 +10,11 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::address::ServerAddress;
 use super::devices::AdbDevice;
+use super::handle::Handle;
 use super::server::Server;
 use super::server_state::{ServerState, tell};
 use super::{listener, start};
+use crate::domain::is_host_and_port;
 use crate::transport::{ErrorKind, TransportError};
 
 /// A stream that moved a byte within this time shows that the server is alive.
@@ -40,13 +42,22 @@ impl Patience {
 pub(super) async fn heal_server(server: &Server, patience: Patience) -> Result<(), TransportError> {
     let state = ServerState::of(&server.address);
     let generation = state.generation();
-    match server.answers(patience.answer).await {
-        Ok(()) => Ok(()),
+    match server.version(patience.answer).await {
+        Ok(version) => {
+            if let Some(before) = state.another_version(version) {
+                let step = format!(
+                    "it is of version {version} now and was of {before}: an `adb` of another version restarted it, and \
+                     cuts off all devices each time that it is called; let all programs of this host use one `adb`"
+                );
+                tell(&server.address, None, &step);
+            }
+            Ok(())
+        }
         Err(error) if !server.address.is_loopback() => Err(error),
         Err(error) if error.kind == ErrorKind::Refused => {
             let _once = state.restarting.lock().await;
             // Another device may have started it meanwhile.
-            if server.answers(patience.answer).await.is_err() {
+            if server.version(patience.answer).await.is_err() {
                 let program = start::find_program(&server.environment, &server.address)?;
                 start::start(&server.address, &program, patience.answer * 2).await?;
             }
@@ -63,13 +74,21 @@ pub(super) async fn heal_server(server: &Server, patience: Patience) -> Result<(
     }
 }
 
+/// A device that is not as its server lists it.
+#[derive(Clone, Copy)]
+pub(super) struct Sick<'a> {
+    pub device: &'a AdbDevice,
+    pub handle: &'a Handle,
+    /// What is wrong, in words.
+    pub reason: &'a str,
+}
+
 /// Brings back a device that is offline, or that does not answer though it is listed as ready.
 ///
 /// `look` tells whether it is well.
 pub(super) async fn heal_device<F, L>(
     server: &Server,
-    device: &AdbDevice,
-    reason: &str,
+    Sick { device, handle, reason }: Sick<'_>,
     patience: Patience,
     look: L,
 ) -> Result<(), TransportError>
@@ -81,7 +100,7 @@ where
     let generation = state.generation();
     let serial = device.serial.as_str();
     tell(&server.address, Some(serial), &format!("{reason}: reconnecting it"));
-    reconnect(server, device, patience).await;
+    reconnect(server, device, handle, patience).await;
     let mut outcome = come_back(patience, &look).await;
     if outcome.is_err() && server.reconnect_offline(patience.answer).await.is_ok() {
         tell(&server.address, Some(serial), "it still does not answer: reconnecting all that is offline");
@@ -108,14 +127,14 @@ where
 }
 
 /// Lets the server connect to the device anew.
-async fn reconnect(server: &Server, device: &AdbDevice, patience: Patience) {
-    // What these answer does not matter: whether the device comes back does.
-    if device.connection() == "tcp" {
+async fn reconnect(server: &Server, device: &AdbDevice, handle: &Handle, patience: Patience) {
+    // What these answer does not matter: whether the device comes back does. A name that mDNS gave can't be connected.
+    if is_host_and_port(&device.serial) {
         // `reconnect` and `connect` believe a dead connection to be there; letting go of it does not.
         let _ = server.disconnect_device(&device.serial, patience.answer).await;
         let _ = server.connect_device(&device.serial, patience.answer).await;
     } else {
-        let _ = server.reconnect_device(&device.serial, patience.answer).await;
+        let _ = server.reconnect_device(handle, patience.answer).await;
     }
 }
 

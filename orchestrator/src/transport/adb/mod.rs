@@ -18,6 +18,7 @@ mod crate_calls;
 mod devices;
 mod discovery;
 mod exec;
+mod handle;
 mod heal;
 mod listener;
 mod parts;
@@ -30,6 +31,7 @@ mod socket;
 mod start;
 mod sync;
 mod whole;
+mod words;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,9 +44,9 @@ pub use self::devices::AdbDevice;
 pub use self::discovery::{AnnouncedDevice, list_announced, list_devices};
 use self::exec::{Shell, Target};
 pub use self::server_state::{HealingNotice, take_healing_notices};
-use super::posix::{FileCommand, FileShell};
+use super::posix::{FileCommand, PosixDevice};
 use super::streams::{Limit, Streams};
-use super::{Capabilities, Command, ConnectOptions, Exit, FileStat, OutputSink, Transport, TransportError, quote};
+use super::{ConnectOptions, Exit, TransportError, quote};
 use crate::domain::AdbEndpoint;
 
 /// A device of an adb server.
@@ -72,51 +74,36 @@ impl AdbTransport {
         progress: &mut (dyn FnMut(u64) + Send),
     ) -> Result<(), TransportError> {
         match self.target.shell {
-            Shell::V2 => self.write_file(path, offset, source, stall, progress).await,
+            Shell::V2 => self.write_by_shell(path, offset, source, stall, progress).await,
             Shell::Plain => parts::write(self, path, offset, source, stall, progress).await,
         }
     }
 }
 
 #[async_trait]
-impl FileShell for AdbTransport {
+impl PosixDevice for AdbTransport {
     fn address(&self) -> &str {
         &self.target.address
     }
 
+    async fn run_program(
+        &self,
+        argv: &[String],
+        what: &str,
+        streams: Streams<'_>,
+        limit: Limit,
+    ) -> Result<Exit, TransportError> {
+        let script = quote::posix_script_telling_signals(argv)?;
+        exec::exec(&self.target, &script, what, streams, limit).await
+    }
+
     async fn run_file(&self, file: &FileCommand, streams: Streams<'_>, limit: Limit) -> Result<Exit, TransportError> {
+        // One process less: no caller asks for the signal.
         let script = quote::posix_script(&file.command.argv)?;
         exec::exec(&self.target, &script, &file.what, streams, limit).await
     }
-}
 
-/// How a person would name the way to a device. A server that can't be named is left out.
-pub fn address(endpoint: &AdbEndpoint, options: &ConnectOptions) -> String {
-    match ServerAddress::resolve(endpoint.server.as_deref(), &options.environment) {
-        Ok(server) => connect::named(endpoint, &server),
-        Err(_) => format!("adb {}", connect::wanted(endpoint)),
-    }
-}
-
-#[async_trait]
-impl Transport for AdbTransport {
-    fn capabilities(&self) -> Capabilities {
-        Capabilities { is_local: false, resumes_writes: true }
-    }
-
-    async fn run(
-        &self,
-        command: &Command,
-        stdin: &mut (dyn AsyncRead + Send + Unpin),
-        output: &mut dyn OutputSink,
-    ) -> Result<Exit, TransportError> {
-        let script = quote::posix_script_telling_signals(&command.argv)?;
-        let what = format!("run {}", command.argv[0]);
-        let streams = Streams { stdin, output, progress: &mut |_| {} };
-        exec::exec(&self.target, &script, &what, streams, Limit::Total(command.deadline)).await
-    }
-
-    async fn write(
+    async fn write_file(
         &self,
         path: &str,
         offset: u64,
@@ -130,25 +117,17 @@ impl Transport for AdbTransport {
         self.go_on(path, offset, source, stall, progress).await
     }
 
-    async fn read(&self, path: &str, offset: u64, limit: u64, deadline: Duration) -> Result<Vec<u8>, TransportError> {
-        self.read_file(path, offset, limit, deadline).await
-    }
-
-    async fn stat(&self, path: &str, deadline: Duration) -> Result<Option<FileStat>, TransportError> {
-        self.stat_file(path, deadline).await
-    }
-
-    async fn rename(&self, from: &str, to: &str, deadline: Duration) -> Result<(), TransportError> {
-        self.rename_file(from, to, deadline).await
-    }
-
-    async fn remove(&self, path: &str, deadline: Duration) -> Result<(), TransportError> {
-        self.remove_file(path, deadline).await
-    }
-
     fn is_closed(&self) -> bool {
         false
     }
 
     async fn close(&self) {}
+}
+
+/// How a person would name the way to a device. A server that can't be named is left out.
+pub fn address(endpoint: &AdbEndpoint, options: &ConnectOptions) -> String {
+    match ServerAddress::resolve(endpoint.server.as_deref(), &options.environment) {
+        Ok(server) => connect::named(endpoint, &server),
+        Err(_) => format!("adb {}", connect::wanted(endpoint)),
+    }
 }

@@ -12,7 +12,7 @@ use super::exec::watched;
 use super::plain::temporary_path;
 use super::sync::{Sending, send};
 use crate::transport::TransportError;
-use crate::transport::posix::{ANSWER_LIMIT_BYTES, FileCommand, FileShell as _};
+use crate::transport::posix::{ANSWER_LIMIT_BYTES, FileCommand, PosixDevice as _};
 use crate::transport::streams::{Activity, Limit};
 
 /// What is lost at most when the connection breaks, and what a part needs of the device's space meanwhile.

@@ -65,7 +65,7 @@ pub(super) async fn exec(
         send(target, &sending, &mut service.trim_start_matches("exec:").as_bytes(), &mut |_| {}).await?;
         service = format!("exec:exec sh {path}");
     }
-    let stream = target.server.open(&target.serial, &service, what).await?;
+    let stream = target.server.open(&target.handle, &service, what).await?;
     let mut abandon = Abandon::new(Running { stream, stderr: StderrFilter::default() }, Arc::clone(target));
     let exchange = Exchange { what, address: &target.address, activity };
     let result = match abandon.running() {

@@ -13,7 +13,9 @@ use tokio::time::timeout;
 use super::address::ServerAddress;
 use super::crate_calls;
 use super::devices::{AdbDevice, parse_devices};
+use super::handle::Handle;
 use super::socket::{Refusal, ServerSocket};
+use super::words::{ServerWord, server_says};
 use crate::transport::{EnvironmentLookup, ErrorKind, TransportError};
 
 /// The services of one adb server.
@@ -25,9 +27,13 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Whether it answers at all.
-    pub(super) async fn answers(&self, deadline: Duration) -> Result<(), TransportError> {
-        self.by_crate("ask for the version", deadline, |server| server.version().map(drop)).await
+    /// The number of its version, which `adb version` has as its last: 41 of 1.0.41. Shows whether it answers at all.
+    pub(super) async fn version(&self, deadline: Duration) -> Result<u32, TransportError> {
+        let digits = self.ask("host:version", "ask for the version", deadline).await?;
+        u32::from_str_radix(digits.trim(), 16).map_err(|_| {
+            let message = format!("ask for the version at {self}: it answered {digits:?}");
+            TransportError::new(ErrorKind::Protocol, message)
+        })
     }
 
     /// What the server lists.
@@ -36,9 +42,9 @@ impl Server {
     }
 
     /// What server and device both can do.
-    pub(super) async fn features(&self, serial: &str, deadline: Duration) -> Result<Vec<String>, TransportError> {
-        let what = format!("ask what {serial} can do");
-        let text = self.ask(&format!("host-serial:{serial}:features"), &what, deadline).await?;
+    pub(super) async fn features(&self, to: &Handle, deadline: Duration) -> Result<Vec<String>, TransportError> {
+        let what = format!("ask what {to} can do");
+        let text = self.ask(&to.request("features"), &what, deadline).await?;
         Ok(text.split(',').map(str::to_owned).collect())
     }
 
@@ -53,8 +59,8 @@ impl Server {
     }
 
     /// Tells the server to reset its connection to a device.
-    pub(super) async fn reconnect_device(&self, serial: &str, deadline: Duration) -> Result<String, TransportError> {
-        self.ask(&format!("host-serial:{serial}:reconnect"), &format!("reconnect {serial}"), deadline).await
+    pub(super) async fn reconnect_device(&self, to: &Handle, deadline: Duration) -> Result<String, TransportError> {
+        self.ask(&to.request("reconnect"), &format!("reconnect {to}"), deadline).await
     }
 
     /// Tells the server to reset its connections to all devices that are offline.
@@ -73,23 +79,23 @@ impl Server {
     }
 
     /// A stream to a service of the device.
-    pub(super) async fn open(&self, serial: &str, service: &str, what: &str) -> Result<TcpStream, TransportError> {
-        let at = format!("{serial} by {self}");
+    pub(super) async fn open(&self, to: &Handle, service: &str, what: &str) -> Result<TcpStream, TransportError> {
+        let at = format!("{to} by {self}");
         let mut socket = self.socket(what).await?;
-        socket.request(&format!("host:transport:{serial}")).await.map_err(|refusal| refusal.of(what, &at))?;
+        socket.request(&to.transport()).await.map_err(|refusal| refusal.of(what, &at))?;
         socket.request(service).await.map_err(|refusal| refusal.of(what, &at))?;
         Ok(socket.into_stream())
     }
 
     /// Whether the device's daemon answers: it refuses a service that it does not have, and starts nothing for that.
-    pub(super) async fn is_alive(&self, serial: &str) -> Result<(), TransportError> {
+    pub(super) async fn is_alive(&self, to: &Handle) -> Result<(), TransportError> {
         const WHAT: &str = "look whether it is still there";
-        let at = format!("{serial} by {self}");
+        let at = format!("{to} by {self}");
         let mut socket = self.socket(WHAT).await?;
-        socket.request(&format!("host:transport:{serial}")).await.map_err(|refusal| refusal.of(WHAT, &at))?;
+        socket.request(&to.transport()).await.map_err(|refusal| refusal.of(WHAT, &at))?;
         match socket.request("farmctl-alive:").await {
             Ok(()) => Ok(()),
-            Err(Refusal::Fail(reason)) if reason.contains("closed") => Ok(()),
+            Err(Refusal::Fail(reason)) if server_says(&reason) == ServerWord::Closed => Ok(()),
             Err(refusal) => Err(refusal.of(WHAT, &at)),
         }
     }

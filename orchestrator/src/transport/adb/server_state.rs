@@ -40,6 +40,8 @@ pub(super) struct ServerState {
     generation: AtomicU64,
     /// When the server was last started, as far as this process knows.
     started_at: Mutex<Option<Instant>>,
+    /// Its version when it was last asked.
+    version: Mutex<Option<u32>>,
     /// Held while the server is restarted.
     pub restarting: tokio::sync::Mutex<()>,
     streams: Mutex<HashMap<u64, (String, Arc<Activity>)>>,
@@ -64,6 +66,11 @@ impl ServerState {
     /// The server was started just now, by this process or another.
     pub(super) fn started(&self) {
         *lock(&self.started_at) = Some(Instant::now());
+    }
+
+    /// What the server's version was, if it is another now.
+    pub(super) fn another_version(&self, version: u32) -> Option<u32> {
+        lock(&self.version).replace(version).filter(|before| *before != version)
     }
 
     /// Whether the server was started within this time: it has yet to find its devices.

@@ -11,6 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::address::ServerAddress;
+use super::words::{ServerWord, server_says};
 use crate::transport::{ErrorKind, TransportError};
 
 /// Longest name of a service: the length has four hexadecimal digits.
@@ -37,11 +38,21 @@ impl Refusal {
     pub(super) fn of(self, what: &str, address: &str) -> TransportError {
         match self {
             Refusal::Fail(reason) => {
-                // «device offline», «device 'X' not found», «closed»: the way to the device is gone.
-                let lost = ["offline", "not found", "closed", "no devices", "disconnected", "still connecting"];
-                let lost = lost.iter().any(|word| reason.contains(word));
-                let kind = if lost { ErrorKind::ConnectionLost } else { ErrorKind::Protocol };
-                TransportError::new(kind, format!("{what} on {address}: the adb server answered: {reason}"))
+                let word = server_says(&reason);
+                let kind = match word {
+                    ServerWord::Unauthorized | ServerWord::NoPermission => ErrorKind::LoginRefused,
+                    ServerWord::Ambiguous => ErrorKind::NameUnknown,
+                    ServerWord::Closed | ServerWord::Gone => ErrorKind::ConnectionLost,
+                    ServerWord::Refused => ErrorKind::Refused,
+                    ServerWord::Unknown => ErrorKind::Protocol,
+                };
+                let reason = reason.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+                let error =
+                    TransportError::new(kind, format!("{what} on {address}: the adb server answered: {reason}"));
+                match word.remedy() {
+                    Some(remedy) => error.with_hint(remedy),
+                    None => error,
+                }
             }
             Refusal::Broken(error) => TransportError::new(
                 ErrorKind::ConnectionLost,

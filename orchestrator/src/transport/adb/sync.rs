@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 
 use super::exec::Target;
-use crate::transport::posix::kind_of;
+use super::words::daemon_says;
 use crate::transport::streams::Activity;
 use crate::transport::{ErrorKind, TransportError};
 
@@ -45,7 +45,7 @@ pub(super) async fn send(
     source: &mut (dyn AsyncRead + Send + Unpin),
     progress: &mut (dyn FnMut(u64) + Send),
 ) -> Result<u64, TransportError> {
-    let mut stream: TcpStream = target.server.open(&target.serial, "sync:", sending.what).await?;
+    let mut stream: TcpStream = target.server.open(&target.handle, "sync:", sending.what).await?;
     let mut sent_bytes = 0;
     let (mut reader, mut writer) = stream.split();
     if let Some(folder) = sending.folder {
@@ -67,7 +67,7 @@ pub(super) async fn send(
     let (what, address) = (sending.what, &target.address);
     match answer {
         Ok(None) => Ok(sent_bytes),
-        Ok(Some(reason)) => Err(TransportError::new(kind_of(&reason), format!("{what} on {address}: {reason}"))),
+        Ok(Some(reason)) => Err(TransportError::new(daemon_says(&reason), format!("{what} on {address}: {reason}"))),
         Err(error) if error.kind() == io::ErrorKind::InvalidData => {
             Err(TransportError::new(ErrorKind::Protocol, format!("{what} on {address}: {error}")))
         }

@@ -14,7 +14,7 @@ use super::exec::watched;
 use super::plain::nonce;
 use super::sync::{Sending, send};
 use crate::transport::TransportError;
-use crate::transport::posix::{ANSWER_LIMIT_BYTES, FileCommand, FileShell as _};
+use crate::transport::posix::{ANSWER_LIMIT_BYTES, FileCommand, PosixDevice as _};
 use crate::transport::streams::{Activity, Limit};
 
 /// A shorter file goes by one command of a shell, which needs one round trip less.

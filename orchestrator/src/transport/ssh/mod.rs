@@ -18,15 +18,13 @@ mod host_keys;
 mod pattern;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::io::AsyncRead;
 
 use self::connection::Connection;
-use super::posix::{FileCommand, FileShell};
+use super::posix::PosixDevice;
 use super::streams::{Limit, Streams};
-use super::{Capabilities, Command, ConnectOptions, Exit, FileStat, OutputSink, Transport, TransportError, quote};
+use super::{ConnectOptions, Exit, TransportError, quote};
 use crate::domain::SshEndpoint;
 
 /// A logged-in connection to a device.
@@ -46,66 +44,19 @@ impl SshTransport {
 }
 
 #[async_trait]
-impl FileShell for SshTransport {
+impl PosixDevice for SshTransport {
     fn address(&self) -> &str {
         &self.connection.address
     }
 
-    async fn run_file(&self, file: &FileCommand, streams: Streams<'_>, limit: Limit) -> Result<Exit, TransportError> {
-        let line = quote::command_line(&file.command.argv)?;
-        exec::exec(&self.connection, line, &file.what, streams, limit).await
-    }
-}
-
-/// How a person would name the way to a device. A configuration that can't be read leaves the farm file's own words.
-pub fn address(endpoint: &SshEndpoint, options: &ConnectOptions) -> String {
-    let hop = config::resolve(endpoint, options).ok().and_then(|mut hops| hops.pop());
-    hop.map_or_else(|| format!("ssh {}", endpoint.host), |hop| format!("ssh {hop}"))
-}
-
-#[async_trait]
-impl Transport for SshTransport {
-    fn capabilities(&self) -> Capabilities {
-        Capabilities { is_local: false, resumes_writes: true }
-    }
-
-    async fn run(
+    async fn run_program(
         &self,
-        command: &Command,
-        stdin: &mut (dyn AsyncRead + Send + Unpin),
-        output: &mut dyn OutputSink,
+        argv: &[String],
+        what: &str,
+        streams: Streams<'_>,
+        limit: Limit,
     ) -> Result<Exit, TransportError> {
-        let line = quote::command_line(&command.argv)?;
-        let what = format!("run {}", command.argv[0]);
-        let streams = Streams { stdin, output, progress: &mut |_| {} };
-        exec::exec(&self.connection, line, &what, streams, Limit::Total(command.deadline)).await
-    }
-
-    async fn write(
-        &self,
-        path: &str,
-        offset: u64,
-        source: &mut (dyn AsyncRead + Send + Unpin),
-        stall: Duration,
-        progress: &mut (dyn FnMut(u64) + Send),
-    ) -> Result<(), TransportError> {
-        self.write_file(path, offset, source, stall, progress).await
-    }
-
-    async fn read(&self, path: &str, offset: u64, limit: u64, deadline: Duration) -> Result<Vec<u8>, TransportError> {
-        self.read_file(path, offset, limit, deadline).await
-    }
-
-    async fn stat(&self, path: &str, deadline: Duration) -> Result<Option<FileStat>, TransportError> {
-        self.stat_file(path, deadline).await
-    }
-
-    async fn rename(&self, from: &str, to: &str, deadline: Duration) -> Result<(), TransportError> {
-        self.rename_file(from, to, deadline).await
-    }
-
-    async fn remove(&self, path: &str, deadline: Duration) -> Result<(), TransportError> {
-        self.remove_file(path, deadline).await
+        exec::exec(&self.connection, quote::command_line(argv)?, what, streams, limit).await
     }
 
     fn is_closed(&self) -> bool {
@@ -115,4 +66,10 @@ impl Transport for SshTransport {
     async fn close(&self) {
         self.connection.close().await;
     }
+}
+
+/// How a person would name the way to a device. A configuration that can't be read leaves the farm file's own words.
+pub fn address(endpoint: &SshEndpoint, options: &ConnectOptions) -> String {
+    let hop = config::resolve(endpoint, options).ok().and_then(|mut hops| hops.pop());
+    hop.map_or_else(|| format!("ssh {}", endpoint.host), |hop| format!("ssh {hop}"))
 }

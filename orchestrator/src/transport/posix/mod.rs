@@ -1,24 +1,23 @@
 //! File operations by commands of a POSIX shell, for devices that have nothing better (dropbear and busybox without an
 //! sftp server).
 //!
-//! Main types: [`FileCommand`]: the argument vector of one operation, and how to read its outcome; [`FileShell`]: what
-//! a transport gives to have its files moved so. Connects to nothing itself.
+//! Main types: [`FileCommand`]: the argument vector of one operation, and how to read its outcome; [`PosixDevice`]: what
+//! a way to a device gives to have its files moved so. Connects to nothing itself.
+
+mod device;
+pub mod script;
 
 use std::time::Duration;
 
-use async_trait::async_trait;
-use tokio::io::AsyncRead;
-
-use super::streams::{Limit, Streams};
-use super::{Collect, Command, ErrorKind, Exit, FileStat, Finished, TransportError};
+pub use self::device::PosixDevice;
+use self::script::{ABSENT_FUNCTION, PROLOGUE, REFUSED_FUNCTION, kind_of_exit};
+use super::{Command, ErrorKind, Exit, FileStat, Finished, TransportError};
 
 /// Stands before everything that a script means to tell, since a login shell may print a greeting first.
 const SENTINEL: &str = "farmctl-answer:\n";
 
 /// Longest message of a device that is passed on.
 const MESSAGE_LIMIT_BYTES: usize = 400;
-
-const PROLOGUE: &str = "LC_ALL=C;export LC_ALL;";
 
 /// Size by `stat` where there is one: `wc` may read the whole file.
 const SIZE_FUNCTION: &str = "size(){ stat -L -c %s \"$1\" 2>/dev/null||wc -c <\"$1\";};";
@@ -28,89 +27,6 @@ const LESS_FUNCTION: &str = "less(){ [ ${#1} -lt ${#2} ]||{ [ ${#1} -eq ${#2} ]&
 
 /// Longest answer of a file operation, not counting the bytes that are read.
 pub const ANSWER_LIMIT_BYTES: usize = 64 << 10;
-
-/// A transport that has its files moved by commands of a shell.
-#[async_trait]
-pub trait FileShell: Send + Sync {
-    /// The device, as messages name it.
-    fn address(&self) -> &str;
-
-    /// Runs the command of a file operation.
-    async fn run_file(&self, file: &FileCommand, streams: Streams<'_>, limit: Limit) -> Result<Exit, TransportError>;
-
-    /// Runs a command with `stdin` as its input, and collects what it prints.
-    async fn feed_file(
-        &self,
-        file: &FileCommand,
-        stdin: &mut (dyn AsyncRead + Send + Unpin),
-        progress: &mut (dyn FnMut(u64) + Send),
-        limit: Limit,
-        limit_bytes: usize,
-    ) -> Result<Finished, TransportError> {
-        let mut output = Collect { stdout: Vec::new(), stderr: Vec::new(), limit_bytes };
-        let exit = self.run_file(file, Streams { stdin, output: &mut output, progress }, limit).await?;
-        Ok(Finished { exit, stdout: output.stdout, stderr: output.stderr })
-    }
-
-    /// Runs a command that needs no input.
-    async fn ask(&self, file: &FileCommand, limit_bytes: usize) -> Result<Finished, TransportError> {
-        let limit = Limit::Total(file.command.deadline);
-        self.feed_file(file, &mut tokio::io::empty(), &mut |_| {}, limit, limit_bytes).await
-    }
-
-    /// [`super::Transport::write`].
-    async fn write_file(
-        &self,
-        path: &str,
-        offset: u64,
-        source: &mut (dyn AsyncRead + Send + Unpin),
-        stall: Duration,
-        progress: &mut (dyn FnMut(u64) + Send),
-    ) -> Result<(), TransportError> {
-        let file = FileCommand::write(path, offset, stall);
-        let mut sent_bytes = 0;
-        let mut count = |bytes| {
-            sent_bytes = bytes;
-            progress(bytes);
-        };
-        let finished = self.feed_file(&file, source, &mut count, Limit::Stall(stall), ANSWER_LIMIT_BYTES).await?;
-        file.check_written(self.address(), finished, offset + sent_bytes)
-    }
-
-    /// [`super::Transport::read`].
-    async fn read_file(
-        &self,
-        path: &str,
-        offset: u64,
-        limit: u64,
-        deadline: Duration,
-    ) -> Result<Vec<u8>, TransportError> {
-        let file = FileCommand::read(path, offset, limit, deadline);
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let finished = self.ask(&file, limit.saturating_add(ANSWER_LIMIT_BYTES)).await?;
-        let mut bytes = file.answer(self.address(), finished)?;
-        bytes.truncate(limit);
-        Ok(bytes)
-    }
-
-    /// [`super::Transport::stat`].
-    async fn stat_file(&self, path: &str, deadline: Duration) -> Result<Option<FileStat>, TransportError> {
-        let file = FileCommand::stat(path, deadline);
-        file.file_stat(self.address(), self.ask(&file, ANSWER_LIMIT_BYTES).await?)
-    }
-
-    /// [`super::Transport::rename`].
-    async fn rename_file(&self, from: &str, to: &str, deadline: Duration) -> Result<(), TransportError> {
-        let file = FileCommand::rename(from, to, deadline);
-        file.check(self.address(), &self.ask(&file, ANSWER_LIMIT_BYTES).await?)
-    }
-
-    /// [`super::Transport::remove`].
-    async fn remove_file(&self, path: &str, deadline: Duration) -> Result<(), TransportError> {
-        let file = FileCommand::remove(path, deadline);
-        file.check(self.address(), &self.ask(&file, ANSWER_LIMIT_BYTES).await?)
-    }
-}
 
 /// One operation on a file of the device.
 pub struct FileCommand {
@@ -126,25 +42,26 @@ impl FileCommand {
     /// `dd` of nothing cuts the file to `offset`; `cat` then appends with large blocks.
     pub fn write(path: &str, offset: u64, deadline: Duration) -> FileCommand {
         let body = if offset == 0 {
-            "cat >\"$1\"||exit".to_owned()
+            "cat >\"$1\"||refused \"$1\""
         } else {
-            "s=$(size \"$1\")||exit;\
+            "s=$(size \"$1\")||refused \"$1\";\
              ! less \"$s\" \"$2\"||{ echo \"the file has $s bytes, fewer than the offset $2\" >&2;exit 1;};\
-             dd if=/dev/null of=\"$1\" bs=1 seek=\"$2\" count=0 2>/dev/null||{ : >>\"$1\";exit 1;};\
-             cat >>\"$1\"||exit"
-                .to_owned()
+             dd if=/dev/null of=\"$1\" bs=1 seek=\"$2\" count=0 2>/dev/null||{ (: >>\"$1\");refused \"$1\";};\
+             cat >>\"$1\"||refused \"$1\""
         };
-        let script = format!("{SIZE_FUNCTION}{LESS_FUNCTION}{body};printf '{}';size \"$1\"", sentinel_text());
+        let script =
+            format!("{REFUSED_FUNCTION}{SIZE_FUNCTION}{LESS_FUNCTION}{body};printf '{}';size \"$1\"", sentinel_text());
         FileCommand::new(&script, &[path_word(path), offset.to_string()], deadline, format!("write {path}"))
     }
 
     /// Appends the file `part`, which is removed, and answers with the size of the whole.
     ///
-    /// The reason of a failure is told when the part is gone, so that a full disk has room for it.
+    /// The reason of a failure is looked for while the part is there, and told when it is gone, so that a full disk has
+    /// room for it.
     pub fn append(path: &str, part: &str, deadline: Duration) -> FileCommand {
         let script = format!(
-            "{SIZE_FUNCTION}e=$({{ cat \"$2\" >>\"$1\";}} 2>&1);c=$?;rm -f \"$2\";\
-             [ $c = 0 ]||{{ echo \"$e\" >&2;exit 1;}};printf '{}';size \"$1\"",
+            "{REFUSED_FUNCTION}{SIZE_FUNCTION}e=$({{ cat \"$2\" >>\"$1\"||refused \"$1\";}} 2>&1);c=$?;rm -f \"$2\";\
+             [ $c = 0 ]||{{ echo \"$e\" >&2;exit $c;}};printf '{}';size \"$1\"",
             sentinel_text()
         );
         FileCommand::new(&script, &[path_word(path), path_word(part)], deadline, format!("write {path}"))
@@ -180,8 +97,8 @@ impl FileCommand {
     /// Answers with kind and size.
     pub fn stat(path: &str, deadline: Duration) -> FileCommand {
         let script = format!(
-            "{SIZE_FUNCTION}printf '{}';if [ -d \"$1\" ];then echo d 0;elif [ -e \"$1\" ];then s=$(size \"$1\")||exit;echo f $s;\
-             else ls -dL \"$1\" >/dev/null;echo none;fi",
+            "{ABSENT_FUNCTION}{SIZE_FUNCTION}printf '{}';if [ -d \"$1\" ];then echo d 0;elif [ -e \"$1\" ];then s=$(size \"$1\")||exit;echo f $s;\
+             else absent \"$1\";echo none;fi",
             sentinel_text()
         );
         FileCommand::new(&script, &[path_word(path)], deadline, format!("look at {path}"))
@@ -189,8 +106,11 @@ impl FileCommand {
 
     /// Renames, over an existing file but not into a folder.
     pub fn rename(from: &str, to: &str, deadline: Duration) -> FileCommand {
-        let script = "[ ! -d \"$2\" ]||{ echo \"$2: Is a directory\" >&2;exit 1;};exec mv -f \"$1\" \"$2\"";
-        FileCommand::new(script, &[path_word(from), path_word(to)], deadline, format!("rename {from} to {to}"))
+        let script = format!(
+            "{REFUSED_FUNCTION}[ ! -d \"$2\" ]||{{ echo \"$2: Is a directory\" >&2;exit 1;}};\
+             mv -f \"$1\" \"$2\"||refused \"$2\""
+        );
+        FileCommand::new(&script, &[path_word(from), path_word(to)], deadline, format!("rename {from} to {to}"))
     }
 
     /// Removes a file that may be missing.
@@ -249,22 +169,13 @@ impl FileCommand {
     /// # Errors
     /// As [`FileCommand::answer`].
     pub fn file_stat(&self, address: &str, finished: Finished) -> Result<Option<FileStat>, TransportError> {
-        let stderr = finished.stderr.clone();
         let answer = self.answer(address, finished)?;
         let text = String::from_utf8_lossy(&answer);
         let mut words = text.split_ascii_whitespace();
         match (words.next(), words.next().and_then(|word| word.parse().ok())) {
             (Some("d"), _) => Ok(Some(FileStat { size_bytes: 0, is_dir: true })),
             (Some("f"), Some(size_bytes)) => Ok(Some(FileStat { size_bytes, is_dir: false })),
-            (Some("none"), _) => {
-                // A file behind a folder that may not be searched is not known to be missing.
-                let reason = String::from_utf8_lossy(&stderr).to_lowercase();
-                if reason.contains("no such file") {
-                    Ok(None)
-                } else {
-                    Err(self.failure(address, Exit::Code(1), &stderr))
-                }
-            }
+            (Some("none"), _) => Ok(None),
             _ => Err(self.unreadable(address, &answer)),
         }
     }
@@ -274,7 +185,7 @@ impl FileCommand {
         let kind = match exit {
             Exit::Signal(_) => ErrorKind::Protocol,
             Exit::Code(126 | 127) => ErrorKind::CommandNotFound,
-            Exit::Code(_) => kind_of(&reason),
+            Exit::Code(_) => kind_of_exit(exit, ErrorKind::File),
         };
         let reason = if reason.is_empty() { exit.to_string() } else { reason };
         TransportError::new(kind, format!("{} on {address}: {reason}", self.what))
@@ -286,16 +197,6 @@ impl FileCommand {
             ErrorKind::Protocol,
             format!("{} on {address}: the device answered {:?}", self.what, String::from_utf8_lossy(start)),
         )
-    }
-}
-
-/// The kind that a device's own message (in the C locale) shows.
-pub fn kind_of(reason: &str) -> ErrorKind {
-    let reason = reason.to_lowercase();
-    if reason.contains("no space left") || reason.contains("quota exceeded") {
-        ErrorKind::DiskFull
-    } else {
-        ErrorKind::File
     }
 }
 
@@ -347,18 +248,13 @@ mod tests {
     }
 
     #[test]
-    fn messages_of_gnu_and_busybox_show_their_kind() {
-        for (message, kind) in [
-            ("cat: write error: No space left on device", ErrorKind::DiskFull),
-            ("sh: write error: Disk quota exceeded", ErrorKind::DiskFull),
-            ("sh: 1: cannot create /x: Read-only file system", ErrorKind::File),
-            ("sh: can't create /x: Permission denied", ErrorKind::File),
-        ] {
-            let command = FileCommand::write("/x", 0, Duration::from_secs(1));
-            let error = command.answer("board", finished(Exit::Code(1), "", message)).unwrap_err();
-            assert_eq!(error.kind, kind, "{message}");
-            assert!(error.message.contains("/x") && error.message.contains("board"), "{error}");
-        }
+    fn what_went_wrong_is_told_by_the_code_and_the_devices_own_words() {
+        let command = FileCommand::write("/x", 0, Duration::from_secs(1));
+        let error = command.answer("board", finished(Exit::Code(91), "", "cat: kein Platz mehr")).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::DiskFull);
+        assert!(error.message.contains("/x") && error.message.contains("board: cat: kein Platz"), "{error}");
+        let error = command.answer("board", finished(Exit::Code(1), "", "No space left on device")).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::File, "words decide nothing");
         let command = FileCommand::remove("x", Duration::from_secs(1));
         let error = command.check("board", &finished(Exit::Code(127), "", "sh: rm: not found")).unwrap_err();
         assert_eq!(error.kind, ErrorKind::CommandNotFound);
