@@ -1,16 +1,16 @@
 //! Whether the daemon is alive, and whether it does its work: for whoever watches over it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Extension;
 use axum::extract::State;
-use jiff::{SignedDuration, Timestamp};
 
 use super::guard::Caller;
 use super::{Api, Refusal};
 
 /// A daemon that has not looked for so long stands still.
-const STANDS_STILL: SignedDuration = SignedDuration::from_secs(60);
+const STANDS_STILL: Duration = Duration::from_secs(60);
 
 /// It answers.
 pub(super) async fn alive() -> &'static str {
@@ -24,7 +24,7 @@ pub(super) async fn ready(
 ) -> Result<&'static str, Refusal> {
     let now = api.now();
     let mut reasons = now.status.troubles;
-    let silent = Timestamp::now().duration_since(now.looked_at);
+    let silent = now.looked_at.elapsed();
     if silent > STANDS_STILL {
         reasons.push(format!("the daemon has not looked for {} s", silent.as_secs()));
     }

@@ -31,6 +31,8 @@ use super::{Api, Refusal, Role};
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// A line that says nothing, so that both sides see when the other is gone.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// How often it is looked whether a viewer may still look.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Messages that a viewer may be behind. One that is further behind is dropped, and loads all anew.
 const MAX_BEHIND: usize = 4096;
 /// Most viewers.
@@ -317,14 +319,25 @@ fn messages(
             let message = if let Some(one) = first.next() {
                 one.message()
             } else {
-                tokio::select! {
-                    told = next(&mut receiver) => told?.message(),
-                    () = tokio::time::sleep_until(beat_at) => {
-                        api.access.caller(&headers, None).ok()?.may(Role::View).ok()?;
+                let told = loop {
+                    let look_at = beat_at.min(Instant::now() + LOOK_AGAIN);
+                    let told = tokio::select! {
+                        told = next(&mut receiver) => Some(told?),
+                        () = tokio::time::sleep_until(look_at) => None,
+                    };
+                    // Whose token is out hears nothing more.
+                    api.access.caller(&headers, None).ok()?.may(Role::View).ok()?;
+                    if told.is_some() || Instant::now() >= beat_at {
+                        break told;
+                    }
+                };
+                told.map_or_else(
+                    || {
                         beat_at = Instant::now() + KEEP_ALIVE;
                         Message::default().comment("")
-                    }
-                }
+                    },
+                    |told| told.message(),
+                )
             };
             Some((Ok(message), (first, receiver, beat_at)))
         }

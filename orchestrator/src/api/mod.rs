@@ -34,7 +34,7 @@ mod utilisation;
 mod tests;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::sync::{Mutex, Semaphore, SemaphorePermit, watch};
@@ -78,7 +78,7 @@ pub struct Now {
     /// What it goes by.
     pub schedules: Arc<[Schedule]>,
     /// When it last looked what is to be done.
-    pub looked_at: Timestamp,
+    pub looked_at: Instant,
 }
 
 /// What a server of a lab is made from.
@@ -124,7 +124,7 @@ impl Api {
     pub fn new(config: ApiConfig) -> Result<Arc<Api>, LabError> {
         let ApiConfig { lab, progress, now, tokens, is_secure, host_names } = config;
         let access = match tokens {
-            Some(file) => Access::Tokens(TokenAuth::new(file)),
+            Some(file) => Access::Tokens(Box::new(TokenAuth::new(file, lab.clock().reader()))),
             None => Access::Open(Person { name: lab.person(), role: Role::Admin }),
         };
         let lab = lab.with_own_store();

@@ -11,6 +11,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -63,19 +64,23 @@ pub(super) enum Access {
     /// Everybody who can, as this person.
     Open(Person),
     /// Who has a token.
-    Tokens(TokenAuth),
+    Tokens(Box<TokenAuth>),
 }
+
+/// Tells the lab's time.
+pub(super) type TimeOfDay = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// What it takes to tell who asks by tokens.
 pub(super) struct TokenAuth {
     file: TokenFile,
+    clock: TimeOfDay,
     sessions: Mutex<HashMap<Hash, Session>>,
     wrong: Limit<IpAddr>,
 }
 
 impl TokenAuth {
-    pub(super) fn new(file: TokenFile) -> TokenAuth {
-        TokenAuth { file, sessions: Mutex::default(), wrong: Limit::new(WRONG_AT_ONCE, WRONG_EACH) }
+    pub(super) fn new(file: TokenFile, clock: TimeOfDay) -> TokenAuth {
+        TokenAuth { file, clock, sessions: Mutex::default(), wrong: Limit::new(WRONG_AT_ONCE, WRONG_EACH) }
     }
 
     fn token(&self, hash: &Hash) -> Result<Option<Token>, Refusal> {
@@ -83,7 +88,12 @@ impl TokenAuth {
             tracing::error!(%error, "nobody can log in");
             Refusal::unavailable("the tokens can't be read: look at the daemon's log")
         })?;
-        Ok(tokens::find(&tokens, hash))
+        let now = (self.clock)();
+        let found = tokens::find(&tokens, hash).filter(|token| !token.has_expired(now));
+        if let Some(token) = &found {
+            self.file.note_use(&token.name, now);
+        }
+        Ok(found)
     }
 
     /// Whose token this is; a wrong one counts against where it comes from.
@@ -95,7 +105,7 @@ impl TokenAuth {
         if peer.is_some_and(|peer| !self.wrong.take(peer, Instant::now())) {
             return Err(Refusal::too_many("too many wrong tokens from your address; wait a minute"));
         }
-        Err(Refusal::unauthorized("the token is none of this lab's")
+        Err(Refusal::unauthorized("the token is none of this lab's, or has had its day")
             .with_hint("`farmctl tokens list` shows whose there are; `farmctl tokens add` makes one"))
     }
 

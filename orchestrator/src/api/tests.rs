@@ -115,7 +115,7 @@ impl Asked {
         let lab = lab(&folder.path().join("lab"));
         let status =
             DaemonStatus { running: vec!["nightly".into()], next: Some(("nightly".into(), at(9))), troubles: vec![] };
-        let now = Now { status, schedules: [nightly(&lab)].into(), looked_at: Timestamp::now() };
+        let now = Now { status, schedules: [nightly(&lab)].into(), looked_at: Instant::now() };
         let store = lab.store().unwrap();
         let api = Api::new(ApiConfig {
             lab,
@@ -424,7 +424,7 @@ async fn tokens_let_in_who_they_are_of_and_no_further_than_their_role() {
     let file = || TokenFile::new(folder.path().join("tokens"));
     let mut secrets = std::collections::HashMap::new();
     for role in Role::ALL {
-        secrets.insert(role.as_str(), file().add(role.as_str(), *role, at(0)).unwrap());
+        secrets.insert(role.as_str(), file().add(role.as_str(), *role, at(0), None).unwrap());
     }
     let asked = Asked::start(Some(file()));
     let by = |role: &str| format!("Authorization: Bearer {}\r\n", secrets[role]);

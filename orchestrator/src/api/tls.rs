@@ -7,6 +7,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring::default_provider;
 
+use crate::secret;
+
 /// Certificate and key of a server.
 #[derive(Clone)]
 pub struct Tls(pub(super) TlsAcceptor);
@@ -20,7 +22,8 @@ pub fn tls(certificate: &Path, key: &Path) -> Result<Tls, String> {
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(certificate)
         .and_then(Iterator::collect)
         .map_err(|error| of(certificate, &error))?;
-    let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| of(key, &error))?;
+    let text = secret::text(key).map_err(|error| error.to_string())?;
+    let secret = PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|error| of(key, &error))?;
     let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, secret));

@@ -1,11 +1,14 @@
-//! The file of tokens: a line each, `NAME ROLE SHA256 CREATED`. A token is 256 random bits, so its hash alone needs no
+//! The file of tokens: a line each, `NAME ROLE SHA256 CREATED [EXPIRES]`. It changes under a lock, which is a file
+//! beside it; one more beside it says when each was last used. A token is 256 random bits, so its hash alone needs no
 //! salt and no slow function; whoever reads the file can't log in by it.
 
-use std::fs::File;
+use std::collections::BTreeMap;
+use std::fs::{File, Metadata, TryLockError};
 use std::io::{Read as _, Write as _};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -14,6 +17,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConditionallySelectable as _, ConstantTimeEq as _};
 
 use crate::domain::hex;
+use crate::secret::{self, SecretError};
 
 use super::Role;
 
@@ -25,6 +29,13 @@ const MAX_NAME_CHARS: usize = 64;
 const MAX_TOKENS: usize = 1000;
 /// No file of tokens is larger.
 const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// How long another process may change the tokens, and how often it is looked whether it still does.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
+/// Ending of the file that says when tokens were last used, and how often it is written.
+const USED: &str = ".used";
+const WRITE_USES_EVERY: Duration = Duration::from_secs(60);
 
 /// A SHA-256.
 pub(super) type Hash = [u8; 32];
@@ -40,16 +51,17 @@ pub enum TokenError {
         /// The system's words.
         cause: std::io::Error,
     },
-    /// Others than its owner may read the file, or write it.
-    #[error("use the tokens of {path}: others may read or write it (its mode is {mode:04o}); `chmod 600 {path}`")]
-    Open {
+    /// The file is not there, or others may use it.
+    #[error("use the tokens of {0}")]
+    Secret(#[from] SecretError),
+    /// Another process changes the tokens, and does not end.
+    #[error("use the tokens of {path}: another process has locked {path}.lock for {} s", LOCK_TIMEOUT.as_secs())]
+    Locked {
         /// The file.
         path: PathBuf,
-        /// Its mode.
-        mode: u32,
     },
     /// A line is none.
-    #[error("use the tokens of {path}:{line}: it is not `NAME ROLE SHA256 CREATED`")]
+    #[error("use the tokens of {path}:{line}: it is not `NAME ROLE SHA256 CREATED [EXPIRES]`")]
     Line {
         /// The file.
         path: PathBuf,
@@ -79,6 +91,15 @@ pub struct Token {
     pub(super) hash: Hash,
     /// When it was made.
     pub created_at: Timestamp,
+    /// Until when it lets in; `None`: until it is removed.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl Token {
+    /// Whether it lets in no more.
+    pub fn has_expired(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|expires_at| expires_at <= now)
+    }
 }
 
 /// A file of tokens.
@@ -87,10 +108,31 @@ pub struct TokenFile {
     path: PathBuf,
     /// As it was when it was read last.
     known: Mutex<Option<(Stamp, Arc<[Token]>)>>,
+    /// When each was last used, and whether that is written.
+    used: Mutex<Used>,
 }
 
 /// What tells whether a file is another than before.
-type Stamp = (u64, u64, i64, i64);
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    bytes: u64,
+    changed_at_s: i64,
+    changed_at_ns: i64,
+}
+
+impl Stamp {
+    fn of(about: &Metadata) -> Stamp {
+        Stamp { inode: about.ino(), bytes: about.len(), changed_at_s: about.ctime(), changed_at_ns: about.ctime_nsec() }
+    }
+}
+
+/// When tokens were last used, by their names.
+#[derive(Debug, Default)]
+struct Used {
+    last: BTreeMap<String, Timestamp>,
+    written_at: Option<Instant>,
+}
 
 /// The hash of a secret.
 pub(super) fn hash(secret: &str) -> Hash {
@@ -107,7 +149,7 @@ pub(super) fn random_text() -> Result<String, TokenError> {
 impl TokenFile {
     /// The file at this path, which need not be there.
     pub fn new(path: PathBuf) -> TokenFile {
-        TokenFile { path, known: Mutex::new(None) }
+        TokenFile { path, known: Mutex::new(None), used: Mutex::default() }
     }
 
     /// The tokens as they are now.
@@ -116,14 +158,8 @@ impl TokenFile {
     /// When the file is not there or others may read it, and for a line that is none.
     pub fn tokens(&self) -> Result<Arc<[Token]>, TokenError> {
         let failed = |cause| TokenError::File { path: self.path.clone(), cause };
-        let file = File::open(&self.path).map_err(failed)?;
-        // Of the file that is open, not of whatever has its name by now.
-        let about = file.metadata().map_err(failed)?;
-        let mode = about.mode() & 0o7777;
-        if mode & 0o077 != 0 {
-            return Err(TokenError::Open { path: self.path.clone(), mode });
-        }
-        let stamp = (about.ino(), about.len(), about.mtime(), about.mtime_nsec());
+        let (file, about) = secret::open(&self.path)?;
+        let stamp = Stamp::of(&about);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((of, tokens)) = known.as_ref()
             && *of == stamp
@@ -140,7 +176,7 @@ impl TokenFile {
     /// The tokens, none where there is no file yet.
     fn tokens_if_any(&self) -> Result<Vec<Token>, TokenError> {
         match self.tokens() {
-            Err(TokenError::File { cause, .. }) if cause.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(TokenError::Secret(error)) if error.is_absent() => Ok(Vec::new()),
             tokens => tokens.map(|tokens| tokens.to_vec()),
         }
     }
@@ -149,12 +185,19 @@ impl TokenFile {
     ///
     /// # Errors
     /// When the name is taken or none, or the file can't be written.
-    pub fn add(&self, name: &str, role: Role, now: Timestamp) -> Result<String, TokenError> {
+    pub fn add(
+        &self,
+        name: &str,
+        role: Role,
+        now: Timestamp,
+        expires_at: Option<Timestamp>,
+    ) -> Result<String, TokenError> {
         let refused = |cause| TokenError::Name { name: name.to_owned(), cause };
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '@');
         if name.is_empty() || name.len() > MAX_NAME_CHARS || !name.chars().all(allowed) {
             return Err(refused("use up to 64 letters, digits, `.`, `_`, `-` and `@`"));
         }
+        let _lock = self.lock()?;
         let mut tokens = self.tokens_if_any()?;
         if tokens.iter().any(|token| token.name == name) {
             return Err(refused("there is one of that name; remove it first"));
@@ -163,7 +206,7 @@ impl TokenFile {
             return Err(refused("there are 1000 already"));
         }
         let secret = format!("{PREFIX}{}", random_text()?);
-        tokens.push(Token { name: name.to_owned(), role, hash: hash(&secret), created_at: now });
+        tokens.push(Token { name: name.to_owned(), role, hash: hash(&secret), created_at: now, expires_at });
         self.write(&tokens)?;
         Ok(secret)
     }
@@ -173,6 +216,7 @@ impl TokenFile {
     /// # Errors
     /// When the file can't be written.
     pub fn remove(&self, name: &str) -> Result<bool, TokenError> {
+        let _lock = self.lock()?;
         let mut tokens = self.tokens_if_any()?;
         let before = tokens.len();
         tokens.retain(|token| token.name != name);
@@ -182,16 +226,76 @@ impl TokenFile {
         Ok(tokens.len() < before)
     }
 
-    /// Beside the file, for its owner alone, then renamed.
-    fn write(&self, tokens: &[Token]) -> Result<(), TokenError> {
-        let failed = |cause| TokenError::File { path: self.path.clone(), cause };
-        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
-        for Token { name, role, hash, created_at } in tokens {
-            writeln!(file, "{name} {} {} {created_at:.0}", role.as_str(), hex(hash)).map_err(failed)?;
+    /// Notes that a token was used. What was used so lately that it is not written yet is lost with the process.
+    pub fn note_use(&self, name: &str, now: Timestamp) {
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        used.last.insert(name.to_owned(), now);
+        if used.written_at.is_some_and(|at| at.elapsed() < WRITE_USES_EVERY) {
+            return;
         }
+        used.written_at = Some(Instant::now());
+        let mut all = self.last_uses();
+        all.append(&mut used.last);
+        if let Err(error) = self.write_beside(USED, &mut |file| serde_json::to_writer(file, &all).map_err(Into::into)) {
+            tracing::warn!(%error, "when tokens were used was not written");
+        }
+    }
+
+    /// When tokens were last used, by their names; a minute late.
+    pub fn last_uses(&self) -> BTreeMap<String, Timestamp> {
+        let text = secret::text(&self.beside(USED)).ok();
+        text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+    }
+
+    /// Keeps other processes from changing the tokens, until what is returned is dropped.
+    fn lock(&self) -> Result<File, TokenError> {
+        let failed = |cause| TokenError::File { path: self.path.clone(), cause };
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(self.folder()).map_err(failed)?;
+        let path = self.beside(".lock");
+        let file = File::options().create(true).append(true).mode(0o600).open(path).map_err(failed)?;
+        let give_up_at = Instant::now() + LOCK_TIMEOUT;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(TryLockError::WouldBlock) if Instant::now() < give_up_at => std::thread::sleep(LOCK_PAUSE),
+                Err(TryLockError::WouldBlock) => return Err(TokenError::Locked { path: self.path.clone() }),
+                Err(TryLockError::Error(error)) => return Err(failed(error)),
+            }
+        }
+    }
+
+    fn folder(&self) -> &Path {
+        self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    }
+
+    /// A file beside that of the tokens.
+    fn beside(&self, ending: &str) -> PathBuf {
+        let mut path = self.path.clone().into_os_string();
+        path.push(ending);
+        path.into()
+    }
+
+    fn write(&self, tokens: &[Token]) -> Result<(), TokenError> {
+        self.write_beside("", &mut |file| {
+            for Token { name, role, hash, created_at, expires_at } in tokens {
+                let expires = expires_at.map_or_else(String::new, |expires_at| format!(" {expires_at:.0}"));
+                writeln!(file, "{name} {} {} {created_at:.0}{expires}", role.as_str(), hex(hash))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Beside the file, for its owner alone, then renamed.
+    fn write_beside(
+        &self,
+        ending: &str,
+        content: &mut dyn FnMut(&mut tempfile::NamedTempFile) -> std::io::Result<()>,
+    ) -> Result<(), TokenError> {
+        let failed = |cause| TokenError::File { path: self.path.clone(), cause };
+        let mut file = tempfile::NamedTempFile::new_in(self.folder()).map_err(failed)?;
+        content(&mut file).map_err(failed)?;
         file.as_file().sync_all().map_err(failed)?;
-        file.persist(&self.path).map_err(|error| failed(error.error))?;
+        file.persist(self.beside(ending)).map_err(|error| failed(error.error))?;
         Ok(())
     }
 }
@@ -205,6 +309,7 @@ fn token(line: &str) -> Option<Token> {
     let mut words = line.split_whitespace();
     let (name, role, digits, created) = (words.next()?, words.next()?, words.next()?, words.next()?);
     let role = Role::ALL.iter().copied().find(|known| known.as_str() == role)?;
+    let expires_at = words.next().map(str::parse).transpose().ok()?;
     let mut hash = [0; 32];
     if digits.len() != 64 || !digits.is_ascii() || words.next().is_some() {
         return None;
@@ -212,7 +317,7 @@ fn token(line: &str) -> Option<Token> {
     for (index, byte) in hash.iter_mut().enumerate() {
         *byte = u8::from_str_radix(digits.get(2 * index..2 * index + 2)?, 16).ok()?;
     }
-    Some(Token { name: name.to_owned(), role, hash, created_at: created.parse().ok()? })
+    Some(Token { name: name.to_owned(), role, hash, created_at: created.parse().ok()?, expires_at })
 }
 
 /// The token of this hash. It takes the same time whichever it is, and whether there is one.
@@ -242,8 +347,8 @@ mod tests {
     fn a_token_is_found_by_its_secret_and_only_its_hash_is_kept() {
         let (folder, file) = file();
         let now = "2026-01-02T03:04:05Z".parse().unwrap();
-        let secret = file.add("anna", Role::Run, now).unwrap();
-        let other = file.add("ben@desk", Role::View, now).unwrap();
+        let secret = file.add("anna", Role::Run, now, None).unwrap();
+        let other = file.add("ben@desk", Role::View, now, None).unwrap();
         assert!(secret.starts_with(PREFIX) && secret.len() == PREFIX.len() + 43 && secret != other);
         let text = std::fs::read_to_string(folder.path().join("tokens")).unwrap();
         assert!(!text.contains(&secret[PREFIX.len()..]), "{text}");
@@ -252,8 +357,8 @@ mod tests {
         let found = find(&tokens, &hash(&secret)).unwrap();
         assert_eq!((found.name.as_str(), found.role, found.created_at), ("anna", Role::Run, now));
         assert_eq!(find(&tokens, &hash("farmctl_x")), None);
-        assert!(file.add("anna", Role::View, now).is_err(), "a name is given once");
-        assert!(file.add("a b", Role::View, now).is_err());
+        assert!(file.add("anna", Role::View, now, None).is_err(), "a name is given once");
+        assert!(file.add("a b", Role::View, now, None).is_err());
         assert!(file.remove("anna").unwrap() && !file.remove("anna").unwrap());
         assert_eq!(find(&file.tokens().unwrap(), &hash(&secret)), None);
     }
@@ -261,17 +366,57 @@ mod tests {
     #[test]
     fn a_file_that_others_may_read_or_that_is_garbled_is_refused() {
         let (folder, file) = file();
-        assert!(matches!(file.tokens(), Err(TokenError::File { .. })));
-        file.add("anna", Role::Run, Timestamp::UNIX_EPOCH).unwrap();
+        assert!(matches!(file.tokens(), Err(TokenError::Secret(error)) if error.is_absent()));
+        file.add("anna", Role::Run, Timestamp::UNIX_EPOCH, None).unwrap();
         let path = folder.path().join("tokens");
         for mode in [0o640, 0o604, 0o620, 0o666] {
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-            assert!(matches!(file.tokens(), Err(TokenError::Open { mode: found, .. }) if found == mode));
+            let refused = matches!(file.tokens(), Err(TokenError::Secret(SecretError::Open { mode: found, .. })) if found == mode);
+            assert!(refused);
         }
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
         for line in ["anna", "anna boss 00 1970-01-01T00:00:00Z", "anna run zz 1970-01-01T00:00:00Z", "a run b c d e"] {
             std::fs::write(&path, format!("# mine\n\n{line}\n")).unwrap();
             assert!(matches!(file.tokens(), Err(TokenError::Line { line: 3, .. })), "{line}");
         }
+    }
+
+    #[test]
+    fn one_that_is_out_stays_out_whoever_changes_the_tokens_meanwhile() {
+        let (folder, _file) = file();
+        let path = folder.path().join("not").join("there").join("tokens");
+        let now = Timestamp::UNIX_EPOCH;
+        std::thread::scope(|scope| {
+            for number in 0..16 {
+                let path = path.clone();
+                // Each as a process of its own would do it.
+                scope.spawn(move || {
+                    let file = TokenFile::new(path);
+                    file.add(&format!("stays{number}"), Role::View, now, None).unwrap();
+                    file.add(&format!("goes{number}"), Role::Admin, now, None).unwrap();
+                    assert!(file.remove(&format!("goes{number}")).unwrap());
+                });
+            }
+        });
+        let tokens = TokenFile::new(path.clone()).tokens().unwrap();
+        assert_eq!(tokens.len(), 16);
+        assert!(tokens.iter().all(|token| token.name.starts_with("stays")));
+        let mode = std::fs::metadata(path.parent().unwrap()).unwrap().mode();
+        assert_eq!(mode & 0o777, 0o700, "the folder is for its owner");
+    }
+
+    #[test]
+    fn a_token_that_has_its_day_and_when_it_was_used_are_kept() {
+        let (folder, file) = file();
+        let now: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
+        let later = "2026-04-02T03:04:05Z".parse().unwrap();
+        file.add("guest", Role::View, now, Some(later)).unwrap();
+        let again = TokenFile::new(folder.path().join("tokens"));
+        let token = again.tokens().unwrap()[0].clone();
+        assert_eq!(token.expires_at, Some(later));
+        assert!(!token.has_expired(now) && token.has_expired(later));
+        assert_eq!(again.last_uses().get("guest"), None);
+        file.note_use("guest", later);
+        assert_eq!(again.last_uses().get("guest"), Some(&later));
     }
 }

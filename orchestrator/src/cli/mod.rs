@@ -13,6 +13,7 @@ use crate::lab::{LabError, VERSION};
 
 mod backends;
 mod cancel;
+mod clock;
 mod completions;
 mod context;
 mod daemon;
@@ -129,6 +130,9 @@ enum Verb {
     /// The lab's store: is it sound, can it be smaller, what is in it
     #[command(subcommand)]
     Store(store::StoreVerb),
+    /// Whether the clock of this host is believed
+    #[command(subcommand)]
+    Clock(clock::ClockVerb),
     /// Take out old sweeps, reports, events and files, by the rules of configs/daemon.yaml
     Retention(retention::RetentionArguments),
     /// Say what is missing on this host, with the command that mends it
@@ -193,6 +197,7 @@ async fn dispatch(verb: Verb, context: &Context) -> Result<u8, LabError> {
         Verb::Report(arguments) => report::run(context, &arguments),
         Verb::Score(arguments) => score::run(context, &arguments),
         Verb::Store(verb) => store::run(context, &verb),
+        Verb::Clock(verb) => clock::run(context, &verb),
         Verb::Retention(arguments) => retention::run(context, &arguments),
         Verb::Doctor => doctor::run(context).await,
         Verb::Schema(arguments) => schema::run(&arguments),

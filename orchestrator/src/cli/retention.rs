@@ -8,13 +8,16 @@ use crate::cli::context::Context;
 use crate::cli::exit;
 use crate::cli::print::say;
 use crate::cli::table::Table;
-use crate::lab::{LabError, Removal};
+use crate::lab::{LabError, Removal, Tidying};
 
 #[derive(Debug, Args)]
 pub(super) struct RetentionArguments {
     /// Only show what would leave
     #[arg(long)]
     dry_run: bool,
+    /// Take it out, however much of the lab that is
+    #[arg(long, conflicts_with = "dry_run")]
+    yes: bool,
     /// The file with the rules, instead of the lab's configs/daemon.yaml
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -26,7 +29,12 @@ pub(super) fn run(context: &Context, arguments: &RetentionArguments) -> Result<u
         LabError::nothing(format!("{} has no `retention:`, so everything is kept", path.display()))
             .with_hint("`farmctl schema daemon` describes it")
     })?;
-    let removals = context.lab.tidy(&retention, arguments.dry_run)?;
+    let how = match (arguments.dry_run, arguments.yes) {
+        (true, _) => Tidying::Shown,
+        (false, true) => Tidying::Confirmed,
+        (false, false) => Tidying::Bounded,
+    };
+    let removals = context.lab.tidy(&retention, how)?;
     let header = ["kind", "name", "mb", "why"];
     let rows = removals.iter().map(|Removal { kind, leaving }| {
         let mb = format!("{:.1}", leaving.bytes as f64 / 1e6);

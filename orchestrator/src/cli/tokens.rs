@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{Role, TokenFile};
 use crate::cli::context::Context;
@@ -22,6 +22,9 @@ pub(super) enum TokensVerb {
         /// What they may do
         #[arg(long, value_parser = one_of(Role::ALL, Role::as_str, Role::description))]
         role: Role,
+        /// How long it lets in: `90d`, `12h`; without it, until it is removed
+        #[arg(long = "for", value_name = "TIME", value_parser = span)]
+        lasts: Option<SignedDuration>,
     },
     /// List whose tokens there are
     List,
@@ -37,10 +40,15 @@ pub(super) fn run(context: &Context, verb: &TokensVerb) -> Result<u8, LabError> 
     let (path, is_named) = path(context)?;
     let file = TokenFile::new(path.clone());
     match verb {
-        TokensVerb::Add { name, role } => {
-            let secret = file.add(name, *role, Timestamp::now()).map_err(failed)?;
+        TokensVerb::Add { name, role, lasts } => {
+            let now = context.lab.now();
+            let expires_at = lasts.map(|lasts| now.saturating_add(lasts).unwrap_or(Timestamp::MAX));
+            let secret = file.add(name, *role, now, expires_at).map_err(failed)?;
             print_data(format!("{secret}\n").as_bytes())?;
             say(&format!("{name} logs in with this token; {} has its hash alone", context.lab.short_path(&path)));
+            if let Some(expires_at) = expires_at {
+                say(&format!("it lets in until {expires_at:.0}"));
+            }
             if !is_named {
                 say("the daemon asks for tokens once configs/daemon.yaml says `tokens: { file: ../.farm/tokens }`");
             }
@@ -59,6 +67,20 @@ pub(super) fn run(context: &Context, verb: &TokensVerb) -> Result<u8, LabError> 
     }
 }
 
+/// A length of time as people write it: `90d`, `12h`, `30m`.
+fn span(text: &str) -> Result<SignedDuration, String> {
+    let hint = || format!("{text:?} is no length of time: say `90d`, `12h` or `30m`");
+    let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(hint)?;
+    let number = number.parse::<u16>().map_err(|_| hint())?;
+    let minutes = match unit {
+        "m" => 1,
+        "h" => 60,
+        "d" => 24 * 60,
+        _ => return Err(hint()),
+    };
+    if number == 0 { Err(hint()) } else { Ok(SignedDuration::from_mins(minutes * i64::from(number))) }
+}
+
 fn failed(error: crate::api::TokenError) -> LabError {
     LabError::usage(format!("failed to {error}"))
 }
@@ -72,10 +94,17 @@ fn path(context: &Context) -> Result<(PathBuf, bool), LabError> {
 
 fn list(context: &Context, file: &TokenFile) -> Result<u8, LabError> {
     let tokens = file.tokens().map_err(failed)?;
-    let header = ["name", "role", "created"];
-    let rows = tokens
-        .iter()
-        .map(|token| vec![token.name.clone(), token.role.as_str().to_owned(), format!("{:.0}", token.created_at)]);
+    let header = ["name", "role", "created", "expires", "last_used"];
+    let (uses, now) = (file.last_uses(), context.lab.now());
+    let rows = tokens.iter().map(|token| {
+        let expires = match token.expires_at {
+            None => "never".to_owned(),
+            Some(at) if token.has_expired(now) => format!("{at:.0} (over)"),
+            Some(at) => format!("{at:.0}"),
+        };
+        let last_used = uses.get(&token.name).map_or_else(|| "never".to_owned(), |at| format!("{at:.0}"));
+        vec![token.name.clone(), token.role.as_str().to_owned(), format!("{:.0}", token.created_at), expires, last_used]
+    });
     Table::new(&header, rows).when_empty("there is no token yet").print(context.format)?;
     Ok(if tokens.is_empty() { exit::NOTHING } else { exit::OK })
 }

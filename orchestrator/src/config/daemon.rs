@@ -10,7 +10,7 @@ use jiff::civil::Time;
 use jiff::tz::TimeZone;
 
 use crate::domain::{Catalog, Channel, Email, Inventory, MailTls, SecretSource, Webhook};
-use crate::retention::{Retention, Rule};
+use crate::retention::{MOST_PERCENT, Retention, Rule};
 use crate::schedule::{Cron, Missed, Overlap, Schedule, Window};
 
 use super::daemon_file::{
@@ -278,6 +278,7 @@ impl Reader<'_> {
             sweeps: rule(entry.sweeps),
             events_days: entry.events_days,
             artifacts_bytes: entry.artifacts_mb.map(|mb| mb * BYTES_PER_MB),
+            most_percent: entry.most_percent.unwrap_or(MOST_PERCENT),
         })
     }
 

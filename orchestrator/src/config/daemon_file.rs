@@ -78,6 +78,11 @@ pub(super) struct RetentionEntry {
     /// least recently used leave. They can be had again.
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub(super) artifacts_mb: Option<u64>,
+    /// Largest share of the lab's sweeps, reports or events that leaves in one go, in percent; one thing always may.
+    /// When the rules would take out more, none does, and the daemon says so: `farmctl retention --yes` takes them out.
+    /// Without it: 20.
+    #[schemars(range(min = 1, max = 100))]
+    pub(super) most_percent: Option<u8>,
 }
 
 /// A way to tell people.

@@ -25,7 +25,7 @@ impl Daemon {
                 Err(TaskError::Passing(why)) => self.put_off(&about, why),
                 Err(TaskError::Nothing(why)) => match task.due_at {
                     Some(due_at) => {
-                        let kept = self.store.settle_due(&name, &[(due_at, Some(why))], (self.clock)());
+                        let kept = self.store.settle_due(&name, &[(due_at, Some(why))], self.clock.now());
                         if let Err(error) = kept {
                             self.put_off(&about, format!("failed to {error}"));
                         }
@@ -41,7 +41,7 @@ impl Daemon {
         if !self.is_free("probes").await {
             return;
         }
-        let now = (self.clock)();
+        let now = self.clock.now();
         let (Some(pause), Some(due_at)) = self.probes else { return };
         if due_at > now {
             return;
@@ -55,10 +55,10 @@ impl Daemon {
 
     /// Takes out what the rules do not keep, when it is time.
     pub(super) async fn look_at_retention(&mut self) {
-        if !self.is_free("retention").await {
+        if !self.is_free("retention").await || self.clock.doubt().is_some() {
             return;
         }
-        let now = (self.clock)();
+        let now = self.clock.now();
         let Some((rules, due_at)) = self.retention.as_mut().filter(|(_, due_at)| *due_at <= now) else { return };
         *due_at = rules.next_at(now);
         let (sweeps, rules) = (Arc::clone(&self.sweeps), rules.clone());
@@ -68,7 +68,7 @@ impl Daemon {
 
     /// Tells what nobody was told of.
     pub(super) async fn look_at_notices(&mut self) -> Result<(), AgentError> {
-        let now = (self.clock)();
+        let now = self.clock.now();
         if !self.is_free("notifications").await || self.channels.1.is_some_and(|next_at| now < next_at) {
             return Ok(());
         }
@@ -100,7 +100,7 @@ impl Daemon {
 
     /// Tries it again after a while.
     pub(super) fn put_off(&mut self, about: &str, why: String) {
-        let now = (self.clock)();
+        let now = self.clock.now();
         let pause = self.again_at.get(about).map_or(TRY_AGAIN, |(_, pause)| (*pause * 2).min(TRY_AGAIN_AT_LAST));
         self.again_at.insert(about.to_owned(), (now.checked_add(pause).unwrap_or(now), pause));
         self.note(about, Some(why));
@@ -115,7 +115,7 @@ impl Daemon {
     /// Whether something may be begun that is about this.
     pub(super) fn may_begin(&self, about: &str) -> bool {
         !self.troubles.contains_key("room")
-            && self.again_at.get(about).is_none_or(|(again_at, _)| (self.clock)() >= *again_at)
+            && self.again_at.get(about).is_none_or(|(again_at, _)| self.clock.now() >= *again_at)
     }
 
     /// The schedules as they are in force: one that is paused is like one that its file disables.
@@ -131,7 +131,7 @@ impl Daemon {
 
     /// Settles what has become due, and takes the step that is to be taken.
     pub(super) async fn attend(&mut self, schedule: &Schedule) -> Result<(), AgentError> {
-        let now = (self.clock)();
+        let now = self.clock.now();
         let mut state = self.state(schedule)?;
         let settled = newly_due(schedule, &state, now);
         if !settled.is_empty() {
@@ -146,7 +146,7 @@ impl Daemon {
     }
 
     fn state(&self, schedule: &Schedule) -> Result<ScheduleState, StoreError> {
-        let (store, name, now) = (&self.store, &schedule.name, (self.clock)());
+        let (store, name, now) = (&self.store, &schedule.name, self.clock.now());
         let settled_until = store.settled_until(name, &schedule.rule(), now)?;
         let current = match store.unfinished_sweeps(name)?.into_iter().next() {
             Some(sweep) => Some(Current {
@@ -160,7 +160,9 @@ impl Daemon {
             }),
             None => None,
         };
-        Ok(ScheduleState { settled_until, waiting: store.waiting_starts(name)?, current })
+        // A clock that was ahead may have settled times that are still to come.
+        let waiting = store.waiting_starts(name)?.into_iter().filter(|due_at| *due_at <= now).collect();
+        Ok(ScheduleState { settled_until, waiting, current })
     }
 
     /// Whether a process carries the sweep out.
@@ -201,7 +203,7 @@ impl Daemon {
     /// Ends a sweep: whoever carries it out sees that it is cancelled, and what nobody carries out is ended by a task.
     async fn cancel(&mut self, name: &str, sweep: SweepId, may_begin: bool) -> Result<(), AgentError> {
         self.store.cancel_sweep(&sweep, None)?;
-        let is_held = self.is_held(&sweep, (self.clock)())?;
+        let is_held = self.is_held(&sweep, self.clock.now())?;
         if may_begin && !is_held {
             let (sweeps, stop) = (Arc::clone(&self.sweeps), Arc::new(Stop::default()));
             let id = sweep.clone();

@@ -16,7 +16,7 @@ impl Daemon {
     /// Goes on with each sweep that was handed over and that nobody carries out; one that was cancelled it ends.
     pub(super) async fn look_at_handed_over(&mut self) -> Result<(), AgentError> {
         self.collect_handed_over().await;
-        let now = (self.clock)();
+        let now = self.clock.now();
         let submitted = self.store.submitted_to_daemon()?;
         let known: BTreeSet<String> =
             submitted.iter().flat_map(|one| [about(&one.sweep_id), about_end(&one.sweep_id)]).collect();

@@ -1,11 +1,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 
 use crate::agent::Stop;
 use crate::domain::{Channel, DueTime, SweepId};
-use crate::lab::{ErrorKind, Lab, LabError, Removal};
+use crate::lab::{ErrorKind, Lab, LabError, Removal, Tidying};
 use crate::lease::is_holder_gone;
 use crate::progress::Progress;
 use crate::retention::Retention;
@@ -27,12 +26,12 @@ impl LabSweeps {
 }
 
 impl Daemon {
-    /// The daemon of a lab, by the clock of this host.
+    /// The daemon of a lab, by its clock.
     ///
     /// # Errors
     /// When the lab's store can't be opened.
     pub fn of_lab(lab: &Lab, sweeps: Arc<LabSweeps>) -> Result<Daemon, LabError> {
-        Ok(Daemon::new(lab.store()?, sweeps, Arc::new(Timestamp::now), is_holder_gone))
+        Ok(Daemon::new(lab.store()?, sweeps, lab.clock(), is_holder_gone))
     }
 }
 
@@ -68,7 +67,7 @@ impl Sweeps for LabSweeps {
     }
 
     async fn tidy(&self, rules: &Retention) -> Result<(), TaskError> {
-        let removals = self.lab.tidy(rules, false)?;
+        let removals = self.lab.tidy(rules, Tidying::Bounded)?;
         tracing::info!(what = %Removal::summary(&removals, false), "retention");
         Ok(())
     }

@@ -6,6 +6,7 @@
 //! Never reads a clock but its own, and never touches a device.
 
 mod attend;
+mod clock;
 mod handed;
 mod lab_sweeps;
 mod task;
@@ -20,8 +21,8 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::agent::Stop;
+use crate::clock::LabClock;
 use crate::domain::{Channel, DaemonStatus, DueTime, SweepId};
-use crate::lease::Clock;
 use crate::retention::Retention;
 use crate::schedule::Schedule;
 use crate::store::Store;
@@ -76,7 +77,9 @@ pub trait Sweeps: Send + Sync {
 pub struct Daemon {
     store: Arc<dyn Store>,
     sweeps: Arc<dyn Sweeps>,
-    clock: Clock,
+    clock: LabClock,
+    /// When it was last kept what the clock says, for processes to come.
+    clock_kept_at: Option<Timestamp>,
     /// Whether a lease's holder has ended without giving it back.
     is_gone: fn(&str) -> bool,
     schedules: Vec<Schedule>,
@@ -102,13 +105,14 @@ pub struct Daemon {
 
 impl Daemon {
     /// A daemon that has not looked yet.
-    pub fn new(store: Arc<dyn Store>, sweeps: Arc<dyn Sweeps>, clock: Clock, is_gone: fn(&str) -> bool) -> Daemon {
+    pub fn new(store: Arc<dyn Store>, sweeps: Arc<dyn Sweeps>, clock: LabClock, is_gone: fn(&str) -> bool) -> Daemon {
         let (schedules, tasks, handed) = Default::default();
         let (paused, probes, retention, channels, aside, troubles, again_at) = Default::default();
         Daemon {
             store,
             sweeps,
             clock,
+            clock_kept_at: None,
             is_gone,
             schedules,
             paused,
@@ -126,14 +130,14 @@ impl Daemon {
     /// Asks devices so often from now on, the first time at once.
     pub fn probe_every(&mut self, pause: Option<Duration>) {
         if self.probes.0 != pause {
-            self.probes = (pause, pause.map(|_| (self.clock)()));
+            self.probes = (pause, pause.map(|_| self.clock.now()));
         }
     }
 
     /// Keeps what these rules say from now on, and takes the rest out once a day.
     pub fn set_retention(&mut self, retention: Option<Retention>) {
         if self.retention.as_ref().map(|(rules, _)| rules) != retention.as_ref() {
-            let now = (self.clock)();
+            let now = self.clock.now();
             self.retention = retention.map(|rules| (rules.clone(), rules.next_at(now)));
         }
     }
@@ -175,7 +179,7 @@ impl Daemon {
 
     /// What it is at.
     pub fn status(&self) -> DaemonStatus {
-        let now = (self.clock)();
+        let now = self.clock.now();
         let is_in_force = |schedule: &&Schedule| schedule.is_enabled && !self.paused.contains(&schedule.name);
         let enabled = self.schedules.iter().filter(is_in_force);
         let next = enabled.filter_map(|schedule| {
@@ -196,9 +200,14 @@ impl Daemon {
         let obstacle = self.sweeps.obstacle();
         self.note("room", obstacle);
         let mut trouble = None;
+        if let Err(error) = self.look_at_clock() {
+            trouble = Some(format!("failed to {error}"));
+        }
         match self.in_force().await {
             Ok(schedules) => {
-                for schedule in schedules {
+                // What is due by a clock in doubt waits; sweeps that are under way go on.
+                let is_in_doubt = self.clock.doubt().is_some();
+                for schedule in schedules.into_iter().filter(|_| !is_in_doubt) {
                     if let Err(error) = self.attend(&schedule).await {
                         trouble = Some(format!("failed to {error}"));
                         break;

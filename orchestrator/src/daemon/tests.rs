@@ -6,7 +6,8 @@ use jiff::SignedDuration;
 
 use super::*;
 use crate::domain::{
-    Failure, FailureKind, RunStatus, StartState, Submission, SweepDefinition, SweepRow, SweepState, sample,
+    EventKind, Failure, FailureKind, Moment, RunStatus, StartState, Submission, SweepDefinition, SweepRow, SweepState,
+    sample,
 };
 use crate::schedule::Overlap;
 use crate::store::sqlite::SqliteStore;
@@ -101,10 +102,12 @@ impl Sweeps for Fake {
     }
 }
 
-/// A lab whose clock the test sets.
+/// A lab whose clocks the test sets.
 struct Lab {
     store: Arc<dyn Store>,
     now: Arc<Mutex<Timestamp>>,
+    /// By how much the clock that people set is off.
+    off: Arc<Mutex<SignedDuration>>,
     fake: Arc<Fake>,
     schedule: Schedule,
 }
@@ -124,17 +127,37 @@ impl Lab {
         let (begun, refuses, obstacle) = Default::default();
         let fake = Arc::new(Fake { store: Arc::clone(&store), begun, ends: Stop::default(), refuses, obstacle });
         let now = Arc::new(Mutex::new("2026-05-01T00:00:00Z".parse().unwrap()));
-        Lab { store, now, fake, schedule }
+        Lab { store, now, off: Arc::default(), fake, schedule }
     }
 
     /// A process; one that is dropped is gone.
     fn daemon(&self) -> Daemon {
-        let now = Arc::clone(&self.now);
         let sweeps: Arc<dyn Sweeps> = Arc::<Fake>::clone(&self.fake);
-        let clock: Clock = Arc::new(move || *now.lock().unwrap());
-        let mut daemon = Daemon::new(Arc::clone(&self.store), sweeps, clock, |_| true);
+        let mut daemon = Daemon::new(Arc::clone(&self.store), sweeps, self.clock(), |_| true);
         daemon.set_schedules(vec![self.schedule.clone()]);
         daemon
+    }
+
+    /// The clock of a process that begins now.
+    fn clock(&self) -> LabClock {
+        let (now, off) = (Arc::clone(&self.now), Arc::clone(&self.off));
+        let booted_at: Timestamp = "2026-04-01T00:00:00Z".parse().unwrap();
+        let clock = LabClock::of(Arc::new(move || {
+            let (now, off) = (*now.lock().unwrap(), *off.lock().unwrap());
+            Moment { wall: now + off, since_boot: now.duration_since(booted_at).try_into().unwrap() }
+        }));
+        let believed = self.store.believed_clock().unwrap();
+        clock.hold_against(believed.as_ref(), self.store.newest_event_at(0).unwrap());
+        clock
+    }
+
+    /// Sets the clock that people set so far off.
+    fn jump(&self, hours: i64) {
+        *Fake::lock(&self.off) = SignedDuration::from_hours(hours);
+    }
+
+    fn pass(&self, seconds: i64) {
+        *Fake::lock(&self.now) += SignedDuration::from_secs(seconds);
     }
 
     fn set(&self, time: &str) {
@@ -320,10 +343,8 @@ async fn what_is_handed_over_is_carried_out_once_whoever_is_killed() {
 #[tokio::test]
 async fn what_somebody_else_carries_out_or_took_back_is_left_alone() {
     let lab = Lab::new("0 2 * * *", |_| {});
-    let now = Arc::clone(&lab.now);
-    let clock: Clock = Arc::new(move || *now.lock().unwrap());
     let sweeps: Arc<dyn Sweeps> = Arc::<Fake>::clone(&lab.fake);
-    let mut daemon = Daemon::new(Arc::clone(&lab.store), sweeps, clock, |_| false);
+    let mut daemon = Daemon::new(Arc::clone(&lab.store), sweeps, lab.clock(), |_| false);
     let (held, taken) = (lab.hand_over("held"), lab.hand_over("taken"));
     let at = *Fake::lock(&lab.now);
     lab.store.lease_sweep(&held, "another", Duration::from_secs(60), at).unwrap();
@@ -381,19 +402,24 @@ async fn a_cancelled_one_that_nobody_has_is_ended_at_once_whatever_it_was_put_of
     }
 }
 
-#[tokio::test]
-async fn what_is_old_is_taken_out_once_a_day() {
-    let lab = Lab::new("0 2 * * *", |schedule| schedule.is_enabled = false);
-    let mut daemon = lab.daemon();
+/// What is older than nine days leaves each day at half past four.
+fn rules() -> Retention {
     let rule = crate::retention::Rule { days: Some(9), ..Default::default() };
-    let rules = Retention {
+    Retention {
         at: jiff::civil::time(4, 30, 0, 0),
         time_zone: jiff::tz::TimeZone::UTC,
         reports: rule,
         sweeps: rule,
         events_days: None,
         artifacts_bytes: None,
-    };
+        most_percent: crate::retention::MOST_PERCENT,
+    }
+}
+
+#[tokio::test]
+async fn what_is_old_is_taken_out_once_a_day() {
+    let lab = Lab::new("0 2 * * *", |schedule| schedule.is_enabled = false);
+    let (mut daemon, rules) = (lab.daemon(), rules());
     daemon.set_retention(Some(rules.clone()));
     lab.set("01T04:29");
     daemon.tick().await;
@@ -444,4 +470,105 @@ async fn devices_are_asked_again_and_again() {
     lab.set("01T09:00");
     daemon.tick().await;
     assert_eq!(lab.told(), ["asked", "asked"]);
+}
+
+/// Hours of ten years.
+const TEN_YEARS: i64 = 87_660;
+
+#[tokio::test]
+async fn nights_of_a_clock_that_jumps_begin_each_due_sweep_once_and_take_nothing_out() {
+    for hours in [TEN_YEARS, -TEN_YEARS, 3, -3] {
+        let lab = Lab::new("0 2 * * *", |_| {});
+        let mut daemon = lab.daemon();
+        daemon.set_retention(Some(rules()));
+        daemon.tick().await;
+        let mut nights = Vec::new();
+        for day in 1..=3 {
+            for minute in ["01:58", "02:00", "02:03"] {
+                lab.set(&format!("0{day}T{minute}"));
+                // For four seconds, now and then.
+                lab.jump(hours);
+                daemon.tick().await;
+                let troubles = daemon.status().troubles;
+                assert!(troubles.iter().any(|it| it.starts_with("clock: it jumped")), "{hours} h: {troubles:?}");
+                lab.pass(4);
+                daemon.tick().await;
+                lab.jump(0);
+                daemon.tick().await;
+                assert_eq!(daemon.status().troubles, Vec::<String>::new());
+                if minute == "02:00" {
+                    lab.look_until(&mut daemon, day).await;
+                    lab.fake.ends.raise(1);
+                    lab.look_until_idle(&mut daemon).await;
+                }
+                // A process that is started anew finds the same.
+                daemon = lab.daemon();
+                daemon.set_retention(Some(rules()));
+            }
+            nights.push(format!("begun of 0{day}T02:00:00Z"));
+        }
+        assert_eq!(lab.told(), nights, "{hours} h off");
+        let jumps = lab.store.new_events(0, 999).unwrap();
+        let jumps = jumps.iter().filter(|(_, event)| matches!(event.kind, EventKind::ClockJumped { .. })).count();
+        assert_eq!(jumps, 9, "each is an event");
+    }
+}
+
+#[tokio::test]
+async fn what_a_jump_holds_back_goes_on_when_a_person_says_so_or_after_an_hour() {
+    for (hours, is_person) in [(3, true), (3, false), (-3, true)] {
+        let lab = Lab::new("0 2 * * *", |_| {});
+        let mut daemon = lab.daemon();
+        lab.set("01T01:00");
+        daemon.tick().await;
+        // Over a restart too.
+        drop(daemon);
+        lab.jump(hours);
+        let mut daemon = lab.daemon();
+        for _ in 0..59 {
+            lab.pass(60);
+            daemon.tick().await;
+        }
+        assert_eq!((lab.told().len(), daemon.status().troubles.len()), (0, 1), "{hours}");
+        if is_person {
+            let here = lab.clock();
+            here.believe();
+            lab.store.believe_clock(&here.believed(lab.store.last_event().unwrap()).unwrap(), None).unwrap();
+        } else {
+            lab.pass(120);
+        }
+        daemon.tick().await;
+        assert_eq!(daemon.status().troubles, Vec::<String>::new(), "{hours}");
+        // It is five o'clock, or eleven in the evening of the day before.
+        if hours > 0 {
+            lab.look_until(&mut daemon, 1).await;
+        }
+        assert_eq!(lab.told().len(), usize::from(hours > 0), "{hours}");
+        lab.fake.ends.raise(1);
+    }
+}
+
+#[tokio::test]
+async fn due_times_that_a_wrong_clock_settled_are_begun_by_the_right_one_and_none_twice() {
+    let lab = Lab::new("0 2 * * *", |_| {});
+    lab.daemon().tick().await;
+    let far: Timestamp = "2036-05-01T02:00:00Z".parse().unwrap();
+    let why = || Some("as an older version had it".to_owned());
+    lab.store.settle_due("nightly", &[(far, why())], far).unwrap();
+    let mut daemon = lab.daemon();
+    daemon.tick().await;
+    lab.fake.ends.raise(1);
+    lab.set("01T02:00");
+    lab.look_until(&mut daemon, 1).await;
+    lab.look_until_idle(&mut daemon).await;
+    // Set back by a person, past the due time: it comes again, and was begun.
+    lab.set("01T01:59");
+    let mut daemon = lab.daemon();
+    daemon.tick().await;
+    lab.set("01T02:01");
+    daemon.tick().await;
+    lab.look_until_idle(&mut daemon).await;
+    lab.set("02T02:00");
+    lab.look_until(&mut daemon, 2).await;
+    assert_eq!(lab.told(), ["begun of 01T02:00:00Z", "begun of 02T02:00:00Z"]);
 }

@@ -156,6 +156,29 @@ pub enum EventKind {
         /// Its name.
         schedule: String,
     },
+    /// The clock of the host jumped: what goes by it is held back.
+    ClockJumped {
+        /// By how much it is off: ahead, or back where it is negative.
+        off_seconds: i64,
+        /// What it said.
+        says: Timestamp,
+    },
+    /// The clock of the host is believed again.
+    ClockBelieved {
+        /// Who or what says so.
+        by: String,
+    },
+    /// The rules of retention, or a person by them, took something out.
+    Removed {
+        /// What kind of thing: `sweep`, `reports`, `events`, `output` or `artifact`.
+        kind: String,
+        /// Its name.
+        name: String,
+        /// Its size.
+        bytes: u64,
+        /// By which part of the rules.
+        why: String,
+    },
     /// A command of the device's farm entry was run on this host.
     HostCommand {
         /// What it is for: `reset`, `power_off` or `power_on`.

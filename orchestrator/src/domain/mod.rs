@@ -8,6 +8,7 @@ mod backend;
 mod catalog;
 mod change;
 mod check;
+mod clock;
 mod daemon_status;
 mod dataset;
 mod device;
@@ -35,6 +36,7 @@ pub use catalog::{
 };
 pub use change::{DeviceChange, OpenChange, Setting};
 pub use check::{CheckFigures, CheckVerdict, DeviceCheck, Finding, PastCheck, Unfit};
+pub use clock::{BelievedClock, Moment};
 pub use daemon_status::DaemonStatus;
 pub use dataset::{
     CatalogDataset, DatasetList, DatasetOrigin, JobDataset, LabelColumn, PREPROCESSING_VERSION, PreparedImages,

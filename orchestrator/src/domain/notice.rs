@@ -51,9 +51,10 @@ pub enum MailTls {
 /// A message about something that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
-    /// What it is about, for programs: `sweep_finished`, `device_quarantined`, `devices_checked`.
+    /// What it is about, for programs: `sweep_finished`, `device_quarantined`, `devices_checked`, `clock_jumped`,
+    /// `clock_believed`.
     pub event: &'static str,
-    /// The name of the sweep, the device, or the schedule whose devices were checked.
+    /// The name of the sweep, the device, the schedule whose devices were checked, or `clock`.
     pub about: String,
     /// In one line.
     pub subject: String,

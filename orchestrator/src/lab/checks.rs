@@ -1,7 +1,5 @@
 //! Checks the devices of a schedule before its sweep.
 
-use jiff::Timestamp;
-
 use crate::agent::{Initiator, ProbeResult, Stop};
 use crate::domain::{CheckVerdict, Event, EventKind, Unfit};
 use crate::progress::Progress;
@@ -43,7 +41,7 @@ impl Lab {
         let devices = devices_with_jobs(&planned.plan, &planned.inventory.devices);
         let answers = probes.check(&devices, Some(&schedule.name)).await?;
         let kind = found(&schedule.name, &answers);
-        let event = Event { at: Timestamp::now(), sweep_id: None, device: None, job_id: None, run_id: None, kind };
+        let event = Event { at: self.now(), sweep_id: None, device: None, job_id: None, run_id: None, kind };
         Ok(probes.store.append_event(&event)?)
     }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use crate::agent::{Initiator, ProbeResult, Probes};
 use crate::domain::{Device, DeviceLock, Event};
@@ -15,7 +15,6 @@ use crate::status::{self, DeviceView, Utilisation};
 use crate::store::people;
 use crate::transport;
 
-use super::sweep::wall_clock;
 use super::{Lab, LabError, RunnerSource};
 
 /// Longest time for each answer of an adb server.
@@ -136,7 +135,7 @@ impl Lab {
     /// # Errors
     /// When the store can't be read.
     pub fn device_views(&self, devices: Vec<Device>) -> Result<Vec<DeviceView>, LabError> {
-        Ok(status::device_views(self.store()?.as_ref(), devices, &is_holder_gone, Timestamp::now())?)
+        Ok(status::device_views(self.store()?.as_ref(), devices, &is_holder_gone, self.now())?)
     }
 
     /// What the time of these devices went into, over the last so many days.
@@ -145,7 +144,7 @@ impl Lab {
     /// When the store can't be read.
     pub fn utilisation(&self, devices: &[Device], days: u16) -> Result<Vec<Utilisation>, LabError> {
         let names: Vec<String> = devices.iter().map(|device| device.name.clone()).collect();
-        Ok(status::utilisation_of_days(self.store()?.as_ref(), &names, days, Timestamp::now())?)
+        Ok(status::utilisation_of_days(self.store()?.as_ref(), &names, days, self.now())?)
     }
 
     /// What happened to a device, the newest last, at most so much. One that no farm file has any more has a history all
@@ -178,7 +177,7 @@ impl Lab {
         if why.is_empty() {
             return Err(LabError::usage("say with --why what the lock is for"));
         }
-        let (store, by, since) = (self.store()?, self.person(), Timestamp::now());
+        let (store, by, since) = (self.store()?, self.person(), self.now());
         let until = since.saturating_add(time).map_err(|error| LabError::usage(error.to_string()))?;
         let lock = DeviceLock { device: device.name.clone(), by, why: why.to_owned(), since, until };
         if force {
@@ -197,7 +196,7 @@ impl Lab {
     /// # Errors
     /// When the store can't be written.
     pub fn unlock_device(&self, device: &Device) -> Result<Option<DeviceLock>, LabError> {
-        Ok(people::unlock_device(self.store()?.as_ref(), &device.name, &self.person(), Timestamp::now())?)
+        Ok(people::unlock_device(self.store()?.as_ref(), &device.name, &self.person(), self.now())?)
     }
 
     /// Takes a device out of quarantine, and counts its failures from none; says whether it was there.
@@ -205,7 +204,7 @@ impl Lab {
     /// # Errors
     /// When the store can't be written.
     pub fn release_device(&self, device: &Device) -> Result<bool, LabError> {
-        Ok(people::release_device(self.store()?.as_ref(), &device.name, &self.person(), Timestamp::now())?)
+        Ok(people::release_device(self.store()?.as_ref(), &device.name, &self.person(), self.now())?)
     }
 
     /// The phones that an adb server knows, beside those of the farm files.
@@ -259,7 +258,7 @@ impl Lab {
             store: self.store()?,
             connect: Arc::new(self.connect_options()),
             runners: Arc::new(RunnerSource::new(self.runners(), progress.clone())),
-            clock: wall_clock(),
+            clock: self.clock.reader(),
             initiator,
         })
     }

@@ -92,7 +92,11 @@ impl Lab {
         let mut open = self.store.lock().unwrap_or_else(PoisonError::into_inner);
         match open.as_ref() {
             Some(store) => Ok(Arc::clone(store)),
-            None => Ok(Arc::clone(open.insert(store::open(&format!("sqlite:{}", self.store_file().display()))?))),
+            None => {
+                let store = store::open(&format!("sqlite:{}", self.store_file().display()))?;
+                self.hold_clock_against(store.as_ref())?;
+                Ok(Arc::clone(open.insert(store)))
+            }
         }
     }
 

@@ -3,8 +3,6 @@
 use std::io::Write;
 use std::path::Path;
 
-use jiff::Timestamp;
-
 use crate::agent::OutputFiles;
 use crate::lease::is_holder_gone;
 use crate::publish::{PublishError, write_whole_by};
@@ -35,7 +33,7 @@ impl Lab {
     /// When there is no store, or it is in use.
     pub fn vacuum_store(&self) -> Result<Vacuumed, LabError> {
         let store = self.existing_store()?;
-        let holders = store.lease_holders(Timestamp::now())?;
+        let holders = store.lease_holders(self.now())?;
         if let Some(holder) = holders.iter().find(|holder| !is_holder_gone(holder)) {
             return Err(LabError::internal(format!("the store is in use by {holder}"))
                 .with_hint("wait until its sweep has ended (`farmctl sweeps list`), then try again"));

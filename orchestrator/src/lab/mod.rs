@@ -7,11 +7,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use crate::clock::LabClock;
 use crate::store::Store;
 
 use devices::KnownDevices;
 
 mod checks;
+mod clock;
 mod daemon_process;
 mod devices;
 mod environment;
@@ -32,6 +34,7 @@ mod why;
 pub use crate::agent::{ProbeResult, Stop, slower_by};
 pub use crate::store::people::LONGEST_LOCK;
 pub use crate::store::{StoreCheck, SweepCounts, Vacuumed};
+pub use clock::{ACCEPT_CLOCK, ClockState};
 pub use daemon_process::DaemonLock;
 pub use devices::{LabDevice, Question, declared_in};
 pub use environment::{Environment, Overrides};
@@ -40,7 +43,7 @@ pub use files::{EngineSource, FoundRunner, InspectedModel, ReadyModel, RunnerSou
 pub use orders::Order;
 pub use plan::PlannedSweep;
 pub use restore::Restored;
-pub use retention::Removal;
+pub use retention::{Removal, Tidying};
 pub use schedules::ScheduleOverview;
 pub use sweep::{
     Cancelled, FollowEnd, MAX_DEVICES, Resumed, StopRequests, SweepExecution, SweepOverview, SweepResults, Unpinned,
@@ -66,6 +69,7 @@ pub struct Lab {
     environment: Environment,
     store: Arc<Mutex<Option<Arc<dyn Store>>>>,
     known_devices: Arc<Mutex<Option<KnownDevices>>>,
+    clock: LabClock,
     logs: SweepLogs,
     remarks: Remarks,
 }
@@ -87,7 +91,9 @@ impl Lab {
         if !root.is_dir() {
             return Err(LabError::usage(format!("the lab {} is no folder", root.display())));
         }
-        Ok(Lab { root, overrides, environment, store: Arc::default(), known_devices: Arc::default(), logs, remarks })
+        let clock = LabClock::of_host();
+        let (store, known_devices) = (Arc::default(), Arc::default());
+        Ok(Lab { root, overrides, environment, store, known_devices, clock, logs, remarks })
     }
 
     /// The same lab with a store of its own: who only looks does not hold up what is done.

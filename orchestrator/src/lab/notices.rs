@@ -1,6 +1,6 @@
 //! Tells people what they were not told of yet.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use crate::domain::{Channel, Notice};
 use crate::notify::Means;
@@ -20,7 +20,7 @@ impl Lab {
     /// # Errors
     /// When somebody could not be told.
     pub fn notify(&self, channels: &[Channel]) -> Result<(), LabError> {
-        let (store, now) = (self.store()?, Timestamp::now());
+        let (store, now) = (self.store()?, self.now());
         let mut failures = Vec::new();
         let means = Means { environment: &|name| self.variable(name), trust: &self.environment.trust };
         let mut tell = |notice: &Notice| {

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use crate::domain::{SweepId, SweepRow};
+use crate::domain::{Event, EventKind, SweepId, SweepRow};
 use crate::publish::sweep_folder;
 use crate::retention::{Item, Leaving, Retention, Rule, leaving};
 use crate::store::{Store, StoreError};
+use crate::wording::event_sentence;
 
 use super::{Lab, LabError};
 
@@ -47,14 +48,30 @@ impl Removal {
     }
 }
 
+/// How far it is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tidying {
+    /// It is only said what would leave.
+    Shown,
+    /// Nothing leaves where that would be more than a share of the lab.
+    Bounded,
+    /// All of it leaves: a person says so.
+    Confirmed,
+}
+
 impl Lab {
-    /// Takes out what these rules do not keep; with `dry_run`, only says what that is.
+    /// Takes out what these rules do not keep, or only says what that is. Each thing that leaves is an event, and told.
     ///
     /// # Errors
-    /// When something can't be taken out; the rest stays until the next time.
-    pub fn tidy(&self, retention: &Retention, dry_run: bool) -> Result<Vec<Removal>, LabError> {
+    /// When the clock is in doubt, or more than the share of the rules would leave: then nothing has left. When
+    /// something can't be taken out; the rest stays until the next time.
+    pub fn tidy(&self, retention: &Retention, how: Tidying) -> Result<Vec<Removal>, LabError> {
         let store = self.store()?;
-        Tidy { lab: self, store: store.as_ref(), now: Timestamp::now(), dry_run }.run(retention)
+        if how != Tidying::Shown {
+            self.needs_clock("retention")?;
+        }
+        let dry_run = how == Tidying::Shown;
+        Tidy { lab: self, store: store.as_ref(), now: self.now(), dry_run }.run(retention, how)
     }
 }
 
@@ -65,17 +82,25 @@ struct Tidy<'a> {
     dry_run: bool,
 }
 
+/// What leaves by rules of age, before any of it has left.
+struct Due {
+    sweeps: Vec<Leaving>,
+    reports: Vec<Leaving>,
+    /// Events that are older.
+    events_before: Option<Timestamp>,
+}
+
 impl Tidy<'_> {
-    fn run(&self, retention: &Retention) -> Result<Vec<Removal>, LabError> {
+    fn run(&self, retention: &Retention, how: Tidying) -> Result<Vec<Removal>, LabError> {
         let reports = self.lab.reports();
+        let sweeps = self.store.sweeps()?;
+        let due = self.due(retention, &sweeps, how)?;
         if !self.dry_run {
             remove_left_overs(&reports)?;
         }
-        let pinned: BTreeSet<SweepId> = self.store.pinned_sweeps()?.into_iter().map(|(sweep, _)| sweep).collect();
-        let sweeps = self.store.sweeps()?;
-        let mut removals = self.sweeps(&sweeps, &pinned, &retention.sweeps)?;
-        removals.extend(self.reports(&sweeps, &pinned, &removals, &retention.reports)?);
-        removals.extend(self.events(retention.events_days)?);
+        let mut removals = self.sweeps(due.sweeps)?;
+        removals.extend(self.reports(due.reports)?);
+        removals.extend(self.events(due.events_before, retention.events_days)?);
         removals.extend(self.outputs()?);
         removals.extend(self.artifacts(&sweeps, retention.artifacts_bytes)?);
         if !self.dry_run {
@@ -94,18 +119,44 @@ impl Tidy<'_> {
         Ok(removals)
     }
 
-    /// Sweeps that are over, with all that belongs to them.
-    fn sweeps(&self, sweeps: &[SweepRow], pinned: &BTreeSet<SweepId>, rule: &Rule) -> Result<Vec<Removal>, LabError> {
+    /// What leaves of sweeps, reports and events; refused where that is more than the share that may.
+    fn due(&self, retention: &Retention, sweeps: &[SweepRow], how: Tidying) -> Result<Due, LabError> {
+        let pinned: BTreeSet<SweepId> = self.store.pinned_sweeps()?.into_iter().map(|(sweep, _)| sweep).collect();
         let bytes: BTreeMap<SweepId, u64> = self.store.sweep_bytes()?.into_iter().collect();
-        let items: Vec<Item> = sweeps
-            .iter()
-            .map(|sweep| {
-                let of_reports = bytes_of(&sweep_folder(&self.lab.reports(), sweep.id.as_str()));
-                item(sweep, pinned, of_reports + bytes.get(&sweep.id).copied().unwrap_or_default())
-            })
-            .collect();
+        let folder = |sweep: &SweepRow| sweep_folder(&self.lab.reports(), sweep.id.as_str());
+        let of_sweep = |sweep: &SweepRow| {
+            let of_records = bytes.get(&sweep.id).copied().unwrap_or_default();
+            item(sweep, &pinned, bytes_of(&folder(sweep)) + of_records)
+        };
+        let items: Vec<Item> = sweeps.iter().map(of_sweep).collect();
+        let leaving_sweeps = leaving(&items, &retention.sweeps, self.now);
+        let with_reports = sweeps.iter().filter(|sweep| folder(sweep).is_dir());
+        let stays = |sweep: &&SweepRow| !leaving_sweeps.iter().any(|leaving| leaving.name == sweep.id.0);
+        let all_reports = with_reports.clone().count();
+        let items: Vec<Item> =
+            with_reports.filter(stays).map(|sweep| item(sweep, &pinned, bytes_of(&folder(sweep)))).collect();
+        let leaving_reports = leaving(&items, &retention.reports, self.now);
+        let age = |days: u32| SignedDuration::from_hours(24 * i64::from(days));
+        let before = |days: u32| self.now.checked_sub(age(days)).unwrap_or(Timestamp::MIN);
+        let events_before = retention.events_days.map(before);
+        let old_events = events_before.map_or(Ok(0), |before| self.store.old_events(before))?;
+        if how == Tidying::Bounded {
+            let all_events = self.store.old_events(Timestamp::MAX)?;
+            let refused = |what: &str, leaving: u64, all: u64| match retention.may_leave(leaving, all) {
+                true => Ok(()),
+                false => Err(too_many(what, leaving, all, retention.most_percent)),
+            };
+            refused("sweeps", leaving_sweeps.len() as u64, sweeps.len() as u64)?;
+            refused("folders of reports", leaving_reports.len() as u64, all_reports as u64)?;
+            refused("events", old_events, all_events)?;
+        }
+        Ok(Due { sweeps: leaving_sweeps, reports: leaving_reports, events_before })
+    }
+
+    /// Sweeps that are over, with all that belongs to them.
+    fn sweeps(&self, leaving: Vec<Leaving>) -> Result<Vec<Removal>, LabError> {
         let mut removals = Vec::new();
-        for leaving in leaving(&items, rule, self.now) {
+        for leaving in leaving {
             let id = SweepId(leaving.name.clone());
             if !self.dry_run {
                 // The reports first: those of a sweep that is still there can be written anew.
@@ -115,43 +166,44 @@ impl Tidy<'_> {
                 }
                 on_its_way.map(|folder| remove(&folder)).transpose()?;
             }
-            removals.push(Removal { kind: "sweep", leaving });
+            removals.push(self.removed("sweep", leaving)?);
         }
         Ok(removals)
     }
 
     /// Folders of reports of sweeps that stay.
-    fn reports(
-        &self,
-        sweeps: &[SweepRow],
-        pinned: &BTreeSet<SweepId>,
-        gone: &[Removal],
-        rule: &Rule,
-    ) -> Result<Vec<Removal>, LabError> {
-        let folder = |sweep: &SweepRow| sweep_folder(&self.lab.reports(), sweep.id.as_str());
-        let stays = |sweep: &&SweepRow| !gone.iter().any(|removal| removal.leaving.name == sweep.id.0);
-        let items: Vec<Item> = sweeps
-            .iter()
-            .filter(stays)
-            .filter(|sweep| folder(sweep).is_dir())
-            .map(|sweep| item(sweep, pinned, bytes_of(&folder(sweep))))
-            .collect();
-        let leaving = leaving(&items, rule, self.now);
-        for leaving in leaving.iter().filter(|_| !self.dry_run) {
-            let on_its_way = self.take_aside(&SweepId(leaving.name.clone()))?;
-            on_its_way.map(|folder| remove(&folder)).transpose()?;
+    fn reports(&self, leaving: Vec<Leaving>) -> Result<Vec<Removal>, LabError> {
+        let mut removals = Vec::new();
+        for leaving in leaving {
+            if !self.dry_run {
+                let on_its_way = self.take_aside(&SweepId(leaving.name.clone()))?;
+                on_its_way.map(|folder| remove(&folder)).transpose()?;
+            }
+            removals.push(self.removed("reports", leaving)?);
         }
-        Ok(leaving.into_iter().map(|leaving| Removal { kind: "reports", leaving }).collect())
+        Ok(removals)
     }
 
-    fn events(&self, days: Option<u32>) -> Result<Option<Removal>, LabError> {
-        let Some(days) = days else { return Ok(None) };
-        let age = SignedDuration::from_hours(24 * i64::from(days));
-        let before = self.now.checked_sub(age).unwrap_or(Timestamp::MIN);
+    fn events(&self, before: Option<Timestamp>, days: Option<u32>) -> Result<Option<Removal>, LabError> {
+        let Some((before, days)) = before.zip(days) else { return Ok(None) };
         let count = if self.dry_run { self.store.old_events(before)? } else { self.store.remove_old_events(before)? };
-        let why = format!("older than {days} days");
-        let leaving = Leaving { name: format!("{count} of them"), bytes: 0, why };
-        Ok((count > 0).then_some(Removal { kind: "events", leaving }))
+        if count == 0 {
+            return Ok(None);
+        }
+        let leaving = Leaving { name: format!("{count} of them"), bytes: 0, why: format!("older than {days} days") };
+        self.removed("events", leaving).map(Some)
+    }
+
+    /// Something has left, or would leave.
+    fn removed(&self, kind: &'static str, leaving: Leaving) -> Result<Removal, LabError> {
+        if !self.dry_run {
+            let Leaving { name, bytes, why } = leaving.clone();
+            let kind = EventKind::Removed { kind: kind.to_owned(), name, bytes, why };
+            let event = Event { at: self.now, sweep_id: None, device: None, job_id: None, run_id: None, kind };
+            self.lab.remark(&event_sentence(&event).unwrap_or_default());
+            self.store.append_event(&event)?;
+        }
+        Ok(Removal { kind, leaving })
     }
 
     /// Outputs that no record names any more.
@@ -163,7 +215,8 @@ impl Tidy<'_> {
         for (path, name, metadata) in files(&self.lab.outputs())? {
             if !is_named(&name) && self.now.duration_since(last_used(&metadata)) > LATELY {
                 self.remove_file(&path)?;
-                removals.push(Removal { kind: "output", leaving: Leaving { name, bytes: metadata.len(), why: why() } });
+                let leaving = Leaving { name, bytes: metadata.len(), why: why() };
+                removals.push(self.removed("output", leaving)?);
             }
         }
         Ok(removals)
@@ -191,7 +244,7 @@ impl Tidy<'_> {
             let Some((path, _, metadata)) = found.iter().find(|(_, name, _)| *name == leaving.name) else { continue };
             if self.now.duration_since(last_used(metadata)) > LATELY {
                 self.remove_file(path)?;
-                removals.push(Removal { kind: "artifact", leaving });
+                removals.push(self.removed("artifact", leaving)?);
             }
         }
         Ok(removals)
@@ -221,6 +274,14 @@ fn item(sweep: &SweepRow, pinned: &BTreeSet<SweepId>, bytes: u64) -> Item {
         bytes,
         is_kept: !sweep.state.is_over() || pinned.contains(&sweep.id),
     }
+}
+
+fn too_many(what: &str, leaving: u64, all: u64, most_percent: u8) -> LabError {
+    let message = format!(
+        "{leaving} of {all} {what} would leave at once, more than {most_percent} % (`most_percent`): nothing was taken out"
+    );
+    let hint = "look at them with `farmctl retention --dry-run`; `farmctl retention --yes` takes them out";
+    LabError::unavailable(message).with_hint(hint)
 }
 
 fn remove_left_overs(reports: &Path) -> Result<(), LabError> {

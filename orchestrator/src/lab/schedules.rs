@@ -62,7 +62,7 @@ impl Lab {
         schedule: &Schedule,
         paused: Option<SchedulePause>,
     ) -> Result<ScheduleOverview, LabError> {
-        let (store, now) = (self.store()?, Timestamp::now());
+        let (store, now) = (self.store()?, self.now());
         let last = store.scheduled_starts(Some(&schedule.name), 1)?.into_iter().next();
         let last_sweep = match last.as_ref().map(|last| (&last.sweep_id, &last.why, last.state)) {
             Some((Some(sweep), ..)) => {
@@ -112,7 +112,7 @@ impl Lab {
     /// When there is no such schedule.
     pub fn pause_schedule(&self, name: &str) -> Result<bool, LabError> {
         let (store, schedule) = (self.store()?, self.schedule(name)?.name);
-        let pause = SchedulePause { schedule, by: self.person(), since: Timestamp::now() };
+        let pause = SchedulePause { schedule, by: self.person(), since: self.now() };
         Ok(people::pause_schedule(store.as_ref(), &pause)?)
     }
 
@@ -122,7 +122,7 @@ impl Lab {
     /// When there is no such schedule.
     pub fn resume_schedule(&self, name: &str) -> Result<bool, LabError> {
         let (store, schedule) = (self.store()?, self.schedule(name)?.name);
-        Ok(people::resume_schedule(store.as_ref(), &schedule, &self.person(), Timestamp::now())?)
+        Ok(people::resume_schedule(store.as_ref(), &schedule, &self.person(), self.now())?)
     }
 
     /// What became of due times, the newest first, at most so many; of one schedule, or of all.

@@ -24,10 +24,10 @@ impl Lab {
         let store = self.store()?;
         let inventory = self.inventory()?;
         if let Some(device) = inventory.devices.iter().find(|device| device.name == what) {
-            return device_reasons(store.as_ref(), device);
+            return device_reasons(store.as_ref(), device, self.now());
         }
         if let Some((sweep, job)) = self.find_job(what, sweep)? {
-            return job_reasons(store.as_ref(), &sweep, &job);
+            return job_reasons(store.as_ref(), &sweep, &job, self.now());
         }
         let sweep = self.find_sweep(what).map_err(|error| {
             error.with_only_hint("give the name of a device, a job's identifier (with --sweep ID), or a sweep's")
@@ -55,7 +55,7 @@ impl Lab {
         let store = self.store()?;
         let store = store.as_ref();
         let counts = store.counts(&sweep.id)?;
-        let holder = live_holder(store, &sweep.id)?;
+        let holder = live_holder(store, &sweep.id, self.now())?;
         let handed = self.submissions()?.remove(&sweep.id);
         let standing = status::sweep_status(sweep.state, holder.is_some(), handed.is_some());
         let done = counts.jobs - counts.open;
@@ -83,7 +83,7 @@ impl Lab {
             }
         }
         for device in waiting {
-            lines.push(format!("Open on {device}: {}", waits_for(store, sweep, &device)?));
+            lines.push(format!("Open on {device}: {}", waits_for(store, sweep, &device, self.now())?));
         }
         let records = store.records(&sweep.id)?;
         let mut reasons: Vec<(String, usize)> = Vec::new();
@@ -101,7 +101,7 @@ impl Lab {
     }
 }
 
-fn device_reasons(store: &dyn Store, device: &Device) -> Result<Vec<String>, LabError> {
+fn device_reasons(store: &dyn Store, device: &Device, now: Timestamp) -> Result<Vec<String>, LabError> {
     let name = &device.name;
     let status = store.device_status(name)?;
     let mut lines = Vec::new();
@@ -140,14 +140,14 @@ fn device_reasons(store: &dyn Store, device: &Device) -> Result<Vec<String>, Lab
             lines.push(format!("What helps: {}. Then: `farmctl devices check {name}`.", failure.kind.remedy()));
         }
     }
-    if let Some(lock) = store.device_locks(Some(name), Timestamp::now())?.into_iter().next() {
+    if let Some(lock) = store.device_locks(Some(name), now)?.into_iter().next() {
         lines.push(format!(
             "{lock}, since {:.0}. Sweeps take no job of it until then; a run under way ends first.",
             lock.since
         ));
         lines.push(format!("To give it free before: `farmctl devices unlock {name}`."));
     }
-    let leases = store.device_leases(Timestamp::now())?;
+    let leases = store.device_leases(now)?;
     match leases.into_iter().find(|(held, lease)| held == name && !is_holder_gone(&lease.holder)) {
         Some((_, lease)) => {
             let sweep = lease.sweep_id.map_or_else(String::new, |sweep| format!(" for sweep {sweep}"));
@@ -159,7 +159,7 @@ fn device_reasons(store: &dyn Store, device: &Device) -> Result<Vec<String>, Lab
     Ok(lines)
 }
 
-fn job_reasons(store: &dyn Store, sweep: &SweepRow, job: &Job) -> Result<Vec<String>, LabError> {
+fn job_reasons(store: &dyn Store, sweep: &SweepRow, job: &Job, now: Timestamp) -> Result<Vec<String>, LabError> {
     let (state, attempts) = store.attempts(&sweep.id, &job.id)?;
     let what = format!("{} on {}", job.model.name, job.device);
     let mut lines = vec![format!("Job {} of sweep {}: {what}.", job.id, sweep.id)];
@@ -173,10 +173,10 @@ fn job_reasons(store: &dyn Store, sweep: &SweepRow, job: &Job) -> Result<Vec<Str
                 lines.extend(failure.stderr_tail.iter().map(|line| format!("  | {line}")));
             }
         }
-        (JobState::Running, _) => lines.push(running(&attempts)),
+        (JobState::Running, _) => lines.push(running(&attempts, now)),
         (_, _) => {
             lines.push("It waits to be claimed.".to_owned());
-            lines.push(waits_for(store, sweep, &job.device)?);
+            lines.push(waits_for(store, sweep, &job.device, now)?);
         }
     }
     lines.extend(attempts.iter().map(attempt_line));
@@ -186,9 +186,9 @@ fn job_reasons(store: &dyn Store, sweep: &SweepRow, job: &Job) -> Result<Vec<Str
     Ok(lines)
 }
 
-fn running(attempts: &[Attempt]) -> String {
+fn running(attempts: &[Attempt], now: Timestamp) -> String {
     match attempts.iter().find(|attempt| attempt.state == RunState::Live) {
-        Some(attempt) if attempt.lease.until > Timestamp::now() && !is_holder_gone(&attempt.lease.holder) => {
+        Some(attempt) if attempt.lease.until > now && !is_holder_gone(&attempt.lease.holder) => {
             format!("Attempt {} is under way, by {}.", attempt.attempt, attempt.lease.holder)
         }
         Some(attempt) => format!(
@@ -200,21 +200,21 @@ fn running(attempts: &[Attempt]) -> String {
 }
 
 /// What a job that waits waits for.
-fn waits_for(store: &dyn Store, sweep: &SweepRow, device: &str) -> Result<String, LabError> {
-    let Some(holder) = live_holder(store, &sweep.id)? else {
+fn waits_for(store: &dyn Store, sweep: &SweepRow, device: &str, now: Timestamp) -> Result<String, LabError> {
+    let Some(holder) = live_holder(store, &sweep.id, now)? else {
         return Ok(format!("Nobody carries the sweep out: `farmctl sweep --resume {}` goes on with it.", sweep.id));
     };
     let status = store.device_status(device)?;
     if status.state == DeviceState::Quarantined {
         return Ok(format!("{device} is quarantined: `farmctl why {device}` says more."));
     }
-    if let Some(lock) = store.device_locks(Some(device), Timestamp::now())?.into_iter().next() {
+    if let Some(lock) = store.device_locks(Some(device), now)?.into_iter().next() {
         return Ok(format!("{lock}. `farmctl devices unlock {device}` gives it free before."));
     }
-    if let Some(other) = store.preempted_by(device, &sweep.id, Timestamp::now())? {
+    if let Some(other) = store.preempted_by(device, &sweep.id, now)? {
         return Ok(format!("Sweep {other} goes before on {device}: a person's does, and one by a schedule waits."));
     }
-    let leases = store.device_leases(Timestamp::now())?;
+    let leases = store.device_leases(now)?;
     Ok(match leases.into_iter().find(|(held, _)| held == device) {
         Some((_, lease)) if lease.holder != holder.holder => format!("{} uses {device}.", lease.holder),
         Some(_) => format!("{} carries the sweep out; jobs before it on {device} come first.", holder.holder),

@@ -179,8 +179,8 @@ fn running(pid: u32) -> std::io::Result<Option<u64>> {
 ///
 /// # Errors
 /// When the store can't be read.
-pub fn live_holder(store: &dyn Store, sweep: &SweepId) -> Result<Option<LeaseHolder>, StoreError> {
-    let holder = store.sweep_holder(sweep, Timestamp::now())?;
+pub fn live_holder(store: &dyn Store, sweep: &SweepId, now: Timestamp) -> Result<Option<LeaseHolder>, StoreError> {
+    let holder = store.sweep_holder(sweep, now)?;
     Ok(holder.filter(|holder| !is_holder_gone(&holder.holder)))
 }
 

@@ -7,7 +7,7 @@ use lettre::{SmtpTransport, Transport as _};
 
 use crate::domain::{Email, MailTls, Notice};
 
-use super::{Failed, Means, said, secret};
+use super::{Failed, Means, said, secret_of};
 
 /// Hands a message to a mail server.
 pub(super) fn send(email: &Email, notice: &Notice, means: Means<'_>, deadline: Duration) -> Result<(), Failed> {
@@ -25,7 +25,7 @@ pub(super) fn send(email: &Email, notice: &Notice, means: Means<'_>, deadline: D
     };
     let mut server = SmtpTransport::builder_dangerous(&email.host).port(email.port).tls(tls).timeout(Some(deadline));
     if let Some((user, password)) = &email.login {
-        server = server.credentials(Credentials::new(user.clone(), secret(password, means.environment)?));
+        server = server.credentials(Credentials::new(user.clone(), secret_of(password, means.environment)?));
     }
     server.build().send(&message).map(drop).map_err(|error| match error.is_permanent() {
         true => Failed::Always(error.to_string()),

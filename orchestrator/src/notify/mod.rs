@@ -7,10 +7,10 @@ mod command;
 mod email;
 mod webhook;
 
-use std::path::Path;
 use std::time::Duration;
 
 use crate::domain::{Channel, Notice, SecretSource};
+use crate::secret;
 use crate::tls::Trust;
 
 /// Longest time of one try.
@@ -95,19 +95,16 @@ fn name(channel: &Channel) -> String {
 }
 
 /// A secret: the first line of its file, or its variable.
-fn secret(source: &SecretSource, environment: Environment<'_>) -> Result<String, Failed> {
+fn secret_of(source: &SecretSource, environment: Environment<'_>) -> Result<String, Failed> {
     let found = match source {
-        SecretSource::File(path) => first_line(path),
+        SecretSource::File(path) => {
+            secret::first_line(path).map_err(|error| format!("failed to read the secret {error}"))
+        }
         SecretSource::Environment(name) => environment(name).ok_or_else(|| format!("the variable {name} is not set")),
     };
     found
         .and_then(|secret| if secret.is_empty() { Err("the secret is empty".to_owned()) } else { Ok(secret) })
         .map_err(Failed::Always)
-}
-
-fn first_line(path: &Path) -> Result<String, String> {
-    let text = std::fs::read_to_string(path).map_err(|error| format!("failed to read {}: {error}", path.display()))?;
-    Ok(text.lines().next().unwrap_or_default().to_owned())
 }
 
 #[cfg(test)]

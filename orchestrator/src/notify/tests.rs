@@ -2,6 +2,8 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::thread::JoinHandle;
 
 use super::*;
@@ -158,6 +160,7 @@ fn mail_is_handed_to_a_server_and_a_refusal_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let password = folder.path().join("password");
     std::fs::write(&password, "hush\nnot this\n").unwrap();
+    std::fs::set_permissions(&password, std::fs::Permissions::from_mode(0o600)).unwrap();
     let (port, server) = mail_server(false);
     told(&email(port, &password)).unwrap();
     let heard = server.join().unwrap();

@@ -5,7 +5,7 @@ use sha2::Sha256;
 
 use crate::domain::{Notice, Webhook, hex};
 
-use super::{Failed, Means, said, secret};
+use super::{Failed, Means, said, secret_of};
 
 /// Posts a message as JSON. With a secret, `X-Farmctl-Signature: sha256=HEX` is the HMAC-SHA256 of the body.
 pub(super) fn send(webhook: &Webhook, notice: &Notice, means: Means<'_>, deadline: Duration) -> Result<(), Failed> {
@@ -23,7 +23,7 @@ pub(super) fn send(webhook: &Webhook, notice: &Notice, means: Means<'_>, deadlin
         .new_agent();
     let mut request = agent.post(&webhook.url).header("Content-Type", "application/json");
     if let Some(source) = &webhook.secret {
-        let signature = sign(&secret(source, means.environment)?, &body)?;
+        let signature = sign(&secret_of(source, means.environment)?, &body)?;
         request = request.header("X-Farmctl-Signature", format!("sha256={signature}"));
     }
     let answer = request.send(&body).map_err(|error| Failed::ForNow(said(&error, means.trust)))?;

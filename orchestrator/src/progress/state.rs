@@ -159,6 +159,9 @@ impl DeviceState {
             | EventKind::SweepOrdered { .. }
             | EventKind::SchedulePaused { .. }
             | EventKind::ScheduleResumed { .. }
+            | EventKind::ClockJumped { .. }
+            | EventKind::ClockBelieved { .. }
+            | EventKind::Removed { .. }
             | EventKind::JobMoved { .. }
             | EventKind::WriteRefused { .. }
             | EventKind::SweepStarted { .. }

@@ -1,8 +1,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
+
 use crate::domain::{CheckVerdict, Event, EventKind, Failure, Finding, Notice, Record, RunStatus, SweepRow, Unfit};
 
-use crate::wording::{duration_text, single_line};
+use crate::wording::{clock_off_text, duration_text, single_line};
 
 /// What is told at the end of a sweep: its result in three lines.
 pub fn sweep_notice(sweep: &SweepRow, records: &[Record], reports: &str) -> Notice {
@@ -49,7 +51,38 @@ pub fn event_notice(event: &Event) -> Option<Notice> {
         (EventKind::ScheduleChecked { schedule, checked, unfit, devices }, _) => {
             Some(checks_notice(schedule, *checked, *unfit, devices))
         }
+        (EventKind::ClockJumped { off_seconds, says }, _) => Some(clock_notice(*off_seconds, *says)),
+        (EventKind::ClockBelieved { by }, _) => Some(clock_is_well(by)),
         _ => None,
+    }
+}
+
+/// What is told when the clock jumped.
+fn clock_notice(off_seconds: i64, says: Timestamp) -> Notice {
+    let off = clock_off_text(off_seconds);
+    Notice {
+        event: "clock_jumped",
+        about: "clock".to_owned(),
+        subject: format!("the clock of the lab's host jumped {off}"),
+        lines: [
+            format!("The clock of the lab's host jumped {off}: it says {says:.0}."),
+            "Nothing that is due is begun and nothing is taken out until it has gone on evenly for an hour.".to_owned(),
+            "What helps: set it right, or, when it is right, say `farmctl clock accept`.".to_owned(),
+        ],
+    }
+}
+
+/// What is told when it is believed again.
+fn clock_is_well(by: &str) -> Notice {
+    Notice {
+        event: "clock_believed",
+        about: "clock".to_owned(),
+        subject: "the clock of the lab's host is believed again".to_owned(),
+        lines: [
+            single_line(&format!("The clock of the lab's host is believed again: {by}.")),
+            "What was due meanwhile is begun as its schedule says of missed times.".to_owned(),
+            "`farmctl schedules history` shows what became of it.".to_owned(),
+        ],
     }
 }
 

@@ -23,7 +23,12 @@ pub struct Retention {
     pub events_days: Option<u32>,
     /// Most bytes of files that can be had again: models, engines, datasets.
     pub artifacts_bytes: Option<u64>,
+    /// Largest share of all sweeps, reports or events that leaves in one go by itself, in percent.
+    pub most_percent: u8,
 }
+
+/// The share where the lab's file says none.
+pub const MOST_PERCENT: u8 = 20;
 
 impl Retention {
     /// When it is next looked at, after this moment.
@@ -33,6 +38,13 @@ impl Retention {
         let mut times = days.filter_map(|day| self.time_zone.to_timestamp(day.to_datetime(self.at)).ok());
         let next = times.find(|time| *time > after);
         next.unwrap_or_else(|| after.saturating_add(SignedDuration::from_hours(24)).unwrap_or(Timestamp::MAX))
+    }
+}
+
+impl Retention {
+    /// Whether so many of all may leave in one go without a person's word: a share of them, and always one.
+    pub fn may_leave(&self, leaving: u64, of_all: u64) -> bool {
+        leaving <= 1 || leaving.saturating_mul(100) <= of_all.saturating_mul(u64::from(self.most_percent))
     }
 }
 
@@ -139,7 +151,9 @@ mod tests {
             sweeps: Rule::default(),
             events_days: None,
             artifacts_bytes: None,
+            most_percent: MOST_PERCENT,
         };
+        assert!(retention.may_leave(1, 3) && retention.may_leave(2, 10) && !retention.may_leave(3, 10));
         let mut now: Timestamp = "2026-03-28T00:00:00Z".parse().unwrap();
         let mut told = Vec::new();
         for _ in 0..3 {

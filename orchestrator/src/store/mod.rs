@@ -2,7 +2,7 @@
 //!
 //! Main type: the trait [`Store`], made of [`SweepStore`], [`RunStore`], [`LeaseStore`], [`DeviceStore`],
 //! [`LockStore`], [`SightingStore`], [`ScheduleStore`], [`SubmissionStore`], [`HistoryStore`], [`RetentionStore`],
-//! [`NoticeStore`], [`EventStore`] and [`MaintenanceStore`]; `open` picks the implementation by the URL's scheme. Every
+//! [`NoticeStore`], [`EventStore`], [`ClockStore`] and [`MaintenanceStore`]; `open` picks the implementation by the URL's scheme. Every
 //! write about a run carries the epoch of its lease, and a stale one is refused. Never talks to a device, and never
 //! computes a statistic.
 //!
@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use crate::domain::{Event, SweepId};
 
+mod clock;
 mod devices;
 mod error;
 mod history;
@@ -36,6 +37,7 @@ mod sweeps;
 #[macro_use]
 pub mod conformance;
 
+pub use clock::ClockStore;
 pub use devices::DeviceStore;
 pub use error::StoreError;
 pub use history::{AttemptEnd, HistoryStore, PastAttempt};
@@ -133,6 +135,7 @@ pub trait Store:
     + RetentionStore
     + NoticeStore
     + EventStore
+    + ClockStore
     + MaintenanceStore
     + Send
     + Sync

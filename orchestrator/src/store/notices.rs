@@ -8,11 +8,14 @@ pub enum NotificationKind {
     Quarantines,
     /// The checks before a sweep found devices unfit.
     Checks,
+    /// The clock of the host jumped, or is believed again.
+    Clock,
 }
 
 impl NotificationKind {
     /// All of them.
-    pub const ALL: [NotificationKind; 2] = [NotificationKind::Quarantines, NotificationKind::Checks];
+    pub const ALL: [NotificationKind; 3] =
+        [NotificationKind::Quarantines, NotificationKind::Checks, NotificationKind::Clock];
 }
 
 /// Who was told of what. Whatever is told is marked afterwards: a process that is killed in between tells it again.

@@ -18,7 +18,8 @@ pub struct Unfinished {
 /// [`SweepStore::create_sweep`](super::SweepStore::create_sweep).
 pub trait ScheduleStore {
     /// Until when all due times of a schedule are settled. One that is new, or has another rule than before, is settled
-    /// until `now`: what its rule would have meant before is nothing that was missed.
+    /// until `now`: what its rule would have meant before is nothing that was missed. It is never later than `now`:
+    /// what is to come is not settled, whatever a clock said before. A due time that was begun is not begun again.
     ///
     /// # Errors
     /// When the store can't be written.

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use crate::domain::{CheckFigures, DeviceCheck, Event, EventKind, Unfit};
 
-use super::text::{bytes_text, duration_text, single_line};
+use super::text::{bytes_text, clock_off_text, duration_text, single_line};
 
 /// An event in words, on one line and safe for a terminal; `None` for one that is only shown live.
 pub fn event_sentence(event: &Event) -> Option<String> {
@@ -22,6 +22,9 @@ pub fn event_sentence(event: &Event) -> Option<String> {
         EventKind::StopRequested { times } => stop_requested(*times).to_owned(),
         EventKind::SchedulePaused { by, schedule } => format!("{by} paused the schedule {schedule}"),
         EventKind::ScheduleResumed { by, schedule } => format!("{by} resumed the schedule {schedule}"),
+        kind @ (EventKind::ClockJumped { .. } | EventKind::ClockBelieved { .. } | EventKind::Removed { .. }) => {
+            upkeep_sentence(kind)?
+        }
         EventKind::ScheduleChecked { schedule, checked, unfit, devices } => {
             schedule_checked(schedule, *checked, *unfit, devices)
         }
@@ -138,6 +141,20 @@ fn run_sentence(kind: &EventKind) -> Option<String> {
         EventKind::JobMoved { name, to_device, .. } => format!("{name} moves to {to_device}"),
         EventKind::WriteRefused { write, epoch } => {
             format!("refused {write} under epoch {epoch}: the lease has moved on")
+        }
+        _ => return None,
+    })
+}
+
+/// What becomes of the lab itself.
+fn upkeep_sentence(kind: &EventKind) -> Option<String> {
+    Some(match kind {
+        EventKind::ClockJumped { off_seconds, says } => {
+            format!("the clock of this host jumped {}: it says {says:.0}", clock_off_text(*off_seconds))
+        }
+        EventKind::ClockBelieved { by } => format!("the clock of this host is believed again: {by}"),
+        EventKind::Removed { kind, name, bytes, why } => {
+            format!("taken out: {kind} {name}, {}: {why}", bytes_text(*bytes))
         }
         _ => return None,
     })

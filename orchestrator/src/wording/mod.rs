@@ -6,4 +6,4 @@ mod event;
 mod text;
 
 pub use event::event_sentence;
-pub use text::{bytes_text, duration_text, single_line};
+pub use text::{bytes_text, clock_off_text, duration_text, single_line};

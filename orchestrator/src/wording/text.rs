@@ -41,6 +41,18 @@ pub fn bytes_text(number: u64) -> String {
     }
 }
 
+/// How far a clock is off, for people.
+pub fn clock_off_text(seconds: i64) -> String {
+    let (amount, way) = (seconds.unsigned_abs(), if seconds < 0 { "back" } else { "ahead" });
+    let amount = match amount {
+        0..7_200 => format!("{} min", amount / 60),
+        7_200..172_800 => format!("{} h", amount / 3_600),
+        172_800..63_072_000 => format!("{} days", amount / 86_400),
+        _ => format!("{} years", amount / 31_556_952),
+    };
+    format!("{amount} {way}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,6 +62,12 @@ mod tests {
         assert_eq!(single_line("a\r\n\tb\u{1b}[31mc\u{202e}d\0"), "a b [31mc d");
         assert_eq!(single_line(" naïve ☃ "), "naïve ☃");
         assert_eq!(single_line("\n"), "");
+    }
+
+    #[test]
+    fn how_far_a_clock_is_off() {
+        let told = [240, -3 * 3_600, -86_400 * 5, 315_569_520].map(clock_off_text);
+        assert_eq!(told, ["4 min ahead", "3 h back", "5 days back", "10 years ahead"]);
     }
 
     #[test]

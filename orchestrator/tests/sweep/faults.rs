@@ -12,7 +12,7 @@ fn each_broken_device_has_its_kind_and_the_good_one_its_result() {
     let (full, read_only) = (SmallDisk::mount(1 << 20, false).unwrap(), SmallDisk::mount(1 << 20, true).unwrap());
     let small = Board::start().unwrap();
     let lab = Lab::new();
-    lab.write("password", "certainly not this one\n");
+    lab.write_secret("password", "certainly not this one\n");
 
     let other_key = KeyPair::generate(&lab.path("other"), "ed25519", "").unwrap().public().unwrap();
     let other_key = other_key.split(' ').take(2).collect::<Vec<_>>().join(" ");

@@ -99,6 +99,13 @@ impl Lab {
         std::fs::write(self.path(name), text).unwrap();
     }
 
+    /// Writes a file that only its owner may use.
+    pub fn write_secret(&self, name: &str, text: &str) {
+        self.write(name, text);
+        let only_mine = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(self.path(name), only_mine).unwrap();
+    }
+
     pub fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_farmctl"));
         command

@@ -2,8 +2,8 @@
 
 use std::io::ErrorKind;
 use std::sync::Arc;
+use std::time::Instant;
 
-use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::api::{self, Api, ApiConfig, Now, Server, TokenFile};
@@ -103,5 +103,5 @@ impl Served {
 }
 
 fn now(daemon: &Daemon) -> Now {
-    Now { status: daemon.status(), schedules: daemon.schedules().into(), looked_at: Timestamp::now() }
+    Now { status: daemon.status(), schedules: daemon.schedules().into(), looked_at: Instant::now() }
 }

@@ -54,7 +54,7 @@ impl Lab {
         progress: &Progress,
     ) -> Result<SweepId, LabError> {
         self.provide(&mut planned, progress).await?;
-        let submission = Submission { by: by.to_owned(), at: Timestamp::now(), max_devices };
+        let submission = Submission { by: by.to_owned(), at: self.now(), max_devices };
         Ok(self.add(&planned, Some(&submission))?.id)
     }
 
@@ -73,7 +73,7 @@ impl Lab {
             let known = store.definition(&sweep.id)?;
             let is_same =
                 known.is_some_and(|known| known.config == planned.definition.config && known.retry_of.is_none());
-            if is_same && live_holder(store.as_ref(), &sweep.id)?.is_none() {
+            if is_same && live_holder(store.as_ref(), &sweep.id, self.now())?.is_none() {
                 let (open, all) = (store.open_jobs(&sweep.id, None)?.len(), store.jobs(&sweep.id)?.len());
                 let id = &sweep.id;
                 self.remark(&format!(
@@ -129,7 +129,7 @@ impl Lab {
     /// Adds a new sweep to the store, whole.
     fn add(&self, planned: &PlannedSweep, submission: Option<&Submission>) -> Result<SweepRow, LabError> {
         let PlannedSweep { inventory, definition, plan, .. } = planned;
-        let sweep = new_sweep(&definition.sweep.name);
+        let sweep = new_sweep(&definition.sweep.name, self.now());
         let skipped = records_of_skipped(&sweep, plan, &inventory.devices);
         let new = NewSweep { skipped: &skipped, submission, ..NewSweep::new(&sweep, definition, plan) };
         self.store()?.create_sweep(&new)?;
@@ -156,8 +156,7 @@ pub(in crate::lab) fn devices_with_jobs(plan: &Plan, devices: &[Device]) -> Vec<
     devices.iter().filter(|device| used.contains(device.name.as_str())).cloned().collect()
 }
 
-fn new_sweep(name: &str) -> SweepRow {
-    let started_at = Timestamp::now();
+fn new_sweep(name: &str, started_at: Timestamp) -> SweepRow {
     let unique = sha256_hex(format!("{} {}", started_at.as_nanosecond(), std::process::id()).as_bytes());
     let plain: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(24).collect();
     SweepRow {
@@ -175,7 +174,7 @@ pub(super) fn records_of_skipped(sweep: &SweepRow, plan: &Plan, devices: &[Devic
     let record = |Skipped { job, kind, reason }: &Skipped| {
         let device = devices.iter().find(|device| device.name == job.device);
         let failure = Failure::new(*kind, reason.clone());
-        cell_record(sweep, device, job, RunStatus::Skipped, Some(failure), Timestamp::now())
+        cell_record(sweep, device, job, RunStatus::Skipped, Some(failure), sweep.started_at)
     };
     plan.skipped.iter().map(record).collect()
 }

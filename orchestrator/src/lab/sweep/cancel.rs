@@ -4,7 +4,6 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::agent::{AgentMode, cell_record};
@@ -50,7 +49,7 @@ impl Lab {
         if sweep.state.is_over() {
             return Err(LabError::nothing(format!("sweep {} is {} already", sweep.id, sweep.state)));
         }
-        people::cancel_sweep(self.store()?.as_ref(), &sweep.id, &self.person(), Timestamp::now())?;
+        people::cancel_sweep(self.store()?.as_ref(), &sweep.id, &self.person(), self.now())?;
         let give_up_at = Instant::now() + HOLDER_TIMEOUT;
         loop {
             self.wait_for_holder(&sweep, give_up_at).await?;
@@ -94,7 +93,7 @@ impl Lab {
     async fn wait_for_holder(&self, sweep: &SweepRow, give_up_at: Instant) -> Result<(), LabError> {
         let store = self.store()?;
         let mut is_told = false;
-        while let Some(holder) = live_holder(store.as_ref(), &sweep.id)? {
+        while let Some(holder) = live_holder(store.as_ref(), &sweep.id, self.now())? {
             if !is_told {
                 self.remark(&format!("{} carries it out, and ends its runs now", holder.holder));
                 is_told = true;
@@ -151,7 +150,7 @@ impl Lab {
         let store = self.store()?;
         for job in store.open_jobs(&sweep.id, None)? {
             let failure = Failure::new(FailureKind::Cancelled, "the sweep was cancelled before this job had a result");
-            let record = cell_record(sweep, None, &job, RunStatus::Cancelled, Some(failure), Timestamp::now());
+            let record = cell_record(sweep, None, &job, RunStatus::Cancelled, Some(failure), self.now());
             match store.add_record(&record) {
                 // A run of it is on a device that could not be asked, or that no farm file has any more.
                 Err(StoreError::StaleEpoch { run, .. }) => {

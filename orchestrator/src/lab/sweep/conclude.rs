@@ -57,7 +57,7 @@ impl Lab {
         let mut records = store.records(&sweep.id)?;
         for job in store.open_jobs(&sweep.id, None)? {
             let failure = Failure::new(FailureKind::Cancelled, "the sweep was stopped before this job had a result");
-            let moment = sweep.finished_at.unwrap_or_else(Timestamp::now);
+            let moment = sweep.finished_at.unwrap_or_else(|| self.now());
             records.push(cell_record(sweep, None, &job, RunStatus::Cancelled, Some(failure), moment));
         }
         Ok(records)
@@ -83,7 +83,7 @@ impl Lab {
     /// # Errors
     /// When the reports or the store can't be written.
     pub fn conclude(&self, sweep: &SweepId) -> Result<SweepResults, LabError> {
-        let (store, now) = (self.store()?, Timestamp::now());
+        let (store, now) = (self.store()?, self.now());
         let results = self.publish_as(self.as_it_ends(sweep, now)?)?;
         store.finish_sweep(sweep, now)?;
         Ok(results)
@@ -112,7 +112,7 @@ impl Lab {
                 let is_there = publish::sweep_folder(&self.reports(), id.as_str()).join("results.csv").is_file();
                 let Ok(sweep) = self.find_sweep(id.as_str()) else { continue };
                 // Those of older ones may have left by the rules of retention.
-                let is_new = sweep.finished_at.is_some_and(|at| Timestamp::now().duration_since(at) < LATELY);
+                let is_new = sweep.finished_at.is_some_and(|at| self.now().duration_since(at) < LATELY);
                 if is_there || !is_new {
                     continue;
                 }

@@ -5,14 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
-
 use crate::agent::{
     Agent, AgentMode, Assignment, Events, LabelFiles, OutputFiles, Stop, Subject, SweepFiles, SweepRules, event_queue,
 };
 use crate::domain::{Device, EventKind, Record, RunStatus, SweepDefinition, SweepId, SweepRow, SweepState};
 use crate::lab::{EngineSource, Lab, LabError, RunnerSource, VERSION};
-use crate::lease::{Clock, Holder, Lease, LeaseKeeper};
+use crate::lease::{Holder, Lease, LeaseKeeper};
 use crate::progress::Progress;
 use crate::publish;
 use crate::store::Store;
@@ -195,13 +193,8 @@ impl Lab {
             LabError::internal(format!("failed to name this process: {error}"))
                 .with_hint("is /proc mounted on this host?")
         })?;
-        Ok(LeaseKeeper::start(self.store()?, holder.to_string(), wall_clock())?)
+        Ok(LeaseKeeper::start(self.store()?, holder.to_string(), self.clock.reader())?)
     }
-}
-
-/// The time of day of this host.
-pub(in crate::lab) fn wall_clock() -> Clock {
-    Arc::new(Timestamp::now)
 }
 
 fn started(

@@ -80,7 +80,7 @@ impl Lab {
     /// # Errors
     /// When the store can't be read.
     pub fn holder(&self, sweep: &SweepId) -> Result<Option<LeaseHolder>, LabError> {
-        Ok(live_holder(self.store()?.as_ref(), sweep)?)
+        Ok(live_holder(self.store()?.as_ref(), sweep, self.now())?)
     }
 
     /// The sweeps that are the daemon's and not over.

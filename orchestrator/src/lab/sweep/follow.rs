@@ -66,7 +66,7 @@ impl<'a> Follower<'a> {
     fn new(lab: &'a Lab, sweep: SweepId, progress: Progress) -> Result<Follower<'a>, LabError> {
         let store = lab.store()?;
         // Of a sweep that is under way, from where it last began: that tells the view what there is to do.
-        let is_carried = live_holder(store.as_ref(), &sweep)?.is_some();
+        let is_carried = live_holder(store.as_ref(), &sweep, lab.now())?.is_some();
         let begun = if is_carried { store.last_start(&sweep)? } else { None };
         let shown = match begun {
             Some(start) => start.saturating_sub(1),
@@ -109,7 +109,7 @@ impl<'a> Follower<'a> {
 
     /// Says when nobody carries the sweep out; returns the daemon's reason, when it has one.
     fn look_who_carries_it_out(&mut self) -> Result<Option<String>, LabError> {
-        let carrier = match live_holder(self.store.as_ref(), &self.sweep)? {
+        let carrier = match live_holder(self.store.as_ref(), &self.sweep, self.lab.now())? {
             Some(_) => Carrier::Somebody,
             None if self.lab.daemon_is_running() => Carrier::NobodyYet,
             None => Carrier::NoDaemon,

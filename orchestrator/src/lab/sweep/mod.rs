@@ -13,7 +13,6 @@ mod retry;
 pub(super) use begin::devices_with_jobs;
 pub use cancel::Cancelled;
 pub use conclude::SweepResults;
-pub(super) use execute::wall_clock;
 pub use execute::{StopRequests, SweepExecution};
 pub use follow::FollowEnd;
 pub use overview::{SweepOverview, Unpinned};

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::domain::{Record, Submission, SweepId, SweepRow};
@@ -75,7 +74,7 @@ impl Lab {
     ) -> Result<SweepOverview, LabError> {
         let store = self.store()?;
         let submission = submissions.get(&sweep.id);
-        let holder = live_holder(store.as_ref(), &sweep.id)?;
+        let holder = live_holder(store.as_ref(), &sweep.id, self.now())?;
         let definition = store.definition(&sweep.id)?;
         Ok(SweepOverview {
             standing: status::sweep_status(sweep.state, holder.is_some(), submission.is_some()),
@@ -103,7 +102,7 @@ impl Lab {
     /// When there is no such sweep.
     pub fn pin_sweep(&self, wanted: &str) -> Result<SweepId, LabError> {
         let sweep = self.find_sweep(wanted)?.id;
-        self.store()?.pin_sweep(&sweep, &self.person(), Timestamp::now())?;
+        self.store()?.pin_sweep(&sweep, &self.person(), self.now())?;
         Ok(sweep)
     }
 

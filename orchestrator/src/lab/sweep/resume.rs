@@ -4,8 +4,6 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use jiff::Timestamp;
-
 use crate::agent::{AgentMode, Stop};
 use crate::domain::{Device, Job, JobId, Plan, Submission, SweepDefinition, SweepId, SweepRow};
 use crate::lab::files::files_of;
@@ -47,11 +45,11 @@ impl Lab {
         if let Some(config) = config {
             self.refuse_other_jobs(&sweep, config)?;
         }
-        let holder = live_holder(store.as_ref(), &sweep.id)?.map(|holder| holder.holder);
+        let holder = live_holder(store.as_ref(), &sweep.id, self.now())?.map(|holder| holder.holder);
         let is_daemons = holder.as_deref().is_some_and(|holder| self.is_daemon(holder));
         if by_daemon && (holder.is_none() || is_daemons) {
             if !is_daemons {
-                let submission = Submission { by: self.person(), at: Timestamp::now(), max_devices };
+                let submission = Submission { by: self.person(), at: self.now(), max_devices };
                 store.submit_to_daemon(&sweep.id, &submission)?;
             }
             return Ok(Resumed::ByDaemon(sweep.id));

@@ -38,6 +38,7 @@ const TABLES: &[(&str, &[&str])] = &[
     ("schedule_pauses", &[]),
     ("pinned_sweeps", &[]),
     ("told", &[]),
+    ("believed_clock", &[]),
     ("events", &["event"]),
 ];
 

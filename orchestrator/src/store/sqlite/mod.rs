@@ -3,6 +3,7 @@
 //! Main type: [`SqliteStore`]. One connection behind a mutex: SQLite has one writer at a time anyway, and a statement
 //! takes microseconds where a run takes seconds. Never keeps anything in memory that the file does not have.
 
+mod clock;
 mod connection;
 mod device_changes;
 mod devices;

@@ -21,6 +21,11 @@ const CHECKS: &str = "
       AND event ->> '$.unfit' > 0
     ORDER BY sequence";
 
+const CLOCK: &str = "
+    SELECT sequence, event FROM events
+    WHERE event ->> '$.event' IN ('clock_jumped', 'clock_believed') AND sequence > (SELECT clock_until FROM told)
+    ORDER BY sequence";
+
 impl NoticeStore for SqliteStore {
     fn pending_sweeps(&self) -> Result<Vec<SweepRow>, StoreError> {
         self.list_sweeps(SWEEPS, [])
@@ -34,6 +39,7 @@ impl NoticeStore for SqliteStore {
         let sql = match kind {
             NotificationKind::Quarantines => QUARANTINES,
             NotificationKind::Checks => CHECKS,
+            NotificationKind::Clock => CLOCK,
         };
         events::numbered(self, sql, [])
     }
@@ -43,6 +49,7 @@ impl NoticeStore for SqliteStore {
         let sql = match kind {
             NotificationKind::Quarantines => "UPDATE told SET quarantines_until = max(quarantines_until, ?1)",
             NotificationKind::Checks => "UPDATE told SET checks_until = max(checks_until, ?1)",
+            NotificationKind::Clock => "UPDATE told SET clock_until = max(clock_until, ?1)",
         };
         self.execute("note who was told", sql, [until]).map(drop)
     }

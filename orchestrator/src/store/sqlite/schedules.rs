@@ -39,6 +39,9 @@ impl ScheduleStore for SqliteStore {
         let until_ns = self.transaction("look up a schedule", |transaction| {
             let parameters = named_params! {":name": schedule, ":rule": rule, ":now_ns": nanoseconds(now)};
             transaction.prepare_cached(RULE)?.execute(parameters)?;
+            // By a clock that was ahead, due times were settled that are still to come.
+            let sql = "UPDATE schedules SET settled_until_ns = ?2 WHERE name = ?1 AND settled_until_ns > ?2";
+            transaction.prepare_cached(sql)?.execute(params![schedule, nanoseconds(now)])?;
             let sql = "SELECT settled_until_ns FROM schedules WHERE name = ?1";
             transaction.prepare_cached(sql)?.query_row([schedule], |row| row.get(0))
         })?;

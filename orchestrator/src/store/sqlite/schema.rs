@@ -16,6 +16,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("008_schedule_pauses.sql"),
     include_str!("009_checks.sql"),
     include_str!("010_one_row_is_asked_for.sql"),
+    include_str!("011_clock.sql"),
 ];
 
 /// The version this program writes.

@@ -17,6 +17,7 @@ use tokio::net::UnixStream;
 use super::config::{Hop, Identities};
 use super::connection::Verifier;
 use crate::domain::SecretSource;
+use crate::secret::{self, SecretError};
 use crate::transport::{ConnectOptions, ErrorKind, TransportError};
 
 /// Rounds of questions that a server may ask where it wants a password.
@@ -117,6 +118,11 @@ impl Login<'_> {
     async fn try_file(&mut self, file: &Path) -> Result<bool, TransportError> {
         let name = format!("key {}", file.display());
         // Key files are small, and read once a connection.
+        if let Err(error @ SecretError::Open { .. }) = secret::open(file) {
+            self.hints.push(format!("a key that others may use is not used: {error}"));
+            self.tried.push(format!("{name} (others may use it)"));
+            return Ok(false);
+        }
         match load_secret_key(file, None) {
             Ok(key) => {
                 let hash = self.rsa_hash(key.public_key()).await?;
@@ -230,10 +236,9 @@ impl Login<'_> {
         };
         match source {
             SecretSource::File(file) => {
-                let text = std::fs::read_to_string(file)
-                    .map_err(|error| missing(format!("read the password file {}: {error}", file.display())))?;
-                let first = text.lines().next().unwrap_or_default();
-                Ok((first.to_owned(), format!("password from {}", file.display())))
+                let first = secret::first_line(file)
+                    .map_err(|error| missing(format!("failed to read the password file {error}")))?;
+                Ok((first, format!("password from {}", file.display())))
             }
             SecretSource::Environment(name) => {
                 let value = (self.options.environment)(name)

@@ -155,6 +155,7 @@ async fn a_refused_login_tells_what_was_tried_but_no_secret() {
     let home = Home::new();
     let key = KeyPair::generate(&home.path().join("stranger"), "ed25519", "").unwrap();
     let password = home.write("password", "wrong-secret\n");
+    fs::set_permissions(&password, fs::Permissions::from_mode(0o600)).unwrap();
     for source in [SecretSource::File(password), SecretSource::Environment("BOARD_PASSWORD".to_owned())] {
         let mut options = options(home.path());
         options.environment = Arc::new(|name| (name == "BOARD_PASSWORD").then(|| "wrong-secret".to_owned()));

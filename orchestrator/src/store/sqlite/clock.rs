@@ -1,0 +1,51 @@
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rusqlite::params;
+
+use super::{SqliteStore, events, nanoseconds, timestamp, to_json};
+use crate::domain::{BelievedClock, Event};
+use crate::store::{ClockStore, StoreError};
+
+const BELIEVE: &str = "
+    INSERT INTO believed_clock (one, wall_ns, since_boot_ns, boot, last_event) VALUES (1, ?1, ?2, ?3, ?4)
+    ON CONFLICT (one) DO UPDATE SET wall_ns = ?1, since_boot_ns = ?2, boot = ?3, last_event = ?4";
+
+impl ClockStore for SqliteStore {
+    fn believed_clock(&self) -> Result<Option<BelievedClock>, StoreError> {
+        let sql = "SELECT wall_ns, since_boot_ns, boot, last_event FROM believed_clock";
+        let rows = self.query("look up the clock", sql, [], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get(2)?, row.get::<_, i64>(3)?))
+        })?;
+        let believed = rows.into_iter().next().map(|(wall_ns, since_boot_ns, boot, last_event)| {
+            let since_boot = Duration::from_nanos(since_boot_ns.unsigned_abs());
+            let last_event = last_event.unsigned_abs();
+            Ok(BelievedClock { wall: timestamp(wall_ns)?, since_boot, boot, last_event })
+        });
+        believed.transpose()
+    }
+
+    fn newest_event_at(&self, after: u64) -> Result<Option<Timestamp>, StoreError> {
+        let sql = "SELECT at_ns FROM events WHERE sequence > ?1 ORDER BY sequence DESC LIMIT 1";
+        let after = i64::try_from(after).unwrap_or(i64::MAX);
+        self.query("look up the newest event", sql, [after], |row| row.get(0))?
+            .into_iter()
+            .next()
+            .map(timestamp)
+            .transpose()
+    }
+
+    fn believe_clock(&self, believed: &BelievedClock, event: Option<&Event>) -> Result<(), StoreError> {
+        let json = event.map(to_json).transpose()?;
+        let since_boot_ns = i64::try_from(believed.since_boot.as_nanos()).unwrap_or(i64::MAX);
+        let last_event = i64::try_from(believed.last_event).unwrap_or(i64::MAX);
+        self.transaction("keep the clock", |transaction| {
+            let parameters = params![nanoseconds(believed.wall), since_boot_ns, believed.boot, last_event];
+            transaction.prepare_cached(BELIEVE)?.execute(parameters)?;
+            match event.zip(json) {
+                Some((event, json)) => events::insert(transaction, event, &json),
+                None => Ok(()),
+            }
+        })
+    }
+}
