@@ -8,6 +8,7 @@
 //!
 //! Needs these Debian packages: see [`PACKAGES`]. Never uses the servers or keys of the host.
 
+mod adb_front;
 mod adb_server;
 mod black_hole;
 mod board;
@@ -23,6 +24,7 @@ mod process;
 mod proxy;
 mod small_disk;
 
+pub use adb_front::{AdbFront, FrontName};
 pub use adb_server::AdbServer;
 pub use black_hole::BlackHole;
 pub use board::{Board, BoardOptions, Server};

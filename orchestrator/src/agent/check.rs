@@ -22,6 +22,7 @@ pub(super) async fn measure(
     figures.free_bytes = Some(session.hello.store.free_bytes);
     figures.battery = session.battery.clone();
     figures.clock_off_ms = session.heard.clock_off_ms;
+    figures.user_without_lingering = session.user_without_lingering().await?;
     figures.round_trip_ms = Some(session.round_trip().await?.as_secs_f64() * 1e3);
     figures.push_bytes_per_second = Some(session.push_bytes_per_second().await?);
     answer.sensors = Some(session.thermal_sensors().await?);

@@ -1,6 +1,8 @@
 //! Records of jobs that end without a run: of a device that can't be used, or is not used any more.
 
-use crate::domain::{Device, DeviceLock, DeviceStatus, EventKind, Failure, FailureKind, Job, Record, RunStatus};
+use crate::domain::{
+    Device, DeviceLock, DeviceStatus, EventKind, Failure, FailureKind, Job, Record, RunStatus, TransportConfig,
+};
 use crate::lease::{LEASE, LEASE_POLL_INTERVAL};
 use crate::store::StoreError;
 
@@ -23,7 +25,8 @@ pub(super) async fn skip_rest(agent: &Agent, device: &Device, why: &str) -> Resu
 pub(super) async fn skip_duplicate_entry(agent: &Agent, device: &Device, used: &str) -> Result<(), AgentError> {
     let kind = EventKind::DeviceDuplicateEntry { same_as: used.to_owned() };
     agent.events.emit(Subject::device(&device.name), kind).await;
-    let why = format!("{} is the same phone as {used}, which is used", device.name);
+    let what = if matches!(device.transport, TransportConfig::Adb(_)) { "phone" } else { "machine" };
+    let why = format!("{} is the same {what} as {used}, which is used", device.name);
     end_open_jobs(agent, device, RunStatus::Skipped, Failure::new(FailureKind::DuplicateEntry, why)).await
 }
 

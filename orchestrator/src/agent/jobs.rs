@@ -18,7 +18,7 @@ use crate::store::{Claim, ClaimedRun, StoreError};
 use super::events::Subject;
 use super::orphans::NotCleared;
 use super::policy::{self, RetryDecision};
-use super::prepare::{SetUp, prepare};
+use super::prepare::{STILL_BOOTING, SetUp, prepare};
 use super::worker::Worker;
 use super::{Agent, AgentError, AgentMode, Assignment, endings, orphans, records};
 
@@ -89,7 +89,8 @@ impl Work<'_, '_> {
                 return Ok(DeviceOutcome::Over);
             }
             if set_up.is_outdated(self.session) {
-                *set_up = prepare(self.agent, self.device, self.session).await?;
+                let identity = self.worker.journal_identity(self.session);
+                *set_up = prepare(self.agent, self.device, identity, self.session).await?;
             }
             let step = match self.claim()? {
                 Claim::Nothing => return Ok(DeviceOutcome::Over),
@@ -195,6 +196,9 @@ impl Work<'_, '_> {
         mut collected: Collected,
     ) -> Result<RunOutcome, AgentError> {
         self.keep_outputs(&collected).await?;
+        if self.session.is_booting {
+            collected.measurement.remarks.push(STILL_BOOTING.to_owned());
+        }
         collected.measurement.accuracy = self.accuracy(&run.job, &collected.best_classes)?;
         let record = self.record(run, started_at, Ok(collected.measurement));
         self.finish(run, record, None).await?;

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::domain::{Device, Event, LabId, SweepState, TransportConfig};
-use crate::inventory::{DuplicateEntry, find_duplicate_entries};
+use crate::inventory::{PhoneSurvey, survey_phones};
 use crate::lease::{Clock, Lease, LeaseKeeper};
 use crate::store::{Store, StoreError};
 use crate::transport::Connect;
@@ -34,9 +34,9 @@ mod healing;
 mod jobs;
 mod labels;
 mod ledger;
+mod machines;
 mod orphans;
 mod outputs;
-mod phones;
 mod policy;
 mod prepare;
 mod probe;
@@ -150,7 +150,7 @@ impl Agent {
             devices.into_iter().partition(|device| matches!(device.transport, TransportConfig::Adb(_)));
         others.into_iter().for_each(|device| pool.start(device));
         let healing = Healing::watch(self.events.clone(), &phones);
-        shared.phones.set_duplicate_entries(self.find_duplicate_entries(&phones).await);
+        shared.machines.set_survey(self.survey_phones(&phones).await);
         phones.into_iter().for_each(|device| pool.start(device));
         drop(beginning);
         let worked = pool.work().await;
@@ -159,11 +159,11 @@ impl Agent {
     }
 
     /// Which of the devices are others reached another way; none when a person stops it meanwhile.
-    async fn find_duplicate_entries(&self, devices: &[Device]) -> Vec<DuplicateEntry> {
+    async fn survey_phones(&self, devices: &[Device]) -> PhoneSurvey {
         let timeouts = &self.assignment.rules.timeouts;
         tokio::select! {
-            entries = find_duplicate_entries(devices, self.connect.as_ref(), timeouts) => entries,
-            () = self.stopped() => Vec::new(),
+            survey = survey_phones(devices, self.connect.as_ref(), timeouts) => survey,
+            () = self.stopped() => PhoneSurvey::default(),
         }
     }
 

@@ -19,6 +19,10 @@ use super::{Agent, AgentError};
 /// A change with whether it was undone, or why not.
 pub type Undone = (OpenChange, Result<(), String>);
 
+/// What is said of a phone whose Android does not come up.
+pub(super) const STILL_BOOTING: &str = "Android had not finished booting (sys.boot_completed is not 1), though it was \
+    waited for (timeouts.reconnect_seconds): it is measured while it boots";
+
 /// What is to be undone on a device, and since when it is so.
 pub(super) struct SetUp {
     open: Vec<OpenChange>,
@@ -33,9 +37,17 @@ impl SetUp {
 }
 
 /// Undoes what earlier processes left, notes how the phone is powered, and sets it up. A phone that can't be set up is
-/// measured as it is, with a warning; what is no phone is left alone.
-pub(super) async fn prepare(agent: &Agent, device: &Device, session: &mut Session) -> Result<SetUp, AgentError> {
-    let open = match identity(device, session) {
+/// measured as it is, with a warning; what is no phone, and has no `identity` in the journal, is left alone.
+pub(super) async fn prepare(
+    agent: &Agent,
+    device: &Device,
+    identity: Option<DeviceIdentity>,
+    session: &mut Session,
+) -> Result<SetUp, AgentError> {
+    if session.is_booting {
+        warn(agent, device, STILL_BOOTING.to_owned()).await;
+    }
+    let open = match identity {
         Some(identity) => set_up(agent, device, session, identity).await?,
         None => Vec::new(),
     };
@@ -131,13 +143,6 @@ pub async fn undo_changes(
 /// Whether a change was left behind: whoever made it can't undo it any more.
 pub fn is_left_behind(open: &OpenChange) -> bool {
     is_holder_gone(&open.change.holder)
-}
-
-/// The identity under which the journal has a phone's changes; `None` for what is no phone.
-fn identity(device: &Device, session: &Session) -> Option<DeviceIdentity> {
-    let android = session.android.as_ref()?;
-    // One without a serial number is known by its name in the farm.
-    Some(android.identity().unwrap_or_else(|| DeviceIdentity(format!("name/{}", device.name))))
 }
 
 /// Undoes what ended processes left behind, and what this one made itself before the device booted anew.

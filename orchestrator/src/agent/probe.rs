@@ -13,11 +13,12 @@ use crate::domain::{
     AndroidOptions, Battery, CheckFigures, Device, DeviceCheck, DeviceFacts, DeviceState, Event, EventKind, Failure,
     FailureKind, LabId, Timeouts,
 };
-use crate::inventory::{DuplicateEntry, find_duplicate_entries};
+use crate::inventory::survey_phones;
 use crate::lease::{Clock, LeaseError, LeaseKeeper};
 use crate::store::{LeaseHolder, Store, StoreError};
 use crate::transport::Connect;
 
+use super::machines::{Machines, Taken, shared_workdir};
 use super::sightings::note_seen;
 use super::verdict::Baseline;
 use super::{AgentError, check};
@@ -104,6 +105,15 @@ enum ProbeKind<'a> {
     Fitness(Option<&'a str>),
 }
 
+/// With what a device is talked to.
+struct With<'a> {
+    lab: &'a LabId,
+    /// Which device is which machine, where that matters.
+    machines: Option<&'a Machines>,
+    /// What is measured, if anything is.
+    figures: Option<&'a mut CheckFigures>,
+}
+
 impl Probes {
     /// Asks those of the devices that nobody uses what they are.
     ///
@@ -123,12 +133,16 @@ impl Probes {
     }
 
     async fn ask_all(&self, devices: &[Device], kind: ProbeKind<'_>) -> Result<Vec<ProbeResult>, AgentError> {
-        let entries = match (self.initiator, kind) {
-            // Asked again and again, two entries of one phone do no harm.
-            (Initiator::Daemon, ProbeKind::Facts) => Vec::new(),
-            _ => find_duplicate_entries(devices, self.connect.as_ref(), &Timeouts::default()).await,
+        let machines = match (self.initiator, kind) {
+            // Asked again and again, two entries of one machine do no harm.
+            (Initiator::Daemon, ProbeKind::Facts) => None,
+            _ => {
+                let machines = Machines::default();
+                machines.set_survey(survey_phones(devices, self.connect.as_ref(), &Timeouts::default()).await);
+                Some(machines)
+            }
         };
-        let asked = devices.iter().map(|device| self.ask_one(device, &entries, kind));
+        let asked = devices.iter().map(|device| self.ask_one(device, machines.as_ref(), kind));
         let asked: Vec<Result<ProbeResult, AgentError>> =
             futures::stream::iter(asked).buffered(self.initiator.at_once()).collect().await;
         asked.into_iter().collect()
@@ -137,11 +151,11 @@ impl Probes {
     async fn ask_one(
         &self,
         device: &Device,
-        entries: &[DuplicateEntry],
+        machines: Option<&Machines>,
         kind: ProbeKind<'_>,
     ) -> Result<ProbeResult, AgentError> {
-        if let Some(entry) = entries.iter().find(|entry| entry.device == device.name) {
-            return Ok(ProbeResult { same_as: Some(entry.same_as.clone()), ..ProbeResult::silent(device) });
+        if let Some(used) = machines.and_then(|machines| machines.used_instead_of(device)) {
+            return Ok(ProbeResult { same_as: Some(used.to_owned()), ..ProbeResult::silent(device) });
         }
         if let Some(used_by) = self.locked_by(device)? {
             return Ok(ProbeResult { used_by: Some(used_by), ..ProbeResult::silent(device) });
@@ -153,7 +167,7 @@ impl Probes {
             }
             Err(LeaseError::Store(error)) => return Err(error.into()),
         };
-        let answer = self.ask_under_lease(device, kind).await;
+        let answer = self.ask_under_lease(device, machines, kind).await;
         let released = lease.release();
         let answer = answer?;
         released?;
@@ -175,14 +189,19 @@ impl Probes {
         format!("{} uses it{sweep} (for {until} s without a word from it)", holder.holder)
     }
 
-    async fn ask_under_lease(&self, device: &Device, kind: ProbeKind<'_>) -> Result<ProbeResult, AgentError> {
+    async fn ask_under_lease(
+        &self,
+        device: &Device,
+        machines: Option<&Machines>,
+        kind: ProbeKind<'_>,
+    ) -> Result<ProbeResult, AgentError> {
         let mut answer = ProbeResult::silent(device);
         let mut figures = CheckFigures::default();
         let lab = self.store.lab_id()?;
         let ended = match kind {
-            ProbeKind::Facts => self.talk(device, &lab, &mut answer, None).await,
+            ProbeKind::Facts => self.talk(device, With { lab: &lab, machines, figures: None }, &mut answer).await,
             ProbeKind::Fitness(_) => {
-                let talk = self.talk(device, &lab, &mut answer, Some(&mut figures));
+                let talk = self.talk(device, With { lab: &lab, machines, figures: Some(&mut figures) }, &mut answer);
                 check::in_time(self.initiator, &device.name, talk).await
             }
         };
@@ -192,7 +211,7 @@ impl Probes {
             ended => answer.failure = ended.err(),
         }
         self.note(&answer)?;
-        if let (ProbeKind::Fitness(schedule), None) = (kind, &answer.used_by) {
+        if let (ProbeKind::Fitness(schedule), None, None) = (kind, &answer.used_by, &answer.same_as) {
             self.conclude(&mut answer, figures, schedule)?;
         }
         Ok(answer)
@@ -202,9 +221,8 @@ impl Probes {
     async fn talk(
         &self,
         device: &Device,
-        lab: &LabId,
+        With { lab, machines, figures }: With<'_>,
         answer: &mut ProbeResult,
-        figures: Option<&mut CheckFigures>,
     ) -> Result<(), Failure> {
         let started = Instant::now();
         let with = BringUp {
@@ -217,6 +235,16 @@ impl Probes {
         let brought_up = Session::bring_up(device, with).await;
         answer.bring_up_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let mut session = brought_up?;
+        if let Some(Err(taken)) = machines.map(|machines| machines.take(device, &session.machine)) {
+            session.close().await;
+            return match taken {
+                Taken::SameAs(used) => {
+                    answer.same_as = Some(used);
+                    Ok(())
+                }
+                Taken::WorkdirOf(other) => Err(shared_workdir(device, &session.workdir, &other)),
+            };
+        }
         session.battery = battery(&session).await;
         (answer.facts, answer.hello) = (Some(session.facts()), Some(session.hello.clone()));
         let measured = match figures {

@@ -78,7 +78,7 @@ pub(super) fn judge(
         let what = failure.to_string().chars().filter(|c| !c.is_control()).collect();
         return (CheckVerdict::Failed, vec![Finding { what, remedy: failure.kind.remedy().to_owned() }]);
     }
-    let mut findings: Vec<Finding> = [space(figures), clock(figures)].into_iter().flatten().collect();
+    let mut findings: Vec<Finding> = [space(figures), clock(figures), logout(figures)].into_iter().flatten().collect();
     findings.extend(figures.battery.iter().flat_map(battery));
     findings.extend(kernels(figures, baseline));
     findings.extend(link(figures, baseline));
@@ -95,6 +95,13 @@ fn clock(figures: &CheckFigures) -> Option<Finding> {
     figures.clock_off_ms?;
     let what = format!("its clock is {}", clock_text(figures.clock_off_ms));
     Some(finding(what, "set it, or turn its automatic time on"))
+}
+
+fn logout(figures: &CheckFigures) -> Option<Finding> {
+    let user = figures.user_without_lingering.as_ref()?;
+    let what = "a connection that breaks ends the run, too: systemd-logind ends what a login has started \
+        (KillUserProcesses=yes)";
+    Some(finding(what.to_owned(), &format!("on the device, as root: `loginctl enable-linger {user}`")))
 }
 
 fn battery(battery: &Battery) -> Vec<Finding> {

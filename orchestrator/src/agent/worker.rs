@@ -8,12 +8,15 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::device::{BringUp, Session};
-use crate::domain::{CheckThen, Device, DeviceLock, DeviceState, DeviceStatus, EventKind, Failure, FailureKind};
+use crate::domain::{
+    CheckThen, Device, DeviceIdentity, DeviceLock, DeviceState, DeviceStatus, EventKind, Failure, FailureKind,
+};
 use crate::lease::{LEASE_POLL_INTERVAL, Lease, LeaseError};
 
 use super::activity::Busy;
 use super::events::Subject;
 use super::jobs::{self, DeviceOutcome};
+use super::machines::{Taken, shared_workdir};
 use super::orphans::NotCleared;
 use super::prepare::{prepare, restore};
 use super::sightings::note_seen;
@@ -53,7 +56,7 @@ pub(super) struct Worker<'a> {
 /// Carries out the open jobs of one device.
 #[tracing::instrument(name = "device", skip_all, fields(device = %device.name))]
 pub(super) async fn work(agent: &Agent, device: &Device, shared: &Shared, busy: Busy) -> Result<(), AgentError> {
-    if let Some(used) = shared.phones.used_instead_of(device) {
+    if let Some(used) = shared.machines.used_instead_of(device) {
         return endings::skip_duplicate_entry(agent, device, used).await;
     }
     let mut worker = Worker::new(agent, device, shared);
@@ -190,9 +193,8 @@ impl<'a> Worker<'a> {
             return Ok(ended);
         }
         // Held as long as the session: the same phone under another name is the same device.
-        let identity = session.android.as_ref().and_then(|android| android.identity());
-        let phone = match &identity {
-            Some(identity) => match self.lease(&format!("phone {identity}")).await? {
+        let phone = match phone_lease(&session) {
+            Some(name) => match self.lease(&name).await? {
                 Some(phone) => Some(phone),
                 None => {
                     session.close().await;
@@ -201,7 +203,7 @@ impl<'a> Worker<'a> {
             },
             None => None,
         };
-        let mut set_up = prepare(agent, device, &mut session).await?;
+        let mut set_up = prepare(agent, device, self.journal_identity(&session), &mut session).await?;
         let free_bytes = session.hello.store.free_bytes;
         note_seen(agent.store.as_ref(), &device.name, &session.facts(), free_bytes, agent.now())?;
         self.last_check = agent.store.device_checks(&device.name, 1)?.last().map(CheckThen::from);
@@ -259,9 +261,13 @@ impl<'a> Worker<'a> {
             agent.store.end_quarantine(&device.name, &released)?;
             agent.events.send(released).await;
         }
-        let identity = session.android.as_ref().and_then(|android| android.identity());
-        if let Some(Err(used)) = identity.map(|identity| self.shared.phones.take(device, &identity)) {
-            endings::skip_duplicate_entry(agent, device, &used).await?;
+        if let Err(taken) = self.shared.machines.take(device, &session.machine) {
+            match taken {
+                Taken::SameAs(used) => endings::skip_duplicate_entry(agent, device, &used).await?,
+                Taken::WorkdirOf(other) => {
+                    endings::give_up(agent, device, shared_workdir(device, &session.workdir, &other)).await?;
+                }
+            }
             return Ok(Some(TurnOutcome::Over));
         }
         let pinned =
@@ -280,6 +286,12 @@ impl<'a> Worker<'a> {
             Err(NotCleared::Device(failure)) => self.failed(failure, DeviceState::InService).await.map(Some),
             Err(NotCleared::Store(error)) => Err(error.into()),
         }
+    }
+
+    /// Under which name the journal has a phone's changes; `None` for what is no phone.
+    pub(super) fn journal_identity(&self, session: &Session) -> Option<DeviceIdentity> {
+        let android = session.android.as_ref()?;
+        Some(self.shared.machines.journal_identity(self.device, android.identity()))
     }
 
     /// The device failed outside of a run.
@@ -324,4 +336,10 @@ impl<'a> Worker<'a> {
     pub(super) async fn emit(&self, kind: EventKind) {
         self.agent.events.emit(Subject::device(&self.device.name), kind).await;
     }
+}
+
+/// The lease of a phone, whatever its entries are called. Clones say the same of themselves, in boots of their own.
+fn phone_lease(session: &Session) -> Option<String> {
+    let (identity, _) = session.machine.phone.as_ref()?;
+    Some(format!("phone {identity} in boot {}", session.machine.boot_id.as_deref().unwrap_or("unknown")))
 }

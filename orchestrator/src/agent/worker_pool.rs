@@ -10,7 +10,7 @@ use tracing::Instrument as _;
 use crate::domain::Device;
 
 use super::activity::Activity;
-use super::phones::Phones;
+use super::machines::Machines;
 use super::{Agent, AgentError, worker};
 
 /// What the workers of one call share.
@@ -18,7 +18,7 @@ pub(super) struct Shared {
     pub(super) places: Semaphore,
     /// Why no more jobs start anywhere, once `on_failure: stop_sweep` fired.
     pub(super) halt: watch::Sender<Option<String>>,
-    pub(super) phones: Phones,
+    pub(super) machines: Machines,
     pub(super) activity: Activity,
     pub(super) wanted: Wanted,
 }
@@ -28,7 +28,7 @@ impl Shared {
         Shared {
             places: Semaphore::new(max_devices.clamp(1, Semaphore::MAX_PERMITS)),
             halt: watch::channel(None).0,
-            phones: Phones::default(),
+            machines: Machines::default(),
             activity: Activity::new(),
             wanted: Wanted::default(),
         }

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use crate::domain::{AndroidFacts, Battery, Device, DeviceFacts, Failure, FailureKind, LabId, Timeouts};
 use crate::transport::{Command, Connect, ErrorKind, Transport, run_collect};
 
+use super::machine::MachineIdentity;
 use super::part::{PartFile, PartNames};
 use super::probe::{DeviceProbe, connect_and_probe};
 use super::refusal::kind_of_exit;
@@ -49,6 +50,10 @@ pub struct Session {
     pub android: Option<AndroidFacts>,
     /// When and how it said that.
     pub heard: Heard,
+    /// Which machine it is.
+    pub machine: MachineIdentity,
+    /// Whether Android has not booted, though it was waited for.
+    pub is_booting: bool,
     /// How it was powered when somebody asked, for its facts.
     pub battery: Option<Battery>,
     pub(super) transport: Arc<dyn Transport>,
@@ -126,6 +131,8 @@ impl Session {
             hello,
             heard,
             partial: probe.partial_files(),
+            machine: MachineIdentity::of(&probe),
+            is_booting: probe.is_booting,
             parts,
             workdir: probe.workdir,
             android: probe.android,
@@ -232,6 +239,7 @@ impl Session {
         self.heard = heard;
         let boot_id = std::mem::replace(&mut self.hello, hello).boot_id;
         self.partial = probe.partial_files();
+        (self.machine, self.is_booting) = (MachineIdentity::of(&probe), probe.is_booting);
         self.workdir = probe.workdir;
         self.transport = transport;
         self.is_gone = false;

@@ -24,6 +24,17 @@ done
 exit 0
 "#;
 
+/// Whether the end of a login ends all that it has started: where systemd-logind is told to, and this login doesn't linger.
+/// root is left out of that by default.
+const LOGOUT_SCRIPT: &str = r#"
+command -v loginctl > /dev/null 2>&1 || exit 0
+[ "$(id -u)" != 0 ] && [ ! -e "/var/lib/systemd/linger/$(id -un)" ] || exit 0
+manager=org.freedesktop.login1
+told=$(busctl get-property $manager /org/freedesktop/login1 $manager.Manager KillUserProcesses 2> /dev/null)
+[ "$told" = 'b true' ] && echo "ends $(id -un)"
+exit 0
+"#;
+
 /// A thermal sensor that can be read.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct ThermalSensor {
@@ -65,6 +76,20 @@ impl Session {
             .await
             .map_err(|error| transport_failure(&self.device.name, "read thermal sensors", &error))?;
         Ok(parse_sensors(&String::from_utf8_lossy(&printed)))
+    }
+
+    /// Who is logged in there, where the end of the login ends a run, too.
+    ///
+    /// # Errors
+    /// When the device does not answer.
+    pub async fn user_without_lingering(&self) -> Result<Option<String>, Failure> {
+        let argv = ["sh", "-c", LOGOUT_SCRIPT].map(str::to_owned).to_vec();
+        let printed = run_checked(self.transport.as_ref(), argv, self.stall())
+            .await
+            .map_err(|error| transport_failure(&self.device.name, "ask what the end of a login ends", &error))?;
+        let text = String::from_utf8_lossy(&printed).into_owned();
+        let user = text.lines().find_map(|line| line.trim().strip_prefix("ends "));
+        Ok(user.map(|user| user.chars().filter(|c| !c.is_control()).take(64).collect()))
     }
 
     /// How fast the device is right now.
@@ -121,6 +146,29 @@ fn parse_sensors(text: &str) -> Vec<ThermalSensor> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_login_that_takes_its_processes_along_is_told() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let program = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).expect("it is written");
+            std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("its mode");
+        };
+        let paths = [folder.path().to_owned(), "/usr/bin".into(), "/bin".into()];
+        let path = std::env::join_paths(paths).expect("a path");
+        let said = || {
+            let argv = ["-c", LOGOUT_SCRIPT];
+            let output = std::process::Command::new("sh").args(argv).env("PATH", &path).output().expect("sh runs");
+            String::from_utf8_lossy(&output.stdout).into_owned()
+        };
+        program("loginctl", "exit 0");
+        program("id", "[ \"$1\" = -u ] && echo 1000 || echo nobody-in-particular");
+        program("busctl", "echo b false");
+        assert_eq!(said(), "");
+        program("busctl", "echo b true");
+        assert_eq!(said(), "ends nobody-in-particular\n");
+    }
 
     #[test]
     fn sensors_are_what_the_kernel_says() {

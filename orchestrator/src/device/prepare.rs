@@ -54,12 +54,20 @@ pub async fn undo_settings(
 }
 
 /// Runs a script as root by `su`, or, when that refuses, as whoever we are, with a line before all else that says why.
-/// `su` is called once, since it may ask a person each time: whether the script ran is told by its own first line.
+/// `su` is called once, since it may ask a person each time: whether the script ran is told by its own first line. Only
+/// one that neither is missing (126, 127) nor was refused by a person or a policy (13) may be of Android's own kind, which
+/// takes a user where others take options, and asks nobody.
 const BY_SU_SCRIPT: &str = r#"
-said=$(su -c "echo farmctl-by-su
-$1" 2>&1 < /dev/null)
+script="echo farmctl-by-su
+$1"
+said=$(su -c "$script" 2>&1 < /dev/null)
 code=$?
 case $said in *farmctl-by-su*) printf '%s\n' "$said"; exit $code ;; esac
+case $code in 13|126|127) ;; *)
+  other=$(su 0 sh -c "$script" 2>&1 < /dev/null)
+  code=$?
+  case $other in *farmctl-by-su*) printf '%s\n' "$other"; exit $code ;; esac
+esac
 printf '%s %s\n' "$2" "$(printf '%s' "$said" | head -n 1)"
 exec sh -c "$1"
 "#;
@@ -213,6 +221,9 @@ mod tests {
         };
         let (code, text) = run("#!/bin/sh\nBY=root exec sh -c \"$2\"\n");
         assert_eq!((code, text.as_str()), (Some(3), "farmctl-by-su\nroot\nit's\n"));
+        let own_kind = "#!/bin/sh\n[ \"$1\" = 0 ] || { echo \"su: invalid uid/gid '$1'\" >&2; exit 1; }\n";
+        let (code, text) = run(&format!("{own_kind}shift; export BY=root; exec \"$@\"\n"));
+        assert_eq!((code, text.as_str()), (Some(3), "farmctl-by-su\nroot\nit's\n"), "Android's own su");
         let (code, text) = run("#!/bin/sh\necho Permission denied >&2\nexit 13\n");
         assert_eq!((code, text), (Some(3), format!("{SU_REFUSED} Permission denied\nme\nit's\n")));
     }

@@ -7,7 +7,9 @@ use farmctl_protocol::{
 };
 use tokio::time::Instant;
 
-use crate::domain::{ArtifactRef, Failure, FailureKind, Job, JobDataset, Measurement, RunId, ThreadCount};
+use crate::domain::{
+    ArtifactRef, Failure, FailureKind, Job, JobDataset, Measurement, RunId, ThreadCount, TransportConfig,
+};
 use crate::transport::{Command, ErrorKind, Exit, OutputSink, Transport, TransportError};
 
 use super::bring_up::Session;
@@ -92,16 +94,20 @@ impl Session {
             collector: Collector::new(order.job),
             stderr: Vec::new(),
             fault: None,
+            broke_off: false,
             observer,
         };
         let outcome = self.follow_to_end(order, (!is_known).then_some(request.as_slice()), &mut follower).await;
-        let Follower { collector, .. } = follower;
+        let Follower { collector, broke_off, .. } = follower;
         let end = collector.end().cloned();
         let failure = match (outcome, end) {
             (Ok(()), Some(End::Finished)) => return Ok(collector.into_collected()),
             (_, Some(End::Failed(failure))) => {
                 let mut failure = Failure::from(failure);
                 failure.message = format!("on {}: {}", self.device.name, failure.message);
+                if failure.kind == FailureKind::Killed && broke_off {
+                    failure.message.push_str(self.went_with_connection());
+                }
                 failure
             }
             (Err(failure), _) => failure,
@@ -215,6 +221,7 @@ impl Session {
             if error.kind != ErrorKind::ConnectionLost {
                 return Err(transport_failure(&self.device.name, "follow a run", &error));
             }
+            follower.broke_off = true;
             follower.observer.reconnecting(&error.message).await;
             self.reconnect().await?;
             if boot_id.is_some() && self.hello.boot_id != boot_id {
@@ -223,6 +230,21 @@ impl Session {
                     format!("{} booted anew while it measured", self.device.name),
                 ));
             }
+        }
+    }
+
+    /// What most likely ended a run whose connection broke in the same moment, without a boot.
+    fn went_with_connection(&self) -> &'static str {
+        match &self.device.transport {
+            TransportConfig::Adb(_) => {
+                "; the connection broke with it: adbd ended, and Android's init ends all that adbd has started"
+            }
+            TransportConfig::Ssh(_) => {
+                "; the connection broke with it: the login ended, and took along what it had started (systemd-logind \
+                 with KillUserProcesses=yes, or sshd stopped with its control group); on the device, as root, \
+                 `loginctl enable-linger USER` lets it live on"
+            }
+            TransportConfig::Local => "",
         }
     }
 
@@ -353,6 +375,8 @@ struct Follower<'a> {
     stderr: Vec<u8>,
     /// What was wrong with the output: then the rest of it does not count.
     fault: Option<String>,
+    /// Whether the connection broke while the run went on.
+    broke_off: bool,
     observer: &'a mut dyn RunObserver,
 }
 

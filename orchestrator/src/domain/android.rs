@@ -27,6 +27,13 @@ impl Default for AndroidOptions {
 #[serde(transparent)]
 pub struct DeviceIdentity(pub String);
 
+impl DeviceIdentity {
+    /// Of a device that has no number of its own: it is known by its name in the farm.
+    pub fn by_name(name: &str) -> DeviceIdentity {
+        DeviceIdentity(format!("name/{name}"))
+    }
+}
+
 impl fmt::Display for DeviceIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.0)

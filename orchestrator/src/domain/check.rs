@@ -81,6 +81,9 @@ pub struct CheckFigures {
     /// How it is powered, where it tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub battery: Option<Battery>,
+    /// Who is logged in, where the end of the login ends a run, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_without_lingering: Option<String>,
     /// How fast it computes and reads memory.
     pub calibration: Option<Calibration>,
 }

@@ -1,15 +1,15 @@
-use std::collections::HashMap;
 use std::time::Duration;
 
 use futures::StreamExt as _;
 use serde::Serialize;
 
+use crate::device::{MachineIdentity, Relation};
 use crate::domain::{AdbEndpoint, AndroidFacts, Device, DeviceIdentity, TransportConfig, is_host_and_port};
 use crate::transport::adb::{AdbDevice, AnnouncedDevice, list_announced, list_devices};
 use crate::transport::{ConnectOptions, TransportError};
 
 use super::AT_ONCE;
-use super::identity::facts;
+use super::identity::phone_answer;
 
 /// Longest name of a device in a farm file.
 const MAX_NAME_CHARS: usize = 64;
@@ -41,6 +41,9 @@ pub struct Discovered {
     pub endpoint: AdbEndpoint,
     /// What Android says of it, when it could be asked.
     pub facts: Option<AndroidFacts>,
+    /// Which machine it is, when it could be asked.
+    #[serde(skip)]
+    pub machine: Option<MachineIdentity>,
 }
 
 impl Discovered {
@@ -82,6 +85,7 @@ impl Discovered {
             declared_as: None,
             same_as: None,
             facts: None,
+            machine: None,
         }
     }
 
@@ -125,9 +129,12 @@ pub async fn discover(
         let mut found = Discovered::listed(device, name, server);
         if found.is_ready() {
             let path = AdbEndpoint { serial: Some(found.serial.clone()), address: None, ..found.endpoint.clone() };
-            found.facts =
-                facts(&found.serial, &TransportConfig::Adb(path), options, [options.connect_timeout, deadline]).await;
-            found.identity = found.facts.as_ref().and_then(AndroidFacts::identity);
+            let (path, limits) = (TransportConfig::Adb(path), [options.connect_timeout, deadline]);
+            if let Some(answer) = phone_answer(&found.serial, &path, options, limits).await {
+                found.identity = answer.facts.identity();
+                found.machine = Some(MachineIdentity::of_phone(&answer.facts, answer.boot_id));
+                found.facts = Some(answer.facts);
+            }
         }
         found
     });
@@ -145,28 +152,30 @@ pub async fn discover(
 
 /// Marks all ways to a phone but the best one, which gets the others' address.
 fn join_ways(found: &mut [Discovered]) {
-    let mut best: HashMap<DeviceIdentity, usize> = HashMap::new();
+    // Of each, the best way to what it is: itself, unless a better one comes.
+    let mut best: Vec<usize> = (0..found.len()).collect();
     for index in 0..found.len() {
-        let Some(identity) = found[index].identity.clone() else { continue };
-        let first = *best.entry(identity.clone()).or_insert(index);
-        if first == index {
+        let Some(first) = (0..index).find(|&other| is_same(&found[other], &found[index])).map(|other| best[other])
+        else {
             continue;
-        }
+        };
         let (used, other) = if found[index].endpoint.is_cable_only() && !found[first].endpoint.is_cable_only() {
             (index, first)
         } else {
             (first, index)
         };
-        best.insert(identity, used);
+        best.iter_mut().filter(|way| **way == other).for_each(|way| *way = used);
         let address = found[other].endpoint.address.clone();
         found[used].endpoint.address = found[used].endpoint.address.take().or(address);
     }
-    for index in 0..found.len() {
-        let used = found[index].identity.as_ref().and_then(|identity| best.get(identity)).copied();
-        if let Some(used) = used.filter(|used| *used != index) {
-            found[index].same_as = Some(found[used].serial.clone());
-        }
+    for index in (0..found.len()).filter(|&index| best[index] != index) {
+        found[index].same_as = Some(found[best[index]].serial.clone());
     }
+}
+
+/// Whether both are ways to one phone.
+fn is_same(one: &Discovered, two: &Discovered) -> bool {
+    one.machine.as_ref().zip(two.machine.as_ref()).is_some_and(|(one, two)| one.relation(two) == Relation::Same)
 }
 
 /// Marks what farm files have: by serial number or address, or because another way to the phone is declared.
@@ -187,8 +196,7 @@ fn mark_declared(found: &mut [Discovered], declared: &[Device]) {
     };
     let names: Vec<Option<String>> = found.iter().map(by_name).collect();
     let same = |one: &Discovered| {
-        let identity = one.identity.as_ref()?;
-        let known = found.iter().zip(&names).filter(|(other, _)| other.identity.as_ref() == Some(identity));
+        let known = found.iter().zip(&names).filter(|(other, _)| is_same(one, other));
         known.filter_map(|(_, name)| name.clone()).next()
     };
     let marks: Vec<Option<String>> =
@@ -234,7 +242,8 @@ mod tests {
             ..AndroidFacts::default()
         });
         let identity = facts.as_ref().and_then(AndroidFacts::identity);
-        Discovered { facts, identity, ..Discovered::listed(listed, serial.to_owned(), None) }
+        let machine = facts.as_ref().map(|facts| MachineIdentity::of_phone(facts, Some("1".to_owned())));
+        Discovered { facts, identity, machine, ..Discovered::listed(listed, serial.to_owned(), None) }
     }
 
     fn declared(name: &str, serial: Option<&str>, address: Option<&str>) -> Device {

@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 
-use crate::device::ask_android;
-use crate::domain::{AndroidFacts, Device, DeviceIdentity, Timeouts, TransportConfig};
+use crate::device::{MachineIdentity, PhoneAnswer, Relation, ask_android};
+use crate::domain::{Device, Timeouts, TransportConfig};
 use crate::transport::Connect;
 
 use super::AT_ONCE;
@@ -15,39 +15,58 @@ pub struct DuplicateEntry {
     pub device: String,
     /// The device that is used.
     pub same_as: String,
-    /// What both are.
-    pub identity: DeviceIdentity,
 }
+
+/// What was found out about the phones of a farm.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PhoneSurvey {
+    /// Those that are others, reached another way.
+    pub entries: Vec<DuplicateEntry>,
+    /// Names of those that say they are the same phone as another, and are not: clones of one image.
+    pub clones: Vec<String>,
+}
+
+/// A device with what it said it is, if it is a phone and answered.
+type Answer<'a> = (&'a Device, Option<MachineIdentity>);
 
 /// Asks all phones what they are, and says which are declared twice. A device that does not answer is no duplicate
 /// entry. With fewer than two phones, none is asked.
-pub async fn find_duplicate_entries(
-    devices: &[Device],
-    connect: &dyn Connect,
-    timeouts: &Timeouts,
-) -> Vec<DuplicateEntry> {
+pub async fn survey_phones(devices: &[Device], connect: &dyn Connect, timeouts: &Timeouts) -> PhoneSurvey {
     let phones: Vec<&Device> =
         devices.iter().filter(|device| matches!(device.transport, TransportConfig::Adb(_))).collect();
     if phones.len() < 2 {
-        return Vec::new();
+        return PhoneSurvey::default();
     }
     let limits = [timeouts.connect_seconds, timeouts.bring_up_seconds].map(Duration::from_secs_f64);
-    let asked = phones.into_iter().map(|device| async move {
-        let facts = facts(&device.name, &device.transport, connect, limits).await;
-        (device, facts.and_then(|facts| facts.identity()))
+    let mut known = ask_all(&phones, connect, limits).await;
+    // Of two that look like clones one may have booted anew between the two questions: then both say the same now.
+    let unclear: Vec<&Device> = clones(&known).into_iter().map(|(device, _)| *device).collect();
+    for (device, machine) in ask_all(&unclear, connect, limits).await {
+        let answer = known.iter_mut().find(|(other, _)| other.name == device.name);
+        if let (Some(answer), Some(machine)) = (answer, machine) {
+            answer.1 = Some(machine);
+        }
+    }
+    let clones = clones(&known).into_iter().map(|(device, _)| device.name.clone()).collect();
+    PhoneSurvey { entries: duplicate_entries(&known), clones }
+}
+
+async fn ask_all<'a>(devices: &[&'a Device], connect: &dyn Connect, limits: [Duration; 2]) -> Vec<Answer<'a>> {
+    let asked = devices.iter().map(|&device| async move {
+        let answer = phone_answer(&device.name, &device.transport, connect, limits).await;
+        (device, answer.map(|answer| MachineIdentity::of_phone(&answer.facts, answer.boot_id)))
     });
-    let known: Vec<(&Device, Option<DeviceIdentity>)> = futures::stream::iter(asked).buffered(AT_ONCE).collect().await;
-    duplicate_entries(&known)
+    futures::stream::iter(asked).buffered(AT_ONCE).collect().await
 }
 
 /// What a phone says of itself; `None` when it does not answer or is none. The limits are those of connecting and of
 /// asking.
-pub(super) async fn facts(
+pub(super) async fn phone_answer(
     name: &str,
     path: &TransportConfig,
     connect: &dyn Connect,
     [connect_limit, limit]: [Duration; 2],
-) -> Option<AndroidFacts> {
+) -> Option<PhoneAnswer> {
     let transport = match connect.connect(path, connect_limit).await {
         Ok(transport) => transport,
         Err(error) => {
@@ -55,29 +74,32 @@ pub(super) async fn facts(
             return None;
         }
     };
-    let facts = ask_android(name, transport.as_ref(), limit).await;
+    let answer = ask_android(name, transport.as_ref(), limit).await;
     transport.close().await;
-    facts.unwrap_or_else(|failure| {
+    answer.unwrap_or_else(|failure| {
         tracing::debug!(device = name, %failure, "not asked what it is");
         None
     })
 }
 
-/// Of devices with the same identity the one with the best path is used; of equal paths the one declared first.
-fn duplicate_entries(devices: &[(&Device, Option<DeviceIdentity>)]) -> Vec<DuplicateEntry> {
-    let of_identity = |wanted: &DeviceIdentity| {
-        let same = devices.iter().filter(|(_, identity)| identity.as_ref() == Some(wanted));
+fn are(one: &Option<MachineIdentity>, two: &Option<MachineIdentity>, relation: Relation) -> bool {
+    one.as_ref().zip(two.as_ref()).is_some_and(|(one, two)| one.relation(two) == relation)
+}
+
+/// Those of which another says that it is the same phone, in another boot.
+fn clones<'a, 'b>(devices: &'b [Answer<'a>]) -> Vec<&'b Answer<'a>> {
+    let has_clone = |(_, machine): &&Answer<'_>| devices.iter().any(|(_, other)| are(machine, other, Relation::Clone));
+    devices.iter().filter(has_clone).collect()
+}
+
+/// Of devices that are the same phone the one with the best path is used; of equal paths the one declared first.
+fn duplicate_entries(devices: &[Answer<'_>]) -> Vec<DuplicateEntry> {
+    let duplicate = |(device, machine): &Answer<'_>| {
+        let same = devices.iter().filter(|(_, other)| are(machine, other, Relation::Same));
         // The first of several smallest ones.
-        same.map(|(device, _)| *device).min_by_key(|device| path_rank(&device.transport))
-    };
-    let duplicate = |(device, identity): &(&Device, Option<DeviceIdentity>)| {
-        let identity = identity.clone()?;
-        let used = of_identity(&identity)?;
-        (used.name != device.name).then(|| DuplicateEntry {
-            device: device.name.clone(),
-            same_as: used.name.clone(),
-            identity,
-        })
+        let (used, _) = same.min_by_key(|(device, _)| path_rank(&device.transport))?;
+        let is_other = used.name != device.name;
+        is_other.then(|| DuplicateEntry { device: device.name.clone(), same_as: used.name.clone() })
     };
     devices.iter().filter_map(duplicate).collect()
 }
@@ -97,7 +119,7 @@ fn path_rank(transport: &TransportConfig) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{AdbEndpoint, sample};
+    use crate::domain::{AdbEndpoint, AndroidFacts, sample};
 
     fn phone(name: &str, serial: Option<&str>, address: Option<&str>) -> Device {
         let [serial, address] = [serial, address].map(|text| text.map(str::to_owned));
@@ -105,11 +127,14 @@ mod tests {
         Device { transport, ..sample::device(name) }
     }
 
+    fn machine(text: &str) -> MachineIdentity {
+        let (serial, boot_id) = text.split_once('/').expect("serial/boot");
+        let facts = AndroidFacts { serial: Some(serial.to_owned()), ..AndroidFacts::default() };
+        MachineIdentity::of_phone(&facts, Some(boot_id.to_owned()))
+    }
+
     fn found(devices: &[(Device, Option<&str>)]) -> Vec<(String, String)> {
-        let known: Vec<(&Device, Option<DeviceIdentity>)> = devices
-            .iter()
-            .map(|(device, identity)| (device, identity.map(|text| DeviceIdentity(text.to_owned()))))
-            .collect();
+        let known: Vec<Answer<'_>> = devices.iter().map(|(device, identity)| (device, identity.map(machine))).collect();
         duplicate_entries(&known).into_iter().map(|entry| (entry.device, entry.same_as)).collect()
     }
 
@@ -134,5 +159,14 @@ mod tests {
         let cable = |name| phone(name, Some("R58"), None);
         assert_eq!(found(&[(cable("a"), None), (cable("b"), None), (cable("c"), Some("p/1"))]), []);
         assert_eq!(found(&[(cable("a"), Some("p/1")), (cable("b"), Some("q/1"))]), []);
+    }
+    #[test]
+    fn two_phones_of_one_image_are_two() {
+        let air = |name| phone(name, None, Some("10.0.0.7:5555"));
+        let all = [(air("a"), Some("p/1")), (air("b"), Some("p/2")), (air("c"), Some("p/2")), (air("d"), Some("q/1"))];
+        assert_eq!(found(&all), [("c".to_owned(), "b".to_owned())]);
+        let known: Vec<Answer<'_>> = all.iter().map(|(device, it)| (device, it.map(machine))).collect();
+        let clones: Vec<&str> = clones(&known).into_iter().map(|(device, _)| device.name.as_str()).collect();
+        assert_eq!(clones, ["a", "b", "c"]);
     }
 }

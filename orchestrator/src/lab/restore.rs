@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::agent::{is_left_behind, undo_changes};
 use crate::device::ask_android;
-use crate::domain::{Device, OpenChange};
+use crate::domain::{Device, DeviceIdentity, OpenChange};
 use crate::store::Store;
 use crate::transport::{ConnectOptions, connect};
 
@@ -97,11 +97,13 @@ async fn restore_one(
         Err(error) => return failed(format!("failed to connect: {error}")),
     };
     let identity = match ask_android(&device.name, transport.as_ref(), TIMEOUT).await {
-        Ok(facts) => facts.and_then(|facts| facts.identity()),
+        Ok(answer) => answer.and_then(|answer| answer.facts.identity()),
         Err(failure) => return failed(failure.to_string()),
     };
+    let by_name = DeviceIdentity::by_name(&device.name);
     let is_its_own = |open: &&OpenChange| match &identity {
-        Some(identity) => open.change.identity == *identity,
+        // One of several clones is known by its name.
+        Some(identity) => open.change.identity == *identity || open.change.identity == by_name,
         None => open.change.device == device.name,
     };
     let own: Vec<OpenChange> = left.iter().filter(is_its_own).cloned().collect();

@@ -145,7 +145,7 @@ impl DeviceState {
                 // A device that can't be used stays so, while its jobs get their records.
                 if matches!(self.activity, Activity::Unusable(_)) { self.activity.clone() } else { Activity::Idle }
             }
-            EventKind::DeviceDuplicateEntry { same_as } => Activity::Unusable(format!("same phone as {same_as}")),
+            EventKind::DeviceDuplicateEntry { same_as } => Activity::Unusable(format!("same device as {same_as}")),
             EventKind::DeviceChanged { .. }
             | EventKind::DeviceRestored { .. }
             | EventKind::DeviceWarning { .. }

@@ -81,7 +81,7 @@ fn availability_sentence(kind: &EventKind) -> Option<String> {
         EventKind::DeviceReleased { by } => format!("back in service, by {by}"),
         EventKind::DeviceLocked { by, why, until } => format!("locked by {by} until {until:.0}: {why}"),
         EventKind::DeviceUnlocked { by, locked_by } => format!("unlocked by {by}; {locked_by} had locked it"),
-        EventKind::DeviceDuplicateEntry { same_as } => format!("not used: same phone as {same_as}"),
+        EventKind::DeviceDuplicateEntry { same_as } => format!("not used: same device as {same_as}"),
         EventKind::HostCommand { purpose, argv, outcome, .. } => {
             format!("{purpose} by {}: {outcome}", argv.join(" "))
         }

@@ -94,6 +94,8 @@ fn settings_are_changed_as_root_where_the_farm_file_says_so_and_su_allows_it() {
     let free = ["", ""].map(str::to_owned);
     assert_eq!(sweep(false, "grant"), (0, 2, free.clone(), vec![]), "nobody is asked unless that is wanted");
     assert_eq!(sweep(true, "grant"), (3, 3, ["farmctl", "farmctl"].map(str::to_owned), vec![]));
+    let (_, changed, own, warnings) = sweep(true, "own");
+    assert_eq!((changed, own, warnings), (3, ["farmctl", "farmctl"].map(str::to_owned), vec![]), "Android's own su");
     for answer in ["deny", "none"] {
         let (_, changed, lock, warnings) = sweep(true, answer);
         assert_eq!((changed, lock, warnings.len()), (2, free.clone(), 1), "{answer}: set up all the same");

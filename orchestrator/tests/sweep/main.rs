@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod accuracy;
+mod alike;
 mod all_night;
 mod android;
 mod api;

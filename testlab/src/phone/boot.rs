@@ -48,7 +48,8 @@ impl Phone {
         words.extend([folder.into(), self.base.clone().into(), self.data().into()]);
         let address = self.subnet.phone().to_string();
         let port = PORT.to_string();
-        let texts = [&address, &port, &self.serial, SHELL_PATH, emulation.cpu, &emulation.handler];
+        let without = self.without.join(" ");
+        let texts = [&address, &port, &self.serial, SHELL_PATH, emulation.cpu, &emulation.handler, &without];
         words.extend(texts.map(OsString::from));
         let words: Vec<&OsStr> = words.iter().map(OsString::as_os_str).collect();
         Owned::start(&find_program("unshare", "util-linux")?, &words, folder, &folder.join("log"))

@@ -1,8 +1,9 @@
 # Pid 1 of a virtual phone, in namespaces of its own: mounts the phone's files, waits for its network, then runs adbd.
 # adbd may die: what runs on the phone goes on, and a line on the control pipe starts it again.
-# Arguments: FOLDER BASE DATA ADDRESS PORT NAME PATH CPU BINFMT (the last two are empty for a phone with the host's CPU)
+# Arguments: FOLDER BASE DATA ADDRESS PORT NAME PATH CPU BINFMT (these two are empty for a phone with the host's CPU)
+# WITHOUT (names of commands that it does not have)
 set -eu
-folder=$1 base=$2 data=$3 address=$4 port=$5 name=$6 path=$7 cpu=$8 binfmt=$9
+folder=$1 base=$2 data=$3 address=$4 port=$5 name=$6 path=$7 cpu=$8 binfmt=$9 without=${10}
 root=$folder/root
 exec 3< "$folder/control"
 
@@ -14,6 +15,7 @@ fi
 if ! mount -t overlay -o "lowerdir=$base,upperdir=$folder/own,workdir=$folder/work" testlab "$root" 2> /dev/null; then
   [ -e "$root/data" ] || cp -a "$base/." "$folder/own/." "$root/"
 fi
+for command in $without; do rm -f "$root/usr/bin/$command" "$root/system/bin/$command"; done
 mount -t proc testlab "$root/proc"
 mount --bind "$folder/boot_id" "$root/proc/sys/kernel/random/boot_id"
 mount --bind "$data" "$root/data"

@@ -11,6 +11,7 @@ mod boot;
 mod files;
 mod network;
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -24,7 +25,7 @@ pub use arch::PhoneArch;
 
 use crate::board::wait_until;
 use crate::folder::LabFolder;
-use crate::process::{Owned, kill_one, signal_one};
+use crate::process::{Owned, kill_one, run, signal_one};
 use crate::{LabError, SmallDisk};
 use network::{Cable, Subnet};
 
@@ -44,6 +45,8 @@ pub struct PhoneOptions {
     pub arch: PhoneArch,
     /// What `getprop` says besides, or instead.
     pub properties: Vec<(String, String)>,
+    /// Commands that it does not have.
+    pub without: Vec<String>,
     /// Size of /data, which can then get full; `None` for as much as the host has.
     pub data_size_bytes: Option<u64>,
 }
@@ -52,6 +55,7 @@ pub struct PhoneOptions {
 pub struct Phone {
     serial: String,
     arch: PhoneArch,
+    without: Vec<String>,
     subnet: Subnet,
     base: PathBuf,
     running: Mutex<Option<Running>>,
@@ -94,7 +98,8 @@ impl Phone {
         }
         let disk = options.data_size_bytes.map(|size_bytes| SmallDisk::mount(size_bytes, false)).transpose()?;
         let subnet = Subnet::claim()?;
-        let phone = Phone { serial, arch: options.arch, subnet, base, running: Mutex::new(None), disk, folder };
+        let (arch, without) = (options.arch, options.without.clone());
+        let phone = Phone { serial, arch, without, subnet, base, running: Mutex::new(None), disk, folder };
         files::write_system(&phone.folder.path().join("own"), &phone.serial, options)?;
         files::write_data(&phone.data())?;
         let running = phone.boot()?;
@@ -129,10 +134,26 @@ impl Phone {
 
     /// State that Android's commands have set: `wakefulness` (`Awake` or `Asleep`), or a setting by its namespace, as
     /// `global/stay_on_while_plugged_in` and `global/airplane_mode_on`. What `su` answers is there to be written: `grant`,
-    /// `deny`, or `none` (there is none).
+    /// `deny`,
+    /// `own` (Android's own `su 0 COMMAND`), or `none` (there is none).
     pub fn state(&self, name: &str) -> Option<String> {
         let text = fs::read_to_string(self.data().join("farmlab/state").join(name)).ok()?;
         Some(text.trim().to_owned())
+    }
+
+    /// Sets what `getprop` says, or clears it. It stays so over a reboot: `sys.boot_completed` too.
+    ///
+    /// # Errors
+    /// When the phone is off, or does not take it.
+    pub fn set_property(&self, name: &str, value: Option<&str>) -> Result<(), LabError> {
+        let running = self.running();
+        let Some(running) = running.as_ref() else { return Ok(()) };
+        let line = value.map_or_else(String::new, |value| format!("echo '{name}={value}' >> $f;"));
+        let props = self.folder.path().join("root/etc/props");
+        let script = format!("f={}; kept=$(grep -v '^{name}=' $f); echo \"$kept\" > $f; {line}", props.display());
+        let process = running.process.id().to_string();
+        let words = ["--target", &process, "--mount", "sh", "-c", &script].map(OsStr::new);
+        run("nsenter", "util-linux", &words).map(drop)
     }
 
     /// The calls of Android's commands so far (`svc power stayon true`), without getprop's.

@@ -63,7 +63,7 @@ fn verdict(answer: &ProbeResult) -> &'static str {
 
 fn why(answer: &ProbeResult) -> String {
     match (&answer.same_as, &answer.used_by, &answer.failure, &answer.check) {
-        (Some(used), ..) => format!("same phone as {used}"),
+        (Some(used), ..) => format!("same device as {used}"),
         (None, Some(used_by), ..) => used_by.clone(),
         (None, None, Some(failure), _) => failure.kind.to_string(),
         (None, None, None, Some(check)) => {

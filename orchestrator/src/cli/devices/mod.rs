@@ -154,7 +154,7 @@ fn print_answers(
 fn tell_failures(answers: &[ProbeResult]) {
     for answer in answers {
         if let Some(used) = &answer.same_as {
-            say(&format!("{} is a spare: same phone as {used}, which is used", answer.device));
+            say(&format!("{} is a spare: same device as {used}, which is used", answer.device));
         }
         if let Some(used_by) = &answer.used_by {
             say(&format!("{} was not asked: {used_by}", answer.device));

@@ -58,7 +58,7 @@ fn structure_of_a_farm() {
         ),
         (
             "adb with what is no address",
-            "devices:\n  - { name: a, transport: { adb: { serial: 'R5 8', address: phone, server: ':5037' } } }\n  \
+            "devices:\n  - { name: a, transport: { adb: { serial: 'R58 ', address: phone, server: ':5037' } } }\n  \
              - { name: b, transport: { adb: { address: 'x:0', sireal: R58 } } }\n",
         ),
         ("unknown transport", "devices:\n  - { name: a, transport: { shh: { host: x } } }\n"),

@@ -9,7 +9,7 @@ use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::address::ServerAddress;
-use super::devices::{AdbDevice, ambiguous, not_listed};
+use super::devices::{AdbDevice, ambiguous, meant, not_listed};
 use super::exec::{Shell, Target};
 use super::handle::Handle;
 use super::heal::{Patience, Sick, heal_device, heal_server};
@@ -181,10 +181,10 @@ async fn find_device(server: &Server, endpoint: &AdbEndpoint, patience: Patience
             ServerWord::Unauthorized => ErrorKind::LoginRefused,
             _ => ErrorKind::Unreachable,
         };
+        let check = "check that debugging over TCP or Wi-Fi is on, and its port: `adb tcpip 5555` turns it on by USB";
+        let hint = serial.and_then(|serial| meant(serial, &listed)).unwrap_or_else(|| check.to_owned());
         TransportError::new(kind, format!("connect to adb {address} by {server}: the server says: {}", said.trim()))
-            .with_hint(
-                "check that debugging over TCP or Wi-Fi is on, and its port: `adb tcpip 5555` turns it on by USB",
-            )
+            .with_hint(hint)
     })
 }
 

@@ -108,19 +108,24 @@ pub(super) fn ambiguous(wanted: &str, found: &[&AdbDevice], listed: &[AdbDevice]
         .with_hint(format!("write one of these into the farm file as `serial`: {}", names.join(", ")))
 }
 
+/// A name of the list that may have been meant, in words.
+pub(super) fn meant(wanted: &str, listed: &[AdbDevice]) -> Option<String> {
+    const NEAR: usize = 3;
+    let nearest = listed.iter().min_by_key(|device| strsim::levenshtein(wanted, &device.serial))?;
+    let is_near = strsim::levenshtein(wanted, &nearest.serial) <= NEAR;
+    is_near.then(|| format!("did you mean {}? (it is {})", nearest.serial, nearest.state))
+}
+
 /// The error of a device that is not listed.
 pub(super) fn not_listed(wanted: &str, listed: &[AdbDevice], server: &str) -> TransportError {
-    const NEAR: usize = 3;
     let error = TransportError::new(
         ErrorKind::Unreachable,
         format!("connect to adb {wanted} by {server}: it lists no such device"),
     );
-    let nearest =
-        listed.iter().map(|device| (strsim::levenshtein(wanted, &device.serial), device)).min_by_key(|near| near.0);
-    match nearest {
-        Some((distance, device)) if distance <= NEAR => {
-            error.with_hint(format!("did you mean {}? (it is {})", device.serial, device.state))
-        }
+    if let Some(meant) = meant(wanted, listed) {
+        return error.with_hint(meant);
+    }
+    match listed.first() {
         Some(_) => {
             let serials: Vec<String> = listed.iter().map(|device| device.unique_name(listed)).collect();
             error.with_hint(format!("check cable, power and USB debugging; listed are: {}", serials.join(", ")))

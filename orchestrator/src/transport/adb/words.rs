@@ -48,7 +48,7 @@ impl ServerWord {
 }
 
 /// The first line whose words are in a sentence counts.
-const SERVER: [(&str, ServerWord); 15] = [
+const SERVER: [(&str, ServerWord); 16] = [
     ("unauthorized", ServerWord::Unauthorized),
     ("still authorizing", ServerWord::Unauthorized),
     ("more than one device", ServerWord::Ambiguous),
@@ -59,6 +59,7 @@ const SERVER: [(&str, ServerWord); 15] = [
     ("not found", ServerWord::Gone),
     ("no devices", ServerWord::Gone),
     ("no such device", ServerWord::Gone),
+    ("no device with transport id", ServerWord::Gone),
     ("disconnected", ServerWord::Gone),
     ("still connecting", ServerWord::Gone),
     ("device still", ServerWord::Gone),

@@ -13,10 +13,10 @@ use farmctl::transport::adb::{HealingNotice, list_announced, list_devices, take_
 use farmctl::transport::{
     Command, ConnectOptions, ErrorKind, Exit, OutputSink, Transport, TransportError, address, connect, run_collect,
 };
-use testlab::{AdbServer, Phone, PhoneOptions};
+use testlab::{AdbFront, AdbServer, FrontName, Phone, PhoneOptions};
 use tokio::io::{AsyncRead, ReadBuf};
 
-use super::suite::{self, LONG};
+use super::suite::{self, LONG, pattern};
 use super::support::{adb_server, connected_old_phone, connected_phone, options, phone, phone_endpoint};
 
 const SHORT: Duration = Duration::from_secs(2);
@@ -405,7 +405,7 @@ async fn what_is_not_there_is_told_with_what_is() {
     let serial = phone.address().to_string().replace("6001", "6010");
     let wrong = AdbEndpoint { serial: Some(serial), address: None, ..phone_endpoint(&phone, &server) };
     let error = refused(&wrong, &options).await;
-    assert_eq!(error.kind, ErrorKind::Unreachable, "{error}");
+    assert_eq!(error.kind, ErrorKind::Refused, "a serial number with a port is connected to: {error}");
     assert!(error.hint.unwrap().contains(&format!("did you mean {}", phone.address())));
 
     let closed =
@@ -451,4 +451,67 @@ async fn a_server_that_says_nothing_holds_nobody_up() {
     assert!(started.elapsed() < LONG, "it came back");
     // It listens, but it is no adb: nothing is killed.
     assert!(error.message.contains("not adb"), "{error}");
+}
+
+/// A server that lists phones as they are on USB.
+fn front(server: &AdbServer, names: Vec<FrontName>) -> AdbFront {
+    let front = AdbFront::start(server.address()).unwrap();
+    front.set_names(names);
+    front
+}
+
+fn front_name(phone: &Phone, shown: &str, usb: Option<&str>) -> FrontName {
+    let (real, shown, usb) = (phone.address().to_string(), shown.to_owned(), usb.map(str::to_owned));
+    FrontName { real, shown, usb, state: None }
+}
+
+fn by_front(front: &AdbFront, serial: &str) -> AdbEndpoint {
+    let (serial, server) = (Some(serial.to_owned()), Some(front.address().to_string()));
+    AdbEndpoint { serial, server, address: None }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn phones_are_named_as_adb_names_them() {
+    let (phone, server) = (phone(), adb_server());
+    server.connect(phone.address()).unwrap();
+    let options = options(&std::env::temp_dir());
+    for (shown, names) in [
+        ("adb-R58M123 (2)._adb-tls-connect._tcp", vec!["adb-R58M123 (2)._adb-tls-connect._tcp", "usb:1-5"]),
+        ("(no serial number)", vec!["usb:1-5", "(no serial number)"]),
+    ] {
+        let front = front(&server, vec![front_name(&phone, shown, Some("1-5"))]);
+        for name in names {
+            let transport = reached(&by_front(&front, name), &options).await.unwrap();
+            assert_eq!(says(&transport, &["echo", "back"]).await, "back", "{name} of {shown}");
+            let content = pattern(2_000_000);
+            let path = "/data/local/tmp/pushed";
+            transport.write(path, 0, &mut content.as_slice(), LONG, &mut |_| {}).await.unwrap();
+            assert_eq!(transport.stat(path, LONG).await.unwrap().unwrap().size_bytes, 2_000_000);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_phones_of_one_serial_number_are_named_by_where_they_are_plugged_in() {
+    let (one, two, server) = (phone(), phone(), adb_server());
+    [&one, &two].iter().for_each(|phone| server.connect(phone.address()).unwrap());
+    let options = options(&std::env::temp_dir());
+    let names = [(&one, "1-5"), (&two, "1-6")].map(|(phone, usb)| front_name(phone, "0123456789ABCDEF", Some(usb)));
+    let front = front(&server, names.to_vec());
+    let error = refused(&by_front(&front, "0123456789ABCDEF"), &options).await;
+    assert_eq!(error.kind, ErrorKind::NameUnknown, "{error}");
+    assert!(error.hint.unwrap().ends_with("usb:1-5, usb:1-6"));
+    for (usb, phone) in [("usb:1-5", &one), ("usb:1-6", &two)] {
+        let transport = reached(&by_front(&front, usb), &options).await.unwrap();
+        assert_eq!(says(&transport, &["getprop", "ro.serialno"]).await, phone.serial(), "{usb}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_serial_number_with_a_port_is_connected_like_an_address() {
+    let (phone, server) = (phone(), adb_server());
+    let endpoint =
+        AdbEndpoint { serial: Some(phone.address().to_string()), address: None, ..phone_endpoint(&phone, &server) };
+    let transport = reached(&endpoint, &options(&std::env::temp_dir())).await.unwrap();
+    assert_eq!(says(&transport, &["echo", "back"]).await, "back");
 }
