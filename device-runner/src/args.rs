@@ -36,7 +36,7 @@ Commands:
   --version, --help
 
 Exit codes: 0 done, 1 failed, 2 usage, 75 another run holds the device, 76 unknown run, 77 other protocol version, 78 lease lost,
-  79 file corrupt, 80 file not there or not whole, 81 disk full, 82 the system refuses a file
+  79 file corrupt, 80 file not there or not whole, 81 disk full, 82 the system refuses a file, 83 no memory
 ";
 
 /// Ended runs that are kept where nothing else is asked for.

@@ -114,6 +114,7 @@ fn obey_in(root: &Path, command: Command) -> Result<i32, Exit> {
         Command::Calibrate => match calibrate::calibrate(&workdir) {
             Ok(calibration) => print_json(&calibration),
             Err(error @ CalibrateError::Lock(LockError::Busy(_))) => Err(Exit::with(exit::BUSY, &error)),
+            Err(error @ CalibrateError::Memory) => Err(Exit::with(exit::NO_MEMORY, &error)),
             Err(error) => Err(error.into()),
         },
         Command::StoreStatus => print_json(&store.status()?),

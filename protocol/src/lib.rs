@@ -87,4 +87,6 @@ pub mod exit {
     pub const DISK_FULL: i32 = 81;
     /// The device's operating system refuses a file: no permission, or a file system that is read-only.
     pub const DENIED: i32 = 82;
+    /// The device has not the memory.
+    pub const NO_MEMORY: i32 = 83;
 }

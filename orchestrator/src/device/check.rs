@@ -114,11 +114,14 @@ impl Session {
             other => {
                 let message = format!("the calibration kernel on {name} ended with {other}: {}", said());
                 let failure = Failure::new(kind_of_exit(other), message);
-                // The runner spoke before: what ended it without a code of its own is not the file's fault.
-                if failure.kind != FailureKind::RunnerUnusable {
-                    return Err(failure);
-                }
-                return Err(self.tried_out(Failure { kind: FailureKind::Crashed, ..failure }).await);
+                return Err(match failure.kind {
+                    // The runner spoke before: what ended it without a code of its own is not the file's fault.
+                    FailureKind::RunnerUnusable => {
+                        self.tried_out(Failure { kind: FailureKind::Crashed, ..failure }).await
+                    }
+                    FailureKind::OutOfMemory => self.tried_out(failure).await,
+                    _ => failure,
+                });
             }
         }
         serde_json::from_slice(&finished.stdout).map_err(|error| {

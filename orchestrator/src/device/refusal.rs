@@ -16,6 +16,7 @@ pub(super) fn kind_of_exit(ended: Exit) -> FailureKind {
         Exit::Code(exit::CORRUPT | exit::INCOMPLETE) => FailureKind::ArtifactCorrupt,
         Exit::Code(exit::DISK_FULL) => FailureKind::DiskFull,
         Exit::Code(exit::DENIED | exit::FAILED) => FailureKind::WorkdirUnusable,
+        Exit::Code(exit::NO_MEMORY) => FailureKind::OutOfMemory,
         Exit::Code(exit::BUSY) => FailureKind::Busy,
         Exit::Code(exit::UNKNOWN_RUN) => FailureKind::Lost,
         Exit::Code(exit::FENCED) => FailureKind::Fenced,
@@ -75,6 +76,7 @@ mod tests {
             (exit::DISK_FULL, FailureKind::DiskFull),
             (exit::DENIED, FailureKind::WorkdirUnusable),
             (exit::FENCED, FailureKind::Fenced),
+            (exit::NO_MEMORY, FailureKind::OutOfMemory),
             (exit::USAGE, FailureKind::Internal),
             (127, FailureKind::RunnerUnusable),
         ];
