@@ -98,6 +98,9 @@ fn check(request: &RunRequest) -> Result<RunId, String> {
     }
     let ranges = request.job.inputs.iter().map(|input| &input.range);
     ranges.chain([input_range]).try_for_each(check_range)?;
+    for (name, values) in request.job.inputs.iter().filter_map(|input| Some((&input.name, input.values.as_ref()?))) {
+        values.sha256.parse::<Digest>().map_err(|error| format!("values of input {name:?}: {error}"))?;
+    }
     check_limits(limits)?;
     request.job.evaluation.as_ref().map_or(Ok(()), check_evaluation)?;
     Ok(run)

@@ -381,7 +381,7 @@ fn an_engine_program_gets_values_of_every_type() {
         request.run_id = format!("element-{element}");
         let range = InputRange { low: 0.0, high: if *element == ElementType::Bool { 2.0 } else { 100.0 } };
         let shape = vec![5, 2, 2, 3];
-        request.job.inputs = vec![InputSpec { name: "x".to_owned(), element: *element, shape, range }];
+        request.job.inputs = vec![InputSpec { name: "x".to_owned(), element: *element, shape, range, values: None }];
         let (messages, code, stderr) = lab.start(&request).finish();
         assert_eq!(code, 0, "{stderr}");
         let Message::Loaded { inputs, .. } = &messages[3] else { panic!("{messages:?}") };
@@ -412,7 +412,7 @@ fn an_engine_program_sets_what_the_job_says_or_the_run_fails() {
         request.run_id = format!("case-{index}");
         let range = request.job.input_range;
         let (name, shape) = (name.to_owned(), shape.to_vec());
-        request.job.inputs = vec![InputSpec { name, element: ElementType::Float32, shape, range }];
+        request.job.inputs = vec![InputSpec { name, element: ElementType::Float32, shape, range, values: None }];
         let failure = lab.start(&request).failure();
         assert_eq!(failure.failure, RunnerFailureKind::BackendUnsupported, "{failure:?}");
         assert!(failure.message.contains(part), "{failure:?}");

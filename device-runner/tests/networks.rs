@@ -27,7 +27,13 @@ const TYPES: [(ElementType, DataType); 12] = [
 ];
 
 fn input(name: &str, element: ElementType, shape: &[u64], high: f32) -> InputSpec {
-    InputSpec { name: name.to_owned(), element, shape: shape.to_vec(), range: InputRange { low: 0.0, high } }
+    InputSpec {
+        name: name.to_owned(),
+        element,
+        shape: shape.to_vec(),
+        range: InputRange { low: 0.0, high },
+        values: None,
+    }
 }
 
 fn request(lab: &Lab, run_id: &str, network: &[u8], inputs: &[InputSpec]) -> RunRequest {

@@ -172,6 +172,9 @@ pub struct InputSpec {
     pub shape: Vec<u64>,
     /// Range of its pseudo-random values; of whole numbers where the elements are.
     pub range: InputRange,
+    /// Its values in the device's store, little-endian, where it is given some instead of pseudo-random ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub values: Option<ArtifactRef>,
 }
 
 /// Half-open range `[low, high)` from which input values are drawn.

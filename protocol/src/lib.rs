@@ -34,7 +34,7 @@ pub use store::{PartialFile, StoreFile, StoreStatus, StoreTrim, StoreVerificatio
 
 /// Version of this protocol. Both sides refuse any other: the host pushes the runner it was built with, so a mismatch
 /// means that a foreign binary answers.
-pub const PROTOCOL_VERSION: u32 = 4;
+pub const PROTOCOL_VERSION: u32 = 5;
 
 /// Longest line, in bytes, that either side writes or accepts. Samples and outputs are split into chunks to stay below.
 pub const MAX_LINE_BYTES: usize = 1 << 20;

@@ -111,13 +111,26 @@ static int has_shape(LiteRtParamIndex index, const LiteRtLayout *wanted) {
     return !memcmp(now.dimensions, wanted->dimensions, wanted->rank * sizeof *wanted->dimensions);
 }
 
+/* Whether the file leaves a dimension open that has a size for now: LiteRT does not tell, and lets only such be changed. */
+static int is_left_open(const struct farm_job *job, LiteRtParamIndex index, const struct tensor *tensor) {
+    const struct farm_tensor *wanted = farm_meant(job, (int)index, tensor->name);
+    int dimensions[LITERT_MAX_RANK];
+    if (!wanted || wanted->rank != (int)tensor->type.layout.rank) return 0;
+    for (int dimension = 0; dimension < wanted->rank; dimension++) {
+        if (wanted->shape[dimension] > INT32_MAX) return 0;
+        dimensions[dimension] = (int)wanted->shape[dimension];
+    }
+    return !LiteRt.CompiledModelResizeInputTensor(compiled, 0, index, dimensions, (size_t)wanted->rank);
+}
+
 /* Settles an input's shape, and sets it where the file leaves something open. Gives its place among the job's inputs. */
 static int settle(struct farm_job *job, LiteRtParamIndex index, struct tensor *tensor) {
     LiteRtLayout *layout = &tensor->type.layout;
     int64_t shape[LITERT_MAX_RANK];
     int rank = (int)layout->rank, is_open = 0;
+    int is_resized = is_left_open(job, index, tensor);
     for (int dimension = 0; dimension < rank; dimension++) {
-        shape[dimension] = layout->dimensions[dimension];
+        shape[dimension] = is_resized ? -1 : layout->dimensions[dimension];
         is_open |= shape[dimension] < 0;
     }
     int place = farm_input(job, (int)index, tensor->name, tensor->element, rank, shape);
@@ -127,7 +140,7 @@ static int settle(struct farm_job *job, LiteRtParamIndex index, struct tensor *t
         if (shape[dimension] > INT32_MAX) farm_fail(FARM_UNSUPPORTED, "dimension %d of %s is too large", dimension, tensor->name);
         layout->dimensions[dimension] = (int32_t)shape[dimension];
     }
-    if (is_open && !has_shape(index, layout) &&
+    if (is_open && !is_resized && !has_shape(index, layout) &&
         LiteRt.CompiledModelResizeInputTensorNonStrict(compiled, 0, index, layout->dimensions, layout->rank))
         farm_fail(FARM_UNSUPPORTED, "LiteRT does not give input %s its shape", tensor->name);
     return place;

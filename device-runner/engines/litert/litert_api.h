@@ -81,6 +81,7 @@ typedef struct {
     F(AddOpaqueOptions, (LiteRtOptions, LiteRtOpaqueOptions))                                                          \
     F(CreateCompiledModel, (LiteRtEnvironment, LiteRtModel, LiteRtOptions, LiteRtCompiledModel *))                     \
     F(CompiledModelIsNonCpuFullyAccelerated, (LiteRtCompiledModel, bool *))                                            \
+    F(CompiledModelResizeInputTensor, (LiteRtCompiledModel, LiteRtParamIndex, LiteRtParamIndex, const int *, size_t))  \
     F(CompiledModelResizeInputTensorNonStrict,                                                                         \
       (LiteRtCompiledModel, LiteRtParamIndex, LiteRtParamIndex, const int *, size_t))                                  \
     F(GetCompiledModelInputTensorLayout, (LiteRtCompiledModel, LiteRtParamIndex, LiteRtParamIndex, LiteRtLayout *))    \

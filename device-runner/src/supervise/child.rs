@@ -14,13 +14,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use farmctl_protocol::{JobSpec, MAX_LINE_BYTES, Phase};
+use farmctl_protocol::{MAX_LINE_BYTES, Phase};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use super::Event;
 use super::images::Images;
-use super::input::{Fed, SeededInput};
+use super::input::Feed;
 use super::program::Program;
 
 /// Lines of standard error that are kept.
@@ -84,14 +84,12 @@ impl Child {
         self.phase = phase;
     }
 
-    /// Sends the job's seeded values for `inputs`, as fast as the process takes them.
+    /// Sends the values of all inputs, as fast as the process takes them.
     ///
     /// # Errors
     /// Says why that can't begin.
-    pub(super) fn feed(&self, job: &JobSpec, inputs: Vec<Fed>) -> Result<(), String> {
-        let mut seeded = SeededInput::new(job.seed);
-        let layout = job.layout;
-        self.send("inputs", move |pipe| inputs.iter().try_for_each(|input| seeded.write(input, layout, pipe)))
+    pub(super) fn feed(&self, feed: Feed) -> Result<(), String> {
+        self.send("inputs", move |pipe| feed.write(pipe))
     }
 
     /// Sends the images to classify, as fast as the process takes them.

@@ -1,9 +1,11 @@
-//! The seeded input.
+//! What a network is fed: seeded values, or those that its job gives.
 //!
 //! Purpose: the same pseudo-random values, to the last bit, on every architecture and for every engine, whatever the
-//! order of dimensions its model has. Main type: [`SeededInput`]. Never asks the device for randomness.
+//! order of dimensions its model has. Main types: [`Feed`], [`SeededInput`]. Never asks the device for randomness.
 
+use std::fs::File;
 use std::io::{self, Write};
+use std::path::Path;
 
 use farmctl_protocol::{ElementType, InputRange, JobSpec, Layout, TensorInfo};
 
@@ -23,6 +25,8 @@ pub(super) struct Fed {
     /// Number of its values.
     count: u64,
     draw: Draw,
+    /// The file of values in the device's store that it is given instead.
+    given: Option<String>,
 }
 
 /// Where an input's values are drawn from.
@@ -50,8 +54,12 @@ pub(super) fn fed(job: &JobSpec, inputs: &[TensorInfo]) -> Result<Vec<Fed>, Stri
             .and_then(|bytes| left.checked_sub(bytes))
             .ok_or_else(|| format!("the inputs are larger than {MAX_INPUT_BYTES} bytes: {:?} is {info}", info.name))?;
         let range = job.inputs.get(place).map_or(job.input_range, |input| input.range);
-        let draw = draw(element, info, range)?;
-        Ok(Fed { info: info.clone(), element, count: count.unwrap_or_default(), draw })
+        let given = job.inputs.get(place).and_then(|input| input.values.as_ref());
+        if let Some(given) = given.filter(|given| Some(given.size_bytes) != bytes) {
+            return Err(format!("the values of input {:?} have {} bytes, it is {info}", info.name, given.size_bytes));
+        }
+        let (draw, given) = (draw(element, info, range)?, given.map(|given| given.sha256.clone()));
+        Ok(Fed { info: info.clone(), element, count: count.unwrap_or_default(), draw, given })
     };
     inputs.iter().enumerate().map(fed).collect()
 }
@@ -90,6 +98,45 @@ fn draw(element: ElementType, info: &TensorInfo, range: InputRange) -> Result<Dr
 
 /// Bits of randomness in one real value: as many as the significand of a 32-bit float holds.
 const RANDOM_BITS: u32 = 24;
+
+/// All inputs of a run, ready to be sent.
+#[derive(Debug)]
+pub(super) struct Feed {
+    seeded: SeededInput,
+    layout: Layout,
+    /// Each input with the file of the values that it is given, where it is given some.
+    inputs: Vec<(Fed, Option<File>)>,
+}
+
+impl Feed {
+    /// Opens what the inputs are given in that store.
+    ///
+    /// # Errors
+    /// Says which file can't be read.
+    pub(super) fn open(job: &JobSpec, inputs: Vec<Fed>, store: &Path) -> Result<Feed, String> {
+        let opened = |input: Fed| {
+            let path = input.given.as_ref().map(|sha256| store.join(sha256));
+            let file = path.map(|path| File::open(&path).map_err(|error| format!("{}: {error}", path.display())));
+            Ok((input, file.transpose()?))
+        };
+        let inputs = inputs.into_iter().map(opened).collect::<Result<_, String>>()?;
+        Ok(Feed { seeded: SeededInput::new(job.seed), layout: job.layout, inputs })
+    }
+
+    /// Writes the values of all inputs, one after the other.
+    pub(super) fn write(mut self, out: &mut impl Write) -> io::Result<()> {
+        for (input, given) in self.inputs {
+            match given {
+                Some(mut file) => {
+                    self.seeded.used += input.count;
+                    io::copy(&mut file, out)?;
+                }
+                None => self.seeded.write(&input, self.layout, out)?,
+            }
+        }
+        out.flush()
+    }
+}
 
 /// SplitMix64 (Steele, Lea and Flood 2014), mapped to an interval.
 #[derive(Debug)]

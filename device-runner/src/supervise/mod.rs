@@ -35,7 +35,7 @@ use crate::workdir::Workdir;
 use child::Child;
 use images::Images;
 pub use images::MAX_IMAGE_BYTES;
-use input::Fed;
+use input::{Fed, Feed};
 use program::Program;
 use protocol_state::{Asked, Foul, RunProtocolState};
 
@@ -255,7 +255,10 @@ impl<'a> Supervisor<'a> {
         let inputs = input::fed(job, inputs).map_err(|text| failure(RunnerFailureKind::BackendUnsupported, text))?;
         pictures.note(images::check_inputs(job, &inputs));
         pictures.input = inputs.first().cloned();
-        child.feed(job, inputs).map_err(|text| failure(RunnerFailureKind::Internal, text))
+        let feed = Feed::open(job, inputs, &self.workdir.store());
+        let feed =
+            feed.map_err(|text| failure(RunnerFailureKind::Storage, format!("failed to read values: {text}")))?;
+        child.feed(feed).map_err(|text| failure(RunnerFailureKind::Internal, text))
     }
 
     fn show_images(&self, child: &Child, pictures: &Pictures) -> Result<(), String> {

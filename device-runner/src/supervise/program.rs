@@ -42,8 +42,12 @@ pub(super) fn files(job: &JobSpec) -> impl Iterator<Item = (String, &ArtifactRef
     let parts = job.model_parts.iter().map(move |file| (part(file), &file.artifact));
     let engine = job.engine.iter().flat_map(|engine| &engine.files);
     let engine = engine.map(move |file| (engine_file(file), &file.artifact));
+    let values = job
+        .inputs
+        .iter()
+        .filter_map(|input| Some((format!("the file of values of input {}", input.name), input.values.as_ref()?)));
     let images = job.evaluation.iter().map(|evaluation| ("the file of images".to_owned(), &evaluation.images));
-    std::iter::once(("the model".to_owned(), &job.model)).chain(parts).chain(engine).chain(images)
+    std::iter::once(("the model".to_owned(), &job.model)).chain(parts).chain(engine).chain(values).chain(images)
 }
 
 impl Program {

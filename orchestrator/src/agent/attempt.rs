@@ -85,7 +85,11 @@ impl Work<'_, '_> {
         let (agent, model) = (self.agent, &job.model);
         let own = model.artifact.clone().ok_or_else(|| unavailable(format!("model {} has no file", model.name)))?;
         let parts = model.parts.iter().map(|part| (format!("{}.{}", model.name, part.name), part.artifact.clone()));
-        let of_model = std::iter::once((model.name.clone(), own)).chain(parts);
+        let values = model
+            .inputs
+            .iter()
+            .filter_map(|input| Some((format!("values of {}.{}", model.name, input.name), input.values.clone()?)));
+        let of_model = std::iter::once((model.name.clone(), own)).chain(parts).chain(values);
         let mut files: Vec<Wanted> = of_model
             .map(|(name, artifact)| {
                 let source = agent.files.models.get(&artifact.sha256).cloned();

@@ -117,12 +117,18 @@ impl ArtifactCache {
                 self.build(wanted, &definition(wanted.model, network)?, deadline, progress)
             }
             WeightsSource::Checkpoint { network, archive, member, artifact } => {
-                let path = self.checkpoint(wanted.model, archive, member, artifact, deadline, progress)?;
+                let path = self.member(wanted.model, archive, member, artifact, deadline, progress)?;
                 let wrong =
                     |cause| CatalogError::Checkpoint { model: wanted.model.to_owned(), path: path.clone(), cause };
                 let checkpoint = Checkpoint::read(&fs::read(&path).map_err(io("read", &path))?).map_err(wrong)?;
                 let network = networks::with_checkpoint(network, &checkpoint).unwrap_or(Err(CheckpointError::Other));
                 self.build(wanted, &network.map_err(wrong)?, deadline, progress)
+            }
+            WeightsSource::Archive { archive, member } => {
+                let unpinned = || CatalogError::Unpinned { model: wanted.model.to_owned() };
+                let artifact = wanted.artifact.ok_or_else(unpinned)?;
+                let path = self.member(wanted.model, archive, member, artifact, deadline, progress)?;
+                Ok(LocalArtifact { path, artifact: artifact.clone() })
             }
             WeightsSource::Urls(urls) => {
                 let unpinned = || CatalogError::Unpinned { model: wanted.model.to_owned() };
@@ -203,8 +209,8 @@ impl ArtifactCache {
         Ok(local)
     }
 
-    /// A checkpoint's file, taken out of its archive.
-    fn checkpoint(
+    /// A file of an archive.
+    fn member(
         &self,
         model: &str,
         archive: &Archive,

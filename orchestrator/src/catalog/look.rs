@@ -18,7 +18,7 @@ use crate::domain::{
 };
 
 /// Version of what is found out here: what an older one remembered is found out anew.
-const READER_VERSION: u32 = 1;
+const READER_VERSION: u32 = 2;
 /// Most files that hold weights of a model.
 const MAX_DATA_FILES: usize = 4096;
 /// Longest path of one.
@@ -66,7 +66,7 @@ impl ArtifactCache {
             WeightsSource::Builtin(network) | WeightsSource::Checkpoint { network, .. } => {
                 (formats::outline(&definition(&model.name, network)?), [].as_slice())
             }
-            WeightsSource::Path(_) | WeightsSource::Urls(_) => match self.local(file) {
+            WeightsSource::Path(_) | WeightsSource::Urls(_) | WeightsSource::Archive { .. } => match self.local(file) {
                 Some(path) if file.format == "onnx" => (onnx::read(&path)?, inputs),
                 _ => return Ok(None),
             },
@@ -96,7 +96,12 @@ impl ArtifactCache {
         if let Some(known) = memory.as_deref().and_then(recalled) {
             return of_one(known);
         }
+        let is_own = matches!(file.source, WeightsSource::Builtin(_) | WeightsSource::Checkpoint { .. });
         let counted = match self.summary(model, file, inputs) {
+            Ok(None) if file.format == "tflite" && !is_own => {
+                let path = self.local(file)?;
+                signature::tflite_macs(&path, inputs).map_err(|why| format!("not counted: {why}"))
+            }
             Ok(None) => return None,
             Ok(Some(summary)) if summary.is_complete() => Ok(summary.macs()),
             Ok(Some(summary)) => Err(format!("not counted: {}", summary.not_understood.join(", "))),

@@ -24,6 +24,7 @@ pub mod onnx;
 mod published;
 mod signature;
 mod torch;
+mod values;
 
 pub use artifacts::{ArtifactCache, LocalArtifact, LocalModel};
 pub use backends::builtin_backends;

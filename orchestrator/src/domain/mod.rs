@@ -31,8 +31,8 @@ mod sweep;
 pub use android::{AndroidFacts, AndroidOptions, Battery, DeviceIdentity};
 pub use backend::{Archive, BackendFile, BackendProgram, BackendSource, BackendTarget, DELEGATE, PipPackage};
 pub use catalog::{
-    Accuracy, Backend, Catalog, CatalogInput, CatalogModel, FilePart, PublishedNetwork, WeightsFile, WeightsKind,
-    WeightsSource,
+    Accuracy, Backend, Catalog, CatalogInput, CatalogModel, FilePart, GivenValues, InputValues, PublishedNetwork,
+    WeightsFile, WeightsKind, WeightsSource,
 };
 pub use change::{DeviceChange, OpenChange, Setting};
 pub use check::{CheckFigures, CheckVerdict, DeviceCheck, Finding, PastCheck, Unfit};

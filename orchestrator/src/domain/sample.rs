@@ -8,9 +8,9 @@ use farmctl_protocol::ArtifactRef;
 use jiff::Timestamp;
 
 use super::{
-    AndroidOptions, Device, DeviceFacts, DeviceLimits, DeviceSelector, Failure, FailureKind, InputRange, Job, JobId,
-    JobModel, Layout, Limits, Measurement, OnFailure, OutputRef, Precision, Record, Recovery, RetryPolicy, RunId,
-    RunStatus, Scenario, Sweep, SweepId, SweepRow, SweepState, Tag, ThreadCount, Timeouts, TransportConfig,
+    AndroidOptions, CatalogModel, Device, DeviceFacts, DeviceLimits, DeviceSelector, Failure, FailureKind, InputRange,
+    Job, JobId, JobModel, Layout, Limits, Measurement, OnFailure, OutputRef, Precision, Record, Recovery, RetryPolicy,
+    RunId, RunStatus, Scenario, Sweep, SweepId, SweepRow, SweepState, Tag, ThreadCount, Timeouts, TransportConfig,
     WeightsKind,
 };
 
@@ -107,6 +107,27 @@ pub fn job(device: &str, model: &str) -> Job {
         dataset: None,
         remarks: Vec::new(),
         run_seconds: 120.0,
+    }
+}
+
+/// A model of which nothing is said, without files.
+pub fn model(name: &str) -> CatalogModel {
+    CatalogModel {
+        name: name.into(),
+        title: name.into(),
+        source: None,
+        licence: None,
+        input_shape: None,
+        inputs: Vec::new(),
+        classes: None,
+        label_offset: 0,
+        scores: None,
+        preprocessing: None,
+        input_range: None,
+        params: None,
+        macs: None,
+        accuracy: None,
+        files: Vec::new(),
     }
 }
 

@@ -30,6 +30,8 @@ pub struct TensorSignature {
     pub dims: Option<Vec<Dimension>>,
     /// Whether its whole numbers stand for real ones, by a scale that the file has.
     pub is_quantised: bool,
+    /// Whether its first dimension is the batch by the operators that read it, as a convolution's is.
+    pub has_batch: bool,
 }
 
 impl TensorSignature {

@@ -1,8 +1,8 @@
 //! Why a cell can't run, as far as that is known before any device is asked.
 
 use crate::domain::{
-    Backend, BackendProgram, BackendTarget, Catalog, CatalogModel, DELEGATE, Device, FailureKind, Inventory, Job,
-    ThreadCount, TransportConfig, WeightsFile, WeightsSource,
+    Backend, BackendProgram, BackendTarget, Catalog, CatalogModel, DELEGATE, Device, Dialect, FailureKind, Inventory,
+    Job, ThreadCount, TransportConfig, WeightsFile, WeightsSource,
 };
 
 use super::inputs;
@@ -29,6 +29,7 @@ pub(super) fn reason(
         .or_else(|| Some((FailureKind::ModelLoad, found.content_reason()?)))
         .or_else(|| Some((FailureKind::BackendUnsupported, backend_reason(job, device, host_target, catalog)?)))
         .or_else(|| Some((FailureKind::ModelLoad, inputs(found.model, found.file, job.batch).err()?)))
+        .or_else(|| Some((FailureKind::BackendUnsupported, found.feeding_reason(job)?)))
         .or_else(|| found.precision_reason(job).map(unavailable))
 }
 
@@ -78,7 +79,13 @@ impl<'a> Found<'a> {
             // Whoever looked at it knows more.
             (_, Some(Err(why))) => why.clone(),
             (WeightsSource::Path(path), _) => format!("the model file {} could not be read", path.display()),
-            (WeightsSource::Urls(_) | WeightsSource::Builtin(_) | WeightsSource::Checkpoint { .. }, _) => {
+            (
+                WeightsSource::Urls(_)
+                | WeightsSource::Builtin(_)
+                | WeightsSource::Checkpoint { .. }
+                | WeightsSource::Archive { .. },
+                _,
+            ) => {
                 format!("the hash of the {} weights of {} is not known", file.weights, model.name)
             }
         })
@@ -97,6 +104,15 @@ impl<'a> Found<'a> {
             None => "leave its `precision` out".to_owned(),
         };
         Some(format!("models.yaml calls the file of {} {declared}, and it holds {words}: {remedy}", self.model.name))
+    }
+
+    /// The entry gives values to an engine that draws its own.
+    fn feeding_reason(&self, job: &Job) -> Option<String> {
+        let program = self.backend?.program.as_ref()?;
+        let given = self.model.inputs.iter().find(|input| input.values.is_some())?;
+        (program.dialect != Dialect::Engine).then(|| {
+            format!("{} feeds a network by itself, and models.yaml gives the values of {}", job.backend, given.name)
+        })
     }
 
     /// No file of the model can be run in the job's precision, though the engine can; or more than one.

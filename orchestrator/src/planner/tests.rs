@@ -14,7 +14,7 @@ use crate::domain::{
     CatalogDataset, CatalogModel, CellPattern, DELEGATE, DatasetList, DatasetOrigin, Device, DeviceLimits,
     DeviceSelector, Dialect, FailureKind, FilePart, InputRange, Inventory, Job, Limits, ModelSignature, OnFailure,
     Plan, Precision, Preprocessing, Recovery, ResizeFilter, ResizeRule, RetryPolicy, Scenario, Skipped, Sweep, Tag,
-    ThreadCount, Timeouts, TransportConfig, WeightsFile, WeightsKind, WeightsSource,
+    ThreadCount, Timeouts, TransportConfig, WeightsFile, WeightsKind, WeightsSource, sample,
 };
 
 fn device(name: &str, tags: &[&str]) -> Device {
@@ -59,21 +59,10 @@ fn file(weights: WeightsKind, format: &str, digit: Option<char>) -> WeightsFile 
 
 fn model(name: &str, files: Vec<WeightsFile>) -> CatalogModel {
     CatalogModel {
-        name: name.to_owned(),
-        title: name.to_owned(),
-        source: None,
-        licence: None,
-        input_shape: None,
-        inputs: Vec::new(),
-        classes: None,
-        label_offset: 0,
-        scores: None,
-        preprocessing: None,
         input_range: Some(InputRange { low: -1.0, high: 1.0 }),
-        params: None,
         macs: Some(1_000_000_000),
-        accuracy: None,
         files,
+        ..sample::model(name)
     }
 }
 

@@ -71,10 +71,10 @@ impl fmt::Display for Disagreement<'_> {
 type Key<'a> = (&'a str, WeightsKind, Precision, u32, u64);
 
 /// Where engines disagree: for each network, weights, arithmetic, batch and seed, each engine's first row that is `ok`
-/// and has outputs, against that of the engine that comes first. Of an engine the first difference is told.
+/// and tells outputs, against that of the engine that comes first. Of an engine the first difference is told.
 pub fn disagreements<'a>(records: &'a [Record], outputs: &HashMap<String, Vec<f32>>) -> Vec<Disagreement<'a>> {
     let mut cells: Vec<(Key<'a>, Vec<&'a Record>)> = Vec::new();
-    let is_told = |record: &&Record| record.status == RunStatus::Ok && !record.measurement.outputs.is_empty();
+    let is_told = |record: &&Record| record.status == RunStatus::Ok && !answered(record).is_empty();
     for record in records.iter().filter(is_told) {
         let job = &record.job;
         let key = (job.model.name.as_str(), job.model.weights, job.precision, job.batch, job.seed);
@@ -121,40 +121,89 @@ fn tolerance(precision: Precision) -> f64 {
     }
 }
 
+/// An output as an engine gave it.
+struct Answered<'a> {
+    name: &'a str,
+    shape: &'a [u64],
+    /// What it is made of; `None` where the record does not tell it.
+    element: Option<&'a str>,
+    /// Its values by their hash; `None` where they were left out.
+    sha256: Option<&'a str>,
+}
+
+impl Answered<'_> {
+    fn form(&self, with_element: bool) -> String {
+        let sizes: Vec<String> = self.shape.iter().map(u64::to_string).collect();
+        let shape = if sizes.is_empty() { "scalar".to_owned() } else { sizes.join("x") };
+        match self.element.filter(|_| with_element) {
+            Some(element) => format!("{shape} {element}"),
+            None => shape,
+        }
+    }
+}
+
+/// The outputs of a record: all that the first inference gave, where that was told, else those that are kept.
+fn answered(record: &Record) -> Vec<Answered<'_>> {
+    let kept = &record.measurement.outputs;
+    if record.measurement.output_tensors.is_empty() {
+        let answered = kept.iter().map(|OutputRef { name, shape, sha256 }| Answered {
+            name,
+            shape,
+            element: None,
+            sha256: Some(sha256),
+        });
+        return answered.collect();
+    }
+    let values = |name: &str| kept.iter().find(|output| output.name == name).map(|output| output.sha256.as_str());
+    let answered = record.measurement.output_tensors.iter().map(|tensor| Answered {
+        name: &tensor.name,
+        shape: &tensor.shape,
+        element: Some(&tensor.element),
+        sha256: values(&tensor.name),
+    });
+    answered.collect()
+}
+
 /// The first difference between two records' outputs. Outputs of one name belong together, as do the only ones; how
-/// others do is not known, and their values are not compared.
+/// others do is not known, and their values are not compared. Types are those of one file: another may have others by
+/// right, a quantised one for example.
 fn difference(first: &Record, other: &Record, values: &HashMap<String, Vec<f32>>) -> Option<Difference> {
-    let (expected, found) = (&first.measurement.outputs, &other.measurement.outputs);
+    let (expected, found) = (answered(first), answered(other));
     if expected.len() != found.len() {
         return Some(Difference::Count { reference: expected.len(), engine: found.len() });
     }
     let is_only = expected.len() == 1;
+    let is_same_file = first.job.model.artifact == other.job.model.artifact;
     let pairs = || {
-        let partner = |output: &&OutputRef| found.iter().find(|other| is_only || other.name == output.name);
-        expected.iter().filter_map(move |output| Some((output, partner(&output)?)))
+        let partner = |output: &Answered<'_>| found.iter().find(|other| is_only || other.name == output.name);
+        expected.iter().filter_map(move |output| Some((output, partner(output)?)))
     };
-    if let Some((reference, engine)) = pairs().find(|(reference, engine)| reference.shape != engine.shape) {
-        return Some(Difference::Form { reference: form(reference), engine: form(engine) });
+    let is_another_type = |reference: &Answered<'_>, engine: &Answered<'_>| {
+        let types = reference.element.zip(engine.element);
+        is_same_file && types.is_some_and(|(reference, engine)| reference != engine)
+    };
+    let is_another = |(reference, engine): &(&Answered<'_>, &Answered<'_>)| {
+        reference.shape != engine.shape || is_another_type(reference, engine)
+    };
+    if let Some((reference, engine)) = pairs().find(is_another) {
+        return Some(Difference::Form { reference: reference.form(is_same_file), engine: engine.form(is_same_file) });
     }
     let tolerance = tolerance(first.job.precision);
     pairs().find_map(|(reference, engine)| {
-        if reference.sha256 == engine.sha256 {
+        let (reference_sha256, engine_sha256) = (reference.sha256?, engine.sha256?);
+        if reference_sha256 == engine_sha256 {
             return None;
         }
-        let error: OutputError = output_error(values.get(&reference.sha256)?, values.get(&engine.sha256)?);
-        let (output, error) = (reference.name.clone(), error.value());
+        let error: OutputError = output_error(values.get(reference_sha256)?, values.get(engine_sha256)?);
+        let (output, error) = (reference.name.to_owned(), error.value());
         (error > tolerance).then_some(Difference::Values { output, error, tolerance })
     })
-}
-
-fn form(output: &OutputRef) -> String {
-    let dimensions: Vec<String> = output.shape.iter().map(u64::to_string).collect();
-    if dimensions.is_empty() { "scalar".to_owned() } else { dimensions.join("x") }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::TensorInfo;
     use crate::domain::sample::{output, record};
 
     fn of(backend: &str, outputs: Vec<OutputRef>) -> Record {
@@ -180,6 +229,26 @@ mod tests {
         assert!(said(&fine).is_empty(), "{:?}", said(&fine));
         // Values that are not kept can't be compared.
         assert!(said(&[of("tract", vec![output("y", "a")]), of("litert", vec![output("y", "gone")])]).is_empty());
+    }
+
+    #[test]
+    fn types_are_compared_of_one_file_and_shapes_of_what_was_left_out() {
+        let typed = |backend: &str, element: &str, shape: &[u64]| {
+            let mut record = of(backend, Vec::new());
+            record.measurement.output_tensors = vec![TensorInfo::new("y", element, shape.to_vec())];
+            record
+        };
+        let tract = typed("tract", "i64", &[1, 8]);
+        assert_eq!(
+            said(&[tract.clone(), typed("onnxruntime", "f32", &[1, 8]), typed("mnn", "i64", &[8])]),
+            [
+                "engines disagree on net (fp32): onnxruntime answers 1x8 f32, tract 1x8 i64",
+                "engines disagree on net (fp32): mnn answers 8 i64, tract 1x8 i64",
+            ]
+        );
+        let mut converted = typed("litert", "i32", &[1, 8]);
+        converted.job.model.artifact = None;
+        assert!(said(&[tract, converted]).is_empty(), "another format may have another type");
     }
 
     #[test]

@@ -64,10 +64,11 @@ pub fn images_per_s(batch: u32, inferences: usize, wall: Option<Duration>) -> Op
     (seconds > 0.0).then(|| f64::from(batch) * inferences as f64 / seconds)
 }
 
-/// Multiply-adds a second, in thousands of millions, at the mean latency: MACs of one image × batch ÷ mean.
+/// Multiply-adds a second, in thousands of millions, at the mean latency: MACs of one image × batch ÷ mean. `None` for a
+/// network that has none: how fast it does them was not measured.
 pub fn gmacs_per_s(macs: u64, batch: u32, mean_ns: f64) -> Option<f64> {
     // A MAC per nanosecond is a thousand million a second.
-    (mean_ns > 0.0).then(|| macs as f64 * f64::from(batch) / mean_ns)
+    (mean_ns > 0.0 && macs > 0).then(|| macs as f64 * f64::from(batch) / mean_ns)
 }
 
 #[cfg(test)]
@@ -117,6 +118,7 @@ mod tests {
         assert_eq!(images_per_s(4, 10, Some(Duration::ZERO)), None);
         assert_eq!(gmacs_per_s(300_000_000, 2, 60_000_000.0), Some(10.0));
         assert_eq!(gmacs_per_s(1, 1, 0.0), None);
+        assert_eq!(gmacs_per_s(0, 1, 1.0), None);
     }
 
     proptest! {

@@ -14,7 +14,7 @@ harm='\u001b[2J\u001b]0;owned\u0007\r\n../../../escaped'
 big=18446744073709551615
 case $1 in
 hello)
-  printf '{"protocol":4,"runner_sha256":"%s","runner_version":"%s","runner_commit":"%s","runner_sources":"%s",' "$self" "$harm" "$harm" "$up"
+  printf '{"protocol":5,"runner_sha256":"%s","runner_version":"%s","runner_commit":"%s","runner_sources":"%s",' "$self" "$harm" "$harm" "$up"
   printf '"target":"%s","os":"%s","kernel":"%s","machine":"%s","hostname":"%s","soc":"%s","boot_id":"%s","unix_ms":%s,' "$harm" "$harm" "$harm" "$up" "$up" "$harm" "$up" $big
   printf '"cpus":[{"index":4294967295,"max_frequency_khz":%s}],"memory_total_bytes":%s,"memory_available_bytes":%s,' $big $big $big
   printf '"backends":[{"name":"tract","version":"VERSION","formats":["onnx"],"precisions":["fp32"],"multi_threaded":true,"kernel":"%s"}],' "$harm"
@@ -31,7 +31,7 @@ store)
 run)
   cat > /dev/null
   printf '\033[2Jowned\007 %s\n' "$up" >&2
-  printf '{"kind":"accepted","protocol":4,"run_id":"%s","pid":4294967295,"boot_id":"%s","started_unix_ms":%s}\n' "$up" "$up" $big
+  printf '{"kind":"accepted","protocol":5,"run_id":"%s","pid":4294967295,"boot_id":"%s","started_unix_ms":%s}\n' "$up" "$up" $big
   printf '{"kind":"loaded","load_ns":%s,"inputs":[{"name":"%s","element":"%s","shape":[%s]}]}\n' $big "$up" "$harm" $big
   printf '{"kind":"first_inference","latency_ns":%s}\n{"kind":"samples","latencies_ns":[%s,%s]}\n' $big $big $big
   printf '{"kind":"measured","samples":ANNOUNCED,"wall_ns":%s,"cpu_user_ns":%s,"cpu_system_ns":%s,"peak_rss_bytes":%s,"cpus":[4294967295],"threads":4294967295}\n' $big $big $big $big

@@ -188,6 +188,135 @@ fn a_file_keeps_its_shape_and_the_entry_opens_what_is_open() {
     );
 }
 
+/// A network of one operator with these attributes, whose input is `x` and output `y`.
+fn one_operator(input: ValueInfoProto, output: ValueInfoProto, op: &str, attribute: Vec<AttributeProto>) -> Vec<u8> {
+    model(vec![input], output, vec![NodeProto { attribute, ..node(op, &["x"], "y") }], Vec::new())
+}
+
+fn number(name: &str, value: i64) -> AttributeProto {
+    AttributeProto { name: name.to_owned(), i: Some(value), r#type: 2, ..AttributeProto::default() }
+}
+
+/// A network that converts numbers of a type to another.
+fn cast(from: DataType, to: DataType) -> Vec<u8> {
+    let (input, output) = (info("x", from, &["1", "4"]), info("y", to, &["1", "4"]));
+    one_operator(input, output, "Cast", vec![number("to", i32::from(to).into())])
+}
+
+#[test]
+fn inputs_and_outputs_of_every_type_and_shape_are_measured_as_they_are() {
+    let types = [
+        ("bool", DataType::Bool),
+        ("i8", DataType::Int8),
+        ("i16", DataType::Int16),
+        ("i32", DataType::Int32),
+        ("i64", DataType::Int64),
+        ("u8", DataType::Uint8),
+        ("u16", DataType::Uint16),
+        ("f16", DataType::Float16),
+        ("f64", DataType::Double),
+    ];
+    let float = |dims: &[&str]| floats("y", dims);
+    let mut files: Vec<(String, Vec<u8>)> = Vec::new();
+    let mut expected: Vec<String> = Vec::new();
+    for (word, element) in types {
+        files.push((format!("in_{word}"), cast(element, DataType::Float)));
+        expected.push(format!("in_{word}: 1x4 {word} -> 1x4 f32"));
+        files.push((format!("out_{word}"), cast(DataType::Float, element)));
+        expected.push(format!("out_{word}: 1x4 f32 -> 1x4 {word}"));
+    }
+    let image = || floats("x", &["1", "3", "8", "8"]);
+    let pair = || floats("x", &["1", "4"]);
+    let order = AttributeProto { name: "perm".to_owned(), ints: vec![1, 0], r#type: 7, ..AttributeProto::default() };
+    let class = info("y", DataType::Int64, &["1", "8", "8"]);
+    let arguments = vec![number("axis", 1), number("keepdims", 0)];
+    let large = model(
+        vec![floats("x", &["1", "17", "1", "1"])],
+        float(&["1", "17", "1024", "1024"]),
+        vec![node("Expand", &["x", "s"], "y")],
+        vec![TensorProto {
+            name: "s".to_owned(),
+            data_type: DataType::Int64.into(),
+            dims: vec![4],
+            int64_data: vec![1, 17, 1024, 1024],
+            ..TensorProto::default()
+        }],
+    );
+    for (name, content, told) in [
+        ("classes", one_operator(image(), class, "ArgMax", arguments), "1x3x8x8 f32 -> 1x8x8 i64"),
+        ("turned", one_operator(pair(), float(&["4", "1"]), "Transpose", vec![order]), "1x4 f32 -> 4x1 f32"),
+        ("vector", one_operator(pair(), float(&["4"]), "Squeeze", Vec::new()), "1x4 f32 -> 4 f32"),
+        ("sum", one_operator(pair(), float(&[]), "ReduceSum", vec![number("keepdims", 0)]), "1x4 f32 -> scalar f32"),
+        ("large", large, "1x17x1x1 f32 -> 1x17x1024x1024 f32"),
+        // A convolution says that its first dimension is the batch.
+        ("eight", convolution(&["8", "3", "8", "8"]), "8x3x8x8 f32 -> 8x8x8x8 f32"),
+    ] {
+        files.push((name.to_owned(), content));
+        expected.push(format!("{name}: {told}"));
+    }
+    let files: Vec<(String, Vec<u8>)> =
+        files.into_iter().map(|(name, content)| (format!("{name}.onnx"), content)).collect();
+    let entries: Vec<(String, String)> =
+        files.iter().map(|(file, _)| (file.trim_end_matches(".onnx").to_owned(), path(file))).collect();
+    let files: Vec<(&str, Vec<u8>)> = files.iter().map(|(name, content)| (name.as_str(), content.clone())).collect();
+    let entries: Vec<(&str, &str)> = entries.iter().map(|(name, entry)| (name.as_str(), entry.as_str())).collect();
+    let lab = lab(&files, &entries, "batch: [1, 8]\n");
+    lab.sweep(&["configs/own.yaml"]).expect_code(0);
+    let rows = lab.rows();
+    let ok: Vec<_> = rows.iter().filter(|row| row["status"] == "ok").collect();
+    let told: Vec<String> =
+        ok.iter().map(|row| format!("{}: {} -> {}", row["model"], row["input"], row["output"])).collect();
+    assert_eq!(told, expected);
+    assert!(rows.iter().all(|row| matches!(row["status"].as_str(), "ok" | "skipped")), "{rows:?}");
+    let of = |name: &str| ok.iter().find(|row| row["model"] == name).unwrap();
+    // Times of a network without multiply-adds say nothing of how fast they are done.
+    assert_eq!((of("turned")["macs"].as_str(), of("turned")["gmacs_per_s"].as_str()), ("0", ""));
+    assert_eq!((of("eight")["macs"].as_str(), of("eight")["batch"].as_str()), ("13824", "8"));
+    let large = of("large");
+    assert!(large["remarks"].contains("outputs are left out") && large["output_sha256"].is_empty(), "{large:?}");
+}
+
+/// A file as NumPy writes it.
+fn npy(element: &str, shape: &str, numbers: &[u8]) -> Vec<u8> {
+    let header = format!("{{'descr': '{element}', 'fortran_order': False, 'shape': {shape}, }}\n");
+    [b"\x93NUMPY\x01\x00", &(header.len() as u16).to_le_bytes()[..], header.as_bytes(), numbers].concat()
+}
+
+#[test]
+fn an_input_is_given_the_values_of_a_file() {
+    let sum = model(
+        vec![floats("x", &["N", "W"]), floats("z", &["1", "3"])],
+        floats("y", &["N", "W"]),
+        vec![node("Add", &["x", "z"], "y")],
+        Vec::new(),
+    );
+    let bytes = |numbers: &[f32]| numbers.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>();
+    let files = [
+        ("sum.onnx", sum),
+        ("x.npy", npy("<f4", "(1, 3)", &bytes(&[1.0, -2.0, 1e6]))),
+        ("z.bin", bytes(&[0.5, 0.25, 1.0])),
+        ("doubles.npy", npy("<f8", "(1, 3)", &[0; 24])),
+        ("page.npy", b"<!DOCTYPE html>".to_vec()),
+    ];
+    let entry = |x: &str| format!("inputs: {{ x: {{ values: {x} }}, z: {{ values: z.bin }} }}, {}", path("sum.onnx"));
+    let entries = [("given", entry("x.npy")), ("doubles", entry("doubles.npy")), ("page", entry("page.npy"))];
+    let entries: Vec<(&str, &str)> = entries.iter().map(|(name, entry)| (*name, entry.as_str())).collect();
+    let lab = lab(&files, &entries, "");
+    lab.sweep(&["configs/own.yaml"]).expect_code(0);
+    let rows = lab.rows();
+    assert_eq!(rows[0]["input"], "1x3 f32; 1x3 f32");
+    let answer = std::fs::read(lab.path(&format!(".farm/outputs/{}.f32", rows[0]["output_sha256"]))).unwrap();
+    assert_eq!(answer, bytes(&[1.5, -1.75, 1_000_001.0]));
+    for (row, part) in rows[1..].iter().zip(["are f64, input x is f32: save them as f32", "it is no file of NumPy's"]) {
+        assert!(row["status"] == "skipped" && row["failure"].contains(part), "{row:?}");
+    }
+    // Other values are another job.
+    let id = rows[0]["job_id"].clone();
+    std::fs::write(lab.path("configs/z.bin"), bytes(&[0.0, 0.0, 0.0])).unwrap();
+    lab.sweep(&["configs/own.yaml"]).expect_code(0);
+    assert_ne!(lab.rows()[0]["job_id"], id);
+}
+
 #[test]
 fn what_is_no_model_or_can_not_be_fed_is_one_skipped_row_with_its_remedy() {
     let whole = convolution(&["1", "3", "8", "8"]);

@@ -139,6 +139,7 @@ fn an_engine_that_sets_other_inputs_is_found_out() {
         element,
         shape: shape.to_vec(),
         range: range(0.0, high),
+        values: None,
     };
     let ordered = [spec("a", ElementType::Float32, &[2, 3], 1.0), spec("ids", ElementType::Int64, &[1, 4], 100.0)];
     let job = JobSpec { inputs: ordered.to_vec(), ..job() };
@@ -153,6 +154,36 @@ fn an_engine_that_sets_other_inputs_is_found_out() {
         assert!(error.contains("instead of \"a\" f32 [2, 3]; \"ids\" i64 [1, 4]"), "{error}");
     }
     assert!(fed(&job, &good[..1]).is_err());
+}
+
+#[test]
+fn values_that_a_job_gives_go_in_as_they_are() {
+    let store = std::env::temp_dir().join(format!("farmctl-values-{}", std::process::id()));
+    std::fs::create_dir_all(&store).unwrap();
+    std::fs::write(store.join("given"), [1, 2, 3, 4, 5, 6]).unwrap();
+    let artifact = |sha256: &str, size_bytes| farmctl_protocol::ArtifactRef { sha256: sha256.to_owned(), size_bytes };
+    let spec = |name: &str, values| InputSpec {
+        name: name.to_owned(),
+        element: ElementType::Int16,
+        shape: vec![3],
+        range: range(0.0, 9.0),
+        values,
+    };
+    let sent = |inputs: [InputSpec; 2]| {
+        let job = JobSpec { inputs: inputs.to_vec(), ..job() };
+        let infos = ["a", "b"].map(|name| TensorInfo::new(name, "i16", vec![3]));
+        let mut bytes = Vec::new();
+        Feed::open(&job, fed(&job, &infos)?, &store)?.write(&mut bytes).map_err(|error| error.to_string())?;
+        Ok::<_, String>(bytes)
+    };
+    let seeded = sent([spec("a", None), spec("b", None)]).unwrap();
+    let given = sent([spec("a", Some(artifact("given", 6))), spec("b", None)]).unwrap();
+    // What is drawn for the other input stays the same.
+    assert_eq!((&given[..6], &given[6..]), (&[1, 2, 3, 4, 5, 6][..], &seeded[6..]));
+    let short = sent([spec("a", Some(artifact("given", 5))), spec("b", None)]).unwrap_err();
+    assert!(short.contains("the values of input \"a\" have 5 bytes"), "{short}");
+    assert!(sent([spec("a", Some(artifact("absent", 6))), spec("b", None)]).unwrap_err().contains("absent"));
+    std::fs::remove_dir_all(&store).unwrap();
 }
 
 #[test]

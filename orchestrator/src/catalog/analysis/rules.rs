@@ -93,6 +93,19 @@ impl Call<'_> {
         }
     }
 
+    /// Floats that are an attribute in old operator sets and an input in new ones; `None` where they are left out.
+    pub(super) fn floats(&self, name: &str, input: usize) -> Result<Option<&[f32]>, Gap> {
+        if let Some(attribute) = self.attribute(name) {
+            return Ok(Some(&attribute.floats));
+        }
+        match self.inputs.get(input).copied().flatten() {
+            None => Ok(None),
+            // An empty list is a way to leave it out.
+            Some(value) if value.shape.as_deref() == Some(&[0]) => Ok(None),
+            Some(value) => value.floats.as_deref().map(Some).ok_or(Gap::Shape),
+        }
+    }
+
     /// Integers that are an attribute in old operator sets and an input in new ones.
     pub(super) fn list(&self, name: &str, input: usize) -> Result<Option<&[i64]>, Gap> {
         match self.ints(name) {
@@ -106,10 +119,20 @@ impl Call<'_> {
 pub(super) fn apply(call: &Call<'_>) -> Result<Outcome, Gap> {
     match call.node.op_type.as_str() {
         "Abs"
+        | "Acos"
+        | "Acosh"
+        | "Asin"
+        | "Asinh"
+        | "Atan"
+        | "Atanh"
         | "BatchNormalization"
+        | "BitwiseNot"
         | "Ceil"
         | "Celu"
         | "Clip"
+        | "Cos"
+        | "Cosh"
+        | "CumSum"
         | "DequantizeLinear"
         | "Dropout"
         | "Elu"
@@ -117,9 +140,13 @@ pub(super) fn apply(call: &Call<'_>) -> Result<Outcome, Gap> {
         | "Exp"
         | "Floor"
         | "Gelu"
+        | "GroupNormalization"
         | "HardSigmoid"
         | "HardSwish"
+        | "Hardmax"
         | "InstanceNormalization"
+        | "IsInf"
+        | "IsNaN"
         | "LRN"
         | "LayerNormalization"
         | "LeakyRelu"
@@ -131,18 +158,27 @@ pub(super) fn apply(call: &Call<'_>) -> Result<Outcome, Gap> {
         | "Neg"
         | "Not"
         | "QuantizeLinear"
+        | "RMSNormalization"
         | "Reciprocal"
         | "Relu"
         | "Round"
+        | "ScatterElements"
+        | "ScatterND"
         | "Selu"
+        | "Shrink"
         | "Sigmoid"
         | "Sign"
+        | "Sin"
+        | "Sinh"
         | "Softmax"
         | "Softplus"
         | "Softsign"
         | "Sqrt"
+        | "Swish"
+        | "Tan"
         | "Tanh"
-        | "ThresholdedRelu" => Outcome::with_shape(call.shape(0)?.to_vec()),
+        | "ThresholdedRelu"
+        | "Trilu" => Outcome::with_shape(call.shape(0)?.to_vec()),
         "Cast" | "Identity" => Outcome::of(call.inputs.first().copied().flatten().cloned().ok_or(Gap::Shape)?),
         "Add" | "And" | "Div" | "Equal" | "Greater" | "GreaterOrEqual" | "Less" | "LessOrEqual" | "Max" | "Mean"
         | "Min" | "Mod" | "Mul" | "Or" | "PRelu" | "Pow" | "Sub" | "Sum" | "Where" | "Xor" => {
@@ -156,9 +192,18 @@ pub(super) fn apply(call: &Call<'_>) -> Result<Outcome, Gap> {
         "QLinearMatMul" => matrix_product(call, 3),
         "AveragePool" | "LpPool" | "MaxPool" => Outcome::with_shape(windows::pool(call)?),
         "GlobalAveragePool" | "GlobalLpPool" | "GlobalMaxPool" => Outcome::with_shape(shapes::global_pool(call)?),
-        "ReduceL1" | "ReduceL2" | "ReduceMax" | "ReduceMean" | "ReduceMin" | "ReduceProd" | "ReduceSum" => {
-            Outcome::with_shape(shapes::reduce(call)?)
-        }
+        "ReduceL1" | "ReduceL2" | "ReduceLogSum" | "ReduceLogSumExp" | "ReduceMax" | "ReduceMean" | "ReduceMin"
+        | "ReduceProd" | "ReduceSum" | "ReduceSumSquare" => Outcome::with_shape(shapes::reduce(call)?),
+        "ArgMax" | "ArgMin" => Outcome::with_shape(shapes::arg_reduce(call)?),
+        "ConstantOfShape" => Outcome::of(shapes::filled(call)?),
+        "DepthToSpace" => Outcome::with_shape(shapes::depth_to_space(call)?),
+        "SpaceToDepth" => Outcome::with_shape(shapes::space_to_depth(call)?),
+        "Expand" => Outcome::with_shape(shapes::expand(call)?),
+        "GatherElements" => Outcome::with_shape(call.shape(1)?.to_vec()),
+        "Tile" => Outcome::with_shape(shapes::tile(call)?),
+        "GRU" => recurrent(call, 3),
+        "LSTM" => recurrent(call, 4),
+        "RNN" => recurrent(call, 1),
         "Concat" => Outcome::of(shapes::concat(call)?),
         "Flatten" => Outcome::with_shape(shapes::flatten(call)?),
         "Reshape" => Outcome::with_shape(shapes::reshape(call)?),
@@ -169,7 +214,7 @@ pub(super) fn apply(call: &Call<'_>) -> Result<Outcome, Gap> {
         "Gather" => Outcome::of(shapes::gather(call)?),
         "Shape" => Outcome::of(shapes::shape_of(call)?),
         "Slice" => Outcome::of(shapes::slice(call)?),
-        "Resize" => Outcome::with_shape(shapes::resize(call)?),
+        "Resize" | "Upsample" => Outcome::with_shape(shapes::resize(call)?),
         "Pad" => Outcome::with_shape(shapes::pad(call)?),
         "Constant" => Outcome::of(constant(call)),
         _ => Err(Gap::Operator),
@@ -243,6 +288,28 @@ fn matrix_product(call: &Call<'_>, right_at: usize) -> Result<Outcome, Gap> {
     Outcome::with_macs(output, &[inner])
 }
 
+/// A network that is run step by step, with so many gates: each step multiplies the input and the state.
+fn recurrent(call: &Call<'_>, gates: u64) -> Result<Outcome, Gap> {
+    let (input, weights, state) = (call.shape(0)?, call.shape(1)?, call.shape(2)?);
+    let (&[first, second, size], &[directions, rows, columns], &[_, _, hidden]) = (input, weights, state) else {
+        return Err(Gap::Fault(format!("its inputs {input:?}, {weights:?} and {state:?} don't fit")));
+    };
+    if columns != size || hidden.checked_mul(gates) != Some(rows) {
+        return Err(Gap::Fault(format!("its input {input:?} and weights {weights:?}, {state:?} don't fit")));
+    }
+    let batch_first = call.int("layout", 0) != 0;
+    let (steps, batch) = if batch_first { (second, first) } else { (first, second) };
+    let counted = Outcome::with_macs(vec![steps, batch, directions], &[rows, size.saturating_add(hidden)])?;
+    let (whole, last) = if batch_first {
+        (vec![batch, steps, directions, hidden], vec![batch, directions, hidden])
+    } else {
+        (vec![steps, directions, batch, hidden], vec![directions, batch, hidden])
+    };
+    count(&whole)?;
+    let outputs = [whole, last.clone(), last].map(|shape| Value::with_shape(Some(shape)));
+    Ok(Outcome { outputs: outputs.to_vec(), ..counted })
+}
+
 /// A constant that is written as a number or a list; one that is a tensor is taken before.
 fn constant(call: &Call<'_>) -> Value {
     if let Some(integers) = call.ints("value_ints") {
@@ -251,6 +318,9 @@ fn constant(call: &Call<'_>) -> Value {
     if call.attribute("value_int").is_some() {
         return Value::with_integers(Some(Vec::new()), vec![call.int("value_int", 0)]);
     }
-    let floats = call.attribute("value_floats").map(|attribute| vec![attribute.floats.len() as u64]);
-    Value::with_shape(floats.or(call.attribute("value_float").map(|_| Vec::new())))
+    if let Some(attribute) = call.attribute("value_floats") {
+        let shape = Some(vec![attribute.floats.len() as u64]);
+        return Value { floats: Some(attribute.floats.clone()), ..Value::with_shape(shape) };
+    }
+    Value::with_shape(call.attribute("value_float").map(|_| Vec::new()))
 }

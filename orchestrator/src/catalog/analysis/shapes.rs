@@ -263,14 +263,94 @@ pub(super) fn slice(call: &Call<'_>) -> Result<Value, Gap> {
     })
 }
 
-/// The size that is asked for; one that is asked for as a factor isn't followed.
+/// The size that is asked for, or that a factor makes.
 pub(super) fn resize(call: &Call<'_>) -> Result<Vec<u64>, Gap> {
     let input = call.shape(0)?;
-    let sizes = call.integers(3)?.ok_or(Gap::Shape)?;
-    if call.ints("axes").is_some() || call.word("keep_aspect_ratio_policy") != b"" || sizes.len() != input.len() {
+    if call.ints("axes").is_some() || call.word("keep_aspect_ratio_policy") != b"" {
         return Err(Gap::Shape);
     }
-    sizes.iter().map(|&value| size(value, "size")).collect()
+    if let Some(sizes) = call.integers(3)?.filter(|sizes| !sizes.is_empty()) {
+        if sizes.len() != input.len() {
+            return fault(format!("its sizes {sizes:?} don't fit its input {input:?}"));
+        }
+        return sizes.iter().map(|&value| size(value, "size")).collect();
+    }
+    let scales_at = if call.node.op_type == "Upsample" || call.opset < 11 { 1 } else { 2 };
+    let scales = call.floats("scales", scales_at)?.ok_or(Gap::Shape)?;
+    if scales.len() != input.len() || scales.iter().any(|scale| !scale.is_finite() || *scale <= 0.0) {
+        return fault(format!("its factors {scales:?} don't fit its input {input:?}"));
+    }
+    let scaled = |(&size, &scale): (&u64, &f32)| {
+        let scaled = (size as f64 * f64::from(scale)).floor();
+        // Beyond this a float has no whole numbers of its own.
+        if scaled < 9e15 { Ok(scaled as u64) } else { fault(format!("its factors {scales:?} are too large")) }
+    };
+    input.iter().zip(scales).map(scaled).collect()
+}
+
+/// Stretched to a shape that stands in the file.
+pub(super) fn expand(call: &Call<'_>) -> Result<Vec<u64>, Gap> {
+    let target = call.integers(1)?.ok_or(Gap::Shape)?;
+    let target: Vec<u64> = target.iter().map(|&value| size(value, "size")).collect::<Result<_, _>>()?;
+    if target.len() > MAX_RANK {
+        return fault(format!("its shape has {} dimensions, more than {MAX_RANK}", target.len()));
+    }
+    broadcast(call.shape(0)?, &target)
+}
+
+/// Repeated along each axis.
+pub(super) fn tile(call: &Call<'_>) -> Result<Vec<u64>, Gap> {
+    let (input, repeats) = (call.shape(0)?, call.integers(1)?.ok_or(Gap::Shape)?);
+    if repeats.len() != input.len() {
+        return fault(format!("its repeats {repeats:?} don't fit its input {input:?}"));
+    }
+    let repeated = |(&size_of, &times): (&u64, &i64)| size_of.checked_mul(size(times, "repeat")?).ok_or(Gap::Shape);
+    input.iter().zip(repeats).map(repeated).collect()
+}
+
+/// One value, as often as the shape says that it is given.
+pub(super) fn filled(call: &Call<'_>) -> Result<Value, Gap> {
+    let shape = call.integers(0)?.ok_or(Gap::Shape)?;
+    let shape: Vec<u64> = shape.iter().map(|&value| size(value, "size")).collect::<Result<_, _>>()?;
+    if shape.len() > MAX_RANK {
+        return fault(format!("its shape has {} dimensions, more than {MAX_RANK}", shape.len()));
+    }
+    count(&shape)?;
+    Ok(Value::with_shape(Some(shape)))
+}
+
+/// The place of the largest or smallest along an axis.
+pub(super) fn arg_reduce(call: &Call<'_>) -> Result<Vec<u64>, Gap> {
+    let mut shape = call.shape(0)?.to_vec();
+    let along = axis(call.int("axis", 0), shape.len())?;
+    if call.int("keepdims", 1) != 0 {
+        shape[along] = 1;
+    } else {
+        shape.remove(along);
+    }
+    Ok(shape)
+}
+
+/// Channels become pixels.
+pub(super) fn depth_to_space(call: &Call<'_>) -> Result<Vec<u64>, Gap> {
+    let (input, block) = (call.shape(0)?, size(call.int("blocksize", 0), "block size")?);
+    let (&[batch, channels, height, width], Some(pixels)) = (input, block.checked_mul(block).filter(|it| *it > 0))
+    else {
+        return fault(format!("its input {input:?} and block size {block} don't fit"));
+    };
+    let sides = [height, width].map(|side| side.checked_mul(block).ok_or(Gap::Shape));
+    let [height, width] = sides;
+    Ok(vec![batch, channels / pixels, height?, width?])
+}
+
+/// Pixels become channels.
+pub(super) fn space_to_depth(call: &Call<'_>) -> Result<Vec<u64>, Gap> {
+    let (input, block) = (call.shape(0)?, size(call.int("blocksize", 0), "block size")?);
+    let (&[batch, channels, height, width], Some(pixels)) = (input, block.checked_mul(block).filter(|it| *it > 0))
+    else {
+        return fault(format!("its input {input:?} and block size {block} don't fit"));
+    };
+    Ok(vec![batch, channels.checked_mul(pixels).ok_or(Gap::Shape)?, height / block, width / block])
 }
 
 /// A shape as a value.

@@ -224,6 +224,48 @@ fn shapes_are_followed() {
 }
 
 #[test]
+fn sizes_that_a_factor_makes_are_followed() {
+    let factors = |values: &[f32]| TensorProto {
+        dims: vec![values.len() as i64],
+        raw_data: values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>().into(),
+        ..weight("factors", &[])
+    };
+    let nothing = || weight("nothing", &[0]);
+    let resized = |op: &str, inputs: &[&str], values: &[f32]| {
+        analyse(&model(&[1, 3, 5, 8], vec![factors(values), nothing()], vec![node(op, inputs, "y", &[])]), &[])
+            .map(|summary| summary.outputs[0].shape.clone())
+    };
+    let resize = ["x", "nothing", "factors"];
+    assert_eq!(resized("Resize", &resize, &[1.0, 1.0, 2.0, 0.5]).unwrap(), Some(vec![1, 3, 10, 4]));
+    assert_eq!(resized("Resize", &resize, &[1.0, 1.0, 1.5, 1.0]).unwrap(), Some(vec![1, 3, 7, 8]));
+    assert_eq!(resized("Upsample", &["x", "factors"], &[1.0, 1.0, 2.0, 2.0]).unwrap(), Some(vec![1, 3, 10, 16]));
+    for wrong in [&[2.0, 2.0][..], &[1.0, 1.0, f32::NAN, 1.0], &[1.0, 1.0, -1.0, 1.0], &[1.0, 1.0, 1e30, 1.0]] {
+        assert!(resized("Resize", &resize, wrong).unwrap_err().to_string().contains("factors"), "{wrong:?}");
+    }
+}
+
+#[test]
+fn more_shapes_are_followed() {
+    assert_eq!(one_with("ArgMax", &[("axis", &[1])], &[1, 10, 4], &[]), [1, 1, 4]);
+    assert_eq!(one_with("ArgMax", &[("axis", &[1]), ("keepdims", &[0])], &[1, 10, 4], &[]), [1, 4]);
+    assert_eq!(one_with("Expand", &[], &[1, 17, 1, 1], &[&[1, 1, 4, 4]]), [1, 17, 4, 4]);
+    assert_eq!(one_with("Tile", &[], &[2, 3], &[&[1, 4]]), [2, 12]);
+    let shape = cost(&model(&[3], vec![integers("s", &[2, 7])], vec![node("ConstantOfShape", &["s"], "y", &[])])).0;
+    assert_eq!(shape, [2, 7]);
+}
+
+#[test]
+fn steps_of_a_recurrent_network_are_counted() {
+    // Each of five steps multiplies a value and a state of 16 for four gates.
+    let weights = || vec![weight("w", &[1, 64, 8]), weight("r", &[1, 64, 16])];
+    let lstm = |input: &[i64]| analyse(&model(input, weights(), vec![node("LSTM", &["x", "w", "r"], "y", &[])]), &[]);
+    let summary = lstm(&[5, 2, 8]).unwrap();
+    assert_eq!((summary.macs(), summary.is_complete()), (5 * 2 * 64 * (8 + 16), true));
+    assert_eq!(summary.outputs[0].shape, Some(vec![5, 1, 2, 16]));
+    assert!(lstm(&[5, 2, 9]).unwrap_err().to_string().contains("don't fit"));
+}
+
+#[test]
 fn a_flattening_that_asks_for_the_shape_is_followed() {
     // What exporters make of `x.view(x.size(0), -1)`.
     let nodes = vec![

@@ -11,17 +11,20 @@ pub(super) struct Value {
     pub(super) shape: Option<Vec<u64>>,
     /// Its values, when they are a few integers: shapes, axes, sizes.
     pub(super) integers: Option<Vec<i64>>,
+    /// Its values, when they are a few floats that stand in the file: factors.
+    pub(super) floats: Option<Vec<f32>>,
 }
 
 impl Value {
     /// A tensor of that shape.
     pub(super) fn with_shape(shape: Option<Vec<u64>>) -> Self {
-        Self { shape, integers: None }
+        Self { shape, ..Self::default() }
     }
 
     /// A list of integers.
     pub(super) fn with_integers(shape: Option<Vec<u64>>, integers: Vec<i64>) -> Self {
-        Self { shape, integers: Some(integers).filter(|integers| integers.len() <= MAX_INTEGERS) }
+        let integers = Some(integers).filter(|integers| integers.len() <= MAX_INTEGERS);
+        Self { shape, integers, floats: None }
     }
 
     /// A tensor that stands in the file.
@@ -33,7 +36,8 @@ impl Value {
         let shape = shape.map_err(|_| format!("its shape {:?} has a negative size", tensor.dims))?;
         let elements = count(&shape)?;
         let integers = integers(tensor).filter(|integers| integers.len() as u64 == elements);
-        Ok(Self { shape: Some(shape), integers })
+        let floats = floats(tensor).filter(|floats| floats.len() as u64 == elements);
+        Ok(Self { shape: Some(shape), integers, floats })
     }
 
     /// Number of elements, when the shape is known.
@@ -69,4 +73,16 @@ fn integers(tensor: &TensorProto) -> Option<Vec<i64>> {
         }
         _ => None,
     }
+}
+
+fn floats(tensor: &TensorProto) -> Option<Vec<f32>> {
+    let raw = &tensor.raw_data;
+    if tensor.data_type() != DataType::Float || tensor.float_data.len() > MAX_INTEGERS || raw.len() > MAX_INTEGERS * 4 {
+        return None;
+    }
+    if !tensor.float_data.is_empty() {
+        return Some(tensor.float_data.clone());
+    }
+    let (chunks, _) = raw.as_chunks::<4>();
+    Some(chunks.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
 }

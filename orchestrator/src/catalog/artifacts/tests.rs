@@ -2,7 +2,7 @@ use std::time::SystemTime;
 
 use super::*;
 use crate::catalog::hashing::Activity;
-use crate::domain::{CatalogModel, ElementType, InputRange, InputSpec, Layout, WeightsKind, sha256_hex};
+use crate::domain::{ElementType, InputRange, InputSpec, Layout, WeightsKind, sample, sha256_hex};
 
 fn soon() -> Instant {
     Instant::now() + Duration::from_secs(300)
@@ -256,23 +256,7 @@ fn a_summary_is_of_the_file_that_is_here() {
     let mut content = Vec::new();
     formats::write(&networks::build("squeezenet1_0").unwrap(), FileKind::Onnx, &mut content).unwrap();
     fs::write(&path, content).unwrap();
-    let model = CatalogModel {
-        name: "net".to_owned(),
-        title: "Net".to_owned(),
-        source: None,
-        licence: None,
-        input_shape: None,
-        inputs: Vec::new(),
-        classes: None,
-        label_offset: 0,
-        scores: None,
-        preprocessing: None,
-        input_range: None,
-        params: None,
-        macs: None,
-        accuracy: None,
-        files: Vec::new(),
-    };
+    let model = sample::model("net");
     let own = file(WeightsSource::Path(path), None);
     let of_file = lab.cache.summary(&model, &own, &[]).unwrap().unwrap();
     assert_eq!(lab.cache.summary(&model, &squeezenet(), &[]).unwrap().unwrap(), of_file);
@@ -283,6 +267,6 @@ fn a_summary_is_of_the_file_that_is_here() {
     assert_eq!(lab.cache.summary(&model, &remote, &[]).unwrap(), Some(of_file));
     let range = InputRange { low: 0.0, high: 1.0 };
     let (name, element, shape) = ("input".to_owned(), ElementType::Float32, vec![1, 3, 299, 299]);
-    let other = InputSpec { name, element, shape, range };
+    let other = InputSpec { name, element, shape, range, values: None };
     assert!(lab.cache.summary(&model, &own, &[other]).unwrap_err().to_string().contains("[1, 3, 299, 299]"));
 }

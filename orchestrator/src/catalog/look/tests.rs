@@ -9,7 +9,7 @@ use crate::catalog::onnx::{
     DataType, DimensionProto, DimensionValue, GraphProto, ModelProto, NodeProto, StringStringEntryProto, TensorProto,
     TensorShapeProto, TensorTypeProto, TypeProto, TypeValue, ValueInfoProto,
 };
-use crate::domain::{Dimension, ElementType, InputRange, WeightsKind};
+use crate::domain::{Dimension, ElementType, InputRange, WeightsKind, sample};
 
 struct Host {
     folder: tempfile::TempDir,
@@ -62,23 +62,7 @@ fn own(path: &Path) -> WeightsFile {
 }
 
 fn model() -> CatalogModel {
-    CatalogModel {
-        name: "net".to_owned(),
-        title: "Net".to_owned(),
-        source: None,
-        licence: None,
-        input_shape: None,
-        inputs: Vec::new(),
-        classes: None,
-        label_offset: 0,
-        scores: None,
-        preprocessing: None,
-        input_range: None,
-        params: None,
-        macs: None,
-        accuracy: None,
-        files: Vec::new(),
-    }
+    sample::model("net")
 }
 
 fn info(name: &str, dims: &[i64]) -> ValueInfoProto {
@@ -202,7 +186,8 @@ fn multiply_adds_are_those_of_one_image() {
     host.write("x.onnx", &product(8, "MatMul", weights()));
     let file = host.looked_at("x.onnx");
     let range = InputRange { low: 0.0, high: 1.0 };
-    let input = InputSpec { name: "x".to_owned(), element: ElementType::Float32, shape: vec![8, 4], range };
+    let input =
+        InputSpec { name: "x".to_owned(), element: ElementType::Float32, shape: vec![8, 4], range, values: None };
     let inputs = std::slice::from_ref(&input);
     assert_eq!(host.cache.macs(&model(), &file, inputs, 8), Some(Ok(16)));
     assert_eq!(host.cache.macs(&model(), &file, inputs, 1), Some(Ok(128)));
@@ -225,7 +210,7 @@ fn the_networks_of_farmctl_have_an_open_batch_without_a_file() {
         assert!(matches!(dims, [Dimension::Open(Some(_)), ..]), "{dims:?}");
         let range = InputRange { low: 0.0, high: 1.0 };
         let shape = if file.format == "tflite" { vec![1, 224, 224, 3] } else { vec![1, 3, 224, 224] };
-        let input = InputSpec { name: "input".to_owned(), element: ElementType::Float32, shape, range };
+        let input = InputSpec { name: "input".to_owned(), element: ElementType::Float32, shape, range, values: None };
         assert_eq!(host.cache.macs(&model(), &file, &[input], 1), Some(Ok(818_924_576)), "{}", file.format);
     }
 }

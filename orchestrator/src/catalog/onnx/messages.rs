@@ -25,6 +25,32 @@ pub struct ModelProto {
     /// Free key-value pairs.
     #[prost(message, repeated, tag = "14")]
     pub metadata_props: Vec<StringStringEntryProto>,
+    /// Operators that the file itself defines.
+    #[prost(message, repeated, tag = "25")]
+    pub functions: Vec<FunctionProto>,
+}
+
+/// An operator that is made of others.
+#[derive(Clone, PartialEq, Message)]
+pub struct FunctionProto {
+    /// Name: the operator of the nodes that call it.
+    #[prost(string, tag = "1")]
+    pub name: String,
+    /// Names of what it reads.
+    #[prost(string, repeated, tag = "4")]
+    pub input: Vec<String>,
+    /// Names of what it writes.
+    #[prost(string, repeated, tag = "5")]
+    pub output: Vec<String>,
+    /// Its nodes, in an order in which they can be computed.
+    #[prost(message, repeated, tag = "7")]
+    pub node: Vec<NodeProto>,
+    /// Operator set that it is of.
+    #[prost(string, tag = "10")]
+    pub domain: String,
+    /// Attributes that a node need not give, with what they are then.
+    #[prost(message, repeated, tag = "11")]
+    pub attribute_proto: Vec<AttributeProto>,
 }
 
 /// A set of operators in one version.
@@ -151,6 +177,9 @@ pub struct AttributeProto {
     /// Which of them it is.
     #[prost(enumeration = "AttributeType", tag = "20")]
     pub r#type: i32,
+    /// In a function: the attribute of the calling node whose value it has.
+    #[prost(string, tag = "21")]
+    pub ref_attr_name: String,
 }
 
 /// Kinds of attribute values.
@@ -205,6 +234,12 @@ pub struct TensorProto {
     /// Values of any type, little-endian.
     #[prost(bytes = "bytes", tag = "9")]
     pub raw_data: Bytes,
+    /// Values, when 64-bit floats.
+    #[prost(double, repeated, tag = "10")]
+    pub double_data: Vec<f64>,
+    /// Values, when unsigned integers of 32 or 64 bits.
+    #[prost(uint64, repeated, tag = "11")]
+    pub uint64_data: Vec<u64>,
     /// Where the values are, when they stand in another file: keys `location`, `offset`, `length`.
     #[prost(message, repeated, tag = "13")]
     pub external_data: Vec<StringStringEntryProto>,

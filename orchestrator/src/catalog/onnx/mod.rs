@@ -11,15 +11,16 @@ use std::path::{Path, PathBuf};
 use prost::Message;
 use prost::bytes::Bytes;
 
+mod functions;
 mod messages;
 mod skim;
 
 pub use skim::SkimError;
 
 pub use messages::{
-    AttributeProto, AttributeType, DataType, DimensionProto, DimensionValue, GraphProto, ModelProto, NodeProto,
-    OperatorSetIdProto, SparseTensorProto, StringStringEntryProto, TensorProto, TensorShapeProto, TensorTypeProto,
-    TypeProto, TypeValue, ValueInfoProto,
+    AttributeProto, AttributeType, DataType, DimensionProto, DimensionValue, FunctionProto, GraphProto, ModelProto,
+    NodeProto, OperatorSetIdProto, SparseTensorProto, StringStringEntryProto, TensorProto, TensorShapeProto,
+    TensorTypeProto, TypeProto, TypeValue, ValueInfoProto,
 };
 
 /// Largest file that is read: protobuf itself allows no more.
@@ -108,7 +109,8 @@ pub fn read(path: &Path) -> Result<ModelProto, OnnxError> {
     decode(graph).map_err(content)
 }
 
-/// Reads an ONNX model from bytes. Tensors' raw data is shared with them, not copied.
+/// Reads an ONNX model from bytes. Tensors' raw data is shared with them, not copied. Operators that the file itself defines
+/// are written out.
 ///
 /// # Errors
 /// When they aren't an ONNX model.
@@ -121,7 +123,7 @@ pub fn decode(bytes: impl Into<Bytes>) -> Result<ModelProto, DecodeError> {
         return Err(DecodeError::LfsPointer);
     }
     let model = ModelProto::decode(bytes).map_err(DecodeError::Protobuf)?;
-    if model.graph.is_none() { Err(DecodeError::NoGraph) } else { Ok(model) }
+    if model.graph.is_none() { Err(DecodeError::NoGraph) } else { Ok(functions::inline(model)) }
 }
 
 #[cfg(test)]

@@ -42,6 +42,7 @@ pub enum SkimError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Model,
+    Function,
     Graph,
     Node,
     Attribute,
@@ -66,9 +67,15 @@ impl Kind {
     fn fate(self, field: u32) -> Fate {
         match (self, field) {
             (Kind::Model, 7) => Fate::Skim(Kind::Graph),
-            // Text for people; how to train it; functions, whose operators count as unknown.
-            (Kind::Model, 6 | 20 | 25) | (Kind::Graph, 10) | (Kind::Node, 6) | (Kind::Attribute, 13) => Fate::Drop,
-            (Kind::Graph, 1) => Fate::Skim(Kind::Node),
+            (Kind::Model, 25) => Fate::Skim(Kind::Function),
+            // Text for people; how to train it.
+            (Kind::Model, 6 | 20)
+            | (Kind::Function, 8)
+            | (Kind::Graph, 10)
+            | (Kind::Node, 6)
+            | (Kind::Attribute, 13) => Fate::Drop,
+            (Kind::Graph, 1) | (Kind::Function, 7) => Fate::Skim(Kind::Node),
+            (Kind::Function, 11) => Fate::Skim(Kind::Attribute),
             (Kind::Graph, 5) | (Kind::Attribute, 5 | 10) | (Kind::SparseTensor, 1 | 2) => Fate::Skim(Kind::Tensor),
             (Kind::Graph, 15) | (Kind::Attribute, 22 | 23) => Fate::Skim(Kind::SparseTensor),
             (Kind::Node, 5) => Fate::Skim(Kind::Attribute),

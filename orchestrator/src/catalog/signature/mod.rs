@@ -11,15 +11,18 @@ use super::content::Content;
 use super::networks::{INPUT, LOGITS, Network};
 use super::onnx as onnx_file;
 use crate::domain::{
-    Arithmetic, Dimension, ElementType, Layout, ModelSignature, Precision, TensorElement, TensorSignature,
+    Arithmetic, Dimension, ElementType, InputSpec, Layout, ModelSignature, Precision, TensorElement, TensorSignature,
 };
 
 mod arithmetic;
+mod batch;
 mod flatbuffer;
 mod onnx;
 mod tflite;
+mod tflite_macs;
 
 use flatbuffer::FlatError;
+pub(super) use onnx::element as onnx_element;
 
 /// Why a file has no signature.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +82,12 @@ pub(super) fn read(path: &Path, format: &str) -> Result<Option<ModelSignature>, 
     }
 }
 
+/// Multiply-adds of one inference of a TensorFlow Lite file with these inputs; an error says what can't be counted.
+pub(super) fn tflite_macs(path: &Path, inputs: &[InputSpec]) -> Result<u64, String> {
+    let (file, size_bytes) = open(path).map_err(|error| error.to_string())?;
+    tflite::macs(file, size_bytes, inputs).unwrap_or_else(|error| Err(error.to_string()))
+}
+
 /// Whether what a file begins like can't be a model of that format: some formats are archives or text.
 fn is_foreign(content: &Content, format: &str) -> bool {
     match content {
@@ -117,10 +126,16 @@ pub(super) fn of_network(network: &Network, precision: Precision, layout: Layout
         }
         let batch = Dimension::Open(Some("batch".to_owned()));
         let dims = std::iter::once(batch).chain(sizes.into_iter().map(Dimension::Fixed)).collect();
-        TensorSignature { name: name.to_owned(), element: float.clone(), dims: Some(dims), is_quantised: false }
+        TensorSignature {
+            name: name.to_owned(),
+            element: float.clone(),
+            dims: Some(dims),
+            is_quantised: false,
+            has_batch: false,
+        }
     };
     ModelSignature {
-        inputs: vec![tensor(INPUT, network.input_shape())],
+        inputs: vec![TensorSignature { has_batch: true, ..tensor(INPUT, network.input_shape()) }],
         outputs: vec![tensor(LOGITS, network.tensor_shape(network.output()))],
         arithmetic: Arithmetic { precision: Some(precision), words: precision.as_str().to_owned() },
         data_files: Vec::new(),

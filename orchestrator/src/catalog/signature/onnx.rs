@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use super::arithmetic;
+use super::{arithmetic, batch};
 use crate::catalog::onnx::{
     DataType, DimensionValue, GraphProto, ModelProto, TensorProto, TensorTypeProto, TypeValue, ValueInfoProto,
 };
@@ -19,10 +19,13 @@ pub(super) fn signature(model: &ModelProto) -> Result<ModelSignature, String> {
     }
     let weights: HashSet<&str> = weights(graph).map(|tensor| tensor.name.as_str()).collect();
     let inputs = graph.input.iter().filter(|info| !weights.contains(info.name.as_str()));
+    let batched = batch::of_onnx(graph);
+    let input =
+        |info: &ValueInfoProto| TensorSignature { has_batch: batched.contains(info.name.as_str()), ..tensor(info) };
     let mut survey = Survey::default();
     survey.graph(graph);
     Ok(ModelSignature {
-        inputs: inputs.map(tensor).collect(),
+        inputs: inputs.map(input).collect(),
         outputs: graph.output.iter().map(tensor).collect(),
         arithmetic: arithmetic::of_onnx(graph),
         data_files: survey.data_files,
@@ -44,7 +47,7 @@ fn tensor(info: &ValueInfoProto) -> TensorSignature {
         Some(TypeValue::OptionalType(_)) => (other("optional value"), None),
         None => (other("value of unknown type"), None),
     };
-    TensorSignature { name: info.name.clone(), element, dims, is_quantised: false }
+    TensorSignature { name: info.name.clone(), element, dims, is_quantised: false, has_batch: false }
 }
 
 fn dims(tensor: &TensorTypeProto) -> Option<Vec<Dimension>> {
@@ -70,7 +73,7 @@ fn other(word: &str) -> TensorElement {
 }
 
 /// What a number in ONNX's files stands for.
-pub(super) fn element(number: i32) -> TensorElement {
+pub(in crate::catalog) fn element(number: i32) -> TensorElement {
     TensorElement::Number(match DataType::try_from(number) {
         Ok(DataType::Float) => ElementType::Float32,
         Ok(DataType::Uint8) => ElementType::Uint8,

@@ -10,7 +10,7 @@ use crate::catalog::onnx::{
     ValueInfoProto,
 };
 use crate::catalog::{formats, networks};
-use crate::domain::DataFile;
+use crate::domain::{DataFile, InputRange};
 
 fn typed(name: &str, value: Option<TypeValue>) -> ValueInfoProto {
     ValueInfoProto { name: name.to_owned(), r#type: Some(TypeProto { value }) }
@@ -225,6 +225,25 @@ fn the_files_that_farmctl_writes_are_what_it_says_of_them() {
 }
 
 #[test]
+fn multiply_adds_of_a_tflite_file_are_those_of_its_network() {
+    let input = |shape: &[u64]| InputSpec {
+        name: "input".to_owned(),
+        element: ElementType::Float32,
+        shape: shape.to_vec(),
+        range: InputRange { low: 0.0, high: 1.0 },
+        values: None,
+    };
+    for (name, side, channels, macs) in [("digits", 8, 1, 88_064), ("mobilenet_v2", 224, 3, 300_774_272)] {
+        let mut content = Vec::new();
+        formats::write(&networks::build(name).unwrap(), formats::FileKind::Tflite, &mut content).unwrap();
+        let file = file(&content);
+        assert_eq!(tflite_macs(file.path(), &[input(&[1, side, side, channels])]), Ok(macs), "{name}");
+        // The file has no shapes for four images.
+        assert!(tflite_macs(file.path(), &[input(&[4, side, side, channels])]).is_err());
+    }
+}
+
+#[test]
 fn what_is_no_model_is_said() {
     let cases: [(&[u8], &str); 6] = [
         (b"", "it is nothing"),
@@ -277,4 +296,31 @@ proptest! {
         }
         let _ = read(file(&bytes).path(), "tflite");
     }
+}
+
+#[test]
+fn an_input_has_a_batch_where_an_operator_reads_one() {
+    let batched = |nodes: Vec<NodeProto>| {
+        let graph = GraphProto {
+            input: vec![info("x", DataType::Float, &["8", "3", "4", "4"]), info("z", DataType::Float, &["8"])],
+            output: vec![info("y", DataType::Float, &[])],
+            initializer: vec![weight("k", DataType::Float, &[3, 3, 1, 1]), weight("mean", DataType::Float, &[3, 1, 1])],
+            node: nodes,
+            ..GraphProto::default()
+        };
+        of_graph(graph).inputs.iter().map(|input| input.has_batch).collect::<Vec<_>>()
+    };
+    let order = |ints: &[i64]| AttributeProto { name: "perm".to_owned(), ints: ints.to_vec(), ..Default::default() };
+    let turn = |ints: &[i64]| NodeProto { attribute: vec![order(ints)], ..node("Transpose", &["x"], "t") };
+    assert_eq!(batched(vec![node("Conv", &["x", "k"], "y")]), [true, false]);
+    assert_eq!(
+        batched(vec![node("Sub", &["x", "mean"], "t"), node("Relu", &["t"], "u"), node("MaxPool", &["u"], "y")]),
+        [true, false]
+    );
+    assert_eq!(batched(vec![turn(&[0, 3, 1, 2]), node("Conv", &["t", "k"], "y")]), [true, false]);
+    // Another dimension comes first, or nothing reads it as a batch.
+    assert_eq!(batched(vec![turn(&[1, 0, 2, 3]), node("Conv", &["t", "k"], "y")]), [false, false]);
+    assert_eq!(batched(vec![node("Unsqueeze", &["x"], "t"), node("Conv", &["t", "k"], "y")]), [false, false]);
+    assert_eq!(batched(vec![node("MatMul", &["x", "k"], "y")]), [false, false]);
+    assert_eq!(batched(vec![node("Add", &["x", "z"], "t"), node("Conv", &["t", "k"], "y")]), [false, false]);
 }

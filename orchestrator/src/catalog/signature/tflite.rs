@@ -3,8 +3,10 @@
 use std::fs::File;
 
 use super::arithmetic::{Shares, Way};
+use super::batch::{self, Reading};
 use super::flatbuffer::{Buffer, FlatError, Table};
-use crate::domain::{Dimension, ElementType, ModelSignature, TensorElement, TensorSignature};
+use super::tflite_macs;
+use crate::domain::{Dimension, ElementType, InputSpec, ModelSignature, TensorElement, TensorSignature};
 
 /// Identifier of a file of this format, from its fifth byte on.
 const IDENTIFIER: [u8; 4] = *b"TFL3";
@@ -17,14 +19,19 @@ pub(super) fn signature(file: File, size_bytes: u64) -> Result<ModelSignature, F
     let model = buffer.root(IDENTIFIER)?;
     let graph = *model.tables(2)?.first().ok_or(FlatError::Damaged("it holds no graph"))?;
     check_weights(&buffer, &model)?;
-    let tensors = graph.tables(0)?.iter().map(Tensor::read).collect::<Result<Vec<_>, _>>()?;
+    let tensors = tensors(&graph)?;
     let names = SignatureNames::read(&model)?;
+    let operators = operators(&model, &graph)?;
+    let batched = batch::of_tflite(&graph.integers(1)?.unwrap_or_default(), operators.iter().map(Operator::reading));
     let edge = |slot, names: &[Named]| {
         let indices = graph.integers(slot)?.unwrap_or_default();
         let indices = indices.into_iter().filter(|index| *index >= 0);
-        indices.map(|index| described(&tensors, index, names)).collect::<Result<Vec<_>, FlatError>>()
+        let described = |index| {
+            let described = described(&tensors, index, names)?;
+            Ok(TensorSignature { has_batch: batched.contains(&index), ..described })
+        };
+        indices.map(described).collect::<Result<Vec<_>, FlatError>>()
     };
-    let operators = operators(&model, &graph)?;
     let outputs = edge(2, &names.outputs)?;
     if outputs.is_empty() {
         return Err(FlatError::Damaged("its graph has no output"));
@@ -43,6 +50,19 @@ pub(super) fn signature(file: File, size_bytes: u64) -> Result<ModelSignature, F
     })
 }
 
+/// Multiply-adds of one inference with these inputs; an error inside says what can't be counted.
+pub(super) fn macs(file: File, size_bytes: u64, inputs: &[InputSpec]) -> Result<Result<u64, String>, FlatError> {
+    let buffer = Buffer::new(file, size_bytes);
+    let model = buffer.root(IDENTIFIER)?;
+    let graph = *model.tables(2)?.first().ok_or(FlatError::Damaged("it holds no graph"))?;
+    let edge = graph.integers(1)?.unwrap_or_default();
+    Ok(tflite_macs::count(&tensors(&graph)?, &operators(&model, &graph)?, &edge, inputs))
+}
+
+fn tensors(graph: &Table<'_>) -> Result<Vec<Tensor>, FlatError> {
+    graph.tables(0)?.iter().map(Tensor::read).collect()
+}
+
 /// Refuses a file that ends before its weights do.
 fn check_weights(buffer: &Buffer, model: &Table<'_>) -> Result<(), FlatError> {
     for weights in model.tables(4)? {
@@ -56,10 +76,12 @@ fn check_weights(buffer: &Buffer, model: &Table<'_>) -> Result<(), FlatError> {
 }
 
 /// A tensor of the graph.
-struct Tensor {
+pub(super) struct Tensor {
     name: String,
     type_number: u8,
     dims: Vec<Dimension>,
+    /// The sizes that the file has for now, also for what it leaves open; `None` where more than the first dimension is.
+    pub(super) sizes: Option<Vec<u64>>,
     is_quantised: bool,
 }
 
@@ -69,11 +91,14 @@ impl Tensor {
         // Where it is there, it has -1 for what is open, and the shape some size for it.
         let open = table.integers(7)?.filter(|open| open.len() == shape.len()).unwrap_or_else(|| shape.clone());
         let dim = |size: &i32| u64::try_from(*size).map_or(Dimension::Open(None), Dimension::Fixed);
+        let is_known = open.iter().skip(1).all(|size| *size >= 0);
+        let sizes: Option<Vec<u64>> = shape.iter().map(|size| u64::try_from(*size).ok()).collect();
         let quantisation = table.child(4)?;
         Ok(Self {
             name: table.text(3)?,
             type_number: table.byte(1, 0)?,
             dims: open.iter().map(dim).collect(),
+            sizes: sizes.filter(|_| is_known),
             is_quantised: quantisation.map_or(Ok(false), |quantisation| quantisation.has_items(2))?,
         })
     }
@@ -146,15 +171,23 @@ fn described(tensors: &[Tensor], index: i32, names: &[Named]) -> Result<TensorSi
         element: element(tensor.type_number),
         dims: Some(tensor.dims.clone()),
         is_quantised: tensor.is_quantised,
+        has_batch: false,
     })
 }
 
 /// An operator of the graph.
-struct Operator {
-    code: u32,
+pub(super) struct Operator {
+    pub(super) code: u32,
     /// Its name, where the format doesn't know it.
-    custom: Option<String>,
-    inputs: Vec<i32>,
+    pub(super) custom: Option<String>,
+    pub(super) inputs: Vec<i32>,
+    pub(super) outputs: Vec<i32>,
+}
+
+impl Operator {
+    fn reading(&self) -> Reading<'_> {
+        Reading { code: self.code, inputs: &self.inputs, outputs: &self.outputs }
+    }
 }
 
 fn operators(model: &Table<'_>, graph: &Table<'_>) -> Result<Vec<Operator>, FlatError> {
@@ -165,7 +198,8 @@ fn operators(model: &Table<'_>, graph: &Table<'_>) -> Result<Vec<Operator>, Flat
         // Old files have the first alone; files with more operators than fit it have the other.
         let number = u32::from(code.byte(0, 0)?).max(code.word(3)?);
         let custom = if number == CUSTOM { Some(code.text(1)?) } else { None };
-        Ok(Operator { code: number, custom, inputs: table.integers(1)?.unwrap_or_default() })
+        let [inputs, outputs] = [table.integers(1)?, table.integers(2)?].map(Option::unwrap_or_default);
+        Ok(Operator { code: number, custom, inputs, outputs })
     };
     graph.tables(3)?.iter().map(read).collect()
 }

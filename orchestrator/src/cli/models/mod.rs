@@ -294,6 +294,7 @@ fn text(model: &CatalogModel) -> String {
             WeightsSource::Checkpoint { network, archive, .. } => {
                 format!("built by farmctl from its definition of {network} and the weights in {}", archive.file_name())
             }
+            WeightsSource::Archive { archive, member } => format!("{member} of {}", archive.origin()),
             WeightsSource::Urls(urls) => format!("from {}", urls.join(" or ")),
             WeightsSource::Path(path) => format!("at {}", path.display()),
         };

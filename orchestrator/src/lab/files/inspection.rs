@@ -82,6 +82,9 @@ impl Lab {
     /// Finds out what the chosen files of a model are, as far as they are here.
     pub(super) fn look_at_model(&self, model: &mut CatalogModel, is_chosen: &dyn Fn(&WeightsFile) -> bool) {
         let cache = self.model_cache();
+        if model.files.iter().any(is_chosen) {
+            cache.look_at_values(&mut model.inputs);
+        }
         for index in 0..model.files.len() {
             if !is_chosen(&model.files[index]) {
                 continue;

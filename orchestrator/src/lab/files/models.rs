@@ -75,8 +75,17 @@ impl Lab {
                 None => plan.jobs.push(job),
             }
         }
+        files.extend(self.given_values(plan));
         files.extend(self.provide_images(catalog, plan, progress).await?);
         Ok(files)
+    }
+
+    /// The values that jobs' inputs are given, as far as they are here: whoever looked at the catalogue has put them there.
+    fn given_values(&self, plan: &Plan) -> Vec<(String, PathBuf)> {
+        let cache = self.model_cache();
+        let given = plan.jobs.iter().flat_map(|job| job.model.inputs.iter().filter_map(|input| input.values.as_ref()));
+        let here = given.map(|artifact| (artifact.sha256.clone(), cache.path(artifact)));
+        here.filter(|(_, path)| path.is_file()).collect()
     }
 
     /// Gets or verifies one model's files, where it may block, and shows it.

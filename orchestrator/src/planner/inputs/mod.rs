@@ -3,12 +3,13 @@
 //! - A dimension that the file fixes stays what it is. One that it leaves open is what the entry says; without a word of the
 //!   entry it takes the size that another input gives to the same symbol.
 //! - The batch is a first dimension that the file leaves open, unless the entry gives it another size than 1.
-//! - A first dimension that the file fixes is no batch, but for one case: the entry's shape, which is of one image, begins
-//!   with 1 and the file has another number there. Then that many images are in each inference, no more and no fewer.
+//! - A first dimension that the file fixes is no batch, but for two cases: an operator reads it as one, as a convolution does,
+//!   or the entry's shape, which is of one image, begins with 1 where the file has another number. Then that many images are
+//!   in each inference, no more and no fewer.
 
 use crate::domain::{
-    CatalogInput, CatalogModel, Dimension, ElementType, InputSpec, Layout, ModelSignature, TensorElement,
-    TensorSignature, WeightsFile,
+    ArtifactRef, CatalogInput, CatalogModel, Dimension, ElementType, GivenValues, InputSpec, Layout, ModelSignature,
+    TensorElement, TensorSignature, WeightsFile,
 };
 
 mod bounds;
@@ -71,10 +72,12 @@ fn of_signature(
             Size::Number(number) => *number,
             Size::Batch => images,
         });
+        let shape: Vec<u64> = shape.collect();
         Ok(InputSpec {
             name: input.name.clone(),
             element,
-            shape: shape.collect(),
+            values: given(entry, element, &shape)?,
+            shape,
             range: match entry.and_then(|entry| entry.range) {
                 // They stand for real numbers, which are what the range is of.
                 own if input.is_quantised => own.or(model.input_range).unwrap_or(FLOATS),
@@ -87,14 +90,15 @@ fn of_signature(
 
 /// What is not in the file stands in the catalogue: each input, or the shape of the only one.
 fn of_catalog(model: &CatalogModel, file: &WeightsFile, batch: u32) -> Result<Vec<InputSpec>, String> {
-    let only = CatalogInput { name: UNNAMED.to_owned(), shape: None, range: None, element: None };
+    let only = CatalogInput { name: UNNAMED.to_owned(), shape: None, range: None, element: None, values: None };
     let entries = if model.inputs.is_empty() { std::slice::from_ref(&only) } else { model.inputs.as_slice() };
     let images = u64::from(batch);
     let mut has_batch = false;
     let mut fixed = Vec::new();
     for (index, entry) in entries.iter().enumerate() {
         let of_model = model.input_shape.as_ref().filter(|_| index == 0).map(|shape| turned(shape, file.layout));
-        let Some(mut shape) = entry.shape.clone().or(of_model) else {
+        let of_values = known_values(entry)?.and_then(|values| values.shape.clone());
+        let Some(mut shape) = entry.shape.clone().or(of_model).or(of_values) else {
             let format = &file.format;
             return Err(match model.inputs.is_empty() {
                 true => {
@@ -110,12 +114,46 @@ fn of_catalog(model: &CatalogModel, file: &WeightsFile, batch: u32) -> Result<Ve
         }
         let element = entry.element.unwrap_or(ElementType::Float32);
         let range = range(&entry.name, model.input_range, entry.range, element)?;
-        fixed.push(InputSpec { name: entry.name.clone(), element, shape, range });
+        let values = given(Some(entry), element, &shape)?;
+        fixed.push(InputSpec { name: entry.name.clone(), element, shape, range, values });
     }
     if images > 1 && !has_batch {
         return Err(format!("no shape in models.yaml begins with 1, which is the batch, and batch {batch} is asked"));
     }
     Ok(fixed)
+}
+
+/// The values that an entry gives, as they were read; an error says why they can't be used.
+fn known_values(entry: &CatalogInput) -> Result<Option<&GivenValues>, String> {
+    match entry.values.as_ref().and_then(|values| values.found.as_ref()) {
+        None => Ok(None),
+        Some(Ok(values)) => Ok(Some(values)),
+        Some(Err(why)) => Err(why.clone()),
+    }
+}
+
+/// The values that an input is given, which must be of the very type and shape that is measured.
+fn given(entry: Option<&CatalogInput>, element: ElementType, shape: &[u64]) -> Result<Option<ArtifactRef>, String> {
+    let Some((entry, values)) = entry.and_then(|entry| Some((entry, entry.values.as_ref()?))) else { return Ok(None) };
+    let (name, path) = (&entry.name, values.path.display());
+    let Some(values) = known_values(entry)? else { return Err(format!("the values in {path} were not read")) };
+    if let Some(other) = values.element.filter(|other| *other != element) {
+        return Err(format!("the values in {path} are {other}, input {name} is {element}: save them as {element}"));
+    }
+    if let Some(other) = values.shape.as_ref().filter(|other| *other != shape) {
+        return Err(format!(
+            "the values in {path} are {other:?}, input {name} is measured as {shape:?}: give others, or ask for the batch that \
+             they are"
+        ));
+    }
+    let count = shape.iter().try_fold(element.size_bytes() as u64, |product, size| product.checked_mul(*size));
+    if count != Some(values.artifact.size_bytes) {
+        let bytes = values.artifact.size_bytes;
+        return Err(format!(
+            "the values in {path} have {bytes} bytes, which are not {element} {shape:?} of input {name}"
+        ));
+    }
+    Ok(Some(values.artifact.clone()))
 }
 
 /// A size of a dimension.
@@ -159,7 +197,9 @@ impl Sizes {
             for (axis, dim) in dims.iter().enumerate() {
                 let wanted = said.as_ref().map(|said| said.shape[axis]);
                 sizes.push(match (dim, wanted) {
-                    (Dimension::Fixed(size), Some(1)) if axis == 0 && *size != 1 => {
+                    (Dimension::Fixed(size), said)
+                        if axis == 0 && *size != 1 && (said == Some(1) || input.has_batch) =>
+                    {
                         fixed_batch = fixed_batch.or(Some((index, *size)));
                         Size::Number(*size)
                     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Size;
+use super::{Size, known_values};
 use crate::domain::{CatalogModel, Dimension, Layout, ModelSignature, TensorSignature};
 
 /// A shape that the catalogue says, in the file's order of dimensions.
@@ -30,6 +30,9 @@ impl Wanted {
             let entry = model.inputs.iter().find(|entry| entry.name == input.name);
             let own = entry.and_then(|entry| entry.shape.as_ref());
             let own = own.map(|shape| Said { shape: shape.clone(), text: format!("{shape:?}") });
+            let of_values = entry.map(known_values).transpose()?.flatten().and_then(|values| values.shape.as_ref());
+            let own =
+                own.or(of_values.map(|shape| Said { shape: shape.clone(), text: format!("{shape:?} by its values") }));
             let first = model.input_shape.as_ref().filter(|_| index == 0).map(|shape| {
                 let turned = turned(shape, layout);
                 let text =

@@ -1,5 +1,5 @@
 use super::*;
-use crate::domain::{Arithmetic, InputRange, Precision, WeightsKind, WeightsSource};
+use crate::domain::{Arithmetic, InputRange, InputValues, Precision, WeightsKind, WeightsSource, sample};
 
 fn tensor(name: &str, element: ElementType, dims: &[&str]) -> TensorSignature {
     let dim = |word: &&str| match word.parse() {
@@ -8,7 +8,7 @@ fn tensor(name: &str, element: ElementType, dims: &[&str]) -> TensorSignature {
     };
     let dims = Some(dims.iter().map(dim).collect());
     let element = TensorElement::Number(element);
-    TensorSignature { name: name.to_owned(), element, dims, is_quantised: false }
+    TensorSignature { name: name.to_owned(), element, dims, is_quantised: false, has_batch: false }
 }
 
 fn file_of(inputs: Vec<TensorSignature>) -> WeightsFile {
@@ -42,23 +42,7 @@ fn floats(dims: &[&str]) -> WeightsFile {
 }
 
 fn model() -> CatalogModel {
-    CatalogModel {
-        name: "net".to_owned(),
-        title: "Net".to_owned(),
-        source: None,
-        licence: None,
-        input_shape: None,
-        inputs: Vec::new(),
-        classes: None,
-        label_offset: 0,
-        scores: None,
-        preprocessing: None,
-        input_range: None,
-        params: None,
-        macs: None,
-        accuracy: None,
-        files: Vec::new(),
-    }
+    sample::model("net")
 }
 
 fn shaped(shape: &[u64]) -> CatalogModel {
@@ -67,7 +51,8 @@ fn shaped(shape: &[u64]) -> CatalogModel {
 
 fn entry(name: &str, shape: Option<&[u64]>, range: Option<[f32; 2]>) -> CatalogInput {
     let range = range.map(|[low, high]| InputRange { low, high });
-    CatalogInput { name: name.to_owned(), shape: shape.map(<[u64]>::to_vec), range, element: None }
+    let shape = shape.map(<[u64]>::to_vec);
+    CatalogInput { name: name.to_owned(), shape, range, element: None, values: None }
 }
 
 /// Shapes that are measured, or why not.
@@ -234,4 +219,45 @@ fn ranges_suit_what_they_are_of() {
     let other = CatalogInput { element: Some(ElementType::Int32), ..entry("x", None, None) };
     let other = CatalogModel { inputs: vec![other], ..model() };
     assert_eq!(range(&other, ElementType::Int64), Err("models.yaml says i32 for input x, the file has i64".to_owned()));
+}
+
+#[test]
+fn given_values_are_of_the_type_and_shape_that_is_measured() {
+    let values = |element, shape: Option<&[u64]>, size_bytes| {
+        let artifact = ArtifactRef { sha256: "ab".repeat(32), size_bytes };
+        let found = Some(Ok(GivenValues { element, shape: shape.map(<[u64]>::to_vec), artifact }));
+        let values = Some(InputValues { path: "x.npy".into(), found });
+        CatalogModel { inputs: vec![CatalogInput { values, ..entry("x", None, None) }], ..model() }
+    };
+    let float = Some(ElementType::Float32);
+    let open = floats(&["N", "3", "H"]);
+    // They set what is open, and are the batch where they begin with 1.
+    let one = values(float, Some(&[1, 3, 5]), 60);
+    assert_eq!(shapes(&one, &open, 1), Ok(vec![vec![1, 3, 5]]));
+    assert!(inputs(&one, &open, 1).unwrap()[0].values.is_some());
+    assert!(refusal(&one, &open, 2).contains("are [1, 3, 5], input x is measured as [2, 3, 5]"));
+    assert_eq!(shapes(&values(float, Some(&[4, 3, 5]), 240), &open, 1), Ok(vec![vec![4, 3, 5]]));
+    assert_eq!(shapes(&values(None, None, 16), &floats(&["4"]), 1), Ok(vec![vec![4]]));
+    assert!(refusal(&values(None, None, 15), &floats(&["4"]), 1).contains("15 bytes, which are not f32 [4]"));
+    assert!(refusal(&values(float, Some(&[5]), 20), &floats(&["4"]), 1).contains("says [5] by its values for input x"));
+    let double = values(Some(ElementType::Float64), Some(&[4]), 32);
+    assert!(refusal(&double, &floats(&["4"]), 1).contains("are f64, input x is f32: save them as f32"));
+    let broken = InputValues { path: "x.npy".into(), found: Some(Err("it is cut off".to_owned())) };
+    let broken = CatalogInput { values: Some(broken), ..entry("x", None, None) };
+    let broken = CatalogModel { inputs: vec![broken], ..model() };
+    assert_eq!(refusal(&broken, &floats(&["4"]), 1), "it is cut off");
+}
+
+#[test]
+fn a_first_dimension_that_an_operator_reads_as_the_batch_is_one() {
+    let images = |dims: &[&str]| {
+        let input = TensorSignature { has_batch: true, ..tensor("x", ElementType::Float32, dims) };
+        file_of(vec![input])
+    };
+    let eight = images(&["8", "3", "8", "8"]);
+    assert_eq!(shapes(&model(), &eight, 8), Ok(vec![vec![8, 3, 8, 8]]));
+    assert_eq!(least_batch(&model(), &eight), 8);
+    assert!(refusal(&model(), &eight, 1).contains("ask for `batch: 8`"));
+    assert!(refusal(&shaped(&[8, 3, 8, 8]), &eight, 1).contains("ask for `batch: 8`"));
+    assert_eq!(shapes(&model(), &images(&["1", "3", "8", "8"]), 1), Ok(vec![vec![1, 3, 8, 8]]));
 }

@@ -110,7 +110,7 @@ pub(super) const TIMES: &[Column] = &[
         name: "gmacs_per_s",
         kind: ColumnKind::Number,
         unit: "10^9/s",
-        description: "Multiply-adds a second: macs x batch / mean_ms.",
+        description: "Multiply-adds a second: macs x batch / mean_ms; empty for a network that has none.",
         value: |row| gmacs(row).into(),
     },
     Column {
