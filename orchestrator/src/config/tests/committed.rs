@@ -46,6 +46,28 @@ fn the_committed_sweeps_load_with_the_embedded_farm_and_models() {
     let aiotbench = load_sweep(&root().join("configs/aiotbench.yaml"), &inventory, &catalog).unwrap();
     let plan = crate::planner::plan(&aiotbench, &inventory, &catalog);
     assert_eq!((plan.jobs.len(), plan.skipped.len()), (6 * 5, 0));
+    let packages = load_sweep(&root().join("configs/packages.yaml"), &inventory, &catalog).unwrap();
+    let plan = crate::planner::plan(&packages, &inventory, &catalog);
+    let cells: Vec<String> = plan.jobs.iter().map(|job| format!("{} {}", job.model.name, job.backend)).collect();
+    let expected = [
+        "rapidocr_detection tract",
+        "rapidocr_detection onnxruntime",
+        "rapidocr_classification tract",
+        "rapidocr_classification onnxruntime",
+        "rapidocr_recognition tract",
+        "rapidocr_recognition onnxruntime",
+        "silero_vad tract",
+        "silero_vad onnxruntime",
+        "basic_pitch tract",
+        "basic_pitch onnxruntime",
+        "magika tract",
+        "magika onnxruntime",
+        "hey_jarvis litert",
+        "wakeword_embedding litert",
+    ];
+    assert_eq!((cells, plan.skipped.len()), (expected.map(str::to_owned).to_vec(), 0));
+    // Each file comes out of a package of the index, by its hash.
+    assert!(plan.jobs.iter().all(|job| job.model.artifact.is_some()));
 }
 
 #[test]
