@@ -53,7 +53,9 @@ fn two_labs_push_the_same_files_to_one_board_at_once() {
         lab.write("configs/quick.yaml", QUICK);
     }
     let running = labs.each_ref().map(|lab| lab.start(&["configs/quick.yaml"]));
-    running.map(|running| running.finish().expect_code(0));
+    for running in running {
+        running.finish().expect_code(0);
+    }
     for lab in &labs {
         let row = lab.row("board");
         assert_eq!(row["status"], "ok", "{row:?}");
