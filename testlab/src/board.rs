@@ -60,6 +60,8 @@ pub struct BoardOptions {
     pub port: Option<u16>,
     /// Size of the disk with its home folder, which can then get full; `None` for as much as the host has. Needs root.
     pub disk_size_bytes: Option<u64>,
+    /// Lines of sshd's configuration, before all others: the first value of a keyword counts.
+    pub server_config: String,
 }
 
 impl Default for BoardOptions {
@@ -71,6 +73,7 @@ impl Default for BoardOptions {
             login_shell: None,
             port: None,
             disk_size_bytes: None,
+            server_config: String::new(),
         }
     }
 }
@@ -89,7 +92,7 @@ pub struct Board {
     pub known_hosts: PathBuf,
     /// Home folder of its login.
     pub home: PathBuf,
-    options: BoardOptions,
+    options: Box<BoardOptions>,
     process: Mutex<Owned>,
     layout: Layout,
     disk: Option<SmallDisk>,
@@ -136,7 +139,7 @@ impl Board {
                         host_key: layout.host_key.clone(),
                         known_hosts,
                         home,
-                        options: options.clone(),
+                        options: Box::new(options.clone()),
                         process: Mutex::new(process),
                         layout,
                         disk,
@@ -152,6 +155,29 @@ impl Board {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
+    }
+
+    /// Lets nobody in from now on, as while the home folders of its users are not there yet.
+    ///
+    /// # Errors
+    /// When it did so already.
+    pub fn lock_out(&self) -> Result<(), LabError> {
+        let (keys, away) = self.authorized_keys();
+        fs::rename(&keys, away).map_err(LabError::file("rename", &keys))
+    }
+
+    /// Lets its user in again.
+    ///
+    /// # Errors
+    /// When nobody was locked out.
+    pub fn let_in(&self) -> Result<(), LabError> {
+        let (keys, away) = self.authorized_keys();
+        fs::rename(&away, keys).map_err(LabError::file("rename", &away))
+    }
+
+    fn authorized_keys(&self) -> (PathBuf, PathBuf) {
+        let folder = self.home.join(".ssh");
+        (folder.join("authorized_keys"), folder.join("authorized_keys.away"))
     }
 
     /// What the server has logged.
@@ -317,11 +343,12 @@ impl Layout {
         let passwords = if options.passwords { "yes" } else { "no" };
         let sftp_server = sftp_server();
         let mut config = format!(
-            "Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host_key\nPidFile none\n\
+            "{}\nPort {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host_key\nPidFile none\n\
              AuthorizedKeysFile {home}/.ssh/authorized_keys\nStrictModes no\nUsePAM no\nUseDNS no\nPrintMotd no\n\
              PermitRootLogin {}\nPasswordAuthentication {passwords}\nKbdInteractiveAuthentication no\n\
              MaxStartups 100:30:200\nMaxSessions 100\nAllowTcpForwarding yes\nSetEnv {}={folder}\n\
              Subsystem sftp {sftp_server}\n",
+            options.server_config,
             if options.passwords { "yes" } else { "prohibit-password" },
             crate::process::MARK,
         );

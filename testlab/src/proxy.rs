@@ -2,9 +2,10 @@
 //!
 //! Main type: [`FaultProxy`]. It runs as tasks of the runtime it is started in and ends with its value.
 
+use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -61,9 +62,26 @@ impl Fault {
     }
 }
 
+/// Where a connection is cut.
+#[derive(Debug, Clone, Copy)]
+struct CutAt {
+    direction: Direction,
+    bytes: u64,
+}
+
+/// What a connection is made with.
+#[derive(Debug)]
+struct Route {
+    /// The server behind.
+    server: SocketAddr,
+    /// Where the next connections are cut, one each.
+    cuts: VecDeque<CutAt>,
+}
+
 /// A proxy in front of one server.
 pub struct FaultProxy {
     address: SocketAddr,
+    route: Arc<Mutex<Route>>,
     fault: watch::Sender<Fault>,
     counters: Arc<[AtomicU64; 2]>,
     task: AbortHandle,
@@ -80,8 +98,9 @@ impl FaultProxy {
         let address = listener.local_addr().map_err(LabError::file("listen on", "127.0.0.1"))?;
         let (sender, receiver) = watch::channel(Fault::none(0));
         let counters = Arc::new([AtomicU64::new(0), AtomicU64::new(0)]);
-        let task = tokio::spawn(accept(listener, server, receiver, Arc::clone(&counters))).abort_handle();
-        Ok(FaultProxy { address, fault: sender, counters, task })
+        let route = Arc::new(Mutex::new(Route { server, cuts: VecDeque::new() }));
+        let task = tokio::spawn(accept(listener, Arc::clone(&route), receiver, Arc::clone(&counters))).abort_handle();
+        Ok(FaultProxy { address, route, fault: sender, counters, task })
     }
 
     /// Where to connect instead of to the server.
@@ -108,6 +127,21 @@ impl FaultProxy {
     pub fn cut_after(&self, direction: Direction, bytes: u64) {
         let limit = self.bytes(direction).saturating_add(bytes);
         self.fault.send_modify(|fault| fault.cut_after[direction as usize] = limit);
+    }
+
+    /// Closes the next connection that nobody has such plans for, once `bytes` have gone this way on it.
+    pub fn cut_next(&self, direction: Direction, bytes: u64) {
+        self.route().cuts.push_back(CutAt { direction, bytes });
+    }
+
+    /// Another server has the address from now on: connections that are there are closed.
+    pub fn redirect(&self, server: SocketAddr) {
+        self.route().server = server;
+        self.cut();
+    }
+
+    fn route(&self) -> MutexGuard<'_, Route> {
+        self.route.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Nothing moves any more, but connections stay open, until [`FaultProxy::pass`].
@@ -144,7 +178,7 @@ impl Drop for FaultProxy {
 
 async fn accept(
     listener: TcpListener,
-    server: SocketAddr,
+    route: Arc<Mutex<Route>>,
     fault: watch::Receiver<Fault>,
     counters: Arc<[AtomicU64; 2]>,
 ) {
@@ -152,20 +186,32 @@ async fn accept(
     let mut connections = JoinSet::new();
     while let Ok((client, _)) = listener.accept().await {
         if !fault.borrow().refuse {
-            connections.spawn(relay(client, server, fault.clone(), Arc::clone(&counters)));
+            let (server, cut) = {
+                let mut route = route.lock().unwrap_or_else(PoisonError::into_inner);
+                (route.server, route.cuts.pop_front())
+            };
+            connections.spawn(relay(client, server, cut, fault.clone(), Arc::clone(&counters)));
         }
         while connections.try_join_next().is_some() {}
     }
 }
 
-async fn relay(client: TcpStream, server: SocketAddr, fault: watch::Receiver<Fault>, counters: Arc<[AtomicU64; 2]>) {
+async fn relay(
+    client: TcpStream,
+    server: SocketAddr,
+    cut_at: Option<CutAt>,
+    fault: watch::Receiver<Fault>,
+    counters: Arc<[AtomicU64; 2]>,
+) {
     let Ok(server) = TcpStream::connect(server).await else { return };
     let generation = fault.borrow().generation;
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
     let mut cut = fault.clone();
-    let up = Pump { direction: Direction::ToServer, fault: fault.clone(), counters: Arc::clone(&counters) };
-    let down = Pump { direction: Direction::ToClient, fault, counters };
+    let left = |direction| cut_at.filter(|cut| cut.direction == direction).map_or(UNLIMITED, |cut| cut.bytes);
+    let pump =
+        |direction| Pump { direction, left: left(direction), fault: fault.clone(), counters: Arc::clone(&counters) };
+    let (up, down) = (pump(Direction::ToServer), pump(Direction::ToClient));
     tokio::select! {
         _ = cut.wait_for(|fault| fault.generation != generation) => {}
         // One direction that is cut ends both; one that ended in order lets the other go on.
@@ -178,6 +224,8 @@ struct Cut;
 
 struct Pump {
     direction: Direction,
+    /// Bytes until this connection is cut.
+    left: u64,
     fault: watch::Receiver<Fault>,
     counters: Arc<[AtomicU64; 2]>,
 }
@@ -196,6 +244,7 @@ impl Pump {
             let fault = *self.fault.borrow();
             let counter = &self.counters[self.direction as usize];
             let left = fault.cut_after[self.direction as usize].saturating_sub(counter.load(Ordering::SeqCst));
+            let left = left.min(self.left);
             let passed = length.min(usize::try_from(left).unwrap_or(usize::MAX));
             if fault.garble == Some(self.direction) {
                 buffer[..passed].iter_mut().for_each(|byte| *byte ^= 0x55);
@@ -209,6 +258,7 @@ impl Pump {
                 break;
             }
             counter.fetch_add(passed as u64, Ordering::SeqCst);
+            self.left = self.left.saturating_sub(passed as u64);
             if passed < length {
                 return Err(Cut);
             }

@@ -24,7 +24,7 @@ impl Work<'_, '_> {
     pub(super) async fn carry_out(&mut self, run: &ClaimedRun) -> Result<Collected, Box<RunFailure>> {
         let nothing = |failure| Box::new(RunFailure { failure, measurement: Measurement::default() });
         let agent = self.agent;
-        self.engine = None;
+        (self.engine, self.is_ordered) = (None, self.session.knows_run(&run.run_id));
         let ready = async {
             self.session.reconnect_if_lost().await?;
             let engine = agent.files.engines.engine(&run.job, &self.session.hello.target).await;
@@ -43,6 +43,7 @@ impl Work<'_, '_> {
                 return Err(nothing(Failure::new(FailureKind::Cancelled, "it was asked to end before it had started")));
             }
         }
+        self.is_ordered = true;
         self.run_until_stopped(run).await
     }
 

@@ -1,7 +1,7 @@
 //! Records of jobs that end without a run: of a device that can't be used, or is not used any more.
 
 use crate::domain::{
-    Device, DeviceLock, DeviceStatus, EventKind, Failure, FailureKind, Job, Record, RunStatus, TransportConfig,
+    Device, DeviceLock, DeviceStatus, EventKind, Failure, FailureKind, Job, Record, Refusal, RunStatus, TransportConfig,
 };
 use crate::lease::{LEASE, LEASE_POLL_INTERVAL};
 use crate::store::StoreError;
@@ -9,11 +9,16 @@ use crate::store::StoreError;
 use super::events::Subject;
 use super::{Agent, AgentError, AgentMode, Assignment, records};
 
-/// The device can't be used: each of its open jobs gets a failed record.
+/// The device can't be used: each of its open jobs gets its record. None of them was tried on a device that let nobody
+/// in.
 pub(super) async fn give_up(agent: &Agent, device: &Device, failure: Failure) -> Result<(), AgentError> {
     tracing::warn!(%failure, "the device can't be used");
     agent.events.emit(Subject::device(&device.name), EventKind::DeviceFailed { failure: failure.clone() }).await;
-    end_open_jobs(agent, device, RunStatus::Failed, failure).await
+    if failure.kind.refusal() == Refusal::None {
+        return end_open_jobs(agent, device, RunStatus::Failed, failure).await;
+    }
+    let why = format!("device {}: {}", device.name, failure.message);
+    end_open_jobs(agent, device, RunStatus::Skipped, Failure { message: why, ..failure }).await
 }
 
 /// No more jobs are started on the device.
@@ -43,7 +48,7 @@ pub(super) async fn skip_engine(agent: &Agent, device: &Device, like: &Job, why:
 /// The device is still in quarantine at the end of the sweep.
 pub(super) async fn skip_quarantined(agent: &Agent, device: &Device, status: &DeviceStatus) -> Result<(), AgentError> {
     let last = status.failure.as_ref().map_or_else(String::new, |failure| format!("; the last: {failure}"));
-    let why = format!("{} is quarantined after {} failures in a row{last}", device.name, status.failures_in_row);
+    let why = format!("device {} is quarantined after {} failures in a row{last}", device.name, status.failures_in_row);
     let failure = Failure::new(FailureKind::Quarantined, why);
     agent.events.emit(Subject::device(&device.name), EventKind::DeviceFailed { failure: failure.clone() }).await;
     end_open_jobs(agent, device, RunStatus::Skipped, failure).await

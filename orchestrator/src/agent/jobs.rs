@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use farmctl_protocol::Fence;
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use crate::device::{Collected, EngineProgram, Session};
 use crate::domain::{
@@ -26,8 +27,15 @@ use super::{Agent, AgentError, AgentMode, Assignment, endings, orphans, records}
 pub(super) enum DeviceOutcome {
     /// No job is left to claim, or a person stops the sweep.
     Over,
-    /// The device failed too often, or did not come back.
+    /// The device failed too often.
     Failed(Failure),
+    /// The device did not come back. What was under way may go on there, under its name.
+    Gone {
+        /// What it refused last.
+        failure: Failure,
+        /// Since when it was looked for.
+        lost_at: Instant,
+    },
     /// Another process has the device.
     LeaseLost,
     /// A person keeps sweeps off the device.
@@ -51,7 +59,7 @@ pub(super) async fn work_through(
 ) -> Result<DeviceOutcome, AgentError> {
     let fence = Fence { lab: worker.agent.lab.0.clone(), epoch: lease.epoch() };
     let (agent, device, ended) = (worker.agent, worker.device, Vec::new());
-    let mut work = Work { worker, agent, device, session, lease, fence, engine: None, ended };
+    let mut work = Work { worker, agent, device, session, lease, fence, engine: None, is_ordered: false, ended };
     let worked = match work.go_on_with_left_runs().await? {
         RunOutcome::End(worked) => worked,
         RunOutcome::GoOn => match work.skip_without_engine().await? {
@@ -73,6 +81,8 @@ pub(super) struct Work<'a, 'w> {
     pub(super) fence: Fence,
     /// The program that is the engine of the run under way, if it is one.
     pub(super) engine: Option<EngineProgram>,
+    /// Whether the device was asked to begin that run, so that it may be on it.
+    pub(super) is_ordered: bool,
     /// Runs that have ended in the store: nobody needs them on the device any more.
     pub(super) ended: Vec<RunId>,
 }
@@ -146,7 +156,16 @@ impl Work<'_, '_> {
             let Some(run) = self.take_over(&left.run_id).await? else { continue };
             if !self.session.knows_run(&run.run_id) {
                 let what = format!("{} does not know this run, which {} had left", self.device.name, left.lease.holder);
-                self.requeue(&run, Failure::new(FailureKind::Lost, what), false, Duration::ZERO).await?;
+                let failure = Failure::new(FailureKind::Lost, what);
+                // One that went on without us as long as the device was away is an attempt like any other.
+                if left.lease.holder == self.agent.leases.holder() {
+                    let now = self.agent.now();
+                    if let RunOutcome::End(worked) = self.failed(&run, now, failure, Measurement::default()).await? {
+                        return Ok(RunOutcome::End(worked));
+                    }
+                } else {
+                    self.requeue(&run, failure, false, Duration::ZERO).await?;
+                }
                 continue;
             }
             let (name, left_by) = (run.job.model.name.clone(), left.lease.holder);
@@ -222,6 +241,9 @@ impl Work<'_, '_> {
             self.requeue(run, failure, false, Duration::ZERO).await?;
             return Ok(RunOutcome::End(DeviceOutcome::LeaseLost));
         }
+        if let Some(lost_at) = self.session.lost_at().filter(|_| self.session.is_gone()) {
+            return self.gone(run, started_at, failure, lost_at).await;
+        }
         self.free_device(run, kind).await?;
         match policy::after_attempt(kind, run.failed_attempts, &self.agent.assignment.rules.retry, run.run_id.as_str())
         {
@@ -241,10 +263,36 @@ impl Work<'_, '_> {
             return Ok(RunOutcome::GoOn);
         }
         let status = self.agent.store.device_failed(&self.device.name, &failure, self.agent.now())?;
-        if self.session.is_gone() || status.failures_in_row >= self.agent.assignment.rules.retry.quarantine_after {
+        if status.failures_in_row >= self.agent.assignment.rules.retry.quarantine_after {
             return Ok(RunOutcome::End(DeviceOutcome::Failed(failure)));
         }
         Ok(RunOutcome::GoOn)
+    }
+
+    /// The device did not come back. A run that may be on it is not ended: whoever reaches the device again looks for it
+    /// by its name. One whose attempts are used up goes to an equal device, where the sweep allows that.
+    async fn gone(
+        &mut self,
+        run: &ClaimedRun,
+        started_at: Timestamp,
+        failure: Failure,
+        lost_at: Instant,
+    ) -> Result<RunOutcome, AgentError> {
+        let lost = FailureKind::ConnectionLost;
+        let next =
+            policy::after_attempt(lost, run.failed_attempts, &self.agent.assignment.rules.retry, run.run_id.as_str());
+        let moved = if next == RetryDecision::Elsewhere { self.equal_device(&run.job)? } else { None };
+        if !self.is_ordered {
+            self.requeue(run, failure.clone(), false, Duration::ZERO).await?;
+        } else if moved.is_some() {
+            let record = self.record(run, started_at, Err((failure.clone(), Measurement::default())));
+            self.finish(run, record, moved).await?;
+        } else {
+            let (name, attempt) = (run.job.model.name.clone(), run.attempt);
+            let kind = EventKind::RunLeft { name, attempt, failure: failure.clone() };
+            self.agent.events.emit(subject(run), kind).await;
+        }
+        Ok(RunOutcome::End(DeviceOutcome::Gone { failure, lost_at }))
     }
 
     /// A person ended the run: of a sweep that may go on later, another attempt is made then.

@@ -8,14 +8,15 @@
 //! `jobs` (what is done in a turn), `attempt` (one run), `ledger` (what is written about it), `policy` (what a failure
 //! means).
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::domain::{Device, Event, LabId, SweepState, TransportConfig};
+use crate::domain::{Device, Event, LabId, SweepId, SweepState, TransportConfig};
 use crate::inventory::{PhoneSurvey, survey_phones};
 use crate::lease::{Clock, Lease, LeaseKeeper};
 use crate::store::{Store, StoreError};
@@ -33,6 +34,7 @@ mod events;
 mod healing;
 mod jobs;
 mod labels;
+mod late;
 mod ledger;
 mod machines;
 mod orphans;
@@ -96,6 +98,8 @@ pub struct Agent {
     clock: Clock,
     events: Events,
     stop: Arc<Stop>,
+    /// Earlier sweeps that got a late result.
+    amended: Mutex<BTreeSet<SweepId>>,
 }
 
 impl Agent {
@@ -113,12 +117,32 @@ impl Agent {
         let (store, clock) = (Arc::clone(leases.store()), leases.clock().clone());
         let events = Events::new(Arc::clone(&store), live, assignment.sweep.id.clone(), clock.clone());
         let lab = store.lab_id()?;
-        Ok(Agent { assignment, files, connect, store, lab, leases, clock, events, stop: Arc::default() })
+        Ok(Agent {
+            assignment,
+            files,
+            connect,
+            store,
+            lab,
+            leases,
+            clock,
+            events,
+            stop: Arc::default(),
+            amended: Mutex::default(),
+        })
     }
 
     /// Where what happens in the sweep is told.
     pub fn events(&self) -> &Events {
         &self.events
+    }
+
+    /// Earlier sweeps whose reports have to be written again, for one of their runs was found.
+    pub fn amended(&self) -> BTreeSet<SweepId> {
+        self.amended.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note_amended(&self, sweep: &SweepId) {
+        self.amended.lock().unwrap_or_else(PoisonError::into_inner).insert(sweep.clone());
     }
 
     /// By this it is told to stop.

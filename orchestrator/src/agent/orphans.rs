@@ -9,8 +9,8 @@ use crate::device::Session;
 use crate::domain::{Device, EventKind, Failure, FailureKind, RunId, RunState, SweepState};
 use crate::store::{RunOwner, StoreError};
 
-use super::Agent;
 use super::events::Subject;
+use super::{Agent, late};
 
 /// How often a device that another run holds is asked again.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
@@ -58,6 +58,12 @@ pub(super) async fn clear(agent: &Agent, device: &Device, session: &mut Session)
             continue;
         }
         let run_id = RunId(run.run_id);
+        // Measured while its sweep ended without it: that is not swept away.
+        if let Some(record) = agent.store.record_without(&run_id)? {
+            late::collect(agent, device, session, record).await?;
+            left.push(run_id);
+            continue;
+        }
         if run.is_live {
             session.canceller(&run_id).cancel().await?;
             ended.push(run_id.clone());

@@ -2,12 +2,82 @@
 
 use std::time::Duration;
 
-use crate::domain::{FailureKind, Retry, RetryPolicy, sha256_hex};
+use crate::domain::{FailureKind, Refusal, Retry, RetryPolicy, Timeouts, sha256_hex};
+
+use super::SweepRules;
 
 /// Pause before the first health probe of a quarantined device; it doubles with each one that fails.
 const FIRST_PROBE: Duration = Duration::from_secs(30);
 /// Longest pause between health probes.
 const LONGEST_PROBE: Duration = Duration::from_secs(30 * 60);
+
+/// Pause before a device that refuses is looked for again; it doubles with each look.
+const FIRST_LOOK: Duration = Duration::from_millis(250);
+/// Longest pause between two looks at it.
+const LONGEST_LOOK: Duration = Duration::from_secs(5);
+
+/// How a device that failed stands with its sweep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Standing {
+    /// Whether it answered in this sweep.
+    pub answered: bool,
+    /// Whether it ever answered this lab.
+    pub is_known: bool,
+    /// Whether it is in quarantine.
+    pub is_quarantined: bool,
+    /// For how long it has failed now.
+    pub failed_for: Duration,
+    /// How often it was looked for in that time, the last look included.
+    pub looks: u32,
+    /// Failures in a row, the last one included.
+    pub failures: u32,
+}
+
+/// What becomes of a device that failed outside of a run.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum DeviceDecision {
+    /// It is looked for again after this pause, which is no failure to be counted: it has the time for what passes.
+    Wait(Duration),
+    /// Its failure counts, and it is tried again after this pause.
+    Again(Duration),
+    /// It is brought back by its farm entry's commands where it has some, else quarantined.
+    Rest,
+    /// Its jobs get their records.
+    GiveUp,
+}
+
+/// How long a device may refuse in this way before that counts. Once it has answered in a sweep, all that it refuses may
+/// pass. Before that, only what passes by itself may; of a device that answered earlier sweeps, what a person would have
+/// to change may have its cause in a boot that is not over.
+fn patience(kind: FailureKind, standing: &Standing, timeouts: &Timeouts) -> Duration {
+    let seconds = match kind.refusal() {
+        Refusal::None => 0.0,
+        _ if standing.answered => timeouts.reconnect_seconds,
+        Refusal::Passing => timeouts.arrive_seconds,
+        // Power that is off does not pass by itself.
+        Refusal::Standing if standing.is_known && !kind.is_infrastructure() => timeouts.arrive_seconds,
+        Refusal::Standing => 0.0,
+    };
+    Duration::from_secs_f64(seconds)
+}
+
+/// What becomes of a device that failed outside of a run.
+pub(super) fn after_refusal(kind: FailureKind, standing: &Standing, rules: &SweepRules, salt: &str) -> DeviceDecision {
+    let (timeouts, retry) = (&rules.timeouts, &rules.retry);
+    let left = patience(kind, standing, timeouts).saturating_sub(standing.failed_for);
+    if !left.is_zero() {
+        // The last look is at the end of its time.
+        return DeviceDecision::Wait(doubled(FIRST_LOOK, standing.looks, LONGEST_LOOK, salt).min(left));
+    }
+    let was_well = standing.answered && kind.may_pass();
+    if !kind.is_infrastructure() && !was_well {
+        return DeviceDecision::GiveUp;
+    }
+    if was_well || standing.is_quarantined || standing.failures >= retry.quarantine_after {
+        return DeviceDecision::Rest;
+    }
+    DeviceDecision::Again(pause(standing.failures, retry, salt))
+}
 
 /// What becomes of a job whose attempt failed.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -61,7 +131,11 @@ fn doubled(first: Duration, times: u32, longest: Duration, salt: &str) -> Durati
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Blame;
+    use crate::domain::{Blame, OnFailure};
+
+    fn rules(timeouts: Timeouts) -> SweepRules {
+        SweepRules { timeouts, on_failure: OnFailure::Continue, retry: RetryPolicy::default() }
+    }
 
     const EQUAL: fn() -> RetryPolicy = || RetryPolicy { equal_by: Some("pool".to_owned()), ..RetryPolicy::default() };
 
@@ -73,6 +147,92 @@ mod tests {
             let blames = [Blame::Model, Blame::Backend];
             assert!(!again || !blames.contains(&kind.blame()), "{kind}");
         }
+    }
+
+    /// What becomes of a device that never answered, of one that answered an earlier sweep, and of one that answered in
+    /// this one, after so many seconds.
+    fn decided(kind: FailureKind, failed_for: u64) -> [&'static str; 3] {
+        [(false, false), (false, true), (true, true)].map(|(answered, is_known)| {
+            let failed_for = Duration::from_secs(failed_for);
+            let standing = Standing { answered, is_known, is_quarantined: false, failed_for, looks: 9, failures: 3 };
+            match after_refusal(kind, &standing, &rules(Timeouts::default()), "d") {
+                DeviceDecision::Wait(_) => "wait",
+                DeviceDecision::Again(_) => "again",
+                DeviceDecision::Rest => "rest",
+                DeviceDecision::GiveUp => "give up",
+            }
+        })
+    }
+
+    #[test]
+    fn what_was_there_a_moment_ago_is_waited_for_and_only_what_is_final_ends_at_once() {
+        use FailureKind as K;
+        let table = [
+            // Refuses for                       1 s                             61 s                         121 s
+            (K::ConnectionLost, ["wait", "wait", "wait"], ["wait", "wait", "rest"], ["rest", "rest", "rest"]),
+            (K::NameUnavailable, ["wait", "wait", "wait"], ["wait", "wait", "rest"], ["rest", "rest", "rest"]),
+            (K::LoginClosed, ["wait", "wait", "wait"], ["wait", "wait", "rest"], ["rest", "rest", "rest"]),
+            (K::HostKeyChanged, ["wait", "wait", "wait"], ["wait", "wait", "rest"], ["give up", "give up", "rest"]),
+            (K::NameUnknown, ["give up", "wait", "wait"], ["give up", "wait", "rest"], ["give up", "give up", "rest"]),
+            (K::LoginRefused, ["give up", "wait", "wait"], ["give up", "wait", "rest"], ["give up", "give up", "rest"]),
+            (
+                K::HostKeyUnknown,
+                ["give up", "wait", "wait"],
+                ["give up", "wait", "rest"],
+                ["give up", "give up", "rest"],
+            ),
+            (
+                K::WorkdirUnusable,
+                ["give up", "wait", "wait"],
+                ["give up", "wait", "rest"],
+                ["give up", "give up", "rest"],
+            ),
+            (K::Unreachable, ["rest", "rest", "wait"], ["rest", "rest", "rest"], ["rest", "rest", "rest"]),
+            (K::Refused, ["rest", "rest", "wait"], ["rest", "rest", "rest"], ["rest", "rest", "rest"]),
+            (K::TransportProtocol, ["rest", "rest", "wait"], ["rest", "rest", "rest"], ["rest", "rest", "rest"]),
+            (K::RunnerProtocol, ["rest", "rest", "rest"], ["rest", "rest", "rest"], ["rest", "rest", "rest"]),
+            (K::RunnerMissing, ["give up"; 3], ["give up"; 3], ["give up"; 3]),
+            (K::RunnerNotExecutable, ["give up"; 3], ["give up"; 3], ["give up"; 3]),
+        ];
+        for (kind, soon, later, last) in table {
+            let decided = [1, 61, 121].map(|seconds| decided(kind, seconds));
+            assert_eq!(decided, [soon, later, last], "{kind}");
+        }
+    }
+
+    #[test]
+    fn looks_come_less_often_and_the_last_is_at_the_end_of_the_time() {
+        let timeouts = Timeouts { reconnect_seconds: 20.0, ..Timeouts::default() };
+        let (mut failed_for, mut looks) = (Duration::ZERO, 1);
+        let standing = |failed_for, looks| Standing {
+            answered: true,
+            is_known: true,
+            is_quarantined: false,
+            failed_for,
+            looks,
+            failures: 1,
+        };
+        while let DeviceDecision::Wait(pause) =
+            after_refusal(FailureKind::Refused, &standing(failed_for, looks), &rules(timeouts), "d")
+        {
+            assert!(pause <= LONGEST_LOOK.mul_f64(1.25), "{pause:?}");
+            failed_for += pause;
+            looks += 1;
+        }
+        assert_eq!(failed_for, Duration::from_secs(20));
+        assert!((7..12).contains(&looks), "{looks} looks");
+    }
+
+    #[test]
+    fn a_device_that_never_answered_is_tried_a_few_times_before_it_rests() {
+        let decision = |failures, is_quarantined| {
+            let failed_for = Duration::ZERO;
+            let standing = Standing { answered: false, is_known: true, is_quarantined, failed_for, looks: 1, failures };
+            after_refusal(FailureKind::Unreachable, &standing, &rules(Timeouts::default()), "d")
+        };
+        assert!(matches!(decision(1, false), DeviceDecision::Again(_)));
+        assert_eq!(decision(3, false), DeviceDecision::Rest);
+        assert_eq!(decision(1, true), DeviceDecision::Rest);
     }
 
     #[test]

@@ -2,7 +2,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::device::Session;
 use crate::domain::{
-    CheckThen, Condition, Device, Failure, FailureKind, Job, Measurement, Record, RunStatus, SweepRow,
+    CheckThen, Condition, Device, Failure, FailureKind, HostKeyChecking, Job, Measurement, Record, RunStatus, SweepRow,
+    TransportConfig,
 };
 use crate::store::ClaimedRun;
 
@@ -15,10 +16,11 @@ pub(super) fn run_record(
     (started_at, finished_at): (Timestamp, Timestamp),
     outcome: Result<Measurement, (Failure, Measurement)>,
 ) -> Record {
-    let (status, failure, measurement) = match outcome {
+    let (status, failure, mut measurement) = match outcome {
         Ok(measurement) => (RunStatus::Ok, None, measurement),
         Err((failure, measurement)) => (status_of(&failure), Some(failure), measurement),
     };
+    measurement.remarks.extend(unchecked_host_key(device));
     Record {
         run_id: Some(run.run_id.clone()),
         attempt: run.attempt,
@@ -59,6 +61,18 @@ pub fn cell_record(
         runner_sha256: None,
         engine_files: Vec::new(),
     }
+}
+
+/// That nobody looked whether the device is the one that it should be.
+fn unchecked_host_key(device: &Device) -> Option<String> {
+    let TransportConfig::Ssh(endpoint) = &device.transport else { return None };
+    let how = match endpoint.host_key_checking {
+        HostKeyChecking::Yes => return None,
+        HostKeyChecking::AcceptNew => "accept-new: the key that was there first is believed",
+        HostKeyChecking::No => "no: any machine at its address is believed to be it",
+    };
+    let is_pinned = endpoint.host_key.is_some();
+    (!is_pinned).then(|| format!("the farm file has host_key_checking {how}"))
 }
 
 /// What the device was like, for a record that is made now.

@@ -23,22 +23,13 @@ impl Worker<'_> {
     pub(super) async fn wait_in_quarantine(&self, status: &DeviceStatus) -> Result<bool, AgentError> {
         let agent = self.agent;
         let due_at = status.probe_at.map_or_else(Instant::now, |probe_at| agent.instant_of(probe_at));
-        // A device that had been well gets the time for a boot.
-        let patience = Duration::from_secs_f64(agent.assignment.rules.timeouts.reconnect_seconds);
-        let waits_until = self.lost_since.filter(|_| self.has_answered).map(|since| since + patience);
         loop {
             if agent.is_stopping() || Instant::now() >= due_at || self.is_released()? {
                 return Ok(true);
             }
-            let may_wait = waits_until.is_some_and(|until| Instant::now() < until);
-            if self.shared.activity.is_idle() && !may_wait {
+            if self.shared.activity.is_idle() {
                 endings::skip_quarantined(agent, self.device, status).await?;
                 return Ok(false);
-            }
-            // When all else is done, whoever still has time is asked again soon.
-            if self.shared.activity.is_idle() {
-                self.rest(RELEASE_POLL_INTERVAL).await;
-                return Ok(true);
             }
             tokio::select! {
                 () = self.rest(RELEASE_POLL_INTERVAL.min(due_at.saturating_duration_since(Instant::now()))) => {}

@@ -18,6 +18,7 @@ use super::events::Subject;
 use super::jobs::{self, DeviceOutcome};
 use super::machines::{Taken, shared_workdir};
 use super::orphans::NotCleared;
+use super::policy::{DeviceDecision, Standing};
 use super::prepare::{prepare, restore};
 use super::sightings::note_seen;
 use super::{Agent, AgentError, AgentMode, Assignment, Shared, endings, orphans, policy, recovery};
@@ -42,9 +43,11 @@ pub(super) struct Worker<'a> {
     pub(super) agent: &'a Agent,
     pub(super) device: &'a Device,
     pub(super) shared: &'a Shared,
-    /// When the device failed for the first time since it last answered, if it ever answered in this sweep.
-    pub(super) lost_since: Option<Instant>,
-    pub(super) has_answered: bool,
+    /// When the device failed for the first time since it last answered, or was brought back.
+    lost_since: Option<Instant>,
+    /// How often it was looked for since then.
+    looks: u32,
+    has_answered: bool,
     /// Who uses the device, as far as it was told.
     waits_for: Option<String>,
     /// When it was last noted that this sweep waits for the device.
@@ -93,6 +96,7 @@ impl<'a> Worker<'a> {
             device,
             shared,
             lost_since: None,
+            looks: 0,
             has_answered: false,
             waits_for: None,
             wanted_at: None,
@@ -209,7 +213,7 @@ impl<'a> Worker<'a> {
         self.last_check = agent.store.device_checks(&device.name, 1)?.last().map(CheckThen::from);
         let duration_ns = super::as_ns(started.elapsed());
         self.emit(EventKind::DeviceReady { description: jobs::describe(&session), duration_ns }).await;
-        (self.has_answered, self.lost_since) = (true, None);
+        (self.has_answered, self.lost_since, self.looks) = (true, None, 0);
         let worked = jobs::work_through(self, &mut session, &mut set_up, lease).await;
         let restored = restore(agent, device, &mut session, set_up).await;
         session.close().await;
@@ -221,7 +225,12 @@ impl<'a> Worker<'a> {
         match worked {
             DeviceOutcome::Over => Ok(TurnOutcome::Over),
             // Counted when the attempt ended.
-            DeviceOutcome::Failed(failure) => self.after_failure(failure, DeviceState::InService, false).await,
+            DeviceOutcome::Failed(failure) => self.rest_after(failure, DeviceState::InService).await,
+            DeviceOutcome::Gone { failure, lost_at } => {
+                self.lost_since = Some(lost_at);
+                agent.store.device_missed(&device.name, &failure, agent.now())?;
+                self.failed(failure, DeviceState::InService).await
+            }
             DeviceOutcome::LeaseLost => Ok(TurnOutcome::Pause(LEASE_POLL_INTERVAL)),
             DeviceOutcome::Locked(lock) => Ok(TurnOutcome::Locked(lock)),
             // It is looked at again before the device is taken.
@@ -296,36 +305,60 @@ impl<'a> Worker<'a> {
 
     /// The device failed outside of a run.
     async fn failed(&mut self, failure: Failure, state: DeviceState) -> Result<TurnOutcome, AgentError> {
-        if !failure.kind.is_infrastructure() {
-            endings::give_up(self.agent, self.device, failure).await?;
-            return Ok(TurnOutcome::Over);
+        let (agent, device) = (self.agent, self.device);
+        let failed_for = self.lost_since.get_or_insert_with(Instant::now).elapsed();
+        self.looks += 1;
+        let standing = Standing {
+            answered: self.has_answered,
+            is_known: agent.store.sighting(&device.name)?.is_some_and(|sighting| sighting.seen_at.is_some()),
+            is_quarantined: state == DeviceState::Quarantined,
+            failed_for,
+            looks: self.looks,
+            failures: agent.store.device_status(&device.name)?.failures_in_row + 1,
+        };
+        match policy::after_refusal(failure.kind, &standing, &agent.assignment.rules, &device.name) {
+            DeviceDecision::Wait(pause) => {
+                let kind = EventKind::DeviceRetrying { failure, failures: self.looks, pause_ns: super::as_ns(pause) };
+                self.emit(kind).await;
+                Ok(TurnOutcome::Pause(pause))
+            }
+            DeviceDecision::Again(pause) => {
+                let status = agent.store.device_failed(&device.name, &failure, agent.now())?;
+                let (failures, pause_ns) = (status.failures_in_row, super::as_ns(pause));
+                self.emit(EventKind::DeviceRetrying { failure, failures, pause_ns }).await;
+                Ok(TurnOutcome::Pause(pause))
+            }
+            DeviceDecision::Rest => {
+                let failure = self.with_what_was_tried(failure, failed_for);
+                agent.store.device_failed(&device.name, &failure, agent.now())?;
+                self.rest_after(failure, state).await
+            }
+            DeviceDecision::GiveUp => {
+                endings::give_up(agent, device, self.with_what_was_tried(failure, failed_for)).await?;
+                Ok(TurnOutcome::Over)
+            }
         }
-        self.after_failure(failure, state, true).await
     }
 
-    /// Whether it is tried again soon, or goes into quarantine.
-    async fn after_failure(
-        &mut self,
-        failure: Failure,
-        state: DeviceState,
-        is_to_be_counted: bool,
-    ) -> Result<TurnOutcome, AgentError> {
-        let (agent, device) = (self.agent, self.device);
-        self.lost_since.get_or_insert_with(Instant::now);
-        let status = if is_to_be_counted {
-            agent.store.device_failed(&device.name, &failure, agent.now())?
-        } else {
-            agent.store.device_status(&device.name)?
-        };
-        let failures = status.failures_in_row;
-        if state == DeviceState::InService && failures < agent.assignment.rules.retry.quarantine_after {
-            let pause = policy::pause(failures, &agent.assignment.rules.retry, &device.name);
-            self.emit(EventKind::DeviceRetrying { failure, failures, pause_ns: super::as_ns(pause) }).await;
-            return Ok(TurnOutcome::Pause(pause));
+    /// The failure, with how often the device was looked for.
+    fn with_what_was_tried(&self, mut failure: Failure, failed_for: Duration) -> Failure {
+        if self.looks > 1 {
+            let seconds = failed_for.as_secs_f64();
+            failure.message.push_str(&format!("; it was tried {} times within {seconds:.0} s", self.looks));
         }
+        failure
+    }
+
+    /// Brings a device back by its farm entry's commands, where it has some, or puts it into quarantine.
+    async fn rest_after(&mut self, failure: Failure, state: DeviceState) -> Result<TurnOutcome, AgentError> {
+        let (agent, device) = (self.agent, self.device);
         if state == DeviceState::InService && recovery::recover(agent, device).await? {
+            // It boots now, and has its time for that.
+            (self.lost_since, self.looks) = (None, 0);
             return Ok(TurnOutcome::Pause(Duration::ZERO));
         }
+        let status = agent.store.device_status(&device.name)?;
+        let failures = status.failures_in_row;
         let pause = policy::probe_pause(status.quarantines_in_row + 1, &device.name);
         let now = agent.now();
         let status = agent.store.quarantine_device(&device.name, &failure, super::later(now, pause), now)?;

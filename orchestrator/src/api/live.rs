@@ -264,7 +264,7 @@ fn step(cell: &mut CellAnswer, kind: &EventKind) -> bool {
     let before = cell.clone();
     match kind {
         EventKind::RunStarted { .. } | EventKind::RunTakenOver { .. } => cell.state = "running".to_owned(),
-        EventKind::RunRequeued { failure, .. } => {
+        EventKind::RunRequeued { failure, .. } | EventKind::RunLeft { failure, .. } => {
             cell.state = "waiting".to_owned();
             cell.failure = Some(failure.to_string());
         }

@@ -38,6 +38,7 @@ pub(super) async fn run(context: &Context) -> Result<u8, LabError> {
         agent(context),
         finding("tls", false, context.lab.believed(), TRUST_REMEDY),
     ];
+    findings.extend(daemon(context));
     findings.extend(other_machines(context).await);
     let broken = findings.iter().any(|finding| finding.required && !finding.ok);
     let rows = findings.iter().map(|finding| {
@@ -167,6 +168,13 @@ fn catalogue(context: &Context) -> Finding {
         .map(|catalog| format!("{} models", catalog.models.len()))
         .map_err(|error| error.to_string());
     finding("models", true, outcome, "correct configs/models.yaml at the place named")
+}
+
+/// What the daemon that runs in this lab says is wrong; nothing where none runs.
+fn daemon(context: &Context) -> Option<Finding> {
+    let status = context.lab.daemon_status().filter(|_| context.lab.daemon_is_running())?;
+    let outcome = if status.troubles.is_empty() { Ok(status.line()) } else { Err(status.troubles.join("; ")) };
+    Some(finding("daemon", false, outcome, "mend what it names; it looks again when configs/daemon.yaml changes"))
 }
 
 fn agent(context: &Context) -> Finding {

@@ -8,7 +8,7 @@ use crate::cli::exit;
 use crate::cli::print::{Format, print_data, say, terminal_width};
 use crate::cli::report::print_report;
 use crate::cli::signals::{self, Signals};
-use crate::domain::{FailureKind, Record, RunStatus, SweepId};
+use crate::domain::{Record, RunStatus, SweepId};
 use crate::lab::{
     FollowEnd, LabError, MAX_DEVICES, PlannedSweep, Resumed, Stop, StopRequests, SweepExecution, SweepResults,
 };
@@ -178,8 +178,8 @@ fn show(context: &Context, results: &SweepResults) -> Result<(), LabError> {
 fn exit_code(records: &[Record], is_interrupted: bool) -> u8 {
     // These jobs were to be run, and a device that was there when the sweep was planned did not take them.
     let is_left_out = |record: &Record| {
-        let kind = record.failure.as_ref().map(|failure| failure.kind);
-        matches!(kind, Some(FailureKind::Quarantined | FailureKind::Locked))
+        record.status == RunStatus::Skipped
+            && record.failure.as_ref().is_some_and(|failure| failure.kind.leaves_job_out())
     };
     let tried = records.iter().filter(|record| record.status != RunStatus::Skipped || is_left_out(record));
     let (mut ok, mut failed, mut reached) = (false, false, false);

@@ -1,5 +1,6 @@
 //! The form of a farm file. The comments here are the descriptions of its JSON Schema.
 
+use crate::domain::HostKeyChecking;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
@@ -124,6 +125,11 @@ pub(super) struct SshEntry {
     /// `${NAME}` expands.
     #[schemars(length(min = 1))]
     pub(super) proxy_jump: Option<String>,
+    /// Which host keys are accepted without a `host_key`: `yes` (those that are known; without it), `accept-new` (also
+    /// those of servers of which none is known), `no` (any). What is less than `yes` is told in each row.
+    pub(super) host_key_checking: Option<HostKeyChecking>,
+    /// Whether broken algorithms will do: ssh-rsa with SHA-1, for servers of ten years ago. Without it, no.
+    pub(super) legacy: Option<bool>,
 }
 
 /// How to log in to ssh servers.
@@ -146,6 +152,11 @@ pub(super) struct LoginEntry {
     /// `${NAME}` expands.
     #[schemars(length(min = 1))]
     pub(super) proxy_jump: Option<String>,
+    /// Which host keys are accepted without a `host_key`: `yes` (those that are known; without it), `accept-new` (also
+    /// those of servers of which none is known), `no` (any). What is less than `yes` is told in each row.
+    pub(super) host_key_checking: Option<HostKeyChecking>,
+    /// Whether broken algorithms will do: ssh-rsa with SHA-1, for servers of ten years ago. Without it, no.
+    pub(super) legacy: Option<bool>,
 }
 
 /// Where a secret is found; the secret itself never stands in a file like this.

@@ -229,8 +229,20 @@ impl Farm<'_> {
 
     fn ssh(&mut self, entry: SshEntry, index: usize, defaults: &SshEndpoint) -> SshEndpoint {
         let place: &[Step<'_>] = place!["devices", index, "transport", "ssh"];
-        let SshEntry { host, host_key, port, user, identity_file, password, known_hosts, proxy_jump } = entry;
-        let own = LoginEntry { port, user, identity_file, password, known_hosts, proxy_jump };
+        let SshEntry {
+            host,
+            host_key,
+            port,
+            user,
+            identity_file,
+            password,
+            known_hosts,
+            proxy_jump,
+            host_key_checking,
+            legacy,
+        } = entry;
+        let own =
+            LoginEntry { port, user, identity_file, password, known_hosts, proxy_jump, host_key_checking, legacy };
         let own = self.login(own, place);
         let host = self.expanded(host, &[place, &[Step::Field("host")]].concat());
         if let Some(key) = &host_key {
@@ -250,6 +262,8 @@ impl Farm<'_> {
             known_hosts: own.known_hosts.or_else(|| defaults.known_hosts.clone()),
             host_key: host_key.map(|key| HostKey(key.trim().to_owned())),
             proxy_jump: own.proxy_jump.or_else(|| defaults.proxy_jump.clone()),
+            host_key_checking: host_key_checking.unwrap_or(defaults.host_key_checking),
+            legacy: legacy.unwrap_or(defaults.legacy),
         }
     }
 
@@ -296,6 +310,8 @@ impl Farm<'_> {
             known_hosts: entry.known_hosts.and_then(|file| self.path(&file, &at("known_hosts"))),
             host_key: None,
             proxy_jump: entry.proxy_jump.map(|jump| self.expanded(jump, &at("proxy_jump"))),
+            host_key_checking: entry.host_key_checking.unwrap_or_default(),
+            legacy: entry.legacy.unwrap_or_default(),
         }
     }
 

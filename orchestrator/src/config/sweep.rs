@@ -298,6 +298,7 @@ fn timeouts(entry: TimeoutsEntry) -> Timeouts {
         bring_up_seconds: entry.bring_up_seconds.unwrap_or(default.bring_up_seconds),
         push_stall_seconds: entry.push_stall_seconds.unwrap_or(default.push_stall_seconds),
         run_seconds: entry.run_seconds.unwrap_or(default.run_seconds),
+        arrive_seconds: entry.arrive_seconds.unwrap_or(default.arrive_seconds),
         reconnect_seconds: entry.reconnect_seconds.unwrap_or(default.reconnect_seconds),
         collect_seconds: entry.collect_seconds.unwrap_or(default.collect_seconds),
     }

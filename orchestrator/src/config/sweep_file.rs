@@ -167,7 +167,11 @@ pub(super) struct TimeoutsEntry {
     /// A run, from start to last message; without it, 600.
     #[schemars(extend("exclusiveMinimum" = 0), range(max = 604_800))]
     pub(super) run_seconds: Option<f64>,
-    /// Getting a lost device back while a run is under way; without it, 60.
+    /// What passes by itself before a device has answered in the sweep (a boot, a name that nobody can look up for
+    /// now, another machine at its address); without it, 120.
+    #[schemars(extend("exclusiveMinimum" = 0), range(max = 86_400))]
+    pub(super) arrive_seconds: Option<f64>,
+    /// Getting back a device that had answered in the sweep, whatever it refuses; without it, 60.
     #[schemars(extend("exclusiveMinimum" = 0), range(max = 86_400))]
     pub(super) reconnect_seconds: Option<f64>,
     /// The last messages of a run that ended; without it, 60.

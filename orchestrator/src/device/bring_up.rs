@@ -67,6 +67,8 @@ pub struct Session {
     runner: RunnerFile,
     /// Whether it did not come back within the time that it has for that.
     pub(super) is_gone: bool,
+    /// Since when it is looked for; `None` while it is there.
+    lost_at: Option<Instant>,
 }
 
 /// When a device said what it is.
@@ -102,13 +104,16 @@ impl Session {
     /// # Errors
     /// When any of that fails; the failure's kind tells whose fault it is.
     pub async fn bring_up(device: &Device, mut with: BringUp<'_>) -> Result<Session, Failure> {
-        const TRIES: u32 = 3;
+        const TRIES: u32 = 4;
+        const FIRST_PAUSE: Duration = Duration::from_millis(250);
         let mut tries = 1;
         loop {
             match Session::bring_up_once(device, &mut with).await {
                 // The push of the runner goes on where it broke off.
                 Err(failure) if failure.kind == FailureKind::ConnectionLost && tries < TRIES => {
                     tracing::warn!(device = %device.name, %failure, "trying to bring it up again");
+                    // A server that takes few logins at a time gets them one after the other.
+                    tokio::time::sleep(FIRST_PAUSE * (1 << tries)).await;
                     tries += 1;
                 }
                 ended => return ended,
@@ -142,6 +147,7 @@ impl Session {
             connect: Arc::clone(with.connect),
             runner,
             is_gone: false,
+            lost_at: None,
         })
     }
 
@@ -191,35 +197,44 @@ impl Session {
     /// Makes the connection anew after it broke, trying until the sweep's limit for that has passed.
     ///
     /// # Errors
-    /// The last try's failure, when the device did not come back in time; at once for a failure that time won't mend.
+    /// The last try's failure, when the device did not come back in time, whatever it refused; at once for what is no
+    /// refusal.
     pub async fn reconnect(&mut self) -> Result<(), Failure> {
         const FIRST_PAUSE: Duration = Duration::from_millis(250);
         const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-        let give_up_at = tokio::time::Instant::now() + self.timeouts.reconnect();
+        let give_up_at = *self.lost_at.get_or_insert_with(Instant::now) + self.timeouts.reconnect();
         let mut pause = FIRST_PAUSE;
+        let mut looks = 0_u32;
         self.transport.close().await;
         loop {
             let failure = match self.reconnect_once().await {
                 Ok(()) => return Ok(()),
                 Err(failure) => failure,
             };
-            if !failure.kind.may_retry() {
+            looks += 1;
+            if !failure.kind.may_pass() {
                 self.is_gone = true;
                 return Err(failure);
             }
-            if tokio::time::Instant::now() + pause >= give_up_at {
+            let left = give_up_at.saturating_duration_since(Instant::now());
+            if left.is_zero() {
                 self.is_gone = true;
                 return Err(Failure::new(
                     failure.kind,
                     format!(
-                        "{}; it did not come back within {} s (timeouts.reconnect_seconds)",
+                        "{}; it did not come back within {} s (timeouts.reconnect_seconds), looked for {looks} times",
                         failure.message, self.timeouts.reconnect_seconds
                     ),
                 ));
             }
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(pause.min(left)).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
+    }
+
+    /// Since when the device is looked for; `None` while it is there.
+    pub fn lost_at(&self) -> Option<Instant> {
+        self.lost_at
     }
 
     /// Makes the connection anew, with one try.
@@ -242,7 +257,7 @@ impl Session {
         (self.machine, self.is_booting) = (MachineIdentity::of(&probe), probe.is_booting);
         self.workdir = probe.workdir;
         self.transport = transport;
-        self.is_gone = false;
+        (self.is_gone, self.lost_at) = (false, None);
         if boot_id != self.hello.boot_id {
             tracing::warn!(device = %self.device.name, "the device booted anew");
         }

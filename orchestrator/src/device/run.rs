@@ -21,6 +21,9 @@ use super::{run_checked, transport_failure};
 /// Most bytes of the runner's standard error that are kept.
 const STDERR_BYTES: usize = 4096;
 
+/// How often in a row a server may refuse to have a run followed, while it lets us in.
+const MAX_REFUSALS: u32 = 3;
+
 /// A run to be carried out.
 #[derive(Debug, Clone, Copy)]
 pub struct Order<'a> {
@@ -183,6 +186,7 @@ impl Session {
         // The device ends the run by itself; what comes after that is starting, and sending the last messages.
         let give_up_at = Instant::now() + Duration::from_secs_f64(job.run_seconds) + self.timeouts.collect();
         let boot_id = self.hello.boot_id.clone();
+        let mut refusals = 0;
         // Repeated until a message came: starting the same run again only follows it.
         loop {
             let consumed = follower.decoder.consumed_bytes();
@@ -218,7 +222,12 @@ impl Session {
                     ),
                 ));
             }
-            if error.kind != ErrorKind::ConnectionLost {
+            let is_progress = follower.decoder.consumed_bytes() > consumed;
+            refusals = if is_progress || error.kind == ErrorKind::ConnectionLost { 0 } else { refusals + 1 };
+            let is_refusal =
+                matches!(error.kind, ErrorKind::Protocol | ErrorKind::LoginRefused | ErrorKind::LoginClosed);
+            // A server that lets us in, and then refuses this one command again and again, does not mean us to have it.
+            if error.kind != ErrorKind::ConnectionLost && !(is_refusal && refusals <= MAX_REFUSALS) {
                 return Err(transport_failure(&self.device.name, "follow a run", &error));
             }
             follower.broke_off = true;

@@ -113,6 +113,25 @@ pub struct SshEndpoint {
     pub host_key: Option<HostKey>,
     /// Hosts to go through, as in ssh's `ProxyJump`: `[user@]host[:port]`, separated by commas; `none` for no jump.
     pub proxy_jump: Option<String>,
+    /// Which host keys are accepted without a `host_key`.
+    #[serde(default)]
+    pub host_key_checking: HostKeyChecking,
+    /// Whether algorithms that are broken by now will do: RSA with SHA-1, for servers of ten years ago.
+    #[serde(default)]
+    pub legacy: bool,
+}
+
+/// Which host keys are accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum HostKeyChecking {
+    /// Those that are known.
+    #[default]
+    Yes,
+    /// Those that are known, and those of servers of which none is known, which are written down.
+    AcceptNew,
+    /// Any: whoever is in between is not noticed.
+    No,
 }
 
 /// Which device of which adb server. At least one of `serial` and `address` is there.

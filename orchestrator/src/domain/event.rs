@@ -299,6 +299,22 @@ pub enum EventKind {
         /// Until the next attempt at the earliest.
         pause_ns: u64,
     },
+    /// The device went away while a run was on it: the run is looked for when the device is back.
+    RunLeft {
+        /// The model's name.
+        name: String,
+        /// Number of the attempt.
+        attempt: u32,
+        /// What the device refused last.
+        failure: Failure,
+    },
+    /// What a run of an earlier sweep had measured was found on the device: it has its place in that sweep now.
+    RunCollected {
+        /// The model's name.
+        name: String,
+        /// The sweep, which had ended while the device was away.
+        of_sweep: SweepId,
+    },
     /// The job is done on an equal device instead.
     JobMoved {
         /// The model's name.

@@ -43,12 +43,12 @@ pub use dataset::{
     Preprocessing, Remark, ResizeFilter, ResizeRule, image_shape,
 };
 pub use device::{
-    AdbEndpoint, Device, DeviceLimits, DeviceStatus, HostKey, Inventory, Recovery, SecretSource, SshEndpoint, Tag,
-    TransportConfig, is_host_and_port,
+    AdbEndpoint, Device, DeviceLimits, DeviceStatus, HostKey, HostKeyChecking, Inventory, Recovery, SecretSource,
+    SshEndpoint, Tag, TransportConfig, is_host_and_port,
 };
 pub use digest::{hex, sha256_hex};
 pub use event::{Event, EventKind};
-pub use failure::{Blame, Failure, FailureKind, Retry};
+pub use failure::{Blame, Failure, FailureKind, Refusal, Retry};
 pub use farmctl_protocol::{
     ArtifactRef, Calibration, Dialect, ElementType, Figures, InputRange, InputSpec, KernelTime, Layout, Limits,
     NamedArtifact, Precision, Scenario, TensorInfo,

@@ -170,11 +170,18 @@ pub struct Timeouts {
     pub push_stall_seconds: f64,
     /// A run, from start to last message.
     pub run_seconds: f64,
-    /// Getting a lost device back while a run is under way.
+    /// What passes by itself before a device has answered in this sweep: its boot, its name, the network around it.
+    #[serde(default = "default_arrive_seconds")]
+    pub arrive_seconds: f64,
+    /// Getting back a device that had answered in this sweep, whatever it refuses.
     pub reconnect_seconds: f64,
     /// The last messages of a run that ended, or of one that an earlier process had left.
     #[serde(default = "default_collect_seconds")]
     pub collect_seconds: f64,
+}
+
+fn default_arrive_seconds() -> f64 {
+    Timeouts::default().arrive_seconds
 }
 
 fn default_collect_seconds() -> f64 {
@@ -189,6 +196,7 @@ impl Default for Timeouts {
             bring_up_seconds: 60.0,
             push_stall_seconds: 30.0,
             run_seconds: 600.0,
+            arrive_seconds: 120.0,
             reconnect_seconds: 60.0,
             collect_seconds: 60.0,
         }

@@ -1,5 +1,6 @@
 //! The devices of the lab: which there are, asked, locked, released, and what happened to them.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -13,7 +14,7 @@ use crate::lease::is_holder_gone;
 use crate::progress::Progress;
 use crate::status::{self, DeviceView, Utilisation};
 use crate::store::people;
-use crate::transport;
+use crate::transport::{self, missing_agent};
 
 use super::{Lab, LabError, RunnerSource};
 
@@ -64,6 +65,19 @@ pub enum Question {
 }
 
 impl Lab {
+    /// Devices that this process can't log in to, for it has no ssh agent, each with what is missing.
+    ///
+    /// # Errors
+    /// When a farm file is faulty.
+    pub fn devices_without_agent(&self) -> Result<BTreeMap<String, String>, LabError> {
+        let options = self.connect_options();
+        let inventory = self.inventory()?;
+        let used = inventory.devices.iter().filter(|device| device.disabled.is_none());
+        let missing =
+            used.filter_map(|device| Some((device.name.clone(), missing_agent(&device.transport, &options)?)));
+        Ok(missing.collect())
+    }
+
     /// The devices as the farm files have them now. Files that have become faulty change nothing: what was good before
     /// stays until the fault is mended.
     ///

@@ -116,7 +116,7 @@ impl DeviceState {
             EventKind::DeviceRetrying { failure, .. } => Activity::Waiting(format!("to try again: {failure}")),
             EventKind::DeviceQuarantined { failure, .. } => Activity::Unusable(format!("quarantined: {failure}")),
             EventKind::HostCommand { purpose, .. } => Activity::Waiting(format!("after {purpose}")),
-            EventKind::RunRequeued { .. } => {
+            EventKind::RunRequeued { .. } | EventKind::RunLeft { .. } => {
                 self.model = None;
                 Activity::Idle
             }
@@ -162,6 +162,7 @@ impl DeviceState {
             | EventKind::ClockJumped { .. }
             | EventKind::ClockBelieved { .. }
             | EventKind::Removed { .. }
+            | EventKind::RunCollected { .. }
             | EventKind::JobMoved { .. }
             | EventKind::WriteRefused { .. }
             | EventKind::SweepStarted { .. }

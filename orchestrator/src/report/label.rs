@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use super::ReportInput;
 use super::columns::{Row, remarks, remarks_of};
 use super::text::short_number;
-use crate::domain::{Job, Record, RunStatus, WeightsKind};
+use crate::domain::{Failure, Job, Record, RunStatus, WeightsKind};
 use crate::score::{Disagreement, OUTPUT_TOLERANCE, disagreements};
 use crate::wording::single_line;
 
@@ -106,8 +106,9 @@ pub(super) fn failure_groups<'a>(records: &'a [Record]) -> Vec<FailureGroup<'a>>
         let failure = record.failure.as_ref();
         let kind = failure.map_or("no reason kept", |failure| failure.kind.as_str());
         let message = failure.map_or("", |failure| failure.message.as_str());
-        // A skipped cell's reason says what to do; the kind's remedy is for runs that were tried.
-        let remedy = failure.filter(|_| record.status == RunStatus::Failed).map(|failure| failure.kind.remedy());
+        // A skipped cell's reason says what to do; the kind's remedy is for what was tried, or was to be.
+        let is_tried = |failure: &&Failure| record.status == RunStatus::Failed || failure.kind.leaves_job_out();
+        let remedy = failure.filter(is_tried).map(|failure| failure.kind.remedy());
         let empty = FailureGroup { status: record.status, kind, message, remedy, records: Vec::new() };
         groups.entry((order, kind, message)).or_insert(empty).records.push(record);
     }

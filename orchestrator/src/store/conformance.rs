@@ -39,7 +39,8 @@ macro_rules! store_conformance {
             a_schedule_is_paused_by_one_until_it_is_resumed, new_events_are_those_of_everything,
             a_lock_keeps_claims_off_until_it_ends, what_was_last_heard_of_a_device_is_kept,
             a_sweep_and_its_skipped_cells_are_handed_over_at_once, a_sweep_is_handed_over_and_taken_back, the_past_of_devices_is_told,
-            a_sweep_leaves_whole_or_not_at_all, old_events_leave_and_those_of_what_stays_do_not, what_nobody_was_told_of_is_news_once,
+            a_sweep_leaves_whole_or_not_at_all,
+            a_late_result_takes_the_place_of_a_skipped_job_once, old_events_leave_and_those_of_what_stays_do_not, what_nobody_was_told_of_is_news_once,
             the_checks_of_a_device_are_its_own, checks_that_found_devices_unfit_are_news_once
         );
     };
@@ -806,6 +807,25 @@ pub fn the_past_of_devices_is_told(open: &Open) {
     store.append_event(&events[0]).unwrap();
     let after = open().availability_events(at(1_000_000)).unwrap();
     assert_eq!(after.len(), 2, "the last one of each kind: {after:?}");
+}
+
+pub fn a_late_result_takes_the_place_of_a_skipped_job_once(open: &Open) {
+    let store = open();
+    let (row, _) = sweep(&*store, "late", &["a"], 2);
+    let (left, failed) = (claim(&*store, &row, "a", "host", 1), claim(&*store, &row, "a", "host", 2));
+    let skipped = ended(&row, &left, RunStatus::Skipped);
+    store.finish(left.epoch, &skipped, None, at(20)).unwrap();
+    store.finish(failed.epoch, &ended(&row, &failed, RunStatus::Failed), None, at(21)).unwrap();
+    assert!(store.finish_sweep(&row.id, at(30)).unwrap());
+    assert_eq!(open().record_without(&left.run_id).unwrap(), Some(skipped));
+    assert_eq!(open().record_without(&failed.run_id).unwrap(), None, "what failed stays");
+    let late = Record { finished_at: at(9000), ..ended(&row, &left, RunStatus::Ok) };
+    store.amend_record(&late).unwrap();
+    assert!(open().records(&row.id).unwrap().contains(&late));
+    assert_eq!(open().record_without(&left.run_id).unwrap(), None);
+    for again in [&late, &ended(&row, &failed, RunStatus::Ok)] {
+        assert!(matches!(store.amend_record(again), Err(StoreError::StaleEpoch { .. })));
+    }
 }
 
 /// A sweep that is over, with a run, a record that names an output, and an event.

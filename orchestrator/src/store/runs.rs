@@ -162,6 +162,19 @@ pub trait RunStore {
     /// When the store can't be read.
     fn run_owner(&self, run: &RunId) -> Result<Option<RunOwner>, StoreError>;
 
+    /// The record of a job that was skipped, since its device went away while this run was on it; `None` for any other
+    /// run.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn record_without(&self, run: &RunId) -> Result<Option<Record>, StoreError>;
+
+    /// Puts the record of a run that was collected late in the place of that of its skipped job.
+    ///
+    /// # Errors
+    /// [`StoreError::StaleEpoch`] when there is no such record any more.
+    fn amend_record(&self, record: &Record) -> Result<(), StoreError>;
+
     /// Wall times of finished runs of the same job in earlier sweeps, newest first, at most `limit`; for estimates.
     ///
     /// # Errors

@@ -37,8 +37,12 @@ pub enum ErrorKind {
     Refused,
     /// The name has no address.
     NameUnknown,
+    /// Nobody could say for now which address the name has.
+    NameUnavailable,
     /// The login was not accepted.
     LoginRefused,
+    /// The server lets nobody in for now.
+    LoginClosed,
     /// The host key is not the known one.
     HostKeyChanged,
     /// No host key is known.
@@ -63,7 +67,9 @@ impl From<ErrorKind> for FailureKind {
             ErrorKind::Unreachable => FailureKind::Unreachable,
             ErrorKind::Refused => FailureKind::Refused,
             ErrorKind::NameUnknown => FailureKind::NameUnknown,
+            ErrorKind::NameUnavailable => FailureKind::NameUnavailable,
             ErrorKind::LoginRefused => FailureKind::LoginRefused,
+            ErrorKind::LoginClosed => FailureKind::LoginClosed,
             ErrorKind::HostKeyChanged => FailureKind::HostKeyChanged,
             ErrorKind::HostKeyUnknown => FailureKind::HostKeyUnknown,
             ErrorKind::ConnectionLost => FailureKind::ConnectionLost,

@@ -15,15 +15,34 @@ pub const NOT_FOUND_MARKER: &str = "farmctl: no such program";
 /// refuse to pass signals on, so a command that is given up is killed by its number.
 pub const PID_MARKER: &str = "farmctl-pid:";
 
+/// Stands in front of what a command of [`command_line`] prints to its standard output: a login shell may print before.
+pub const OUTPUT_MARKER: &str = "farmctl-output:\n";
+
+/// What a command of [`command_line`] gets in front of its input. A login shell may read lines before it starts the
+/// command: it gets the empty ones.
+pub const INPUT_PREFIX: &str = "\n\n\n\n\n\n\n\nfarmctl-input:\n";
+
+/// What the line of [`command_line`] prints to standard error, before it exits with 127, when its input was read by
+/// somebody else.
+pub const NO_INPUT_MARKER: &str = "farmctl: no input";
+
+/// Finds the beginning of a command's input behind [`INPUT_PREFIX`]; a shell's `read` takes no byte behind its line.
+const SKIP_PREFIX: &str = "i=0;while read -r l;do case $l in farmctl-input:)i=1;break;;esac;done;\
+                           [ $i = 1 ]||{ echo 'farmctl: no input' >&2;exit 127;};";
+
 /// Begins the last line of standard error of [`posix_script_telling_signals`] when a signal ended the program.
 pub const SIGNAL_MARKER: &str = "farmctl-signal:";
 
-/// The line that runs this program with these arguments, whatever characters they have.
+/// The line that runs this program with these arguments, whatever characters they have. Its input has to begin with
+/// [`INPUT_PREFIX`], and its output begins behind [`OUTPUT_MARKER`].
 ///
 /// # Errors
 /// When there is no program, or an argument has a NUL, which no argument can hold.
 pub fn command_line(argv: &[String]) -> Result<String, TransportError> {
-    Ok(format!("exec sh -c {}", login_shell_word(&posix_script(argv)?)))
+    let (prologue, words) = prepared(argv)?;
+    let marker = OUTPUT_MARKER.trim_end();
+    let script = format!("echo {marker};{SKIP_PREFIX}{prologue}exec {words}");
+    Ok(format!("exec sh -c {}", login_shell_word(&script)))
 }
 
 /// The same as a script for a POSIX shell, which becomes the program.
@@ -64,14 +83,18 @@ fn prepared(argv: &[String]) -> Result<(String, String), TransportError> {
             format!("command {program:?} has an argument with a NUL character: {argument:?}"),
         ));
     }
-    let mut script = format!("echo {PID_MARKER}$$ >&2;");
+    // Whoever reads messages of the system's, or a person who gets them, knows one language.
+    let mut script = format!("LC_ALL=C;export LC_ALL;echo {PID_MARKER}$$ >&2;");
     if argv.iter().any(|argument| argument.contains('\n')) {
         // csh allows no bare newline within quotes, so none is sent: the inner shell makes its own.
         script.push_str("n=$(printf '\\nx');n=${n%x};");
     }
     let word = posix_word(program);
-    // `exec` of a missing program exits with 127, as a program itself may: the marker tells them apart.
-    let _ = write!(script, "command -v {word} >/dev/null 2>&1||{{ echo '{NOT_FOUND_MARKER}' >&2;exit 127;}};");
+    // `exec` of a missing program exits with 127, as a program itself may: the marker tells them apart. Some shells'
+    // `command -v` finds no file that may not be run, others do: `exec` tells that, with 126.
+    let there =
+        if program.contains('/') { format!("[ -e {word} ]") } else { format!("command -v {word} >/dev/null 2>&1") };
+    let _ = write!(script, "{there}||{{ echo '{NOT_FOUND_MARKER}' >&2;exit 127;}};");
     let words: Vec<String> = argv.iter().map(|argument| posix_word(argument)).collect();
     Ok((script, words.join(" ")))
 }
@@ -109,6 +132,9 @@ fn login_shell_word(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::io::Write as _;
+    use std::process::Stdio;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -120,14 +146,19 @@ mod tests {
     fn arguments_seen_through(shell: &[&str], arguments: &[String]) -> Vec<String> {
         let mut argv = vec!["printf".to_owned(), "%s\\0".to_owned()];
         argv.extend_from_slice(arguments);
-        let output = std::process::Command::new(shell[0])
+        let mut child = std::process::Command::new(shell[0])
             .args(&shell[1..])
             .arg(command_line(&argv).unwrap())
-            .output()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
             .unwrap_or_else(|error| panic!("can't start {}: {error} (Debian packages fish, tcsh, busybox)", shell[0]));
+        child.stdin.take().unwrap().write_all(INPUT_PREFIX.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
         assert!(output.status.success(), "{shell:?}: {}", String::from_utf8_lossy(&output.stderr));
         let text = String::from_utf8(output.stdout).unwrap();
-        text.split_terminator('\0').map(str::to_owned).collect()
+        text.strip_prefix(OUTPUT_MARKER).unwrap().split_terminator('\0').map(str::to_owned).collect()
     }
 
     #[test]

@@ -67,7 +67,13 @@ impl StderrFilter {
 
     /// Whether our command line said last that there is no such program.
     pub fn tells_not_found(&self) -> bool {
-        self.tail.strip_suffix(b"\n") == Some(NOT_FOUND_MARKER.as_bytes())
+        self.tells(NOT_FOUND_MARKER)
+    }
+
+    /// Whether this marker was the last line.
+    pub fn tells(&self, marker: &str) -> bool {
+        let text = self.tail.strip_suffix(b"\n").unwrap_or_default();
+        text.ends_with(marker.as_bytes())
     }
 
     fn remember(&mut self, bytes: &[u8]) {

@@ -53,6 +53,8 @@ pub fn event_sentence(event: &Event) -> Option<String> {
         kind @ (EventKind::RunStarted { .. }
         | EventKind::RunTakenOver { .. }
         | EventKind::RunRequeued { .. }
+        | EventKind::RunLeft { .. }
+        | EventKind::RunCollected { .. }
         | EventKind::RunPhase { .. }
         | EventKind::RunFinished { .. }
         | EventKind::JobMoved { .. }
@@ -131,6 +133,14 @@ fn run_sentence(kind: &EventKind) -> Option<String> {
         }
         EventKind::RunRequeued { name, attempt, failure, pause_ns } => {
             format!("attempt {attempt} of {name} ended without a result, next in {}: {failure}", time(*pause_ns))
+        }
+        EventKind::RunLeft { name, attempt, failure } => {
+            format!(
+                "attempt {attempt} of {name} is left on the device, which is away; it is looked for later: {failure}"
+            )
+        }
+        EventKind::RunCollected { name, of_sweep } => {
+            format!("collected {name} of sweep {of_sweep}, which had ended while the device was away")
         }
         EventKind::RunPhase { phase } => format!("run: {phase}"),
         EventKind::RunFinished { name, status, p50_ns, failure } => {

@@ -19,7 +19,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("status", &["store", "planner"]),
     ("wording", &[]),
     ("report", &["score", "planner", "wording"]),
-    ("transport", &["secret"]),
+    ("transport", &["secret", "wording"]),
     ("device", &["transport"]),
     ("runners", &["device"]),
     ("inventory", &["device", "transport"]),

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use farmctl::domain::sha256_hex;
+use farmctl::transport::ErrorKind;
 use farmctl_protocol::{
     BackendInfo, Cpu, Hello, Message, Output, PROTOCOL_VERSION, PartialFile, Phase, Precision, RunInfo, RunRequest,
     RunnerFailure, RunnerFailureKind, StoreFile, StoreStatus, StoreTrim, exit,
@@ -43,6 +44,10 @@ pub struct State {
     pub boot: u64,
     /// Nobody reaches it until then.
     pub dark_until: Option<Instant>,
+    /// What it refuses, and until when.
+    pub bad_moment: Option<(Instant, ErrorKind)>,
+    /// Whether it ever let anybody in.
+    pub has_answered: bool,
     files: BTreeMap<String, Vec<u8>>,
     runs: BTreeMap<String, SimRun>,
     fences: HashMap<String, u64>,
@@ -94,6 +99,8 @@ impl SimDevice {
             chance,
             boot: 1,
             dark_until: None,
+            bad_moment: None,
+            has_answered: false,
             files: BTreeMap::new(),
             runs: BTreeMap::new(),
             fences: HashMap::new(),

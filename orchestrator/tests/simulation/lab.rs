@@ -83,6 +83,8 @@ impl EngineProvider for NoPrograms {
 pub struct Size {
     pub devices: usize,
     pub jobs_a_device: usize,
+    /// [`Harshness::moments`].
+    pub moments: u64,
 }
 
 pub struct Lab<'f> {
@@ -106,7 +108,7 @@ impl<'f> Lab<'f> {
         for number in 0..size.devices {
             let name = format!("d{number}");
             let nature = match chance.below(20) {
-                0 if harshness.0 > 0 => Nature::Dead,
+                0 if harshness.faults > 0 => Nature::Dead,
                 1 | 2 => Nature::Forgetful,
                 _ => Nature::Well,
             };
@@ -331,6 +333,7 @@ fn sweep(name: &str, models: Vec<String>, retry: RetryPolicy) -> Sweep {
             bring_up_seconds: 20.0,
             push_stall_seconds: 5.0,
             run_seconds: 60.0,
+            arrive_seconds: 40.0,
             reconnect_seconds: 30.0,
             collect_seconds: 20.0,
         },

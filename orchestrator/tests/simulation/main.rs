@@ -27,8 +27,10 @@ use transport::Harshness;
 /// No simulated sweep may take longer: what waits without a deadline is found by this.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
-const SMALL: Size = Size { devices: 10, jobs_a_device: 10 };
-const LARGE: Size = Size { devices: 200, jobs_a_device: 25 };
+const SMALL: Size = Size { devices: 10, jobs_a_device: 10, moments: 0 };
+const LARGE: Size = Size { devices: 200, jobs_a_device: 25, moments: 0 };
+/// A night in which nothing is broken, and every device has its bad moments.
+const NIGHT: Size = Size { devices: 6, jobs_a_device: 12, moments: 60 };
 
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread()
@@ -43,7 +45,8 @@ fn runtime() -> tokio::runtime::Runtime {
 fn simulate(files: &Files, seed: u64, size: Size, is_told: bool) -> Result<(), String> {
     runtime().block_on(async {
         let mut chance = Chance::new(seed, u64::MAX);
-        let harshness = Harshness(chance.pick(&[0, 5, 20, 60, 150]));
+        let faults = if size.moments > 0 { 0 } else { chance.pick(&[0, 5, 20, 60, 150]) };
+        let harshness = Harshness { faults, moments: size.moments };
         let mut lab = Lab::new(files, seed, size, harshness);
         lab.is_told = is_told;
         match tokio::time::timeout(LONGEST, run(&lab, seed, size, chance)).await {
@@ -77,7 +80,7 @@ async fn run(lab: &Lab<'_>, seed: u64, size: Size, mut chance: Chance) -> Result
 
 /// Carries a sweep out by hosts that are killed, and have their clocks set, at any event.
 async fn follow(lab: &Lab<'_>, row: &SweepRow, definition: &Sweep, mut chance: Chance) -> Result<(), String> {
-    let mut kills = if lab.harshness.0 == 0 { 0 } else { chance.below(4) };
+    let mut kills = if lab.harshness.faults == 0 { 0 } else { chance.below(4) };
     loop {
         let host = lab.host();
         let dies_after = (kills > 0).then(|| chance.below(400));
@@ -114,10 +117,10 @@ async fn watch(
         if dies_after.is_some_and(|events| seen > events) {
             return Ok(());
         }
-        if lab.harshness.0 > 0 && chance.happens(4) {
+        if lab.harshness.faults > 0 && chance.happens(4) {
             lock_a_device(lab, host, chance);
         }
-        if lab.harshness.0 > 0 && chance.happens(2) {
+        if lab.harshness.faults > 0 && chance.happens(2) {
             host.set_clock(SignedDuration::from_secs(i64::try_from(chance.below(600)).unwrap() - 300));
         }
     }
@@ -170,7 +173,7 @@ fn check_end(lab: &Lab<'_>, row: &SweepRow) -> Result<(), String> {
         return Err(format!("{} records of {} jobs", records.len(), jobs.len()));
     }
     records.iter().try_for_each(|record| check_record(lab, row, record))?;
-    if lab.harshness.0 == 0 {
+    if lab.harshness.faults == 0 {
         let bad = records.iter().find(|it| it.status != RunStatus::Ok && it.job.model.name != "model-3");
         let crashed = |record: &&Record| record.failure.as_ref().is_some_and(|it| it.kind == FailureKind::Crashed);
         if let Some(bad) = bad.filter(|record| !crashed(record)) {
@@ -185,7 +188,24 @@ fn check_end(lab: &Lab<'_>, row: &SweepRow) -> Result<(), String> {
             return Err(format!("{device} is held for ever by {holder:?}"));
         }
     }
+    if lab.harshness.moments > 0 {
+        check_well(lab)?;
+    }
     check_devices(lab, &records)
+}
+
+/// After bad moments no device was ever quarantined, and no attempt failed for them.
+fn check_well(lab: &Lab<'_>) -> Result<(), String> {
+    for name in lab.devices.keys() {
+        let events = lab.store.device_events(name, 10_000).unwrap();
+        let bad = events
+            .iter()
+            .find(|event| matches!(event.kind, EventKind::DeviceQuarantined { .. } | EventKind::DeviceFailed { .. }));
+        if let Some(bad) = bad {
+            return Err(format!("{name} is well, and yet: {bad:?}"));
+        }
+    }
+    Ok(())
 }
 
 fn check_record(lab: &Lab<'_>, row: &SweepRow, record: &Record) -> Result<(), String> {
@@ -203,7 +223,7 @@ fn check_record(lab: &Lab<'_>, row: &SweepRow, record: &Record) -> Result<(), St
             }
             Ok(())
         }
-        (RunStatus::Skipped, Some(FailureKind::Quarantined | FailureKind::Locked)) => Ok(()),
+        (RunStatus::Skipped, Some(kind)) if kind.leaves_job_out() => Ok(()),
         (RunStatus::Failed, Some(kind)) if !kind.may_retry() => {
             let tried: Vec<_> = attempts.iter().filter_map(|it| it.failure.as_ref()).map(|it| it.kind).collect();
             // A model's or a user's fault ends the job at once.
@@ -226,7 +246,7 @@ fn check_devices(lab: &Lab<'_>, records: &[Record]) -> Result<(), String> {
     let mut given_up: BTreeMap<&str, bool> = BTreeMap::new();
     for record in records {
         let kind = record.failure.as_ref().map(|failure| failure.kind);
-        let is_given_up = matches!(kind, Some(FailureKind::Quarantined | FailureKind::Locked));
+        let is_given_up = record.status == RunStatus::Skipped && kind.is_some_and(FailureKind::leaves_job_out);
         *given_up.entry(&record.job.device).or_default() |= is_given_up;
     }
     for device in lab.devices.values().filter(|device| device.nature != Nature::Dead) {
@@ -276,6 +296,11 @@ fn ten_large_farms() {
     simulate_all(0..10, LARGE, "one_large_farm");
 }
 
+#[test]
+fn nights_of_bad_moments() {
+    simulate_all(0..100, NIGHT, "one_night");
+}
+
 /// As many seeds as `FARMCTL_SIMULATION_SEEDS` names, beyond those that are always simulated.
 #[test]
 #[ignore = "for a night"]
@@ -294,6 +319,12 @@ fn replay(size: Size) {
 #[ignore = "for one seed, to look at it"]
 fn one_small_farm() {
     replay(SMALL);
+}
+
+#[test]
+#[ignore = "for one seed, to look at it"]
+fn one_night() {
+    replay(NIGHT);
 }
 
 #[test]

@@ -17,7 +17,30 @@ use super::device::{CommandOutput, Followed, Nature, SimDevice};
 
 /// How much goes wrong: times in a thousand operations.
 #[derive(Debug, Clone, Copy)]
-pub struct Harshness(pub u64);
+pub struct Harshness {
+    /// Faults of every kind.
+    pub faults: u64,
+    /// Bad moments: the connection is cut, and for seconds the device refuses something to who comes back.
+    pub moments: u64,
+}
+
+/// What a device may refuse for a moment: before it ever let anybody in, and after.
+const PASSING: [ErrorKind; 4] =
+    [ErrorKind::NameUnavailable, ErrorKind::LoginClosed, ErrorKind::ConnectionLost, ErrorKind::HostKeyChanged];
+const REFUSALS: [ErrorKind; 12] = [
+    ErrorKind::NameUnavailable,
+    ErrorKind::LoginClosed,
+    ErrorKind::ConnectionLost,
+    ErrorKind::HostKeyChanged,
+    ErrorKind::NameUnknown,
+    ErrorKind::LoginRefused,
+    ErrorKind::HostKeyUnknown,
+    ErrorKind::Unreachable,
+    ErrorKind::Refused,
+    ErrorKind::Protocol,
+    ErrorKind::File,
+    ErrorKind::Timeout,
+];
 
 /// The devices, as one host reaches them.
 pub struct SimFarm {
@@ -33,19 +56,50 @@ impl Connect for SimFarm {
         let (is_dark, wait, refuses) = {
             let mut state = device.state();
             let is_dark = state.dark_until.is_some_and(|until| until > Instant::now());
-            (is_dark, state.chance.millis(1, 300), state.chance.happens(self.harshness.0 / 4))
+            (is_dark, state.chance.millis(1, 300), state.chance.happens(self.harshness.faults / 4))
         };
         if is_dark || device.nature == Nature::Dead {
             tokio::time::sleep(timeout).await;
             return Err(TransportError::new(ErrorKind::Unreachable, "no answer"));
         }
         tokio::time::sleep(wait).await;
+        if let Some(kind) = self.bad_moment(&device) {
+            return Err(TransportError::new(kind, "a bad moment"));
+        }
         if refuses {
             return Err(TransportError::new(ErrorKind::Refused, "nothing listens"));
         }
-        let boot = device.state().boot;
+        let boot = {
+            let mut state = device.state();
+            state.has_answered = true;
+            state.boot
+        };
         let harshness = self.harshness;
         Ok(Arc::new(SimTransport { device, boot, is_closed: AtomicBool::new(false), harshness }))
+    }
+}
+
+impl SimFarm {
+    /// What the device refuses now; such a moment may begin here.
+    fn bad_moment(&self, device: &SimDevice) -> Option<ErrorKind> {
+        let mut state = device.state();
+        let now = Instant::now();
+        match state.bad_moment {
+            Some((until, kind)) if until > now => return Some(kind),
+            // Who has waited for its end gets in.
+            Some(_) => {
+                state.bad_moment = None;
+                return None;
+            }
+            None => {}
+        }
+        if !state.chance.happens(self.harshness.moments) {
+            return None;
+        }
+        let kinds: &[ErrorKind] = if state.has_answered { &REFUSALS } else { &PASSING };
+        let (kind, lasts) = (state.chance.pick(kinds), state.chance.millis(100, 5_000));
+        state.bad_moment = Some((now + lasts, kind));
+        Some(kind)
     }
 }
 
@@ -83,7 +137,12 @@ struct SimTransport {
 impl SimTransport {
     fn fault(&self) -> Fault {
         let mut state = self.device.state();
-        if !state.chance.happens(self.harshness.0) {
+        if state.chance.happens(self.harshness.moments) {
+            let (kind, lasts) = (state.chance.pick(&REFUSALS), state.chance.millis(100, 5_000));
+            state.bad_moment = Some((Instant::now() + lasts, kind));
+            return Fault::CutAt(state.chance.millis(1, 9_000));
+        }
+        if !state.chance.happens(self.harshness.faults) {
             return Fault::None;
         }
         let soon = state.chance.millis(1, 9_000);

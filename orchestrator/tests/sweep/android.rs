@@ -231,8 +231,8 @@ fn a_phone_that_is_gone_for_longer_than_its_grace_is_quarantined_not_waited_for(
     for row in rows.iter().filter(|row| row["device"] == "lost") {
         assert!(row["failure_kind"] == "quarantined" && !row["remedy"].is_empty(), "{row:?}");
     }
-    let given_back = ended.named("run_given_back");
-    assert!(given_back[0]["failure"]["message"].as_str().unwrap().contains("reconnect_seconds"), "{given_back:?}");
+    let left = ended.named("run_left");
+    assert!(left[0]["failure"]["message"].as_str().unwrap().contains("reconnect_seconds"), "{left:?}");
     let (_, why, _) = lab.run(&["why", "lost"]);
     assert!(why.contains("lost is quarantined") && why.contains("farmctl devices release lost"), "{why}");
     assert_eq!(ended.named("device_failed").len(), 1);

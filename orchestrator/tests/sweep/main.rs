@@ -7,6 +7,7 @@ mod alike;
 mod all_night;
 mod android;
 mod api;
+mod blinking;
 mod check;
 mod crash;
 mod daemon;

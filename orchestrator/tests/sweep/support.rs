@@ -41,6 +41,8 @@ pub fn lasting(seconds: u32) -> String {
 pub struct Lab {
     folder: TempDir,
     runners: TempDir,
+    /// Whether farmctl knows only the names of its own `hosts` file, and has no name server.
+    has_own_names: bool,
 }
 
 /// How a farmctl ended.
@@ -62,7 +64,34 @@ impl Lab {
         std::os::unix::fs::symlink(artifacts, folder.path().join(".farm/artifacts")).unwrap();
         let runners = tempfile::tempdir().unwrap();
         add_runner(runners.path(), HOST_TARGET, &built_runner(HOST_TARGET));
-        Lab { folder, runners }
+        Lab { folder, runners, has_own_names: false }
+    }
+
+    /// The same on a host that knows no name until [`Lab::name`] says one. Needs root.
+    pub fn with_own_names() -> Lab {
+        let lab = Lab { has_own_names: true, ..Lab::new() };
+        // Nobody answers there: each name that the file has not is one that can't be looked up for now.
+        lab.write("resolv.conf", "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n");
+        lab.name(None);
+        lab
+    }
+
+    /// Lets the host know this name of its own, or none.
+    pub fn name(&self, name: Option<&str>) {
+        let line = name.map_or_else(String::new, |name| format!("127.0.0.1 {name}\n"));
+        self.write("hosts", &format!("127.0.0.1 localhost\n{line}"));
+    }
+
+    /// The program itself, in a mount namespace of its own where that is needed.
+    fn program(&self) -> Command {
+        let farmctl = env!("CARGO_BIN_EXE_farmctl");
+        if !self.has_own_names {
+            return Command::new(farmctl);
+        }
+        let script = "mount --bind hosts /etc/hosts && mount --bind resolv.conf /etc/resolv.conf && exec \"$@\"";
+        let mut command = Command::new("unshare");
+        command.args(["-m", "--propagation", "private", "sh", "-c", script, "sh", farmctl]);
+        command
     }
 
     /// The same with a program of the test's as its runner.
@@ -107,7 +136,7 @@ impl Lab {
     }
 
     pub fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_farmctl"));
+        let mut command = self.program();
         command
             .current_dir(self.folder.path())
             .arg("--runner-dir")

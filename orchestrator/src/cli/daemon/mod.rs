@@ -107,7 +107,20 @@ fn start(
     daemon.probe_every(probe_every);
     daemon.set_retention(retention);
     daemon.set_channels(channels);
+    note_missing_agent(context, &mut daemon);
     Ok((daemon, access))
+}
+
+/// A daemon that systemd starts has no ssh agent: devices that a person reaches by one are out of its reach.
+fn note_missing_agent(context: &Context, daemon: &mut Daemon) {
+    let Ok(missing) = context.lab.devices_without_agent() else { return };
+    for (device, what) in missing {
+        let trouble = format!(
+            "this daemon has no ssh agent, and {what}; name a key without a passphrase by identity_file, or give it \
+             the agent: `farmctl daemon install` where SSH_AUTH_SOCK is set"
+        );
+        daemon.note(&format!("login to {device}"), Some(trouble));
+    }
 }
 
 /// Goes by the file as it is now; one that is faulty is told of, and what was in force stays.

@@ -1,7 +1,7 @@
 //! Failures of the connection to a device.
 
 use super::kind::{FailureKind, KindFacts};
-use super::{Blame, Retry};
+use super::{Blame, Refusal, Retry};
 
 pub(super) const CONNECTION: &[KindFacts] = &[
     KindFacts {
@@ -9,6 +9,7 @@ pub(super) const CONNECTION: &[KindFacts] = &[
         word: "unreachable",
         blame: Blame::Transport,
         retry: Retry::Infrastructure,
+        refusal: Refusal::Standing,
         remedy: "check power, cable and address of the device",
     },
     KindFacts {
@@ -16,6 +17,7 @@ pub(super) const CONNECTION: &[KindFacts] = &[
         word: "refused",
         blame: Blame::Transport,
         retry: Retry::Infrastructure,
+        refusal: Refusal::Standing,
         remedy: "start the ssh or adb server, or correct the port in the farm file",
     },
     KindFacts {
@@ -23,21 +25,40 @@ pub(super) const CONNECTION: &[KindFacts] = &[
         word: "name_unknown",
         blame: Blame::User,
         retry: Retry::Never,
+        refusal: Refusal::Standing,
         remedy: "correct the host in the farm file, or add it to ~/.ssh/config",
+    },
+    KindFacts {
+        kind: FailureKind::NameUnavailable,
+        word: "name_unavailable",
+        blame: Blame::Transport,
+        retry: Retry::Infrastructure,
+        refusal: Refusal::Passing,
+        remedy: "look at this host's network and its name server; an address in the farm file needs neither",
     },
     KindFacts {
         kind: FailureKind::LoginRefused,
         word: "login_refused",
         blame: Blame::User,
         retry: Retry::Never,
+        refusal: Refusal::Standing,
         remedy: "over ssh, check user, identity_file and password; over adb, accept this host's key on the screen; \
             then try `ssh` or `adb` by hand",
+    },
+    KindFacts {
+        kind: FailureKind::LoginClosed,
+        word: "login_closed",
+        blame: Blame::Transport,
+        retry: Retry::Infrastructure,
+        refusal: Refusal::Passing,
+        remedy: "wait until the device has booted; if it lasts, look for /etc/nologin on it",
     },
     KindFacts {
         kind: FailureKind::HostKeyChanged,
         word: "host_key_changed",
         blame: Blame::User,
         retry: Retry::Never,
+        refusal: Refusal::Passing,
         remedy: "make sure that it is the right machine, then remove the old key from the known-hosts file",
     },
     KindFacts {
@@ -45,6 +66,7 @@ pub(super) const CONNECTION: &[KindFacts] = &[
         word: "host_key_unknown",
         blame: Blame::User,
         retry: Retry::Never,
+        refusal: Refusal::Standing,
         remedy: "run once with --accept-new, or pin the key as host_key in the farm file",
     },
     KindFacts {
@@ -52,6 +74,7 @@ pub(super) const CONNECTION: &[KindFacts] = &[
         word: "connection_lost",
         blame: Blame::Transport,
         retry: Retry::Infrastructure,
+        refusal: Refusal::Passing,
         remedy: "check cable, power and network of the device",
     },
     KindFacts {
@@ -59,6 +82,7 @@ pub(super) const CONNECTION: &[KindFacts] = &[
         word: "transport_protocol",
         blame: Blame::Transport,
         retry: Retry::Infrastructure,
+        refusal: Refusal::Standing,
         remedy: "run with -v and look at the log of the sweep",
     },
 ];

@@ -1,7 +1,7 @@
 //! Failures of a device, or of the runner on it.
 
 use super::kind::{FailureKind, KindFacts};
-use super::{Blame, Retry};
+use super::{Blame, Refusal, Retry};
 
 pub(super) const DEVICE: &[KindFacts] = &[
     KindFacts {
@@ -9,6 +9,7 @@ pub(super) const DEVICE: &[KindFacts] = &[
         word: "timeout",
         blame: Blame::Device,
         retry: Retry::Infrastructure,
+        refusal: Refusal::Standing,
         remedy: "look whether the device hangs; raise the named limit if it is only slow",
     },
     KindFacts {
@@ -16,6 +17,7 @@ pub(super) const DEVICE: &[KindFacts] = &[
         word: "disk_full",
         blame: Blame::Device,
         retry: Retry::Never,
+        refusal: Refusal::Standing,
         remedy: "free space on the device, or choose another workdir",
     },
     KindFacts {
@@ -23,6 +25,7 @@ pub(super) const DEVICE: &[KindFacts] = &[
         word: "workdir_unusable",
         blame: Blame::User,
         retry: Retry::Never,
+        refusal: Refusal::Standing,
         remedy: "choose a workdir where the login may write and run programs",
     },
     KindFacts {
@@ -30,6 +33,7 @@ pub(super) const DEVICE: &[KindFacts] = &[
         word: "runner_not_executable",
         blame: Blame::User,
         retry: Retry::Never,
+        refusal: Refusal::None,
         remedy: "the workdir is mounted noexec, or SELinux forbids running from it: choose a workdir on another file \
             system (on Android, /data/local/tmp/farmctl)",
     },
@@ -38,6 +42,7 @@ pub(super) const DEVICE: &[KindFacts] = &[
         word: "runner_unusable",
         blame: Blame::Artifact,
         retry: Retry::Never,
+        refusal: Refusal::None,
         remedy: "check `farmctl runner list`; build the runner for the device's target",
     },
     KindFacts {
@@ -45,6 +50,7 @@ pub(super) const DEVICE: &[KindFacts] = &[
         word: "runner_protocol",
         blame: Blame::Artifact,
         retry: Retry::Infrastructure,
+        refusal: Refusal::None,
         remedy: "run with -v and look at the log of the sweep",
     },
     KindFacts {
@@ -52,6 +58,7 @@ pub(super) const DEVICE: &[KindFacts] = &[
         word: "runner_missing",
         blame: Blame::Artifact,
         retry: Retry::Never,
+        refusal: Refusal::None,
         remedy: "`farmctl runner build --target T` for the target named",
     },
     KindFacts {
@@ -59,6 +66,7 @@ pub(super) const DEVICE: &[KindFacts] = &[
         word: "killed",
         blame: Blame::Device,
         retry: Retry::Infrastructure,
+        refusal: Refusal::None,
         remedy: "look at the device's memory and at what else runs there: something ended the runner",
     },
     KindFacts {
@@ -66,6 +74,7 @@ pub(super) const DEVICE: &[KindFacts] = &[
         word: "out_of_memory",
         blame: Blame::Device,
         retry: Retry::Never,
+        refusal: Refusal::None,
         remedy: "use a smaller batch or model, or end other programs on the device",
     },
     KindFacts {
@@ -73,6 +82,7 @@ pub(super) const DEVICE: &[KindFacts] = &[
         word: "rebooted",
         blame: Blame::Device,
         retry: Retry::Infrastructure,
+        refusal: Refusal::None,
         remedy: "check power supply and temperature of the device",
     },
 ];

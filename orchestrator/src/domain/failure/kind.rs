@@ -4,7 +4,7 @@ use std::str::FromStr;
 use farmctl_protocol::RunnerFailureKind;
 use serde::{Deserialize, Serialize};
 
-use super::{Blame, Retry, connection, device, lab, run};
+use super::{Blame, Refusal, Retry, connection, device, lab, run};
 
 /// What kind of failure. `KindFacts` says more of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
@@ -16,8 +16,12 @@ pub enum FailureKind {
     Refused,
     /// The device's name has no address.
     NameUnknown,
+    /// Nobody could say for now which address the device's name has.
+    NameUnavailable,
     /// The server did not accept the login.
     LoginRefused,
+    /// The server lets nobody in for now.
+    LoginClosed,
     /// The host key is not the known one.
     HostKeyChanged,
     /// No host key is known.
@@ -93,6 +97,8 @@ pub(super) struct KindFacts {
     pub blame: Blame,
     /// What it says about another try.
     pub retry: Retry,
+    /// What it says of the way into a device.
+    pub refusal: Refusal,
     /// What a person can do about it.
     pub remedy: &'static str,
 }
@@ -160,6 +166,21 @@ impl FailureKind {
     /// What it says about another try.
     pub fn retry(self) -> Retry {
         self.facts().retry
+    }
+
+    /// What it says of the way into a device.
+    pub fn refusal(self) -> Refusal {
+        self.facts().refusal
+    }
+
+    /// Whether it may pass by itself on a device that had answered a moment ago.
+    pub fn may_pass(self) -> bool {
+        self.may_retry() || self.refusal() != Refusal::None
+    }
+
+    /// Whether a job that was skipped for it was left out: its device was to do it, and did not take it.
+    pub fn leaves_job_out(self) -> bool {
+        self.refusal() != Refusal::None || matches!(self, FailureKind::Quarantined | FailureKind::Locked)
     }
 
     /// Whether another try may go better.

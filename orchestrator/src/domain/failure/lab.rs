@@ -1,7 +1,7 @@
 //! What the lab or a person decided.
 
 use super::kind::{FailureKind, KindFacts};
-use super::{Blame, Retry};
+use super::{Blame, Refusal, Retry};
 
 pub(super) const LAB: &[KindFacts] = &[
     KindFacts {
@@ -9,6 +9,7 @@ pub(super) const LAB: &[KindFacts] = &[
         word: "disabled",
         blame: Blame::User,
         retry: Retry::Never,
+        refusal: Refusal::None,
         remedy: "remove `disabled` from the farm file once the device is well",
     },
     KindFacts {
@@ -16,6 +17,7 @@ pub(super) const LAB: &[KindFacts] = &[
         word: "spare_device",
         blame: Blame::User,
         retry: Retry::Never,
+        refusal: Refusal::None,
         remedy: "remove one of the two devices from the farm files, or give one entry both ways",
     },
     KindFacts {
@@ -23,6 +25,7 @@ pub(super) const LAB: &[KindFacts] = &[
         word: "cancelled",
         blame: Blame::User,
         retry: Retry::Again,
+        refusal: Refusal::None,
         remedy: "start the sweep again",
     },
     KindFacts {
@@ -30,6 +33,7 @@ pub(super) const LAB: &[KindFacts] = &[
         word: "busy",
         blame: Blame::User,
         retry: Retry::Again,
+        refusal: Refusal::None,
         remedy: "wait for the other run, or end it with the host that started it",
     },
     KindFacts {
@@ -37,6 +41,7 @@ pub(super) const LAB: &[KindFacts] = &[
         word: "lost",
         blame: Blame::Internal,
         retry: Retry::Again,
+        refusal: Refusal::None,
         remedy: "nothing: it is tried again",
     },
     KindFacts {
@@ -44,6 +49,7 @@ pub(super) const LAB: &[KindFacts] = &[
         word: "fenced",
         blame: Blame::Internal,
         retry: Retry::Never,
+        refusal: Refusal::None,
         remedy: "another host of this lab has the device now; look whether this one was suspended, or its clock set",
     },
     KindFacts {
@@ -51,6 +57,7 @@ pub(super) const LAB: &[KindFacts] = &[
         word: "quarantined",
         blame: Blame::Device,
         retry: Retry::Never,
+        refusal: Refusal::None,
         remedy: "see `farmctl why DEVICE`; mend it, then `farmctl devices release DEVICE`, and `farmctl sweep \
             --retry-failed latest`",
     },
@@ -59,6 +66,7 @@ pub(super) const LAB: &[KindFacts] = &[
         word: "locked",
         blame: Blame::User,
         retry: Retry::Never,
+        refusal: Refusal::None,
         remedy: "wait until the lock ends, or `farmctl devices unlock DEVICE`; then `farmctl sweep --retry-failed \
             latest`",
     },
@@ -67,6 +75,7 @@ pub(super) const LAB: &[KindFacts] = &[
         word: "runner_changed",
         blame: Blame::User,
         retry: Retry::Never,
+        refusal: Refusal::None,
         remedy: "start the sweep anew: results of two programs are not mixed in one",
     },
     KindFacts {
@@ -74,6 +83,7 @@ pub(super) const LAB: &[KindFacts] = &[
         word: "internal",
         blame: Blame::Internal,
         retry: Retry::Never,
+        refusal: Refusal::None,
         remedy: "please report it, with the log of the sweep",
     },
 ];

@@ -71,3 +71,14 @@ pub enum Retry {
     /// It may go better, and it speaks against the device or the way to it: several in a row quarantine the device.
     Infrastructure,
 }
+
+/// What a failure says of the way into a device, when it is brought up or looked for again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// It passes by itself, while the device boots or the network around it starts.
+    Passing,
+    /// It stands until a person changes something. Of a device that had let us in, it may pass as well.
+    Standing,
+    /// Nobody was refused.
+    None,
+}

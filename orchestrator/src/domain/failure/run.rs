@@ -1,7 +1,7 @@
 //! Failures of a run: its files, its engine, its network.
 
 use super::kind::{FailureKind, KindFacts};
-use super::{Blame, Retry};
+use super::{Blame, Refusal, Retry};
 
 pub(super) const RUN: &[KindFacts] = &[
     KindFacts {
@@ -9,6 +9,7 @@ pub(super) const RUN: &[KindFacts] = &[
         word: "artifact_unavailable",
         blame: Blame::Artifact,
         retry: Retry::Never,
+        refusal: Refusal::None,
         remedy: "`farmctl models fetch NAME` where the network reaches it, or choose other weights",
     },
     KindFacts {
@@ -16,6 +17,7 @@ pub(super) const RUN: &[KindFacts] = &[
         word: "artifact_corrupt",
         blame: Blame::Artifact,
         retry: Retry::Infrastructure,
+        refusal: Refusal::None,
         remedy: "it was removed and is pushed again; if it comes back, the device's storage is failing",
     },
     KindFacts {
@@ -23,6 +25,7 @@ pub(super) const RUN: &[KindFacts] = &[
         word: "backend_unsupported",
         blame: Blame::Backend,
         retry: Retry::Never,
+        refusal: Refusal::None,
         remedy: "exclude this cell from the sweep",
     },
     KindFacts {
@@ -30,6 +33,7 @@ pub(super) const RUN: &[KindFacts] = &[
         word: "model_load",
         blame: Blame::Model,
         retry: Retry::Never,
+        refusal: Refusal::None,
         remedy: "look at the message; `farmctl models show NAME` lists the operators",
     },
     KindFacts {
@@ -37,6 +41,7 @@ pub(super) const RUN: &[KindFacts] = &[
         word: "inference",
         blame: Blame::Model,
         retry: Retry::Never,
+        refusal: Refusal::None,
         remedy: "look at the message",
     },
     KindFacts {
@@ -44,6 +49,7 @@ pub(super) const RUN: &[KindFacts] = &[
         word: "crashed",
         blame: Blame::Backend,
         retry: Retry::Never,
+        refusal: Refusal::None,
         remedy: "look at signal and last lines; try fewer threads or another engine",
     },
     KindFacts {
@@ -51,6 +57,7 @@ pub(super) const RUN: &[KindFacts] = &[
         word: "deadline",
         blame: Blame::Device,
         retry: Retry::Never,
+        refusal: Refusal::None,
         remedy: "raise timeouts.run_seconds, or lower min_runs and min_seconds",
     },
 ];

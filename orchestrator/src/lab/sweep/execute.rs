@@ -153,12 +153,19 @@ impl Lab {
         let (events, stop) = (agent.events().clone(), Arc::clone(agent.stop()));
         let started = started(store.as_ref(), &sweep, &devices, is_new, left_by)?;
         events.emit(Subject::default(), started).await;
+        let agent = Arc::new(agent);
         tokio::select! {
-            ended = Arc::new(agent).carry_out(devices, &lease) => ended?,
+            ended = Arc::clone(&agent).carry_out(devices, &lease) => ended?,
             () = requests.pass_on(&stop, &events) => {}
             // Whoever asks three times does not want to wait; runs on devices go on by themselves.
             () = stop.reached(3) => self.remark("left while runs are under way on devices"),
         }
+        for amended in agent.amended() {
+            if let Err(error) = self.publish(amended.as_str()) {
+                tracing::warn!(sweep = %amended, %error, "its reports were not written again");
+            }
+        }
+        drop(agent);
         let is_interrupted = requests.is_interrupted();
         // While the lease is held: nobody else does the same.
         if store.sweep_state(&sweep.id)? == SweepState::Cancelling {

@@ -54,8 +54,6 @@ fn is_worth_it(record: &Record) -> bool {
     match record.status {
         RunStatus::Ok => false,
         RunStatus::Failed | RunStatus::Cancelled => true,
-        RunStatus::Skipped => {
-            matches!(kind, Some(FailureKind::Quarantined | FailureKind::Locked | FailureKind::Cancelled))
-        }
+        RunStatus::Skipped => kind.is_some_and(|kind| kind.leaves_job_out() || kind == FailureKind::Cancelled),
     }
 }

@@ -1,6 +1,6 @@
 //! How it ended.
 
-use crate::domain::{FailureKind, Record, RunStatus};
+use crate::domain::{Record, RunStatus};
 
 use super::{Column, ColumnKind};
 
@@ -66,6 +66,6 @@ pub fn remarks_of(record: &Record) -> String {
 }
 
 fn is_failed(record: &Record) -> bool {
-    let is_quarantined = record.failure.as_ref().is_some_and(|failure| failure.kind == FailureKind::Quarantined);
-    matches!(record.status, RunStatus::Failed | RunStatus::Cancelled) || is_quarantined
+    let is_left_out = record.failure.as_ref().is_some_and(|failure| failure.kind.leaves_job_out());
+    matches!(record.status, RunStatus::Failed | RunStatus::Cancelled) || is_left_out
 }

@@ -19,6 +19,21 @@ pub(super) fn insert(transaction: &Transaction<'_>, record: &Record, text: &str)
         .map(drop)
 }
 
+const AMEND: &str = "
+    UPDATE records SET status = :status, finished_at_ns = :finished_ns, record = :record
+    WHERE sweep_id = :sweep AND job_id = :job AND run_id = :run AND status = :skipped";
+
+/// Puts a record, of which `text` is the JSON, in the place of that of a skipped job; says whether there was one. How
+/// long such a run took is not known: it was waited for, too.
+pub(super) fn amend(transaction: &Transaction<'_>, record: &Record, text: &str) -> rusqlite::Result<bool> {
+    let changed = transaction.prepare_cached(AMEND)?.execute(named_params! {
+        ":sweep": record.sweep_id.0, ":job": record.job.id.0, ":run": record.run_id.as_ref().map(RunId::as_str),
+        ":status": record.status.as_str(), ":finished_ns": nanoseconds(record.finished_at), ":record": text,
+        ":skipped": RunStatus::Skipped.as_str(),
+    })?;
+    Ok(changed == 1)
+}
+
 /// Whether a cell has its record.
 pub(super) fn exists(transaction: &Transaction<'_>, sweep: &SweepId, job: &JobId) -> rusqlite::Result<bool> {
     let sql = "SELECT 1 FROM records WHERE sweep_id = ?1 AND job_id = ?2";

@@ -8,7 +8,7 @@ use super::{
     SqliteStore, corrupt, deadline, epoch_column, from_json, leases, locks, nanoseconds, records, timestamp, to_json,
 };
 use crate::domain::{
-    Event, EventKind, Job, JobId, JobState, JobStep, Record, RunId, RunState, RunStep, SweepId, SweepState,
+    Event, EventKind, Job, JobId, JobState, JobStep, Record, RunId, RunState, RunStatus, RunStep, SweepId, SweepState,
 };
 use crate::store::{
     Attempt, Claim, ClaimedRun, LeaseHolder, LiveRun, Requeue, RunOwner, RunStore, StoreError, SweepStore as _, run_id,
@@ -242,6 +242,19 @@ impl RunStore for SqliteStore {
         let Some((sweep_id, sweep, run)) = found.into_iter().next() else { return Ok(None) };
         let sweep: SweepState = sweep.parse().map_err(|error: String| corrupt("the state of a sweep", &error))?;
         Ok(Some(RunOwner { sweep_id: SweepId(sweep_id), sweep, run: run_state(&run)? }))
+    }
+
+    fn record_without(&self, run: &RunId) -> Result<Option<Record>, StoreError> {
+        let sql = "SELECT record FROM records WHERE run_id = ?1 AND status = ?2";
+        let read = |row: &Row<'_>| row.get::<_, String>(0);
+        let found = self.query("look up a record", sql, [&run.0, RunStatus::Skipped.as_str()], read)?;
+        found.first().map(|json| from_json("a record", json)).transpose()
+    }
+
+    fn amend_record(&self, record: &Record) -> Result<(), StoreError> {
+        let text = to_json(record)?;
+        let amended = self.transaction("amend a record", |transaction| records::amend(transaction, record, &text))?;
+        if amended { Ok(()) } else { Err(StoreError::StaleEpoch { run: run_of(record), epoch: 0 }) }
     }
 
     fn past_durations(&self, job: &JobId, limit: u32) -> Result<Vec<Duration>, StoreError> {

@@ -3,14 +3,15 @@
 //! Main function: [`log_in`]. Tries keys first (an encrypted one through the agent), then the password that the farm
 //! file names. Never asks a person, and never lets a secret into a message.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use russh::client::{AuthResult, Handle, KeyboardInteractiveAuthResponse};
 use russh::keys::agent::AgentIdentity;
 use russh::keys::agent::client::AgentClient;
 use russh::keys::ssh_key;
-use russh::keys::{HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey, load_secret_key};
+use russh::keys::{HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey, load_openssh_certificate, load_secret_key};
 use russh::{MethodKind, MethodSet};
 use tokio::net::UnixStream;
 
@@ -22,6 +23,10 @@ use crate::transport::{ConnectOptions, ErrorKind, TransportError};
 
 /// Rounds of questions that a server may ask where it wants a password.
 const MAX_QUESTION_ROUNDS: usize = 4;
+
+/// How often it is looked whether a connection ends that said nothing more, and the time between two looks.
+const ENDING_LOOKS: u32 = 20;
+const ENDING_PAUSE: Duration = Duration::from_millis(10);
 
 type Agent = AgentClient<UnixStream>;
 
@@ -48,19 +53,49 @@ struct Login<'a> {
     methods: Option<MethodSet>,
 }
 
+/// A key of the agent that is to be tried.
+struct Candidate {
+    identity: AgentIdentity,
+    /// As messages name it.
+    name: String,
+    /// Which of the named files it belongs to.
+    file: Option<usize>,
+}
+
 impl Login<'_> {
+    /// In the order of ssh: named keys that the agent has, its other keys, and then files.
     async fn try_all(&mut self) -> Result<bool, TransportError> {
-        let files = match &self.hop.identities {
-            Identities::Named(files) => files.clone(),
-            Identities::Default(files) => {
-                if self.try_agent_keys().await? {
-                    return Ok(true);
-                }
-                files.iter().filter(|file| file.exists()).cloned().collect()
-            }
+        let Identities { files, certificates, are_named, only, .. } = self.hop.identities.clone();
+        let held = self.agent_keys().await;
+        let halves: Vec<Option<PublicKey>> = files.iter().map(|file| public_half(file)).collect();
+        let is_half = |half: &Option<PublicKey>, of: &AgentIdentity| {
+            half.as_ref().is_some_and(|key| key.key_data() == key_data(of))
         };
-        for file in files {
-            if self.try_file(&file).await? {
+        let mut candidates: Vec<Candidate> = Vec::new();
+        for (identity, comment) in held {
+            let file = halves.iter().position(|half| is_half(half, &identity));
+            let name = match file {
+                Some(file) => format!("key {} (through the agent)", files[file].display()),
+                None => format!("agent key {comment:?}"),
+            };
+            if file.is_some() || !only {
+                candidates.push(Candidate { identity, name, file });
+            }
+        }
+        // In the order of the files; the agent's other keys behind them.
+        candidates.sort_by_key(|candidate| candidate.file.unwrap_or(usize::MAX));
+        let mut tried_files: Vec<&PathBuf> = Vec::new();
+        for candidate in candidates {
+            tried_files.extend(candidate.file.map(|file| &files[file]));
+            if self.try_agent_key(candidate.identity, &candidate.name).await? {
+                return Ok(true);
+            }
+        }
+        for file in files.iter().filter(|file| !tried_files.contains(file)) {
+            if !are_named && !file.exists() {
+                continue;
+            }
+            if self.try_file(file, &certificates).await? {
                 return Ok(true);
             }
         }
@@ -71,7 +106,7 @@ impl Login<'_> {
     }
 
     async fn connect_agent(&mut self) -> Option<Agent> {
-        let socket = self.options.agent_socket.as_ref()?;
+        let socket = self.hop.identities.agent.as_ref()?;
         match AgentClient::connect_uds(socket).await {
             Ok(agent) => Some(agent),
             Err(error) => {
@@ -81,32 +116,36 @@ impl Login<'_> {
         }
     }
 
-    async fn agent_keys(&mut self) -> Vec<(PublicKey, String)> {
+    /// What the agent has, with its comments: plain keys and certificates.
+    async fn agent_keys(&mut self) -> Vec<(AgentIdentity, String)> {
         let Some(agent) = &mut self.agent else { return Vec::new() };
         let identities = agent.request_identities().await.unwrap_or_default();
-        let plain = identities.into_iter().filter_map(|identity| match identity {
-            AgentIdentity::PublicKey { key, comment } => Some((key, comment)),
-            AgentIdentity::Certificate { .. } => None,
+        let commented = identities.into_iter().map(|identity| {
+            let comment = match &identity {
+                AgentIdentity::PublicKey { comment, .. } | AgentIdentity::Certificate { comment, .. } => {
+                    comment.clone()
+                }
+            };
+            (identity, comment)
         });
-        plain.collect()
+        commented.collect()
     }
 
-    async fn try_agent_keys(&mut self) -> Result<bool, TransportError> {
-        for (key, comment) in self.agent_keys().await {
-            if self.try_agent_key(key, &format!("agent key {comment:?}")).await? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    async fn try_agent_key(&mut self, key: PublicKey, name: &str) -> Result<bool, TransportError> {
-        let hash = self.rsa_hash(&key).await?;
+    async fn try_agent_key(&mut self, identity: AgentIdentity, name: &str) -> Result<bool, TransportError> {
+        let hash = self.rsa_hash(&PublicKey::from(key_data(&identity).clone())).await?;
         let Some(agent) = &mut self.agent else { return Ok(false) };
         self.tried.push(name.to_owned());
-        let result = self.handle.authenticate_publickey_with(self.hop.user.clone(), key, hash, agent).await;
+        let user = self.hop.user.clone();
+        let result = match identity {
+            AgentIdentity::PublicKey { key, .. } => {
+                self.handle.authenticate_publickey_with(user, key, hash, agent).await
+            }
+            AgentIdentity::Certificate { certificate, .. } => {
+                self.handle.authenticate_certificate_with(user, certificate, hash, agent).await
+            }
+        };
         match result {
-            Ok(result) => self.note(result),
+            Ok(result) => self.note(result).await,
             // The agent's refusal to sign leaves the connection usable.
             Err(error) => {
                 self.hints.push(format!("the ssh agent did not sign with {name}: {error}"));
@@ -115,8 +154,13 @@ impl Login<'_> {
         }
     }
 
-    async fn try_file(&mut self, file: &Path) -> Result<bool, TransportError> {
+    async fn try_file(&mut self, file: &Path, certificates: &[PathBuf]) -> Result<bool, TransportError> {
         let name = format!("key {}", file.display());
+        if is_public(file) {
+            self.tried.push(format!("{name} (a public key, whose private key is not in the ssh agent)"));
+            self.hints.push(format!("give the agent its private key: ssh-add {}", without_ending(file).display()));
+            return Ok(false);
+        }
         // Key files are small, and read once a connection.
         if let Err(error @ SecretError::Open { .. }) = secret::open(file) {
             self.hints.push(format!("a key that others may use is not used: {error}"));
@@ -124,14 +168,12 @@ impl Login<'_> {
             return Ok(false);
         }
         match load_secret_key(file, None) {
-            Ok(key) => {
-                let hash = self.rsa_hash(key.public_key()).await?;
-                self.tried.push(name);
-                let key = PrivateKeyWithHashAlg::new(Arc::new(key), hash);
-                let result = self.handle.authenticate_publickey(self.hop.user.clone(), key).await;
-                self.note(result.map_err(|error| self.broke(&error))?)
+            Ok(key) => self.try_key(key, file, name, certificates).await,
+            Err(russh::keys::Error::KeyIsEncrypted) => {
+                self.tried.push(format!("{name} (encrypted, and not in the ssh agent)"));
+                self.hints.push(format!("unlock the key with: ssh-add {}", file.display()));
+                Ok(false)
             }
-            Err(russh::keys::Error::KeyIsEncrypted) => self.try_encrypted(file, &name).await,
             Err(error) => {
                 self.tried.push(format!("{name} (unusable: {error})"));
                 Ok(false)
@@ -139,19 +181,33 @@ impl Login<'_> {
         }
     }
 
-    /// An encrypted key works when the agent holds it.
-    async fn try_encrypted(&mut self, file: &Path, name: &str) -> Result<bool, TransportError> {
-        let wanted = public_half(file);
-        let held = self.agent_keys().await.into_iter().map(|(key, _)| key);
-        let found = wanted.and_then(|wanted| held.into_iter().find(|key| key.key_data() == wanted.key_data()));
-        match found {
-            Some(key) => self.try_agent_key(key, &format!("{name} (through the agent)")).await,
-            None => {
-                self.tried.push(format!("{name} (encrypted, and not in the ssh agent)"));
-                self.hints.push(format!("unlock the key with: ssh-add {}", file.display()));
-                Ok(false)
+    /// Offers a key: with each certificate that was made for it, then alone.
+    async fn try_key(
+        &mut self,
+        key: PrivateKey,
+        file: &Path,
+        name: String,
+        certificates: &[PathBuf],
+    ) -> Result<bool, TransportError> {
+        let key = Arc::new(key);
+        let beside = with_ending(file, "-cert.pub");
+        for path in certificates.iter().chain([&beside]) {
+            let Ok(certificate) = load_openssh_certificate(path) else { continue };
+            if certificate.public_key() != key.public_key().key_data() {
+                continue;
+            }
+            self.tried.push(format!("{name} with certificate {}", path.display()));
+            let user = self.hop.user.clone();
+            let result = self.handle.authenticate_openssh_cert(user, Arc::clone(&key), certificate).await;
+            if self.note(result.map_err(|error| self.broke(&error))?).await? {
+                return Ok(true);
             }
         }
+        let hash = self.rsa_hash(key.public_key()).await?;
+        self.tried.push(name);
+        let key = PrivateKeyWithHashAlg::new(key, hash);
+        let result = self.handle.authenticate_publickey(self.hop.user.clone(), key).await;
+        self.note(result.map_err(|error| self.broke(&error))?).await
     }
 
     async fn try_password(&mut self, source: &SecretSource) -> Result<bool, TransportError> {
@@ -161,7 +217,7 @@ impl Login<'_> {
         if offered(&self.methods, MethodKind::Password) {
             self.tried.push(name.clone());
             let result = self.handle.authenticate_password(self.hop.user.clone(), password.clone()).await;
-            if self.note(result.map_err(|error| self.broke(&error))?)? {
+            if self.note(result.map_err(|error| self.broke(&error))?).await? {
                 return Ok(true);
             }
         }
@@ -199,20 +255,19 @@ impl Login<'_> {
             return Ok(false);
         }
         let result = self.handle.authenticate_none(self.hop.user.clone()).await;
-        self.note(result.map_err(|error| self.broke(&error))?)
+        self.note(result.map_err(|error| self.broke(&error))?).await
     }
 
-    fn note(&mut self, result: AuthResult) -> Result<bool, TransportError> {
+    /// What a server's answer means. The library takes a connection that ended for a refusal: it has no methods then.
+    async fn note(&mut self, result: AuthResult) -> Result<bool, TransportError> {
         match result {
             AuthResult::Success => Ok(true),
             AuthResult::Failure { remaining_methods, partial_success } => {
+                if remaining_methods.is_empty() && self.is_ending().await {
+                    return Err(self.broke(&"the server ended the connection"));
+                }
                 if partial_success {
                     self.hints.push("the server wants a second proof, which farmctl can't give".to_owned());
-                }
-                if self.handle.is_closed() {
-                    self.hints
-                        .push("the server ended the connection: name the right key with identity_file".to_owned());
-                    return Err(self.refused());
                 }
                 self.methods = Some(remaining_methods);
                 Ok(false)
@@ -220,13 +275,35 @@ impl Login<'_> {
         }
     }
 
-    async fn rsa_hash(&self, key: &PublicKey) -> Result<Option<HashAlg>, TransportError> {
+    /// Whether the connection has ended, or ends in a moment.
+    async fn is_ending(&self) -> bool {
+        for _ in 0..ENDING_LOOKS {
+            if self.handle.is_closed() {
+                return true;
+            }
+            tokio::time::sleep(ENDING_PAUSE).await;
+        }
+        false
+    }
+
+    async fn rsa_hash(&mut self, key: &PublicKey) -> Result<Option<HashAlg>, TransportError> {
         if !key.algorithm().is_rsa() {
             return Ok(None);
         }
-        // A server that does not tell is new enough for SHA-256; plain ssh-rsa (SHA-1) is never used.
         let best = self.handle.best_supported_rsa_hash().await.map_err(|error| self.broke(&error))?;
-        Ok(Some(best.flatten().unwrap_or(HashAlg::Sha256)))
+        match best.flatten() {
+            Some(hash) => Ok(Some(hash)),
+            // An old server does not tell, and knows SHA-1 only: that has to be wanted.
+            None if self.hop.legacy => Ok(None),
+            None => {
+                self.hints.push(
+                    "the server does not say that it knows RSA with SHA-256: an old one needs `legacy: true` at its ssh \
+                     entry of the farm file, or a key that is not RSA"
+                        .to_owned(),
+                );
+                Ok(Some(HashAlg::Sha256))
+            }
+        }
     }
 
     fn read_secret(&self, source: &SecretSource) -> Result<(String, String), TransportError> {
@@ -250,6 +327,10 @@ impl Login<'_> {
 
     fn refused(&self) -> TransportError {
         let tried = match self.tried.as_slice() {
+            [] if self.hop.identities.agent.is_none() => {
+                "there is nothing to log in with: no key file, no ssh agent (SSH_AUTH_SOCK is not set), no password"
+                    .to_owned()
+            }
             [] => "there is nothing to log in with: no key file, no agent key, no password".to_owned(),
             tried => format!("the server refused {}", tried.join(", ")),
         };
@@ -261,24 +342,51 @@ impl Login<'_> {
             _ => String::new(),
         };
         let error = TransportError::new(ErrorKind::LoginRefused, format!("log in as {}: {tried}{accepts}", self.hop));
-        if self.hints.is_empty() { error } else { error.with_hint(self.hints.join("; ")) }
+        // A key of each kind may have the same hint.
+        let mut hints = self.hints.clone();
+        hints.dedup();
+        if hints.is_empty() { error } else { error.with_hint(hints.join("; ")) }
     }
 
-    /// The connection ended in the middle; servers do that after too many tries.
-    fn broke(&self, error: &russh::Error) -> TransportError {
-        if self.tried.len() > 1 {
-            return self.refused();
-        }
-        TransportError::new(ErrorKind::ConnectionLost, format!("log in as {}: {error}", self.hop))
+    /// The connection ended in the middle, and nothing was said to what was tried last.
+    fn broke(&self, error: &dyn std::fmt::Display) -> TransportError {
+        let before = match self.tried.split_last() {
+            Some((_, before)) if !before.is_empty() => format!(", after it had refused {}", before.join(", ")),
+            _ => String::new(),
+        };
+        TransportError::new(ErrorKind::ConnectionLost, format!("log in as {}: {error}{before}", self.hop))
     }
 }
 
-/// The public key of an encrypted key file: OpenSSH's own format has it in the clear, else it is in the file beside.
+/// The public key of a file: one that has a public key, or a private one with its public half in the clear, as OpenSSH's
+/// own format has it, or with a public key in the file beside it.
 fn public_half(file: &Path) -> Option<PublicKey> {
+    if let Ok(key) = PublicKey::read_openssh_file(file) {
+        return Some(key);
+    }
     if let Ok(key) = PrivateKey::read_openssh_file(file) {
         return Some(key.public_key().clone());
     }
-    let mut beside = file.as_os_str().to_owned();
-    beside.push(".pub");
-    ssh_key::PublicKey::read_openssh_file(Path::new(&beside)).ok()
+    PublicKey::read_openssh_file(with_ending(file, ".pub")).ok()
+}
+
+fn is_public(file: &Path) -> bool {
+    PublicKey::read_openssh_file(file).is_ok()
+}
+
+fn key_data(identity: &AgentIdentity) -> &ssh_key::public::KeyData {
+    match identity {
+        AgentIdentity::PublicKey { key, .. } => key.key_data(),
+        AgentIdentity::Certificate { certificate, .. } => certificate.public_key(),
+    }
+}
+
+fn with_ending(file: &Path, ending: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
+}
+
+fn without_ending(file: &Path) -> PathBuf {
+    if file.extension().is_some_and(|ending| ending == "pub") { file.with_extension("") } else { file.to_owned() }
 }

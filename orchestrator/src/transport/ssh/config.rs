@@ -1,12 +1,13 @@
 //! Where an ssh server is and how to log in, from the farm file and `~/.ssh/config`.
 //!
-//! Main type: [`Hop`]; [`resolve`] gives the way to a device as hops, the device last. What the farm file says wins.
-//! Reads the configuration files and nothing else; connects to nothing.
+//! Main type: [`Hop`]; [`resolve`] gives the way to a device as hops, the device last. What the farm file says wins. Where
+//! OpenSSH is installed, its own reading of the configuration counts; connects to nothing.
 
 use std::path::{Path, PathBuf};
 
 use super::config_file::{HostSettings, settings_for};
-use crate::domain::{HostKey, SecretSource, SshEndpoint};
+use super::openssh;
+use crate::domain::{HostKey, HostKeyChecking, SecretSource, SshEndpoint};
 use crate::transport::{ConnectOptions, ErrorKind, TransportError};
 
 const DEFAULT_PORT: u16 = 22;
@@ -19,24 +20,40 @@ const MAX_HOPS: usize = 8;
 /// One ssh server on the way to a device, and how to get in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Hop {
-    /// Name or address to connect to; known-hosts files have this name.
+    /// Name or address to connect to.
     pub host: String,
+    /// The name that the person uses for it.
+    pub alias: String,
     pub port: u16,
     pub user: String,
     pub identities: Identities,
     pub password: Option<SecretSource>,
+    /// Name of the host in files of known keys, where it is another.
+    pub host_key_alias: Option<String>,
     /// Files of known host keys; new keys go into the first.
     pub known_hosts: Vec<PathBuf>,
     pub pinned_key: Option<HostKey>,
+    pub checking: HostKeyChecking,
+    /// Whether old algorithms will do.
+    pub legacy: bool,
+    /// A command that reaches the server, instead of a connection of ours.
+    pub proxy_command: Option<String>,
+    /// Lines of the configuration that are not honoured.
+    pub passed_over: Vec<String>,
 }
 
-/// Which private keys to try.
+/// Which keys to try.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Identities {
-    /// These files and no other key.
-    Named(Vec<PathBuf>),
-    /// All keys of the agent, then those of these files that exist.
-    Default(Vec<PathBuf>),
+pub(super) struct Identities {
+    /// Private keys, or public ones whose private keys the agent has.
+    pub files: Vec<PathBuf>,
+    pub certificates: Vec<PathBuf>,
+    /// Whether a person named the files: one that is missing is told of then.
+    pub are_named: bool,
+    /// Whether no other key of the agent is tried.
+    pub only: bool,
+    /// Socket of the agent.
+    pub agent: Option<PathBuf>,
 }
 
 impl std::fmt::Display for Hop {
@@ -49,16 +66,34 @@ impl std::fmt::Display for Hop {
     }
 }
 
+/// Whose reading of the person's configuration counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// OpenSSH's, where it is installed. Starts programs, and blocks until they end.
+    OpenSsh,
+    /// Our own.
+    Own,
+}
+
 /// The way to a device: jump hosts first, the device last.
-pub(super) fn resolve(endpoint: &SshEndpoint, options: &ConnectOptions) -> Result<Vec<Hop>, TransportError> {
+pub(super) fn resolve(
+    endpoint: &SshEndpoint,
+    options: &ConnectOptions,
+    reading: Reading,
+) -> Result<Vec<Hop>, TransportError> {
     let mut hops = Vec::new();
-    resolve_into(endpoint, options, &mut hops)?;
+    resolve_into(endpoint, options, reading, &mut hops)?;
     // They were found from the device outwards.
     hops.reverse();
     Ok(hops)
 }
 
-fn resolve_into(endpoint: &SshEndpoint, options: &ConnectOptions, hops: &mut Vec<Hop>) -> Result<(), TransportError> {
+fn resolve_into(
+    endpoint: &SshEndpoint,
+    options: &ConnectOptions,
+    reading: Reading,
+    hops: &mut Vec<Hop>,
+) -> Result<(), TransportError> {
     if hops.len() >= MAX_HOPS {
         return Err(TransportError::new(
             ErrorKind::NameUnknown,
@@ -66,55 +101,122 @@ fn resolve_into(endpoint: &SshEndpoint, options: &ConnectOptions, hops: &mut Vec
         )
         .with_hint("look for a ring of ProxyJump lines in ~/.ssh/config"));
     }
-    let settings = settings_for(&endpoint.host, &options.home)?;
+    let endpoint = &SshEndpoint { host: without_brackets(&endpoint.host).to_owned(), ..endpoint.clone() };
+    let settings = settings_of(endpoint, options, reading)?;
     let jumps = endpoint.proxy_jump.clone().or_else(|| settings.proxy_jump.clone());
     hops.push(merge(endpoint, settings, options));
     let Some(jumps) = jumps.filter(|jumps| !jumps.eq_ignore_ascii_case("none")) else { return Ok(()) };
+    if let Some(hop) = hops.last_mut() {
+        hop.proxy_command = None;
+    }
     let specifications: Vec<&str> = jumps.split(',').map(str::trim).collect();
     for (index, specification) in specifications.iter().enumerate().rev() {
         let mut jump = jump_endpoint(specification, endpoint)?;
-        let own = settings_for(&jump.host, &options.home)?;
+        let own = settings_of(&jump, options, reading)?;
         // What its own configuration leaves open is as for the device behind it.
         jump.identity_file = endpoint.identity_file.clone().filter(|_| own.identity_files.is_empty());
-        jump.known_hosts = endpoint.known_hosts.clone().filter(|_| own.known_hosts_files.is_empty());
+        jump.known_hosts =
+            endpoint.known_hosts.clone().filter(|_| own.known_hosts_files.is_empty() || own.names_are_expanded);
+        jump.legacy = endpoint.legacy;
         if index > 0 {
             // Only the first of a list may have jumps of its own: the others are reached from it.
             jump.proxy_jump = Some("none".to_owned());
         }
-        resolve_into(&jump, options, hops)?;
+        resolve_into(&jump, options, reading, hops)?;
     }
     Ok(())
 }
 
+/// What the person's configuration says of a host. The lines that are passed over are found by our own reader.
+fn settings_of(
+    endpoint: &SshEndpoint,
+    options: &ConnectOptions,
+    reading: Reading,
+) -> Result<HostSettings, TransportError> {
+    let own = settings_for(&endpoint.host, &options.user, &options.home);
+    let includes = own.as_ref().is_ok_and(|own| own.includes_below_home);
+    if reading == Reading::Own || (includes && !openssh::has_home(&options.home)) {
+        return own;
+    }
+    let asked = openssh::settings_of(endpoint, &options.home);
+    match tokio::runtime::Handle::try_current().ok().and_then(|runtime| runtime.block_on(asked)) {
+        Some(settings) => {
+            // ssh evaluates what our reader does not.
+            let lines = own.map(|own| own.passed_over).unwrap_or_default();
+            let passed_over = lines.into_iter().filter(|line| !line.to_lowercase().contains("`match ")).collect();
+            Ok(HostSettings { passed_over, ..settings })
+        }
+        None => own,
+    }
+}
+
+/// An address of IPv6 may stand in brackets.
+fn without_brackets(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+}
+
 fn merge(endpoint: &SshEndpoint, settings: HostSettings, options: &ConnectOptions) -> Hop {
     let host = match &settings.host_name {
-        Some(name) => name.replace("%h", &endpoint.host).replace("%%", "%"),
+        Some(name) if !settings.names_are_expanded => name.replace("%h", &endpoint.host).replace("%%", "%"),
+        Some(name) => name.clone(),
         None => endpoint.host.clone(),
     };
+    let host = without_brackets(&host).to_owned();
     let port = endpoint.port.or(settings.port).unwrap_or(DEFAULT_PORT);
-    let user = endpoint.user.clone().or(settings.user).unwrap_or_else(|| options.user.clone());
+    let user = endpoint.user.clone().or_else(|| settings.user.clone()).unwrap_or_else(|| options.user.clone());
     let expand = |path: &Path| expand_path(path, options, &host, &endpoint.host, port, &user);
-    let identities = match (&endpoint.identity_file, settings.identity_files.as_slice()) {
-        (Some(file), _) => Identities::Named(vec![expand(file)]),
-        (None, []) => {
-            Identities::Default(DEFAULT_IDENTITIES.iter().map(|name| options.home.join(".ssh").join(name)).collect())
-        }
-        (None, files) => Identities::Named(files.iter().map(|file| expand(Path::new(file))).collect()),
+    let all = |files: &[String]| -> Vec<PathBuf> {
+        let named = files.iter().filter(|file| !file.eq_ignore_ascii_case("none"));
+        named.map(|file| expand(Path::new(file))).collect()
+    };
+    let default_files = || DEFAULT_IDENTITIES.iter().map(|name| options.home.join(".ssh").join(name)).collect();
+    let (files, are_named) = match (&endpoint.identity_file, settings.identity_files.as_slice()) {
+        (Some(file), _) => (vec![expand(file)], true),
+        (None, []) => (default_files(), false),
+        (None, files) => (all(files), true),
+    };
+    let agent = match settings.identity_agent.as_deref() {
+        None | Some("SSH_AUTH_SOCK") => options.agent_socket.clone(),
+        Some(none) if none.eq_ignore_ascii_case("none") => None,
+        Some(text) => match text.strip_prefix('$') {
+            Some(name) => (options.environment)(name.trim_matches(['{', '}'])).map(PathBuf::from),
+            None => Some(expand(Path::new(text))),
+        },
+    };
+    let identities = Identities {
+        files,
+        certificates: all(&settings.certificate_files),
+        are_named,
+        only: endpoint.identity_file.is_some() || settings.identities_only == Some(true),
+        agent,
+    };
+    let global = match settings.global_known_hosts_files.as_slice() {
+        [] => vec![PathBuf::from(SYSTEM_KNOWN_HOSTS)],
+        files => all(files),
     };
     let known_hosts = match (&endpoint.known_hosts, settings.known_hosts_files.as_slice()) {
         (Some(file), _) => vec![expand(file)],
         (None, []) => {
             let own = DEFAULT_KNOWN_HOSTS.iter().map(|name| options.home.join(".ssh").join(name));
-            own.chain([PathBuf::from(SYSTEM_KNOWN_HOSTS)]).collect()
+            own.chain(global).collect()
         }
-        (None, files) => {
-            let own =
-                files.iter().filter(|file| !file.eq_ignore_ascii_case("none")).map(|file| expand(Path::new(file)));
-            own.chain([PathBuf::from(SYSTEM_KNOWN_HOSTS)]).collect()
-        }
+        (None, files) => all(files).into_iter().chain(global).collect(),
     };
-    let (password, pinned_key) = (endpoint.password.clone(), endpoint.host_key.clone());
-    Hop { host, port, user, identities, password, known_hosts, pinned_key }
+    Hop {
+        alias: endpoint.host.clone(),
+        password: endpoint.password.clone(),
+        pinned_key: endpoint.host_key.clone(),
+        checking: endpoint.host_key_checking,
+        legacy: endpoint.legacy,
+        proxy_command: settings.proxy_command.filter(|command| !command.eq_ignore_ascii_case("none")),
+        host_key_alias: settings.host_key_alias,
+        passed_over: settings.passed_over,
+        host,
+        port,
+        user,
+        identities,
+        known_hosts,
+    }
 }
 
 /// `~/` and ssh's tokens in a path; a relative path is left to the working folder, as ssh does.

@@ -1,7 +1,7 @@
-//! Reads `~/.ssh/config`.
+//! Reads `~/.ssh/config`, for a host without OpenSSH, and for the lines that farmctl passes over.
 //!
-//! Main function: [`settings_for`]. Knows the few keywords that farmctl honours, `Host` blocks, `Include` and `Match
-//! all`; the conditions of other `Match` blocks are not evaluated, and such a block applies to nothing.
+//! Main function: [`settings_for`]. Knows the keywords that farmctl honours, `Host` blocks, `Include`, and `Match` by
+//! names; other conditions are not evaluated, and such a block applies to nothing.
 
 use std::path::{Path, PathBuf};
 
@@ -11,6 +11,8 @@ use super::pattern;
 use crate::transport::{ErrorKind, TransportError};
 
 const MAX_INCLUDE_DEPTH: usize = 16;
+/// Most files that one pattern names.
+const MAX_INCLUDED: usize = 1000;
 const MAX_FILE_BYTES: u64 = 4 << 20;
 
 /// What the file says of one host; the first value that is found counts, as in ssh.
@@ -21,14 +23,57 @@ pub(super) struct HostSettings {
     pub port: Option<u16>,
     /// All of them, in order.
     pub identity_files: Vec<String>,
+    pub identities_only: Option<bool>,
+    pub identity_agent: Option<String>,
+    pub certificate_files: Vec<String>,
     pub proxy_jump: Option<String>,
+    pub proxy_command: Option<String>,
+    pub host_key_alias: Option<String>,
     pub known_hosts_files: Vec<String>,
+    pub global_known_hosts_files: Vec<String>,
+    /// Whether the host's name has no tokens left.
+    pub names_are_expanded: bool,
+    /// Whether a file is included by a name below `~/.ssh`.
+    pub includes_below_home: bool,
+    /// Lines that are about the host and that farmctl does not honour, each with its place.
+    pub passed_over: Vec<String>,
+}
+
+/// Keywords that change whether and how ssh gets in, and that farmctl does not honour. What needs no line here either
+/// does nothing in batch mode, or is honoured.
+const PASSED_OVER: [&str; 18] = [
+    "addressfamily",
+    "bindaddress",
+    "bindinterface",
+    "ciphers",
+    "gssapiauthentication",
+    "hostbasedauthentication",
+    "hostkeyalgorithms",
+    "kexalgorithms",
+    "knownhostscommand",
+    "macs",
+    "nohostauthenticationforlocalhost",
+    "pkcs11provider",
+    "proxyusefdpass",
+    "pubkeyacceptedalgorithms",
+    "revokedhostkeys",
+    "securitykeyprovider",
+    "stricthostkeychecking",
+    "verifyhostkeydns",
+];
+
+/// Values that mean of such a keyword what farmctl does anyway.
+const HARMLESS: [&str; 4] = ["no", "yes", "ask", "any"];
+
+/// Where the person's configuration is.
+pub(super) fn config_path(home: &Path) -> PathBuf {
+    home.join(".ssh/config")
 }
 
 /// What `~/.ssh/config` says of a host, by the name that the person uses for it.
-pub(super) fn settings_for(host: &str, home: &Path) -> Result<HostSettings, TransportError> {
-    let mut reader = Reader { host, home, settings: HostSettings::default() };
-    let path = home.join(".ssh/config");
+pub(super) fn settings_for(host: &str, user: &str, home: &Path) -> Result<HostSettings, TransportError> {
+    let mut reader = Reader { host, user, home, settings: HostSettings::default() };
+    let path = config_path(home);
     if path.exists() {
         reader.file(&path, true, 0)?;
     }
@@ -37,6 +82,8 @@ pub(super) fn settings_for(host: &str, home: &Path) -> Result<HostSettings, Tran
 
 struct Reader<'a> {
     host: &'a str,
+    /// The person's own name.
+    user: &'a str,
     home: &'a Path,
     settings: HostSettings,
 }
@@ -64,8 +111,17 @@ impl Reader<'_> {
                 "host" => {
                     applies_now = applies && pattern::list_matches(arguments.iter().map(String::as_str), self.host)
                 }
-                "match" => applies_now = applies && self.match_applies(&arguments, path, index + 1),
+                "match" => {
+                    let matched = self.match_applies(&arguments);
+                    if applies && matched.is_none() {
+                        self.settings.passed_over.push(format!("{}:{} `{}`", path.display(), index + 1, line.trim()));
+                    }
+                    applies_now = applies && matched == Some(true);
+                }
                 "include" => self.include(&arguments, applies_now, depth)?,
+                _ if applies_now && is_passed_over(&keyword, &arguments) => {
+                    self.settings.passed_over.push(format!("{}:{} `{}`", path.display(), index + 1, line.trim()));
+                }
                 _ if applies_now => self.set(&keyword, arguments, path, index + 1)?,
                 _ => {}
             }
@@ -73,16 +129,30 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn match_applies(&self, arguments: &[String], path: &Path, line: usize) -> bool {
-        let applies = arguments.len() == 1 && arguments[0].eq_ignore_ascii_case("all");
-        if !applies {
-            tracing::debug!(file = %path.display(), line, "the conditions of Match are not evaluated: the block is passed over");
+    /// Whether a `Match` is about the host; `None` when it has conditions that are not evaluated.
+    fn match_applies(&self, arguments: &[String]) -> Option<bool> {
+        let mut words = arguments.iter();
+        let mut applies = true;
+        while let Some(word) = words.next() {
+            let word = word.to_lowercase();
+            let (is_not, condition) = word.strip_prefix('!').map_or((false, word.as_str()), |rest| (true, rest));
+            let settings = &self.settings;
+            let subject = match condition {
+                "all" => continue,
+                "host" => settings.host_name.as_deref().unwrap_or(self.host),
+                "originalhost" => self.host,
+                "user" => settings.user.as_deref().unwrap_or(self.user),
+                "localuser" => self.user,
+                _ => return None,
+            };
+            applies &= pattern::list_matches(words.next()?.split(','), subject) != is_not;
         }
-        applies
+        Some(applies)
     }
 
     fn include(&mut self, arguments: &[String], applies: bool, depth: usize) -> Result<(), TransportError> {
         for argument in arguments {
+            self.settings.includes_below_home |= !argument.starts_with('/');
             for path in included_files(argument, self.home) {
                 self.file(&path, applies, depth + 1)?;
             }
@@ -107,6 +177,18 @@ impl Reader<'_> {
             }
             "identityfile" if first.eq_ignore_ascii_case("none") => {}
             "identityfile" => settings.identity_files.push(first),
+            "identitiesonly" => {
+                settings.identities_only.get_or_insert(first.eq_ignore_ascii_case("yes"));
+            }
+            "identityagent" => settings.identity_agent = settings.identity_agent.take().or(Some(first)),
+            "certificatefile" => settings.certificate_files.push(first),
+            "proxycommand" if settings.proxy_command.is_none() && settings.proxy_jump.is_none() => {
+                settings.proxy_command = Some(arguments.join(" "));
+            }
+            "hostkeyalias" => settings.host_key_alias = settings.host_key_alias.take().or(Some(first)),
+            "globalknownhostsfile" if settings.global_known_hosts_files.is_empty() => {
+                settings.global_known_hosts_files = arguments;
+            }
             "proxyjump" => settings.proxy_jump = settings.proxy_jump.take().or(Some(first)),
             "userknownhostsfile" if settings.known_hosts_files.is_empty() => settings.known_hosts_files = arguments,
             _ => {}
@@ -115,25 +197,49 @@ impl Reader<'_> {
     }
 }
 
-/// Files that an `Include` names: below `~/.ssh` unless absolute, with wildcards in the last part, in order of names.
+/// Whether a line is one that farmctl does not honour.
+fn is_passed_over(keyword: &str, arguments: &[String]) -> bool {
+    let value = arguments.first().map(|value| value.to_lowercase()).unwrap_or_default();
+    let is_harmless = match keyword {
+        // It is `no` that makes ssh accept more.
+        "stricthostkeychecking" => matches!(value.as_str(), "yes" | "ask" | "true"),
+        "nohostauthenticationforlocalhost" => value == "no",
+        // Other ways in are tried by ssh as well.
+        "gssapiauthentication" | "hostbasedauthentication" => value == "no",
+        _ => HARMLESS.contains(&value.as_str()),
+    };
+    PASSED_OVER.contains(&keyword) && !is_harmless
+}
+
+/// Files that an `Include` names: below `~/.ssh` unless absolute, with wildcards in any part, in order of names.
 fn included_files(argument: &str, home: &Path) -> Vec<PathBuf> {
     let whole = match argument.strip_prefix("~/") {
         Some(rest) => home.join(rest),
         None => home.join(".ssh").join(argument),
     };
-    let (Some(folder), Some(name)) = (whole.parent(), whole.file_name().and_then(|name| name.to_str())) else {
-        return Vec::new();
-    };
-    let Ok(glob) = Glob::new(name).map(|glob| glob.compile_matcher()) else { return Vec::new() };
-    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
-    let mut files: Vec<PathBuf> = entries
-        .filter_map(Result::ok)
-        .filter(|entry| glob.is_match(entry.file_name()))
-        .map(|entry| entry.path())
-        .filter(|path| path.is_file())
-        .collect();
-    files.sort();
-    files
+    let mut found = vec![PathBuf::from("/")];
+    for part in whole.components().skip(1) {
+        let name = part.as_os_str();
+        let text = name.to_string_lossy();
+        if !text.contains(['*', '?', '[']) {
+            found.iter_mut().for_each(|path| path.push(name));
+            continue;
+        }
+        let Ok(glob) = Glob::new(&text).map(|glob| glob.compile_matcher()) else { return Vec::new() };
+        let entries = found.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten();
+        let mut matching: Vec<PathBuf> = entries
+            .filter_map(Result::ok)
+            .filter(|entry| glob.is_match(entry.file_name()))
+            // As the shell has it, a wildcard means no hidden file.
+            .filter(|entry| text.starts_with('.') || !entry.file_name().to_string_lossy().starts_with('.'))
+            .map(|entry| entry.path())
+            .take(MAX_INCLUDED)
+            .collect();
+        matching.sort();
+        found = matching;
+    }
+    found.retain(|path| path.is_file());
+    found
 }
 
 /// Keyword in small letters, and arguments without their quotes; `None` for an empty line or a comment.

@@ -5,21 +5,26 @@
 
 use std::borrow::Cow;
 use std::io::ErrorKind as IoErrorKind;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use russh::client::{self, DisconnectReason, Handle, Msg};
-use russh::keys::PublicKeyOrCertificate;
+use russh::keys::{Algorithm, PublicKeyOrCertificate};
 use russh::{Channel, Disconnect, Preferred};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::SemaphorePermit;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::auth;
 use super::config::Hop;
+use super::facts::{Facts, Overheard};
 use super::host_keys::HostKeyCheck;
+use super::names;
+use super::places::{Channels, login_place};
+use super::proxy_command::ProxyStream;
 use crate::transport::{ConnectOptions, ErrorKind, TransportError};
+use crate::wording::single_line;
 
 /// Questions to a silent server that may stay without an answer. Each has as long for it as connecting has; so has the
 /// silence before the first.
@@ -34,16 +39,17 @@ const CHANNEL_BUFFER_PACKETS: usize = 32;
 /// Asked for first: with AES instructions it is much faster than ChaCha20 (bench/ssh-push). A board without them is
 /// slower by it than it could be.
 const FAST_CIPHERS: [russh::cipher::Name; 1] = [russh::cipher::AES_256_GCM];
+/// Pause before a channel that was refused is asked for again; it doubles with each refusal.
+const FIRST_CHANNEL_PAUSE: Duration = Duration::from_millis(20);
+/// How long channels may be refused while none is open.
+const CHANNEL_PATIENCE: Duration = Duration::from_secs(5);
+/// RSA with SHA-1.
+const OLD_RSA: Algorithm = Algorithm::Rsa { hash: None };
+/// What servers of ten years ago have, beyond that.
+const LEGACY_KEY_EXCHANGES: [russh::kex::Name; 2] = [russh::kex::DH_G14_SHA1, russh::kex::DH_G1_SHA1];
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
-
-/// What a connection learns about itself while it lives.
-#[derive(Default)]
-struct Facts {
-    /// Why it ended, once it did.
-    end: OnceLock<String>,
-    /// Whether the server calls itself dropbear.
-    is_dropbear: OnceLock<bool>,
-}
+/// Most of a banner that is kept.
+const MAX_BANNER_CHARACTERS: usize = 400;
 
 /// Judges the server's key during the handshake, and keeps why the connection ended.
 pub(super) struct Verifier {
@@ -68,7 +74,7 @@ impl client::Handler for Verifier {
     type Error = HandshakeError;
 
     async fn check_server_key(&mut self, key: &PublicKeyOrCertificate) -> Result<bool, HandshakeError> {
-        self.check.check(&key.public_key()).map(|()| true).map_err(HandshakeError::HostKey)
+        self.check.check_server(key).map(|()| true).map_err(HandshakeError::HostKey)
     }
 
     async fn kex_done(
@@ -83,10 +89,16 @@ impl client::Handler for Verifier {
         Ok(())
     }
 
+    async fn auth_banner(&mut self, banner: &str, _: &mut client::Session) -> Result<(), HandshakeError> {
+        let _ = self.facts.banner.set(banner.chars().take(MAX_BANNER_CHARACTERS).collect());
+        Ok(())
+    }
+
     async fn disconnected(&mut self, reason: DisconnectReason<HandshakeError>) -> Result<(), HandshakeError> {
         match reason {
             DisconnectReason::ReceivedDisconnect(info) => {
-                let _ = self.facts.end.set(format!("the server ended it: {}", info.message.trim()));
+                let _ = self.facts.end.set(format!("the server ended it: {}", single_line(&info.message)));
+                let _ = self.facts.disconnect.set(info.reason_code);
                 Ok(())
             }
             DisconnectReason::Error(error) => {
@@ -104,7 +116,7 @@ pub(super) struct Connection {
     device: Handle<Verifier>,
     /// Connections to jump hosts, kept open as long as this one.
     jumps: Vec<Handle<Verifier>>,
-    channels: Semaphore,
+    channels: Channels,
     /// As messages name it.
     pub address: String,
     facts: Arc<Facts>,
@@ -113,46 +125,67 @@ pub(super) struct Connection {
 impl Connection {
     /// Goes from hop to hop, all within the time that the options allow.
     pub(super) async fn open(hops: &[Hop], options: &ConnectOptions) -> Result<Connection, TransportError> {
-        let deadline = Instant::now() + options.connect_timeout;
         let mut reached: Vec<Handle<Verifier>> = Vec::new();
         let mut facts = Arc::new(Facts::default());
+        let mut place = if hops.len() > 1 { Some(login_place(&hops[0]).await?) } else { None };
+        let deadline = Instant::now() + options.connect_timeout;
         for (index, hop) in hops.iter().enumerate() {
             // Those of the last hop count: when a jump host goes, the device goes with it.
             facts = Arc::new(Facts::default());
-            let handle = match index.checked_sub(1).and_then(|before| Some((reached.last()?, hops.get(before)?))) {
+            let before = index.checked_sub(1).and_then(|before| Some((reached.last()?, hops.get(before)?)));
+            let entered = match before {
+                None if let Some(command) = &hop.proxy_command => {
+                    enter_by(ProxyStream::start(hop, command), hop, options, deadline, &facts).await
+                }
                 None => {
-                    let stream = tcp_connect(hop, deadline, options.connect_timeout).await?;
-                    enter(stream, hop, options, deadline, &facts).await?
+                    let stream = tcp_connect(hop, deadline, options.connect_timeout).await;
+                    enter_by(stream, hop, options, deadline, &facts).await
                 }
                 Some((jump, jump_hop)) => {
-                    let stream = tunnel(jump, jump_hop, hop, deadline).await?;
-                    enter(stream, hop, options, deadline, &facts).await?
+                    let stream = tunnel(jump, jump_hop, hop, deadline).await;
+                    enter_by(stream, hop, options, deadline, &facts).await
                 }
             };
-            reached.push(handle);
+            // The first is where many meet: the others are reached from it one by one.
+            place.take();
+            let is_jump = index + 1 < hops.len();
+            let entered = entered.map_err(|error| with_lines_passed_over(error, hop));
+            reached.push(entered.map_err(|error| if is_jump { at_jump_host(hops, error) } else { error })?);
         }
         let (Some(device), Some(hop)) = (reached.pop(), hops.last()) else {
             return Err(TransportError::new(ErrorKind::NameUnknown, "connect by ssh: no host is named"));
         };
         let is_dropbear = facts.is_dropbear.get().copied().unwrap_or(false);
-        let channels = Semaphore::new(if is_dropbear { MAX_CHANNELS_DROPBEAR } else { MAX_CHANNELS });
+        let channels = Channels::new(if is_dropbear { MAX_CHANNELS_DROPBEAR } else { MAX_CHANNELS });
         Ok(Connection { device, jumps: reached, channels, address: format!("ssh {hop}"), facts })
     }
 
-    /// Opens a channel, waiting for one of the others to end when there are many.
+    /// Opens a channel, waiting for one of the others to end when there are many. A server that allows fewer than we
+    /// would have (MaxSessions) shows that by a refusal: then there are as many as it allows.
     pub(super) async fn channel(&self) -> Result<(Channel<Msg>, SemaphorePermit<'_>), TransportError> {
         let lost = |reason: &dyn std::fmt::Display| {
             TransportError::new(ErrorKind::ConnectionLost, format!("open a channel to {}: {reason}", self.address))
         };
-        let permit = self.channels.acquire().await.map_err(|error| lost(&error))?;
-        match self.device.channel_open_session().await {
-            Ok(channel) => Ok((channel, permit)),
-            Err(russh::Error::ChannelOpenFailure(reason)) => Err(TransportError::new(
-                ErrorKind::Protocol,
-                format!("open a channel to {}: the server refused it ({reason:?})", self.address),
-            )
-            .with_hint("the server may allow few sessions: look at MaxSessions in its sshd_config")),
-            Err(error) => Err(lost(&error)),
+        let (mut pause, mut waited) = (FIRST_CHANNEL_PAUSE, Duration::ZERO);
+        loop {
+            let permit = self.channels.acquire().await.map_err(|error| lost(&error))?;
+            let reason = match self.device.channel_open_session().await {
+                Ok(channel) => return Ok((channel, permit)),
+                Err(russh::Error::ChannelOpenFailure(reason)) => reason,
+                Err(error) => return Err(lost(&error)),
+            };
+            if self.channels.lower(permit) {
+                continue;
+            }
+            // A server counts a channel for a moment after it has closed it.
+            if waited >= CHANNEL_PATIENCE {
+                let refused = format!("open a channel to {}: the server refused it ({reason:?})", self.address);
+                return Err(TransportError::new(ErrorKind::Protocol, refused)
+                    .with_hint("the server may allow no session: look at MaxSessions in its sshd_config"));
+            }
+            tokio::time::sleep(pause).await;
+            waited += pause;
+            pause *= 2;
         }
     }
 
@@ -183,15 +216,9 @@ impl Connection {
 }
 
 async fn tcp_connect(hop: &Hop, deadline: Instant, limit: Duration) -> Result<TcpStream, TransportError> {
-    let unknown = |reason: String| {
-        TransportError::new(ErrorKind::NameUnknown, format!("find the address of {:?}: {reason}", hop.host))
-    };
-    let addresses: Vec<_> = timeout_at(deadline, tokio::net::lookup_host((hop.host.as_str(), hop.port)))
-        .await
-        .map_err(|_| unknown(format!("no answer within {} s", limit.as_secs_f64())))?
-        .map_err(|error| unknown(error.to_string()))?
-        .collect();
-    let mut failure = unknown("it has none".to_owned());
+    let addresses = names::look_up(&hop.host, hop.port, deadline, limit).await?;
+    let none = || format!("find the address of {:?}: it has none", hop.host);
+    let mut failure = TransportError::new(ErrorKind::NameUnknown, none());
     for (index, address) in addresses.iter().enumerate() {
         // A silent address leaves time for the next one.
         let left = deadline.saturating_duration_since(Instant::now());
@@ -237,6 +264,40 @@ async fn tunnel(
     }
 }
 
+/// A failure at a jump host, as a failure of the way to the device behind it.
+fn at_jump_host(hops: &[Hop], mut error: TransportError) -> TransportError {
+    let device = hops.last().map_or_else(String::new, ToString::to_string);
+    error.message = format!("go to {device} through a jump host: {}", error.message);
+    if error.kind == ErrorKind::ConnectionLost && error.hint.is_none() {
+        error.hint =
+            Some("the jump host may take few logins at a time: look at MaxStartups in its sshd_config".to_owned());
+    }
+    error
+}
+
+/// The failure, with the lines of the configuration that ssh would have honoured.
+fn with_lines_passed_over(mut error: TransportError, hop: &Hop) -> TransportError {
+    if !hop.passed_over.is_empty() {
+        let lines = hop.passed_over.join(", ");
+        let hint = error.hint.map_or_else(String::new, |hint| format!("{hint}; "));
+        error.hint = Some(format!("{hint}farmctl does not honour {lines}"));
+    }
+    error
+}
+
+async fn enter_by<S>(
+    stream: Result<S, TransportError>,
+    hop: &Hop,
+    options: &ConnectOptions,
+    deadline: Instant,
+    facts: &Arc<Facts>,
+) -> Result<Handle<Verifier>, TransportError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    enter(stream?, hop, options, deadline, facts).await
+}
+
 /// Handshake and login on a stream that is there.
 async fn enter<S>(
     stream: S,
@@ -249,28 +310,53 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let check = HostKeyCheck::new(hop, options.accept_new)?;
-    let config = Arc::new(client_config(&check, options.connect_timeout));
+    let config = Arc::new(client_config(&check, hop.legacy, options.connect_timeout));
+    let stream = Overheard { stream, heard: Arc::clone(&facts.greeting) };
     let handshake = client::connect_stream(config, stream, Verifier { check, facts: Arc::clone(facts) });
     let silent = |step: &str| {
         TransportError::new(
             ErrorKind::Timeout,
             format!(
-                "{step} {hop}: the server accepted the connection but did not answer within {} s",
-                options.connect_timeout.as_secs_f64()
+                "{step} {hop}: the server accepted the connection but did not answer within {} s{}",
+                options.connect_timeout.as_secs_f64(),
+                facts.words()
             ),
         )
     };
     let mut handle = match timeout_at(deadline, handshake).await {
         Ok(Ok(handle)) => handle,
         Ok(Err(HandshakeError::HostKey(error))) => return Err(error),
-        Ok(Err(HandshakeError::Library(error))) => return Err(handshake_failure(hop, &error)),
+        Ok(Err(HandshakeError::Library(error))) => return Err(handshake_failure(hop, &error, facts)),
         Err(_) => return Err(silent("agree on keys with")),
     };
-    timeout_at(deadline, auth::log_in(&mut handle, hop, options)).await.map_err(|_| silent("log in as"))??;
-    Ok(handle)
+    let login = timeout_at(deadline, auth::log_in(&mut handle, hop, options)).await.map_err(|_| silent("log in as"))?;
+    match login {
+        Ok(()) => Ok(handle),
+        // A server that ends the connection by a message of the protocol has said no; one that is just gone has not.
+        Err(mut error) => {
+            if error.kind == ErrorKind::ConnectionLost && facts.disconnect.get().is_some_and(is_a_no) {
+                error.kind = ErrorKind::LoginRefused;
+                error.hint = Some("name the right key with identity_file".to_owned());
+            }
+            error.message.push_str(&facts.words());
+            Err(error)
+        }
+    }
 }
 
-fn client_config(check: &HostKeyCheck, silence_limit: Duration) -> client::Config {
+/// Whether a server that ends a connection for this reason has refused the login. sshd calls it a breach of the protocol
+/// when too many keys were tried.
+fn is_a_no(reason: &Disconnect) -> bool {
+    matches!(
+        reason,
+        Disconnect::HostNotAllowedToConnect
+            | Disconnect::ProtocolError
+            | Disconnect::NoMoreAuthMethodsAvailable
+            | Disconnect::IllegalUserName
+    )
+}
+
+fn client_config(check: &HostKeyCheck, legacy: bool, silence_limit: Duration) -> client::Config {
     let known = check.known_algorithms();
     let mut preferred = Preferred::default();
     // A server has keys of several kinds: one that is known is asked for first.
@@ -278,6 +364,14 @@ fn client_config(check: &HostKeyCheck, silence_limit: Duration) -> client::Confi
     kinds.sort_by_key(|kind| {
         !known.iter().any(|known| known == kind || (known.clone().is_rsa() && kind.clone().is_rsa()))
     });
+    if legacy {
+        preferred.kex.to_mut().extend(LEGACY_KEY_EXCHANGES);
+    } else {
+        kinds.retain(|kind| *kind != OLD_RSA);
+    }
+    if check.knows_authorities() {
+        preferred.host_key_certificates = Cow::Owned(kinds.clone());
+    }
     preferred.key = Cow::Owned(kinds);
     let mut ciphers = preferred.cipher.to_vec();
     ciphers.sort_by_key(|cipher| !FAST_CIPHERS.contains(cipher));
@@ -292,7 +386,7 @@ fn client_config(check: &HostKeyCheck, silence_limit: Duration) -> client::Confi
     }
 }
 
-fn handshake_failure(hop: &Hop, error: &russh::Error) -> TransportError {
+fn handshake_failure(hop: &Hop, error: &russh::Error, facts: &Facts) -> TransportError {
     let kind = match error {
         russh::Error::Disconnect
         | russh::Error::HUP
@@ -301,5 +395,12 @@ fn handshake_failure(hop: &Hop, error: &russh::Error) -> TransportError {
         | russh::Error::RecvError => ErrorKind::ConnectionLost,
         _ => ErrorKind::Protocol,
     };
-    TransportError::new(kind, format!("agree on keys with {hop}: {error}"))
+    let failure = TransportError::new(kind, format!("agree on keys with {hop}: {error}{}", facts.words()));
+    match error {
+        russh::Error::NoCommonAlgo { .. } if !hop.legacy => failure.with_hint(
+            "update the server; one that only knows old algorithms (ssh-rsa with SHA-1) needs `legacy: true` at its ssh \
+             entry of the farm file",
+        ),
+        _ => failure,
+    }
 }

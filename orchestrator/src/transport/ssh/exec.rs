@@ -12,13 +12,19 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
 use super::connection::Connection;
+use super::output::{GREETING_LIMIT_BYTES, OutputFilter, TooMuch};
 use crate::transport::stderr::StderrFilter;
 use crate::transport::streams::{Activity, Limit, Streams};
 use crate::transport::{ErrorKind, Exit, OutputSink, TransportError, quote};
+use crate::wording::single_line;
 
 /// What is read from the source at once. 64 KiB to 1 MiB are equally fast (`bench/README.md`).
 const CHUNK_BYTES: usize = 256 << 10;
 const EXTENDED_DATA_STDERR: u32 = 1;
+/// How a session of sshd ends while /etc/nologin is there.
+const NOLOGIN: i32 = 254;
+/// Most of a server's own words that are told.
+const MAX_WORDS_BYTES: usize = 400;
 /// How long a channel that is given up may take to say so to the server.
 const ABANDON_LIMIT: Duration = Duration::from_secs(10);
 
@@ -91,6 +97,7 @@ async fn kill_by_number(connection: &Connection, pid: u32) {
     let Ok(line) = quote::command_line(&["sh".to_owned(), "-c".to_owned(), script]) else { return };
     let Some(mut channel) = connection.extra_channel().await else { return };
     if channel.exec(true, line).await.is_ok() {
+        let _ = channel.data(quote::INPUT_PREFIX.as_bytes()).await;
         while channel.wait().await.is_some() {}
     }
 }
@@ -132,6 +139,8 @@ impl Task<'_> {
         let mut writer = channel.make_writer();
         let mut buffer = vec![0; CHUNK_BYTES];
         let mut sent_bytes = 0;
+        // That a broken connection does not take it is told by the receiving side.
+        let _ = writer.write_all(quote::INPUT_PREFIX.as_bytes()).await;
         loop {
             let mut rest = match stdin.read(&mut buffer).await {
                 Ok(0) => break,
@@ -161,12 +170,21 @@ impl Task<'_> {
         output: &mut dyn OutputSink,
     ) -> Result<Exit, TransportError> {
         let mut exit = None;
+        let (mut stdout, mut said) = (OutputFilter::default(), Vec::new());
         while let Some(message) = channel.wait().await {
             self.activity.note();
             match message {
-                ChannelMsg::Data { data } => output.stdout(&data).await?,
+                ChannelMsg::Data { data } => {
+                    let passed = stdout.pass(&data).map_err(|TooMuch| self.prints_too_much())?;
+                    if !passed.is_empty() {
+                        output.stdout(&passed).await?;
+                    }
+                }
                 ChannelMsg::ExtendedData { data, ext: EXTENDED_DATA_STDERR } => {
                     let passed = stderr.pass(&data);
+                    if !stdout.is_found() && said.len() < MAX_WORDS_BYTES {
+                        said.extend_from_slice(&data);
+                    }
                     if !passed.is_empty() {
                         output.stderr(&passed).await?;
                     }
@@ -177,7 +195,7 @@ impl Task<'_> {
                 ChannelMsg::ExitSignal { signal_name, .. } => exit = Some(Exit::Signal(signal_number(&signal_name))),
                 ChannelMsg::Failure => {
                     return Err(TransportError::new(
-                        ErrorKind::Protocol,
+                        ErrorKind::LoginRefused,
                         format!(
                             "{} on {}: the server runs no commands for this login",
                             self.what, self.connection.address
@@ -193,6 +211,8 @@ impl Task<'_> {
             output.stderr(&rest).await?;
         }
         match exit {
+            Some(Exit::Code(code)) if !stdout.is_found() => Err(self.runs_nothing(code, stdout.greeting(), &said)),
+            Some(Exit::Code(127)) if stderr.tells(quote::NO_INPUT_MARKER) => Err(self.reads_all()),
             Some(Exit::Code(127)) if stderr.tells_not_found() => Err(TransportError::new(
                 ErrorKind::CommandNotFound,
                 format!("{} on {}: there is no such program, or it may not be run", self.what, self.connection.address),
@@ -200,6 +220,44 @@ impl Task<'_> {
             Some(exit) => Ok(exit),
             None => Err(self.lost()),
         }
+    }
+
+    /// The login ended before it had started the command: a shell that lets nobody in, or none at all.
+    fn runs_nothing(&self, code: i32, greeting: &[u8], said: &[u8]) -> TransportError {
+        let text = [greeting, said].concat();
+        let start = &text[..text.len().min(MAX_WORDS_BYTES)];
+        let words = match single_line(&String::from_utf8_lossy(start)) {
+            words if words.is_empty() => "said nothing".to_owned(),
+            words => format!("said «{words}»"),
+        };
+        let message = format!(
+            "{} on {}: its login runs no commands: it ended with exit code {code} and {words}",
+            self.what, self.connection.address
+        );
+        if code == NOLOGIN {
+            return TransportError::new(ErrorKind::LoginClosed, message);
+        }
+        TransportError::new(ErrorKind::LoginRefused, message).with_hint(
+            "look at the user's shell in /etc/passwd, at its password's age (chage -l), and at ForceCommand in sshd_config",
+        )
+    }
+
+    fn reads_all(&self) -> TransportError {
+        TransportError::new(
+            ErrorKind::LoginRefused,
+            format!("{} on {}: its login shell reads the input of commands", self.what, self.connection.address),
+        )
+        .with_hint("let the shell's start files read nothing where there is no terminal: [ -t 0 ] || return")
+    }
+
+    fn prints_too_much(&self) -> TransportError {
+        TransportError::new(
+            ErrorKind::Protocol,
+            format!(
+                "{} on {}: its login shell printed more than {GREETING_LIMIT_BYTES} bytes and started no command",
+                self.what, self.connection.address
+            ),
+        )
     }
 
     fn lost(&self) -> TransportError {

@@ -1,8 +1,8 @@
 //! Decides whether a server is the one it should be.
 //!
 //! Main type: [`HostKeyCheck`]. A key that is not known is refused unless new ones are accepted on purpose; a key that
-//! differs from the known one, or is revoked, is always refused. Certificates of host keys are not supported: lines
-//! with `@cert-authority` are passed over.
+//! differs from the known one, or is revoked, is always refused, unless the farm file wants no check at all. A server's
+//! certificate counts where a line with `@cert-authority` names who made it.
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind as IoErrorKind, Write};
@@ -12,24 +12,40 @@ use std::path::{Path, PathBuf};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hmac::{Hmac, KeyInit, Mac};
-use russh::keys::{Algorithm, HashAlg, PublicKey};
+use russh::keys::ssh_key::certificate::CertType;
+use russh::keys::{Algorithm, Certificate, HashAlg, PublicKey, PublicKeyOrCertificate};
 use sha1::Sha1;
 
 use super::config::Hop;
 use super::pattern;
-use crate::domain::HostKey;
+use crate::domain::{HostKey, HostKeyChecking};
 use crate::transport::{ErrorKind, TransportError};
 
 /// What is known of one server's key.
 pub(super) struct HostKeyCheck {
     /// As known-hosts files name it: `host`, or `[host]:port`.
     name: String,
+    /// The host's own name, which its certificate has to be for.
+    principal: String,
     /// As messages name it.
     address: String,
     pinned: Option<HostKey>,
     files: Vec<PathBuf>,
     accept_new: bool,
+    accept_all: bool,
     known: Vec<KnownKey>,
+}
+
+/// What a line says of its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// It is the server's.
+    Valid,
+    /// It is the server's, by a line for whichever port: one that differs says nothing.
+    AnyPort,
+    /// Whoever has it makes certificates for the server.
+    Authority,
+    Revoked,
 }
 
 /// A line of a known-hosts file that is about this server.
@@ -37,47 +53,90 @@ pub(super) struct HostKeyCheck {
 struct KnownKey {
     file: PathBuf,
     line: usize,
-    revoked: bool,
+    standing: Standing,
     key: PublicKey,
 }
 
 impl HostKeyCheck {
     /// Reads what the files know of this server.
     pub(super) fn new(hop: &Hop, accept_new: bool) -> Result<HostKeyCheck, TransportError> {
-        let host = hop.host.to_lowercase();
-        let name = if hop.port == 22 { host } else { format!("[{host}]:{}", hop.port) };
+        let host = hop.host_key_alias.as_ref().unwrap_or(&hop.host).to_lowercase();
+        let has_own_port = hop.port != 22 && hop.host_key_alias.is_none();
+        let name = if has_own_port { format!("[{host}]:{}", hop.port) } else { host.clone() };
         let mut known = Vec::new();
         if hop.pinned_key.is_none() {
             for file in &hop.known_hosts {
-                read_known_hosts(file, &name, &mut known)?;
+                read_known_hosts(file, &name, has_own_port.then_some(host.as_str()), &mut known)?;
             }
         }
         Ok(HostKeyCheck {
             name,
+            principal: host,
             address: hop.to_string(),
             pinned: hop.pinned_key.clone(),
             files: hop.known_hosts.clone(),
-            accept_new,
+            accept_new: accept_new || hop.checking == HostKeyChecking::AcceptNew,
+            accept_all: hop.checking == HostKeyChecking::No,
             known,
         })
+    }
+
+    /// Whether anybody's certificates are believed, so that the server is asked for one.
+    pub(super) fn knows_authorities(&self) -> bool {
+        self.with(Standing::Authority).next().is_some()
+    }
+
+    fn with(&self, standing: Standing) -> impl Iterator<Item = &KnownKey> {
+        self.known.iter().filter(move |known| known.standing == standing)
     }
 
     /// The kinds of key that are known, so that the server is asked for one of these.
     pub(super) fn known_algorithms(&self) -> Vec<Algorithm> {
         match &self.pinned {
             Some(pinned) => PublicKey::from_openssh(&pinned.0).ok().iter().map(PublicKey::algorithm).collect(),
-            None => self.known.iter().filter(|known| !known.revoked).map(|known| known.key.algorithm()).collect(),
+            None => {
+                let own = self.with(Standing::Valid).chain(self.with(Standing::AnyPort));
+                own.map(|known| known.key.algorithm()).collect()
+            }
         }
     }
 
-    /// Judges the key that the server has proved to have.
-    pub(super) fn check(&self, key: &PublicKey) -> Result<(), TransportError> {
-        if let Some(pinned) = &self.pinned {
-            return self.check_pinned(pinned, key);
+    /// Judges what the server has proved to have.
+    pub(super) fn check_server(&self, shown: &PublicKeyOrCertificate) -> Result<(), TransportError> {
+        match shown {
+            PublicKeyOrCertificate::Certificate(certificate) if self.is_certified(certificate)? => Ok(()),
+            // A certificate of a stranger is no worse than its key alone.
+            shown => self.check(&shown.public_key()),
         }
-        let same = |known: &&KnownKey| known.key.key_data() == key.key_data();
-        if let Some(revoked) = self.known.iter().filter(|known| known.revoked).find(same) {
-            return Err(TransportError::new(
+    }
+
+    /// Whether a certificate is for this server, valid now, and of somebody whose certificates are believed.
+    fn is_certified(&self, certificate: &Certificate) -> Result<bool, TransportError> {
+        let maker = certificate.signature_key();
+        self.refuse_revoked(&PublicKey::from(maker.clone()))?;
+        let Some(authority) = self.with(Standing::Authority).find(|known| known.key.key_data() == maker) else {
+            return Ok(false);
+        };
+        let names = certificate.valid_principals();
+        let is_for_it = names.is_empty() || names.iter().any(|name| pattern::matches(name, &self.principal));
+        let valid = certificate.validate([&authority.key.fingerprint(HashAlg::Sha256)]);
+        let fault = match (certificate.cert_type(), is_for_it, valid) {
+            (CertType::Host, true, Ok(())) => return Ok(true),
+            (CertType::User, ..) => "it is a user's".to_owned(),
+            (_, false, _) => format!("it is for {}", names.join(", ")),
+            (.., Err(error)) => error.to_string(),
+        };
+        Err(TransportError::new(
+            ErrorKind::HostKeyChanged,
+            format!("connect to {}: its certificate, by {}, does not count: {fault}", self.address, authority.place()),
+        )
+        .with_hint("give the server a new certificate"))
+    }
+
+    fn refuse_revoked(&self, key: &PublicKey) -> Result<(), TransportError> {
+        match self.with(Standing::Revoked).find(|known| known.key.key_data() == key.key_data()) {
+            None => Ok(()),
+            Some(revoked) => Err(TransportError::new(
                 ErrorKind::HostKeyChanged,
                 format!(
                     "connect to {}: its host key {} is revoked by {}",
@@ -86,12 +145,21 @@ impl HostKeyCheck {
                     revoked.place()
                 ),
             )
-            .with_hint("the key is in the wrong hands: give the server a new one"));
+            .with_hint("the key is in the wrong hands: give the server a new one")),
         }
-        let valid: Vec<&KnownKey> = self.known.iter().filter(|known| !known.revoked).collect();
-        if valid.iter().any(same) {
+    }
+
+    /// Judges the key that the server has proved to have.
+    fn check(&self, key: &PublicKey) -> Result<(), TransportError> {
+        if let Some(pinned) = &self.pinned {
+            return self.check_pinned(pinned, key);
+        }
+        self.refuse_revoked(key)?;
+        let mut own = self.with(Standing::Valid).chain(self.with(Standing::AnyPort));
+        if self.accept_all || own.any(|known| known.key.key_data() == key.key_data()) {
             return Ok(());
         }
+        let valid: Vec<&KnownKey> = self.with(Standing::Valid).collect();
         // A key of another kind is no excuse: the kinds that are known were asked for first.
         let like = valid.iter().find(|known| known.key.algorithm() == key.algorithm()).or(valid.first());
         match like {
@@ -181,7 +249,12 @@ fn described(key: &PublicKey) -> String {
 }
 
 /// Adds the lines of a file that are about `name`; a missing file knows nothing.
-fn read_known_hosts(file: &Path, name: &str, known: &mut Vec<KnownKey>) -> Result<(), TransportError> {
+fn read_known_hosts(
+    file: &Path,
+    name: &str,
+    without_port: Option<&str>,
+    known: &mut Vec<KnownKey>,
+) -> Result<(), TransportError> {
     let bytes = match std::fs::read(file) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == IoErrorKind::NotFound => return Ok(()),
@@ -194,18 +267,24 @@ fn read_known_hosts(file: &Path, name: &str, known: &mut Vec<KnownKey>) -> Resul
     };
     for (index, line) in String::from_utf8_lossy(&bytes).lines().enumerate() {
         let mut words = line.split_ascii_whitespace().peekable();
-        let revoked = match words.peek() {
-            Some(&"@revoked") => words.next().is_some(),
-            // `@cert-authority` and what else may come.
+        let mark = match words.peek() {
+            Some(&"@revoked") => words.next().map(|_| Standing::Revoked),
+            Some(&"@cert-authority") => words.next().map(|_| Standing::Authority),
+            // What else may come.
             Some(other) if other.starts_with('@') || other.starts_with('#') => continue,
-            _ => false,
+            _ => None,
         };
         let (Some(hosts), Some(kind), Some(data)) = (words.next(), words.next(), words.next()) else { continue };
-        if !names_host(hosts, name) {
+        let standing = if names_host(hosts, name) {
+            mark.unwrap_or(Standing::Valid)
+        } else if without_port.is_some_and(|host| names_host(hosts, host)) {
+            // As ssh has it: such a line is looked at after those for the port.
+            mark.unwrap_or(Standing::AnyPort)
+        } else {
             continue;
-        }
+        };
         match PublicKey::from_openssh(&format!("{kind} {data}")) {
-            Ok(key) => known.push(KnownKey { file: file.to_owned(), line: index + 1, revoked, key }),
+            Ok(key) => known.push(KnownKey { file: file.to_owned(), line: index + 1, standing, key }),
             Err(error) => {
                 tracing::warn!(file = %file.display(), line = index + 1, %error, "an unreadable host key is passed over")
             }

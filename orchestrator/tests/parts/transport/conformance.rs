@@ -119,14 +119,18 @@ async fn other_login_shells_will_do() {
             "{shell} is missing: install the Debian packages bash, fish, tcsh"
         );
         let board = board_with(&BoardOptions { login_shell: Some(shell.into()), ..BoardOptions::default() });
-        std::fs::write(board.home.join(".bashrc"), "echo a greeting that disturbs scp\n").unwrap();
+        let greeting = "echo a greeting that disturbs scp\necho and an error >&2\n";
+        std::fs::write(board.home.join(".bashrc"), format!("{greeting}read line\nread another\n")).unwrap();
+        std::fs::create_dir_all(board.home.join(".config/fish")).unwrap();
+        let greeting = "echo a greeting\n";
+        std::fs::write(board.home.join(".config/fish/config.fish"), format!("{greeting}read line\n")).unwrap();
+        std::fs::write(board.home.join(".cshrc"), format!("{greeting}set line = \"$<\"\n")).unwrap();
         let transport = connected(&board).await;
         let place = Place::shared(&board.home);
         suite::files_are_looked_at_renamed_and_removed(transport.clone(), &place).await;
         suite::reads_give_the_range_asked_for(transport.clone(), &place).await;
-        if !shell.ends_with("bash") {
-            suite::arguments_arrive_as_they_are(transport, &place).await;
-        }
+        suite::a_large_input_arrives_whole(transport.clone(), &place).await;
+        suite::arguments_arrive_as_they_are(transport, &place).await;
     }
 }
 

@@ -8,7 +8,7 @@ use std::process::Command as Program;
 use std::sync::Arc;
 use std::time::Duration;
 
-use farmctl::domain::{HostKey, SecretSource, SshEndpoint, TransportConfig};
+use farmctl::domain::{HostKey, HostKeyChecking, SecretSource, SshEndpoint, TransportConfig};
 use farmctl::transport::{Command, ErrorKind, Transport, address, run_collect};
 use testlab::{Agent, Board, BoardOptions, Direction, FaultProxy, KeyPair};
 
@@ -103,7 +103,7 @@ async fn hashed_lines_lists_wildcards_and_revoked_keys_are_understood() {
         (format!("other.example,{name} {key} a comment\n"), None),
         (format!("[127.0.0.*]:* {key}\n"), None),
         (format!("[127.0.0.*]:*,!{name} {key}\n"), Some(ErrorKind::HostKeyUnknown)),
-        (format!("127.0.0.1 {key}\n"), Some(ErrorKind::HostKeyUnknown)),
+        (format!("127.0.0.1 {key}\n"), None),
         (format!("@cert-authority {name} {key}\n"), Some(ErrorKind::HostKeyUnknown)),
         (format!("{name} {key}\n@revoked * {key}\n"), Some(ErrorKind::HostKeyChanged)),
     ] {
@@ -223,6 +223,165 @@ async fn the_ssh_configuration_of_the_person_is_honoured() {
     assert!(error.message.contains(".ssh/config:2"), "{error}");
 }
 
+/// A board and a home whose `~/.ssh/config` leads there; the lines are those of `Host b`, beside where it is.
+struct Configured {
+    board: Board,
+    home: Home,
+}
+
+impl Configured {
+    fn new() -> Configured {
+        let configured = Configured { board: board(), home: Home::new() };
+        fs::copy(&configured.board.known_hosts, configured.home.path().join(".ssh/known_hosts")).unwrap();
+        configured
+    }
+
+    fn key(&self) -> PathBuf {
+        self.board.identity.path.clone()
+    }
+
+    async fn connect(&self, lines: &str, agent: Option<&Agent>) -> Result<(), farmctl::transport::TransportError> {
+        let place = format!("HostName 127.0.0.1\nPort {}\nUser {}\n", self.board.port, self.board.user);
+        self.connect_by(&format!("Host b\n{place}{lines}\n"), agent).await
+    }
+
+    async fn connect_by(&self, config: &str, agent: Option<&Agent>) -> Result<(), farmctl::transport::TransportError> {
+        self.home.write(".ssh/config", config);
+        let mut options = options(self.home.path());
+        options.agent_socket = agent.map(|agent| agent.socket.clone());
+        let alias = SshEndpoint { host: "b".to_owned(), ..SshEndpoint::default() };
+        try_connect(alias, &options).await.map(drop)
+    }
+}
+
+#[tokio::test]
+async fn whatever_ssh_does_with_a_configuration_is_done() {
+    let it = Configured::new();
+    let (key, port) = (it.key(), it.board.port);
+    let host_key = it.board.host_key.public().unwrap();
+    let agent = Agent::start().unwrap();
+    agent.add(&it.board.identity, "").unwrap();
+    let public = it.home.write("board.pub", &it.board.identity.public().unwrap());
+    let stranger = KeyPair::generate(&it.home.path().join("stranger"), "ed25519", "").unwrap();
+    for lines in [
+        format!("IdentityFile {}\nIdentitiesOnly yes", public.display()),
+        "IdentityFile ~/.ssh/id_missing".to_owned(),
+        format!("IdentityFile {}\nAddKeysToAgent yes", stranger.path.display()),
+    ] {
+        it.connect(&lines, Some(&agent)).await.unwrap_or_else(|error| panic!("{lines}: failed to {error}"));
+    }
+    let error =
+        it.connect(&format!("IdentityFile {}\nIdentitiesOnly yes", stranger.path.display()), Some(&agent)).await;
+    assert_eq!(error.unwrap_err().kind, ErrorKind::LoginRefused, "IdentitiesOnly keeps the agent's other keys back");
+    let error = it.connect(&format!("IdentityFile {}", public.display()), None).await.unwrap_err();
+    assert!(error.message.contains("private key is not in the ssh agent"), "{error}");
+    it.connect(&format!("IdentityAgent {}", agent.socket.display()), None).await.unwrap();
+
+    let key = format!("IdentityFile {}", key.display());
+    let known = |text: &str| drop(it.home.write(".ssh/known_hosts", text));
+    known(&format!("alias {host_key}\n"));
+    it.connect(&format!("{key}\nHostKeyAlias alias"), None).await.unwrap();
+    known(&format!("127.0.0.1 {host_key}\n"));
+    it.connect(&key, None).await.unwrap();
+    known(&format!("[127.0.0.1]:{port} {host_key}\n"));
+    let place = format!("HostName 127.0.0.1\nPort {port}\nUser {}\n{key}\n", it.board.user);
+    for condition in ["host b", "originalhost b exec \"true\"", "all"] {
+        it.connect_by(&format!("Match {condition}\n{place}"), None)
+            .await
+            .unwrap_or_else(|error| panic!("Match {condition}: failed to {error}"));
+    }
+    fs::create_dir_all(it.home.path().join("inc/a")).unwrap();
+    it.home.write("inc/a/conf", &format!("Host b\n{place}"));
+    it.connect_by(&format!("Include {}/inc/*/conf\n", it.home.path().display()), None).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_proxy_command_reaches_the_board() {
+    let it = Configured::new();
+    let (port, user) = (it.board.port, &it.board.user);
+    let script = "import socket,sys,threading,os\ns=socket.create_connection((sys.argv[1],int(sys.argv[2])))\n\
+                  def up():\n  while (d:=os.read(0,65536)): s.sendall(d)\n  s.shutdown(1)\n\
+                  threading.Thread(target=up,daemon=True).start()\n\
+                  while (d:=s.recv(65536)): os.write(1,d)\n";
+    let proxy = it.home.write("proxy.py", script);
+    let lines = format!(
+        "Host b\nUser {user}\nIdentityFile {}\nHostKeyAlias [127.0.0.1]:{port}\nProxyCommand python3 {} 127.0.0.1 {port}\n",
+        it.key().display(),
+        proxy.display()
+    );
+    it.connect_by(&lines, None).await.unwrap_or_else(|error| panic!("failed to {error}"));
+}
+
+#[tokio::test]
+async fn certificates_of_servers_and_of_users_count() {
+    let home = Home::new();
+    let authority = KeyPair::generate(&home.path().join("ca"), "ed25519", "").unwrap();
+    let signed = |key: &Path, more: &[&str]| {
+        let words = ["-q", "-s", authority.path.to_str().unwrap(), "-I", "lab"];
+        ssh_keygen(&[&words[..], more, &[key.to_str().unwrap()]].concat());
+    };
+    let host_key = KeyPair::generate(&home.path().join("host"), "ed25519", "").unwrap();
+    signed(&host_key.path.with_extension("pub"), &["-h", "-n", "127.0.0.1", "-V", "always:forever"]);
+    let trusted = home.write("trusted", &authority.public().unwrap());
+    let server_config = format!(
+        "HostKey {}\nHostCertificate {}\nTrustedUserCAKeys {}",
+        host_key.path.display(),
+        home.path().join("host-cert.pub").display(),
+        trusted.display()
+    );
+    let board = board_with(&BoardOptions { server_config, ..BoardOptions::default() });
+    let user_key = KeyPair::generate(&home.path().join("user"), "ed25519", "").unwrap();
+    signed(&user_key.path.with_extension("pub"), &["-n", &board.user, "-V", "always:forever"]);
+    let ca = authority.public().unwrap();
+    let at = |known: &str| SshEndpoint {
+        known_hosts: Some(home.write("known", known)),
+        identity_file: Some(user_key.path.clone()),
+        ..endpoint(&board)
+    };
+    let options = options(home.path());
+    try_connect(at(&format!("@cert-authority * {ca}\n")), &options).await.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(refused(at(&format!("@cert-authority *.lab {ca}\n")), &options).await.kind, ErrorKind::HostKeyUnknown);
+    let revoked = format!("@cert-authority * {ca}\n@revoked * {ca}\n");
+    assert_eq!(refused(at(&revoked), &options).await.kind, ErrorKind::HostKeyChanged);
+}
+
+#[tokio::test]
+async fn what_is_passed_over_is_named_with_its_line_and_chosen_in_the_farm_file() {
+    let it = Configured::new();
+    it.home.write(".ssh/known_hosts", "");
+    let lines = format!("IdentityFile {}\nStrictHostKeyChecking accept-new", it.key().display());
+    let error = it.connect(&lines, None).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::HostKeyUnknown);
+    assert!(error.hint.unwrap().contains(".ssh/config:6 `StrictHostKeyChecking accept-new`"));
+    let chosen = |host_key_checking| SshEndpoint {
+        known_hosts: Some(it.home.path().join(".ssh/known_hosts")),
+        host_key_checking,
+        ..endpoint(&it.board)
+    };
+    try_connect(chosen(HostKeyChecking::No), &options(it.home.path())).await.unwrap();
+    try_connect(chosen(HostKeyChecking::AcceptNew), &options(it.home.path())).await.unwrap();
+    try_connect(chosen(HostKeyChecking::Yes), &options(it.home.path())).await.unwrap();
+}
+
+#[tokio::test]
+async fn rsa_with_sha1_is_a_choice() {
+    let server_config = "HostKeyAlgorithms ssh-rsa\nPubkeyAcceptedAlgorithms ssh-rsa,ssh-ed25519".to_owned();
+    let old = BoardOptions { host_key_kind: "rsa".to_owned(), server_config, ..BoardOptions::default() };
+    let (board, home) = (board_with(&old), Home::new());
+    let error = refused(endpoint(&board), &options(home.path())).await;
+    assert!(error.hint.unwrap().contains("`legacy: true`"));
+    try_connect(SshEndpoint { legacy: true, ..endpoint(&board) }, &options(home.path()))
+        .await
+        .unwrap_or_else(|error| panic!("failed to {error}"));
+}
+
+#[tokio::test]
+async fn an_address_may_stand_in_brackets() {
+    let (board, home) = (board(), Home::new());
+    let endpoint = SshEndpoint { host: "[127.0.0.1]".to_owned(), ..endpoint(&board) };
+    try_connect(endpoint, &options(home.path())).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_board_behind_a_jump_host_is_reached() {
     let (jump, board, home) = (board(), board(), Home::new());
@@ -282,12 +441,102 @@ async fn every_way_of_not_connecting_has_its_kind() {
     assert!(matches!(kind, ErrorKind::Protocol | ErrorKind::ConnectionLost), "{kind}");
 }
 
+/// A connection to a board through a proxy, as an endpoint.
+fn through(board: &Board, proxy: &FaultProxy) -> SshEndpoint {
+    let key = HostKey(board.host_key.public().unwrap());
+    SshEndpoint { port: Some(proxy.address().port()), host_key: Some(key), ..endpoint(board) }
+}
+
+/// Each cut is made on a connection of its own; every byte of a login is cut by some run of this test's numbers, which
+/// start elsewhere for the two directions.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_login_that_is_cut_at_whichever_byte_is_a_lost_connection() {
+    const STEP: usize = 17;
+    let board = board();
+    let proxy = FaultProxy::start(board.address()).await.unwrap();
+    try_connect(through(&board, &proxy), &options(&board.home)).await.unwrap().close().await;
+    for (direction, first) in [(Direction::ToClient, 0), (Direction::ToServer, 5)] {
+        let whole = proxy_bytes_of_a_login(&board, direction).await;
+        let cuts: Vec<u64> = (first..whole).step_by(STEP).collect();
+        assert!(cuts.len() > 50, "{whole} bytes");
+        let each = cuts.into_iter().map(|bytes| {
+            let board = &board;
+            async move {
+                let proxy = FaultProxy::start(board.address()).await.unwrap();
+                proxy.cut_next(direction, bytes);
+                let result = try_connect(through(board, &proxy), &options(&board.home)).await;
+                let error = result.err().unwrap_or_else(|| panic!("{direction:?} {bytes}: it was let in"));
+                assert_eq!(error.kind, ErrorKind::ConnectionLost, "{direction:?} {bytes}: {error}");
+                assert!(!error.message.contains("refused"), "{direction:?} {bytes}: {error}");
+            }
+        });
+        futures::stream::iter(each).buffer_unordered(4).collect::<Vec<()>>().await;
+    }
+}
+
+/// How many bytes go this way until a login is made.
+async fn proxy_bytes_of_a_login(board: &Board, direction: Direction) -> u64 {
+    let proxy = FaultProxy::start(board.address()).await.unwrap();
+    let transport = try_connect(through(board, &proxy), &options(&board.home)).await.unwrap();
+    let bytes = proxy.bytes(direction);
+    transport.close().await;
+    // What sshd says behind its word that the login is good is no part of it.
+    if direction == Direction::ToClient { bytes - bytes / 4 } else { bytes }
+}
+
+#[tokio::test]
+async fn a_login_that_runs_nothing_is_told_so_in_its_own_words() {
+    let sftp_only = || "ForceCommand internal-sftp".to_owned();
+    for (shell, server_config, words) in [
+        ("/usr/sbin/nologin", String::new(), "This account is currently not available."),
+        ("/bin/rbash", String::new(), "restricted"),
+        ("/bin/sh", sftp_only(), "said nothing"),
+    ] {
+        let options_of = BoardOptions { login_shell: Some(shell.into()), server_config, ..BoardOptions::default() };
+        let board = board_with(&options_of);
+        let transport = try_connect(endpoint(&board), &options(&board.home)).await.unwrap();
+        let command = Command::new(["true"], LONG);
+        let error = run_collect(transport.as_ref(), &command, b"", 1 << 20).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::LoginRefused, "{shell}: {error}");
+        assert!(error.message.contains("runs no commands") && error.message.contains(words), "{shell}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_banner_is_shown_with_a_refusal() {
+    let home = Home::new();
+    let banner = home.write("banner", "AUTHORIZED USE ONLY\n");
+    let server_config = format!("Banner {}", banner.display());
+    let board = board_with(&BoardOptions { server_config, ..BoardOptions::default() });
+    let key = KeyPair::generate(&home.path().join("stranger"), "ed25519", "").unwrap();
+    let error = refused(SshEndpoint { identity_file: Some(key.path), ..endpoint(&board) }, &options(home.path())).await;
+    assert!(error.message.contains("«AUTHORIZED USE ONLY»"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_with_one_session_runs_one_command_after_the_other() {
+    let board = board_with(&BoardOptions { server_config: "MaxSessions 1".to_owned(), ..BoardOptions::default() });
+    let transport = try_connect(endpoint(&board), &options(&board.home)).await.unwrap();
+    let each = (0..6).map(|_| says(&transport, &["echo", "well"]));
+    assert!(futures::future::join_all(each).await.iter().all(|said| said == "well"));
+}
+
+#[tokio::test]
+async fn too_many_keys_are_a_refusal_in_the_servers_own_words() {
+    let board = board_with(&BoardOptions { server_config: "MaxAuthTries 1".to_owned(), ..BoardOptions::default() });
+    let home = Home::new();
+    for name in ["id_ed25519", "id_ecdsa"] {
+        KeyPair::generate(&home.path().join(".ssh").join(name), &name[3..], "").unwrap();
+    }
+    let error = refused(SshEndpoint { identity_file: None, ..endpoint(&board) }, &options(home.path())).await;
+    assert_eq!(error.kind, ErrorKind::LoginRefused, "{error}");
+    assert!(error.message.contains("Too many authentication failures"), "{error}");
+}
+
 /// A connection to a board through a proxy that can break it.
 async fn proxied(board: &Board) -> (Arc<dyn Transport>, FaultProxy) {
     let proxy = FaultProxy::start(board.address()).await.unwrap();
-    let key = HostKey(board.host_key.public().unwrap());
-    let through = SshEndpoint { port: Some(proxy.address().port()), host_key: Some(key), ..endpoint(board) };
-    let transport = try_connect(through, &options(&board.home)).await.unwrap();
+    let transport = try_connect(through(board, &proxy), &options(&board.home)).await.unwrap();
     (transport, proxy)
 }
 

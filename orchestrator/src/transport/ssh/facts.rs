@@ -1,0 +1,102 @@
+//! What a connection learns about itself, and what its server says.
+//!
+//! Main types: [`Facts`] and [`Overheard`].
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::task::{Context, Poll};
+
+use russh::Disconnect;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::wording::single_line;
+
+/// Most bytes before a server's identification that are kept.
+const MAX_GREETING_BYTES: usize = 512;
+
+/// What a connection learns about itself while it lives.
+#[derive(Default)]
+pub(super) struct Facts {
+    /// Why it ended, once it did.
+    pub end: OnceLock<String>,
+    /// Whether the server calls itself dropbear.
+    pub is_dropbear: OnceLock<bool>,
+    /// The reason that the server gave for ending it, as a message of the protocol.
+    pub disconnect: OnceLock<Disconnect>,
+    /// What the server shows to who logs in.
+    pub banner: OnceLock<String>,
+    /// What it said before it said that it speaks ssh.
+    pub greeting: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Facts {
+    /// The server's own words, for a message about a failure; empty when it said nothing.
+    pub(super) fn words(&self) -> String {
+        let greeting = self.greeting.lock().unwrap_or_else(PoisonError::into_inner);
+        let texts = [text_before_ssh(&greeting), self.banner.get().map_or("", String::as_str).to_owned()];
+        let end = self.end.get().filter(|_| self.disconnect.get().is_some());
+        let said = texts.iter().map(|text| single_line(text)).filter(|text| !text.is_empty());
+        let said: Vec<String> = said.map(|text| format!("the server said «{text}»")).chain(end.cloned()).collect();
+        if said.is_empty() { String::new() } else { format!(" ({})", said.join("; ")) }
+    }
+}
+
+/// The lines before a server's identification, which RFC 4253 allows: some say there why they take nobody.
+fn text_before_ssh(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    text.lines().take_while(|line| !line.starts_with("SSH-")).collect::<Vec<_>>().join(" ")
+}
+
+/// A stream of which the first bytes that come are kept.
+pub(super) struct Overheard<S> {
+    pub stream: S,
+    pub heard: Arc<Mutex<Vec<u8>>>,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Overheard<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = MAX_GREETING_BYTES.saturating_sub(heard.len());
+        if room > 0 {
+            let new = &buffer.filled()[before..];
+            heard.extend_from_slice(&new[..new.len().min(room)]);
+        }
+        drop(heard);
+        polled
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Overheard<S> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_servers_own_words_are_told_and_what_follows_its_identification_is_not() {
+        let facts = Facts::default();
+        assert_eq!(facts.words(), "");
+        facts.greeting.lock().expect("nobody panicked").extend(b"Exceeded MaxStartups\r\nSSH-2.0-x\r\n\0\0\x01");
+        assert_eq!(facts.words(), " (the server said «Exceeded MaxStartups»)");
+        facts.banner.set("System is going down\n".to_owned()).expect("it was empty");
+        assert_eq!(facts.words(), " (the server said «Exceeded MaxStartups»; the server said «System is going down»)");
+    }
+}
