@@ -72,10 +72,10 @@ pub enum AgentError {
     Store(#[from] StoreError),
     /// What a network answered can't be written; the run is not ended, so that nothing is lost.
     #[error("keep what a network answered: {0}; the sweep can be resumed once there is room")]
-    Outputs(std::io::Error),
+    Outputs(#[source] std::io::Error),
     /// What images really show can't be read; the run is not ended, so that its answers are not lost.
     #[error("read what the images of a dataset show: {0}; `farmctl sweep --resume` makes the file anew")]
-    Labels(std::io::Error),
+    Labels(#[source] std::io::Error),
     /// Another process carries the sweep out by now.
     #[error("go on with the sweep: its lease was lost to another process while this one stood still")]
     SweepLost,

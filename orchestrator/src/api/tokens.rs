@@ -49,6 +49,7 @@ pub enum TokenError {
         /// The file.
         path: PathBuf,
         /// The system's words.
+        #[source]
         cause: std::io::Error,
     },
     /// The file is not there, or others may use it.

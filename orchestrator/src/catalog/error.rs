@@ -53,6 +53,7 @@ pub enum CatalogError {
         /// The checkpoint.
         path: PathBuf,
         /// What is wrong.
+        #[source]
         cause: CheckpointError,
     },
     /// The content isn't what the catalogue says.
@@ -98,6 +99,15 @@ pub enum CatalogError {
         /// What was being done.
         action: String,
     },
+    /// The work on a file broke off before it was done.
+    #[error("get {name}: {cause}")]
+    BrokeOff {
+        /// What the file is of.
+        name: String,
+        /// Why.
+        #[source]
+        cause: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The cache or the user's file can't be read or written.
     #[error("{action} {path}: {cause}")]
     Io {
@@ -106,6 +116,7 @@ pub enum CatalogError {
         /// The file.
         path: PathBuf,
         /// Why not.
+        #[source]
         cause: std::io::Error,
     },
     /// The file isn't ONNX.
@@ -117,6 +128,7 @@ pub enum CatalogError {
         /// The model.
         model: String,
         /// What is wrong.
+        #[source]
         cause: AnalysisError,
     },
 }

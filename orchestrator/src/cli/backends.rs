@@ -138,11 +138,11 @@ async fn fetch(context: &Context, catalog: &Catalog, names: &[String], targets: 
                 let row = |state: &str, detail: String| {
                     [&*backend.name, &target.target, &file.name, state, &detail].map(str::to_owned).to_vec()
                 };
-                match context.lab.get_engine_file(target, file, &progress).await? {
+                match context.lab.get_engine_file(target, file, &progress).await {
                     Ok(local) => rows.push(row("ok", context.lab.short_path(&local.path))),
-                    Err(reason) => {
+                    Err(error) => {
                         failed += 1;
-                        rows.push(row("failed", reason));
+                        rows.push(row("failed", format!("failed to {error}")));
                     }
                 }
             }

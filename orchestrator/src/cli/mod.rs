@@ -173,7 +173,7 @@ fn start(cli: Cli, color: bool) -> Result<u8, LabError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| LabError::internal(format!("failed to start: {error}")))?;
+        .map_err(|error| LabError::internal(format!("failed to start: {error}")).caused_by(error))?;
     let code = runtime.block_on(dispatch(cli.verb, &context));
     // A blocking call that hangs (a download, a name look-up) must not keep the program.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));

@@ -11,7 +11,7 @@ use crate::cli::exit;
 use crate::cli::print::{print_data, say};
 use crate::cli::table::Table;
 use crate::cli::words::one_of;
-use crate::lab::LabError;
+use crate::lab::{ErrorKind, LabError};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum TokensVerb {
@@ -82,7 +82,7 @@ fn span(text: &str) -> Result<SignedDuration, String> {
 }
 
 fn failed(error: crate::api::TokenError) -> LabError {
-    LabError::usage(format!("failed to {error}"))
+    LabError::failed(ErrorKind::Usage, error)
 }
 
 /// The file that the daemon goes by, or would; and whether its configuration names one.

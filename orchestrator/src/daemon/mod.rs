@@ -47,7 +47,8 @@ pub enum TaskError {
     Passing(String),
 }
 
-/// Carries sweeps out. Each call has a thread of its own.
+/// Carries sweeps out. Each call has a thread of its own, which may block for long: the call's future never leaves that
+/// thread, so it need not be `Send`.
 #[async_trait(?Send)]
 pub trait Sweeps: Send + Sync {
     /// Begins the sweep of a due time, and carries it out until its end, or until it is to stop.

@@ -61,8 +61,10 @@ impl Lab {
     /// When another is, or the file can't be locked.
     pub fn lock_daemon(&self) -> Result<DaemonLock, LabError> {
         let path = self.daemon_file(LOCK_FILE);
-        let failed = |error: &std::io::Error| LabError::internal(format!("failed to lock {}: {error}", path.display()));
-        let mut file = File::options().create(true).append(true).open(&path).map_err(|error| failed(&error))?;
+        let failed = |error: std::io::Error| {
+            LabError::internal(format!("failed to lock {}: {error}", path.display())).caused_by(error)
+        };
+        let mut file = File::options().create(true).append(true).open(&path).map_err(failed)?;
         let give_up_at = Instant::now() + LOCK_TIMEOUT;
         loop {
             match file.try_lock() {
@@ -73,13 +75,13 @@ impl Lab {
                     return Err(LabError::usage("a daemon runs in this lab already")
                         .with_hint("`farmctl schedules list` shows what it is at"));
                 }
-                Err(TryLockError::Error(error)) => return Err(failed(&error)),
+                Err(TryLockError::Error(error)) => return Err(failed(error)),
             }
         }
-        let process = Holder::for_this_process().map_err(|error| failed(&error))?.to_string();
+        let process = Holder::for_this_process().map_err(failed)?.to_string();
         let identity = Identity { process, sources: self.overrides() };
         let written = file.set_len(0).and_then(|()| Ok(serde_json::to_writer(&mut file, &identity)?));
-        written.map(|()| DaemonLock { _file: file }).map_err(|error| failed(&error))
+        written.map(|()| DaemonLock { _file: file }).map_err(failed)
     }
 
     /// Whether a daemon runs in this lab.

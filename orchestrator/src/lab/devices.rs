@@ -16,7 +16,7 @@ use crate::status::{self, DeviceView, Utilisation};
 use crate::store::people;
 use crate::transport::{self, missing_agent};
 
-use super::{Lab, LabError, RunnerSource};
+use super::{ErrorKind, Lab, LabError, RunnerSource};
 
 /// Longest time for each answer of an adb server.
 const DISCOVERY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -228,11 +228,9 @@ impl Lab {
     pub async fn discover(&self, server: Option<&str>) -> Result<Vec<Discovered>, LabError> {
         let (declared, options) = (self.inventory()?.devices, self.connect_options());
         inventory::discover(server, &declared, &options, DISCOVERY_TIMEOUT).await.map_err(|error| {
-            let failed = LabError::no_device(format!("failed to {error}"));
-            match error.hint {
-                Some(hint) => failed.with_hint(hint),
-                None => failed,
-            }
+            let hint = error.hint.clone();
+            let failed = LabError::failed(ErrorKind::NoDevice, error);
+            hint.into_iter().fold(failed, LabError::with_hint)
         })
     }
 

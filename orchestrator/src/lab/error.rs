@@ -27,13 +27,22 @@ pub struct LabError {
     kind: ErrorKind,
     message: String,
     hints: Vec<String>,
-    source: Option<Box<dyn Error + Send + Sync>>,
+    cause: Option<Cause>,
+}
+
+/// What lies beneath an error.
+#[derive(Debug)]
+enum Cause {
+    /// The message is this error's own.
+    Said(Box<dyn Error + Send + Sync>),
+    /// The message is about more than this error.
+    Beneath(Box<dyn Error + Send + Sync>),
 }
 
 impl LabError {
     /// An error of this kind.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> LabError {
-        LabError { kind, message: message.into(), hints: Vec::new(), source: None }
+        LabError { kind, message: message.into(), hints: Vec::new(), cause: None }
     }
 
     /// A fault of farmctl or of this host.
@@ -62,9 +71,15 @@ impl LabError {
     }
 
     /// What failed, which a library says as a fragment that fits «failed to …».
-    fn failed(kind: ErrorKind, error: impl Error + Send + Sync + 'static) -> LabError {
+    pub fn failed(kind: ErrorKind, error: impl Error + Send + Sync + 'static) -> LabError {
         let message = format!("failed to {error}");
-        LabError { source: Some(Box::new(error)), ..LabError::new(kind, message) }
+        LabError { cause: Some(Cause::Said(Box::new(error))), ..LabError::new(kind, message) }
+    }
+
+    /// The same with what lies beneath it.
+    #[must_use]
+    pub fn caused_by(self, error: impl Into<Box<dyn Error + Send + Sync>>) -> LabError {
+        LabError { cause: Some(Cause::Beneath(error.into())), ..self }
     }
 
     /// The same with one more thing that a person can do.
@@ -93,7 +108,10 @@ impl LabError {
     /// What lies beneath, the nearest first, without what the message says already.
     pub fn causes(&self) -> Vec<String> {
         let mut causes = Vec::new();
-        let mut next = self.source().and_then(Error::source);
+        let mut next = match &self.cause {
+            Some(Cause::Said(error)) => error.source(),
+            _ => self.source(),
+        };
         while let Some(cause) = next {
             causes.push(cause.to_string());
             next = cause.source();
@@ -103,11 +121,12 @@ impl LabError {
 
     /// The store's own refusal, where that is what lies beneath.
     pub fn into_store_error(self) -> Result<StoreError, LabError> {
-        let LabError { kind, message, hints, source } = self;
-        match source.map(|source| source.downcast::<StoreError>()) {
-            Some(Ok(refusal)) => Ok(*refusal),
-            Some(Err(source)) => Err(LabError { kind, message, hints, source: Some(source) }),
-            None => Err(LabError { kind, message, hints, source: None }),
+        match self.cause {
+            Some(Cause::Said(error)) => match error.downcast::<StoreError>() {
+                Ok(refusal) => Ok(*refusal),
+                Err(error) => Err(LabError { cause: Some(Cause::Said(error)), ..self }),
+            },
+            cause => Err(LabError { cause, ..self }),
         }
     }
 
@@ -126,7 +145,10 @@ impl std::fmt::Display for LabError {
 
 impl Error for LabError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.source.as_ref().map(|source| -> &(dyn Error + 'static) { source.as_ref() })
+        self.cause.as_ref().map(|cause| -> &(dyn Error + 'static) {
+            let (Cause::Said(error) | Cause::Beneath(error)) = cause;
+            error.as_ref()
+        })
     }
 }
 
@@ -169,5 +191,42 @@ impl From<StoreError> for LabError {
             _ => ErrorKind::Internal,
         };
         LabError::failed(kind, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::time::{Duration, Instant};
+
+    use crate::catalog::{ArtifactCache, DownloadSettings};
+    use crate::domain::{FilePart, Layout, WeightsFile, WeightsKind, WeightsSource};
+
+    use super::*;
+
+    #[test]
+    fn what_lies_beneath_a_missing_part_of_a_model_is_told_to_its_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| WeightsSource::Path(folder.path().join(name));
+        std::fs::write(folder.path().join("net.pb"), b"a network").unwrap();
+        let file = WeightsFile {
+            weights: WeightsKind::Trained,
+            format: "caffe2".to_owned(),
+            declared_precision: None,
+            layout: Layout::Nchw,
+            artifact: None,
+            source: path("net.pb"),
+            parts: vec![FilePart { name: "init".to_owned(), artifact: None, source: path("init.pb") }],
+            signature: None,
+            macs: None,
+        };
+        let cache = ArtifactCache::new(folder.path().join("cache"), DownloadSettings::default());
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let error = LabError::from(cache.ensure("net", &file, deadline, &mut |_| ()).unwrap_err());
+        let system = std::io::Error::from_raw_os_error(2).to_string();
+        assert!(error.to_string().ends_with(&format!("init.pb: {system}")), "{error}");
+        assert_eq!(error.causes().join("; "), system);
+        let about_more = LabError::usage("failed to begin").caused_by(error);
+        assert_eq!(about_more.causes().last(), Some(&system));
     }
 }

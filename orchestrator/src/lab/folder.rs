@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::catalog::{self, DownloadSettings};
 use crate::config;
 use crate::domain::{Catalog, Inventory};
-use crate::runners::{HOST_TARGET, Runners, enclosing_workspace, origin_workspace};
+use crate::runners::{HOST_TARGET, Runners, SourceHashes, enclosing_workspace, origin_workspace};
 use crate::store::{self, Store};
 use crate::transport::ConnectOptions;
 
@@ -141,6 +141,7 @@ impl Lab {
             workspace: working_folder.as_deref().and_then(enclosing_workspace),
             installed: Some(self.installed_runners()),
             origin: origin_workspace(),
+            sources: SourceHashes::default(),
         }
     }
 

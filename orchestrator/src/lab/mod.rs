@@ -86,8 +86,9 @@ impl Lab {
         logs: SweepLogs,
         remarks: Remarks,
     ) -> Result<Lab, LabError> {
-        let root = std::path::absolute(folder)
-            .map_err(|error| LabError::usage(format!("failed to find {}: {error}", folder.display())))?;
+        let root = std::path::absolute(folder).map_err(|error| {
+            LabError::usage(format!("failed to find {}: {error}", folder.display())).caused_by(error)
+        })?;
         if !root.is_dir() {
             return Err(LabError::usage(format!("the lab {} is no folder", root.display())));
         }

@@ -106,7 +106,7 @@ impl Tidy<'_> {
         if !self.dry_run {
             let latest = reports.join("latest");
             if latest.is_symlink() && !latest.exists() {
-                std::fs::remove_file(&latest).map_err(|error| failed(&latest, &error))?;
+                std::fs::remove_file(&latest).map_err(|error| failed(&latest, error))?;
             }
             if !removals.is_empty() {
                 match self.store.vacuum() {
@@ -257,12 +257,12 @@ impl Tidy<'_> {
         if !folder.is_dir() {
             return Ok(None);
         }
-        std::fs::rename(&folder, &aside).map_err(|error| failed(&folder, &error))?;
+        std::fs::rename(&folder, &aside).map_err(|error| failed(&folder, error))?;
         Ok(Some(aside))
     }
 
     fn remove_file(&self, path: &Path) -> Result<(), LabError> {
-        if self.dry_run { Ok(()) } else { std::fs::remove_file(path).map_err(|error| failed(path, &error)) }
+        if self.dry_run { Ok(()) } else { std::fs::remove_file(path).map_err(|error| failed(path, error)) }
     }
 }
 
@@ -293,11 +293,11 @@ fn remove_left_overs(reports: &Path) -> Result<(), LabError> {
 }
 
 fn remove(folder: &Path) -> Result<(), LabError> {
-    std::fs::remove_dir_all(folder).map_err(|error| failed(folder, &error))
+    std::fs::remove_dir_all(folder).map_err(|error| failed(folder, error))
 }
 
-fn failed(path: &Path, error: &std::io::Error) -> LabError {
-    LabError::internal(format!("failed to take {} out: {error}", path.display()))
+fn failed(path: &Path, error: std::io::Error) -> LabError {
+    LabError::internal(format!("failed to take {} out: {error}", path.display())).caused_by(error)
 }
 
 /// The files right in a folder; none where it is not there.

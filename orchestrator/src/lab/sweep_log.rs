@@ -18,7 +18,9 @@ impl SweepLogs {
     /// # Errors
     /// When the file can't be written.
     pub fn write_to(&self, path: &Path) -> Result<SweepLog, LabError> {
-        let failed = |error| LabError::internal(format!("failed to write the log {}: {error}", path.display()));
+        let failed = |error: std::io::Error| {
+            LabError::internal(format!("failed to write the log {}: {error}", path.display())).caused_by(error)
+        };
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(failed)?;
         }

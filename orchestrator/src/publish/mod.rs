@@ -16,6 +16,7 @@ pub enum PublishError {
         /// The file or folder.
         path: PathBuf,
         /// The system's words.
+        #[source]
         cause: std::io::Error,
     },
     /// A report could not be rendered.
@@ -24,7 +25,8 @@ pub enum PublishError {
         /// The report's file name.
         name: &'static str,
         /// Why not.
-        cause: String,
+        #[source]
+        cause: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 

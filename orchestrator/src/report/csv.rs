@@ -16,16 +16,15 @@ impl Report for ResultsCsv {
     }
 
     fn render(&self, input: &ReportInput<'_>) -> Result<Vec<u8>, ReportError> {
-        let failed =
-            |error: &dyn std::fmt::Display| ReportError { file_name: self.file_name(), cause: error.to_string() };
+        let failed = |error: ::csv::Error| ReportError::new(self.file_name(), error);
         let mut writer = csv::Writer::from_writer(Vec::new());
-        writer.write_record(COLUMNS.iter().map(|column| column.name)).map_err(|error| failed(&error))?;
+        writer.write_record(COLUMNS.iter().map(|column| column.name)).map_err(failed)?;
         for row in input.rows() {
             writer
                 .write_record(COLUMNS.iter().map(|column| csv_cell(column.kind, &(column.value)(&row))))
-                .map_err(|error| failed(&error))?;
+                .map_err(failed)?;
         }
-        writer.into_inner().map_err(|error| failed(&error))
+        writer.into_inner().map_err(|error| failed(error.into_error().into()))
     }
 }
 

@@ -23,8 +23,8 @@ impl Report for ResultsJson {
 
     fn render(&self, input: &ReportInput<'_>) -> Result<Vec<u8>, ReportError> {
         let document = Document { format: FORMAT, sweep: input.sweep, results: Rows(input.rows()) };
-        let mut bytes = serde_json::to_vec_pretty(&document)
-            .map_err(|error| ReportError { file_name: self.file_name(), cause: error.to_string() })?;
+        let mut bytes =
+            serde_json::to_vec_pretty(&document).map_err(|error| ReportError::new(self.file_name(), error))?;
         bytes.push(b'\n');
         Ok(bytes)
     }

@@ -31,8 +31,7 @@ impl Report for ResultsMarkdown {
 
     fn render(&self, input: &ReportInput<'_>) -> Result<Vec<u8>, ReportError> {
         let mut text = String::new();
-        self.write(input, &mut text)
-            .map_err(|error| ReportError { file_name: self.file_name(), cause: error.to_string() })?;
+        self.write(input, &mut text).map_err(|error| ReportError::new(self.file_name(), error))?;
         Ok(text.into_bytes())
     }
 }

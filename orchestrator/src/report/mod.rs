@@ -63,7 +63,14 @@ pub struct ReportError {
     /// The file it was for.
     pub file_name: &'static str,
     /// What the encoder said.
-    pub cause: String,
+    #[source]
+    pub cause: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl ReportError {
+    fn new(file_name: &'static str, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ReportError {
+        ReportError { file_name, cause: cause.into() }
+    }
 }
 
 /// One file of a sweep's report.

@@ -34,7 +34,7 @@ impl Report for ResultsParquet {
     }
 
     fn render(&self, input: &ReportInput<'_>) -> std::result::Result<Vec<u8>, ReportError> {
-        results(input).map_err(|error| ReportError { file_name: self.file_name(), cause: error.to_string() })
+        results(input).map_err(|error| ReportError::new(self.file_name(), error))
     }
 }
 
@@ -48,7 +48,7 @@ impl Report for SamplesParquet {
     }
 
     fn render(&self, input: &ReportInput<'_>) -> std::result::Result<Vec<u8>, ReportError> {
-        samples(input).map_err(|error| ReportError { file_name: self.file_name(), cause: error.to_string() })
+        samples(input).map_err(|error| ReportError::new(self.file_name(), error))
     }
 }
 
@@ -233,9 +233,9 @@ mod tests {
     use parquet::file::reader::{FileReader, SerializedFileReader};
     use parquet::record::RowAccessor;
 
-    use super::super::tests::{records, rendered};
     use super::*;
     use crate::domain::sample;
+    use crate::report::tests::{records, rendered};
 
     fn read(bytes: &[u8]) -> SerializedFileReader<File> {
         let mut file = tempfile::tempfile().unwrap();

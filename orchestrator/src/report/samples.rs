@@ -19,7 +19,7 @@ impl Report for SamplesCsv {
     }
 
     fn render(&self, input: &ReportInput<'_>) -> Result<Vec<u8>, ReportError> {
-        compressed(input).map_err(|error| ReportError { file_name: self.file_name(), cause: error.to_string() })
+        compressed(input).map_err(|error| ReportError::new(self.file_name(), error))
     }
 }
 

@@ -268,7 +268,7 @@ mod tests {
     #[tokio::test]
     async fn progress_is_told_from_the_first_crate_that_is_built() {
         let shares = [("serde", 0.25), ("tract", 0.75)].map(|(id, share)| (id.to_owned(), share));
-        let workspace = super::super::origin_workspace().unwrap();
+        let workspace = crate::runners::origin_workspace().unwrap();
         let mut crates = Crates::new(&workspace, HOST_TARGET, false);
         assert_eq!(crates.built("serde".to_owned(), true).await, None);
         assert!(crates.shares.is_none(), "nobody asked cargo yet");
@@ -290,7 +290,7 @@ mod tests {
             .unwrap();
         let (waiting, waits) = mpsc::channel(1);
         let last = last_lines(child.stderr.take().unwrap(), waiting);
-        let workspace = super::super::origin_workspace().unwrap();
+        let workspace = crate::runners::origin_workspace().unwrap();
         let crates = Crates::new(&workspace, HOST_TARGET, false);
         // It ends once it was told of.
         let mut input = child.stdin.take();
@@ -307,7 +307,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_silent_build_is_given_up_later_when_it_waits_for_another_one() {
-        let workspace = super::super::origin_workspace().unwrap();
+        let workspace = crate::runners::origin_workspace().unwrap();
         for (is_waiting, why) in
             [(false, "built no crate for 45 minutes"), (true, "waited for another build for 240 minutes")]
         {
@@ -341,7 +341,7 @@ mod tests {
     #[test]
     fn the_runner_is_not_stamped_with_farmctls_commit() {
         assert!(std::env::var_os("FARMCTL_COMMIT").is_some(), "cargo passes it on to tests");
-        let workspace = super::super::origin_workspace().unwrap();
+        let workspace = crate::runners::origin_workspace().unwrap();
         let command = cargo(&workspace);
         let removed: Vec<_> = command.as_std().get_envs().filter(|(_, value)| value.is_none()).collect();
         assert!(removed.iter().any(|(name, _)| *name == "FARMCTL_COMMIT"), "{removed:?}");

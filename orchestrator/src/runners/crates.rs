@@ -113,8 +113,8 @@ fn weigh(metadata: &Metadata) -> Vec<(String, f64)> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::{HOST_TARGET, origin_workspace};
     use super::*;
+    use crate::runners::{HOST_TARGET, origin_workspace};
 
     #[tokio::test]
     async fn the_runners_crates_are_known_with_their_weight() {

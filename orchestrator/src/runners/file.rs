@@ -1,4 +1,6 @@
-use std::path::Path;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use farmctl_runner_stamp::{Sources, Stamp};
 
@@ -7,31 +9,50 @@ use crate::domain::{ArtifactRef, sha256_hex};
 
 use super::RunnerError;
 
-/// Hash and size of a runner's file.
+/// A runner's file, read once.
+#[derive(Debug)]
+pub struct ReadRunner {
+    /// The file, with hash and size.
+    pub file: RunnerFile,
+    /// What it says of itself with `--version`, read out of it: it may be for another machine.
+    pub stamp: Option<Stamp>,
+}
+
+impl ReadRunner {
+    /// Whether it was built for this target from the sources with this hash. One that was built from sources of no
+    /// commit never counts: its stamp would stay when they are committed.
+    fn is_of(&self, target: &str, sources: &str) -> bool {
+        self.stamp.as_ref().is_some_and(|stamp| stamp.target == target && stamp.sources == sources && !stamp.is_dirty())
+    }
+}
+
+/// Reads a runner's file.
 ///
 /// # Errors
 /// When it can't be read.
-pub async fn describe(path: &Path, target: &str) -> Result<RunnerFile, RunnerError> {
-    let bytes = read(path).await?;
+pub async fn read(path: &Path, target: &str) -> Result<ReadRunner, RunnerError> {
+    let read = tokio::fs::read(path).await;
+    let bytes = read.map_err(|cause| RunnerError::Unreadable { path: path.to_owned(), cause })?;
     let artifact = ArtifactRef { sha256: sha256_hex(&bytes), size_bytes: bytes.len() as u64 };
-    Ok(RunnerFile::new(path.to_owned(), artifact, target.to_owned()))
+    let file = RunnerFile::new(path.to_owned(), artifact, target.to_owned());
+    Ok(ReadRunner { file, stamp: Stamp::find(&bytes) })
 }
 
-/// What a runner says of itself with `--version`, read out of its file: it may be for another machine.
-///
-/// # Errors
-/// When it can't be read.
-pub async fn stamp(path: &Path) -> Result<Option<Stamp>, RunnerError> {
-    Ok(Stamp::find(&read(path).await?))
-}
+/// The hashes of workspaces' sources, each made once, however many targets are asked for. `None`: they can't be read.
+#[derive(Debug, Clone, Default)]
+pub struct SourceHashes(Arc<Mutex<HashMap<PathBuf, Option<String>>>>);
 
-/// Whether a runner's file was built for this target from the sources that the workspace has now. One that was built
-/// from sources of no commit never counts: its stamp would stay when they are committed.
-pub(super) async fn is_fresh(path: &Path, workspace: &Path, target: &str) -> bool {
-    let (Ok(Some(stamp)), Ok(sources)) = (stamp(path).await, Sources::read(workspace)) else { return false };
-    stamp.target == target && stamp.sources == sources.hash && !stamp.is_dirty()
-}
+impl SourceHashes {
+    /// The workspace's runner for this target, where it is there and is built from the sources that there are.
+    pub(super) async fn fresh(&self, path: &Path, workspace: &Path, target: &str) -> Option<RunnerFile> {
+        let runner = read(path, target).await.ok()?;
+        let sources = self.hash(workspace)?;
+        runner.is_of(target, &sources).then_some(runner.file)
+    }
 
-async fn read(path: &Path) -> Result<Vec<u8>, RunnerError> {
-    tokio::fs::read(path).await.map_err(|cause| RunnerError::Unreadable { path: path.to_owned(), cause })
+    fn hash(&self, workspace: &Path) -> Option<String> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = || Sources::read(workspace).ok().map(|sources| sources.hash);
+        known.entry(workspace.to_owned()).or_insert_with(read).clone()
+    }
 }

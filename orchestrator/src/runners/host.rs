@@ -80,8 +80,8 @@ async fn answer(program: &Path, arguments: &[&str], folder: &Path) -> Option<Str
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::{HOST_TARGET, origin_workspace};
     use super::*;
+    use crate::runners::{HOST_TARGET, origin_workspace};
 
     #[tokio::test]
     async fn this_hosts_compiler_has_its_own_standard_library() {

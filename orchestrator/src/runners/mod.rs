@@ -25,7 +25,7 @@ mod workspace;
 
 pub use build::{BuildProgress, BuildStep, MEASURING_PROFILE, build};
 pub use farmctl_runner_stamp::FILE_NAME;
-pub use file::{describe, stamp};
+pub use file::{ReadRunner, SourceHashes, read};
 pub use host::way_to_build;
 pub use toolchain::Remedy;
 pub use workspace::{enclosing_workspace, origin_workspace};
@@ -92,6 +92,7 @@ pub enum RunnerError {
         /// The file.
         path: PathBuf,
         /// The system's words.
+        #[source]
         cause: std::io::Error,
     },
 }
@@ -121,6 +122,8 @@ pub struct Runners {
     pub installed: Option<PathBuf>,
     /// The workspace this program was built from.
     pub origin: Option<PathBuf>,
+    /// What the workspaces' sources are, once they were read.
+    pub sources: SourceHashes,
 }
 
 /// One place where a runner may be.
@@ -175,9 +178,10 @@ impl Runners {
     async fn get_exactly(&self, target: &str, progress: BuildProgress<'_>) -> Result<RunnerFile, RunnerError> {
         let mut refused = None;
         for place in self.places(target) {
-            if let Some(workspace) = &place.workspace
-                && !file::is_fresh(&place.path, workspace, target).await
-            {
+            if let Some(workspace) = &place.workspace {
+                if let Some(fresh) = self.sources.fresh(&place.path, workspace, target).await {
+                    return Ok(fresh);
+                }
                 match build(workspace, target, MEASURING_PROFILE, progress).await {
                     // What can't be built here may have been installed.
                     Err(error @ RunnerError::Tools { .. }) => {
@@ -188,7 +192,7 @@ impl Runners {
                 };
             }
             if place.path.is_file() {
-                return describe(&place.path, target).await;
+                return Ok(read(&place.path, target).await?.file);
             }
         }
         let missing = || RunnerError::Missing { target: target.to_owned(), reason: self.missing_reason(target) };
@@ -262,15 +266,20 @@ mod tests {
         };
         let is_fresh = async |stamp: Stamp| {
             std::fs::write(&path, stamp.line() + "\n").unwrap();
-            file::is_fresh(&path, workspace.path(), target).await
+            SourceHashes::default().fresh(&path, workspace.path(), target).await.is_some()
         };
         assert!(is_fresh(stamp("ab", target)).await);
         assert_eq!(runners.get(target, &mut |_| panic!("nothing is built")).await.unwrap().path, path);
+        let lock = workspace.path().join("Cargo.lock");
+        std::fs::rename(&lock, workspace.path().join("aside")).unwrap();
+        let again = runners.get(target, &mut |_| panic!("the sources are read once")).await;
+        assert_eq!(again.unwrap().path, path);
+        std::fs::rename(workspace.path().join("aside"), &lock).unwrap();
         assert!(!is_fresh(stamp("ab-dirty", target)).await, "no commit has these sources");
         assert!(!is_fresh(stamp("ab", HOST_TARGET)).await, "it is for another machine");
         assert!(!is_fresh(Stamp { sources: "0".repeat(12), ..stamp("ab", target) }).await, "it is of other sources");
         std::fs::write(&path, "no runner").unwrap();
-        assert!(!file::is_fresh(&path, workspace.path(), target).await);
+        assert!(SourceHashes::default().fresh(&path, workspace.path(), target).await.is_none());
     }
 
     #[tokio::test]

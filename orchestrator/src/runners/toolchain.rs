@@ -303,7 +303,7 @@ mod tests {
 
     #[test]
     fn every_target_but_the_hosts_own_is_known() {
-        for target in super::super::TARGETS {
+        for target in crate::runners::TARGETS {
             assert!(needs(target).is_some(), "{target}");
             assert_eq!(recipe(target, &HostFacts::default()).is_ok(), *target == HOST_TARGET, "{target}");
         }

@@ -175,8 +175,7 @@ fn lab_knows_no_format_exit_code_or_status() {
 
 #[test]
 fn paths_do_not_climb() {
-    let tidy = ["api", "cli", "daemon", "lab"].map(str::to_owned);
-    assert_absent(&tidy, &["super::super"]);
+    assert_absent(&modules(), &["super::super"]);
 }
 
 #[test]

@@ -27,7 +27,7 @@ async fn built() -> Built {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let path = workspace.join("target/runners").join(HOST_TARGET).join("release/device-runner");
     assert!(path.is_file(), "the runner is not built: run the tests by scripts/test, which builds it");
-    Built(runners::describe(&path, HOST_TARGET).await.unwrap())
+    Built(runners::read(&path, HOST_TARGET).await.unwrap().file)
 }
 
 fn device(board: &Board, port: u16) -> Device {

@@ -38,6 +38,7 @@ pub enum DatasetError {
         /// The file.
         path: PathBuf,
         /// Why not.
+        #[source]
         cause: std::io::Error,
     },
     /// A list or table says what can't be.

@@ -87,7 +87,7 @@ impl Datasets {
         file.write_all(&labels).map_err(io("write to", &self.folder))?;
         for (file, sha256) in [(file, &labels_sha256), (images, &sha256)] {
             file.as_file().sync_all().map_err(io("write to", &self.folder))?;
-            super::super::artifacts::make_readable(file.as_file()).map_err(io("write to", &self.folder))?;
+            crate::catalog::artifacts::make_readable(file.as_file()).map_err(io("write to", &self.folder))?;
             let path = self.folder.join(sha256);
             file.persist(&path).map_err(|error| io("write", &path)(error.error))?;
         }

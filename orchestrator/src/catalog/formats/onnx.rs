@@ -4,12 +4,12 @@ use std::io::{self, Write};
 
 use prost::Message;
 
-use super::super::networks::{EPSILON, INPUT, LOGITS, Network, Node, Op, Weights, Window};
-use super::super::onnx::{
+use super::{VALUE_BYTES, field_bytes, start_field, write_values};
+use crate::catalog::networks::{EPSILON, INPUT, LOGITS, Network, Node, Op, Weights, Window};
+use crate::catalog::onnx::{
     AttributeProto, AttributeType, DataType, DimensionProto, DimensionValue, GraphProto, ModelProto, NodeProto,
     OperatorSetIdProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto, TypeValue, ValueInfoProto,
 };
-use super::{VALUE_BYTES, field_bytes, start_field, write_values};
 
 /// ONNX's operator set that the networks use: old enough for every engine, new enough for all they need.
 const OPSET: i64 = 13;

@@ -38,6 +38,7 @@ pub enum OnnxError {
         /// The file.
         path: PathBuf,
         /// Why.
+        #[source]
         cause: std::io::Error,
     },
     /// The file is larger than a protobuf message can be.
@@ -54,6 +55,7 @@ pub enum OnnxError {
         /// The file.
         path: PathBuf,
         /// What is wrong with the content.
+        #[source]
         cause: DecodeError,
     },
 }
@@ -72,7 +74,7 @@ pub enum DecodeError {
     Skim(SkimError),
     /// Broken or foreign bytes.
     #[error("it is no ONNX model, or a damaged one ({0})")]
-    Protobuf(prost::DecodeError),
+    Protobuf(#[source] prost::DecodeError),
     /// A message without a network in it.
     #[error("it holds no graph")]
     NoGraph,

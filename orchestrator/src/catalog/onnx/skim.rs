@@ -224,8 +224,8 @@ mod tests {
 
     use prost::Message;
 
-    use super::super::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto};
     use super::*;
+    use crate::catalog::onnx::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto};
 
     fn skimmed(bytes: Vec<u8>) -> Result<Vec<u8>, SkimError> {
         let size_bytes = bytes.len() as u64;

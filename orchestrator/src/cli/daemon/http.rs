@@ -11,7 +11,7 @@ use crate::cli::context::Context;
 use crate::cli::print::{print_data, say};
 use crate::config::Access;
 use crate::daemon::Daemon;
-use crate::lab::LabError;
+use crate::lab::{self, LabError};
 use crate::progress::Progress;
 
 /// What the daemon tells the API, and the API itself where there is one.
@@ -45,13 +45,13 @@ impl HttpFrontend {
                 }
                 _ => "name an address of this host as `listen` in configs/daemon.yaml, or `off`",
             };
-            LabError::usage(format!("failed to listen at {address}: {error}")).with_hint(hint)
+            LabError::usage(format!("failed to listen at {address}: {error}")).with_hint(hint).caused_by(error)
         };
         let tokens = access.tokens.map(TokenFile::new);
         if let Some(file) = &tokens {
             let known = file.tokens().map_err(|error| {
                 let hint = "`farmctl tokens add NAME --role admin` makes the first";
-                LabError::usage(format!("failed to {error}")).with_hint(hint)
+                LabError::failed(lab::ErrorKind::Usage, error).with_hint(hint)
             })?;
             if known.is_empty() {
                 say("there is no token yet, so nobody can log in: `farmctl tokens add NAME --role admin` makes one");

@@ -34,7 +34,8 @@ pub(super) fn run(context: &Context, arguments: &InstallArguments) -> Result<u8,
             .with_hint("look at it, and replace it with --force"));
     }
     let written = path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(&path, &unit));
-    written.map_err(|error| LabError::internal(format!("failed to write {}: {error}", path.display())))?;
+    written
+        .map_err(|error| LabError::internal(format!("failed to write {}: {error}", path.display())).caused_by(error))?;
     say(&format!(
         "wrote {}; start it, now and at each boot, with:\n  systemctl --user daemon-reload\n  systemctl --user enable \
          --now farmctl\n  loginctl enable-linger",

@@ -176,7 +176,7 @@ fn in_editor(context: &Context, file: &Path, name: &str) -> Result<u8, LabError>
     let editor = editor.ok_or_else(|| {
         LabError::usage("neither VISUAL nor EDITOR is set").with_hint("set one to your editor, or use --set")
     })?;
-    let failed = |error: std::io::Error| LabError::internal(format!("failed to edit {name}: {error}"));
+    let failed = |error: std::io::Error| LabError::internal(format!("failed to edit {name}: {error}")).caused_by(error);
     let before = config::device_text(file, name)?;
     let draft = tempfile::Builder::new().prefix("farmctl-").suffix(".yaml").tempfile().map_err(failed)?;
     std::fs::write(draft.path(), &before).map_err(failed)?;

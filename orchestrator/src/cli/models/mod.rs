@@ -134,7 +134,7 @@ async fn each(context: &Context, catalog: &Catalog, chosen: &Chosen, verify: boo
     for model in select(catalog, &chosen.names)? {
         for file in chosen.files(model) {
             tried += 1;
-            let got = context.lab.ready_model(&model.name, file, verify, &progress).await?;
+            let got = context.lab.ready_model(&model.name, file, verify, &progress).await;
             let file = got.as_ref().map_or(file, |ready| &ready.file);
             let row = |part: &str, state: &str, detail: String| {
                 let precision = precision_word(file).to_owned();
@@ -258,7 +258,7 @@ async fn show(context: &Context, catalog: &Catalog, chosen: &Chosen) -> Result<u
     let file = chosen.files(model).into_iter().next();
     let file = file.ok_or_else(|| LabError::usage(format!("{name} has no such file")))?;
     let progress = context.open_progress();
-    let got = context.lab.get_model(name, file, false, &progress).await?;
+    let got = context.lab.get_model(name, file, false, &progress).await;
     context.close_progress(&progress);
     if let Err(error) = got {
         say(&format!("the graph can't be shown: failed to {error}"));

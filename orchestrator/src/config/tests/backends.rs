@@ -2,11 +2,11 @@
 
 use crate::domain::{Backend, BackendSource, Dialect, Precision};
 
-use super::super::{ConfigErrors, load_backends};
 use super::{said, source, tract};
+use crate::config::{ConfigErrors, load_backends};
 
 fn backends(text: &str) -> Result<Vec<Backend>, ConfigErrors> {
-    super::super::backends::load(source("configs/backends.yaml", text)?, &[tract()])
+    crate::config::backends::load(source("configs/backends.yaml", text)?, &[tract()])
 }
 
 /// One engine of one target with these files.

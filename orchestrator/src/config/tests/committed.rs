@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::super::{
+use super::{environment, tract};
+use crate::config::{
     FileKind, load_backends, load_catalog, load_daemon, load_datasets, load_embedded_inventory, load_inventory,
     load_sweep, schema,
 };
-use super::{environment, tract};
 use crate::domain::Catalog;
 
 fn root() -> PathBuf {

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use crate::schedule::Schedule;
 
-use super::super::fault::ConfigErrors;
-use super::super::source::Source;
 use super::{boards, catalog, said};
+use crate::config::fault::ConfigErrors;
+use crate::config::source::Source;
 
 /// The schedules of a text that stands in a folder with two sweeps, one of them faulty.
 fn schedules(text: &str) -> Result<Vec<Schedule>, ConfigErrors> {
@@ -14,7 +14,7 @@ fn schedules(text: &str) -> Result<Vec<Schedule>, ConfigErrors> {
     std::fs::write(folder.path().join("night.yaml"), "models: [resnet50]\ndevices: [pi4]\n").unwrap();
     std::fs::write(folder.path().join("broken.yaml"), "models: [resnet51]\n").unwrap();
     let source = Source::from_bytes(&folder.path().join("daemon.yaml"), text.as_bytes().to_vec()).unwrap();
-    let loaded = super::super::daemon::load(source, &boards(), &catalog());
+    let loaded = crate::config::daemon::load(source, &boards(), &catalog());
     loaded.map(|config| config.schedules).map_err(|mut errors| {
         let strip = |text: &str| text.replace(&format!("{}/", folder.path().display()), "");
         for fault in &mut errors.faults {

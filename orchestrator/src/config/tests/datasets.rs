@@ -2,11 +2,11 @@
 
 use crate::domain::{CatalogDataset, DatasetOrigin, LabelColumn, Preprocessing, ResizeFilter, ResizeRule};
 
-use super::super::{ConfigErrors, load_catalog, load_datasets};
 use super::{models, said, source, sweep, tract};
+use crate::config::{ConfigErrors, load_catalog, load_datasets};
 
 fn datasets(text: &str) -> Result<Vec<CatalogDataset>, ConfigErrors> {
-    super::super::datasets::load(source("configs/datasets.yaml", text)?)
+    crate::config::datasets::load(source("configs/datasets.yaml", text)?)
 }
 
 #[test]

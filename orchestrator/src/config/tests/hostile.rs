@@ -5,9 +5,9 @@ use std::path::Path;
 use proptest::prelude::*;
 use serde_json::Value as Json;
 
-use super::super::source::{MAX_FILE_BYTES, Source};
-use super::super::{inventory, load_inventory, load_sweep, sweep, tree};
 use super::{boards, catalog, environment, farm};
+use crate::config::source::{MAX_FILE_BYTES, Source};
+use crate::config::{inventory, load_inventory, load_sweep, sweep, tree};
 
 fn bytes(content: &[u8]) -> String {
     Source::from_bytes(Path::new("x.yaml"), content.to_vec()).unwrap_err().to_string()
@@ -195,7 +195,7 @@ fn read_as_everything(content: &[u8]) {
         Ok(_) => {
             let farm = inventory::load(vec![source().unwrap()], Vec::new(), &environment).map(|_| ());
             let sweep = sweep::load(source().unwrap(), &boards(), &catalog()).map(|_| ());
-            let models = super::super::catalog::load(source().unwrap(), &|_| None).map(|_| ());
+            let models = crate::config::catalog::load(source().unwrap(), &|_| None).map(|_| ());
             [farm, sweep, models].into_iter().filter_map(Result::err).map(|errors| errors.to_string()).collect()
         }
     };

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use crate::domain::{AdbEndpoint, DeviceSelector, SecretSource, Tag, ThreadCount, TransportConfig, WeightsFile};
 
-use super::super::load_inventory;
 use super::{environment, farm, models, said, sweep};
+use crate::config::load_inventory;
 
 #[test]
 fn meaning_of_a_farm() {

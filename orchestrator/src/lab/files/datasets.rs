@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::catalog::{DatasetError, Datasets, Progress as Step};
 use crate::domain::{Catalog, CatalogDataset, FailureKind, Job, JobDataset, Plan, PreparedImages, Skipped};
-use crate::lab::{Lab, LabError};
+use crate::lab::Lab;
 use crate::progress::{Progress, Unit};
 
 /// How long a dataset may take: ImageNet's 50,000 photographs take a quarter of an hour on a slow host.
@@ -38,7 +38,7 @@ impl Lab {
         catalog: &Catalog,
         plan: &mut Plan,
         progress: &Progress,
-    ) -> Result<HashMap<String, PathBuf>, LabError> {
+    ) -> HashMap<String, PathBuf> {
         let mut done: Vec<(JobDataset, Result<PreparedImages, String>)> = Vec::new();
         let mut files = HashMap::new();
         for job in std::mem::take(&mut plan.jobs) {
@@ -51,7 +51,7 @@ impl Lab {
             let made = match known {
                 Some(made) => made,
                 None => {
-                    let made = self.prepare_images(catalog, &plain, progress).await?;
+                    let made = self.prepare_images(catalog, &plain, progress).await;
                     done.push((plain.clone(), made.clone()));
                     made
                 }
@@ -70,7 +70,7 @@ impl Lab {
                 self.mention(dataset, prepared);
             }
         }
-        Ok(files)
+        files
     }
 
     /// Says what is not as one would expect, before anything is measured.
@@ -99,9 +99,9 @@ impl Lab {
         catalog: &Catalog,
         wanted: &JobDataset,
         progress: &Progress,
-    ) -> Result<Result<PreparedImages, String>, LabError> {
+    ) -> Result<PreparedImages, String> {
         let Some(dataset) = catalog.dataset(&wanted.name) else {
-            return Ok(Err(format!("the catalogue has no dataset {} any more", wanted.name)));
+            return Err(format!("the catalogue has no dataset {} any more", wanted.name));
         };
         let mut task =
             progress.start_task(&format!("images of {}", wanted.name), Some(wanted.images.into()), Unit::Images);
@@ -115,7 +115,7 @@ impl Lab {
             made
         };
         let made = tokio::task::spawn_blocking(work).await;
-        let made = made.map_err(|error| LabError::internal(format!("failed to prepare images: {error}")))?;
-        Ok(made.map_err(|error| format!("failed to {error}")))
+        let made = made.map_err(|error| format!("failed to prepare images: {error}"))?;
+        made.map_err(|error| format!("failed to {error}"))
     }
 }

@@ -6,12 +6,12 @@ use async_trait::async_trait;
 use farmctl_protocol::EngineSpec;
 use tokio::sync::{Mutex, OnceCell};
 
-use crate::catalog::{EngineFiles, LocalArtifact, Progress as Step};
+use crate::catalog::{EngineFileError, EngineFiles, LocalArtifact, Progress as Step};
 use crate::device::{EngineProgram, EngineProvider};
 use crate::domain::{
     Backend, BackendFile, BackendProgram, BackendTarget, Catalog, Failure, FailureKind, Job, NamedArtifact,
 };
-use crate::lab::{Lab, LabError};
+use crate::lab::Lab;
 use crate::progress::Progress;
 
 use super::task::shown;
@@ -28,13 +28,13 @@ impl Lab {
     /// Gets one file of an engine, where it may block, and shows it.
     ///
     /// # Errors
-    /// Inside: why the file can't be had. Outside: when the work broke off.
+    /// When the file can't be had.
     pub async fn get_engine_file(
         &self,
         target: &BackendTarget,
         file: &BackendFile,
         progress: &Progress,
-    ) -> Result<Result<LocalArtifact, String>, LabError> {
+    ) -> Result<LocalArtifact, EngineFileError> {
         get(&self.engine_files(), target, file, progress).await
     }
 }
@@ -66,12 +66,13 @@ impl EngineSource {
     ) -> Result<EngineProgram, Failure> {
         let (mut named, mut paths) = (Vec::new(), HashMap::new());
         for file in &target.files {
-            let unavailable = |why: String| {
-                let message = format!("the file {} of {name} for {} is not to be had: {why}", file.name, target.target);
+            let unavailable = |error: EngineFileError| {
+                let (file, target) = (&file.name, &target.target);
+                let message = format!("the file {file} of {name} for {target} is not to be had: failed to {error}");
                 Failure::new(FailureKind::ArtifactUnavailable, message)
             };
             let got = get(&self.files, target, file, &self.progress).await;
-            let local = got.map_err(|error| unavailable(error.to_string()))?.map_err(unavailable)?;
+            let local = got.map_err(unavailable)?;
             paths.insert(local.artifact.sha256.clone(), local.path);
             named.push(NamedArtifact { name: file.name.clone(), artifact: local.artifact });
         }
@@ -108,10 +109,8 @@ async fn get(
     target: &BackendTarget,
     file: &BackendFile,
     progress: &Progress,
-) -> Result<Result<LocalArtifact, String>, LabError> {
+) -> Result<LocalArtifact, EngineFileError> {
     let (files, target, file, name) = (files.clone(), target.clone(), file.clone(), file.name.clone());
-    let ensure = move |show: &mut dyn FnMut(Step)| {
-        files.ensure(&target, &file, Instant::now() + TIMEOUT, show).map_err(|error| format!("failed to {error}"))
-    };
+    let ensure = move |show: &mut dyn FnMut(Step)| files.ensure(&target, &file, Instant::now() + TIMEOUT, show);
     shown(progress, name, ensure).await
 }

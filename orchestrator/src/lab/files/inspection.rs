@@ -35,29 +35,27 @@ impl Lab {
     /// Has a model's files on this host: a file that is no model is none that is ready.
     ///
     /// # Errors
-    /// Inside: why there is no model. Outside: when the work broke off.
+    /// Why there is no model.
     pub async fn ready_model(
         &self,
         name: &str,
         file: &WeightsFile,
         verify: bool,
         progress: &Progress,
-    ) -> Result<Result<ReadyModel, String>, LabError> {
-        let local = match self.get_model(name, file, verify, progress).await? {
-            Ok(local) => local,
-            Err(error) => return Ok(Err(format!("failed to {error}"))),
-        };
+    ) -> Result<ReadyModel, String> {
+        let failed = |error| format!("failed to {error}");
+        let local = self.get_model(name, file, verify, progress).await.map_err(failed)?;
         let mut found = file.clone();
         self.model_cache().look_at(name, &mut found, Instant::now() + TIMEOUT);
         if let Some(Err(why)) = &found.signature {
-            return Ok(Err(why.clone()));
+            return Err(why.clone());
         }
         if found.parts.len() == file.parts.len() {
-            return Ok(Ok(ReadyModel { file: found, local }));
+            return Ok(ReadyModel { file: found, local });
         }
         // Its weights lie in other files, which are to be had, too.
-        let local = self.get_model(name, &found, verify, progress).await?;
-        Ok(local.map(|local| ReadyModel { file: found, local }).map_err(|error| format!("failed to {error}")))
+        let local = self.get_model(name, &found, verify, progress).await.map_err(failed)?;
+        Ok(ReadyModel { file: found, local })
     }
 
     /// Finds out all that can be known of a model's file, which is here or isn't.

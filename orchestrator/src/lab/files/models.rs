@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::catalog::{ArtifactCache, CatalogError, LocalModel, Progress as Step};
 use crate::domain::{Catalog, FailureKind, Job, Plan, Skipped, WeightsFile, WeightsKind};
-use crate::lab::{Lab, LabError};
+use crate::lab::Lab;
 use crate::progress::Progress;
 
 use super::task::shown;
@@ -38,7 +38,7 @@ impl Lab {
         plan: &mut Plan,
         renew: Option<Renew<'_>>,
         progress: &Progress,
-    ) -> Result<HashMap<String, PathBuf>, LabError> {
+    ) -> HashMap<String, PathBuf> {
         let (mut files, mut missing) = (HashMap::new(), HashMap::new());
         let mut tried: BTreeSet<Key> = BTreeSet::new();
         loop {
@@ -47,7 +47,7 @@ impl Lab {
             for key in &wanted {
                 let Some(model) = catalog.models.iter_mut().find(|model| model.name == key.model) else { continue };
                 let Some(index) = model.files.iter().position(|file| key.is_of(file)) else { continue };
-                match self.get_model(&key.model, &model.files[index], false, progress).await? {
+                match self.get_model(&key.model, &model.files[index], false, progress).await {
                     Ok(local) => {
                         let all = std::iter::once(local.file).chain(local.parts);
                         files.extend(all.map(|file| (file.artifact.sha256, file.path)));
@@ -76,8 +76,8 @@ impl Lab {
             }
         }
         files.extend(self.given_values(plan));
-        files.extend(self.provide_images(catalog, plan, progress).await?);
-        Ok(files)
+        files.extend(self.provide_images(catalog, plan, progress).await);
+        files
     }
 
     /// The values that jobs' inputs are given, as far as they are here: whoever looked at the catalogue has put them there.
@@ -91,14 +91,14 @@ impl Lab {
     /// Gets or verifies one model's files, where it may block, and shows it.
     ///
     /// # Errors
-    /// Inside: when the file can't be had. Outside: when the work broke off.
+    /// When the file can't be had.
     pub async fn get_model(
         &self,
         name: &str,
         file: &WeightsFile,
         verify: bool,
         progress: &Progress,
-    ) -> Result<Result<LocalModel, CatalogError>, LabError> {
+    ) -> Result<LocalModel, CatalogError> {
         let (cache, model, file) = (self.model_cache(), name.to_owned(), file.clone());
         let get = move |show: &mut dyn FnMut(Step)| {
             let deadline = Instant::now() + TIMEOUT;

@@ -10,7 +10,7 @@ use crate::device::{RunnerFile, RunnerProvider};
 use crate::domain::Failure;
 use crate::lab::{Lab, LabError};
 use crate::progress::{Progress, Task, Unit};
-use crate::runners::{self, BuildStep, FILE_NAME, RunnerError, Runners, TARGETS};
+use crate::runners::{self, BuildStep, FILE_NAME, ReadRunner, RunnerError, Runners, TARGETS};
 
 /// A runner that is there.
 #[derive(Debug, Serialize)]
@@ -30,16 +30,15 @@ pub struct FoundRunner {
 }
 
 impl FoundRunner {
-    async fn of(file: RunnerFile, found_by: &'static str) -> Result<FoundRunner, LabError> {
-        let version = runners::stamp(&file.path).await?.map(|stamp| stamp.line());
-        Ok(FoundRunner {
+    fn of(ReadRunner { file, stamp }: ReadRunner, found_by: &'static str) -> FoundRunner {
+        FoundRunner {
             target: file.target,
             path: file.path,
             found_by,
             size_bytes: file.artifact.size_bytes,
             sha256: file.artifact.sha256,
-            version,
-        })
+            version: stamp.map(|stamp| stamp.line()),
+        }
     }
 }
 
@@ -53,7 +52,7 @@ impl Lab {
         let mut found = Vec::new();
         for target in TARGETS {
             for place in places.places(target).into_iter().filter(|place| place.path.is_file()) {
-                found.push(FoundRunner::of(runners::describe(&place.path, target).await?, place.label).await?);
+                found.push(FoundRunner::of(runners::read(&place.path, target).await?, place.label));
             }
         }
         Ok(found)
@@ -85,7 +84,7 @@ impl Lab {
         if install {
             path = install_runner(&path, &self.installed_runners().join(target))?;
         }
-        FoundRunner::of(runners::describe(&path, target).await?, "built").await
+        Ok(FoundRunner::of(runners::read(&path, target).await?, "built"))
     }
 }
 
@@ -98,7 +97,9 @@ fn install_runner(from: &Path, folder: &Path) -> Result<PathBuf, LabError> {
         partial.persist(&to).map_err(|error| error.error)?;
         Ok(())
     };
-    copy().map_err(|error| LabError::internal(format!("failed to install the runner as {}: {error}", to.display())))?;
+    copy().map_err(|error: std::io::Error| {
+        LabError::internal(format!("failed to install the runner as {}: {error}", to.display())).caused_by(error)
+    })?;
     Ok(to)
 }
 

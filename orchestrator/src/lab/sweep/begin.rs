@@ -98,7 +98,7 @@ impl Lab {
         let renew = |catalog: &Catalog| planner::plan(&definition.sweep, inventory, catalog);
         // The jobs of an earlier sweep stay what they were.
         let renew = definition.retry_of.is_none().then_some(&renew as Renew<'_>);
-        let model_files = self.provide_files(catalog, plan, renew, progress).await?;
+        let model_files = self.provide_files(catalog, plan, renew, progress).await;
         let runners = RunnerSource::new(self.runners(), progress.clone());
         if uses_this_host(planned) {
             runners.get(HOST_TARGET).await?;

@@ -199,6 +199,7 @@ impl Lab {
         let holder = Holder::for_next_task().map_err(|error| {
             LabError::internal(format!("failed to name this process: {error}"))
                 .with_hint("is /proc mounted on this host?")
+                .caused_by(error)
         })?;
         Ok(LeaseKeeper::start(self.store()?, holder.to_string(), self.clock.reader())?)
     }

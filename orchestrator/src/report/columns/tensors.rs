@@ -1,8 +1,8 @@
 //! What went in and came out.
 
-use super::super::tensors::tensors_text;
 use super::{Cell, Column, ColumnKind};
 use crate::domain::{Measurement, TensorInfo};
+use crate::report::tensors::tensors_text;
 
 /// What was measured.
 pub(super) const TENSORS: &[Column] = &[

@@ -27,9 +27,7 @@ impl Report for IndexHtml {
 
     fn render(&self, input: &ReportInput<'_>) -> Result<Vec<u8>, ReportError> {
         let page = Page::of(input).render();
-        page.map(|page| page + "\n")
-            .map(String::into_bytes)
-            .map_err(|error| ReportError { file_name: self.file_name(), cause: error.to_string() })
+        page.map(|page| page + "\n").map(String::into_bytes).map_err(|error| ReportError::new(self.file_name(), error))
     }
 }
 

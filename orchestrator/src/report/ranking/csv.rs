@@ -1,8 +1,8 @@
 use crate::score::{RankedRow, Ranking, Term};
 
-use super::super::ReportError;
-use super::super::text::csv_text;
 use super::accuracy_word;
+use crate::report::ReportError;
+use crate::report::text::csv_text;
 use crate::wording::single_line;
 
 /// Columns before the figures.
@@ -30,17 +30,17 @@ const BEHIND: [&str; 4] = ["runs_ok", "runs", "run_id", "source"];
 /// # Errors
 /// When the encoder refuses.
 pub fn ranking_csv(ranking: &Ranking) -> Result<Vec<u8>, ReportError> {
-    let failed = |error: &dyn std::fmt::Display| ReportError { file_name: "ranking", cause: error.to_string() };
+    let failed = |error: csv::Error| ReportError::new("ranking", error);
     let mut writer = csv::Writer::from_writer(Vec::new());
     let figures = ranking.result.figures.iter().chain(&ranking.result.term_figures).map(|figure| figure.name);
     let header: Vec<&str> = BEFORE.into_iter().chain(figures).chain(BEHIND).collect();
-    writer.write_record(header).map_err(|error| failed(&error))?;
+    writer.write_record(header).map_err(failed)?;
     for row in &ranking.result.rows {
         for term in &row.terms {
-            writer.write_record(cells(ranking, row, term)).map_err(|error| failed(&error))?;
+            writer.write_record(cells(ranking, row, term)).map_err(failed)?;
         }
     }
-    writer.into_inner().map_err(|error| failed(&error))
+    writer.into_inner().map_err(|error| failed(error.into_error().into()))
 }
 
 fn cells(ranking: &Ranking, row: &RankedRow, term: &Term) -> Vec<String> {

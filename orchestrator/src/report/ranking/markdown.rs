@@ -1,7 +1,7 @@
 use crate::score::Ranking;
 
-use super::super::markdown::{escaped, table as markdown_table};
 use super::{Labels, preamble, reasons, table, terms_table};
+use crate::report::markdown::{escaped, table as markdown_table};
 
 /// A ranking for an issue or a page, with each term and its run where `with_terms`.
 pub fn ranking_markdown(ranking: &Ranking, with_terms: bool) -> String {

@@ -2,8 +2,8 @@ use comfy_table::CellAlignment;
 
 use crate::score::Ranking;
 
-use super::super::table::{plain_table, push_wrapped};
 use super::{Labels, preamble, reasons, table, terms_table};
+use crate::report::table::{plain_table, push_wrapped};
 use crate::wording::single_line;
 
 /// A ranking for a terminal `width` columns wide, with each term and its run where `with_terms`.

@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
-use super::super::{CHUNK_VALUES, write_floats};
 use super::flatbuffer::{Field, Layout, Object};
+use crate::catalog::formats::{CHUNK_VALUES, write_floats};
 use crate::catalog::networks::{Network, WeightIndex};
 
 /// Identifier of a file of this format.

@@ -3,9 +3,9 @@
 use rusqlite::Connection;
 use testlab::SmallDisk;
 
-use super::super::SqliteStore;
 use crate::domain::{Record, RunStatus, SweepRow};
 use crate::store::conformance::{at, claim, record, sweep};
+use crate::store::sqlite::SqliteStore;
 use crate::store::{Claim, RunStore, Store, StoreError, open};
 
 /// Ends runs with records until the store refuses; returns the records that it took, and the refusal.

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use rusqlite::{Connection, params};
 
-use super::super::schema::{self, APPLICATION_ID, MIGRATIONS};
 use crate::domain::{Event, EventKind, JobState, RunId, RunState, RunStatus, SweepId, SweepRow, SweepState};
 use crate::store::conformance::{at, claim, job, record, sweep};
+use crate::store::sqlite::schema::{self, APPLICATION_ID, MIGRATIONS};
 use crate::store::{Store, open};
 
 fn id() -> SweepId {
@@ -33,7 +33,7 @@ fn write_old(path: &Path, version: usize) {
 
 fn write_rows(connection: &Connection, version: usize) {
     let of_sweep = "INSERT INTO sweeps VALUES (?1, 'old', ?2, ?3, '0.1.0')";
-    let ns = |seconds| super::super::nanoseconds(at(seconds));
+    let ns = |seconds| crate::store::sqlite::nanoseconds(at(seconds));
     connection.execute(of_sweep, params!["done", ns(-100), ns(-50)]).unwrap();
     connection.execute(of_sweep, params![id().0, ns(0), None::<i64>]).unwrap();
     for number in 0..3 {

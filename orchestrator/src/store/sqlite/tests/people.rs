@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::super::SqliteStore;
 use crate::domain::{DeviceLock, EventKind, Failure, FailureKind, SchedulePause};
 use crate::store::conformance::{at, sweep};
+use crate::store::sqlite::SqliteStore;
 use crate::store::{DeviceStore as _, EventStore as _, LockStore as _, ScheduleStore as _, SweepStore as _, people};
 
 /// In the child's folder: makes it the child.

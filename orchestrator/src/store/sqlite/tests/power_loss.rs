@@ -7,9 +7,9 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 
-use super::super::SqliteStore;
 use crate::domain::RunStatus;
 use crate::store::conformance::{at, claim, record, sweep};
+use crate::store::sqlite::SqliteStore;
 use crate::store::{MaintenanceStore as _, RunStore as _, SweepStore as _};
 
 const RECORDS: usize = 24;
