@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::lab::LabError;
+use crate::report::Grid;
 
 use super::print::{Format, print_data, print_json, say};
 
@@ -55,19 +56,14 @@ impl<'a> Table<'a> {
                 print_json(&rows.into_iter().map(object).collect::<Vec<_>>())
             }
             (Format::Csv, ..) => print_data(&csv(columns, rows)?),
-            (Format::Markdown, ..) => print_data(crate::report::markdown_table(columns, rows).as_bytes()),
+            (Format::Markdown, ..) => print_data(Grid::of_texts(columns, rows).markdown().as_bytes()),
         }
     }
 }
 
 fn csv(columns: &[&str], rows: Vec<Vec<String>>) -> Result<Vec<u8>, LabError> {
-    let failed = |error: csv::Error| LabError::internal(format!("failed to write CSV: {error}"));
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(columns).map_err(failed)?;
-    for row in rows {
-        writer.write_record(&row).map_err(failed)?;
-    }
-    writer.into_inner().map_err(|error| LabError::internal(error.to_string()))
+    let csv = Grid::of_texts(columns, rows).csv();
+    csv.map_err(|error| LabError::internal(format!("failed to write CSV: {error}")).caused_by(error))
 }
 
 /// A table for people, without lines: as wide as its content.

@@ -1,6 +1,6 @@
-use super::columns::{COLUMNS, Cell, ColumnKind};
+use super::columns::{COLUMNS, Cell, ColumnKind, Row};
 use super::text::{csv_text, time_text};
-use super::{Report, ReportError, ReportInput};
+use super::{Grid, Report, ReportError, ReportInput};
 use crate::wording::single_line;
 
 /// `results.csv`: a row a record.
@@ -16,15 +16,12 @@ impl Report for ResultsCsv {
     }
 
     fn render(&self, input: &ReportInput<'_>) -> Result<Vec<u8>, ReportError> {
-        let failed = |error: ::csv::Error| ReportError::new(self.file_name(), error);
-        let mut writer = csv::Writer::from_writer(Vec::new());
-        writer.write_record(COLUMNS.iter().map(|column| column.name)).map_err(failed)?;
-        for row in input.rows() {
-            writer
-                .write_record(COLUMNS.iter().map(|column| csv_cell(column.kind, &(column.value)(&row))))
-                .map_err(failed)?;
-        }
-        writer.into_inner().map_err(|error| failed(error.into_error().into()))
+        let names: Vec<&str> = COLUMNS.iter().map(|column| column.name).collect();
+        let cells = |row: Row<'_>| {
+            COLUMNS.iter().map(|column| csv_cell(column.kind, &(column.value)(&row))).collect::<Vec<_>>()
+        };
+        let table = Grid::of_texts(&names, input.rows().into_iter().map(cells));
+        table.csv().map_err(|error| ReportError::new(self.file_name(), error))
     }
 }
 

@@ -11,6 +11,7 @@ use crate::score::{Statistics, output_errors};
 
 pub mod columns;
 mod csv;
+mod grid;
 mod html;
 mod json;
 mod label;
@@ -19,13 +20,14 @@ mod notice;
 mod parquet;
 mod plan_text;
 mod ranking;
+mod results;
 mod samples;
 mod table;
 mod tensors;
 mod text;
 
 pub use columns::{COLUMNS, Column, Row, columns_text};
-pub use markdown::markdown_table;
+pub use grid::Grid;
 pub use notice::{event_notice, sweep_notice};
 pub use plan_text::plan_text;
 pub use ranking::{ranking_csv, ranking_json, ranking_markdown, ranking_text};

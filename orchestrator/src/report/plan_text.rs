@@ -1,32 +1,39 @@
 use std::time::Duration;
 
-use comfy_table::CellAlignment;
-
-use super::table::plain_table;
+use super::grid::{Grid, GridColumn};
 use super::tensors::inputs_text;
 use crate::domain::{Job, Plan};
 use crate::planner;
 use crate::wording::{duration_text, single_line};
 
+/// Columns, and whether they hold numbers.
+const COLUMNS: [(&str, bool); 11] = [
+    ("device", false),
+    ("model", false),
+    ("weights", false),
+    ("backend", false),
+    ("precision", false),
+    ("threads", true),
+    ("batch", true),
+    ("scenario", false),
+    ("repeat", true),
+    ("job", false),
+    ("time", true),
+];
+
 /// The plan as a table: what runs, what doesn't and why, and how long it will take by the limits of its jobs: earlier
 /// runs are not looked at, so that the same plan gives the same bytes.
 pub fn plan_text(plan: &Plan) -> String {
-    let header =
-        ["device", "model", "weights", "backend", "precision", "threads", "batch", "scenario", "repeat", "job", "time"];
-    let mut table = plain_table(&header, None);
-    for index in [5, 6, 8, 10] {
-        if let Some(column) = table.column_mut(index) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    for job in &plan.jobs {
+    let columns = COLUMNS.map(|(name, is_number)| GridColumn { name: name.to_owned(), is_number });
+    let row = |job: &Job| {
         let mut cells = axes(job);
         cells.extend([job.id.to_string(), time(planner::job_seconds(job, None))]);
-        table.add_row(cells);
-    }
+        cells
+    };
+    let table = Grid { columns: columns.into(), rows: plan.jobs.iter().map(row).collect() };
     let mut text = format!("sweep {}: {}\n\n", single_line(&plan.sweep), totals(plan));
     if !plan.jobs.is_empty() {
-        table.lines().for_each(|line| text.push_str(&format!("{}\n", line.trim_end())));
+        text.push_str(&table.text(None));
     }
     text.push_str(&measured(plan));
     text.push_str(&grouped("skipped", plan.skipped.iter().map(|cell| (cell.reason.as_str(), &cell.job))));

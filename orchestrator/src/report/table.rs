@@ -1,9 +1,5 @@
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
-
-use super::columns::Row;
-use super::label::{
-    Axes, FailureGroup, alarms, counts, failure_groups, milliseconds, number, percent, sorted, threads,
-};
+use super::label::{Axes, FailureGroup, alarms, counts, failure_groups, sorted};
+use super::results::{Medium, results};
 use super::{ReportInput, label};
 use crate::domain::RunStatus;
 use crate::wording::single_line;
@@ -11,26 +7,11 @@ use crate::wording::single_line;
 /// How many cells a reason names; the rest is counted.
 const CELLS_NAMED: usize = 6;
 
-/// Between `images/s` and `status` stands one more: 80 columns have no room for two. Outputs that lie apart are told
-/// below.
-const HEADER: [&str; 6] = ["device", "model", "threads", "p50 ms", "p90 ms", "images/s"];
-
 /// The table at the end of a sweep, for a terminal `width` columns wide: what was measured, then what was not and why.
 pub fn result_table(input: &ReportInput<'_>, width: u16, colour: bool) -> String {
     let axes = Axes::of(input.records.iter().map(|record| &record.job));
     let rows = input.rows();
     let notes = label::notes(&rows);
-    let with_accuracy = label::have_accuracy(&rows);
-    let header = [&HEADER[..], &[if with_accuracy { "top-1 %" } else { "out.error" }, "status"]].concat();
-    let mut table = plain_table(&header, Some(width));
-    for index in 2..header.len() - 1 {
-        if let Some(column) = table.column_mut(index) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    for row in sorted(rows) {
-        table.add_row(cells(&row, &axes, with_accuracy));
-    }
     let mut text = String::new();
     for alarm in alarms(input) {
         let mut lines = String::new();
@@ -38,8 +19,8 @@ pub fn result_table(input: &ReportInput<'_>, width: u16, colour: bool) -> String
         lines.lines().for_each(|line| text.push_str(&format!("{}\n", coloured(RunStatus::Failed, line, colour))));
         text.push('\n');
     }
-    for line in table.lines() {
-        text.push_str(&coloured_status(line.trim_end(), colour));
+    for line in results(&sorted(rows), &axes, Medium::Terminal).text(Some(width)).lines() {
+        text.push_str(&coloured_status(line, colour));
         text.push('\n');
     }
     text.push_str(&format!("\n{}\n", counts(input.records)));
@@ -51,33 +32,6 @@ pub fn result_table(input: &ReportInput<'_>, width: u16, colour: bool) -> String
         push_wrapped(&mut text, &single_line(&note), "", usize::from(width));
     }
     text
-}
-
-/// A table without lines, two spaces between columns.
-pub(super) fn plain_table(header: &[&str], width: Option<u16>) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(header.to_vec());
-    match width {
-        Some(width) => table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width),
-        None => table.set_content_arrangement(ContentArrangement::Disabled),
-    };
-    table.column_iter_mut().for_each(|column| {
-        column.set_padding((0, 2));
-    });
-    table
-}
-
-fn cells(row: &Row<'_>, axes: &Axes, with_accuracy: bool) -> Vec<String> {
-    vec![
-        single_line(&row.record.job.device),
-        single_line(&axes.model(&row.record.job)),
-        threads(row.record),
-        milliseconds(row.p50_ns()),
-        milliseconds(row.p90_ns()),
-        number(row.images_per_s()),
-        if with_accuracy { percent(row.top1()) } else { number(row.output_error) },
-        row.record.status.as_str().to_owned(),
-    ]
 }
 
 /// The status stands last in its line; the word says it all, the colour only helps the eye.

@@ -1,10 +1,8 @@
 use askama::Template;
 
-use super::columns::Row;
-use super::label::{
-    Axes, FailureGroup, alarms, counts, failure_groups, have_accuracy, milliseconds, notes, number, percent, sorted,
-    threads,
-};
+use super::grid::GridColumn;
+use super::label::{Axes, FailureGroup, alarms, counts, failure_groups, notes, sorted};
+use super::results::{Medium, results};
 use super::{Report, ReportError, ReportInput};
 use crate::domain::Record;
 use crate::wording::single_line;
@@ -44,7 +42,7 @@ struct Page {
     latency: Vec<latency::Chart>,
     /// Height of a distribution in its own units.
     height: f64,
-    with_accuracy: bool,
+    columns: Vec<GridColumn>,
     rows: Vec<ResultRow>,
     failures: Vec<FailureText>,
     devices: Vec<DeviceText>,
@@ -59,7 +57,8 @@ impl Page {
         let sweep = input.sweep;
         let axes = Axes::of(input.records.iter().map(|record| &record.job));
         let rows = sorted(input.rows());
-        let with_accuracy = have_accuracy(&rows);
+        let results = results(&rows, &axes, Medium::Page);
+        let statuses = rows.iter().map(|row| row.record.status.as_str());
         Page {
             style: include_str!("style.css"),
             name: single_line(&sweep.name),
@@ -69,8 +68,8 @@ impl Page {
             ranking: ranking::chart(input.records),
             latency: latency::charts(&rows, &axes),
             height: latency::HEIGHT,
-            with_accuracy,
-            rows: rows.iter().map(|row| ResultRow::of(row, &axes, with_accuracy)).collect(),
+            rows: statuses.zip(&results.rows).map(|(status, cells)| ResultRow::of(status, cells)).collect(),
+            columns: results.columns,
             failures: failure_groups(input.records).iter().map(|group| FailureText::of(group, &axes)).collect(),
             devices: devices(input.records),
             sweep_id: single_line(sweep.id.as_str()),
@@ -84,28 +83,12 @@ impl Page {
 /// A row of the table of results.
 struct ResultRow {
     status: &'static str,
-    device: String,
-    model: String,
-    numbers: Vec<String>,
+    cells: Vec<String>,
 }
 
 impl ResultRow {
-    fn of(row: &Row<'_>, axes: &Axes, with_accuracy: bool) -> ResultRow {
-        let job = &row.record.job;
-        let mut numbers = vec![
-            threads(row.record),
-            milliseconds(row.p50_ns()),
-            milliseconds(row.p90_ns()),
-            number(row.images_per_s()),
-            number(row.output_error),
-        ];
-        numbers.extend(with_accuracy.then(|| percent(row.top1())));
-        ResultRow {
-            status: row.record.status.as_str(),
-            device: single_line(&job.device),
-            model: single_line(&axes.model(job)),
-            numbers,
-        }
+    fn of(status: &'static str, cells: &[String]) -> ResultRow {
+        ResultRow { status, cells: cells.iter().map(|cell| single_line(cell)).collect() }
     }
 }
 

@@ -1,8 +1,8 @@
 use crate::score::{RankedRow, Ranking, Term};
 
 use super::accuracy_word;
-use crate::report::ReportError;
 use crate::report::text::csv_text;
+use crate::report::{Grid, ReportError};
 use crate::wording::single_line;
 
 /// Columns before the figures.
@@ -30,17 +30,11 @@ const BEHIND: [&str; 4] = ["runs_ok", "runs", "run_id", "source"];
 /// # Errors
 /// When the encoder refuses.
 pub fn ranking_csv(ranking: &Ranking) -> Result<Vec<u8>, ReportError> {
-    let failed = |error: csv::Error| ReportError::new("ranking", error);
-    let mut writer = csv::Writer::from_writer(Vec::new());
     let figures = ranking.result.figures.iter().chain(&ranking.result.term_figures).map(|figure| figure.name);
-    let header: Vec<&str> = BEFORE.into_iter().chain(figures).chain(BEHIND).collect();
-    writer.write_record(header).map_err(failed)?;
-    for row in &ranking.result.rows {
-        for term in &row.terms {
-            writer.write_record(cells(ranking, row, term)).map_err(failed)?;
-        }
-    }
-    writer.into_inner().map_err(|error| failed(error.into_error().into()))
+    let names: Vec<&str> = BEFORE.into_iter().chain(figures).chain(BEHIND).collect();
+    let terms = ranking.result.rows.iter().flat_map(|row| row.terms.iter().map(move |term| (row, term)));
+    let table = Grid::of_texts(&names, terms.map(|(row, term)| cells(ranking, row, term)));
+    table.csv().map_err(|error| ReportError::new("ranking", error))
 }
 
 fn cells(ranking: &Ranking, row: &RankedRow, term: &Term) -> Vec<String> {

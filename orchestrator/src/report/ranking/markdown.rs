@@ -1,7 +1,7 @@
 use crate::score::Ranking;
 
 use super::{Labels, preamble, reasons, table, terms_table};
-use crate::report::markdown::{escaped, table as markdown_table};
+use crate::report::markdown::escaped;
 
 /// A ranking for an issue or a page, with each term and its run where `with_terms`.
 pub fn ranking_markdown(ranking: &Ranking, with_terms: bool) -> String {
@@ -11,7 +11,7 @@ pub fn ranking_markdown(ranking: &Ranking, with_terms: bool) -> String {
         text.push_str(&format!("{}\n", escaped(&line)));
     }
     text.push('\n');
-    push_table(&mut text, table(ranking, &labels));
+    text.push_str(&table(ranking, &labels).markdown());
     let reasons = reasons(ranking, &labels);
     if !reasons.is_empty() {
         text.push_str("\n**Without a rank**\n\n");
@@ -22,12 +22,7 @@ pub fn ranking_markdown(ranking: &Ranking, with_terms: bool) -> String {
     }
     if with_terms {
         text.push_str("\n## Terms\n\n");
-        push_table(&mut text, terms_table(ranking, &labels));
+        text.push_str(&terms_table(ranking, &labels).markdown());
     }
     text
-}
-
-fn push_table(text: &mut String, (header, rows): (Vec<(String, bool)>, Vec<Vec<String>>)) {
-    let header: Vec<(&str, bool)> = header.iter().map(|(name, is_number)| (name.as_str(), *is_number)).collect();
-    text.push_str(&markdown_table(&header, rows));
 }

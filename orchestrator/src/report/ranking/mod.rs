@@ -2,6 +2,7 @@
 
 use crate::score::{AccuracySource, Figure, RankedRow, Ranking, Settings, Workload};
 
+use super::grid::{Grid, GridColumn};
 use super::label::number;
 
 mod csv;
@@ -100,17 +101,17 @@ fn labelled(word: &str, before: &str, after: &str) -> String {
     if word.is_empty() { String::new() } else { format!("{before}{word}{after}") }
 }
 
-/// The table for people: a column's name and whether it holds numbers, and the rows.
-fn table(ranking: &Ranking, labels: &Labels) -> (Vec<(String, bool)>, Vec<Vec<String>>) {
+/// The table for people.
+fn table(ranking: &Ranking, labels: &Labels) -> Grid {
     let has_workload = ranking.result.rows.iter().any(|row| row.workload.is_some());
     let has_settings = !labels.settings.is_empty();
     // What was measured is what a reader expects; what was not is marked in each row.
     let is_published = ranking.accuracy == Some(AccuracySource::Published);
-    let mut header = vec![("rank".to_owned(), true), ("device".to_owned(), false)];
-    header.extend(has_settings.then(|| ("settings".to_owned(), false)));
-    header.extend(has_workload.then(|| ("workload".to_owned(), false)));
-    header.extend(ranking.result.figures.iter().map(|figure| (head(figure), true)));
-    header.extend(is_published.then(|| ("accuracy".to_owned(), false)));
+    let mut header = vec![GridColumn::number("rank"), GridColumn::text("device")];
+    header.extend(has_settings.then(|| GridColumn::text("settings")));
+    header.extend(has_workload.then(|| GridColumn::text("workload")));
+    header.extend(ranking.result.figures.iter().map(|figure| GridColumn::number(head(figure))));
+    header.extend(is_published.then(|| GridColumn::text("accuracy")));
     let rows = ranking.result.rows.iter().map(|row| {
         let mut cells = vec![row.rank.map_or_else(|| "-".to_owned(), |rank| rank.to_string()), row.device.clone()];
         cells.extend(has_settings.then(|| labels.settings(row)));
@@ -121,17 +122,17 @@ fn table(ranking: &Ranking, labels: &Labels) -> (Vec<(String, bool)>, Vec<Vec<St
         cells.extend(is_published.then(|| accuracy_word(ranking).to_owned()));
         cells
     });
-    (header, rows.collect())
+    Grid { columns: header, rows: rows.collect() }
 }
 
 /// The table of terms for people.
-fn terms_table(ranking: &Ranking, labels: &Labels) -> (Vec<(String, bool)>, Vec<Vec<String>>) {
+fn terms_table(ranking: &Ranking, labels: &Labels) -> Grid {
     let has_settings = !labels.settings.is_empty();
-    let mut header = vec![("device".to_owned(), false)];
-    header.extend(has_settings.then(|| ("settings".to_owned(), false)));
-    header.push(("workload".to_owned(), false));
-    header.extend(ranking.result.term_figures.iter().map(|figure| (head(figure), true)));
-    header.extend([("runs ok".to_owned(), true), ("run".to_owned(), false)]);
+    let mut header = vec![GridColumn::text("device")];
+    header.extend(has_settings.then(|| GridColumn::text("settings")));
+    header.push(GridColumn::text("workload"));
+    header.extend(ranking.result.term_figures.iter().map(|figure| GridColumn::number(head(figure))));
+    header.extend([GridColumn::number("runs ok"), GridColumn::text("run")]);
     let mut rows = Vec::new();
     for row in &ranking.result.rows {
         for term in &row.terms {
@@ -145,7 +146,7 @@ fn terms_table(ranking: &Ranking, labels: &Labels) -> (Vec<(String, bool)>, Vec<
             rows.push(cells);
         }
     }
-    (header, rows)
+    Grid { columns: header, rows }
 }
 
 fn value_text(figure: &Figure, value: Option<f64>) -> String {
