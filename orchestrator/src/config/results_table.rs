@@ -96,6 +96,16 @@ struct Row {
     start: usize,
 }
 
+/// Where a cell stands in the text.
+struct CellPlace {
+    /// Its first byte.
+    start: usize,
+    /// The byte behind its last.
+    end: usize,
+    /// Whether it is a quotation that never ends.
+    is_open: bool,
+}
+
 impl Table<'_> {
     /// Finds the columns; `false` when the rows can't be understood without those that are missing.
     fn read_header(&mut self, row: &Row, needed: &[&str]) -> bool {
@@ -286,16 +296,16 @@ impl Table<'_> {
     /// Where a cell stands in the text: its first byte and the one behind its last. csv tells only where a row begins.
     fn place(&self, row: &Row, index: usize) -> (usize, usize) {
         let cells = self.cells(row);
-        cells.get(index).or(cells.last()).map_or((row.start, row.start), |cell| (cell.0, cell.1))
+        cells.get(index).or(cells.last()).map_or((row.start, row.start), |cell| (cell.start, cell.end))
     }
 
     /// The cell whose quotation mark is still open where the text ends.
     fn unclosed(&self, row: &Row) -> Option<usize> {
-        self.cells(row).iter().position(|cell| cell.2)
+        self.cells(row).iter().position(|cell| cell.is_open)
     }
 
-    /// First byte, byte behind the last, and whether it is a quotation that never ends, of each cell of a row.
-    fn cells(&self, row: &Row) -> Vec<(usize, usize, bool)> {
+    /// Where each cell of a row stands.
+    fn cells(&self, row: &Row) -> Vec<CellPlace> {
         let bytes = self.source.text.as_bytes();
         let mut at = row.start;
         // A row's position may be that of empty lines before it.
@@ -312,7 +322,7 @@ impl Table<'_> {
                 is_open ^= bytes[at] == b'"' && bytes[start] == b'"';
                 at += 1;
             }
-            cells.push((start, at, is_open));
+            cells.push(CellPlace { start, end: at, is_open });
             if bytes.get(at) != Some(&b',') {
                 return cells;
             }

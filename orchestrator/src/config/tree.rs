@@ -47,20 +47,36 @@ pub(super) struct Entry {
     pub(super) value: Node,
 }
 
+/// What a tree takes.
+#[derive(Debug, Clone, Copy)]
+struct Weight {
+    values: usize,
+    text_bytes: usize,
+    depth: usize,
+}
+
+impl Weight {
+    fn of_leaf(text_bytes: usize) -> Weight {
+        Weight { values: 1, text_bytes, depth: 1 }
+    }
+}
+
 impl Node {
-    /// Values, bytes of text, and depth of the tree below and with this node.
-    fn weight(&self) -> (usize, usize, usize) {
-        let below: Vec<(usize, usize, usize)> = match &self.value {
-            Value::Text(text) => return (1, text.len(), 1),
-            Value::Integer(_, written) | Value::Number(_, written) => return (1, written.len(), 1),
-            Value::Null | Value::Bool(_) => return (1, 0, 1),
+    /// What the tree below and with this node takes.
+    fn weight(&self) -> Weight {
+        let below: Vec<Weight> = match &self.value {
+            Value::Text(text) => return Weight::of_leaf(text.len()),
+            Value::Integer(_, written) | Value::Number(_, written) => return Weight::of_leaf(written.len()),
+            Value::Null | Value::Bool(_) => return Weight::of_leaf(0),
             Value::List(items) => items.iter().map(Node::weight).collect(),
             Value::Map(entries) => entries.iter().map(|entry| entry.value.weight()).collect(),
         };
-        let add = |sum: (usize, usize, usize), one: &(usize, usize, usize)| {
-            (sum.0 + one.0, sum.1 + one.1, sum.2.max(one.2 + 1))
+        let add = |sum: Weight, one: &Weight| Weight {
+            values: sum.values + one.values,
+            text_bytes: sum.text_bytes + one.text_bytes,
+            depth: sum.depth.max(one.depth + 1),
         };
-        below.iter().fold((1, 0, 1), add)
+        below.iter().fold(Weight::of_leaf(0), add)
     }
 }
 
@@ -215,7 +231,7 @@ impl<'s> Builder<'s> {
         let Some(node) = self.anchors.get(&anchor) else {
             return Err(self.source.fault(span, "the alias stands inside of what it stands for"));
         };
-        let (values, bytes, depth) = node.weight();
+        let Weight { values, text_bytes: bytes, depth } = node.weight();
         self.values += values;
         self.aliased_bytes += bytes;
         if self.values > MAX_VALUES || self.aliased_bytes > MAX_ALIASED_BYTES {
@@ -238,7 +254,7 @@ impl<'s> Builder<'s> {
         }
         if anchor != 0 {
             // The copy counts like any other: anchors inside anchors are copied once a level.
-            self.values += node.weight().0;
+            self.values += node.weight().values;
             self.anchors.insert(anchor, node.clone());
         }
         match self.open.last_mut() {

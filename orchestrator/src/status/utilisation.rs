@@ -133,12 +133,27 @@ enum Class {
     Broken,
 }
 
+/// A time of one class.
+#[derive(Debug, Clone, Copy)]
+struct Stretch {
+    from: Timestamp,
+    until: Timestamp,
+    class: Class,
+}
+
+/// When a stretch begins (`step` is 1) or ends (-1).
+struct Moment {
+    at_ns: i128,
+    class: Class,
+    step: i64,
+}
+
 impl Tally {
     fn of(history: &History<'_>, from: Timestamp, until: Timestamp) -> Tally {
         let mut tally = Tally::default();
-        let mut stretches: Vec<(Timestamp, Timestamp, Class)> = Vec::new();
+        let mut stretches: Vec<Stretch> = Vec::new();
         for attempt in &history.attempts {
-            stretches.push((attempt.from, attempt.until, Class::Busy));
+            stretches.push(Stretch { from: attempt.from, until: attempt.until, class: Class::Busy });
             let ended_within = attempt.until > from && attempt.until <= until;
             match attempt.end {
                 AttemptEnd::Ok if ended_within => tally.ok += 1,
@@ -149,28 +164,29 @@ impl Tally {
             }
         }
         let events = history.events.as_slice();
-        stretches.extend(locks(events, until).into_iter().map(|(from, until)| (from, until, Class::Locked)));
-        stretches.extend(quarantines(events, until).into_iter().map(|(from, until)| (from, until, Class::Broken)));
+        let of = |class| move |(from, until)| Stretch { from, until, class };
+        stretches.extend(locks(events, until).into_iter().map(of(Class::Locked)));
+        stretches.extend(quarantines(events, until).into_iter().map(of(Class::Broken)));
         let silent_since = history.sighting.and_then(|sighting| sighting.silent_since);
-        stretches.extend(silent_since.map(|since| (since, until, Class::Broken)));
+        stretches.extend(silent_since.map(|from| Stretch { from, until, class: Class::Broken }));
         tally.take_time(&stretches, from, until);
         tally
     }
 
     /// Goes through all moments at which anything begins or ends, and gives the time between two of them to one class.
-    fn take_time(&mut self, stretches: &[(Timestamp, Timestamp, Class)], from: Timestamp, until: Timestamp) {
-        let mut moments: Vec<(i128, Class, i64)> = Vec::new();
-        for (begin, end, class) in stretches {
-            let (begin, end) = (nanoseconds((*begin).max(from)), nanoseconds((*end).min(until)));
-            if begin < end {
-                moments.push((begin, *class, 1));
-                moments.push((end, *class, -1));
+    fn take_time(&mut self, stretches: &[Stretch], from: Timestamp, until: Timestamp) {
+        let mut moments: Vec<Moment> = Vec::new();
+        for stretch in stretches {
+            let (begin_ns, end_ns) = (nanoseconds(stretch.from.max(from)), nanoseconds(stretch.until.min(until)));
+            if begin_ns < end_ns {
+                moments.push(Moment { at_ns: begin_ns, class: stretch.class, step: 1 });
+                moments.push(Moment { at_ns: end_ns, class: stretch.class, step: -1 });
             }
         }
-        moments.sort_by_key(|(at, ..)| *at);
+        moments.sort_by_key(|moment| moment.at_ns);
         let (mut open, mut last) = ([0i64; 3], nanoseconds(from));
-        for (at, class, step) in moments {
-            let span = at - last;
+        for Moment { at_ns, class, step } in moments {
+            let span = at_ns - last;
             match open {
                 [busy, ..] if busy > 0 => self.busy_ns += span,
                 [_, locked, _] if locked > 0 => self.locked_ns += span,
@@ -178,7 +194,7 @@ impl Tally {
                 _ => {}
             }
             open[class as usize] += step;
-            last = at;
+            last = at_ns;
         }
     }
 

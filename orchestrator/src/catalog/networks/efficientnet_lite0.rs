@@ -7,21 +7,35 @@ use super::builder::{Builder, Conv, RESIDUAL_GAIN, Tensor};
 use super::graph::{Network, Op};
 use crate::catalog::checkpoint::{Checkpoint, CheckpointError};
 
-/// Expansion, kernel, channels, blocks, stride of the first block.
-const STAGES: [(u64, u64, u64, u64, u64); 7] = [
-    (1, 3, 16, 1, 1),
-    (6, 3, 24, 2, 2),
-    (6, 5, 40, 2, 2),
-    (6, 3, 80, 3, 2),
-    (6, 5, 112, 3, 1),
-    (6, 5, 192, 4, 2),
-    (6, 3, 320, 1, 1),
+/// Blocks of one kind.
+struct Stage {
+    /// Channels inside a block for one that goes in.
+    expansion: u64,
+    /// Side of the kernel.
+    kernel: u64,
+    /// Channels that come out.
+    channels: u64,
+    /// How many.
+    blocks: u64,
+    /// Stride of the first; the others have 1.
+    stride: u64,
+}
+
+/// The rows of the table.
+const STAGES: [Stage; 7] = [
+    Stage { expansion: 1, kernel: 3, channels: 16, blocks: 1, stride: 1 },
+    Stage { expansion: 6, kernel: 3, channels: 24, blocks: 2, stride: 2 },
+    Stage { expansion: 6, kernel: 5, channels: 40, blocks: 2, stride: 2 },
+    Stage { expansion: 6, kernel: 3, channels: 80, blocks: 3, stride: 2 },
+    Stage { expansion: 6, kernel: 5, channels: 112, blocks: 3, stride: 1 },
+    Stage { expansion: 6, kernel: 5, channels: 192, blocks: 4, stride: 2 },
+    Stage { expansion: 6, kernel: 3, channels: 320, blocks: 1, stride: 1 },
 ];
 
 pub(super) fn build() -> Network {
     let (mut net, input) = Builder::new("efficientnet_lite0", 190_511_946, 224);
     let mut x = conv_relu6(&mut net, &input, Conv::same(32, 3).stride(2));
-    for (expansion, kernel, channels, blocks, stride) in STAGES {
+    for Stage { expansion, kernel, channels, blocks, stride } in STAGES {
         for block in 0..blocks {
             let hidden = x.channels() * expansion;
             let stride = if block == 0 { stride } else { 1 };
@@ -100,7 +114,7 @@ fn folded(
 fn layers() -> Vec<(String, String)> {
     let mut layers = vec![("_conv_stem".to_owned(), "_bn0".to_owned())];
     let mut block = 0;
-    for (expansion, _, _, blocks, _) in STAGES {
+    for Stage { expansion, blocks, .. } in STAGES {
         for _ in 0..blocks {
             let convs = [("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2")];
             let convs = convs.into_iter().skip(usize::from(expansion == 1));

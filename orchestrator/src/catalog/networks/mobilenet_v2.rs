@@ -4,14 +4,33 @@
 use super::builder::{Builder, Conv, RESIDUAL_GAIN, Tensor};
 use super::graph::Network;
 
-/// Expansion, channels, blocks, stride of the first block: t, c, n, s of the table.
-const STAGES: [(u64, u64, u64, u64); 7] =
-    [(1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)];
+/// Blocks of one kind.
+struct Stage {
+    /// Channels inside a block for one that goes in.
+    expansion: u64,
+    /// Channels that come out.
+    channels: u64,
+    /// How many.
+    blocks: u64,
+    /// Stride of the first; the others have 1.
+    stride: u64,
+}
+
+/// The rows of the table: t, c, n, s.
+const STAGES: [Stage; 7] = [
+    Stage { expansion: 1, channels: 16, blocks: 1, stride: 1 },
+    Stage { expansion: 6, channels: 24, blocks: 2, stride: 2 },
+    Stage { expansion: 6, channels: 32, blocks: 3, stride: 2 },
+    Stage { expansion: 6, channels: 64, blocks: 4, stride: 2 },
+    Stage { expansion: 6, channels: 96, blocks: 3, stride: 1 },
+    Stage { expansion: 6, channels: 160, blocks: 3, stride: 2 },
+    Stage { expansion: 6, channels: 320, blocks: 1, stride: 1 },
+];
 
 pub(super) fn build() -> Network {
     let (mut net, input) = Builder::new("mobilenet_v2", 180_104_381, 224);
     let mut x = conv_relu6(&mut net, &input, Conv::same(32, 3).stride(2));
-    for (expansion, channels, blocks, stride) in STAGES {
+    for Stage { expansion, channels, blocks, stride } in STAGES {
         for block in 0..blocks {
             x = inverted_residual(&mut net, &x, expansion, channels, if block == 0 { stride } else { 1 });
         }

@@ -5,8 +5,23 @@
 use super::builder::{Builder, Conv, Pool, RESIDUAL_GAIN, Tensor};
 use super::graph::Network;
 
-/// Channels inside the blocks of a stage, blocks in it, stride of its first block.
-const STAGES: [(u64, u64, u64); 4] = [(64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2)];
+/// Blocks of one kind.
+struct Stage {
+    /// Channels inside a block.
+    channels: u64,
+    /// How many.
+    blocks: u64,
+    /// Stride of the first; the others have 1.
+    stride: u64,
+}
+
+/// The rows of the table.
+const STAGES: [Stage; 4] = [
+    Stage { channels: 64, blocks: 3, stride: 1 },
+    Stage { channels: 128, blocks: 4, stride: 2 },
+    Stage { channels: 256, blocks: 6, stride: 2 },
+    Stage { channels: 512, blocks: 3, stride: 2 },
+];
 /// Channels out of a block for one inside.
 const EXPANSION: u64 = 4;
 
@@ -15,7 +30,7 @@ pub(super) fn build() -> Network {
     let stem = net.conv_bn(&input, Conv::same(64, 7).stride(2));
     let stem = net.relu(&stem);
     let mut x = net.max_pool(&stem, Pool { kernel: 3, stride: 2, pad: 1 });
-    for (channels, blocks, stride) in STAGES {
+    for Stage { channels, blocks, stride } in STAGES {
         for block in 0..blocks {
             x = bottleneck(&mut net, &x, channels, if block == 0 { stride } else { 1 });
         }
