@@ -153,7 +153,7 @@ impl Daemon {
                 // A task that has not ended may be between two leases.
                 is_running: self.is_held(&sweep.sweep_id, now)?
                     || self.tasks.contains_key(name)
-                    || self.handed.contains_key(&sweep.sweep_id),
+                    || self.submitted.contains_key(&sweep.sweep_id),
                 is_cancelled: sweep.state == SweepState::Cancelling,
                 sweep_id: sweep.sweep_id,
                 due_at: sweep.due_at,

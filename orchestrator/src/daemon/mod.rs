@@ -7,8 +7,8 @@
 
 mod attend;
 mod clock;
-mod handed;
 mod lab_sweeps;
+mod submitted;
 mod task;
 #[cfg(test)]
 mod tests;
@@ -88,8 +88,8 @@ pub struct Daemon {
     paused: BTreeSet<String>,
     /// By the schedule's name; at most one each.
     tasks: BTreeMap<String, Task>,
-    /// Of sweeps that were handed over.
-    handed: BTreeMap<SweepId, Task>,
+    /// Of sweeps that were submitted.
+    submitted: BTreeMap<SweepId, Task>,
     /// How often devices are asked, and when they are next.
     probes: (Option<Duration>, Option<Timestamp>),
     /// What is kept, and when that is next looked at.
@@ -107,24 +107,22 @@ pub struct Daemon {
 impl Daemon {
     /// A daemon that has not looked yet.
     pub fn new(store: Arc<dyn Store>, sweeps: Arc<dyn Sweeps>, clock: LabClock, is_gone: fn(&str) -> bool) -> Daemon {
-        let (schedules, tasks, handed) = Default::default();
-        let (paused, probes, retention, channels, aside, troubles, again_at) = Default::default();
         Daemon {
             store,
             sweeps,
             clock,
             clock_kept_at: None,
             is_gone,
-            schedules,
-            paused,
-            tasks,
-            handed,
-            probes,
-            retention,
-            channels,
-            aside,
-            troubles,
-            again_at,
+            schedules: Vec::new(),
+            paused: BTreeSet::new(),
+            tasks: BTreeMap::new(),
+            submitted: BTreeMap::new(),
+            probes: (None, None),
+            retention: None,
+            channels: (Vec::new(), None),
+            aside: BTreeMap::new(),
+            troubles: BTreeMap::new(),
+            again_at: BTreeMap::new(),
         }
     }
 
@@ -189,7 +187,7 @@ impl Daemon {
         });
         let troubles = self.troubles.iter().map(|(about, trouble)| format!("{about}: {trouble}"));
         DaemonStatus {
-            running: self.tasks.keys().cloned().chain(self.handed.keys().map(|id| format!("sweep {id}"))).collect(),
+            running: self.tasks.keys().cloned().chain(self.submitted.keys().map(|id| format!("sweep {id}"))).collect(),
             next: next.min_by_key(|(_, at)| *at),
             troubles: troubles.collect(),
         }
@@ -217,7 +215,7 @@ impl Daemon {
             }
             Err(error) => trouble = Some(format!("failed to {error}")),
         }
-        if let Err(error) = self.look_at_handed_over().await {
+        if let Err(error) = self.attend_to_submitted().await {
             trouble = Some(format!("failed to {error}"));
         }
         if let Err(error) = self.look_at_notices().await {
@@ -231,9 +229,9 @@ impl Daemon {
     /// Starts no more jobs, and waits for those under way; returns when they have ended, or after this time. What still
     /// runs then goes on on its device, and is collected by whoever goes on with the sweep.
     pub async fn stop(&mut self, patience: Duration) {
-        self.tasks.values().chain(self.handed.values()).for_each(|task| task.stop.raise(1));
+        self.tasks.values().chain(self.submitted.values()).for_each(|task| task.stop.raise(1));
         let ended = tokio::time::timeout(patience, async {
-            for task in self.tasks.values_mut().chain(self.handed.values_mut()) {
+            for task in self.tasks.values_mut().chain(self.submitted.values_mut()) {
                 // How it ended is in the store.
                 let _ = task.ended().await;
             }

@@ -324,7 +324,7 @@ async fn told_to_stop_it_starts_no_more_and_leaves_the_rest_for_later() {
 }
 
 impl Lab {
-    /// A sweep that was handed over.
+    /// A sweep that was submitted.
     fn hand_over(&self, name: &str) -> SweepId {
         let id = SweepId(name.to_owned());
         let row = SweepRow { id: id.clone(), finished_at: None, state: SweepState::Open, ..sample::sweep() };

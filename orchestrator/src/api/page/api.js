@@ -1,7 +1,7 @@
 // Calls of the daemon's HTTP API.
 
 /** No answer takes longer. */
-const PATIENCE_MS = 20_000;
+const TIMEOUT_MS = 20_000;
 
 /** The daemon refused, or could not be reached (`status` 0). */
 export class ApiError extends Error {
@@ -55,7 +55,7 @@ export async function request(method, path, options = {}) {
 }
 
 async function call(method, path, options = {}) {
-  const response = await request(method, path, { signal: AbortSignal.timeout(PATIENCE_MS), ...options });
+  const response = await request(method, path, { signal: AbortSignal.timeout(TIMEOUT_MS), ...options });
   const text = await response.text();
   return text ? JSON.parse(text) : null;
 }

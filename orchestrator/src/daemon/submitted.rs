@@ -1,4 +1,4 @@
-//! What is done about sweeps that were handed over.
+//! What is done about sweeps that were submitted.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,9 +13,9 @@ use super::task::Task;
 use super::{Daemon, TaskError};
 
 impl Daemon {
-    /// Goes on with each sweep that was handed over and that nobody carries out; one that was cancelled it ends.
-    pub(super) async fn look_at_handed_over(&mut self) -> Result<(), AgentError> {
-        self.collect_handed_over().await;
+    /// Goes on with each sweep that was submitted and that nobody carries out; one that was cancelled it ends.
+    pub(super) async fn attend_to_submitted(&mut self) -> Result<(), AgentError> {
+        self.collect_submitted().await;
         let now = self.clock.now();
         let submitted = self.store.submitted_to_daemon()?;
         let known: BTreeSet<String> =
@@ -31,7 +31,7 @@ impl Daemon {
             if put_off_at.is_some_and(|put_off_at| submission.at > put_off_at) {
                 self.is_well(&about(&sweep_id));
             }
-            let is_at_work = self.handed.contains_key(&sweep_id)
+            let is_at_work = self.submitted.contains_key(&sweep_id)
                 || self.tasks.values().any(|task| task.sweep.as_ref() == Some(&sweep_id));
             // That it could not go on is no reason to be slow to end it.
             let is_cancelled = state == SweepState::Cancelling;
@@ -46,17 +46,17 @@ impl Daemon {
                 SweepState::Cancelling => Task::spawn(stop, async move || sweeps.cancel(&id).await).ends(),
                 SweepState::Finished | SweepState::Cancelled => continue,
             };
-            self.handed.insert(sweep_id, task);
+            self.submitted.insert(sweep_id, task);
         }
         Ok(())
     }
 
     /// Notes how tasks ended that have.
-    async fn collect_handed_over(&mut self) {
+    async fn collect_submitted(&mut self) {
         let ended: Vec<SweepId> =
-            self.handed.iter().filter(|(_, task)| task.has_ended()).map(|(id, _)| id.clone()).collect();
+            self.submitted.iter().filter(|(_, task)| task.has_ended()).map(|(id, _)| id.clone()).collect();
         for id in ended {
-            let Some(mut task) = self.handed.remove(&id) else { continue };
+            let Some(mut task) = self.submitted.remove(&id) else { continue };
             let about = if task.is_end { about_end(&id) } else { about(&id) };
             match task.ended().await {
                 Ok(()) => self.is_well(&about),
