@@ -1,7 +1,8 @@
 //! An adb server that belongs to one test.
 //!
 //! Main type: [`AdbServer`]: the real one of the platform tools, on its own port and with its own keys. It claims no
-//! emulators of the host. Never uses the `adb` client, which would start a second server by itself when this one is gone.
+//! emulators of the host. Never uses the `adb` client, which would start a second server by itself when this one is
+//! gone.
 
 use std::ffi::OsStr;
 use std::fs;

@@ -164,7 +164,8 @@ fn obey(farm: &Farm, order: &str) -> String {
     fault.apply(device).map_or_else(|error| format!("failed: failed to {error}"), |()| OK.to_owned())
 }
 
-/// Gives an order (`DEVICE ACTION [NUMBER]`) to the farm behind a farm file or a control socket, and waits until it is done.
+/// Gives an order (`DEVICE ACTION [NUMBER]`) to the farm behind a farm file or a control socket, and waits until it is
+/// done.
 ///
 /// # Errors
 /// When no farm answers, or it can't be done.

@@ -1,7 +1,7 @@
 //! Files from Debian's packages, unpacked below `target/testlab/` and kept for the next time.
 //!
-//! Main function: [`make_once`]; main type: [`Apt`], which fetches and checks packages with a state of its own, so nothing
-//! is installed on the host. Never names a mirror: it takes the host's.
+//! Main function: [`make_once`]; main type: [`Apt`], which fetches and checks packages with a state of its own, so
+//! nothing is installed on the host. Never names a mirror: it takes the host's.
 
 use std::ffi::OsStr;
 use std::fs;

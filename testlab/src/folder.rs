@@ -1,8 +1,8 @@
 //! Temporary folders that are removed in any case.
 //!
-//! Main type: [`LabFolder`]. A small shell waits for the end of its owner, however that comes (also by SIGKILL), and then
-//! clears up: processes that are marked with the folder, those whose command line a file in it names, what is mounted on
-//! it, and the folder. Never removes anything outside the folder it made.
+//! Main type: [`LabFolder`]. A small shell waits for the end of its owner, however that comes (also by SIGKILL), and
+//! then clears up: processes that are marked with the folder, those whose command line a file in it names, what is
+//! mounted on it, and the folder. Never removes anything outside the folder it made.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

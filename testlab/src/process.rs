@@ -1,7 +1,7 @@
 //! Programs that end with their owner.
 //!
-//! Main type: [`Owned`]. The kernel ends the program when this process dies; dropping the value also ends what the program
-//! started. Needs no unsafe code: `setpriv` asks the kernel.
+//! Main type: [`Owned`]. The kernel ends the program when this process dies; dropping the value also ends what the
+//! program started. Needs no unsafe code: `setpriv` asks the kernel.
 
 use std::ffi::OsStr;
 use std::os::unix::process::CommandExt;

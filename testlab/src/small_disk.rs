@@ -14,7 +14,8 @@ use crate::process::run;
 const FILLER: &str = "filler";
 const CHUNK_BYTES: usize = 64 << 10;
 
-/// A tmpfs of a few megabytes, unmounted when its value or its process ends. A board sees it only if it is mounted before the board starts.
+/// A tmpfs of a few megabytes, unmounted when its value or its process ends. A board sees it only if it is mounted
+/// before the board starts.
 pub struct SmallDisk {
     folder: LabFolder,
 }

@@ -34,7 +34,8 @@ fn text(state: &ClockState) -> String {
     match off_seconds {
         None => format!("the clock of this host is believed: {says:.0}\n"),
         Some(off) => format!(
-            "the clock of this host is not believed: it jumped {}, and says {says:.0}; for the lab it is {lab_time:.0}\n",
+            "the clock of this host is not believed: it jumped {}, and says {says:.0}; for the lab it is \
+             {lab_time:.0}\n",
             clock_off_text(*off)
         ),
     }

@@ -1,7 +1,7 @@
 //! Whether the clock of this host can be believed, and what time it is for the lab.
 //!
-//! Main type: [`LabClock`]. It holds the clock that people set against the one that nobody can set, at each look; over a
-//! restart, against what the store has. While it is in doubt, the lab's time goes on from where it was. Never decides
+//! Main type: [`LabClock`]. It holds the clock that people set against the one that nobody can set, at each look; over
+//! a restart, against what the store has. While it is in doubt, the lab's time goes on from where it was. Never decides
 //! what is held back meanwhile, and never sets a clock.
 
 mod watch;

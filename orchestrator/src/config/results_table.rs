@@ -406,7 +406,9 @@ mod tests {
         }
 
         #[test]
-        fn cells_stand_where_they_are_said_to(rows in prop::collection::vec(prop::collection::vec("[ab,\"\nä]{0,6}", 3), 1..5)) {
+        fn cells_stand_where_they_are_said_to(
+            rows in prop::collection::vec(prop::collection::vec("[ab,\"\nä]{0,6}", 3), 1..5),
+        ) {
             let mut writer = csv::Writer::from_writer(Vec::new());
             rows.iter().for_each(|row| writer.write_record(row).unwrap());
             let text = String::from_utf8(writer.into_inner().unwrap()).unwrap();

@@ -49,12 +49,12 @@ impl Session {
     }
 
     /// Puts a file of this host into the device's store, and has the device verify it there. Goes on where an earlier
-    /// push broke off; when what was there turns out to be something else, starts over once. Where other files must leave
-    /// for it, those in `keep` stay.
+    /// push broke off; when what was there turns out to be something else, starts over once. Where other files must
+    /// leave for it, those in `keep` stay.
     ///
     /// # Errors
-    /// When there is no space, the connection breaks, no byte moves for the sweep's limit, the content does not arrive whole,
-    /// or the file is not the one any more that the plan knows.
+    /// When there is no space, the connection breaks, no byte moves for the sweep's limit, the content does not arrive
+    /// whole, or the file is not the one any more that the plan knows.
     pub async fn push(
         &mut self,
         source: &Path,
@@ -72,7 +72,8 @@ impl Session {
             && resumed_bytes > 0
             && may_be_other(failure.kind)
         {
-            tracing::warn!(device = %self.device.name, %failure, "what it had was not a part of this file: pushing all of it");
+            tracing::warn!(device = %self.device.name, %failure, "what it had was not a part of this file: pushing all \
+                                                                  of it");
             sent_bytes += artifact.size_bytes;
             pushed = self.send_and_commit(source, artifact, 0, progress).await;
         }
@@ -167,8 +168,8 @@ impl Session {
     }
 }
 
-/// Whether a push that went on may have failed because of what the device had from before: a command that was cut off may
-/// have written on, or have been cleaned away, after the device had told what it has.
+/// Whether a push that went on may have failed because of what the device had from before: a command that was cut off
+/// may have written on, or have been cleaned away, after the device had told what it has.
 fn may_be_other(kind: FailureKind) -> bool {
     matches!(kind, FailureKind::ArtifactCorrupt | FailureKind::TransportProtocol | FailureKind::WorkdirUnusable)
 }

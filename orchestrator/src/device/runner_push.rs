@@ -15,9 +15,9 @@ use super::part::PartNames;
 use super::probe::DeviceProbe;
 use super::{lines, transport_failure};
 
-/// Unpacks a pushed runner where it came packed (`$4` is `.gz`), verifies it where there is a tool for that, and gives it
-/// its place. `$1` is its hash, `$2` the workdir, `$3` its name there. Exits with 4, after printing what it found, when the
-/// file is another. Without a tool the runner is believed: the first that it is asked is its own hash.
+/// Unpacks a pushed runner where it came packed (`$4` is `.gz`), verifies it where there is a tool for that, and gives
+/// it its place. `$1` is its hash, `$2` the workdir, `$3` its name there. Exits with 4, after printing what it found,
+/// when the file is another. Without a tool the runner is believed: the first that it is asked is its own hash.
 const INSTALL_SCRIPT: &str = r#"
 cd "$2" || exit 1
 if [ -n "$4" ] && ! gzip -dc < "$3$4" > "$3"; then
@@ -106,8 +106,8 @@ pub(super) struct RunnerPush<'a> {
 }
 
 impl RunnerPush<'_> {
-    /// Sends it, packed where the device can unpack, going on where an earlier push broke off, and has the device verify
-    /// it. `pushing` is told the bytes that are there of those that have to be.
+    /// Sends it, packed where the device can unpack, going on where an earlier push broke off, and has the device
+    /// verify it. `pushing` is told the bytes that are there of those that have to be.
     pub(super) async fn push(&self, pushing: &mut (dyn FnMut(u64, u64) + Send)) -> Result<(), Failure> {
         let payload = self.payload().await?;
         let have = self.probe.size_of(&self.part(&payload));

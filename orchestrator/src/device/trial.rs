@@ -1,7 +1,7 @@
 //! Why a runner does not start that lies where it should: what the device lets any program do there.
 //!
-//! Main function: [`why_not_started`]. Shells have one code for all that is refused, and words of their own for it; so it
-//! is tried out. Only asked once something has gone wrong.
+//! Main function: [`why_not_started`]. Shells have one code for all that is refused, and words of their own for it; so
+//! it is tried out. Only asked once something has gone wrong.
 
 use std::time::Duration;
 

@@ -12,8 +12,9 @@ use super::{Lab, LabError, PlannedSweep};
 const MOST_NAMED: usize = 50;
 
 impl Lab {
-    /// Checks the devices that a schedule's sweep has jobs for, and notes what was found, to be told. Returns whether the
-    /// sweep is to begin: not once it is to stop. What can't be checked is no obstacle: the sweep finds out by itself.
+    /// Checks the devices that a schedule's sweep has jobs for, and notes what was found, to be told. Returns whether
+    /// the sweep is to begin: not once it is to stop. What can't be checked is no obstacle: the sweep finds out by
+    /// itself.
     pub(super) async fn check_first(
         &self,
         schedule: &Schedule,

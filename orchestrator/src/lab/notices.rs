@@ -14,8 +14,8 @@ use super::{Lab, LabError};
 const FRESH: SignedDuration = SignedDuration::from_hours(24);
 
 impl Lab {
-    /// Tells by these channels of each sweep that is over, of each device that came into quarantine, and of devices that
-    /// were found unfit before a sweep; blocks meanwhile.
+    /// Tells by these channels of each sweep that is over, of each device that came into quarantine, and of devices
+    /// that were found unfit before a sweep; blocks meanwhile.
     ///
     /// # Errors
     /// When somebody could not be told.

@@ -278,7 +278,8 @@ fn item(sweep: &SweepRow, pinned: &BTreeSet<SweepId>, bytes: u64) -> Item {
 
 fn too_many(what: &str, leaving: u64, all: u64, most_percent: u8) -> LabError {
     let message = format!(
-        "{leaving} of {all} {what} would leave at once, more than {most_percent} % (`most_percent`): nothing was taken out"
+        "{leaving} of {all} {what} would leave at once, more than {most_percent} % (`most_percent`): nothing was taken \
+         out"
     );
     let hint = "look at them with `farmctl retention --dry-run`; `farmctl retention --yes` takes them out";
     LabError::unavailable(message).with_hint(hint)

@@ -45,8 +45,8 @@ struct Identity<'a> {
     dataset: Option<(&'a str, &'a str, String)>,
 }
 
-/// The identifier of a job, from everything that makes its cell: not from `run_seconds` and `remarks`, which change no number that
-/// is measured, nor from what the catalogue knows of the model besides (`macs`).
+/// The identifier of a job, from everything that makes its cell: not from `run_seconds` and `remarks`, which change no
+/// number that is measured, nor from what the catalogue knows of the model besides (`macs`).
 pub(super) fn of(job: &Job) -> JobId {
     let identity = Identity {
         version: 2,

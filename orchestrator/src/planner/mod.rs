@@ -1,7 +1,7 @@
 //! A sweep, an inventory and a catalogue to the plan of what will be run, and what won't and why.
 //!
-//! Main functions: [`plan`] and [`estimate()`]. Pure: the same input gives the same plan, byte for byte. Never does I/O,
-//! and knows no transport.
+//! Main functions: [`plan`] and [`estimate()`]. Pure: the same input gives the same plan, byte for byte. Never does
+//! I/O, and knows no transport.
 
 mod dataset;
 mod estimate;
@@ -111,8 +111,8 @@ fn job(sweep: &Sweep, device: &Device, catalog: &Catalog, cell: &Cell<'_>, repea
     job
 }
 
-/// Multiply-adds of one image: as the file's graph has them, else as the catalogue says. Another training of a network may
-/// have another graph than the entry was written for, so the file goes first.
+/// Multiply-adds of one image: as the file's graph has them, else as the catalogue says. Another training of a network
+/// may have another graph than the entry was written for, so the file goes first.
 fn macs(model: &CatalogModel, file: &WeightsFile) -> Option<u64> {
     file.macs.as_ref().and_then(|counted| counted.as_ref().ok()).copied().or(model.macs)
 }

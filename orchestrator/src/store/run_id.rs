@@ -70,8 +70,12 @@ mod tests {
         }
 
         #[test]
-        fn differs_with_each_part(a in ("[a-z0-9-]{1,30}", "[0-9a-f]{1,16}", 0u32..20), b in ("[a-z0-9-]{1,30}", "[0-9a-f]{1,16}", 0u32..20)) {
-            let id = |(sweep, job, attempt): &(String, String, u32)| run_id(&SweepId(sweep.clone()), &JobId(job.clone()), *attempt);
+        fn differs_with_each_part(
+            a in ("[a-z0-9-]{1,30}", "[0-9a-f]{1,16}", 0u32..20), b in ("[a-z0-9-]{1,30}", "[0-9a-f]{1,16}", 0u32..20),
+        ) {
+            let id = |(sweep, job, attempt): &(String, String, u32)| {
+                run_id(&SweepId(sweep.clone()), &JobId(job.clone()), *attempt)
+            };
             prop_assert_eq!(a == b, id(&a) == id(&b));
         }
     }

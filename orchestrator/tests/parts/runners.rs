@@ -1,6 +1,6 @@
-//! Runners for other machines really run: each target's is what one device of a sweep gets, under qemu, and its answers are
-//! those of this host's runner. `FARMCTL_TEST_TARGETS` names the targets, separated by spaces; `scripts/test` builds their
-//! runners first.
+//! Runners for other machines really run: each target's is what one device of a sweep gets, under qemu, and its answers
+//! are those of this host's runner. `FARMCTL_TEST_TARGETS` names the targets, separated by spaces; `scripts/test`
+//! builds their runners first.
 //!
 //! The device is this host, as it looks to programs of the other machine: `uname` names it, and the kernel starts its
 //! programs by qemu. That is set up in a user namespace of its own where the system isn't set up so (Linux 6.7).
@@ -35,7 +35,8 @@ struct Machine {
     /// ELF class and machine of its programs.
     class: u8,
     machine: u8,
-    /// How the names of the engine's assembly kernels begin; none where that has only portable ones for such a processor.
+    /// How the names of the engine's assembly kernels begin; none where that has only portable ones for such a
+    /// processor.
     kernel: Option<&'static str>,
 }
 
@@ -220,7 +221,8 @@ fn farm(board: &Board) -> String {
     format!(
         "farm: test
 devices:
-  - {{ name: a-board, transport: {{ ssh: {{ host: 127.0.0.1, port: {}, user: {}, identity_file: {}, host_key: {} }} }} }}
+  - name: a-board
+    transport: {{ ssh: {{ host: 127.0.0.1, port: {}, user: {}, identity_file: {}, host_key: {} }} }}
   - {{ name: emulated, transport: local, workdir: {} }}
 ",
         board.port,

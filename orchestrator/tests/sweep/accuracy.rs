@@ -63,8 +63,8 @@ fn what_is_left_out_of_a_dataset_is_told() {
     lab.write("farms/lab.yaml", &farm(&[local_device()]));
     let datasets = "datasets:\n  - { name: mine, classes: 10, folders: { path: ../pictures, numbered: true } }\n";
     lab.write("configs/datasets.yaml", datasets);
-    let models = "models:\n  - name: digits\n    input_shape: [1, 1, 8, 8]\n    classes: 10\n    preprocessing: { crop: 1 }\n    \
-                  weights: { trained: { builtin: digits } }\n";
+    let models = "models:\n  - name: digits\n    input_shape: [1, 1, 8, 8]\n    classes: 10\n    \
+                  preprocessing: { crop: 1 }\n    weights: { trained: { builtin: digits } }\n";
     lab.write("configs/models.yaml", models);
     lab.write("configs/mine.yaml", &DIGITS.replace("dataset: digits", "dataset: mine").replace("[1, 7]", "1"));
     let (code, table, stderr) = lab.run(&["sweep", "configs/mine.yaml"]);

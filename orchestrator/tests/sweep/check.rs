@@ -118,7 +118,8 @@ fn without_a_clock() -> String {
 case $1 in
 hello)
   self=$(sha256sum \"$0\" | cut -d' ' -f1)
-  {real} \"$@\" | sed \"s/\\\"unix_ms\\\":[0-9]*/\\\"unix_ms\\\":7000/; s/\\\"runner_sha256\\\":\\\"[0-9a-f]*/\\\"runner_sha256\\\":\\\"$self/\" ;;
+  {real} \"$@\" | sed -e 's/\"unix_ms\":[0-9]*/\"unix_ms\":7000/' |
+    sed -e \"s/\\\"runner_sha256\\\":\\\"[0-9a-f]*/\\\"runner_sha256\\\":\\\"$self/\" ;;
 *) exec {real} \"$@\" ;;
 esac
 "

@@ -1,4 +1,5 @@
-//! A person's sweep that a running daemon carries out: the same view, the same end, and nothing lost when either is gone.
+//! A person's sweep that a running daemon carries out: the same view, the same end, and nothing lost when either is
+//! gone.
 
 use serde_json::Value;
 use testlab::Board;

@@ -43,7 +43,8 @@ impl PhoneArch {
             return Ok(Emulation { cpu: QEMU_CPU, handler: String::new() });
         }
         let qemu = find_program(QEMU, QEMU_PACKAGE)?;
-        // P keeps the name that a program was called by (busybox needs it), F opens qemu now: the phone doesn't have it.
+        // P keeps the name that a program was called by (busybox needs it), F opens qemu now: the phone doesn't have
+        // it.
         let handler = format!(":testlab-aarch64:M::{MAGIC}:{MASK}:{}:PF", qemu.display());
         Ok(Emulation { cpu: QEMU_CPU, handler })
     }

@@ -1,7 +1,7 @@
 //! What a virtual phone has of its own: properties, Android's commands, settings, and a made-up sysfs.
 //!
-//! Main functions: [`write_system`] and [`write_data`]. The commands are small scripts that keep their state in files of
-//! the phone and record each call.
+//! Main functions: [`write_system`] and [`write_data`]. The commands are small scripts that keep their state in files
+//! of the phone and record each call.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};

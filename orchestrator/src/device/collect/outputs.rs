@@ -9,8 +9,8 @@ const VALUE_BYTES: usize = size_of::<f32>();
 /// Outputs that a remark names; of more it says how many there are.
 const NAMED: usize = 8;
 
-/// Output tensors of a run, put together from their chunks. One that is too large, or does not fit together, is left out:
-/// that says nothing against what was measured.
+/// Output tensors of a run, put together from their chunks. One that is too large, or does not fit together, is left
+/// out: that says nothing against what was measured.
 #[derive(Debug, Default)]
 pub(super) struct Outputs {
     gathered: BTreeMap<String, Gathered>,

@@ -31,8 +31,8 @@ impl Lab {
         dataset.list = Some(found.map_err(|error| format!("failed to {error}")));
     }
 
-    /// Has the images of a plan ready on this host; gives their files by hash. Jobs whose images can't be had become skipped
-    /// cells with the reason.
+    /// Has the images of a plan ready on this host; gives their files by hash. Jobs whose images can't be had become
+    /// skipped cells with the reason.
     pub(super) async fn provide_images(
         &self,
         catalog: &Catalog,

@@ -42,7 +42,8 @@ impl Lab {
 /// What became of getting an engine; told to whoever asks again.
 type Provided = Arc<OnceCell<Result<EngineProgram, Failure>>>;
 
-/// The engine programs of this process: each is looked for, fetched or built once a target, however many devices want it.
+/// The engine programs of this process: each is looked for, fetched or built once a target, however many devices want
+/// it.
 pub struct EngineSource {
     backends: Vec<Backend>,
     files: EngineFiles,

@@ -58,7 +58,8 @@ impl Lab {
         Ok(found)
     }
 
-    /// Builds the runner for a target by this profile of cargo; with `install`, puts it where any farmctl of this version finds it.
+    /// Builds the runner for a target by this profile of cargo; with `install`, puts it where any farmctl of this
+    /// version finds it.
     ///
     /// # Errors
     /// When none is built for the target, or it can't be built here.

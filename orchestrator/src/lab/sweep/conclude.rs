@@ -77,8 +77,8 @@ impl Lab {
         Ok(results)
     }
 
-    /// Writes the reports, and marks the sweep as over when each of its jobs has its record. In this order, a sweep that is
-    /// over has its reports, whatever ends this process in between.
+    /// Writes the reports, and marks the sweep as over when each of its jobs has its record. In this order, a sweep
+    /// that is over has its reports, whatever ends this process in between.
     ///
     /// # Errors
     /// When the reports or the store can't be written.

@@ -136,7 +136,8 @@ impl<'a> Follower<'a> {
             Carrier::NoDaemon if lasts >= COMES_BACK_WITHIN => {
                 let id = self.sweep.clone();
                 self.remark_once(&format!(
-                    "still no daemon: `farmctl daemon` goes on with it, and so does `farmctl sweep --resume {id} --local`"
+                    "still no daemon: `farmctl daemon` goes on with it, and so does `farmctl sweep --resume {id} \
+                     --local`"
                 ));
             }
             _ => {}

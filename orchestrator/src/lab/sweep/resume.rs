@@ -27,8 +27,8 @@ pub enum Resumed {
 }
 
 impl Lab {
-    /// Goes on with a sweep that was stopped: the one that is `wanted`, or the newest (of this file) without a word. By the
-    /// daemon, where it may and one runs that does what this process was told to.
+    /// Goes on with a sweep that was stopped: the one that is `wanted`, or the newest (of this file) without a word. By
+    /// the daemon, where it may and one runs that does what this process was told to.
     ///
     /// # Errors
     /// When there is no such sweep, it can't go on, or its file makes other jobs now.
@@ -136,8 +136,8 @@ impl Lab {
             return Ok(());
         }
         Err(LabError::usage(format!(
-            "{} makes other jobs now than when sweep {} began: {gone} of its {} are no more, {new} are new (a model's file, \
-             an engine's version, the devices or the options have changed)",
+            "{} makes other jobs now than when sweep {} began: {gone} of its {} are no more, {new} are new (a model's \
+             file, an engine's version, the devices or the options have changed)",
             config.display(),
             sweep.id,
             then.len()
@@ -163,8 +163,8 @@ impl Lab {
         let changed: BTreeSet<&str> = jobs.iter().filter(is_changed).map(|job| job.model.name.as_str()).collect();
         for name in changed {
             self.remark(&format!(
-                "the file of {name} is another now than when the sweep began; its open jobs run only where a device still \
-                 has the file of then"
+                "the file of {name} is another now than when the sweep began; its open jobs run only where a device \
+                 still has the file of then"
             ));
         }
     }
@@ -181,7 +181,8 @@ async fn refuse_other_runners(store: &dyn Store, sweep: &SweepRow, runners: &Run
         let found = runners.get(&target).await?.artifact.sha256;
         if found != sha256 {
             return Err(LabError::usage(format!(
-                "the runner for {target} is another now (sha256 {found}) than the one that sweep {} began with ({sha256})",
+                "the runner for {target} is another now (sha256 {found}) than the one that sweep {} began with \
+                 ({sha256})",
                 sweep.id
             ))
             .with_hint(format!(

@@ -18,8 +18,8 @@ pub(super) fn check_bounds(signature: &ModelSignature) -> Result<(), String> {
             if name.is_empty() || name.len() > MAX_NAME_BYTES || name.chars().any(char::is_control) {
                 let length = name.len();
                 return Err(format!(
-                    "one of its {what} has a name of {length} bytes, {:?}: farmctl takes 1 to {MAX_NAME_BYTES}, without control \
-                     characters; export it with another name",
+                    "one of its {what} has a name of {length} bytes, {:?}: farmctl takes 1 to {MAX_NAME_BYTES}, \
+                     without control characters; export it with another name",
                     name.chars().take(40).collect::<String>()
                 ));
             }

@@ -5,8 +5,9 @@ use crate::domain::{ElementType, InputRange};
 /// Range of floats of which nothing is said.
 pub(super) const FLOATS: InputRange = InputRange { low: 0.0, high: 1.0 };
 
-/// The range that an input's values are drawn from: its own, else the model's where that suits the type, else the type's.
-/// Of whole numbers those of more than 8 bits are mostly indices and lengths: 0 and 1 are in range of nearly all.
+/// The range that an input's values are drawn from: its own, else the model's where that suits the type, else the
+/// type's. Of whole numbers those of more than 8 bits are mostly indices and lengths: 0 and 1 are in range of nearly
+/// all.
 pub(super) fn range(
     name: &str,
     of_model: Option<InputRange>,

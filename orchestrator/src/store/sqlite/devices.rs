@@ -10,7 +10,8 @@ const STATUS: &str = "
     WHERE ?1 IS NULL OR name = ?1 ORDER BY name";
 
 const FAILED: &str = "
-    INSERT INTO devices (name, state, since_ns, failures_in_row, failure) VALUES (:name, :in_service, :now_ns, 1, :failure)
+    INSERT INTO devices (name, state, since_ns, failures_in_row, failure)
+    VALUES (:name, :in_service, :now_ns, 1, :failure)
     ON CONFLICT (name) DO UPDATE SET failures_in_row = failures_in_row + 1, failure = excluded.failure";
 
 const WORKED: &str = "

@@ -6,7 +6,8 @@ use crate::domain::{DeviceLock, Event};
 use crate::store::{LockStore, StoreError};
 
 const LOCK: &str = "
-    INSERT INTO device_locks (device, locked_by, why, since_ns, until_ns) VALUES (:device, :by, :why, :since_ns, :until_ns)
+    INSERT INTO device_locks (device, locked_by, why, since_ns, until_ns)
+    VALUES (:device, :by, :why, :since_ns, :until_ns)
     ON CONFLICT (device) DO UPDATE SET
         since_ns = CASE WHEN until_ns <= :now_ns THEN :since_ns ELSE since_ns END,
         locked_by = :by, why = :why, until_ns = :until_ns

@@ -27,7 +27,8 @@ const REMOVE: &[&str] = &[
 /// Whether an event may leave; its time is looked at beside.
 const OLD: &str = "
     at_ns < ?1 AND (sweep_id IS NULL OR sweep_id IN (
-        SELECT id FROM sweeps WHERE state IN ('finished', 'cancelled') AND id NOT IN (SELECT sweep_id FROM pinned_sweeps)))";
+        SELECT id FROM sweeps
+        WHERE state IN ('finished', 'cancelled') AND id NOT IN (SELECT sweep_id FROM pinned_sweeps)))";
 
 const OUTPUTS: &str = "
     SELECT DISTINCT o.value ->> '$.sha256' FROM records c, json_each(c.record, '$.measurement.outputs') o

@@ -9,7 +9,8 @@ const GIVE: &str = "
     ON CONFLICT (sweep_id) DO UPDATE SET handed_by = :by, at_ns = :at_ns, max_devices = :max_devices";
 
 const GIVEN: &str = "
-    SELECT h.sweep_id, s.state, h.handed_by, h.at_ns, h.max_devices FROM handed_over h JOIN sweeps s ON s.id = h.sweep_id
+    SELECT h.sweep_id, s.state, h.handed_by, h.at_ns, h.max_devices
+    FROM handed_over h JOIN sweeps s ON s.id = h.sweep_id
     WHERE s.state IN ('open', 'cancelling') ORDER BY h.at_ns, h.sweep_id";
 
 impl SubmissionStore for SqliteStore {

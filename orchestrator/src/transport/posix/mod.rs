@@ -1,8 +1,8 @@
 //! File operations by commands of a POSIX shell, for devices that have nothing better (dropbear and busybox without an
 //! sftp server).
 //!
-//! Main types: [`FileCommand`]: the argument vector of one operation, and how to read its outcome; [`PosixDevice`]: what
-//! a way to a device gives to have its files moved so. Connects to nothing itself.
+//! Main types: [`FileCommand`]: the argument vector of one operation, and how to read its outcome; [`PosixDevice`]:
+//! what a way to a device gives to have its files moved so. Connects to nothing itself.
 
 mod device;
 pub mod script;
@@ -83,9 +83,9 @@ impl FileCommand {
     /// What is read to its end goes past `head`, which takes byte after byte where it is busybox's.
     pub fn read(path: &str, offset: u64, limit: u64, deadline: Duration) -> FileCommand {
         let script = format!(
-            "{SIZE_FUNCTION}{LESS_FUNCTION}[ ! -d \"$1\" ]||{{ echo 'Is a directory' >&2;exit 1;}};exec <\"$1\"||exit;s=$(size \"$1\")||exit;\
-             part(){{ if [ \"$1\" = 1 ];then cat;else tail -c +\"$1\";fi;}};printf '{}';\
-             if less \"$s\" \"$4\";then part \"$2\";else part \"$2\"|head -c \"$3\";fi",
+            "{SIZE_FUNCTION}{LESS_FUNCTION}[ ! -d \"$1\" ]||{{ echo 'Is a directory' >&2;exit 1;}};exec \
+             <\"$1\"||exit;s=$(size \"$1\")||exit;part(){{ if [ \"$1\" = 1 ];then cat;else tail -c \
+             +\"$1\";fi;}};printf '{}';if less \"$s\" \"$4\";then part \"$2\";else part \"$2\"|head -c \"$3\";fi",
             sentinel_text()
         );
         let first = offset.saturating_add(1);
@@ -97,8 +97,8 @@ impl FileCommand {
     /// Answers with kind and size.
     pub fn stat(path: &str, deadline: Duration) -> FileCommand {
         let script = format!(
-            "{ABSENT_FUNCTION}{SIZE_FUNCTION}printf '{}';if [ -d \"$1\" ];then echo d 0;elif [ -e \"$1\" ];then s=$(size \"$1\")||exit;echo f $s;\
-             else absent \"$1\";echo none;fi",
+            "{ABSENT_FUNCTION}{SIZE_FUNCTION}printf '{}';if [ -d \"$1\" ];then echo d 0;elif [ -e \"$1\" ];then \
+             s=$(size \"$1\")||exit;echo f $s;else absent \"$1\";echo none;fi",
             sentinel_text()
         );
         FileCommand::new(&script, &[path_word(path)], deadline, format!("look at {path}"))

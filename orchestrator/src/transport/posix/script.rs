@@ -1,7 +1,7 @@
 //! What our scripts for a device's shell have in common: their functions, and the exit codes that tell why one failed.
 //!
-//! Main function: [`kind_of_exit`]. A shell's programs end with 1 whatever the system refused, and their words depend on
-//! the program and its language. So a script that fails looks for the reason itself, and ends with a code for it.
+//! Main function: [`kind_of_exit`]. A shell's programs end with 1 whatever the system refused, and their words depend
+//! on the program and its language. So a script that fails looks for the reason itself, and ends with a code for it.
 
 use crate::transport::{ErrorKind, Exit};
 
@@ -20,14 +20,16 @@ const MISSING: i32 = 93;
 ///
 /// Where nothing can be made, no free file of those that there can be is no room; some file systems count none.
 /// `test -w` would not do: some shells say yes to root whatever the file system says.
-pub const REFUSED_FUNCTION: &str = "refused(){ d=${1%/*};case $d in \"$1\")d=.;;'')d=/;;esac;[ -d \"$d\" ]||exit 93;\
-    p=$d/.farmctl-$$;if (: >\"$p\") 2>/dev/null;then dd if=/dev/zero of=\"$p\" bs=65536 count=1 2>/dev/null;c=$?;\
-    rm -f \"$p\";[ $c = 0 ]||exit 91;else case $(stat -f -c %c:%d \"$d\" 2>/dev/null) in 0:*);;*:0)exit 91;;esac;fi;exit 92;};";
+pub const REFUSED_FUNCTION: &str = "refused(){ d=${1%/*};case $d in \"$1\")d=.;;'')d=/;;esac;[ -d \"$d\" ]||exit \
+                                    93;p=$d/.farmctl-$$;if (: >\"$p\") 2>/dev/null;then dd if=/dev/zero of=\"$p\" \
+                                    bs=65536 count=1 2>/dev/null;c=$?;rm -f \"$p\";[ $c = 0 ]||exit 91;else case \
+                                    $(stat -f -c %c:%d \"$d\" 2>/dev/null) in 0:*);;*:0)exit 91;;esac;fi;exit 92;};";
 
 /// `absent FILE` ends the script unless FILE is known to be missing: what lies behind a folder that may not be searched
 /// is not.
-pub(super) const ABSENT_FUNCTION: &str = "absent(){ d=$1;while [ ! -e \"$d\" ];do case $d in .|/)exit 92;;*/*)d=${d%/*};;\
-    *)d=.;;esac;[ -n \"$d\" ]||d=/;done;{ [ -d \"$d\" ]&&[ -x \"$d\" ];}||{ ls -dL \"$1\" >/dev/null;exit 92;};};";
+pub(super) const ABSENT_FUNCTION: &str = "absent(){ d=$1;while [ ! -e \"$d\" ];do case $d in .|/)exit \
+                                          92;;*/*)d=${d%/*};;*)d=.;;esac;[ -n \"$d\" ]||d=/;done;{ [ -d \"$d\" ]&&[ -x \
+                                          \"$d\" ];}||{ ls -dL \"$1\" >/dev/null;exit 92;};};";
 
 /// What the end of a script says; `otherwise` where it says nothing.
 pub fn kind_of_exit(exit: Exit, otherwise: ErrorKind) -> ErrorKind {

@@ -120,15 +120,17 @@ fn digits_are_read_alike_by_every_engine() {
     assert_eq!((batched.n_images, batched.top1_correct), (360, 350));
 }
 
-/// Photographs in the wheels of scikit-image and scikit-learn, with what they show by ImageNet's numbers, and their hashes.
+/// Photographs in the wheels of scikit-image and scikit-learn, with what they show by ImageNet's numbers, and their
+/// hashes.
 const PHOTOGRAPHS: [(&str, u32, &str); 7] = [
-    ("skimage/data/chelsea.png", 282, "596aa1e7cb875eb79f437e310381d26b338a81c2da23439704a73c4651e8c4bb"), // tiger cat
-    ("skimage/data/coffee.png", 967, "cc02f8ca188b167c775a7101b5d767d1e71792cf762c33d6fa15a4599b5a8de7"),  // espresso
-    ("skimage/data/motorcycle_left.png", 665, "db18e9c4157617403c3537a6ba355dfeafe9a7eabb6b9b94cb33f6525dd49179"), // moped
-    ("skimage/data/camera.png", 872, "b0793d2adda0fa6ae899c03989482bff9a42d3d5690fc7e3648f2795d730c23a"), // tripod
-    ("skimage/data/rocket.jpg", 657, "c2dd0de7c538df8d111e479619b129464d0269d0ae5fd18ca91d33a7fdfea95c"), // missile
-    ("sklearn/datasets/images/china.jpg", 698, "8378025ad2519d649d02e32bd98990db4ab572357d9f09841c2fbfbb4fefad29"), // palace
-    ("sklearn/datasets/images/flower.jpg", 985, "a77f6ec41e353afdf8bdff2ea981b2955535d8d83294f8cfa49cf4e423dd5638"), // daisy
+    // tiger cat, espresso, moped, tripod, missile, palace, daisy
+    ("skimage/data/chelsea.png", 282, "596aa1e7cb875eb79f437e310381d26b338a81c2da23439704a73c4651e8c4bb"),
+    ("skimage/data/coffee.png", 967, "cc02f8ca188b167c775a7101b5d767d1e71792cf762c33d6fa15a4599b5a8de7"),
+    ("skimage/data/motorcycle_left.png", 665, "db18e9c4157617403c3537a6ba355dfeafe9a7eabb6b9b94cb33f6525dd49179"),
+    ("skimage/data/camera.png", 872, "b0793d2adda0fa6ae899c03989482bff9a42d3d5690fc7e3648f2795d730c23a"),
+    ("skimage/data/rocket.jpg", 657, "c2dd0de7c538df8d111e479619b129464d0269d0ae5fd18ca91d33a7fdfea95c"),
+    ("sklearn/datasets/images/china.jpg", 698, "8378025ad2519d649d02e32bd98990db4ab572357d9f09841c2fbfbb4fefad29"),
+    ("sklearn/datasets/images/flower.jpg", 985, "a77f6ec41e353afdf8bdff2ea981b2955535d8d83294f8cfa49cf4e423dd5638"),
 ];
 
 /// The folder of the photographs, with a list of them; they stay for the next test run.

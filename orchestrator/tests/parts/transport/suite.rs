@@ -120,7 +120,8 @@ pub async fn exit_codes_and_signals_come_back(transport: Subject, _place: &Place
 }
 
 pub async fn much_output_on_both_streams_comes_whole(transport: Subject, _place: &Place) {
-    let script = "i=0; while [ $i -lt 10 ]; do head -c 1000000 /dev/zero; head -c 1000000 /dev/zero | tr '\\0' e >&2; i=$((i+1)); done; exit 3";
+    let script = "i=0; while [ $i -lt 10 ]; do head -c 1000000 /dev/zero; head -c 1000000 /dev/zero | tr '\\0' e >&2; \
+                  i=$((i+1)); done; exit 3";
     let finished = output_of(&transport, &sh(script), b"").await;
     assert_eq!(finished.exit, Exit::Code(3));
     assert_eq!(finished.stdout.len(), 10_000_000);
@@ -283,7 +284,8 @@ fn sleep_of_its_own() -> String {
     format!("1{:07}{:03}", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Waits until no process has this word on its command line; the transport can't be asked, for it is the one under test.
+/// Waits until no process has this word on its command line; the transport can't be asked, for it is the one under
+/// test.
 async fn wait_until_gone(word: &str) {
     let has_word = |process: &std::fs::DirEntry| {
         let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();

@@ -76,7 +76,9 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn garbage_in_rows_ends_in_errors(changes in prop::collection::vec((prop::sample::select(COLUMNS.to_vec()), garbage()), 1..4)) {
+    fn garbage_in_rows_ends_in_errors(
+        changes in prop::collection::vec((prop::sample::select(COLUMNS.to_vec()), garbage()), 1..4),
+    ) {
         let (open, folder) = fresh();
         let store = open();
         let (row, _) = sweep(&*store, "s", &["a"], 3);
@@ -85,7 +87,8 @@ proptest! {
         store.finish(run.epoch, &kept, None, at(1)).unwrap();
         let run = claim(&*store, &row, "a", "host", 0);
         let failure = Failure::new(FailureKind::ConnectionLost, "x");
-        let given = Requeue { run_id: &run.run_id, epoch: run.epoch, failure: &failure, counts: true, not_before: at(0) };
+        let (run_id, epoch) = (&run.run_id, run.epoch);
+        let given = Requeue { run_id, epoch, failure: &failure, counts: true, not_before: at(0) };
         store.requeue(&given, at(1)).unwrap();
         store.device_failed("a", &failure, at(1)).unwrap();
         let connection = Connection::open(folder.path().join("state/farm.db")).unwrap();

@@ -45,7 +45,8 @@ fn no_acknowledged_record_is_lost_with_the_power() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join(ACKNOWLEDGED), "").unwrap();
     let log = tempfile::NamedTempFile::new().unwrap();
-    let calls = "trace=openat,close,pwrite64,write,ftruncate,fsync,fdatasync,unlink,unlinkat,rename,renameat,fallocate,pwritev,writev";
+    let calls = "trace=openat,close,pwrite64,write,ftruncate,fsync,fdatasync,unlink,unlinkat,rename,renameat,\
+                 fallocate,pwritev,writev";
     let traced = Command::new("strace")
         .args(["-f", "-xx", "-s", "1000000", "-e", calls, "-o"])
         .arg(log.path())

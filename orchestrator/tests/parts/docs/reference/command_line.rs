@@ -8,8 +8,8 @@ const WIDTH: usize = 100;
 
 pub(super) fn page() -> String {
     let mut text = String::from(
-        "# Command line\n\nEvery verb, as its `--help` says it. Each verb takes the options of [farmctl](#farmctl) too; \
-         they are not repeated.\n\n",
+        "# Command line\n\nEvery verb, as its `--help` says it. Each verb takes the options of [farmctl](#farmctl) \
+         too; they are not repeated.\n\n",
     );
     // Not built: so that a verb's help has its own options alone.
     add(&mut text, &Cli::command().color(clap::ColorChoice::Never), "");

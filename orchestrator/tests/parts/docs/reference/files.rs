@@ -24,8 +24,8 @@ pub(super) fn page(kind: FileKind) -> String {
     let schema = config::schema(kind);
     let name = kind.as_str();
     let mut text = format!(
-        "# {}\n\n{}\n\n`farmctl schema {name}` prints the JSON Schema of it, and `configs/schemas/{name}.json` has it for \
-         editors. A field in **bold** is needed.\n\n",
+        "# {}\n\n{}\n\n`farmctl schema {name}` prints the JSON Schema of it, \
+         and `configs/schemas/{name}.json` has it for editors. A field in **bold** is needed.\n\n",
         title(kind),
         words(&schema)
     );
