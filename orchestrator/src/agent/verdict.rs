@@ -178,6 +178,7 @@ mod tests {
             free_bytes: Some(9_000_000_000),
             clock_off_ms: None,
             battery: None,
+            user_without_lingering: None,
             calibration: Some(Calibration { kernel_version: 1, compute: time(compute_ns), memory: time(5_000_000) }),
         }
     }
