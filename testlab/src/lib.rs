@@ -1,10 +1,10 @@
 //! Virtual phones, boards and faulty network paths, for tests and for trying farmctl out.
 //!
-//! Main types: [`Board`] (a real ssh server that belongs to one test), [`Phone`] (Android's adb daemon in a small world of
-//! its own), [`EmulatedBoard`] (a whole machine), [`AdbServer`] (the host's side of adb), [`FaultProxy`] (a TCP proxy that
-//! breaks on command), [`SmallDisk`] (a file system that gets full), [`Farm`] (several of them, with a farm file).
-//! Everything lives in folders, networks and on ports of its own, and goes when its value is dropped or its process ends,
-//! however that comes.
+//! Main types: [`Board`] (a real ssh server that belongs to one test), [`Phone`] (Android's adb daemon in a small world
+//! of its own), [`EmulatedBoard`] (a whole machine), [`AdbServer`] (the host's side of adb), [`FaultProxy`] (a TCP
+//! proxy that breaks on command), [`SmallDisk`] (a file system that gets full), [`Farm`] (several of them, with a farm
+//! file). Everything lives in folders, networks and on ports of its own, and goes when its value is dropped or its
+//! process ends, however that comes.
 //!
 //! Needs these Debian packages: see [`PACKAGES`]. Never uses the servers or keys of the host.
 

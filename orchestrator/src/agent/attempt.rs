@@ -20,7 +20,10 @@ const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Work<'_, '_> {
     /// Pushes what the job needs, and runs it.
-    #[tracing::instrument(name = "run", skip_all, fields(job = %run.job.id, run = %run.run_id, model = %run.job.model.name))]
+    #[tracing::instrument(
+        name = "run", skip_all,
+        fields(job = %run.job.id, run = %run.run_id, model = %run.job.model.name)
+    )]
     pub(super) async fn carry_out(&mut self, run: &ClaimedRun) -> Result<Collected, Box<RunFailure>> {
         let nothing = |failure| Box::new(RunFailure { failure, measurement: Measurement::default() });
         let agent = self.agent;

@@ -269,8 +269,8 @@ impl Work<'_, '_> {
         Ok(RunOutcome::GoOn)
     }
 
-    /// The device did not come back. A run that may be on it is not ended: whoever reaches the device again looks for it
-    /// by its name. One whose attempts are used up goes to an equal device, where the sweep allows that.
+    /// The device did not come back. A run that may be on it is not ended: whoever reaches the device again looks for
+    /// it by its name. One whose attempts are used up goes to an equal device, where the sweep allows that.
     async fn gone(
         &mut self,
         run: &ClaimedRun,

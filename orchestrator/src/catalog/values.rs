@@ -1,7 +1,8 @@
 //! Values that an input of a network is given: a person's own sample, read from NumPy's, ONNX's or a raw file.
 //!
-//! Main function: [`ArtifactCache::look_at_values`]. What comes of it is always the same: the numbers in their own type, little-endian, row by row.
-//! Files come from anywhere: what they say is bounded and checked. Never converts a number.
+//! Main function: [`ArtifactCache::look_at_values`]. What comes of it is always the same: the numbers in their own
+//! type, little-endian, row by row. Files come from anywhere: what they say is bounded and checked. Never converts a
+//! number.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -22,8 +23,8 @@ const MAX_BYTES: u64 = 1 << 30;
 const MAX_RANK: usize = 64;
 
 impl ArtifactCache {
-    /// Reads the values that inputs are given, and keeps their numbers in the cache, where devices get them from. What is wrong
-    /// with a file becomes the input's error.
+    /// Reads the values that inputs are given, and keeps their numbers in the cache, where devices get them from. What
+    /// is wrong with a file becomes the input's error.
     pub fn look_at_values(&self, inputs: &mut [CatalogInput]) {
         for values in inputs.iter_mut().filter_map(|input| input.values.as_mut()) {
             let found = read(&values.path).and_then(|read| {
@@ -61,8 +62,8 @@ pub(super) struct Values {
     pub(super) bytes: Vec<u8>,
 }
 
-/// Reads a file of values: one that ends in `.npy` as NumPy's, in `.pb` as ONNX's TensorProto, and any other as the bare
-/// numbers.
+/// Reads a file of values: one that ends in `.npy` as NumPy's, in `.pb` as ONNX's TensorProto, and any other as the
+/// bare numbers.
 ///
 /// # Errors
 /// Says what is wrong with the file, and what helps.

@@ -74,9 +74,9 @@ pub(super) struct InputEntry {
     pub(super) shape: Option<Vec<u64>>,
     /// Range of its pseudo-random values, lowest value and upper bound: `[0, 30521]` for the numbers of words.
     pub(super) range: Option<[f32; 2]>,
-    /// A file with its values, which are then no pseudo-random ones: NumPy's `.npy`, ONNX's TensorProto `.pb`, or any other name
-    /// for the bare numbers, little-endian. They have the input's own type and shape; the shape of an `.npy` or `.pb` sets the
-    /// dimensions that the model's file leaves open.
+    /// A file with its values, which are then no pseudo-random ones: NumPy's `.npy`, ONNX's TensorProto `.pb`, or any
+    /// other name for the bare numbers, little-endian. They have the input's own type and shape; the shape of an `.npy`
+    /// or `.pb` sets the dimensions that the model's file leaves open.
     pub(super) values: Option<PathBuf>,
     /// Type of its elements, where the file does not tell it; without it, `f32`.
     #[serde(rename = "type")]

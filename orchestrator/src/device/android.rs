@@ -53,8 +53,8 @@ pub async fn ask_android(
     Ok(properties.facts().map(|facts| PhoneAnswer { facts, boot_id }))
 }
 
-/// Waits until Android has booted: its daemon answers long before, while the phone is busy as never after. Returns false
-/// when that did not come within `limit`.
+/// Waits until Android has booted: its daemon answers long before, while the phone is busy as never after. Returns
+/// false when that did not come within `limit`.
 ///
 /// # Errors
 /// When the phone does not answer any more.
@@ -159,10 +159,12 @@ mod tests {
     #[test]
     fn properties_become_facts() {
         let phone = facts(
-            "uid 2000\r\n[ro.build.fingerprint]: [google/oriole/oriole:14/AP2A.240805.005/12025142:user/release-keys]\r\n\
-             [ro.build.product]: [oriole]\n[ro.build.version.release]: [14]\n[ro.build.version.sdk]: [34]\n\
+            "uid 2000\r\n[ro.build.fingerprint]: \
+             [google/oriole/oriole:14/AP2A.240805.005/12025142:user/release-keys]\r\n[ro.build.product]: [oriole]\n\
+             [ro.build.version.release]: [14]\n[ro.build.version.sdk]: [34]\n\
              [ro.product.cpu.abilist]: [arm64-v8a,armeabi-v7a]\n[ro.product.manufacturer]: [Google]\n\
-             [ro.product.model]: [Pixel 6]\n[ro.serialno]: [1A051FDF6007XX]\n[ro.soc.model]: []\n[ro.hardware]: [oriole]\n",
+             [ro.product.model]: [Pixel 6]\n[ro.serialno]: [1A051FDF6007XX]\n[ro.soc.model]: []\n\
+             [ro.hardware]: [oriole]\n",
         )
         .unwrap();
         assert_eq!(phone.identity().unwrap().0, "oriole/1A051FDF6007XX");

@@ -24,8 +24,8 @@ done
 exit 0
 "#;
 
-/// Whether the end of a login ends all that it has started: where systemd-logind is told to, and this login doesn't linger.
-/// root is left out of that by default.
+/// Whether the end of a login ends all that it has started: where systemd-logind is told to, and this login doesn't
+/// linger. root is left out of that by default.
 const LOGOUT_SCRIPT: &str = r#"
 command -v loginctl > /dev/null 2>&1 || exit 0
 [ "$(id -u)" != 0 ] && [ ! -e "/var/lib/systemd/linger/$(id -un)" ] || exit 0
@@ -95,7 +95,8 @@ impl Session {
     /// How fast the device is right now.
     ///
     /// # Errors
-    /// With [`FailureKind::Busy`] when a run is under way there, whoever ordered it; or when the device does not answer.
+    /// With [`FailureKind::Busy`] when a run is under way there, whoever ordered it; or when the device does not
+    /// answer.
     pub async fn calibrate(&self) -> Result<Calibration, Failure> {
         let name = &self.device.name;
         let command = Command { argv: self.runner_argv(&["calibrate"]), deadline: CALIBRATION_DEADLINE };

@@ -79,7 +79,8 @@ pub trait RunObserver: Send {
 
 impl Session {
     /// Runs a job under this identifier and follows it to its end, through broken connections. The files of model and
-    /// engine must be in the device's store. Calling it again with the same identifier never measures twice: the run is found and followed.
+    /// engine must be in the device's store. Calling it again with the same identifier never measures twice: the run is
+    /// found and followed.
     ///
     /// # Errors
     /// When the run fails on the device, or is lost with it.

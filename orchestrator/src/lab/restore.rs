@@ -45,8 +45,8 @@ impl Restored {
 }
 
 impl Lab {
-    /// Undoes what was left changed on the devices of these names, or on all without any; with `force`, also what a process
-    /// made that may still run.
+    /// Undoes what was left changed on the devices of these names, or on all without any; with `force`, also what a
+    /// process made that may still run.
     ///
     /// # Errors
     /// When there is no such device, or the store can't be used.

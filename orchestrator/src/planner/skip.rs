@@ -33,7 +33,8 @@ pub(super) fn reason(
         .or_else(|| found.precision_reason(job).map(unavailable))
 }
 
-/// Says that a job's model has another file now than when the job was planned: what would be measured is another network.
+/// Says that a job's model has another file now than when the job was planned: what would be measured is another
+/// network.
 pub fn replaced_file(job: &Job, catalog: &Catalog) -> Option<String> {
     let model = catalog.model(&job.model.name)?;
     let is_it = |file: &&WeightsFile| {
@@ -166,8 +167,8 @@ fn backend_reason(job: &Job, device: &Device, host_target: Option<&str>, catalog
     }
     if let Some(delegate) = job.options.get(DELEGATE).filter(|delegate| !device.delegates.contains(*delegate)) {
         return Some(format!(
-            "{name} hands its work to the delegate {delegate}, which {} does not have: where it has, its farm file says so by \
-             `delegates: [{delegate}]`",
+            "{name} hands its work to the delegate {delegate}, which {} does not have: where it has, its farm file \
+             says so by `delegates: [{delegate}]`",
             device.name
         ));
     }
@@ -188,8 +189,8 @@ fn program_reason(name: &str, program: &BackendProgram, device: &Device, host_ta
     let runs_there = |target: &BackendTarget| target.is_android() || target.is_static();
     if matches!(device.transport, TransportConfig::Adb(_)) && !program.targets.iter().any(runs_there) {
         return Some(format!(
-            "{name} has no program for Android: its library is linked for glibc, Android has bionic; tract runs there, and \
-             benchmark programs of your own that are built with the NDK"
+            "{name} has no program for Android: its library is linked for glibc, Android has bionic; tract runs there, \
+             and benchmark programs of your own that are built with the NDK"
         ));
     }
     let host = host_target.filter(|_| device.transport == TransportConfig::Local);

@@ -64,8 +64,8 @@ pub fn images_per_s(batch: u32, inferences: usize, wall: Option<Duration>) -> Op
     (seconds > 0.0).then(|| f64::from(batch) * inferences as f64 / seconds)
 }
 
-/// Multiply-adds a second, in thousands of millions, at the mean latency: MACs of one image × batch ÷ mean. `None` for a
-/// network that has none: how fast it does them was not measured.
+/// Multiply-adds a second, in thousands of millions, at the mean latency: MACs of one image × batch ÷ mean. `None` for
+/// a network that has none: how fast it does them was not measured.
 pub fn gmacs_per_s(macs: u64, batch: u32, mean_ns: f64) -> Option<f64> {
     // A MAC per nanosecond is a thousand million a second.
     (mean_ns > 0.0 && macs > 0).then(|| macs as f64 * f64::from(batch) / mean_ns)
@@ -142,7 +142,9 @@ mod tests {
         }
 
         #[test]
-        fn percentile_covers_its_share(mut samples in prop::collection::vec(0u64..1000, 1..300), percent in 1u32..=100) {
+        fn percentile_covers_its_share(
+            mut samples in prop::collection::vec(0u64..1000, 1..300), percent in 1u32..=100,
+        ) {
             samples.sort_unstable();
             let value = percentile(&samples, percent).unwrap();
             let share = |limit: u64| samples.iter().filter(|&&sample| sample <= limit).count() as u64 * 100;

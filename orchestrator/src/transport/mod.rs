@@ -86,8 +86,8 @@ pub fn address(config: &TransportConfig, options: &ConnectOptions) -> String {
     }
 }
 
-/// Why a device can't be logged in to without an ssh agent, where there is none; `None` when nothing is missing. Reads key
-/// files and `~/.ssh/config`, connects to nothing.
+/// Why a device can't be logged in to without an ssh agent, where there is none; `None` when nothing is missing. Reads
+/// key files and `~/.ssh/config`, connects to nothing.
 pub fn missing_agent(config: &TransportConfig, options: &ConnectOptions) -> Option<String> {
     match config {
         TransportConfig::Ssh(endpoint) => ssh::missing_agent(endpoint, options),

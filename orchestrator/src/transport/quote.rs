@@ -220,7 +220,9 @@ mod tests {
         }
 
         #[test]
-        fn shell_characters_arrive_as_they_are(arguments in proptest::collection::vec("['\"\\\\!$`\n *~a{}-]{0,12}", 1..4)) {
+        fn shell_characters_arrive_as_they_are(
+            arguments in proptest::collection::vec("['\"\\\\!$`\n *~a{}-]{0,12}", 1..4),
+        ) {
             for shell in LOGIN_SHELLS {
                 prop_assert_eq!(arguments_seen_through(shell, &arguments), arguments.clone());
             }

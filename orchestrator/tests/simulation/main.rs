@@ -278,8 +278,8 @@ fn simulate_all(seeds: std::ops::Range<u64>, size: Size, test: &str) {
     });
     if let Some((seed, why)) = failed.first() {
         panic!(
-            "seed {seed}: {why}\n({} seeds failed: {:?})\nreplay it: FARMCTL_SIMULATION_SEED={seed} cargo test --package \
-             farmctl --test simulation {test} -- --ignored --nocapture",
+            "seed {seed}: {why}\n({} seeds failed: {:?})\nreplay it: FARMCTL_SIMULATION_SEED={seed} cargo test \
+             --package farmctl --test simulation {test} -- --ignored --nocapture",
             failed.len(),
             failed.iter().map(|(seed, _)| seed).collect::<Vec<_>>()
         );

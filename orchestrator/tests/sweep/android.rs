@@ -289,7 +289,8 @@ fn airplane_mode_and_a_wake_lock_are_switched_on_and_back() {
     let (server, phone) = (AdbServer::start().unwrap(), Phone::start().unwrap());
     server.connect(phone.address()).unwrap();
     let device: Device = serde_json::from_value(json!({
-        "name": "phone", "farm": "test", "tags": [], "workdir": "/data/local/tmp/farmctl", "limits": {}, "declared_at": "here:1",
+        "name": "phone", "farm": "test", "tags": [], "workdir": "/data/local/tmp/farmctl", "limits": {},
+        "declared_at": "here:1",
         "transport": { "kind": "adb", "serial": phone.address(), "server": server.address() },
     }))
     .unwrap();

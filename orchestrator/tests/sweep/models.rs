@@ -136,15 +136,15 @@ fn a_file_keeps_its_shape_and_the_entry_opens_what_is_open() {
     ];
     let entries: Vec<(&str, &str)> = entries.iter().map(|(name, entry)| (*name, entry.as_str())).collect();
     let lab = lab(&files, &entries, "batch: [1, 8]\n");
-    let open = "dimension 2 (H) of input x [N, 3, H, W] is open in the file: add `input_shape: [1, 3, …, …]` to its entry in \
-                models.yaml";
-    let contradicted = "models.yaml says [1, 3, 9, 9] for input x, and the file has [1, 3, 8, 8]: correct models.yaml, or the \
-                        file";
+    let open = "dimension 2 (H) of input x [N, 3, H, W] is open in the file: add `input_shape: [1, 3, …, …]` to its \
+                entry in models.yaml";
+    let contradicted = "models.yaml says [1, 3, 9, 9] for input x, and the file has [1, 3, 8, 8]: correct models.yaml, \
+                        or the file";
     let as_it_is = |input: &str, images: u32, shape: &str| {
         format!(
-            "the first dimension of input {input} is fixed in the file, and batch 8 is asked: ask for `batch: 1`, which \
-             measures it as it is; where these {images} are images, say so by `input_shape: {shape}` in models.yaml, and ask \
-             for `batch: {images}`"
+            "the first dimension of input {input} is fixed in the file, and batch 8 is asked: ask for `batch: 1`, \
+             which measures it as it is; where these {images} are images, say so by `input_shape: {shape}` in \
+             models.yaml, and ask for `batch: {images}`"
         )
     };
     assert_eq!(
@@ -158,15 +158,15 @@ fn a_file_keeps_its_shape_and_the_entry_opens_what_is_open() {
             "eight x8: 8x3x8x8 f32, 13824 macs".to_owned(),
             format!("rows x8 skipped: {}", as_it_is("x [64, 8]", 64, "[1, 8]")),
             format!("sequence x8 skipped: {}", as_it_is("x [50, 1, 8]", 50, "[1, 1, 8]")),
-            "state x8 skipped: the first dimension of input x [1, 1, 4] is fixed in the file, and batch 8 is asked: export it \
-             with an open batch, or ask for `batch: 1`"
+            "state x8 skipped: the first dimension of input x [1, 1, 4] is fixed in the file, and batch 8 is asked: \
+             export it with an open batch, or ask for `batch: 1`"
                 .to_owned(),
             format!("open_unsaid x1 skipped: {open}"),
             format!("open_unsaid x8 skipped: {open}"),
             format!("contradicted x1 skipped: {contradicted}"),
             format!("contradicted x8 skipped: {contradicted}"),
-            "eight x1 skipped: the batch is fixed at 8 in the file (input x [8, 3, 8, 8]), and batch 1 is asked: ask for \
-             `batch: 8`, or export it with an open batch"
+            "eight x1 skipped: the batch is fixed at 8 in the file (input x [8, 3, 8, 8]), and batch 1 is asked: ask \
+             for `batch: 8`, or export it with an open batch"
                 .to_owned(),
         ]
     );
@@ -400,7 +400,8 @@ fn what_a_sweep_does_not_name_is_not_touched() {
     std::fs::write(&secret, "not to be read").unwrap();
     let before = accessed(&secret);
     let models = std::fs::read_to_string(lab.path("configs/models.yaml")).unwrap();
-    let more = "  - { name: pipe, weights: { trained: { path: pipe.onnx } } }\n  - { name: secret, weights: { trained: { path: secret.onnx } } }\n";
+    let more = "  - { name: pipe, weights: { trained: { path: pipe.onnx } } }\n  \
+                - { name: secret, weights: { trained: { path: secret.onnx } } }\n";
     lab.write("configs/models.yaml", &format!("{models}{more}"));
     assert_eq!(planned(&lab), ["net x1: 1x3x8x8 f32, 13824 macs"]);
     assert_eq!(accessed(&secret), before, "a file that no cell names was read");

@@ -400,9 +400,12 @@ proptest! {
             "dilations", "output_padding", "perm", "split", "num_outputs", "starts", "ends", "shape", "value_ints",
         ]), hostile_numbers(9)), 0..5),
     ) {
-        let attributes: Vec<(&str, &[i64])> = attributes.iter().map(|(name, values)| (*name, values.as_slice())).collect();
-        let names: Vec<String> = (0..=ops.len()).map(|at| if at == 0 { "x".to_owned() } else { format!("x{at}") }).collect();
-        let nodes = ops.iter().enumerate().map(|(at, op)| node(op, &[&names[at], "w", "i", "j"], &names[at + 1], &attributes));
+        let attributes: Vec<(&str, &[i64])> =
+            attributes.iter().map(|(name, values)| (*name, values.as_slice())).collect();
+        let name = |at| if at == 0 { "x".to_owned() } else { format!("x{at}") };
+        let names: Vec<String> = (0..=ops.len()).map(name).collect();
+        let node = |(at, op): (usize, &&str)| node(op, &[&names[at], "w", "i", "j"], &names[at + 1], &attributes);
+        let nodes = ops.iter().enumerate().map(node);
         let constants = vec![weight("w", &shapes.1), integers("i", &lists.0), integers("j", &lists.1)];
         let mut hostile = model(&shapes.0, constants, nodes.collect());
         if let Some(graph) = &mut hostile.graph {

@@ -1,7 +1,7 @@
 //! A model's own functions, written out: each node that calls one becomes the function's nodes.
 //!
-//! Main function: [`inline`]. What is read of a network (shapes, arithmetic, multiply-adds) then needs to know nothing of
-//! functions. Never changes what is measured: engines get the file as it is.
+//! Main function: [`inline`]. What is read of a network (shapes, arithmetic, multiply-adds) then needs to know nothing
+//! of functions. Never changes what is measured: engines get the file as it is.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,8 @@ const MAX_DEPTH: u32 = 32;
 /// Most nodes that all calls become together: functions that call functions grow without bound.
 const MAX_NODES: usize = 1_000_000;
 
-/// The model without functions. Calls that nest too deep, or become too much, stay calls: nobody knows their operator then.
+/// The model without functions. Calls that nest too deep, or become too much, stay calls: nobody knows their operator
+/// then.
 pub(super) fn inline(mut model: ModelProto) -> ModelProto {
     let functions = std::mem::take(&mut model.functions);
     if functions.is_empty() {

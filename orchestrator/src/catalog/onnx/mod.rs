@@ -111,8 +111,8 @@ pub fn read(path: &Path) -> Result<ModelProto, OnnxError> {
     decode(graph).map_err(content)
 }
 
-/// Reads an ONNX model from bytes. Tensors' raw data is shared with them, not copied. Operators that the file itself defines
-/// are written out.
+/// Reads an ONNX model from bytes. Tensors' raw data is shared with them, not copied. Operators that the file itself
+/// defines are written out.
 ///
 /// # Errors
 /// When they aren't an ONNX model.

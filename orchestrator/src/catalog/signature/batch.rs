@@ -79,8 +79,8 @@ fn keeps_first_dimension(node: &NodeProto) -> bool {
     }
 }
 
-/// The places of those inputs of a TensorFlow Lite graph that have one. `operators` are in an order in which they can be
-/// computed.
+/// The places of those inputs of a TensorFlow Lite graph that have one. `operators` are in an order in which they can
+/// be computed.
 pub(super) fn of_tflite<'a>(inputs: &[i32], operators: impl Iterator<Item = Reading<'a>>) -> HashSet<i32> {
     let mut origin: HashMap<i32, i32> = inputs.iter().map(|number| (*number, *number)).collect();
     let mut batched = HashSet::new();

@@ -1,8 +1,8 @@
 //! What a model's file says of its network, read when a plan is made.
 //!
-//! Main function: [`read`], for the formats that are read here: ONNX and TensorFlow Lite. Weights are not read, and what is
-//! read is bounded: files come from anywhere. [`of_network`] tells the same of the networks that farmctl writes, which need no
-//! file for that. Never runs a network.
+//! Main function: [`read`], for the formats that are read here: ONNX and TensorFlow Lite. Weights are not read, and
+//! what is read is bounded: files come from anywhere. [`of_network`] tells the same of the networks that farmctl
+//! writes, which need no file for that. Never runs a network.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -67,9 +67,12 @@ pub(super) fn read(path: &Path, format: &str) -> Result<Option<ModelSignature>, 
         "onnx" => {
             let model = onnx_file::read(path).map_err(|error| match error {
                 onnx_file::OnnxError::Read { path, cause } => SignatureError::Read { path, cause },
-                onnx_file::OnnxError::Content { cause, .. } => wrong(format!("{cause}; get it anew, or export it again")),
+                onnx_file::OnnxError::Content { cause, .. } => {
+                    wrong(format!("{cause}; get it anew, or export it again"))
+                }
                 onnx_file::OnnxError::TooLarge { size_bytes, .. } => wrong(format!(
-                    "its {size_bytes} bytes are more than an ONNX file can have; save it with its weights in another file"
+                    "its {size_bytes} bytes are more than an ONNX file can have; save it with its weights in another \
+                     file"
                 )),
             })?;
             onnx::signature(&model).map(Some).map_err(wrong)

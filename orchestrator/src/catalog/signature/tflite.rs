@@ -80,7 +80,8 @@ pub(super) struct Tensor {
     name: String,
     type_number: u8,
     dims: Vec<Dimension>,
-    /// The sizes that the file has for now, also for what it leaves open; `None` where more than the first dimension is.
+    /// The sizes that the file has for now, also for what it leaves open; `None` where more than the first dimension
+    /// is.
     pub(super) sizes: Option<Vec<u64>>,
     is_quantised: bool,
 }

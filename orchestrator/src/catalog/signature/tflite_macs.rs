@@ -64,8 +64,8 @@ fn of_operator<'t>(operator: &Operator, at: &dyn Fn(i32) -> Option<&'t Tensor>) 
     Ok(macs)
 }
 
-/// Operators that multiply by weights otherwise, or run other graphs: RNN, LSTM, SVDF, their sequences, custom ones, CALL, IF,
-/// WHILE, HASHTABLE's and STABLEHLO's.
+/// Operators that multiply by weights otherwise, or run other graphs: RNN, LSTM, SVDF, their sequences, custom ones,
+/// CALL, IF, WHILE, HASHTABLE's and STABLEHLO's.
 fn is_counted_elsewhere(code: u32) -> bool {
     matches!(code, 16 | 24 | 27 | 31 | 32 | 35 | 44 | 46 | 52 | 118 | 119) || code >= 161
 }

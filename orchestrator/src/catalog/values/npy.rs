@@ -62,7 +62,8 @@ fn element(value: &str) -> Result<ElementType, String> {
         word if word.starts_with('>') => {
             let word = word.escape_default();
             return Err(format!(
-                "its numbers ({word}) have their highest byte first: save `array.astype(array.dtype.newbyteorder(\"<\"))`"
+                "its numbers ({word}) have their highest byte first: save \
+                 `array.astype(array.dtype.newbyteorder(\"<\"))`"
             ));
         }
         word => return Err(format!("it is made of {}, which no input is fed with", word.escape_default())),

@@ -20,8 +20,8 @@ impl Lab {
         ArtifactCache::new(self.artifacts(), self.downloads())
     }
 
-    /// The catalogue with what is found out of the wanted files that are here; a plan is made from this. No other file is
-    /// touched.
+    /// The catalogue with what is found out of the wanted files that are here; a plan is made from this. No other file
+    /// is touched.
     pub(in crate::lab) fn with_found_files(&self, mut catalog: Catalog, is_wanted: IsWanted<'_>) -> Catalog {
         for model in &mut catalog.models {
             let name = model.name.clone();
@@ -30,8 +30,8 @@ impl Lab {
         catalog
     }
 
-    /// Has every file that a plan needs on this host. Jobs whose file can't be had become skipped cells with the reason. What
-    /// a file says of itself is known once it is here: a plan that is new is then made anew, by `renew`.
+    /// Has every file that a plan needs on this host. Jobs whose file can't be had become skipped cells with the
+    /// reason. What a file says of itself is known once it is here: a plan that is new is then made anew, by `renew`.
     pub(in crate::lab) async fn provide_files(
         &self,
         catalog: &mut Catalog,
@@ -80,7 +80,8 @@ impl Lab {
         files
     }
 
-    /// The values that jobs' inputs are given, as far as they are here: whoever looked at the catalogue has put them there.
+    /// The values that jobs' inputs are given, as far as they are here: whoever looked at the catalogue has put them
+    /// there.
     fn given_values(&self, plan: &Plan) -> Vec<(String, PathBuf)> {
         let cache = self.model_cache();
         let given = plan.jobs.iter().flat_map(|job| job.model.inputs.iter().filter_map(|input| input.values.as_ref()));

@@ -24,7 +24,8 @@ pub(super) struct SweepLease {
     pub(super) lease: Lease,
 }
 
-/// A sweep that is in the store, with all that it takes to carry it out. `Lab::execution` is the one place that makes it.
+/// A sweep that is in the store, with all that it takes to carry it out. `Lab::execution` is the one place that makes
+/// it.
 pub struct SweepExecution {
     assignment: Assignment,
     files: SweepFiles,

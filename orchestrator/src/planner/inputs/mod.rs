@@ -1,11 +1,12 @@
-//! The shapes and types that a cell is measured with: what the file, its entry and the batch say, brought together once.
+//! The shapes and types that a cell is measured with: what the file, its entry and the batch say, brought together
+//! once.
 //!
-//! - A dimension that the file fixes stays what it is. One that it leaves open is what the entry says; without a word of the
-//!   entry it takes the size that another input gives to the same symbol.
+//! - A dimension that the file fixes stays what it is. One that it leaves open is what the entry says; without a word
+//!   of the entry it takes the size that another input gives to the same symbol.
 //! - The batch is a first dimension that the file leaves open, unless the entry gives it another size than 1.
-//! - A first dimension that the file fixes is no batch, but for two cases: an operator reads it as one, as a convolution does,
-//!   or the entry's shape, which is of one image, begins with 1 where the file has another number. Then that many images are
-//!   in each inference, no more and no fewer.
+//! - A first dimension that the file fixes is no batch, but for two cases: an operator reads it as one, as a
+//!   convolution does, or the entry's shape, which is of one image, begins with 1 where the file has another number.
+//!   Then that many images are in each inference, no more and no fewer.
 
 use crate::domain::{
     ArtifactRef, CatalogInput, CatalogModel, Dimension, ElementType, GivenValues, InputSpec, Layout, ModelSignature,
@@ -27,8 +28,8 @@ const SHAPELESS_FORMATS: [&str; 2] = ["caffe2", "torchscript_lite"];
 /// Name of an input whose file is not read, where the catalogue names none.
 const UNNAMED: &str = "input";
 
-/// Every input of a network as it is measured with that batch, in the file's order; none where the file isn't read and the
-/// catalogue does not tell them.
+/// Every input of a network as it is measured with that batch, in the file's order; none where the file isn't read and
+/// the catalogue does not tell them.
 ///
 /// # Errors
 /// Says why it can't be measured so, and what to do about it.
@@ -142,8 +143,8 @@ fn given(entry: Option<&CatalogInput>, element: ElementType, shape: &[u64]) -> R
     }
     if let Some(other) = values.shape.as_ref().filter(|other| *other != shape) {
         return Err(format!(
-            "the values in {path} are {other:?}, input {name} is measured as {shape:?}: give others, or ask for the batch that \
-             they are"
+            "the values in {path} are {other:?}, input {name} is measured as {shape:?}: give others, or ask for the \
+             batch that they are"
         ));
     }
     let count = shape.iter().try_fold(element.size_bytes() as u64, |product, size| product.checked_mul(*size));
@@ -229,8 +230,8 @@ impl Sizes {
             if fixed != images {
                 let input = &signature.inputs[index];
                 return Err(format!(
-                    "the batch is fixed at {fixed} in the file (input {} {}), and batch {batch} is asked: ask for `batch: {fixed}`, \
-                     or export it with an open batch",
+                    "the batch is fixed at {fixed} in the file (input {} {}), and batch {batch} is asked: ask for \
+                     `batch: {fixed}`, or export it with an open batch",
                     input.name,
                     input.shape_text()
                 ));

@@ -54,7 +54,8 @@ impl Wanted {
         Ok(Wanted { of_inputs })
     }
 
-    /// The size of each symbol that means one thing: it stands nowhere twice in an input, and what is said of it agrees.
+    /// The size of each symbol that means one thing: it stands nowhere twice in an input, and what is said of it
+    /// agrees.
     pub(super) fn symbols<'a>(&self, signature: &'a ModelSignature) -> BTreeMap<&'a str, Size> {
         let mut found: BTreeMap<&str, Option<Size>> = BTreeMap::new();
         for (input, said) in signature.inputs.iter().zip(&self.of_inputs) {

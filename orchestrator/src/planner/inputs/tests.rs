@@ -110,12 +110,14 @@ fn open_dimensions_are_what_the_entry_says() {
     assert_eq!(shapes(&shaped(&[1, 3, 48, 192]), &file, 2), Ok(vec![vec![2, 3, 48, 192]]));
     assert_eq!(
         refusal(&model(), &file, 1),
-        "dimension 2 (H) of input x [N, 3, H, W] is open in the file: add `input_shape: [1, 3, …, …]` to its entry in models.yaml"
+        "dimension 2 (H) of input x [N, 3, H, W] is open in the file: add `input_shape: [1, 3, …, …]` to its entry in \
+         models.yaml"
     );
     let message = refusal(&shaped(&[1, 3, 224, 224]), &floats(&["1", "3", "96", "96"]), 1);
     assert_eq!(
         message,
-        "models.yaml says [1, 3, 224, 224] for input x, and the file has [1, 3, 96, 96]: correct models.yaml, or the file"
+        "models.yaml says [1, 3, 224, 224] for input x, and the file has [1, 3, 96, 96]: correct models.yaml, or the \
+         file"
     );
     assert!(refusal(&shaped(&[1, 3, 48]), &file, 1).contains("models.yaml says [1, 3, 48] for input x"));
     let any = TensorSignature { dims: None, ..tensor("x", ElementType::Float32, &[]) };

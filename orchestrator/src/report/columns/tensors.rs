@@ -25,8 +25,8 @@ pub(super) const TENSORS: &[Column] = &[
         name: "output_sha256",
         kind: ColumnKind::Text,
         unit: "",
-        description: "SHA-256 of the values of each output, in the same order, separated by spaces; - where they were left out. \
-            .farm/outputs/<sha256>.f32 has them, as little-endian 32-bit floats.",
+        description: "SHA-256 of the values of each output, in the same order, separated by spaces; - where they were \
+                      left out. .farm/outputs/<sha256>.f32 has them, as little-endian 32-bit floats.",
         value: |row| kept(&row.record.measurement),
     },
 ];

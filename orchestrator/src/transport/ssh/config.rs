@@ -1,7 +1,7 @@
 //! Where an ssh server is and how to log in, from the farm file and `~/.ssh/config`.
 //!
-//! Main type: [`Hop`]; [`resolve`] gives the way to a device as hops, the device last. What the farm file says wins. Where
-//! OpenSSH is installed, its own reading of the configuration counts; connects to nothing.
+//! Main type: [`Hop`]; [`resolve`] gives the way to a device as hops, the device last. What the farm file says wins.
+//! Where OpenSSH is installed, its own reading of the configuration counts; connects to nothing.
 
 use std::path::{Path, PathBuf};
 

@@ -344,8 +344,8 @@ where
     }
 }
 
-/// Whether a server that ends a connection for this reason has refused the login. sshd calls it a breach of the protocol
-/// when too many keys were tried.
+/// Whether a server that ends a connection for this reason has refused the login. sshd calls it a breach of the
+/// protocol when too many keys were tried.
 fn is_a_no(reason: &Disconnect) -> bool {
     matches!(
         reason,
@@ -398,8 +398,8 @@ fn handshake_failure(hop: &Hop, error: &russh::Error, facts: &Facts) -> Transpor
     let failure = TransportError::new(kind, format!("agree on keys with {hop}: {error}{}", facts.words()));
     match error {
         russh::Error::NoCommonAlgo { .. } if !hop.legacy => failure.with_hint(
-            "update the server; one that only knows old algorithms (ssh-rsa with SHA-1) needs `legacy: true` at its ssh \
-             entry of the farm file",
+            "update the server; one that only knows old algorithms (ssh-rsa with SHA-1) needs `legacy: true` at its \
+             ssh entry of the farm file",
         ),
         _ => failure,
     }

@@ -238,7 +238,8 @@ impl Task<'_> {
             return TransportError::new(ErrorKind::LoginClosed, message);
         }
         TransportError::new(ErrorKind::LoginRefused, message).with_hint(
-            "look at the user's shell in /etc/passwd, at its password's age (chage -l), and at ForceCommand in sshd_config",
+            "look at the user's shell in /etc/passwd, at its password's age (chage -l), and at ForceCommand in \
+             sshd_config",
         )
     }
 

@@ -215,8 +215,8 @@ impl HostKeyCheck {
             format!("connect to {}: its host key {} is not in {}", self.address, described(key), files.join(", ")),
         )
         .with_hint(
-            "compare the fingerprint with the server's (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub on it), then run \
-             once with --accept-new, or pin it as host_key in the farm file",
+            "compare the fingerprint with the server's (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub on it), then \
+             run once with --accept-new, or pin it as host_key in the farm file",
         )
     }
 
@@ -233,7 +233,8 @@ impl HostKeyCheck {
             PublicKey::new(key.key_data().clone(), "").to_openssh().map_err(|error| failed(error.to_string()))?;
         append_line(file, &format!("{} {}\n", self.name, text.trim_end()))
             .map_err(|error| failed(error.to_string()))?;
-        tracing::info!(server = %self.address, key = %described(key), file = %file.display(), "accepted a new host key");
+        let (key, file) = (described(key), file.display());
+        tracing::info!(server = %self.address, %key, %file, "accepted a new host key");
         Ok(())
     }
 }
@@ -286,7 +287,8 @@ fn read_known_hosts(
         match PublicKey::from_openssh(&format!("{kind} {data}")) {
             Ok(key) => known.push(KnownKey { file: file.to_owned(), line: index + 1, standing, key }),
             Err(error) => {
-                tracing::warn!(file = %file.display(), line = index + 1, %error, "an unreadable host key is passed over")
+                let (file, line) = (file.display(), index + 1);
+                tracing::warn!(%file, line, %error, "an unreadable host key is passed over")
             }
         }
     }

@@ -63,8 +63,8 @@ fn file_arguments(home: &Path, own_home: &Path) -> Vec<OsString> {
     vec!["-F".into(), path]
 }
 
-/// Reads what `ssh -G` prints: a keyword in small letters and its value, one a line. Paths below the user's own home are
-/// ssh's defaults, and mean this home.
+/// Reads what `ssh -G` prints: a keyword in small letters and its value, one a line. Paths below the user's own home
+/// are ssh's defaults, and mean this home.
 fn parse(text: &str, home: &Path, own_home: &Path) -> HostSettings {
     let mut settings = HostSettings::default();
     let here = |word: &str| match Path::new(word).strip_prefix(own_home.join(".ssh")) {
@@ -109,8 +109,8 @@ mod tests {
     #[test]
     fn what_ssh_says_is_read() {
         let text = "user ann\nhostname 10.0.0.1\nport 2222\nidentitiesonly yes\nidentityagent /run/agent\n\
-                    identityfile ~/.ssh/id_rsa\nidentityfile ~/.ssh/board\nuserknownhostsfile /root/.ssh/known_hosts /k\n\
-                    proxycommand nc %h %p\n";
+                    identityfile ~/.ssh/id_rsa\nidentityfile ~/.ssh/board\n\
+                    userknownhostsfile /root/.ssh/known_hosts /k\nproxycommand nc %h %p\n";
         let settings = parse(text, Path::new("/home/ann"), Path::new("/root"));
         assert_eq!((settings.user.as_deref(), settings.port), (Some("ann"), Some(2222)));
         assert_eq!(settings.identity_files, ["~/.ssh/board"]);

@@ -342,8 +342,8 @@ fn end_server(port: u16) {
 async fn a_phone_that_is_only_believed_to_be_there_is_reconnected() {
     let (phone, server) = (phone(), adb_server());
     connected_phone(&phone, &server).await;
-    // With its cable pulled while it boots, the server does not learn that the old connection is dead: or late, by what it
-    // sends itself.
+    // With its cable pulled while it boots, the server does not learn that the old connection is dead: or late, by what
+    // it sends itself.
     phone.unplug().unwrap();
     phone.reboot().unwrap();
     let believed = server.state_of(phone.address()).unwrap();

@@ -54,23 +54,38 @@ macro_rules! conformance {
     ($($test:ident),+ $(,)?) => {
         mod local_host {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $test() { let subject = super::local().await; super::suite::$test(subject.transport.clone(), &subject.place).await; })+
+            async fn $test() {
+                let subject = super::local().await;
+                super::suite::$test(subject.transport.clone(), &subject.place).await;
+            })+
         }
         mod openssh {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $test() { let subject = super::ssh(super::Server::OpenSsh).await; super::suite::$test(subject.transport.clone(), &subject.place).await; })+
+            async fn $test() {
+                let subject = super::ssh(super::Server::OpenSsh).await;
+                super::suite::$test(subject.transport.clone(), &subject.place).await;
+            })+
         }
         mod adb {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $test() { let subject = super::adb().await; super::suite::$test(subject.transport.clone(), &subject.place).await; })+
+            async fn $test() {
+                let subject = super::adb().await;
+                super::suite::$test(subject.transport.clone(), &subject.place).await;
+            })+
         }
         mod old_adb {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $test() { let subject = super::old_adb().await; super::suite::$test(subject.transport.clone(), &subject.place).await; })+
+            async fn $test() {
+                let subject = super::old_adb().await;
+                super::suite::$test(subject.transport.clone(), &subject.place).await;
+            })+
         }
         mod dropbear {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $test() { let subject = super::ssh(super::Server::Dropbear).await; super::suite::$test(subject.transport.clone(), &subject.place).await; })+
+            async fn $test() {
+                let subject = super::ssh(super::Server::Dropbear).await;
+                super::suite::$test(subject.transport.clone(), &subject.place).await;
+            })+
         }
     };
 }
