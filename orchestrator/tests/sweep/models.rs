@@ -279,7 +279,7 @@ fn inputs_and_outputs_of_every_type_and_shape_are_measured_as_they_are() {
 /// A file as NumPy writes it.
 fn npy(element: &str, shape: &str, numbers: &[u8]) -> Vec<u8> {
     let header = format!("{{'descr': '{element}', 'fortran_order': False, 'shape': {shape}, }}\n");
-    [b"\x93NUMPY\x01\x00", &(header.len() as u16).to_le_bytes()[..], header.as_bytes(), numbers].concat()
+    [&b"\x93NUMPY\x01\x00"[..], &(header.len() as u16).to_le_bytes()[..], header.as_bytes(), numbers].concat()
 }
 
 #[test]
