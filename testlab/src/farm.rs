@@ -19,6 +19,8 @@ const DROPBEAR_EVERY: usize = 4;
 /// Room for all of farmctl's networks; only what is used takes memory.
 const DISK_SIZE_BYTES: u64 = 1 << 30;
 const MARK: &str = "farm: testlab";
+const SHARED: &str =
+    "# They share this machine: measured side by side, each would be slower.\ndefaults: { exclusive: testlab }\n";
 const CONTROL_MARK: &str = "# control socket: ";
 
 /// What a farm consists of.
@@ -146,7 +148,7 @@ impl Farm {
     /// The text of a farm file for these devices.
     pub fn inventory(&self) -> String {
         let mut text = format!(
-            "# Virtual devices, written by testlab; this file goes when testlab ends.\n{CONTROL_MARK}{}\n{MARK}\ndevices:\n",
+            "# Virtual devices, written by testlab; this file goes when testlab ends.\n{CONTROL_MARK}{}\n{MARK}\n{SHARED}devices:\n",
             self.control_socket().display()
         );
         for device in &self.devices {

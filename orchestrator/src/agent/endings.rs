@@ -56,7 +56,7 @@ pub(super) async fn skip_quarantined(agent: &Agent, device: &Device, status: &De
 
 /// A person still keeps the device locked at the end of the sweep.
 pub(super) async fn skip_locked(agent: &Agent, device: &Device, lock: &DeviceLock) -> Result<(), AgentError> {
-    let failure = Failure::new(FailureKind::Locked, lock.to_string());
+    let failure = Failure::new(FailureKind::Locked, lock.words());
     agent.events.emit(Subject::device(&device.name), EventKind::DeviceFailed { failure: failure.clone() }).await;
     end_open_jobs(agent, device, RunStatus::Skipped, failure).await
 }

@@ -75,7 +75,7 @@ pub(super) fn judge(
     failure: Option<&Failure>,
 ) -> (CheckVerdict, Vec<Finding>) {
     if let Some(failure) = failure {
-        let what = failure.to_string().chars().filter(|c| !c.is_control()).collect();
+        let what = failure.to_string();
         return (CheckVerdict::Failed, vec![Finding { what, remedy: failure.kind.remedy().to_owned() }]);
     }
     let mut findings: Vec<Finding> = [space(figures), clock(figures), logout(figures)].into_iter().flatten().collect();

@@ -12,6 +12,7 @@ use crate::domain::{
     CheckThen, Device, DeviceIdentity, DeviceLock, DeviceState, DeviceStatus, EventKind, Failure, FailureKind,
 };
 use crate::lease::{LEASE_POLL_INTERVAL, Lease, LeaseError};
+use crate::store::StoreError;
 
 use super::activity::Busy;
 use super::events::Subject;
@@ -89,6 +90,11 @@ pub(super) async fn work(agent: &Agent, device: &Device, shared: &Shared, busy: 
     }
 }
 
+/// Gives back what a device shares with others.
+fn give_back(shared: Vec<Lease>) -> Result<(), StoreError> {
+    shared.into_iter().try_for_each(Lease::release)
+}
+
 impl<'a> Worker<'a> {
     fn new(agent: &'a Agent, device: &'a Device, shared: &'a Shared) -> Worker<'a> {
         Worker {
@@ -115,12 +121,18 @@ impl<'a> Worker<'a> {
         if self.is_preempted().await? {
             return Ok(TurnOutcome::Pause(LEASE_POLL_INTERVAL));
         }
-        let Some(lease) = self.lease_device().await? else { return Ok(TurnOutcome::Pause(LEASE_POLL_INTERVAL)) };
+        let Some(shared) = self.take_shared().await? else { return Ok(TurnOutcome::Pause(LEASE_POLL_INTERVAL)) };
+        let Some(lease) = self.lease_device().await? else {
+            give_back(shared)?;
+            return Ok(TurnOutcome::Pause(LEASE_POLL_INTERVAL));
+        };
         let turn = self.work_under(&lease).await;
         // A lease that can't be given back runs out by itself; what went before counts.
         let released = lease.release();
+        let given_back = give_back(shared);
         let turn = turn?;
         released?;
+        given_back?;
         Ok(turn)
     }
 
@@ -142,6 +154,42 @@ impl<'a> Worker<'a> {
             _ => {}
         }
         Ok(lease)
+    }
+
+    /// Takes what the device shares with others, whatever sweep uses those: its machine, and a place among the devices of
+    /// its farm. `None`, when one of them is taken: nothing is kept then, so that nobody waits for this one.
+    async fn take_shared(&mut self) -> Result<Option<Vec<Lease>>, AgentError> {
+        let Device { exclusive, max_parallel, farm, .. } = self.device;
+        let mut taken = Vec::new();
+        // To end a run takes nothing from others.
+        if self.agent.assignment.mode != AgentMode::Jobs {
+            return Ok(Some(taken));
+        }
+        if let Some(machine) = exclusive {
+            match self.lease(&format!("machine {machine}")).await? {
+                Some(lease) => taken.push(lease),
+                None => return Ok(None),
+            }
+        }
+        let Some(most) = *max_parallel else { return Ok(Some(taken)) };
+        for place in 1..=most {
+            match self.agent.leases.device(&format!("farm {farm} place {place}"), Some(&self.agent.assignment.sweep.id))
+            {
+                Ok(lease) => {
+                    taken.push(lease);
+                    return Ok(Some(taken));
+                }
+                Err(LeaseError::Held(_)) => {}
+                Err(LeaseError::Store(error)) => return Err(error.into()),
+            }
+        }
+        give_back(taken)?;
+        let cause = format!("{most} devices of farm {farm} are worked on, as many as may be");
+        if self.waits_for.as_ref() != Some(&cause) {
+            self.emit(EventKind::DeviceWaiting { cause: cause.clone() }).await;
+            self.waits_for = Some(cause);
+        }
+        Ok(None)
     }
 
     /// Whether a sweep that goes before this one waits for the device; it is told of once.

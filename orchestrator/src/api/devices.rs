@@ -4,20 +4,14 @@ use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{DeviceLock, Event, EventKind};
-use crate::lab::LabDevice;
+use crate::domain::DeviceLock;
+use crate::lab::{LabDevice, check_lock_reason};
 use crate::status::DeviceView;
 use crate::store::people;
-use crate::wording::event_sentence;
 
 use super::endpoint::{Call, Empty, Items};
 use super::{Api, Refusal};
 
-/// Most events of a device that are told at once.
-const MAX_HISTORY: u32 = 1000;
-const DEFAULT_HISTORY: u32 = 100;
-/// Longest reason of a lock.
-const MAX_WHY_CHARS: usize = 200;
 /// Times of estimates are told in steps of so many seconds, so that a viewer is not told of each heartbeat.
 const ESTIMATE_STEP_SECONDS: i64 = 60;
 
@@ -72,25 +66,6 @@ struct UseAnswer {
     /// When these may be done.
     #[schemars(with = "Option<String>")]
     done_at: Option<Timestamp>,
-}
-
-/// Something that happened to a device.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct HistoryEntry {
-    #[schemars(with = "String")]
-    at: Timestamp,
-    /// A word for programs: `run_finished`, `device_locked`, …
-    kind: String,
-    /// For people.
-    text: String,
-    sweep_id: Option<String>,
-    run_id: Option<String>,
-}
-
-#[derive(Debug, Deserialize, JsonSchema)]
-pub(super) struct HistoryQuery {
-    /// Most entries; 100 without it.
-    limit: Option<u32>,
 }
 
 impl DeviceAnswer {
@@ -172,26 +147,15 @@ pub(super) async fn show(call: Call) -> Result<DeviceAnswer, Refusal> {
     call.api.blocking(move |api| api.device(&call.name)).await
 }
 
-pub(super) async fn history(call: Call<HistoryQuery>) -> Result<Items<HistoryEntry>, Refusal> {
-    let limit = call.query.limit.unwrap_or(DEFAULT_HISTORY).min(MAX_HISTORY);
-    let read = move |api: &Api| {
-        let events = api.store.device_events(&call.name, limit)?;
-        // One that no farm file has any more has a history all the same.
-        if events.is_empty() {
-            api.find_device(&call.name)?;
-        }
-        Ok(events.iter().rev().filter_map(entry).collect::<Vec<_>>().into())
-    };
-    call.api.blocking(read).await
-}
-
 /// How long a device is kept, and what for.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LockBody {
     /// It ends by itself.
+    #[schemars(range(min = 1, max = 44640))]
     minutes: u32,
-    /// Shown to everybody who waits.
+    /// Shown to everybody who waits; plain text in one line.
+    #[schemars(length(min = 1, max = 200))]
     why: String,
 }
 
@@ -203,11 +167,7 @@ pub(super) async fn lock(call: Call<Empty, LockBody>) -> Result<DeviceAnswer, Re
         return Err(Refusal::bad_request(format!("a lock lasts from a minute up to {} days", longest.as_hours() / 24)));
     }
     let why = why.trim().to_owned();
-    if why.is_empty() || why.chars().count() > MAX_WHY_CHARS {
-        return Err(Refusal::bad_request(format!(
-            "say in `why` what it is for, in at most {MAX_WHY_CHARS} characters"
-        )));
-    }
+    check_lock_reason(&why).map_err(Refusal::bad_request)?;
     let (name, by, since) = (call.name, call.person.name, Timestamp::now());
     let until = since.saturating_add(time).map_err(|error| Refusal::bad_request(error.to_string()))?;
     let act = move |api: &Api| {
@@ -241,21 +201,4 @@ pub(super) async fn release(call: Call<Empty, Empty>) -> Result<DeviceAnswer, Re
         }
     };
     call.api.blocking(act).await
-}
-
-fn entry(event: &Event) -> Option<HistoryEntry> {
-    let text = event_sentence(event)?;
-    Some(HistoryEntry {
-        at: event.at,
-        kind: word(&event.kind),
-        text,
-        sweep_id: event.sweep_id.as_ref().map(ToString::to_string),
-        run_id: event.run_id.as_ref().map(ToString::to_string),
-    })
-}
-
-/// The word for what happened.
-fn word(kind: &EventKind) -> String {
-    let json = serde_json::to_value(kind).unwrap_or_default();
-    json["event"].as_str().unwrap_or_default().to_owned()
 }

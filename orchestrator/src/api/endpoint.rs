@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::rejection::QueryRejection;
+use axum::extract::rejection::{QueryRejection, RawPathParamsRejection};
 use axum::extract::{Query, RawPathParams, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -59,7 +59,12 @@ pub(super) struct Endpoints {
 
 impl Endpoints {
     pub(super) fn new() -> Endpoints {
-        let schemas = SchemaSettings::openapi3().into_generator();
+        // A document of OpenAPI 3.1 has schemas as JSON Schema has them.
+        let settings = SchemaSettings::draft2020_12().with(|settings| {
+            settings.definitions_path = "/components/schemas".into();
+            settings.meta_schema = None;
+        });
+        let schemas = settings.into_generator();
         Endpoints { router: Router::new(), schemas, paths: Map::new() }
     }
 
@@ -77,11 +82,11 @@ impl Endpoints {
         self.document("get", path, summary, role, &query, None, ("200", "application/json", answer));
         let serve = move |State(api): State<Arc<Api>>,
                           Extension(caller): Extension<Caller>,
-                          parameters: RawPathParams,
+                          parameters: Result<RawPathParams, RawPathParamsRejection>,
                           query: Result<Query<Q>, QueryRejection>| async move {
             let person = caller.may(role)?;
             let Query(query) = query.map_err(|error| Refusal::bad_request(error.body_text()))?;
-            let call = Call { api, person, name: name(&parameters), query, body: Empty {} };
+            let call = Call { api, person, name: name(parameters)?, query, body: Empty {} };
             handler(call).await.map(Json)
         };
         self.route(path, get(serve))
@@ -123,11 +128,11 @@ impl Endpoints {
         self.document("post", path, summary, role, &Value::Null, Some(body), answer);
         let serve = move |State(api): State<Arc<Api>>,
                           Extension(caller): Extension<Caller>,
-                          parameters: RawPathParams,
+                          parameters: Result<RawPathParams, RawPathParamsRejection>,
                           bytes: Bytes| async move {
             let person = caller.may(role)?;
             let body = read(&bytes)?;
-            let call = Call { api, person, name: name(&parameters), query: Empty {}, body };
+            let call = Call { api, person, name: name(parameters)?, query: Empty {}, body };
             handler(call).await.map(|answer| (status, Json(answer)))
         };
         self.route(path, post(serve))
@@ -142,7 +147,8 @@ impl Endpoints {
     ) -> Endpoints {
         let body = self.schemas.subschema_for::<B>().to_value();
         let answer = self.schemas.subschema_for::<A>().to_value();
-        self.document_open("post", path, summary, &Value::Null, Some(body), ("200", "application/json", answer));
+        let status = if answer["type"] == "null" { "204" } else { "200" };
+        self.document_open("post", path, summary, &Value::Null, Some(body), (status, "application/json", answer));
         self.route(path, routes)
     }
 
@@ -155,12 +161,23 @@ impl Endpoints {
         summary: &str,
         routes: MethodRouter<Arc<Api>>,
     ) -> Endpoints {
-        let answer = ("200", content, json!({"type": "string"}));
+        let kind = if content == "application/json" { "object" } else { "string" };
+        let answer = ("200", content, json!({"type": kind}));
         match role {
             Some(role) => self.document("get", path, summary, role, &Value::Null, None, answer),
             None => self.document_open("get", path, summary, &Value::Null, None, answer),
         }
         self.route(path, routes)
+    }
+
+    /// Documents an event of a stream that is told at a path.
+    pub(super) fn event<T: JsonSchema>(mut self, path: &str, name: &str) -> Endpoints {
+        let schema = self.schemas.subschema_for::<T>().to_value();
+        let content = self.paths.get_mut(path).map(|item| &mut item["get"]["responses"]["200"]["content"]);
+        if let Some(content) = content.and_then(|content| content.get_mut("text/event-stream")) {
+            content["x-events"][name] = schema;
+        }
+        self
     }
 
     fn route(mut self, path: &str, routes: MethodRouter<Arc<Api>>) -> Endpoints {
@@ -206,19 +223,30 @@ impl Endpoints {
         let in_path =
             in_path.map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}));
         let fields = query["properties"].as_object().cloned().unwrap_or_default();
-        let in_query = fields.into_iter().map(|(name, schema)| json!({"name": name, "in": "query", "schema": schema}));
+        let in_query = fields.into_iter().map(|(name, mut schema)| {
+            // A field of a query is there or is left out.
+            if let Some(kind) = schema["type"].as_array().and_then(|kinds| kinds.iter().find(|kind| *kind != "null")) {
+                schema["type"] = kind.clone();
+            }
+            json!({"name": name, "in": "query", "schema": schema})
+        });
         let parameters: Vec<Value> = in_path.chain(in_query).collect();
+        let answered = match status {
+            "204" => json!({"description": "done"}),
+            _ => json!({"description": "as asked", "content": {content: {"schema": answer}}}),
+        };
         let mut operation = json!({
+            "operationId": operation_id(method, path),
             "summary": summary,
             "parameters": parameters,
             "responses": {
-                status: {"description": "as asked", "content": {content: {"schema": answer}}},
+                status: answered,
                 "default": {"description": "refused", "content": {"application/json": {"schema": error}}},
             },
         });
         if let Some(body) = body {
             operation["requestBody"] = json!({"required": true, "content": {"application/json": {"schema": body}}});
-            let header = json!({"name": "X-Farmctl", "in": "header", "required": true, "schema": {"enum": ["1"]}});
+            let header = json!({"name": "X-Farmctl", "in": "header", "required": true, "schema": {"type": "string", "enum": ["1"]}});
             operation["parameters"].as_array_mut().into_iter().for_each(|all| all.push(header.clone()));
         }
         let item = self.paths.entry(path).or_insert_with(|| json!({}));
@@ -229,7 +257,7 @@ impl Endpoints {
     pub(super) fn finish(mut self, version: &str) -> (Router<Arc<Api>>, Value) {
         let schemas = self.schemas.take_definitions(true);
         let document = json!({
-            "openapi": "3.0.3",
+            "openapi": "3.1.0",
             "info": {"title": "farmctl", "version": version},
             "paths": self.paths,
             "components": {
@@ -244,6 +272,13 @@ impl Endpoints {
     }
 }
 
+/// The name of an operation, for programs that are made from the document: `get_devices_name_history`.
+fn operation_id(method: &str, path: &str) -> String {
+    let parts = path.split(['/', '.']).map(|part| part.trim_matches(['{', '}']));
+    let parts = parts.filter(|part| !matches!(*part, "" | "api" | "v1"));
+    std::iter::once(method).chain(parts).collect::<Vec<_>>().join("_")
+}
+
 /// A body as what it should be. An empty one stands for `{}`.
 pub(super) fn read<B: DeserializeOwned>(bytes: &[u8]) -> Result<B, Refusal> {
     let bytes = if bytes.is_empty() { b"{}" } else { bytes };
@@ -254,8 +289,16 @@ pub(super) fn read<B: DeserializeOwned>(bytes: &[u8]) -> Result<B, Refusal> {
     Ok(body)
 }
 
-fn name(parameters: &RawPathParams) -> String {
-    parameters.iter().next().map(|(_, value)| value.to_owned()).unwrap_or_default()
+fn name(parameters: Result<RawPathParams, RawPathParamsRejection>) -> Result<String, Refusal> {
+    let parameters = parameters.map_err(|error| Refusal::bad_request(error.body_text()))?;
+    Ok(parameters.iter().next().map(|(_, value)| value.to_owned()).unwrap_or_default())
+}
+
+/// How many entries are wanted of a list.
+pub(super) fn limit_of(wanted: Option<u32>, usual: u32, most: u32) -> Result<u32, Refusal> {
+    let limit = wanted.unwrap_or(usual);
+    let refused = || Refusal::bad_request(format!("`limit` is from 1 to {most}"));
+    (1..=most).contains(&limit).then_some(limit).ok_or_else(refused)
 }
 
 /// What is not there.

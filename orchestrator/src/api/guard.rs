@@ -1,21 +1,25 @@
 //! Who gets in, and what every answer carries.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{self, HeaderName, HeaderValue};
-use axum::http::{HeaderMap, Method, Uri};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
+use super::refusal::Refused;
 use super::server::Peer;
 use super::{Api, Person, Refusal, Role};
 
 /// Largest body that is read.
 const MAX_BODY_BYTES: usize = 64 << 10;
+/// What the log has of a path.
+const MAX_PATH_CHARS: usize = 200;
 /// How long a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// What a page of ours may load and do: no script, style or picture but its own files, and nobody may frame it.
@@ -43,10 +47,12 @@ impl Caller {
 /// Lets a request pass, or refuses it; what is answered either way carries what a browser is to keep to.
 pub(super) async fn guard(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
     let is_secret = !request.uri().path().starts_with("/page/");
+    let asked = Asked::of(&request);
     let mut response = match admit(&api, request).await {
         Ok(request) => next.run(request).await,
         Err(refusal) => refusal.into_response(),
     };
+    asked.log_refusal(&api, &response);
     let headers = response.headers_mut();
     let mut set = |name: HeaderName, value: &'static str| {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
@@ -61,6 +67,43 @@ pub(super) async fn guard(State(api): State<Arc<Api>>, request: Request, next: N
         set(header::CACHE_CONTROL, "no-store");
     }
     response
+}
+
+/// What the log tells of a request that is refused.
+struct Asked {
+    method: Method,
+    path: String,
+    peer: Option<IpAddr>,
+    has_credentials: bool,
+}
+
+impl Asked {
+    fn of(request: &Request) -> Asked {
+        let has = |name| request.headers().contains_key(name);
+        Asked {
+            method: request.method().clone(),
+            path: request.uri().path().chars().take(MAX_PATH_CHARS).collect(),
+            peer: request.extensions().get::<Peer>().map(|Peer(peer)| peer.ip()),
+            has_credentials: has(header::AUTHORIZATION) || has(header::COOKIE),
+        }
+    }
+
+    /// Logs who was refused and why. What is only not there, or not in order, is no matter of the keeper's; a page that
+    /// has not logged in yet asks once each time it is opened.
+    fn log_refusal(self, api: &Api, response: &Response) {
+        let Some(Refused(why)) = response.extensions().get::<Refused>() else { return };
+        let Asked { method, path, peer, has_credentials } = self;
+        let is_told = match response.status() {
+            StatusCode::UNAUTHORIZED => has_credentials || method != Method::GET,
+            StatusCode::FORBIDDEN | StatusCode::MISDIRECTED_REQUEST | StatusCode::TOO_MANY_REQUESTS => true,
+            StatusCode::REQUEST_TIMEOUT | StatusCode::PAYLOAD_TOO_LARGE => true,
+            status => status.is_server_error(),
+        };
+        if is_told && api.refusals.take(peer, Instant::now()) {
+            let peer = peer.map_or_else(|| "somebody".to_owned(), |peer| peer.to_string());
+            tracing::warn!(status = response.status().as_u16(), "refused {peer} {method} {path}: {why}");
+        }
+    }
 }
 
 async fn admit(api: &Arc<Api>, request: Request) -> Result<Request, Refusal> {

@@ -17,6 +17,8 @@ use super::{Api, Refusal};
 pub(super) struct LabAnswer {
     name: String,
     version: String,
+    /// Zone whose clocks people are shown: `Europe/Berlin`.
+    timezone: String,
     /// When this daemon was started.
     #[schemars(with = "String")]
     started_at: Timestamp,
@@ -68,6 +70,7 @@ impl Api {
         LabAnswer {
             name: self.lab.name(),
             version: VERSION.to_owned(),
+            timezone: self.time_zone.clone(),
             started_at: self.started_at,
             now: Timestamp::now(),
             status: StatusAnswer {

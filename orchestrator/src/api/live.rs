@@ -13,6 +13,7 @@ use axum::response::sse::{Event as Message, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::Stream;
 use jiff::{SignedDuration, Timestamp};
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::sync::{Mutex, broadcast};
 use tokio::time::{Instant, MissedTickBehavior};
@@ -20,11 +21,12 @@ use tokio::time::{Instant, MissedTickBehavior};
 use crate::domain::{Event, EventKind, SweepId, SweepRow};
 use crate::wording::event_sentence;
 
+use super::cells::CellAnswer;
 use super::devices::DeviceAnswer;
 use super::guard::Caller;
 use super::lab::LabAnswer;
 use super::schedules::ScheduleAnswer;
-use super::sweeps::{CellAnswer, SweepAnswer};
+use super::sweeps::SweepAnswer;
 use super::{Api, Refusal, Role};
 
 /// How often the store is looked at while somebody looks.
@@ -61,16 +63,17 @@ impl SseMessage {
 }
 
 /// A cell of some sweep.
-#[derive(Debug, Serialize)]
-struct CellOf<'a> {
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct CellOf<'a> {
     sweep_id: &'a str,
     #[serde(flatten)]
     cell: &'a CellAnswer,
 }
 
 /// Something that happened, for people.
-#[derive(Debug, Serialize)]
-struct Line<'a> {
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Line<'a> {
+    #[schemars(with = "String")]
     at: Timestamp,
     device: Option<&'a str>,
     sweep_id: Option<&'a str>,
@@ -266,7 +269,7 @@ fn step(cell: &mut CellAnswer, kind: &EventKind) -> bool {
         EventKind::RunStarted { .. } | EventKind::RunTakenOver { .. } => cell.state = "running".to_owned(),
         EventKind::RunRequeued { failure, .. } | EventKind::RunLeft { failure, .. } => {
             cell.state = "waiting".to_owned();
-            cell.failure = Some(failure.to_string());
+            cell.fail(Some(failure));
         }
         EventKind::RunFinished { status, p50_ns, failure, .. } => cell.end(*status, *p50_ns, failure.as_ref()),
         _ => return false,

@@ -5,14 +5,16 @@
 //! store, what is done goes there. Never blocks the runtime on the store or a file.
 //!
 //! Reading order: `routes` (all there is), `endpoint` (how a route is served and documented), `guard` (who gets in),
-//! `devices`, `utilisation`, `sweeps`, `schedules` and `lab` (what is answered), `live` (who is told of changes),
+//! `devices`, `utilisation`, `sweeps`, `cells`, `history`, `schedules` and `lab` (what is answered), `start` (what is done), `live` (who is told of changes),
 //! `server` (connections).
 
 mod background;
+mod cells;
 mod devices;
 mod endpoint;
 mod guard;
 mod health;
+mod history;
 mod lab;
 mod limits;
 mod live;
@@ -25,6 +27,7 @@ mod routes;
 mod schedules;
 mod server;
 mod session;
+mod start;
 mod sweeps;
 mod tls;
 mod tokens;
@@ -33,6 +36,7 @@ mod utilisation;
 #[cfg(test)]
 mod tests;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -70,6 +74,10 @@ const STARTERS: usize = 4;
 const WRITES_AT_ONCE: u32 = 60;
 const WRITES_EACH: Duration = Duration::from_secs(1);
 
+/// Refusals of one address that are logged: so many at once, then one every so often. A log is not for guessers to fill.
+const REFUSALS_AT_ONCE: u32 = 30;
+const REFUSALS_EACH: Duration = Duration::from_secs(10);
+
 /// What the daemon is at, as it last said.
 #[derive(Debug, Clone)]
 pub struct Now {
@@ -95,6 +103,8 @@ pub struct ApiConfig {
     pub is_secure: bool,
     /// Names that this host has, besides those of the loopback.
     pub host_names: Vec<String>,
+    /// The zone whose clocks the page shows, by its name.
+    pub time_zone: String,
 }
 
 /// The API of a lab.
@@ -107,7 +117,10 @@ pub struct Api {
     access: Access,
     is_secure: bool,
     writes: Limit<String>,
+    /// Refusals that the log has, of each address.
+    refusals: Limit<Option<IpAddr>>,
     host_names: Vec<String>,
+    time_zone: String,
     started_at: Timestamp,
     live: Live,
     metrics: Metrics,
@@ -122,7 +135,7 @@ impl Api {
     /// # Errors
     /// When the store can't be read.
     pub fn new(config: ApiConfig) -> Result<Arc<Api>, LabError> {
-        let ApiConfig { lab, progress, now, tokens, is_secure, host_names } = config;
+        let ApiConfig { lab, progress, now, tokens, is_secure, host_names, time_zone } = config;
         let access = match tokens {
             Some(file) => Access::Tokens(Box::new(TokenAuth::new(file, lab.clock().reader()))),
             None => Access::Open(Person { name: lab.person(), role: Role::Admin }),
@@ -139,7 +152,9 @@ impl Api {
             access,
             is_secure,
             writes: Limit::new(WRITES_AT_ONCE, WRITES_EACH),
+            refusals: Limit::new(REFUSALS_AT_ONCE, REFUSALS_EACH),
             host_names,
+            time_zone,
             started_at: Timestamp::now(),
             live: Live::default(),
             metrics,

@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
@@ -50,6 +51,7 @@ assets! {
     "style.css": "text/css; charset=utf-8",
     "time.js": "text/javascript; charset=utf-8",
     "utilisation.js": "text/javascript; charset=utf-8",
+    "view-audit.js": "text/javascript; charset=utf-8",
     "view-device.js": "text/javascript; charset=utf-8",
     "view-login.js": "text/javascript; charset=utf-8",
     "view-overview.js": "text/javascript; charset=utf-8",
@@ -63,7 +65,8 @@ pub(super) async fn index(headers: HeaderMap) -> Result<Response, Refusal> {
     answer("index.html", &headers)
 }
 
-pub(super) async fn file(Path(name): Path<String>, headers: HeaderMap) -> Result<Response, Refusal> {
+pub(super) async fn file(path: Result<Path<String>, PathRejection>, headers: HeaderMap) -> Result<Response, Refusal> {
+    let Path(name) = path.map_err(|error| Refusal::bad_request(error.body_text()))?;
     answer(&name, &headers)
 }
 

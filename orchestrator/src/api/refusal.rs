@@ -16,6 +16,10 @@ pub struct Refusal {
     hint: Option<String>,
 }
 
+/// Goes with an answer that refuses: what its person is told, for the log.
+#[derive(Debug, Clone)]
+pub(super) struct Refused(pub(super) String);
+
 /// What is answered then.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct ErrorAnswer {
@@ -63,6 +67,12 @@ impl Refusal {
     /// It can't be done as things stand.
     pub fn conflict(message: impl Into<String>) -> Refusal {
         Refusal::new(StatusCode::CONFLICT, "conflict", message)
+    }
+
+    /// The file ends before that.
+    pub(super) fn no_such_range(length: u64) -> Refusal {
+        let message = format!("the file has {length} bytes");
+        Refusal::new(StatusCode::RANGE_NOT_SATISFIABLE, "no_such_range", message)
     }
 
     /// There is more of it than is taken.
@@ -151,8 +161,11 @@ impl From<StoreError> for Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let Refusal { status, kind, message, hint } = self;
+        let refused = Refused(message.clone());
         let error = ErrorBody { kind: kind.to_owned(), message, hint };
         let needs_login = status == StatusCode::UNAUTHORIZED;
-        (status, Json(ErrorAnswer { error, needs_login })).into_response()
+        let mut response = (status, Json(ErrorAnswer { error, needs_login })).into_response();
+        response.extensions_mut().insert(refused);
+        response
     }
 }

@@ -1,15 +1,16 @@
 //! Reports of sweeps, as files.
 
 use std::fs::File;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Seek as _, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::sync::Arc;
 
 use axum::Extension;
 use axum::body::{Body, Bytes};
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::http::header;
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::Response;
 use tokio::io::AsyncReadExt as _;
 
 use crate::publish;
@@ -26,27 +27,89 @@ form-action 'none'; frame-ancestors 'none'";
 pub(super) async fn show(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
-    Path((sweep, name)): Path<(String, String)>,
+    path: Result<Path<(String, String)>, PathRejection>,
+    headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     caller.may(Role::View)?;
+    let Path((sweep, name)) = path.map_err(|error| Refusal::bad_request(error.body_text()))?;
+    serve(&api, sweep, name, &headers).await
+}
+
+/// The report of a sweep that people look at.
+pub(super) async fn index(
+    State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Caller>,
+    path: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    caller.may(Role::View)?;
+    let Path(sweep) = path.map_err(|error| Refusal::bad_request(error.body_text()))?;
+    serve(&api, sweep, "index.html".to_owned(), &headers).await
+}
+
+async fn serve(api: &Arc<Api>, sweep: String, name: String, headers: &HeaderMap) -> Result<Response, Refusal> {
     if !is_file_name(&sweep) || !is_file_name(&name) {
         return Err(nothing());
     }
-    let path = publish::sweep_folder(&api.lab.reports(), &sweep).join(&name);
-    let (file, length) = api.blocking(move |_| open(&path)).await?;
-    let kind = match name.rsplit('.').next() {
-        Some("html") => "text/html; charset=utf-8",
-        Some("csv") => "text/csv; charset=utf-8",
-        Some("md" | "txt" | "jsonl") => "text/plain; charset=utf-8",
-        Some("json") => "application/json",
-        _ => "application/octet-stream",
+    let file_name = name.clone();
+    let open_it = move |api: &Api| {
+        let reports = api.lab.reports();
+        let sweep = if sweep == "latest" { publish::latest(&reports).ok_or_else(nothing)? } else { sweep };
+        let (file, length) = open(&publish::sweep_folder(&reports, &sweep).join(&name))?;
+        Ok((sweep, file, length))
     };
-    let headers = [
-        (header::CONTENT_TYPE, kind.to_owned()),
-        (header::CONTENT_LENGTH, length.to_string()),
-        (header::CONTENT_SECURITY_POLICY, CONTENT_POLICY.to_owned()),
-    ];
-    Ok((headers, body(tokio::fs::File::from_std(file), length)).into_response())
+    let (sweep, mut file, length) = api.blocking(open_it).await?;
+    let (kind, is_shown) = match file_name.rsplit('.').next() {
+        Some("html") => ("text/html; charset=utf-8", true),
+        Some("csv") => ("text/csv; charset=utf-8", false),
+        Some("md" | "txt" | "jsonl") => ("text/plain; charset=utf-8", true),
+        Some("json") => ("application/json", false),
+        _ => ("application/octet-stream", false),
+    };
+    // Many sweeps have a `results.csv`: what is kept says of which it is.
+    let way = if is_shown { "inline" } else { "attachment" };
+    let part = Part::of(headers, length)?;
+    file.seek(SeekFrom::Start(part.first)).map_err(|error| Refusal::unavailable(error.to_string()))?;
+    let mut answer = Response::new(body(tokio::fs::File::from_std(file), part.length));
+    let mut set = |name, value: String| {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            answer.headers_mut().insert(name, value);
+        }
+    };
+    set(header::CONTENT_TYPE, kind.to_owned());
+    set(header::CONTENT_LENGTH, part.length.to_string());
+    set(header::CONTENT_SECURITY_POLICY, CONTENT_POLICY.to_owned());
+    set(header::CONTENT_DISPOSITION, format!("{way}; filename=\"{sweep}-{file_name}\""));
+    set(header::ACCEPT_RANGES, "bytes".to_owned());
+    if part.length < length {
+        set(header::CONTENT_RANGE, format!("bytes {}-{}/{length}", part.first, part.first + part.length - 1));
+        *answer.status_mut() = StatusCode::PARTIAL_CONTENT;
+    }
+    Ok(answer)
+}
+
+/// What of a file is wanted.
+#[derive(Debug, PartialEq, Eq)]
+struct Part {
+    first: u64,
+    length: u64,
+}
+
+impl Part {
+    /// By the header `Range`; several ranges at once are answered with all of the file.
+    fn of(headers: &HeaderMap, length: u64) -> Result<Part, Refusal> {
+        let whole = Part { first: 0, length };
+        let wanted = headers.get(header::RANGE).and_then(|value| value.to_str().ok());
+        let Some(Ok(parsed)) = wanted.map(http_range_header::parse_range_header) else { return Ok(whole) };
+        match parsed.validate(length) {
+            Ok(ranges) if ranges.len() == 1 => {
+                let (first, last) = (*ranges[0].start(), *ranges[0].end());
+                Ok(Part { first, length: last - first + 1 })
+            }
+            Ok(_) => Ok(whole),
+            Err(_) => Err(Refusal::no_such_range(length)),
+        }
+    }
 }
 
 /// Whether a part of a path is a plain name: it leads nowhere else, and is nothing hidden or half-written.
@@ -104,6 +167,25 @@ mod tests {
         }
         for bad in ["", ".", "..", ".partial-x", "a/b", "a\\b", "a\0", "%2e%2e", "-rf", "é", &"a".repeat(129)] {
             assert!(!is_file_name(bad), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_file_is_had_by_its_range() {
+        let part = |range: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::RANGE, HeaderValue::from_str(range).expect("a header"));
+            Part::of(&headers, 100).map(|part| (part.first, part.length)).map_err(|refused| refused.status.as_u16())
+        };
+        for (range, expected) in [
+            ("bytes=0-9", Ok((0, 10))),
+            ("bytes=90-", Ok((90, 10))),
+            ("bytes=-5", Ok((95, 5))),
+            ("bytes=0-1,5-6", Ok((0, 100))),
+            ("lines=1-2", Ok((0, 100))),
+            ("bytes=200-", Err(416)),
+        ] {
+            assert_eq!(part(range), expected, "{range}");
         }
     }
 

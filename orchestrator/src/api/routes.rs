@@ -7,11 +7,19 @@ use axum::response::IntoResponse as _;
 use axum::routing::{get, post};
 use axum::{Router, middleware};
 use serde_json::Value;
+use tower_http::CompressionLevel;
+use tower_http::compression::CompressionLayer;
 
+use super::devices::DeviceAnswer;
 use super::endpoint::{Empty, Endpoints, not_so, nowhere};
+use super::lab::LabAnswer;
+use super::live::{CellOf, Line};
+use super::schedules::ScheduleAnswer;
 use super::session::{LoginBody, SessionAnswer};
+use super::sweeps::SweepAnswer;
 use super::{
-    Api, Role, devices, guard, health, lab, live, metrics, page, reports, schedules, session, sweeps, utilisation,
+    Api, Role, cells, devices, guard, health, history, lab, live, metrics, page, reports, schedules, session, start,
+    sweeps, utilisation,
 };
 use crate::lab::VERSION;
 
@@ -30,8 +38,9 @@ fn endpoints() -> Endpoints {
             &api("/devices/{name}/history"),
             Role::View,
             "What happened to a device, the newest first",
-            devices::history,
+            history::of_device,
         )
+        .get(&api("/audit"), Role::View, "Who did what in the lab, the newest first", history::acts)
         .get(
             &api("/devices/{name}/utilisation"),
             Role::View,
@@ -44,9 +53,19 @@ fn endpoints() -> Endpoints {
         .post(&api("/devices/{name}/release"), Role::Run, OK, "End a device's quarantine", devices::release)
         .get(&api("/sweeps"), Role::View, "The sweeps, the newest first", sweeps::list)
         .get(&api("/sweeps/{id}"), Role::View, "A sweep with its cells", sweeps::show)
-        .get(&api("/files"), Role::View, "The files of sweeps that may be started", sweeps::files)
-        .post(&api("/sweeps"), Role::Run, StatusCode::CREATED, "Start a sweep from a file of the lab", sweeps::start)
-        .post(&api("/sweeps/{id}/cancel"), Role::Run, OK, "End a sweep for good", sweeps::cancel)
+        .get(&api("/sweeps/{id}/results"), Role::View, "The cells of a sweep, part by part", cells::results)
+        .get(&api("/sweeps/{id}/events"), Role::View, "What happened in a sweep, the oldest first", history::of_sweep)
+        .get(&api("/files"), Role::View, "The files of sweeps that may be started", start::files)
+        .post(&api("/sweeps"), Role::Run, StatusCode::CREATED, "Start a sweep from a file of the lab", start::start)
+        .post(&api("/preview"), Role::Run, OK, "What a sweep would do, before it is started", start::preview)
+        .post(&api("/sweeps/{id}/cancel"), Role::Run, OK, "End a sweep for good", start::cancel)
+        .post(
+            &api("/sweeps/{id}/retry"),
+            Role::Run,
+            StatusCode::CREATED,
+            "Start a sweep of what failed in this one",
+            start::retry,
+        )
         .get(&api("/schedules"), Role::View, "The schedules", schedules::list)
         .post(
             &api("/schedules/{name}/run"),
@@ -70,6 +89,12 @@ fn endpoints() -> Endpoints {
             "The lab, its devices, schedules and open sweeps, then changes as they come: events `lab`, `device`, `sweep`, `cell`, `schedule` and `log`",
             get(live::events),
         )
+        .event::<LabAnswer>("/api/v1/events", "lab")
+        .event::<DeviceAnswer>("/api/v1/events", "device")
+        .event::<SweepAnswer>("/api/v1/events", "sweep")
+        .event::<CellOf<'static>>("/api/v1/events", "cell")
+        .event::<ScheduleAnswer>("/api/v1/events", "schedule")
+        .event::<Line<'static>>("/api/v1/events", "log")
         .other(
             "/reports/{sweep}/{file}",
             "application/octet-stream",
@@ -86,6 +111,13 @@ fn endpoints() -> Endpoints {
         )
         .other("/healthz", "text/plain", None, "Whether the daemon answers", get(health::alive))
         .other("/readyz", "text/plain", None, "Whether the daemon does its work; 503 with why not", get(health::ready))
+        .other(
+            "/reports/{sweep}/",
+            "text/html",
+            Some(Role::View),
+            "The report of a sweep as a page; `latest` is the newest that has a result",
+            get(reports::index),
+        )
         .other("/", "text/html", None, "The page", get(page::index))
         .other("/page/{file}", "application/octet-stream", None, "A file of the page", get(page::file))
 }
@@ -93,7 +125,7 @@ fn endpoints() -> Endpoints {
 /// The document of all routes, made once.
 static DOCUMENT: LazyLock<Value> = LazyLock::new(|| endpoints().document_route().finish(env!("CARGO_PKG_VERSION")).1);
 
-/// The document of all routes (OpenAPI 3.0), as `/api/v1/openapi.json` serves it.
+/// The document of all routes (OpenAPI 3.1), as `/api/v1/openapi.json` serves it.
 pub fn document() -> &'static Value {
     &DOCUMENT
 }
@@ -102,7 +134,7 @@ impl Endpoints {
     /// The document itself is in the document.
     fn document_route(self) -> Endpoints {
         let show = get(async || ([(header::CONTENT_TYPE, "application/json")], DOCUMENT.to_string()).into_response());
-        self.other("/api/v1/openapi.json", "application/json", None, "This document (OpenAPI 3.0)", show)
+        self.other("/api/v1/openapi.json", "application/json", None, "This document (OpenAPI 3.1)", show)
     }
 }
 
@@ -113,6 +145,7 @@ impl Api {
         router
             .fallback(nowhere)
             .method_not_allowed_fallback(not_so)
+            .layer(CompressionLayer::new().gzip(true).quality(CompressionLevel::Fastest))
             .layer(middleware::from_fn_with_state(Arc::clone(self), guard::guard))
             .with_state(Arc::clone(self))
     }

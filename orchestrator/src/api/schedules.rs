@@ -62,12 +62,20 @@ struct StartAnswer {
     sweep_id: Option<String>,
     /// Why it was left out.
     why: Option<String>,
+    /// Who began it then, whatever was due.
+    by: Option<String>,
 }
 
 impl From<ScheduledStart> for StartAnswer {
     fn from(start: ScheduledStart) -> StartAnswer {
         let sweep_id = start.sweep_id.map(|id| id.0);
-        StartAnswer { due_at: start.due.due_at, state: start.state.as_str().to_owned(), sweep_id, why: start.why }
+        StartAnswer {
+            due_at: start.due.due_at,
+            state: start.state.as_str().to_owned(),
+            sweep_id,
+            why: start.why,
+            by: start.by,
+        }
     }
 }
 

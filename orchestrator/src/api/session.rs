@@ -101,7 +101,6 @@ impl TokenAuth {
         if let Some(token) = self.token(&tokens::hash(secret))? {
             return Ok(token);
         }
-        tracing::warn!(?peer, "a wrong token");
         if peer.is_some_and(|peer| !self.wrong.take(peer, Instant::now())) {
             return Err(Refusal::too_many("too many wrong tokens from your address; wait a minute"));
         }

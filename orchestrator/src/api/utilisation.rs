@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::domain::Device;
 use crate::status::{MOST_DAYS, USUAL_DAYS, Utilisation, utilisation_of_days};
 
 use super::endpoint::Call;
@@ -16,7 +17,7 @@ use super::{Api, Refusal};
 /// How long figures are told again before they are read anew: that takes all of the lab's past, and many may look.
 const FRESH: Duration = Duration::from_secs(60);
 
-/// What the time of a device, or of the lab, went into. Shares are from 0 to 1; the first four make up the whole time.
+/// What the time of a device, or of the lab, went into. Shares are from 0 to 1; the first six make up the whole time.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub(super) struct UtilisationAnswer {
     /// The device; null for all devices together that are not disabled.
@@ -34,6 +35,10 @@ pub(super) struct UtilisationAnswer {
     locked: f64,
     /// Share in which it was quarantined, or does not answer.
     broken: f64,
+    /// Share in which its farm file took it out of service.
+    out_of_service: f64,
+    /// Share before the lab first heard of it.
+    not_known: f64,
     /// Attempts that ended with a result, a day.
     jobs_per_day: f64,
     /// Attempts that ended with a result or a failure.
@@ -47,6 +52,7 @@ pub(super) struct UtilisationAnswer {
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct UtilisationQuery {
     /// Over the last so many days; 7 without it.
+    #[schemars(range(min = 1, max = 3660))]
     days: Option<u16>,
 }
 
@@ -78,6 +84,8 @@ impl UtilisationAnswer {
             idle: row.idle,
             locked: row.locked,
             broken: row.broken,
+            out_of_service: row.out_of_service,
+            not_known: row.not_known,
             jobs_per_day: row.jobs_per_day,
             attempts: row.attempts,
             failed: row.failed,
@@ -96,17 +104,17 @@ impl Api {
         }
         let read = move |api: &Api| {
             let devices = api.lab.devices()?;
-            let in_use = devices.iter().filter(|it| it.device.disabled.is_none());
-            api.read_figures(in_use.map(|it| it.device.name.clone()).collect(), days)
+            let in_use = devices.iter().map(|it| &it.device).filter(|device| device.disabled.is_none());
+            api.read_figures(&in_use.collect::<Vec<_>>(), days)
         };
         let read = Arc::new(self.blocking(read).await?);
         *last = Some(Arc::clone(&read));
         Ok(read)
     }
 
-    fn read_figures(&self, devices: Vec<String>, days: u16) -> Result<Figures, Refusal> {
+    fn read_figures(&self, devices: &[&Device], days: u16) -> Result<Figures, Refusal> {
         let (until, read_at) = (Timestamp::now(), Instant::now());
-        let rows = utilisation_of_days(self.store.as_ref(), &devices, days, until)?;
+        let rows = utilisation_of_days(self.store.as_ref(), devices, days, until)?;
         Ok(Figures { days, until, read_at, rows })
     }
 }
@@ -130,8 +138,8 @@ pub(super) async fn of_device(call: Call<UtilisationQuery>) -> Result<Utilisatio
     }
     // One that is disabled counts for itself only; another may be new.
     let read = move |api: &Api| {
-        let name = api.find_device(&name)?.device.name;
-        let answer = api.read_figures(vec![name.clone()], days)?.answer(Some(&name));
+        let device = api.find_device(&name)?.device;
+        let answer = api.read_figures(&[&device], days)?.answer(Some(&device.name));
         answer.ok_or_else(|| Refusal::internal("a device has no figures"))
     };
     call.api.blocking(read).await

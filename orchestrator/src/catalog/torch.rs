@@ -12,7 +12,7 @@ const PYTHONS: [&str; 2] = ["python3", "/usr/bin/python3"];
 /// How often the script is looked after.
 const POLL: Duration = Duration::from_millis(20);
 /// Most of what the script says that is kept.
-const TOLD_BYTES: u64 = 4096;
+const TOLD_BYTES: usize = 4096;
 
 /// Why there is no file.
 #[derive(Debug)]
@@ -60,12 +60,7 @@ fn run(
         // A script that ends early breaks the pipe; why it did is in what it told.
         scope.spawn(move || stdin.map(|pipe| write(&mut std::io::BufWriter::new(pipe))));
         let told = scope.spawn(move || {
-            let mut told = Vec::new();
-            if let Some(mut pipe) = stderr {
-                let _ = (&mut pipe).take(TOLD_BYTES).read_to_end(&mut told);
-                // The rest is read, so that the script isn't held up.
-                let _ = std::io::copy(&mut pipe, &mut std::io::sink());
-            }
+            let told = stderr.map(last_words).unwrap_or_default();
             String::from_utf8_lossy(&told).trim().to_owned()
         });
         (wait(&mut child, deadline), told.join().unwrap_or_default())
@@ -77,6 +72,17 @@ fn run(
         Ok(None) => Err(ScriptError::Deadline),
         Err(cause) => Err(failed(cause.to_string())),
     }
+}
+
+/// The end of what the script says: Python tells there what went wrong. All of it is read, so that the script isn't held
+/// up.
+fn last_words(mut pipe: impl Read) -> Vec<u8> {
+    let (mut told, mut piece) = (Vec::new(), [0; TOLD_BYTES]);
+    while let Ok(read @ 1..) = pipe.read(&mut piece) {
+        told.extend_from_slice(&piece[..read]);
+        told.drain(..told.len().saturating_sub(TOLD_BYTES));
+    }
+    told
 }
 
 /// Waits for the script, and ends it at the deadline: then there is no status.
@@ -115,6 +121,13 @@ mod tests {
         assert!(matches!(ended, Err(ScriptError::Deadline | ScriptError::Failed(_))), "{ended:?}");
         assert!(started.elapsed() < Duration::from_secs(20));
         assert!(!output.exists());
+    }
+
+    #[test]
+    fn what_a_script_says_at_its_end_is_kept() {
+        let said = "a warning\n".repeat(1000) + "ImportError: no module named torch\n";
+        let kept = String::from_utf8(last_words(said.as_bytes())).unwrap();
+        assert!(kept.ends_with("no module named torch\n") && kept.len() <= TOLD_BYTES, "{kept}");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::catalog::{EngineFiles, LocalArtifact};
 use crate::cli::context::Context;
 use crate::cli::exit;
 use crate::cli::print::{print_text, say};
-use crate::cli::table::Table;
+use crate::cli::table::{Table, field_line};
 use crate::domain::{Backend, BackendFile, BackendProgram, BackendSource, BackendTarget, Catalog};
 use crate::lab::LabError;
 use crate::runners::HOST_TARGET;
@@ -80,7 +80,7 @@ fn show(context: &Context, backend: &Backend) -> Result<u8, LabError> {
 
 fn described(context: &Context, backend: &Backend) -> String {
     let mut text = format!("{} {}\n", backend.name, backend.version);
-    let mut line = |name: &str, value: String| text.push_str(&format!("  {name:<10} {value}\n"));
+    let mut line = |name: &str, value: String| text.push_str(&field_line(&format!("  {name}"), 12, &value));
     let precisions: Vec<&str> = backend.precisions.iter().map(|precision| precision.as_str()).collect();
     line("loads", backend.formats.join(", "));
     line("runs in", precisions.join(", "));

@@ -1,7 +1,7 @@
 use clap::{Args, CommandFactory as _};
 use clap_complete::Shell;
 
-use crate::cli::print::print_data;
+use crate::cli::print::print_file;
 use crate::cli::{Cli, exit};
 use crate::lab::LabError;
 
@@ -15,6 +15,6 @@ pub(super) struct CompletionsArguments {
 pub(super) fn run(arguments: &CompletionsArguments) -> Result<u8, LabError> {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut Cli::command(), "farmctl", &mut script);
-    print_data(&script)?;
+    print_file(&script)?;
     Ok(exit::OK)
 }

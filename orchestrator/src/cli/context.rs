@@ -3,7 +3,7 @@ use std::sync::Arc;
 use crate::lab::{Lab, LabError, Overrides};
 use crate::progress::{Mode, Progress};
 
-use super::print::{Format, is_drawn_on_terminal, say};
+use super::print::{Format, is_drawn_on_terminal, say_coloured};
 use super::{GlobalOptions, environment, logging};
 
 /// What every verb gets.
@@ -19,9 +19,9 @@ pub(super) struct Context {
 }
 
 impl Context {
-    /// Starts the log, and looks for the lab.
-    pub(super) fn new(options: &GlobalOptions, color: bool) -> Result<Context, LabError> {
-        let log = logging::start(options.verbose, color)?;
+    /// Starts the log, and looks for the lab. `is_daemon`: nobody sits before it.
+    pub(super) fn new(options: &GlobalOptions, is_daemon: bool, color: bool) -> Result<Context, LabError> {
+        let log = logging::start(options.verbose, is_daemon, color)?;
         let overrides = Overrides {
             farms: options.farm.clone(),
             models: options.models.clone(),
@@ -49,7 +49,7 @@ impl Context {
         let printer = progress.clone();
         self.log.print_with(Some(Arc::new(move |line: &str| {
             if !printer.print_line(line) {
-                say(line);
+                say_coloured(line, true);
             }
         })));
         progress

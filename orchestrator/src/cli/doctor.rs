@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::table::Table;
+use crate::cli::table::{Table, field_line};
 use crate::lab::LabError;
 use crate::runners::{HOST_TARGET, TARGETS, way_to_build};
 
@@ -63,9 +63,9 @@ fn text(findings: &[Finding]) -> String {
             (false, true) => "missing",
             (false, false) => "note   ",
         };
-        text.push_str(&format!("{mark}  {:<12} {}\n", finding.what, finding.detail));
+        text.push_str(&field_line(&format!("{mark}  {}", finding.what), 21, &finding.detail));
         if let (false, Some(remedy)) = (finding.ok, &finding.remedy) {
-            text.push_str(&format!("                      -> {remedy}\n"));
+            text.push_str(&field_line("", 21, &format!("-> {remedy}")));
         }
     }
     text

@@ -6,8 +6,9 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, fmt};
 
 use crate::cli::environment;
-use crate::cli::print::say;
+use crate::cli::print::say_coloured;
 use crate::lab::{LabError, SweepLogs};
+use crate::wording::printable;
 
 /// Prints a line for people, past whatever else is on the terminal.
 pub(super) type LinePrinter = Arc<dyn Fn(&str) + Send + Sync>;
@@ -32,19 +33,27 @@ impl Log {
 
     /// Prints a line for people.
     pub(super) fn print(&self, line: &str) {
+        self.print_coloured(line, false);
+    }
+
+    /// Prints a line for people, which may be coloured by us.
+    fn print_coloured(&self, line: &str, is_coloured: bool) {
+        let line = printable(line, is_coloured);
         let printer = self.printer.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match printer {
-            Some(print) => print(line),
-            None => say(line),
+            Some(print) => print(&line),
+            None => say_coloured(&line, is_coloured),
         }
     }
 }
 
-/// Starts the log: warnings on stderr; more with `-v` or `FARMCTL_LOG`; all of ours in a sweep's file.
-pub(super) fn start(verbose: u8, color: bool) -> Result<Log, LabError> {
+/// Starts the log on stderr: what went wrong; of the daemon, which nobody sits before, also what it warned of and whom
+/// it refused; more with `-v` or `FARMCTL_LOG`. All of ours goes into a sweep's file.
+pub(super) fn start(verbose: u8, is_daemon: bool, color: bool) -> Result<Log, LabError> {
     let log = Log::default();
     let wanted = environment::log_filter().unwrap_or_else(|| {
         match verbose {
+            0 if is_daemon => "farmctl=warn,error",
             0 => "error",
             1 => "farmctl=info,warn",
             2 => "farmctl=debug,info",
@@ -58,7 +67,7 @@ pub(super) fn start(verbose: u8, color: bool) -> Result<Log, LabError> {
     let for_people = fmt::layer()
         .with_ansi(color)
         .with_target(false)
-        .with_writer(move || PeopleWriter { log: people.clone(), line: Vec::new() })
+        .with_writer(move || PeopleWriter { log: people.clone(), is_coloured: color, line: Vec::new() })
         .with_filter(filter);
     let for_file = fmt::layer()
         .json()
@@ -73,6 +82,7 @@ pub(super) fn start(verbose: u8, color: bool) -> Result<Log, LabError> {
 /// One line for people, printed when it is whole.
 struct PeopleWriter {
     log: Log,
+    is_coloured: bool,
     line: Vec<u8>,
 }
 
@@ -90,6 +100,7 @@ impl Write for PeopleWriter {
 impl Drop for PeopleWriter {
     fn drop(&mut self) {
         let text = String::from_utf8_lossy(&self.line);
-        self.log.print(text.trim_end());
+        // A value in it may hold line breaks; a line of the log is one.
+        self.log.print_coloured(&text.trim_end().replace('\n', " "), self.is_coloured);
     }
 }

@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::lab::{LabError, VERSION};
 
+mod audit;
 mod backends;
 mod cancel;
 mod clock;
@@ -20,6 +21,7 @@ mod daemon;
 mod devices;
 mod doctor;
 mod environment;
+mod events;
 pub mod exit;
 mod logging;
 mod models;
@@ -109,6 +111,8 @@ enum Verb {
     /// Who may look at the lab, run sweeps and administer it over HTTP
     #[command(subcommand)]
     Tokens(tokens::TokensVerb),
+    /// Who did what: sweeps begun and cancelled, devices locked and released, schedules paused
+    Audit(audit::AuditArguments),
     /// Print what a sweep would do, without touching a device
     Plan(plan::PlanArguments),
     /// The devices of the farm
@@ -169,7 +173,7 @@ pub fn run(words: Vec<std::ffi::OsString>) -> ExitCode {
 }
 
 fn start(cli: Cli, color: bool) -> Result<u8, LabError> {
-    let context = Context::new(&cli.global, color)?;
+    let context = Context::new(&cli.global, matches!(cli.verb, Verb::Daemon(_)), color)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -189,6 +193,7 @@ async fn dispatch(verb: Verb, context: &Context) -> Result<u8, LabError> {
         Verb::Daemon(arguments) => daemon::run(context, &arguments).await,
         Verb::Schedules(verb) => schedules::run(context, &verb).await,
         Verb::Tokens(verb) => tokens::run(context, &verb),
+        Verb::Audit(arguments) => audit::run(context, &arguments),
         Verb::Plan(arguments) => plan::run(context, &arguments),
         Verb::Devices(verb) => devices::run(context, verb).await,
         Verb::Models(verb) => models::run(context, verb).await,

@@ -1,4 +1,7 @@
-//! What verbs print: data on stdout, words for people on stderr.
+//! What verbs print: data on stdout, words for people on stderr. Whatever it is passes the guard of [`wording`] here,
+//! so that no text from outside reaches a terminal as it is.
+//!
+//! [`wording`]: crate::wording
 
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
@@ -6,6 +9,7 @@ use std::io::{IsTerminal as _, Write as _};
 use clap::ValueEnum;
 
 use crate::lab::LabError;
+use crate::wording::{indented_line, printable, printable_json};
 
 /// Form of the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -20,8 +24,20 @@ pub enum Format {
     Markdown,
 }
 
-/// Writes data to stdout. A reader that has seen enough (`| head`) is no error.
-pub(super) fn print_data(bytes: &[u8]) -> Result<(), LabError> {
+/// Writes lines for people, or a table, to stdout. Each line is guarded, and each value has to be before it becomes a part
+/// of one: a line break in it is not told from ours here.
+pub(super) fn print_lines(text: &str) -> Result<(), LabError> {
+    print_file(printable(text, false).as_bytes())
+}
+
+/// The same for text that is coloured by us.
+pub(super) fn print_coloured_lines(text: &str, is_coloured: bool) -> Result<(), LabError> {
+    print_file(printable(text, is_coloured).as_bytes())
+}
+
+/// Writes what is a file elsewhere to stdout: a report, a script, packed samples. Whoever made it has guarded what is in
+/// it. A reader that has seen enough (`| head`) is no error.
+pub(super) fn print_file(bytes: &[u8]) -> Result<(), LabError> {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
@@ -36,14 +52,14 @@ pub(super) fn print_json(value: &(impl serde::Serialize + ?Sized)) -> Result<(),
     let mut text = serde_json::to_string_pretty(value)
         .map_err(|error| LabError::internal(format!("failed to write JSON: {error}")))?;
     text.push('\n');
-    print_data(text.as_bytes())
+    print_file(printable_json(&text).as_bytes())
 }
 
 /// Writes a value to stdout as JSON, or else as this text.
 pub(super) fn print_text(format: Format, text: &str, json: &impl serde::Serialize) -> Result<(), LabError> {
     match format {
         Format::Json => print_json(json),
-        Format::Human | Format::Csv | Format::Markdown => print_data(text.as_bytes()),
+        Format::Human | Format::Csv | Format::Markdown => print_lines(text),
     }
 }
 
@@ -59,20 +75,30 @@ pub(super) fn terminal_width() -> u16 {
     console::Term::stdout().size_checked().map_or(WITHOUT_TERMINAL, |(_, columns)| columns)
 }
 
-/// Writes a line for people to stderr.
+/// Writes a line for people to stderr; it stays one, whatever is in it.
 pub(super) fn say(line: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
+    say_coloured(&indented_line(line), false);
+}
+
+/// Writes lines for people to stderr.
+pub(super) fn say_lines(lines: &[&str]) {
+    lines.iter().for_each(|line| say(line));
+}
+
+/// Writes what may be several lines, and coloured by us.
+pub(super) fn say_coloured(line: &str, is_coloured: bool) {
+    let _ = writeln!(std::io::stderr().lock(), "{}", printable(line, is_coloured));
 }
 
 /// Tells a person why a verb failed, and what helps; with `verbose`, also what lies beneath.
 pub(super) fn print_error(error: &LabError, color: bool, verbose: bool) {
     let (red, cyan, off) = if color { ("\x1b[31;1m", "\x1b[36m", "\x1b[0m") } else { ("", "", "") };
-    let mut text = format!("{red}error{off}: {error}");
+    let mut text = format!("{red}error{off}: {}", printable(&error.to_string(), false));
     for cause in error.causes().iter().filter(|_| verbose) {
-        let _ = write!(text, "\n{cyan}cause{off}: {cause}");
+        let _ = write!(text, "\n{cyan}cause{off}: {}", printable(cause, false));
     }
     for hint in error.hints() {
-        let _ = write!(text, "\n{cyan}help{off}: {hint}");
+        let _ = write!(text, "\n{cyan}help{off}: {}", printable(hint, false));
     }
-    say(&text);
+    say_coloured(&text, color);
 }

@@ -2,7 +2,7 @@ use clap::Args;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::{Format, print_data, say, terminal_width};
+use crate::cli::print::{Format, print_coloured_lines, print_file, print_lines, say, terminal_width};
 use crate::lab::{LabError, SweepResults};
 use crate::report::{self, ReportInput};
 
@@ -18,12 +18,12 @@ pub(super) struct ReportArguments {
 
 pub(super) fn run(context: &Context, arguments: &ReportArguments) -> Result<u8, LabError> {
     if arguments.columns {
-        print_data(report::columns_text().as_bytes())?;
+        print_lines(&report::columns_text())?;
         return Ok(exit::OK);
     }
     if context.format == Format::Human {
         let results = context.lab.publish(&arguments.sweep)?;
-        print_data(report::result_table(&results.input(), terminal_width(), context.color).as_bytes())?;
+        print_coloured_lines(&report::result_table(&results.input(), terminal_width(), context.color), context.color)?;
         say(&format!("reports: {}", results.folder.display()));
         return Ok(exit::OK);
     }
@@ -48,5 +48,5 @@ pub(super) fn print_report(name: &str, input: &ReportInput<'_>) -> Result<(), La
         .ok_or_else(|| LabError::internal(format!("there is no report {name}")))?;
     let bytes =
         report.render(input).map_err(|error| LabError::internal(format!("failed to render {name}: {error}")))?;
-    print_data(&bytes)
+    print_file(&bytes)
 }

@@ -6,6 +6,7 @@ use crate::cli::print::{Format, say};
 use crate::cli::table::Table;
 use crate::lab::{FoundRunner, LabError};
 use crate::runners::{HOST_TARGET, MEASURING_PROFILE};
+use crate::wording::single_line;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum RunnerVerb {
@@ -55,7 +56,7 @@ fn print_found(context: &Context, found: &[FoundRunner]) -> Result<u8, LabError>
             context.lab.short_path(&runner.path),
             runner.size_bytes as f64 / 1e6,
             runner.sha256,
-            runner.version.as_deref().unwrap_or("unknown"),
+            single_line(runner.version.as_deref().unwrap_or("unknown")),
             runner.found_by
         )
     };

@@ -52,7 +52,7 @@ pub(super) async fn run(context: &Context, verb: &SchedulesVerb) -> Result<u8, L
         SchedulesVerb::Pause { name } => Ok(tell(context.lab.pause_schedule(name)?, name, "paused")),
         SchedulesVerb::Resume { name } => Ok(tell(context.lab.resume_schedule(name)?, name, "resumed")),
         SchedulesVerb::Run { name } => {
-            let planned = context.lab.plan_schedule(&context.lab.schedule(name)?)?;
+            let planned = context.lab.plan_schedule_by_hand(&context.lab.schedule(name)?)?;
             sweep::begin(context, planned, ExecutionMode::of_lab(context)).await
         }
         SchedulesVerb::History { name, limit } => history(context, name.as_deref(), *limit),
@@ -112,7 +112,9 @@ fn history(context: &Context, name: Option<&str>, limit: u32) -> Result<u8, LabE
         };
         let sweep = start.sweep_id.as_ref().map(ToString::to_string).unwrap_or_default();
         let due = format!("{:.0}", start.due.due_at);
-        vec![due, start.due.schedule.clone(), what.to_owned(), sweep, start.why.clone().unwrap_or_default()]
+        let by_hand = start.by.as_ref().map(|by| format!("begun by hand, by {by}"));
+        let why = start.why.clone().or(by_hand).unwrap_or_default();
+        vec![due, start.due.schedule.clone(), what.to_owned(), sweep, why]
     });
     Table::new(&header, rows).json(&starts).when_empty("nothing was due yet").print(context.format)?;
     Ok(if starts.is_empty() { exit::NOTHING } else { exit::OK })

@@ -6,7 +6,7 @@ use clap::builder::TypedValueParser as _;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::{Format, print_data, print_json, say, terminal_width};
+use crate::cli::print::{Format, print_file, print_json, print_lines, say, terminal_width};
 use crate::cli::words::one_of;
 use crate::lab::LabError;
 use crate::score::{self, AccuracySource, Options, ResultMatrix, SCORES, Score, ScoreError, ScoredRun};
@@ -84,7 +84,7 @@ pub(super) fn run(context: &Context, arguments: &ScoreArguments) -> Result<u8, L
         ResultMatrix::new(&runs).and_then(|contest| score::rank(score, &contest, &options)).map_err(explained)?;
     match context.format {
         Format::Human => {
-            print_data(report::ranking_text(&ranking, terminal_width(), arguments.terms).as_bytes())?;
+            print_lines(&report::ranking_text(&ranking, terminal_width(), arguments.terms))?;
             if !arguments.terms {
                 say("--terms shows each term with its run");
             }
@@ -93,9 +93,9 @@ pub(super) fn run(context: &Context, arguments: &ScoreArguments) -> Result<u8, L
         Format::Csv => {
             let bytes =
                 report::ranking_csv(&ranking).map_err(|error| LabError::internal(format!("failed to {error}")))?;
-            print_data(&bytes)?;
+            print_file(&bytes)?;
         }
-        Format::Markdown => print_data(report::ranking_markdown(&ranking, arguments.terms).as_bytes())?,
+        Format::Markdown => print_lines(&report::ranking_markdown(&ranking, arguments.terms))?,
     }
     Ok(exit::OK)
 }

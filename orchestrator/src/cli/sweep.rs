@@ -5,7 +5,7 @@ use clap::Args;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::{Format, print_data, say, terminal_width};
+use crate::cli::print::{Format, print_coloured_lines, say, say_lines, terminal_width};
 use crate::cli::report::print_report;
 use crate::cli::signals::{self, Signals};
 use crate::domain::{Record, RunStatus, SweepId};
@@ -161,8 +161,8 @@ fn show(context: &Context, results: &SweepResults) -> Result<(), LabError> {
     let (sweep, input) = (&results.sweep, results.input());
     match context.format {
         Format::Human => {
-            print_data(report::result_table(&input, terminal_width(), context.color).as_bytes())?;
-            say(&format!("\nreports: {}", context.lab.short_path(&results.folder)));
+            print_coloured_lines(&report::result_table(&input, terminal_width(), context.color), context.color)?;
+            say_lines(&["", &format!("reports: {}", context.lab.short_path(&results.folder))]);
             if !sweep.state.is_over() {
                 say(&format!("`farmctl sweep --resume {}` goes on with what is open", sweep.id));
             }

@@ -4,16 +4,24 @@ use clap::Subcommand;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::{Format, print_data, print_json, say};
+use crate::cli::print::{Format, print_json, print_lines, say};
 use crate::cli::report::print_rows_of;
-use crate::cli::table::Table;
-use crate::domain::{Record, RunStatus, SweepState};
+use crate::cli::table::{Table, field_line};
+use crate::domain::{Record, SweepState};
 use crate::lab::{LabError, SweepCounts, SweepOverview, Unpinned};
+use crate::report::{FailureGroup, failure_groups};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum SweepsVerb {
     /// List the sweeps, the newest first
-    List,
+    List {
+        /// So many of the newest
+        #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+        last: u32,
+        /// All of them
+        #[arg(long, conflicts_with = "last")]
+        all: bool,
+    },
     /// Show one sweep: how far it is, who carries it out, and what failed
     Show {
         /// A sweep's identifier, the beginning of one, or `latest`
@@ -36,7 +44,7 @@ pub(super) enum SweepsVerb {
 
 pub(super) fn run(context: &Context, verb: &SweepsVerb) -> Result<u8, LabError> {
     match verb {
-        SweepsVerb::List => list(context),
+        SweepsVerb::List { last, all } => list(context, if *all { u32::MAX } else { *last }),
         SweepsVerb::Show { sweep } => show(context, sweep),
         SweepsVerb::Pin { sweeps } => {
             for sweep in sweeps {
@@ -55,8 +63,11 @@ pub(super) fn run(context: &Context, verb: &SweepsVerb) -> Result<u8, LabError> 
     }
 }
 
-fn list(context: &Context) -> Result<u8, LabError> {
-    let sweeps = context.lab.sweep_overviews()?;
+fn list(context: &Context, most: u32) -> Result<u8, LabError> {
+    // One more tells whether there are more.
+    let mut sweeps = context.lab.sweep_overviews(most.saturating_add(1))?;
+    let has_more = sweeps.len() > most as usize;
+    sweeps.truncate(most as usize);
     let header = ["sweep", "state", "jobs", "open", "ok", "failed", "skipped", "cancelled", "started", "config"];
     let rows = sweeps.iter().map(|overview| {
         let counts = &overview.counts;
@@ -68,6 +79,9 @@ fn list(context: &Context) -> Result<u8, LabError> {
         row
     });
     Table::new(&header, rows).json(&sweeps).when_empty("this lab has no sweep yet").print(context.format)?;
+    if has_more {
+        say(&format!("these are the newest {most}; `--all` lists all, `--last N` so many"));
+    }
     Ok(if sweeps.is_empty() { exit::NOTHING } else { exit::OK })
 }
 
@@ -77,12 +91,27 @@ fn show(context: &Context, wanted: &str) -> Result<u8, LabError> {
         Format::Human => {
             let overview = context.lab.sweep_overview(sweep)?;
             let records = context.lab.records_so_far(&overview.sweep)?;
-            print_data(text(&overview, &records).as_bytes())?;
+            print_lines(&text(&overview, &records))?;
         }
         Format::Json => print_json(&context.lab.sweep_overview(sweep)?)?,
         Format::Csv | Format::Markdown => print_rows_of(context, &context.lab.results(sweep)?)?,
     }
     Ok(exit::OK)
+}
+
+/// Cells without a result for one reason: how many and why, then which.
+fn group_lines(group: &FailureGroup<'_>) -> String {
+    const NAMED: usize = 6;
+    let FailureGroup { status, kind, message, records, .. } = group;
+    let why = if message.is_empty() { (*kind).to_owned() } else { format!("{kind}: {message}") };
+    let mut names: Vec<String> =
+        records.iter().map(|record| format!("{} on {}", record.job.model.name, record.job.device)).collect();
+    names.dedup();
+    let more = names.len().saturating_sub(NAMED);
+    names.truncate(NAMED);
+    names.extend((more > 0).then(|| format!("and {more} more")));
+    let heading = format!("{} × {why}", records.len());
+    field_line(status.as_str(), 9, &heading) + &field_line("", 9, &format!("  {}", names.join(", ")))
 }
 
 fn text(overview: &SweepOverview, records: &[Record]) -> String {
@@ -94,20 +123,22 @@ fn text(overview: &SweepOverview, records: &[Record]) -> String {
         ("started", format!("{:.0} by farmctl {}", sweep.started_at, sweep.farmctl_version)),
     ];
     lines.extend(sweep.finished_at.map(|at| ("finished", format!("{at:.0}"))));
+    lines.extend(overview.ordered_by.clone().map(|by| ("ordered", format!("by {by}"))));
+    lines.extend(overview.schedule.clone().map(|name| ("schedule", name)));
     lines.extend(overview.retry_of.clone().map(|id| ("retry of", id)));
     lines.extend(overview.pinned_by.clone().map(|by| ("pinned", format!("by {by}"))));
     lines.extend(overview.submitted_by.clone().map(|by| ("daemon's", format!("handed over by {by}"))));
-    lines.extend(overview.holder.clone().map(|holder| ("by", holder)));
+    let holder = |holder: &String| match overview.is_held_by_daemon {
+        true => format!("the daemon ({holder})"),
+        false => holder.clone(),
+    };
+    lines.extend(overview.holder.as_ref().map(|it| ("by", holder(it))));
     let done = counts.jobs - counts.open;
     lines.push(("jobs", format!("{done} of {} have their record", counts.jobs)));
     let SweepCounts { ok, failed, skipped, cancelled, .. } = counts;
     lines.push(("records", format!("{ok} ok, {failed} failed, {skipped} skipped, {cancelled} cancelled")));
-    let mut text: String = lines.iter().map(|(what, value)| format!("{what:<9} {value}\n")).collect();
-    for record in records.iter().filter(|record| record.status == RunStatus::Failed) {
-        let why = record.failure.as_ref().map(ToString::to_string).unwrap_or_default();
-        let why = crate::wording::single_line(&why);
-        text.push_str(&format!("failed    {} on {}: {why}\n", record.job.model.name, record.job.device));
-    }
+    let mut text: String = lines.iter().map(|(what, value)| field_line(what, 9, value)).collect();
+    failure_groups(records).iter().for_each(|group| text.push_str(&group_lines(group)));
     match (sweep.state, overview.holder.is_some()) {
         (SweepState::Open, false) if overview.submitted_by.is_some() => text.push_str(&format!(
             "\nthe daemon goes on with it; without one, `farmctl sweep --resume {} --local` does\n",

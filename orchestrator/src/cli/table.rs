@@ -6,8 +6,9 @@ use serde::Serialize;
 
 use crate::lab::LabError;
 use crate::report::Grid;
+use crate::wording::{csv_cell, indented_line, single_line};
 
-use super::print::{Format, print_data, print_json, say};
+use super::print::{Format, print_file, print_json, print_lines, say};
 
 /// A table, with what stands for it in some forms of output.
 pub(super) struct Table<'a> {
@@ -49,29 +50,34 @@ impl<'a> Table<'a> {
                 }
                 Ok(())
             }
-            (Format::Human, ..) => print_data(text.unwrap_or_else(|| text_table(columns, rows)).as_bytes()),
+            (Format::Human, ..) => print_lines(&text.unwrap_or_else(|| text_table(columns, rows))),
             (Format::Json, Some(json), _) => json(),
             (Format::Json, None, _) => {
                 let object = |row: Vec<String>| columns.iter().copied().zip(row).collect::<BTreeMap<&str, String>>();
                 print_json(&rows.into_iter().map(object).collect::<Vec<_>>())
             }
-            (Format::Csv, ..) => print_data(&csv(columns, rows)?),
-            (Format::Markdown, ..) => print_data(Grid::of_texts(columns, rows).markdown().as_bytes()),
+            (Format::Csv, ..) => print_file(&csv(columns, rows)?),
+            (Format::Markdown, ..) => print_lines(&Grid::of_texts(columns, rows).markdown()),
         }
     }
 }
 
 fn csv(columns: &[&str], rows: Vec<Vec<String>>) -> Result<Vec<u8>, LabError> {
+    let rows = rows.into_iter().map(|row| row.iter().map(|cell| csv_cell(cell)).collect());
     let csv = Grid::of_texts(columns, rows).csv();
     csv.map_err(|error| LabError::internal(format!("failed to write CSV: {error}")).caused_by(error))
+}
+
+/// A line of a list of what something is: what is said of it stays on the line, whoever chose it.
+pub(super) fn field_line(what: &str, width: usize, value: &str) -> String {
+    format!("{what:<width$} {}\n", indented_line(value).trim_end())
 }
 
 /// A table for people, without lines: as wide as its content.
 pub(super) fn text_table(columns: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = comfy_table::Table::new();
     table.load_style(comfy_table::presets::NOTHING).set_header(columns.to_vec());
-    let plain = |cell: String| cell.chars().filter(|c| !c.is_control()).collect::<String>();
-    table.add_rows(rows.into_iter().map(|row| row.into_iter().map(plain)));
+    table.add_rows(rows.into_iter().map(|row| row.into_iter().map(|cell| single_line(&cell))));
     let lines = table.lines().map(|line| line.trim_end().to_owned() + "\n");
     lines.collect()
 }

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::api::{Role, TokenFile};
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::{print_data, say};
+use crate::cli::print::{print_lines, say};
 use crate::cli::table::Table;
 use crate::cli::words::one_of;
 use crate::lab::{ErrorKind, LabError};
@@ -44,7 +44,7 @@ pub(super) fn run(context: &Context, verb: &TokensVerb) -> Result<u8, LabError> 
             let now = context.lab.now();
             let expires_at = lasts.map(|lasts| now.saturating_add(lasts).unwrap_or(Timestamp::MAX));
             let secret = file.add(name, *role, now, expires_at).map_err(failed)?;
-            print_data(format!("{secret}\n").as_bytes())?;
+            print_lines(&format!("{secret}\n"))?;
             say(&format!("{name} logs in with this token; {} has its hash alone", context.lab.short_path(&path)));
             if let Some(expires_at) = expires_at {
                 say(&format!("it lets in until {expires_at:.0}"));

@@ -2,8 +2,9 @@ use clap::Args;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::print_data;
+use crate::cli::print::print_lines;
 use crate::lab::LabError;
+use crate::wording::indented_line;
 
 #[derive(Debug, Args)]
 pub(super) struct WhyArguments {
@@ -16,6 +17,8 @@ pub(super) struct WhyArguments {
 
 pub(super) fn run(context: &Context, arguments: &WhyArguments) -> Result<u8, LabError> {
     let answer = context.lab.why(&arguments.what, &arguments.sweep)?;
-    print_data((answer.join("\n") + "\n").as_bytes())?;
+    // A device's failures and a lock's reason are texts of others: none of them begins a line.
+    let lines = answer.iter().map(|line| indented_line(line) + "\n");
+    print_lines(&lines.collect::<String>())?;
     Ok(exit::OK)
 }

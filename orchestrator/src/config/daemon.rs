@@ -48,6 +48,8 @@ pub struct Access {
     pub tls: Option<(PathBuf, PathBuf)>,
     /// Names of this host besides those of the loopback.
     pub host_names: Vec<String>,
+    /// The zone whose clocks the page shows.
+    pub time_zone: TimeZone,
 }
 
 /// What a daemon file says.
@@ -131,7 +133,8 @@ impl Reader<'_> {
                 self.document.refuse(place!["host_names", index], message, Some(hint));
             }
         }
-        Access { listen, tokens, tls, host_names }
+        let time_zone = content.timezone.take().and_then(|name| self.time_zone(&name, place!["timezone"]));
+        Access { listen, tokens, tls, host_names, time_zone: time_zone.unwrap_or(TimeZone::UTC) }
     }
 
     /// A schedule; `None` when a part of it can't be read.

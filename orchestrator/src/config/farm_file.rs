@@ -15,6 +15,9 @@ use super::words::OneOrMany;
 pub(super) struct FarmFile {
     /// Name of the farm; without it, the name of the file.
     pub(super) farm: Option<String>,
+    /// Most of its devices that are worked on at the same time, whatever sweeps use them. Without it: all.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub(super) max_parallel: Option<u32>,
     /// What holds for each device that doesn't say it itself.
     pub(super) defaults: Option<Defaults>,
     /// The devices.
@@ -36,6 +39,8 @@ pub(super) struct Defaults {
     pub(super) ssh: Option<LoginEntry>,
     /// What is done to each phone before it is measured.
     pub(super) android: Option<AndroidEntry>,
+    /// See `exclusive` of a device: none of these devices is worked on beside another one.
+    pub(super) exclusive: Option<String>,
 }
 
 /// A device: one unit that is measured.
@@ -66,6 +71,10 @@ pub(super) struct DeviceEntry {
     pub(super) android: Option<AndroidEntry>,
     /// Commands on this host that may bring it back when it fails.
     pub(super) recovery: Option<RecoveryEntry>,
+    /// A word for the machine that it shares with others (`bench-pc`): of all devices with this word, one is worked on at a
+    /// time, whatever sweeps use them. Boards that are played by one computer, or that hang on one power supply, would slow
+    /// each other down.
+    pub(super) exclusive: Option<String>,
     /// Takes it out of service: the reason, which its skipped cells will give.
     #[schemars(length(min = 1))]
     pub(super) disabled: Option<String>,

@@ -119,8 +119,12 @@ impl Farm<'_> {
         let login = defaults.ssh.clone().unwrap_or_default();
         let login = self.login(login, place!["defaults", "ssh"]);
         let mut devices = Vec::new();
+        if let Some(word) = &defaults.exclusive {
+            self.name(word, place!["defaults", "exclusive"]);
+        }
         for (index, entry) in content.devices.into_iter().enumerate() {
-            devices.push((self.device(entry, index, &farm, &defaults, &tags, &login), index));
+            let device = self.device(entry, index, &farm, &defaults, &tags, &login);
+            devices.push((Device { max_parallel: content.max_parallel, ..device }, index));
         }
         devices
     }
@@ -138,6 +142,9 @@ impl Farm<'_> {
         if entry.name == "all" {
             let message = "`all` can't be the name of a device: in a sweep it means every device";
             self.document.refuse(place!["devices", index, "name"], message, None);
+        }
+        if let Some(word) = &entry.exclusive {
+            self.name(word, place!["devices", index, "exclusive"]);
         }
         let own = self.tags(entry.tags.map(|tags| tags.into_vec()), place!["devices", index, "tags"]);
         let mut tags: BTreeSet<Tag> =
@@ -178,6 +185,8 @@ impl Farm<'_> {
             delegates: delegates.into_iter().collect(),
             android: android(entry.android.unwrap_or_default(), defaults.android.unwrap_or_default()),
             recovery: entry.recovery.map(recovery).unwrap_or_default(),
+            exclusive: entry.exclusive.or_else(|| defaults.exclusive.clone()),
+            max_parallel: None,
             disabled: entry.disabled,
             declared_at: self.document.source.at(span),
         }

@@ -331,8 +331,14 @@ impl Lab {
         let jobs = [sample::job("a", "mobilenet_v2")];
         let submission = Submission { by: "ann".to_owned(), at: *Fake::lock(&self.now), max_devices: 1 };
         let definition = conformance::definition();
-        let new =
-            NewSweep { row: &row, definition: &definition, jobs: &jobs, skipped: &[], submission: Some(&submission) };
+        let new = NewSweep {
+            row: &row,
+            definition: &definition,
+            jobs: &jobs,
+            skipped: &[],
+            submission: Some(&submission),
+            order: None,
+        };
         self.store.create_sweep(&new).unwrap();
         id
     }

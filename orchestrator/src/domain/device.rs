@@ -47,6 +47,12 @@ pub struct Device {
     /// Commands on this host that may bring it back when it fails.
     #[serde(default)]
     pub recovery: Recovery,
+    /// Of the devices with this word one is worked on at a time: they share a machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exclusive: Option<String>,
+    /// Most devices of its farm that are worked on at the same time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_parallel: Option<u32>,
     /// Why it is out of service, when it is.
     pub disabled: Option<String>,
     /// Where it is declared: `file:line`.

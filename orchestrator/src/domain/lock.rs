@@ -18,6 +18,13 @@ pub struct DeviceLock {
     pub until: Timestamp,
 }
 
+impl DeviceLock {
+    /// What it says of its device: who, until when, what for.
+    pub fn words(&self) -> String {
+        format!("locked by {} until {:.0} for «{}»", self.by, self.until, self.why)
+    }
+}
+
 impl fmt::Display for DeviceLock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} keeps {} locked until {:.0} for «{}»", self.by, self.device, self.until, self.why)

@@ -65,6 +65,6 @@ pub use state::{
     DeviceState, DeviceStep, JobState, JobStep, RunState, RunStep, StartState, StartStep, SweepState, SweepStep,
 };
 pub use sweep::{
-    CellPattern, DeviceSelector, OnFailure, RetryPolicy, Submission, Sweep, SweepDefinition, SweepRow, ThreadCount,
-    Timeouts,
+    CellPattern, DeviceSelector, OnFailure, RetryPolicy, Submission, Sweep, SweepDefinition, SweepOrder, SweepRow,
+    ThreadCount, Timeouts,
 };

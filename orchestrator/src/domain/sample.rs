@@ -65,6 +65,8 @@ pub fn device(name: &str) -> Device {
         delegates: Default::default(),
         android: AndroidOptions::default(),
         recovery: Recovery::default(),
+        exclusive: None,
+        max_parallel: None,
         disabled: None,
         declared_at: "farms/lab.yaml:1".into(),
     }

@@ -35,6 +35,9 @@ pub struct ScheduledStart {
     pub why: Option<String>,
     /// The sweep that was begun for it.
     pub sweep_id: Option<SweepId>,
+    /// The person who began it then, whatever was due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
     /// When that was settled.
     pub settled_at: Timestamp,
 }

@@ -76,6 +76,27 @@ pub struct SweepDefinition {
     /// The due time that it was begun for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due: Option<DueTime>,
+    /// Who began it; none where a schedule did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ordered: Option<SweepOrder>,
+}
+
+/// A person began a sweep.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SweepOrder {
+    /// Who: `user@host`, or the name of a token.
+    pub by: String,
+    /// The schedule whose sweep it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<String>,
+}
+
+impl SweepDefinition {
+    /// The schedule whose sweep it is, whoever began it.
+    pub fn schedule(&self) -> Option<&str> {
+        let due = self.due.as_ref().map(|due| due.schedule.as_str());
+        due.or_else(|| self.ordered.as_ref()?.schedule.as_deref())
+    }
 }
 
 /// That a sweep is the daemon's to carry out.

@@ -13,8 +13,9 @@ use crate::inventory::{self, Discovered};
 use crate::lease::is_holder_gone;
 use crate::progress::Progress;
 use crate::status::{self, DeviceView, Utilisation};
-use crate::store::people;
+use crate::store::{PastEvents, people};
 use crate::transport::{self, missing_agent};
+use crate::wording::is_plain;
 
 use super::{ErrorKind, Lab, LabError, RunnerSource};
 
@@ -62,6 +63,25 @@ pub enum Question {
     WhatTheyAre,
     /// Whether they are fit for work.
     WhetherTheyAreFit,
+}
+
+/// Longest reason of a lock.
+const MAX_WHY_CHARS: usize = 200;
+
+/// Refuses a reason of a lock that is none, or that can't be shown to everybody who waits as it is.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_lock_reason(why: &str) -> Result<(), String> {
+    if why.trim().is_empty() || why.chars().count() > MAX_WHY_CHARS {
+        return Err(format!("say in `why` what the lock is for, in 1 to {MAX_WHY_CHARS} characters"));
+    }
+    match is_plain(why) {
+        true => Ok(()),
+        false => {
+            Err("`why` has control characters or marks of direction: write it in one line of plain text".to_owned())
+        }
+    }
 }
 
 impl Lab {
@@ -157,20 +177,39 @@ impl Lab {
     /// # Errors
     /// When the store can't be read.
     pub fn utilisation(&self, devices: &[Device], days: u16) -> Result<Vec<Utilisation>, LabError> {
-        let names: Vec<String> = devices.iter().map(|device| device.name.clone()).collect();
-        Ok(status::utilisation_of_days(self.store()?.as_ref(), &names, days, self.now())?)
+        let devices: Vec<&Device> = devices.iter().collect();
+        Ok(status::utilisation_of_days(self.store()?.as_ref(), &devices, days, self.now())?)
     }
 
-    /// What happened to a device, the newest last, at most so much. One that no farm file has any more has a history all
-    /// the same.
+    /// What happened to a device, with the number of each event, the newest last, at most so much; `with_runs`: also what
+    /// happens in every run. One that no farm file has any more has a history all the same.
     ///
     /// # Errors
     /// When nothing is known of such a device.
-    pub fn device_history(&self, name: &str, limit: u32) -> Result<Vec<Event>, LabError> {
-        let events = self.store()?.device_events(name, limit)?;
-        if events.is_empty() {
+    pub fn device_history(
+        &self,
+        name: &str,
+        with_runs: bool,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<(u64, Event)>, LabError> {
+        let which = if with_runs { PastEvents::OfDevice(name) } else { PastEvents::NotableOfDevice(name) };
+        let store = self.store()?;
+        let mut events = store.past_events(which, before, limit)?;
+        if events.is_empty() && store.first_event(name)?.is_none() {
             self.device(name)?;
         }
+        events.reverse();
+        Ok(events)
+    }
+
+    /// Who did what in this lab, with the number of each event, the newest last, at most so much.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn acts(&self, before: Option<u64>, limit: u32) -> Result<Vec<(u64, Event)>, LabError> {
+        let mut events = self.store()?.past_events(PastEvents::Acts, before, limit)?;
+        events.reverse();
         Ok(events)
     }
 
@@ -188,8 +227,8 @@ impl Lab {
     ) -> Result<(DeviceLock, Option<status::Use>), LabError> {
         let device = self.device(name)?;
         let why = why.trim();
-        if why.is_empty() {
-            return Err(LabError::usage("say with --why what the lock is for"));
+        if let Err(wrong) = check_lock_reason(why) {
+            return Err(LabError::usage(wrong));
         }
         let (store, by, since) = (self.store()?, self.person(), self.now());
         let until = since.saturating_add(time).map_err(|error| LabError::usage(error.to_string()))?;

@@ -32,15 +32,16 @@ mod sweep_log;
 mod why;
 
 pub use crate::agent::{ProbeResult, Stop, slower_by};
+pub use crate::planner::DeviceEstimate;
 pub use crate::store::people::LONGEST_LOCK;
 pub use crate::store::{StoreCheck, SweepCounts, Vacuumed};
 pub use clock::{ACCEPT_CLOCK, ClockState};
 pub use daemon_process::DaemonLock;
-pub use devices::{LabDevice, Question, declared_in};
+pub use devices::{LabDevice, Question, check_lock_reason, declared_in};
 pub use environment::{Environment, Overrides};
 pub use error::{ErrorKind, LabError};
 pub use files::{EngineSource, FoundRunner, InspectedModel, ReadyModel, RunnerSource};
-pub use orders::Order;
+pub use orders::{Order, PlanPreview};
 pub use plan::PlannedSweep;
 pub use restore::Restored;
 pub use retention::{Removal, Tidying};

@@ -1,16 +1,17 @@
 //! What is begun for somebody who is not there to see it: by a schedule, or by an order over the API.
 
-use std::fmt;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::agent::Stop;
 use crate::domain::{DeviceSelector, DueTime, SweepId};
+use crate::planner::{self, PlanEstimate};
 use crate::progress::Progress;
 use crate::schedule::Schedule;
 
 use super::sweep::MAX_DEVICES;
-use super::{Lab, LabError};
+use super::{Lab, LabError, PlannedSweep};
 
 /// Files in `configs/` that are no sweeps.
 const NO_SWEEPS: &[&str] = &["backends", "daemon", "datasets", "models"];
@@ -24,16 +25,19 @@ pub enum Order {
     File(String, Option<Vec<String>>),
     /// The sweep of a schedule, now.
     Schedule(Box<Schedule>),
+    /// What failed in a sweep, again.
+    Retry(String),
 }
 
-impl fmt::Display for Order {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Order::File(file, None) => f.write_str(file),
-            Order::File(file, Some(devices)) => write!(f, "{file} on {}", devices.join(", ")),
-            Order::Schedule(schedule) => write!(f, "the sweep of schedule {}", schedule.name),
-        }
-    }
+/// What an order would do.
+#[derive(Debug)]
+pub struct PlanPreview {
+    /// Cells that would be measured.
+    pub jobs: usize,
+    /// How long that takes.
+    pub estimate: PlanEstimate,
+    /// Cells that would not be, by the reason.
+    pub skipped: BTreeMap<String, usize>,
 }
 
 impl Lab {
@@ -48,14 +52,34 @@ impl Lab {
         if let Some(obstacle) = self.obstacle() {
             return Err(LabError::unavailable(obstacle));
         }
-        let planned = match order {
+        self.submit(self.plan_order(&order)?, by, MAX_DEVICES, progress).await
+    }
+
+    fn plan_order(&self, order: &Order) -> Result<PlannedSweep, LabError> {
+        match order {
             Order::File(file, names) => {
-                let names = names.map(|names| names.into_iter().map(DeviceSelector::Name).collect());
-                self.plan_on(&self.path(Path::new(&file)), names)?
+                let select = |names: &Vec<String>| names.iter().cloned().map(DeviceSelector::Name).collect();
+                self.plan_on(&self.path(Path::new(file)), names.as_ref().map(select))
             }
-            Order::Schedule(schedule) => self.plan_schedule(&schedule)?,
-        };
-        self.submit(planned, by, MAX_DEVICES, progress).await
+            Order::Schedule(schedule) => self.plan_schedule_by_hand(schedule),
+            Order::Retry(sweep) => self.plan_retry(sweep),
+        }
+    }
+
+    /// What an order would do, as far as it is known before its files are made ready.
+    ///
+    /// # Errors
+    /// When a file is faulty.
+    pub fn preview(&self, order: &Order) -> Result<PlanPreview, LabError> {
+        if let Order::File(file, names) = order {
+            self.refuse_unknown(file, names.as_deref().unwrap_or_default())?;
+        }
+        let plan = self.plan_order(order)?.plan;
+        let mut skipped: BTreeMap<String, usize> = BTreeMap::new();
+        for cell in &plan.skipped {
+            *skipped.entry(cell.reason.clone()).or_default() += 1;
+        }
+        Ok(PlanPreview { jobs: plan.jobs.len(), estimate: planner::estimate(&plan), skipped })
     }
 
     /// Refuses a file that is no sweep, and devices that no farm file has.

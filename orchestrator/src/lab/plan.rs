@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use crate::domain::{Catalog, DeviceSelector, Inventory, Plan, SweepDefinition};
+use crate::domain::{Catalog, DeviceSelector, Inventory, Plan, SweepDefinition, SweepOrder};
 use crate::schedule::Schedule;
 use crate::{config, planner};
 
@@ -44,6 +44,16 @@ impl Lab {
         self.plan_on(&schedule.sweep, devices)
     }
 
+    /// The same, for a person who begins it now, whatever is due.
+    ///
+    /// # Errors
+    /// As for [`Lab::plan`].
+    pub fn plan_schedule_by_hand(&self, schedule: &Schedule) -> Result<PlannedSweep, LabError> {
+        let mut planned = self.plan_schedule(schedule)?;
+        planned.definition.ordered = Some(SweepOrder { by: self.person(), schedule: Some(schedule.name.clone()) });
+        Ok(planned)
+    }
+
     fn plan_named(
         &self,
         file: &Path,
@@ -57,7 +67,7 @@ impl Lab {
         let mut catalog = self.with_found_files(catalog, &|name, kind| sweep.names_files(name, kind));
         self.find_images(&mut catalog, sweep.dataset.as_deref());
         let plan = planner::plan(&sweep, &inventory, &catalog);
-        let definition = SweepDefinition { config, sweep, retry_of: None, due: None };
+        let definition = SweepDefinition { config, sweep, retry_of: None, due: None, ordered: None };
         Ok(PlannedSweep { inventory, catalog, definition, plan })
     }
 }

@@ -67,8 +67,10 @@ impl Lab {
         let last_sweep = match last.as_ref().map(|last| (&last.sweep_id, &last.why, last.state)) {
             Some((Some(sweep), ..)) => {
                 let counts = store.counts(sweep)?;
+                let by = last.as_ref().and_then(|last| last.by.as_ref());
+                let by = by.map_or_else(String::new, |by| format!(", begun by hand by {by}"));
                 Some(format!(
-                    "{sweep}: {}, {} of {} jobs",
+                    "{sweep}: {}, {} of {} jobs{by}",
                     store.sweep_state(sweep)?,
                     counts.jobs - counts.open,
                     counts.jobs

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use crate::domain::{Device, DeviceState, Event, Job, JobState, RunState, Submission, SweepRow, SweepState};
 use crate::lease::{is_holder_gone, live_holder};
 use crate::status;
-use crate::store::{Attempt, Store};
+use crate::store::{Attempt, PastEvents, Store};
 use crate::wording::event_sentence;
 
 use super::{Lab, LabError};
@@ -65,6 +65,7 @@ impl Lab {
             lines.push(format!("{by} gave it to the daemon at {at:.0}."));
         }
         match &holder {
+            Some(holder) if self.is_daemon(&holder.holder) => lines.push("The daemon carries it out.".to_owned()),
             Some(holder) => lines.push(format!("{} carries it out.", holder.holder)),
             None if handed.is_some() && sweep.state == SweepState::Open => lines.push(format!(
                 "Nobody carries it out; it is the daemon's. Where no daemon runs: `farmctl daemon`, or `farmctl sweep --resume {} \
@@ -89,7 +90,12 @@ impl Lab {
         let mut reasons: Vec<(String, usize)> = Vec::new();
         for record in &records {
             let Some(failure) = &record.failure else { continue };
-            let reason = format!("{} {}: {}", record.status.as_str(), failure.kind, failure.kind.remedy());
+            let reason = format!(
+                "{} {}: {}",
+                record.status.as_str(),
+                failure.kind,
+                failure.remedy(&record.job.device, Some(&record.job.model.name))
+            );
             match reasons.iter_mut().find(|(known, _)| *known == reason) {
                 Some((_, count)) => *count += 1,
                 None => reasons.push((reason, 1)),
@@ -122,7 +128,7 @@ fn device_reasons(store: &dyn Store, device: &Device, now: Timestamp) -> Result<
                     .map(|at| format!("The next probe is due at {at:.0}, by a sweep or a daemon that runs then.")),
             );
             lines.extend(status.failure.as_ref().map(|failure| format!("Its last failure: {failure}.")));
-            lines.extend(status.failure.as_ref().map(|failure| format!("What helps: {}.", failure.kind.remedy())));
+            lines.extend(status.failure.as_ref().map(|failure| format!("What helps: {}.", failure.remedy(name, None))));
             lines.push(format!("Once it is well: `farmctl devices release {name}`."));
         }
         DeviceState::InService if status.failures_in_row > 0 => {
@@ -137,7 +143,7 @@ fn device_reasons(store: &dyn Store, device: &Device, now: Timestamp) -> Result<
         let since = sighting.silent_since.map_or_else(String::new, |since| format!(" since {since:.0}"));
         if let Some(failure) = &sighting.failure {
             lines.push(format!("It has not answered{since}: {failure}."));
-            lines.push(format!("What helps: {}. Then: `farmctl devices check {name}`.", failure.kind.remedy()));
+            lines.push(format!("What helps: {}. Then: `farmctl devices check {name}`.", failure.remedy(name, None)));
         }
     }
     if let Some(lock) = store.device_locks(Some(name), now)?.into_iter().next() {
@@ -155,7 +161,8 @@ fn device_reasons(store: &dyn Store, device: &Device, now: Timestamp) -> Result<
         }
         None => lines.push("Nobody uses it now.".to_owned()),
     }
-    lines.extend(last_events(&store.device_events(name, EVENTS_READ)?));
+    let newest = store.past_events(PastEvents::NotableOfDevice(name), None, EVENTS_READ)?;
+    lines.extend(last_events(&newest.into_iter().rev().map(|(_, event)| event).collect::<Vec<_>>()));
     Ok(lines)
 }
 
@@ -169,7 +176,8 @@ fn job_reasons(store: &dyn Store, sweep: &SweepRow, job: &Job, now: Timestamp) -
             lines.push(format!("It has its record: {}, at {:.0}.", record.status.as_str(), record.finished_at));
             if let Some(failure) = &record.failure {
                 lines.push(format!("Why: {failure}."));
-                lines.push(format!("What helps: {}.", failure.kind.remedy()));
+                let model = Some(job.model.name.as_str());
+                lines.push(format!("What helps: {}.", failure.remedy(&job.device, model)));
                 lines.extend(failure.stderr_tail.iter().map(|line| format!("  | {line}")));
             }
         }

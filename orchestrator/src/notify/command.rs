@@ -1,4 +1,4 @@
-use std::io::{Read as _, Write as _};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use super::Failed;
 
 /// How often it is looked whether the program has ended.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
-/// What is kept of what it says went wrong.
+/// What is kept of what it says: its end, where programs say what went wrong.
 const TAIL_BYTES: u64 = 2_000;
 
 /// Runs a program with the message on its standard input; no shell reads its arguments.
@@ -22,7 +22,7 @@ pub(super) fn send(argv: &[String], notice: &Notice, deadline: Duration) -> Resu
     // Files, so that a program which reads nothing, or says much, is never waited for.
     let mut input = tempfile::tempfile().map_err(always)?;
     input.write_all(notice.text().as_bytes()).map_err(always)?;
-    std::io::Seek::rewind(&mut input).map_err(always)?;
+    input.rewind().map_err(always)?;
     let said = tempfile::tempfile().map_err(always)?;
     let mut command = Command::new(program);
     command.args(arguments).env("FARMCTL_EVENT", notice.event).env("FARMCTL_ABOUT", &notice.about);
@@ -46,7 +46,9 @@ pub(super) fn send(argv: &[String], notice: &Notice, deadline: Duration) -> Resu
         return Ok(());
     }
     let (mut said, mut text) = (said, Vec::new());
-    let _ = std::io::Seek::rewind(&mut said).and_then(|()| said.take(TAIL_BYTES).read_to_end(&mut text));
+    let length = said.metadata().map_or(0, |it| it.len());
+    let begin = SeekFrom::Start(length.saturating_sub(TAIL_BYTES));
+    let _ = said.seek(begin).and_then(|_| said.take(TAIL_BYTES).read_to_end(&mut text));
     let text = String::from_utf8_lossy(&text).split_whitespace().collect::<Vec<_>>().join(" ");
     Err(Failed::Always(format!("it ended with {status}: {text}")))
 }

@@ -34,6 +34,8 @@ fn device(name: &str, tags: &[&str]) -> Device {
         delegates: Default::default(),
         android: AndroidOptions::default(),
         recovery: Recovery::default(),
+        exclusive: None,
+        max_parallel: None,
         disabled: None,
         declared_at: "farms/lab.yaml:1".to_owned(),
     }

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::log_lines::LogLines;
 use super::{Lines, TaskId, Unit, View};
 use crate::domain::Event;
+use crate::wording::printable_json;
 
 /// Events as JSON Lines: for programs. What is no event goes to a log, so that every line has the one form.
 pub(super) struct JsonLines {
@@ -21,7 +22,7 @@ impl JsonLines {
 impl View for JsonLines {
     fn event(&mut self, event: &Event) {
         match serde_json::to_string(event) {
-            Ok(line) => self.lines.write(&line),
+            Ok(line) => self.lines.write(&printable_json(&line)),
             Err(error) => self.lines.error = Some(error.into()),
         }
     }

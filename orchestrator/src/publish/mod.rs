@@ -5,6 +5,7 @@
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use crate::domain::RunStatus;
 use crate::report::{REPORTS, ReportInput};
 
 /// What could not be written.
@@ -30,7 +31,8 @@ pub enum PublishError {
     },
 }
 
-/// Writes all reports of a sweep into `<root>/<sweep-id>/` and points `<root>/latest` at it. Returns that folder.
+/// Writes all reports of a sweep into `<root>/<sweep-id>/`. `<root>/latest` points at the newest sweep that has a result:
+/// at this one, unless it has none or a newer one is there. Returns the folder.
 ///
 /// # Errors
 /// When a file can't be written; those written before are whole.
@@ -42,7 +44,10 @@ pub fn publish(root: &Path, input: &ReportInput<'_>) -> Result<PathBuf, PublishE
             .map_err(|cause| PublishError::Render { name: report.file_name(), cause: cause.cause })?;
         write_whole(&folder, report.file_name(), &bytes)?;
     }
-    point_latest(root, input.sweep.id.as_str())?;
+    let has_result = input.records.iter().any(|record| record.status == RunStatus::Ok);
+    if is_newest(root, input.sweep.id.as_str(), has_result) {
+        point_latest(root, input.sweep.id.as_str())?;
+    }
     Ok(folder)
 }
 
@@ -85,6 +90,27 @@ pub fn write_whole_by<E: From<PublishError>>(
 fn readable() -> std::fs::Permissions {
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::Permissions::from_mode(0o644)
+}
+
+/// The sweep that `<root>/latest` points at, where there are reports of it.
+pub fn latest(root: &Path) -> Option<String> {
+    let target = std::fs::read_link(root.join("latest")).ok()?;
+    let id = target.file_name()?.to_str()?;
+    (target.components().count() == 1 && root.join(id).is_dir()).then(|| id.to_owned())
+}
+
+/// Whether a sweep is what `latest` is to point at. Identifiers begin with the second of their start; one without a result
+/// is better than nothing.
+fn is_newest(root: &Path, sweep_id: &str, has_result: bool) -> bool {
+    match latest(root) {
+        None => true,
+        Some(current) => has_result && second_of(sweep_id) >= second_of(&current),
+    }
+}
+
+fn second_of(sweep_id: &str) -> &str {
+    const LENGTH: usize = "20260102-030405".len();
+    sweep_id.get(..LENGTH).unwrap_or(sweep_id)
 }
 
 fn point_latest(root: &Path, sweep_id: &str) -> Result<(), PublishError> {
@@ -135,6 +161,20 @@ mod tests {
             point_latest(root.path(), id).unwrap();
             assert_eq!(std::fs::read_link(root.path().join("latest")).unwrap(), Path::new(id));
         }
+    }
+
+    #[test]
+    fn latest_is_the_newest_with_a_result() {
+        let root = tempfile::tempdir().unwrap();
+        assert!(is_newest(root.path(), "20260102-x", false), "better than nothing");
+        std::fs::create_dir(root.path().join("20260102-x")).unwrap();
+        point_latest(root.path(), "20260102-x").unwrap();
+        assert_eq!(latest(root.path()).as_deref(), Some("20260102-x"));
+        let cases = [("20260103-x", true, true), ("20260103-x", false, false), ("20260101-x", true, false)];
+        cases.iter().for_each(|(id, has, is)| assert_eq!(is_newest(root.path(), id, *has), *is, "{id}"));
+        assert!(!is_newest(root.path(), "20260102-x", false) && is_newest(root.path(), "20260102-x", true));
+        std::fs::remove_dir(root.path().join("20260102-x")).unwrap();
+        assert!(is_newest(root.path(), "20260101-x", true), "it was removed");
     }
 
     #[test]

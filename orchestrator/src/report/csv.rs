@@ -1,7 +1,7 @@
 use super::columns::{COLUMNS, Cell, ColumnKind, Row};
-use super::text::{csv_text, time_text};
+use super::text::time_text;
 use super::{Grid, Report, ReportError, ReportInput};
-use crate::wording::single_line;
+use crate::wording::{csv_text, single_line};
 
 /// `results.csv`: a row a record.
 pub(super) struct ResultsCsv;

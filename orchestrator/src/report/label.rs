@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use super::ReportInput;
 use super::columns::{Row, remarks, remarks_of};
 use super::text::short_number;
-use crate::domain::{Failure, Job, Record, RunStatus, WeightsKind};
+use crate::domain::{Failure, Job, Record, RunStatus, ThreadCount, WeightsKind};
 use crate::score::{Disagreement, OUTPUT_TOLERANCE, disagreements};
 use crate::wording::single_line;
 
@@ -69,9 +69,13 @@ impl Axes {
     }
 }
 
-/// The threads used, or asked for.
+/// The threads used, or asked for: of a word for a number of them both, so that no two rows read the same.
 pub(super) fn threads(record: &Record) -> String {
-    record.measurement.threads.map_or_else(|| record.job.threads.to_string(), |threads| threads.to_string())
+    match (record.job.threads, record.measurement.threads) {
+        (ThreadCount::Count(_), Some(used)) => used.to_string(),
+        (asked, Some(used)) => format!("{asked} ({used})"),
+        (asked, None) => asked.to_string(),
+    }
 }
 
 /// Nanoseconds as milliseconds, for people.
@@ -85,17 +89,22 @@ pub(super) fn number(number: Option<f64>) -> String {
 }
 
 /// Records that are not `ok` for the same reason.
-pub(super) struct FailureGroup<'a> {
-    pub(super) status: RunStatus,
-    pub(super) kind: &'static str,
-    pub(super) message: &'a str,
-    pub(super) remedy: Option<&'static str>,
-    pub(super) records: Vec<&'a Record>,
+pub struct FailureGroup<'a> {
+    /// How they ended.
+    pub status: RunStatus,
+    /// The word for what kind of failure it was.
+    pub kind: &'static str,
+    /// Of several devices, without their names.
+    pub message: String,
+    /// What a person can do about it.
+    pub remedy: Option<String>,
+    /// Of which cells.
+    pub records: Vec<&'a Record>,
 }
 
-/// What did not end well, grouped by reason: failed, then cancelled, then skipped.
-pub(super) fn failure_groups<'a>(records: &'a [Record]) -> Vec<FailureGroup<'a>> {
-    let mut groups: BTreeMap<(u8, &str, &str), FailureGroup<'a>> = BTreeMap::new();
+/// What did not end well, grouped by reason, whatever device it happened to: failed, then cancelled, then skipped.
+pub fn failure_groups(records: &[Record]) -> Vec<FailureGroup<'_>> {
+    let mut groups: BTreeMap<(u8, &str, String), FailureGroup<'_>> = BTreeMap::new();
     for record in records {
         let order = match record.status {
             RunStatus::Ok => continue,
@@ -105,12 +114,26 @@ pub(super) fn failure_groups<'a>(records: &'a [Record]) -> Vec<FailureGroup<'a>>
         };
         let failure = record.failure.as_ref();
         let kind = failure.map_or("no reason kept", |failure| failure.kind.as_str());
-        let message = failure.map_or("", |failure| failure.message.as_str());
+        let (device, model) = (&record.job.device, &record.job.model.name);
+        let message = failure.map_or_else(String::new, |failure| failure.message.clone());
+        let of_any = failure.map_or_else(String::new, |failure| failure.message_of_any_device(device));
         // A skipped cell's reason says what to do; the kind's remedy is for what was tried, or was to be.
         let is_tried = |failure: &&Failure| record.status == RunStatus::Failed || failure.kind.leaves_job_out();
-        let remedy = failure.filter(is_tried).map(|failure| failure.kind.remedy());
-        let empty = FailureGroup { status: record.status, kind, message, remedy, records: Vec::new() };
-        groups.entry((order, kind, message)).or_insert(empty).records.push(record);
+        let remedy = failure.filter(is_tried).map(|failure| failure.remedy(device, Some(model)));
+        let group = groups.entry((order, kind, of_any.clone())).or_insert_with(|| FailureGroup {
+            status: record.status,
+            kind,
+            message,
+            remedy: remedy.clone(),
+            records: Vec::new(),
+        });
+        if group.records.first().is_some_and(|first| first.job.device != *device) {
+            group.message = of_any;
+        }
+        if group.remedy != remedy {
+            group.remedy = failure.map(|failure| failure.kind.remedy().to_owned());
+        }
+        group.records.push(record);
     }
     groups.into_values().collect()
 }

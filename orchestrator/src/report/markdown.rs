@@ -44,12 +44,12 @@ impl ResultsMarkdown {
         }
         text.push_str(&results(&sorted(input.rows()), &axes, Medium::Markdown).markdown());
         for group in failure_groups(input.records) {
-            writeln!(text, "\n**{}: {}** — {}\n", group.status.as_str(), group.kind, escaped(group.message))?;
+            writeln!(text, "\n**{}: {}** — {}\n", group.status.as_str(), group.kind, escaped(&group.message))?;
             for record in group.records {
                 writeln!(text, "- {}", escaped(&axes.cell(&record.job)))?;
             }
             if let Some(remedy) = group.remedy {
-                writeln!(text, "\nRemedy: {}", escaped(remedy))?;
+                writeln!(text, "\nRemedy: {}", escaped(&remedy))?;
             }
         }
         Ok(())

@@ -28,6 +28,7 @@ mod text;
 
 pub use columns::{COLUMNS, Column, Row, columns_text};
 pub use grid::Grid;
+pub use label::{FailureGroup, failure_groups};
 pub use notice::{event_notice, sweep_notice};
 pub use plan_text::plan_text;
 pub use ranking::{ranking_csv, ranking_json, ranking_markdown, ranking_text};

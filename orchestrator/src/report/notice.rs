@@ -94,7 +94,7 @@ fn quarantine_notice(device: &str, failure: &Failure, failures: u32) -> Notice {
         subject: single_line(&format!("device {device} is quarantined: {}", failure.kind)),
         lines: [
             single_line(&format!("Device {device} is quarantined after {failures} failures in a row: {failure}.")),
-            single_line(&format!("What helps: {}.", failure.kind.remedy())),
+            single_line(&format!("What helps: {}.", failure.remedy(device, None))),
             format!("`farmctl why {device}` says more; `farmctl devices release {device}` once it is well."),
         ],
     }

@@ -1,7 +1,7 @@
 use std::io::{self, Write};
 
-use super::text::csv_text;
 use super::{Report, ReportError, ReportInput};
+use crate::wording::csv_text;
 
 /// `samples.csv.zst`: every raw sample, one a row.
 pub(super) struct SamplesCsv;

@@ -60,15 +60,15 @@ fn reason(group: &FailureGroup<'_>, axes: &Axes, width: usize, colour: bool) -> 
     let heading = format!("{} ({}, {}x)", group.status.as_str(), group.kind, group.records.len());
     text.push_str(&coloured(group.status, &heading, colour));
     text.push('\n');
-    push_wrapped(&mut text, &single_line(group.message), "  ", width);
+    push_wrapped(&mut text, &single_line(&group.message), "  ", width);
     let named = group.records.iter().take(CELLS_NAMED);
     let mut cells: Vec<_> = named.map(|record| single_line(&axes.cell(&record.job))).collect();
     if group.records.len() > CELLS_NAMED {
         cells.push(format!("and {} more", group.records.len() - CELLS_NAMED));
     }
     push_wrapped(&mut text, &format!("on {}", cells.join(", ")), "  ", width);
-    if let Some(remedy) = group.remedy {
-        push_wrapped(&mut text, &format!("remedy: {remedy}"), "  ", width);
+    if let Some(remedy) = &group.remedy {
+        push_wrapped(&mut text, &single_line(&format!("remedy: {remedy}")), "  ", width);
     }
     text
 }

@@ -178,6 +178,10 @@ pub(super) fn notes(matrix: &ResultMatrix<'_>) -> Vec<String> {
         let names: Vec<String> = matrix.never_tried.iter().map(ToString::to_string).collect();
         notes.push(format!("Skipped on every device, and in no set: {}.", names.join(", ")));
     }
+    if !matrix.always_failed.is_empty() {
+        let names: Vec<String> = matrix.always_failed.iter().map(ToString::to_string).collect();
+        notes.push(format!("Failed wherever it was tried, and in no set: {}.", names.join(", ")));
+    }
     let cells = || matrix.asked_cells().map(|(_, cell)| cell);
     let repeated = cells().filter(|cell| cell.runs_ok() > 1).count();
     if repeated > 0 {

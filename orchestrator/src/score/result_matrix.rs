@@ -10,10 +10,13 @@ const SAME_RUN_TOLERANCE: f64 = 1e-8;
 /// Who takes part, and with what.
 #[derive(Debug)]
 pub struct ResultMatrix<'a> {
-    /// The set that a system needs to be complete: every workload that was tried on any device, in order.
+    /// The set that a system needs to be complete: every workload that has a result on any device, in order; where none
+    /// has one, every workload that was tried.
     pub workloads: Vec<&'a Workload>,
     /// Workloads that were skipped everywhere, for a reason known before. They are in no set.
     pub never_tried: Vec<&'a Workload>,
+    /// Workloads that failed wherever they were tried: they tell no two systems apart, and are in no set.
+    pub always_failed: Vec<&'a Workload>,
     /// Devices, each once for each of its settings.
     pub systems: Vec<SystemUnderTest<'a>>,
     /// Rows left out, since another row is the same run.
@@ -56,6 +59,9 @@ impl<'a> ResultMatrix<'a> {
         let (runs, same_runs) = each_once(runs)?;
         let tried: BTreeSet<&'a Workload> =
             runs.iter().filter(|run| run.status != RunStatus::Skipped).map(|run| &run.workload).collect();
+        let is_ok = |run: &&&'a ScoredRun| run.status == RunStatus::Ok;
+        let measured: BTreeSet<&'a Workload> = runs.iter().filter(is_ok).map(|run| &run.workload).collect();
+        let set = if measured.is_empty() { tried.clone() } else { measured };
         let all: BTreeSet<&'a Workload> = runs.iter().map(|run| &run.workload).collect();
         let mut systems: BTreeMap<(&str, &Settings), HashMap<&Workload, Vec<&ScoredRun>>> = BTreeMap::new();
         for run in &runs {
@@ -64,12 +70,13 @@ impl<'a> ResultMatrix<'a> {
         }
         let systems = systems.into_iter().map(|((device, settings), mut runs)| {
             let cell = |workload: &&'a Workload| Cell::new(workload, runs.remove(workload).unwrap_or_default());
-            SystemUnderTest { device, settings, cells: tried.iter().map(cell).collect() }
+            SystemUnderTest { device, settings, cells: set.iter().map(cell).collect() }
         });
         Ok(ResultMatrix {
             systems: systems.collect(),
             never_tried: all.difference(&tried).copied().collect(),
-            workloads: tried.into_iter().collect(),
+            always_failed: tried.difference(&set).copied().collect(),
+            workloads: set.into_iter().collect(),
             same_runs,
         })
     }

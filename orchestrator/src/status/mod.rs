@@ -249,7 +249,8 @@ fn use_text(used: &Use) -> String {
     let sweep = used.sweep_id.as_ref().map_or_else(String::new, |sweep| format!(" for sweep {sweep}"));
     let until =
         used.done_at.filter(|_| used.open_jobs > 0).map_or_else(String::new, |at| format!(", until about {at:.0}"));
-    format!("{what}{sweep}, {} jobs open{until}", used.open_jobs)
+    let jobs = if used.open_jobs == 1 { "job" } else { "jobs" };
+    format!("{what}{sweep}, {} {jobs} open{until}", used.open_jobs)
 }
 
 #[cfg(test)]

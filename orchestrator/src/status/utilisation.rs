@@ -2,14 +2,15 @@
 //!
 //! Main functions: [`utilisation_of_days`], which reads the history, and [`utilisation`], which is pure: the same
 //! history gives the same figures. A moment counts once: a device that is locked while a run of before ends is busy,
-//! and a broken one that a person keeps locked is locked.
+//! and a broken one that a person keeps locked is locked. Before the lab first heard of a device it was not idle: it was not
+//! known.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use crate::domain::{Event, EventKind, FailureKind, Sighting};
+use crate::domain::{Device, Event, EventKind, FailureKind, Sighting};
 use crate::store::{AttemptEnd, PastAttempt, Store, StoreError};
 
 /// Nanoseconds of a day.
@@ -29,6 +30,10 @@ pub struct LabHistory {
     /// What was last heard of devices: since when one is silent that does not answer now. Of earlier silences nothing
     /// is kept.
     pub sightings: Vec<Sighting>,
+    /// When the first event of each device was; one without has none.
+    pub first_events: HashMap<String, Timestamp>,
+    /// Devices that their farm files take out of service; since when is not known.
+    pub disabled: BTreeSet<String>,
 }
 
 /// What the time of a device, or of several, went into.
@@ -42,6 +47,10 @@ pub struct Utilisation {
     pub locked: f64,
     /// Share in which it was quarantined, or does not answer.
     pub broken: f64,
+    /// Share in which its farm file took it out of service.
+    pub out_of_service: f64,
+    /// Share before the lab first heard of it.
+    pub not_known: f64,
     /// Share of the rest.
     pub idle: f64,
     /// Attempts that ended with a result or a failure.
@@ -60,7 +69,7 @@ pub struct Utilisation {
 /// When the store can't be read.
 pub fn utilisation_of_days(
     store: &dyn Store,
-    devices: &[String],
+    devices: &[&Device],
     days: u16,
     now: Timestamp,
 ) -> Result<Vec<Utilisation>, StoreError> {
@@ -69,8 +78,19 @@ pub fn utilisation_of_days(
         attempts: store.attempt_history(from)?,
         events: store.availability_events(from)?,
         sightings: store.sightings()?,
+        first_events: first_events(store, devices)?,
+        disabled: devices.iter().filter(|it| it.disabled.is_some()).map(|it| it.name.clone()).collect(),
     };
-    Ok(utilisation(devices, &history, from, now))
+    let names: Vec<String> = devices.iter().map(|device| device.name.clone()).collect();
+    Ok(utilisation(&names, &history, from, now))
+}
+
+fn first_events(store: &dyn Store, devices: &[&Device]) -> Result<HashMap<String, Timestamp>, StoreError> {
+    let mut found = HashMap::new();
+    for device in devices {
+        found.extend(store.first_event(&device.name)?.map(|at| (device.name.clone(), at)));
+    }
+    Ok(found)
 }
 
 /// What the time of each of these devices went into, and of all of them together, which comes last.
@@ -81,7 +101,10 @@ pub fn utilisation(devices: &[String], history: &LabHistory, from: Timestamp, un
     let histories = History::by_device(history);
     let nothing = History::default();
     for device in devices {
-        let tally = Tally::of(histories.get(device.as_str()).unwrap_or(&nothing), from, until);
+        let mut past = histories.get(device.as_str()).unwrap_or(&nothing).clone();
+        past.first_event = history.first_events.get(device).copied();
+        past.is_disabled = history.disabled.contains(device);
+        let tally = Tally::of(&past, from, until);
         all.add(&tally);
         rows.push(tally.figures(Some(device.clone()), 1, period_ns));
     }
@@ -90,14 +113,24 @@ pub fn utilisation(devices: &[String], history: &LabHistory, from: Timestamp, un
 }
 
 /// The past of one device.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct History<'a> {
     attempts: Vec<&'a PastAttempt>,
     events: Vec<&'a Event>,
     sighting: Option<&'a Sighting>,
+    first_event: Option<Timestamp>,
+    is_disabled: bool,
 }
 
 impl History<'_> {
+    /// When the lab first heard of the device; none: it never did.
+    fn known_since(&self) -> Option<Timestamp> {
+        let sighting = self.sighting.map(|it| [it.silent_since, it.seen_at, Some(it.asked_at)]);
+        let attempts = self.attempts.iter().map(|attempt| attempt.from);
+        let events = self.events.iter().map(|event| event.at).chain(self.first_event);
+        attempts.chain(events).chain(sighting.into_iter().flatten().flatten()).min()
+    }
+
     fn by_device(history: &LabHistory) -> HashMap<&str, History<'_>> {
         let mut of: HashMap<&str, History<'_>> = HashMap::new();
         for attempt in &history.attempts {
@@ -121,6 +154,8 @@ struct Tally {
     busy_ns: i128,
     locked_ns: i128,
     broken_ns: i128,
+    out_of_service_ns: i128,
+    not_known_ns: i128,
     ok: u64,
     failed: BTreeMap<&'static str, u64>,
 }
@@ -131,6 +166,8 @@ enum Class {
     Busy,
     Locked,
     Broken,
+    OutOfService,
+    NotKnown,
 }
 
 /// A time of one class.
@@ -169,6 +206,10 @@ impl Tally {
         stretches.extend(quarantines(events, until).into_iter().map(of(Class::Broken)));
         let silent_since = history.sighting.and_then(|sighting| sighting.silent_since);
         stretches.extend(silent_since.map(|from| Stretch { from, until, class: Class::Broken }));
+        if history.is_disabled {
+            stretches.push(Stretch { from, until, class: Class::OutOfService });
+        }
+        stretches.push(Stretch { from, until: history.known_since().unwrap_or(until), class: Class::NotKnown });
         tally.take_time(&stretches, from, until);
         tally
     }
@@ -184,14 +225,18 @@ impl Tally {
             }
         }
         moments.sort_by_key(|moment| moment.at_ns);
-        let (mut open, mut last) = ([0i64; 3], nanoseconds(from));
+        let (mut open, mut last) = ([0i64; 5], nanoseconds(from));
         for Moment { at_ns, class, step } in moments {
             let span = at_ns - last;
-            match open {
-                [busy, ..] if busy > 0 => self.busy_ns += span,
-                [_, locked, _] if locked > 0 => self.locked_ns += span,
-                [_, _, broken] if broken > 0 => self.broken_ns += span,
-                _ => {}
+            let parts = [
+                &mut self.busy_ns,
+                &mut self.locked_ns,
+                &mut self.broken_ns,
+                &mut self.out_of_service_ns,
+                &mut self.not_known_ns,
+            ];
+            if let Some((part, _)) = parts.into_iter().zip(open).find(|(_, open)| *open > 0) {
+                *part += span;
             }
             open[class as usize] += step;
             last = at_ns;
@@ -202,6 +247,8 @@ impl Tally {
         self.busy_ns += other.busy_ns;
         self.locked_ns += other.locked_ns;
         self.broken_ns += other.broken_ns;
+        self.out_of_service_ns += other.out_of_service_ns;
+        self.not_known_ns += other.not_known_ns;
         self.ok += other.ok;
         for (kind, count) in &other.failed {
             *self.failed.entry(kind).or_default() += count;
@@ -215,12 +262,15 @@ impl Tally {
         let attempts = self.ok + failed;
         let of_attempts = |count: u64| if attempts == 0 { 0.0 } else { count as f64 / attempts as f64 };
         let (busy, locked, broken) = (share(self.busy_ns), share(self.locked_ns), share(self.broken_ns));
+        let (out_of_service, not_known) = (share(self.out_of_service_ns), share(self.not_known_ns));
         Utilisation {
             device,
             busy,
             locked,
             broken,
-            idle: (1.0 - busy - locked - broken).max(0.0),
+            out_of_service,
+            not_known,
+            idle: (1.0 - busy - locked - broken - out_of_service - not_known).max(0.0),
             attempts,
             jobs_per_day: self.ok as f64 * DAY_NS / period_ns as f64,
             failed: of_attempts(failed),
@@ -326,6 +376,8 @@ mod tests {
                 silent_since: Some(at(8 * HOUR)),
                 failure: Some(failure),
             }],
+            first_events: ["a", "b", "c"].map(|device| (device.to_owned(), at(-9 * HOUR))).into(),
+            disabled: BTreeSet::new(),
         };
         let devices = ["a".to_owned(), "b".to_owned(), "c".to_owned()];
         let rows = utilisation(&devices, &history, at(0), at(10 * HOUR));
@@ -337,6 +389,22 @@ mod tests {
         assert_eq!(rows[0].failed_by_kind, BTreeMap::from([("timeout".to_owned(), 0.5)]));
         assert!((rows[0].jobs_per_day - 2.4).abs() < 1e-9, "{}", rows[0].jobs_per_day);
         assert_eq!((rows[3].device.clone(), rows[3].attempts), (None, 2));
+    }
+
+    #[test]
+    fn a_device_is_not_idle_before_the_lab_knew_it_nor_while_it_is_out_of_service() {
+        let history = LabHistory {
+            attempts: vec![attempt("off", 1, 2, AttemptEnd::Ok)],
+            first_events: [("new".to_owned(), at(6 * HOUR))].into(),
+            disabled: ["off".to_owned()].into(),
+            ..LabHistory::default()
+        };
+        let devices = ["new", "never", "off"].map(str::to_owned);
+        let rows = utilisation(&devices, &history, at(0), at(10 * HOUR));
+        let rest = |row: &Utilisation| [row.idle, row.not_known, row.out_of_service].map(|it| (it * 1e6).round() / 1e6);
+        assert_eq!(rest(&rows[0]), [0.4, 0.6, 0.0]);
+        assert_eq!(rest(&rows[1]), [0.0, 1.0, 0.0]);
+        assert_eq!((rest(&rows[2]), rows[2].busy), ([0.0, 0.0, 0.9], 0.1));
     }
 
     #[test]

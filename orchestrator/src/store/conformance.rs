@@ -41,7 +41,7 @@ macro_rules! store_conformance {
             a_sweep_and_its_skipped_cells_are_handed_over_at_once, a_sweep_is_handed_over_and_taken_back, the_past_of_devices_is_told,
             a_sweep_leaves_whole_or_not_at_all,
             a_late_result_takes_the_place_of_a_skipped_job_once, old_events_leave_and_those_of_what_stays_do_not, what_nobody_was_told_of_is_news_once,
-            the_checks_of_a_device_are_its_own, checks_that_found_devices_unfit_are_news_once
+            the_checks_of_a_device_are_its_own, what_people_begin_by_a_schedule_is_among_its_starts, checks_that_found_devices_unfit_are_news_once
         );
     };
     ($fresh:path: $($case:ident),+ $(,)?) => {
@@ -61,7 +61,13 @@ pub fn job(device: &str, number: usize) -> Job {
 }
 
 pub fn definition() -> SweepDefinition {
-    SweepDefinition { config: "configs/s.yaml".into(), sweep: sample::sweep_definition(), retry_of: None, due: None }
+    SweepDefinition {
+        config: "configs/s.yaml".into(),
+        sweep: sample::sweep_definition(),
+        retry_of: None,
+        due: None,
+        ordered: None,
+    }
 }
 
 /// A sweep with `jobs` jobs on each of the devices.
@@ -650,6 +656,31 @@ pub fn a_due_time_is_begun_once(open: &Open) {
     store.finish(run.epoch, &ended(&row, &run, RunStatus::Ok), None, at(41)).unwrap();
     store.finish_sweep(&row.id, at(41)).unwrap();
     assert_eq!(open().unfinished_sweeps("nightly").unwrap(), []);
+}
+
+pub fn what_people_begin_by_a_schedule_is_among_its_starts(open: &Open) {
+    let begin = |name: &str, seconds: i64, schedule: Option<&str>| {
+        let row = SweepRow { id: SweepId(name.to_owned()), started_at: at(seconds), ..crate::domain::sample::sweep() };
+        let row = SweepRow { finished_at: None, state: SweepState::Open, ..row };
+        let ordered = crate::domain::SweepOrder { by: "anna".into(), schedule: schedule.map(str::to_owned) };
+        let definition = SweepDefinition { ordered: Some(ordered), ..definition() };
+        let plan = Plan { sweep: name.to_owned(), jobs: vec![job("a", 0)], skipped: Vec::new() };
+        let order = crate::store::people::order(&row.id, "anna", "it", at(seconds));
+        let new = NewSweep { order: Some(&order), ..NewSweep::new(&row, &definition, &plan) };
+        open().create_sweep(&new).unwrap();
+    };
+    begin("one", 10, Some("nightly"));
+    begin("two", 20, None);
+    begin("three", 30, Some("nightly"));
+    open().settle_due("nightly", &[(at(20), Some("overlap".to_owned()))], at(21)).unwrap();
+    let starts = open().scheduled_starts(Some("nightly"), 9).unwrap();
+    let told: Vec<_> = starts.iter().map(|it| (it.due.due_at, it.by.as_deref(), it.sweep_id.clone())).collect();
+    let id = |name: &str| Some(SweepId(name.to_owned()));
+    assert_eq!(told, [(at(30), Some("anna"), id("three")), (at(20), None, None), (at(10), Some("anna"), id("one"))]);
+    assert_eq!(open().scheduled_starts(None, 1).unwrap().len(), 1);
+    assert!(open().unfinished_sweeps("nightly").unwrap().is_empty(), "none of them keeps the schedule's own off");
+    let acts = open().past_events(crate::store::PastEvents::Acts, None, 9).unwrap();
+    assert_eq!(acts.len(), 3, "who began a sweep is kept with it");
 }
 
 pub fn a_schedule_that_changes_begins_anew(open: &Open) {

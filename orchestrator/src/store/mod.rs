@@ -13,6 +13,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::domain::{Event, SweepId};
 
 mod clock;
@@ -51,7 +53,18 @@ pub use schedules::{ScheduleStore, Unfinished};
 pub use sightings::SightingStore;
 use sqlite::SqliteStore;
 pub use submissions::{SubmissionStore, SubmittedSweep};
-pub use sweeps::{NewSweep, SweepCounts, SweepStore};
+pub use sweeps::{NewSweep, SweepCounts, SweepPage, SweepStore};
+
+/// Which events of the past are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PastEvents<'a> {
+    /// All of a device.
+    OfDevice(&'a str),
+    /// Those of a device, without what happens in every run that goes well.
+    NotableOfDevice(&'a str),
+    /// What people did.
+    Acts,
+}
 
 /// Opens a store, and makes it when it isn't there: `sqlite:PATH` or a plain path.
 ///
@@ -101,6 +114,23 @@ pub trait EventStore {
     /// # Errors
     /// When the store can't be read.
     fn last_start(&self, sweep: &SweepId) -> Result<Option<u64>, StoreError>;
+
+    /// Events with their numbers, the newest first, at most `limit`; of those before the event `before`, if one is given.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn past_events(
+        &self,
+        which: PastEvents<'_>,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<(u64, Event)>, StoreError>;
+
+    /// When the first event of a device was that is kept.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn first_event(&self, device: &str) -> Result<Option<Timestamp>, StoreError>;
 
     /// The newest events of a device in all sweeps, oldest first, at most `limit`.
     ///

@@ -72,11 +72,8 @@ pub fn resume_schedule(store: &dyn Store, schedule: &str, by: &str, now: Timesta
     store.resume_schedule(schedule, &event(now, None, None, kind))
 }
 
-/// Notes who started a sweep, and by what.
-///
-/// # Errors
-/// When the store can't be written.
-pub fn note_order(store: &dyn Store, sweep: &SweepId, by: &str, what: &str, now: Timestamp) -> Result<(), StoreError> {
+/// The event of a sweep that a person began: it is added with the sweep.
+pub fn order(sweep: &SweepId, by: &str, what: &str, now: Timestamp) -> Event {
     let kind = EventKind::SweepOrdered { by: by.to_owned(), what: what.to_owned() };
-    store.append_event(&event(now, None, Some(sweep), kind))
+    event(now, None, Some(sweep), kind)
 }

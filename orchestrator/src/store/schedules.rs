@@ -64,7 +64,8 @@ pub trait ScheduleStore {
     /// When the store can't be read.
     fn schedule_pauses(&self) -> Result<Vec<SchedulePause>, StoreError>;
 
-    /// What became of due times, the newest first, at most `limit`; of one schedule, when it is given.
+    /// What became of due times, and the sweeps that people began by a schedule, the newest first, at most `limit`; of
+    /// one schedule, when it is given.
     ///
     /// # Errors
     /// When the store can't be read.

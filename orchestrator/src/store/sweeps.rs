@@ -17,13 +17,27 @@ pub struct NewSweep<'a> {
     pub skipped: &'a [Record],
     /// Who gives it to the daemon to carry out; none when whoever adds it does that.
     pub submission: Option<&'a Submission>,
+    /// The event of who began it, where a person did.
+    pub order: Option<&'a Event>,
 }
 
 impl<'a> NewSweep<'a> {
     /// A sweep of a plan's jobs, which whoever adds it carries out.
     pub fn new(row: &'a SweepRow, definition: &'a SweepDefinition, plan: &'a Plan) -> NewSweep<'a> {
-        NewSweep { row, definition, jobs: &plan.jobs, skipped: &[], submission: None }
+        NewSweep { row, definition, jobs: &plan.jobs, skipped: &[], submission: None, order: None }
     }
+}
+
+/// Which sweeps are asked for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SweepPage<'a> {
+    /// Those that began before this one: when it began, and its identifier. It need not be there any more.
+    pub before: Option<(Timestamp, &'a str)>,
+    /// Words that each stand somewhere in its identifier, name, state, file, schedule, or the name of who began it;
+    /// in small letters.
+    pub words: &'a [String],
+    /// Most sweeps.
+    pub limit: u32,
 }
 
 /// How many jobs and records a sweep has.
@@ -64,6 +78,12 @@ pub trait SweepStore {
     /// # Errors
     /// When the store can't be read.
     fn sweeps(&self) -> Result<Vec<SweepRow>, StoreError>;
+
+    /// Sweeps, the newest first.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn sweeps_page(&self, page: SweepPage<'_>) -> Result<Vec<SweepRow>, StoreError>;
 
     /// The newest sweeps whose identifier begins so, newest first, at most `limit`.
     ///

@@ -1,18 +1,21 @@
 use std::time::Duration;
 
-use crate::domain::{CheckFigures, DeviceCheck, Event, EventKind, Unfit};
+use crate::domain::{CheckFigures, DeviceCheck, Event, EventKind, Failure, FailureKind, Unfit};
 
-use super::text::{bytes_text, clock_off_text, duration_text, single_line};
+use super::guard::single_line;
+use super::text::{bytes_text, clock_off_text, duration_text, latency_text, many};
 
 /// An event in words, on one line and safe for a terminal; `None` for one that is only shown live.
 pub fn event_sentence(event: &Event) -> Option<String> {
     let what = match &event.kind {
         EventKind::SweepStarted { name, jobs, skipped, devices } => {
-            format!("sweep {name} started: {jobs} jobs on {devices} devices, {skipped} cells skipped")
+            let (jobs, devices, cells) = (many(*jobs, "job"), many(*devices, "device"), many(*skipped, "cell"));
+            format!("sweep {name} started: {jobs} on {devices}, {cells} skipped")
         }
         EventKind::SweepResumed { name, jobs, recorded, devices, left_by } => {
             let left_by = left_by.as_ref().map_or_else(String::new, |holder| format!(", which {holder} had left"));
-            format!("sweep {name}{left_by} goes on: {recorded} of {jobs} jobs have their record; {devices} devices")
+            let devices = many(*devices, "device");
+            format!("sweep {name}{left_by} goes on: {recorded} of {jobs} jobs have their record; {devices}")
         }
         EventKind::SweepOrdered { by, what } => format!("{by} started {what}"),
         EventKind::SweepFinished { ok, failed, skipped, cancelled } => {
@@ -40,7 +43,7 @@ pub fn event_sentence(event: &Event) -> Option<String> {
         | EventKind::DeviceUnlocked { .. }
         | EventKind::DeviceDuplicateEntry { .. }
         | EventKind::HostCommand { .. }
-        | EventKind::TransportHealing { .. }) => availability_sentence(kind)?,
+        | EventKind::TransportHealing { .. }) => availability_sentence(kind, event.device.as_deref())?,
         kind @ (EventKind::DeviceDiffers { .. }
         | EventKind::DeviceChecked(_)
         | EventKind::DeviceCleaned { .. }
@@ -65,7 +68,7 @@ pub fn event_sentence(event: &Event) -> Option<String> {
 }
 
 /// Whether a device can be used.
-fn availability_sentence(kind: &EventKind) -> Option<String> {
+fn availability_sentence(kind: &EventKind, device: Option<&str>) -> Option<String> {
     Some(match kind {
         EventKind::DeviceConnecting => "connecting".to_owned(),
         EventKind::DeviceReady { description, duration_ns } => {
@@ -76,9 +79,10 @@ fn availability_sentence(kind: &EventKind) -> Option<String> {
             format!("failure {failures} in a row, trying again in {}: {failure}", time(*pause_ns))
         }
         EventKind::DeviceReconnecting { cause } => format!("reconnecting: {cause}"),
-        EventKind::DeviceFailed { failure } => format!("device failed: {failure}; {}", failure.kind.remedy()),
+        EventKind::DeviceFailed { failure } => device_failed(failure, device),
         EventKind::DeviceQuarantined { failure, failures, pause_ns } => {
-            format!("quarantined after {failures} failures in a row, next probe in {}: {failure}", time(*pause_ns))
+            let failures = many(u64::from(*failures), "failure");
+            format!("quarantined after {failures} in a row, next probe in {}: {failure}", time(*pause_ns))
         }
         EventKind::DeviceReleased { by } => format!("back in service, by {by}"),
         EventKind::DeviceLocked { by, why, until } => format!("locked by {by} until {until:.0}: {why}"),
@@ -95,6 +99,15 @@ fn availability_sentence(kind: &EventKind) -> Option<String> {
     })
 }
 
+/// Why a device takes no job of a sweep. One that a person or its own past keeps away has not failed now.
+fn device_failed(failure: &Failure, device: Option<&str>) -> String {
+    let remedy = failure.remedy(device.unwrap_or("DEVICE"), None);
+    match failure.kind {
+        FailureKind::Locked | FailureKind::Quarantined => format!("held back: {}; {remedy}", failure.message),
+        _ => format!("device failed: {failure}; {remedy}"),
+    }
+}
+
 /// What a device is like, and what was done to it.
 fn device_sentence(kind: &EventKind) -> Option<String> {
     Some(match kind {
@@ -102,7 +115,8 @@ fn device_sentence(kind: &EventKind) -> Option<String> {
         EventKind::DeviceChecked(check) => checked(check),
         EventKind::DeviceCleaned { ended_runs, removed_runs, freed_bytes } => {
             let ended = if ended_runs.is_empty() { String::new() } else { format!("{} ended, ", ended_runs.len()) };
-            format!("cleaned up: {ended}{removed_runs} old runs removed, {} freed", bytes_text(*freed_bytes))
+            let removed = many(*removed_runs, "old run");
+            format!("cleaned up: {ended}{removed} removed, {} freed", bytes_text(*freed_bytes))
         }
         EventKind::DeviceChanged { setting, previous } => format!("set {setting} for measuring (it was {previous})"),
         EventKind::DeviceRestored { setting, previous, left_by } => {
@@ -144,7 +158,7 @@ fn run_sentence(kind: &EventKind) -> Option<String> {
         }
         EventKind::RunPhase { phase } => format!("run: {phase}"),
         EventKind::RunFinished { name, status, p50_ns, failure } => {
-            let p50 = p50_ns.map_or_else(String::new, |p50_ns| format!(", p50 {:.3} ms", p50_ns as f64 / 1e6));
+            let p50 = p50_ns.map_or_else(String::new, |p50_ns| format!(", p50 {}", latency_text(p50_ns)));
             let failure = failure.as_ref().map_or_else(String::new, |failure| format!(", {failure}"));
             format!("run {}: {name}{p50}{failure}", status.as_str())
         }
@@ -178,9 +192,13 @@ fn stop_requested(times: u32) -> &'static str {
     }
 }
 
+fn were(devices: u64) -> String {
+    format!("{} {}", many(devices, "device"), if devices == 1 { "was" } else { "were" })
+}
+
 fn schedule_checked(schedule: &str, checked: u64, unfit: u64, devices: &[Unfit]) -> String {
     if unfit == 0 {
-        return format!("before the sweep of schedule {schedule}, {checked} devices were checked: all are fit");
+        return format!("before the sweep of schedule {schedule}, {} checked: all are fit", were(checked));
     }
     let names = devices.iter().map(|unfit| format!("{} ({})", unfit.device, unfit.verdict));
     let names = names.collect::<Vec<_>>().join(", ");

@@ -1,9 +1,12 @@
-//! Words for people that more than one place says: events, lengths of time, amounts of data, texts on one line.
+//! Words for people that more than one place says: events, lengths of time, amounts of data; and the guard that every text
+//! from outside passes before anybody reads it.
 //!
 //! Main functions: [`event_sentence`] and [`single_line`]. Pure. Knows no colour, no width and no terminal.
 
 mod event;
+mod guard;
 mod text;
 
 pub use event::event_sentence;
-pub use text::{bytes_text, clock_off_text, duration_text, single_line};
+pub use guard::{csv_cell, csv_text, indented_line, is_plain, printable, printable_json, single_line};
+pub use text::{bytes_text, clock_off_text, duration_text, latency_text, many};

@@ -1,24 +1,5 @@
 use std::time::Duration;
 
-/// The text on one line, without anything that moves a terminal's cursor or hides text: control characters, line
-/// separators and marks that change the direction of writing become one space.
-pub fn single_line(text: &str) -> String {
-    let mut line = String::with_capacity(text.len());
-    for c in text.chars() {
-        if !is_unsafe(c) {
-            line.push(c);
-        } else if !line.ends_with(' ') {
-            line.push(' ');
-        }
-    }
-    line.trim().to_owned()
-}
-
-fn is_unsafe(c: char) -> bool {
-    let is_direction_mark = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    c.is_control() || is_direction_mark || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}')
-}
-
 /// A length of time for people: `0.4s`, `12s`, `3m 05s`, `2h 07m`.
 pub fn duration_text(duration: Duration) -> String {
     let tenths = (duration.as_millis() + 50) / 100;
@@ -28,6 +9,28 @@ pub fn duration_text(duration: Duration) -> String {
         0..60 => format!("{seconds}s"),
         60..3600 => format!("{}m {:02}s", seconds / 60, seconds % 60),
         _ => format!("{}h {:02}m", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+/// A number of things: «1 job», «3 jobs».
+pub fn many(count: u64, one: &str) -> String {
+    format!("{count} {one}{}", if count == 1 { "" } else { "s" })
+}
+
+/// A latency for people, with three figures that count: `1.23 ms`, `0.691 µs`.
+pub fn latency_text(nanoseconds: u64) -> String {
+    match nanoseconds as f64 {
+        ns if ns < 1e5 => format!("{} µs", three_figures(ns / 1e3)),
+        ns => format!("{} ms", three_figures(ns / 1e6)),
+    }
+}
+
+fn three_figures(number: f64) -> String {
+    match number {
+        100.0.. => format!("{number:.0}"),
+        10.0.. => format!("{number:.1}"),
+        1.0.. => format!("{number:.2}"),
+        _ => format!("{number:.3}"),
     }
 }
 
@@ -58,10 +61,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_line_without_control_characters() {
-        assert_eq!(single_line("a\r\n\tb\u{1b}[31mc\u{202e}d\0"), "a b [31mc d");
-        assert_eq!(single_line(" naïve ☃ "), "naïve ☃");
-        assert_eq!(single_line("\n"), "");
+    fn no_latency_is_zero_and_one_thing_is_one() {
+        let expected = [(691, "0.691 µs"), (44_600, "44.6 µs"), (444_000, "0.444 ms"), (1_234_567, "1.23 ms")];
+        expected.iter().for_each(|(ns, expected)| assert_eq!(latency_text(*ns), *expected));
+        assert_eq!(
+            (latency_text(123_456_789), many(1, "job"), many(0, "job")),
+            ("123 ms".into(), "1 job".into(), "0 jobs".into())
+        );
     }
 
     #[test]

@@ -102,6 +102,7 @@ test("a sweep that is started on the page is shown live to its end, with its rep
   await page.getByLabel("Sweep", { exact: true }).selectOption("configs/quick.yaml");
   await page.getByLabel("only these").check();
   await page.getByRole("checkbox", { name: /^board/ }).check();
+  await says(page.getByRole("status", { name: "What it would do" }), /^4 cells on 1 device, about /);
   await page.getByRole("button", { name: "Start the sweep" }).click();
   const cells = page.getByRole("gridcell");
   await cells.first().waitFor();
@@ -128,6 +129,19 @@ test("a sweep that is started on the page is shown live to its end, with its rep
   assert.equal((await told("sweeps", "list")).find((sweep) => sweep.id === id).state, "finished");
   await page.getByRole("link", { name: "report", exact: true }).click();
   await page.getByRole("heading", { name: "Results" }).waitFor();
+  await expectClean();
+  await close();
+});
+
+test("who did what is listed, and a sweep is found among all of them by its words", async () => {
+  const { page, expectClean, close } = await person(here.browser);
+  await open(page, here.lab.url, "#/audit");
+  await says(page.getByRole("table", { name: "Audit" }), /started configs\/quick.yaml/);
+  await open(page, here.lab.url, "#/sweeps?q=quick%20finished");
+  await page.locator("table.sweeps tbody tr").first().waitFor();
+  await page.getByLabel("Filter sweeps by words").fill("there is none of this");
+  await says(page.getByRole("status"), /No sweep of this lab is like that/);
+  assert.equal(await page.locator("table.sweeps tbody tr").count(), 0);
   await expectClean();
   await close();
 });
@@ -256,7 +270,7 @@ test("a page that lost parts of itself on the way is loaded again, but not for e
 
 test("each view is accessible, light and dark, and fits a phone", async () => {
   const sweep = (await told("sweeps", "list"))[0].id;
-  const views = ["#/", "#/sweeps", `#/sweeps/${sweep}`, "#/devices/board", "#/schedules", "#/start"];
+  const views = ["#/", "#/sweeps", `#/sweeps/${sweep}`, "#/devices/board", "#/schedules", "#/start", "#/audit"];
   for (const colorScheme of ["light", "dark"]) {
     for (const viewport of [{ width: 1280, height: 800 }, { width: 375, height: 700 }]) {
       const { page, expectClean, close } = await person(here.browser, { colorScheme, viewport });

@@ -4,14 +4,17 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 const source = new URL("../../src/api/page/", import.meta.url);
+const { guarded } = await import(new URL("dom.js", source));
 const { EventParser } = await import(new URL("events.js", source));
 const { compareBy, counted, matches } = await import(new URL("filter.js", source));
-const { bytes, byName, failureText, milliseconds, percent } = await import(new URL("format.js", source));
+const { bytes, byName, failureText, inUnit, latency, milliseconds, percent, unitOf } = await import(new URL("format.js", source));
 const { columnsOf, summary } = await import(new URL("matrix.js", source));
 const { expectedEndMs } = await import(new URL("model.js", source));
+const { standingOf } = await import(new URL("parts.js", source));
 const { parsed } = await import(new URL("router.js", source));
-const { duration, relative } = await import(new URL("time.js", source));
+const { absolute, duration, relative, setZone } = await import(new URL("time.js", source));
 const { workText } = await import(new URL("utilisation.js", source));
+const { previewLines } = await import(new URL("view-start.js", source));
 const { failureGroups } = await import(new URL("view-sweep.js", source));
 
 function device(name, more = {}) {
@@ -27,6 +30,13 @@ test("events come out of a stream however it is cut", () => {
     for (let at = 0; at < stream.length; at += size) found.push(...parser.take(stream.slice(at, at + size)));
     assert.deepEqual(found, whole, `in pieces of ${size}`);
   }
+});
+
+test("nothing from outside hides text or changes its order", () => {
+  for (const code of [0, 7, 0x1b, 0x7f, 0x9b, 0x61c, 0x200b, 0x200f, 0x2028, 0x202e, 0x2067, 0xfeff, 0xfffa, 0xe0041]) {
+    assert.equal(guarded(`a${String.fromCodePoint(code)}b`), "a b", code.toString(16));
+  }
+  assert.equal(guarded("naïve ☃ 👩\u200d🔬 א\nb"), "naïve ☃ 👩\u200d🔬 א\nb");
 });
 
 test("an event without an end is refused", () => {
@@ -88,11 +98,39 @@ test("cells without a result stand together by their reason", () => {
   const groups = failureGroups([failed("a", "hot: x"), failed("b", { kind: "hot", message: "x", hint: "cool it" }), failed("c", "lost"), cell("d")]);
   assert.deepEqual(groups.map(({ why, cells }) => [why, cells.length]), [["hot: x", 2], ["lost", 1]]);
   assert.equal(failureText(null), "");
+  const of = (device, text) => ({ ...failed("m", `hot: ${text}`), device, failure_of_any: "hot: the device is hot", remedy: `cool ${device}` });
+  const [both] = failureGroups([of("d1", "d1 is hot"), of("d2", "d2 is hot")]);
+  assert.deepEqual([both.why, both.cells.length, both.hint], ["hot: the device is hot", 2, null], "one failure of two devices");
+  assert.equal(failureGroups([of("d1", "d1 is hot")])[0].why, "hot: d1 is hot");
+  assert.equal(failureGroups([of("d1", "d1 is hot")])[0].hint, "cool d1");
+});
+
+test("a sweep is marked as well only where nothing failed", () => {
+  const counts = { ok: 2, failed: 0 };
+  assert.deepEqual(standingOf({ state: "finished", counts }), ["finished", "finished"]);
+  assert.deepEqual(standingOf({ state: "finished", counts: { ok: 2, failed: 1 } }), ["finished", "failed"]);
+  assert.deepEqual(standingOf({ state: "finished", counts: { ok: 0, failed: 0 } }), ["finished", "skipped"]);
+  assert.deepEqual(standingOf({ state: "running", counts: { ok: 0, failed: 1 } }), ["running", "running"]);
+});
+
+test("no word of an address is taken for another thing than a field", () => {
+  const all = [device("b"), device("a")];
+  assert.deepEqual([...all].sort(compareBy("__proto__", false)).map(({ name }) => name), ["a", "b"]);
+  assert.deepEqual([...all].sort(compareBy("constructor", true)).map(({ name }) => name), ["b", "a"]);
+});
+
+test("what a sweep would do is told before it begins", () => {
+  const lines = previewLines({ jobs: 3, seconds: 200, devices: [{ device: "a", jobs: 1, seconds: 20 }, { device: "b", jobs: 2, seconds: 200 }], skipped: [{ cells: 1, why: "off" }] });
+  assert.deepEqual(lines, ["3 cells on 2 devices, about 3 min 20 s by the limits of the sweep, b the longest.", "1 cell skipped: off"]);
 });
 
 test("figures and times are written as people read them", () => {
   assert.deepEqual([bytes(0), bytes(1536), bytes(5.4 * 2 ** 30), bytes(null)], ["0 B", "1.5 KiB", "5.4 GiB", ""]);
-  assert.deepEqual([milliseconds(1.234), milliseconds(12.34), milliseconds(123.4), milliseconds(0)], ["1.23", "12.3", "123", "0.00"]);
+  assert.deepEqual([milliseconds(1.234), milliseconds(12.34), milliseconds(123.4), milliseconds(0)], ["1.23", "12.3", "123", "0"]);
+  assert.deepEqual([0.000_691, 0.0104, 0.0446, 0.444].map(milliseconds), ["0.000691", "0.0104", "0.0446", "0.444"]);
+  assert.deepEqual([0.000_691, 0.0446, 0.444, null].map(latency), ["0.691 µs", "44.6 µs", "0.444 ms", ""]);
+  assert.deepEqual([unitOf([0.01, null]), unitOf([0.01, 5]), unitOf([null])], ["µs", "ms", "ms"]);
+  assert.equal(inUnit(0.0446, "µs"), "44.6");
   assert.deepEqual([0, 59, 200, 3_599, 3_840, 90_000].map(duration), ["0 s", "59 s", "3 min 20 s", "59 min", "1 h 4 min", "1 d 1 h"]);
   const now = Date.parse("2026-11-25T12:00:00Z");
   assert.deepEqual([-2, -59, -3_600, 300, 3 * 86_400].map((s) => relative(now + s * 1000, now)), ["now", "59 s ago", "1 h ago", "in 5 min", "in 3 d"]);
@@ -116,4 +154,12 @@ test("addresses hold any name", () => {
   const name = "a b/ü?#%";
   assert.deepEqual(parsed(`#/devices/${encodeURIComponent(name)}?q=x%26y`).parts, ["devices", name]);
   assert.equal(parsed("#/devices/%E0%A4%A?q=a%26b").query.get("q"), "a&b");
+});
+
+test("all times are of the lab's zone, which is named", () => {
+  const at = Date.parse("2026-07-01T22:30:00Z");
+  assert.equal(absolute(at), "2026-07-01 22:30:00 UTC");
+  setZone("Asia/Kolkata");
+  assert.match(absolute(at), /^2026-07-02 04:00:00 (GMT\+5:30|IST)$/);
+  setZone("UTC");
 });

@@ -199,6 +199,37 @@ fn only_cli_progress_and_main_print_and_only_main_exits() {
 }
 
 #[test]
+fn what_is_printed_passes_the_guard() {
+    // Where a stream is written to. `cli/store.rs` writes the store's export, whose lines are JSON; `cli/mod.rs` has
+    // clap print its help.
+    let may_print = ["cli/print.rs", "cli/store.rs", "progress/mod.rs", "progress/terminal.rs"];
+    let words = ["println!", "print!(", "stdout()", "stderr()", "dbg!", ".println("];
+    for module in ["cli", "progress"] {
+        for file in files(&source().join(module)) {
+            let name = file.strip_prefix(source()).unwrap().display().to_string();
+            let code = code(&file);
+            let found = words.iter().find(|word| code.contains(**word));
+            assert!(found.is_none() || may_print.contains(&&*name), "{name} has {found:?}: print by `cli/print.rs`");
+        }
+    }
+    // The guard is one: nobody else looks for what it is against.
+    let own = ["is_control", "\\u{202"];
+    let exceptions = ["wording/guard.rs", "config/fault.rs", "config/inventory.rs", "catalog", "device", "planner"];
+    let mut breaches = Vec::new();
+    for module in modules() {
+        for file in files(&source().join(&module)) {
+            let name = file.strip_prefix(source()).unwrap().display().to_string();
+            let is_excepted = exceptions.iter().any(|it| name.starts_with(it));
+            let code = code(&file);
+            breaches.extend(own.iter().filter(|word| !is_excepted && code.contains(**word)).map(|_| name.clone()));
+        }
+    }
+    assert_eq!(breaches, Vec::<String>::new(), "a second guard: use `wording`");
+    let print = std::fs::read_to_string(source().join("cli/print.rs")).unwrap();
+    assert_eq!(print.matches(".write_all(").count() + print.matches("writeln!(").count(), 2, "one way to each stream");
+}
+
+#[test]
 fn only_config_and_cli_read_the_environment() {
     assert_absent(&modules_but(&["cli", "config"]), &["env::var", "env::home_dir"]);
 }

@@ -27,9 +27,9 @@ const REDACTED: &[&str] = &[
     r"s/\b[0-9a-f]{8}-[0-9a-f-]{27}\b/BOOT/g",
     r"s/farmctl_[A-Za-z0-9_-]{43}/TOKEN/g",
     r"s/0\.1\.0 \([0-9a-z+-]+\)|commit [0-9a-f]+, sources [0-9a-f]+/VERSION/g",
-    r"s/\b[0-9]+(\.[0-9]+)+(e-?[0-9]+)?( ?(ms|s|MB|GB|kB))?\b/N/g",
-    r"s/\b[0-9]+ ?(ms|s|MB|GB|kB|bytes|cores)\b|\b[0-9]{4,}\b/N/g",
-    r"s/\bN ?(ms|s|MB|GB|kB|bytes|cores)\b/N/g",
+    r"s/\b[0-9]+(\.[0-9]+)+(e-?[0-9]+)?( ?(ms|µs|s|MB|GB|kB))?\b/N/g",
+    r"s/\b[0-9]+ ?(ms|µs|s|MB|GB|kB|bytes|cores)\b|\b[0-9]{4,}\b/N/g",
+    r"s/\bN ?(ms|µs|s|MB|GB|kB|bytes|cores)\b/N/g",
     r"s#(x86/?_64|aarch64)-unknown-linux-gnu\b#TARGET#g",
     r"s/,[0-9]+( [0-9]+)*,1,single_stream/,CPUS,1,single_stream/",
     r"s/ {2,}/  /g",
@@ -44,6 +44,7 @@ macro_rules! cases {
 }
 
 cases![
+    audit,
     backends,
     cancel,
     completions,

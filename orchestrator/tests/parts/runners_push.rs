@@ -52,6 +52,8 @@ fn device(board: &Board, port: u16) -> Device {
         delegates: Default::default(),
         android: Default::default(),
         recovery: Default::default(),
+        exclusive: None,
+        max_parallel: None,
         disabled: None,
         declared_at: "test".to_owned(),
     }

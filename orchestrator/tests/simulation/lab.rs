@@ -148,7 +148,8 @@ impl<'f> Lab<'f> {
             farmctl_version: "0".to_owned(),
             state: SweepState::Open,
         };
-        let definition = SweepDefinition { config: name.to_owned(), sweep: sweep.clone(), retry_of: None, due: None };
+        let definition =
+            SweepDefinition { config: name.to_owned(), sweep: sweep.clone(), retry_of: None, due: None, ordered: None };
         self.store.create_sweep(&NewSweep::new(&row, &definition, &plan)).unwrap();
         (row, sweep, plan)
     }
@@ -300,6 +301,8 @@ fn device(name: String) -> Device {
         delegates: Default::default(),
         android: Default::default(),
         recovery: Default::default(),
+        exclusive: None,
+        max_parallel: None,
         disabled: None,
         declared_at: "sim".to_owned(),
     }

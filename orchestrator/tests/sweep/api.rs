@@ -112,7 +112,10 @@ fn a_sweep_is_started_followed_and_read_by_the_api() {
     let daemon = Daemon::start(&lab, "d", &[]);
     let address = address(&lab, &daemon);
     let mut viewer = Viewer::open(address);
-    assert_eq!(get_json(address, "/api/v1/files")["items"], json!([{"file": "configs/quick.yaml"}]));
+    assert_eq!(get_json(address, "/api/v1/files")["items"], json!([{"file": "configs/quick.yaml", "is_usual": true}]));
+    let wanted = json!({"file": "configs/quick.yaml", "devices": ["this-host"]});
+    let (status, preview) = post(address, "/api/v1/preview", &wanted);
+    assert_eq!((status, &preview["jobs"], &preview["devices"][0]["device"]), (200, &json!(1), &json!("this-host")));
     let (status, sweep) =
         post(address, "/api/v1/sweeps", &json!({"file": "configs/quick.yaml", "devices": ["this-host"]}));
     assert_eq!(status, 201, "{sweep}");
@@ -136,6 +139,20 @@ fn a_sweep_is_started_followed_and_read_by_the_api() {
     let second = again["id"].as_str().unwrap().to_owned();
     assert_ne!(second, id);
     viewer.wait_for(|text| text.rfind(r#""state":"finished""#).is_some_and(|at| text[..at].contains(&second)));
+    let schedules = get_json(address, "/api/v1/schedules");
+    let last = &schedules["items"][0]["last"][0];
+    assert_eq!((&last["sweep_id"], &last["state"]), (&json!(second), &json!("begun")), "{schedules}");
+    assert!(last["by"].is_string(), "it was begun by hand: {schedules}");
+    let (_, listed, _) = lab.run(&["schedules", "list"]);
+    assert!(listed.contains(&second) && listed.contains("begun by hand"), "{listed}");
+    assert_eq!(get(address, "/reports/latest/").1, std::fs::read(lab.path("reports/latest/index.html")).unwrap());
+    let head = format!("GET /reports/latest/results.csv HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
+    let mut stream = connect(address);
+    stream.write_all(format!("{head}Range: bytes=0-7\r\n\r\n").as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 206") && answer.ends_with("\r\n\r\nsweep_id"), "{answer}");
+    assert!(answer.contains(&format!("filename=\"{second}-results.csv\"")), "{answer}");
     let told = String::from_utf8(get(address, "/metrics").1).unwrap();
     assert!(told.contains("farmctl_jobs_total{status=\"ok\"} 2"), "{told}");
     assert_eq!(listed(&lab, &["sweeps", "list"]).len(), 2);

@@ -10,12 +10,12 @@ use super::support::{Lab, QUICK, farm, local_device};
 const RUNNER: &str = r#"#!/bin/sh
 self=$(sha256sum "$0" | cut -d' ' -f1)
 up='../../../../../../../../../tmp/farmctl-escaped'
-harm='\u001b[2J\u001b]0;owned\u0007\r\n../../../escaped'
+harm='\u202e\u001b[2J\u001b]0;owned\u0007\r\n../../../escaped'
 big=18446744073709551615
 case $1 in
 hello)
   printf '{"protocol":5,"runner_sha256":"%s","runner_version":"%s","runner_commit":"%s","runner_sources":"%s",' "$self" "$harm" "$harm" "$up"
-  printf '"target":"%s","os":"%s","kernel":"%s","machine":"%s","hostname":"%s","soc":"%s","boot_id":"%s","unix_ms":%s,' "$harm" "$harm" "$harm" "$up" "$up" "$harm" "$up" $big
+  printf '"target":"%s","os":"=HYPERLINK(1)%s","kernel":"%s","machine":"%s","hostname":"%s","soc":"%s","boot_id":"%s","unix_ms":%s,' "$harm" "$harm" "$harm" "$up" "$up" "$harm" "$up" $big
   printf '"cpus":[{"index":4294967295,"max_frequency_khz":%s}],"memory_total_bytes":%s,"memory_available_bytes":%s,' $big $big $big
   printf '"backends":[{"name":"tract","version":"VERSION","formats":["onnx"],"precisions":["fp32"],"multi_threaded":true,"kernel":"%s"}],' "$harm"
   printf '"scenarios":["single_stream"],"store":{"files":[{"sha256":"%s","size_bytes":%s},{"sha256":"/etc/passwd","size_bytes":%s}],' "$up" $big $big
@@ -42,8 +42,52 @@ run)
 esac
 "#;
 
+/// A device whose farm file means harm.
+const OFF: &str = r#"  - name: "off"
+    transport: local
+    disabled: "=1\u202E\e[31m\n2026-01-01T00:00:00Z this-host: run ok: forged"
+    notes: "@SUM(1)\x9b31m\u2028"
+"#;
+
 const FINISHED: &str = r#"printf '{"kind":"finished","finished_unix_ms":%s}\n' $big"#;
 const FAILED: &str = r#"printf '{"kind":"failed","failure":"crashed","message":"%s","signal":-1,"exit_code":-1,"stderr_tail":["%s","%s"]}\n' "$harm" "$up" "$harm""#;
+
+/// Whether a text holds only what [`farmctl::wording::printable`] lets pass.
+#[track_caller]
+fn assert_printable(text: &str) {
+    assert_eq!(text, farmctl::wording::printable(text, false), "what a device chose reached the terminal");
+}
+
+/// Whatever shows what devices, farm files and people say, in whatever form.
+fn assert_nothing_harmful_is_printed(lab: &Lab, job: &str) {
+    let verbs: &[&[&str]] = &[
+        &["why", "this-host"],
+        &["why", "off"],
+        &["why", job],
+        &["why", "latest"],
+        &["devices", "list"],
+        &["devices", "show", "this-host"],
+        &["devices", "show", "off"],
+        &["devices", "history", "this-host"],
+        &["devices", "utilisation"],
+        &["devices", "probe", "off"],
+        &["sweeps", "list"],
+        &["sweeps", "show", "latest"],
+        &["plan", "configs/quick.yaml"],
+        &["report", "latest"],
+        &["store", "check"],
+    ];
+    for verb in verbs {
+        for format in ["human", "json", "csv", "markdown"] {
+            let (_, stdout, stderr) = lab.run(&[*verb, &["--format", format]].concat());
+            assert_printable(&stdout);
+            assert_printable(&stderr);
+            assert!(!stdout.lines().any(|line| line.starts_with("2026-01-01")), "a line was forged: {stdout}");
+            let is_formula = |cell: &str| cell.trim_start_matches('"').starts_with(['=', '@']);
+            assert!(format != "csv" || !stdout.lines().any(|line| line.split(',').any(is_formula)), "{stdout}");
+        }
+    }
+}
 
 /// All files below a folder, without following links.
 fn files(folder: &Path) -> BTreeSet<PathBuf> {
@@ -70,7 +114,7 @@ fn a_hostile_device_makes_the_host_write_nowhere_else() {
     for (end, announced, status) in [(FINISHED, "2", "ok"), (FAILED, "3", "failed"), (FAILED, "2", "ok")] {
         let runner = RUNNER.replace("END", end).replace("VERSION", version).replace("ANNOUNCED", announced);
         let lab = Lab::with_runner(&runner);
-        lab.write("farms/lab.yaml", &farm(&[local_device()]));
+        lab.write("farms/lab.yaml", &(farm(&[local_device()]) + OFF));
         lab.write("configs/quick.yaml", QUICK);
         let (code, stdout, stderr) = lab.run(&["sweep", "configs/quick.yaml"]);
         assert_eq!(code, if status == "ok" { 0 } else { 6 }, "{stderr}");
@@ -78,11 +122,8 @@ fn a_hostile_device_makes_the_host_write_nowhere_else() {
         assert_eq!(row["status"], status, "{row:?}");
         assert_eq!(row["remarks"].contains("after all was measured the run failed"), (end, status) == (FAILED, "ok"));
         let (_, shown, told) = lab.run(&["devices", "probe"]);
-        let (_, why, _) = lab.run(&["why", "this-host"]);
-        for text in [&stdout, &stderr, &shown, &told, &why] {
-            let bad = text.chars().find(|c| c.is_control() && *c != '\n');
-            assert_eq!(bad, None, "a control character reached the terminal: {text:?}");
-        }
+        [stdout, stderr, shown, told].iter().for_each(|text| assert_printable(text));
+        assert_nothing_harmful_is_printed(&lab, &row["job_id"]);
         assert!(!has_escaped() && !lab.path("escaped").exists());
         let root = lab.path("");
         for path in files(&root) {

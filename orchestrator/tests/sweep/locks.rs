@@ -97,3 +97,46 @@ fn a_lock_belongs_to_a_person_until_it_is_taken_over() {
     assert_eq!(lab.run(&["devices", "unlock", "this-host"]).0, 0);
     assert_eq!(lab.run(&["devices", "unlock", "this-host"]).0, 4);
 }
+
+/// Devices that share a machine, and those of a farm that takes one at a time: no two are ever worked on at once.
+#[test]
+fn devices_that_share_a_machine_never_measure_at_once() {
+    let device = |name: &str, more: &str| format!("  - {{ name: {name}, transport: local, workdir: {name}{more} }}\n");
+    let farms = [
+        format!(
+            "farm: lab\ndevices:\n{}{}",
+            device("a", ", exclusive: bench-pc"),
+            device("b", ", exclusive: bench-pc")
+        ),
+        format!("farm: lab\nmax_parallel: 1\ndevices:\n{}{}", device("a", ""), device("b", "")),
+    ];
+    for text in farms {
+        let lab = Lab::new();
+        lab.write("farms/lab.yaml", &text);
+        lab.write("configs/quick.yaml", &format!("{QUICK}repeats: 2\n"));
+        let ended = lab.sweep(&["configs/quick.yaml"]);
+        ended.expect_code(0);
+        let mut working = None;
+        let mut turns = 0;
+        for event in &ended.events {
+            match event["event"].as_str().unwrap() {
+                "device_connecting" => {
+                    assert_eq!(working, None, "{} beside {working:?}", event["device"]);
+                    working = event["device"].as_str();
+                    turns += 1;
+                }
+                "run_started" => assert_eq!(event["device"].as_str(), working),
+                "run_finished" if event["status"] == "ok" => assert_eq!(event["device"].as_str(), working),
+                "device_waiting" => working = working.filter(|device| event["device"] != *device),
+                _ => {}
+            }
+            // A turn ends with the second run of its device.
+            let done = ended.named("run_finished");
+            let own: Vec<_> = done.iter().filter(|it| it["device"].as_str() == working).collect();
+            if own.last().is_some_and(|last| std::ptr::eq(**last, event)) {
+                working = None;
+            }
+        }
+        assert_eq!((turns, ended.named("run_finished").len()), (2, 4));
+    }
+}

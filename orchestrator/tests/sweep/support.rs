@@ -181,9 +181,12 @@ impl Lab {
         Running { child, lines, events: Vec::new(), stderr_path }
     }
 
-    /// The rows of the newest `results.csv`, by device and model.
+    /// The rows of the newest `results.csv`, whether it has a result or none, by device and model.
     pub fn rows(&self) -> Vec<HashMap<String, String>> {
-        let mut reader = csv::Reader::from_path(self.path("reports/latest/results.csv")).unwrap();
+        let entries = std::fs::read_dir(self.path("reports")).unwrap().map(|entry| entry.unwrap().path());
+        let is_sweep = |path: &PathBuf| path.is_dir() && !path.is_symlink() && path.join("results.csv").is_file();
+        let newest = entries.filter(is_sweep).max_by_key(|path| path.metadata().unwrap().modified().unwrap()).unwrap();
+        let mut reader = csv::Reader::from_path(newest.join("results.csv")).unwrap();
         reader.deserialize().map(Result::unwrap).collect()
     }
 

@@ -1,5 +1,13 @@
 // Elements. Text from devices and people is only ever set as text, never as markup.
 
+/** What hides text, moves it, or changes the order in which it is read: the same as `wording/guard.rs` is against. */
+const UNSAFE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|[\u{e0000}-\u{e007f}]/gu;
+
+/** Text from outside, as it may be shown. */
+export function guarded(text) {
+  return String(text).replace(UNSAFE, " ");
+}
+
 /** An element with its attributes (`on…` are listeners; false and null leave one out) and its children. */
 export function h(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
@@ -7,8 +15,13 @@ export function h(tag, attributes = {}, ...children) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else setAttribute(element, name, value);
   }
-  element.append(...children.filter((child) => child !== null && child !== undefined));
+  element.append(...shown(children));
   return element;
+}
+
+function shown(children) {
+  const there = children.filter((child) => child !== null && child !== undefined);
+  return there.map((child) => (child instanceof Node ? child : guarded(child)));
 }
 
 /** Sets an attribute, or removes it, when that changes something. */
@@ -17,13 +30,13 @@ export function setAttribute(element, name, value) {
     if (element.hasAttribute(name)) element.removeAttribute(name);
     return;
   }
-  const text = value === true ? "" : String(value);
+  const text = value === true ? "" : guarded(value);
   if (element.getAttribute(name) !== text) element.setAttribute(name, text);
 }
 
 /** Sets the text of an element when it is another one. */
 export function setText(element, text) {
-  const wanted = text ?? "";
+  const wanted = guarded(text ?? "");
   if (element.textContent !== wanted) element.textContent = wanted;
 }
 
@@ -32,7 +45,7 @@ export function setChildren(element, key, make) {
   const wanted = JSON.stringify(key);
   if (element.madeOf === wanted) return;
   element.madeOf = wanted;
-  element.replaceChildren(...make().filter((child) => child !== null && child !== undefined));
+  element.replaceChildren(...shown(make()));
 }
 
 /** Children of one element that stay the same elements while what they show changes. */

@@ -37,13 +37,13 @@ export function tagsOf(devices) {
 
 /** Orders devices by one of their fields; those where it is not known come last, and names decide. */
 export function compareBy(field, isDescending) {
-  const value = {
+  const value = new Map(Object.entries({
     status: (device) => STATUSES.indexOf(device.status),
     temperature: (device) => device.temperature_celsius,
     battery: (device) => device.battery_percent,
     free: (device) => device.free_bytes,
     until: (device) => endOf(device),
-  }[field];
+  })).get(field);
   return (a, b) => {
     if (!value) return (isDescending ? -1 : 1) * byName(a.name, b.name);
     const [x, y] = [value(a) ?? null, value(b) ?? null];

@@ -19,10 +19,33 @@ export function fixed(value, digits) {
   return value === null || value === undefined ? "" : value.toFixed(digits);
 }
 
-/** Milliseconds with three figures that count. */
-export function milliseconds(value) {
+/** A number with three figures that count, and all that stand before the point. */
+export function figures(value) {
   if (value === null || value === undefined) return "";
-  return value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
+  if (value === 0) return "0";
+  const digits = Math.min(9, Math.max(0, 2 - Math.floor(Math.log10(Math.abs(value)))));
+  return value.toFixed(digits);
+}
+
+/** Milliseconds with three figures that count, however small. */
+export function milliseconds(value) {
+  return figures(value);
+}
+
+/** The unit in which these milliseconds are read best, the same for all of them. */
+export function unitOf(all) {
+  const known = all.filter((ms) => ms !== null && ms !== undefined);
+  return known.length > 0 && known.every((ms) => ms < 0.1) ? "µs" : "ms";
+}
+
+/** Milliseconds as a number of that unit. */
+export function inUnit(ms, unit) {
+  return ms === null || ms === undefined ? "" : figures(unit === "µs" ? ms * 1000 : ms);
+}
+
+/** A time with its unit: «1.23 ms», «0.691 µs». */
+export function latency(ms) {
+  return ms === null || ms === undefined ? "" : `${inUnit(ms, unitOf([ms]))} ${unitOf([ms])}`;
 }
 
 /** A share from 0 to 1 as «12 %», or «1.2 %» where it is small; what is there is never «0 %», and what lacks something never «100 %». */

@@ -9,6 +9,7 @@ import { act, say } from "./notices.js";
 import { parsed } from "./router.js";
 import { absolute, duration, renewTimes } from "./time.js";
 import { loginView } from "./view-login.js";
+import { auditView } from "./view-audit.js";
 import { deviceView } from "./view-device.js";
 import { overviewView } from "./view-overview.js";
 import { schedulesView } from "./view-schedules.js";
@@ -34,6 +35,7 @@ function chosen({ parts }) {
   if (kind === "sweeps") return name === undefined ? ["sweeps", sweepsView] : ["sweeps", sweepView, name];
   if (kind === "schedules") return ["schedules", schedulesView];
   if (kind === "start") return ["start", startView];
+  if (kind === "audit") return ["audit", auditView];
   return ["overview", overviewView];
 }
 

@@ -1,7 +1,7 @@
 // The cells of a sweep: devices down, networks and how they are run across.
 
 import { h, setAttribute, setText } from "./dom.js";
-import { byName, failureText, joined, many, milliseconds } from "./format.js";
+import { byName, failureText, inUnit, joined, latency, many, unitOf } from "./format.js";
 import { linkTo } from "./parts.js";
 
 const AXES = [
@@ -9,11 +9,13 @@ const AXES = [
   ["backend", (value) => value],
   ["precision", (value) => value],
   ["threads", (value) => (value === "1" ? "1 thread" : `${value} threads`)],
+  ["scenario", (value) => value.replaceAll("_", " ")],
   ["batch", (value) => `batch ${value}`],
 ];
 /** Of several repeats in one place, the one that a person must see first. */
 const FIRST = ["running", "failed", "cancelled", "skipped", "waiting", "ok"];
 const MARKS = { waiting: "·", running: "▶", failed: "✕", skipped: "–", cancelled: "⊘" };
+const MEANINGS = Object.entries(MARKS).map(([state, mark]) => `${mark} ${state}`).join(", ");
 
 /** The columns that cells need: a model each, and within it what differs within the sweep. */
 export function columnsOf(cells) {
@@ -49,17 +51,27 @@ export class Matrix {
   #places = new Map();
   #placeOfJob = new Map();
   #current = null;
+  #unit = "ms";
+  #caption = h("caption", {});
 
   constructor(devices, cells, chosen) {
     ({ columns: this.#columns, columnOf: this.#columnOf } = columnsOf(cells));
     this.#chosen = chosen;
     for (const cell of cells) this.#place(cell).jobs.set(cell.job_id, cell);
     this.element = h("div", { class: "wide" },
-      h("table", { class: "matrix", role: "grid", "aria-label": "Cells by device and model", "aria-readonly": true }, this.#head(), this.#body(devices)),
+      h("table", { class: "matrix", role: "grid", "aria-label": "Cells by device and model", "aria-readonly": true }, this.#caption, this.#head(), this.#body(devices)),
     );
     this.element.addEventListener("keydown", (event) => this.#walk(event));
     this.element.addEventListener("focusin", (event) => this.#focused(event.target));
-    for (const place of this.#places.values()) this.#show(place);
+    this.#showAll();
+  }
+
+  /** Figures of one matrix are of one unit, which its caption names. */
+  #showAll() {
+    const all = [...this.#places.values()];
+    this.#unit = unitOf(all.flatMap(({ jobs }) => [...jobs.values()].map((cell) => cell.p50_ms)));
+    setText(this.#caption, `Median latency of one inference (p50), ${this.#unit}; of repeats their median. ${MEANINGS}`);
+    for (const place of all) this.#show(place);
   }
 
   /** A cell has changed. Gives the cells of its place when that has the focus. */
@@ -67,7 +79,9 @@ export class Matrix {
     const place = this.#placeOfJob.get(cell.job_id);
     if (!place) return;
     place.jobs.set(cell.job_id, { ...place.jobs.get(cell.job_id), ...cell });
-    this.#show(place);
+    const isOfUnit = cell.p50_ms === null || cell.p50_ms === undefined || unitOf([cell.p50_ms]) === this.#unit;
+    if (isOfUnit) this.#show(place);
+    else this.#showAll();
     if (place.element === this.#current) this.#chosen([...place.jobs.values()]);
   }
 
@@ -111,8 +125,8 @@ export class Matrix {
     const cells = [...jobs.values()];
     const { state, p50 } = summary(cells);
     setAttribute(element, "data-state", state);
-    setText(element, state === "ok" || (p50 !== null && state === "running") ? milliseconds(p50) : MARKS[state] ?? state);
-    const words = joined(state, p50 !== null ? `${milliseconds(p50)} ms` : null, cells.length > 1 ? many(cells.length, "repeat") : null);
+    setText(element, state === "ok" || (p50 !== null && state === "running") ? inUnit(p50, this.#unit) : MARKS[state] ?? state);
+    const words = joined(state, p50 !== null ? latency(p50) : null, cells.length > 1 ? many(cells.length, "repeat") : null);
     setAttribute(element, "aria-label", words);
     setAttribute(element, "title", joined(words, cells.map((cell) => failureText(cell.failure)).find(Boolean)));
   }

@@ -1,6 +1,6 @@
 // What the page knows of the lab. It changes by what the daemon says, and tells its listener once a frame what changed.
 
-import { setClock } from "./time.js";
+import { setClock, setZone } from "./time.js";
 
 /** Of a flood, the newest are kept. */
 const MOST_LINES = 300;
@@ -71,6 +71,7 @@ export class Model {
 
   #takeLab(lab) {
     setClock(lab.now);
+    if (lab.timezone !== this.lab?.timezone) setZone(lab.timezone);
     this.lab = lab;
     this.#changes.lab = true;
     this.#later();
@@ -79,8 +80,8 @@ export class Model {
   #takeSweep(sweep) {
     this.#take(this.sweeps, this.#changes.sweeps, sweep.id, sweep);
     if (this.sweeps.size <= MOST_SWEEPS) return;
-    const oldest = [...this.sweeps.values()].reduce((a, b) => (a.started_at < b.started_at ? a : b));
-    this.sweeps.delete(oldest.id);
+    const over = [...this.sweeps.values()].filter(isOver);
+    if (over.length > 0) this.sweeps.delete(over.reduce((a, b) => (a.started_at < b.started_at ? a : b)).id);
   }
 
   #takeLine(line) {

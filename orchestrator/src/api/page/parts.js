@@ -12,9 +12,16 @@ export function stateElement() {
   return h("span", { class: "state" });
 }
 
-export function setState(element, state) {
-  setAttribute(element, "data-state", state);
+export function setState(element, state, mark = state) {
+  setAttribute(element, "data-state", mark);
   setText(element, state.replaceAll("_", " "));
+}
+
+/** The state of a sweep with the mark for it: one that is over is well only where nothing failed. */
+export function standingOf({ state, counts }) {
+  if (state !== "finished") return [state, state];
+  if (counts.failed > 0) return [state, "failed"];
+  return [state, counts.ok > 0 ? "finished" : "skipped"];
 }
 
 /** How far a sweep is, as a bar of what came of its jobs. */

@@ -43,30 +43,49 @@ export function relative(atMs, now = nowMs()) {
   return s < 0 ? `${text} ago` : `in ${text}`;
 }
 
-const DATE = new Intl.DateTimeFormat("sv-SE", { dateStyle: "short" });
-const CLOCK = new Intl.DateTimeFormat("sv-SE", { hour: "2-digit", minute: "2-digit" });
-const WHOLE = new Intl.DateTimeFormat("sv-SE", { dateStyle: "short", timeStyle: "medium" });
-const ZONE = new Intl.DateTimeFormat("en", { timeZoneName: "short" });
+let forms = formsOf("UTC");
 
-function day(atMs) {
-  return DATE.format(atMs);
+/** All times are of one zone, which the daemon names: whoever looks from elsewhere speaks of the same hour. */
+export function setZone(name) {
+  try {
+    forms = formsOf(name);
+  } catch {
+    forms = formsOf("UTC"); // a browser that does not know the zone
+  }
 }
 
-/** Date, time and zone, as this computer has them. */
+function formsOf(timeZone) {
+  return {
+    date: new Intl.DateTimeFormat("sv-SE", { dateStyle: "short", timeZone }),
+    clock: new Intl.DateTimeFormat("sv-SE", { hour: "2-digit", minute: "2-digit", timeZone }),
+    whole: new Intl.DateTimeFormat("sv-SE", { dateStyle: "short", timeStyle: "medium", timeZone }),
+    zone: new Intl.DateTimeFormat("en", { timeZoneName: "short", timeZone }),
+  };
+}
+
+function day(atMs) {
+  return forms.date.format(atMs);
+}
+
+/** The name of the zone as clocks of that moment have it. */
+function zoneAt(atMs) {
+  return forms.zone.formatToParts(atMs).find((part) => part.type === "timeZoneName").value;
+}
+
+/** Date, time and zone. */
 export function absolute(atMs) {
-  const zone = ZONE.formatToParts(atMs).find((part) => part.type === "timeZoneName");
-  return `${WHOLE.format(atMs)} ${zone.value}`;
+  return `${forms.whole.format(atMs)} ${zoneAt(atMs)}`;
 }
 
 /** The time of day to the second, with the date when it is not today. */
 export function clockWithSeconds(atMs) {
-  const whole = WHOLE.format(atMs);
+  const whole = forms.whole.format(atMs);
   return day(atMs) === day(nowMs()) ? whole.slice(11) : whole;
 }
 
-/** The time of day, with the date when it is not today. */
+/** The time of day with its zone, and with the date when it is not today. */
 export function clock(atMs) {
-  const time = CLOCK.format(atMs);
+  const time = `${forms.clock.format(atMs)} ${zoneAt(atMs)}`;
   return day(atMs) === day(nowMs()) ? time : `${day(atMs)} ${time}`;
 }
 

@@ -7,7 +7,7 @@ import { fixed, joined, many, percent } from "./format.js";
 const DAYS = 7;
 /** It is read again when something happens, but not sooner. */
 const EVERY_MS = 60_000;
-const SHARES = ["busy", "idle", "locked", "broken"];
+const SHARES = ["busy", "idle", "locked", "broken", "out_of_service", "not_known"];
 
 /** A section `{ element, update(changes) }` with the figures at this path of the API. It has its place before they are there. */
 export function utilisationPart(path) {
@@ -22,7 +22,7 @@ export function utilisationPart(path) {
 
   function showShares(of) {
     const told = SHARES.map((share) => [share, of(share)]);
-    setChildren(shares, told, () => told.map(([share, value]) => h("li", { class: share }, `${share} `, h("b", {}, value))));
+    setChildren(shares, told, () => told.map(([share, value]) => h("li", { class: share }, `${share.replaceAll("_", " ")} `, h("b", {}, value))));
   }
 
   function show(figures) {
@@ -52,7 +52,7 @@ export function utilisationPart(path) {
 /** What was done in the time, and what share of it failed and how. */
 export function workText({ jobs_per_day: jobs, attempts, failed, failed_by_kind: kinds }) {
   if (attempts === 0) return "No job was tried.";
-  const done = `${fixed(jobs, jobs < 10 ? 1 : 0)} jobs a day`;
+  const done = `${fixed(jobs, jobs < 10 ? 1 : 0)} ${jobs === 1 ? "job" : "jobs"} a day`;
   if (failed === 0) return joined(done, attempts === 1 ? "the 1 attempt did not fail" : `none of ${many(attempts, "attempt")} failed`);
   const worstFirst = Object.entries(kinds).sort(([, a], [, b]) => b - a);
   const byKind = worstFirst.map(([kind, share]) => `${kind.replaceAll("_", " ")} ${percent(share)}`).join(", ");

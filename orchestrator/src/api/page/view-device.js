@@ -1,6 +1,6 @@
 // One device: what it is, what it does, its lock, its history, and what it says right now.
 
-import { list, pathOf, post } from "./api.js";
+import { get, list, pathOf, post } from "./api.js";
 import { h, setChildren, setText } from "./dom.js";
 import { setDoing } from "./device-row.js";
 import { endOf } from "./filter.js";
@@ -11,10 +11,10 @@ import { clockWithSeconds, setTime, timeElement } from "./time.js";
 import { utilisationPart } from "./utilisation.js";
 
 const LOCK_MINUTES = 120;
-const MOST_HISTORY = 300;
+const HISTORY_STEP = 50;
+const MOST_AT_ONCE = 1_000;
+const LOG_LINES = 200;
 const HISTORY_EVERY_MS = 1_500;
-/** What happens in every run: it stands in the log, and would hide the rest of the history. */
-const ROUTINE = ["device_connecting", "device_ready", "push_started", "push_progress", "push_finished", "run_started", "run_phase"];
 
 const FACTS = [
   ["Model", (device) => device.model],
@@ -43,6 +43,7 @@ export function deviceView({ model }, name) {
   const utilisation = utilisationPart(pathOf("devices", name, "utilisation"));
   const log = h("pre", { class: "log", role: "log", "aria-label": `Log of ${name}`, tabindex: 0 });
   const history = h("div", {});
+  const older = h("button", { type: "button", hidden: true, onclick: loadOlder }, "Older ones");
   const missing = h("p", { class: "wrong" });
   const body = h("div", { class: "device" },
     h("section", { "aria-label": "Now", class: "standing" }, state, doing, untilText, h("span", { class: "muted" }, "seen ", seen)),
@@ -50,12 +51,15 @@ export function deviceView({ model }, name) {
     h("section", { "aria-labelledby": "lock-title" }, h("h2", { id: "lock-title" }, "Lock"), lockText, actions.element),
     utilisation.element,
     h("section", { "aria-labelledby": "log-title", class: "wide" }, h("h2", { id: "log-title" }, "Log"), log),
-    h("section", { "aria-labelledby": "history-title", class: "wide" }, h("h2", { id: "history-title" }, "History"), history),
+    h("section", { "aria-labelledby": "history-title", class: "wide" }, h("h2", { id: "history-title" }, "History"), history, older),
   );
   const element = h("article", {}, h("h1", {}, name), missing, body);
   let shownStatus = null;
-  /** What happened, the newest first. */
+  /** What its runs did too, the newest first: for the log. */
   let events = [];
+  /** What happened but for that, the newest first, and where older ones are. */
+  let told = [];
+  let next = null;
 
   function show() {
     const device = model.devices.get(name);
@@ -84,15 +88,36 @@ export function deviceView({ model }, name) {
     if (isAtEnd) log.scrollTop = log.scrollHeight;
   }
 
+  function page(query) {
+    return `${pathOf("devices", name, "history")}?${new URLSearchParams(query)}`;
+  }
+
+  /** Loads as many as are shown anew, so that none of them goes. */
   async function showHistory() {
     try {
-      events = await list(`${pathOf("devices", name, "history")}?limit=${MOST_HISTORY}`);
-      const told = events.filter(({ kind }) => !ROUTINE.includes(kind)).map((event) => ({ ...event, text: ofDevice(event.text) }));
-      setChildren(history, told, () => [historyTable(told)]);
+      const limit = Math.min(MOST_AT_ONCE, Math.max(HISTORY_STEP, told.length));
+      const [part, lines] = await Promise.all([get(page({ limit })), list(page({ runs: "true", limit: LOG_LINES }))]);
+      const rest = told.filter((event) => part.next !== null && event.number < Number(part.next));
+      if (rest.length === 0) next = part.next;
+      [told, events] = [[...part.items, ...rest], lines];
+      showTold();
       showLog();
     } catch (error) {
-      if (error.status !== 404) tellError(error);
+      if (error.status !== 404 && error.status !== 0 && error.status !== 401) tellError(error);
     }
+  }
+
+  async function loadOlder() {
+    const part = await act(older, () => get(page({ limit: HISTORY_STEP, before: next })));
+    if (!part) return;
+    [told, next] = [[...told, ...part.items], part.next];
+    showTold();
+  }
+
+  function showTold() {
+    const entries = told.map((event) => ({ ...event, text: ofDevice(event.text) }));
+    setChildren(history, entries, () => [historyTable(entries)]);
+    older.hidden = next === null;
   }
 
   const historySoon = throttled(showHistory);
@@ -180,7 +205,8 @@ function actionsOf(name, model) {
   return { element, show };
 }
 
-function historyTable(entries) {
+/** What happened, a row each. */
+export function historyTable(entries, label = "History") {
   if (entries.length === 0) return h("p", {}, "Nothing yet.");
   const rows = entries.map(({ at, kind, text, sweep_id: sweepId }) => {
     const when = timeElement("relative");
@@ -188,5 +214,5 @@ function historyTable(entries) {
     return h("tr", {}, h("td", { class: "n" }, when), h("td", { class: "kind" }, kind.replaceAll("_", " ")), h("td", {}, text, " ", sweepId ? linkTo("sweeps", sweepId) : null));
   });
   const heads = ["When", "What", "Detail"].map((text, at) => h("th", { scope: "col", class: at === 0 ? "n" : null }, text));
-  return h("table", { class: "history", "aria-label": "History" }, h("thead", {}, h("tr", {}, ...heads)), h("tbody", {}, ...rows));
+  return h("table", { class: "history", "aria-label": label }, h("thead", {}, h("tr", {}, ...heads)), h("tbody", {}, ...rows));
 }

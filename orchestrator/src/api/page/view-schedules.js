@@ -92,10 +92,10 @@ function nextOf({ next_due: due, next_start: start, paused, enabled }) {
   return ["Next ", h("strong", {}, relative), " (", clock, ")"];
 }
 
-function startLine({ due_at: dueAt, state, sweep_id: sweepId, why }) {
+function startLine({ due_at: dueAt, state, sweep_id: sweepId, why, by }) {
   const mark = stateElement();
   setState(mark, state);
   const at = timeElement("relative");
   setTime(at, dueAt);
-  return h("li", { title: absolute(Date.parse(dueAt)) }, at, " ", mark, " ", sweepId ? linkTo("sweeps", sweepId) : null, why ? ` ${why}` : null);
+  return h("li", { title: absolute(Date.parse(dueAt)) }, at, " ", mark, " ", sweepId ? linkTo("sweeps", sweepId) : null, by ? ` by hand, by ${by}` : null, why ? ` ${why}` : null);
 }

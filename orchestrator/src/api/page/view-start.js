@@ -7,24 +7,31 @@ import { byName, joined, many } from "./format.js";
 import { act, tellError } from "./notices.js";
 import { setState, stateElement } from "./parts.js";
 import { addressOf } from "./router.js";
+import { duration } from "./time.js";
+
+/** Who chooses is asked for no more than this often. */
+const PREVIEW_MS = 250;
 
 export function startView({ model }) {
-  const file = h("select", { id: "file", required: true });
-  const isAll = h("input", { type: "radio", name: "which", value: "all", checked: true, onchange: show });
-  const isSome = h("input", { type: "radio", name: "which", value: "some", onchange: show });
+  const file = h("select", { id: "file", required: true, onchange: previewSoon });
+  const isAll = h("input", { type: "radio", name: "which", value: "all", checked: true, onchange: choose });
+  const isSome = h("input", { type: "radio", name: "which", value: "some", onchange: choose });
   const text = h("input", { type: "search", placeholder: "Filter  /", "aria-label": "Filter devices by words", oninput: show });
   const choices = h("ul", { class: "choices" });
   const rows = new KeyedList(choices, choiceRow);
   const chosen = new Set();
   const picked = h("p", { class: "shown", role: "status" });
   const start = h("button", { class: "first" }, "Start the sweep");
+  const preview = h("div", { class: "preview", role: "status", "aria-label": "What it would do" });
+  let asked = 0;
+  let asking = null;
   const which = h("fieldset", {},
     h("legend", {}, "On which devices"),
     h("label", { class: "check" }, isAll, "all that the file names"),
     h("label", { class: "check" }, isSome, "only these"),
   );
   const some = h("div", { class: "some" }, text, picked, choices);
-  const form = h("form", { class: "start", onsubmit: begin }, h("label", { for: "file" }, "Sweep"), file, which, some, h("p", { class: "actions" }, start));
+  const form = h("form", { class: "start", onsubmit: begin }, h("label", { for: "file" }, "Sweep"), file, which, some, preview, h("p", { class: "actions" }, start));
   const refused = h("p", { class: "wrong" }, "To start a sweep takes the role run.");
   const element = h("div", {}, h("h1", {}, "Start a sweep"), refused, form);
 
@@ -35,6 +42,7 @@ export function startView({ model }) {
         if (box.checked) chosen.add(name);
         else chosen.delete(name);
         showPicked();
+        previewSoon();
       },
     });
     const state = stateElement();
@@ -46,6 +54,11 @@ export function startView({ model }) {
         setText(about, joined(device.model, device.soc));
       },
     };
+  }
+
+  function choose() {
+    show();
+    previewSoon();
   }
 
   function show() {
@@ -64,11 +77,35 @@ export function startView({ model }) {
     setText(picked, `${many(chosen.size, "device")} chosen`);
   }
 
+  /** What is to be started, or null when no device is chosen. */
+  function order() {
+    if (isSome.checked && chosen.size === 0) return null;
+    return { file: file.value, devices: isSome.checked ? [...chosen] : null };
+  }
+
+  function previewSoon() {
+    clearTimeout(asking);
+    asking = setTimeout(showPreview, PREVIEW_MS);
+  }
+
+  async function showPreview() {
+    const [own, wanted] = [++asked, order()];
+    if (!wanted || !wanted.file || !model.may("run")) return setChildren(preview, null, () => []);
+    let lines;
+    try {
+      lines = previewLines(await post("preview", wanted));
+    } catch (error) {
+      lines = [joined(error.message, error.hint)];
+    }
+    if (own === asked) setChildren(preview, lines, () => lines.map((line) => h("p", {}, line)));
+  }
+
   async function loadFiles() {
     try {
       const files = await list("files");
       const kept = file.value;
-      file.replaceChildren(...files.map((entry) => h("option", { value: entry.file, selected: entry.file === kept }, entry.file)));
+      file.replaceChildren(...files.map((entry) => h("option", { value: entry.file, selected: kept ? entry.file === kept : entry.is_usual }, entry.file)));
+      previewSoon();
     } catch (error) {
       if (error.status !== 0 && error.status !== 403) tellError(error);
     }
@@ -76,9 +113,9 @@ export function startView({ model }) {
 
   async function begin(event) {
     event.preventDefault();
-    if (isSome.checked && chosen.size === 0) return tellError({ message: "no device is chosen", hint: "Choose one, or all." });
-    const devices = isSome.checked ? [...chosen] : null;
-    const sweep = await act(start, () => post("sweeps", { file: file.value, devices }), `${file.value} is started`);
+    const wanted = order();
+    if (!wanted) return tellError({ message: "no device is chosen", hint: "Choose one, or all." });
+    const sweep = await act(start, () => post("sweeps", wanted), `${file.value} is started`);
     if (!sweep) return;
     model.apply("sweep", sweep);
     location.hash = addressOf("sweeps", sweep.id);
@@ -89,5 +126,12 @@ export function startView({ model }) {
     if (changes.all || changes.devices?.size) show();
   }
 
-  return { title: "Start a sweep", element, update };
+  return { title: "Start a sweep", element, update, leave: () => clearTimeout(asking) };
+}
+
+/** What a sweep would do, in lines. */
+export function previewLines({ jobs, seconds, devices, skipped }) {
+  const longest = [...devices].sort((a, b) => b.seconds - a.seconds)[0];
+  const first = jobs === 0 ? "Nothing would be measured." : `${many(jobs, "cell")} on ${many(devices.length, "device")}, about ${duration(seconds)} by the limits of the sweep${devices.length > 1 ? `, ${longest.device} the longest` : ""}.`;
+  return [first, ...skipped.map(({ cells, why }) => `${many(cells, "cell")} skipped: ${why}`)];
 }

@@ -3,11 +3,12 @@
 import { get, pathOf, post } from "./api.js";
 import { confirmed } from "./dialogs.js";
 import { h, KeyedList, setChildren, setText } from "./dom.js";
-import { failureText, joined, many, milliseconds } from "./format.js";
+import { failureText, joined, latency, many } from "./format.js";
 import { Matrix } from "./matrix.js";
 import { isOver } from "./model.js";
 import { act, say, tellError } from "./notices.js";
-import { countsText, linkTo, progressElement, setProgress, setReports, setState, spanText, stateElement } from "./parts.js";
+import { countsText, linkTo, progressElement, setProgress, setReports, setState, spanText, standingOf, stateElement } from "./parts.js";
+import { addressOf } from "./router.js";
 import { setTime, timeElement } from "./time.js";
 
 export function sweepView({ model }, id) {
@@ -15,24 +16,26 @@ export function sweepView({ model }, id) {
   const title = h("h1", {}, name, " ", h("small", {}, id));
   const state = stateElement();
   const started = timeElement("relative");
-  const schedule = h("span", {});
+  const origin = h("span", {});
   const counts = h("span", { class: "counts" });
   const span = h("span", { class: "span" });
   const progress = progressElement();
   const reports = h("span", { class: "reports" });
   const cancel = h("button", { type: "button", class: "danger", onclick: cancelIt }, "Cancel");
+  const retry = h("button", { type: "button", onclick: retryIt }, "Run again what failed");
   const missing = h("p", { class: "wrong" });
   const place = h("div", {});
   const chosen = h("div", { class: "chosen", "aria-live": "polite" });
   const failureList = h("div", {});
   const failureRows = new KeyedList(failureList, failureRow);
-  const failures = h("section", { "aria-labelledby": "failures-title", class: "failures" }, h("h2", { id: "failures-title" }, "Without a result"), failureList);
+  const failureCount = h("span", {});
+  const failures = h("section", { "aria-labelledby": "failures-title", class: "failures" }, h("h2", { id: "failures-title" }, "Without a result ", failureCount), failureList);
   const body = h("div", { class: "sweep" },
-    h("div", { class: "standing" }, state, counts, span, h("span", { class: "muted" }, "started ", started, schedule), reports, cancel),
+    h("div", { class: "standing" }, state, counts, span, h("span", { class: "muted" }, "started ", started, origin), reports, retry, cancel),
     progress,
-    failures,
     place,
     chosen,
+    failures,
   );
   const view = { title: id, element: h("article", {}, title, missing, body), update, leave: () => (isLeft = true) };
   /** The cells by their jobs, once they are loaded. Those that change before that are kept for then. */
@@ -41,6 +44,8 @@ export function sweepView({ model }, id) {
   let matrix = null;
   let isLeft = false;
   let wasOver = null;
+  /** What the daemon answered of it: the list that the page keeps has the newest sweeps only. */
+  let own = null;
 
   async function load() {
     cells = null;
@@ -50,7 +55,7 @@ export function sweepView({ model }, id) {
     } catch (error) {
       if (error.status === 404) setText(missing, `No sweep of this lab is ${id}.`);
       else if (error.status !== 0) tellError(error);
-      body.hidden = !model.sweeps.has(id);
+      body.hidden = !known();
       return;
     }
     if (isLeft) return;
@@ -65,21 +70,29 @@ export function sweepView({ model }, id) {
     place.replaceChildren(matrix.element);
     matrix.element.scrollLeft = scroll;
     showFailures();
-    model.apply("sweep", sweep);
+    own = sweep;
+    show();
+  }
+
+  /** The sweep as it was told last. */
+  function known() {
+    return model.sweeps.get(id) ?? own;
   }
 
   function show() {
-    const sweep = model.sweeps.get(id);
+    const sweep = known();
     if (!sweep) return;
     setText(name, sweep.name);
-    setState(state, sweep.state);
+    setState(state, ...standingOf(sweep));
     setTime(started, sweep.started_at);
-    setText(schedule, sweep.schedule ? ` by schedule ${sweep.schedule}` : "");
+    const { ordered_by: by, schedule, file, retry_of: earlier } = sweep;
+    setChildren(origin, [by, schedule, file, earlier], () => originOf(sweep));
     setText(counts, countsText(sweep.counts));
     setText(span, spanText(sweep, model.devices.values()));
     setProgress(progress, sweep);
     setReports(reports, sweep);
     cancel.hidden = isOver(sweep) || sweep.state === "ending" || !model.may("run");
+    retry.hidden = !isOver(sweep) || sweep.counts.failed + sweep.counts.cancelled === 0 || !model.may("run");
     if (wasOver === false && isOver(sweep)) {
       say(`${sweep.name} is over: ${countsText(sweep.counts)}`);
       load(); // cells that were never run have no event of their own
@@ -105,6 +118,7 @@ export function sweepView({ model }, id) {
     const groups = failureGroups([...cells.values()]);
     failureRows.set(groups.map((group) => [group.key, group]));
     failures.hidden = groups.length === 0;
+    setText(failureCount, `(${many(groups.reduce((sum, group) => sum + group.cells.length, 0), "cell")})`);
   }
 
   function showChosen(jobs) {
@@ -112,10 +126,17 @@ export function sweepView({ model }, id) {
   }
 
   async function cancelIt() {
-    const sweep = model.sweeps.get(id);
+    const sweep = known();
     const question = `Cancel ${sweep.name}? ${many(sweep.counts.open, "job")} will not be run. What is measured stays.`;
     if (!(await confirmed(question, "Cancel the sweep"))) return;
     await act(cancel, () => post(pathOf("sweeps", id, "cancel")), `${sweep.name} is cancelled`);
+  }
+
+  async function retryIt() {
+    const sweep = await act(retry, () => post(pathOf("sweeps", id, "retry")), `what failed in ${known().name} is started again`);
+    if (!sweep) return;
+    model.apply("sweep", sweep);
+    location.hash = addressOf("sweeps", sweep.id);
   }
 
   function update(changes) {
@@ -127,16 +148,30 @@ export function sweepView({ model }, id) {
   return view;
 }
 
-/** Cells without a result, those of one reason together. */
+/** Who began a sweep, and of which file it is. */
+function originOf({ ordered_by: by, schedule, file, retry_of: earlier }) {
+  return [
+    schedule && by ? ` by ${by}, as schedule ${schedule} does` : schedule ? ` by schedule ${schedule}` : by ? ` by ${by}` : null,
+    file ? ` from ${file}` : null,
+    earlier ? ", what failed in " : null,
+    earlier ? linkTo("sweeps", earlier) : null,
+  ];
+}
+
+/** Cells without a result, those of one reason together, whatever device it happened to. */
 export function failureGroups(cells) {
   const groups = new Map();
   for (const cell of cells) {
     if (!["failed", "skipped", "cancelled"].includes(cell.state)) continue;
-    const why = failureText(cell.failure).replace(`${cell.state}: `, "") || "no reason is known";
-    const hint = cell.failure?.hint ?? cell.failure?.remedy ?? null;
-    const key = `${cell.state}\n${why}`;
-    if (!groups.has(key)) groups.set(key, { key, state: cell.state, why, hint, cells: [] });
-    groups.get(key).cells.push(joined(cell.device, cell.model, cell.backend, cell.precision));
+    const of = (text) => failureText(text).replace(`${cell.state}: `, "") || "no reason is known";
+    const [why, ofAny] = [of(cell.failure), of(cell.failure_of_any ?? cell.failure)];
+    const key = `${cell.state}\n${ofAny}`;
+    const hint = cell.state === "failed" ? cell.remedy ?? null : null;
+    if (!groups.has(key)) groups.set(key, { key, state: cell.state, why, hint, device: cell.device, cells: [] });
+    const group = groups.get(key);
+    if (group.device !== cell.device) group.why = ofAny;
+    if (group.hint !== hint) group.hint = null;
+    group.cells.push(joined(cell.device, cell.model, cell.backend, cell.precision));
   }
   const order = ["failed", "skipped", "cancelled"];
   return [...groups.values()].sort((a, b) => order.indexOf(a.state) - order.indexOf(b.state) || b.cells.length - a.cells.length);
@@ -160,10 +195,15 @@ function failureRow() {
   };
 }
 
+/** «all (2)»: what was asked for, and what that was on the device. */
+function threadsText({ threads, threads_used: used }) {
+  return used && String(used) !== threads ? `${threads} (${used})` : threads;
+}
+
 function chosenLine(cell) {
   const state = stateElement();
   setState(state, cell.state);
-  const how = joined(cell.model, cell.backend, cell.precision, cell.threads && `threads ${cell.threads}`, cell.batch && `batch ${cell.batch}`, `repeat ${cell.repeat}`);
-  const time = cell.p50_ms !== null && cell.p50_ms !== undefined ? ` p50 ${milliseconds(cell.p50_ms)} ms` : "";
+  const how = joined(cell.model, cell.backend, cell.precision, cell.threads && `threads ${threadsText(cell)}`, cell.batch && `batch ${cell.batch}`, `repeat ${cell.repeat}`);
+  const time = cell.p50_ms !== null && cell.p50_ms !== undefined ? ` p50 ${latency(cell.p50_ms)}` : "";
   return h("p", {}, state, " ", linkTo("devices", cell.device), ` ${how}${time} `, failureText(cell.failure), " ", h("code", { class: "muted" }, cell.job_id));
 }

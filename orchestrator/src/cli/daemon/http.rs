@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use crate::api::{self, Api, ApiConfig, Now, Server, TokenFile};
 use crate::cli::context::Context;
-use crate::cli::print::{print_data, say};
+use crate::cli::print::{print_lines, say};
 use crate::config::Access;
 use crate::daemon::Daemon;
 use crate::lab::{self, LabError};
@@ -68,11 +68,12 @@ impl HttpFrontend {
             tokens,
             is_secure,
             host_names: access.host_names,
+            time_zone: access.time_zone.iana_name().unwrap_or("UTC").to_owned(),
         })?;
         let server = api::serve(&api, listener, tls).map_err(failed)?;
         let served = Served { api, server, scheme: if is_secure { "https" } else { "http" } };
         let url = served.url();
-        print_data(format!("{url}\n").as_bytes())?;
+        print_lines(&format!("{url}\n"))?;
         say(&format!("page and API: {url}"));
         Ok(HttpFrontend { now, served: Some(served) })
     }

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::cli::context::Context;
-use crate::cli::print::{print_data, say};
+use crate::cli::print::{print_lines, say};
 use crate::cli::{environment, exit};
 use crate::lab::LabError;
 
@@ -25,7 +25,7 @@ pub(super) fn run(context: &Context, arguments: &InstallArguments) -> Result<u8,
         .map_err(|error| LabError::internal(format!("failed to find this program's file: {error}")))?;
     let unit = unit(&program, &context.lab.path(Path::new("")));
     if !arguments.user {
-        print_data(unit.as_bytes())?;
+        print_lines(&unit)?;
         return Ok(exit::OK);
     }
     let path = user_units(context).join(UNIT);

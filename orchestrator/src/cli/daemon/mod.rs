@@ -8,7 +8,7 @@ use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::say;
+use crate::cli::print::{say, say_coloured};
 use crate::cli::signals::{Asked, Signals};
 use crate::config::{Access, DaemonConfig};
 use crate::daemon::{Daemon, LabSweeps};
@@ -140,7 +140,8 @@ fn reload(context: &Context, daemon: &mut Daemon, path: &Path, access: &Access) 
         }
         Err(error) => {
             let text = error.text();
-            say(&format!("{name} is refused, and the schedules of before stay in force:\n{text}"));
+            say(&format!("{name} is refused, and the schedules of before stay in force:"));
+            say_coloured(&text, false);
             let first = text.lines().next().unwrap_or_default().to_owned();
             daemon.note("config", Some(format!("refused, the schedules of before are in force: {first}")));
         }

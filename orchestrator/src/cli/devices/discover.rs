@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::{Format, say};
+use crate::cli::print::{Format, say, say_lines};
 use crate::cli::table::Table;
 use crate::config::{self, NewDevice};
 use crate::domain::TransportConfig;
@@ -54,12 +54,12 @@ fn print(context: &Context, found: &[Discovered]) -> Result<(), LabError> {
         return Ok(());
     }
     if found.is_empty() {
-        say("no phone is listed\n  help: check cable and power, and switch USB debugging on in its developer options");
+        let help = "  help: check cable and power, and switch USB debugging on in its developer options";
+        say_lines(&["no phone is listed", help]);
     }
     for one in found {
         if let Some(remedy) = &one.remedy {
-            let line = format!("{}: {}\n  help: {remedy}", one.serial, one.state);
-            say(&line.chars().filter(|c| !c.is_control() || *c == '\n').collect::<String>());
+            say_lines(&[&format!("{}: {}", one.serial, one.state), &format!("  help: {remedy}")]);
         }
     }
     Ok(())

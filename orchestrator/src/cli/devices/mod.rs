@@ -2,7 +2,7 @@ use clap::Subcommand;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::{Format, say};
+use crate::cli::print::{Format, say, say_lines};
 use crate::cli::table::Table;
 use crate::lab::{LabError, ProbeResult, Question};
 
@@ -160,8 +160,8 @@ fn tell_failures(answers: &[ProbeResult]) {
             say(&format!("{} was not asked: {used_by}", answer.device));
         }
         if let Some(failure) = &answer.failure {
-            let message: String = failure.message.chars().filter(|c| !c.is_control()).collect();
-            say(&format!("{}: {message}\n  help: {}", failure.kind, failure.kind.remedy()));
+            let help = format!("  help: {}", failure.remedy(&answer.device, None));
+            say_lines(&[&format!("{}: {}", failure.kind, failure.message), &help]);
         }
     }
 }

@@ -3,7 +3,7 @@ use jiff::Timestamp;
 use crate::cli::context::Context;
 use crate::cli::exit;
 use crate::cli::print::Format;
-use crate::cli::table::Table;
+use crate::cli::table::{Table, field_line};
 use crate::domain::{Device, DeviceFacts};
 use crate::lab::LabError;
 use crate::status::DeviceView;
@@ -84,7 +84,7 @@ pub(super) fn show(context: &Context, name: &str) -> Result<u8, LabError> {
     let views = context.lab.device_views(vec![context.lab.device(name)?])?;
     let Some(view) = views.into_iter().next() else { return Ok(exit::NOTHING) };
     let rows = fields(&view, &context.lab.address(&view.device));
-    let text = rows.iter().map(|(what, value)| format!("{what:<11} {}\n", printable(value))).collect();
+    let text = rows.iter().map(|(what, value)| field_line(what, 11, value)).collect();
     let rows = rows.into_iter().map(|(what, value)| vec![what.to_owned(), value]);
     Table::new(&["field", "value"], rows).text(text).json(&view).print(context.format)?;
     Ok(exit::OK)
@@ -176,8 +176,4 @@ fn seen(view: &DeviceView) -> String {
 
 fn tags(device: &Device) -> String {
     device.tags.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
-}
-
-fn printable(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).collect()
 }

@@ -21,7 +21,19 @@ pub(super) fn run(context: &Context, arguments: &UtilisationArguments) -> Result
     let rows = context.lab.utilisation(&devices, arguments.days)?;
     let is_for_people = context.format == Format::Human;
     let share = |share: f64| if is_for_people { format!("{:.1} %", share * 100.0) } else { format!("{share:.6}") };
-    let header = ["device", "busy", "idle", "locked", "broken", "jobs_a_day", "attempts", "failed", "failed_by_kind"];
+    let header = [
+        "device",
+        "busy",
+        "idle",
+        "locked",
+        "broken",
+        "out_of_service",
+        "not_known",
+        "jobs_a_day",
+        "attempts",
+        "failed",
+        "failed_by_kind",
+    ];
     let cells = rows.iter().map(|row| {
         let kinds = row.failed_by_kind.iter().map(|(kind, part)| format!("{kind} {}", share(*part)));
         vec![
@@ -30,6 +42,8 @@ pub(super) fn run(context: &Context, arguments: &UtilisationArguments) -> Result
             share(row.idle),
             share(row.locked),
             share(row.broken),
+            share(row.out_of_service),
+            share(row.not_known),
             format!("{:.1}", row.jobs_per_day),
             row.attempts.to_string(),
             share(row.failed),

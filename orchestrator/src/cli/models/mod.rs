@@ -5,7 +5,7 @@ use crate::catalog::{self, analysis};
 use crate::cli::context::Context;
 use crate::cli::exit;
 use crate::cli::print::{print_text, say};
-use crate::cli::table::{Table, text_table};
+use crate::cli::table::{Table, field_line, text_table};
 use crate::cli::words::one_of;
 use crate::domain::{
     ArtifactRef, Catalog, CatalogModel, InputRange, InputSpec, Precision, PublishedNetwork, WeightsFile, WeightsKind,
@@ -166,7 +166,7 @@ async fn each(context: &Context, catalog: &Catalog, chosen: &Chosen, verify: boo
     let line = |row: &Vec<String>| {
         let [model, weights, format, precision, part, status, file] = &row[..] else { return String::new() };
         let part = if part.is_empty() { String::new() } else { format!(", {part}") };
-        format!("{status:<6} {model} ({weights}, {format} {precision}{part}): {file}\n")
+        field_line(status, 6, &format!("{model} ({weights}, {format} {precision}{part}): {file}"))
     };
     let text = rows.iter().map(line).collect();
     Table::new(&header, rows).text(text).print(context.format)?;
@@ -270,7 +270,7 @@ async fn show(context: &Context, catalog: &Catalog, chosen: &Chosen) -> Result<u
 }
 
 fn line(what: &str, value: &str) -> String {
-    format!("{what:<14} {value}\n")
+    field_line(what, 14, value)
 }
 
 fn text(model: &CatalogModel) -> String {

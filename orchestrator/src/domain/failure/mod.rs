@@ -1,4 +1,5 @@
 use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 
 use farmctl_protocol::RunnerFailure;
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,38 @@ impl Failure {
     /// A failure without output of a program.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Failure {
         Failure { kind, message: message.into(), stderr_tail: Vec::new() }
+    }
+
+    /// What happened, without the name and the address of its device: the same text on each device that it happened to.
+    pub fn message_of_any_device(&self, device: &str) -> String {
+        let own = format!("on {device}: ");
+        let message = self.message.strip_prefix(&own).unwrap_or(&self.message);
+        let words = message.split(' ').map(|word| of_any_device(word, device));
+        words.collect::<Vec<_>>().join(" ")
+    }
+
+    /// What a person can do about it, where it happened to a job of this device and model.
+    pub fn remedy(&self, device: &str, model: Option<&str>) -> String {
+        let remedy = self.kind.remedy().replace("DEVICE", device);
+        model.map_or_else(|| remedy.clone(), |model| remedy.replace("NAME", model))
+    }
+}
+
+/// A word of a message; what names the device in it is left out.
+fn of_any_device(word: &str, device: &str) -> String {
+    let is_of_name = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_');
+    let core = word.trim_matches(|c: char| !c.is_alphanumeric() && !matches!(c, '[' | ']' | ':'));
+    let core = core.trim_end_matches(':');
+    if core.parse::<SocketAddr>().is_ok() || core.parse::<IpAddr>().is_ok() {
+        return word.replacen(core, "its address", 1);
+    }
+    let is_whole = |at: usize| {
+        let (before, after) = (&word[..at], &word[at + device.len()..]);
+        !before.ends_with(is_of_name) && !after.starts_with(is_of_name)
+    };
+    match word.find(device).filter(|at| !device.is_empty() && is_whole(*at)) {
+        Some(_) => word.replacen(device, "the device", 1),
+        None => word.to_owned(),
     }
 }
 
@@ -81,4 +114,33 @@ pub enum Refusal {
     Standing,
     /// Nobody was refused.
     None,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_failure_of_two_devices_has_one_text() {
+        let text =
+            |device: &str, message: &str| Failure::new(FailureKind::Unreachable, message).message_of_any_device(device);
+        let same = [
+            ["on d1: no such operator", "on d2: no such operator"],
+            ["connect to d1 at 10.0.0.1:22: refused", "connect to d2 at 10.0.0.2:22: refused"],
+            ["«d1» is away (10.0.0.1)", "«d2» is away (10.0.0.2)"],
+        ];
+        for [first, second] in same {
+            assert_eq!(text("d1", first), text("d2", second));
+        }
+        assert_eq!(text("d1", "d1-b and xd1 stay"), "d1-b and xd1 stay");
+        assert_eq!(text("pi", "at 12:30 it took 1.5 s"), "at 12:30 it took 1.5 s");
+    }
+
+    #[test]
+    fn a_remedy_names_what_it_is_about() {
+        let failure = Failure::new(FailureKind::ModelLoad, "no");
+        assert!(failure.remedy("d1", Some("mine")).contains("`farmctl models show mine`"));
+        let locked = Failure::new(FailureKind::Locked, "no");
+        assert!(locked.remedy("d1", None).contains("`farmctl devices unlock d1`"));
+    }
 }

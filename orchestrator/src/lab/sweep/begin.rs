@@ -7,8 +7,8 @@ use jiff::Timestamp;
 
 use crate::agent::{AgentMode, cell_record};
 use crate::domain::{
-    Catalog, Device, Failure, Plan, Record, RunStatus, Skipped, Submission, SweepId, SweepRow, SweepState,
-    TransportConfig, sha256_hex,
+    Catalog, Device, Failure, Plan, Record, RunStatus, Skipped, Submission, SweepDefinition, SweepId, SweepOrder,
+    SweepRow, SweepState, TransportConfig, sha256_hex,
 };
 use crate::lab::files::Renew;
 use crate::lab::{EngineSource, Lab, LabError, PlannedSweep, RunnerSource, VERSION};
@@ -16,7 +16,7 @@ use crate::lease::{LeaseError, live_holder};
 use crate::planner;
 use crate::progress::Progress;
 use crate::runners::HOST_TARGET;
-use crate::store::NewSweep;
+use crate::store::{NewSweep, people};
 
 use super::execute::{ProvidedFiles, SweepDevices, SweepExecution, SweepLease, SweepStart};
 
@@ -32,7 +32,7 @@ impl Lab {
         progress: &Progress,
     ) -> Result<SweepExecution, LabError> {
         let (models, runners) = self.provide(&mut planned, progress).await?;
-        let sweep = self.add(&planned, None)?;
+        let sweep = self.add(&mut planned, &self.person(), None)?;
         let lease = self.take_lease(&sweep.id)?;
         let PlannedSweep { inventory, catalog, definition, plan } = planned;
         let engines = EngineSource::new(self, &catalog, progress.clone());
@@ -55,7 +55,7 @@ impl Lab {
     ) -> Result<SweepId, LabError> {
         self.provide(&mut planned, progress).await?;
         let submission = Submission { by: by.to_owned(), at: self.now(), max_devices };
-        Ok(self.add(&planned, Some(&submission))?.id)
+        Ok(self.add(&mut planned, by, Some(&submission))?.id)
     }
 
     /// Looks at a new sweep before it is begun: whether it has anything to run, and which sweeps of the same file were
@@ -126,14 +126,29 @@ impl Lab {
         Ok(SweepLease { keeper, lease })
     }
 
-    /// Adds a new sweep to the store, whole.
-    fn add(&self, planned: &PlannedSweep, submission: Option<&Submission>) -> Result<SweepRow, LabError> {
+    /// Adds a new sweep to the store, whole; of one that no schedule begins, with who did.
+    fn add(&self, planned: &mut PlannedSweep, by: &str, submission: Option<&Submission>) -> Result<SweepRow, LabError> {
         let PlannedSweep { inventory, definition, plan, .. } = planned;
+        if definition.due.is_none() {
+            let schedule = definition.ordered.take().and_then(|order| order.schedule);
+            definition.ordered = Some(SweepOrder { by: by.to_owned(), schedule });
+        }
         let sweep = new_sweep(&definition.sweep.name, self.now());
         let skipped = records_of_skipped(&sweep, plan, &inventory.devices);
-        let new = NewSweep { skipped: &skipped, submission, ..NewSweep::new(&sweep, definition, plan) };
+        let order = people::order(&sweep.id, by, &what_is_begun(definition), sweep.started_at);
+        let order = definition.due.is_none().then_some(&order);
+        let new = NewSweep { skipped: &skipped, submission, order, ..NewSweep::new(&sweep, definition, plan) };
         self.store()?.create_sweep(&new)?;
         Ok(sweep)
+    }
+}
+
+/// What a person began, in words.
+fn what_is_begun(definition: &SweepDefinition) -> String {
+    match (&definition.retry_of, definition.schedule()) {
+        (Some(earlier), _) => format!("what failed in sweep {earlier}"),
+        (None, Some(schedule)) => format!("the sweep of schedule {schedule}"),
+        (None, None) => definition.config.clone(),
     }
 }
 

@@ -8,7 +8,7 @@ use crate::domain::{Record, Submission, SweepId, SweepRow};
 use crate::lab::{Lab, LabError};
 use crate::lease::live_holder;
 use crate::status;
-use crate::store::SweepCounts;
+use crate::store::{SweepCounts, SweepPage};
 
 /// A sweep as a person asks for it.
 #[derive(Debug, Serialize)]
@@ -22,9 +22,15 @@ pub struct SweepOverview {
     pub holder: Option<String>,
     /// Who keeps it, whatever the rules of retention say.
     pub pinned_by: Option<String>,
+    /// Whether that is the daemon.
+    pub is_held_by_daemon: bool,
     /// Who gave it to the daemon.
     #[serde(rename = "handed_over_by")]
     pub submitted_by: Option<String>,
+    /// Who began it; none where a schedule did.
+    pub ordered_by: Option<String>,
+    /// The schedule whose sweep it is.
+    pub schedule: Option<String>,
     /// Its file.
     pub config: Option<String>,
     /// The sweep whose failed jobs it runs again.
@@ -43,14 +49,14 @@ pub struct Unpinned {
 }
 
 impl Lab {
-    /// All sweeps, the newest first.
+    /// Sweeps, the newest first, at most so many.
     ///
     /// # Errors
     /// When the store can't be read.
-    pub fn sweep_overviews(&self) -> Result<Vec<SweepOverview>, LabError> {
+    pub fn sweep_overviews(&self, limit: u32) -> Result<Vec<SweepOverview>, LabError> {
         let (submissions, pins) = (self.submissions()?, self.pins()?);
-        let sweeps = self.store()?.sweeps()?.into_iter();
-        sweeps.map(|sweep| self.overview(&submissions, &pins, sweep)).collect()
+        let sweeps = self.store()?.sweeps_page(SweepPage { limit, ..SweepPage::default() })?;
+        sweeps.into_iter().map(|sweep| self.overview(&submissions, &pins, sweep)).collect()
     }
 
     /// One sweep.
@@ -78,9 +84,12 @@ impl Lab {
         let definition = store.definition(&sweep.id)?;
         Ok(SweepOverview {
             standing: status::sweep_status(sweep.state, holder.is_some(), submission.is_some()),
+            is_held_by_daemon: holder.as_ref().is_some_and(|holder| self.is_daemon(&holder.holder)),
             holder: holder.map(|holder| holder.holder),
             pinned_by: pins.get(&sweep.id).cloned(),
             submitted_by: submission.map(|submission| submission.by.clone()),
+            ordered_by: definition.as_ref().and_then(|it| it.ordered.as_ref()).map(|order| order.by.clone()),
+            schedule: definition.as_ref().and_then(|it| it.schedule()).map(str::to_owned),
             config: definition.as_ref().map(|definition| definition.config.clone()),
             retry_of: definition.and_then(|definition| definition.retry_of).map(|id| id.0),
             counts: store.counts(&sweep.id)?,

@@ -43,7 +43,7 @@ impl Lab {
             let reason = &first.reason;
             return Err(LabError::nothing(format!("no job of sweep {} can be run again: {reason}", earlier.id)));
         }
-        let definition = SweepDefinition { retry_of: Some(earlier.id), due: None, ..definition };
+        let definition = SweepDefinition { retry_of: Some(earlier.id), due: None, ordered: None, ..definition };
         Ok(PlannedSweep { inventory: self.inventory()?, catalog, definition, plan })
     }
 }

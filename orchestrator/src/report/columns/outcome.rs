@@ -1,6 +1,6 @@
 //! How it ended.
 
-use crate::domain::{Record, RunStatus};
+use crate::domain::{Failure, Record, RunStatus};
 
 use super::{Column, ColumnKind};
 
@@ -38,7 +38,9 @@ pub(super) const HELP: &[Column] = &[
         unit: "",
         description: "What a person can do about the failure.",
         value: |row| {
-            row.record.failure.as_ref().filter(|_| is_failed(row.record)).map(|failure| failure.kind.remedy()).into()
+            let job = &row.record.job;
+            let remedy = |failure: &Failure| failure.remedy(&job.device, Some(&job.model.name));
+            row.record.failure.as_ref().filter(|_| is_failed(row.record)).map(remedy).into()
         },
     },
     Column {

@@ -98,7 +98,7 @@ struct FailureText {
     kind: &'static str,
     message: String,
     cells: Vec<String>,
-    remedy: Option<&'static str>,
+    remedy: Option<String>,
 }
 
 impl FailureText {
@@ -106,9 +106,9 @@ impl FailureText {
         FailureText {
             status: group.status.as_str(),
             kind: group.kind,
-            message: single_line(group.message),
+            message: single_line(&group.message),
             cells: group.records.iter().map(|record| single_line(&axes.cell(&record.job))).collect(),
-            remedy: group.remedy,
+            remedy: group.remedy.as_deref().map(single_line),
         }
     }
 }

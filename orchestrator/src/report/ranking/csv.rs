@@ -1,9 +1,8 @@
 use crate::score::{RankedRow, Ranking, Term};
 
 use super::accuracy_word;
-use crate::report::text::csv_text;
 use crate::report::{Grid, ReportError};
-use crate::wording::single_line;
+use crate::wording::{csv_text, single_line};
 
 /// Columns before the figures.
 const BEFORE: [&str; 14] = [

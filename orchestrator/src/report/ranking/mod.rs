@@ -4,6 +4,7 @@ use crate::score::{AccuracySource, Figure, RankedRow, Ranking, Settings, Workloa
 
 use super::grid::{Grid, GridColumn};
 use super::label::number;
+use crate::wording::many;
 
 mod csv;
 mod json;
@@ -27,7 +28,7 @@ fn preamble(ranking: &Ranking, labels: &Labels) -> Vec<String> {
         }
     }));
     let workloads: Vec<String> = ranking.workloads.iter().map(|workload| labels.workload(workload)).collect();
-    lines.push(format!("{} workloads: {}.", workloads.len(), workloads.join(", ")));
+    lines.push(format!("{}: {}.", many(workloads.len() as u64, "workload"), workloads.join(", ")));
     lines.extend(Some(format!("All: {}.", labels.common)).filter(|_| !labels.common.is_empty()));
     lines
 }

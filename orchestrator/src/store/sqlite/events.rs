@@ -1,8 +1,29 @@
+use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
-use super::{SqliteStore, connection, corrupt, from_json, nanoseconds, to_json};
+use super::{SqliteStore, connection, corrupt, from_json, nanoseconds, timestamp, to_json};
 use crate::domain::{Event, SweepId};
-use crate::store::{EventStore, StoreError};
+use crate::store::{EventStore, PastEvents, StoreError};
+
+const OF_DEVICE: &str =
+    "SELECT sequence, event FROM events WHERE device = ?3 AND sequence < ?1 ORDER BY sequence DESC LIMIT ?2";
+
+/// The index of this name has the same words: SQLite takes it for these conditions and no others.
+const NOTABLE: &str = "
+    SELECT sequence, event FROM events INDEXED BY notable_events
+    WHERE device = ?3 AND sequence < ?1 AND device IS NOT NULL
+      AND NOT (event ->> '$.event' IN ('device_connecting', 'device_waiting', 'device_changed', 'device_restored',
+                                       'device_cleaned', 'push_started', 'push_progress', 'push_finished', 'run_started',
+                                       'run_phase')
+               OR event ->> '$.event' = 'run_finished' AND event ->> '$.status' IN ('ok', 'skipped', 'cancelled'))
+    ORDER BY sequence DESC LIMIT ?2";
+
+const ACTS: &str = "
+    SELECT sequence, event FROM events INDEXED BY acts
+    WHERE sequence < ?1
+      AND event ->> '$.event' IN ('sweep_ordered', 'cancel_requested', 'schedule_paused', 'schedule_resumed',
+                                  'device_locked', 'device_unlocked', 'device_released', 'clock_believed')
+    ORDER BY sequence DESC LIMIT ?2";
 
 impl EventStore for SqliteStore {
     fn append_event(&self, event: &Event) -> Result<(), StoreError> {
@@ -33,6 +54,26 @@ impl EventStore for SqliteStore {
         let sql = "SELECT event FROM events WHERE device = ?1 ORDER BY sequence DESC LIMIT ?2";
         let events = self.query("list events", sql, params![device, limit], |row| row.get::<_, String>(0))?;
         events.iter().rev().map(|json| from_json("an event", json)).collect()
+    }
+
+    fn past_events(
+        &self,
+        which: PastEvents<'_>,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<(u64, Event)>, StoreError> {
+        let before = before.and_then(|before| i64::try_from(before).ok()).unwrap_or(i64::MAX);
+        match which {
+            PastEvents::OfDevice(device) => numbered(self, OF_DEVICE, params![before, limit, device]),
+            PastEvents::NotableOfDevice(device) => numbered(self, NOTABLE, params![before, limit, device]),
+            PastEvents::Acts => numbered(self, ACTS, params![before, limit]),
+        }
+    }
+
+    fn first_event(&self, device: &str) -> Result<Option<Timestamp>, StoreError> {
+        let sql = "SELECT at_ns FROM events WHERE device = ?1 ORDER BY sequence LIMIT 1";
+        let found = self.query("look up the first event", sql, [device], |row| row.get::<_, i64>(0))?;
+        found.into_iter().next().map(timestamp).transpose()
     }
 
     fn new_events(&self, number: u64, limit: u32) -> Result<Vec<(u64, Event)>, StoreError> {

@@ -30,9 +30,15 @@ const UNFINISHED: &str = "
 const PAUSE: &str =
     "INSERT INTO schedule_pauses (schedule, paused_by, since_ns) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
 
+/// With the sweeps that people began by a schedule.
 const STARTS: &str = "
-    SELECT schedule, due_at_ns, state, why, sweep_id, settled_at_ns FROM schedule_starts
-    WHERE ?1 IS NULL OR schedule = ?1 ORDER BY due_at_ns DESC LIMIT ?2";
+    SELECT schedule, due_at_ns, state, why, sweep_id, settled_at_ns, NULL AS by FROM schedule_starts
+    WHERE ?1 IS NULL OR schedule = ?1
+    UNION ALL
+    SELECT definition ->> '$.ordered.schedule', started_at_ns, 'begun', NULL, id, started_at_ns,
+           definition ->> '$.ordered.by' FROM sweeps
+    WHERE definition ->> '$.ordered.schedule' IS NOT NULL AND (?1 IS NULL OR definition ->> '$.ordered.schedule' = ?1)
+    ORDER BY 2 DESC LIMIT ?2";
 
 impl ScheduleStore for SqliteStore {
     fn settled_until(&self, schedule: &str, rule: &str, now: Timestamp) -> Result<Timestamp, StoreError> {
@@ -143,6 +149,7 @@ struct StartRow {
     why: Option<String>,
     sweep_id: Option<String>,
     settled_at_ns: i64,
+    by: Option<String>,
 }
 
 impl StartRow {
@@ -154,6 +161,7 @@ impl StartRow {
             why: row.get(3)?,
             sweep_id: row.get(4)?,
             settled_at_ns: row.get(5)?,
+            by: row.get(6)?,
         })
     }
 
@@ -163,6 +171,7 @@ impl StartRow {
             state: self.state.parse().map_err(|error: String| corrupt("the state of a due time", &error))?,
             why: self.why,
             sweep_id: self.sweep_id.map(SweepId),
+            by: self.by,
             settled_at: timestamp(self.settled_at_ns)?,
         })
     }

@@ -18,6 +18,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("010_one_row_is_asked_for.sql"),
     include_str!("011_clock.sql"),
     include_str!("012_late_results.sql"),
+    include_str!("013_history.sql"),
 ];
 
 /// The version this program writes.

@@ -1,11 +1,11 @@
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, Params, Row, Transaction, named_params, params};
+use rusqlite::{OptionalExtension, Params, Row, ToSql, Transaction, named_params, params};
 
 use super::{
     SqliteStore, corrupt, events, from_json, nanoseconds, records, schedules, submissions, timestamp, to_json,
 };
 use crate::domain::{Event, Job, JobState, LabId, Record, SweepDefinition, SweepId, SweepRow, SweepState, SweepStep};
-use crate::store::{NewSweep, StoreError, SweepCounts, SweepStore, run_id};
+use crate::store::{NewSweep, StoreError, SweepCounts, SweepPage, SweepStore, run_id};
 
 const ADD_SWEEP: &str = "
     INSERT INTO sweeps (id, name, started_at_ns, finished_at_ns, farmctl_version, state, definition, priority)
@@ -42,6 +42,15 @@ const COUNTS: &str = "
                         FROM records WHERE sweep_id = ?1)
     SELECT jobs, open, ok, failed, skipped, cancelled FROM of_jobs, of_records";
 
+const SWEEPS_PAGE: &str = "
+    SELECT id, name, started_at_ns, finished_at_ns, farmctl_version, state FROM sweeps
+    WHERE (started_at_ns, id) < (?1, ?2)";
+
+/// What is looked through for words: of a sweep that is not over, all that a person may call its state.
+const SWEEP_TEXT: &str = "lower(concat_ws(char(10), id, name, definition ->> '$.config', definition ->> '$.due.schedule',
+    definition ->> '$.ordered.schedule', definition ->> '$.ordered.by',
+    CASE state WHEN 'open' THEN 'running waiting stopped' WHEN 'cancelling' THEN 'ending half-cancelled' ELSE state END))";
+
 const RECORDS: &str = "
     SELECT c.record FROM records c LEFT JOIN jobs j ON j.sweep_id = c.sweep_id AND j.job_id = c.job_id
     WHERE c.sweep_id = ?1
@@ -58,6 +67,7 @@ impl SweepStore for SqliteStore {
         let definition = to_json(new.definition)?;
         let jobs = new.jobs.iter().map(to_json).collect::<Result<Vec<_>, _>>()?;
         let skipped = new.skipped.iter().map(to_json).collect::<Result<Vec<_>, _>>()?;
+        let order = new.order.map(|event| to_json(event).map(|json| (event, json))).transpose()?;
         let added = self.transaction("add a sweep", |transaction| {
             let added = transaction.execute(
                 ADD_SWEEP,
@@ -77,6 +87,9 @@ impl SweepStore for SqliteStore {
             for (record, json) in new.skipped.iter().zip(&skipped) {
                 records::insert(transaction, record, json)?;
             }
+            if let Some((event, json)) = &order {
+                events::insert(transaction, event, json)?;
+            }
             if let Some(handed) = new.submission {
                 submissions::insert(transaction, &sweep.id, handed)?;
             }
@@ -95,6 +108,18 @@ impl SweepStore for SqliteStore {
         let sql = "SELECT id, name, started_at_ns, finished_at_ns, farmctl_version, state FROM sweeps
                    ORDER BY started_at_ns DESC, id DESC";
         self.list_sweeps(sql, [])
+    }
+
+    fn sweeps_page(&self, page: SweepPage<'_>) -> Result<Vec<SweepRow>, StoreError> {
+        let (before_ns, before_id) = page.before.map_or((i64::MAX, ""), |(at, id)| (nanoseconds(at), id));
+        let (limit, mut sql) = (i64::from(page.limit), SWEEPS_PAGE.to_owned());
+        let mut parameters: Vec<&dyn ToSql> = vec![&before_ns, &before_id, &limit];
+        for word in page.words {
+            parameters.push(word);
+            sql.push_str(&format!(" AND instr({SWEEP_TEXT}, ?{}) > 0", parameters.len()));
+        }
+        sql.push_str(" ORDER BY started_at_ns DESC, id DESC LIMIT ?3");
+        self.list_sweeps(&sql, parameters.as_slice())
     }
 
     fn newest_sweeps(&self, beginning: &str, limit: u32) -> Result<Vec<SweepRow>, StoreError> {

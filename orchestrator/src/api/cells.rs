@@ -1,0 +1,151 @@
+//! The cells of a sweep: what is measured there, and what came of it.
+
+use std::collections::{BTreeSet, HashMap};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{Failure, Job, JobId, Record, RunStatus, SweepId};
+use crate::score::Statistics;
+
+use super::endpoint::{Call, Items, limit_of};
+use super::{Api, Refusal};
+
+/// Most cells that are told at once.
+const MAX_RESULTS: u32 = 1000;
+const DEFAULT_RESULTS: u32 = 200;
+
+/// A cell of a sweep.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub(super) struct CellAnswer {
+    pub(super) device: String,
+    pub(super) job_id: String,
+    model: String,
+    weights: String,
+    backend: String,
+    precision: String,
+    /// A number, `big` or `all`.
+    threads: String,
+    /// The number that `big` or `all` was on the device, once it is measured.
+    threads_used: Option<u32>,
+    batch: u32,
+    scenario: String,
+    repeat: u32,
+    /// `waiting`, `running`, `ok`, `failed`, `skipped` or `cancelled`.
+    pub(super) state: String,
+    /// Median latency.
+    pub(super) p50_ms: Option<f64>,
+    /// Why it has no result.
+    pub(super) failure: Option<String>,
+    /// The same without the device's name: one text for what happened to many.
+    failure_of_any: Option<String>,
+    /// What a person can do about it.
+    remedy: Option<String>,
+}
+
+impl CellAnswer {
+    /// A cell that waits.
+    pub(super) fn of(job: &Job) -> CellAnswer {
+        CellAnswer {
+            device: job.device.clone(),
+            job_id: job.id.0.clone(),
+            model: job.model.name.clone(),
+            weights: job.model.weights.to_string(),
+            backend: job.backend.clone(),
+            precision: job.precision.to_string(),
+            threads: job.threads.to_string(),
+            threads_used: None,
+            batch: job.batch,
+            scenario: job.scenario.to_string(),
+            repeat: job.repeat,
+            state: "waiting".to_owned(),
+            p50_ms: None,
+            failure: None,
+            failure_of_any: None,
+            remedy: None,
+        }
+    }
+
+    /// A cell that has its record.
+    fn ended(record: &Record) -> CellAnswer {
+        let mut cell = CellAnswer::of(&record.job);
+        let p50_ns = Statistics::of(&record.measurement.samples_ns).map(|statistics| statistics.p50_ns);
+        let reported = record.measurement.averages_only().and_then(|figures| figures.median_ns);
+        cell.threads_used = record.measurement.threads;
+        cell.end(record.status, p50_ns.or(reported), record.failure.as_ref());
+        cell
+    }
+
+    /// Notes why it has no result.
+    pub(super) fn fail(&mut self, failure: Option<&Failure>) {
+        self.failure = failure.map(ToString::to_string);
+        let text = |failure: &Failure| format!("{}: {}", failure.kind, failure.message_of_any_device(&self.device));
+        self.failure_of_any = failure.map(text);
+        self.remedy = failure.map(|failure| failure.remedy(&self.device, Some(&self.model)));
+    }
+
+    /// Notes how it ended.
+    pub(super) fn end(&mut self, status: RunStatus, p50_ns: Option<u64>, failure: Option<&Failure>) {
+        self.state = status.as_str().to_owned();
+        self.p50_ms = p50_ns.filter(|_| status == RunStatus::Ok).map(|ns| ns as f64 / 1e6);
+        self.fail(failure);
+    }
+}
+
+impl Api {
+    /// The cells of a sweep as they are now.
+    pub(super) fn cells(&self, sweep: &SweepId) -> Result<Vec<CellAnswer>, Refusal> {
+        let jobs = self.store.jobs(sweep)?;
+        let running: BTreeSet<JobId> = self.store.live_runs(sweep, None)?.into_iter().map(|run| run.job_id).collect();
+        let mut records: HashMap<JobId, CellAnswer> = HashMap::new();
+        let mut others = Vec::new();
+        let known: BTreeSet<&JobId> = jobs.iter().map(|job| &job.id).collect();
+        for record in self.store.records(sweep)? {
+            let cell = CellAnswer::ended(&record);
+            if known.contains(&record.job.id) {
+                records.insert(record.job.id, cell);
+            } else {
+                others.push(cell);
+            }
+        }
+        let cell = |job: &Job| {
+            records.remove(&job.id).unwrap_or_else(|| {
+                let mut cell = CellAnswer::of(job);
+                if running.contains(&job.id) {
+                    cell.state = "running".to_owned();
+                }
+                cell
+            })
+        };
+        let mut cells: Vec<CellAnswer> = jobs.iter().map(cell).collect();
+        cells.append(&mut others);
+        Ok(cells)
+    }
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(super) struct ResultsQuery {
+    /// Most cells; 200 without it.
+    #[schemars(range(min = 1, max = 1000))]
+    limit: Option<u32>,
+    /// Where to go on: `next` of the part before.
+    after: Option<String>,
+}
+
+/// The cells of a sweep, part by part, in the order of the plan.
+pub(super) async fn results(call: Call<ResultsQuery>) -> Result<Items<CellAnswer>, Refusal> {
+    let ResultsQuery { limit, after } = call.query;
+    let limit = limit_of(limit, DEFAULT_RESULTS, MAX_RESULTS)? as usize;
+    let from = match after.map(|after| after.parse::<usize>()) {
+        None => 0,
+        Some(Ok(from)) => from,
+        Some(Err(_)) => return Err(Refusal::bad_request("`after` is what `next` was")),
+    };
+    let read = move |api: &Api| {
+        let cells = api.cells(&api.find_sweep(&call.name)?.id)?;
+        let end = from.saturating_add(limit).min(cells.len());
+        let next = (end < cells.len()).then(|| end.to_string());
+        Ok(Items { items: cells.into_iter().skip(from).take(limit).collect(), next })
+    };
+    call.api.blocking(read).await
+}
