@@ -56,7 +56,7 @@ fn patience(kind: FailureKind, standing: &Standing, timeouts: &Timeouts) -> Dura
         Refusal::Passing => timeouts.arrive_seconds,
         // Power that is off does not pass by itself.
         Refusal::Standing if standing.is_known && !kind.is_infrastructure() => timeouts.arrive_seconds,
-        Refusal::Standing => 0.0,
+        Refusal::Standing | Refusal::OwnLack => 0.0,
     };
     Duration::from_secs_f64(seconds)
 }
@@ -185,6 +185,12 @@ mod tests {
                 K::WorkdirUnusable,
                 ["give up", "wait", "wait"],
                 ["give up", "wait", "rest"],
+                ["give up", "give up", "rest"],
+            ),
+            (
+                K::LoginMissing,
+                ["give up", "give up", "wait"],
+                ["give up", "give up", "rest"],
                 ["give up", "give up", "rest"],
             ),
             (K::Unreachable, ["rest", "rest", "wait"], ["rest", "rest", "rest"], ["rest", "rest", "rest"]),

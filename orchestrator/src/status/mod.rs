@@ -210,7 +210,12 @@ fn availability(
 }
 
 fn is_unauthorized(failure: &Failure) -> bool {
-    let kinds = [FailureKind::LoginRefused, FailureKind::HostKeyChanged, FailureKind::HostKeyUnknown];
+    let kinds = [
+        FailureKind::LoginRefused,
+        FailureKind::LoginMissing,
+        FailureKind::HostKeyChanged,
+        FailureKind::HostKeyUnknown,
+    ];
     kinds.contains(&failure.kind)
 }
 

@@ -41,6 +41,8 @@ pub enum ErrorKind {
     NameUnavailable,
     /// The login was not accepted.
     LoginRefused,
+    /// This host has nothing to log in with.
+    LoginMissing,
     /// The server lets nobody in for now.
     LoginClosed,
     /// The host key is not the known one.
@@ -69,6 +71,7 @@ impl From<ErrorKind> for FailureKind {
             ErrorKind::NameUnknown => FailureKind::NameUnknown,
             ErrorKind::NameUnavailable => FailureKind::NameUnavailable,
             ErrorKind::LoginRefused => FailureKind::LoginRefused,
+            ErrorKind::LoginMissing => FailureKind::LoginMissing,
             ErrorKind::LoginClosed => FailureKind::LoginClosed,
             ErrorKind::HostKeyChanged => FailureKind::HostKeyChanged,
             ErrorKind::HostKeyUnknown => FailureKind::HostKeyUnknown,

@@ -46,6 +46,15 @@ pub(super) const CONNECTION: &[KindFacts] = &[
             then try `ssh` or `adb` by hand",
     },
     KindFacts {
+        kind: FailureKind::LoginMissing,
+        word: "login_missing",
+        blame: Blame::User,
+        retry: Retry::Never,
+        refusal: Refusal::OwnLack,
+        remedy: "name a key by identity_file, or give the ssh agent one (ssh-add); a daemon has an agent only where \
+            `farmctl daemon install` was given it",
+    },
+    KindFacts {
         kind: FailureKind::LoginClosed,
         word: "login_closed",
         blame: Blame::Transport,

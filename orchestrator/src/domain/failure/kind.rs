@@ -20,6 +20,8 @@ pub enum FailureKind {
     NameUnavailable,
     /// The server did not accept the login.
     LoginRefused,
+    /// This host has nothing to log in with.
+    LoginMissing,
     /// The server lets nobody in for now.
     LoginClosed,
     /// The host key is not the known one.

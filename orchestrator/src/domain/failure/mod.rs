@@ -112,6 +112,8 @@ pub enum Refusal {
     Passing,
     /// It stands until a person changes something. Of a device that had let us in, it may pass as well.
     Standing,
+    /// What is missing is on this host, so that nothing was refused yet: waiting for the device helps nobody.
+    OwnLack,
     /// Nobody was refused.
     None,
 }

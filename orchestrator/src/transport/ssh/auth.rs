@@ -36,7 +36,16 @@ pub(super) async fn log_in(
     hop: &Hop,
     options: &ConnectOptions,
 ) -> Result<(), TransportError> {
-    let mut login = Login { handle, hop, options, agent: None, tried: Vec::new(), hints: Vec::new(), methods: None };
+    let mut login = Login {
+        handle,
+        hop,
+        options,
+        agent: None,
+        tried: Vec::new(),
+        hints: Vec::new(),
+        has_offered: false,
+        methods: None,
+    };
     login.agent = login.connect_agent().await;
     if login.try_all().await? { Ok(()) } else { Err(login.refused()) }
 }
@@ -49,6 +58,8 @@ struct Login<'a> {
     /// What was offered, in words.
     tried: Vec<String>,
     hints: Vec<String>,
+    /// Whether the server was shown anything.
+    has_offered: bool,
     /// What the server last said that it accepts.
     methods: Option<MethodSet>,
 }
@@ -135,6 +146,7 @@ impl Login<'_> {
         let hash = self.rsa_hash(&PublicKey::from(key_data(&identity).clone())).await?;
         let Some(agent) = &mut self.agent else { return Ok(false) };
         self.tried.push(name.to_owned());
+        self.has_offered = true;
         let user = self.hop.user.clone();
         let result = match identity {
             AgentIdentity::PublicKey { key, .. } => {
@@ -190,6 +202,7 @@ impl Login<'_> {
         certificates: &[PathBuf],
     ) -> Result<bool, TransportError> {
         let key = Arc::new(key);
+        self.has_offered = true;
         let beside = with_ending(file, "-cert.pub");
         for path in certificates.iter().chain([&beside]) {
             let Ok(certificate) = load_openssh_certificate(path) else { continue };
@@ -212,6 +225,7 @@ impl Login<'_> {
 
     async fn try_password(&mut self, source: &SecretSource) -> Result<bool, TransportError> {
         let (password, name) = self.read_secret(source)?;
+        self.has_offered = true;
         let offered =
             |methods: &Option<MethodSet>, method| methods.as_ref().is_none_or(|known| known.contains(&method));
         if offered(&self.methods, MethodKind::Password) {
@@ -308,7 +322,7 @@ impl Login<'_> {
 
     fn read_secret(&self, source: &SecretSource) -> Result<(String, String), TransportError> {
         let missing = |reason: String| {
-            TransportError::new(ErrorKind::LoginRefused, format!("log in as {}: {reason}", self.hop))
+            TransportError::new(ErrorKind::LoginMissing, format!("log in as {}: {reason}", self.hop))
                 .with_hint("correct `password` in the farm file: it names a file or a variable that holds the password")
         };
         match source {
@@ -341,7 +355,8 @@ impl Login<'_> {
             }
             _ => String::new(),
         };
-        let error = TransportError::new(ErrorKind::LoginRefused, format!("log in as {}: {tried}{accepts}", self.hop));
+        let kind = if self.has_offered { ErrorKind::LoginRefused } else { ErrorKind::LoginMissing };
+        let error = TransportError::new(kind, format!("log in as {}: {tried}{accepts}", self.hop));
         // A key of each kind may have the same hint.
         let mut hints = self.hints.clone();
         hints.dedup();

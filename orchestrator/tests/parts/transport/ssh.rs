@@ -143,7 +143,7 @@ async fn the_default_key_files_are_tried() {
     let (board, home) = (board(), Home::new());
     let plain = SshEndpoint { identity_file: None, ..endpoint(&board) };
     let error = refused(plain.clone(), &options(home.path())).await;
-    assert_eq!(error.kind, ErrorKind::LoginRefused);
+    assert_eq!(error.kind, ErrorKind::LoginMissing);
     assert!(error.message.contains("nothing to log in with") && error.message.contains("publickey"), "{error}");
     fs::copy(&board.identity.path, home.path().join(".ssh/id_ed25519")).unwrap();
     try_connect(plain, &options(home.path())).await.unwrap();
@@ -169,7 +169,7 @@ async fn a_refused_login_tells_what_was_tried_but_no_secret() {
     let missing = SecretSource::Environment("NOT_SET".to_owned());
     let unset = SshEndpoint { identity_file: Some(key.path), password: Some(missing), ..endpoint(&board) };
     let error = refused(unset, &options(home.path())).await;
-    assert_eq!(error.kind, ErrorKind::LoginRefused);
+    assert_eq!(error.kind, ErrorKind::LoginMissing);
     assert!(error.message.contains("NOT_SET"), "{error}");
 }
 
@@ -181,7 +181,7 @@ async fn an_encrypted_key_works_through_the_agent() {
         fs::write(board.home.join(".ssh/authorized_keys"), key.public().unwrap() + "\n").unwrap();
         let own = SshEndpoint { identity_file: Some(key.path.clone()), ..endpoint(&board) };
         let error = refused(own.clone(), &options(home.path())).await;
-        assert_eq!(error.kind, ErrorKind::LoginRefused);
+        assert_eq!(error.kind, ErrorKind::LoginMissing);
         assert!(error.message.contains("encrypted"), "{error}");
         assert!(error.hint.unwrap().contains("ssh-add"));
 
