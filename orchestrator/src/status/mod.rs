@@ -211,6 +211,7 @@ fn availability(
 
 fn is_unauthorized(failure: &Failure) -> bool {
     let kinds = [
+        FailureKind::Unauthorized,
         FailureKind::LoginRefused,
         FailureKind::LoginMissing,
         FailureKind::HostKeyChanged,

@@ -45,6 +45,8 @@ pub enum ErrorKind {
     LoginMissing,
     /// The server lets nobody in for now.
     LoginClosed,
+    /// A phone waits for a person to let this host in, or this user may not open its USB device.
+    Unauthorized,
     /// The host key is not the known one.
     HostKeyChanged,
     /// No host key is known.
@@ -73,6 +75,7 @@ impl From<ErrorKind> for FailureKind {
             ErrorKind::LoginRefused => FailureKind::LoginRefused,
             ErrorKind::LoginMissing => FailureKind::LoginMissing,
             ErrorKind::LoginClosed => FailureKind::LoginClosed,
+            ErrorKind::Unauthorized => FailureKind::Unauthorized,
             ErrorKind::HostKeyChanged => FailureKind::HostKeyChanged,
             ErrorKind::HostKeyUnknown => FailureKind::HostKeyUnknown,
             ErrorKind::ConnectionLost => FailureKind::ConnectionLost,

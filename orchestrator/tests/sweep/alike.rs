@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use testlab::{AdbServer, Board, Phone, PhoneOptions};
+use testlab::{AdbFront, AdbServer, Board, FrontName, Phone, PhoneOptions};
 
 use super::support::{Lab, QUICK, adb_device, farm, lasting, ssh_device};
 
@@ -81,6 +81,27 @@ fn a_phone_without_tools_to_hash_or_unpack_runs_all_the_same() {
     *bytes.last_mut().unwrap() ^= 1;
     std::fs::write(&runner, bytes).unwrap();
     lab.sweep(&["configs/quick.yaml"]).expect_code(0);
+    assert_eq!(lab.row("phone")["status"], "ok");
+}
+
+#[test]
+fn a_phone_that_waits_for_a_tap_is_waited_for() {
+    let (server, phone) = (AdbServer::start().unwrap(), Phone::start().unwrap());
+    server.connect(phone.address()).unwrap();
+    let front = AdbFront::start(server.address()).unwrap();
+    let (real, shown, usb) = (phone.address().to_string(), "R58M123".to_owned(), Some("1-5".to_owned()));
+    let name = FrontName { real, shown, usb, state: Some("unauthorized".to_owned()) };
+    front.set_names(vec![name.clone()]);
+    let lab = Lab::new();
+    let transport = format!("{{ adb: {{ serial: R58M123, server: '{}' }} }}", front.address());
+    lab.write("farms/lab.yaml", &farm(&[format!("  - name: phone\n    transport: {transport}\n")]));
+    lab.write("configs/quick.yaml", QUICK);
+    let mut running = lab.start(&["configs/quick.yaml"]);
+    let retrying = running.wait_for("device_retrying", None);
+    assert_eq!(retrying["failure"]["kind"], "unauthorized", "{retrying}");
+    assert!(retrying["failure"]["message"].as_str().unwrap().contains("accept this host's key"), "{retrying}");
+    front.set_names(vec![FrontName { state: None, ..name }]);
+    running.finish().expect_code(0);
     assert_eq!(lab.row("phone")["status"], "ok");
 }
 

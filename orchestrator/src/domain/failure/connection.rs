@@ -63,6 +63,15 @@ pub(super) const CONNECTION: &[KindFacts] = &[
         remedy: "wait until the device has booted; if it lasts, look for /etc/nologin on it",
     },
     KindFacts {
+        kind: FailureKind::Unauthorized,
+        word: "unauthorized",
+        blame: Blame::User,
+        retry: Retry::Infrastructure,
+        refusal: Refusal::Passing,
+        remedy: "unlock the phone and accept this host's key on its screen (tick «Always allow»); where this user may not \
+            open the USB device, install udev rules for it",
+    },
+    KindFacts {
         kind: FailureKind::HostKeyChanged,
         word: "host_key_changed",
         blame: Blame::User,

@@ -24,6 +24,8 @@ pub enum FailureKind {
     LoginMissing,
     /// The server lets nobody in for now.
     LoginClosed,
+    /// The phone waits for a person to let this host in, or this host for leave to open its USB device.
+    Unauthorized,
     /// The host key is not the known one.
     HostKeyChanged,
     /// No host key is known.

@@ -178,7 +178,7 @@ async fn find_device(server: &Server, endpoint: &AdbEndpoint, patience: Patience
     pick(endpoint, &listed, server)?.ok_or_else(|| {
         let kind = match server_says(&said) {
             ServerWord::Refused => ErrorKind::Refused,
-            ServerWord::Unauthorized => ErrorKind::LoginRefused,
+            ServerWord::Unauthorized => ErrorKind::Unauthorized,
             _ => ErrorKind::Unreachable,
         };
         let check = "check that debugging over TCP or Wi-Fi is on, and its port: `adb tcpip 5555` turns it on by USB";

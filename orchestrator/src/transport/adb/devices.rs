@@ -69,7 +69,7 @@ impl AdbDevice {
     /// The error of a device that is listed but can't be used, with what a person can do.
     pub(super) fn unusable(&self, server: &str) -> TransportError {
         let (kind, hint) = match self.state.as_str() {
-            "unauthorized" => (ErrorKind::LoginRefused, TO_AUTHORIZE),
+            "unauthorized" => (ErrorKind::Unauthorized, TO_AUTHORIZE),
             "authorizing" | "connecting" => (ErrorKind::Unreachable, "it is being connected; try again in a moment"),
             "offline" => (
                 ErrorKind::Unreachable,
@@ -85,7 +85,7 @@ impl AdbDevice {
                 (ErrorKind::Unreachable, "it is in its bootloader; boot Android with `fastboot reboot`")
             }
             "detached" => (ErrorKind::Unreachable, "another program holds it; attach it with `adb attach`"),
-            state if state.starts_with("no permissions") || state == "noperm" => (ErrorKind::LoginRefused, TO_PERMIT),
+            state if state.starts_with("no permissions") || state == "noperm" => (ErrorKind::Unauthorized, TO_PERMIT),
             _ => (ErrorKind::Unreachable, "`adb devices -l` shows its state; it must be `device`"),
         };
         let message = format!("connect to adb {} by {server}: its state is «{}»", self.serial, self.state);
@@ -285,8 +285,8 @@ mod tests {
     #[test]
     fn every_state_has_its_remedy() {
         for (state, kind, remedy) in [
-            ("unauthorized", ErrorKind::LoginRefused, "accept this host's key"),
-            ("no permissions (x); see [y]", ErrorKind::LoginRefused, "udev"),
+            ("unauthorized", ErrorKind::Unauthorized, "accept this host's key"),
+            ("no permissions (x); see [y]", ErrorKind::Unauthorized, "udev"),
             ("offline", ErrorKind::Unreachable, "adb reconnect offline"),
             ("authorizing", ErrorKind::Unreachable, "moment"),
             ("recovery", ErrorKind::Unreachable, "adb reboot"),

@@ -97,7 +97,7 @@ pub(super) async fn watched<T>(
 /// A server or device that was there when the connection was made, and now is not, is a connection that broke.
 fn lost(error: TransportError) -> TransportError {
     match error.kind {
-        ErrorKind::Refused | ErrorKind::Unreachable | ErrorKind::LoginRefused => {
+        ErrorKind::Refused | ErrorKind::Unreachable | ErrorKind::Unauthorized => {
             TransportError { kind: ErrorKind::ConnectionLost, ..error }
         }
         _ => error,

@@ -40,7 +40,7 @@ impl Refusal {
             Refusal::Fail(reason) => {
                 let word = server_says(&reason);
                 let kind = match word {
-                    ServerWord::Unauthorized | ServerWord::NoPermission => ErrorKind::LoginRefused,
+                    ServerWord::Unauthorized | ServerWord::NoPermission => ErrorKind::Unauthorized,
                     ServerWord::Ambiguous => ErrorKind::NameUnknown,
                     ServerWord::Closed | ServerWord::Gone => ErrorKind::ConnectionLost,
                     ServerWord::Refused => ErrorKind::Refused,
