@@ -121,8 +121,8 @@ impl Farm {
         Ok(())
     }
 
-    /// Lets the adb server connect what the farm file names by serial. The proxies must be served meanwhile, so this may
-    /// not block their thread.
+    /// Lets the adb server connect what the farm file names by serial. The proxies must be served meanwhile, so this
+    /// may not block their thread.
     ///
     /// # Errors
     /// When a phone does not become a device.
@@ -148,7 +148,8 @@ impl Farm {
     /// The text of a farm file for these devices.
     pub fn inventory(&self) -> String {
         let mut text = format!(
-            "# Virtual devices, written by testlab; this file goes when testlab ends.\n{CONTROL_MARK}{}\n{MARK}\n{SHARED}devices:\n",
+            "# Virtual devices, written by testlab; this file goes when testlab ends.\n{CONTROL_MARK}{}\n{MARK}\n\
+             {SHARED}devices:\n",
             self.control_socket().display()
         );
         for device in &self.devices {
@@ -191,8 +192,8 @@ impl Farm {
     fn describe_board(&self, text: &mut String, device: &LabDevice, login: Login<'_>) -> std::fmt::Result {
         writeln!(
             text,
-            "  - name: {}\n    tags: [virtual, board, arch={}]\n    transport:\n      ssh:\n        host: 127.0.0.1\n        \
-             port: {}\n        user: {}\n        identity_file: {}\n        known_hosts: {}",
+            "  - name: {}\n    tags: [virtual, board, arch={}]\n    transport:\n      ssh:\n        \
+             host: 127.0.0.1\n        port: {}\n        user: {}\n        identity_file: {}\n        known_hosts: {}",
             device.name,
             login.arch,
             device.proxy.address().port(),

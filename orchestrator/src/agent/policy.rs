@@ -46,9 +46,9 @@ pub(super) enum DeviceDecision {
     GiveUp,
 }
 
-/// How long a device may refuse in this way before that counts. Once it has answered in a sweep, all that it refuses may
-/// pass. Before that, only what passes by itself may; of a device that answered earlier sweeps, what a person would have
-/// to change may have its cause in a boot that is not over.
+/// How long a device may refuse in this way before that counts. Once it has answered in a sweep, all that it refuses
+/// may pass. Before that, only what passes by itself may; of a device that answered earlier sweeps, what a person would
+/// have to change may have its cause in a boot that is not over.
 fn patience(kind: FailureKind, standing: &Standing, timeouts: &Timeouts) -> Duration {
     let seconds = match kind.refusal() {
         Refusal::None => 0.0,

@@ -156,8 +156,8 @@ impl<'a> Worker<'a> {
         Ok(lease)
     }
 
-    /// Takes what the device shares with others, whatever sweep uses those: its machine, and a place among the devices of
-    /// its farm. `None`, when one of them is taken: nothing is kept then, so that nobody waits for this one.
+    /// Takes what the device shares with others, whatever sweep uses those: its machine, and a place among the devices
+    /// of its farm. `None`, when one of them is taken: nothing is kept then, so that nobody waits for this one.
     async fn take_shared(&mut self) -> Result<Option<Vec<Lease>>, AgentError> {
         let Device { exclusive, max_parallel, farm, .. } = self.device;
         let mut taken = Vec::new();

@@ -246,7 +246,9 @@ impl Endpoints {
         });
         if let Some(body) = body {
             operation["requestBody"] = json!({"required": true, "content": {"application/json": {"schema": body}}});
-            let header = json!({"name": "X-Farmctl", "in": "header", "required": true, "schema": {"type": "string", "enum": ["1"]}});
+            let header = json!({
+                "name": "X-Farmctl", "in": "header", "required": true, "schema": {"type": "string", "enum": ["1"]}
+            });
             operation["parameters"].as_array_mut().into_iter().for_each(|all| all.push(header.clone()));
         }
         let item = self.paths.entry(path).or_insert_with(|| json!({}));

@@ -5,8 +5,8 @@
 //! store, what is done goes there. Never blocks the runtime on the store or a file.
 //!
 //! Reading order: `routes` (all there is), `endpoint` (how a route is served and documented), `guard` (who gets in),
-//! `devices`, `utilisation`, `sweeps`, `cells`, `history`, `schedules` and `lab` (what is answered), `start` (what is done), `live` (who is told of changes),
-//! `server` (connections).
+//! `devices`, `utilisation`, `sweeps`, `cells`, `history`, `schedules` and `lab` (what is answered), `start` (what is
+//! done), `live` (who is told of changes), `server` (connections).
 
 mod background;
 mod cells;
@@ -74,7 +74,8 @@ const STARTERS: usize = 4;
 const WRITES_AT_ONCE: u32 = 60;
 const WRITES_EACH: Duration = Duration::from_secs(1);
 
-/// Refusals of one address that are logged: so many at once, then one every so often. A log is not for guessers to fill.
+/// Refusals of one address that are logged: so many at once, then one every so often. A log is not for guessers to
+/// fill.
 const REFUSALS_AT_ONCE: u32 = 30;
 const REFUSALS_EACH: Duration = Duration::from_secs(10);
 

@@ -86,7 +86,8 @@ fn endpoints() -> Endpoints {
             &api("/events"),
             "text/event-stream",
             Some(Role::View),
-            "The lab, its devices, schedules and open sweeps, then changes as they come: events `lab`, `device`, `sweep`, `cell`, `schedule` and `log`",
+            "The lab, its devices, schedules and open sweeps, then changes as they come: events `lab`, `device`, \
+             `sweep`, `cell`, `schedule` and `log`",
             get(live::events),
         )
         .event::<LabAnswer>("/api/v1/events", "lab")

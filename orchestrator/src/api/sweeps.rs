@@ -75,7 +75,8 @@ pub(super) struct ListQuery {
     limit: Option<u32>,
     /// Where to go on: `next` of the part before.
     before: Option<String>,
-    /// Words that each stand somewhere in a sweep's identifier, name, state, file, schedule, or the name of who began it.
+    /// Words that each stand somewhere in a sweep's identifier, name, state, file, schedule, or the name of who began
+    /// it.
     #[schemars(length(max = 200))]
     q: Option<String>,
 }

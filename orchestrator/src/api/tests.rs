@@ -527,7 +527,8 @@ async fn requests_of_other_sites_and_forms_are_refused() {
     assert_eq!(asked.store.device_locks(Some("a"), Timestamp::now()).unwrap(), [], "nothing of it was done");
     for method in ["PUT", "DELETE", "OPTIONS", "TRACE", "BREW"] {
         let text = format!(
-            "{method} /api/v1/lab HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-Farmctl: 1\r\nContent-Type: application/json\r\n\r\n"
+            "{method} /api/v1/lab HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-Farmctl: 1\r\n\
+             Content-Type: application/json\r\n\r\n"
         );
         assert_eq!(asked.send(text).await.0, 405, "{method}");
     }
@@ -608,7 +609,8 @@ async fn tokens_let_in_who_they_are_of_and_no_further_than_their_role() {
     assert!(status == 200 && body.contains(r#""name":"run""#) && body.contains(r#""needs_login":true"#), "{body}");
     assert_eq!(asked.post("/api/v1/devices/a/unlock", "{}", &session).await.0, 200);
     let logout = format!(
-        "POST /api/v1/logout HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-Farmctl: 1\r\nContent-Type: application/json\r\n{session}\r\n"
+        "POST /api/v1/logout HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-Farmctl: 1\r\n\
+         Content-Type: application/json\r\n{session}\r\n"
     );
     assert_eq!(asked.send(logout).await.0, 204);
     assert_eq!(asked.get_with("/api/v1/session", &session).await.0, 401);

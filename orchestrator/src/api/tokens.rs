@@ -372,7 +372,10 @@ mod tests {
         let path = folder.path().join("tokens");
         for mode in [0o640, 0o604, 0o620, 0o666] {
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-            let refused = matches!(file.tokens(), Err(TokenError::Secret(SecretError::Open { mode: found, .. })) if found == mode);
+            let refused = match file.tokens() {
+                Err(TokenError::Secret(SecretError::Open { mode: found, .. })) => found == mode,
+                _ => false,
+            };
             assert!(refused);
         }
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();

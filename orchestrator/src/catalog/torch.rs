@@ -74,8 +74,8 @@ fn run(
     }
 }
 
-/// The end of what the script says: Python tells there what went wrong. All of it is read, so that the script isn't held
-/// up.
+/// The end of what the script says: Python tells there what went wrong. All of it is read, so that the script isn't
+/// held up.
 fn last_words(mut pipe: impl Read) -> Vec<u8> {
     let (mut told, mut piece) = (Vec::new(), [0; TOLD_BYTES]);
     while let Ok(read @ 1..) = pipe.read(&mut piece) {

@@ -24,8 +24,8 @@ pub enum Format {
     Markdown,
 }
 
-/// Writes lines for people, or a table, to stdout. Each line is guarded, and each value has to be before it becomes a part
-/// of one: a line break in it is not told from ours here.
+/// Writes lines for people, or a table, to stdout. Each line is guarded, and each value has to be before it becomes a
+/// part of one: a line break in it is not told from ours here.
 pub(super) fn print_lines(text: &str) -> Result<(), LabError> {
     print_file(printable(text, false).as_bytes())
 }
@@ -35,8 +35,8 @@ pub(super) fn print_coloured_lines(text: &str, is_coloured: bool) -> Result<(), 
     print_file(printable(text, is_coloured).as_bytes())
 }
 
-/// Writes what is a file elsewhere to stdout: a report, a script, packed samples. Whoever made it has guarded what is in
-/// it. A reader that has seen enough (`| head`) is no error.
+/// Writes what is a file elsewhere to stdout: a report, a script, packed samples. Whoever made it has guarded what is
+/// in it. A reader that has seen enough (`| head`) is no error.
 pub(super) fn print_file(bytes: &[u8]) -> Result<(), LabError> {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {

@@ -22,7 +22,10 @@ pub(super) struct ScoreArguments {
     #[arg(long, default_value = "aiotbench", value_parser = one_of(SCORES, name, description).map(Kind))]
     kind: Kind,
     /// Where accuracies come from
-    #[arg(long, default_value = "measured", value_parser = one_of(AccuracySource::ALL, AccuracySource::as_str, AccuracySource::description))]
+    #[arg(
+        long, default_value = "measured",
+        value_parser = one_of(AccuracySource::ALL, AccuracySource::as_str, AccuracySource::description)
+    )]
     accuracy: AccuracySource,
     /// Count a multiply-add as two operations (FLOPs), not as one (MACs)
     #[arg(long)]

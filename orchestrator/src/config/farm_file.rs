@@ -71,9 +71,9 @@ pub(super) struct DeviceEntry {
     pub(super) android: Option<AndroidEntry>,
     /// Commands on this host that may bring it back when it fails.
     pub(super) recovery: Option<RecoveryEntry>,
-    /// A word for the machine that it shares with others (`bench-pc`): of all devices with this word, one is worked on at a
-    /// time, whatever sweeps use them. Boards that are played by one computer, or that hang on one power supply, would slow
-    /// each other down.
+    /// A word for the machine that it shares with others (`bench-pc`): of all devices with this word, one is worked on
+    /// at a time, whatever sweeps use them. Boards that are played by one computer, or that hang on one power supply,
+    /// would slow each other down.
     pub(super) exclusive: Option<String>,
     /// Takes it out of service: the reason, which its skipped cells will give.
     #[schemars(length(min = 1))]

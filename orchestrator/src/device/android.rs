@@ -9,14 +9,17 @@ use super::{run_checked, transport_failure};
 
 /// Prints which boot this is. Then what Android's properties say, as `getprop` writes it (`[name]: [value]`), and whose
 /// commands these are; nothing of that on any other system. Goes before the probe's own script, in the same round trip.
-pub(super) const PROPERTIES_SCRIPT: &str = r"
+pub(super) const PROPERTIES_SCRIPT: &str = concat!(
+    r"
 boot=
 read -r boot 2> /dev/null < /proc/sys/kernel/random/boot_id && printf 'boot %s\n' $boot
 if command -v getprop > /dev/null 2>&1; then
 printf 'uid %s\n' $(id -u)
-getprop | grep -E '^\[(sys\.boot_completed|ro\.(serialno|product\.|build\.(product|fingerprint|version\.)|soc\.model|board\.platform|hardware))'
+getprop | grep -E '^\[(sys\.boot_completed|ro\.(serialno|product\.|build\.(product|fingerprint|version\.)",
+    r"|soc\.model|board\.platform|hardware))'
 fi
-";
+"
+);
 
 /// Longest property that is kept: Android's own limit is 92 bytes for most, and fingerprints may be longer.
 const MAX_VALUE_CHARS: usize = 256;

@@ -76,7 +76,8 @@ pub struct Session {
 pub struct Heard {
     /// When its answer came.
     pub at: Instant,
-    /// How far its clock was ahead of this host's (behind: negative), where that is more than the answer's way explains.
+    /// How far its clock was ahead of this host's (behind: negative), where that is more than the answer's way
+    /// explains.
     pub clock_off_ms: Option<i64>,
 }
 
@@ -356,8 +357,8 @@ async fn say_hello(
     Ok((hello, Heard { at: Instant::now(), clock_off_ms }))
 }
 
-/// How far a device's clock is ahead of this host's, when it is off for sure: it was read at some moment of the time that
-/// the answer took.
+/// How far a device's clock is ahead of this host's, when it is off for sure: it was read at some moment of the time
+/// that the answer took.
 fn clock_off_ms(unix_ms: u64, asked_at: Timestamp, took: Duration) -> Option<i64> {
     /// Clocks that nobody set to the second are no news.
     const ALLOWED_MS: u64 = 5_000;
@@ -381,7 +382,8 @@ fn check_hello(name: &str, sha256: &str, hello: Hello) -> Result<Hello, Failure>
         return Err(Failure::new(
             FailureKind::RunnerProtocol,
             format!(
-                "the runner on {name} speaks protocol {}, this farmctl {PROTOCOL_VERSION}: build it from the same source",
+                "the runner on {name} speaks protocol {}, this farmctl {PROTOCOL_VERSION}: build it from the same \
+                 source",
                 hello.protocol
             ),
         ));

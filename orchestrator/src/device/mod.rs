@@ -1,7 +1,7 @@
 //! What we do to one device: bring it up, put files on it, run a job, follow it through a broken cable.
 //!
-//! Main type: [`Session`], a device that answered and whose runner speaks. Knows jobs and runners, but neither the store
-//! nor other devices, and keeps no truth: whatever is lost here is found again on the device.
+//! Main type: [`Session`], a device that answered and whose runner speaks. Knows jobs and runners, but neither the
+//! store nor other devices, and keeps no truth: whatever is lost here is found again on the device.
 
 use std::time::Duration;
 

@@ -181,8 +181,8 @@ impl Lab {
         Ok(status::utilisation_of_days(self.store()?.as_ref(), &devices, days, self.now())?)
     }
 
-    /// What happened to a device, with the number of each event, the newest last, at most so much; `with_runs`: also what
-    /// happens in every run. One that no farm file has any more has a history all the same.
+    /// What happened to a device, with the number of each event, the newest last, at most so much; `with_runs`: also
+    /// what happens in every run. One that no farm file has any more has a history all the same.
     ///
     /// # Errors
     /// When nothing is known of such a device.
@@ -213,8 +213,8 @@ impl Lab {
         Ok(events)
     }
 
-    /// Keeps every sweep off a device for this long; with `force`, in the place of another person. Returns until when, and
-    /// who uses it now: a run under way ends first.
+    /// Keeps every sweep off a device for this long; with `force`, in the place of another person. Returns until when,
+    /// and who uses it now: a run under way ends first.
     ///
     /// # Errors
     /// When there is no such device, no reason, or somebody else has it locked.

@@ -1,8 +1,8 @@
 //! What a lab can do: plan, begin, go on with, cancel and conclude sweeps, have files ready, ask devices, tidy, notify.
 //!
-//! Main type: [`Lab`], which stands between the faces (`cli`, `api`, `daemon`) and `agent`. A face reads what was asked,
-//! makes a call of it, and prints, serves or schedules the answer. Knows no format, colour, exit code or HTTP status;
-//! reads no environment: what it takes of that is handed to it as [`Environment`].
+//! Main type: [`Lab`], which stands between the faces (`cli`, `api`, `daemon`) and `agent`. A face reads what was
+//! asked, makes a call of it, and prints, serves or schedules the answer. Knows no format, colour, exit code or HTTP
+//! status; reads no environment: what it takes of that is handed to it as [`Environment`].
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};

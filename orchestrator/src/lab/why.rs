@@ -68,8 +68,8 @@ impl Lab {
             Some(holder) if self.is_daemon(&holder.holder) => lines.push("The daemon carries it out.".to_owned()),
             Some(holder) => lines.push(format!("{} carries it out.", holder.holder)),
             None if handed.is_some() && sweep.state == SweepState::Open => lines.push(format!(
-                "Nobody carries it out; it is the daemon's. Where no daemon runs: `farmctl daemon`, or `farmctl sweep --resume {} \
-                 --local`.",
+                "Nobody carries it out; it is the daemon's. Where no daemon runs: `farmctl daemon`, or `farmctl sweep \
+                 --resume {} --local`.",
                 sweep.id
             )),
             None if !sweep.state.is_over() => {
@@ -119,7 +119,8 @@ fn device_reasons(store: &dyn Store, device: &Device, now: Timestamp) -> Result<
         DeviceState::Quarantined => {
             let since = status.since.map_or_else(String::new, |since| format!(" since {since:.0}"));
             lines.push(format!(
-                "{name} is quarantined{since}, after {} failures in a row. It takes no jobs until a health probe passes.",
+                "{name} is quarantined{since}, after {} failures in a row. It takes no jobs until a health probe \
+                 passes.",
                 status.failures_in_row
             ));
             lines.extend(

@@ -370,7 +370,8 @@ proptest! {
         exclude in proptest::collection::vec(any_pattern(), 0..3),
         repeats in 1_u32..4,
     ) {
-        let sweep = Sweep { include, exclude, repeats, threads: vec![ThreadCount::Count(1), ThreadCount::Big], ..sweep() };
+        let threads = vec![ThreadCount::Count(1), ThreadCount::Big];
+        let sweep = Sweep { include, exclude, repeats, threads, ..sweep() };
         let (inventory, mut catalog) = (inventory(), catalog());
         let first = plan(&sweep, &inventory, &catalog);
         catalog.models.reverse();

@@ -31,8 +31,8 @@ pub enum PublishError {
     },
 }
 
-/// Writes all reports of a sweep into `<root>/<sweep-id>/`. `<root>/latest` points at the newest sweep that has a result:
-/// at this one, unless it has none or a newer one is there. Returns the folder.
+/// Writes all reports of a sweep into `<root>/<sweep-id>/`. `<root>/latest` points at the newest sweep that has a
+/// result: at this one, unless it has none or a newer one is there. Returns the folder.
 ///
 /// # Errors
 /// When a file can't be written; those written before are whole.
@@ -99,8 +99,8 @@ pub fn latest(root: &Path) -> Option<String> {
     (target.components().count() == 1 && root.join(id).is_dir()).then(|| id.to_owned())
 }
 
-/// Whether a sweep is what `latest` is to point at. Identifiers begin with the second of their start; one without a result
-/// is better than nothing.
+/// Whether a sweep is what `latest` is to point at. Identifiers begin with the second of their start; one without a
+/// result is better than nothing.
 fn is_newest(root: &Path, sweep_id: &str, has_result: bool) -> bool {
     match latest(root) {
         None => true,

@@ -2,8 +2,8 @@
 //!
 //! Main functions: [`utilisation_of_days`], which reads the history, and [`utilisation`], which is pure: the same
 //! history gives the same figures. A moment counts once: a device that is locked while a run of before ends is busy,
-//! and a broken one that a person keeps locked is locked. Before the lab first heard of a device it was not idle: it was not
-//! known.
+//! and a broken one that a person keeps locked is locked. Before the lab first heard of a device it was not idle: it
+//! was not known.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

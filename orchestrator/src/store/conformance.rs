@@ -31,17 +31,21 @@ macro_rules! store_conformance {
             a_lost_lease_moves_on_and_the_late_result_is_refused, a_lease_that_nobody_took_still_counts,
             leases_are_prolonged_together, a_gone_holders_leases_run_out, one_record_a_job, jobs_that_wait_get_records,
             given_back_runs_are_tried_again_after_their_pause, a_job_moves_to_another_device,
-            records_come_in_the_order_of_the_plan, sweep_finishes_with_its_last_record, a_cancelled_sweep_ends_so, sweeps_that_are_long_over_are_told_apart,
+            records_come_in_the_order_of_the_plan, sweep_finishes_with_its_last_record, a_cancelled_sweep_ends_so,
+            sweeps_that_are_long_over_are_told_apart,
             one_process_at_a_time_has_a_sweep, one_process_at_a_time_has_a_device, a_runner_is_pinned_once,
             devices_are_quarantined_and_released, a_found_run_has_an_owner, past_durations_are_of_runs_that_ended_well,
             events_come_back_in_order, no_job_is_claimed_twice, device_changes_are_open_until_they_are_undone,
             a_person_goes_before_a_schedule, a_due_time_is_begun_once, a_schedule_that_changes_begins_anew,
             a_schedule_is_paused_by_one_until_it_is_resumed, new_events_are_those_of_everything,
             a_lock_keeps_claims_off_until_it_ends, what_was_last_heard_of_a_device_is_kept,
-            a_sweep_and_its_skipped_cells_are_handed_over_at_once, a_sweep_is_handed_over_and_taken_back, the_past_of_devices_is_told,
+            a_sweep_and_its_skipped_cells_are_handed_over_at_once, a_sweep_is_handed_over_and_taken_back,
+            the_past_of_devices_is_told,
             a_sweep_leaves_whole_or_not_at_all,
-            a_late_result_takes_the_place_of_a_skipped_job_once, old_events_leave_and_those_of_what_stays_do_not, what_nobody_was_told_of_is_news_once,
-            the_checks_of_a_device_are_its_own, what_people_begin_by_a_schedule_is_among_its_starts, checks_that_found_devices_unfit_are_news_once
+            a_late_result_takes_the_place_of_a_skipped_job_once, old_events_leave_and_those_of_what_stays_do_not,
+            what_nobody_was_told_of_is_news_once,
+            the_checks_of_a_device_are_its_own, what_people_begin_by_a_schedule_is_among_its_starts,
+            checks_that_found_devices_unfit_are_news_once
         );
     };
     ($fresh:path: $($case:ident),+ $(,)?) => {

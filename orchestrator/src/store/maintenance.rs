@@ -37,8 +37,8 @@ pub trait MaintenanceStore {
     /// Gives unused space back to the file system.
     ///
     /// # Errors
-    /// [`StoreError::Busy`] when another process writes; [`StoreError::Full`] when there is no room for the copy that is
-    /// made meanwhile. The store is then as before.
+    /// [`StoreError::Busy`] when another process writes; [`StoreError::Full`] when there is no room for the copy that
+    /// is made meanwhile. The store is then as before.
     fn vacuum(&self) -> Result<Vacuumed, StoreError>;
 
     /// Writes every row of every table as JSON Lines, all of one moment; returns how many. The first line says the

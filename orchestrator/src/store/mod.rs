@@ -2,9 +2,9 @@
 //!
 //! Main type: the trait [`Store`], made of [`SweepStore`], [`RunStore`], [`LeaseStore`], [`DeviceStore`],
 //! [`LockStore`], [`SightingStore`], [`ScheduleStore`], [`SubmissionStore`], [`HistoryStore`], [`RetentionStore`],
-//! [`NoticeStore`], [`EventStore`], [`ClockStore`] and [`MaintenanceStore`]; `open` picks the implementation by the URL's scheme. Every
-//! write about a run carries the epoch of its lease, and a stale one is refused. Never talks to a device, and never
-//! computes a statistic.
+//! [`NoticeStore`], [`EventStore`], [`ClockStore`] and [`MaintenanceStore`]; `open` picks the implementation by the
+//! URL's scheme. Every write about a run carries the epoch of its lease, and a stale one is refused. Never talks to a
+//! device, and never computes a statistic.
 //!
 //! A call returns when the disk has answered. Async code may make it: the store sees to it that the other tasks of the
 //! runtime go on meanwhile. Nothing in the traits is SQLite's own: each method is one transaction that any SQL database
@@ -115,7 +115,8 @@ pub trait EventStore {
     /// When the store can't be read.
     fn last_start(&self, sweep: &SweepId) -> Result<Option<u64>, StoreError>;
 
-    /// Events with their numbers, the newest first, at most `limit`; of those before the event `before`, if one is given.
+    /// Events with their numbers, the newest first, at most `limit`; of those before the event `before`, if one is
+    /// given.
     ///
     /// # Errors
     /// When the store can't be read.

@@ -1,6 +1,6 @@
 //! The one guard between texts from outside and whoever reads them: a terminal, a log, a spreadsheet, a page. Devices,
-//! models, farm files and people choose texts that are printed here; none of them may move a cursor, begin a line of its
-//! own, run as a formula, or change the order in which other text is read. The page has the same in `page/dom.js`.
+//! models, farm files and people choose texts that are printed here; none of them may move a cursor, begin a line of
+//! its own, run as a formula, or change the order in which other text is read. The page has the same in `page/dom.js`.
 
 /// The text on one line, without anything that moves a terminal's cursor or hides text: control characters, line
 /// separators and marks that change the direction of writing become one space.

@@ -1,5 +1,5 @@
-//! Words for people that more than one place says: events, lengths of time, amounts of data; and the guard that every text
-//! from outside passes before anybody reads it.
+//! Words for people that more than one place says: events, lengths of time, amounts of data; and the guard that every
+//! text from outside passes before anybody reads it.
 //!
 //! Main functions: [`event_sentence`] and [`single_line`]. Pure. Knows no colour, no width and no terminal.
 

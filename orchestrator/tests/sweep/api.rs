@@ -1,5 +1,5 @@
-//! The daemon's API as a process serves it: what a person does there the command line sees, and nobody gets further than
-//! they may.
+//! The daemon's API as a process serves it: what a person does there the command line sees, and nobody gets further
+//! than they may.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -269,7 +269,8 @@ fn a_thousand_connections_and_slow_ones_keep_nobody_out_for_long() {
         let _ = stream.write_all(b"GET /api/v1/lab HTTP/1.1\r\nHost: loc");
     }
     let head = format!(
-        "POST /api/v1/devices/this-host/lock HTTP/1.1\r\nHost: {address}\r\nX-Farmctl: 1\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{{"
+        "POST /api/v1/devices/this-host/lock HTTP/1.1\r\nHost: {address}\r\nX-Farmctl: 1\r\n\
+         Content-Type: application/json\r\nContent-Length: 50\r\n\r\n{{"
     );
     for stream in idle.iter_mut().skip(20).take(20) {
         let _ = stream.write_all(head.as_bytes());
@@ -321,7 +322,8 @@ fn the_daemon_does_not_start_half_open() {
     assert_eq!(get(address, "/api/v1/lab").0, 401);
     let with = |secret: &str| {
         format!(
-            "GET /api/v1/session HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nAuthorization: Bearer {secret}\r\n\r\n"
+            "GET /api/v1/session HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nAuthorization: Bearer {secret}\r\n\
+             \r\n"
         )
     };
     let (status, body) = send(address, &with(secret.trim()));

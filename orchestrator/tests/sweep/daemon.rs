@@ -18,7 +18,8 @@ const TIMEOUT: Duration = Duration::from_secs(180);
 /// A schedule that is due every so many seconds.
 pub fn schedule(seconds: u32, more: &str) -> String {
     format!(
-        "listen: 127.0.0.1:0\nschedules:\n  - name: often\n    cron: '*/{seconds} * * * * *'\n    timezone: Etc/UTC\n    sweep: quick.yaml\n{more}"
+        "listen: 127.0.0.1:0\nschedules:\n  - name: often\n    cron: '*/{seconds} * * * * *'\n    \
+         timezone: Etc/UTC\n    sweep: quick.yaml\n{more}"
     )
 }
 

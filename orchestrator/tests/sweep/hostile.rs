@@ -14,13 +14,19 @@ harm='\u202e\u001b[2J\u001b]0;owned\u0007\r\n../../../escaped'
 big=18446744073709551615
 case $1 in
 hello)
-  printf '{"protocol":5,"runner_sha256":"%s","runner_version":"%s","runner_commit":"%s","runner_sources":"%s",' "$self" "$harm" "$harm" "$up"
-  printf '"target":"%s","os":"=HYPERLINK(1)%s","kernel":"%s","machine":"%s","hostname":"%s","soc":"%s","boot_id":"%s","unix_ms":%s,' "$harm" "$harm" "$harm" "$up" "$up" "$harm" "$up" $big
-  printf '"cpus":[{"index":4294967295,"max_frequency_khz":%s}],"memory_total_bytes":%s,"memory_available_bytes":%s,' $big $big $big
-  printf '"backends":[{"name":"tract","version":"VERSION","formats":["onnx"],"precisions":["fp32"],"multi_threaded":true,"kernel":"%s"}],' "$harm"
-  printf '"scenarios":["single_stream"],"store":{"files":[{"sha256":"%s","size_bytes":%s},{"sha256":"/etc/passwd","size_bytes":%s}],' "$up" $big $big
+  printf '{"protocol":5,"runner_sha256":"%s","runner_version":"%s",' "$self" "$harm"
+  printf '"runner_commit":"%s","runner_sources":"%s",' "$harm" "$up"
+  printf '"target":"%s","os":"=HYPERLINK(1)%s","kernel":"%s","machine":"%s",' "$harm" "$harm" "$harm" "$up"
+  printf '"hostname":"%s","soc":"%s","boot_id":"%s","unix_ms":%s,' "$up" "$harm" "$up" $big
+  printf '"cpus":[{"index":4294967295,"max_frequency_khz":%s}],' $big
+  printf '"memory_total_bytes":%s,"memory_available_bytes":%s,' $big $big
+  printf '"backends":[{"name":"tract","version":"VERSION","formats":["onnx"],"precisions":["fp32"],'
+  printf '"multi_threaded":true,"kernel":"%s"}],' "$harm"
+  printf '"scenarios":["single_stream"],"store":{"files":[{"sha256":"%s","size_bytes":%s},' "$up" $big
+  printf '{"sha256":"/etc/passwd","size_bytes":%s}],' $big
   printf '"partial":[{"sha256":"%s","size_bytes":%s}],"program_bytes":%s,"free_bytes":%s},' "$up" $big $big $big
-  printf '"running":null,"runs":[{"run_id":"%s","lab":"%s","is_live":true},{"run_id":"--workdir","lab":null,"is_live":false}]}\n' "$up" "$up"
+  printf '"running":null,"runs":[{"run_id":"%s","lab":"%s","is_live":true},' "$up" "$up"
+  printf '{"run_id":"--workdir","lab":null,"is_live":false}]}\n'
   ;;
 store)
   case $2 in
@@ -31,10 +37,12 @@ store)
 run)
   cat > /dev/null
   printf '\033[2Jowned\007 %s\n' "$up" >&2
-  printf '{"kind":"accepted","protocol":5,"run_id":"%s","pid":4294967295,"boot_id":"%s","started_unix_ms":%s}\n' "$up" "$up" $big
+  printf '{"kind":"accepted","protocol":5,"run_id":"%s","pid":4294967295,' "$up"
+  printf '"boot_id":"%s","started_unix_ms":%s}\n' "$up" $big
   printf '{"kind":"loaded","load_ns":%s,"inputs":[{"name":"%s","element":"%s","shape":[%s]}]}\n' $big "$up" "$harm" $big
   printf '{"kind":"first_inference","latency_ns":%s}\n{"kind":"samples","latencies_ns":[%s,%s]}\n' $big $big $big
-  printf '{"kind":"measured","samples":ANNOUNCED,"wall_ns":%s,"cpu_user_ns":%s,"cpu_system_ns":%s,"peak_rss_bytes":%s,"cpus":[4294967295],"threads":4294967295}\n' $big $big $big $big
+  printf '{"kind":"measured","samples":ANNOUNCED,"wall_ns":%s,"cpu_user_ns":%s,"cpu_system_ns":%s,' $big $big $big
+  printf '"peak_rss_bytes":%s,"cpus":[4294967295],"threads":4294967295}\n' $big
   printf '{"kind":"output","name":"%s","shape":[1],"first":0,"values_base64":"AAAAAA=="}\n' "$up"
   printf '{"kind":"output","name":"%s","shape":[1],"first":0,"values_base64":"AACAPw=="}\n' "$harm"
   END
@@ -50,7 +58,10 @@ const OFF: &str = r#"  - name: "off"
 "#;
 
 const FINISHED: &str = r#"printf '{"kind":"finished","finished_unix_ms":%s}\n' $big"#;
-const FAILED: &str = r#"printf '{"kind":"failed","failure":"crashed","message":"%s","signal":-1,"exit_code":-1,"stderr_tail":["%s","%s"]}\n' "$harm" "$up" "$harm""#;
+const FAILED: &str = concat!(
+    r#"printf '{"kind":"failed","failure":"crashed","message":"%s","signal":-1,"exit_code":-1,' "$harm"; "#,
+    r#"printf '"stderr_tail":["%s","%s"]}\n' "$up" "$harm""#,
+);
 
 /// Whether a text holds only what [`farmctl::wording::printable`] lets pass.
 #[track_caller]

@@ -196,7 +196,10 @@ fn what_is_unavailable_is_skipped_with_its_reason() {
   - name: squeezenet1_0
     input_range: [0, 1]
     weights:
-      synthetic: {{ builtin: squeezenet1_0, sha256: 2c1512b6339774f8e1337541bed1182e8dec065d74bc06fdb4bd45c285d277c3, size_bytes: 5001406 }}
+      synthetic:
+        builtin: squeezenet1_0
+        sha256: 2c1512b6339774f8e1337541bed1182e8dec065d74bc06fdb4bd45c285d277c3
+        size_bytes: 5001406
 ",
             "a".repeat(64)
         ),

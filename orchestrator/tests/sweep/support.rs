@@ -304,9 +304,9 @@ pub fn local_device() -> String {
     "  - { name: this-host, transport: local, workdir: here, price_per_hour: 0.25 }\n".to_owned()
 }
 
-/// Kept by a test whose devices get all six networks, more than a gigabyte together: one after the other, so that a small
-/// disk has room for them. To be taken before the lab is made, whose end empties it. A file's lock, since a test may have a
-/// process of its own.
+/// Kept by a test whose devices get all six networks, more than a gigabyte together: one after the other, so that a
+/// small disk has room for them. To be taken before the lab is made, whose end empties it. A file's lock, since a test
+/// may have a process of its own.
 pub fn room() -> File {
     let room = File::create(Path::new(env!("CARGO_TARGET_TMPDIR")).join("room")).unwrap();
     room.lock().unwrap();

@@ -12,7 +12,10 @@ pub(in crate::cli) struct UtilisationArguments {
     /// Names; all devices that are not disabled without any
     names: Vec<String>,
     /// Over the last so many days
-    #[arg(long, value_name = "N", default_value_t = USUAL_DAYS, value_parser = clap::value_parser!(u16).range(1..=i64::from(MOST_DAYS)))]
+    #[arg(
+        long, value_name = "N", default_value_t = USUAL_DAYS,
+        value_parser = clap::value_parser!(u16).range(1..=i64::from(MOST_DAYS))
+    )]
     days: u16,
 }
 

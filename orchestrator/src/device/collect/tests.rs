@@ -217,7 +217,10 @@ fn hostile_line() -> impl Strategy<Value = String> {
         r#"{"kind":"warmed_up","runs":$,"duration_ns":$}"#,
         r#"{"kind":"samples","latencies_ns":[$,$,$]}"#,
         r#"{"kind":"samples","latencies_ns":$}"#,
-        r#"{"kind":"measured","samples":$,"wall_ns":$,"cpu_user_ns":$,"cpu_system_ns":$,"peak_rss_bytes":$,"cpus":[$],"threads":$}"#,
+        concat!(
+            r#"{"kind":"measured","samples":$,"wall_ns":$,"cpu_user_ns":$,"cpu_system_ns":$,"#,
+            r#""peak_rss_bytes":$,"cpus":[$],"threads":$}"#,
+        ),
         r#"{"kind":"output","name":"../../x","shape":[$,$],"first":$,"values_base64":"AAAAAAAAAAA="}"#,
         r#"{"kind":"output","name":"o","shape":[2],"first":0,"values_base64":"AAAAAAAAAAA="}"#,
         r#"{"kind":"output","name":$,"shape":$,"first":$,"values_base64":$}"#,
@@ -253,7 +256,9 @@ proptest! {
     }
 
     #[test]
-    fn a_changed_stream_is_read_or_refused(changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
+    fn a_changed_stream_is_read_or_refused(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+    ) {
         let messages = [
             Message::Loaded { load_ns: 7, inputs: vec![], engine: None },
             Message::Samples { latencies_ns: vec![3, 4] },
@@ -261,8 +266,8 @@ proptest! {
             Message::Output(Output::new("logits", &[1, 2], 0, &[1.0, 2.0])),
             finished(),
         ];
-        let mut stream: Vec<u8> =
-            messages.iter().flat_map(|message| serde_json::to_string(message).unwrap().into_bytes().into_iter().chain([b'\n'])).collect();
+        let line = |message: &Message| (serde_json::to_string(message).unwrap() + "\n").into_bytes();
+        let mut stream: Vec<u8> = messages.iter().flat_map(line).collect();
         prop_assert!(read_all(&stream, 64).0.is_ok());
         for (at, byte) in changes {
             let at = at.index(stream.len());

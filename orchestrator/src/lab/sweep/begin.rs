@@ -77,8 +77,8 @@ impl Lab {
                 let (open, all) = (store.open_jobs(&sweep.id, None)?.len(), store.jobs(&sweep.id)?.len());
                 let id = &sweep.id;
                 self.remark(&format!(
-                    "sweep {id} of this file was stopped with {open} of {all} jobs open; this is a new one. `farmctl sweep \
-                     --resume {id}` goes on with it, `farmctl cancel {id}` ends it"
+                    "sweep {id} of this file was stopped with {open} of {all} jobs open; this is a new one. `farmctl \
+                     sweep --resume {id}` goes on with it, `farmctl cancel {id}` ends it"
                 ));
             }
         }

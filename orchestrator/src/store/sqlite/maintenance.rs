@@ -213,8 +213,8 @@ fn file_faults(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     faults.retain(|fault| fault != "ok");
     faults.extend(listed(
         connection,
-        "SELECT 'row ' || coalesce(rowid, '?') || ' of ' || \"table\" || ' refers to a row of ' || parent || ' that is not there'
-         FROM pragma_foreign_key_check",
+        "SELECT 'row ' || coalesce(rowid, '?') || ' of ' || \"table\" || ' refers to a row of ' || parent
+         || ' that is not there' FROM pragma_foreign_key_check",
     )?);
     Ok(faults)
 }

@@ -35,7 +35,8 @@ const JOBS: &str = "
     ORDER BY j.position";
 
 const COUNTS: &str = "
-    WITH of_jobs AS (SELECT count(*) AS jobs, coalesce(sum(state <> 'recorded'), 0) AS open FROM jobs WHERE sweep_id = ?1),
+    WITH of_jobs AS (SELECT count(*) AS jobs, coalesce(sum(state <> 'recorded'), 0) AS open
+                     FROM jobs WHERE sweep_id = ?1),
          of_records AS (SELECT coalesce(sum(status = 'ok'), 0) AS ok, coalesce(sum(status = 'failed'), 0) AS failed,
                                coalesce(sum(status = 'skipped'), 0) AS skipped,
                                coalesce(sum(status = 'cancelled'), 0) AS cancelled
@@ -47,9 +48,10 @@ const SWEEPS_PAGE: &str = "
     WHERE (started_at_ns, id) < (?1, ?2)";
 
 /// What is looked through for words: of a sweep that is not over, all that a person may call its state.
-const SWEEP_TEXT: &str = "lower(concat_ws(char(10), id, name, definition ->> '$.config', definition ->> '$.due.schedule',
-    definition ->> '$.ordered.schedule', definition ->> '$.ordered.by',
-    CASE state WHEN 'open' THEN 'running waiting stopped' WHEN 'cancelling' THEN 'ending half-cancelled' ELSE state END))";
+const SWEEP_TEXT: &str = "lower(concat_ws(char(10), id, name, definition ->> '$.config',
+    definition ->> '$.due.schedule', definition ->> '$.ordered.schedule', definition ->> '$.ordered.by',
+    CASE state WHEN 'open' THEN 'running waiting stopped' WHEN 'cancelling' THEN 'ending half-cancelled'
+        ELSE state END))";
 
 const RECORDS: &str = "
     SELECT c.record FROM records c LEFT JOIN jobs j ON j.sweep_id = c.sweep_id AND j.job_id = c.job_id

@@ -57,7 +57,8 @@ impl AdbDevice {
         }
     }
 
-    /// A name for it that no other device of the list has, for a farm file. A number of the server's is none: it changes.
+    /// A name for it that no other device of the list has, for a farm file. A number of the server's is none: it
+    /// changes.
     pub fn unique_name(&self, listed: &[AdbDevice]) -> String {
         let is_alone = listed.iter().filter(|other| other.serial == self.serial).count() < 2;
         match &self.usb {

@@ -311,8 +311,8 @@ impl Login<'_> {
             None if self.hop.legacy => Ok(None),
             None => {
                 self.hints.push(
-                    "the server does not say that it knows RSA with SHA-256: an old one needs `legacy: true` at its ssh \
-                     entry of the farm file, or a key that is not RSA"
+                    "the server does not say that it knows RSA with SHA-256: an old one needs `legacy: true` at its \
+                     ssh entry of the farm file, or a key that is not RSA"
                         .to_owned(),
                 );
                 Ok(Some(HashAlg::Sha256))
@@ -373,8 +373,8 @@ impl Login<'_> {
     }
 }
 
-/// The public key of a file: one that has a public key, or a private one with its public half in the clear, as OpenSSH's
-/// own format has it, or with a public key in the file beside it.
+/// The public key of a file: one that has a public key, or a private one with its public half in the clear, as
+/// OpenSSH's own format has it, or with a public key in the file beside it.
 fn public_half(file: &Path) -> Option<PublicKey> {
     if let Ok(key) = PublicKey::read_openssh_file(file) {
         return Some(key);

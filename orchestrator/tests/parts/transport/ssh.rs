@@ -203,8 +203,9 @@ async fn the_ssh_configuration_of_the_person_is_honoured() {
     home.write(
         ".ssh/config",
         &format!(
-            "Include conf.d/*.conf\nMatch user somebody\n  Port 1\nHost board-* !board-2\n  HostName=127.0.0.1\n  Port {}\n  \
-             IdentityFile \"%d/.ssh/board key\"\n  UserKnownHostsFile ~/.ssh/boards_known\n  User nobody\nHost *\n  Port 1\n",
+            "Include conf.d/*.conf\nMatch user somebody\n  Port 1\nHost board-* !board-2\n  HostName=127.0.0.1\n  \
+             Port {}\n  IdentityFile \"%d/.ssh/board key\"\n  UserKnownHostsFile ~/.ssh/boards_known\n  User nobody\n\
+             Host *\n  Port 1\n",
             board.port
         ),
     );
@@ -305,7 +306,8 @@ async fn a_proxy_command_reaches_the_board() {
                   while (d:=s.recv(65536)): os.write(1,d)\n";
     let proxy = it.home.write("proxy.py", script);
     let lines = format!(
-        "Host b\nUser {user}\nIdentityFile {}\nHostKeyAlias [127.0.0.1]:{port}\nProxyCommand python3 {} 127.0.0.1 {port}\n",
+        "Host b\nUser {user}\nIdentityFile {}\nHostKeyAlias [127.0.0.1]:{port}\n\
+         ProxyCommand python3 {} 127.0.0.1 {port}\n",
         it.key().display(),
         proxy.display()
     );
