@@ -12,6 +12,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
+use super::places::Requests;
 use super::refusal::Refused;
 use super::server::Peer;
 use super::{Api, Person, Refusal, Role};
@@ -49,7 +50,14 @@ pub(super) async fn guard(State(api): State<Arc<Api>>, request: Request, next: N
     let is_secret = !request.uri().path().starts_with("/page/");
     let asked = Asked::of(&request);
     let mut response = match admit(&api, request).await {
-        Ok(request) => next.run(request).await,
+        Ok(request) => {
+            let counted = request.extensions().get::<Requests>().map(Requests::begin);
+            let response = next.run(request).await;
+            match counted {
+                Some(counted) => counted.until_sent(response),
+                None => response,
+            }
+        }
         Err(refusal) => refusal.into_response(),
     };
     asked.log_refusal(&api, &response);

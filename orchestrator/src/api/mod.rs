@@ -21,6 +21,7 @@ mod live;
 mod metrics;
 mod page;
 mod person;
+mod places;
 mod refusal;
 mod reports;
 mod routes;
@@ -59,7 +60,7 @@ pub use refusal::Refusal;
 pub use routes::document;
 pub use server::{Server, bind, serve};
 use session::{Access, TokenAuth};
-pub use tls::{Tls, tls};
+pub use tls::Tls;
 pub use tokens::{Token, TokenError, TokenFile};
 use utilisation::Figures;
 

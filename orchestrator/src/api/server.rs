@@ -11,14 +11,12 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_io_timeout::TimeoutWriter;
 
+use super::places::{Place, Places};
 use super::{Api, Tls};
 
-/// Connections at the same time: more are closed at once, so that files for sweeps' own connections stay.
-const MAX_CONNECTIONS: usize = 512;
 /// How long the head of a request may take to arrive, and a connection that is kept may say nothing.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a peer may take nothing of what it is sent.
@@ -65,7 +63,7 @@ pub fn serve(api: &Arc<Api>, listener: TcpListener, tls: Option<Tls>) -> io::Res
 
 /// Takes connections, for ever. They end with this task.
 async fn accept(listener: TcpListener, tls: Option<Tls>, router: Router) {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let places = Places::default();
     let mut connections = JoinSet::new();
     loop {
         let taken = tokio::select! {
@@ -75,8 +73,8 @@ async fn accept(listener: TcpListener, tls: Option<Tls>, router: Router) {
         match taken {
             Ok((stream, peer)) => {
                 // Without a place it is closed at once: who is in is not held up by who wants in.
-                if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
-                    let router = router.clone().layer(Extension(Peer(peer)));
+                if let Some(place) = places.take(peer.ip()) {
+                    let router = router.clone().layer(Extension(place.requests())).layer(Extension(Peer(peer)));
                     connections.spawn(connection(stream, tls.clone(), router, place));
                 }
             }
@@ -88,14 +86,22 @@ async fn accept(listener: TcpListener, tls: Option<Tls>, router: Router) {
     }
 }
 
-async fn connection(stream: TcpStream, tls: Option<Tls>, router: Router, _place: OwnedSemaphorePermit) {
+/// A connection, until it ends, or until its place is another's: whoever asks nothing makes room for whoever comes.
+async fn connection(stream: TcpStream, tls: Option<Tls>, router: Router, place: Place) {
+    tokio::select! {
+        () = answer(stream, tls, router) => {}
+        () = place.lost() => {}
+    }
+}
+
+async fn answer(stream: TcpStream, tls: Option<Tls>, router: Router) {
     // A small answer is sent at once.
     let _ = stream.set_nodelay(true);
     let mut stream = TimeoutWriter::new(stream);
     stream.set_timeout(Some(WRITE_TIMEOUT));
     let stream = Box::pin(stream);
-    let Some(Tls(acceptor)) = tls else { return speak(stream, router).await };
-    match tokio::time::timeout(HEAD_TIMEOUT, acceptor.accept(stream)).await {
+    let Some(tls) = tls else { return speak(stream, router).await };
+    match tokio::time::timeout(HEAD_TIMEOUT, tls.acceptor().accept(stream)).await {
         Ok(Ok(stream)) => speak(stream, router).await,
         Ok(Err(error)) => tracing::debug!(%error, "no TLS came about"),
         Err(_) => {}

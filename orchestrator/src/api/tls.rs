@@ -1,5 +1,5 @@
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -9,15 +9,35 @@ use tokio_rustls::rustls::crypto::ring::default_provider;
 
 use crate::secret;
 
-/// Certificate and key of a server.
+/// Certificate and key of a server. Clones share them: those that are read anew are served from then on.
 #[derive(Clone)]
-pub struct Tls(pub(super) TlsAcceptor);
+pub struct Tls(Arc<RwLock<TlsAcceptor>>);
 
-/// Reads certificate and key, in PEM.
-///
-/// # Errors
-/// When a file can't be read, or the two don't belong together; in words that name the file.
-pub fn tls(certificate: &Path, key: &Path) -> Result<Tls, String> {
+impl Tls {
+    /// Reads certificate and key, in PEM.
+    ///
+    /// # Errors
+    /// When a file can't be read, others may use the key, or the two don't belong together; in words that name the file.
+    pub fn read(certificate: &Path, key: &Path) -> Result<Tls, String> {
+        Ok(Tls(Arc::new(RwLock::new(acceptor(certificate, key)?))))
+    }
+
+    /// Reads them again, for all connections to come. Those of before stay when these are faulty.
+    ///
+    /// # Errors
+    /// As for [`Tls::read`].
+    pub fn read_again(&self, certificate: &Path, key: &Path) -> Result<(), String> {
+        let new = acceptor(certificate, key)?;
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = new;
+        Ok(())
+    }
+
+    pub(super) fn acceptor(&self) -> TlsAcceptor {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, String> {
     let of = |path: &Path, error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(certificate)
         .and_then(Iterator::collect)
@@ -29,5 +49,5 @@ pub fn tls(certificate: &Path, key: &Path) -> Result<Tls, String> {
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, secret));
     let mut config = config.map_err(|error| of(certificate, &error))?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Tls(TlsAcceptor::from(Arc::new(config))))
+    Ok(TlsAcceptor::from(Arc::new(config)))
 }

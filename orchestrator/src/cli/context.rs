@@ -14,6 +14,8 @@ pub(super) struct Context {
     pub(super) format: Format,
     /// Whether output for people has colour.
     pub(super) color: bool,
+    /// How many times more log was asked for.
+    pub(super) verbose: u8,
     /// The log's switchboard.
     log: logging::Log,
 }
@@ -31,7 +33,7 @@ impl Context {
         let printer = log.clone();
         let remarks = Arc::new(move |text: &str| printer.print(text));
         let lab = Lab::open(&options.lab, overrides, environment::read(), log.sweeps(), remarks)?;
-        Ok(Context { lab, format: options.format, color, log })
+        Ok(Context { lab, format: options.format, color, verbose: options.verbose, log })
     }
 
     /// Opens the live view; the log's lines are printed past it from now on.

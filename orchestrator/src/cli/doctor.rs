@@ -29,6 +29,7 @@ struct Finding {
 pub(super) async fn run(context: &Context) -> Result<u8, LabError> {
     let mut findings = vec![
         writable(context),
+        private(context),
         runner(context).await,
         tool("cargo", "--version", "builds the runner", "install Rust: https://rustup.rs").await,
         tool("cc", "--version", "links the runner", "apt-get install gcc libc6-dev   (or your system's C compiler)")
@@ -85,11 +86,26 @@ fn finding(what: &str, required: bool, outcome: Result<String, String>, remedy: 
 
 fn writable(context: &Context) -> Finding {
     let folder = context.lab.path(Path::new(".farm"));
-    let outcome = std::fs::create_dir_all(&folder)
-        .and_then(|()| tempfile::tempfile_in(&folder))
+    let outcome = context
+        .lab
+        .make_private_folder()
+        .map_err(|error| error.to_string())
+        .and_then(|()| tempfile::tempfile_in(&folder).map_err(|error| error.to_string()))
         .map(|_| format!("{} can be written", context.lab.short_path(&folder)))
         .map_err(|error| format!("{} can't be written: {error}", context.lab.short_path(&folder)));
     finding("lab folder", true, outcome, "run farmctl in a folder of yours, or name one with --lab")
+}
+
+/// Whether other users of this host are kept out of the lab's own files.
+fn private(context: &Context) -> Finding {
+    let open = context.lab.open_to_others();
+    let names = open.iter().map(|path| context.lab.short_path(path)).collect::<Vec<_>>().join(" ");
+    let outcome = if open.is_empty() {
+        Ok("other users of this host can't read or write the lab's own files".to_owned())
+    } else {
+        Err(format!("other users of this host may read or write {names}"))
+    };
+    finding("lab privacy", false, outcome, &format!("chmod go-rwx {names}"))
 }
 
 async fn runner(context: &Context) -> Finding {

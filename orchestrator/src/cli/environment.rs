@@ -46,6 +46,48 @@ pub(super) fn config_home() -> Option<PathBuf> {
     folder("XDG_CONFIG_HOME")
 }
 
+/// Variables that a unit of this process carries on.
+pub(super) struct UnitVariables {
+    pub(super) kept: Vec<(String, String)>,
+    /// Those that hold a secret.
+    pub(super) left_out: Vec<&'static str>,
+}
+
+/// What a daemon needs of this environment wherever it is started: programs, agents, runners, certificates, proxies.
+pub(super) fn for_unit() -> UnitVariables {
+    const NAMES: [&str; 15] = [
+        "PATH",
+        "SSH_AUTH_SOCK",
+        "FARMCTL_RUNNERS",
+        "FARMCTL_LOG",
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+        "XDG_DATA_HOME",
+        "ANDROID_HOME",
+        "ANDROID_ADB_SERVER_PORT",
+        "https_proxy",
+        "HTTPS_PROXY",
+        "http_proxy",
+        "HTTP_PROXY",
+        "no_proxy",
+        "NO_PROXY",
+    ];
+    let mut variables = UnitVariables { kept: Vec::new(), left_out: Vec::new() };
+    for name in NAMES {
+        let Some(value) = std::env::var(name).ok().filter(|value| !value.is_empty()) else { continue };
+        if name.to_ascii_lowercase().ends_with("_proxy") && value.contains('@') {
+            variables.left_out.push(name);
+        } else if name == "FARMCTL_RUNNERS" {
+            let whole = std::env::split_paths(&value).filter_map(|path| std::path::absolute(path).ok());
+            let joined = std::env::join_paths(whole).unwrap_or_default();
+            variables.kept.push((name.to_owned(), joined.to_string_lossy().into_owned()));
+        } else if !value.contains(char::is_control) {
+            variables.kept.push((name.to_owned(), value));
+        }
+    }
+    variables
+}
+
 /// A folder that a variable names; a relative one counts as none.
 fn folder(name: &str) -> Option<PathBuf> {
     std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute())

@@ -131,7 +131,7 @@ enum Verb {
     Report(report::ReportArguments),
     /// Rank devices by a score, from a sweep's results or any table of results
     Score(score::ScoreArguments),
-    /// The lab's store: is it sound, can it be smaller, what is in it
+    /// The lab's store: is it sound, can it be smaller, what is in it, copies of it
     #[command(subcommand)]
     Store(store::StoreVerb),
     /// Whether the clock of this host is believed

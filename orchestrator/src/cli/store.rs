@@ -22,6 +22,21 @@ pub(super) enum StoreVerb {
         #[arg(long, value_name = "FILE")]
         to: Option<PathBuf>,
     },
+    /// Make a store of an export, in a lab that has none
+    Import {
+        /// The export
+        from: PathBuf,
+    },
+    /// Copy the store into a new file, as it is at one moment; a daemon and sweeps go on meanwhile
+    Backup {
+        /// The file
+        to: PathBuf,
+    },
+    /// Put a backup in the place of the store, which goes aside; no daemon and no sweep may run
+    Restore {
+        /// The backup
+        from: PathBuf,
+    },
 }
 
 pub(super) fn run(context: &Context, verb: &StoreVerb) -> Result<u8, LabError> {
@@ -29,6 +44,17 @@ pub(super) fn run(context: &Context, verb: &StoreVerb) -> Result<u8, LabError> {
         StoreVerb::Check => check(context),
         StoreVerb::Vacuum => vacuum(context),
         StoreVerb::Export { to } => export(context, to.as_deref()),
+        StoreVerb::Import { from } => {
+            let rows = context.lab.import_store(from)?;
+            say(&format!("{rows} rows are in the store now"));
+            Ok(exit::OK)
+        }
+        StoreVerb::Backup { to } => {
+            context.lab.back_up_store(to)?;
+            say(&format!("the store is in {}; `farmctl store restore` puts it back", to.display()));
+            Ok(exit::OK)
+        }
+        StoreVerb::Restore { from } => restore(context, from),
     }
 }
 
@@ -59,6 +85,15 @@ fn vacuum(context: &Context) -> Result<u8, LabError> {
     let vacuumed = context.lab.vacuum_store()?;
     let text = format!("{} bytes before, {} after\n", vacuumed.before_bytes, vacuumed.after_bytes);
     print_text(context.format, &text, &vacuumed)?;
+    Ok(exit::OK)
+}
+
+fn restore(context: &Context, from: &Path) -> Result<u8, LabError> {
+    let aside = context.lab.restore_store(from)?;
+    say(&format!("{} is the store now", context.lab.short_path(from)));
+    if let Some(aside) = aside {
+        say(&format!("the one before it is {}", context.lab.short_path(&aside)));
+    }
     Ok(exit::OK)
 }
 

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use crate::domain::{AndroidFacts, Battery, Device, DeviceFacts, Failure, FailureKind, LabId, Timeouts};
 use crate::transport::{Command, Connect, ErrorKind, Transport, run_collect};
 
+use super::bounds::cut;
 use super::machine::MachineIdentity;
 use super::part::{PartFile, PartNames};
 use super::probe::{DeviceProbe, connect_and_probe};
@@ -352,7 +353,7 @@ async fn say_hello(
             format!("the runner on {name} introduced itself with {} ({error})", lines::excerpt(&finished.stdout)),
         )
     })?;
-    let hello = check_hello(name, sha256, hello)?;
+    let hello = cut(check_hello(name, sha256, hello)?);
     let clock_off_ms = clock_off_ms(hello.unix_ms, asked_at, asked.elapsed());
     Ok((hello, Heard { at: Instant::now(), clock_off_ms }))
 }

@@ -6,6 +6,8 @@ use crate::domain::{Failure, Job, JobDataset, Measurement};
 
 use outputs::Outputs;
 
+use super::bounds::cut;
+
 mod outputs;
 
 /// Most processors of a device that are kept.
@@ -27,6 +29,8 @@ pub(super) struct Collector {
     best_classes: Vec<Vec<u32>>,
     /// Whether the device said why there are none.
     no_accuracy: bool,
+    /// Those that the run has entered.
+    phases: Vec<Phase>,
     end: Option<End>,
 }
 
@@ -61,11 +65,12 @@ impl Collector {
             announced_samples: None,
             outputs: Outputs::default(),
             no_accuracy: false,
+            phases: Vec::new(),
             end: None,
         }
     }
 
-    /// Takes in the next message; returns the phase it announces, if it does.
+    /// Takes in the next message; returns the phase that begins with it, if one does.
     ///
     /// # Errors
     /// Says what does not fit with the messages before it.
@@ -76,11 +81,16 @@ impl Collector {
         let measurement = &mut self.measurement;
         match message {
             Message::Accepted { .. } => {}
-            Message::Phase { phase } => return Ok(Some(phase)),
+            // One that is told again is no news: each is an event, and a run has a few.
+            Message::Phase { phase } if self.phases.contains(&phase) => {}
+            Message::Phase { phase } => {
+                self.phases.push(phase);
+                return Ok(Some(phase));
+            }
             Message::Loaded { load_ns, inputs, engine } => {
                 measurement.load_ns = Some(load_ns);
                 measurement.inputs = bounded(inputs);
-                measurement.engine = engine;
+                measurement.engine = cut(engine);
             }
             Message::FirstInference { latency_ns, outputs } => {
                 measurement.first_ns = Some(latency_ns);

@@ -9,6 +9,7 @@ use crate::domain::{Failure, FailureKind};
 use crate::transport::{Command, ErrorKind, Transport, TransportError, run_collect, script};
 
 mod android;
+mod bounds;
 mod bring_up;
 mod check;
 mod clean;

@@ -1,7 +1,8 @@
 //! The daemon of a lab as other processes see it: whether one runs, what it is told to read, what it is at.
 
-use std::fs::{File, TryLockError};
-use std::io::Write as _;
+use std::fs::{File, Permissions, TryLockError};
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{self, DaemonConfig};
 use crate::domain::{DaemonStatus, SweepId};
-use crate::lease::Holder;
+use crate::lease::{Holder, is_holder_gone};
 
 use super::{Lab, LabError, Overrides};
 
@@ -39,9 +40,18 @@ struct WrittenStatus<'a> {
     url: Option<&'a str>,
 }
 
-/// The word that this process is the lab's daemon. The kernel gives it back, however the process ends.
+/// The word that this process is the lab's daemon. The kernel gives it back, however the process ends; one that ends by
+/// itself takes its name out, too.
 pub struct DaemonLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for DaemonLock {
+    fn drop(&mut self) {
+        if let Err(error) = self.file.set_len(0) {
+            tracing::warn!(%error, "the name of this daemon stays in its lock");
+        }
+    }
 }
 
 impl Lab {
@@ -60,40 +70,58 @@ impl Lab {
     /// # Errors
     /// When another is, or the file can't be locked.
     pub fn lock_daemon(&self) -> Result<DaemonLock, LabError> {
+        self.make_private_folder()?;
         let path = self.daemon_file(LOCK_FILE);
         let failed = |error: std::io::Error| {
             LabError::internal(format!("failed to lock {}: {error}", path.display())).caused_by(error)
         };
-        let mut file = File::options().create(true).append(true).open(&path).map_err(failed)?;
+        let mut file = open_lock(&path).map_err(failed)?;
         let give_up_at = Instant::now() + LOCK_TIMEOUT;
         loop {
             match file.try_lock() {
                 Ok(()) => break,
                 // Whoever asks whether a daemon runs has the lock for a moment.
                 Err(TryLockError::WouldBlock) if Instant::now() < give_up_at => std::thread::sleep(LOCK_PAUSE),
-                Err(TryLockError::WouldBlock) => {
-                    return Err(LabError::usage("a daemon runs in this lab already")
-                        .with_hint("`farmctl schedules list` shows what it is at"));
-                }
+                Err(TryLockError::WouldBlock) => return Err(self.locked_by_another(&path, &file)),
                 Err(TryLockError::Error(error)) => return Err(failed(error)),
             }
         }
         let process = Holder::for_this_process().map_err(failed)?.to_string();
         let identity = Identity { process, sources: self.overrides() };
         let written = file.set_len(0).and_then(|()| Ok(serde_json::to_writer(&mut file, &identity)?));
-        written.map(|()| DaemonLock { _file: file }).map_err(failed)
+        written.map(|()| DaemonLock { file }).map_err(failed)
+    }
+
+    /// Who keeps this process from being the daemon: one that runs, or whoever else has locked its file.
+    fn locked_by_another(&self, path: &Path, file: &File) -> LabError {
+        if self.daemon_is_running() {
+            return LabError::unavailable("a daemon runs in this lab already")
+                .with_hint("`farmctl schedules list` shows what it is at");
+        }
+        let by = lock_holder(file).map_or_else(
+            || "a process that is no daemon".to_owned(),
+            |pid| format!("process {pid}, which is no daemon"),
+        );
+        LabError::unavailable(format!("{} is locked by {by}", path.display()))
+            .with_hint("end that process, or wait until it has ended")
     }
 
     /// Whether a daemon runs in this lab.
     pub fn daemon_is_running(&self) -> bool {
-        let file = File::options().append(true).open(self.daemon_file(LOCK_FILE));
-        file.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+        self.daemon_identity().is_some()
     }
 
-    /// The daemon that runs in this lab, if one does and has said who it is.
+    /// The daemon that runs in this lab, if one does and has said who it is. Whoever asks shares the lock, so that two
+    /// who ask do not see each other; and a lock alone is no daemon: its process is looked for.
     fn daemon_identity(&self) -> Option<Identity> {
-        let text = std::fs::read(self.daemon_file(LOCK_FILE)).ok()?;
-        serde_json::from_slice(&text).ok().filter(|_| self.daemon_is_running())
+        let mut file = File::open(self.daemon_file(LOCK_FILE)).ok()?;
+        if !matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)) {
+            return None;
+        }
+        let mut text = Vec::new();
+        file.read_to_end(&mut text).ok()?;
+        let identity: Identity = serde_json::from_slice(&text).ok()?;
+        (!is_holder_gone(&identity.process)).then_some(identity)
     }
 
     /// Whether a daemon runs in this lab that does what this process was told to.
@@ -140,4 +168,24 @@ impl Lab {
         troubles.retain(|trouble| about.iter().any(|about| trouble.starts_with(about)));
         troubles
     }
+}
+
+/// The lock's file, for its owner alone.
+fn open_lock(path: &Path) -> std::io::Result<File> {
+    let file = File::options().create(true).append(true).mode(0o600).open(path)?;
+    // An older version made it for everybody.
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    Ok(file)
+}
+
+/// The process that has locked a file, as the kernel tells it.
+fn lock_holder(file: &File) -> Option<u32> {
+    let inode = format!(":{}", file.metadata().ok()?.ino());
+    let locks = std::fs::read_to_string("/proc/locks").ok()?;
+    // `1: FLOCK  ADVISORY  WRITE 708 fd:01:1234 0 EOF`
+    locks.lines().find_map(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let is_it = words.get(1) == Some(&"FLOCK") && words.get(5).is_some_and(|place| place.ends_with(&inode));
+        if is_it { words.get(4)?.parse().ok() } else { None }
+    })
 }

@@ -1,5 +1,6 @@
 //! What is where in a lab, and what its files say.
 
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -93,6 +94,7 @@ impl Lab {
         match open.as_ref() {
             Some(store) => Ok(Arc::clone(store)),
             None => {
+                self.make_private_folder()?;
                 let store = store::open(&format!("sqlite:{}", self.store_file().display()))?;
                 self.hold_clock_against(store.as_ref())?;
                 Ok(Arc::clone(open.insert(store)))
@@ -114,7 +116,35 @@ impl Lab {
         }
     }
 
-    fn store_file(&self) -> PathBuf {
+    /// Forgets the store that is open; it is opened anew when it is asked for.
+    pub(super) fn close_store(&self) {
+        *self.store.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Makes the folder of what is the lab's own, for its owner alone. One that an older version made for all stays as it
+    /// is: `farmctl doctor` tells.
+    ///
+    /// # Errors
+    /// When it can't be made.
+    pub fn make_private_folder(&self) -> Result<(), LabError> {
+        let (folder, is_new_lab) = (self.root.join(".farm"), !self.store_file().exists());
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+        // Files that can be had again may have come before the store.
+        let mine = || std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o700));
+        made.and_then(|()| if is_new_lab { mine() } else { Ok(()) })
+            .map_err(|error| LabError::internal(format!("failed to make {}: {error}", folder.display())))
+    }
+
+    /// Files and folders of the lab's own that other users of this host may read or write.
+    pub fn open_to_others(&self) -> Vec<PathBuf> {
+        let names = ["", "state.db", "state.db-wal", "state.db-shm", "daemon.lock", "daemon.json", "tokens"];
+        let paths =
+            names.iter().map(|name| if name.is_empty() { self.root.join(".farm") } else { self.daemon_file(name) });
+        let is_open = |path: &PathBuf| std::fs::metadata(path).is_ok_and(|about| about.mode() & 0o077 != 0);
+        paths.filter(is_open).collect()
+    }
+
+    pub(super) fn store_file(&self) -> PathBuf {
         self.root.join(".farm").join("state.db")
     }
 

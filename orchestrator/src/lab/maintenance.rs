@@ -1,14 +1,15 @@
 //! The store as a whole: checked, made smaller, written out.
 
-use std::io::Write;
-use std::path::Path;
+use std::fs::File;
+use std::io::{BufReader, Write};
+use std::path::{Path, PathBuf};
 
 use crate::agent::OutputFiles;
 use crate::lease::is_holder_gone;
 use crate::publish::{PublishError, write_whole_by};
-use crate::store::{StoreCheck, StoreError, Vacuumed};
+use crate::store::{self, StoreCheck, StoreError, Vacuumed};
 
-use super::{Lab, LabError};
+use super::{DaemonLock, Lab, LabError};
 
 impl Lab {
     /// Checks the store: its file, its rows, what must hold between them, and the files they name.
@@ -35,8 +36,7 @@ impl Lab {
         let store = self.existing_store()?;
         let holders = store.lease_holders(self.now())?;
         if let Some(holder) = holders.iter().find(|holder| !is_holder_gone(holder)) {
-            return Err(LabError::internal(format!("the store is in use by {holder}"))
-                .with_hint("wait until its sweep has ended (`farmctl sweeps list`), then try again"));
+            return Err(in_use(holder));
         }
         Ok(store.vacuum()?)
     }
@@ -50,6 +50,60 @@ impl Lab {
             Err(StoreError::Export { cause }) if cause.kind() == std::io::ErrorKind::BrokenPipe => Ok(None),
             exported => Ok(Some(exported?)),
         }
+    }
+
+    /// Copies the store, as it is at one moment, into a new file; it is used meanwhile.
+    ///
+    /// # Errors
+    /// When there is no store, or the file is there or can't be written.
+    pub fn back_up_store(&self, to: &Path) -> Result<(), LabError> {
+        Ok(self.existing_store()?.back_up(to)?)
+    }
+
+    /// Puts such a copy in the place of the store; returns where the one that was there is now.
+    ///
+    /// # Errors
+    /// When the copy is not sound, or the store is in use.
+    pub fn restore_store(&self, from: &Path) -> Result<Option<PathBuf>, LabError> {
+        let _lock = self.only_user()?;
+        Ok(store::restore(from, &self.store_file())?)
+    }
+
+    /// Makes the store of an export; returns how many rows it has.
+    ///
+    /// # Errors
+    /// When there is a store already, or the export is not whole, or of another version.
+    pub fn import_store(&self, from: &Path) -> Result<u64, LabError> {
+        let file = self.store_file();
+        if file.exists() {
+            return Err(LabError::usage(format!("this lab has a store already: {}", file.display()))
+                .with_hint("move it away, or import into the folder of a new lab with --lab"));
+        }
+        let _lock = self.only_user()?;
+        let failed = |error: std::io::Error| LabError::usage(format!("failed to read {}: {error}", from.display()));
+        let mut export = BufReader::new(File::open(from).map_err(failed)?);
+        Ok(store::import(&mut export, &file)?)
+    }
+
+    /// Makes sure that nobody works with the store, and that no daemon begins to.
+    fn only_user(&self) -> Result<DaemonLock, LabError> {
+        let lock = self.lock_daemon()?;
+        if self.store_file().exists() {
+            // A store that can't be opened is used by nobody.
+            if let Ok(store) = self.store() {
+                let holders = store.lease_holders(self.now())?;
+                if let Some(holder) = holders.iter().find(|holder| !is_holder_gone(holder)) {
+                    return Err(in_use(holder));
+                }
+            }
+            self.close_store();
+        }
+        Ok(lock)
+    }
+
+    /// Why what is written into the store that is open is lost: its file is gone, or replaced.
+    pub fn store_lost(&self) -> Option<String> {
+        self.store().ok()?.lost()
     }
 
     /// The same, into a file that is there whole or not at all.
@@ -67,4 +121,9 @@ impl Lab {
         })?;
         Ok(rows)
     }
+}
+
+fn in_use(holder: &str) -> LabError {
+    LabError::internal(format!("the store is in use by {holder}"))
+        .with_hint("wait until its sweep has ended (`farmctl sweeps list`), then try again")
 }

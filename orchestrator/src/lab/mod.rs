@@ -29,6 +29,7 @@ mod retention;
 mod schedules;
 mod sweep;
 mod sweep_log;
+mod watched;
 mod why;
 
 pub use crate::agent::{ProbeResult, Stop, slower_by};
@@ -50,6 +51,7 @@ pub use sweep::{
     Cancelled, FollowEnd, MAX_DEVICES, Resumed, StopRequests, SweepExecution, SweepOverview, SweepResults, Unpinned,
 };
 pub use sweep_log::{SweepLog, SweepLogWriter, SweepLogs};
+pub use watched::FileStamp;
 
 /// Version and commit, as `--version` and every record have them.
 pub const VERSION: &str = if env!("FARMCTL_COMMIT").is_empty() {

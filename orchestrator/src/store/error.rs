@@ -116,6 +116,16 @@ pub enum StoreError {
         /// The system's words.
         cause: std::io::Error,
     },
+    /// A copy of the store could not be made or put back.
+    #[error("{action} {path}: {cause}")]
+    Copy {
+        /// What was tried.
+        action: String,
+        /// The file.
+        path: PathBuf,
+        /// The system's words.
+        cause: std::io::Error,
+    },
     /// The URL's scheme names no store.
     #[error("open store {url}: unknown scheme; use sqlite:PATH")]
     UnknownScheme {

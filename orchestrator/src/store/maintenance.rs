@@ -1,4 +1,5 @@
 use std::io::Write;
+use std::path::Path;
 
 use serde::Serialize;
 
@@ -40,6 +41,17 @@ pub trait MaintenanceStore {
     /// [`StoreError::Busy`] when another process writes; [`StoreError::Full`] when there is no room for the copy that
     /// is made meanwhile. The store is then as before.
     fn vacuum(&self) -> Result<Vacuumed, StoreError>;
+
+    /// Why what is written here is lost: the file is gone, or another has its name. `None` while it is the one that was
+    /// opened.
+    fn lost(&self) -> Option<String>;
+
+    /// Writes a copy of the store, all of one moment, into a file that is there whole or not at all, for its owner alone.
+    /// Others read and write the store meanwhile.
+    ///
+    /// # Errors
+    /// When it can't be read, or the file can't be written, or is there already.
+    fn back_up(&self, to: &Path) -> Result<(), StoreError>;
 
     /// Writes every row of every table as JSON Lines, all of one moment; returns how many. The first line says the
     /// form and the schema's version, the last one how many rows there were: an export without it is not whole.

@@ -10,7 +10,8 @@
 //! runtime go on meanwhile. Nothing in the traits is SQLite's own: each method is one transaction that any SQL database
 //! with row locks can do.
 
-use std::path::Path;
+use std::io::BufRead;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -81,6 +82,22 @@ pub fn open(url_or_path: &str) -> Result<Arc<dyn Store>, StoreError> {
         _ => url_or_path,
     };
     Ok(Arc::new(SqliteStore::open(Path::new(path))?))
+}
+
+/// Puts a copy of a store where a lab has its own; that one goes aside under the name that is returned.
+///
+/// # Errors
+/// When the copy is no sound store, or a file can't be written. The lab's store is then as it was.
+pub fn restore(from: &Path, to: &Path) -> Result<Option<PathBuf>, StoreError> {
+    sqlite::restore(from, to)
+}
+
+/// Makes a store of an export, where a lab has none; returns how many rows it has.
+///
+/// # Errors
+/// When the export is not whole or of another version, or the store can't be written. Nothing is then left of it.
+pub fn import(export: &mut dyn BufRead, to: &Path) -> Result<u64, StoreError> {
+    sqlite::import(export, to)
 }
 
 fn is_scheme(word: &str) -> bool {

@@ -31,8 +31,12 @@ pub struct Daemon {
 
 impl Daemon {
     pub fn start(lab: &Lab, name: &str, environment: &[(&str, &str)]) -> Daemon {
+        Daemon::start_with(lab, name, &["daemon"], environment)
+    }
+
+    pub fn start_with(lab: &Lab, name: &str, words: &[&str], environment: &[(&str, &str)]) -> Daemon {
         let stderr = lab.path(&format!("stderr-{name}"));
-        let mut command = lab.command(&["daemon"]);
+        let mut command = lab.command(words);
         command.envs(environment.iter().copied()).stdout(Stdio::null()).stderr(std::fs::File::create(&stderr).unwrap());
         Daemon { child: command.spawn().unwrap(), stderr }
     }
@@ -56,6 +60,11 @@ impl Daemon {
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Waits until it has ended by itself.
+    pub fn ended(mut self) -> ExitStatus {
+        self.child.wait().unwrap()
     }
 
     pub fn stop(mut self) -> ExitStatus {

@@ -17,6 +17,7 @@ mod going_on;
 mod handed_over;
 mod hostile;
 mod inventory;
+mod keeper;
 mod locks;
 mod models;
 mod notices;

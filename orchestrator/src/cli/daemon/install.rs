@@ -5,7 +5,7 @@ use clap::Args;
 use crate::cli::context::Context;
 use crate::cli::print::{print_lines, say};
 use crate::cli::{environment, exit};
-use crate::lab::LabError;
+use crate::lab::{LabError, Overrides};
 
 /// Name of the unit.
 const UNIT: &str = "farmctl.service";
@@ -20,10 +20,25 @@ pub(super) struct InstallArguments {
     force: bool,
 }
 
-pub(super) fn run(context: &Context, arguments: &InstallArguments) -> Result<u8, LabError> {
+/// What the daemon of the unit is told, besides what every verb is.
+pub(super) struct DaemonOptions<'a> {
+    pub(super) config: Option<&'a Path>,
+    pub(super) insecure: bool,
+}
+
+pub(super) fn run(
+    context: &Context,
+    arguments: &InstallArguments,
+    options: &DaemonOptions<'_>,
+) -> Result<u8, LabError> {
     let program = std::env::current_exe()
         .map_err(|error| LabError::internal(format!("failed to find this program's file: {error}")))?;
-    let unit = unit(&program, &context.lab.path(Path::new("")));
+    let variables = environment::for_unit();
+    if let Some(name) = variables.left_out.first() {
+        say(&format!("{name} holds a password: it is not written into the unit"));
+    }
+    let words = words(&program, context, options)?;
+    let unit = unit(&words, &variables.kept, &context.lab.path(Path::new("")));
     if !arguments.user {
         print_lines(&unit)?;
         return Ok(exit::OK);
@@ -38,7 +53,7 @@ pub(super) fn run(context: &Context, arguments: &InstallArguments) -> Result<u8,
         .map_err(|error| LabError::internal(format!("failed to write {}: {error}", path.display())).caused_by(error))?;
     say(&format!(
         "wrote {}; start it, now and at each boot, with:\n  systemctl --user daemon-reload\n  systemctl --user enable \
-         --now farmctl\n  loginctl enable-linger",
+         --now farmctl\n  loginctl enable-linger     # so that it runs when nobody is logged in, and after a boot",
         path.display()
     ));
     Ok(exit::OK)
@@ -48,24 +63,48 @@ fn user_units(context: &Context) -> PathBuf {
     environment::config_home().unwrap_or_else(|| context.lab.home().join(".config")).join("systemd/user")
 }
 
-/// The unit. A stop is given more time than the daemon takes; a daemon that stands still is started anew, and goes on
-/// where it was; a configuration that is faulty at the start is not tried again and again.
-fn unit(program: &Path, lab: &Path) -> String {
+/// The daemon's command: with all options that this process was given.
+fn words(program: &Path, context: &Context, options: &DaemonOptions<'_>) -> Result<Vec<String>, LabError> {
+    let word = |path: &Path| {
+        path.to_str().map(str::to_owned).ok_or_else(|| LabError::usage(format!("{} is no UTF-8", path.display())))
+    };
+    let Overrides { farms, models, runner_dir, accept_new } = context.lab.overrides();
+    let mut words = vec![word(program)?];
+    let paths = farms.iter().map(|path| ("--farm", path));
+    let paths = paths.chain(models.iter().map(|path| ("--models", path)));
+    for (option, path) in paths.chain(runner_dir.iter().map(|path| ("--runner-dir", path))) {
+        words.extend([option.to_owned(), word(path)?]);
+    }
+    words.extend(accept_new.then(|| "--accept-new".to_owned()));
+    words.extend((0..context.verbose).map(|_| "-v".to_owned()));
+    words.push("daemon".to_owned());
+    if let Some(config) = options.config {
+        words.extend(["--config".to_owned(), word(config)?]);
+    }
+    words.extend(options.insecure.then(|| "--insecure".to_owned()));
+    Ok(words)
+}
+
+/// The unit. A stop is given more time than the daemon takes; a daemon that ends with an error or stands still is
+/// started anew, and goes on where it was: what was wrong may have passed, or been mended. Only a command that is none
+/// stays so.
+fn unit(words: &[String], variables: &[(String, String)], lab: &Path) -> String {
+    let command = words.iter().map(|word| quoted(&word.replace('$', "$$"))).collect::<Vec<_>>().join(" ");
+    let variable = |(name, value): &(String, String)| format!("Environment={}\n", quoted(&format!("{name}={value}")));
     format!(
         "[Unit]
 Description=farmctl: sweeps of the lab in {lab_text}
-After=network-online.target
-Wants=network-online.target
+StartLimitIntervalSec=0
 
 [Service]
 Type=notify
 NotifyAccess=main
 WorkingDirectory={lab_text}
-ExecStart={program} daemon
+{variables}ExecStart={command}
 ExecReload=/bin/kill -HUP $MAINPID
 Restart=on-failure
 RestartSec=10
-RestartPreventExitStatus=2 3
+RestartPreventExitStatus=2
 WatchdogSec=180
 TimeoutStartSec=120
 TimeoutStopSec=60
@@ -74,15 +113,14 @@ KillMode=mixed
 [Install]
 WantedBy=default.target
 ",
-        program = quoted(program),
+        variables = variables.iter().map(variable).collect::<String>(),
         lab_text = specifiers(&lab.display().to_string()),
     )
 }
 
-/// A path as a unit's command has it.
-fn quoted(path: &Path) -> String {
-    let text = specifiers(&path.display().to_string()).replace('\\', "\\\\").replace('"', "\\\"").replace('$', "$$");
-    format!("\"{text}\"")
+/// A word as a unit has it.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", specifiers(text).replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 /// `%` begins a specifier.

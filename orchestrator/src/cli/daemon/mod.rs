@@ -27,11 +27,13 @@ const POLL_INTERVAL: Duration = Duration::from_secs(1);
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct DaemonArguments {
     /// What it does, instead of the lab's configs/daemon.yaml
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
+    /// Let tokens go over the network in clear text, where `listen` is no loopback address and there is no `tls`
+    #[arg(long, global = true)]
+    insecure: bool,
     #[command(subcommand)]
     verb: Option<DaemonVerb>,
 }
@@ -47,12 +49,15 @@ pub(super) async fn run(context: &Context, arguments: &DaemonArguments) -> Resul
     let path =
         std::path::absolute(&path).map_err(|error| LabError::usage(format!("failed to find the file: {error}")))?;
     match &arguments.verb {
-        Some(DaemonVerb::Install(arguments)) => install::run(context, arguments),
-        None => serve(context, &path).await,
+        Some(DaemonVerb::Install(install)) => {
+            let config = arguments.config.is_some().then_some(path.as_path());
+            install::run(context, install, &install::DaemonOptions { config, insecure: arguments.insecure })
+        }
+        None => serve(context, &path, arguments.insecure).await,
     }
 }
 
-async fn serve(context: &Context, path: &Path) -> Result<u8, LabError> {
+async fn serve(context: &Context, path: &Path, insecure: bool) -> Result<u8, LabError> {
     let mut rules = RulesFile::read(path);
     let config = context.lab.daemon_rules(path)?;
     context.lab.store()?;
@@ -60,21 +65,32 @@ async fn serve(context: &Context, path: &Path) -> Result<u8, LabError> {
     let mut signals = Signals::listen_as_daemon()?;
     let progress = context.open_progress_as(Mode::Log);
     let (mut daemon, access) = start(context, config, path, LabSweeps::new(context.lab.clone(), progress.clone()))?;
-    let mut frontend = HttpFrontend::open(context, access.clone(), &daemon, &progress).await?;
+    let mut frontend = HttpFrontend::open(context, access.clone(), insecure, &daemon, &progress).await?;
+    let mut files = context.lab.file_stamps(daemon.schedules());
     daemon.tick().await;
     tell_system(&[NotifyState::Ready]);
-    let mut reporter = StatusReporter { lab: context.lab.clone(), url: frontend.url(), last: None };
+    let mut reporter = StatusReporter { lab: context.lab.clone(), last: None };
+    let mut lost = None;
     let mut ticks = tokio::time::interval(POLL_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        reporter.report(&daemon.status());
+        for (about, trouble) in frontend.look().await? {
+            daemon.note(about, trouble);
+        }
+        reporter.report(&daemon.status(), frontend.url());
         frontend.note(&daemon);
         let wake = next(&mut signals, &mut ticks).await;
         if wake == Wake::Stop {
             break;
         }
-        if rules.has_changed() || wake == Wake::Reload {
-            reload(context, &mut daemon, path, &access);
+        lost = context.lab.store_lost();
+        if lost.is_some() {
+            break;
+        }
+        let (is_new, before) = (rules.has_changed() || wake == Wake::Reload, files);
+        files = context.lab.file_stamps(daemon.schedules());
+        if is_new || files != before {
+            reload(context, &mut daemon, path, &access, is_new);
         }
         daemon.tick().await;
         tell_system(&[NotifyState::Watchdog]);
@@ -87,7 +103,11 @@ async fn serve(context: &Context, path: &Path) -> Result<u8, LabError> {
         () = stop_again(&mut signals) => {}
     }
     context.close_progress(&progress);
-    Ok(exit::OK)
+    match lost {
+        None => Ok(exit::OK),
+        Some(why) => Err(LabError::internal(format!("{why}: this daemon has ended, what it wrote since is lost"))
+            .with_hint("put the file back, or start the daemon anew: it goes on with the store that is there")),
+    }
 }
 
 /// The daemon with what its file says, and how page and API are reached.
@@ -123,12 +143,15 @@ fn note_missing_agent(context: &Context, daemon: &mut Daemon) {
     }
 }
 
-/// Goes by the file as it is now; one that is faulty is told of, and what was in force stays.
-fn reload(context: &Context, daemon: &mut Daemon, path: &Path, access: &Access) {
+/// Goes by the daemon's file, and those that it names, as they are now; one that is faulty is told of, and what was in
+/// force stays.
+fn reload(context: &Context, daemon: &mut Daemon, path: &Path, access: &Access, is_told: bool) {
     let name = context.lab.short_path(path);
     match context.lab.daemon_rules(path) {
         Ok(DaemonConfig { access: new, schedules, probe_every, retention, channels }) => {
-            say(&format!("{name} was read again: {} schedules", schedules.len()));
+            if is_told {
+                say(&format!("{name} was read again: {} schedules", schedules.len()));
+            }
             if new != *access {
                 say("how page and API are reached changes with the next start of the daemon");
             }
@@ -140,7 +163,7 @@ fn reload(context: &Context, daemon: &mut Daemon, path: &Path, access: &Access) 
         }
         Err(error) => {
             let text = error.text();
-            say(&format!("{name} is refused, and the schedules of before stay in force:"));
+            say(&format!("{name}, or a file that it goes by, is refused; the schedules of before stay in force:"));
             say_coloured(&text, false);
             let first = text.lines().next().unwrap_or_default().to_owned();
             daemon.note("config", Some(format!("refused, the schedules of before are in force: {first}")));
@@ -179,13 +202,11 @@ fn tell_system(states: &[NotifyState<'_>]) {
 /// Tells what the daemon is at, when that changes: to systemd, and to whoever asks.
 struct StatusReporter {
     lab: Lab,
-    /// Where page and API are.
-    url: Option<String>,
     last: Option<DaemonStatus>,
 }
 
 impl StatusReporter {
-    fn report(&mut self, status: &DaemonStatus) {
+    fn report(&mut self, status: &DaemonStatus, url: Option<String>) {
         if self.last.as_ref() == Some(status) {
             return;
         }
@@ -195,7 +216,7 @@ impl StatusReporter {
             say(&text);
         }
         tell_system(&[NotifyState::Status(&status.line())]);
-        if let Err(error) = self.lab.write_daemon_status(status, self.url.as_deref()) {
+        if let Err(error) = self.lab.write_daemon_status(status, url.as_deref()) {
             tracing::warn!(%error, "what the daemon is at was not written");
         }
         self.last = Some(status.clone());

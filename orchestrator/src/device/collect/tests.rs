@@ -45,6 +45,18 @@ fn a_whole_stream_becomes_a_measurement() {
 }
 
 #[test]
+fn a_phase_is_told_once_however_often_it_is_announced() {
+    let mut collector = Collector::new(&sample::job("board-1", "tiny"));
+    let mut told = Vec::new();
+    for _ in 0..10_000 {
+        for phase in [Phase::Measure, Phase::WarmUp] {
+            told.extend(collector.take(Message::Phase { phase }).unwrap());
+        }
+    }
+    assert_eq!(told, [Phase::Measure, Phase::WarmUp]);
+}
+
+#[test]
 fn what_does_not_fit_together_is_refused() {
     let cases: Vec<(&str, Vec<Message>)> = vec![
         ("without its measurement", vec![finished()]),

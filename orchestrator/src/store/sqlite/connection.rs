@@ -1,3 +1,5 @@
+use std::io::ErrorKind;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -16,7 +18,13 @@ const BUSY_PAUSE: Duration = Duration::from_millis(5);
 pub(super) fn open(path: &Path) -> Result<(PathBuf, Connection), StoreError> {
     let path = std::path::absolute(path).map_err(|error| refused("open", path, &error))?;
     if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(|error| refused("make the folder", &path, &error))?;
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        made.map_err(|error| refused("make the folder", &path, &error))?;
+    }
+    // For its owner alone; what SQLite puts beside it gets the same mode.
+    match std::fs::File::options().write(true).create_new(true).mode(0o600).open(&path) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(refused("make the file", &path, &error)),
+        _ => {}
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection =
@@ -24,6 +32,21 @@ pub(super) fn open(path: &Path) -> Result<(PathBuf, Connection), StoreError> {
     check(&mut connection, &path)?;
     set_up(&mut connection).map_err(|error| failure("set up the schema", &path, &error))?;
     Ok((path, connection))
+}
+
+/// Which file a store is, whatever its name is: its device and its number there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FileIdentity {
+    device: u64,
+    inode: u64,
+}
+
+impl FileIdentity {
+    /// Of the file that has this name now; `None` where none has.
+    pub(super) fn of(path: &Path) -> Option<FileIdentity> {
+        let about = std::fs::metadata(path).ok()?;
+        Some(FileIdentity { device: about.dev(), inode: about.ino() })
+    }
 }
 
 /// Statements that are kept ready: more than this store has.

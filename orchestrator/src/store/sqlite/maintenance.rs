@@ -1,10 +1,12 @@
 use std::io::Write;
+use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
 use serde::de::IgnoredAny;
 
+use super::connection::FileIdentity;
 use super::{SqliteStore, connection, from_json, schema};
 use crate::domain::{DeviceState, Event, Failure, Job, JobState, Record, RunState, SweepDefinition, SweepState};
 use crate::store::{MaintenanceStore, StoreCheck, StoreError, Vacuumed};
@@ -16,10 +18,10 @@ const VACUUM_TIMEOUT: Duration = Duration::from_secs(2);
 /// Begins what is told of a schema that is not whole.
 const SCHEMA_LACKS: &str = "the schema lacks its ";
 /// Version of the form of an export; another schema has its own version.
-const EXPORT_FORM: u32 = 1;
+pub(super) const EXPORT_FORM: u32 = 1;
 
 /// Tables in an order in which each row comes after those it refers to, and their columns of JSON.
-const TABLES: &[(&str, &[&str])] = &[
+pub(super) const TABLES: &[(&str, &[&str])] = &[
     ("lab", &[]),
     ("sweeps", &["definition"]),
     ("sweep_runners", &[]),
@@ -95,6 +97,20 @@ impl MaintenanceStore for SqliteStore {
         Ok(Vacuumed { before_bytes, after_bytes: self.size_bytes() })
     }
 
+    fn lost(&self) -> Option<String> {
+        let (opened, now) = (self.file?, FileIdentity::of(&self.path));
+        let path = self.path.display();
+        match now {
+            Some(now) if now == opened => None,
+            Some(_) => Some(format!("the store {path} was replaced by another file")),
+            None => Some(format!("the store {path} is gone")),
+        }
+    }
+
+    fn back_up(&self, to: &Path) -> Result<(), StoreError> {
+        self.back_up_to(to)
+    }
+
     fn export(&self, to: &mut dyn Write) -> Result<u64, StoreError> {
         self.with_connection(|connection| self.export_from(connection, to))
     }
@@ -162,8 +178,8 @@ impl SqliteStore {
     fn size_bytes(&self) -> u64 {
         let mut log = self.path.clone().into_os_string();
         log.push("-wal");
-        let size = |path: &std::path::Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
-        size(&self.path) + size(std::path::Path::new(&log))
+        let size = |path: &Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+        size(&self.path) + size(Path::new(&log))
     }
 }
 

@@ -3,6 +3,7 @@
 //! Main type: [`SqliteStore`]. One connection behind a mutex: SQLite has one writer at a time anyway, and a statement
 //! takes microseconds where a run takes seconds. Never keeps anything in memory that the file does not have.
 
+mod backup;
 mod clock;
 mod connection;
 mod device_changes;
@@ -32,13 +33,18 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
+pub use backup::{import, restore};
+
 use super::{Store, StoreError};
 use crate::domain::Event;
+use connection::FileIdentity;
 
 /// A store in an SQLite file.
 #[derive(Debug)]
 pub struct SqliteStore {
     path: PathBuf,
+    /// Which file it is; `None` for one in memory.
+    file: Option<FileIdentity>,
     connection: Mutex<Connection>,
 }
 
@@ -49,7 +55,7 @@ impl SqliteStore {
     /// When the file is another program's, newer, damaged, or can't be written.
     pub fn open(path: &Path) -> Result<SqliteStore, StoreError> {
         let (path, connection) = connection::open(path)?;
-        Ok(SqliteStore { path, connection: Mutex::new(connection) })
+        Ok(SqliteStore { file: FileIdentity::of(&path), path, connection: Mutex::new(connection) })
     }
 
     /// A store in memory, for simulations: it is gone with the value.
@@ -58,7 +64,7 @@ impl SqliteStore {
     /// When there is no memory.
     pub fn in_memory() -> Result<SqliteStore, StoreError> {
         let (path, connection) = connection::in_memory()?;
-        Ok(SqliteStore { path, connection: Mutex::new(connection) })
+        Ok(SqliteStore { path, file: None, connection: Mutex::new(connection) })
     }
 
     /// Works with the connection, without keeping the other tasks of an async runtime waiting: a disk may be slow, and

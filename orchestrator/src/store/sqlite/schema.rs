@@ -34,6 +34,10 @@ pub(super) fn version(connection: &Connection) -> rusqlite::Result<u32> {
 /// Brings the schema from whatever version it has to the last of `steps`, each step in a transaction of its own.
 /// Another process may do the same at the same time: the version is read again once the write lock is held.
 pub(super) fn migrate(connection: &mut Connection, steps: &[&str]) -> rusqlite::Result<()> {
+    // Who only reads needs no lock of the writer's.
+    if usize::try_from(version(connection)?).is_ok_and(|found| found == steps.len()) {
+        return Ok(());
+    }
     loop {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let found = version(&transaction)?;

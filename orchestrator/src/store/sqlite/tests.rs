@@ -6,6 +6,7 @@ mod maintenance;
 mod migrations;
 mod people;
 mod power_loss;
+mod reading;
 
 use std::sync::Arc;
 

@@ -1,0 +1,50 @@
+//! The files that a lab goes by, to see when they change.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::schedule::Schedule;
+
+use super::Lab;
+
+/// What tells whether a file is another than before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileStamp {
+    device: u64,
+    inode: u64,
+    bytes: u64,
+    changed_at_s: i64,
+    changed_at_ns: i64,
+}
+
+impl FileStamp {
+    /// Of the file that has this name now; `None` where none has.
+    pub fn of(path: &Path) -> Option<FileStamp> {
+        let about = std::fs::metadata(path).ok()?;
+        Some(FileStamp {
+            device: about.dev(),
+            inode: about.ino(),
+            bytes: about.len(),
+            changed_at_s: about.ctime(),
+            changed_at_ns: about.ctime_nsec(),
+        })
+    }
+}
+
+impl Lab {
+    /// The files that the lab and these schedules go by, as they are now: farms, models, engines, datasets, sweeps.
+    pub fn file_stamps(&self, schedules: &[Schedule]) -> BTreeMap<PathBuf, Option<FileStamp>> {
+        let mut paths = Vec::new();
+        for path in self.farm_paths() {
+            let inside = std::fs::read_dir(&path).into_iter().flatten().flatten();
+            paths.extend(inside.map(|entry| entry.path()));
+            paths.push(path);
+        }
+        let models = self.overrides.models.clone().unwrap_or_else(|| self.root.join("configs").join("models.yaml"));
+        paths.push(models);
+        paths.extend(["backends.yaml", "datasets.yaml"].map(|name| self.root.join("configs").join(name)));
+        paths.extend(schedules.iter().map(|schedule| schedule.sweep.clone()));
+        paths.into_iter().map(|path| (path.clone(), FileStamp::of(&path))).collect()
+    }
+}

@@ -1,0 +1,47 @@
+//! Who only reads is not kept waiting, and a store that is another file by now is told of.
+
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+
+use crate::store::{MaintenanceStore as _, SweepStore as _, open};
+
+#[test]
+fn a_store_is_opened_and_read_while_somebody_writes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("farm").join("state.db");
+    let url = format!("sqlite:{}", path.display());
+    let lab = open(&url).unwrap().lab_id().unwrap();
+    let writer = Connection::open(&path).unwrap();
+    writer.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let began_at = Instant::now();
+    assert_eq!(open(&url).unwrap().lab_id().unwrap(), lab);
+    assert!(began_at.elapsed() < Duration::from_secs(20), "{:?}", began_at.elapsed());
+}
+
+#[test]
+fn its_files_are_for_its_owner_alone() {
+    use std::os::unix::fs::MetadataExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("farm").join("state.db");
+    let store = open(&format!("sqlite:{}", path.display())).unwrap();
+    store.lab_id().unwrap();
+    let mode = |name: &str| std::fs::metadata(folder.path().join("farm").join(name)).unwrap().mode() & 0o777;
+    assert_eq!(mode(""), 0o700);
+    for name in ["state.db", "state.db-wal", "state.db-shm"] {
+        assert_eq!(mode(name), 0o600, "{name}");
+    }
+}
+
+#[test]
+fn a_file_that_is_gone_or_replaced_is_told_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let url = format!("sqlite:{}", path.display());
+    let store = open(&url).unwrap();
+    assert_eq!(store.lost(), None);
+    std::fs::rename(&path, folder.path().join("away.db")).unwrap();
+    assert!(store.lost().unwrap().ends_with("is gone"));
+    let _other = open(&url).unwrap();
+    assert!(store.lost().unwrap().contains("replaced"));
+}
