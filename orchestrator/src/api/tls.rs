@@ -17,7 +17,7 @@ impl Tls {
     /// Reads certificate and key, in PEM.
     ///
     /// # Errors
-    /// When a file can't be read, others may use the key, or the two don't belong together; in words that name the file.
+    /// When a file can't be read, others may use the key, or the two don't belong together; in words with the file.
     pub fn read(certificate: &Path, key: &Path) -> Result<Tls, String> {
         Ok(Tls(Arc::new(RwLock::new(acceptor(certificate, key)?))))
     }

@@ -105,7 +105,8 @@ fn private(context: &Context) -> Finding {
     } else {
         Err(format!("other users of this host may read or write {names}"))
     };
-    finding("lab privacy", false, outcome, &format!("chmod go-rwx {names}"))
+    let remedy = if open.is_empty() { String::new() } else { format!("chmod go-rwx {names}") };
+    finding("lab privacy", false, outcome, &remedy)
 }
 
 async fn runner(context: &Context) -> Finding {

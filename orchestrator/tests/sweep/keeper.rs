@@ -230,8 +230,10 @@ fn tokens_do_not_go_over_the_network_in_clear_text() {
     assert_eq!(lab.run(&["tokens", "add", "anna", "--role", "admin"]).0, 0);
     let open = schedule(3600, "    enabled: false\n").replace("127.0.0.1:0", "0.0.0.0:0");
     lab.write("configs/daemon.yaml", &format!("tokens: {{ file: ../.farm/tokens }}\n{open}"));
-    let (code, _, stderr) = lab.run(&["daemon"]);
-    assert!(code == 2 && stderr.contains("in clear text") && stderr.contains("--insecure"), "{code}: {stderr}");
+    let daemon = Daemon::start(&lab, "refused", &[]);
+    daemon.wait_for("in clear text, so page and API are not served");
+    assert!(troubles(&lab).contains("--insecure") && !daemon.told().contains("page and API: "), "{}", daemon.told());
+    assert!(daemon.stop().success());
     let daemon = Daemon::start_with(&lab, "d", &["daemon", "--insecure"], &[]);
     daemon.wait_for("in clear text (--insecure)");
     daemon.wait_for("page and API");

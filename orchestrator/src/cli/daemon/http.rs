@@ -29,6 +29,8 @@ pub(super) struct HttpFrontend {
 struct Door {
     api: Arc<Api>,
     address: SocketAddr,
+    /// Why it is not opened, whatever the address.
+    refused: Option<String>,
     /// Ends with this.
     server: Option<Server>,
     tried_at: Instant,
@@ -58,7 +60,7 @@ impl HttpFrontend {
     ) -> Result<HttpFrontend, LabError> {
         let now = watch::Sender::new(now(daemon));
         let Some(address) = access.listen else { return Ok(HttpFrontend { now, door: None }) };
-        refuse_clear_text(&access, insecure)?;
+        let refused = clear_text(&access, insecure);
         let tokens = access.tokens.map(|path| [TokenFile::new(path.clone()), TokenFile::new(path)]);
         if let Some([file, _]) = &tokens {
             let known = file.tokens().map_err(|error| {
@@ -84,7 +86,7 @@ impl HttpFrontend {
             time_zone: access.time_zone.iana_name().unwrap_or("UTC").to_owned(),
         })?;
         let (server, trouble, tried_at) = (None, None, Instant::now());
-        let mut door = Door { api, address, server, tried_at, trouble, tls, tokens: watched };
+        let mut door = Door { api, address, refused, server, tried_at, trouble, tls, tokens: watched };
         door.listen().await?;
         Ok(HttpFrontend { now, door: Some(door) })
     }
@@ -124,6 +126,10 @@ impl Door {
     /// Tries to listen; what keeps it from that is a trouble that may pass.
     async fn listen(&mut self) -> Result<(), LabError> {
         self.tried_at = Instant::now();
+        if self.refused.is_some() {
+            self.trouble.clone_from(&self.refused);
+            return Ok(());
+        }
         let tls = self.tls.as_ref().map(|certificate| certificate.served.clone());
         let listening = match api::bind(self.address).await {
             Ok(listener) => api::serve(&self.api, listener, tls),
@@ -182,18 +188,18 @@ impl Certificate {
     }
 }
 
-/// Tokens do not go over the network for everybody to read, unless a person says so.
-fn refuse_clear_text(access: &Access, insecure: bool) -> Result<(), LabError> {
-    let Some(address) = access.listen.filter(|address| !address.ip().is_loopback() && access.tls.is_none()) else {
-        return Ok(());
-    };
+/// Why nobody is let in: tokens do not go over the network for everybody to read, unless a person says so.
+fn clear_text(access: &Access, insecure: bool) -> Option<String> {
+    let address = access.listen.filter(|address| !address.ip().is_loopback() && access.tls.is_none())?;
     if insecure {
         say(&format!("tokens and all else go to and from {address} in clear text (--insecure)"));
-        return Ok(());
+        return None;
     }
-    let hint = "name a certificate as `tls`, listen at 127.0.0.1 behind a proxy that has one, or say `farmctl daemon \
-                --insecure`";
-    Err(LabError::usage(format!("tokens would go over the network to {address} in clear text")).with_hint(hint))
+    Some(format!(
+        "tokens would go over the network to {address} in clear text, so page and API are not served, while what is due \
+         is begun; name a certificate as `tls`, listen at 127.0.0.1 behind a proxy that has one, or say `farmctl daemon \
+         --insecure`"
+    ))
 }
 
 fn now(daemon: &Daemon) -> Now {

@@ -86,8 +86,7 @@ fn words(program: &Path, context: &Context, options: &DaemonOptions<'_>) -> Resu
 }
 
 /// The unit. A stop is given more time than the daemon takes; a daemon that ends with an error or stands still is
-/// started anew, and goes on where it was: what was wrong may have passed, or been mended. Only a command that is none
-/// stays so.
+/// started anew, and goes on where it was: what was wrong may have passed, or been mended.
 fn unit(words: &[String], variables: &[(String, String)], lab: &Path) -> String {
     let command = words.iter().map(|word| quoted(&word.replace('$', "$$"))).collect::<Vec<_>>().join(" ");
     let variable = |(name, value): &(String, String)| format!("Environment={}\n", quoted(&format!("{name}={value}")));
@@ -104,7 +103,6 @@ WorkingDirectory={lab_text}
 ExecReload=/bin/kill -HUP $MAINPID
 Restart=on-failure
 RestartSec=10
-RestartPreventExitStatus=2
 WatchdogSec=180
 TimeoutStartSec=120
 TimeoutStopSec=60
