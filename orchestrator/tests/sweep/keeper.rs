@@ -1,4 +1,4 @@
-//! What a keeper of a lab is spared: wrong clocks, foreign locks, faulty files found at night, addresses that come late.
+//! What a keeper of a lab is spared: wrong clocks, foreign locks, faulty files found at night, late addresses.
 
 use std::fs::File;
 use std::net::TcpListener;

@@ -196,8 +196,8 @@ fn clear_text(access: &Access, insecure: bool) -> Option<String> {
         return None;
     }
     Some(format!(
-        "tokens would go over the network to {address} in clear text, so page and API are not served, while what is due \
-         is begun; name a certificate as `tls`, listen at 127.0.0.1 behind a proxy that has one, or say `farmctl daemon \
+        "tokens would go over the network to {address} in clear text, so page and API are not served, and what is due \
+         is begun; name a certificate as `tls`, listen at 127.0.0.1 behind a proxy with one, or say `farmctl daemon \
          --insecure`"
     ))
 }
