@@ -124,7 +124,8 @@ fn who_holds_the_lock_is_told_from_a_daemon() {
 #[test]
 fn a_faulty_file_is_told_of_when_it_is_made() {
     let lab = lab();
-    lab.write("configs/daemon.yaml", &schedule(3600, "").replace("*/3600 * * * * *", "0 0 1 1 *"));
+    let rules = schedule(3600, "").replace("*/3600 * * * * *", "0 0 1 1 *");
+    lab.write("configs/daemon.yaml", &format!("probe_minutes: 0\n{rules}"));
     let daemon = Daemon::start(&lab, "d", &[]);
     daemon.wait_for("page and API");
     for (file, fault) in [("farms/lab.yaml", "devices: [\n"), ("configs/quick.yaml", "models: [nosuch]\n")] {
