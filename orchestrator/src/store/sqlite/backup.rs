@@ -179,8 +179,8 @@ fn fill(export: &mut dyn BufRead, partial: &Path) -> Result<u64, StoreError> {
 fn insert(store: &Connection, table: &str, row: Map<String, Value>) -> Result<(), String> {
     let (table, json) =
         TABLES.iter().find(|(known, _)| *known == table).ok_or_else(|| format!("no table {table:?}"))?;
-    let is_word =
-        |name: &String| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    let is_of_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    let is_word = |name: &String| !name.is_empty() && name.bytes().all(is_of_word);
     if let Some(name) = row.keys().find(|name| !is_word(name)) {
         return Err(format!("no column {name:?}"));
     }
