@@ -43,7 +43,7 @@ pub(super) const CONNECTION: &[KindFacts] = &[
         retry: Retry::Never,
         refusal: Refusal::Standing,
         remedy: "over ssh, check user, identity_file and password; over adb, accept this host's key on the screen; \
-            then try `ssh` or `adb` by hand",
+                 then try `ssh` or `adb` by hand",
     },
     KindFacts {
         kind: FailureKind::LoginMissing,
@@ -52,7 +52,7 @@ pub(super) const CONNECTION: &[KindFacts] = &[
         retry: Retry::Never,
         refusal: Refusal::OwnLack,
         remedy: "name a key by identity_file, or give the ssh agent one (ssh-add); a daemon has an agent only where \
-            `farmctl daemon install` was given it",
+                 `farmctl daemon install` was given it",
     },
     KindFacts {
         kind: FailureKind::LoginClosed,
@@ -68,8 +68,8 @@ pub(super) const CONNECTION: &[KindFacts] = &[
         blame: Blame::User,
         retry: Retry::Infrastructure,
         refusal: Refusal::Passing,
-        remedy: "unlock the phone and accept this host's key on its screen (tick «Always allow»); where this user may not \
-            open the USB device, install udev rules for it",
+        remedy: "unlock the phone and accept this host's key on its screen (tick «Always allow»); where this user may \
+                 not open the USB device, install udev rules for it",
     },
     KindFacts {
         kind: FailureKind::HostKeyChanged,
