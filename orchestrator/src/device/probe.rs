@@ -156,7 +156,7 @@ mod tests {
     fn a_probe_is_read_past_a_greeting() {
         let text = "Welcome to board-1!\nworkdir /home/a b/farm\nkernel Linux aarch64\nelf 11\ngzip yes\n\
                     \x20  12 bin/ab\n   12 total\n";
-        let mut probe = DeviceProbe::parse(text).unwrap();
+        let probe = DeviceProbe::parse(text).unwrap();
         assert_eq!((probe.workdir.as_str(), probe.machine.as_str()), ("/home/a b/farm", "aarch64"));
         assert_eq!((probe.abis.as_str(), probe.elf.as_str(), probe.unpacks_gzip), ("", "11", true));
         assert_eq!(probe.size_of("bin/ab"), Some(12));
@@ -175,7 +175,7 @@ mod tests {
     fn a_phones_abis_are_those_of_its_properties() {
         let text = "uid 2000\r\n[ro.product.cpu.abilist]: [arm64-v8a,armeabi-v7a]\r\n[ro.serialno]: [a]\r\n\
                     workdir /data/local/tmp/farmctl\nkernel Linux aarch64\nelf 21\n";
-        let mut probe = DeviceProbe::parse(text).unwrap();
+        let probe = DeviceProbe::parse(text).unwrap();
         assert_eq!(probe.machine().abis, "arm64-v8a,armeabi-v7a");
         assert_eq!(probe.android.unwrap().abis, ["arm64-v8a", "armeabi-v7a"]);
     }
