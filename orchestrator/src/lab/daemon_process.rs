@@ -95,7 +95,7 @@ impl Lab {
     /// Who keeps this process from being the daemon: one that runs, or whoever else has locked its file.
     fn locked_by_another(&self, path: &Path, file: &File) -> LabError {
         if self.daemon_is_running() {
-            return LabError::unavailable("a daemon runs in this lab already")
+            return LabError::usage("a daemon runs in this lab already")
                 .with_hint("`farmctl schedules list` shows what it is at");
         }
         let by = lock_holder(file).map_or_else(

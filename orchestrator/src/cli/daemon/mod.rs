@@ -163,7 +163,7 @@ fn reload(context: &Context, daemon: &mut Daemon, path: &Path, access: &Access, 
         }
         Err(error) => {
             let text = error.text();
-            say(&format!("{name}, or a file that it goes by, is refused; the schedules of before stay in force:"));
+            say(&format!("{name}, or a file that it goes by, is refused, and the schedules of before stay in force:"));
             say_coloured(&text, false);
             let first = text.lines().next().unwrap_or_default().to_owned();
             daemon.note("config", Some(format!("refused, the schedules of before are in force: {first}")));
