@@ -43,6 +43,7 @@ impl Refusal {
                     ServerWord::Unauthorized | ServerWord::NoPermission => ErrorKind::Unauthorized,
                     ServerWord::Ambiguous => ErrorKind::NameUnknown,
                     ServerWord::Closed | ServerWord::Gone => ErrorKind::ConnectionLost,
+                    ServerWord::Unlisted => ErrorKind::Unreachable,
                     ServerWord::Refused => ErrorKind::Refused,
                     ServerWord::Unknown => ErrorKind::Protocol,
                 };

@@ -25,6 +25,8 @@ pub(super) enum ServerWord {
     Closed,
     /// The way to the device is gone.
     Gone,
+    /// The device is not on its list any more, or has another number there: the server is well.
+    Unlisted,
     /// This user may not open the USB device.
     NoPermission,
     /// Nothing listens at an address.
@@ -42,7 +44,11 @@ impl ServerWord {
             ServerWord::Ambiguous => {
                 Some("name one of them by where it is plugged in, `serial: usb:1-5`; `adb devices -l` shows it")
             }
-            ServerWord::Closed | ServerWord::Gone | ServerWord::Refused | ServerWord::Unknown => None,
+            ServerWord::Closed
+            | ServerWord::Gone
+            | ServerWord::Unlisted
+            | ServerWord::Refused
+            | ServerWord::Unknown => None,
         }
     }
 }
@@ -59,7 +65,7 @@ const SERVER: [(&str, ServerWord); 16] = [
     ("not found", ServerWord::Gone),
     ("no devices", ServerWord::Gone),
     ("no such device", ServerWord::Gone),
-    ("no device with transport id", ServerWord::Gone),
+    ("no device with transport id", ServerWord::Unlisted),
     ("disconnected", ServerWord::Gone),
     ("still connecting", ServerWord::Gone),
     ("device still", ServerWord::Gone),
@@ -97,6 +103,7 @@ mod tests {
             ("device 'R58M123' not found", ServerWord::Gone),
             ("no devices/emulators found", ServerWord::Gone),
             ("device still connecting", ServerWord::Gone),
+            ("no device with transport id '9'", ServerWord::Unlisted),
             ("closed", ServerWord::Closed),
             ("insufficient permissions for device: user in plugdev group", ServerWord::NoPermission),
             ("failed to connect to '10.0.0.7:5555': Connection refused", ServerWord::Refused),
