@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-use crate::store::{MaintenanceStore as _, SweepStore as _, open};
+use crate::store::open;
 
 #[test]
 fn a_store_is_opened_and_read_while_somebody_writes() {
