@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use farmctl::domain::{HostKey, HostKeyChecking, SecretSource, SshEndpoint, TransportConfig};
 use farmctl::transport::{Command, ErrorKind, Transport, address, run_collect};
+use futures::StreamExt as _;
 use testlab::{Agent, Board, BoardOptions, Direction, FaultProxy, KeyPair};
 
 use super::suite::{self, LONG};
