@@ -268,7 +268,8 @@ mod tests {
         let failure = Failure::new(FailureKind::Refused, "nobody\nlistens");
         let (verdict, findings) = judge(&now, &Baseline::default(), Some(&failure));
         assert_eq!((verdict, findings.len()), (CheckVerdict::Failed, 1));
-        assert_eq!(findings[0].what, "refused: nobodylistens");
+        // Whoever prints it guards it.
+        assert_eq!(findings[0].what, "refused: nobody\nlistens");
         assert!(findings[0].remedy.contains("start the ssh or adb server"));
     }
 }

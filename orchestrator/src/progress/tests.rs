@@ -132,7 +132,7 @@ fn log_has_one_line_an_event() {
         text.lines().next(),
         Some("2026-11-23T23:00:00Z sweep all started: 4 jobs on 2 devices, 1 cell skipped")
     );
-    let failed = "2026-11-23T23:00:09Z board-1: run failed: resnet50, p50 19.500 ms, crashed: signal 11 [2J here";
+    let failed = "2026-11-23T23:00:09Z board-1: run failed: resnet50, p50 19.5 ms, crashed: signal 11 [2J here";
     assert!(text.lines().any(|line| line == failed), "{text}");
 }
 

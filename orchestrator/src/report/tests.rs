@@ -313,7 +313,7 @@ fn page_shows_distributions_and_ranking() {
     let wanted = [
         "<h2>Ranking</h2>",
         "VIPS = sum of acc / t",
-        "incomplete: 0 of 2 workloads",
+        "incomplete: 0 of 1 workloads",
         "<title>100 samples from 10.0 to 14.9 ms: p50 12.4, p90 14.4, p99 14.9</title>",
         "<span class=\"n\">19.5</span>",
     ];

@@ -673,6 +673,7 @@ pub fn what_people_begin_by_a_schedule_is_among_its_starts(open: &Open) {
         let new = NewSweep { order: Some(&order), ..NewSweep::new(&row, &definition, &plan) };
         open().create_sweep(&new).unwrap();
     };
+    open().settled_until("nightly", "at ten", at(0)).unwrap();
     begin("one", 10, Some("nightly"));
     begin("two", 20, None);
     begin("three", 30, Some("nightly"));

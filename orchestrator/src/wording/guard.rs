@@ -149,7 +149,7 @@ mod tests {
             assert_eq!(printable(&format!("a\n b{c}c\n"), false), "a\n b c\n", "{c:?}");
         }
         let coloured = "\x1b[31;1mred\x1b[0m \x1b]0;title\x07 \x1b[2J";
-        assert_eq!(printable(coloured, true), "\x1b[31;1mred\x1b[0m ]0;title [2J");
+        assert_eq!(printable(coloured, true), "\x1b[31;1mred\x1b[0m ]0;title  [2J");
         assert!(!printable(coloured, false).contains('\x1b'));
     }
 
