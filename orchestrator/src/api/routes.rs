@@ -25,9 +25,18 @@ use crate::lab::VERSION;
 
 const OK: StatusCode = StatusCode::OK;
 
+/// All routes, in the order of the document.
 fn endpoints() -> Endpoints {
-    let api = |path: &str| format!("/api/v1{path}");
-    Endpoints::new()
+    let endpoints = with_schedules(with_sweeps(with_lab(Endpoints::new())));
+    with_files(with_events(endpoints))
+}
+
+fn api(path: &str) -> String {
+    format!("/api/v1{path}")
+}
+
+fn with_lab(endpoints: Endpoints) -> Endpoints {
+    endpoints
         .get(&api("/lab"), Role::View, "The lab as a whole", lab::show)
         .get_open(&api("/session"), "Who asks, and what they may do", session::show)
         .post_open::<LoginBody, SessionAnswer>(&api("/login"), "Log in, and get a cookie", post(session::login))
@@ -51,6 +60,10 @@ fn endpoints() -> Endpoints {
         .post(&api("/devices/{name}/lock"), Role::Run, OK, "Keep every sweep off a device for a while", devices::lock)
         .post(&api("/devices/{name}/unlock"), Role::Run, OK, "Give a device free before its lock ends", devices::unlock)
         .post(&api("/devices/{name}/release"), Role::Run, OK, "End a device's quarantine", devices::release)
+}
+
+fn with_sweeps(endpoints: Endpoints) -> Endpoints {
+    endpoints
         .get(&api("/sweeps"), Role::View, "The sweeps, the newest first", sweeps::list)
         .get(&api("/sweeps/{id}"), Role::View, "A sweep with its cells", sweeps::show)
         .get(&api("/sweeps/{id}/results"), Role::View, "The cells of a sweep, part by part", cells::results)
@@ -66,6 +79,10 @@ fn endpoints() -> Endpoints {
             "Start a sweep of what failed in this one",
             start::retry,
         )
+}
+
+fn with_schedules(endpoints: Endpoints) -> Endpoints {
+    endpoints
         .get(&api("/schedules"), Role::View, "The schedules", schedules::list)
         .post(
             &api("/schedules/{name}/run"),
@@ -82,6 +99,10 @@ fn endpoints() -> Endpoints {
             schedules::pause,
         )
         .post(&api("/schedules/{name}/resume"), Role::Admin, OK, "Start by a schedule again", schedules::resume)
+}
+
+fn with_events(endpoints: Endpoints) -> Endpoints {
+    endpoints
         .other(
             &api("/events"),
             "text/event-stream",
@@ -96,6 +117,11 @@ fn endpoints() -> Endpoints {
         .event::<CellOf<'static>>("/api/v1/events", "cell")
         .event::<ScheduleAnswer>("/api/v1/events", "schedule")
         .event::<Line<'static>>("/api/v1/events", "log")
+}
+
+/// What is no part of the API: reports, figures, health and the page.
+fn with_files(endpoints: Endpoints) -> Endpoints {
+    endpoints
         .other(
             "/reports/{sweep}/{file}",
             "application/octet-stream",

@@ -19,7 +19,7 @@ use crate::store::conformance::{at, claim, record, sweep};
 use crate::store::{StoreError, people};
 
 /// No answer takes longer, however slow the machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 const FARM: &str = "
 farm: bench
@@ -142,7 +142,7 @@ impl Asked {
             stream.read_to_end(&mut answer).await.unwrap();
             String::from_utf8_lossy(&answer).into_owned()
         };
-        let answer = tokio::time::timeout(PATIENCE, answer).await.unwrap();
+        let answer = tokio::time::timeout(TIMEOUT, answer).await.unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         (head[9..12].parse().unwrap(), head.to_ascii_lowercase(), body.to_owned())
     }
@@ -231,7 +231,7 @@ async fn every_answer_is_what_its_document_says() {
     asked.store.quarantine_device("a", &Failure::new(FailureKind::Timeout, "x"), at(9), at(1)).unwrap();
     // This process has the sweep, so that nobody else ends it when it is cancelled.
     let (sweep, holder) = (SweepId("20270115-080000-s-7f3a".into()), Holder::for_next_task().unwrap().to_string());
-    asked.store.lease_sweep(&sweep, &holder, PATIENCE * 10, Timestamp::now()).unwrap();
+    asked.store.lease_sweep(&sweep, &holder, TIMEOUT * 10, Timestamp::now()).unwrap();
     let (status, document) = asked.get("/api/v1/openapi.json").await;
     assert_eq!(status, 200);
     let mut held = 0;
@@ -645,7 +645,7 @@ async fn viewers_are_told_of_changes_and_one_who_is_behind_is_dropped() {
     let mut stream = TcpStream::connect(asked.server.address).await.unwrap();
     stream.write_all(b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
     let mut heard = String::new();
-    let give_up_at = tokio::time::Instant::now() + PATIENCE;
+    let give_up_at = tokio::time::Instant::now() + TIMEOUT;
     let mut hear = async |wanted: &str| {
         let mut bytes = [0; 16 << 10];
         while !heard.contains(wanted) {

@@ -121,8 +121,8 @@ impl Lab {
         *self.store.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// Makes the folder of what is the lab's own, for its owner alone. One that an older version made for all stays as it
-    /// is: `farmctl doctor` tells.
+    /// Makes the folder of what is the lab's own, for its owner alone. One that an older version made for all stays as
+    /// it is: `farmctl doctor` tells.
     ///
     /// # Errors
     /// When it can't be made.

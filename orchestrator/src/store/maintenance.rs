@@ -46,8 +46,8 @@ pub trait MaintenanceStore {
     /// opened.
     fn lost(&self) -> Option<String>;
 
-    /// Writes a copy of the store, all of one moment, into a file that is there whole or not at all, for its owner alone.
-    /// Others read and write the store meanwhile.
+    /// Writes a copy of the store, all of one moment, into a file that is there whole or not at all, for its owner
+    /// alone. Others read and write the store meanwhile.
     ///
     /// # Errors
     /// When it can't be read, or the file can't be written, or is there already.

@@ -115,70 +115,18 @@ impl Call<'_> {
     }
 }
 
+/// Operators whose output has the shape of their first input.
+const KEEPS_SHAPE: &str = "Abs Acos Acosh Asin Asinh Atan Atanh BatchNormalization BitwiseNot Ceil Celu Clip Cos Cosh CumSum \
+    DequantizeLinear Dropout Elu Erf Exp Floor Gelu GroupNormalization HardSigmoid HardSwish Hardmax \
+    InstanceNormalization IsInf IsNaN LRN LayerNormalization LeakyRelu Log LogSoftmax LpNormalization \
+    MeanVarianceNormalization Mish Neg Not QuantizeLinear RMSNormalization Reciprocal Relu Round ScatterElements \
+    ScatterND Selu Shrink Sigmoid Sign Sin Sinh Softmax Softplus Softsign Sqrt Swish Tan Tanh ThresholdedRelu \
+    Trilu";
+
 /// What a node makes of its inputs.
 pub(super) fn apply(call: &Call<'_>) -> Result<Outcome, Gap> {
     match call.node.op_type.as_str() {
-        "Abs"
-        | "Acos"
-        | "Acosh"
-        | "Asin"
-        | "Asinh"
-        | "Atan"
-        | "Atanh"
-        | "BatchNormalization"
-        | "BitwiseNot"
-        | "Ceil"
-        | "Celu"
-        | "Clip"
-        | "Cos"
-        | "Cosh"
-        | "CumSum"
-        | "DequantizeLinear"
-        | "Dropout"
-        | "Elu"
-        | "Erf"
-        | "Exp"
-        | "Floor"
-        | "Gelu"
-        | "GroupNormalization"
-        | "HardSigmoid"
-        | "HardSwish"
-        | "Hardmax"
-        | "InstanceNormalization"
-        | "IsInf"
-        | "IsNaN"
-        | "LRN"
-        | "LayerNormalization"
-        | "LeakyRelu"
-        | "Log"
-        | "LogSoftmax"
-        | "LpNormalization"
-        | "MeanVarianceNormalization"
-        | "Mish"
-        | "Neg"
-        | "Not"
-        | "QuantizeLinear"
-        | "RMSNormalization"
-        | "Reciprocal"
-        | "Relu"
-        | "Round"
-        | "ScatterElements"
-        | "ScatterND"
-        | "Selu"
-        | "Shrink"
-        | "Sigmoid"
-        | "Sign"
-        | "Sin"
-        | "Sinh"
-        | "Softmax"
-        | "Softplus"
-        | "Softsign"
-        | "Sqrt"
-        | "Swish"
-        | "Tan"
-        | "Tanh"
-        | "ThresholdedRelu"
-        | "Trilu" => Outcome::with_shape(call.shape(0)?.to_vec()),
+        name if KEEPS_SHAPE.split(' ').any(|other| other == name) => Outcome::with_shape(call.shape(0)?.to_vec()),
         "Cast" | "Identity" => Outcome::of(call.inputs.first().copied().flatten().cloned().ok_or(Gap::Shape)?),
         "Add" | "And" | "Div" | "Equal" | "Greater" | "GreaterOrEqual" | "Less" | "LessOrEqual" | "Max" | "Mean"
         | "Min" | "Mod" | "Mul" | "Or" | "PRelu" | "Pow" | "Sub" | "Sum" | "Where" | "Xor" => {
