@@ -5,6 +5,7 @@ use super::columns::{COLUMNS, Cell, Row};
 use super::text::time_text;
 use super::{Report, ReportError, ReportInput};
 use crate::domain::SweepRow;
+use crate::wording::printable_json;
 
 /// `results.json`: the table of `results.csv` with typed values, and the sweep.
 pub(super) struct ResultsJson;
@@ -23,10 +24,10 @@ impl Report for ResultsJson {
 
     fn render(&self, input: &ReportInput<'_>) -> Result<Vec<u8>, ReportError> {
         let document = Document { format: FORMAT, sweep: input.sweep, results: Rows(input.rows()) };
-        let mut bytes =
-            serde_json::to_vec_pretty(&document).map_err(|error| ReportError::new(self.file_name(), error))?;
-        bytes.push(b'\n');
-        Ok(bytes)
+        let mut text =
+            serde_json::to_string_pretty(&document).map_err(|error| ReportError::new(self.file_name(), error))?;
+        text.push('\n');
+        Ok(printable_json(&text).into_bytes())
     }
 }
 

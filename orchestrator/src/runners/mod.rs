@@ -142,7 +142,7 @@ impl Runners {
     pub fn places(&self, target: &str) -> Vec<Place> {
         let at = |label, folder: &Path| Place { label, path: folder.join(target).join(FILE_NAME), workspace: None };
         if let Some(folder) = &self.explicit {
-            return vec![at("--runner-dir", folder)];
+            return vec![at("option --runner-dir", folder)];
         }
         let built = |label, workspace: &PathBuf| Place {
             label,

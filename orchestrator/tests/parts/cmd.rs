@@ -47,6 +47,7 @@ cases![
     audit,
     backends,
     cancel,
+    clock,
     completions,
     daemon,
     devices,
@@ -181,7 +182,9 @@ fn measured() -> &'static Path {
         // Networks are built once for all tests.
         let artifacts = Path::new(env!("CARGO_TARGET_TMPDIR")).join("artifacts");
         std::fs::create_dir_all(&artifacts).unwrap();
-        std::fs::create_dir_all(lab.path().join(".farm")).unwrap();
+        let own = lab.path().join(".farm");
+        std::fs::create_dir_all(&own).unwrap();
+        std::fs::set_permissions(own, std::fs::Permissions::from_mode(0o700)).unwrap();
         std::os::unix::fs::symlink(artifacts, lab.path().join(".farm/artifacts")).unwrap();
         farmctl(lab.path(), &["sweep", "configs/tiny.yaml"]);
         lab
@@ -198,9 +201,10 @@ fn farmctl(lab: &Path, words: &[&str]) -> Vec<u8> {
     output.stdout
 }
 
-/// Copies a folder; links stay links.
+/// Copies a folder; links stay links, and who may open it stays.
 fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
+    std::fs::set_permissions(to, std::fs::metadata(from).unwrap().permissions()).unwrap();
     for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
         let (kind, target) = (entry.file_type().unwrap(), to.join(entry.file_name()));
         if kind.is_symlink() {

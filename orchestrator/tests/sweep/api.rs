@@ -143,8 +143,8 @@ fn a_sweep_is_started_followed_and_read_by_the_api() {
     let last = &schedules["items"][0]["last"][0];
     assert_eq!((&last["sweep_id"], &last["state"]), (&json!(second), &json!("begun")), "{schedules}");
     assert!(last["by"].is_string(), "it was begun by hand: {schedules}");
-    let (_, listed, _) = lab.run(&["schedules", "list"]);
-    assert!(listed.contains(&second) && listed.contains("begun by hand"), "{listed}");
+    let (_, text, _) = lab.run(&["schedules", "list"]);
+    assert!(text.contains(&second) && text.contains("begun by hand"), "{text}");
     assert_eq!(get(address, "/reports/latest/").1, std::fs::read(lab.path("reports/latest/index.html")).unwrap());
     let head = format!("GET /reports/latest/results.csv HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
     let mut stream = connect(address);

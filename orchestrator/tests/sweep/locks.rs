@@ -50,7 +50,7 @@ fn a_locked_device_is_left_alone_and_gets_its_turn_when_the_lock_ends() {
     assert_eq!(lab.run(&["devices", "unlock", "board"]).0, 0);
     lab.sweep(&["--retry-failed", "latest"]).expect_code(0);
     assert_eq!(lab.rows().iter().filter(|row| row["status"] == "ok" && row["device"] == "board").count(), 3);
-    let (code, history, _) = lab.run(&["devices", "history", "board", "--format", "csv"]);
+    let (code, history, _) = lab.run(&["devices", "history", "board", "--runs", "--format", "csv"]);
     assert_eq!(code, 0);
     for what in ["soldering", "unlocked by", "run ok"] {
         assert!(history.contains(what), "{what}: {history}");

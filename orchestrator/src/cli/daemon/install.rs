@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::cli::context::Context;
-use crate::cli::print::{print_lines, say};
+use crate::cli::print::{print_lines, say, say_lines};
 use crate::cli::{environment, exit};
 use crate::lab::{LabError, Overrides};
 
@@ -51,11 +51,13 @@ pub(super) fn run(
     let written = path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(&path, &unit));
     written
         .map_err(|error| LabError::internal(format!("failed to write {}: {error}", path.display())).caused_by(error))?;
-    say(&format!(
-        "wrote {}; start it, now and at each boot, with:\n  systemctl --user daemon-reload\n  systemctl --user enable \
-         --now farmctl\n  loginctl enable-linger     # so that it runs when nobody is logged in, and after a boot",
-        path.display()
-    ));
+    let written = format!("wrote {}; start it, now and at each boot, with:", path.display());
+    say_lines(&[
+        &written,
+        "  systemctl --user daemon-reload",
+        "  systemctl --user enable --now farmctl",
+        "  loginctl enable-linger     # so that it runs when nobody is logged in, and after a boot",
+    ]);
     Ok(exit::OK)
 }
 

@@ -450,8 +450,7 @@ fn through(board: &Board, proxy: &FaultProxy) -> SshEndpoint {
     SshEndpoint { port: Some(proxy.address().port()), host_key: Some(key), ..endpoint(board) }
 }
 
-/// Each cut is made on a connection of its own; every byte of a login is cut by some run of this test's numbers, which
-/// start elsewhere for the two directions.
+/// Each cut is made on a connection of its own: behind each seventeenth byte of a login, in both directions.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_login_that_is_cut_at_whichever_byte_is_a_lost_connection() {
     const STEP: usize = 17;
@@ -493,7 +492,7 @@ async fn a_login_that_runs_nothing_is_told_so_in_its_own_words() {
     for (shell, server_config, words) in [
         ("/usr/sbin/nologin", String::new(), "This account is currently not available."),
         ("/bin/rbash", String::new(), "restricted"),
-        ("/bin/sh", sftp_only(), "said nothing"),
+        ("/bin/sh", sftp_only(), "This service allows sftp connections only."),
     ] {
         let options_of = BoardOptions { login_shell: Some(shell.into()), server_config, ..BoardOptions::default() };
         let board = board_with(&options_of);
