@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::catalog::Proxy;
 use crate::lab::Environment;
 use crate::tls::Trust;
+use crate::wording::is_plain;
 
 /// What a lab takes of it.
 pub(super) fn read() -> Environment {
@@ -81,7 +82,7 @@ pub(super) fn for_unit() -> UnitVariables {
             let whole = std::env::split_paths(&value).filter_map(|path| std::path::absolute(path).ok());
             let joined = std::env::join_paths(whole).unwrap_or_default();
             variables.kept.push((name.to_owned(), joined.to_string_lossy().into_owned()));
-        } else if !value.contains(char::is_control) {
+        } else if is_plain(&value) {
             variables.kept.push((name.to_owned(), value));
         }
     }

@@ -47,6 +47,7 @@ pub(super) fn run(context: &Context, verb: &StoreVerb) -> Result<u8, LabError> {
         StoreVerb::Import { from } => {
             let rows = context.lab.import_store(from)?;
             say(&format!("{rows} rows are in the store now"));
+            say("what is in .farm/outputs/ and reports/ is no row: copy these folders, too");
             Ok(exit::OK)
         }
         StoreVerb::Backup { to } => {

@@ -1,5 +1,5 @@
+use core::net::{IpAddr, SocketAddr};
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
 
 use farmctl_protocol::RunnerFailure;
 use serde::{Deserialize, Serialize};
