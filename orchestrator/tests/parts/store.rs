@@ -55,7 +55,8 @@ fn a_lab_without_a_store_gets_none() {
 #[test]
 fn faults_damage_and_newer_stores_are_told_with_code_3() {
     let (lab, path) = lab();
-    Connection::open(&path).unwrap().execute_batch("UPDATE sweeps SET definition = '{}'").unwrap();
+    let damage = "DROP INDEX sweeps_by_hand; UPDATE sweeps SET definition = '{'";
+    Connection::open(&path).unwrap().execute_batch(damage).unwrap();
     expect(&farmctl(lab.path(), &["store", "check"]), 3, &["fault: the definition of sweep 20270115-all", "backup"]);
     expect(&farmctl(lab.path(), &["store", "export"]), 3, &["sweeps.definition"]);
     let half = lab.path().join("half.jsonl");

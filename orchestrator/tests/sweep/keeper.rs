@@ -192,8 +192,8 @@ fn a_backup_made_under_a_sweep_is_whole_and_is_put_back() {
     let (code, _, stderr) = other.run(&["store", "import", "all.jsonl"]);
     assert_eq!(code, 0, "{stderr}");
     assert_eq!(ended(&other), 2);
-    let (code, _, stderr) = other.run(&["store", "check"]);
-    assert!(code == 3 && stderr.contains("output file"), "files are no rows: {stderr}");
+    let (code, stdout, _) = other.run(&["store", "check"]);
+    assert!(code == 3 && stdout.contains("output file"), "files are no rows: {stdout}");
     std::fs::rename(lab.path(".farm/outputs"), other.path(".farm/outputs")).unwrap();
     assert_eq!(other.run(&["store", "check"]).0, 0);
     other.sweep(&["configs/quick.yaml"]).expect_code(0);

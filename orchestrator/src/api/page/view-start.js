@@ -2,7 +2,7 @@
 
 import { list, post } from "./api.js";
 import { matches } from "./filter.js";
-import { h, KeyedList, setText } from "./dom.js";
+import { h, KeyedList, setChildren, setText } from "./dom.js";
 import { byName, joined, many } from "./format.js";
 import { act, tellError } from "./notices.js";
 import { setState, stateElement } from "./parts.js";
