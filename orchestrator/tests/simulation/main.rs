@@ -297,7 +297,7 @@ fn ten_large_farms() {
 }
 
 #[test]
-#[ignore = "not settled: bad moments that follow each other can last longer than a device may be away"]
+#[ignore = "not settled: a workdir that is refused before the device was ready in this sweep is final at once (seed 30)"]
 fn nights_of_bad_moments() {
     simulate_all(0..100, NIGHT, "one_night");
 }

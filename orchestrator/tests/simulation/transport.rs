@@ -162,7 +162,8 @@ impl SimTransport {
     fn cut(&self) -> TransportError {
         self.is_closed.store(true, Ordering::Relaxed);
         let mut state = self.device.state();
-        if state.chance.happens(300) {
+        // A bad moment says itself how long it lasts, and a cable that is out may stay out for longer than is waited.
+        if self.harshness.moments == 0 && state.chance.happens(300) {
             let dark = state.chance.millis(100, 60_000);
             state.dark_until = Some(Instant::now() + dark);
         }
