@@ -9,9 +9,10 @@ use async_trait::async_trait;
 use farmctl::agent::{Agent, AgentMode, Assignment, LabelFiles, OutputFiles, SweepFiles, SweepRules};
 use farmctl::device::{EngineProgram, EngineProvider, RunnerFile, RunnerProvider};
 use farmctl::domain::{
-    ArtifactRef, Backend, Catalog, CatalogModel, Device, DeviceSelector, Event, Failure, Inventory, Job, Layout,
-    Limits, OnFailure, Plan, Precision, RetryPolicy, Scenario, SshEndpoint, Sweep, SweepDefinition, SweepId, SweepRow,
-    SweepState, Tag, ThreadCount, Timeouts, TransportConfig, WeightsFile, WeightsKind, WeightsSource, sha256_hex,
+    ArtifactRef, Backend, Catalog, CatalogModel, Device, DeviceFacts, DeviceSelector, Event, Failure, Inventory, Job,
+    Layout, Limits, OnFailure, Plan, Precision, RetryPolicy, Scenario, SshEndpoint, Sweep, SweepDefinition, SweepId,
+    SweepRow, SweepState, Tag, ThreadCount, Timeouts, TransportConfig, WeightsFile, WeightsKind, WeightsSource,
+    sha256_hex,
 };
 use farmctl::lease::{Clock, LeaseError, LeaseKeeper};
 use farmctl::planner;
@@ -87,6 +88,9 @@ pub struct Size {
     pub moments: u64,
 }
 
+/// When the simulated time begins.
+const BEGAN: Timestamp = Timestamp::constant(1_800_000_000, 0);
+
 pub struct Lab<'f> {
     files: &'f Files,
     pub world: Arc<World>,
@@ -117,6 +121,11 @@ impl<'f> Lab<'f> {
             declared.push(device(name));
         }
         let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory().unwrap());
+        if harshness.moments > 0 {
+            // Nights are of a lab whose devices have worked before.
+            let yesterday = BEGAN - SignedDuration::from_hours(24);
+            devices.keys().for_each(|name| store.device_seen(name, &facts_of_before(), 1 << 40, yesterday).unwrap());
+        }
         let inventory = Inventory { devices: declared, host_target: None };
         Lab {
             files,
@@ -195,8 +204,7 @@ impl<'f> Lab<'f> {
     }
 
     fn now(&self, offset: SignedDuration) -> Timestamp {
-        let base = Timestamp::from_second(1_800_000_000).unwrap();
-        base + SignedDuration::try_from(self.began.elapsed()).unwrap() + offset
+        BEGAN + SignedDuration::try_from(self.began.elapsed()).unwrap() + offset
     }
 
     /// What is open, and who has what, for a simulation that does not end.
@@ -344,5 +352,21 @@ fn sweep(name: &str, models: Vec<String>, retry: RetryPolicy) -> Sweep {
         retry,
         seed: 1,
         dataset: None,
+    }
+}
+
+/// What a device said of itself in an earlier sweep.
+fn facts_of_before() -> DeviceFacts {
+    DeviceFacts {
+        target: "x86_64-unknown-linux-gnu".to_owned(),
+        soc: None,
+        os: "simulated".to_owned(),
+        kernel: "0".to_owned(),
+        boot_id: None,
+        cpus: 1,
+        memory_total_bytes: 1 << 30,
+        android: None,
+        battery: None,
+        clock_off_ms: None,
     }
 }

@@ -297,7 +297,6 @@ fn ten_large_farms() {
 }
 
 #[test]
-#[ignore = "not settled: a workdir that is refused before the device was ready in this sweep is final at once (seed 30)"]
 fn nights_of_bad_moments() {
     simulate_all(0..100, NIGHT, "one_night");
 }
