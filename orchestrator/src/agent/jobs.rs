@@ -218,7 +218,7 @@ impl Work<'_, '_> {
         if self.session.is_booting {
             collected.measurement.remarks.push(STILL_BOOTING.to_owned());
         }
-        collected.measurement.accuracy = self.accuracy(&run.job, &collected.best_classes)?;
+        collected.measurement.accuracy = self.agent.accuracy(&run.job, &collected.best_classes)?;
         let record = self.record(run, started_at, Ok(collected.measurement));
         self.finish(run, record, None).await?;
         self.device_worked()?;

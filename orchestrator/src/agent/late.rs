@@ -38,6 +38,11 @@ pub(super) async fn collect(
         }
     }
     let mut measurement = collected.measurement;
+    match agent.accuracy(&record.job, &collected.best_classes) {
+        Ok(accuracy) => measurement.accuracy = accuracy,
+        // Nobody goes on with this sweep: the time counts for more than what the images show.
+        Err(error) => measurement.remarks.push(format!("no accuracy: failed to {error}")),
+    }
     measurement.remarks.push("collected after its sweep had ended: the device was away".to_owned());
     let amended = Record {
         status: RunStatus::Ok,

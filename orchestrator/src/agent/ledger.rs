@@ -11,7 +11,7 @@ use crate::score::{Statistics, count_right};
 use crate::store::{ClaimedRun, Requeue, StoreError};
 
 use super::jobs::{Work, subject};
-use super::{AgentError, as_ns, later};
+use super::{Agent, AgentError, as_ns, later};
 
 /// How long the store, or the folder of outputs, may refuse before the sweep is given up.
 const STORE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -33,15 +33,6 @@ impl Work<'_, '_> {
             }
         }
         Ok(())
-    }
-
-    /// How often the network was right; `None` where it was not asked, or did not answer.
-    pub(super) fn accuracy(&self, job: &Job, best: &[Vec<u32>]) -> Result<Option<MeasuredAccuracy>, AgentError> {
-        // Where it did not answer, a remark of the run says why.
-        let Some(dataset) = job.dataset.as_ref().filter(|_| !best.is_empty()) else { return Ok(None) };
-        let Some(prepared) = dataset.prepared.as_ref() else { return Ok(None) };
-        let labels = self.agent.files.labels.load(&prepared.labels_sha256).map_err(AgentError::Labels)?;
-        Ok(Some(count_right(best, &labels, dataset.label_offset)))
     }
 
     /// Ends a run with its record; tells of the job that takes its place elsewhere.
@@ -95,6 +86,17 @@ impl Work<'_, '_> {
             self.agent.events.emit(subject(run), kind).await;
         }
         Ok(())
+    }
+}
+
+impl Agent {
+    /// How often the network was right; `None` where it was not asked, or did not answer.
+    pub(super) fn accuracy(&self, job: &Job, best: &[Vec<u32>]) -> Result<Option<MeasuredAccuracy>, AgentError> {
+        // Where it did not answer, a remark of the run says why.
+        let Some(dataset) = job.dataset.as_ref().filter(|_| !best.is_empty()) else { return Ok(None) };
+        let Some(prepared) = dataset.prepared.as_ref() else { return Ok(None) };
+        let labels = self.files.labels.load(&prepared.labels_sha256).map_err(AgentError::Labels)?;
+        Ok(Some(count_right(best, &labels, dataset.label_offset)))
     }
 }
 
