@@ -1,13 +1,14 @@
 //! What is done about the clock of the host.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::clock::{ClockNews, Doubt};
 use crate::domain::{Event, EventKind};
+use crate::lab::ACCEPT_CLOCK;
 use crate::store::StoreError;
 use crate::wording::clock_off_text;
 
-use super::Daemon;
+use super::{Daemon, TELL_EVERY};
 
 /// How often it is kept what the clock says.
 const KEEP_EVERY: SignedDuration = SignedDuration::from_secs(60);
@@ -24,6 +25,7 @@ impl Daemon {
                 self.tell_of_clock(EventKind::ClockJumped { off_seconds: off.as_secs(), says })?;
             }
             Some(ClockNews::Returned) => {
+                self.wait_no_longer();
                 self.tell_of_clock(EventKind::ClockBelieved { by: "it is back where it was expected".to_owned() })?;
             }
             Some(ClockNews::Steady) => {
@@ -34,13 +36,20 @@ impl Daemon {
         }
         let doubt = self.clock.doubt();
         self.note("clock", doubt.map(doubt_text));
+        self.keep_clock()
+    }
+
+    /// Keeps what the clock says, for processes to come, where it is believed and that is some time ago.
+    pub(super) fn keep_clock(&mut self) -> Result<(), StoreError> {
         let now = self.clock.now();
-        if doubt.is_none() && self.clock_kept_at.is_none_or(|at| now.duration_since(at) >= KEEP_EVERY) {
-            if let Some(believed) = self.clock.believed(self.store.last_event()?) {
-                self.store.believe_clock(&believed, None)?;
-            }
-            self.clock_kept_at = Some(now);
+        let is_recent = self.clock_kept_at.is_some_and(|at| now.duration_since(at) < KEEP_EVERY);
+        if is_recent || self.clock.doubt().is_some() {
+            return Ok(());
         }
+        if let Some(believed) = self.clock.believed(self.store.last_event()?) {
+            self.store.believe_clock(&believed, None)?;
+        }
+        self.clock_kept_at = Some(now);
         Ok(())
     }
 
@@ -61,6 +70,22 @@ impl Daemon {
         }
     }
 
+    /// The clock was ahead, and is not: what was put off until a time of then waits no longer than it ever would.
+    fn wait_no_longer(&mut self) {
+        let now = self.clock.now();
+        let soonest = |at: Timestamp, pause: SignedDuration| at.min(now.checked_add(pause).unwrap_or(now));
+        for (at, pause) in self.again_at.values_mut() {
+            *at = soonest(*at, *pause);
+        }
+        self.clock_kept_at = self.clock_kept_at.map(|at| at.min(now));
+        self.channels.1 = self.channels.1.map(|at| soonest(at, TELL_EVERY));
+        let pause = self.probes.0.and_then(|pause| SignedDuration::try_from(pause).ok());
+        self.probes.1 = self.probes.1.map(|at| soonest(at, pause.unwrap_or_default()));
+        if let Some((rules, due_at)) = &mut self.retention {
+            *due_at = rules.next_at(now).min(*due_at);
+        }
+    }
+
     fn tell_of_clock(&self, kind: EventKind) -> Result<(), StoreError> {
         let at = self.clock.now();
         self.store.append_event(&Event { at, sweep_id: None, device: None, job_id: None, run_id: None, kind })
@@ -70,7 +95,7 @@ impl Daemon {
 fn doubt_text(Doubt { off, says, .. }: Doubt) -> String {
     format!(
         "it jumped {} and says {says:.0}: nothing that is due is begun and nothing is taken out until it has gone on \
-         evenly for an hour; set it right, or, when it is right, say `farmctl clock accept`",
+         evenly for an hour; {ACCEPT_CLOCK}",
         clock_off_text(off.as_secs())
     )
 }

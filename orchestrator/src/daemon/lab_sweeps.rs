@@ -31,7 +31,12 @@ impl Daemon {
     /// # Errors
     /// When the lab's store can't be opened.
     pub fn of_lab(lab: &Lab, sweeps: Arc<LabSweeps>) -> Result<Daemon, LabError> {
-        Ok(Daemon::new(lab.store()?, sweeps, lab.clock(), is_holder_gone))
+        let mut daemon = Daemon::new(lab.store()?, sweeps, lab.clock(), is_holder_gone);
+        // Before anybody hears that it runs: from here on, all processes know what the clock said.
+        if let Err(error) = daemon.keep_clock() {
+            tracing::warn!(%error, "what the clock says was not kept");
+        }
+        Ok(daemon)
     }
 }
 

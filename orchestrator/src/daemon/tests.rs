@@ -557,6 +557,22 @@ async fn nights_of_a_clock_that_jumps_begin_each_due_sweep_once_and_take_nothing
     }
 }
 
+/// A process that begins under a clock that is ahead puts its work off until a time of that clock.
+#[tokio::test]
+async fn what_was_put_off_under_a_clock_that_was_ahead_does_not_wait_for_that_time() {
+    let lab = Lab::new("0 2 * * *", |_| {});
+    lab.daemon().tick().await;
+    lab.jump(TEN_YEARS);
+    let mut daemon = lab.daemon();
+    daemon.set_retention(Some(rules()));
+    daemon.tick().await;
+    lab.jump(0);
+    daemon.tick().await;
+    assert_eq!(daemon.status().troubles, Vec::<String>::new());
+    lab.set("02T00:00");
+    lab.look_until_tidied(&mut daemon, 1).await;
+}
+
 #[tokio::test]
 async fn what_a_jump_holds_back_goes_on_when_a_person_says_so_or_after_an_hour() {
     for (hours, is_person) in [(3, true), (3, false), (-3, true)] {

@@ -34,7 +34,7 @@ pub(super) fn run(
     let program = std::env::current_exe()
         .map_err(|error| LabError::internal(format!("failed to find this program's file: {error}")))?;
     let variables = environment::for_unit();
-    if let Some(name) = variables.left_out.first() {
+    for name in &variables.left_out {
         say(&format!("{name} holds a password: it is not written into the unit"));
     }
     let words = words(&program, context, options)?;

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,6 +60,8 @@ pub(super) async fn run(context: &Context, arguments: &DaemonArguments) -> Resul
 
 async fn serve(context: &Context, path: &Path, insecure: bool) -> Result<u8, LabError> {
     let mut rules = RulesFile::read(path);
+    // From before they are read: what changes meanwhile is read again.
+    let mut files = context.lab.file_stamps(&[]);
     let config = context.lab.daemon_rules(path)?;
     context.lab.store()?;
     let _lock = context.lab.lock_daemon()?;
@@ -66,7 +69,8 @@ async fn serve(context: &Context, path: &Path, insecure: bool) -> Result<u8, Lab
     let progress = context.open_progress_as(Mode::Log);
     let (mut daemon, access) = start(context, config, path, LabSweeps::new(context.lab.clone(), progress.clone()))?;
     let mut frontend = HttpFrontend::open(context, access.clone(), insecure, &daemon, &progress).await?;
-    let mut files = context.lab.file_stamps(daemon.schedules());
+    let mut reader = RulesReader { lab: &context.lab, path, access: &access, out_of_reach: BTreeSet::new() };
+    reader.note_missing_agent(&mut daemon);
     daemon.tick().await;
     tell_system(&[NotifyState::Ready]);
     let mut reporter = StatusReporter { lab: context.lab.clone(), last: None };
@@ -90,7 +94,7 @@ async fn serve(context: &Context, path: &Path, insecure: bool) -> Result<u8, Lab
         let (is_new, before) = (rules.has_changed() || wake == Wake::Reload, files);
         files = context.lab.file_stamps(daemon.schedules());
         if is_new || files != before {
-            reload(context, &mut daemon, path, &access, is_new);
+            reader.reload(&mut daemon, is_new);
         }
         daemon.tick().await;
         tell_system(&[NotifyState::Watchdog]);
@@ -127,47 +131,66 @@ fn start(
     daemon.probe_every(probe_every);
     daemon.set_retention(retention);
     daemon.set_channels(channels);
-    note_missing_agent(context, &mut daemon);
     Ok((daemon, access))
 }
 
-/// A daemon that systemd starts has no ssh agent: devices that a person reaches by one are out of its reach.
-fn note_missing_agent(context: &Context, daemon: &mut Daemon) {
-    let Ok(missing) = context.lab.devices_without_agent() else { return };
-    for (device, what) in missing {
-        let trouble = format!(
-            "this daemon has no ssh agent, and {what}; name a key without a passphrase by identity_file, or give it \
-             the agent: `farmctl daemon install` where SSH_AUTH_SOCK is set"
-        );
-        daemon.note(&format!("login to {device}"), Some(trouble));
-    }
+/// Reads the daemon's file, and those that it names, again.
+struct RulesReader<'a> {
+    lab: &'a Lab,
+    path: &'a Path,
+    access: &'a Access,
+    /// The devices for whose login an ssh agent is missing.
+    out_of_reach: BTreeSet<String>,
 }
 
-/// Goes by the daemon's file, and those that it names, as they are now; one that is faulty is told of, and what was in
-/// force stays.
-fn reload(context: &Context, daemon: &mut Daemon, path: &Path, access: &Access, is_told: bool) {
-    let name = context.lab.short_path(path);
-    match context.lab.daemon_rules(path) {
-        Ok(DaemonConfig { access: new, schedules, probe_every, retention, channels }) => {
-            if is_told {
-                say(&format!("{name} was read again: {} schedules", schedules.len()));
+impl RulesReader<'_> {
+    /// Goes by the files as they are now. One that is faulty is told of, and what was in force stays.
+    fn reload(&mut self, daemon: &mut Daemon, is_told: bool) {
+        let name = self.lab.short_path(self.path);
+        match self.lab.daemon_rules(self.path) {
+            Ok(DaemonConfig { access, schedules, probe_every, retention, channels }) => {
+                if is_told {
+                    say(&format!("{name} was read again: {} schedules", schedules.len()));
+                }
+                if access != *self.access {
+                    say("how page and API are reached changes with the next start of the daemon");
+                }
+                daemon.set_schedules(schedules);
+                daemon.probe_every(probe_every);
+                daemon.set_retention(retention);
+                daemon.set_channels(channels);
+                daemon.note("config", None);
+                self.note_missing_agent(daemon);
             }
-            if new != *access {
-                say("how page and API are reached changes with the next start of the daemon");
+            Err(error) => {
+                let text = error.text();
+                say(&format!(
+                    "{name}, or a file that it goes by, is refused, and the schedules of before stay in force:"
+                ));
+                say_coloured(&text, false);
+                let first = text.lines().next().unwrap_or_default().to_owned();
+                daemon.note("config", Some(format!("refused, the schedules of before are in force: {first}")));
             }
-            daemon.set_schedules(schedules);
-            daemon.probe_every(probe_every);
-            daemon.set_retention(retention);
-            daemon.set_channels(channels);
-            daemon.note("config", None);
         }
-        Err(error) => {
-            let text = error.text();
-            say(&format!("{name}, or a file that it goes by, is refused, and the schedules of before stay in force:"));
-            say_coloured(&text, false);
-            let first = text.lines().next().unwrap_or_default().to_owned();
-            daemon.note("config", Some(format!("refused, the schedules of before are in force: {first}")));
+    }
+
+    /// A daemon that systemd starts has no ssh agent: devices that a person reaches by one are out of its reach.
+    fn note_missing_agent(&mut self, daemon: &mut Daemon) {
+        let Ok(missing) = self.lab.devices_without_agent() else { return };
+        let about = |device: &str| format!("login to {device}");
+        let mut out_of_reach = BTreeSet::new();
+        for (device, what) in missing {
+            let trouble = format!(
+                "this daemon has no ssh agent, and {what}; name a key without a passphrase by identity_file, or give \
+                 it the agent: `farmctl daemon install` where SSH_AUTH_SOCK is set"
+            );
+            daemon.note(&about(&device), Some(trouble));
+            out_of_reach.insert(device);
         }
+        for device in self.out_of_reach.difference(&out_of_reach) {
+            daemon.note(&about(device), None);
+        }
+        self.out_of_reach = out_of_reach;
     }
 }
 
