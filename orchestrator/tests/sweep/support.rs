@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use testlab::{AdbServer, Board};
 
 /// No sweep of a test takes longer, however slow the machine.
-const TIMEOUT: Duration = Duration::from_secs(300);
+const TIMEOUT: Duration = Duration::from_secs(900);
 pub const HOST_TARGET: &str = farmctl::runners::HOST_TARGET;
 
 /// A sweep of a network so small that its run is over in a moment.
@@ -241,8 +241,18 @@ impl Running {
     }
 
     pub fn finish(mut self) -> Outcome {
-        while let Ok(event) = self.lines.recv_timeout(TIMEOUT) {
-            self.events.push(event);
+        loop {
+            match self.lines.recv_timeout(TIMEOUT) {
+                Ok(event) => self.events.push(event),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {
+                    let stderr = std::fs::read_to_string(&self.stderr_path).unwrap();
+                    panic!(
+                        "nothing happened for {TIMEOUT:?}; the last was {:?}; stderr:\n{stderr}",
+                        self.events.last()
+                    );
+                }
+            }
         }
         let status = self.child.wait().unwrap();
         let stderr = std::fs::read_to_string(&self.stderr_path).unwrap();
