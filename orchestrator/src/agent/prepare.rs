@@ -111,12 +111,14 @@ pub(super) async fn restore(
     {
         tracing::warn!(%failure, "the device can't be set back");
     }
-    let undone = undo_changes(agent.store.as_ref(), session.transport(), device, open, agent.bring_up_limit()).await?;
+    let undone =
+        undo_changes(agent.store.as_ref(), session.transport(), device, open, agent.bring_up_limit(), agent.now())
+            .await?;
     tell_undone(agent, device, undone).await;
     Ok(())
 }
 
-/// Undoes changes, the last one first, and marks those in the journal that are undone: one round trip.
+/// Undoes changes, the last one first, and marks those in the journal that are undone `now`: one round trip.
 ///
 /// # Errors
 /// When the store can't be written. A device that refuses or does not answer is told in the outcomes.
@@ -126,6 +128,7 @@ pub async fn undo_changes(
     device: &Device,
     mut open: Vec<OpenChange>,
     deadline: Duration,
+    now: Timestamp,
 ) -> Result<Vec<Undone>, AgentError> {
     open.sort_by_key(|open| std::cmp::Reverse(open.number));
     let settings: Vec<(Setting, String)> =
@@ -136,7 +139,7 @@ pub async fn undo_changes(
     };
     let undone: Vec<Undone> = open.into_iter().zip(outcomes).collect();
     let numbers: Vec<u64> = undone.iter().filter(|(_, outcome)| outcome.is_ok()).map(|(open, _)| open.number).collect();
-    store.close_device_changes(&numbers, Timestamp::now())?;
+    store.close_device_changes(&numbers, now)?;
     Ok(undone)
 }
 
@@ -157,7 +160,9 @@ async fn undo_left(
     if left.is_empty() {
         return Ok(());
     }
-    let undone = undo_changes(agent.store.as_ref(), session.transport(), device, left, agent.bring_up_limit()).await?;
+    let undone =
+        undo_changes(agent.store.as_ref(), session.transport(), device, left, agent.bring_up_limit(), agent.now())
+            .await?;
     tell_undone(agent, device, undone).await;
     Ok(())
 }
@@ -183,7 +188,7 @@ async fn note_changes(
             }
         }
     }
-    agent.store.close_device_changes(&refused, Timestamp::now())?;
+    agent.store.close_device_changes(&refused, agent.now())?;
     Ok(made)
 }
 

@@ -126,6 +126,7 @@ impl<'a> Worker<'a> {
             give_back(shared)?;
             return Ok(TurnOutcome::Pause(LEASE_POLL_INTERVAL));
         };
+        self.waits_for = None;
         let turn = self.work_under(&lease).await;
         // A lease that can't be given back runs out by itself; what went before counts.
         let released = lease.release();
@@ -207,10 +208,7 @@ impl<'a> Worker<'a> {
     /// Takes a lease; `None`, after telling who has it, when another process does.
     async fn lease(&mut self, name: &str) -> Result<Option<Lease>, AgentError> {
         let holder = match self.agent.leases.device(name, Some(&self.agent.assignment.sweep.id)) {
-            Ok(lease) => {
-                self.waits_for = None;
-                return Ok(Some(lease));
-            }
+            Ok(lease) => return Ok(Some(lease)),
             Err(LeaseError::Held(holder)) => holder,
             Err(LeaseError::Store(error)) => return Err(error.into()),
         };

@@ -168,7 +168,7 @@ pub(super) async fn lock(call: Call<Empty, LockBody>) -> Result<DeviceAnswer, Re
     }
     let why = why.trim().to_owned();
     check_lock_reason(&why).map_err(Refusal::bad_request)?;
-    let (name, by, since) = (call.name, call.person.name, Timestamp::now());
+    let (name, by, since) = (call.name, call.person.name, call.api.lab.now());
     let until = since.saturating_add(time).map_err(|error| Refusal::bad_request(error.to_string()))?;
     let act = move |api: &Api| {
         let device = api.find_device(&name)?.device.name;
@@ -184,7 +184,7 @@ pub(super) async fn lock(call: Call<Empty, LockBody>) -> Result<DeviceAnswer, Re
 pub(super) async fn unlock(call: Call<Empty, Empty>) -> Result<DeviceAnswer, Refusal> {
     let act = move |api: &Api| {
         let device = api.find_device(&call.name)?.device.name;
-        match people::unlock_device(api.store.as_ref(), &device, &call.person.name, Timestamp::now())? {
+        match people::unlock_device(api.store.as_ref(), &device, &call.person.name, api.lab.now())? {
             Some(_) => api.device(&device),
             None => Err(Refusal::conflict(format!("{device} is not locked"))),
         }
@@ -195,7 +195,7 @@ pub(super) async fn unlock(call: Call<Empty, Empty>) -> Result<DeviceAnswer, Ref
 pub(super) async fn release(call: Call<Empty, Empty>) -> Result<DeviceAnswer, Refusal> {
     let act = move |api: &Api| {
         let device = api.find_device(&call.name)?.device.name;
-        match people::release_device(api.store.as_ref(), &device, &call.person.name, Timestamp::now())? {
+        match people::release_device(api.store.as_ref(), &device, &call.person.name, api.lab.now())? {
             true => api.device(&device),
             false => Err(Refusal::conflict(format!("{device} is not quarantined"))),
         }

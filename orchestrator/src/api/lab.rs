@@ -72,7 +72,7 @@ impl Api {
             version: VERSION.to_owned(),
             timezone: self.time_zone.clone(),
             started_at: self.started_at,
-            now: Timestamp::now(),
+            now: self.lab.now(),
             status: StatusAnswer {
                 running: status.running,
                 next: status.next.map(|(schedule, at)| NextAnswer { schedule, at }),

@@ -105,8 +105,8 @@ pub(super) struct Live {
 impl Seen {
     /// All of it. Changes are told against this, not against what an endpoint answers: what is so only between two
     /// looks is never told, and a viewer who took it from there would keep it.
-    fn all(&self) -> Vec<SseMessage> {
-        let mut all = vec![SseMessage::new("lab", &self.lab.clone().at(Timestamp::now()))];
+    fn all(&self, now: Timestamp) -> Vec<SseMessage> {
+        let mut all = vec![SseMessage::new("lab", &self.lab.clone().at(now))];
         all.extend(self.devices.values().map(|device| SseMessage::new("device", device)));
         all.extend(self.schedules.values().map(|schedule| SseMessage::new("schedule", schedule)));
         all.extend(self.sweeps.values().map(|sweep| SseMessage::new("sweep", sweep)));
@@ -155,7 +155,7 @@ impl Api {
             *seen = Some(self.blocking(|api| api.look(None)).await?.0);
         }
         let seen = seen.as_ref().ok_or_else(|| Refusal::internal("nothing was seen"))?;
-        Ok((seen.all(), self.live.sender.subscribe()))
+        Ok((seen.all(self.lab.now()), self.live.sender.subscribe()))
     }
 
     /// Looks at the store; what differs from `before` is to be told.
@@ -229,7 +229,7 @@ impl Api {
 
     /// Sweeps that are not over, or are since lately, and those that were not at the last look.
     fn sweeps_that_may_change(&self, seen: &Seen) -> Result<Vec<SweepRow>, Refusal> {
-        let lately = Timestamp::now().checked_sub(LATELY).unwrap_or(Timestamp::UNIX_EPOCH);
+        let lately = self.lab.now().checked_sub(LATELY).unwrap_or(Timestamp::UNIX_EPOCH);
         let mut rows = self.store.sweeps_since(lately)?;
         let is_there = |id: &String| rows.iter().any(|row| row.id.as_str() == id);
         let missing: BTreeSet<&String> = seen.sweeps.keys().filter(|id| !is_there(id)).collect();

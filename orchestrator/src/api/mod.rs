@@ -144,6 +144,7 @@ impl Api {
         };
         let lab = lab.with_own_store();
         let store = lab.store()?;
+        let started_at = lab.now();
         let metrics = Metrics::after(store.last_event()?);
         Ok(Arc::new(Api {
             lab,
@@ -157,7 +158,7 @@ impl Api {
             refusals: Limit::new(REFUSALS_AT_ONCE, REFUSALS_EACH),
             host_names,
             time_zone,
-            started_at: Timestamp::now(),
+            started_at,
             live: Live::default(),
             metrics,
             figures: Mutex::default(),

@@ -11,6 +11,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
+use http_range_header::RangeUnsatisfiableError::{FileSuffixOutOfBounds, OverlappingRanges};
 use tokio::io::AsyncReadExt as _;
 
 use crate::publish;
@@ -99,14 +100,15 @@ impl Part {
     /// By the header `Range`; several ranges at once are answered with all of the file.
     fn of(headers: &HeaderMap, length: u64) -> Result<Part, Refusal> {
         let whole = Part { first: 0, length };
-        let wanted = headers.get(header::RANGE).and_then(|value| value.to_str().ok());
+        let wanted = headers.get(header::RANGE).filter(|_| length > 0).and_then(|value| value.to_str().ok());
         let Some(Ok(parsed)) = wanted.map(http_range_header::parse_range_header) else { return Ok(whole) };
         match parsed.validate(length) {
             Ok(ranges) if ranges.len() == 1 => {
                 let (first, last) = (*ranges[0].start(), *ranges[0].end());
                 Ok(Part { first, length: last - first + 1 })
             }
-            Ok(_) => Ok(whole),
+            // An end longer than the file is all of it.
+            Ok(_) | Err(FileSuffixOutOfBounds | OverlappingRanges) => Ok(whole),
             Err(_) => Err(Refusal::no_such_range(length)),
         }
     }
@@ -181,6 +183,9 @@ mod tests {
             ("bytes=0-9", Ok((0, 10))),
             ("bytes=90-", Ok((90, 10))),
             ("bytes=-5", Ok((95, 5))),
+            ("bytes=-500", Ok((0, 100))),
+            ("bytes=50-500", Ok((50, 50))),
+            ("bytes=0-5,3-9", Ok((0, 100))),
             ("bytes=0-1,5-6", Ok((0, 100))),
             ("lines=1-2", Ok((0, 100))),
             ("bytes=200-", Err(416)),

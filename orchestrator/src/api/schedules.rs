@@ -83,7 +83,7 @@ impl Api {
     fn schedule_answer(&self, schedule: &Schedule, pauses: &[SchedulePause]) -> Result<ScheduleAnswer, Refusal> {
         let paused = pauses.iter().find(|pause| pause.schedule == schedule.name);
         let last = self.store.scheduled_starts(Some(&schedule.name), LAST)?;
-        let next_due = schedule.next_due(Timestamp::now()).filter(|_| schedule.is_enabled && paused.is_none());
+        let next_due = schedule.next_due(self.lab.now()).filter(|_| schedule.is_enabled && paused.is_none());
         let sweep = schedule.sweep.file_name().unwrap_or_default().to_string_lossy();
         Ok(ScheduleAnswer {
             name: schedule.name.clone(),
@@ -135,7 +135,7 @@ pub(super) async fn run(call: Call<Empty, Empty>) -> Result<SweepAnswer, Refusal
 pub(super) async fn pause(call: Call<Empty, Empty>) -> Result<ScheduleAnswer, Refusal> {
     let act = move |api: &Api| {
         let schedule = api.find_schedule(&call.name)?;
-        let pause = SchedulePause { schedule: call.name, by: call.person.name, since: Timestamp::now() };
+        let pause = SchedulePause { schedule: call.name, by: call.person.name, since: api.lab.now() };
         match people::pause_schedule(api.store.as_ref(), &pause)? {
             true => api.schedule_answer(&schedule, &api.store.schedule_pauses()?),
             false => Err(Refusal::conflict(format!("{} is paused already", schedule.name))),
@@ -147,7 +147,7 @@ pub(super) async fn pause(call: Call<Empty, Empty>) -> Result<ScheduleAnswer, Re
 pub(super) async fn resume(call: Call<Empty, Empty>) -> Result<ScheduleAnswer, Refusal> {
     let act = move |api: &Api| {
         let schedule = api.find_schedule(&call.name)?;
-        match people::resume_schedule(api.store.as_ref(), &call.name, &call.person.name, Timestamp::now())? {
+        match people::resume_schedule(api.store.as_ref(), &call.name, &call.person.name, api.lab.now())? {
             true => api.schedule_answer(&schedule, &api.store.schedule_pauses()?),
             false => Err(Refusal::conflict(format!("{} is not paused", schedule.name))),
         }

@@ -113,7 +113,7 @@ impl Api {
     }
 
     fn read_figures(&self, devices: &[&Device], days: u16) -> Result<Figures, Refusal> {
-        let (until, read_at) = (Timestamp::now(), Instant::now());
+        let (until, read_at) = (self.lab.now(), Instant::now());
         let rows = utilisation_of_days(self.store.as_ref(), devices, days, until)?;
         Ok(Figures { days, until, read_at, rows })
     }

@@ -112,6 +112,7 @@ impl ArtifactCache {
                 return Ok(LocalArtifact { path: self.path(artifact), artifact: artifact.clone() });
             }
         }
+        let pinned = || wanted.artifact.ok_or_else(|| CatalogError::Unpinned { model: wanted.model.to_owned() });
         match wanted.source {
             WeightsSource::Builtin(network) => {
                 self.build(wanted, &definition(wanted.model, network)?, deadline, progress)
@@ -125,16 +126,11 @@ impl ArtifactCache {
                 self.build(wanted, &network.map_err(wrong)?, deadline, progress)
             }
             WeightsSource::Archive { archive, member } => {
-                let unpinned = || CatalogError::Unpinned { model: wanted.model.to_owned() };
-                let artifact = wanted.artifact.ok_or_else(unpinned)?;
+                let artifact = pinned()?;
                 let path = self.member(wanted.model, archive, member, artifact, deadline, progress)?;
                 Ok(LocalArtifact { path, artifact: artifact.clone() })
             }
-            WeightsSource::Urls(urls) => {
-                let unpinned = || CatalogError::Unpinned { model: wanted.model.to_owned() };
-                let artifact = wanted.artifact.ok_or_else(unpinned)?;
-                self.download(wanted.model, urls, artifact, deadline, progress)
-            }
+            WeightsSource::Urls(urls) => self.download(wanted.model, urls, pinned()?, deadline, progress),
             WeightsSource::Path(path) => {
                 let found = remembered_hash(path, &self.folder.join("hashes"), deadline, progress)?;
                 compare(wanted.model, path, wanted.artifact, found)

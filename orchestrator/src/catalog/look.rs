@@ -96,12 +96,12 @@ impl ArtifactCache {
         if let Some(known) = memory.as_deref().and_then(recalled) {
             return of_one(known);
         }
-        let is_own = matches!(file.source, WeightsSource::Builtin(_) | WeightsSource::Checkpoint { .. });
         let counted = match self.summary(model, file, inputs) {
-            Ok(None) if file.format == "tflite" && !is_own => {
-                let path = self.local(file)?;
-                signature::tflite_macs(&path, inputs).map_err(|why| format!("not counted: {why}"))
-            }
+            Ok(None) if file.format == "tflite" => match signature::tflite_macs(&self.local(file)?, inputs) {
+                Ok(counted) => counted.map_err(|why| format!("not counted: {why}")),
+                // What can't be read now may be read the next time.
+                Err(why) => return Some(Err(format!("not counted: {why}"))),
+            },
             Ok(None) => return None,
             Ok(Some(summary)) if summary.is_complete() => Ok(summary.macs()),
             Ok(Some(summary)) => Err(format!("not counted: {}", summary.not_understood.join(", "))),

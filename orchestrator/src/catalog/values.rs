@@ -24,9 +24,10 @@ const MAX_RANK: usize = 64;
 
 impl ArtifactCache {
     /// Reads the values that inputs are given, and keeps their numbers in the cache, where devices get them from. What
-    /// is wrong with a file becomes the input's error.
+    /// is wrong with a file becomes the input's error. What was read already is not read again.
     pub fn look_at_values(&self, inputs: &mut [CatalogInput]) {
-        for values in inputs.iter_mut().filter_map(|input| input.values.as_mut()) {
+        let given = inputs.iter_mut().filter_map(|input| input.values.as_mut());
+        for values in given.filter(|values| values.found.is_none()) {
             let found = read(&values.path).and_then(|read| {
                 let artifact = self.keep(&read.bytes).map_err(|error| format!("the cache takes no file: {error}"))?;
                 Ok(GivenValues { element: read.element, shape: read.shape, artifact })

@@ -76,12 +76,14 @@ pub(super) fn for_unit() -> UnitVariables {
     let mut variables = UnitVariables { kept: Vec::new(), left_out: Vec::new() };
     for name in NAMES {
         let Some(value) = std::env::var(name).ok().filter(|value| !value.is_empty()) else { continue };
+        let value = if name == "FARMCTL_RUNNERS" {
+            let whole = std::env::split_paths(&value).filter_map(|path| std::path::absolute(path).ok());
+            std::env::join_paths(whole).unwrap_or_default().to_string_lossy().into_owned()
+        } else {
+            value
+        };
         if name.to_ascii_lowercase().ends_with("_proxy") && value.contains('@') {
             variables.left_out.push(name);
-        } else if name == "FARMCTL_RUNNERS" {
-            let whole = std::env::split_paths(&value).filter_map(|path| std::path::absolute(path).ok());
-            let joined = std::env::join_paths(whole).unwrap_or_default();
-            variables.kept.push((name.to_owned(), joined.to_string_lossy().into_owned()));
         } else if is_plain(&value) {
             variables.kept.push((name.to_owned(), value));
         }

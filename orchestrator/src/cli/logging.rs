@@ -38,11 +38,10 @@ impl Log {
 
     /// Prints a line for people, which may be coloured by us.
     fn print_coloured(&self, line: &str, is_coloured: bool) {
-        let line = printable(line, is_coloured);
         let printer = self.printer.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match printer {
-            Some(print) => print(&line),
-            None => say_coloured(&line, is_coloured),
+            Some(print) => print(&printable(line, is_coloured)),
+            None => say_coloured(line, is_coloured),
         }
     }
 }

@@ -102,7 +102,9 @@ fn list(context: &Context, file: &TokenFile) -> Result<u8, LabError> {
             Some(at) if token.has_expired(now) => format!("{at:.0} (over)"),
             Some(at) => format!("{at:.0}"),
         };
-        let last_used = uses.get(&token.name).map_or_else(|| "never".to_owned(), |at| format!("{at:.0}"));
+        // What is from before it was made is of another token of that name.
+        let used_at = uses.get(&token.name).filter(|at| **at >= token.created_at);
+        let last_used = used_at.map_or_else(|| "never".to_owned(), |at| format!("{at:.0}"));
         vec![token.name.clone(), token.role.as_str().to_owned(), format!("{:.0}", token.created_at), expires, last_used]
     });
     Table::new(&header, rows).when_empty("there is no token yet").print(context.format)?;

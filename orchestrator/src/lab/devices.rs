@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use jiff::SignedDuration;
 
@@ -17,33 +17,15 @@ use crate::store::{PastEvents, people};
 use crate::transport::{self, missing_agent};
 use crate::wording::is_plain;
 
+use super::watched::FileStamps;
 use super::{ErrorKind, Lab, LabError, RunnerSource};
 
 /// Longest time for each answer of an adb server.
 const DISCOVERY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The farm files as they were when they were read.
-type Stamp = Vec<FileStamp>;
-
-/// A file as it was.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct FileStamp {
-    path: PathBuf,
-    changed_at: Option<SystemTime>,
-    bytes: u64,
-}
-
-impl FileStamp {
-    fn of(path: PathBuf) -> FileStamp {
-        let about = path.metadata().ok();
-        let changed_at = about.as_ref().and_then(|about| about.modified().ok());
-        FileStamp { path, changed_at, bytes: about.map_or(0, |about| about.len()) }
-    }
-}
-
 /// The devices as they were last read, and from what.
 pub(super) struct KnownDevices {
-    stamp: Stamp,
+    stamps: FileStamps,
     devices: Arc<[LabDevice]>,
 }
 
@@ -104,10 +86,10 @@ impl Lab {
     /// # Errors
     /// When a file is faulty, with its place, and none was good before.
     pub fn devices(&self) -> Result<Arc<[LabDevice]>, LabError> {
-        let stamp = self.farm_stamp();
+        let stamps = self.farm_stamps();
         let mut known = self.known_devices.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = known.as_ref()
-            && known.stamp == stamp
+            && known.stamps == stamps
         {
             return Ok(Arc::clone(&known.devices));
         }
@@ -119,16 +101,7 @@ impl Lab {
             }
             (Err(error), None) => return Err(error),
         };
-        Ok(Arc::clone(&known.insert(KnownDevices { stamp, devices }).devices))
-    }
-
-    fn farm_stamp(&self) -> Stamp {
-        let paths = self.farm_paths();
-        let inside = paths.iter().filter_map(|path| path.read_dir().ok()).flatten();
-        let inside: Vec<PathBuf> = inside.filter_map(|entry| Some(entry.ok()?.path())).collect();
-        let mut stamp: Stamp = paths.into_iter().chain(inside).map(FileStamp::of).collect();
-        stamp.sort();
-        stamp
+        Ok(Arc::clone(&known.insert(KnownDevices { stamps, devices }).devices))
     }
 
     fn read_devices(&self) -> Result<Arc<[LabDevice]>, LabError> {

@@ -51,7 +51,7 @@ pub use sweep::{
     Cancelled, FollowEnd, MAX_DEVICES, Resumed, StopRequests, SweepExecution, SweepOverview, SweepResults, Unpinned,
 };
 pub use sweep_log::{SweepLog, SweepLogWriter, SweepLogs};
-pub use watched::FileStamp;
+pub use watched::{FileStamp, FileStamps};
 
 /// Version and commit, as `--version` and every record have them.
 pub const VERSION: &str = if env!("FARMCTL_COMMIT").is_empty() {

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use jiff::Timestamp;
+
 use crate::agent::{is_left_behind, undo_changes};
 use crate::device::ask_android;
 use crate::domain::{Device, DeviceIdentity, OpenChange};
@@ -69,7 +71,7 @@ impl Lab {
                 continue;
             }
             let device = find_device(&devices, name)?;
-            restored.extend(restore_one(store.as_ref(), device, &left, &options).await?);
+            restored.extend(restore_one(store.as_ref(), device, &left, &options, self.now()).await?);
         }
         for open in held {
             self.remark(&format!(
@@ -87,6 +89,7 @@ async fn restore_one(
     device: &Device,
     left: &[OpenChange],
     options: &ConnectOptions,
+    now: Timestamp,
 ) -> Result<Vec<Restored>, LabError> {
     let failed = |why: String| {
         let own_changes = left.iter().filter(|open| open.change.device == device.name);
@@ -107,7 +110,7 @@ async fn restore_one(
         None => open.change.device == device.name,
     };
     let own: Vec<OpenChange> = left.iter().filter(is_its_own).cloned().collect();
-    let undone = undo_changes(store, transport.as_ref(), device, own, TIMEOUT).await?;
+    let undone = undo_changes(store, transport.as_ref(), device, own, TIMEOUT, now).await?;
     transport.close().await;
     Ok(undone.iter().map(|(open, result)| Restored::new(&device.name, open, result.clone().err())).collect())
 }

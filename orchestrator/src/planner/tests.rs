@@ -10,11 +10,11 @@ use proptest::prelude::*;
 
 use super::{estimate, job_seconds, plan, replaced_file};
 use crate::domain::{
-    AdbEndpoint, AndroidOptions, Arithmetic, ArtifactRef, Backend, BackendProgram, BackendTarget, Catalog,
-    CatalogDataset, CatalogModel, CellPattern, DELEGATE, DatasetList, DatasetOrigin, Device, DeviceLimits,
-    DeviceSelector, Dialect, FailureKind, FilePart, InputRange, Inventory, Job, Limits, ModelSignature, OnFailure,
-    Plan, Precision, Preprocessing, Recovery, ResizeFilter, ResizeRule, RetryPolicy, Scenario, Skipped, Sweep, Tag,
-    ThreadCount, Timeouts, TransportConfig, WeightsFile, WeightsKind, WeightsSource, sample,
+    AdbEndpoint, Arithmetic, ArtifactRef, Backend, BackendProgram, BackendTarget, Catalog, CatalogDataset,
+    CatalogModel, CellPattern, DELEGATE, DatasetList, DatasetOrigin, Device, DeviceSelector, Dialect, FailureKind,
+    FilePart, InputRange, Inventory, Job, Limits, ModelSignature, OnFailure, Plan, Precision, Preprocessing,
+    ResizeFilter, ResizeRule, RetryPolicy, Scenario, Skipped, Sweep, Tag, ThreadCount, Timeouts, TransportConfig,
+    WeightsFile, WeightsKind, WeightsSource, sample,
 };
 
 fn device(name: &str, tags: &[&str]) -> Device {
@@ -22,23 +22,7 @@ fn device(name: &str, tags: &[&str]) -> Device {
         Some((key, value)) => Tag { key: key.to_owned(), value: Some(value.to_owned()) },
         None => Tag { key: (*tag).to_owned(), value: None },
     };
-    Device {
-        name: name.to_owned(),
-        farm: "lab".to_owned(),
-        tags: tags.iter().map(tag).collect(),
-        transport: TransportConfig::Local,
-        workdir: "~/.farmctl".to_owned(),
-        notes: None,
-        limits: DeviceLimits::default(),
-        price_per_hour: None,
-        delegates: Default::default(),
-        android: AndroidOptions::default(),
-        recovery: Recovery::default(),
-        exclusive: None,
-        max_parallel: None,
-        disabled: None,
-        declared_at: "farms/lab.yaml:1".to_owned(),
-    }
+    Device { tags: tags.iter().map(tag).collect(), ..sample::device(name) }
 }
 
 fn artifact(digit: char) -> ArtifactRef {

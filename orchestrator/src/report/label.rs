@@ -2,10 +2,9 @@ use std::collections::BTreeMap;
 
 use super::ReportInput;
 use super::columns::{Row, remarks, remarks_of};
-use super::text::short_number;
 use crate::domain::{Failure, Job, Record, RunStatus, ThreadCount, WeightsKind};
 use crate::score::{Disagreement, OUTPUT_TOLERANCE, disagreements};
-use crate::wording::single_line;
+use crate::wording::{short_number, single_line};
 
 /// How many remarks a report shows; the rest is counted.
 const REMARKS_SHOWN: usize = 8;

@@ -39,10 +39,11 @@ impl ResultsMarkdown {
         for alarm in alarms(input) {
             writeln!(text, "**{}**\n", escaped(&alarm))?;
         }
-        for note in notes(&input.rows()) {
+        let rows = input.rows();
+        for note in notes(&rows) {
             writeln!(text, "{}\n", escaped(&note))?;
         }
-        text.push_str(&results(&sorted(input.rows()), &axes, Medium::Markdown).markdown());
+        text.push_str(&results(&sorted(rows), &axes, Medium::Markdown).markdown());
         for group in failure_groups(input.records) {
             writeln!(text, "\n**{}: {}** — {}\n", group.status.as_str(), group.kind, escaped(&group.message))?;
             for record in group.records {

@@ -39,9 +39,7 @@ impl Retention {
         let next = times.find(|time| *time > after);
         next.unwrap_or_else(|| after.saturating_add(SignedDuration::from_hours(24)).unwrap_or(Timestamp::MAX))
     }
-}
 
-impl Retention {
     /// Whether so many of all may leave in one go without a person's word: a share of them, and always one.
     pub fn may_leave(&self, leaving: u64, of_all: u64) -> bool {
         leaving <= 1 || leaving.saturating_mul(100) <= of_all.saturating_mul(u64::from(self.most_percent))

@@ -98,10 +98,9 @@ pub fn utilisation(devices: &[String], history: &LabHistory, from: Timestamp, un
     let period_ns = nanoseconds(until).saturating_sub(nanoseconds(from)).max(1);
     let mut all = Tally::default();
     let mut rows = Vec::new();
-    let histories = History::by_device(history);
-    let nothing = History::default();
+    let mut histories = History::by_device(history);
     for device in devices {
-        let mut past = histories.get(device.as_str()).unwrap_or(&nothing).clone();
+        let mut past = histories.remove(device.as_str()).unwrap_or_default();
         past.first_event = history.first_events.get(device).copied();
         past.is_disabled = history.disabled.contains(device);
         let tally = Tally::of(&past, from, until);
@@ -113,7 +112,7 @@ pub fn utilisation(devices: &[String], history: &LabHistory, from: Timestamp, un
 }
 
 /// The past of one device.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Default)]
 struct History<'a> {
     attempts: Vec<&'a PastAttempt>,
     events: Vec<&'a Event>,

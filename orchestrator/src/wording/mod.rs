@@ -9,4 +9,4 @@ mod text;
 
 pub use event::event_sentence;
 pub use guard::{csv_cell, csv_text, indented_line, is_plain, printable, printable_json, single_line};
-pub use text::{bytes_text, clock_off_text, duration_text, latency_text, many};
+pub use text::{bytes_text, clock_off_text, duration_text, latency_text, many, short_number};

@@ -20,17 +20,22 @@ pub fn many(count: u64, one: &str) -> String {
 /// A latency for people, with three figures that count: `1.23 ms`, `0.691 µs`.
 pub fn latency_text(nanoseconds: u64) -> String {
     match nanoseconds as f64 {
-        ns if ns < 1e5 => format!("{} µs", three_figures(ns / 1e3)),
-        ns => format!("{} ms", three_figures(ns / 1e6)),
+        ns if ns < 1e5 => format!("{} µs", short_number(ns / 1e3)),
+        ns => format!("{} ms", short_number(ns / 1e6)),
     }
 }
 
-fn three_figures(number: f64) -> String {
-    match number {
-        100.0.. => format!("{number:.0}"),
-        10.0.. => format!("{number:.1}"),
-        1.0.. => format!("{number:.2}"),
-        _ => format!("{number:.3}"),
+/// A number for people: three digits, more only before the point.
+pub fn short_number(number: f64) -> String {
+    match number.abs() {
+        0.0 => "0".to_owned(),
+        size if !size.is_finite() => number.to_string(),
+        size if size >= 100.0 => format!("{number:.0}"),
+        size if size >= 10.0 => format!("{number:.1}"),
+        size if size >= 1.0 => format!("{number:.2}"),
+        size if size >= 0.1 => format!("{number:.3}"),
+        size if size >= 0.01 => format!("{number:.4}"),
+        _ => format!("{number:.2e}"),
     }
 }
 
@@ -83,5 +88,19 @@ mod tests {
             [(0, "0.0s"), (449, "0.4s"), (9_949, "9.9s"), (9_951, "10s"), (59_600, "1m 00s"), (185_000, "3m 05s")];
         expected.iter().for_each(|(milliseconds, expected)| assert_eq!(text(*milliseconds), *expected));
         assert_eq!(text(7_620_000), "2h 07m");
+    }
+
+    #[test]
+    fn numbers_for_people() {
+        let expected = [
+            (0.0, "0"),
+            (1234.5, "1234"),
+            (20.125, "20.1"),
+            (4.5678, "4.57"),
+            (2.5e-7, "2.50e-7"),
+            (0.01234, "0.0123"),
+        ];
+        expected.iter().for_each(|(number, expected)| assert_eq!(short_number(*number), *expected));
+        assert_eq!(short_number(f64::INFINITY), "inf");
     }
 }

@@ -290,12 +290,18 @@ pub(super) fn resize(call: &Call<'_>) -> Result<Vec<u64>, Gap> {
 
 /// Stretched to a shape that stands in the file.
 pub(super) fn expand(call: &Call<'_>) -> Result<Vec<u64>, Gap> {
-    let target = call.integers(1)?.ok_or(Gap::Shape)?;
-    let target: Vec<u64> = target.iter().map(|&value| size(value, "size")).collect::<Result<_, _>>()?;
-    if target.len() > MAX_RANK {
-        return fault(format!("its shape has {} dimensions, more than {MAX_RANK}", target.len()));
-    }
+    let target = written_shape(call, 1)?;
     broadcast(call.shape(0)?, &target)
+}
+
+/// A shape that stands in the file.
+fn written_shape(call: &Call<'_>, input: usize) -> Result<Vec<u64>, Gap> {
+    let shape = call.integers(input)?.ok_or(Gap::Shape)?;
+    let shape: Vec<u64> = shape.iter().map(|&value| size(value, "size")).collect::<Result<_, _>>()?;
+    if shape.len() > MAX_RANK {
+        return fault(format!("its shape has {} dimensions, more than {MAX_RANK}", shape.len()));
+    }
+    Ok(shape)
 }
 
 /// Repeated along each axis.
@@ -310,11 +316,7 @@ pub(super) fn tile(call: &Call<'_>) -> Result<Vec<u64>, Gap> {
 
 /// One value, as often as the shape says that it is given.
 pub(super) fn filled(call: &Call<'_>) -> Result<Value, Gap> {
-    let shape = call.integers(0)?.ok_or(Gap::Shape)?;
-    let shape: Vec<u64> = shape.iter().map(|&value| size(value, "size")).collect::<Result<_, _>>()?;
-    if shape.len() > MAX_RANK {
-        return fault(format!("its shape has {} dimensions, more than {MAX_RANK}", shape.len()));
-    }
+    let shape = written_shape(call, 0)?;
     count(&shape)?;
     Ok(Value::with_shape(Some(shape)))
 }
@@ -333,24 +335,24 @@ pub(super) fn arg_reduce(call: &Call<'_>) -> Result<Vec<u64>, Gap> {
 
 /// Channels become pixels.
 pub(super) fn depth_to_space(call: &Call<'_>) -> Result<Vec<u64>, Gap> {
-    let (input, block) = (call.shape(0)?, size(call.int("blocksize", 0), "block size")?);
-    let (&[batch, channels, height, width], Some(pixels)) = (input, block.checked_mul(block).filter(|it| *it > 0))
-    else {
-        return fault(format!("its input {input:?} and block size {block} don't fit"));
-    };
-    let sides = [height, width].map(|side| side.checked_mul(block).ok_or(Gap::Shape));
-    let [height, width] = sides;
-    Ok(vec![batch, channels / pixels, height?, width?])
+    let ([batch, channels, height, width], block, pixels) = blocks(call)?;
+    let larger = |side: u64| side.checked_mul(block).ok_or(Gap::Shape);
+    Ok(vec![batch, channels / pixels, larger(height)?, larger(width)?])
 }
 
 /// Pixels become channels.
 pub(super) fn space_to_depth(call: &Call<'_>) -> Result<Vec<u64>, Gap> {
-    let (input, block) = (call.shape(0)?, size(call.int("blocksize", 0), "block size")?);
-    let (&[batch, channels, height, width], Some(pixels)) = (input, block.checked_mul(block).filter(|it| *it > 0))
-    else {
-        return fault(format!("its input {input:?} and block size {block} don't fit"));
-    };
+    let ([batch, channels, height, width], block, pixels) = blocks(call)?;
     Ok(vec![batch, channels.checked_mul(pixels).ok_or(Gap::Shape)?, height / block, width / block])
+}
+
+/// The sizes of images, the side of a block, and its pixels.
+fn blocks(call: &Call<'_>) -> Result<([u64; 4], u64, u64), Gap> {
+    let (input, block) = (call.shape(0)?, size(call.int("blocksize", 0), "block size")?);
+    match (input, block.checked_mul(block).filter(|it| *it > 0)) {
+        (&[batch, channels, height, width], Some(pixels)) => Ok(([batch, channels, height, width], block, pixels)),
+        _ => fault(format!("its input {input:?} and block size {block} don't fit")),
+    }
 }
 
 /// A shape as a value.

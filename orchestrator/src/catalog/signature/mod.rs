@@ -85,10 +85,14 @@ pub(super) fn read(path: &Path, format: &str) -> Result<Option<ModelSignature>, 
     }
 }
 
-/// Multiply-adds of one inference of a TensorFlow Lite file with these inputs; an error says what can't be counted.
-pub(super) fn tflite_macs(path: &Path, inputs: &[InputSpec]) -> Result<u64, String> {
+/// Multiply-adds of one inference of a TensorFlow Lite file with these inputs; the error inside says what can't be
+/// counted.
+///
+/// # Errors
+/// When the file can't be read, or is damaged.
+pub(super) fn tflite_macs(path: &Path, inputs: &[InputSpec]) -> Result<Result<u64, String>, String> {
     let (file, size_bytes) = open(path).map_err(|error| error.to_string())?;
-    tflite::macs(file, size_bytes, inputs).unwrap_or_else(|error| Err(error.to_string()))
+    tflite::macs(file, size_bytes, inputs).map_err(|error| error.to_string())
 }
 
 /// Whether what a file begins like can't be a model of that format: some formats are archives or text.

@@ -65,9 +65,9 @@ fn of_operator<'t>(operator: &Operator, at: &dyn Fn(i32) -> Option<&'t Tensor>) 
 }
 
 /// Operators that multiply by weights otherwise, or run other graphs: RNN, LSTM, SVDF, their sequences, custom ones,
-/// CALL, IF, WHILE, HASHTABLE's and STABLEHLO's.
+/// CALL, IF, WHILE, CONV_3D_TRANSPOSE and STABLEHLO's.
 fn is_counted_elsewhere(code: u32) -> bool {
-    matches!(code, 16 | 24 | 27 | 31 | 32 | 35 | 44 | 46 | 52 | 118 | 119) || code >= 161
+    matches!(code, 16 | 24 | 27 | 31 | 32 | 35 | 44 | 46 | 52 | 118 | 119 | 141) || code >= 161
 }
 
 fn name(operator: &Operator) -> String {

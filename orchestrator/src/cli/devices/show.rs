@@ -14,6 +14,7 @@ pub(super) fn list(context: &Context) -> Result<u8, LabError> {
     if context.format == Format::Human {
         let header =
             ["device", "status", "seen", "battery", "temp_c", "free_gb", "transport", "address", "tags", "detail"];
+        let now = context.lab.now();
         let rows = views.iter().map(|view| {
             let (device, facts) = (&view.device, Facts::of(view));
             let free = view.sighting.as_ref().and_then(|sighting| sighting.free_bytes);
@@ -21,7 +22,7 @@ pub(super) fn list(context: &Context) -> Result<u8, LabError> {
             vec![
                 device.name.clone(),
                 view.status.as_str().to_owned(),
-                seen(view),
+                seen(view, now),
                 if battery.is_empty() { battery } else { battery + " %" },
                 facts.temperature_c,
                 free.map(|bytes| format!("{:.1}", bytes as f64 / 1e9)).unwrap_or_default(),
@@ -83,14 +84,14 @@ pub(super) fn list(context: &Context) -> Result<u8, LabError> {
 pub(super) fn show(context: &Context, name: &str) -> Result<u8, LabError> {
     let views = context.lab.device_views(vec![context.lab.device(name)?])?;
     let Some(view) = views.into_iter().next() else { return Ok(exit::NOTHING) };
-    let rows = fields(&view, &context.lab.address(&view.device));
+    let rows = fields(&view, &context.lab.address(&view.device), context.lab.now());
     let text = rows.iter().map(|(what, value)| field_line(what, 11, value)).collect();
     let rows = rows.into_iter().map(|(what, value)| vec![what.to_owned(), value]);
     Table::new(&["field", "value"], rows).text(text).json(&view).print(context.format)?;
     Ok(exit::OK)
 }
 
-fn fields(view: &DeviceView, address: &str) -> Vec<(&'static str, String)> {
+fn fields(view: &DeviceView, address: &str, now: Timestamp) -> Vec<(&'static str, String)> {
     let (device, facts) = (&view.device, Facts::of(view));
     let battery = view.sighting.as_ref().and_then(|it| it.facts.as_ref()).and_then(|facts| facts.battery.as_ref());
     let or_none = |text: Option<String>| text.filter(|text| !text.is_empty()).unwrap_or_else(|| "-".to_owned());
@@ -99,7 +100,7 @@ fn fields(view: &DeviceView, address: &str) -> Vec<(&'static str, String)> {
         ("device", device.name.clone()),
         ("status", view.status.as_str().to_owned()),
         ("detail", or_none(Some(view.detail.clone()))),
-        ("last seen", or_none(Some(seen(view)))),
+        ("last seen", or_none(Some(seen(view, now)))),
         ("model", or_none(Some(facts.model))),
         ("soc", or_none(Some(facts.soc))),
         ("cores", or_none(Some(facts.cores))),
@@ -162,10 +163,10 @@ impl Facts {
 }
 
 /// How long ago a device last answered, as a person would say it.
-fn seen(view: &DeviceView) -> String {
+fn seen(view: &DeviceView, now: Timestamp) -> String {
     let Some(sighting) = &view.sighting else { return "never".to_owned() };
     let Some(seen_at) = sighting.seen_at else { return "never".to_owned() };
-    let minutes = Timestamp::now().duration_since(seen_at).as_mins();
+    let minutes = now.duration_since(seen_at).as_mins();
     match minutes {
         ..1 => "now".to_owned(),
         1..120 => format!("{minutes} min ago"),

@@ -60,11 +60,16 @@ impl AdbDevice {
     /// A name for it that no other device of the list has, for a farm file. A number of the server's is none: it
     /// changes.
     pub fn unique_name(&self, listed: &[AdbDevice]) -> String {
-        let is_alone = listed.iter().filter(|other| other.serial == self.serial).count() < 2;
         match &self.usb {
-            Some(path) if !is_alone || self.serial.starts_with('(') => format!("usb:{path}"),
+            Some(path) if !self.has_own_serial(listed) => format!("usb:{path}"),
             _ => self.serial.clone(),
         }
+    }
+
+    /// Whether its serial number names it and no other device of the list. `(no serial number)` is none, whatever a
+    /// list says.
+    pub(super) fn has_own_serial(&self, listed: &[AdbDevice]) -> bool {
+        !self.serial.starts_with('(') && listed.iter().filter(|other| other.serial == self.serial).count() < 2
     }
 
     /// The error of a device that is listed but can't be used, with what a person can do.

@@ -17,10 +17,7 @@ pub(super) struct Handle {
 impl Handle {
     /// For a device of a server's list.
     pub(super) fn of(device: &AdbDevice, listed: &[AdbDevice]) -> Handle {
-        let is_alone = listed.iter().filter(|other| other.serial == device.serial).count() < 2;
-        // `(no serial number)` is no serial number, whatever a list says.
-        let has_serial = !device.serial.starts_with('(');
-        let transport_id = device.transport_id.filter(|_| !is_alone || !has_serial);
+        let transport_id = device.transport_id.filter(|_| !device.has_own_serial(listed));
         Handle { serial: device.serial.clone(), transport_id }
     }
 

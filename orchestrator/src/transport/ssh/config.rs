@@ -82,7 +82,9 @@ pub(super) fn resolve(
     reading: Reading,
 ) -> Result<Vec<Hop>, TransportError> {
     let mut hops = Vec::new();
-    resolve_into(endpoint, options, reading, &mut hops)?;
+    let endpoint = &SshEndpoint { host: without_brackets(&endpoint.host).to_owned(), ..endpoint.clone() };
+    let settings = settings_of(endpoint, options, reading)?;
+    resolve_into(endpoint, settings, options, reading, &mut hops)?;
     // They were found from the device outwards.
     hops.reverse();
     Ok(hops)
@@ -90,6 +92,7 @@ pub(super) fn resolve(
 
 fn resolve_into(
     endpoint: &SshEndpoint,
+    settings: HostSettings,
     options: &ConnectOptions,
     reading: Reading,
     hops: &mut Vec<Hop>,
@@ -101,8 +104,6 @@ fn resolve_into(
         )
         .with_hint("look for a ring of ProxyJump lines in ~/.ssh/config"));
     }
-    let endpoint = &SshEndpoint { host: without_brackets(&endpoint.host).to_owned(), ..endpoint.clone() };
-    let settings = settings_of(endpoint, options, reading)?;
     let jumps = endpoint.proxy_jump.clone().or_else(|| settings.proxy_jump.clone());
     hops.push(merge(endpoint, settings, options));
     let Some(jumps) = jumps.filter(|jumps| !jumps.eq_ignore_ascii_case("none")) else { return Ok(()) };
@@ -122,7 +123,7 @@ fn resolve_into(
             // Only the first of a list may have jumps of its own: the others are reached from it.
             jump.proxy_jump = Some("none".to_owned());
         }
-        resolve_into(&jump, options, reading, hops)?;
+        resolve_into(&jump, own, options, reading, hops)?;
     }
     Ok(())
 }

@@ -78,8 +78,7 @@ fn parse(text: &str, home: &Path, own_home: &Path) -> HostSettings {
             "hostname" => settings.host_name = Some(value.to_owned()),
             "user" => settings.user = Some(value.to_owned()),
             "port" => settings.port = value.parse().ok(),
-            "identityfile" if value.starts_with(DEFAULT_IDENTITY) && is_default(value) => {}
-            "identityfile" if value.eq_ignore_ascii_case("none") => {}
+            "identityfile" if is_default(value) || value.eq_ignore_ascii_case("none") => {}
             "identityfile" => settings.identity_files.push(value.to_owned()),
             "certificatefile" => settings.certificate_files.push(value.to_owned()),
             "identitiesonly" => settings.identities_only = Some(value == "yes"),
