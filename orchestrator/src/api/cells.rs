@@ -129,6 +129,7 @@ pub(super) struct ResultsQuery {
     #[schemars(range(min = 1, max = 1000))]
     limit: Option<u32>,
     /// Where to go on: `next` of the part before.
+    #[schemars(length(min = 1, max = 200))]
     after: Option<String>,
 }
 

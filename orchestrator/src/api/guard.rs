@@ -105,7 +105,8 @@ impl Asked {
             StatusCode::UNAUTHORIZED => has_credentials || method != Method::GET,
             StatusCode::FORBIDDEN | StatusCode::MISDIRECTED_REQUEST | StatusCode::TOO_MANY_REQUESTS => true,
             StatusCode::REQUEST_TIMEOUT | StatusCode::PAYLOAD_TOO_LARGE => true,
-            status => status.is_server_error(),
+            // Whether all is well is asked every few seconds, and «no» is an answer to it.
+            status => status.is_server_error() && path != "/readyz",
         };
         if is_told && api.refusals.take(peer, Instant::now()) {
             let peer = peer.map_or_else(|| "somebody".to_owned(), |peer| peer.to_string());
@@ -134,7 +135,8 @@ async fn admit(api: &Arc<Api>, request: Request) -> Result<Request, Refusal> {
         {
             return Err(Refusal::too_many(format!("{} does too much at once; wait a second", person.name)));
         }
-        whole(&parts.headers, body).await?
+        // What nothing here is asked by is refused as such, whatever its body is.
+        if parts.method == Method::POST { whole(&parts.headers, body).await? } else { Body::empty() }
     } else {
         Body::empty()
     };

@@ -1,5 +1,5 @@
 use axum::Json;
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -14,6 +14,8 @@ pub struct Refusal {
     kind: &'static str,
     message: String,
     hint: Option<String>,
+    /// How long the file is of which a part was asked that it does not have.
+    length_bytes: Option<u64>,
 }
 
 /// Goes with an answer that refuses: what its person is told, for the log.
@@ -41,7 +43,7 @@ struct ErrorBody {
 
 impl Refusal {
     fn new(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Refusal {
-        Refusal { status, kind, message: message.into(), hint: None }
+        Refusal { status, kind, message: message.into(), hint: None, length_bytes: None }
     }
 
     /// What was asked is not in order.
@@ -72,7 +74,8 @@ impl Refusal {
     /// The file ends before that.
     pub(super) fn no_such_range(length: u64) -> Refusal {
         let message = format!("the file has {length} bytes");
-        Refusal::new(StatusCode::RANGE_NOT_SATISFIABLE, "no_such_range", message)
+        let refusal = Refusal::new(StatusCode::RANGE_NOT_SATISFIABLE, "no_such_range", message);
+        Refusal { length_bytes: Some(length), ..refusal }
     }
 
     /// There is more of it than is taken.
@@ -160,12 +163,15 @@ impl From<StoreError> for Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let Refusal { status, kind, message, hint } = self;
+        let Refusal { status, kind, message, hint, length_bytes } = self;
         let refused = Refused(message.clone());
         let error = ErrorBody { kind: kind.to_owned(), message, hint };
         let needs_login = status == StatusCode::UNAUTHORIZED;
         let mut response = (status, Json(ErrorAnswer { error, needs_login })).into_response();
         response.extensions_mut().insert(refused);
+        if let Some(range) = length_bytes.and_then(|bytes| HeaderValue::from_str(&format!("bytes */{bytes}")).ok()) {
+            response.headers_mut().insert(header::CONTENT_RANGE, range);
+        }
         response
     }
 }

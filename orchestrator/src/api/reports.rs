@@ -97,10 +97,12 @@ struct Part {
 }
 
 impl Part {
-    /// By the header `Range`; several ranges at once are answered with all of the file.
+    /// By the header `Range`; several ranges at once are answered with all of the file. So is a part that is wanted
+    /// only of the file of before (`If-Range`): whether it is that one is not known.
     fn of(headers: &HeaderMap, length: u64) -> Result<Part, Refusal> {
         let whole = Part { first: 0, length };
-        let wanted = headers.get(header::RANGE).filter(|_| length > 0).and_then(|value| value.to_str().ok());
+        let may_be_part = length > 0 && !headers.contains_key(header::IF_RANGE);
+        let wanted = headers.get(header::RANGE).filter(|_| may_be_part).and_then(|value| value.to_str().ok());
         let Some(Ok(parsed)) = wanted.map(http_range_header::parse_range_header) else { return Ok(whole) };
         match parsed.validate(length) {
             Ok(ranges) if ranges.len() == 1 => {
@@ -192,6 +194,10 @@ mod tests {
         ] {
             assert_eq!(part(range), expected, "{range}");
         }
+        let both = [(header::RANGE, "bytes=5-"), (header::IF_RANGE, "\"of-before\"")];
+        let headers: HeaderMap = both.into_iter().map(|(name, value)| (name, HeaderValue::from_static(value))).collect();
+        assert_eq!(Part::of(&headers, 100), Ok(Part { first: 0, length: 100 }));
+        assert!(matches!(Part::of(&headers, 0), Ok(Part { first: 0, length: 0 })));
     }
 
     #[test]

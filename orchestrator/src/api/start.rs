@@ -80,6 +80,7 @@ impl From<PlanPreview> for PreviewAnswer {
 #[serde(deny_unknown_fields)]
 pub(super) struct StartBody {
     /// One of `/api/v1/files`.
+    #[schemars(length(min = 1, max = 4096))]
     file: String,
     /// Names of devices instead of those that the file names.
     #[schemars(length(min = 1, max = 10000))]

@@ -74,6 +74,7 @@ pub(super) struct ListQuery {
     #[schemars(range(min = 1, max = 500))]
     limit: Option<u32>,
     /// Where to go on: `next` of the part before.
+    #[schemars(length(min = 1, max = 200))]
     before: Option<String>,
     /// Words that each stand somewhere in a sweep's identifier, name, state, file, schedule, or the name of who began
     /// it.

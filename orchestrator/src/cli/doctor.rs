@@ -191,7 +191,7 @@ fn catalogue(context: &Context) -> Finding {
 fn daemon(context: &Context) -> Option<Finding> {
     let status = context.lab.daemon_status().filter(|_| context.lab.daemon_is_running())?;
     let outcome = if status.troubles.is_empty() { Ok(status.line()) } else { Err(status.troubles.join("; ")) };
-    Some(finding("daemon", false, outcome, "mend what it names; it looks again when configs/daemon.yaml changes"))
+    Some(finding("daemon", false, outcome, "mend what it names; it goes away by itself then"))
 }
 
 fn agent(context: &Context) -> Finding {

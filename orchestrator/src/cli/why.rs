@@ -2,7 +2,7 @@ use clap::Args;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::print_lines;
+use crate::cli::print::print_text;
 use crate::lab::LabError;
 use crate::wording::indented_line;
 
@@ -19,6 +19,6 @@ pub(super) fn run(context: &Context, arguments: &WhyArguments) -> Result<u8, Lab
     let answer = context.lab.why(&arguments.what, &arguments.sweep)?;
     // A device's failures and a lock's reason are texts of others: none of them begins a line.
     let lines = answer.iter().map(|line| indented_line(line) + "\n");
-    print_lines(&lines.collect::<String>())?;
+    print_text(context.format, &lines.collect::<String>(), &answer)?;
     Ok(exit::OK)
 }

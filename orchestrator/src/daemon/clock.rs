@@ -92,10 +92,11 @@ impl Daemon {
     }
 }
 
-fn doubt_text(Doubt { off, says, .. }: Doubt) -> String {
+/// Without what the clock says now: a trouble is told when it is another.
+fn doubt_text(Doubt { off, .. }: Doubt) -> String {
     format!(
-        "it jumped {} and says {says:.0}: nothing that is due is begun and nothing is taken out until it has gone on \
-         evenly for an hour; {ACCEPT_CLOCK}",
+        "it jumped {}: nothing that is due is begun and nothing is taken out until it has gone on evenly for an hour; \
+         {ACCEPT_CLOCK}",
         clock_off_text(off.as_secs())
     )
 }

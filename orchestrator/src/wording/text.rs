@@ -51,12 +51,14 @@ pub fn bytes_text(number: u64) -> String {
 
 /// How far a clock is off, for people.
 pub fn clock_off_text(seconds: i64) -> String {
+    const YEAR: u64 = 31_556_952;
     let (amount, way) = (seconds.unsigned_abs(), if seconds < 0 { "back" } else { "ahead" });
+    let nearest = |unit: u64| (amount + unit / 2) / unit;
     let amount = match amount {
-        0..7_200 => format!("{} min", amount / 60),
-        7_200..172_800 => format!("{} h", amount / 3_600),
-        172_800..63_072_000 => format!("{} days", amount / 86_400),
-        _ => format!("{} years", amount / 31_556_952),
+        0..7_200 => format!("{} min", nearest(60)),
+        7_200..172_800 => format!("{} h", nearest(3_600)),
+        172_800..63_072_000 => format!("{} days", nearest(86_400)),
+        _ => format!("{} years", nearest(YEAR)),
     };
     format!("{amount} {way}")
 }
@@ -64,6 +66,12 @@ pub fn clock_off_text(seconds: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_is_off_by_the_nearest_amount() {
+        let expected = [(10_799, "3 h ahead"), (-35_990, "10 h back"), (149, "2 min ahead"), (315_569_519, "10 years ahead")];
+        expected.iter().for_each(|(seconds, expected)| assert_eq!(clock_off_text(*seconds), *expected));
+    }
 
     #[test]
     fn no_latency_is_zero_and_one_thing_is_one() {

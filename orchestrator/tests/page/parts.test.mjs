@@ -7,7 +7,7 @@ const source = new URL("../../src/api/page/", import.meta.url);
 const { guarded } = await import(new URL("dom.js", source));
 const { EventParser } = await import(new URL("events.js", source));
 const { compareBy, counted, matches } = await import(new URL("filter.js", source));
-const { bytes, byName, failureText, figures, inUnit, latency, percent, unitOf } = await import(new URL("format.js", source));
+const { bytes, byName, failureText, inUnit, latency, milliseconds, percent, unitOf } = await import(new URL("format.js", source));
 const { columnsOf, summary } = await import(new URL("matrix.js", source));
 const { expectedEndMs } = await import(new URL("model.js", source));
 const { standingOf } = await import(new URL("parts.js", source));
@@ -126,8 +126,8 @@ test("what a sweep would do is told before it begins", () => {
 
 test("figures and times are written as people read them", () => {
   assert.deepEqual([bytes(0), bytes(1536), bytes(5.4 * 2 ** 30), bytes(null)], ["0 B", "1.5 KiB", "5.4 GiB", ""]);
-  assert.deepEqual([figures(1.234), figures(12.34), figures(123.4), figures(0)], ["1.23", "12.3", "123", "0"]);
-  assert.deepEqual([0.000_691, 0.0104, 0.0446, 0.444].map(figures), ["0.000691", "0.0104", "0.0446", "0.444"]);
+  assert.deepEqual([milliseconds(1.234), milliseconds(12.34), milliseconds(123.4), milliseconds(0)], ["1.23", "12.3", "123", "0"]);
+  assert.deepEqual([0.000_691, 0.0104, 0.0446, 0.444].map(milliseconds), ["0.000691", "0.0104", "0.0446", "0.444"]);
   assert.deepEqual([0.000_691, 0.0446, 0.444, null].map(latency), ["0.691 µs", "44.6 µs", "0.444 ms", ""]);
   assert.deepEqual([unitOf([0.01, null]), unitOf([0.01, 5]), unitOf([null])], ["µs", "ms", "ms"]);
   assert.equal(inUnit(0.0446, "µs"), "44.6");

@@ -27,6 +27,11 @@ export function figures(value) {
   return value.toFixed(digits);
 }
 
+/** Milliseconds with three figures that count, however small. */
+export function milliseconds(value) {
+  return figures(value);
+}
+
 /** The unit in which these milliseconds are read best, the same for all of them. */
 export function unitOf(all) {
   const known = all.filter((ms) => ms !== null && ms !== undefined);
