@@ -195,7 +195,8 @@ mod tests {
             assert_eq!(part(range), expected, "{range}");
         }
         let both = [(header::RANGE, "bytes=5-"), (header::IF_RANGE, "\"of-before\"")];
-        let headers: HeaderMap = both.into_iter().map(|(name, value)| (name, HeaderValue::from_static(value))).collect();
+        let headers: HeaderMap =
+            both.into_iter().map(|(name, value)| (name, HeaderValue::from_static(value))).collect();
         assert_eq!(Part::of(&headers, 100), Ok(Part { first: 0, length: 100 }));
         assert!(matches!(Part::of(&headers, 0), Ok(Part { first: 0, length: 0 })));
     }

@@ -70,8 +70,7 @@ impl Lab {
         if how != Tidying::Shown {
             self.needs_clock("retention")?;
         }
-        let dry_run = how == Tidying::Shown;
-        Tidy { lab: self, store: store.as_ref(), now: self.now(), dry_run }.run(retention, how)
+        Tidy { lab: self, store: store.as_ref(), now: self.now(), how }.run(retention)
     }
 }
 
@@ -79,7 +78,7 @@ struct Tidy<'a> {
     lab: &'a Lab,
     store: &'a dyn Store,
     now: Timestamp,
-    dry_run: bool,
+    how: Tidying,
 }
 
 /// What leaves by rules of age, before any of it has left.
@@ -91,11 +90,16 @@ struct Due {
 }
 
 impl Tidy<'_> {
-    fn run(&self, retention: &Retention, how: Tidying) -> Result<Vec<Removal>, LabError> {
+    /// Whether nothing leaves.
+    fn is_dry(&self) -> bool {
+        self.how == Tidying::Shown
+    }
+
+    fn run(&self, retention: &Retention) -> Result<Vec<Removal>, LabError> {
         let reports = self.lab.reports();
         let sweeps = self.store.sweeps()?;
-        let due = self.due(retention, &sweeps, how)?;
-        if !self.dry_run {
+        let due = self.due(retention, &sweeps)?;
+        if !self.is_dry() {
             remove_left_overs(&reports)?;
         }
         let mut removals = self.sweeps(due.sweeps)?;
@@ -103,7 +107,7 @@ impl Tidy<'_> {
         removals.extend(self.events(due.events_before, retention.events_days)?);
         removals.extend(self.outputs()?);
         removals.extend(self.artifacts(&sweeps, retention.artifacts_bytes)?);
-        if !self.dry_run {
+        if !self.is_dry() {
             let latest = reports.join("latest");
             if latest.is_symlink() && !latest.exists() {
                 std::fs::remove_file(&latest).map_err(|error| failed(&latest, error))?;
@@ -120,7 +124,7 @@ impl Tidy<'_> {
     }
 
     /// What leaves of sweeps, reports and events; refused where that is more than the share that may.
-    fn due(&self, retention: &Retention, sweeps: &[SweepRow], how: Tidying) -> Result<Due, LabError> {
+    fn due(&self, retention: &Retention, sweeps: &[SweepRow]) -> Result<Due, LabError> {
         let pinned: BTreeSet<SweepId> = self.store.pinned_sweeps()?.into_iter().map(|(sweep, _)| sweep).collect();
         let bytes: BTreeMap<SweepId, u64> = self.store.sweep_bytes()?.into_iter().collect();
         let folder = |sweep: &SweepRow| sweep_folder(&self.lab.reports(), sweep.id.as_str());
@@ -140,15 +144,24 @@ impl Tidy<'_> {
         let before = |days: u32| self.now.checked_sub(age(days)).unwrap_or(Timestamp::MIN);
         let events_before = retention.events_days.map(before);
         let old_events = events_before.map_or(Ok(0), |before| self.store.old_events(before))?;
-        if how == Tidying::Bounded {
-            let all_events = self.store.old_events(Timestamp::MAX)?;
-            let refused = |what: &str, leaving: u64, all: u64| match retention.may_leave(leaving, all) {
-                true => Ok(()),
-                false => Err(too_many(what, leaving, all, retention.most_percent)),
-            };
-            refused("sweeps", leaving_sweeps.len() as u64, sweeps.len() as u64)?;
-            refused("folders of reports", leaving_reports.len() as u64, all_reports as u64)?;
-            refused("events", old_events, all_events)?;
+        let all_events = self.store.old_events(Timestamp::MAX)?;
+        for (what, leaving, all) in [
+            ("sweeps", leaving_sweeps.len() as u64, sweeps.len() as u64),
+            ("folders of reports", leaving_reports.len() as u64, all_reports as u64),
+            ("events", old_events, all_events),
+        ] {
+            if retention.may_leave(leaving, all) {
+                continue;
+            }
+            let share = format!(
+                "{leaving} of {all} {what} would leave at once, more than {} % (`most_percent`)",
+                retention.most_percent
+            );
+            match self.how {
+                Tidying::Bounded => return Err(too_many(&share)),
+                Tidying::Shown => self.lab.remark(&format!("held back until `farmctl retention --yes`: {share}")),
+                Tidying::Confirmed => {}
+            }
         }
         Ok(Due { sweeps: leaving_sweeps, reports: leaving_reports, events_before })
     }
@@ -158,7 +171,7 @@ impl Tidy<'_> {
         let mut removals = Vec::new();
         for leaving in leaving {
             let id = SweepId(leaving.name.clone());
-            if !self.dry_run {
+            if !self.is_dry() {
                 // The reports first: those of a sweep that is still there can be written anew.
                 let on_its_way = self.take_aside(&id)?;
                 if !self.store.remove_sweep(&id)? {
@@ -175,7 +188,7 @@ impl Tidy<'_> {
     fn reports(&self, leaving: Vec<Leaving>) -> Result<Vec<Removal>, LabError> {
         let mut removals = Vec::new();
         for leaving in leaving {
-            if !self.dry_run {
+            if !self.is_dry() {
                 let on_its_way = self.take_aside(&SweepId(leaving.name.clone()))?;
                 on_its_way.map(|folder| remove(&folder)).transpose()?;
             }
@@ -186,7 +199,8 @@ impl Tidy<'_> {
 
     fn events(&self, before: Option<Timestamp>, days: Option<u32>) -> Result<Option<Removal>, LabError> {
         let Some((before, days)) = before.zip(days) else { return Ok(None) };
-        let count = if self.dry_run { self.store.old_events(before)? } else { self.store.remove_old_events(before)? };
+        let count =
+            if self.is_dry() { self.store.old_events(before)? } else { self.store.remove_old_events(before)? };
         if count == 0 {
             return Ok(None);
         }
@@ -196,7 +210,7 @@ impl Tidy<'_> {
 
     /// Something has left, or would leave.
     fn removed(&self, kind: &'static str, leaving: Leaving) -> Result<Removal, LabError> {
-        if !self.dry_run {
+        if !self.is_dry() {
             let Leaving { name, bytes, why } = leaving.clone();
             let kind = EventKind::Removed { kind: kind.to_owned(), name, bytes, why };
             let event = Event { at: self.now, sweep_id: None, device: None, job_id: None, run_id: None, kind };
@@ -262,7 +276,7 @@ impl Tidy<'_> {
     }
 
     fn remove_file(&self, path: &Path) -> Result<(), LabError> {
-        if self.dry_run { Ok(()) } else { std::fs::remove_file(path).map_err(|error| failed(path, error)) }
+        if self.is_dry() { Ok(()) } else { std::fs::remove_file(path).map_err(|error| failed(path, error)) }
     }
 }
 
@@ -276,11 +290,8 @@ fn item(sweep: &SweepRow, pinned: &BTreeSet<SweepId>, bytes: u64) -> Item {
     }
 }
 
-fn too_many(what: &str, leaving: u64, all: u64, most_percent: u8) -> LabError {
-    let message = format!(
-        "{leaving} of {all} {what} would leave at once, more than {most_percent} % (`most_percent`): nothing was taken \
-         out"
-    );
+fn too_many(share: &str) -> LabError {
+    let message = format!("{share}: nothing was taken out");
     let hint = "look at them with `farmctl retention --dry-run`; `farmctl retention --yes` takes them out";
     LabError::unavailable(message).with_hint(hint)
 }

@@ -92,11 +92,20 @@ fn readable() -> std::fs::Permissions {
     std::fs::Permissions::from_mode(0o644)
 }
 
-/// The sweep that `<root>/latest` points at, where there are reports of it.
+/// The sweep that `<root>/latest` points at; where its reports are gone, the newest that has some.
 pub fn latest(root: &Path) -> Option<String> {
     let target = std::fs::read_link(root.join("latest")).ok()?;
     let id = target.file_name()?.to_str()?;
-    (target.components().count() == 1 && root.join(id).is_dir()).then(|| id.to_owned())
+    if target.components().count() != 1 {
+        return None;
+    }
+    if root.join(id).is_dir() {
+        return Some(id.to_owned());
+    }
+    let folders = std::fs::read_dir(root).ok()?.flatten().filter(|entry| entry.path().join("index.html").is_file());
+    let names =
+        folders.filter(|entry| !entry.path().is_symlink()).filter_map(|entry| entry.file_name().into_string().ok());
+    names.filter(|name| !name.starts_with('.')).max_by(|a, b| second_of(a).cmp(second_of(b)))
 }
 
 /// Whether a sweep is what `latest` is to point at. Identifiers begin with the second of their start; one without a
@@ -175,6 +184,11 @@ mod tests {
         assert!(!is_newest(root.path(), "20260102-x", false) && is_newest(root.path(), "20260102-x", true));
         std::fs::remove_dir(root.path().join("20260102-x")).unwrap();
         assert!(is_newest(root.path(), "20260101-x", true), "it was removed");
+        assert_eq!(latest(root.path()), None);
+        for id in ["20251231-y", "20260101-y"] {
+            write_whole(&root.path().join(id), "index.html", b"").unwrap();
+        }
+        assert_eq!(latest(root.path()).as_deref(), Some("20260101-y"), "the newest that is left");
     }
 
     #[test]

@@ -69,7 +69,8 @@ mod tests {
 
     #[test]
     fn a_clock_is_off_by_the_nearest_amount() {
-        let expected = [(10_799, "3 h ahead"), (-35_990, "10 h back"), (149, "2 min ahead"), (315_569_519, "10 years ahead")];
+        let expected =
+            [(10_799, "3 h ahead"), (-35_990, "10 h back"), (149, "2 min ahead"), (315_569_519, "10 years ahead")];
         expected.iter().for_each(|(seconds, expected)| assert_eq!(clock_off_text(*seconds), *expected));
     }
 
