@@ -12,6 +12,7 @@ use farmctl_protocol::{Cpu, Hello, PROTOCOL_VERSION, StoreStatus};
 use nix::sys::utsname::{UtsName, uname};
 
 use crate::BACKENDS;
+use crate::conditions::{self, Root};
 use crate::lock;
 use crate::runs::{self, RunId};
 use crate::workdir::Workdir;
@@ -39,6 +40,7 @@ pub fn hello(workdir: &Workdir, store: StoreStatus, runner_sha256: String) -> He
         boot_id: boot_id(),
         unix_ms: unix_ms(),
         cpus: cpus(),
+        present: conditions::present_cpus(&Root::device()),
         memory_total_bytes: meminfo_bytes(&memory, "MemTotal").unwrap_or(0),
         memory_available_bytes: meminfo_bytes(&memory, "MemAvailable").unwrap_or(0),
         backends: BACKENDS.iter().map(|backend| backend.info()).collect(),
@@ -86,28 +88,14 @@ fn cpu_name(cpuinfo: &str) -> Option<String> {
     value("Hardware").or_else(|| value("model name")).filter(|name| !name.is_empty())
 }
 
-/// The processors that are online.
+/// The processors that are online; as many as this process may use where the kernel lists none.
 pub fn cpus() -> Vec<Cpu> {
-    let online = read("/sys/devices/system/cpu/online").and_then(|list| parse_cpu_list(&list));
-    let counted = || {
-        let count = std::thread::available_parallelism().map_or(1, usize::from);
-        (0..count as u32).collect()
-    };
-    let frequency = |index| {
-        read(format!("/sys/devices/system/cpu/cpu{index}/cpufreq/cpuinfo_max_freq")).and_then(|text| text.parse().ok())
-    };
-    let indices: Vec<u32> = online.unwrap_or_else(counted);
-    indices.into_iter().map(|index| Cpu { index, max_frequency_khz: frequency(index) }).collect()
-}
-
-/// Parses the kernel's notation, for example `0-3,6`.
-fn parse_cpu_list(list: &str) -> Option<Vec<u32>> {
-    let mut cpus = Vec::new();
-    for part in list.split(',') {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        cpus.extend(first.trim().parse::<u32>().ok()?..=last.trim().parse::<u32>().ok()?);
+    let online = conditions::online_cpus(&Root::device());
+    if !online.is_empty() {
+        return online;
     }
-    Some(cpus)
+    let count = std::thread::available_parallelism().map_or(1, usize::from);
+    (0..count as u32).map(|index| Cpu { index, max_frequency_khz: None, kind: None }).collect()
 }
 
 fn meminfo_bytes(meminfo: &str, key: &str) -> Option<u64> {
@@ -119,13 +107,6 @@ fn meminfo_bytes(meminfo: &str, key: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn cpu_lists_are_read() {
-        assert_eq!(parse_cpu_list("0-3,6"), Some(vec![0, 1, 2, 3, 6]));
-        assert_eq!(parse_cpu_list("0"), Some(vec![0]));
-        assert_eq!(parse_cpu_list("0-x"), None);
-    }
 
     #[test]
     fn the_chip_is_named_before_the_processor() {

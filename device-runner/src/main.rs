@@ -8,6 +8,7 @@
 mod args;
 mod calibrate;
 mod cancel;
+mod conditions;
 mod fence;
 mod follow;
 mod foreign;

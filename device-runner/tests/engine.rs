@@ -86,7 +86,7 @@ fn an_engine_program_tells_the_same_as_an_engine_inside() {
     assert_eq!((inputs[0].name.as_str(), inputs[0].shape.as_slice()), ("x", [3, 2, 2, 3].as_slice()));
     assert_eq!((outputs[0].name.as_str(), outputs[0].element.as_str()), ("the \"same\"\té?", "f32"));
     assert_eq!(engine.as_deref(), Some("echo 1 (whole)"));
-    let Message::Measured { samples: 7, threads: 2, peak_rss_bytes, cpus, .. } = &messages[10] else {
+    let Message::Measured { samples: 7, threads: 2, peak_rss_bytes, cpus, .. } = &messages[11] else {
         panic!("{messages:?}")
     };
     assert!(*peak_rss_bytes > 1 << 16 && *cpus == [0]);

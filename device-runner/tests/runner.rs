@@ -46,6 +46,7 @@ fn hello_tells_of_device_and_runner() {
     assert!(!hello.cpus.is_empty() && hello.memory_total_bytes > 0 && hello.kernel.starts_with("Linux "));
     assert_eq!((hello.backends[0].name.as_str(), hello.running), ("tract", None));
     assert_eq!(hello.scenarios, ["single_stream", "offline"]);
+    assert!(hello.cpus.iter().all(|cpu| hello.present.contains(cpu)), "{:?} {:?}", hello.cpus, hello.present);
 }
 
 #[test]
@@ -83,13 +84,12 @@ fn a_run_tells_everything_in_order_and_answers_the_same_each_time() {
             .iter()
             .map(|message| serde_json::to_value(message).unwrap()["kind"].as_str().unwrap().to_owned())
             .collect();
-        let expected =
-            "accepted phase phase loaded phase first_inference phase warmed_up phase samples measured output finished";
+        let expected = "accepted phase phase loaded phase first_inference phase warmed_up phase conditions samples measured output finished";
         assert_eq!(kinds.join(" "), expected);
         assert_eq!(samples(&messages), 7);
         assert!(matches!(messages[7], Message::WarmedUp { runs: 2, .. }));
-        let Message::Measured { samples: 7, threads: 1, peak_rss_bytes, .. } = messages[10] else {
-            panic!("{:?}", messages[10])
+        let Message::Measured { samples: 7, threads: 1, peak_rss_bytes, .. } = messages[11] else {
+            panic!("{:?}", messages[11])
         };
         assert!(peak_rss_bytes > 1 << 20);
         answers.push(answer(&messages));

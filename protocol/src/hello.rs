@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{Precision, StoreStatus};
+use crate::{CoreKind, Precision, StoreStatus};
 
 /// What a device and its runner say of themselves, once at bring-up.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,6 +34,9 @@ pub struct Hello {
     pub unix_ms: u64,
     /// All processors that are online, by index.
     pub cpus: Vec<Cpu>,
+    /// All processors that are there, online or not; none where the device does not tell.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub present: Vec<Cpu>,
     /// Total memory.
     pub memory_total_bytes: u64,
     /// Memory that a new program could use.
@@ -62,10 +65,11 @@ pub struct RunInfo {
 }
 
 impl Hello {
-    /// Indices of the fastest cores: those whose maximum frequency is the highest; all cores where frequencies are
-    /// not known or equal.
+    /// Indices of the fastest cores, of those that are there: a phone that rests has some of them offline. Where that
+    /// can't be told they are all that are online.
     pub fn big_cpus(&self) -> Vec<u32> {
-        Cpu::fastest(&self.cpus)
+        let is_told = !self.present.is_empty() && self.present.iter().all(|cpu| cpu.kind.is_some());
+        Cpu::fastest(if is_told { &self.present } else { &self.cpus })
     }
 }
 
@@ -76,13 +80,22 @@ pub struct Cpu {
     pub index: u32,
     /// Highest frequency by cpufreq, when the kernel tells it.
     pub max_frequency_khz: Option<u64>,
+    /// What kind of core it is on this device, by capacity and highest frequency, when the kernel tells these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<CoreKind>,
 }
 
 impl Cpu {
-    /// Indices of those whose maximum frequency is the highest; all where frequencies are not known or equal.
+    /// Indices of those whose kind is the fastest, or where kinds are not known whose maximum frequency is the highest; all
+    /// where that is not known or equal.
     pub fn fastest(cpus: &[Cpu]) -> Vec<u32> {
         let highest = cpus.iter().filter_map(|cpu| cpu.max_frequency_khz).max();
-        let is_fastest = |cpu: &&Cpu| highest.is_none() || cpu.max_frequency_khz == highest;
+        let fastest_kind = cpus.iter().map(|cpu| cpu.kind).collect::<Option<Vec<CoreKind>>>();
+        let fastest_kind = fastest_kind.and_then(|kinds| kinds.into_iter().max());
+        let is_fastest = |cpu: &&Cpu| match fastest_kind {
+            Some(kind) => cpu.kind == Some(kind),
+            None => highest.is_none() || cpu.max_frequency_khz == highest,
+        };
         cpus.iter().filter(is_fastest).map(|cpu| cpu.index).collect()
     }
 }
@@ -104,4 +117,28 @@ pub struct BackendInfo {
     /// one: the difference between assembly and a portable fallback is a matter of several times the speed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kernel: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cpu(index: u32, kind: Option<CoreKind>, max_frequency_khz: Option<u64>) -> Cpu {
+        Cpu { index, max_frequency_khz, kind }
+    }
+
+    #[test]
+    fn the_fastest_are_told_by_kind_and_else_by_frequency() {
+        let kinds = [CoreKind::Little, CoreKind::Big, CoreKind::Big];
+        let of_kinds: Vec<Cpu> = (0..).zip(kinds).map(|(index, kind)| cpu(index, Some(kind), Some(9))).collect();
+        assert_eq!(Cpu::fastest(&of_kinds), [1, 2]);
+        assert_eq!(Cpu::fastest(&[cpu(0, Some(CoreKind::Big), Some(1)), cpu(1, None, Some(2))]), [1]);
+        assert_eq!(Cpu::fastest(&[cpu(0, None, None), cpu(1, None, None)]), [0, 1]);
+    }
+
+    #[test]
+    fn a_runner_that_tells_no_kinds_is_understood() {
+        let told: Cpu = serde_json::from_str(r#"{"index": 3, "max_frequency_khz": null}"#).expect("reads");
+        assert_eq!(told, cpu(3, None, None));
+    }
 }

@@ -15,12 +15,17 @@
 //! always [`Message::Finished`] or [`Message::Failed`].
 
 mod calibration;
+mod conditions;
 mod hello;
 mod job;
 mod message;
 mod store;
 
 pub use calibration::{CALIBRATION_VERSION, Calibration, KernelTime};
+pub use conditions::{
+    BatteryState, Conditions, Cooling, CoreKind, CoreState, DeviceState, Energy, FrequencyRange, HottestSensor,
+    MAX_MOMENTS, MAX_SENSOR_NAME_BYTES, MAX_SENSORS, Moment, Pressure, Temperature, ThrottleSign, Throttled,
+};
 pub use hello::{BackendInfo, Cpu, Hello, RunInfo};
 pub use job::{
     ArtifactRef, Dialect, ElementType, EngineSpec, Evaluation, Fence, InputRange, InputSpec, JobSpec, Layout, Limits,

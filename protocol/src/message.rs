@@ -2,6 +2,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
+use crate::Conditions;
 use crate::job::word_enum;
 use std::fmt;
 use std::str::FromStr;
@@ -88,6 +89,8 @@ pub enum Message {
         /// lower index: [`TOP_CLASSES`](crate::TOP_CLASSES) at most. What is no number is in no list.
         best: Vec<Vec<u32>>,
     },
+    /// What the device was like, from the supervisor: once, when the timed loop has ended or the run has failed.
+    Conditions(Box<Conditions>),
     /// Something is missing beside the measurement, which counts all the same.
     Remark(Remark),
     /// The run ended well. Always last.

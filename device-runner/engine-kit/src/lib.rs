@@ -31,7 +31,7 @@ mod values;
 pub use backend::{Backend, BackendError, Session};
 pub use inputs::{FileInput, Settled, settle};
 pub use order::{ENGINE_PROTOCOL_VERSION, Order, OrderLimits, OrderedInput};
-pub use process::{ChildUsage, CpuTime, pin_to};
+pub use process::{ChildUsage, CpuTime, affinity, pin_to};
 pub use scenario::{Bounds, LoadPattern, SCENARIOS};
 pub use serve::{Process, ServeError, serve, serve_with};
 pub use values::Values;

@@ -67,6 +67,11 @@ impl Child {
         Ok(Child { process, stdin, reaped: false, stderr_tail, stderr_reader, phase: Phase::Load })
     }
 
+    /// Its number.
+    pub(super) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
     /// What the process was last said to be doing, in words.
     pub(super) fn phase(&self) -> &'static str {
         match self.phase {

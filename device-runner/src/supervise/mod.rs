@@ -20,6 +20,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync
 use std::thread;
 use std::time::{Duration, Instant};
 
+use farmctl_engine_kit::affinity;
 use farmctl_protocol::{
     ArtifactRef, Message, PROTOCOL_VERSION, Phase, Remark, RemarkKind, RunRequest, RunnerFailure, RunnerFailureKind,
     TensorInfo,
@@ -28,6 +29,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::setsid;
 
 use crate::cancel::cancelled;
+use crate::conditions::{Plan, Root, Watcher};
 use crate::hello;
 use crate::runs::{MessageLog, RunFolder, RunFolderError, RunId};
 use crate::store::{Store, StoreError};
@@ -179,8 +181,13 @@ impl<'a> Supervisor<'a> {
     fn measure(&self, log: &mut MessageLog, sender: SyncSender<Event>) -> Result<(), RunnerFailure> {
         let kills_before = verdict::oom_kills();
         let mut program = Program::of(self.workdir, &self.request.job, self.folder.path())?;
+        // Where the kernel does not tell which processors there are, nobody is in the way of the run.
+        let plan = Plan::of(&self.request.job, &affinity().unwrap_or_default());
+        let mut watcher = Watcher::start(Root::device(), plan);
         let mut child = Child::start(&mut program, sender).map_err(|error| program.not_started(&error))?;
-        let protocol = self.copy(log, &mut child);
+        let protocol = self.copy(log, &mut child, &mut watcher);
+        // A run that failed had its conditions, too.
+        let protocol = end_watch(log, &mut watcher).and(protocol);
         if protocol.as_ref().is_ok_and(|protocol| protocol.is_cut_short) {
             child.end();
             return Ok(());
@@ -205,7 +212,12 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    fn copy(&self, log: &mut MessageLog, child: &mut Child) -> Result<RunProtocolState, RunnerFailure> {
+    fn copy(
+        &self,
+        log: &mut MessageLog,
+        child: &mut Child,
+        watcher: &mut Watcher,
+    ) -> Result<RunProtocolState, RunnerFailure> {
         let mut protocol = RunProtocolState::of(&self.request.job);
         let mut pictures = Pictures::default();
         loop {
@@ -225,6 +237,9 @@ impl<'a> Supervisor<'a> {
                 let text = format!("the measuring process sent a line that is no message ({error}): {start:?}");
                 failure(RunnerFailureKind::Internal, text)
             })?;
+            if matches!(message, Message::Samples { .. } | Message::Measured { .. } | Message::Reported(_)) {
+                end_watch(log, watcher)?;
+            }
             match protocol.take(message).map_err(foul)? {
                 Asked::Withhold => continue,
                 Asked::Note(remark) => {
@@ -234,6 +249,7 @@ impl<'a> Supervisor<'a> {
                 Asked::Nothing => {}
                 Asked::Enter(phase) => {
                     child.enter(phase);
+                    watcher.enter(child.pid(), phase);
                     // What was measured stands, whatever becomes of the images.
                     if phase == Phase::Evaluate
                         && let Err(text) = self.show_images(child, &pictures)
@@ -291,6 +307,12 @@ impl Pictures {
     fn note(&mut self, checked: Result<(), String>) {
         self.unfit = self.unfit.take().or(checked.err());
     }
+}
+
+/// Writes down what the device was like, unless that is done.
+fn end_watch(log: &mut MessageLog, watcher: &mut Watcher) -> Result<(), RunnerFailure> {
+    let Some(conditions) = watcher.end() else { return Ok(()) };
+    log.append(&Message::Conditions(Box::new(conditions))).map_err(storage)
 }
 
 fn no_accuracy(why: &str) -> Message {

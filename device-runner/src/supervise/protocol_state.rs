@@ -105,7 +105,7 @@ impl RunProtocolState {
                 self.failure = Some(failure);
                 return Ok(Asked::Withhold);
             }
-            Message::Accepted { .. } | Message::Finished { .. } => {
+            Message::Accepted { .. } | Message::Conditions(_) | Message::Finished { .. } => {
                 return Err("the measuring process sent a message that is not its to send".to_owned().into());
             }
             Message::Phase { phase } => {

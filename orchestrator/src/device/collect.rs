@@ -4,10 +4,12 @@ use farmctl_protocol::{
 
 use crate::domain::{Failure, Job, JobDataset, Measurement};
 
+use conditions::bounded as bounded_conditions;
 use outputs::Outputs;
 
 use super::bounds::cut;
 
+mod conditions;
 mod outputs;
 
 /// Most processors of a device that are kept.
@@ -122,6 +124,12 @@ impl Collector {
                 measurement.peak_rss_bytes = Some(reported.peak_rss_bytes);
                 measurement.threads = Some(reported.threads);
                 measurement.reported = Some(reported.figures);
+            }
+            Message::Conditions(told) => {
+                if measurement.conditions.is_some() {
+                    return Err("the device's conditions came twice".to_owned());
+                }
+                measurement.conditions = Some(Box::new(bounded_conditions(*told)));
             }
             Message::Output(output) => self.outputs.take(&output),
             Message::Remark(remark) => {

@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 
+use farmctl_protocol::Conditions;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -186,6 +187,9 @@ pub struct Measurement {
     /// How often it was right, in this very run; `None` when it was not asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<MeasuredAccuracy>,
+    /// What the device was like around the run and during it; `None` in records of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conditions: Option<Box<Conditions>>,
     /// What is missing beside the measurement, in words: outputs that were left out, an accuracy that could not be
     /// made.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -4,7 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use farmctl_protocol::ArtifactRef;
+use farmctl_protocol::{
+    ArtifactRef, BatteryState, Conditions, CoreState, DeviceState, Energy, FrequencyRange, HottestSensor, Moment,
+    Phase, Pressure, ThrottleSign, Throttled,
+};
 use jiff::Timestamp;
 
 use super::{
@@ -179,6 +182,7 @@ pub fn record(device: &str, model: &str) -> Record {
             engine: None,
             reported: None,
             accuracy: None,
+            conditions: None,
             remarks: vec![],
         },
         price_per_hour: None,
@@ -187,6 +191,44 @@ pub fn record(device: &str, model: &str) -> Record {
         farmctl_version: "0.1.0 (abc1234)".into(),
         runner_sha256: Some("cd".repeat(32)),
         engine_files: Vec::new(),
+    }
+}
+
+/// A phone that grew hot.
+pub fn conditions() -> Conditions {
+    let core = |index, governor: &str| CoreState {
+        index,
+        online: true,
+        governor: Some(governor.into()),
+        ..CoreState::default()
+    };
+    let battery = BatteryState { status: Some("Discharging".into()), ..BatteryState::default() };
+    Conditions {
+        boot_id: Some("b5a2777c-3cd2-4e09-b4b8-523759b67da0".into()),
+        watched_from: Phase::Measure,
+        watched_ns: 10_000_000_000,
+        looks: 12,
+        before: DeviceState {
+            cores: vec![core(0, "powersave"), core(4, "schedutil"), core(5, "performance")],
+            battery: Some(battery.clone()),
+            ..DeviceState::default()
+        },
+        after: DeviceState { battery: Some(battery), ..DeviceState::default() },
+        cpus: vec![4, 5],
+        temperature: Some(HottestSensor { sensor: "BIG".into(), start_c: 41.0, max_c: 70.5 }),
+        frequency: Some(FrequencyRange { mean_khz: 2_601_000, min_khz: 2_400_000 }),
+        throttled: Throttled::Yes,
+        throttled_by: vec![ThrottleSign::LimitLowered, ThrottleSign::Cooling],
+        other_ns: Some(1_000_000_000),
+        stolen_ns: None,
+        major_faults: Some(2),
+        involuntary_switches: Some(150),
+        pressure: Pressure { cpu: Some(0.5), ..Pressure::default() },
+        energy: Some(Energy { sensor: "power_supply battery".into(), energy_uj: 20_541_440 }),
+        cpuset: Some("/foreground".into()),
+        went_offline: vec![5],
+        was_stopped: false,
+        series: vec![Moment { celsius: Some(41.0), ..Moment::default() }],
     }
 }
 

@@ -265,7 +265,8 @@ impl SimDevice {
             soc: None,
             boot_id: Some(format!("{}-{}", self.name, state.boot)),
             unix_ms: jiff::Timestamp::now().as_millisecond().unsigned_abs(),
-            cpus: vec![Cpu { index: 0, max_frequency_khz: None }],
+            cpus: vec![Cpu { index: 0, max_frequency_khz: None, kind: None }],
+            present: Vec::new(),
             memory_total_bytes: 1 << 30,
             memory_available_bytes: 1 << 30,
             backends: vec![BackendInfo {

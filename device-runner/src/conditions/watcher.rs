@@ -1,0 +1,246 @@
+//! The thread that looks.
+//!
+//! Purpose: look at the device before, during and after a run, beside it. Main type: [`Watcher`]. Never looks while a run
+//! is timed that leaves no core free, and never has the run wait for longer than a bound.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use farmctl_protocol::{Conditions, JobSpec, Phase};
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::unistd::{Pid, SysconfVar, sysconf};
+
+use super::read::Root;
+use super::watch::{Watch, WatchedRun};
+
+/// Time between two looks.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// The first look comes earlier: a short run would have none.
+const FIRST_LOOK: Duration = Duration::from_millis(250);
+/// Of the time between looks a look takes at most one part in so many: sensors behind a slow bus are asked less often.
+const SHARE_OF_LOOKS: u32 = 20;
+/// How long a run waits for a look before it, or for the figures after it. A sensor that hangs costs no result.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// The shortest warm-up that hides a look.
+const LEAST_WARM_UP_SECONDS: f64 = 0.05;
+/// What all kernels tell time in, where they don't say.
+const TICKS_PER_SECOND: u64 = 100;
+
+/// How a run is watched.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// Processors that it can use.
+    cpus: Vec<u32>,
+    /// Whether it uses all of them, as far as its job says.
+    uses_all: bool,
+    /// Where the watcher is while the run is timed; none: nowhere.
+    free: Vec<u32>,
+    /// Phase with which the watch begins.
+    from: Phase,
+}
+
+impl Plan {
+    /// How to watch this job on a device that allows these processors.
+    pub fn of(job: &JobSpec, allowed: &[u32]) -> Plan {
+        let cpus = job.cpus.clone().unwrap_or_else(|| allowed.to_vec());
+        let uses_all = job.cpus.is_some() || job.threads as usize >= allowed.len();
+        let free = match &job.cpus {
+            Some(pinned) => allowed.iter().copied().filter(|cpu| !pinned.contains(cpu)).collect(),
+            None if uses_all => Vec::new(),
+            None => allowed.to_vec(),
+        };
+        // A look takes some time of a core. Where the run has all of them, the warm-up hides it.
+        let from = if !free.is_empty() {
+            Phase::Measure
+        } else if job.limits.warmup_min_seconds >= LEAST_WARM_UP_SECONDS {
+            Phase::WarmUp
+        } else {
+            Phase::FirstInference
+        };
+        Plan { cpus, uses_all, free, from }
+    }
+
+    /// Whether the watch begins with this phase. Programs of others measure from their start on.
+    fn begins_with(&self, phase: Phase) -> bool {
+        phase == self.from || phase == Phase::Measure
+    }
+}
+
+/// Watches one run, in a thread of its own.
+#[derive(Debug)]
+pub struct Watcher {
+    plan: Plan,
+    orders: Option<SyncSender<Order>>,
+    has_begun: bool,
+}
+
+#[derive(Debug)]
+enum Order {
+    Begin { pid: u32, phase: Phase },
+    End(SyncSender<Option<Conditions>>),
+}
+
+impl Watcher {
+    /// Looks at the device, and is ready to watch a run. One that can't watch tells nothing.
+    pub fn start(root: Root, plan: Plan) -> Watcher {
+        let (orders, received) = sync_channel(2);
+        let (looked, has_looked) = sync_channel(1);
+        let thread_plan = plan.clone();
+        let body = move || {
+            let mut watching = Watching::new(&root, thread_plan);
+            let _ = looked.send(());
+            watching.obey(&received);
+        };
+        let spawned = thread::Builder::new().name("watcher".to_owned()).spawn(body);
+        let is_ready = spawned.is_ok() && has_looked.recv_timeout(PATIENCE).is_ok();
+        Watcher { plan, orders: is_ready.then_some(orders), has_begun: false }
+    }
+
+    /// Notes that process `pid` enters a phase.
+    pub fn enter(&mut self, pid: u32, phase: Phase) {
+        if self.has_begun || !self.plan.begins_with(phase) {
+            return;
+        }
+        self.has_begun = true;
+        // What happened before the watch is forgotten.
+        went_on(pid);
+        if let Some(orders) = &self.orders {
+            // There is room: these are the only two orders.
+            let _ = orders.try_send(Order::Begin { pid, phase });
+        }
+    }
+
+    /// Ends the watch, once; `None` where it never began, or does not answer.
+    pub fn end(&mut self) -> Option<Conditions> {
+        let orders = self.orders.take()?;
+        let (answer, answered) = sync_channel(1);
+        orders.try_send(Order::End(answer)).ok()?;
+        answered.recv_timeout(PATIENCE).ok()?
+    }
+}
+
+/// What the thread has.
+struct Watching {
+    watch: Watch,
+    plan: Plan,
+    started: Instant,
+    pid: Option<u32>,
+    /// When it looks next; never where no core is free.
+    next: Option<Instant>,
+}
+
+impl Watching {
+    fn new(root: &Root, plan: Plan) -> Watching {
+        let ticks = sysconf(SysconfVar::CLK_TCK).ok().flatten().and_then(|ticks| u64::try_from(ticks).ok());
+        let ticks_per_second = ticks.filter(|ticks| *ticks > 0).unwrap_or(TICKS_PER_SECOND);
+        stay_on(&plan.free);
+        let run = WatchedRun { cpus: plan.cpus.clone(), uses_all: plan.uses_all, ticks_per_second };
+        Watching { watch: Watch::new(root, run), plan, started: Instant::now(), pid: None, next: None }
+    }
+
+    fn obey(&mut self, orders: &Receiver<Order>) {
+        loop {
+            let received = match self.next {
+                Some(next) => orders.recv_timeout(next.saturating_duration_since(Instant::now())),
+                None => orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            match received {
+                Ok(Order::Begin { pid, phase }) => self.begin(pid, phase),
+                Ok(Order::End(answer)) => {
+                    let _ = answer.send(self.end());
+                    return;
+                }
+                Err(RecvTimeoutError::Timeout) => self.look(),
+                // The run is over, and nobody asks.
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn begin(&mut self, pid: u32, phase: Phase) {
+        self.pid = Some(pid);
+        self.watch.begin(self.started.elapsed(), pid, phase);
+        self.next = (!self.plan.free.is_empty()).then(|| Instant::now() + FIRST_LOOK);
+    }
+
+    fn look(&mut self) {
+        let begun = Instant::now();
+        self.watch.look(self.started.elapsed());
+        let used = self.watch.cores_in_use();
+        let free: Vec<u32> = self.plan.free.iter().copied().filter(|cpu| !used.contains(cpu)).collect();
+        stay_on(&free);
+        self.next = Some(Instant::now() + INTERVAL.max(begun.elapsed() * SHARE_OF_LOOKS));
+    }
+
+    fn end(&mut self) -> Option<Conditions> {
+        // Before the process is gone, and what is known of it.
+        let was_stopped = self.pid.is_some_and(went_on);
+        let conditions = self.watch.end(self.started.elapsed())?;
+        Some(Conditions { was_stopped, ..conditions })
+    }
+}
+
+/// Moves this thread to some processors; where that is not allowed, or there are none, it stays where it may be.
+fn stay_on(cpus: &[u32]) {
+    let mut set = CpuSet::new();
+    let is_set = cpus.iter().filter(|cpu| set.set(**cpu as usize).is_ok()).count() > 0;
+    if is_set {
+        let _ = sched_setaffinity(Pid::from_raw(0), &set);
+    }
+}
+
+/// Whether a child of this process was stopped and let go on since this was last asked. The kernel keeps that for its
+/// parent.
+fn went_on(pid: u32) -> bool {
+    let Ok(pid) = i32::try_from(pid) else { return false };
+    let flags = WaitPidFlag::WCONTINUED | WaitPidFlag::WNOHANG;
+    matches!(waitid(Id::Pid(Pid::from_raw(pid)), flags), Ok(WaitStatus::Continued(_)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conditions::tree::Tree;
+    use nix::sys::signal::{Signal, kill};
+    use std::process::Command;
+
+    fn plan(cpus: &[u32], free: &[u32]) -> Plan {
+        Plan { cpus: cpus.to_vec(), uses_all: true, free: free.to_vec(), from: Phase::WarmUp }
+    }
+
+    #[test]
+    fn a_run_is_watched_from_its_phase_to_its_end_once() {
+        let machine = Tree::virtual_machine();
+        let mut watcher = Watcher::start(machine.root().clone(), plan(&[0], &[]));
+        watcher.enter(1, Phase::Load);
+        watcher.enter(1, Phase::WarmUp);
+        watcher.enter(1, Phase::Measure);
+        let told = watcher.end().unwrap();
+        assert_eq!((told.watched_from, told.looks, told.series.len()), (Phase::WarmUp, 2, 2));
+        assert_eq!(watcher.end(), None);
+        assert_eq!(Watcher::start(machine.root().clone(), plan(&[0], &[])).end(), None, "it never began");
+    }
+
+    #[test]
+    fn a_process_that_was_stopped_and_let_go_on_is_found() {
+        let machine = Tree::virtual_machine();
+        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+        let pid = Pid::from_raw(child.id() as i32);
+        let mut told = Vec::new();
+        for is_stopped in [true, false] {
+            let mut watcher = Watcher::start(machine.root().clone(), plan(&[0], &[]));
+            watcher.enter(child.id(), Phase::Measure);
+            if is_stopped {
+                kill(pid, Signal::SIGSTOP).unwrap();
+                assert!(waitid(Id::Pid(pid), WaitPidFlag::WSTOPPED).is_ok());
+                kill(pid, Signal::SIGCONT).unwrap();
+            }
+            told.push(watcher.end().unwrap().was_stopped);
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(told, [true, false]);
+    }
+}
