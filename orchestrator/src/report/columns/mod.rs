@@ -11,6 +11,7 @@ mod outcome;
 mod row;
 mod tensors;
 mod timing;
+mod watched;
 
 pub(super) use accuracy::remarks;
 pub use cell::Cell;
@@ -69,6 +70,7 @@ const PARTS: &[&[Column]] = &[
     conditions::CONDITION,
     outcome::REMARKS,
     tensors::TENSORS,
+    watched::WATCHED,
 ];
 
 const fn count(parts: &[&[Column]]) -> usize {
