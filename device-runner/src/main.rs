@@ -2,8 +2,8 @@
 //!
 //! Purpose: the program that farmctl puts on phones and boards; small, synchronous, one static file. Reading order:
 //! `args` (what can be asked), `start` and `supervise` (a run, detached), the crate `farmctl-engine-kit` (the
-//! measuring process), `foreign` (other people's benchmark programs), `follow` (what the host sees). Never speaks to a network, and never touches what
-//! lies outside its work folder.
+//! measuring process), `foreign` (other people's benchmark programs), `conditions` (what the device is like), `follow`
+//! (what the host sees). Never speaks to a network, and never writes outside its work folder.
 
 mod args;
 mod calibrate;

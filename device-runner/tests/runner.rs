@@ -84,7 +84,8 @@ fn a_run_tells_everything_in_order_and_answers_the_same_each_time() {
             .iter()
             .map(|message| serde_json::to_value(message).unwrap()["kind"].as_str().unwrap().to_owned())
             .collect();
-        let expected = "accepted phase phase loaded phase first_inference phase warmed_up phase conditions samples measured output finished";
+        let expected = "accepted phase phase loaded phase first_inference phase warmed_up phase conditions samples \
+                        measured output finished";
         assert_eq!(kinds.join(" "), expected);
         assert_eq!(samples(&messages), 7);
         assert!(matches!(messages[7], Message::WarmedUp { runs: 2, .. }));

@@ -86,8 +86,8 @@ pub struct Cpu {
 }
 
 impl Cpu {
-    /// Indices of those whose kind is the fastest, or where kinds are not known whose maximum frequency is the highest; all
-    /// where that is not known or equal.
+    /// Indices of those whose kind is the fastest, or where kinds are not known whose maximum frequency is the
+    /// highest; all where that is not known or equal.
     pub fn fastest(cpus: &[Cpu]) -> Vec<u32> {
         let highest = cpus.iter().filter_map(|cpu| cpu.max_frequency_khz).max();
         let fastest_kind = cpus.iter().map(|cpu| cpu.kind).collect::<Option<Vec<CoreKind>>>();

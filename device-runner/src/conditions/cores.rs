@@ -1,7 +1,7 @@
 //! The device's cores.
 //!
-//! Purpose: which there are, of what kind, how fast they are now and may be. Main type: [`Cores`]. Never takes the cores
-//! that are online in this moment for those that there are.
+//! Purpose: which there are, of what kind, how fast they are now and may be. Main type: [`Cores`]. Never takes the
+//! cores that are online in this moment for those that there are.
 
 use std::path::PathBuf;
 

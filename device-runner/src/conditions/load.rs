@@ -52,7 +52,8 @@ pub struct ProcessUse {
 }
 
 impl ProcessUse {
-    /// How often its threads lost the processor since `earlier`; `None` where a thread ended meanwhile, whose count is gone.
+    /// How often its threads lost the processor since `earlier`; `None` where a thread ended meanwhile, whose count
+    /// is gone.
     pub fn switches_since(&self, earlier: &ProcessUse) -> Option<u64> {
         let (then, now) = (&earlier.involuntary_switches, &self.involuntary_switches);
         if now.is_empty() || then.keys().any(|thread| !now.contains_key(thread)) {

@@ -1,7 +1,7 @@
 //! Battery and energy.
 //!
-//! Purpose: how the device is powered, and what it uses where a sensor tells. Main type: [`Power`]. Never takes what goes
-//! into a battery for what the device uses.
+//! Purpose: how the device is powered, and what it uses where a sensor tells. Main type: [`Power`]. Never takes what
+//! goes into a battery for what the device uses.
 
 use std::path::PathBuf;
 
@@ -87,7 +87,8 @@ impl Power {
         }
     }
 
-    /// What the meter says now; `None` where there is none, one of its sensors does not answer, or the battery is charged.
+    /// What the meter says now; `None` where there is none, one of its sensors does not answer, or the battery is
+    /// charged.
     pub fn reading(&self) -> Option<Reading> {
         match self.meter.as_ref()? {
             Meter::Energy(_, counters) => {
@@ -142,8 +143,8 @@ fn rapl(root: &Root) -> Option<Meter> {
     (!counters.is_empty()).then(|| Meter::Energy(format!("rapl package ({})", counters.len()), counters))
 }
 
-/// A meter of the board: the first chip that has one. Which rails of several add up to the device nobody tells, so a chip
-/// counts that has one.
+/// A meter of the board: the first chip that has one. Which rails of several add up to the device nobody tells, so a
+/// chip counts that has one.
 fn hwmon(root: &Root) -> Option<Meter> {
     let chips: Vec<String> = root.names("sys/class/hwmon", "hwmon");
     let of_chip = |kind: &str| {

@@ -82,8 +82,8 @@ pub(super) fn count(path: &Path) -> Option<u64> {
     u64::try_from(number(path)?).ok()
 }
 
-/// A file's first line without what can't be printed, cut to the length of a name; `None` when nothing is left. Texts of
-/// the device tree end with a NUL.
+/// A file's first line without what can't be printed, cut to the length of a name; `None` when nothing is left. Texts
+/// of the device tree end with a NUL.
 pub(super) fn word(path: &Path) -> Option<String> {
     let text = text(path)?;
     let line = text.lines().next().unwrap_or_default().trim_matches(|it: char| it.is_whitespace() || it == '\0');

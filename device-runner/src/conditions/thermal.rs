@@ -1,7 +1,7 @@
 //! Temperatures, and what is done against them.
 //!
-//! Purpose: the kernel's thermal zones, hwmon's temperatures, and cooling devices. Main type: [`Thermal`]. Never takes the
-//! heat of a battery or of a radio for the processor's.
+//! Purpose: the kernel's thermal zones, hwmon's temperatures, and cooling devices. Main type: [`Thermal`]. Never
+//! takes the heat of a battery or of a radio for the processor's.
 
 use std::path::PathBuf;
 
@@ -193,8 +193,8 @@ fn is_processor(name: &str) -> bool {
 }
 
 /// Degrees of what a sensor says: thousandths, as the kernel wants it, or the whole degrees and tenths of old phones'
-/// drivers. No device that is at work has a temperature that these could be mistaken for; what lies between, and what no
-/// device survives, is not believed.
+/// drivers. No device that is at work has a temperature that these could be mistaken for; what lies between, and what
+/// no device survives, is not believed.
 fn celsius(told: i64) -> Option<f64> {
     match told {
         15..=125 => Some(told as f64),

@@ -1,6 +1,7 @@
 //! Signs that the device takes speed from what runs.
 //!
-//! Purpose: what firmware and kernel count of it. Main type: [`Throttle`]. Never says «no» for a sign that is not there.
+//! Purpose: what firmware and kernel count of it. Main type: [`Throttle`]. Never says «no» for a sign that is not
+//! there.
 
 use std::path::{Path, PathBuf};
 

@@ -1,7 +1,7 @@
 //! What looks at a device add up to.
 //!
-//! Purpose: from single looks to the figures of a run. Main type: [`Watch`]. Never reads a clock: it is told the time of
-//! each look.
+//! Purpose: from single looks to the figures of a run. Main type: [`Watch`]. Never reads a clock: it is told the time
+//! of each look.
 
 mod look;
 mod tally;

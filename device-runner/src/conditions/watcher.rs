@@ -1,7 +1,7 @@
 //! The thread that looks.
 //!
-//! Purpose: look at the device before, during and after a run, beside it. Main type: [`Watcher`]. Never looks while a run
-//! is timed that leaves no core free, and never has the run wait for longer than a bound.
+//! Purpose: look at the device before, during and after a run, beside it. Main type: [`Watcher`]. Never looks while a
+//! run is timed that leaves no core free, and never has the run wait for longer than a bound.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;

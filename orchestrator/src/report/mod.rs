@@ -10,6 +10,7 @@ use crate::domain::{Record, SweepRow};
 use crate::score::{Statistics, output_errors};
 
 pub mod columns;
+mod conditions;
 mod csv;
 mod grid;
 mod html;
@@ -97,6 +98,7 @@ pub const REPORTS: &[&dyn Report] = &[
     &samples::SamplesCsv,
     &parquet::ResultsParquet,
     &parquet::SamplesParquet,
+    &conditions::ConditionsCsv,
     &json::ResultsJson,
     &markdown::ResultsMarkdown,
     &html::IndexHtml,

@@ -76,8 +76,8 @@ impl Tally {
         self.signs.dedup();
     }
 
-    /// Whether the signs say that the run was throttled, and which do. A limit that was low all the time may be somebody's
-    /// wish.
+    /// Whether the signs say that the run was throttled, and which do. A limit that was low all the time may be
+    /// somebody's wish.
     pub(super) fn throttled(&self) -> (Throttled, Vec<ThrottleSign>) {
         let sure = self.signs.iter().copied().filter(|sign| *sign != ThrottleSign::Capped);
         let sure: Vec<ThrottleSign> = sure.collect();

@@ -19,8 +19,8 @@ fn watch(tree: &Tree, cpus: &[u32], uses_all: bool) -> Watch {
 /// The measuring process, on this core, after it has used so much.
 fn process(tree: &Tree, core: u32, ticks: u64, faults: u64) {
     let stat = format!(
-        "{PID} (runner) R 1 7 7 0 -1 4194304 100 0 {faults} 0 {ticks} 0 0 0 20 0 2 0 100 1 1 1 1 1 1 1 1 0 0 0 0 0 0 0 17 \
-         {core} 0 0 0 0 0"
+        "{PID} (runner) R 1 7 7 0 -1 4194304 100 0 {faults} 0 {ticks} 0 0 0 20 0 2 0 100 1 1 1 1 1 1 1 1 0 0 0 0 0 0 0 \
+         17 {core} 0 0 0 0 0"
     );
     tree.file(&format!("proc/{PID}/stat"), &stat).file(&format!("proc/{PID}/task/{PID}/stat"), &stat);
     let switches = format!("nonvoluntary_ctxt_switches:\t{}\n", ticks / 10);

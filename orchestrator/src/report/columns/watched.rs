@@ -84,8 +84,8 @@ pub(super) const WATCHED: &[Column] = &[
         name: "charging",
         kind: ColumnKind::Word,
         unit: "",
-        description: "Whether the battery was charged after the run (at bring-up, where only Android tells): yes, no or \
-            unknown; empty without a battery.",
+        description: "Whether the battery was charged after the run (at bring-up, where only Android tells): yes, no \
+            or unknown; empty without a battery.",
         value: |row| charging(row).into(),
     },
     Column {
