@@ -16,7 +16,7 @@ mod tree;
 mod watch;
 mod watcher;
 
-use farmctl_protocol::{Cpu, DeviceState, MAX_SENSORS};
+use farmctl_protocol::{CoreState, Cpu, DeviceState, MAX_SENSORS};
 
 use cores::{Core, Cores};
 use load::Load;
@@ -64,14 +64,19 @@ impl Sensors {
         }
     }
 
-    /// All that can be told of this moment.
-    fn state(&self) -> DeviceState {
+    /// All that can be told of this moment. Of more cores than are told, those in `cpus` come first.
+    fn state(&self, cpus: &[u32]) -> DeviceState {
         let online = self.cores.online();
         let mut temperatures = self.thermal.temperatures();
         temperatures.truncate(MAX_SENSORS);
+        let (first, rest): (Vec<&Core>, Vec<&Core>) =
+            self.cores.all().iter().partition(|core| cpus.contains(&core.index));
+        let told = first.into_iter().chain(rest).take(MAX_SENSORS);
+        let mut cores: Vec<CoreState> = told.map(|core| core.state(&online)).collect();
+        cores.sort_by_key(|core| core.index);
         DeviceState {
             temperatures,
-            cores: self.cores.all().iter().take(MAX_SENSORS).map(|core| core.state(&online)).collect(),
+            cores,
             cooling: self.thermal.cooling(),
             memory_available_bytes: self.load.memory_available_bytes(),
             battery: self.power.battery(),

@@ -54,6 +54,8 @@ const PROCESSOR: &[&str] = &[
     "soc_thermal",
     "soc-thermal",
     "apss",
+    "bigcore",
+    "littlecore",
 ];
 /// Whole names of such sensors.
 const PROCESSOR_NAMES: &[&str] = &["big", "mid", "little", "package-thermal"];

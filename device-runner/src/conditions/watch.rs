@@ -69,7 +69,7 @@ impl Watch {
         Watch {
             boot_id: root.word("proc/sys/kernel/random/boot_id"),
             cpuset: load::cpuset(root),
-            before: sensors.state(),
+            before: sensors.state(&run.cpus),
             hottest_before: sensors.thermal.hottest(),
             sensors,
             run,
@@ -209,7 +209,7 @@ impl Watch {
             watched_ns: nanos(watched),
             looks: tally.looks,
             before: self.before.clone(),
-            after: self.sensors.state(),
+            after: self.sensors.state(&self.run.cpus),
             cpus: self.run.cpus.clone(),
             temperature: self.hottest_before.as_ref().zip(tally.hottest.as_ref()).map(|(start, max)| HottestSensor {
                 sensor: max.sensor.clone(),

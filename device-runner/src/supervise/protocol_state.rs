@@ -260,6 +260,13 @@ mod tests {
         text
     }
 
+    /// Which only the supervisor tells.
+    fn conditions() -> Message {
+        let told = r#"{"kind": "conditions", "watched_from": "measure", "watched_ns": 1, "looks": 2, "before": {},
+            "after": {}, "cpus": [0], "throttled": "no"}"#;
+        serde_json::from_str(told).unwrap()
+    }
+
     fn three_samples() -> RunProtocolState {
         RunProtocolState { max_samples: 3, ..RunProtocolState::default() }
     }
@@ -317,6 +324,7 @@ mod tests {
         let long = "n".repeat(MAX_TEXT_BYTES + 1);
         let cases: Vec<(&str, Vec<Message>)> = vec![
             ("not its to send", vec![Message::Finished { finished_unix_ms: 0 }]),
+            ("not its to send", vec![conditions()]),
             ("twice", vec![loaded(Vec::new()), loaded(Vec::new())]),
             ("more than the job", vec![samples(4)]),
             ("more than the job", vec![samples(1), measured(1), samples(1)]),

@@ -45,6 +45,15 @@ fn a_whole_stream_becomes_a_measurement() {
 }
 
 #[test]
+fn conditions_are_kept_once_and_of_a_run_that_failed_too() {
+    let mut collector = Collector::new(&sample::job("board-1", "tiny"));
+    let conditions = || Message::Conditions(Box::new(sample::conditions()));
+    collector.take(conditions()).unwrap();
+    assert!(collector.take(conditions()).unwrap_err().contains("twice"));
+    assert_eq!(collector.into_unfinished().conditions.as_deref(), Some(&sample::conditions()));
+}
+
+#[test]
 fn a_phase_is_told_once_however_often_it_is_announced() {
     let mut collector = Collector::new(&sample::job("board-1", "tiny"));
     let mut told = Vec::new();
