@@ -151,6 +151,11 @@ impl Load {
         Some(children.fold(self.status(pid)?.ticks, |sum, child| sum.saturating_add(child.ticks)))
     }
 
+    /// Whether the kernel tells of a process which it has started.
+    pub fn lists_children(&self, pid: u32) -> bool {
+        self.root.text(format!("proc/{pid}/task/{pid}/children")).is_some()
+    }
+
     /// Processors that a process's threads, and its children's, work on now.
     pub fn processors_of(&self, pid: u32) -> Vec<u32> {
         let mut processors = Vec::new();

@@ -43,6 +43,8 @@ pub struct WatchedRun {
     pub cpus: Vec<u32>,
     /// Whether it uses all of these.
     pub uses_all: bool,
+    /// Whether the measuring process has another program do the work.
+    pub has_children: bool,
     /// The kernel's ticks in a second.
     pub ticks_per_second: u64,
 }
@@ -138,6 +140,9 @@ impl Watch {
         let online = self.sensors.cores.online();
         let is_missed = |cpu: &&u32| self.run.cpus.contains(cpu) && !online.contains(cpu);
         let times = Times::between(&begun.last, &look, &self.run);
+        // A child that is not listed counts as somebody else's until its parent has waited for it.
+        let load = &self.sensors.load;
+        let is_own_known = !self.run.has_children || load.lists_children(begun.pid);
         let tally = &mut begun.tally;
         tally.take_heat(&look);
         tally.take_power(&begun.last, &look);
@@ -147,7 +152,7 @@ impl Watch {
             at_ms: nanos(look.at.saturating_sub(begun.first.at)) / 1_000_000,
             celsius: look.hottest.as_ref().map(|it| it.celsius),
             frequency_khz: frequency.map(|range| range.mean_khz),
-            other_load: times.as_ref().and_then(|times| times.share(times.other_ns)),
+            other_load: times.as_ref().filter(|_| is_own_known).and_then(|times| times.share(times.other_ns)),
             stolen_share: times.as_ref().and_then(|times| times.share(times.stolen_ns)),
             power_uw: look.power_uw(),
         });

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use farmctl_protocol::{Conditions, JobSpec, Phase};
+use farmctl_protocol::{Conditions, Dialect, JobSpec, Phase};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::{Pid, SysconfVar, sysconf};
@@ -35,6 +35,8 @@ pub struct Plan {
     cpus: Vec<u32>,
     /// Whether it uses all of them, as far as its job says.
     uses_all: bool,
+    /// Whether the measuring process has another program do the work.
+    has_children: bool,
     /// Where the watcher is while the run is timed; none: nowhere.
     free: Vec<u32>,
     /// Phase with which the watch begins.
@@ -59,7 +61,8 @@ impl Plan {
         } else {
             Phase::FirstInference
         };
-        Plan { cpus, uses_all, free, from }
+        let has_children = job.engine.as_ref().is_some_and(|engine| engine.dialect != Dialect::Engine);
+        Plan { cpus, uses_all, has_children, free, from }
     }
 
     /// Whether the watch begins with this phase. Programs of others measure from their start on.
@@ -136,7 +139,12 @@ impl Watching {
         let ticks = sysconf(SysconfVar::CLK_TCK).ok().flatten().and_then(|ticks| u64::try_from(ticks).ok());
         let ticks_per_second = ticks.filter(|ticks| *ticks > 0).unwrap_or(TICKS_PER_SECOND);
         stay_on(&plan.free);
-        let run = WatchedRun { cpus: plan.cpus.clone(), uses_all: plan.uses_all, ticks_per_second };
+        let run = WatchedRun {
+            cpus: plan.cpus.clone(),
+            uses_all: plan.uses_all,
+            has_children: plan.has_children,
+            ticks_per_second,
+        };
         Watching { watch: Watch::new(root, run), plan, started: Instant::now(), pid: None, next: None }
     }
 
@@ -207,7 +215,7 @@ mod tests {
     use std::process::Command;
 
     fn plan(cpus: &[u32], free: &[u32]) -> Plan {
-        Plan { cpus: cpus.to_vec(), uses_all: true, free: free.to_vec(), from: Phase::WarmUp }
+        Plan { cpus: cpus.to_vec(), uses_all: true, has_children: false, free: free.to_vec(), from: Phase::WarmUp }
     }
 
     #[test]

@@ -152,6 +152,7 @@ impl Following {
     }
 
     /// Reads to the end of a run that fails.
+    #[allow(dead_code)] // not every test program needs it
     pub fn failure(self) -> RunnerFailure {
         let (messages, code, stderr) = self.finish();
         assert_eq!(code, 0, "{stderr}");

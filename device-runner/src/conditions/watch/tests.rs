@@ -13,7 +13,7 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 fn watch(tree: &Tree, cpus: &[u32], uses_all: bool) -> Watch {
-    Watch::new(tree.root(), WatchedRun { cpus: cpus.to_vec(), uses_all, ticks_per_second: 100 })
+    Watch::new(tree.root(), WatchedRun { cpus: cpus.to_vec(), uses_all, has_children: false, ticks_per_second: 100 })
 }
 
 /// The measuring process, on this core, after it has used so much.
@@ -206,6 +206,24 @@ fn a_process_that_is_gone_leaves_unknown_what_was_its() {
     });
     assert_eq!((told.other_ns, told.major_faults, told.involuntary_switches), (None, None, None));
     assert_eq!(told.stolen_ns, Some(0));
+}
+
+#[test]
+fn a_program_that_the_kernel_does_not_list_is_no_load_of_others() {
+    let phone = Tree::phone();
+    process(&phone, 7, 0, 0);
+    let mut watch = watch(&phone, &[7], true);
+    watch.run.has_children = true;
+    let mut loads = Vec::new();
+    for is_listed in [false, true] {
+        if is_listed {
+            phone.file(&format!("proc/{PID}/task/{PID}/children"), "\n");
+        }
+        watch.begin(seconds(0), PID, Phase::Measure);
+        watch.look(seconds(1));
+        loads.push(watch.end(seconds(2)).unwrap().series[1].other_load);
+    }
+    assert_eq!(loads, [None, Some(0.0)]);
 }
 
 #[test]
