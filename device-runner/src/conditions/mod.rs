@@ -2,13 +2,14 @@
 //!
 //! Purpose: read all that the kernel tells of heat, clocks, load, power and cores, and watch it around a run. Reading
 //! order: `read` (the one way to the kernel's files, below one root), `cores`, `thermal`, `throttle`, `load`, `power`
-//! (what there is), `watch` (what looks add up to), `watcher` (the thread that looks). Never changes anything of the
-//! device, and never fails: what is not told is unknown.
+//! (what there is), `watch` (what looks add up to), `watcher` (the thread that looks), `stops`. Never changes
+//! anything of the device, and never fails: what is not told is unknown.
 
 mod cores;
 mod load;
 mod power;
 mod read;
+mod stops;
 mod thermal;
 mod throttle;
 #[cfg(test)]

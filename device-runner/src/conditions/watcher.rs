@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use farmctl_protocol::{Conditions, Dialect, JobSpec, Phase};
 use nix::sched::{CpuSet, sched_setaffinity};
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::{Pid, SysconfVar, sysconf};
 
 use super::read::Root;
+use super::stops::Stops;
 use super::watch::{Watch, WatchedRun};
 
 /// Time between two looks.
@@ -76,7 +76,8 @@ impl Plan {
 pub struct Watcher {
     plan: Plan,
     orders: Option<SyncSender<Order>>,
-    has_begun: bool,
+    /// Of the measuring process, once the watch has begun.
+    stops: Option<Stops>,
 }
 
 #[derive(Debug)]
@@ -98,17 +99,15 @@ impl Watcher {
         };
         let spawned = thread::Builder::new().name("watcher".to_owned()).spawn(body);
         let is_ready = spawned.is_ok() && has_looked.recv_timeout(PATIENCE).is_ok();
-        Watcher { plan, orders: is_ready.then_some(orders), has_begun: false }
+        Watcher { plan, orders: is_ready.then_some(orders), stops: None }
     }
 
     /// Notes that process `pid` enters a phase.
     pub fn enter(&mut self, pid: u32, phase: Phase) {
-        if self.has_begun || !self.plan.begins_with(phase) {
+        if self.stops.is_some() || !self.plan.begins_with(phase) {
             return;
         }
-        self.has_begun = true;
-        // What happened before the watch is forgotten.
-        went_on(pid);
+        self.stops = Some(Stops::of(pid));
         if let Some(orders) = &self.orders {
             // There is room: these are the only two orders.
             let _ = orders.try_send(Order::Begin { pid, phase });
@@ -120,7 +119,8 @@ impl Watcher {
         let orders = self.orders.take()?;
         let (answer, answered) = sync_channel(1);
         orders.try_send(Order::End(answer)).ok()?;
-        answered.recv_timeout(PATIENCE).ok()?
+        let conditions = answered.recv_timeout(PATIENCE).ok()??;
+        Some(Conditions { was_stopped: self.stops.as_ref().is_some_and(Stops::was_any), ..conditions })
     }
 }
 
@@ -129,7 +129,6 @@ struct Watching {
     watch: Watch,
     plan: Plan,
     started: Instant,
-    pid: Option<u32>,
     /// When it looks next; never where no core is free.
     next: Option<Instant>,
 }
@@ -145,7 +144,7 @@ impl Watching {
             has_children: plan.has_children,
             ticks_per_second,
         };
-        Watching { watch: Watch::new(root, run), plan, started: Instant::now(), pid: None, next: None }
+        Watching { watch: Watch::new(root, run), plan, started: Instant::now(), next: None }
     }
 
     fn obey(&mut self, orders: &Receiver<Order>) {
@@ -157,7 +156,7 @@ impl Watching {
             match received {
                 Ok(Order::Begin { pid, phase }) => self.begin(pid, phase),
                 Ok(Order::End(answer)) => {
-                    let _ = answer.send(self.end());
+                    let _ = answer.send(self.watch.end(self.started.elapsed()));
                     return;
                 }
                 Err(RecvTimeoutError::Timeout) => self.look(),
@@ -168,7 +167,6 @@ impl Watching {
     }
 
     fn begin(&mut self, pid: u32, phase: Phase) {
-        self.pid = Some(pid);
         self.watch.begin(self.started.elapsed(), pid, phase);
         self.next = (!self.plan.free.is_empty()).then(|| Instant::now() + FIRST_LOOK);
     }
@@ -181,13 +179,6 @@ impl Watching {
         stay_on(&free);
         self.next = Some(Instant::now() + INTERVAL.max(begun.elapsed() * SHARE_OF_LOOKS));
     }
-
-    fn end(&mut self) -> Option<Conditions> {
-        // Before the process is gone, and what is known of it.
-        let was_stopped = self.pid.is_some_and(went_on);
-        let conditions = self.watch.end(self.started.elapsed())?;
-        Some(Conditions { was_stopped, ..conditions })
-    }
 }
 
 /// Moves this thread to some processors; where that is not allowed, or there are none, it stays where it may be.
@@ -199,20 +190,10 @@ fn stay_on(cpus: &[u32]) {
     }
 }
 
-/// Whether a child of this process was stopped and let go on since this was last asked. The kernel keeps that for its
-/// parent.
-fn went_on(pid: u32) -> bool {
-    let Ok(pid) = i32::try_from(pid) else { return false };
-    let flags = WaitPidFlag::WCONTINUED | WaitPidFlag::WNOHANG;
-    matches!(waitid(Id::Pid(Pid::from_raw(pid)), flags), Ok(WaitStatus::Continued(_)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::conditions::tree::Tree;
-    use nix::sys::signal::{Signal, kill};
-    use std::process::Command;
 
     fn plan(cpus: &[u32], free: &[u32]) -> Plan {
         Plan { cpus: cpus.to_vec(), uses_all: true, has_children: false, free: free.to_vec(), from: Phase::WarmUp }
@@ -229,26 +210,5 @@ mod tests {
         assert_eq!((told.watched_from, told.looks, told.series.len()), (Phase::WarmUp, 2, 2));
         assert_eq!(watcher.end(), None);
         assert_eq!(Watcher::start(machine.root().clone(), plan(&[0], &[])).end(), None, "it never began");
-    }
-
-    #[test]
-    fn a_process_that_was_stopped_and_let_go_on_is_found() {
-        let machine = Tree::virtual_machine();
-        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
-        let pid = Pid::from_raw(child.id() as i32);
-        let mut told = Vec::new();
-        for is_stopped in [true, false] {
-            let mut watcher = Watcher::start(machine.root().clone(), plan(&[0], &[]));
-            watcher.enter(child.id(), Phase::Measure);
-            if is_stopped {
-                kill(pid, Signal::SIGSTOP).unwrap();
-                assert!(waitid(Id::Pid(pid), WaitPidFlag::WSTOPPED).is_ok());
-                kill(pid, Signal::SIGCONT).unwrap();
-            }
-            told.push(watcher.end().unwrap().was_stopped);
-        }
-        child.kill().unwrap();
-        child.wait().unwrap();
-        assert_eq!(told, [true, false]);
     }
 }
