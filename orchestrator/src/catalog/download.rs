@@ -168,6 +168,7 @@ impl<'a> Download<'a> {
         }
         let mut response = request.call().map_err(|error| Broken::Off(self.settings.said(&error)))?;
         let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let is_page = header("content-type").trim_start().to_ascii_lowercase().starts_with("text/html");
         let length = response.body().content_length();
         let coding = Coding::of(header("content-encoding"), length == Some(size_bytes))?;
         match response.status().as_u16() {
@@ -193,7 +194,8 @@ impl<'a> Download<'a> {
             let offered = self.have_bytes + length;
             let mut head = Vec::new();
             let _ = body.by_ref().take(HEAD_BYTES).read_to_end(&mut head); // what came will do
-            let content = Content::of(&head).filter(|_| self.have_bytes == 0);
+            let content = Content::of(&head).or(is_page.then(|| Content::Page(String::new())));
+            let content = content.filter(|_| self.have_bytes == 0);
             let reason = format!("it offers {offered} bytes, the catalogue says {size_bytes}");
             return Err(Broken::Refused(self.unfit(content, reason)));
         }
@@ -241,10 +243,12 @@ impl<'a> Download<'a> {
     /// Why this content is not the file: what it is, where that tells more than the reason.
     fn unfit(&self, content: Option<Content>, reason: String) -> String {
         match content {
-            Some(content @ (Content::Page(_) | Content::Json | Content::LfsPointer)) => {
+            Some(content @ (Content::Page(_) | Content::Json | Content::Xml | Content::LfsPointer)) => {
                 format!("it sends {content}, not the {} bytes that the catalogue says", self.expected.size_bytes)
             }
-            Some(Content::Empty | Content::Gzip | Content::Zip) | None => reason,
+            Some(Content::Empty | Content::Gzip | Content::Zip | Content::Packed(_) | Content::Other(_)) | None => {
+                reason
+            }
         }
     }
 

@@ -18,7 +18,7 @@ use crate::domain::{
 };
 
 /// Version of what is found out here: what an older one remembered is found out anew.
-const READER_VERSION: u32 = 2;
+const READER_VERSION: u32 = 3;
 /// Most files that hold weights of a model.
 const MAX_DATA_FILES: usize = 4096;
 /// Longest path of one.
@@ -43,7 +43,9 @@ impl ArtifactCache {
             }
         }
         for part in &mut file.parts {
-            if let Err(why) = self.find(&mut part.artifact, &part.source, deadline) {
+            let found = self.find(&mut part.artifact, &part.source, deadline);
+            let fault = || self.part_fault(part, &file.format).map(|why| format!("its file {}: {why}", part.name));
+            if let Some(why) = found.err().or_else(fault) {
                 file.signature = Some(Err(why));
                 return;
             }
@@ -135,7 +137,16 @@ impl ArtifactCache {
 
     /// Where a model's file is on this host, if it is.
     fn local(&self, file: &WeightsFile) -> Option<PathBuf> {
-        match (&file.source, &file.artifact) {
+        self.place(&file.source, file.artifact.as_ref())
+    }
+
+    /// What is wrong with the content of a further file of a model, as far as it is here.
+    fn part_fault(&self, part: &FilePart, format: &str) -> Option<String> {
+        signature::part_fault(&self.place(&part.source, part.artifact.as_ref())?, format)
+    }
+
+    fn place(&self, source: &WeightsSource, artifact: Option<&ArtifactRef>) -> Option<PathBuf> {
+        match (source, artifact) {
             (WeightsSource::Path(path), _) => Some(path.clone()),
             (_, Some(artifact)) if self.is_cached(artifact) => Some(self.path(artifact)),
             _ => None,
@@ -182,10 +193,19 @@ impl ArtifactCache {
                 }
             };
             let FilePart { artifact, source, .. } = &mut file.parts[index];
+            if matches!(source, WeightsSource::Path(_)) && file.source == *source {
+                return Err(format!(
+                    "its weights lie, as it says, in {location}, which is the model's own file: save it anew with \
+                     `location=\"weights.data\"`"
+                ));
+            }
             self.find(artifact, source, deadline).map_err(|why| {
                 format!("its weights lie in another file, {location}, which must be beside it: {why}")
             })?;
-            let size_bytes = artifact.as_ref().map_or(0, |artifact| artifact.size_bytes);
+            if let Some(why) = self.part_fault(&file.parts[index], &file.format) {
+                return Err(format!("its weights lie in another file, {location}: {why}"));
+            }
+            let size_bytes = file.parts[index].artifact.as_ref().map_or(0, |artifact| artifact.size_bytes);
             if size_bytes < *least_bytes {
                 return Err(format!(
                     "its weights lie in {location}, which has {size_bytes} bytes of the {least_bytes} that there \

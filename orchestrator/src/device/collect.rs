@@ -11,6 +11,7 @@ use super::bounds::cut;
 
 mod conditions;
 mod outputs;
+mod shapes;
 
 /// Most processors of a device that are kept.
 const MAX_CPUS: usize = 4096;
@@ -22,6 +23,7 @@ const MAX_REMARK_CHARACTERS: usize = 1000;
 /// must not come from half a stream.
 #[derive(Debug)]
 pub(super) struct Collector {
+    job: Job,
     max_samples: usize,
     measurement: Measurement,
     announced_samples: Option<u64>,
@@ -59,6 +61,7 @@ impl Collector {
         let dataset = job.dataset.as_ref();
         let prepared = dataset.and_then(|dataset| dataset.prepared.as_ref());
         Collector {
+            job: job.clone(),
             to_classify: prepared.map_or(0, |prepared| prepared.count as usize),
             classes: dataset.map_or(0, JobDataset::answers),
             best_classes: Vec::new(),
@@ -216,6 +219,9 @@ impl Collector {
         for (output, bytes) in kept {
             output_files.push((output.sha256.clone(), bytes));
             self.measurement.outputs.push(output);
+        }
+        if let Some(text) = shapes::contradicted(&self.job, &self.measurement) {
+            self.remark(&text);
         }
         let are_all_there = self.best_classes.len() == self.to_classify;
         let best_classes = if are_all_there { self.best_classes } else { Vec::new() };

@@ -60,7 +60,7 @@ pub use plan::{Job, JobModel, Plan, Skipped};
 pub use record::{CheckThen, Condition, DeviceFacts, MeasuredAccuracy, Measurement, OutputRef, Record, RunStatus};
 pub use scheduled::{DueTime, SchedulePause, ScheduledStart};
 pub use sighting::Sighting;
-pub use signature::{Arithmetic, DataFile, Dimension, ModelSignature, TensorElement, TensorSignature};
+pub use signature::{Arithmetic, DataFile, Dimension, FirstDimension, ModelSignature, TensorElement, TensorSignature};
 pub use state::{
     DeviceState, DeviceStep, JobState, JobStep, RunState, RunStep, StartState, StartStep, SweepState, SweepStep,
 };

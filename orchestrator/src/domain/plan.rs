@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ArtifactRef, FailureKind, InputRange, InputSpec, JobDataset, JobId, Layout, Limits, NamedArtifact, Precision,
-    Scenario, ThreadCount, WeightsKind,
+    Scenario, TensorSignature, ThreadCount, WeightsKind,
 };
 
 /// Everything a sweep will do, and what it won't and why. A pure function of sweep, inventory and catalogue.
@@ -92,6 +92,9 @@ pub struct JobModel {
     /// Every input as it will be measured, the batch included, in the file's order; empty where its file isn't read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inputs: Vec<InputSpec>,
+    /// Every output as the file describes it; empty where its file isn't read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outputs: Vec<TensorSignature>,
     /// Multiply-adds of one image.
     pub macs: Option<u64>,
     /// Range of the pseudo-random input.

@@ -88,6 +88,7 @@ pub fn job(device: &str, model: &str) -> Job {
             layout: Layout::default(),
             input_shape: None,
             inputs: Vec::new(),
+            outputs: Vec::new(),
             macs: Some(300_774_272),
             input_range: InputRange { low: -1.0, high: 1.0 },
         },

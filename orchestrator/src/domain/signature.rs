@@ -30,8 +30,8 @@ pub struct TensorSignature {
     pub dims: Option<Vec<Dimension>>,
     /// Whether its whole numbers stand for real ones, by a scale that the file has.
     pub is_quantised: bool,
-    /// Whether its first dimension is the batch by the operators that read it, as a convolution's is.
-    pub has_batch: bool,
+    /// What the operators that read it take its first dimension for; `None` where none of them tells.
+    pub first_dimension: Option<FirstDimension>,
 }
 
 impl TensorSignature {
@@ -46,6 +46,16 @@ impl fmt::Display for TensorSignature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} {}", self.name, self.element, self.shape_text())
     }
+}
+
+/// What a first dimension is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FirstDimension {
+    /// The images of an inference, as a convolution reads them.
+    Batch,
+    /// The steps of a sequence, as an LSTM reads them.
+    Steps,
 }
 
 /// What a tensor is made of.
@@ -103,6 +113,8 @@ pub struct Arithmetic {
     pub precision: Option<Precision>,
     /// The same in words, with how it is done and what is computed otherwise: `int8 (QDQ), partly fp32`.
     pub words: String,
+    /// What else operators with weights compute in, in words, sorted.
+    pub partly: Vec<String>,
 }
 
 /// Another file that holds weights of a model.

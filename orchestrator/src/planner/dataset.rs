@@ -1,8 +1,8 @@
 //! Which cells measure accuracy, and on what.
 
 use crate::domain::{
-    Backend, Catalog, CatalogDataset, CatalogModel, DatasetList, Dialect, Dimension, Job, JobDataset, Sweep,
-    TensorSignature, WeightsKind, image_shape,
+    Backend, Catalog, CatalogDataset, CatalogModel, DatasetList, Dialect, Dimension, Job, JobDataset, ModelSignature,
+    Sweep, TensorSignature, WeightsKind, image_shape,
 };
 
 /// The images that a job shows its network: those of the sweep's dataset, if the network was trained and its engine
@@ -27,6 +27,16 @@ pub(super) fn of(job: &Job, sweep: &Sweep, catalog: &Catalog) -> Result<Option<J
     let file = model.file(job.model.weights, catalog.backend(&job.backend), job.precision);
     if let Some(Ok(signature)) = file.and_then(|file| file.signature.as_ref()) {
         fitting.scores = ranked(model, &signature.outputs, fitting.answers())?;
+        let is_ranked = |output: &&TensorSignature| fitting.scores.as_ref().is_none_or(|name| output.name == *name);
+        if let Some(output) =
+            signature.outputs.iter().filter(is_ranked).find(|output| !may_begin_with_batch(output, signature))
+        {
+            let (output, shape) = (&output.name, output.shape_text());
+            return Err(format!(
+                "the output {output} {shape} of {} does not begin with the batch: export it with the images first",
+                model.name
+            ));
+        }
     }
     Ok(Some(fitting))
 }
@@ -59,6 +69,22 @@ fn ranked(model: &CatalogModel, outputs: &[TensorSignature], answers: u32) -> Re
             "{} and {} of {name} both have {answers} answers for an image: say by `scores` which is ranked",
             first.name, second.name
         )),
+    }
+}
+
+/// Whether an output's first dimension may be the batch of the inputs: it is none where the batch stands behind it.
+fn may_begin_with_batch(output: &TensorSignature, signature: &ModelSignature) -> bool {
+    let first_of_inputs = || signature.inputs.iter().filter_map(|input| input.dims.as_deref()?.first());
+    let Some([first, rest @ ..]) = output.dims.as_deref() else { return true };
+    let is_open = |dim: &Dimension| dim.size().is_none();
+    match first {
+        Dimension::Fixed(1) => true,
+        Dimension::Fixed(_) => !rest.iter().any(is_open) || first_of_inputs().any(|dim| dim == first),
+        Dimension::Open(_) => {
+            let is_batch =
+                |dim: &Dimension| matches!(dim, Dimension::Open(Some(_))) && first_of_inputs().any(|it| it == dim);
+            is_batch(first) || !rest.iter().any(is_batch)
+        }
     }
 }
 

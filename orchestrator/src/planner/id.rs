@@ -46,7 +46,7 @@ struct Identity<'a> {
 }
 
 /// The identifier of a job, from everything that makes its cell: not from `run_seconds` and `remarks`, which change no
-/// number that is measured, nor from what the catalogue knows of the model besides (`macs`).
+/// number that is measured, nor from what is known of the model besides (`outputs`, `macs`).
 pub(super) fn of(job: &Job) -> JobId {
     let identity = Identity {
         version: 2,

@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 
 use crate::domain::{
     Catalog, CatalogModel, Device, FilePart, InputRange, Inventory, Job, JobId, JobModel, NamedArtifact, Plan, Skipped,
-    Sweep, WeightsFile,
+    Sweep, TensorSignature, WeightsFile,
 };
 
 pub use estimate::{DeviceEstimate, PlanEstimate, estimate, job_seconds, wanted_seconds};
@@ -82,6 +82,7 @@ fn job(sweep: &Sweep, device: &Device, catalog: &Catalog, cell: &Cell<'_>, repea
             input_shape: model.and_then(|model| model.input_shape.clone()),
             // Where they can't be fixed, the cell is skipped with the reason.
             inputs: model.zip(file).and_then(|(model, file)| inputs(model, file, cell.batch).ok()).unwrap_or_default(),
+            outputs: file.map(outputs).unwrap_or_default(),
             macs: model.zip(file).and_then(|(model, file)| macs(model, file)),
             input_range: model.and_then(|model| model.input_range).unwrap_or(USUAL_RANGE),
         },
@@ -103,18 +104,44 @@ fn job(sweep: &Sweep, device: &Device, catalog: &Catalog, cell: &Cell<'_>, repea
         Ok(dataset) => job.dataset = dataset,
         Err(reason) => job.remarks.push(format!("accuracy is not measured: {reason}")),
     }
-    if let Some(Err(why)) = file.and_then(|file| file.macs.as_ref()) {
-        let instead = if job.model.macs.is_some() { "; those of models.yaml stand" } else { "" };
-        job.remarks.push(format!("macs {why}{instead}"));
+    if let Some((model, file)) = model.zip(file) {
+        job.remarks.extend(macs_remark(model, file));
+        job.remarks.extend(mixed_remark(file));
     }
     job.id = id::of(&job);
     job
+}
+
+/// What the file says of its outputs.
+fn outputs(file: &WeightsFile) -> Vec<TensorSignature> {
+    file.signature.as_ref().and_then(|read| read.as_ref().ok()).map(|it| it.outputs.clone()).unwrap_or_default()
 }
 
 /// Multiply-adds of one image: as the file's graph has them, else as the catalogue says. Another training of a network
 /// may have another graph than the entry was written for, so the file goes first.
 fn macs(model: &CatalogModel, file: &WeightsFile) -> Option<u64> {
     file.macs.as_ref().and_then(|counted| counted.as_ref().ok()).copied().or(model.macs)
+}
+
+/// Up to here a count in models.yaml is the file's, rounded as those who publish one do: as a fraction of it.
+const ROUNDED: f64 = 0.1;
+
+/// Says why multiply-adds are not counted, or that those of the catalogue are another network's.
+fn macs_remark(model: &CatalogModel, file: &WeightsFile) -> Option<String> {
+    match (file.macs.as_ref()?, model.macs) {
+        (Err(why), None) => Some(format!("macs {why}")),
+        (Err(why), Some(_)) => Some(format!("macs {why}; those of models.yaml stand")),
+        (Ok(counted), Some(said)) if (said as f64 - *counted as f64).abs() > ROUNDED * *counted as f64 => {
+            Some(format!("models.yaml says {said} macs, and the file has {counted} an image, which stand"))
+        }
+        (Ok(_), _) => None,
+    }
+}
+
+/// Says that a file computes in more than one way: its row has the one of most of its weights.
+fn mixed_remark(file: &WeightsFile) -> Option<String> {
+    let arithmetic = &file.signature.as_ref()?.as_ref().ok()?.arithmetic;
+    (!arithmetic.partly.is_empty()).then(|| format!("the network computes in {}", arithmetic.words))
 }
 
 /// The further files of a model; one whose content isn't known is left out, and the cell then skipped.

@@ -17,6 +17,8 @@ use crate::domain::{
     WeightsFile, WeightsKind, WeightsSource, sample,
 };
 
+mod files;
+
 fn device(name: &str, tags: &[&str]) -> Device {
     let tag = |tag: &&str| match tag.split_once('=') {
         Some((key, value)) => Tag { key: key.to_owned(), value: Some(value.to_owned()) },
@@ -537,7 +539,7 @@ fn a_job_takes_the_file_of_exactly_its_precision() {
         signature: Some(Ok(ModelSignature {
             inputs: Vec::new(),
             outputs: Vec::new(),
-            arithmetic: Arithmetic { precision, words: words.to_owned() },
+            arithmetic: Arithmetic { precision, words: words.to_owned(), partly: Vec::new() },
             data_files: Vec::new(),
             foreign_operators: Vec::new(),
         })),

@@ -114,7 +114,7 @@ pub enum AnalysisError {
 /// When the graph is at odds with itself or with `shapes`.
 pub fn analyse(model: &ModelProto, shapes: &[(&str, &[u64])]) -> Result<GraphSummary, AnalysisError> {
     let graph = model.graph.as_ref().ok_or(AnalysisError::NoGraph)?;
-    let opset = model.opset_import.iter().find(|set| is_standard(&set.domain)).map_or(1, |set| set.version);
+    let opset = opset(model);
     let mut walk = Walk::new(graph, opset);
     walk.take_weights()?;
     let inputs = walk.take_inputs(shapes)?;
@@ -134,10 +134,43 @@ pub fn analyse(model: &ModelProto, shapes: &[(&str, &[u64])]) -> Result<GraphSum
     })
 }
 
+/// The size that stands for an open first dimension where only shapes are looked for: one that no file fixes by chance.
+const OPEN_FIRST: u64 = 61;
+/// The same for other open dimensions.
+const OPEN: u64 = 64;
+
+/// The shapes of a graph's tensors, as far as they follow from those of its inputs. What is open has some size.
+pub(super) fn shapes(model: &ModelProto) -> HashMap<String, Vec<u64>> {
+    let Some(graph) = &model.graph else { return HashMap::new() };
+    let mut walk = Walk { open_first: OPEN_FIRST, ..Walk::new(graph, opset(model)) };
+    // Where one is at odds, the rest is not known; those who count tell it.
+    let _ = walk.take_weights();
+    for info in graph.input.iter().filter(|info| !walk.values.contains_key(info.name.as_str())).collect::<Vec<_>>() {
+        let sizes = declared_sizes(info).filter(|sizes| sizes.len() <= MAX_RANK);
+        let size = |(axis, size): (usize, Option<u64>)| size.unwrap_or(if axis == 0 { OPEN_FIRST } else { OPEN });
+        let shape = sizes.map(|sizes| sizes.into_iter().enumerate().map(size).collect());
+        walk.values.insert(&info.name, Value::with_shape(shape));
+    }
+    for node in &graph.node {
+        // The same of a node.
+        if walk.visit(node).is_err() {
+            walk.write(node, Vec::new());
+        }
+    }
+    walk.values.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.shape?))).collect()
+}
+
+/// Version of ONNX's operator set.
+fn opset(model: &ModelProto) -> i64 {
+    model.opset_import.iter().find(|set| is_standard(&set.domain)).map_or(1, |set| set.version)
+}
+
 /// One pass over a graph.
 struct Walk<'a> {
     graph: &'a GraphProto,
     opset: i64,
+    /// The size that a first dimension has which the file leaves open.
+    open_first: u64,
     values: HashMap<&'a str, Value>,
     declared: HashMap<&'a str, &'a ValueInfoProto>,
     ops: BTreeMap<String, u64>,
@@ -152,6 +185,7 @@ impl<'a> Walk<'a> {
         Self {
             graph,
             opset,
+            open_first: 1,
             values: HashMap::new(),
             declared,
             ops: BTreeMap::new(),
@@ -165,6 +199,15 @@ impl<'a> Walk<'a> {
         for tensor in &self.graph.initializer {
             let value = self.constant(tensor, &tensor.name)?;
             self.values.insert(&tensor.name, value);
+        }
+        for sparse in &self.graph.sparse_initializer {
+            let Some(values) = &sparse.values else { continue };
+            // Of the shape of the whole, and with its name; its numbers are those that are not zero.
+            self.constant(values, &values.name)?;
+            let whole = TensorProto { dims: sparse.dims.clone(), ..TensorProto::default() };
+            let fault = |cause| AnalysisError::Tensor { tensor: values.name.clone(), cause };
+            let shape = Value::constant(&whole).map_err(fault)?.shape;
+            self.values.insert(&values.name, Value::with_shape(shape));
         }
         Ok(())
     }
@@ -189,7 +232,7 @@ impl<'a> Walk<'a> {
                 continue; // a weight, listed as an input as old files do
             }
             let wanted = shapes.iter().find(|(name, _)| *name == info.name).map(|(_, shape)| *shape);
-            let shape = input_shape(info, wanted)?;
+            let shape = input_shape(info, wanted, self.open_first)?;
             self.values.insert(&info.name, Value::with_shape(shape.clone()));
             summaries.push(TensorSummary { name: info.name.clone(), element: element_type(info), shape });
         }
@@ -249,7 +292,7 @@ impl<'a> Walk<'a> {
             let mut value = outputs.next().unwrap_or_default();
             if value.shape.is_none() {
                 let info = self.declared.get(name.as_str()).copied();
-                value.shape = info.and_then(|info| input_shape(info, None).ok().flatten());
+                value.shape = info.and_then(|info| input_shape(info, None, self.open_first).ok().flatten());
             }
             self.values.insert(name, value);
         }
@@ -271,21 +314,24 @@ fn describe(node: &NodeProto) -> String {
     format!("node {name:?} ({})", node.op_type)
 }
 
-/// The declared shape, with open dimensions from `wanted`; a first one is 1 without it.
-fn input_shape(info: &ValueInfoProto, wanted: Option<&[u64]>) -> Result<Option<Vec<u64>>, AnalysisError> {
-    let Some(TypeValue::TensorType(tensor)) = info.r#type.as_ref().and_then(|t| t.value.as_ref()) else {
-        return Ok(wanted.map(<[u64]>::to_vec));
+/// The sizes that the file has for a tensor, `None` for what is open; `None` where it has no shape.
+fn declared_sizes(info: &ValueInfoProto) -> Option<Vec<Option<u64>>> {
+    let Some(TypeValue::TensorType(tensor)) = info.r#type.as_ref().and_then(|t| t.value.as_ref()) else { return None };
+    let size = |value: &Option<DimensionValue>| match value {
+        // Some exporters write an open dimension as 0 or -1.
+        Some(DimensionValue::DimValue(size)) if *size > 0 => u64::try_from(*size).ok(),
+        _ => None,
     };
-    let Some(shape) = &tensor.shape else { return Ok(wanted.map(<[u64]>::to_vec)) };
-    let declared: Vec<Option<u64>> = shape
-        .dim
-        .iter()
-        .map(|dim| match &dim.value {
-            // Some exporters write an open dimension as 0 or -1.
-            Some(DimensionValue::DimValue(size)) if *size > 0 => u64::try_from(*size).ok(),
-            _ => None,
-        })
-        .collect();
+    Some(tensor.shape.as_ref()?.dim.iter().map(|dim| size(&dim.value)).collect())
+}
+
+/// The declared shape, with open dimensions from `wanted`; a first one is `open_first` without it.
+fn input_shape(
+    info: &ValueInfoProto,
+    wanted: Option<&[u64]>,
+    open_first: u64,
+) -> Result<Option<Vec<u64>>, AnalysisError> {
+    let Some(declared) = declared_sizes(info) else { return Ok(wanted.map(<[u64]>::to_vec)) };
     if declared.len() > MAX_RANK {
         let cause = format!("it has {} dimensions, more than {MAX_RANK}", declared.len());
         return Err(AnalysisError::Tensor { tensor: info.name.clone(), cause });
@@ -304,7 +350,7 @@ fn input_shape(info: &ValueInfoProto, wanted: Option<&[u64]>) -> Result<Option<V
         }
         return Ok(Some(wanted.to_vec()));
     }
-    Ok(declared.into_iter().enumerate().map(|(axis, size)| size.or((axis == 0).then_some(1))).collect())
+    Ok(declared.into_iter().enumerate().map(|(axis, size)| size.or((axis == 0).then_some(open_first))).collect())
 }
 
 fn element_type(info: &ValueInfoProto) -> String {

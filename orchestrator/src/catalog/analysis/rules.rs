@@ -127,6 +127,10 @@ const KEEPS_SHAPE: &str = "Abs Acos Acosh Asin Asinh Atan Atanh BatchNormalizati
 pub(super) fn apply(call: &Call<'_>) -> Result<Outcome, Gap> {
     match call.node.op_type.as_str() {
         name if KEEPS_SHAPE.split(' ').any(|other| other == name) => Outcome::with_shape(call.shape(0)?.to_vec()),
+        "DynamicQuantizeLinear" => {
+            let shapes = [call.shape(0)?.to_vec(), Vec::new(), Vec::new()];
+            Ok(Outcome { outputs: shapes.map(|shape| Value::with_shape(Some(shape))).to_vec(), macs: 0 })
+        }
         "Cast" | "Identity" => Outcome::of(call.inputs.first().copied().flatten().cloned().ok_or(Gap::Shape)?),
         "Add" | "And" | "Div" | "Equal" | "Greater" | "GreaterOrEqual" | "Less" | "LessOrEqual" | "Max" | "Mean"
         | "Min" | "Mod" | "Mul" | "Or" | "PRelu" | "Pow" | "Sub" | "Sum" | "Where" | "Xor" => {

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::catalog::onnx::{
-    AttributeProto, DimensionProto, OperatorSetIdProto, TensorShapeProto, TensorTypeProto, TypeProto,
+    AttributeProto, DimensionProto, OperatorSetIdProto, SparseTensorProto, TensorShapeProto, TensorTypeProto, TypeProto,
 };
 use crate::catalog::{formats, networks, published_network};
 
@@ -415,4 +415,23 @@ proptest! {
             let _ = (summary.macs(), summary.is_complete());
         }
     }
+}
+
+#[test]
+fn bytes_made_while_it_runs_and_sparse_weights_are_counted() {
+    let quantised = NodeProto {
+        output: ["q", "scale", "zero"].map(str::to_owned).to_vec(),
+        ..node("DynamicQuantizeLinear", &["x"], "q", &[])
+    };
+    let nodes = vec![quantised, node("MatMulInteger", &["q", "w", "zero"], "y", &[])];
+    let summary = analyse(&model(&[2, 4], vec![weight("w", &[4, 8])], nodes), &[]).unwrap();
+    assert_eq!((summary.macs(), summary.not_understood.len()), (2 * 4 * 8, 0));
+    let mut sparse = model(&[2, 4], Vec::new(), vec![node("MatMul", &["x", "w"], "y", &[])]);
+    sparse.graph.as_mut().unwrap().sparse_initializer = vec![SparseTensorProto {
+        values: Some(weight("w", &[3])),
+        indices: Some(integers("", &[0, 5, 9])),
+        dims: vec![4, 8],
+    }];
+    let summary = analyse(&sparse, &[]).unwrap();
+    assert_eq!((summary.macs(), summary.params, summary.outputs[0].shape.clone()), (64, 3, Some(vec![2, 8])));
 }

@@ -369,6 +369,9 @@ fn what_stands_in_a_files_place_is_told() {
         let words = ["a web page titled \"Sign in\", not the 100000 bytes"];
         lab.assert_failed(lab.get(&[Server::start(vec![reply.clone(), reply]).url()]), &words);
     }
+    let bare = reply("200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: 3", b"No.");
+    let lab = Lab::new();
+    lab.assert_failed(lab.get(&[Server::start(vec![bare.clone(), bare]).url()]), &["a web page, not the 100000 bytes"]);
     let lab = Lab::new();
     let pointer = whole(b"version https://git-lfs.github.com/spec/v1\n");
     lab.assert_failed(lab.get(&[Server::start(vec![pointer]).url()]), &["a Git LFS pointer"]);

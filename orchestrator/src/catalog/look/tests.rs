@@ -120,6 +120,12 @@ fn weights_in_other_files_become_parts_of_the_model() {
     assert_eq!(part.source, WeightsSource::Path(host.path("x.onnx.data")));
     // Looked at again, it is what it was.
     assert_eq!(host.looked_at_with(found.clone()), found);
+    // What stands in its place is told, and that it is the model itself.
+    host.write("x.onnx.data", b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 64\n");
+    assert!(why(&host.looked_at("x.onnx")).contains("x.onnx.data: it is a Git LFS pointer, not the file itself"));
+    host.write("self.onnx", &product(1, "MatMul", outside("self.onnx")));
+    assert!(why(&host.looked_at("self.onnx")).contains("in self.onnx, which is the model's own file"));
+    host.write("x.onnx.data", &[1; 64]);
     // An entry may say that it is elsewhere.
     host.write("elsewhere/weights", &[2; 70]);
     let source = WeightsSource::Path(host.path("elsewhere/weights"));
@@ -174,7 +180,8 @@ fn what_was_found_is_remembered_by_content() {
     let again = host.looked_at("x.onnx");
     assert_eq!(again.signature.unwrap().unwrap().inputs[0].name, "remembered");
     // An older reader's findings count for nothing, nor does what is no finding.
-    for other in [text.replace("\"reader_version\":1", "\"reader_version\":0"), "{".to_owned()] {
+    for other in [text.replace(&format!("\"reader_version\":{READER_VERSION}"), "\"reader_version\":0"), "{".to_owned()]
+    {
         fs::write(&memory, other).unwrap();
         assert_eq!(host.looked_at("x.onnx"), found);
     }

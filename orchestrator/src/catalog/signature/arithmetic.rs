@@ -23,6 +23,11 @@ impl Way {
         Self { precision: Some(Precision::Int8), name: "int8".to_owned(), form }
     }
 
+    /// One that sweeps have no word for.
+    pub(super) fn other(name: &str) -> Self {
+        Self { precision: None, name: name.to_owned(), form: "" }
+    }
+
     /// That of numbers of a type.
     pub(super) fn of(element: &TensorElement) -> Self {
         let (precision, name) = match element {
@@ -70,13 +75,17 @@ impl Shares {
             others.dedup();
             let form = if main.form.is_empty() { String::new() } else { format!(" ({})", main.form) };
             let partly = if others.is_empty() { String::new() } else { format!(", partly {}", others.join(", ")) };
-            return Arithmetic { precision: main.precision, words: format!("{}{form}{partly}", main.name) };
+            return Arithmetic {
+                precision: main.precision,
+                words: format!("{}{form}{partly}", main.name),
+                partly: others.into_iter().map(str::to_owned).collect(),
+            };
         }
         let known = [Precision::Float32, Precision::Float16, Precision::Int8];
         let of = |precision| self.light.keys().find(|way| way.precision == Some(precision)).cloned();
         let main = known.into_iter().find_map(of).or_else(|| most(&self.light));
         let main = main.unwrap_or_else(|| Way::of(&TensorElement::Number(ElementType::Float32)));
-        Arithmetic { precision: main.precision, words: main.name }
+        Arithmetic { precision: main.precision, words: main.name, partly: Vec::new() }
     }
 }
 
@@ -129,13 +138,17 @@ impl<'a> Walk<'a> {
         let input = |index: usize| node.input.get(index).and_then(|name| self.tensors.get(name.as_str()));
         let made = made(node, &input);
         match class(node) {
+            Class::PackedWeights => {
+                let weights = integer(node, "K").saturating_mul(integer(node, "N"));
+                self.shares.add_heavy(packed(node, input(0)), weights);
+            }
             Class::Integers(weight_at) => {
                 let weights = input(weight_at).map_or(0, |known| known.weights);
                 self.shares.add_heavy(Way::int8("QLinear operators"), weights);
             }
             Class::Products => {
                 let weights = (1..3).filter_map(input).map(|known| known.weights).max().unwrap_or(0);
-                let way = product(input(0), input(1));
+                let way = product(&node.op_type, input(0), input(1));
                 self.shares.add_heavy(way, weights);
             }
             Class::Light => {
@@ -156,13 +169,35 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// The way in which a product of these two is computed.
-fn product(left: Option<&Known>, right: Option<&Known>) -> Way {
+/// A whole number among a node's attributes that is no size below zero; 0 where it is left out.
+fn integer(node: &NodeProto, name: &str) -> u64 {
+    let attribute = node.attribute.iter().find(|attribute| attribute.name == name);
+    attribute.and_then(|attribute| u64::try_from(attribute.i?).ok()).unwrap_or(0)
+}
+
+/// The way of a product with weights of few bits, which its kernel unpacks: floats are made bytes where the file allows
+/// it to be so inexact.
+fn packed(node: &NodeProto, data: Option<&Known>) -> Way {
+    let form = match (node.op_type.as_str(), integer(node, "bits")) {
+        ("MatMulNBits", 2) => "weights of 2 bits",
+        ("MatMulNBits", 8) => "weights of 8 bits",
+        _ => "weights of 4 bits",
+    };
+    // As ONNX Runtime counts them: 0 says nothing, 1 is fp32, 4 is int8.
+    if integer(node, "accuracy_level") == 4 {
+        return Way::int8(form);
+    }
+    let element = data.and_then(|data| data.element.as_ref());
+    Way { form, ..Way::of(element.unwrap_or(&TensorElement::Number(ElementType::Float32))) }
+}
+
+/// The way in which an operator computes a product of these two.
+fn product(op: &str, left: Option<&Known>, right: Option<&Known>) -> Way {
     let is_byte =
         |element: &TensorElement| matches!(element, TensorElement::Number(ElementType::Int8 | ElementType::Uint8));
     let quantised = |known: Option<&Known>| known.and_then(|known| known.quantised.clone());
     match (quantised(left), quantised(right)) {
-        (Some(left), Some(right)) if is_byte(&left) && is_byte(&right) => Way::int8("QDQ"),
+        (Some(left), Some(right)) if is_byte(&left) && is_byte(&right) && !is_recurrent(op) => Way::int8("QDQ"),
         // Weights alone that are stored in fewer bits are made floats before they are multiplied.
         _ => {
             let element = left.and_then(|it| it.element.as_ref()).or_else(|| right.and_then(|it| it.element.as_ref()));
@@ -171,10 +206,17 @@ fn product(left: Option<&Known>, right: Option<&Known>) -> Way {
     }
 }
 
+/// Operators over sequences: no engine has kernels that compute them in the bytes around them.
+fn is_recurrent(op: &str) -> bool {
+    matches!(op, "LSTM" | "GRU" | "RNN")
+}
+
 /// What an operator is to the arithmetic.
 enum Class {
     /// It multiplies whole numbers; the index is that of its weights.
     Integers(usize),
+    /// It multiplies by weights that are packed; its attributes tell how many and how.
+    PackedWeights,
     /// It multiplies what it is given.
     Products,
     /// It works on whole numbers, without weights.
@@ -187,9 +229,13 @@ enum Class {
 
 fn class(node: &NodeProto) -> Class {
     match node.op_type.as_str() {
-        "ConvInteger" | "MatMulInteger" | "DynamicQuantizeMatMul" | "DynamicQuantizeLSTM" | "QAttention" => {
-            Class::Integers(1)
-        }
+        "ConvInteger"
+        | "MatMulInteger"
+        | "MatMulIntegerToFloat"
+        | "DynamicQuantizeMatMul"
+        | "DynamicQuantizeLSTM"
+        | "QAttention" => Class::Integers(1),
+        "MatMulNBits" | "MatMulBnb4" => Class::PackedWeights,
         "QLinearConv" | "QLinearMatMul" | "QGemm" => Class::Integers(3),
         "Conv"
         | "ConvTranspose"
@@ -264,9 +310,12 @@ fn made<'k>(node: &NodeProto, input: &dyn Fn(usize) -> Option<&'k Known>) -> Kno
         "Equal" | "Greater" | "GreaterOrEqual" | "Less" | "LessOrEqual" | "And" | "Or" | "Xor" | "Not" | "IsNaN"
         | "IsInf" => of_type(Some(number(ElementType::Bool))),
         "ConvInteger" | "MatMulInteger" => of_type(Some(number(ElementType::Int32))),
+        // What they make is as their scales are.
+        "MatMulIntegerToFloat" => of_type(input(2).and_then(|known| known.element.clone())),
+        "QAttention" => of_type(input(3).and_then(|known| known.element.clone())),
         "Where" => of_type(input(1).and_then(|known| known.element.clone())),
-        // What only changes the order or the shape leaves the numbers what they are.
-        "Identity" | "Reshape" | "Transpose" | "Squeeze" | "Unsqueeze" | "Flatten" | "Slice" => {
+        // What only picks numbers, or changes their order or shape, leaves them what they are.
+        "Identity" | "Reshape" | "Transpose" | "Squeeze" | "Unsqueeze" | "Flatten" | "Slice" | "MaxPool" => {
             input(0).cloned().unwrap_or_default()
         }
         _ => of_type(input(0).and_then(|known| known.element.clone())),

@@ -5,13 +5,15 @@
 //! writes, which need no file for that. Never runs a network.
 
 use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use super::content::Content;
 use super::networks::{INPUT, LOGITS, Network};
 use super::onnx as onnx_file;
 use crate::domain::{
-    Arithmetic, Dimension, ElementType, InputSpec, Layout, ModelSignature, Precision, TensorElement, TensorSignature,
+    Arithmetic, Dimension, ElementType, FirstDimension, InputSpec, Layout, ModelSignature, Precision, TensorElement,
+    TensorSignature,
 };
 
 mod arithmetic;
@@ -23,6 +25,9 @@ mod tflite_macs;
 
 use flatbuffer::FlatError;
 pub(super) use onnx::element as onnx_element;
+
+/// Format of the files of PyTorch's lite interpreter.
+const TORCHSCRIPT: &str = "torchscript_lite";
 
 /// Why a file has no signature.
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +86,7 @@ pub(super) fn read(path: &Path, format: &str) -> Result<Option<ModelSignature>, 
             FlatError::Read(cause) => failed(cause),
             cause => wrong(format!("{cause}; get it anew, or export it again")),
         }),
+        TORCHSCRIPT => torchscript_fault(file).map_or(Ok(None), |fault| Err(wrong(fault))),
         _ => Ok(None),
     }
 }
@@ -95,21 +101,59 @@ pub(super) fn tflite_macs(path: &Path, inputs: &[InputSpec]) -> Result<Result<u6
     tflite::macs(file, size_bytes, inputs).map_err(|error| error.to_string())
 }
 
+/// Says that a further file of a model of that format is another thing; `None` where it may be one.
+pub(super) fn part_fault(path: &Path, format: &str) -> Option<String> {
+    let is_wrong = |content: &Content| match format {
+        "caffe2" => is_foreign(content, format),
+        // Weights may begin like anything but text.
+        _ => matches!(content, Content::Page(_) | Content::LfsPointer),
+    };
+    let content = Content::of_file(path).filter(is_wrong)?;
+    Some(format!("it is {content}, not the file itself: {}", remedy(&content)))
+}
+
 /// Whether what a file begins like can't be a model of that format: some formats are archives or text.
 fn is_foreign(content: &Content, format: &str) -> bool {
+    let is_known = is_read(format) || matches!(format, TORCHSCRIPT | "caffe2");
     match content {
         Content::Empty | Content::Page(_) | Content::LfsPointer => true,
-        Content::Gzip | Content::Zip | Content::Json => is_read(format),
+        Content::Zip => is_known && format != TORCHSCRIPT,
+        Content::Gzip | Content::Json | Content::Xml | Content::Packed(_) | Content::Other(_) => is_known,
     }
 }
 
 /// What to do about a file that is no model.
-fn remedy(content: &Content) -> &'static str {
+fn remedy(content: &Content) -> String {
     match content {
-        Content::LfsPointer => "get the file with `git lfs pull`",
-        Content::Gzip => "unpack it with `gunzip`",
-        Content::Zip => "unpack it with `unzip`",
-        Content::Empty | Content::Page(_) | Content::Json => "its download went wrong, so get it anew",
+        Content::LfsPointer => "get the file with `git lfs pull`".to_owned(),
+        Content::Gzip => "unpack it with `gunzip`".to_owned(),
+        Content::Zip => "unpack it with `unzip`".to_owned(),
+        Content::Packed(magic) => format!("unpack it with `{}`", magic.unpacked_by),
+        Content::Other(_) => "name the model's file".to_owned(),
+        Content::Empty | Content::Page(_) | Content::Json | Content::Xml => {
+            "its download went wrong, so get it anew".to_owned()
+        }
+    }
+}
+
+/// Says why a file holds no TorchScript: that is a zip archive with the network's values under one folder, or a
+/// flatbuffer.
+fn torchscript_fault(mut file: File) -> Option<String> {
+    let remedy = "save it anew with `_save_for_lite_interpreter`";
+    let mut head = [0; 8];
+    if file.read_exact(&mut head).is_ok() && head[4..] == *b"PTMF" {
+        return None;
+    }
+    if !head.starts_with(b"PK\x03\x04") {
+        return Some(format!("it is no archive, as TorchScript's files are: {remedy}"));
+    }
+    match zip::ZipArchive::new(file) {
+        Ok(archive) => {
+            let is_data = |name: &str| name.split_once('/').is_some_and(|(_, name)| name == "data.pkl");
+            let has_data = archive.file_names().flatten().any(|name| is_data(&name));
+            (!has_data).then(|| format!("it is a zip archive without a network in it (no `data.pkl`): {remedy}"))
+        }
+        Err(error) => Some(format!("it is a damaged archive ({error}): get it anew, or {remedy}")),
     }
 }
 
@@ -138,13 +182,16 @@ pub(super) fn of_network(network: &Network, precision: Precision, layout: Layout
             element: float.clone(),
             dims: Some(dims),
             is_quantised: false,
-            has_batch: false,
+            first_dimension: None,
         }
     };
     ModelSignature {
-        inputs: vec![TensorSignature { has_batch: true, ..tensor(INPUT, network.input_shape()) }],
+        inputs: vec![TensorSignature {
+            first_dimension: Some(FirstDimension::Batch),
+            ..tensor(INPUT, network.input_shape())
+        }],
         outputs: vec![tensor(LOGITS, network.tensor_shape(network.output()))],
-        arithmetic: Arithmetic { precision: Some(precision), words: precision.as_str().to_owned() },
+        arithmetic: Arithmetic { precision: Some(precision), words: precision.as_str().to_owned(), partly: Vec::new() },
         data_files: Vec::new(),
         foreign_operators: Vec::new(),
     }

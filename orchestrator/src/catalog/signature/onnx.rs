@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::{arithmetic, batch};
+use crate::catalog::analysis;
 use crate::catalog::onnx::{
     DataType, DimensionValue, GraphProto, ModelProto, TensorProto, TensorTypeProto, TypeValue, ValueInfoProto,
 };
@@ -19,9 +20,11 @@ pub(super) fn signature(model: &ModelProto) -> Result<ModelSignature, String> {
     }
     let weights: HashSet<&str> = weights(graph).map(|tensor| tensor.name.as_str()).collect();
     let inputs = graph.input.iter().filter(|info| !weights.contains(info.name.as_str()));
-    let batched = batch::of_onnx(graph);
-    let input =
-        |info: &ValueInfoProto| TensorSignature { has_batch: batched.contains(info.name.as_str()), ..tensor(info) };
+    let read_as = batch::of_onnx(graph, &analysis::shapes(model));
+    let input = |info: &ValueInfoProto| TensorSignature {
+        first_dimension: read_as.get(info.name.as_str()).copied(),
+        ..tensor(info)
+    };
     let mut survey = Survey::default();
     survey.graph(graph);
     Ok(ModelSignature {
@@ -38,6 +41,26 @@ fn weights(graph: &GraphProto) -> impl Iterator<Item = &TensorProto> {
     graph.initializer.iter().chain(graph.sparse_initializer.iter().filter_map(|sparse| sparse.values.as_ref()))
 }
 
+/// Bytes that a tensor's values take by its shape and type; 0 where the type is none that a file of numbers has.
+fn value_bytes(tensor: &TensorProto) -> u64 {
+    let bits: u64 = match tensor.data_type {
+        // float, int32, uint32
+        1 | 6 | 12 => 32,
+        // uint8, int8, bool, and those floats of 8 bits
+        2 | 3 | 9 | 17..=20 | 24 => 8,
+        // uint16, int16, float16, bfloat16
+        4 | 5 | 10 | 16 => 16,
+        // int64, double, uint64, complex64
+        7 | 11 | 13 | 14 => 64,
+        // complex128
+        15 => 128,
+        // uint4, int4, float4
+        21..=23 => 4,
+        _ => 0,
+    };
+    tensor.dims.iter().fold(bits, |bits, size| bits.saturating_mul(u64::try_from(*size).unwrap_or(0))).div_ceil(8)
+}
+
 fn tensor(info: &ValueInfoProto) -> TensorSignature {
     let (element, dims) = match info.r#type.as_ref().and_then(|it| it.value.as_ref()) {
         Some(TypeValue::TensorType(tensor)) => (element(tensor.elem_type), dims(tensor)),
@@ -47,7 +70,7 @@ fn tensor(info: &ValueInfoProto) -> TensorSignature {
         Some(TypeValue::OptionalType(_)) => (other("optional value"), None),
         None => (other("value of unknown type"), None),
     };
-    TensorSignature { name: info.name.clone(), element, dims, is_quantised: false, has_batch: false }
+    TensorSignature { name: info.name.clone(), element, dims, is_quantised: false, first_dimension: None }
 }
 
 fn dims(tensor: &TensorTypeProto) -> Option<Vec<Dimension>> {
@@ -116,6 +139,8 @@ impl Survey {
     /// Looks through a graph, and those inside its operators. How deep they can nest is bounded by the reader.
     fn graph(&mut self, graph: &GraphProto) {
         weights(graph).for_each(|tensor| self.tensor(tensor));
+        let sparse = graph.sparse_initializer.iter();
+        sparse.filter_map(|sparse| sparse.indices.as_ref()).for_each(|tensor| self.tensor(tensor));
         for node in &graph.node {
             if !STANDARD_DOMAINS.contains(&node.domain.as_str()) {
                 self.foreign_operators.insert(format!("{}.{}", node.domain, node.op_type));
@@ -132,7 +157,7 @@ impl Survey {
             return;
         }
         let value = |key: &str| tensor.external_data.iter().find(|it| it.key == key).map(|it| it.value.as_str());
-        let number = |key| value(key).and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+        let number = |key| value(key).and_then(|text| text.parse::<u64>().ok());
         let location = value("location").unwrap_or_default();
         // `./x` and `x` are one file.
         let location = location.strip_prefix("./").unwrap_or(location);
@@ -141,6 +166,7 @@ impl Survey {
             self.data_files.len() - 1
         });
         let file = &mut self.data_files[index];
-        file.least_bytes = file.least_bytes.max(number("offset").saturating_add(number("length")));
+        let length = number("length").unwrap_or_else(|| value_bytes(tensor));
+        file.least_bytes = file.least_bytes.max(number("offset").unwrap_or(0).saturating_add(length));
     }
 }

@@ -12,6 +12,8 @@ use crate::catalog::onnx::{
 use crate::catalog::{formats, networks};
 use crate::domain::{DataFile, InputRange};
 
+mod first;
+
 fn typed(name: &str, value: Option<TypeValue>) -> ValueInfoProto {
     ValueInfoProto { name: name.to_owned(), r#type: Some(TypeProto { value }) }
 }
@@ -29,6 +31,10 @@ fn info(name: &str, element: DataType, dims: &[&str]) -> ValueInfoProto {
 
 fn weight(name: &str, element: DataType, dims: &[i64]) -> TensorProto {
     TensorProto { name: name.to_owned(), data_type: element.into(), dims: dims.to_vec(), ..TensorProto::default() }
+}
+
+fn integers(name: &str, values: &[i64]) -> TensorProto {
+    TensorProto { int64_data: values.to_vec(), ..weight(name, DataType::Int64, &[values.len() as i64]) }
 }
 
 fn node(op: &str, inputs: &[&str], output: &str) -> NodeProto {
@@ -115,7 +121,7 @@ fn product(nodes: Vec<NodeProto>, initializer: Vec<TensorProto>) -> GraphProto {
 }
 
 fn arithmetic(nodes: Vec<NodeProto>, initializer: Vec<TensorProto>) -> (Option<Precision>, String) {
-    let Arithmetic { precision, words } = of_graph(product(nodes, initializer)).arithmetic;
+    let Arithmetic { precision, words, .. } = of_graph(product(nodes, initializer)).arithmetic;
     (precision, words)
 }
 
@@ -138,13 +144,31 @@ fn arithmetic_is_that_of_the_products() {
     // Weights alone in bytes: what is multiplied are floats.
     let weights_only = vec![from_bytes.clone(), node("MatMul", &["x", "wd"], "y")];
     assert_eq!(arithmetic(weights_only, bytes(DataType::Int8)), fp32("fp32"));
-    let four_bits = [quantised("x", "xd"), vec![from_bytes, node("MatMul", &["xd", "wd"], "y")]].concat();
+    let four_bits = [quantised("x", "xd"), vec![from_bytes.clone(), node("MatMul", &["xd", "wd"], "y")]].concat();
     assert_eq!(arithmetic(four_bits, bytes(DataType::Int16)), fp32("fp32"));
     let operators = ["q", "s", "z", "w8", "s", "zw", "s", "z"];
     let qlinear = vec![node("QuantizeLinear", &["x", "s", "z"], "q"), node("QLinearMatMul", &operators, "y")];
     assert_eq!(arithmetic(qlinear, bytes(DataType::Int8)), int8("int8 (QLinear operators)"));
     let half =
         vec![cast("x", "h", DataType::Float16), node("MatMul", &["h", "w"], "m"), cast("m", "y", DataType::Float)];
+    let to_float = vec![node("DynamicQuantizeLinear", &["x"], "q"), node("MatMulIntegerToFloat", &["q", "w8"], "y")];
+    assert_eq!(arithmetic(to_float, bytes(DataType::Int8)), int8("int8 (QLinear operators)"));
+    let pooled = [quantised("x", "xd"), vec![from_bytes.clone(), node("MaxPool", &["xd"], "p")]].concat();
+    let pooled = [pooled, vec![node("Conv", &["p", "wd"], "y")]].concat();
+    assert_eq!(arithmetic(pooled, bytes(DataType::Int8)), int8("int8 (QDQ)"));
+    let packed = |entries: &[(&str, i64)]| {
+        let attribute = |(name, value): &(&str, i64)| AttributeProto {
+            name: (*name).to_owned(),
+            i: Some(*value),
+            ..AttributeProto::default()
+        };
+        let attribute = entries.iter().map(attribute).collect();
+        vec![NodeProto { attribute, ..node("MatMulNBits", &["x", "w8"], "y") }]
+    };
+    let few = &[("K", 64), ("N", 64), ("bits", 4)];
+    assert_eq!(arithmetic(packed(few), bytes(DataType::Uint8)), fp32("fp32 (weights of 4 bits)"));
+    let fast = [("K", 64), ("N", 64), ("bits", 8), ("accuracy_level", 4)];
+    assert_eq!(arithmetic(packed(&fast), bytes(DataType::Uint8)), int8("int8 (weights of 8 bits)"));
     let weights = vec![weight("w", DataType::Float16, &[64, 64])];
     assert_eq!(arithmetic(half.clone(), weights.clone()), (Some(Precision::Float16), "fp16".to_owned()));
     // Most of the weights decide, and the rest is told.
@@ -166,7 +190,10 @@ fn without_products_floats_decide() {
         node: vec![node("Neg", &["x"], "y")],
         ..GraphProto::default()
     };
-    assert_eq!(of_graph(whole).arithmetic, Arithmetic { precision: None, words: "whole numbers".to_owned() });
+    assert_eq!(
+        of_graph(whole).arithmetic,
+        Arithmetic { precision: None, words: "whole numbers".to_owned(), partly: Vec::new() }
+    );
 }
 
 #[test]
@@ -199,7 +226,8 @@ fn weights_in_other_files_are_named_once() {
     ];
     let data_file = |location: &str, least_bytes| DataFile { location: location.to_owned(), least_bytes };
     let files = of_graph(product(vec![node("MatMul", &["x", "a"], "y")], weights)).data_files;
-    assert_eq!(files, [data_file("x.data", 32_768), data_file("../../etc/shadow", 0)]);
+    // Without a length that can be one, the values take what their shape and type say.
+    assert_eq!(files, [data_file("x.data", 32_768), data_file("../../etc/shadow", 16_384)]);
 }
 
 #[test]
@@ -262,10 +290,39 @@ fn what_is_no_model_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let message = read(folder.path(), "tflite").unwrap_err().to_string();
     assert!(message.contains("it is no regular file"), "{message}");
-    // Formats that are not read may be archives.
+    // Formats that are not known may be archives.
     let zip = file(b"PK\x03\x04\x14\0\0\0\0\0");
-    assert_eq!(read(zip.path(), "torchscript_lite").unwrap(), None);
-    assert!(read(file(b"<html>").path(), "torchscript_lite").is_err());
+    assert_eq!(read(zip.path(), "ncnn").unwrap(), None);
+    assert!(read(file(b"<html>").path(), "ncnn").is_err());
+}
+
+#[test]
+fn torchscript_is_an_archive_with_a_network_in_it() {
+    let archive = |member: &str| {
+        let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        zip.start_file(member, zip::write::SimpleFileOptions::default()).unwrap();
+        zip.finish().unwrap().into_inner()
+    };
+    let said = |content: &[u8]| read(file(content).path(), TORCHSCRIPT).map_err(|error| error.to_string());
+    assert_eq!(said(&archive("net/data.pkl")), Ok(None));
+    assert_eq!(said(b"\x18\0\0\0PTMF\0\0"), Ok(None));
+    let cases: [(&[u8], &str); 6] = [
+        (&archive("net/other"), "without a network in it"),
+        (&archive("net/data.pkl")[..30], "a damaged archive"),
+        (b"\x1f\x8b\x08\0\0\0\0\0\0\xff", "it is a gzip file, not the model itself: unpack it with `gunzip`"),
+        (b"{\"error\": 1}", "it is JSON"),
+        (b"\x08\x07\x12\x05", "it is no archive"),
+        (b"words", "it is no archive"),
+    ];
+    for (content, expected) in cases {
+        let message = said(content).unwrap_err();
+        assert!(message.contains(expected), "{message}");
+    }
+    // Of other formats' further files only text is told.
+    assert!(part_fault(file(b"\x1f\x8b\x08").path(), "caffe2").unwrap().contains("a gzip file"));
+    assert_eq!(part_fault(file(b"\x1f\x8b\x08").path(), "onnx"), None);
+    let pointer = file(b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n");
+    assert!(part_fault(pointer.path(), "onnx").unwrap().contains("git lfs pull"));
 }
 
 fn tflite() -> Vec<u8> {
@@ -296,31 +353,4 @@ proptest! {
         }
         let _ = read(file(&bytes).path(), "tflite");
     }
-}
-
-#[test]
-fn an_input_has_a_batch_where_an_operator_reads_one() {
-    let batched = |nodes: Vec<NodeProto>| {
-        let graph = GraphProto {
-            input: vec![info("x", DataType::Float, &["8", "3", "4", "4"]), info("z", DataType::Float, &["8"])],
-            output: vec![info("y", DataType::Float, &[])],
-            initializer: vec![weight("k", DataType::Float, &[3, 3, 1, 1]), weight("mean", DataType::Float, &[3, 1, 1])],
-            node: nodes,
-            ..GraphProto::default()
-        };
-        of_graph(graph).inputs.iter().map(|input| input.has_batch).collect::<Vec<_>>()
-    };
-    let order = |ints: &[i64]| AttributeProto { name: "perm".to_owned(), ints: ints.to_vec(), ..Default::default() };
-    let turn = |ints: &[i64]| NodeProto { attribute: vec![order(ints)], ..node("Transpose", &["x"], "t") };
-    assert_eq!(batched(vec![node("Conv", &["x", "k"], "y")]), [true, false]);
-    assert_eq!(
-        batched(vec![node("Sub", &["x", "mean"], "t"), node("Relu", &["t"], "u"), node("MaxPool", &["u"], "y")]),
-        [true, false]
-    );
-    assert_eq!(batched(vec![turn(&[0, 3, 1, 2]), node("Conv", &["t", "k"], "y")]), [true, false]);
-    // Another dimension comes first, or nothing reads it as a batch.
-    assert_eq!(batched(vec![turn(&[1, 0, 2, 3]), node("Conv", &["t", "k"], "y")]), [false, false]);
-    assert_eq!(batched(vec![node("Unsqueeze", &["x"], "t"), node("Conv", &["t", "k"], "y")]), [false, false]);
-    assert_eq!(batched(vec![node("MatMul", &["x", "k"], "y")]), [false, false]);
-    assert_eq!(batched(vec![node("Add", &["x", "z"], "t"), node("Conv", &["t", "k"], "y")]), [false, false]);
 }

@@ -22,13 +22,17 @@ pub(super) fn signature(file: File, size_bytes: u64) -> Result<ModelSignature, F
     let tensors = tensors(&graph)?;
     let names = SignatureNames::read(&model)?;
     let operators = operators(&model, &graph)?;
-    let batched = batch::of_tflite(&graph.integers(1)?.unwrap_or_default(), operators.iter().map(Operator::reading));
+    let dims = |number: i32| {
+        let tensor = usize::try_from(number).ok().and_then(|number| tensors.get(number));
+        tensor.map_or(&[] as &[Dimension], |tensor| &tensor.dims)
+    };
+    let read_as = batch::of_tflite(operators.iter().map(Operator::reading), &dims);
     let edge = |slot, names: &[Named]| {
         let indices = graph.integers(slot)?.unwrap_or_default();
         let indices = indices.into_iter().filter(|index| *index >= 0);
         let described = |index| {
             let described = described(&tensors, index, names)?;
-            Ok(TensorSignature { has_batch: batched.contains(&index), ..described })
+            Ok(TensorSignature { first_dimension: read_as.get(&index).copied(), ..described })
         };
         indices.map(described).collect::<Result<Vec<_>, FlatError>>()
     };
@@ -172,7 +176,7 @@ fn described(tensors: &[Tensor], index: i32, names: &[Named]) -> Result<TensorSi
         element: element(tensor.type_number),
         dims: Some(tensor.dims.clone()),
         is_quantised: tensor.is_quantised,
-        has_batch: false,
+        first_dimension: None,
     })
 }
 
@@ -226,14 +230,17 @@ fn add_share(shares: &mut Shares, operator: &Operator, tensors: &[Tensor]) {
         number.and_then(|number| tensors.get(number))
     };
     let is_byte = |tensor: &Tensor| matches!(tensor.type_number, 3 | 9);
+    // Bytes, or half of one each.
+    let is_packed = |tensor: &Tensor| is_byte(tensor) || tensor.type_number == 17;
     // A transposed convolution has the shape of its output first.
     let data = if operator.code == 67 { input(2) } else { input(0) };
     let Some(data) = data else { return };
     match weights_at(operator.code) {
         Some(weights_at) => {
             let weights = input(weights_at);
-            let way = match (is_byte(data), weights.is_some_and(is_byte)) {
+            let way = match (is_byte(data), weights.is_some_and(is_packed)) {
                 (true, _) => Way::int8(""),
+                (false, true) if data.type_number == 7 => Way::other("int16 × int8"),
                 // Its kernels make bytes of the floats they are given, range by range.
                 (false, true) => Way::int8("dynamic range"),
                 _ => Way::of(&element(data.type_number)),

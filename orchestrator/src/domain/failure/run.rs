@@ -10,7 +10,8 @@ pub(super) const RUN: &[KindFacts] = &[
         blame: Blame::Artifact,
         retry: Retry::Never,
         refusal: Refusal::None,
-        remedy: "`farmctl models fetch NAME` where the network reaches it, or choose other weights",
+        remedy: "put the file where models.yaml says that it is, or, where that has `urls`, `farmctl models fetch \
+                 NAME`; what was replaced needs a new sweep",
     },
     KindFacts {
         kind: FailureKind::ArtifactCorrupt,

@@ -3,14 +3,16 @@
 //!
 //! - A dimension that the file fixes stays what it is. One that it leaves open is what the entry says; without a word
 //!   of the entry it takes the size that another input gives to the same symbol.
-//! - The batch is a first dimension that the file leaves open, unless the entry gives it another size than 1.
+//! - The batch is a first dimension that the file leaves open, unless the entry gives it another size than 1, which is
+//!   refused where an operator reads it as the batch: the entry's shape is of one image. Where an operator reads it as
+//!   steps, as an LSTM does, it is no batch, and the entry must say how many there are.
 //! - A first dimension that the file fixes is no batch, but for two cases: an operator reads it as one, as a
 //!   convolution does, or the entry's shape, which is of one image, begins with 1 where the file has another number.
 //!   Then that many images are in each inference, no more and no fewer.
 
 use crate::domain::{
-    ArtifactRef, CatalogInput, CatalogModel, Dimension, ElementType, GivenValues, InputSpec, Layout, ModelSignature,
-    TensorElement, TensorSignature, WeightsFile,
+    ArtifactRef, CatalogInput, CatalogModel, Dimension, ElementType, FirstDimension, GivenValues, InputSpec, Layout,
+    ModelSignature, TensorElement, TensorSignature, WeightsFile,
 };
 
 mod bounds;
@@ -21,7 +23,7 @@ mod tests;
 
 use bounds::{check_bounds, check_size};
 use range::{FLOATS, range};
-use said::{Wanted, advice, turned};
+use said::{Said, Wanted, advice, turned};
 
 /// Formats whose engines must be told the shape: their files don't have it.
 const SHAPELESS_FORMATS: [&str; 2] = ["caffe2", "torchscript_lite"];
@@ -197,23 +199,24 @@ impl Sizes {
             let mut sizes = Vec::new();
             for (axis, dim) in dims.iter().enumerate() {
                 let wanted = said.as_ref().map(|said| said.shape[axis]);
+                let has_batch = input.first_dimension == Some(FirstDimension::Batch);
                 sizes.push(match (dim, wanted) {
-                    (Dimension::Fixed(size), said)
-                        if axis == 0 && *size != 1 && (said == Some(1) || input.has_batch) =>
-                    {
+                    (Dimension::Fixed(size), said) if axis == 0 && *size != 1 && (said == Some(1) || has_batch) => {
                         fixed_batch = fixed_batch.or(Some((index, *size)));
                         Size::Number(*size)
                     }
                     (Dimension::Fixed(size), _) => Size::Number(*size),
-                    (Dimension::Open(_), Some(1)) if axis == 0 => Size::Batch,
-                    (Dimension::Open(_), Some(wanted)) => Size::Number(wanted),
-                    (Dimension::Open(_), None) if axis == 0 => Size::Batch,
-                    (Dimension::Open(symbol), None) => {
+                    (Dimension::Open(symbol), wanted) => {
                         let known = symbol.as_deref().and_then(|symbol| symbols.get(symbol)).copied();
-                        known.ok_or_else(|| {
+                        let size = if axis == 0 { open_first(input, said.as_ref(), known)? } else { None };
+                        size.or(wanted.map(Size::Number)).or(known).ok_or_else(|| {
                             let advice = advice(input, index, signature, layout);
                             let (name, shape) = (&input.name, input.shape_text());
-                            format!("dimension {axis} ({dim}) of input {name} {shape} is open in the file: {advice}")
+                            let steps =
+                                if axis == 0 { ", and an operator reads it as steps of a sequence" } else { "" };
+                            format!(
+                                "dimension {axis} ({dim}) of input {name} {shape} is open in the file{steps}: {advice}"
+                            )
                         })?
                     }
                 });
@@ -247,12 +250,37 @@ impl Sizes {
     }
 }
 
+/// The size of a first dimension that the file leaves open; `None` where it is that which the entry says, or which
+/// another input gives to the same symbol.
+fn open_first(input: &TensorSignature, said: Option<&Said>, known: Option<Size>) -> Result<Option<Size>, String> {
+    let wanted = said.map(|said| (said, said.shape[0]));
+    match (input.first_dimension, wanted) {
+        (Some(FirstDimension::Steps), _) => Ok(None),
+        (_, Some((_, 1))) => Ok(Some(Size::Batch)),
+        // Values must be those of the whole batch.
+        (Some(FirstDimension::Batch), Some((said, _))) if said.is_of_values => Ok(Some(Size::Batch)),
+        (Some(FirstDimension::Batch), Some((said, images))) => {
+            let (name, shape, text) = (&input.name, input.shape_text(), &said.text);
+            Err(format!(
+                "models.yaml says {text} for input {name} {shape}, whose first dimension is the batch: the shape there \
+                 is of one image, so begin it with 1, and ask for `batch: {images}`"
+            ))
+        }
+        (None, Some(_)) => Ok(None),
+        (_, None) => Ok(Some(known.filter(|known| *known != Size::Batch).unwrap_or(Size::Batch))),
+    }
+}
+
 /// Says that an input has no batch which could be another than it is.
 fn no_batch(input: &TensorSignature, batch: u32) -> String {
     let (name, shape) = (&input.name, input.shape_text());
     let dims = input.dims.as_deref().unwrap_or_default();
     let fixed = format!("the first dimension of input {name} {shape} is fixed in the file, and batch {batch} is asked");
     match dims {
+        [_, ..] if input.first_dimension == Some(FirstDimension::Steps) => format!(
+            "the first dimension of input {name} {shape} is read as steps of a sequence, which are no batch, and batch \
+             {batch} is asked: ask for `batch: 1`"
+        ),
         [Dimension::Fixed(1), ..] => format!("{fixed}: export it with an open batch, or ask for `batch: 1`"),
         [Dimension::Fixed(first), rest @ ..] => {
             let sizes: Vec<String> =
@@ -263,6 +291,10 @@ fn no_batch(input: &TensorSignature, batch: u32) -> String {
                  `input_shape: [{sizes}]` in models.yaml, and ask for `batch: {first}`"
             )
         }
-        _ => format!("input {name} {shape} has no batch, and batch {batch} is asked: ask for `batch: 1`"),
+        [Dimension::Open(_), ..] => format!(
+            "models.yaml gives the first dimension of input {name} {shape} a size of its own, so that it is no \
+             batch, and batch {batch} is asked: ask for `batch: 1`, or begin its shape with 1 where these are images"
+        ),
+        [] => format!("input {name} {shape} has no batch, and batch {batch} is asked: ask for `batch: 1`"),
     }
 }

@@ -8,14 +8,14 @@ fn tensor(name: &str, element: ElementType, dims: &[&str]) -> TensorSignature {
     };
     let dims = Some(dims.iter().map(dim).collect());
     let element = TensorElement::Number(element);
-    TensorSignature { name: name.to_owned(), element, dims, is_quantised: false, has_batch: false }
+    TensorSignature { name: name.to_owned(), element, dims, is_quantised: false, first_dimension: None }
 }
 
 fn file_of(inputs: Vec<TensorSignature>) -> WeightsFile {
     let signature = ModelSignature {
         inputs,
         outputs: Vec::new(),
-        arithmetic: Arithmetic { precision: Some(Precision::Float32), words: "fp32".to_owned() },
+        arithmetic: Arithmetic { precision: Some(Precision::Float32), words: "fp32".to_owned(), partly: Vec::new() },
         data_files: Vec::new(),
         foreign_operators: Vec::new(),
     };
@@ -72,7 +72,7 @@ fn an_open_first_dimension_is_the_batch() {
     // The entry gives it a size of its own: it is no batch then.
     let sequence = floats(&["T", "1", "40"]);
     assert_eq!(shapes(&shaped(&[50, 1, 40]), &sequence, 1), Ok(vec![vec![50, 1, 40]]));
-    assert!(refusal(&shaped(&[50, 1, 40]), &sequence, 2).contains("has no batch, and batch 2 is asked"));
+    assert!(refusal(&shaped(&[50, 1, 40]), &sequence, 2).contains("so that it is no batch, and batch 2 is asked"));
 }
 
 #[test]
@@ -253,7 +253,8 @@ fn given_values_are_of_the_type_and_shape_that_is_measured() {
 #[test]
 fn a_first_dimension_that_an_operator_reads_as_the_batch_is_one() {
     let images = |dims: &[&str]| {
-        let input = TensorSignature { has_batch: true, ..tensor("x", ElementType::Float32, dims) };
+        let input =
+            TensorSignature { first_dimension: Some(FirstDimension::Batch), ..tensor("x", ElementType::Float32, dims) };
         file_of(vec![input])
     };
     let eight = images(&["8", "3", "8", "8"]);
@@ -261,5 +262,42 @@ fn a_first_dimension_that_an_operator_reads_as_the_batch_is_one() {
     assert_eq!(least_batch(&model(), &eight), 8);
     assert!(refusal(&model(), &eight, 1).contains("ask for `batch: 8`"));
     assert!(refusal(&shaped(&[8, 3, 8, 8]), &eight, 1).contains("ask for `batch: 8`"));
+    // The entry's shape is of one image.
+    for batch in [1, 8] {
+        assert_eq!(
+            refusal(&shaped(&[8, 3, 8, 8]), &images(&["N", "3", "8", "8"]), batch),
+            "models.yaml says [8, 3, 8, 8] for input x [N, 3, 8, 8], whose first dimension is the batch: the shape \
+             there is of one image, so begin it with 1, and ask for `batch: 8`"
+        );
+    }
+    assert_eq!(shapes(&shaped(&[1, 3, 8, 8]), &images(&["N", "3", "8", "8"]), 8), Ok(vec![vec![8, 3, 8, 8]]));
     assert_eq!(shapes(&model(), &images(&["1", "3", "8", "8"]), 1), Ok(vec![vec![1, 3, 8, 8]]));
+}
+
+#[test]
+fn steps_of_a_sequence_are_no_batch() {
+    let sequence = |name: &str, dims: &[&str]| TensorSignature {
+        first_dimension: Some(FirstDimension::Steps),
+        ..tensor(name, ElementType::Float32, dims)
+    };
+    let one = file_of(vec![sequence("x", &["seq", "1", "16"])]);
+    let message = refusal(&model(), &one, 4);
+    assert!(message.contains("reads it as steps of a sequence: add `input_shape: […, 1, 16]`"), "{message}");
+    assert_eq!(shapes(&shaped(&[20, 1, 16]), &one, 1), Ok(vec![vec![20, 1, 16]]));
+    // One step is one step, and not an image.
+    assert_eq!(shapes(&shaped(&[1, 1, 16]), &one, 1), Ok(vec![vec![1, 1, 16]]));
+    assert!(refusal(&shaped(&[1, 1, 16]), &one, 4).contains("steps of a sequence, which are no batch"));
+    let fixed = file_of(vec![sequence("x", &["20", "1", "16"])]);
+    assert_eq!(shapes(&model(), &fixed, 1), Ok(vec![vec![20, 1, 16]]));
+    assert!(refusal(&model(), &fixed, 20).contains("steps of a sequence, which are no batch"));
+    assert!(refusal(&shaped(&[1, 1, 16]), &fixed, 20).contains("correct models.yaml, or the file"));
+    // Another input has as many.
+    let two = file_of(vec![sequence("x", &["seq", "1", "16"]), tensor("mask", ElementType::Float32, &["seq", "1"])]);
+    assert_eq!(shapes(&shaped(&[20, 1, 16]), &two, 1), Ok(vec![vec![20, 1, 16], vec![20, 1]]));
+}
+
+#[test]
+fn advice_has_a_shape_where_the_file_has_none() {
+    let any = TensorSignature { dims: None, ..tensor("x", ElementType::Float32, &[]) };
+    assert!(refusal(&model(), &file_of(vec![any]), 1).contains("add `input_shape: [1, …]`"));
 }

@@ -1,0 +1,100 @@
+//! What a file says of itself, and what its plan says of that.
+
+use super::*;
+use crate::domain::{Dimension, ElementType, FirstDimension, TensorElement, TensorSignature};
+
+fn tensor(name: &str, dims: &[&str]) -> TensorSignature {
+    let dim = |word: &&str| match word.parse() {
+        Ok(size) => Dimension::Fixed(size),
+        Err(_) => Dimension::Open(Some((*word).to_owned())),
+    };
+    TensorSignature {
+        name: name.to_owned(),
+        element: TensorElement::Number(ElementType::Float32),
+        dims: Some(dims.iter().map(dim).collect()),
+        is_quantised: false,
+        first_dimension: Some(FirstDimension::Batch),
+    }
+}
+
+/// A file's signature with that output.
+fn signature(output: &[&str]) -> ModelSignature {
+    let words = "fp32".to_owned();
+    ModelSignature {
+        inputs: vec![tensor("x", &["N", "1", "8", "8"])],
+        outputs: vec![tensor("y", output)],
+        arithmetic: Arithmetic { precision: Some(Precision::Float32), words, partly: Vec::new() },
+        data_files: Vec::new(),
+        foreign_operators: Vec::new(),
+    }
+}
+
+fn job_of(change: impl Fn(&mut WeightsFile)) -> Job {
+    let mut catalog = catalog_of_digits();
+    change(&mut catalog.models.last_mut().unwrap().files[0]);
+    plan(&sweep_of_digits(), &inventory(), &catalog).jobs.remove(0)
+}
+
+#[test]
+fn an_output_that_does_not_begin_with_the_batch_has_no_accuracy() {
+    for (output, is_measured) in [
+        (&["N", "10"][..], true),
+        (&["M", "10"], true),
+        (&["1", "M"], true),
+        (&["10", "N"], false),
+        (&["10", "M"], false),
+        (&["M", "N"], false),
+    ] {
+        let job = job_of(|file| file.signature = Some(Ok(signature(output))));
+        assert_eq!(job.dataset.is_some(), is_measured, "{output:?}: {:?}", job.remarks);
+        assert!(
+            is_measured || job.remarks[0].contains("y [") && job.remarks[0].contains("does not begin with the batch")
+        );
+        assert_eq!(job.model.outputs.len(), 1);
+    }
+}
+
+#[test]
+fn a_file_that_computes_in_several_ways_says_so_in_its_rows() {
+    let job = job_of(|file| {
+        let mut mixed = signature(&["N", "10"]);
+        mixed.arithmetic.words = "fp32, partly int8".to_owned();
+        mixed.arithmetic.partly = vec!["int8".to_owned()];
+        file.signature = Some(Ok(mixed));
+    });
+    assert_eq!(job.remarks, ["the network computes in fp32, partly int8"]);
+}
+
+#[test]
+fn multiply_adds_of_models_yaml_that_are_another_networks_are_told() {
+    let said = |macs: u64| {
+        let mut catalog = catalog_of_digits();
+        let digits = catalog.models.last_mut().unwrap();
+        (digits.macs, digits.files[0].macs) = (Some(macs), Some(Ok(73_728)));
+        let job = plan(&sweep_of_digits(), &inventory(), &catalog).jobs.remove(0);
+        assert_eq!(job.model.macs, Some(73_728));
+        job.remarks
+    };
+    assert_eq!(said(999), ["models.yaml says 999 macs, and the file has 73728 an image, which stand"]);
+    assert_eq!(said(74_000), [""; 0]);
+}
+
+#[test]
+fn an_operator_of_ones_own_is_skipped_where_the_engine_has_none() {
+    let skipped = |operator: &str, dialect: Dialect| {
+        let mut catalog = catalog_of_formats();
+        catalog.backends[1].program =
+            Some(BackendProgram { dialect, command: Vec::new(), options: BTreeMap::new(), targets: Vec::new() });
+        let mut own = signature(&["N", "10"]);
+        own.foreign_operators = vec![operator.to_owned()];
+        let mut tflite = file(WeightsKind::Synthetic, "tflite", Some('a'));
+        tflite.signature = Some(Ok(own));
+        catalog.models = vec![model("net", vec![tflite])];
+        let sweep = Sweep { models: models(&["net"]), backends: models(&["litert"]), ..sweep() };
+        let plan = plan(&sweep, &inventory(), &catalog);
+        plan.skipped.into_iter().map(|it| it.reason).find(|reason| reason.contains("custom operator"))
+    };
+    assert!(skipped("MyOp", Dialect::Engine).unwrap().contains("has no custom operator \"MyOp\", which net needs"));
+    assert_eq!(skipped("TFLite_Detection_PostProcess", Dialect::Engine), None);
+    assert_eq!(skipped("MyOp", Dialect::LitertBenchmark), None);
+}
