@@ -19,6 +19,7 @@ pub mod notify;
 pub mod planner;
 pub mod progress;
 pub mod publish;
+pub mod regular_file;
 pub mod report;
 pub mod retention;
 pub mod runners;

@@ -7,7 +7,10 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring::default_provider;
 
-use crate::secret;
+use crate::{regular_file, secret};
+
+/// Largest file of certificates that is read.
+const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// Certificate and key of a server. Clones share them: those that are read anew are served from then on.
 #[derive(Clone)]
@@ -39,9 +42,9 @@ impl Tls {
 
 fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, String> {
     let of = |path: &Path, error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(certificate)
-        .and_then(Iterator::collect)
-        .map_err(|error| of(certificate, &error))?;
+    let text = regular_file::read(certificate, MAX_FILE_BYTES).map_err(|error| of(certificate, &error))?;
+    let chain = CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>();
+    let chain = chain.map_err(|error| of(certificate, &error))?;
     let text = secret::text(key).map_err(|error| error.to_string())?;
     let secret = PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|error| of(key, &error))?;
     let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))

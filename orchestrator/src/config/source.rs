@@ -1,10 +1,11 @@
 //! A file's text: read with a bound, checked to be UTF-8, and cut into lines for messages.
 
 use std::cell::{Cell, RefCell};
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use crate::regular_file;
 
 use super::fault::{Fault, MAX_FAULTS, Place};
 
@@ -48,15 +49,12 @@ impl Source {
         let failed = |error: std::io::Error| {
             let fault = Fault::whole_file(file, format!("failed to read the file: {error}"));
             match error.kind() {
+                std::io::ErrorKind::InvalidInput => Fault::whole_file(file, error.to_string()),
                 std::io::ErrorKind::NotFound => fault.hint("check the path; it is relative to the current folder"),
                 _ => fault,
             }
         };
-        let opened = File::open(file).map_err(failed)?;
-        let metadata = opened.metadata().map_err(failed)?;
-        if !metadata.is_file() {
-            return Err(Fault::whole_file(file, "this is not a regular file"));
-        }
+        let (opened, metadata) = regular_file::open(file).map_err(failed)?;
         let mut bytes = Vec::new();
         opened.take(max_bytes + 1).read_to_end(&mut bytes).map_err(failed)?;
         if bytes.len() as u64 > max_bytes {

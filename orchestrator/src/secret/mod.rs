@@ -7,6 +7,8 @@ use std::io::{ErrorKind, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::regular_file;
+
 /// No secret is longer: a file of tokens has the most.
 const MAX_BYTES: u64 = 1 << 20;
 
@@ -29,6 +31,14 @@ pub enum SecretError {
         /// Its mode.
         mode: u32,
     },
+    /// Another user owns the file, and may change what is in it.
+    #[error("{path}: it is the file of another user (number {uid}); `chown $(id -un) {path}`")]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// The number of that user.
+        uid: u32,
+    },
 }
 
 impl SecretError {
@@ -41,17 +51,23 @@ impl SecretError {
 /// Opens a file that holds a secret; returns what is known of it, too.
 ///
 /// # Errors
-/// When it can't be read, or others may read or write it.
+/// When it can't be read, is no regular file, is another user's, or others may read or write it.
 pub fn open(path: &Path) -> Result<(File, Metadata), SecretError> {
     let failed = |cause| SecretError::File { path: path.to_owned(), cause };
-    let file = File::open(path).map_err(failed)?;
-    // Of the file that is open, not of whatever has its name by now.
-    let about = file.metadata().map_err(failed)?;
+    let (file, about) = regular_file::open(path).map_err(failed)?;
+    if !is_trusted(about.uid(), nix::unistd::geteuid().as_raw()) {
+        return Err(SecretError::Foreign { path: path.to_owned(), uid: about.uid() });
+    }
     let mode = about.mode() & 0o7777;
     if mode & 0o077 != 0 {
         return Err(SecretError::Open { path: path.to_owned(), mode });
     }
     Ok((file, about))
+}
+
+/// Whether a file of this user is one that `me` may go by: one's own, or that of whoever administers the host.
+fn is_trusted(owner: u32, me: u32) -> bool {
+    owner == me || owner == 0
 }
 
 /// The text of such a file.
@@ -97,5 +113,29 @@ mod tests {
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
             assert_eq!(first_line(&path).unwrap(), "s3cret");
         }
+    }
+
+    #[test]
+    fn a_file_of_another_user_is_no_secret_of_ours() {
+        assert!(is_trusted(1000, 1000) && is_trusted(0, 1000) && is_trusted(0, 0));
+        assert!(!is_trusted(65534, 1000) && !is_trusted(1000, 0));
+        if !nix::unistd::geteuid().is_root() {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        std::fs::write(&path, "s3cret\n").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        std::os::unix::fs::chown(&path, Some(65534), None).unwrap();
+        assert!(matches!(first_line(&path), Err(SecretError::Foreign { uid: 65534, .. })));
+    }
+
+    #[test]
+    fn a_pipe_is_no_secret_and_nobody_waits_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRUSR).unwrap();
+        let error = first_line(&path).unwrap_err();
+        assert!(!error.is_absent() && error.to_string().ends_with("this is not a regular file"), "{error}");
     }
 }

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 /// Each module of the orchestrator with the modules it may name. `domain` may be named by all.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("domain", &[]),
-    ("config", &["catalog", "planner", "retention", "schedule", "score"]),
+    ("config", &["catalog", "planner", "regular_file", "retention", "schedule", "score"]),
     ("tls", &[]),
     ("clock", &[]),
-    ("secret", &[]),
-    ("catalog", &["tls"]),
+    ("regular_file", &[]),
+    ("secret", &["regular_file"]),
+    ("catalog", &["regular_file", "tls"]),
     ("planner", &[]),
     ("notify", &["secret", "tls"]),
     ("schedule", &[]),
@@ -19,7 +20,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("status", &["store", "planner"]),
     ("wording", &[]),
     ("report", &["score", "planner", "wording"]),
-    ("transport", &["secret", "wording"]),
+    ("transport", &["regular_file", "secret", "wording"]),
     ("device", &["transport"]),
     ("runners", &["device"]),
     ("inventory", &["device", "transport"]),
@@ -51,7 +52,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     ("daemon", &["agent", "clock", "lab", "lease", "progress", "retention", "schedule", "store", "wording"]),
-    ("api", &["lab", "progress", "publish", "schedule", "score", "secret", "status", "store", "wording"]),
+    (
+        "api",
+        &["lab", "progress", "publish", "regular_file", "schedule", "score", "secret", "status", "store", "wording"],
+    ),
     (
         "cli",
         &[
@@ -62,6 +66,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "inventory",
             "lab",
             "progress",
+            "regular_file",
             "report",
             "runners",
             "schedule",

@@ -9,6 +9,7 @@ use std::path::{Component, Path, PathBuf};
 use super::table::{self, Form};
 use super::{DatasetError, io};
 use crate::domain::{CatalogDataset, DatasetOrigin, LabelColumn, Remark};
+use crate::regular_file;
 
 /// Most images of a dataset: ImageNet's training set has 1.3 million.
 const MAX_IMAGES: usize = 10_000_000;
@@ -83,7 +84,7 @@ impl Listing {
         if about.len() > MAX_FILE_BYTES {
             return Err(format!("larger than {MAX_FILE_BYTES} bytes"));
         }
-        std::fs::read(&found).map_err(|error| format!("not readable ({})", error.kind()))
+        regular_file::read(&found, MAX_FILE_BYTES).map_err(|error| format!("not readable ({})", error.kind()))
     }
 
     /// Classes without an image.

@@ -32,6 +32,10 @@ fn what_is_no_file_is_refused() {
     assert!(text.contains("not a regular file"), "{text}");
     let text = load_sweep(&folder.path().join("none.yaml"), &boards(), &catalog()).unwrap_err().to_string();
     assert!(text.contains("failed to read the file"), "{text}");
+    let pipe = folder.path().join("pipe.yaml");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let text = load_inventory(&[folder.path().to_owned()], &environment).unwrap_err().to_string();
+    assert!(text.contains("pipe.yaml: this is not a regular file"), "nobody waits for who writes to it: {text}");
     let text = load_inventory(&["/dev/zero".into()], &environment).unwrap_err().to_string();
     assert!(text.contains("not a regular file"), "{text}");
 }

@@ -18,6 +18,7 @@ use tokio::net::UnixStream;
 use super::config::{Hop, Identities};
 use super::connection::Verifier;
 use crate::domain::SecretSource;
+use crate::regular_file;
 use crate::secret::{self, SecretError};
 use crate::transport::{ConnectOptions, ErrorKind, TransportError};
 
@@ -25,6 +26,8 @@ use crate::transport::{ConnectOptions, ErrorKind, TransportError};
 const MAX_QUESTION_ROUNDS: usize = 4;
 
 /// How often it is looked whether a connection ends that said nothing more, and the time between two looks.
+/// No file of a key is larger.
+const MAX_KEY_BYTES: u64 = 1 << 20;
 const ENDING_LOOKS: u32 = 20;
 const ENDING_PAUSE: Duration = Duration::from_millis(10);
 
@@ -174,10 +177,17 @@ impl Login<'_> {
             return Ok(false);
         }
         // Key files are small, and read once a connection.
-        if let Err(error @ SecretError::Open { .. }) = secret::open(file) {
-            self.hints.push(format!("a key that others may use is not used: {error}"));
-            self.tried.push(format!("{name} (others may use it)"));
-            return Ok(false);
+        match secret::open(file) {
+            Err(error @ SecretError::Open { .. }) => {
+                self.hints.push(format!("a key that others may use is not used: {error}"));
+                self.tried.push(format!("{name} (others may use it)"));
+                return Ok(false);
+            }
+            Err(SecretError::File { cause, .. }) if cause.kind() == std::io::ErrorKind::InvalidInput => {
+                self.tried.push(format!("{name} (unusable: {cause})"));
+                return Ok(false);
+            }
+            _ => {}
         }
         match load_secret_key(file, None) {
             Ok(key) => self.try_key(key, file, name, certificates).await,
@@ -386,7 +396,8 @@ fn public_half(file: &Path) -> Option<PublicKey> {
 }
 
 fn is_public(file: &Path) -> bool {
-    PublicKey::read_openssh_file(file).is_ok()
+    let read = regular_file::read(file, MAX_KEY_BYTES);
+    read.is_ok_and(|bytes| PublicKey::from_openssh(&String::from_utf8_lossy(&bytes)).is_ok())
 }
 
 fn key_data(identity: &AgentIdentity) -> &ssh_key::public::KeyData {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use globset::Glob;
 
 use super::pattern;
+use crate::regular_file;
 use crate::transport::{ErrorKind, TransportError};
 
 const MAX_INCLUDE_DEPTH: usize = 16;
@@ -99,11 +100,8 @@ impl Reader<'_> {
         if depth > MAX_INCLUDE_DEPTH {
             return Err(unreadable("it is included in itself".to_owned()));
         }
-        let size = std::fs::metadata(path).map_err(|error| unreadable(error.to_string()))?.len();
-        if size > MAX_FILE_BYTES {
-            return Err(unreadable(format!("it has {size} bytes, more than {MAX_FILE_BYTES}")));
-        }
-        let bytes = std::fs::read(path).map_err(|error| unreadable(error.to_string()))?;
+        let read = regular_file::read(path, MAX_FILE_BYTES);
+        let bytes = read.map_err(|error| unreadable(error.to_string()))?;
         let mut applies_now = applies;
         for (index, line) in String::from_utf8_lossy(&bytes).lines().enumerate() {
             let Some((keyword, arguments)) = split_line(line) else { continue };

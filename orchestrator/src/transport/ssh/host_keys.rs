@@ -19,7 +19,11 @@ use sha1::Sha1;
 use super::config::Hop;
 use super::pattern;
 use crate::domain::{HostKey, HostKeyChecking};
+use crate::regular_file;
 use crate::transport::{ErrorKind, TransportError};
+
+/// Largest file of known hosts that is read.
+const MAX_FILE_BYTES: u64 = 64 << 20;
 
 /// What is known of one server's key.
 pub(super) struct HostKeyCheck {
@@ -256,7 +260,7 @@ fn read_known_hosts(
     without_port: Option<&str>,
     known: &mut Vec<KnownKey>,
 ) -> Result<(), TransportError> {
-    let bytes = match std::fs::read(file) {
+    let bytes = match regular_file::read(file, MAX_FILE_BYTES) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == IoErrorKind::NotFound => return Ok(()),
         Err(error) => {
@@ -315,7 +319,8 @@ fn append_line(file: &Path, line: &str) -> std::io::Result<()> {
     if let Some(folder) = file.parent() {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     }
-    let cut = std::fs::read(file).is_ok_and(|bytes| bytes.last().is_some_and(|last| *last != b'\n'));
+    let read = regular_file::read(file, MAX_FILE_BYTES);
+    let cut = read.is_ok_and(|bytes| bytes.last().is_some_and(|last| *last != b'\n'));
     let text = if cut { format!("\n{line}") } else { line.to_owned() };
     OpenOptions::new().append(true).create(true).mode(0o600).open(file)?.write_all(text.as_bytes())
 }
