@@ -15,10 +15,14 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use super::places::Requests;
 use super::refusal::Refused;
 use super::server::Peer;
+use super::session::Access;
+use super::shares::Share;
 use super::{Api, Person, Refusal, Role};
 
 /// Largest body that is read.
 const MAX_BODY_BYTES: usize = 64 << 10;
+/// Answers that who has a token takes at the same time; those that look on are among them.
+const ANSWERS_AT_ONCE: u32 = 32;
 /// What the log has of a path.
 const MAX_PATH_CHARS: usize = 200;
 /// How long a body may take to arrive.
@@ -49,9 +53,13 @@ impl Caller {
 pub(super) async fn guard(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
     let is_secret = !request.uri().path().starts_with("/page/");
     let asked = Asked::of(&request);
-    let mut response = match admit(&api, request).await {
-        Ok(request) => {
-            let counted = request.extensions().get::<Requests>().map(Requests::begin);
+    let admitted = match admit(&api, request).await {
+        Ok(request) => api.share_of(&request).map(|share| (request, share)),
+        Err(refusal) => Err(refusal),
+    };
+    let mut response = match admitted {
+        Ok((request, share)) => {
+            let counted = request.extensions().get::<Requests>().map(|requests| requests.begin(share));
             let response = next.run(request).await;
             match counted {
                 Some(counted) => counted.until_sent(response),
@@ -194,6 +202,16 @@ fn refuse_foreign_origin(headers: &HeaderMap) -> Result<(), Refusal> {
 }
 
 impl Api {
+    /// A place among what is answered at once: each who has a token has so many, so that the others find some.
+    fn share_of(&self, request: &Request) -> Result<Option<Share>, Refusal> {
+        let person = request.extensions().get::<Caller>().and_then(|caller| caller.0.as_ref());
+        let (Access::Tokens(_), Some(person)) = (&self.access, person) else { return Ok(None) };
+        let share = self.answering.take(&person.name, ANSWERS_AT_ONCE);
+        share
+            .map(Some)
+            .ok_or_else(|| Refusal::too_many(format!("{} waits for {ANSWERS_AT_ONCE} answers already", person.name)))
+    }
+
     /// Whether a request that names this host means this one. An address can't be rebound by a name server, so every
     /// address is good.
     fn is_own_name(&self, host: &str) -> bool {

@@ -26,6 +26,8 @@ use super::devices::DeviceAnswer;
 use super::guard::Caller;
 use super::lab::LabAnswer;
 use super::schedules::ScheduleAnswer;
+use super::session::Access;
+use super::shares::Share;
 use super::sweeps::SweepAnswer;
 use super::{Api, Refusal, Role};
 
@@ -37,8 +39,10 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Messages that a viewer may be behind. One that is further behind is dropped, and loads all anew.
 const MAX_BEHIND: usize = 4096;
-/// Most viewers.
-const MAX_VIEWERS: usize = 256;
+/// Most viewers: half of what the loopback has of connections, so that who only asks finds a place.
+const MAX_VIEWERS: usize = 128;
+/// Of these, those with one token.
+const VIEWERS_OF_TOKEN: u32 = 16;
 /// How long ago a sweep may have ended that is looked at. One that begins and ends between two looks is told of, too.
 const LATELY: SignedDuration = SignedDuration::from_hours(24);
 /// Most events of the store that are told in one look.
@@ -295,9 +299,16 @@ pub(super) async fn events(
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    caller.may(Role::View)?;
+    let person = caller.may(Role::View)?;
+    let share =
+        match &api.access {
+            Access::Open(_) => None,
+            Access::Tokens(_) => Some(api.looking_on.take(&person.name, VIEWERS_OF_TOKEN).ok_or_else(|| {
+                Refusal::too_many(format!("{} looks on {VIEWERS_OF_TOKEN} times already", person.name))
+            })?),
+        };
     let (first, receiver) = api.join().await?;
-    let stream = messages(first, receiver, api, headers);
+    let stream = messages(first, receiver, api, headers, share);
     // A proxy that gathers would hold messages back.
     Ok(([(HeaderName::from_static("x-accel-buffering"), "no")], Sse::new(stream)).into_response())
 }
@@ -314,9 +325,12 @@ fn messages(
     receiver: broadcast::Receiver<SseMessage>,
     api: Arc<Api>,
     headers: HeaderMap,
+    share: Option<Share>,
 ) -> impl Stream<Item = Result<Message, Infallible>> {
     let start = (first.into_iter(), receiver, Instant::now() + KEEP_ALIVE);
     futures::stream::unfold(start, move |(mut first, mut receiver, mut beat_at)| {
+        // The viewer's until the stream ends.
+        let _ = &share;
         let (api, headers) = (Arc::clone(&api), headers.clone());
         async move {
             let message = if let Some(one) = first.next() {

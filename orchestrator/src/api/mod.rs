@@ -28,9 +28,11 @@ mod routes;
 mod schedules;
 mod server;
 mod session;
+mod shares;
 mod start;
 mod sweeps;
 mod tls;
+mod token_uses;
 mod tokens;
 mod utilisation;
 
@@ -60,6 +62,7 @@ pub use refusal::Refusal;
 pub use routes::document;
 pub use server::{Server, bind, serve};
 use session::{Access, TokenAuth};
+use shares::Shares;
 pub use tls::Tls;
 pub use tokens::{Token, TokenError, TokenFile};
 use utilisation::Figures;
@@ -125,6 +128,9 @@ pub struct Api {
     time_zone: String,
     started_at: Timestamp,
     live: Live,
+    /// Requests that are being answered, and those of them that look on, by who asks.
+    answering: Shares,
+    looking_on: Shares,
     metrics: Metrics,
     figures: Mutex<Option<Arc<Figures>>>,
     readers: Semaphore,
@@ -160,11 +166,20 @@ impl Api {
             time_zone,
             started_at,
             live: Live::default(),
+            answering: Shares::default(),
+            looking_on: Shares::default(),
             metrics,
             figures: Mutex::default(),
             readers: Semaphore::new(READERS),
             starters: Semaphore::new(STARTERS),
         }))
+    }
+
+    /// Writes when tokens were last used, where that is due, or all of it at the end.
+    pub fn write_uses(&self, is_end: bool) {
+        if let Access::Tokens(doors) = &self.access {
+            doors.write_uses(is_end);
+        }
     }
 
     /// Waits for what was begun here.

@@ -12,6 +12,8 @@ use axum::response::Response;
 use hyper::body::{Frame, SizeHint};
 use tokio::sync::Notify;
 
+use super::shares::Share;
+
 /// Connections at the same time, so that files for sweeps' own connections stay.
 const MAX_CONNECTIONS: usize = 512;
 /// Of these, those that only the loopback gets.
@@ -104,15 +106,18 @@ impl Place {
 #[derive(Debug, Clone)]
 pub(super) struct Requests(Arc<AtomicU32>);
 
-/// One of them, until it is dropped.
+/// One of them, until it is dropped; with the share of who asks.
 #[derive(Debug)]
-pub(super) struct Asked(Arc<AtomicU32>);
+pub(super) struct Asked {
+    asked: Arc<AtomicU32>,
+    _share: Option<Share>,
+}
 
 impl Requests {
     /// One that has arrived whole, and was let in.
-    pub(super) fn begin(&self) -> Asked {
+    pub(super) fn begin(&self, share: Option<Share>) -> Asked {
         self.0.fetch_add(1, Ordering::AcqRel);
-        Asked(Arc::clone(&self.0))
+        Asked { asked: Arc::clone(&self.0), _share: share }
     }
 }
 
@@ -125,7 +130,7 @@ impl Asked {
 
 impl Drop for Asked {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
+        self.asked.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

@@ -83,6 +83,10 @@ impl TokenAuth {
         TokenAuth { file, clock, sessions: Mutex::default(), wrong: Limit::new(WRONG_AT_ONCE, WRONG_EACH) }
     }
 
+    pub(super) fn write_uses(&self, is_end: bool) {
+        self.file.write_uses(is_end);
+    }
+
     fn token(&self, hash: &Hash) -> Result<Option<Token>, Refusal> {
         let tokens = self.file.tokens().map_err(|error| {
             tracing::error!(%error, "nobody can log in");

@@ -41,7 +41,7 @@ pub(super) async fn files(call: Call) -> Result<Items<FileAnswer>, Refusal> {
 pub(super) struct PreviewAnswer {
     /// Cells that would be measured.
     jobs: usize,
-    /// How long it takes by the limits of the jobs, devices in parallel.
+    /// How long it takes by the limits of the jobs, devices in parallel where they share nothing.
     seconds: f64,
     devices: Vec<PreviewOfDevice>,
     skipped: Vec<PreviewOfSkipped>,

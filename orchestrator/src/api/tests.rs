@@ -699,6 +699,39 @@ async fn viewers_are_told_of_changes_and_one_who_is_behind_is_dropped() {
     assert_eq!(asked.get("/api/v1/lab").await.0, 200);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn one_who_looks_on_often_leaves_room_for_all_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = || TokenFile::new(folder.path().join("tokens"));
+    let [anna, ben] = ["anna", "ben"].map(|name| file().add(name, Role::View, at(0), None).unwrap());
+    let asked = Asked::start(Some(file()));
+    let look_on = async |secret: &str| {
+        let mut stream = TcpStream::connect(asked.server.address).await.unwrap();
+        let head = "GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n";
+        stream.write_all(format!("{head}Authorization: Bearer {secret}\r\n\r\n").as_bytes()).await.unwrap();
+        let mut answer = [0; 12];
+        tokio::time::timeout(TIMEOUT, stream.read_exact(&mut answer)).await.unwrap().unwrap();
+        (String::from_utf8_lossy(&answer[9..]).into_owned(), stream)
+    };
+    let mut viewers = Vec::new();
+    for _ in 0..16 {
+        let (status, stream) = look_on(&anna).await;
+        assert_eq!(status, "200");
+        viewers.push(stream);
+    }
+    assert_eq!(look_on(&anna).await.0, "429");
+    assert_eq!(look_on(&ben).await.0, "200");
+    let by = format!("Authorization: Bearer {anna}\r\n");
+    assert_eq!((asked.get_with("/api/v1/lab", &by).await.0, asked.get("/healthz").await.0), (200, 200));
+    // Who goes leaves a place.
+    viewers.pop();
+    let give_up_at = tokio::time::Instant::now() + TIMEOUT;
+    while look_on(&anna).await.0 != "200" {
+        assert!(tokio::time::Instant::now() < give_up_at, "the place of who has gone stays taken");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 #[test]
 fn refusals_do_not_tell_of_the_hosts_files() {
     let error = StoreError::Full { action: "x".into(), path: "/secret/state.db".into(), cause: "y".into() };

@@ -1,8 +1,7 @@
 //! The file of tokens: a line each, `NAME ROLE SHA256 CREATED [EXPIRES]`. It changes under a lock, which is a file
-//! beside it; one more beside it says when each was last used. A token is 256 random bits, so its hash alone needs no
+//! beside it; one more beside it says when each was last used (`token_uses.rs`). A token is 256 random bits, so its hash alone needs no
 //! salt and no slow function; whoever reads the file can't log in by it.
 
-use std::collections::BTreeMap;
 use std::fs::{File, Metadata, TryLockError};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
@@ -20,6 +19,7 @@ use crate::domain::hex;
 use crate::secret::{self, SecretError};
 
 use super::Role;
+use super::token_uses::Uses;
 
 /// What a token begins with, so that one that got somewhere it should not be is recognised.
 const PREFIX: &str = "farmctl_";
@@ -33,9 +33,8 @@ const MAX_FILE_BYTES: u64 = 1 << 20;
 /// How long another process may change the tokens, and how often it is looked whether it still does.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
-/// Ending of the file that says when tokens were last used, and how often it is written.
-const USED: &str = ".used";
-const WRITE_USES_EVERY: Duration = Duration::from_secs(60);
+/// Most links that lead from one to the next.
+const MAX_LINKS: u32 = 40;
 
 /// A SHA-256.
 pub(super) type Hash = [u8; 32];
@@ -109,8 +108,7 @@ pub struct TokenFile {
     path: PathBuf,
     /// As it was when it was read last.
     known: Mutex<Option<(Stamp, Arc<[Token]>)>>,
-    /// When each was last used, and whether that is written.
-    used: Mutex<Used>,
+    pub(super) uses: Mutex<Uses>,
 }
 
 /// What tells whether a file is another than before.
@@ -128,13 +126,6 @@ impl Stamp {
     }
 }
 
-/// When tokens were last used, by their names.
-#[derive(Debug, Default)]
-struct Used {
-    last: BTreeMap<String, Timestamp>,
-    written_at: Option<Instant>,
-}
-
 /// The hash of a secret.
 pub(super) fn hash(secret: &str) -> Hash {
     Sha256::digest(secret.as_bytes()).into()
@@ -150,7 +141,7 @@ pub(super) fn random_text() -> Result<String, TokenError> {
 impl TokenFile {
     /// The file at this path, which need not be there.
     pub fn new(path: PathBuf) -> TokenFile {
-        TokenFile { path, known: Mutex::new(None), used: Mutex::default() }
+        TokenFile { path, known: Mutex::new(None), uses: Mutex::default() }
     }
 
     /// The tokens as they are now.
@@ -227,33 +218,15 @@ impl TokenFile {
         Ok(tokens.len() < before)
     }
 
-    /// Notes that a token was used. What was used so lately that it is not written yet is lost with the process.
-    pub fn note_use(&self, name: &str, now: Timestamp) {
-        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        used.last.insert(name.to_owned(), now);
-        if used.written_at.is_some_and(|at| at.elapsed() < WRITE_USES_EVERY) {
-            return;
-        }
-        used.written_at = Some(Instant::now());
-        let mut all = self.last_uses();
-        all.append(&mut used.last);
-        if let Err(error) = self.write_beside(USED, &mut |file| serde_json::to_writer(file, &all).map_err(Into::into)) {
-            tracing::warn!(%error, "when tokens were used was not written");
-        }
-    }
-
-    /// When tokens were last used, by their names; a minute late.
-    pub fn last_uses(&self) -> BTreeMap<String, Timestamp> {
-        let text = secret::text(&self.beside(USED)).ok();
-        text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
-    }
-
     /// Keeps other processes from changing the tokens, until what is returned is dropped.
     fn lock(&self) -> Result<File, TokenError> {
         let failed = |cause| TokenError::File { path: self.path.clone(), cause };
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(self.folder()).map_err(failed)?;
-        let path = self.beside(".lock");
-        let file = File::options().create(true).append(true).mode(0o600).open(path).map_err(failed)?;
+        // A pipe would wait for a reader.
+        let never_waits = nix::fcntl::OFlag::O_NONBLOCK.bits();
+        let mut options = File::options();
+        options.create(true).append(true).mode(0o600).custom_flags(never_waits);
+        let file = options.open(self.beside(".lock")).map_err(failed)?;
         let give_up_at = Instant::now() + LOCK_TIMEOUT;
         loop {
             match file.try_lock() {
@@ -265,13 +238,23 @@ impl TokenFile {
         }
     }
 
-    fn folder(&self) -> &Path {
-        self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    /// The file itself, where its name is that of a link: that file is written anew, and the link stays.
+    fn real_path(&self) -> PathBuf {
+        let mut path = self.path.clone();
+        for _ in 0..MAX_LINKS {
+            let Ok(target) = std::fs::read_link(&path) else { break };
+            path = folder_of(&path).join(target);
+        }
+        path
+    }
+
+    fn folder(&self) -> PathBuf {
+        folder_of(&self.real_path()).to_owned()
     }
 
     /// A file beside that of the tokens.
-    fn beside(&self, ending: &str) -> PathBuf {
-        let mut path = self.path.clone().into_os_string();
+    pub(super) fn beside(&self, ending: &str) -> PathBuf {
+        let mut path = self.real_path().into_os_string();
         path.push(ending);
         path.into()
     }
@@ -287,7 +270,7 @@ impl TokenFile {
     }
 
     /// Beside the file, for its owner alone, then renamed.
-    fn write_beside(
+    pub(super) fn write_beside(
         &self,
         ending: &str,
         content: &mut dyn FnMut(&mut tempfile::NamedTempFile) -> std::io::Result<()>,
@@ -299,6 +282,10 @@ impl TokenFile {
         file.persist(self.beside(ending)).map_err(|error| failed(error.error))?;
         Ok(())
     }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn parse(path: &Path, text: &str) -> Result<Vec<Token>, TokenError> {
@@ -410,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_has_its_day_and_when_it_was_used_are_kept() {
+    fn a_token_has_its_day() {
         let (folder, file) = file();
         let now: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
         let later = "2026-04-02T03:04:05Z".parse().unwrap();
@@ -419,8 +406,23 @@ mod tests {
         let token = again.tokens().unwrap()[0].clone();
         assert_eq!(token.expires_at, Some(later));
         assert!(!token.has_expired(now) && token.has_expired(later));
-        assert_eq!(again.last_uses().get("guest"), None);
-        file.note_use("guest", later);
-        assert_eq!(again.last_uses().get("guest"), Some(&later));
+    }
+
+    #[test]
+    fn a_token_that_is_out_is_out_of_the_file_that_a_link_leads_to() {
+        let (folder, _file) = file();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::create_dir(at("etc")).unwrap();
+        std::os::unix::fs::symlink("etc/tokens", at("middle")).unwrap();
+        std::os::unix::fs::symlink(at("middle"), at("tokens")).unwrap();
+        let file = TokenFile::new(at("tokens"));
+        // Where the file is not there yet, it is made where the link leads to.
+        file.add("leaked", Role::Admin, Timestamp::UNIX_EPOCH, None).unwrap();
+        file.add("stays", Role::View, Timestamp::UNIX_EPOCH, None).unwrap();
+        assert!(file.remove("leaked").unwrap());
+        assert!(at("tokens").is_symlink() && at("middle").is_symlink());
+        let names: Vec<String> =
+            TokenFile::new(at("etc/tokens")).tokens().unwrap().iter().map(|token| token.name.clone()).collect();
+        assert_eq!(names, ["stays"]);
     }
 }

@@ -91,12 +91,13 @@ impl HttpFrontend {
         Ok(HttpFrontend { now, door: Some(door) })
     }
 
-    /// Looks at the address, the certificate and the tokens; what is wrong about each, or nothing.
+    /// Looks at the address, the certificate and the tokens, and keeps when those were used; what is wrong about each, or nothing.
     pub(super) async fn look(&mut self) -> Result<Vec<(&'static str, Option<String>)>, LabError> {
         let Some(door) = &mut self.door else { return Ok(Vec::new()) };
         if door.server.is_none() && door.tried_at.elapsed() >= TRY_AGAIN {
             door.listen().await?;
         }
+        door.api.write_uses(false);
         let tls = door.tls.as_mut().and_then(Certificate::look);
         let tokens =
             door.tokens.as_ref().and_then(|file| file.tokens().err()).map(|error| format!("failed to {error}"));
@@ -117,6 +118,7 @@ impl HttpFrontend {
     pub(super) async fn stop(&mut self) {
         if let Some(Door { api, server, .. }) = self.door.take() {
             drop(server);
+            api.write_uses(true);
             api.ended().await;
         }
     }
