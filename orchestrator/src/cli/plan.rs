@@ -5,7 +5,7 @@ use clap::Args;
 use crate::cli::context::Context;
 use crate::cli::exit;
 use crate::cli::table::Table;
-use crate::lab::LabError;
+use crate::lab::{LabError, PlannedSweep};
 use crate::report;
 
 const COLUMNS: [&str; 13] = [
@@ -31,7 +31,7 @@ pub(super) struct PlanArguments {
 }
 
 pub(super) fn run(context: &Context, arguments: &PlanArguments) -> Result<u8, LabError> {
-    let plan = context.lab.plan(&arguments.config)?.plan;
+    let PlannedSweep { plan, inventory, .. } = context.lab.plan(&arguments.config)?;
     let jobs = plan.jobs.iter().map(|job| (job, ""));
     let skipped = plan.skipped.iter().map(|skipped| (&skipped.job, skipped.reason.as_str()));
     let rows = jobs.chain(skipped).map(|(job, reason)| {
@@ -51,6 +51,6 @@ pub(super) fn run(context: &Context, arguments: &PlanArguments) -> Result<u8, La
             job.model.macs.map(|macs| macs.to_string()).unwrap_or_default(),
         ]
     });
-    Table::new(&COLUMNS, rows).text(report::plan_text(&plan)).json(&plan).print(context.format)?;
+    Table::new(&COLUMNS, rows).text(report::plan_text(&plan, &inventory)).json(&plan).print(context.format)?;
     Ok(if plan.jobs.is_empty() { exit::NOTHING } else { exit::OK })
 }

@@ -74,12 +74,12 @@ impl Lab {
         if let Order::File(file, names) = order {
             self.refuse_unknown(file, names.as_deref().unwrap_or_default())?;
         }
-        let plan = self.plan_order(order)?.plan;
+        let PlannedSweep { plan, inventory, .. } = self.plan_order(order)?;
         let mut skipped: BTreeMap<String, usize> = BTreeMap::new();
         for cell in &plan.skipped {
             *skipped.entry(cell.reason.clone()).or_default() += 1;
         }
-        Ok(PlanPreview { jobs: plan.jobs.len(), estimate: planner::estimate(&plan), skipped })
+        Ok(PlanPreview { jobs: plan.jobs.len(), estimate: planner::estimate(&plan, &inventory), skipped })
     }
 
     /// Refuses a file that is no sweep, and devices that no farm file has.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::domain::{Job, Plan};
+use crate::domain::{Device, Inventory, Job, Plan};
 
 /// What a run needs beside its loops: starting, loading the model, the first inference, and bringing the samples back.
 const OVERHEAD_SECONDS: f64 = 2.0;
@@ -12,7 +12,7 @@ const ASSUMED_MACS_PER_SECOND: f64 = 10e9;
 /// How long a plan will take.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlanEstimate {
-    /// All of it, with the devices in parallel: the longest of `devices`.
+    /// All of it: the devices in parallel, but for those that share what only one, or only some, may have.
     pub seconds: f64,
     /// Each device with jobs, in the order of the plan.
     pub devices: Vec<DeviceEstimate>,
@@ -29,8 +29,9 @@ pub struct DeviceEstimate {
     pub seconds: f64,
 }
 
-/// Estimates a plan by the limits of its jobs, whatever these took before.
-pub fn estimate(plan: &Plan) -> PlanEstimate {
+/// Estimates a plan by the limits of its jobs, whatever these took before. Of the devices it is taken what they share:
+/// an `exclusive` machine is one device's at a time, and of a farm with `max_parallel` no more are worked on at once.
+pub fn estimate(plan: &Plan, inventory: &Inventory) -> PlanEstimate {
     let mut devices: Vec<DeviceEstimate> = Vec::new();
     for job in &plan.jobs {
         let index = devices.iter().position(|estimate| estimate.device == job.device).unwrap_or_else(|| {
@@ -40,7 +41,40 @@ pub fn estimate(plan: &Plan) -> PlanEstimate {
         devices[index].jobs += 1;
         devices[index].seconds += job_seconds(job, None);
     }
-    PlanEstimate { seconds: devices.iter().map(|device| device.seconds).fold(0.0, f64::max), devices }
+    PlanEstimate { seconds: together(&devices, inventory), devices }
+}
+
+/// When the last device is done: each begins, in the order of the plan, once what it shares with others is free, and
+/// keeps it until its jobs are done.
+fn together(estimates: &[DeviceEstimate], inventory: &Inventory) -> f64 {
+    let mut waiting: Vec<&DeviceEstimate> = estimates.iter().collect();
+    let mut working: Vec<(&Device, f64)> = Vec::new();
+    let (mut now, mut last) = (0.0_f64, 0.0_f64);
+    while !waiting.is_empty() {
+        waiting.retain(|estimate| {
+            let ends_at = now + estimate.seconds;
+            let device = inventory.devices.iter().find(|device| device.name == estimate.device);
+            if device.is_some_and(|device| has_to_wait(device, &working)) {
+                return true;
+            }
+            working.extend(device.map(|device| (device, ends_at)));
+            last = last.max(ends_at);
+            false
+        });
+        // Who waits does so for one that works.
+        let next = working.iter().map(|(_, ends_at)| *ends_at).fold(f64::INFINITY, f64::min);
+        now = now.max(if next.is_finite() { next } else { last });
+        working.retain(|(_, ends_at)| *ends_at > now);
+    }
+    last
+}
+
+/// Whether what a device shares is taken by those that are worked on.
+fn has_to_wait(device: &Device, working: &[(&Device, f64)]) -> bool {
+    let machine = device.exclusive.as_ref();
+    let of_farm = working.iter().filter(|(other, _)| other.farm == device.farm).count();
+    let is_full = device.max_parallel.is_some_and(|most| of_farm >= usize::try_from(most.max(1)).unwrap_or(usize::MAX));
+    is_full || machine.is_some() && working.iter().any(|(other, _)| other.exclusive.as_ref() == machine)
 }
 
 /// Estimates a job: as long as it took before, if that is known, or else from its limits and the size of its network.

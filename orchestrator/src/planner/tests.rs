@@ -326,12 +326,42 @@ fn estimates() {
     assert_eq!(job_seconds(&huge, Some(Duration::from_secs(40))), 40.0);
     // The longest of the devices counts.
     plan.jobs[0].run_seconds = 1.0;
-    let estimated = estimate(&plan);
+    let estimated = estimate(&plan, &inventory);
     let devices: Vec<_> = estimated.devices.iter().map(|d| (d.device.as_str(), d.jobs, d.seconds)).collect();
     assert_eq!(devices, [("host", 2, 7.0), ("slow", 2, 12.0)]);
     assert_eq!(estimated.seconds, 12.0);
     let empty = Plan { sweep: String::new(), jobs: Vec::new(), skipped: Vec::new() };
-    assert_eq!(estimate(&empty).seconds, 0.0);
+    assert_eq!(estimate(&empty, &inventory).seconds, 0.0);
+}
+
+#[test]
+fn devices_that_share_are_estimated_one_after_the_other() {
+    let job = |device: &str, seconds: f64| Job { run_seconds: seconds, ..sample::job(device, "mobilenet_v2") };
+    let on = |name: &str, exclusive: Option<&str>, max_parallel: Option<u32>| Device {
+        exclusive: exclusive.map(str::to_owned),
+        max_parallel,
+        farm: if max_parallel.is_some() { "small".to_owned() } else { "large".to_owned() },
+        ..sample::device(name)
+    };
+    let seconds = |devices: Vec<Device>| {
+        let jobs = devices.iter().zip([1.0, 2.0, 1.0, 0.5]).map(|(device, seconds)| job(&device.name, seconds));
+        let plan = Plan { sweep: String::new(), jobs: jobs.collect(), skipped: Vec::new() };
+        let estimated = estimate(&plan, &Inventory { devices, host_target: None });
+        (estimated.seconds, estimated.devices.len())
+    };
+    let bench = Some("bench-pc");
+    assert_eq!(seconds(vec![on("a", None, None), on("b", None, None), on("c", None, None)]), (2.0, 3));
+    assert_eq!(seconds(vec![on("a", bench, None), on("b", bench, None), on("c", bench, None)]), (4.0, 3));
+    // Another machine is another one's, and whoever shares nothing waits for nobody.
+    assert_eq!(seconds(vec![on("a", bench, None), on("b", Some("other"), None), on("c", bench, None)]), (2.0, 3));
+    // Two places: the third begins when the first is done, the fourth when the others are.
+    let four = ["a", "b", "c", "d"].map(|name| on(name, None, Some(2)));
+    assert_eq!(seconds(four.to_vec()), (2.5, 4));
+    let one_by_one = ["a", "b", "c", "d"].map(|name| on(name, None, Some(1)));
+    assert_eq!(seconds(one_by_one.to_vec()), (4.5, 4));
+    // A device that no farm file has any more is nobody's to wait for.
+    let plan = Plan { sweep: String::new(), jobs: vec![job("gone", 3.0)], skipped: Vec::new() };
+    assert_eq!(estimate(&plan, &Inventory { devices: Vec::new(), host_target: None }).seconds, 3.0);
 }
 
 fn any_pattern() -> impl Strategy<Value = CellPattern> {

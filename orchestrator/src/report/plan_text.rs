@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::grid::{Grid, GridColumn};
 use super::tensors::inputs_text;
-use crate::domain::{Job, Plan};
+use crate::domain::{Inventory, Job, Plan};
 use crate::planner;
 use crate::wording::{duration_text, single_line};
 
@@ -23,7 +23,7 @@ const COLUMNS: [(&str, bool); 11] = [
 
 /// The plan as a table: what runs, what doesn't and why, and how long it will take by the limits of its jobs: earlier
 /// runs are not looked at, so that the same plan gives the same bytes.
-pub fn plan_text(plan: &Plan) -> String {
+pub fn plan_text(plan: &Plan, inventory: &Inventory) -> String {
     let columns = COLUMNS.map(|(name, is_number)| GridColumn { name: name.to_owned(), is_number });
     let row = |job: &Job| {
         let mut cells = axes(job);
@@ -42,10 +42,14 @@ pub fn plan_text(plan: &Plan) -> String {
     text.push_str(&accuracy(plan));
     text.push_str(&short_of_time(plan));
     if !plan.jobs.is_empty() {
-        let about = time(planner::estimate(plan).seconds);
-        text.push_str(&format!(
-            "\nestimated time: {about}, devices in parallel; by the limits of the jobs, not by earlier runs\n"
-        ));
+        let estimate = planner::estimate(plan, inventory);
+        let longest = estimate.devices.iter().map(|device| device.seconds).fold(0.0, f64::max);
+        let how = match estimate.seconds > longest {
+            true => "devices one after the other where they share a machine or the places of a farm",
+            false => "devices in parallel",
+        };
+        let about = time(estimate.seconds);
+        text.push_str(&format!("\nestimated time: {about}, {how}; by the limits of the jobs, not by earlier runs\n"));
     }
     text
 }

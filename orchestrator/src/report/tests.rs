@@ -218,7 +218,14 @@ fn plan_as_text() {
         }],
         jobs: vec![sample::job("board-1", "mobilenet_v2"), other],
     };
-    insta::assert_snapshot!(plan_text(&plan));
+    let inventory = |exclusive: Option<&str>| {
+        let device = |name| crate::domain::Device { exclusive: exclusive.map(str::to_owned), ..sample::device(name) };
+        crate::domain::Inventory { devices: vec![device("board-1"), device("board-2")], host_target: None }
+    };
+    let text = plan_text(&plan, &inventory(Some("bench-pc")));
+    assert!(text.contains("estimated time: 5.2s, devices one after the other where they share a machine"), "{text}");
+    let text = plan_text(&plan, &inventory(None));
+    insta::assert_snapshot!(text);
 }
 
 #[test]
