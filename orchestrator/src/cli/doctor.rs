@@ -40,6 +40,7 @@ pub(super) async fn run(context: &Context) -> Result<u8, LabError> {
         finding("tls", false, context.lab.believed(), TRUST_REMEDY),
     ];
     findings.extend(daemon(context));
+    findings.extend(notifications(context));
     findings.extend(other_machines(context).await);
     let broken = findings.iter().any(|finding| finding.required && !finding.ok);
     let rows = findings.iter().map(|finding| {
@@ -192,6 +193,19 @@ fn daemon(context: &Context) -> Option<Finding> {
     let status = context.lab.daemon_status().filter(|_| context.lab.daemon_is_running())?;
     let outcome = if status.troubles.is_empty() { Ok(status.line()) } else { Err(status.troubles.join("; ")) };
     Some(finding("daemon", false, outcome, "mend what it names; it goes away by itself then"))
+}
+
+/// Whether the secrets of those who are told can be had; nothing where nobody is, or the file can't be read.
+fn notifications(context: &Context) -> Option<Finding> {
+    let channels = context.lab.daemon_rules(&context.lab.daemon_config()).ok()?.channels;
+    if channels.is_empty() {
+        return None;
+    }
+    let outcome = match context.lab.channel_faults(&channels) {
+        None => Ok(format!("{} ways to tell; their secrets can be read", channels.len())),
+        Some(faults) => Err(faults),
+    };
+    Some(finding("notifications", false, outcome, "mend what it names; a variable is the daemon's own"))
 }
 
 fn agent(context: &Context) -> Finding {

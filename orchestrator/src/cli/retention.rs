@@ -34,7 +34,7 @@ pub(super) fn run(context: &Context, arguments: &RetentionArguments) -> Result<u
         (false, true) => Tidying::Confirmed,
         (false, false) => Tidying::Bounded,
     };
-    let removals = context.lab.tidy(&retention, how)?;
+    let removals = context.lab.tidy(&retention, how, Some(context.lab.person()))?;
     let header = ["kind", "name", "mb", "why"];
     let rows = removals.iter().map(|Removal { kind, leaving }| {
         let mb = format!("{:.1}", leaving.bytes as f64 / 1e6);

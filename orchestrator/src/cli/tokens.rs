@@ -11,6 +11,7 @@ use crate::cli::exit;
 use crate::cli::print::{print_lines, say};
 use crate::cli::table::Table;
 use crate::cli::words::one_of;
+use crate::config;
 use crate::lab::{ErrorKind, LabError};
 
 #[derive(Debug, Subcommand)]
@@ -37,13 +38,14 @@ pub(super) enum TokensVerb {
 }
 
 pub(super) fn run(context: &Context, verb: &TokensVerb) -> Result<u8, LabError> {
-    let (path, is_named) = path(context)?;
+    let (path, is_named) = path(context);
     let file = TokenFile::new(path.clone());
     match verb {
         TokensVerb::Add { name, role, lasts } => {
             let now = context.lab.now();
             let expires_at = lasts.map(|lasts| now.saturating_add(lasts).unwrap_or(Timestamp::MAX));
             let secret = file.add(name, *role, now, expires_at).map_err(failed)?;
+            context.lab.token_was_added(name, role.as_str());
             print_lines(&format!("{secret}\n"))?;
             say(&format!("{name} logs in with this token; {} has its hash alone", context.lab.short_path(&path)));
             if let Some(expires_at) = expires_at {
@@ -59,6 +61,9 @@ pub(super) fn run(context: &Context, verb: &TokensVerb) -> Result<u8, LabError> 
             let mut removed = false;
             for name in names {
                 let was_there = file.remove(name).map_err(failed)?;
+                if was_there {
+                    context.lab.token_was_removed(name);
+                }
                 say(&if was_there { format!("{name} is out") } else { format!("there is no token of {name}") });
                 removed |= was_there;
             }
@@ -85,11 +90,22 @@ fn failed(error: crate::api::TokenError) -> LabError {
     LabError::failed(ErrorKind::Usage, error)
 }
 
-/// The file that the daemon goes by, or would; and whether its configuration names one.
-fn path(context: &Context) -> Result<(PathBuf, bool), LabError> {
-    let config = context.lab.daemon_config();
-    let named = if config.is_file() { context.lab.daemon_rules(&config)?.access.tokens } else { None };
-    Ok(named.map_or_else(|| (context.lab.path(Path::new(".farm/tokens")), false), |path| (path, true)))
+/// The file that the daemon goes by, or would; and whether its configuration names one. Nothing else of the lab is
+/// read: a token that is to be out is out, whatever is faulty meanwhile.
+fn path(context: &Context) -> (PathBuf, bool) {
+    let (config, usual) = (context.lab.daemon_config(), context.lab.path(Path::new(".farm/tokens")));
+    if config.symlink_metadata().is_err() {
+        return (usual, false);
+    }
+    match config::tokens_file(&config) {
+        Ok(Some(path)) => (path, true),
+        Ok(None) => (usual, false),
+        Err(errors) => {
+            let (usual_name, faults) = (context.lab.short_path(&usual), LabError::from(errors).in_short());
+            say(&format!("which tokens the daemon goes by is not known, so this is about {usual_name}: {faults}"));
+            (usual, true)
+        }
+    }
 }
 
 fn list(context: &Context, file: &TokenFile) -> Result<u8, LabError> {

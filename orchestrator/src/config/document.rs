@@ -98,6 +98,22 @@ impl<T> Document<T> {
         self.find(path).0
     }
 
+    /// The text that stands there, if one does.
+    pub(super) fn text(&self, path: &[Step<'_>]) -> Option<&str> {
+        let mut node = self.root.as_ref()?;
+        for step in path {
+            node = match (step, &node.value) {
+                (Step::Field(field), Value::Map(entries)) => &entries.iter().find(|entry| entry.key == *field)?.value,
+                (Step::Item(index), Value::List(items)) => items.get(*index)?,
+                _ => return None,
+            };
+        }
+        match &node.value {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
     fn find(&self, path: &[Step<'_>]) -> (Span, Span) {
         let Some(mut node) = self.root.as_ref() else { return (Span::START, Span::START) };
         let mut spans = (node.span, node.span);

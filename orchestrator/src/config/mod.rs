@@ -9,6 +9,7 @@
 //!
 //! Never touches a device, never prints, and reads environment variables only through the function it is given.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
@@ -49,6 +50,7 @@ pub use daemon::{Access, DaemonConfig};
 pub use edit::{FieldChange, add_device, device_text, edit_device, remove_device, replace_device};
 pub use fault::{ConfigErrors, Fault, Place};
 
+use document::{Document, place};
 use source::Source;
 
 /// The models file that is used where a lab has none.
@@ -222,6 +224,51 @@ pub fn load_sweep(path: &Path, inventory: &Inventory, catalog: &Catalog) -> Resu
 /// Every fault of the file, and of the sweeps.
 pub fn load_daemon(path: &Path, inventory: &Inventory, catalog: &Catalog) -> Result<DaemonConfig, ConfigErrors> {
     daemon::load(read(path)?, inventory, catalog)
+}
+
+/// What can be said of a sweep file where what it refers to is faulty: its own structure.
+///
+/// # Errors
+/// Every fault of the file.
+pub fn check_sweep(path: &Path) -> Result<(), ConfigErrors> {
+    let document = Document::<sweep_file::SweepFile>::new(read(path)?);
+    ConfigErrors::unless_clean(Some(()), document.faults)
+}
+
+/// The same of a daemon file, and of the sweeps that it names.
+///
+/// # Errors
+/// Every fault of the files.
+pub fn check_daemon(path: &Path) -> Result<(), ConfigErrors> {
+    let document = Document::<daemon_file::DaemonFile>::new(read(path)?);
+    let schedules = document.content.map(|content| content.schedules).unwrap_or_default();
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let sweeps: BTreeSet<PathBuf> = schedules.iter().map(|schedule| folder.join(&schedule.sweep)).collect();
+    let own = ConfigErrors::unless_clean(Some(()), document.faults);
+    sweeps.iter().fold(own, |found, sweep| both(found, check_sweep(sweep)).map(drop))
+}
+
+/// The file of tokens that a daemon file names, whatever else is wrong with that file; `None` where it names none.
+///
+/// # Errors
+/// Its faults, where they keep that from being known.
+pub fn tokens_file(path: &Path) -> Result<Option<PathBuf>, ConfigErrors> {
+    let document = Document::<daemon_file::DaemonFile>::new(read(path)?);
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let named = document.text(place!["tokens", "file"]).map(|file| folder.join(file));
+    if named.is_some() { Ok(named) } else { ConfigErrors::unless_clean(Some(None), document.faults) }
+}
+
+/// Both, or every fault of the two.
+///
+/// # Errors
+/// When there is one.
+pub fn both<A, B>(one: Result<A, ConfigErrors>, other: Result<B, ConfigErrors>) -> Result<(A, B), ConfigErrors> {
+    match (one, other) {
+        (Ok(one), Ok(other)) => Ok((one, other)),
+        (Err(one), Err(other)) => Err(ConfigErrors { faults: [one.faults, other.faults].concat() }),
+        (Err(errors), Ok(_)) | (Ok(_), Err(errors)) => Err(errors),
+    }
 }
 
 /// Reads a table of results in CSV: ours (`results.csv`), or another's with the columns device, model, backend, status

@@ -10,7 +10,7 @@ use crate::schedule::{Current, Schedule, ScheduleState, Step, newly_due, next_st
 use crate::store::{NotificationKind, Store, StoreError};
 
 use super::task::Task;
-use super::{Daemon, TELL_EVERY, TRY_AGAIN, TRY_AGAIN_AT_LAST, TaskError};
+use super::{Daemon, LOOK_AT_FILES_EVERY, TELL_EVERY, TRY_AGAIN, TRY_AGAIN_AT_LAST, TaskError};
 
 impl Daemon {
     /// Notes how tasks ended that have.
@@ -64,6 +64,22 @@ impl Daemon {
         let (sweeps, rules) = (Arc::clone(&self.sweeps), rules.clone());
         let work = async move || sweeps.tidy(&rules).await;
         self.aside.insert("retention", Task::spawn(Arc::new(Stop::default()), work));
+    }
+
+    /// Looks whether the files of models are there, when it is time: at night it is too late to hear of it.
+    pub(super) async fn look_at_files(&mut self) {
+        let now = self.clock.now();
+        if !self.is_free("files of models").await || self.files_at.is_some_and(|next_at| now < next_at) {
+            return;
+        }
+        self.files_at = now.checked_add(LOOK_AT_FILES_EVERY).ok();
+        let in_force = self.schedules.iter().filter(|schedule| schedule.is_enabled);
+        let (sweeps, schedules) = (Arc::clone(&self.sweeps), in_force.cloned().collect::<Vec<_>>());
+        if schedules.is_empty() {
+            return self.note("files of models", None);
+        }
+        let work = async move || sweeps.look_at_files(&schedules).await;
+        self.aside.insert("files of models", Task::spawn(Arc::new(Stop::default()), work));
     }
 
     /// Tells what nobody was told of.

@@ -72,13 +72,20 @@ impl Sweeps for LabSweeps {
     }
 
     async fn tidy(&self, rules: &Retention) -> Result<(), TaskError> {
-        let removals = self.lab.tidy(rules, Tidying::Bounded)?;
+        let removals = self.lab.tidy(rules, Tidying::Bounded, None)?;
         tracing::info!(what = %Removal::summary(&removals, false), "retention");
         Ok(())
     }
 
     async fn notify(&self, channels: &[Channel]) -> Result<(), TaskError> {
         Ok(self.lab.notify(channels)?)
+    }
+
+    async fn look_at_files(&self, schedules: &[Schedule]) -> Result<(), TaskError> {
+        match self.lab.model_file_faults(schedules) {
+            None => Ok(()),
+            Some(faults) => Err(TaskError::Passing(faults)),
+        }
     }
 
     fn obstacle(&self) -> Option<String> {

@@ -35,6 +35,9 @@ const TRY_AGAIN: SignedDuration = SignedDuration::from_secs(30);
 /// The longest that takes.
 const TRY_AGAIN_AT_LAST: SignedDuration = SignedDuration::from_mins(5);
 
+/// How often it is looked whether the files of models are there.
+const LOOK_AT_FILES_EVERY: SignedDuration = SignedDuration::from_secs(15);
+
 /// How often it is looked whether there is anything to tell.
 const TELL_EVERY: SignedDuration = SignedDuration::from_secs(5);
 
@@ -70,6 +73,9 @@ pub trait Sweeps: Send + Sync {
     /// Tells by these channels what nobody was told of, and notes that.
     async fn notify(&self, channels: &[Channel]) -> Result<(), TaskError>;
 
+    /// Makes sure that the files of models that these schedules take from this host are there, and hold models.
+    async fn look_at_files(&self, schedules: &[Schedule]) -> Result<(), TaskError>;
+
     /// Why nothing can be begun now: no room for its results, for example.
     fn obstacle(&self) -> Option<String>;
 }
@@ -96,6 +102,8 @@ pub struct Daemon {
     retention: Option<(Retention, Timestamp)>,
     /// Who is told, and when it is next looked whether there is anything to tell.
     channels: (Vec<Channel>, Option<Timestamp>),
+    /// When it is next looked whether the files of models are there.
+    files_at: Option<Timestamp>,
     /// Work that is no sweep's, by what it is.
     aside: BTreeMap<&'static str, Task>,
     /// What is wrong now, by what it is about.
@@ -120,6 +128,7 @@ impl Daemon {
             probes: (None, None),
             retention: None,
             channels: (Vec::new(), None),
+            files_at: None,
             aside: BTreeMap::new(),
             troubles: BTreeMap::new(),
             again_at: BTreeMap::new(),
@@ -151,6 +160,7 @@ impl Daemon {
         let names: BTreeSet<&str> = schedules.iter().map(|schedule| schedule.name.as_str()).collect();
         self.troubles.retain(|about, _| about.strip_prefix("schedule ").is_none_or(|name| names.contains(name)));
         self.again_at.clear();
+        self.files_at = None;
         self.schedules = schedules;
     }
 
@@ -169,6 +179,11 @@ impl Daemon {
                 }
             }
         }
+    }
+
+    /// Who is told.
+    pub fn channels(&self) -> &[Channel] {
+        &self.channels.0
     }
 
     /// What it goes by.
@@ -224,6 +239,7 @@ impl Daemon {
         self.note("store", trouble);
         self.look_at_probes().await;
         self.look_at_retention().await;
+        self.look_at_files().await;
     }
 
     /// Starts no more jobs, and waits for those under way; returns when they have ended, or after this time. What still

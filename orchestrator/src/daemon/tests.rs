@@ -83,6 +83,10 @@ impl Sweeps for Fake {
         Ok(())
     }
 
+    async fn look_at_files(&self, _: &[Schedule]) -> Result<(), TaskError> {
+        Ok(())
+    }
+
     async fn tidy(&self, _: &Retention) -> Result<(), TaskError> {
         Fake::lock(&self.begun).push("tidied".to_owned());
         Ok(())

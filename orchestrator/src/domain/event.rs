@@ -156,6 +156,43 @@ pub enum EventKind {
         /// Its name.
         schedule: String,
     },
+    /// A person made a token.
+    TokenAdded {
+        /// Who.
+        by: String,
+        /// Whose it is.
+        name: String,
+        /// What it lets its owner do.
+        role: String,
+    },
+    /// A person took a token out.
+    TokenRemoved {
+        /// Who.
+        by: String,
+        /// Whose it was.
+        name: String,
+    },
+    /// A person keeps a sweep, whatever the rules of retention say.
+    SweepPinned {
+        /// Who.
+        by: String,
+        /// The sweep. It may leave before the event does.
+        sweep: SweepId,
+    },
+    /// A person lets the rules of retention hold for a sweep again.
+    SweepUnpinned {
+        /// Who.
+        by: String,
+        /// The sweep.
+        sweep: SweepId,
+    },
+    /// A person changed what a farm file says of the device.
+    DeviceEdited {
+        /// Who.
+        by: String,
+        /// What was done: `added to farms/lab.yaml`.
+        what: String,
+    },
     /// The clock of the host jumped: what goes by it is held back.
     ClockJumped {
         /// By how much it is off: ahead, or back where it is negative.
@@ -178,6 +215,9 @@ pub enum EventKind {
         bytes: u64,
         /// By which part of the rules.
         why: String,
+        /// Who had it done; none where the daemon did it by itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
     },
     /// A command of the device's farm entry was run on this host.
     HostCommand {

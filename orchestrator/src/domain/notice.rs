@@ -11,6 +11,17 @@ pub enum Channel {
     Email(Email),
 }
 
+impl Channel {
+    /// Where the secret is found that it takes, if it takes one.
+    pub fn secret(&self) -> Option<&SecretSource> {
+        match self {
+            Channel::Webhook(webhook) => webhook.secret.as_ref(),
+            Channel::Email(email) => email.login.as_ref().map(|(_, password)| password),
+            Channel::Command(_) => None,
+        }
+    }
+}
+
 /// An HTTP server that takes messages as JSON.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Webhook {

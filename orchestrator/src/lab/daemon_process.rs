@@ -1,5 +1,7 @@
 //! The daemon of a lab as other processes see it: whether one runs, what it is told to read, what it is at.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fs::{File, Permissions, TryLockError};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
@@ -9,7 +11,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{self, DaemonConfig};
-use crate::domain::{DaemonStatus, SweepId};
+use crate::domain::{Channel, DaemonStatus, SecretSource, SweepId, TransportConfig};
 use crate::lease::{Holder, is_holder_gone};
 
 use super::{Lab, LabError, Overrides};
@@ -40,6 +42,15 @@ struct WrittenStatus<'a> {
     url: Option<&'a str>,
 }
 
+/// Variables of the environment that the files of a lab name.
+#[derive(Debug)]
+pub struct NamedVariables {
+    /// Those that stand for a part of a text: a host, a path.
+    pub plain: BTreeSet<String>,
+    /// Those that hold a secret.
+    pub secret: BTreeSet<String>,
+}
+
 /// The word that this process is the lab's daemon. The kernel gives it back, however the process ends; one that ends by
 /// itself takes its name out, too.
 pub struct DaemonLock {
@@ -60,8 +71,44 @@ impl Lab {
     /// # Errors
     /// When it is faulty, with its place.
     pub fn daemon_rules(&self, path: &Path) -> Result<DaemonConfig, LabError> {
-        let inventory = self.inventory()?;
-        let catalog = self.catalog()?;
+        self.daemon_rules_with(path, &|name| self.variable(name))
+    }
+
+    /// The variables that the daemon's file, and the files that it goes by, name.
+    ///
+    /// # Errors
+    /// When one of them is faulty, with its place.
+    pub fn named_variables(&self, path: &Path) -> Result<NamedVariables, LabError> {
+        let asked = RefCell::new(BTreeSet::new());
+        let lookup = |name: &str| {
+            asked.borrow_mut().insert(name.to_owned());
+            self.variable(name)
+        };
+        let rules = self.daemon_rules_with(path, &lookup)?;
+        let of_channels = rules.channels.iter().filter_map(Channel::secret);
+        let devices = self.inventory()?.devices;
+        let of_devices = devices.iter().filter_map(|device| match &device.transport {
+            TransportConfig::Ssh(endpoint) => endpoint.password.as_ref(),
+            _ => None,
+        });
+        let variable = |secret: &SecretSource| match secret {
+            SecretSource::Environment(name) => Some(name.clone()),
+            SecretSource::File(_) => None,
+        };
+        let secret: BTreeSet<String> = of_channels.chain(of_devices).filter_map(variable).collect();
+        let plain = asked.into_inner().into_iter().filter(|name| name != "HOME" && !secret.contains(name)).collect();
+        Ok(NamedVariables { plain, secret })
+    }
+
+    fn daemon_rules_with(
+        &self,
+        path: &Path,
+        lookup: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<DaemonConfig, LabError> {
+        let (inventory, catalog) = match self.declared(lookup) {
+            Ok(declared) => declared,
+            Err(errors) => config::both(Err(errors), config::check_daemon(path)).map(|(declared, ())| declared)?,
+        };
         Ok(config::load_daemon(path, &inventory, &catalog)?)
     }
 

@@ -21,6 +21,9 @@ pub enum ErrorKind {
     Unavailable,
 }
 
+/// Most faults that a line names.
+const MOST_IN_SHORT: usize = 5;
+
 /// Why a lab did not do what it was asked.
 #[derive(Debug)]
 pub struct LabError {
@@ -134,6 +137,18 @@ impl LabError {
     pub fn text(&self) -> String {
         let hints: String = self.hints.iter().map(|hint| format!(" ({hint})")).collect();
         format!("{self}{hints}")
+    }
+}
+
+impl LabError {
+    /// What is wrong, on one line: of several faults, the first line of each, or of the first ones.
+    pub fn in_short(&self) -> String {
+        let faults: Vec<&str> = self.message.split("\n\n").filter_map(|fault| fault.lines().next()).collect();
+        let shown = faults.iter().take(MOST_IN_SHORT).copied().collect::<Vec<_>>().join("; ");
+        match faults.len().saturating_sub(MOST_IN_SHORT) {
+            0 => shown,
+            more => format!("{shown}; and {more} more"),
+        }
     }
 }
 

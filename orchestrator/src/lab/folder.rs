@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use crate::catalog::{self, DownloadSettings};
-use crate::config;
+use crate::config::{self, ConfigErrors};
 use crate::domain::{Catalog, Inventory};
 use crate::runners::{HOST_TARGET, Runners, SourceHashes, enclosing_workspace, origin_workspace};
 use crate::store::{self, Store};
@@ -40,12 +40,15 @@ impl Lab {
     /// # Errors
     /// When a file is faulty, with its place.
     pub fn inventory(&self) -> Result<Inventory, LabError> {
-        let lookup = |name: &str| self.variable(name);
+        Ok(self.read_inventory(&|name| self.variable(name))?)
+    }
+
+    fn read_inventory(&self, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Inventory, ConfigErrors> {
         let paths = self.farm_paths();
         let inventory = if !self.overrides.farms.is_empty() || paths.iter().all(|folder| folder.is_dir()) {
-            config::load_inventory(&paths, &lookup)?
+            config::load_inventory(&paths, lookup)?
         } else {
-            config::load_embedded_inventory(&lookup)?
+            config::load_embedded_inventory(lookup)?
         };
         Ok(Inventory { host_target: Some(HOST_TARGET.to_owned()), ..inventory })
     }
@@ -55,14 +58,31 @@ impl Lab {
     /// # Errors
     /// When a file is faulty, with its place.
     pub fn catalog(&self) -> Result<Catalog, LabError> {
+        Ok(self.read_catalog(&|name| self.variable(name))?)
+    }
+
+    /// Both, for what refers to both; `lookup` looks up variables.
+    ///
+    /// # Errors
+    /// Every fault of all the files: whoever mends one is told of the others, too.
+    pub(super) fn declared(
+        &self,
+        lookup: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<(Inventory, Catalog), ConfigErrors> {
+        config::both(self.read_inventory(lookup), self.read_catalog(lookup))
+    }
+
+    fn read_catalog(&self, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Catalog, ConfigErrors> {
         let file = self.root.join("configs").join("models.yaml");
-        let path = self.overrides.models.clone().or_else(|| file.is_file().then_some(file));
+        let path = self.overrides.models.clone().or_else(|| is_there(&file).then_some(file));
         let file = self.root.join("configs").join("backends.yaml");
-        let backends = file.is_file().then_some(file);
-        let backends = config::load_backends(backends.as_deref(), catalog::builtin_backends())?;
+        let backends = is_there(&file).then_some(file);
+        let backends = config::load_backends(backends.as_deref(), catalog::builtin_backends());
         let file = self.root.join("configs").join("datasets.yaml");
-        let datasets = config::load_datasets(file.is_file().then_some(file).as_deref())?;
-        Ok(Catalog { datasets, ..config::load_catalog(path.as_deref(), backends, &|name| self.variable(name))? })
+        let datasets = config::load_datasets(is_there(&file).then_some(file).as_deref());
+        let models = config::load_catalog(path.as_deref(), Vec::new(), lookup);
+        let ((models, backends), datasets) = config::both(config::both(models, backends), datasets)?;
+        Ok(Catalog { backends, datasets, ..models })
     }
 
     /// The folder of files that can be had again: models, and parts of downloads.
@@ -226,4 +246,9 @@ impl Lab {
             below => below.unwrap_or(path).display().to_string(),
         }
     }
+}
+
+/// Whether something has this name, be it a link that leads nowhere: what is there is told of where it can't be read.
+fn is_there(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
 }

@@ -12,6 +12,7 @@ use crate::store::Store;
 
 use devices::KnownDevices;
 
+mod acts;
 mod checks;
 mod clock;
 mod daemon_process;
@@ -37,7 +38,7 @@ pub use crate::planner::DeviceEstimate;
 pub use crate::store::people::LONGEST_LOCK;
 pub use crate::store::{StoreCheck, SweepCounts, Vacuumed};
 pub use clock::{ACCEPT_CLOCK, ClockState};
-pub use daemon_process::DaemonLock;
+pub use daemon_process::{DaemonLock, NamedVariables};
 pub use devices::{LabDevice, Question, check_lock_reason, declared_in};
 pub use environment::{Environment, Overrides};
 pub use error::{ErrorKind, LabError};

@@ -14,6 +14,13 @@ use super::{Lab, LabError};
 const FRESH: SignedDuration = SignedDuration::from_hours(24);
 
 impl Lab {
+    /// Why these channels would tell nobody, as far as that is known before there is anything to tell.
+    pub fn channel_faults(&self, channels: &[Channel]) -> Option<String> {
+        let faults = notify::faults(channels, &|name| self.variable(name));
+        let faults: Vec<String> = faults.iter().map(|fault| format!("failed to {fault}")).collect();
+        Some(faults.join("; ")).filter(|faults| !faults.is_empty())
+    }
+
     /// Tells by these channels of each sweep that is over, of each device that came into quarantine, and of devices
     /// that were found unfit before a sweep; blocks meanwhile.
     ///

@@ -60,8 +60,10 @@ impl Lab {
         config: String,
         devices: Option<Vec<DeviceSelector>>,
     ) -> Result<PlannedSweep, LabError> {
-        let inventory = self.inventory()?;
-        let catalog = self.catalog()?;
+        let (inventory, catalog) = match self.declared(&|name| self.variable(name)) {
+            Ok(declared) => declared,
+            Err(errors) => config::both(Err(errors), config::check_sweep(file)).map(|(declared, ())| declared)?,
+        };
         let mut sweep = config::load_sweep(file, &inventory, &catalog)?;
         sweep.devices = devices.unwrap_or(sweep.devices);
         let mut catalog = self.with_found_files(catalog, &|name, kind| sweep.names_files(name, kind));

@@ -60,17 +60,18 @@ pub enum Tidying {
 }
 
 impl Lab {
-    /// Takes out what these rules do not keep, or only says what that is. Each thing that leaves is an event, and told.
+    /// Takes out what these rules do not keep, or only says what that is. Each thing that leaves is an event, and told;
+    /// `by` is the person who has it done, where one does.
     ///
     /// # Errors
     /// When the clock is in doubt, or more than the share of the rules would leave: then nothing has left. When
     /// something can't be taken out; the rest stays until the next time.
-    pub fn tidy(&self, retention: &Retention, how: Tidying) -> Result<Vec<Removal>, LabError> {
+    pub fn tidy(&self, retention: &Retention, how: Tidying, by: Option<String>) -> Result<Vec<Removal>, LabError> {
         let store = self.store()?;
         if how != Tidying::Shown {
             self.needs_clock("retention")?;
         }
-        Tidy { lab: self, store: store.as_ref(), now: self.now(), how }.run(retention)
+        Tidy { lab: self, store: store.as_ref(), now: self.now(), how, by }.run(retention)
     }
 }
 
@@ -79,6 +80,8 @@ struct Tidy<'a> {
     store: &'a dyn Store,
     now: Timestamp,
     how: Tidying,
+    /// Who has it done.
+    by: Option<String>,
 }
 
 /// What leaves by rules of age, before any of it has left.
@@ -212,7 +215,7 @@ impl Tidy<'_> {
     fn removed(&self, kind: &'static str, leaving: Leaving) -> Result<Removal, LabError> {
         if !self.is_dry() {
             let Leaving { name, bytes, why } = leaving.clone();
-            let kind = EventKind::Removed { kind: kind.to_owned(), name, bytes, why };
+            let kind = EventKind::Removed { kind: kind.to_owned(), name, bytes, why, by: self.by.clone() };
             let event = Event { at: self.now, sweep_id: None, device: None, job_id: None, run_id: None, kind };
             self.lab.remark(&event_sentence(&event).unwrap_or_default());
             self.store.append_event(&event)?;

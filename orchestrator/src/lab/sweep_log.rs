@@ -3,6 +3,8 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::wording::printable_json;
+
 use super::LabError;
 
 /// The files that the log of this process is written to, as JSON Lines: one for each sweep that is under way.
@@ -59,11 +61,34 @@ pub struct SweepLogWriter(SweepLogs);
 
 impl Write for SweepLogWriter {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.files().iter_mut().try_for_each(|(_, file)| file.write_all(bytes))?;
+        // A line of the log comes in one piece.
+        let safe = printable_json(&String::from_utf8_lossy(bytes));
+        self.0.files().iter_mut().try_for_each(|(_, file)| file.write_all(safe.as_bytes()))?;
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn nothing_in_the_log_turns_or_hides_what_else_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.jsonl");
+        let logs = SweepLogs::default();
+        let log = logs.write_to(&path).unwrap();
+        let line = "{\"message\":\"a\u{202e}b\u{2028}c\u{feff}d ä\"}\n";
+        logs.writer().write_all(line.as_bytes()).unwrap();
+        drop(log);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text, "{\"message\":\"a\\u202eb\\u2028c\\ufeffd ä\"}\n");
+        let read: [serde_json::Value; 2] = [&text, line].map(|line| serde_json::from_str(line).unwrap());
+        assert_eq!(read[0], read[1], "it means the same");
     }
 }

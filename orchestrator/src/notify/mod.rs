@@ -56,6 +56,15 @@ pub fn send(channel: &Channel, notice: &Notice, means: Means<'_>) -> Result<(), 
     send_with(channel, notice, means, &PAUSES)
 }
 
+/// Why these channels would tell nobody: secrets that can't be had as they are now.
+pub fn faults(channels: &[Channel], environment: Environment<'_>) -> Vec<NotifyError> {
+    let fault = |channel: &Channel| {
+        let (Failed::Always(cause) | Failed::ForNow(cause)) = secret_of(channel.secret()?, environment).err()?;
+        Some(NotifyError { channel: name(channel), cause })
+    };
+    channels.iter().filter_map(fault).collect()
+}
+
 fn send_with(channel: &Channel, notice: &Notice, means: Means<'_>, pauses: &[Duration]) -> Result<(), NotifyError> {
     let mut pauses = pauses.iter();
     loop {

@@ -175,3 +175,34 @@ fn mail_is_handed_to_a_server_and_a_refusal_is_told() {
     assert!(error.contains("nobody here") && !error.contains("hush"), "{error}");
     drop(server.join());
 }
+
+#[test]
+fn what_keeps_a_channel_from_its_secret_is_known_before_there_is_anything_to_tell() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("secret");
+    let webhook = |secret| Channel::Webhook(Webhook { url: "https://chat.example.org/hook".to_owned(), secret });
+    let mail = Channel::Email(Email {
+        host: "mail.example.org".to_owned(),
+        port: 587,
+        tls: MailTls::Starttls,
+        login: Some(("lab".to_owned(), SecretSource::Environment("LAB_MAIL".to_owned()))),
+        from: "lab@example.org".to_owned(),
+        to: vec!["keeper@example.org".to_owned()],
+    });
+    let channels = [webhook(Some(SecretSource::File(path.clone()))), webhook(None), mail];
+    let faults = |variable: Option<&str>| -> Vec<String> {
+        let lookup = |_: &str| variable.map(str::to_owned);
+        faults(&channels, &lookup).iter().map(ToString::to_string).collect()
+    };
+    let mode = |mode| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+    assert_eq!(faults(None).len(), 2, "one is not there, and neither is the variable");
+    std::fs::write(&path, "s3cret\n").unwrap();
+    mode(0o600);
+    assert_eq!(faults(Some("pw")), Vec::<String>::new());
+    mode(0o666);
+    let found = faults(Some("pw"));
+    assert!(found[0].contains("chat.example.org") && found[0].contains("chmod 600") && found.len() == 1, "{found:?}");
+    assert!(!found[0].contains("s3cret"));
+    let found = faults(None);
+    assert!(found[1].ends_with("the variable LAB_MAIL is not set"), "{found:?}");
+}

@@ -162,6 +162,11 @@ impl DeviceState {
             | EventKind::ClockJumped { .. }
             | EventKind::ClockBelieved { .. }
             | EventKind::Removed { .. }
+            | EventKind::TokenAdded { .. }
+            | EventKind::TokenRemoved { .. }
+            | EventKind::SweepPinned { .. }
+            | EventKind::SweepUnpinned { .. }
+            | EventKind::DeviceEdited { .. }
             | EventKind::RunCollected { .. }
             | EventKind::JobMoved { .. }
             | EventKind::WriteRefused { .. }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    AttemptEnd, Claim, ClaimedRun, LeaseOutcome, NewSweep, NotificationKind, Requeue, Store, StoreError,
+    AttemptEnd, Claim, ClaimedRun, LeaseOutcome, NewSweep, NotificationKind, PastEvents, Requeue, Store, StoreError,
     SubmittedSweep, SweepCounts, people,
 };
 use crate::domain::{
@@ -882,23 +882,52 @@ pub fn a_sweep_leaves_whole_or_not_at_all(open: &Open) {
     let store = open();
     let (pinned, gone) = (over(&*store, "pinned"), over(&*store, "gone"));
     let (still_open, _) = sweep(&*store, "open", &["a"], 1);
-    store.pin_sweep(&pinned.id, "ann", at(40)).unwrap();
-    store.pin_sweep(&pinned.id, "bob", at(41)).unwrap();
+    people::pin_sweep(&*store, &pinned.id, "ann", at(40)).unwrap();
+    assert!(!people::pin_sweep(&*store, &pinned.id, "bob", at(41)).unwrap());
     assert_eq!(open().pinned_sweeps().unwrap(), [(pinned.id.clone(), "ann".to_owned())]);
-    assert!(store.pin_sweep(&SweepId("unknown".into()), "ann", at(40)).is_err());
+    assert!(people::pin_sweep(&*store, &SweepId("unknown".into()), "ann", at(40)).is_err());
     let bytes: Vec<SweepId> =
         store.sweep_bytes().unwrap().into_iter().filter(|(_, bytes)| *bytes > 100).map(|(id, _)| id).collect();
     assert_eq!(bytes, [gone.id.clone(), pinned.id.clone()]);
     assert_eq!(store.outputs_named().unwrap().into_iter().collect::<Vec<_>>(), ["gone", "pinned"]);
 
     assert!(!store.remove_sweep(&pinned.id).unwrap() && !store.remove_sweep(&still_open.id).unwrap());
+    store.append_event(&people::order(&gone.id, "ann", "configs/all.yaml", at(1))).unwrap();
+    let acts = || store.past_events(PastEvents::Acts, None, 9).unwrap();
+    let before = acts();
     assert!(store.remove_sweep(&gone.id).unwrap() && !store.remove_sweep(&gone.id).unwrap());
+    assert_eq!(acts(), before, "who began it is told for longer than the sweep");
+    let kinds: Vec<_> = before.iter().map(|(_, event)| &event.kind).collect();
+    let pinned_by_ann = EventKind::SweepPinned { by: "ann".into(), sweep: pinned.id.clone() };
+    let ordered = EventKind::SweepOrdered { by: "ann".into(), what: "configs/all.yaml".into() };
+    assert_eq!(kinds, [&ordered, &pinned_by_ann]);
     let left: BTreeSet<SweepId> = open().sweeps().unwrap().into_iter().map(|row| row.id).collect();
     assert_eq!(left, BTreeSet::from([pinned.id.clone(), still_open.id]));
     assert_eq!((store.records(&gone.id).unwrap().len(), store.events(&gone.id).unwrap().len()), (0, 0));
     assert_eq!(store.outputs_named().unwrap().into_iter().collect::<Vec<_>>(), ["pinned"]);
     assert_eq!(store.check().unwrap().faults, Vec::<String>::new());
-    assert!(store.unpin_sweep(&pinned.id).unwrap() && !store.unpin_sweep(&pinned.id).unwrap());
+    let unpin = || people::unpin_sweep(&*store, &pinned.id, "ann", at(50)).unwrap();
+    assert!(unpin() && !unpin());
+    for kind in [
+        EventKind::TokenAdded { by: "ann".into(), name: "ben".into(), role: "view".into() },
+        EventKind::TokenRemoved { by: "ann".into(), name: "ben".into() },
+    ] {
+        people::note(&*store, None, kind, at(51)).unwrap();
+    }
+    people::note(&*store, Some("a"), EventKind::DeviceEdited { by: "ann".into(), what: "x".into() }, at(52)).unwrap();
+    let removed = |by: Option<&str>| EventKind::Removed {
+        kind: "sweep".into(),
+        name: "gone".into(),
+        bytes: 1,
+        why: "old".into(),
+        by: by.map(str::to_owned),
+    };
+    people::note(&*store, None, removed(None), at(53)).unwrap();
+    people::note(&*store, None, removed(Some("ann")), at(54)).unwrap();
+    assert_eq!(acts().len(), before.len() + 5, "what the daemon did by itself is nobody's act");
+    assert_eq!(acts()[0].1.kind, removed(Some("ann")));
+    let older = store.past_events(PastEvents::Acts, Some(before[0].0), 9).unwrap();
+    assert_eq!(older, before[1..], "one page after the other");
     assert!(store.remove_sweep(&pinned.id).unwrap());
 }
 
@@ -906,7 +935,7 @@ pub fn old_events_leave_and_those_of_what_stays_do_not(open: &Open) {
     let store = open();
     let (pinned, finished) = (over(&*store, "pinned"), over(&*store, "finished"));
     let (still_open, _) = sweep(&*store, "open", &["a"], 1);
-    store.pin_sweep(&pinned.id, "ann", at(40)).unwrap();
+    people::pin_sweep(&*store, &pinned.id, "ann", at(40)).unwrap();
     for (sweep_id, seconds) in [(Some(&still_open.id), 5), (None, 5), (None, 60)] {
         let (sweep_id, device) = (sweep_id.cloned(), Some("a".to_owned()));
         let kind = EventKind::DeviceReleased { by: "me".into() };

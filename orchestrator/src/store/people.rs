@@ -72,6 +72,32 @@ pub fn resume_schedule(store: &dyn Store, schedule: &str, by: &str, now: Timesta
     store.resume_schedule(schedule, &event(now, None, None, kind))
 }
 
+/// Keeps a sweep, whatever the rules of retention say; returns whether that is new.
+///
+/// # Errors
+/// When there is no such sweep, or the store can't be written.
+pub fn pin_sweep(store: &dyn Store, sweep: &SweepId, by: &str, now: Timestamp) -> Result<bool, StoreError> {
+    let kind = EventKind::SweepPinned { by: by.to_owned(), sweep: sweep.clone() };
+    store.pin_sweep(sweep, by, &event(now, None, None, kind))
+}
+
+/// Lets the rules hold for a sweep again; returns whether it was pinned.
+///
+/// # Errors
+/// When the store can't be written.
+pub fn unpin_sweep(store: &dyn Store, sweep: &SweepId, by: &str, now: Timestamp) -> Result<bool, StoreError> {
+    let kind = EventKind::SweepUnpinned { by: by.to_owned(), sweep: sweep.clone() };
+    store.unpin_sweep(sweep, &event(now, None, None, kind))
+}
+
+/// Notes what a person did to a file of the lab: the file is changed by then.
+///
+/// # Errors
+/// When the store can't be written.
+pub fn note(store: &dyn Store, device: Option<&str>, kind: EventKind, now: Timestamp) -> Result<(), StoreError> {
+    store.append_event(&event(now, device, None, kind))
+}
+
 /// The event of a sweep that a person began: it is added with the sweep.
 pub fn order(sweep: &SweepId, by: &str, what: &str, now: Timestamp) -> Event {
     let kind = EventKind::SweepOrdered { by: by.to_owned(), what: what.to_owned() };

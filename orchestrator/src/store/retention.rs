@@ -3,21 +3,22 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::StoreError;
-use crate::domain::SweepId;
+use crate::domain::{Event, SweepId};
 
 /// What is kept for how long: pins, and taking out what is old.
 pub trait RetentionStore {
-    /// Keeps a sweep, whatever the rules say. Done again, the first word counts.
+    /// Keeps a sweep, whatever the rules say, with the event of it; returns whether that is new. Done again, the first
+    /// word counts.
     ///
     /// # Errors
     /// When there is no such sweep, or the store can't be written.
-    fn pin_sweep(&self, sweep: &SweepId, by: &str, now: Timestamp) -> Result<(), StoreError>;
+    fn pin_sweep(&self, sweep: &SweepId, by: &str, event: &Event) -> Result<bool, StoreError>;
 
-    /// Lets the rules hold for a sweep again; returns whether it was pinned.
+    /// Lets the rules hold for a sweep again, with the event of it; returns whether it was pinned.
     ///
     /// # Errors
     /// When the store can't be written.
-    fn unpin_sweep(&self, sweep: &SweepId) -> Result<bool, StoreError>;
+    fn unpin_sweep(&self, sweep: &SweepId, event: &Event) -> Result<bool, StoreError>;
 
     /// The sweeps that are pinned, and by whom.
     ///
@@ -32,7 +33,7 @@ pub trait RetentionStore {
     fn sweep_bytes(&self) -> Result<Vec<(SweepId, u64)>, StoreError>;
 
     /// Takes out a sweep with all that belongs to it, in one transaction; returns whether it did: one that is not over,
-    /// or is pinned, stays.
+    /// or is pinned, stays. Who began it, and who cancelled it, stays in the audit.
     ///
     /// # Errors
     /// When the store can't be written.

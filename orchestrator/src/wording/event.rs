@@ -25,9 +25,14 @@ pub fn event_sentence(event: &Event) -> Option<String> {
         EventKind::StopRequested { times } => stop_requested(*times).to_owned(),
         EventKind::SchedulePaused { by, schedule } => format!("{by} paused the schedule {schedule}"),
         EventKind::ScheduleResumed { by, schedule } => format!("{by} resumed the schedule {schedule}"),
-        kind @ (EventKind::ClockJumped { .. } | EventKind::ClockBelieved { .. } | EventKind::Removed { .. }) => {
-            upkeep_sentence(kind)?
-        }
+        kind @ (EventKind::ClockJumped { .. }
+        | EventKind::ClockBelieved { .. }
+        | EventKind::Removed { .. }
+        | EventKind::TokenAdded { .. }
+        | EventKind::TokenRemoved { .. }
+        | EventKind::SweepPinned { .. }
+        | EventKind::SweepUnpinned { .. }
+        | EventKind::DeviceEdited { .. }) => upkeep_sentence(kind)?,
         EventKind::ScheduleChecked { schedule, checked, unfit, devices } => {
             schedule_checked(schedule, *checked, *unfit, devices)
         }
@@ -177,9 +182,15 @@ fn upkeep_sentence(kind: &EventKind) -> Option<String> {
             format!("the clock of this host jumped {}: it says {says:.0}", clock_off_text(*off_seconds))
         }
         EventKind::ClockBelieved { by } => format!("the clock of this host is believed again: {by}"),
-        EventKind::Removed { kind, name, bytes, why } => {
-            format!("taken out: {kind} {name}, {}: {why}", bytes_text(*bytes))
+        EventKind::Removed { kind, name, bytes, why, by } => {
+            let by = by.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
+            format!("taken out{by}: {kind} {name}, {}: {why}", bytes_text(*bytes))
         }
+        EventKind::TokenAdded { by, name, role } => format!("{by} made a token of {name}, role {role}"),
+        EventKind::TokenRemoved { by, name } => format!("{by} took out the token of {name}"),
+        EventKind::SweepPinned { by, sweep } => format!("{by} pinned the sweep {sweep}"),
+        EventKind::SweepUnpinned { by, sweep } => format!("{by} let go of the pinned sweep {sweep}"),
+        EventKind::DeviceEdited { by, what } => format!("{what} by {by}"),
         _ => return None,
     })
 }

@@ -220,6 +220,26 @@ fn systemd_hears_that_it_is_ready_well_and_stopping() {
     let written = std::fs::read_to_string(lab.path(".config/systemd/user/farmctl.service")).unwrap();
     assert_eq!(written, unit);
     assert_eq!(lab.run(&["daemon", "install", "--user"]).0, 0, "again is no harm");
+
+    // What the daemon could not start with is no unit.
+    for words in [["--farm", "nosuch"], ["--models", "nosuch"], ["--runner-dir", "nosuch"]] {
+        let (code, unit, told) = lab.run(&[words[0], words[1], "daemon", "install"]);
+        assert!(code >= 2 && unit.is_empty() && told.contains("nosuch"), "{words:?}: {code}: {told}");
+    }
+    let (code, unit, told) = lab.run(&["daemon", "--config", "nosuch", "install"]);
+    assert!(code >= 2 && unit.is_empty() && told.contains("nosuch"), "{code}: {told}");
+    // A part of a text goes with the unit, a secret does not, and that is told.
+    let right = std::fs::read_to_string(lab.path("configs/daemon.yaml")).unwrap();
+    let mail = "notifications:\n  - email: { host: mail.example, user: lab, password: { environment: LAB_MAIL }, \
+                from: lab@mail.example, to: me@mail.example }\n";
+    lab.write("configs/daemon.yaml", &format!("{mail}{right}"));
+    let with_user = "defaults: { ssh: { user: \"${BENCH}\" } }\ndevices:";
+    lab.write("farms/lab.yaml", &farm(&[local_device()]).replace("devices:", with_user));
+    let mut install = lab.command(&["daemon", "install"]);
+    let ended = install.envs([("LAB_MAIL", "s3cret"), ("BENCH", "b-1")]).output().unwrap();
+    let [unit, told] = [ended.stdout, ended.stderr].map(|text| String::from_utf8(text).unwrap());
+    assert!(unit.contains("Environment=\"BENCH=b-1\"") && !unit.contains("s3cret"), "{unit}{told}");
+    assert!(told.contains("LAB_MAIL is named for a secret"), "{told}");
 }
 
 #[test]

@@ -277,3 +277,75 @@ fn a_renewed_certificate_is_served_and_a_key_that_others_may_read_is_not() {
     assert_eq!(served(), second);
     assert!(daemon.stop().success());
 }
+
+#[test]
+fn a_leaked_token_is_out_whatever_is_faulty_meanwhile() {
+    let lab = lab();
+    assert_eq!(lab.run(&["tokens", "add", "leaked", "--role", "admin"]).0, 0);
+    assert_eq!(lab.run(&["tokens", "add", "other", "--role", "view"]).0, 0);
+    std::fs::rename(lab.path(".farm/tokens"), lab.path("configs/tokens")).unwrap();
+    let rules = "tokens: { file: tokens }\nnonsense: 1\nschedules:\n  - { name: x, sweep: nosuch.yaml }\n";
+    lab.write("configs/daemon.yaml", rules);
+    lab.write("farms/lab.yaml", "devices: [\n");
+    lab.write("configs/models.yaml", "models: 7\n");
+    let (code, stdout, stderr) = lab.run(&["tokens", "list"]);
+    assert!(code == 0 && stdout.contains("leaked"), "{code}: {stdout}{stderr}");
+    let (code, _, stderr) = lab.run(&["tokens", "remove", "leaked"]);
+    assert!(code == 0 && stderr.contains("leaked is out"), "{code}: {stderr}");
+    let (_, acts, _) = lab.run(&["audit"]);
+    for act in ["made a token of leaked, role admin", "took out the token of leaked"] {
+        assert!(acts.contains(act), "{acts}");
+    }
+    // What the daemon goes by is not known: that is told, and the usual file is meant.
+    lab.write("configs/daemon.yaml", "tokens: [\n");
+    let (code, _, stderr) = lab.run(&["tokens", "remove", "other"]);
+    assert!(code == 4 && stderr.contains(".farm/tokens") && stderr.contains("daemon.yaml:"), "{code}: {stderr}");
+}
+
+#[test]
+fn every_faulty_file_is_told_of_and_a_pipe_keeps_nobody() {
+    let lab = lab();
+    lab.write("farms/other.yaml", "devices: 7\n");
+    lab.write("configs/backends.yaml", "engines: 7\n");
+    lab.write("configs/models.yaml", "models: 7\n");
+    lab.write("configs/quick.yaml", "modles: 7\n");
+    let made = Command::new("mkfifo").arg(lab.path("farms/pipe.yaml")).status().unwrap();
+    assert!(made.success());
+    let files = ["farms/other.yaml", "farms/pipe.yaml", "configs/models.yaml", "configs/backends.yaml", "quick.yaml"];
+    for words in [vec!["plan", "configs/quick.yaml"], vec!["daemon"], vec!["daemon", "install"]] {
+        let (code, _, stderr) = lab.run(&words);
+        assert_eq!(code, 3, "{words:?}: {stderr}");
+        let missing: Vec<_> = files.iter().filter(|file| !stderr.contains(**file)).collect();
+        assert!(missing.is_empty(), "{words:?} lacks {missing:?}: {stderr}");
+    }
+}
+
+#[test]
+fn secrets_and_models_that_the_night_needs_are_looked_at_by_day() {
+    let lab = lab();
+    lab.write_secret("configs/hook", "s3cret\n");
+    let hook = "notifications:\n  - webhook: { url: 'http://127.0.0.1:9/', secret: { file: hook } }\n";
+    let nightly = schedule(3600, "").replace("*/3600 * * * * *", "0 0 1 1 *");
+    lab.write("configs/daemon.yaml", &format!("probe_minutes: 0\n{hook}{nightly}"));
+    let mode =
+        |mode| std::fs::set_permissions(lab.path("configs/hook"), std::fs::Permissions::from_mode(mode)).unwrap();
+    mode(0o666);
+    let daemon = Daemon::start(&lab, "d", &[]);
+    wait_until(|| troubles(&lab).contains("notifications' secrets"), || format!("at the start: {}", daemon.told()));
+    assert!(lab.run(&["doctor"]).1.contains("chmod 600"));
+    mode(0o600);
+    wait_until(|| troubles(&lab) == "[]", || format!("the end of it: {}", daemon.told()));
+    std::fs::remove_file(lab.path("configs/hook")).unwrap();
+    wait_until(|| troubles(&lab).contains("configs/hook"), || format!("one that is gone: {}", daemon.told()));
+    lab.write_secret("configs/hook", "s3cret\n");
+    wait_until(|| troubles(&lab) == "[]", || format!("it is back: {}", daemon.told()));
+    // A model's file that is no model, and then none.
+    let models = "models:\n  - name: mine\n    weights:\n      trained: { path: ../mine.onnx }\n";
+    lab.write("mine.onnx", "<html>not found</html>");
+    lab.write("configs/models.yaml", models);
+    lab.write("configs/quick.yaml", &QUICK.replace("[digits]", "[mine]"));
+    wait_until(|| troubles(&lab).contains("files of models: mine:"), || format!("a broken one: {}", daemon.told()));
+    std::fs::remove_file(lab.path("mine.onnx")).unwrap();
+    wait_until(|| troubles(&lab).contains("No such file"), || format!("one that is gone: {}", daemon.told()));
+    assert!(daemon.stop().success());
+}

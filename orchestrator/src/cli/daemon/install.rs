@@ -6,6 +6,7 @@ use crate::cli::context::Context;
 use crate::cli::print::{print_lines, say, say_lines};
 use crate::cli::{environment, exit};
 use crate::lab::{LabError, Overrides};
+use crate::wording::is_plain;
 
 /// Name of the unit.
 const UNIT: &str = "farmctl.service";
@@ -33,12 +34,19 @@ pub(super) fn run(
 ) -> Result<u8, LabError> {
     let program = std::env::current_exe()
         .map_err(|error| LabError::internal(format!("failed to find this program's file: {error}")))?;
-    let variables = environment::for_unit();
+    let mut variables = environment::for_unit();
     for name in &variables.left_out {
         say(&format!("{name} holds a password: it is not written into the unit"));
     }
+    let is_kept = |name: &String| variables.kept.iter().any(|(kept, _)| kept == name);
+    let named: Vec<_> = named_variables(context, options)?.into_iter().filter(|(name, _)| !is_kept(name)).collect();
+    variables.kept.extend(named);
     let words = words(&program, context, options)?;
-    let unit = unit(&words, &variables.kept, &context.lab.path(Path::new("")));
+    let lab = context.lab.path(Path::new(""));
+    for text in words.iter().map(String::as_str).chain([word(&lab)?.as_str()]) {
+        refuse_control(text)?;
+    }
+    let unit = unit(&words, &variables.kept, &lab);
     if !arguments.user {
         print_lines(&unit)?;
         return Ok(exit::OK);
@@ -61,15 +69,50 @@ pub(super) fn run(
     Ok(exit::OK)
 }
 
+/// Makes sure that the daemon can go by its files; returns the variables that they name and that may be told. A secret
+/// never stands in a unit.
+fn named_variables(context: &Context, options: &DaemonOptions<'_>) -> Result<Vec<(String, String)>, LabError> {
+    let usual = context.lab.daemon_config();
+    if let Some(folder) = context.lab.overrides().runner_dir.filter(|folder| !folder.is_dir()) {
+        return Err(LabError::usage(format!("{} is no folder of runners", folder.display())));
+    }
+    if options.config.is_none() && usual.symlink_metadata().is_err() {
+        context.lab.inventory()?;
+        context.lab.catalog()?;
+        let name = context.lab.short_path(&usual);
+        say(&format!("{name} is not there yet, and the daemon does not start without it"));
+        return Ok(Vec::new());
+    }
+    let named = context.lab.named_variables(options.config.unwrap_or(&usual))?;
+    for name in &named.secret {
+        say(&format!(
+            "{name} is named for a secret, and is not written into the unit: the daemon will not have it; name a \
+             file of mode 600 instead, or give it by `EnvironmentFile=` in a drop-in (systemctl edit farmctl)"
+        ));
+    }
+    let value = |name: String| context.lab.variable(&name).map(|value| (name, value));
+    Ok(named.plain.into_iter().filter_map(value).filter(|(_, value)| is_plain(value)).collect())
+}
+
+/// A line of a unit is one: what would end it is refused.
+fn refuse_control(text: &str) -> Result<(), LabError> {
+    match text.chars().any(char::is_control) {
+        false => Ok(()),
+        true => Err(LabError::usage(format!("{text:?} has a control character, and a unit can't name it"))
+            .with_hint("give it another name")),
+    }
+}
+
+fn word(path: &Path) -> Result<String, LabError> {
+    path.to_str().map(str::to_owned).ok_or_else(|| LabError::usage(format!("{} is no UTF-8", path.display())))
+}
+
 fn user_units(context: &Context) -> PathBuf {
     environment::config_home().unwrap_or_else(|| context.lab.home().join(".config")).join("systemd/user")
 }
 
 /// The daemon's command: with all options that this process was given.
 fn words(program: &Path, context: &Context, options: &DaemonOptions<'_>) -> Result<Vec<String>, LabError> {
-    let word = |path: &Path| {
-        path.to_str().map(str::to_owned).ok_or_else(|| LabError::usage(format!("{} is no UTF-8", path.display())))
-    };
     let Overrides { farms, models, runner_dir, accept_new } = context.lab.overrides();
     let mut words = vec![word(program)?];
     let paths = farms.iter().map(|path| ("--farm", path));
@@ -126,4 +169,17 @@ fn quoted(text: &str) -> String {
 /// `%` begins a specifier.
 fn specifiers(text: &str) -> String {
     text.replace('%', "%%")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_end_a_line_is_in_no_unit() {
+        for name in ["/labs/a\nExecStartPre=/bin/x", "/labs/a\rb", "/labs/a\tb"] {
+            assert!(refuse_control(name).is_err_and(|error| !error.to_string().contains('\n')), "{name:?}");
+        }
+        assert!(refuse_control("/labs/my lab 100 % ä").is_ok());
+    }
 }

@@ -16,6 +16,7 @@ use crate::daemon::{Daemon, LabSweeps};
 use crate::domain::DaemonStatus;
 use crate::lab::{Lab, LabError};
 use crate::progress::Mode;
+use crate::regular_file;
 
 mod http;
 mod install;
@@ -24,6 +25,8 @@ use http::HttpFrontend;
 
 /// How often it is looked at what is to be done.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// More is not held against what the file said before; it is too long to be read at all.
+const MAX_RULES_BYTES: u64 = 2 << 20;
 /// How long runs may take to end when the daemon is told to. Those that take longer go on on their devices.
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -81,6 +84,9 @@ async fn serve(context: &Context, path: &Path, insecure: bool) -> Result<u8, Lab
         for (about, trouble) in frontend.look().await? {
             daemon.note(about, trouble);
         }
+        // Files of secrets change by themselves, and so does who may read them.
+        let faults = context.lab.channel_faults(daemon.channels());
+        daemon.note("notifications' secrets", faults);
         reporter.report(&daemon.status(), frontend.url());
         frontend.note(&daemon);
         let wake = next(&mut signals, &mut ticks).await;
@@ -163,13 +169,12 @@ impl RulesReader<'_> {
                 self.note_missing_agent(daemon);
             }
             Err(error) => {
-                let text = error.text();
                 say(&format!(
                     "{name}, or a file that it goes by, is refused, and the schedules of before stay in force:"
                 ));
-                say_coloured(&text, false);
-                let first = text.lines().next().unwrap_or_default().to_owned();
-                daemon.note("config", Some(format!("refused, the schedules of before are in force: {first}")));
+                say_coloured(&error.text(), false);
+                let faults = error.in_short();
+                daemon.note("config", Some(format!("refused, the schedules of before are in force: {faults}")));
             }
         }
     }
@@ -203,12 +208,12 @@ struct RulesFile {
 impl RulesFile {
     /// The file as it is now. One that is not there is told of when it is loaded.
     fn read(path: &Path) -> RulesFile {
-        RulesFile { path: path.to_owned(), text: std::fs::read(path).ok() }
+        RulesFile { path: path.to_owned(), text: regular_file::read(path, MAX_RULES_BYTES).ok() }
     }
 
     /// Whether it says something else than when it was last read; reads it.
     fn has_changed(&mut self) -> bool {
-        let now = std::fs::read(&self.path).ok();
+        let now = regular_file::read(&self.path, MAX_RULES_BYTES).ok();
         let has_changed = now != self.text;
         self.text = now;
         has_changed

@@ -90,6 +90,9 @@ fn write(context: &Context, found: &[Discovered], file: &std::path::Path) -> Res
     }
     config::append_devices(file, &new, &|name| context.lab.variable(name))?;
     let names: Vec<&str> = new.iter().map(|device| device.name.as_str()).collect();
+    for name in &names {
+        context.lab.device_was_edited(name, format!("added to {}", context.lab.short_path(file)));
+    }
     say(&format!("added to {}: {}", context.lab.short_path(file), names.join(", ")));
     // A file that is none of the lab's is a person's own choice; but it is better told.
     let is_read = context.lab.inventory()?.devices.iter().any(|device| names.contains(&device.name.as_str()));

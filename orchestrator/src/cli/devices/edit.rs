@@ -110,6 +110,7 @@ pub(super) fn add(context: &Context, arguments: &AddArguments) -> Result<u8, Lab
     };
     let new = NewDevice { name: name.clone(), transport, notes: None };
     config::add_device(&file, &new, &changes.list()?, &|name| context.lab.variable(name))?;
+    context.lab.device_was_edited(name, format!("added to {}", context.lab.short_path(&file)));
     say(&format!("added to {}: {name}; `farmctl devices check {name}` tries it", context.lab.short_path(&file)));
     let is_read = context.lab.inventory()?.devices.iter().any(|device| device.name == *name);
     if !is_read {
@@ -152,6 +153,7 @@ pub(super) fn edit(context: &Context, arguments: &EditArguments) -> Result<u8, L
             .with_hint("--set, --unset, --tag, --untag, --notes, --disable, --enable, or --editor"));
     }
     config::edit_device(file, &device.name, &changes, &|name| context.lab.variable(name))?;
+    context.lab.device_was_edited(&device.name, format!("changed in {}", context.lab.short_path(file)));
     say(&format!("{}: {} was changed", context.lab.short_path(file), device.name));
     Ok(exit::OK)
 }
@@ -160,6 +162,7 @@ pub(super) fn remove(context: &Context, names: &[String]) -> Result<u8, LabError
     for device in context.lab.select_devices(names)? {
         let file = declared_in(&device)?;
         config::remove_device(file, &device.name, &|name| context.lab.variable(name))?;
+        context.lab.device_was_edited(&device.name, format!("taken out of {}", context.lab.short_path(file)));
         say(&format!(
             "{} was taken out of {}; its history and results stay",
             device.name,
@@ -202,6 +205,7 @@ fn in_editor(context: &Context, file: &Path, name: &str) -> Result<u8, LabError>
             LabError::from(errors).with_hint(format!("the file is as it was; your lines are in {}", kept.display()))
         );
     }
+    context.lab.device_was_edited(name, format!("changed in {}", context.lab.short_path(file)));
     say(&format!("{}: {name} was changed", context.lab.short_path(file)));
     Ok(exit::OK)
 }

@@ -74,3 +74,35 @@ fn meaning_of_a_daemon_file() {
     let plain = schedules(&one("")).unwrap().remove(0);
     assert_eq!((plain.overlap, plain.missed), (crate::schedule::Overlap::Skip, crate::schedule::Missed::Once));
 }
+
+#[test]
+fn which_tokens_are_meant_is_known_whatever_else_is_faulty() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("daemon.yaml");
+    let named = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        crate::config::tokens_file(&path).map_err(|errors| errors.to_string())
+    };
+    let tokens = "tokens: { file: ../.farm/tokens }\n";
+    let right = Ok(Some(folder.path().join("../.farm/tokens")));
+    assert_eq!(named(&format!("{tokens}schedules: []\n")), right);
+    assert_eq!(named(&format!("{tokens}listen: 7\nnonsense: 1\nschedules: [{{ name: x }}]\n")), right);
+    assert_eq!(named("schedules: []\n"), Ok(None));
+    for faulty in ["tokens: 7\nschedules: []\n", "tokens: { fil: x }\n", "tokens: { file: [\n", ""] {
+        let told = named(faulty).unwrap_err();
+        assert!(told.contains("daemon.yaml"), "{faulty}: {told}");
+    }
+}
+
+#[test]
+fn faults_of_a_daemon_file_are_told_beside_those_of_what_it_refers_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("daemon.yaml", &format!("nonsense: 1\n{}", one("")));
+    write("night.yaml", "modles: [resnet50]\n");
+    let told = crate::config::check_daemon(&folder.path().join("daemon.yaml")).unwrap_err().to_string();
+    assert!(told.contains("daemon.yaml:1:1") && told.contains("night.yaml:1:1"), "{told}");
+    let other = crate::config::check_sweep(&folder.path().join("none.yaml"));
+    let both = crate::config::both(crate::config::check_daemon(&folder.path().join("daemon.yaml")), other);
+    assert!(both.unwrap_err().to_string().contains("none.yaml"));
+}

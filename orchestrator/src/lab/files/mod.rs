@@ -2,6 +2,7 @@
 
 mod datasets;
 mod engines;
+mod faults;
 mod inspection;
 mod models;
 mod runners;

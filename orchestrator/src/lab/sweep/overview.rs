@@ -8,7 +8,7 @@ use crate::domain::{Record, Submission, SweepId, SweepRow};
 use crate::lab::{Lab, LabError};
 use crate::lease::live_holder;
 use crate::status;
-use crate::store::{SweepCounts, SweepPage};
+use crate::store::{SweepCounts, SweepPage, people};
 
 /// A sweep as a person asks for it.
 #[derive(Debug, Serialize)]
@@ -111,7 +111,7 @@ impl Lab {
     /// When there is no such sweep.
     pub fn pin_sweep(&self, wanted: &str) -> Result<SweepId, LabError> {
         let sweep = self.find_sweep(wanted)?.id;
-        self.store()?.pin_sweep(&sweep, &self.person(), self.now())?;
+        people::pin_sweep(self.store()?.as_ref(), &sweep, &self.person(), self.now())?;
         Ok(sweep)
     }
 
@@ -121,7 +121,7 @@ impl Lab {
     /// When there is no such sweep.
     pub fn unpin_sweep(&self, wanted: &str) -> Result<Unpinned, LabError> {
         let sweep = self.find_sweep(wanted)?.id;
-        let was_pinned = self.store()?.unpin_sweep(&sweep)?;
+        let was_pinned = people::unpin_sweep(self.store()?.as_ref(), &sweep, &self.person(), self.now())?;
         Ok(Unpinned { sweep, was_pinned })
     }
 }

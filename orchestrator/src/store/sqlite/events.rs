@@ -18,11 +18,24 @@ const NOTABLE: &str = "
                OR event ->> '$.event' = 'run_finished' AND event ->> '$.status' IN ('ok', 'skipped', 'cancelled'))
     ORDER BY sequence DESC LIMIT ?2";
 
+/// The index of this name has the same words as the first part. What it lacks is an event of no sweep, and so found
+/// among the fewer ones that are.
 const ACTS: &str = "
-    SELECT sequence, event FROM events INDEXED BY acts
-    WHERE sequence < ?1
-      AND event ->> '$.event' IN ('sweep_ordered', 'cancel_requested', 'schedule_paused', 'schedule_resumed',
-                                  'device_locked', 'device_unlocked', 'device_released', 'clock_believed')
+    SELECT sequence, event FROM (
+        SELECT * FROM (
+            SELECT sequence, event FROM events INDEXED BY acts
+            WHERE sequence < ?1
+              AND event ->> '$.event' IN ('sweep_ordered', 'cancel_requested', 'schedule_paused', 'schedule_resumed',
+                                          'device_locked', 'device_unlocked', 'device_released', 'clock_believed')
+            ORDER BY sequence DESC LIMIT ?2)
+        UNION ALL
+        SELECT * FROM (
+            SELECT sequence, event FROM events INDEXED BY events_by_sweep
+            WHERE sweep_id IS NULL AND sequence < ?1
+              AND (event ->> '$.event' IN ('token_added', 'token_removed', 'sweep_pinned', 'sweep_unpinned',
+                                           'device_edited')
+                   OR event ->> '$.event' = 'removed' AND event ->> '$.by' IS NOT NULL)
+            ORDER BY sequence DESC LIMIT ?2))
     ORDER BY sequence DESC LIMIT ?2";
 
 impl EventStore for SqliteStore {

@@ -3,19 +3,21 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use rusqlite::params;
 
-use super::{SqliteStore, nanoseconds};
-use crate::domain::SweepId;
+use super::{SqliteStore, events, nanoseconds, to_json};
+use crate::domain::{Event, SweepId};
 use crate::store::{RetentionStore, StoreError, SweepStore as _};
 
 const MAY_LEAVE: &str = "
     SELECT count(*) FROM sweeps WHERE id = ?1 AND state IN ('finished', 'cancelled')
       AND id NOT IN (SELECT sweep_id FROM pinned_sweeps)";
 
-/// Rows that refer to others go first. What became of a due time stays, without its sweep.
+/// Rows that refer to others go first. What became of a due time stays, without its sweep, and so do acts of people.
 const REMOVE: &[&str] = &[
     "UPDATE schedule_starts SET sweep_id = NULL WHERE sweep_id = ?1",
     "DELETE FROM handed_over WHERE sweep_id = ?1",
     "DELETE FROM device_wants WHERE sweep_id = ?1",
+    "UPDATE events SET sweep_id = NULL
+     WHERE sweep_id = ?1 AND event ->> '$.event' IN ('sweep_ordered', 'cancel_requested')",
     "DELETE FROM events WHERE sweep_id = ?1",
     "DELETE FROM records WHERE sweep_id = ?1",
     "DELETE FROM runs WHERE sweep_id = ?1",
@@ -35,14 +37,28 @@ const OUTPUTS: &str = "
     WHERE o.value ->> '$.sha256' IS NOT NULL";
 
 impl RetentionStore for SqliteStore {
-    fn pin_sweep(&self, sweep: &SweepId, by: &str, now: Timestamp) -> Result<(), StoreError> {
+    fn pin_sweep(&self, sweep: &SweepId, by: &str, event: &Event) -> Result<bool, StoreError> {
         self.sweep_state(sweep)?;
         let sql = "INSERT INTO pinned_sweeps (sweep_id, pinned_by, at_ns) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
-        self.execute("pin a sweep", sql, params![sweep.0, by, nanoseconds(now)]).map(drop)
+        let json = to_json(event)?;
+        self.transaction("pin a sweep", |transaction| {
+            let is_new = transaction.execute(sql, params![sweep.0, by, nanoseconds(event.at)])? == 1;
+            if is_new {
+                events::insert(transaction, event, &json)?;
+            }
+            Ok(is_new)
+        })
     }
 
-    fn unpin_sweep(&self, sweep: &SweepId) -> Result<bool, StoreError> {
-        Ok(self.execute("unpin a sweep", "DELETE FROM pinned_sweeps WHERE sweep_id = ?1", [&sweep.0])? == 1)
+    fn unpin_sweep(&self, sweep: &SweepId, event: &Event) -> Result<bool, StoreError> {
+        let json = to_json(event)?;
+        self.transaction("unpin a sweep", |transaction| {
+            let was_pinned = transaction.execute("DELETE FROM pinned_sweeps WHERE sweep_id = ?1", [&sweep.0])? == 1;
+            if was_pinned {
+                events::insert(transaction, event, &json)?;
+            }
+            Ok(was_pinned)
+        })
     }
 
     fn pinned_sweeps(&self) -> Result<Vec<(SweepId, String)>, StoreError> {
