@@ -81,7 +81,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tokens");
         let (file, reader) = (TokenFile::new(path.clone()), TokenFile::new(path));
-        let at = |seconds| Timestamp::from_second(1_800_000_000 + seconds).unwrap();
+        let at = |seconds: i64| Timestamp::from_second(1_800_000_000 + seconds).unwrap();
         let seen = |name: &str| reader.last_uses().get(name).copied();
         assert_eq!(seen("a"), None);
         file.note_use("a", at(0));
