@@ -91,7 +91,8 @@ impl HttpFrontend {
         Ok(HttpFrontend { now, door: Some(door) })
     }
 
-    /// Looks at the address, the certificate and the tokens, and keeps when those were used; what is wrong about each, or nothing.
+    /// Looks at the address, the certificate and the tokens, and keeps when those were used; what is wrong about each,
+    /// or nothing.
     pub(super) async fn look(&mut self) -> Result<Vec<(&'static str, Option<String>)>, LabError> {
         let Some(door) = &mut self.door else { return Ok(Vec::new()) };
         if door.server.is_none() && door.tried_at.elapsed() >= TRY_AGAIN {
