@@ -111,6 +111,7 @@ async fn persist(what: &str, write: impl Fn() -> Result<(), StoreError>) -> Resu
                 tracing::warn!(%error, "the lease of this run was lost, its end is not written twice");
                 return Ok(false);
             }
+            Err(error @ StoreError::Lost { .. }) => return Err(error.into()),
             Err(error) if Instant::now() >= give_up_at => return Err(error.into()),
             Err(error) => {
                 tracing::error!(%error, "{what} was not kept yet, trying again");

@@ -1,11 +1,11 @@
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::pem::{self, PemObject as _};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring::default_provider;
+use tokio_rustls::rustls::{self, ServerConfig};
 
 use crate::{regular_file, secret};
 
@@ -45,12 +45,64 @@ fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, String> {
     let text = regular_file::read(certificate, MAX_FILE_BYTES).map_err(|error| of(certificate, &error))?;
     let chain = CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>();
     let chain = chain.map_err(|error| of(certificate, &error))?;
+    if chain.is_empty() {
+        return Err(of(
+            certificate,
+            &"it has no certificate; it takes the server's own in PEM, then those that signed it",
+        ));
+    }
     let text = secret::text(key).map_err(|error| error.to_string())?;
-    let secret = PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|error| of(key, &error))?;
+    let secret = PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|error| match error {
+        pem::Error::NoItemsFound => of(key, &"it has no private key in PEM"),
+        error => of(key, &error),
+    })?;
     let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, secret));
-    let mut config = config.map_err(|error| of(certificate, &error))?;
+    let mut config = config.map_err(|error| match error {
+        rustls::Error::InconsistentKeys(_) => {
+            of(key, &format!("it is not the key of {}; name two that belong together", certificate.display()))
+        }
+        error => of(certificate, &error),
+    })?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn what_is_no_certificate_and_whose_key_is_another_is_told_with_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        for name in ["one", "two"] {
+            let words = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
+            let (certificate, key) = (format!("{name}.pem"), format!("{name}.key"));
+            let files = ["-subj", "/CN=lab", "-keyout", &key, "-out", &certificate];
+            let made = std::process::Command::new("openssl").args(words).args(files).current_dir(&folder).output();
+            let made = made.unwrap_or_else(|error| panic!("can't start openssl: {error} (Debian package openssl)"));
+            assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        }
+        for name in ["empty.pem", "empty.key"] {
+            std::fs::write(path(name), "").unwrap();
+        }
+        for name in ["one.key", "two.key", "empty.key"] {
+            std::fs::set_permissions(path(name), std::fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        assert!(Tls::read(&path("one.pem"), &path("one.key")).is_ok());
+        let cases = [
+            (["one.pem", "two.key"], "two.key: it is not the key of "),
+            (["empty.pem", "one.key"], "empty.pem: it has no certificate"),
+            (["one.pem", "empty.key"], "empty.key: it has no private key"),
+        ];
+        for ([certificate, key], expected) in cases {
+            let error = Tls::read(&path(certificate), &path(key)).err().unwrap();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
 }

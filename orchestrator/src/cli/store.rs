@@ -8,7 +8,7 @@ use clap::Subcommand;
 use crate::cli::context::Context;
 use crate::cli::exit;
 use crate::cli::print::{print_text, say};
-use crate::lab::{LabError, StoreCheck};
+use crate::lab::{Aside, LabError, StoreCheck};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum StoreVerb {
@@ -92,8 +92,9 @@ fn vacuum(context: &Context) -> Result<u8, LabError> {
 fn restore(context: &Context, from: &Path) -> Result<u8, LabError> {
     let aside = context.lab.restore_store(from)?;
     say(&format!("{} is the store now", context.lab.short_path(from)));
-    if let Some(aside) = aside {
-        say(&format!("the one before it is {}", context.lab.short_path(&aside)));
+    if let Some(Aside { path, is_whole }) = aside {
+        let what = if is_whole { "the one before it is" } else { "of the one before it there was only its log:" };
+        say(&format!("{what} {}", context.lab.short_path(&path)));
     }
     Ok(exit::OK)
 }

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use std::fs::{File, Permissions, TryLockError};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use nix::fcntl::OFlag;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{self, DaemonConfig};
@@ -55,6 +56,16 @@ pub struct NamedVariables {
 /// itself takes its name out, too.
 pub struct DaemonLock {
     file: File,
+    path: PathBuf,
+}
+
+impl DaemonLock {
+    /// Whether the file that has the lock's name is the one that is locked.
+    fn is_in_place(&self) -> bool {
+        let identity = |about: std::io::Result<std::fs::Metadata>| about.ok().map(|about| [about.dev(), about.ino()]);
+        let locked = identity(self.file.metadata());
+        locked.is_some() && locked == identity(std::fs::symlink_metadata(&self.path))
+    }
 }
 
 impl Drop for DaemonLock {
@@ -122,7 +133,13 @@ impl Lab {
         let failed = |error: std::io::Error| {
             LabError::internal(format!("failed to lock {}: {error}", path.display())).caused_by(error)
         };
-        let mut file = open_lock(&path).map_err(failed)?;
+        let mut file = open_lock(&path).map_err(|error| match std::fs::symlink_metadata(&path) {
+            Ok(about) if !about.is_file() => {
+                LabError::internal(format!("failed to lock {}: it is no file", path.display()))
+                    .with_hint("remove it, or move it away: a daemon makes the file itself")
+            }
+            _ => failed(error),
+        })?;
         let give_up_at = Instant::now() + LOCK_TIMEOUT;
         loop {
             match file.try_lock() {
@@ -136,7 +153,27 @@ impl Lab {
         let process = Holder::for_this_process().map_err(failed)?.to_string();
         let identity = Identity { process, sources: self.overrides() };
         let written = file.set_len(0).and_then(|()| Ok(serde_json::to_writer(&mut file, &identity)?));
-        written.map(|()| DaemonLock { file }).map_err(failed)
+        written.map_err(failed)?;
+        Ok(DaemonLock { file, path })
+    }
+
+    /// Makes sure that others still see that this process is the lab's one daemon: a lock whose file was removed or
+    /// replaced is taken anew.
+    ///
+    /// # Errors
+    /// When another daemon has it by now, or it can't be had.
+    pub fn keep_daemon_lock(&self, lock: &mut DaemonLock) -> Result<(), LabError> {
+        if !lock.is_in_place() {
+            let path = lock.path.display().to_string();
+            *lock = self.lock_daemon().map_err(|error| {
+                LabError::new(
+                    error.kind(),
+                    format!("{path} was removed or replaced, and this daemon has ended: {error}"),
+                )
+            })?;
+            tracing::warn!(path, "the file that says that a daemon runs was removed or replaced, and is made anew");
+        }
+        Ok(())
     }
 
     /// Who keeps this process from being the daemon: one that runs, or whoever else has locked its file.
@@ -161,7 +198,11 @@ impl Lab {
     /// The daemon that runs in this lab, if one does and has said who it is. Whoever asks shares the lock, so that two
     /// who ask do not see each other; and a lock alone is no daemon: its process is looked for.
     fn daemon_identity(&self) -> Option<Identity> {
-        let mut file = File::open(self.daemon_file(LOCK_FILE)).ok()?;
+        let flags = NO_LINK_NO_WAIT.bits();
+        let mut file = File::options().read(true).custom_flags(flags).open(self.daemon_file(LOCK_FILE)).ok()?;
+        if !file.metadata().ok()?.is_file() {
+            return None;
+        }
         if !matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)) {
             return None;
         }
@@ -217,9 +258,16 @@ impl Lab {
     }
 }
 
+/// The lock's file is emptied: it is never what a link leads to. And nobody is waited for who would read a pipe.
+const NO_LINK_NO_WAIT: OFlag = OFlag::O_NOFOLLOW.union(OFlag::O_NONBLOCK);
+
 /// The lock's file, for its owner alone.
 fn open_lock(path: &Path) -> std::io::Result<File> {
-    let file = File::options().create(true).append(true).mode(0o600).open(path)?;
+    let flags = NO_LINK_NO_WAIT.bits();
+    let file = File::options().create(true).append(true).mode(0o600).custom_flags(flags).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(std::io::ErrorKind::InvalidInput.into());
+    }
     // An older version made it for everybody.
     file.set_permissions(Permissions::from_mode(0o600))?;
     Ok(file)
@@ -235,4 +283,28 @@ fn lock_holder(file: &File) -> Option<u32> {
         let is_it = words.get(1) == Some(&"FLOCK") && words.get(5).is_some_and(|place| place.ends_with(&inode));
         if is_it { words.get(4)?.parse().ok() } else { None }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_lock_is_no_link_and_no_pipe() {
+        let folder = tempfile::tempdir().unwrap();
+        let (link, mine, pipe) = (folder.path().join("link"), folder.path().join("mine"), folder.path().join("pipe"));
+        std::fs::write(&mine, "mine").unwrap();
+        std::os::unix::fs::symlink(&mine, &link).unwrap();
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert!(open_lock(&link).is_err() && open_lock(&pipe).is_err());
+        assert_eq!(std::fs::read(&mine).unwrap(), b"mine");
+        let path = folder.path().join("lock");
+        let lock = DaemonLock { file: open_lock(&path).unwrap(), path: path.clone() };
+        assert!(lock.is_in_place());
+        std::fs::remove_file(&path).unwrap();
+        assert!(!lock.is_in_place());
+        open_lock(&path).unwrap();
+        assert!(!lock.is_in_place(), "it is another's");
+    }
 }

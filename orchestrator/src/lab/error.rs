@@ -202,6 +202,8 @@ impl From<StoreError> for LabError {
             StoreError::Damaged { .. }
             | StoreError::Foreign { .. }
             | StoreError::Newer { .. }
+            | StoreError::Parted { .. }
+            | StoreError::Unfit { .. }
             | StoreError::Corrupt { .. } => ErrorKind::Invalid,
             _ => ErrorKind::Internal,
         };

@@ -128,12 +128,10 @@ impl Lab {
     /// When there is none, or it can't be opened.
     pub fn existing_store(&self) -> Result<Arc<dyn Store>, LabError> {
         let path = self.store_file();
-        match std::fs::symlink_metadata(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                Err(LabError::nothing(format!("this lab has no store yet: {} is not there", path.display())))
-            }
-            _ => self.store(),
+        if store::is_there(&path)? {
+            return self.store();
         }
+        Err(LabError::nothing(format!("this lab has no store yet: {} is not there", path.display())))
     }
 
     /// Forgets the store that is open; it is opened anew when it is asked for.
@@ -151,13 +149,21 @@ impl Lab {
         let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
         // Files that can be had again may have come before the store.
         let mine = || std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o700));
-        made.and_then(|()| if is_new_lab { mine() } else { Ok(()) })
-            .map_err(|error| LabError::internal(format!("failed to make {}: {error}", folder.display())))
+        made.and_then(|()| if is_new_lab { mine() } else { Ok(()) }).map_err(|error| {
+            match std::fs::metadata(&folder).map(|about| about.uid()) {
+                Ok(owner) if owner != nix::unistd::geteuid().as_raw() => {
+                    LabError::internal(format!("{} belongs to the user of number {owner}", folder.display()))
+                        .with_hint("work in this lab as that user, or in a copy of it without .farm/")
+                }
+                _ => LabError::internal(format!("failed to make {}: {error}", folder.display())),
+            }
+        })
     }
 
     /// Files and folders of the lab's own that other users of this host may read or write.
     pub fn open_to_others(&self) -> Vec<PathBuf> {
-        let names = ["", "state.db", "state.db-wal", "state.db-shm", "daemon.lock", "daemon.json", "tokens"];
+        let names =
+            ["", "state.db", "state.db-wal", "state.db-shm", "state.db-open", "daemon.lock", "daemon.json", "tokens"];
         let paths =
             names.iter().map(|name| if name.is_empty() { self.root.join(".farm") } else { self.daemon_file(name) });
         let is_open = |path: &PathBuf| std::fs::metadata(path).is_ok_and(|about| about.mode() & 0o077 != 0);

@@ -2,12 +2,12 @@
 
 use std::fs::File;
 use std::io::{BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::agent::OutputFiles;
 use crate::lease::is_holder_gone;
 use crate::publish::{PublishError, write_whole_by};
-use crate::store::{self, StoreCheck, StoreError, Vacuumed};
+use crate::store::{self, Aside, StoreCheck, StoreError, Vacuumed};
 
 use super::{DaemonLock, Lab, LabError};
 
@@ -60,11 +60,11 @@ impl Lab {
         Ok(self.existing_store()?.back_up(to)?)
     }
 
-    /// Puts such a copy in the place of the store; returns where the one that was there is now.
+    /// Puts such a copy in the place of the store; returns where the one that was there is now, or what was left of it.
     ///
     /// # Errors
     /// When the copy is not sound, or the store is in use.
-    pub fn restore_store(&self, from: &Path) -> Result<Option<PathBuf>, LabError> {
+    pub fn restore_store(&self, from: &Path) -> Result<Option<Aside>, LabError> {
         let _lock = self.only_user()?;
         Ok(store::restore(from, &self.store_file())?)
     }
@@ -75,14 +75,15 @@ impl Lab {
     /// When there is a store already, or the export is not whole, or of another version.
     pub fn import_store(&self, from: &Path) -> Result<u64, LabError> {
         let file = self.store_file();
-        if file.exists() {
+        // Of a log that is left nothing can be made: it goes aside.
+        if store::is_there(&file).unwrap_or(false) {
             return Err(LabError::usage(format!("this lab has a store already: {}", file.display()))
                 .with_hint("move it away, or import into the folder of a new lab with --lab"));
         }
         let _lock = self.only_user()?;
         let failed = |error: std::io::Error| LabError::usage(format!("failed to read {}: {error}", from.display()));
         let mut export = BufReader::new(File::open(from).map_err(failed)?);
-        Ok(store::import(&mut export, &file)?)
+        Ok(store::import(&mut export, from, &file)?)
     }
 
     /// Makes sure that nobody works with the store, and that no daemon begins to.

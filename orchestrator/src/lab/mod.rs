@@ -36,7 +36,7 @@ mod why;
 pub use crate::agent::{ProbeResult, Stop, slower_by};
 pub use crate::planner::DeviceEstimate;
 pub use crate::store::people::LONGEST_LOCK;
-pub use crate::store::{StoreCheck, SweepCounts, Vacuumed};
+pub use crate::store::{Aside, StoreCheck, SweepCounts, Vacuumed};
 pub use clock::{ACCEPT_CLOCK, ClockState};
 pub use daemon_process::{DaemonLock, NamedVariables};
 pub use devices::{LabDevice, Question, check_lock_reason, declared_in};

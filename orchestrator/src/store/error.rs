@@ -79,6 +79,43 @@ pub enum StoreError {
         /// The database's words.
         cause: String,
     },
+    /// The file is not there, or is empty, or is another, and what lies beside it is of the one that was.
+    #[error("open the store {path}: {cause}; {remedy}")]
+    Parted {
+        /// The file.
+        path: PathBuf,
+        /// What does not belong together.
+        cause: String,
+        /// What a person can do.
+        remedy: String,
+    },
+    /// The file that was opened is gone, or another has its name.
+    #[error("go on: {why}")]
+    Lost {
+        /// Which, and where what it had is kept.
+        why: String,
+    },
+    /// This process may not read or write the file, or its folder.
+    #[error(
+        "{action} in the store {path}: the system does not let this user ({cause}); look at the owner and the mode of \
+         the file and of its folder, and whether its disk is mounted for reading only"
+    )]
+    Unwritable {
+        /// What was tried.
+        action: String,
+        /// The file.
+        path: PathBuf,
+        /// The database's words.
+        cause: String,
+    },
+    /// No store can be made of a file; the lab's own is as it was.
+    #[error("make a store of {path}: {cause}; take another copy, the lab's store is as it was")]
+    Unfit {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        cause: String,
+    },
     /// There is no room for the file to grow.
     #[error("{action} in the store {path}: no space is left ({cause}); free some and go on, nothing was half-written")]
     Full {

@@ -1,5 +1,5 @@
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -25,6 +25,15 @@ pub struct Vacuumed {
     pub after_bytes: u64,
 }
 
+/// A store that went aside for another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Aside {
+    /// Its new name.
+    pub path: PathBuf,
+    /// Its file was there; else this is the log that was left of it.
+    pub is_whole: bool,
+}
+
 /// The store as a whole: is it sound, can it be smaller, what is in it.
 pub trait MaintenanceStore {
     /// Checks the store at one moment: what the database can check by itself, that every row can be read, and what must
@@ -43,7 +52,7 @@ pub trait MaintenanceStore {
     fn vacuum(&self) -> Result<Vacuumed, StoreError>;
 
     /// Why what is written here is lost: the file is gone, or another has its name. `None` while it is the one that was
-    /// opened.
+    /// opened. When this is found, what the store had is kept beside it, and every other call is refused from then on.
     fn lost(&self) -> Option<String>;
 
     /// Writes a copy of the store, all of one moment, into a file that is there whole or not at all, for its owner

@@ -11,7 +11,7 @@
 //! with row locks can do.
 
 use std::io::BufRead;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -46,7 +46,7 @@ pub use error::StoreError;
 pub use history::{AttemptEnd, HistoryStore, PastAttempt};
 pub use leases::{HeldLeases, LeaseHolder, LeaseOutcome, LeaseStore};
 pub use locks::LockStore;
-pub use maintenance::{MaintenanceStore, StoreCheck, Vacuumed};
+pub use maintenance::{Aside, MaintenanceStore, StoreCheck, Vacuumed};
 pub use notices::{NoticeStore, NotificationKind};
 pub use retention::RetentionStore;
 pub use runs::{Attempt, Claim, ClaimedRun, LiveRun, Requeue, RunOwner, RunStore};
@@ -84,20 +84,28 @@ pub fn open(url_or_path: &str) -> Result<Arc<dyn Store>, StoreError> {
     Ok(Arc::new(SqliteStore::open(Path::new(path))?))
 }
 
-/// Puts a copy of a store where a lab has its own; that one goes aside under the name that is returned.
+/// Whether a store's file is there.
+///
+/// # Errors
+/// When it is gone or empty, and its log is left.
+pub fn is_there(path: &Path) -> Result<bool, StoreError> {
+    sqlite::is_there(path)
+}
+
+/// Puts a copy of a store where a lab has its own; that one, or what is left of it, goes aside.
 ///
 /// # Errors
 /// When the copy is no sound store, or a file can't be written. The lab's store is then as it was.
-pub fn restore(from: &Path, to: &Path) -> Result<Option<PathBuf>, StoreError> {
+pub fn restore(from: &Path, to: &Path) -> Result<Option<Aside>, StoreError> {
     sqlite::restore(from, to)
 }
 
-/// Makes a store of an export, where a lab has none; returns how many rows it has.
+/// Makes a store of an export, of which `from` is the name, where a lab has none; returns how many rows it has.
 ///
 /// # Errors
 /// When the export is not whole or of another version, or the store can't be written. Nothing is then left of it.
-pub fn import(export: &mut dyn BufRead, to: &Path) -> Result<u64, StoreError> {
-    sqlite::import(export, to)
+pub fn import(export: &mut dyn BufRead, from: &Path, to: &Path) -> Result<u64, StoreError> {
+    sqlite::import(export, from, to)
 }
 
 fn is_scheme(word: &str) -> bool {

@@ -205,8 +205,41 @@ fn a_daemon_whose_store_is_another_ends_with_the_reason() {
     let daemon = Daemon::start(&lab, "d", &[]);
     daemon.wait_for("page and API");
     std::fs::rename(lab.path(".farm/state.db"), lab.path(".farm/away.db")).unwrap();
-    daemon.wait_for("state.db is gone");
+    daemon.wait_for("state.db is gone: what was in it is in");
     assert_eq!(daemon.ended().code(), Some(1));
+    assert!(lab.path(".farm/state.db.lost-1").exists() && !lab.path(".farm/state.db-wal").exists());
+}
+
+#[test]
+fn a_sweep_whose_store_is_another_ends_with_the_reason_and_loses_nothing() {
+    let lab = lab();
+    lab.sweep(&["configs/quick.yaml"]).expect_code(0);
+    assert_eq!(lab.run(&["store", "backup", "one.db"]).0, 0);
+    lab.write("configs/many.yaml", &format!("{QUICK}repeats: 40\n"));
+    let mut running = lab.start(&["--local", "configs/many.yaml"]);
+    running.wait_for("run_finished", None);
+    std::fs::rename(lab.path("one.db"), lab.path(".farm/state.db")).unwrap();
+    let ended = running.finish();
+    ended.expect_code(1);
+    assert!(ended.stderr.contains("state.db was replaced by another file"), "{}", ended.stderr);
+    assert_eq!(lab.run(&["store", "check"]).0, 0);
+    assert_eq!(json(&lab, &["sweeps", "list"]).len(), 1);
+    let (code, _, stderr) = lab.run(&["store", "restore", ".farm/state.db.lost-1"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert_eq!(json(&lab, &["sweeps", "list"]).len(), 2);
+}
+
+#[test]
+fn a_lock_that_is_removed_under_a_daemon_lets_no_second_one_in() {
+    let lab = lab();
+    let daemon = Daemon::start(&lab, "d", &[]);
+    daemon.wait_for("page and API");
+    let path = lab.path(".farm/daemon.lock");
+    std::fs::remove_file(&path).unwrap();
+    wait_until(|| std::fs::metadata(&path).is_ok_and(|about| about.len() > 0), || daemon.told());
+    let (code, _, stderr) = lab.run(&["daemon"]);
+    assert!(code == 2 && stderr.contains("a daemon runs in this lab already"), "{code}: {stderr}");
+    assert!(daemon.stop().success());
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::cli::signals::{Asked, Signals};
 use crate::config::{Access, DaemonConfig};
 use crate::daemon::{Daemon, LabSweeps};
 use crate::domain::DaemonStatus;
-use crate::lab::{Lab, LabError};
+use crate::lab::{DaemonLock, Lab, LabError};
 use crate::progress::Mode;
 use crate::regular_file;
 
@@ -67,7 +67,7 @@ async fn serve(context: &Context, path: &Path, insecure: bool) -> Result<u8, Lab
     let mut files = context.lab.file_stamps(&[]);
     let config = context.lab.daemon_rules(path)?;
     context.lab.store()?;
-    let _lock = context.lab.lock_daemon()?;
+    let mut lock = context.lab.lock_daemon()?;
     let mut signals = Signals::listen_as_daemon()?;
     let progress = context.open_progress_as(Mode::Log);
     let (mut daemon, access) = start(context, config, path, LabSweeps::new(context.lab.clone(), progress.clone()))?;
@@ -77,7 +77,7 @@ async fn serve(context: &Context, path: &Path, insecure: bool) -> Result<u8, Lab
     daemon.tick().await;
     tell_system(&[NotifyState::Ready]);
     let mut reporter = StatusReporter { lab: context.lab.clone(), last: None };
-    let mut lost = None;
+    let mut why_ended = None;
     let mut ticks = tokio::time::interval(POLL_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -93,8 +93,8 @@ async fn serve(context: &Context, path: &Path, insecure: bool) -> Result<u8, Lab
         if wake == Wake::Stop {
             break;
         }
-        lost = context.lab.store_lost();
-        if lost.is_some() {
+        why_ended = why_to_end(&context.lab, &mut lock);
+        if why_ended.is_some() {
             break;
         }
         let (is_new, before) = (rules.has_changed() || wake == Wake::Reload, files);
@@ -113,10 +113,17 @@ async fn serve(context: &Context, path: &Path, insecure: bool) -> Result<u8, Lab
         () = stop_again(&mut signals) => {}
     }
     context.close_progress(&progress);
-    match lost {
-        None => Ok(exit::OK),
-        Some(why) => Err(LabError::internal(format!("{why}: this daemon has ended, what it wrote since is lost"))
-            .with_hint("put the file back, or start the daemon anew: it goes on with the store that is there")),
+    why_ended.map_or(Ok(exit::OK), Err)
+}
+
+/// Why this can be the lab's daemon no longer.
+fn why_to_end(lab: &Lab, lock: &mut DaemonLock) -> Option<LabError> {
+    match lab.store_lost() {
+        Some(why) => Some(
+            LabError::internal(format!("{why}; this daemon has ended"))
+                .with_hint("start it anew: it goes on with the store that is there, or with the one that you put back"),
+        ),
+        None => lab.keep_daemon_lock(lock).err(),
     }
 }
 

@@ -2,16 +2,18 @@
 
 use std::io::BufRead;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rusqlite::types::Value as Column;
 use rusqlite::{Connection, params_from_iter};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::connection::IfNew;
+use super::files::{StoreFiles, beside, make_private};
 use super::maintenance::{EXPORT_FORM, TABLES};
-use super::{SqliteStore, connection, corrupt, schema};
-use crate::store::{MaintenanceStore as _, StoreError};
+use super::{SqliteStore, connection, schema};
+use crate::store::{Aside, MaintenanceStore as _, StoreError};
 
 /// Epochs of leases jump by so much when a store goes back in time: devices refuse what is older than they have seen.
 const EPOCHS_AHEAD: i64 = 1_000_000;
@@ -20,112 +22,145 @@ const MAX_LINE_BYTES: u64 = 1 << 30;
 
 impl SqliteStore {
     pub(super) fn back_up_to(&self, to: &Path) -> Result<(), StoreError> {
+        self.refuse_if_lost()?;
+        self.copy_to(to)
+    }
+
+    /// What this connection sees, into a file that nothing has the name of.
+    pub(super) fn copy_to(&self, to: &Path) -> Result<(), StoreError> {
         let failed = |cause| failed("write the backup", to, cause);
-        if to.exists() {
-            return Err(failed(std::io::ErrorKind::AlreadyExists.into()));
+        if to.symlink_metadata().is_ok() {
+            return Err(failed(std::io::Error::other("it is there already; name another file, or move that one away")));
         }
-        let partial = beside(to, ".partial");
+        let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
+        if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+            let cause = format!("{} is no folder; make it first", folder.display());
+            return Err(failed(std::io::Error::other(cause)));
+        }
+        // Two processes that keep what both lost do not write into each other's.
+        let partial = beside(to, &format!(".{}.partial", std::process::id()));
         let _ = std::fs::remove_file(&partial);
         let text = partial.to_string_lossy().into_owned();
-        // One read transaction: what others write meanwhile is not in it, and does not make it begin anew.
-        let copied = self.with_connection(|connection| connection.execute("VACUUM INTO ?1", [&text]));
-        if let Err(error) = copied {
-            let _ = std::fs::remove_file(&partial);
-            return Err(connection::failure("back up", &self.path, &error));
-        }
         let finish = || -> std::io::Result<()> {
             std::fs::set_permissions(&partial, std::fs::Permissions::from_mode(0o600))?;
             std::fs::File::open(&partial)?.sync_all()?;
             std::fs::rename(&partial, to)
         };
-        finish().map_err(failed)
+        // One read transaction: what others write meanwhile is not in it, and does not make it begin anew.
+        let copied = self.with_connection(|connection| connection.execute("VACUUM INTO ?1", [&text]));
+        let copied = copied.map_err(|error| match connection::failure("back up", to, &error) {
+            // Of the two files it is the new one that can't be made.
+            StoreError::Unwritable { .. } => failed(std::io::Error::other(error.to_string())),
+            _ => connection::failure("back up", &self.path, &error),
+        });
+        let copied = copied.and_then(|_| finish().map_err(failed));
+        if copied.is_err() {
+            let _ = std::fs::remove_file(&partial);
+        }
+        copied
     }
 }
 
-/// Puts a copy of a store where a lab has its own; that one goes aside under the name that is returned, where there is
-/// one. Nobody may have either open.
+/// Puts a copy of a store where a lab has its own; that one goes aside under the name that is returned, with its log,
+/// or what is left of it. Nobody may have either open.
 ///
 /// # Errors
 /// When the copy is no sound store, or a file can't be written. The lab's store is then as it was.
-pub fn restore(from: &Path, to: &Path) -> Result<Option<PathBuf>, StoreError> {
-    let partial = beside(to, ".restoring");
-    remove_all(&partial);
-    std::fs::copy(from, &partial).map_err(|cause| failed("copy the backup", from, cause))?;
-    let only_mine = std::fs::Permissions::from_mode(0o600);
-    std::fs::set_permissions(&partial, only_mine).map_err(|cause| failed("copy the backup", &partial, cause))?;
-    let put = prepare(&partial).and_then(|()| replace(&partial, to));
-    remove_all(&partial);
+pub fn restore(from: &Path, to: &Path) -> Result<Option<Aside>, StoreError> {
+    let to = StoreFiles::of(to);
+    let partial = StoreFiles::of(&beside(to.file(), ".restoring"));
+    partial.remove();
+    let copied = copy(from, &partial).map_err(|cause| failed("copy the backup", from, cause));
+    let put = copied.and_then(|()| prepare(&partial, from)).and_then(|()| replace(&partial, &to));
+    partial.remove();
     put
 }
 
-/// Makes a store of an export, where a lab has none.
+/// Makes a store of an export, of which `from` is the name, where a lab has none.
 ///
 /// # Errors
 /// When the export is not whole or of another version, or the store can't be written. Nothing is then left of it.
-pub fn import(export: &mut dyn BufRead, to: &Path) -> Result<u64, StoreError> {
-    let partial = beside(to, ".importing");
-    remove_all(&partial);
-    let made = fill(export, &partial).and_then(|rows| prepare(&partial).map(|()| rows));
-    let put = made.and_then(|rows| replace(&partial, to).map(|_| rows));
-    remove_all(&partial);
+pub fn import(export: &mut dyn BufRead, from: &Path, to: &Path) -> Result<u64, StoreError> {
+    let to = StoreFiles::of(to);
+    let partial = StoreFiles::of(&beside(to.file(), ".importing"));
+    partial.remove();
+    let made = make_private(partial.file()).map_err(|cause| failed("make", partial.file(), cause));
+    let made = made.and_then(|()| fill(export, from, partial.file()));
+    let put = made.and_then(|rows| prepare(&partial, from).and_then(|()| replace(&partial, &to)).map(|_| rows));
+    partial.remove();
     put
 }
 
-/// Makes sure that a copy is sound, and lets its epochs go ahead of all that devices have seen.
-fn prepare(partial: &Path) -> Result<(), StoreError> {
-    let store = SqliteStore::open(partial)?;
-    let check = store.check()?;
-    if let Some(fault) = check.faults.first() {
-        let cause = format!("{} faults, the first: {fault}", check.faults.len());
-        return Err(StoreError::Damaged {
-            action: "look through the copy".to_owned(),
-            path: partial.to_owned(),
-            cause,
-        });
+/// Copies a store's file, for its owner alone, with the log that may lie beside it.
+fn copy(from: &Path, to: &StoreFiles) -> std::io::Result<()> {
+    let from = StoreFiles::of(from);
+    copy_file(from.file(), to.file())?;
+    if from.log().is_file() { copy_file(&from.log(), &to.log()) } else { Ok(()) }
+}
+
+fn copy_file(from: &Path, to: &Path) -> std::io::Result<()> {
+    if !std::fs::metadata(from)?.is_file() {
+        return Err(std::io::Error::other("it is no file"));
     }
+    make_private(to)?;
+    std::fs::copy(from, to)?;
+    std::fs::set_permissions(to, std::fs::Permissions::from_mode(0o600))
+}
+
+/// Makes sure that a copy is sound, and lets its epochs go ahead of all that devices have seen.
+fn prepare(partial: &StoreFiles, from: &Path) -> Result<(), StoreError> {
+    let store = SqliteStore::open_as(partial.file(), IfNew::Refuse).map_err(|error| unfit(error, from))?;
+    sound(&store).map_err(|error| unfit(error, from))?;
     let ahead = format!("UPDATE device_leases SET epoch = epoch + {EPOCHS_AHEAD}, until_ns = 0");
     store.execute("let epochs go ahead", &ahead, [])?;
     let closed =
         store.with_connection(|connection| connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())));
-    closed.map_err(|error| connection::failure("write", partial, &error))
+    closed.map_err(|error| connection::failure("write", partial.file(), &error))?;
+    drop(store);
+    std::fs::File::open(partial.file())
+        .and_then(|file| file.sync_all())
+        .map_err(|cause| failed("write", partial.file(), cause))
 }
 
-/// Gives the store its name; the one that has it goes aside with what SQLite keeps beside it.
-fn replace(partial: &Path, to: &Path) -> Result<Option<PathBuf>, StoreError> {
-    let failed = |cause| failed("put the store in its place", to, cause);
-    let mut aside = None;
-    if to.exists() {
-        let name = (1..).map(|number| beside(to, &format!(".before-{number}"))).find(|name| !name.exists());
-        for ending in ENDINGS {
-            let (from, Some(name)) = (beside(to, ending), &name) else { continue };
-            if from.exists() {
-                std::fs::rename(&from, beside(name, ending)).map_err(failed)?;
-            }
+fn sound(store: &SqliteStore) -> Result<(), StoreError> {
+    let faults = store.check()?.faults;
+    let Some(fault) = faults.first() else { return Ok(()) };
+    let cause = format!("{} faults, the first: {fault}", faults.len());
+    Err(StoreError::Damaged { action: "look through it".to_owned(), path: store.path.clone(), cause })
+}
+
+/// The same about the file that a person named, where that is what is wrong.
+fn unfit(error: StoreError, from: &Path) -> StoreError {
+    let cause = match error {
+        StoreError::Damaged { cause, .. } => format!("it is damaged ({cause})"),
+        StoreError::Foreign { cause, .. } => format!("it is no farmctl store ({cause})"),
+        StoreError::Parted { .. } => {
+            "it is no whole farmctl store: it is empty, or the log beside it is of another".to_owned()
         }
-        aside = name;
+        StoreError::Newer { found, known, .. } => {
+            format!("it has schema version {found}, this farmctl knows {known}, so a newer farmctl can")
+        }
+        StoreError::Corrupt { what, cause } => format!("{what} can't be read: {cause}"),
+        other => return other,
+    };
+    StoreError::Unfit { path: from.to_owned(), cause }
+}
+
+/// Gives the store its name; the one that has it goes aside with all that SQLite keeps beside it, and so does what is
+/// left of one. Then it is looked through at its place.
+fn replace(partial: &StoreFiles, to: &StoreFiles) -> Result<Option<Aside>, StoreError> {
+    let failed = |cause| failed("put the store in its place", to.file(), cause);
+    let aside = to.move_aside("before").map_err(failed)?;
+    std::fs::rename(partial.file(), to.file()).map_err(failed)?;
+    if let Some(folder) = to.file().parent() {
+        std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
     }
-    std::fs::rename(partial, to).map_err(failed)?;
+    sound(&SqliteStore::open_as(to.file(), IfNew::Refuse)?)?;
     Ok(aside)
 }
 
-/// Of a store's file, and of those that SQLite keeps beside it.
-const ENDINGS: [&str; 3] = ["", "-wal", "-shm"];
-
 fn failed(action: &str, path: &Path, cause: std::io::Error) -> StoreError {
     StoreError::Copy { action: action.to_owned(), path: path.to_owned(), cause }
-}
-
-fn beside(path: &Path, ending: &str) -> PathBuf {
-    let mut path = path.to_path_buf().into_os_string();
-    path.push(ending);
-    path.into()
-}
-
-fn remove_all(path: &Path) {
-    for ending in ENDINGS {
-        // What is not there need not go.
-        let _ = std::fs::remove_file(beside(path, ending));
-    }
 }
 
 /// A line of an export: the first, a row, or the last.
@@ -138,14 +173,18 @@ enum Line {
 }
 
 /// Writes the rows of an export into a new store.
-fn fill(export: &mut dyn BufRead, partial: &Path) -> Result<u64, StoreError> {
-    let refused = |cause: String| corrupt("an export", &cause);
+fn fill(export: &mut dyn BufRead, from: &Path, partial: &Path) -> Result<u64, StoreError> {
+    let refused = |cause: String| StoreError::Unfit { path: from.to_owned(), cause };
     let (mut store, mut rows, mut is_whole) = (None::<Connection>, 0, false);
     let refused_by = |error: rusqlite::Error| connection::failure("import", partial, &error);
     for number in 1.. {
         let mut line = String::new();
         let read = std::io::Read::take(&mut *export, MAX_LINE_BYTES).read_line(&mut line);
-        if read.map_err(|cause| failed("read the export", partial, cause))? == 0 {
+        let read = read.map_err(|cause| match cause.kind() {
+            std::io::ErrorKind::InvalidData => refused(format!("line {number}: it is no text")),
+            _ => failed("read the export", from, cause),
+        });
+        if read? == 0 {
             break;
         }
         let line: Line = serde_json::from_str(&line).map_err(|error| refused(format!("line {number}: {error}")))?;
@@ -170,7 +209,7 @@ fn fill(export: &mut dyn BufRead, partial: &Path) -> Result<u64, StoreError> {
                 store.execute_batch("COMMIT").map_err(refused_by)?;
                 is_whole = true;
             }
-            _ => return Err(refused(format!("line {number} is not to be there: the export is not whole"))),
+            _ => return Err(refused(format!("line {number} is not to be there: it is not whole"))),
         }
     }
     if is_whole { Ok(rows) } else { Err(refused("its last line is missing: it is not whole".to_owned())) }

@@ -1,52 +1,175 @@
-use std::io::ErrorKind;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use super::files::{FileIdentity, LogTrust, Mark, StoreFiles, make_private, trust};
+use super::maintenance::file_faults;
 use super::schema;
 use crate::store::StoreError;
 
 /// How long a statement waits for another process's transaction. Ours take milliseconds; a backup may take seconds.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long to wait before asking again where SQLite itself does not wait.
-const BUSY_PAUSE: Duration = Duration::from_millis(5);
+pub(super) const BUSY_PAUSE: Duration = Duration::from_millis(5);
+/// How long a store is looked through that a process left without an end; a large one is then believed.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Opens or makes the file, and brings its schema up to date. Whatever is not ours, or newer, is left untouched.
-pub(super) fn open(path: &Path) -> Result<(PathBuf, Connection), StoreError> {
+/// A connection, and what is known of the files it is to.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) connection: Connection,
+    pub(super) files: StoreFiles,
+    pub(super) file: Option<FileIdentity>,
+    pub(super) log: Option<FileIdentity>,
+    /// Held while the connection is.
+    pub(super) mark: Option<Mark>,
+}
+
+/// What becomes of a file that is not there, or has nothing in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum IfNew {
+    Make,
+    Refuse,
+}
+
+/// Opens or makes the file, and brings its schema up to date. Whatever is not ours, or newer, or lies beside what is
+/// of another file, is left untouched.
+pub(super) fn open(path: &Path, if_new: IfNew) -> Result<Opened, StoreError> {
     let path = std::path::absolute(path).map_err(|error| refused("open", path, &error))?;
-    if let Some(folder) = path.parent() {
+    if path.is_dir() {
+        return Err(refused("open", &path, &std::io::ErrorKind::IsADirectory.into()));
+    }
+    let files = StoreFiles::of(&path);
+    if let Some(folder) = files.file().parent() {
         let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
         made.map_err(|error| refused("make the folder", &path, &error))?;
     }
-    // For its owner alone; what SQLite puts beside it gets the same mode.
-    match std::fs::File::options().write(true).create_new(true).mode(0o600).open(&path) {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(refused("make the file", &path, &error)),
-        _ => {}
+    let mut mark = Mark::take(&files)?;
+    let was_there = files.are_there()?;
+    if !was_there {
+        if let Some(mark) = &mark {
+            mark.forget();
+        }
+        make_private(files.file()).map_err(|error| refused("make the file", &path, &error))?;
     }
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection =
-        Connection::open_with_flags(&path, flags).map_err(|error| failure("open the file", &path, &error))?;
-    check(&mut connection, &path)?;
+    let trust = trust(&files, mark.as_ref());
+    if trust == LogTrust::Foreign {
+        return Err(foreign_log(&files));
+    }
+    if is_on_read_only_disk(files.file()) {
+        return open_to_read(&path, files);
+    }
+    let mut connection = connect(&path, &files, trust)?;
+    let is_new = check(&mut connection, &path)?;
+    if is_new && (if_new == IfNew::Refuse || was_there && mark.as_ref().is_some_and(Mark::is_known)) {
+        return Err(StoreError::Parted {
+            path,
+            cause: "it is empty, and is to be a store".to_owned(),
+            remedy: "`farmctl store restore` a backup, or move it away to begin anew without what it had".to_owned(),
+        });
+    }
     set_up(&mut connection).map_err(|error| failure("set up the schema", &path, &error))?;
-    Ok((path, connection))
-}
-
-/// Which file a store is, whatever its name is: its device and its number there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct FileIdentity {
-    device: u64,
-    inode: u64,
-}
-
-impl FileIdentity {
-    /// Of the file that has this name now; `None` where none has.
-    pub(super) fn of(path: &Path) -> Option<FileIdentity> {
-        let about = std::fs::metadata(path).ok()?;
-        Some(FileIdentity { device: about.dev(), inode: about.ino() })
+    if let Some(mark) = &mut mark {
+        mark.share(&files);
     }
+    let (file, log) = (FileIdentity::of(&path), FileIdentity::of(&files.log()));
+    Ok(Opened { connection, files, file, log, mark })
+}
+
+/// Connects, and looks through what a process that is gone has left, before anything of it is taken over.
+fn connect(path: &Path, files: &StoreFiles, trust: LogTrust) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let failed = |error: rusqlite::Error| failure("open the file", path, &error);
+    let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+    if trust != LogTrust::Left {
+        return Ok(connection);
+    }
+    let keep_log = |keep| connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep).map_err(failed);
+    keep_log(true)?;
+    let Some(fault) = first_fault(&connection) else {
+        keep_log(false)?;
+        return Ok(connection);
+    };
+    drop(connection);
+    // Is the file sound without it?
+    match as_if_alone(files.file()).map(|alone| first_fault(&alone)) {
+        Ok(None) => Err(foreign_log(files)),
+        _ => Err(StoreError::Damaged { action: "open the file".to_owned(), path: path.to_owned(), cause: fault }),
+    }
+}
+
+fn is_on_read_only_disk(file: &Path) -> bool {
+    nix::sys::statvfs::statvfs(file).is_ok_and(|about| about.flags().contains(nix::sys::statvfs::FsFlags::ST_RDONLY))
+}
+
+/// Opens a store on a disk that nobody can write: without log and locks.
+fn open_to_read(path: &Path, files: StoreFiles) -> Result<Opened, StoreError> {
+    let action = "open the file";
+    let unwritable = |cause: &str| StoreError::Unwritable {
+        action: action.to_owned(),
+        path: path.to_owned(),
+        cause: format!("its disk is mounted for reading only, and {cause}"),
+    };
+    if files.log_bytes() > 0 {
+        return Err(unwritable("what its log has must be taken over first"));
+    }
+    let mut connection = as_if_alone(files.file()).map_err(|error| failure(action, path, &error))?;
+    check(&mut connection, path)?;
+    let found = schema::version(&connection).map_err(|error| failure(action, path, &error))?;
+    if found != schema::known_version() {
+        return Err(unwritable(&format!("it must be brought from schema {found} to {}", schema::known_version())));
+    }
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    Ok(Opened { file: FileIdentity::of(path), connection, files, log: None, mark: None })
+}
+
+fn foreign_log(files: &StoreFiles) -> StoreError {
+    StoreError::Parted {
+        path: files.file().to_owned(),
+        cause: format!("the log beside it, {}, is of another file", files.log().display()),
+        remedy: "put that file back; or end who uses the log, and move it and its index (`-shm`) away, to go on with \
+                 this file as it is"
+            .to_owned(),
+    }
+}
+
+/// The file as it is without what lies beside it; nothing is written.
+fn as_if_alone(file: &Path) -> rusqlite::Result<Connection> {
+    use std::os::unix::ffi::OsStrExt as _;
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.".contains(&byte);
+    let written = |byte: &u8| if is_plain(*byte) { char::from(*byte).to_string() } else { format!("%{byte:02X}") };
+    let name: String = file.as_os_str().as_bytes().iter().map(written).collect();
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Connection::open_with_flags(format!("file:{name}?immutable=1"), flags)
+}
+
+/// The first fault that SQLite itself finds; `None` when there is none, or it takes too long to say.
+fn first_fault(connection: &Connection) -> Option<String> {
+    let (done, is_done) = mpsc::sync_channel::<()>(1);
+    let interrupt = connection.get_interrupt_handle();
+    std::thread::scope(|scope| {
+        let timer = scope.spawn(move || {
+            let is_late = is_done.recv_timeout(LOOK_TIMEOUT) == Err(mpsc::RecvTimeoutError::Timeout);
+            if is_late {
+                interrupt.interrupt();
+            }
+            is_late
+        });
+        let faults = file_faults(connection);
+        drop(done);
+        if timer.join().unwrap_or(false) {
+            tracing::warn!("the store is large: what a process left that ended without its end was not looked through");
+            return None;
+        }
+        match faults {
+            Ok(faults) => faults.into_iter().next(),
+            Err(error) => Some(error.to_string()),
+        }
+    })
 }
 
 /// Statements that are kept ready: more than this store has.
@@ -56,16 +179,16 @@ const STATEMENTS_KEPT: usize = 128;
 pub(super) const IN_MEMORY: &str = ":memory:";
 
 /// Makes a store in memory.
-pub(super) fn in_memory() -> Result<(PathBuf, Connection), StoreError> {
+pub(super) fn in_memory() -> Result<Connection, StoreError> {
     let path = PathBuf::from(IN_MEMORY);
     let mut connection =
         Connection::open_in_memory().map_err(|error| failure("make a store in memory", &path, &error))?;
     set_up(&mut connection).map_err(|error| failure("set up the schema", &path, &error))?;
-    Ok((path, connection))
+    Ok(connection)
 }
 
-/// Makes sure that the file is empty or a store that this program knows.
-fn check(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+/// Makes sure that the file is empty or a store that this program knows; returns whether it is empty.
+fn check(connection: &mut Connection, path: &Path) -> Result<bool, StoreError> {
     // All from one moment: another process may be making the store right now.
     let mut read = || -> rusqlite::Result<(i32, u32, i64)> {
         connection.busy_timeout(BUSY_TIMEOUT)?;
@@ -84,7 +207,7 @@ fn check(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     if found > known {
         return Err(StoreError::Newer { path: path.to_owned(), found, known });
     }
-    Ok(())
+    Ok(is_new)
 }
 
 fn set_up(connection: &mut Connection) -> rusqlite::Result<()> {
@@ -125,10 +248,19 @@ pub(super) fn failure(action: &str, path: &Path, error: &rusqlite::Error) -> Sto
         Some(ErrorCode::DiskFull) => StoreError::Full { action, path, cause },
         Some(ErrorCode::SystemIoFailure) => StoreError::Disk { action, path, cause },
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy { action, path },
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
+            StoreError::Unwritable { action, path, cause }
+        }
         _ => StoreError::Database { action, path, cause },
     }
 }
 
 fn refused(action: &str, path: &Path, error: &std::io::Error) -> StoreError {
-    StoreError::Database { action: action.to_owned(), path: path.to_owned(), cause: error.to_string() }
+    let (action, path, cause) = (action.to_owned(), path.to_owned(), error.to_string());
+    match error.kind() {
+        std::io::ErrorKind::ReadOnlyFilesystem | std::io::ErrorKind::PermissionDenied => {
+            StoreError::Unwritable { action, path, cause }
+        }
+        _ => StoreError::Database { action, path, cause },
+    }
 }

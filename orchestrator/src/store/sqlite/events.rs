@@ -123,6 +123,7 @@ pub(super) fn numbered(
 /// Appends an event.
 pub(super) fn append(store: &SqliteStore, event: &Event) -> Result<(), StoreError> {
     let json = to_json(event)?;
+    store.refuse_if_lost()?;
     store
         .with_connection(|connection| insert(connection, event, &json))
         .map_err(|error| connection::failure("keep an event", &store.path, &error))

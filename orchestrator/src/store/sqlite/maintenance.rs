@@ -6,7 +6,6 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
 use serde::de::IgnoredAny;
 
-use super::connection::FileIdentity;
 use super::{SqliteStore, connection, from_json, schema};
 use crate::domain::{DeviceState, Event, Failure, Job, JobState, Record, RunState, SweepDefinition, SweepState};
 use crate::store::{MaintenanceStore, StoreCheck, StoreError, Vacuumed};
@@ -88,23 +87,19 @@ fn unknown_states() -> [String; 4] {
 
 impl MaintenanceStore for SqliteStore {
     fn check(&self) -> Result<StoreCheck, StoreError> {
+        self.refuse_if_lost()?;
         self.with_connection(check).map_err(|error| connection::failure("check", &self.path, &error))
     }
 
     fn vacuum(&self) -> Result<Vacuumed, StoreError> {
+        self.refuse_if_lost()?;
         let before_bytes = self.size_bytes();
         self.with_connection(shrink).map_err(|error| connection::failure("give space back", &self.path, &error))?;
         Ok(Vacuumed { before_bytes, after_bytes: self.size_bytes() })
     }
 
     fn lost(&self) -> Option<String> {
-        let (opened, now) = (self.file?, FileIdentity::of(&self.path));
-        let path = self.path.display();
-        match now {
-            Some(now) if now == opened => None,
-            Some(_) => Some(format!("the store {path} was replaced by another file")),
-            None => Some(format!("the store {path} is gone")),
-        }
+        self.why_lost()
     }
 
     fn back_up(&self, to: &Path) -> Result<(), StoreError> {
@@ -112,6 +107,7 @@ impl MaintenanceStore for SqliteStore {
     }
 
     fn export(&self, to: &mut dyn Write) -> Result<u64, StoreError> {
+        self.refuse_if_lost()?;
         self.with_connection(|connection| self.export_from(connection, to))
     }
 }
@@ -176,10 +172,8 @@ impl SqliteStore {
 
     /// Size of the file and of its log.
     fn size_bytes(&self) -> u64 {
-        let mut log = self.path.clone().into_os_string();
-        log.push("-wal");
         let size = |path: &Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
-        size(&self.path) + size(Path::new(&log))
+        size(&self.path) + self.held.as_ref().map_or(0, |held| size(&held.names.log()))
     }
 }
 
@@ -211,7 +205,7 @@ fn fields(row: &Row<'_>, table: &str, columns: &[String], json: &[&str]) -> Resu
 }
 
 /// What SQLite itself finds.
-fn file_faults(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+pub(super) fn file_faults(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     let mut faults = Vec::new();
     let mut statement = connection.prepare(&format!("PRAGMA integrity_check({FAULTS_TOLD})"))?;
     let mut rows = statement.query([])?;

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
+mod apart;
 mod disk;
 mod garbage;
 mod maintenance;

@@ -168,11 +168,12 @@ impl Disk {
         self.pending_names.is_empty() && self.files.iter().all(|file| file.pending.is_empty())
     }
 
-    /// The name in the folder that a path has; none for other places, and for the index of the log, which SQLite makes
-    /// anew after a crash.
+    /// The name in the folder that a path has; none for other places, for the index of the log, which SQLite makes anew
+    /// after a crash, and for the mark, which is only good while the host runs.
     fn name(&self, path: &str) -> Option<String> {
         let name = path.strip_prefix(&self.folder).map_or(path, |rest| rest.trim_start_matches('/'));
-        (!name.contains('/') && !name.is_empty() && !name.ends_with("-shm")).then(|| name.to_owned())
+        let is_made_anew = name.ends_with("-shm") || name.ends_with("-open");
+        (!name.contains('/') && !name.is_empty() && !is_made_anew).then(|| name.to_owned())
     }
 
     fn current(&self, name: &str) -> Option<usize> {
