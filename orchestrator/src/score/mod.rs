@@ -1,4 +1,5 @@
-//! What raw numbers say: statistics of samples, throughput, how far outputs lie apart, and scores that rank devices.
+//! What raw numbers say: statistics of samples, how sure they are ([`trust`]), throughput, how far outputs lie apart,
+//! and scores that rank devices.
 //!
 //! Main types: [`Statistics`]; [`Score`] with its registry [`SCORES`], which makes a [`Ranking`] of the
 //! [`ResultMatrix`] of some runs. Pure: never does I/O, and never reads a clock. Never drops a sample. Never leaves out
@@ -18,6 +19,7 @@ mod result_matrix;
 mod run;
 mod statistics;
 mod throughput;
+pub mod trust;
 
 pub use accuracy::count_right;
 pub use agreement::{Difference, Disagreement, disagreements};

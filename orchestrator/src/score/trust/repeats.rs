@@ -1,0 +1,48 @@
+use super::Certainty;
+use super::median_interval::{quantile_975, student_975};
+
+/// Several runs of the same: how much of their spread is within runs, and how much between them. The run is the unit:
+/// a thousand samples of one run say nothing of how the next will be.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Repeats {
+    /// How many runs, at least 1.
+    pub runs: usize,
+    /// Mean of the runs' medians, in nanoseconds.
+    pub mean_p50_ns: f64,
+    /// Half of the mean's interval of 95 %, by Student, in per cent of it; `None` of a single run.
+    pub half_interval_percent: Option<f64>,
+    /// Standard deviation that a run's median has by its own samples, in per cent; `None` where a run has no interval.
+    pub within_percent: Option<f64>,
+    /// Standard deviation between runs that their samples don't explain, in per cent; `None` of a single run.
+    pub between_percent: Option<f64>,
+}
+
+impl Repeats {
+    /// The components of variance of these runs by the method of moments: what the medians vary by, less what each is
+    /// unsure by (L. V. Hedges and I. Olkin, Statistical Methods for Meta-Analysis, 1985, chapter 9). `None` without
+    /// runs, and where their median is 0.
+    pub fn of(runs: &[Certainty]) -> Option<Repeats> {
+        let count = runs.len() as f64;
+        let mean_p50_ns = runs.iter().map(|run| run.p50_ns as f64).sum::<f64>() / count;
+        if runs.is_empty() || mean_p50_ns <= 0.0 {
+            return None;
+        }
+        let squares: f64 = runs.iter().map(|run| (run.p50_ns as f64 - mean_p50_ns).powi(2)).sum();
+        let variance = (runs.len() > 1).then(|| squares / (count - 1.0));
+        let of_run = |run: &Certainty| {
+            let (low, high) = run.interval_ns?;
+            Some(((high - low) / 2.0 / quantile_975(run.count, &run.dependence)).powi(2))
+        };
+        let within = runs.iter().map(of_run).sum::<Option<f64>>().map(|sum| sum / count);
+        let between = variance.zip(within).map(|(variance, within)| (variance - within).max(0.0));
+        let percent = |variance: f64| variance.sqrt() / mean_p50_ns * 100.0;
+        let quantile = student_975(runs.len() - 1);
+        Some(Repeats {
+            runs: runs.len(),
+            mean_p50_ns,
+            half_interval_percent: variance.map(|variance| quantile * percent(variance / count)),
+            within_percent: within.map(percent),
+            between_percent: between.map(percent),
+        })
+    }
+}
