@@ -75,7 +75,8 @@ impl Grid {
         };
         for (index, column) in self.columns.iter().enumerate() {
             if let Some(shown) = table.column_mut(index) {
-                shown.set_padding((0, 2));
+                // Nothing stands behind the last one.
+                shown.set_padding((0, if index + 1 < self.columns.len() { 2 } else { 0 }));
                 shown.set_cell_alignment(if column.is_number { CellAlignment::Right } else { CellAlignment::Left });
             }
         }

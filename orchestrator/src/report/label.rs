@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use super::ReportInput;
 use super::columns::{Row, remarks, remarks_of};
 use crate::domain::{Failure, Job, Record, RunStatus, ThreadCount, WeightsKind};
+use crate::score::trust::Verdict;
 use crate::score::{Disagreement, OUTPUT_TOLERANCE, disagreements};
 use crate::wording::{short_number, single_line};
 
@@ -213,9 +214,20 @@ pub(super) fn alarms(input: &ReportInput<'_>) -> Vec<String> {
     disagreements(input.records, input.outputs).iter().map(sentence).collect()
 }
 
+/// How many results are doubtful, and why.
+fn note_on_doubts(rows: &[Row<'_>]) -> Option<String> {
+    let count = |doubt: Verdict| rows.iter().filter(|row| row.doubt() == Some(doubt)).count();
+    let counts = Verdict::DOUBTS.map(|doubt| (doubt.as_str(), count(doubt)));
+    let all: usize = counts.iter().map(|(_, count)| count).sum();
+    let named = counts.iter().filter(|(_, count)| *count > 0).map(|(word, count)| format!("{count} {word}"));
+    let named = named.collect::<Vec<_>>().join(", ");
+    let results = if all == 1 { "result is" } else { "results are" };
+    (all > 0).then(|| format!("{all} {results} doubtful: {named}. The column verdict_reason of results.csv says why."))
+}
+
 /// What a reader of these rows must know beside them.
 pub(super) fn notes(rows: &[Row<'_>]) -> Vec<String> {
-    let mut notes = Vec::new();
+    let mut notes = Vec::from_iter(note_on_doubts(rows));
     if rows.iter().any(|row| row.record.job.model.weights == WeightsKind::Synthetic) {
         notes.push(
             "synthetic weights: no accuracy. They cost what trained weights cost, but what the network answers means \

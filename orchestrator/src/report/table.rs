@@ -2,6 +2,7 @@ use super::label::{Axes, FailureGroup, alarms, counts, failure_groups, sorted};
 use super::results::{Medium, results};
 use super::{ReportInput, label};
 use crate::domain::RunStatus;
+use crate::score::trust::Verdict;
 use crate::wording::single_line;
 
 /// How many cells a reason names; the rest is counted.
@@ -37,22 +38,27 @@ pub fn result_table(input: &ReportInput<'_>, width: u16, colour: bool) -> String
 /// The status stands last in its line; the word says it all, the colour only helps the eye.
 fn coloured_status(line: &str, colour: bool) -> String {
     let statuses = [RunStatus::Ok, RunStatus::Failed, RunStatus::Skipped, RunStatus::Cancelled];
-    let found = statuses.into_iter().find_map(|status| Some((status, line.strip_suffix(status.as_str())?)));
+    let statuses = statuses.map(|status| (style(status), status.as_str())).into_iter();
+    let doubts = Verdict::DOUBTS.map(|verdict| (console::Style::new().yellow(), verdict.as_str()));
+    let found = statuses.chain(doubts).find_map(|(style, word)| Some((style, word, line.strip_suffix(word)?)));
     match found {
-        Some((status, start)) if start.ends_with(' ') => {
-            format!("{start}{}", coloured(status, status.as_str(), colour))
+        Some((style, word, start)) if start.ends_with(' ') => {
+            format!("{start}{}", style.force_styling(colour).apply_to(word))
         }
         _ => line.to_owned(),
     }
 }
 
 fn coloured(status: RunStatus, text: &str, colour: bool) -> String {
-    let style = match status {
+    style(status).force_styling(colour).apply_to(text).to_string()
+}
+
+fn style(status: RunStatus) -> console::Style {
+    match status {
         RunStatus::Ok => console::Style::new().green(),
         RunStatus::Failed => console::Style::new().red().bold(),
         RunStatus::Skipped | RunStatus::Cancelled => console::Style::new().yellow(),
-    };
-    style.force_styling(colour).apply_to(text).to_string()
+    }
 }
 
 fn reason(group: &FailureGroup<'_>, axes: &Axes, width: usize, colour: bool) -> String {

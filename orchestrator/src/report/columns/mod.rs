@@ -12,6 +12,7 @@ mod row;
 mod tensors;
 mod timing;
 mod watched;
+mod trust;
 
 pub(super) use accuracy::remarks;
 pub use cell::Cell;
@@ -71,6 +72,7 @@ const PARTS: &[&[Column]] = &[
     outcome::REMARKS,
     tensors::TENSORS,
     watched::WATCHED,
+    trust::TRUST,
 ];
 
 const fn count(parts: &[&[Column]]) -> usize {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::domain::{Figures, MeasuredAccuracy, Record, RunStatus, SweepRow};
+use crate::score::trust::{Certainty, Verdict};
 use crate::score::{Statistics, images_per_s};
 
 /// A record with what is computed from it.
@@ -14,6 +15,8 @@ pub struct Row<'a> {
     pub record: &'a Record,
     /// Statistics of its samples. Only of a run with status `ok`: the samples of a broken-off loop are no result.
     pub statistics: Option<Statistics>,
+    /// How sure they are, likewise.
+    pub certainty: Option<Certainty>,
     /// How far its outputs lie from those of the first device; infinite where they can't be compared.
     pub output_error: Option<f64>,
 }
@@ -58,6 +61,11 @@ impl Row<'_> {
     /// Top-1 accuracy that was measured in this run, from 0 to 1.
     pub fn top1(&self) -> Option<f64> {
         accuracy(self).and_then(|accuracy| share(accuracy.top1_correct, accuracy.n_images))
+    }
+
+    /// What speaks against its numbers, in a word; `None` where nothing does, and where there are none.
+    pub fn doubt(&self) -> Option<Verdict> {
+        self.certainty.as_ref().map(Certainty::verdict).filter(|verdict| *verdict != Verdict::Ok)
     }
 
     /// Throughput over the timed loop.

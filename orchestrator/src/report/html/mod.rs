@@ -1,5 +1,6 @@
 use askama::Template;
 
+use super::columns::Row;
 use super::grid::GridColumn;
 use super::label::{Axes, FailureGroup, alarms, counts, failure_groups, notes, sorted};
 use super::results::{Medium, results};
@@ -58,7 +59,7 @@ impl Page {
         let axes = Axes::of(input.records.iter().map(|record| &record.job));
         let rows = sorted(input.rows());
         let results = results(&rows, &axes, Medium::Page);
-        let statuses = rows.iter().map(|row| row.record.status.as_str());
+        let class = |row: &Row<'_>| row.doubt().map_or(row.record.status.as_str(), |_| "doubtful");
         Page {
             style: include_str!("style.css"),
             name: single_line(&sweep.name),
@@ -68,7 +69,7 @@ impl Page {
             ranking: ranking::chart(input.records),
             latency: latency::charts(&rows, &axes),
             height: latency::HEIGHT,
-            rows: statuses.zip(&results.rows).map(|(status, cells)| ResultRow::of(status, cells)).collect(),
+            rows: rows.iter().map(class).zip(&results.rows).map(|(class, cells)| ResultRow::of(class, cells)).collect(),
             columns: results.columns,
             failures: failure_groups(input.records).iter().map(|group| FailureText::of(group, &axes)).collect(),
             devices: devices(input.records),
@@ -82,13 +83,14 @@ impl Page {
 
 /// A row of the table of results.
 struct ResultRow {
-    status: &'static str,
+    /// The status, or `doubtful`.
+    class: &'static str,
     cells: Vec<String>,
 }
 
 impl ResultRow {
-    fn of(status: &'static str, cells: &[String]) -> ResultRow {
-        ResultRow { status, cells: cells.iter().map(|cell| single_line(cell)).collect() }
+    fn of(class: &'static str, cells: &[String]) -> ResultRow {
+        ResultRow { class, cells: cells.iter().map(|cell| single_line(cell)).collect() }
     }
 }
 
