@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::ArtifactRef;
 
 /// Version of how farmctl turns pictures into input: another one may give other bytes for the same picture.
-pub const PREPROCESSING_VERSION: u32 = 2;
+pub const PREPROCESSING_VERSION: u32 = 3;
 
 /// Labelled images that accuracy is measured on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -83,6 +83,9 @@ pub struct DatasetList {
     pub classes: u32,
     /// Classes without an image.
     pub empty_classes: u32,
+    /// What lets one doubt that the images have the classes that it gives them, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub doubts: Vec<String>,
 }
 
 /// How a picture becomes a network's input: what its authors did when they trained it.

@@ -32,7 +32,7 @@ pub struct Skipped {
 /// One cell of the matrix.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Job {
-    /// Hash of all that follows, but for `remarks` and `run_seconds`.
+    /// Hash of all that follows as it was planned, but for `remarks` and `run_seconds`.
     pub id: JobId,
     /// Name of the device.
     pub device: String,
@@ -59,7 +59,7 @@ pub struct Job {
     pub limits: Limits,
     /// Seed of the input.
     pub seed: u64,
-    /// Images it shows the network after the timed loop.
+    /// Images it shows the network after the timed loop; `None`, under the same `id`, where they could not be had.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dataset: Option<JobDataset>,
     /// What its plan has to say of it, in words: why its accuracy is not measured.

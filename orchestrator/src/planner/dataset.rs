@@ -41,6 +41,14 @@ pub(super) fn of(job: &Job, sweep: &Sweep, catalog: &Catalog) -> Result<Option<J
     Ok(Some(fitting))
 }
 
+/// What lets one doubt the accuracy that a job's images give.
+pub(super) fn doubts(dataset: &JobDataset, catalog: &Catalog) -> Vec<String> {
+    let name = &dataset.name;
+    let list = catalog.dataset(name).and_then(|dataset| dataset.list.as_ref()?.as_ref().ok());
+    let doubts = list.into_iter().flat_map(|list| &list.doubts);
+    doubts.map(|doubt| format!("accuracy may be wrong: of the dataset {name}, {doubt}")).collect()
+}
+
 /// The name of the output that has so many answers for an image; `None` for the only one.
 fn ranked(model: &CatalogModel, outputs: &[TensorSignature], answers: u32) -> Result<Option<String>, String> {
     let name = &model.name;

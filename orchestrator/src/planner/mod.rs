@@ -101,7 +101,10 @@ fn job(sweep: &Sweep, device: &Device, catalog: &Catalog, cell: &Cell<'_>, repea
         run_seconds: sweep.timeouts.run_seconds.min(allowed),
     };
     match dataset::of(&job, sweep, catalog) {
-        Ok(dataset) => job.dataset = dataset,
+        Ok(dataset) => {
+            job.remarks.extend(dataset.iter().flat_map(|dataset| dataset::doubts(dataset, catalog)));
+            job.dataset = dataset;
+        }
         Err(reason) => job.remarks.push(format!("accuracy is not measured: {reason}")),
     }
     if let Some((model, file)) = model.zip(file) {

@@ -478,7 +478,13 @@ fn catalog_of_digits() -> Catalog {
         licence: None,
         classes: Some(10),
         origin: DatasetOrigin::Builtin("digits".to_owned()),
-        list: Some(Ok(DatasetList { sha256: "c".repeat(64), images: 360, classes: 10, empty_classes: 0 })),
+        list: Some(Ok(DatasetList {
+            sha256: "c".repeat(64),
+            images: 360,
+            classes: 10,
+            empty_classes: 0,
+            doubts: Vec::new(),
+        })),
     }];
     catalog
 }
@@ -504,9 +510,16 @@ fn trained_weights_are_shown_the_images_of_the_dataset() {
     assert!(none.dataset.is_none());
     let ids = [job.id, of(&other_list, &sweep_of_digits()).id, of(&other_std, &sweep_of_digits()).id, none.id];
     assert_eq!(ids.iter().collect::<std::collections::BTreeSet<_>>().len(), 4);
+    // What lets one doubt the classes is told with each accuracy, and makes no other job of it.
+    let mut doubted = catalog.clone();
+    doubted.datasets[0].list.as_mut().unwrap().as_mut().unwrap().doubts = vec!["class 0 has no image".to_owned()];
+    let told = of(&doubted, &sweep_of_digits());
+    let remark = "accuracy may be wrong: of the dataset digits, class 0 has no image";
+    assert_eq!((told.remarks, &told.id), (vec![remark.to_owned()], &ids[0]));
     // Synthetic weights have no accuracy, and are measured all the same.
     let synthetic = Sweep { weights: vec![WeightsKind::Synthetic], ..sweep_of_digits() };
-    assert!(of(&catalog, &synthetic).dataset.is_none());
+    let synthetic = of(&doubted, &synthetic);
+    assert!(synthetic.dataset.is_none() && synthetic.remarks.is_empty());
 }
 
 #[test]

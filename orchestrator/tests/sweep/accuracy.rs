@@ -34,7 +34,7 @@ fn digits_are_read_on_this_host_and_on_a_board() {
         assert!((top1 - 350.0 / 360.0).abs() < 1e-9 && top5 >= top1, "{row:?}");
         assert!(row["top1_low"].parse::<f64>().unwrap() < top1 && row["top1_high"].parse::<f64>().unwrap() > top1);
         assert_eq!((row["dataset"].as_str(), row["images_left_out"].as_str()), ("digits", "0"));
-        assert_eq!(row["preprocessing"], "grey, EXIF orientation ignored, 8×8 as it is; (x - 0) / 16; farmctl 2");
+        assert_eq!(row["preprocessing"], "grey, EXIF orientation ignored, 8×8 as it is; (x - 0) / 16; farmctl 3");
     }
     let (code, stdout, stderr) = lab.run(&["score", "latest", "--format", "json"]);
     assert_eq!(code, 0, "{stderr}");
@@ -85,6 +85,16 @@ fn what_is_left_out_of_a_dataset_is_told() {
     let row = lab.rows().remove(0);
     assert_eq!((row["status"].as_str(), row["n_images"].as_str()), ("ok", ""), "its time is measured all the same");
     assert!(row["remarks"].contains("the folder is none of 10 classes"), "{}", row["remarks"]);
+    // None that it can take.
+    std::fs::remove_dir_all(lab.path("pictures")).unwrap();
+    lab.write("pictures/3/a.bmp", "BM");
+    let (code, _, stderr) = lab.run(&["sweep", "configs/mine.yaml"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stderr.contains("dataset mine: failed to use"), "{stderr}");
+    let row = lab.rows().remove(0);
+    assert_eq!((row["status"].as_str(), row["n_images"].as_str(), row["dataset"].as_str()), ("ok", "", ""));
+    let why = "all images are left out: neither JPEG nor PNG, for example 3/a.bmp";
+    assert!(row["remarks"].contains("accuracy is not measured: ") && row["remarks"].contains(why), "{row:?}");
     lab.write("configs/other.yaml", &DIGITS.replace("dataset: digits", "dataset: mien"));
     let (code, _, stderr) = lab.run(&["plan", "configs/other.yaml"]);
     assert_eq!(code, 3, "{stderr}");

@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use super::table::{self, Form};
-use super::{DatasetError, io};
+use super::{DatasetError, doubts, io};
 use crate::domain::{CatalogDataset, DatasetOrigin, LabelColumn, Remark};
 use crate::regular_file;
 
@@ -17,6 +17,8 @@ const MAX_IMAGES: usize = 10_000_000;
 pub(super) const MAX_TEXT_BYTES: u64 = 1 << 30;
 /// Largest file of a picture.
 const MAX_FILE_BYTES: u64 = 256 << 20;
+/// What some programs write before the first line of a text.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// Names of the datasets that come with farmctl.
 pub const BUILTIN_DATASETS: &[&str] = &["digits"];
@@ -34,6 +36,8 @@ pub(super) struct Listing {
     pub(super) classes: u32,
     /// What was found there that is no image of the dataset.
     pub(super) left_out: Vec<Remark>,
+    /// What lets one doubt that the classes are right, in words.
+    pub(super) doubts: Vec<String>,
 }
 
 /// An image with its class.
@@ -97,7 +101,8 @@ impl Listing {
         self.images_of_classes().into_iter().enumerate().max_by_key(|(_, images)| *images)
     }
 
-    fn images_of_classes(&self) -> Vec<usize> {
+    /// How many images each class has.
+    pub(super) fn images_of_classes(&self) -> Vec<usize> {
         let mut images = vec![0; self.classes as usize];
         self.entries.iter().for_each(|entry| images[entry.class as usize] += 1);
         images
@@ -150,6 +155,7 @@ fn folders(root: &Path, numbered: bool, classes: Option<u32>) -> Result<Listing,
     let (names, mut left_out) = (sorted(&root)?, Vec::new());
     let (folders, beside): (Vec<String>, Vec<String>) = names.into_iter().partition(|name| root.join(name).is_dir());
     note(&mut left_out, "beside the folders of classes", beside);
+    check_folders(&root, &folders, numbered, classes)?;
     let mut entries = Vec::new();
     for (index, name) in folders.iter().enumerate() {
         let class = if numbered { name.parse().ok() } else { u32::try_from(index).ok() };
@@ -163,7 +169,31 @@ fn folders(root: &Path, numbered: bool, classes: Option<u32>) -> Result<Listing,
         entries.extend(files.into_iter().map(|file| Entry { place: Place::File(Path::new(name).join(file)), class }));
     }
     let classes = classes.unwrap_or(folders.len() as u32);
-    Ok(Listing { root, entries, classes, left_out })
+    let doubts = doubts::of_folder_names(&folders).into_iter().filter(|_| !numbered).collect();
+    Ok(Listing { root, entries, classes, left_out, doubts })
+}
+
+/// Refuses folders that can't be those of the classes: of which nobody knows which is missing, or two of one number.
+fn check_folders(root: &Path, folders: &[String], numbered: bool, classes: Option<u32>) -> Result<(), DatasetError> {
+    let unusable = |what: String| Err(DatasetError::Unusable { path: root.to_owned(), what });
+    if numbered {
+        let mut seen = HashMap::new();
+        let number = |name: &String| name.parse::<u32>().ok();
+        let twin = folders.iter().find_map(|name| Some((seen.insert(number(name)?, name)?, name)));
+        return match twin {
+            Some((first, second)) => unusable(format!("the folders {first} and {second} are of one class")),
+            None => Ok(()),
+        };
+    }
+    match classes {
+        Some(classes) if (folders.len() as u64) < u64::from(classes) => unusable(format!(
+            "it has {} folders, the dataset {classes} classes: which of them are missing can't be known; write \
+             `numbered: true` if the names are the classes' numbers, else make an empty folder for each class without \
+             images",
+            folders.len()
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// The names in a folder that are not hidden, sorted by their bytes.
@@ -192,8 +222,9 @@ fn list(path: &Path, folder: &Path, classes: u32) -> Result<Listing, DatasetErro
     let bytes = read_text(path)?;
     let root = folder.canonicalize().map_err(io("find", folder))?;
     let members = if root.is_file() { Some(members(&root)?) } else { None };
-    let (mut entries, mut left_out) = (Vec::new(), Vec::new());
-    for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
+    let (mut entries, mut left_out, mut seen) = (Vec::new(), Vec::new(), HashMap::new());
+    let text = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes);
+    for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
         let wrong = |what: String| DatasetError::Line { path: path.to_owned(), line: index as u64 + 1, what };
         let line = std::str::from_utf8(line).map_err(|_| wrong("it is not UTF-8".to_owned()))?.trim();
         if line.is_empty() {
@@ -203,13 +234,20 @@ fn list(path: &Path, folder: &Path, classes: u32) -> Result<Listing, DatasetErro
         let (file, class) = words.ok_or_else(|| wrong("a path and the number of a class are needed".to_owned()))?;
         let class = class_of(class, classes).map_err(&wrong)?;
         let file = Path::new(file.trim_end());
+        let file: PathBuf = file.components().filter(|part| *part != Component::CurDir).collect();
         if !file.components().all(|part| matches!(part, Component::Normal(_))) {
             return Err(wrong(format!("{file:?} does not stay in the dataset's folder")));
         }
+        if let Some((first, other)) = seen.insert(file.clone(), (index + 1, class)).filter(|(_, it)| *it != class) {
+            return Err(wrong(format!(
+                "{} is of class {class} here and of class {other} in line {first}",
+                file.display()
+            )));
+        }
         let place = match &members {
-            None => Place::File(file.to_owned()),
-            Some(members) => match members.get(file) {
-                Some(&(offset, size_bytes)) => Place::Member { name: file.to_owned(), offset, size_bytes },
+            None => Place::File(file),
+            Some(members) => match members.get(&file) {
+                Some(&(offset, size_bytes)) => Place::Member { name: file, offset, size_bytes },
                 None => {
                     super::prepare::count(&mut left_out, "not in the archive", &file.to_string_lossy());
                     continue;
@@ -218,7 +256,7 @@ fn list(path: &Path, folder: &Path, classes: u32) -> Result<Listing, DatasetErro
         };
         entries.push(Entry { place, class });
     }
-    Ok(Listing { root, entries, classes, left_out })
+    Ok(Listing { root, entries, classes, left_out, doubts: Vec::new() })
 }
 
 /// Where each file of a tar archive begins in it, and how long it is. Nothing is unpacked, so that no name leads

@@ -4,6 +4,7 @@
 //! its size, and `prepare` writes all of them into one file. Never lets a path lead out of a dataset's folder, and
 //! leaves no image out without a word.
 
+mod doubts;
 mod jpeg;
 mod listing;
 mod picture;
@@ -20,12 +21,15 @@ use sha2::{Digest as _, Sha256};
 
 use super::hashing::{Activity, Progress, Stamp};
 use crate::domain::{CatalogDataset, DatasetList, hex, sha256_hex};
+use doubts::Twins;
 use listing::{Entry, Listing, Place};
 
 pub use listing::BUILTIN_DATASETS;
 
 /// Images that are handed to the processors at a time.
 const CHUNK: usize = 256;
+/// Version of what is remembered of a list.
+const LIST_VERSION: u32 = 2;
 
 /// Why a dataset can't be had.
 #[derive(Debug, thiserror::Error)]
@@ -106,7 +110,7 @@ impl Datasets {
         if let Some(known) = memory.as_ref().and_then(|memory| recall::<DatasetList>(memory)) {
             return Ok(known);
         }
-        let mut identity = Sha256::new();
+        let (mut identity, mut twins) = (Sha256::new(), Twins::default());
         let hash = |entry: &Entry| listing.bytes(entry).as_deref().map(sha256_hex).ok();
         for (number, chunk) in listing.entries.chunks(CHUNK).enumerate() {
             if Instant::now() >= deadline {
@@ -114,14 +118,18 @@ impl Datasets {
             }
             for (entry, sha256) in chunk.iter().zip(in_parallel(chunk, hash)) {
                 identity.update(line(entry, sha256.as_deref()));
+                sha256.iter().for_each(|sha256| twins.add(entry, sha256));
             }
             progress(done(Activity::Hashing, number, chunk, &listing));
         }
+        let of_content = twins.doubts(listing.entries.len());
+        let doubts = doubts::of_classes(dataset, &listing).into_iter().chain(of_content);
         let list = DatasetList {
             sha256: hex(&identity.finalize()),
             images: listing.entries.len() as u32,
             classes: listing.classes,
             empty_classes: listing.empty_classes(),
+            doubts: listing.doubts.iter().cloned().chain(doubts).collect(),
         };
         if let Some(memory) = memory {
             remember(&memory, &list);
@@ -149,7 +157,7 @@ fn line(entry: &Entry, sha256: Option<&str>) -> String {
 /// What shows that nothing has changed; `None` where a file is so new that it may change unseen.
 fn fingerprint(listing: &Listing) -> Option<String> {
     let mut hash = Sha256::new();
-    hash.update(format!("{} {}\n", listing.classes, listing.root.display()));
+    hash.update(format!("{LIST_VERSION} {} {}\n", listing.classes, listing.root.display()));
     if listing.root.is_file() {
         let archive = Stamp::of(&listing.root).ok().filter(|stamp| stamp.is_settled())?;
         hash.update(format!("{archive:?}\n"));

@@ -31,7 +31,7 @@ pub(super) fn take(file: &[u8], rule: &Preprocessing, shape: [u32; 3]) -> Result
     let bytes = match channels {
         1 => {
             changed.extend(picture.color().has_color().then_some("colours made grey"));
-            picture.into_luma8().into_raw()
+            grey(picture)
         }
         3 => {
             changed.extend((!picture.color().has_color()).then_some("grey made RGB"));
@@ -40,6 +40,19 @@ pub(super) fn take(file: &[u8], rule: &Preprocessing, shape: [u32; 3]) -> Result
         other => return Err(format!("no picture has the {other} channels of the input")),
     };
     Ok(Taken { bytes, changed })
+}
+
+/// The brightness of each pixel, as Pillow's `convert("L")` and TensorFlow weigh colours (Rec. 601): what networks for
+/// grey pictures are trained on.
+fn grey(picture: DynamicImage) -> Vec<u8> {
+    let brightness = |image::Rgb([red, green, blue]): &image::Rgb<u8>| {
+        let weighed = 19595 * u32::from(*red) + 38470 * u32::from(*green) + 7471 * u32::from(*blue);
+        ((weighed + (1 << 15)) >> 16) as u8
+    };
+    match picture {
+        DynamicImage::ImageLuma8(grey) => grey.into_raw(),
+        coloured => coloured.into_rgb8().pixels().map(brightness).collect(),
+    }
 }
 
 fn decode(file: &[u8], exif_orientation: bool) -> Result<(DynamicImage, Vec<&'static str>), String> {

@@ -52,7 +52,8 @@ impl Datasets {
             return Err(DatasetError::Changed { name: dataset.name.clone() });
         }
         if made.labels.is_empty() {
-            let what = made.left_out.first().map(|remark| format!("all images are left out: {}", remark.what));
+            let told = |left: &Remark| format!("all images are left out: {}, for example {}", left.what, left.example);
+            let what = made.left_out.first().map(told);
             let what = what.unwrap_or_else(|| "there is no image in it".to_owned());
             return Err(DatasetError::Unusable { path: listing.root, what });
         }

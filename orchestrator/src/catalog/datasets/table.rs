@@ -6,15 +6,13 @@ use std::path::Path;
 use csv::{ReaderBuilder, StringRecord};
 
 use super::listing::{Entry, Listing, MAX_TEXT_BYTES, Place, class_of};
-use super::{DatasetError, io};
+use super::{DatasetError, doubts, io};
 use crate::domain::LabelColumn;
 
 /// What a file packed by gzip begins with.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
-/// Images from which on it is told by the classes whether they were read from the right column.
-const TELLING_IMAGES: usize = 20;
-/// Share of the images of one class, in per cent, above which the column is hardly one of classes.
-const TELLING_PERCENT: usize = 95;
+/// Columns from which on a first row of 0, 1, 2 … is no image.
+const TELLING_COLUMNS: usize = 9;
 /// Names that a header gives the column of classes.
 const LABEL_NAMES: [&str; 5] = ["label", "class", "target", "y", "digit"];
 
@@ -42,7 +40,8 @@ pub(super) fn read(path: &Path, bytes: Vec<u8>, form: Form<'_>) -> Result<Listin
     let mut rows = reader.records();
     let mut header = None;
     // A column's name stands in the first line.
-    for _ in 0..form.skip.max(u32::from(matches!(form.label, Some(LabelColumn::Named(_))))) {
+    let form = Form { skip: form.skip.max(u32::from(matches!(form.label, Some(LabelColumn::Named(_))))), ..form };
+    for _ in 0..form.skip {
         let row = rows.next().transpose().map_err(|error| unusable(error.to_string()))?;
         header = header.or(row);
     }
@@ -51,16 +50,24 @@ pub(super) fn read(path: &Path, bytes: Vec<u8>, form: Form<'_>) -> Result<Listin
     for row in rows {
         let row = row.map_err(|error| unusable(error.to_string()))?;
         let line = row.position().map_or(0, csv::Position::line);
-        let entry = entry(&row, line, label, form).map_err(|what| match header_words(&row, form) {
-            Some(words) if entries.is_empty() => wrong(path, line, words),
-            _ => wrong(path, line, what),
-        });
-        entries.push(entry?);
+        let entry = entry(&row, line, label, form);
+        // Columns that are called by numbers look like an image.
+        if entries.is_empty()
+            && (entry.is_err() || is_numbered(&row))
+            && let Some(words) = header_words(&row, form)
+        {
+            return Err(wrong(path, line, words));
+        }
+        entries.push(entry.map_err(|what| wrong(path, line, what))?);
     }
-    let listing = Listing { root: path.to_owned(), entries, classes: form.classes, left_out: Vec::new() };
-    match form.label {
-        None => refuse_one_class(&listing).map_err(unusable).map(|()| listing),
-        Some(_) => Ok(listing),
+    let (root, classes) = (path.to_owned(), form.classes);
+    let listing = Listing { root, entries, classes, left_out: Vec::new(), doubts: Vec::new() };
+    match doubts::of_one_class(&listing).filter(|_| form.label.is_none()) {
+        Some(what) => Err(unusable(format!(
+            "{what}: the class is taken from the last column, which is hardly it; write `label: first` or the name of \
+             its column, or `label: last` if this is right"
+        ))),
+        None => Ok(listing),
     }
 }
 
@@ -130,7 +137,7 @@ fn header_words(row: &StringRecord, form: Form<'_>) -> Option<String> {
         |word: &&&str| word.parse::<f64>().is_err() && word.starts_with(|c: char| c.is_alphabetic() || c == '_');
     let label = names.iter().find(|name| LABEL_NAMES.contains(&name.to_lowercase().as_str()));
     // A table whose pixels are called 0, 1, 2 … has one name.
-    if names.iter().filter(is_name).count() * 2 < names.len() && label.is_none() {
+    if names.iter().filter(is_name).count() * 2 < names.len() && label.is_none() && !is_numbered(row) {
         return None;
     }
     let skip = format!("this is a header ({}), no image: write `skip: {}`", shortened(&names), form.skip + 1);
@@ -142,26 +149,21 @@ fn header_words(row: &StringRecord, form: Form<'_>) -> Option<String> {
     })
 }
 
+/// Whether a row counts its columns, from 0 or from 1, as a program's names for columns without one do. The column of an
+/// index before them has no name.
+fn is_numbered(row: &StringRecord) -> bool {
+    let names = row.iter().skip(usize::from(row.get(0).is_some_and(str::is_empty)));
+    let numbers = names.map(|name| name.trim().parse().ok()).collect::<Option<Vec<u32>>>();
+    numbers.is_some_and(|numbers| {
+        let from = |first: u32| (first..).zip(&numbers).all(|(expected, number)| expected == *number);
+        numbers.len() >= TELLING_COLUMNS && (from(0) || from(1))
+    })
+}
+
 /// The first few of some names.
-fn shortened(names: &[&str]) -> String {
+pub(super) fn shortened(names: &[&str]) -> String {
     const SHOWN: usize = 4;
     let shown: Vec<String> = names.iter().take(SHOWN).map(|name| name.chars().take(20).collect()).collect();
     let more = if names.len() > SHOWN { ", …" } else { "" };
     format!("{}{more}", shown.join(", "))
-}
-
-/// Says so when nearly all images are of one class: then its column is most likely one of pixels.
-fn refuse_one_class(listing: &Listing) -> Result<(), String> {
-    let images = listing.entries.len();
-    let Some((class, count)) = listing.largest_class().filter(|_| listing.classes > 1 && images >= TELLING_IMAGES)
-    else {
-        return Ok(());
-    };
-    if count * 100 <= images * TELLING_PERCENT {
-        return Ok(());
-    }
-    Err(format!(
-        "{count} of {images} images are of class {class}: the class is taken from the last column, which is hardly it; \
-         write `label: first` or the name of its column, or `label: last` if this is right"
-    ))
 }

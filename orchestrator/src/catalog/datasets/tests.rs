@@ -6,6 +6,8 @@ use crate::domain::{
     DatasetOrigin, JobDataset, LabelColumn, PreparedImages, Preprocessing, Remark, ResizeFilter, ResizeRule,
 };
 
+mod doubts;
+
 const COLOURS: &[u8] = include_bytes!("samples/colours.png");
 const JPEG: &[u8] = include_bytes!("samples/colours.jpg");
 
@@ -83,7 +85,7 @@ fn the_digits_that_come_with_farmctl() {
     let scratch = Scratch::new();
     let digits = dataset(DatasetOrigin::Builtin("digits".to_owned()), Some(10));
     let list = scratch.datasets.list(&digits, far(), &mut |_| {}).unwrap();
-    assert_eq!((list.images, list.classes, list.empty_classes), (360, 10, 0));
+    assert_eq!((list.images, list.classes, list.empty_classes, list.doubts.len()), (360, 10, 0, 0));
     let rule = Preprocessing { mean: vec![0.0], std: vec![16.0], ..rule(ResizeRule::None, ResizeFilter::Bilinear) };
     let prepared = scratch.prepare(&digits, rule, [8, 8, 1]);
     assert_eq!((prepared.count, prepared.images.size_bytes), (360, 360 * 64));
@@ -139,6 +141,13 @@ fn every_kind_of_picture_is_taken_or_left_out_with_a_word() {
     assert!(small.contains("not 16×16"), "{small}");
     let grey = picture::take(COLOURS, &crop(), [16, 16, 1]).unwrap();
     assert_eq!((grey.bytes.len(), grey.changed.as_slice()), (256, &["colours made grey"][..]));
+    // As Pillow weighs them: Image.new("RGB", (1, 1), colour).convert("L").
+    for (colour, expected) in [([255, 0, 0], 76), ([0, 255, 0], 150), ([0, 0, 255], 29), ([10, 20, 240], 42)] {
+        let mut png = std::io::Cursor::new(Vec::new());
+        image::RgbImage::from_pixel(1, 1, image::Rgb(colour)).write_to(&mut png, image::ImageFormat::Png).unwrap();
+        let as_it_is = rule(ResizeRule::None, ResizeFilter::Bilinear);
+        assert_eq!(picture::take(png.get_ref(), &as_it_is, [1, 1, 1]).unwrap().bytes, [expected], "{colour:?}");
+    }
 }
 
 #[test]

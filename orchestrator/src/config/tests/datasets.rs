@@ -93,7 +93,7 @@ fn how_pictures_become_input() {
     assert_eq!((each.resize, each.mean, each.std), (ResizeRule::ShorterSide(40), vec![1.0, 2.0, 3.0], vec![2.0; 3]));
     assert_eq!(
         of("[1, 3, 20, 30]", "{ crop: 0.5, filter: bicubic, mean: 127 }").text([20, 30, 3]),
-        "RGB, EXIF orientation ignored, centre crop of 0.5, to 30×20 (bicubic); (x - 127) / 255; farmctl 2"
+        "RGB, EXIF orientation ignored, centre crop of 0.5, to 30×20 (bicubic); (x - 127) / 255; farmctl 3"
     );
 }
 

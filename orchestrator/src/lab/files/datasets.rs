@@ -1,6 +1,6 @@
 //! Has datasets ready for a plan.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -31,8 +31,8 @@ impl Lab {
         dataset.list = Some(found.map_err(|error| format!("failed to {error}")));
     }
 
-    /// Has the images of a plan ready on this host; gives their files by hash. Jobs whose images can't be had become
-    /// skipped cells with the reason.
+    /// Has the images of a plan ready on this host; gives their files by hash. Jobs whose images can't be had are measured
+    /// without accuracy, with the reason; those that began with images, and can't have them again, become skipped cells.
     pub(super) async fn provide_images(
         &self,
         catalog: &Catalog,
@@ -46,6 +46,7 @@ impl Lab {
                 plan.jobs.push(job);
                 continue;
             };
+            let has_begun = wanted.prepared.is_some();
             let plain = JobDataset { prepared: None, ..wanted };
             let known = done.iter().find(|(dataset, _)| *dataset == plain).map(|(_, made)| made.clone());
             let made = match known {
@@ -62,13 +63,24 @@ impl Lab {
                     files.insert(prepared.images.sha256.clone(), path);
                     plan.jobs.push(Job { dataset: Some(JobDataset { prepared: Some(prepared), ..plain }), ..job });
                 }
-                Err(reason) => plan.skipped.push(Skipped { job, kind: FailureKind::ArtifactUnavailable, reason }),
+                // What a sweep was begun with is what its rows are of.
+                Err(reason) if has_begun => {
+                    plan.skipped.push(Skipped { job, kind: FailureKind::ArtifactUnavailable, reason });
+                }
+                Err(reason) => plan.jobs.push(without_images(job, &reason)),
             }
         }
         for (dataset, made) in &done {
-            if let Ok(prepared) = made {
-                self.mention(dataset, prepared);
+            match made {
+                Ok(prepared) => self.mention(dataset, prepared),
+                Err(reason) => self.remark(&format!("dataset {}: {reason}", dataset.name)),
             }
+        }
+        let names: BTreeSet<&str> = done.iter().map(|(dataset, _)| dataset.name.as_str()).collect();
+        let lists =
+            names.into_iter().filter_map(|name| Some((name, catalog.dataset(name)?.list.as_ref()?.as_ref().ok()?)));
+        for (name, doubt) in lists.flat_map(|(name, list)| list.doubts.iter().map(move |doubt| (name, doubt))) {
+            self.remark(&format!("dataset {name}: {doubt}"));
         }
         files
     }
@@ -118,4 +130,11 @@ impl Lab {
         let made = made.map_err(|error| format!("failed to prepare images: {error}"))?;
         made.map_err(|error| format!("failed to {error}"))
     }
+}
+
+/// The same cell, known by the same identifier, whose time alone is measured.
+fn without_images(mut job: Job, reason: &str) -> Job {
+    job.dataset = None;
+    job.remarks.push(format!("accuracy is not measured: {reason}"));
+    job
 }

@@ -28,6 +28,8 @@ impl Lab {
             records.iter().filter(|record| is_worth_it(record)).map(|record| record.job.id.clone()).collect();
         let mut jobs = store.jobs(&earlier.id)?;
         jobs.retain(|job| failed.contains(&job.id));
+        // A new sweep's images are prepared anew.
+        jobs.iter_mut().filter_map(|job| job.dataset.as_mut()).for_each(|dataset| dataset.prepared = None);
         if jobs.is_empty() {
             return Err(LabError::nothing(format!("nothing failed in sweep {}", earlier.id)));
         }
