@@ -211,10 +211,8 @@ impl Collector {
 
     /// The run as it was collected. Classes count only where they are all there.
     pub(super) fn into_collected(mut self) -> Collected {
-        let (kept, left_out) = std::mem::take(&mut self.outputs).finish();
-        if let Some(text) = left_out {
-            self.remark(&text);
-        }
+        let (kept, remarks) = std::mem::take(&mut self.outputs).finish();
+        remarks.iter().for_each(|text| self.remark(text));
         let mut output_files = Vec::new();
         for (output, bytes) in kept {
             output_files.push((output.sha256.clone(), bytes));
@@ -224,7 +222,15 @@ impl Collector {
             self.remark(&text);
         }
         let are_all_there = self.best_classes.len() == self.to_classify;
-        let best_classes = if are_all_there { self.best_classes } else { Vec::new() };
+        let best_classes = if are_all_there { std::mem::take(&mut self.best_classes) } else { Vec::new() };
+        // What is no number is no answer.
+        let answers = TOP_CLASSES.min(self.classes as usize);
+        let (wanting, all) = (best_classes.iter().filter(|best| best.len() < answers).count(), best_classes.len());
+        if wanting > 0 {
+            self.remark(&format!(
+                "accuracy: {wanting} of {all} images have no whole answer, since the network's values are no numbers (NaN)"
+            ));
+        }
         Collected { measurement: self.measurement, output_files, best_classes }
     }
 

@@ -18,7 +18,7 @@ pub enum OutputError {
         /// Values compared with it.
         values: usize,
     },
-    /// A value is NaN or infinite.
+    /// A value is NaN or infinite, and the other one is not the same.
     NotFinite {
         /// Index of the first such value, in either.
         index: usize,
@@ -35,7 +35,8 @@ impl OutputError {
     }
 }
 
-/// Largest difference of two values at the same place, relative to the largest absolute value of the reference.
+/// Largest difference of two values at the same place, relative to the largest absolute value of the reference. NaN is
+/// equal to NaN, and an infinite value to one of the same sign; the scale is that of the finite ones.
 ///
 /// The scale is the whole output's and not each value's own: a network's rounding errors are proportional to the size
 /// of its activations, so a logit near zero would turn harmless rounding into an error of any size. Where the reference
@@ -48,6 +49,10 @@ pub fn output_error(reference: &[f32], values: &[f32]) -> OutputError {
     let mut largest = 0.0f64;
     for (index, (&expected, &found)) in reference.iter().zip(values).enumerate() {
         if !expected.is_finite() || !found.is_finite() {
+            // NaN has many forms in bits, and all say the same.
+            if expected == found || (expected.is_nan() && found.is_nan()) {
+                continue;
+            }
             return OutputError::NotFinite { index };
         }
         scale = scale.max(f64::from(expected).abs());
@@ -61,22 +66,20 @@ type Key<'a> = (&'a str, WeightsKind, Precision, u32, u64, &'a str);
 
 /// The `output_error` of each record: the largest over its outputs, each against the first record with status `ok`, the
 /// same network and weights, in whatever format and by whatever engine, the same precision, batch and seed, and that
-/// output, finite. That first record so has 0. A network's only output is the same whatever a format calls it.
+/// output, finite; where it is finite in none, against the first of them. That first record so has 0. A network's only output is the same whatever a format calls it.
 ///
 /// `None` for a record without outputs or not `ok`, and where the values of an output or its reference are not in
 /// `outputs` (by their hash) and the hashes differ.
 pub fn output_errors(records: &[Record], outputs: &HashMap<String, Vec<f32>>) -> Vec<Option<f64>> {
+    let is_finite =
+        |output: &OutputRef| outputs.get(&output.sha256).is_none_or(|values| values.iter().all(|it| it.is_finite()));
+    let (finite, other): (Vec<_>, Vec<_>) = ok_outputs(records).partition(|(_, output)| is_finite(output));
     let mut references: HashMap<Key<'_>, &OutputRef> = HashMap::new();
-    for (record, output) in ok_outputs(records) {
-        let is_finite = outputs.get(&output.sha256).is_none_or(|values| values.iter().all(|value| value.is_finite()));
-        if is_finite {
-            references.entry(key(record, output)).or_insert(output);
-        }
+    for (record, output) in finite.into_iter().chain(other) {
+        references.entry(key(record, output)).or_insert(output);
     }
     let error = |record: &Record, output: &OutputRef| -> Option<f64> {
-        let Some(reference) = references.get(&key(record, output)) else {
-            return outputs.contains_key(&output.sha256).then_some(f64::INFINITY);
-        };
+        let reference = references.get(&key(record, output))?;
         if reference.sha256 == output.sha256 {
             return Some(0.0);
         }
@@ -120,7 +123,11 @@ mod tests {
         assert_eq!(output_error(&[0.0], &[0.0]), OutputError::Relative(0.0));
         assert_eq!(output_error(&[0.0], &[1.0]).value(), f64::INFINITY);
         assert_eq!(output_error(&[1.0], &[1.0, 2.0]), OutputError::Length { reference: 1, values: 2 });
-        assert_eq!(output_error(&[1.0, f32::NAN], &[1.0, f32::NAN]), OutputError::NotFinite { index: 1 });
+        let other_nan = f32::from_bits(f32::NAN.to_bits() ^ 1 << 31);
+        let (nan, infinite) = ([2.0, f32::NAN, f32::INFINITY], [1.0, other_nan, f32::INFINITY]);
+        assert_eq!(output_error(&nan, &infinite), OutputError::Relative(0.5));
+        assert_eq!(output_error(&[1.0, f32::NAN], &[1.0, 1.0]), OutputError::NotFinite { index: 1 });
+        assert_eq!(output_error(&[f32::INFINITY], &[-f32::INFINITY]), OutputError::NotFinite { index: 0 });
         assert_eq!(output_error(&[1.0], &[f32::INFINITY]).value(), f64::INFINITY);
         assert_eq!(output_error(&[f32::MAX], &[f32::MIN]), OutputError::Relative(2.0));
     }
@@ -151,6 +158,9 @@ mod tests {
             with("a", |record| record.measurement.outputs.push(output("z", "b"))),
             with("a", |record| record.measurement.outputs.clear()),
         ];
+        // Where none is finite, the first is the reference.
+        let only_nan = [with("nan", |_| ()), with("nan", |_| ()), with("gone", |record| record.job.batch = 8)];
+        assert_eq!(output_errors(&only_nan, &store), [Some(0.0); 3]);
         let infinity = Some(f64::INFINITY);
         let same = Some(0.0);
         let expected = [None, infinity, same, Some(0.25), same, None, Some(0.25), same, same, None];

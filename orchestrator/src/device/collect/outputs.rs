@@ -71,8 +71,8 @@ impl Outputs {
         }
     }
 
-    /// The outputs that arrived whole, with their bytes, and a remark on the others, if there are any.
-    pub(super) fn finish(mut self) -> (Vec<(OutputRef, Vec<u8>)>, Option<String>) {
+    /// The outputs that arrived whole, with their bytes, and remarks: on the others, and on values that are no numbers.
+    pub(super) fn finish(mut self) -> (Vec<(OutputRef, Vec<u8>)>, Vec<String>) {
         let mut kept = Vec::new();
         for (name, Gathered { shape, bytes }) in std::mem::take(&mut self.gathered) {
             let values = shape.iter().try_fold(1u64, |product, &size| product.checked_mul(size));
@@ -83,14 +83,28 @@ impl Outputs {
                 self.leave_out(&name, format!("it has {got} values, its shape is {shape:?}"));
             }
         }
+        let no_numbers = no_numbers(&kept);
         let count = self.left_out.len() as u64 + self.more_left_out;
         let named = self.left_out.iter().take(NAMED).map(|(name, why)| {
             let name: String = name.chars().take(80).collect();
             format!("{name}: {why}")
         });
         let named = named.collect::<Vec<String>>().join("; ");
-        (kept, (count > 0).then(|| format!("outputs are left out ({count} in all): {named}")))
+        let left_out = (count > 0).then(|| format!("outputs are left out ({count} in all): {named}"));
+        (kept, left_out.into_iter().chain(no_numbers).collect())
     }
+}
+
+/// Says which outputs have values that are no numbers, as after a division by zero or an overflow.
+fn no_numbers(kept: &[(OutputRef, Vec<u8>)]) -> Option<String> {
+    let named = kept.iter().filter_map(|(output, bytes)| {
+        let values = bytes.as_chunks::<VALUE_BYTES>().0;
+        let count = values.iter().filter(|value| f32::from_le_bytes(**value).is_nan()).count();
+        let name: String = output.name.chars().take(80).collect();
+        (count > 0).then(|| format!("{count} of {} in {name}", values.len()))
+    });
+    let named: Vec<String> = named.take(NAMED).collect();
+    (!named.is_empty()).then(|| format!("the network answers values that are no numbers (NaN): {}", named.join(", ")))
 }
 
 #[cfg(test)]
@@ -117,8 +131,7 @@ mod tests {
             assert!(outputs.values <= 2, "{expected}");
             let (kept, remark) = outputs.finish();
             assert!(kept.iter().any(|(output, _)| output.name == "good"), "{expected}");
-            let remark = remark.expect("a remark");
-            assert!(remark.contains(expected), "{remark}");
+            assert!(remark[0].contains(expected), "{remark:?}");
         }
     }
 
@@ -131,6 +144,14 @@ mod tests {
         outputs.take(&Output::new("small", &[2], 0, &[1.0, 2.0]));
         let (kept, remark) = outputs.finish();
         assert_eq!(kept.iter().map(|(output, _)| output.name.as_str()).collect::<Vec<_>>(), ["small"]);
-        assert!(remark.is_some_and(|remark| remark.contains("large: more than 16777216 values")));
+        assert!(remark[0].contains("large: more than 16777216 values"), "{remark:?}");
+    }
+
+    #[test]
+    fn values_that_are_no_numbers_are_told() {
+        let mut outputs = Outputs::default();
+        outputs.take(&Output::new("fine", &[2], 0, &[1.0, f32::INFINITY]));
+        outputs.take(&Output::new("y", &[3], 0, &[f32::NAN, 1.0, -f32::NAN]));
+        assert_eq!(outputs.finish().1, ["the network answers values that are no numbers (NaN): 2 of 3 in y"]);
     }
 }

@@ -174,7 +174,14 @@ fn all_images_are_classified_or_none_counts() {
         }
     };
     let whole = vec![classified(0, &[&[3, 1]]), classified(1, &[&[]]), finished()];
-    assert_eq!(run(whole).0.best_classes, [vec![3, 1], vec![]]);
+    let (collected, _) = run(whole);
+    assert_eq!(collected.best_classes, [vec![3, 1], vec![]]);
+    assert!(
+        collected.measurement.remarks[0].contains("2 of 2 images have no whole answer"),
+        "what is no number is none"
+    );
+    let five: &[u32] = &[3, 1, 2, 4, 5];
+    assert!(run(vec![classified(0, &[five, five]), finished()]).0.measurement.remarks.is_empty());
     for (rest, expected) in [
         (vec![classified(0, &[&[3]]), finished()], "1 images of 2 were classified"),
         (vec![classified(1, &[&[3]])], "not those after 0"),

@@ -127,7 +127,7 @@ pub(super) const TIMES: &[Column] = &[
         description: "Largest difference to the output of the first ok run of the same network and weights, in any \
             format and by any engine, with the same precision, batch and seed, relative to the largest absolute \
             value of that output; that run has 0. Above 1e-4 it is more than rounding. inf: another length, or a \
-            value that is not finite.",
+            value that is not finite where that output's is another.",
         value: |row| row.output_error.into(),
     },
 ];
