@@ -14,7 +14,7 @@ use lettre::transport::smtp::client::{Certificate, CertificateStore, TlsParamete
 use tokio_rustls::rustls;
 use ureq::tls::{RootCerts, TlsConfig};
 
-use roots::Roots;
+use roots::{Roots, Source};
 
 /// Authorities whose certificates are believed. They are read when the first is asked for.
 #[derive(Debug, Clone, Default)]
@@ -63,19 +63,24 @@ impl Trust {
             .build()
     }
 
-    /// Whose certificates are believed, and from where: `142 authorities of this system`.
+    /// Whose certificates are believed, and from where: `142 authorities of this system`; and which named place gives none.
     ///
     /// # Errors
     /// What is there instead, when there is none.
     pub fn described(&self) -> Result<String, String> {
-        let (roots, place) = (self.roots(), self.place());
-        match (roots.certificates.len(), self.is_built_in()) {
-            (_, true) => Ok("those that farmctl was built with: this system has none".to_owned()),
-            (0, _) if roots.problems.is_empty() => Err(format!("{place} holds no certificate")),
-            (0, _) => Err(format!("{place} can't be used: {}", roots.problems.join("; "))),
-            (1, _) => Ok(format!("1 authority of {place}")),
-            (count, _) => Ok(format!("{count} authorities of {place}")),
+        if self.is_built_in() {
+            return Ok("those that farmctl was built with: this system has none".to_owned());
         }
+        let (giving, other): (Vec<&Source>, Vec<&Source>) =
+            self.roots().sources.iter().partition(|source| source.count > 0);
+        let told = |sources: &[&Source], between: &str| {
+            sources.iter().map(|source| source.told()).collect::<Vec<_>>().join(between)
+        };
+        if giving.is_empty() {
+            return Err(told(&other, "; "));
+        }
+        let nothing = if other.is_empty() { String::new() } else { format!("; {}", told(&other, "; ")) };
+        Ok(format!("{}{nothing}", told(&giving, " and ")))
     }
 
     /// What to do when a connection failed since its certificate was not believed; `None` when it failed otherwise.
@@ -116,13 +121,6 @@ impl Trust {
     /// A small container often has no authorities; whoever named some wants no others.
     fn is_built_in(&self) -> bool {
         !self.is_named() && self.roots().certificates.is_empty()
-    }
-
-    fn place(&self) -> String {
-        let file = self.file.as_ref().map(|file| format!("SSL_CERT_FILE {}", file.display()));
-        let folders = self.folders.iter().map(|folder| format!("SSL_CERT_DIR {}", folder.display()));
-        let named: Vec<String> = file.into_iter().chain(folders).collect();
-        if named.is_empty() { "this system".to_owned() } else { named.join(" and ") }
     }
 }
 

@@ -168,11 +168,19 @@ fn a_certificate_that_is_not_believed_says_whose_are_and_what_helps() {
     let (web, other) = (Server::start(http), Server::start(http));
     let missing = web.file("nowhere.pem");
     let empty = web.file("ext");
+    openssl(web.folder.path(), "x509 -in ca.pem -outform der -out ca.der");
+    let der = web.file("ca.der");
+    let folder = other.folder.path().join("folder");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::copy(other.file("ca.pem"), folder.join("lab.pem")).unwrap();
     let cases = [
         (Trust::default(), "if a proxy or server here has an authority"),
         (Trust::named(Some(&other.file("ca.pem")), None), "believed are 1 authority of SSL_CERT_FILE /"),
         (Trust::named(Some(&missing), None), "nobody is believed: SSL_CERT_FILE "),
         (Trust::named(Some(&empty), None), "ext holds no certificate"),
+        (Trust::named(Some(&der), None), "ca.der can't be used: it is DER, and PEM is needed: `openssl x509"),
+        (Trust::named(Some(&der), Some(folder.as_os_str())), "believed are 1 authority of SSL_CERT_DIR /"),
+        (Trust::named(Some(&missing), Some(folder.as_os_str())), "nowhere.pem can't be used: "),
     ];
     for (trust, words) in &cases {
         let error = download(web.port, trust).unwrap_err();
@@ -182,6 +190,8 @@ fn a_certificate_that_is_not_believed_says_whose_are_and_what_helps() {
     let described = |index: usize| cases[index].0.described();
     assert!(described(0).unwrap().contains("this system"), "{:?}", described(0));
     assert!(described(2).unwrap_err().contains("No such file"), "{:?}", described(2));
+    // What can't be used is told beside what is believed.
+    assert!(described(5).unwrap().contains("; SSL_CERT_FILE /"), "{:?}", described(5));
     // Of a mail server, whose library hides the reason in what an error comes from.
     let mail = Server::start(smtp);
     let connect = |trust: &Trust| {
