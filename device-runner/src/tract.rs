@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use farmctl_engine_kit::{Backend, BackendError, FileInput, Order, Session, Settled, Values, settle};
-use farmctl_protocol::{BackendInfo, Precision, TensorInfo};
+use farmctl_protocol::{BackendInfo, ElementType, Precision, TensorInfo};
 use tract_linalg::multithread::{Executor, set_default_executor};
 use tract_onnx::prelude::*;
 use tract_onnx::tract_hir::infer::Factoid;
@@ -36,12 +36,9 @@ impl Backend for Tract {
         }
         let mut model = read(&order.model)?;
         let names = Names::of(&model)?;
-        let settled = settle(order, &file_inputs(&model, &names)?)?;
-        for Settled { place, info, .. } in &settled {
-            let fact = model.input_fact(*place).map_err(|error| load_error(&error))?;
-            let element = fact.datum_type.concretize().unwrap_or(f32::datum_type());
-            let shape = sizes(info);
-            let fact = InferenceFact::dt_shape(element, shape.as_slice());
+        let settled = settle(order, &file_inputs(&model, &names, order)?)?;
+        for Settled { place, info, element } in &settled {
+            let fact = InferenceFact::dt_shape(datum_type(*element), sizes(info).as_slice());
             model.set_input_fact(*place, fact).map_err(|error| load_error(&error))?;
         }
         let optimised = model.into_optimized().map_err(|error| load_error(&error))?;
@@ -154,6 +151,24 @@ fn tensor(values: &Values, info: &TensorInfo) -> TractResult<Tensor> {
     }
 }
 
+/// What tract calls a type.
+fn datum_type(element: ElementType) -> DatumType {
+    match element {
+        ElementType::Bool => bool::datum_type(),
+        ElementType::Int8 => i8::datum_type(),
+        ElementType::Int16 => i16::datum_type(),
+        ElementType::Int32 => i32::datum_type(),
+        ElementType::Int64 => i64::datum_type(),
+        ElementType::Uint8 => u8::datum_type(),
+        ElementType::Uint16 => u16::datum_type(),
+        ElementType::Uint32 => u32::datum_type(),
+        ElementType::Uint64 => u64::datum_type(),
+        ElementType::Float16 => f16::datum_type(),
+        ElementType::Float32 => f32::datum_type(),
+        ElementType::Float64 => f64::datum_type(),
+    }
+}
+
 /// The protocol's word for a type. What tract computes sizes with is whole numbers for everyone else.
 fn element_word(element: DatumType) -> String {
     if element == TDim::datum_type() { "i64".to_owned() } else { format!("{element:?}").to_lowercase() }
@@ -183,11 +198,15 @@ fn read(path: &Path) -> Result<InferenceModel, BackendError> {
     reader.model_for_path(path).map_err(|error| load_error(&error))
 }
 
-/// The inputs as the file has them.
-fn file_inputs(model: &InferenceModel, names: &Names) -> Result<Vec<FileInput>, BackendError> {
+/// The inputs as the file has them. Of one that is an output, too, tract has forgotten the type with the outputs' shapes:
+/// it is the order's.
+fn file_inputs(model: &InferenceModel, names: &Names, order: &Order) -> Result<Vec<FileInput>, BackendError> {
     let input = |(place, name): (usize, &String)| {
         let fact = model.input_fact(place).map_err(|error| load_error(&error))?;
-        let element = fact.datum_type.concretize().map_or_else(|| "an unknown type".to_owned(), element_word);
+        let wanted =
+            || order.inputs.iter().find(|input| input.name == *name).map(|input| input.element.as_str().to_owned());
+        let element = fact.datum_type.concretize().map(element_word).or_else(wanted);
+        let element = element.unwrap_or_else(|| "an unknown type".to_owned());
         let size = |dimension: tract_onnx::tract_hir::infer::GenericFactoid<TDim>| {
             dimension.concretize().and_then(|size| size.to_usize().ok()).map(|size| size as u64)
         };

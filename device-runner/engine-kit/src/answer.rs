@@ -26,7 +26,9 @@ impl Answer {
         let mut left = MAX_OUTPUT_VALUES;
         for (index, info) in outputs.into_iter().enumerate() {
             let Some(count) = info.values().filter(|count| *count <= left) else {
-                answer.left_out.push(format!("{} ({info}) is too large", info.name));
+                let name = &info.name;
+                let text = format!("{name} ({info}) is too large: of a run, {MAX_OUTPUT_VALUES} values are kept");
+                answer.left_out.push(text);
                 continue;
             };
             match session.output(index) {
@@ -50,7 +52,7 @@ impl Answer {
         if self.left_out.len() > NAMED {
             named.push_str(&format!("; and {} more", self.left_out.len() - NAMED));
         }
-        let message = format!("outputs are left out (of a run, {MAX_OUTPUT_VALUES} values are kept): {named}");
+        let message = format!("outputs are left out: {named}");
         Some(Remark { remark: RemarkKind::OutputsLeftOut, message })
     }
 

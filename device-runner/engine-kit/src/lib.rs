@@ -22,6 +22,7 @@ mod answer;
 mod backend;
 mod evaluate;
 mod inputs;
+mod memory;
 mod order;
 mod process;
 mod scenario;

@@ -23,6 +23,7 @@ use nix::unistd::{dup2_stdout, getpgrp, getpid};
 use crate::answer::Answer;
 use crate::backend::{self, Backend, BackendError, Session};
 use crate::evaluate::best_classes;
+use crate::memory::refused_bytes;
 use crate::order::Order;
 use crate::process::{ChildUsage, CpuTime, affinity, peak_rss_bytes, pin_to};
 use crate::scenario::{self, Bounds};
@@ -124,6 +125,10 @@ fn keep_panics() {
 fn panicked(phase: Option<Phase>) -> ServeError {
     let text = PANIC.lock().unwrap_or_else(PoisonError::into_inner).take();
     let text = text.unwrap_or_else(|| "panicked without a word".to_owned());
+    // An engine that is refused memory panics like any other.
+    if let Some(bytes) = refused_bytes() {
+        return BackendError::Memory(format!("{bytes} bytes were refused; the engine {text}")).into();
+    }
     match phase {
         None | Some(Phase::Verify | Phase::Load) => ServeError::PanickedLoading(text),
         Some(_) => ServeError::PanickedInferring(text),

@@ -36,10 +36,18 @@ pub(super) fn check_outputs(job: &JobSpec, outputs: &[TensorInfo]) -> Result<(),
         Some(scores) => format!("the network answers no output {scores:?}"),
         None => "the network answers nothing".to_owned(),
     })?;
-    if output.values() == Some(u64::from(evaluation.classes) * u64::from(job.batch)) {
-        return Ok(());
+    if output.values() != Some(u64::from(evaluation.classes) * u64::from(job.batch)) {
+        return Err(format!("the images have {} classes, the network answers {:?}", evaluation.classes, output.shape));
     }
-    Err(format!("the images have {} classes, the network answers {:?}", evaluation.classes, output.shape))
+    // Each image's values are read one after the other.
+    let first = output.shape.iter().find(|size| **size != 1);
+    if job.batch > 1 && first.is_some_and(|size| *size != u64::from(job.batch)) {
+        return Err(format!(
+            "output {} {:?} does not begin with the batch of {}: which values are of which image can't be known",
+            output.name, output.shape, job.batch
+        ));
+    }
+    Ok(())
 }
 
 /// A job's images, ready to be sent.
@@ -190,6 +198,11 @@ mod tests {
         let (right, wrong) = (tensor("probabilities", &[2, 10]), tensor("features", &[2, 9]));
         assert_eq!(check_outputs(&job, std::slice::from_ref(&right)), Ok(()));
         assert!(check_outputs(&job, &[wrong.clone(), right.clone()]).unwrap_err().contains("10 classes"));
+        assert_eq!(check_outputs(&job, &[tensor("y", &[1, 2, 1, 10])]), Ok(()));
+        for shape in [&[10, 2][..], &[1, 5, 2, 2], &[20]] {
+            let refused = check_outputs(&job, &[tensor("turned", shape)]).unwrap_err();
+            assert!(refused.contains("output turned") && refused.contains("the batch of 2"), "{refused}");
+        }
         job.evaluation.as_mut().unwrap().scores = Some("probabilities".to_owned());
         assert_eq!(check_outputs(&job, &[wrong.clone(), right]), Ok(()));
         assert!(check_outputs(&job, &[wrong]).unwrap_err().contains("no output \"probabilities\""));

@@ -45,9 +45,9 @@ impl Backend for OnnxRuntime {
     fn load(&self, order: &Order) -> Result<Box<dyn Session>, BackendError> {
         let options = Options::of(order)?;
         let environment = environment()?;
-        let mut builder = options.apply(OrtSession::builder(&environment).map_err(load_error)?, order.threads)?;
+        let mut builder = options.apply(OrtSession::builder(&environment).map_err(load_error)?, order)?;
         let session = builder.commit_from_file(&order.model).map_err(load_error)?;
-        let file: Vec<FileInput> = session.inputs().iter().map(file_input).collect();
+        let file: Vec<FileInput> = session.inputs().iter().map(|input| file_input(input, order)).collect();
         let settled = settle(order, &file)?;
         let binding = session.create_binding().map_err(load_error)?;
         let memory = MemoryInfo::new(AllocationDevice::CPU, 0, AllocatorType::Device, MemoryType::CPUOutput);
@@ -60,6 +60,11 @@ impl Backend for OnnxRuntime {
         Ok(Box::new(Loaded { session, binding, memory, bind_each_time, names, answer, inputs, threads, engine }))
     }
 }
+
+/// How a product with weights that are unpacked from integers, which ONNX Runtime makes one operator, treats its input.
+const LOW_BIT_ACCURACY: &str = "session.qdq_matmulnbits_accuracy_level";
+/// It is not quantised.
+const INPUT_NOT_ROUNDED: &str = "0";
 
 /// A word for how much of a graph may be rewritten, and what it is for the library.
 type Optimization = (&'static str, fn() -> GraphOptimizationLevel);
@@ -97,7 +102,8 @@ impl Options {
         Ok(options)
     }
 
-    fn apply(self, builder: SessionBuilder, threads: u32) -> Result<SessionBuilder, BackendError> {
+    fn apply(self, builder: SessionBuilder, order: &Order) -> Result<SessionBuilder, BackendError> {
+        let threads = order.threads;
         let refused = |error: ort::Error<SessionBuilder>| BackendError::Load(error.to_string());
         let (_, level) = self.optimization;
         let mut builder = builder.with_optimization_level(level()).map_err(refused)?;
@@ -108,6 +114,10 @@ impl Options {
         let spinning = self.spinning && !self.xnnpack;
         let word = if spinning { "1" } else { "0" };
         builder = builder.with_config_entry("session.intra_op.allow_spinning", word).map_err(refused)?;
+        // Else it computes products with weights of few bits in 8 bits.
+        if order.precision != Precision::Int8 {
+            builder = builder.with_config_entry(LOW_BIT_ACCURACY, INPUT_NOT_ROUNDED).map_err(refused)?;
+        }
         if self.xnnpack {
             let available = XNNPACK::is_available().map_err(load_error)?;
             if !available {
@@ -151,13 +161,16 @@ fn version() -> String {
     format!("ONNX Runtime {number}")
 }
 
-/// An input as the model's file has it.
-fn file_input(outlet: &Outlet) -> FileInput {
+/// An input as the model's file has it. ONNX Runtime says of one whose number of dimensions the file leaves open what it
+/// says of a scalar: it is whatever the order says.
+fn file_input(outlet: &Outlet, order: &Order) -> FileInput {
     let name = outlet.name().to_owned();
     let ValueType::Tensor { ty, shape, .. } = outlet.dtype() else {
         return FileInput { name, element: format!("no tensor ({})", outlet.dtype()), shape: None };
     };
-    let shape = Some(shape.iter().map(|size| u64::try_from(*size).ok()).collect());
+    let is_scalar = order.inputs.iter().all(|input| input.name != name || input.shape.is_empty());
+    let sizes = || shape.iter().map(|size| u64::try_from(*size).ok()).collect();
+    let shape = (is_scalar || !shape.is_empty()).then(sizes);
     FileInput { name, element: element_word(*ty), shape }
 }
 
