@@ -11,8 +11,8 @@ mod outcome;
 mod row;
 mod tensors;
 mod timing;
-mod watched;
 mod trust;
+mod watched;
 
 pub(super) use accuracy::remarks;
 pub use cell::Cell;
