@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use crate::domain::{Record, SweepRow};
-use crate::score::trust::{Certainty, Conditions, TrustRules};
+use crate::score::trust::{Certainty, TrustRules};
 use crate::score::{Statistics, output_errors};
 
 pub mod columns;
@@ -55,8 +55,8 @@ impl<'a> ReportInput<'a> {
         let row = |(record, output_error): (&'a Record, _)| {
             let is_ok = record.status == crate::domain::RunStatus::Ok;
             let samples_ns: &[u64] = if is_ok { &record.measurement.samples_ns } else { &[] };
-            // What the device was like meanwhile is not sampled: the series alone speaks.
-            let certainty = Certainty::of(samples_ns, &Conditions::default(), &TrustRules::default());
+            let seen = record.measurement.conditions.as_deref().map(columns::seen).unwrap_or_default();
+            let certainty = Certainty::of(samples_ns, &seen, &TrustRules::default());
             Row { sweep: self.sweep, record, statistics: Statistics::of(samples_ns), certainty, output_error }
         };
         self.records.iter().zip(errors).map(row).collect()

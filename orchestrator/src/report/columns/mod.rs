@@ -18,6 +18,7 @@ pub(super) use accuracy::remarks;
 pub use cell::Cell;
 pub(super) use outcome::remarks_of;
 pub use row::Row;
+pub(super) use watched::seen;
 
 /// What the cells of a column hold, besides being empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 use farmctl_protocol::{Conditions, Throttled};
 
 use super::{Column, ColumnKind, Row};
+use crate::score::trust;
 
 /// What its sensors and counters said.
 pub(super) const WATCHED: &[Column] = &[
@@ -182,6 +183,22 @@ pub(super) const WATCHED: &[Column] = &[
     },
 ];
 
+/// What of it speaks for or against the numbers.
+pub(in crate::report) fn seen(told: &Conditions) -> trust::Conditions {
+    let percent = |part_ns| share(told, part_ns).map(|share| share * 100.0);
+    trust::Conditions {
+        is_throttled: match told.throttled {
+            Throttled::Yes => Some(true),
+            Throttled::No => Some(false),
+            Throttled::Unknown => None,
+        },
+        throttled_by: throttled_by(told),
+        other_load_percent: percent(told.other_ns),
+        stolen_percent: percent(told.stolen_ns),
+        was_stopped: told.was_stopped,
+    }
+}
+
 fn watched<'a>(row: &Row<'a>) -> Option<&'a Conditions> {
     row.record.measurement.conditions.as_deref()
 }
@@ -236,9 +253,20 @@ mod tests {
     use crate::report::columns::Cell;
 
     fn cell(record: &Record, name: &str) -> Cell {
-        let row = Row { sweep: &sample::sweep(), record, statistics: None, output_error: None };
+        let row = Row { sweep: &sample::sweep(), record, statistics: None, certainty: None, output_error: None };
         let column = COLUMNS.iter().find(|column| column.name == name).expect(name);
         (column.value)(&row)
+    }
+
+    #[test]
+    fn what_was_sampled_has_its_part_in_the_verdict() {
+        let mut told = sample::conditions();
+        let conditions = seen(&told);
+        assert_eq!(conditions.is_throttled, Some(true));
+        assert_eq!(conditions.throttled_by.as_deref(), Some("limit_lowered+cooling"));
+        assert!((conditions.other_load_percent.unwrap() - 5.0).abs() < 1e-9 && conditions.stolen_percent.is_none());
+        (told.throttled, told.was_stopped) = (Throttled::Unknown, true);
+        assert_eq!((seen(&told).is_throttled, seen(&told).was_stopped), (None, true));
     }
 
     #[test]

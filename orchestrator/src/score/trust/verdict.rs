@@ -59,6 +59,8 @@ pub struct Conditions {
     pub other_load_percent: Option<f64>,
     /// Share of time that the host of a virtual machine took away, in per cent.
     pub stolen_percent: Option<f64>,
+    /// Whether somebody stopped the measuring process meanwhile.
+    pub was_stopped: bool,
 }
 
 /// What speaks against a number: a measured value and the limit that it broke.
@@ -101,6 +103,8 @@ pub enum Finding {
         /// What would have been passed over.
         limit: f64,
     },
+    /// Somebody stopped the measuring process for a while.
+    Stopped,
     /// The device said that it throttled.
     Throttled {
         /// What said so.
@@ -144,7 +148,7 @@ impl Finding {
         match self {
             Finding::FewSamples { .. } | Finding::FewEffectiveSamples { .. } => Verdict::TooFew,
             Finding::SlowStart { .. } => Verdict::SlowStart,
-            Finding::OtherLoad { .. } | Finding::Stolen { .. } => Verdict::Disturbed,
+            Finding::OtherLoad { .. } | Finding::Stolen { .. } | Finding::Stopped => Verdict::Disturbed,
             Finding::Throttled { .. } => Verdict::Throttled,
             Finding::Changed { .. } => Verdict::Unsteady,
             Finding::WideInterval { .. } | Finding::TwoModes { .. } | Finding::ManyOutliers { .. } => Verdict::Noisy,
@@ -171,6 +175,7 @@ impl fmt::Display for Finding {
             Finding::Stolen { percent, limit } => {
                 write!(f, "the virtual machine's host took {percent:.1} % of the time, more than {limit} %")
             }
+            Finding::Stopped => f.write_str("somebody stopped the measuring process for a while (SIGSTOP)"),
             Finding::Throttled { by } => write!(f, "the device throttled ({by})"),
             Finding::Changed { change, drift_percent, limit } => {
                 let word = if change.percent > 0.0 { "slower" } else { "quicker" };
@@ -227,7 +232,8 @@ fn seen(conditions: &Conditions, rules: &TrustRules) -> Vec<Finding> {
         .map(|percent| Finding::Stolen { percent, limit: rules.stolen_percent });
     let by = || conditions.throttled_by.clone().unwrap_or_else(|| "what said so was not told".to_owned());
     let throttled = (conditions.is_throttled == Some(true)).then(|| Finding::Throttled { by: by() });
-    other.into_iter().chain(stolen).chain(throttled).collect()
+    let stopped = conditions.was_stopped.then_some(Finding::Stopped);
+    other.into_iter().chain(stolen).chain(stopped).chain(throttled).collect()
 }
 
 fn effective(certainty: &Certainty, rules: &TrustRules) -> Option<Finding> {
