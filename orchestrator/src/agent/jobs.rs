@@ -20,6 +20,7 @@ use super::events::Subject;
 use super::orphans::NotCleared;
 use super::policy::{self, RetryDecision};
 use super::prepare::{STILL_BOOTING, SetUp, prepare};
+use super::refusals::Refusals;
 use super::worker::Worker;
 use super::{Agent, AgentError, AgentMode, Assignment, endings, orphans, records};
 
@@ -35,6 +36,14 @@ pub(super) enum DeviceOutcome {
         failure: Failure,
         /// Since when it was looked for.
         lost_at: Instant,
+    },
+    /// The device answers, and takes no run for now: it is brought up again after this pause.
+    Refusing {
+        /// Why not.
+        failure: Failure,
+        /// How often it refused in a row.
+        times: u32,
+        pause: Duration,
     },
     /// Another process has the device.
     LeaseLost,
@@ -55,11 +64,13 @@ pub(super) async fn work_through(
     worker: &Worker<'_>,
     session: &mut Session,
     set_up: &mut SetUp,
+    refusals: &mut Refusals,
     lease: &Lease,
 ) -> Result<DeviceOutcome, AgentError> {
     let fence = Fence { lab: worker.agent.lab.0.clone(), epoch: lease.epoch() };
     let (agent, device, ended) = (worker.agent, worker.device, Vec::new());
-    let mut work = Work { worker, agent, device, session, lease, fence, engine: None, is_ordered: false, ended };
+    let (engine, is_ordered) = (None, false);
+    let mut work = Work { worker, agent, device, session, refusals, lease, fence, engine, is_ordered, ended };
     let worked = match work.go_on_with_left_runs().await? {
         RunOutcome::End(worked) => worked,
         RunOutcome::GoOn => match work.skip_without_engine().await? {
@@ -77,6 +88,7 @@ pub(super) struct Work<'a, 'w> {
     pub(super) agent: &'a Agent,
     pub(super) device: &'a Device,
     pub(super) session: &'a mut Session,
+    pub(super) refusals: &'a mut Refusals,
     lease: &'a Lease,
     pub(super) fence: Fence,
     /// The program that is the engine of the run under way, if it is one.
@@ -222,6 +234,7 @@ impl Work<'_, '_> {
         let record = self.record(run, started_at, Ok(collected.measurement));
         self.finish(run, record, None).await?;
         self.device_worked()?;
+        self.refusals.end();
         Ok(RunOutcome::GoOn)
     }
 
@@ -245,6 +258,9 @@ impl Work<'_, '_> {
             return self.gone(run, started_at, failure, lost_at).await;
         }
         self.free_device(run, kind).await?;
+        if let Some(refusing) = self.refused(run, &failure).await? {
+            return Ok(RunOutcome::End(refusing));
+        }
         match policy::after_attempt(kind, run.failed_attempts, &self.agent.assignment.rules.retry, run.run_id.as_str())
         {
             RetryDecision::Again(pause) => self.requeue(run, failure.clone(), true, pause).await?,

@@ -44,6 +44,7 @@ mod prepare;
 mod probe;
 mod records;
 mod recovery;
+mod refusals;
 mod sightings;
 mod stop;
 mod verdict;

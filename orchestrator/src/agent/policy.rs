@@ -47,15 +47,16 @@ pub(super) enum DeviceDecision {
 }
 
 /// How long a device may refuse in this way before that counts. Once it has answered in a sweep, all that it refuses
-/// may pass. Before that, only what passes by itself may; of a device that answered earlier sweeps, what a person would
-/// have to change may have its cause in a boot that is not over.
+/// may pass. Before that, only what passes by itself may; of a device that answered earlier sweeps, all that it refuses
+/// may have its cause in a boot that is not over, or in a network that is not up.
 fn patience(kind: FailureKind, standing: &Standing, timeouts: &Timeouts) -> Duration {
     let seconds = match kind.refusal() {
         Refusal::None => 0.0,
         _ if standing.answered => timeouts.reconnect_seconds,
         Refusal::Passing => timeouts.arrive_seconds,
-        // Power that is off does not pass by itself.
-        Refusal::Standing if standing.is_known && !kind.is_infrastructure() => timeouts.arrive_seconds,
+        // One that was given up as dead has had its time.
+        Refusal::Standing if standing.is_quarantined && kind.is_infrastructure() => 0.0,
+        Refusal::Standing if standing.is_known => timeouts.arrive_seconds,
         Refusal::Standing | Refusal::OwnLack => 0.0,
     };
     Duration::from_secs_f64(seconds)
@@ -77,6 +78,27 @@ pub(super) fn after_refusal(kind: FailureKind, standing: &Standing, rules: &Swee
         return DeviceDecision::Rest;
     }
     DeviceDecision::Again(pause(standing.failures, retry, salt))
+}
+
+/// How long a device refuses runs that answers all the same: its disk is full, say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Refusing {
+    /// Since its first refusal.
+    pub lasts: Duration,
+    /// How often it refused, the last time included.
+    pub times: u32,
+}
+
+/// Whether the device took no run, though it answered, for a reason that may pass by itself.
+pub(super) fn is_refused_run(kind: FailureKind) -> bool {
+    !kind.may_retry() && matches!(kind.refusal(), Refusal::Standing | Refusal::Passing)
+}
+
+/// The pause before a run that its device did not take is tried again, which is no attempt to be counted; `None` when
+/// that has lasted as long as a device may be away.
+pub(super) fn after_refused_run(refusing: Refusing, timeouts: &Timeouts, salt: &str) -> Option<Duration> {
+    let left = Duration::from_secs_f64(timeouts.reconnect_seconds).saturating_sub(refusing.lasts);
+    (!left.is_zero()).then(|| doubled(FIRST_LOOK, refusing.times, LONGEST_LOOK, salt).min(left))
 }
 
 /// What becomes of a job whose attempt failed.
@@ -193,9 +215,9 @@ mod tests {
                 ["give up", "give up", "rest"],
                 ["give up", "give up", "rest"],
             ),
-            (K::Unreachable, ["rest", "rest", "wait"], ["rest", "rest", "rest"], ["rest", "rest", "rest"]),
-            (K::Refused, ["rest", "rest", "wait"], ["rest", "rest", "rest"], ["rest", "rest", "rest"]),
-            (K::TransportProtocol, ["rest", "rest", "wait"], ["rest", "rest", "rest"], ["rest", "rest", "rest"]),
+            (K::Unreachable, ["rest", "wait", "wait"], ["rest", "wait", "rest"], ["rest", "rest", "rest"]),
+            (K::Refused, ["wait", "wait", "wait"], ["wait", "wait", "rest"], ["rest", "rest", "rest"]),
+            (K::TransportProtocol, ["rest", "wait", "wait"], ["rest", "wait", "rest"], ["rest", "rest", "rest"]),
             (K::RunnerProtocol, ["rest", "rest", "rest"], ["rest", "rest", "rest"], ["rest", "rest", "rest"]),
             (K::RunnerMissing, ["give up"; 3], ["give up"; 3], ["give up"; 3]),
             (K::RunnerNotExecutable, ["give up"; 3], ["give up"; 3], ["give up"; 3]),
@@ -233,12 +255,52 @@ mod tests {
     fn a_device_that_never_answered_is_tried_a_few_times_before_it_rests() {
         let decision = |failures, is_quarantined| {
             let failed_for = Duration::ZERO;
-            let standing = Standing { answered: false, is_known: true, is_quarantined, failed_for, looks: 1, failures };
+            let standing =
+                Standing { answered: false, is_known: false, is_quarantined, failed_for, looks: 1, failures };
             after_refusal(FailureKind::Unreachable, &standing, &rules(Timeouts::default()), "d")
         };
         assert!(matches!(decision(1, false), DeviceDecision::Again(_)));
         assert_eq!(decision(3, false), DeviceDecision::Rest);
         assert_eq!(decision(1, true), DeviceDecision::Rest);
+    }
+
+    #[test]
+    fn one_that_was_given_up_as_dead_is_looked_at_once() {
+        let standing = |is_quarantined| Standing {
+            answered: false,
+            is_known: true,
+            is_quarantined,
+            failed_for: Duration::ZERO,
+            looks: 1,
+            failures: 1,
+        };
+        let decision = |is_quarantined| {
+            after_refusal(FailureKind::Unreachable, &standing(is_quarantined), &rules(Timeouts::default()), "d")
+        };
+        assert!(matches!(decision(false), DeviceDecision::Wait(_)));
+        assert_eq!(decision(true), DeviceDecision::Rest);
+    }
+
+    #[test]
+    fn a_run_that_its_device_does_not_take_is_tried_until_the_device_has_had_its_time() {
+        let timeouts = Timeouts { reconnect_seconds: 20.0, ..Timeouts::default() };
+        let mut refusing = Refusing { lasts: Duration::ZERO, times: 1 };
+        while let Some(pause) = after_refused_run(refusing, &timeouts, "d") {
+            assert!(pause <= LONGEST_LOOK.mul_f64(1.25), "{pause:?}");
+            refusing = Refusing { lasts: refusing.lasts + pause, times: refusing.times + 1 };
+        }
+        assert_eq!(refusing.lasts, Duration::from_secs(20));
+        assert!((7..12).contains(&refusing.times), "{} times", refusing.times);
+        for (kind, is_refused) in [
+            (FailureKind::DiskFull, true),
+            (FailureKind::WorkdirUnusable, true),
+            (FailureKind::ModelLoad, false),
+            (FailureKind::Crashed, false),
+            (FailureKind::Timeout, false),
+            (FailureKind::LoginMissing, false),
+        ] {
+            assert_eq!(is_refused_run(kind), is_refused, "{kind}");
+        }
     }
 
     #[test]

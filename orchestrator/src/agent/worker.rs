@@ -21,6 +21,7 @@ use super::machines::{Taken, shared_workdir};
 use super::orphans::NotCleared;
 use super::policy::{DeviceDecision, Standing};
 use super::prepare::{prepare, restore};
+use super::refusals::Refusals;
 use super::sightings::note_seen;
 use super::{Agent, AgentError, AgentMode, Assignment, Shared, endings, orphans, policy, recovery};
 
@@ -49,6 +50,7 @@ pub(super) struct Worker<'a> {
     /// How often it was looked for since then.
     looks: u32,
     has_answered: bool,
+    refusals: Refusals,
     /// Who uses the device, as far as it was told.
     waits_for: Option<String>,
     /// When it was last noted that this sweep waits for the device.
@@ -104,6 +106,7 @@ impl<'a> Worker<'a> {
             lost_since: None,
             looks: 0,
             has_answered: false,
+            refusals: Refusals::default(),
             waits_for: None,
             wanted_at: None,
             last_check: None,
@@ -260,7 +263,9 @@ impl<'a> Worker<'a> {
         let duration_ns = super::as_ns(started.elapsed());
         self.emit(EventKind::DeviceReady { description: jobs::describe(&session), duration_ns }).await;
         (self.has_answered, self.lost_since, self.looks) = (true, None, 0);
-        let worked = jobs::work_through(self, &mut session, &mut set_up, lease).await;
+        let mut refusals = std::mem::take(&mut self.refusals);
+        let worked = jobs::work_through(self, &mut session, &mut set_up, &mut refusals, lease).await;
+        self.refusals = refusals;
         let restored = restore(agent, device, &mut session, set_up).await;
         session.close().await;
         if let Some(phone) = phone {
@@ -276,6 +281,11 @@ impl<'a> Worker<'a> {
                 self.lost_since = Some(lost_at);
                 agent.store.device_missed(&device.name, &failure, agent.now())?;
                 self.failed(failure, DeviceState::InService).await
+            }
+            DeviceOutcome::Refusing { failure, times, pause } => {
+                let pause_ns = super::as_ns(pause);
+                self.emit(EventKind::DeviceRetrying { failure, failures: times, pause_ns }).await;
+                Ok(TurnOutcome::Pause(pause))
             }
             DeviceOutcome::LeaseLost => Ok(TurnOutcome::Pause(LEASE_POLL_INTERVAL)),
             DeviceOutcome::Locked(lock) => Ok(TurnOutcome::Locked(lock)),

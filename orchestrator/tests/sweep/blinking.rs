@@ -74,6 +74,49 @@ fn a_board_that_refuses_its_key_for_a_moment_is_waited_for() {
 }
 
 #[test]
+fn a_port_at_which_nothing_listens_yet_is_waited_for() {
+    let board = Board::start().unwrap();
+    let lab = Lab::new();
+    lab.write("farms/lab.yaml", &farm(&[ssh_device("board", &board, board.port)]));
+    lab.write("configs/quick.yaml", QUICK);
+    board.kill_daemon().unwrap();
+    let mut running = lab.start(&["configs/quick.yaml"]);
+    // Longer than a few failures in a row would take.
+    for _ in 0..4 {
+        assert_eq!(running.wait_for("device_retrying", None)["failure"]["kind"], "refused");
+    }
+    board.restart_daemon().unwrap();
+    let ended = running.finish();
+    ended.expect_code(0);
+    assert!(ended.named("device_quarantined").is_empty());
+}
+
+#[test]
+fn a_disk_that_is_full_for_a_moment_costs_no_row_and_one_that_stays_full_ends_in_rows() {
+    let of_its_own = BoardOptions { disk_size_bytes: Some(96 << 20), ..BoardOptions::default() };
+    let board = Board::start_with(&of_its_own).unwrap();
+    let lab = lab_of(&ssh_device("board", &board, board.port), Lab::new());
+    let runs = |seconds: u32| format!("{}repeats: 3\ntimeouts: {{ reconnect_seconds: {seconds} }}\n", lasting(2));
+    lab.write("configs/runs.yaml", &runs(60));
+    let mut running = lab.start(&["configs/runs.yaml"]);
+    running.wait_for("run_phase", Some("measure"));
+    board.disk().unwrap().fill().unwrap();
+    assert_eq!(running.wait_for("device_retrying", None)["failure"]["kind"], "disk_full");
+    std::thread::sleep(MOMENT);
+    board.disk().unwrap().free().unwrap();
+    running.finish().expect_code(0);
+    assert!(lab.rows().len() == 3 && lab.rows().iter().all(|row| row["status"] == "ok"));
+
+    lab.write("configs/runs.yaml", &runs(2));
+    let mut running = lab.start(&["configs/runs.yaml"]);
+    running.wait_for("run_phase", Some("measure"));
+    board.disk().unwrap().fill().unwrap();
+    assert_ne!(running.finish().code, 0);
+    let rows = lab.rows();
+    assert!(rows.len() == 3 && rows.iter().any(|row| row["failure_kind"] == "disk_full"), "{rows:?}");
+}
+
+#[test]
 fn a_board_that_never_let_anybody_in_fails_no_run_and_keeps_nobody_waiting() {
     let board = Board::start().unwrap();
     board.lock_out().unwrap();

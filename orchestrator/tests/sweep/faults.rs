@@ -66,7 +66,7 @@ fn no_device_usable_is_an_exit_code_of_its_own() {
     let refused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let lab = Lab::new();
     lab.write("farms/lab.yaml", &farm(&[ssh_device("gone", &board, refused)]));
-    lab.write("configs/quick.yaml", QUICK);
+    lab.write("configs/quick.yaml", &format!("{QUICK}timeouts: {{ arrive_seconds: 1 }}\n"));
     lab.sweep(&["configs/quick.yaml"]).expect_code(5);
 }
 

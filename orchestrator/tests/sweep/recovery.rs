@@ -7,7 +7,7 @@ use super::support::{Lab, Outcome, QUICK, Running, farm, lasting, ssh_device};
 
 /// Gives up soon, so that a test need not wait.
 const RETRY: &str = "attempts: 2, pause_seconds: 0, quarantine_after: 2";
-const TIMEOUTS: &str = "timeouts: { connect_seconds: 3, reconnect_seconds: 1 }\n";
+const TIMEOUTS: &str = "timeouts: { connect_seconds: 3, arrive_seconds: 1, reconnect_seconds: 1 }\n";
 
 fn impatient(sweep: &str, more: &str) -> String {
     format!("{sweep}{TIMEOUTS}retry: {{ {RETRY}{more} }}\n")

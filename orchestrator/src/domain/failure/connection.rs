@@ -17,7 +17,7 @@ pub(super) const CONNECTION: &[KindFacts] = &[
         word: "refused",
         blame: Blame::Transport,
         retry: Retry::Infrastructure,
-        refusal: Refusal::Standing,
+        refusal: Refusal::Passing,
         remedy: "start the ssh or adb server, or correct the port in the farm file",
     },
     KindFacts {
@@ -26,7 +26,7 @@ pub(super) const CONNECTION: &[KindFacts] = &[
         blame: Blame::User,
         retry: Retry::Never,
         refusal: Refusal::Standing,
-        remedy: "correct the host in the farm file, or add it to ~/.ssh/config",
+        remedy: "correct the host in the farm file, or add it to ~/.ssh/config; over adb, name one phone by its serial",
     },
     KindFacts {
         kind: FailureKind::NameUnavailable,
@@ -42,8 +42,8 @@ pub(super) const CONNECTION: &[KindFacts] = &[
         blame: Blame::User,
         retry: Retry::Never,
         refusal: Refusal::Standing,
-        remedy: "over ssh, check user, identity_file and password; over adb, accept this host's key on the screen; \
-                 then try `ssh` or `adb` by hand",
+        remedy: "over ssh, check user, identity_file and password, or, of a login that runs nothing, its shell and \
+                 ForceCommand; over adb, accept this host's key on the screen; then try `ssh` or `adb` by hand",
     },
     KindFacts {
         kind: FailureKind::LoginMissing,
@@ -60,7 +60,7 @@ pub(super) const CONNECTION: &[KindFacts] = &[
         blame: Blame::Transport,
         retry: Retry::Infrastructure,
         refusal: Refusal::Passing,
-        remedy: "wait until the device has booted; if it lasts, look for /etc/nologin on it",
+        remedy: "wait until the device has booted; if it lasts, look for /etc/nologin on it, and at the login's limits",
     },
     KindFacts {
         kind: FailureKind::Unauthorized,

@@ -18,7 +18,7 @@ pub(super) const DEVICE: &[KindFacts] = &[
         blame: Blame::Device,
         retry: Retry::Never,
         refusal: Refusal::Standing,
-        remedy: "free space on the device, or choose another workdir",
+        remedy: "free space (or inodes: `df -i`) on the device, or choose another workdir",
     },
     KindFacts {
         kind: FailureKind::WorkdirUnusable,
