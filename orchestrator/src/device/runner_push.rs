@@ -24,7 +24,7 @@ if [ -n "$4" ] && ! gzip -dc < "$3$4" > "$3"; then
   (refused "$3")
   code=$?
   rm -f "$3" "$3$4"
-  [ $code != 91 ] || exit 91
+  case $code in 91|94) exit $code;; esac
   echo 'a file that gzip refuses'
   exit 4
 fi
