@@ -17,6 +17,7 @@ use tokio::io::AsyncRead;
 use crate::domain::TransportConfig;
 
 pub mod adb;
+mod ends;
 mod error;
 mod local;
 mod posix;

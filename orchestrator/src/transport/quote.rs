@@ -15,12 +15,16 @@ pub const NOT_FOUND_MARKER: &str = "farmctl: no such program";
 /// refuse to pass signals on, so a command that is given up is killed by its number.
 pub const PID_MARKER: &str = "farmctl-pid:";
 
-/// Stands in front of what a command of [`command_line`] prints to its standard output: a login shell may print before.
+/// Stands in front of what a command of [`command_line`] prints to its standard output: a login shell may print before,
+/// and so does our own line where that shell has put standard error there.
 pub const OUTPUT_MARKER: &str = "farmctl-output:\n";
 
 /// What a command of [`command_line`] gets in front of its input. A login shell may read lines before it starts the
 /// command: it gets the empty ones.
-pub const INPUT_PREFIX: &str = "\n\n\n\n\n\n\n\nfarmctl-input:\n";
+pub const INPUT_PREFIX: &str = "\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\
+                                \n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\
+                                \n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\
+                                \n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\nfarmctl-input:\n";
 
 /// What the line of [`command_line`] prints to standard error, before it exits with 127, when its input was read by
 /// somebody else.
@@ -41,7 +45,7 @@ pub const SIGNAL_MARKER: &str = "farmctl-signal:";
 pub fn command_line(argv: &[String]) -> Result<String, TransportError> {
     let (prologue, words) = prepared(argv)?;
     let marker = OUTPUT_MARKER.trim_end();
-    let script = format!("echo {marker};{SKIP_PREFIX}{prologue}exec {words}");
+    let script = format!("{SKIP_PREFIX}{prologue}echo {marker};exec {words}");
     Ok(format!("exec sh -c {}", login_shell_word(&script)))
 }
 
@@ -203,6 +207,22 @@ mod tests {
         for shell in LOGIN_SHELLS {
             assert_eq!(arguments_seen_through(shell, &all), all, "through {shell:?}");
         }
+    }
+
+    #[test]
+    fn what_our_own_line_says_stands_before_the_output_wherever_it_goes() {
+        let line = command_line(&["echo".to_owned(), "well".to_owned()]).unwrap();
+        let mut shell = std::process::Command::new("bash");
+        let mut child = shell
+            .args(["-c", &format!("exec 2>&1;read a;read -n 1 b;{line}")])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(INPUT_PREFIX.as_bytes()).unwrap();
+        let output = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
+        let (before, after) = output.split_once(OUTPUT_MARKER).unwrap();
+        assert!(before.starts_with(PID_MARKER) && after == "well\n", "{output}");
     }
 
     #[test]

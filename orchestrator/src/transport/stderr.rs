@@ -1,19 +1,23 @@
 //! Takes out of a command's standard error what our own command line put there.
 //!
-//! Main type: [`StderrFilter`]. What the login shell printed before, and what the command prints, passes unchanged.
+//! Main type: [`StderrFilter`]. What the command prints passes unchanged; what its login shell printed before is no part
+//! of it, however much that is.
 
 use std::borrow::Cow;
 
+use super::ends::Ends;
 use crate::transport::quote::{NOT_FOUND_MARKER, PID_MARKER};
 
-/// A login shell that prints more than this before it starts the command hides the process id.
-const SEARCH_LIMIT_BYTES: usize = 16 << 10;
+/// Most digits of a process id.
+const MAX_DIGITS: usize = 10;
 
 /// Finds the line with the process id, and remembers how the stream ended.
 #[derive(Default)]
 pub struct StderrFilter {
-    /// What came so far, as long as the line with the process id did not.
-    held: Vec<u8>,
+    /// What came before the line with the process id.
+    before: Ends,
+    /// The end of that, which may be the beginning of the line.
+    begun: Vec<u8>,
     found: Found,
     tail: Vec<u8>,
 }
@@ -27,32 +31,40 @@ enum Found {
 }
 
 impl StderrFilter {
-    /// What to pass on of these bytes and earlier ones.
+    /// What to pass on of these bytes.
     pub fn pass<'a>(&mut self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
         if self.found != Found::NotYet {
             self.remember(bytes);
             return Cow::Borrowed(bytes);
         }
-        self.held.extend_from_slice(bytes);
-        match marked_line(&self.held) {
-            Some((start, end, pid)) => {
+        self.begun.extend_from_slice(bytes);
+        match marked_line(&self.begun) {
+            Some((end, pid)) => {
                 self.found = Found::Pid(pid);
-                let mut passed = std::mem::take(&mut self.held);
-                passed.drain(start..end);
+                let passed = std::mem::take(&mut self.begun).split_off(end);
                 self.remember(&passed);
                 Cow::Owned(passed)
             }
-            None if self.held.len() > SEARCH_LIMIT_BYTES => Cow::Owned(self.finish()),
-            None => Cow::Borrowed(&[]),
+            None => {
+                let kept = (PID_MARKER.len() + MAX_DIGITS).min(self.begun.len());
+                let gone: Vec<u8> = self.begun.drain(..self.begun.len() - kept).collect();
+                self.before.note(&gone);
+                Cow::Borrowed(&[])
+            }
         }
     }
 
-    /// What is still held at the end.
+    /// What is still held at the end: of a command that never began, what its login shell printed.
     pub fn finish(&mut self) -> Vec<u8> {
         if self.found == Found::NotYet {
             self.found = Found::Nothing;
         }
-        let held = std::mem::take(&mut self.held);
+        let begun = std::mem::take(&mut self.begun);
+        if self.found != Found::Nothing {
+            return begun;
+        }
+        self.before.note(&begun);
+        let held = std::mem::take(&mut self.before).text();
         self.remember(&held);
         held
     }
@@ -84,14 +96,16 @@ impl StderrFilter {
     }
 }
 
-/// Where the whole line with the process id begins and ends.
-fn marked_line(bytes: &[u8]) -> Option<(usize, usize, u32)> {
+/// Where the whole line with the process id ends. The number of all processes, or of the first, is nobody's.
+fn marked_line(bytes: &[u8]) -> Option<(usize, u32)> {
     let marker = PID_MARKER.as_bytes();
-    let start = bytes.windows(marker.len()).position(|window| window == marker)?;
-    let digits = &bytes[start + marker.len()..];
-    let length = digits.iter().position(|byte| *byte == b'\n')?;
-    let pid = std::str::from_utf8(&digits[..length]).ok()?.parse().ok()?;
-    Some((start, start + marker.len() + length + 1, pid))
+    let starts = bytes.windows(marker.len()).enumerate().filter(|(_, window)| *window == marker);
+    starts.map(|(start, _)| start + marker.len()).find_map(|start| {
+        let digits = &bytes[start..];
+        let length = digits.iter().position(|byte| *byte == b'\n')?;
+        let pid: u32 = std::str::from_utf8(&digits[..length]).ok()?.parse().ok()?;
+        (pid > 1).then_some((start + length + 1, pid))
+    })
 }
 
 #[cfg(test)]
@@ -109,20 +123,34 @@ mod tests {
     }
 
     #[test]
-    fn only_the_line_with_the_process_id_is_taken_out() {
+    fn only_what_comes_behind_the_line_with_the_process_id_is_the_commands() {
         let (passed, filter) = through(&["hello\nfarmctl-", "pid:12", "34\nerror", " one\n", "farmctl-pid:5\n"]);
-        assert_eq!(passed, "hello\nerror one\nfarmctl-pid:5\n");
+        assert_eq!(passed, "error one\nfarmctl-pid:5\n");
         assert_eq!(filter.pid(), Some(1234));
         assert!(!filter.tells_not_found());
     }
 
     #[test]
-    fn without_that_line_everything_passes() {
-        let long = "x".repeat(SEARCH_LIMIT_BYTES + 1);
-        for text in ["", "short", long.as_str()] {
+    fn the_number_of_all_processes_is_never_taken() {
+        let (passed, filter) = through(&["farmctl-pid:1\nfarmctl-pid:0\nfarmctl-pid:", "42\nerror\n"]);
+        assert_eq!((passed.as_str(), filter.pid()), ("error\n", Some(42)));
+    }
+
+    #[test]
+    fn a_login_shell_may_print_much_before() {
+        let noise = "y".repeat(1 << 20);
+        let (passed, filter) = through(&[&noise, &noise, "\nfarmctl-pid:77\nerror\n"]);
+        assert_eq!((passed.as_str(), filter.pid()), ("error\n", Some(77)));
+    }
+
+    #[test]
+    fn without_that_line_the_beginning_and_the_end_pass() {
+        for text in ["", "short"] {
             let (passed, filter) = through(&[text]);
             assert_eq!((passed.as_str(), filter.pid()), (text, None));
         }
+        let (passed, _) = through(&["begin ", &"x".repeat(1 << 16), " end"]);
+        assert!(passed.starts_with("begin x") && passed.ends_with("x end") && passed.len() < 1000, "{passed}");
     }
 
     #[test]

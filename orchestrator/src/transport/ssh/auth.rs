@@ -11,14 +11,16 @@ use russh::client::{AuthResult, Handle, KeyboardInteractiveAuthResponse};
 use russh::keys::agent::AgentIdentity;
 use russh::keys::agent::client::AgentClient;
 use russh::keys::ssh_key;
-use russh::keys::{HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey, load_openssh_certificate, load_secret_key};
-use russh::{MethodKind, MethodSet};
+use russh::keys::{HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey, load_secret_key};
+use russh::{AgentAuthError, MethodKind, MethodSet, Signer};
 use tokio::net::UnixStream;
 
 use super::config::{Hop, Identities};
 use super::connection::Verifier;
+use super::facts::Facts;
+use super::key_files::{certificates_for, is_public, public_half, without_ending};
+use super::tried::Tried;
 use crate::domain::SecretSource;
-use crate::regular_file;
 use crate::secret::{self, SecretError};
 use crate::transport::{ConnectOptions, ErrorKind, TransportError};
 
@@ -26,8 +28,6 @@ use crate::transport::{ConnectOptions, ErrorKind, TransportError};
 const MAX_QUESTION_ROUNDS: usize = 4;
 
 /// How often it is looked whether a connection ends that said nothing more, and the time between two looks.
-/// No file of a key is larger.
-const MAX_KEY_BYTES: u64 = 1 << 20;
 const ENDING_LOOKS: u32 = 20;
 const ENDING_PAUSE: Duration = Duration::from_millis(10);
 
@@ -38,33 +38,37 @@ pub(super) async fn log_in(
     handle: &mut Handle<Verifier>,
     hop: &Hop,
     options: &ConnectOptions,
+    facts: &Facts,
 ) -> Result<(), TransportError> {
-    let mut login = Login {
-        handle,
-        hop,
-        options,
-        agent: None,
-        tried: Vec::new(),
-        hints: Vec::new(),
-        has_offered: false,
-        methods: None,
-    };
+    let mut login = Login { handle, hop, options, facts, agent: None, tried: Tried::default() };
     login.agent = login.connect_agent().await;
-    if login.try_all().await? { Ok(()) } else { Err(login.refused()) }
+    if login.try_all().await? { Ok(()) } else { Err(login.tried.refused(hop)) }
 }
 
 struct Login<'a> {
     handle: &'a mut Handle<Verifier>,
     hop: &'a Hop,
     options: &'a ConnectOptions,
+    facts: &'a Facts,
     agent: Option<Agent>,
-    /// What was offered, in words.
-    tried: Vec<String>,
-    hints: Vec<String>,
-    /// Whether the server was shown anything.
-    has_offered: bool,
-    /// What the server last said that it accepts.
-    methods: Option<MethodSet>,
+    tried: Tried,
+}
+
+/// An agent that signs for a certificate that only this host has, with the key that it was made for.
+struct ByPlainKey<'a>(&'a mut Agent);
+
+impl Signer for ByPlainKey<'_> {
+    type Error = AgentAuthError;
+
+    async fn auth_sign(
+        &mut self,
+        identity: &AgentIdentity,
+        hash: Option<HashAlg>,
+        data: Vec<u8>,
+    ) -> Result<Vec<u8>, AgentAuthError> {
+        let key = AgentIdentity::from(PublicKey::from(key_data(identity).clone()));
+        self.0.auth_sign(&key, hash, data).await
+    }
 }
 
 /// A key of the agent that is to be tried.
@@ -100,8 +104,9 @@ impl Login<'_> {
         candidates.sort_by_key(|candidate| candidate.file.unwrap_or(usize::MAX));
         let mut tried_files: Vec<&PathBuf> = Vec::new();
         for candidate in candidates {
-            tried_files.extend(candidate.file.map(|file| &files[file]));
-            if self.try_agent_key(candidate.identity, &candidate.name).await? {
+            let file = candidate.file.map(|file| &files[file]);
+            tried_files.extend(file);
+            if self.try_agent_key(candidate, &certificates, file.map(PathBuf::as_path)).await? {
                 return Ok(true);
             }
         }
@@ -124,7 +129,7 @@ impl Login<'_> {
         match AgentClient::connect_uds(socket).await {
             Ok(agent) => Some(agent),
             Err(error) => {
-                self.hints.push(format!("the ssh agent at {} does not answer: {error}", socket.display()));
+                self.tried.hints.push(format!("the ssh agent at {} does not answer: {error}", socket.display()));
                 None
             }
         }
@@ -145,12 +150,31 @@ impl Login<'_> {
         commented.collect()
     }
 
-    async fn try_agent_key(&mut self, identity: AgentIdentity, name: &str) -> Result<bool, TransportError> {
+    /// Has the agent prove a key of its: with each certificate that was made for it, then alone.
+    async fn try_agent_key(
+        &mut self,
+        candidate: Candidate,
+        certificates: &[PathBuf],
+        file: Option<&Path>,
+    ) -> Result<bool, TransportError> {
+        let Candidate { identity, name, .. } = candidate;
         let hash = self.rsa_hash(&PublicKey::from(key_data(&identity).clone())).await?;
-        let Some(agent) = &mut self.agent else { return Ok(false) };
-        self.tried.push(name.to_owned());
-        self.has_offered = true;
         let user = self.hop.user.clone();
+        if matches!(identity, AgentIdentity::PublicKey { .. }) {
+            for found in certificates_for(key_data(&identity), certificates, file) {
+                let Some(agent) = &mut self.agent else { return Ok(false) };
+                let name = format!("{name} with certificate {}", found.path.display());
+                self.tried.offered.push(name.clone());
+                let (user, certificate) = (user.clone(), found.certificate);
+                let signer = &mut ByPlainKey(agent);
+                let result = self.handle.authenticate_certificate_with(user, certificate, hash, signer).await;
+                if self.note_signed(result, &name).await? {
+                    return Ok(true);
+                }
+            }
+        }
+        let Some(agent) = &mut self.agent else { return Ok(false) };
+        self.tried.offered.push(name.clone());
         let result = match identity {
             AgentIdentity::PublicKey { key, .. } => {
                 self.handle.authenticate_publickey_with(user, key, hash, agent).await
@@ -159,11 +183,20 @@ impl Login<'_> {
                 self.handle.authenticate_certificate_with(user, certificate, hash, agent).await
             }
         };
+        self.note_signed(result, &name).await
+    }
+
+    async fn note_signed(
+        &mut self,
+        result: Result<AuthResult, AgentAuthError>,
+        name: &str,
+    ) -> Result<bool, TransportError> {
         match result {
             Ok(result) => self.note(result).await,
+            Err(AgentAuthError::Send(error)) => Err(self.broke(&error)),
             // The agent's refusal to sign leaves the connection usable.
             Err(error) => {
-                self.hints.push(format!("the ssh agent did not sign with {name}: {error}"));
+                self.tried.hints.push(format!("the ssh agent did not sign with {name}: {error}"));
                 Ok(false)
             }
         }
@@ -172,19 +205,21 @@ impl Login<'_> {
     async fn try_file(&mut self, file: &Path, certificates: &[PathBuf]) -> Result<bool, TransportError> {
         let name = format!("key {}", file.display());
         if is_public(file) {
-            self.tried.push(format!("{name} (a public key, whose private key is not in the ssh agent)"));
-            self.hints.push(format!("give the agent its private key: ssh-add {}", without_ending(file).display()));
+            self.tried.unusable.push(format!("{name} (a public key, whose private key is not in the ssh agent)"));
+            self.tried
+                .hints
+                .push(format!("give the agent its private key: ssh-add {}", without_ending(file).display()));
             return Ok(false);
         }
         // Key files are small, and read once a connection.
         match secret::open(file) {
             Err(error @ SecretError::Open { .. }) => {
-                self.hints.push(format!("a key that others may use is not used: {error}"));
-                self.tried.push(format!("{name} (others may use it)"));
+                self.tried.hints.push(format!("a key that others may use is not used: {error}"));
+                self.tried.unusable.push(format!("{name} (others may use it)"));
                 return Ok(false);
             }
             Err(SecretError::File { cause, .. }) if cause.kind() == std::io::ErrorKind::InvalidInput => {
-                self.tried.push(format!("{name} (unusable: {cause})"));
+                self.tried.unusable.push(format!("{name} (unusable: {cause})"));
                 return Ok(false);
             }
             _ => {}
@@ -192,12 +227,12 @@ impl Login<'_> {
         match load_secret_key(file, None) {
             Ok(key) => self.try_key(key, file, name, certificates).await,
             Err(russh::keys::Error::KeyIsEncrypted) => {
-                self.tried.push(format!("{name} (encrypted, and not in the ssh agent)"));
-                self.hints.push(format!("unlock the key with: ssh-add {}", file.display()));
+                self.tried.unusable.push(format!("{name} (encrypted, and not in the ssh agent)"));
+                self.tried.hints.push(format!("unlock the key with: ssh-add {}", file.display()));
                 Ok(false)
             }
             Err(error) => {
-                self.tried.push(format!("{name} (unusable: {error})"));
+                self.tried.unusable.push(format!("{name} (unusable: {error})"));
                 Ok(false)
             }
         }
@@ -212,22 +247,16 @@ impl Login<'_> {
         certificates: &[PathBuf],
     ) -> Result<bool, TransportError> {
         let key = Arc::new(key);
-        self.has_offered = true;
-        let beside = with_ending(file, "-cert.pub");
-        for path in certificates.iter().chain([&beside]) {
-            let Ok(certificate) = load_openssh_certificate(path) else { continue };
-            if certificate.public_key() != key.public_key().key_data() {
-                continue;
-            }
-            self.tried.push(format!("{name} with certificate {}", path.display()));
+        for found in certificates_for(key.public_key().key_data(), certificates, Some(file)) {
+            self.tried.offered.push(format!("{name} with certificate {}", found.path.display()));
             let user = self.hop.user.clone();
-            let result = self.handle.authenticate_openssh_cert(user, Arc::clone(&key), certificate).await;
+            let result = self.handle.authenticate_openssh_cert(user, Arc::clone(&key), found.certificate).await;
             if self.note(result.map_err(|error| self.broke(&error))?).await? {
                 return Ok(true);
             }
         }
         let hash = self.rsa_hash(key.public_key()).await?;
-        self.tried.push(name);
+        self.tried.offered.push(name);
         let key = PrivateKeyWithHashAlg::new(key, hash);
         let result = self.handle.authenticate_publickey(self.hop.user.clone(), key).await;
         self.note(result.map_err(|error| self.broke(&error))?).await
@@ -235,19 +264,20 @@ impl Login<'_> {
 
     async fn try_password(&mut self, source: &SecretSource) -> Result<bool, TransportError> {
         let (password, name) = self.read_secret(source)?;
-        self.has_offered = true;
-        let offered =
-            |methods: &Option<MethodSet>, method| methods.as_ref().is_none_or(|known| known.contains(&method));
-        if offered(&self.methods, MethodKind::Password) {
-            self.tried.push(name.clone());
+        let takes = |methods: &Option<MethodSet>, method| methods.as_ref().is_none_or(|known| known.contains(&method));
+        if takes(&self.tried.methods, MethodKind::Password) {
+            self.tried.offered.push(name.clone());
             let result = self.handle.authenticate_password(self.hop.user.clone(), password.clone()).await;
             if self.note(result.map_err(|error| self.broke(&error))?).await? {
                 return Ok(true);
             }
         }
-        if offered(&self.methods, MethodKind::KeyboardInteractive) {
-            self.tried.push(format!("{name} (keyboard-interactive)"));
+        if takes(&self.tried.methods, MethodKind::KeyboardInteractive) {
+            self.tried.offered.push(format!("{name} (keyboard-interactive)"));
             return self.answer_questions(&password).await;
+        }
+        if !self.tried.offered.contains(&name) {
+            self.tried.unusable.push(format!("{name} (the server takes none)"));
         }
         Ok(false)
     }
@@ -259,7 +289,7 @@ impl Login<'_> {
             let answers = match response {
                 KeyboardInteractiveAuthResponse::Success => return Ok(true),
                 KeyboardInteractiveAuthResponse::Failure { remaining_methods, .. } => {
-                    self.methods = Some(remaining_methods);
+                    self.tried.methods = Some(remaining_methods);
                     return Ok(false);
                 }
                 // Only a hidden answer is the password.
@@ -275,7 +305,7 @@ impl Login<'_> {
 
     /// Some servers let a user in without proof; the others tell here what they accept.
     async fn try_nothing(&mut self) -> Result<bool, TransportError> {
-        if !self.tried.is_empty() {
+        if !self.tried.offered.is_empty() {
             return Ok(false);
         }
         let result = self.handle.authenticate_none(self.hop.user.clone()).await;
@@ -291,23 +321,23 @@ impl Login<'_> {
                     return Err(self.broke(&"the server ended the connection"));
                 }
                 if partial_success {
-                    self.hints.push("the server wants a second proof, which farmctl can't give".to_owned());
+                    self.tried.hints.push("the server wants a second proof, which farmctl can't give".to_owned());
                 }
-                self.methods = Some(remaining_methods);
+                self.tried.methods = Some(remaining_methods);
                 Ok(false)
             }
         }
     }
 
-    /// Whether the connection has ended, or ends in a moment.
+    /// Whether the connection has ended, or ends in a moment; why is known a moment later.
     async fn is_ending(&self) -> bool {
         for _ in 0..ENDING_LOOKS {
-            if self.handle.is_closed() {
+            if self.handle.is_closed() && self.facts.end.get().is_some() {
                 return true;
             }
             tokio::time::sleep(ENDING_PAUSE).await;
         }
-        false
+        self.handle.is_closed()
     }
 
     async fn rsa_hash(&mut self, key: &PublicKey) -> Result<Option<HashAlg>, TransportError> {
@@ -320,7 +350,7 @@ impl Login<'_> {
             // An old server does not tell, and knows SHA-1 only: that has to be wanted.
             None if self.hop.legacy => Ok(None),
             None => {
-                self.hints.push(
+                self.tried.hints.push(
                     "the server does not say that it knows RSA with SHA-256: an old one needs `legacy: true` at its \
                      ssh entry of the farm file, or a key that is not RSA"
                         .to_owned(),
@@ -349,55 +379,9 @@ impl Login<'_> {
         }
     }
 
-    fn refused(&self) -> TransportError {
-        let tried = match self.tried.as_slice() {
-            [] if self.hop.identities.agent.is_none() => {
-                "there is nothing to log in with: no key file, no ssh agent (SSH_AUTH_SOCK is not set), no password"
-                    .to_owned()
-            }
-            [] => "there is nothing to log in with: no key file, no agent key, no password".to_owned(),
-            tried => format!("the server refused {}", tried.join(", ")),
-        };
-        let accepts = match &self.methods {
-            Some(methods) if !methods.is_empty() => {
-                let names: Vec<&str> = methods.iter().map(<&str>::from).collect();
-                format!("; it accepts {}", names.join(", "))
-            }
-            _ => String::new(),
-        };
-        let kind = if self.has_offered { ErrorKind::LoginRefused } else { ErrorKind::LoginMissing };
-        let error = TransportError::new(kind, format!("log in as {}: {tried}{accepts}", self.hop));
-        // A key of each kind may have the same hint.
-        let mut hints = self.hints.clone();
-        hints.dedup();
-        if hints.is_empty() { error } else { error.with_hint(hints.join("; ")) }
-    }
-
-    /// The connection ended in the middle, and nothing was said to what was tried last.
     fn broke(&self, error: &dyn std::fmt::Display) -> TransportError {
-        let before = match self.tried.split_last() {
-            Some((_, before)) if !before.is_empty() => format!(", after it had refused {}", before.join(", ")),
-            _ => String::new(),
-        };
-        TransportError::new(ErrorKind::ConnectionLost, format!("log in as {}: {error}{before}", self.hop))
+        self.tried.broke(self.hop, self.facts, error)
     }
-}
-
-/// The public key of a file: one that has a public key, or a private one with its public half in the clear, as
-/// OpenSSH's own format has it, or with a public key in the file beside it.
-fn public_half(file: &Path) -> Option<PublicKey> {
-    if let Ok(key) = PublicKey::read_openssh_file(file) {
-        return Some(key);
-    }
-    if let Ok(key) = PrivateKey::read_openssh_file(file) {
-        return Some(key.public_key().clone());
-    }
-    PublicKey::read_openssh_file(with_ending(file, ".pub")).ok()
-}
-
-fn is_public(file: &Path) -> bool {
-    let read = regular_file::read(file, MAX_KEY_BYTES);
-    read.is_ok_and(|bytes| PublicKey::from_openssh(&String::from_utf8_lossy(&bytes)).is_ok())
 }
 
 fn key_data(identity: &AgentIdentity) -> &ssh_key::public::KeyData {
@@ -405,14 +389,4 @@ fn key_data(identity: &AgentIdentity) -> &ssh_key::public::KeyData {
         AgentIdentity::PublicKey { key, .. } => key.key_data(),
         AgentIdentity::Certificate { certificate, .. } => certificate.public_key(),
     }
-}
-
-fn with_ending(file: &Path, ending: &str) -> PathBuf {
-    let mut name = file.as_os_str().to_owned();
-    name.push(ending);
-    PathBuf::from(name)
-}
-
-fn without_ending(file: &Path) -> PathBuf {
-    if file.extension().is_some_and(|ending| ending == "pub") { file.with_extension("") } else { file.to_owned() }
 }

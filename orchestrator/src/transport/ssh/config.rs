@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::config_file::{HostSettings, settings_for};
 use super::openssh;
+use super::tokens::Tokens;
 use crate::domain::{HostKey, HostKeyChecking, SecretSource, SshEndpoint};
 use crate::transport::{ConnectOptions, ErrorKind, TransportError};
 
@@ -32,6 +33,8 @@ pub(super) struct Hop {
     pub host_key_alias: Option<String>,
     /// Files of known host keys; new keys go into the first.
     pub known_hosts: Vec<PathBuf>,
+    /// A file of host keys that are refused.
+    pub revoked_keys: Option<PathBuf>,
     pub pinned_key: Option<HostKey>,
     pub checking: HostKeyChecking,
     /// Whether old algorithms will do.
@@ -165,44 +168,13 @@ fn merge(endpoint: &SshEndpoint, settings: HostSettings, options: &ConnectOption
     let host = without_brackets(&host).to_owned();
     let port = endpoint.port.or(settings.port).unwrap_or(DEFAULT_PORT);
     let user = endpoint.user.clone().or_else(|| settings.user.clone()).unwrap_or_else(|| options.user.clone());
-    let expand = |path: &Path| expand_path(path, options, &host, &endpoint.host, port, &user);
-    let all = |files: &[String]| -> Vec<PathBuf> {
-        let named = files.iter().filter(|file| !file.eq_ignore_ascii_case("none"));
-        named.map(|file| expand(Path::new(file))).collect()
-    };
-    let default_files = || DEFAULT_IDENTITIES.iter().map(|name| options.home.join(".ssh").join(name)).collect();
-    let (files, are_named) = match (&endpoint.identity_file, settings.identity_files.as_slice()) {
-        (Some(file), _) => (vec![expand(file)], true),
-        (None, []) => (default_files(), false),
-        (None, files) => (all(files), true),
-    };
-    let agent = match settings.identity_agent.as_deref() {
-        None | Some("SSH_AUTH_SOCK") => options.agent_socket.clone(),
-        Some(none) if none.eq_ignore_ascii_case("none") => None,
-        Some(text) => match text.strip_prefix('$') {
-            Some(name) => (options.environment)(name.trim_matches(['{', '}'])).map(PathBuf::from),
-            None => Some(expand(Path::new(text))),
-        },
-    };
-    let identities = Identities {
-        files,
-        certificates: all(&settings.certificate_files),
-        are_named,
-        only: endpoint.identity_file.is_some() || settings.identities_only == Some(true),
-        agent,
-    };
-    let global = match settings.global_known_hosts_files.as_slice() {
-        [] => vec![PathBuf::from(SYSTEM_KNOWN_HOSTS)],
-        files => all(files),
-    };
-    let known_hosts = match (&endpoint.known_hosts, settings.known_hosts_files.as_slice()) {
-        (Some(file), _) => vec![expand(file)],
-        (None, []) => {
-            let own = DEFAULT_KNOWN_HOSTS.iter().map(|name| options.home.join(".ssh").join(name));
-            own.chain(global).collect()
-        }
-        (None, files) => all(files).into_iter().chain(global).collect(),
-    };
+    let jumps = endpoint.proxy_jump.as_deref().or(settings.proxy_jump.as_deref()).unwrap_or_default();
+    let key_alias = settings.host_key_alias.as_deref();
+    let tokens = Tokens { options, host: &host, alias: &endpoint.host, port, user: &user, key_alias, jumps };
+    let identities = identities(endpoint, &settings, &tokens);
+    let known_hosts = known_hosts(endpoint, &settings, &tokens);
+    let revoked = settings.revoked_host_keys.as_deref().filter(|file| !file.eq_ignore_ascii_case("none"));
+    let revoked_keys = revoked.map(|file| tokens.path(file));
     Hop {
         alias: endpoint.host.clone(),
         password: endpoint.password.clone(),
@@ -217,35 +189,56 @@ fn merge(endpoint: &SshEndpoint, settings: HostSettings, options: &ConnectOption
         user,
         identities,
         known_hosts,
+        revoked_keys,
     }
 }
 
-/// `~/` and ssh's tokens in a path; a relative path is left to the working folder, as ssh does.
-fn expand_path(path: &Path, options: &ConnectOptions, host: &str, alias: &str, port: u16, user: &str) -> PathBuf {
-    let Some(text) = path.to_str() else { return path.to_owned() };
-    let mut expanded = String::new();
-    let mut characters = text.chars();
-    while let Some(character) = characters.next() {
-        if character != '%' {
-            expanded.push(character);
-            continue;
-        }
-        match characters.next() {
-            Some('d') => expanded.push_str(&options.home.to_string_lossy()),
-            Some('h') => expanded.push_str(host),
-            Some('n') => expanded.push_str(alias),
-            Some('p') => expanded.push_str(&port.to_string()),
-            Some('r') => expanded.push_str(user),
-            Some('u') => expanded.push_str(&options.user),
-            Some('%') => expanded.push('%'),
-            Some(other) => expanded.extend(['%', other]),
-            None => expanded.push('%'),
-        }
+fn named_files(files: &[String], tokens: &Tokens<'_>) -> Vec<PathBuf> {
+    let named = files.iter().filter(|file| !file.eq_ignore_ascii_case("none"));
+    named.map(|file| tokens.path(file)).collect()
+}
+
+/// A path of the farm file, in which tokens count, too.
+fn own_file(path: &Path, tokens: &Tokens<'_>) -> PathBuf {
+    path.to_str().map_or_else(|| path.to_owned(), |text| tokens.path(text))
+}
+
+fn identities(endpoint: &SshEndpoint, settings: &HostSettings, tokens: &Tokens<'_>) -> Identities {
+    let options = tokens.options;
+    let default_files = || DEFAULT_IDENTITIES.iter().map(|name| options.home.join(".ssh").join(name)).collect();
+    let (files, are_named) = match (&endpoint.identity_file, settings.identity_files.as_slice()) {
+        (Some(file), _) => (vec![own_file(file, tokens)], true),
+        (None, []) => (default_files(), false),
+        (None, files) => (named_files(files, tokens), true),
+    };
+    let agent = match settings.identity_agent.as_deref() {
+        None | Some("SSH_AUTH_SOCK") => options.agent_socket.clone(),
+        Some(none) if none.eq_ignore_ascii_case("none") => None,
+        Some(text) => match text.strip_prefix('$').filter(|name| !name.starts_with('{')) {
+            Some(name) => (options.environment)(name).map(PathBuf::from),
+            None => Some(tokens.path(text)),
+        },
+    };
+    Identities {
+        files,
+        certificates: named_files(&settings.certificate_files, tokens),
+        are_named,
+        only: endpoint.identity_file.is_some() || settings.identities_only == Some(true),
+        agent,
     }
-    match expanded.strip_prefix("~/") {
-        Some(rest) => options.home.join(rest),
-        None => PathBuf::from(expanded),
-    }
+}
+
+fn known_hosts(endpoint: &SshEndpoint, settings: &HostSettings, tokens: &Tokens<'_>) -> Vec<PathBuf> {
+    let global = match settings.global_known_hosts_files.as_slice() {
+        [] => vec![PathBuf::from(SYSTEM_KNOWN_HOSTS)],
+        files => named_files(files, tokens),
+    };
+    let own = match (&endpoint.known_hosts, settings.known_hosts_files.as_slice()) {
+        (Some(file), _) => return vec![own_file(file, tokens)],
+        (None, []) => DEFAULT_KNOWN_HOSTS.iter().map(|name| tokens.options.home.join(".ssh").join(name)).collect(),
+        (None, files) => named_files(files, tokens),
+    };
+    own.into_iter().chain(global).collect()
 }
 
 /// A jump host from `[user@]host[:port]` or `ssh://…`.

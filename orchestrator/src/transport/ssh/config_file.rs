@@ -32,6 +32,7 @@ pub(super) struct HostSettings {
     pub host_key_alias: Option<String>,
     pub known_hosts_files: Vec<String>,
     pub global_known_hosts_files: Vec<String>,
+    pub revoked_host_keys: Option<String>,
     /// Whether the host's name has no tokens left.
     pub names_are_expanded: bool,
     /// Whether a file is included by a name below `~/.ssh`.
@@ -42,7 +43,7 @@ pub(super) struct HostSettings {
 
 /// Keywords that change whether and how ssh gets in, and that farmctl does not honour. What needs no line here either
 /// does nothing in batch mode, or is honoured.
-const PASSED_OVER: [&str; 18] = [
+const PASSED_OVER: [&str; 17] = [
     "addressfamily",
     "bindaddress",
     "bindinterface",
@@ -57,7 +58,6 @@ const PASSED_OVER: [&str; 18] = [
     "pkcs11provider",
     "proxyusefdpass",
     "pubkeyacceptedalgorithms",
-    "revokedhostkeys",
     "securitykeyprovider",
     "stricthostkeychecking",
     "verifyhostkeydns",
@@ -104,7 +104,7 @@ impl Reader<'_> {
         let bytes = read.map_err(|error| unreadable(error.to_string()))?;
         let mut applies_now = applies;
         for (index, line) in String::from_utf8_lossy(&bytes).lines().enumerate() {
-            let Some((keyword, arguments)) = split_line(line) else { continue };
+            let Some(Line { keyword, arguments, text }) = Line::read(line) else { continue };
             match keyword.as_str() {
                 "host" => {
                     applies_now = applies && pattern::list_matches(arguments.iter().map(String::as_str), self.host)
@@ -120,6 +120,8 @@ impl Reader<'_> {
                 _ if applies_now && is_passed_over(&keyword, &arguments) => {
                     self.settings.passed_over.push(format!("{}:{} `{}`", path.display(), index + 1, line.trim()));
                 }
+                // A shell reads it, with its quotes.
+                "proxycommand" if applies_now => self.set(&keyword, vec![text], path, index + 1)?,
                 _ if applies_now => self.set(&keyword, arguments, path, index + 1)?,
                 _ => {}
             }
@@ -129,7 +131,13 @@ impl Reader<'_> {
 
     /// Whether a `Match` is about the host; `None` when it has conditions that are not evaluated.
     fn match_applies(&self, arguments: &[String]) -> Option<bool> {
-        let mut words = arguments.iter();
+        // A condition and its value may be joined by `=`.
+        let split = |word: &String| match word.split_once('=') {
+            Some((condition, value)) => vec![condition.to_owned(), value.to_owned()],
+            None => vec![word.clone()],
+        };
+        let words: Vec<String> = arguments.iter().flat_map(split).filter(|word| !word.is_empty()).collect();
+        let mut words = words.iter();
         let mut applies = true;
         while let Some(word) = words.next() {
             let word = word.to_lowercase();
@@ -181,12 +189,13 @@ impl Reader<'_> {
             "identityagent" => settings.identity_agent = settings.identity_agent.take().or(Some(first)),
             "certificatefile" => settings.certificate_files.push(first),
             "proxycommand" if settings.proxy_command.is_none() && settings.proxy_jump.is_none() => {
-                settings.proxy_command = Some(arguments.join(" "));
+                settings.proxy_command = Some(first);
             }
             "hostkeyalias" => settings.host_key_alias = settings.host_key_alias.take().or(Some(first)),
             "globalknownhostsfile" if settings.global_known_hosts_files.is_empty() => {
                 settings.global_known_hosts_files = arguments;
             }
+            "revokedhostkeys" => settings.revoked_host_keys = settings.revoked_host_keys.take().or(Some(first)),
             "proxyjump" => settings.proxy_jump = settings.proxy_jump.take().or(Some(first)),
             "userknownhostsfile" if settings.known_hosts_files.is_empty() => settings.known_hosts_files = arguments,
             _ => {}
@@ -240,34 +249,83 @@ fn included_files(argument: &str, home: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Keyword in small letters, and arguments without their quotes; `None` for an empty line or a comment.
-fn split_line(line: &str) -> Option<(String, Vec<String>)> {
-    let line = line.trim();
-    if line.is_empty() || line.starts_with('#') {
-        return None;
-    }
-    let end = line.find(|character: char| character.is_whitespace() || character == '=').unwrap_or(line.len());
-    let (keyword, rest) = line.split_at(end);
-    let rest = rest.trim_start();
-    let rest = rest.strip_prefix('=').unwrap_or(rest);
-    Some((keyword.to_lowercase(), split_arguments(rest)))
+/// A line that says something.
+struct Line {
+    /// In small letters.
+    keyword: String,
+    /// Without their quotes.
+    arguments: Vec<String>,
+    /// What follows the keyword, as it is written.
+    text: String,
 }
 
+impl Line {
+    /// `None` for an empty line or a comment.
+    fn read(line: &str) -> Option<Line> {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            return None;
+        }
+        let end = line.find(|character: char| character.is_whitespace() || character == '=').unwrap_or(line.len());
+        let (keyword, rest) = line.split_at(end);
+        let rest = rest.trim_start();
+        let rest = rest.strip_prefix('=').unwrap_or(rest).trim_start();
+        Some(Line { keyword: keyword.to_lowercase(), arguments: split_arguments(rest), text: rest.to_owned() })
+    }
+}
+
+/// Words in quotes of either kind; `\` stands before a quote, another `\`, or a space that is part of a word.
 fn split_arguments(text: &str) -> Vec<String> {
     let mut arguments = Vec::new();
     let mut current: Option<String> = None;
-    let mut quoted = false;
-    for character in text.chars() {
-        match character {
-            '"' => {
-                quoted = !quoted;
+    let mut quote: Option<char> = None;
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        match (character, quote) {
+            ('\\', _) => {
+                let escaped = characters.next_if(|next| matches!(next, '"' | '\'' | '\\' | ' '));
+                current.get_or_insert_default().push(escaped.unwrap_or('\\'));
+            }
+            (end, Some(open)) if end == open => quote = None,
+            ('"' | '\'', None) => {
+                quote = Some(character);
                 current.get_or_insert_default();
             }
-            '#' if !quoted && current.is_none() => break,
-            space if space.is_whitespace() && !quoted => arguments.extend(current.take()),
-            other => current.get_or_insert_default().push(other),
+            ('#', None) if current.is_none() => break,
+            (space, None) if space.is_whitespace() => arguments.extend(current.take()),
+            (other, _) => current.get_or_insert_default().push(other),
         }
     }
     arguments.extend(current);
     arguments
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn settings(text: &str) -> HostSettings {
+        let home = tempfile::tempdir().unwrap();
+        std::fs::create_dir(home.path().join(".ssh")).unwrap();
+        std::fs::write(config_path(home.path()), text).unwrap();
+        settings_for("b", "ann", home.path()).unwrap()
+    }
+
+    #[test]
+    fn quotes_are_those_of_ssh() {
+        let read = |text: &str| Line::read(text).map(|line| line.arguments).unwrap();
+        assert_eq!(read("IdentityFile '/a b' # x"), ["/a b"]);
+        assert_eq!(read("IdentityFile \"it's\" \\\"x\\\\y\\ z\\n # x"), ["it's", "\"x\\y z\\n"]);
+        let command = r#"sh -c "nc  %h '%p'" # x"#;
+        let read = settings(&format!("Host b\n ProxyCommand = {command}\n"));
+        assert_eq!(read.proxy_command.as_deref(), Some(command));
+    }
+
+    #[test]
+    fn a_match_may_be_written_with_an_equals_sign() {
+        let read = settings("Match host=b user=ann\n Port 7\nMatch originalhost=x\n User bob\n");
+        assert_eq!((read.port, read.user, read.passed_over), (Some(7), None, Vec::new()));
+        assert_eq!(settings("Match tagged=x\n Port 7\n").passed_over.len(), 1);
+    }
 }

@@ -3,17 +3,16 @@
 //! Main type: [`Connection`]. Every step of connecting fails in its own way: an unknown name, a silent address, a
 //! refused port, a wrong key, a refused login. Never connects again by itself.
 
-use std::borrow::Cow;
 use std::io::ErrorKind as IoErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
 use russh::client::{self, DisconnectReason, Handle, Msg};
-use russh::keys::{Algorithm, PublicKeyOrCertificate};
-use russh::{Channel, Disconnect, Preferred};
+use russh::keys::{PublicKeyOrCertificate, ssh_encoding};
+use russh::{Channel, ChannelOpenFailure, Disconnect};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::SemaphorePermit;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::auth;
@@ -22,31 +21,20 @@ use super::facts::{Facts, Overheard};
 use super::host_keys::HostKeyCheck;
 use super::names;
 use super::places::{Channels, login_place};
+use super::preferences::client_config;
 use super::proxy_command::ProxyStream;
 use crate::transport::{ConnectOptions, ErrorKind, TransportError};
 use crate::wording::single_line;
 
-/// Questions to a silent server that may stay without an answer. Each has as long for it as connecting has; so has the
-/// silence before the first.
-const KEEPALIVE_MAX: usize = 1;
 /// Commands at the same time on one connection; OpenSSH's own limit is 10.
 const MAX_CHANNELS: usize = 8;
 /// dropbear (2022.83) fails an assertion of its own, and ends, when one channel closes while another one is busy: there
 /// calls wait for each other.
 const MAX_CHANNELS_DROPBEAR: usize = 1;
-/// Packets of output that wait for their reader, a channel: with 32 KiB each, 1 MiB.
-const CHANNEL_BUFFER_PACKETS: usize = 32;
-/// Asked for first: with AES instructions it is much faster than ChaCha20 (bench/ssh-push). A board without them is
-/// slower by it than it could be.
-const FAST_CIPHERS: [russh::cipher::Name; 1] = [russh::cipher::AES_256_GCM];
 /// Pause before a channel that was refused is asked for again; it doubles with each refusal.
 const FIRST_CHANNEL_PAUSE: Duration = Duration::from_millis(20);
 /// How long channels may be refused while none is open.
 const CHANNEL_PATIENCE: Duration = Duration::from_secs(5);
-/// RSA with SHA-1.
-const OLD_RSA: Algorithm = Algorithm::Rsa { hash: None };
-/// What servers of ten years ago have, beyond that.
-const LEGACY_KEY_EXCHANGES: [russh::kex::Name; 2] = [russh::kex::DH_G14_SHA1, russh::kex::DH_G1_SHA1];
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 /// Most of a banner that is kept.
 const MAX_BANNER_CHARACTERS: usize = 400;
@@ -103,6 +91,9 @@ impl client::Handler for Verifier {
             }
             DisconnectReason::Error(error) => {
                 if let HandshakeError::Library(error) = &error {
+                    if matches!(error, russh::Error::SshEncoding(ssh_encoding::Error::CharacterEncoding)) {
+                        let _ = self.facts.is_unreadable.set(());
+                    }
                     let _ = self.facts.end.set(error.to_string());
                 }
                 Err(error)
@@ -135,7 +126,7 @@ impl Connection {
             let before = index.checked_sub(1).and_then(|before| Some((reached.last()?, hops.get(before)?)));
             let entered = match before {
                 None if let Some(command) = &hop.proxy_command => {
-                    enter_by(ProxyStream::start(hop, command), hop, options, deadline, &facts).await
+                    enter_through(command, hop, options, deadline, &facts).await
                 }
                 None => {
                     let stream = tcp_connect(hop, deadline, options.connect_timeout).await;
@@ -162,7 +153,7 @@ impl Connection {
 
     /// Opens a channel, waiting for one of the others to end when there are many. A server that allows fewer than we
     /// would have (MaxSessions) shows that by a refusal: then there are as many as it allows.
-    pub(super) async fn channel(&self) -> Result<(Channel<Msg>, SemaphorePermit<'_>), TransportError> {
+    pub(super) async fn channel(&self) -> Result<(Channel<Msg>, OwnedSemaphorePermit), TransportError> {
         let lost = |reason: &dyn std::fmt::Display| {
             TransportError::new(ErrorKind::ConnectionLost, format!("open a channel to {}: {reason}", self.address))
         };
@@ -257,7 +248,13 @@ async fn tunnel(
     match timeout_at(deadline, open).await {
         Ok(Ok(channel)) => Ok(channel.into_stream()),
         Ok(Err(russh::Error::ChannelOpenFailure(reason))) => {
-            Err(failed(ErrorKind::Unreachable, format!("the jump host could not connect ({reason:?})")))
+            let error = failed(ErrorKind::Unreachable, format!("the jump host could not connect ({reason:?})"));
+            Err(match reason {
+                ChannelOpenFailure::AdministrativelyProhibited => error.with_hint(format!(
+                    "the sshd of {jump_hop} forbids it: look at AllowTcpForwarding and PermitOpen in its sshd_config"
+                )),
+                _ => error,
+            })
         }
         Ok(Err(error)) => Err(failed(ErrorKind::ConnectionLost, error.to_string())),
         Err(_) => Err(failed(ErrorKind::Unreachable, "no answer in time".to_owned())),
@@ -298,6 +295,24 @@ where
     enter(stream?, hop, options, deadline, facts).await
 }
 
+/// By a program of the person's. One that ended says best why nobody got in.
+async fn enter_through(
+    command: &str,
+    hop: &Hop,
+    options: &ConnectOptions,
+    deadline: Instant,
+    facts: &Arc<Facts>,
+) -> Result<Handle<Verifier>, TransportError> {
+    let stream = ProxyStream::start(hop, command)?;
+    let ending = stream.ending();
+    match enter(stream, hop, options, deadline, facts).await {
+        Err(error) if matches!(error.kind, ErrorKind::ConnectionLost | ErrorKind::Timeout | ErrorKind::Protocol) => {
+            Err(ending.explain(error).await)
+        }
+        entered => entered,
+    }
+}
+
 /// Handshake and login on a stream that is there.
 async fn enter<S>(
     stream: S,
@@ -329,7 +344,8 @@ where
         Ok(Err(HandshakeError::Library(error))) => return Err(handshake_failure(hop, &error, facts)),
         Err(_) => return Err(silent("agree on keys with")),
     };
-    let login = timeout_at(deadline, auth::log_in(&mut handle, hop, options)).await.map_err(|_| silent("log in as"))?;
+    let login = timeout_at(deadline, auth::log_in(&mut handle, hop, options, facts)).await;
+    let login = login.map_err(|_| silent("log in as"))?;
     match login {
         Ok(()) => Ok(handle),
         // A server that ends the connection by a message of the protocol has said no; one that is just gone has not.
@@ -354,36 +370,6 @@ fn is_a_no(reason: &Disconnect) -> bool {
             | Disconnect::NoMoreAuthMethodsAvailable
             | Disconnect::IllegalUserName
     )
-}
-
-fn client_config(check: &HostKeyCheck, legacy: bool, silence_limit: Duration) -> client::Config {
-    let known = check.known_algorithms();
-    let mut preferred = Preferred::default();
-    // A server has keys of several kinds: one that is known is asked for first.
-    let mut kinds = preferred.key.to_vec();
-    kinds.sort_by_key(|kind| {
-        !known.iter().any(|known| known == kind || (known.clone().is_rsa() && kind.clone().is_rsa()))
-    });
-    if legacy {
-        preferred.kex.to_mut().extend(LEGACY_KEY_EXCHANGES);
-    } else {
-        kinds.retain(|kind| *kind != OLD_RSA);
-    }
-    if check.knows_authorities() {
-        preferred.host_key_certificates = Cow::Owned(kinds.clone());
-    }
-    preferred.key = Cow::Owned(kinds);
-    let mut ciphers = preferred.cipher.to_vec();
-    ciphers.sort_by_key(|cipher| !FAST_CIPHERS.contains(cipher));
-    preferred.cipher = Cow::Owned(ciphers);
-    client::Config {
-        preferred,
-        keepalive_interval: Some(silence_limit),
-        keepalive_max: KEEPALIVE_MAX,
-        channel_buffer_size: CHANNEL_BUFFER_PACKETS,
-        nodelay: true,
-        ..client::Config::default()
-    }
 }
 
 fn handshake_failure(hop: &Hop, error: &russh::Error, facts: &Facts) -> TransportError {

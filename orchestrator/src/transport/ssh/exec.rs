@@ -9,6 +9,7 @@ use std::time::Duration;
 use russh::client::Msg;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 use super::connection::Connection;
@@ -49,6 +50,8 @@ struct Running {
     reader: ChannelReadHalf,
     writer: ChannelWriteHalf<Msg>,
     stderr: StderrFilter,
+    /// Its place among the channels: kept until the server has closed it, for dropbear takes no other meanwhile.
+    _place: OwnedSemaphorePermit,
 }
 
 /// Ends the command on the device when the call is given up: by the server where it does that, else by its number.
@@ -70,9 +73,12 @@ impl Drop for Abandon {
                 if let Some(pid) = running.find_pid().await {
                     kill_by_number(&connection, pid).await;
                 }
-                let _ = running.writer.close().await;
+                // The end of the command closes the channel.
+                while running.reader.wait().await.is_some_and(|message| !matches!(message, ChannelMsg::Close)) {}
             };
-            let _ = timeout(ABANDON_LIMIT, farewell).await;
+            if timeout(ABANDON_LIMIT, farewell).await.is_err() {
+                let _ = timeout(ABANDON_LIMIT, running.writer.close()).await;
+            }
         });
     }
 }
@@ -111,11 +117,11 @@ struct Task<'a> {
 impl Task<'_> {
     async fn run(&self, line: String, streams: Streams<'_>) -> Result<Exit, TransportError> {
         let Streams { stdin, output, progress } = streams;
-        let (channel, _permit) = self.connection.channel().await?;
+        let (channel, place) = self.connection.channel().await?;
         let (reader, writer) = channel.split();
-        let running = Running { reader, writer, stderr: StderrFilter::default() };
+        let running = Running { reader, writer, stderr: StderrFilter::default(), _place: place };
         let mut abandon = Abandon { running: Some(running), connection: Arc::clone(self.connection) };
-        let Some(Running { reader, writer, stderr }) = &mut abandon.running else { return Err(self.lost()) };
+        let Some(Running { reader, writer, stderr, .. }) = &mut abandon.running else { return Err(self.lost()) };
         // The answer to this request comes as a message: input need not wait for it.
         writer.exec(true, line).await.map_err(|_| self.lost())?;
         let result = tokio::select! {
@@ -170,7 +176,7 @@ impl Task<'_> {
         output: &mut dyn OutputSink,
     ) -> Result<Exit, TransportError> {
         let mut exit = None;
-        let (mut stdout, mut said) = (OutputFilter::default(), Vec::new());
+        let mut stdout = OutputFilter::default();
         while let Some(message) = channel.wait().await {
             self.activity.note();
             match message {
@@ -182,9 +188,6 @@ impl Task<'_> {
                 }
                 ChannelMsg::ExtendedData { data, ext: EXTENDED_DATA_STDERR } => {
                     let passed = stderr.pass(&data);
-                    if !stdout.is_found() && said.len() < MAX_WORDS_BYTES {
-                        said.extend_from_slice(&data);
-                    }
                     if !passed.is_empty() {
                         output.stderr(&passed).await?;
                     }
@@ -196,10 +199,11 @@ impl Task<'_> {
                 ChannelMsg::Failure => {
                     return Err(TransportError::new(
                         ErrorKind::LoginRefused,
-                        format!(
-                            "{} on {}: the server runs no commands for this login",
-                            self.what, self.connection.address
-                        ),
+                        format!("{} on {}: the server did not start it", self.what, self.connection.address),
+                    )
+                    .with_hint(
+                        "sshd could not start it (a limit on processes, say), or runs no commands for this login: its \
+                         log says which",
                     ));
                 }
                 ChannelMsg::Close => break,
@@ -210,23 +214,27 @@ impl Task<'_> {
         if !rest.is_empty() {
             output.stderr(&rest).await?;
         }
+        // A login shell may have put standard error where the output goes.
+        let tells = |marker: &str| stderr.tells(marker) || stdout.tells(marker);
         match exit {
-            Some(Exit::Code(code)) if !stdout.is_found() => Err(self.runs_nothing(code, stdout.greeting(), &said)),
-            Some(Exit::Code(127)) if stderr.tells(quote::NO_INPUT_MARKER) => Err(self.reads_all()),
-            Some(Exit::Code(127)) if stderr.tells_not_found() => Err(TransportError::new(
+            Some(Exit::Code(127)) if tells(quote::NO_INPUT_MARKER) => Err(self.reads_all()),
+            Some(Exit::Code(127)) if tells(quote::NOT_FOUND_MARKER) => Err(TransportError::new(
                 ErrorKind::CommandNotFound,
                 format!("{} on {}: there is no such program, or it may not be run", self.what, self.connection.address),
             )),
+            Some(Exit::Code(code)) if !stdout.is_found() => {
+                Err(self.runs_nothing(code, &[stdout.greeting_end(), rest].concat()))
+            }
             Some(exit) => Ok(exit),
             None => Err(self.lost()),
         }
     }
 
     /// The login ended before it had started the command: a shell that lets nobody in, or none at all.
-    fn runs_nothing(&self, code: i32, greeting: &[u8], said: &[u8]) -> TransportError {
-        let text = [greeting, said].concat();
-        let start = &text[..text.len().min(MAX_WORDS_BYTES)];
-        let words = match single_line(&String::from_utf8_lossy(start)) {
+    fn runs_nothing(&self, code: i32, said: &[u8]) -> TransportError {
+        // Why it ended is what was said last.
+        let end = &said[said.len().saturating_sub(MAX_WORDS_BYTES)..];
+        let words = match single_line(&String::from_utf8_lossy(end)) {
             words if words.is_empty() => "said nothing".to_owned(),
             words => format!("said «{words}»"),
         };
@@ -235,7 +243,8 @@ impl Task<'_> {
             self.what, self.connection.address
         );
         if code == NOLOGIN {
-            return TransportError::new(ErrorKind::LoginClosed, message);
+            return TransportError::new(ErrorKind::LoginClosed, message)
+                .with_hint("it may be /etc/nologin, or one of the login's limits (/etc/security/limits.conf)");
         }
         TransportError::new(ErrorKind::LoginRefused, message).with_hint(
             "look at the user's shell in /etc/passwd, at its password's age (chage -l), and at ForceCommand in \
@@ -255,8 +264,10 @@ impl Task<'_> {
         TransportError::new(
             ErrorKind::Protocol,
             format!(
-                "{} on {}: its login shell printed more than {GREETING_LIMIT_BYTES} bytes and started no command",
-                self.what, self.connection.address
+                "{} on {}: its login shell printed more than {} MiB before it started the command",
+                self.what,
+                self.connection.address,
+                GREETING_LIMIT_BYTES >> 20
             ),
         )
     }

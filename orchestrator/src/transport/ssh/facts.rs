@@ -23,6 +23,8 @@ pub(super) struct Facts {
     pub is_dropbear: OnceLock<bool>,
     /// The reason that the server gave for ending it, as a message of the protocol.
     pub disconnect: OnceLock<Disconnect>,
+    /// Set when it ended because the server said something that is no text.
+    pub is_unreadable: OnceLock<()>,
     /// What the server shows to who logs in.
     pub banner: OnceLock<String>,
     /// What it said before it said that it speaks ssh.

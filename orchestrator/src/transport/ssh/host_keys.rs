@@ -18,6 +18,7 @@ use sha1::Sha1;
 
 use super::config::Hop;
 use super::pattern;
+use super::revoked_keys::read_revoked;
 use crate::domain::{HostKey, HostKeyChecking};
 use crate::regular_file;
 use crate::transport::{ErrorKind, TransportError};
@@ -42,7 +43,7 @@ pub(super) struct HostKeyCheck {
 
 /// What a line says of its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standing {
+pub(super) enum Standing {
     /// It is the server's.
     Valid,
     /// It is the server's, by a line for whichever port: one that differs says nothing.
@@ -54,11 +55,11 @@ enum Standing {
 
 /// A line of a known-hosts file that is about this server.
 #[derive(Debug)]
-struct KnownKey {
-    file: PathBuf,
-    line: usize,
-    standing: Standing,
-    key: PublicKey,
+pub(super) struct KnownKey {
+    pub file: PathBuf,
+    pub line: usize,
+    pub standing: Standing,
+    pub key: PublicKey,
 }
 
 impl HostKeyCheck {
@@ -72,6 +73,9 @@ impl HostKeyCheck {
             for file in &hop.known_hosts {
                 read_known_hosts(file, &name, has_own_port.then_some(host.as_str()), &mut known)?;
             }
+        }
+        if let Some(file) = &hop.revoked_keys {
+            read_revoked(file, &mut known)?;
         }
         Ok(HostKeyCheck {
             name,
@@ -118,6 +122,7 @@ impl HostKeyCheck {
     fn is_certified(&self, certificate: &Certificate) -> Result<bool, TransportError> {
         let maker = certificate.signature_key();
         self.refuse_revoked(&PublicKey::from(maker.clone()))?;
+        self.refuse_revoked(&PublicKey::from(certificate.public_key().clone()))?;
         let Some(authority) = self.with(Standing::Authority).find(|known| known.key.key_data() == maker) else {
             return Ok(false);
         };
@@ -155,10 +160,10 @@ impl HostKeyCheck {
 
     /// Judges the key that the server has proved to have.
     fn check(&self, key: &PublicKey) -> Result<(), TransportError> {
+        self.refuse_revoked(key)?;
         if let Some(pinned) = &self.pinned {
             return self.check_pinned(pinned, key);
         }
-        self.refuse_revoked(key)?;
         let mut own = self.with(Standing::Valid).chain(self.with(Standing::AnyPort));
         if self.accept_all || own.any(|known| known.key.key_data() == key.key_data()) {
             return Ok(());

@@ -16,12 +16,17 @@ mod connection;
 mod exec;
 mod facts;
 mod host_keys;
+mod key_files;
 mod names;
 mod openssh;
 mod output;
 mod pattern;
 mod places;
+mod preferences;
 mod proxy_command;
+mod revoked_keys;
+mod tokens;
+mod tried;
 
 use std::sync::Arc;
 

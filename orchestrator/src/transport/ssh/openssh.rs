@@ -73,7 +73,7 @@ fn parse(text: &str, home: &Path, own_home: &Path) -> HostSettings {
     };
     for line in text.lines() {
         let Some((keyword, value)) = line.split_once(' ') else { continue };
-        let words = || value.split(' ').filter(|word| !word.is_empty()).map(here).collect::<Vec<_>>();
+        let words = || files_of(value).iter().map(|word| here(word)).collect::<Vec<_>>();
         match keyword {
             "hostname" => settings.host_name = Some(value.to_owned()),
             "user" => settings.user = Some(value.to_owned()),
@@ -86,6 +86,7 @@ fn parse(text: &str, home: &Path, own_home: &Path) -> HostSettings {
             "proxyjump" => settings.proxy_jump = Some(value.to_owned()),
             "proxycommand" => settings.proxy_command = Some(value.to_owned()),
             "hostkeyalias" => settings.host_key_alias = Some(value.to_owned()),
+            "revokedhostkeys" => settings.revoked_host_keys = Some(value.to_owned()),
             "userknownhostsfile" => settings.known_hosts_files = words(),
             "globalknownhostsfile" => settings.global_known_hosts_files = words(),
             _ => {}
@@ -93,6 +94,24 @@ fn parse(text: &str, home: &Path, own_home: &Path) -> HostSettings {
     }
     settings.names_are_expanded = true;
     settings
+}
+
+/// The files of a list that ssh prints without its quotes. A name with a space in it comes as two: what follows belongs
+/// to the same one unless it begins as a path does, or where there is a file of the longer name.
+fn files_of(value: &str) -> Vec<String> {
+    let mut files: Vec<String> = Vec::new();
+    for word in value.split(' ') {
+        if let Some(last) = files.last_mut() {
+            let longer = format!("{last} {word}");
+            let begins_anew = word.starts_with(['/', '~', '%', '$']) || word.eq_ignore_ascii_case("none");
+            if !begins_anew || Path::new(&longer).is_file() {
+                *last = longer;
+                continue;
+            }
+        }
+        files.push(word.to_owned());
+    }
+    files.iter().map(|file| file.trim_end().to_owned()).filter(|file| !file.is_empty()).collect()
 }
 
 /// The names that ssh itself tries; a file of theirs that a person names is tried all the same.
@@ -116,6 +135,17 @@ mod tests {
         assert_eq!(settings.identities_only, Some(true));
         assert_eq!(settings.known_hosts_files, ["/home/ann/.ssh/known_hosts", "/k"]);
         assert_eq!(settings.proxy_command.as_deref(), Some("nc %h %p"));
+    }
+
+    #[test]
+    fn names_with_spaces_stay_whole() {
+        assert_eq!(files_of("/tmp/with space /root/.ssh/kk ~/x"), ["/tmp/with space", "/root/.ssh/kk", "~/x"]);
+        assert_eq!(files_of("/a  /b "), ["/a", "/b"]);
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("kh %n");
+        std::fs::write(&file, "").expect("a file");
+        let value = format!("{} /b", file.display());
+        assert_eq!(files_of(&value), [file.display().to_string(), "/b".to_owned()]);
     }
 
     #[test]

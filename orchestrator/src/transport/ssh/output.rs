@@ -4,16 +4,17 @@
 
 use std::borrow::Cow;
 
+use crate::transport::ends::Ends;
 use crate::transport::quote::OUTPUT_MARKER;
 
 /// A login shell that prints more than this before it starts the command has gone astray.
-pub(super) const GREETING_LIMIT_BYTES: usize = 64 << 10;
+pub(super) const GREETING_LIMIT_BYTES: u64 = 64 << 20;
 
 /// Finds where a command's own output begins.
 #[derive(Default)]
 pub(super) struct OutputFilter {
     /// What came before that.
-    greeting: Vec<u8>,
+    greeting: Ends,
     is_found: bool,
 }
 
@@ -29,19 +30,15 @@ impl OutputFilter {
         }
         let marker = OUTPUT_MARKER.as_bytes();
         // The marker may have begun in what came before.
-        let from = self.greeting.len().saturating_sub(marker.len());
-        self.greeting.extend_from_slice(bytes);
-        let found = self.greeting[from..].windows(marker.len()).position(|window| window == marker);
-        match found {
-            Some(start) => {
-                self.is_found = true;
-                let rest = self.greeting.split_off(from + start + marker.len());
-                self.greeting.truncate(from + start);
-                Ok(Cow::Owned(rest))
-            }
-            None if self.greeting.len() > GREETING_LIMIT_BYTES => Err(TooMuch),
-            None => Ok(Cow::Borrowed(&[])),
-        }
+        let begun = self.greeting.tail(marker.len() - 1);
+        let text = [begun.as_slice(), bytes].concat();
+        let Some(start) = text.windows(marker.len()).position(|window| window == marker) else {
+            self.greeting.note(bytes);
+            return if self.greeting.length() > GREETING_LIMIT_BYTES { Err(TooMuch) } else { Ok(Cow::Borrowed(&[])) };
+        };
+        self.is_found = true;
+        // Never before these bytes: else it had been found in them.
+        Ok(Cow::Borrowed(&bytes[start + marker.len() - begun.len()..]))
     }
 
     /// Whether the command was started.
@@ -49,9 +46,14 @@ impl OutputFilter {
         self.is_found
     }
 
-    /// What the login shell printed.
-    pub(super) fn greeting(&self) -> &[u8] {
-        &self.greeting
+    /// Whether this marker of our own line was the last that came, where standard error comes here, too.
+    pub(super) fn tells(&self, marker: &str) -> bool {
+        !self.is_found && self.greeting.tail(marker.len() + 1) == format!("{marker}\n").as_bytes()
+    }
+
+    /// The end of what the login shell printed, if the command was never started.
+    pub(super) fn greeting_end(&self) -> Vec<u8> {
+        self.greeting.tail(usize::MAX)
     }
 }
 
@@ -70,15 +72,25 @@ mod tests {
                 passed.extend_from_slice(&filter.pass(bytes).unwrap());
             }
             assert_eq!(passed, b"{\"a\":1}\nfarmctl-output:\n", "chunks of {chunk}");
-            assert_eq!(filter.greeting(), b"Welcome!\nfarmctl-out hi ");
         }
+    }
+
+    #[test]
+    fn a_shell_may_print_much_before_it_starts_the_command() {
+        let mut filter = OutputFilter::default();
+        let noise = vec![b'x'; 1 << 20];
+        for _ in 0..3 {
+            assert!(filter.pass(&noise).unwrap().is_empty());
+        }
+        assert_eq!(filter.pass(b"\nfarmctl-output:\nwell").unwrap().as_ref(), b"well");
     }
 
     #[test]
     fn a_shell_that_never_starts_the_command_is_seen() {
         let mut filter = OutputFilter::default();
         assert!(filter.pass(b"This account is currently not available.\n").unwrap().is_empty());
-        assert!(!filter.is_found());
-        assert_eq!(filter.pass(&[b'x'; GREETING_LIMIT_BYTES]), Err(TooMuch));
+        assert!(!filter.is_found() && filter.greeting_end().ends_with(b"not available.\n"));
+        let noise = vec![b'x'; 1 << 20];
+        assert!((0..64).any(|_| filter.pass(&noise) == Err(TooMuch)));
     }
 }

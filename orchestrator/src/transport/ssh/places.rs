@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::config::Hop;
@@ -20,21 +20,21 @@ const LOGIN_QUEUE_LIMIT: Duration = Duration::from_secs(120);
 
 /// How many channels there may be at the same time.
 pub(super) struct Channels {
-    free: Semaphore,
+    free: Arc<Semaphore>,
     limit: AtomicUsize,
 }
 
 impl Channels {
     pub(super) fn new(limit: usize) -> Channels {
-        Channels { free: Semaphore::new(limit), limit: AtomicUsize::new(limit) }
+        Channels { free: Arc::new(Semaphore::new(limit)), limit: AtomicUsize::new(limit) }
     }
 
-    pub(super) async fn acquire(&self) -> Result<SemaphorePermit<'_>, AcquireError> {
-        self.free.acquire().await
+    pub(super) async fn acquire(&self) -> Result<OwnedSemaphorePermit, AcquireError> {
+        Arc::clone(&self.free).acquire_owned().await
     }
 
     /// There is one less from now on: that of who asks, if others are open. Says whether there is.
-    pub(super) fn lower(&self, permit: SemaphorePermit<'_>) -> bool {
+    pub(super) fn lower(&self, permit: OwnedSemaphorePermit) -> bool {
         let is_lowered = self.limit.load(Ordering::SeqCst) > 1 && self.are_others_open();
         if is_lowered {
             self.limit.fetch_sub(1, Ordering::SeqCst);

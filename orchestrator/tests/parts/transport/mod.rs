@@ -3,5 +3,6 @@
 mod adb;
 mod conformance;
 mod ssh;
+mod ssh_as_ssh;
 mod suite;
 mod support;
