@@ -83,8 +83,13 @@ fn multiply_adds_of_models_yaml_that_are_another_networks_are_told() {
 fn an_operator_of_ones_own_is_skipped_where_the_engine_has_none() {
     let skipped = |operator: &str, dialect: Dialect| {
         let mut catalog = catalog_of_formats();
-        catalog.backends[1].program =
-            Some(BackendProgram { dialect, command: Vec::new(), options: BTreeMap::new(), targets: Vec::new() });
+        catalog.backends[1].program = Some(BackendProgram {
+            licence: None,
+            dialect,
+            command: Vec::new(),
+            options: BTreeMap::new(),
+            targets: Vec::new(),
+        });
         let mut own = signature(&["N", "10"]);
         own.foreign_operators = vec![operator.to_owned()];
         let mut tflite = file(WeightsKind::Synthetic, "tflite", Some('a'));
@@ -96,5 +101,5 @@ fn an_operator_of_ones_own_is_skipped_where_the_engine_has_none() {
     };
     assert!(skipped("MyOp", Dialect::Engine).unwrap().contains("has no custom operator \"MyOp\", which net needs"));
     assert_eq!(skipped("TFLite_Detection_PostProcess", Dialect::Engine), None);
-    assert_eq!(skipped("MyOp", Dialect::LitertBenchmark), None);
+    assert_eq!(skipped("MyOp", Dialect::TfliteBenchmarkModel), None);
 }

@@ -50,7 +50,6 @@ fn an_input_has_a_batch_where_an_operator_reads_one() {
     assert_eq!(batched(vec![turn(&[1, 0, 2, 3]), node("Conv", &["t", "k"], "y")]), [false, false]);
     assert_eq!(batched(vec![node("Unsqueeze", &["x"], "t"), node("Conv", &["t", "k"], "y")]), [false, false]);
     assert_eq!(batched(vec![node("MatMul", &["x", "k"], "y")]), [false, false]);
-    assert_eq!(batched(vec![node("Add", &["x", "z"], "t"), node("Conv", &["t", "k"], "y")]), [false, false]);
 }
 
 #[test]
