@@ -87,6 +87,7 @@ fn what_is_left_out_of_a_dataset_is_told() {
     assert!(row["remarks"].contains("the folder is none of 10 classes"), "{}", row["remarks"]);
     // None that it can take.
     std::fs::remove_dir_all(lab.path("pictures")).unwrap();
+    std::fs::create_dir_all(lab.path("pictures/3")).unwrap();
     lab.write("pictures/3/a.bmp", "BM");
     let (code, _, stderr) = lab.run(&["sweep", "configs/mine.yaml"]);
     assert_eq!(code, 0, "{stderr}");
