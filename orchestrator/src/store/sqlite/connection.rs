@@ -7,7 +7,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::files::{FileIdentity, LogTrust, Mark, StoreFiles, make_private, trust};
-use super::maintenance::file_faults;
+use super::maintenance::damage;
 use super::schema;
 use crate::store::StoreError;
 
@@ -159,7 +159,7 @@ fn first_fault(connection: &Connection) -> Option<String> {
             }
             is_late
         });
-        let faults = file_faults(connection);
+        let faults = damage(connection);
         drop(done);
         if timer.join().unwrap_or(false) {
             tracing::warn!("the store is large: what a process left that ended without its end was not looked through");

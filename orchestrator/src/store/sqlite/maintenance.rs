@@ -204,8 +204,8 @@ fn fields(row: &Row<'_>, table: &str, columns: &[String], json: &[&str]) -> Resu
     Ok(fields.collect::<Result<Vec<_>, StoreError>>()?.join(","))
 }
 
-/// What SQLite itself finds.
-pub(super) fn file_faults(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+/// Where the file itself is damaged.
+pub(super) fn damage(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     let mut faults = Vec::new();
     let mut statement = connection.prepare(&format!("PRAGMA integrity_check({FAULTS_TOLD})"))?;
     let mut rows = statement.query([])?;
@@ -221,6 +221,15 @@ pub(super) fn file_faults(connection: &Connection) -> rusqlite::Result<Vec<Strin
         }
     }
     faults.retain(|fault| fault != "ok");
+    Ok(faults)
+}
+
+/// What SQLite itself finds.
+fn file_faults(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut faults = damage(connection)?;
+    if !faults.is_empty() {
+        return Ok(faults);
+    }
     faults.extend(listed(
         connection,
         "SELECT 'row ' || coalesce(rowid, '?') || ' of ' || \"table\" || ' refers to a row of ' || parent

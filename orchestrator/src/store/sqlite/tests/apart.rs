@@ -31,7 +31,7 @@ impl Lab {
     fn killed() -> Lab {
         let (live, left) = (Lab::new(), Lab::new());
         let store = SqliteStore::open(&live.store()).unwrap();
-        sweep(&store, "first", &["a"], 3);
+        sweep(&store, "first", &["a"], 200);
         store.back_up(&left.path("backup.db")).unwrap();
         let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
         store.with_connection(|connection| connection.query_row(checkpoint, [], |_| Ok(()))).unwrap();
