@@ -935,7 +935,7 @@ pub fn old_events_leave_and_those_of_what_stays_do_not(open: &Open) {
     let store = open();
     let (pinned, finished) = (over(&*store, "pinned"), over(&*store, "finished"));
     let (still_open, _) = sweep(&*store, "open", &["a"], 1);
-    people::pin_sweep(&*store, &pinned.id, "ann", at(40)).unwrap();
+    people::pin_sweep(&*store, &pinned.id, "ann", at(60)).unwrap();
     for (sweep_id, seconds) in [(Some(&still_open.id), 5), (None, 5), (None, 60)] {
         let (sweep_id, device) = (sweep_id.cloned(), Some("a".to_owned()));
         let kind = EventKind::DeviceReleased { by: "me".into() };
