@@ -1,7 +1,7 @@
 //! A device that answers, and takes no run for now: its disk is full for a moment, say.
 //!
-//! Main type: [`Refusals`]. The run is given back, and nothing else is tried on the device meanwhile. What has lasted as
-//! long as a device may be away stands, and ends in records.
+//! Main type: [`Refusals`]. The run is given back, and nothing else is tried on the device meanwhile. What has lasted
+//! as long as a device may be away stands, and ends in records.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! Takes out of a command's standard error what our own command line put there.
 //!
-//! Main type: [`StderrFilter`]. What the command prints passes unchanged; what its login shell printed before is no part
-//! of it, however much that is.
+//! Main type: [`StderrFilter`]. What the command prints passes unchanged; what its login shell printed before is no
+//! part of it, however much that is.
 
 use std::borrow::Cow;
 

@@ -226,8 +226,9 @@ fn check_record(lab: &Lab<'_>, row: &SweepRow, record: &Record) -> Result<(), St
         (RunStatus::Skipped, Some(kind)) if kind.leaves_job_out() => Ok(()),
         (RunStatus::Failed, Some(kind)) if !kind.may_retry() => {
             let tried: Vec<_> = attempts.iter().filter_map(|it| it.failure.as_ref()).map(|it| it.kind).collect();
-            // A model's or a user's fault ends the job at once.
-            match tried.iter().find(|kind| !kind.may_retry() && **kind != FailureKind::Fenced) {
+            // A model's or a user's fault ends the job at once; what a device does not take for now is tried again.
+            let is_final = |kind: &FailureKind| !kind.may_retry() && !kind.leaves_job_out();
+            match tried.iter().find(|kind| is_final(kind) && **kind != FailureKind::Fenced) {
                 Some(kind) => Err(format!("{what}: tried again after {kind}")),
                 None => Ok(()),
             }

@@ -23,7 +23,8 @@ const TOO_LARGE: i32 = 94;
 /// Where nothing can be made, no free file of those that there can be is no room; some file systems count none.
 /// `test -w` would not do: some shells say yes to root whatever the file system says. `ulimit -f` counts 512 bytes; a
 /// file that has come so far was stopped by it.
-pub const REFUSED_FUNCTION: &str = "refused(){ d=${1%/*};case $d in \"$1\")d=.;;'')d=/;;esac;[ -d \"$d\" ]||exit 93;l=$(ulimit -f 2>/dev/null);\
+pub const REFUSED_FUNCTION: &str = "refused(){ d=${1%/*};case $d in \"$1\")d=.;;'')d=/;;esac;\
+     [ -d \"$d\" ]||exit 93;l=$(ulimit -f 2>/dev/null);\
      case $l in ''|*[!0-9]*);;*)[ $(($({ wc -c <\"$1\";} 2>/dev/null||echo 0)/512)) -lt \"$l\" ]||{ \
      echo \"a file of this login may have $((l/2)) KiB (ulimit -f on the device)\" >&2;exit 94;};;esac;\
      p=$d/.farmctl-$$;if (: >\"$p\") 2>/dev/null;then dd if=/dev/zero of=\"$p\" bs=65536 count=1 2>/dev/null;c=$?;\
