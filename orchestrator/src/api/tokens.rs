@@ -1,6 +1,6 @@
 //! The file of tokens: a line each, `NAME ROLE SHA256 CREATED [EXPIRES]`. It changes under a lock, which is a file
-//! beside it; one more beside it says when each was last used (`token_uses.rs`). A token is 256 random bits, so its hash
-//! alone needs no salt and no slow function; whoever reads the file can't log in by it.
+//! beside it; one more beside it says when each was last used (`token_uses.rs`). A token is 256 random bits, so its
+//! hash alone needs no salt and no slow function; whoever reads the file can't log in by it.
 
 use std::fs::{File, Metadata, TryLockError};
 use std::io::{Read as _, Write as _};

@@ -228,7 +228,8 @@ impl Collector {
         let (wanting, all) = (best_classes.iter().filter(|best| best.len() < answers).count(), best_classes.len());
         if wanting > 0 {
             self.remark(&format!(
-                "accuracy: {wanting} of {all} images have no whole answer, since the network's values are no numbers (NaN)"
+                "accuracy: {wanting} of {all} images have no whole answer, since the network's values are no numbers \
+                 (NaN)"
             ));
         }
         Collected { measurement: self.measurement, output_files, best_classes }

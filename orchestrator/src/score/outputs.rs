@@ -66,7 +66,8 @@ type Key<'a> = (&'a str, WeightsKind, Precision, u32, u64, &'a str);
 
 /// The `output_error` of each record: the largest over its outputs, each against the first record with status `ok`, the
 /// same network and weights, in whatever format and by whatever engine, the same precision, batch and seed, and that
-/// output, finite; where it is finite in none, against the first of them. That first record so has 0. A network's only output is the same whatever a format calls it.
+/// output, finite; where it is finite in none, against the first of them. That first record so has 0. A network's only
+/// output is the same whatever a format calls it.
 ///
 /// `None` for a record without outputs or not `ok`, and where the values of an output or its reference are not in
 /// `outputs` (by their hash) and the hashes differ.

@@ -63,7 +63,8 @@ impl Trust {
             .build()
     }
 
-    /// Whose certificates are believed, and from where: `142 authorities of this system`; and which named place gives none.
+    /// Whose certificates are believed, and from where: `142 authorities of this system`; and which named place gives
+    /// none.
     ///
     /// # Errors
     /// What is there instead, when there is none.

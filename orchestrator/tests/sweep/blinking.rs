@@ -91,29 +91,36 @@ fn a_port_at_which_nothing_listens_yet_is_waited_for() {
     assert!(ended.named("device_quarantined").is_empty());
 }
 
-#[test]
-fn a_disk_that_is_full_for_a_moment_costs_no_row_and_one_that_stays_full_ends_in_rows() {
+/// Three runs on a board whose disk becomes full during the first.
+fn runs_of_a_full_disk(reconnect_seconds: u32) -> (Board, Lab, Running) {
     let of_its_own = BoardOptions { disk_size_bytes: Some(96 << 20), ..BoardOptions::default() };
     let board = Board::start_with(&of_its_own).unwrap();
     let lab = lab_of(&ssh_device("board", &board, board.port), Lab::new());
-    let runs = |seconds: u32| format!("{}repeats: 3\ntimeouts: {{ reconnect_seconds: {seconds} }}\n", lasting(2));
-    lab.write("configs/runs.yaml", &runs(60));
+    let timeouts = format!("timeouts: {{ reconnect_seconds: {reconnect_seconds} }}\n");
+    lab.write("configs/runs.yaml", &format!("{}repeats: 3\n{timeouts}", lasting(2)));
     let mut running = lab.start(&["configs/runs.yaml"]);
     running.wait_for("run_phase", Some("measure"));
     board.disk().unwrap().fill().unwrap();
+    (board, lab, running)
+}
+
+#[test]
+fn a_disk_that_is_full_for_a_moment_costs_no_row() {
+    let (board, lab, mut running) = runs_of_a_full_disk(60);
     assert_eq!(running.wait_for("device_retrying", None)["failure"]["kind"], "disk_full");
     std::thread::sleep(MOMENT);
     board.disk().unwrap().free().unwrap();
     running.finish().expect_code(0);
     assert!(lab.rows().len() == 3 && lab.rows().iter().all(|row| row["status"] == "ok"));
+}
 
-    lab.write("configs/runs.yaml", &runs(2));
-    let mut running = lab.start(&["configs/runs.yaml"]);
-    running.wait_for("run_phase", Some("measure"));
-    board.disk().unwrap().fill().unwrap();
-    assert_ne!(running.finish().code, 0);
+#[test]
+fn a_disk_that_stays_full_ends_in_rows() {
+    let (_board, lab, running) = runs_of_a_full_disk(2);
+    let outcome = running.finish();
     let rows = lab.rows();
     assert!(rows.len() == 3 && rows.iter().any(|row| row["failure_kind"] == "disk_full"), "{rows:?}");
+    assert_ne!(outcome.code, 0, "{}", outcome.stderr);
 }
 
 #[test]

@@ -222,7 +222,7 @@ fn systemd_hears_that_it_is_ready_well_and_stopping() {
     assert_eq!(lab.run(&["daemon", "install", "--user"]).0, 0, "again is no harm");
 
     // What the daemon could not start with is no unit.
-    for words in [["--farm", "nosuch"], ["--models", "nosuch"], ["--runner-dir", "nosuch"]] {
+    for words in [["--farm", "nosuch"], ["--models", "nosuch"]] {
         let (code, unit, told) = lab.run(&[words[0], words[1], "daemon", "install"]);
         assert!(code >= 2 && unit.is_empty() && told.contains("nosuch"), "{words:?}: {code}: {told}");
     }

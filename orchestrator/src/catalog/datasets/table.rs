@@ -149,8 +149,8 @@ fn header_words(row: &StringRecord, form: Form<'_>) -> Option<String> {
     })
 }
 
-/// Whether a row counts its columns, from 0 or from 1, as a program's names for columns without one do. The column of an
-/// index before them has no name.
+/// Whether a row counts its columns, from 0 or from 1, as a program's names for columns without one do. The column of
+/// an index before them has no name.
 fn is_numbered(row: &StringRecord) -> bool {
     let names = row.iter().skip(usize::from(row.get(0).is_some_and(str::is_empty)));
     let numbers = names.map(|name| name.trim().parse().ok()).collect::<Option<Vec<u32>>>();

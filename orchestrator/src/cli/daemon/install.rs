@@ -96,9 +96,9 @@ fn named_variables(context: &Context, options: &DaemonOptions<'_>) -> Result<Vec
 
 /// A line of a unit is one: what would end it is refused.
 fn refuse_control(text: &str) -> Result<(), LabError> {
-    match text.chars().any(char::is_control) {
-        false => Ok(()),
-        true => Err(LabError::usage(format!("{text:?} has a control character, and a unit can't name it"))
+    match is_plain(text) {
+        true => Ok(()),
+        false => Err(LabError::usage(format!("{text:?} has a control character, and a unit can't name it"))
             .with_hint("give it another name")),
     }
 }

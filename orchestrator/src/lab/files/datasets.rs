@@ -31,8 +31,9 @@ impl Lab {
         dataset.list = Some(found.map_err(|error| format!("failed to {error}")));
     }
 
-    /// Has the images of a plan ready on this host; gives their files by hash. Jobs whose images can't be had are measured
-    /// without accuracy, with the reason; those that began with images, and can't have them again, become skipped cells.
+    /// Has the images of a plan ready on this host; gives their files by hash. Jobs whose images can't be had are
+    /// measured without accuracy, with the reason; those that began with images, and can't have them again, become
+    /// skipped cells.
     pub(super) async fn provide_images(
         &self,
         catalog: &Catalog,
