@@ -73,10 +73,10 @@ fn a_lab_is_seen_and_ruled_in_a_browser() {
     let lab = Lab::new();
     lab.write("farms/lab.yaml", &(farm(&[ssh_device("board", &board, board.port)]) + OTHERS));
     lab.write("configs/daemon.yaml", DAEMON);
-    lab.write("configs/quick.yaml", &format!("{}repeats: 2\n", quick("squeezenet1_0, mobilenet_v2")));
+    let timeouts = "timeouts: { arrive_seconds: 1 }";
+    lab.write("configs/quick.yaml", &format!("{}repeats: 2\n{timeouts}\n", quick("squeezenet1_0, mobilenet_v2")));
     lab.write("configs/long.yaml", &format!("{}repeats: 9\n", lasting(20)));
     let retry = "retry: { attempts: 2, pause_seconds: 0, quarantine_after: 2 }";
-    let timeouts = "timeouts: { arrive_seconds: 1 }";
     lab.write("configs/away.yaml", &format!("{QUICK}devices: [gone]\n{retry}\n{timeouts}\n"));
     run("lab.test.mjs", &lab);
 }
