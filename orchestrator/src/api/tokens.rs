@@ -2,9 +2,9 @@
 //! beside it; one more beside it says when each was last used (`token_uses.rs`). A token is 256 random bits, so its
 //! hash alone needs no salt and no slow function; whoever reads the file can't log in by it.
 
-use std::fs::{File, Metadata, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,6 +16,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConditionallySelectable as _, ConstantTimeEq as _};
 
 use crate::domain::hex;
+use crate::lab::FileStamp;
 use crate::secret::{self, SecretError};
 
 use super::Role;
@@ -107,23 +108,8 @@ impl Token {
 pub struct TokenFile {
     path: PathBuf,
     /// As it was when it was read last.
-    known: Mutex<Option<(Stamp, Arc<[Token]>)>>,
+    known: Mutex<Option<(FileStamp, Arc<[Token]>)>>,
     pub(super) uses: Mutex<Uses>,
-}
-
-/// What tells whether a file is another than before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    inode: u64,
-    bytes: u64,
-    changed_at_s: i64,
-    changed_at_ns: i64,
-}
-
-impl Stamp {
-    fn of(about: &Metadata) -> Stamp {
-        Stamp { inode: about.ino(), bytes: about.len(), changed_at_s: about.ctime(), changed_at_ns: about.ctime_nsec() }
-    }
 }
 
 /// The hash of a secret.
@@ -151,7 +137,7 @@ impl TokenFile {
     pub fn tokens(&self) -> Result<Arc<[Token]>, TokenError> {
         let failed = |cause| TokenError::File { path: self.path.clone(), cause };
         let (file, about) = secret::open(&self.path)?;
-        let stamp = Stamp::of(&about);
+        let stamp = FileStamp::from(&about);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((of, tokens)) = known.as_ref()
             && *of == stamp
@@ -321,7 +307,7 @@ pub(super) fn find(tokens: &[Token], wanted: &Hash) -> Option<Token> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
     use super::*;
 

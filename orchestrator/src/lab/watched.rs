@@ -1,6 +1,7 @@
 //! The files that a lab goes by, to see when they change.
 
 use std::collections::BTreeMap;
+use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -28,14 +29,19 @@ fn stamps(paths: Vec<PathBuf>) -> FileStamps {
 impl FileStamp {
     /// Of the file that has this name now; `None` where none has.
     pub fn of(path: &Path) -> Option<FileStamp> {
-        let about = std::fs::metadata(path).ok()?;
-        Some(FileStamp {
+        Some(FileStamp::from(&std::fs::metadata(path).ok()?))
+    }
+}
+
+impl From<&Metadata> for FileStamp {
+    fn from(about: &Metadata) -> FileStamp {
+        FileStamp {
             device: about.dev(),
             inode: about.ino(),
             bytes: about.len(),
             changed_at_s: about.ctime(),
             changed_at_ns: about.ctime_nsec(),
-        })
+        }
     }
 }
 
