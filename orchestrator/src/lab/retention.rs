@@ -146,27 +146,32 @@ impl Tidy<'_> {
         let age = |days: u32| SignedDuration::from_hours(24 * i64::from(days));
         let before = |days: u32| self.now.checked_sub(age(days)).unwrap_or(Timestamp::MIN);
         let events_before = retention.events_days.map(before);
-        let old_events = events_before.map_or(Ok(0), |before| self.store.old_events(before))?;
-        let all_events = self.store.old_events(Timestamp::MAX)?;
-        for (what, leaving, all) in [
-            ("sweeps", leaving_sweeps.len() as u64, sweeps.len() as u64),
-            ("folders of reports", leaving_reports.len() as u64, all_reports as u64),
-            ("events", old_events, all_events),
-        ] {
-            if retention.may_leave(leaving, all) {
-                continue;
-            }
-            let share = format!(
-                "{leaving} of {all} {what} would leave at once, more than {} % (`most_percent`)",
-                retention.most_percent
-            );
-            match self.how {
-                Tidying::Bounded => return Err(too_many(&share)),
-                Tidying::Shown => self.lab.remark(&format!("held back until `farmctl retention --yes`: {share}")),
-                Tidying::Confirmed => {}
+        if self.how != Tidying::Confirmed {
+            let old_events = events_before.map_or(Ok(0), |before| self.store.old_events(before))?;
+            let all_events = self.store.old_events(Timestamp::MAX)?;
+            for (what, leaving, all) in [
+                ("sweeps", leaving_sweeps.len() as u64, sweeps.len() as u64),
+                ("folders of reports", leaving_reports.len() as u64, all_reports as u64),
+                ("events", old_events, all_events),
+            ] {
+                self.hold_to_share(retention, what, leaving, all)?;
             }
         }
         Ok(Due { sweeps: leaving_sweeps, reports: leaving_reports, events_before })
+    }
+
+    /// Refuses what is more than the share that may leave at once; where nothing leaves, only says so.
+    fn hold_to_share(&self, retention: &Retention, what: &str, leaving: u64, all: u64) -> Result<(), LabError> {
+        if retention.may_leave(leaving, all) {
+            return Ok(());
+        }
+        let most = retention.most_percent;
+        let share = format!("{leaving} of {all} {what} would leave at once, more than {most} % (`most_percent`)");
+        if !self.is_dry() {
+            return Err(too_many(&share));
+        }
+        self.lab.remark(&format!("held back until `farmctl retention --yes`: {share}"));
+        Ok(())
     }
 
     /// Sweeps that are over, with all that belongs to them.
