@@ -8,7 +8,7 @@ use crate::lab::ACCEPT_CLOCK;
 use crate::store::StoreError;
 use crate::wording::clock_off_text;
 
-use super::{Daemon, TELL_EVERY};
+use super::{Daemon, LOOK_AT_FILES_EVERY, TELL_EVERY};
 
 /// How often it is kept what the clock says.
 const KEEP_EVERY: SignedDuration = SignedDuration::from_secs(60);
@@ -64,6 +64,7 @@ impl Daemon {
         self.again_at.clear();
         self.clock_kept_at = None;
         self.channels.1 = None;
+        self.files_at = None;
         self.probes.1 = self.probes.0.map(|_| now);
         if let Some((rules, due_at)) = &mut self.retention {
             *due_at = rules.next_at(now);
@@ -79,6 +80,7 @@ impl Daemon {
         }
         self.clock_kept_at = self.clock_kept_at.map(|at| at.min(now));
         self.channels.1 = self.channels.1.map(|at| soonest(at, TELL_EVERY));
+        self.files_at = self.files_at.map(|at| soonest(at, LOOK_AT_FILES_EVERY));
         let pause = self.probes.0.and_then(|pause| SignedDuration::try_from(pause).ok());
         self.probes.1 = self.probes.1.map(|at| soonest(at, pause.unwrap_or_default()));
         if let Some((rules, due_at)) = &mut self.retention {

@@ -6,8 +6,8 @@ use jiff::SignedDuration;
 
 use super::*;
 use crate::domain::{
-    EventKind, Failure, FailureKind, Moment, RunStatus, StartState, Submission, SweepDefinition, SweepRow, SweepState,
-    sample,
+    BelievedClock, EventKind, Failure, FailureKind, Moment, RunStatus, StartState, Submission, SweepDefinition,
+    SweepRow, SweepState, sample,
 };
 use crate::schedule::Overlap;
 use crate::store::sqlite::SqliteStore;
@@ -561,11 +561,14 @@ async fn nights_of_a_clock_that_jumps_begin_each_due_sweep_once_and_take_nothing
     }
 }
 
-/// A process that begins under a clock that is ahead puts its work off until a time of that clock.
+/// After a boot nobody can tell a clock that is ahead from a long pause: a process that begins under it goes by it.
 #[tokio::test]
 async fn what_was_put_off_under_a_clock_that_was_ahead_does_not_wait_for_that_time() {
     let lab = Lab::new("0 2 * * *", |_| {});
     lab.daemon().tick().await;
+    let believed = lab.store.believed_clock().unwrap().unwrap();
+    let of_another_boot = BelievedClock { boot: "another".to_owned(), ..believed };
+    lab.store.believe_clock(&of_another_boot, None).unwrap();
     lab.jump(TEN_YEARS);
     let mut daemon = lab.daemon();
     daemon.set_retention(Some(rules()));
@@ -573,6 +576,8 @@ async fn what_was_put_off_under_a_clock_that_was_ahead_does_not_wait_for_that_ti
     lab.jump(0);
     daemon.tick().await;
     assert_eq!(daemon.status().troubles, Vec::<String>::new());
+    let next_at = daemon.files_at.unwrap();
+    assert!(next_at <= daemon.clock.now() + LOOK_AT_FILES_EVERY, "{next_at}");
     lab.set("02T00:00");
     lab.look_until_tidied(&mut daemon, 1).await;
 }
