@@ -83,7 +83,8 @@ mod tests {
             ..Moment::default()
         });
         records[0].measurement.conditions = Some(Box::new(conditions));
-        let input = ReportInput { sweep: &sample::sweep(), records: &records, outputs: &HashMap::new() };
+        let (sweep, outputs) = (sample::sweep(), HashMap::new());
+        let input = ReportInput::new(&sweep, &records, &outputs);
         let text = String::from_utf8(ConditionsCsv.render(&input).expect("renders")).expect("text");
         let rows: Vec<&str> =
             text.lines().map(|line| line.split_once("tiny,").map_or(line, |(_, rest)| rest)).collect();

@@ -17,10 +17,10 @@ impl Report for ResultsCsv {
 
     fn render(&self, input: &ReportInput<'_>) -> Result<Vec<u8>, ReportError> {
         let names: Vec<&str> = COLUMNS.iter().map(|column| column.name).collect();
-        let cells = |row: Row<'_>| {
-            COLUMNS.iter().map(|column| csv_cell(column.kind, &(column.value)(&row))).collect::<Vec<_>>()
+        let cells = |row: &Row<'_>| {
+            COLUMNS.iter().map(|column| csv_cell(column.kind, &(column.value)(row))).collect::<Vec<_>>()
         };
-        let table = Grid::of_texts(&names, input.rows().into_iter().map(cells));
+        let table = Grid::of_texts(&names, input.rows().iter().map(cells));
         table.csv().map_err(|error| ReportError::new(self.file_name(), error))
     }
 }

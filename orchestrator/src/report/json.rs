@@ -38,7 +38,7 @@ struct Document<'a> {
     results: Rows<'a>,
 }
 
-struct Rows<'a>(Vec<Row<'a>>);
+struct Rows<'a>(&'a [Row<'a>]);
 
 impl Serialize for Rows<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -11,7 +11,8 @@ use crate::wording::{short_number, single_line};
 const REMARKS_SHOWN: usize = 8;
 
 /// The rows in the order for reading: by device (`board-2` before `board-10`), then by model, then as planned.
-pub(super) fn sorted<'a>(mut rows: Vec<Row<'a>>) -> Vec<Row<'a>> {
+pub(super) fn sorted<'a>(rows: &[Row<'a>]) -> Vec<Row<'a>> {
+    let mut rows = rows.to_vec();
     rows.sort_by(|a, b| {
         let (a, b) = (&a.record.job, &b.record.job);
         numeric_sort::cmp(&a.device, &b.device).then_with(|| a.model.name.cmp(&b.model.name))

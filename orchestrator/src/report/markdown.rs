@@ -40,7 +40,7 @@ impl ResultsMarkdown {
             writeln!(text, "**{}**\n", escaped(&alarm))?;
         }
         let rows = input.rows();
-        for note in notes(&rows) {
+        for note in notes(rows) {
             writeln!(text, "{}\n", escaped(&note))?;
         }
         text.push_str(&results(&sorted(rows), &axes, Medium::Markdown).markdown());

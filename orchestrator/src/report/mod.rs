@@ -5,6 +5,7 @@
 //! cell is a row as well.
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
 
 use crate::domain::{Record, SweepRow};
 use crate::score::trust::{Certainty, TrustRules};
@@ -37,8 +38,8 @@ pub use ranking::{ranking_csv, ranking_json, ranking_markdown, ranking_text};
 pub use table::result_table;
 pub use tensors::inputs_text;
 
-/// What a report is made from.
-#[derive(Debug, Clone, Copy)]
+/// What a report is made from. What is computed from the records is so once, however many reports are made of it.
+#[derive(Debug, Clone)]
 pub struct ReportInput<'a> {
     /// The sweep.
     pub sweep: &'a SweepRow,
@@ -46,11 +47,21 @@ pub struct ReportInput<'a> {
     pub records: &'a [Record],
     /// Values of the outputs that the records refer to, by their hash, as far as they are there.
     pub outputs: &'a HashMap<String, Vec<f32>>,
+    rows: OnceLock<Vec<Row<'a>>>,
 }
 
 impl<'a> ReportInput<'a> {
+    /// A sweep's records, and the outputs that they refer to.
+    pub fn new(sweep: &'a SweepRow, records: &'a [Record], outputs: &'a HashMap<String, Vec<f32>>) -> ReportInput<'a> {
+        ReportInput { sweep, records, outputs, rows: OnceLock::new() }
+    }
+
     /// The records with what is computed from them.
-    pub fn rows(&self) -> Vec<Row<'a>> {
+    pub fn rows(&self) -> &[Row<'a>] {
+        self.rows.get_or_init(|| self.compute_rows())
+    }
+
+    fn compute_rows(&self) -> Vec<Row<'a>> {
         let errors = output_errors(self.records, self.outputs);
         let row = |(record, output_error): (&'a Record, _)| {
             let is_ok = record.status == crate::domain::RunStatus::Ok;

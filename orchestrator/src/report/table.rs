@@ -12,7 +12,7 @@ const CELLS_NAMED: usize = 6;
 pub fn result_table(input: &ReportInput<'_>, width: u16, colour: bool) -> String {
     let axes = Axes::of(input.records.iter().map(|record| &record.job));
     let rows = input.rows();
-    let notes = label::notes(&rows);
+    let notes = label::notes(rows);
     let mut text = String::new();
     for alarm in alarms(input) {
         let mut lines = String::new();

@@ -38,7 +38,7 @@ pub(super) fn outputs() -> HashMap<String, Vec<f32>> {
 pub(super) fn rendered(file_name: &str, records: &[Record]) -> Vec<u8> {
     let (sweep, outputs) = (sample::sweep(), outputs());
     let report = REPORTS.iter().find(|report| report.file_name() == file_name).expect("is registered");
-    report.render(&ReportInput { sweep: &sweep, records, outputs: &outputs }).unwrap()
+    report.render(&ReportInput::new(&sweep, records, &outputs)).unwrap()
 }
 
 fn table(bytes: &[u8]) -> Vec<HashMap<String, String>> {
@@ -169,7 +169,7 @@ fn json_has_typed_values() {
     records[1].measurement.outputs = vec![sample::output("y", "longer")];
     let (sweep, mut outputs) = (sample::sweep(), outputs());
     outputs.insert("longer".into(), vec![1.0; 3]);
-    let input = ReportInput { sweep: &sweep, records: &records, outputs: &outputs };
+    let input = ReportInput::new(&sweep, &records, &outputs);
     let value: serde_json::Value = serde_json::from_slice(&json::ResultsJson.render(&input).unwrap()).unwrap();
     assert_eq!(value["sweep"]["id"], "20261123-230000-all-7f3a");
     let results = value["results"].as_array().unwrap();
@@ -180,7 +180,7 @@ fn json_has_typed_values() {
 
 fn result_text(width: u16, colour: bool) -> String {
     let (sweep, records, outputs) = (sample::sweep(), records(), outputs());
-    result_table(&ReportInput { sweep: &sweep, records: &records, outputs: &outputs }, width, colour)
+    result_table(&ReportInput::new(&sweep, &records, &outputs), width, colour)
 }
 
 #[test]
@@ -265,7 +265,7 @@ fn engines_that_disagree_are_told_before_all_else() {
     assert!(page.contains("onnx&#60;b&#62;runtime lies 2.50e-4 from that of tract"), "{page}");
     let (text, table) = (String::from_utf8(rendered("results.md", &records)).unwrap(), {
         let (sweep, outputs) = (sample::sweep(), outputs());
-        result_table(&ReportInput { sweep: &sweep, records: &records, outputs: &outputs }, 80, false)
+        result_table(&ReportInput::new(&sweep, &records, &outputs), 80, false)
     });
     for (form, first_row) in [(&page, "<table>"), (&text, "| device"), (&table, "device ")] {
         assert!(form.find(told).is_some_and(|place| place < form.find(first_row).unwrap()), "{form}");
@@ -293,7 +293,7 @@ fn averages_of_a_foreign_program_are_marked() {
         Some(Figures { runs: Some(50), mean_ns: Some(2_000_000), min_ns: Some(1_000_000), ..Figures::default() });
     let (sweep, records) = (sample::sweep(), [record]);
     let outputs = HashMap::new();
-    let input = ReportInput { sweep: &sweep, records: &records, outputs: &outputs };
+    let input = ReportInput::new(&sweep, &records, &outputs);
     let rows = input.rows();
     let value = |name: &str| {
         let column = COLUMNS.iter().find(|column| column.name == name).unwrap();
@@ -376,8 +376,8 @@ fn steps(from: usize) -> Vec<u64> {
 /// A row's cells of how sure it is: the last ones of the table.
 fn trust_cells(record: &Record) -> Vec<Cell> {
     let (sweep, outputs, records) = (sample::sweep(), HashMap::new(), [record.clone()]);
-    let rows = ReportInput { sweep: &sweep, records: &records, outputs: &outputs }.rows();
-    COLUMNS[COLUMNS.len() - 7..].iter().map(|column| (column.value)(&rows[0])).collect()
+    let input = ReportInput::new(&sweep, &records, &outputs);
+    COLUMNS[COLUMNS.len() - 7..].iter().map(|column| (column.value)(&input.rows()[0])).collect()
 }
 
 #[test]
@@ -421,7 +421,7 @@ fn tables_show_doubts() {
     records[0].measurement.samples_ns = steps(100);
     records[1].measurement.samples_ns = steps(60);
     let (sweep, outputs) = (sample::sweep(), outputs());
-    let input = ReportInput { sweep: &sweep, records: &records, outputs: &outputs };
+    let input = ReportInput::new(&sweep, &records, &outputs);
     let text = result_table(&input, 80, false);
     let line = |device: &str| text.lines().find(|line| line.starts_with(device) && line.contains("resnet50")).unwrap();
     assert!(line("board-1").ends_with("  ok") && line("board-2").ends_with("  unsteady"), "{text}");

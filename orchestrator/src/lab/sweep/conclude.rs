@@ -32,7 +32,7 @@ pub struct SweepResults {
 impl SweepResults {
     /// What reports are made of.
     pub fn input(&self) -> ReportInput<'_> {
-        ReportInput { sweep: &self.sweep, records: &self.records, outputs: &self.outputs }
+        ReportInput::new(&self.sweep, &self.records, &self.outputs)
     }
 }
 
