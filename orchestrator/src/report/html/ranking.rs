@@ -1,6 +1,6 @@
 use crate::domain::Record;
 use crate::report::label::number;
-use crate::report::ranking::Labels;
+use crate::report::ranking::{Labels, workloads};
 use crate::score::{self, Options, RankedRow, Ranking, ResultMatrix, ScoredRun};
 use crate::wording::single_line;
 
@@ -10,7 +10,7 @@ const SHOWN: [&str; 2] = ["aiotbench", "throughput"];
 /// Who is how good: a bar a system.
 pub(super) struct Chart {
     pub(super) definition: String,
-    pub(super) workloads: Vec<String>,
+    pub(super) workloads: String,
     pub(super) unit: &'static str,
     pub(super) bars: Vec<Bar>,
 }
@@ -45,7 +45,7 @@ impl Chart {
         let definition = ranking.result.definition.iter().take(2).map(String::as_str).collect::<Vec<_>>().join(" ");
         Chart {
             definition: single_line(&definition),
-            workloads: ranking.workloads.iter().map(|workload| single_line(&labels.workload(workload))).collect(),
+            workloads: single_line(&workloads(ranking, &labels)),
             unit: ranking.result.figures[0].unit,
             bars: ranking.result.rows.iter().map(|row| Bar::of(row, &labels, largest)).collect(),
         }

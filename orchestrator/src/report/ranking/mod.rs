@@ -27,10 +27,15 @@ fn preamble(ranking: &Ranking, labels: &Labels) -> Vec<String> {
             "Accuracy: AS PUBLISHED for each network; it was not measured in these runs.".to_owned()
         }
     }));
-    let workloads: Vec<String> = ranking.workloads.iter().map(|workload| labels.workload(workload)).collect();
-    lines.push(format!("{}: {}.", many(workloads.len() as u64, "workload"), workloads.join(", ")));
+    lines.push(workloads(ranking, labels));
     lines.extend(Some(format!("All: {}.", labels.common)).filter(|_| !labels.common.is_empty()));
     lines
+}
+
+/// What is ranked over: «2 workloads: resnet50, mobilenet_v2.»
+pub(super) fn workloads(ranking: &Ranking, labels: &Labels) -> String {
+    let names: Vec<String> = ranking.workloads.iter().map(|workload| labels.workload(workload)).collect();
+    format!("{}: {}.", many(names.len() as u64, "workload"), names.join(", "))
 }
 
 /// The word for where accuracies come from.
