@@ -21,6 +21,7 @@ Usage: device-runner <command> --workdir DIR
 Commands:
   hello                            what this device and this runner are, as one line of JSON
   calibrate                        how fast this device is right now, as one line of JSON
+  rest                             how hot and how busy this device is, as one line of JSON
   store status                     files of the content-addressed store, as one line of JSON
   store commit SHA256 SIZE [--executable]
                                    check partial/SHA256 and move it to store/SHA256
@@ -37,6 +38,8 @@ Commands:
 
 Exit codes: 0 done, 1 failed, 2 usage, 75 another run holds the device, 76 unknown run, 77 other protocol version, 78 lease lost,
   79 file corrupt, 80 file not there or not whole, 81 disk full, 82 the system refuses a file, 83 no memory
+
+DEVICE_RUNNER_ROOT names a folder that stands for / where sensors, clocks and load are read, for tests.
 ";
 
 /// Ended runs that are kept where nothing else is asked for.
@@ -64,6 +67,8 @@ pub enum Command {
     Hello,
     /// Tell how fast the device is.
     Calibrate,
+    /// Tell whether the device is cool and quiet.
+    Rest,
     /// List the store.
     StoreStatus,
     /// Move a pushed file into the store.
@@ -164,6 +169,7 @@ impl Options {
             [] => Err("no command given; try --help".to_owned()),
             ["hello"] => Ok(Command::Hello),
             ["calibrate"] => Ok(Command::Calibrate),
+            ["rest"] => Ok(Command::Rest),
             ["store", "status"] => Ok(Command::StoreStatus),
             ["store", "commit", digest, size] => Ok(Command::StoreCommit {
                 digest: digest.parse()?,

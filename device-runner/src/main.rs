@@ -36,6 +36,7 @@ use serde::Serialize;
 use args::{Command, Invocation};
 use calibrate::CalibrateError;
 use cancel::CancelError;
+use conditions::Root;
 use fence::FenceError;
 use follow::FollowError;
 use lock::LockError;
@@ -118,6 +119,7 @@ fn obey_in(root: &Path, command: Command) -> Result<i32, Exit> {
             Err(error @ CalibrateError::Memory) => Err(Exit::with(exit::NO_MEMORY, &error)),
             Err(error) => Err(error.into()),
         },
+        Command::Rest => print_json(&conditions::rest(&Root::device())),
         Command::StoreStatus => print_json(&store.status()?),
         Command::StoreCommit { digest, size_bytes, executable } => {
             match store.commit(&digest, size_bytes, executable) {

@@ -7,8 +7,8 @@ use std::fs;
 
 use farmctl_protocol::Phase;
 use farmctl_protocol::{
-    CALIBRATION_VERSION, Calibration, Hello, Limits, Message, Precision, RunnerFailureKind, Scenario, StoreFile,
-    StoreStatus, StoreVerification, exit,
+    CALIBRATION_VERSION, Calibration, DeviceRest, Hello, Limits, Message, Precision, RunnerFailureKind, Scenario,
+    StoreFile, StoreStatus, StoreVerification, exit,
 };
 use lab::{ENDLESS, Lab, QUICK, child_of};
 use nix::sys::signal::{Signal, kill};
@@ -166,6 +166,36 @@ fn a_device_tells_how_fast_it_is_and_not_while_a_run_is_under_way() {
     lab.ask(&["cancel", "--run", "under-way"]);
     run.finish();
     assert!(lab.ask(&["calibrate"]).status.success());
+}
+
+#[test]
+fn a_device_tells_how_hot_and_how_busy_it_is_between_runs() {
+    let lab = Lab::new();
+    let rest = |root: &str| -> DeviceRest {
+        let output = lab.command(&["rest"]).env("DEVICE_RUNNER_ROOT", lab.path(root)).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    assert_eq!(rest("empty"), DeviceRest::default());
+    for (path, text) in [
+        ("sys/class/thermal/thermal_zone0/type", "cpu-thermal\n"),
+        ("sys/class/thermal/thermal_zone0/temp", "61500\n"),
+        ("sys/class/thermal/thermal_zone1/type", "battery\n"),
+        ("sys/class/thermal/thermal_zone1/temp", "80000\n"),
+        ("sys/devices/system/cpu/present", "0-1\n"),
+        ("sys/devices/system/cpu/online", "0-1\n"),
+        ("proc/uptime", "100.50 12.00\n"),
+        ("proc/stat", "cpu  9 9 9 9 9 9 9 9 9 9\ncpu0 100 0 0 9 0 0 0 0 0 0\ncpu1 300 0 0 9 0 0 0 0 0 0\n"),
+    ] {
+        let path = lab.path("board").join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    let told = rest("board");
+    let hottest = told.hottest.unwrap();
+    assert_eq!((hottest.sensor.as_str(), hottest.celsius), ("cpu-thermal", 61.5));
+    assert_eq!((told.uptime_ms, told.busy_ms, told.cpus), (Some(100_500), Some(4_000), 2));
+    assert!(rest("").load_since(&rest("")).is_none_or(|load| (0.0..=1.0).contains(&load)), "the device itself");
 }
 
 #[test]

@@ -7,7 +7,7 @@
 //! - `hello` prints one [`Hello`] as a line of JSON.
 //! - `store status` and `store remove` print one [`StoreStatus`]; `store commit` one [`StoreFile`]; `store verify` one
 //!   [`StoreVerification`]; `store trim` one [`StoreTrim`].
-//! - `calibrate` prints one [`Calibration`].
+//! - `calibrate` prints one [`Calibration`], `rest` one [`DeviceRest`].
 //! - `run` reads one [`RunRequest`] from its standard input, starts the run detached, and prints the run's messages;
 //!   `follow` prints the messages of a run that was started before, from a byte offset on.
 //!
@@ -19,6 +19,7 @@ mod conditions;
 mod hello;
 mod job;
 mod message;
+mod rest;
 mod store;
 
 pub use calibration::{CALIBRATION_VERSION, Calibration, KernelTime};
@@ -35,6 +36,7 @@ pub use message::{
     Figures, Message, Output, Phase, Quantization, Remark, RemarkKind, Reported, RunnerFailure, RunnerFailureKind,
     TensorInfo,
 };
+pub use rest::DeviceRest;
 pub use store::{PartialFile, StoreFile, StoreStatus, StoreTrim, StoreVerification};
 
 /// Version of this protocol. Both sides refuse any other: the host pushes the runner it was built with, so a mismatch

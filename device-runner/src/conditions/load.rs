@@ -5,12 +5,17 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
+
+use nix::unistd::{SysconfVar, sysconf};
 
 use super::read::{self, Root};
 
 /// Threads and children of a process that are looked at.
 const MAX_TASKS: usize = 1024;
 const MAX_CHILDREN: usize = 64;
+/// What all kernels tell time in, where they don't say.
+const TICKS_PER_SECOND: u64 = 100;
 
 /// What the device tells of its load.
 #[derive(Debug, Clone)]
@@ -101,6 +106,13 @@ impl Load {
             time.stolen = None;
         }
         (found > 0).then_some(time)
+    }
+
+    /// Time since boot.
+    pub fn uptime_ms(&self) -> Option<u64> {
+        let text = self.root.text("proc/uptime")?;
+        let seconds: f64 = text.split_ascii_whitespace().next()?.parse().ok()?;
+        Duration::try_from_secs_f64(seconds).ok().and_then(|uptime| u64::try_from(uptime.as_millis()).ok())
     }
 
     /// How long tasks have waited.
@@ -226,6 +238,17 @@ impl TaskStatus {
     }
 }
 
+/// The kernel's ticks in a second.
+pub fn ticks_per_second() -> u64 {
+    let ticks = sysconf(SysconfVar::CLK_TCK).ok().flatten().and_then(|ticks| u64::try_from(ticks).ok());
+    ticks.filter(|ticks| *ticks > 0).unwrap_or(TICKS_PER_SECOND)
+}
+
+/// The kernel's ticks as time.
+pub fn milliseconds(ticks: u64) -> u64 {
+    u64::try_from(u128::from(ticks) * 1000 / u128::from(ticks_per_second())).unwrap_or(u64::MAX)
+}
+
 /// The set of processors that this process was put into.
 pub fn cpuset(root: &Root) -> Option<String> {
     read::word(&root.path("proc/self/cpuset"))
@@ -284,6 +307,27 @@ mod tests {
         assert_eq!(load.process(7).unwrap().switches_since(&used), Some(4));
         tree.remove("proc/7/task/8");
         assert_eq!(load.process(7).unwrap().switches_since(&used), None, "a thread took its count with it");
+    }
+
+    #[test]
+    fn time_since_boot_is_read_and_nothing_else_taken_for_it() {
+        let tree = Tree::new();
+        let load = Load::find(tree.root());
+        assert_eq!(load.uptime_ms(), None);
+        for (text, expected) in [
+            ("350735.47 234388.90\n", Some(350_735_470)),
+            ("12", Some(12_000)),
+            ("", None),
+            ("-1.0 2.0", None),
+            ("inf", None),
+            ("NaN 1", None),
+            ("1e300", None),
+        ] {
+            tree.file("proc/uptime", text);
+            assert_eq!(load.uptime_ms(), expected, "{text:?}");
+        }
+        assert_eq!(milliseconds(u64::MAX), u64::MAX.checked_mul(1000 / ticks_per_second()).unwrap_or(u64::MAX));
+        assert_eq!(milliseconds(3 * ticks_per_second()), 3_000);
     }
 
     #[test]

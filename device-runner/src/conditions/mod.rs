@@ -17,7 +17,7 @@ mod tree;
 mod watch;
 mod watcher;
 
-use farmctl_protocol::{CoreState, Cpu, DeviceState, MAX_SENSORS};
+use farmctl_protocol::{CoreState, Cpu, DeviceRest, DeviceState, MAX_SENSORS};
 
 use cores::{Core, Cores};
 use load::Load;
@@ -37,6 +37,17 @@ pub fn online_cpus(root: &Root) -> Vec<Cpu> {
     let cores = Cores::find(root);
     let online = cores.online();
     cores.of(&online).map(cpu).collect()
+}
+
+/// Whether the device is cool and quiet.
+pub fn rest(root: &Root) -> DeviceRest {
+    let (online, load) = (Cores::find(root).online(), Load::find(root));
+    DeviceRest {
+        hottest: Thermal::find(root).hottest(),
+        uptime_ms: load.uptime_ms(),
+        busy_ms: load.processor_time(&online).map(|time| load::milliseconds(time.busy)),
+        cpus: u32::try_from(online.len()).unwrap_or(u32::MAX),
+    }
 }
 
 fn cpu(core: &Core) -> Cpu {

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use farmctl_protocol::{Conditions, Dialect, JobSpec, Phase};
 use nix::sched::{CpuSet, sched_setaffinity};
-use nix::unistd::{Pid, SysconfVar, sysconf};
+use nix::unistd::Pid;
 
+use super::load::ticks_per_second;
 use super::read::Root;
 use super::stops::Stops;
 use super::watch::{Watch, WatchedRun};
@@ -25,8 +26,6 @@ const SHARE_OF_LOOKS: u32 = 20;
 const PATIENCE: Duration = Duration::from_secs(3);
 /// The shortest warm-up that hides a look.
 const LEAST_WARM_UP_SECONDS: f64 = 0.05;
-/// What all kernels tell time in, where they don't say.
-const TICKS_PER_SECOND: u64 = 100;
 
 /// How a run is watched.
 #[derive(Debug, Clone, PartialEq)]
@@ -135,14 +134,12 @@ struct Watching {
 
 impl Watching {
     fn new(root: &Root, plan: Plan) -> Watching {
-        let ticks = sysconf(SysconfVar::CLK_TCK).ok().flatten().and_then(|ticks| u64::try_from(ticks).ok());
-        let ticks_per_second = ticks.filter(|ticks| *ticks > 0).unwrap_or(TICKS_PER_SECOND);
         stay_on(&plan.free);
         let run = WatchedRun {
             cpus: plan.cpus.clone(),
             uses_all: plan.uses_all,
             has_children: plan.has_children,
-            ticks_per_second,
+            ticks_per_second: ticks_per_second(),
         };
         Watching { watch: Watch::new(root, run), plan, started: Instant::now(), next: None }
     }

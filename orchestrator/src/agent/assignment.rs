@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::device::{EngineProvider, RunnerProvider};
-use crate::domain::{Device, OnFailure, RetryPolicy, Sweep, SweepRow, Timeouts};
+use crate::domain::{Cooldown, Device, OnFailure, RetryPolicy, Sweep, SweepRow, Timeouts};
 
 use super::{LabelFiles, OutputFiles};
 
@@ -37,6 +37,8 @@ pub struct Assignment {
 pub struct SweepRules {
     /// How long things may take.
     pub timeouts: Timeouts,
+    /// What a device is given before each run.
+    pub cooldown: Option<Cooldown>,
     /// What a failed run means for those after it.
     pub on_failure: OnFailure,
     /// What a failure of a device means for its jobs.
@@ -45,7 +47,8 @@ pub struct SweepRules {
 
 impl From<&Sweep> for SweepRules {
     fn from(sweep: &Sweep) -> SweepRules {
-        SweepRules { timeouts: sweep.timeouts, on_failure: sweep.on_failure, retry: sweep.retry.clone() }
+        let Sweep { timeouts, cooldown, on_failure, ref retry, .. } = *sweep;
+        SweepRules { timeouts, cooldown, on_failure, retry: retry.clone() }
     }
 }
 

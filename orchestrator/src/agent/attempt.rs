@@ -1,4 +1,5 @@
-//! One attempt of a job on a device: what it needs is pushed, the job is run, and followed to its end.
+//! One attempt of a job on a device: what it needs is pushed, the device cools down, the job is run, and followed to its
+//! end.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -27,7 +28,7 @@ impl Work<'_, '_> {
     pub(super) async fn carry_out(&mut self, run: &ClaimedRun) -> Result<Collected, Box<RunFailure>> {
         let nothing = |failure| Box::new(RunFailure { failure, measurement: Measurement::default() });
         let agent = self.agent;
-        (self.engine, self.is_ordered) = (None, self.session.knows_run(&run.run_id));
+        (self.engine, self.cooled, self.is_ordered) = (None, None, self.session.knows_run(&run.run_id));
         let ready = async {
             self.session.reconnect_if_lost().await?;
             let engine = agent.files.engines.engine(&run.job, &self.session.hello.target).await;
@@ -37,7 +38,9 @@ impl Work<'_, '_> {
                 return Ok(());
             }
             self.engine = engine?;
-            self.push_files(&run.job, &subject(run)).await
+            self.push_files(&run.job, &subject(run)).await?;
+            self.cooled = self.cool_down(run).await?;
+            Ok(())
         };
         tokio::select! {
             biased;

@@ -9,8 +9,8 @@ use tokio::time::Instant;
 
 use crate::device::{Collected, EngineProgram, Session};
 use crate::domain::{
-    Device, DeviceLock, DeviceState, EventKind, Failure, FailureKind, Job, Measurement, OnFailure, Record, RunId,
-    SweepState,
+    CooledDown, Device, DeviceLock, DeviceState, EventKind, Failure, FailureKind, Job, Measurement, OnFailure, Record,
+    RunId, SweepState,
 };
 use crate::lease::{LEASE, LEASE_POLL_INTERVAL, Lease};
 use crate::planner;
@@ -69,8 +69,8 @@ pub(super) async fn work_through(
 ) -> Result<DeviceOutcome, AgentError> {
     let fence = Fence { lab: worker.agent.lab.0.clone(), epoch: lease.epoch() };
     let (agent, device, ended) = (worker.agent, worker.device, Vec::new());
-    let (engine, is_ordered) = (None, false);
-    let mut work = Work { worker, agent, device, session, refusals, lease, fence, engine, is_ordered, ended };
+    let (engine, cooled, is_ordered) = (None, None, false);
+    let mut work = Work { worker, agent, device, session, refusals, lease, fence, engine, cooled, is_ordered, ended };
     let worked = match work.go_on_with_left_runs().await? {
         RunOutcome::End(worked) => worked,
         RunOutcome::GoOn => match work.skip_without_engine().await? {
@@ -93,6 +93,8 @@ pub(super) struct Work<'a, 'w> {
     pub(super) fence: Fence,
     /// The program that is the engine of the run under way, if it is one.
     pub(super) engine: Option<EngineProgram>,
+    /// What became of the cool-down before it.
+    pub(super) cooled: Option<CooledDown>,
     /// Whether the device was asked to begin that run, so that it may be on it.
     pub(super) is_ordered: bool,
     /// Runs that have ended in the store: nobody needs them on the device any more.
@@ -408,6 +410,7 @@ impl Work<'_, '_> {
         let mut record =
             records::run_record(&self.agent.assignment.sweep, self.device, self.session, run, moments, outcome);
         record.condition = Some(records::condition(self.session, moments.1, self.worker.last_check.clone()));
+        record.cooldown = self.cooled;
         record.engine_files = self.engine.as_ref().map(|engine| engine.spec.files.clone()).unwrap_or_default();
         record
     }

@@ -48,6 +48,7 @@ impl Work<'_, '_> {
             return Ok(());
         }
         self.ended.push(run.run_id.clone());
+        self.note_temperature(&record);
         let kind = EventKind::RunFinished {
             name: record.job.model.name.clone(),
             status: record.status,

@@ -29,6 +29,7 @@ mod activity;
 mod assignment;
 mod attempt;
 mod check;
+mod cooldown;
 mod endings;
 mod events;
 mod healing;

@@ -156,7 +156,7 @@ mod tests {
     use crate::domain::{Blame, OnFailure};
 
     fn rules(timeouts: Timeouts) -> SweepRules {
-        SweepRules { timeouts, on_failure: OnFailure::Continue, retry: RetryPolicy::default() }
+        SweepRules { timeouts, cooldown: None, on_failure: OnFailure::Continue, retry: RetryPolicy::default() }
     }
 
     const EQUAL: fn() -> RetryPolicy = || RetryPolicy { equal_by: Some("pool".to_owned()), ..RetryPolicy::default() };

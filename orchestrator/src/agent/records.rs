@@ -51,6 +51,7 @@ pub fn cell_record(
         transport: device.map(|device| device.transport.name().to_owned()).unwrap_or_default(),
         device: None,
         condition: None,
+        cooldown: None,
         status,
         failure,
         measurement: Measurement::default(),

@@ -43,6 +43,8 @@ pub(super) struct PreviewAnswer {
     jobs: usize,
     /// How long it takes by the limits of the jobs, devices in parallel where they share nothing.
     seconds: f64,
+    /// The same, if each run waits for its device to cool down as long as it may.
+    longest_seconds: f64,
     devices: Vec<PreviewOfDevice>,
     skipped: Vec<PreviewOfSkipped>,
 }
@@ -69,6 +71,7 @@ impl From<PlanPreview> for PreviewAnswer {
         PreviewAnswer {
             jobs,
             seconds: estimate.seconds,
+            longest_seconds: estimate.longest_seconds,
             devices: estimate.devices.into_iter().map(device).collect(),
             skipped: skipped.into_iter().map(|(why, cells)| PreviewOfSkipped { cells, why }).collect(),
         }

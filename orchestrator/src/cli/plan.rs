@@ -8,7 +8,7 @@ use crate::cli::table::Table;
 use crate::lab::{LabError, PlannedSweep};
 use crate::report;
 
-const COLUMNS: [&str; 13] = [
+const COLUMNS: [&str; 14] = [
     "job_id",
     "device",
     "model",
@@ -22,6 +22,7 @@ const COLUMNS: [&str; 13] = [
     "skipped",
     "input",
     "macs",
+    "position",
 ];
 
 #[derive(Debug, Args)]
@@ -31,7 +32,7 @@ pub(super) struct PlanArguments {
 }
 
 pub(super) fn run(context: &Context, arguments: &PlanArguments) -> Result<u8, LabError> {
-    let PlannedSweep { plan, inventory, .. } = context.lab.plan(&arguments.config)?;
+    let PlannedSweep { plan, inventory, definition, .. } = context.lab.plan(&arguments.config)?;
     let jobs = plan.jobs.iter().map(|job| (job, ""));
     let skipped = plan.skipped.iter().map(|skipped| (&skipped.job, skipped.reason.as_str()));
     let rows = jobs.chain(skipped).map(|(job, reason)| {
@@ -49,8 +50,10 @@ pub(super) fn run(context: &Context, arguments: &PlanArguments) -> Result<u8, La
             reason.to_owned(),
             report::inputs_text(&job.model.inputs),
             job.model.macs.map(|macs| macs.to_string()).unwrap_or_default(),
+            job.position.map(|position| position.to_string()).unwrap_or_default(),
         ]
     });
-    Table::new(&COLUMNS, rows).text(report::plan_text(&plan, &inventory)).json(&plan).print(context.format)?;
+    let text = report::plan_text(&plan, &inventory, definition.sweep.cooldown.as_ref());
+    Table::new(&COLUMNS, rows).text(text).json(&plan).print(context.format)?;
     Ok(if plan.jobs.is_empty() { exit::NOTHING } else { exit::OK })
 }

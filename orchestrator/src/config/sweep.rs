@@ -1,8 +1,8 @@
 //! A sweep file to a [`Sweep`]: what it means, checked against the inventory and the catalogue.
 
 use crate::domain::{
-    Catalog, CellPattern, DeviceSelector, Inventory, Limits, OnFailure, Precision, RetryPolicy, Sweep, Timeouts,
-    WeightsKind,
+    Catalog, CellPattern, Cooldown, DeviceSelector, Inventory, Limits, OnFailure, Order, Precision, RetryPolicy, Sweep,
+    Timeouts, WeightsKind,
 };
 use crate::domain::{Scenario, ThreadCount};
 use crate::planner;
@@ -11,7 +11,9 @@ use super::document::{Document, Step, place};
 use super::fault::{ConfigErrors, any_of, code, did_you_mean};
 use super::selector::{self, EVERY_NAME};
 use super::source::Source;
-use super::sweep_file::{LimitsEntry, OnFailureWord, PatternEntry, RetryEntry, SweepFile, TimeoutsEntry};
+use super::sweep_file::{
+    CooldownEntry, LimitsEntry, OnFailureWord, OrderWord, PatternEntry, RetryEntry, SweepFile, TimeoutsEntry,
+};
 use super::words::OneOrMany;
 
 /// Most runs of a sweep; at a second each, that is a day on each of ten devices.
@@ -79,10 +81,15 @@ impl Reader<'_> {
             batches: non_empty(axes.batches, 1),
             scenarios: non_empty(axes.scenarios, Scenario::SingleStream),
             repeats: content.repeats.unwrap_or(1),
+            order: match content.order {
+                None | Some(OrderWord::Shuffled) => Order::Shuffled,
+                Some(OrderWord::Listed) => Order::Listed,
+            },
             include: self.patterns(content.include, "include"),
             exclude: self.patterns(content.exclude, "exclude"),
             limits,
             timeouts,
+            cooldown: content.cooldown.map(cooldown),
             on_failure: match content.on_failure {
                 None | Some(OnFailureWord::Continue) => OnFailure::Continue,
                 Some(OnFailureWord::StopDevice) => OnFailure::StopDevice,
@@ -214,6 +221,12 @@ impl Reader<'_> {
         self.ordered("warmup", ("min_seconds", limits.warmup_min_seconds), ("max_seconds", limits.warmup_max_seconds));
         self.ordered("measure", ("min_seconds", limits.min_seconds), ("max_seconds", limits.max_seconds));
         self.ordered("measure", ("min_runs", runs.0), ("max_runs", runs.1));
+        if let Some(Cooldown { min_seconds, max_seconds, .. }) = sweep.cooldown
+            && min_seconds > max_seconds
+        {
+            let message = format!("`min_seconds` is {min_seconds}, more than `max_seconds`, which is {max_seconds}");
+            self.document.refuse(place!["cooldown", "min_seconds"], message, None);
+        }
         let least = limits.warmup_min_seconds + limits.min_seconds;
         if least >= sweep.timeouts.run_seconds && self.document.is_clean() {
             let message = format!(
@@ -301,6 +314,16 @@ fn timeouts(entry: TimeoutsEntry) -> Timeouts {
         arrive_seconds: entry.arrive_seconds.unwrap_or(default.arrive_seconds),
         reconnect_seconds: entry.reconnect_seconds.unwrap_or(default.reconnect_seconds),
         collect_seconds: entry.collect_seconds.unwrap_or(default.collect_seconds),
+    }
+}
+
+fn cooldown(entry: CooldownEntry) -> Cooldown {
+    let default = Cooldown::default();
+    Cooldown {
+        start_temp_c: entry.start_temp_c,
+        min_seconds: entry.min_seconds.unwrap_or(default.min_seconds),
+        max_seconds: entry.max_seconds.unwrap_or(default.max_seconds),
+        pause_seconds: entry.pause_seconds.unwrap_or(default.pause_seconds),
     }
 }
 

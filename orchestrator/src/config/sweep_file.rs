@@ -33,6 +33,8 @@ pub(super) struct SweepFile {
     /// Runs of each cell; without it, 1. All cells of a device run once before any runs a second time.
     #[schemars(range(min = 1, max = 1000))]
     pub(super) repeats: Option<u32>,
+    /// In what order a device runs the cells of a repeat; without it, `shuffled`.
+    pub(super) order: Option<OrderWord>,
     /// More cells: each entry is a small matrix of its own, where what it leaves out is as in the sweep. `exclude` does
     /// not touch them.
     pub(super) include: Option<OneOrMany<PatternEntry>>,
@@ -42,6 +44,8 @@ pub(super) struct SweepFile {
     pub(super) limits: Option<LimitsEntry>,
     /// How long things may take, in seconds.
     pub(super) timeouts: Option<TimeoutsEntry>,
+    /// What a device is given before each run, so that none begins hot; without it, nothing. `{}` has the defaults.
+    pub(super) cooldown: Option<CooldownEntry>,
     /// After a failed run; without it, `continue`.
     pub(super) on_failure: Option<OnFailureWord>,
     /// What a failure of a device, or of the way to it, means for its jobs.
@@ -179,6 +183,25 @@ pub(super) struct TimeoutsEntry {
     pub(super) collect_seconds: Option<f64>,
 }
 
+/// How long a device may cool down before a run, in seconds, and how cool it is to be.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CooldownEntry {
+    /// The run begins once the hottest sensor of the processor is at or below this, in °C; without it, within 1.5 °C of
+    /// what the device itself is at rest.
+    #[schemars(range(min = -40, max = 150))]
+    pub(super) start_temp_c: Option<f64>,
+    /// Shortest wait, however cool it is; without it, 0.
+    #[schemars(range(min = 0, max = 3600))]
+    pub(super) min_seconds: Option<f64>,
+    /// Longest wait, however hot it is; without it, 120.
+    #[schemars(range(min = 0, max = 3600))]
+    pub(super) max_seconds: Option<f64>,
+    /// Wait of a device that tells no temperature; without it, 5.
+    #[schemars(range(min = 0, max = 3600))]
+    pub(super) pause_seconds: Option<f64>,
+}
+
 /// What a failure of a device, or of the way to it, means for its jobs. A failure of a model or an engine is never
 /// tried again.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -200,6 +223,16 @@ pub(super) struct RetryEntry {
     /// of them. Without it, runs never move.
     #[schemars(length(min = 1))]
     pub(super) equal_by: Option<String>,
+}
+
+/// In what order a device runs the cells of a repeat.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum OrderWord {
+    /// Shuffled by the seed, on each device and in each repeat anew, so that heat favours no cell.
+    Shuffled,
+    /// As they are listed: by model, then weights, backend and so on.
+    Listed,
 }
 
 /// What a failed run means for those after it.

@@ -23,6 +23,7 @@ mod prepare;
 mod probe;
 mod push;
 mod refusal;
+mod rest;
 mod run;
 mod runner_push;
 mod target;

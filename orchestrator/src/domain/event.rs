@@ -371,6 +371,20 @@ pub enum EventKind {
         /// Epoch of the write.
         epoch: u64,
     },
+    /// Before a run, its device is given time to cool down.
+    RunCooling {
+        /// How hot it is; `None` where it does not tell.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        celsius: Option<f64>,
+        /// How cool it is to be; `None` where it is not known how cool it is at rest.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        goal_c: Option<f64>,
+        /// Android's thermal status, where it is not «none».
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        thermal_status: Option<u32>,
+        /// Longest wait.
+        longest_ns: u64,
+    },
     /// A run entered a phase.
     RunPhase {
         /// Which.

@@ -9,6 +9,7 @@ mod catalog;
 mod change;
 mod check;
 mod clock;
+mod cooldown;
 mod daemon_status;
 mod dataset;
 mod device;
@@ -37,6 +38,7 @@ pub use catalog::{
 pub use change::{DeviceChange, OpenChange, Setting};
 pub use check::{CheckFigures, CheckVerdict, DeviceCheck, Finding, PastCheck, Unfit};
 pub use clock::{BelievedClock, Moment};
+pub use cooldown::{Cooldown, CooledDown, IdleTemperature, Reached};
 pub use daemon_status::DaemonStatus;
 pub use dataset::{
     CatalogDataset, DatasetList, DatasetOrigin, JobDataset, LabelColumn, PREPROCESSING_VERSION, PreparedImages,
@@ -65,6 +67,6 @@ pub use state::{
     DeviceState, DeviceStep, JobState, JobStep, RunState, RunStep, StartState, StartStep, SweepState, SweepStep,
 };
 pub use sweep::{
-    CellPattern, DeviceSelector, OnFailure, RetryPolicy, Submission, Sweep, SweepDefinition, SweepOrder, SweepRow,
-    ThreadCount, Timeouts,
+    CellPattern, DeviceSelector, OnFailure, Order, RetryPolicy, Submission, Sweep, SweepDefinition, SweepOrder,
+    SweepRow, ThreadCount, Timeouts,
 };

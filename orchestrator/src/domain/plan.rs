@@ -12,7 +12,7 @@ use super::{
 pub struct Plan {
     /// The sweep's name.
     pub sweep: String,
-    /// Cells to run, by device and then in the order of the sweep's axes.
+    /// Cells to run, by device, by repeat and then in the order of the sweep's axes.
     pub jobs: Vec<Job>,
     /// Cells that can't run.
     pub skipped: Vec<Skipped>,
@@ -32,7 +32,7 @@ pub struct Skipped {
 /// One cell of the matrix.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Job {
-    /// Hash of all that follows as it was planned, but for `remarks` and `run_seconds`.
+    /// Hash of all that follows as it was planned, but for `position`, `remarks` and `run_seconds`.
     pub id: JobId,
     /// Name of the device.
     pub device: String,
@@ -55,6 +55,10 @@ pub struct Job {
     pub scenario: Scenario,
     /// Which of the sweep's repeats, from 1.
     pub repeat: u32,
+    /// Its place in the order in which the device's jobs are run, from 1; `None` for a cell that is not run, for a job
+    /// that moved here from another device, and in plans of older versions, which run as listed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<u32>,
     /// Warm-up and length of the timed loop.
     pub limits: Limits,
     /// Seed of the input.

@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AndroidFacts, Battery, CheckVerdict, Failure, Figures, Job, NamedArtifact, PastCheck, RunId, SweepId, Tag,
-    TensorInfo,
+    AndroidFacts, Battery, CheckVerdict, CooledDown, Failure, Figures, Job, NamedArtifact, PastCheck, RunId, SweepId,
+    Tag, TensorInfo,
 };
 
 /// The outcome of a run with all its provenance: immutable, exactly one per finished run, one row of `results.csv`.
@@ -31,6 +31,9 @@ pub struct Record {
     /// What the device was like then; `None` when it was never reached, and in records of older versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub condition: Option<Condition>,
+    /// What became of its cool-down; `None` where the sweep wanted none, or it was not waited for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cooldown: Option<CooledDown>,
     /// How it ended.
     pub status: RunStatus,
     /// Why it did not end well, or did not start.

@@ -12,9 +12,9 @@ use jiff::Timestamp;
 
 use super::{
     AndroidOptions, CatalogModel, Device, DeviceFacts, DeviceLimits, DeviceSelector, Failure, FailureKind, InputRange,
-    Job, JobId, JobModel, Layout, Limits, Measurement, OnFailure, OutputRef, Precision, Record, Recovery, RetryPolicy,
-    RunId, RunStatus, Scenario, Sweep, SweepId, SweepRow, SweepState, Tag, ThreadCount, Timeouts, TransportConfig,
-    WeightsKind,
+    Job, JobId, JobModel, Layout, Limits, Measurement, OnFailure, Order, OutputRef, Precision, Record, Recovery,
+    RetryPolicy, RunId, RunStatus, Scenario, Sweep, SweepId, SweepRow, SweepState, Tag, ThreadCount, Timeouts,
+    TransportConfig, WeightsKind,
 };
 
 pub fn at(seconds: i64) -> Timestamp {
@@ -44,10 +44,12 @@ pub fn sweep_definition() -> Sweep {
         batches: vec![1],
         scenarios: vec![Scenario::SingleStream],
         repeats: 1,
+        order: Order::Shuffled,
         include: vec![],
         exclude: vec![],
         limits: job("a", "mobilenet_v2").limits,
         timeouts: Timeouts::default(),
+        cooldown: None,
         on_failure: OnFailure::Continue,
         retry: RetryPolicy::default(),
         seed: 42,
@@ -100,6 +102,7 @@ pub fn job(device: &str, model: &str) -> Job {
         batch: 1,
         scenario: Scenario::SingleStream,
         repeat: 1,
+        position: None,
         limits: Limits {
             warmup_min_runs: 1,
             warmup_min_seconds: 0.1,
@@ -164,6 +167,7 @@ pub fn record(device: &str, model: &str) -> Record {
             clock_off_ms: None,
         }),
         condition: None,
+        cooldown: None,
         status: RunStatus::Ok,
         failure: None,
         measurement: Measurement {

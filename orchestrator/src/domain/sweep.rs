@@ -3,7 +3,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{DueTime, Limits, Precision, Scenario, SweepId, SweepState, Tag, WeightsKind};
+use super::{Cooldown, DueTime, Limits, Precision, Scenario, SweepId, SweepState, Tag, WeightsKind};
 
 /// The declared matrix: models × backends × precision × threads × batch × scenario × devices, `repeats` times.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,6 +28,9 @@ pub struct Sweep {
     pub scenarios: Vec<Scenario>,
     /// Jobs per cell.
     pub repeats: u32,
+    /// In what order a device runs the jobs of a repeat.
+    #[serde(default = "listed")]
+    pub order: Order,
     /// Cells beside the matrix: each adds the cells of its own small matrix, where what it leaves out comes from the
     /// sweep's.
     pub include: Vec<CellPattern>,
@@ -37,6 +40,9 @@ pub struct Sweep {
     pub limits: Limits,
     /// How long things may take.
     pub timeouts: Timeouts,
+    /// What a device is given before each run, so that none begins hot; `None`: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cooldown: Option<Cooldown>,
     /// What a failed run means for those after it.
     pub on_failure: OnFailure,
     /// What a failure of the device, or of the way to it, means for the job.
@@ -146,6 +152,21 @@ pub struct CellPattern {
     pub batches: Vec<u32>,
     /// Load patterns.
     pub scenarios: Vec<Scenario>,
+}
+
+/// In what order a device runs the jobs of a repeat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// Shuffled by the sweep's seed: what heats the device up favours no cell.
+    Shuffled,
+    /// In the order of the sweep's axes.
+    Listed,
+}
+
+/// What sweeps of older versions have.
+fn listed() -> Order {
+    Order::Listed
 }
 
 /// Picks devices of an inventory.

@@ -74,12 +74,13 @@ impl Lab {
         if let Order::File(file, names) = order {
             self.refuse_unknown(file, names.as_deref().unwrap_or_default())?;
         }
-        let PlannedSweep { plan, inventory, .. } = self.plan_order(order)?;
+        let PlannedSweep { plan, inventory, definition, .. } = self.plan_order(order)?;
         let mut skipped: BTreeMap<String, usize> = BTreeMap::new();
         for cell in &plan.skipped {
             *skipped.entry(cell.reason.clone()).or_default() += 1;
         }
-        Ok(PlanPreview { jobs: plan.jobs.len(), estimate: planner::estimate(&plan, &inventory), skipped })
+        let estimate = planner::estimate(&plan, &inventory, definition.sweep.cooldown.as_ref());
+        Ok(PlanPreview { jobs: plan.jobs.len(), estimate, skipped })
     }
 
     /// Refuses a file that is no sweep, and devices that no farm file has.

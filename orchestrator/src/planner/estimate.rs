@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::domain::{Device, Inventory, Job, Plan};
+use crate::domain::{Cooldown, Device, Inventory, Job, Plan};
 
 /// What a run needs beside its loops: starting, loading the model, the first inference, and bringing the samples back.
 const OVERHEAD_SECONDS: f64 = 2.0;
@@ -14,6 +14,8 @@ const ASSUMED_MACS_PER_SECOND: f64 = 10e9;
 pub struct PlanEstimate {
     /// All of it: the devices in parallel, but for those that share what only one, or only some, may have.
     pub seconds: f64,
+    /// The same, if each run waits for its device to cool down as long as it may.
+    pub longest_seconds: f64,
     /// Each device with jobs, in the order of the plan.
     pub devices: Vec<DeviceEstimate>,
 }
@@ -25,13 +27,22 @@ pub struct DeviceEstimate {
     pub device: String,
     /// Its jobs.
     pub jobs: usize,
-    /// Their time.
+    /// Their time, without waits for it to cool down that may be left out.
     pub seconds: f64,
 }
 
 /// Estimates a plan by the limits of its jobs, whatever these took before. Of the devices it is taken what they share:
-/// an `exclusive` machine is one device's at a time, and of a farm with `max_parallel` no more are worked on at once.
-pub fn estimate(plan: &Plan, inventory: &Inventory) -> PlanEstimate {
+/// an `exclusive` machine is one device's at a time, and of a farm with `max_parallel` no more are worked on at once. How
+/// long a device cools down is not known beforehand: the shortest and the longest are told.
+pub fn estimate(plan: &Plan, inventory: &Inventory, cooldown: Option<&Cooldown>) -> PlanEstimate {
+    let (shortest, longest) = cooldown.map_or((0.0, 0.0), Cooldown::bounds_seconds);
+    let devices = of_devices(plan, shortest);
+    let longest_seconds = together(&of_devices(plan, longest), inventory);
+    PlanEstimate { seconds: together(&devices, inventory), longest_seconds, devices }
+}
+
+/// What each device has to do, with so many seconds before each job.
+fn of_devices(plan: &Plan, cooldown_seconds: f64) -> Vec<DeviceEstimate> {
     let mut devices: Vec<DeviceEstimate> = Vec::new();
     for job in &plan.jobs {
         let index = devices.iter().position(|estimate| estimate.device == job.device).unwrap_or_else(|| {
@@ -39,9 +50,9 @@ pub fn estimate(plan: &Plan, inventory: &Inventory) -> PlanEstimate {
             devices.len() - 1
         });
         devices[index].jobs += 1;
-        devices[index].seconds += job_seconds(job, None);
+        devices[index].seconds += cooldown_seconds + job_seconds(job, None);
     }
-    PlanEstimate { seconds: together(&devices, inventory), devices }
+    devices
 }
 
 /// When the last device is done: each begins, in the order of the plan, once what it shares with others is free, and

@@ -8,6 +8,7 @@ mod estimate;
 mod id;
 mod inputs;
 mod matrix;
+mod order;
 mod select;
 mod skip;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use crate::domain::{
 pub use estimate::{DeviceEstimate, PlanEstimate, estimate, job_seconds, wanted_seconds};
 pub use inputs::{inputs, least_batch};
 pub use matrix::{is_empty, matches_matrix, matrix_devices, most_jobs};
+pub use order::renumber;
 pub use select::{DeviceMatcher, has_tag, selects_any};
 pub use skip::replaced_file;
 
@@ -33,8 +35,9 @@ const USUAL_RANGE: InputRange = InputRange { low: 0.0, high: 1.0 };
 
 /// The plan of a sweep: devices in the order of the inventory; on each, all cells once in the order of the sweep's axes
 /// (models, weights, backends, precisions, threads, batches, scenarios) and then those of `include`, before any is
-/// repeated: what drifts on a device then shows between repeats instead of between cells. A cell is there once, however
-/// often it is declared.
+/// repeated. A cell is there once, however often it is declared. In what order they are run is each job's `position`:
+/// repeat after repeat, so that what drifts on a device shows between repeats instead of between cells, and within a
+/// repeat as the sweep's `order` says.
 pub fn plan(sweep: &Sweep, inventory: &Inventory, catalog: &Catalog) -> Plan {
     let mut plan = Plan { sweep: sweep.name.clone(), jobs: Vec::new(), skipped: Vec::new() };
     let mut seen: BTreeSet<JobId> = BTreeSet::new();
@@ -53,13 +56,15 @@ pub fn plan(sweep: &Sweep, inventory: &Inventory, catalog: &Catalog) -> Plan {
             }
         }
     }
+    order::number(&mut plan.jobs, sweep.order);
     plan
 }
 
-/// The same job on another device: a job of its own.
+/// The same job on another device: a job of its own, which comes behind those that are planned there.
 pub fn on_device(job: &Job, device: &Device) -> Job {
     let allowed = device.limits.max_run_seconds.unwrap_or(f64::INFINITY);
-    let mut moved = Job { device: device.name.clone(), run_seconds: job.run_seconds.min(allowed), ..job.clone() };
+    let run_seconds = job.run_seconds.min(allowed);
+    let mut moved = Job { device: device.name.clone(), run_seconds, position: None, ..job.clone() };
     moved.id = id::of(&moved);
     moved
 }
@@ -94,6 +99,7 @@ fn job(sweep: &Sweep, device: &Device, catalog: &Catalog, cell: &Cell<'_>, repea
         batch: cell.batch,
         scenario: cell.scenario,
         repeat,
+        position: None,
         limits: sweep.limits,
         seed: sweep.seed,
         dataset: None,

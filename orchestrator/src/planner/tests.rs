@@ -11,10 +11,10 @@ use proptest::prelude::*;
 use super::{estimate, job_seconds, plan, replaced_file};
 use crate::domain::{
     AdbEndpoint, Arithmetic, ArtifactRef, Backend, BackendProgram, BackendTarget, Catalog, CatalogDataset,
-    CatalogModel, CellPattern, DELEGATE, DatasetList, DatasetOrigin, Device, DeviceSelector, Dialect, FailureKind,
-    FilePart, InputRange, Inventory, Job, Limits, ModelSignature, OnFailure, Plan, Precision, Preprocessing,
-    ResizeFilter, ResizeRule, RetryPolicy, Scenario, Skipped, Sweep, Tag, ThreadCount, Timeouts, TransportConfig,
-    WeightsFile, WeightsKind, WeightsSource, sample,
+    CatalogModel, CellPattern, Cooldown, DELEGATE, DatasetList, DatasetOrigin, Device, DeviceSelector, Dialect,
+    FailureKind, FilePart, InputRange, Inventory, Job, Limits, ModelSignature, OnFailure, Order, Plan, Precision,
+    Preprocessing, ResizeFilter, ResizeRule, RetryPolicy, Scenario, Skipped, Sweep, Tag, ThreadCount, Timeouts,
+    TransportConfig, WeightsFile, WeightsKind, WeightsSource, sample,
 };
 
 mod files;
@@ -98,6 +98,7 @@ fn sweep() -> Sweep {
         batches: vec![1],
         scenarios: vec![Scenario::SingleStream],
         repeats: 1,
+        order: Order::Listed,
         include: Vec::new(),
         exclude: Vec::new(),
         limits: Limits {
@@ -110,6 +111,7 @@ fn sweep() -> Sweep {
             max_seconds: 60.0,
         },
         timeouts: Timeouts::default(),
+        cooldown: None,
         retry: RetryPolicy::default(),
         on_failure: OnFailure::Continue,
         seed: 1,
@@ -326,12 +328,18 @@ fn estimates() {
     assert_eq!(job_seconds(&huge, Some(Duration::from_secs(40))), 40.0);
     // The longest of the devices counts.
     plan.jobs[0].run_seconds = 1.0;
-    let estimated = estimate(&plan, &inventory);
+    let estimated = estimate(&plan, &inventory, None);
     let devices: Vec<_> = estimated.devices.iter().map(|d| (d.device.as_str(), d.jobs, d.seconds)).collect();
     assert_eq!(devices, [("host", 2, 7.0), ("slow", 2, 12.0)]);
-    assert_eq!(estimated.seconds, 12.0);
+    assert_eq!((estimated.seconds, estimated.longest_seconds), (12.0, 12.0));
+    // Two jobs on each device, and a wait before each of them.
+    let cooldown = Cooldown { min_seconds: 3.0, pause_seconds: 5.0, max_seconds: 100.0, start_temp_c: None };
+    let estimated = estimate(&plan, &inventory, Some(&cooldown));
+    assert_eq!((estimated.seconds, estimated.longest_seconds), (18.0, 212.0));
+    let by_pause = estimate(&plan, &inventory, Some(&Cooldown { max_seconds: 1.0, ..cooldown }));
+    assert_eq!(by_pause.longest_seconds, 22.0, "the pause of a device without a sensor is longer");
     let empty = Plan { sweep: String::new(), jobs: Vec::new(), skipped: Vec::new() };
-    assert_eq!(estimate(&empty, &inventory).seconds, 0.0);
+    assert_eq!(estimate(&empty, &inventory, None).seconds, 0.0);
 }
 
 #[test]
@@ -346,7 +354,7 @@ fn devices_that_share_are_estimated_one_after_the_other() {
     let seconds = |devices: Vec<Device>| {
         let jobs = devices.iter().zip([1.0, 2.0, 1.0, 0.5]).map(|(device, seconds)| job(&device.name, seconds));
         let plan = Plan { sweep: String::new(), jobs: jobs.collect(), skipped: Vec::new() };
-        let estimated = estimate(&plan, &Inventory { devices, host_target: None });
+        let estimated = estimate(&plan, &Inventory { devices, host_target: None }, None);
         (estimated.seconds, estimated.devices.len())
     };
     let bench = Some("bench-pc");
@@ -361,7 +369,7 @@ fn devices_that_share_are_estimated_one_after_the_other() {
     assert_eq!(seconds(one_by_one.to_vec()), (4.5, 4));
     // A device that no farm file has any more is nobody's to wait for.
     let plan = Plan { sweep: String::new(), jobs: vec![job("gone", 1.5)], skipped: Vec::new() };
-    assert_eq!(estimate(&plan, &Inventory { devices: Vec::new(), host_target: None }).seconds, 1.5);
+    assert_eq!(estimate(&plan, &Inventory { devices: Vec::new(), host_target: None }, None).seconds, 1.5);
 }
 
 fn any_pattern() -> impl Strategy<Value = CellPattern> {

@@ -137,6 +137,7 @@ impl DeviceState {
                 self.model = Some(name.clone());
                 Activity::Running("start")
             }
+            EventKind::RunCooling { .. } => Activity::Running("cool down"),
             EventKind::RunPhase { phase } => Activity::Running(phase.as_str()),
             EventKind::RunFinished { status, .. } => {
                 self.model = None;

@@ -2,12 +2,12 @@ use std::time::Duration;
 
 use super::grid::{Grid, GridColumn};
 use super::tensors::inputs_text;
-use crate::domain::{Inventory, Job, Plan};
+use crate::domain::{Cooldown, Inventory, Job, Plan};
 use crate::planner;
 use crate::wording::{duration_text, single_line};
 
 /// Columns, and whether they hold numbers.
-const COLUMNS: [(&str, bool); 11] = [
+const COLUMNS: [(&str, bool); 12] = [
     ("device", false),
     ("model", false),
     ("weights", false),
@@ -17,16 +17,18 @@ const COLUMNS: [(&str, bool); 11] = [
     ("batch", true),
     ("scenario", false),
     ("repeat", true),
+    ("position", true),
     ("job", false),
     ("time", true),
 ];
 
 /// The plan as a table: what runs, what doesn't and why, and how long it will take by the limits of its jobs: earlier
 /// runs are not looked at, so that the same plan gives the same bytes.
-pub fn plan_text(plan: &Plan, inventory: &Inventory) -> String {
+pub fn plan_text(plan: &Plan, inventory: &Inventory, cooldown: Option<&Cooldown>) -> String {
     let columns = COLUMNS.map(|(name, is_number)| GridColumn { name: name.to_owned(), is_number });
     let row = |job: &Job| {
         let mut cells = axes(job);
+        cells.push(job.position.map_or_else(String::new, |position| position.to_string()));
         cells.extend([job.id.to_string(), time(planner::job_seconds(job, None))]);
         cells
     };
@@ -42,13 +44,16 @@ pub fn plan_text(plan: &Plan, inventory: &Inventory) -> String {
     text.push_str(&accuracy(plan));
     text.push_str(&short_of_time(plan));
     if !plan.jobs.is_empty() {
-        let estimate = planner::estimate(plan, inventory);
+        let estimate = planner::estimate(plan, inventory, cooldown);
         let longest = estimate.devices.iter().map(|device| device.seconds).fold(0.0, f64::max);
         let how = match estimate.seconds > longest {
             true => "devices one after the other where they share a machine or the places of a farm",
             false => "devices in parallel",
         };
-        let about = time(estimate.seconds);
+        let mut about = time(estimate.seconds);
+        if estimate.longest_seconds > estimate.seconds {
+            about.push_str(&format!(" to {}, as long as devices cool down", time(estimate.longest_seconds)));
+        }
         text.push_str(&format!("\nestimated time: {about}, {how}; by the limits of the jobs, not by earlier runs\n"));
     }
     text

@@ -207,7 +207,8 @@ fn numbers_in_names_are_read_as_numbers() {
 
 #[test]
 fn plan_as_text() {
-    let mut other = sample::job("board-2", "resnet50");
+    let first = crate::domain::Job { position: Some(1), ..sample::job("board-1", "mobilenet_v2") };
+    let mut other = crate::domain::Job { position: Some(1), ..sample::job("board-2", "resnet50") };
     other.id = crate::domain::JobId("ffee".into());
     let plan = crate::domain::Plan {
         sweep: "all".into(),
@@ -216,15 +217,18 @@ fn plan_as_text() {
             kind: crate::domain::FailureKind::ArtifactUnavailable,
             reason: "no weights\nhere".into(),
         }],
-        jobs: vec![sample::job("board-1", "mobilenet_v2"), other],
+        jobs: vec![first, other],
     };
     let inventory = |exclusive: Option<&str>| {
         let device = |name| crate::domain::Device { exclusive: exclusive.map(str::to_owned), ..sample::device(name) };
         crate::domain::Inventory { devices: vec![device("board-1"), device("board-2")], host_target: None }
     };
-    let text = plan_text(&plan, &inventory(Some("bench-pc")));
+    let text = plan_text(&plan, &inventory(Some("bench-pc")), None);
     assert!(text.contains("estimated time: 5.2s, devices one after the other where they share a machine"), "{text}");
-    let text = plan_text(&plan, &inventory(None));
+    let cooldown = crate::domain::Cooldown { pause_seconds: 1.0, ..crate::domain::Cooldown::default() };
+    let text = plan_text(&plan, &inventory(None), Some(&cooldown));
+    assert!(text.contains("estimated time: 2.6s to 2m02s, as long as devices cool down, devices in"), "{text}");
+    let text = plan_text(&plan, &inventory(None), None);
     insta::assert_snapshot!(text);
 }
 
@@ -373,16 +377,22 @@ fn steps(from: usize) -> Vec<u64> {
     (0..100).map(latency).collect()
 }
 
-/// A row's cells of how sure it is: the last ones of the table.
+/// The columns of how sure a row is.
+fn trust_columns() -> &'static [Column] {
+    let first = COLUMNS.iter().position(|column| column.name == "p50_low_ms").unwrap();
+    &COLUMNS[first..first + 7]
+}
+
+/// A row's cells of how sure it is.
 fn trust_cells(record: &Record) -> Vec<Cell> {
     let (sweep, outputs, records) = (sample::sweep(), HashMap::new(), [record.clone()]);
     let input = ReportInput::new(&sweep, &records, &outputs);
-    COLUMNS[COLUMNS.len() - 7..].iter().map(|column| (column.value)(&input.rows()[0])).collect()
+    trust_columns().iter().map(|column| (column.value)(&input.rows()[0])).collect()
 }
 
 #[test]
 fn rows_say_how_sure_they_are() {
-    let names: Vec<_> = COLUMNS[COLUMNS.len() - 7..].iter().map(|column| column.name).collect();
+    let names: Vec<_> = trust_columns().iter().map(|column| column.name).collect();
     assert_eq!(names[..3], ["p50_low_ms", "p50_high_ms", "effective_samples"]);
     assert_eq!(names[3..], ["drift_percent_per_minute", "outliers", "verdict", "verdict_reason"]);
     let mut record = sample::record("board-1", "tiny");

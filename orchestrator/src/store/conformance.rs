@@ -16,9 +16,9 @@ use super::{
 };
 use crate::domain::{
     CheckFigures, CheckVerdict, DeviceChange, DeviceCheck, DeviceIdentity, DeviceLock, DeviceState, DueTime, Event,
-    EventKind, Failure, FailureKind, Job, JobId, JobState, Measurement, Plan, Record, RunId, RunState, RunStatus,
-    SchedulePause, Setting, Skipped, StartState, Submission, SweepDefinition, SweepId, SweepRow, SweepState, Unfit,
-    sample,
+    EventKind, Failure, FailureKind, IdleTemperature, Job, JobId, JobState, Measurement, Plan, Record, RunId, RunState,
+    RunStatus, SchedulePause, Setting, Skipped, StartState, Submission, SweepDefinition, SweepId, SweepRow, SweepState,
+    Unfit, sample,
 };
 
 pub type Open = Arc<dyn Fn() -> Arc<dyn Store> + Send + Sync>;
@@ -30,7 +30,7 @@ macro_rules! store_conformance {
             sweep_is_there_once, claims_in_the_order_of_the_plan, a_run_under_way_is_not_claimed_again,
             a_lost_lease_moves_on_and_the_late_result_is_refused, a_lease_that_nobody_took_still_counts,
             leases_are_prolonged_together, a_gone_holders_leases_run_out, one_record_a_job, jobs_that_wait_get_records,
-            given_back_runs_are_tried_again_after_their_pause, a_job_moves_to_another_device,
+            given_back_runs_are_tried_again_after_their_pause, jobs_are_claimed_by_their_position, a_job_moves_to_another_device,
             records_come_in_the_order_of_the_plan, sweep_finishes_with_its_last_record, a_cancelled_sweep_ends_so,
             sweeps_that_are_long_over_are_told_apart,
             one_process_at_a_time_has_a_sweep, one_process_at_a_time_has_a_device, a_runner_is_pinned_once,
@@ -40,7 +40,7 @@ macro_rules! store_conformance {
             a_schedule_is_paused_by_one_until_it_is_resumed, new_events_are_those_of_everything,
             a_lock_keeps_claims_off_until_it_ends, what_was_last_heard_of_a_device_is_kept,
             a_sweep_and_its_skipped_cells_are_handed_over_at_once, a_sweep_is_handed_over_and_taken_back,
-            the_past_of_devices_is_told,
+            the_past_of_devices_is_told, the_coolest_of_each_day_is_kept_of_a_device,
             a_sweep_leaves_whole_or_not_at_all,
             a_late_result_takes_the_place_of_a_skipped_job_once, old_events_leave_and_those_of_what_stays_do_not,
             what_nobody_was_told_of_is_news_once,
@@ -104,6 +104,7 @@ pub fn record(sweep: &SweepId, job: &Job, run: Option<(&RunId, u32)>, status: Ru
         transport: "local".to_owned(),
         device: None,
         condition: None,
+        cooldown: None,
         status,
         failure,
         measurement: Measurement { samples_ns: vec![1_000_000, u64::MAX, 3], ..Measurement::default() },
@@ -278,6 +279,29 @@ pub fn jobs_that_wait_get_records(open: &Open) {
     assert!(matches!(store.add_record(&strange), Err(StoreError::UnknownSweep { .. })));
     let counts = SweepCounts { jobs: 2, open: 0, ok: 1, failed: 0, skipped: 0, cancelled: 1 };
     assert_eq!(open().counts(&row.id).unwrap(), counts);
+}
+
+pub fn jobs_are_claimed_by_their_position(open: &Open) {
+    let store = open();
+    let (row, mut plan) = sweep(&*store, "listed", &["a"], 3);
+    let claimed = |row: &SweepRow, device: &str, times: i64| {
+        let runs = (0..times).map(|time| claim(&*open(), row, device, "host", time));
+        runs.map(|run| run.job).collect::<Vec<_>>()
+    };
+    assert_eq!(claimed(&row, "a", 3), plan.jobs, "an older version's, without positions");
+    let shuffled = SweepRow { id: SweepId("20270115-080000-shuffled-7f3a".into()), ..row };
+    for (job, position) in plan.jobs.iter_mut().zip([3, 1, 2]) {
+        job.position = Some(position);
+    }
+    store.create_sweep(&NewSweep::new(&shuffled, &definition(), &plan)).unwrap();
+    assert_eq!(store.jobs(&shuffled.id).unwrap(), plan.jobs, "listed as before");
+    let first = claim(&*store, &shuffled, "a", "host", 0);
+    let (failure, not_before) = (lost(), at(0));
+    let given = Requeue { run_id: &first.run_id, epoch: first.epoch, failure: &failure, counts: true, not_before };
+    store.requeue(&given, at(0)).unwrap();
+    // One that is tried again has its place again, whoever goes on.
+    let expected = [1, 2, 0].map(|index| plan.jobs[index].clone());
+    assert_eq!(claimed(&shuffled, "a", 3), expected);
 }
 
 pub fn given_back_runs_are_tried_again_after_their_pause(open: &Open) {
@@ -1014,6 +1038,25 @@ pub fn the_checks_of_a_device_are_its_own(open: &Open) {
     assert_eq!(checks[2].check.figures, CheckFigures::default(), "it failed before anything was measured");
     assert_eq!(open().device_checks("a", 2).unwrap(), checks[1..], "the newest ones");
     assert_eq!(open().device_checks("c", 9).unwrap(), []);
+}
+
+pub fn the_coolest_of_each_day_is_kept_of_a_device(open: &Open) {
+    const DAY: i64 = 24 * 60 * 60;
+    let store = open();
+    let idle = |seconds, celsius| IdleTemperature { at: at(seconds), sensor: format!("cpu {celsius}"), celsius };
+    let seen = [(0, 45.5), (60, 43.0), (120, 43.5), (DAY, 41.0), (2 * DAY, 60.25), (2 * DAY + 1, 60.0)];
+    for (seconds, celsius) in seen {
+        store.note_idle_temperature("a", &idle(seconds, celsius)).unwrap();
+    }
+    store.note_idle_temperature("b", &idle(0, 30.0)).unwrap();
+    let since = |seconds| open().idle_temperatures("a", at(seconds)).unwrap();
+    assert_eq!(since(0), [idle(60, 43.0), idle(DAY, 41.0), idle(2 * DAY + 1, 60.0)]);
+    assert_eq!(since(61), [idle(DAY, 41.0), idle(2 * DAY + 1, 60.0)]);
+    assert_eq!((since(3 * DAY), open().idle_temperatures("c", at(0)).unwrap()), (vec![], vec![]));
+    // What is a month old leaves.
+    store.note_idle_temperature("a", &idle(33 * DAY, 44.0)).unwrap();
+    assert_eq!(since(0), [idle(2 * DAY + 1, 60.0), idle(33 * DAY, 44.0)]);
+    assert_eq!(open().idle_temperatures("b", at(0)).unwrap(), [idle(0, 30.0)]);
 }
 
 pub fn checks_that_found_devices_unfit_are_news_once(open: &Open) {

@@ -1,7 +1,7 @@
 use jiff::Timestamp;
 
 use super::StoreError;
-use crate::domain::{Event, FailureKind, PastCheck};
+use crate::domain::{Event, FailureKind, IdleTemperature, PastCheck};
 
 /// How an attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +41,18 @@ pub trait HistoryStore {
     /// # Errors
     /// When the store can't be read.
     fn availability_events(&self, since: Timestamp) -> Result<Vec<Event>, StoreError>;
+
+    /// Notes how cool a device was before a run, if it was the coolest of its day. Days of more than a month ago leave.
+    ///
+    /// # Errors
+    /// When the store can't be written.
+    fn note_idle_temperature(&self, device: &str, idle: &IdleTemperature) -> Result<(), StoreError>;
+
+    /// How cool a device was at its coolest on each day since this time, oldest first.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn idle_temperatures(&self, device: &str, since: Timestamp) -> Result<Vec<IdleTemperature>, StoreError>;
 
     /// The newest checks of a device, oldest first, at most `limit`.
     ///

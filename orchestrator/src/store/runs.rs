@@ -96,8 +96,8 @@ pub struct Requeue<'a> {
 /// Runs and the records they end in. Every write about a run carries the epoch of its lease; a stale one is refused,
 /// and kept as an event.
 pub trait RunStore {
-    /// Claims the next job of a device, in the order of the plan, in one transaction: one that waits, and whose pause
-    /// is over; none while a person keeps the device locked, or a sweep that goes before this one waits for it. The
+    /// Claims the next job of a device, by its `position` in the plan, in one transaction: one that waits, and whose
+    /// pause is over; none while a person keeps the device locked, or a sweep that goes before this one waits for it. The
     /// run's identifier is made from sweep, job and attempt.
     ///
     /// # Errors

@@ -63,6 +63,7 @@ pub fn event_sentence(event: &Event) -> Option<String> {
         | EventKind::RunRequeued { .. }
         | EventKind::RunLeft { .. }
         | EventKind::RunCollected { .. }
+        | EventKind::RunCooling { .. }
         | EventKind::RunPhase { .. }
         | EventKind::RunFinished { .. }
         | EventKind::JobMoved { .. }
@@ -161,6 +162,9 @@ fn run_sentence(kind: &EventKind) -> Option<String> {
         EventKind::RunCollected { name, of_sweep } => {
             format!("collected {name} of sweep {of_sweep}, which had ended while the device was away")
         }
+        EventKind::RunCooling { celsius, goal_c, thermal_status, longest_ns } => {
+            cooling(*celsius, *goal_c, *thermal_status, time(*longest_ns))
+        }
         EventKind::RunPhase { phase } => format!("run: {phase}"),
         EventKind::RunFinished { name, status, p50_ns, failure } => {
             let p50 = p50_ns.map_or_else(String::new, |p50_ns| format!(", p50 {}", latency_text(p50_ns)));
@@ -193,6 +197,27 @@ fn upkeep_sentence(kind: &EventKind) -> Option<String> {
         EventKind::DeviceEdited { by, what } => format!("{what} by {by}"),
         _ => return None,
     })
+}
+
+/// What a device is given before a run.
+pub(crate) fn cooling(
+    celsius: Option<f64>,
+    goal_c: Option<f64>,
+    thermal_status: Option<u32>,
+    longest: String,
+) -> String {
+    let status = thermal_status.map(|status| format!("Android's thermal status is {status}, not 0 (none)"));
+    let heat = match (celsius, goal_c) {
+        (Some(celsius), Some(goal_c)) if celsius > goal_c => Some(format!("{celsius:.1} °C, to be {goal_c:.1} °C")),
+        (Some(celsius), Some(_)) => Some(format!("{celsius:.1} °C")),
+        (Some(celsius), None) => Some(format!("{celsius:.1} °C, until it cools no further")),
+        (None, _) => None,
+    };
+    let known: Vec<String> = [heat, status].into_iter().flatten().collect();
+    if known.is_empty() {
+        return format!("pausing for {longest}: it tells no temperature");
+    }
+    format!("cooling down for at most {longest}: {}", known.join("; "))
 }
 
 fn stop_requested(times: u32) -> &'static str {

@@ -8,8 +8,8 @@ use std::time::Duration;
 use farmctl::domain::sha256_hex;
 use farmctl::transport::ErrorKind;
 use farmctl_protocol::{
-    BackendInfo, Cpu, Hello, Message, Output, PROTOCOL_VERSION, PartialFile, Phase, Precision, RunInfo, RunRequest,
-    RunnerFailure, RunnerFailureKind, StoreFile, StoreStatus, StoreTrim, exit,
+    BackendInfo, Cpu, DeviceRest, Hello, Message, Output, PROTOCOL_VERSION, PartialFile, Phase, Precision, RunInfo,
+    RunRequest, RunnerFailure, RunnerFailureKind, StoreFile, StoreStatus, StoreTrim, Temperature, exit,
 };
 use tokio::time::Instant;
 
@@ -204,12 +204,21 @@ impl SimDevice {
         let words: Vec<&str> = words.iter().copied().take_while(|word| *word != "--workdir").collect();
         match words.as_slice() {
             ["hello"] => CommandOutput::json(&self.hello(path.trim_start_matches("bin/"))),
+            ["rest"] => CommandOutput::json(&self.rest()),
             ["cancel", "--run", run] => self.cancel(run),
             ["runs", "remove", runs @ ..] => self.remove(runs),
             ["store", "commit", sha256, size] => self.commit(sha256, size.parse().unwrap()),
             ["store", "trim", "--free-bytes", _, _] => CommandOutput::json(&StoreTrim::default()),
             other => CommandOutput::failed(2, format!("unknown command {other:?}")),
         }
+    }
+
+    /// A run makes it hot; half of that is gone each five seconds.
+    fn rest(&self) -> DeviceRest {
+        let (now, state) = (Instant::now(), self.state());
+        let heat = |run: &SimRun| 40.0 * 0.5_f64.powf(now.saturating_duration_since(run.ends_at).as_secs_f64() / 5.0);
+        let celsius = 35.0 + state.runs.values().map(heat).fold(0.0, f64::max);
+        DeviceRest { hottest: Some(Temperature { sensor: "cpu".to_owned(), celsius }), ..DeviceRest::default() }
     }
 
     fn commit(&self, sha256: &str, size_bytes: u64) -> CommandOutput {

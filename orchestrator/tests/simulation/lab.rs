@@ -9,10 +9,10 @@ use async_trait::async_trait;
 use farmctl::agent::{Agent, AgentMode, Assignment, LabelFiles, OutputFiles, SweepFiles, SweepRules};
 use farmctl::device::{EngineProgram, EngineProvider, RunnerFile, RunnerProvider};
 use farmctl::domain::{
-    ArtifactRef, Backend, Catalog, CatalogModel, Device, DeviceFacts, DeviceSelector, Event, Failure, Inventory, Job,
-    Layout, Limits, OnFailure, Plan, Precision, RetryPolicy, Scenario, SshEndpoint, Sweep, SweepDefinition, SweepId,
-    SweepRow, SweepState, Tag, ThreadCount, Timeouts, TransportConfig, WeightsFile, WeightsKind, WeightsSource,
-    sha256_hex,
+    ArtifactRef, Backend, Catalog, CatalogModel, Cooldown, Device, DeviceFacts, DeviceSelector, Event, Failure,
+    Inventory, Job, Layout, Limits, OnFailure, Order, Plan, Precision, RetryPolicy, Scenario, SshEndpoint, Sweep,
+    SweepDefinition, SweepId, SweepRow, SweepState, Tag, ThreadCount, Timeouts, TransportConfig, WeightsFile,
+    WeightsKind, WeightsSource, sha256_hex,
 };
 use farmctl::lease::{Clock, LeaseError, LeaseKeeper};
 use farmctl::planner;
@@ -328,6 +328,7 @@ fn sweep(name: &str, models: Vec<String>, retry: RetryPolicy) -> Sweep {
         batches: vec![1],
         scenarios: vec![Scenario::SingleStream],
         repeats: 1,
+        order: Order::Shuffled,
         include: vec![],
         exclude: vec![],
         limits: Limits {
@@ -348,6 +349,7 @@ fn sweep(name: &str, models: Vec<String>, retry: RetryPolicy) -> Sweep {
             reconnect_seconds: 30.0,
             collect_seconds: 20.0,
         },
+        cooldown: Some(Cooldown { start_temp_c: Some(45.0), max_seconds: 8.0, ..Cooldown::default() }),
         on_failure: OnFailure::Continue,
         retry,
         seed: 1,

@@ -269,7 +269,7 @@ fn a_phone_that_booted_anew_is_set_up_again() {
     let lab = Lab::new();
     lab.write("farms/lab.yaml", &farm(&[phone_device("phone", &server, phone.address())]));
     let slow = lasting(2);
-    lab.write("configs/slow.yaml", &format!("{slow}threads: [1, all]\n"));
+    lab.write("configs/slow.yaml", &format!("{slow}threads: [1, all]\norder: listed\n"));
     let mut running = lab.start(&["configs/slow.yaml"]);
     running.wait_for("run_phase", Some("measure"));
     phone.reboot().unwrap();

@@ -168,7 +168,7 @@ fn a_file_that_changed_since_the_plan_is_not_the_devices_fault() {
         ),
     );
     let sweep = lasting(3).replace("[squeezenet1_0]", "[squeezenet1_0, mine]");
-    lab.write("configs/mine.yaml", &format!("{sweep}weights: [synthetic, trained]\n"));
+    lab.write("configs/mine.yaml", &format!("{sweep}weights: [synthetic, trained]\norder: listed\n"));
     let mut running = lab.start(&["configs/mine.yaml"]);
     running.wait_for("run_phase", Some("measure"));
     // While the first network is measured, the second one gets its next training.
@@ -211,7 +211,7 @@ fn stop_sweep_leaves_the_rest_as_skipped_rows() {
     let lab = Lab::new();
     lab.write("farms/lab.yaml", &farm(&[ssh_device("board", &board, board.port)]));
     // More threads than there are processors can't be had; what follows is not tried.
-    lab.write("configs/stop.yaml", &format!("{QUICK}threads: [99, 1]\non_failure: stop_sweep\n"));
+    lab.write("configs/stop.yaml", &format!("{QUICK}threads: [99, 1]\norder: listed\non_failure: stop_sweep\n"));
     lab.sweep(&["configs/stop.yaml"]).expect_code(6);
     let statuses: Vec<String> = lab.rows().iter().map(|row| row["status"].clone()).collect();
     assert_eq!(statuses, ["failed", "skipped"]);

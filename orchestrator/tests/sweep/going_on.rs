@@ -90,7 +90,7 @@ fn a_run_that_vanished_while_its_host_was_dead_is_a_failed_attempt() {
 fn a_sweep_that_was_interrupted_is_mentioned_gone_on_with_and_what_failed_is_run_again() {
     let lab = lab_of(&[local_device()]);
     // Nothing has so many processors: a fault of whoever asks for it.
-    let threads = "threads: [1, 99]\n";
+    let threads = "threads: [1, 99]\norder: listed\n";
     lab.write("configs/all.yaml", &format!("{}{threads}", slow()));
     let mut running = lab.start(&["configs/all.yaml"]);
     let first = running.wait_for("run_phase", Some("measure"));
@@ -146,7 +146,7 @@ fn a_cancelled_sweep_ends_its_runs_on_the_devices_and_keeps_what_is_there() {
     let workdirs = [Workdir::on_host(&lab), Workdir::on_board(&board)];
     // A job that fails at once, then an endless one, then one that never starts.
     let endless = lasting(50);
-    lab.write("configs/endless.yaml", &format!("{endless}threads: [99, 1, all]\n"));
+    lab.write("configs/endless.yaml", &format!("{endless}threads: [99, 1, all]\norder: listed\n"));
     for is_killed in [true, false] {
         let mut running = lab.start(&["configs/endless.yaml"]);
         for _ in &workdirs {

@@ -12,6 +12,7 @@ mod check;
 mod crash;
 mod daemon;
 mod engines;
+mod fair;
 mod faults;
 mod going_on;
 mod handed_over;

@@ -275,7 +275,7 @@ fn a_push_that_stands_still_can_be_ended() {
 #[test]
 fn a_board_that_boots_anew_has_lost_its_run_and_does_it_again() {
     let bench = Bench::with_boards();
-    bench.lab.write(During::Run.config(), &format!("{}threads: [1, all]\n", lasting(3)));
+    bench.lab.write(During::Run.config(), &format!("{}threads: [1, all]\norder: listed\n", lasting(3)));
     let running = bench.start(During::Run);
     let Machine::Board(board) = &bench.struck else { unreachable!() };
     board.reboot().unwrap();

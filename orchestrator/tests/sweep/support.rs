@@ -163,10 +163,17 @@ impl Lab {
 
     /// Starts a sweep, to do something while it runs.
     pub fn start(&self, words: &[&str]) -> Running {
+        self.start_with(words, &[])
+    }
+
+    /// The same, with these in its environment.
+    pub fn start_with(&self, words: &[&str], environment: &[(&str, &Path)]) -> Running {
         let words = [&["--format", "json", "sweep"], words].concat();
         let stderr_path = self.path("stderr");
         let stderr = File::create(&stderr_path).unwrap();
-        let mut child = self.command(&words).stdout(Stdio::piped()).stderr(stderr).spawn().unwrap();
+        let mut command = self.command(&words);
+        command.envs(environment.iter().copied());
+        let mut child = command.stdout(Stdio::piped()).stderr(stderr).spawn().unwrap();
         let (sender, lines) = sync_channel(1024);
         let stdout = child.stdout.take().unwrap();
         std::thread::spawn(move || {

@@ -45,6 +45,7 @@ impl Lab {
             let reason = &first.reason;
             return Err(LabError::nothing(format!("no job of sweep {} can be run again: {reason}", earlier.id)));
         }
+        planner::renumber(&mut plan.jobs);
         let definition = SweepDefinition { retry_of: Some(earlier.id), due: None, ordered: None, ..definition };
         Ok(PlannedSweep { inventory: self.inventory()?, catalog, definition, plan })
     }

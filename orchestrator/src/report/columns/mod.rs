@@ -5,6 +5,7 @@
 mod accuracy;
 mod cell;
 mod conditions;
+mod fair;
 mod job;
 mod origin;
 mod outcome;
@@ -74,6 +75,7 @@ const PARTS: &[&[Column]] = &[
     tensors::TENSORS,
     watched::WATCHED,
     trust::TRUST,
+    fair::FAIR,
 ];
 
 const fn count(parts: &[&[Column]]) -> usize {

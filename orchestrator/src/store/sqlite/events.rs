@@ -14,7 +14,7 @@ const NOTABLE: &str = "
     WHERE device = ?3 AND sequence < ?1 AND device IS NOT NULL
       AND NOT (event ->> '$.event' IN ('device_connecting', 'device_waiting', 'device_changed', 'device_restored',
                                        'device_cleaned', 'push_started', 'push_progress', 'push_finished',
-                                       'run_started', 'run_phase')
+                                       'run_started', 'run_phase', 'run_cooling')
                OR event ->> '$.event' = 'run_finished' AND event ->> '$.status' IN ('ok', 'skipped', 'cancelled'))
     ORDER BY sequence DESC LIMIT ?2";
 

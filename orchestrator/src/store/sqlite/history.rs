@@ -1,8 +1,8 @@
 use jiff::Timestamp;
-use rusqlite::{Row, params};
+use rusqlite::{Row, named_params, params};
 
 use super::{SqliteStore, corrupt, from_json, nanoseconds, timestamp};
-use crate::domain::{Event, EventKind, FailureKind, PastCheck, RunStatus};
+use crate::domain::{Event, EventKind, FailureKind, IdleTemperature, PastCheck, RunStatus};
 use crate::store::{AttemptEnd, HistoryStore, PastAttempt, StoreError};
 
 /// Why it failed is the record's to say, or that of the attempt that was given back; not where its host gave it up.
@@ -32,6 +32,19 @@ const CHECKS: &str = "
     SELECT event FROM events WHERE device = ?1 AND event ->> '$.event' = 'device_checked'
     ORDER BY sequence DESC LIMIT ?2";
 
+const NOTE_IDLE: &str = "
+    INSERT INTO idle_temperatures (device, day, at_ns, sensor, celsius)
+    VALUES (:device, :day, :at_ns, :sensor, :celsius)
+    ON CONFLICT (device, day) DO UPDATE SET at_ns = :at_ns, sensor = :sensor, celsius = :celsius
+        WHERE :celsius < celsius";
+
+const IDLE: &str = "
+    SELECT at_ns, sensor, celsius FROM idle_temperatures WHERE device = ?1 AND day >= ?2 AND at_ns >= ?3 ORDER BY day";
+
+const DAY_SECONDS: i64 = 24 * 60 * 60;
+/// Days that are kept of each device.
+const IDLE_DAYS: i64 = 31;
+
 impl HistoryStore for SqliteStore {
     fn attempt_history(&self, since: Timestamp) -> Result<Vec<PastAttempt>, StoreError> {
         let rows = self.query("list attempts", ATTEMPTS, [nanoseconds(since)], AttemptRow::read)?;
@@ -42,6 +55,30 @@ impl HistoryStore for SqliteStore {
         let events =
             self.query("list events of devices", AVAILABILITY, [nanoseconds(since)], |row| row.get::<_, String>(0))?;
         events.iter().map(|json| from_json("an event", json)).collect()
+    }
+
+    fn note_idle_temperature(&self, device: &str, idle: &IdleTemperature) -> Result<(), StoreError> {
+        let day = day(idle.at);
+        self.transaction("note how cool a device is", |transaction| {
+            transaction.prepare_cached(NOTE_IDLE)?.execute(named_params! {
+                ":device": device, ":day": day, ":at_ns": nanoseconds(idle.at), ":sensor": idle.sensor,
+                ":celsius": idle.celsius,
+            })?;
+            let sql = "DELETE FROM idle_temperatures WHERE device = ?1 AND day < ?2";
+            transaction.prepare_cached(sql)?.execute(params![device, day - IDLE_DAYS]).map(drop)
+        })
+    }
+
+    fn idle_temperatures(&self, device: &str, since: Timestamp) -> Result<Vec<IdleTemperature>, StoreError> {
+        let parameters = params![device, day(since), nanoseconds(since)];
+        let rows = self.query("list how cool a device was", IDLE, parameters, |row| {
+            Ok((row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?))
+        })?;
+        let idle = rows.into_iter().map(|(at_ns, sensor, celsius)| {
+            let at = timestamp(at_ns)?;
+            Ok(IdleTemperature { at, sensor, celsius })
+        });
+        idle.collect()
     }
 
     fn device_checks(&self, device: &str, limit: u32) -> Result<Vec<PastCheck>, StoreError> {
@@ -55,6 +92,11 @@ impl HistoryStore for SqliteStore {
         });
         checks.collect()
     }
+}
+
+/// The day in UTC, since 1970.
+fn day(at: Timestamp) -> i64 {
+    at.as_second().div_euclid(DAY_SECONDS)
 }
 
 /// An attempt as the database has it.

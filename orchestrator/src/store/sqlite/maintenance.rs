@@ -32,6 +32,7 @@ pub(super) const TABLES: &[(&str, &[&str])] = &[
     ("device_changes", &[]),
     ("device_locks", &[]),
     ("device_wants", &[]),
+    ("idle_temperatures", &[]),
     ("sightings", &[]),
     ("schedules", &[]),
     ("schedule_starts", &[]),

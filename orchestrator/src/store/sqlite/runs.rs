@@ -23,7 +23,7 @@ const NEXT_JOB: &str = "
     WHERE sweep_id = :sweep AND device = :device AND position = (
         SELECT position FROM jobs
         WHERE sweep_id = :sweep AND device = :device AND state <> 'recorded' AND state = 'waiting'
-        ORDER BY max(not_before_ns, :now_ns), position LIMIT 1)";
+        ORDER BY max(not_before_ns, :now_ns), turn, position LIMIT 1)";
 
 /// What the attempts of a job were: the highest number and epoch, and how many failed.
 const ATTEMPTS_SO_FAR: &str = "

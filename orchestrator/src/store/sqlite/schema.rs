@@ -19,6 +19,8 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("011_clock.sql"),
     include_str!("012_late_results.sql"),
     include_str!("013_history.sql"),
+    include_str!("014_order.sql"),
+    include_str!("015_heat.sql"),
 ];
 
 /// The version this program writes.

@@ -18,8 +18,8 @@ const PRIORITY_OF_SCHEDULES: i64 = 0;
 const PRIORITY_OF_PEOPLE: i64 = 1;
 
 const ADD_JOB: &str = "
-    INSERT INTO jobs (sweep_id, job_id, position, device, run_prefix, job, state)
-    VALUES (:sweep, :job_id, :position, :device, :prefix, :job, :state)
+    INSERT INTO jobs (sweep_id, job_id, position, turn, device, run_prefix, job, state)
+    VALUES (:sweep, :job_id, :position, :turn, :device, :prefix, :job, :state)
     ON CONFLICT DO NOTHING";
 
 const STEP: &str = "UPDATE sweeps SET state = :to WHERE id = :sweep AND state = :from";
@@ -267,6 +267,8 @@ pub(super) fn add_job(
 ) -> rusqlite::Result<bool> {
     let added = transaction.prepare_cached(ADD_JOB)?.execute(named_params! {
         ":sweep": sweep.0, ":job_id": job.id.0, ":position": position, ":device": job.device,
+        // One that moved here comes behind those that were planned.
+        ":turn": job.position.unwrap_or(u32::MAX),
         ":prefix": run_id::prefix(sweep, &job.id), ":job": json, ":state": JobState::Waiting.as_str(),
     })?;
     Ok(added == 1)

@@ -1,0 +1,64 @@
+//! What a run was given before it began: its place in the order, and time to cool down.
+
+use super::{Column, ColumnKind};
+
+/// What is given so that heat favours no cell.
+pub(super) const FAIR: &[Column] = &[
+    Column {
+        name: "position",
+        kind: ColumnKind::Integer,
+        unit: "",
+        description: "Place of the run in the order in which its device did those of the sweep, from 1: a run that is \
+            tried again may come later. Empty where it was never to run, or moved here from another device.",
+        value: |row| row.record.job.position.into(),
+    },
+    Column {
+        name: "cooldown_s",
+        kind: ColumnKind::Number,
+        unit: "s",
+        description: "How long the device was given to cool down before the run; empty where the sweep has no \
+            `cooldown`.",
+        value: |row| row.record.cooldown.map(|it| it.waited_ns as f64 / 1e9).into(),
+    },
+    Column {
+        name: "cooldown_reached",
+        kind: ColumnKind::Word,
+        unit: "",
+        description: "Whether it was as cool then as it was to be: yes, no (the longest wait was over, or it cooled \
+            no further), or unknown (it tells no temperature, or nobody knows yet how cool it is at rest).",
+        value: |row| row.record.cooldown.map(|it| it.reached.as_str()).into(),
+    },
+    Column {
+        name: "cooldown_goal_c",
+        kind: ColumnKind::Number,
+        unit: "°C",
+        description: "How cool it was to be: `start_temp_c`, or 1.5 °C above what the device is at rest.",
+        value: |row| row.record.cooldown.and_then(|it| it.goal_c).into(),
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use crate::domain::{CooledDown, Reached, Record, sample};
+    use crate::report::columns::{Cell, Row};
+
+    use super::*;
+
+    fn cells(record: &Record) -> Vec<Cell> {
+        let row = Row { sweep: &sample::sweep(), record, statistics: None, certainty: None, output_error: None };
+        FAIR.iter().map(|column| (column.value)(&row)).collect()
+    }
+
+    #[test]
+    fn a_row_says_what_its_run_was_given() {
+        let mut record = sample::record("board-1", "tiny");
+        assert_eq!(cells(&record), [Cell::Empty, Cell::Empty, Cell::Empty, Cell::Empty], "of an older version");
+        record.job.position = Some(7);
+        let (waited_ns, reached) = (12_500_000_000, Reached::No);
+        record.cooldown = Some(CooledDown { waited_ns, reached, goal_c: Some(43.5) });
+        let expected = [7u32.into(), 12.5.into(), "no".into(), 43.5.into()];
+        assert_eq!(cells(&record), expected);
+        let text = serde_json::to_string(&record).expect("serialises");
+        assert_eq!(serde_json::from_str::<Record>(&text).expect("reads"), record);
+    }
+}

@@ -1,0 +1,183 @@
+//! Each run has a fair chance: the order is shuffled, and a hot device cools down before.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use testlab::Board;
+
+use super::support::{Lab, Outcome, QUICK, Running, farm, local_device, ssh_device};
+
+/// A root of made-up sensors, which the runner on this host reads in place of the kernel's.
+struct Sensors(PathBuf);
+
+impl Sensors {
+    fn of(lab: &Lab) -> Sensors {
+        let root = lab.path("root");
+        std::fs::create_dir_all(&root).unwrap();
+        Sensors(root)
+    }
+
+    fn file(&self, path: &str, text: &str) {
+        let path = self.0.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        // At once, as the kernel has it: the runner never reads half a file.
+        let new = path.with_extension("new");
+        std::fs::write(&new, text).unwrap();
+        std::fs::rename(&new, &path).unwrap();
+    }
+
+    fn heat(&self, celsius: f64) {
+        self.file("sys/class/thermal/thermal_zone0/type", "cpu-thermal\n");
+        self.file("sys/class/thermal/thermal_zone0/temp", &format!("{:.0}\n", celsius * 1e3));
+    }
+
+    fn start(&self, lab: &Lab, words: &[&str]) -> Running {
+        lab.start_with(words, &[("DEVICE_RUNNER_ROOT", &self.0)])
+    }
+
+    fn sweep(&self, lab: &Lab, words: &[&str]) -> Outcome {
+        self.start(lab, words).finish()
+    }
+}
+
+fn lab(devices: &[String], cooldown: &str) -> Lab {
+    let lab = Lab::new();
+    lab.write("farms/lab.yaml", &farm(devices));
+    lab.write("configs/quick.yaml", &format!("{QUICK}{cooldown}\n"));
+    lab
+}
+
+fn cooldown(row: &HashMap<String, String>) -> (f64, &str, &str) {
+    (row["cooldown_s"].parse().unwrap(), &row["cooldown_reached"], &row["cooldown_goal_c"])
+}
+
+#[test]
+fn a_hot_device_cools_down_before_its_run_and_others_do_not_wait() {
+    let board = Board::start().unwrap();
+    let devices = [local_device(), ssh_device("board", &board, board.port)];
+    let lab = lab(&devices, "cooldown: { start_temp_c: 95, max_seconds: 3600, pause_seconds: 0 }");
+    let sensors = Sensors::of(&lab);
+    sensors.heat(120.0);
+    let mut running = sensors.start(&lab, &["configs/quick.yaml"]);
+    let (mut is_cooling, mut is_board_done) = (false, false);
+    while !is_cooling || !is_board_done {
+        let event = running.next_event(Duration::from_secs(300)).unwrap();
+        is_cooling |= event["event"] == "run_cooling" && event["celsius"] == 120.0 && event["goal_c"] == 95.0;
+        is_board_done |= event["event"] == "run_finished" && event["device"] == "board";
+        assert!(event["event"] != "run_finished" || event["device"] == "board", "{event:?}");
+    }
+    sensors.heat(44.5);
+    running.finish().expect_code(0);
+    let row = lab.row("this-host");
+    let (waited, reached, goal) = cooldown(&row);
+    assert!(waited > 0.0 && reached == "yes" && goal == "95", "{row:?}");
+    assert_eq!((row["temp_start_c"].as_str(), row["attempt"].as_str()), ("44.5", "1"));
+    // The board's own sensors are this host's, where it has some: cool enough for anybody who is at work.
+    assert!(!lab.row("board")["cooldown_reached"].is_empty());
+}
+
+#[test]
+fn a_wait_ends_with_its_limit_and_a_device_without_a_sensor_has_its_pause() {
+    let lab = lab(&[local_device()], "cooldown: { start_temp_c: 45, max_seconds: 1, pause_seconds: 2 }");
+    let sensors = Sensors::of(&lab);
+    let silent = sensors.sweep(&lab, &["configs/quick.yaml"]);
+    silent.expect_code(0);
+    let row = lab.row("this-host");
+    let (waited, reached, _) = cooldown(&row);
+    assert!((2.0..60.0).contains(&waited) && reached == "unknown", "{row:?}");
+    assert!(silent.named("run_cooling")[0]["celsius"].is_null(), "{:?}", silent.events);
+    sensors.heat(70.0);
+    sensors.sweep(&lab, &["configs/quick.yaml"]).expect_code(0);
+    let row = lab.row("this-host");
+    let (waited, reached, goal) = cooldown(&row);
+    assert!((1.0..60.0).contains(&waited) && reached == "no" && goal == "45", "{row:?}");
+    assert_eq!(row["temp_start_c"], "70");
+}
+
+#[test]
+fn a_device_is_to_be_as_cool_as_it_once_was() {
+    let lab = lab(&[local_device()], "cooldown: { max_seconds: 3600 }");
+    lab.write("configs/plain.yaml", QUICK);
+    let sensors = Sensors::of(&lab);
+    for celsius in [62.0, 40.0, 55.0] {
+        sensors.heat(celsius);
+        sensors.sweep(&lab, &["configs/plain.yaml"]).expect_code(0);
+    }
+    assert_eq!(lab.row("this-host")["cooldown_s"], "", "nobody asked for it");
+    let mut running = sensors.start(&lab, &["configs/quick.yaml"]);
+    assert_eq!(running.wait_for("run_cooling", None)["goal_c"], 41.5);
+    sensors.heat(41.5);
+    running.finish().expect_code(0);
+    let row = lab.row("this-host");
+    assert_eq!((row["cooldown_reached"].as_str(), row["cooldown_goal_c"].as_str()), ("yes", "41.5"), "{row:?}");
+}
+
+#[test]
+fn a_cool_down_is_stopped_at_once_and_waited_for_anew() {
+    let lab = lab(&[local_device()], "cooldown: { start_temp_c: 45, max_seconds: 3600 }");
+    let sensors = Sensors::of(&lab);
+    sensors.heat(70.0);
+    let mut running = sensors.start(&lab, &["configs/quick.yaml"]);
+    running.wait_for("run_cooling", None);
+    let asked = Instant::now();
+    running.interrupt();
+    running.finish().expect_code(130);
+    assert!(asked.elapsed() < Duration::from_secs(60));
+    // One that is killed has nobody who gives its run back.
+    let mut running = sensors.start(&lab, &["--resume"]);
+    running.wait_for("run_cooling", None);
+    running.kill();
+    let mut running = sensors.start(&lab, &["--resume"]);
+    running.wait_for("run_cooling", None);
+    sensors.heat(40.0);
+    running.finish().expect_code(0);
+    let row = lab.row("this-host");
+    assert_eq!((row["status"].as_str(), row["cooldown_reached"].as_str()), ("ok", "yes"), "{row:?}");
+}
+
+#[test]
+fn a_sweep_that_is_cancelled_ends_while_a_device_cools_down() {
+    let lab = lab(&[local_device()], "cooldown: { start_temp_c: 45, max_seconds: 3600 }");
+    let sensors = Sensors::of(&lab);
+    sensors.heat(70.0);
+    let mut running = sensors.start(&lab, &["configs/quick.yaml"]);
+    let cooling = running.wait_for("run_cooling", None);
+    let (code, _, stderr) = lab.run(&["cancel", cooling["sweep_id"].as_str().unwrap()]);
+    assert_eq!(code, 0, "{stderr}");
+    running.finish();
+    assert_eq!(lab.row("this-host")["status"], "cancelled");
+}
+
+/// Positions by what was measured, and what was begun in which order.
+fn order(lab: &Lab, ended: &Outcome) -> (Vec<String>, Vec<String>) {
+    let rows = lab.rows();
+    let place = |row: &HashMap<String, String>| row["position"].parse::<u32>().unwrap();
+    let mut by_position: Vec<&HashMap<String, String>> = rows.iter().collect();
+    by_position.sort_by_key(|row| place(row));
+    let planned = by_position.iter().map(|row| row["job_id"].clone()).collect();
+    let begun = ended.named("run_started").iter().map(|event| event["job_id"].as_str().unwrap().to_owned()).collect();
+    (planned, begun)
+}
+
+#[test]
+fn jobs_are_run_in_their_order_and_rows_stay_as_listed() {
+    let lab = lab(&[local_device()], "batch: [1, 2, 3, 4, 5]\nrepeats: 2");
+    let ended = lab.sweep(&["configs/quick.yaml"]);
+    ended.expect_code(0);
+    let (planned, begun) = order(&lab, &ended);
+    assert_eq!(planned, begun);
+    let rows = lab.rows();
+    let batches: Vec<&str> = rows.iter().map(|row| row["batch"].as_str()).collect();
+    assert_eq!(batches, ["1", "2", "3", "4", "5", "1", "2", "3", "4", "5"]);
+    let positions: Vec<u32> = rows.iter().map(|row| row["position"].parse().unwrap()).collect();
+    assert!(positions != (1..=10).collect::<Vec<_>>(), "shuffled: {positions:?}");
+    assert!(positions[..5].iter().all(|place| *place <= 5), "the first repeat before the second: {positions:?}");
+    lab.write("configs/listed.yaml", &format!("{QUICK}batch: [1, 2, 3, 4, 5]\nrepeats: 2\norder: listed\n"));
+    let ended = lab.sweep(&["configs/listed.yaml"]);
+    ended.expect_code(0);
+    let (planned, begun) = order(&lab, &ended);
+    assert_eq!(planned, begun);
+    let listed: Vec<String> = lab.rows().iter().map(|row| row["job_id"].clone()).collect();
+    assert_eq!(listed, begun);
+}
