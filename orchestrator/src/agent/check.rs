@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::device::Session;
-use crate::domain::{CheckFigures, DeviceCheck, Event, EventKind, Failure, FailureKind};
+use crate::domain::{CheckFigures, DeviceCheck, Event, EventKind, Failure, FailureKind, Pace};
 use crate::store::StoreError;
 
 use super::probe::{Initiator, ProbeResult, Probes};
@@ -54,7 +54,9 @@ impl Probes {
         schedule: Option<&str>,
     ) -> Result<(), StoreError> {
         let now = (self.clock)();
-        let past = self.store.device_checks(&answer.device, CHECKS_LOOKED_AT)?;
+        let checks = self.store.device_checks(&answer.device, CHECKS_LOOKED_AT)?;
+        let mut past: Vec<CheckFigures> = checks.into_iter().map(|past| past.check.figures).collect();
+        past.extend(self.store.device_paces(&answer.device, CHECKS_LOOKED_AT)?.iter().map(Pace::figures));
         let baseline = Baseline::of(&figures, &past);
         let (verdict, findings) = judge(&figures, &baseline, answer.failure.as_ref());
         let check = DeviceCheck { verdict, findings, schedule: schedule.map(str::to_owned), figures };

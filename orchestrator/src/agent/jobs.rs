@@ -409,7 +409,8 @@ impl Work<'_, '_> {
         let moments = (started_at, self.agent.now());
         let mut record =
             records::run_record(&self.agent.assignment.sweep, self.device, self.session, run, moments, outcome);
-        record.condition = Some(records::condition(self.session, moments.1, self.worker.last_check.clone()));
+        record.condition =
+            Some(records::condition(self.session, moments.1, self.worker.last_check.clone(), self.worker.pace.clone()));
         record.cooldown = self.cooled;
         record.engine_files = self.engine.as_ref().map(|engine| engine.spec.files.clone()).unwrap_or_default();
         record

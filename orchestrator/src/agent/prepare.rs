@@ -14,6 +14,7 @@ use crate::store::Store;
 use crate::transport::Transport;
 
 use super::events::Subject;
+use super::quiet::wait_until_quiet;
 use super::{Agent, AgentError};
 
 /// A change with whether it was undone, or why not.
@@ -36,7 +37,7 @@ impl SetUp {
     }
 }
 
-/// Undoes what earlier processes left, notes how the phone is powered, and sets it up. A phone that can't be set up is
+/// Waits until a device that has just booted is quiet, undoes what earlier processes left, notes how the phone is powered, and sets it up. A phone that can't be set up is
 /// measured as it is, with a warning; what is no phone, and has no `identity` in the journal, is left alone.
 pub(super) async fn prepare(
     agent: &Agent,
@@ -47,6 +48,7 @@ pub(super) async fn prepare(
     if session.is_booting {
         warn(agent, device, STILL_BOOTING.to_owned()).await;
     }
+    wait_until_quiet(agent, device, session).await;
     let open = match identity {
         Some(identity) => set_up(agent, device, session, identity).await?,
         None => Vec::new(),

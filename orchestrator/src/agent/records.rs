@@ -2,8 +2,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::device::Session;
 use crate::domain::{
-    CheckThen, Condition, Device, Failure, FailureKind, HostKeyChecking, Job, Measurement, Record, RunStatus, SweepRow,
-    TransportConfig,
+    CheckThen, Condition, Device, Failure, FailureKind, HostKeyChecking, Job, Measurement, Pace, Record, RunStatus,
+    SweepRow, TransportConfig,
 };
 use crate::store::ClaimedRun;
 
@@ -77,10 +77,10 @@ fn unchecked_host_key(device: &Device) -> Option<String> {
 }
 
 /// What the device was like, for a record that is made now.
-pub(super) fn condition(session: &Session, now: Timestamp, check: Option<CheckThen>) -> Condition {
+pub(super) fn condition(session: &Session, now: Timestamp, check: Option<CheckThen>, pace: Option<Pace>) -> Condition {
     let since = SignedDuration::try_from(session.heard.at.elapsed()).unwrap_or_default();
     let asked_at = now.checked_sub(since).unwrap_or(now);
-    Condition { asked_at, free_bytes: session.hello.store.free_bytes, check }
+    Condition { asked_at, free_bytes: session.hello.store.free_bytes, check, pace }
 }
 
 fn status_of(failure: &Failure) -> RunStatus {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::domain::{Battery, Calibration, CheckFigures, CheckVerdict, Failure, Finding, PastCheck};
+use crate::domain::{Battery, Calibration, CheckFigures, CheckVerdict, Failure, Finding};
 
 use super::sightings::{NEARLY_FULL_BYTES, clock_text};
 
@@ -46,8 +46,8 @@ pub struct Baseline {
 
 impl Baseline {
     /// Of earlier checks, as far as they measured the same thing as these figures.
-    pub(super) fn of(figures: &CheckFigures, past: &[PastCheck]) -> Baseline {
-        let past = || past.iter().map(|one| &one.check.figures);
+    pub(super) fn of(figures: &CheckFigures, past: &[CheckFigures]) -> Baseline {
+        let past = || past.iter();
         let kernel_version = figures.calibration.as_ref().map(|it| it.kernel_version);
         let is_same = |before: &&CheckFigures| before.target == figures.target;
         let kernels = || past().filter(is_same).filter_map(|before| before.calibration.as_ref());
@@ -113,7 +113,7 @@ fn battery(battery: &Battery) -> Vec<Finding> {
 }
 
 /// Whether it is slower than it was.
-fn kernels(figures: &CheckFigures, baseline: &Baseline) -> Vec<Finding> {
+pub(super) fn kernels(figures: &CheckFigures, baseline: &Baseline) -> Vec<Finding> {
     let Some(now) = &figures.calibration else { return Vec::new() };
     let slower = |what: &str, now_ns: u64, usual_ns: Option<u64>, allowed: f64| {
         let usual_ns = usual_ns?;
@@ -167,7 +167,7 @@ fn median<T: Copy>(values: impl Iterator<Item = T>, order: impl Fn(&T, &T) -> st
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{DeviceCheck, FailureKind, KernelTime, sample};
+    use crate::domain::{FailureKind, KernelTime};
 
     fn figures(compute_ns: u64) -> CheckFigures {
         let time = |median_ns| KernelTime { samples: 9, median_ns, fastest_ns: median_ns };
@@ -183,22 +183,9 @@ mod tests {
         }
     }
 
-    fn past(figures: &[CheckFigures]) -> Vec<PastCheck> {
-        let check = |figures: &CheckFigures| {
-            let check = DeviceCheck {
-                verdict: CheckVerdict::Ok,
-                findings: Vec::new(),
-                schedule: None,
-                figures: figures.clone(),
-            };
-            PastCheck { at: sample::at(0), check }
-        };
-        figures.iter().map(check).collect()
-    }
-
     /// What is said of a device that was like that before.
     fn said(now: &CheckFigures, before: &[CheckFigures]) -> Vec<String> {
-        let (verdict, findings) = judge(now, &Baseline::of(now, &past(before)), None);
+        let (verdict, findings) = judge(now, &Baseline::of(now, before), None);
         assert_eq!(verdict == CheckVerdict::Ok, findings.is_empty());
         findings.into_iter().map(|finding| finding.what).collect()
     }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::device::{BringUp, Session};
 use crate::domain::{
-    CheckThen, Device, DeviceIdentity, DeviceLock, DeviceState, DeviceStatus, EventKind, Failure, FailureKind,
+    CheckThen, Device, DeviceIdentity, DeviceLock, DeviceState, DeviceStatus, EventKind, Failure, FailureKind, Pace,
 };
 use crate::lease::{LEASE_POLL_INTERVAL, Lease, LeaseError};
 use crate::store::StoreError;
@@ -23,7 +23,7 @@ use super::policy::{DeviceDecision, Standing};
 use super::prepare::{prepare, restore};
 use super::refusals::Refusals;
 use super::sightings::note_seen;
-use super::{Agent, AgentError, AgentMode, Assignment, Shared, endings, orphans, policy, recovery};
+use super::{Agent, AgentError, AgentMode, Assignment, Shared, endings, orphans, pace, policy, recovery};
 
 /// How long it counts that a sweep waits for a device, without a word from it.
 const WANT: Duration = Duration::from_secs(30);
@@ -57,6 +57,8 @@ pub(super) struct Worker<'a> {
     wanted_at: Option<Instant>,
     /// The device's last check before it was brought up.
     pub(super) last_check: Option<CheckThen>,
+    /// How fast it was then.
+    pub(super) pace: Option<Pace>,
 }
 
 /// Carries out the open jobs of one device.
@@ -110,6 +112,7 @@ impl<'a> Worker<'a> {
             waits_for: None,
             wanted_at: None,
             last_check: None,
+            pace: None,
         }
     }
 
@@ -260,6 +263,7 @@ impl<'a> Worker<'a> {
         let free_bytes = session.hello.store.free_bytes;
         note_seen(agent.store.as_ref(), &device.name, &session.facts(), free_bytes, agent.now())?;
         self.last_check = agent.store.device_checks(&device.name, 1)?.last().map(CheckThen::from);
+        self.pace = pace::measure(agent, device, &session).await?;
         let duration_ns = super::as_ns(started.elapsed());
         self.emit(EventKind::DeviceReady { description: jobs::describe(&session), duration_ns }).await;
         (self.has_answered, self.lost_since, self.looks) = (true, None, 0);

@@ -88,6 +88,32 @@ pub struct CheckFigures {
     pub calibration: Option<Calibration>,
 }
 
+/// How fast a device was before the runs of a sweep.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pace {
+    /// Rust target triple of its runner.
+    pub target: String,
+    /// How fast it computes and reads memory.
+    pub calibration: Calibration,
+    /// How long its computing kernel usually takes; `None` where too few times are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usual_compute_ns: Option<u64>,
+}
+
+impl Pace {
+    /// How much longer than usual the computing kernel took, in per cent of the usual; negative when it was faster.
+    pub fn slower_percent(&self) -> Option<f64> {
+        let usual_ns = self.usual_compute_ns.filter(|usual_ns| *usual_ns > 0)?;
+        Some((self.calibration.compute_ns() as f64 / usual_ns as f64 - 1.0) * 100.0)
+    }
+
+    /// What a check would have measured.
+    pub fn figures(&self) -> CheckFigures {
+        let (target, calibration) = (Some(self.target.clone()), Some(self.calibration.clone()));
+        CheckFigures { target, calibration, ..CheckFigures::default() }
+    }
+}
+
 /// A check of a device, as its history has it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PastCheck {

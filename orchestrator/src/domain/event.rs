@@ -2,7 +2,7 @@ use farmctl_protocol::Phase;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{DeviceCheck, Failure, JobId, RunId, RunStatus, Setting, SweepId, Unfit};
+use super::{DeviceCheck, Failure, JobId, Pace, RunId, RunStatus, Setting, SweepId, Unfit};
 
 /// What happened, when, to which run. Append-only.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -108,6 +108,8 @@ pub enum EventKind {
     },
     /// The device was checked.
     DeviceChecked(Box<DeviceCheck>),
+    /// Before its runs of a sweep, it was timed how fast the device is.
+    DeviceCalibrated(Box<Pace>),
     /// The devices of a schedule were checked before its sweep.
     ScheduleChecked {
         /// The schedule.

@@ -36,7 +36,7 @@ pub use catalog::{
     WeightsFile, WeightsKind, WeightsSource,
 };
 pub use change::{DeviceChange, OpenChange, Setting};
-pub use check::{CheckFigures, CheckVerdict, DeviceCheck, Finding, PastCheck, Unfit};
+pub use check::{CheckFigures, CheckVerdict, DeviceCheck, Finding, Pace, PastCheck, Unfit};
 pub use clock::{BelievedClock, Moment};
 pub use cooldown::{Cooldown, CooledDown, IdleTemperature, Reached};
 pub use daemon_status::DaemonStatus;

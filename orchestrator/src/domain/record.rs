@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AndroidFacts, Battery, CheckVerdict, CooledDown, Failure, Figures, Job, NamedArtifact, PastCheck, RunId, SweepId,
-    Tag, TensorInfo,
+    AndroidFacts, Battery, CheckVerdict, CooledDown, Failure, Figures, Job, NamedArtifact, Pace, PastCheck, RunId,
+    SweepId, Tag, TensorInfo,
 };
 
 /// The outcome of a run with all its provenance: immutable, exactly one per finished run, one row of `results.csv`.
@@ -122,6 +122,9 @@ pub struct Condition {
     /// Its last check before it was brought up for the run; `None` when it was never checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<CheckThen>,
+    /// How fast it was before its runs of the sweep; `None` where that could not be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pace: Option<Pace>,
 }
 
 /// A check of a device, in short. All of it is in the device's history.

@@ -154,6 +154,7 @@ impl DeviceState {
             | EventKind::DeviceCleaned { .. }
             | EventKind::DeviceDiffers { .. }
             | EventKind::DeviceChecked(_)
+            | EventKind::DeviceCalibrated(_)
             | EventKind::ScheduleChecked { .. }
             | EventKind::DeviceLocked { .. }
             | EventKind::DeviceUnlocked { .. }

@@ -65,7 +65,8 @@ fn a_record_leads_to_what_the_device_was_like() {
         kernel_median_ns: Some(3_250_000),
     };
     let mut known = sample::record("a", "tiny");
-    known.condition = Some(Condition { asked_at: sample::at(9), free_bytes: 7_000_000_000, check: Some(check) });
+    known.condition =
+        Some(Condition { asked_at: sample::at(9), free_bytes: 7_000_000_000, check: Some(check), pace: None });
     known.device.as_mut().unwrap().clock_off_ms = Some(-60_000);
     let rows = rendered("results.json", &[known.clone(), sample::record("b", "tiny")]);
     let rows: serde_json::Value = serde_json::from_slice(&rows).unwrap();
@@ -227,7 +228,7 @@ fn plan_as_text() {
     assert!(text.contains("estimated time: 5.2s, devices one after the other where they share a machine"), "{text}");
     let cooldown = crate::domain::Cooldown { pause_seconds: 1.0, ..crate::domain::Cooldown::default() };
     let text = plan_text(&plan, &inventory(None), Some(&cooldown));
-    assert!(text.contains("estimated time: 2.6s to 2m02s, as long as devices cool down, devices in"), "{text}");
+    assert!(text.contains("estimated time: 2.6s to 2m 03s, as long as devices cool down, devices in"), "{text}");
     let text = plan_text(&plan, &inventory(None), None);
     insta::assert_snapshot!(text);
 }

@@ -15,10 +15,10 @@ use super::{
     SubmittedSweep, SweepCounts, people,
 };
 use crate::domain::{
-    CheckFigures, CheckVerdict, DeviceChange, DeviceCheck, DeviceIdentity, DeviceLock, DeviceState, DueTime, Event,
-    EventKind, Failure, FailureKind, IdleTemperature, Job, JobId, JobState, Measurement, Plan, Record, RunId, RunState,
-    RunStatus, SchedulePause, Setting, Skipped, StartState, Submission, SweepDefinition, SweepId, SweepRow, SweepState,
-    Unfit, sample,
+    Calibration, CheckFigures, CheckVerdict, DeviceChange, DeviceCheck, DeviceIdentity, DeviceLock, DeviceState,
+    DueTime, Event, EventKind, Failure, FailureKind, IdleTemperature, Job, JobId, JobState, KernelTime, Measurement,
+    Pace, Plan, Record, RunId, RunState, RunStatus, SchedulePause, Setting, Skipped, StartState, Submission,
+    SweepDefinition, SweepId, SweepRow, SweepState, Unfit, sample,
 };
 
 pub type Open = Arc<dyn Fn() -> Arc<dyn Store> + Send + Sync>;
@@ -40,7 +40,7 @@ macro_rules! store_conformance {
             a_schedule_is_paused_by_one_until_it_is_resumed, new_events_are_those_of_everything,
             a_lock_keeps_claims_off_until_it_ends, what_was_last_heard_of_a_device_is_kept,
             a_sweep_and_its_skipped_cells_are_handed_over_at_once, a_sweep_is_handed_over_and_taken_back,
-            the_past_of_devices_is_told, the_coolest_of_each_day_is_kept_of_a_device,
+            the_past_of_devices_is_told, how_fast_a_device_was_is_its_own, the_coolest_of_each_day_is_kept_of_a_device,
             a_sweep_leaves_whole_or_not_at_all,
             a_late_result_takes_the_place_of_a_skipped_job_once, old_events_leave_and_those_of_what_stays_do_not,
             what_nobody_was_told_of_is_news_once,
@@ -1038,6 +1038,26 @@ pub fn the_checks_of_a_device_are_its_own(open: &Open) {
     assert_eq!(checks[2].check.figures, CheckFigures::default(), "it failed before anything was measured");
     assert_eq!(open().device_checks("a", 2).unwrap(), checks[1..], "the newest ones");
     assert_eq!(open().device_checks("c", 9).unwrap(), []);
+}
+
+pub fn how_fast_a_device_was_is_its_own(open: &Open) {
+    let store = open();
+    let pace = |median_ns| {
+        let time = KernelTime { samples: 9, median_ns, fastest_ns: median_ns };
+        let calibration = Calibration { kernel_version: 1, compute: time, memory: time };
+        Pace { target: "t".into(), calibration, usual_compute_ns: Some(7).filter(|_| median_ns > 1) }
+    };
+    let happens = |device: &str, kind| {
+        let device = Some(device.to_owned());
+        store.append_event(&Event { at: at(0), sweep_id: None, device, job_id: None, run_id: None, kind }).unwrap();
+    };
+    for (device, median_ns) in [("a", 1), ("b", 2), ("a", 3), ("a", 4)] {
+        happens(device, EventKind::DeviceCalibrated(Box::new(pace(median_ns))));
+        happens(device, EventKind::DeviceReleased { by: "me".into() });
+    }
+    assert_eq!(open().device_paces("a", 9).unwrap(), [1, 3, 4].map(pace), "oldest first");
+    assert_eq!(open().device_paces("a", 2).unwrap(), [3, 4].map(pace), "the newest ones");
+    assert_eq!(open().device_paces("c", 9).unwrap(), []);
 }
 
 pub fn the_coolest_of_each_day_is_kept_of_a_device(open: &Open) {

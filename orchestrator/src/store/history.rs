@@ -1,7 +1,7 @@
 use jiff::Timestamp;
 
 use super::StoreError;
-use crate::domain::{Event, FailureKind, IdleTemperature, PastCheck};
+use crate::domain::{Event, FailureKind, IdleTemperature, Pace, PastCheck};
 
 /// How an attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,4 +59,10 @@ pub trait HistoryStore {
     /// # Errors
     /// When the store can't be read.
     fn device_checks(&self, device: &str, limit: u32) -> Result<Vec<PastCheck>, StoreError>;
+
+    /// How fast a device was before its newest sweeps, oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn device_paces(&self, device: &str, limit: u32) -> Result<Vec<Pace>, StoreError>;
 }

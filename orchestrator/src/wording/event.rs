@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::domain::{CheckFigures, DeviceCheck, Event, EventKind, Failure, FailureKind, Unfit};
+use crate::domain::{CheckFigures, DeviceCheck, Event, EventKind, Failure, FailureKind, Pace, Unfit};
 
 use super::guard::single_line;
 use super::text::{bytes_text, clock_off_text, duration_text, latency_text, many};
@@ -51,6 +51,7 @@ pub fn event_sentence(event: &Event) -> Option<String> {
         | EventKind::TransportHealing { .. }) => availability_sentence(kind, event.device.as_deref())?,
         kind @ (EventKind::DeviceDiffers { .. }
         | EventKind::DeviceChecked(_)
+        | EventKind::DeviceCalibrated(_)
         | EventKind::DeviceCleaned { .. }
         | EventKind::DeviceChanged { .. }
         | EventKind::DeviceRestored { .. }
@@ -119,6 +120,7 @@ fn device_sentence(kind: &EventKind) -> Option<String> {
     Some(match kind {
         EventKind::DeviceDiffers { what, before, now } => format!("{what} changed: {before} before, {now} now"),
         EventKind::DeviceChecked(check) => checked(check),
+        EventKind::DeviceCalibrated(pace) => calibrated(pace),
         EventKind::DeviceCleaned { ended_runs, removed_runs, freed_bytes } => {
             let ended = if ended_runs.is_empty() { String::new() } else { format!("{} ended, ", ended_runs.len()) };
             let removed = many(*removed_runs, "old run");
@@ -256,6 +258,17 @@ fn checked(check: &DeviceCheck) -> String {
     let findings = check.findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
     let parts = [findings, figures].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" · ");
     format!("checked, {}: {parts}", check.verdict)
+}
+
+/// How fast it is.
+fn calibrated(pace: &Pace) -> String {
+    let milliseconds = |time_ns: u64| format!("{:.2} ms", time_ns as f64 / 1e6);
+    let usual = match (pace.usual_compute_ns, pace.slower_percent()) {
+        (Some(usual_ns), Some(percent)) => format!(", usually {}: {percent:+.0} %", milliseconds(usual_ns)),
+        _ => String::new(),
+    };
+    let (compute, memory) = (pace.calibration.compute_ns(), pace.calibration.memory_ns());
+    format!("computes in {}{usual}; reads memory in {}", milliseconds(compute), milliseconds(memory))
 }
 
 fn time(nanoseconds: u64) -> String {

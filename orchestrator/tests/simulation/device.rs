@@ -8,8 +8,9 @@ use std::time::Duration;
 use farmctl::domain::sha256_hex;
 use farmctl::transport::ErrorKind;
 use farmctl_protocol::{
-    BackendInfo, Cpu, DeviceRest, Hello, Message, Output, PROTOCOL_VERSION, PartialFile, Phase, Precision, RunInfo,
-    RunRequest, RunnerFailure, RunnerFailureKind, StoreFile, StoreStatus, StoreTrim, Temperature, exit,
+    BackendInfo, Calibration, Cpu, DeviceRest, Hello, KernelTime, Message, Output, PROTOCOL_VERSION, PartialFile,
+    Phase, Precision, RunInfo, RunRequest, RunnerFailure, RunnerFailureKind, StoreFile, StoreStatus, StoreTrim,
+    Temperature, exit,
 };
 use tokio::time::Instant;
 
@@ -205,6 +206,7 @@ impl SimDevice {
         match words.as_slice() {
             ["hello"] => CommandOutput::json(&self.hello(path.trim_start_matches("bin/"))),
             ["rest"] => CommandOutput::json(&self.rest()),
+            ["calibrate"] => self.calibrate(),
             ["cancel", "--run", run] => self.cancel(run),
             ["runs", "remove", runs @ ..] => self.remove(runs),
             ["store", "commit", sha256, size] => self.commit(sha256, size.parse().unwrap()),
@@ -219,6 +221,14 @@ impl SimDevice {
         let heat = |run: &SimRun| 40.0 * 0.5_f64.powf(now.saturating_duration_since(run.ends_at).as_secs_f64() / 5.0);
         let celsius = 35.0 + state.runs.values().map(heat).fold(0.0, f64::max);
         DeviceRest { hottest: Some(Temperature { sensor: "cpu".to_owned(), celsius }), ..DeviceRest::default() }
+    }
+
+    fn calibrate(&self) -> CommandOutput {
+        if self.live_run().is_some() {
+            return CommandOutput::failed(exit::BUSY, "failed to take the device's lock: a run is running");
+        }
+        let time = KernelTime { samples: 3, median_ns: 3_000_000, fastest_ns: 3_000_000 };
+        CommandOutput::json(&Calibration { kernel_version: 1, compute: time, memory: time })
     }
 
     fn commit(&self, sha256: &str, size_bytes: u64) -> CommandOutput {

@@ -98,7 +98,13 @@ fn a_device_that_is_slower_than_it_was_is_told_of_and_its_records_lead_there() {
     assert!(answer["findings"][0]["remedy"].as_str().unwrap().contains("cool down"), "{answer}");
     assert!(history(&lab, "board").contains(&format!("board: checked, warning: {what}")), "{}", history(&lab, "board"));
 
-    lab.sweep(&["configs/quick.yaml"]).expect_code(0);
+    let ended = lab.sweep(&["configs/quick.yaml"]);
+    ended.expect_code(0);
+    // It is said before the first run.
+    let place = |name: &str| ended.events.iter().position(|event| event["event"] == name).unwrap();
+    let warning = ended.events[place("device_warning")]["message"].as_str().unwrap();
+    assert!(warning.starts_with("it computes ") && warning.contains(" % slower than usual"), "{warning}");
+    assert!(place("device_warning") < place("run_started"));
     let results = std::fs::read(lab.path("reports/latest/results.json")).unwrap();
     let results: Value = serde_json::from_slice(&results).unwrap();
     let row = &results["results"][0];
@@ -106,6 +112,8 @@ fn a_device_that_is_slower_than_it_was_is_told_of_and_its_records_lead_there() {
     let now_ns = answer["calibration"]["compute"]["median_ns"].as_u64().unwrap();
     assert_eq!(row["check_kernel_ms"].as_f64(), Some(now_ns as f64 / 1e6), "{row}");
     assert!(row["device_free_bytes"].as_u64().unwrap() > 0, "{row}");
+    assert!(row["kernel_ms"].as_f64().unwrap() > usual_ns as f64 / 1e6, "{row}");
+    assert!(row["kernel_slower_percent"].as_f64().unwrap() > 20.0, "{row}");
     let moments = ["check_at", "device_asked_at", "finished_at"].map(|name| row[name].as_str().unwrap());
     assert!(moments.is_sorted() && moments[0] < moments[1], "{moments:?}");
 }

@@ -2,6 +2,9 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use testlab::Board;
@@ -147,6 +150,66 @@ fn a_sweep_that_is_cancelled_ends_while_a_device_cools_down() {
     assert_eq!(code, 0, "{stderr}");
     running.finish();
     assert_eq!(lab.row("this-host")["status"], "cancelled");
+}
+
+/// A device that booted 20 s ago, whose processors have no pause until it is told.
+struct Booting {
+    is_busy: Arc<AtomicBool>,
+    is_over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Booting {
+    fn start(sensors: &Sensors) -> Booting {
+        let (is_busy, is_over) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(false)));
+        let (busy, over, sensors) = (Arc::clone(&is_busy), Arc::clone(&is_over), Sensors(sensors.0.clone()));
+        for name in ["present", "online"] {
+            sensors.file(&format!("sys/devices/system/cpu/{name}"), "0-1\n");
+        }
+        let thread = std::thread::spawn(move || {
+            let (begun, mut used) = (Instant::now(), 0);
+            while !over.load(Ordering::Relaxed) {
+                let passed = begun.elapsed().as_secs_f64();
+                if busy.load(Ordering::Relaxed) {
+                    used = (passed * 100.0) as u64;
+                }
+                sensors.file("proc/uptime", &format!("{:.2} 0.00\n", 20.0 + passed));
+                let cpu = |index| format!("cpu{index} {used} 0 0 0 0 0 0 0 0 0\n");
+                sensors.file("proc/stat", &format!("cpu  1 1 1 1 1 1 1 1 1 1\n{}{}", cpu(0), cpu(1)));
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        });
+        Booting { is_busy, is_over, thread: Some(thread) }
+    }
+}
+
+impl Drop for Booting {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+        self.thread.take().map(JoinHandle::join);
+    }
+}
+
+#[test]
+fn a_device_that_has_just_booted_is_waited_for_until_it_is_quiet() {
+    let lab = lab(&[local_device()], "");
+    let sensors = Sensors::of(&lab);
+    let booting = Booting::start(&sensors);
+    let mut running = sensors.start(&lab, &["configs/quick.yaml"]);
+    let waiting = running.wait_for("device_waiting", None);
+    let cause = waiting["cause"].as_str().unwrap();
+    assert!(cause.starts_with("it booted 2") && cause.contains(" % of its processors' time is used"), "{cause}");
+    booting.is_busy.store(false, Ordering::Relaxed);
+    let ended = running.finish();
+    ended.expect_code(0);
+    assert_eq!(ended.named("device_warning").len(), 0, "{:?}", ended.events);
+    // One that does not become quiet is measured all the same, and that is said.
+    booting.is_busy.store(true, Ordering::Relaxed);
+    lab.write("configs/soon.yaml", &format!("{QUICK}timeouts: {{ arrive_seconds: 1 }}\n"));
+    let ended = sensors.sweep(&lab, &["configs/soon.yaml"]);
+    ended.expect_code(0);
+    let warning = ended.named("device_warning")[0]["message"].as_str().unwrap();
+    assert!(warning.contains("(timeouts.arrive_seconds): it is measured all the same"), "{warning}");
 }
 
 /// Positions by what was measured, and what was begun in which order.

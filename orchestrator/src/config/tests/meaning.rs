@@ -73,6 +73,7 @@ fn meaning_of_a_sweep() {
              - { models: mobilenet_v2, threads: 2 }\n  - devices: this-host\n",
         ),
         ("nothing left", "models: [resnet50]\nexclude: { models: resnet50 }\n"),
+        ("cool-down", "models: resnet50\ncooldown: { min_seconds: 130 }\n"),
         ("name", "name: ../../x\nmodels: resnet50\n"),
     ];
     insta::assert_snapshot!("meaning_of_a_sweep", said(sweep, &cases));

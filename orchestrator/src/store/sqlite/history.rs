@@ -2,7 +2,7 @@ use jiff::Timestamp;
 use rusqlite::{Row, named_params, params};
 
 use super::{SqliteStore, corrupt, from_json, nanoseconds, timestamp};
-use crate::domain::{Event, EventKind, FailureKind, IdleTemperature, PastCheck, RunStatus};
+use crate::domain::{Event, EventKind, FailureKind, IdleTemperature, Pace, PastCheck, RunStatus};
 use crate::store::{AttemptEnd, HistoryStore, PastAttempt, StoreError};
 
 /// Why it failed is the record's to say, or that of the attempt that was given back; not where its host gave it up.
@@ -30,6 +30,10 @@ const AVAILABILITY: &str = "
 
 const CHECKS: &str = "
     SELECT event FROM events WHERE device = ?1 AND event ->> '$.event' = 'device_checked'
+    ORDER BY sequence DESC LIMIT ?2";
+
+const PACES: &str = "
+    SELECT event FROM events WHERE device = ?1 AND event ->> '$.event' = 'device_calibrated'
     ORDER BY sequence DESC LIMIT ?2";
 
 const NOTE_IDLE: &str = "
@@ -91,6 +95,15 @@ impl HistoryStore for SqliteStore {
             }
         });
         checks.collect()
+    }
+
+    fn device_paces(&self, device: &str, limit: u32) -> Result<Vec<Pace>, StoreError> {
+        let events = self.query("list paces", PACES, params![device, limit], |row| row.get::<_, String>(0))?;
+        let paces = events.iter().rev().map(|json| match from_json::<Event>("an event", json)?.kind {
+            EventKind::DeviceCalibrated(pace) => Ok(*pace),
+            _ => Err(corrupt("a pace", &"it is another event")),
+        });
+        paces.collect()
     }
 }
 

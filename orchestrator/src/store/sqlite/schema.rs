@@ -21,6 +21,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("013_history.sql"),
     include_str!("014_order.sql"),
     include_str!("015_heat.sql"),
+    include_str!("016_pace.sql"),
 ];
 
 /// The version this program writes.
