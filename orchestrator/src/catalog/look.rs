@@ -11,6 +11,7 @@ use super::analysis::{self, GraphSummary};
 use super::artifacts::{ArtifactCache, definition};
 use super::error::CatalogError;
 use super::hashing::{Stamp, remember};
+use super::onnx::ModelProto;
 use super::{formats, onnx, signature};
 use crate::domain::{
     ArtifactRef, CatalogModel, DataFile, FilePart, InputSpec, ModelSignature, Precision, WeightsFile, WeightsSource,
@@ -18,7 +19,7 @@ use crate::domain::{
 };
 
 /// Version of what is found out here: what an older one remembered is found out anew.
-const READER_VERSION: u32 = 3;
+const READER_VERSION: u32 = 4;
 /// Most files that hold weights of a model.
 const MAX_DATA_FILES: usize = 4096;
 /// Longest path of one.
@@ -63,30 +64,32 @@ impl ArtifactCache {
         file: &WeightsFile,
         inputs: &[InputSpec],
     ) -> Result<Option<GraphSummary>, CatalogError> {
-        let (graph, inputs) = match &file.source {
-            // The same network in every format: its image has one size, in whatever order a format has it.
-            WeightsSource::Builtin(network) | WeightsSource::Checkpoint { network, .. } => {
-                (formats::outline(&definition(&model.name, network)?), [].as_slice())
-            }
-            WeightsSource::Path(_) | WeightsSource::Urls(_) | WeightsSource::Archive { .. } => match self.local(file) {
-                Some(path) if file.format == "onnx" => (onnx::read(&path)?, inputs),
-                _ => return Ok(None),
-            },
-        };
-        let shapes: Vec<(&str, &[u64])> = inputs.iter().map(|input| (&*input.name, &*input.shape)).collect();
-        let summary = analysis::analyse(&graph, &shapes);
-        summary.map(Some).map_err(|cause| CatalogError::Analysis { model: model.name.clone(), cause })
+        self.graph(model, file)?.map(|graph| summary_of(&graph, model, graph_inputs(file, inputs))).transpose()
     }
 
-    /// Multiply-adds of one image, counted in the graph with these inputs, which hold so many images; an error says why
-    /// they can't be counted. `None` for a file whose graph isn't read.
-    pub fn macs(
+    /// A model's graph; `None` when it isn't here, or its format has none that is read.
+    fn graph(&self, model: &CatalogModel, file: &WeightsFile) -> Result<Option<ModelProto>, CatalogError> {
+        match &file.source {
+            // The same network in every format: its image has one size, in whatever order a format has it.
+            WeightsSource::Builtin(network) | WeightsSource::Checkpoint { network, .. } => {
+                Ok(Some(formats::outline(&definition(&model.name, network)?)))
+            }
+            WeightsSource::Path(_) | WeightsSource::Urls(_) | WeightsSource::Archive { .. } => match self.local(file) {
+                Some(path) if file.format == "onnx" => Ok(Some(onnx::read(&path)?)),
+                _ => Ok(None),
+            },
+        }
+    }
+
+    /// What is counted in a model's graph with these inputs, which hold so many images. `None` for a file whose graph
+    /// isn't read.
+    pub fn count(
         &self,
         model: &CatalogModel,
         file: &WeightsFile,
         inputs: &[InputSpec],
         images: u32,
-    ) -> Option<Result<u64, String>> {
+    ) -> Option<Counted> {
         let key = file.artifact.as_ref().map(|artifact| {
             let shapes = inputs.iter().map(|input| format!("{:?} {:?}", input.name, input.shape));
             let text = std::iter::once(artifact.sha256.clone()).chain(shapes).collect::<Vec<_>>().join("\n");
@@ -94,23 +97,40 @@ impl ArtifactCache {
         });
         let memory = key.map(|key| self.memory("macs", &key));
         // Of the whole inference: what is remembered does not hang on who asks.
-        let of_one = |counted: Result<u64, String>| Some(counted.map(|macs| macs / u64::from(images.max(1))));
+        let of_one =
+            |counted: Counted| Counted { macs: counted.macs.map(|macs| macs / u64::from(images.max(1))), ..counted };
         if let Some(known) = memory.as_deref().and_then(recalled) {
-            return of_one(known);
+            return Some(of_one(known));
         }
-        let counted = match self.summary(model, file, inputs) {
-            Ok(None) if file.format == "tflite" => match signature::tflite_macs(&self.local(file)?, inputs) {
-                Ok(counted) => counted.map_err(|why| format!("not counted: {why}")),
-                // What can't be read now may be read the next time.
-                Err(why) => return Some(Err(format!("not counted: {why}"))),
-            },
+        let (counted, is_kept) = self.counted_anew(model, file, inputs)?;
+        memory.iter().filter(|_| is_kept).for_each(|memory| note(memory, &counted));
+        Some(of_one(counted))
+    }
+
+    /// What is counted of a whole inference, and whether that is worth remembering: what can't be read now may be read
+    /// the next time.
+    fn counted_anew(&self, model: &CatalogModel, file: &WeightsFile, inputs: &[InputSpec]) -> Option<(Counted, bool)> {
+        let failed = |why: String| Counted { macs: Err(format!("not counted: {why}")), too_large: None };
+        let graph = match self.graph(model, file) {
+            Ok(Some(graph)) => graph,
+            Ok(None) if file.format == "tflite" => {
+                return Some(match signature::tflite_macs(&self.local(file)?, inputs) {
+                    Ok(Ok(macs)) => (Counted { macs: Ok(macs), too_large: None }, true),
+                    Ok(Err(why)) => (failed(why), true),
+                    Err(why) => (failed(why), false),
+                });
+            }
             Ok(None) => return None,
-            Ok(Some(summary)) if summary.is_complete() => Ok(summary.macs()),
-            Ok(Some(summary)) => Err(format!("not counted: {}", summary.not_understood.join(", "))),
-            Err(error) => return Some(Err(format!("not counted: {error}"))),
+            Err(error) => return Some((failed(error.to_string()), false)),
         };
-        memory.iter().for_each(|memory| note(memory, &counted));
-        of_one(counted)
+        let inputs = graph_inputs(file, inputs);
+        let too_large = analysis::too_large(&graph, &shapes_of(inputs));
+        let (counted, is_kept) = match summary_of(&graph, model, inputs) {
+            Ok(summary) if summary.is_complete() => (Counted { macs: Ok(summary.macs()), too_large: None }, true),
+            Ok(summary) => (failed(summary.not_understood.join(", ")), true),
+            Err(error) => (failed(error.to_string()), false),
+        };
+        Some((Counted { too_large, ..counted }, is_kept))
     }
 
     /// What a model's file says of itself; `None` for one that isn't here, or isn't read.
@@ -219,6 +239,32 @@ impl ArtifactCache {
     fn memory(&self, kind: &str, key: &str) -> PathBuf {
         self.folder.join("found").join(kind).join(key)
     }
+}
+
+/// What was counted in a model's graph.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counted {
+    /// Multiply-adds of one image; an error says why they can't be counted.
+    pub macs: Result<u64, String>,
+    /// Which tensor is larger than engines count.
+    pub too_large: Option<String>,
+}
+
+/// The inputs that a graph is counted with: a network of our own has one size, in whatever order a format has it.
+fn graph_inputs<'a>(file: &WeightsFile, inputs: &'a [InputSpec]) -> &'a [InputSpec] {
+    match &file.source {
+        WeightsSource::Builtin(_) | WeightsSource::Checkpoint { .. } => &[],
+        WeightsSource::Path(_) | WeightsSource::Urls(_) | WeightsSource::Archive { .. } => inputs,
+    }
+}
+
+fn shapes_of(inputs: &[InputSpec]) -> Vec<(&str, &[u64])> {
+    inputs.iter().map(|input| (&*input.name, &*input.shape)).collect()
+}
+
+fn summary_of(graph: &ModelProto, model: &CatalogModel, inputs: &[InputSpec]) -> Result<GraphSummary, CatalogError> {
+    let summary = analysis::analyse(graph, &shapes_of(inputs));
+    summary.map_err(|cause| CatalogError::Analysis { model: model.name.clone(), cause })
 }
 
 /// Says why a file of the user's can't be used.

@@ -22,6 +22,7 @@ use crate::domain::{
 };
 
 pub use estimate::{DeviceEstimate, PlanEstimate, estimate, job_seconds, wanted_seconds};
+use inputs::batch_doubt;
 pub use inputs::{inputs, least_batch};
 pub use matrix::{is_empty, matches_matrix, matrix_devices, most_jobs};
 pub use order::renumber;
@@ -114,6 +115,7 @@ fn job(sweep: &Sweep, device: &Device, catalog: &Catalog, cell: &Cell<'_>, repea
         Err(reason) => job.remarks.push(format!("accuracy is not measured: {reason}")),
     }
     if let Some((model, file)) = model.zip(file) {
+        job.remarks.extend(batch_doubt(model, file, cell.batch));
         job.remarks.extend(macs_remark(model, file));
         job.remarks.extend(mixed_remark(file));
     }

@@ -143,7 +143,7 @@ fn a_file_keeps_its_shape_and_the_entry_opens_what_is_open() {
     let as_it_is = |input: &str, images: u32, shape: &str| {
         format!(
             "the first dimension of input {input} is fixed in the file, and batch 8 is asked: ask for `batch: 1`, \
-             which measures it as it is; where these {images} are images, say so by `input_shape: {shape}` in \
+             which measures it as it is; where these {images} are images, add `input_shape: {shape}` to its entry in \
              models.yaml, and ask for `batch: {images}`"
         )
     };

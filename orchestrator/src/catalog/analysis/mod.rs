@@ -12,11 +12,13 @@ use super::onnx::{
 
 mod rules;
 mod shapes;
+mod size;
 mod value;
 mod windows;
 
 use rules::Gap;
-use value::Value;
+pub use size::too_large;
+use value::{TooMany, Value};
 
 /// More dimensions than any network has: a bound for hostile files.
 const MAX_RANK: usize = 32;
@@ -151,12 +153,7 @@ pub(super) fn shapes(model: &ModelProto) -> HashMap<String, Vec<u64>> {
         let shape = sizes.map(|sizes| sizes.into_iter().enumerate().map(size).collect());
         walk.values.insert(&info.name, Value::with_shape(shape));
     }
-    for node in &graph.node {
-        // The same of a node.
-        if walk.visit(node).is_err() {
-            walk.write(node, Vec::new());
-        }
-    }
+    walk.visit_all();
     walk.values.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.shape?))).collect()
 }
 
@@ -177,6 +174,8 @@ struct Walk<'a> {
     macs_by_op: BTreeMap<String, u64>,
     params: u64,
     gaps: BTreeMap<String, u64>,
+    /// The first shape that was too large to be counted.
+    too_many: Option<TooMany>,
 }
 
 impl<'a> Walk<'a> {
@@ -192,6 +191,7 @@ impl<'a> Walk<'a> {
             macs_by_op: BTreeMap::new(),
             params: 0,
             gaps: BTreeMap::new(),
+            too_many: None,
         }
     }
 
@@ -272,6 +272,10 @@ impl<'a> Walk<'a> {
                 }
                 self.write(node, outcome.outputs);
             }
+            Err(Gap::TooMany(shape)) => {
+                self.too_many.get_or_insert_with(|| shape.clone());
+                return Err(AnalysisError::Node { node: describe(node), cause: shape.into() });
+            }
             Err(Gap::Fault(cause)) => return Err(AnalysisError::Node { node: describe(node), cause }),
             Err(Gap::Operator) => {
                 *self.gaps.entry(format!("operator {op}")).or_default() += 1;
@@ -283,6 +287,16 @@ impl<'a> Walk<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Passes over all nodes; of one that is at odds, what it makes is not known.
+    fn visit_all(&mut self) {
+        let graph = self.graph;
+        for node in &graph.node {
+            if self.visit(node).is_err() {
+                self.write(node, Vec::new());
+            }
+        }
     }
 
     /// Keeps a node's outputs. For those not inferred the file's own word is taken.

@@ -1,5 +1,5 @@
 use super::shapes;
-use super::value::{Value, count};
+use super::value::{TooMany, Value, count};
 use super::windows;
 use crate::catalog::onnx::{AttributeProto, NodeProto};
 
@@ -12,6 +12,14 @@ pub(super) enum Gap {
     Shape,
     /// It can't be: what is wrong.
     Fault(String),
+    /// It makes more values than can be counted.
+    TooMany(TooMany),
+}
+
+impl From<TooMany> for Gap {
+    fn from(too_many: TooMany) -> Self {
+        Gap::TooMany(too_many)
+    }
 }
 
 impl From<String> for Gap {

@@ -137,6 +137,34 @@ fn cost(model: &ModelProto) -> (Vec<u64>, u64) {
     (summary.outputs[0].shape.clone().unwrap(), summary.macs())
 }
 
+#[test]
+fn a_tensor_that_engines_can_not_count_is_found() {
+    let large = |weights: Vec<TensorProto>, nodes: Vec<NodeProto>| too_large(&model(&[1, 8], weights, nodes), &[]);
+    let edge = 1_i64 << 32;
+    let tile = |times: i64| large(vec![integers("times", &[1, times])], vec![node("Tile", &["x", "times"], "y", &[])]);
+    assert_eq!(tile(edge / 8 - 1), None);
+    assert!(tile(edge / 8).unwrap().contains("\"y\" has the shape [1, 4294967296]"));
+    // More than 64 bits count, behind what is at odds, and as the file itself has it.
+    let twice = vec![
+        node("Tile", &["x", "times"], "t", &[]),
+        node("Transpose", &["t"], "u", &[("perm", &[1, 0])]),
+        node("MatMul", &["u", "t"], "y", &[]),
+    ];
+    assert!(large(vec![integers("times", &[1, edge / 16])], twice.clone()).unwrap().contains("engines count"));
+    let odd = vec![weight("w", &[edge, edge])];
+    assert!(large(odd, vec![node("MatMul", &["x", "w"], "y", &[])]).unwrap().contains("\"w\" has the shape"));
+    let mut declared = model(&[1, 8], Vec::new(), vec![node("Relu", &["x"], "y", &[])]);
+    declared.graph.as_mut().unwrap().output = vec![info("y", &[0, edge + 8])];
+    assert!(too_large(&declared, &[]).unwrap().contains("\"y\" has the shape [4294967304]"));
+    // What is open counts by the inputs that are measured.
+    let mut open =
+        model(&[0, 8], vec![integers("times", &[1, 1 << 20])], vec![node("Tile", &["x", "times"], "y", &[])]);
+    assert_eq!(too_large(&open, &[("x", &[1, 8])]), None);
+    assert!(too_large(&open, &[("x", &[512, 8])]).is_some());
+    open.graph = None;
+    assert_eq!(too_large(&open, &[]), None);
+}
+
 /// What one operator makes of `x` of a shape and a weight `w` of another.
 fn one(op: &str, attributes: Attributes<'_>, input: &[i64], second: &[i64]) -> (Vec<u64>, u64) {
     cost(&model(input, vec![weight("w", second)], vec![node(op, &["x", "w"], "y", attributes)]))

@@ -42,16 +42,24 @@ impl Value {
 
     /// Number of elements, when the shape is known.
     pub(super) fn elements(&self) -> Result<Option<u64>, String> {
-        self.shape.as_deref().map(count).transpose()
+        Ok(self.shape.as_deref().map(count).transpose()?)
+    }
+}
+
+/// A shape with more elements than can be counted.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct TooMany(pub(super) Vec<u64>);
+
+impl From<TooMany> for String {
+    fn from(TooMany(shape): TooMany) -> String {
+        format!("shape {shape:?} has more elements than can be counted")
     }
 }
 
 /// Number of elements of a shape.
-pub(super) fn count(shape: &[u64]) -> Result<u64, String> {
-    shape
-        .iter()
-        .try_fold(1u64, |product, &size| product.checked_mul(size))
-        .ok_or_else(|| format!("shape {shape:?} has more elements than can be counted"))
+pub(super) fn count(shape: &[u64]) -> Result<u64, TooMany> {
+    let product = shape.iter().try_fold(1u64, |product, &size| product.checked_mul(size));
+    product.ok_or_else(|| TooMany(shape.to_vec()))
 }
 
 fn integers(tensor: &TensorProto) -> Option<Vec<i64>> {

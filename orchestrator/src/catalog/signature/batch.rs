@@ -30,10 +30,8 @@ pub(super) fn of_onnx<'a>(graph: &'a GraphProto, shapes: &Shapes) -> HashMap<&'a
     let mut read = Read(HashMap::new());
     for node in graph.node.iter().rev() {
         let data = node.input.first().filter(|name| !name.is_empty());
-        if let (Some(data), true) = (data, reads_batch(&node.op_type)) {
-            read.add(data.as_str(), FirstDimension::Batch);
-        } else if let (Some(data), true) = (data, reads_steps(node)) {
-            read.add(data.as_str(), FirstDimension::Steps);
+        if let (Some(data), Some(what)) = (data, reads(node)) {
+            read.add(data.as_str(), what);
         } else {
             let marked = node.output.iter().find_map(|output| Some((output, *read.0.get(output.as_str())?)));
             let Some((output, what)) = marked else { continue };
@@ -78,9 +76,15 @@ fn reads_batch(op: &str) -> bool {
     )
 }
 
-/// Operators whose first input is defined as steps × batch × ….
-fn reads_steps(node: &NodeProto) -> bool {
-    matches!(node.op_type.as_str(), "LSTM" | "GRU" | "RNN" | "DynamicQuantizeLSTM") && number(node, "layout") == 0
+/// What an operator defines the first dimension of its first input as.
+fn reads(node: &NodeProto) -> Option<FirstDimension> {
+    let is_of_sequences = matches!(node.op_type.as_str(), "LSTM" | "GRU" | "RNN" | "DynamicQuantizeLSTM");
+    match is_of_sequences {
+        // Its layout says which of steps and batch is first.
+        true if number(node, "layout") == 0 => Some(FirstDimension::Steps),
+        true => Some(FirstDimension::Batch),
+        false => reads_batch(&node.op_type).then_some(FirstDimension::Batch),
+    }
 }
 
 /// Operators on single values, which stretch inputs of fewer dimensions.
@@ -164,11 +168,12 @@ pub(super) fn of_tflite<'a, 'd>(
     dims: &dyn Fn(i32) -> &'d [Dimension],
 ) -> HashMap<i32, FirstDimension> {
     let mut read = Read(HashMap::new());
-    for Reading { code, inputs, outputs } in operators.rev() {
+    for Reading { code, inputs, outputs, time_major } in operators.rev() {
         // Where a TRANSPOSE_CONV has what it works on, its other inputs come first.
         let data = inputs.get(if code == 67 { 2 } else { 0 });
-        if let (Some(data), true) = (data, tflite_reads_batch(code)) {
-            read.add(*data, FirstDimension::Batch);
+        let what = if time_major { FirstDimension::Steps } else { FirstDimension::Batch };
+        if let (Some(data), true) = (data, tflite_reads(code)) {
+            read.add(*data, what);
             continue;
         }
         let marked = outputs.iter().find_map(|output| Some((*output, *read.0.get(output)?)));
@@ -179,11 +184,12 @@ pub(super) fn of_tflite<'a, 'd>(
     read.0
 }
 
-fn tflite_reads_batch(code: u32) -> bool {
-    // AVERAGE_POOL_2D, CONV_2D, DEPTHWISE_CONV_2D, DEPTH_TO_SPACE, LOCAL_RESPONSE_NORMALIZATION, L2_POOL_2D,
-    // MAX_POOL_2D, RESIZE_BILINEAR, SPACE_TO_DEPTH, TRANSPOSE_CONV, RESIZE_NEAREST_NEIGHBOR, CONV_3D,
-    // CONV_3D_TRANSPOSE
-    matches!(code, 1 | 3 | 4 | 5 | 12 | 13 | 17 | 23 | 26 | 67 | 97 | 132 | 135)
+/// Operators whose first input begins with the batch, or with steps where they say so.
+fn tflite_reads(code: u32) -> bool {
+    // AVERAGE_POOL_2D, CONV_2D, DEPTHWISE_CONV_2D, DEPTH_TO_SPACE, LOCAL_RESPONSE_NORMALIZATION, L2_POOL_2D, LSTM,
+    // MAX_POOL_2D, RESIZE_BILINEAR, RNN, SPACE_TO_DEPTH, SVDF, TRANSPOSE_CONV, RESIZE_NEAREST_NEIGHBOR, CONV_3D,
+    // CONV_3D_TRANSPOSE; UNIDIRECTIONAL_SEQUENCE_RNN and _LSTM, BIDIRECTIONAL_SEQUENCE_RNN and _LSTM
+    matches!(code, 1 | 3 | 4 | 5 | 12 | 13 | 16 | 17 | 23 | 24 | 26 | 27 | 35 | 44 | 46 | 52 | 67 | 97 | 132 | 135)
 }
 
 fn tflite_keeps_first(code: u32, from: &[Dimension], to: &[Dimension]) -> bool {
@@ -210,4 +216,6 @@ pub(super) struct Reading<'a> {
     pub(super) code: u32,
     pub(super) inputs: &'a [i32],
     pub(super) outputs: &'a [i32],
+    /// Whether it runs over a sequence whose steps come first.
+    pub(super) time_major: bool,
 }

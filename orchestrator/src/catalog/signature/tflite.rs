@@ -187,11 +187,12 @@ pub(super) struct Operator {
     pub(super) custom: Option<String>,
     pub(super) inputs: Vec<i32>,
     pub(super) outputs: Vec<i32>,
+    time_major: bool,
 }
 
 impl Operator {
     fn reading(&self) -> Reading<'_> {
-        Reading { code: self.code, inputs: &self.inputs, outputs: &self.outputs }
+        Reading { code: self.code, inputs: &self.inputs, outputs: &self.outputs, time_major: self.time_major }
     }
 }
 
@@ -204,9 +205,23 @@ fn operators(model: &Table<'_>, graph: &Table<'_>) -> Result<Vec<Operator>, Flat
         let number = u32::from(code.byte(0, 0)?).max(code.word(3)?);
         let custom = if number == CUSTOM { Some(code.text(1)?) } else { None };
         let [inputs, outputs] = [table.integers(1)?, table.integers(2)?].map(Option::unwrap_or_default);
-        Ok(Operator { code: number, custom, inputs, outputs })
+        Ok(Operator { code: number, custom, inputs, outputs, time_major: is_time_major(number, table)? })
     };
     graph.tables(3)?.iter().map(read).collect()
+}
+
+/// Whether an operator over a sequence has the steps before the batch, by its options.
+fn is_time_major(code: u32, operator: &Table<'_>) -> Result<bool, FlatError> {
+    // Field and default: UNIDIRECTIONAL_SEQUENCE_RNN and BIDIRECTIONAL_SEQUENCE_RNN, UNIDIRECTIONAL_SEQUENCE_LSTM,
+    // BIDIRECTIONAL_SEQUENCE_LSTM
+    let (slot, default) = match code {
+        35 | 46 => (0, 0),
+        44 => (3, 0),
+        52 => (4, 1),
+        _ => return Ok(false),
+    };
+    let options = operator.child(4)?;
+    Ok(options.map_or(Ok(default), |options| options.byte(slot, default))? != 0)
 }
 
 /// Where the weights are among the inputs of an operator that multiplies by some.

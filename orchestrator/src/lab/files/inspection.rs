@@ -92,7 +92,11 @@ impl Lab {
             let images = planner::least_batch(model, &file);
             // What can't be measured is not counted: the plan says why.
             if let Ok(inputs) = planner::inputs(model, &file, images) {
-                file.macs = cache.macs(model, &file, &inputs, images);
+                let counted = cache.count(model, &file, &inputs, images);
+                if let Some(why) = counted.as_ref().and_then(|counted| counted.too_large.clone()) {
+                    file.signature = Some(Err(why));
+                }
+                file.macs = counted.map(|counted| counted.macs);
             }
             model.files[index] = file;
         }

@@ -16,12 +16,15 @@ use crate::domain::{
 };
 
 mod bounds;
+mod doubt;
 mod range;
 mod said;
 #[cfg(test)]
 mod tests;
 
 use bounds::{check_bounds, check_size};
+use doubt::as_images;
+pub use doubt::batch_doubt;
 use range::{FLOATS, range};
 use said::{Said, Wanted, advice, turned};
 
@@ -171,6 +174,7 @@ struct Sizes {
     of_inputs: Vec<Vec<Size>>,
     /// The batch that the file fixes, and the input that shows it.
     fixed_batch: Option<(usize, u64)>,
+    layout: Layout,
 }
 
 impl Sizes {
@@ -223,7 +227,7 @@ impl Sizes {
             }
             of_inputs.push(sizes);
         }
-        Ok(Sizes { of_inputs, fixed_batch })
+        Ok(Sizes { of_inputs, fixed_batch, layout })
     }
 
     /// The size of the batch, which must be the file's where that has one.
@@ -243,7 +247,7 @@ impl Sizes {
         }
         let has_batch = self.of_inputs.iter().flatten().any(|size| *size == Size::Batch);
         match signature.inputs.first() {
-            Some(first) if images > 1 && !has_batch => Err(no_batch(first, batch)),
+            Some(first) if images > 1 && !has_batch => Err(no_batch(first, signature, self.layout, batch)),
             None if images > 1 => Err(format!("it has no input, and batch {batch} is asked")),
             _ => Ok(images),
         }
@@ -272,7 +276,7 @@ fn open_first(input: &TensorSignature, said: Option<&Said>, known: Option<Size>)
 }
 
 /// Says that an input has no batch which could be another than it is.
-fn no_batch(input: &TensorSignature, batch: u32) -> String {
+fn no_batch(input: &TensorSignature, signature: &ModelSignature, layout: Layout, batch: u32) -> String {
     let (name, shape) = (&input.name, input.shape_text());
     let dims = input.dims.as_deref().unwrap_or_default();
     let fixed = format!("the first dimension of input {name} {shape} is fixed in the file, and batch {batch} is asked");
@@ -282,15 +286,11 @@ fn no_batch(input: &TensorSignature, batch: u32) -> String {
              {batch} is asked: ask for `batch: 1`"
         ),
         [Dimension::Fixed(1), ..] => format!("{fixed}: export it with an open batch, or ask for `batch: 1`"),
-        [Dimension::Fixed(first), rest @ ..] => {
-            let sizes: Vec<String> =
-                std::iter::once("1".to_owned()).chain(rest.iter().map(ToString::to_string)).collect();
-            let sizes = sizes.join(", ");
-            format!(
-                "{fixed}: ask for `batch: 1`, which measures it as it is; where these {first} are images, say so by \
-                 `input_shape: [{sizes}]` in models.yaml, and ask for `batch: {first}`"
-            )
-        }
+        [Dimension::Fixed(first), ..] => format!(
+            "{fixed}: ask for `batch: 1`, which measures it as it is; where these {first} are images, {}, and ask for \
+             `batch: {first}`",
+            as_images(input, 0, signature, layout)
+        ),
         [Dimension::Open(_), ..] => format!(
             "models.yaml gives the first dimension of input {name} {shape} a size of its own, so that it is no \
              batch, and batch {batch} is asked: ask for `batch: 1`, or begin its shape with 1 where these are images"

@@ -301,3 +301,34 @@ fn advice_has_a_shape_where_the_file_has_none() {
     let any = TensorSignature { dims: None, ..tensor("x", ElementType::Float32, &[]) };
     assert!(refusal(&model(), &file_of(vec![any]), 1).contains("add `input_shape: [1, …]`"));
 }
+
+#[test]
+fn a_batch_that_nobody_tells_is_doubted() {
+    let doubt = |model: &CatalogModel, dims: &[&[&str]], batch: u32| {
+        let names = ["x", "z"];
+        let inputs = dims.iter().zip(names).map(|(dims, name)| tensor(name, ElementType::Float32, dims)).collect();
+        batch_doubt(model, &file_of(inputs), batch)
+    };
+    let fixed = doubt(&model(), &[&["8", "1", "16"]], 1).unwrap();
+    assert!(fixed.contains("the first dimension of input x [8, 1, 16] is the batch: an inference counts as one image"));
+    assert!(fixed.contains(
+        "if these are 8 images, add `input_shape: [1, 1, 16]` to its entry in models.yaml, and ask \
+                            for `batch: 8`"
+    ));
+    let second = doubt(&model(), &[&["8", "16"], &["8", "4"]], 1).unwrap();
+    assert!(second.contains("add `inputs: { x: { shape: [1, 16] } }`"), "{second}");
+    let open = doubt(&model(), &[&["N", "16"]], 4).unwrap();
+    assert!(open.contains("the open first dimension of input x [N, 16] is the batch: an inference counts as 4 images"));
+    // Where it changes no number, where its entry tells, where another input or an operator shows the batch, and of
+    // what nobody takes for images.
+    assert_eq!(doubt(&model(), &[&["N", "16"]], 1), None);
+    assert_eq!(doubt(&shaped(&[8, 1, 16]), &[&["8", "1", "16"]], 1), None);
+    assert_eq!(doubt(&shaped(&[1, 16]), &[&["N", "16"]], 4), None);
+    assert_eq!(doubt(&model(), &[&["1", "16"], &["100", "16"]], 1), None);
+    assert_eq!(doubt(&model(), &[&["N", "16"], &["100", "16"]], 1), None);
+    assert_eq!(doubt(&model(), &[&["16000"]], 1), None);
+    for first in [FirstDimension::Batch, FirstDimension::Steps] {
+        let read = TensorSignature { first_dimension: Some(first), ..tensor("x", ElementType::Float32, &["8", "16"]) };
+        assert_eq!(batch_doubt(&model(), &file_of(vec![read]), 1), None);
+    }
+}

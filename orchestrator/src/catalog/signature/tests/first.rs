@@ -70,7 +70,8 @@ fn what_an_lstm_reads_first_are_steps() {
     let steps = &["seq", "1", "16"];
     assert_eq!(first(steps, vec![lstm("x")]), Some(FirstDimension::Steps));
     assert_eq!(first(steps, vec![node("Tanh", &["x"], "t"), lstm("t")]), Some(FirstDimension::Steps));
-    assert_eq!(first(steps, vec![NodeProto { attribute: vec![layout], ..lstm("x") }]), None);
+    let batch_first = NodeProto { attribute: vec![layout], ..lstm("x") };
+    assert_eq!(first(&["1", "seq", "16"], vec![batch_first]), Some(FirstDimension::Batch));
     let turned = NodeProto { attribute: vec![order], ..node("Transpose", &["x"], "t") };
     assert_eq!(first(&["1", "seq", "16"], vec![turned, lstm("t")]), None);
 }
@@ -81,8 +82,8 @@ fn a_tflite_graph_has_a_batch_where_an_operator_reads_one() {
     let first = |code: u32, from: &[u64], to: &[u64]| {
         let shapes: Vec<Vec<Dimension>> = [from, to].map(|sizes| sizes.iter().map(dim).collect()).to_vec();
         let operators = [
-            batch::Reading { code, inputs: &[0], outputs: &[1] },
-            batch::Reading { code: 3, inputs: &[1, 7], outputs: &[2] },
+            batch::Reading { code, inputs: &[0], outputs: &[1], time_major: false },
+            batch::Reading { code: 3, inputs: &[1, 7], outputs: &[2], time_major: false },
         ];
         let dims = |number: i32| {
             usize::try_from(number)
@@ -100,4 +101,39 @@ fn a_tflite_graph_has_a_batch_where_an_operator_reads_one() {
     assert!(first(22, &[8, 48], &[8, 4, 4, 3]) && !first(22, &[8, 48], &[1, 8, 16, 3]));
     assert!(first(39, &[8, 3, 4, 4], &[8, 4, 4, 3]) && !first(39, &[3, 4, 4, 8], &[8, 4, 4, 3]));
     assert!(!first(22, &[0, 48], &[1, 4, 4, 3]) && first(0, &[0, 4, 4, 3], &[1, 4, 4, 3]));
+}
+
+#[test]
+fn a_tflite_sequence_has_its_steps_first_where_its_operator_says_so() {
+    let first = |code: u32, from: &[u64], turned: &[u64], time_major: bool| {
+        let shapes: Vec<Vec<Dimension>> =
+            [from, turned].map(|sizes| sizes.iter().map(|size| Dimension::Fixed(*size)).collect()).to_vec();
+        let operators = [
+            batch::Reading { code: 39, inputs: &[0, 7], outputs: &[1], time_major: false },
+            batch::Reading { code, inputs: &[1, 7], outputs: &[2], time_major },
+        ];
+        let dims = |number: i32| shapes.get(number as usize).map_or(&[] as &[Dimension], Vec::as_slice);
+        let read = batch::of_tflite(operators.into_iter(), &dims);
+        [0, 1].map(|tensor| read.get(&tensor).copied())
+    };
+    let (batch, steps) = (Some(FirstDimension::Batch), Some(FirstDimension::Steps));
+    for code in [35, 44, 46, 52] {
+        assert_eq!(first(code, &[5, 1, 16], &[5, 16, 1], true), [steps, steps], "{code}");
+        assert_eq!(first(code, &[8, 5, 16], &[8, 16, 5], false), [batch, batch], "{code}");
+        // Behind a transposition of both, nothing is said of the input.
+        assert_eq!(first(code, &[1, 5, 16], &[5, 1, 16], true), [None, steps], "{code}");
+    }
+}
+
+/// Files of one recurrent operator each, written by TensorFlow's schema: [5, 1, 2] with the steps first, [8, 5, 2] with
+/// the batch first.
+#[test]
+fn a_tflite_file_tells_by_its_operators_options_what_comes_first() {
+    let first = |name: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/catalog/signature/samples").join(name);
+        read(&path, "tflite").unwrap().unwrap().inputs[0].first_dimension
+    };
+    assert_eq!(first("lstm_time_major.tflite"), Some(FirstDimension::Steps));
+    assert_eq!(first("lstm_batch_major.tflite"), Some(FirstDimension::Batch));
+    assert_eq!(first("rnn_time_major.tflite"), Some(FirstDimension::Steps));
 }
