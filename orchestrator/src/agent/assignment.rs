@@ -1,13 +1,11 @@
 //! What an agent is given: the sweep, and the files that its runs take.
 
-use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::device::{EngineProvider, RunnerProvider};
 use crate::domain::{Cooldown, Device, OnFailure, RetryPolicy, Sweep, SweepRow, Timeouts};
 
-use super::{LabelFiles, OutputFiles};
+use super::{HostFiles, LabelFiles, OutputFiles};
 
 /// What an agent is there for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,8 +52,8 @@ impl From<&Sweep> for SweepRules {
 
 /// The files that runs take and leave on this host.
 pub struct SweepFiles {
-    /// Where the models' files are, by hash.
-    pub models: HashMap<String, PathBuf>,
+    /// Where the models' files are, and what their jobs take besides.
+    pub models: HostFiles,
     /// Where runners come from.
     pub runners: Arc<dyn RunnerProvider>,
     /// Where engine programs come from.

@@ -99,7 +99,7 @@ impl Work<'_, '_> {
         let of_model = std::iter::once((model.name.clone(), own)).chain(parts).chain(values);
         let mut files: Vec<Wanted> = of_model
             .map(|(name, artifact)| {
-                let source = agent.files.models.get(&artifact.sha256).cloned();
+                let source = agent.files.models.of(&model.name, &artifact.sha256).cloned();
                 Wanted { name, artifact, source }
             })
             .collect();
@@ -114,7 +114,7 @@ impl Work<'_, '_> {
             let prepared = dataset.prepared.as_ref();
             let prepared = prepared.ok_or_else(|| unavailable(format!("dataset {} was not prepared", dataset.name)))?;
             let artifact = prepared.images.clone();
-            let source = agent.files.models.get(&artifact.sha256).cloned();
+            let source = agent.files.models.of(&model.name, &artifact.sha256).cloned();
             files.push(Wanted { name: format!("images of {}", dataset.name), artifact, source });
         }
         let all: Vec<&ArtifactRef> = files.iter().map(|file| &file.artifact).collect();

@@ -33,6 +33,7 @@ mod cooldown;
 mod endings;
 mod events;
 mod healing;
+mod host_files;
 mod jobs;
 mod labels;
 mod late;
@@ -57,6 +58,7 @@ mod worker_pool;
 
 pub use assignment::{AgentMode, Assignment, SweepFiles, SweepRules};
 pub use events::{Events, Subject};
+pub use host_files::HostFiles;
 pub use labels::LabelFiles;
 pub use outputs::OutputFiles;
 pub use prepare::{Undone, is_left_behind, undo_changes};

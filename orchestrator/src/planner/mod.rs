@@ -3,6 +3,7 @@
 //! Main functions: [`plan`] and [`estimate()`]. Pure: the same input gives the same plan, byte for byte. Never does
 //! I/O, and knows no transport.
 
+mod changes;
 mod dataset;
 mod estimate;
 mod id;
@@ -21,6 +22,7 @@ use crate::domain::{
     Sweep, TensorSignature, WeightsFile,
 };
 
+pub use changes::changed_facts;
 pub use estimate::{DeviceEstimate, PlanEstimate, estimate, job_seconds, wanted_seconds};
 use inputs::batch_doubt;
 pub use inputs::{inputs, least_batch};

@@ -41,11 +41,7 @@ pub(super) fn reason(
 /// network.
 pub fn replaced_file(job: &Job, catalog: &Catalog) -> Option<String> {
     let model = catalog.model(&job.model.name)?;
-    let is_it = |file: &&WeightsFile| {
-        let parts = job.model.parts.iter().map(|part| Some(&part.artifact));
-        file.artifact == job.model.artifact && file.parts.iter().map(|part| part.artifact.as_ref()).eq(parts)
-    };
-    if model.files.iter().any(|file| is_it(&file)) {
+    if model.files.iter().any(|file| is_of_job(file, job)) {
         return None;
     }
     let is_like = |file: &&WeightsFile| (file.weights, &file.format) == (job.model.weights, &job.model.format);
@@ -55,6 +51,12 @@ pub fn replaced_file(job: &Job, catalog: &Catalog) -> Option<String> {
     });
     let what = place.unwrap_or_else(|| format!("what the catalogue has of {}", model.name));
     Some(format!("{what} is another file than in that sweep: start the sweep anew"))
+}
+
+/// Whether a file has the content that a job was planned with.
+pub(super) fn is_of_job(file: &WeightsFile, job: &Job) -> bool {
+    let parts = job.model.parts.iter().map(|part| Some(&part.artifact));
+    file.artifact == job.model.artifact && file.parts.iter().map(|part| part.artifact.as_ref()).eq(parts)
 }
 
 /// What a job's names stand for in the catalogue.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::{estimate, job_seconds, plan, replaced_file};
+use super::{changed_facts, estimate, job_seconds, plan, replaced_file};
 use crate::domain::{
     AdbEndpoint, Arithmetic, ArtifactRef, Backend, BackendProgram, BackendTarget, Catalog, CatalogDataset,
     CatalogModel, CellPattern, Cooldown, DELEGATE, DatasetList, DatasetOrigin, Device, DeviceSelector, Dialect,

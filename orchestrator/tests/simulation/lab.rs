@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use farmctl::agent::{Agent, AgentMode, Assignment, LabelFiles, OutputFiles, SweepFiles, SweepRules};
+use farmctl::agent::{Agent, AgentMode, Assignment, HostFiles, LabelFiles, OutputFiles, SweepFiles, SweepRules};
 use farmctl::device::{EngineProgram, EngineProvider, RunnerFile, RunnerProvider};
 use farmctl::domain::{
     ArtifactRef, Backend, Catalog, CatalogModel, Cooldown, Device, DeviceFacts, DeviceSelector, Event, Failure,
@@ -57,6 +57,12 @@ impl Files {
         let (artifact, path) = write("runner", 2_000);
         let runner = RunnerFile::new(path, artifact, "x86_64-unknown-linux-gnu".to_owned());
         Files { folder, models, paths, runner }
+    }
+
+    fn of_host(&self) -> HostFiles {
+        let mut files = HostFiles::default();
+        self.paths.iter().for_each(|(sha256, path)| files.add(sha256.clone(), path.clone()));
+        files
     }
 }
 
@@ -268,7 +274,7 @@ impl<'f> Lab<'f> {
             max_devices: 1000,
         };
         let files = SweepFiles {
-            models: self.files.paths.clone(),
+            models: self.files.of_host(),
             runners: Arc::new(Built(self.files.runner.clone())),
             engines: Arc::new(NoPrograms),
             outputs: OutputFiles::new(self.files.folder.path().join("outputs")),

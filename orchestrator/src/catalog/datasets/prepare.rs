@@ -67,7 +67,8 @@ impl Datasets {
         self.folder.join(&images.sha256)
     }
 
-    fn has(&self, prepared: &PreparedImages) -> bool {
+    /// Whether prepared images and their classes are here.
+    pub fn has(&self, prepared: &PreparedImages) -> bool {
         let is_there = |sha256: &str, size_bytes: u64| {
             fs::metadata(self.folder.join(sha256)).is_ok_and(|found| found.is_file() && found.len() == size_bytes)
         };

@@ -42,12 +42,19 @@ impl Lab {
     ) -> HashMap<String, PathBuf> {
         let mut done: Vec<(JobDataset, Result<PreparedImages, String>)> = Vec::new();
         let mut files = HashMap::new();
+        let datasets = Datasets::new(self.artifacts());
         for job in std::mem::take(&mut plan.jobs) {
             let Some(wanted) = job.dataset.clone() else {
                 plan.jobs.push(job);
                 continue;
             };
             let has_begun = wanted.prepared.is_some();
+            // What it began with is still here, whatever the dataset is by now.
+            if let Some(prepared) = wanted.prepared.as_ref().filter(|prepared| datasets.has(prepared)) {
+                files.insert(prepared.images.sha256.clone(), datasets.path(&prepared.images));
+                plan.jobs.push(job);
+                continue;
+            }
             let plain = JobDataset { prepared: None, ..wanted };
             let known = done.iter().find(|(dataset, _)| *dataset == plain).map(|(_, made)| made.clone());
             let made = match known {
@@ -60,8 +67,7 @@ impl Lab {
             };
             match made {
                 Ok(prepared) => {
-                    let path = Datasets::new(self.artifacts()).path(&prepared.images);
-                    files.insert(prepared.images.sha256.clone(), path);
+                    files.insert(prepared.images.sha256.clone(), datasets.path(&prepared.images));
                     plan.jobs.push(Job { dataset: Some(JobDataset { prepared: Some(prepared), ..plain }), ..job });
                 }
                 // What a sweep was begun with is what its rows are of.

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use crate::agent::HostFiles;
 use crate::catalog::{ArtifactCache, CatalogError, LocalModel, Progress as Step};
 use crate::domain::{Catalog, FailureKind, Job, Plan, Skipped, WeightsFile, WeightsKind};
 use crate::lab::Lab;
@@ -38,8 +39,8 @@ impl Lab {
         plan: &mut Plan,
         renew: Option<Renew<'_>>,
         progress: &Progress,
-    ) -> HashMap<String, PathBuf> {
-        let (mut files, mut missing) = (HashMap::new(), HashMap::new());
+    ) -> HostFiles {
+        let (mut files, mut missing) = (HostFiles::default(), HashMap::new());
         let mut tried: BTreeSet<Key> = BTreeSet::new();
         loop {
             let wanted: BTreeSet<Key> = plan.jobs.iter().map(Key::of).filter(|key| !tried.contains(key)).collect();
@@ -50,7 +51,7 @@ impl Lab {
                 match self.get_model(&key.model, &model.files[index], false, progress).await {
                     Ok(local) => {
                         let all = std::iter::once(local.file).chain(local.parts);
-                        files.extend(all.map(|file| (file.artifact.sha256, file.path)));
+                        all.for_each(|file| files.add_of_model(&key.model, file.artifact.sha256, file.path));
                         if model.files[index].signature.is_none() {
                             self.look_at_model(model, &|file| key.is_of(file));
                             is_more_known |= model.files[index].signature.is_some();
@@ -75,8 +76,10 @@ impl Lab {
                 None => plan.jobs.push(job),
             }
         }
-        files.extend(self.given_values(plan));
-        files.extend(self.provide_images(catalog, plan, progress).await);
+        let besides = self.given_values(plan).into_iter();
+        besides
+            .chain(self.provide_images(catalog, plan, progress).await)
+            .for_each(|(sha256, path)| files.add(sha256, path));
         files
     }
 

@@ -1,11 +1,10 @@
 //! A new sweep: its files are made ready, and it is added to the store.
 
-use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
+use std::collections::HashSet;
 
 use jiff::Timestamp;
 
-use crate::agent::{AgentMode, cell_record};
+use crate::agent::{AgentMode, HostFiles, cell_record};
 use crate::domain::{
     Catalog, Device, Failure, Plan, Record, RunStatus, Skipped, Submission, SweepDefinition, SweepId, SweepOrder,
     SweepRow, SweepState, TransportConfig, sha256_hex,
@@ -90,7 +89,7 @@ impl Lab {
         &self,
         planned: &mut PlannedSweep,
         progress: &Progress,
-    ) -> Result<(HashMap<String, PathBuf>, RunnerSource), LabError> {
+    ) -> Result<(HostFiles, RunnerSource), LabError> {
         if planned.plan.jobs.is_empty() {
             return Err(nothing_to_run(&planned.plan));
         }

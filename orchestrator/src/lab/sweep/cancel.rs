@@ -1,12 +1,12 @@
 //! Ends a sweep for good: its runs are ended on the devices, what was measured is kept, and what is left is cancelled.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::agent::{AgentMode, cell_record};
+use crate::agent::{AgentMode, HostFiles, cell_record};
 use crate::domain::{Failure, FailureKind, RunStatus, SweepId, SweepRow};
 use crate::lab::{EngineSource, Lab, LabError, RunnerSource};
 use crate::lease::{LeaseError, live_holder};
@@ -134,7 +134,7 @@ impl Lab {
                 let (sweep, mode) = (sweep.clone(), AgentMode::EndRuns);
                 let start = SweepStart { sweep, definition, lease, mode, is_new: false, left_by: None };
                 let devices = SweepDevices { used, of_lab: Vec::new(), max_devices: MAX_DEVICES };
-                let files = ProvidedFiles { models: HashMap::new(), runners, engines };
+                let files = ProvidedFiles { models: HostFiles::default(), runners, engines };
                 Ok(Left::Runs(Box::new(self.execution(start, devices, files))))
             }
             _ => {

@@ -1,12 +1,11 @@
 //! Carries out what is open of a sweep that is in the store.
 
-use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::agent::{
-    Agent, AgentMode, Assignment, Events, LabelFiles, OutputFiles, Stop, Subject, SweepFiles, SweepRules, event_queue,
+    Agent, AgentMode, Assignment, Events, HostFiles, LabelFiles, OutputFiles, Stop, Subject, SweepFiles, SweepRules,
+    event_queue,
 };
 use crate::domain::{Device, EventKind, Record, RunStatus, SweepDefinition, SweepId, SweepRow, SweepState};
 use crate::lab::{EngineSource, Lab, LabError, RunnerSource, VERSION};
@@ -61,8 +60,7 @@ pub(super) struct SweepDevices {
 
 /// The files that were made ready for a sweep.
 pub(super) struct ProvidedFiles {
-    /// The models' files, by hash.
-    pub(super) models: HashMap<String, PathBuf>,
+    pub(super) models: HostFiles,
     pub(super) runners: RunnerSource,
     pub(super) engines: EngineSource,
 }

@@ -1,14 +1,15 @@
 //! Goes on with a sweep that was stopped.
 
-use std::collections::{BTreeSet, HashMap};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 
-use crate::agent::{AgentMode, Stop};
-use crate::domain::{Device, Job, JobId, Plan, Submission, SweepDefinition, SweepId, SweepRow};
+use crate::agent::{AgentMode, HostFiles, Stop};
+use crate::domain::{Catalog, Device, Job, JobId, Plan, Submission, SweepDefinition, SweepId, SweepRow};
 use crate::lab::files::files_of;
 use crate::lab::{EngineSource, Lab, LabError, RunnerSource};
 use crate::lease::live_holder;
+use crate::planner;
 use crate::progress::Progress;
 use crate::store::Store;
 
@@ -110,7 +111,7 @@ impl Lab {
 
         let mut open = Plan { sweep: sweep.name.clone(), jobs, skipped: Vec::new() };
         let model_files = self.provide_files(&mut catalog, &mut open, None, progress).await;
-        self.tell_changed_models(&open.jobs, &model_files);
+        self.tell_changed_models(&open.jobs, &model_files, &catalog);
         for record in records_of_skipped(&sweep, &open, &inventory.devices) {
             store.add_record(&record)?;
         }
@@ -158,15 +159,25 @@ impl Lab {
         }
     }
 
-    fn tell_changed_models(&self, jobs: &[Job], files: &HashMap<String, PathBuf>) {
-        let is_changed = |job: &&Job| job.model.artifact.as_ref().is_some_and(|file| !files.contains_key(&file.sha256));
+    fn tell_changed_models(&self, jobs: &[Job], files: &HostFiles, catalog: &Catalog) {
+        let is_changed = |job: &&Job| {
+            job.model.artifact.as_ref().is_some_and(|file| files.of(&job.model.name, &file.sha256).is_none())
+        };
         let changed: BTreeSet<&str> = jobs.iter().filter(is_changed).map(|job| job.model.name.as_str()).collect();
-        for name in changed {
+        for name in &changed {
             self.remark(&format!(
                 "the file of {name} is another now than when the sweep began; its open jobs run only where a device \
                  still has the file of then"
             ));
         }
+        let others = jobs.iter().filter(|job| !changed.contains(job.model.name.as_str()));
+        self.tell_changed_facts(others, catalog);
+    }
+
+    /// Says where models.yaml tells something else of a job's model than when the job was planned.
+    pub(super) fn tell_changed_facts<'a>(&self, jobs: impl Iterator<Item = &'a Job>, catalog: &Catalog) {
+        let told: BTreeSet<String> = jobs.filter_map(|job| planner::changed_facts(job, catalog)).collect();
+        told.iter().for_each(|what| self.remark(what));
     }
 }
 

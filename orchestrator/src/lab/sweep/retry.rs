@@ -46,6 +46,7 @@ impl Lab {
             return Err(LabError::nothing(format!("no job of sweep {} can be run again: {reason}", earlier.id)));
         }
         planner::renumber(&mut plan.jobs);
+        self.tell_changed_facts(plan.jobs.iter(), &catalog);
         let definition = SweepDefinition { retry_of: Some(earlier.id), due: None, ordered: None, ..definition };
         Ok(PlannedSweep { inventory: self.inventory()?, catalog, definition, plan })
     }

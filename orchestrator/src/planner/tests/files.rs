@@ -1,7 +1,7 @@
 //! What a file says of itself, and what its plan says of that.
 
 use super::*;
-use crate::domain::{Dimension, ElementType, FirstDimension, TensorElement, TensorSignature};
+use crate::domain::{Dimension, ElementType, FirstDimension, Layout, TensorElement, TensorSignature};
 
 fn tensor(name: &str, dims: &[&str]) -> TensorSignature {
     let dim = |word: &&str| match word.parse() {
@@ -102,4 +102,29 @@ fn an_operator_of_ones_own_is_skipped_where_the_engine_has_none() {
     assert!(skipped("MyOp", Dialect::Engine).unwrap().contains("has no custom operator \"MyOp\", which net needs"));
     assert_eq!(skipped("TFLite_Detection_PostProcess", Dialect::Engine), None);
     assert_eq!(skipped("MyOp", Dialect::TfliteBenchmarkModel), None);
+}
+
+#[test]
+fn what_models_yaml_says_otherwise_than_when_a_job_was_planned_is_told() {
+    let mut catalog = catalog_of_digits();
+    catalog.models.last_mut().unwrap().files[0].signature = Some(Ok(signature(&["N", "10"])));
+    let jobs = plan(&sweep_of_digits(), &inventory(), &catalog).jobs;
+    let changed = |change: fn(&mut CatalogModel)| {
+        let mut catalog = catalog.clone();
+        change(catalog.models.last_mut().unwrap());
+        changed_facts(&jobs[0], &catalog)
+    };
+    let what = |change: fn(&mut CatalogModel)| {
+        let told = changed(change).unwrap();
+        told.split_once('(').unwrap().1.split_once(')').unwrap().0.to_owned()
+    };
+    assert_eq!(changed(|_| {}), None);
+    assert_eq!(changed(|model| model.title = "another".to_owned()), None);
+    assert_eq!(what(|model| model.input_range = Some(InputRange { low: -3.0, high: 3.0 })), "inputs");
+    assert_eq!(what(|model| model.label_offset = 1), "label_offset");
+    assert_eq!(what(|model| model.input_shape = Some(vec![1, 1, 9, 9])), "inputs, input_shape");
+    assert_eq!(what(|model| model.files[0].layout = Layout::Nhwc), "inputs, layout");
+    // Another file is told otherwise; a model that is gone is, too.
+    assert_eq!(changed(|model| model.files[0].artifact = Some(artifact('9'))), None);
+    assert!(changed(|model| model.name = "gone".to_owned()).unwrap().contains("models.yaml has no digits any more"));
 }
