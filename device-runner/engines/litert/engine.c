@@ -30,8 +30,24 @@ static LiteRtLayout *layouts; /* of the outputs */
 static uint64_t inferences;
 static LiteRtParamIndex *input_at; /* the file's input of each input in the order in which values come */
 
+#define LITERT_UNSUPPORTED 5
+
+/* What LiteRT's more frequent answers mean, as its litert_common.h has them. */
+static const char *status_words(LiteRtStatus status) {
+    switch (status) {
+    case 1: return "an invalid argument";
+    case 2: return "not enough memory";
+    case 3: return "a failure while it ran";
+    case LITERT_UNSUPPORTED: return "not supported by LiteRT's compiled models, as variable tensors of recurrent layers";
+    case 6: return "not found";
+    default: return "see its own words";
+    }
+}
+
 static void must(LiteRtStatus status, const char *kind, const char *what) {
-    if (status) farm_fail(kind, "failed to %s: LiteRT answers with status %d", what, status);
+    if (!status) return;
+    if (status == LITERT_UNSUPPORTED) kind = FARM_UNSUPPORTED;
+    farm_fail(kind, "failed to %s: LiteRT answers with status %d (%s)", what, status, status_words(status));
 }
 
 static const char *element_word(int element) {
