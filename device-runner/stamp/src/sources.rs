@@ -10,7 +10,7 @@ use crate::lock_file;
 const HASH_DIGITS: usize = 12;
 
 /// What the runner is compiled from, below the workspace.
-pub const SOURCES: [&str; 9] = [
+pub const SOURCES: [&str; 11] = [
     "device-runner/Cargo.toml",
     "device-runner/build.rs",
     "device-runner/src",
@@ -20,6 +20,8 @@ pub const SOURCES: [&str; 9] = [
     "device-runner/stamp/src",
     "protocol/Cargo.toml",
     "protocol/src",
+    "statistics/Cargo.toml",
+    "statistics/src",
 ];
 
 /// The sources of a runner, as they lie in a workspace.

@@ -6,6 +6,7 @@
 //! but for the last table, which is of a clock.
 #![allow(missing_docs)]
 
+mod looks;
 mod series;
 
 use std::collections::BTreeMap;
@@ -28,6 +29,8 @@ fn main() {
     intervals(series);
     verdicts(series);
     steadiness(series);
+    looks::warm_ups(series / 2);
+    looks::intervals(series / 2);
     modes(series);
     drift(series);
     repeats(series);

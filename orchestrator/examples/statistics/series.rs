@@ -118,6 +118,11 @@ pub enum Level {
 }
 
 impl Level {
+    /// What of the level does not hang on chance, at a share of the run's length.
+    pub fn factor(self, time: f64) -> f64 {
+        self.at(time, &mut Random::new(0))
+    }
+
     fn at(self, time: f64, random: &mut Random) -> f64 {
         1.0 + match self {
             Level::Steady => 0.0,

@@ -37,27 +37,3 @@ impl Spread {
 pub(super) fn clock_step(sorted: &[u64]) -> u64 {
     sorted.windows(2).map(|pair| pair[1] - pair[0]).filter(|step| *step > 0).min().unwrap_or(0)
 }
-
-/// The median of some numbers, the mean of the middle two where there are two; `None` without any. Their order is lost.
-pub(super) fn median(numbers: &mut [f64]) -> Option<f64> {
-    let middle = numbers.len().checked_sub(1)? / 2;
-    let is_even = numbers.len().is_multiple_of(2);
-    let (_, &mut low, above) = numbers.select_nth_unstable_by(middle, f64::total_cmp);
-    let high = above.iter().copied().min_by(f64::total_cmp).filter(|_| is_even);
-    Some(high.map_or(low, |high| low + (high - low) / 2.0))
-}
-
-/// Consecutive stretches of a series, `count` of them, as equal in length as can be.
-pub(super) fn stretches(length: usize, count: usize) -> impl Iterator<Item = std::ops::Range<usize>> + Clone {
-    let start = move |index: usize| (index as u128 * length as u128 / count as u128) as usize;
-    (0..count).map(move |index| start(index)..start(index + 1))
-}
-
-/// The median of each of `count` stretches of a series that is at least as long.
-pub(super) fn medians_of_stretches(series: &[u64], count: usize) -> Vec<f64> {
-    let of = |range: std::ops::Range<usize>| {
-        let mut numbers: Vec<f64> = series[range].iter().map(|sample| *sample as f64).collect();
-        median(&mut numbers).unwrap_or_default()
-    };
-    stretches(series.len(), count).map(of).collect()
-}

@@ -2,29 +2,22 @@
 //!
 //! The samples of a run depend on each other, and the device changes while they are taken. So nothing here supposes
 //! that they are independent, steady or normal. Main types: [`Certainty`] of a run, with its [`Verdict`] and what was
-//! found ([`Finding`]) by [`TrustRules`]; [`Repeats`] of several runs of the same. Never drops a sample, never draws by
+//! found ([`Finding`]) by [`TrustRules`]; [`Repeats`] of several runs of the same. What the runner asks of a series as
+//! well, while it measures, is the crate `farmctl-statistics`. Never drops a sample, never draws by
 //! chance, and never claims what was not seen. How often all this is right: `bench/statistics.md`.
 
 mod centre;
-mod dependence;
 mod dip;
-mod drift;
-mod level;
-mod median_interval;
 mod modes;
 mod repeats;
 mod rules;
-mod steadiness;
 mod verdict;
 
 pub use centre::Spread;
-pub use dependence::Dependence;
-pub use drift::Drift;
-pub use level::Level;
+pub use farmctl_statistics::{Change, Dependence, Drift, Level};
 pub use modes::Modes;
 pub use repeats::Repeats;
 pub use rules::TrustRules;
-pub use steadiness::Change;
 pub use verdict::{Conditions, Finding, Verdict};
 
 /// How sure the numbers of one run are, and what speaks against them.
@@ -62,7 +55,7 @@ impl Certainty {
         let mut certainty = Certainty {
             count: sorted.len(),
             p50_ns,
-            interval_ns: median_interval::median_interval_95(&sorted, &dependence),
+            interval_ns: farmctl_statistics::median_interval_95(&sorted, &dependence),
             spread: Spread::of(&sorted, p50_ns, rules.outlier_z),
             level: Level::of(samples_ns, p50_ns),
             level_of_rest: Level::of(&samples_ns[start..], p50_ns),

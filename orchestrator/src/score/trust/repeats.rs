@@ -1,5 +1,6 @@
+use farmctl_statistics::{quantile_975, student_975};
+
 use super::Certainty;
-use super::median_interval::{quantile_975, student_975};
 
 /// Several runs of the same: how much of their spread is within runs, and how much between them. The run is the unit:
 /// a thousand samples of one run say nothing of how the next will be.

@@ -1,7 +1,8 @@
 use std::fmt;
 
+use farmctl_statistics::Z;
+
 use super::centre::MAD_TO_SD;
-use super::median_interval::Z;
 use super::{Certainty, Change, Modes, TrustRules};
 
 /// Whether a row's number is to be believed, from best to worst: of several, the worst counts.

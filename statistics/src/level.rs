@@ -1,4 +1,4 @@
-use super::{Change, Drift};
+use crate::{Change, Drift};
 
 /// Whether the level of a series changed.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -10,7 +10,8 @@ pub struct Level {
 }
 
 impl Level {
-    pub(super) fn of(series: &[u64], p50_ns: u64) -> Level {
+    /// Both, of a series in the order measured.
+    pub fn of(series: &[u64], p50_ns: u64) -> Level {
         Level { drift: Drift::of(series, p50_ns), change: Change::of(series) }
     }
 

@@ -1,13 +1,13 @@
-use super::Dependence;
+use crate::Dependence;
 
 /// Standard normal quantile of 97.5 %.
-pub(super) const Z: f64 = 1.959_963_984_540_054;
+pub const Z: f64 = 1.959_963_984_540_054;
 
 /// The interval of 95 % of the median, as (low, high): order statistics at ranks that the variance of the share below
 /// the median says, between two of them by proportion (R. S. Woodruff, Journal of the American Statistical Association
 /// 47, 1952). Nothing is supposed of the distribution. `None` where the samples are too few, or depend on each other
 /// too much, for a rank to be among them.
-pub(super) fn median_interval_95(sorted: &[u64], dependence: &Dependence) -> Option<(f64, f64)> {
+pub fn median_interval_95(sorted: &[u64], dependence: &Dependence) -> Option<(f64, f64)> {
     let count = sorted.len() as f64;
     let half_width = quantile_975(sorted.len(), dependence) * count / (2.0 * dependence.effective_samples.sqrt());
     let middle = (count + 1.0) / 2.0;
@@ -16,7 +16,7 @@ pub(super) fn median_interval_95(sorted: &[u64], dependence: &Dependence) -> Opt
 
 /// How many standard deviations half of the interval is. Of independent samples the variance is known; else it was
 /// estimated from so many batches.
-pub(super) fn quantile_975(count: usize, dependence: &Dependence) -> f64 {
+pub fn quantile_975(count: usize, dependence: &Dependence) -> f64 {
     if dependence.batches < count { student_975(dependence.batches.saturating_sub(1)) } else { Z }
 }
 
@@ -33,7 +33,7 @@ fn at_rank(sorted: &[u64], rank: f64) -> Option<f64> {
 
 /// Student's quantile of 97.5 %, to a thousandth (Abramowitz and Stegun, 26.7.5; the series begins at 4 degrees of
 /// freedom). A library of distributions would be more than all of this module.
-pub(super) fn student_975(degrees: usize) -> f64 {
+pub fn student_975(degrees: usize) -> f64 {
     match degrees {
         0 => return f64::INFINITY,
         1 => return 12.706,

@@ -1,4 +1,4 @@
-use super::centre::stretches;
+use crate::centre::stretches;
 
 /// Fewest batches that a variance is estimated from: fewer tell next to nothing.
 const MIN_BATCHES: usize = 5;
@@ -27,7 +27,7 @@ impl Dependence {
     /// The dependence of a series in the order measured. The variance of the share below the median is estimated by
     /// batch means (B. Schmeiser, Operations Research 30, 1982), with batches of a length that grows with the
     /// correlation and the number of samples (E. Carlstein, The Annals of Statistics 14, 1986).
-    pub(super) fn of(series: &[u64], p50_ns: u64) -> Dependence {
+    pub fn of(series: &[u64], p50_ns: u64) -> Dependence {
         let sides: Vec<f64> = series.iter().map(|sample| side(*sample, p50_ns)).collect();
         let count = sides.len() as f64;
         let measured = correlation_of_neighbours(&sides);
@@ -84,7 +84,7 @@ fn of_values(correlation_of_sides: f64) -> f64 {
 }
 
 /// Correlation of neighbours that is not of a trend: each stretch of the series is held against its own median.
-pub(super) fn local_correlation(series: &[u64], stretch: usize) -> f64 {
+pub(crate) fn local_correlation(series: &[u64], stretch: usize) -> f64 {
     let count = (series.len() / stretch).max(1);
     let (mut products, mut squares) = (0.0, 0.0);
     for range in stretches(series.len(), count) {

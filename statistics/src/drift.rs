@@ -1,4 +1,4 @@
-use super::centre::{median, medians_of_stretches};
+use crate::centre::{median, medians_of_stretches};
 
 /// Points that slopes are taken between, each pair: 19,900 slopes. A longer series is made so many medians of
 /// consecutive samples first, so that a million samples cost no more, and each still counts.
@@ -18,7 +18,7 @@ impl Drift {
     /// The drift of a series in the order measured, each sample beginning when the one before ends. Its line is through
     /// samples, not moments, so that one long pause doesn't bend it. `None` of a single sample, and where the median or
     /// the time is 0.
-    pub(super) fn of(series: &[u64], p50_ns: u64) -> Option<Drift> {
+    pub fn of(series: &[u64], p50_ns: u64) -> Option<Drift> {
         let count = series.len().min(MOST_POINTS);
         let levels = medians_of_stretches(series, count.max(1));
         let mut slopes = Vec::with_capacity(count * count.saturating_sub(1) / 2);

@@ -1,5 +1,5 @@
-use super::centre::{median, medians_of_stretches};
-use super::dependence::local_correlation;
+use crate::centre::{median, medians_of_stretches};
+use crate::dependence::local_correlation;
 
 /// Fewest samples that the test says anything of.
 const MIN_SAMPLES: usize = 10;
@@ -38,14 +38,11 @@ impl Change {
     /// depend on each other, those before each moment against those behind it by the rank sum test, the largest of all
     /// (D. M. Hawkins and Q. Deng, Journal of Quality Technology 42, 2010; A. N. Pettitt, Applied Statistics 28, 1979).
     /// It sees a step, a trend and a slow start, whatever the distribution. `None` of fewer than ten samples.
-    pub(super) fn of(series: &[u64]) -> Option<Change> {
+    pub fn of(series: &[u64]) -> Option<Change> {
         if series.len() < MIN_SAMPLES {
             return None;
         }
-        let stretch = (series.len() / STRETCHES).max(MIN_STRETCH);
-        let correlation = local_correlation(series, stretch);
-        let length = (INDEPENDENT_FACTOR * correlation / (1.0 - correlation * correlation)).max(1.0);
-        let batches = ((series.len() as f64 / length) as usize).clamp(MIN_BATCHES.min(series.len()), MAX_BATCHES);
+        let batches = independent_batches(series);
         let levels = medians_of_stretches(series, batches);
         let (split, statistic) = largest_rank_sum(&levels)?;
         let from_sample = split * series.len() / batches;
@@ -54,6 +51,14 @@ impl Change {
         let percent = if before > 0.0 { (behind - before) / before * 100.0 } else { 0.0 };
         Some(Change { from_sample, percent, statistic, critical: critical(batches) })
     }
+}
+
+/// Into how many stretches of equal length a series parts whose medians hardly depend on each other.
+pub(crate) fn independent_batches(series: &[u64]) -> usize {
+    let stretch = (series.len() / STRETCHES).max(MIN_STRETCH);
+    let correlation = local_correlation(series, stretch);
+    let length = (INDEPENDENT_FACTOR * correlation / (1.0 - correlation * correlation)).max(1.0);
+    ((series.len() as f64 / length) as usize).clamp(MIN_BATCHES.min(series.len()), MAX_BATCHES)
 }
 
 /// How many levels come before the change that stands out most, and its standardised rank sum.
@@ -120,7 +125,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::score::trust::tests::series::Random;
+    use crate::series::Random;
 
     #[test]
     fn chance_exceeds_the_table_once_in_a_hundred_times() {

@@ -1,0 +1,153 @@
+//! Whether a loop has gone on for long enough.
+
+use crate::{Dependence, Trend, median_interval_95};
+
+/// Fewest samples that say whether a loop is long enough: fewer show neither a trend nor how they depend on each other.
+pub const MIN_SAMPLES: usize = 20;
+
+/// A series is looked at again when it has grown by this share. Each look is a chance to stop at a series that looks
+/// better than it is, so there are few: at points that grow geometrically.
+const GROWTH: f64 = 0.25;
+
+/// Fewest batches whose spread tells, by itself, that a median is known.
+const MIN_BATCHES: usize = 10;
+
+/// After how many samples a series is looked at next that was looked at after so many.
+pub fn next_look(samples: usize) -> usize {
+    samples.saturating_add((samples as f64 * GROWTH).ceil() as usize).max(MIN_SAMPLES)
+}
+
+/// Whether a warm-up is over: the trend of its last half surely changes the latency by less than `percent` over the
+/// `next` samples that are to follow. The error is stated: where the trend is as large as that, a look calls it steady
+/// 2.5 times in a hundred (for all looks together: bench/statistics.md). `None` of fewer than twenty samples.
+pub fn is_steady(series: &[u64], percent: f64, next: f64) -> Option<bool> {
+    if series.len() < MIN_SAMPLES {
+        return None;
+    }
+    let trend = Trend::of(&series[series.len() / 2..])?;
+    Some(trend.is_below(percent, next))
+}
+
+/// Looks at a series that grows, until its median is known.
+///
+/// A single look is right too early too often: whoever stops at the first interval that is narrow stops where chance
+/// made it narrow (Y. S. Chow and H. Robbins, The Annals of Mathematical Statistics 36, 1965, for what becomes of it
+/// in the limit). So two looks in a row must find it, each by ten batches or more; how often the interval then holds
+/// the median is in bench/statistics.md.
+#[derive(Debug, Clone, Copy)]
+pub struct MedianLooks {
+    percent: f64,
+    was_known: bool,
+}
+
+impl MedianLooks {
+    /// Looks for an interval of 95 % whose half is at most so many per cent of the median.
+    pub fn new(percent: f64) -> MedianLooks {
+        MedianLooks { percent, was_known: false }
+    }
+
+    /// Whether the median is known by now. Asked once at each [`next_look`]. `None` of fewer than twenty samples, and
+    /// where they have no interval.
+    pub fn look(&mut self, series: &[u64]) -> Option<bool> {
+        let known = self.is_known(series);
+        let was_known = std::mem::replace(&mut self.was_known, known == Some(true));
+        known.map(|known| known && was_known)
+    }
+
+    fn is_known(&self, series: &[u64]) -> Option<bool> {
+        if series.len() < MIN_SAMPLES {
+            return None;
+        }
+        let mut sorted = series.to_vec();
+        sorted.sort_unstable();
+        let p50_ns = *sorted.get((sorted.len() - 1) / 2)?;
+        let dependence = Dependence::of(series, p50_ns);
+        let (low, high) = median_interval_95(&sorted, &dependence)?;
+        let is_narrow = (high - low) / 2.0 <= self.percent / 100.0 * p50_ns as f64;
+        Some(is_narrow && dependence.batches >= MIN_BATCHES)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::series::{Kind, Level, MEDIAN_NS, Noise, Random};
+
+    /// The samples after which the looks end a loop, if they do.
+    fn ends(most: usize, mut is_enough: impl FnMut(usize) -> bool) -> Option<usize> {
+        let mut at = MIN_SAMPLES;
+        while at <= most {
+            if is_enough(at) {
+                return Some(at);
+            }
+            at = next_look(at);
+        }
+        None
+    }
+
+    #[test]
+    fn looks_are_few() {
+        assert_eq!([0, 1, 19, 20, 25, 100].map(next_look), [20, 20, 24, 25, 32, 125]);
+        assert_eq!(next_look(usize::MAX), usize::MAX);
+        let mut looks = 0;
+        ends(1_000_000, |_| {
+            looks += 1;
+            false
+        });
+        assert!(looks < 50, "{looks}");
+    }
+
+    #[test]
+    fn a_warm_up_ends_when_it_no_longer_trends() {
+        // 30 % slower at first, a tenth of that after 230 samples; 150 are to follow.
+        let kind = Kind::new("", Noise::Normal(0.01), Level::Settling { by: 0.3, over: 0.05 });
+        let mut random = Random::new(4);
+        let mut too_early = 0;
+        for _ in 0..100 {
+            let series = kind.series(&mut random, 2_000);
+            let at = ends(2_000, |at| is_steady(&series[..at], 3.0, 150.0) == Some(true)).unwrap();
+            let left = |at: f64| 0.3 * (-at / 100.0).exp();
+            too_early += usize::from(left(at as f64) - left(at as f64 + 150.0) > 0.03);
+        }
+        assert!(too_early <= 5, "{too_early}");
+        let drifting = Kind::new("", Noise::Normal(0.01), Level::Drift(1.0)).series(&mut random, 2_000);
+        assert_eq!(ends(2_000, |at| is_steady(&drifting[..at], 3.0, 150.0) == Some(true)), None);
+        assert_eq!(is_steady(&drifting[..19], 3.0, 1.0), None);
+        let steady = Kind::new("", Noise::Normal(0.01), Level::Steady);
+        let ended = (0..100).filter(|_| {
+            let series = steady.series(&mut random, 400);
+            ends(400, |at| is_steady(&series[..at], 3.0, 150.0) == Some(true)).is_some()
+        });
+        assert!(ended.count() >= 98);
+    }
+
+    #[test]
+    fn an_interval_that_ends_a_loop_holds_the_median() {
+        let noise = Noise::Dependent { sd: 0.03, correlation: 0.3 };
+        let mut random = Random::new(5);
+        let (mut holds, mut ended) = (0, 0);
+        for _ in 0..400 {
+            let series = Kind::new("", noise, Level::Steady).series(&mut random, 2_000);
+            let mut looks = MedianLooks::new(1.5);
+            let Some(at) = ends(2_000, |at| looks.look(&series[..at]) == Some(true)) else { continue };
+            let mut sorted = series[..at].to_vec();
+            sorted.sort_unstable();
+            let p50_ns = sorted[(at - 1) / 2];
+            let (low, high) = median_interval_95(&sorted, &Dependence::of(&series[..at], p50_ns)).unwrap();
+            assert!((high - low) / 2.0 <= 0.015 * p50_ns as f64);
+            ended += 1;
+            holds += usize::from((low..=high).contains(&MEDIAN_NS));
+        }
+        assert_eq!(ended, 400);
+        assert!((352..=392).contains(&holds), "{holds}");
+    }
+
+    #[test]
+    fn one_look_is_not_enough() {
+        let mut looks = MedianLooks::new(1.0);
+        assert_eq!(looks.look(&[5; 19]), None);
+        assert_eq!([looks.look(&[5; 20]), looks.look(&[5; 25])], [Some(false), Some(true)]);
+    }
+}
