@@ -197,6 +197,11 @@ fn check_limits(limits: &Limits) -> Result<(), String> {
     ] {
         seconds(name, value)?;
     }
+    for (name, value) in [("steady_percent", limits.steady_percent), ("interval_percent", limits.interval_percent)] {
+        if value.is_some_and(|percent| !(percent.is_finite() && percent > 0.0)) {
+            return Err(format!("{name} is {value:?}; it must be above 0"));
+        }
+    }
     count("max_runs", limits.max_runs, MAX_SAMPLES)?;
     if limits.min_runs > limits.max_runs {
         return Err(format!("min_runs {} is above max_runs {}", limits.min_runs, limits.max_runs));

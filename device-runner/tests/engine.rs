@@ -4,57 +4,16 @@
 mod lab;
 
 use std::fs;
-use std::path::Path;
-use std::process::Command;
-use std::sync::LazyLock;
 
 use farmctl_protocol::{
     Dialect, ElementType, EngineSpec, Evaluation, InputRange, InputSpec, Layout, Limits, Message, NamedArtifact, Phase,
     RemarkKind, RunRequest, RunnerFailureKind, Scenario, exit,
 };
+use lab::echo::{ECHO, request, samples};
 use lab::{ENDLESS, Lab, QUICK};
 
 /// Values 0, 1, 2 … of the sequence of seed 42 in [-2, 2.5), as the runner's own unit test pins them.
 const SEEDED: [u32; 4] = [0x3fab_2430, 0xbfa3_e441, 0xbf3f_0d30, 0xbee6_fc17];
-
-/// The echo engine, built by the machine's C compiler.
-static ECHO: LazyLock<Vec<u8>> = LazyLock::new(|| {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("echo-{}", std::process::id()));
-    let mut compile = Command::new("cc");
-    compile.args(["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread", "-I"]);
-    compile.arg(here.join("engine-kit/c")).arg("-o").arg(&program).arg(here.join("tests/engine/echo.c"));
-    assert!(compile.status().expect("a C compiler (scripts/prepare)").success());
-    let bytes = fs::read(&program).unwrap();
-    fs::remove_file(&program).unwrap();
-    bytes
-});
-
-fn engine(lab: &Lab, options: &[(&str, &str)]) -> EngineSpec {
-    let file = |name: &str, content: &[u8]| NamedArtifact { name: name.to_owned(), artifact: lab.push(content) };
-    EngineSpec {
-        files: vec![file("echo", &ECHO), file("beside.txt", b"a library")],
-        command: vec!["echo".to_owned()],
-        dialect: Dialect::Engine,
-        options: options.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
-    }
-}
-
-fn request(lab: &Lab, limits: Limits, options: &[(&str, &str)]) -> RunRequest {
-    let mut request = lab.request("run", limits);
-    request.job.backend = "echo".to_owned();
-    request.job.input_range = InputRange { low: -2.0, high: 2.5 };
-    request.job.engine = Some(engine(lab, options));
-    request
-}
-
-fn samples(messages: &[Message]) -> Vec<u64> {
-    let latencies = messages.iter().filter_map(|message| match message {
-        Message::Samples { latencies_ns } => Some(latencies_ns.clone()),
-        _ => None,
-    });
-    latencies.flatten().collect()
-}
 
 fn answer(messages: &[Message]) -> Vec<u32> {
     let outputs = messages.iter().filter_map(|message| match message {
@@ -106,7 +65,7 @@ fn both_loops_end_at_the_same_inference() {
         (Limits { min_seconds: 30.0, max_seconds: 60.0, ..second }, 40),
     ];
     for (index, (limits, count)) in cases.into_iter().enumerate() {
-        for scenario in [Scenario::SingleStream, Scenario::Offline] {
+        for scenario in Scenario::ALL.iter().copied() {
             let mut inside = lab.request(&format!("inside-{scenario}-{index}"), limits);
             inside.job.scenario = scenario;
             let mut outside = request(&lab, limits, &[]);
@@ -122,7 +81,7 @@ fn both_loops_end_at_the_same_inference() {
                     _ => None,
                 });
                 let sum = latencies.iter().sum::<u64>();
-                assert!(if scenario == Scenario::Offline { Some(sum) == wall } else { Some(sum) <= wall });
+                assert!(if scenario == Scenario::SingleStream { Some(sum) <= wall } else { Some(sum) == wall });
             }
         }
     }
@@ -135,7 +94,7 @@ fn the_loop_in_c_times_the_inference() {
     let (messages, ..) = lab.start(&request(&lab, limits, &[("sleep_ns", "5000000")])).finish();
     assert!(samples(&messages).iter().all(|latency| (5_000_000..1_000_000_000).contains(latency)), "{messages:?}");
     let first = |message: &Message| matches!(message, Message::FirstInference { latency_ns: 5_000_000.., .. });
-    let warm = |message: &Message| matches!(message, Message::WarmedUp { runs: 2..=6, duration_ns: 20_000_000.. });
+    let warm = |message: &Message| matches!(message, Message::WarmedUp { runs: 2..=6, duration_ns: 20_000_000.., .. });
     assert!(messages.iter().any(first) && messages.iter().any(warm), "{messages:?}");
 }
 

@@ -45,7 +45,7 @@ fn hello_tells_of_device_and_runner() {
     assert!(hello.unix_ms.abs_diff(now_ms) < 60_000, "{} instead of {now_ms}", hello.unix_ms);
     assert!(!hello.cpus.is_empty() && hello.memory_total_bytes > 0 && hello.kernel.starts_with("Linux "));
     assert_eq!((hello.backends[0].name.as_str(), hello.running), ("tract", None));
-    assert_eq!(hello.scenarios, ["single_stream", "offline"]);
+    assert_eq!(hello.scenarios, ["single_stream", "offline", "sustained"]);
     assert!(hello.cpus.iter().all(|cpu| hello.present.contains(cpu)), "{:?} {:?}", hello.cpus, hello.present);
 }
 

@@ -45,6 +45,9 @@ pub struct Conditions {
     /// By what signs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub throttled_by: Vec<ThrottleSign>,
+    /// How long after the begin of the watch the first sign showed, of one that means throttling for sure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttled_after_ms: Option<u64>,
     /// Processor time of others on these processors over the watch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub other_ns: Option<u64>,

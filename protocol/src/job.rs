@@ -186,7 +186,8 @@ pub struct InputRange {
     pub high: f32,
 }
 
-/// When warm-up and timed loop end. A loop ends once both its minima are met, or as soon as one maximum is.
+/// When warm-up and timed loop end. A loop ends once both its minima are met and what else is asked of it holds, or as
+/// soon as one maximum is met.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Limits {
     /// Fewest inferences before the timed loop.
@@ -203,6 +204,13 @@ pub struct Limits {
     pub min_seconds: f64,
     /// Longest timed loop; at least one inference is done.
     pub max_seconds: f64,
+    /// The warm-up goes on until what is left of its trend changes the latency by less than so many per cent over the
+    /// shortest timed loop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steady_percent: Option<f64>,
+    /// The timed loop goes on until half of the median's interval of 95 % is at most so many per cent of the median.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval_percent: Option<f64>,
 }
 
 macro_rules! word_enum {
@@ -291,12 +299,14 @@ impl ElementType {
 }
 
 word_enum! {
-    /// Load pattern, in MLPerf's words.
+    /// Load pattern; the first two in MLPerf's words.
     Scenario, "scenario" {
         /// One query of one sample after the other; the metric is latency.
         SingleStream = "single_stream",
         /// All samples at once, in batches; the metric is throughput.
         Offline = "offline",
+        /// Batch after batch for minutes, from a device that is not warm; the metric is the throughput that is kept.
+        Sustained = "sustained",
     }
 }
 

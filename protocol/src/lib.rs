@@ -33,15 +33,15 @@ pub use job::{
     NamedArtifact, Precision, RunRequest, Scenario,
 };
 pub use message::{
-    Figures, Message, Output, Phase, Quantization, Remark, RemarkKind, Reported, RunnerFailure, RunnerFailureKind,
-    TensorInfo,
+    EndedBy, Figures, Message, Output, Phase, Quantization, Remark, RemarkKind, Reported, RunnerFailure,
+    RunnerFailureKind, Steady, TensorInfo,
 };
 pub use rest::DeviceRest;
 pub use store::{PartialFile, StoreFile, StoreStatus, StoreTrim, StoreVerification};
 
 /// Version of this protocol. Both sides refuse any other: the host pushes the runner it was built with, so a mismatch
 /// means that a foreign binary answers.
-pub const PROTOCOL_VERSION: u32 = 5;
+pub const PROTOCOL_VERSION: u32 = 6;
 
 /// Longest line, in bytes, that either side writes or accepts. Samples and outputs are split into chunks to stay below.
 pub const MAX_LINE_BYTES: usize = 1 << 20;

@@ -53,6 +53,17 @@ pub enum Message {
         runs: u32,
         /// Time it took.
         duration_ns: u64,
+        /// Whether the latency had settled when it ended; `None` where nobody asked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        steady: Option<Steady>,
+    },
+    /// From the measuring process to its supervisor alone, between two inferences: latencies of the warm-up or the timed
+    /// loop that it had not told yet.
+    Look {
+        /// The latencies, in the order measured.
+        latencies_ns: Vec<u64>,
+        /// Whether it waits to hear if the loop is long enough. More of them follow where not.
+        asks: bool,
     },
     /// A chunk of raw samples, in the order measured. The chunks of a run follow each other.
     Samples {
@@ -75,6 +86,9 @@ pub enum Message {
         cpus: Vec<u32>,
         /// Threads the engine really used.
         threads: u32,
+        /// Which limit ended the timed loop; `None` from runners of older versions.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ended_by: Option<EndedBy>,
     },
     /// What a benchmark program that isn't farmctl's said of its own measurement, in place of `Measured`.
     Reported(Reported),
@@ -172,6 +186,32 @@ word_enum! {
         Measure = "measure",
         /// Classifying images, once all is measured.
         Evaluate = "evaluate",
+    }
+}
+
+word_enum! {
+    /// Whether the latency had settled when the warm-up ended.
+    Steady, "steadiness" {
+        /// What was left of its trend was within the limit.
+        Yes = "yes",
+        /// It still changed, or might have.
+        No = "no",
+        /// Too few inferences to tell.
+        Unknown = "unknown",
+    }
+}
+
+word_enum! {
+    /// Which limit ended a timed loop.
+    EndedBy, "end of a timed loop" {
+        /// Both minima were met, and nothing else was asked for.
+        Minima = "minima",
+        /// The median was known as well as was asked for.
+        Interval = "interval",
+        /// The most inferences.
+        MaxRuns = "max_runs",
+        /// The longest time.
+        MaxSeconds = "max_seconds",
     }
 }
 

@@ -36,7 +36,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define FARM_ENGINE_PROTOCOL 2
+#define FARM_ENGINE_PROTOCOL 3
 #define FARM_MAX_TENSORS 1024
 #define FARM_MAX_RANK 64
 #define FARM_MAX_NAME_BYTES 1024
@@ -78,7 +78,7 @@ struct farm_job {
     const char *model;     /* the model's file */
     const char *format;    /* its format */
     const char *precision; /* fp32, fp16, int8 */
-    const char *scenario;  /* single_stream, offline */
+    const char *scenario;  /* single_stream, offline, sustained */
     int threads;           /* at least 1 */
     int batch;             /* images in one inference, at least 1 */
     struct farm_tensors wanted; /* the inputs as the job says; none where the host can't read the model's file */
@@ -90,6 +90,7 @@ struct farm_job {
     int pair_count, pair_room;
     const char **keys, **values;
     uint64_t warmup_min_runs, warmup_min_ns, warmup_max_ns, min_runs, max_runs, min_ns, max_ns, evaluate_images;
+    int warmup_asks, asks; /* whether the supervisor says if a loop is long enough */
     void **input_values;
     char engine_name[256];
     int threads_used;
@@ -513,6 +514,8 @@ static void farm_read_order(struct farm_job *job) {
     job->max_runs = farm_number(job, "max_runs");
     job->min_ns = farm_number(job, "min_ns");
     job->max_ns = farm_number(job, "max_ns");
+    job->warmup_asks = farm_find(job, "", "warmup_asks") != NULL;
+    job->asks = farm_find(job, "", "asks") != NULL;
     if (farm_find(job, "", "evaluate_images")) job->evaluate_images = farm_number(job, "evaluate_images");
     job->threads_used = job->threads;
     farm_read_inputs(job);
@@ -656,62 +659,149 @@ static void farm_load(const struct farm_engine *engine, struct farm_job *job) {
     farm_set_inputs(engine, job);
 }
 
-/* Warms up until its limits are met. */
+/* Tells the supervisor latencies of this loop that follow those before. */
+static void farm_tell(const uint64_t *latencies, uint64_t count) {
+    for (uint64_t first = 0; first < count; first += FARM_SAMPLES_PER_MESSAGE) {
+        uint64_t end = first + FARM_SAMPLES_PER_MESSAGE < count ? first + FARM_SAMPLES_PER_MESSAGE : count;
+        farm_put_format("{\"kind\":\"look\",\"latencies_ns\":[");
+        for (uint64_t index = first; index < end; index++)
+            farm_put_format("%s%" PRIu64, index > first ? "," : "", latencies[index]);
+        farm_put_format("],\"asks\":false}");
+        farm_send();
+    }
+}
+
+/* Asks the supervisor whether the loop is long enough; gives 0 if so, else the number of inferences after which it is asked
+ * again. `word` gets what the supervisor says of a warm-up. */
+static uint64_t farm_ask(char word[16]) {
+    char line[64];
+    size_t length = 0;
+    farm_put_format("{\"kind\":\"look\",\"latencies_ns\":[],\"asks\":true}");
+    farm_send();
+    do {
+        if (length + 1 >= sizeof line) farm_fail(FARM_INTERNAL, "failed to read whether the loop is long enough: a long line");
+        farm_read_all(line + length, 1);
+    } while (line[length++] != '\n');
+    line[length] = 0;
+    uint64_t next;
+    if (sscanf(line, "%" SCNu64 " %15[a-z]", &next, word) != 2)
+        farm_fail(FARM_INTERNAL, "failed to read whether the loop is long enough: %s", line);
+    return next;
+}
+
+/* Warms up until its limits are met, and where the job says so until the supervisor finds it steady. */
 static void farm_warm_up(const struct farm_engine *engine, struct farm_job *job) {
+    static uint64_t untold[1024];
+    const uint64_t room = sizeof untold / sizeof *untold;
+    char steady[16] = "";
     farm_send_phase("warm_up");
-    uint64_t begun = farm_now_ns(), elapsed, runs = 0;
-    while ((elapsed = farm_now_ns() - begun),
-           runs < job->warmup_min_runs || (elapsed < job->warmup_min_ns && elapsed < job->warmup_max_ns)) {
+    uint64_t begun = farm_now_ns(), elapsed, runs = 0, waiting = 0, next = job->warmup_min_runs;
+    for (;;) {
+        elapsed = farm_now_ns() - begun;
+        int is_last = runs >= job->warmup_min_runs && elapsed >= job->warmup_max_ns;
+        if (is_last || (runs >= next && elapsed >= job->warmup_min_ns)) {
+            if (!job->warmup_asks) break;
+            farm_tell(untold, waiting);
+            waiting = 0;
+            next = farm_ask(steady);
+            if (is_last || !next) break;
+            if (next <= runs) next = runs + 1;
+        }
+        uint64_t before = farm_now_ns();
         engine->infer(job);
         runs++;
+        if (job->warmup_asks) untold[waiting++] = farm_now_ns() - before;
+        if (waiting == room) {
+            farm_tell(untold, waiting);
+            waiting = 0;
+        }
     }
-    farm_put_format("{\"kind\":\"warmed_up\",\"runs\":%" PRIu64 ",\"duration_ns\":%" PRIu64 "}", runs, elapsed);
+    farm_put_format("{\"kind\":\"warmed_up\",\"runs\":%" PRIu64 ",\"duration_ns\":%" PRIu64, runs, elapsed);
+    if (*steady) farm_put_format(",\"steady\":\"%s\"", steady);
+    farm_put("}", 1);
     farm_send();
 }
 
-/* Whether the timed loop ends after so many inferences and so long: both minima are met, or a maximum is. */
-static int farm_met(const struct farm_job *job, uint64_t runs, uint64_t elapsed) {
-    return (runs >= job->min_runs && elapsed >= job->min_ns) || runs >= job->max_runs || elapsed >= job->max_ns;
+/* The samples of a timed loop, and how far it is. */
+struct farm_loop {
+    uint64_t *samples;
+    uint64_t count, told, min_runs, wall;
+    const char *ended_by;
+};
+
+/* Whether the timed loop may end after so long: both minima are met, or a maximum is. */
+static int farm_met(const struct farm_job *job, const struct farm_loop *loop, uint64_t elapsed) {
+    return (loop->count >= loop->min_runs && elapsed >= job->min_ns) || loop->count >= job->max_runs || elapsed >= job->max_ns;
+}
+
+/* Whether it does: notes what ended it. Where the supervisor says that it is not long enough, the fewest inferences are
+ * those after which it is asked again. */
+static int farm_ended(const struct farm_job *job, struct farm_loop *loop, uint64_t elapsed) {
+    char unused[16];
+    loop->wall = elapsed;
+    loop->ended_by = NULL;
+    if (loop->count >= loop->min_runs && elapsed >= job->min_ns) {
+        if (!job->asks) {
+            loop->ended_by = "minima";
+            return 1;
+        }
+        farm_tell(loop->samples + loop->told, loop->count - loop->told);
+        loop->told = loop->count;
+        uint64_t next = farm_ask(unused);
+        if (!next) loop->ended_by = "interval";
+        loop->min_runs = next > loop->count ? next : loop->count + 1;
+    }
+    if (!loop->ended_by && loop->count >= job->max_runs) loop->ended_by = "max_runs";
+    if (!loop->ended_by && elapsed >= job->max_ns) loop->ended_by = "max_seconds";
+    return loop->ended_by != NULL;
 }
 
 /* MLPerf's single stream: a sample is one query, the clock is read right before and right after it. */
-static uint64_t farm_single_stream(const struct farm_engine *engine, struct farm_job *job, uint64_t *samples,
-                                   uint64_t *count) {
+static void farm_single_stream(const struct farm_engine *engine, struct farm_job *job, struct farm_loop *loop) {
     uint64_t begun = farm_now_ns();
     for (;;) {
         uint64_t before = farm_now_ns();
         engine->infer(job);
         uint64_t after = farm_now_ns();
-        samples[(*count)++] = after - before;
-        if (farm_met(job, *count, after - begun)) return after - begun;
+        loop->samples[loop->count++] = after - before;
+        if (farm_met(job, loop, after - begun)) {
+            if (farm_ended(job, loop, after - begun)) return;
+            engine->infer(job); /* as after any other: this one is in no sample */
+            begun += farm_now_ns() - after;
+        }
     }
 }
 
-/* MLPerf's offline: batch after batch, a sample is the time from the end of the one before. */
-static uint64_t farm_offline(const struct farm_engine *engine, struct farm_job *job, uint64_t *samples,
-                             uint64_t *count) {
+/* MLPerf's offline, and sustained: batch after batch, a sample is the time from the end of the one before. */
+static void farm_back_to_back(const struct farm_engine *engine, struct farm_job *job, struct farm_loop *loop) {
     uint64_t begun = farm_now_ns(), last = begun;
     for (;;) {
         engine->infer(job);
         uint64_t now = farm_now_ns();
-        samples[(*count)++] = now - last;
+        loop->samples[loop->count++] = now - last;
         last = now;
-        if (farm_met(job, *count, now - begun)) return now - begun;
+        if (farm_met(job, loop, now - begun)) {
+            if (farm_ended(job, loop, now - begun)) return;
+            engine->infer(job);
+            last = farm_now_ns();
+            begun += last - now;
+        }
     }
 }
 
 static void farm_measure(const struct farm_engine *engine, struct farm_job *job) {
-    int offline = !strcmp(job->scenario, "offline");
+    int is_stream = !strcmp(job->scenario, "single_stream");
     farm_send_phase("measure");
     size_t bytes = (size_t)job->max_runs * sizeof(uint64_t);
-    uint64_t *samples = (uint64_t *)malloc(bytes), count = 0;
+    uint64_t *samples = (uint64_t *)malloc(bytes);
+    struct farm_loop loop = {samples, 0, 0, job->min_runs, 0, NULL};
     if (!samples) farm_fail(FARM_MEMORY, "memory allocation of %" PRIu64 " samples failed", job->max_runs);
     memset(samples, 0xff, bytes); /* no page of it is first touched inside the loop */
     struct rusage before, after;
     getrusage(RUSAGE_SELF, &before);
-    uint64_t wall = (offline ? farm_offline : farm_single_stream)(engine, job, samples, &count);
+    (is_stream ? farm_single_stream : farm_back_to_back)(engine, job, &loop);
     getrusage(RUSAGE_SELF, &after);
-    uint64_t peak = farm_peak_rss_bytes();
+    uint64_t peak = farm_peak_rss_bytes(), count = loop.count;
     for (uint64_t first = 0; first < count; first += FARM_SAMPLES_PER_MESSAGE) {
         uint64_t end = first + FARM_SAMPLES_PER_MESSAGE < count ? first + FARM_SAMPLES_PER_MESSAGE : count;
         farm_put_format("{\"kind\":\"samples\",\"latencies_ns\":[");
@@ -720,7 +810,7 @@ static void farm_measure(const struct farm_engine *engine, struct farm_job *job)
         farm_put("]}", 2);
         farm_send();
     }
-    farm_put_format("{\"kind\":\"measured\",\"samples\":%" PRIu64 ",\"wall_ns\":%" PRIu64, count, wall);
+    farm_put_format("{\"kind\":\"measured\",\"samples\":%" PRIu64 ",\"wall_ns\":%" PRIu64, count, loop.wall);
     farm_put_format(",\"cpu_user_ns\":%" PRIu64, farm_timeval_ns(after.ru_utime) - farm_timeval_ns(before.ru_utime));
     farm_put_format(",\"cpu_system_ns\":%" PRIu64, farm_timeval_ns(after.ru_stime) - farm_timeval_ns(before.ru_stime));
     farm_put_format(",\"peak_rss_bytes\":%" PRIu64 ",\"cpus\":[", peak);
@@ -728,7 +818,7 @@ static void farm_measure(const struct farm_engine *engine, struct farm_job *job)
     if (sched_getaffinity(0, sizeof cpus, &cpus)) farm_fail(FARM_DEVICE, "failed to read the processors of the run");
     for (int cpu = 0, more = 0; cpu < CPU_SETSIZE; cpu++)
         if (CPU_ISSET(cpu, &cpus)) farm_put_format("%s%d", more++ ? "," : "", cpu);
-    farm_put_format("],\"threads\":%d}", job->threads_used);
+    farm_put_format("],\"threads\":%d,\"ended_by\":\"%s\"}", job->threads_used, loop.ended_by);
     farm_send();
 }
 
@@ -866,7 +956,7 @@ static int farm_engine_main(const struct farm_engine *engine) {
     static struct farm_answer answer;
     farm_set_up();
     farm_read_order(&job);
-    if (strcmp(job.scenario, "single_stream") && strcmp(job.scenario, "offline"))
+    if (strcmp(job.scenario, "single_stream") && strcmp(job.scenario, "offline") && strcmp(job.scenario, "sustained"))
         farm_fail(FARM_UNSUPPORTED, "this engine does not know the scenario %s", job.scenario);
     farm_pin(&job);
     farm_load(engine, &job);

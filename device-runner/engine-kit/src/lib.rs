@@ -10,18 +10,23 @@
 //! 2. once it has described its inputs: each input's values, little-endian, in the input's own type;
 //! 3. of an order with `evaluate_images`, once it has entered phase `evaluate`: the values of its one input as often as it
 //!    takes for all images, `batch` at a time; what is left over in the last batch is zeros;
-//! 4. nothing more. The end of the stream means that the supervisor is gone, and the process leaves.
+//! 4. an answer to each `look` that asks: a line `NEXT STEADY`. NEXT is the number of inferences of this loop after which
+//!    it asks again, 0 where the loop is long enough; STEADY is the word that `warmed_up` is to pass on;
+//! 5. nothing more. The end of the stream means that the supervisor is gone, and the process leaves.
 //!
 //! It writes on standard output, as JSON Lines of `farmctl_protocol::Message`, in this order: phase `load`, `loaded`,
 //! phase `first_inference`, `first_inference` with the outputs' types and shapes, phase `warm_up`, `warmed_up`, phase
 //! `measure`, `samples` in chunks, `measured`, `output` in chunks, `remark` when an output is left out; and of such an order
-//! phase `evaluate`, `classified` for each batch. It leaves with exit code 0; or, at any point, it writes `failed` and
+//! phase `evaluate`, `classified` for each batch. Of an order with `warmup_asks` or `asks` it sends `look` during that
+//! loop, between two inferences, once the minima are met. No sample has what that costs: the inference behind it does
+//! not count. It leaves with exit code 0; or, at any point, it writes `failed` and
 //! leaves with another. What it writes to standard error is kept for the case that it fails.
 
 mod answer;
 mod backend;
 mod evaluate;
 mod inputs;
+mod judge;
 mod memory;
 mod order;
 mod process;
@@ -31,8 +36,9 @@ mod values;
 
 pub use backend::{Backend, BackendError, Session};
 pub use inputs::{FileInput, Settled, settle};
+pub use judge::{Judge, Judgement};
 pub use order::{ENGINE_PROTOCOL_VERSION, Order, OrderLimits, OrderedInput};
 pub use process::{ChildUsage, CpuTime, affinity, pin_to};
-pub use scenario::{Bounds, LoadPattern, SCENARIOS};
+pub use scenario::{Bounds, LoadPattern, SCENARIOS, TimedLoop};
 pub use serve::{Process, ServeError, serve, serve_with};
 pub use values::Values;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use farmctl_protocol::{ArtifactRef, ElementType, InputSpec, JobSpec, MAX_LINE_BYTES, Precision, Scenario};
 
 /// Version of the protocol between supervisor and measuring process.
-pub const ENGINE_PROTOCOL_VERSION: u32 = 2;
+pub const ENGINE_PROTOCOL_VERSION: u32 = 3;
 
 /// A job, as the measuring process needs to know it: a program in C reads it without a library.
 ///
@@ -80,6 +80,10 @@ pub struct OrderLimits {
     pub min: Duration,
     /// Longest timed loop (`max_ns`).
     pub max: Duration,
+    /// Whether the supervisor is asked if the warm-up is long enough (`warmup_asks`); left out where not.
+    pub warmup_asks: bool,
+    /// Whether it is asked of the timed loop (`asks`); left out where not.
+    pub asks: bool,
 }
 
 impl Order {
@@ -113,6 +117,8 @@ impl Order {
                 max_runs: limits.max_runs,
                 min: duration(limits.min_seconds),
                 max: duration(limits.max_seconds),
+                warmup_asks: limits.steady_percent.is_some(),
+                asks: limits.interval_percent.is_some(),
             },
             evaluate_images: job.evaluation.as_ref().map_or(0, |evaluation| evaluation.count),
             classes: job.evaluation.as_ref().map_or(0, |evaluation| evaluation.classes),
@@ -151,6 +157,11 @@ impl Order {
         lines.add("max_runs", limits.max_runs)?;
         lines.add("min_ns", nanoseconds(limits.min))?;
         lines.add("max_ns", nanoseconds(limits.max))?;
+        for (key, asks) in [("warmup_asks", limits.warmup_asks), ("asks", limits.asks)] {
+            if asks {
+                lines.add(key, 1)?;
+            }
+        }
         if self.evaluate_images > 0 {
             lines.add("evaluate_images", self.evaluate_images)?;
             lines.add("classes", self.classes)?;
@@ -214,6 +225,8 @@ impl Order {
                 max_runs: parsed(values, "max_runs")?,
                 min: Duration::from_nanos(parsed(values, "min_ns")?),
                 max: Duration::from_nanos(parsed(values, "max_ns")?),
+                warmup_asks: values.contains_key("warmup_asks"),
+                asks: values.contains_key("asks"),
             },
             evaluate_images: values.get("evaluate_images").map_or(Ok(0), |_| parsed(values, "evaluate_images"))?,
             classes: values.get("classes").map_or(Ok(0), |_| parsed(values, "classes"))?,
@@ -307,6 +320,8 @@ pub(crate) fn sample_order() -> Order {
             max_runs: 6,
             min: 3 * second,
             max: 4 * second,
+            warmup_asks: true,
+            asks: false,
         },
         evaluate_images: 0,
         classes: 0,
@@ -339,7 +354,7 @@ mod tests {
     fn what_is_no_order_is_refused() {
         let text = sample_order().to_text().unwrap();
         for (text, part) in [
-            (text.replace("engine_protocol=2", "engine_protocol=9"), "same source"),
+            (text.replace("engine_protocol=3", "engine_protocol=9"), "same source"),
             (text.replace("threads=3\n", ""), "threads is missing"),
             (text.replace("threads=3", "threads=x"), "threads=x is not understood"),
             (text.replace("cpus=4,5", "cpus=4,"), "no list"),

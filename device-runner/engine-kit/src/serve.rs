@@ -4,7 +4,7 @@
 //! else measures. Never writes while something is timed, and never outlives its supervisor.
 
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Stdin, Write};
+use std::io::{self, BufRead as _, BufReader, BufWriter, Read as _, Stdin, Write};
 use std::os::fd::AsFd;
 use std::panic::{self, AssertUnwindSafe};
 use std::process;
@@ -23,14 +23,18 @@ use nix::unistd::{dup2_stdout, getpgrp, getpid};
 use crate::answer::Answer;
 use crate::backend::{self, Backend, BackendError, Session};
 use crate::evaluate::best_classes;
+use crate::judge::{Judge, Judgement};
 use crate::memory::refused_bytes;
 use crate::order::Order;
 use crate::process::{ChildUsage, CpuTime, affinity, peak_rss_bytes, pin_to};
-use crate::scenario::{self, Bounds};
+use crate::scenario::{self, Bounds, TimedLoop, WarmUp};
 use crate::values::Values;
 
 /// Score by which the kernel takes this process first when memory runs out, and not its supervisor, which reports it.
 const OOM_SCORE: &str = "1000";
+
+/// Longest line that the supervisor answers.
+const MAX_ANSWER_BYTES: u64 = 64;
 
 /// The order could not be done.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +62,9 @@ pub enum ServeError {
     /// The engine panicked in an inference.
     #[error("infer: the engine {0}")]
     PanickedInferring(String),
+    /// The supervisor did not say whether a loop is long enough.
+    #[error("read whether the loop is long enough: {0}")]
+    Answer(io::Error),
     /// The supervisor doesn't listen.
     #[error("send a message: {0}")]
     Send(#[from] io::Error),
@@ -70,7 +77,9 @@ impl ServeError {
             ServeError::Device { .. } => RunnerFailureKind::Device,
             ServeError::PanickedLoading(_) => RunnerFailureKind::ModelLoad,
             ServeError::PanickedInferring(_) => RunnerFailureKind::Inference,
-            ServeError::Order(_) | ServeError::Inputs(_) | ServeError::Send(_) => RunnerFailureKind::Internal,
+            ServeError::Order(_) | ServeError::Inputs(_) | ServeError::Answer(_) | ServeError::Send(_) => {
+                RunnerFailureKind::Internal
+            }
         }
     }
 }
@@ -199,11 +208,11 @@ fn do_order(backends: &[&dyn Backend], order: &Order, process: &mut Process) -> 
     let answer = Answer::of(&*session, outputs);
 
     process.send(&Message::Phase { phase: Phase::WarmUp })?;
-    let (runs, duration) = scenario::warm_up(&mut *session, &order.limits)?;
-    process.send(&Message::WarmedUp { runs, duration_ns: duration.as_nanos() as u64 })?;
+    let WarmUp { runs, duration, steady } = scenario::warm_up(&mut *session, &order.limits, process)?;
+    process.send(&Message::WarmedUp { runs, duration_ns: duration.as_nanos() as u64, steady })?;
 
     process.send(&Message::Phase { phase: Phase::Measure })?;
-    let (samples, measured) = timed_loop(pattern, &mut *session, order)?;
+    let (samples, measured) = timed_loop(pattern, &mut *session, order, process)?;
     process.send_samples(&samples)?;
     process.send(&measured)?;
     answer.send(|message| process.send(message))?;
@@ -262,6 +271,7 @@ fn timed_loop(
     pattern: &dyn scenario::LoadPattern,
     session: &mut dyn Session,
     order: &Order,
+    process: &mut Process,
 ) -> Result<(Vec<u64>, Message), ServeError> {
     let failed = |action: &str| {
         let action = action.to_owned();
@@ -273,7 +283,7 @@ fn timed_loop(
     let mut samples = vec![u64::MAX; bounds.max_runs()];
     samples.clear();
     let before = CpuTime::now().map_err(failed("read the processor time"))?;
-    let wall = pattern.measure(session, &bounds, &mut samples)?;
+    let TimedLoop { wall, ended_by } = pattern.measure(session, bounds, process, &mut samples)?;
     let spent = CpuTime::now().map_err(failed("read the processor time"))?.since(before);
     let measured = Message::Measured {
         samples: samples.len() as u64,
@@ -283,6 +293,7 @@ fn timed_loop(
         peak_rss_bytes: peak_rss_bytes().map_err(failed("read the peak memory"))?,
         cpus: affinity().map_err(failed("read the processors of the run"))?,
         threads: session.threads(),
+        ended_by: Some(ended_by),
     };
     Ok((samples, measured))
 }
@@ -345,5 +356,22 @@ impl Process {
     pub fn usage_of_children() -> Result<ChildUsage, ServeError> {
         let action = "read what the program used".to_owned();
         crate::process::usage_of_children().map_err(|source| ServeError::Device { action, source })
+    }
+}
+
+/// The supervisor at the other end of the pipes.
+impl Judge for Process {
+    fn tell(&mut self, latencies_ns: &[u64]) -> Result<(), ServeError> {
+        for chunk in latencies_ns.chunks(SAMPLES_PER_MESSAGE) {
+            self.send(&Message::Look { latencies_ns: chunk.to_vec(), asks: false })?;
+        }
+        Ok(())
+    }
+
+    fn ask(&mut self) -> Result<Judgement, ServeError> {
+        self.send(&Message::Look { latencies_ns: Vec::new(), asks: true })?;
+        let mut line = String::new();
+        (&mut self.input).take(MAX_ANSWER_BYTES).read_line(&mut line).map_err(ServeError::Answer)?;
+        Judgement::of_line(&line).ok_or_else(|| ServeError::Answer(io::Error::other(format!("{line:?} is no answer"))))
     }
 }

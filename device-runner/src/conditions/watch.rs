@@ -146,10 +146,11 @@ impl Watch {
         let tally = &mut begun.tally;
         tally.take_heat(&look);
         tally.take_power(&begun.last, &look);
-        tally.take_signs(signs, can_tell);
+        let at_ms = nanos(look.at.saturating_sub(begun.first.at)) / 1_000_000;
+        tally.take_signs(signs, can_tell, at_ms);
         tally.take_offline(begun.online.iter().filter(is_missed));
         tally.take_moment(Moment {
-            at_ms: nanos(look.at.saturating_sub(begun.first.at)) / 1_000_000,
+            at_ms,
             celsius: look.hottest.as_ref().map(|it| it.celsius),
             frequency_khz: frequency.map(|range| range.mean_khz),
             other_load: times.as_ref().filter(|_| is_own_known).and_then(|times| times.share(times.other_ns)),
@@ -224,6 +225,7 @@ impl Watch {
             frequency: tally.frequency.range(),
             throttled,
             throttled_by,
+            throttled_after_ms: tally.throttled_after_ms,
             other_ns: times.as_ref().and_then(|times| times.other_ns),
             stolen_ns: times.as_ref().and_then(|times| times.stolen_ns),
             major_faults: of_process.and_then(|(now, then)| now.major_faults.checked_sub(then.major_faults)),

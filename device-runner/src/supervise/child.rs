@@ -105,6 +105,14 @@ impl Child {
         self.send("images", move |pipe| images.write(pipe))
     }
 
+    /// Answers whether a loop is long enough.
+    ///
+    /// # Errors
+    /// Says why that can't begin.
+    pub(super) fn answer(&self, line: String) -> Result<(), String> {
+        self.send("answer", move |pipe| pipe.write_all(line.as_bytes()))
+    }
+
     /// Writes to the process's standard input, in a thread that ends with it. What it is sent before is over long
     /// before: it asks for the next only when it has all of that.
     fn send(&self, what: &str, write: impl FnOnce(&mut File) -> io::Result<()> + Send + 'static) -> Result<(), String> {

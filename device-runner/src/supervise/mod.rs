@@ -8,6 +8,7 @@ mod child;
 mod element;
 mod images;
 mod input;
+mod looks;
 mod program;
 mod protocol_state;
 mod verdict;
@@ -38,6 +39,7 @@ use child::Child;
 use images::Images;
 pub use images::MAX_IMAGE_BYTES;
 use input::{Fed, Feed};
+use looks::Looks;
 use program::Program;
 use protocol_state::{Asked, Foul, RunProtocolState};
 
@@ -220,6 +222,7 @@ impl<'a> Supervisor<'a> {
     ) -> Result<RunProtocolState, RunnerFailure> {
         let mut protocol = RunProtocolState::of(&self.request.job);
         let mut pictures = Pictures::default();
+        let mut looks = Looks::of(&self.request.job.limits);
         loop {
             let left = self.deadline.saturating_duration_since(Instant::now());
             let line = match self.events.recv_timeout(left) {
@@ -242,6 +245,12 @@ impl<'a> Supervisor<'a> {
             }
             match protocol.take(message).map_err(foul)? {
                 Asked::Withhold => continue,
+                Asked::Look { latencies_ns, asks } => {
+                    if let Some(answer) = looks.take(&latencies_ns, asks) {
+                        child.answer(answer).map_err(|text| failure(RunnerFailureKind::Internal, text))?;
+                    }
+                    continue;
+                }
                 Asked::Note(remark) => {
                     log.append(&Message::Remark(remark)).map_err(storage)?;
                     continue;
@@ -249,6 +258,7 @@ impl<'a> Supervisor<'a> {
                 Asked::Nothing => {}
                 Asked::Enter(phase) => {
                     child.enter(phase);
+                    looks.enter(phase);
                     watcher.enter(child.pid(), phase);
                     // What was measured stands, whatever becomes of the images.
                     if phase == Phase::Evaluate

@@ -29,11 +29,21 @@ pub(super) struct RunProtocolState {
     has_left_out: bool,
     remarks: u32,
     max_samples: u32,
+    /// Whether the job has it ask if its warm-up, and its timed loop, are long enough.
+    asks: Asks,
+    phase: Option<Phase>,
     /// Images that are to be classified, and the classes there are.
     to_classify: u64,
     classes: u32,
     evaluating: bool,
     classified: u64,
+}
+
+/// Which loops the supervisor is asked about.
+#[derive(Debug, Default)]
+struct Asks {
+    warm_up: bool,
+    timed: bool,
 }
 
 /// What a message asks of the supervisor besides being written down.
@@ -48,6 +58,11 @@ pub(super) enum Asked {
     Answered(Vec<TensorInfo>),
     /// The message is not to be written down.
     Withhold,
+    /// Neither is this one; it wants an answer where it asks.
+    Look {
+        latencies_ns: Vec<u64>,
+        asks: bool,
+    },
     /// This is to be written down in its place.
     Note(Remark),
 }
@@ -73,6 +88,7 @@ impl RunProtocolState {
         let evaluation = job.evaluation.as_ref();
         RunProtocolState {
             max_samples: job.limits.max_runs,
+            asks: Asks { warm_up: job.limits.steady_percent.is_some(), timed: job.limits.interval_percent.is_some() },
             to_classify: evaluation.map_or(0, |evaluation| evaluation.count.into()),
             classes: evaluation.map_or(0, |evaluation| evaluation.classes),
             ..RunProtocolState::default()
@@ -117,6 +133,7 @@ impl RunProtocolState {
                             .into());
                     }
                 }
+                self.phase = Some(phase);
                 return Ok(Asked::Enter(phase));
             }
             Message::Loaded { inputs, engine, .. } => {
@@ -160,6 +177,17 @@ impl RunProtocolState {
                 }
             }
             Message::WarmedUp { .. } => {}
+            Message::Look { latencies_ns, asks } => {
+                let is_due = match self.phase {
+                    Some(Phase::WarmUp) => self.asks.warm_up,
+                    Some(Phase::Measure) => self.asks.timed && self.samples == 0 && !self.measured,
+                    _ => false,
+                };
+                if !is_due {
+                    return Err("the measuring process asks how long it is to go on, and is not to".to_owned().into());
+                }
+                return Ok(Asked::Look { latencies_ns, asks });
+            }
         }
         Ok(Asked::Nothing)
     }
@@ -222,143 +250,5 @@ fn check_text(what: &str, text: &str, most: usize) -> Result<(), String> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-    use farmctl_protocol::Output;
-
-    fn loaded(inputs: Vec<TensorInfo>) -> Message {
-        Message::Loaded { load_ns: 1, inputs, engine: None }
-    }
-
-    fn samples(count: usize) -> Message {
-        Message::Samples { latencies_ns: vec![1; count] }
-    }
-
-    fn measured(samples: u64) -> Message {
-        Message::Measured {
-            samples,
-            wall_ns: 3,
-            cpu_user_ns: 0,
-            cpu_system_ns: 0,
-            peak_rss_bytes: 1,
-            cpus: Vec::new(),
-            threads: 1,
-        }
-    }
-
-    fn tensor(name: &str, rank: usize) -> TensorInfo {
-        TensorInfo::new(name, "f32", vec![1; rank])
-    }
-
-    fn remark(text: &str) -> Message {
-        Message::Remark(Remark { remark: RemarkKind::OutputsLeftOut, message: text.to_owned() })
-    }
-
-    fn text(foul: &Foul) -> &str {
-        let (Foul::Engine(text) | Foul::Model(text)) = foul;
-        text
-    }
-
-    /// Which only the supervisor tells.
-    fn conditions() -> Message {
-        let told = r#"{"kind": "conditions", "watched_from": "measure", "watched_ns": 1, "looks": 2, "before": {},
-            "after": {}, "cpus": [0], "throttled": "no"}"#;
-        serde_json::from_str(told).unwrap()
-    }
-
-    fn three_samples() -> RunProtocolState {
-        RunProtocolState { max_samples: 3, ..RunProtocolState::default() }
-    }
-
-    fn classified(first: u64, best: &[&[u32]]) -> Message {
-        Message::Classified { first, best: best.iter().map(|classes| classes.to_vec()).collect() }
-    }
-
-    #[test]
-    fn images_are_classified_once_and_in_their_order() {
-        let evaluate = || Message::Phase { phase: Phase::Evaluate };
-        let protocol = || RunProtocolState { to_classify: 3, classes: 10, ..RunProtocolState::all() };
-        let good = [evaluate(), classified(0, &[&[9, 0], &[]]), classified(2, &[&[1, 2, 3, 4, 5]])];
-        let mut whole = protocol();
-        for message in good {
-            assert!(!whole.is_complete());
-            whole.take(message).unwrap();
-        }
-        assert!(whole.is_complete());
-        let cases: Vec<(&str, Vec<Message>)> = vec![
-            ("image 0 is the next", vec![classified(0, &[&[1]])]),
-            ("not to get now", vec![evaluate(), evaluate()]),
-            ("image 0 is the next", vec![evaluate(), classified(1, &[&[1]])]),
-            ("image 0 is the next", vec![evaluate(), classified(0, &[])]),
-            ("4 images of 3", vec![evaluate(), classified(0, &[&[1u32] as &[u32]; 4])]),
-            ("[10] are not the best of 10", vec![evaluate(), classified(0, &[&[10]])]),
-            ("[1, 1] are not", vec![evaluate(), classified(0, &[&[1, 1]])]),
-            ("are not the best", vec![evaluate(), classified(0, &[&[1, 2, 3, 4, 5, 6]])]),
-        ];
-        for (expected, messages) in cases {
-            let mut protocol = protocol();
-            let error = messages.into_iter().find_map(|message| protocol.take(message).err()).unwrap();
-            assert!(text(&error).contains(expected), "{error:?}");
-        }
-        let early = RunProtocolState { measured: false, ..protocol() }.take(evaluate()).unwrap_err();
-        assert!(text(&early).contains("not to get now"), "{early:?}");
-    }
-
-    #[test]
-    fn what_an_engine_may_say() {
-        let mut protocol = three_samples();
-        let inputs = vec![tensor("x", 4)];
-        assert_eq!(protocol.take(loaded(inputs.clone())), Ok(Asked::Feed(inputs)));
-        let outputs = vec![tensor("y", 1)];
-        let first = Message::FirstInference { latency_ns: 1, outputs: outputs.clone() };
-        assert_eq!(protocol.take(first), Ok(Asked::Answered(outputs)));
-        for message in [samples(2), samples(1), measured(3), Message::Output(Output::new("y", &[1], 0, &[1.0]))] {
-            assert_eq!(protocol.take(message), Ok(Asked::Nothing));
-        }
-        assert!(protocol.measured && protocol.failure.is_none());
-    }
-
-    #[test]
-    fn what_an_engine_may_not_say() {
-        let long = "n".repeat(MAX_TEXT_BYTES + 1);
-        let cases: Vec<(&str, Vec<Message>)> = vec![
-            ("not its to send", vec![Message::Finished { finished_unix_ms: 0 }]),
-            ("not its to send", vec![conditions()]),
-            ("twice", vec![loaded(Vec::new()), loaded(Vec::new())]),
-            ("more than the job", vec![samples(4)]),
-            ("more than the job", vec![samples(1), measured(1), samples(1)]),
-            ("announced 2 samples and sent 1", vec![samples(1), measured(2)]),
-            ("announced 1 samples and sent 1", vec![samples(1), measured(1), measured(1)]),
-            ("1025 inputs", vec![loaded(vec![tensor("x", 1); 1025])]),
-            ("65 dimensions", vec![loaded(vec![tensor("x", 65)])]),
-            ("65 dimensions", vec![Message::FirstInference { latency_ns: 1, outputs: vec![tensor("y", 65)] }]),
-            ("more than 16 remarks", vec![remark("a"); 17]),
-            ("bytes; 16384 are", vec![remark(&"a".repeat(MAX_REMARK_BYTES + 1))]),
-            ("1025 bytes", vec![loaded(vec![tensor(&long, 1)])]),
-            (
-                "32-bit",
-                vec![Message::Output(Output { values_base64: "AA==".to_owned(), ..Output::new("y", &[], 0, &[]) })],
-            ),
-        ];
-        for (expected, messages) in cases {
-            let mut protocol = three_samples();
-            let error = messages.into_iter().find_map(|message| protocol.take(message).err()).unwrap();
-            assert!(text(&error).contains(expected), "{error:?}");
-            let of_model = ["1025 inputs", "65 dimensions", "1025 bytes"].contains(&expected);
-            assert_eq!(matches!(error, Foul::Model(_)), of_model, "{error:?}");
-        }
-    }
-
-    #[test]
-    fn outputs_that_are_too_much_are_left_out_with_one_remark() {
-        let mut protocol = RunProtocolState { output_values: MAX_OUTPUT_VALUES - 1, ..RunProtocolState::all() };
-        let output = |name: &str| Message::Output(Output::new(name, &[1], 0, &[1.0]));
-        assert_eq!(protocol.take(output("fits")), Ok(Asked::Nothing));
-        let Ok(Asked::Note(remark)) = protocol.take(output("more")) else { panic!("no remark") };
-        assert!(remark.message.contains("from \"more\" on"), "{remark:?}");
-        assert_eq!(protocol.take(output("and more")), Ok(Asked::Withhold));
-        let long = RunProtocolState::all().take(output(&"n".repeat(MAX_NAME_BYTES + 1)));
-        assert!(matches!(long, Ok(Asked::Note(_))), "{long:?}");
-    }
-}
+#[path = "protocol_state/tests.rs"]
+mod tests;

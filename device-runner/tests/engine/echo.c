@@ -4,10 +4,10 @@
 static const void *input;
 static int64_t shape[FARM_MAX_RANK];
 static int rank = 4;
-static uint64_t inferences, sleep_ns;
+static uint64_t inferences, sleep_ns, slower_ns;
 
 static void load(struct farm_job *job) {
-    static const char *const known[] = {"behave", "sleep_ns", "say", "element", "wide", "name", NULL};
+    static const char *const known[] = {"behave", "sleep_ns", "slower_ns", "say", "element", "wide", "name", NULL};
     const char *behave = farm_option(job, "behave", ""), *element = farm_option(job, "element", "f32");
     static const int64_t in_file[] = {-1, 2, 2, 3};
     memcpy(shape, in_file, sizeof in_file);
@@ -21,6 +21,7 @@ static void load(struct farm_job *job) {
     if (!strcmp(element, "i8")) farm_quantized_input(job, 0, 1, -28);
     farm_engine_name(job, "echo 1 (%s)", farm_model_part(job, "part") ? "in parts" : "whole");
     sleep_ns = strtoull(farm_option(job, "sleep_ns", "0"), NULL, 10);
+    slower_ns = strtoull(farm_option(job, "slower_ns", "0"), NULL, 10);
     if (!strcmp(behave, "refuse")) farm_fail(FARM_UNSUPPORTED, "this engine refuses %s", job->format);
     if (!strcmp(behave, "huge")) ((int64_t *)job->inputs.list[0].shape)[0] = INT64_MAX;
     if (!strcmp(behave, "other")) ((int64_t *)job->inputs.list[0].shape)[1] = 4;
@@ -57,6 +58,7 @@ static void infer(struct farm_job *job) {
     (void)job;
     struct timespec time = {(time_t)(sleep_ns / 1000000000u), (long)(sleep_ns % 1000000000u)};
     inferences++;
+    sleep_ns += slower_ns;
     if (sleep_ns) nanosleep(&time, NULL);
 }
 

@@ -15,6 +15,7 @@ use tract_onnx::pb;
 
 use scratch::Scratch;
 
+pub mod echo;
 mod scratch;
 
 pub const QUICK: Limits = Limits {
@@ -25,6 +26,8 @@ pub const QUICK: Limits = Limits {
     max_runs: 7,
     min_seconds: 0.0,
     max_seconds: 3600.0,
+    steady_percent: None,
+    interval_percent: None,
 };
 
 /// Goes on until somebody ends it.

@@ -35,6 +35,7 @@ mod farm_file;
 mod fault;
 mod inventory;
 mod models_file;
+mod presets;
 mod results_table;
 mod selector;
 mod source;

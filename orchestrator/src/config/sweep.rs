@@ -1,8 +1,8 @@
 //! A sweep file to a [`Sweep`]: what it means, checked against the inventory and the catalogue.
 
 use crate::domain::{
-    Catalog, CellPattern, Cooldown, DeviceSelector, Inventory, Limits, OnFailure, Order, Precision, RetryPolicy, Sweep,
-    Timeouts, WeightsKind,
+    Catalog, CellPattern, Cooldown, DEFAULT_SUSTAINED_SECONDS, DeviceSelector, Inventory, Limits, OnFailure, Order,
+    Precision, RetryPolicy, Sweep, Timeouts, WeightsKind,
 };
 use crate::domain::{Scenario, ThreadCount};
 use crate::planner;
@@ -30,12 +30,14 @@ const DEFAULT_LIMITS: Limits = Limits {
     max_runs: 10_000,
     min_seconds: 3.0,
     max_seconds: 60.0,
+    steady_percent: None,
+    interval_percent: None,
 };
 
 /// The sweep of a file.
 pub(super) fn load(source: Source, inventory: &Inventory, catalog: &Catalog) -> Result<Sweep, ConfigErrors> {
     let stem = source.file.file_stem().map_or_else(|| "sweep".to_owned(), |stem| stem.to_string_lossy().into_owned());
-    let mut reader = Reader { document: Document::new(source), inventory, catalog };
+    let mut reader = Reader { document: Document::new(source), inventory, catalog, has_preset: false };
     let Some(content) = reader.document.content.take() else {
         return ConfigErrors::unless_clean(None, reader.document.faults);
     };
@@ -47,10 +49,13 @@ struct Reader<'a> {
     document: Document<SweepFile>,
     inventory: &'a Inventory,
     catalog: &'a Catalog,
+    /// Whether limits that the file does not say are a preset's.
+    has_preset: bool,
 }
 
 impl Reader<'_> {
     fn sweep(&mut self, content: SweepFile, stem: String) -> Sweep {
+        self.has_preset = content.preset.is_some();
         let name = content.name.unwrap_or(stem);
         self.name(&name);
         let axes = PatternEntry {
@@ -68,8 +73,11 @@ impl Reader<'_> {
         if axes.devices.is_empty() && self.inventory.devices.is_empty() {
             self.document.refuse(place!["devices"], "the inventory has no device", None);
         }
-        let limits = limits(content.limits.unwrap_or_default());
-        let timeouts = timeouts(content.timeouts.unwrap_or_default());
+        let limits_entry = content.limits.unwrap_or_default();
+        let sustained = limits_entry.sustained.as_ref().and_then(|entry| entry.seconds);
+        let preset = content.preset.map(|word| word.0.rules());
+        let limits = limits(limits_entry, preset.map_or(DEFAULT_LIMITS, |rules| rules.limits));
+        let timeouts = timeouts(content.timeouts.unwrap_or_default(), preset.and_then(|rules| rules.run_seconds));
         let sweep = Sweep {
             name,
             devices: non_empty(axes.devices, DeviceSelector::Name(EVERY_NAME.to_owned())),
@@ -88,6 +96,7 @@ impl Reader<'_> {
             include: self.patterns(content.include, "include"),
             exclude: self.patterns(content.exclude, "exclude"),
             limits,
+            sustained_seconds: sustained.unwrap_or(DEFAULT_SUSTAINED_SECONDS),
             timeouts,
             cooldown: content.cooldown.map(cooldown),
             on_failure: match content.on_failure {
@@ -227,13 +236,16 @@ impl Reader<'_> {
             let message = format!("`min_seconds` is {min_seconds}, more than `max_seconds`, which is {max_seconds}");
             self.document.refuse(place!["cooldown", "min_seconds"], message, None);
         }
-        let least = limits.warmup_min_seconds + limits.min_seconds;
+        let mut scenarios = sweep.include.iter().flat_map(|pattern| &pattern.scenarios).chain(&sweep.scenarios);
+        let sustained = scenarios.any(|scenario| *scenario == Scenario::Sustained).then_some(sweep.sustained_seconds);
+        let least = (limits.warmup_min_seconds + limits.min_seconds).max(sustained.unwrap_or_default());
         if least >= sweep.timeouts.run_seconds && self.document.is_clean() {
             let message = format!(
                 "a run may take {} seconds, but warm-up and timed loop alone need {least}",
                 sweep.timeouts.run_seconds
             );
-            let hint = "raise `timeouts.run_seconds`, or lower `min_seconds` in `limits`".to_owned();
+            let lower = if sustained == Some(least) { "limits.sustained.seconds" } else { "min_seconds` in `limits" };
+            let hint = format!("raise `timeouts.run_seconds`, or lower `{lower}`");
             self.document.refuse(place!["timeouts", "run_seconds"], message, Some(hint));
         }
     }
@@ -248,7 +260,8 @@ impl Reader<'_> {
             (true, false) => (min_place, max_name),
             _ => (max_place, min_name),
         };
-        let default = if said(min_place) && said(max_place) { "" } else { " (the default)" };
+        let word_of_default = if self.has_preset { " (by the preset)" } else { " (the default)" };
+        let default = if said(min_place) && said(max_place) { "" } else { word_of_default };
         let message = if word == max_name {
             format!("`{min_name}` is {min}, more than `{max_name}`, which is {max}{default}")
         } else {
@@ -290,9 +303,9 @@ fn non_empty<T>(list: Vec<T>, default: T) -> Vec<T> {
     if list.is_empty() { vec![default] } else { list }
 }
 
-fn limits(entry: LimitsEntry) -> Limits {
-    let (warmup, measure, default) =
-        (entry.warmup.unwrap_or_default(), entry.measure.unwrap_or_default(), DEFAULT_LIMITS);
+/// What the entry says, and else the default: the usual one, or that of a preset.
+fn limits(entry: LimitsEntry, default: Limits) -> Limits {
+    let (warmup, measure) = (entry.warmup.unwrap_or_default(), entry.measure.unwrap_or_default());
     Limits {
         warmup_min_runs: warmup.min_runs.unwrap_or(default.warmup_min_runs),
         warmup_min_seconds: warmup.min_seconds.unwrap_or(default.warmup_min_seconds),
@@ -301,16 +314,18 @@ fn limits(entry: LimitsEntry) -> Limits {
         max_runs: measure.max_runs.unwrap_or(default.max_runs),
         min_seconds: measure.min_seconds.unwrap_or(default.min_seconds),
         max_seconds: measure.max_seconds.unwrap_or(default.max_seconds),
+        steady_percent: warmup.steady_percent.or(default.steady_percent),
+        interval_percent: measure.interval_percent.or(default.interval_percent),
     }
 }
 
-fn timeouts(entry: TimeoutsEntry) -> Timeouts {
+fn timeouts(entry: TimeoutsEntry, run_seconds: Option<f64>) -> Timeouts {
     let default = Timeouts::default();
     Timeouts {
         connect_seconds: entry.connect_seconds.unwrap_or(default.connect_seconds),
         bring_up_seconds: entry.bring_up_seconds.unwrap_or(default.bring_up_seconds),
         push_stall_seconds: entry.push_stall_seconds.unwrap_or(default.push_stall_seconds),
-        run_seconds: entry.run_seconds.unwrap_or(default.run_seconds),
+        run_seconds: entry.run_seconds.or(run_seconds).unwrap_or(default.run_seconds),
         arrive_seconds: entry.arrive_seconds.unwrap_or(default.arrive_seconds),
         reconnect_seconds: entry.reconnect_seconds.unwrap_or(default.reconnect_seconds),
         collect_seconds: entry.collect_seconds.unwrap_or(default.collect_seconds),

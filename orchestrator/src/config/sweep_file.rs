@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
-use super::words::{OneOrMany, PrecisionWord, ScenarioWord, Threads, WeightsWord};
+use super::words::{OneOrMany, PrecisionWord, PresetWord, ScenarioWord, Threads, WeightsWord};
 
 /// A sweep: a matrix of runs. Every list may be one value alone.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -40,6 +40,9 @@ pub(super) struct SweepFile {
     pub(super) include: Option<OneOrMany<PatternEntry>>,
     /// Cells to leave out: those that match an entry in every field that it names.
     pub(super) exclude: Option<OneOrMany<PatternEntry>>,
+    /// `limits` under a name that people know. What `limits` and `timeouts` say beside it goes before it. Without it,
+    /// the defaults of `limits`.
+    pub(super) preset: Option<PresetWord>,
     /// How long to warm up and to measure.
     pub(super) limits: Option<LimitsEntry>,
     /// How long things may take, in seconds.
@@ -120,9 +123,11 @@ pub(super) struct LimitsEntry {
     pub(super) warmup: Option<WarmupEntry>,
     /// The timed loop.
     pub(super) measure: Option<MeasureEntry>,
+    /// The timed loop in the scenario `sustained`, in place of `measure`.
+    pub(super) sustained: Option<SustainedEntry>,
 }
 
-/// The warm-up ends once both minima are met, or at its maximum.
+/// The warm-up ends once both minima are met, and `steady_percent` where it is given, or at its maximum.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WarmupEntry {
@@ -135,9 +140,13 @@ pub(super) struct WarmupEntry {
     /// Longest time; without it, 10 seconds.
     #[schemars(range(min = 0, max = 86_400))]
     pub(super) max_seconds: Option<f64>,
+    /// Goes on until the trend that is left changes the latency by less than so many per cent over the shortest timed
+    /// loop; the column `steady` says whether it came to that. Without it, that is not asked.
+    #[schemars(extend("exclusiveMinimum" = 0), range(max = 100))]
+    pub(super) steady_percent: Option<f64>,
 }
 
-/// The timed loop ends once both minima are met, or at one of the maxima.
+/// The timed loop ends once both minima are met, and `interval_percent` where it is given, or at one of the maxima.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct MeasureEntry {
@@ -153,6 +162,19 @@ pub(super) struct MeasureEntry {
     /// Longest time; without it, 60 seconds. One inference is always done.
     #[schemars(extend("exclusiveMinimum" = 0), range(max = 86_400))]
     pub(super) max_seconds: Option<f64>,
+    /// Goes on until the median is known to ± so many per cent: half of its interval of 95 %. Without it, that is not
+    /// asked.
+    #[schemars(extend("exclusiveMinimum" = 0), range(max = 100))]
+    pub(super) interval_percent: Option<f64>,
+}
+
+/// Sustained load.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SustainedEntry {
+    /// How long; without it, 300 seconds.
+    #[schemars(range(min = 1, max = 86_400))]
+    pub(super) seconds: Option<f64>,
 }
 
 /// How long things may take, in seconds. What expires is a failure that names its limit.

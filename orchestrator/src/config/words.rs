@@ -8,6 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 
+use super::presets::Preset;
 use crate::domain::{Dialect, ElementType, Layout, Precision, ResizeFilter, Scenario, ThreadCount, WeightsKind};
 
 /// A list; one value alone stands for a list of one. `Many` is tried first, since serde also reads a list as the fields
@@ -119,7 +120,19 @@ word!(DialectWord, Dialect, "What an engine program says.", Dialect::ALL);
 word!(LayoutWord, Layout, "Order of an image's dimensions: channels before rows and columns, or after.", Layout::ALL);
 word!(ElementWord, ElementType, "Type of the elements of an input.", ElementType::ALL);
 word!(ResizeFilterWord, ResizeFilter, "How pixels are computed where a picture's size changes.", ResizeFilter::ALL);
-word!(ScenarioWord, Scenario, "Load pattern, in MLPerf's words.", Scenario::ALL);
+word!(
+    ScenarioWord,
+    Scenario,
+    "Load pattern: one inference after the other, throughput, or throughput for minutes.",
+    Scenario::ALL
+);
+word!(
+    PresetWord,
+    Preset,
+    "Limits under a name that people know: `quick` for a look, `tflite` as LiteRT's benchmark tool, `mlperf_mobile` as \
+     MLPerf Mobile's single stream, `aiotbench` as configs/aiotbench.yaml.",
+    Preset::ALL
+);
 word!(
     WeightsWord,
     WeightsKind,

@@ -101,14 +101,27 @@ impl Collector {
                 measurement.first_ns = Some(latency_ns);
                 measurement.output_tensors = bounded(outputs);
             }
-            Message::WarmedUp { runs, .. } => measurement.warmup_runs = Some(runs),
+            Message::WarmedUp { runs, steady, .. } => {
+                measurement.warmup_runs = Some(runs);
+                measurement.steady = steady;
+            }
+            Message::Look { .. } => return Err("a look at samples, which is for the runner alone".to_owned()),
             Message::Samples { latencies_ns } => {
                 if measurement.samples_ns.len() + latencies_ns.len() > self.max_samples {
                     return Err(format!("more samples than the {} the job allows", self.max_samples));
                 }
                 measurement.samples_ns.extend(latencies_ns);
             }
-            Message::Measured { samples, wall_ns, cpu_user_ns, cpu_system_ns, peak_rss_bytes, cpus, threads } => {
+            Message::Measured {
+                samples,
+                wall_ns,
+                cpu_user_ns,
+                cpu_system_ns,
+                peak_rss_bytes,
+                cpus,
+                threads,
+                ended_by,
+            } => {
                 if cpus.len() > MAX_CPUS {
                     return Err(format!("{} processors, more than {MAX_CPUS}", cpus.len()));
                 }
@@ -119,6 +132,7 @@ impl Collector {
                 measurement.peak_rss_bytes = Some(peak_rss_bytes);
                 measurement.cpus = cpus;
                 measurement.threads = Some(threads);
+                measurement.ended_by = ended_by;
             }
             Message::Reported(reported) => {
                 self.announced_samples = Some(reported.samples);

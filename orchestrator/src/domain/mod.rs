@@ -52,8 +52,8 @@ pub use digest::{hex, sha256_hex};
 pub use event::{Event, EventKind};
 pub use failure::{Blame, Failure, FailureKind, Refusal, Retry};
 pub use farmctl_protocol::{
-    ArtifactRef, Calibration, Dialect, ElementType, Figures, InputRange, InputSpec, KernelTime, Layout, Limits,
-    NamedArtifact, Precision, Scenario, TensorInfo,
+    ArtifactRef, Calibration, Dialect, ElementType, EndedBy, Figures, InputRange, InputSpec, KernelTime, Layout,
+    Limits, NamedArtifact, Precision, Scenario, Steady, TensorInfo,
 };
 pub use ids::{JobId, LabId, RunId, SweepId};
 pub use lock::DeviceLock;
@@ -67,6 +67,6 @@ pub use state::{
     DeviceState, DeviceStep, JobState, JobStep, RunState, RunStep, StartState, StartStep, SweepState, SweepStep,
 };
 pub use sweep::{
-    CellPattern, DeviceSelector, OnFailure, Order, RetryPolicy, Submission, Sweep, SweepDefinition, SweepOrder,
-    SweepRow, ThreadCount, Timeouts,
+    CellPattern, DEFAULT_SUSTAINED_SECONDS, DeviceSelector, OnFailure, Order, RetryPolicy, Submission, Sweep,
+    SweepDefinition, SweepOrder, SweepRow, ThreadCount, Timeouts,
 };

@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AndroidFacts, Battery, CheckVerdict, CooledDown, Failure, Figures, Job, NamedArtifact, Pace, PastCheck, RunId,
-    SweepId, Tag, TensorInfo,
+    AndroidFacts, Battery, CheckVerdict, CooledDown, EndedBy, Failure, Figures, Job, NamedArtifact, Pace, PastCheck,
+    RunId, Steady, SweepId, Tag, TensorInfo,
 };
 
 /// The outcome of a run with all its provenance: immutable, exactly one per finished run, one row of `results.csv`.
@@ -161,8 +161,14 @@ pub struct Measurement {
     pub first_ns: Option<u64>,
     /// Inferences of the warm-up.
     pub warmup_runs: Option<u32>,
+    /// Whether the latency had settled when the warm-up ended; `None` where the sweep did not ask for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steady: Option<Steady>,
     /// Latency of each inference of the timed loop, in the order measured.
     pub samples_ns: Vec<u64>,
+    /// Which limit ended the timed loop; `None` of other people's programs, and in records of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_by: Option<EndedBy>,
     /// Wall time of the timed loop.
     pub wall_ns: Option<u64>,
     /// Processor time of the timed loop in user mode.

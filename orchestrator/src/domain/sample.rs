@@ -11,10 +11,10 @@ use farmctl_protocol::{
 use jiff::Timestamp;
 
 use super::{
-    AndroidOptions, CatalogModel, Device, DeviceFacts, DeviceLimits, DeviceSelector, Failure, FailureKind, InputRange,
-    Job, JobId, JobModel, Layout, Limits, Measurement, OnFailure, Order, OutputRef, Precision, Record, Recovery,
-    RetryPolicy, RunId, RunStatus, Scenario, Sweep, SweepId, SweepRow, SweepState, Tag, ThreadCount, Timeouts,
-    TransportConfig, WeightsKind,
+    AndroidOptions, CatalogModel, Device, DeviceFacts, DeviceLimits, DeviceSelector, EndedBy, Failure, FailureKind,
+    InputRange, Job, JobId, JobModel, Layout, Limits, Measurement, OnFailure, Order, OutputRef, Precision, Record,
+    Recovery, RetryPolicy, RunId, RunStatus, Scenario, Steady, Sweep, SweepId, SweepRow, SweepState, Tag, ThreadCount,
+    Timeouts, TransportConfig, WeightsKind,
 };
 
 pub fn at(seconds: i64) -> Timestamp {
@@ -48,6 +48,7 @@ pub fn sweep_definition() -> Sweep {
         include: vec![],
         exclude: vec![],
         limits: job("a", "mobilenet_v2").limits,
+        sustained_seconds: super::DEFAULT_SUSTAINED_SECONDS,
         timeouts: Timeouts::default(),
         cooldown: None,
         on_failure: OnFailure::Continue,
@@ -111,6 +112,8 @@ pub fn job(device: &str, model: &str) -> Job {
             max_runs: 100,
             min_seconds: 0.5,
             max_seconds: 5.0,
+            steady_percent: None,
+            interval_percent: None,
         },
         seed: 42,
         dataset: None,
@@ -174,6 +177,8 @@ pub fn record(device: &str, model: &str) -> Record {
             load_ns: Some(182_500_000),
             first_ns: Some(21_000_001),
             warmup_runs: Some(5),
+            steady: Some(Steady::Yes),
+            ended_by: Some(EndedBy::Minima),
             samples_ns: vec![20_000_000, 19_000_000, 22_000_000, 19_500_001],
             wall_ns: Some(80_600_000),
             cpu_user_ns: Some(150_000_000),
@@ -224,6 +229,7 @@ pub fn conditions() -> Conditions {
         frequency: Some(FrequencyRange { mean_khz: 2_601_000, min_khz: 2_400_000 }),
         throttled: Throttled::Yes,
         throttled_by: vec![ThrottleSign::LimitLowered, ThrottleSign::Cooling],
+        throttled_after_ms: Some(4_200),
         other_ns: Some(1_000_000_000),
         stolen_ns: None,
         major_faults: Some(2),

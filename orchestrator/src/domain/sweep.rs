@@ -38,6 +38,9 @@ pub struct Sweep {
     pub exclude: Vec<CellPattern>,
     /// Warm-up and length of the timed loop.
     pub limits: Limits,
+    /// Length of the timed loop under sustained load, where its other limits do not hold.
+    #[serde(default = "default_sustained_seconds")]
+    pub sustained_seconds: f64,
     /// How long things may take.
     pub timeouts: Timeouts,
     /// What a device is given before each run, so that none begins hot; `None`: nothing.
@@ -220,6 +223,13 @@ pub struct Timeouts {
     /// The last messages of a run that ended, or of one that an earlier process had left.
     #[serde(default = "default_collect_seconds")]
     pub collect_seconds: f64,
+}
+
+/// Length of sustained load in a sweep that names none: phones throttle within the first minutes.
+pub const DEFAULT_SUSTAINED_SECONDS: f64 = 300.0;
+
+fn default_sustained_seconds() -> f64 {
+    DEFAULT_SUSTAINED_SECONDS
 }
 
 fn default_arrive_seconds() -> f64 {

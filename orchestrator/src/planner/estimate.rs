@@ -9,6 +9,10 @@ const OVERHEAD_SECONDS: f64 = 2.0;
 /// Multiply-adds a second assumed of a device that was never measured: that of one core of a middling board.
 const ASSUMED_MACS_PER_SECOND: f64 = 10e9;
 
+/// Inferences that a loop has at least whose end hangs on what it measures: twenty say something, and one look at them
+/// is not enough.
+const FEWEST_LOOKED_AT: f64 = 25.0;
+
 /// How long a plan will take.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlanEstimate {
@@ -99,8 +103,11 @@ pub fn wanted_seconds(job: &Job) -> f64 {
     let one = macs / ASSUMED_MACS_PER_SECOND;
     let limits = &job.limits;
     let warmup_runs = f64::from(limits.warmup_min_runs) * one;
-    let warmup = limits.warmup_min_seconds.max(warmup_runs).min(limits.warmup_max_seconds.max(warmup_runs));
-    let measure = limits.min_seconds.max(f64::from(limits.min_runs) * one).min(limits.max_seconds);
+    let settling = limits.steady_percent.map_or(0.0, |_| FEWEST_LOOKED_AT * one);
+    let warmup = limits.warmup_min_seconds.max(warmup_runs).max(settling);
+    let warmup = warmup.min(limits.warmup_max_seconds.max(warmup_runs));
+    let looked_at = limits.interval_percent.map_or(0.0, |_| FEWEST_LOOKED_AT * one);
+    let measure = limits.min_seconds.max(f64::from(limits.min_runs) * one).max(looked_at).min(limits.max_seconds);
     let images = job.dataset.as_ref().map_or(0, |dataset| dataset.images);
     let evaluate = f64::from(images) * job.model.macs.unwrap_or(0) as f64 / ASSUMED_MACS_PER_SECOND;
     OVERHEAD_SECONDS + warmup + measure + evaluate

@@ -18,8 +18,8 @@ mod tests;
 use std::collections::BTreeSet;
 
 use crate::domain::{
-    Catalog, CatalogModel, Device, FilePart, InputRange, Inventory, Job, JobId, JobModel, NamedArtifact, Plan, Skipped,
-    Sweep, TensorSignature, WeightsFile,
+    Catalog, CatalogModel, Device, FilePart, InputRange, Inventory, Job, JobId, JobModel, Limits, NamedArtifact, Plan,
+    Scenario, Skipped, Sweep, TensorSignature, WeightsFile,
 };
 
 pub use changes::changed_facts;
@@ -103,7 +103,7 @@ fn job(sweep: &Sweep, device: &Device, catalog: &Catalog, cell: &Cell<'_>, repea
         scenario: cell.scenario,
         repeat,
         position: None,
-        limits: sweep.limits,
+        limits: limits(sweep, cell.scenario),
         seed: sweep.seed,
         dataset: None,
         remarks: Vec::new(),
@@ -123,6 +123,28 @@ fn job(sweep: &Sweep, device: &Device, catalog: &Catalog, cell: &Cell<'_>, repea
     }
     job.id = id::of(&job);
     job
+}
+
+/// Most inferences that a runner keeps the times of.
+const MOST_SAMPLES: u32 = 1_000_000;
+
+/// The limits of a cell. Sustained load is as long as the sweep says. Its device is not to be warm, so it warms up for
+/// the fewest inferences alone.
+fn limits(sweep: &Sweep, scenario: Scenario) -> Limits {
+    if scenario != Scenario::Sustained {
+        return sweep.limits;
+    }
+    Limits {
+        warmup_min_runs: sweep.limits.warmup_min_runs,
+        warmup_min_seconds: 0.0,
+        warmup_max_seconds: 0.0,
+        min_runs: 1,
+        max_runs: MOST_SAMPLES,
+        min_seconds: sweep.sustained_seconds,
+        max_seconds: sweep.sustained_seconds,
+        steady_percent: None,
+        interval_percent: None,
+    }
 }
 
 /// What the file says of its outputs.

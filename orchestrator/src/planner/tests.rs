@@ -11,10 +11,10 @@ use proptest::prelude::*;
 use super::{changed_facts, estimate, job_seconds, plan, replaced_file};
 use crate::domain::{
     AdbEndpoint, Arithmetic, ArtifactRef, Backend, BackendProgram, BackendTarget, Catalog, CatalogDataset,
-    CatalogModel, CellPattern, Cooldown, DELEGATE, DatasetList, DatasetOrigin, Device, DeviceSelector, Dialect,
-    FailureKind, FilePart, InputRange, Inventory, Job, Limits, ModelSignature, OnFailure, Order, Plan, Precision,
-    Preprocessing, ResizeFilter, ResizeRule, RetryPolicy, Scenario, Skipped, Sweep, Tag, ThreadCount, Timeouts,
-    TransportConfig, WeightsFile, WeightsKind, WeightsSource, sample,
+    CatalogModel, CellPattern, Cooldown, DEFAULT_SUSTAINED_SECONDS, DELEGATE, DatasetList, DatasetOrigin, Device,
+    DeviceSelector, Dialect, FailureKind, FilePart, InputRange, Inventory, Job, Limits, ModelSignature, OnFailure,
+    Order, Plan, Precision, Preprocessing, ResizeFilter, ResizeRule, RetryPolicy, Scenario, Skipped, Sweep, Tag,
+    ThreadCount, Timeouts, TransportConfig, WeightsFile, WeightsKind, WeightsSource, sample,
 };
 
 mod files;
@@ -109,7 +109,10 @@ fn sweep() -> Sweep {
             max_runs: 1000,
             min_seconds: 3.0,
             max_seconds: 60.0,
+            steady_percent: None,
+            interval_percent: None,
         },
+        sustained_seconds: DEFAULT_SUSTAINED_SECONDS,
         timeouts: Timeouts::default(),
         cooldown: None,
         retry: RetryPolicy::default(),
@@ -634,4 +637,38 @@ fn a_job_takes_the_file_of_exactly_its_precision() {
         writeln!(text, "skip {} {} {}: {reason}", job.model.name, job.backend, job.precision).unwrap();
     }
     insta::assert_snapshot!("precisions", text);
+}
+
+#[test]
+fn sustained_load_has_a_length_of_its_own_and_the_device_is_not_warm() {
+    let limits = Limits { steady_percent: Some(3.0), interval_percent: Some(2.0), ..sweep().limits };
+    let sweep = Sweep {
+        scenarios: vec![Scenario::SingleStream, Scenario::Sustained],
+        models: models(&["small"]),
+        limits,
+        sustained_seconds: 120.0,
+        ..sweep()
+    };
+    let plan = plan(&sweep, &inventory(), &catalog());
+    let of = |scenario| plan.jobs.iter().find(|job| job.scenario == scenario).unwrap();
+    assert_eq!(of(Scenario::SingleStream).limits, limits);
+    let sustained = of(Scenario::Sustained);
+    assert_eq!((sustained.limits.min_seconds, sustained.limits.max_seconds), (120.0, 120.0));
+    assert_eq!((sustained.limits.min_runs, sustained.limits.max_runs), (1, 1_000_000));
+    assert_eq!((sustained.limits.warmup_min_runs, sustained.limits.warmup_max_seconds), (3, 0.0));
+    assert_eq!((sustained.limits.steady_percent, sustained.limits.interval_percent), (None, None));
+    assert!(job_seconds(sustained, None) >= 120.0);
+}
+
+#[test]
+fn loops_that_are_looked_at_take_as_long_as_the_fewest_looks() {
+    let job = |limits: Limits| {
+        let sweep = Sweep { models: models(&["big"]), limits, ..sweep() };
+        plan(&sweep, &inventory(), &catalog()).jobs.swap_remove(0)
+    };
+    let brief = Limits { min_runs: 1, min_seconds: 0.0, warmup_min_runs: 1, warmup_min_seconds: 0.0, ..sweep().limits };
+    let (plain, looked_at) = (job(brief), job(Limits { interval_percent: Some(2.0), ..brief }));
+    let one = plain.model.macs.unwrap() as f64 / 10e9;
+    assert!((job_seconds(&looked_at, None) - job_seconds(&plain, None) - 24.0 * one).abs() < 1e-9);
+    assert_ne!(plain.id, looked_at.id, "another length is another job");
 }

@@ -38,6 +38,7 @@ pub fn plan_text(plan: &Plan, inventory: &Inventory, cooldown: Option<&Cooldown>
         text.push_str(&table.text(None));
     }
     text.push_str(&measured(plan));
+    text.push_str(&lengths(plan));
     text.push_str(&grouped("skipped", plan.skipped.iter().map(|cell| (cell.reason.as_str(), &cell.job))));
     let remarks = plan.jobs.iter().flat_map(|job| job.remarks.iter().map(move |remark| (remark.as_str(), job)));
     text.push_str(&grouped("remark", remarks));
@@ -97,6 +98,36 @@ fn measured(plan: &Plan) -> String {
     if lines.is_empty() { String::new() } else { format!("\nmeasured with:\n{}", lines.concat()) }
 }
 
+/// How long is measured: a line for each scenario, and each length where they differ.
+fn lengths(plan: &Plan) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for job in &plan.jobs {
+        let limits = &job.limits;
+        let steady =
+            limits.steady_percent.map_or(String::new(), |percent| format!(", until steady within {percent} %"));
+        let known = limits
+            .interval_percent
+            .map_or(String::new(), |percent| format!(", until the median is known to ± {percent} %"));
+        let runs = |count: u32| format!("{count} run{}", if count == 1 { "" } else { "s" });
+        let line = format!(
+            "  {}: warm-up {} and {} s at least, {} s at most{steady}; loop {} and {} s at least, {} and {} s at \
+             most{known}\n",
+            job.scenario,
+            runs(limits.warmup_min_runs),
+            limits.warmup_min_seconds,
+            limits.warmup_max_seconds,
+            runs(limits.min_runs),
+            limits.min_seconds,
+            runs(limits.max_runs),
+            limits.max_seconds,
+        );
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    if lines.is_empty() { String::new() } else { format!("\nlength:\n{}", lines.concat()) }
+}
+
 /// What is said of some cells, those with the same reason together, in the order in which the reasons first occur.
 fn grouped<'a>(title: &str, said: impl Iterator<Item = (&'a str, &'a Job)>) -> String {
     let mut reasons: Vec<(&str, Vec<String>)> = Vec::new();
@@ -146,4 +177,25 @@ fn short_of_time(plan: &Plan) -> String {
         );
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Limits, sample};
+
+    #[test]
+    fn the_length_of_each_loop_is_told_once() {
+        let job = sample::job("board-1", "tiny");
+        let limits = Limits { steady_percent: Some(3.0), interval_percent: Some(1.5), ..job.limits };
+        let longer = Job { limits, ..job.clone() };
+        let plan = Plan { sweep: "all".to_owned(), jobs: vec![job.clone(), longer, job], skipped: Vec::new() };
+        let expected = "\nlength:
+  single_stream: warm-up 1 run and 0.1 s at least, 1 s at most; loop 4 runs and 0.5 s at least, 100 runs and 5 s at most
+  single_stream: warm-up 1 run and 0.1 s at least, 1 s at most, until steady within 3 %; loop 4 runs and 0.5 s at \
+             least, 100 runs and 5 s at most, until the median is known to ± 1.5 %
+";
+        assert_eq!(lengths(&plan), expected);
+        assert_eq!(lengths(&Plan { jobs: Vec::new(), ..plan }), "");
+    }
 }

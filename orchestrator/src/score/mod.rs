@@ -18,6 +18,7 @@ mod ranking;
 mod result_matrix;
 mod run;
 mod statistics;
+mod sustained;
 mod throughput;
 pub mod trust;
 
@@ -30,6 +31,7 @@ pub use ranking::{Figure, RankedRow, Ranking, ScoreResult, Term};
 pub use result_matrix::{Cell, ResultMatrix, SystemUnderTest};
 pub use run::{RunAccuracy, ScoredRun, Settings, Workload};
 pub use statistics::{Statistics, gmacs_per_s, images_per_s, percentile};
+pub use sustained::Sustained;
 
 /// A way to say how good a device is.
 pub trait Score: Sync {

@@ -103,6 +103,8 @@ fn job(file: &File, backend: &str, engine: Option<EngineSpec>, input_range: Inpu
             max_runs: 1,
             min_seconds: 0.0,
             max_seconds: 300.0,
+            steady_percent: None,
+            interval_percent: None,
         },
         seed: 7,
         input_range,

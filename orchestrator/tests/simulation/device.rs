@@ -417,7 +417,16 @@ impl SimRun {
                 let (cpus, threads) = (vec![0], 1);
                 say(
                     at,
-                    &Message::Measured { samples, wall_ns, cpu_user_ns, cpu_system_ns, peak_rss_bytes, cpus, threads },
+                    &Message::Measured {
+                        samples,
+                        wall_ns,
+                        cpu_user_ns,
+                        cpu_system_ns,
+                        peak_rss_bytes,
+                        cpus,
+                        threads,
+                        ended_by: None,
+                    },
                 );
                 say(at, &Message::Output(Output::new("logits", &[1], 0, &[1.0])));
                 say(at, &Message::Finished { finished_unix_ms: 0 });

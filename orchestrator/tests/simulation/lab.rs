@@ -9,10 +9,10 @@ use async_trait::async_trait;
 use farmctl::agent::{Agent, AgentMode, Assignment, HostFiles, LabelFiles, OutputFiles, SweepFiles, SweepRules};
 use farmctl::device::{EngineProgram, EngineProvider, RunnerFile, RunnerProvider};
 use farmctl::domain::{
-    ArtifactRef, Backend, Catalog, CatalogModel, Cooldown, Device, DeviceFacts, DeviceSelector, Event, Failure,
-    Inventory, Job, Layout, Limits, OnFailure, Order, Plan, Precision, RetryPolicy, Scenario, SshEndpoint, Sweep,
-    SweepDefinition, SweepId, SweepRow, SweepState, Tag, ThreadCount, Timeouts, TransportConfig, WeightsFile,
-    WeightsKind, WeightsSource, sha256_hex,
+    ArtifactRef, Backend, Catalog, CatalogModel, Cooldown, DEFAULT_SUSTAINED_SECONDS, Device, DeviceFacts,
+    DeviceSelector, Event, Failure, Inventory, Job, Layout, Limits, OnFailure, Order, Plan, Precision, RetryPolicy,
+    Scenario, SshEndpoint, Sweep, SweepDefinition, SweepId, SweepRow, SweepState, Tag, ThreadCount, Timeouts,
+    TransportConfig, WeightsFile, WeightsKind, WeightsSource, sha256_hex,
 };
 use farmctl::lease::{Clock, LeaseError, LeaseKeeper};
 use farmctl::planner;
@@ -345,7 +345,10 @@ fn sweep(name: &str, models: Vec<String>, retry: RetryPolicy) -> Sweep {
             max_runs: 10,
             min_seconds: 0.0,
             max_seconds: 10.0,
+            steady_percent: None,
+            interval_percent: None,
         },
+        sustained_seconds: DEFAULT_SUSTAINED_SECONDS,
         timeouts: Timeouts {
             connect_seconds: 5.0,
             bring_up_seconds: 20.0,

@@ -14,7 +14,7 @@ harm='\u202e\u001b[2J\u001b]0;owned\u0007\r\n../../../escaped'
 big=18446744073709551615
 case $1 in
 hello)
-  printf '{"protocol":5,"runner_sha256":"%s","runner_version":"%s",' "$self" "$harm"
+  printf '{"protocol":6,"runner_sha256":"%s","runner_version":"%s",' "$self" "$harm"
   printf '"runner_commit":"%s","runner_sources":"%s",' "$harm" "$up"
   printf '"target":"%s","os":"=HYPERLINK(1)%s","kernel":"%s","machine":"%s",' "$harm" "$harm" "$harm" "$up"
   printf '"hostname":"%s","soc":"%s","boot_id":"%s","unix_ms":%s,' "$up" "$harm" "$up" $big
@@ -37,7 +37,7 @@ store)
 run)
   cat > /dev/null
   printf '\033[2Jowned\007 %s\n' "$up" >&2
-  printf '{"kind":"accepted","protocol":5,"run_id":"%s","pid":4294967295,' "$up"
+  printf '{"kind":"accepted","protocol":6,"run_id":"%s","pid":4294967295,' "$up"
   printf '"boot_id":"%s","started_unix_ms":%s}\n' "$up" $big
   printf '{"kind":"loaded","load_ns":%s,"inputs":[{"name":"%s","element":"%s","shape":[%s]}]}\n' $big "$up" "$harm" $big
   printf '{"kind":"first_inference","latency_ns":%s}\n{"kind":"samples","latencies_ns":[%s,%s]}\n' $big $big $big

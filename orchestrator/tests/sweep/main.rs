@@ -17,6 +17,7 @@ mod faults;
 mod going_on;
 mod handed_over;
 mod hostile;
+mod how_long;
 mod inventory;
 mod keeper;
 mod locks;

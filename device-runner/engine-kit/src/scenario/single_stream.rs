@@ -1,11 +1,13 @@
 //! MLPerf's single stream: one query after the other. A sample is the latency of one query of `batch` images.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use farmctl_protocol::Scenario;
 
-use super::{Bounds, LoadPattern};
-use crate::backend::{BackendError, Session};
+use super::{Bounds, LoadPattern, TimedLoop};
+use crate::backend::Session;
+use crate::judge::Judge;
+use crate::serve::ServeError;
 
 /// One query at a time; the clock is read right before and right after each.
 #[derive(Debug)]
@@ -19,10 +21,11 @@ impl LoadPattern for SingleStream {
     fn measure(
         &self,
         session: &mut dyn Session,
-        bounds: &Bounds,
+        mut bounds: Bounds,
+        judge: &mut dyn Judge,
         latencies_ns: &mut Vec<u64>,
-    ) -> Result<Duration, BackendError> {
-        let begun = Instant::now();
+    ) -> Result<TimedLoop, ServeError> {
+        let mut begun = Instant::now();
         loop {
             let before = Instant::now();
             session.infer()?;
@@ -30,7 +33,12 @@ impl LoadPattern for SingleStream {
             latencies_ns.push((after - before).as_nanos() as u64);
             let elapsed = after - begun;
             if bounds.met(latencies_ns.len(), elapsed) {
-                return Ok(elapsed);
+                if let Some(ended_by) = bounds.ended(latencies_ns, elapsed, judge)? {
+                    return Ok(TimedLoop { wall: elapsed, ended_by });
+                }
+                // Caches, clock and sleeping threads are again as they were: this one is in no sample.
+                session.infer()?;
+                begun += after.elapsed();
             }
         }
     }

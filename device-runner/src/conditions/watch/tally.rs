@@ -24,6 +24,8 @@ pub(super) struct Tally {
     pub(super) signs: Vec<ThrottleSign>,
     /// Whether the device has such signs.
     pub(super) can_tell: bool,
+    /// When the first sign showed that is sure.
+    pub(super) throttled_after_ms: Option<u64>,
     /// Processors that were missed.
     pub(super) went_offline: Vec<u32>,
     /// The looks.
@@ -68,9 +70,12 @@ impl Tally {
         u64::try_from(self.shown_nj.filter(|_| self.looks > 2)? / 1000).ok()
     }
 
-    /// Takes signs of throttling.
-    pub(super) fn take_signs(&mut self, signs: Vec<ThrottleSign>, can_tell: bool) {
+    /// Takes signs of throttling that showed so long after the begin.
+    pub(super) fn take_signs(&mut self, signs: Vec<ThrottleSign>, can_tell: bool, at_ms: u64) {
         self.can_tell |= can_tell;
+        if signs.iter().any(|sign| *sign != ThrottleSign::Capped) {
+            self.throttled_after_ms.get_or_insert(at_ms);
+        }
         self.signs.extend(signs);
         self.signs.sort_unstable();
         self.signs.dedup();

@@ -121,10 +121,12 @@ fn each_sign_of_throttling_is_named() {
     for SignCase { device, file, text, sign } in cases {
         let quiet = watched(&device, &[0], |_| ());
         assert_eq!((quiet.throttled, quiet.throttled_by), (Throttled::No, vec![]), "{sign}");
+        assert_eq!(quiet.throttled_after_ms, None, "{sign}");
         let told = watched(&device, &[0], |device| {
             device.file(file, text);
         });
         assert_eq!((told.throttled, told.throttled_by), (Throttled::Yes, vec![sign]));
+        assert!(told.throttled_after_ms.is_some_and(|after_ms| after_ms <= told.watched_ns / 1_000_000), "{sign}");
     }
 }
 

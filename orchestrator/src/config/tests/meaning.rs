@@ -63,6 +63,16 @@ fn meaning_of_a_sweep() {
         ),
         ("no time for it", "models: resnet50\ntimeouts: { run_seconds: 3 }\n"),
         (
+            "no time for sustained load",
+            "models: resnet50\nscenario: sustained\nlimits: { sustained: { seconds: 601 } }\n",
+        ),
+        ("a preset that is not known", "models: resnet50\npreset: mlperfmobile\n"),
+        ("below what the preset says", "models: resnet50\npreset: tflite\nlimits: { measure: { max_runs: 10 } }\n"),
+        (
+            "percentages",
+            "models: resnet50\nlimits: { warmup: { steady_percent: 0 }, measure: { interval_percent: 200 } }\n",
+        ),
+        (
             "in include and exclude",
             "models: resnet50\ninclude: { models: resnet51 }\nexclude: [ { devices: pi44 }, { threads: 0 } ]\n",
         ),

@@ -8,6 +8,7 @@ mod datasets;
 mod faults;
 mod hostile;
 mod meaning;
+mod presets;
 
 use std::path::Path;
 

@@ -4,7 +4,7 @@ use crate::device::lines::MessageDecoder;
 use crate::domain::{
     ArtifactRef, FailureKind, JobDataset, PreparedImages, Preprocessing, ResizeFilter, ResizeRule, sample,
 };
-use farmctl_protocol::{Figures, MAX_LINE_BYTES, MAX_OUTPUT_VALUES, Output, Remark, Reported};
+use farmctl_protocol::{EndedBy, Figures, MAX_LINE_BYTES, MAX_OUTPUT_VALUES, Output, Remark, Reported};
 use proptest::prelude::*;
 
 fn measured(samples: u64) -> Message {
@@ -16,6 +16,7 @@ fn measured(samples: u64) -> Message {
         peak_rss_bytes: 1,
         cpus: vec![0],
         threads: 1,
+        ended_by: Some(EndedBy::Minima),
     }
 }
 
@@ -82,6 +83,7 @@ fn what_does_not_fit_together_is_refused() {
                 peak_rss_bytes: 1,
                 cpus: vec![0; 4097],
                 threads: 1,
+                ended_by: None,
             }],
         ),
     ];

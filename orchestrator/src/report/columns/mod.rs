@@ -7,6 +7,7 @@ mod cell;
 mod conditions;
 mod fair;
 mod job;
+mod length;
 mod origin;
 mod outcome;
 mod row;
@@ -76,6 +77,7 @@ const PARTS: &[&[Column]] = &[
     watched::WATCHED,
     trust::TRUST,
     fair::FAIR,
+    length::LENGTH,
 ];
 
 const fn count(parts: &[&[Column]]) -> usize {
