@@ -13,6 +13,31 @@ pub(crate) fn stretches(length: usize, count: usize) -> impl Iterator<Item = std
     (0..count).map(move |index| start(index)..start(index + 1))
 }
 
+/// The level of a series in a part of its time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LevelAt {
+    /// The middle of the part, from the begin of the series in nanoseconds: each sample begins when the one before ends.
+    pub at_ns: f64,
+    /// The median of its samples, in nanoseconds.
+    pub p50_ns: f64,
+}
+
+/// The level of a series over its time, in at most so many parts with equally many samples.
+pub fn over_time(series: &[u64], parts: usize) -> Vec<LevelAt> {
+    let count = series.len().min(parts);
+    if count == 0 {
+        return Vec::new();
+    }
+    let mut now_ns = 0.0;
+    let mut levels = Vec::with_capacity(count);
+    for (range, p50_ns) in stretches(series.len(), count).zip(medians_of_stretches(series, count)) {
+        let took_ns: f64 = series[range].iter().map(|sample| *sample as f64).sum();
+        levels.push(LevelAt { at_ns: now_ns + took_ns / 2.0, p50_ns });
+        now_ns += took_ns;
+    }
+    levels
+}
+
 /// The median of each of `count` stretches of a series that is at least as long.
 pub(crate) fn medians_of_stretches(series: &[u64], count: usize) -> Vec<f64> {
     let of = |range: std::ops::Range<usize>| {

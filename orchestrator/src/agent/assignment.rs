@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::device::{EngineProvider, RunnerProvider};
-use crate::domain::{Cooldown, Device, OnFailure, RetryPolicy, Sweep, SweepRow, Timeouts};
+use crate::domain::{Cooldown, Device, OnFailure, RetryPolicy, Sweep, SweepRow, Timeouts, TrustPolicy};
 
 use super::{HostFiles, LabelFiles, OutputFiles};
 
@@ -22,7 +22,7 @@ pub struct Assignment {
     pub mode: AgentMode,
     /// The sweep.
     pub sweep: SweepRow,
-    /// What its file says of waits and failures.
+    /// What its file says of waits, failures and doubts.
     pub rules: SweepRules,
     /// All devices of the lab: a job may move to an equal one.
     pub lab_devices: Vec<Device>,
@@ -30,7 +30,7 @@ pub struct Assignment {
     pub max_devices: usize,
 }
 
-/// What a sweep's file says of waits and failures.
+/// What a sweep's file says of waits, failures and doubts.
 #[derive(Debug, Clone)]
 pub struct SweepRules {
     /// How long things may take.
@@ -41,12 +41,14 @@ pub struct SweepRules {
     pub on_failure: OnFailure,
     /// What a failure of a device means for its jobs.
     pub retry: RetryPolicy,
+    /// When a number is believed, and how often a doubtful one is measured again.
+    pub trust: TrustPolicy,
 }
 
 impl From<&Sweep> for SweepRules {
     fn from(sweep: &Sweep) -> SweepRules {
-        let Sweep { timeouts, cooldown, on_failure, ref retry, .. } = *sweep;
-        SweepRules { timeouts, cooldown, on_failure, retry: retry.clone() }
+        let Sweep { timeouts, cooldown, on_failure, trust, .. } = *sweep;
+        SweepRules { timeouts, cooldown, on_failure, retry: sweep.retry.clone(), trust }
     }
 }
 

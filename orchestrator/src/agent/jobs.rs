@@ -373,7 +373,9 @@ impl Work<'_, '_> {
 
     /// The job as it is on an equal device of the lab that does not have it yet.
     fn equal_device(&self, job: &Job) -> Result<Option<Job>, AgentError> {
-        let Some(key) = &self.agent.assignment.rules.retry.equal_by else { return Ok(None) };
+        // What is measured again is so on the same device, or the one before stays all there is.
+        let equal_by = self.agent.assignment.rules.retry.equal_by.as_ref();
+        let Some(key) = equal_by.filter(|_| job.rerun.is_none()) else { return Ok(None) };
         let value = |device: &Device| device.tags.iter().find(|tag| tag.key == *key).cloned();
         let Some(own) = value(self.device) else { return Ok(None) };
         let equal = self.agent.assignment.lab_devices.iter().filter(|other| {

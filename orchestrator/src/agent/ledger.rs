@@ -6,12 +6,14 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::device::Collected;
-use crate::domain::{EventKind, Failure, Job, MeasuredAccuracy, Record};
+use crate::domain::{EventKind, Failure, Job, MeasuredAccuracy, Record, Verdict};
+use crate::planner;
+use crate::score::trust::Certainty;
 use crate::score::{Statistics, count_right};
-use crate::store::{ClaimedRun, Requeue, StoreError};
+use crate::store::{AddedJob, ClaimedRun, Requeue, StoreError};
 
 use super::jobs::{Work, subject};
-use super::{Agent, AgentError, as_ns, later};
+use super::{Agent, AgentError, AgentMode, as_ns, later};
 
 /// How long the store, or the folder of outputs, may refuse before the sweep is given up.
 const STORE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -35,7 +37,7 @@ impl Work<'_, '_> {
         Ok(())
     }
 
-    /// Ends a run with its record; tells of the job that takes its place elsewhere.
+    /// Ends a run with its record; tells of the job that takes its place elsewhere, or measures the same again.
     pub(super) async fn finish(
         &mut self,
         run: &ClaimedRun,
@@ -43,7 +45,16 @@ impl Work<'_, '_> {
         moved: Option<Job>,
     ) -> Result<(), AgentError> {
         let agent = self.agent;
-        let write = || agent.store.finish(run.epoch, &record, moved.as_ref(), agent.now());
+        let policy = &agent.assignment.rules.trust;
+        let certainty = Certainty::of_record(&record, &policy.rules);
+        let again = certainty.as_ref().and_then(|certainty| self.measured_again(&record.job, certainty.verdict()));
+        let write = || {
+            let now = agent.now();
+            let moved = moved.as_ref().map(|job| AddedJob { job, not_before: now });
+            let pause = Duration::try_from_secs_f64(policy.rerun_pause_seconds).unwrap_or(Duration::MAX);
+            let again = again.as_ref().map(|job| AddedJob { job, not_before: later(now, pause) });
+            agent.store.finish(run.epoch, &record, moved.or(again), now)
+        };
         if !persist("a record", write).await? {
             return Ok(());
         }
@@ -53,6 +64,7 @@ impl Work<'_, '_> {
             name: record.job.model.name.clone(),
             status: record.status,
             p50_ns: Statistics::of(&record.measurement.samples_ns).map(|statistics| statistics.p50_ns),
+            judged: certainty.as_ref().map(|certainty| certainty.judgement(&record)),
             failure: record.failure,
         };
         self.agent.events.emit(subject(run), kind).await;
@@ -62,7 +74,21 @@ impl Work<'_, '_> {
             self.agent.events.emit(subject(run), kind).await;
             self.worker.shared.wanted.want(&to_device);
         }
+        if let Some((job, rerun)) = again.and_then(|job| job.rerun.map(|rerun| (job.id, rerun))) {
+            let reason = certainty.as_ref().map(Certainty::reason).unwrap_or_default();
+            let (name, verdict) = (run.job.model.name.clone(), rerun.verdict);
+            let kind = EventKind::RerunPlanned { name, rerun_job_id: job, rerun: rerun.number, verdict, reason };
+            self.agent.events.emit(subject(run), kind).await;
+        }
         Ok(())
+    }
+
+    /// The job that measures the same again, where that may help and the sweep allows it.
+    fn measured_again(&self, job: &Job, verdict: Verdict) -> Option<Job> {
+        let assignment = &self.agent.assignment;
+        let measured = job.rerun.as_ref().map_or(0, |rerun| rerun.number);
+        let is_wanted = assignment.mode == AgentMode::Jobs && measured < assignment.rules.trust.max_reruns;
+        (is_wanted && verdict.may_rerun_help()).then(|| planner::measured_again(job, verdict))
     }
 
     /// Ends a run without a record; its job waits again.

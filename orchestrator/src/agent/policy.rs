@@ -156,7 +156,8 @@ mod tests {
     use crate::domain::{Blame, OnFailure};
 
     fn rules(timeouts: Timeouts) -> SweepRules {
-        SweepRules { timeouts, cooldown: None, on_failure: OnFailure::Continue, retry: RetryPolicy::default() }
+        let (retry, trust) = (RetryPolicy::default(), crate::domain::TrustPolicy::default());
+        SweepRules { timeouts, cooldown: None, on_failure: OnFailure::Continue, retry, trust }
     }
 
     const EQUAL: fn() -> RetryPolicy = || RetryPolicy { equal_by: Some("pool".to_owned()), ..RetryPolicy::default() };

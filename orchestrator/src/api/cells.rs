@@ -5,8 +5,9 @@ use std::collections::{BTreeSet, HashMap};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Failure, Job, JobId, Record, RunStatus, SweepId};
+use crate::domain::{Failure, Job, JobId, Judgement, Record, RunStatus, SweepId};
 use crate::score::Statistics;
+use crate::score::trust::standings;
 
 use super::endpoint::{Call, Items, limit_of};
 use super::{Api, Refusal};
@@ -41,6 +42,16 @@ pub(super) struct CellAnswer {
     failure_of_any: Option<String>,
     /// What a person can do about it.
     remedy: Option<String>,
+    /// Half of the median's interval of 95 %, in per cent of it.
+    plus_minus_percent: Option<f64>,
+    /// Whether to believe the median: `ok`, `noisy`, `unsteady`, `throttled`, `disturbed`, `slow_start` or `too_few`.
+    verdict: Option<String>,
+    /// Why not, with the limits.
+    verdict_reason: Option<String>,
+    /// 0, or of what is measured again, since it was doubtful, the how manieth time that is.
+    rerun: u32,
+    /// False where another measurement of the same counts.
+    counts: bool,
 }
 
 impl CellAnswer {
@@ -60,6 +71,12 @@ impl CellAnswer {
             repeat: job.repeat,
             state: "waiting".to_owned(),
             p50_ms: None,
+            plus_minus_percent: None,
+            verdict: None,
+            verdict_reason: None,
+            rerun: job.rerun.as_ref().map_or(0, |rerun| rerun.number),
+            // Before it is measured again, what is there counts.
+            counts: job.rerun.is_none(),
             failure: None,
             failure_of_any: None,
             remedy: None,
@@ -84,6 +101,13 @@ impl CellAnswer {
         self.remedy = failure.map(|failure| failure.remedy(&self.device, Some(&self.model)));
     }
 
+    /// Notes whether to believe its number.
+    pub(super) fn judge(&mut self, judged: Option<&Judgement>) {
+        self.plus_minus_percent = judged.and_then(|judged| judged.half_interval_percent);
+        self.verdict = judged.map(|judged| judged.verdict.to_string());
+        self.verdict_reason = judged.map(|judged| judged.reason.clone()).filter(|reason| !reason.is_empty());
+    }
+
     /// Notes how it ended.
     pub(super) fn end(&mut self, status: RunStatus, p50_ns: Option<u64>, failure: Option<&Failure>) {
         self.state = status.as_str().to_owned();
@@ -100,8 +124,15 @@ impl Api {
         let mut records: HashMap<JobId, CellAnswer> = HashMap::new();
         let mut others = Vec::new();
         let known: BTreeSet<&JobId> = jobs.iter().map(|job| &job.id).collect();
-        for record in self.store.records(sweep)? {
-            let cell = CellAnswer::ended(&record);
+        let rules = self.store.definition(sweep)?.map(|definition| definition.sweep.trust.rules).unwrap_or_default();
+        let ended = self.store.records(sweep)?;
+        let judged: Vec<Option<Judgement>> = ended.iter().map(|record| self.judged.of(record, &rules)).collect();
+        let verdicts = judged.iter().map(|judged| judged.as_ref().map(|judged| judged.verdict));
+        let standings = standings(&ended.iter().zip(verdicts).collect::<Vec<_>>());
+        for ((record, judged), standing) in ended.into_iter().zip(judged).zip(standings) {
+            let mut cell = CellAnswer::ended(&record);
+            cell.judge(judged.as_ref());
+            cell.counts = standing.counts();
             if known.contains(&record.job.id) {
                 records.insert(record.job.id, cell);
             } else {

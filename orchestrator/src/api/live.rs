@@ -275,7 +275,10 @@ fn step(cell: &mut CellAnswer, kind: &EventKind) -> bool {
             cell.state = "waiting".to_owned();
             cell.fail(Some(failure));
         }
-        EventKind::RunFinished { status, p50_ns, failure, .. } => cell.end(*status, *p50_ns, failure.as_ref()),
+        EventKind::RunFinished { status, p50_ns, failure, judged, .. } => {
+            cell.end(*status, *p50_ns, failure.as_ref());
+            cell.judge(judged.as_ref());
+        }
         _ => return false,
     }
     *cell != before

@@ -15,6 +15,7 @@ mod endpoint;
 mod guard;
 mod health;
 mod history;
+mod judged;
 mod lab;
 mod limits;
 mod live;
@@ -53,6 +54,7 @@ use crate::schedule::Schedule;
 use crate::store::Store;
 
 use background::Background;
+use judged::Judged;
 use limits::Limit;
 use live::Live;
 use metrics::Metrics;
@@ -133,6 +135,7 @@ pub struct Api {
     looking_on: Shares,
     metrics: Metrics,
     figures: Mutex<Option<Arc<Figures>>>,
+    judged: Judged,
     readers: Semaphore,
     starters: Semaphore,
 }
@@ -170,6 +173,7 @@ impl Api {
             looking_on: Shares::default(),
             metrics,
             figures: Mutex::default(),
+            judged: Judged::default(),
             readers: Semaphore::new(READERS),
             starters: Semaphore::new(STARTERS),
         }))

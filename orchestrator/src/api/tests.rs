@@ -10,13 +10,15 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::*;
-use crate::domain::{Event, EventKind, Failure, FailureKind, RunStatus, SchedulePause, SweepId, sample};
+use crate::domain::{
+    Event, EventKind, Failure, FailureKind, Judgement, RunStatus, SchedulePause, SweepId, Verdict, sample,
+};
 use crate::lab::{Environment, Overrides, SweepLogs, VERSION};
 use crate::lease::Holder;
 use crate::progress::Mode;
 use crate::schedule::{Missed, Overlap};
 use crate::store::conformance::{at, claim, record, sweep};
-use crate::store::{StoreError, people};
+use crate::store::{AddedJob, StoreError, people};
 
 /// No answer takes longer, however slow the machine.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -98,7 +100,7 @@ fn ended(sweep: &SweepId, run: &crate::store::ClaimedRun, status: RunStatus) -> 
         device: Some(run.job.device.clone()),
         job_id: Some(run.job.id.clone()),
         run_id: Some(run.run_id.clone()),
-        kind: EventKind::RunFinished { name: run.job.model.name.clone(), status, p50_ns, failure },
+        kind: EventKind::RunFinished { name: run.job.model.name.clone(), status, p50_ns, failure, judged: None },
     }
 }
 
@@ -351,6 +353,33 @@ async fn lists_end_where_they_end() {
     assert_eq!((first["items"].as_array().unwrap().len(), &first["next"]), (2, &json!("2")));
     let (_, rest) = asked.get("/api/v1/sweeps/20270115-080000-s-7f3a/results?limit=2&after=2").await;
     assert_eq!((rest["items"].as_array().unwrap().len(), &rest["next"]), (1, &Value::Null));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cells_say_whether_to_believe_them_and_which_measurement_counts() {
+    let asked = Asked::start(None);
+    let (row, plan) = sweep(asked.store.as_ref(), "judged", &["ccc"], 1);
+    let mut next = None;
+    for slower in [5_000_000, 0] {
+        let run = claim(asked.store.as_ref(), &row, "ccc", "h", 1);
+        let mut ended = record(&row.id, &run.job, Some((&run.run_id, 1)), RunStatus::Ok);
+        let sample = |index: u64| 20_000_000 + index * 7_919 % 100 * 2_000 + if index < 60 { 0 } else { slower };
+        ended.measurement.samples_ns = (0..100).map(sample).collect();
+        let again = crate::planner::measured_again(&run.job, Verdict::Unsteady);
+        let added = next.is_none().then_some(AddedJob { job: &again, not_before: at(1) });
+        asked.store.finish(run.epoch, &ended, added, at(2)).unwrap();
+        next = Some(again.id.clone());
+        let (_, answer) = asked.get(&format!("/api/v1/sweeps/{}/results", row.id)).await;
+        let said = |index: usize| {
+            let cell = &answer["items"][index];
+            (cell["verdict"].as_str().unwrap_or_default().to_owned(), cell["rerun"].clone(), cell["counts"].clone())
+        };
+        let first = ("unsteady".to_owned(), json!(0), json!(slower > 0));
+        let then =
+            if slower > 0 { (String::new(), json!(1), json!(false)) } else { ("ok".to_owned(), json!(1), json!(true)) };
+        assert_eq!([said(0), said(1)], [first, then], "{answer}");
+        assert_eq!(answer["items"][0]["job_id"], plan.jobs[0].id.0.as_str());
+    }
 }
 
 /// Adds a sweep that is over.
@@ -666,8 +695,20 @@ async fn viewers_are_told_of_changes_and_one_who_is_behind_is_dropped() {
     let told = hear(r#""text":"bb: unlocked by anna; anna had locked it""#).await;
     assert!(told.contains("event: lab") && told.contains("event: device") && told.contains(r#""name":"bb""#), "{told}");
     let job = asked.store.jobs(&row.id).unwrap().remove(1);
-    let kind =
-        EventKind::RunFinished { name: "x".into(), status: RunStatus::Ok, p50_ns: Some(2_000_000), failure: None };
+    let noisy = Judgement {
+        verdict: Verdict::Noisy,
+        reason: "two modes".to_owned(),
+        half_interval_percent: Some(7.5),
+        temp_max_c: None,
+        other_load_percent: None,
+    };
+    let kind = EventKind::RunFinished {
+        name: "x".into(),
+        status: RunStatus::Ok,
+        p50_ns: Some(2_000_000),
+        failure: None,
+        judged: Some(noisy),
+    };
     let event = Event {
         at: Timestamp::now(),
         sweep_id: Some(row.id.clone()),
@@ -679,6 +720,8 @@ async fn viewers_are_told_of_changes_and_one_who_is_behind_is_dropped() {
     asked.store.append_event(&event).unwrap();
     let told = hear(r#""p50_ms":2.0,"failure":null"#).await;
     assert!(told.contains("event: cell") && told.contains(&format!(r#""job_id":"{}""#, job.id)), "{told}");
+    let judged = r#""plus_minus_percent":7.5,"verdict":"noisy","verdict_reason":"two modes","rerun":0,"counts":true"#;
+    assert!(told.contains(judged), "{told}");
 
     // One that begins and ends between two looks, and one that a host ends whose clock is wrong.
     let end = |(row, plan): &(crate::domain::SweepRow, crate::domain::Plan), now| {

@@ -53,7 +53,7 @@ pub(super) fn run(context: &Context, arguments: &PlanArguments) -> Result<u8, La
             job.position.map(|position| position.to_string()).unwrap_or_default(),
         ]
     });
-    let text = report::plan_text(&plan, &inventory, definition.sweep.cooldown.as_ref());
+    let text = report::plan_text(&plan, &inventory, &definition.sweep);
     Table::new(&COLUMNS, rows).text(text).json(&plan).print(context.format)?;
     Ok(if plan.jobs.is_empty() { exit::NOTHING } else { exit::OK })
 }

@@ -117,7 +117,7 @@ fn load(context: &Context, wanted: &str, columns: &[&str]) -> Result<Vec<ScoredR
     if path.exists() || wanted.contains(['/', '.']) {
         return Ok(config::load_results(path, columns)?);
     }
-    let records = context.lab.records(&context.lab.find_sweep(wanted)?)?;
+    let records = context.lab.counting_records(&context.lab.find_sweep(wanted)?)?;
     Ok(records.iter().map(ScoredRun::of).collect())
 }
 

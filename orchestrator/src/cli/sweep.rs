@@ -120,7 +120,7 @@ pub(super) async fn execute(
 pub(super) fn conclude(context: &Context, sweep: &SweepId, is_interrupted: bool) -> Result<u8, LabError> {
     let results = context.lab.conclude(sweep)?;
     show(context, &results)?;
-    Ok(exit_code(&results.records, is_interrupted))
+    Ok(exit_code(&results.counting(), is_interrupted))
 }
 
 /// Shows a sweep of the daemon live until it is over, then its table; Ctrl-C leaves it with the daemon.
@@ -143,7 +143,7 @@ async fn follow(context: &Context, sweep: &SweepId, progress: Progress) -> Resul
         Some(Ok(FollowEnd::Over)) => {
             let results = context.lab.results(context.lab.find_sweep(sweep.as_str())?)?;
             show(context, &results)?;
-            Ok(exit_code(&results.records, false))
+            Ok(exit_code(&results.counting(), false))
         }
         Some(Ok(FollowEnd::Stuck(trouble))) => {
             let text = format!("the daemon can't go on with sweep {sweep}: {trouble}");
@@ -175,9 +175,9 @@ fn show(context: &Context, results: &SweepResults) -> Result<(), LabError> {
     Ok(())
 }
 
-fn exit_code(records: &[Record], is_interrupted: bool) -> u8 {
+fn exit_code(records: &[&Record], is_interrupted: bool) -> u8 {
     // These jobs were to be run, and a device that was there when the sweep was planned did not take them.
-    let is_left_out = |record: &Record| {
+    let is_left_out = |record: &&Record| {
         record.status == RunStatus::Skipped
             && record.failure.as_ref().is_some_and(|failure| failure.kind.leaves_job_out())
     };

@@ -16,7 +16,7 @@ pub(super) const MAX_BYTES: u64 = 64 << 20;
 /// Columns that every table must have.
 const REQUIRED: [&str; 5] = ["device", "model", "backend", "status", "mean_ms"];
 /// Columns that are read where they are there. All others are left alone.
-const OPTIONAL: [&str; 17] = [
+const OPTIONAL: [&str; 18] = [
     "run_id",
     "precision",
     "delegate",
@@ -34,6 +34,7 @@ const OPTIONAL: [&str; 17] = [
     "macs",
     "params",
     "price_per_hour",
+    "counts",
 ];
 
 /// The runs of a table, or all that is wrong with it.
@@ -54,6 +55,8 @@ pub(super) fn load(source: &Source, needed: &[&str]) -> Result<Vec<ScoredRun>, C
                 }
             }
             Some(width) if row.record.len() != width => table.refuse_width(&row, width),
+            // Of what was measured again one row counts.
+            Some(_) if table.text(&row, "counts") == "no" => {}
             Some(_) => runs.extend(table.run(&row)),
         }
     }
@@ -363,6 +366,14 @@ mod tests {
         assert_eq!(runs[0].accuracy.unwrap().top1, Some(0.761));
         assert_eq!((runs[1].device.as_str(), runs[1].status, runs[1].latency_s), ("-x", RunStatus::Failed, None));
         assert_eq!((runs[1].source.as_str(), runs[1].failure.as_deref()), ("t.csv:6", Some("no memory")));
+    }
+
+    #[test]
+    fn of_what_was_measured_again_one_row_is_read() {
+        let header = "device,model,backend,status,mean_ms,top1,counts\n";
+        let runs = read(&format!("{header}a,net,tract,ok,5,,no\na,net,tract,ok,4,,yes\nb,net,tract,ok,3,,\n")).unwrap();
+        let read: Vec<&str> = runs.iter().map(|run| run.source.as_str()).collect();
+        assert_eq!(read, ["t.csv:3", "t.csv:4"]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::domain::{
     Catalog, CellPattern, Cooldown, DEFAULT_SUSTAINED_SECONDS, DeviceSelector, Inventory, Limits, OnFailure, Order,
-    Precision, RetryPolicy, Sweep, Timeouts, WeightsKind,
+    Precision, RetryPolicy, Sweep, Timeouts, TrustPolicy, TrustRules, WeightsKind,
 };
 use crate::domain::{Scenario, ThreadCount};
 use crate::planner;
@@ -13,6 +13,7 @@ use super::selector::{self, EVERY_NAME};
 use super::source::Source;
 use super::sweep_file::{
     CooldownEntry, LimitsEntry, OnFailureWord, OrderWord, PatternEntry, RetryEntry, SweepFile, TimeoutsEntry,
+    TrustEntry,
 };
 use super::words::OneOrMany;
 
@@ -107,6 +108,7 @@ impl Reader<'_> {
             retry: retry(content.retry.unwrap_or_default()),
             seed: content.seed.unwrap_or(DEFAULT_SEED),
             dataset: content.dataset,
+            trust: trust(content.trust.unwrap_or_default()),
         };
         let known: Vec<&str> = self.catalog.datasets.iter().map(|dataset| dataset.name.as_str()).collect();
         if let Some(name) = sweep.dataset.as_deref().filter(|name| !known.contains(name)) {
@@ -350,5 +352,26 @@ fn retry(entry: RetryEntry) -> RetryPolicy {
         max_pause_seconds: entry.max_pause_seconds.unwrap_or(default.max_pause_seconds),
         quarantine_after: entry.quarantine_after.unwrap_or(default.quarantine_after),
         equal_by: entry.equal_by,
+    }
+}
+
+fn trust(entry: TrustEntry) -> TrustPolicy {
+    let TrustPolicy { rules: default, max_reruns, rerun_pause_seconds } = TrustPolicy::default();
+    TrustPolicy {
+        max_reruns: entry.max_reruns.unwrap_or(max_reruns),
+        rerun_pause_seconds: entry.rerun_pause_seconds.unwrap_or(rerun_pause_seconds),
+        rules: TrustRules {
+            min_samples: entry.min_samples.map_or(default.min_samples, |samples| samples as usize),
+            min_effective_samples: entry.min_effective_samples.unwrap_or(default.min_effective_samples),
+            outlier_z: entry.outlier_z.unwrap_or(default.outlier_z),
+            outlier_percent: entry.outlier_percent.unwrap_or(default.outlier_percent),
+            interval_percent: entry.interval_percent.unwrap_or(default.interval_percent),
+            modes_percent: entry.modes_percent.unwrap_or(default.modes_percent),
+            mode_share_percent: entry.mode_share_percent.unwrap_or(default.mode_share_percent),
+            change_percent: entry.change_percent.unwrap_or(default.change_percent),
+            start_percent: entry.start_percent.unwrap_or(default.start_percent),
+            other_load_percent: entry.other_load_percent.unwrap_or(default.other_load_percent),
+            stolen_percent: entry.stolen_percent.unwrap_or(default.stolen_percent),
+        },
     }
 }

@@ -58,6 +58,56 @@ pub(super) struct SweepFile {
     /// Labelled images (configs/datasets.yaml) that networks with trained weights are shown after their timed loop:
     /// what share of them they classify right is their accuracy. Without it, none is measured.
     pub(super) dataset: Option<String>,
+    /// When a number is believed, and how often a doubtful one is measured again.
+    pub(super) trust: Option<TrustEntry>,
+}
+
+/// When a number is believed: the limits of the verdicts, and how often what is doubtful is measured again. They are
+/// kept with the sweep, and its reports go by them ever after.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TrustEntry {
+    /// How often a row is measured again at most whose verdict is noisy, unsteady, throttled or disturbed: on the same
+    /// device, behind all else that it has to do. The first that is ok counts, else the last. Without it, 0.
+    #[schemars(range(max = 10))]
+    pub(super) max_reruns: Option<u32>,
+    /// Shortest pause between a run and the one that measures it again, in seconds; without it, 30.
+    #[schemars(range(min = 0, max = 86_400))]
+    pub(super) rerun_pause_seconds: Option<f64>,
+    /// Fewest samples of a run: below, it is too_few. Without it, 10.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub(super) min_samples: Option<u32>,
+    /// Fewest independent samples that a run's samples are worth: below, it is too_few. Without it, 6.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub(super) min_effective_samples: Option<f64>,
+    /// Modified z-score above which a sample is an outlier; without it, 3.5.
+    #[schemars(extend("exclusiveMinimum" = 0), range(max = 1000))]
+    pub(super) outlier_z: Option<f64>,
+    /// Largest share of outliers, in per cent: above, it is noisy. Without it, 10.
+    #[schemars(range(min = 0, max = 100))]
+    pub(super) outlier_percent: Option<f64>,
+    /// Largest half of the median's interval of 95 %, in per cent of the median: above, it is noisy. Without it, 5.
+    #[schemars(extend("exclusiveMinimum" = 0), range(max = 1000))]
+    pub(super) interval_percent: Option<f64>,
+    /// How far two modes are apart at least, in per cent of the quicker, for it to be noisy; without it, 3.
+    #[schemars(extend("exclusiveMinimum" = 0), range(max = 1000))]
+    pub(super) modes_percent: Option<f64>,
+    /// Smallest share of a mode, in per cent, that counts as one; without it, 10.
+    #[schemars(range(min = 0, max = 50))]
+    pub(super) mode_share_percent: Option<f64>,
+    /// Smallest change of level, in per cent, for it to be unsteady or slow_start; without it, 3.
+    #[schemars(extend("exclusiveMinimum" = 0), range(max = 1000))]
+    pub(super) change_percent: Option<f64>,
+    /// How long a start may be, in per cent of the samples, to be a slow_start; without it, 40.
+    #[schemars(range(min = 0, max = 100))]
+    pub(super) start_percent: Option<f64>,
+    /// Largest share of the processors' time that went to others, in per cent: above, it is disturbed. Without it, 5.
+    #[schemars(range(min = 0, max = 100))]
+    pub(super) other_load_percent: Option<f64>,
+    /// Largest share of time that the host of a virtual machine took away, in per cent: above, it is disturbed. Without
+    /// it, 1.
+    #[schemars(range(min = 0, max = 100))]
+    pub(super) stolen_percent: Option<f64>,
 }
 
 /// Some cells of the matrix.

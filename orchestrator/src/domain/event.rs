@@ -2,7 +2,7 @@ use farmctl_protocol::Phase;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{DeviceCheck, Failure, JobId, Pace, RunId, RunStatus, Setting, SweepId, Unfit};
+use super::{DeviceCheck, Failure, JobId, Judgement, Pace, RunId, RunStatus, Setting, SweepId, Unfit, Verdict};
 
 /// What happened, when, to which run. Append-only.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -404,6 +404,22 @@ pub enum EventKind {
         /// Why it did not end well.
         #[serde(skip_serializing_if = "Option::is_none")]
         failure: Option<Failure>,
+        /// Whether to believe its numbers; `None` where there are none, and in events of older versions.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        judged: Option<Judgement>,
+    },
+    /// What a run measured is doubtful: it is measured again, behind all that its device has to do.
+    RerunPlanned {
+        /// The model's name.
+        name: String,
+        /// The job that measures it again.
+        rerun_job_id: JobId,
+        /// Which measurement of the same that will be, from 1: the first is none.
+        rerun: u32,
+        /// What was found of this one.
+        verdict: Verdict,
+        /// Why, with the limits.
+        reason: String,
     },
     /// A person asked to stop.
     StopRequested {

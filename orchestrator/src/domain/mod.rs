@@ -28,6 +28,7 @@ mod sighting;
 mod signature;
 mod state;
 mod sweep;
+mod trust;
 
 pub use android::{AndroidFacts, AndroidOptions, Battery, DeviceIdentity};
 pub use backend::{Archive, BackendFile, BackendProgram, BackendSource, BackendTarget, DELEGATE, PipPackage};
@@ -70,3 +71,4 @@ pub use sweep::{
     CellPattern, DEFAULT_SUSTAINED_SECONDS, DeviceSelector, OnFailure, Order, RetryPolicy, Submission, Sweep,
     SweepDefinition, SweepOrder, SweepRow, ThreadCount, Timeouts,
 };
+pub use trust::{Judgement, Rerun, TrustPolicy, TrustRules, Verdict};

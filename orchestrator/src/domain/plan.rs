@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ArtifactRef, FailureKind, InputRange, InputSpec, JobDataset, JobId, Layout, Limits, NamedArtifact, Precision,
-    Scenario, TensorSignature, ThreadCount, WeightsKind,
+    Rerun, Scenario, TensorSignature, ThreadCount, WeightsKind,
 };
 
 /// Everything a sweep will do, and what it won't and why. A pure function of sweep, inventory and catalogue.
@@ -32,7 +32,8 @@ pub struct Skipped {
 /// One cell of the matrix.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Job {
-    /// Hash of all that follows as it was planned, but for `position`, `remarks` and `run_seconds`.
+    /// Hash of all that follows as it was planned, but for `position`, `remarks` and `run_seconds`; of `rerun` its
+    /// number.
     pub id: JobId,
     /// Name of the device.
     pub device: String,
@@ -59,6 +60,9 @@ pub struct Job {
     /// that moved here from another device, and in plans of older versions, which run as listed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<u32>,
+    /// That it measures again what was doubtful; `None` in every job of a plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rerun: Option<Rerun>,
     /// Warm-up and length of the timed loop.
     pub limits: Limits,
     /// Seed of the input.

@@ -55,6 +55,7 @@ pub fn sweep_definition() -> Sweep {
         retry: RetryPolicy::default(),
         seed: 42,
         dataset: None,
+        trust: super::TrustPolicy::default(),
     }
 }
 
@@ -104,6 +105,7 @@ pub fn job(device: &str, model: &str) -> Job {
         scenario: Scenario::SingleStream,
         repeat: 1,
         position: None,
+        rerun: None,
         limits: Limits {
             warmup_min_runs: 1,
             warmup_min_seconds: 0.1,

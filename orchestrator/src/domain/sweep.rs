@@ -3,7 +3,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Cooldown, DueTime, Limits, Precision, Scenario, SweepId, SweepState, Tag, WeightsKind};
+use super::{Cooldown, DueTime, Limits, Precision, Scenario, SweepId, SweepState, Tag, TrustPolicy, WeightsKind};
 
 /// The declared matrix: models × backends × precision × threads × batch × scenario × devices, `repeats` times.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -56,6 +56,9 @@ pub struct Sweep {
     /// Labelled images that networks with trained weights are shown after their timed loop.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dataset: Option<String>,
+    /// When a number is believed; in sweeps of older versions as the rules are that were in force then.
+    #[serde(default)]
+    pub trust: TrustPolicy,
 }
 
 impl Sweep {

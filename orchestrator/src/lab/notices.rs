@@ -42,7 +42,7 @@ impl Lab {
         for sweep in store.pending_sweeps()? {
             if sweep.finished_at.is_none_or(|at| now.duration_since(at) < FRESH) && !channels.is_empty() {
                 let folder = self.short_path(&sweep_folder(&self.reports(), sweep.id.as_str()));
-                tell(&report::sweep_notice(&sweep, &store.records(&sweep.id)?, &folder));
+                tell(&report::sweep_notice(&sweep, &self.counting_records(&sweep)?, &folder));
             }
             store.mark_sweep_notified(&sweep.id)?;
         }

@@ -43,6 +43,9 @@ struct Identity<'a> {
     /// Left out where there is none: name, list, and all that is done to the images.
     #[serde(skip_serializing_if = "Option::is_none")]
     dataset: Option<(&'a str, &'a str, String)>,
+    /// Left out where it is the first time that this is measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rerun: Option<u32>,
 }
 
 /// The identifier of a job, from everything that makes its cell: not from `position`, `run_seconds` and `remarks`, which
@@ -73,6 +76,7 @@ pub(super) fn of(job: &Job) -> JobId {
             .dataset
             .as_ref()
             .map(|dataset| (dataset.name.as_str(), dataset.list_sha256.as_str(), dataset.text())),
+        rerun: job.rerun.as_ref().map(|rerun| rerun.number),
     };
     // Plain fields with text keys always have a JSON form.
     let canonical = serde_json::to_vec(&identity).expect("a job's identity is plain data");

@@ -19,7 +19,7 @@ use std::collections::BTreeSet;
 
 use crate::domain::{
     Catalog, CatalogModel, Device, FilePart, InputRange, Inventory, Job, JobId, JobModel, Limits, NamedArtifact, Plan,
-    Scenario, Skipped, Sweep, TensorSignature, WeightsFile,
+    Rerun, Scenario, Skipped, Sweep, TensorSignature, Verdict, WeightsFile,
 };
 
 pub use changes::changed_facts;
@@ -72,6 +72,27 @@ pub fn on_device(job: &Job, device: &Device) -> Job {
     moved
 }
 
+/// The same job once more on its device, since what it measured is doubtful: a job of its own.
+pub fn measured_again(job: &Job, verdict: Verdict) -> Job {
+    let (of, number) = match &job.rerun {
+        Some(before) => (before.of.clone(), before.number + 1),
+        None => (job.id.clone(), 1),
+    };
+    let mut again = Job { rerun: Some(Rerun { of, number, verdict }), position: None, ..job.clone() };
+    again.id = id::of(&again);
+    again
+}
+
+/// What is the same of all jobs of a cell, whichever repeat they are, and however often they are measured again.
+pub fn cell_id(job: &Job) -> JobId {
+    id::of(&Job { repeat: 0, rerun: None, ..job.clone() })
+}
+
+/// What is the same of all jobs of a cell on whatever device.
+pub fn cell_id_of_any_device(job: &Job) -> JobId {
+    id::of(&Job { device: String::new(), repeat: 0, rerun: None, ..job.clone() })
+}
+
 fn job(sweep: &Sweep, device: &Device, catalog: &Catalog, cell: &Cell<'_>, repeat: u32) -> Job {
     let model = catalog.model(cell.model);
     let backend = catalog.backend(cell.backend);
@@ -104,6 +125,7 @@ fn job(sweep: &Sweep, device: &Device, catalog: &Catalog, cell: &Cell<'_>, repea
         repeat,
         position: None,
         limits: limits(sweep, cell.scenario),
+        rerun: None,
         seed: sweep.seed,
         dataset: None,
         remarks: Vec::new(),

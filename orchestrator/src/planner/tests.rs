@@ -8,13 +8,16 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::{changed_facts, estimate, job_seconds, plan, replaced_file};
+use super::{
+    cell_id, cell_id_of_any_device, changed_facts, estimate, job_seconds, measured_again, on_device, plan,
+    replaced_file,
+};
 use crate::domain::{
     AdbEndpoint, Arithmetic, ArtifactRef, Backend, BackendProgram, BackendTarget, Catalog, CatalogDataset,
     CatalogModel, CellPattern, Cooldown, DEFAULT_SUSTAINED_SECONDS, DELEGATE, DatasetList, DatasetOrigin, Device,
     DeviceSelector, Dialect, FailureKind, FilePart, InputRange, Inventory, Job, Limits, ModelSignature, OnFailure,
     Order, Plan, Precision, Preprocessing, ResizeFilter, ResizeRule, RetryPolicy, Scenario, Skipped, Sweep, Tag,
-    ThreadCount, Timeouts, TransportConfig, WeightsFile, WeightsKind, WeightsSource, sample,
+    ThreadCount, Timeouts, TransportConfig, TrustPolicy, Verdict, WeightsFile, WeightsKind, WeightsSource, sample,
 };
 
 mod files;
@@ -119,6 +122,7 @@ fn sweep() -> Sweep {
         on_failure: OnFailure::Continue,
         seed: 1,
         dataset: None,
+        trust: TrustPolicy::default(),
     }
 }
 
@@ -671,4 +675,25 @@ fn loops_that_are_looked_at_take_as_long_as_the_fewest_looks() {
     let one = plain.model.macs.unwrap() as f64 / 10e9;
     assert!((job_seconds(&looked_at, None) - job_seconds(&plain, None) - 24.0 * one).abs() < 1e-9);
     assert_ne!(plain.id, looked_at.id, "another length is another job");
+}
+
+#[test]
+fn what_is_measured_again_is_a_job_of_its_own_and_of_the_same_cell() {
+    let mut first = sample::job("a", "tiny");
+    first.id = super::id::of(&first);
+    let second = measured_again(&first, Verdict::Noisy);
+    let third = measured_again(&second, Verdict::Disturbed);
+    assert!(first.id != second.id && second.id != third.id);
+    let rerun = third.rerun.as_ref().unwrap();
+    assert_eq!((&rerun.of, rerun.number, rerun.verdict), (&first.id, 2, Verdict::Disturbed));
+    // Why it is done changes nothing of what is done: whoever adds it twice adds it once.
+    assert_eq!(measured_again(&first, Verdict::Unsteady).id, second.id);
+    let repeat = Job { repeat: 2, ..first.clone() };
+    for other in [&second, &third, &repeat] {
+        assert_eq!(cell_id(other), cell_id(&first));
+    }
+    let elsewhere = on_device(&first, &device("b", &[]));
+    assert_ne!(cell_id(&elsewhere), cell_id(&first));
+    assert_eq!(cell_id_of_any_device(&elsewhere), cell_id_of_any_device(&first));
+    assert_ne!(cell_id(&Job { batch: 2, ..first.clone() }), cell_id(&first));
 }

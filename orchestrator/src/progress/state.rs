@@ -95,6 +95,10 @@ impl State {
                     sweep.failed += u64::from(*status == RunStatus::Failed);
                 }
             }
+            // There is a job more.
+            EventKind::JobMoved { .. } | EventKind::RerunPlanned { .. } => {
+                self.sweep.iter_mut().for_each(|sweep| sweep.jobs += 1);
+            }
             _ => {}
         }
         if let Some(name) = &event.device {
@@ -171,6 +175,7 @@ impl DeviceState {
             | EventKind::DeviceEdited { .. }
             | EventKind::RunCollected { .. }
             | EventKind::JobMoved { .. }
+            | EventKind::RerunPlanned { .. }
             | EventKind::WriteRefused { .. }
             | EventKind::SweepStarted { .. }
             | EventKind::SweepResumed { .. }

@@ -15,7 +15,7 @@ fn event(seconds: i64, device: Option<&str>, kind: EventKind) -> Event {
 
 fn finished(status: RunStatus) -> EventKind {
     let failure = (status == RunStatus::Failed).then(|| Failure::new(FailureKind::Crashed, "signal 11\u{1b}[2J\nhere"));
-    EventKind::RunFinished { name: "resnet50".into(), status, p50_ns: Some(19_500_001), failure }
+    EventKind::RunFinished { name: "resnet50".into(), status, p50_ns: Some(19_500_001), failure, judged: None }
 }
 
 fn push(sent_bytes: u64) -> EventKind {

@@ -2,8 +2,9 @@ use std::collections::BTreeMap;
 
 use super::ReportInput;
 use super::columns::{Row, remarks, remarks_of};
-use crate::domain::{Failure, Job, Record, RunStatus, ThreadCount, WeightsKind};
-use crate::score::trust::Verdict;
+use crate::domain::{Failure, Job, JobId, Record, RunStatus, ThreadCount, WeightsKind};
+use crate::planner;
+use crate::score::trust::{Repeats, Standing, Verdict};
 use crate::score::{Disagreement, OUTPUT_TOLERANCE, disagreements};
 use crate::wording::{short_number, single_line};
 
@@ -20,6 +21,11 @@ pub(super) fn sorted<'a>(rows: &[Row<'a>]) -> Vec<Row<'a>> {
     rows
 }
 
+/// The rows that count.
+pub(super) fn counting<'a>(rows: &[Row<'a>]) -> Vec<Row<'a>> {
+    rows.iter().filter(|row| row.standing.counts()).cloned().collect()
+}
+
 /// What a reader has to be told of a job besides device and model: those axes that differ within the table.
 pub(super) struct Axes {
     /// Axes that differ, but for threads: these have a column of their own in tables.
@@ -31,13 +37,14 @@ pub(super) struct Axes {
 impl Axes {
     /// The axes that differ among these jobs.
     pub(super) fn of<'a>(jobs: impl Iterator<Item = &'a Job> + Clone) -> Axes {
-        let axes: [fn(&Job) -> String; 6] = [
+        let axes: [fn(&Job) -> String; 7] = [
             |job| job.model.weights.to_string(),
             |job| job.backend.clone(),
             |job| job.precision.to_string(),
             |job| format!("batch {}", job.batch),
             |job| job.scenario.to_string(),
             |job| format!("#{}", job.repeat),
+            |job| job.rerun.as_ref().map(|rerun| format!("again {}", rerun.number)).unwrap_or_default(),
         ];
         let differs = |axis: &fn(&Job) -> String| {
             let mut values = jobs.clone().map(axis);
@@ -49,13 +56,12 @@ impl Axes {
 
     /// The model's name with what differs, for a table that has a column of threads.
     pub(super) fn model(&self, job: &Job) -> String {
-        let words = self.words.iter().map(|word| word(job));
-        std::iter::once(job.model.name.clone()).chain(words).collect::<Vec<_>>().join(" ")
+        std::iter::once(job.model.name.clone()).chain(self.words(job)).collect::<Vec<_>>().join(" ")
     }
 
     /// The device's name with what differs, for a chart of one model.
     pub(super) fn device(&self, job: &Job) -> String {
-        let words = self.threads_word(job).into_iter().chain(self.words.iter().map(|word| word(job)));
+        let words = self.threads_word(job).into_iter().chain(self.words(job));
         std::iter::once(job.device.clone()).chain(words).collect::<Vec<_>>().join(" · ")
     }
 
@@ -63,6 +69,10 @@ impl Axes {
     pub(super) fn cell(&self, job: &Job) -> String {
         let words = std::iter::once(self.model(job)).chain(self.threads_word(job));
         format!("{}: {}", job.device, words.collect::<Vec<_>>().join(" "))
+    }
+
+    fn words(&self, job: &Job) -> impl Iterator<Item = String> {
+        self.words.iter().map(|word| word(job)).filter(|word| !word.is_empty())
     }
 
     fn threads_word(&self, job: &Job) -> Option<String> {
@@ -139,11 +149,12 @@ pub fn failure_groups(records: &[Record]) -> Vec<FailureGroup<'_>> {
     groups.into_values().collect()
 }
 
-/// `3 ok, 1 failed, 2 skipped`: all that occur, `ok` always.
-pub(super) fn counts(records: &[Record]) -> String {
+/// `3 ok, 1 failed, 2 skipped`: all that occur, `ok` always; of what was measured again only what counts.
+pub(super) fn counts(rows: &[Row<'_>]) -> String {
+    let of = |status| rows.iter().filter(|row| row.standing.counts() && row.record.status == status).count();
     [RunStatus::Ok, RunStatus::Failed, RunStatus::Skipped, RunStatus::Cancelled]
         .into_iter()
-        .map(|status| (status, records.iter().filter(|record| record.status == status).count()))
+        .map(|status| (status, of(status)))
         .filter(|(status, count)| *count > 0 || *status == RunStatus::Ok)
         .map(|(status, count)| format!("{count} {}", status.as_str()))
         .collect::<Vec<_>>()
@@ -217,7 +228,8 @@ pub(super) fn alarms(input: &ReportInput<'_>) -> Vec<String> {
 
 /// How many results are doubtful, and why.
 fn note_on_doubts(rows: &[Row<'_>]) -> Option<String> {
-    let count = |doubt: Verdict| rows.iter().filter(|row| row.doubt() == Some(doubt)).count();
+    let is_it = |row: &&Row<'_>, doubt| row.standing.counts() && row.doubt() == Some(doubt);
+    let count = |doubt: Verdict| rows.iter().filter(|row| is_it(row, doubt)).count();
     let counts = Verdict::DOUBTS.map(|doubt| (doubt.as_str(), count(doubt)));
     let all: usize = counts.iter().map(|(_, count)| count).sum();
     let named = counts.iter().filter(|(_, count)| *count > 0).map(|(word, count)| format!("{count} {word}"));
@@ -226,9 +238,46 @@ fn note_on_doubts(rows: &[Row<'_>]) -> Option<String> {
     (all > 0).then(|| format!("{all} {results} doubtful: {named}. The column verdict_reason of results.csv says why."))
 }
 
+/// How many results were measured again, and what became of that.
+fn note_on_reruns(rows: &[Row<'_>]) -> Option<String> {
+    let is_again = |row: &&Row<'_>| row.record.job.rerun.as_ref().is_some_and(|rerun| rerun.number == 1);
+    let cells = rows.iter().filter(is_again).count();
+    let mended = rows.iter().filter(|row| row.standing == Standing::FirstOk).count();
+    let results = if cells == 1 { "result was" } else { "results were" };
+    (cells > 0).then(|| {
+        format!(
+            "{cells} doubtful {results} measured again, and {mended} of them came out ok. The first that is ok counts, \
+             else the last; results.csv has all, and says which counts."
+        )
+    })
+}
+
+/// Cells whose runs differ more than their samples say.
+fn note_on_repeats(rows: &[Row<'_>], axes: &Axes) -> Option<String> {
+    let mut cells: Vec<(JobId, &Row<'_>, &Repeats)> = Vec::new();
+    for (row, repeats) in rows.iter().filter_map(|row| Some((row, row.repeats.as_ref()?))) {
+        let id = planner::cell_id(&row.record.job);
+        if repeats.differ() && cells.iter().all(|(known, ..)| *known != id) {
+            cells.push((id, row, repeats));
+        }
+    }
+    let between = |repeats: &Repeats| repeats.between_percent.unwrap_or_default();
+    let (_, row, worst) = cells.iter().max_by(|(.., a), (.., b)| between(a).total_cmp(&between(b)))?;
+    let cell = axes.cell(&row.record.job);
+    let (runs, within) = (worst.runs, worst.within_percent.unwrap_or_default());
+    let of_cells = if cells.len() == 1 { "1 cell differs".to_owned() } else { format!("{} cells differ", cells.len()) };
+    Some(format!(
+        "{of_cells} more from run to run than within runs, most {cell}: {:.1} % between {runs} runs, {within:.1} % within. \
+         What one run says there is not what the next one will.",
+        between(worst)
+    ))
+}
+
 /// What a reader of these rows must know beside them.
-pub(super) fn notes(rows: &[Row<'_>]) -> Vec<String> {
+pub(super) fn notes(rows: &[Row<'_>], axes: &Axes) -> Vec<String> {
     let mut notes = Vec::from_iter(note_on_doubts(rows));
+    notes.extend(note_on_reruns(rows));
+    notes.extend(note_on_repeats(rows, axes));
     if rows.iter().any(|row| row.record.job.model.weights == WeightsKind::Synthetic) {
         notes.push(
             "synthetic weights: no accuracy. They cost what trained weights cost, but what the network answers means \

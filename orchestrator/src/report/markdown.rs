@@ -1,6 +1,6 @@
 use std::fmt::Write;
 
-use super::label::{Axes, alarms, counts, failure_groups, notes, sorted};
+use super::label::{Axes, alarms, counting, counts, failure_groups, notes, sorted};
 use super::results::{Medium, results};
 use super::{Report, ReportError, ReportInput};
 use crate::wording::single_line;
@@ -34,16 +34,16 @@ impl ResultsMarkdown {
             escaped(input.sweep.id.as_str()),
             input.sweep.started_at,
             escaped(&input.sweep.farmctl_version),
-            counts(input.records)
+            counts(input.rows())
         )?;
         for alarm in alarms(input) {
             writeln!(text, "**{}**\n", escaped(&alarm))?;
         }
         let rows = input.rows();
-        for note in notes(rows) {
+        for note in notes(rows, &axes) {
             writeln!(text, "{}\n", escaped(&note))?;
         }
-        text.push_str(&results(&sorted(rows), &axes, Medium::Markdown).markdown());
+        text.push_str(&results(&counting(&sorted(rows)), &axes, Medium::Markdown).markdown());
         for group in failure_groups(input.records) {
             writeln!(text, "\n**{}: {}** — {}\n", group.status.as_str(), group.kind, escaped(&group.message))?;
             for record in group.records {

@@ -7,8 +7,9 @@
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-use crate::domain::{Record, SweepRow};
-use crate::score::trust::{Certainty, TrustRules};
+use crate::domain::{JobId, Record, RunStatus, SweepRow, TrustRules};
+use crate::planner;
+use crate::score::trust::{Certainty, Repeats, standings};
 use crate::score::{Statistics, output_errors};
 
 pub mod columns;
@@ -47,13 +48,20 @@ pub struct ReportInput<'a> {
     pub records: &'a [Record],
     /// Values of the outputs that the records refer to, by their hash, as far as they are there.
     pub outputs: &'a HashMap<String, Vec<f32>>,
+    /// What its rows are judged by.
+    rules: TrustRules,
     rows: OnceLock<Vec<Row<'a>>>,
 }
 
 impl<'a> ReportInput<'a> {
-    /// A sweep's records, and the outputs that they refer to.
+    /// A sweep's records, and the outputs that they refer to; judged by the usual rules.
     pub fn new(sweep: &'a SweepRow, records: &'a [Record], outputs: &'a HashMap<String, Vec<f32>>) -> ReportInput<'a> {
-        ReportInput { sweep, records, outputs, rows: OnceLock::new() }
+        ReportInput { sweep, records, outputs, rules: TrustRules::default(), rows: OnceLock::new() }
+    }
+
+    /// The same, judged by the sweep's own rules.
+    pub fn judged_by(self, rules: TrustRules) -> ReportInput<'a> {
+        ReportInput { rules, rows: OnceLock::new(), ..self }
     }
 
     /// The records with what is computed from them.
@@ -64,13 +72,33 @@ impl<'a> ReportInput<'a> {
     fn compute_rows(&self) -> Vec<Row<'a>> {
         let errors = output_errors(self.records, self.outputs);
         let row = |(record, output_error): (&'a Record, _)| {
-            let is_ok = record.status == crate::domain::RunStatus::Ok;
+            let is_ok = record.status == RunStatus::Ok;
             let samples_ns: &[u64] = if is_ok { &record.measurement.samples_ns } else { &[] };
-            let seen = record.measurement.conditions.as_deref().map(columns::seen).unwrap_or_default();
-            let certainty = Certainty::of(samples_ns, &seen, &TrustRules::default());
-            Row { sweep: self.sweep, record, statistics: Statistics::of(samples_ns), certainty, output_error }
+            let (statistics, certainty) = (Statistics::of(samples_ns), Certainty::of_record(record, &self.rules));
+            Row { statistics, certainty, output_error, ..Row::bare(self.sweep, record) }
         };
-        self.records.iter().zip(errors).map(row).collect()
+        let mut rows: Vec<Row<'a>> = self.records.iter().zip(errors).map(row).collect();
+        let judged: Vec<_> =
+            rows.iter().map(|row| (row.record, row.certainty.as_ref().map(Certainty::verdict))).collect();
+        for (row, standing) in rows.iter_mut().zip(standings(&judged)) {
+            row.standing = standing;
+        }
+        add_repeats(&mut rows);
+        rows
+    }
+}
+
+/// Gives each row that counts what is known of its cell from all of its runs that count.
+fn add_repeats(rows: &mut [Row<'_>]) {
+    let mut cells: HashMap<JobId, Vec<usize>> = HashMap::new();
+    for (index, row) in rows.iter().enumerate() {
+        if row.standing.counts() && row.certainty.is_some() {
+            cells.entry(planner::cell_id(&row.record.job)).or_default().push(index);
+        }
+    }
+    for members in cells.into_values().filter(|members| members.len() > 1) {
+        let repeats = Repeats::of(members.iter().filter_map(|index| rows[*index].certainty.as_ref()));
+        members.iter().for_each(|index| rows[*index].repeats = repeats);
     }
 }
 

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::grid::{Grid, GridColumn};
 use super::tensors::inputs_text;
-use crate::domain::{Cooldown, Inventory, Job, Plan};
+use crate::domain::{Inventory, Job, Plan, Sweep};
 use crate::planner;
 use crate::wording::{duration_text, single_line};
 
@@ -23,8 +23,8 @@ const COLUMNS: [(&str, bool); 12] = [
 ];
 
 /// The plan as a table: what runs, what doesn't and why, and how long it will take by the limits of its jobs: earlier
-/// runs are not looked at, so that the same plan gives the same bytes.
-pub fn plan_text(plan: &Plan, inventory: &Inventory, cooldown: Option<&Cooldown>) -> String {
+/// runs are not looked at, so that the same plan gives the same bytes. What may be measured again comes on top.
+pub fn plan_text(plan: &Plan, inventory: &Inventory, sweep: &Sweep) -> String {
     let columns = COLUMNS.map(|(name, is_number)| GridColumn { name: name.to_owned(), is_number });
     let row = |job: &Job| {
         let mut cells = axes(job);
@@ -45,7 +45,7 @@ pub fn plan_text(plan: &Plan, inventory: &Inventory, cooldown: Option<&Cooldown>
     text.push_str(&accuracy(plan));
     text.push_str(&short_of_time(plan));
     if !plan.jobs.is_empty() {
-        let estimate = planner::estimate(plan, inventory, cooldown);
+        let estimate = planner::estimate(plan, inventory, sweep.cooldown.as_ref());
         let longest = estimate.devices.iter().map(|device| device.seconds).fold(0.0, f64::max);
         let how = match estimate.seconds > longest {
             true => "devices one after the other where they share a machine or the places of a farm",
@@ -56,6 +56,7 @@ pub fn plan_text(plan: &Plan, inventory: &Inventory, cooldown: Option<&Cooldown>
             about.push_str(&format!(" to {}, as long as devices cool down", time(estimate.longest_seconds)));
         }
         text.push_str(&format!("\nestimated time: {about}, {how}; by the limits of the jobs, not by earlier runs\n"));
+        text.push_str(&reruns(plan, inventory, sweep));
     }
     text
 }
@@ -155,6 +156,23 @@ fn accuracy(plan: &Plan) -> String {
         if with == all { "" } else { "; the others have synthetic weights, or a program that tells no answers" };
     let name = single_line(&dataset.name);
     format!("\naccuracy: {} images of the dataset {name}, in {with} of {all} jobs{others}\n", dataset.images)
+}
+
+/// What doubtful rows may cost on top: nothing, or as often as all of them are measured again.
+fn reruns(plan: &Plan, inventory: &Inventory, sweep: &Sweep) -> String {
+    let trust = &sweep.trust;
+    if trust.max_reruns == 0 {
+        return String::new();
+    }
+    let mut again = plan.clone();
+    again.jobs = plan.jobs.iter().flat_map(|job| vec![job.clone(); trust.max_reruns as usize]).collect();
+    let most = time(planner::estimate(&again, inventory, sweep.cooldown.as_ref()).longest_seconds);
+    let (times, pause) = (trust.max_reruns, time(trust.rerun_pause_seconds));
+    let how_often = if times == 1 { "once".to_owned() } else { format!("up to {times} times") };
+    format!(
+        "doubtful rows are measured again {how_often}, at the end of their device's work and {pause} later at the \
+         earliest: up to {most}\nmore if all are\n"
+    )
 }
 
 fn time(seconds: f64) -> String {

@@ -1,4 +1,4 @@
-use super::label::{Axes, FailureGroup, alarms, counts, failure_groups, sorted};
+use super::label::{Axes, FailureGroup, alarms, counting, counts, failure_groups, sorted};
 use super::results::{Medium, results};
 use super::{ReportInput, label};
 use crate::domain::RunStatus;
@@ -12,7 +12,7 @@ const CELLS_NAMED: usize = 6;
 pub fn result_table(input: &ReportInput<'_>, width: u16, colour: bool) -> String {
     let axes = Axes::of(input.records.iter().map(|record| &record.job));
     let rows = input.rows();
-    let notes = label::notes(rows);
+    let notes = label::notes(rows, &axes);
     let mut text = String::new();
     for alarm in alarms(input) {
         let mut lines = String::new();
@@ -20,11 +20,11 @@ pub fn result_table(input: &ReportInput<'_>, width: u16, colour: bool) -> String
         lines.lines().for_each(|line| text.push_str(&format!("{}\n", coloured(RunStatus::Failed, line, colour))));
         text.push('\n');
     }
-    for line in results(&sorted(rows), &axes, Medium::Terminal).text(Some(width)).lines() {
+    for line in results(&counting(&sorted(rows)), &axes, Medium::Terminal).text(Some(width)).lines() {
         text.push_str(&coloured_status(line, colour));
         text.push('\n');
     }
-    text.push_str(&format!("\n{}\n", counts(input.records)));
+    text.push_str(&format!("\n{}\n", counts(rows)));
     for group in failure_groups(input.records) {
         text.push_str(&reason(&group, &axes, usize::from(width), colour));
     }

@@ -5,8 +5,10 @@ use std::process::{Command, Stdio};
 
 use super::columns::Cell;
 use super::*;
-use crate::domain::{CheckThen, CheckVerdict, Condition, Figures, MeasuredAccuracy, sample};
+use crate::domain::{CheckThen, CheckVerdict, Condition, Figures, MeasuredAccuracy, TrustPolicy, sample};
 use crate::wording::single_line;
+
+mod trust;
 
 /// The columns as the product promises them; more may follow.
 const PROMISED: &str = "sweep_id, job_id, run_id, attempt, farm, device, tags, transport, target, soc, os, model, \
@@ -224,13 +226,19 @@ fn plan_as_text() {
         let device = |name| crate::domain::Device { exclusive: exclusive.map(str::to_owned), ..sample::device(name) };
         crate::domain::Inventory { devices: vec![device("board-1"), device("board-2")], host_target: None }
     };
-    let text = plan_text(&plan, &inventory(Some("bench-pc")), None);
+    let sweep = sample::sweep_definition();
+    let text = plan_text(&plan, &inventory(Some("bench-pc")), &sweep);
     assert!(text.contains("estimated time: 5.2s, devices one after the other where they share a machine"), "{text}");
     let cooldown = crate::domain::Cooldown { pause_seconds: 1.0, ..crate::domain::Cooldown::default() };
-    let text = plan_text(&plan, &inventory(None), Some(&cooldown));
+    let cooled = crate::domain::Sweep { cooldown: Some(cooldown), ..sweep.clone() };
+    let text = plan_text(&plan, &inventory(None), &cooled);
     assert!(text.contains("estimated time: 2.6s to 2m 03s, as long as devices cool down, devices in"), "{text}");
-    let text = plan_text(&plan, &inventory(None), None);
+    let text = plan_text(&plan, &inventory(None), &sweep);
     insta::assert_snapshot!(text);
+    let trust = TrustPolicy { max_reruns: 2, ..TrustPolicy::default() };
+    let more = plan_text(&plan, &inventory(None), &crate::domain::Sweep { trust, ..sweep });
+    let said = "doubtful rows are measured again up to 2 times, at the end of their device's work and 30s later";
+    assert!(more.contains(said) && more.ends_with("up to 5.2s\nmore if all are\n"), "{more}");
 }
 
 #[test]
@@ -331,7 +339,7 @@ fn page_shows_distributions_and_ranking() {
     ];
     wanted.iter().for_each(|text| assert!(page.contains(text), "{text} is not in {page}"));
     // No row without a result has a chart, and no number is none.
-    assert_eq!(page.matches("<svg").count(), 2);
+    assert_eq!(page.matches("<path class=\"hist\"").count(), 2);
     assert!(!page.contains("NaN") && !page.contains(">inf"), "{page}");
     records.iter_mut().for_each(|record| record.measurement.accuracy = None);
     let page = String::from_utf8(rendered("index.html", &records)).unwrap();

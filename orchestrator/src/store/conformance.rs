@@ -11,8 +11,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    AttemptEnd, Claim, ClaimedRun, LeaseOutcome, NewSweep, NotificationKind, PastEvents, Requeue, Store, StoreError,
-    SubmittedSweep, SweepCounts, people,
+    AddedJob, AttemptEnd, Claim, ClaimedRun, LeaseOutcome, NewSweep, NotificationKind, PastEvents, Requeue, Store,
+    StoreError, SubmittedSweep, SweepCounts, people,
 };
 use crate::domain::{
     Calibration, CheckFigures, CheckVerdict, DeviceChange, DeviceCheck, DeviceIdentity, DeviceLock, DeviceState,
@@ -339,13 +339,15 @@ pub fn a_job_moves_to_another_device(open: &Open) {
     let (row, plan) = sweep(&*store, "s", &["a"], 1);
     let run = claim(&*store, &row, "a", "host", 0);
     let moved = job("other", 7);
-    store.finish(run.epoch, &ended(&row, &run, RunStatus::Failed), Some(&moved), at(1)).unwrap();
+    let added = Some(AddedJob { job: &moved, not_before: at(3) });
+    store.finish(run.epoch, &ended(&row, &run, RunStatus::Failed), added, at(1)).unwrap();
     assert_eq!(store.jobs(&row.id).unwrap(), [plan.jobs[0].clone(), moved.clone()]);
     assert!(!store.finish_sweep(&row.id, at(2)).unwrap(), "there is a job more");
+    assert_eq!(store.claim(&row.id, "other", "host", LEASE, at(2)).unwrap(), Claim::NotBefore(at(3)));
     let there = claim(&*store, &row, "other", "host", 3);
     assert_eq!(there.job, moved);
     // It is there already: nothing is added twice.
-    store.finish(there.epoch, &ended(&row, &there, RunStatus::Ok), Some(&moved), at(4)).unwrap();
+    store.finish(there.epoch, &ended(&row, &there, RunStatus::Ok), added, at(4)).unwrap();
     assert_eq!(store.jobs(&row.id).unwrap().len(), 2);
 }
 

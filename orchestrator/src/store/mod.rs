@@ -49,7 +49,7 @@ pub use locks::LockStore;
 pub use maintenance::{Aside, MaintenanceStore, StoreCheck, Vacuumed};
 pub use notices::{NoticeStore, NotificationKind};
 pub use retention::RetentionStore;
-pub use runs::{Attempt, Claim, ClaimedRun, LiveRun, Requeue, RunOwner, RunStore};
+pub use runs::{AddedJob, Attempt, Claim, ClaimedRun, LiveRun, Requeue, RunOwner, RunStore};
 pub use schedules::{ScheduleStore, Unfinished};
 pub use sightings::SightingStore;
 use sqlite::SqliteStore;

@@ -93,6 +93,15 @@ pub struct Requeue<'a> {
     pub not_before: Timestamp,
 }
 
+/// A job that is added with the record of another.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AddedJob<'a> {
+    /// The job.
+    pub job: &'a Job,
+    /// No attempt of it begins before.
+    pub not_before: Timestamp,
+}
+
 /// Runs and the records they end in. Every write about a run carries the epoch of its lease; a stale one is refused,
 /// and kept as an event.
 pub trait RunStore {
@@ -130,13 +139,19 @@ pub trait RunStore {
         now: Timestamp,
     ) -> Result<Option<ClaimedRun>, StoreError>;
 
-    /// Ends a run with its record, in one transaction; with a job that takes its place on another device, if one is
-    /// given and is not there yet.
+    /// Ends a run with its record, in one transaction; with a job behind all others of the sweep, if one is given and is
+    /// not there yet: one that takes its place on another device, or measures the same again.
     ///
     /// # Errors
     /// [`StoreError::StaleEpoch`] when the lease was lost to another holder or the run has ended: the record given is
     /// then not kept.
-    fn finish(&self, epoch: u64, record: &Record, moved: Option<&Job>, now: Timestamp) -> Result<(), StoreError>;
+    fn finish(
+        &self,
+        epoch: u64,
+        record: &Record,
+        added: Option<AddedJob<'_>>,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
 
     /// Ends a run without a result; its job waits again.
     ///

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::domain::{CheckFigures, DeviceCheck, Event, EventKind, Failure, FailureKind, Pace, Unfit};
+use crate::domain::{CheckFigures, DeviceCheck, Event, EventKind, Failure, FailureKind, Pace, Unfit, Verdict};
 
 use super::guard::single_line;
 use super::text::{bytes_text, clock_off_text, duration_text, latency_text, many};
@@ -68,6 +68,7 @@ pub fn event_sentence(event: &Event) -> Option<String> {
         | EventKind::RunPhase { .. }
         | EventKind::RunFinished { .. }
         | EventKind::JobMoved { .. }
+        | EventKind::RerunPlanned { .. }
         | EventKind::WriteRefused { .. }) => run_sentence(kind)?,
     };
     let device = event.device.as_ref().map_or_else(String::new, |device| format!("{device}: "));
@@ -168,12 +169,17 @@ fn run_sentence(kind: &EventKind) -> Option<String> {
             cooling(*celsius, *goal_c, *thermal_status, time(*longest_ns))
         }
         EventKind::RunPhase { phase } => format!("run: {phase}"),
-        EventKind::RunFinished { name, status, p50_ns, failure } => {
+        EventKind::RunFinished { name, status, p50_ns, failure, judged } => {
             let p50 = p50_ns.map_or_else(String::new, |p50_ns| format!(", p50 {}", latency_text(p50_ns)));
             let failure = failure.as_ref().map_or_else(String::new, |failure| format!(", {failure}"));
-            format!("run {}: {name}{p50}{failure}", status.as_str())
+            let doubt = judged.as_ref().filter(|judged| judged.verdict != Verdict::Ok);
+            let doubt = doubt.map_or_else(String::new, |judged| format!(", {}", judged.verdict));
+            format!("run {}: {name}{p50}{doubt}{failure}", status.as_str())
         }
         EventKind::JobMoved { name, to_device, .. } => format!("{name} moves to {to_device}"),
+        EventKind::RerunPlanned { name, verdict, reason, .. } => {
+            format!("{name} is measured again at the end, since it is {verdict}: {reason}")
+        }
         EventKind::WriteRefused { write, epoch } => {
             format!("refused {write} under epoch {epoch}: the lease has moved on")
         }

@@ -15,7 +15,7 @@ const { parsed } = await import(new URL("router.js", source));
 const { absolute, duration, relative, setZone } = await import(new URL("time.js", source));
 const { workText } = await import(new URL("utilisation.js", source));
 const { previewLines } = await import(new URL("view-start.js", source));
-const { failureGroups } = await import(new URL("view-sweep.js", source));
+const { doubtGroups, failureGroups } = await import(new URL("view-sweep.js", source));
 
 function device(name, more = {}) {
   return { name, status: "idle", tags: [], lock: null, use: null, temperature_celsius: null, ...more };
@@ -89,8 +89,21 @@ test("the matrix has a column for what differs, in the order of the sweep", () =
 
 test("repeats in one place show the worst of them and the median", () => {
   const ok = (p50) => cell("m", { p50_ms: p50 });
-  assert.deepEqual(summary([ok(3), ok(1), ok(2)]), { state: "ok", p50: 2 });
-  assert.deepEqual(summary([ok(3), cell("m", { state: "failed", p50_ms: null })]), { state: "failed", p50: 3 });
+  assert.deepEqual(summary([ok(3), ok(1), ok(2)]), { state: "ok", p50: 2, doubt: null });
+  assert.deepEqual(summary([ok(3), cell("m", { state: "failed", p50_ms: null })]), { state: "failed", p50: 3, doubt: null });
+});
+
+test("of what was measured again a place shows what counts, and marks what is doubtful", () => {
+  const again = (more) => cell("m", { rerun: 1, ...more });
+  const first = cell("m", { p50_ms: 9, verdict: "noisy", verdict_reason: "± 9 %", counts: false });
+  assert.deepEqual(summary([first, again({ p50_ms: 3, verdict: "ok", counts: true })]), { state: "ok", p50: 3, doubt: null });
+  assert.deepEqual(summary([first, again({ p50_ms: 3, verdict: "unsteady", counts: true })]), { state: "ok", p50: 3, doubt: "unsteady" });
+  const counting = { ...first, counts: true };
+  assert.deepEqual(summary([counting, again({ state: "waiting", p50_ms: null, counts: false })]).state, "waiting");
+  assert.deepEqual(summary([counting, again({ state: "failed", p50_ms: null, counts: false })]), { state: "ok", p50: 9, doubt: "noisy" });
+  const groups = doubtGroups([first, counting, cell("z", { verdict: "noisy", counts: true }), cell("y", { verdict: "ok" }), cell("x")]);
+  assert.deepEqual(groups.map(({ key, cells }) => [key, cells.length]), [["noisy", 2]]);
+  assert.equal(groups[0].cells[0], "d · m · tract · fp32 · repeat 1: ± 9 %");
 });
 
 test("cells without a result stand together by their reason", () => {

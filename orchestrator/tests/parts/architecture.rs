@@ -44,6 +44,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "retention",
             "runners",
             "schedule",
+            "score",
             "status",
             "store",
             "tls",

@@ -12,7 +12,7 @@ use farmctl::domain::{
     ArtifactRef, Backend, Catalog, CatalogModel, Cooldown, DEFAULT_SUSTAINED_SECONDS, Device, DeviceFacts,
     DeviceSelector, Event, Failure, Inventory, Job, Layout, Limits, OnFailure, Order, Plan, Precision, RetryPolicy,
     Scenario, SshEndpoint, Sweep, SweepDefinition, SweepId, SweepRow, SweepState, Tag, ThreadCount, Timeouts,
-    TransportConfig, WeightsFile, WeightsKind, WeightsSource, sha256_hex,
+    TransportConfig, TrustPolicy, WeightsFile, WeightsKind, WeightsSource, sha256_hex,
 };
 use farmctl::lease::{Clock, LeaseError, LeaseKeeper};
 use farmctl::planner;
@@ -147,10 +147,16 @@ impl<'f> Lab<'f> {
     }
 
     /// Adds a sweep of so many jobs on each device.
-    pub fn add_sweep(&self, name: &str, jobs_a_device: usize, retry: RetryPolicy) -> (SweepRow, Sweep, Plan) {
+    pub fn add_sweep(
+        &self,
+        name: &str,
+        jobs_a_device: usize,
+        retry: RetryPolicy,
+        trust: TrustPolicy,
+    ) -> (SweepRow, Sweep, Plan) {
         let models: Vec<String> =
             (0..jobs_a_device).map(|index| self.files.models[index % self.files.models.len()].0.clone()).collect();
-        let mut sweep = sweep(name, models, retry);
+        let mut sweep = Sweep { trust, ..sweep(name, models, retry) };
         let per_model = jobs_a_device.div_ceil(self.files.models.len());
         sweep.models.truncate(self.files.models.len());
         sweep.repeats = u32::try_from(per_model).unwrap();
@@ -342,7 +348,7 @@ fn sweep(name: &str, models: Vec<String>, retry: RetryPolicy) -> Sweep {
             warmup_min_seconds: 0.0,
             warmup_max_seconds: 1.0,
             min_runs: 1,
-            max_runs: 10,
+            max_runs: 30,
             min_seconds: 0.0,
             max_seconds: 10.0,
             steady_percent: None,
@@ -363,6 +369,7 @@ fn sweep(name: &str, models: Vec<String>, retry: RetryPolicy) -> Sweep {
         retry,
         seed: 1,
         dataset: None,
+        trust: TrustPolicy::default(),
     }
 }
 

@@ -7,6 +7,7 @@
 mod chance;
 mod device;
 mod lab;
+mod reruns;
 mod transport;
 mod world;
 
@@ -14,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use farmctl::domain::{
-    DeviceLock, Event, EventKind, FailureKind, Record, RetryPolicy, RunStatus, Sweep, SweepRow, SweepState,
+    DeviceLock, Event, EventKind, FailureKind, Record, RetryPolicy, RunStatus, Sweep, SweepRow, SweepState, TrustPolicy,
 };
 use jiff::SignedDuration;
 use tokio::sync::mpsc;
@@ -59,8 +60,13 @@ fn simulate(files: &Files, seed: u64, size: Size, is_told: bool) -> Result<(), S
 async fn run(lab: &Lab<'_>, seed: u64, size: Size, mut chance: Chance) -> Result<(), String> {
     let equal_by = chance.happens(300).then(|| "pool".to_owned());
     let retry = RetryPolicy { max_pause_seconds: 20.0, equal_by, ..RetryPolicy::default() };
-    let (row, definition, _) = lab.add_sweep("one", size.jobs_a_device, retry.clone());
-    let second = chance.happens(300).then(|| lab.add_sweep("two", 2, RetryPolicy { equal_by: None, ..retry }));
+    let trust = TrustPolicy {
+        max_reruns: u32::try_from(chance.below(3)).unwrap(),
+        rerun_pause_seconds: chance.below(90) as f64,
+        ..TrustPolicy::default()
+    };
+    let (row, definition, _) = lab.add_sweep("one", size.jobs_a_device, retry.clone(), trust);
+    let second = chance.happens(300).then(|| lab.add_sweep("two", 2, RetryPolicy { equal_by: None, ..retry }, trust));
     let first = follow(lab, &row, &definition, Chance::new(seed, u64::MAX - 1));
     match &second {
         None => first.await?,
@@ -71,9 +77,9 @@ async fn run(lab: &Lab<'_>, seed: u64, size: Size, mut chance: Chance) -> Result
             other?;
         }
     }
-    check_end(lab, &row)?;
+    check_end(lab, &row, &trust)?;
     if let Some((row, ..)) = &second {
-        check_end(lab, row)?;
+        check_end(lab, row, &trust)?;
     }
     Ok(())
 }
@@ -160,7 +166,7 @@ fn check_now(lab: &Lab<'_>, row: &SweepRow, event: &Event) -> Result<(), String>
 }
 
 /// What must hold at the end.
-fn check_end(lab: &Lab<'_>, row: &SweepRow) -> Result<(), String> {
+fn check_end(lab: &Lab<'_>, row: &SweepRow, trust: &TrustPolicy) -> Result<(), String> {
     let state = lab.store.sweep_state(&row.id).unwrap();
     if state != SweepState::Finished {
         let open = lab.store.open_jobs(&row.id, None).unwrap().len();
@@ -173,6 +179,7 @@ fn check_end(lab: &Lab<'_>, row: &SweepRow) -> Result<(), String> {
         return Err(format!("{} records of {} jobs", records.len(), jobs.len()));
     }
     records.iter().try_for_each(|record| check_record(lab, row, record))?;
+    reruns::check(lab, &records, trust)?;
     if lab.harshness.faults == 0 {
         let bad = records.iter().find(|it| it.status != RunStatus::Ok && it.job.model.name != "model-3");
         let crashed = |record: &&Record| record.failure.as_ref().is_some_and(|it| it.kind == FailureKind::Crashed);

@@ -26,9 +26,12 @@ impl World {
         number
     }
 
-    /// The samples that the run of this number measures: no two runs have the same.
+    /// The samples that the run of this number measures: no two runs have the same. In every third the device becomes
+    /// slower, and stays so.
     pub fn samples(number: u64) -> Vec<u64> {
-        vec![1_000_000 + number, 2_000_000 + number, 3_000_000 + number]
+        let slower = if number.is_multiple_of(3) { 500_000 } else { 0 };
+        let wobble = |index: u64| index * 7_919 % 24 * 200;
+        (0..24).map(|index| 1_000_000 + number + wobble(index) + if index >= 12 { slower } else { 0 }).collect()
     }
 
     /// Whether samples are those of a run of this identifier.

@@ -15,6 +15,8 @@ const AXES = [
 /** Of several repeats in one place, the one that a person must see first. */
 const FIRST = ["running", "failed", "cancelled", "skipped", "waiting", "ok"];
 const MARKS = { waiting: "·", running: "▶", failed: "✕", skipped: "–", cancelled: "⊘" };
+/** Stands behind a number that may not be right. */
+const DOUBT = "?";
 const MEANINGS = Object.entries(MARKS).map(([state, mark]) => `${mark} ${state}`).join(", ");
 
 /** The columns that cells need: a model each, and within it what differs within the sweep. */
@@ -35,12 +37,24 @@ function keyOf(...parts) {
   return JSON.stringify(parts);
 }
 
-/** What one place of the matrix shows: the state that matters most, and the median of p50 of the repeats that have one. */
+/** Whether a cell's number is doubtful. */
+export function isDoubtful(cell) {
+  return cell.counts !== false && cell.state === "ok" && Boolean(cell.verdict) && cell.verdict !== "ok";
+}
+
+/**
+ * What one place of the matrix shows: the state that matters most, the median of p50 of the repeats that have one, and
+ * the verdict on the first of these that is doubtful. Of what was measured again only what counts, but for what is
+ * still to be measured.
+ */
 export function summary(cells) {
-  const state = FIRST.find((one) => cells.some((cell) => cell.state === one)) ?? cells[0].state;
-  const times = cells.map((cell) => cell.p50_ms).filter((time) => time !== null && time !== undefined);
+  const counting = cells.filter((cell) => cell.counts !== false);
+  const shown = cells.filter((cell) => cell.counts !== false || cell.state === "running" || cell.state === "waiting");
+  const state = FIRST.find((one) => shown.some((cell) => cell.state === one)) ?? cells[0].state;
+  const times = counting.map((cell) => cell.p50_ms).filter((time) => time !== null && time !== undefined);
   times.sort((a, b) => a - b);
-  return { state, p50: times.length > 0 ? times[Math.floor((times.length - 1) / 2)] : null };
+  const doubt = counting.find(isDoubtful)?.verdict ?? null;
+  return { state, p50: times.length > 0 ? times[Math.floor((times.length - 1) / 2)] : null, doubt };
 }
 
 /** A grid that is walked by the arrow keys. `chosen(cells)` hears which place has the focus. */
@@ -70,19 +84,26 @@ export class Matrix {
   #showAll() {
     const all = [...this.#places.values()];
     this.#unit = unitOf(all.flatMap(({ jobs }) => [...jobs.values()].map((cell) => cell.p50_ms)));
-    setText(this.#caption, `Median latency of one inference (p50), ${this.#unit}; of repeats their median. ${MEANINGS}`);
+    setText(this.#caption, `Median latency of one inference (p50), ${this.#unit}; of repeats their median. ${MEANINGS}, ${DOUBT} doubtful`);
     for (const place of all) this.#show(place);
   }
 
   /** A cell has changed. Gives the cells of its place when that has the focus. */
   update(cell) {
-    const place = this.#placeOfJob.get(cell.job_id);
+    // What is measured again is a job that was not there before.
+    const place = this.#placeOfJob.get(cell.job_id) ?? this.#joined(cell);
     if (!place) return;
     place.jobs.set(cell.job_id, { ...place.jobs.get(cell.job_id), ...cell });
     const isOfUnit = cell.p50_ms === null || cell.p50_ms === undefined || unitOf([cell.p50_ms]) === this.#unit;
     if (isOfUnit) this.#show(place);
     else this.#showAll();
     if (place.element === this.#current) this.#chosen([...place.jobs.values()]);
+  }
+
+  #joined(cell) {
+    const place = this.#places.get(keyOf(cell.device, this.#columnOf(cell)));
+    if (place) this.#placeOfJob.set(cell.job_id, place);
+    return place;
   }
 
   #place(cell) {
@@ -123,12 +144,16 @@ export class Matrix {
 
   #show({ jobs, element }) {
     const cells = [...jobs.values()];
-    const { state, p50 } = summary(cells);
+    const { state, p50, doubt } = summary(cells);
+    const repeats = cells.filter((cell) => !cell.rerun).length;
     setAttribute(element, "data-state", state);
-    setText(element, state === "ok" || (p50 !== null && state === "running") ? inUnit(p50, this.#unit) : MARKS[state] ?? state);
-    const words = joined(state, p50 !== null ? latency(p50) : null, cells.length > 1 ? many(cells.length, "repeat") : null);
+    setAttribute(element, "data-verdict", doubt);
+    const time = doubt ? `${inUnit(p50, this.#unit)}\u00a0${DOUBT}` : inUnit(p50, this.#unit);
+    setText(element, state === "ok" || (p50 !== null && state === "running") ? time : MARKS[state] ?? state);
+    const words = joined(state, p50 !== null ? latency(p50) : null, doubt && `doubtful: ${doubt}`, repeats > 1 ? many(repeats, "repeat") : null);
     setAttribute(element, "aria-label", words);
-    setAttribute(element, "title", joined(words, cells.map((cell) => failureText(cell.failure)).find(Boolean)));
+    const why = cells.map((cell) => failureText(cell.failure)).find(Boolean) ?? cells.filter(isDoubtful).map((cell) => cell.verdict_reason).find(Boolean);
+    setAttribute(element, "title", joined(words, why));
   }
 
   #focused(element) {

@@ -1,10 +1,10 @@
-// One sweep: how far it is, each of its cells, what failed and why.
+// One sweep: how far it is, each of its cells, what failed and why, and what is doubtful.
 
 import { get, pathOf, post } from "./api.js";
 import { confirmed } from "./dialogs.js";
 import { h, KeyedList, setChildren, setText } from "./dom.js";
 import { failureText, joined, latency, many } from "./format.js";
-import { Matrix } from "./matrix.js";
+import { isDoubtful, Matrix } from "./matrix.js";
 import { isOver } from "./model.js";
 import { act, say, tellError } from "./notices.js";
 import { countsText, linkTo, progressElement, setProgress, setReports, setState, spanText, standingOf, stateElement } from "./parts.js";
@@ -30,12 +30,17 @@ export function sweepView({ model }, id) {
   const failureRows = new KeyedList(failureList, failureRow);
   const failureCount = h("span", {});
   const failures = h("section", { "aria-labelledby": "failures-title", class: "failures" }, h("h2", { id: "failures-title" }, "Without a result ", failureCount), failureList);
+  const doubtList = h("div", {});
+  const doubtRows = new KeyedList(doubtList, failureRow);
+  const doubtCount = h("span", {});
+  const doubts = h("section", { "aria-labelledby": "doubts-title", class: "failures" }, h("h2", { id: "doubts-title" }, "Doubtful ", doubtCount), doubtList);
   const body = h("div", { class: "sweep" },
     h("div", { class: "standing" }, state, counts, span, h("span", { class: "muted" }, "started ", started, origin), reports, retry, cancel),
     progress,
     place,
     chosen,
     failures,
+    doubts,
   );
   const view = { title: id, element: h("article", {}, title, missing, body), update, leave: () => (isLeft = true) };
   /** The cells by their jobs, once they are loaded. Those that change before that are kept for then. */
@@ -112,9 +117,15 @@ export function sweepView({ model }, id) {
       matrix.update(cell);
     }
     showFailures();
+    // Which of several measurements counts is the daemon's to say.
+    if (ours.some((cell) => cell.rerun && cell.p50_ms)) load();
   }
 
   function showFailures() {
+    const doubtful = doubtGroups([...cells.values()]);
+    doubtRows.set(doubtful.map((group) => [group.key, group]));
+    doubts.hidden = doubtful.length === 0;
+    setText(doubtCount, `(${many(doubtful.reduce((sum, group) => sum + group.cells.length, 0), "cell")})`);
     const groups = failureGroups([...cells.values()]);
     failureRows.set(groups.map((group) => [group.key, group]));
     failures.hidden = groups.length === 0;
@@ -177,6 +188,17 @@ export function failureGroups(cells) {
   return [...groups.values()].sort((a, b) => order.indexOf(a.state) - order.indexOf(b.state) || b.cells.length - a.cells.length);
 }
 
+/** Cells with a number that may not be right, those of one verdict together. */
+export function doubtGroups(cells) {
+  const groups = new Map();
+  for (const cell of cells.filter(isDoubtful)) {
+    if (!groups.has(cell.verdict)) groups.set(cell.verdict, { key: cell.verdict, state: cell.verdict, why: "", hint: null, cells: [] });
+    const line = joined(cell.device, cell.model, cell.backend, cell.precision, `repeat ${cell.repeat}`);
+    groups.get(cell.verdict).cells.push(`${line}: ${cell.verdict_reason ?? ""}`);
+  }
+  return [...groups.values()].sort((a, b) => b.cells.length - a.cells.length);
+}
+
 function failureRow() {
   const state = stateElement();
   const why = h("span", {});
@@ -203,7 +225,11 @@ function threadsText({ threads, threads_used: used }) {
 function chosenLine(cell) {
   const state = stateElement();
   setState(state, cell.state);
-  const how = joined(cell.model, cell.backend, cell.precision, cell.threads && `threads ${threadsText(cell)}`, cell.batch && `batch ${cell.batch}`, `repeat ${cell.repeat}`);
-  const time = cell.p50_ms !== null && cell.p50_ms !== undefined ? ` p50 ${latency(cell.p50_ms)}` : "";
-  return h("p", {}, state, " ", linkTo("devices", cell.device), ` ${how}${time} `, failureText(cell.failure), " ", h("code", { class: "muted" }, cell.job_id));
+  const how = joined(cell.model, cell.backend, cell.precision, cell.threads && `threads ${threadsText(cell)}`, cell.batch && `batch ${cell.batch}`, `repeat ${cell.repeat}`, cell.rerun ? `again ${cell.rerun}` : null);
+  const known = (value) => value !== null && value !== undefined;
+  const sure = known(cell.plus_minus_percent) ? ` ± ${cell.plus_minus_percent.toFixed(1)} %` : "";
+  const time = known(cell.p50_ms) ? ` p50 ${latency(cell.p50_ms)}${sure}` : "";
+  const doubt = cell.state === "ok" && cell.verdict && cell.verdict !== "ok" ? `${cell.verdict}: ${cell.verdict_reason ?? ""} ` : "";
+  const standing = cell.state === "ok" && cell.counts === false ? "does not count: it was measured again " : "";
+  return h("p", {}, state, " ", linkTo("devices", cell.device), ` ${how}${time} `, doubt, standing, failureText(cell.failure), " ", h("code", { class: "muted" }, cell.job_id));
 }

@@ -85,6 +85,11 @@ fn structure_of_a_sweep() {
             "models: resnet50\nlimits: { warmup: { min_runs: 4294967296 } }\nseed: 18446744073709551616\n",
         ),
         ("a selector with a slip", "models: resnet50\ndevices: [ { tga: host } ]\n"),
+        (
+            "trust",
+            "models: resnet50\ntrust: { max_reruns: 11, min_samples: 0, interval_percent: 0, outlier_persent: 5,\n  \
+             mode_share_percent: 51 }\n",
+        ),
         ("fields of limits", "models: resnet50\nlimits: { warmup: { min_run: 3 }, measur: {} }\n"),
     ];
     insta::assert_snapshot!("structure_of_a_sweep", said(sweep, &cases));

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use crate::domain::{AdbEndpoint, DeviceSelector, SecretSource, Tag, ThreadCount, TransportConfig, WeightsFile};
+use crate::domain::{
+    AdbEndpoint, DeviceSelector, SecretSource, Tag, ThreadCount, TransportConfig, TrustPolicy, TrustRules, WeightsFile,
+};
 
 use super::{environment, farm, models, said, sweep};
 use crate::config::load_inventory;
@@ -311,4 +313,15 @@ fn a_builtin_network_is_had_in_one_format_where_that_is_asked_for() {
     let pinned = files(&format!(", sha256: {hash}, size_bytes: 5"));
     assert_eq!((pinned.len(), pinned[0].format.as_str()), (1, "onnx"));
     assert_eq!(pinned[0].artifact.as_ref().map(|artifact| &artifact.sha256), Some(&hash));
+}
+
+#[test]
+fn when_a_number_is_believed() {
+    let usual = sweep("models: resnet50\n").unwrap().trust;
+    assert_eq!(usual, TrustPolicy::default());
+    assert_eq!(usual.max_reruns, 0, "nothing is measured again unasked");
+    let said =
+        sweep("models: resnet50\ntrust: { max_reruns: 2, rerun_pause_seconds: 0, change_percent: 8 }\n").unwrap().trust;
+    let rules = TrustRules { change_percent: 8.0, ..usual.rules };
+    assert_eq!(said, TrustPolicy { rules, max_reruns: 2, rerun_pause_seconds: 0.0 });
 }

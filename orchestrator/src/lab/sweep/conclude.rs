@@ -6,11 +6,12 @@ use std::path::PathBuf;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::agent::{OutputFiles, cell_record};
-use crate::domain::{Failure, FailureKind, Record, RunStatus, SweepId, SweepRow, SweepState};
+use crate::domain::{Failure, FailureKind, Record, RunStatus, SweepId, SweepRow, SweepState, TrustRules};
 use crate::lab::{Lab, LabError};
 use crate::publish;
 use crate::report::ReportInput;
 use crate::schedule::Schedule;
+use crate::score::trust::standings_of;
 
 /// How long ago a sweep may have ended whose reports are looked for.
 const LATELY: SignedDuration = SignedDuration::from_hours(24);
@@ -23,6 +24,8 @@ pub struct SweepResults {
     pub sweep: SweepRow,
     /// A record of each cell: a job that has none yet is there as cancelled.
     pub records: Vec<Record>,
+    /// What its numbers are judged by: the rules that it was begun with.
+    rules: TrustRules,
     /// What networks answered, by hash.
     outputs: HashMap<String, Vec<f32>>,
     /// Where its reports are, or will be.
@@ -32,7 +35,13 @@ pub struct SweepResults {
 impl SweepResults {
     /// What reports are made of.
     pub fn input(&self) -> ReportInput<'_> {
-        ReportInput::new(&self.sweep, &self.records, &self.outputs)
+        ReportInput::new(&self.sweep, &self.records, &self.outputs).judged_by(self.rules)
+    }
+
+    /// The records that count: of what was measured again, one.
+    pub fn counting(&self) -> Vec<&Record> {
+        let standings = standings_of(&self.records, &self.rules);
+        self.records.iter().zip(standings).filter(|(_, standing)| standing.counts()).map(|(it, _)| it).collect()
     }
 }
 
@@ -45,7 +54,23 @@ impl Lab {
         let records = self.records(&sweep)?;
         let outputs = OutputFiles::new(self.outputs()).load(&records);
         let folder = publish::sweep_folder(&self.reports(), sweep.id.as_str());
-        Ok(SweepResults { sweep, records, outputs, folder })
+        Ok(SweepResults { rules: self.trust_rules(&sweep.id)?, sweep, records, outputs, folder })
+    }
+
+    /// What the numbers of a sweep are judged by.
+    fn trust_rules(&self, sweep: &SweepId) -> Result<TrustRules, LabError> {
+        let definition = self.store()?.definition(sweep)?;
+        Ok(definition.map(|definition| definition.sweep.trust.rules).unwrap_or_default())
+    }
+
+    /// The records of a sweep that count: of what was measured again, one.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn counting_records(&self, sweep: &SweepRow) -> Result<Vec<Record>, LabError> {
+        let (records, rules) = (self.records(sweep)?, self.trust_rules(&sweep.id)?);
+        let standings = standings_of(&records, &rules);
+        Ok(records.into_iter().zip(standings).filter(|(_, standing)| standing.counts()).map(|(it, _)| it).collect())
     }
 
     /// The records of a sweep, with a row `cancelled` for each job that has none: a report never leaves a cell out.

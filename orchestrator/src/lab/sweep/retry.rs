@@ -52,8 +52,12 @@ impl Lab {
     }
 }
 
-/// Whether a record is of a job that was tried, or would have been.
+/// Whether a record is of a job that was tried, or would have been. What was to be measured again has a result all the
+/// same.
 fn is_worth_it(record: &Record) -> bool {
+    if record.job.rerun.is_some() {
+        return false;
+    }
     let kind = record.failure.as_ref().map(|failure| failure.kind);
     match record.status {
         RunStatus::Ok => false,

@@ -20,7 +20,6 @@ pub(super) use accuracy::remarks;
 pub use cell::Cell;
 pub(super) use outcome::remarks_of;
 pub use row::Row;
-pub(super) use watched::seen;
 
 /// What the cells of a column hold, besides being empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +77,7 @@ const PARTS: &[&[Column]] = &[
     trust::TRUST,
     fair::FAIR,
     length::LENGTH,
+    trust::COUNTING,
 ];
 
 const fn count(parts: &[&[Column]]) -> usize {

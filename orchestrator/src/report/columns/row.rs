@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::domain::{Figures, MeasuredAccuracy, Record, RunStatus, SweepRow};
-use crate::score::trust::{Certainty, Verdict};
+use crate::score::trust::{Certainty, Repeats, Standing, Verdict};
 use crate::score::{Statistics, images_per_s};
 
 /// A record with what is computed from it.
@@ -19,6 +19,18 @@ pub struct Row<'a> {
     pub certainty: Option<Certainty>,
     /// How far its outputs lie from those of the first device; infinite where they can't be compared.
     pub output_error: Option<f64>,
+    /// Whether it is the measurement of its job that counts.
+    pub standing: Standing,
+    /// What all runs of its cell say that count; `None` of a single one, and of a row that does not count.
+    pub repeats: Option<Repeats>,
+}
+
+impl<'a> Row<'a> {
+    /// A record of which nothing is computed.
+    pub(in crate::report) fn bare(sweep: &'a SweepRow, record: &'a Record) -> Row<'a> {
+        let standing = Standing::Alone;
+        Row { sweep, record, statistics: None, certainty: None, output_error: None, standing, repeats: None }
+    }
 }
 
 impl Row<'_> {

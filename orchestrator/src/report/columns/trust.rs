@@ -1,7 +1,7 @@
 //! How sure the numbers are.
 
 use super::{Column, ColumnKind, Row};
-use crate::score::trust::Certainty;
+use crate::score::trust::{Certainty, Repeats};
 
 /// How sure the median is, what the samples were like, and whether to believe them.
 pub(super) const TRUST: &[Column] = &[
@@ -60,6 +60,72 @@ pub(super) const TRUST: &[Column] = &[
         value: |row| of(row).map(Certainty::reason).into(),
     },
 ];
+
+/// Whether the row counts, where its cell was measured again, and what its repeats say.
+pub(super) const COUNTING: &[Column] = &[
+    Column {
+        name: "rerun",
+        kind: ColumnKind::Integer,
+        unit: "",
+        description: "0, or of what was measured again, since it was doubtful, the how manieth time that is.",
+        value: |row| u64::from(row.record.job.rerun.as_ref().map_or(0, |rerun| rerun.number)).into(),
+    },
+    Column {
+        name: "rerun_of",
+        kind: ColumnKind::Text,
+        unit: "",
+        description: "job_id of what was measured first; empty where rerun is 0.",
+        value: |row| row.record.job.rerun.as_ref().map(|rerun| rerun.of.as_str()).into(),
+    },
+    Column {
+        name: "rerun_for",
+        kind: ColumnKind::Word,
+        unit: "",
+        description: "Verdict of the measurement before, for which it was measured again.",
+        value: |row| row.record.job.rerun.as_ref().map(|rerun| rerun.verdict.as_str()).into(),
+    },
+    Column {
+        name: "counts",
+        kind: ColumnKind::Word,
+        unit: "",
+        description: "no: another measurement of the same counts. Of several the first counts whose verdict is ok, \
+            else the last that has a result; scores and summaries take rows with yes only.",
+        value: |row| (if row.standing.counts() { "yes" } else { "no" }).into(),
+    },
+    Column {
+        name: "counts_reason",
+        kind: ColumnKind::Text,
+        unit: "",
+        description: "Why, where there are several.",
+        value: |row| Some(row.standing.reason()).filter(|reason| !reason.is_empty()).into(),
+    },
+    Column {
+        name: "cell_runs",
+        kind: ColumnKind::Integer,
+        unit: "",
+        description: "How many runs of the same cell (its repeats) the two below are of; empty of one.",
+        value: |row| repeats(row).map(|repeats| repeats.runs as u64).into(),
+    },
+    Column {
+        name: "spread_within_percent",
+        kind: ColumnKind::Number,
+        unit: "%",
+        description: "Standard deviation that the median of one of these runs has by its own samples, in per cent.",
+        value: |row| repeats(row).and_then(|repeats| repeats.within_percent).into(),
+    },
+    Column {
+        name: "spread_between_percent",
+        kind: ColumnKind::Number,
+        unit: "%",
+        description: "Standard deviation between these runs that their samples don't explain. Where it is larger, more \
+            samples of one run say nothing: more runs do.",
+        value: |row| repeats(row).and_then(|repeats| repeats.between_percent).into(),
+    },
+];
+
+fn repeats<'a>(row: &'a Row<'_>) -> Option<&'a Repeats> {
+    row.repeats.as_ref()
+}
 
 fn of<'a>(row: &'a Row<'_>) -> Option<&'a Certainty> {
     row.certainty.as_ref()

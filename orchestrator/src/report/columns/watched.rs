@@ -1,9 +1,9 @@
 //! What the device was like around the run and during it.
 
-use farmctl_protocol::{Conditions, Throttled};
+use farmctl_protocol::Conditions;
 
 use super::{Column, ColumnKind, Row};
-use crate::score::trust;
+use crate::score::trust::{share, throttled_by};
 
 /// What its sensors and counters said.
 pub(super) const WATCHED: &[Column] = &[
@@ -183,22 +183,6 @@ pub(super) const WATCHED: &[Column] = &[
     },
 ];
 
-/// What of it speaks for or against the numbers.
-pub(in crate::report) fn seen(told: &Conditions) -> trust::Conditions {
-    let percent = |part_ns| share(told, part_ns).map(|share| share * 100.0);
-    trust::Conditions {
-        is_throttled: match told.throttled {
-            Throttled::Yes => Some(true),
-            Throttled::No => Some(false),
-            Throttled::Unknown => None,
-        },
-        throttled_by: throttled_by(told),
-        other_load_percent: percent(told.other_ns),
-        stolen_percent: percent(told.stolen_ns),
-        was_stopped: told.was_stopped,
-    }
-}
-
 fn watched<'a>(row: &Row<'a>) -> Option<&'a Conditions> {
     row.record.measurement.conditions.as_deref()
 }
@@ -217,16 +201,6 @@ fn governors(told: &Conditions) -> Option<String> {
     governors.sort_unstable();
     governors.dedup();
     (!governors.is_empty()).then(|| governors.join("+"))
-}
-
-fn throttled_by(told: &Conditions) -> Option<String> {
-    (told.throttled != Throttled::No).then(|| words(&told.throttled_by, "+")).filter(|text| !text.is_empty())
-}
-
-/// A part of the time that the run's processors had, as a share.
-fn share(told: &Conditions, part_ns: Option<u64>) -> Option<f64> {
-    let available_ns = told.watched_ns as f64 * told.cpus.len() as f64;
-    Some(part_ns? as f64 / available_ns).filter(|share| share.is_finite())
 }
 
 fn charging(row: &Row<'_>) -> Option<&'static str> {
@@ -253,20 +227,10 @@ mod tests {
     use crate::report::columns::Cell;
 
     fn cell(record: &Record, name: &str) -> Cell {
-        let row = Row { sweep: &sample::sweep(), record, statistics: None, certainty: None, output_error: None };
+        let sweep = sample::sweep();
+        let row = Row::bare(&sweep, record);
         let column = COLUMNS.iter().find(|column| column.name == name).expect(name);
         (column.value)(&row)
-    }
-
-    #[test]
-    fn what_was_sampled_has_its_part_in_the_verdict() {
-        let mut told = sample::conditions();
-        let conditions = seen(&told);
-        assert_eq!(conditions.is_throttled, Some(true));
-        assert_eq!(conditions.throttled_by.as_deref(), Some("limit_lowered+cooling"));
-        assert!((conditions.other_load_percent.unwrap() - 5.0).abs() < 1e-9 && conditions.stolen_percent.is_none());
-        (told.throttled, told.was_stopped) = (Throttled::Unknown, true);
-        assert_eq!((seen(&told).is_throttled, seen(&told).was_stopped), (None, true));
     }
 
     #[test]

@@ -2,15 +2,17 @@ use askama::Template;
 
 use super::columns::Row;
 use super::grid::GridColumn;
-use super::label::{Axes, FailureGroup, alarms, counts, failure_groups, notes, sorted};
+use super::label::{Axes, FailureGroup, alarms, counting, counts, failure_groups, notes, sorted};
 use super::results::{Medium, results};
 use super::{Report, ReportError, ReportInput};
-use crate::domain::Record;
+use crate::domain::{Record, Verdict};
+use crate::score::trust::Certainty;
 use crate::wording::single_line;
 
 mod axis;
 mod latency;
 mod ranking;
+mod time_line;
 
 /// `index.html`: one page that needs nothing beside it.
 pub(super) struct IndexHtml;
@@ -41,10 +43,14 @@ struct Page {
     notes: Vec<String>,
     ranking: Option<ranking::Chart>,
     latency: Vec<latency::Chart>,
+    /// The runs over their time, and how many more there are.
+    time_lines: Vec<time_line::TimeLine>,
+    more_time_lines: usize,
     /// Height of a distribution in its own units.
     height: f64,
     columns: Vec<GridColumn>,
     rows: Vec<ResultRow>,
+    doubts: Vec<DoubtText>,
     failures: Vec<FailureText>,
     devices: Vec<DeviceText>,
     sweep_id: String,
@@ -59,18 +65,22 @@ impl Page {
         let axes = Axes::of(input.records.iter().map(|record| &record.job));
         let rows = sorted(input.rows());
         let results = results(&rows, &axes, Medium::Page);
-        let class = |row: &Row<'_>| row.doubt().map_or(row.record.status.as_str(), |_| "doubtful");
+        let counted = counting(&rows);
+        let (time_lines, more_time_lines) = time_line::time_lines(&counted, &axes);
         Page {
             style: include_str!("style.css"),
             name: single_line(&sweep.name),
-            counts: counts(input.records),
+            counts: counts(&rows),
             alarms: alarms(input),
-            notes: notes(&rows).iter().map(|note| single_line(note)).collect(),
-            ranking: ranking::chart(input.records),
-            latency: latency::charts(&rows, &axes),
+            notes: notes(&rows, &axes).iter().map(|note| single_line(note)).collect(),
+            ranking: ranking::chart(&counted),
+            latency: latency::charts(&counted, &axes),
+            time_lines,
+            more_time_lines,
             height: latency::HEIGHT,
             rows: rows.iter().map(class).zip(&results.rows).map(|(class, cells)| ResultRow::of(class, cells)).collect(),
             columns: results.columns,
+            doubts: doubts(&counted, &axes),
             failures: failure_groups(input.records).iter().map(|group| FailureText::of(group, &axes)).collect(),
             devices: devices(input.records),
             sweep_id: single_line(sweep.id.as_str()),
@@ -83,7 +93,7 @@ impl Page {
 
 /// A row of the table of results.
 struct ResultRow {
-    /// The status, or `doubtful`.
+    /// The status, `doubtful`, or `passed` where another measurement counts.
     class: &'static str,
     cells: Vec<String>,
 }
@@ -92,6 +102,34 @@ impl ResultRow {
     fn of(class: &'static str, cells: &[String]) -> ResultRow {
         ResultRow { class, cells: cells.iter().map(|cell| single_line(cell)).collect() }
     }
+}
+
+fn class(row: &Row<'_>) -> &'static str {
+    match row.doubt() {
+        _ if !row.standing.counts() => "passed",
+        Some(_) => "doubtful",
+        None => row.record.status.as_str(),
+    }
+}
+
+/// Results that are doubtful for the same reason.
+struct DoubtText {
+    verdict: &'static str,
+    /// Each with why.
+    cells: Vec<String>,
+}
+
+/// What of these rows is doubtful, the worst verdict first.
+fn doubts(rows: &[Row<'_>], axes: &Axes) -> Vec<DoubtText> {
+    let cell = |row: &Row<'_>| {
+        let reason = row.certainty.as_ref().map(Certainty::reason).unwrap_or_default();
+        single_line(&format!("{}: {reason}", axes.cell(&row.record.job)))
+    };
+    let of = |doubt: &Verdict| DoubtText {
+        verdict: doubt.as_str(),
+        cells: rows.iter().filter(|row| row.doubt() == Some(*doubt)).map(cell).collect(),
+    };
+    Verdict::DOUBTS.iter().rev().map(of).filter(|doubt| !doubt.cells.is_empty()).collect()
 }
 
 /// Cells that have no result for the same reason.

@@ -1,4 +1,4 @@
-use crate::domain::Record;
+use crate::report::columns::Row;
 use crate::report::label::number;
 use crate::report::ranking::{Labels, workloads};
 use crate::score::{self, Options, RankedRow, Ranking, ResultMatrix, ScoredRun};
@@ -27,9 +27,9 @@ pub(super) struct Bar {
     pub(super) figure: String,
 }
 
-/// The ranking of these records, if they have one.
-pub(super) fn chart(records: &[Record]) -> Option<Chart> {
-    let runs: Vec<ScoredRun> = records.iter().map(ScoredRun::of).collect();
+/// The ranking of these rows, if they have one.
+pub(super) fn chart(rows: &[Row<'_>]) -> Option<Chart> {
+    let runs: Vec<ScoredRun> = rows.iter().map(|row| ScoredRun::of(row.record)).collect();
     // Records that contradict one another have no ranking, and that is no reason to have no page.
     let matrix = ResultMatrix::new(&runs).ok()?;
     let ranking = |name| score::rank(score::score(name)?, &matrix, &Options::default()).ok();

@@ -7,18 +7,23 @@
 //! chance, and never claims what was not seen. How often all this is right: `bench/statistics.md`.
 
 mod centre;
+mod conditions;
+mod counting;
 mod dip;
 mod modes;
 mod repeats;
-mod rules;
 mod verdict;
 
 pub use centre::Spread;
-pub use farmctl_statistics::{Change, Dependence, Drift, Level};
+pub use conditions::{Conditions, share, throttled_by};
+pub use counting::{Standing, standings, standings_of};
+pub use farmctl_statistics::{Change, Dependence, Drift, Level, LevelAt, over_time};
 pub use modes::Modes;
 pub use repeats::Repeats;
-pub use rules::TrustRules;
-pub use verdict::{Conditions, Finding, Verdict};
+pub use verdict::Finding;
+
+use crate::domain::{Judgement, Record, RunStatus};
+pub use crate::domain::{TrustRules, Verdict};
 
 /// How sure the numbers of one run are, and what speaks against them.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,6 +70,26 @@ impl Certainty {
         };
         certainty.findings = verdict::findings(&certainty, conditions, rules);
         Some(certainty)
+    }
+
+    /// How sure the numbers of a record are, by what was sampled beside it. `None` where it has none that count: the
+    /// samples of a broken-off loop are no result.
+    pub fn of_record(record: &Record, rules: &TrustRules) -> Option<Certainty> {
+        let measurement = &record.measurement;
+        let seen = measurement.conditions.as_deref().map(Conditions::from).unwrap_or_default();
+        (record.status == RunStatus::Ok).then(|| Certainty::of(&measurement.samples_ns, &seen, rules))?
+    }
+
+    /// What is told of a record's numbers as soon as it is there.
+    pub fn judgement(&self, record: &Record) -> Judgement {
+        let told = record.measurement.conditions.as_deref();
+        Judgement {
+            verdict: self.verdict(),
+            reason: self.reason(),
+            half_interval_percent: self.half_interval_percent(),
+            temp_max_c: told.and_then(|told| told.temperature.as_ref()).map(|it| it.max_c),
+            other_load_percent: told.and_then(|told| Conditions::from(told).other_load_percent),
+        }
     }
 
     /// Whether to believe the numbers: the worst of what was found.

@@ -2,6 +2,11 @@ use farmctl_statistics::{quantile_975, student_975};
 
 use super::Certainty;
 
+/// How many times the spread within runs that between them is at least: of variances, with that within, ten.
+const MUCH_MORE: f64 = 3.0;
+/// Smallest spread between runs that is told.
+const LEAST_TOLD_PERCENT: f64 = 1.0;
+
 /// Several runs of the same: how much of their spread is within runs, and how much between them. The run is the unit:
 /// a thousand samples of one run say nothing of how the next will be.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -22,7 +27,8 @@ impl Repeats {
     /// The components of variance of these runs by the method of moments: what the medians vary by, less what each is
     /// unsure by (L. V. Hedges and I. Olkin, Statistical Methods for Meta-Analysis, 1985, chapter 9). `None` without
     /// runs, and where their median is 0.
-    pub fn of(runs: &[Certainty]) -> Option<Repeats> {
+    pub fn of<'a>(runs: impl IntoIterator<Item = &'a Certainty>) -> Option<Repeats> {
+        let runs: Vec<&Certainty> = runs.into_iter().collect();
         let count = runs.len() as f64;
         let mean_p50_ns = runs.iter().map(|run| run.p50_ns as f64).sum::<f64>() / count;
         if runs.is_empty() || mean_p50_ns <= 0.0 {
@@ -30,7 +36,7 @@ impl Repeats {
         }
         let squares: f64 = runs.iter().map(|run| (run.p50_ns as f64 - mean_p50_ns).powi(2)).sum();
         let variance = (runs.len() > 1).then(|| squares / (count - 1.0));
-        let of_run = |run: &Certainty| {
+        let of_run = |run: &&Certainty| {
             let (low, high) = run.interval_ns?;
             Some(((high - low) / 2.0 / quantile_975(run.count, &run.dependence)).powi(2))
         };
@@ -45,5 +51,13 @@ impl Repeats {
             within_percent: within.map(percent),
             between_percent: between.map(percent),
         })
+    }
+
+    /// Whether runs differ so much more than their samples say that it is no chance: their variance is ten times what
+    /// samples explain. Of two runs that happens in 1 of 600 cells, of more in fewer (F distribution with 1 degree of
+    /// freedom, whose quantile of 99 % is 6.6). Less than 1 % is nobody's concern.
+    pub fn differ(&self) -> bool {
+        let (Some(within), Some(between)) = (self.within_percent, self.between_percent) else { return false };
+        between >= MUCH_MORE * within && between >= LEAST_TOLD_PERCENT
     }
 }

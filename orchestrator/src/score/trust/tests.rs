@@ -144,10 +144,20 @@ fn variance_is_within_and_between_runs() {
     let (within, between) = (repeats.within_percent.unwrap(), repeats.between_percent.unwrap());
     assert!((within - 0.25).abs() < 0.05 && (between - 3.0).abs() < 0.8, "{repeats:?}");
     let alike: Vec<Certainty> = (0..40).map(|_| run(0.0)).collect();
-    assert!(Repeats::of(&alike).unwrap().between_percent.unwrap() < 0.15);
+    assert!(repeats.differ());
+    let alike = Repeats::of(&alike).unwrap();
+    assert!(alike.between_percent.unwrap() < 0.15 && !alike.differ());
     let one = Repeats::of(&runs[..1]).unwrap();
     assert_eq!((one.runs, one.between_percent, one.half_interval_percent), (1, None, None));
     assert_eq!(Repeats::of(&[]), None);
+}
+
+#[test]
+fn a_series_has_its_levels_over_its_time() {
+    let levels = over_time(&[10, 10, 10, 40, 40, 40], 2);
+    let expected = [LevelAt { at_ns: 15.0, p50_ns: 10.0 }, LevelAt { at_ns: 90.0, p50_ns: 40.0 }];
+    assert_eq!(levels, expected);
+    assert_eq!((over_time(&[7, 7], 80).len(), over_time(&[], 80).len(), over_time(&[7], 0).len()), (2, 0, 0));
 }
 
 #[test]

@@ -3,66 +3,8 @@ use std::fmt;
 use farmctl_statistics::Z;
 
 use super::centre::MAD_TO_SD;
-use super::{Certainty, Change, Modes, TrustRules};
-
-/// Whether a row's number is to be believed, from best to worst: of several, the worst counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Verdict {
-    /// Nothing speaks against it.
-    Ok,
-    /// The samples leave too much open.
-    Noisy,
-    /// The level changed while it was measured.
-    Unsteady,
-    /// The device throttled.
-    Throttled,
-    /// Others used the device.
-    Disturbed,
-    /// The warm-up was over before the device was warm.
-    SlowStart,
-    /// Too few samples to say anything.
-    TooFew,
-}
-
-impl Verdict {
-    /// All but `Ok`, from best to worst.
-    pub const DOUBTS: [Verdict; 6] = [
-        Verdict::Noisy,
-        Verdict::Unsteady,
-        Verdict::Throttled,
-        Verdict::Disturbed,
-        Verdict::SlowStart,
-        Verdict::TooFew,
-    ];
-
-    /// The word that stands in results.csv.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Verdict::Ok => "ok",
-            Verdict::Noisy => "noisy",
-            Verdict::Unsteady => "unsteady",
-            Verdict::Throttled => "throttled",
-            Verdict::Disturbed => "disturbed",
-            Verdict::SlowStart => "slow_start",
-            Verdict::TooFew => "too_few",
-        }
-    }
-}
-
-/// What was sampled of the device while it ran. `None` is not known, and nothing is concluded from it.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Conditions {
-    /// Whether the device throttled.
-    pub is_throttled: Option<bool>,
-    /// What said so: a counter, a flag, a cooling device.
-    pub throttled_by: Option<String>,
-    /// Share of the processors' time that went to others, in per cent.
-    pub other_load_percent: Option<f64>,
-    /// Share of time that the host of a virtual machine took away, in per cent.
-    pub stolen_percent: Option<f64>,
-    /// Whether somebody stopped the measuring process meanwhile.
-    pub was_stopped: bool,
-}
+use super::{Certainty, Change, Conditions, Modes};
+use crate::domain::{TrustRules, Verdict};
 
 /// What speaks against a number: a measured value and the limit that it broke.
 #[derive(Debug, Clone, PartialEq)]

@@ -11,7 +11,8 @@ use crate::domain::{
     Event, EventKind, Job, JobId, JobState, JobStep, Record, RunId, RunState, RunStatus, RunStep, SweepId, SweepState,
 };
 use crate::store::{
-    Attempt, Claim, ClaimedRun, LeaseHolder, LiveRun, Requeue, RunOwner, RunStore, StoreError, SweepStore as _, run_id,
+    AddedJob, Attempt, Claim, ClaimedRun, LeaseHolder, LiveRun, Requeue, RunOwner, RunStore, StoreError,
+    SweepStore as _, run_id,
 };
 
 // States that a partial index is about stand here as words: with a parameter in their place, SQLite plans the statement
@@ -162,10 +163,16 @@ impl RunStore for SqliteStore {
         Ok(Some(ClaimedRun { run_id: run.clone(), job, attempt, failed_attempts, epoch: u64::from(epoch) }))
     }
 
-    fn finish(&self, epoch: u64, record: &Record, moved: Option<&Job>, now: Timestamp) -> Result<(), StoreError> {
+    fn finish(
+        &self,
+        epoch: u64,
+        record: &Record,
+        added: Option<AddedJob<'_>>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let run = run_of(record);
         let text = to_json(record)?;
-        let moved = moved.map(|job| Ok::<_, StoreError>((job, to_json(job)?))).transpose()?;
+        let added = added.map(|added| Ok::<_, StoreError>((added, to_json(added.job)?))).transpose()?;
         let ending = Ending { run: &run, epoch, step: RunStep::Finish, failure: None, counts: true };
         let kept = self.transaction("keep a record", |transaction| {
             if ending
@@ -176,9 +183,9 @@ impl RunStore for SqliteStore {
             }
             records::insert(transaction, record, &text)?;
             job_step(transaction, &record.sweep_id, &record.job.id, JobStep::Finish, 0)?;
-            if let Some((job, json)) = &moved {
+            if let Some((added, json)) = &added {
                 let position = super::sweeps::next_position(transaction, &record.sweep_id)?;
-                super::sweeps::add_job(transaction, &record.sweep_id, position, job, json)?;
+                super::sweeps::add_job(transaction, &record.sweep_id, position, *added, json)?;
             }
             Ok(true)
         })?;

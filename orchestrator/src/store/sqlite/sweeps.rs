@@ -5,7 +5,7 @@ use super::{
     SqliteStore, corrupt, events, from_json, nanoseconds, records, schedules, submissions, timestamp, to_json,
 };
 use crate::domain::{Event, Job, JobState, LabId, Record, SweepDefinition, SweepId, SweepRow, SweepState, SweepStep};
-use crate::store::{NewSweep, StoreError, SweepCounts, SweepPage, SweepStore, run_id};
+use crate::store::{AddedJob, NewSweep, StoreError, SweepCounts, SweepPage, SweepStore, run_id};
 
 const ADD_SWEEP: &str = "
     INSERT INTO sweeps (id, name, started_at_ns, finished_at_ns, farmctl_version, state, definition, priority)
@@ -18,8 +18,8 @@ const PRIORITY_OF_SCHEDULES: i64 = 0;
 const PRIORITY_OF_PEOPLE: i64 = 1;
 
 const ADD_JOB: &str = "
-    INSERT INTO jobs (sweep_id, job_id, position, turn, device, run_prefix, job, state)
-    VALUES (:sweep, :job_id, :position, :turn, :device, :prefix, :job, :state)
+    INSERT INTO jobs (sweep_id, job_id, position, turn, device, run_prefix, job, state, not_before_ns)
+    VALUES (:sweep, :job_id, :position, :turn, :device, :prefix, :job, :state, :not_before_ns)
     ON CONFLICT DO NOTHING";
 
 const STEP: &str = "UPDATE sweeps SET state = :to WHERE id = :sweep AND state = :from";
@@ -84,7 +84,7 @@ impl SweepStore for SqliteStore {
                 return Ok(false);
             }
             for ((position, job), json) in (0i64..).zip(new.jobs).zip(&jobs) {
-                add_job(transaction, &sweep.id, position, job, json)?;
+                add_job(transaction, &sweep.id, position, AddedJob { job, not_before: Timestamp::UNIX_EPOCH }, json)?;
             }
             for (record, json) in new.skipped.iter().zip(&skipped) {
                 records::insert(transaction, record, json)?;
@@ -262,7 +262,7 @@ pub(super) fn add_job(
     transaction: &Transaction<'_>,
     sweep: &SweepId,
     position: i64,
-    job: &Job,
+    AddedJob { job, not_before }: AddedJob<'_>,
     json: &str,
 ) -> rusqlite::Result<bool> {
     let added = transaction.prepare_cached(ADD_JOB)?.execute(named_params! {
@@ -270,6 +270,7 @@ pub(super) fn add_job(
         // One that moved here comes behind those that were planned.
         ":turn": job.position.unwrap_or(u32::MAX),
         ":prefix": run_id::prefix(sweep, &job.id), ":job": json, ":state": JobState::Waiting.as_str(),
+        ":not_before_ns": nanoseconds(not_before),
     })?;
     Ok(added == 1)
 }

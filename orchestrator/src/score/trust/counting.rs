@@ -1,0 +1,141 @@
+//! Which measurement of a cell counts, where it was measured again.
+
+use std::collections::{HashMap, HashSet};
+use std::num::NonZeroU32;
+
+use super::{Certainty, TrustRules, Verdict};
+use crate::domain::{JobId, Record, RunStatus};
+
+/// Whether a record is the one of its job that counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It was measured once.
+    Alone,
+    /// Of several it is the first whose verdict is `ok`.
+    FirstOk,
+    /// None of several is `ok`, and it is the last that has a result.
+    Last,
+    /// Another counts: the measurement of this number, 1 for the first.
+    Passed(NonZeroU32),
+}
+
+impl Standing {
+    /// Whether the record counts.
+    pub fn counts(self) -> bool {
+        !matches!(self, Standing::Passed(_))
+    }
+
+    /// Why it counts, or which does; nothing of what was measured once.
+    pub fn reason(self) -> String {
+        match self {
+            Standing::Alone => String::new(),
+            Standing::FirstOk => "the first that is ok".to_owned(),
+            Standing::Last => "none is ok, and this is the last with a result".to_owned(),
+            Standing::Passed(number) => format!("measurement {number} counts"),
+        }
+    }
+}
+
+/// What each record of a sweep is among those that measure the same: with its verdict, where it has one. The rule is
+/// settled before anything is measured, and knows no times: the first measurement whose verdict is `ok` counts, else the
+/// last that has a result. The best of them would reward luck.
+pub fn standings(records: &[(&Record, Option<Verdict>)]) -> Vec<Standing> {
+    // Only what was measured again is looked up.
+    let again = records.iter().filter_map(|(record, _)| Some((&record.job.rerun.as_ref()?.of, Vec::new())));
+    let mut again: HashMap<&JobId, Vec<usize>> = again.collect();
+    for (index, (record, _)) in records.iter().enumerate() {
+        let of = record.job.rerun.as_ref().map_or(&record.job.id, |rerun| &rerun.of);
+        if let Some(members) = again.get_mut(of) {
+            members.push(index);
+        }
+    }
+    let mut standings = vec![Standing::Alone; records.len()];
+    for members in again.values_mut() {
+        members.sort_by_key(|index| number(records[*index].0));
+        let is_ok = |index: &&usize| records[**index].0.status == RunStatus::Ok;
+        let first_ok = members.iter().find(|index| records[**index].1 == Some(Verdict::Ok) && is_ok(index));
+        let last = || members.iter().rev().find(is_ok).or(members.last());
+        let Some(counting) = first_ok.or_else(last).copied() else { continue };
+        for index in members.iter() {
+            standings[*index] = if *index != counting {
+                Standing::Passed(number(records[counting].0))
+            } else if first_ok.is_some() {
+                Standing::FirstOk
+            } else {
+                Standing::Last
+            };
+        }
+    }
+    standings
+}
+
+/// What each record of a sweep is among those that measure the same, by these rules.
+pub fn standings_of(records: &[Record], rules: &TrustRules) -> Vec<Standing> {
+    let again: HashSet<&JobId> =
+        records.iter().filter_map(|record| record.job.rerun.as_ref()).map(|rerun| &rerun.of).collect();
+    // What was measured once counts, whatever its verdict is.
+    let verdict = |record: &Record| {
+        let is_asked = record.job.rerun.is_some() || again.contains(&record.job.id);
+        is_asked.then(|| Certainty::of_record(record, rules)).flatten().map(|certainty| certainty.verdict())
+    };
+    let judged: Vec<(&Record, Option<Verdict>)> = records.iter().map(|record| (record, verdict(record))).collect();
+    standings(&judged)
+}
+
+/// Which measurement of its cell a record is, from 1.
+fn number(record: &Record) -> NonZeroU32 {
+    NonZeroU32::MIN.saturating_add(record.job.rerun.as_ref().map_or(0, |rerun| rerun.number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Rerun, sample};
+
+    fn measured(job: &str, rerun: u32, status: RunStatus) -> Record {
+        let mut record = sample::record("board-1", "tiny");
+        record.status = status;
+        record.job.id = JobId(format!("{job}{rerun}"));
+        record.job.rerun =
+            (rerun > 0).then(|| Rerun { of: JobId(format!("{job}0")), number: rerun, verdict: Verdict::Noisy });
+        record
+    }
+
+    /// What the measurements of one cell are, of which this is known in their order.
+    fn of(known: &[(RunStatus, Option<Verdict>)]) -> Vec<String> {
+        let records: Vec<Record> = (0..).zip(known).map(|(rerun, (status, _))| measured("a", rerun, *status)).collect();
+        // In the store's order another cell may stand between them.
+        let other = measured("b", 0, RunStatus::Ok);
+        let mut all: Vec<(&Record, Option<Verdict>)> =
+            records.iter().zip(known).map(|(record, (_, verdict))| (record, *verdict)).collect();
+        all.insert(1, (&other, Some(Verdict::Noisy)));
+        let mut standings = standings(&all);
+        assert_eq!(standings.remove(1), Standing::Alone, "what was measured once counts, whatever it is");
+        assert_eq!(standings.iter().filter(|standing| standing.counts()).count(), 1, "{standings:?}");
+        standings.into_iter().map(|standing| standing.reason()).collect()
+    }
+
+    #[test]
+    fn the_first_that_is_ok_counts_else_the_last_with_a_result() {
+        use RunStatus::{Failed, Ok};
+        let (good, bad) = ((Ok, Some(Verdict::Ok)), (Ok, Some(Verdict::Unsteady)));
+        let broken = (Failed, None);
+        let (first_ok, last) = ("the first that is ok", "none is ok, and this is the last with a result");
+        assert_eq!(of(&[bad, good]), ["measurement 2 counts", first_ok]);
+        assert_eq!(of(&[bad, bad, good]), ["measurement 3 counts", "measurement 3 counts", first_ok]);
+        assert_eq!(of(&[bad, bad]), ["measurement 2 counts", last]);
+        assert_eq!(of(&[bad, broken]), [last, "measurement 1 counts"]);
+        // By rules that somebody has changed since, or of a device that told averages only.
+        assert_eq!(of(&[good, good]), [first_ok, "measurement 1 counts"]);
+        assert_eq!(of(&[(Ok, None), (Ok, None)]), ["measurement 2 counts", last]);
+        assert_eq!(of(&[broken, broken]), ["measurement 2 counts", last]);
+    }
+
+    #[test]
+    fn the_order_of_records_does_not_matter() {
+        let (first, second) = (measured("a", 0, RunStatus::Ok), measured("a", 1, RunStatus::Ok));
+        let turned = [(&second, Some(Verdict::Noisy)), (&first, Some(Verdict::Noisy))];
+        let passed = Standing::Passed(NonZeroU32::MIN.saturating_add(1));
+        assert_eq!(standings(&turned), [Standing::Last, passed]);
+    }
+}
