@@ -30,6 +30,7 @@ mod retention;
 mod schedules;
 mod sweep;
 mod sweep_log;
+mod trust;
 mod watched;
 mod why;
 
@@ -52,6 +53,7 @@ pub use sweep::{
     Cancelled, FollowEnd, MAX_DEVICES, Resumed, StopRequests, SweepExecution, SweepOverview, SweepResults, Unpinned,
 };
 pub use sweep_log::{SweepLog, SweepLogWriter, SweepLogs};
+pub use trust::{TrustOfDevice, TrustOfDevices};
 pub use watched::{FileStamp, FileStamps};
 
 /// Version and commit, as `--version` and every record have them.

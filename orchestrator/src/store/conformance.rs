@@ -16,9 +16,9 @@ use super::{
 };
 use crate::domain::{
     Calibration, CheckFigures, CheckVerdict, DeviceChange, DeviceCheck, DeviceIdentity, DeviceLock, DeviceState,
-    DueTime, Event, EventKind, Failure, FailureKind, IdleTemperature, Job, JobId, JobState, KernelTime, Measurement,
-    Pace, Plan, Record, RunId, RunState, RunStatus, SchedulePause, Setting, Skipped, StartState, Submission,
-    SweepDefinition, SweepId, SweepRow, SweepState, Unfit, sample,
+    DueTime, Event, EventKind, Failure, FailureKind, IdleTemperature, Job, JobId, JobState, Judgement, KernelTime,
+    Measurement, Pace, Plan, Record, RunId, RunState, RunStatus, SchedulePause, Setting, Skipped, StartState,
+    Submission, SweepDefinition, SweepId, SweepRow, SweepState, Unfit, Verdict, sample,
 };
 
 pub type Open = Arc<dyn Fn() -> Arc<dyn Store> + Send + Sync>;
@@ -45,7 +45,8 @@ macro_rules! store_conformance {
             a_late_result_takes_the_place_of_a_skipped_job_once, old_events_leave_and_those_of_what_stays_do_not,
             what_nobody_was_told_of_is_news_once,
             the_checks_of_a_device_are_its_own, what_people_begin_by_a_schedule_is_among_its_starts,
-            checks_that_found_devices_unfit_are_news_once
+            checks_that_found_devices_unfit_are_news_once,
+            the_runs_of_a_device_that_ended_well_are_there_oldest_first
         );
     };
     ($fresh:path: $($case:ident),+ $(,)?) => {
@@ -1101,4 +1102,37 @@ pub fn checks_that_found_devices_unfit_are_news_once(open: &Open) {
     assert_eq!(left.iter().map(|(_, event)| event).collect::<Vec<_>>(), [&two]);
     store.mark_notified(NotificationKind::Checks, left[0].0).unwrap();
     assert_eq!(pending(), []);
+}
+
+pub fn the_runs_of_a_device_that_ended_well_are_there_oldest_first(open: &Open) {
+    let store = open();
+    let finished = |sweep: &SweepRow, job: &Job, seconds, status, p50_ns| {
+        let judged = (seconds == 3).then(|| Judgement {
+            verdict: Verdict::Noisy,
+            reason: "two modes".to_owned(),
+            half_interval_percent: Some(6.5),
+            temp_max_c: Some(41.5),
+            other_load_percent: None,
+        });
+        let kind = EventKind::RunFinished { name: "x".into(), status, p50_ns, failure: None, judged };
+        let (device, job_id) = (Some(job.device.clone()), Some(job.id.clone()));
+        let event = Event { at: at(seconds), sweep_id: Some(sweep.id.clone()), device, job_id, run_id: None, kind };
+        store.append_event(&event).unwrap();
+    };
+    let (first, plan) = sweep(&*store, "first", &["a", "bb"], 2);
+    let (second, _) = sweep(&*store, "second", &["a"], 1);
+    let (own, other) = (&plan.jobs[0], &plan.jobs[2]);
+    finished(&first, own, 1, RunStatus::Ok, Some(10));
+    finished(&first, other, 2, RunStatus::Ok, Some(20));
+    finished(&second, own, 3, RunStatus::Ok, Some(30));
+    finished(&first, &plan.jobs[1], 4, RunStatus::Failed, Some(40));
+    finished(&first, &plan.jobs[1], 5, RunStatus::Ok, None);
+    let runs = open().measured_runs("a", 9).unwrap();
+    let told: Vec<(u64, Timestamp, &JobId)> = runs.iter().map(|run| (run.p50_ns, run.at, &run.job.id)).collect();
+    assert_eq!(told, [(10, at(1), &own.id), (30, at(3), &own.id)]);
+    assert_eq!(runs[0].judged, None);
+    assert_eq!(runs[1].judged.as_ref().map(|it| (it.verdict, it.temp_max_c)), Some((Verdict::Noisy, Some(41.5))));
+    let newest: Vec<u64> = open().measured_runs("a", 2).unwrap().iter().map(|run| run.p50_ns).collect();
+    assert_eq!(newest, [30], "of the newest two one has no median");
+    assert_eq!(open().measured_runs("c", 9).unwrap(), []);
 }

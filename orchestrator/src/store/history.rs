@@ -1,7 +1,9 @@
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::StoreError;
-use crate::domain::{Event, FailureKind, IdleTemperature, Pace, PastCheck};
+use crate::domain::{Event, FailureKind, IdleTemperature, Job, Judgement, Pace, PastCheck};
 
 /// How an attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +27,19 @@ pub struct PastAttempt {
     pub until: Timestamp,
     /// How it ended.
     pub end: AttemptEnd,
+}
+
+/// A run of the past that ended well.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PastRun {
+    /// When it ended.
+    pub at: Timestamp,
+    /// What was measured.
+    pub job: Arc<Job>,
+    /// Its median.
+    pub p50_ns: u64,
+    /// What was found of it then; `None` of runs of older versions.
+    pub judged: Option<Judgement>,
 }
 
 /// What devices did over days.
@@ -53,6 +68,11 @@ pub trait HistoryStore {
     /// # Errors
     /// When the store can't be read.
     fn idle_temperatures(&self, device: &str, since: Timestamp) -> Result<Vec<IdleTemperature>, StoreError>;
+    /// The newest runs of a device that ended well and have a median, oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn measured_runs(&self, device: &str, limit: u32) -> Result<Vec<PastRun>, StoreError>;
 
     /// The newest checks of a device, oldest first, at most `limit`.
     ///

@@ -43,7 +43,7 @@ pub mod conformance;
 pub use clock::ClockStore;
 pub use devices::DeviceStore;
 pub use error::StoreError;
-pub use history::{AttemptEnd, HistoryStore, PastAttempt};
+pub use history::{AttemptEnd, HistoryStore, PastAttempt, PastRun};
 pub use leases::{HeldLeases, LeaseHolder, LeaseOutcome, LeaseStore};
 pub use locks::LockStore;
 pub use maintenance::{Aside, MaintenanceStore, StoreCheck, Vacuumed};

@@ -21,6 +21,7 @@ mod lock;
 mod release;
 mod restore;
 mod show;
+mod trust;
 mod utilisation;
 
 #[derive(Debug, Subcommand)]
@@ -55,6 +56,11 @@ pub(super) enum DevicesVerb {
     /// Say what the time of devices went into: busy, idle, locked, broken; jobs a day, and what failed
     #[command(visible_alias = "utilization")]
     Utilisation(UtilisationArguments),
+    /// Say how well devices repeat themselves, how they compare with others of their model, and what stands out
+    Trust {
+        /// Names; all devices that are not disabled without any
+        names: Vec<String>,
+    },
     /// Ask devices what they are; pushes the runner where it isn't there
     Probe {
         /// Names; all devices that are not disabled without any
@@ -91,6 +97,7 @@ pub(super) async fn run(context: &Context, verb: DevicesVerb) -> Result<u8, LabE
         DevicesVerb::List => show::list(context),
         DevicesVerb::Show { name } => show::show(context, &name),
         DevicesVerb::Utilisation(arguments) => utilisation::run(context, &arguments),
+        DevicesVerb::Trust { names } => trust::run(context, &names),
         DevicesVerb::Probe { names } => probe(context, &names).await,
         DevicesVerb::Check { names } => check::check(context, &names).await,
     }

@@ -9,6 +9,7 @@
 mod centre;
 mod conditions;
 mod counting;
+mod device;
 mod dip;
 mod modes;
 mod repeats;
@@ -17,6 +18,7 @@ mod verdict;
 pub use centre::Spread;
 pub use conditions::{Conditions, share, throttled_by};
 pub use counting::{Standing, standings, standings_of};
+pub use device::{DeviceTrust, PastMeasurement, StandOut};
 pub use farmctl_statistics::{Change, Dependence, Drift, Level, LevelAt, over_time};
 pub use modes::Modes;
 pub use repeats::Repeats;

@@ -1,9 +1,12 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use rusqlite::{Row, named_params, params};
 
 use super::{SqliteStore, corrupt, from_json, nanoseconds, timestamp};
-use crate::domain::{Event, EventKind, FailureKind, IdleTemperature, Pace, PastCheck, RunStatus};
-use crate::store::{AttemptEnd, HistoryStore, PastAttempt, StoreError};
+use crate::domain::{Event, EventKind, FailureKind, IdleTemperature, Job, Pace, PastCheck, RunStatus};
+use crate::store::{AttemptEnd, HistoryStore, PastAttempt, PastRun, StoreError};
 
 /// Why it failed is the record's to say, or that of the attempt that was given back; not where its host gave it up.
 const ATTEMPTS: &str = "
@@ -48,6 +51,14 @@ const IDLE: &str = "
 const DAY_SECONDS: i64 = 24 * 60 * 60;
 /// Days that are kept of each device.
 const IDLE_DAYS: i64 = 31;
+/// The index `measured_runs` has the events that this asks for.
+const MEASURED: &str = "
+    SELECT e.event, e.job_id, j.job
+    FROM (SELECT sweep_id, event, event ->> '$.job_id' AS job_id, sequence FROM events
+          WHERE device = ?1 AND event ->> '$.event' = 'run_finished' AND event ->> '$.status' = 'ok'
+          ORDER BY sequence DESC LIMIT ?2) e
+    JOIN jobs j ON j.sweep_id = e.sweep_id AND j.job_id = e.job_id
+    ORDER BY e.sequence DESC";
 
 impl HistoryStore for SqliteStore {
     fn attempt_history(&self, since: Timestamp) -> Result<Vec<PastAttempt>, StoreError> {
@@ -83,6 +94,24 @@ impl HistoryStore for SqliteStore {
             Ok(IdleTemperature { at, sensor, celsius })
         });
         idle.collect()
+    }
+
+    fn measured_runs(&self, device: &str, limit: u32) -> Result<Vec<PastRun>, StoreError> {
+        let read = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?));
+        let rows = self.query("list runs of a device", MEASURED, params![device, limit], read)?;
+        // The same job is measured in many sweeps.
+        let mut jobs: HashMap<String, Arc<Job>> = HashMap::new();
+        let mut runs = Vec::with_capacity(rows.len());
+        for (event, job_id, job) in rows.into_iter().rev() {
+            let event: Event = from_json("an event", &event)?;
+            let EventKind::RunFinished { p50_ns: Some(p50_ns), judged, .. } = event.kind else { continue };
+            let job = match jobs.get(&job_id) {
+                Some(job) => Arc::clone(job),
+                None => Arc::clone(jobs.entry(job_id).or_insert(Arc::new(from_json("a job", &job)?))),
+            };
+            runs.push(PastRun { at: event.at, job, p50_ns, judged });
+        }
+        Ok(runs)
     }
 
     fn device_checks(&self, device: &str, limit: u32) -> Result<Vec<PastCheck>, StoreError> {
