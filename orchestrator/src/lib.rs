@@ -8,6 +8,7 @@ pub mod api;
 pub mod catalog;
 pub mod cli;
 pub mod clock;
+pub mod compare;
 pub mod config;
 pub mod daemon;
 pub mod device;

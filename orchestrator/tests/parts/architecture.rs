@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 /// Each module of the orchestrator with the modules it may name. `domain` may be named by all.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("domain", &[]),
-    ("config", &["catalog", "planner", "regular_file", "retention", "schedule", "score"]),
+    ("compare", &["score"]),
+    ("config", &["catalog", "compare", "planner", "regular_file", "retention", "schedule", "score"]),
     ("tls", &[]),
     ("clock", &[]),
     ("regular_file", &[]),
@@ -19,7 +20,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("store", &[]),
     ("status", &["store", "planner"]),
     ("wording", &[]),
-    ("report", &["score", "planner", "wording"]),
+    ("report", &["compare", "score", "planner", "wording"]),
     ("transport", &["regular_file", "secret", "wording"]),
     ("device", &["transport"]),
     ("runners", &["device"]),
@@ -32,6 +33,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "agent",
             "catalog",
             "clock",
+            "compare",
             "config",
             "device",
             "inventory",
@@ -62,6 +64,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "api",
             "catalog",
+            "compare",
             "config",
             "daemon",
             "inventory",
@@ -85,7 +88,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 const FACES: &[&str] = &["cli", "api", "daemon"];
 
 /// Modules that do no I/O, read no clock and no environment, and are never async.
-const PURE: &[&str] = &["domain", "planner", "schedule", "retention", "score", "report", "wording"];
+const PURE: &[&str] = &["domain", "planner", "schedule", "retention", "score", "compare", "report", "wording"];
 
 fn source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")

@@ -1,0 +1,290 @@
+use std::fmt;
+
+use super::{ComparedCell, Comparison, Verdict};
+
+/// A condition that a comparison has to meet: `slower > 3%`. What it says is what fails it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gate {
+    metric: Metric,
+    comparison: Sign,
+    limit: f64,
+    text: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Metric {
+    Slower,
+    Faster,
+    Geomean,
+    Top1,
+    Top5,
+}
+
+impl Metric {
+    const ALL: [(&'static str, Metric); 5] = [
+        ("slower", Metric::Slower),
+        ("faster", Metric::Faster),
+        ("geomean", Metric::Geomean),
+        ("top1", Metric::Top1),
+        ("top5", Metric::Top5),
+    ];
+
+    /// What it is counted in.
+    fn unit(self) -> &'static str {
+        match self {
+            Metric::Slower | Metric::Faster | Metric::Geomean => "%",
+            Metric::Top1 | Metric::Top5 => "points",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sign {
+    Above,
+    AtLeast,
+    Below,
+    AtMost,
+}
+
+impl Sign {
+    /// The longer ones first.
+    const ALL: [(&'static str, Sign); 4] =
+        [(">=", Sign::AtLeast), ("<=", Sign::AtMost), (">", Sign::Above), ("<", Sign::Below)];
+
+    fn holds(self, value: f64, limit: f64) -> bool {
+        match self {
+            Sign::Above => value > limit,
+            Sign::AtLeast => value >= limit,
+            Sign::Below => value < limit,
+            Sign::AtMost => value <= limit,
+        }
+    }
+}
+
+/// Why a text is no gate.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GateError {
+    /// It begins with no known word.
+    #[error("{0:?} is nothing that a gate looks at: write slower, faster, geomean, top1 or top5, as in 'slower > 3%'")]
+    Metric(String),
+    /// There is no sign behind the word.
+    #[error("behind {metric} stands {found:?}: write >, >=, < or <=, as in '{metric} > 3%'")]
+    Sign {
+        /// The word.
+        metric: &'static str,
+        /// What stands there.
+        found: String,
+    },
+    /// A sign that makes no sense.
+    #[error("{metric} is always 0 or more: write {metric} > or >=, and a number")]
+    Direction {
+        /// The word.
+        metric: &'static str,
+    },
+    /// No number behind the sign.
+    #[error("{0:?} is no number: write 3, 3% or -0.5")]
+    Number(String),
+    /// A unit that the metric does not have.
+    #[error("{metric} is counted in points of accuracy: write {number}, without %")]
+    Unit {
+        /// The word.
+        metric: &'static str,
+        /// The number.
+        number: String,
+    },
+    /// A limit below zero.
+    #[error("{metric} is always 0 or more: {number} makes no sense")]
+    Negative {
+        /// The word.
+        metric: &'static str,
+        /// The number.
+        number: String,
+    },
+}
+
+impl std::str::FromStr for Gate {
+    type Err = GateError;
+
+    fn from_str(text: &str) -> Result<Gate, GateError> {
+        let text = text.trim();
+        let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
+        let (word, rest) = text.split_at(end);
+        let known = Metric::ALL.into_iter().find(|(name, _)| *name == word);
+        let (name, metric) = known.ok_or_else(|| GateError::Metric(if end == 0 { text } else { word }.to_owned()))?;
+        let rest = rest.trim_start();
+        let sign = Sign::ALL.into_iter().find(|(sign, _)| rest.starts_with(sign));
+        let (sign, comparison) =
+            sign.ok_or_else(|| GateError::Sign { metric: name, found: rest.chars().take(12).collect() })?;
+        let written = rest[sign.len()..].trim();
+        let (number, is_percent) = match written.strip_suffix('%') {
+            Some(number) => (number.trim_end(), true),
+            None => (written, false),
+        };
+        let limit = number.parse().ok().filter(|limit: &f64| limit.is_finite());
+        let limit = limit.ok_or_else(|| GateError::Number(written.to_owned()))?;
+        let is_share = matches!(metric, Metric::Top1 | Metric::Top5);
+        if is_share && is_percent {
+            return Err(GateError::Unit { metric: name, number: number.to_owned() });
+        }
+        if matches!(metric, Metric::Slower | Metric::Faster) {
+            if matches!(comparison, Sign::Below | Sign::AtMost) {
+                return Err(GateError::Direction { metric: name });
+            }
+            if limit < 0.0 {
+                return Err(GateError::Negative { metric: name, number: number.to_owned() });
+            }
+        }
+        Ok(Gate {
+            metric,
+            comparison,
+            limit,
+            text: format!("{name} {sign} {number}{}", if is_share { "" } else { "%" }),
+        })
+    }
+}
+
+impl fmt::Display for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// What a cell that is unclear, or can't be compared, does to a gate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unclear {
+    /// It passes.
+    Pass,
+    /// It fails.
+    Fail,
+}
+
+impl Unclear {
+    /// Both.
+    pub const ALL: &'static [Unclear] = &[Unclear::Pass, Unclear::Fail];
+
+    /// The word that names it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Unclear::Pass => "pass",
+            Unclear::Fail => "fail",
+        }
+    }
+
+    /// What it means, in a few words.
+    pub fn description(self) -> &'static str {
+        match self {
+            Unclear::Pass => "a gate passes what can't be told yet, and says how many that were",
+            Unclear::Fail => "a gate fails what can't be told yet",
+        }
+    }
+}
+
+/// What a gate says of a comparison.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GateOutcome {
+    /// The gate.
+    pub gate: String,
+    /// Whether it looks at devices, not at cells.
+    pub is_of_devices: bool,
+    /// What fails it: where, and why.
+    pub failures: Vec<(String, String)>,
+    /// What can't be told: where, and why. Among the failures too, where that fails.
+    pub untold: Vec<(String, String)>,
+}
+
+impl GateOutcome {
+    /// Whether nothing fails it.
+    pub fn is_passed(&self) -> bool {
+        self.failures.is_empty()
+    }
+}
+
+impl Gate {
+    /// The change that it lets pass, where it looks at slower cells: smaller ones must be told, then.
+    pub fn threshold_percent(&self) -> Option<f64> {
+        matches!(self.metric, Metric::Slower | Metric::Faster).then_some(self.limit).filter(|limit| *limit > 0.0)
+    }
+}
+
+/// Holds a comparison against a gate.
+pub fn judge(gate: &Gate, comparison: &Comparison, unclear: Unclear) -> GateOutcome {
+    let is_of_devices = gate.metric == Metric::Geomean;
+    let (failures, untold) = (Vec::new(), Vec::new());
+    let mut outcome = GateOutcome { gate: gate.to_string(), is_of_devices, failures, untold };
+    if is_of_devices {
+        for geomean in &comparison.geomeans {
+            if gate.comparison.holds(geomean.percent, gate.limit) {
+                let why = format!("geometric mean {:+.2} % over {} cells", geomean.percent, geomean.cells);
+                outcome.failures.push((geomean.device.clone(), why));
+            }
+        }
+        return outcome;
+    }
+    for cell in &comparison.cells {
+        let name = cell.name();
+        match gate.look_at(cell) {
+            Look::Passes => {}
+            Look::Fails(why) => outcome.failures.push((name, why)),
+            Look::Untold(why) => {
+                if unclear == Unclear::Fail {
+                    outcome.failures.push((name.clone(), why.clone()));
+                }
+                outcome.untold.push((name, why));
+            }
+        }
+    }
+    outcome
+}
+
+enum Look {
+    Passes,
+    Fails(String),
+    Untold(String),
+}
+
+impl Gate {
+    fn look_at(&self, cell: &ComparedCell) -> Look {
+        // What worked and fails now is worse than slow.
+        if cell.a.median_s().is_some() && cell.b.median_s().is_none() && cell.b.has_failed {
+            return Look::Fails(format!("A has a time, B has none: {}", cell.b.failure.as_deref().unwrap_or_default()));
+        }
+        match self.metric {
+            Metric::Top1 => self.points("top1", cell.a.top1, cell.b.top1),
+            Metric::Top5 => self.points("top5", cell.a.top5, cell.b.top5),
+            _ => self.time(cell),
+        }
+    }
+
+    fn points(&self, name: &str, a: Option<f64>, b: Option<f64>) -> Look {
+        match (a, b) {
+            (Some(a), Some(b)) => {
+                // Shares are of whole images: what is behind the sixth digit is rounding.
+                let points = ((b - a) * 1e8).round() / 1e6;
+                let fails = self.comparison.holds(points, self.limit);
+                let why =
+                    || format!("{name} {:.2} % → {:.2} %: {points:+.2} {}", a * 100.0, b * 100.0, self.metric.unit());
+                if fails { Look::Fails(why()) } else { Look::Passes }
+            }
+            (Some(_), None) => Look::Untold(format!("no {name} in B")),
+            (None, _) => Look::Passes,
+        }
+    }
+
+    fn time(&self, cell: &ComparedCell) -> Look {
+        let meant = if self.metric == Metric::Slower { Verdict::Slower } else { Verdict::Faster };
+        let why = || cell.why.clone().unwrap_or_default();
+        match cell.verdict {
+            verdict if verdict == meant => {
+                let percent = cell.change.map_or(0.0, |change| change.percent);
+                let size = if meant == Verdict::Slower { percent } else { -percent };
+                let fails = self.comparison.holds(size, self.limit);
+                if fails { Look::Fails(format!("{} by {size:.1} %", meant.as_str())) } else { Look::Passes }
+            }
+            Verdict::Unclear => Look::Untold(why()),
+            // What only B has is new.
+            Verdict::NotComparable if cell.a.median_s().is_none() => Look::Passes,
+            Verdict::NotComparable => Look::Untold(why()),
+            _ => Look::Passes,
+        }
+    }
+}
