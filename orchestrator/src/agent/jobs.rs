@@ -17,6 +17,7 @@ use crate::planner;
 use crate::store::{Claim, ClaimedRun, StoreError};
 
 use super::events::Subject;
+use super::machines::one_machine;
 use super::orphans::NotCleared;
 use super::policy::{self, RetryDecision};
 use super::prepare::{STILL_BOOTING, SetUp, prepare};
@@ -414,6 +415,8 @@ impl Work<'_, '_> {
         record.condition =
             Some(records::condition(self.session, moments.1, self.worker.last_check.clone(), self.worker.pace.clone()));
         record.cooldown = self.cooled;
+        let beside = self.worker.shared.machines.beside(self.device, &self.agent.assignment.lab_devices);
+        record.measurement.remarks.extend(one_machine(self.device, &beside));
         record.engine_files = self.engine.as_ref().map(|engine| engine.spec.files.clone()).unwrap_or_default();
         record
     }

@@ -54,12 +54,38 @@ impl Machines {
         Ok(())
     }
 
+    /// The other devices of the sweep that are in the same boot of a machine, and may be worked on at the same time.
+    pub(super) fn beside(&self, device: &Device, devices: &[Device]) -> Vec<String> {
+        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(boot_id) = used.get(&device.name).and_then(|machine| machine.boot_id.as_ref()) else {
+            return Vec::new();
+        };
+        let takes_turns = |name: &str| devices.iter().any(|it| it.name == name && it.takes_turns_with(device));
+        let is_beside = |name: &str, other: &MachineIdentity| {
+            name != device.name && other.boot_id.as_ref() == Some(boot_id) && !takes_turns(name)
+        };
+        let mut names: Vec<String> =
+            used.iter().filter(|(name, other)| is_beside(name, other)).map(|(name, _)| name.clone()).collect();
+        names.sort_unstable();
+        names
+    }
+
     /// The identity under which the journal has a phone's changes; `None` for what is no phone. A clone is known by its
     /// name alone.
     pub(super) fn journal_identity(&self, device: &Device, android: Option<DeviceIdentity>) -> DeviceIdentity {
         let is_clone = self.survey.get().is_some_and(|survey| survey.clones.contains(&device.name));
         android.filter(|_| !is_clone).unwrap_or_else(|| DeviceIdentity::by_name(&device.name))
     }
+}
+
+/// What a row says of devices that were in the same boot, where there are some.
+pub(super) fn one_machine(device: &Device, others: &[String]) -> Option<String> {
+    let word = device.exclusive.as_deref().unwrap_or("one-machine");
+    let others = (!others.is_empty()).then(|| others.join(", "))?;
+    Some(format!(
+        "one machine with {others}, which may have been measured at the same time: `exclusive: {word}` at each in the \
+         farm file has them take turns"
+    ))
 }
 
 /// The failure of a device that works in the folder of another one.
@@ -105,6 +131,28 @@ mod tests {
         assert_eq!(machines.take(&one, &board("a", &["a"])), Ok(()));
         assert_eq!(machines.take(&two, &board("b", &["a", "b"])), Err(Taken::WorkdirOf("one".to_owned())));
         assert_eq!(machines.take(&two, &board("a", &["a"])), Err(Taken::SameAs("one".to_owned())));
+    }
+
+    #[test]
+    fn devices_in_one_boot_that_take_no_turns_are_told() {
+        let machines = Machines::default();
+        let devices = [sample::board("one"), sample::board("two"), sample::board("three"), sample::device("four")];
+        let board = |boot_id: &str, folder: &str| MachineIdentity {
+            boot_id: Some(boot_id.to_owned()),
+            folder: Some(folder.to_owned()),
+            ..MachineIdentity::default()
+        };
+        for (device, boot_id) in devices.iter().zip(["a", "a", "b", "a"]) {
+            assert_eq!(machines.take(device, &board(boot_id, &device.name)), Ok(()));
+        }
+        assert_eq!(machines.beside(&devices[0], &devices), ["four", "two"]);
+        assert_eq!(machines.beside(&devices[2], &devices), Vec::<String>::new());
+        let turns = |device: &Device| Device { exclusive: Some("pc".to_owned()), ..device.clone() };
+        let devices: Vec<Device> = devices.iter().map(turns).collect();
+        assert_eq!(machines.beside(&devices[0], &devices), Vec::<String>::new());
+        assert_eq!(one_machine(&devices[0], &[]), None);
+        let said = one_machine(&devices[0], &["two".to_owned()]).unwrap_or_default();
+        assert!(said.contains("with two") && said.contains("`exclusive: pc`"), "{said}");
     }
 
     #[test]

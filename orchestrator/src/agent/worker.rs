@@ -127,9 +127,10 @@ impl<'a> Worker<'a> {
         if self.is_preempted().await? {
             return Ok(TurnOutcome::Pause(LEASE_POLL_INTERVAL));
         }
-        let Some(shared) = self.take_shared().await? else { return Ok(TurnOutcome::Pause(LEASE_POLL_INTERVAL)) };
-        let Some(lease) = self.lease_device().await? else {
-            give_back(shared)?;
+        // The device first: a sweep that goes before this one has to be heard of, whatever the device shares.
+        let Some(lease) = self.lease_device().await? else { return Ok(TurnOutcome::Pause(LEASE_POLL_INTERVAL)) };
+        let Some(shared) = self.take_shared().await? else {
+            lease.release()?;
             return Ok(TurnOutcome::Pause(LEASE_POLL_INTERVAL));
         };
         self.waits_for = None;
@@ -166,17 +167,18 @@ impl<'a> Worker<'a> {
     /// Takes what the device shares with others, whatever sweep uses those: its machine, and a place among the devices
     /// of its farm. `None`, when one of them is taken: nothing is kept then, so that nobody waits for this one.
     async fn take_shared(&mut self) -> Result<Option<Vec<Lease>>, AgentError> {
-        let Device { exclusive, max_parallel, farm, .. } = self.device;
+        let Device { max_parallel, farm, .. } = self.device;
         let mut taken = Vec::new();
         // To end a run takes nothing from others.
         if self.agent.assignment.mode != AgentMode::Jobs {
             return Ok(Some(taken));
         }
-        if let Some(machine) = exclusive {
-            match self.lease(&format!("machine {machine}")).await? {
-                Some(lease) => taken.push(lease),
-                None => return Ok(None),
-            }
+        for machine in self.device.machines() {
+            let Some(lease) = self.lease(&format!("machine {machine}")).await? else {
+                give_back(taken)?;
+                return Ok(None);
+            };
+            taken.push(lease);
         }
         let Some(most) = *max_parallel else { return Ok(Some(taken)) };
         for place in 1..=most {

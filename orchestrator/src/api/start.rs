@@ -47,6 +47,8 @@ pub(super) struct PreviewAnswer {
     longest_seconds: f64,
     devices: Vec<PreviewOfDevice>,
     skipped: Vec<PreviewOfSkipped>,
+    /// What is to be known of its devices: those that are one machine, or may be.
+    remarks: Vec<String>,
 }
 
 /// What a device would do.
@@ -67,13 +69,14 @@ struct PreviewOfSkipped {
 impl From<PlanPreview> for PreviewAnswer {
     fn from(preview: PlanPreview) -> PreviewAnswer {
         let device = |it: DeviceEstimate| PreviewOfDevice { device: it.device, jobs: it.jobs, seconds: it.seconds };
-        let PlanPreview { jobs, estimate, skipped } = preview;
+        let PlanPreview { jobs, estimate, skipped, remarks } = preview;
         PreviewAnswer {
             jobs,
             seconds: estimate.seconds,
             longest_seconds: estimate.longest_seconds,
             devices: estimate.devices.into_iter().map(device).collect(),
             skipped: skipped.into_iter().map(|(why, cells)| PreviewOfSkipped { cells, why }).collect(),
+            remarks,
         }
     }
 }

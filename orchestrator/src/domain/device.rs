@@ -47,7 +47,7 @@ pub struct Device {
     /// Commands on this host that may bring it back when it fails.
     #[serde(default)]
     pub recovery: Recovery,
-    /// Of the devices with this word one is worked on at a time: they share a machine.
+    /// Of the devices with this word one is worked on at a time: they share a machine. Local ones do so without a word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exclusive: Option<String>,
     /// Most devices of its farm that are worked on at the same time.
@@ -57,6 +57,23 @@ pub struct Device {
     pub disabled: Option<String>,
     /// Where it is declared: `file:line`.
     pub declared_at: String,
+}
+
+/// The machine that all devices with `transport: local` are. No `exclusive` word has a space.
+pub const THIS_HOST: &str = "this host";
+
+impl Device {
+    /// The machines that it is worked on alone on: of all devices that name one of them, one has its turn.
+    pub fn machines(&self) -> impl Iterator<Item = &str> {
+        let here = (self.transport == TransportConfig::Local).then_some(THIS_HOST);
+        here.into_iter().chain(self.exclusive.as_deref())
+    }
+
+    /// Whether it is never worked on beside this one.
+    pub fn takes_turns_with(&self, other: &Device) -> bool {
+        self.machines().any(|machine| other.machines().any(|its| its == machine))
+            || self.farm == other.farm && self.max_parallel == Some(1)
+    }
 }
 
 /// A label of a device: `key=value`, or a plain word.

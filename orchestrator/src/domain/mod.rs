@@ -47,7 +47,7 @@ pub use dataset::{
 };
 pub use device::{
     AdbEndpoint, Device, DeviceLimits, DeviceStatus, HostKey, HostKeyChecking, Inventory, Recovery, SecretSource,
-    SshEndpoint, Tag, TransportConfig, is_host_and_port,
+    SshEndpoint, THIS_HOST, Tag, TransportConfig, is_host_and_port,
 };
 pub use digest::{hex, sha256_hex};
 pub use event::{Event, EventKind};

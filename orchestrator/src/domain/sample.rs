@@ -13,8 +13,8 @@ use jiff::Timestamp;
 use super::{
     AndroidOptions, CatalogModel, Device, DeviceFacts, DeviceLimits, DeviceSelector, EndedBy, Failure, FailureKind,
     InputRange, Job, JobId, JobModel, Layout, Limits, Measurement, OnFailure, Order, OutputRef, Precision, Record,
-    Recovery, RetryPolicy, RunId, RunStatus, Scenario, Steady, Sweep, SweepId, SweepRow, SweepState, Tag, ThreadCount,
-    Timeouts, TransportConfig, WeightsKind,
+    Recovery, RetryPolicy, RunId, RunStatus, Scenario, SshEndpoint, Steady, Sweep, SweepId, SweepRow, SweepState, Tag,
+    ThreadCount, Timeouts, TransportConfig, WeightsKind,
 };
 
 pub fn at(seconds: i64) -> Timestamp {
@@ -77,6 +77,12 @@ pub fn device(name: &str) -> Device {
         disabled: None,
         declared_at: "farms/lab.yaml:1".into(),
     }
+}
+
+/// A device that is a machine of its own.
+pub fn board(name: &str) -> Device {
+    let endpoint = SshEndpoint { host: name.to_owned(), ..SshEndpoint::default() };
+    Device { transport: TransportConfig::Ssh(endpoint), ..device(name) }
 }
 
 pub fn job(device: &str, model: &str) -> Job {

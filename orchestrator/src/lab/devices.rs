@@ -11,6 +11,7 @@ use crate::agent::{Initiator, ProbeResult, Probes};
 use crate::domain::{Device, DeviceLock, Event};
 use crate::inventory::{self, Discovered};
 use crate::lease::is_holder_gone;
+use crate::planner;
 use crate::progress::Progress;
 use crate::status::{self, DeviceView, Utilisation};
 use crate::store::{PastEvents, people};
@@ -257,6 +258,9 @@ impl Lab {
         progress: &Progress,
     ) -> Result<Vec<ProbeResult>, LabError> {
         let probes = self.start_probes(Initiator::Person, progress)?;
+        if question == Question::WhetherTheyAreFit {
+            planner::remarks_on_machines(devices).iter().for_each(|remark| self.remark(remark));
+        }
         Ok(match question {
             Question::WhatTheyAre => probes.ask(devices).await?,
             Question::WhetherTheyAreFit => probes.check(devices, None).await?,

@@ -38,6 +38,8 @@ pub struct PlanPreview {
     pub estimate: PlanEstimate,
     /// Cells that would not be, by the reason.
     pub skipped: BTreeMap<String, usize>,
+    /// What is to be known of its devices.
+    pub remarks: Vec<String>,
 }
 
 impl Lab {
@@ -80,7 +82,8 @@ impl Lab {
             *skipped.entry(cell.reason.clone()).or_default() += 1;
         }
         let estimate = planner::estimate(&plan, &inventory, definition.sweep.cooldown.as_ref());
-        Ok(PlanPreview { jobs: plan.jobs.len(), estimate, skipped })
+        let remarks = planner::remarks_on_machines_of(&plan, &inventory);
+        Ok(PlanPreview { jobs: plan.jobs.len(), estimate, skipped, remarks })
     }
 
     /// Refuses a file that is no sweep, and devices that no farm file has.

@@ -36,8 +36,7 @@ pub struct DeviceEstimate {
 }
 
 /// Estimates a plan by the limits of its jobs, whatever these took before. Of the devices it is taken what they share:
-/// an `exclusive` machine is one device's at a time, and of a farm with `max_parallel` no more are worked on at once. How
-/// long a device cools down is not known beforehand: the shortest and the longest are told.
+/// a machine is one device's at a time, and of a farm with `max_parallel` no more are worked on at once. How long a device cools down is not known beforehand: the shortest and the longest are told.
 pub fn estimate(plan: &Plan, inventory: &Inventory, cooldown: Option<&Cooldown>) -> PlanEstimate {
     let (shortest, longest) = cooldown.map_or((0.0, 0.0), Cooldown::bounds_seconds);
     let devices = of_devices(plan, shortest);
@@ -86,10 +85,9 @@ fn together(estimates: &[DeviceEstimate], inventory: &Inventory) -> f64 {
 
 /// Whether what a device shares is taken by those that are worked on.
 fn has_to_wait(device: &Device, working: &[(&Device, f64)]) -> bool {
-    let machine = device.exclusive.as_ref();
     let of_farm = working.iter().filter(|(other, _)| other.farm == device.farm).count();
     let is_full = device.max_parallel.is_some_and(|most| of_farm >= usize::try_from(most.max(1)).unwrap_or(usize::MAX));
-    is_full || machine.is_some() && working.iter().any(|(other, _)| other.exclusive.as_ref() == machine)
+    is_full || working.iter().any(|(other, _)| device.takes_turns_with(other))
 }
 
 /// Estimates a job: as long as it took before, if that is known, or else from its limits and the size of its network.

@@ -11,6 +11,7 @@ mod inputs;
 mod matrix;
 mod order;
 mod select;
+mod sharing;
 mod skip;
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ pub use inputs::{inputs, least_batch};
 pub use matrix::{is_empty, matches_matrix, matrix_devices, most_jobs};
 pub use order::renumber;
 pub use select::{DeviceMatcher, has_tag, selects_any};
+pub use sharing::{remarks_on_machines, remarks_on_machines_of};
 pub use skip::replaced_file;
 
 use matrix::{Cell, cells};

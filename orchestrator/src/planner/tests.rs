@@ -322,7 +322,8 @@ fn a_further_file_changes_the_identifier() {
 
 #[test]
 fn estimates() {
-    let (sweep, inventory, catalog) = (sweep(), inventory(), catalog());
+    let (sweep, mut inventory, catalog) = (sweep(), inventory(), catalog());
+    inventory.devices[1].transport = sample::board("slow").transport;
     let mut plan = plan(&sweep, &inventory, &catalog);
     // 1 s of warm-up, 3 s of timed loop, 2 s beside them.
     assert_eq!(job_seconds(&plan.jobs[0], None), 6.0);
@@ -356,7 +357,7 @@ fn devices_that_share_are_estimated_one_after_the_other() {
         exclusive: exclusive.map(str::to_owned),
         max_parallel,
         farm: if max_parallel.is_some() { "small".to_owned() } else { "large".to_owned() },
-        ..sample::device(name)
+        ..sample::board(name)
     };
     let seconds = |devices: Vec<Device>| {
         let jobs = devices.iter().zip([1.0, 2.0, 1.0, 0.5]).map(|(device, seconds)| job(&device.name, seconds));
@@ -374,6 +375,9 @@ fn devices_that_share_are_estimated_one_after_the_other() {
     assert_eq!(seconds(four.to_vec()), (2.5, 4));
     let one_by_one = ["a", "b", "c", "d"].map(|name| on(name, None, Some(1)));
     assert_eq!(seconds(one_by_one.to_vec()), (4.5, 4));
+    // This host is one machine, whatever its names are.
+    let [here, there] = ["a", "b"].map(sample::device);
+    assert_eq!(seconds(vec![here, there]), (3.0, 2));
     // A device that no farm file has any more is nobody's to wait for.
     let plan = Plan { sweep: String::new(), jobs: vec![job("gone", 1.5)], skipped: Vec::new() };
     assert_eq!(estimate(&plan, &Inventory { devices: Vec::new(), host_target: None }, None).seconds, 1.5);

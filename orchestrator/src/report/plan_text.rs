@@ -42,6 +42,8 @@ pub fn plan_text(plan: &Plan, inventory: &Inventory, sweep: &Sweep) -> String {
     text.push_str(&grouped("skipped", plan.skipped.iter().map(|cell| (cell.reason.as_str(), &cell.job))));
     let remarks = plan.jobs.iter().flat_map(|job| job.remarks.iter().map(move |remark| (remark.as_str(), job)));
     text.push_str(&grouped("remark", remarks));
+    let machines = planner::remarks_on_machines_of(plan, inventory);
+    machines.iter().for_each(|remark| text.push_str(&format!("\nremark: {}\n", single_line(remark))));
     text.push_str(&accuracy(plan));
     text.push_str(&short_of_time(plan));
     if !plan.jobs.is_empty() {

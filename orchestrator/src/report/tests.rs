@@ -223,7 +223,7 @@ fn plan_as_text() {
         jobs: vec![first, other],
     };
     let inventory = |exclusive: Option<&str>| {
-        let device = |name| crate::domain::Device { exclusive: exclusive.map(str::to_owned), ..sample::device(name) };
+        let device = |name| crate::domain::Device { exclusive: exclusive.map(str::to_owned), ..sample::board(name) };
         crate::domain::Inventory { devices: vec![device("board-1"), device("board-2")], host_target: None }
     };
     let sweep = sample::sweep_definition();

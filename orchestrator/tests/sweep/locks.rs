@@ -109,6 +109,8 @@ fn devices_that_share_a_machine_never_measure_at_once() {
             device("b", ", exclusive: bench-pc")
         ),
         format!("farm: lab\nmax_parallel: 1\ndevices:\n{}{}", device("a", ""), device("b", "")),
+        // Two names of this host share it, whatever else they say.
+        format!("farm: lab\ndevices:\n{}{}", device("a", ", exclusive: one"), device("b", "")),
     ];
     for text in farms {
         let lab = Lab::new();

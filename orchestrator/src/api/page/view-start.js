@@ -130,8 +130,8 @@ export function startView({ model }) {
 }
 
 /** What a sweep would do, in lines. */
-export function previewLines({ jobs, seconds, longest_seconds, devices, skipped }) {
+export function previewLines({ jobs, seconds, longest_seconds, devices, skipped, remarks = [] }) {
   const longest = [...devices].sort((a, b) => b.seconds - a.seconds)[0];
   const first = jobs === 0 ? "Nothing would be measured." : `${many(jobs, "cell")} on ${many(devices.length, "device")}, about ${duration(seconds)}${longest_seconds > seconds ? ` to ${duration(longest_seconds)}` : ""} by the limits of the sweep${devices.length > 1 ? `, ${longest.device} the longest` : ""}.`;
-  return [first, ...skipped.map(({ cells, why }) => `${many(cells, "cell")} skipped: ${why}`)];
+  return [first, ...skipped.map(({ cells, why }) => `${many(cells, "cell")} skipped: ${why}`), ...remarks];
 }
