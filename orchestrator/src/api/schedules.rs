@@ -24,6 +24,8 @@ pub(super) struct ScheduleAnswer {
     timezone: String,
     /// The sweep's file, relative to the lab.
     sweep: String,
+    /// Most devices that its sweep works on at the same time.
+    max_parallel: Option<u32>,
     /// `22:00-06:00`.
     window: Option<String>,
     /// `skip`, `queue` or `replace`.
@@ -90,6 +92,7 @@ impl Api {
             cron: schedule.cron.to_string(),
             timezone: schedule.time_zone.iana_name().unwrap_or("UTC").to_owned(),
             sweep: format!("configs/{sweep}"),
+            max_parallel: schedule.max_parallel,
             window: schedule.window.map(|window| window.to_string()),
             overlap: match schedule.overlap {
                 Overlap::Skip => "skip".to_owned(),

@@ -60,6 +60,7 @@ fn nightly(lab: &Lab) -> Schedule {
         time_zone: jiff::tz::TimeZone::get("Europe/Berlin").unwrap(),
         sweep: lab.path(Path::new("configs/all.yaml")),
         devices: Vec::new(),
+        max_parallel: None,
         window: Some("22:00-06:00".parse().unwrap()),
         overlap: Overlap::Skip,
         missed: Missed::Once,

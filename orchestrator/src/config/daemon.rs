@@ -161,6 +161,7 @@ impl Reader<'_> {
             time_zone: time_zone?,
             sweep,
             devices,
+            max_parallel: entry.max_parallel,
             window: window.ok()?,
             overlap: match entry.overlap {
                 None | Some(OverlapWord::Skip) => Overlap::Skip,

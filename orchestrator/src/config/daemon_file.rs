@@ -175,6 +175,9 @@ pub(super) struct ScheduleEntry {
     pub(super) sweep: PathBuf,
     /// Devices instead of those that the sweep's file names: `all`, names, globs, tags.
     pub(super) devices: Option<OneOrMany<SelectorEntry>>,
+    /// Most devices that its sweep works on at the same time. Without it: as many as `farmctl sweep` (128).
+    #[schemars(range(min = 1, max = 100_000))]
+    pub(super) max_parallel: Option<u32>,
     /// When its jobs may be started: `22:00-06:00`. At its end running jobs go on to their end; the rest are done when
     /// it opens again. Without it: at any time.
     pub(super) window: Option<String>,

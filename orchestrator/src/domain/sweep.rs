@@ -91,6 +91,9 @@ pub struct SweepDefinition {
     /// Who began it; none where a schedule did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ordered: Option<SweepOrder>,
+    /// Most devices that are worked on at the same time, as its schedule says; none where it says nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_parallel: Option<u32>,
 }
 
 /// A person began a sweep.
@@ -104,6 +107,11 @@ pub struct SweepOrder {
 }
 
 impl SweepDefinition {
+    /// Most devices that are worked on at the same time, where whoever carries it out allows so many.
+    pub fn at_once(&self, most: usize) -> usize {
+        self.max_parallel.and_then(|own| usize::try_from(own).ok()).map_or(most, |own| own.min(most))
+    }
+
     /// The schedule whose sweep it is, whoever began it.
     pub fn schedule(&self) -> Option<&str> {
         let due = self.due.as_ref().map(|due| due.schedule.as_str());
@@ -296,4 +304,28 @@ pub enum OnFailure {
     StopDevice,
     /// Start no more jobs anywhere.
     StopSweep,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::sample;
+
+    #[test]
+    fn a_schedule_takes_no_more_devices_at_once_than_it_says_and_no_more_than_it_gets() {
+        let definition = |max_parallel| SweepDefinition {
+            config: "configs/s.yaml".to_owned(),
+            sweep: sample::sweep_definition(),
+            retry_of: None,
+            due: None,
+            ordered: None,
+            max_parallel,
+        };
+        assert_eq!([None, Some(3), Some(900)].map(|most| definition(most).at_once(128)), [128, 3, 128]);
+        // One of before says nothing of it.
+        let mut before = serde_json::to_value(definition(Some(3))).expect("JSON");
+        before.as_object_mut().expect("an object").remove("max_parallel");
+        let before: SweepDefinition = serde_json::from_value(before).expect("read");
+        assert_eq!(before.max_parallel, None);
+    }
 }

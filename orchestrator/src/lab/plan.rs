@@ -41,7 +41,9 @@ impl Lab {
     /// As for [`Lab::plan`].
     pub fn plan_schedule(&self, schedule: &Schedule) -> Result<PlannedSweep, LabError> {
         let devices = Some(schedule.devices.clone()).filter(|devices| !devices.is_empty());
-        self.plan_on(&schedule.sweep, devices)
+        let mut planned = self.plan_on(&schedule.sweep, devices)?;
+        planned.definition.max_parallel = schedule.max_parallel;
+        Ok(planned)
     }
 
     /// The same, for a person who begins it now, whatever is due.
@@ -69,7 +71,8 @@ impl Lab {
         let mut catalog = self.with_found_files(catalog, &|name, kind| sweep.names_files(name, kind));
         self.find_images(&mut catalog, sweep.dataset.as_deref());
         let plan = planner::plan(&sweep, &inventory, &catalog);
-        let definition = SweepDefinition { config, sweep, retry_of: None, due: None, ordered: None };
+        let definition =
+            SweepDefinition { config, sweep, retry_of: None, due: None, ordered: None, max_parallel: None };
         Ok(PlannedSweep { inventory, catalog, definition, plan })
     }
 }

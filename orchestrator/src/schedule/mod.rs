@@ -37,6 +37,8 @@ pub struct Schedule {
     pub sweep: PathBuf,
     /// Devices instead of those that the sweep's file names; none: the file's.
     pub devices: Vec<DeviceSelector>,
+    /// Most devices that its sweep works on at the same time; `None`: as many as any sweep.
+    pub max_parallel: Option<u32>,
     /// When its jobs may be started; `None`: at any time.
     pub window: Option<Window>,
     /// What happens when it is due and its last sweep has not ended.

@@ -10,6 +10,7 @@ pub(crate) fn schedule(cron: &str, zone: &str) -> Schedule {
         time_zone: TimeZone::get(zone).unwrap(),
         sweep: "all.yaml".into(),
         devices: Vec::new(),
+        max_parallel: None,
         window: None,
         overlap: Overlap::Skip,
         missed: Missed::Once,

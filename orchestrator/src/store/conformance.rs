@@ -72,6 +72,7 @@ pub fn definition() -> SweepDefinition {
         retry_of: None,
         due: None,
         ordered: None,
+        max_parallel: None,
     }
 }
 

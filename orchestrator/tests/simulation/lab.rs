@@ -169,8 +169,14 @@ impl<'f> Lab<'f> {
             farmctl_version: "0".to_owned(),
             state: SweepState::Open,
         };
-        let definition =
-            SweepDefinition { config: name.to_owned(), sweep: sweep.clone(), retry_of: None, due: None, ordered: None };
+        let definition = SweepDefinition {
+            config: name.to_owned(),
+            sweep: sweep.clone(),
+            retry_of: None,
+            due: None,
+            ordered: None,
+            max_parallel: None,
+        };
         self.store.create_sweep(&NewSweep::new(&row, &definition, &plan)).unwrap();
         (row, sweep, plan)
     }

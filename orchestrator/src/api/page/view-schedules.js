@@ -56,7 +56,7 @@ function scheduleCard(name, model) {
     update(schedule) {
       setState(state, standingOf(schedule));
       setChildren(next, [schedule.next_due, schedule.next_start, schedule.paused, schedule.enabled], () => nextOf(schedule));
-      setText(rule, joined(schedule.cron, schedule.timezone, schedule.sweep, schedule.window && `window ${windowText(schedule.window)}`, schedule.overlap && `overlap: ${schedule.overlap}`, schedule.missed && `missed: ${schedule.missed}`));
+      setText(rule, joined(schedule.cron, schedule.timezone, schedule.sweep, schedule.window && `window ${windowText(schedule.window)}`, schedule.max_parallel && `${schedule.max_parallel} at a time`, schedule.overlap && `overlap: ${schedule.overlap}`, schedule.missed && `missed: ${schedule.missed}`));
       setChildren(last, schedule.last, () => schedule.last.slice(0, MOST_STARTS).map(startLine));
       last.hidden = schedule.last.length === 0;
       const had = actions.contains(document.activeElement);

@@ -61,9 +61,15 @@ fn faults_of_a_daemon_file() {
 
 #[test]
 fn meaning_of_a_daemon_file() {
-    let text =
-        one("    devices: { tag: arch=arm64 }\n    window: 22:00–06:00\n    overlap: queue\n    missed: all\n    \
-             jitter_seconds: 90\n");
+    let fields = [
+        "devices: { tag: arch=arm64 }",
+        "max_parallel: 4",
+        "window: 22:00–06:00",
+        "overlap: queue",
+        "missed: all",
+        "jitter_seconds: 90",
+    ];
+    let text = one(&fields.map(|field| format!("    {field}\n")).concat());
     let schedule = schedules(&text).unwrap().remove(0);
     let at = |text: &str| text.parse::<jiff::Timestamp>().unwrap();
     assert_eq!(schedule.next_due(at("2026-07-01T12:00:00Z")), Some(at("2026-07-01T20:00:00Z")));
@@ -71,7 +77,9 @@ fn meaning_of_a_daemon_file() {
     assert!(schedule.sweep.ends_with("night.yaml") && schedule.sweep.is_absolute());
     assert_eq!((schedule.devices.len(), schedule.jitter.as_secs(), schedule.is_enabled), (1, 90, true));
     assert_eq!(schedules("probe_minutes: 5\n").unwrap().len(), 0, "a lab may want the page alone");
+    assert_eq!(schedule.max_parallel, Some(4));
     let plain = schedules(&one("")).unwrap().remove(0);
+    assert_eq!(plain.max_parallel, None);
     assert_eq!((plain.overlap, plain.missed), (crate::schedule::Overlap::Skip, crate::schedule::Missed::Once));
 }
 

@@ -36,6 +36,7 @@ impl Lab {
         let PlannedSweep { inventory, catalog, definition, plan } = planned;
         let engines = EngineSource::new(self, &catalog, progress.clone());
         let used = devices_with_jobs(&plan, &inventory.devices);
+        let max_devices = definition.at_once(max_devices);
         let start = SweepStart { sweep, definition, lease, mode: AgentMode::Jobs, is_new: true, left_by: None };
         let devices = SweepDevices { used, of_lab: inventory.devices, max_devices };
         Ok(self.execution(start, devices, ProvidedFiles { models, runners, engines }))

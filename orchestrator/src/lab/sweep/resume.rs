@@ -123,6 +123,7 @@ impl Lab {
         devices.extend(inventory.devices.iter().filter(is_left).cloned());
         let is_new = !has_begun(store.as_ref(), &sweep.id)?;
         let engines = EngineSource::new(self, &catalog, progress.clone());
+        let max_devices = definition.at_once(max_devices);
         let start = SweepStart { sweep, definition, lease, mode: AgentMode::Jobs, is_new, left_by };
         let devices = SweepDevices { used: devices, of_lab: inventory.devices, max_devices };
         Ok(Some(self.execution(start, devices, ProvidedFiles { models: model_files, runners, engines })))
