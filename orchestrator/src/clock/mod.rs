@@ -80,6 +80,12 @@ impl LabClock {
         self.watch().doubt(now)
     }
 
+    /// Whether the lab's time is that of a clock that is in doubt: one that is far ahead after a boot.
+    pub fn dates_in_doubt(&self) -> bool {
+        let now = (self.source)();
+        self.watch().dates_in_doubt(now)
+    }
+
     /// Believes it as it is now.
     pub fn believe(&self) {
         let now = (self.source)();

@@ -132,8 +132,13 @@ impl ClockWatch {
     /// now has the date that people see.
     pub(super) fn time(&self, now: Moment) -> Timestamp {
         match self.anchor.off(now) {
-            Some(off) if off.is_negative() || self.anchor.pause.is_zero() => self.anchor.expected(now),
+            Some(_) if !self.dates_in_doubt(now) => self.anchor.expected(now),
             _ => now.wall,
         }
+    }
+
+    /// Whether the lab's time is that of a clock that is in doubt.
+    pub(super) fn dates_in_doubt(&self, now: Moment) -> bool {
+        self.anchor.off(now).is_some_and(|off| off.is_positive()) && !self.anchor.pause.is_zero()
     }
 }

@@ -5,6 +5,8 @@
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
+
 use crate::domain::RunStatus;
 use crate::report::{REPORTS, ReportInput};
 
@@ -32,11 +34,12 @@ pub enum PublishError {
 }
 
 /// Writes all reports of a sweep into `<root>/<sweep-id>/`. `<root>/latest` points at the newest sweep that has a
-/// result: at this one, unless it has none or a newer one is there. Returns the folder.
+/// result: at this one, unless it has none or a newer one is there. What is dated later than `now` was begun by a clock
+/// that was ahead, and is never the newest; without `now`, nothing is that begins now. Returns the folder.
 ///
 /// # Errors
 /// When a file can't be written; those written before are whole.
-pub fn publish(root: &Path, input: &ReportInput<'_>) -> Result<PathBuf, PublishError> {
+pub fn publish(root: &Path, input: &ReportInput<'_>, now: Option<Timestamp>) -> Result<PathBuf, PublishError> {
     let folder = sweep_folder(root, input.sweep.id.as_str());
     for report in REPORTS {
         let bytes = report
@@ -45,7 +48,7 @@ pub fn publish(root: &Path, input: &ReportInput<'_>) -> Result<PathBuf, PublishE
         write_whole(&folder, report.file_name(), &bytes)?;
     }
     let has_result = input.records.iter().any(|record| record.status == RunStatus::Ok);
-    if is_newest(root, input.sweep.id.as_str(), has_result) {
+    if is_newest(root, input.sweep.id.as_str(), has_result, now) {
         point_latest(root, input.sweep.id.as_str())?;
     }
     Ok(folder)
@@ -110,11 +113,12 @@ pub fn latest(root: &Path) -> Option<String> {
 
 /// Whether a sweep is what `latest` is to point at. Identifiers begin with the second of their start; one without a
 /// result is better than nothing.
-fn is_newest(root: &Path, sweep_id: &str, has_result: bool) -> bool {
-    match latest(root) {
-        None => true,
-        Some(current) => has_result && second_of(sweep_id) >= second_of(&current),
-    }
+fn is_newest(root: &Path, sweep_id: &str, has_result: bool, now: Option<Timestamp>) -> bool {
+    let Some(current) = latest(root) else { return true };
+    let Some(now) = now.map(|now| now.strftime("%Y%m%d-%H%M%S").to_string()) else { return current == sweep_id };
+    let (second, of_current) = (second_of(sweep_id), second_of(&current));
+    let is_dated = |second: &str| second <= now.as_str();
+    has_result && (is_dated(second) || !is_dated(of_current)) && (second >= of_current || !is_dated(of_current))
 }
 
 fn second_of(sweep_id: &str) -> &str {
@@ -175,20 +179,41 @@ mod tests {
     #[test]
     fn latest_is_the_newest_with_a_result() {
         let root = tempfile::tempdir().unwrap();
-        assert!(is_newest(root.path(), "20260102-x", false), "better than nothing");
+        let now: Timestamp = "2026-06-01T00:00:00Z".parse().unwrap();
+        let is_newest = |id: &str, has_result| super::is_newest(root.path(), id, has_result, Some(now));
+        assert!(is_newest("20260102-x", false), "better than nothing");
         std::fs::create_dir(root.path().join("20260102-x")).unwrap();
         point_latest(root.path(), "20260102-x").unwrap();
         assert_eq!(latest(root.path()).as_deref(), Some("20260102-x"));
         let cases = [("20260103-x", true, true), ("20260103-x", false, false), ("20260101-x", true, false)];
-        cases.iter().for_each(|(id, has, is)| assert_eq!(is_newest(root.path(), id, *has), *is, "{id}"));
-        assert!(!is_newest(root.path(), "20260102-x", false) && is_newest(root.path(), "20260102-x", true));
+        cases.iter().for_each(|(id, has, is)| assert_eq!(is_newest(id, *has), *is, "{id}"));
+        assert!(!is_newest("20260102-x", false) && is_newest("20260102-x", true));
         std::fs::remove_dir(root.path().join("20260102-x")).unwrap();
-        assert!(is_newest(root.path(), "20260101-x", true), "it was removed");
+        assert!(is_newest("20260101-x", true), "it was removed");
         assert_eq!(latest(root.path()), None);
         for id in ["20251231-y", "20260101-y"] {
             write_whole(&root.path().join(id), "index.html", b"").unwrap();
         }
         assert_eq!(latest(root.path()).as_deref(), Some("20260101-y"), "the newest that is left");
+    }
+
+    #[test]
+    fn what_a_clock_that_was_ahead_has_dated_is_not_the_newest() {
+        let root = tempfile::tempdir().unwrap();
+        let now: Timestamp = "2026-11-30T12:00:00Z".parse().unwrap();
+        let [before, ahead, after] = ["20261129-100000-x-1", "20371130-120000-x-2", "20261130-110000-x-3"];
+        let point = |id: &str| {
+            std::fs::create_dir_all(root.path().join(id)).unwrap();
+            point_latest(root.path(), id).unwrap();
+        };
+        point(before);
+        assert!(!is_newest(root.path(), ahead, true, None), "the clock is in doubt");
+        assert!(!is_newest(root.path(), ahead, true, Some(now)), "its reports are written anew later");
+        assert!(is_newest(root.path(), after, true, Some(now)));
+        // A link of before is not kept for eleven years.
+        point(ahead);
+        assert!(is_newest(root.path(), after, true, Some(now)) && is_newest(root.path(), before, true, Some(now)));
+        assert!(!is_newest(root.path(), after, false, Some(now)), "without a result");
     }
 
     #[test]

@@ -67,9 +67,10 @@ impl Lab {
         if planned.plan.jobs.is_empty() {
             return Err(nothing_to_run(&planned.plan));
         }
-        let (store, submitted) = (self.store()?, self.submissions()?);
         let remarks = planner::remarks_on_machines_of(&planned.plan, &planned.inventory);
         remarks.iter().for_each(|remark| self.remark(remark));
+        let (store, submitted) = (self.store()?, self.submissions()?);
+        self.tell_of_doubted_clock();
         let is_left = |sweep: &SweepRow| sweep.state == SweepState::Open && !submitted.contains_key(&sweep.id);
         for sweep in store.open_sweeps()?.into_iter().filter(is_left) {
             let known = store.definition(&sweep.id)?;

@@ -98,7 +98,7 @@ impl Lab {
 
     fn publish_as(&self, sweep: SweepRow) -> Result<SweepResults, LabError> {
         let results = self.results(sweep)?;
-        publish::publish(&self.reports(), &results.input())?;
+        publish::publish(&self.reports(), &results.input(), self.dated_now())?;
         Ok(results)
     }
 
