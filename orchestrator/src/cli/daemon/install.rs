@@ -16,6 +16,9 @@ pub(super) struct InstallArguments {
     /// For this user, into ~/.config/systemd/user; without it, the unit is printed
     #[arg(long)]
     user: bool,
+    /// For the whole system, as the user who owns the lab: the unit is printed, and what root does with it is said
+    #[arg(long, conflicts_with_all = ["user", "force"])]
+    system: bool,
     /// Replace a unit that is there and says something else
     #[arg(long)]
     force: bool,
@@ -46,9 +49,18 @@ pub(super) fn run(
     for text in words.iter().map(String::as_str).chain([word(&lab)?.as_str()]) {
         refuse_control(text)?;
     }
-    let unit = unit(&words, &variables.kept, &lab);
+    let run_as = arguments.system.then(|| owner(&lab)).transpose()?;
+    let unit = unit(&words, &variables.kept, &lab, run_as.as_deref());
     if !arguments.user {
         print_lines(&unit)?;
+        if let Some(user) = run_as {
+            say_lines(&[
+                &format!("this unit runs the daemon as {user}, who owns the lab; root writes it, and starts it:"),
+                "  farmctl daemon install --system | sudo tee /etc/systemd/system/farmctl.service",
+                "  sudo systemctl daemon-reload",
+                "  sudo systemctl enable --now farmctl",
+            ]);
+        }
         return Ok(exit::OK);
     }
     let path = user_units(context).join(UNIT);
@@ -67,6 +79,20 @@ pub(super) fn run(
         "  loginctl enable-linger     # so that it runs when nobody is logged in, and after a boot",
     ]);
     Ok(exit::OK)
+}
+
+/// The user as whom the system runs the daemon: whose the lab is, so that its files stay theirs.
+fn owner(lab: &Path) -> Result<String, LabError> {
+    use std::os::unix::fs::MetadataExt as _;
+    let metadata = std::fs::metadata(lab)
+        .map_err(|error| LabError::internal(format!("failed to look at {}: {error}", lab.display())))?;
+    let id = nix::unistd::Uid::from_raw(metadata.uid());
+    let user = nix::unistd::User::from_uid(id).ok().flatten().filter(|user| is_plain(&user.name));
+    let user = user.ok_or_else(|| {
+        LabError::usage(format!("the lab belongs to user {id}, who has no name here"))
+            .with_hint("make it a user's of this host (chown)")
+    })?;
+    Ok(specifiers(&user.name))
 }
 
 /// Makes sure that the daemon can go by its files; returns the variables that they name and that may be told. A secret
@@ -132,7 +158,9 @@ fn words(program: &Path, context: &Context, options: &DaemonOptions<'_>) -> Resu
 
 /// The unit. A stop is given more time than the daemon takes; a daemon that ends with an error or stands still is
 /// started anew, and goes on where it was: what was wrong may have passed, or been mended.
-fn unit(words: &[String], variables: &[(String, String)], lab: &Path) -> String {
+fn unit(words: &[String], variables: &[(String, String)], lab: &Path, run_as: Option<&str>) -> String {
+    let user = run_as.map_or_else(String::new, |user| format!("User={user}\n"));
+    let wanted_by = if run_as.is_some() { "multi-user.target" } else { "default.target" };
     let command = words.iter().map(|word| quoted(&word.replace('$', "$$"))).collect::<Vec<_>>().join(" ");
     let variable = |(name, value): &(String, String)| format!("Environment={}\n", quoted(&format!("{name}={value}")));
     format!(
@@ -144,7 +172,7 @@ StartLimitIntervalSec=0
 Type=notify
 NotifyAccess=main
 WorkingDirectory={lab_text}
-{variables}ExecStart={command}
+{user}{variables}ExecStart={command}
 ExecReload=/bin/kill -HUP $MAINPID
 Restart=on-failure
 RestartSec=10
@@ -154,7 +182,7 @@ TimeoutStopSec=60
 KillMode=mixed
 
 [Install]
-WantedBy=default.target
+WantedBy={wanted_by}
 ",
         variables = variables.iter().map(variable).collect::<String>(),
         lab_text = specifiers(&lab.display().to_string()),
@@ -174,6 +202,17 @@ fn specifiers(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_systems_unit_has_a_user_and_starts_with_the_system() {
+        let unit = |run_as| unit(&["farmctl".to_owned()], &[], Path::new("/lab"), run_as);
+        let (own, of_system) = (unit(None), unit(Some("ann")));
+        assert!(
+            of_system.contains("\nUser=ann\n") && of_system.contains("WantedBy=multi-user.target\n"),
+            "{of_system}"
+        );
+        assert!(!own.contains("User=") && own.contains("WantedBy=default.target\n"), "{own}");
+    }
 
     #[test]
     fn what_would_end_a_line_is_in_no_unit() {
