@@ -122,7 +122,7 @@ impl Asked {
         let store = lab.store().unwrap();
         let api = Api::new(ApiConfig {
             lab,
-            progress: Progress::open(Mode::Silent),
+            progress: Progress::open(Mode::Silent, jiff::tz::TimeZone::UTC),
             now: watch::Sender::new(now).subscribe(),
             tokens,
             is_secure: false,

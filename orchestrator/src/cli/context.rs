@@ -1,9 +1,9 @@
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::lab::{Lab, LabError, Overrides};
 use crate::progress::{Mode, Progress};
 
-use super::print::{Format, is_drawn_on_terminal, say_coloured};
+use super::print::{Format, is_drawn_on_terminal, say_coloured, tell_times_in};
 use super::{GlobalOptions, environment, logging};
 
 /// What every verb gets.
@@ -18,6 +18,8 @@ pub(super) struct Context {
     pub(super) verbose: u8,
     /// The log's switchboard.
     log: logging::Log,
+    /// The view that is open.
+    view: Mutex<Option<Progress>>,
 }
 
 impl Context {
@@ -33,7 +35,8 @@ impl Context {
         let printer = log.clone();
         let remarks = Arc::new(move |text: &str| printer.print(text));
         let lab = Lab::open(&options.lab, overrides, environment::read(), log.sweeps(), remarks)?;
-        Ok(Context { lab, format: options.format, color, verbose: options.verbose, log })
+        tell_times_in(lab.time_zone());
+        Ok(Context { lab, format: options.format, color, verbose: options.verbose, log, view: Mutex::default() })
     }
 
     /// Opens the live view; the log's lines are printed past it from now on.
@@ -47,7 +50,8 @@ impl Context {
 
     /// The same, shown in this way.
     pub(super) fn open_progress_as(&self, mode: Mode) -> Progress {
-        let progress = Progress::open(mode);
+        let progress = Progress::open(mode, self.lab.time_zone());
+        *self.view.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress.clone());
         let printer = progress.clone();
         self.log.print_with(Some(Arc::new(move |line: &str| {
             if !printer.print_line(line) {
@@ -55,6 +59,12 @@ impl Context {
             }
         })));
         progress
+    }
+
+    /// Ends the view of a verb that failed before its end, so that what it showed comes before the error.
+    pub(super) fn end_view(&self) {
+        let view = self.view.lock().unwrap_or_else(PoisonError::into_inner).take();
+        view.iter().for_each(|progress| self.close_progress(progress));
     }
 
     /// Ends a view; one that could not show everything is no reason to fail.

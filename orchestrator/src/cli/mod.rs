@@ -179,6 +179,7 @@ fn start(cli: Cli, color: bool) -> Result<u8, LabError> {
         .build()
         .map_err(|error| LabError::internal(format!("failed to start: {error}")).caused_by(error))?;
     let code = runtime.block_on(dispatch(cli.verb, &context));
+    context.end_view();
     // A blocking call that hangs (a download, a name look-up) must not keep the program.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     code

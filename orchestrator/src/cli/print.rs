@@ -3,13 +3,30 @@
 //!
 //! [`wording`]: crate::wording
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
+use std::sync::OnceLock;
 
 use clap::ValueEnum;
+use jiff::tz::TimeZone;
 
 use crate::lab::LabError;
-use crate::wording::{indented_line, printable, printable_json};
+use crate::wording::{in_zone, indented_line, printable, printable_json};
+
+/// By whose clocks people are told times; without a lab, by those of UTC.
+static TIME_ZONE: OnceLock<TimeZone> = OnceLock::new();
+
+/// Tells people times by the clocks of this zone from now on. JSON and CSV have UTC.
+pub(super) fn tell_times_in(zone: TimeZone) {
+    // A second lab in one process (tests) keeps the first one's.
+    let _ = TIME_ZONE.set(zone);
+}
+
+/// A text for people, with its times by the lab's clocks.
+pub(super) fn by_the_labs_clocks(text: &str) -> Cow<'_, str> {
+    in_zone(text, TIME_ZONE.get().unwrap_or(&TimeZone::UTC))
+}
 
 /// Form of the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -27,12 +44,12 @@ pub enum Format {
 /// Writes lines for people, or a table, to stdout. Each line is guarded, and each value has to be before it becomes a
 /// part of one: a line break in it is not told from ours here.
 pub(super) fn print_lines(text: &str) -> Result<(), LabError> {
-    print_file(printable(text, false).as_bytes())
+    print_file(by_the_labs_clocks(&printable(text, false)).as_bytes())
 }
 
 /// The same for text that is coloured by us.
 pub(super) fn print_coloured_lines(text: &str, is_coloured: bool) -> Result<(), LabError> {
-    print_file(printable(text, is_coloured).as_bytes())
+    print_file(by_the_labs_clocks(&printable(text, is_coloured)).as_bytes())
 }
 
 /// Writes what is a file elsewhere to stdout: a report, a script, packed samples. Whoever made it has guarded what is
@@ -87,7 +104,7 @@ pub(super) fn say_lines(lines: &[&str]) {
 
 /// Writes what may be several lines, and coloured by us.
 pub(super) fn say_coloured(line: &str, is_coloured: bool) {
-    let _ = writeln!(std::io::stderr().lock(), "{}", printable(line, is_coloured));
+    let _ = writeln!(std::io::stderr().lock(), "{}", by_the_labs_clocks(&printable(line, is_coloured)));
 }
 
 /// Tells a person why a verb failed, and what helps; with `verbose`, also what lies beneath.

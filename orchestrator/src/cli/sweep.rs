@@ -95,11 +95,14 @@ async fn execute_and_conclude(
 ) -> Result<u8, LabError> {
     let sweep = execution.id().clone();
     let executed = execute(context, execution, &progress).await;
+    // The reports first: whoever reads what is shown may stand still.
+    let ended = executed.and_then(|is_interrupted| Ok((context.lab.conclude(&sweep)?, is_interrupted)));
     context.close_progress(&progress);
-    let is_interrupted = executed.inspect_err(|_| {
+    let (results, is_interrupted) = ended.inspect_err(|_| {
         say(&format!("what was measured is kept; `farmctl sweep --resume {sweep}` goes on"));
     })?;
-    conclude(context, &sweep, is_interrupted)
+    show(context, &results)?;
+    Ok(exit_code(&results.records, is_interrupted))
 }
 
 /// Carries a sweep out, until its end or until this process is told to stop; returns whether it was.

@@ -8,7 +8,7 @@ use crate::lab::LabError;
 use crate::report::Grid;
 use crate::wording::{csv_cell, indented_line, single_line};
 
-use super::print::{Format, print_file, print_json, print_lines, say};
+use super::print::{Format, by_the_labs_clocks, print_file, print_json, print_lines, say};
 
 /// A table, with what stands for it in some forms of output.
 pub(super) struct Table<'a> {
@@ -77,7 +77,9 @@ pub(super) fn field_line(what: &str, width: usize, value: &str) -> String {
 pub(super) fn text_table(columns: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = comfy_table::Table::new();
     table.load_style(comfy_table::presets::NOTHING).set_header(columns.to_vec());
-    table.add_rows(rows.into_iter().map(|row| row.into_iter().map(|cell| single_line(&cell))));
+    // Before it is laid out: a time has another width by other clocks.
+    let cell = |cell: String| by_the_labs_clocks(&single_line(&cell)).into_owned();
+    table.add_rows(rows.into_iter().map(|row| row.into_iter().map(cell)));
     let lines = table.lines().map(|line| line.trim_end().to_owned() + "\n");
     lines.collect()
 }

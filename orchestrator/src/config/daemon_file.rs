@@ -30,8 +30,8 @@ pub(super) struct DaemonFile {
     /// Names by which browsers and programs reach this host, besides `localhost`: requests that name another are
     /// refused. Read at the start.
     pub(super) host_names: Option<Vec<String>>,
-    /// Zone whose clocks the page shows, by its name: `Europe/Berlin`. Without it: `Etc/UTC`, as the command line and
-    /// reports have times. Read at the start.
+    /// Zone by whose clocks people are told times, on the page, on the command line, in reports and in messages:
+    /// `Europe/Berlin`. Without it: `Etc/UTC`. JSON and CSV have UTC. The page reads it at the start.
     pub(super) timezone: Option<String>,
     /// What is kept for how long, and what leaves. Without it, everything is kept. Sweeps that are pinned (`farmctl
     /// sweeps pin`) and those that are not over stay always.

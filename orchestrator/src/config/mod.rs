@@ -12,6 +12,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use jiff::tz::TimeZone;
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 
@@ -258,6 +259,15 @@ pub fn tokens_file(path: &Path) -> Result<Option<PathBuf>, ConfigErrors> {
     let folder = path.parent().unwrap_or(Path::new(""));
     let named = document.text(place!["tokens", "file"]).map(|file| folder.join(file));
     if named.is_some() { Ok(named) } else { ConfigErrors::unless_clean(Some(None), document.faults) }
+}
+
+/// The zone whose clocks a daemon file has people read, whatever else is wrong with that file; UTC where it names none
+/// that is known.
+pub fn time_zone(path: &Path) -> TimeZone {
+    let named = read(path).ok().and_then(|source| {
+        Document::<daemon_file::DaemonFile>::new(source).text(place!["timezone"]).map(str::to_owned)
+    });
+    named.and_then(|name| TimeZone::get(&name).ok()).unwrap_or(TimeZone::UTC)
 }
 
 /// Both, or every fault of the two.

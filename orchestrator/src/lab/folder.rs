@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
+
 use crate::catalog::{self, DownloadSettings};
 use crate::config::{self, ConfigErrors};
 use crate::domain::{Catalog, Inventory};
@@ -103,6 +105,11 @@ impl Lab {
     /// What a daemon does, where nothing else is said.
     pub fn daemon_config(&self) -> PathBuf {
         self.root.join("configs").join("daemon.yaml")
+    }
+
+    /// The zone whose clocks people read times by: that of the daemon's file, whatever else is in it.
+    pub fn time_zone(&self) -> TimeZone {
+        config::time_zone(&self.daemon_config())
     }
 
     /// The truth. It is opened when it is first asked for, and made then where there is none.

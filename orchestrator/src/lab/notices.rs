@@ -1,11 +1,13 @@
 //! Tells people what they were not told of yet.
 
 use jiff::SignedDuration;
+use jiff::tz::TimeZone;
 
 use crate::domain::{Channel, Notice};
 use crate::notify::Means;
 use crate::publish::sweep_folder;
 use crate::store::NotificationKind;
+use crate::wording::in_zone;
 use crate::{notify, report};
 
 use super::{Lab, LabError};
@@ -30,7 +32,9 @@ impl Lab {
         let (store, now) = (self.store()?, self.now());
         let mut failures = Vec::new();
         let means = Means { environment: &|name| self.variable(name), trust: &self.environment.trust };
+        let zone = self.time_zone();
         let mut tell = |notice: &Notice| {
+            let notice = &by_the_labs_clocks(notice, &zone);
             for channel in channels {
                 let sent = notify::send(channel, notice, means);
                 match sent {
@@ -59,4 +63,10 @@ impl Lab {
             false => Err(LabError::internal(failures.join("; "))),
         }
     }
+}
+
+/// A notice with its times by the clocks that people of this lab go by.
+fn by_the_labs_clocks(notice: &Notice, zone: &TimeZone) -> Notice {
+    let said = |text: &String| in_zone(text, zone).into_owned();
+    Notice { subject: said(&notice.subject), lines: notice.lines.each_ref().map(said), ..notice.clone() }
 }

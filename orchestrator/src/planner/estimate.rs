@@ -36,7 +36,8 @@ pub struct DeviceEstimate {
 }
 
 /// Estimates a plan by the limits of its jobs, whatever these took before. Of the devices it is taken what they share:
-/// a machine is one device's at a time, and of a farm with `max_parallel` no more are worked on at once. How long a device cools down is not known beforehand: the shortest and the longest are told.
+/// a machine is one device's at a time, and of a farm with `max_parallel` no more are worked on at once. How long a
+/// device cools down is not known beforehand: the shortest and the longest are told.
 pub fn estimate(plan: &Plan, inventory: &Inventory, cooldown: Option<&Cooldown>) -> PlanEstimate {
     let (shortest, longest) = cooldown.map_or((0.0, 0.0), Cooldown::bounds_seconds);
     let devices = of_devices(plan, shortest);

@@ -14,8 +14,8 @@ pub(super) struct JsonLines {
 }
 
 impl JsonLines {
-    pub(super) fn new(out: Box<dyn io::Write + Send>, log: Box<dyn io::Write + Send>) -> JsonLines {
-        JsonLines { lines: Lines::new(out), log: LogLines::new(log) }
+    pub(super) fn new(out: Box<dyn io::Write + Send>, log: LogLines) -> JsonLines {
+        JsonLines { lines: Lines::new(out), log }
     }
 }
 

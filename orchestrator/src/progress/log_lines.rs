@@ -1,12 +1,13 @@
 use std::collections::BTreeMap;
 use std::io;
 
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use super::state::TaskState;
 use super::{Lines, TaskId, Unit, View, render};
 use crate::domain::Event;
-use crate::wording::{event_sentence, single_line};
+use crate::wording::{event_sentence, in_zone, single_line};
 
 /// How often a log tells how far a piece of work is.
 const TASK_PACE: SignedDuration = SignedDuration::from_secs(30);
@@ -14,17 +15,19 @@ const TASK_PACE: SignedDuration = SignedDuration::from_secs(30);
 /// One line an event, with its time: for logs.
 pub(super) struct LogLines {
     lines: Lines,
+    /// By whose clocks times are told.
+    zone: TimeZone,
     /// Work under way, with the time at which it was last told of.
     tasks: BTreeMap<TaskId, (TaskState, Timestamp)>,
 }
 
 impl LogLines {
-    pub(super) fn new(out: Box<dyn io::Write + Send>) -> LogLines {
-        LogLines { lines: Lines::new(out), tasks: BTreeMap::new() }
+    pub(super) fn new(out: Box<dyn io::Write + Send>, zone: TimeZone) -> LogLines {
+        LogLines { lines: Lines::new(out), zone, tasks: BTreeMap::new() }
     }
 
     fn write(&mut self, at: Timestamp, text: &str) {
-        self.lines.write(&format!("{at:.0} {}", single_line(text)));
+        self.line(&format!("{at:.0} {}", single_line(text)));
     }
 }
 
@@ -58,7 +61,7 @@ impl View for LogLines {
     }
 
     fn line(&mut self, text: &str) {
-        self.lines.write(text);
+        self.lines.write(&in_zone(text, &self.zone));
     }
 
     fn tick(&mut self, _: Timestamp) {}

@@ -2,20 +2,22 @@
 //!
 //! Main type: [`Progress`], a handle that any thread may hold; behind it stands one [`View`]: a terminal's lines, a
 //! log's lines, or JSON Lines. Prints, and so is one of the few places that do; never decides anything, and never fails
-//! the work it shows: a view that can't be written any more falls silent and says so when it is closed.
+//! or holds up the work it shows: a view that can't be written any more falls silent and says so when it is closed.
 
 mod eta;
 mod json_lines;
 mod log_lines;
 mod render;
+mod shower;
 mod state;
 mod terminal;
 
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use tokio::sync::mpsc;
 
 use crate::domain::Event;
@@ -23,10 +25,8 @@ use crate::domain::Event;
 pub use eta::remaining;
 use json_lines::JsonLines;
 use log_lines::LogLines;
+use shower::{Shower, Shown};
 use terminal::Terminal;
-
-/// How often a terminal's times are brought up to date when nothing happens.
-const TICK: Duration = Duration::from_millis(500);
 
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,54 +105,48 @@ pub trait View: Send {
     fn close(&mut self) -> io::Result<()>;
 }
 
-/// A handle to the view. Cheap to clone.
+/// A handle to the view. Cheap to clone. Nothing waits for whoever reads what is shown, but for the end of the view.
 #[derive(Clone)]
 pub struct Progress {
-    shared: Arc<Mutex<Shared>>,
-}
-
-struct Shared {
-    view: Option<Box<dyn View>>,
-    tasks: u64,
+    shower: Arc<Mutex<Option<Shower>>>,
+    tasks: Arc<AtomicU64>,
 }
 
 impl Progress {
-    /// Opens a view on this process's standard streams.
-    pub fn open(mode: Mode) -> Progress {
+    /// Opens a view on this process's standard streams; people are told times by the clocks of this zone.
+    pub fn open(mode: Mode, zone: TimeZone) -> Progress {
+        let log = |zone| LogLines::new(Box::new(io::stderr()), zone);
         match mode {
-            Mode::Terminal => {
-                let progress = Progress::with_view(Box::new(Terminal::stderr()));
-                keep_ticking(&progress);
-                progress
-            }
-            Mode::Log => Progress::with_view(Box::new(LogLines::new(Box::new(io::stderr())))),
-            Mode::JsonLines => {
-                Progress::with_view(Box::new(JsonLines::new(Box::new(io::stdout()), Box::new(io::stderr()))))
-            }
-            Mode::Silent => Progress { shared: Arc::new(Mutex::new(Shared { view: None, tasks: 0 })) },
+            Mode::Terminal => Progress::with_view(Box::new(Terminal::stderr(zone))),
+            Mode::Log => Progress::with_view(Box::new(log(zone))),
+            Mode::JsonLines => Progress::with_view(Box::new(JsonLines::new(Box::new(io::stdout()), log(zone)))),
+            Mode::Silent => Progress::of(None),
         }
     }
 
     /// Shows on any view.
     pub fn with_view(view: Box<dyn View>) -> Progress {
-        Progress { shared: Arc::new(Mutex::new(Shared { view: Some(view), tasks: 0 })) }
+        let shower = Shower::start(view);
+        if let Err(error) = &shower {
+            tracing::error!(%error, "no thread for the live view");
+        }
+        Progress::of(shower.ok())
+    }
+
+    fn of(shower: Option<Shower>) -> Progress {
+        Progress { shower: Arc::new(Mutex::new(shower)), tasks: Arc::default() }
     }
 
     /// Shows an event.
     pub fn event(&self, event: &Event) {
-        self.show(|view| view.event(event));
+        self.show(|| Shown::Event(Box::new(event.clone())));
     }
 
     /// Shows a piece of work until the returned task is finished or dropped.
     pub fn start_task(&self, label: &str, total: Option<u64>, unit: Unit) -> Task {
-        let mut shared = self.lock();
-        shared.tasks += 1;
-        let id = TaskId(shared.tasks);
-        if let Some(view) = &mut shared.view {
-            view.task_started(id, label, total, unit, Timestamp::now());
-        }
-        drop(shared);
-        Task { progress: self.clone(), id, done: 0, is_finished: false }
+        let task = TaskId(self.tasks.fetch_add(1, Ordering::Relaxed) + 1);
+        self.show(|| Shown::TaskStarted { task, label: label.to_owned(), total, unit, now: Timestamp::now() });
+        Task { progress: self.clone(), id: task, done: 0, is_finished: false }
     }
 
     /// Shows events until their sender is gone.
@@ -162,53 +156,28 @@ impl Progress {
         }
     }
 
-    /// Brings the view's times up to date; returns whether it is still open.
-    fn tick(&self) -> bool {
-        let mut shared = self.lock();
-        shared.view.as_mut().map(|view| view.tick(Timestamp::now())).is_some()
-    }
-
     /// Prints a line past what is drawn; returns whether there was a view to do so.
     pub fn print_line(&self, text: &str) -> bool {
-        let mut shared = self.lock();
-        shared.view.as_mut().map(|view| view.line(text)).is_some()
+        self.show(|| Shown::Line(text.to_owned()))
     }
 
-    /// Ends the view: what comes after is not shown.
+    /// Ends the view, once all of it was read: what comes after is not shown.
     ///
     /// # Errors
-    /// The first error of writing, if there was one.
+    /// The first error of writing, if there was one, or that a reader stood still for too long.
     pub fn close(&self) -> io::Result<()> {
-        self.lock().view.take().map_or(Ok(()), |mut view| view.close())
+        // Not under the lock: nobody waits for the reader.
+        let shower = self.lock().take();
+        shower.map_or(Ok(()), Shower::close)
     }
 
-    fn show(&self, show: impl FnOnce(&mut dyn View)) {
-        if let Some(view) = &mut self.lock().view {
-            show(view.as_mut());
-        }
+    /// Has something shown; returns whether there is a view.
+    fn show(&self, shown: impl FnOnce() -> Shown) -> bool {
+        self.lock().as_mut().map(|shower| shower.show(shown())).is_some()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Shared> {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Brings the times of a view up to date until it is closed or dropped, whatever the rest of the program waits for.
-fn keep_ticking(progress: &Progress) {
-    let shared = Arc::downgrade(&progress.shared);
-    let tick = move || {
-        while let Some(shared) = shared.upgrade() {
-            let progress = Progress { shared };
-            if !progress.tick() {
-                return;
-            }
-            drop(progress);
-            std::thread::sleep(TICK);
-        }
-    };
-    // Without a thread to spare, times stand still between events.
-    if let Err(error) = std::thread::Builder::new().name("progress".to_owned()).spawn(tick) {
-        tracing::debug!(%error, "no thread for the live view");
+    fn lock(&self) -> MutexGuard<'_, Option<Shower>> {
+        self.shower.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -234,7 +203,7 @@ impl Task {
     /// So much is done in all, which is this share of the work: what is left may be slower than what is done.
     pub fn advance_by_share(&mut self, done: u64, fraction: Option<f64>) {
         self.done = done;
-        self.progress.show(|view| view.task_advanced(self.id, done, fraction, Timestamp::now()));
+        self.progress.show(|| Shown::TaskAdvanced { task: self.id, done, fraction, now: Timestamp::now() });
     }
 
     /// It ended; `outcome` says how.
@@ -244,7 +213,8 @@ impl Task {
 
     fn end(&mut self, outcome: &str) {
         if !std::mem::replace(&mut self.is_finished, true) {
-            self.progress.show(|view| view.task_finished(self.id, outcome, Timestamp::now()));
+            let outcome = outcome.to_owned();
+            self.progress.show(|| Shown::TaskFinished { task: self.id, outcome, now: Timestamp::now() });
         }
     }
 }

@@ -2,11 +2,12 @@ use std::io;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use super::state::{State, TaskState};
 use super::{TaskId, Unit, View, render};
 use crate::domain::{Event, EventKind, RunStatus};
-use crate::wording::{event_sentence, single_line};
+use crate::wording::{event_sentence, in_zone, single_line};
 
 /// Lines on a terminal that are drawn anew as things change; what goes wrong scrolls by above them.
 pub(super) struct Terminal {
@@ -14,25 +15,32 @@ pub(super) struct Terminal {
     screen: MultiProgress,
     lines: Vec<ProgressBar>,
     size: Box<dyn Fn() -> (u16, u16) + Send>,
+    /// By whose clocks times are told.
+    zone: TimeZone,
     error: Option<io::Error>,
 }
 
 impl Terminal {
     /// On standard error, as wide and high as that is.
-    pub(super) fn stderr() -> Terminal {
+    pub(super) fn stderr(zone: TimeZone) -> Terminal {
         let terminal = console::Term::stderr();
-        Terminal::new(ProgressDrawTarget::stderr(), Box::new(move || terminal.size()))
+        Terminal::new(ProgressDrawTarget::stderr(), Box::new(move || terminal.size()), zone)
     }
 
     /// On any target; `size` tells its lines and columns.
-    pub(super) fn new(target: ProgressDrawTarget, size: Box<dyn Fn() -> (u16, u16) + Send>) -> Terminal {
+    pub(super) fn new(
+        target: ProgressDrawTarget,
+        size: Box<dyn Fn() -> (u16, u16) + Send>,
+        zone: TimeZone,
+    ) -> Terminal {
         let screen = MultiProgress::with_draw_target(target);
-        Terminal { state: State::default(), screen, lines: Vec::new(), size, error: None }
+        Terminal { state: State::default(), screen, lines: Vec::new(), size, zone, error: None }
     }
 
     fn draw(&mut self, now: Timestamp) {
         let (height, width) = (self.size)();
         let lines = render::lines(&self.state, now, width.into(), height.into());
+        let lines: Vec<String> = lines.iter().map(|line| in_zone(line, &self.zone).into_owned()).collect();
         while self.lines.len() > lines.len() {
             self.lines.pop().iter().for_each(|line| self.screen.remove(line));
         }
@@ -54,7 +62,7 @@ impl Terminal {
 
     /// Writes a line above the live ones.
     fn say(&mut self, text: &str) {
-        if let Err(error) = self.screen.println(text) {
+        if let Err(error) = self.screen.println(in_zone(text, &self.zone)) {
             self.error.get_or_insert(error);
         }
     }

@@ -123,7 +123,7 @@ impl io::Write for Buffer {
 #[test]
 fn log_has_one_line_an_event() {
     let buffer = Buffer::default();
-    let progress = Progress::with_view(Box::new(LogLines::new(Box::new(buffer.clone()))));
+    let progress = Progress::with_view(Box::new(LogLines::new(Box::new(buffer.clone()), TimeZone::UTC)));
     story().iter().for_each(|event| progress.event(event));
     progress.close().unwrap();
     let text = buffer.text();
@@ -136,10 +136,26 @@ fn log_has_one_line_an_event() {
     assert!(text.lines().any(|line| line == failed), "{text}");
 }
 
+#[test]
+fn a_log_tells_times_by_the_labs_clocks() {
+    let buffer = Buffer::default();
+    let zone = TimeZone::get("Europe/Berlin").unwrap();
+    let progress = Progress::with_view(Box::new(LogLines::new(Box::new(buffer.clone()), zone)));
+    let until = at(3_600);
+    let locked = EventKind::DeviceLocked { by: "ann".into(), why: "x".into(), until };
+    progress.event(&event(0, Some("a"), locked));
+    progress.close().unwrap();
+    let text = buffer.text();
+    assert!(text.starts_with("2026-11-24 00:00:00 CET a: locked by ann until 2026-11-24 01:00:00 CET"), "{text}");
+}
+
 #[tokio::test]
 async fn json_lines_are_the_events() {
     let (out, log) = (Buffer::default(), Buffer::default());
-    let progress = Progress::with_view(Box::new(JsonLines::new(Box::new(out.clone()), Box::new(log.clone()))));
+    let progress = Progress::with_view(Box::new(JsonLines::new(
+        Box::new(out.clone()),
+        LogLines::new(Box::new(log.clone()), TimeZone::UTC),
+    )));
     let mut task = progress.start_task("runner", Some(300), Unit::Crates);
     task.advance(150);
     let (sender, receiver) = mpsc::channel(2);
@@ -176,7 +192,7 @@ fn tasks_have_a_bar_and_an_eta() {
 #[test]
 fn a_log_tells_of_long_work_now_and_then() {
     let out = Buffer::default();
-    let mut log = LogLines::new(Box::new(out.clone()));
+    let mut log = LogLines::new(Box::new(out.clone()), TimeZone::UTC);
     log.task_started(TaskId(1), "build", Some(100), Unit::Crates, at(0));
     (1..=65).for_each(|second: u32| log.task_advanced(TaskId(1), second.into(), None, at(second.into())));
     let text = out.text();
@@ -202,16 +218,51 @@ impl io::Write for Broken {
 
 #[test]
 fn broken_stream_is_told_at_the_end() {
-    let progress = Progress::with_view(Box::new(LogLines::new(Box::new(Broken))));
+    let progress = Progress::with_view(Box::new(LogLines::new(Box::new(Broken), TimeZone::UTC)));
     story().iter().for_each(|event| progress.event(event));
     assert_eq!(progress.close().unwrap_err().kind(), io::ErrorKind::BrokenPipe);
     assert!(progress.close().is_ok());
 }
 
+/// A stream whose reader stands still until it is told to go on.
+struct Paused(std::sync::mpsc::Receiver<()>, Buffer);
+
+impl io::Write for Paused {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // Ends when nobody holds it up any more.
+        let _ = self.0.recv();
+        self.1.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_reader_that_stands_still_holds_nobody_up() {
+    let (go_on, paused) = std::sync::mpsc::channel();
+    let out = Buffer::default();
+    let progress = Progress::with_view(Box::new(LogLines::new(Box::new(Paused(paused, out.clone())), TimeZone::UTC)));
+    let many = 10_000;
+    let connecting = event(0, Some("a"), EventKind::DeviceConnecting);
+    let run = event(1, Some("a"), EventKind::RunStarted { name: "resnet50".into(), attempt: 1 });
+    (0..many).for_each(|_| progress.event(&run));
+    let mut task = progress.start_task("runner", Some(3), Unit::Crates);
+    (0..70_000).for_each(|done| task.advance_to(done));
+    progress.event(&connecting);
+    task.finish("done");
+    assert_eq!(out.text(), "", "nobody has read a word");
+    drop(go_on);
+    let closed = progress.close();
+    assert_eq!(out.text().lines().count(), many + 1, "all that had room, in one go");
+    assert!(closed.unwrap_err().to_string().contains("2 lines were left out"), "what found no room is told");
+}
+
 #[test]
 fn terminal_follows_the_number_of_lines() {
     let size: Box<dyn Fn() -> (u16, u16) + Send> = Box::new(|| (24, 80));
-    let mut terminal = Terminal::new(indicatif::ProgressDrawTarget::hidden(), size);
+    let mut terminal = Terminal::new(indicatif::ProgressDrawTarget::hidden(), size, TimeZone::UTC);
     story().iter().for_each(|event| terminal.event(event));
     assert_eq!(terminal.shown().len(), 3);
     assert!(terminal.shown()[2].contains("60%"), "{:?}", terminal.shown());

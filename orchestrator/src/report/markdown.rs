@@ -3,7 +3,7 @@ use std::fmt::Write;
 use super::label::{Axes, alarms, counting, counts, failure_groups, notes, sorted};
 use super::results::{Medium, results};
 use super::{Report, ReportError, ReportInput};
-use crate::wording::single_line;
+use crate::wording::{in_zone, single_line};
 
 /// `results.md`: the table for an issue or a page.
 pub(super) struct ResultsMarkdown;
@@ -20,7 +20,7 @@ impl Report for ResultsMarkdown {
     fn render(&self, input: &ReportInput<'_>) -> Result<Vec<u8>, ReportError> {
         let mut text = String::new();
         self.write(input, &mut text).map_err(|error| ReportError::new(self.file_name(), error))?;
-        Ok(text.into_bytes())
+        Ok(in_zone(&text, &input.zone).into_owned().into_bytes())
     }
 }
 

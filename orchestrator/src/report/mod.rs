@@ -7,6 +7,8 @@
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
+use jiff::tz::TimeZone;
+
 use crate::domain::{JobId, Record, RunStatus, SweepRow, TrustRules};
 use crate::planner;
 use crate::score::trust::{Certainty, Repeats, standings};
@@ -50,18 +52,27 @@ pub struct ReportInput<'a> {
     pub outputs: &'a HashMap<String, Vec<f32>>,
     /// What its rows are judged by.
     rules: TrustRules,
+    /// By whose clocks people are told times; files for programs have UTC.
+    pub zone: TimeZone,
     rows: OnceLock<Vec<Row<'a>>>,
 }
 
 impl<'a> ReportInput<'a> {
     /// A sweep's records, and the outputs that they refer to; judged by the usual rules.
     pub fn new(sweep: &'a SweepRow, records: &'a [Record], outputs: &'a HashMap<String, Vec<f32>>) -> ReportInput<'a> {
-        ReportInput { sweep, records, outputs, rules: TrustRules::default(), rows: OnceLock::new() }
+        let (rules, zone) = (TrustRules::default(), TimeZone::UTC);
+        ReportInput { sweep, records, outputs, rules, zone, rows: OnceLock::new() }
     }
 
     /// The same, judged by the sweep's own rules.
     pub fn judged_by(self, rules: TrustRules) -> ReportInput<'a> {
         ReportInput { rules, rows: OnceLock::new(), ..self }
+    }
+
+    /// The same, told by the clocks of this zone.
+    #[must_use]
+    pub fn in_zone(self, zone: TimeZone) -> ReportInput<'a> {
+        ReportInput { zone, ..self }
     }
 
     /// The records with what is computed from them.

@@ -242,6 +242,21 @@ fn plan_as_text() {
 }
 
 #[test]
+fn people_are_told_times_by_the_labs_clocks_and_programs_by_utc() {
+    let (sweep, outputs, records) = (sample::sweep(), HashMap::new(), records());
+    let zone = jiff::tz::TimeZone::get("Europe/Berlin").unwrap();
+    let input = ReportInput::new(&sweep, &records, &outputs).in_zone(zone);
+    let text = |name: &str| {
+        let report = REPORTS.iter().find(|report| report.file_name() == name).unwrap();
+        String::from_utf8(report.render(&input).unwrap()).unwrap()
+    };
+    assert!(text("index.html").contains("2026-11-24 00:00:00 CET"));
+    assert!(text("results.md").contains("started 2026-11-24 00:00:00 CET"));
+    let table = text("results.csv");
+    assert!(table.contains("Z,") && !table.contains(" CET"), "{table}");
+}
+
+#[test]
 fn markdown_table() {
     let mut records = records();
     records[0].job.device = "a|b `x` <script>".into();

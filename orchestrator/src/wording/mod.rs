@@ -6,7 +6,9 @@
 mod event;
 mod guard;
 mod text;
+mod zone;
 
 pub use event::event_sentence;
 pub use guard::{csv_cell, csv_text, indented_line, is_plain, printable, printable_json, single_line};
 pub use text::{bytes_text, clock_off_text, duration_text, latency_text, many, short_number};
+pub use zone::in_zone;

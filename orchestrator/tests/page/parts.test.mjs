@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 const source = new URL("../../src/api/page/", import.meta.url);
-const { guarded } = await import(new URL("dom.js", source));
+const { guarded, readable } = await import(new URL("dom.js", source));
 const { EventParser } = await import(new URL("events.js", source));
 const { compareBy, counted, matches } = await import(new URL("filter.js", source));
 const { bytes, byName, failureText, inUnit, latency, milliseconds, percent, unitOf } = await import(new URL("format.js", source));
@@ -135,6 +135,22 @@ test("no word of an address is taken for another thing than a field", () => {
 test("what a sweep would do is told before it begins", () => {
   const lines = previewLines({ jobs: 3, seconds: 200, devices: [{ device: "a", jobs: 1, seconds: 20 }, { device: "b", jobs: 2, seconds: 200 }], skipped: [{ cells: 1, why: "off" }] });
   assert.deepEqual(lines, ["3 cells on 2 devices, about 3 min 20 s by the limits of the sweep, b the longest.", "1 cell skipped: off"]);
+});
+
+test("devices that may be one machine are told before a sweep begins", () => {
+  const lines = previewLines({ jobs: 2, seconds: 20, devices: [{ device: "a", jobs: 2, seconds: 20 }], skipped: [], remarks: ["a, b are this host"] });
+  assert.equal(lines.at(-1), "a, b are this host");
+});
+
+test("times in sentences are those of the lab's zone", () => {
+  setZone("Asia/Kolkata");
+  assert.equal(readable("locked until 2026-11-25T12:00:00Z: why"), `locked until ${absolute(Date.parse("2026-11-25T12:00:00Z"))}: why`);
+  assert.match(readable("2026-11-25T12:00:00.123Z."), /^2026-11-25 17:30:00 .*\.$/);
+  for (const same of ["20261125-120000-all-7f3a", "2026-11-25T12:00:00+01:00", "x2026-11-25T12:00:00Z", "2026-13-25T12:00:00Z"]) {
+    assert.equal(readable(same), same);
+  }
+  setZone("UTC");
+  assert.match(readable("until 2026-11-25T12:00:00Z"), /^until 2026-11-25 12:00:00 UTC$/);
 });
 
 test("figures and times are written as people read them", () => {

@@ -30,7 +30,7 @@ fn troubles(lab: &Lab) -> String {
 }
 
 /// Debian's libfaketime, which lets a test set the clock that a process sees.
-fn wrong_clock() -> String {
+pub fn wrong_clock() -> String {
     let found = std::fs::read_dir("/usr/lib").unwrap().flatten().find_map(|folder| {
         let library = folder.path().join("faketime/libfaketimeMT.so.1");
         library.is_file().then(|| library.display().to_string())

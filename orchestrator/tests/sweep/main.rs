@@ -11,6 +11,7 @@ mod blinking;
 mod check;
 mod crash;
 mod daemon;
+mod dates;
 mod engines;
 mod fair;
 mod faults;

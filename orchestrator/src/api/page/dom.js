@@ -8,6 +8,18 @@ export function guarded(text) {
   return String(text).replace(UNSAFE, " ");
 }
 
+let told = (text) => text;
+
+/** How moments in a text become times that people read. */
+export function tellTimesBy(tell) {
+  told = tell;
+}
+
+/** Text from outside as people read it. */
+export function readable(text) {
+  return told(guarded(text));
+}
+
 /** An element with its attributes (`on…` are listeners; false and null leave one out) and its children. */
 export function h(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
@@ -21,7 +33,7 @@ export function h(tag, attributes = {}, ...children) {
 
 function shown(children) {
   const there = children.filter((child) => child !== null && child !== undefined);
-  return there.map((child) => (child instanceof Node ? child : guarded(child)));
+  return there.map((child) => (child instanceof Node ? child : readable(child)));
 }
 
 /** Sets an attribute, or removes it, when that changes something. */
@@ -36,7 +48,7 @@ export function setAttribute(element, name, value) {
 
 /** Sets the text of an element when it is another one. */
 export function setText(element, text) {
-  const wanted = guarded(text ?? "");
+  const wanted = readable(text ?? "");
   if (element.textContent !== wanted) element.textContent = wanted;
 }
 

@@ -1,6 +1,6 @@
 // Times as people read them. The daemon's clock counts, not this computer's.
 
-import { h, setAttribute, setText } from "./dom.js";
+import { h, setAttribute, setText, tellTimesBy } from "./dom.js";
 
 const MINUTE = 60;
 const HOUR = 60 * MINUTE;
@@ -45,8 +45,12 @@ export function relative(atMs, now = nowMs()) {
 
 let forms = formsOf("UTC");
 
+/** A moment of UTC in a sentence of the daemon's. */
+const MOMENT = /(?<![\w+-])\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z(?!\w)/g;
+
 /** All times are of one zone, which the daemon names: whoever looks from elsewhere speaks of the same hour. */
 export function setZone(name) {
+  tellTimesBy((text) => text.replace(MOMENT, (moment) => (isNaN(Date.parse(moment)) ? moment : absolute(Date.parse(moment)))));
   try {
     forms = formsOf(name);
   } catch {

@@ -103,6 +103,23 @@ fn which_tokens_are_meant_is_known_whatever_else_is_faulty() {
 }
 
 #[test]
+fn the_zone_of_times_is_known_whatever_else_is_faulty() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("daemon.yaml");
+    let zone = || crate::config::time_zone(&path).iana_name().unwrap_or("UTC").to_owned();
+    assert_eq!(zone(), "UTC", "there is no file");
+    for (text, wanted) in [
+        ("timezone: Europe/Berlin\nnonsense: 1\n", "Europe/Berlin"),
+        ("timezone: Nowhere/There\n", "UTC"),
+        ("schedules: []\n", "UTC"),
+        ("timezone: [\n", "UTC"),
+    ] {
+        std::fs::write(&path, text).unwrap();
+        assert_eq!(zone(), wanted, "{text}");
+    }
+}
+
+#[test]
 fn faults_of_a_daemon_file_are_told_beside_those_of_what_it_refers_to() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();

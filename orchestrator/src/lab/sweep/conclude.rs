@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::agent::{OutputFiles, cell_record};
@@ -30,12 +31,14 @@ pub struct SweepResults {
     outputs: HashMap<String, Vec<f32>>,
     /// Where its reports are, or will be.
     pub folder: PathBuf,
+    /// By whose clocks people are told times.
+    zone: TimeZone,
 }
 
 impl SweepResults {
     /// What reports are made of.
     pub fn input(&self) -> ReportInput<'_> {
-        ReportInput::new(&self.sweep, &self.records, &self.outputs).judged_by(self.rules)
+        ReportInput::new(&self.sweep, &self.records, &self.outputs).judged_by(self.rules).in_zone(self.zone.clone())
     }
 
     /// The records that count: of what was measured again, one.
@@ -54,7 +57,8 @@ impl Lab {
         let records = self.records(&sweep)?;
         let outputs = OutputFiles::new(self.outputs()).load(&records);
         let folder = publish::sweep_folder(&self.reports(), sweep.id.as_str());
-        Ok(SweepResults { rules: self.trust_rules(&sweep.id)?, sweep, records, outputs, folder })
+        let (rules, zone) = (self.trust_rules(&sweep.id)?, self.time_zone());
+        Ok(SweepResults { sweep, records, rules, outputs, folder, zone })
     }
 
     /// What the numbers of a sweep are judged by.

@@ -7,7 +7,7 @@ use super::results::{Medium, results};
 use super::{Report, ReportError, ReportInput};
 use crate::domain::{Record, Verdict};
 use crate::score::trust::Certainty;
-use crate::wording::single_line;
+use crate::wording::{in_zone, single_line};
 
 mod axis;
 mod latency;
@@ -28,7 +28,8 @@ impl Report for IndexHtml {
 
     fn render(&self, input: &ReportInput<'_>) -> Result<Vec<u8>, ReportError> {
         let page = Page::of(input).render();
-        page.map(|page| page + "\n").map(String::into_bytes).map_err(|error| ReportError::new(self.file_name(), error))
+        let page = page.map(|page| in_zone(&page, &input.zone).into_owned() + "\n");
+        page.map(String::into_bytes).map_err(|error| ReportError::new(self.file_name(), error))
     }
 }
 
