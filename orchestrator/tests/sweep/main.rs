@@ -27,6 +27,7 @@ mod notices;
 mod outages;
 mod page;
 mod phones;
+mod read_only;
 mod recovery;
 mod retention;
 mod support;
