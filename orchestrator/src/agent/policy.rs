@@ -199,6 +199,12 @@ mod tests {
             (K::NameUnknown, ["give up", "wait", "wait"], ["give up", "wait", "rest"], ["give up", "give up", "rest"]),
             (K::LoginRefused, ["give up", "wait", "wait"], ["give up", "wait", "rest"], ["give up", "give up", "rest"]),
             (
+                K::LoginRunsNothing,
+                ["give up", "wait", "wait"],
+                ["give up", "wait", "rest"],
+                ["give up", "give up", "rest"],
+            ),
+            (
                 K::HostKeyUnknown,
                 ["give up", "wait", "wait"],
                 ["give up", "wait", "rest"],

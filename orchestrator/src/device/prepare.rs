@@ -55,8 +55,8 @@ pub async fn undo_settings(
 
 /// Runs a script as root by `su`, or, when that refuses, as whoever we are, with a line before all else that says why.
 /// `su` is called once, since it may ask a person each time: whether the script ran is told by its own first line. Only
-/// one that neither is missing (126, 127) nor was refused by a person or a policy (13) may be of Android's own kind,
-/// which takes a user where others take options, and asks nobody.
+/// one that neither is missing (126, 127) nor was refused by a person or a policy (13) may be of another kind: Android's
+/// own takes a user where others take options, some want the user before their options, and neither asks anybody.
 const BY_SU_SCRIPT: &str = r#"
 script="echo farmctl-by-su
 $1"
@@ -65,6 +65,9 @@ code=$?
 case $said in *farmctl-by-su*) printf '%s\n' "$said"; exit $code ;; esac
 case $code in 13|126|127) ;; *)
   other=$(su 0 sh -c "$script" 2>&1 < /dev/null)
+  code=$?
+  case $other in *farmctl-by-su*) printf '%s\n' "$other"; exit $code ;; esac
+  other=$(su root -c "$script" 2>&1 < /dev/null)
   code=$?
   case $other in *farmctl-by-su*) printf '%s\n' "$other"; exit $code ;; esac
 esac
@@ -224,6 +227,9 @@ mod tests {
         let own_kind = "#!/bin/sh\n[ \"$1\" = 0 ] || { echo \"su: invalid uid/gid '$1'\" >&2; exit 1; }\n";
         let (code, text) = run(&format!("{own_kind}shift; export BY=root; exec \"$@\"\n"));
         assert_eq!((code, text.as_str()), (Some(3), "farmctl-by-su\nroot\nit's\n"), "Android's own su");
+        let user_first = "#!/bin/sh\n[ \"$1 $2\" = 'root -c' ] || { echo \"Unknown id: $1\" >&2; exit 1; }\n";
+        let (code, text) = run(&format!("{user_first}BY=root exec sh -c \"$3\"\n"));
+        assert_eq!((code, text.as_str()), (Some(3), "farmctl-by-su\nroot\nit's\n"), "the user first");
         let (code, text) = run("#!/bin/sh\necho Permission denied >&2\nexit 13\n");
         assert_eq!((code, text), (Some(3), format!("{SU_REFUSED} Permission denied\nme\nit's\n")));
     }

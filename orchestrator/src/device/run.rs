@@ -225,8 +225,10 @@ impl Session {
             }
             let is_progress = follower.decoder.consumed_bytes() > consumed;
             refusals = if is_progress || error.kind == ErrorKind::ConnectionLost { 0 } else { refusals + 1 };
-            let is_refusal =
-                matches!(error.kind, ErrorKind::Protocol | ErrorKind::LoginRefused | ErrorKind::LoginClosed);
+            let is_refusal = matches!(
+                error.kind,
+                ErrorKind::Protocol | ErrorKind::LoginRefused | ErrorKind::LoginRunsNothing | ErrorKind::LoginClosed
+            );
             // A server that lets us in, and then refuses this one command again and again, does not mean us to have it.
             if error.kind != ErrorKind::ConnectionLost && !(is_refusal && refusals <= MAX_REFUSALS) {
                 return Err(transport_failure(&self.device.name, "follow a run", &error));

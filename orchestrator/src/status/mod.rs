@@ -213,6 +213,7 @@ fn is_unauthorized(failure: &Failure) -> bool {
     let kinds = [
         FailureKind::Unauthorized,
         FailureKind::LoginRefused,
+        FailureKind::LoginRunsNothing,
         FailureKind::LoginMissing,
         FailureKind::HostKeyChanged,
         FailureKind::HostKeyUnknown,

@@ -41,6 +41,8 @@ pub enum ErrorKind {
     NameUnavailable,
     /// The login was not accepted.
     LoginRefused,
+    /// The login was accepted, and runs no commands.
+    LoginRunsNothing,
     /// This host has nothing to log in with.
     LoginMissing,
     /// The server lets nobody in for now.
@@ -73,6 +75,7 @@ impl From<ErrorKind> for FailureKind {
             ErrorKind::NameUnknown => FailureKind::NameUnknown,
             ErrorKind::NameUnavailable => FailureKind::NameUnavailable,
             ErrorKind::LoginRefused => FailureKind::LoginRefused,
+            ErrorKind::LoginRunsNothing => FailureKind::LoginRunsNothing,
             ErrorKind::LoginMissing => FailureKind::LoginMissing,
             ErrorKind::LoginClosed => FailureKind::LoginClosed,
             ErrorKind::Unauthorized => FailureKind::Unauthorized,

@@ -27,13 +27,14 @@ pub struct Harshness {
 /// What a device may refuse for a moment: before it ever let anybody in, and after.
 const PASSING: [ErrorKind; 4] =
     [ErrorKind::NameUnavailable, ErrorKind::LoginClosed, ErrorKind::ConnectionLost, ErrorKind::HostKeyChanged];
-const REFUSALS: [ErrorKind; 12] = [
+const REFUSALS: [ErrorKind; 13] = [
     ErrorKind::NameUnavailable,
     ErrorKind::LoginClosed,
     ErrorKind::ConnectionLost,
     ErrorKind::HostKeyChanged,
     ErrorKind::NameUnknown,
     ErrorKind::LoginRefused,
+    ErrorKind::LoginRunsNothing,
     ErrorKind::HostKeyUnknown,
     ErrorKind::Unreachable,
     ErrorKind::Refused,

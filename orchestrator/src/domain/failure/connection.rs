@@ -42,8 +42,17 @@ pub(super) const CONNECTION: &[KindFacts] = &[
         blame: Blame::User,
         retry: Retry::Never,
         refusal: Refusal::Standing,
-        remedy: "over ssh, check user, identity_file and password, or, of a login that runs nothing, its shell and \
-                 ForceCommand; over adb, accept this host's key on the screen; then try `ssh` or `adb` by hand",
+        remedy: "over ssh, check user, identity_file and password; over adb, accept this host's key on the screen; then \
+                 try `ssh` or `adb` by hand",
+    },
+    KindFacts {
+        kind: FailureKind::LoginRunsNothing,
+        word: "login_runs_nothing",
+        blame: Blame::User,
+        retry: Retry::Never,
+        refusal: Refusal::Standing,
+        remedy: "give the user a login shell that runs commands (its line in /etc/passwd, ForceCommand in sshd_config, \
+                 a password that has expired), or name another user in the farm file",
     },
     KindFacts {
         kind: FailureKind::LoginMissing,

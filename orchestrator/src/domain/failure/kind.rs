@@ -20,6 +20,8 @@ pub enum FailureKind {
     NameUnavailable,
     /// The server did not accept the login.
     LoginRefused,
+    /// The login was accepted, and runs no commands.
+    LoginRunsNothing,
     /// This host has nothing to log in with.
     LoginMissing,
     /// The server lets nobody in for now.

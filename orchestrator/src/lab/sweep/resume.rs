@@ -167,7 +167,7 @@ impl Lab {
         let changed: BTreeSet<&str> = jobs.iter().filter(is_changed).map(|job| job.model.name.as_str()).collect();
         for name in &changed {
             self.remark(&format!(
-                "the file of {name} is another now than when the sweep began; its open jobs run only where a device \
+                "the file of {name} is another now than when the sweep began, or gone; its open jobs run only where a device \
                  still has the file of then"
             ));
         }

@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use super::config_file::{HostSettings, settings_for};
+use super::known_hosts_command::KnownHostsCommand;
 use super::openssh;
 use super::tokens::Tokens;
 use crate::domain::{HostKey, HostKeyChecking, SecretSource, SshEndpoint};
@@ -35,6 +36,10 @@ pub(super) struct Hop {
     pub known_hosts: Vec<PathBuf>,
     /// A file of host keys that are refused.
     pub revoked_keys: Option<PathBuf>,
+    /// A program that tells host keys.
+    pub known_hosts_command: Option<KnownHostsCommand>,
+    /// Whether any key will do of a server at a loopback address.
+    pub trusts_loopback: bool,
     pub pinned_key: Option<HostKey>,
     pub checking: HostKeyChecking,
     /// Whether old algorithms will do.
@@ -175,6 +180,10 @@ fn merge(endpoint: &SshEndpoint, settings: HostSettings, options: &ConnectOption
     let known_hosts = known_hosts(endpoint, &settings, &tokens);
     let revoked = settings.revoked_host_keys.as_deref().filter(|file| !file.eq_ignore_ascii_case("none"));
     let revoked_keys = revoked.map(|file| tokens.path(file));
+    let named = settings.known_hosts_command.as_deref().and_then(|words| words.first());
+    let told_by_command = named.is_some_and(|name| !name.eq_ignore_ascii_case("none"));
+    let known_hosts_command = settings.known_hosts_command.as_ref().filter(|_| told_by_command);
+    let known_hosts_command = known_hosts_command.map(|words| KnownHostsCommand::new(words, &tokens));
     Hop {
         alias: endpoint.host.clone(),
         password: endpoint.password.clone(),
@@ -182,7 +191,10 @@ fn merge(endpoint: &SshEndpoint, settings: HostSettings, options: &ConnectOption
         checking: endpoint.host_key_checking,
         legacy: endpoint.legacy,
         proxy_command: settings.proxy_command.filter(|command| !command.eq_ignore_ascii_case("none")),
+        trusts_loopback: settings.no_host_authentication_for_localhost == Some(true)
+            && settings.host_key_alias.is_none(),
         host_key_alias: settings.host_key_alias,
+        known_hosts_command,
         passed_over: settings.passed_over,
         host,
         port,

@@ -33,6 +33,9 @@ pub(super) struct HostSettings {
     pub known_hosts_files: Vec<String>,
     pub global_known_hosts_files: Vec<String>,
     pub revoked_host_keys: Option<String>,
+    /// A program and its arguments, as they are written.
+    pub known_hosts_command: Option<Vec<String>>,
+    pub no_host_authentication_for_localhost: Option<bool>,
     /// Whether the host's name has no tokens left.
     pub names_are_expanded: bool,
     /// Whether a file is included by a name below `~/.ssh`.
@@ -43,7 +46,7 @@ pub(super) struct HostSettings {
 
 /// Keywords that change whether and how ssh gets in, and that farmctl does not honour. What needs no line here either
 /// does nothing in batch mode, or is honoured.
-const PASSED_OVER: [&str; 17] = [
+const PASSED_OVER: [&str; 15] = [
     "addressfamily",
     "bindaddress",
     "bindinterface",
@@ -52,9 +55,7 @@ const PASSED_OVER: [&str; 17] = [
     "hostbasedauthentication",
     "hostkeyalgorithms",
     "kexalgorithms",
-    "knownhostscommand",
     "macs",
-    "nohostauthenticationforlocalhost",
     "pkcs11provider",
     "proxyusefdpass",
     "pubkeyacceptedalgorithms",
@@ -195,6 +196,13 @@ impl Reader<'_> {
             "globalknownhostsfile" if settings.global_known_hosts_files.is_empty() => {
                 settings.global_known_hosts_files = arguments;
             }
+            "knownhostscommand" if settings.known_hosts_command.is_none() => {
+                settings.known_hosts_command = Some(arguments);
+            }
+            "nohostauthenticationforlocalhost" => {
+                let is_on = first.eq_ignore_ascii_case("yes") || first.eq_ignore_ascii_case("true");
+                settings.no_host_authentication_for_localhost.get_or_insert(is_on);
+            }
             "revokedhostkeys" => settings.revoked_host_keys = settings.revoked_host_keys.take().or(Some(first)),
             "proxyjump" => settings.proxy_jump = settings.proxy_jump.take().or(Some(first)),
             "userknownhostsfile" if settings.known_hosts_files.is_empty() => settings.known_hosts_files = arguments,
@@ -210,7 +218,6 @@ fn is_passed_over(keyword: &str, arguments: &[String]) -> bool {
     let is_harmless = match keyword {
         // It is `no` that makes ssh accept more.
         "stricthostkeychecking" => matches!(value.as_str(), "yes" | "ask" | "true"),
-        "nohostauthenticationforlocalhost" => value == "no",
         // Other ways in are tried by ssh as well.
         "gssapiauthentication" | "hostbasedauthentication" => value == "no",
         _ => HARMLESS.contains(&value.as_str()),
@@ -275,7 +282,7 @@ impl Line {
 }
 
 /// Words in quotes of either kind; `\` stands before a quote, another `\`, or a space that is part of a word.
-fn split_arguments(text: &str) -> Vec<String> {
+pub(super) fn split_arguments(text: &str) -> Vec<String> {
     let mut arguments = Vec::new();
     let mut current: Option<String> = None;
     let mut quote: Option<char> = None;

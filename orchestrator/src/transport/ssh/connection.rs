@@ -62,7 +62,7 @@ impl client::Handler for Verifier {
     type Error = HandshakeError;
 
     async fn check_server_key(&mut self, key: &PublicKeyOrCertificate) -> Result<bool, HandshakeError> {
-        self.check.check_server(key).map(|()| true).map_err(HandshakeError::HostKey)
+        self.check.check_server(key).await.map(|()| true).map_err(HandshakeError::HostKey)
     }
 
     async fn kex_done(
@@ -130,6 +130,7 @@ impl Connection {
                 }
                 None => {
                     let stream = tcp_connect(hop, deadline, options.connect_timeout).await;
+                    facts.note_peer(stream.as_ref().ok());
                     enter_by(stream, hop, options, deadline, &facts).await
                 }
                 Some((jump, jump_hop)) => {
@@ -324,7 +325,12 @@ async fn enter<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let check = HostKeyCheck::new(hop, options.accept_new)?;
+    let is_trusted = hop.trusts_loopback && facts.is_loopback.get().is_some();
+    let mut check = HostKeyCheck::new(hop, options.accept_new, is_trusted)?;
+    let asked = timeout_at(deadline, check.ask_command(None)).await;
+    asked.map_err(|_| {
+        TransportError::new(ErrorKind::HostKeyUnknown, format!("learn the keys of {hop}: no time left"))
+    })??;
     let config = Arc::new(client_config(&check, hop.legacy, options.connect_timeout));
     let stream = Overheard { stream, heard: Arc::clone(&facts.greeting) };
     let handshake = client::connect_stream(config, stream, Verifier { check, facts: Arc::clone(facts) });

@@ -198,7 +198,7 @@ impl Task<'_> {
                 ChannelMsg::ExitSignal { signal_name, .. } => exit = Some(Exit::Signal(signal_number(&signal_name))),
                 ChannelMsg::Failure => {
                     return Err(TransportError::new(
-                        ErrorKind::LoginRefused,
+                        ErrorKind::LoginRunsNothing,
                         format!("{} on {}: the server did not start it", self.what, self.connection.address),
                     )
                     .with_hint(
@@ -246,15 +246,15 @@ impl Task<'_> {
             return TransportError::new(ErrorKind::LoginClosed, message)
                 .with_hint("it may be /etc/nologin, or one of the login's limits (/etc/security/limits.conf)");
         }
-        TransportError::new(ErrorKind::LoginRefused, message).with_hint(
-            "look at the user's shell in /etc/passwd, at its password's age (chage -l), and at ForceCommand in \
-             sshd_config",
+        TransportError::new(ErrorKind::LoginRunsNothing, message).with_hint(
+            "look at the user's shell in /etc/passwd, at its start files (an `exec` of another shell there takes each \
+             command's place), at its password's age (chage -l), and at ForceCommand in sshd_config",
         )
     }
 
     fn reads_all(&self) -> TransportError {
         TransportError::new(
-            ErrorKind::LoginRefused,
+            ErrorKind::LoginRunsNothing,
             format!("{} on {}: its login shell reads the input of commands", self.what, self.connection.address),
         )
         .with_hint("let the shell's start files read nothing where there is no terminal: [ -t 0 ] || return")

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 
 use russh::Disconnect;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 
 use crate::wording::single_line;
 
@@ -19,6 +20,8 @@ const MAX_GREETING_BYTES: usize = 512;
 pub(super) struct Facts {
     /// Why it ended, once it did.
     pub end: OnceLock<String>,
+    /// Set where the server is at a loopback address.
+    pub is_loopback: OnceLock<()>,
     /// Whether the server calls itself dropbear.
     pub is_dropbear: OnceLock<bool>,
     /// The reason that the server gave for ending it, as a message of the protocol.
@@ -32,6 +35,14 @@ pub(super) struct Facts {
 }
 
 impl Facts {
+    /// Notes where the server is. What is behind a program or a jump host is at no address that is known here.
+    pub(super) fn note_peer(&self, stream: Option<&TcpStream>) {
+        let peer = stream.and_then(|stream| stream.peer_addr().ok());
+        if peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback()) {
+            let _ = self.is_loopback.set(());
+        }
+    }
+
     /// The server's own words, for a message about a failure; empty when it said nothing.
     pub(super) fn words(&self) -> String {
         let greeting = self.greeting.lock().unwrap_or_else(PoisonError::into_inner);

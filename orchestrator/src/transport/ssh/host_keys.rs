@@ -17,6 +17,7 @@ use russh::keys::{Algorithm, Certificate, HashAlg, PublicKey, PublicKeyOrCertifi
 use sha1::Sha1;
 
 use super::config::Hop;
+use super::known_hosts_command::KnownHostsCommand;
 use super::pattern;
 use super::revoked_keys::read_revoked;
 use crate::domain::{HostKey, HostKeyChecking};
@@ -39,6 +40,8 @@ pub(super) struct HostKeyCheck {
     accept_new: bool,
     accept_all: bool,
     known: Vec<KnownKey>,
+    /// Tells further keys.
+    command: Option<KnownHostsCommand>,
 }
 
 /// What a line says of its key.
@@ -60,18 +63,29 @@ pub(super) struct KnownKey {
     pub line: usize,
     pub standing: Standing,
     pub key: PublicKey,
+    /// Whether a command told it, and no file.
+    pub is_told: bool,
+}
+
+/// The names of a server in lines of known hosts.
+#[derive(Clone, Copy)]
+struct Names<'a> {
+    name: &'a str,
+    /// The host alone, where its name has a port.
+    without_port: Option<&'a str>,
 }
 
 impl HostKeyCheck {
-    /// Reads what the files know of this server.
-    pub(super) fn new(hop: &Hop, accept_new: bool) -> Result<HostKeyCheck, TransportError> {
+    /// Reads what the files know of this server. One that `is_trusted` may have any key that is not revoked.
+    pub(super) fn new(hop: &Hop, accept_new: bool, is_trusted: bool) -> Result<HostKeyCheck, TransportError> {
         let host = hop.host_key_alias.as_ref().unwrap_or(&hop.host).to_lowercase();
         let has_own_port = hop.port != 22 && hop.host_key_alias.is_none();
         let name = if has_own_port { format!("[{host}]:{}", hop.port) } else { host.clone() };
         let mut known = Vec::new();
         if hop.pinned_key.is_none() {
             for file in &hop.known_hosts {
-                read_known_hosts(file, &name, has_own_port.then_some(host.as_str()), &mut known)?;
+                let names = Names { name: &name, without_port: has_own_port.then_some(host.as_str()) };
+                read_known_hosts(file, names, &mut known)?;
             }
         }
         if let Some(file) = &hop.revoked_keys {
@@ -84,9 +98,22 @@ impl HostKeyCheck {
             pinned: hop.pinned_key.clone(),
             files: hop.known_hosts.clone(),
             accept_new: accept_new || hop.checking == HostKeyChecking::AcceptNew,
-            accept_all: hop.checking == HostKeyChecking::No,
+            accept_all: hop.checking == HostKeyChecking::No || (is_trusted && hop.pinned_key.is_none()),
             known,
+            command: hop.known_hosts_command.clone().filter(|_| hop.pinned_key.is_none()),
         })
+    }
+
+    /// Takes the keys that a command tells of this server, where there is one.
+    pub(super) async fn ask_command(&mut self, key: Option<&PublicKey>) -> Result<(), TransportError> {
+        let Some(command) = self.command.as_ref().filter(|_| !self.accept_all) else { return Ok(()) };
+        let text = command.ask(&self.name, key).await?;
+        let source = PathBuf::from(format!("KnownHostsCommand {}", command.name()));
+        self.known.retain(|known| !known.is_told);
+        let has_own_port = self.name.starts_with('[');
+        let names = Names { name: &self.name, without_port: has_own_port.then_some(self.principal.as_str()) };
+        add_known(&text, &source, names, true, &mut self.known);
+        Ok(())
     }
 
     /// Whether anybody's certificates are believed, so that the server is asked for one.
@@ -110,7 +137,8 @@ impl HostKeyCheck {
     }
 
     /// Judges what the server has proved to have.
-    pub(super) fn check_server(&self, shown: &PublicKeyOrCertificate) -> Result<(), TransportError> {
+    pub(super) async fn check_server(&mut self, shown: &PublicKeyOrCertificate) -> Result<(), TransportError> {
+        self.ask_command(Some(&shown.public_key())).await?;
         match shown {
             PublicKeyOrCertificate::Certificate(certificate) if self.is_certified(certificate)? => Ok(()),
             // A certificate of a stranger is no worse than its key alone.
@@ -182,12 +210,17 @@ impl HostKeyCheck {
                     described(&known.key)
                 ),
             )
-            .with_hint(format!(
-                "somebody may be between you and the server; if the server was set up anew, remove the old key: \
-                 ssh-keygen -f {} -R '{}'",
-                known.file.display(),
-                self.name
-            ))),
+            .with_hint(match known.is_told {
+                true => "somebody may be between you and the server; if it was set up anew, correct what the command \
+                         tells"
+                    .to_owned(),
+                false => format!(
+                    "somebody may be between you and the server; if the server was set up anew, remove the old key: \
+                     ssh-keygen -f {} -R '{}'",
+                    known.file.display(),
+                    self.name
+                ),
+            })),
             None if self.accept_new => self.learn(key),
             None => Err(self.unknown(key)),
         }
@@ -218,7 +251,8 @@ impl HostKeyCheck {
     }
 
     fn unknown(&self, key: &PublicKey) -> TransportError {
-        let files: Vec<String> = self.files.iter().map(|file| file.display().to_string()).collect();
+        let mut files: Vec<String> = self.files.iter().map(|file| file.display().to_string()).collect();
+        files.extend(self.command.iter().map(|command| format!("what {} tells", command.name())));
         TransportError::new(
             ErrorKind::HostKeyUnknown,
             format!("connect to {}: its host key {} is not in {}", self.address, described(key), files.join(", ")),
@@ -258,13 +292,8 @@ fn described(key: &PublicKey) -> String {
     format!("{} {}", key.algorithm().as_str(), key.fingerprint(HashAlg::Sha256))
 }
 
-/// Adds the lines of a file that are about `name`; a missing file knows nothing.
-fn read_known_hosts(
-    file: &Path,
-    name: &str,
-    without_port: Option<&str>,
-    known: &mut Vec<KnownKey>,
-) -> Result<(), TransportError> {
+/// Adds the lines of a file that are about a server; a missing file knows nothing.
+fn read_known_hosts(file: &Path, names: Names<'_>, known: &mut Vec<KnownKey>) -> Result<(), TransportError> {
     let bytes = match regular_file::read(file, MAX_FILE_BYTES) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == IoErrorKind::NotFound => return Ok(()),
@@ -275,7 +304,13 @@ fn read_known_hosts(
             ));
         }
     };
-    for (index, line) in String::from_utf8_lossy(&bytes).lines().enumerate() {
+    add_known(&String::from_utf8_lossy(&bytes), file, names, false, known);
+    Ok(())
+}
+
+/// Adds the lines of a text that are about a server.
+fn add_known(text: &str, file: &Path, names: Names<'_>, is_told: bool, known: &mut Vec<KnownKey>) {
+    for (index, line) in text.lines().enumerate() {
         let mut words = line.split_ascii_whitespace().peekable();
         let mark = match words.peek() {
             Some(&"@revoked") => words.next().map(|_| Standing::Revoked),
@@ -285,23 +320,22 @@ fn read_known_hosts(
             _ => None,
         };
         let (Some(hosts), Some(kind), Some(data)) = (words.next(), words.next(), words.next()) else { continue };
-        let standing = if names_host(hosts, name) {
+        let standing = if names_host(hosts, names.name) {
             mark.unwrap_or(Standing::Valid)
-        } else if without_port.is_some_and(|host| names_host(hosts, host)) {
+        } else if names.without_port.is_some_and(|host| names_host(hosts, host)) {
             // As ssh has it: such a line is looked at after those for the port.
             mark.unwrap_or(Standing::AnyPort)
         } else {
             continue;
         };
         match PublicKey::from_openssh(&format!("{kind} {data}")) {
-            Ok(key) => known.push(KnownKey { file: file.to_owned(), line: index + 1, standing, key }),
+            Ok(key) => known.push(KnownKey { file: file.to_owned(), line: index + 1, standing, key, is_told }),
             Err(error) => {
                 let (file, line) = (file.display(), index + 1);
                 tracing::warn!(%file, line, %error, "an unreadable host key is passed over")
             }
         }
     }
-    Ok(())
 }
 
 /// Whether the first field of a line is about `name`: a hash, or a list of patterns.

@@ -17,6 +17,7 @@ mod exec;
 mod facts;
 mod host_keys;
 mod key_files;
+mod known_hosts_command;
 mod names;
 mod openssh;
 mod output;

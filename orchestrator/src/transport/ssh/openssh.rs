@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::config_file::{HostSettings, config_path};
+use super::config_file::{HostSettings, config_path, split_arguments};
 use crate::domain::SshEndpoint;
 
 /// A `Match exec` may start programs.
@@ -86,6 +86,10 @@ fn parse(text: &str, home: &Path, own_home: &Path) -> HostSettings {
             "proxyjump" => settings.proxy_jump = Some(value.to_owned()),
             "proxycommand" => settings.proxy_command = Some(value.to_owned()),
             "hostkeyalias" => settings.host_key_alias = Some(value.to_owned()),
+            "knownhostscommand" => settings.known_hosts_command = Some(split_arguments(value)),
+            "nohostauthenticationforlocalhost" => {
+                settings.no_host_authentication_for_localhost = Some(value == "yes");
+            }
             "revokedhostkeys" => settings.revoked_host_keys = Some(value.to_owned()),
             "userknownhostsfile" => settings.known_hosts_files = words(),
             "globalknownhostsfile" => settings.global_known_hosts_files = words(),

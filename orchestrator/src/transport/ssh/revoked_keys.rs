@@ -37,7 +37,13 @@ pub(super) fn read_revoked(file: &Path, known: &mut Vec<KnownKey>) -> Result<(),
         let key = pairs.find_map(|pair| PublicKey::from_openssh(&pair.join(" ")).ok());
         match key {
             Some(key) => {
-                known.push(KnownKey { file: file.to_owned(), line: index + 1, standing: Standing::Revoked, key });
+                known.push(KnownKey {
+                    file: file.to_owned(),
+                    line: index + 1,
+                    standing: Standing::Revoked,
+                    key,
+                    is_told: false,
+                });
             }
             None if words.is_empty() => {}
             None => {

@@ -33,7 +33,16 @@ impl Tokens<'_> {
         }
     }
 
+    /// A text in which tokens of another kind stay what they are, with the signs that stand before them.
+    pub(super) fn all_but(&self, kept: &[char], text: &str) -> String {
+        self.replaced(text, &|token| if kept.contains(&token) { None } else { self.value(token) })
+    }
+
     fn expanded(&self, text: &str) -> String {
+        self.replaced(text, &|token| self.value(token))
+    }
+
+    fn replaced(&self, text: &str, value: &dyn Fn(char) -> Option<String>) -> String {
         let mut expanded = String::new();
         let mut rest = text;
         while let Some(at) = rest.find(['%', '$']) {
@@ -41,7 +50,7 @@ impl Tokens<'_> {
             let (taken, value) = match rest[at..].strip_prefix("${").and_then(|inner| inner.split_once('}')) {
                 Some((name, _)) => (name.len() + 3, (self.options.environment)(name)),
                 None => match rest[at..].strip_prefix('%').and_then(|inner| inner.chars().next()) {
-                    Some(token) => (1 + token.len_utf8(), self.value(token)),
+                    Some(token) => (1 + token.len_utf8(), value(token)),
                     None => (1, None),
                 },
             };
@@ -124,6 +133,7 @@ mod tests {
         ] {
             assert_eq!(tokens.path(text), PathBuf::from(meant), "{text}");
         }
+        assert_eq!(tokens.all_but(&['%', 'H'], "%H %h %%H"), "%H 10.0.0.1 %%H");
         assert_eq!(tokens.path("%C").to_string_lossy().len(), 40);
     }
 }

@@ -499,8 +499,24 @@ async fn a_login_that_runs_nothing_is_told_so_in_its_own_words() {
         let transport = try_connect(endpoint(&board), &options(&board.home)).await.unwrap();
         let command = Command::new(["true"], LONG);
         let error = run_collect(transport.as_ref(), &command, b"", 1 << 20).await.unwrap_err();
-        assert_eq!(error.kind, ErrorKind::LoginRefused, "{shell}: {error}");
+        assert_eq!(error.kind, ErrorKind::LoginRunsNothing, "{shell}: {error}");
         assert!(error.message.contains("runs no commands") && error.message.contains(words), "{shell}: {error}");
+    }
+}
+
+/// As a line `exec fish` in a start file does.
+#[tokio::test]
+async fn a_start_file_that_starts_another_shell_is_told_before_that_gets_any_input() {
+    for other in ["fish", "tcsh", "bash"] {
+        let home = Home::new();
+        let shell = home.write("shell", &format!("#!/bin/sh\nexec {other}\n"));
+        fs::set_permissions(&shell, fs::Permissions::from_mode(0o755)).unwrap();
+        let board = board_with(&BoardOptions { login_shell: Some(shell), ..BoardOptions::default() });
+        let transport = try_connect(endpoint(&board), &options(&board.home)).await.unwrap();
+        let command = Command::new(["true"], LONG);
+        let error = run_collect(transport.as_ref(), &command, b"", 1 << 20).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::LoginRunsNothing, "{other}: {error}");
+        assert!(error.hint.unwrap().contains("an `exec` of another shell"), "{other}");
     }
 }
 

@@ -95,6 +95,67 @@ async fn a_revoked_host_key_lets_nobody_in() {
 }
 
 #[tokio::test]
+async fn a_command_tells_host_keys_and_one_that_fails_lets_nobody_in() {
+    let it = Configured::new(board());
+    let public = it.board.host_key.public().unwrap();
+    let key = public.split(' ').take(2).collect::<Vec<_>>().join(" ");
+    fs::remove_file(it.home.path().join(".ssh/known_hosts")).unwrap();
+    let command = |body: &str| {
+        let path = it.write("keys", &format!("#!/bin/sh\necho \"$@\" >> {}/asked\n{body}\n", it.home.path().display()));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        format!("{}\nKnownHostsCommand \"{}\" %I %H %t %f 100%%", it.key(), path.display())
+    };
+    it.connect(&command(&format!("echo \"$2 {key}\"")), None).await.unwrap();
+    // Before keys are agreed on, and of the key that was shown.
+    let (name, asked) = (format!("[127.0.0.1]:{}", it.board.port), it.home.path().join("asked"));
+    let told = fs::read_to_string(&asked).unwrap();
+    let lines: Vec<&str> = told.lines().collect();
+    assert_eq!(lines[0], format!("ORDER {name} NONE NONE 100%"));
+    assert!(lines[1].starts_with(&format!("HOSTNAME {name} ssh-ed25519 SHA256:")), "{told}");
+    // It tells of nobody, of another key, of a revoked one, and nothing at all.
+    let error = it.connect(&command("echo \"elsewhere {key}\""), None).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::HostKeyUnknown, "{error}");
+    assert!(error.message.contains("/keys tells"), "{error}");
+    let other = KeyPair::generate(&it.home.path().join("other"), "ed25519", "").unwrap().public().unwrap();
+    let error = it.connect(&command(&format!("echo \"$2 {}\"", other.trim())), None).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::HostKeyChanged, "{error}");
+    assert!(error.hint.unwrap().contains("correct what the command tells"));
+    let error = it.connect(&command(&format!("echo \"@revoked * {key}\"")), None).await.unwrap_err();
+    assert!(error.message.contains("is revoked by KnownHostsCommand"), "{error}");
+    let error = it.connect(&command("echo no network >&2; exit 3"), None).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::HostKeyUnknown, "{error}");
+    assert!(error.message.contains("exit status: 3: «no network»"), "{error}");
+    let error = it.connect(&format!("{}\nKnownHostsCommand keys", it.key()), None).await.unwrap_err();
+    assert!(error.message.contains("a whole path only"), "{error}");
+    it.connect(&format!("{}\nKnownHostsCommand none\nNoHostAuthenticationForLocalhost yes", it.key()), None)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_server_on_this_host_may_have_any_key_where_the_configuration_says_so() {
+    let it = Configured::new(board());
+    fs::write(it.home.path().join(".ssh/known_hosts"), "").unwrap();
+    let kind = |lines: &str| {
+        let lines = format!("{}\n{lines}", it.key());
+        let it = &it;
+        async move { it.connect(&lines, None).await.map_err(|error| error.kind) }
+    };
+    let yes = "NoHostAuthenticationForLocalhost yes";
+    assert_eq!(kind("").await, Err(ErrorKind::HostKeyUnknown));
+    assert_eq!(kind("NoHostAuthenticationForLocalhost no").await, Err(ErrorKind::HostKeyUnknown));
+    assert_eq!(kind(yes).await, Ok(()));
+    // By a name of its own, or behind a program, it is not known to be this host.
+    assert_eq!(kind(&format!("{yes}\nHostKeyAlias other")).await, Err(ErrorKind::HostKeyUnknown));
+    let relay = format!("{yes}\nProxyCommand bash -c 'exec 3<>/dev/tcp/%h/%p; cat <&3 & cat >&3'");
+    assert_eq!(kind(&relay).await, Err(ErrorKind::HostKeyUnknown));
+    // A key that is revoked stays so.
+    let revoked = it.write("revoked", &it.board.host_key.public().unwrap());
+    let lines = format!("{yes}\nRevokedHostKeys {}", revoked.display());
+    assert_eq!(kind(&lines).await, Err(ErrorKind::HostKeyChanged));
+}
+
+#[tokio::test]
 async fn a_banner_in_another_encoding_is_named_and_no_cable() {
     let home = tempfile::tempdir().unwrap();
     let banner = home.path().join("banner");
