@@ -1,5 +1,5 @@
-//! One attempt of a job on a device: what it needs is pushed, the device cools down, the job is run, and followed to its
-//! end.
+//! One attempt of a job on a device: what it needs is pushed, the device cools down, the job is run, and followed to
+//! its end.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -5,8 +5,8 @@
 //! decides.
 //!
 //! Reading order: `assignment` (what is to be done), `worker` (a device's turns), `waiting` (what comes between them),
-//! `prepare`, `quiet` and `pace` (before its first run), `jobs` (what is done in a turn), `attempt` (one run), `cooldown`
-//! (before each run), `ledger` (what is written about it), `policy` (what a failure means).
+//! `prepare`, `quiet` and `pace` (before its first run), `jobs` (what is done in a turn), `attempt` (one run),
+//! `cooldown` (before each run), `ledger` (what is written about it), `policy` (what a failure means).
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,4 +1,5 @@
-//! How fast a device is before its runs, held against how fast it usually is: before hours are spent on one that is slow.
+//! How fast a device is before its runs, held against how fast it usually is: before hours are spent on one that is
+//! slow.
 
 use crate::device::Session;
 use crate::domain::{CheckFigures, Device, EventKind, Pace};

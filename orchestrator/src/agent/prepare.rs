@@ -37,8 +37,9 @@ impl SetUp {
     }
 }
 
-/// Waits until a device that has just booted is quiet, undoes what earlier processes left, notes how the phone is powered, and sets it up. A phone that can't be set up is
-/// measured as it is, with a warning; what is no phone, and has no `identity` in the journal, is left alone.
+/// Waits until a device that has just booted is quiet, undoes what earlier processes left, notes how the phone is
+/// powered, and sets it up. A phone that can't be set up is measured as it is, with a warning; what is no phone, and
+/// has no `identity` in the journal, is left alone.
 pub(super) async fn prepare(
     agent: &Agent,
     device: &Device,

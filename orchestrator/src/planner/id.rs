@@ -48,8 +48,8 @@ struct Identity<'a> {
     rerun: Option<u32>,
 }
 
-/// The identifier of a job, from everything that makes its cell: not from `position`, `run_seconds` and `remarks`, which
-/// change no number that is measured, nor from what is known of the model besides (`outputs`, `macs`).
+/// The identifier of a job, from everything that makes its cell: not from `position`, `run_seconds` and `remarks`,
+/// which change no number that is measured, nor from what is known of the model besides (`outputs`, `macs`).
 pub(super) fn of(job: &Job) -> JobId {
     let identity = Identity {
         version: 2,

@@ -106,8 +106,8 @@ pub struct AddedJob<'a> {
 /// and kept as an event.
 pub trait RunStore {
     /// Claims the next job of a device, by its `position` in the plan, in one transaction: one that waits, and whose
-    /// pause is over; none while a person keeps the device locked, or a sweep that goes before this one waits for it. The
-    /// run's identifier is made from sweep, job and attempt.
+    /// pause is over; none while a person keeps the device locked, or a sweep that goes before this one waits for it.
+    /// The run's identifier is made from sweep, job and attempt.
     ///
     /// # Errors
     /// When the store can't be written.

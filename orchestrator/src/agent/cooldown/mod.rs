@@ -50,7 +50,8 @@ impl Work<'_, '_> {
         }
     }
 
-    /// How hot the device is now. One that went away is waited for; one that does not say so is as one without a sensor.
+    /// How hot the device is now. One that went away is waited for; one that does not say so is as one without a
+    /// sensor.
     async fn look(&mut self, begun: Instant) -> Result<Look, Failure> {
         self.session.reconnect_if_lost().await?;
         let rest = match self.session.rest().await {
