@@ -5,7 +5,7 @@ use crate::device::Session;
 use crate::domain::{CheckFigures, Device, EventKind, Pace};
 
 use super::events::Subject;
-use super::verdict::{Baseline, CHECKS_LOOKED_AT, kernels};
+use super::verdict::{Baseline, CHECKS_LOOKED_AT, computes_slower};
 use super::{Agent, AgentError, AgentMode};
 
 /// Times the calibration kernel, keeps it in the device's history, and warns of a device that is slower than usual.
@@ -29,12 +29,12 @@ pub(super) async fn measure(agent: &Agent, device: &Device, session: &Session) -
     let mut past: Vec<CheckFigures> = checks.into_iter().map(|past| past.check.figures).collect();
     past.extend(store.device_paces(&device.name, CHECKS_LOOKED_AT)?.iter().map(Pace::figures));
     let mut pace = Pace { target, calibration, usual_compute_ns: None };
-    let now = pace.figures();
-    let baseline = Baseline::of(&now, &past);
+    let baseline = Baseline::of(&pace.figures(), &past);
     pace.usual_compute_ns = baseline.compute_ns;
     let kind = EventKind::DeviceCalibrated(Box::new(pace.clone()));
     agent.events.emit(Subject::device(&device.name), kind).await;
-    for finding in kernels(&now, &baseline) {
+    // Memory is shared with whatever else runs: a check may tell of it, a warning of each sweep would not be read.
+    if let Some(finding) = computes_slower(&pace.calibration, &baseline) {
         let kind = EventKind::DeviceWarning { message: finding.to_string() };
         agent.events.emit(Subject::device(&device.name), kind).await;
     }

@@ -113,19 +113,24 @@ fn battery(battery: &Battery) -> Vec<Finding> {
 }
 
 /// Whether it is slower than it was.
-pub(super) fn kernels(figures: &CheckFigures, baseline: &Baseline) -> Vec<Finding> {
+fn kernels(figures: &CheckFigures, baseline: &Baseline) -> Vec<Finding> {
     let Some(now) = &figures.calibration else { return Vec::new() };
-    let slower = |what: &str, now_ns: u64, usual_ns: Option<u64>, allowed: f64| {
-        let usual_ns = usual_ns?;
-        let slower_by = slower_by(now_ns, usual_ns).filter(|slower_by| *slower_by > allowed)?;
-        let [now_ms, usual_ms] = [now_ns, usual_ns].map(|time_ns| time_ns as f64 / 1e6);
-        let what =
-            format!("it {what} {:.0} % slower than usual ({now_ms:.2} ms, usually {usual_ms:.2})", slower_by * 100.0);
-        Some(finding(what, "let it cool down, look what else runs there, and at power saving and charger"))
-    };
-    let compute = slower("computes", now.compute_ns(), baseline.compute_ns, SLOWER_COMPUTE);
     let memory = slower("reads memory", now.memory_ns(), baseline.memory_ns, SLOWER_MEMORY);
-    compute.into_iter().chain(memory).collect()
+    computes_slower(now, baseline).into_iter().chain(memory).collect()
+}
+
+/// Whether it computes slower than it did.
+pub(super) fn computes_slower(now: &Calibration, baseline: &Baseline) -> Option<Finding> {
+    slower("computes", now.compute_ns(), baseline.compute_ns, SLOWER_COMPUTE)
+}
+
+fn slower(what: &str, now_ns: u64, usual_ns: Option<u64>, allowed: f64) -> Option<Finding> {
+    let usual_ns = usual_ns?;
+    let slower_by = slower_by(now_ns, usual_ns).filter(|slower_by| *slower_by > allowed)?;
+    let [now_ms, usual_ms] = [now_ns, usual_ns].map(|time_ns| time_ns as f64 / 1e6);
+    let what =
+        format!("it {what} {:.0} % slower than usual ({now_ms:.2} ms, usually {usual_ms:.2})", slower_by * 100.0);
+    Some(finding(what, "let it cool down, look what else runs there, and at power saving and charger"))
 }
 
 /// Whether the way to it is slow.

@@ -270,7 +270,11 @@ fn checked(check: &DeviceCheck) -> String {
 fn calibrated(pace: &Pace) -> String {
     let milliseconds = |time_ns: u64| format!("{:.2} ms", time_ns as f64 / 1e6);
     let usual = match (pace.usual_compute_ns, pace.slower_percent()) {
-        (Some(usual_ns), Some(percent)) => format!(", usually {}: {percent:+.0} %", milliseconds(usual_ns)),
+        // Not -0.
+        (Some(usual_ns), Some(percent)) => {
+            let percent = if percent.abs() < 0.5 { 0.0 } else { percent };
+            format!(", usually {}: {percent:+.0} %", milliseconds(usual_ns))
+        }
         _ => String::new(),
     };
     let (compute, memory) = (pace.calibration.compute_ns(), pace.calibration.memory_ns());
