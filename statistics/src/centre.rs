@@ -16,7 +16,8 @@ pub(crate) fn stretches(length: usize, count: usize) -> impl Iterator<Item = std
 /// The level of a series in a part of its time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LevelAt {
-    /// The middle of the part, from the begin of the series in nanoseconds: each sample begins when the one before ends.
+    /// The middle of the part, from the begin of the series in nanoseconds. Each sample begins when the one before
+    /// ends.
     pub at_ns: f64,
     /// The median of its samples, in nanoseconds.
     pub p50_ns: f64,

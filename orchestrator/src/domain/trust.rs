@@ -64,8 +64,8 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// When a number is not to be trusted: the limits of the verdicts, with where they come from. They are data: a sweep may
-/// have its own, and its reports go by them ever after.
+/// When a number is not to be trusted: the limits of the verdicts, with where they come from. They are data: a sweep
+/// may have its own, and its reports go by them ever after.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TrustRules {

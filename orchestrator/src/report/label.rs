@@ -267,8 +267,8 @@ fn note_on_repeats(rows: &[Row<'_>], axes: &Axes) -> Option<String> {
     let (runs, within) = (worst.runs, worst.within_percent.unwrap_or_default());
     let of_cells = if cells.len() == 1 { "1 cell differs".to_owned() } else { format!("{} cells differ", cells.len()) };
     Some(format!(
-        "{of_cells} more from run to run than within runs, most {cell}: {:.1} % between {runs} runs, {within:.1} % within. \
-         What one run says there is not what the next one will.",
+        "{of_cells} more from run to run than within runs, most {cell}: {:.1} % between {runs} runs, {within:.1} % \
+         within. What one run says there is not what the next one will.",
         between(worst)
     ))
 }

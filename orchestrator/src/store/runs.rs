@@ -139,8 +139,8 @@ pub trait RunStore {
         now: Timestamp,
     ) -> Result<Option<ClaimedRun>, StoreError>;
 
-    /// Ends a run with its record, in one transaction; with a job behind all others of the sweep, if one is given and is
-    /// not there yet: one that takes its place on another device, or measures the same again.
+    /// Ends a run with its record, in one transaction; with a job behind all others of the sweep, if one is given
+    /// and is not there yet: one that takes its place on another device, or measures the same again.
     ///
     /// # Errors
     /// [`StoreError::StaleEpoch`] when the lease was lost to another holder or the run has ended: the record given is

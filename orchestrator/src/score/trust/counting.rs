@@ -37,8 +37,8 @@ impl Standing {
 }
 
 /// What each record of a sweep is among those that measure the same: with its verdict, where it has one. The rule is
-/// settled before anything is measured, and knows no times: the first measurement whose verdict is `ok` counts, else the
-/// last that has a result. The best of them would reward luck.
+/// settled before anything is measured, and knows no times: the first measurement whose verdict is `ok` counts, else
+/// the last that has a result. The best of them would reward luck.
 pub fn standings(records: &[(&Record, Option<Verdict>)]) -> Vec<Standing> {
     // Only what was measured again is looked up.
     let again = records.iter().filter_map(|(record, _)| Some((&record.job.rerun.as_ref()?.of, Vec::new())));

@@ -163,8 +163,8 @@ impl DeviceTrust {
     }
 }
 
-/// How far each two runs of the same lie apart that follow each other, in per cent of the quicker. Of those far apart in
-/// time the lab's changes would be told as the device's.
+/// How far each two runs of the same lie apart that follow each other, in per cent of the quicker. Of those far apart
+/// in time the lab's changes would be told as the device's.
 fn distances(runs: &[PastMeasurement<'_>]) -> Vec<f64> {
     let mut last: BTreeMap<&str, u64> = BTreeMap::new();
     let mut distances = Vec::new();
