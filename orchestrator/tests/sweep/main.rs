@@ -23,6 +23,7 @@ mod inventory;
 mod keeper;
 mod locks;
 mod models;
+mod moments;
 mod notices;
 mod outages;
 mod page;
