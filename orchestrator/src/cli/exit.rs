@@ -16,6 +16,8 @@ pub const NOTHING: u8 = 4;
 pub const NO_DEVICE: u8 = 5;
 /// Some runs failed.
 pub const SOME_FAILED: u8 = 6;
+/// A gate of a comparison failed.
+pub const GATE_FAILED: u8 = 7;
 /// A person interrupted it.
 pub const INTERRUPTED: u8 = 130;
 
@@ -37,6 +39,7 @@ pub const ALL: &[ExitCode] = &[
     ExitCode { number: NOTHING, meaning: "nothing to run" },
     ExitCode { number: NO_DEVICE, meaning: "no device usable" },
     ExitCode { number: SOME_FAILED, meaning: "some runs failed" },
+    ExitCode { number: GATE_FAILED, meaning: "a gate failed" },
     ExitCode { number: INTERRUPTED, meaning: "interrupted" },
 ];
 

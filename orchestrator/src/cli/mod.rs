@@ -13,8 +13,10 @@ use crate::lab::{LabError, VERSION};
 
 mod audit;
 mod backends;
+mod baseline;
 mod cancel;
 mod clock;
+mod compare;
 mod completions;
 mod context;
 mod daemon;
@@ -28,6 +30,7 @@ mod models;
 mod plan;
 mod print;
 mod report;
+mod results_file;
 mod retention;
 mod runner;
 mod schedules;
@@ -49,7 +52,7 @@ use print::Format;
 #[derive(Debug, Parser)]
 #[command(name = "farmctl", version = VERSION, max_term_width = 110, propagate_version = false)]
 #[command(after_help = "Exit codes: 0 all passed, 1 internal error, 2 usage, 3 a file is invalid, 4 nothing to run, \
-5 no device usable, 6 some runs failed, 130 interrupted.\nStart with: farmctl sweep configs/smoke.yaml")]
+5 no device usable, 6 some runs failed, 7 a gate failed, 130 interrupted.\nStart with: farmctl sweep configs/smoke.yaml")]
 pub struct Cli {
     #[command(flatten)]
     global: GlobalOptions,
@@ -131,6 +134,11 @@ enum Verb {
     Report(report::ReportArguments),
     /// Rank devices by a score, from a sweep's results or any table of results
     Score(score::ScoreArguments),
+    /// Compare two sweeps, or any tables of results, cell by cell: slower, faster, same, or what would tell
+    Compare(compare::CompareArguments),
+    /// Sweeps that others are compared with, by a name
+    #[command(subcommand)]
+    Baseline(baseline::BaselineVerb),
     /// The lab's store: is it sound, can it be smaller, what is in it, copies of it
     #[command(subcommand)]
     Store(store::StoreVerb),
@@ -202,6 +210,8 @@ async fn dispatch(verb: Verb, context: &Context) -> Result<u8, LabError> {
         Verb::Runner(verb) => runner::run(context, verb).await,
         Verb::Report(arguments) => report::run(context, &arguments),
         Verb::Score(arguments) => score::run(context, &arguments),
+        Verb::Compare(arguments) => compare::run(context, &arguments),
+        Verb::Baseline(verb) => baseline::run(context, &verb),
         Verb::Store(verb) => store::run(context, &verb),
         Verb::Clock(verb) => clock::run(context, &verb),
         Verb::Retention(arguments) => retention::run(context, &arguments),

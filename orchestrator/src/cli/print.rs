@@ -32,6 +32,7 @@ pub(super) fn by_the_labs_clocks(text: &str) -> Cow<'_, str> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// For people.
+    #[value(alias = "table")]
     Human,
     /// For programs: JSON; of a sweep, its events as JSON Lines.
     Json,

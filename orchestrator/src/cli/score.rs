@@ -1,5 +1,4 @@
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 
 use clap::Args;
 use clap::builder::TypedValueParser as _;
@@ -7,6 +6,7 @@ use clap::builder::TypedValueParser as _;
 use crate::cli::context::Context;
 use crate::cli::exit;
 use crate::cli::print::{Format, print_file, print_json, print_lines, say, terminal_width};
+use crate::cli::results_file::{refuse_unknown, results_file};
 use crate::cli::words::one_of;
 use crate::lab::LabError;
 use crate::score::{self, AccuracySource, Options, ResultMatrix, SCORES, Score, ScoreError, ScoredRun};
@@ -105,17 +105,8 @@ pub(super) fn run(context: &Context, arguments: &ScoreArguments) -> Result<u8, L
 
 /// The runs that one word of the command line means: what is there as a file or folder, else a sweep of the store.
 fn load(context: &Context, wanted: &str, columns: &[&str]) -> Result<Vec<ScoredRun>, LabError> {
-    let path = Path::new(wanted);
-    if path.is_dir() {
-        let file: PathBuf = path.join("results.csv");
-        if !file.is_file() {
-            let error = LabError::usage(format!("the folder {} has no results.csv", path.display()));
-            return Err(error.with_hint("`farmctl report SWEEP` writes the reports of a sweep anew"));
-        }
+    if let Some(file) = results_file(wanted)? {
         return Ok(config::load_results(&file, columns)?);
-    }
-    if path.exists() || wanted.contains(['/', '.']) {
-        return Ok(config::load_results(path, columns)?);
     }
     let records = context.lab.counting_records(&context.lab.find_sweep(wanted)?)?;
     Ok(records.iter().map(ScoredRun::of).collect())
@@ -132,11 +123,7 @@ fn keep(
         return Ok(());
     }
     let known: BTreeSet<&str> = runs.iter().map(name).collect();
-    if let Some(unknown) = wanted.iter().find(|wanted| !known.contains(wanted.as_str())) {
-        let known: Vec<&str> = known.into_iter().collect();
-        let error = LabError::usage(format!("no run is of the {what} {unknown:?}"));
-        return Err(error.with_hint(format!("there are: {}", known.join(", "))));
-    }
+    refuse_unknown(what, wanted, &known)?;
     runs.retain(|run| wanted.iter().any(|wanted| wanted == name(run)));
     Ok(())
 }

@@ -1,9 +1,9 @@
 //! What people write: farm, sweep, models and daemon files in YAML, and tables of results in CSV, to checked types.
 //!
 //! Main functions: [`load_inventory`], [`load_catalog`], [`load_backends`], [`load_datasets`], [`load_sweep`],
-//! [`load_daemon`], [`load_results`], [`append_devices`], [`edit_device`], [`schema`]. Main type: [`ConfigErrors`],
-//! every fault of the files at once, each with its place. The way of a YAML file: `source` reads it with a bound,
-//! `tree` parses it to values with places, `check` holds it against the JSON Schema of the file's type, `document`
+//! [`load_daemon`], [`load_results`], [`load_compared`], [`append_devices`], [`edit_device`], [`schema`]. Main type:
+//! [`ConfigErrors`], every fault of the files at once, each with its place. The way of a YAML file: `source` reads it
+//! with a bound, `tree` parses it to values with places, `check` holds it against the JSON Schema of the file's type, `document`
 //! makes it that type by serde_yaml (which knows no places), and `inventory`, `catalog`, `sweep` and `daemon` check
 //! what it means. YAML is known nowhere else. A table goes from `source` to `results_table`.
 //!
@@ -16,6 +16,7 @@ use jiff::tz::TimeZone;
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 
+use crate::compare::RunFacts;
 use crate::domain::{Backend, Catalog, CatalogDataset, Inventory, Sweep};
 use crate::score::ScoredRun;
 
@@ -290,6 +291,15 @@ pub fn both<A, B>(one: Result<A, ConfigErrors>, other: Result<B, ConfigErrors>) 
 pub fn load_results(path: &Path, needed: &[&str]) -> Result<Vec<ScoredRun>, ConfigErrors> {
     let source = Source::read_up_to(path, results_table::MAX_BYTES);
     results_table::load(&source.map_err(|fault| ConfigErrors { faults: vec![fault] })?, needed)
+}
+
+/// Reads such a table for a comparison: with medians and conditions, as far as it has them.
+///
+/// # Errors
+/// Every fault of the file.
+pub fn load_compared(path: &Path) -> Result<Vec<RunFacts>, ConfigErrors> {
+    let source = Source::read_up_to(path, results_table::MAX_BYTES);
+    results_table::load_compared(&source.map_err(|fault| ConfigErrors { faults: vec![fault] })?)
 }
 
 fn read(path: &Path) -> Result<Source, ConfigErrors> {

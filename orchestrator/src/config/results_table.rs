@@ -37,8 +37,23 @@ const OPTIONAL: [&str; 18] = [
     "counts",
 ];
 
+mod compared;
+
+pub(super) use compared::load_compared;
+
 /// The runs of a table, or all that is wrong with it.
 pub(super) fn load(source: &Source, needed: &[&str]) -> Result<Vec<ScoredRun>, ConfigErrors> {
+    load_with(source, needed, &[], |table, row| table.run(row))
+}
+
+/// What is made of each row of a table, or all that is wrong with it. `further` columns are read where they are there,
+/// beside those that every reader takes.
+fn load_with<T>(
+    source: &Source,
+    needed: &[&str],
+    further: &[&'static str],
+    mut read: impl FnMut(&mut Table<'_>, &Row) -> Option<T>,
+) -> Result<Vec<T>, ConfigErrors> {
     let mut table = Table { source, start: header_start(&source.text), columns: HashMap::new(), faults: Vec::new() };
     let mut runs = Vec::new();
     let mut reader =
@@ -50,14 +65,14 @@ pub(super) fn load(source: &Source, needed: &[&str]) -> Result<Vec<ScoredRun>, C
         match width {
             None => {
                 width = Some(row.record.len());
-                if !table.read_header(&row, needed) {
+                if !table.read_header(&row, needed, further) {
                     break;
                 }
             }
             Some(width) if row.record.len() != width => table.refuse_width(&row, width),
             // Of what was measured again one row counts.
             Some(_) if table.text(&row, "counts") == "no" => {}
-            Some(_) => runs.extend(table.run(&row)),
+            Some(_) => runs.extend(read(&mut table, &row)),
         }
     }
     if width.is_none() {
@@ -111,14 +126,14 @@ struct CellPlace {
 
 impl Table<'_> {
     /// Finds the columns; `false` when the rows can't be understood without those that are missing.
-    fn read_header(&mut self, row: &Row, needed: &[&str]) -> bool {
+    fn read_header(&mut self, row: &Row, needed: &[&str], further: &[&'static str]) -> bool {
         let names: Vec<&str> = row.record.iter().map(str::trim).collect();
         if names.len() == 1 && [';', '\t', '|'].iter().any(|separator| names[0].contains(*separator)) {
             let fault = self.fault(row, 0, "the cells of the header are not separated by commas".to_owned());
             self.faults.push(fault.hint("save the table as CSV with commas, and numbers with a point"));
             return false;
         }
-        for name in REQUIRED.into_iter().chain(OPTIONAL) {
+        for name in REQUIRED.into_iter().chain(OPTIONAL).chain(further.iter().copied()) {
             let places: Vec<usize> = (0..names.len()).filter(|index| names[*index] == name).collect();
             if let [first, second, ..] = places.as_slice() {
                 let fault = self.fault(row, *second, format!("the column {} is there twice", code(name)));

@@ -188,6 +188,22 @@ pub enum EventKind {
         /// The sweep.
         sweep: SweepId,
     },
+    /// A person made a sweep one that others are compared with.
+    BaselineSet {
+        /// Who.
+        by: String,
+        /// The name it goes by.
+        name: String,
+        /// The sweep.
+        sweep: SweepId,
+    },
+    /// A person took such a name away.
+    BaselineUnset {
+        /// Who.
+        by: String,
+        /// The name.
+        name: String,
+    },
     /// A person changed what a farm file says of the device.
     DeviceEdited {
         /// Who.

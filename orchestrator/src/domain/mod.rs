@@ -5,6 +5,7 @@
 
 mod android;
 mod backend;
+mod baseline;
 mod catalog;
 mod change;
 mod check;
@@ -32,6 +33,7 @@ mod trust;
 
 pub use android::{AndroidFacts, AndroidOptions, Battery, DeviceIdentity};
 pub use backend::{Archive, BackendFile, BackendProgram, BackendSource, BackendTarget, DELEGATE, PipPackage};
+pub use baseline::Baseline;
 pub use catalog::{
     Accuracy, Backend, Catalog, CatalogInput, CatalogModel, FilePart, GivenValues, InputValues, PublishedNetwork,
     WeightsFile, WeightsKind, WeightsSource,

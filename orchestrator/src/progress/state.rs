@@ -172,6 +172,8 @@ impl DeviceState {
             | EventKind::TokenRemoved { .. }
             | EventKind::SweepPinned { .. }
             | EventKind::SweepUnpinned { .. }
+            | EventKind::BaselineSet { .. }
+            | EventKind::BaselineUnset { .. }
             | EventKind::DeviceEdited { .. }
             | EventKind::RunCollected { .. }
             | EventKind::JobMoved { .. }

@@ -15,6 +15,7 @@ use crate::score::trust::{Certainty, Repeats, standings};
 use crate::score::{Statistics, output_errors};
 
 pub mod columns;
+mod comparison;
 mod conditions;
 mod csv;
 mod grid;
@@ -32,7 +33,8 @@ mod table;
 mod tensors;
 mod text;
 
-pub use columns::{COLUMNS, Column, Row, columns_text};
+pub use columns::{COLUMNS, Cell, Column, Row, columns_text};
+pub use comparison::{comparison_csv, comparison_json, comparison_junit, comparison_markdown, comparison_text};
 pub use grid::Grid;
 pub use label::{FailureGroup, failure_groups};
 pub use notice::{event_notice, sweep_notice};

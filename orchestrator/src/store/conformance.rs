@@ -15,10 +15,10 @@ use super::{
     StoreError, SubmittedSweep, SweepCounts, people,
 };
 use crate::domain::{
-    Calibration, CheckFigures, CheckVerdict, DeviceChange, DeviceCheck, DeviceIdentity, DeviceLock, DeviceState,
-    DueTime, Event, EventKind, Failure, FailureKind, IdleTemperature, Job, JobId, JobState, Judgement, KernelTime,
-    Measurement, Pace, Plan, Record, RunId, RunState, RunStatus, SchedulePause, Setting, Skipped, StartState,
-    Submission, SweepDefinition, SweepId, SweepRow, SweepState, Unfit, Verdict, sample,
+    Baseline, Calibration, CheckFigures, CheckVerdict, DeviceChange, DeviceCheck, DeviceIdentity, DeviceLock,
+    DeviceState, DueTime, Event, EventKind, Failure, FailureKind, IdleTemperature, Job, JobId, JobState, Judgement,
+    KernelTime, Measurement, Pace, Plan, Record, RunId, RunState, RunStatus, SchedulePause, Setting, Skipped,
+    StartState, Submission, SweepDefinition, SweepId, SweepRow, SweepState, Unfit, Verdict, sample,
 };
 
 pub type Open = Arc<dyn Fn() -> Arc<dyn Store> + Send + Sync>;
@@ -41,8 +41,7 @@ macro_rules! store_conformance {
             a_schedule_is_paused_by_one_until_it_is_resumed, new_events_are_those_of_everything,
             a_lock_keeps_claims_off_until_it_ends, what_was_last_heard_of_a_device_is_kept,
             a_sweep_and_its_skipped_cells_are_handed_over_at_once, a_sweep_is_handed_over_and_taken_back,
-            the_past_of_devices_is_told, how_fast_a_device_was_is_its_own, the_coolest_of_each_day_is_kept_of_a_device,
-            a_sweep_leaves_whole_or_not_at_all,
+            the_past_of_devices_is_told, how_fast_a_device_was_is_its_own, the_coolest_of_each_day_is_kept_of_a_device, a_sweep_leaves_whole_or_not_at_all, a_baseline_keeps_its_sweep,
             a_late_result_takes_the_place_of_a_skipped_job_once, old_events_leave_and_those_of_what_stays_do_not,
             what_nobody_was_told_of_is_news_once,
             the_checks_of_a_device_are_its_own, what_people_begin_by_a_schedule_is_among_its_starts,
@@ -958,6 +957,37 @@ pub fn a_sweep_leaves_whole_or_not_at_all(open: &Open) {
     let older = store.past_events(PastEvents::Acts, Some(before[0].0), 9).unwrap();
     assert_eq!(older, before[1..], "one page after the other");
     assert!(store.remove_sweep(&pinned.id).unwrap());
+}
+
+pub fn a_baseline_keeps_its_sweep(open: &Open) {
+    let store = open();
+    let (first, second) = (over(&*store, "first"), over(&*store, "second"));
+    let baseline = |name: &str, sweep: &SweepId, seconds| Baseline {
+        name: name.into(),
+        sweep: sweep.clone(),
+        by: "ann".into(),
+        at: at(seconds),
+    };
+    let set = |baseline: &Baseline| people::set_baseline(&*store, baseline);
+    assert_eq!(set(&baseline("main", &first.id, 40)).unwrap(), None);
+    assert_eq!(set(&baseline("main", &first.id, 41)).unwrap().as_ref(), Some(&first.id), "nothing is new");
+    assert_eq!(set(&baseline("edge", &first.id, 42)).unwrap(), None);
+    assert!(set(&baseline("x", &SweepId("unknown".into()), 43)).is_err());
+    assert_eq!(open().baselines().unwrap(), [baseline("edge", &first.id, 42), baseline("main", &first.id, 40)]);
+    assert_eq!(store.pinned_sweeps().unwrap(), [(first.id.clone(), "ann as the baseline edge".to_owned())]);
+    assert!(!store.remove_sweep(&first.id).unwrap());
+    assert_eq!(store.old_events(at(50)).unwrap(), 3, "two acts, and what happened in the second sweep");
+    let acts: Vec<_> = store.past_events(PastEvents::Acts, None, 9).unwrap();
+    let set_main = EventKind::BaselineSet { by: "ann".into(), name: "main".into(), sweep: first.id.clone() };
+    assert_eq!((acts.len(), &acts[1].1.kind), (2, &set_main));
+
+    assert_eq!(set(&baseline("main", &second.id, 60)).unwrap().as_ref(), Some(&first.id));
+    assert!(people::unset_baseline(&*store, "edge", "ben", at(61)).unwrap());
+    assert!(!people::unset_baseline(&*store, "edge", "ben", at(62)).unwrap());
+    assert!(store.remove_sweep(&first.id).unwrap() && !store.remove_sweep(&second.id).unwrap());
+    people::pin_sweep(&*store, &second.id, "ben", at(63)).unwrap();
+    assert_eq!(store.pinned_sweeps().unwrap(), [(second.id.clone(), "ben".to_owned())], "the pin's word goes before");
+    assert_eq!(store.check().unwrap().faults, Vec::<String>::new());
 }
 
 pub fn old_events_leave_and_those_of_what_stays_do_not(open: &Open) {

@@ -2,8 +2,8 @@
 //!
 //! Main type: the trait [`Store`], made of [`SweepStore`], [`RunStore`], [`LeaseStore`], [`DeviceStore`],
 //! [`LockStore`], [`SightingStore`], [`ScheduleStore`], [`SubmissionStore`], [`HistoryStore`], [`RetentionStore`],
-//! [`NoticeStore`], [`EventStore`], [`ClockStore`] and [`MaintenanceStore`]; `open` picks the implementation by the
-//! URL's scheme. Every write about a run carries the epoch of its lease, and a stale one is refused. Never talks to a
+//! [`BaselineStore`], [`NoticeStore`], [`EventStore`], [`ClockStore`] and [`MaintenanceStore`]; `open` picks the
+//! implementation by the URL's scheme. Every write about a run carries the epoch of its lease, and a stale one is refused. Never talks to a
 //! device, and never computes a statistic.
 //!
 //! A call returns when the disk has answered. Async code may make it: the store sees to it that the other tasks of the
@@ -18,6 +18,7 @@ use jiff::Timestamp;
 
 use crate::domain::{Event, SweepId};
 
+mod baselines;
 mod clock;
 mod devices;
 mod error;
@@ -40,6 +41,7 @@ mod sweeps;
 #[macro_use]
 pub mod conformance;
 
+pub use baselines::BaselineStore;
 pub use clock::ClockStore;
 pub use devices::DeviceStore;
 pub use error::StoreError;
@@ -189,6 +191,7 @@ pub trait Store:
     + SubmissionStore
     + HistoryStore
     + RetentionStore
+    + BaselineStore
     + NoticeStore
     + EventStore
     + ClockStore

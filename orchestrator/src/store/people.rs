@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Store, StoreError};
-use crate::domain::{DeviceLock, Event, EventKind, SchedulePause, SweepId};
+use crate::domain::{Baseline, DeviceLock, Event, EventKind, SchedulePause, SweepId};
 
 /// Longest lock: whoever needs more takes the device out of service in its farm file.
 pub const LONGEST_LOCK: SignedDuration = SignedDuration::from_hours(31 * 24);
@@ -88,6 +88,24 @@ pub fn pin_sweep(store: &dyn Store, sweep: &SweepId, by: &str, now: Timestamp) -
 pub fn unpin_sweep(store: &dyn Store, sweep: &SweepId, by: &str, now: Timestamp) -> Result<bool, StoreError> {
     let kind = EventKind::SweepUnpinned { by: by.to_owned(), sweep: sweep.clone() };
     store.unpin_sweep(sweep, &event(now, None, None, kind))
+}
+
+/// Gives a name to a sweep that others are compared with; returns the sweep that had it before.
+///
+/// # Errors
+/// When there is no such sweep, or the store can't be written.
+pub fn set_baseline(store: &dyn Store, baseline: &Baseline) -> Result<Option<SweepId>, StoreError> {
+    let Baseline { name, sweep, by, at } = baseline.clone();
+    store.set_baseline(baseline, &event(at, None, None, EventKind::BaselineSet { by, name, sweep }))
+}
+
+/// Takes such a name away; returns whether there was one.
+///
+/// # Errors
+/// When the store can't be written.
+pub fn unset_baseline(store: &dyn Store, name: &str, by: &str, now: Timestamp) -> Result<bool, StoreError> {
+    let kind = EventKind::BaselineUnset { by: by.to_owned(), name: name.to_owned() };
+    store.unset_baseline(name, &event(now, None, None, kind))
 }
 
 /// Notes what a person did to a file of the lab: the file is changed by then.

@@ -20,7 +20,7 @@ pub trait RetentionStore {
     /// When the store can't be written.
     fn unpin_sweep(&self, sweep: &SweepId, event: &Event) -> Result<bool, StoreError>;
 
-    /// The sweeps that are pinned, and by whom.
+    /// The sweeps that are pinned, and by whom; those that are baselines too.
     ///
     /// # Errors
     /// When the store can't be read.
@@ -33,13 +33,13 @@ pub trait RetentionStore {
     fn sweep_bytes(&self) -> Result<Vec<(SweepId, u64)>, StoreError>;
 
     /// Takes out a sweep with all that belongs to it, in one transaction; returns whether it did: one that is not over,
-    /// or is pinned, stays. Who began it, and who cancelled it, stays in the audit.
+    /// or is pinned or a baseline, stays. Who began it, and who cancelled it, stays in the audit.
     ///
     /// # Errors
     /// When the store can't be written.
     fn remove_sweep(&self, sweep: &SweepId) -> Result<bool, StoreError>;
 
-    /// How many events are older than this, of devices and of sweeps that are over and not pinned.
+    /// How many events are older than this, of devices and of sweeps that are over and not pinned nor baselines.
     ///
     /// # Errors
     /// When the store can't be read.

@@ -32,6 +32,8 @@ pub fn event_sentence(event: &Event) -> Option<String> {
         | EventKind::TokenRemoved { .. }
         | EventKind::SweepPinned { .. }
         | EventKind::SweepUnpinned { .. }
+        | EventKind::BaselineSet { .. }
+        | EventKind::BaselineUnset { .. }
         | EventKind::DeviceEdited { .. }) => upkeep_sentence(kind)?,
         EventKind::ScheduleChecked { schedule, checked, unfit, devices } => {
             schedule_checked(schedule, *checked, *unfit, devices)
@@ -202,6 +204,8 @@ fn upkeep_sentence(kind: &EventKind) -> Option<String> {
         EventKind::TokenRemoved { by, name } => format!("{by} took out the token of {name}"),
         EventKind::SweepPinned { by, sweep } => format!("{by} pinned the sweep {sweep}"),
         EventKind::SweepUnpinned { by, sweep } => format!("{by} let go of the pinned sweep {sweep}"),
+        EventKind::BaselineSet { by, name, sweep } => format!("{by} made the sweep {sweep} the baseline {name}"),
+        EventKind::BaselineUnset { by, name } => format!("{by} took away the baseline {name}"),
         EventKind::DeviceEdited { by, what } => format!("{what} by {by}"),
         _ => return None,
     })

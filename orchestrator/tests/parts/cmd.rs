@@ -46,8 +46,10 @@ macro_rules! cases {
 cases![
     audit,
     backends,
+    baseline,
     cancel,
     clock,
+    compare,
     completions,
     daemon,
     devices,

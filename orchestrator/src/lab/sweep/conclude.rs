@@ -62,7 +62,7 @@ impl Lab {
     }
 
     /// What the numbers of a sweep are judged by.
-    fn trust_rules(&self, sweep: &SweepId) -> Result<TrustRules, LabError> {
+    pub(in crate::lab) fn trust_rules(&self, sweep: &SweepId) -> Result<TrustRules, LabError> {
         let definition = self.store()?.definition(sweep)?;
         Ok(definition.map(|definition| definition.sweep.trust.rules).unwrap_or_default())
     }

@@ -39,6 +39,7 @@ pub(super) const TABLES: &[(&str, &[&str])] = &[
     ("handed_over", &[]),
     ("schedule_pauses", &[]),
     ("pinned_sweeps", &[]),
+    ("baselines", &[]),
     ("told", &[]),
     ("believed_clock", &[]),
     ("events", &["event"]),

@@ -4,6 +4,7 @@
 //! takes microseconds where a run takes seconds. Never keeps anything in memory that the file does not have.
 
 mod backup;
+mod baselines;
 mod clock;
 mod connection;
 mod device_changes;

@@ -9,7 +9,7 @@ use crate::store::{RetentionStore, StoreError, SweepStore as _};
 
 const MAY_LEAVE: &str = "
     SELECT count(*) FROM sweeps WHERE id = ?1 AND state IN ('finished', 'cancelled')
-      AND id NOT IN (SELECT sweep_id FROM pinned_sweeps)";
+      AND id NOT IN (SELECT sweep_id FROM pinned_sweeps UNION ALL SELECT sweep_id FROM baselines)";
 
 /// Rows that refer to others go first. What became of a due time stays, without its sweep, and so do acts of people.
 const REMOVE: &[&str] = &[
@@ -30,7 +30,16 @@ const REMOVE: &[&str] = &[
 const OLD: &str = "
     at_ns < ?1 AND (sweep_id IS NULL OR sweep_id IN (
         SELECT id FROM sweeps
-        WHERE state IN ('finished', 'cancelled') AND id NOT IN (SELECT sweep_id FROM pinned_sweeps)))";
+        WHERE state IN ('finished', 'cancelled')
+          AND id NOT IN (SELECT sweep_id FROM pinned_sweeps UNION ALL SELECT sweep_id FROM baselines)))";
+
+/// A baseline keeps its sweep as a pin does; the word of the pin goes before.
+const PINNED: &str = "
+    SELECT sweep_id, pinned_by FROM pinned_sweeps
+    UNION ALL
+    SELECT sweep_id, min(set_by || ' as the baseline ' || name) FROM baselines
+    WHERE sweep_id NOT IN (SELECT sweep_id FROM pinned_sweeps) GROUP BY sweep_id
+    ORDER BY sweep_id";
 
 const OUTPUTS: &str = "
     SELECT DISTINCT o.value ->> '$.sha256' FROM records c, json_each(c.record, '$.measurement.outputs') o
@@ -62,8 +71,7 @@ impl RetentionStore for SqliteStore {
     }
 
     fn pinned_sweeps(&self) -> Result<Vec<(SweepId, String)>, StoreError> {
-        let sql = "SELECT sweep_id, pinned_by FROM pinned_sweeps ORDER BY sweep_id";
-        self.query("list pinned sweeps", sql, [], |row| Ok((SweepId(row.get(0)?), row.get(1)?)))
+        self.query("list pinned sweeps", PINNED, [], |row| Ok((SweepId(row.get(0)?), row.get(1)?)))
     }
 
     fn sweep_bytes(&self) -> Result<Vec<(SweepId, u64)>, StoreError> {

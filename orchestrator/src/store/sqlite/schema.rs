@@ -23,6 +23,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("015_heat.sql"),
     include_str!("016_pace.sql"),
     include_str!("017_measured_runs.sql"),
+    include_str!("018_baselines.sql"),
 ];
 
 /// The version this program writes.

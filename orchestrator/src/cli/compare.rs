@@ -1,0 +1,204 @@
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use crate::cli::context::Context;
+use crate::cli::exit;
+use crate::cli::print::{Format, print_file, print_json, print_lines, say, terminal_width};
+use crate::cli::results_file::{refuse_unknown, results_file};
+use crate::cli::words::one_of;
+use crate::compare::{
+    self, ALPHA, Axis, CellKey, CompareError, Comparison, DeviceName, Gate, GateOutcome, Options, Runs,
+    THRESHOLD_PERCENT, Unclear,
+};
+use crate::lab::{BASELINE, LabError};
+use crate::wording::printable;
+use crate::{config, report};
+
+#[derive(Debug, Args)]
+pub(super) struct CompareArguments {
+    /// What to compare with: a sweep's identifier, the beginning of one, its name, `latest`; `baseline:NAME`; a folder
+    /// with results.csv; a CSV file with the columns device, model, backend, status and mean_ms
+    #[arg(
+        value_name = "A",
+        required_unless_present = "across",
+        default_value_if("across", clap::builder::ArgPredicate::IsPresent, "latest")
+    )]
+    a: Option<String>,
+    /// What to compare
+    #[arg(value_name = "B", default_value = "latest", conflicts_with = "across")]
+    b: String,
+    /// Compare the cells of A alone, along this axis
+    #[arg(long, value_name = "AXIS", value_parser = one_of(Axis::ALL, Axis::as_str, Axis::description))]
+    across: Option<Axis>,
+    /// The value of the axis that the others are compared with; the first in order unless told
+    #[arg(long, value_name = "VALUE", requires = "across")]
+    base: Option<String>,
+    /// Changes below so many per cent are the same [default: 3, or what a gate lets pass, if that is less]
+    #[arg(long, value_name = "PERCENT", value_parser = above_zero)]
+    threshold: Option<f64>,
+    /// How likely any cell of equal runs may be called slower or faster, over all cells together
+    #[arg(long, value_name = "SHARE", default_value_t = ALPHA, value_parser = share)]
+    alpha: f64,
+    /// What is known of the spread from run to run, a standard deviation in per cent: lets single runs speak. Of one
+    /// device, or of all
+    #[arg(long, value_name = "[DEVICE=]PERCENT", value_parser = spread)]
+    spread: Vec<Spread>,
+    /// Compare cells whose conditions differ in what moves time, too
+    #[arg(long)]
+    anyway: bool,
+    /// What makes a device of A and one of B the same
+    #[arg(long, default_value = "name", value_name = "WHAT",
+        value_parser = one_of(DeviceName::ALL, DeviceName::as_str, DeviceName::description))]
+    devices_by: DeviceName,
+    /// Only these devices (comma-separated)
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    devices: Vec<String>,
+    /// Only these networks (comma-separated)
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    networks: Vec<String>,
+    /// Only these engines (comma-separated)
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    backends: Vec<String>,
+    /// What must not be, as 'slower > 3%', 'geomean > 1%' or 'top1 < -0.5': if it is, farmctl ends with 7 (may be given
+    /// several times)
+    #[arg(long, value_name = "CONDITION", value_parser = gate)]
+    gate: Vec<Gate>,
+    /// What a cell that can't be told yet does to a gate
+    #[arg(long, default_value = "pass", requires = "gate",
+        value_parser = one_of(Unclear::ALL, Unclear::as_str, Unclear::description))]
+    unclear: Unclear,
+    /// Write what the gates say as JUnit's XML
+    #[arg(long, value_name = "FILE", requires = "gate")]
+    junit: Option<PathBuf>,
+    /// Write the comparison as Markdown, for a pull request
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
+}
+
+/// A spread that is known of a device, or of all.
+#[derive(Debug, Clone)]
+struct Spread {
+    device: String,
+    percent: f64,
+}
+
+fn above_zero(text: &str) -> Result<f64, String> {
+    let number = text.trim_end_matches('%').parse().ok().filter(|number: &f64| number.is_finite() && *number > 0.0);
+    number.ok_or_else(|| "write a number above 0, as 3".to_owned())
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number: &f64| *number > 0.0 && *number < 1.0);
+    number.ok_or_else(|| "write a share between 0 and 1, as 0.01".to_owned())
+}
+
+fn spread(text: &str) -> Result<Spread, String> {
+    let (device, percent) = text.rsplit_once('=').unwrap_or(("*", text));
+    Ok(Spread { device: device.to_owned(), percent: above_zero(percent)? })
+}
+
+fn gate(text: &str) -> Result<Gate, String> {
+    text.parse().map_err(|error: compare::GateError| error.to_string())
+}
+
+pub(super) fn run(context: &Context, arguments: &CompareArguments) -> Result<u8, LabError> {
+    let options = options(arguments);
+    let a = load(context, arguments.a.as_deref().unwrap_or("latest"), arguments)?;
+    let comparison = match arguments.across {
+        Some(axis) => compare::compare_across(&a, axis, arguments.base.as_deref(), &options),
+        None => compare::compare(&a, &load(context, &arguments.b, arguments)?, &options),
+    };
+    let comparison = comparison.map_err(explained)?;
+    let gates: Vec<GateOutcome> =
+        arguments.gate.iter().map(|gate| compare::judge(gate, &comparison, arguments.unclear)).collect();
+    if let Some(path) = &arguments.junit {
+        write(path, &report::comparison_junit(&comparison, &gates))?;
+    }
+    if let Some(path) = &arguments.markdown {
+        write(path, &printable(&report::comparison_markdown(&comparison, &gates), false))?;
+    }
+    print(context, &comparison, &gates)?;
+    let has_failed = gates.iter().any(|gate| !gate.is_passed());
+    let untold: usize = gates.iter().map(|gate| gate.untold.len()).sum();
+    if untold > 0 && !has_failed && arguments.unclear == Unclear::Pass {
+        say("what can't be told passed: `--unclear fail` lets it fail");
+    }
+    Ok(if has_failed { exit::GATE_FAILED } else { exit::OK })
+}
+
+fn options(arguments: &CompareArguments) -> Options {
+    let of_gates = arguments.gate.iter().filter_map(Gate::threshold_percent);
+    let threshold = arguments.threshold.unwrap_or_else(|| of_gates.fold(THRESHOLD_PERCENT, f64::min));
+    Options {
+        threshold_percent: threshold,
+        alpha: arguments.alpha,
+        spreads: arguments.spread.iter().map(|spread| (spread.device.clone(), spread.percent)).collect(),
+        anyway: arguments.anyway,
+        device: arguments.devices_by,
+    }
+}
+
+fn print(context: &Context, comparison: &Comparison, gates: &[GateOutcome]) -> Result<(), LabError> {
+    match context.format {
+        Format::Human => print_lines(&report::comparison_text(comparison, gates, terminal_width())),
+        Format::Json => print_json(&report::comparison_json(comparison, gates)),
+        Format::Markdown => print_lines(&report::comparison_markdown(comparison, gates)),
+        Format::Csv => {
+            let bytes = report::comparison_csv(comparison);
+            print_file(&bytes.map_err(|error| LabError::internal(format!("failed to {error}")))?)
+        }
+    }
+}
+
+fn write(path: &Path, text: &str) -> Result<(), LabError> {
+    std::fs::write(path, text).map_err(|error| {
+        LabError::usage(format!("failed to write {}: {error}", path.display()))
+            .with_hint("is there such a folder, and may you write there?")
+            .caused_by(error)
+    })
+}
+
+/// The runs that a word of the command line means: what is there as a file or folder, else a sweep of the store.
+fn load(context: &Context, wanted: &str, arguments: &CompareArguments) -> Result<Runs, LabError> {
+    let file = if wanted.starts_with(BASELINE) { None } else { results_file(wanted)? };
+    let mut runs = match file {
+        None => context.lab.compared_runs(wanted, arguments.devices_by)?,
+        Some(file) => {
+            let mut runs = Runs::new(file.display().to_string(), arguments.devices_by);
+            config::load_compared(&file)?.into_iter().for_each(|facts| runs.push(facts));
+            runs
+        }
+    };
+    let known = |name: fn(&CellKey) -> &str| runs.cells().map(name).collect::<BTreeSet<&str>>();
+    refuse_unknown("device", &arguments.devices, &known(|cell| &cell.device))?;
+    refuse_unknown("network", &arguments.networks, &known(|cell| &cell.model))?;
+    refuse_unknown("engine", &arguments.backends, &known(|cell| &cell.backend))?;
+    let keeps = |names: &[String], name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
+    runs.retain(|cell| {
+        keeps(&arguments.devices, &cell.device)
+            && keeps(&arguments.networks, &cell.model)
+            && keeps(&arguments.backends, &cell.backend)
+    });
+    Ok(runs)
+}
+
+fn explained(error: CompareError) -> LabError {
+    let message = format!("failed to {error}");
+    match error {
+        CompareError::NoRuns { .. } => {
+            LabError::nothing(message).with_hint("look at --devices, --networks and --backends")
+        }
+        CompareError::SameRuns { .. } => LabError::usage(message)
+            .with_hint("name two sweeps, or compare within one: --across devices|backends|models|threads|precision"),
+        CompareError::NothingInCommon { .. } => LabError::nothing(message).with_hint(
+            "cells are the same by device, network, engine, precision, weights, threads, batch and scenario; \
+             --devices-by chip takes devices with one chip for the same",
+        ),
+        CompareError::OneValue { .. } => LabError::nothing(message),
+        CompareError::UnknownBase { known, .. } => {
+            LabError::usage(message).with_hint(format!("there are: {}", known.join(", ")))
+        }
+    }
+}

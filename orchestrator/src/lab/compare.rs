@@ -1,0 +1,110 @@
+//! Runs of sweeps as a comparison takes them.
+
+use std::collections::HashMap;
+
+use crate::compare::{CONDITIONS, DeviceName, RunFacts, Runs};
+use crate::domain::SweepRow;
+use crate::report::{COLUMNS, Cell, Column, ReportInput, Row};
+use crate::score::ScoredRun;
+
+use super::{Lab, LabError};
+
+/// Begins the name of a baseline where a sweep may be named, too.
+pub const BASELINE: &str = "baseline:";
+
+impl Lab {
+    /// The runs of the sweep that a person means: by its identifier, the beginning of one, `latest`, `baseline:NAME`, or
+    /// the name of a sweep, which means its newest.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn compared_runs(&self, wanted: &str, device: DeviceName) -> Result<Runs, LabError> {
+        let (sweep, name) = match wanted.strip_prefix(BASELINE) {
+            Some(name) => {
+                let sweep = self.find_sweep(self.baseline(name)?.sweep.as_str())?;
+                let name = format!("baseline {name}, sweep {}", sweep.id);
+                (sweep, name)
+            }
+            None => {
+                let sweep = self.sweep_meant(wanted)?;
+                let name = format!("sweep {}", sweep.id);
+                (sweep, name)
+            }
+        };
+        let records = self.records(&sweep)?;
+        let outputs = HashMap::new();
+        let input = ReportInput::new(&sweep, &records, &outputs).judged_by(self.trust_rules(&sweep.id)?);
+        let columns = Columns::find();
+        let mut runs = Runs::new(name, device);
+        input.rows().iter().for_each(|row| runs.push(columns.facts(row)));
+        Ok(runs)
+    }
+
+    /// The sweep by its identifier, or the newest of that name.
+    fn sweep_meant(&self, wanted: &str) -> Result<SweepRow, LabError> {
+        self.find_sweep(wanted).or_else(|error| {
+            let mut named = self.store()?.sweeps()?.into_iter().filter(|sweep| sweep.name == wanted);
+            let newest =
+                named.by_ref().max_by(|one, other| (one.started_at, &one.id).cmp(&(other.started_at, &other.id)));
+            newest.ok_or(error)
+        })
+    }
+}
+
+/// The columns of results.csv that a comparison reads: one table says what each holds, for sweeps of the store and for
+/// files.
+struct Columns {
+    conditions: Vec<Option<&'static Column>>,
+    counts: Option<&'static Column>,
+    temp_start_c: Option<&'static Column>,
+}
+
+impl Columns {
+    fn find() -> Columns {
+        let column = |name: &str| COLUMNS.iter().find(|column| column.name == name);
+        Columns {
+            conditions: CONDITIONS.iter().map(|condition| column(condition.column)).collect(),
+            counts: column("counts"),
+            temp_start_c: column("temp_start_c"),
+        }
+    }
+
+    fn facts(&self, row: &Row<'_>) -> RunFacts {
+        let value = |column: Option<&Column>| column.map_or(Cell::Empty, |column| (column.value)(row));
+        let temp_start_c = match value(self.temp_start_c) {
+            Cell::Number(number) => Some(number),
+            _ => None,
+        };
+        RunFacts {
+            scored: ScoredRun::of(row.record),
+            median_s: row.p50_ns().map(|p50_ns| p50_ns as f64 / 1e9),
+            started_at: row.record.started_at,
+            counts: value(self.counts) != Cell::Text("no".to_owned()),
+            temp_start_c,
+            conditions: self.conditions.iter().map(|column| text(value(*column))).collect(),
+        }
+    }
+}
+
+fn text(cell: Cell) -> String {
+    match cell {
+        Cell::Empty => String::new(),
+        Cell::Text(text) => text,
+        Cell::Integer(number) => number.to_string(),
+        Cell::Number(number) => number.to_string(),
+        Cell::Time(time) => time.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_condition_is_a_column() {
+        let columns = Columns::find();
+        let without = CONDITIONS.iter().zip(&columns.conditions).filter(|(_, column)| column.is_none());
+        assert_eq!(without.map(|(condition, _)| condition.column).collect::<Vec<_>>(), Vec::<&str>::new());
+        assert!(columns.temp_start_c.is_some());
+    }
+}

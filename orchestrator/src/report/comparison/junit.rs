@@ -1,0 +1,75 @@
+use std::collections::HashMap;
+
+use crate::compare::{ComparedCell, Comparison, GateOutcome};
+use crate::wording::single_line;
+
+/// What the gates say, as JUnit's XML: a suite a gate, a case a cell, so that CI shows which failed. A cell that can't be
+/// told and does not fail is skipped there.
+pub fn comparison_junit(comparison: &Comparison, gates: &[GateOutcome]) -> String {
+    let suites: Vec<Suite<'_>> = gates.iter().map(|gate| Suite::of(comparison, gate)).collect();
+    let tests: usize = suites.iter().map(|suite| suite.cases.len()).sum();
+    let failures: usize = suites.iter().map(|suite| suite.failed.len()).sum();
+    let mut text = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
+    text.push_str(&format!("<testsuites name=\"farmctl compare\" tests=\"{tests}\" failures=\"{failures}\">\n"));
+    suites.iter().for_each(|suite| suite.push(&mut text));
+    text.push_str("</testsuites>\n");
+    text
+}
+
+/// What one gate says of each case.
+struct Suite<'a> {
+    name: &'a str,
+    /// Names of cells, or of devices where the gate is of those.
+    cases: Vec<String>,
+    failed: HashMap<&'a str, &'a str>,
+    untold: HashMap<&'a str, &'a str>,
+}
+
+impl<'a> Suite<'a> {
+    fn of(comparison: &Comparison, gate: &'a GateOutcome) -> Suite<'a> {
+        let cases = match gate.is_of_devices {
+            true => comparison.geomeans.iter().map(|geomean| geomean.device.clone()).collect(),
+            false => comparison.cells.iter().map(ComparedCell::name).collect(),
+        };
+        let by_name = |places: &'a [(String, String)]| -> HashMap<&'a str, &'a str> {
+            places.iter().map(|(cell, why)| (cell.as_str(), why.as_str())).collect()
+        };
+        Suite { name: &gate.gate, cases, failed: by_name(&gate.failures), untold: by_name(&gate.untold) }
+    }
+
+    fn push(&self, text: &mut String) {
+        let skipped = self.untold.keys().filter(|name| !self.failed.contains_key(*name)).count();
+        let (name, tests, failures) = (attribute(self.name), self.cases.len(), self.failed.len());
+        text.push_str(&format!(
+            "  <testsuite name=\"{name}\" tests=\"{tests}\" failures=\"{failures}\" skipped=\"{skipped}\">\n"
+        ));
+        for case in &self.cases {
+            let (device, cell) = case.split_once(": ").unwrap_or((case, case));
+            let (device, cell) = (attribute(device), attribute(cell));
+            text.push_str(&format!("    <testcase classname=\"{device}\" name=\"{cell}\""));
+            let result = |word: &str, why: &&str| {
+                format!(">\n      <{word} message=\"{}\"/>\n    </testcase>\n", attribute(why))
+            };
+            let failed = self.failed.get(case.as_str()).map(|why| result("failure", why));
+            let skipped = || self.untold.get(case.as_str()).map(|why| result("skipped", why));
+            text.push_str(&failed.or_else(skipped).unwrap_or_else(|| "/>\n".to_owned()));
+        }
+        text.push_str("  </testsuite>\n");
+    }
+}
+
+/// A text as the value of an attribute: on one line, and no markup.
+fn attribute(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in single_line(text).chars() {
+        match c {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '"' => safe.push_str("&quot;"),
+            '\u{fffe}' | '\u{ffff}' => safe.push(' '),
+            c => safe.push(c),
+        }
+    }
+    safe
+}
