@@ -1,5 +1,5 @@
 /// The median of some numbers, the mean of the middle two where there are two; `None` without any. Their order is lost.
-pub(crate) fn median(numbers: &mut [f64]) -> Option<f64> {
+pub fn median(numbers: &mut [f64]) -> Option<f64> {
     let middle = numbers.len().checked_sub(1)? / 2;
     let is_even = numbers.len().is_multiple_of(2);
     let (_, &mut low, above) = numbers.select_nth_unstable_by(middle, f64::total_cmp);

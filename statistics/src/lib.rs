@@ -15,7 +15,7 @@ mod steadiness;
 mod stopping;
 mod trend;
 
-pub use centre::{LevelAt, over_time};
+pub use centre::{LevelAt, median, over_time};
 pub use dependence::Dependence;
 pub use drift::Drift;
 pub use level::Level;

@@ -102,7 +102,7 @@ async fn execute_and_conclude(
         say(&format!("what was measured is kept; `farmctl sweep --resume {sweep}` goes on"));
     })?;
     show(context, &results)?;
-    Ok(exit_code(&results.records, is_interrupted))
+    Ok(exit_code(&results.counting(), is_interrupted))
 }
 
 /// Carries a sweep out, until its end or until this process is told to stop; returns whether it was.

@@ -6,8 +6,8 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 use super::Verdict;
-use super::centre::median;
 use crate::domain::Judgement;
+use farmctl_statistics::median;
 
 /// Share of its pairs that the distance told of a device holds for. All would be the worst of them, which grows with
 /// their number.
