@@ -1,6 +1,6 @@
 //! Devices that are one machine, or may be: measured at the same time they slow each other down.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 use crate::domain::{AdbEndpoint, Device, Inventory, Plan, SshEndpoint, THIS_HOST, TransportConfig};
 
