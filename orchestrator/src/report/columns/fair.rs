@@ -68,7 +68,8 @@ mod tests {
     use super::*;
 
     fn cells(record: &Record) -> Vec<Cell> {
-        let row = Row { sweep: &sample::sweep(), record, statistics: None, certainty: None, output_error: None };
+        let sweep = sample::sweep();
+        let row = Row::bare(&sweep, record);
         FAIR.iter().map(|column| (column.value)(&row)).collect()
     }
 

@@ -77,7 +77,8 @@ mod tests {
 
     fn cell(record: &Record, name: &str) -> Cell {
         let statistics = Statistics::of(&record.measurement.samples_ns);
-        let row = Row { sweep: &sample::sweep(), record, statistics, certainty: None, output_error: None };
+        let sweep = sample::sweep();
+        let row = Row { statistics, ..Row::bare(&sweep, record) };
         let column = COLUMNS.iter().find(|column| column.name == name).expect(name);
         (column.value)(&row)
     }
