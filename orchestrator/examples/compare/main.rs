@@ -20,10 +20,11 @@ fn main() {
     let sweeps = std::env::args().nth(1).and_then(|word| word.parse().ok()).unwrap_or(2_000);
     println!("# How often comparisons are right\n");
     println!(
-        "Made by `bench/compare`: {sweeps} comparisons of each kind, of two sweeps with {CELLS} cells each, by the limits \
-         that are the default\n(threshold 3 %, a share of 1 % for all cells together), unless a table says otherwise. A \
-         share is known to ± {:.1} at 5 %, to ± {:.2} at 1 %\n(one standard error). «Spread» is the standard deviation from \
-         run to run. What the words mean: [Comparing](../docs/src/compare.md).\n",
+        "Made by `bench/compare`: {sweeps} comparisons of each kind, of two sweeps with {CELLS} cells each, by the \
+         limits that are the default\n(threshold 3 %, a share of 1 % for all cells together), unless a table says \
+         otherwise. \
+         A share is known to ± {:.1} at 5 %, to ± {:.2} at 1 %\n(one standard error). «Spread» is the standard \
+         deviation from run to run. What the words mean: [Comparing](../docs/src/compare.md).\n",
         (0.05_f64 * 0.95 / f64::from(sweeps)).sqrt() * 100.0,
         (0.01_f64 * 0.99 / f64::from(sweeps)).sqrt() * 100.0
     );
@@ -61,8 +62,8 @@ fn cells(truth: &Truth, seed: u64, options: &Options) -> Vec<ComparedCell> {
 fn equal(sweeps: u32) {
     println!("## A against A\n");
     println!(
-        "How often two equal sweeps raise any alarm, that is a cell called slower or faster. Wanted: 1 % at most. With the \
-         threshold at\n0.01 % nothing but the test stands between chance and an alarm.\n"
+        "How often two equal sweeps raise any alarm, that is a cell called slower or faster. Wanted: 1 % at most. With \
+         the threshold at\n0.01 % nothing but the test stands between chance and an alarm.\n"
     );
     println!(
         "| noise | spread, % | runs a side | any alarm, pairs, % | any alarm, samples, % | pairs, threshold 0.01, % | \
@@ -108,11 +109,12 @@ fn share_found(truth: &Truth, sweeps: u32, options: &Options) -> f64 {
 fn found(sweeps: u32) {
     println!("## Five per cent slower\n");
     println!(
-        "How often a cell that is 5 % slower is called slower, with ten runs a side: where it alone of {CELLS} is, and where \
-         all are. Wanted: 90 %.\n"
+        "How often a cell that is 5 % slower is called slower, with ten runs a side: where it alone of {CELLS} is, \
+         and where all are. Wanted: 90 %.\n"
     );
     println!(
-        "| noise | spread, % | one cell, pairs, % | one cell, samples, % | all cells, pairs, % | all cells, samples, % |"
+        "| noise | spread, % | one cell, pairs, % | one cell, samples, % | all cells, pairs, % \
+         | all cells, samples, % |"
     );
     println!("|---|--:|--:|--:|--:|--:|");
     for noise in Noise::ALL {
@@ -208,8 +210,8 @@ fn borders(sweeps: u32) {
 fn settled(sweeps: u32) {
     println!("## «So many more settle it»\n");
     println!(
-        "Of cells that are unclear after so many pairs (spread 2 %): how often they are clear with as many more as were asked \
-         for. All are measured\nanew, so this is no promise for who looks again and again.\n"
+        "Of cells that are unclear after so many pairs (spread 2 %): how often they are clear with as many more as \
+         were asked for. All are measured\nanew, so this is no promise for who looks again and again.\n"
     );
     println!("| true change, % | pairs | unclear, % | asked for more, median | clear then, % |");
     println!("|--:|--:|--:|--:|--:|");
@@ -239,8 +241,8 @@ fn settled(sweeps: u32) {
 fn speed() {
     println!("## Time and memory\n");
     println!(
-        "Runs of both sides together, ten a side and cell, with identifiers and conditions. Memory is the most that the \
-              process ever had.\n"
+        "Runs of both sides together, ten a side and cell, with identifiers and conditions. Memory is the most \
+              that the process ever had.\n"
     );
     println!("| runs | to take in, s | to compare, s | memory, MB |");
     println!("|--:|--:|--:|--:|");

@@ -52,7 +52,8 @@ use print::Format;
 #[derive(Debug, Parser)]
 #[command(name = "farmctl", version = VERSION, max_term_width = 110, propagate_version = false)]
 #[command(after_help = "Exit codes: 0 all passed, 1 internal error, 2 usage, 3 a file is invalid, 4 nothing to run, \
-5 no device usable, 6 some runs failed, 7 a gate failed, 130 interrupted.\nStart with: farmctl sweep configs/smoke.yaml")]
+5 no device usable, 6 some runs failed, 7 a gate failed, 130 interrupted.\n\
+Start with: farmctl sweep configs/smoke.yaml")]
 pub struct Cli {
     #[command(flatten)]
     global: GlobalOptions,

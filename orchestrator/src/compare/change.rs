@@ -49,8 +49,8 @@ pub struct Change {
     /// How likely chance alone makes such a difference; of the test by ranks, or of the known spread.
     pub p: Option<f64>,
     /// What the family of all cells goes by: the same question put to Student's test of the logarithms. A test by ranks
-    /// of ten pairs never says less than 2 / 2^10, so that among thirty cells none could ever be found. `None` where the
-    /// spread is known, and so `p` is.
+    /// of ten pairs never says less than 2 / 2^10, so that among thirty cells none could ever be found. `None` where
+    /// the spread is known, and so `p` is.
     pub estimate: Option<Estimate>,
     /// Standard deviation of the difference of one run of each side, of the logarithm; `None` of single runs.
     pub spread: Option<f64>,

@@ -140,8 +140,8 @@ pub(super) fn settle(cells: &mut [ComparedCell], options: &Options) {
     }
 }
 
-/// The p-value of each cell that has one, by its place. Cells of one device that were compared in one way lend each other
-/// what they know of their spread.
+/// The p-value of each cell that has one, by its place. Cells of one device that were compared in one way lend each
+/// other what they know of their spread.
 fn family(cells: &[ComparedCell]) -> Vec<(usize, f64)> {
     let mut kinds: BTreeMap<(&str, &str), Vec<(usize, Estimate)>> = BTreeMap::new();
     let mut family = Vec::new();

@@ -169,7 +169,7 @@ fn by_cell(runs: &Runs, keys: &[CellKey]) -> Cells {
         }
     }
     // Cells that differed by what is left out are one now.
-    for (key, own) in keys.iter().zip(of_keys) {
+    for (key, own) in keys.iter().zip(of_keys).filter(|(_, own)| !own.is_empty()) {
         cells.entry(key.clone()).or_default().extend(own);
     }
     cells

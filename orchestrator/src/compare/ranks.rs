@@ -64,9 +64,9 @@ fn two_sided(z: f64) -> f64 {
     (2.0 * normal::upper_tail(z.max(0.0))).min(1.0)
 }
 
-/// The median of the means of all pairs of differences, and the interval of 95 % of where they lie: what the signed-rank
-/// test does not refuse (J. L. Hodges and E. L. Lehmann, The Annals of Mathematical Statistics 34, 1963; J. W. Tukey,
-/// 1949). No interval of fewer than six differences.
+/// The median of the means of all pairs of differences, and the interval of 95 % of where they lie: what the
+/// signed-rank test does not refuse (J. L. Hodges and E. L. Lehmann, The Annals of Mathematical Statistics 34, 1963;
+/// J. W. Tukey, 1949). No interval of fewer than six differences.
 pub fn middle_of_pairs(differences: &[f64]) -> Option<(f64, Option<(f64, f64)>)> {
     let mut sorted = differences.to_vec();
     sorted.sort_by(f64::total_cmp);

@@ -131,7 +131,8 @@ impl Runs {
     }
 }
 
-/// A run's identifier by its hash, so that a million take little room. Two runs share 128 bits by no chance that counts.
+/// A run's identifier by its hash, so that a million take little room. Two runs share 128 bits by no chance that
+/// counts.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct RunHash([u64; 2]);
 

@@ -112,8 +112,8 @@ fn inverse_trigamma(value: f64) -> f64 {
     low
 }
 
-/// The p-values of Holm's procedure, in the order given: a family of tests of which chance refuses any with no more than
-/// the level, whatever depends on what (S. Holm, Scandinavian Journal of Statistics 6, 1979).
+/// The p-values of Holm's procedure, in the order given: a family of tests of which chance refuses any with no more
+/// than the level, whatever depends on what (S. Holm, Scandinavian Journal of Statistics 6, 1979).
 pub fn holm(p_values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..p_values.len()).collect();
     order.sort_by(|a, b| p_values[*a].total_cmp(&p_values[*b]));

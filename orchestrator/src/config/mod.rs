@@ -3,9 +3,9 @@
 //! Main functions: [`load_inventory`], [`load_catalog`], [`load_backends`], [`load_datasets`], [`load_sweep`],
 //! [`load_daemon`], [`load_results`], [`load_compared`], [`append_devices`], [`edit_device`], [`schema`]. Main type:
 //! [`ConfigErrors`], every fault of the files at once, each with its place. The way of a YAML file: `source` reads it
-//! with a bound, `tree` parses it to values with places, `check` holds it against the JSON Schema of the file's type, `document`
-//! makes it that type by serde_yaml (which knows no places), and `inventory`, `catalog`, `sweep` and `daemon` check
-//! what it means. YAML is known nowhere else. A table goes from `source` to `results_table`.
+//! with a bound, `tree` parses it to values with places, `check` holds it against the JSON Schema of the file's type,
+//! `document` makes it that type by serde_yaml (which knows no places), and `inventory`, `catalog`, `sweep` and
+//! `daemon` check what it means. YAML is known nowhere else. A table goes from `source` to `results_table`.
 //!
 //! Never touches a device, never prints, and reads environment variables only through the function it is given.
 

@@ -13,8 +13,8 @@ use super::{Lab, LabError};
 pub const BASELINE: &str = "baseline:";
 
 impl Lab {
-    /// The runs of the sweep that a person means: by its identifier, the beginning of one, `latest`, `baseline:NAME`, or
-    /// the name of a sweep, which means its newest.
+    /// The runs of the sweep that a person means: by its identifier, the beginning of one, `latest`, `baseline:NAME`,
+    /// or the name of a sweep, which means its newest.
     ///
     /// # Errors
     /// When there is none.

@@ -3,8 +3,8 @@
 //! Main type: the trait [`Store`], made of [`SweepStore`], [`RunStore`], [`LeaseStore`], [`DeviceStore`],
 //! [`LockStore`], [`SightingStore`], [`ScheduleStore`], [`SubmissionStore`], [`HistoryStore`], [`RetentionStore`],
 //! [`BaselineStore`], [`NoticeStore`], [`EventStore`], [`ClockStore`] and [`MaintenanceStore`]; `open` picks the
-//! implementation by the URL's scheme. Every write about a run carries the epoch of its lease, and a stale one is refused. Never talks to a
-//! device, and never computes a statistic.
+//! implementation by the URL's scheme. Every write about a run carries the epoch of its lease, and a stale one is
+//! refused. Never talks to a device, and never computes a statistic.
 //!
 //! A call returns when the disk has answered. Async code may make it: the store sees to it that the other tasks of the
 //! runtime go on meanwhile. Nothing in the traits is SQLite's own: each method is one transaction that any SQL database

@@ -52,7 +52,8 @@ fn p_values_are_those_of_scipy() {
     near(of_samples(&x[..3], &y), 0.009_290_086_186_135_487);
 }
 
-/// The example of `go doc golang.org/x/perf/cmd/benchstat`: its numbers in nanoseconds, and the table it prints of them.
+/// The example of `go doc golang.org/x/perf/cmd/benchstat`: its numbers in nanoseconds, and the table it prints of
+/// them.
 #[test]
 fn benchstat_says_the_same_of_its_example() {
     let old_json = [1726., 1723., 1707., 1707., 1713., 1729., 1736., 1707., 1705., 1774.];

@@ -3,8 +3,8 @@ use std::collections::HashMap;
 use crate::compare::{ComparedCell, Comparison, GateOutcome};
 use crate::wording::single_line;
 
-/// What the gates say, as JUnit's XML: a suite a gate, a case a cell, so that CI shows which failed. A cell that can't be
-/// told and does not fail is skipped there.
+/// What the gates say, as JUnit's XML: a suite a gate, a case a cell, so that CI shows which failed. A cell that can't
+/// be told and does not fail is skipped there.
 pub fn comparison_junit(comparison: &Comparison, gates: &[GateOutcome]) -> String {
     let suites: Vec<Suite<'_>> = gates.iter().map(|gate| Suite::of(comparison, gate)).collect();
     let tests: usize = suites.iter().map(|suite| suite.cases.len()).sum();
