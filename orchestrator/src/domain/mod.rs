@@ -17,6 +17,7 @@ mod device;
 mod digest;
 mod event;
 mod failure;
+mod history;
 mod ids;
 mod lock;
 mod notice;
@@ -58,6 +59,7 @@ pub use farmctl_protocol::{
     ArtifactRef, Calibration, Dialect, ElementType, EndedBy, Figures, InputRange, InputSpec, KernelTime, Layout,
     Limits, NamedArtifact, Precision, Scenario, Steady, TensorInfo,
 };
+pub use history::{Facts, HistoryCell, PastRun};
 pub use ids::{JobId, LabId, RunId, SweepId};
 pub use lock::DeviceLock;
 pub use notice::{Channel, Email, MailTls, Notice, Webhook};

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::domain::{Device, JobId, Sighting};
 use crate::planner;
 use crate::score::trust::{DeviceTrust, PastMeasurement};
-use crate::store::PastRun;
+use crate::store::MeasuredRun;
 
 use super::{Lab, LabError};
 
@@ -45,7 +45,7 @@ pub struct TrustOfDevices {
 
 /// The runs of a device, oldest first, each with what was measured.
 struct History {
-    runs: Vec<PastRun>,
+    runs: Vec<MeasuredRun>,
     cells: Vec<JobId>,
 }
 
@@ -80,7 +80,7 @@ impl Lab {
         for device in &devices {
             let runs = store.measured_runs(&device.name, u32::try_from(runs_looked_at).unwrap_or(u32::MAX))?;
             // The same job is measured in many sweeps.
-            let cell = |run: &PastRun| {
+            let cell = |run: &MeasuredRun| {
                 let known = cells.entry(run.job.id.clone());
                 known.or_insert_with(|| planner::cell_id_of_any_device(&run.job)).clone()
             };

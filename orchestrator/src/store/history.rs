@@ -3,7 +3,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::StoreError;
-use crate::domain::{Event, FailureKind, IdleTemperature, Job, Judgement, Pace, PastCheck};
+use crate::domain::{Event, FailureKind, IdleTemperature, Job, Judgement, Pace, PastCheck, PastRun};
 
 /// How an attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub struct PastAttempt {
 
 /// A run of the past that ended well.
 #[derive(Debug, Clone, PartialEq)]
-pub struct PastRun {
+pub struct MeasuredRun {
     /// When it ended.
     pub at: Timestamp,
     /// What was measured.
@@ -40,6 +40,19 @@ pub struct PastRun {
     pub p50_ns: u64,
     /// What was found of it then; `None` of runs of older versions.
     pub judged: Option<Judgement>,
+}
+
+/// Which runs of the past are asked for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PastRuns<'a> {
+    /// The network's name.
+    pub model: &'a str,
+    /// Of this device alone.
+    pub device: Option<&'a str>,
+    /// Those that ended at this time or later.
+    pub since: Option<Timestamp>,
+    /// Most runs: the newest.
+    pub limit: u32,
 }
 
 /// What devices did over days.
@@ -68,11 +81,12 @@ pub trait HistoryStore {
     /// # Errors
     /// When the store can't be read.
     fn idle_temperatures(&self, device: &str, since: Timestamp) -> Result<Vec<IdleTemperature>, StoreError>;
+
     /// The newest runs of a device that ended well and have a median, oldest first, at most `limit`.
     ///
     /// # Errors
     /// When the store can't be read.
-    fn measured_runs(&self, device: &str, limit: u32) -> Result<Vec<PastRun>, StoreError>;
+    fn measured_runs(&self, device: &str, limit: u32) -> Result<Vec<MeasuredRun>, StoreError>;
 
     /// The newest checks of a device, oldest first, at most `limit`.
     ///
@@ -85,4 +99,16 @@ pub trait HistoryStore {
     /// # Errors
     /// When the store can't be read.
     fn device_paces(&self, device: &str, limit: u32) -> Result<Vec<Pace>, StoreError>;
+
+    /// The runs of a network that ended well and have a median, newest first. None of their samples is read.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn past_runs(&self, wanted: PastRuns<'_>) -> Result<Vec<PastRun>, StoreError>;
+
+    /// The networks that have such runs, by name.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn models_run(&self) -> Result<Vec<String>, StoreError>;
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("compare", &["score"]),
-    ("config", &["catalog", "compare", "planner", "regular_file", "retention", "schedule", "score"]),
+    ("config", &["catalog", "compare", "planner", "regular_file", "retention", "schedule", "score", "wording"]),
     ("tls", &[]),
     ("clock", &[]),
     ("regular_file", &[]),
@@ -57,7 +57,19 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("daemon", &["agent", "clock", "lab", "lease", "progress", "retention", "schedule", "store", "wording"]),
     (
         "api",
-        &["lab", "progress", "publish", "regular_file", "schedule", "score", "secret", "status", "store", "wording"],
+        &[
+            "lab",
+            "progress",
+            "publish",
+            "regular_file",
+            "report",
+            "schedule",
+            "score",
+            "secret",
+            "status",
+            "store",
+            "wording",
+        ],
     ),
     (
         "cli",

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use rusqlite::{Row, named_params, params};
 
-use super::{SqliteStore, corrupt, from_json, nanoseconds, timestamp};
-use crate::domain::{Event, EventKind, FailureKind, IdleTemperature, Job, Pace, PastCheck, RunStatus};
-use crate::store::{AttemptEnd, HistoryStore, PastAttempt, PastRun, StoreError};
+use super::{SqliteStore, corrupt, from_json, nanoseconds, run_history, timestamp};
+use crate::domain::{Event, EventKind, FailureKind, IdleTemperature, Job, Pace, PastCheck, PastRun, RunStatus};
+use crate::store::{AttemptEnd, HistoryStore, MeasuredRun, PastAttempt, PastRuns, StoreError};
 
 /// Why it failed is the record's to say, or that of the attempt that was given back; not where its host gave it up.
 const ATTEMPTS: &str = "
@@ -96,7 +96,7 @@ impl HistoryStore for SqliteStore {
         idle.collect()
     }
 
-    fn measured_runs(&self, device: &str, limit: u32) -> Result<Vec<PastRun>, StoreError> {
+    fn measured_runs(&self, device: &str, limit: u32) -> Result<Vec<MeasuredRun>, StoreError> {
         let read = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?));
         let rows = self.query("list runs of a device", MEASURED, params![device, limit], read)?;
         // The same job is measured in many sweeps.
@@ -109,7 +109,7 @@ impl HistoryStore for SqliteStore {
                 Some(job) => Arc::clone(job),
                 None => Arc::clone(jobs.entry(job_id).or_insert(Arc::new(from_json("a job", &job)?))),
             };
-            runs.push(PastRun { at: event.at, job, p50_ns, judged });
+            runs.push(MeasuredRun { at: event.at, job, p50_ns, judged });
         }
         Ok(runs)
     }
@@ -133,6 +133,14 @@ impl HistoryStore for SqliteStore {
             _ => Err(corrupt("a pace", &"it is another event")),
         });
         paces.collect()
+    }
+
+    fn past_runs(&self, wanted: PastRuns<'_>) -> Result<Vec<PastRun>, StoreError> {
+        run_history::past_runs(self, wanted)
+    }
+
+    fn models_run(&self) -> Result<Vec<String>, StoreError> {
+        run_history::models_run(self)
     }
 }
 

@@ -18,6 +18,7 @@ mod maintenance;
 mod notices;
 mod records;
 mod retention;
+mod run_history;
 mod runs;
 mod schedules;
 mod schema;

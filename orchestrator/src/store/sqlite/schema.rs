@@ -24,6 +24,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("016_pace.sql"),
     include_str!("017_measured_runs.sql"),
     include_str!("018_baselines.sql"),
+    include_str!("019_run_history.sql"),
 ];
 
 /// The version this program writes.

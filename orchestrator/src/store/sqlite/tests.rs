@@ -8,6 +8,7 @@ mod migrations;
 mod people;
 mod power_loss;
 mod reading;
+mod run_history;
 
 use std::sync::Arc;
 

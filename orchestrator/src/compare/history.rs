@@ -1,0 +1,378 @@
+//! The history of each cell over sweeps, with the changes in it and what else changed there.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::change_points::{ChangePoint, ChangeRules, change_points};
+use crate::domain::{Facts, HistoryCell, PastRun, SweepId};
+
+/// Most points on each side that are compared where the environment changed.
+const SIDE: usize = 10;
+/// A number of the circumstances that differs by less is the same, in °C.
+const SAME_C: f64 = 3.0;
+/// The circumstance that is a temperature.
+const TEMPERATURE: &str = "temp_start_c";
+
+/// A cell over sweeps.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CellHistory {
+    /// What is measured.
+    #[serde(flatten)]
+    pub cell: HistoryCell,
+    /// A point a sweep, oldest first.
+    pub points: Vec<HistoryPoint>,
+    /// Changes of level and of environment, oldest first.
+    pub changes: Vec<HistoryChange>,
+}
+
+/// A cell in one sweep.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct HistoryPoint {
+    /// The sweep.
+    pub sweep_id: SweepId,
+    /// When its first run of the cell had its record.
+    pub at: Timestamp,
+    /// Median of its runs' medians: of two in the middle their mean.
+    pub p50_ns: f64,
+    /// Its runs.
+    pub runs: usize,
+    /// Its series, from 1: points of one environment are one.
+    pub series: usize,
+}
+
+/// What kind of change it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChangeKind {
+    /// A regression.
+    Slower,
+    /// An improvement.
+    Faster,
+    /// Another environment: another series, whatever the times are. No alarm.
+    Environment,
+}
+
+impl ChangeKind {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ChangeKind::Slower => "slower",
+            ChangeKind::Faster => "faster",
+            ChangeKind::Environment => "environment",
+        }
+    }
+}
+
+/// A place where a cell's history changed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct HistoryChange {
+    /// The first point behind it.
+    pub point: usize,
+    /// The sweep of that point.
+    pub sweep_id: SweepId,
+    /// When that was.
+    pub at: Timestamp,
+    /// What it is.
+    pub kind: ChangeKind,
+    /// Level before: the median of its points.
+    pub before_ns: f64,
+    /// Level behind.
+    pub after_ns: f64,
+    /// How much slower it is behind (faster: negative), in per cent of before.
+    pub percent: f64,
+    /// How sure that is; none where the environment changed, which is tested for nothing.
+    #[serde(flatten)]
+    pub certainty: Option<ChangeCertainty>,
+    /// What else is other there.
+    pub changed: Vec<FactChange>,
+}
+
+/// How sure a change is.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct ChangeCertainty {
+    /// Low end of its interval of 95 %, in per cent.
+    pub low_percent: f64,
+    /// High end of it.
+    pub high_percent: f64,
+    /// How likely chance makes such a difference between two stretches of one level.
+    pub p_value: f64,
+}
+
+/// Something that is other before a change and behind it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FactChange {
+    /// What.
+    pub fact: String,
+    /// What it was; none where that is not known.
+    pub before: Option<String>,
+    /// What it became.
+    pub after: Option<String>,
+}
+
+/// A point with what it was like then.
+struct Point {
+    shown: HistoryPoint,
+    environment: Arc<Facts>,
+    circumstances: Facts,
+}
+
+/// The histories of all cells that these runs are of, in the order of the cells.
+pub fn cell_histories(runs: &[PastRun], rules: &ChangeRules) -> Vec<CellHistory> {
+    let mut cells: BTreeMap<&HistoryCell, Vec<&PastRun>> = BTreeMap::new();
+    for run in runs {
+        cells.entry(run.cell.as_ref()).or_default().push(run);
+    }
+    cells.into_iter().map(|(cell, runs)| cell_history(cell, &runs, rules)).collect()
+}
+
+fn cell_history(cell: &HistoryCell, runs: &[&PastRun], rules: &ChangeRules) -> CellHistory {
+    let points = points(runs);
+    let mut changes: Vec<HistoryChange> = environment_changes(&points);
+    let series_count = points.iter().map(|point| point.shown.series).max().unwrap_or(0);
+    for series in 1..=series_count {
+        let members: Vec<usize> = (0..points.len()).filter(|at| points[*at].shown.series == series).collect();
+        let levels: Vec<f64> = members.iter().map(|at| points[*at].shown.p50_ns).collect();
+        let found = change_points(&levels, rules);
+        let bounds: Vec<usize> = found.iter().map(|change| change.index).chain([members.len()]).collect();
+        for (at, change) in found.iter().enumerate() {
+            let start = at.checked_sub(1).map_or(0, |at| bounds[at]);
+            let (before, after) = (&members[start..change.index], &members[change.index..bounds[at + 1]]);
+            changes.push(level_change(&points, before, after, change));
+        }
+    }
+    changes.sort_by_key(|change| change.point);
+    CellHistory { cell: cell.clone(), points: points.into_iter().map(|point| point.shown).collect(), changes }
+}
+
+/// A point for each sweep and environment, in the order of time.
+fn points(runs: &[&PastRun]) -> Vec<Point> {
+    let mut order: Vec<(&SweepId, &Arc<Facts>)> = Vec::new();
+    let mut groups: BTreeMap<(&SweepId, &Arc<Facts>), Vec<&PastRun>> = BTreeMap::new();
+    let mut sorted = runs.to_vec();
+    sorted.sort_by_key(|run| run.at);
+    for run in sorted {
+        let group = groups.entry((&run.sweep_id, &run.environment)).or_default();
+        if group.is_empty() {
+            order.push((&run.sweep_id, &run.environment));
+        }
+        group.push(run);
+    }
+    let mut known: Vec<&Arc<Facts>> = Vec::new();
+    let mut points = Vec::new();
+    for key in order {
+        let Some((group, first)) = groups.get(&key).and_then(|group| Some((group, group.first()?))) else { continue };
+        let series = known.iter().position(|facts| **facts == *key.1).unwrap_or_else(|| {
+            known.push(key.1);
+            known.len() - 1
+        });
+        let shown = HistoryPoint {
+            sweep_id: key.0.clone(),
+            at: first.at,
+            p50_ns: middle(group.iter().map(|run| run.median_ns as f64).collect()),
+            runs: group.len(),
+            series: series + 1,
+        };
+        points.push(Point { shown, environment: Arc::clone(key.1), circumstances: first.circumstances.clone() });
+    }
+    points
+}
+
+/// The median; of two in the middle their mean. 0 without numbers.
+fn middle(mut numbers: Vec<f64>) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    let pair = numbers.get(numbers.len().saturating_sub(1) / 2).zip(numbers.get(numbers.len() / 2));
+    pair.map_or(0.0, |(low, high)| (low + high) / 2.0)
+}
+
+fn level(points: &[Point], members: &[usize]) -> f64 {
+    middle(members.iter().map(|at| points[*at].shown.p50_ns).collect())
+}
+
+fn level_change(points: &[Point], before: &[usize], after: &[usize], found: &ChangePoint) -> HistoryChange {
+    let (first, last) = (after.first().copied().unwrap_or(0), before.last().copied().unwrap_or(0));
+    let mut changed = differences(&points[last].circumstances, &points[first].circumstances);
+    changed.retain(|change| change.fact != TEMPERATURE);
+    changed.extend(warmer(points, before, after));
+    let ChangePoint { percent, low_percent, high_percent, p_value, .. } = *found;
+    HistoryChange {
+        point: first,
+        sweep_id: points[first].shown.sweep_id.clone(),
+        at: points[first].shown.at,
+        kind: if percent > 0.0 { ChangeKind::Slower } else { ChangeKind::Faster },
+        before_ns: level(points, before),
+        after_ns: level(points, after),
+        percent,
+        certainty: Some(ChangeCertainty { low_percent, high_percent, p_value }),
+        changed,
+    }
+}
+
+/// Where a point is of another environment than the one before it.
+fn environment_changes(points: &[Point]) -> Vec<HistoryChange> {
+    let series = |at: usize| points[at].shown.series;
+    let borders = (1..points.len()).filter(|at| series(at - 1) != series(*at));
+    let change = |at: usize| {
+        let is_same = |other: &usize, own: usize| series(*other) == series(own);
+        let mut before: Vec<usize> = (0..at).rev().take_while(|other| is_same(other, at - 1)).take(SIDE).collect();
+        before.reverse();
+        let after: Vec<usize> = (at..points.len()).take_while(|other| is_same(other, at)).take(SIDE).collect();
+        let (before_ns, after_ns) = (level(points, &before), level(points, &after));
+        HistoryChange {
+            point: at,
+            sweep_id: points[at].shown.sweep_id.clone(),
+            at: points[at].shown.at,
+            kind: ChangeKind::Environment,
+            before_ns,
+            after_ns,
+            percent: (after_ns / before_ns - 1.0) * 100.0,
+            certainty: None,
+            changed: differences(&points[at - 1].environment, &points[at].environment),
+        }
+    };
+    borders.map(change).collect()
+}
+
+/// The facts that differ, by their names.
+fn differences(before: &Facts, after: &Facts) -> Vec<FactChange> {
+    let mut names: Vec<&String> = before.keys().chain(after.keys()).collect();
+    names.sort();
+    names.dedup();
+    let differs = names.into_iter().filter(|name| before.get(*name) != after.get(*name));
+    let change = |name: &String| FactChange {
+        fact: name.clone(),
+        before: before.get(name).cloned(),
+        after: after.get(name).cloned(),
+    };
+    differs.map(change).collect()
+}
+
+/// Whether runs began warmer or cooler behind a change than before it.
+fn warmer(points: &[Point], before: &[usize], after: &[usize]) -> Option<FactChange> {
+    let middle_c = |members: &[usize]| {
+        let of = |at: &usize| points[*at].circumstances.get(TEMPERATURE)?.parse::<f64>().ok();
+        let known: Vec<f64> = members.iter().filter_map(of).collect();
+        (!known.is_empty()).then(|| middle(known))
+    };
+    let (before, after) = (middle_c(before)?, middle_c(after)?);
+    let text = |celsius: f64| Some(format!("{celsius:.1}"));
+    let differs = (before - after).abs() >= SAME_C;
+    differs.then(|| FactChange { fact: TEMPERATURE.to_owned(), before: text(before), after: text(after) })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::domain::sample::{at, job};
+
+    fn cell(device: &str) -> Arc<HistoryCell> {
+        let job = job(device, "m");
+        Arc::new(HistoryCell {
+            device: job.device,
+            weights: job.model.weights,
+            format: job.model.format,
+            backend: job.backend,
+            options: job.options,
+            precision: job.precision,
+            threads: job.threads,
+            batch: job.batch,
+            scenario: job.scenario,
+        })
+    }
+
+    fn facts(entries: &[(&str, &str)]) -> Facts {
+        entries.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn run(night: usize, median_ns: u64, environment: &[(&str, &str)], circumstances: &[(&str, &str)]) -> PastRun {
+        PastRun {
+            sweep_id: SweepId(format!("night-{night:02}")),
+            at: at(night as i64 * 86_400),
+            cell: cell("a"),
+            median_ns,
+            environment: Arc::new(facts(environment)),
+            circumstances: facts(circumstances),
+        }
+    }
+
+    /// A level that is off by turns.
+    fn off(night: usize, median_ns: u64) -> u64 {
+        median_ns + [40, 0, 90, 10, 60][night % 5] * median_ns / 10_000
+    }
+
+    fn history(runs: &[PastRun]) -> CellHistory {
+        let mut found = cell_histories(runs, &ChangeRules::default());
+        assert_eq!(found.len(), 1);
+        found.remove(0)
+    }
+
+    #[test]
+    fn repeats_of_a_sweep_are_one_point() {
+        let runs: Vec<PastRun> = [30, 10, 20, 50].iter().map(|ns| run(1, *ns, &[], &[])).collect();
+        let found = history(&runs);
+        assert_eq!((found.points.len(), found.points[0].p50_ns, found.points[0].runs), (1, 25.0, 4));
+        assert!(found.changes.is_empty());
+    }
+
+    #[test]
+    fn a_step_is_told_with_what_changed_there() {
+        let runs: Vec<PastRun> = (0..20)
+            .map(|night| {
+                let (ns, farmctl, warm) =
+                    if night < 12 { (1_000_000, "0.1", "30.0") } else { (1_100_000, "0.2", "41.0") };
+                run(night, off(night, ns), &[("os", "A")], &[("farmctl", farmctl), ("temp_start_c", warm)])
+            })
+            .collect();
+        let found = history(&runs);
+        assert_eq!(found.changes.len(), 1, "{:?}", found.changes);
+        let change = &found.changes[0];
+        assert_eq!((change.kind, change.point, change.sweep_id.as_str()), (ChangeKind::Slower, 12, "night-12"));
+        assert!((change.percent - 10.0).abs() < 0.5 && change.certainty.unwrap().p_value < 1e-6, "{change:?}");
+        let changed: Vec<&str> = change.changed.iter().map(|it| it.fact.as_str()).collect();
+        assert_eq!(changed, ["farmctl", "temp_start_c"]);
+        assert_eq!(change.changed[1].after.as_deref(), Some("41.0"));
+    }
+
+    #[test]
+    fn another_environment_is_another_series_and_no_alarm() {
+        let runs: Vec<PastRun> = (0..20)
+            .map(|night| {
+                let (ns, build) = if night < 10 { (1_000_000, "A") } else { (1_300_000, "B") };
+                run(night, off(night, ns), &[("build", build)], &[])
+            })
+            .collect();
+        let found = history(&runs);
+        assert_eq!(found.changes.len(), 1, "{:?}", found.changes);
+        let change = &found.changes[0];
+        assert_eq!((change.kind, change.point, change.certainty), (ChangeKind::Environment, 10, None));
+        assert!((change.percent - 30.0).abs() < 0.5, "{change:?}");
+        let expected = FactChange { fact: "build".into(), before: Some("A".into()), after: Some("B".into()) };
+        assert_eq!(change.changed, [expected]);
+        assert_eq!(found.points.iter().map(|it| it.series).max(), Some(2));
+    }
+
+    #[test]
+    fn nights_of_another_environment_do_not_end_a_series() {
+        let runs: Vec<PastRun> = (0..24)
+            .map(|night| {
+                let build = if (10..12).contains(&night) { "B" } else { "A" };
+                run(night, off(night, if night < 18 { 1_000_000 } else { 1_100_000 }), &[("build", build)], &[])
+            })
+            .collect();
+        let kinds: Vec<ChangeKind> = history(&runs).changes.iter().map(|it| it.kind).collect();
+        assert_eq!(kinds, [ChangeKind::Environment, ChangeKind::Environment, ChangeKind::Slower]);
+    }
+
+    #[test]
+    fn each_cell_has_its_own_history() {
+        let mut runs: Vec<PastRun> = (0..3).map(|night| run(night, 10, &[], &[])).collect();
+        runs[1].cell = cell("b");
+        let found = cell_histories(&runs, &ChangeRules::default());
+        let points: Vec<usize> = found.iter().map(|it| it.points.len()).collect();
+        assert_eq!(points, [2, 1]);
+    }
+}

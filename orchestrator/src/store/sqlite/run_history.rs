@@ -1,0 +1,104 @@
+//! Runs of the past, by the table that 017_run_history.sql keeps of them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use rusqlite::named_params;
+use serde_json::Value;
+
+use super::{SqliteStore, corrupt, from_json, nanoseconds, timestamp};
+use crate::domain::{Facts, HistoryCell, PastRun, SweepId};
+use crate::store::{PastRuns, StoreError};
+
+/// The rows stand in the order of the table's key: those of a network side by side, by time.
+pub(super) const PAST_RUNS: &str = "
+    SELECT h.sweep_id, h.at_ns, h.median_ns, h.cell, e.environment, h.circumstances
+    FROM run_history h JOIN environments e ON e.id = h.environment
+    WHERE h.model = :model AND h.at_ns >= :since_ns AND h.median_ns > 0 AND (:device IS NULL OR h.device = :device)
+    ORDER BY h.at_ns DESC, h.sequence DESC LIMIT :limit";
+
+/// Each network by one search: those of a hundred thousand rows are few.
+const MODELS: &str = "
+    WITH RECURSIVE known (model) AS (
+        SELECT min(model) FROM run_history
+        UNION ALL SELECT (SELECT min(model) FROM run_history h WHERE h.model > known.model)
+                  FROM known WHERE known.model IS NOT NULL)
+    SELECT model FROM known WHERE model IS NOT NULL";
+
+/// A run as the database has it.
+struct RunColumns {
+    sweep_id: String,
+    at_ns: i64,
+    median_ns: i64,
+    cell: String,
+    environment: String,
+    circumstances: String,
+}
+
+pub(super) fn past_runs(store: &SqliteStore, wanted: PastRuns<'_>) -> Result<Vec<PastRun>, StoreError> {
+    let parameters = named_params! {
+        ":model": wanted.model, ":since_ns": wanted.since.map_or(i64::MIN, nanoseconds), ":device": wanted.device,
+        ":limit": wanted.limit,
+    };
+    let rows = store.query("list past runs", PAST_RUNS, parameters, |row| {
+        Ok(RunColumns {
+            sweep_id: row.get(0)?,
+            at_ns: row.get(1)?,
+            median_ns: row.get(2)?,
+            cell: row.get(3)?,
+            environment: row.get(4)?,
+            circumstances: row.get(5)?,
+        })
+    })?;
+    let (mut cells, mut environments) = (Read::<HistoryCell>::new(), Read::<Facts>::new());
+    let read = |row: RunColumns| {
+        Ok(PastRun {
+            sweep_id: SweepId(row.sweep_id),
+            at: timestamp(row.at_ns)?,
+            median_ns: u64::try_from(row.median_ns).map_err(|error| corrupt("a median", &error))?,
+            cell: cells.get(row.cell, |json| from_json("a cell", json))?,
+            environment: environments.get(row.environment, facts)?,
+            circumstances: facts(&row.circumstances)?,
+        })
+    };
+    rows.into_iter().map(read).collect()
+}
+
+pub(super) fn models_run(store: &SqliteStore) -> Result<Vec<String>, StoreError> {
+    store.query("list networks that were run", MODELS, [], |row| row.get(0))
+}
+
+/// What was read of texts that many rows share.
+struct Read<T>(HashMap<String, Arc<T>>);
+
+impl<T> Read<T> {
+    fn new() -> Read<T> {
+        Read(HashMap::new())
+    }
+
+    fn get(&mut self, json: String, read: impl Fn(&str) -> Result<T, StoreError>) -> Result<Arc<T>, StoreError> {
+        if let Some(known) = self.0.get(&json) {
+            return Ok(Arc::clone(known));
+        }
+        let value = Arc::new(read(&json)?);
+        self.0.insert(json, Arc::clone(&value));
+        Ok(value)
+    }
+}
+
+/// Texts by name, without those that are not known.
+fn facts(json: &str) -> Result<Facts, StoreError> {
+    let all: BTreeMap<String, Value> = from_json("what a run was like", json)?;
+    let text = |value: Value| match value {
+        Value::Null => None,
+        Value::String(text) => Some(in_one_order(text)),
+        other => Some(other.to_string()),
+    };
+    Ok(all.into_iter().filter_map(|(name, value)| Some((name, text(value)?))).collect())
+}
+
+/// A text that is JSON itself, with its fields in the order of their names: an import may have changed that.
+fn in_one_order(text: String) -> String {
+    let json = text.starts_with(['{', '[']).then(|| serde_json::from_str::<Value>(&text).ok()).flatten();
+    json.map_or(text, |json| json.to_string())
+}
