@@ -25,6 +25,7 @@ mod person;
 mod places;
 mod refusal;
 mod reports;
+mod results;
 mod routes;
 mod schedules;
 mod server;

@@ -18,8 +18,8 @@ use super::schedules::ScheduleAnswer;
 use super::session::{LoginBody, SessionAnswer};
 use super::sweeps::SweepAnswer;
 use super::{
-    Api, Role, cells, devices, guard, health, history, lab, live, metrics, page, reports, schedules, session, start,
-    sweeps, utilisation,
+    Api, Role, cells, devices, guard, health, history, lab, live, metrics, page, reports, results, schedules, session,
+    start, sweeps, utilisation,
 };
 use crate::lab::VERSION;
 
@@ -67,6 +67,12 @@ fn with_sweeps(endpoints: Endpoints) -> Endpoints {
         .get(&api("/sweeps"), Role::View, "The sweeps, the newest first", sweeps::list)
         .get(&api("/sweeps/{id}"), Role::View, "A sweep with its cells", sweeps::show)
         .get(&api("/sweeps/{id}/results"), Role::View, "The cells of a sweep, part by part", cells::results)
+        .get(
+            &api("/results"),
+            Role::View,
+            "The runs of all sweeps that a condition is true of, part by part",
+            results::list,
+        )
         .get(&api("/sweeps/{id}/events"), Role::View, "What happened in a sweep, the oldest first", history::of_sweep)
         .get(&api("/files"), Role::View, "The files of sweeps that may be started", start::files)
         .post(&api("/sweeps"), Role::Run, StatusCode::CREATED, "Start a sweep from a file of the lab", start::start)

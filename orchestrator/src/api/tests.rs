@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 
 use super::*;
 use crate::domain::{
-    Event, EventKind, Failure, FailureKind, Judgement, RunStatus, SchedulePause, SweepId, Verdict, sample,
+    Event, EventKind, Failure, FailureKind, Judgement, RunStatus, SchedulePause, SweepId, SweepRow, Verdict, sample,
 };
 use crate::lab::{Environment, Overrides, SweepLogs, VERSION};
 use crate::lease::Holder;
@@ -261,7 +261,7 @@ async fn every_answer_is_what_its_document_says() {
             held += 1;
         }
     }
-    assert_eq!(held, 23, "answers that were held against the document");
+    assert_eq!(held, 24, "answers that were held against the document");
     let (status, refusal) = asked.get("/api/v1/devices/nobody").await;
     assert_eq!(status, 404);
     conforms(&document, &json!({"$ref": "#/components/schemas/ErrorAnswer"}), &refusal, "refusal");
@@ -380,6 +380,54 @@ async fn cells_say_whether_to_believe_them_and_which_measurement_counts() {
             if slower > 0 { (String::new(), json!(1), json!(false)) } else { ("ok".to_owned(), json!(1), json!(true)) };
         assert_eq!([said(0), said(1)], [first, then], "{answer}");
         assert_eq!(answer["items"][0]["job_id"], plan.jobs[0].id.0.as_str());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_of_all_sweeps_come_by_condition_and_part_by_part() {
+    let asked = Asked::start(None);
+    for name in ["t", "u"] {
+        let (row, _) = sweep(asked.store.as_ref(), name, &["ccc"], 3);
+        for _ in 0..3 {
+            let run = claim(asked.store.as_ref(), &row, "ccc", "host", 1);
+            let ended = record(&row.id, &run.job, Some((&run.run_id, 1)), RunStatus::Ok);
+            asked.store.finish(run.epoch, &ended, None, at(2)).unwrap();
+        }
+    }
+    let (mut rows, mut after, mut parts) = (Vec::new(), String::new(), 0);
+    loop {
+        let (status, part) = asked.get(&format!("/api/v1/results?limit=2&where=device~c{after}")).await;
+        assert_eq!(status, 200, "{part}");
+        let items = part["items"].as_array().unwrap();
+        rows.extend(items.iter().map(|row| (row["sweep_id"].to_string(), row["job_id"].to_string())));
+        parts += 1;
+        match part["next"].as_str() {
+            Some(next) => after = format!("&after={next}"),
+            None => break,
+        }
+    }
+    let distinct: std::collections::BTreeSet<_> = rows.iter().collect();
+    assert_eq!((rows.len(), distinct.len(), parts), (6, 6, 4), "{rows:?}");
+    assert!(rows[0].0.contains("-u-") && rows[5].0.contains("-t-"), "the newest sweep first: {rows:?}");
+    let (_, others) = asked.get("/api/v1/results?where=device=a%20and%20status=ok").await;
+    assert_eq!((others["items"].as_array().unwrap().len(), &others["items"][0]["model"]), (1, &json!("mobilenet_v2")));
+    let old =
+        SweepRow { id: SweepId("old".into()), started_at: at(-200_000_000), ..asked.store.sweeps().unwrap().remove(0) };
+    let skipped = [record(&old.id, &crate::store::conformance::job("a", 9), None, RunStatus::Skipped)];
+    let plan = crate::domain::Plan { sweep: "old".into(), jobs: vec![], skipped: vec![] };
+    let definition = crate::store::conformance::definition();
+    let new = crate::store::NewSweep { skipped: &skipped, ..crate::store::NewSweep::new(&old, &definition, &plan) };
+    asked.store.create_sweep(&new).unwrap();
+    for (since, expected) in [("", 1), ("&days=30", 0)] {
+        let (_, found) = asked.get(&format!("/api/v1/results?where=status=skipped{since}")).await;
+        assert_eq!(found["items"].as_array().unwrap().len(), expected, "{found}");
+    }
+    let (status, refused) = asked.get("/api/v1/results?where=modle=a").await;
+    assert_eq!(status, 400);
+    assert!(refused["error"]["message"].as_str().unwrap().contains("column 1"), "{refused}");
+    assert_eq!(refused["error"]["hint"], "did you mean `model`?");
+    for wrong in ["limit=0", "limit=1001", "days=0", "after=x", "after=1.2"] {
+        assert_eq!(asked.get(&format!("/api/v1/results?{wrong}")).await.0, 400, "{wrong}");
     }
 }
 

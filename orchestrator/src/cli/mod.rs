@@ -25,11 +25,13 @@ mod doctor;
 mod environment;
 mod events;
 pub mod exit;
+mod history;
 mod logging;
 mod models;
 mod plan;
 mod print;
 mod report;
+mod results;
 mod results_file;
 mod retention;
 mod runner;
@@ -133,6 +135,10 @@ enum Verb {
     Runner(runner::RunnerVerb),
     /// Write the reports of a sweep anew, or print one of them
     Report(report::ReportArguments),
+    /// The runs of all sweeps that a condition is true of
+    Results(results::ResultsArguments),
+    /// How fast a network was over sweeps, and where that changed
+    History(history::HistoryArguments),
     /// Rank devices by a score, from a sweep's results or any table of results
     Score(score::ScoreArguments),
     /// Compare two sweeps, or any tables of results, cell by cell: slower, faster, same, or what would tell
@@ -210,6 +216,8 @@ async fn dispatch(verb: Verb, context: &Context) -> Result<u8, LabError> {
         Verb::Backends(verb) => backends::run(context, verb).await,
         Verb::Runner(verb) => runner::run(context, verb).await,
         Verb::Report(arguments) => report::run(context, &arguments),
+        Verb::Results(arguments) => results::run(context, &arguments),
+        Verb::History(arguments) => history::run(context, &arguments),
         Verb::Score(arguments) => score::run(context, &arguments),
         Verb::Compare(arguments) => compare::run(context, &arguments),
         Verb::Baseline(verb) => baseline::run(context, &verb),

@@ -1,6 +1,10 @@
 //! Words of the command line that stand for values of the library.
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use jiff::{SignedDuration, Span, SpanRelativeTo};
+
+/// The longest time that is looked back.
+const LONGEST_PAST: SignedDuration = SignedDuration::from_hours(24 * 366 * 100);
 
 /// Takes one of these values by its word; each has a help text, which may be empty.
 pub(super) fn one_of<T: Copy + Send + Sync + 'static>(
@@ -14,4 +18,29 @@ pub(super) fn one_of<T: Copy + Send + Sync + 'static>(
     });
     PossibleValuesParser::new(words)
         .try_map(move |wanted| values.iter().copied().find(|value| word(*value) == wanted).ok_or("no such word"))
+}
+
+/// How far to look back: `90m`, `12h`, `30d`.
+pub(super) fn past(text: &str) -> Result<SignedDuration, String> {
+    let span: Span = text.parse().map_err(|_| "it is no time: write for example 12h, 30d or 8w".to_owned())?;
+    let time = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|error| error.to_string())?;
+    let is_past = time.is_positive() && time <= LONGEST_PAST;
+    is_past.then_some(time).ok_or_else(|| "it is to be longer than nothing, and up to 100 years".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn times_of_the_past_are_what_people_write() {
+        assert_eq!(past("30d").unwrap().as_hours(), 720);
+        assert_eq!(past("12h").unwrap().as_hours(), 12);
+        assert_eq!(past("8w").unwrap().as_hours(), 8 * 7 * 24);
+        for wrong in ["", "soon", "-1d", "0s", "101y", "2"] {
+            assert!(past(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use unicode_width::UnicodeWidthChar;
 
+pub(super) use crate::wording::{did_you_mean, nearest};
+
 /// Columns of a source line that are shown at most; a longer line is cut around the caret.
 const SHOWN_COLUMNS: usize = 100;
 /// Columns that stay visible before the caret when a line is cut.
@@ -229,31 +231,4 @@ pub(super) fn any_of<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
         [word] => word.clone(),
         [first @ .., last] => format!("{} or {last}", first.join(", ")),
     }
-}
-
-/// The known word that is nearest to what was written, if one is near enough to be meant.
-pub(super) fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    const LONGEST: usize = 64;
-    if written.chars().count() > LONGEST {
-        return None;
-    }
-    let plain = |text: &str| text.to_lowercase().replace(['-', ' ', '.'], "_");
-    let written = plain(written);
-    known
-        .into_iter()
-        .map(|word| (strsim::damerau_levenshtein(&written, &plain(word)), word))
-        .filter(|(distance, word)| *distance <= (word.chars().count().max(written.chars().count()) / 3).max(1))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, word)| word)
-}
-
-/// `did you mean …?`, or else the known words when they are few.
-pub(super) fn did_you_mean<'a>(written: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> Option<String> {
-    const FEW: usize = 16;
-    if let Some(word) = nearest(written, known.clone()) {
-        return Some(format!("did you mean `{word}`?"));
-    }
-    let known: Vec<&str> = known.into_iter().take(FEW + 1).collect();
-    let listed = || known.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
-    (!known.is_empty() && known.len() <= FEW).then(|| format!("known here: {}", listed()))
 }

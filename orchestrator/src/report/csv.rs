@@ -1,6 +1,6 @@
 use super::columns::{COLUMNS, Cell, ColumnKind, Row};
 use super::text::time_text;
-use super::{Grid, Report, ReportError, ReportInput};
+use super::{Report, ReportError, ReportInput};
 use crate::wording::{csv_text, single_line};
 
 /// `results.csv`: a row a record.
@@ -16,13 +16,25 @@ impl Report for ResultsCsv {
     }
 
     fn render(&self, input: &ReportInput<'_>) -> Result<Vec<u8>, ReportError> {
-        let names: Vec<&str> = COLUMNS.iter().map(|column| column.name).collect();
-        let cells = |row: &Row<'_>| {
-            COLUMNS.iter().map(|column| csv_cell(column.kind, &(column.value)(row))).collect::<Vec<_>>()
-        };
-        let table = Grid::of_texts(&names, input.rows().iter().map(cells));
-        table.csv().map_err(|error| ReportError::new(self.file_name(), error))
+        results_csv(input.rows(), true)
     }
+}
+
+/// Rows of `results.csv`, below its header where that is wanted.
+///
+/// # Errors
+/// When the encoder refuses.
+pub fn results_csv(rows: &[Row<'_>], with_header: bool) -> Result<Vec<u8>, ReportError> {
+    let failed = |error: csv::Error| ReportError::new(ResultsCsv.file_name(), error);
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    if with_header {
+        writer.write_record(COLUMNS.iter().map(|column| column.name)).map_err(failed)?;
+    }
+    for row in rows {
+        let cells = COLUMNS.iter().map(|column| csv_cell(column.kind, &(column.value)(row)));
+        writer.write_record(cells).map_err(failed)?;
+    }
+    writer.into_inner().map_err(|error| failed(error.into_error().into()))
 }
 
 fn csv_cell(kind: ColumnKind, cell: &Cell) -> String {

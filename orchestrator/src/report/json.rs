@@ -43,14 +43,16 @@ struct Rows<'a>(&'a [Row<'a>]);
 impl Serialize for Rows<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut rows = serializer.serialize_seq(Some(self.0.len()))?;
-        self.0.iter().try_for_each(|row| rows.serialize_element(&Cells(row)))?;
+        self.0.iter().try_for_each(|row| rows.serialize_element(&RowCells(row)))?;
         rows.end()
     }
 }
 
-struct Cells<'a>(&'a Row<'a>);
+/// A row as JSON has it: its cells by the names of their columns.
+#[derive(Debug)]
+pub struct RowCells<'a>(pub &'a Row<'a>);
 
-impl Serialize for Cells<'_> {
+impl Serialize for RowCells<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut cells = serializer.serialize_map(Some(COLUMNS.len()))?;
         for column in COLUMNS {

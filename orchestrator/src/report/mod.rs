@@ -14,10 +14,12 @@ use crate::planner;
 use crate::score::trust::{Certainty, Repeats, standings};
 use crate::score::{Statistics, output_errors};
 
+mod brief;
 pub mod columns;
 mod comparison;
 mod conditions;
 mod csv;
+pub mod filter;
 mod grid;
 mod html;
 mod json;
@@ -33,9 +35,12 @@ mod table;
 mod tensors;
 mod text;
 
+pub use brief::{BRIEF_COLUMNS, brief_cells};
 pub use columns::{COLUMNS, Cell, Column, Row, columns_text};
 pub use comparison::{comparison_csv, comparison_json, comparison_junit, comparison_markdown, comparison_text};
+pub use csv::results_csv;
 pub use grid::Grid;
+pub use json::RowCells;
 pub use label::{FailureGroup, failure_groups};
 pub use notice::{event_notice, sweep_notice};
 pub use plan_text::plan_text;
