@@ -71,7 +71,8 @@ pub fn warm_ups(series: u32) {
     println!(
         "Warm-ups with `steady_percent: 3`, looked at from 20 samples on, each time that they are a quarter longer, {} \
          samples at most,\nbefore a loop of so many samples. «Settles in» is the time constant. «Too early»: how \
-         often the level then truly changes by\nmore than 3 % over the loop (stated: 2.5 % a look where it is just that).\n",
+         often the level then truly changes by\nmore than 3 % over the loop (stated: 2.5 % a look where it is just \
+         that).\n",
         MOST / 2
     );
     println!("| series | loop | found steady, % | samples | changes in the loop by, % | too early, % |");

@@ -1,9 +1,9 @@
 //! Two sets of runs against each other: what got slower, what faster, what is the same, and what can't be told yet.
 //!
 //! Main functions: [`compare`] of two [`Runs`], and [`compare_across`] one axis of one. Main types: [`Comparison`] with
-//! a [`ComparedCell`] for each cell, its [`Change`] and [`Verdict`]; [`Gate`]. [`history`] is of one cell over many sweeps. The run is the unit, never the
-//! inference: of each run only its median counts. Pure: never does I/O, never reads a clock, never draws by chance.
-//! Never leaves a cell out in silence. How often it is right: `bench/compare.md`.
+//! a [`ComparedCell`] for each cell, its [`Change`] and [`Verdict`]; [`Gate`]. [`history`] is of one cell over many
+//! sweeps. The run is the unit, never the inference: of each run only its median counts. Pure: never does I/O, never
+//! reads a clock, never draws by chance. Never leaves a cell out in silence. How often it is right: `bench/compare.md`.
 
 mod axis;
 mod cell;

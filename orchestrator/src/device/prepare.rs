@@ -55,8 +55,9 @@ pub async fn undo_settings(
 
 /// Runs a script as root by `su`, or, when that refuses, as whoever we are, with a line before all else that says why.
 /// `su` is called once, since it may ask a person each time: whether the script ran is told by its own first line. Only
-/// one that neither is missing (126, 127) nor was refused by a person or a policy (13) may be of another kind: Android's
-/// own takes a user where others take options, some want the user before their options, and neither asks anybody.
+/// one that neither is missing (126, 127) nor was refused by a person or a policy (13) may be of another kind.
+/// Android's own takes a user where others take options, some want the user before their options, and neither asks
+/// anybody.
 const BY_SU_SCRIPT: &str = r#"
 script="echo farmctl-by-su
 $1"

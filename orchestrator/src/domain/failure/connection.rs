@@ -42,8 +42,8 @@ pub(super) const CONNECTION: &[KindFacts] = &[
         blame: Blame::User,
         retry: Retry::Never,
         refusal: Refusal::Standing,
-        remedy: "over ssh, check user, identity_file and password; over adb, accept this host's key on the screen; then \
-                 try `ssh` or `adb` by hand",
+        remedy: "over ssh, check user, identity_file and password; over adb, accept this host's key on the screen; \
+                 then try `ssh` or `adb` by hand",
     },
     KindFacts {
         kind: FailureKind::LoginRunsNothing,

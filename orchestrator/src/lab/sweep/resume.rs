@@ -167,8 +167,8 @@ impl Lab {
         let changed: BTreeSet<&str> = jobs.iter().filter(is_changed).map(|job| job.model.name.as_str()).collect();
         for name in &changed {
             self.remark(&format!(
-                "the file of {name} is another now than when the sweep began, or gone; its open jobs run only where a device \
-                 still has the file of then"
+                "the file of {name} is another now than when the sweep began, or gone; its open jobs run only where a \
+                 device still has the file of then"
             ));
         }
         let others = jobs.iter().filter(|job| !changed.contains(job.model.name.as_str()));
