@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::device::Collected;
-use crate::domain::{EventKind, Failure, Job, MeasuredAccuracy, Record, Verdict};
+use crate::domain::{EventKind, Failure, Job, MeasuredAccuracy, Record, Scenario, Verdict};
 use crate::planner;
 use crate::score::trust::Certainty;
 use crate::score::{Statistics, count_right};
@@ -88,7 +88,9 @@ impl Work<'_, '_> {
         let assignment = &self.agent.assignment;
         let measured = job.rerun.as_ref().map_or(0, |rerun| rerun.number);
         let is_wanted = assignment.mode == AgentMode::Jobs && measured < assignment.rules.trust.max_reruns;
-        (is_wanted && verdict.may_rerun_help()).then(|| planner::measured_again(job, verdict))
+        // Load is sustained to see what a device loses.
+        let may_help = verdict.may_rerun_help() && job.scenario != Scenario::Sustained;
+        (is_wanted && may_help).then(|| planner::measured_again(job, verdict))
     }
 
     /// Ends a run without a record; its job waits again.

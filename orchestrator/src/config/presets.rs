@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::domain::Limits;
+use crate::domain::{Cooldown, Limits};
 
 /// What a sweep is measured by that names a preset. What the sweep's file says itself goes before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -24,6 +24,8 @@ pub(super) struct Rules {
     pub(super) limits: Limits,
     /// Longest run; the usual one where it is enough.
     pub(super) run_seconds: Option<f64>,
+    /// How devices cool down before each run.
+    pub(super) cooldown: Option<Cooldown>,
 }
 
 impl Preset {
@@ -55,6 +57,7 @@ impl Preset {
                     ..NOTHING_ELSE
                 },
                 run_seconds: None,
+                cooldown: None,
             },
             // tensorflow/lite/tools/benchmark/README.md and its flags: warmup_runs 1, warmup_min_secs 0.5, num_runs 50,
             // min_secs 1, max_secs 150 for warm-up and loop each. It has no greatest number of runs.
@@ -70,9 +73,11 @@ impl Preset {
                     ..NOTHING_ELSE
                 },
                 run_seconds: None,
+                cooldown: None,
             },
             // MLPerf Mobile Inference Rules 4.0 (May 2025), section «Scenarios»: single stream, at least 1,024 samples
-            // and 60 s. They name no warm-up and no longest time: ten minutes are ours, so that a slow device ends.
+            // and 60 s. They name no warm-up and no longest time: ten minutes are ours, so that a slow device ends. Between
+            // two of its five tries they let a device rest for five minutes.
             Preset::MlperfMobile => Rules {
                 limits: Limits {
                     warmup_min_runs: 0,
@@ -85,6 +90,12 @@ impl Preset {
                     ..NOTHING_ELSE
                 },
                 run_seconds: Some(900.0),
+                cooldown: Some(Cooldown {
+                    start_temp_c: None,
+                    min_seconds: 300.0,
+                    max_seconds: 300.0,
+                    pause_seconds: 300.0,
+                }),
             },
             // The benchmark's own networks and scores are elsewhere. How many inferences its paper (arXiv 2005.05085)
             // averages over could not be verified: these are farmctl's.
@@ -100,6 +111,7 @@ impl Preset {
                     ..NOTHING_ELSE
                 },
                 run_seconds: None,
+                cooldown: None,
             },
         }
     }

@@ -99,7 +99,7 @@ impl Reader<'_> {
             limits,
             sustained_seconds: sustained.unwrap_or(DEFAULT_SUSTAINED_SECONDS),
             timeouts,
-            cooldown: content.cooldown.map(cooldown),
+            cooldown: content.cooldown.map(cooldown).or(preset.and_then(|rules| rules.cooldown)),
             on_failure: match content.on_failure {
                 None | Some(OnFailureWord::Continue) => OnFailure::Continue,
                 Some(OnFailureWord::StopDevice) => OnFailure::StopDevice,

@@ -16,6 +16,9 @@ fn a_preset_is_its_rules() {
     let mlperf = read("preset: mlperf_mobile");
     assert_eq!((mlperf.limits.min_runs, mlperf.limits.min_seconds), (1_024, 60.0));
     assert_eq!(mlperf.timeouts.run_seconds, 900.0, "a slow device needs more than the usual ten minutes");
+    assert_eq!(mlperf.cooldown.map(|rest| (rest.min_seconds, rest.pause_seconds)), Some((300.0, 300.0)));
+    let own = read("preset: mlperf_mobile\ncooldown: { max_seconds: 7 }").cooldown;
+    assert_eq!(own.map(|rest| (rest.min_seconds, rest.max_seconds)), Some((0.0, 7.0)));
     assert!(read("preset: quick").limits.max_seconds <= 2.0);
     assert_eq!(read("preset: aiotbench").limits, Limits { max_seconds: 20.0, ..read("").limits });
 }
