@@ -1,5 +1,6 @@
 -- What a history over sweeps asks of each run that ended well, so that none of its samples is read again: its cell, its
 -- median (by nearest rank), and what moves time. All of it follows from the record, and is made and removed with it.
+-- Devices say what they like: each value is cast to its column's type, so that no record is refused for its history.
 
 CREATE TABLE environments (
     id INTEGER PRIMARY KEY,
@@ -21,13 +22,13 @@ CREATE TABLE run_history (
 
 CREATE VIEW run_facts AS
 SELECT c.sequence, c.sweep_id, c.finished_at_ns AS at_ns,
-    c.record ->> '$.job.model.name' AS model,
-    c.record ->> '$.job.device' AS device,
-    coalesce(
+    CAST(c.record ->> '$.job.model.name' AS TEXT) AS model,
+    CAST(c.record ->> '$.job.device' AS TEXT) AS device,
+    CAST(coalesce(
         (SELECT value FROM (
             SELECT value, row_number() OVER (ORDER BY value) AS place, count(*) OVER () AS total
             FROM json_each(c.record, '$.measurement.samples_ns')) WHERE place = (total + 1) / 2),
-        c.record ->> '$.measurement.reported.median_ns') AS median_ns,
+        c.record ->> '$.measurement.reported.median_ns') AS INTEGER) AS median_ns,
     json_object(
         'device', c.record ->> '$.job.device', 'weights', c.record ->> '$.job.model.weights',
         'format', c.record ->> '$.job.model.format', 'backend', c.record ->> '$.job.backend',

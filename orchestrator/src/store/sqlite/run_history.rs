@@ -1,4 +1,4 @@
-//! Runs of the past, by the table that 017_run_history.sql keeps of them.
+//! Runs of the past, by the table that 019_run_history.sql keeps of them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

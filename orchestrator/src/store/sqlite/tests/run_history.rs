@@ -63,6 +63,16 @@ fn runs_are_had_by_network_device_and_time_the_newest_first() {
 }
 
 #[test]
+fn no_record_is_refused_for_what_a_device_says() {
+    let (open, _folder) = fresh();
+    let store = open();
+    let id = add(&*store, "odd", |id| vec![run(id, "a", 1, 1, &[u64::MAX, u64::MAX - 1, u64::MAX])]);
+    assert_eq!(store.records(&id).unwrap().len(), 1, "JSON has no whole number that is so large");
+    let known = store.past_runs(ALL).unwrap();
+    assert_eq!(known.iter().map(|run| run.median_ns).collect::<Vec<_>>(), [i64::MAX as u64]);
+}
+
+#[test]
 fn what_is_asked_is_found_by_the_key() {
     let (_open, folder) = half_filled();
     let connection = Connection::open(folder.path().join("state/farm.db")).unwrap();
