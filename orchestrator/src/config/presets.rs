@@ -76,8 +76,8 @@ impl Preset {
                 cooldown: None,
             },
             // MLPerf Mobile Inference Rules 4.0 (May 2025), section «Scenarios»: single stream, at least 1,024 samples
-            // and 60 s. They name no warm-up and no longest time: ten minutes are ours, so that a slow device ends. Between
-            // two of its five tries they let a device rest for five minutes.
+            // and 60 s. They name no warm-up and no longest time: ten minutes are ours, so that a slow device ends.
+            // Between two of its five tries they let a device rest for five minutes.
             Preset::MlperfMobile => Rules {
                 limits: Limits {
                     warmup_min_runs: 0,

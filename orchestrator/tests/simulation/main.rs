@@ -61,7 +61,7 @@ async fn run(lab: &Lab<'_>, seed: u64, size: Size, mut chance: Chance) -> Result
     let equal_by = chance.happens(300).then(|| "pool".to_owned());
     let retry = RetryPolicy { max_pause_seconds: 20.0, equal_by, ..RetryPolicy::default() };
     let trust = TrustPolicy {
-        max_reruns: u32::try_from(chance.below(3)).unwrap(),
+        max_reruns: if chance.happens(200) { u32::try_from(1 + chance.below(2)).unwrap() } else { 0 },
         rerun_pause_seconds: chance.below(90) as f64,
         ..TrustPolicy::default()
     };
