@@ -326,7 +326,7 @@ mod tests {
             tree.file("proc/uptime", text);
             assert_eq!(load.uptime_ms(), expected, "{text:?}");
         }
-        assert_eq!(milliseconds(u64::MAX), u64::MAX.checked_mul(1000 / ticks_per_second()).unwrap_or(u64::MAX));
+        assert_eq!(milliseconds(u64::MAX), u64::MAX.saturating_mul(1000 / ticks_per_second()));
         assert_eq!(milliseconds(3 * ticks_per_second()), 3_000);
     }
 
