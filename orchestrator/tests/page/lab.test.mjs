@@ -129,7 +129,7 @@ test("a sweep that is started on the page is shown live to its end, with its rep
   const id = decodeURIComponent(new URL(page.url()).hash.split("/").pop());
   assert.equal((await told("sweeps", "list")).find((sweep) => sweep.id === id).state, "finished");
   await page.getByRole("link", { name: "report", exact: true }).click();
-  await page.getByRole("heading", { name: "Results" }).waitFor();
+  await page.getByRole("heading", { name: "Results", exact: true }).waitFor();
   await expectClean();
   await close();
 });
