@@ -17,6 +17,11 @@ pub fn next_look(samples: usize) -> usize {
     samples.saturating_add((samples as f64 * GROWTH).ceil() as usize).max(MIN_SAMPLES)
 }
 
+/// After how many samples a series is looked at, up to so many.
+pub fn look_points(most: usize) -> impl Iterator<Item = usize> {
+    std::iter::successors(Some(MIN_SAMPLES), |at| Some(next_look(*at))).take_while(move |at| *at <= most)
+}
+
 /// Whether a warm-up is over: the trend of its last half surely changes the latency by less than `percent` over the
 /// `next` samples that are to follow. The error is stated: where the trend is as large as that, a look calls it steady
 /// 2.5 times in a hundred (for all looks together: bench/statistics.md). `None` of fewer than twenty samples.
@@ -75,27 +80,11 @@ mod tests {
     use super::*;
     use crate::series::{Kind, Level, MEDIAN_NS, Noise, Random};
 
-    /// The samples after which the looks end a loop, if they do.
-    fn ends(most: usize, mut is_enough: impl FnMut(usize) -> bool) -> Option<usize> {
-        let mut at = MIN_SAMPLES;
-        while at <= most {
-            if is_enough(at) {
-                return Some(at);
-            }
-            at = next_look(at);
-        }
-        None
-    }
-
     #[test]
     fn looks_are_few() {
         assert_eq!([0, 1, 19, 20, 25, 100].map(next_look), [20, 20, 24, 25, 32, 125]);
         assert_eq!(next_look(usize::MAX), usize::MAX);
-        let mut looks = 0;
-        ends(1_000_000, |_| {
-            looks += 1;
-            false
-        });
+        let looks = look_points(1_000_000).count();
         assert!(looks < 50, "{looks}");
     }
 
@@ -107,18 +96,18 @@ mod tests {
         let mut too_early = 0;
         for _ in 0..100 {
             let series = kind.series(&mut random, 2_000);
-            let at = ends(2_000, |at| is_steady(&series[..at], 3.0, 150.0) == Some(true)).unwrap();
+            let at = look_points(2_000).find(|&at| is_steady(&series[..at], 3.0, 150.0) == Some(true)).unwrap();
             let left = |at: f64| 0.3 * (-at / 100.0).exp();
             too_early += usize::from(left(at as f64) - left(at as f64 + 150.0) > 0.03);
         }
         assert!(too_early <= 5, "{too_early}");
         let drifting = Kind::new("", Noise::Normal(0.01), Level::Drift(1.0)).series(&mut random, 2_000);
-        assert_eq!(ends(2_000, |at| is_steady(&drifting[..at], 3.0, 150.0) == Some(true)), None);
+        assert_eq!(look_points(2_000).find(|&at| is_steady(&drifting[..at], 3.0, 150.0) == Some(true)), None);
         assert_eq!(is_steady(&drifting[..19], 3.0, 1.0), None);
         let steady = Kind::new("", Noise::Normal(0.01), Level::Steady);
         let ended = (0..100).filter(|_| {
             let series = steady.series(&mut random, 400);
-            ends(400, |at| is_steady(&series[..at], 3.0, 150.0) == Some(true)).is_some()
+            look_points(400).find(|&at| is_steady(&series[..at], 3.0, 150.0) == Some(true)).is_some()
         });
         assert!(ended.count() >= 98);
     }
@@ -131,7 +120,7 @@ mod tests {
         for _ in 0..400 {
             let series = Kind::new("", noise, Level::Steady).series(&mut random, 2_000);
             let mut looks = MedianLooks::new(1.5);
-            let Some(at) = ends(2_000, |at| looks.look(&series[..at]) == Some(true)) else { continue };
+            let Some(at) = look_points(2_000).find(|&at| looks.look(&series[..at]) == Some(true)) else { continue };
             let mut sorted = series[..at].to_vec();
             sorted.sort_unstable();
             let p50_ns = sorted[(at - 1) / 2];

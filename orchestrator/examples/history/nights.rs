@@ -1,42 +1,24 @@
 //! Histories of nights whose truth is known.
 
+#[path = "../statistics/series.rs"]
+#[allow(dead_code)]
+mod series;
+
 use std::sync::Arc;
 
 use farmctl::domain::{Facts, HistoryCell, PastRun, Precision, Scenario, SweepId, ThreadCount, WeightsKind};
 use jiff::Timestamp;
+
+pub use series::Random;
 
 /// Nights of a history.
 pub const NIGHTS: usize = 90;
 /// Level that nothing has happened to, in nanoseconds.
 const LEVEL_NS: f64 = 20e6;
 
-/// Pseudo-random numbers: the same ones for the same seed, on every machine (SplitMix64).
-pub struct Random(u64);
-
-impl Random {
-    /// Numbers of a seed.
-    pub fn new(seed: u64) -> Random {
-        Random(seed.wrapping_mul(0xd134_2543_de82_ef95))
-    }
-
-    /// Uniform between 0 and 1, neither of them.
-    pub fn uniform(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (((mixed ^ (mixed >> 31)) >> 11) as f64 + 0.5) / (1u64 << 53) as f64
-    }
-
-    /// Normal, with mean 0 and standard deviation 1 (Box and Muller).
-    pub fn normal(&mut self) -> f64 {
-        let radius = (-2.0 * self.uniform().ln()).sqrt();
-        radius * (std::f64::consts::TAU * self.uniform()).cos()
-    }
-
-    /// A night from `low` to before `high`.
-    pub fn night(&mut self, low: usize, high: usize) -> usize {
-        low + (self.uniform() * (high - low) as f64) as usize
-    }
+/// A night from `low` to before `high`.
+fn night_between(random: &mut Random, low: usize, high: usize) -> usize {
+    low + (random.uniform() * (high - low) as f64) as usize
 }
 
 /// How nights scatter about their level.
@@ -111,13 +93,13 @@ impl Story {
         match self {
             Story::Quiet => {}
             Story::Step(by) => {
-                let at = random.night(15, NIGHTS - 15);
+                let at = night_between(random, 15, NIGHTS - 15);
                 step(&mut levels, at, NIGHTS, by);
                 steps.push((at, 1.0 + by));
             }
             Story::UpAndBack(by) => {
-                let up = random.night(15, NIGHTS - 45);
-                let back = random.night(up + 15, NIGHTS - 15);
+                let up = night_between(random, 15, NIGHTS - 45);
+                let back = night_between(random, up + 15, NIGHTS - 15);
                 step(&mut levels, up, back, by);
                 steps.extend([(up, 1.0 + by), (back, 1.0 / (1.0 + by))]);
             }
@@ -134,13 +116,13 @@ impl Story {
                 levels.iter_mut().for_each(slow);
             }
             Story::Build(by) => {
-                let at = random.night(15, NIGHTS - 15);
+                let at = night_between(random, 15, NIGHTS - 15);
                 step(&mut levels, at, NIGHTS, by);
                 build = Some(at);
             }
             Story::BuildAndStep(by) => {
-                let first = random.night(15, NIGHTS - 45);
-                let second = random.night(first + 15, NIGHTS - 15);
+                let first = night_between(random, 15, NIGHTS - 45);
+                let second = night_between(random, first + 15, NIGHTS - 15);
                 let (of_build, of_step) = if random.uniform() < 0.5 { (first, second) } else { (second, first) };
                 step(&mut levels, of_build, NIGHTS, 0.08);
                 step(&mut levels, of_step, NIGHTS, by);

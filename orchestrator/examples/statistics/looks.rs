@@ -1,24 +1,12 @@
 //! How often a loop is right to end that is looked at until it is good enough.
 
-use farmctl_statistics::{Dependence, MIN_SAMPLES, MedianLooks, is_steady, median_interval_95, next_look};
+use farmctl_statistics::{Dependence, MedianLooks, is_steady, look_points, median_interval_95};
 
 use crate::series::{Kind, Level, MEDIAN_NS, Noise, Random};
 use crate::{dependent, percent, steady};
 
 /// Samples after which a loop is at its limit.
 const MOST: usize = 6_000;
-
-/// The samples that a loop ends after, if the looks end it.
-fn ends(most: usize, mut is_enough: impl FnMut(usize) -> bool) -> Option<usize> {
-    let mut at = MIN_SAMPLES;
-    while at <= most {
-        if is_enough(at) {
-            return Some(at);
-        }
-        at = next_look(at);
-    }
-    None
-}
 
 /// Of loops that end when their median is known.
 pub fn intervals(series: u32) {
@@ -45,7 +33,7 @@ pub fn intervals(series: u32) {
             for _ in 0..series {
                 let series = kind.series(&mut random, MOST);
                 let mut looks = MedianLooks::new(target);
-                let Some(at) = ends(MOST, |at| looks.look(&series[..at]) == Some(true)) else { continue };
+                let Some(at) = look_points(MOST).find(|&at| looks.look(&series[..at]) == Some(true)) else { continue };
                 ended += 1;
                 samples += at;
                 holds += usize::from(
@@ -107,7 +95,9 @@ fn warm_up_row(name: &str, kind: Kind, next: usize, series: u32) {
     let level = |sample: usize| kind.level.factor(sample as f64 / most as f64);
     for _ in 0..series {
         let series = kind.series(&mut random, most);
-        let Some(at) = ends(most, |at| is_steady(&series[..at], 3.0, next as f64) == Some(true)) else { continue };
+        let Some(at) = look_points(most).find(|&at| is_steady(&series[..at], 3.0, next as f64) == Some(true)) else {
+            continue;
+        };
         let percent = (level(at + next) / level(at) - 1.0).abs() * 100.0;
         ended += 1;
         samples += at;
