@@ -110,16 +110,7 @@ impl Reader<'_> {
             dataset: content.dataset,
             trust: trust(content.trust.unwrap_or_default()),
         };
-        let known: Vec<&str> = self.catalog.datasets.iter().map(|dataset| dataset.name.as_str()).collect();
-        if let Some(name) = sweep.dataset.as_deref().filter(|name| !known.contains(name)) {
-            let hint = did_you_mean(name, known);
-            self.document.refuse(place!["dataset"], format!("unknown dataset {}", code(name)), hint);
-        }
-        let mut weights = sweep.weights.iter().chain(sweep.include.iter().flat_map(|pattern| &pattern.weights));
-        if sweep.dataset.is_some() && !weights.any(|weights| *weights == WeightsKind::Trained) {
-            let hint = Some("add `weights: trained`, or both: `[synthetic, trained]`".to_owned());
-            self.document.refuse(place!["dataset"], "synthetic weights have no accuracy", hint);
-        }
+        self.dataset(&sweep);
         self.equal_by(sweep.retry.equal_by.as_deref());
         self.default_backend(&sweep);
         if self.document.is_clean() {
@@ -132,6 +123,20 @@ impl Reader<'_> {
             self.matches(&sweep);
         }
         sweep
+    }
+
+    /// The dataset is a known one, and there are networks that it says something of.
+    fn dataset(&mut self, sweep: &Sweep) {
+        let known: Vec<&str> = self.catalog.datasets.iter().map(|dataset| dataset.name.as_str()).collect();
+        if let Some(name) = sweep.dataset.as_deref().filter(|name| !known.contains(name)) {
+            let hint = did_you_mean(name, known);
+            self.document.refuse(place!["dataset"], format!("unknown dataset {}", code(name)), hint);
+        }
+        let mut weights = sweep.weights.iter().chain(sweep.include.iter().flat_map(|pattern| &pattern.weights));
+        if sweep.dataset.is_some() && !weights.any(|weights| *weights == WeightsKind::Trained) {
+            let hint = Some("add `weights: trained`, or both: `[synthetic, trained]`".to_owned());
+            self.document.refuse(place!["dataset"], "synthetic weights have no accuracy", hint);
+        }
     }
 
     /// The name becomes part of a folder's name under `reports/`.
