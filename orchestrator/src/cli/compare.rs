@@ -6,7 +6,7 @@ use clap::Args;
 use crate::cli::context::Context;
 use crate::cli::exit;
 use crate::cli::print::{Format, print_file, print_json, print_lines, say, terminal_width};
-use crate::cli::results_file::{refuse_unknown, results_file};
+use crate::cli::results_file::{OnlyRuns, refuse_unknown, results_file};
 use crate::cli::words::one_of;
 use crate::compare::{
     self, ALPHA, Axis, CellKey, CompareError, Comparison, DeviceName, Gate, GateOutcome, Options, Runs,
@@ -52,15 +52,8 @@ pub(super) struct CompareArguments {
     #[arg(long, default_value = "name", value_name = "WHAT",
         value_parser = one_of(DeviceName::ALL, DeviceName::as_str, DeviceName::description))]
     devices_by: DeviceName,
-    /// Only these devices (comma-separated)
-    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
-    devices: Vec<String>,
-    /// Only these networks (comma-separated)
-    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
-    networks: Vec<String>,
-    /// Only these engines (comma-separated)
-    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
-    backends: Vec<String>,
+    #[command(flatten)]
+    only: OnlyRuns,
     /// What must not be, as 'slower > 3%', 'geomean > 1%' or 'top1 < -0.5': if it is, farmctl ends with 7 (may be given
     /// several times)
     #[arg(long, value_name = "CONDITION", value_parser = gate)]
@@ -172,14 +165,14 @@ fn load(context: &Context, wanted: &str, arguments: &CompareArguments) -> Result
         }
     };
     let known = |name: fn(&CellKey) -> &str| runs.cells().map(name).collect::<BTreeSet<&str>>();
-    refuse_unknown("device", &arguments.devices, &known(|cell| &cell.device))?;
-    refuse_unknown("network", &arguments.networks, &known(|cell| &cell.model))?;
-    refuse_unknown("engine", &arguments.backends, &known(|cell| &cell.backend))?;
+    refuse_unknown("device", &arguments.only.devices, &known(|cell| &cell.device))?;
+    refuse_unknown("network", &arguments.only.networks, &known(|cell| &cell.model))?;
+    refuse_unknown("engine", &arguments.only.backends, &known(|cell| &cell.backend))?;
     let keeps = |names: &[String], name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
     runs.retain(|cell| {
-        keeps(&arguments.devices, &cell.device)
-            && keeps(&arguments.networks, &cell.model)
-            && keeps(&arguments.backends, &cell.backend)
+        keeps(&arguments.only.devices, &cell.device)
+            && keeps(&arguments.only.networks, &cell.model)
+            && keeps(&arguments.only.backends, &cell.backend)
     });
     Ok(runs)
 }

@@ -1,7 +1,23 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use clap::Args;
+
 use crate::lab::LabError;
+
+/// The runs that are meant, of those that are there.
+#[derive(Debug, Args)]
+pub(super) struct OnlyRuns {
+    /// Only these devices (comma-separated)
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub(super) devices: Vec<String>,
+    /// Only these networks (comma-separated)
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub(super) networks: Vec<String>,
+    /// Only these engines (comma-separated)
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub(super) backends: Vec<String>,
+}
 
 /// The table of results that a word of the command line means: a file, or that of a folder of reports. `None` where it
 /// means a sweep of the store.

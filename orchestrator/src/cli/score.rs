@@ -6,7 +6,7 @@ use clap::builder::TypedValueParser as _;
 use crate::cli::context::Context;
 use crate::cli::exit;
 use crate::cli::print::{Format, print_file, print_json, print_lines, say, terminal_width};
-use crate::cli::results_file::{refuse_unknown, results_file};
+use crate::cli::results_file::{OnlyRuns, refuse_unknown, results_file};
 use crate::cli::words::one_of;
 use crate::lab::LabError;
 use crate::score::{self, AccuracySource, Options, ResultMatrix, SCORES, Score, ScoreError, ScoredRun};
@@ -33,15 +33,8 @@ pub(super) struct ScoreArguments {
     /// The device that geomean compares with
     #[arg(long, value_name = "DEVICE")]
     reference: Option<String>,
-    /// Only these devices (comma-separated)
-    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
-    devices: Vec<String>,
-    /// Only these networks (comma-separated)
-    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
-    networks: Vec<String>,
-    /// Only these engines (comma-separated)
-    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
-    backends: Vec<String>,
+    #[command(flatten)]
+    only: OnlyRuns,
     /// Print each term of each sum with the run it is from; csv and json always have them
     #[arg(long)]
     terms: bool,
@@ -74,9 +67,9 @@ pub(super) fn run(context: &Context, arguments: &ScoreArguments) -> Result<u8, L
     for wanted in &arguments.results {
         runs.extend(load(context, wanted, &columns)?);
     }
-    keep(&mut runs, "device", &arguments.devices, |run| &run.device)?;
-    keep(&mut runs, "network", &arguments.networks, |run| &run.workload.model)?;
-    keep(&mut runs, "engine", &arguments.backends, |run| &run.workload.backend)?;
+    keep(&mut runs, "device", &arguments.only.devices, |run| &run.device)?;
+    keep(&mut runs, "network", &arguments.only.networks, |run| &run.workload.model)?;
+    keep(&mut runs, "engine", &arguments.only.backends, |run| &run.workload.backend)?;
     let options = Options {
         accuracy,
         flops: arguments.flops,
