@@ -265,7 +265,9 @@ impl<'a> Worker<'a> {
         let free_bytes = session.hello.store.free_bytes;
         note_seen(agent.store.as_ref(), &device.name, &session.facts(), free_bytes, agent.now())?;
         self.last_check = agent.store.device_checks(&device.name, 1)?.last().map(CheckThen::from);
-        self.pace = pace::measure(agent, device, &session).await?;
+        if self.pace.is_none() {
+            self.pace = pace::measure(agent, device, &session).await?;
+        }
         let duration_ns = super::as_ns(started.elapsed());
         self.emit(EventKind::DeviceReady { description: jobs::describe(&session), duration_ns }).await;
         (self.has_answered, self.lost_since, self.looks) = (true, None, 0);
