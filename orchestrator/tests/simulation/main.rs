@@ -28,7 +28,7 @@ use transport::Harshness;
 /// No simulated sweep may take longer: what waits without a deadline is found by this.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
-const SMALL: Size = Size { devices: 10, jobs_a_device: 10, moments: 0 };
+const SMALL: Size = Size { devices: 8, jobs_a_device: 8, moments: 0 };
 const LARGE: Size = Size { devices: 200, jobs_a_device: 25, moments: 0 };
 /// A night in which nothing is broken, and every device has its bad moments.
 const NIGHT: Size = Size { devices: 6, jobs_a_device: 12, moments: 60 };
