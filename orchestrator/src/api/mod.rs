@@ -1,16 +1,17 @@
 //! The lab over HTTP: a JSON API, live events, the page, reports and metrics.
 //!
-//! Main type: [`Api`], which [`serve`] puts behind a listener; what is done is a call of [`Lab`]. What is answered has
+//! Main type: [`Api`], which a [`Door`] puts behind a listener; what is done is a call of [`Lab`]. What is answered has
 //! types of its own, so that a change of the spine is no change of the API. Holds no truth: what is read comes from the
 //! store, what is done goes there. Never blocks the runtime on the store or a file.
 //!
 //! Reading order: `routes` (all there is), `endpoint` (how a route is served and documented), `guard` (who gets in),
 //! `devices`, `utilisation`, `sweeps`, `cells`, `history`, `schedules` and `lab` (what is answered), `start` (what is
-//! done), `live` (who is told of changes), `server` (connections).
+//! done), `live` (who is told of changes), `server` (connections), `door` (where it listens).
 
 mod background;
 mod cells;
 mod devices;
+mod door;
 mod endpoint;
 mod guard;
 mod health;
@@ -55,6 +56,7 @@ use crate::schedule::Schedule;
 use crate::store::Store;
 
 use background::Background;
+pub use door::{Certificate, Door, DoorConfig, DoorState, DoorTrouble};
 use judged::Judged;
 use limits::Limit;
 use live::Live;
@@ -63,7 +65,7 @@ pub use metrics::{METRICS, Metric, MetricKind};
 pub use person::{Person, Role};
 pub use refusal::Refusal;
 pub use routes::document;
-pub use server::{Server, bind, serve};
+use server::{Server, bind, serve};
 use session::{Access, TokenAuth};
 use shares::Shares;
 pub use tls::Tls;

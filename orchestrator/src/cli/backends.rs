@@ -1,3 +1,5 @@
+use std::path::PathBuf;
+
 use clap::Subcommand;
 
 use crate::catalog::{EngineFiles, LocalArtifact};
@@ -6,7 +8,7 @@ use crate::cli::exit;
 use crate::cli::print::{print_text, say};
 use crate::cli::table::{Table, field_line};
 use crate::domain::{Backend, BackendFile, BackendProgram, BackendSource, BackendTarget, Catalog};
-use crate::lab::LabError;
+use crate::lab::{LabError, find_backend};
 use crate::runners::HOST_TARGET;
 
 #[derive(Debug, Subcommand)]
@@ -32,16 +34,9 @@ pub(super) async fn run(context: &Context, verb: BackendsVerb) -> Result<u8, Lab
     let catalog = context.lab.catalog()?;
     match verb {
         BackendsVerb::List => list(context, &catalog),
-        BackendsVerb::Show { name } => show(context, find(&catalog, &name)?),
+        BackendsVerb::Show { name } => show(context, find_backend(&catalog, &name)?),
         BackendsVerb::Fetch { names, target } => fetch(context, &catalog, &names, target).await,
     }
-}
-
-fn find<'a>(catalog: &'a Catalog, name: &str) -> Result<&'a Backend, LabError> {
-    catalog.backend(name).ok_or_else(|| {
-        let names: Vec<&str> = catalog.backends.iter().map(|backend| backend.name.as_str()).collect();
-        LabError::usage(format!("there is no backend {name:?}")).with_hint(format!("backends: {}", names.join(", ")))
-    })
 }
 
 const LIST_HEADER: [&str; 7] = ["backend", "version", "formats", "precisions", "target", "files", "needs"];
@@ -122,37 +117,25 @@ fn origin(cache: &EngineFiles, target: &BackendTarget, file: &BackendFile) -> St
     }
 }
 
-const FETCH_HEADER: [&str; 5] = ["backend", "target", "name", "status", "file"];
-
 async fn fetch(context: &Context, catalog: &Catalog, names: &[String], targets: Vec<String>) -> Result<u8, LabError> {
-    let named = names.iter().map(|name| find(catalog, name)).collect::<Result<Vec<_>, LabError>>()?;
-    let backends = if names.is_empty() { catalog.backends.iter().collect() } else { named };
     let wanted = if targets.is_empty() { vec![HOST_TARGET.to_owned()] } else { targets };
     let progress = context.open_progress();
-    let mut rows = Vec::new();
-    let mut failed = 0;
-    for backend in backends {
-        let Some(program) = &backend.program else { continue };
-        for target in program.targets.iter().filter(|target| wanted.contains(&target.target)) {
-            for file in &target.files {
-                let row = |state: &str, detail: String| {
-                    [&*backend.name, &target.target, &file.name, state, &detail].map(str::to_owned).to_vec()
-                };
-                match context.lab.get_engine_file(target, file, &progress).await {
-                    Ok(local) => rows.push(row("ok", context.lab.short_path(&local.path))),
-                    Err(error) => {
-                        failed += 1;
-                        rows.push(row("failed", format!("failed to {error}")));
-                    }
-                }
-            }
-        }
-    }
+    let outcomes = context.lab.get_engine_files(catalog, names, &wanted, &progress).await;
     context.close_progress(&progress);
-    if rows.is_empty() {
+    let outcomes = outcomes?;
+    if outcomes.is_empty() {
         say(&format!("no engine has files for {}", wanted.join(", ")));
         return Ok(exit::NOTHING);
     }
-    Table::new(&FETCH_HEADER, rows).print(context.format)?;
-    Ok(if failed > 0 { exit::SOME_FAILED } else { exit::OK })
+    let file =
+        |got: &Result<PathBuf, String>| got.as_ref().map_or_else(String::clone, |path| context.lab.short_path(path));
+    Table::of(&outcomes)
+        .column("backend", |outcome| outcome.backend.clone())
+        .column("target", |outcome| outcome.target.clone())
+        .column("name", |outcome| outcome.name.clone())
+        .column("status", |outcome| if outcome.got.is_ok() { "ok" } else { "failed" }.to_owned())
+        .column("file", move |outcome| file(&outcome.got))
+        .done()
+        .print(context.format)?;
+    Ok(if outcomes.iter().any(|outcome| outcome.got.is_err()) { exit::SOME_FAILED } else { exit::OK })
 }

@@ -5,16 +5,16 @@ use clap::Args;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::{Format, print_file, print_json, print_lines, say, terminal_width};
-use crate::cli::results_file::{OnlyRuns, refuse_unknown, results_file};
+use crate::cli::only_runs::{OnlyRuns, refuse_unknown};
+use crate::cli::print::{say, terminal_width};
+use crate::cli::table::print_forms;
 use crate::cli::words::one_of;
 use crate::compare::{
-    self, ALPHA, Axis, CellKey, CompareError, Comparison, DeviceName, Gate, GateOutcome, Options, Runs,
-    THRESHOLD_PERCENT, Unclear,
+    self, ALPHA, Axis, CellKey, DeviceName, Gate, GateOutcome, Options, Runs, THRESHOLD_PERCENT, Unclear,
 };
-use crate::lab::{BASELINE, LabError};
+use crate::lab::LabError;
+use crate::report;
 use crate::wording::printable;
-use crate::{config, report};
 
 #[derive(Debug, Args)]
 pub(super) struct CompareArguments {
@@ -102,8 +102,7 @@ pub(super) fn run(context: &Context, arguments: &CompareArguments) -> Result<u8,
     let comparison = match arguments.across {
         Some(axis) => compare::compare_across(&a, axis, arguments.base.as_deref(), &options),
         None => compare::compare(&a, &load(context, &arguments.b, arguments)?, &options),
-    };
-    let comparison = comparison.map_err(explained)?;
+    }?;
     let gates: Vec<GateOutcome> =
         arguments.gate.iter().map(|gate| compare::judge(gate, &comparison, arguments.unclear)).collect();
     if let Some(path) = &arguments.junit {
@@ -112,7 +111,13 @@ pub(super) fn run(context: &Context, arguments: &CompareArguments) -> Result<u8,
     if let Some(path) = &arguments.markdown {
         write(path, &printable(&report::comparison_markdown(&comparison, &gates), false))?;
     }
-    print(context, &comparison, &gates)?;
+    print_forms(
+        context.format,
+        || report::comparison_text(&comparison, &gates, terminal_width()),
+        &report::comparison_json(&comparison, &gates),
+        || report::comparison_csv(&comparison),
+        || report::comparison_markdown(&comparison, &gates),
+    )?;
     let has_failed = gates.iter().any(|gate| !gate.is_passed());
     let untold: usize = gates.iter().map(|gate| gate.untold.len()).sum();
     if untold > 0 && !has_failed && arguments.unclear == Unclear::Pass {
@@ -133,18 +138,6 @@ fn options(arguments: &CompareArguments) -> Options {
     }
 }
 
-fn print(context: &Context, comparison: &Comparison, gates: &[GateOutcome]) -> Result<(), LabError> {
-    match context.format {
-        Format::Human => print_lines(&report::comparison_text(comparison, gates, terminal_width())),
-        Format::Json => print_json(&report::comparison_json(comparison, gates)),
-        Format::Markdown => print_lines(&report::comparison_markdown(comparison, gates)),
-        Format::Csv => {
-            let bytes = report::comparison_csv(comparison);
-            print_file(&bytes.map_err(|error| LabError::internal(format!("failed to {error}")))?)
-        }
-    }
-}
-
 fn write(path: &Path, text: &str) -> Result<(), LabError> {
     std::fs::write(path, text).map_err(|error| {
         LabError::usage(format!("failed to write {}: {error}", path.display()))
@@ -153,17 +146,9 @@ fn write(path: &Path, text: &str) -> Result<(), LabError> {
     })
 }
 
-/// The runs that a word of the command line means: what is there as a file or folder, else a sweep of the store.
+/// The runs that a word of the command line means, as far as they are wanted.
 fn load(context: &Context, wanted: &str, arguments: &CompareArguments) -> Result<Runs, LabError> {
-    let file = if wanted.starts_with(BASELINE) { None } else { results_file(wanted)? };
-    let mut runs = match file {
-        None => context.lab.compared_runs(wanted, arguments.devices_by)?,
-        Some(file) => {
-            let mut runs = Runs::new(file.display().to_string(), arguments.devices_by);
-            config::load_compared(&file)?.into_iter().for_each(|facts| runs.push(facts));
-            runs
-        }
-    };
+    let mut runs = context.lab.compared_table_or_runs(wanted, arguments.devices_by)?;
     let known = |name: fn(&CellKey) -> &str| runs.cells().map(name).collect::<BTreeSet<&str>>();
     refuse_unknown("device", &arguments.only.devices, &known(|cell| &cell.device))?;
     refuse_unknown("network", &arguments.only.networks, &known(|cell| &cell.model))?;
@@ -175,23 +160,4 @@ fn load(context: &Context, wanted: &str, arguments: &CompareArguments) -> Result
             && keeps(&arguments.only.backends, &cell.backend)
     });
     Ok(runs)
-}
-
-fn explained(error: CompareError) -> LabError {
-    let message = format!("failed to {error}");
-    match error {
-        CompareError::NoRuns { .. } => {
-            LabError::nothing(message).with_hint("look at --devices, --networks and --backends")
-        }
-        CompareError::SameRuns { .. } => LabError::usage(message)
-            .with_hint("name two sweeps, or compare within one: --across devices|backends|models|threads|precision"),
-        CompareError::NothingInCommon { .. } => LabError::nothing(message).with_hint(
-            "cells are the same by device, network, engine, precision, weights, threads, batch and scenario; \
-             --devices-by chip takes devices with one chip for the same",
-        ),
-        CompareError::OneValue { .. } => LabError::nothing(message),
-        CompareError::UnknownBase { known, .. } => {
-            LabError::usage(message).with_hint(format!("there are: {}", known.join(", ")))
-        }
-    }
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use crate::catalog::Proxy;
 use crate::lab::Environment;
 use crate::tls::Trust;
-use crate::wording::is_plain;
 
 /// What a lab takes of it.
 pub(super) fn read() -> Environment {
@@ -45,50 +44,6 @@ pub(super) fn log_filter() -> Option<String> {
 /// The folder of users' settings, where it is not below the home folder.
 pub(super) fn config_home() -> Option<PathBuf> {
     folder("XDG_CONFIG_HOME")
-}
-
-/// Variables that a unit of this process carries on.
-pub(super) struct UnitVariables {
-    pub(super) kept: Vec<(String, String)>,
-    /// Those that hold a secret.
-    pub(super) left_out: Vec<&'static str>,
-}
-
-/// What a daemon needs of this environment wherever it is started: programs, agents, runners, certificates, proxies.
-pub(super) fn for_unit() -> UnitVariables {
-    const NAMES: [&str; 15] = [
-        "PATH",
-        "SSH_AUTH_SOCK",
-        "FARMCTL_RUNNERS",
-        "FARMCTL_LOG",
-        "SSL_CERT_FILE",
-        "SSL_CERT_DIR",
-        "XDG_DATA_HOME",
-        "ANDROID_HOME",
-        "ANDROID_ADB_SERVER_PORT",
-        "https_proxy",
-        "HTTPS_PROXY",
-        "http_proxy",
-        "HTTP_PROXY",
-        "no_proxy",
-        "NO_PROXY",
-    ];
-    let mut variables = UnitVariables { kept: Vec::new(), left_out: Vec::new() };
-    for name in NAMES {
-        let Some(value) = std::env::var(name).ok().filter(|value| !value.is_empty()) else { continue };
-        let value = if name == "FARMCTL_RUNNERS" {
-            let whole = std::env::split_paths(&value).filter_map(|path| std::path::absolute(path).ok());
-            std::env::join_paths(whole).unwrap_or_default().to_string_lossy().into_owned()
-        } else {
-            value
-        };
-        if name.to_ascii_lowercase().ends_with("_proxy") && value.contains('@') {
-            variables.left_out.push(name);
-        } else if is_plain(&value) {
-            variables.kept.push((name.to_owned(), value));
-        }
-    }
-    variables
 }
 
 /// A folder that a variable names; a relative one counts as none.

@@ -54,6 +54,16 @@ pub fn code(kind: ErrorKind) -> u8 {
     }
 }
 
+/// The exit code of a verb that asked so many devices, some of which failed.
+pub(super) fn of_devices(failed: usize, asked: usize) -> u8 {
+    match failed {
+        _ if asked == 0 => NOTHING,
+        0 => OK,
+        all if all == asked => NO_DEVICE,
+        _ => SOME_FAILED,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;

@@ -5,25 +5,9 @@ use clap::Args;
 use crate::cli::context::Context;
 use crate::cli::exit;
 use crate::cli::table::Table;
+use crate::domain::Job;
 use crate::lab::{LabError, PlannedSweep};
 use crate::report;
-
-const COLUMNS: [&str; 14] = [
-    "job_id",
-    "device",
-    "model",
-    "weights",
-    "backend",
-    "precision",
-    "threads",
-    "batch",
-    "scenario",
-    "repeat",
-    "skipped",
-    "input",
-    "macs",
-    "position",
-];
 
 #[derive(Debug, Args)]
 pub(super) struct PlanArguments {
@@ -35,25 +19,26 @@ pub(super) fn run(context: &Context, arguments: &PlanArguments) -> Result<u8, La
     let PlannedSweep { plan, inventory, definition, .. } = context.lab.plan(&arguments.config)?;
     let jobs = plan.jobs.iter().map(|job| (job, ""));
     let skipped = plan.skipped.iter().map(|skipped| (&skipped.job, skipped.reason.as_str()));
-    let rows = jobs.chain(skipped).map(|(job, reason)| {
-        vec![
-            job.id.to_string(),
-            job.device.clone(),
-            job.model.name.clone(),
-            job.model.weights.to_string(),
-            job.backend.clone(),
-            job.precision.to_string(),
-            job.threads.to_string(),
-            job.batch.to_string(),
-            job.scenario.to_string(),
-            job.repeat.to_string(),
-            reason.to_owned(),
-            report::inputs_text(&job.model.inputs),
-            job.model.macs.map(|macs| macs.to_string()).unwrap_or_default(),
-            job.position.map(|position| position.to_string()).unwrap_or_default(),
-        ]
-    });
+    let cells: Vec<(&Job, &str)> = jobs.chain(skipped).collect();
     let text = report::plan_text(&plan, &inventory, &definition.sweep);
-    Table::new(&COLUMNS, rows).text(text).json(&plan).print(context.format)?;
+    Table::of(&cells)
+        .column("job_id", |(job, _)| job.id.to_string())
+        .column("device", |(job, _)| job.device.clone())
+        .column("model", |(job, _)| job.model.name.clone())
+        .column("weights", |(job, _)| job.model.weights.to_string())
+        .column("backend", |(job, _)| job.backend.clone())
+        .column("precision", |(job, _)| job.precision.to_string())
+        .column("threads", |(job, _)| job.threads.to_string())
+        .column("batch", |(job, _)| job.batch.to_string())
+        .column("scenario", |(job, _)| job.scenario.to_string())
+        .column("repeat", |(job, _)| job.repeat.to_string())
+        .column("skipped", |(_, reason)| (*reason).to_owned())
+        .column("input", |(job, _)| report::inputs_text(&job.model.inputs))
+        .column("macs", |(job, _)| job.model.macs.map(|macs| macs.to_string()).unwrap_or_default())
+        .column("position", |(job, _)| job.position.map(|position| position.to_string()).unwrap_or_default())
+        .done()
+        .text(text)
+        .json(&plan)
+        .print(context.format)?;
     Ok(if plan.jobs.is_empty() { exit::NOTHING } else { exit::OK })
 }

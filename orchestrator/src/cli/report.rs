@@ -23,12 +23,18 @@ pub(super) fn run(context: &Context, arguments: &ReportArguments) -> Result<u8, 
     }
     if context.format == Format::Human {
         let results = context.lab.publish(&arguments.sweep)?;
-        print_coloured_lines(&report::result_table(&results.input(), terminal_width(), context.color), context.color)?;
+        print_results(context, &results)?;
         say(&format!("reports: {}", results.folder.display()));
         return Ok(exit::OK);
     }
     print_rows_of(context, &context.lab.results(context.lab.find_sweep(&arguments.sweep)?)?)?;
     Ok(exit::OK)
+}
+
+/// Prints the table of a sweep for people.
+pub(super) fn print_results(context: &Context, results: &SweepResults) -> Result<(), LabError> {
+    let table = report::result_table(&results.input(), terminal_width(), context.color);
+    print_coloured_lines(&table, context.color)
 }
 
 /// Prints the rows of a sweep in a form for programs.
@@ -41,7 +47,7 @@ pub(super) fn print_rows_of(context: &Context, results: &SweepResults) -> Result
     print_report(name, &results.input())
 }
 
-pub(super) fn print_report(name: &str, input: &ReportInput<'_>) -> Result<(), LabError> {
+fn print_report(name: &str, input: &ReportInput<'_>) -> Result<(), LabError> {
     let report = report::REPORTS
         .iter()
         .find(|report| report.file_name() == name)

@@ -60,17 +60,16 @@ fn print_found(context: &Context, found: &[FoundRunner]) -> Result<u8, LabError>
             runner.found_by
         )
     };
-    let rows = found.iter().map(|runner| {
-        vec![
-            runner.target.clone(),
-            runner.path.display().to_string(),
-            runner.found_by.to_owned(),
-            runner.size_bytes.to_string(),
-            runner.sha256.clone(),
-            runner.version.clone().unwrap_or_default(),
-        ]
-    });
-    let columns = ["target", "path", "found_by", "size_bytes", "sha256", "version"];
-    Table::new(&columns, rows).text(found.iter().map(text).collect()).json(found).print(context.format)?;
+    Table::of(found)
+        .column("target", |runner| runner.target.clone())
+        .column("path", |runner| runner.path.display().to_string())
+        .column("found_by", |runner| runner.found_by.to_owned())
+        .column("size_bytes", |runner| runner.size_bytes.to_string())
+        .column("sha256", |runner| runner.sha256.clone())
+        .column("version", |runner| runner.version.clone().unwrap_or_default())
+        .done()
+        .text(found.iter().map(text).collect())
+        .json(found)
+        .print(context.format)?;
     Ok(exit::OK)
 }

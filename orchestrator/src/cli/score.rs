@@ -5,12 +5,13 @@ use clap::builder::TypedValueParser as _;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::{Format, print_file, print_json, print_lines, say, terminal_width};
-use crate::cli::results_file::{OnlyRuns, refuse_unknown, results_file};
+use crate::cli::only_runs::{OnlyRuns, refuse_unknown};
+use crate::cli::print::{Format, say, terminal_width};
+use crate::cli::table::print_forms;
 use crate::cli::words::one_of;
 use crate::lab::LabError;
-use crate::score::{self, AccuracySource, Options, ResultMatrix, SCORES, Score, ScoreError, ScoredRun};
-use crate::{catalog, config, report};
+use crate::score::{self, AccuracySource, Options, ResultMatrix, SCORES, Score, ScoredRun};
+use crate::{catalog, report};
 
 #[derive(Debug, Args)]
 pub(super) struct ScoreArguments {
@@ -65,7 +66,7 @@ pub(super) fn run(context: &Context, arguments: &ScoreArguments) -> Result<u8, L
     let columns: Vec<&str> = top.iter().map(|top| top.column()).collect();
     let mut runs = Vec::new();
     for wanted in &arguments.results {
-        runs.extend(load(context, wanted, &columns)?);
+        runs.extend(context.lab.scored_runs(wanted, &columns)?);
     }
     keep(&mut runs, "device", &arguments.only.devices, |run| &run.device)?;
     keep(&mut runs, "network", &arguments.only.networks, |run| &run.workload.model)?;
@@ -76,33 +77,18 @@ pub(super) fn run(context: &Context, arguments: &ScoreArguments) -> Result<u8, L
         reference: arguments.reference.as_deref(),
         published: catalog::published_networks(),
     };
-    let ranking =
-        ResultMatrix::new(&runs).and_then(|contest| score::rank(score, &contest, &options)).map_err(explained)?;
-    match context.format {
-        Format::Human => {
-            print_lines(&report::ranking_text(&ranking, terminal_width(), arguments.terms))?;
-            if !arguments.terms {
-                say("--terms shows each term with its run");
-            }
-        }
-        Format::Json => print_json(&report::ranking_json(&ranking))?,
-        Format::Csv => {
-            let bytes =
-                report::ranking_csv(&ranking).map_err(|error| LabError::internal(format!("failed to {error}")))?;
-            print_file(&bytes)?;
-        }
-        Format::Markdown => print_lines(&report::ranking_markdown(&ranking, arguments.terms))?,
+    let ranking = ResultMatrix::new(&runs).and_then(|contest| score::rank(score, &contest, &options))?;
+    print_forms(
+        context.format,
+        || report::ranking_text(&ranking, terminal_width(), arguments.terms),
+        &report::ranking_json(&ranking),
+        || report::ranking_csv(&ranking),
+        || report::ranking_markdown(&ranking, arguments.terms),
+    )?;
+    if context.format == Format::Human && !arguments.terms {
+        say("--terms shows each term with its run");
     }
     Ok(exit::OK)
-}
-
-/// The runs that one word of the command line means: what is there as a file or folder, else a sweep of the store.
-fn load(context: &Context, wanted: &str, columns: &[&str]) -> Result<Vec<ScoredRun>, LabError> {
-    if let Some(file) = results_file(wanted)? {
-        return Ok(config::load_results(&file, columns)?);
-    }
-    let records = context.lab.counting_records(&context.lab.find_sweep(wanted)?)?;
-    Ok(records.iter().map(ScoredRun::of).collect())
 }
 
 /// Leaves the runs with one of the names that were asked for, if any were. A name that no run has is a mistake.
@@ -119,23 +105,4 @@ fn keep(
     refuse_unknown(what, wanted, &known)?;
     runs.retain(|run| wanted.iter().any(|wanted| wanted == name(run)));
     Ok(())
-}
-
-fn explained(error: ScoreError) -> LabError {
-    let message = format!("failed to {error}");
-    match error {
-        ScoreError::NoRuns => LabError::nothing(message).with_hint("look at --devices, --networks and --backends"),
-        ScoreError::NoAccuracy => LabError::nothing(message).with_hint(
-            "--accuracy published takes what was published for each network, and says so in every output; --kind \
-             throughput needs none",
-        ),
-        ScoreError::NoReference { devices } => {
-            LabError::usage(message).with_hint(format!("write --reference DEVICE, with one of: {}", devices.join(", ")))
-        }
-        ScoreError::UnknownReference { devices, .. } => {
-            LabError::usage(message).with_hint(format!("there are: {}", devices.join(", ")))
-        }
-        ScoreError::Contradiction { .. } => LabError::usage(message)
-            .with_hint("one of the two was changed by hand, or is of another lab: leave one out"),
-    }
 }

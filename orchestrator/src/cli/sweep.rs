@@ -5,15 +5,14 @@ use clap::Args;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::{Format, print_coloured_lines, say, say_lines, terminal_width};
-use crate::cli::report::print_report;
+use crate::cli::print::{Format, say, say_lines};
+use crate::cli::report::{print_results, print_rows_of};
 use crate::cli::signals::{self, Signals};
 use crate::domain::{Record, RunStatus, SweepId};
 use crate::lab::{
     FollowEnd, LabError, MAX_DEVICES, PlannedSweep, Resumed, Stop, StopRequests, SweepExecution, SweepResults,
 };
 use crate::progress::Progress;
-use crate::report;
 
 #[derive(Debug, Args)]
 pub(super) struct SweepArguments {
@@ -161,17 +160,16 @@ async fn follow(context: &Context, sweep: &SweepId, progress: Progress) -> Resul
 
 /// Prints the table.
 fn show(context: &Context, results: &SweepResults) -> Result<(), LabError> {
-    let (sweep, input) = (&results.sweep, results.input());
+    let sweep = &results.sweep;
     match context.format {
         Format::Human => {
-            print_coloured_lines(&report::result_table(&input, terminal_width(), context.color), context.color)?;
+            print_results(context, results)?;
             say_lines(&["", &format!("reports: {}", context.lab.short_path(&results.folder))]);
             if !sweep.state.is_over() {
                 say(&format!("`farmctl sweep --resume {}` goes on with what is open", sweep.id));
             }
         }
-        Format::Csv => print_report("results.csv", &input)?,
-        Format::Markdown => print_report("results.md", &input)?,
+        Format::Csv | Format::Markdown => print_rows_of(context, results)?,
         // Its events are on stdout already.
         Format::Json => {}
     }

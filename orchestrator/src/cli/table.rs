@@ -1,18 +1,42 @@
 //! A verb's answer that is a table: what it is in each form of output is settled here.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 
 use serde::Serialize;
 
-use crate::lab::LabError;
+use crate::lab::{ErrorKind, LabError};
 use crate::report::Grid;
-use crate::wording::{csv_cell, indented_line, single_line};
+use crate::wording::{csv_cell, single_line};
+
+pub(super) use crate::wording::field_line;
 
 use super::print::{Format, by_the_labs_clocks, print_file, print_json, print_lines, say};
 
+/// A table with a row for each of some values, to which columns are added.
+pub(super) struct TableOf<'v, 'a, T> {
+    values: &'v [T],
+    columns: Vec<&'a str>,
+    rows: Vec<Vec<String>>,
+}
+
+impl<'a, T> TableOf<'_, 'a, T> {
+    /// One more column: its name, and what stands in it for a value.
+    pub(super) fn column(mut self, name: &'a str, cell: impl Fn(&T) -> String) -> Self {
+        self.columns.push(name);
+        self.rows.iter_mut().zip(self.values).for_each(|(row, value)| row.push(cell(value)));
+        self
+    }
+
+    /// The table.
+    pub(super) fn done(self) -> Table<'a> {
+        Table::new(&self.columns, self.rows)
+    }
+}
+
 /// A table, with what stands for it in some forms of output.
 pub(super) struct Table<'a> {
-    columns: &'a [&'a str],
+    columns: Vec<&'a str>,
     rows: Vec<Vec<String>>,
     json: Option<Box<dyn FnOnce() -> Result<(), LabError> + 'a>>,
     text: Option<String>,
@@ -21,8 +45,13 @@ pub(super) struct Table<'a> {
 
 impl<'a> Table<'a> {
     /// Rows with as many cells as there are columns.
-    pub(super) fn new(columns: &'a [&'a str], rows: impl IntoIterator<Item = Vec<String>>) -> Table<'a> {
-        Table { columns, rows: rows.into_iter().collect(), json: None, text: None, when_empty: None }
+    pub(super) fn new(columns: &[&'a str], rows: impl IntoIterator<Item = Vec<String>>) -> Table<'a> {
+        Table { columns: columns.to_vec(), rows: rows.into_iter().collect(), json: None, text: None, when_empty: None }
+    }
+
+    /// A row for each of these values.
+    pub(super) fn of<T>(values: &[T]) -> TableOf<'_, 'a, T> {
+        TableOf { values, columns: Vec::new(), rows: vec![Vec::new(); values.len()] }
     }
 
     /// JSON says this; without it, an object of texts for each row.
@@ -50,15 +79,31 @@ impl<'a> Table<'a> {
                 }
                 Ok(())
             }
-            (Format::Human, ..) => print_lines(&text.unwrap_or_else(|| text_table(columns, rows))),
+            (Format::Human, ..) => print_lines(&text.unwrap_or_else(|| text_table(&columns, rows))),
             (Format::Json, Some(json), _) => json(),
             (Format::Json, None, _) => {
                 let object = |row: Vec<String>| columns.iter().copied().zip(row).collect::<BTreeMap<&str, String>>();
                 print_json(&rows.into_iter().map(object).collect::<Vec<_>>())
             }
-            (Format::Csv, ..) => print_file(&csv(columns, rows)?),
-            (Format::Markdown, ..) => print_lines(&Grid::of_texts(columns, rows).markdown()),
+            (Format::Csv, ..) => print_file(&csv(&columns, rows)?),
+            (Format::Markdown, ..) => print_lines(&Grid::of_texts(&columns, rows).markdown()),
         }
+    }
+}
+
+/// Prints an answer that a library writes in each form.
+pub(super) fn print_forms<E: Error + Send + Sync + 'static>(
+    format: Format,
+    text: impl FnOnce() -> String,
+    json: &impl Serialize,
+    csv: impl FnOnce() -> Result<Vec<u8>, E>,
+    markdown: impl FnOnce() -> String,
+) -> Result<(), LabError> {
+    match format {
+        Format::Human => print_lines(&text()),
+        Format::Json => print_json(json),
+        Format::Csv => print_file(&csv().map_err(|error| LabError::failed(ErrorKind::Internal, error))?),
+        Format::Markdown => print_lines(&markdown()),
     }
 }
 
@@ -66,11 +111,6 @@ fn csv(columns: &[&str], rows: Vec<Vec<String>>) -> Result<Vec<u8>, LabError> {
     let rows = rows.into_iter().map(|row| row.iter().map(|cell| csv_cell(cell)).collect());
     let csv = Grid::of_texts(columns, rows).csv();
     csv.map_err(|error| LabError::internal(format!("failed to write CSV: {error}")).caused_by(error))
-}
-
-/// A line of a list of what something is: what is said of it stays on the line, whoever chose it.
-pub(super) fn field_line(what: &str, width: usize, value: &str) -> String {
-    format!("{what:<width$} {}\n", indented_line(value).trim_end())
 }
 
 /// A table for people, without lines: as wide as its content.

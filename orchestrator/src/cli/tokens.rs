@@ -1,7 +1,5 @@
 //! Who may look at the lab, run sweeps and administer it over HTTP.
 
-use std::path::{Path, PathBuf};
-
 use clap::Subcommand;
 use jiff::{SignedDuration, Timestamp};
 
@@ -11,8 +9,7 @@ use crate::cli::exit;
 use crate::cli::print::{print_lines, say};
 use crate::cli::table::Table;
 use crate::cli::words::one_of;
-use crate::config;
-use crate::lab::{ErrorKind, LabError};
+use crate::lab::{ErrorKind, LabError, TokensPlace};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum TokensVerb {
@@ -38,7 +35,8 @@ pub(super) enum TokensVerb {
 }
 
 pub(super) fn run(context: &Context, verb: &TokensVerb) -> Result<u8, LabError> {
-    let (path, is_named) = path(context);
+    let TokensPlace { path, is_named, doubt } = context.lab.tokens_place();
+    doubt.iter().for_each(|doubt| say(doubt));
     let file = TokenFile::new(path.clone());
     match verb {
         TokensVerb::Add { name, role, lasts } => {
@@ -88,24 +86,6 @@ fn span(text: &str) -> Result<SignedDuration, String> {
 
 fn failed(error: crate::api::TokenError) -> LabError {
     LabError::failed(ErrorKind::Usage, error)
-}
-
-/// The file that the daemon goes by, or would; and whether its configuration names one. Nothing else of the lab is
-/// read: a token that is to be out is out, whatever is faulty meanwhile.
-fn path(context: &Context) -> (PathBuf, bool) {
-    let (config, usual) = (context.lab.daemon_config(), context.lab.path(Path::new(".farm/tokens")));
-    if config.symlink_metadata().is_err() {
-        return (usual, false);
-    }
-    match config::tokens_file(&config) {
-        Ok(Some(path)) => (path, true),
-        Ok(None) => (usual, false),
-        Err(errors) => {
-            let (usual_name, faults) = (context.lab.short_path(&usual), LabError::from(errors).in_short());
-            say(&format!("which tokens the daemon goes by is not known, so this is about {usual_name}: {faults}"));
-            (usual, true)
-        }
-    }
 }
 
 fn list(context: &Context, file: &TokenFile) -> Result<u8, LabError> {

@@ -8,10 +8,12 @@
 mod attend;
 mod clock;
 mod lab_sweeps;
+mod rules;
 mod submitted;
 mod task;
 #[cfg(test)]
 mod tests;
+mod unit;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -28,7 +30,9 @@ use crate::schedule::Schedule;
 use crate::store::Store;
 
 pub use lab_sweeps::LabSweeps;
+pub use rules::Rules;
 use task::Task;
+pub use unit::{UNIT, Unit, UnitOptions};
 
 /// How soon it is tried again to begin, or to go on with, a sweep; each time in a row takes twice as long.
 const TRY_AGAIN: SignedDuration = SignedDuration::from_secs(30);

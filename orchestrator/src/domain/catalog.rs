@@ -191,6 +191,22 @@ impl WeightsFile {
             _ => Some(self.declared_precision.unwrap_or(Precision::Float32)),
         }
     }
+
+    /// Its size with that of its parts; `None` where one of them is not known.
+    pub fn size_bytes(&self) -> Option<u64> {
+        let parts = self.parts.iter().map(|part| part.artifact.as_ref());
+        let all = std::iter::once(self.artifact.as_ref()).chain(parts);
+        all.map(|artifact| artifact.map(|artifact| artifact.size_bytes)).sum()
+    }
+
+    /// The word for its precision, as far as it is known; empty where it isn't.
+    pub fn precision_word(&self) -> &'static str {
+        match (&self.signature, self.declared_precision) {
+            (None, None) => "",
+            (None, Some(declared)) => declared.as_str(),
+            (Some(_), _) => self.precision().map_or("other", Precision::as_str),
+        }
+    }
 }
 
 /// A further file of a model that consists of several.

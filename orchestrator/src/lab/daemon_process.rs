@@ -52,6 +52,16 @@ pub struct NamedVariables {
     pub secret: BTreeSet<String>,
 }
 
+/// Where the daemon has, or would have, its tokens.
+pub struct TokensPlace {
+    /// The file.
+    pub path: PathBuf,
+    /// Whether the daemon's configuration names it.
+    pub is_named: bool,
+    /// Why that is not known.
+    pub doubt: Option<String>,
+}
+
 /// The word that this process is the lab's daemon. The kernel gives it back, however the process ends; one that ends by
 /// itself takes its name out, too.
 pub struct DaemonLock {
@@ -121,6 +131,26 @@ impl Lab {
             Err(errors) => config::both(Err(errors), config::check_daemon(path)).map(|(declared, ())| declared)?,
         };
         Ok(config::load_daemon(path, &inventory, &catalog)?)
+    }
+
+    /// The file of tokens that the daemon goes by, or would. Nothing else of the lab is read: a token that is to be out
+    /// is out, whatever is faulty meanwhile.
+    pub fn tokens_place(&self) -> TokensPlace {
+        let (config, usual) = (self.daemon_config(), self.path(Path::new(".farm/tokens")));
+        let place = |path, is_named| TokensPlace { path, is_named, doubt: None };
+        if config.symlink_metadata().is_err() {
+            return place(usual, false);
+        }
+        match config::tokens_file(&config) {
+            Ok(Some(path)) => place(path, true),
+            Ok(None) => place(usual, false),
+            Err(errors) => {
+                let (usual_name, faults) = (self.short_path(&usual), LabError::from(errors).in_short());
+                let doubt =
+                    format!("which tokens the daemon goes by is not known, so this is about {usual_name}: {faults}");
+                TokensPlace { path: usual, is_named: true, doubt: Some(doubt) }
+            }
+        }
     }
 
     /// Makes sure that this process is the lab's one daemon.

@@ -1,7 +1,6 @@
 //! The devices of the lab: which there are, asked, locked, released, and what happened to them.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -290,26 +289,6 @@ impl Lab {
             initiator,
         })
     }
-
-    /// The lab's one farm file, or the place for the first.
-    ///
-    /// # Errors
-    /// When there are several.
-    pub fn only_farm_file(&self) -> Result<PathBuf, LabError> {
-        let devices = self.inventory()?.devices;
-        let mut files: Vec<&Path> = devices.iter().map(farm_file).collect();
-        files.sort();
-        files.dedup();
-        match files.as_slice() {
-            [file] if file.is_file() => Ok(file.to_path_buf()),
-            [] | [_] => Ok(self.path(Path::new("farms/lab.yaml"))),
-            several => {
-                let names: Vec<String> = several.iter().map(|file| self.short_path(file)).collect();
-                Err(LabError::usage("this lab has several farm files")
-                    .with_hint(format!("--file FILE, of: {}", names.join(", "))))
-            }
-        }
-    }
 }
 
 /// The device of this name.
@@ -318,22 +297,4 @@ pub(super) fn find_device<'a>(devices: &'a [Device], name: &str) -> Result<&'a D
         let names: Vec<&str> = devices.iter().map(|device| device.name.as_str()).collect();
         LabError::usage(format!("there is no device {name:?}")).with_hint(format!("devices: {}", names.join(", ")))
     })
-}
-
-/// The farm file of a device.
-fn farm_file(device: &Device) -> &Path {
-    Path::new(device.declared_at.rsplit_once(':').map_or(device.declared_at.as_str(), |(file, _)| file))
-}
-
-/// The farm file of a device, which is there.
-///
-/// # Errors
-/// When no file declares it.
-pub fn declared_in(device: &Device) -> Result<&Path, LabError> {
-    let file = farm_file(device);
-    if file.is_file() {
-        return Ok(file);
-    }
-    Err(LabError::usage(format!("{} is declared in no file of this lab", device.name))
-        .with_hint("a lab without farms/ has this host alone; `farmctl devices add NAME --local` makes a farm file"))
 }

@@ -1,7 +1,9 @@
 use std::error::Error;
 
+use crate::compare::CompareError;
 use crate::config::ConfigErrors;
 use crate::domain::Failure;
+use crate::score::ScoreError;
 use crate::store::StoreError;
 
 /// What kind of error it is. Each face makes its own codes from these.
@@ -208,6 +210,48 @@ impl From<StoreError> for LabError {
             _ => ErrorKind::Internal,
         };
         LabError::failed(kind, error)
+    }
+}
+
+impl From<ScoreError> for LabError {
+    fn from(error: ScoreError) -> LabError {
+        let message = format!("failed to {error}");
+        match error {
+            ScoreError::NoRuns => LabError::nothing(message).with_hint("look at --devices, --networks and --backends"),
+            ScoreError::NoAccuracy => LabError::nothing(message).with_hint(
+                "--accuracy published takes what was published for each network, and says so in every output; --kind \
+                 throughput needs none",
+            ),
+            ScoreError::NoReference { devices } => LabError::usage(message)
+                .with_hint(format!("write --reference DEVICE, with one of: {}", devices.join(", "))),
+            ScoreError::UnknownReference { devices, .. } => {
+                LabError::usage(message).with_hint(format!("there are: {}", devices.join(", ")))
+            }
+            ScoreError::Contradiction { .. } => LabError::usage(message)
+                .with_hint("one of the two was changed by hand, or is of another lab: leave one out"),
+        }
+    }
+}
+
+impl From<CompareError> for LabError {
+    fn from(error: CompareError) -> LabError {
+        let message = format!("failed to {error}");
+        match error {
+            CompareError::NoRuns { .. } => {
+                LabError::nothing(message).with_hint("look at --devices, --networks and --backends")
+            }
+            CompareError::SameRuns { .. } => LabError::usage(message).with_hint(
+                "name two sweeps, or compare within one: --across devices|backends|models|threads|precision",
+            ),
+            CompareError::NothingInCommon { .. } => LabError::nothing(message).with_hint(
+                "cells are the same by device, network, engine, precision, weights, threads, batch and scenario; \
+                 --devices-by chip takes devices with one chip for the same",
+            ),
+            CompareError::OneValue { .. } => LabError::nothing(message),
+            CompareError::UnknownBase { known, .. } => {
+                LabError::usage(message).with_hint(format!("there are: {}", known.join(", ")))
+            }
+        }
     }
 }
 

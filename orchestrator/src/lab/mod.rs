@@ -19,8 +19,10 @@ mod clock;
 mod compare;
 mod daemon_process;
 mod devices;
+mod doctor;
 mod environment;
 mod error;
+mod farm_files;
 mod files;
 mod folder;
 mod history;
@@ -30,6 +32,7 @@ mod orders;
 mod plan;
 mod restore;
 mod result_rows;
+mod result_tables;
 mod retention;
 mod schedules;
 mod sweep;
@@ -45,11 +48,16 @@ pub use crate::store::{Aside, StoreCheck, SweepCounts, Vacuumed};
 pub use baselines::BaselineChange;
 pub use clock::{ACCEPT_CLOCK, ClockState};
 pub use compare::BASELINE;
-pub use daemon_process::{DaemonLock, NamedVariables};
-pub use devices::{LabDevice, Question, check_lock_reason, declared_in};
+pub use daemon_process::{DaemonLock, NamedVariables, TokensPlace};
+pub use devices::{LabDevice, Question, check_lock_reason};
+pub use doctor::Finding;
 pub use environment::{Environment, Overrides};
 pub use error::{ErrorKind, LabError};
-pub use files::{EngineSource, FoundRunner, InspectedModel, ReadyModel, RunnerSource};
+pub use farm_files::{AddedDevices, declared_in};
+pub use files::{
+    EngineFileOutcome, EngineSource, FileChoice, FileOutcome, FoundRunner, InspectedModel, ReadyModel, RunnerSource,
+    find_backend, find_model, find_published,
+};
 pub use history::{HistoryQuery, MOST_RUNS, ModelHistory};
 pub use orders::{Order, PlanPreview};
 pub use plan::PlannedSweep;

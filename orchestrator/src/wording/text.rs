@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use super::indented_line;
+
 /// A length of time for people: `0.4s`, `12s`, `3m 05s`, `2h 07m`.
 pub fn duration_text(duration: Duration) -> String {
     let tenths = (duration.as_millis() + 50) / 100;
@@ -61,6 +63,11 @@ pub fn clock_off_text(seconds: i64) -> String {
         _ => format!("{} years", nearest(YEAR)),
     };
     format!("{amount} {way}")
+}
+
+/// A line of a list of what something is: what is said of it stays on the line, whoever chose it.
+pub fn field_line(what: &str, width: usize, value: &str) -> String {
+    format!("{what:<width$} {}\n", indented_line(value).trim_end())
 }
 
 #[cfg(test)]

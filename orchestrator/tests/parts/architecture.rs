@@ -54,7 +54,22 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "wording",
         ],
     ),
-    ("daemon", &["agent", "clock", "lab", "lease", "progress", "retention", "schedule", "store", "wording"]),
+    (
+        "daemon",
+        &[
+            "agent",
+            "clock",
+            "config",
+            "lab",
+            "lease",
+            "progress",
+            "regular_file",
+            "retention",
+            "schedule",
+            "store",
+            "wording",
+        ],
+    ),
     (
         "api",
         &[
@@ -82,7 +97,6 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "inventory",
             "lab",
             "progress",
-            "regular_file",
             "report",
             "runners",
             "schedule",

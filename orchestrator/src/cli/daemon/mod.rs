@@ -1,4 +1,3 @@
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,16 +6,16 @@ use clap::{Args, Subcommand};
 use sd_notify::NotifyState;
 use tokio::time::{Interval, MissedTickBehavior};
 
+use crate::api::DoorTrouble;
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::{say, say_coloured};
+use crate::cli::print::say;
 use crate::cli::signals::{Asked, Signals};
-use crate::config::{Access, DaemonConfig};
-use crate::daemon::{Daemon, LabSweeps};
+use crate::config::DaemonConfig;
+use crate::daemon::{Daemon, LabSweeps, Rules};
 use crate::domain::DaemonStatus;
 use crate::lab::{DaemonLock, Lab, LabError};
 use crate::progress::Mode;
-use crate::regular_file;
 
 mod http;
 mod install;
@@ -25,8 +24,6 @@ use http::HttpFrontend;
 
 /// How often it is looked at what is to be done.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// More is not held against what the file said before; it is too long to be read at all.
-const MAX_RULES_BYTES: u64 = 2 << 20;
 /// How long runs may take to end when the daemon is told to. Those that take longer go on on their devices.
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -62,18 +59,17 @@ pub(super) async fn run(context: &Context, arguments: &DaemonArguments) -> Resul
 }
 
 async fn serve(context: &Context, path: &Path, insecure: bool) -> Result<u8, LabError> {
-    let mut rules = RulesFile::read(path);
     // From before they are read: what changes meanwhile is read again.
-    let mut files = context.lab.file_stamps(&[]);
+    let mut rules = Rules::at(&context.lab, path, say);
     let config = context.lab.daemon_rules(path)?;
     context.lab.store()?;
     let mut lock = context.lab.lock_daemon()?;
     let mut signals = Signals::listen_as_daemon()?;
     let progress = context.open_progress_as(Mode::Log);
-    let (mut daemon, access) = start(context, config, path, LabSweeps::new(context.lab.clone(), progress.clone()))?;
+    let access = config.access.clone();
+    let mut daemon = start(context, config, path, LabSweeps::new(context.lab.clone(), progress.clone()))?;
     let mut frontend = HttpFrontend::open(context, access.clone(), insecure, &daemon, &progress).await?;
-    let mut reader = RulesReader { lab: &context.lab, path, access: &access, out_of_reach: BTreeSet::new() };
-    reader.note_missing_agent(&mut daemon);
+    rules.begin(access, &mut daemon);
     daemon.tick().await;
     tell_system(&[NotifyState::Ready]);
     let mut reporter = StatusReporter { lab: context.lab.clone(), last: None };
@@ -81,7 +77,7 @@ async fn serve(context: &Context, path: &Path, insecure: bool) -> Result<u8, Lab
     let mut ticks = tokio::time::interval(POLL_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        for (about, trouble) in frontend.look().await? {
+        for DoorTrouble { about, trouble } in frontend.look().await? {
             daemon.note(about, trouble);
         }
         // Files of secrets change by themselves, and so does who may read them.
@@ -97,11 +93,7 @@ async fn serve(context: &Context, path: &Path, insecure: bool) -> Result<u8, Lab
         if why_ended.is_some() {
             break;
         }
-        let (is_new, before) = (rules.has_changed() || wake == Wake::Reload, files);
-        files = context.lab.file_stamps(daemon.schedules());
-        if is_new || files != before {
-            reader.reload(&mut daemon, is_new);
-        }
+        rules.look(&mut daemon, wake == Wake::Reload);
         daemon.tick().await;
         tell_system(&[NotifyState::Watchdog]);
     }
@@ -127,104 +119,15 @@ fn why_to_end(lab: &Lab, lock: &mut DaemonLock) -> Option<LabError> {
     }
 }
 
-/// The daemon with what its file says, and how page and API are reached.
-fn start(
-    context: &Context,
-    config: DaemonConfig,
-    path: &Path,
-    sweeps: LabSweeps,
-) -> Result<(Daemon, Access), LabError> {
-    let DaemonConfig { access, schedules, probe_every, retention, channels } = config;
-    context.lab.publish_what_is_missing(&schedules)?;
+/// The daemon with what its file says.
+fn start(context: &Context, config: DaemonConfig, path: &Path, sweeps: LabSweeps) -> Result<Daemon, LabError> {
+    context.lab.publish_what_is_missing(&config.schedules)?;
     let mut daemon = Daemon::of_lab(&context.lab, Arc::new(sweeps))?;
-    let names: Vec<&str> = schedules.iter().map(|schedule| schedule.name.as_str()).collect();
+    let names: Vec<&str> = config.schedules.iter().map(|schedule| schedule.name.as_str()).collect();
     let names = if names.is_empty() { "no schedules".to_owned() } else { names.join(", ") };
     say(&format!("daemon {} goes by {}: {names}", std::process::id(), context.lab.short_path(path)));
-    daemon.set_schedules(schedules);
-    daemon.probe_every(probe_every);
-    daemon.set_retention(retention);
-    daemon.set_channels(channels);
-    Ok((daemon, access))
-}
-
-/// Reads the daemon's file, and those that it names, again.
-struct RulesReader<'a> {
-    lab: &'a Lab,
-    path: &'a Path,
-    access: &'a Access,
-    /// The devices for whose login an ssh agent is missing.
-    out_of_reach: BTreeSet<String>,
-}
-
-impl RulesReader<'_> {
-    /// Goes by the files as they are now. One that is faulty is told of, and what was in force stays.
-    fn reload(&mut self, daemon: &mut Daemon, is_told: bool) {
-        let name = self.lab.short_path(self.path);
-        match self.lab.daemon_rules(self.path) {
-            Ok(DaemonConfig { access, schedules, probe_every, retention, channels }) => {
-                if is_told {
-                    say(&format!("{name} was read again: {} schedules", schedules.len()));
-                }
-                if access != *self.access {
-                    say("how page and API are reached changes with the next start of the daemon");
-                }
-                daemon.set_schedules(schedules);
-                daemon.probe_every(probe_every);
-                daemon.set_retention(retention);
-                daemon.set_channels(channels);
-                daemon.note("config", None);
-                self.note_missing_agent(daemon);
-            }
-            Err(error) => {
-                say(&format!(
-                    "{name}, or a file that it goes by, is refused, and the schedules of before stay in force:"
-                ));
-                say_coloured(&error.text(), false);
-                let faults = error.in_short();
-                daemon.note("config", Some(format!("refused, the schedules of before are in force: {faults}")));
-            }
-        }
-    }
-
-    /// A daemon that systemd starts has no ssh agent: devices that a person reaches by one are out of its reach.
-    fn note_missing_agent(&mut self, daemon: &mut Daemon) {
-        let Ok(missing) = self.lab.devices_without_agent() else { return };
-        let about = |device: &str| format!("login to {device}");
-        let mut out_of_reach = BTreeSet::new();
-        for (device, what) in missing {
-            let trouble = format!(
-                "this daemon has no ssh agent, and {what}; name a key without a passphrase by identity_file, or give \
-                 it the agent: `farmctl daemon install` where SSH_AUTH_SOCK is set"
-            );
-            daemon.note(&about(&device), Some(trouble));
-            out_of_reach.insert(device);
-        }
-        for device in self.out_of_reach.difference(&out_of_reach) {
-            daemon.note(&about(device), None);
-        }
-        self.out_of_reach = out_of_reach;
-    }
-}
-
-/// The daemon's file, to see when it changes.
-struct RulesFile {
-    path: PathBuf,
-    text: Option<Vec<u8>>,
-}
-
-impl RulesFile {
-    /// The file as it is now. One that is not there is told of when it is loaded.
-    fn read(path: &Path) -> RulesFile {
-        RulesFile { path: path.to_owned(), text: regular_file::read(path, MAX_RULES_BYTES).ok() }
-    }
-
-    /// Whether it says something else than when it was last read; reads it.
-    fn has_changed(&mut self) -> bool {
-        let now = regular_file::read(&self.path, MAX_RULES_BYTES).ok();
-        let has_changed = now != self.text;
-        self.text = now;
-        has_changed
-    }
+    daemon.go_by(config);
+    Ok(daemon)
 }
 
 /// Tells systemd, where it has started this.

@@ -1,56 +1,58 @@
 use crate::cli::context::Context;
-use crate::domain::{Calibration, CheckFigures};
+use crate::cli::table::Table;
+use crate::domain::CheckFigures;
 use crate::lab::{LabError, ProbeResult, Question, slower_by};
 
 use super::{ask, print_answers};
 
-const HEADER: [&str; 13] = [
-    "device",
-    "verdict",
-    "bring_up_ms",
-    "round_trip_ms",
-    "push_mb_s",
-    "free_mb",
-    "compute_ms",
-    "memory_ms",
-    "slower_percent",
-    "hottest_c",
-    "sensors",
-    "clock_off_s",
-    "why",
-];
-
 pub(super) async fn check(context: &Context, names: &[String]) -> Result<u8, LabError> {
     let answers = ask(context, names, Question::WhetherTheyAreFit).await?;
-    print_answers(context, &answers, &HEADER, answers.iter().map(row))
+    print_answers(
+        context,
+        &answers,
+        Table::of(&answers)
+            .column("device", |answer| answer.device.clone())
+            .column("verdict", |answer| verdict(answer).to_owned())
+            .column("bring_up_ms", |answer| {
+                answer.hello.as_ref().map(|_| answer.bring_up_ms.to_string()).unwrap_or_default()
+            })
+            .column("round_trip_ms", figure(1, |figures| figures.round_trip_ms))
+            .column("push_mb_s", figure(1, |figures| figures.push_bytes_per_second.map(|speed| speed / 1e6)))
+            .column("free_mb", figure(0, |figures| figures.free_bytes.map(|bytes| (bytes >> 20) as f64)))
+            .column(
+                "compute_ms",
+                figure(2, |figures| figures.calibration.as_ref().map(|it| it.compute_ns() as f64 / 1e6)),
+            )
+            .column(
+                "memory_ms",
+                figure(2, |figures| figures.calibration.as_ref().map(|it| it.memory_ns() as f64 / 1e6)),
+            )
+            .column("slower_percent", |answer| number(slower_percent(answer), 0))
+            .column("hottest_c", |answer| {
+                let sensors = answer.sensors.iter().flatten();
+                number(sensors.map(|sensor| sensor.temperature_c).reduce(f64::max), 1)
+            })
+            .column("sensors", |answer| answer.sensors.as_ref().map(|it| it.len().to_string()).unwrap_or_default())
+            .column("clock_off_s", figure(0, |figures| figures.clock_off_ms.map(|off_ms| off_ms as f64 / 1e3)))
+            .column("why", why)
+            .done(),
+    )
 }
 
-/// A device's row; what was not measured is empty.
-fn row(answer: &ProbeResult) -> Vec<String> {
-    let nothing = CheckFigures::default();
-    let figures = answer.check.as_ref().map_or(&nothing, |check| &check.figures);
-    let number = |value: Option<f64>, digits: usize| value.map(|it| format!("{it:.digits$}")).unwrap_or_default();
-    let kernel =
-        |time_ns: fn(&Calibration) -> u64| number(figures.calibration.as_ref().map(|it| time_ns(it) as f64 / 1e6), 2);
-    let usual_ns = answer.baseline.and_then(|baseline| baseline.compute_ns);
-    let slower = figures.calibration.as_ref().zip(usual_ns);
-    let slower = slower.and_then(|(now, usual_ns)| slower_by(now.compute_ns(), usual_ns));
-    let hottest = answer.sensors.iter().flatten().map(|sensor| sensor.temperature_c).reduce(f64::max);
-    vec![
-        answer.device.clone(),
-        verdict(answer).to_owned(),
-        answer.hello.as_ref().map(|_| answer.bring_up_ms.to_string()).unwrap_or_default(),
-        number(figures.round_trip_ms, 1),
-        number(figures.push_bytes_per_second.map(|speed| speed / 1e6), 1),
-        figures.free_bytes.map(|bytes| (bytes >> 20).to_string()).unwrap_or_default(),
-        kernel(Calibration::compute_ns),
-        kernel(Calibration::memory_ns),
-        number(slower.map(|share| share * 100.0), 0),
-        number(hottest, 1),
-        answer.sensors.as_ref().map(|sensors| sensors.len().to_string()).unwrap_or_default(),
-        number(figures.clock_off_ms.map(|off_ms| off_ms as f64 / 1e3), 0),
-        why(answer),
-    ]
+/// A number with so many digits behind the point; what was not measured is empty.
+fn number(value: Option<f64>, digits: usize) -> String {
+    value.map(|it| format!("{it:.digits$}")).unwrap_or_default()
+}
+
+/// What was measured, with so many digits behind the point.
+fn figure(digits: usize, value: fn(&CheckFigures) -> Option<f64>) -> impl Fn(&ProbeResult) -> String {
+    move |answer| number(answer.check.as_ref().and_then(|check| value(&check.figures)), digits)
+}
+
+/// By how much its kernel was slower than it usually is.
+fn slower_percent(answer: &ProbeResult) -> Option<f64> {
+    let now = answer.check.as_ref()?.figures.calibration.as_ref()?;
+    slower_by(now.compute_ns(), answer.baseline?.compute_ns?).map(|share| share * 100.0)
 }
 
 fn verdict(answer: &ProbeResult) -> &'static str {

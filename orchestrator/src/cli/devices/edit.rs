@@ -10,7 +10,7 @@ use crate::cli::exit;
 use crate::cli::print::say;
 use crate::config::{self, FieldChange, NewDevice};
 use crate::domain::{AdbEndpoint, SshEndpoint, TransportConfig};
-use crate::lab::{LabError, declared_in};
+use crate::lab::{AddedDevices, LabError, declared_in};
 
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("way").required(true))]
@@ -104,19 +104,18 @@ pub(super) fn add(context: &Context, arguments: &AddArguments) -> Result<u8, Lab
         }
         None => TransportConfig::Local,
     };
-    let file = match file {
-        Some(file) => file.clone(),
-        None => context.lab.only_farm_file()?,
-    };
     let new = NewDevice { name: name.clone(), transport, notes: None };
-    config::add_device(&file, &new, &changes.list()?, &|name| context.lab.variable(name))?;
-    context.lab.device_was_edited(name, format!("added to {}", context.lab.short_path(&file)));
-    say(&format!("added to {}: {name}; `farmctl devices check {name}` tries it", context.lab.short_path(&file)));
-    let is_read = context.lab.inventory()?.devices.iter().any(|device| device.name == *name);
-    if !is_read {
+    let added = context.lab.add_device(file.as_deref(), &new, &changes.list()?)?;
+    say_added(context, &added, &format!("; `farmctl devices check {name}` tries it"));
+    Ok(exit::OK)
+}
+
+/// Says which devices were added, and whether the lab sees them: a file that is none of its own is a person's choice.
+pub(super) fn say_added(context: &Context, added: &AddedDevices, what_next: &str) {
+    say(&format!("added to {}: {}{what_next}", context.lab.short_path(&added.file), added.names.join(", ")));
+    if !added.is_read {
         say("note: this lab doesn't read that file; name it with --farm, or move it into farms/");
     }
-    Ok(exit::OK)
 }
 
 fn ssh_endpoint(text: &str) -> Result<SshEndpoint, LabError> {
@@ -152,22 +151,15 @@ pub(super) fn edit(context: &Context, arguments: &EditArguments) -> Result<u8, L
         return Err(LabError::usage("nothing to change")
             .with_hint("--set, --unset, --tag, --untag, --notes, --disable, --enable, or --editor"));
     }
-    config::edit_device(file, &device.name, &changes, &|name| context.lab.variable(name))?;
-    context.lab.device_was_edited(&device.name, format!("changed in {}", context.lab.short_path(file)));
+    context.lab.change_device(file, &device.name, &changes)?;
     say(&format!("{}: {} was changed", context.lab.short_path(file), device.name));
     Ok(exit::OK)
 }
 
 pub(super) fn remove(context: &Context, names: &[String]) -> Result<u8, LabError> {
     for device in context.lab.select_devices(names)? {
-        let file = declared_in(&device)?;
-        config::remove_device(file, &device.name, &|name| context.lab.variable(name))?;
-        context.lab.device_was_edited(&device.name, format!("taken out of {}", context.lab.short_path(file)));
-        say(&format!(
-            "{} was taken out of {}; its history and results stay",
-            device.name,
-            context.lab.short_path(file)
-        ));
+        let file = context.lab.short_path(context.lab.remove_device(&device)?);
+        say(&format!("{} was taken out of {file}; its history and results stay", device.name));
     }
     Ok(exit::OK)
 }
@@ -199,13 +191,10 @@ fn in_editor(context: &Context, file: &Path, name: &str) -> Result<u8, LabError>
         say("nothing was changed");
         return Ok(exit::OK);
     }
-    if let Err(errors) = config::replace_device(file, name, &after, &|name| context.lab.variable(name)) {
+    if let Err(error) = context.lab.replace_device(file, name, &after) {
         let kept = draft.into_temp_path().keep().map_err(|error| failed(error.error))?;
-        return Err(
-            LabError::from(errors).with_hint(format!("the file is as it was; your lines are in {}", kept.display()))
-        );
+        return Err(error.with_hint(format!("the file is as it was; your lines are in {}", kept.display())));
     }
-    context.lab.device_was_edited(name, format!("changed in {}", context.lab.short_path(file)));
     say(&format!("{}: {name} was changed", context.lab.short_path(file)));
     Ok(exit::OK)
 }

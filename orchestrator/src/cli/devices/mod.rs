@@ -1,9 +1,11 @@
 use clap::Subcommand;
+use farmctl_protocol::Hello;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
 use crate::cli::print::{Format, say, say_lines};
 use crate::cli::table::Table;
+use crate::domain::DeviceFacts;
 use crate::lab::{LabError, ProbeResult, Question};
 
 use self::discover::DiscoverArguments;
@@ -112,50 +114,50 @@ async fn ask(context: &Context, names: &[String], question: Question) -> Result<
     answers
 }
 
-fn code(answers: &[ProbeResult]) -> u8 {
-    let failed = answers.iter().filter(|answer| answer.failure.is_some()).count();
-    match failed {
-        0 if answers.is_empty() => exit::NOTHING,
-        0 => exit::OK,
-        all if all == answers.len() => exit::NO_DEVICE,
-        _ => exit::SOME_FAILED,
-    }
+/// What a device said that answered.
+struct Answer<'a> {
+    device: &'a str,
+    hello: &'a Hello,
+    facts: &'a DeviceFacts,
 }
 
 async fn probe(context: &Context, names: &[String]) -> Result<u8, LabError> {
     let answers = ask(context, names, Question::WhatTheyAre).await?;
-    let header = ["device", "target", "soc", "cores", "memory_mb", "free_mb", "os", "kernel", "backends"];
-    let rows = answers.iter().filter_map(|answer| {
-        let (hello, facts) = (answer.hello.as_ref()?, answer.facts.as_ref()?);
-        let backends: Vec<String> =
-            hello.backends.iter().map(|backend| format!("{} {}", backend.name, backend.version)).collect();
-        Some(vec![
-            answer.device.clone(),
-            hello.target.clone(),
-            facts.soc.clone().unwrap_or_default(),
-            hello.cpus.len().to_string(),
-            (hello.memory_total_bytes >> 20).to_string(),
-            (hello.store.free_bytes >> 20).to_string(),
-            facts.os.clone(),
-            hello.kernel.clone(),
-            backends.join(" "),
-        ])
-    });
-    print_answers(context, &answers, &header, rows)
+    let answered: Vec<Answer<'_>> = answers
+        .iter()
+        .filter_map(|answer| {
+            Some(Answer { device: &answer.device, hello: answer.hello.as_ref()?, facts: answer.facts.as_ref()? })
+        })
+        .collect();
+    let backends = |hello: &Hello| {
+        let names = hello.backends.iter().map(|backend| format!("{} {}", backend.name, backend.version));
+        names.collect::<Vec<_>>().join(" ")
+    };
+    print_answers(
+        context,
+        &answers,
+        Table::of(&answered)
+            .column("device", |answer| answer.device.to_owned())
+            .column("target", |answer| answer.hello.target.clone())
+            .column("soc", |answer| answer.facts.soc.clone().unwrap_or_default())
+            .column("cores", |answer| answer.hello.cpus.len().to_string())
+            .column("memory_mb", |answer| (answer.hello.memory_total_bytes >> 20).to_string())
+            .column("free_mb", |answer| (answer.hello.store.free_bytes >> 20).to_string())
+            .column("os", |answer| answer.facts.os.clone())
+            .column("kernel", |answer| answer.hello.kernel.clone())
+            .column("backends", move |answer| backends(answer.hello))
+            .done(),
+    )
 }
 
 /// Prints what devices answered, and tells why those that did not.
-fn print_answers(
-    context: &Context,
-    answers: &[ProbeResult],
-    header: &[&str],
-    rows: impl Iterator<Item = Vec<String>>,
-) -> Result<u8, LabError> {
-    Table::new(header, rows).json(answers).print(context.format)?;
+fn print_answers<'a>(context: &Context, answers: &'a [ProbeResult], table: Table<'a>) -> Result<u8, LabError> {
+    table.json(answers).print(context.format)?;
     if context.format != Format::Json {
         tell_failures(answers);
     }
-    Ok(code(answers))
+    let failed = answers.iter().filter(|answer| answer.failure.is_some()).count();
+    Ok(exit::of_devices(failed, answers.len()))
 }
 
 fn tell_failures(answers: &[ProbeResult]) {

@@ -4,35 +4,16 @@ use crate::cli::print::{Format, say};
 use crate::cli::table::Table;
 use crate::lab::{LabError, TrustOfDevice};
 
-/// What programs get: a figure a column.
-const HEADER: [&str; 14] = [
-    "device",
-    "model",
-    "runs",
-    "cells",
-    "since",
-    "within_percent",
-    "pairs_within",
-    "pairs",
-    "siblings",
-    "slower_percent",
-    "judged",
-    "doubtful",
-    "repeats",
-    "stands_out",
-];
-/// What people get.
-const SHORT: [&str; 6] = ["device", "runs", "repeats", "to siblings", "doubtful", "stands out"];
-
 pub(super) fn run(context: &Context, names: &[String]) -> Result<u8, LabError> {
     let found = context.lab.device_trust(names)?;
     let nothing = "no run of these devices ended well yet; `farmctl sweep` measures";
     if context.format == Format::Human {
         let with_runs = found.devices.iter().filter(|device| device.trust.runs > 0 || !names.is_empty());
-        Table::new(&SHORT, with_runs.map(short)).when_empty(nothing).print(context.format)?;
+        let with_runs: Vec<&TrustOfDevice> = with_runs.collect();
+        for_people(&with_runs).when_empty(nothing).print(context.format)?;
         say(&format!("of the newest {} runs of each device", found.runs_looked_at));
     } else {
-        Table::new(&HEADER, found.devices.iter().map(row)).json(&found.devices).print(context.format)?;
+        for_programs(&found.devices).json(&found.devices).print(context.format)?;
     }
     Ok(exit::OK)
 }
@@ -45,40 +26,47 @@ fn stands_out(device: &TrustOfDevice) -> String {
     device.trust.stands_out.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
-fn row(device: &TrustOfDevice) -> Vec<String> {
-    let trust = &device.trust;
-    vec![
-        device.device.clone(),
-        device.model.clone().unwrap_or_default(),
-        trust.runs.to_string(),
-        trust.cells.to_string(),
-        device.since.map(|since| format!("{since:.0}")).unwrap_or_default(),
-        number(trust.within_percent),
-        trust.pairs_within.to_string(),
-        trust.pairs.to_string(),
-        trust.siblings.to_string(),
-        number(trust.slower_percent),
-        trust.judged.to_string(),
-        trust.doubtful.to_string(),
-        trust.repeats(),
-        stands_out(device),
-    ]
+/// What programs get: a figure a column.
+fn for_programs(devices: &[TrustOfDevice]) -> Table<'_> {
+    Table::of(devices)
+        .column("device", |it| it.device.clone())
+        .column("model", |it| it.model.clone().unwrap_or_default())
+        .column("runs", |it| it.trust.runs.to_string())
+        .column("cells", |it| it.trust.cells.to_string())
+        .column("since", |it| it.since.map(|since| format!("{since:.0}")).unwrap_or_default())
+        .column("within_percent", |it| number(it.trust.within_percent))
+        .column("pairs_within", |it| it.trust.pairs_within.to_string())
+        .column("pairs", |it| it.trust.pairs.to_string())
+        .column("siblings", |it| it.trust.siblings.to_string())
+        .column("slower_percent", |it| number(it.trust.slower_percent))
+        .column("judged", |it| it.trust.judged.to_string())
+        .column("doubtful", |it| it.trust.doubtful.to_string())
+        .column("repeats", |it| it.trust.repeats())
+        .column("stands_out", stands_out)
+        .done()
 }
 
-fn short(device: &TrustOfDevice) -> Vec<String> {
-    let trust = &device.trust;
-    let siblings = trust.slower_percent.map(|percent| {
-        let siblings =
-            if trust.siblings == 1 { "1 sibling".to_owned() } else { format!("{} siblings", trust.siblings) };
-        format!("{:.1} % {} than {siblings}", percent.abs(), if percent < 0.0 { "quicker" } else { "slower" })
-    });
-    let doubtful = if trust.judged > 0 { format!("{} of {}", trust.doubtful, trust.judged) } else { String::new() };
-    vec![
-        device.device.clone(),
-        trust.runs.to_string(),
-        if trust.pairs > 0 { trust.repeats() } else { "nothing was measured twice".to_owned() },
-        siblings.unwrap_or_default(),
-        doubtful,
-        stands_out(device),
-    ]
+/// What people get.
+fn for_people<'a>(devices: &[&'a TrustOfDevice]) -> Table<'a> {
+    Table::of(devices)
+        .column("device", |it| it.device.clone())
+        .column("runs", |it| it.trust.runs.to_string())
+        .column("repeats", |it| match it.trust.pairs {
+            0 => "nothing was measured twice".to_owned(),
+            _ => it.trust.repeats(),
+        })
+        .column("to siblings", |it| to_siblings(it).unwrap_or_default())
+        .column("doubtful", |it| match it.trust.judged {
+            0 => String::new(),
+            judged => format!("{} of {judged}", it.trust.doubtful),
+        })
+        .column("stands out", |it| stands_out(it))
+        .done()
+}
+
+fn to_siblings(device: &TrustOfDevice) -> Option<String> {
+    let (percent, siblings) = (device.trust.slower_percent?, device.trust.siblings);
+    let siblings = if siblings == 1 { "1 sibling".to_owned() } else { format!("{siblings} siblings") };
+    let word = if percent < 0.0 { "quicker" } else { "slower" };
+    Some(format!("{:.1} % {word} than {siblings}", percent.abs()))
 }

@@ -23,36 +23,24 @@ pub(super) fn run(context: &Context, arguments: &UtilisationArguments) -> Result
     let devices = context.lab.select_devices(&arguments.names)?;
     let rows = context.lab.utilisation(&devices, arguments.days)?;
     let is_for_people = context.format == Format::Human;
-    let share = |share: f64| if is_for_people { format!("{:.1} %", share * 100.0) } else { format!("{share:.6}") };
-    let header = [
-        "device",
-        "busy",
-        "idle",
-        "locked",
-        "broken",
-        "out_of_service",
-        "not_known",
-        "jobs_a_day",
-        "attempts",
-        "failed",
-        "failed_by_kind",
-    ];
-    let cells = rows.iter().map(|row| {
-        let kinds = row.failed_by_kind.iter().map(|(kind, part)| format!("{kind} {}", share(*part)));
-        vec![
-            row.device.clone().unwrap_or_else(|| "(all)".to_owned()),
-            share(row.busy),
-            share(row.idle),
-            share(row.locked),
-            share(row.broken),
-            share(row.out_of_service),
-            share(row.not_known),
-            format!("{:.1}", row.jobs_per_day),
-            row.attempts.to_string(),
-            share(row.failed),
-            kinds.collect::<Vec<_>>().join(", "),
-        ]
-    });
-    Table::new(&header, cells).json(&rows).print(context.format)?;
+    let share = move |share: f64| if is_for_people { format!("{:.1} %", share * 100.0) } else { format!("{share:.6}") };
+    Table::of(&rows)
+        .column("device", |row| row.device.clone().unwrap_or_else(|| "(all)".to_owned()))
+        .column("busy", |row| share(row.busy))
+        .column("idle", |row| share(row.idle))
+        .column("locked", |row| share(row.locked))
+        .column("broken", |row| share(row.broken))
+        .column("out_of_service", |row| share(row.out_of_service))
+        .column("not_known", |row| share(row.not_known))
+        .column("jobs_a_day", |row| format!("{:.1}", row.jobs_per_day))
+        .column("attempts", |row| row.attempts.to_string())
+        .column("failed", |row| share(row.failed))
+        .column("failed_by_kind", |row| {
+            let kinds = row.failed_by_kind.iter().map(|(kind, part)| format!("{kind} {}", share(*part)));
+            kinds.collect::<Vec<_>>().join(", ")
+        })
+        .done()
+        .json(&rows)
+        .print(context.format)?;
     Ok(exit::OK)
 }

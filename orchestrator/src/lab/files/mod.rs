@@ -1,5 +1,6 @@
 //! Has the files ready that a plan takes: models, images, engines, runners.
 
+mod choice;
 mod datasets;
 mod engines;
 mod faults;
@@ -8,6 +9,7 @@ mod models;
 mod runners;
 mod task;
 
+pub use choice::{EngineFileOutcome, FileChoice, FileOutcome, find_backend, find_model, find_published};
 pub use engines::EngineSource;
 pub use inspection::{InspectedModel, ReadyModel};
 pub(in crate::lab) use models::{Renew, files_of};

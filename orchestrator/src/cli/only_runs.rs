@@ -1,5 +1,4 @@
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -17,24 +16,6 @@ pub(super) struct OnlyRuns {
     /// Only these engines (comma-separated)
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub(super) backends: Vec<String>,
-}
-
-/// The table of results that a word of the command line means: a file, or that of a folder of reports. `None` where it
-/// means a sweep of the store.
-///
-/// # Errors
-/// When it is a folder without one.
-pub(super) fn results_file(wanted: &str) -> Result<Option<PathBuf>, LabError> {
-    let path = Path::new(wanted);
-    if path.is_dir() {
-        let file = path.join("results.csv");
-        if !file.is_file() {
-            let error = LabError::usage(format!("the folder {} has no results.csv", path.display()));
-            return Err(error.with_hint("`farmctl report SWEEP` writes the reports of a sweep anew"));
-        }
-        return Ok(Some(file));
-    }
-    Ok((path.exists() || wanted.contains(['/', '.'])).then(|| path.to_owned()))
 }
 
 /// Refuses a name that was asked for and that no run has.

@@ -1,0 +1,55 @@
+//! Runs that a word means: of a table of results that lies somewhere, or of a sweep of the store.
+
+use std::path::{Path, PathBuf};
+
+use crate::compare::{DeviceName, Runs};
+use crate::config;
+use crate::score::ScoredRun;
+
+use super::{BASELINE, Lab, LabError};
+
+impl Lab {
+    /// The runs that a word means, as a score takes them: what is there as a file or folder, else a sweep of the store.
+    /// `columns` are those that a table must have besides its own.
+    ///
+    /// # Errors
+    /// When there is none, or the table is faulty, with the place.
+    pub fn scored_runs(&self, wanted: &str, columns: &[&str]) -> Result<Vec<ScoredRun>, LabError> {
+        if let Some(file) = results_file(wanted)? {
+            return Ok(config::load_results(&file, columns)?);
+        }
+        let records = self.counting_records(&self.find_sweep(wanted)?)?;
+        Ok(records.iter().map(ScoredRun::of).collect())
+    }
+
+    /// The runs that a word means, as a comparison takes them: what is there as a file or folder, else as
+    /// [`Lab::compared_runs`] reads it.
+    ///
+    /// # Errors
+    /// When there is none, or the table is faulty, with the place.
+    pub fn compared_table_or_runs(&self, wanted: &str, device: DeviceName) -> Result<Runs, LabError> {
+        let file = if wanted.starts_with(BASELINE) { None } else { results_file(wanted)? };
+        let Some(file) = file else { return self.compared_runs(wanted, device) };
+        let mut runs = Runs::new(file.display().to_string(), device);
+        config::load_compared(&file)?.into_iter().for_each(|facts| runs.push(facts));
+        Ok(runs)
+    }
+}
+
+/// The table of results that a word means: a file, or that of a folder of reports. `None` where it means a sweep of the
+/// store.
+///
+/// # Errors
+/// When it is a folder without one.
+fn results_file(wanted: &str) -> Result<Option<PathBuf>, LabError> {
+    let path = Path::new(wanted);
+    if path.is_dir() {
+        let file = path.join("results.csv");
+        if !file.is_file() {
+            let error = LabError::usage(format!("the folder {} has no results.csv", path.display()));
+            return Err(error.with_hint("`farmctl report SWEEP` writes the reports of a sweep anew"));
+        }
+        return Ok(Some(file));
+    }
+    Ok((path.exists() || wanted.contains(['/', '.'])).then(|| path.to_owned()))
+}
