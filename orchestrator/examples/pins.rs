@@ -12,8 +12,9 @@ use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use farmctl::catalog::{ArtifactCache, DownloadSettings, LocalModel, formats, networks};
-use farmctl::domain::{Archive, FilePart, Precision, WeightsFile, WeightsKind, WeightsSource};
+use farmctl::catalog::formats::{self, WrittenFile};
+use farmctl::catalog::{ArtifactCache, DownloadSettings, LocalModel, networks};
+use farmctl::domain::{Archive, FilePart, WeightsFile, WeightsKind, WeightsSource};
 
 /// Longest time that one file may take.
 const TIMEOUT: Duration = Duration::from_secs(1200);
@@ -48,9 +49,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 type Source<'a> = &'a dyn Fn(&ArtifactCache, &Path) -> Result<WeightsSource, Box<dyn Error>>;
 
 fn print(network: &str, weights: WeightsKind, source: Source<'_>) -> Result<(), Box<dyn Error>> {
-    for (format, precision, part, _) in formats::file_kinds() {
-        match build(network, weights, (format, precision, part), source) {
+    for written in formats::written_files() {
+        match build(network, weights, &written, source) {
             Ok(mut model) => {
+                let WrittenFile { format, precision, part, .. } = written;
                 let artifact = model.parts.pop().unwrap_or(model.file).artifact;
                 let (part, size_bytes, sha256) = (part.unwrap_or_default(), artifact.size_bytes, artifact.sha256);
                 writeln!(std::io::stdout(), "{network},{weights},{format},{precision},{part},{size_bytes},{sha256}")?;
@@ -64,7 +66,7 @@ fn print(network: &str, weights: WeightsKind, source: Source<'_>) -> Result<(), 
 fn build(
     network: &str,
     weights: WeightsKind,
-    (format, precision, part): (&str, Precision, Option<&str>),
+    &WrittenFile { format, precision, part, .. }: &WrittenFile,
     source: Source<'_>,
 ) -> Result<LocalModel, Box<dyn Error>> {
     // Large files: each is gone before the next is made.

@@ -26,7 +26,7 @@ pub(super) fn note_seen(
         // At first sight nothing is another than before, but a clock may be wrong.
         None => clock_differs(None, facts.clock_off_ms).into_iter().collect(),
     };
-    for (what, before, now_is) in found {
+    for Difference { what, before, now: now_is } in found {
         let kind = EventKind::DeviceDiffers { what: what.to_owned(), before, now: now_is };
         let device = Some(device.to_owned());
         store.append_event(&Event { at: now, sweep_id: None, device, job_id: None, run_id: None, kind })?;
@@ -34,39 +34,54 @@ pub(super) fn note_seen(
     Ok(())
 }
 
-/// What is another than before: what it is, what it was, what it is now.
-fn differences(before: &Sighting, now: &DeviceFacts, free_bytes: u64) -> Vec<(&'static str, String, String)> {
+/// Something of a device that is another than before.
+struct Difference {
+    what: &'static str,
+    before: String,
+    now: String,
+}
+
+impl Difference {
+    fn new(what: &'static str, before: String, now: String) -> Difference {
+        Difference { what, before, now }
+    }
+}
+
+/// What is another than before.
+fn differences(before: &Sighting, now: &DeviceFacts, free_bytes: u64) -> Vec<Difference> {
     let Some(was) = &before.facts else { return Vec::new() };
     let android = |facts: &DeviceFacts, text: fn(&crate::domain::AndroidFacts) -> &Option<String>| {
         facts.android.as_ref().and_then(|android| text(android).clone()).unwrap_or_default()
     };
-    let pairs = [
-        ("operating system", was.os.clone(), now.os.clone()),
-        ("kernel", was.kernel.clone(), now.kernel.clone()),
-        ("build", android(was, |it| &it.build), android(now, |it| &it.build)),
-        ("serial number", android(was, |it| &it.serial), android(now, |it| &it.serial)),
-        ("chip", was.soc.clone().unwrap_or_default(), now.soc.clone().unwrap_or_default()),
-        ("cores", was.cpus.to_string(), now.cpus.to_string()),
-        ("memory", format!("{} bytes", was.memory_total_bytes), format!("{} bytes", now.memory_total_bytes)),
+    let bytes = |facts: &DeviceFacts| format!("{} bytes", facts.memory_total_bytes);
+    let facts = [
+        Difference::new("operating system", was.os.clone(), now.os.clone()),
+        Difference::new("kernel", was.kernel.clone(), now.kernel.clone()),
+        Difference::new("build", android(was, |it| &it.build), android(now, |it| &it.build)),
+        Difference::new("serial number", android(was, |it| &it.serial), android(now, |it| &it.serial)),
+        Difference::new("chip", was.soc.clone().unwrap_or_default(), now.soc.clone().unwrap_or_default()),
+        Difference::new("cores", was.cpus.to_string(), now.cpus.to_string()),
+        Difference::new("memory", bytes(was), bytes(now)),
     ];
-    let mut found: Vec<_> = pairs.into_iter().filter(|(_, before, now)| before != now).collect();
+    let mut found: Vec<Difference> = facts.into_iter().filter(|fact| fact.before != fact.now).collect();
     let health = |facts: &DeviceFacts| facts.battery.as_ref().and_then(|battery| battery.health.clone());
     // One that was not told before is no change.
     let told = health(was).zip(health(now)).filter(|(before, now)| before != now);
-    found.extend(told.map(|(before, now)| ("battery health", before, now)));
+    found.extend(told.map(|(before, now)| Difference::new("battery health", before, now)));
     found.extend(clock_differs(was.clock_off_ms, now.clock_off_ms));
     let is_full = |bytes: u64| bytes < NEARLY_FULL_BYTES;
     if let Some(free_before) = before.free_bytes.filter(|before| is_full(*before) != is_full(free_bytes)) {
         let what = if is_full(free_bytes) { "storage, nearly full" } else { "storage" };
-        found.push((what, format!("{free_before} bytes free"), format!("{free_bytes} bytes free")));
+        let text = |bytes: u64| format!("{bytes} bytes free");
+        found.push(Difference::new(what, text(free_before), text(free_bytes)));
     }
     found
 }
 
 /// Whether a clock that was right is off, or the other way round. How far it is off differs each time.
-fn clock_differs(before: Option<i64>, now: Option<i64>) -> Option<(&'static str, String, String)> {
+fn clock_differs(before: Option<i64>, now: Option<i64>) -> Option<Difference> {
     let differs = before.is_some() != now.is_some();
-    differs.then(|| ("clock", clock_text(before), clock_text(now)))
+    differs.then(|| Difference::new("clock", clock_text(before), clock_text(now)))
 }
 
 /// How far off a clock is, as a person would say it.

@@ -57,6 +57,20 @@ pub(super) struct Endpoints {
     paths: Map<String, Value>,
 }
 
+/// How a route answers, for the document.
+struct Answer<'a> {
+    status: &'a str,
+    /// The type of its content.
+    content: &'a str,
+    schema: Value,
+}
+
+impl Answer<'_> {
+    fn json(status: &str, schema: Value) -> Answer<'_> {
+        Answer { status, content: "application/json", schema }
+    }
+}
+
 impl Endpoints {
     pub(super) fn new() -> Endpoints {
         // A document of OpenAPI 3.1 has schemas as JSON Schema has them.
@@ -79,7 +93,7 @@ impl Endpoints {
         let query = self.schemas.subschema_for::<Q>().to_value();
         let query = self.resolved(query);
         let answer = self.schemas.subschema_for::<A>().to_value();
-        self.document("get", path, summary, role, &query, None, ("200", "application/json", answer));
+        self.document("get", path, summary, role, &query, None, Answer::json("200", answer));
         let serve = move |State(api): State<Arc<Api>>,
                           Extension(caller): Extension<Caller>,
                           parameters: Result<RawPathParams, RawPathParamsRejection>,
@@ -100,7 +114,7 @@ impl Endpoints {
         Made: Future<Output = Result<A, Refusal>> + Send + 'static,
     {
         let answer = self.schemas.subschema_for::<A>().to_value();
-        self.document_open("get", path, summary, &Value::Null, None, ("200", "application/json", answer));
+        self.document_open("get", path, summary, &Value::Null, None, Answer::json("200", answer));
         let serve = move |State(api): State<Arc<Api>>, Extension(caller): Extension<Caller>| async move {
             handler(api, caller).await.map(Json)
         };
@@ -124,7 +138,7 @@ impl Endpoints {
     {
         let body = self.schemas.subschema_for::<B>().to_value();
         let answer = self.schemas.subschema_for::<A>().to_value();
-        let answer = (status.as_str(), "application/json", answer);
+        let answer = Answer::json(status.as_str(), answer);
         self.document("post", path, summary, role, &Value::Null, Some(body), answer);
         let serve = move |State(api): State<Arc<Api>>,
                           Extension(caller): Extension<Caller>,
@@ -148,7 +162,7 @@ impl Endpoints {
         let body = self.schemas.subschema_for::<B>().to_value();
         let answer = self.schemas.subschema_for::<A>().to_value();
         let status = if answer["type"] == "null" { "204" } else { "200" };
-        self.document_open("post", path, summary, &Value::Null, Some(body), (status, "application/json", answer));
+        self.document_open("post", path, summary, &Value::Null, Some(body), Answer::json(status, answer));
         self.route(path, routes)
     }
 
@@ -162,7 +176,7 @@ impl Endpoints {
         routes: MethodRouter<Arc<Api>>,
     ) -> Endpoints {
         let kind = if content == "application/json" { "object" } else { "string" };
-        let answer = ("200", content, json!({"type": kind}));
+        let answer = Answer { status: "200", content, schema: json!({"type": kind}) };
         match role {
             Some(role) => self.document("get", path, summary, role, &Value::Null, None, answer),
             None => self.document_open("get", path, summary, &Value::Null, None, answer),
@@ -200,7 +214,7 @@ impl Endpoints {
         role: Role,
         query: &Value,
         body: Option<Value>,
-        answer: (&str, &str, Value),
+        answer: Answer<'_>,
     ) {
         let summary = format!("{summary} (role: {})", role.as_str());
         self.document_open(method, path, &summary, query, body, answer);
@@ -216,7 +230,7 @@ impl Endpoints {
         summary: &str,
         query: &Value,
         body: Option<Value>,
-        (status, content, answer): (&str, &str, Value),
+        answer: Answer<'_>,
     ) {
         let error = self.schemas.subschema_for::<ErrorAnswer>().to_value();
         let in_path = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
@@ -231,9 +245,10 @@ impl Endpoints {
             json!({"name": name, "in": "query", "schema": schema})
         });
         let parameters: Vec<Value> = in_path.chain(in_query).collect();
+        let Answer { status, content, schema } = answer;
         let answered = match status {
             "204" => json!({"description": "done"}),
-            _ => json!({"description": "as asked", "content": {content: {"schema": answer}}}),
+            _ => json!({"description": "as asked", "content": {content: {"schema": schema}}}),
         };
         let mut operation = json!({
             "operationId": operation_id(method, path),

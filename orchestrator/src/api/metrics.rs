@@ -258,7 +258,7 @@ impl Api {
     }
 
     fn register_queue(&self, registry: &mut Registry) -> Result<(), Refusal> {
-        let (queue, unfinished): (Gauge, Gauge) = Default::default();
+        let (queue, unfinished) = (Gauge::<i64>::default(), Gauge::<i64>::default());
         for sweep in &self.store.open_sweeps()? {
             queue.inc_by(self.store.counts(&sweep.id)?.open as i64);
             unfinished.inc();
@@ -271,7 +271,7 @@ impl Api {
 
 fn register_devices(registry: &mut Registry, devices: &[DeviceAnswer]) {
     let states: Family<OfDeviceState, Gauge> = Family::default();
-    let (temperatures, batteries): (Family<OfDevice, Share>, Family<OfDevice, Share>) = Default::default();
+    let (temperatures, batteries) = (Family::<OfDevice, Share>::default(), Family::<OfDevice, Share>::default());
     for device in devices {
         for standing in Availability::ALL {
             let (name, state) = (device.name.clone(), standing.as_str());

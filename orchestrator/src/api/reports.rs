@@ -56,10 +56,10 @@ async fn serve(api: &Arc<Api>, sweep: String, name: String, headers: &HeaderMap)
     let open_it = move |api: &Api| {
         let reports = api.lab.reports();
         let sweep = if sweep == "latest" { publish::latest(&reports).ok_or_else(nothing)? } else { sweep };
-        let (file, length) = open(&publish::sweep_folder(&reports, &sweep).join(&name))?;
-        Ok((sweep, file, length))
+        let opened = open(&publish::sweep_folder(&reports, &sweep).join(&name))?;
+        Ok((sweep, opened))
     };
-    let (sweep, mut file, length) = api.blocking(open_it).await?;
+    let (sweep, (mut file, length)) = api.blocking(open_it).await?;
     let (kind, is_shown) = match file_name.rsplit('.').next() {
         Some("html") => ("text/html; charset=utf-8", true),
         Some("csv") => ("text/csv; charset=utf-8", false),

@@ -260,7 +260,7 @@ fn weights_files(
     let member = entry.archive.zip(entry.member);
     let origin =
         Origin { member, urls: entry.urls, path: entry.path, sha256: entry.sha256, size_bytes: entry.size_bytes };
-    let Some((file_name, artifact, source)) = located(document, origin, place) else { return Vec::new() };
+    let Some(Located { file_name, artifact, source }) = located(document, origin, place) else { return Vec::new() };
     let extension = file_name.and_then(|name| Some(name.extension()?.to_str()?.to_lowercase()));
     let parts = parts.into_iter().enumerate().filter_map(|(index, part)| {
         file_part(document, part, &[place, &[Step::Field("parts"), Step::Item(index)]].concat())
@@ -323,7 +323,7 @@ fn builtin_files(
     if files.is_empty() && clean {
         let known = formats::builtin_names(weights);
         let (field, message, hint) = if known.contains(&network) {
-            let forms: BTreeSet<&str> = formats::file_kinds().map(|(format, ..)| format).collect();
+            let forms: BTreeSet<&str> = formats::written_files().map(|file| file.format).collect();
             let message = format!("farmctl does not write {} in that format and precision", code(network));
             ("format", message, did_you_mean(format.unwrap_or_default(), forms))
         } else {
@@ -352,7 +352,7 @@ fn file_part(document: &mut Document<ModelsFile>, entry: PartEntry, place: &[Ste
     }
     let origin =
         Origin { member: None, urls: entry.urls, path: entry.path, sha256: entry.sha256, size_bytes: entry.size_bytes };
-    let (_, artifact, source) = located(document, origin, place)?;
+    let Located { artifact, source, .. } = located(document, origin, place)?;
     Some(FilePart { name: entry.name, artifact, source })
 }
 
@@ -366,12 +366,15 @@ struct Origin {
     size_bytes: Option<u64>,
 }
 
-/// The name of a file that is downloaded or the user's, its content, and where it comes from.
-fn located(
-    document: &mut Document<ModelsFile>,
-    origin: Origin,
-    place: &[Step<'_>],
-) -> Option<(Option<PathBuf>, Option<ArtifactRef>, WeightsSource)> {
+/// A file that is downloaded or the user's.
+struct Located {
+    file_name: Option<PathBuf>,
+    /// Its content.
+    artifact: Option<ArtifactRef>,
+    source: WeightsSource,
+}
+
+fn located(document: &mut Document<ModelsFile>, origin: Origin, place: &[Step<'_>]) -> Option<Located> {
     let clean = document.is_clean();
     let urls = origin.urls.map(OneOrMany::into_vec);
     for (index, url) in urls.iter().flatten().enumerate() {
@@ -400,7 +403,7 @@ fn located(
         refuse_key(document, place, "`sha256` and `size_bytes` are given both or not at all".to_owned());
     }
     let artifact = hash.zip(origin.size_bytes).map(|(sha256, size_bytes)| ArtifactRef { sha256, size_bytes });
-    Some((file_name, artifact, source))
+    Some(Located { file_name, artifact, source })
 }
 
 pub(super) fn is_name(name: &str) -> bool {

@@ -146,7 +146,7 @@ impl fmt::Display for Fault {
         if let Some(place) = &self.place {
             let number = place.line.to_string();
             margin = number.len();
-            let (line, before, carets) = excerpt(place);
+            let Excerpt { line, before, carets } = Excerpt::of(place);
             let line = line.trim_end();
             write!(f, "\n{:margin$} |\n{number} | {line}", "")?;
             write!(f, "\n{:margin$} | {:before$}{}", "", "", "^".repeat(carets))?;
@@ -161,33 +161,42 @@ impl fmt::Display for Fault {
     }
 }
 
-/// The part of the line to show, the columns before the caret, and the number of carets.
-fn excerpt(place: &Place) -> (String, usize, usize) {
-    // More than is ever shown on either side; a line may have a million characters.
-    const NEAR: usize = 4 * SHOWN_COLUMNS;
-    let skipped = (place.column - 1).saturating_sub(NEAR);
-    let shown: Vec<(String, usize)> = place.source_line.chars().skip(skipped).take(2 * NEAR).map(shown).collect();
-    let width = |cells: &[(String, usize)]| cells.iter().map(|(_, width)| width).sum::<usize>();
-    let start = (place.column - 1 - skipped).min(shown.len());
-    let end = (start + place.length).min(shown.len());
+/// The part of a line that is shown, with the carets below it.
+struct Excerpt {
+    line: String,
+    /// Columns before the first caret.
+    before: usize,
+    carets: usize,
+}
 
-    let mut first = 0;
-    if width(&shown) > SHOWN_COLUMNS {
-        while width(&shown[first..start]) > SHOWN_BEFORE {
-            first += 1;
+impl Excerpt {
+    fn of(place: &Place) -> Excerpt {
+        // More than is ever shown on either side; a line may have a million characters.
+        const NEAR: usize = 4 * SHOWN_COLUMNS;
+        let skipped = (place.column - 1).saturating_sub(NEAR);
+        let shown: Vec<(String, usize)> = place.source_line.chars().skip(skipped).take(2 * NEAR).map(shown).collect();
+        let width = |cells: &[(String, usize)]| cells.iter().map(|(_, width)| width).sum::<usize>();
+        let start = (place.column - 1 - skipped).min(shown.len());
+        let end = (start + place.length).min(shown.len());
+
+        let mut first = 0;
+        if width(&shown) > SHOWN_COLUMNS {
+            while width(&shown[first..start]) > SHOWN_BEFORE {
+                first += 1;
+            }
         }
+        let mut last = first;
+        let mut used = 0;
+        while last < shown.len() && used + shown[last].1 <= SHOWN_COLUMNS {
+            used += shown[last].1;
+            last += 1;
+        }
+        let (left, right) = (if first > 0 { "…" } else { "" }, if last < shown.len() { "…" } else { "" });
+        let text: String = shown[first..last].iter().map(|(text, _)| text.as_str()).collect();
+        let before = width(&shown[first..start]) + usize::from(first > 0);
+        let carets = width(&shown[start..end.min(last).max(start)]).max(1);
+        Excerpt { line: format!("{left}{text}{right}"), before, carets }
     }
-    let mut last = first;
-    let mut used = 0;
-    while last < shown.len() && used + shown[last].1 <= SHOWN_COLUMNS {
-        used += shown[last].1;
-        last += 1;
-    }
-    let (left, right) = (if first > 0 { "…" } else { "" }, if last < shown.len() { "…" } else { "" });
-    let text: String = shown[first..last].iter().map(|(text, _)| text.as_str()).collect();
-    let before = width(&shown[first..start]) + usize::from(first > 0);
-    let carets = width(&shown[start..end.min(last).max(start)]).max(1);
-    (format!("{left}{text}{right}"), before, carets)
 }
 
 /// What a character is shown as, and how many columns that takes: nothing that a file holds may move the cursor.

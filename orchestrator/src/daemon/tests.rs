@@ -23,6 +23,11 @@ struct Fake {
 }
 
 impl Fake {
+    fn of(store: Arc<dyn Store>) -> Fake {
+        let (begun, ends, refuses, obstacle) = (Mutex::default(), Stop::default(), Mutex::default(), Mutex::default());
+        Fake { store, begun, ends, refuses, obstacle }
+    }
+
     fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
         mutex.lock().unwrap()
     }
@@ -128,8 +133,7 @@ impl Lab {
         let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory().unwrap());
         let mut schedule = crate::schedule::tests::schedule(cron, "UTC");
         change(&mut schedule);
-        let (begun, refuses, obstacle) = Default::default();
-        let fake = Arc::new(Fake { store: Arc::clone(&store), begun, ends: Stop::default(), refuses, obstacle });
+        let fake = Arc::new(Fake::of(Arc::clone(&store)));
         let now = Arc::new(Mutex::new("2026-05-01T00:00:00Z".parse().unwrap()));
         Lab { store, now, off: Arc::default(), fake, schedule }
     }

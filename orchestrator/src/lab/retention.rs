@@ -234,7 +234,7 @@ impl Tidy<'_> {
         let is_named = |name: &str| name.strip_suffix(".f32").is_none_or(|sha256| named.contains(sha256));
         let why = || "no record names it".to_owned();
         let mut removals = Vec::new();
-        for (path, name, metadata) in files(&self.lab.outputs())? {
+        for FoundFile { path, name, metadata } in files(&self.lab.outputs())? {
             if !is_named(&name) && self.now.duration_since(last_used(&metadata)) > LATELY {
                 self.remove_file(&path)?;
                 let leaving = Leaving { name, bytes: metadata.len(), why: why() };
@@ -250,22 +250,22 @@ impl Tidy<'_> {
             return Ok(Vec::new());
         }
         let by_hash = |name: &str| name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let found: Vec<_> = files(&self.lab.artifacts())?.into_iter().filter(|it| by_hash(&it.1)).collect();
+        let found: Vec<_> = files(&self.lab.artifacts())?.into_iter().filter(|file| by_hash(&file.name)).collect();
         let items: Vec<Item> = found
             .iter()
-            .map(|(_, name, metadata)| Item {
-                name: name.clone(),
-                at: last_used(metadata),
-                bytes: metadata.len(),
+            .map(|file| Item {
+                name: file.name.clone(),
+                at: last_used(&file.metadata),
+                bytes: file.metadata.len(),
                 is_kept: false,
             })
             .collect();
         let rule = Rule { bytes: most, ..Rule::default() };
         let mut removals = Vec::new();
         for leaving in leaving(&items, &rule, self.now) {
-            let Some((path, _, metadata)) = found.iter().find(|(_, name, _)| *name == leaving.name) else { continue };
-            if self.now.duration_since(last_used(metadata)) > LATELY {
-                self.remove_file(path)?;
+            let Some(file) = found.iter().find(|file| file.name == leaving.name) else { continue };
+            if self.now.duration_since(last_used(&file.metadata)) > LATELY {
+                self.remove_file(&file.path)?;
                 removals.push(self.removed("artifact", leaving)?);
             }
         }
@@ -320,18 +320,25 @@ fn failed(path: &Path, error: std::io::Error) -> LabError {
     LabError::internal(format!("failed to take {} out: {error}", path.display())).caused_by(error)
 }
 
-/// The files right in a folder; none where it is not there.
-fn files(folder: &Path) -> Result<Vec<(PathBuf, String, Metadata)>, LabError> {
+struct FoundFile {
+    path: PathBuf,
+    name: String,
+    metadata: Metadata,
+}
+
+/// The files right in a folder, by name; none where it is not there.
+fn files(folder: &Path) -> Result<Vec<FoundFile>, LabError> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Ok(Vec::new()) };
     let mut found = Vec::new();
     for entry in entries.flatten() {
         // One that has just gone is none.
         let Ok(metadata) = entry.metadata() else { continue };
         if metadata.is_file() {
-            found.push((entry.path(), entry.file_name().to_string_lossy().into_owned(), metadata));
+            let name = entry.file_name().to_string_lossy().into_owned();
+            found.push(FoundFile { path: entry.path(), name, metadata });
         }
     }
-    found.sort_by(|one, other| one.1.cmp(&other.1));
+    found.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(found)
 }
 
@@ -340,5 +347,5 @@ fn last_used(metadata: &Metadata) -> Timestamp {
 }
 
 fn bytes_of(folder: &Path) -> u64 {
-    files(folder).map(|files| files.iter().map(|(.., metadata)| metadata.len()).sum()).unwrap_or_default()
+    files(folder).map(|files| files.iter().map(|file| file.metadata.len()).sum()).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::ReportInput;
 use super::columns::{Row, remarks, remarks_of};
@@ -115,7 +115,14 @@ pub struct FailureGroup<'a> {
 
 /// What did not end well, grouped by reason, whatever device it happened to: failed, then cancelled, then skipped.
 pub fn failure_groups(records: &[Record]) -> Vec<FailureGroup<'_>> {
-    let mut groups: BTreeMap<(u8, &str, String), FailureGroup<'_>> = BTreeMap::new();
+    /// By what failures are grouped, in the order in which they are shown.
+    #[derive(PartialEq, Eq, PartialOrd, Ord)]
+    struct Reason<'a> {
+        order: u8,
+        kind: &'a str,
+        message: String,
+    }
+    let mut groups: BTreeMap<Reason<'_>, FailureGroup<'_>> = BTreeMap::new();
     for record in records {
         let order = match record.status {
             RunStatus::Ok => continue,
@@ -131,7 +138,7 @@ pub fn failure_groups(records: &[Record]) -> Vec<FailureGroup<'_>> {
         // A skipped cell's reason says what to do; the kind's remedy is for what was tried, or was to be.
         let is_tried = |failure: &&Failure| record.status == RunStatus::Failed || failure.kind.leaves_job_out();
         let remedy = failure.filter(is_tried).map(|failure| failure.remedy(device, Some(model)));
-        let group = groups.entry((order, kind, of_any.clone())).or_insert_with(|| FailureGroup {
+        let group = groups.entry(Reason { order, kind, message: of_any.clone() }).or_insert_with(|| FailureGroup {
             status: record.status,
             kind,
             message,
@@ -254,15 +261,12 @@ fn note_on_reruns(rows: &[Row<'_>]) -> Option<String> {
 
 /// Cells whose runs differ more than their samples say.
 fn note_on_repeats(rows: &[Row<'_>], axes: &Axes) -> Option<String> {
-    let mut cells: Vec<(JobId, &Row<'_>, &Repeats)> = Vec::new();
-    for (row, repeats) in rows.iter().filter_map(|row| Some((row, row.repeats.as_ref()?))) {
-        let id = planner::cell_id(&row.record.job);
-        if repeats.differ() && cells.iter().all(|(known, ..)| *known != id) {
-            cells.push((id, row, repeats));
-        }
-    }
+    let mut known: BTreeSet<JobId> = BTreeSet::new();
+    let differing = rows.iter().filter_map(|row| Some((row, row.repeats.as_ref().filter(|repeats| repeats.differ())?)));
+    let cells: Vec<(&Row<'_>, &Repeats)> =
+        differing.filter(|(row, _)| known.insert(planner::cell_id(&row.record.job))).collect();
     let between = |repeats: &Repeats| repeats.between_percent.unwrap_or_default();
-    let (_, row, worst) = cells.iter().max_by(|(.., a), (.., b)| between(a).total_cmp(&between(b)))?;
+    let (row, worst) = cells.iter().max_by(|(_, a), (_, b)| between(a).total_cmp(&between(b)))?;
     let cell = axes.cell(&row.record.job);
     let (runs, within) = (worst.runs, worst.within_percent.unwrap_or_default());
     let of_cells = if cells.len() == 1 { "1 cell differs".to_owned() } else { format!("{} cells differ", cells.len()) };

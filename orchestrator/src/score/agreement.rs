@@ -68,7 +68,22 @@ impl fmt::Display for Disagreement<'_> {
 }
 
 /// What a network's engines are compared by.
-type Key<'a> = (&'a str, WeightsKind, Precision, u32, u64);
+#[derive(PartialEq, Eq)]
+struct Key<'a> {
+    model: &'a str,
+    weights: WeightsKind,
+    precision: Precision,
+    batch: u32,
+    seed: u64,
+}
+
+impl<'a> Key<'a> {
+    fn of(record: &'a Record) -> Key<'a> {
+        let job = &record.job;
+        let (model, weights) = (job.model.name.as_str(), job.model.weights);
+        Key { model, weights, precision: job.precision, batch: job.batch, seed: job.seed }
+    }
+}
 
 /// Where engines disagree: for each network, weights, arithmetic, batch and seed, each engine's first row that is `ok`
 /// and tells outputs, against that of the engine that comes first. Of an engine the first difference is told.
@@ -76,14 +91,13 @@ pub fn disagreements<'a>(records: &'a [Record], outputs: &HashMap<String, Vec<f3
     let mut cells: Vec<(Key<'a>, Vec<&'a Record>)> = Vec::new();
     let is_told = |record: &&Record| record.status == RunStatus::Ok && !answered(record).is_empty();
     for record in records.iter().filter(is_told) {
-        let job = &record.job;
-        let key = (job.model.name.as_str(), job.model.weights, job.precision, job.batch, job.seed);
+        let key = Key::of(record);
         let index = cells.iter().position(|(other, _)| *other == key).unwrap_or_else(|| {
             cells.push((key, Vec::new()));
             cells.len() - 1
         });
         let engines = &mut cells[index].1;
-        if !engines.iter().any(|other| other.job.backend == job.backend) {
+        if !engines.iter().any(|other| other.job.backend == record.job.backend) {
             engines.push(record);
         }
     }

@@ -62,7 +62,16 @@ pub fn output_error(reference: &[f32], values: &[f32]) -> OutputError {
 }
 
 /// What must be the same for two outputs to be comparable.
-type Key<'a> = (&'a str, WeightsKind, Precision, u32, u64, &'a str);
+#[derive(PartialEq, Eq, Hash)]
+struct Key<'a> {
+    model: &'a str,
+    weights: WeightsKind,
+    precision: Precision,
+    batch: u32,
+    seed: u64,
+    /// The output's name; empty of a network that has one.
+    output: &'a str,
+}
 
 /// The `output_error` of each record: the largest over its outputs, each against the first record with status `ok`, the
 /// same network and weights, in whatever format and by whatever engine, the same precision, batch and seed, and that
@@ -106,8 +115,9 @@ fn is_ok(record: &Record) -> bool {
 
 fn key<'a>(record: &'a Record, output: &'a OutputRef) -> Key<'a> {
     let (job, model) = (&record.job, &record.job.model);
-    let name = if record.measurement.outputs.len() == 1 { "" } else { &output.name };
-    (&model.name, model.weights, job.precision, job.batch, job.seed, name)
+    let output = if record.measurement.outputs.len() == 1 { "" } else { &output.name };
+    let (name, weights) = (&model.name, model.weights);
+    Key { model: name, weights, precision: job.precision, batch: job.batch, seed: job.seed, output }
 }
 
 #[cfg(test)]

@@ -335,22 +335,32 @@ pub(super) fn arg_reduce(call: &Call<'_>) -> Result<Vec<u64>, Gap> {
 
 /// Channels become pixels.
 pub(super) fn depth_to_space(call: &Call<'_>) -> Result<Vec<u64>, Gap> {
-    let ([batch, channels, height, width], block, pixels) = blocks(call)?;
+    let Blocks { sizes: [batch, channels, height, width], side: block, pixels } = blocks(call)?;
     let larger = |side: u64| side.checked_mul(block).ok_or(Gap::Shape);
     Ok(vec![batch, channels / pixels, larger(height)?, larger(width)?])
 }
 
 /// Pixels become channels.
 pub(super) fn space_to_depth(call: &Call<'_>) -> Result<Vec<u64>, Gap> {
-    let ([batch, channels, height, width], block, pixels) = blocks(call)?;
+    let Blocks { sizes: [batch, channels, height, width], side: block, pixels } = blocks(call)?;
     Ok(vec![batch, channels.checked_mul(pixels).ok_or(Gap::Shape)?, height / block, width / block])
 }
 
-/// The sizes of images, the side of a block, and its pixels.
-fn blocks(call: &Call<'_>) -> Result<([u64; 4], u64, u64), Gap> {
+/// Images that are cut into blocks.
+struct Blocks {
+    /// Of the images.
+    sizes: [u64; 4],
+    /// Of a block.
+    side: u64,
+    pixels: u64,
+}
+
+fn blocks(call: &Call<'_>) -> Result<Blocks, Gap> {
     let (input, block) = (call.shape(0)?, size(call.int("blocksize", 0), "block size")?);
     match (input, block.checked_mul(block).filter(|it| *it > 0)) {
-        (&[batch, channels, height, width], Some(pixels)) => Ok(([batch, channels, height, width], block, pixels)),
+        (&[batch, channels, height, width], Some(pixels)) => {
+            Ok(Blocks { sizes: [batch, channels, height, width], side: block, pixels })
+        }
         _ => fault(format!("its input {input:?} and block size {block} don't fit")),
     }
 }

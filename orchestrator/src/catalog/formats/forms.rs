@@ -96,10 +96,23 @@ pub fn file_kind(format: &str, precision: Precision, part: Option<&str>) -> Opti
     }
 }
 
+/// A file that is written.
+pub struct WrittenFile {
+    /// Its format.
+    pub format: &'static str,
+    /// The arithmetic that it holds.
+    pub precision: Precision,
+    /// The name of a further file; `None` for the model's own.
+    pub part: Option<&'static str>,
+    /// How it is written.
+    pub kind: FileKind,
+}
+
 /// Every format, precision and part that is written.
-pub fn file_kinds() -> impl Iterator<Item = (&'static str, Precision, Option<&'static str>, FileKind)> {
-    FORMS.iter().flat_map(|form| {
-        let parts = form.parts.iter().map(|(name, kind)| (Some(*name), *kind));
-        std::iter::once((None, form.kind)).chain(parts).map(|(part, kind)| (form.format, form.precision, part, kind))
+pub fn written_files() -> impl Iterator<Item = WrittenFile> {
+    FORMS.iter().flat_map(|Form { format, precision, kind, parts, .. }| {
+        let file = |part, kind: &FileKind| WrittenFile { format, precision: *precision, part, kind: *kind };
+        let parts = parts.iter().map(move |(name, kind)| file(Some(*name), kind));
+        std::iter::once(file(None, kind)).chain(parts)
     })
 }

@@ -16,7 +16,7 @@ use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, k
 
 use super::networks::{Network, WeightIndex};
 
-pub use forms::{builtin_files, builtin_names, file_kind, file_kinds};
+pub use forms::{WrittenFile, builtin_files, builtin_names, file_kind, written_files};
 pub use onnx::outline;
 
 /// A kind of file that a network can be written as.

@@ -11,25 +11,49 @@ enum Activation {
 }
 use Activation::{HardSwish, Relu};
 
-/// Kernel, expanded channels, channels, squeeze and excitation, activation, stride: a line of the table.
-type Block = (u64, u64, u64, bool, Activation, u64);
+/// A line of the table.
+#[derive(Clone, Copy)]
+struct Block {
+    kernel: u64,
+    /// Channels that the first convolution expands to.
+    hidden: u64,
+    channels: u64,
+    /// Whether it has squeeze and excitation.
+    squeezed: bool,
+    activation: Activation,
+    stride: u64,
+}
+
+impl Block {
+    const fn new(kernel: u64, hidden: u64, channels: u64, activation: Activation) -> Block {
+        Block { kernel, hidden, channels, squeezed: false, activation, stride: 1 }
+    }
+
+    const fn squeezed(self) -> Block {
+        Block { squeezed: true, ..self }
+    }
+
+    const fn strided(self) -> Block {
+        Block { stride: 2, ..self }
+    }
+}
 
 const BLOCKS: [Block; 15] = [
-    (3, 16, 16, false, Relu, 1),
-    (3, 64, 24, false, Relu, 2),
-    (3, 72, 24, false, Relu, 1),
-    (5, 72, 40, true, Relu, 2),
-    (5, 120, 40, true, Relu, 1),
-    (5, 120, 40, true, Relu, 1),
-    (3, 240, 80, false, HardSwish, 2),
-    (3, 200, 80, false, HardSwish, 1),
-    (3, 184, 80, false, HardSwish, 1),
-    (3, 184, 80, false, HardSwish, 1),
-    (3, 480, 112, true, HardSwish, 1),
-    (3, 672, 112, true, HardSwish, 1),
-    (5, 672, 160, true, HardSwish, 2),
-    (5, 960, 160, true, HardSwish, 1),
-    (5, 960, 160, true, HardSwish, 1),
+    Block::new(3, 16, 16, Relu),
+    Block::new(3, 64, 24, Relu).strided(),
+    Block::new(3, 72, 24, Relu),
+    Block::new(5, 72, 40, Relu).squeezed().strided(),
+    Block::new(5, 120, 40, Relu).squeezed(),
+    Block::new(5, 120, 40, Relu).squeezed(),
+    Block::new(3, 240, 80, HardSwish).strided(),
+    Block::new(3, 200, 80, HardSwish),
+    Block::new(3, 184, 80, HardSwish),
+    Block::new(3, 184, 80, HardSwish),
+    Block::new(3, 480, 112, HardSwish).squeezed(),
+    Block::new(3, 672, 112, HardSwish).squeezed(),
+    Block::new(5, 672, 160, HardSwish).squeezed().strided(),
+    Block::new(5, 960, 160, HardSwish).squeezed(),
+    Block::new(5, 960, 160, HardSwish).squeezed(),
 ];
 
 /// What the squeeze takes from the variance: its factors are about one half.
@@ -50,11 +74,8 @@ pub(super) fn build() -> Network {
     net.finish(&logits)
 }
 
-fn inverted_residual(
-    net: &mut Builder,
-    input: &Tensor,
-    (kernel, hidden, channels, squeezed, activation, stride): Block,
-) -> Tensor {
+fn inverted_residual(net: &mut Builder, input: &Tensor, block: Block) -> Tensor {
+    let Block { kernel, hidden, channels, squeezed, activation, stride } = block;
     let expanded =
         if hidden == input.channels() { input.clone() } else { conv(net, input, Conv::same(hidden, 1), activation) };
     let mut x = conv(net, &expanded, Conv::same(hidden, kernel).stride(stride).groups(hidden), activation);

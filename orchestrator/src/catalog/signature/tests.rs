@@ -233,7 +233,7 @@ fn weights_in_other_files_are_named_once() {
 #[test]
 fn the_files_that_farmctl_writes_are_what_it_says_of_them() {
     let network = networks::build("digits").unwrap();
-    for (format, precision, part, kind) in formats::file_kinds() {
+    for formats::WrittenFile { format, precision, part, kind } in formats::written_files() {
         if !is_read(format) || part.is_some() {
             continue;
         }

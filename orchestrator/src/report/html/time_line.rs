@@ -69,7 +69,7 @@ impl TimeLine {
             let ms = |value: f64| milliseconds(Some((value * 1e6) as u64));
             format!("{} to {} ms", ms(low), ms(high))
         })];
-        for (class, unit, value) in LOOKS {
+        for Look { class, unit, value } in LOOKS {
             let looks: Vec<Point> = told.map(|told| looks(told, value)).unwrap_or_default();
             if looks.len() >= FEWEST_LOOKS {
                 let range = |low: f64, high: f64| format!("{} to {} {unit}", short_number(low), short_number(high));
@@ -85,11 +85,19 @@ impl TimeLine {
     }
 }
 
-/// What a look has, with its class in the page and its unit.
 type LookValue = fn(&farmctl_protocol::Moment) -> Option<f64>;
-const LOOKS: [(&str, &str, LookValue); 2] = [
-    ("frequency", "MHz", |look| look.frequency_khz.map(|khz| khz as f64 / 1e3)),
-    ("temperature", "°C", |look| look.celsius),
+
+/// Something that each look at a device has.
+struct Look {
+    /// Its class in the page.
+    class: &'static str,
+    unit: &'static str,
+    value: LookValue,
+}
+
+const LOOKS: [Look; 2] = [
+    Look { class: "frequency", unit: "MHz", value: |look| look.frequency_khz.map(|khz| khz as f64 / 1e3) },
+    Look { class: "temperature", unit: "°C", value: |look| look.celsius },
 ];
 
 fn looks(told: &Conditions, value: LookValue) -> Vec<Point> {

@@ -15,14 +15,11 @@ impl ClockStore for SqliteStore {
     fn believed_clock(&self) -> Result<Option<BelievedClock>, StoreError> {
         let sql = "SELECT wall_ns, since_boot_ns, boot, last_event FROM believed_clock";
         let rows = self.query("look up the clock", sql, [], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get(2)?, row.get::<_, i64>(3)?))
+            let since_boot = Duration::from_nanos(row.get::<_, i64>(1)?.unsigned_abs());
+            let (boot, last_event) = (row.get(2)?, row.get::<_, i64>(3)?.unsigned_abs());
+            Ok(timestamp(row.get(0)?).map(|wall| BelievedClock { wall, since_boot, boot, last_event }))
         })?;
-        let believed = rows.into_iter().next().map(|(wall_ns, since_boot_ns, boot, last_event)| {
-            let since_boot = Duration::from_nanos(since_boot_ns.unsigned_abs());
-            let last_event = last_event.unsigned_abs();
-            Ok(BelievedClock { wall: timestamp(wall_ns)?, since_boot, boot, last_event })
-        });
-        believed.transpose()
+        rows.into_iter().next().transpose()
     }
 
     fn newest_event_at(&self, after: u64) -> Result<Option<Timestamp>, StoreError> {

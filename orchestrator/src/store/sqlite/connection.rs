@@ -190,14 +190,20 @@ pub(super) fn in_memory() -> Result<Connection, StoreError> {
 /// Makes sure that the file is empty or a store that this program knows; returns whether it is empty.
 fn check(connection: &mut Connection, path: &Path) -> Result<bool, StoreError> {
     // All from one moment: another process may be making the store right now.
-    let mut read = || -> rusqlite::Result<(i32, u32, i64)> {
+    struct Header {
+        application: i32,
+        schema: u32,
+        entries: i64,
+    }
+    let mut read = || -> rusqlite::Result<Header> {
         connection.busy_timeout(BUSY_TIMEOUT)?;
         let moment = connection.transaction()?;
         let entries = moment.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
         let application = moment.pragma_query_value(None, "application_id", |row| row.get(0))?;
-        Ok((application, schema::version(&moment)?, entries))
+        Ok(Header { application, schema: schema::version(&moment)?, entries })
     };
-    let (application, found, entries) = read().map_err(|error| failure("read the header", path, &error))?;
+    let Header { application, schema: found, entries } =
+        read().map_err(|error| failure("read the header", path, &error))?;
     let is_new = application == 0 && found == 0 && entries == 0;
     if application != schema::APPLICATION_ID && !is_new {
         let cause = format!("an SQLite database of another program, application id {application:#x}");

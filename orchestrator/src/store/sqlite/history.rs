@@ -87,22 +87,24 @@ impl HistoryStore for SqliteStore {
     fn idle_temperatures(&self, device: &str, since: Timestamp) -> Result<Vec<IdleTemperature>, StoreError> {
         let parameters = params![device, day(since), nanoseconds(since)];
         let rows = self.query("list how cool a device was", IDLE, parameters, |row| {
-            Ok((row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?))
+            let (sensor, celsius) = (row.get(1)?, row.get(2)?);
+            Ok(timestamp(row.get(0)?).map(|at| IdleTemperature { at, sensor, celsius }))
         })?;
-        let idle = rows.into_iter().map(|(at_ns, sensor, celsius)| {
-            let at = timestamp(at_ns)?;
-            Ok(IdleTemperature { at, sensor, celsius })
-        });
-        idle.collect()
+        rows.into_iter().collect()
     }
 
     fn measured_runs(&self, device: &str, limit: u32) -> Result<Vec<MeasuredRun>, StoreError> {
-        let read = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?));
+        struct Found {
+            event: String,
+            job_id: String,
+            job: String,
+        }
+        let read = |row: &Row<'_>| Ok(Found { event: row.get(0)?, job_id: row.get(1)?, job: row.get(2)? });
         let rows = self.query("list runs of a device", MEASURED, params![device, limit], read)?;
         // The same job is measured in many sweeps.
         let mut jobs: HashMap<String, Arc<Job>> = HashMap::new();
         let mut runs = Vec::with_capacity(rows.len());
-        for (event, job_id, job) in rows.into_iter().rev() {
+        for Found { event, job_id, job } in rows.into_iter().rev() {
             let event: Event = from_json("an event", &event)?;
             let EventKind::RunFinished { p50_ns: Some(p50_ns), judged, .. } = event.kind else { continue };
             let job = match jobs.get(&job_id) {

@@ -138,13 +138,11 @@ impl LeaseStore for SqliteStore {
 
     fn device_leases(&self, now: Timestamp) -> Result<Vec<(String, LeaseHolder)>, StoreError> {
         let rows = self.query("list the leases of devices", DEVICE_LEASES, [nanoseconds(now)], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get::<_, Option<String>>(2)?, row.get(3)?))
+            let (device, holder) = (row.get(0)?, row.get(1)?);
+            let sweep_id = row.get::<_, Option<String>>(2)?.map(SweepId);
+            Ok(timestamp(row.get(3)?).map(|until| (device, LeaseHolder { holder, sweep_id, until })))
         })?;
-        let leases = rows.into_iter().map(|(device, holder, sweep_id, until_ns)| {
-            let until = timestamp(until_ns)?;
-            Ok((device, LeaseHolder { holder, sweep_id: sweep_id.map(SweepId), until }))
-        });
-        leases.collect()
+        rows.into_iter().collect()
     }
 
     fn devices_left(&self, sweep: &SweepId) -> Result<Vec<String>, StoreError> {

@@ -87,17 +87,14 @@ impl RunStore for SqliteStore {
             if let Some(other) = leases::preempted_by(transaction, device, sweep, now)? {
                 return Ok(NextJob::Preempted(other));
             }
-            let next = transaction
-                .prepare_cached(NEXT_JOB)?
-                .query_row(named_params! {":sweep": sweep.0, ":device": device, ":now_ns": nanoseconds(now)}, |row| {
-                    Ok((JobId(row.get(0)?), row.get::<_, String>(1)?, row.get::<_, String>(2)?, row.get(3)?))
-                })
-                .optional()?;
-            let Some((job_id, prefix, job, not_before_ns)) = next else { return Ok(NextJob::Nothing) };
+            let parameters = named_params! {":sweep": sweep.0, ":device": device, ":now_ns": nanoseconds(now)};
+            let next = transaction.prepare_cached(NEXT_JOB)?.query_row(parameters, OpenJob::read).optional()?;
+            let Some(OpenJob { job_id, prefix, job, not_before_ns }) = next else { return Ok(NextJob::Nothing) };
             if not_before_ns > nanoseconds(now) {
                 return Ok(NextJob::NotBefore(not_before_ns));
             }
-            let (attempts, epochs, failed_attempts) = attempts_so_far(transaction, sweep, &job_id)?;
+            let so_far = attempts_so_far(transaction, sweep, &job_id)?;
+            let AttemptsSoFar { attempts, epochs, failed: failed_attempts } = so_far;
             let run = RunId(format!("{prefix}{}", attempts + 1));
             transaction.prepare_cached(ADD_RUN)?.execute(named_params! {
                 ":run": run.0, ":sweep": sweep.0, ":job": job_id.0, ":attempt": attempts + 1,
@@ -123,15 +120,16 @@ impl RunStore for SqliteStore {
     }
 
     fn live_runs(&self, sweep: &SweepId, device: Option<&str>) -> Result<Vec<LiveRun>, StoreError> {
-        let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?));
+        let read = |row: &Row<'_>| {
+            let (run_id, job_id, device) = (RunId(row.get(0)?), JobId(row.get(1)?), row.get(2)?);
+            let lease = lease_holder(row.get(3)?, row.get(4)?);
+            Ok(lease.map(|lease| LiveRun { run_id, job_id, device, lease }))
+        };
         let rows = match device {
             Some(device) => self.query("list runs under way", LIVE_RUNS_OF_DEVICE, [&sweep.0, device], read)?,
             None => self.query("list runs under way", LIVE_RUNS, [&sweep.0], read)?,
         };
-        let live = rows.into_iter().map(|(run, job, device, holder, until_ns)| {
-            Ok(LiveRun { run_id: RunId(run), job_id: JobId(job), device, lease: lease_holder(holder, until_ns)? })
-        });
-        live.collect()
+        rows.into_iter().collect()
     }
 
     fn take_over(
@@ -145,22 +143,16 @@ impl RunStore for SqliteStore {
             let parameters = named_params! {
                 ":run": run.0, ":holder": holder, ":until_ns": deadline(now, lease), ":now_ns": nanoseconds(now),
             };
-            let taken = transaction
-                .prepare_cached(TAKE_OVER)?
-                .query_row(parameters, |row| {
-                    Ok((SweepId(row.get(0)?), JobId(row.get(1)?), row.get::<_, u32>(2)?, row.get::<_, u32>(3)?))
-                })
-                .optional()?;
-            let Some((sweep, job_id, attempt, epoch)) = taken else { return Ok(None) };
-            let (_, _, failed_attempts) = attempts_so_far(transaction, &sweep, &job_id)?;
+            let taken = transaction.prepare_cached(TAKE_OVER)?.query_row(parameters, TakenRun::read).optional()?;
+            let Some(TakenRun { sweep, job_id, attempt, epoch }) = taken else { return Ok(None) };
+            let failed_attempts = attempts_so_far(transaction, &sweep, &job_id)?.failed;
             let job: String = transaction
                 .prepare_cached("SELECT job FROM jobs WHERE sweep_id = ?1 AND job_id = ?2")?
                 .query_row([&sweep.0, &job_id.0], |row| row.get(0))?;
-            Ok(Some((job, attempt, failed_attempts, epoch)))
+            let claimed = |job| ClaimedRun { run_id: run.clone(), job, attempt, failed_attempts, epoch: epoch.into() };
+            Ok(Some(from_json("a job", &job).map(claimed)))
         })?;
-        let Some((job, attempt, failed_attempts, epoch)) = taken else { return Ok(None) };
-        let job = from_json("a job", &job)?;
-        Ok(Some(ClaimedRun { run_id: run.clone(), job, attempt, failed_attempts, epoch: u64::from(epoch) }))
+        taken.transpose()
     }
 
     fn finish(
@@ -244,11 +236,12 @@ impl RunStore for SqliteStore {
 
     fn run_owner(&self, run: &RunId) -> Result<Option<RunOwner>, StoreError> {
         let found = self.query("look up a run", RUN_OWNER, [&run.0], |row| {
-            Ok((row.get(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
+            let (sweep_id, run) = (SweepId(row.get(0)?), run_state(&row.get::<_, String>(2)?));
+            let sweep: Result<SweepState, String> = row.get::<_, String>(1)?.parse();
+            let sweep = sweep.map_err(|error| corrupt("the state of a sweep", &error));
+            Ok(sweep.and_then(|sweep| Ok(RunOwner { sweep_id, sweep, run: run? })))
         })?;
-        let Some((sweep_id, sweep, run)) = found.into_iter().next() else { return Ok(None) };
-        let sweep: SweepState = sweep.parse().map_err(|error: String| corrupt("the state of a sweep", &error))?;
-        Ok(Some(RunOwner { sweep_id: SweepId(sweep_id), sweep, run: run_state(&run)? }))
+        found.into_iter().next().transpose()
     }
 
     fn record_without(&self, run: &RunId) -> Result<Option<Record>, StoreError> {
@@ -352,11 +345,49 @@ fn job_state(transaction: &Transaction<'_>, sweep: &SweepId, job: &JobId) -> rus
     transaction.prepare_cached(sql)?.query_row([&sweep.0, &job.0], |row| row.get(0)).optional()
 }
 
-/// Attempts, the highest epoch, and failed attempts of a job.
-fn attempts_so_far(transaction: &Transaction<'_>, sweep: &SweepId, job: &JobId) -> rusqlite::Result<(u32, u32, u32)> {
+/// The job that a device is to do next.
+struct OpenJob {
+    job_id: JobId,
+    /// How the identifiers of its runs begin.
+    prefix: String,
+    job: String,
+    not_before_ns: i64,
+}
+
+impl OpenJob {
+    fn read(row: &Row<'_>) -> rusqlite::Result<OpenJob> {
+        let (job_id, prefix) = (JobId(row.get(0)?), row.get(1)?);
+        Ok(OpenJob { job_id, prefix, job: row.get(2)?, not_before_ns: row.get(3)? })
+    }
+}
+
+/// A run that was taken over.
+struct TakenRun {
+    sweep: SweepId,
+    job_id: JobId,
+    attempt: u32,
+    epoch: u32,
+}
+
+impl TakenRun {
+    fn read(row: &Row<'_>) -> rusqlite::Result<TakenRun> {
+        let (sweep, job_id) = (SweepId(row.get(0)?), JobId(row.get(1)?));
+        Ok(TakenRun { sweep, job_id, attempt: row.get(2)?, epoch: row.get(3)? })
+    }
+}
+
+/// What was tried of a job.
+struct AttemptsSoFar {
+    attempts: u32,
+    /// The highest epoch.
+    epochs: u32,
+    failed: u32,
+}
+
+fn attempts_so_far(transaction: &Transaction<'_>, sweep: &SweepId, job: &JobId) -> rusqlite::Result<AttemptsSoFar> {
     transaction.prepare_cached(ATTEMPTS_SO_FAR)?.query_row(
         named_params! {":sweep": sweep.0, ":job": job.0, ":given_back": RunState::Requeued.as_str()},
-        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+        |row| Ok(AttemptsSoFar { attempts: row.get(0)?, epochs: row.get(1)?, failed: row.get(2)? }),
     )
 }
 

@@ -82,13 +82,12 @@ impl ScheduleStore for SqliteStore {
 
     fn unfinished_sweeps(&self, schedule: &str) -> Result<Vec<Unfinished>, StoreError> {
         let rows = self.query("list sweeps of a schedule", UNFINISHED, [schedule], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get::<_, String>(2)?))
+            let (sweep_id, due_at) = (SweepId(row.get(0)?), timestamp(row.get(1)?));
+            let state = row.get::<_, String>(2)?.parse();
+            let state = state.map_err(|error: String| corrupt("the state of a sweep", &error));
+            Ok(state.and_then(|state| Ok(Unfinished { sweep_id, due_at: due_at?, state })))
         })?;
-        let unfinished = rows.into_iter().map(|(sweep, due_at_ns, state)| {
-            let state = state.parse().map_err(|error: String| corrupt("the state of a sweep", &error))?;
-            Ok(Unfinished { sweep_id: SweepId(sweep), due_at: timestamp(due_at_ns)?, state })
-        });
-        unfinished.collect()
+        rows.into_iter().collect()
     }
 
     fn pause_schedule(&self, pause: &SchedulePause, event: &Event) -> Result<bool, StoreError> {
@@ -103,9 +102,11 @@ impl ScheduleStore for SqliteStore {
 
     fn schedule_pauses(&self) -> Result<Vec<SchedulePause>, StoreError> {
         let sql = "SELECT schedule, paused_by, since_ns FROM schedule_pauses ORDER BY schedule";
-        let rows = self.query("list paused schedules", sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-        let pause = |(schedule, by, since_ns)| Ok(SchedulePause { schedule, by, since: timestamp(since_ns)? });
-        rows.into_iter().map(pause).collect()
+        let rows = self.query("list paused schedules", sql, [], |row| {
+            let (schedule, by) = (row.get(0)?, row.get(1)?);
+            Ok(timestamp(row.get(2)?).map(|since| SchedulePause { schedule, by, since }))
+        })?;
+        rows.into_iter().collect()
     }
 
     fn scheduled_starts(&self, schedule: Option<&str>, limit: u32) -> Result<Vec<ScheduledStart>, StoreError> {

@@ -26,15 +26,17 @@ impl SubmissionStore for SqliteStore {
 
     fn submitted_to_daemon(&self) -> Result<Vec<SubmittedSweep>, StoreError> {
         let rows = self.query("list sweeps that were handed over", GIVEN, [], |row| {
-            Ok((row.get(0)?, row.get::<_, String>(1)?, row.get(2)?, row.get(3)?, row.get::<_, i64>(4)?))
+            let (sweep_id, state) = (SweepId(row.get(0)?), sweeps::state(&row.get::<_, String>(1)?));
+            let (by, at) = (row.get(2)?, timestamp(row.get(3)?));
+            let max_devices = usize::try_from(row.get::<_, i64>(4)?);
+            let max_devices = max_devices.map_err(|error| corrupt("a sweep that was handed over", &error));
+            let submitted = || -> Result<SubmittedSweep, StoreError> {
+                let submission = Submission { by, at: at?, max_devices: max_devices? };
+                Ok(SubmittedSweep { sweep_id, state: state?, submission })
+            };
+            Ok(submitted())
         })?;
-        let given = rows.into_iter().map(|(id, state, by, at_ns, max_devices)| {
-            let max_devices =
-                usize::try_from(max_devices).map_err(|error| corrupt("a sweep that was handed over", &error))?;
-            let submission = Submission { by, at: timestamp(at_ns)?, max_devices };
-            Ok(SubmittedSweep { sweep_id: SweepId(id), state: sweeps::state(&state)?, submission })
-        });
-        given.collect()
+        rows.into_iter().collect()
     }
 }
 
