@@ -7,7 +7,7 @@ use std::fs;
 
 use farmctl_protocol::{
     Dialect, ElementType, EngineSpec, Evaluation, InputRange, InputSpec, Layout, Limits, Message, NamedArtifact, Phase,
-    RemarkKind, RunRequest, RunnerFailureKind, Scenario, exit,
+    RemarkKind, Reported, RunRequest, RunnerFailureKind, Scenario, exit,
 };
 use lab::echo::{ECHO, request, samples};
 use lab::{ENDLESS, Lab, QUICK};
@@ -133,6 +133,13 @@ fn a_crash_is_that_runs_failure() {
     assert_eq!((failure.failure, failure.signal), (RunnerFailureKind::Crashed, Some(11)));
     assert_eq!(failure.stderr_tail, ["a library that prints", "last words"]);
     assert!(failure.message.ends_with("SIGSEGV; its last line: last words"), "{failure:?}");
+}
+
+#[test]
+fn an_engine_that_is_refused_memory_says_so_by_its_exit_code() {
+    let lab = Lab::new();
+    let failure = lab.start(&request(&lab, QUICK, &[("behave", "starve")])).failure();
+    assert_eq!((failure.failure, failure.exit_code), (RunnerFailureKind::OutOfMemory, Some(exit::NO_MEMORY)));
 }
 
 #[test]
@@ -507,7 +514,8 @@ fn a_programs_samples_arrive() {
     let script = r#"for n in 1 2 3 4 5; do echo "{\"latency_ns\": $n}"; done; echo '{"load_ns": 7}'"#;
     let (messages, ..) = lab.start(&foreign(&lab, Dialect::JsonLines, script)).finish();
     assert_eq!(samples(&messages), [1, 2, 3, 4, 5], "{messages:?}");
-    let told = |message: &Message| matches!(message, Message::Reported(told) if told.samples == 5 && told.figures.load_ns == Some(7));
+    let is_meant = |told: &Reported| told.samples == 5 && told.figures.load_ns == Some(7);
+    let told = |message: &Message| matches!(message, Message::Reported(told) if is_meant(told));
     assert!(messages.iter().any(told), "{messages:?}");
 }
 

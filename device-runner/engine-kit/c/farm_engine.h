@@ -35,6 +35,10 @@
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
+#ifdef __cplusplus
+#include <exception>
+#include <new>
+#endif
 
 #define FARM_ENGINE_PROTOCOL 3
 #define FARM_MAX_TENSORS 1024
@@ -53,6 +57,8 @@
 #define FARM_MEMORY "out_of_memory"
 #define FARM_DEVICE "device"                   /* the device refused a setting */
 #define FARM_INTERNAL "internal"
+
+#define FARM_EXIT_NO_MEMORY 83 /* memory was refused, and nothing can be written any more */
 
 /* An input or output. */
 struct farm_tensor {
@@ -121,7 +127,7 @@ static void farm_put(const char *bytes, size_t count) {
         farm_buffer = (char *)realloc(farm_buffer, farm_capacity);
         if (!farm_buffer) {
             fputs("memory allocation of a message failed\n", stderr);
-            abort();
+            _exit(FARM_EXIT_NO_MEMORY);
         }
     }
     memcpy(farm_buffer + farm_length, bytes, count);
@@ -951,9 +957,30 @@ static void farm_evaluate(const struct farm_engine *engine, struct farm_job *job
 }
 
 /* Does what standard input asks, and tells it on standard output. Gives the process's exit code. */
+#ifdef __cplusplus
+static std::terminate_handler farm_terminate;
+
+/* An exception that nobody catches, on a thread of the library for example: want of memory is told by the exit code. */
+static void farm_terminated() {
+    try {
+        std::exception_ptr exception = std::current_exception();
+        if (exception) std::rethrow_exception(exception);
+    } catch (const std::bad_alloc &) {
+        fputs("memory was refused\n", stderr);
+        _exit(FARM_EXIT_NO_MEMORY);
+    } catch (...) {
+    }
+    if (farm_terminate) farm_terminate();
+    abort();
+}
+#endif
+
 static int farm_engine_main(const struct farm_engine *engine) {
     static struct farm_job job;
     static struct farm_answer answer;
+#ifdef __cplusplus
+    farm_terminate = std::set_terminate(farm_terminated);
+#endif
     farm_set_up();
     farm_read_order(&job);
     if (strcmp(job.scenario, "single_stream") && strcmp(job.scenario, "offline") && strcmp(job.scenario, "sustained"))

@@ -1,7 +1,7 @@
 //! The measuring process.
 //!
-//! Purpose: do one order and tell what was measured. Main functions: [`serve()`] for an engine, [`serve_with`] for whatever
-//! else measures. Never writes while something is timed, and never outlives its supervisor.
+//! Purpose: do one order and tell what was measured. Main functions: [`serve()`] for an engine, [`serve_with`] for
+//! whatever else measures. Never writes while something is timed, and never outlives its supervisor.
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, BufWriter, Read as _, Stdin, Write};
@@ -24,7 +24,7 @@ use crate::answer::Answer;
 use crate::backend::{self, Backend, BackendError, Session};
 use crate::evaluate::best_classes;
 use crate::judge::{Judge, Judgement};
-use crate::memory::refused_bytes;
+use crate::memory::{refused_bytes, tell_refusal_at_abort};
 use crate::order::Order;
 use crate::process::{ChildUsage, CpuTime, affinity, peak_rss_bytes, pin_to};
 use crate::scenario::{self, Bounds, TimedLoop, WarmUp};
@@ -153,6 +153,7 @@ fn set_up(input: &mut BufReader<Stdin>) -> Result<Order, ServeError> {
     let mut signals = SigSet::empty();
     signals.add(Signal::SIGTERM);
     signals.thread_unblock().map_err(|error| failed("unblock SIGTERM")(error.into()))?;
+    tell_refusal_at_abort().map_err(failed("have aborts told"))?;
     let watching = thread::Builder::new().name("supervisor-watch".to_owned()).spawn(leave_with_supervisor);
     watching.map_err(failed("start a thread"))?;
     Order::read(input).map_err(ServeError::Order)
@@ -308,7 +309,8 @@ pub struct Process {
 }
 
 impl Process {
-    /// Takes standard output for the messages alone: whatever a library prints there goes to standard error from now on.
+    /// Takes standard output for the messages alone: whatever a library prints there goes to standard error from now
+    /// on.
     fn take_streams() -> io::Result<Process> {
         let pipe = io::stdout().as_fd().try_clone_to_owned()?;
         dup2_stdout(io::stderr())?;

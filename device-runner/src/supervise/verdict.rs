@@ -1,20 +1,16 @@
 //! Judging how a measuring process ended.
 //!
-//! Purpose: from exit status, last words and the kernel's counters to one failure, or to none. Main function: [`judge`].
-//! Never guesses without saying so.
+//! Purpose: from exit status, last words and the kernel's counters to one failure, or to none. Main function:
+//! [`judge`]. Never guesses without saying so.
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
-use farmctl_protocol::{RunnerFailure, RunnerFailureKind};
+use farmctl_protocol::{RunnerFailure, RunnerFailureKind, exit};
 use nix::sys::signal::Signal;
 
 use super::protocol_state::RunProtocolState;
-
-/// What allocators say before they end the process, which tells it in no other way: Rust's, the C++ library's, and ONNX
-/// Runtime's.
-const ALLOCATION_FAILED: [&str; 3] = ["memory allocation of", "std::bad_alloc", "Failed to allocate memory"];
 
 /// Characters of a last line that are told.
 const LAST_LINE_CHARACTERS: usize = 300;
@@ -46,9 +42,13 @@ pub(super) fn judge(
         (None, Some(0)) => {
             failed(RunnerFailureKind::Internal, "the measuring process ended without results".to_owned())
         }
+        (None, Some(exit::NO_MEMORY)) => {
+            failed(RunnerFailureKind::OutOfMemory, format!("the measuring process could not allocate memory{last}"))
+        }
         (None, code) => {
             let code = code.map_or("no exit code".to_owned(), |code| format!("exit code {code}"));
-            failed(RunnerFailureKind::Crashed, format!("the measuring process ended with {code} and gave no reason{last}"))
+            let text = format!("the measuring process ended with {code} and gave no reason{last}");
+            failed(RunnerFailureKind::Crashed, text)
         }
     }
 }
@@ -61,10 +61,6 @@ pub(super) fn oom_kills() -> Option<u64> {
 
 /// What a signal means, by the kernel's count of out-of-memory kills before and after.
 fn killed(signal: i32, stderr_tail: &[String], before: Option<u64>, after: Option<u64>) -> (RunnerFailureKind, String) {
-    let refused = |line: &&String| ALLOCATION_FAILED.iter().any(|words| line.contains(words));
-    if let Some(line) = stderr_tail.iter().find(refused) {
-        return (RunnerFailureKind::OutOfMemory, format!("the measuring process could not allocate memory: {line}"));
-    }
     let name = Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |name| name.to_string());
     if signal != Signal::SIGKILL as i32 {
         let last = last_words(stderr_tail);
@@ -121,15 +117,13 @@ mod tests {
 
     #[test]
     fn a_failed_allocation_is_want_of_memory() {
-        let failure = judge_status(6, RunProtocolState::default(), "memory allocation of 8 bytes failed").unwrap_err();
-        assert_eq!((failure.failure, failure.signal), (RunnerFailureKind::OutOfMemory, Some(6)));
-        assert!(failure.message.ends_with("memory allocation of 8 bytes failed"), "{failure:?}");
-        let words = "terminate called after throwing an instance of 'std::bad_alloc'";
-        assert_eq!(
-            judge_status(6, RunProtocolState::default(), words).unwrap_err().failure,
-            RunnerFailureKind::OutOfMemory
-        );
-        assert_eq!(judge_status(6, RunProtocolState::default(), "").unwrap_err().failure, RunnerFailureKind::Crashed);
+        let (words, no_memory) = ("memory allocation of 8 bytes failed", exit::NO_MEMORY << 8);
+        let failure = judge_status(no_memory, RunProtocolState::default(), words).unwrap_err();
+        assert_eq!((failure.failure, failure.exit_code), (RunnerFailureKind::OutOfMemory, Some(exit::NO_MEMORY)));
+        assert!(failure.message.ends_with(words), "{failure:?}");
+        // Words alone say nothing.
+        let failure = judge_status(6, RunProtocolState::default(), words).unwrap_err();
+        assert_eq!((failure.failure, failure.signal), (RunnerFailureKind::Crashed, Some(6)));
     }
 
     #[test]

@@ -25,6 +25,7 @@ static void load(struct farm_job *job) {
     if (!strcmp(behave, "refuse")) farm_fail(FARM_UNSUPPORTED, "this engine refuses %s", job->format);
     if (!strcmp(behave, "huge")) ((int64_t *)job->inputs.list[0].shape)[0] = INT64_MAX;
     if (!strcmp(behave, "other")) ((int64_t *)job->inputs.list[0].shape)[1] = 4;
+    if (!strcmp(behave, "starve")) _exit(FARM_EXIT_NO_MEMORY);
     if (!strcmp(behave, "crash")) {
         fprintf(stderr, "last words\n");
         signal(SIGSEGV, SIG_DFL);

@@ -161,8 +161,8 @@ fn version() -> String {
     format!("ONNX Runtime {number}")
 }
 
-/// An input as the model's file has it. ONNX Runtime says of one whose number of dimensions the file leaves open what it
-/// says of a scalar: it is whatever the order says.
+/// An input as the model's file has it. ONNX Runtime says of one whose number of dimensions the file leaves open what
+/// it says of a scalar: it is whatever the order says.
 fn file_input(outlet: &Outlet, order: &Order) -> FileInput {
     let name = outlet.name().to_owned();
     let ValueType::Tensor { ty, shape, .. } = outlet.dtype() else {
@@ -217,7 +217,7 @@ fn load_error(error: ort::Error) -> BackendError {
 }
 
 /// What went wrong. That memory was refused has no code of its own in ONNX Runtime, only these words of its allocator
-/// and of the C++ library.
+/// and of the C++ library: they are read here, where that library is spoken to, and nowhere else.
 fn failed<T>(error: &ort::Error<T>, kind: fn(String) -> BackendError) -> BackendError {
     let text = error.to_string();
     let refused = ["Failed to allocate memory", "bad_alloc"].iter().any(|words| text.contains(words));
