@@ -1,6 +1,6 @@
 //! Tells the runner what it was built for and from: target triple, git commit and hash of its sources, version of the
-//! engine. All of it depends on the runner's own sources alone, so that a change elsewhere gives the same file, which no
-//! device has to be pushed again.
+//! engine. All of it depends on the runner's own sources alone, so that a change elsewhere gives the same file, which
+//! no device has to be pushed again.
 
 use std::env;
 use std::path::PathBuf;

@@ -36,7 +36,8 @@ Commands:
   runs prune [--keep N]            remove all but the newest N ended runs
   --version, --help
 
-Exit codes: 0 done, 1 failed, 2 usage, 75 another run holds the device, 76 unknown run, 77 other protocol version, 78 lease lost,
+Exit codes: 0 done, 1 failed, 2 usage, 75 another run holds the device, 76 unknown run, 77 other protocol version, \
+78 lease lost,
   79 file corrupt, 80 file not there or not whole, 81 disk full, 82 the system refuses a file, 83 no memory
 
 DEVICE_RUNNER_ROOT names a folder that stands for / where sensors, clocks and load are read, for tests.

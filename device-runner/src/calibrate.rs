@@ -1,11 +1,11 @@
 //! How fast this device is right now.
 //!
-//! Purpose: time a small fixed piece of work, so that a device can be held against itself at another time. Main function:
-//! [`calibrate`]. Never runs beside a run: it holds the device's lock.
+//! Purpose: time a small fixed piece of work, so that a device can be held against itself at another time. Main
+//! function: [`calibrate`]. Never runs beside a run: it holds the device's lock.
 //!
 //! Each step of the computing kernel waits for the one before it, and the reading one waits for memory; so both say how
-//! fast the device is, and next to nothing of how the compiler laid them out: with `opt-level` "s", as in the profile, and
-//! with 3 the times are the same.
+//! fast the device is, and next to nothing of how the compiler laid them out: with `opt-level` "s", as in the profile,
+//! and with 3 the times are the same.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -21,8 +21,8 @@ use crate::workdir::Workdir;
 const VALUES: usize = 2048;
 /// Chains of steps that go on beside each other.
 const CHAINS: usize = 4;
-/// How often a sample goes through the values: 262,144 steps of each chain, which take a fast processor half a millisecond,
-/// and an emulated one a third of a second.
+/// How often a sample goes through the values: 262,144 steps of each chain, which take a fast processor half a
+/// millisecond, and an emulated one a third of a second.
 const PASSES: usize = 512;
 /// Memory that is read: more than a phone's caches hold.
 const MEMORY_BYTES: usize = 32 << 20;
@@ -87,8 +87,8 @@ fn times_ns(work: &mut dyn FnMut(), budget: Duration, least: usize, most: usize)
     times_ns
 }
 
-/// Multiplies and adds. All values lie between a quarter and one, so that sums stay below two and take no processor's slow
-/// way.
+/// Multiplies and adds. All values lie between a quarter and one, so that sums stay below two and take no processor's
+/// slow way.
 #[inline(never)]
 fn compute(values: &[f32]) -> [f32; CHAINS] {
     // Variables of their own, which no level of optimisation keeps in memory.

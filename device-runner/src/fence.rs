@@ -1,7 +1,7 @@
 //! Leases of the device, as it remembers them.
 //!
-//! Purpose: refuse orders of a host that lost its lease and does not know it yet. Main function: [`raise`]. Never judges
-//! whether a lease is still good: it only knows the highest epoch of each lab.
+//! Purpose: refuse orders of a host that lost its lease and does not know it yet. Main function: [`raise`]. Never
+//! judges whether a lease is still good: it only knows the highest epoch of each lab.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -18,7 +18,9 @@ const LAB_CHARACTERS: usize = 64;
 #[derive(Debug, thiserror::Error)]
 pub enum FenceError {
     /// The device knows of a newer lease.
-    #[error("take the order: it came under epoch {} of lab {}, and epoch {known} is known here", .order.epoch, .order.lab)]
+    #[error(
+        "take the order: it came under epoch {} of lab {}, and epoch {known} is known here", .order.epoch, .order.lab
+    )]
     Stale {
         /// What came with the order.
         order: Fence,

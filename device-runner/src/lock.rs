@@ -1,10 +1,10 @@
 //! The device's lock.
 //!
-//! Purpose: two runs never overlap on a device. Main type: [`DeviceLock`]. Never waits longer than a fraction of a second
-//! for a run that goes on.
+//! Purpose: two runs never overlap on a device. Main type: [`DeviceLock`]. Never waits longer than a fraction of a
+//! second for a run that goes on.
 //!
-//! It is an advisory lock on a file, held by an open file that `run` hands to the supervisor: the kernel releases it when
-//! the supervisor ends, however it ends.
+//! It is an advisory lock on a file, held by an open file that `run` hands to the supervisor: the kernel releases it
+//! when the supervisor ends, however it ends.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
@@ -29,7 +29,10 @@ pub(crate) const RETRY_INTERVAL: Duration = Duration::from_millis(5);
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Another run holds it.
-    #[error("take the device's lock: {}", .0.as_ref().map_or("a calibration is going on".to_owned(), |run| format!("run {run} is running")))]
+    #[error(
+        "take the device's lock: {}",
+        .0.as_ref().map_or("a calibration is going on".to_owned(), |run| format!("run {run} is running"))
+    )]
     Busy(Option<RunId>),
     /// The operating system refused.
     #[error("{action} the lock file {}: {source}", path.display())]
@@ -89,7 +92,8 @@ impl DeviceLock {
         self.name(workdir, run.as_str())
     }
 
-    /// Holds the lock for something short that is no run, as long as the file is open. Whoever starts a run waits for it.
+    /// Holds the lock for something short that is no run, as long as the file is open. Whoever starts a run waits for
+    /// it.
     ///
     /// # Errors
     /// Fails when the file can't be written.

@@ -1,7 +1,7 @@
 //! Reading and checking a run request.
 //!
-//! Purpose: nothing that a host sends is believed before it was looked at. Main function: [`read`]. Never checks what only
-//! the measuring process can know (whether the engine takes the model).
+//! Purpose: nothing that a host sends is believed before it was looked at. Main function: [`read`]. Never checks what
+//! only the measuring process can know (whether the engine takes the model).
 
 use std::collections::BTreeSet;
 use std::io::{self, BufRead};
@@ -47,7 +47,8 @@ pub enum RequestError {
     TooLong,
     /// The host speaks another protocol.
     #[error(
-        "take the run request: the host speaks protocol {0}, this runner speaks {PROTOCOL_VERSION}; push the runner that belongs to the host"
+        "take the run request: the host speaks protocol {0}, this runner speaks {PROTOCOL_VERSION}; push the runner \
+         that belongs to the host"
     )]
     Protocol(u64),
     /// It does not follow the protocol, or asks for nonsense.

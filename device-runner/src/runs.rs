@@ -178,7 +178,8 @@ pub fn is_live(messages: &File) -> io::Result<bool> {
     }
 }
 
-/// Whether a run goes on. One that has written its last message, whose supervisor is just leaving, gets the time to do so.
+/// Whether a run goes on. One that has written its last message, whose supervisor is just leaving, gets the time to do
+/// so.
 fn goes_on(messages: &File) -> io::Result<bool> {
     let begun = Instant::now();
     while is_live(messages)? {

@@ -1,7 +1,7 @@
 //! Starting a run.
 //!
-//! Purpose: take the device's lock, make the run's folder, and start the supervisor, detached. Main function: [`start`].
-//! Never starts the same run twice: a host that lost the answer may ask again.
+//! Purpose: take the device's lock, make the run's folder, and start the supervisor, detached. Main function:
+//! [`start`]. Never starts the same run twice: a host that lost the answer may ask again.
 
 use std::env;
 use std::io;

@@ -1,7 +1,8 @@
 //! The content-addressed store of the device.
 //!
-//! Purpose: take in pushed files, each under its SHA-256, and check them. Main type: [`Store`]. Never moves bytes between
-//! host and device: a transport writes to `partial/`, and only a file whose hash was found right gets into `store/`.
+//! Purpose: take in pushed files, each under its SHA-256, and check them. Main type: [`Store`]. Never moves bytes
+//! between host and device: a transport writes to `partial/`, and only a file whose hash was found right gets into
+//! `store/`.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read};
@@ -196,8 +197,8 @@ impl<'a> Store<'a> {
         let _ = File::open(self.path(digest)).and_then(|file| file.set_modified(SystemTime::now()));
     }
 
-    /// Removes the least recently used files, until `free_bytes` are freed or none is left: models, runners and parts of
-    /// both. Those in `keep` and this runner itself stay.
+    /// Removes the least recently used files, until `free_bytes` are freed or none is left: models, runners and parts
+    /// of both. Those in `keep` and this runner itself stay.
     ///
     /// # Errors
     /// Names the file that can't be removed; those before it are gone.

@@ -198,8 +198,8 @@ fn read(path: &Path) -> Result<InferenceModel, BackendError> {
     reader.model_for_path(path).map_err(|error| load_error(&error))
 }
 
-/// The inputs as the file has them. Of one that is an output, too, tract has forgotten the type with the outputs' shapes:
-/// it is the order's.
+/// The inputs as the file has them. Of one that is an output, too, tract has forgotten the type with the outputs'
+/// shapes: it is the order's.
 fn file_inputs(model: &InferenceModel, names: &Names, order: &Order) -> Result<Vec<FileInput>, BackendError> {
     let input = |(place, name): (usize, &String)| {
         let fact = model.input_fact(place).map_err(|error| load_error(&error))?;

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 /// timed, or to how it is compiled.
 pub const CALIBRATION_VERSION: u32 = 1;
 
-/// How fast a device is right now, by a small fixed piece of work on one thread. It tells a device from itself at another
-/// time; of two kinds of devices it says little.
+/// How fast a device is right now, by a small fixed piece of work on one thread. It tells a device from itself at
+/// another time; of two kinds of devices it says little.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Calibration {
     /// The kernel's [`CALIBRATION_VERSION`].

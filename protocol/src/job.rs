@@ -67,8 +67,8 @@ pub struct JobSpec {
     pub seed: u64,
     /// Value range of the pseudo-random input.
     pub input_range: InputRange,
-    /// Every input of the network as the plan fixed it, in the order of the model's file. Where there are some, an engine
-    /// sets exactly these shapes and types, or refuses; it is empty only where the host can't read the file.
+    /// Every input of the network as the plan fixed it, in the order of the model's file. Where there are some, an
+    /// engine sets exactly these shapes and types, or refuses; it is empty only where the host can't read the file.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inputs: Vec<InputSpec>,
     /// Images to classify after the timed loop, in the same process.
@@ -137,7 +137,8 @@ pub struct ArtifactRef {
 /// An immutable file that has to lie under a certain name to be of use.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct NamedArtifact {
-    /// The name. Of an engine's file: letters, digits, `.`, `_`, `+` and `-`, at most 128 of them, the first one no `.`.
+    /// The name. Of an engine's file: letters, digits, `.`, `_`, `+` and `-`, at most 128 of them, the first one no
+    /// `.`.
     pub name: String,
     /// The content.
     pub artifact: ArtifactRef,
@@ -149,9 +150,9 @@ pub struct EngineSpec {
     /// The program and its libraries. They are seen in one folder, under their names.
     pub files: Vec<NamedArtifact>,
     /// What is started: the name of one of the files, then its arguments. In an argument `{folder}` stands for the
-    /// folder with the files, `{model}` for the model's file, and `{model.NAME}` for one of its further parts; `{threads}`,
-    /// `{batch}`, `{warmup_runs}`, `{runs}` (the fewest of the limits), `{seconds}` (the shortest) and `{input_shape}`
-    /// (with commas) for what the job says.
+    /// folder with the files, `{model}` for the model's file, and `{model.NAME}` for one of its further parts;
+    /// `{threads}`, `{batch}`, `{warmup_runs}`, `{runs}` (the fewest of the limits), `{seconds}` (the shortest) and
+    /// `{input_shape}` (with commas) for what the job says.
     pub command: Vec<String>,
     /// What the program says.
     #[serde(default)]

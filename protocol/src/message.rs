@@ -57,8 +57,8 @@ pub enum Message {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         steady: Option<Steady>,
     },
-    /// From the measuring process to its supervisor alone, between two inferences: latencies of the warm-up or the timed
-    /// loop that it had not told yet.
+    /// From the measuring process to its supervisor alone, between two inferences: latencies of the warm-up or the
+    /// timed loop that it had not told yet.
     Look {
         /// The latencies, in the order measured.
         latencies_ns: Vec<u64>,
@@ -94,8 +94,8 @@ pub enum Message {
     Reported(Reported),
     /// A chunk of what the network answered for the seeded input.
     Output(Output),
-    /// What the network takes some images of the job's [`Evaluation`](crate::Evaluation) for, after all `Output`s. These
-    /// messages follow each other in the order of the images.
+    /// What the network takes some images of the job's [`Evaluation`](crate::Evaluation) for, after all `Output`s.
+    /// These messages follow each other in the order of the images.
     Classified {
         /// Index of the first image.
         first: u64,

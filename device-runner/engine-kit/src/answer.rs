@@ -1,7 +1,7 @@
 //! What a network answered for the seeded input.
 //!
-//! Purpose: copy what is kept of it, outside of any timed window, and say what is left out. Main type: [`Answer`]. Never
-//! copies an output that is too large to be kept.
+//! Purpose: copy what is kept of it, outside of any timed window, and say what is left out. Main type: [`Answer`].
+//! Never copies an output that is too large to be kept.
 
 use std::io;
 

@@ -13,12 +13,12 @@ pub trait Backend: Sync {
     /// What it is and what it can do.
     fn info(&self) -> BackendInfo;
 
-    /// Loads and optimises the model, so that the next step is the first inference. Its inputs get exactly the types and
-    /// shapes of the order: [`settle`](crate::settle) holds these against the file.
+    /// Loads and optimises the model, so that the next step is the first inference. Its inputs get exactly the types
+    /// and shapes of the order: [`settle`](crate::settle) holds these against the file.
     ///
     /// # Errors
-    /// [`BackendError::Unsupported`] when the engine can't do what the order asks, [`BackendError::Load`] when it doesn't
-    /// take the model.
+    /// [`BackendError::Unsupported`] when the engine can't do what the order asks, [`BackendError::Load`] when it
+    /// doesn't take the model.
     fn load(&self, order: &Order) -> Result<Box<dyn Session>, BackendError>;
 }
 
@@ -27,8 +27,8 @@ pub trait Session {
     /// Its inputs as they are set, in the order in which their values are taken.
     fn inputs(&self) -> &[TensorInfo];
 
-    /// Sets what every inference from now on is fed: one flat list an input. Called again for each batch of images that are
-    /// classified.
+    /// Sets what every inference from now on is fed: one flat list an input. Called again for each batch of images that
+    /// are classified.
     ///
     /// # Errors
     /// Fails when the values don't fit the inputs.

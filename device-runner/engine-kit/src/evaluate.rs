@@ -18,7 +18,8 @@ pub(crate) fn best_classes(values: &[f32], order: &Order, count: u32) -> Result<
     Ok(values.chunks_exact(classes).take(count as usize).map(best_of).collect())
 }
 
-/// The indices of the highest values, the highest first, the lower index of equal ones first; none of what is no number.
+/// The indices of the highest values, the highest first, the lower index of equal ones first; none of what is no
+/// number.
 fn best_of(values: &[f32]) -> Vec<u32> {
     let mut best: Vec<usize> = Vec::with_capacity(TOP_CLASSES + 1);
     for (index, value) in values.iter().enumerate().filter(|(_, value)| !value.is_nan()) {

@@ -1,7 +1,7 @@
 //! The inputs that a model's file has, held against those that the job says.
 //!
-//! Purpose: the one rule by which an engine's shapes are settled. Main function: [`settle`]. Never changes a dimension that
-//! the file fixes.
+//! Purpose: the one rule by which an engine's shapes are settled. Main function: [`settle`]. Never changes a dimension
+//! that the file fixes.
 
 use std::fmt;
 
@@ -17,7 +17,8 @@ pub struct FileInput {
     pub name: String,
     /// Word for its element type.
     pub element: String,
-    /// Its dimensions, `None` for one that is open; `None` for all where the file does not even tell how many there are.
+    /// Its dimensions, `None` for one that is open; `None` for all where the file does not even tell how many there
+    /// are.
     pub shape: Option<Vec<Option<u64>>>,
 }
 

@@ -1,7 +1,7 @@
 //! Whether a loop is long enough, where the order does not say it in inferences and seconds.
 //!
-//! Purpose: the seam between the loops, which know no statistics, and the supervisor, which does. Main trait: [`Judge`].
-//! Never asked inside a timed window.
+//! Purpose: the seam between the loops, which know no statistics, and the supervisor, which does. Main trait:
+//! [`Judge`]. Never asked inside a timed window.
 
 use farmctl_protocol::Steady;
 

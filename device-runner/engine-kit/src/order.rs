@@ -25,8 +25,8 @@ pub struct Order {
     pub model_parts: BTreeMap<String, PathBuf>,
     /// File format of the model (`format`).
     pub format: String,
-    /// Every input, in the order in which its values come (`input.0`, `input.1`, …: element type, shape, name); none where
-    /// the host can't read the model's file.
+    /// Every input, in the order in which its values come (`input.0`, `input.1`, …: element type, shape, name); none
+    /// where the host can't read the model's file.
     pub inputs: Vec<OrderedInput>,
     /// Name of the engine (`backend`).
     pub backend: String,

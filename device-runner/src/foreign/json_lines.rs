@@ -34,7 +34,8 @@ mod tests {
 
     #[test]
     fn samples_and_figures_come_in_any_order_between_other_lines() {
-        let output = "hello\n{\"load_ns\": 7}\n{\"latency_ns\": 3}\n[1]\n{\"latency_ns\": 4, \"colour\": \"red\"}\n{\"first_ns\": 9}\n";
+        let output = "hello\n{\"load_ns\": 7}\n{\"latency_ns\": 3}\n[1]\n{\"latency_ns\": 4, \"colour\": \"red\"}\n\
+                      {\"first_ns\": 9}\n";
         let report = parse(output).unwrap();
         assert_eq!(report.samples_ns, [3, 4]);
         assert_eq!(report.figures, Figures { load_ns: Some(7), first_ns: Some(9), ..Figures::default() });

@@ -1,4 +1,5 @@
-//! PyTorch's `speed_benchmark_torch` and Caffe2's `speed_benchmark` (both in PyTorch's binaries/): they print the same line.
+//! PyTorch's `speed_benchmark_torch` and Caffe2's `speed_benchmark` (both in PyTorch's binaries/): they print the same
+//! line.
 //!
 //! With `--report_pep true` the first also prints each inference.
 
@@ -63,7 +64,8 @@ Time per operator type:
 ";
 
     /// The same as Caffe2's log writes it, from a log of convnet_benchmarks.
-    const LOGGED: &str = "I0719 20:34:25.308698    11 net_dag.cc:605] Main run finished. Milliseconds per iter: 3908.79. Iters per second: 0.255834";
+    const LOGGED: &str = "I0719 20:34:25.308698    11 net_dag.cc:605] Main run finished. Milliseconds per iter: \
+                          3908.79. Iters per second: 0.255834";
 
     #[test]
     fn averages_in_either_unit() {

@@ -57,8 +57,10 @@ Timings (microseconds): count=1 curr=1
     /// From the documentation of Texas Instruments' processor SDK: the form with percentiles.
     const WITH_PERCENTILES: &str = "\
    INFO: count=1 curr=1357602 p5=1357602 median=1357602 p95=1357602
-   INFO: count=50 first=1249964 curr=1240143 min=1238588 max=1252566 avg=1.24027e+06 std=2565 p5=1238753 median=1239807 p95=1247415
-   INFO: Inference timings in us: Init: 5579, First inference: 1357602, Warmup (avg): 1.3576e+06, Inference (avg): 1.24027e+06
+   INFO: count=50 first=1249964 curr=1240143 min=1238588 max=1252566 avg=1.24027e+06 std=2565 \
+   p5=1238753 median=1239807 p95=1247415
+   INFO: Inference timings in us: Init: 5579, First inference: 1357602, Warmup (avg): 1.3576e+06, \
+   Inference (avg): 1.24027e+06
 ";
 
     #[test]

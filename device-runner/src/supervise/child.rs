@@ -62,7 +62,8 @@ impl Child {
         let tail = Arc::clone(&stderr_tail);
         let stderr_reader = thread::Builder::new().name("stderr".to_owned()).spawn(move || keep_tail(stderr, &tail))?;
         thread::Builder::new().name("messages".to_owned()).spawn(move || read_lines(stdout, &sender))?;
-        // A process that died at once is judged by its end, not by this pipe. An order is far smaller than a pipe holds.
+        // A process that died at once is judged by its end, not by this pipe. An order is far smaller than a pipe
+        // holds.
         let _ = stdin.write_all(program.order.as_bytes());
         Ok(Child { process, stdin, reaped: false, stderr_tail, stderr_reader, phase: Phase::Load })
     }

@@ -31,8 +31,8 @@ pub(super) fn whole_numbers(element: ElementType) -> Option<(i128, i128)> {
     }
 }
 
-/// Appends a number, little-endian. A real number becomes the nearest whole one where the type has only these: of the steps
-/// of its quantisation, where it has one, otherwise of itself.
+/// Appends a number, little-endian. A real number becomes the nearest whole one where the type has only these: of the
+/// steps of its quantisation, where it has one, otherwise of itself.
 pub(super) fn push(bytes: &mut Vec<u8>, number: Number, element: ElementType, quantization: Option<Quantization>) {
     let real = match number {
         Number::Real(value) => value,

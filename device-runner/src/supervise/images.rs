@@ -118,7 +118,8 @@ impl Images {
     }
 }
 
-/// The element that each byte becomes: IEEE 754 fixes the results of both steps and of the one rounding to single precision.
+/// The element that each byte becomes: IEEE 754 fixes the results of both steps and of the one rounding to single
+/// precision.
 fn table(mean: f64, std: f64, (element, quantization): (ElementType, Option<Quantization>)) -> Vec<u8> {
     let mut elements = Vec::new();
     for byte in 0..=u8::MAX {

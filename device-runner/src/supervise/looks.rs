@@ -6,7 +6,8 @@
 use farmctl_protocol::{Limits, Phase, Steady};
 use farmctl_statistics::{MedianLooks, is_steady, next_look};
 
-/// Most latencies that are kept of a loop: as many as a timed loop has at most. Of a longer warm-up the later ones count.
+/// Most latencies that are kept of a loop: as many as a timed loop has at most. Of a longer warm-up the later ones
+/// count.
 const MAX_KEPT: usize = 1 << 20;
 
 /// What was told of the loop that is under way, and what is asked of it.

@@ -62,7 +62,8 @@ impl Program {
         let path_of = |artifact: &ArtifactRef| {
             laid_out.get(&artifact.sha256).cloned().unwrap_or_else(|| root.join(&artifact.sha256))
         };
-        // What does not fit into an order comes from the model: a name with a line break, or more inputs than any line takes.
+        // What does not fit into an order comes from the model: a name with a line break, or more inputs than any line
+        // takes.
         let order = Order::new(job, path_of).to_text();
         let order = order.map_err(|error| failure(RunnerFailureKind::BackendUnsupported, error))?;
         match &job.engine {
@@ -126,8 +127,8 @@ fn is_foreign(program: &Path) -> bool {
 /// The folder of a model of several files, below the run's.
 const MODEL_FOLDER: &str = "model";
 
-/// Lays the files of a model that has several under their names into one folder, where each finds the others, and tells where
-/// each is, by its hash. They are no symbolic links: engines refuse those that lead out of the folder.
+/// Lays the files of a model that has several under their names into one folder, where each finds the others, and tells
+/// where each is, by its hash. They are no symbolic links: engines refuse those that lead out of the folder.
 fn lay_out_model(job: &JobSpec, root: &Path, folder: &Path) -> Result<BTreeMap<String, PathBuf>, String> {
     let mut laid_out = BTreeMap::new();
     if job.model_parts.is_empty() {

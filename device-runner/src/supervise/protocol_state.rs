@@ -124,18 +124,7 @@ impl RunProtocolState {
             Message::Accepted { .. } | Message::Conditions(_) | Message::Finished { .. } => {
                 return Err("the measuring process sent a message that is not its to send".to_owned().into());
             }
-            Message::Phase { phase } => {
-                if phase == Phase::Evaluate {
-                    let is_due = self.measured && self.to_classify > 0;
-                    if !is_due || std::mem::replace(&mut self.evaluating, true) {
-                        return Err("the measuring process asks for images that it is not to get now"
-                            .to_owned()
-                            .into());
-                    }
-                }
-                self.phase = Some(phase);
-                return Ok(Asked::Enter(phase));
-            }
+            Message::Phase { phase } => return self.enter(phase),
             Message::Loaded { inputs, engine, .. } => {
                 if std::mem::replace(&mut self.loaded, true) {
                     return Err("the measuring process loaded the model twice".to_owned().into());
@@ -156,17 +145,8 @@ impl RunProtocolState {
                     );
                 }
             }
-            Message::Measured { samples, .. } => {
-                if std::mem::replace(&mut self.measured, true) || samples != self.samples {
-                    return Err(format!("the engine announced {samples} samples and sent {}", self.samples).into());
-                }
-            }
-            Message::Reported(reported) => {
-                if std::mem::replace(&mut self.measured, true) || reported.samples != self.samples {
-                    let text = format!("the program reported {} samples and sent {}", reported.samples, self.samples);
-                    return Err(text.into());
-                }
-            }
+            Message::Measured { samples, .. } => self.end_loop(samples, "the engine announced")?,
+            Message::Reported(reported) => self.end_loop(reported.samples, "the program reported")?,
             Message::Output(output) => return self.take_output(&output),
             Message::Classified { first, best } => self.take_classified(first, &best)?,
             Message::Remark(remark) => {
@@ -177,19 +157,40 @@ impl RunProtocolState {
                 }
             }
             Message::WarmedUp { .. } => {}
-            Message::Look { latencies_ns, asks } => {
-                let is_due = match self.phase {
-                    Some(Phase::WarmUp) => self.asks.warm_up,
-                    Some(Phase::Measure) => self.asks.timed && self.samples == 0 && !self.measured,
-                    _ => false,
-                };
-                if !is_due {
-                    return Err("the measuring process asks how long it is to go on, and is not to".to_owned().into());
-                }
-                return Ok(Asked::Look { latencies_ns, asks });
-            }
+            Message::Look { latencies_ns, asks } => return self.take_look(latencies_ns, asks),
         }
         Ok(Asked::Nothing)
+    }
+
+    fn enter(&mut self, phase: Phase) -> Result<Asked, Foul> {
+        if phase == Phase::Evaluate {
+            let is_due = self.measured && self.to_classify > 0;
+            if !is_due || std::mem::replace(&mut self.evaluating, true) {
+                return Err("the measuring process asks for images that it is not to get now".to_owned().into());
+            }
+        }
+        self.phase = Some(phase);
+        Ok(Asked::Enter(phase))
+    }
+
+    /// All samples were told, says whoever measures: so many.
+    fn end_loop(&mut self, samples: u64, who: &str) -> Result<(), Foul> {
+        if std::mem::replace(&mut self.measured, true) || samples != self.samples {
+            return Err(format!("{who} {samples} samples and sent {}", self.samples).into());
+        }
+        Ok(())
+    }
+
+    fn take_look(&mut self, latencies_ns: Vec<u64>, asks: bool) -> Result<Asked, Foul> {
+        let is_due = match self.phase {
+            Some(Phase::WarmUp) => self.asks.warm_up,
+            Some(Phase::Measure) => self.asks.timed && self.samples == 0 && !self.measured,
+            _ => false,
+        };
+        match is_due {
+            true => Ok(Asked::Look { latencies_ns, asks }),
+            false => Err("the measuring process asks how long it is to go on, and is not to".to_owned().into()),
+        }
     }
 
     /// What is too much of a network's answer is left out: it says nothing against what was measured.

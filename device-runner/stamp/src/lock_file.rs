@@ -42,8 +42,10 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    const LOCK: &str = "version = 4\n\n[[package]]\nname = \"a\"\nversion = \"1.0.0\"\ndependencies = [\n \"b\",\n \"c 2.0.0\",\n]\n\n\
-        [[package]]\nname = \"b\"\nversion = \"0.1.0\"\nchecksum = \"bb\"\n\n[[package]]\nname = \"c\"\nversion = \"1.0.0\"\n\n\
+    const LOCK: &str = "version = 4\n\n\
+        [[package]]\nname = \"a\"\nversion = \"1.0.0\"\ndependencies = [\n \"b\",\n \"c 2.0.0\",\n]\n\n\
+        [[package]]\nname = \"b\"\nversion = \"0.1.0\"\nchecksum = \"bb\"\n\n\
+        [[package]]\nname = \"c\"\nversion = \"1.0.0\"\n\n\
         [[package]]\nname = \"c\"\nversion = \"2.0.0\"\nchecksum = \"cc\"\ndependencies = [\n \"b\",\n]\n";
 
     #[test]

@@ -281,6 +281,12 @@ impl<'a> Worker<'a> {
         }
         let worked = worked?;
         restored?;
+        self.turn_after(worked).await
+    }
+
+    /// What becomes of the device after its jobs were worked on.
+    async fn turn_after(&mut self, worked: DeviceOutcome) -> Result<TurnOutcome, AgentError> {
+        let (agent, device) = (self.agent, self.device);
         match worked {
             DeviceOutcome::Over => Ok(TurnOutcome::Over),
             // Counted when the attempt ended.

@@ -631,6 +631,13 @@ async fn every_answer_carries_what_a_browser_keeps_to() {
     assert_eq!(asked.get_with("/", &format!("If-None-Match: {tag}\r\n")).await.0, 304);
 }
 
+/// A request by which a browser logs in.
+fn login(secret: &str) -> String {
+    let body = json!({"token": secret}).to_string();
+    let headers = "Host: localhost\r\nConnection: close\r\nX-Farmctl: 1\r\nContent-Type: application/json\r\n";
+    format!("POST /api/v1/login HTTP/1.1\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn tokens_let_in_who_they_are_of_and_no_further_than_their_role() {
     let folder = tempfile::tempdir().unwrap();
@@ -661,39 +668,6 @@ async fn tokens_let_in_who_they_are_of_and_no_further_than_their_role() {
     let is_told = |wanted: &EventKind| events.iter().any(|(_, event)| event.kind == *wanted);
     assert!(is_told(&EventKind::ScheduleResumed { by: "admin".into(), schedule: "nightly".into() }), "{events:?}");
 
-    // A browser.
-    let login = |secret: &str| {
-        let body = json!({"token": secret}).to_string();
-        let headers = "Host: localhost\r\nConnection: close\r\nX-Farmctl: 1\r\nContent-Type: application/json\r\n";
-        format!("POST /api/v1/login HTTP/1.1\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len())
-    };
-    let (status, head, body) = asked.send(login(&secrets["run"])).await;
-    assert_eq!(status, 200, "{body}");
-    let cookie = head.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap().to_owned();
-    assert!(
-        cookie.contains("httponly") && cookie.contains("samesite=strict") && !cookie.contains("secure"),
-        "{cookie}"
-    );
-    assert!(!body.contains(&secrets["run"]) && !cookie.contains(&secrets["run"].to_ascii_lowercase()));
-    // Header names and values were made small above; the session's name is needed as it is.
-    let session = {
-        let mut stream = TcpStream::connect(asked.server.address).await.unwrap();
-        stream.write_all(login(&secrets["run"]).as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        let cookie = answer.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap();
-        format!("Cookie: other=1; {}\r\n", cookie.split(';').next().unwrap())
-    };
-    let (status, _, body) = asked.get_with("/api/v1/session", &session).await;
-    assert!(status == 200 && body.contains(r#""name":"run""#) && body.contains(r#""needs_login":true"#), "{body}");
-    assert_eq!(asked.post("/api/v1/devices/a/unlock", "{}", &session).await.0, 200);
-    let logout = format!(
-        "POST /api/v1/logout HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-Farmctl: 1\r\n\
-         Content-Type: application/json\r\n{session}\r\n"
-    );
-    assert_eq!(asked.send(logout).await.0, 204);
-    assert_eq!(asked.get_with("/api/v1/session", &session).await.0, 401);
-
     // A token that is removed is out at once.
     assert!(file().remove("view").unwrap());
     assert_eq!(asked.get_with("/api/v1/lab", &by("view")).await.0, 401);
@@ -707,6 +681,42 @@ async fn tokens_let_in_who_they_are_of_and_no_further_than_their_role() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_browser_logs_in_by_a_token_and_has_a_session_until_it_logs_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = TokenFile::new(folder.path().join("tokens"));
+    let secret = file.add("run", Role::Run, at(0), None).unwrap();
+    let asked = Asked::start(Some(file));
+    let (status, head, body) = asked.send(login(&secret)).await;
+    assert_eq!(status, 200, "{body}");
+    let cookie = head.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap().to_owned();
+    assert!(
+        cookie.contains("httponly") && cookie.contains("samesite=strict") && !cookie.contains("secure"),
+        "{cookie}"
+    );
+    assert!(!body.contains(&secret) && !cookie.contains(&secret.to_ascii_lowercase()));
+    // Header names and values were made small above; the session's name is needed as it is.
+    let session = {
+        let mut stream = TcpStream::connect(asked.server.address).await.unwrap();
+        stream.write_all(login(&secret).as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let cookie = answer.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap();
+        format!("Cookie: other=1; {}\r\n", cookie.split(';').next().unwrap())
+    };
+    let (status, _, body) = asked.get_with("/api/v1/session", &session).await;
+    assert!(status == 200 && body.contains(r#""name":"run""#) && body.contains(r#""needs_login":true"#), "{body}");
+    let lock = r#"{"minutes": 5, "why": "x"}"#;
+    assert_eq!(asked.post("/api/v1/devices/a/lock", lock, &session).await.0, 200);
+    assert_eq!(asked.post("/api/v1/devices/a/unlock", "{}", &session).await.0, 200);
+    let logout = format!(
+        "POST /api/v1/logout HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-Farmctl: 1\r\n\
+         Content-Type: application/json\r\n{session}\r\n"
+    );
+    assert_eq!(asked.send(logout).await.0, 204);
+    assert_eq!(asked.get_with("/api/v1/session", &session).await.0, 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_person_does_not_do_all_at_once() {
     let asked = Asked::start(None);
     let mut statuses = Vec::new();
@@ -715,6 +725,17 @@ async fn one_person_does_not_do_all_at_once() {
     }
     assert!(statuses.contains(&429) && statuses[..50].iter().all(|status| *status == 409), "{statuses:?}");
     assert_eq!(asked.get("/api/v1/lab").await.0, 200, "looking is no writing");
+}
+
+/// What is said of a run whose samples have two modes.
+fn noisy() -> Judgement {
+    Judgement {
+        verdict: Verdict::Noisy,
+        reason: "two modes".to_owned(),
+        half_interval_percent: Some(7.5),
+        temp_max_c: None,
+        other_load_percent: None,
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -744,19 +765,12 @@ async fn viewers_are_told_of_changes_and_one_who_is_behind_is_dropped() {
     let told = hear(r#""text":"bb: unlocked by anna; anna had locked it""#).await;
     assert!(told.contains("event: lab") && told.contains("event: device") && told.contains(r#""name":"bb""#), "{told}");
     let job = asked.store.jobs(&row.id).unwrap().remove(1);
-    let noisy = Judgement {
-        verdict: Verdict::Noisy,
-        reason: "two modes".to_owned(),
-        half_interval_percent: Some(7.5),
-        temp_max_c: None,
-        other_load_percent: None,
-    };
     let kind = EventKind::RunFinished {
         name: "x".into(),
         status: RunStatus::Ok,
         p50_ns: Some(2_000_000),
         failure: None,
-        judged: Some(noisy),
+        judged: Some(noisy()),
     };
     let event = Event {
         at: Timestamp::now(),

@@ -83,7 +83,6 @@ impl Collector {
         if self.end.is_some() {
             return Err("a message after the last one".to_owned());
         }
-        let measurement = &mut self.measurement;
         match message {
             Message::Accepted { .. } => {}
             // One that is told again is no news: each is an event, and a run has a few.
@@ -92,6 +91,38 @@ impl Collector {
                 self.phases.push(phase);
                 return Ok(Some(phase));
             }
+            Message::Look { .. } => return Err("a look at samples, which is for the runner alone".to_owned()),
+            figures @ (Message::Loaded { .. }
+            | Message::FirstInference { .. }
+            | Message::WarmedUp { .. }
+            | Message::Samples { .. }
+            | Message::Measured { .. }
+            | Message::Reported(_)) => self.take_figures(figures)?,
+            Message::Conditions(told) => {
+                if self.measurement.conditions.is_some() {
+                    return Err("the device's conditions came twice".to_owned());
+                }
+                self.measurement.conditions = Some(Box::new(bounded_conditions(*told)));
+            }
+            Message::Output(output) => self.outputs.take(&output),
+            Message::Remark(remark) => {
+                self.no_accuracy |= remark.remark == RemarkKind::NoAccuracy;
+                self.remark(&remark.message);
+            }
+            Message::Classified { first, best } => self.take_classified(first, best)?,
+            Message::Finished { .. } => {
+                self.check_complete()?;
+                self.end = Some(End::Finished);
+            }
+            Message::Failed(failure) => self.end = Some(End::Failed(failure)),
+        }
+        Ok(None)
+    }
+
+    /// Takes in what a message says of loading and of inferences.
+    fn take_figures(&mut self, message: Message) -> Result<(), String> {
+        let measurement = &mut self.measurement;
+        match message {
             Message::Loaded { load_ns, inputs, engine } => {
                 measurement.load_ns = Some(load_ns);
                 measurement.inputs = bounded(inputs);
@@ -105,7 +136,6 @@ impl Collector {
                 measurement.warmup_runs = Some(runs);
                 measurement.steady = steady;
             }
-            Message::Look { .. } => return Err("a look at samples, which is for the runner alone".to_owned()),
             Message::Samples { latencies_ns } => {
                 if measurement.samples_ns.len() + latencies_ns.len() > self.max_samples {
                     return Err(format!("more samples than the {} the job allows", self.max_samples));
@@ -142,25 +172,10 @@ impl Collector {
                 measurement.threads = Some(reported.threads);
                 measurement.reported = Some(reported.figures);
             }
-            Message::Conditions(told) => {
-                if measurement.conditions.is_some() {
-                    return Err("the device's conditions came twice".to_owned());
-                }
-                measurement.conditions = Some(Box::new(bounded_conditions(*told)));
-            }
-            Message::Output(output) => self.outputs.take(&output),
-            Message::Remark(remark) => {
-                self.no_accuracy |= remark.remark == RemarkKind::NoAccuracy;
-                self.remark(&remark.message);
-            }
-            Message::Classified { first, best } => self.take_classified(first, best)?,
-            Message::Finished { .. } => {
-                self.check_complete()?;
-                self.end = Some(End::Finished);
-            }
-            Message::Failed(failure) => self.end = Some(End::Failed(failure)),
+            // The others have no figures.
+            _ => {}
         }
-        Ok(None)
+        Ok(())
     }
 
     fn take_classified(&mut self, first: u64, best: Vec<Vec<u32>>) -> Result<(), String> {

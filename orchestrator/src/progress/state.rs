@@ -120,10 +120,6 @@ impl DeviceState {
             EventKind::DeviceRetrying { failure, .. } => Activity::Waiting(format!("to try again: {failure}")),
             EventKind::DeviceQuarantined { failure, .. } => Activity::Unusable(format!("quarantined: {failure}")),
             EventKind::HostCommand { purpose, .. } => Activity::Waiting(format!("after {purpose}")),
-            EventKind::RunRequeued { .. } | EventKind::RunLeft { .. } => {
-                self.model = None;
-                Activity::Idle
-            }
             EventKind::DeviceFailed { failure } => Activity::Unusable(failure.to_string()),
             EventKind::PushStarted { name, size_bytes, resumed_bytes, .. } => Activity::Pushing {
                 name: name.clone(),
@@ -137,19 +133,13 @@ impl DeviceState {
                 }
                 return;
             }
-            EventKind::RunStarted { name, .. } | EventKind::RunTakenOver { name, .. } => {
-                self.model = Some(name.clone());
-                Activity::Running("start")
-            }
-            EventKind::RunCooling { .. } => Activity::Running("cool down"),
-            EventKind::RunPhase { phase } => Activity::Running(phase.as_str()),
-            EventKind::RunFinished { status, .. } => {
-                self.model = None;
-                self.done += 1;
-                self.failed += u64::from(*status == RunStatus::Failed);
-                // A device that can't be used stays so, while its jobs get their records.
-                if matches!(self.activity, Activity::Unusable(_)) { self.activity.clone() } else { Activity::Idle }
-            }
+            of_run @ (EventKind::RunStarted { .. }
+            | EventKind::RunTakenOver { .. }
+            | EventKind::RunCooling { .. }
+            | EventKind::RunPhase { .. }
+            | EventKind::RunFinished { .. }
+            | EventKind::RunRequeued { .. }
+            | EventKind::RunLeft { .. }) => self.activity_of_run(of_run),
             EventKind::DeviceDuplicateEntry { same_as } => Activity::Unusable(format!("same device as {same_as}")),
             EventKind::DeviceChanged { .. }
             | EventKind::DeviceRestored { .. }
@@ -187,5 +177,29 @@ impl DeviceState {
         };
         self.activity = activity;
         self.since = event.at;
+    }
+
+    /// Takes in what happened to a run; returns what the device does since.
+    fn activity_of_run(&mut self, kind: &EventKind) -> Activity {
+        match kind {
+            EventKind::RunStarted { name, .. } | EventKind::RunTakenOver { name, .. } => {
+                self.model = Some(name.clone());
+                Activity::Running("start")
+            }
+            EventKind::RunCooling { .. } => Activity::Running("cool down"),
+            EventKind::RunPhase { phase } => Activity::Running(phase.as_str()),
+            EventKind::RunFinished { status, .. } => {
+                self.model = None;
+                self.done += 1;
+                self.failed += u64::from(*status == RunStatus::Failed);
+                // A device that can't be used stays so, while its jobs get their records.
+                if matches!(self.activity, Activity::Unusable(_)) { self.activity.clone() } else { Activity::Idle }
+            }
+            // It is no longer on this device.
+            _ => {
+                self.model = None;
+                Activity::Idle
+            }
+        }
     }
 }

@@ -104,8 +104,8 @@ fn planned(lab: &Lab) -> Vec<String> {
     reader.records().map(|row| line(row.unwrap())).collect()
 }
 
-#[test]
-fn a_file_keeps_its_shape_and_the_entry_opens_what_is_open() {
+/// A lab with networks whose shapes are fixed, open, or told by their entries.
+fn lab_of_shapes() -> Lab {
     let product = |dims: &[&str]| {
         let rows: Vec<&str> = [dims, &["8"]].concat();
         model(
@@ -135,7 +135,12 @@ fn a_file_keeps_its_shape_and_the_entry_opens_what_is_open() {
         ("eight", format!("input_shape: [1, 3, 8, 8], {}", path("eight.onnx"))),
     ];
     let entries: Vec<(&str, &str)> = entries.iter().map(|(name, entry)| (*name, entry.as_str())).collect();
-    let lab = lab(&files, &entries, "batch: [1, 8]\n");
+    lab(&files, &entries, "batch: [1, 8]\n")
+}
+
+#[test]
+fn a_file_keeps_its_shape_and_the_entry_opens_what_is_open() {
+    let lab = lab_of_shapes();
     let open = "dimension 2 (H) of input x [N, 3, H, W] is open in the file: add `input_shape: [1, 3, …, …]` to its \
                 entry in models.yaml";
     let contradicted = "models.yaml says [1, 3, 9, 9] for input x, and the file has [1, 3, 8, 8]: correct models.yaml, \
@@ -203,6 +208,22 @@ fn cast(from: DataType, to: DataType) -> Vec<u8> {
     one_operator(input, output, "Cast", vec![number("to", i32::from(to).into())])
 }
 
+/// A network whose output is too large to be kept.
+fn large() -> Vec<u8> {
+    model(
+        vec![floats("x", &["1", "17", "1", "1"])],
+        floats("y", &["1", "17", "1024", "1024"]),
+        vec![node("Expand", &["x", "s"], "y")],
+        vec![TensorProto {
+            name: "s".to_owned(),
+            data_type: DataType::Int64.into(),
+            dims: vec![4],
+            int64_data: vec![1, 17, 1024, 1024],
+            ..TensorProto::default()
+        }],
+    )
+}
+
 #[test]
 fn inputs_and_outputs_of_every_type_and_shape_are_measured_as_they_are() {
     let types = [
@@ -230,24 +251,12 @@ fn inputs_and_outputs_of_every_type_and_shape_are_measured_as_they_are() {
     let order = AttributeProto { name: "perm".to_owned(), ints: vec![1, 0], r#type: 7, ..AttributeProto::default() };
     let class = info("y", DataType::Int64, &["1", "8", "8"]);
     let arguments = vec![number("axis", 1), number("keepdims", 0)];
-    let large = model(
-        vec![floats("x", &["1", "17", "1", "1"])],
-        float(&["1", "17", "1024", "1024"]),
-        vec![node("Expand", &["x", "s"], "y")],
-        vec![TensorProto {
-            name: "s".to_owned(),
-            data_type: DataType::Int64.into(),
-            dims: vec![4],
-            int64_data: vec![1, 17, 1024, 1024],
-            ..TensorProto::default()
-        }],
-    );
     for (name, content, told) in [
         ("classes", one_operator(image(), class, "ArgMax", arguments), "1x3x8x8 f32 -> 1x8x8 i64"),
         ("turned", one_operator(pair(), float(&["4", "1"]), "Transpose", vec![order]), "1x4 f32 -> 4x1 f32"),
         ("vector", one_operator(pair(), float(&["4"]), "Squeeze", Vec::new()), "1x4 f32 -> 4 f32"),
         ("sum", one_operator(pair(), float(&[]), "ReduceSum", vec![number("keepdims", 0)]), "1x4 f32 -> scalar f32"),
-        ("large", large, "1x17x1x1 f32 -> 1x17x1024x1024 f32"),
+        ("large", large(), "1x17x1x1 f32 -> 1x17x1024x1024 f32"),
         // A convolution says that its first dimension is the batch.
         ("eight", convolution(&["8", "3", "8", "8"]), "8x3x8x8 f32 -> 8x8x8x8 f32"),
     ] {

@@ -1,7 +1,8 @@
 //! Load patterns.
 //!
-//! Purpose: how the inferences of warm-up and timed loop follow each other. Main trait: [`LoadPattern`]; all of them are
-//! in [`SCENARIOS`]. Never does anything but the inference inside a timed window: no I/O and no allocation of its own.
+//! Purpose: how the inferences of warm-up and timed loop follow each other. Main trait: [`LoadPattern`]; all of them
+//! are in [`SCENARIOS`]. Never does anything but the inference inside a timed window: no I/O and no allocation of its
+//! own.
 
 mod offline;
 mod single_stream;
