@@ -59,10 +59,11 @@ impl LabClock {
         Arc::new(move || clock.now())
     }
 
-    /// Holds it against what an earlier process believed, and against the newest event.
-    pub fn hold_against(&self, believed: Option<&BelievedClock>, newest_event: Option<Timestamp>) {
+    /// Holds it against what an earlier process believed, and against when events were written since, the earliest
+    /// first.
+    pub fn hold_against(&self, believed: Option<&BelievedClock>, events: &[Timestamp]) {
         let (now, boot) = ((self.source)(), boot());
-        let anchor = Anchor::of_the_past(believed, newest_event, now, boot.as_deref());
+        let anchor = Anchor::of_the_past(believed, events, now, boot.as_deref());
         if let Some(anchor) = anchor {
             self.watch().hold_against(anchor);
         }

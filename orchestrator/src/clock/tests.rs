@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use jiff::SignedDuration;
+
 use super::*;
 
 /// A host whose clocks the test sets, in seconds.
@@ -106,7 +108,7 @@ fn over_a_restart_it_is_held_against_what_is_known_of_before() {
     for (off, is_doubted) in [(0, false), (120, false), (3 * 3_600, true), (-3_600, true), (YEARS, true)] {
         host.set_off(off);
         let next = host.clock();
-        next.hold_against(Some(&before), None);
+        next.hold_against(Some(&before), &[]);
         assert_eq!(next.doubt().is_some(), is_doubted, "{off} s off in the same boot");
         assert!(!is_doubted || next.now() == host.right());
     }
@@ -114,15 +116,44 @@ fn over_a_restart_it_is_held_against_what_is_known_of_before() {
     let elsewhere = BelievedClock { boot: "another".to_owned(), ..before };
     for (off, is_doubted) in [(0, false), (30 * 86_400, false), (-3_600, true), (YEARS, true)] {
         host.set_off(off);
-        for (believed, event) in
-            [(Some(&elsewhere), None), (None, Some(host.right())), (Some(&elsewhere), Some(host.right()))]
-        {
+        let right = host.right();
+        for (believed, events) in [(Some(&elsewhere), vec![]), (None, vec![right]), (Some(&elsewhere), vec![right])] {
             let next = host.clock();
-            next.hold_against(believed, event);
+            next.hold_against(believed, &events);
             assert_eq!(next.doubt().is_some(), is_doubted, "{off} s off after a boot");
         }
     }
     let fresh = host.clock();
-    fresh.hold_against(None, None);
+    fresh.hold_against(None, &[]);
     assert!(fresh.doubt().is_none(), "a new lab knows nothing better");
+}
+
+/// Each process of a lab without a daemon holds the clock against what those before it have left in the store.
+#[test]
+fn what_a_clock_in_doubt_has_dated_is_no_reason_to_believe_it() {
+    let host = Host::default();
+    let right = host.right();
+    let of_another_boot = BelievedClock { boot: "another".to_owned(), ..host.clock().believed(7).unwrap() };
+    host.set_off(YEARS);
+    let mut events = vec![right];
+    for process in 0..5 {
+        for believed in [None, Some(&of_another_boot)] {
+            let next = host.clock();
+            next.hold_against(believed, &events);
+            assert!(next.doubt().is_some() && next.dates_in_doubt(), "process {process}");
+        }
+        host.pass(60);
+        events.push(host.moment().wall);
+    }
+    // Set right again, it is believed, whatever has a date of years ahead.
+    host.set_off(0);
+    let next = host.clock();
+    next.hold_against(Some(&of_another_boot), &events);
+    assert_eq!(next.doubt(), None);
+    // A lab that was used now and then for a year is not in doubt.
+    let months: Vec<Timestamp> =
+        (0..12).rev().map(|month| right - SignedDuration::from_hours(24 * 30 * month)).collect();
+    let next = host.clock();
+    next.hold_against(None, &months);
+    assert_eq!(next.doubt(), None);
 }

@@ -27,7 +27,7 @@ impl Anchor {
     /// What is known of before this process began; `None` where nothing is.
     pub(super) fn of_the_past(
         believed: Option<&BelievedClock>,
-        newest_event: Option<Timestamp>,
+        events: &[Timestamp],
         now: Moment,
         boot: Option<&str>,
     ) -> Option<Anchor> {
@@ -35,7 +35,7 @@ impl Anchor {
         if let Some(believed) = of_this_boot {
             return Some(Anchor::exact(believed.wall, believed.since_boot));
         }
-        let wall = believed.map(|believed| believed.wall).into_iter().chain(newest_event).max()?;
+        let wall = newest_believed(believed.map(|believed| believed.wall), events)?;
         Some(Anchor { moment: Moment { wall, ..now }, pause: LONGEST_PAUSE })
     }
 
@@ -51,6 +51,14 @@ impl Anchor {
         let off = now.wall.duration_since(self.expected(now));
         (off < -JUMP || off > self.pause + JUMP).then_some(off)
     }
+}
+
+/// The newest of these times that can be believed: each is at most the longest pause later than the one before. What
+/// lies beyond was written by a clock that was in doubt, and is no reason to believe it the next time.
+fn newest_believed(believed: Option<Timestamp>, events: &[Timestamp]) -> Option<Timestamp> {
+    let first = believed.or(events.first().copied())?;
+    let is_near = |from: Timestamp, at: Timestamp| at.duration_since(from) <= LONGEST_PAUSE;
+    Some(events.iter().fold(first, |newest, at| if is_near(newest, *at) { newest.max(*at) } else { newest }))
 }
 
 /// Why a clock is not believed.

@@ -155,7 +155,8 @@ impl Lab {
             Moment { wall: now + off, since_boot: now.duration_since(booted_at).try_into().unwrap() }
         }));
         let believed = self.store.believed_clock().unwrap();
-        clock.hold_against(believed.as_ref(), self.store.newest_event_at(0).unwrap());
+        let after = believed.as_ref().map_or(0, |believed| believed.last_event);
+        clock.hold_against(believed.as_ref(), &self.store.event_times(after).unwrap());
         clock
     }
 

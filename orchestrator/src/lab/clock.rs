@@ -104,8 +104,8 @@ impl Lab {
     /// Holds the clock of this host against what a store has.
     pub(super) fn hold_clock_against(&self, store: &dyn Store) -> Result<(), LabError> {
         let believed = store.believed_clock()?;
-        let newest_event = store.newest_event_at(believed.as_ref().map_or(0, |believed| believed.last_event))?;
-        self.clock.hold_against(believed.as_ref(), newest_event);
+        let events = store.event_times(believed.as_ref().map_or(0, |believed| believed.last_event))?;
+        self.clock.hold_against(believed.as_ref(), &events);
         Ok(())
     }
 }

@@ -11,11 +11,12 @@ pub trait ClockStore {
     /// When the store can't be read.
     fn believed_clock(&self) -> Result<Option<BelievedClock>, StoreError>;
 
-    /// When the newest event behind the one of this number was written; `None` when there is none.
+    /// When events behind the one of this number were written, the earliest first: each begin of a sweep, and the
+    /// newest of all.
     ///
     /// # Errors
     /// When the store can't be read.
-    fn newest_event_at(&self, after: u64) -> Result<Option<Timestamp>, StoreError>;
+    fn event_times(&self, after: u64) -> Result<Vec<Timestamp>, StoreError>;
 
     /// Keeps a look at a clock that is believed, with the event of why, where there is one, in one transaction.
     ///

@@ -38,6 +38,12 @@ fn a_sweep_by_hand_says_that_its_date_is_in_doubt_and_is_not_the_latest() {
     let (_, listed, _) = lab.run(&["sweeps", "list", "--format", "csv"]);
     let of_the_future = listed.lines().find(|line| line.starts_with("203")).expect(&listed).to_owned();
     let of_the_future = of_the_future.split(',').next().unwrap().to_owned();
+    // What the first one has dated is no reason to believe the clock.
+    let (code, stderr) = at(&lab, "+3653d", &["sweep", "configs/quick.yaml"]);
+    assert!(code == 0 && stderr.contains("the clock of this host jumped"), "{stderr}");
+    assert_eq!(latest(&lab), right);
+    let (code, _) = at(&lab, "+3653d", &["clock", "show"]);
+    assert_eq!(code, 1);
     // The clock is right again, and a person says so.
     assert_eq!(lab.run(&["clock", "accept"]).0, 0);
     let (_, shown, _) = lab.run(&["sweeps", "show", "latest", "--format", "json"]);

@@ -11,6 +11,17 @@ const BELIEVE: &str = "
     INSERT INTO believed_clock (one, wall_ns, since_boot_ns, boot, last_event) VALUES (1, ?1, ?2, ?3, ?4)
     ON CONFLICT (one) DO UPDATE SET wall_ns = ?1, since_boot_ns = ?2, boot = ?3, last_event = ?4";
 
+/// Of so many of the newest events the times are looked at: each process that opens a store waits for it.
+const NEWEST_EVENTS: i64 = 2_000;
+
+/// A sweep may have more events than the newest ones; its begin is found by an index.
+const EVENT_TIMES: &str = "
+    SELECT at_ns FROM events
+    WHERE event ->> '$.event' IN ('sweep_started', 'sweep_resumed') AND sequence > ?1
+    UNION
+    SELECT at_ns FROM (SELECT at_ns FROM events WHERE sequence > ?1 ORDER BY sequence DESC LIMIT ?2)
+    ORDER BY 1";
+
 impl ClockStore for SqliteStore {
     fn believed_clock(&self) -> Result<Option<BelievedClock>, StoreError> {
         let sql = "SELECT wall_ns, since_boot_ns, boot, last_event FROM believed_clock";
@@ -22,14 +33,10 @@ impl ClockStore for SqliteStore {
         rows.into_iter().next().transpose()
     }
 
-    fn newest_event_at(&self, after: u64) -> Result<Option<Timestamp>, StoreError> {
-        let sql = "SELECT at_ns FROM events WHERE sequence > ?1 ORDER BY sequence DESC LIMIT 1";
+    fn event_times(&self, after: u64) -> Result<Vec<Timestamp>, StoreError> {
         let after = i64::try_from(after).unwrap_or(i64::MAX);
-        self.query("look up the newest event", sql, [after], |row| row.get(0))?
-            .into_iter()
-            .next()
-            .map(timestamp)
-            .transpose()
+        let times = self.query("look up the times of events", EVENT_TIMES, [after, NEWEST_EVENTS], |row| row.get(0))?;
+        times.into_iter().map(timestamp).collect()
     }
 
     fn believe_clock(&self, believed: &BelievedClock, event: Option<&Event>) -> Result<(), StoreError> {
