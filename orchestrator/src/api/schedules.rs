@@ -10,7 +10,7 @@ use crate::schedule::{Missed, Overlap, Schedule};
 use crate::store::people;
 
 use super::endpoint::{Call, Empty, Items};
-use super::sweeps::SweepAnswer;
+use super::sweeps::StartedAnswer;
 use super::{Api, Refusal};
 
 /// Due times of each schedule that are told.
@@ -130,7 +130,7 @@ pub(super) async fn list(call: Call) -> Result<Items<ScheduleAnswer>, Refusal> {
     call.api.blocking(|api| Ok(api.schedule_answers()?.into())).await
 }
 
-pub(super) async fn run(call: Call<Empty, Empty>) -> Result<SweepAnswer, Refusal> {
+pub(super) async fn run(call: Call<Empty, Empty>) -> Result<StartedAnswer, Refusal> {
     let schedule = call.api.find_schedule(&call.name)?;
     call.api.start(Order::Schedule(Box::new(schedule)), call.person.name).await
 }

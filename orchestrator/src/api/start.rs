@@ -12,7 +12,7 @@ use crate::lab::{DeviceEstimate, Order, PlanPreview};
 use crate::store::people;
 
 use super::endpoint::{Call, Empty, Items};
-use super::sweeps::SweepAnswer;
+use super::sweeps::{StartedAnswer, SweepAnswer};
 use super::{Api, Refusal, take_turn};
 
 /// How long somebody who starts a sweep is kept waiting while its files are made ready.
@@ -47,7 +47,8 @@ pub(super) struct PreviewAnswer {
     longest_seconds: f64,
     devices: Vec<PreviewOfDevice>,
     skipped: Vec<PreviewOfSkipped>,
-    /// What is to be known of its devices: those that are one machine, or may be.
+    /// What is to be known of its devices, those that are one machine, or may be; and of a clock of the host that is
+    /// in doubt.
     remarks: Vec<String>,
 }
 
@@ -102,7 +103,7 @@ impl StartBody {
     }
 }
 
-pub(super) async fn start(call: Call<Empty, StartBody>) -> Result<SweepAnswer, Refusal> {
+pub(super) async fn start(call: Call<Empty, StartBody>) -> Result<StartedAnswer, Refusal> {
     call.api.start(call.body.order()?, call.person.name).await
 }
 
@@ -111,7 +112,7 @@ pub(super) async fn preview(call: Call<Empty, StartBody>) -> Result<PreviewAnswe
     call.api.blocking(move |api| Ok(api.lab.preview(&order)?.into())).await
 }
 
-pub(super) async fn retry(call: Call<Empty, Empty>) -> Result<SweepAnswer, Refusal> {
+pub(super) async fn retry(call: Call<Empty, Empty>) -> Result<StartedAnswer, Refusal> {
     let name = call.name;
     let sweep = call.api.blocking(move |api| Ok(api.find_sweep(&name)?.id)).await?;
     call.api.start(Order::Retry(sweep.0), call.person.name).await
@@ -141,13 +142,13 @@ impl Api {
     }
 
     /// Adds a sweep and has it carried out.
-    pub(super) async fn start(self: &Arc<Self>, order: Order, by: String) -> Result<SweepAnswer, Refusal> {
+    pub(super) async fn start(self: &Arc<Self>, order: Order, by: String) -> Result<StartedAnswer, Refusal> {
         let _turn = take_turn(&self.starters).await?;
         let (sender, started) = oneshot::channel();
         let (lab, progress, person) = (self.lab.clone(), self.progress.clone(), by);
         // Nobody may be waiting any more when its files are there.
         self.background.spawn(move || async move { drop(sender.send(lab.start(order, &person, &progress).await)) });
-        let sweep = match tokio::time::timeout(START_TIMEOUT, started).await {
+        let started = match tokio::time::timeout(START_TIMEOUT, started).await {
             Ok(Ok(started)) => started?,
             Ok(Err(_)) => return Err(Refusal::internal("the start broke off")),
             Err(_) => {
@@ -155,7 +156,7 @@ impl Api {
                     .with_hint("it begins once they are: look at the list of sweeps later"));
             }
         };
-        self.blocking(move |api| api.sweep_answer(api.find_sweep(sweep.as_str())?)).await
+        self.blocking(move |api| api.started_answer(started)).await
     }
 
     /// Ends a sweep that is marked as cancelled already, where no other process does.

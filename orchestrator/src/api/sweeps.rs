@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{SweepId, SweepRow};
+use crate::lab::Started;
 use crate::publish;
 use crate::status;
 use crate::store::{SweepCounts, SweepPage};
@@ -55,6 +56,15 @@ struct CountsAnswer {
     failed: u64,
     skipped: u64,
     cancelled: u64,
+}
+
+/// A sweep that was begun.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct StartedAnswer {
+    #[serde(flatten)]
+    sweep: SweepAnswer,
+    /// What is to be known of its devices, and of a clock of the host that is in doubt.
+    remarks: Vec<String>,
 }
 
 /// A sweep with its cells.
@@ -111,6 +121,12 @@ impl Api {
             id: row.id.0,
             name: row.name,
         })
+    }
+
+    /// A sweep that was begun, as it is now.
+    pub(super) fn started_answer(&self, started: Started) -> Result<StartedAnswer, Refusal> {
+        let Started { sweep, remarks } = started;
+        Ok(StartedAnswer { sweep: self.sweep_answer(self.find_sweep(sweep.as_str())?)?, remarks })
     }
 
     /// The names of a sweep's reports.

@@ -81,19 +81,19 @@ impl Lab {
         Err(LabError::unavailable(message).with_hint(ACCEPT_CLOCK))
     }
 
-    /// Tells a person who begins something by a clock that is in doubt what date it gets.
-    pub(super) fn tell_of_doubted_clock(&self) {
-        let Some(doubt) = self.clock.doubt() else { return };
+    /// What a person who begins something by a clock that is in doubt has to know: what date it gets.
+    pub(super) fn remark_on_clock(&self) -> Option<String> {
+        let doubt = self.clock.doubt()?;
         let off = clock_off_text(doubt.off.as_secs());
         let what = match self.clock.dates_in_doubt() {
             true => "what begins now has that date, and neither `latest` nor reports/latest go by it",
             false => "what begins now has the date that it would be without the jump",
         };
         let (says, now) = (doubt.says, self.now());
-        self.remark(&format!(
+        Some(format!(
             "the clock of this host jumped {off}: it says {says:.0}, and for the lab it is {now:.0}; {what}: \
              {ACCEPT_CLOCK}"
-        ));
+        ))
     }
 
     /// The lab's time, where it can be told by it what is new; `None` where it is that of a clock in doubt.

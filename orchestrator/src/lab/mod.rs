@@ -59,7 +59,7 @@ pub use files::{
     find_backend, find_model, find_published,
 };
 pub use history::{HistoryQuery, MOST_RUNS, ModelHistory};
-pub use orders::{Order, PlanPreview};
+pub use orders::{Order, PlanPreview, Started};
 pub use plan::PlannedSweep;
 pub use restore::Restored;
 pub use result_rows::{RowPlace, RowQuery, RowsRead};

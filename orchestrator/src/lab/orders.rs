@@ -38,7 +38,16 @@ pub struct PlanPreview {
     pub estimate: PlanEstimate,
     /// Cells that would not be, by the reason.
     pub skipped: BTreeMap<String, usize>,
-    /// What is to be known of its devices.
+    /// What is to be known of its devices, and of the clock that it is dated by.
+    pub remarks: Vec<String>,
+}
+
+/// A sweep that was added for an order.
+#[derive(Debug)]
+pub struct Started {
+    /// The sweep.
+    pub sweep: SweepId,
+    /// What is to be known of its devices, and of the clock that it is dated by.
     pub remarks: Vec<String>,
 }
 
@@ -47,14 +56,17 @@ impl Lab {
     ///
     /// # Errors
     /// When the file is faulty, there is nothing to run, or no room for results.
-    pub async fn start(&self, order: Order, by: &str, progress: &Progress) -> Result<SweepId, LabError> {
+    pub async fn start(&self, order: Order, by: &str, progress: &Progress) -> Result<Started, LabError> {
         if let Order::File(file, names) = &order {
             self.refuse_unknown(file, names.as_deref().unwrap_or_default())?;
         }
         if let Some(obstacle) = self.obstacle() {
             return Err(LabError::unavailable(obstacle));
         }
-        self.submit(self.plan_order(&order)?, by, MAX_DEVICES, progress).await
+        let planned = self.plan_order(&order)?;
+        let remarks = self.remarks_before(&planned)?;
+        let sweep = self.submit(planned, by, MAX_DEVICES, progress).await?;
+        Ok(Started { sweep, remarks })
     }
 
     fn plan_order(&self, order: &Order) -> Result<PlannedSweep, LabError> {
@@ -76,13 +88,14 @@ impl Lab {
         if let Order::File(file, names) = order {
             self.refuse_unknown(file, names.as_deref().unwrap_or_default())?;
         }
-        let PlannedSweep { plan, inventory, definition, .. } = self.plan_order(order)?;
+        let planned = self.plan_order(order)?;
+        let remarks = self.remarks_before(&planned)?;
+        let PlannedSweep { plan, inventory, definition, .. } = planned;
         let mut skipped: BTreeMap<String, usize> = BTreeMap::new();
         for cell in &plan.skipped {
             *skipped.entry(cell.reason.clone()).or_default() += 1;
         }
         let estimate = planner::estimate(&plan, &inventory, definition.sweep.cooldown.as_ref());
-        let remarks = planner::remarks_on_machines_of(&plan, &inventory);
         Ok(PlanPreview { jobs: plan.jobs.len(), estimate, skipped, remarks })
     }
 

@@ -16,7 +16,7 @@ use super::support::{Lab, QUICK, farm, lasting, local_device};
 const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A schedule that is never due while a test runs.
-const RARELY: &str = "listen: 127.0.0.1:0
+pub const RARELY: &str = "listen: 127.0.0.1:0
 probe_minutes: 0
 schedules:
   - { name: rarely, cron: 0 0 1 1 *, timezone: Etc/UTC, sweep: quick.yaml }
@@ -31,7 +31,7 @@ fn lab() -> Lab {
 }
 
 /// Where a daemon says that it is reached.
-fn address(lab: &Lab, daemon: &Daemon) -> SocketAddr {
+pub fn address(lab: &Lab, daemon: &Daemon) -> SocketAddr {
     daemon.wait_for("page and API: ");
     let path = lab.path(".farm/daemon.json");
     wait_until(|| path.is_file(), || daemon.told());
@@ -58,18 +58,18 @@ fn send(address: SocketAddr, text: &str) -> (u16, Vec<u8>) {
     (status, answer[end + 4..].to_vec())
 }
 
-fn get(address: SocketAddr, path: &str) -> (u16, Vec<u8>) {
+pub fn get(address: SocketAddr, path: &str) -> (u16, Vec<u8>) {
     send(address, &format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"))
 }
 
-fn get_json(address: SocketAddr, path: &str) -> Value {
+pub fn get_json(address: SocketAddr, path: &str) -> Value {
     let (status, body) = get(address, path);
     let text = String::from_utf8_lossy(&body).into_owned();
     assert_eq!(status, 200, "{path}: {text}");
     serde_json::from_str(&text).unwrap()
 }
 
-fn post(address: SocketAddr, path: &str, body: &Value) -> (u16, Value) {
+pub fn post(address: SocketAddr, path: &str, body: &Value) -> (u16, Value) {
     let body = body.to_string();
     let more = "Connection: close\r\nX-Farmctl: 1\r\nContent-Type: application/json\r\n";
     let (status, answer) = send(
@@ -80,13 +80,13 @@ fn post(address: SocketAddr, path: &str, body: &Value) -> (u16, Value) {
 }
 
 /// A viewer of what changes.
-struct Viewer {
+pub struct Viewer {
     stream: TcpStream,
     heard: String,
 }
 
 impl Viewer {
-    fn open(address: SocketAddr) -> Viewer {
+    pub fn open(address: SocketAddr) -> Viewer {
         let mut stream = connect(address);
         stream.write_all(format!("GET /api/v1/events HTTP/1.1\r\nHost: {address}\r\n\r\n").as_bytes()).unwrap();
         let mut viewer = Viewer { stream, heard: String::new() };
@@ -94,7 +94,7 @@ impl Viewer {
         viewer
     }
 
-    fn wait_for(&mut self, is_it: impl Fn(&str) -> bool) {
+    pub fn wait_for(&mut self, is_it: impl Fn(&str) -> bool) {
         let mut bytes = [0; 16 << 10];
         while !is_it(&self.heard) {
             let read = self.stream.read(&mut bytes).unwrap_or_else(|error| panic!("{error} after:\n{}", self.heard));

@@ -1,5 +1,7 @@
 //! By which clock sweeps are dated, and by which people are told.
 
+use super::api::{address, post};
+use super::daemon::{Daemon, json, schedule, wait_until};
 use super::keeper::wrong_clock;
 use super::support::{Lab, Outcome, QUICK, farm, local_device};
 
@@ -74,4 +76,28 @@ fn people_are_told_times_by_the_labs_clocks() {
     // A file with a fault elsewhere does not change the clock.
     lab.write("configs/daemon.yaml", "timezone: Asia/Kolkata\nnonsense: 1\n");
     assert!(lab.run(&["sweeps", "list"]).1.contains(" IST"));
+}
+
+#[test]
+fn whoever_begins_a_sweep_over_the_api_is_told_that_its_date_is_in_doubt() {
+    let lab = lab();
+    lab.write("configs/daemon.yaml", &schedule(3600, "").replace("*/3600 * * * * *", "0 0 1 1 *"));
+    lab.sweep(&["configs/quick.yaml"]).expect_code(0);
+    let environment = [("LD_PRELOAD", &*wrong_clock()), ("FAKETIME", "+3653d"), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")];
+    let daemon = Daemon::start(&lab, "d", &environment);
+    let address = address(&lab, &daemon);
+    let file = serde_json::json!({"file": "configs/quick.yaml"});
+    for (path, body, wanted) in [
+        ("/api/v1/preview", &file, 200),
+        ("/api/v1/sweeps", &file, 201),
+        ("/api/v1/schedules/often/run", &serde_json::json!({}), 201),
+    ] {
+        let (status, answer) = post(address, path, body);
+        assert_eq!(status, wanted, "{path}: {answer}");
+        let remarks = answer["remarks"].to_string();
+        assert!(remarks.contains("the clock of this host jumped") && remarks.contains("clock accept"), "{answer}");
+    }
+    let at_work = || json(&lab, &["sweeps", "list"]).iter().any(|sweep| sweep["state"] != "finished");
+    wait_until(|| !at_work(), || daemon.told());
+    assert!(daemon.stop().success());
 }

@@ -36,7 +36,8 @@ export async function act(button, work, doneText = null) {
   button.setAttribute("aria-disabled", "true");
   try {
     const result = await work();
-    if (doneText) tellDone(doneText);
+    // What is begun may have something to be known of it.
+    if (doneText) tellDone([doneText, ...(result?.remarks ?? [])].join("; "));
     return result;
   } catch (error) {
     tellError(error);

@@ -67,10 +67,8 @@ impl Lab {
         if planned.plan.jobs.is_empty() {
             return Err(nothing_to_run(&planned.plan));
         }
-        let remarks = planner::remarks_on_machines_of(&planned.plan, &planned.inventory);
-        remarks.iter().for_each(|remark| self.remark(remark));
         let (store, submitted) = (self.store()?, self.submissions()?);
-        self.tell_of_doubted_clock();
+        self.remarks_before(planned)?.iter().for_each(|remark| self.remark(remark));
         let is_left = |sweep: &SweepRow| sweep.state == SweepState::Open && !submitted.contains_key(&sweep.id);
         for sweep in store.open_sweeps()?.into_iter().filter(is_left) {
             let known = store.definition(&sweep.id)?;
@@ -86,6 +84,18 @@ impl Lab {
             }
         }
         Ok(())
+    }
+
+    /// What is to be known of a sweep before it begins, whoever begins it.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub(in crate::lab) fn remarks_before(&self, planned: &PlannedSweep) -> Result<Vec<String>, LabError> {
+        // The clock is held against the store when that is opened.
+        self.store()?;
+        let mut remarks = planner::remarks_on_machines_of(&planned.plan, &planned.inventory);
+        remarks.extend(self.remark_on_clock());
+        Ok(remarks)
     }
 
     /// Has all files ready that a new sweep takes on this host; takes cells out of its plan that can't run without.
