@@ -78,16 +78,18 @@ impl Probes {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use async_trait::async_trait;
 
     use super::*;
     use crate::agent::LeaseKeeper;
+    use crate::agent::turns::Turn;
     use crate::device::{RunnerFile, RunnerProvider};
-    use crate::domain::{CheckVerdict, DeviceLock, TransportConfig, sample};
+    use crate::domain::{CheckVerdict, Device, DeviceLock, TransportConfig, sample};
     use crate::store::Store;
     use crate::store::sqlite::SqliteStore;
-    use crate::transport::{Connect, Transport, TransportError};
+    use crate::transport::{Connect, ErrorKind, Transport, TransportError};
 
     /// Takes every connection, and then nothing happens.
     struct Frozen;
@@ -103,6 +105,53 @@ mod tests {
     impl RunnerProvider for Frozen {
         async fn runner(&self, _: &str) -> Result<RunnerFile, Failure> {
             std::future::pending().await
+        }
+    }
+
+    /// Refuses each connection after a while, and counts how many are tried at once.
+    #[derive(Default)]
+    struct Slow {
+        now: AtomicUsize,
+        most_at_once: AtomicUsize,
+    }
+
+    #[async_trait]
+    impl Connect for Slow {
+        async fn connect(&self, _: &TransportConfig, _: Duration) -> Result<Arc<dyn Transport>, TransportError> {
+            self.most_at_once.fetch_max(self.now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            self.now.fetch_sub(1, Ordering::SeqCst);
+            Err(TransportError::new(ErrorKind::Refused, "nothing listens"))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn devices_of_one_machine_are_checked_one_after_the_other_and_none_beside_a_sweep() {
+        let local = ["a", "b", "c"].map(sample::device).to_vec();
+        let boards = ["a", "b", "c"].map(sample::board);
+        let sharing = boards.clone().map(|board| Device { exclusive: Some("bench-pc".to_owned()), ..board }).to_vec();
+        let one_place = boards.clone().map(|board| Device { max_parallel: Some(1), ..board }).to_vec();
+        let two_places = boards.clone().map(|board| Device { max_parallel: Some(2), ..board }).to_vec();
+        for (devices, most) in [(local, 1), (sharing, 1), (one_place, 1), (two_places, 2), (boards.to_vec(), 3)] {
+            let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory().unwrap());
+            let clock: crate::agent::Clock = Arc::new(|| sample::at(0));
+            let start = |holder: &str| LeaseKeeper::start(Arc::clone(&store), holder.to_owned(), Arc::clone(&clock));
+            let (leases, of_sweep) = (start("test").unwrap(), start("a sweep").unwrap());
+            let slow = Arc::new(Slow::default());
+            let (connect, runners, initiator) = (Arc::clone(&slow), Arc::new(Frozen), Initiator::Person);
+            let probes = Probes { store, leases, connect, runners, clock, initiator };
+            let answers = probes.check(&devices, None).await.unwrap();
+            assert!(answers.iter().all(|answer| answer.failure.is_some()), "{answers:?}");
+            assert_eq!(slow.most_at_once.load(Ordering::SeqCst), most, "{devices:?}");
+            // Whoever works beside them is not disturbed.
+            let Some(Ok(turn)) = (most == 1).then(|| Turn::take(&of_sweep, &devices[0], None).unwrap()) else {
+                continue;
+            };
+            let answers = probes.check(&devices, None).await.unwrap();
+            let used_by =
+                |answer: &ProbeResult| answer.used_by.as_ref().is_some_and(|text| text.contains("a sweep uses it"));
+            assert!(answers.iter().all(used_by), "{answers:?}");
+            turn.give_back().unwrap();
         }
     }
 

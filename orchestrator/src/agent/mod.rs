@@ -51,6 +51,7 @@ mod recovery;
 mod refusals;
 mod sightings;
 mod stop;
+mod turns;
 mod verdict;
 mod waiting;
 mod worker;

@@ -14,12 +14,13 @@ use crate::domain::{
     FailureKind, LabId, Timeouts,
 };
 use crate::inventory::survey_phones;
-use crate::lease::{Clock, LeaseError, LeaseKeeper};
+use crate::lease::{Clock, LEASE_POLL_INTERVAL, LeaseError, LeaseKeeper};
 use crate::store::{LeaseHolder, Store, StoreError};
 use crate::transport::Connect;
 
 use super::machines::{Machines, Taken, shared_workdir};
 use super::sightings::note_seen;
+use super::turns::{NoTurn, Turn};
 use super::verdict::Baseline;
 use super::{AgentError, check};
 
@@ -160,6 +161,49 @@ impl Probes {
         if let Some(used_by) = self.locked_by(device)? {
             return Ok(ProbeResult { used_by: Some(used_by), ..ProbeResult::silent(device) });
         }
+        // What is measured, is measured alone.
+        let turn = match kind {
+            ProbeKind::Facts => Ok(Turn::of_nothing()),
+            ProbeKind::Fitness(_) => self.turn_of(device).await?,
+        };
+        let turn = match turn {
+            Ok(turn) => turn,
+            Err(used_by) => return Ok(ProbeResult { used_by: Some(used_by), ..ProbeResult::silent(device) }),
+        };
+        let answer = self.ask_in_turn(device, machines, kind).await;
+        let given_back = turn.give_back();
+        let answer = answer?;
+        given_back?;
+        Ok(answer)
+    }
+
+    /// Waits until a device is the only one of its machine that these probes ask, and has a place in its farm; where
+    /// somebody else works there, says who does.
+    async fn turn_of(&self, device: &Device) -> Result<Result<Turn, String>, StoreError> {
+        loop {
+            let no_turn = match Turn::take(&self.leases, device, None)? {
+                Ok(turn) => return Ok(Ok(turn)),
+                Err(no_turn) => no_turn,
+            };
+            let is_ours = |holder: &LeaseHolder| holder.holder == self.leases.holder();
+            if no_turn.holders().iter().any(is_ours) {
+                tokio::time::sleep(LEASE_POLL_INTERVAL).await;
+                continue;
+            }
+            let first = no_turn.holders().first().map(|holder| self.used_by(holder)).unwrap_or_default();
+            return Ok(Err(match no_turn {
+                NoTurn::Machine(_) => format!("another device of its machine is worked on: {first}"),
+                NoTurn::Farm { cause, .. } => format!("{cause}: {first}"),
+            }));
+        }
+    }
+
+    async fn ask_in_turn(
+        &self,
+        device: &Device,
+        machines: Option<&Machines>,
+        kind: ProbeKind<'_>,
+    ) -> Result<ProbeResult, AgentError> {
         let lease = match self.leases.device(&device.name, None) {
             Ok(lease) => lease,
             Err(LeaseError::Held(holder)) => {

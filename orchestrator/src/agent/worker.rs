@@ -12,7 +12,7 @@ use crate::domain::{
     CheckThen, Device, DeviceIdentity, DeviceLock, DeviceState, DeviceStatus, EventKind, Failure, FailureKind, Pace,
 };
 use crate::lease::{LEASE_POLL_INTERVAL, Lease, LeaseError};
-use crate::store::StoreError;
+use crate::store::LeaseHolder;
 
 use super::activity::Busy;
 use super::events::Subject;
@@ -23,6 +23,7 @@ use super::policy::{DeviceDecision, Standing};
 use super::prepare::{prepare, restore};
 use super::refusals::Refusals;
 use super::sightings::note_seen;
+use super::turns::{NoTurn, Turn};
 use super::{Agent, AgentError, AgentMode, Assignment, Shared, endings, orphans, pace, policy, recovery};
 
 /// How long it counts that a sweep waits for a device, without a word from it.
@@ -94,11 +95,6 @@ pub(super) async fn work(agent: &Agent, device: &Device, shared: &Shared, busy: 
     }
 }
 
-/// Gives back what a device shares with others.
-fn give_back(shared: Vec<Lease>) -> Result<(), StoreError> {
-    shared.into_iter().try_for_each(Lease::release)
-}
-
 impl<'a> Worker<'a> {
     fn new(agent: &'a Agent, device: &'a Device, shared: &'a Shared) -> Worker<'a> {
         Worker {
@@ -129,7 +125,7 @@ impl<'a> Worker<'a> {
         }
         // The device first: a sweep that goes before this one has to be heard of, whatever the device shares.
         let Some(lease) = self.lease_device().await? else { return Ok(TurnOutcome::Pause(LEASE_POLL_INTERVAL)) };
-        let Some(shared) = self.take_shared().await? else {
+        let Some(shared) = self.take_turn().await? else {
             lease.release()?;
             return Ok(TurnOutcome::Pause(LEASE_POLL_INTERVAL));
         };
@@ -137,7 +133,7 @@ impl<'a> Worker<'a> {
         let turn = self.work_under(&lease).await;
         // A lease that can't be given back runs out by itself; what went before counts.
         let released = lease.release();
-        let given_back = give_back(shared);
+        let given_back = shared.give_back();
         let turn = turn?;
         released?;
         given_back?;
@@ -164,39 +160,17 @@ impl<'a> Worker<'a> {
         Ok(lease)
     }
 
-    /// Takes what the device shares with others, whatever sweep uses those: its machine, and a place among the devices
-    /// of its farm. `None`, when one of them is taken: nothing is kept then, so that nobody waits for this one.
-    async fn take_shared(&mut self) -> Result<Option<Vec<Lease>>, AgentError> {
-        let Device { max_parallel, farm, .. } = self.device;
-        let mut taken = Vec::new();
+    /// Takes what the device shares with others, whatever sweep uses those; `None`, after telling who has it, when one
+    /// of them is taken.
+    async fn take_turn(&mut self) -> Result<Option<Turn>, AgentError> {
         // To end a run takes nothing from others.
         if self.agent.assignment.mode != AgentMode::Jobs {
-            return Ok(Some(taken));
+            return Ok(Some(Turn::of_nothing()));
         }
-        for machine in self.device.machines() {
-            let Some(lease) = self.lease(&format!("machine {machine}")).await? else {
-                give_back(taken)?;
-                return Ok(None);
-            };
-            taken.push(lease);
-        }
-        let Some(most) = *max_parallel else { return Ok(Some(taken)) };
-        for place in 1..=most {
-            match self.agent.leases.device(&format!("farm {farm} place {place}"), Some(&self.agent.assignment.sweep.id))
-            {
-                Ok(lease) => {
-                    taken.push(lease);
-                    return Ok(Some(taken));
-                }
-                Err(LeaseError::Held(_)) => {}
-                Err(LeaseError::Store(error)) => return Err(error.into()),
-            }
-        }
-        give_back(taken)?;
-        let cause = format!("{most} devices of farm {farm} are worked on, as many as may be");
-        if self.waits_for.as_ref() != Some(&cause) {
-            self.emit(EventKind::DeviceWaiting { cause: cause.clone() }).await;
-            self.waits_for = Some(cause);
+        match Turn::take(&self.agent.leases, self.device, Some(&self.agent.assignment.sweep.id))? {
+            Ok(turn) => return Ok(Some(turn)),
+            Err(NoTurn::Machine(holder)) => self.tell_of(holder).await,
+            Err(NoTurn::Farm { cause, .. }) => self.tell_of_wait(cause.clone(), cause).await,
         }
         Ok(None)
     }
@@ -206,10 +180,7 @@ impl<'a> Worker<'a> {
         let Agent { store, assignment: Assignment { sweep, .. }, .. } = self.agent;
         let other = store.preempted_by(&self.device.name, &sweep.id, self.agent.now())?;
         let Some(other) = other else { return Ok(false) };
-        if self.waits_for.as_deref() != Some(other.as_str()) {
-            self.emit(EventKind::DeviceWaiting { cause: format!("sweep {other} goes before") }).await;
-            self.waits_for = Some(other.0);
-        }
+        self.tell_of_wait(format!("sweep {other} goes before"), other.0).await;
         Ok(true)
     }
 
@@ -220,12 +191,22 @@ impl<'a> Worker<'a> {
             Err(LeaseError::Held(holder)) => holder,
             Err(LeaseError::Store(error)) => return Err(error.into()),
         };
-        if self.waits_for.as_ref() != Some(&holder.holder) {
-            let sweep = holder.sweep_id.map_or_else(String::new, |sweep| format!(" for sweep {sweep}"));
-            self.emit(EventKind::DeviceWaiting { cause: format!("{} uses it{sweep}", holder.holder) }).await;
-            self.waits_for = Some(holder.holder);
-        }
+        self.tell_of(holder).await;
         Ok(None)
+    }
+
+    /// Tells who has what the device waits for.
+    async fn tell_of(&mut self, LeaseHolder { holder, sweep_id, .. }: LeaseHolder) {
+        let sweep = sweep_id.map_or_else(String::new, |sweep| format!(" for sweep {sweep}"));
+        self.tell_of_wait(format!("{holder} uses it{sweep}"), holder).await;
+    }
+
+    /// Tells what the device waits for, once as long as it is for the same.
+    async fn tell_of_wait(&mut self, cause: String, for_what: String) {
+        if self.waits_for.as_ref() != Some(&for_what) {
+            self.emit(EventKind::DeviceWaiting { cause }).await;
+            self.waits_for = Some(for_what);
+        }
     }
 
     async fn work_under(&mut self, lease: &Lease) -> Result<TurnOutcome, AgentError> {
