@@ -165,6 +165,45 @@ fn a_tensor_that_engines_can_not_count_is_found() {
     assert_eq!(too_large(&open, &[]), None);
 }
 
+/// An operator with a graph inside: a branch, or the body of a loop.
+fn with_body(op: &str, inputs: &[&str], body: GraphProto) -> NodeProto {
+    let attribute = AttributeProto { name: "body".to_owned(), g: Some(body), ..AttributeProto::default() };
+    NodeProto { attribute: vec![attribute], ..node(op, inputs, "y", &[]) }
+}
+
+#[test]
+fn a_tensor_that_engines_can_not_count_is_found_inside_of_loops_and_branches() {
+    let body = |weights: Vec<TensorProto>, nodes: Vec<NodeProto>| model(&[1, 8], weights, nodes).graph.unwrap();
+    let large = |body: GraphProto| too_large(&model(&[1, 8], Vec::new(), vec![with_body("If", &["x"], body)]), &[]);
+    let edge = 1_i64 << 32;
+    assert_eq!(large(body(vec![weight("w", &[8, 8])], vec![node("MatMul", &["x", "w"], "z", &[])])), None);
+    let stated = large(body(vec![weight("w", &[edge])], Vec::new())).unwrap();
+    assert!(stated.contains("\"w\" has the shape [4294967296]"), "{stated}");
+    // What is read from around it, over two of them.
+    let tile = |times: i64| {
+        let inner = GraphProto { node: vec![node("Tile", &["around", "times"], "z", &[])], ..GraphProto::default() };
+        let nodes = vec![with_body("Loop", &["x"], inner)];
+        let inner =
+            GraphProto { initializer: vec![integers("times", &[1, times])], node: nodes, ..GraphProto::default() };
+        let nodes = vec![node("Relu", &["x"], "around", &[]), with_body("If", &["x"], inner)];
+        too_large(&model(&[1, 8], Vec::new(), nodes), &[])
+    };
+    assert_eq!(tile(edge / 8 - 1), None);
+    assert!(tile(edge / 8).unwrap().contains("\"z\" has the shape [1, 4294967296]"));
+    // Few numbers of many.
+    let sparse =
+        SparseTensorProto { values: Some(weight("s", &[3])), dims: vec![edge, 2], ..SparseTensorProto::default() };
+    let sparse = GraphProto { sparse_initializer: vec![sparse], ..GraphProto::default() };
+    assert!(large(sparse).unwrap().contains("\"s\" has the shape [4294967296, 2]"));
+    // However deep they are nested, it ends.
+    let nest = |depth: usize| {
+        let innermost = body(vec![weight("w", &[edge])], Vec::new());
+        (0..depth).fold(innermost, |inner, _| body(Vec::new(), vec![with_body("If", &["x"], inner)]))
+    };
+    assert!(large(nest(20)).is_some());
+    assert_eq!(large(nest(90)), None);
+}
+
 /// What one operator makes of `x` of a shape and a weight `w` of another.
 fn one(op: &str, attributes: Attributes<'_>, input: &[i64], second: &[i64]) -> (Vec<u64>, u64) {
     cost(&model(input, vec![weight("w", second)], vec![node(op, &["x", "w"], "y", attributes)]))
