@@ -20,7 +20,7 @@ pub enum SkimError {
     #[error("{0}")]
     Read(#[from] io::Error),
     /// It ends before its content does.
-    #[error("it is cut off: something in it ends {missing_bytes} bytes behind the file's end")]
+    #[error("it is cut off: something in it ends behind the file's end, by {missing_bytes} or more bytes")]
     Cut {
         /// Bytes that are missing at least.
         missing_bytes: u64,

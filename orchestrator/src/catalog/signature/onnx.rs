@@ -18,6 +18,7 @@ pub(super) fn signature(model: &ModelProto) -> Result<ModelSignature, String> {
     if graph.output.is_empty() {
         return Err("its graph has no output".to_owned());
     }
+    check_edges(graph)?;
     let weights: HashSet<&str> = weights(graph).map(|tensor| tensor.name.as_str()).collect();
     let inputs = graph.input.iter().filter(|info| !weights.contains(info.name.as_str()));
     let read_as = batch::of_onnx(graph, &analysis::shapes(model));
@@ -34,6 +35,24 @@ pub(super) fn signature(model: &ModelProto) -> Result<ModelSignature, String> {
         data_files: survey.data_files,
         foreign_operators: survey.foreign_operators.into_iter().collect(),
     })
+}
+
+/// Characters of a tensor's name that are told.
+const SHOWN_CHARACTERS: usize = 100;
+
+/// What a graph takes it takes once, and what it gives is made in it.
+fn check_edges(graph: &GraphProto) -> Result<(), String> {
+    let shown = |name: &str| name.chars().take(SHOWN_CHARACTERS).collect::<String>();
+    let mut names: HashSet<&str> = HashSet::new();
+    if let Some(twice) = graph.input.iter().find(|info| !names.insert(&info.name)) {
+        return Err(format!("its graph has two inputs {:?}: export it again", shown(&twice.name)));
+    }
+    names.extend(weights(graph).map(|tensor| tensor.name.as_str()));
+    names.extend(graph.node.iter().flat_map(|node| &node.output).map(String::as_str));
+    match graph.output.iter().find(|info| !names.contains(info.name.as_str())) {
+        Some(info) => Err(format!("nothing in its graph makes its output {:?}: export it again", shown(&info.name))),
+        None => Ok(()),
+    }
 }
 
 /// The tensors of weights of a graph, those inside its operators not among them.

@@ -89,7 +89,10 @@ fn an_onnx_file_tells_its_inputs_and_outputs() {
         ],
         initializer: vec![weight("w", DataType::Float, &[3, 4])],
         sparse_initializer: vec![sparse],
-        node: vec![NodeProto { domain: "com.microsoft".to_owned(), ..node("Gelu", &["x"], "y") }],
+        node: vec![
+            NodeProto { domain: "com.microsoft".to_owned(), ..node("Gelu", &["x"], "y") },
+            node("Cast", &["sr"], "z"),
+        ],
         output: vec![info("y", DataType::Bfloat16, &["N", "3"]), info("z", DataType::Double, &[])],
         ..GraphProto::default()
     });
@@ -107,6 +110,23 @@ fn an_onnx_file_tells_its_inputs_and_outputs() {
     assert_eq!(words(&signature.outputs), ["y bf16 [N, 3]", "z f64 []"]);
     assert_eq!(signature.foreign_operators, ["com.microsoft.Gelu"]);
     assert!(signature.data_files.is_empty());
+}
+
+#[test]
+fn a_graph_whose_edges_make_no_sense_is_no_network() {
+    let refused = |graph: GraphProto| read(onnx_file(graph).path(), "onnx").unwrap_err().to_string();
+    let float = |name: &str| info(name, DataType::Float, &["4"]);
+    let graph = |input: &[&str], output: &[&str]| GraphProto {
+        input: input.iter().map(|name| float(name)).collect(),
+        output: output.iter().map(|name| float(name)).collect(),
+        node: vec![node("Relu", &["x"], "y")],
+        ..GraphProto::default()
+    };
+    assert!(refused(graph(&["x"], &[])).contains("its graph has no output"));
+    assert!(refused(graph(&["x"], &["y", "q"])).contains("nothing in its graph makes its output \"q\""));
+    assert!(refused(graph(&["x", "x"], &["y"])).contains("two inputs \"x\""));
+    // An input may be handed on.
+    assert_eq!(of_graph(graph(&["x"], &["y", "x"])).outputs.len(), 2);
 }
 
 /// A product of x and weights, after what is done to them.
@@ -175,7 +195,7 @@ fn arithmetic_is_that_of_the_products() {
     let more = [half, vec![node("MatMul", &["x", "v"], "z")]].concat();
     let weights = [weights, vec![weight("v", DataType::Float, &[64, 2])]].concat();
     assert_eq!(arithmetic(more, weights), (Some(Precision::Float16), "fp16, partly fp32".to_owned()));
-    let double = vec![cast("x", "d", DataType::Double), node("MatMul", &["d", "w"], "m")];
+    let double = vec![cast("x", "d", DataType::Double), node("MatMul", &["d", "w"], "y")];
     assert_eq!(arithmetic(double, vec![weight("w", DataType::Double, &[64, 64])]), (None, "fp64".to_owned()));
 }
 
