@@ -9,6 +9,7 @@ use crate::cli::context::Context;
 use crate::cli::exit;
 use crate::cli::print::{print_text, say};
 use crate::lab::{Aside, LabError, StoreCheck};
+use crate::wording::many;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum StoreVerb {
@@ -46,7 +47,7 @@ pub(super) fn run(context: &Context, verb: &StoreVerb) -> Result<u8, LabError> {
         StoreVerb::Export { to } => export(context, to.as_deref()),
         StoreVerb::Import { from } => {
             let rows = context.lab.import_store(from)?;
-            say(&format!("{rows} rows are in the store now"));
+            say(&format!("the store has {} now", many(rows, "row")));
             say("what is in .farm/outputs/ and reports/ is no row: copy these folders, too");
             Ok(exit::OK)
         }

@@ -157,7 +157,11 @@ fn comparison(
 }
 
 fn twice(runs: &Runs) -> String {
-    format!("{} runs of {} are there twice; they count once.", runs.same_runs, runs.name)
+    let name = &runs.name;
+    match runs.same_runs {
+        1 => format!("1 run of {name} is there twice; it counts once."),
+        many => format!("{many} runs of {name} are there twice; they count once."),
+    }
 }
 
 fn by_cell(runs: &Runs, keys: &[CellKey]) -> Cells {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::runners::{HOST_TARGET, TARGETS, way_to_build};
+use crate::wording::many;
 
 use super::Lab;
 
@@ -148,14 +149,14 @@ async fn tool(name: &str, argument: &str, purpose: &str, remedy: &str) -> Findin
 fn configuration(lab: &Lab) -> Finding {
     let outcome = lab
         .inventory()
-        .map(|inventory| format!("{} devices", inventory.devices.len()))
+        .map(|inventory| many(inventory.devices.len() as u64, "device"))
         .map_err(|error| error.to_string());
     finding("farms", true, outcome, "correct the farm file at the place named")
 }
 
 fn catalogue(lab: &Lab) -> Finding {
     let outcome =
-        lab.catalog().map(|catalog| format!("{} models", catalog.models.len())).map_err(|error| error.to_string());
+        lab.catalog().map(|catalog| many(catalog.models.len() as u64, "model")).map_err(|error| error.to_string());
     finding("models", true, outcome, "correct configs/models.yaml at the place named")
 }
 

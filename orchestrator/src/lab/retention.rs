@@ -12,7 +12,7 @@ use crate::domain::{Event, EventKind, SweepId, SweepRow};
 use crate::publish::sweep_folder;
 use crate::retention::{Item, Leaving, Retention, Rule, leaving};
 use crate::store::{Store, StoreError};
-use crate::wording::event_sentence;
+use crate::wording::{event_sentence, many};
 
 use super::{Lab, LabError};
 
@@ -212,7 +212,11 @@ impl Tidy<'_> {
         if count == 0 {
             return Ok(None);
         }
-        let leaving = Leaving { name: format!("{count} of them"), bytes: 0, why: format!("older than {days} days") };
+        let leaving = Leaving {
+            name: format!("{count} of them"),
+            bytes: 0,
+            why: format!("older than {}", many(days.into(), "day")),
+        };
         self.removed("events", leaving).map(Some)
     }
 

@@ -91,7 +91,8 @@ pub fn leaving(items: &[Item], rule: &Rule, now: Timestamp) -> Vec<Leaving> {
         let age_days = now.duration_since(item.at).as_hours() / 24;
         let with_it = bytes.saturating_add(item.bytes);
         let why = if let Some(days) = rule.days.filter(|days| age_days >= i64::from(*days)) {
-            format!("{age_days} days old, {days} are kept")
+            let word = if age_days == 1 { "day" } else { "days" };
+            format!("{age_days} {word} old, {days} are kept")
         } else if let Some(most) = rule.count.filter(|most| count >= *most) {
             format!("older than the newest {most}")
         } else if let Some(most) = rule.bytes.filter(|most| with_it > *most) {

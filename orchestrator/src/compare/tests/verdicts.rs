@@ -176,7 +176,7 @@ fn no_cell_is_left_out_and_no_run_counts_twice() {
     assert_eq!(said, expected);
     let net = &comparison.cells[1];
     assert_eq!((net.a.times_s.len(), &*net.b.times_s, net.b.not_counting), (1, [1.0].as_slice(), 1));
-    assert_eq!(comparison.notes, ["1 runs of a are there twice; they count once."]);
+    assert_eq!(comparison.notes, ["1 run of a is there twice; it counts once."]);
     assert_eq!(compare(&a, &a, &Options::default()), Err(CompareError::SameRuns { a: "a".into(), b: "a".into() }));
     assert!(
         matches!(compare(&a, &side("b", []), &Options::default()), Err(CompareError::NoRuns { name }) if name == "b")
