@@ -30,11 +30,15 @@ impl HttpFrontend {
         let now = watch::Sender::new(now(daemon));
         let Some(address) = access.listen else { return Ok(HttpFrontend { now, door: None }) };
         let refused = clear_text(&access, insecure);
+        let is_there = access.tokens.as_ref().is_some_and(|path| path.symlink_metadata().is_ok());
         let tokens_of_api = access.tokens.clone().map(TokenFile::new);
         let tokens = access.tokens.map(TokenFile::new);
         if let Some(file) = &tokens {
             let known = file.tokens().map_err(|error| {
-                let hint = "`farmctl tokens add NAME --role admin` makes the first";
+                let hint = match is_there {
+                    true => "mend the file, or move it away: `farmctl tokens add NAME --role admin` makes a new one",
+                    false => "`farmctl tokens add NAME --role admin` makes the first",
+                };
                 LabError::failed(lab::ErrorKind::Usage, error).with_hint(hint)
             })?;
             if known.is_empty() {
