@@ -109,6 +109,10 @@ mod tests {
         assert_eq!(facts.words(), "");
         facts.greeting.lock().expect("nobody panicked").extend(b"Exceeded MaxStartups\r\nSSH-2.0-x\r\n\0\0\x01");
         assert_eq!(facts.words(), " (the server said «Exceeded MaxStartups»)");
+        // In whatever encoding, and whatever it would do to a terminal.
+        let latin = Facts::default();
+        latin.greeting.lock().expect("nobody panicked").extend(b"Caf\xe9 ferm\xe9 \x1b[31m\r\nSSH-2.0-x\r\n");
+        assert_eq!(latin.words(), " (the server said «Caf\u{fffd} ferm\u{fffd} [31m»)");
         facts.banner.set("System is going down\n".to_owned()).expect("it was empty");
         assert_eq!(facts.words(), " (the server said «Exceeded MaxStartups»; the server said «System is going down»)");
     }
