@@ -54,25 +54,38 @@ pub async fn undo_settings(
 }
 
 /// Runs a script as root by `su`, or, when that refuses, as whoever we are, with a line before all else that says why.
-/// `su` is called once, since it may ask a person each time: whether the script ran is told by its own first line. Only
-/// one that neither is missing (126, 127) nor was refused by a person or a policy (13) may be of another kind.
-/// Android's own takes a user where others take options, some want the user before their options, and neither asks
-/// anybody.
+/// Where the daemon itself is root (`adb root`), `su` is not asked. `su -c` goes first, once, since it may ask a person
+/// each time: whether the script ran is told by a line of its own. Only one that neither is missing (126, 127) nor was
+/// refused by a person or a policy (13) may be of another kind, and none of those asks anybody:
+///
+/// - Android's own takes a user and a command where others take options. Some take the number of a user, some the name;
+///   some run the command's words as they are, some have a shell read them again. So the command is one word, `sh`, and
+///   the script is its input, of which no command in it reads.
+/// - Some want the user before their options.
 const BY_SU_SCRIPT: &str = r#"
+case $(id -u 2> /dev/null) in 0 | uid=0*) exec sh -c "$1" ;; esac
 script="echo farmctl-by-su
 $1"
+end='
+'
+end_if_it_ran() {
+  case $end$said$end in *"${end}farmctl-by-su$end"*) printf '%s\n' "$said"; exit $code ;; esac
+}
 said=$(su -c "$script" 2>&1 < /dev/null)
 code=$?
-case $said in *farmctl-by-su*) printf '%s\n' "$said"; exit $code ;; esac
+end_if_it_ran
+refusal=$said
 case $code in 13|126|127) ;; *)
-  other=$(su 0 sh -c "$script" 2>&1 < /dev/null)
+  for user in 0 root; do
+    said=$(printf '{\n%s\n} < /dev/null\n' "$script" | su $user sh 2>&1)
+    code=$?
+    end_if_it_ran
+  done
+  said=$(su root -c "$script" 2>&1 < /dev/null)
   code=$?
-  case $other in *farmctl-by-su*) printf '%s\n' "$other"; exit $code ;; esac
-  other=$(su root -c "$script" 2>&1 < /dev/null)
-  code=$?
-  case $other in *farmctl-by-su*) printf '%s\n' "$other"; exit $code ;; esac
+  end_if_it_ran
 esac
-printf '%s %s\n' "$2" "$(printf '%s' "$said" | head -n 1)"
+printf '%s %s\n' "$2" "$(printf '%s' "$refusal" | head -n 1)"
 exec sh -c "$1"
 "#;
 
@@ -209,30 +222,60 @@ mod tests {
         assert!(undo_command(Setting::Screen, "Asleep").ends_with("223"));
     }
 
-    #[test]
-    fn a_script_runs_once_with_su_or_without() {
+    /// A phone's shell, whose `su` is this script, and whose `id` says who its daemon is.
+    fn by_su(su: &str, uid: u32, script: &str) -> (Option<i32>, String) {
         let folder = tempfile::tempdir().expect("a folder");
         let path =
             std::env::join_paths([folder.path().into(), "/bin".into(), PathBuf::from("/usr/bin")]).expect("a path");
-        let run = |su: &str| {
-            let program = folder.path().join("su");
-            std::fs::write(&program, su).expect("it is written");
+        for (name, text) in [("su", format!("#!/bin/sh\n{su}")), ("id", format!("#!/bin/sh\necho {uid}\n"))] {
+            let program = folder.path().join(name);
+            std::fs::write(&program, text).expect("it is written");
             std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("its mode");
-            let script = "echo \"${BY-me}\"; echo 'it'\\''s'; exit 3";
-            let argv = ["-c", BY_SU_SCRIPT, "sh", script, SU_REFUSED];
-            let output = Command::new("sh").args(argv).env("PATH", &path).output().expect("sh runs");
-            (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
-        };
-        let (code, text) = run("#!/bin/sh\nBY=root exec sh -c \"$2\"\n");
-        assert_eq!((code, text.as_str()), (Some(3), "farmctl-by-su\nroot\nit's\n"));
-        let own_kind = "#!/bin/sh\n[ \"$1\" = 0 ] || { echo \"su: invalid uid/gid '$1'\" >&2; exit 1; }\n";
-        let (code, text) = run(&format!("{own_kind}shift; export BY=root; exec \"$@\"\n"));
-        assert_eq!((code, text.as_str()), (Some(3), "farmctl-by-su\nroot\nit's\n"), "Android's own su");
-        let user_first = "#!/bin/sh\n[ \"$1 $2\" = 'root -c' ] || { echo \"Unknown id: $1\" >&2; exit 1; }\n";
-        let (code, text) = run(&format!("{user_first}BY=root exec sh -c \"$3\"\n"));
-        assert_eq!((code, text.as_str()), (Some(3), "farmctl-by-su\nroot\nit's\n"), "the user first");
-        let (code, text) = run("#!/bin/sh\necho Permission denied >&2\nexit 13\n");
-        assert_eq!((code, text), (Some(3), format!("{SU_REFUSED} Permission denied\nme\nit's\n")));
+        }
+        let argv = ["-c", BY_SU_SCRIPT, "sh", script, SU_REFUSED];
+        let output = Command::new("sh").args(argv).env("PATH", &path).output().expect("sh runs");
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Words with all that a shell would read in them, a command that reads its input, and an exit code.
+    const TRIAL: &str = "echo \"${BY-me}\"; cat; echo 'it'\\''s $HOME \"a\" `b`  \\ *'; exit 3";
+    const TOLD: &str = "it's $HOME \"a\" `b`  \\ *\n";
+
+    #[test]
+    fn a_script_runs_by_each_kind_of_su() {
+        let own = "[ $# -gt 1 ] || exit 1; case $1 in 0|root) ;; *) echo \"su: invalid uid/gid '$1'\" >&2; exit 1 ;; esac\n\
+                   export BY=root; shift\n";
+        let by_name =
+            "[ \"$1\" = root ] || { echo \"su: user $1 does not exist\" >&2; exit 1; }; export BY=root; shift\n";
+        for (kind, su) in [
+            ("Magisk's", "[ \"$1\" = -c ] || exit 1; shift; BY=root exec sh -c \"$*\"".to_owned()),
+            ("toybox's", "[ \"$1\" = -c ] && [ $# = 2 ] || exit 1; BY=root exec sh -c \"$2\"".to_owned()),
+            ("Android's own", format!("{own}exec \"$@\"")),
+            ("one that has a shell read the words again", format!("{own}exec sh -c \"$*\"")),
+            ("one that only knows names", format!("{by_name}exec \"$@\"")),
+            ("one with the user first", format!("{by_name}[ \"$1\" = -c ] || exit 1; exec sh -c \"$2\"")),
+            // What it says of its words is no sign that they were carried out.
+            ("one that tells its words", format!("echo \"su: $*: no such user\"\n{by_name}exec \"$@\"")),
+        ] {
+            let (code, text) = by_su(&su, 2000, TRIAL);
+            assert!(text.ends_with(&format!("farmctl-by-su\nroot\n{TOLD}")), "{kind}: {text}");
+            assert!(code == Some(3) && !text.contains(SU_REFUSED), "{kind}: {code:?} {text}");
+        }
+    }
+
+    #[test]
+    fn a_script_runs_once_without_su() {
+        let asks = "printf 'Password: '; read -r word; echo 'su: incorrect password' >&2; exit 1";
+        for (su, said) in [
+            ("echo Permission denied >&2; exit 13", "Permission denied"),
+            ("echo 'su: uid 2000 not allowed to su' >&2; exit 1", "su: uid 2000 not allowed to su"),
+            (asks, "Password: su: incorrect password"),
+        ] {
+            assert_eq!(by_su(su, 2000, TRIAL), (Some(3), format!("{SU_REFUSED} {said}\nme\n{TOLD}")));
+        }
+        // `adb root`: nobody is asked.
+        let (code, text) = by_su("echo asked; exit 1", 0, TRIAL);
+        assert_eq!((code, text), (Some(3), format!("me\n{TOLD}")));
     }
 
     #[test]

@@ -94,13 +94,18 @@ fn settings_are_changed_as_root_where_the_farm_file_says_so_and_su_allows_it() {
     let free = ["", ""].map(str::to_owned);
     assert_eq!(sweep(false, "grant"), (0, 2, free.clone(), vec![]), "nobody is asked unless that is wanted");
     assert_eq!(sweep(true, "grant"), (3, 3, ["farmctl", "farmctl"].map(str::to_owned), vec![]));
-    let (_, changed, own, warnings) = sweep(true, "own");
-    assert_eq!((changed, own, warnings), (3, ["farmctl", "farmctl"].map(str::to_owned), vec![]), "Android's own su");
+    for kind in ["own", "again", "name", "user"] {
+        let (_, changed, taken, warnings) = sweep(true, kind);
+        assert_eq!((changed, taken, warnings), (3, ["farmctl", "farmctl"].map(str::to_owned), vec![]), "{kind}");
+    }
     for answer in ["deny", "none"] {
         let (_, changed, lock, warnings) = sweep(true, answer);
         assert_eq!((changed, lock, warnings.len()), (2, free.clone(), 1), "{answer}: set up all the same");
         assert!(warnings[0].contains("gives no root"), "{warnings:?}");
     }
+    // After `adb root` there is nobody to ask.
+    std::fs::write(phone.data_path("farmlab/state/adbd"), "root").unwrap();
+    assert_eq!(sweep(true, "none"), (0, 3, ["farmctl", "farmctl"].map(str::to_owned), vec![]));
 }
 
 /// How often `su` was called.
