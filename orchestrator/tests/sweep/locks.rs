@@ -1,10 +1,14 @@
 //! A person keeps sweeps off a device.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use farmctl::domain::EventKind;
 use serde_json::Value;
 use testlab::Board;
 
+use super::api::{RARELY, address, post};
+use super::daemon::{Daemon, json, wait_until};
 use super::support::{Lab, QUICK, farm, lasting, local_device, ssh_device};
 
 fn devices(lab: &Lab) -> Value {
@@ -141,4 +145,36 @@ fn devices_that_share_a_machine_never_measure_at_once() {
         }
         assert_eq!((turns, ended.named("run_finished").len()), (2, 4));
     }
+}
+
+/// A schedule may be gentle with what its boards share, whatever the farm allows.
+#[test]
+fn a_schedule_never_has_more_devices_at_work_than_it_says() {
+    let boards = [(); 4].map(|()| Board::start().unwrap());
+    let lab = Lab::new();
+    let devices = boards.iter().enumerate().map(|(index, board)| ssh_device(&format!("b{index}"), board, board.port));
+    lab.write("farms/lab.yaml", &farm(&devices.collect::<Vec<_>>()));
+    lab.write("configs/quick.yaml", &format!("{}repeats: 2\n", lasting(1)));
+    lab.write("configs/daemon.yaml", &RARELY.replace("sweep: quick.yaml", "sweep: quick.yaml, max_parallel: 2"));
+    let daemon = Daemon::start(&lab, "d", &[]);
+    let (status, sweep) = post(address(&lab, &daemon), "/api/v1/schedules/rarely/run", &serde_json::json!({}));
+    assert_eq!(status, 201, "{sweep}");
+    let is_over = || json(&lab, &["sweeps", "list"])[0]["state"] == "finished";
+    wait_until(is_over, || daemon.told());
+    assert!(daemon.stop().success());
+    let store = farmctl::store::open(lab.path(".farm/state.db").to_str().unwrap()).unwrap();
+    let (mut at_work, mut most, mut runs) = (BTreeSet::new(), 0, 0);
+    for (_, event) in store.new_events(0, 9_999).unwrap() {
+        let device = event.device.clone();
+        match event.kind {
+            EventKind::RunStarted { .. } => assert!(at_work.insert(device), "twice at once: {event:?}"),
+            EventKind::RunFinished { .. } => {
+                assert!(at_work.remove(&device), "{event:?}");
+                runs += 1;
+            }
+            _ => {}
+        }
+        most = most.max(at_work.len());
+    }
+    assert_eq!((most, runs), (2, 8), "two at once, and never three");
 }
