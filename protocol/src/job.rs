@@ -43,7 +43,7 @@ pub struct JobSpec {
     /// Order of the dimensions of the model's image inputs.
     #[serde(default)]
     pub layout: Layout,
-    /// Shape of the model's one input for one image, batch first, where the file itself does not tell it.
+    /// Shape of the model's one input for one image, batch first: only where `inputs` is empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input_shape: Option<Vec<u64>>,
     /// Name of the engine.
@@ -65,7 +65,7 @@ pub struct JobSpec {
     pub limits: Limits,
     /// Seed of the pseudo-random input.
     pub seed: u64,
-    /// Value range of the pseudo-random input.
+    /// Range of the pseudo-random values of inputs that `inputs` says nothing of.
     pub input_range: InputRange,
     /// Every input of the network as the plan fixed it, in the order of the model's file. Where there are some, an
     /// engine sets exactly these shapes and types, or refuses; it is empty only where the host can't read the file.
@@ -152,7 +152,7 @@ pub struct EngineSpec {
     /// What is started: the name of one of the files, then its arguments. In an argument `{folder}` stands for the
     /// folder with the files, `{model}` for the model's file, and `{model.NAME}` for one of its further parts;
     /// `{threads}`, `{batch}`, `{warmup_runs}`, `{runs}` (the fewest of the limits), `{seconds}` (the shortest) and
-    /// `{input_shape}` (with commas) for what the job says.
+    /// `{input_shape}` (with commas, and semicolons between inputs) for what the job says.
     pub command: Vec<String>,
     /// What the program says.
     #[serde(default)]

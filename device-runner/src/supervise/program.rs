@@ -218,15 +218,19 @@ fn placeholders(
     for part in &job.model_parts {
         values.insert(format!("model.{}", part.name), text(&path_of(&part.artifact))?);
     }
-    let of_plan = match job.inputs.as_slice() {
-        [input] => Some(input.shape.clone()),
-        _ => job.batched_input_shape(),
-    };
-    if let Some(shape) = of_plan {
-        let shape: Vec<String> = shape.iter().map(u64::to_string).collect();
-        values.insert("input_shape".to_owned(), shape.join(","));
+    if let Some(shapes) = input_shapes(job) {
+        values.insert("input_shape".to_owned(), shapes);
     }
     Ok(values)
+}
+
+/// The shapes of all inputs as benchmark programs take them; `None` where none is known.
+fn input_shapes(job: &JobSpec) -> Option<String> {
+    let text = |shape: &[u64]| shape.iter().map(u64::to_string).collect::<Vec<_>>().join(",");
+    if job.inputs.is_empty() {
+        return job.batched_input_shape().map(|shape| text(&shape));
+    }
+    Some(job.inputs.iter().map(|input| text(&input.shape)).collect::<Vec<_>>().join(";"))
 }
 
 /// The argument with its placeholders filled in; other words in braces stay as they are.
@@ -258,6 +262,27 @@ fn own_program() -> Result<PathBuf, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_program_is_told_the_shapes_of_all_inputs() {
+        let with = |more: serde_json::Value| {
+            let mut job = serde_json::json!({
+                "model": {"sha256": "0", "size_bytes": 1}, "format": "x", "backend": "x", "precision": "fp32",
+                "threads": 1, "cpus": null, "batch": 2, "scenario": "single_stream", "seed": 1,
+                "input_range": {"low": 0, "high": 1}, "limits": {
+                    "warmup_min_runs": 1, "warmup_min_seconds": 0, "warmup_max_seconds": 0, "min_runs": 1,
+                    "max_runs": 1, "min_seconds": 0, "max_seconds": 1
+                }
+            });
+            job.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+            input_shapes(&serde_json::from_value(job).expect("a job"))
+        };
+        let input = |shape: &[u64]| serde_json::json!({"name": "i", "element": "f32", "shape": shape, "range": {"low": 0, "high": 1}});
+        assert_eq!(with(serde_json::json!({})), None);
+        assert_eq!(with(serde_json::json!({"input_shape": [1, 3, 8, 8]})).as_deref(), Some("2,3,8,8"));
+        let several = serde_json::json!({"inputs": [input(&[2, 128]), input(&[1])]});
+        assert_eq!(with(several).as_deref(), Some("2,128;1"));
+    }
 
     #[test]
     fn placeholders_are_filled_in_once() {

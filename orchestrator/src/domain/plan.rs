@@ -94,7 +94,8 @@ pub struct JobModel {
     /// Order of the dimensions of its images.
     #[serde(default)]
     pub layout: Layout,
-    /// Shape of the input for one image, batch first, where the catalogue tells it: some formats' files don't.
+    /// Shape of the input for one image, batch first, as the catalogue tells it: only where `inputs` is empty, for a
+    /// format that nobody here knows. Plans of older versions have it beside `inputs`, which say the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input_shape: Option<Vec<u64>>,
     /// Every input as it will be measured, the batch included, in the file's order; empty where its file isn't read.
@@ -105,6 +106,6 @@ pub struct JobModel {
     pub outputs: Vec<TensorSignature>,
     /// Multiply-adds of one image.
     pub macs: Option<u64>,
-    /// Range of the pseudo-random input.
+    /// Range of the pseudo-random values of inputs that `inputs` says nothing of.
     pub input_range: InputRange,
 }

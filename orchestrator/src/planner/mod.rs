@@ -100,6 +100,8 @@ fn job(sweep: &Sweep, device: &Device, catalog: &Catalog, cell: &Cell<'_>, repea
     let backend = catalog.backend(cell.backend);
     let file = model.and_then(|model| model.file(cell.weights, backend, cell.precision));
     let allowed = device.limits.max_run_seconds.unwrap_or(f64::INFINITY);
+    // Where they can't be fixed, the cell is skipped with the reason.
+    let inputs = model.zip(file).and_then(|(model, file)| inputs(model, file, cell.batch).ok()).unwrap_or_default();
     let mut job = Job {
         id: JobId(String::new()),
         device: device.name.clone(),
@@ -110,9 +112,9 @@ fn job(sweep: &Sweep, device: &Device, catalog: &Catalog, cell: &Cell<'_>, repea
             artifact: file.and_then(|file| file.artifact.clone()),
             parts: file.map(parts).unwrap_or_default(),
             layout: file.map(|file| file.layout).unwrap_or_default(),
-            input_shape: model.and_then(|model| model.input_shape.clone()),
-            // Where they can't be fixed, the cell is skipped with the reason.
-            inputs: model.zip(file).and_then(|(model, file)| inputs(model, file, cell.batch).ok()).unwrap_or_default(),
+            // What the inputs say is not said twice.
+            input_shape: model.and_then(|model| model.input_shape.clone()).filter(|_| inputs.is_empty()),
+            inputs,
             outputs: file.map(outputs).unwrap_or_default(),
             macs: model.zip(file).and_then(|(model, file)| macs(model, file)),
             input_range: model.and_then(|model| model.input_range).unwrap_or(USUAL_RANGE),
