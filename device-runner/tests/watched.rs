@@ -73,6 +73,39 @@ fn a_run_says_what_the_device_was_like() {
     assert!(!told.was_stopped, "{told:?}");
 }
 
+/// The priority of a process, or of one of its threads: `PID` or `PID/task/ID`; 0 unless it gives way.
+fn priority(of: &str) -> i32 {
+    let stat = fs::read_to_string(format!("/proc/{of}/stat")).unwrap();
+    // The name may hold spaces; priority is the 17th word behind it.
+    stat.rsplit_once(") ").unwrap().1.split(' ').nth(16).unwrap().parse().unwrap()
+}
+
+/// The processors that a process, or one of its threads, may run on, as the kernel lists them.
+fn processors(of: &str) -> String {
+    let status = fs::read_to_string(format!("/proc/{of}/status")).unwrap();
+    status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap().trim().to_owned()
+}
+
+#[test]
+fn the_watcher_gives_way_and_the_run_does_not() {
+    let lab = Lab::new();
+    let request = pinned(&lab, "gives-way");
+    let cpu = request.job.cpus.as_ref().unwrap()[0].to_string();
+    let mut following = lab.start(&request);
+    let supervisor = following.until(Phase::Measure);
+    let tasks = fs::read_dir(format!("/proc/{supervisor}/task")).unwrap().flatten();
+    let watcher = tasks.map(|task| task.file_name().into_string().unwrap()).find(|task| {
+        let name = fs::read_to_string(format!("/proc/{supervisor}/task/{task}/comm")).unwrap_or_default();
+        name.trim() == "watcher"
+    });
+    let (watcher, measuring) = (format!("{supervisor}/task/{}", watcher.unwrap()), child_of(supervisor).to_string());
+    assert_eq!(priority(&watcher), 19);
+    assert_eq!(priority(&measuring), priority("self"), "what is measured is as it was");
+    assert_eq!(processors(&measuring), cpu);
+    assert!(affinity().unwrap().len() == 1 || processors(&watcher) != cpu, "it stays where the run is not");
+    following.finish();
+}
+
 #[test]
 fn a_neighbour_on_the_same_processor_is_told() {
     let lab = Lab::new();

@@ -3,6 +3,7 @@
 //! Purpose: look at the device before, during and after a run, beside it. Main type: [`Watcher`]. Never looks while a
 //! run is timed that leaves no core free, and never has the run wait for longer than a bound.
 
+use std::env;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 use farmctl_protocol::{Conditions, Dialect, JobSpec, Phase};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
+use rustix::process::setpriority_process;
 
 use super::load::ticks_per_second;
 use super::read::Root;
@@ -24,6 +26,8 @@ const FIRST_LOOK: Duration = Duration::from_millis(250);
 const SHARE_OF_LOOKS: u32 = 20;
 /// How long a run waits for a look before it, or for the figures after it. A sensor that hangs costs no result.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// The kernel's lowest priority: whoever else wants the core has it first.
+const LOWEST_PRIORITY: i32 = 19;
 /// The shortest warm-up that hides a look.
 const LEAST_WARM_UP_SECONDS: f64 = 0.05;
 
@@ -86,8 +90,12 @@ enum Order {
 }
 
 impl Watcher {
-    /// Looks at the device, and is ready to watch a run. One that can't watch tells nothing.
+    /// Looks at the device, and is ready to watch a run. One that can't watch tells nothing, and so does one that is
+    /// not to: `DEVICE_RUNNER_UNWATCHED` is for who measures what watching costs.
     pub fn start(root: Root, plan: Plan) -> Watcher {
+        if env::var_os("DEVICE_RUNNER_UNWATCHED").is_some() {
+            return Watcher { plan, orders: None, stops: None };
+        }
         let (orders, received) = sync_channel(2);
         let (looked, has_looked) = sync_channel(1);
         let thread_plan = plan.clone();
@@ -134,6 +142,8 @@ struct Watching {
 
 impl Watching {
     fn new(root: &Root, plan: Plan) -> Watching {
+        // Of this thread alone, since Linux takes no process for the caller; where it is refused, the looks go on.
+        let _ = setpriority_process(None, LOWEST_PRIORITY);
         stay_on(&plan.free);
         let run = WatchedRun {
             cpus: plan.cpus.clone(),
@@ -194,6 +204,29 @@ mod tests {
 
     fn plan(cpus: &[u32], free: &[u32]) -> Plan {
         Plan { cpus: cpus.to_vec(), uses_all: true, has_children: false, free: free.to_vec(), from: Phase::WarmUp }
+    }
+
+    /// What the kernel says of this thread: its priority, and where it may run.
+    fn priority_and_processors() -> (String, String) {
+        let text = |name: &str| std::fs::read_to_string(format!("/proc/thread-self/{name}")).unwrap();
+        // The name may hold spaces; priority is the 17th word behind it.
+        let priority = text("stat").rsplit_once(") ").unwrap().1.split(' ').nth(16).unwrap().to_owned();
+        let status = text("status");
+        let processors = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap();
+        (priority, processors.trim().to_owned())
+    }
+
+    #[test]
+    fn the_thread_that_looks_gives_way_and_stays_where_the_run_is_not() {
+        let machine = Tree::virtual_machine();
+        let free = *farmctl_engine_kit::affinity().unwrap().last().unwrap();
+        let before = priority_and_processors();
+        let of_watcher = thread::spawn(move || {
+            let _watching = Watching::new(machine.root(), plan(&[0], &[free]));
+            priority_and_processors()
+        });
+        assert_eq!(of_watcher.join().unwrap(), (LOWEST_PRIORITY.to_string(), free.to_string()));
+        assert_eq!(priority_and_processors(), before, "no other thread has");
     }
 
     #[test]
