@@ -19,7 +19,7 @@ pub use centre::{LevelAt, median, over_time};
 pub use dependence::Dependence;
 pub use drift::Drift;
 pub use level::Level;
-pub use median_interval::{Z, median_interval_95, quantile_975, student_975};
+pub use median_interval::{Z, median_interval_95, student_975};
 pub use steadiness::Change;
 pub use stopping::{MIN_SAMPLES, MedianLooks, is_steady, look_points, next_look};
 pub use trend::Trend;

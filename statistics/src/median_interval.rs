@@ -9,15 +9,9 @@ pub const Z: f64 = 1.959_963_984_540_054;
 /// too much, for a rank to be among them.
 pub fn median_interval_95(sorted: &[u64], dependence: &Dependence) -> Option<(f64, f64)> {
     let count = sorted.len() as f64;
-    let half_width = quantile_975(sorted.len(), dependence) * count / (2.0 * dependence.effective_samples.sqrt());
+    let half_width = student_975(dependence.degrees) * count / (2.0 * dependence.effective_samples.sqrt());
     let middle = (count + 1.0) / 2.0;
     Some((at_rank(sorted, middle - half_width)?, at_rank(sorted, middle + half_width)?))
-}
-
-/// How many standard deviations half of the interval is. Of independent samples the variance is known; else it was
-/// estimated from so many batches.
-pub fn quantile_975(count: usize, dependence: &Dependence) -> f64 {
-    if dependence.batches < count { student_975(dependence.batches.saturating_sub(1)) } else { Z }
 }
 
 /// The value at a rank from 1 to the number of samples.
@@ -32,16 +26,16 @@ fn at_rank(sorted: &[u64], rank: f64) -> Option<f64> {
 }
 
 /// Student's quantile of 97.5 %, to a thousandth (Abramowitz and Stegun, 26.7.5; the series begins at 4 degrees of
-/// freedom). A library of distributions would be more than all of this module.
-pub fn student_975(degrees: usize) -> f64 {
+/// freedom, and below it a part of one counts for none). A library of distributions would be more than all of this
+/// module.
+pub fn student_975(degrees: f64) -> f64 {
     match degrees {
-        0 => return f64::INFINITY,
-        1 => return 12.706,
-        2 => return 4.303,
-        3 => return 3.182,
-        4.. => {}
+        ..1.0 => return f64::INFINITY,
+        1.0..2.0 => return 12.706,
+        2.0..3.0 => return 4.303,
+        3.0..4.0 => return 3.182,
+        _ => {}
     }
-    let degrees = degrees as f64;
     let [z1, z3, z5, z7, z9] = [1, 3, 5, 7, 9].map(|power| Z.powi(power));
     let terms = [
         z1,
@@ -61,15 +55,18 @@ mod tests {
 
     #[test]
     fn quantiles_are_those_of_the_tables() {
-        for (degrees, quantile) in [(1, 12.706), (4, 2.776), (9, 2.262), (19, 2.093), (29, 2.045), (120, 1.980)] {
+        let tables = [(1.0, 12.706), (3.9, 3.182), (4.0, 2.776), (9.0, 2.262), (19.0, 2.093), (120.0, 1.980)];
+        for (degrees, quantile) in tables.into_iter().chain([(f64::INFINITY, Z)]) {
             assert!((student_975(degrees) - quantile).abs() < 2e-3, "{degrees}: {}", student_975(degrees));
         }
     }
 
     #[test]
     fn ranks_are_those_of_the_binomial_distribution() {
-        let independent =
-            |count: usize| Dependence { autocorrelation: 0.0, batches: count, effective_samples: count as f64 };
+        let independent = |count: usize| {
+            let (degrees, effective_samples) = (f64::INFINITY, count as f64);
+            Dependence { autocorrelation: 0.0, batches: count, degrees, effective_samples }
+        };
         let sorted: Vec<u64> = (1..=100).collect();
         let (low, high) = median_interval_95(&sorted, &independent(100)).unwrap();
         // By the binomial distribution the 40th and the 61st of 100 hold the median with 96.5 %, the 41st and the 60th
@@ -77,7 +74,7 @@ mod tests {
         assert!((40.0..=41.0).contains(&low) && (60.0..=61.0).contains(&high), "{low} {high}");
         assert!(median_interval_95(&sorted[..6], &independent(6)).is_some(), "1 - 2 / 2^6 is 96.9 %");
         assert_eq!(median_interval_95(&sorted[..5], &independent(5)), None, "1 - 2 / 2^5 is 93.8 %");
-        let dependent = Dependence { autocorrelation: 0.9, batches: 5, effective_samples: 4.0 };
+        let dependent = Dependence { autocorrelation: 0.9, batches: 5, degrees: 6.0, effective_samples: 4.0 };
         assert_eq!(median_interval_95(&sorted, &dependent), None);
     }
 }

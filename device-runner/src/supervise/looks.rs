@@ -104,7 +104,8 @@ mod tests {
         looks.enter(Phase::Measure);
         assert_eq!(looks.take(&[66_000_000; 19], true).unwrap(), "24 unknown\n");
         assert_eq!(looks.take(&[66_000_000; 5], true).unwrap(), "30 no\n");
-        assert_eq!(looks.take(&[66_000_000; 6], true).unwrap(), "0 yes\n");
+        assert_eq!(looks.take(&[66_000_000; 6], true).unwrap(), "38 no\n");
+        assert_eq!(looks.take(&[66_000_000; 8], true).unwrap(), "0 yes\n");
     }
 
     #[test]

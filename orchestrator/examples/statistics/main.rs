@@ -61,6 +61,10 @@ const fn dependent(name: &'static str, sd: f64, correlation: f64) -> Kind {
     Kind::new(name, Noise::Dependent { sd, correlation }, Level::Steady)
 }
 
+const fn wandering(name: &'static str, sd: f64, correlation: f64) -> Kind {
+    Kind::new(name, Noise::Wandering { sd, correlation }, Level::Steady)
+}
+
 const fn steady(name: &'static str, noise: Noise) -> Kind {
     Kind::new(name, noise, Level::Steady)
 }
@@ -74,7 +78,7 @@ fn intervals(series: u32) {
     );
     println!("| series | samples | holds the median, % | half of it, % of the median | worth | none, % |");
     println!("|---|--:|--:|--:|--:|--:|");
-    let kinds: [(Kind, &[usize]); 10] = [
+    let kinds: [(Kind, &[usize]); 12] = [
         (steady("independent, normal", Noise::Normal(0.02)), &[10, 20, 30, 100, 1_000, 10_000]),
         (steady("independent, exponential", Noise::Exponential(0.05)), &[10, 30, 100, 1_000]),
         (steady("independent, lognormal", Noise::Lognormal(0.3)), &[30, 100, 1_000]),
@@ -85,6 +89,8 @@ fn intervals(series: u32) {
         (dependent("correlation 0.8", 0.02, 0.8), &[50, 100, 300, 1_000]),
         (dependent("correlation 0.9", 0.02, 0.9), &[100, 300, 1_000, 10_000]),
         (dependent("correlation 0.97", 0.02, 0.97), &[300, 1_000, 10_000]),
+        (wandering("0.9 under as much independent noise", 0.02, 0.9), &[100, 300, 1_000, 10_000]),
+        (wandering("0.95 under as much independent noise", 0.02, 0.95), &[300, 1_000, 10_000]),
     ];
     for (kind, counts) in kinds {
         for &count in counts {

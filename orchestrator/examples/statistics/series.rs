@@ -49,11 +49,24 @@ pub enum Noise {
         /// Correlation of neighbours.
         correlation: f64,
     },
+    /// Normal with this standard deviation; half of the variance is as of [`Noise::Dependent`], and half independent:
+    /// neighbours are less alike than what is behind them.
+    Wandering {
+        /// Standard deviation.
+        sd: f64,
+        /// Correlation of what wanders.
+        correlation: f64,
+    },
 }
 
 impl Noise {
     /// Factors of the level whose median is 1, `count` of them.
     fn factors(self, random: &mut Random, count: usize) -> Vec<f64> {
+        if let Noise::Wandering { sd, correlation } = self {
+            let sd = sd * std::f64::consts::FRAC_1_SQRT_2;
+            let slow = Noise::Dependent { sd, correlation }.factors(random, count);
+            return slow.into_iter().map(|factor| factor + sd * random.normal()).collect();
+        }
         if let Noise::Dependent { sd, correlation } = self {
             let new = (1.0 - correlation * correlation).sqrt();
             let mut state = random.normal();
@@ -69,7 +82,7 @@ impl Noise {
 
     fn factor(self, random: &mut Random) -> f64 {
         match self {
-            Noise::Normal(sd) | Noise::Dependent { sd, .. } => 1.0 + sd * random.normal(),
+            Noise::Normal(sd) | Noise::Dependent { sd, .. } | Noise::Wandering { sd, .. } => 1.0 + sd * random.normal(),
             Noise::Lognormal(sd) => (sd * random.normal()).exp(),
             Noise::Exponential(mean) => 1.0 - mean * (random.uniform().ln() + std::f64::consts::LN_2),
             Noise::HeavyTails(scale) => 1.0 + scale * random.normal() / (-random.uniform().ln()).sqrt(),

@@ -54,10 +54,24 @@ impl Certainty {
     /// How sure the numbers of a run are, of its samples in the order measured, and what was sampled beside it. `None`
     /// without samples.
     pub fn of(samples_ns: &[u64], conditions: &Conditions, rules: &TrustRules) -> Option<Certainty> {
+        Certainty::with(samples_ns, |dependence| dependence, conditions, rules)
+    }
+
+    /// The same of a run that ended when its median seemed to be known.
+    pub fn of_chosen_length(samples_ns: &[u64], conditions: &Conditions, rules: &TrustRules) -> Option<Certainty> {
+        Certainty::with(samples_ns, |it| it.of_chosen_length(samples_ns.len()), conditions, rules)
+    }
+
+    fn with(
+        samples_ns: &[u64],
+        known: impl Fn(Dependence) -> Dependence,
+        conditions: &Conditions,
+        rules: &TrustRules,
+    ) -> Option<Certainty> {
         let mut sorted = samples_ns.to_vec();
         sorted.sort_unstable();
         let p50_ns = *sorted.get((sorted.len().checked_sub(1)?) / 2)?;
-        let dependence = Dependence::of(samples_ns, p50_ns);
+        let dependence = known(Dependence::of(samples_ns, p50_ns));
         let start = (samples_ns.len() as f64 * rules.start_percent.clamp(0.0, 100.0) / 100.0) as usize;
         let mut certainty = Certainty {
             count: sorted.len(),
@@ -79,7 +93,9 @@ impl Certainty {
     pub fn of_record(record: &Record, rules: &TrustRules) -> Option<Certainty> {
         let measurement = &record.measurement;
         let seen = measurement.conditions.as_deref().map(Conditions::from).unwrap_or_default();
-        (record.status == RunStatus::Ok).then(|| Certainty::of(&measurement.samples_ns, &seen, rules))?
+        let is_chosen = record.job.limits.interval_percent.is_some();
+        let of = if is_chosen { Certainty::of_chosen_length } else { Certainty::of };
+        (record.status == RunStatus::Ok).then(|| of(&measurement.samples_ns, &seen, rules))?
     }
 
     /// What is told of a record's numbers as soon as it is there.

@@ -1,4 +1,4 @@
-use farmctl_statistics::{quantile_975, student_975};
+use farmctl_statistics::student_975;
 
 use super::Certainty;
 
@@ -38,12 +38,12 @@ impl Repeats {
         let variance = (runs.len() > 1).then(|| squares / (count - 1.0));
         let of_run = |run: &&Certainty| {
             let (low, high) = run.interval_ns?;
-            Some(((high - low) / 2.0 / quantile_975(run.count, &run.dependence)).powi(2))
+            Some(((high - low) / 2.0 / student_975(run.dependence.degrees)).powi(2))
         };
         let within = runs.iter().map(of_run).sum::<Option<f64>>().map(|sum| sum / count);
         let between = variance.zip(within).map(|(variance, within)| (variance - within).max(0.0));
         let percent = |variance: f64| variance.sqrt() / mean_p50_ns * 100.0;
-        let quantile = student_975(runs.len() - 1);
+        let quantile = student_975(count - 1.0);
         Some(Repeats {
             runs: runs.len(),
             mean_p50_ns,
