@@ -10,6 +10,7 @@ use crate::lab::VERSION;
 
 use super::devices::DeviceAnswer;
 use super::endpoint::Call;
+use super::regressions::RegressionAnswer;
 use super::{Api, Refusal};
 
 /// The lab.
@@ -25,6 +26,8 @@ pub(super) struct LabAnswer {
     #[schemars(with = "String")]
     now: Timestamp,
     status: StatusAnswer,
+    /// What is slower now: the newest 50.
+    regressions: Vec<RegressionAnswer>,
     /// How many devices have each status.
     devices: BTreeMap<String, usize>,
 }
@@ -55,19 +58,19 @@ impl LabAnswer {
 
     /// Whether the other one says the same, whatever time it is.
     pub(super) fn is_like(&self, other: &LabAnswer) -> bool {
-        self.status == other.status && self.devices == other.devices
+        self.status == other.status && self.devices == other.devices && self.regressions == other.regressions
     }
 }
 
 impl Api {
     /// The lab, with these devices.
-    pub(super) fn lab_answer(&self, devices: &[DeviceAnswer]) -> LabAnswer {
+    pub(super) fn lab_answer(&self, devices: &[DeviceAnswer]) -> Result<LabAnswer, Refusal> {
         let status = self.now().status;
         let mut counts = BTreeMap::new();
         for device in devices {
             *counts.entry(device.status.clone()).or_default() += 1;
         }
-        LabAnswer {
+        Ok(LabAnswer {
             name: self.lab.name(),
             version: VERSION.to_owned(),
             timezone: self.time_zone.clone(),
@@ -78,11 +81,12 @@ impl Api {
                 next: status.next.map(|(schedule, at)| NextAnswer { schedule, at }),
                 troubles: status.troubles,
             },
+            regressions: self.open_regressions()?,
             devices: counts,
-        }
+        })
     }
 }
 
 pub(super) async fn show(call: Call) -> Result<LabAnswer, Refusal> {
-    call.api.blocking(|api| Ok(api.lab_answer(&api.all_devices()?))).await
+    call.api.blocking(|api| api.lab_answer(&api.all_devices()?)).await
 }

@@ -172,7 +172,7 @@ impl Api {
             Some(seen) => self.new_events(seen.sequence)?,
         };
         let devices = self.all_devices()?;
-        let lab = self.lab_answer(&devices);
+        let lab = self.lab_answer(&devices)?;
         let schedules = self.schedule_answers()?;
         let mut seen = before.unwrap_or_else(|| Seen {
             sequence,

@@ -159,6 +159,12 @@ const DEVICE_BATTERY: Metric = in_unit(
     metric("device_battery", MetricKind::Gauge, &["device"], "Charge of a device's battery when it was last heard of"),
 );
 const TROUBLES: Metric = metric("troubles", MetricKind::Gauge, &[], "What is wrong with the daemon now");
+const REGRESSIONS: Metric = metric(
+    "regressions",
+    MetricKind::Gauge,
+    &[],
+    "Cells that sweeps of schedules found slower and nobody acknowledged",
+);
 const BUILD: Metric = metric("build", MetricKind::Info, &["version"], "What this daemon is");
 const START_TIME: Metric =
     in_unit("seconds", metric("start_time", MetricKind::Gauge, &[], "When the daemon was started, since 1970"));
@@ -174,6 +180,7 @@ pub const METRICS: &[Metric] = &[
     DEVICE_TEMPERATURE,
     DEVICE_BATTERY,
     TROUBLES,
+    REGRESSIONS,
     BUILD,
     START_TIME,
 ];
@@ -252,6 +259,9 @@ impl Api {
         let troubles: Gauge = Gauge::default();
         troubles.set(self.now().status.troubles.len() as i64);
         TROUBLES.register(&mut registry, troubles);
+        let regressions: Gauge = Gauge::default();
+        regressions.set(self.store.regressions(true)?.len() as i64);
+        REGRESSIONS.register(&mut registry, regressions);
         let mut text = String::new();
         encode(&mut text, &registry).map_err(|error| Refusal::internal(error.to_string()))?;
         Ok(text)

@@ -5,8 +5,8 @@
 //! store, what is done goes there. Never blocks the runtime on the store or a file.
 //!
 //! Reading order: `routes` (all there is), `endpoint` (how a route is served and documented), `guard` (who gets in),
-//! `devices`, `utilisation`, `sweeps`, `cells`, `history`, `schedules` and `lab` (what is answered), `start` (what is
-//! done), `live` (who is told of changes), `server` (connections), `door` (where it listens).
+//! `devices`, `utilisation`, `sweeps`, `cells`, `history`, `regressions`, `schedules` and `lab` (what is answered),
+//! `start` (what is done), `live` (who is told of changes), `server` (connections), `door` (where it listens).
 
 mod background;
 mod cells;
@@ -25,6 +25,7 @@ mod page;
 mod person;
 mod places;
 mod refusal;
+mod regressions;
 mod reports;
 mod results;
 mod routes;

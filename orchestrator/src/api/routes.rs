@@ -18,8 +18,8 @@ use super::schedules::ScheduleAnswer;
 use super::session::{LoginBody, SessionAnswer};
 use super::sweeps::SweepAnswer;
 use super::{
-    Api, Role, cells, devices, guard, health, history, lab, live, metrics, page, reports, results, schedules, session,
-    start, sweeps, utilisation,
+    Api, Role, cells, devices, guard, health, history, lab, live, metrics, page, regressions, reports, results,
+    schedules, session, start, sweeps, utilisation,
 };
 use crate::lab::VERSION;
 
@@ -74,6 +74,19 @@ fn with_sweeps(endpoints: Endpoints) -> Endpoints {
             results::list,
         )
         .get(&api("/sweeps/{id}/events"), Role::View, "What happened in a sweep, the oldest first", history::of_sweep)
+        .get(
+            &api("/regressions"),
+            Role::View,
+            "What sweeps of schedules found slower, the newest first",
+            regressions::list,
+        )
+        .post(
+            &api("/regressions/{id}/acknowledge"),
+            Role::Run,
+            OK,
+            "Say that what got slower is as it should be",
+            regressions::acknowledge,
+        )
         .get(&api("/files"), Role::View, "The files of sweeps that may be started", start::files)
         .post(&api("/sweeps"), Role::Run, StatusCode::CREATED, "Start a sweep from a file of the lab", start::start)
         .post(&api("/preview"), Role::Run, OK, "What a sweep would do, before it is started", start::preview)

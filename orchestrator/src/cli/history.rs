@@ -1,4 +1,4 @@
-use clap::Args;
+use clap::{Args, Subcommand};
 use jiff::SignedDuration;
 
 use crate::cli::context::Context;
@@ -7,6 +7,7 @@ use crate::cli::print::{Format, print_lines, say};
 use crate::cli::table::{Table, field_line, text_table};
 use crate::cli::words::past;
 use crate::compare::history::{CellHistory, ChangeKind, FactChange, HistoryChange, HistoryPoint};
+use crate::domain::{Regression, RegressionEnd};
 use crate::lab::{HistoryQuery, LabError, MOST_RUNS};
 use crate::wording::{many, short_number, single_line, sparkline};
 
@@ -20,9 +21,11 @@ const HASH_DIGITS: usize = 12;
 const FACT_CHARS: usize = 60;
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(super) struct HistoryArguments {
     /// The network's name
-    model: String,
+    #[arg(required = true)]
+    model: Option<String>,
     /// Of this device alone
     #[arg(long, value_name = "NAME")]
     device: Option<String>,
@@ -47,12 +50,36 @@ pub(super) struct HistoryArguments {
     /// Nothing longer ago than this: `30d`, `12h`
     #[arg(long, value_name = "TIME", value_parser = past)]
     since: Option<SignedDuration>,
+    #[command(subcommand)]
+    verb: Option<HistoryVerb>,
+}
+
+#[derive(Debug, Subcommand)]
+enum HistoryVerb {
+    /// What sweeps of schedules found slower, and what became of it
+    Alarms {
+        /// With what is gone or acknowledged
+        #[arg(long)]
+        all: bool,
+    },
+    /// Say that what got slower is as it should be: the new level, of which nobody is told again
+    Ack {
+        /// Names of changes, or their beginnings, as `farmctl history alarms` lists them
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<String>,
+    },
 }
 
 pub(super) fn run(context: &Context, arguments: &HistoryArguments) -> Result<u8, LabError> {
-    let HistoryArguments { model, device, backend, precision, threads, batch, scenario, weights, since } = arguments;
+    let HistoryArguments { model, device, backend, precision, threads, batch, scenario, weights, since, verb } =
+        arguments;
+    match verb {
+        Some(HistoryVerb::Alarms { all }) => return alarms(context, *all),
+        Some(HistoryVerb::Ack { names }) => return acknowledge(context, names),
+        None => {}
+    }
     let history = context.lab.history(&HistoryQuery {
-        model: model.clone(),
+        model: model.clone().unwrap_or_default(),
         device: device.clone(),
         backend: backend.clone(),
         precision: precision.clone(),
@@ -82,7 +109,39 @@ pub(super) fn run(context: &Context, arguments: &HistoryArguments) -> Result<u8,
     Ok(exit::OK)
 }
 
-const COLUMNS: [&str; 20] = [
+/// Lists what got slower.
+fn alarms(context: &Context, all: bool) -> Result<u8, LabError> {
+    let regressions = context.lab.regressions(all)?;
+    let rows = regressions.iter().map(|it| {
+        vec![
+            it.id.to_string(),
+            it.state.to_string(),
+            it.against.to_string(),
+            it.cell.clone(),
+            format!("{:+.1}", it.percent),
+            it.since.to_string(),
+            it.seen_in.to_string(),
+        ]
+    });
+    let remark = match all {
+        true => "nothing was found slower yet",
+        false => "nothing is slower: `--all` lists what was",
+    };
+    let columns = ["name", "state", "against", "cell", "percent", "since", "seen_in"];
+    Table::new(&columns, rows).json(&regressions).when_empty(remark).print(context.format)?;
+    Ok(exit::OK)
+}
+
+/// Makes what got slower the new level.
+fn acknowledge(context: &Context, names: &[String]) -> Result<u8, LabError> {
+    for name in names {
+        let it = context.lab.acknowledge_regression(name)?;
+        say(&format!("{} is acknowledged: {} takes {} ms", it.id, it.cell, short_number(it.after_ns / 1e6)));
+    }
+    Ok(exit::OK)
+}
+
+const COLUMNS: [&str; 21] = [
     "device",
     "backend",
     "options",
@@ -103,6 +162,7 @@ const COLUMNS: [&str; 20] = [
     "high_percent",
     "p_value",
     "changed",
+    "alarm",
 ];
 
 /// A sweep of a cell, for programs: what changed there stands in its row. Where the environment and the level did, it
@@ -135,6 +195,7 @@ fn row(history: &CellHistory, (at, point): (usize, &HistoryPoint)) -> Vec<String
         number(certainty.map(|it| it.high_percent)),
         certainty.map(|it| format!("{:.3e}", it.p_value)).unwrap_or_default(),
         changed.unwrap_or_default().join("; "),
+        change.and_then(|change| change.alarm.as_ref()).map(alarm_text).unwrap_or_default(),
     ]
 }
 
@@ -188,7 +249,19 @@ fn change_text(change: &HistoryChange) -> String {
     let facts = change.changed.iter().map(|fact| fact_text(fact, true)).collect::<Vec<_>>();
     let facts = if facts.is_empty() { "nothing that is known".to_owned() } else { facts.join("; ") };
     text.push_str(&field_line("  changed", 11, &facts));
+    if let Some(alarm) = &change.alarm {
+        text.push_str(&field_line("  alarm", 11, &alarm_text(alarm)));
+    }
     text
+}
+
+/// What became of the alarm that a change raised.
+fn alarm_text(alarm: &Regression) -> String {
+    let by = |end: &RegressionEnd| match &end.by {
+        Some(by) => format!("{} by {by} at {:.0}", alarm.state, end.at),
+        None => format!("{} since {:.0}: {}", alarm.state, end.at, end.why),
+    };
+    format!("{} {}", alarm.id, alarm.end.as_ref().map_or_else(|| alarm.state.to_string(), by))
 }
 
 /// `os A -> B`; for people without the rest of what is long.

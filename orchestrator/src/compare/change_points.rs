@@ -29,9 +29,12 @@ pub struct ChangeRules {
     pub min_percent: f64,
 }
 
+/// Fewest points on each side of a change, where nothing else is said.
+pub(super) const MIN_SIDE: usize = 4;
+
 impl Default for ChangeRules {
     fn default() -> ChangeRules {
-        ChangeRules { window: 50, min_side: 4, max_p: 0.0002, min_percent: 2.0 }
+        ChangeRules { window: 50, min_side: MIN_SIDE, max_p: 0.0002, min_percent: 2.0 }
     }
 }
 

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::change_points::{ChangePoint, ChangeRules, change_points};
-use crate::domain::{Facts, HistoryCell, PastRun, SweepId};
+use crate::domain::{Facts, HistoryCell, PastRun, Regression, SweepId};
 
 /// Most points on each side that are compared where the environment changed.
 const SIDE: usize = 10;
@@ -88,6 +88,9 @@ pub struct HistoryChange {
     pub certainty: Option<ChangeCertainty>,
     /// What else is other there.
     pub changed: Vec<FactChange>,
+    /// The alarm that the daemon raised of it, with what became of that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alarm: Option<Regression>,
 }
 
 /// How sure a change is.
@@ -207,6 +210,7 @@ fn level_change(points: &[Point], before: &[usize], after: &[usize], found: &Cha
         percent,
         certainty: Some(ChangeCertainty { low_percent, high_percent, p_value }),
         changed,
+        alarm: None,
     }
 }
 
@@ -230,6 +234,7 @@ fn environment_changes(points: &[Point]) -> Vec<HistoryChange> {
             percent: (after_ns / before_ns - 1.0) * 100.0,
             certainty: None,
             changed: differences(&points[at - 1].environment, &points[at].environment),
+            alarm: None,
         }
     };
     borders.map(change).collect()

@@ -2,8 +2,9 @@
 //!
 //! Main functions: [`compare`] of two [`Runs`], and [`compare_across`] one axis of one. Main types: [`Comparison`] with
 //! a [`ComparedCell`] for each cell, its [`Change`] and [`Verdict`]; [`Gate`]. [`history`] is of one cell over many
-//! sweeps. The run is the unit, never the inference: of each run only its median counts. Pure: never does I/O, never
-//! reads a clock, never draws by chance. Never leaves a cell out in silence. How often it is right: `bench/compare.md`.
+//! sweeps, [`regressions`] what a new sweep says of it. The run is the unit, never the inference: of each run only its
+//! median counts. Pure: never does I/O, never reads a clock, never draws by chance. Never leaves a cell out in silence.
+//! How often it is right: `bench/compare.md`.
 
 mod axis;
 mod cell;
@@ -16,6 +17,7 @@ pub mod history;
 mod matching;
 mod normal;
 mod ranks;
+pub mod regressions;
 mod runs;
 mod side;
 mod student;

@@ -12,7 +12,7 @@ mod published;
 mod verdicts;
 
 /// A run of a network with a median, the n-th of its side.
-fn run(model: &str, side: &str, number: usize, median_s: f64) -> RunFacts {
+pub(super) fn run(model: &str, side: &str, number: usize, median_s: f64) -> RunFacts {
     RunFacts {
         scored: ScoredRun {
             device: "pixel-6".into(),
@@ -47,18 +47,18 @@ fn run(model: &str, side: &str, number: usize, median_s: f64) -> RunFacts {
     }
 }
 
-fn side(name: &str, facts: impl IntoIterator<Item = RunFacts>) -> Runs {
+pub(super) fn side(name: &str, facts: impl IntoIterator<Item = RunFacts>) -> Runs {
     let mut runs = Runs::new(name, DeviceName::Name);
     facts.into_iter().for_each(|facts| runs.push(facts));
     runs
 }
 
 /// A side whose one network has these medians.
-fn medians(name: &str, medians_s: &[f64]) -> Runs {
+pub(super) fn medians(name: &str, medians_s: &[f64]) -> Runs {
     side(name, medians_s.iter().enumerate().map(|(number, median_s)| run("net", name, number, *median_s)))
 }
 
-fn set(facts: &mut RunFacts, column: &str, value: &str) {
+pub(super) fn set(facts: &mut RunFacts, column: &str, value: &str) {
     let index = CONDITIONS.iter().position(|condition| condition.column == column).unwrap();
     facts.conditions[index] = value.into();
 }
@@ -67,8 +67,8 @@ fn compared(a: &Runs, b: &Runs) -> Comparison {
     compare(a, b, &Options::default()).unwrap()
 }
 
-const STEADY: [f64; 10] = [1.000, 1.004, 0.997, 1.008, 0.994, 1.001, 1.006, 0.999, 0.996, 1.003];
+pub(super) const STEADY: [f64; 10] = [1.000, 1.004, 0.997, 1.008, 0.994, 1.001, 1.006, 0.999, 0.996, 1.003];
 
-fn times(values: &[f64], factor: f64) -> Vec<f64> {
+pub(super) fn times(values: &[f64], factor: f64) -> Vec<f64> {
     values.iter().map(|value| value * factor).collect()
 }

@@ -9,13 +9,13 @@ use jiff::Timestamp;
 use jiff::civil::Time;
 use jiff::tz::TimeZone;
 
-use crate::domain::{Catalog, Channel, Email, Inventory, MailTls, SecretSource, Webhook};
+use crate::domain::{Catalog, Channel, Email, Inventory, MailTls, RegressionRule, SecretSource, Webhook};
 use crate::retention::{MOST_PERCENT, Retention, Rule};
 use crate::schedule::{Cron, Missed, Overlap, Schedule, Window};
 
 use super::daemon_file::{
-    ChannelEntry, DaemonFile, EmailEntry, MissedWord, OverlapWord, RetentionEntry, RuleEntry, ScheduleEntry, TlsEntry,
-    TlsWord, WebhookEntry,
+    ChannelEntry, DaemonFile, EmailEntry, MissedWord, OverlapWord, RegressionEntry, RetentionEntry, RuleEntry,
+    ScheduleEntry, TlsEntry, TlsWord, WebhookEntry,
 };
 use super::document::{Document, Step, place};
 use super::farm_file::SecretEntry;
@@ -79,6 +79,7 @@ pub(super) fn load(source: Source, inventory: &Inventory, catalog: &Catalog) -> 
     let retention = content.retention.and_then(|entry| reader.retention(&entry));
     let entries = content.notifications.unwrap_or_default().into_iter().enumerate();
     let channels = entries.filter_map(|(index, entry)| reader.channel(entry, index)).collect();
+    let rule = reader.on_regression(&content.on_regression, &RegressionRule::default(), place!["on_regression"]);
     let mut names = BTreeSet::new();
     let mut schedules = Vec::new();
     for (index, entry) in content.schedules.into_iter().enumerate() {
@@ -86,7 +87,7 @@ pub(super) fn load(source: Source, inventory: &Inventory, catalog: &Catalog) -> 
             let message = format!("the schedule {} is there twice", code(&entry.name));
             reader.document.refuse(place!["schedules", index, "name"], message, None);
         }
-        schedules.extend(reader.schedule(entry, index));
+        schedules.extend(reader.schedule(entry, index, &rule));
     }
     let faults = [reader.document.faults, reader.sweeps].concat();
     ConfigErrors::unless_clean(Some(DaemonConfig { access, schedules, probe_every, retention, channels }), faults)
@@ -138,7 +139,7 @@ impl Reader<'_> {
     }
 
     /// A schedule; `None` when a part of it can't be read.
-    fn schedule(&mut self, entry: ScheduleEntry, index: usize) -> Option<Schedule> {
+    fn schedule(&mut self, entry: ScheduleEntry, index: usize, rule: &RegressionRule) -> Option<Schedule> {
         self.name(&entry.name, index);
         let cron = self.cron(&entry.cron, index);
         let time_zone = self.time_zone(&entry.timezone, place!["schedules", index, "timezone"]);
@@ -155,6 +156,8 @@ impl Reader<'_> {
         let devices = entry.devices.map(|devices| devices.into_vec()).unwrap_or_default();
         let place = place!["schedules", index, "devices"];
         let devices = selector::selectors(&mut self.document, self.inventory, devices, place);
+        let place = place!["schedules", index, "on_regression"];
+        let on_regression = self.on_regression(&entry.on_regression, rule, place);
         let schedule = Schedule {
             name: entry.name,
             cron: cron?,
@@ -175,6 +178,7 @@ impl Reader<'_> {
             },
             jitter: Duration::from_secs_f64(entry.jitter_seconds.unwrap_or_default()),
             checks_first: entry.check_first.unwrap_or(false),
+            on_regression,
             is_enabled: entry.enabled.unwrap_or(true),
         };
         self.meaning(&schedule, index);
@@ -188,6 +192,28 @@ impl Reader<'_> {
             let hint = format!("use at most {MAX_NAME_CHARS} letters, digits, `.`, `_` and `-`");
             let message = format!("{} is no good name for a schedule", code(name));
             self.document.refuse(place!["schedules", index, "name"], message, Some(hint));
+        }
+    }
+
+    /// What is done about cells that got slower: what the entry says, and this rule where it says nothing.
+    fn on_regression(&mut self, entry: &RegressionEntry, rule: &RegressionRule, place: &[Step<'_>]) -> RegressionRule {
+        let against = match entry.against.as_deref() {
+            None => rule.against.clone(),
+            Some("nothing") => None,
+            Some(text) => match text.parse() {
+                Ok(against) => Some(against),
+                Err(_) => {
+                    let message = format!("{} is nothing to compare with", code(text));
+                    let hint = "write `history`, `baseline:NAME` or `nothing`".to_owned();
+                    self.document.refuse(&[place, &[Step::Field("against")]].concat(), message, Some(hint));
+                    None
+                }
+            },
+        };
+        RegressionRule {
+            against,
+            threshold_percent: entry.threshold_percent.unwrap_or(rule.threshold_percent),
+            is_told: entry.notify.unwrap_or(rule.is_told),
         }
     }
 

@@ -36,9 +36,12 @@ pub(super) struct DaemonFile {
     /// What is kept for how long, and what leaves. Without it, everything is kept. Sweeps that are pinned (`farmctl
     /// sweeps pin`) and those that are not over stay always.
     pub(super) retention: Option<RetentionEntry>,
-    /// Who is told at the end of each sweep, when a device is quarantined, and when a check before a sweep finds
-    /// devices unfit.
+    /// Who is told at the end of each sweep, when a device is quarantined, when a check before a sweep finds devices
+    /// unfit, and when a cell gets slower.
     pub(super) notifications: Option<Vec<ChannelEntry>>,
+    /// What is done about cells that a sweep of a schedule finds slower, where the schedule does not say otherwise.
+    #[serde(default)]
+    pub(super) on_regression: RegressionEntry,
     /// Sweeps that are started again and again. Without it, the daemon does only what people ask of it.
     #[serde(default)]
     pub(super) schedules: Vec<ScheduleEntry>,
@@ -192,8 +195,28 @@ pub(super) struct ScheduleEntry {
     /// devices check`. Those that are not fit are told in one notification; the sweep begins all the same. Without it:
     /// false.
     pub(super) check_first: Option<bool>,
+    /// What is done about cells that its sweeps find slower. What it does not say, `on_regression` of the file does.
+    #[serde(default)]
+    pub(super) on_regression: RegressionEntry,
     /// `false` pauses it: nothing is started, and what was due meanwhile is not made up for. Without it: true.
     pub(super) enabled: Option<bool>,
+}
+
+/// What is done about cells that a sweep finds slower. Each is told once, and once more when it is gone; `farmctl
+/// history ack` makes it the new level.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RegressionEntry {
+    /// What a finished sweep is compared with: `history` (the sweeps before it: a change shows by its fourth),
+    /// `baseline:NAME` (`farmctl baseline set NAME`; needs several runs of each cell in one sweep) or `nothing`.
+    /// Without it: `history`.
+    pub(super) against: Option<String>,
+    /// Smaller changes are none, in per cent. Without it: 3.
+    #[schemars(range(min = 0.1, max = 1000))]
+    pub(super) threshold_percent: Option<f64>,
+    /// `false`: nobody is told by `notifications`; page, API and `farmctl history alarms` show it all the same. Without
+    /// it: true.
+    pub(super) notify: Option<bool>,
 }
 
 /// What happens when a sweep is due and the one before it has not ended.

@@ -10,7 +10,7 @@ use crate::schedule::{Current, Schedule, ScheduleState, Step, newly_due, next_st
 use crate::store::{NotificationKind, Store, StoreError};
 
 use super::task::Task;
-use super::{Daemon, LOOK_AT_FILES_EVERY, TELL_EVERY, TRY_AGAIN, TRY_AGAIN_AT_LAST, TaskError};
+use super::{COMPARE_EVERY, Daemon, LOOK_AT_FILES_EVERY, TELL_EVERY, TRY_AGAIN, TRY_AGAIN_AT_LAST, TaskError};
 
 impl Daemon {
     /// Notes how tasks ended that have.
@@ -80,6 +80,24 @@ impl Daemon {
         }
         let work = async move || sweeps.look_at_files(&schedules).await;
         self.aside.insert("files of models", Task::spawn(Arc::new(Stop::default()), work));
+    }
+
+    /// Compares sweeps that are over with what was before them.
+    pub(super) async fn look_at_comparisons(&mut self) -> Result<(), AgentError> {
+        let now = self.clock.now();
+        if !self.is_free("comparisons").await || self.compare_at.is_some_and(|next_at| now < next_at) {
+            return Ok(());
+        }
+        self.compare_at = now.checked_add(COMPARE_EVERY).ok();
+        if self.store.due_comparisons()?.is_empty() {
+            // What could not be compared may have left.
+            self.note("comparisons", None);
+            return Ok(());
+        }
+        let (sweeps, schedules) = (Arc::clone(&self.sweeps), self.schedules.clone());
+        let work = async move || sweeps.compare(&schedules).await;
+        self.aside.insert("comparisons", Task::spawn(Arc::new(Stop::default()), work));
+        Ok(())
     }
 
     /// Tells what nobody was told of.

@@ -77,6 +77,10 @@ impl Sweeps for LabSweeps {
         Ok(())
     }
 
+    async fn compare(&self, schedules: &[Schedule]) -> Result<(), TaskError> {
+        Ok(self.lab.compare_finished(schedules)?)
+    }
+
     async fn notify(&self, channels: &[Channel]) -> Result<(), TaskError> {
         Ok(self.lab.notify(channels)?)
     }

@@ -42,6 +42,9 @@ const TRY_AGAIN_AT_LAST: SignedDuration = SignedDuration::from_mins(5);
 /// How often it is looked whether the files of models are there.
 const LOOK_AT_FILES_EVERY: SignedDuration = SignedDuration::from_secs(15);
 
+/// How often it is looked whether a sweep is to be compared.
+const COMPARE_EVERY: SignedDuration = SignedDuration::from_secs(5);
+
 /// How often it is looked whether there is anything to tell.
 const TELL_EVERY: SignedDuration = SignedDuration::from_secs(5);
 
@@ -73,6 +76,9 @@ pub trait Sweeps: Send + Sync {
 
     /// Takes out what these rules do not keep.
     async fn tidy(&self, rules: &Retention) -> Result<(), TaskError>;
+
+    /// Compares finished sweeps of these schedules with what was before them, and keeps what got slower.
+    async fn compare(&self, schedules: &[Schedule]) -> Result<(), TaskError>;
 
     /// Tells by these channels what nobody was told of, and notes that.
     async fn notify(&self, channels: &[Channel]) -> Result<(), TaskError>;
@@ -106,6 +112,8 @@ pub struct Daemon {
     retention: Option<(Retention, Timestamp)>,
     /// Who is told, and when it is next looked whether there is anything to tell.
     channels: (Vec<Channel>, Option<Timestamp>),
+    /// When it is next looked whether a sweep is to be compared.
+    compare_at: Option<Timestamp>,
     /// When it is next looked whether the files of models are there.
     files_at: Option<Timestamp>,
     /// Work that is no sweep's, by what it is.
@@ -132,6 +140,7 @@ impl Daemon {
             probes: (None, None),
             retention: None,
             channels: (Vec::new(), None),
+            compare_at: None,
             files_at: None,
             aside: BTreeMap::new(),
             troubles: BTreeMap::new(),
@@ -235,6 +244,9 @@ impl Daemon {
             Err(error) => trouble = Some(format!("failed to {error}")),
         }
         if let Err(error) = self.attend_to_submitted().await {
+            trouble = Some(format!("failed to {error}"));
+        }
+        if let Err(error) = self.look_at_comparisons().await {
             trouble = Some(format!("failed to {error}"));
         }
         if let Err(error) = self.look_at_notices().await {

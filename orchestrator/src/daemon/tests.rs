@@ -17,6 +17,7 @@ use crate::store::{NewSweep, StoreError, conformance};
 struct Fake {
     store: Arc<dyn Store>,
     begun: Mutex<Vec<String>>,
+    compared: Mutex<Vec<String>>,
     ends: Stop,
     refuses: Mutex<Option<TaskError>>,
     obstacle: Mutex<Option<String>>,
@@ -24,8 +25,14 @@ struct Fake {
 
 impl Fake {
     fn of(store: Arc<dyn Store>) -> Fake {
-        let (begun, ends, refuses, obstacle) = (Mutex::default(), Stop::default(), Mutex::default(), Mutex::default());
-        Fake { store, begun, ends, refuses, obstacle }
+        Fake {
+            store,
+            begun: Mutex::default(),
+            compared: Mutex::default(),
+            ends: Stop::default(),
+            refuses: Mutex::default(),
+            obstacle: Mutex::default(),
+        }
     }
 
     fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -94,6 +101,15 @@ impl Sweeps for Fake {
 
     async fn tidy(&self, _: &Retention) -> Result<(), TaskError> {
         Fake::lock(&self.begun).push("tidied".to_owned());
+        Ok(())
+    }
+
+    async fn compare(&self, schedules: &[Schedule]) -> Result<(), TaskError> {
+        for due in self.store.due_comparisons().unwrap() {
+            let known = schedules.iter().any(|schedule| schedule.name == due.schedule);
+            Fake::lock(&self.compared).push(format!("{} of {}, {known}", due.sweep, due.schedule));
+            self.store.leave_comparison(&due.sweep).unwrap();
+        }
         Ok(())
     }
 
@@ -503,6 +519,27 @@ async fn the_end_of_a_sweep_is_told_once_whoever_carried_it_out() {
     lab.set("01T00:02");
     daemon.tick().await;
     assert_eq!(lab.told(), ["gone on with given", "told of given by 1"]);
+}
+
+#[tokio::test]
+async fn a_finished_sweep_of_a_schedule_is_compared_once() {
+    let lab = Lab::new("0 2 * * *", |_| {});
+    let mut daemon = lab.daemon();
+    daemon.tick().await;
+    lab.hand_over("given");
+    lab.fake.ends.raise(1);
+    lab.look_until(&mut daemon, 1).await;
+    lab.set("01T02:00");
+    lab.look_until(&mut daemon, 2).await;
+    lab.look_until_idle(&mut daemon).await;
+    for minute in ["01T02:01", "01T02:02", "01T02:03"] {
+        lab.set(minute);
+        daemon.tick().await;
+        lab.look_until_idle(&mut daemon).await;
+    }
+    let name = &lab.schedule.name;
+    let expected = format!("of 2026-05-01T02:00:00Z of {name}, true");
+    assert_eq!(*Fake::lock(&lab.fake.compared), [expected], "what a person hands over is no schedule's");
 }
 
 #[tokio::test]

@@ -2,7 +2,10 @@ use farmctl_protocol::Phase;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{DeviceCheck, Failure, JobId, Judgement, Pace, RunId, RunStatus, Setting, SweepId, Unfit, Verdict};
+use super::{
+    DeviceCheck, Failure, JobId, Judgement, Pace, Regression, RegressionId, RunId, RunStatus, Setting, SweepId, Unfit,
+    Verdict,
+};
 
 /// What happened, when, to which run. Append-only.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -203,6 +206,17 @@ pub enum EventKind {
         by: String,
         /// The name.
         name: String,
+    },
+    /// A sweep of a schedule was compared with its baseline or its history.
+    SweepCompared(Box<SweepCompared>),
+    /// A person says that something that got slower is as it should be.
+    RegressionAcknowledged {
+        /// Who.
+        by: String,
+        /// What got slower.
+        regression: RegressionId,
+        /// The same in words.
+        what: String,
     },
     /// A person changed what a farm file says of the device.
     DeviceEdited {
@@ -458,4 +472,25 @@ pub enum EventKind {
         /// Rows with status `cancelled`.
         cancelled: u64,
     },
+}
+
+/// What the comparison of a schedule's sweep found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SweepCompared {
+    /// The schedule.
+    pub schedule: String,
+    /// What it was compared with: `history` or `baseline:NAME`.
+    pub against: String,
+    /// Cells that were compared.
+    pub cells: u64,
+    /// Whether people are told by the lab's channels.
+    pub is_told: bool,
+    /// Changes to slower that are new.
+    pub found: u64,
+    /// Those that are there no more.
+    pub gone: u64,
+    /// The new ones, or the first of many.
+    pub slower: Vec<Regression>,
+    /// Those that are gone, or the first of many.
+    pub ended: Vec<Regression>,
 }

@@ -35,6 +35,10 @@ text_id! {
     RunId
 }
 text_id! {
+    /// Something that got slower: `r` and nine hexadecimal digits of what was found where.
+    RegressionId
+}
+text_id! {
     /// A lab: the store that its sweeps and leases are in. Devices remember leases by it.
     LabId
 }

@@ -23,6 +23,7 @@ mod lock;
 mod notice;
 mod plan;
 mod record;
+mod regression;
 #[cfg(test)]
 pub mod sample;
 mod scheduled;
@@ -53,23 +54,25 @@ pub use device::{
     SshEndpoint, THIS_HOST, Tag, TransportConfig, is_host_and_port,
 };
 pub use digest::{hex, sha256_hex};
-pub use event::{Event, EventKind};
+pub use event::{Event, EventKind, SweepCompared};
 pub use failure::{Blame, Failure, FailureKind, Refusal, Retry};
 pub use farmctl_protocol::{
     ArtifactRef, Calibration, Dialect, ElementType, EndedBy, Figures, InputRange, InputSpec, KernelTime, Layout,
     Limits, NamedArtifact, Precision, Scenario, Steady, TensorInfo,
 };
 pub use history::{Facts, HistoryCell, PastRun};
-pub use ids::{JobId, LabId, RunId, SweepId};
+pub use ids::{JobId, LabId, RegressionId, RunId, SweepId};
 pub use lock::DeviceLock;
 pub use notice::{Channel, Email, MailTls, Notice, Webhook};
 pub use plan::{Job, JobModel, Plan, Skipped};
 pub use record::{CheckThen, Condition, DeviceFacts, MeasuredAccuracy, Measurement, OutputRef, Record, RunStatus};
+pub use regression::{Against, Regression, RegressionEnd, RegressionRule};
 pub use scheduled::{DueTime, SchedulePause, ScheduledStart};
 pub use sighting::Sighting;
 pub use signature::{Arithmetic, DataFile, Dimension, FirstDimension, ModelSignature, TensorElement, TensorSignature};
 pub use state::{
-    DeviceState, DeviceStep, JobState, JobStep, RunState, RunStep, StartState, StartStep, SweepState, SweepStep,
+    DeviceState, DeviceStep, JobState, JobStep, RegressionState, RegressionStep, RunState, RunStep, StartState,
+    StartStep, SweepState, SweepStep,
 };
 pub use sweep::{
     CellPattern, DEFAULT_SUSTAINED_SECONDS, DeviceSelector, OnFailure, Order, RetryPolicy, Submission, Sweep,

@@ -63,7 +63,7 @@ pub enum MailTls {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
     /// What it is about, for programs: `sweep_finished`, `device_quarantined`, `devices_checked`, `clock_jumped`,
-    /// `clock_believed`.
+    /// `clock_believed`, `regressions`.
     pub event: &'static str,
     /// The name of the sweep, the device, the schedule whose devices were checked, or `clock`.
     pub about: String,

@@ -11,10 +11,10 @@ use farmctl_protocol::{
 use jiff::Timestamp;
 
 use super::{
-    AndroidOptions, CatalogModel, Device, DeviceFacts, DeviceLimits, DeviceSelector, EndedBy, Failure, FailureKind,
-    InputRange, Job, JobId, JobModel, Layout, Limits, Measurement, OnFailure, Order, OutputRef, Precision, Record,
-    Recovery, RetryPolicy, RunId, RunStatus, Scenario, SshEndpoint, Steady, Sweep, SweepId, SweepRow, SweepState, Tag,
-    ThreadCount, Timeouts, TransportConfig, WeightsKind,
+    Against, AndroidOptions, CatalogModel, Device, DeviceFacts, DeviceLimits, DeviceSelector, EndedBy, Failure,
+    FailureKind, InputRange, Job, JobId, JobModel, Layout, Limits, Measurement, OnFailure, Order, OutputRef, Precision,
+    Record, Recovery, Regression, RegressionId, RegressionState, RetryPolicy, RunId, RunStatus, Scenario, SshEndpoint,
+    Steady, Sweep, SweepId, SweepRow, SweepState, Tag, ThreadCount, Timeouts, TransportConfig, WeightsKind,
 };
 
 pub fn at(seconds: i64) -> Timestamp {
@@ -272,4 +272,29 @@ pub fn skipped(device: &str, model: &str, reason: &str) -> Record {
     (record.run_id, record.attempt, record.device, record.started_at) = (None, 0, None, None);
     record.runner_sha256 = None;
     record
+}
+
+/// A cell of a device that got 10 % slower.
+pub fn regression(device: &str) -> Regression {
+    Regression {
+        id: RegressionId("r123456789".into()),
+        schedule: "nightly".into(),
+        against: Against::History,
+        device: device.into(),
+        cell: format!("{device}: m tract"),
+        since: SweepId("night-12".into()),
+        reference: SweepId("night-11".into()),
+        before_ns: 1e6,
+        after_ns: 1.1e6,
+        percent: 10.0,
+        low_percent: 9.0,
+        high_percent: 11.0,
+        p_value: 1e-9,
+        changed: String::new(),
+        found_in: SweepId("night-15".into()),
+        found_at: at(0),
+        seen_in: SweepId("night-15".into()),
+        state: RegressionState::Open,
+        end: None,
+    }
 }

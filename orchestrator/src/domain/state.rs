@@ -179,6 +179,25 @@ state_machine! {
     }
 }
 
+state_machine! {
+    /// What a change to slower is, once it was found.
+    states RegressionState {
+        /// It is there.
+        Open = "open",
+        /// It is there no more, or can't be looked at any more.
+        Gone = "gone",
+        /// A person says that it is as it should be: the new level.
+        Acknowledged = "acknowledged",
+    }
+    /// What happens to it.
+    steps RegressionStep {
+        /// A sweep finds it no more.
+        End: Open => Gone,
+        /// A person acknowledges it.
+        Acknowledge: Open => Acknowledged,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -206,6 +225,7 @@ mod tests {
     sound!(jobs, JobState, JobStep, ends: [Recorded]);
     sound!(runs, RunState, RunStep, ends: [Recorded, Requeued]);
     sound!(starts, StartState, StartStep, ends: [Begun, Skipped]);
+    sound!(regressions, RegressionState, RegressionStep, ends: [Gone, Acknowledged]);
     sound!(devices, DeviceState, DeviceStep, ends: []);
 
     #[test]

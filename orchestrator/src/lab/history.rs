@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::compare::change_points::ChangeRules;
 use crate::compare::history::{CellHistory, cell_histories};
+use crate::compare::regressions::with_alarms;
 use crate::domain::{HistoryCell, PastRun};
 use crate::lab::{ErrorKind, Lab, LabError};
 use crate::store::{PastRuns, Store};
@@ -73,8 +74,8 @@ impl HistoryQuery {
 }
 
 impl Lab {
-    /// How fast a network was over sweeps, cell by cell, with the changes in it. It reads no sample, and at most
-    /// [`MOST_RUNS`] runs.
+    /// How fast a network was over sweeps, cell by cell, with the changes in it and the alarms that they raised. It
+    /// reads no sample, and at most [`MOST_RUNS`] runs.
     ///
     /// # Errors
     /// When there is no such network, or nothing of what was asked was measured.
@@ -95,7 +96,10 @@ impl Lab {
         for filter in query.filters() {
             runs = kept(runs, &filter, &query.model)?;
         }
-        Ok(ModelHistory { cells: cell_histories(&runs, &ChangeRules::default()), cut_at })
+        let mut cells = cell_histories(&runs, &ChangeRules::default());
+        let known = store.regressions(false)?;
+        cells.iter_mut().for_each(|cell| with_alarms(&query.model, cell, &known));
+        Ok(ModelHistory { cells, cut_at })
     }
 
     /// Why there is nothing: nobody knows the network, or it was not measured.

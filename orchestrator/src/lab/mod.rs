@@ -30,6 +30,7 @@ mod maintenance;
 mod notices;
 mod orders;
 mod plan;
+mod regressions;
 mod restore;
 mod result_rows;
 mod result_tables;

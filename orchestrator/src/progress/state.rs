@@ -164,6 +164,8 @@ impl DeviceState {
             | EventKind::SweepUnpinned { .. }
             | EventKind::BaselineSet { .. }
             | EventKind::BaselineUnset { .. }
+            | EventKind::SweepCompared(_)
+            | EventKind::RegressionAcknowledged { .. }
             | EventKind::DeviceEdited { .. }
             | EventKind::RunCollected { .. }
             | EventKind::JobMoved { .. }

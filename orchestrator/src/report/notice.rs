@@ -2,9 +2,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use crate::domain::{CheckVerdict, Event, EventKind, Failure, Finding, Notice, Record, RunStatus, SweepRow, Unfit};
+use crate::domain::{
+    CheckVerdict, Event, EventKind, Failure, Finding, Notice, Record, Regression, RunStatus, SweepCompared, SweepId,
+    SweepRow, Unfit,
+};
 
-use crate::wording::{clock_off_text, duration_text, single_line};
+use crate::wording::{clock_off_text, duration_text, many, single_line};
 
 /// What is told at the end of a sweep: its result in three lines.
 pub fn sweep_notice(sweep: &SweepRow, records: &[Record], reports: &str) -> Notice {
@@ -51,6 +54,7 @@ pub fn event_notice(event: &Event) -> Option<Notice> {
         (EventKind::ScheduleChecked { schedule, checked, unfit, devices }, _) => {
             Some(checks_notice(schedule, *checked, *unfit, devices))
         }
+        (EventKind::SweepCompared(compared), _) => Some(regressions_notice(event.sweep_id.as_ref(), compared)),
         (EventKind::ClockJumped { off_seconds, says }, _) => Some(clock_notice(*off_seconds, *says)),
         (EventKind::ClockBelieved { by }, _) => Some(clock_is_well(by)),
         _ => None,
@@ -136,11 +140,52 @@ fn checks_notice(schedule: &str, checked: u64, unfit: u64, devices: &[Unfit]) ->
     }
 }
 
+/// What is told when cells of a schedule got slower, or do so no more: by how much, how sure, since when, and where.
+fn regressions_notice(sweep: Option<&SweepId>, compared: &SweepCompared) -> Notice {
+    let SweepCompared { schedule, against, found, gone, slower, ended, .. } = compared;
+    let sweep = sweep.map(SweepId::as_str).unwrap_or_default();
+    let devices = |list: &[Regression]| {
+        let names: BTreeSet<&str> = list.iter().map(|it| it.device.as_str()).collect();
+        names.into_iter().collect::<Vec<_>>().join(", ")
+    };
+    let more = |list: &[Regression], count: u64| match count.saturating_sub(list.len() as u64) {
+        0 => String::new(),
+        more => format!("; and {more} more"),
+    };
+    let of_found = slower.iter().map(|it| format!("{} {} since {} [{}]", it.cell, it.size(), it.since, it.id));
+    let of_gone = ended.iter().map(|it| {
+        let why = it.end.as_ref().map_or_else(String::new, |end| format!(": {}", end.why));
+        format!("{} {:+.1} % [{}]{why}", it.cell, it.percent, it.id)
+    });
+    let parts = [
+        (*found > 0).then(|| format!("{} slower on {}", many(*found, "cell"), devices(slower))),
+        (*gone > 0).then(|| format!("{} slower no more on {}", many(*gone, "cell"), devices(ended))),
+    ];
+    let subject = parts.into_iter().flatten().collect::<Vec<_>>().join("; ");
+    let said = |none: &str, words: String| if words.is_empty() { none.to_owned() } else { words };
+    let found = of_found.collect::<Vec<_>>().join("; ") + &more(slower, *found);
+    let gone = of_gone.collect::<Vec<_>>().join("; ") + &more(ended, *gone);
+    Notice {
+        event: "regressions",
+        about: schedule.clone(),
+        subject: single_line(&format!("schedule {schedule}: {subject}")),
+        lines: [
+            single_line(&format!(
+                "Slower in sweep {sweep} of schedule {schedule} than its {against}: {}.",
+                said("nothing new", found)
+            )),
+            single_line(&format!("Slower no more: {}.", said("nothing", gone))),
+            "`farmctl history alarms` lists what is slower; `farmctl history ack NAME` makes it the new level."
+                .to_owned(),
+        ],
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::domain::{FailureKind, SweepState, sample};
+    use crate::domain::{FailureKind, RegressionEnd, RegressionState, SweepState, sample};
 
     fn unfit(device: &str, verdict: CheckVerdict) -> Unfit {
         let finding = Finding { what: format!("{device} is\nhot"), remedy: "cool it".into() };
@@ -182,6 +227,33 @@ mod tests {
         assert!(
             notice.subject.contains("70 of 90 devices do not answer") && notice.lines[0].ends_with("; and 50 more.")
         );
+    }
+
+    #[test]
+    fn what_got_slower_is_told_with_how_much_how_sure_since_when_and_where() {
+        let slower: Vec<Regression> = ["pi", "pixel"].iter().map(|device| sample::regression(device)).collect();
+        let end = RegressionEnd { at: sample::at(9), by: None, why: "it takes 1.000 ms now".into() };
+        let ended = vec![sample::regression("tablet").ended(RegressionState::Gone, end)];
+        let compared = SweepCompared {
+            schedule: "nightly".into(),
+            against: "history".into(),
+            cells: 99,
+            is_told: true,
+            found: 5,
+            gone: 1,
+            slower,
+            ended,
+        };
+        let notice = regressions_notice(Some(&SweepId("s".into())), &compared);
+        assert_eq!(notice.subject, "schedule nightly: 5 cells slower on pi, pixel; 1 cell slower no more on tablet");
+        let text = notice.text();
+        assert_eq!(text.lines().count(), 3, "{text}");
+        let size = "pixel: m tract +10.0 % (+9.0 to +11.0 %, p < 0.0001) since night-12 [r123456789]";
+        assert!(notice.lines[0].contains(size) && notice.lines[0].ends_with("; and 3 more."), "{text}");
+        assert!(notice.lines[1].contains("tablet: m tract +10.0 % [r123456789]: it takes 1.000 ms now."), "{text}");
+        let none = SweepCompared { found: 0, slower: vec![], ..compared };
+        let notice = regressions_notice(None, &none);
+        assert!(notice.lines[0].ends_with("history: nothing new."), "{}", notice.text());
     }
 
     #[test]

@@ -18,7 +18,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::domain::{DeviceSelector, sha256_hex};
+use crate::domain::{DeviceSelector, RegressionRule, sha256_hex};
 
 pub use cron::Cron;
 pub use decide::{Current, MAX_QUEUED, MAX_SKIPPED, ScheduleState, Settled, Step, newly_due, next_step};
@@ -49,6 +49,8 @@ pub struct Schedule {
     pub jitter: Duration,
     /// Whether its devices are checked before its sweep begins.
     pub checks_first: bool,
+    /// What is done about cells that its sweeps find slower.
+    pub on_regression: RegressionRule,
     /// Whether it starts anything.
     pub is_enabled: bool,
 }

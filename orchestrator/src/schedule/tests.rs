@@ -16,6 +16,7 @@ pub(crate) fn schedule(cron: &str, zone: &str) -> Schedule {
         missed: Missed::Once,
         jitter: Duration::ZERO,
         checks_first: false,
+        on_regression: crate::domain::RegressionRule::default(),
         is_enabled: true,
     }
 }

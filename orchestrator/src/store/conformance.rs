@@ -21,6 +21,12 @@ use crate::domain::{
     StartState, Submission, SweepDefinition, SweepId, SweepRow, SweepState, Unfit, Verdict, sample,
 };
 
+mod regressions;
+
+pub use regressions::{
+    each_finished_sweep_of_a_schedule_is_compared_once, what_is_acknowledged_stays_so, with_a_regression,
+};
+
 pub type Open = Arc<dyn Fn() -> Arc<dyn Store> + Send + Sync>;
 
 /// Makes a test of each case. `$fresh` is a function `() -> (Open, guard)`; the guard lives as long as the test.
@@ -48,7 +54,8 @@ macro_rules! store_conformance {
             what_nobody_was_told_of_is_news_once,
             the_checks_of_a_device_are_its_own, what_people_begin_by_a_schedule_is_among_its_starts,
             checks_that_found_devices_unfit_are_news_once,
-            the_runs_of_a_device_that_ended_well_are_there_oldest_first
+            the_runs_of_a_device_that_ended_well_are_there_oldest_first,
+            each_finished_sweep_of_a_schedule_is_compared_once, what_is_acknowledged_stays_so
         );
     };
     ($fresh:path: $($case:ident),+ $(,)?) => {

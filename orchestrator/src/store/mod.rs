@@ -2,9 +2,9 @@
 //!
 //! Main type: the trait [`Store`], made of [`SweepStore`], [`RunStore`], [`LeaseStore`], [`DeviceStore`],
 //! [`LockStore`], [`SightingStore`], [`ScheduleStore`], [`SubmissionStore`], [`HistoryStore`], [`RetentionStore`],
-//! [`BaselineStore`], [`NoticeStore`], [`EventStore`], [`ClockStore`] and [`MaintenanceStore`]; `open` picks the
-//! implementation by the URL's scheme. Every write about a run carries the epoch of its lease, and a stale one is
-//! refused. Never talks to a device, and never computes a statistic.
+//! [`BaselineStore`], [`RegressionStore`], [`NoticeStore`], [`EventStore`], [`ClockStore`] and [`MaintenanceStore`];
+//! `open` picks the implementation by the URL's scheme. Every write about a run carries the epoch of its lease, and a
+//! stale one is refused. Never talks to a device, and never computes a statistic.
 //!
 //! A call returns when the disk has answered. Async code may make it: the store sees to it that the other tasks of the
 //! runtime go on meanwhile. Nothing in the traits is SQLite's own: each method is one transaction that any SQL database
@@ -28,6 +28,7 @@ mod locks;
 mod maintenance;
 mod notices;
 pub mod people;
+mod regressions;
 mod retention;
 mod run_id;
 mod runs;
@@ -50,6 +51,7 @@ pub use leases::{HeldLeases, LeaseHolder, LeaseOutcome, LeaseStore};
 pub use locks::LockStore;
 pub use maintenance::{Aside, MaintenanceStore, StoreCheck, Vacuumed};
 pub use notices::{NoticeStore, NotificationKind};
+pub use regressions::{DueComparison, RegressionStore};
 pub use retention::RetentionStore;
 pub use runs::{AddedJob, Attempt, Claim, ClaimedRun, LiveRun, Requeue, RunOwner, RunStore};
 pub use schedules::{ScheduleStore, Unfinished};
@@ -192,6 +194,7 @@ pub trait Store:
     + HistoryStore
     + RetentionStore
     + BaselineStore
+    + RegressionStore
     + NoticeStore
     + EventStore
     + ClockStore

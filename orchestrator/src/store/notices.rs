@@ -10,12 +10,18 @@ pub enum NotificationKind {
     Checks,
     /// The clock of the host jumped, or is believed again.
     Clock,
+    /// Cells of a schedule got slower, or do so no more.
+    Regressions,
 }
 
 impl NotificationKind {
     /// All of them.
-    pub const ALL: [NotificationKind; 3] =
-        [NotificationKind::Quarantines, NotificationKind::Checks, NotificationKind::Clock];
+    pub const ALL: [NotificationKind; 4] = [
+        NotificationKind::Quarantines,
+        NotificationKind::Checks,
+        NotificationKind::Clock,
+        NotificationKind::Regressions,
+    ];
 }
 
 /// Who was told of what. Whatever is told is marked afterwards: a process that is killed in between tells it again.

@@ -3,7 +3,9 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Store, StoreError};
-use crate::domain::{Baseline, DeviceLock, Event, EventKind, SchedulePause, SweepId};
+use crate::domain::{
+    Baseline, DeviceLock, Event, EventKind, Regression, RegressionEnd, RegressionState, SchedulePause, SweepId,
+};
 
 /// Longest lock: whoever needs more takes the device out of service in its farm file.
 pub const LONGEST_LOCK: SignedDuration = SignedDuration::from_hours(31 * 24);
@@ -106,6 +108,24 @@ pub fn set_baseline(store: &dyn Store, baseline: &Baseline) -> Result<Option<Swe
 pub fn unset_baseline(store: &dyn Store, name: &str, by: &str, now: Timestamp) -> Result<bool, StoreError> {
     let kind = EventKind::BaselineUnset { by: by.to_owned(), name: name.to_owned() };
     store.unset_baseline(name, &event(now, None, None, kind))
+}
+
+/// Acknowledges something that got slower: it is as it should be. Returns it as it is now; `None` when it was not open.
+///
+/// # Errors
+/// When the store can't be written.
+pub fn acknowledge_regression(
+    store: &dyn Store,
+    regression: &Regression,
+    by: &str,
+    now: Timestamp,
+) -> Result<Option<Regression>, StoreError> {
+    let what = format!("{} {:+.1} %", regression.cell, regression.percent);
+    let kind = EventKind::RegressionAcknowledged { by: by.to_owned(), regression: regression.id.clone(), what };
+    let end = RegressionEnd { at: now, by: Some(by.to_owned()), why: "acknowledged: the new level".to_owned() };
+    let regression = regression.clone().ended(RegressionState::Acknowledged, end);
+    let is_changed = store.acknowledge_regression(&regression, &event(now, None, None, kind))?;
+    Ok(is_changed.then_some(regression))
 }
 
 /// Notes what a person did to a file of the lab: the file is changed by then.

@@ -1,6 +1,8 @@
 use std::time::Duration;
 
-use crate::domain::{CheckFigures, DeviceCheck, Event, EventKind, Failure, FailureKind, Pace, Unfit, Verdict};
+use crate::domain::{
+    CheckFigures, DeviceCheck, Event, EventKind, Failure, FailureKind, Pace, Regression, SweepCompared, Unfit, Verdict,
+};
 
 use super::guard::single_line;
 use super::text::{bytes_text, clock_off_text, duration_text, latency_text, many};
@@ -34,6 +36,8 @@ pub fn event_sentence(event: &Event) -> Option<String> {
         | EventKind::SweepUnpinned { .. }
         | EventKind::BaselineSet { .. }
         | EventKind::BaselineUnset { .. }
+        | EventKind::SweepCompared(_)
+        | EventKind::RegressionAcknowledged { .. }
         | EventKind::DeviceEdited { .. }) => upkeep_sentence(kind)?,
         EventKind::ScheduleChecked { schedule, checked, unfit, devices } => {
             schedule_checked(schedule, *checked, *unfit, devices)
@@ -206,9 +210,36 @@ fn upkeep_sentence(kind: &EventKind) -> Option<String> {
         EventKind::SweepUnpinned { by, sweep } => format!("{by} let go of the pinned sweep {sweep}"),
         EventKind::BaselineSet { by, name, sweep } => format!("{by} made the sweep {sweep} the baseline {name}"),
         EventKind::BaselineUnset { by, name } => format!("{by} took away the baseline {name}"),
+        EventKind::SweepCompared(compared) => sweep_compared(compared),
+        EventKind::RegressionAcknowledged { by, regression, what } => {
+            format!("{by} acknowledged {regression} as the new level: {what}")
+        }
         EventKind::DeviceEdited { by, what } => format!("{what} by {by}"),
         _ => return None,
     })
+}
+
+/// What the comparison of a sweep found.
+fn sweep_compared(compared: &SweepCompared) -> String {
+    let SweepCompared { schedule, against, cells, found, gone, slower, ended, .. } = compared;
+    let cells = many(*cells, "cell");
+    let beginning = format!("compared for schedule {schedule} with {against}, {cells}");
+    let names = |list: &[Regression], count: u64, size: fn(&Regression) -> String| {
+        let told: Vec<String> = list.iter().map(|it| format!("{} {} ({})", it.cell, size(it), it.id)).collect();
+        let more = count.saturating_sub(told.len() as u64);
+        let more = if more > 0 { format!(", and {more} more") } else { String::new() };
+        format!("{}{more}", told.join(", "))
+    };
+    let percent = |it: &Regression| format!("{:+.1} % since {}", it.percent, it.since);
+    let parts = [
+        (*found > 0).then(|| format!("slower: {}", names(slower, *found, percent))),
+        (*gone > 0).then(|| format!("slower no more: {}", names(ended, *gone, |it| format!("{:+.1} %", it.percent)))),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    match parts.is_empty() {
+        true => format!("{beginning}: nothing new got slower"),
+        false => format!("{beginning}: {}", parts.join("; ")),
+    }
 }
 
 /// What a device is given before a run.

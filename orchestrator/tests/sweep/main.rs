@@ -30,6 +30,7 @@ mod page;
 mod phones;
 mod read_only;
 mod recovery;
+mod regressions;
 mod retention;
 mod support;
 mod terminal;

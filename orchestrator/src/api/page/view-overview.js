@@ -1,14 +1,21 @@
 // The lab: what is wrong, what runs, and every device.
 
+import { pathOf, post } from "./api.js";
 import { compareBy, counted, matches, STATUSES, tagsOf } from "./filter.js";
 import { DeviceRow, COLUMNS } from "./device-row.js";
 import { h, KeyedList, setAttribute, setChildren, setText, table } from "./dom.js";
 import { many } from "./format.js";
 import { isOver, newestFirst } from "./model.js";
+import { act } from "./notices.js";
 import { countsText, linkTo, progressElement, setProgress, spanText } from "./parts.js";
 import { keepQuery } from "./router.js";
 import { setTime, timeElement } from "./time.js";
 import { utilisationPart } from "./utilisation.js";
+
+/** A number with its sign and one digit: `+5.6`. */
+function signed(number) {
+  return `${number < 0 ? "−" : "+"}${Math.abs(number).toFixed(1)}`;
+}
 
 export function overviewView({ model, query }) {
   const wanted = {
@@ -19,6 +26,7 @@ export function overviewView({ model, query }) {
     isDescending: query.get("order") === "down",
   };
   const troubles = h("div", { class: "troubles", role: "alert" });
+  const slower = h("section", { class: "slower", "aria-label": "What got slower" });
   const now = h("div", { class: "now" });
   const running = new KeyedList(now, runningRow);
   const next = h("p", { class: "next" });
@@ -38,6 +46,7 @@ export function overviewView({ model, query }) {
   const element = h("div", { class: "overview" },
     h("h1", { class: "unseen" }, "Devices"),
     troubles,
+    slower,
     h("section", { "aria-label": "What runs" }, now, next),
     utilisation.element,
     h("div", { class: "filters", role: "search" }, chips, text, tag, shown),
@@ -127,6 +136,9 @@ export function overviewView({ model, query }) {
   function showLab() {
     const { status } = model.lab;
     setChildren(troubles, status.troubles, () => status.troubles.map((trouble) => h("p", {}, trouble)));
+    const regressions = model.lab.regressions ?? [];
+    setChildren(slower, [regressions, model.may("run")], () => regressions.map(slowerLine));
+    slower.hidden = regressions.length === 0;
     setChildren(next, status.next, () => {
       if (!status.next) return ["Nothing is due."];
       const at = timeElement("relative");
@@ -135,6 +147,19 @@ export function overviewView({ model, query }) {
       setTime(clock, status.next.at);
       return ["Next: ", h("a", { href: "#/schedules" }, status.next.schedule), " ", at, " (", clock, ")"];
     });
+  }
+
+  /** A cell that got slower, with the button that makes that its new level. */
+  function slowerLine({ id, cell, percent, low_percent, high_percent, since, against }) {
+    const size = `${signed(percent)} % (${signed(low_percent)} to ${signed(high_percent)} %)`;
+    const button = h("button", { type: "button", "aria-label": `Acknowledge ${id}`, onclick: () => acknowledge(button, id) }, "Acknowledge");
+    return h("p", { "data-regression": id },
+      `Slower than its ${against}: ${cell} `, h("b", {}, size), " since ", linkTo("sweeps", since, since), " ",
+      model.may("run") ? button : null);
+  }
+
+  function acknowledge(button, id) {
+    return act(button, () => post(pathOf("regressions", id, "acknowledge")), `${id} is the new level`);
   }
 
   function showRunning() {

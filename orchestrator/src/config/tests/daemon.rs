@@ -53,6 +53,13 @@ fn faults_of_a_daemon_file() {
         ("address", format!("listen: here\n{}", one(""))),
         ("an address that others reach", format!("listen: 0.0.0.0:7878\n{}", one(""))),
         ("host names", format!("host_names: [lab.example, 'http://lab.example']\n{}", one(""))),
+        (
+            "what to compare with",
+            format!(
+                "on_regression: {{ against: yesterday }}\n{}",
+                one("    on_regression: { against: 'baseline:', threshold_percent: 0 }\n")
+            ),
+        ),
         ("half a certificate", format!("tls: {{ certificate: a.pem }}\n{}", one(""))),
     ];
     let cases: Vec<(&str, &str)> = cases.iter().map(|(title, text)| (*title, text.as_str())).collect();
@@ -81,6 +88,20 @@ fn meaning_of_a_daemon_file() {
     let plain = schedules(&one("")).unwrap().remove(0);
     assert_eq!(plain.max_parallel, None);
     assert_eq!((plain.overlap, plain.missed), (crate::schedule::Overlap::Skip, crate::schedule::Missed::Once));
+}
+
+#[test]
+fn what_a_schedule_does_not_say_of_regressions_the_file_says() {
+    use crate::domain::{Against, RegressionRule};
+    let rule = |text: &str| schedules(text).unwrap().remove(0).on_regression;
+    assert_eq!(rule(&one("")), RegressionRule::default());
+    let file = |own: &str| format!("on_regression: {{ against: 'baseline:main', notify: false }}\n{}", one(own));
+    let main = Some(Against::Baseline("main".into()));
+    let expected = RegressionRule { against: main.clone(), threshold_percent: 3.0, is_told: false };
+    assert_eq!(rule(&file("")), expected);
+    let own = file("    on_regression: { threshold_percent: 1.5, notify: true }\n");
+    assert_eq!(rule(&own), RegressionRule { against: main, threshold_percent: 1.5, is_told: true });
+    assert_eq!(rule(&file("    on_regression: { against: nothing }\n")).against, None);
 }
 
 #[test]

@@ -33,7 +33,8 @@ const ACTS: &str = "
             SELECT sequence, event FROM events INDEXED BY events_by_sweep
             WHERE sweep_id IS NULL AND sequence < ?1
               AND (event ->> '$.event' IN ('token_added', 'token_removed', 'sweep_pinned', 'sweep_unpinned',
-                                           'baseline_set', 'baseline_unset', 'device_edited')
+                                           'baseline_set', 'baseline_unset', 'regression_acknowledged',
+                                           'device_edited')
                    OR event ->> '$.event' = 'removed' AND event ->> '$.by' IS NOT NULL)
             ORDER BY sequence DESC LIMIT ?2))
     ORDER BY sequence DESC LIMIT ?2";

@@ -7,7 +7,10 @@ use rusqlite::{Connection, Row};
 use serde::de::IgnoredAny;
 
 use super::{SqliteStore, connection, from_json, schema};
-use crate::domain::{DeviceState, Event, Failure, Job, JobState, Record, RunState, SweepDefinition, SweepState};
+use crate::domain::{
+    DeviceState, Event, Failure, Job, JobState, Record, Regression, RegressionState, RunState, SweepDefinition,
+    SweepState,
+};
 use crate::store::{MaintenanceStore, StoreCheck, StoreError, Vacuumed};
 
 /// Faults of one kind that are told one by one.
@@ -40,6 +43,8 @@ pub(super) const TABLES: &[(&str, &[&str])] = &[
     ("schedule_pauses", &[]),
     ("pinned_sweeps", &[]),
     ("baselines", &[]),
+    ("due_comparisons", &[]),
+    ("regressions", &["regression"]),
     ("told", &[]),
     ("believed_clock", &[]),
     ("events", &["event"]),
@@ -74,7 +79,7 @@ const INVARIANTS: &[&str] = &[
 ];
 
 /// Queries that list rows in a state that no table of states has.
-fn unknown_states() -> [String; 4] {
+fn unknown_states() -> [String; 5] {
     fn query(row: &str, table: &str, states: impl Iterator<Item = &'static str>) -> String {
         let known = states.map(|state| format!("'{state}'")).collect::<Vec<_>>().join(", ");
         format!("SELECT {row} || ' is in no known state: ' || state FROM {table} WHERE state NOT IN ({known})")
@@ -84,6 +89,7 @@ fn unknown_states() -> [String; 4] {
         query("'job ' || job_id || ' of sweep ' || sweep_id", "jobs", JobState::ALL.iter().map(|state| state.as_str())),
         query("'run ' || id", "runs", RunState::ALL.iter().map(|state| state.as_str())),
         query("'device ' || name", "devices", DeviceState::ALL.iter().map(|state| state.as_str())),
+        query("'regression ' || id", "regressions", RegressionState::ALL.iter().map(|state| state.as_str())),
     ]
 }
 
@@ -260,7 +266,7 @@ fn lacks_a_table(fault: &str) -> bool {
 /// Rows that can't be read, or say something else than their columns.
 fn row_faults(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     type Judge = fn(&str, &[String]) -> Option<String>;
-    let judged: [(&str, Judge); 6] = [
+    let judged: [(&str, Judge); 7] = [
         (
             "SELECT record, 'record ' || sequence, sweep_id, job_id, coalesce(run_id, ''), status FROM records",
             |json, keys| {
@@ -272,6 +278,11 @@ fn row_faults(connection: &Connection) -> rusqlite::Result<Vec<String>> {
         ),
         ("SELECT job, 'job ' || job_id || ' of sweep ' || sweep_id, job_id, device FROM jobs", |json, keys| {
             judge::<Job>(json, keys, |job| vec![job.id.0.clone(), job.device.clone()])
+        }),
+        ("SELECT regression, 'regression ' || id, id, state, against, cell FROM regressions", |json, keys| {
+            judge::<Regression>(json, keys, |it| {
+                vec![it.id.0.clone(), it.state.to_string(), it.against.to_string(), it.cell.clone()]
+            })
         }),
         ("SELECT event, 'event ' || sequence FROM events", |json, keys| judge::<Event>(json, keys, |_| vec![])),
         (

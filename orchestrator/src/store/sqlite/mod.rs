@@ -17,6 +17,7 @@ mod locks;
 mod maintenance;
 mod notices;
 mod records;
+mod regressions;
 mod retention;
 mod run_history;
 mod runs;

@@ -26,6 +26,12 @@ const CLOCK: &str = "
     WHERE event ->> '$.event' IN ('clock_jumped', 'clock_believed') AND sequence > (SELECT clock_until FROM told)
     ORDER BY sequence";
 
+const REGRESSIONS: &str = "
+    SELECT sequence, event FROM events
+    WHERE event ->> '$.event' = 'sweep_compared' AND sequence > (SELECT regressions_until FROM told)
+      AND event ->> '$.is_told' AND (event ->> '$.found' > 0 OR event ->> '$.gone' > 0)
+    ORDER BY sequence";
+
 impl NoticeStore for SqliteStore {
     fn pending_sweeps(&self) -> Result<Vec<SweepRow>, StoreError> {
         self.list_sweeps(SWEEPS, [])
@@ -40,6 +46,7 @@ impl NoticeStore for SqliteStore {
             NotificationKind::Quarantines => QUARANTINES,
             NotificationKind::Checks => CHECKS,
             NotificationKind::Clock => CLOCK,
+            NotificationKind::Regressions => REGRESSIONS,
         };
         events::numbered(self, sql, [])
     }
@@ -50,6 +57,7 @@ impl NoticeStore for SqliteStore {
             NotificationKind::Quarantines => "UPDATE told SET quarantines_until = max(quarantines_until, ?1)",
             NotificationKind::Checks => "UPDATE told SET checks_until = max(checks_until, ?1)",
             NotificationKind::Clock => "UPDATE told SET clock_until = max(clock_until, ?1)",
+            NotificationKind::Regressions => "UPDATE told SET regressions_until = max(regressions_until, ?1)",
         };
         self.execute("note who was told", sql, [until]).map(drop)
     }

@@ -9,12 +9,14 @@ use crate::store::{RetentionStore, StoreError, SweepStore as _};
 
 const MAY_LEAVE: &str = "
     SELECT count(*) FROM sweeps WHERE id = ?1 AND state IN ('finished', 'cancelled')
-      AND id NOT IN (SELECT sweep_id FROM pinned_sweeps UNION ALL SELECT sweep_id FROM baselines)";
+      AND id NOT IN (SELECT sweep_id FROM pinned_sweeps UNION ALL SELECT sweep_id FROM baselines
+                     UNION ALL SELECT sweep_id FROM acknowledged_levels)";
 
 /// Rows that refer to others go first. What became of a due time stays, without its sweep, and so do acts of people.
 const REMOVE: &[&str] = &[
     "UPDATE schedule_starts SET sweep_id = NULL WHERE sweep_id = ?1",
     "DELETE FROM handed_over WHERE sweep_id = ?1",
+    "DELETE FROM due_comparisons WHERE sweep_id = ?1",
     "DELETE FROM device_wants WHERE sweep_id = ?1",
     "UPDATE events SET sweep_id = NULL
      WHERE sweep_id = ?1 AND event ->> '$.event' IN ('sweep_ordered', 'cancel_requested')",
@@ -31,14 +33,19 @@ const OLD: &str = "
     at_ns < ?1 AND (sweep_id IS NULL OR sweep_id IN (
         SELECT id FROM sweeps
         WHERE state IN ('finished', 'cancelled')
-          AND id NOT IN (SELECT sweep_id FROM pinned_sweeps UNION ALL SELECT sweep_id FROM baselines)))";
+          AND id NOT IN (SELECT sweep_id FROM pinned_sweeps UNION ALL SELECT sweep_id FROM baselines
+                         UNION ALL SELECT sweep_id FROM acknowledged_levels)))";
 
-/// A baseline keeps its sweep as a pin does; the word of the pin goes before.
+/// A baseline keeps its sweep as a pin does, and so does what was acknowledged of one; the word of the pin goes before.
 const PINNED: &str = "
+    WITH kept (sweep_id, word) AS (
+        SELECT sweep_id, min(set_by || ' as the baseline ' || name) FROM baselines GROUP BY sweep_id
+        UNION ALL
+        SELECT sweep_id, min(acknowledged_by || ' as a new level beside the baseline ' || baseline)
+        FROM acknowledged_levels WHERE sweep_id NOT IN (SELECT sweep_id FROM baselines) GROUP BY sweep_id)
     SELECT sweep_id, pinned_by FROM pinned_sweeps
     UNION ALL
-    SELECT sweep_id, min(set_by || ' as the baseline ' || name) FROM baselines
-    WHERE sweep_id NOT IN (SELECT sweep_id FROM pinned_sweeps) GROUP BY sweep_id
+    SELECT sweep_id, word FROM kept WHERE sweep_id NOT IN (SELECT sweep_id FROM pinned_sweeps)
     ORDER BY sweep_id";
 
 const OUTPUTS: &str = "

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use rusqlite::named_params;
+use rusqlite::{Row, named_params};
 use serde_json::Value;
 
 use super::{SqliteStore, corrupt, from_json, nanoseconds, timestamp};
@@ -14,7 +14,14 @@ use crate::store::{PastRuns, StoreError};
 pub(super) const PAST_RUNS: &str = "
     SELECT h.sweep_id, h.at_ns, h.median_ns, h.cell, e.environment, h.circumstances
     FROM run_history h JOIN environments e ON e.id = h.environment
-    WHERE h.model = :model AND h.at_ns >= :since_ns AND h.median_ns > 0 AND (:device IS NULL OR h.device = :device)
+    WHERE h.model = :model AND h.at_ns >= :since_ns AND h.median_ns > 0
+    ORDER BY h.at_ns DESC, h.sequence DESC LIMIT :limit";
+
+/// The same of one device, by an index of its own.
+pub(super) const PAST_RUNS_OF_DEVICE: &str = "
+    SELECT h.sweep_id, h.at_ns, h.median_ns, h.cell, e.environment, h.circumstances
+    FROM run_history h INDEXED BY run_history_of_device JOIN environments e ON e.id = h.environment
+    WHERE h.model = :model AND h.device = :device AND h.at_ns >= :since_ns AND h.median_ns > 0
     ORDER BY h.at_ns DESC, h.sequence DESC LIMIT :limit";
 
 /// Each network by one search: those of a hundred thousand rows are few.
@@ -36,11 +43,7 @@ struct RunColumns {
 }
 
 pub(super) fn past_runs(store: &SqliteStore, wanted: PastRuns<'_>) -> Result<Vec<PastRun>, StoreError> {
-    let parameters = named_params! {
-        ":model": wanted.model, ":since_ns": wanted.since.map_or(i64::MIN, nanoseconds), ":device": wanted.device,
-        ":limit": wanted.limit,
-    };
-    let rows = store.query("list past runs", PAST_RUNS, parameters, |row| {
+    let read = |row: &Row<'_>| {
         Ok(RunColumns {
             sweep_id: row.get(0)?,
             at_ns: row.get(1)?,
@@ -49,7 +52,21 @@ pub(super) fn past_runs(store: &SqliteStore, wanted: PastRuns<'_>) -> Result<Vec
             environment: row.get(4)?,
             circumstances: row.get(5)?,
         })
-    })?;
+    };
+    let PastRuns { model, device, since, limit } = wanted;
+    let since_ns = since.map_or(i64::MIN, nanoseconds);
+    let what = "list past runs";
+    let rows = match device {
+        None => {
+            let parameters = named_params! { ":model": model, ":since_ns": since_ns, ":limit": limit };
+            store.query(what, PAST_RUNS, parameters, read)?
+        }
+        Some(device) => {
+            let parameters =
+                named_params! { ":model": model, ":device": device, ":since_ns": since_ns, ":limit": limit };
+            store.query(what, PAST_RUNS_OF_DEVICE, parameters, read)?
+        }
+    };
     let (mut cells, mut environments) = (Read::<HistoryCell>::new(), Read::<Facts>::new());
     let read = |row: RunColumns| {
         Ok(PastRun {
