@@ -31,7 +31,7 @@ pub use gate::{Gate, GateError, GateOutcome, Unclear, judge};
 pub use matching::{DeviceName, compare, compare_across};
 pub use ranks::{mann_whitney_p, middle_of_pairs, shift_interval, signed_rank_p};
 pub use runs::{RunFacts, Runs};
-pub use side::Side;
+pub use side::{Side, median, median_interval_95};
 pub use student::{Estimate, holm};
 
 /// What a comparison goes by.

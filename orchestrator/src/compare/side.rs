@@ -59,8 +59,7 @@ impl Side {
     /// ±, as benchstat has it (order statistics; H. A. David, Order Statistics, 1981, 2.5). `None` of fewer than six.
     pub fn plus_minus_percent(&self) -> Option<f64> {
         let median_s = self.median_s()?;
-        let rank = interval_rank(self.times_s.len())?;
-        let (low, high) = (self.times_s[rank - 1], self.times_s[self.times_s.len() - rank]);
+        let (low, high) = median_interval_95(&self.times_s)?;
         Some((high / median_s - 1.0).max(1.0 - low / median_s) * 100.0)
     }
 
@@ -77,8 +76,15 @@ pub(super) fn time_s(run: &Run, by_mean: bool) -> f64 {
     if time_s > 0.0 { time_s } else { f64::NAN }
 }
 
-/// The median, between the middle two of an even number.
-pub(super) fn median(sorted: &[f64]) -> Option<f64> {
+/// The interval of 95 % of the median of values in ascending order, as low and high end: two of the values, by their
+/// ranks (H. A. David, Order Statistics, 1981, 2.5). `None` of fewer than six.
+pub fn median_interval_95(sorted: &[f64]) -> Option<(f64, f64)> {
+    let rank = interval_rank(sorted.len())?;
+    Some((sorted[rank - 1], sorted[sorted.len() - rank]))
+}
+
+/// The median of values in ascending order, between the middle two of an even number.
+pub fn median(sorted: &[f64]) -> Option<f64> {
     let half = sorted.len() / 2;
     match sorted.len() % 2 {
         _ if sorted.is_empty() => None,

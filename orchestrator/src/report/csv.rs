@@ -1,4 +1,4 @@
-use super::columns::{COLUMNS, Cell, ColumnKind, Row};
+use super::columns::{COLUMNS, Cell, ColumnKind, ColumnOf, Row};
 use super::text::time_text;
 use super::{Report, ReportError, ReportInput};
 use crate::wording::{csv_text, single_line};
@@ -25,16 +25,24 @@ impl Report for ResultsCsv {
 /// # Errors
 /// When the encoder refuses.
 pub fn results_csv(rows: &[Row<'_>], with_header: bool) -> Result<Vec<u8>, ReportError> {
-    let failed = |error: csv::Error| ReportError::new(ResultsCsv.file_name(), error);
+    let rows = rows.iter().map(|row| move |value: &fn(&Row<'_>) -> Cell| value(row));
+    table(COLUMNS, rows, with_header).map_err(|error| ReportError::new(ResultsCsv.file_name(), error))
+}
+
+/// A table as CSV: of each row, what makes the cells of the columns.
+pub(super) fn table<F, V: Fn(&F) -> Cell>(
+    columns: &[ColumnOf<F>],
+    rows: impl Iterator<Item = V>,
+    with_header: bool,
+) -> csv::Result<Vec<u8>> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     if with_header {
-        writer.write_record(COLUMNS.iter().map(|column| column.name)).map_err(failed)?;
+        writer.write_record(columns.iter().map(|column| column.name))?;
     }
-    for row in rows {
-        let cells = COLUMNS.iter().map(|column| csv_cell(column.kind, &(column.value)(row)));
-        writer.write_record(cells).map_err(failed)?;
+    for value in rows {
+        writer.write_record(columns.iter().map(|column| csv_cell(column.kind, &value(&column.value))))?;
     }
-    writer.into_inner().map_err(|error| failed(error.into_error().into()))
+    writer.into_inner().map_err(|error| error.into_error().into())
 }
 
 fn csv_cell(kind: ColumnKind, cell: &Cell) -> String {

@@ -29,29 +29,56 @@ pub(super) fn counting<'a>(rows: &[Row<'a>]) -> Vec<Row<'a>> {
 /// What a reader has to be told of a job besides device and model: those axes that differ within the table.
 pub(super) struct Axes {
     /// Axes that differ, but for threads: these have a column of their own in tables.
-    words: Vec<fn(&Job) -> String>,
+    words: Vec<Axis>,
     /// Whether threads differ.
     threads: bool,
 }
 
+/// What jobs may differ in.
+#[derive(Clone, Copy)]
+struct Axis {
+    word: fn(&Job) -> String,
+    /// Whether jobs that differ in it are of different cells.
+    is_of_cell: bool,
+}
+
+impl Axis {
+    const fn of_cell(word: fn(&Job) -> String) -> Axis {
+        Axis { word, is_of_cell: true }
+    }
+
+    const fn of_run(word: fn(&Job) -> String) -> Axis {
+        Axis { word, is_of_cell: false }
+    }
+}
+
+const AXES: [Axis; 7] = [
+    Axis::of_cell(|job| job.model.weights.to_string()),
+    Axis::of_cell(|job| job.backend.clone()),
+    Axis::of_cell(|job| job.precision.to_string()),
+    Axis::of_cell(|job| format!("batch {}", job.batch)),
+    Axis::of_cell(|job| job.scenario.to_string()),
+    Axis::of_run(|job| format!("#{}", job.repeat)),
+    Axis::of_run(|job| job.rerun.as_ref().map(|rerun| format!("again {}", rerun.number)).unwrap_or_default()),
+];
+
 impl Axes {
     /// The axes that differ among these jobs.
     pub(super) fn of<'a>(jobs: impl Iterator<Item = &'a Job> + Clone) -> Axes {
-        let axes: [fn(&Job) -> String; 7] = [
-            |job| job.model.weights.to_string(),
-            |job| job.backend.clone(),
-            |job| job.precision.to_string(),
-            |job| format!("batch {}", job.batch),
-            |job| job.scenario.to_string(),
-            |job| format!("#{}", job.repeat),
-            |job| job.rerun.as_ref().map(|rerun| format!("again {}", rerun.number)).unwrap_or_default(),
-        ];
-        let differs = |axis: &fn(&Job) -> String| {
-            let mut values = jobs.clone().map(axis);
+        let differs = |word: fn(&Job) -> String| {
+            let mut values = jobs.clone().map(word);
             values.next().is_some_and(|first| values.any(|value| value != first))
         };
-        let threads: fn(&Job) -> String = |job| job.threads.to_string();
-        Axes { words: axes.into_iter().filter(differs).collect(), threads: differs(&threads) }
+        let words = AXES.into_iter().filter(|axis| differs(axis.word)).collect();
+        Axes { words, threads: differs(|job| job.threads.to_string()) }
+    }
+
+    /// The axes that differ among cells, each by one of its jobs: of which repeat, or which measurement of it, plays no
+    /// part.
+    pub(super) fn of_cells<'a>(jobs: impl Iterator<Item = &'a Job> + Clone) -> Axes {
+        let Axes { mut words, threads } = Axes::of(jobs);
+        words.retain(|word| word.is_of_cell);
+        Axes { words, threads }
     }
 
     /// The model's name with what differs, for a table that has a column of threads.
@@ -65,14 +92,18 @@ impl Axes {
         std::iter::once(job.device.clone()).chain(words).collect::<Vec<_>>().join(" · ")
     }
 
+    /// The model's name with all that differs, for a list of one device.
+    pub(super) fn of_device(&self, job: &Job) -> String {
+        std::iter::once(self.model(job)).chain(self.threads_word(job)).collect::<Vec<_>>().join(" ")
+    }
+
     /// The whole cell, for a line of its own.
     pub(super) fn cell(&self, job: &Job) -> String {
-        let words = std::iter::once(self.model(job)).chain(self.threads_word(job));
-        format!("{}: {}", job.device, words.collect::<Vec<_>>().join(" "))
+        format!("{}: {}", job.device, self.of_device(job))
     }
 
     fn words(&self, job: &Job) -> impl Iterator<Item = String> {
-        self.words.iter().map(|word| word(job)).filter(|word| !word.is_empty())
+        self.words.iter().map(|axis| (axis.word)(job)).filter(|word| !word.is_empty())
     }
 
     fn threads_word(&self, job: &Job) -> Option<String> {

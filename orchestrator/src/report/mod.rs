@@ -15,6 +15,7 @@ use crate::score::trust::{Certainty, Repeats, standings};
 use crate::score::{Statistics, output_errors};
 
 mod brief;
+mod cells;
 pub mod columns;
 mod comparison;
 mod conditions;
@@ -28,23 +29,29 @@ mod markdown;
 mod model_text;
 mod notice;
 mod parquet;
+mod places;
 mod plan_text;
 mod ranking;
 mod results;
 mod samples;
+pub mod spans;
 mod table;
 mod tensors;
 mod text;
+mod xml;
 
 pub use brief::{BRIEF_COLUMNS, brief_cells};
-pub use columns::{COLUMNS, Cell, Column, Row, columns_text};
+pub use cells::{Basis, CellMedian, Interval, SUMMARY_COLUMNS, SweepCell};
+pub use columns::{COLUMNS, Cell, Column, ColumnOf, Row, columns_text};
 pub use comparison::{comparison_csv, comparison_json, comparison_junit, comparison_markdown, comparison_text};
 pub use csv::results_csv;
 pub use grid::Grid;
+pub use html::PAGE_SCRIPT;
 pub use json::RowCells;
 pub use label::{FailureGroup, failure_groups};
 pub use model_text::{model_file_text, model_text};
 pub use notice::{event_notice, sweep_notice};
+pub use places::{Place, PlacedRow, RANKING_COLUMNS, SweepRanking};
 pub use plan_text::plan_text;
 pub use ranking::{ranking_csv, ranking_json, ranking_markdown, ranking_text};
 pub use table::result_table;
@@ -63,19 +70,35 @@ pub struct ReportInput<'a> {
     rules: TrustRules,
     /// By whose clocks people are told times; files for programs have UTC.
     pub zone: TimeZone,
+    /// What its devices did when, as far as events tell it.
+    pub(crate) spans: &'a [spans::DeviceSpan],
+    computed: Computed<'a>,
+}
+
+/// What is computed from the records, each part when it is first asked for.
+#[derive(Debug, Clone, Default)]
+struct Computed<'a> {
     rows: OnceLock<Vec<Row<'a>>>,
+    cells: OnceLock<Vec<SweepCell<'a>>>,
+    rankings: OnceLock<Vec<SweepRanking>>,
 }
 
 impl<'a> ReportInput<'a> {
     /// A sweep's records, and the outputs that they refer to; judged by the usual rules.
     pub fn new(sweep: &'a SweepRow, records: &'a [Record], outputs: &'a HashMap<String, Vec<f32>>) -> ReportInput<'a> {
         let (rules, zone) = (TrustRules::default(), TimeZone::UTC);
-        ReportInput { sweep, records, outputs, rules, zone, rows: OnceLock::new() }
+        ReportInput { sweep, records, outputs, rules, zone, spans: &[], computed: Computed::default() }
     }
 
     /// The same, judged by the sweep's own rules.
     pub fn judged_by(self, rules: TrustRules) -> ReportInput<'a> {
-        ReportInput { rules, rows: OnceLock::new(), ..self }
+        ReportInput { rules, computed: Computed::default(), ..self }
+    }
+
+    /// The same, with what its devices did when.
+    #[must_use]
+    pub fn with_spans(self, spans: &'a [spans::DeviceSpan]) -> ReportInput<'a> {
+        ReportInput { spans, ..self }
     }
 
     /// The same, told by the clocks of this zone.
@@ -86,7 +109,17 @@ impl<'a> ReportInput<'a> {
 
     /// The records with what is computed from them.
     pub fn rows(&self) -> &[Row<'a>] {
-        self.rows.get_or_init(|| self.compute_rows())
+        self.computed.rows.get_or_init(|| self.compute_rows())
+    }
+
+    /// The cells, each with what its runs that count come to, in the order of the plan.
+    pub fn cells(&self) -> &[SweepCell<'a>] {
+        self.computed.cells.get_or_init(|| cells::cells(self.rows()))
+    }
+
+    /// The rankings of the devices, the one that says more first; none where nothing was measured.
+    pub fn rankings(&self) -> &[SweepRanking] {
+        self.computed.rankings.get_or_init(|| places::rankings(self.rows(), self.cells()))
     }
 
     fn compute_rows(&self) -> Vec<Row<'a>> {
@@ -163,6 +196,10 @@ pub const REPORTS: &[&dyn Report] = &[
     &conditions::ConditionsCsv,
     &json::ResultsJson,
     &markdown::ResultsMarkdown,
+    &cells::SummaryCsv,
+    &cells::SummaryMarkdown,
+    &places::RankingCsv,
+    &cells::JunitXml,
     &html::IndexHtml,
 ];
 

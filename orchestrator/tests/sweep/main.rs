@@ -112,7 +112,8 @@ fn a_sweep_for_people_ends_in_a_table_and_reports() {
     assert!(stdout.contains("this-host") && stdout.contains("digits"), "{stdout}");
     assert!(stderr.contains("reports: reports/"), "{stderr}");
     let tables = ["results.csv", "results.parquet", "samples.csv.zst", "samples.parquet"];
-    for file in tables.iter().chain(&["results.json", "results.md", "index.html", "log.jsonl"]) {
+    let others = ["results.json", "results.md", "index.html", "log.jsonl", "summary.md", "junit.xml"];
+    for file in tables.iter().chain(&others).chain(&["summary.csv", "ranking.csv"]) {
         assert!(lab.path("reports/latest").join(file).is_file(), "{file}");
     }
     let log = std::fs::read_to_string(lab.path("reports/latest/log.jsonl")).unwrap();

@@ -81,6 +81,20 @@ fn a_lab_is_seen_and_ruled_in_a_browser() {
     run("lab.test.mjs", &lab);
 }
 
+/// Two repeats with one thread and with two: cells with an interval, and a ranking of two systems. One cell is skipped.
+#[test]
+fn a_report_is_read_in_a_browser() {
+    let lab = Lab::new();
+    let off = "  - { name: off, disabled: broken screen, transport: local }\n".to_owned();
+    lab.write("farms/lab.yaml", &farm(&[local_device(), off]));
+    lab.write("configs/daemon.yaml", DAEMON);
+    let limits = "limits:\n  measure: { min_runs: 40, max_runs: 60, min_seconds: 0, max_seconds: 60 }\n";
+    let sweep = format!("models: [digits]\nweights: [trained]\ndataset: digits\nthreads: [1, 2]\nrepeats: 2\n{limits}");
+    lab.write("configs/digits.yaml", &sweep);
+    lab.write("configs/quick.yaml", QUICK);
+    run("report.test.mjs", &lab);
+}
+
 #[test]
 fn five_hundred_devices_are_shown_smoothly() {
     let device = |number| {

@@ -11,11 +11,14 @@ use crate::domain::{Failure, FailureKind, Record, RunStatus, SweepId, SweepRow, 
 use crate::lab::{Lab, LabError};
 use crate::publish;
 use crate::report::ReportInput;
+use crate::report::spans::{DeviceSpan, SpanReader};
 use crate::schedule::Schedule;
 use crate::score::trust::standings_of;
 
 /// How long ago a sweep may have ended whose reports are looked for.
 const LATELY: SignedDuration = SignedDuration::from_hours(24);
+/// Events that are read at once.
+const EVENTS_AT_ONCE: u32 = 5000;
 /// Due times of a schedule whose reports are looked for.
 const LOOKED_AT: u32 = 20;
 
@@ -33,12 +36,15 @@ pub struct SweepResults {
     pub folder: PathBuf,
     /// By whose clocks people are told times.
     zone: TimeZone,
+    /// What its devices did when; read only where reports are written.
+    spans: Vec<DeviceSpan>,
 }
 
 impl SweepResults {
     /// What reports are made of.
     pub fn input(&self) -> ReportInput<'_> {
-        ReportInput::new(&self.sweep, &self.records, &self.outputs).judged_by(self.rules).in_zone(self.zone.clone())
+        let input = ReportInput::new(&self.sweep, &self.records, &self.outputs);
+        input.judged_by(self.rules).in_zone(self.zone.clone()).with_spans(&self.spans)
     }
 
     /// The records that count: of what was measured again, one.
@@ -58,7 +64,7 @@ impl Lab {
         let outputs = OutputFiles::new(self.outputs()).load(&records);
         let folder = publish::sweep_folder(&self.reports(), sweep.id.as_str());
         let (rules, zone) = (self.trust_rules(&sweep.id)?, self.time_zone());
-        Ok(SweepResults { sweep, records, rules, outputs, folder, zone })
+        Ok(SweepResults { sweep, records, rules, outputs, folder, zone, spans: Vec::new() })
     }
 
     /// What the numbers of a sweep are judged by.
@@ -101,9 +107,27 @@ impl Lab {
     }
 
     fn publish_as(&self, sweep: SweepRow) -> Result<SweepResults, LabError> {
-        let results = self.results(sweep)?;
+        let mut results = self.results(sweep)?;
+        results.spans = self.device_spans(&results.sweep.id)?;
         publish::publish(&self.reports(), &results.input(), self.dated_now())?;
         Ok(results)
+    }
+
+    /// What the devices of a sweep did when; nothing where its events have left.
+    fn device_spans(&self, sweep: &SweepId) -> Result<Vec<DeviceSpan>, LabError> {
+        let store = self.store()?;
+        let (mut reader, mut read) = (SpanReader::default(), 0);
+        loop {
+            let events = store.events_after(sweep, read, EVENTS_AT_ONCE)?;
+            let is_all = events.len() < EVENTS_AT_ONCE as usize;
+            for (number, event) in &events {
+                reader.take(event);
+                read = *number;
+            }
+            if is_all {
+                return Ok(reader.finish());
+            }
+        }
     }
 
     /// Writes the reports, and marks the sweep as over when each of its jobs has its record. In this order, a sweep

@@ -16,6 +16,9 @@ mod timing;
 mod trust;
 mod watched;
 
+use super::cells::SUMMARY_COLUMNS;
+use super::places::RANKING_COLUMNS;
+
 pub(super) use accuracy::remarks;
 pub use cell::Cell;
 pub(super) use outcome::remarks_of;
@@ -38,9 +41,9 @@ pub enum ColumnKind {
     Time,
 }
 
-/// One column.
+/// One column of a table; `F` is a function of what a row of it is.
 #[derive(Debug, Clone, Copy)]
-pub struct Column {
+pub struct ColumnOf<F> {
     /// Name in the header.
     pub name: &'static str,
     /// What it holds.
@@ -50,8 +53,11 @@ pub struct Column {
     /// What it means.
     pub description: &'static str,
     /// Its value.
-    pub value: fn(&Row<'_>) -> Cell,
+    pub value: F,
 }
+
+/// A column of `results.csv`.
+pub type Column = ColumnOf<fn(&Row<'_>) -> Cell>;
 
 /// The columns, in the order of the file. New ones are added at the end only.
 pub const COLUMNS: &[Column] = &joined::<{ count(PARTS) }>(PARTS);
@@ -104,7 +110,7 @@ const fn joined<const COUNT: usize>(parts: &[&[Column]]) -> [Column; COUNT] {
     columns
 }
 
-/// What the columns mean, as a text for people.
+/// What the columns of each table mean, as a text for people.
 pub fn columns_text() -> String {
     let mut text = String::from(
         "Columns of results.csv, in their order. An empty cell was not measured. Numbers have a point and no \
@@ -112,10 +118,20 @@ pub fn columns_text() -> String {
          and English. A text that it could take for a\n\
          formula, a number, a date or nothing has an apostrophe in front: '007. results.parquet has true types.\n\n",
     );
-    let width = COLUMNS.iter().map(|column| column.name.len()).max().unwrap_or(0);
-    for Column { name, unit, description, .. } in COLUMNS {
-        let unit = if unit.is_empty() { String::new() } else { format!("[{unit}] ") };
-        text.push_str(&format!("{name:width$}  {unit}{description}\n"));
+    text.push_str(&meanings(COLUMNS));
+    for (file_name, meanings) in
+        [("summary.csv", meanings(SUMMARY_COLUMNS)), ("ranking.csv", meanings(RANKING_COLUMNS))]
+    {
+        text.push_str(&format!("\nColumns of {file_name}:\n\n{meanings}"));
     }
     text
+}
+
+fn meanings<F>(columns: &[ColumnOf<F>]) -> String {
+    let width = columns.iter().map(|column| column.name.len()).max().unwrap_or(0);
+    let meaning = |ColumnOf { name, unit, description, .. }: &ColumnOf<F>| {
+        let unit = if unit.is_empty() { String::new() } else { format!("[{unit}] ") };
+        format!("{name:width$}  {unit}{description}\n")
+    };
+    columns.iter().map(meaning).collect()
 }

@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 
 use crate::compare::{ComparedCell, Comparison, GateOutcome};
-use crate::wording::single_line;
+use crate::report::xml::attribute;
 
 /// What the gates say, as JUnit's XML: a suite a gate, a case a cell, so that CI shows which failed. A cell that can't
 /// be told and does not fail is skipped there.
@@ -56,20 +56,4 @@ impl<'a> Suite<'a> {
         }
         text.push_str("  </testsuite>\n");
     }
-}
-
-/// A text as the value of an attribute: on one line, and no markup.
-fn attribute(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for c in single_line(text).chars() {
-        match c {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\u{fffe}' | '\u{ffff}' => safe.push(' '),
-            c => safe.push(c),
-        }
-    }
-    safe
 }

@@ -6,6 +6,12 @@ pub(super) struct Axis {
     is_logarithmic: bool,
 }
 
+/// A mark of a scale.
+pub(super) struct Tick {
+    pub(super) percent: f64,
+    pub(super) text: String,
+}
+
 /// Above this ratio of largest to smallest, a linear scale shows only the slow ones.
 const LOGARITHMIC_FROM: f64 = 5.0;
 /// Most marks that a narrow screen has room for.
@@ -31,6 +37,11 @@ impl Axis {
         (share * 100.0).clamp(0.0, 100.0)
     }
 
+    /// The marks, each with its place.
+    pub(super) fn marked(&self) -> Vec<Tick> {
+        self.ticks().into_iter().map(|tick| Tick { percent: self.percent(tick), text: tick_text(tick) }).collect()
+    }
+
     /// Round values to mark.
     pub(super) fn ticks(&self) -> Vec<f64> {
         let ticks = if self.is_logarithmic { self.logarithmic_ticks(&[1.0, 2.0, 5.0]) } else { self.linear_ticks() };
@@ -51,6 +62,12 @@ impl Axis {
         let (first, last) = ((self.low / step).ceil() as i64, (self.high / step).floor() as i64);
         (first..=last).map(|count| count as f64 * step).collect()
     }
+}
+
+/// A round number without the zeros that say nothing.
+fn tick_text(tick: f64) -> String {
+    let text = format!("{tick:.6}");
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 use askama::Template;
 
+use super::cells;
 use super::columns::Row;
-use super::grid::GridColumn;
+use super::grid::{Grid, GridColumn};
 use super::label::{Axes, FailureGroup, alarms, counting, counts, failure_groups, notes, sorted};
 use super::results::{Medium, results};
 use super::{Report, ReportError, ReportInput};
@@ -9,10 +10,25 @@ use crate::domain::{Record, Verdict};
 use crate::score::trust::Certainty;
 use crate::wording::{in_zone, single_line};
 
+use links::Links;
+
 mod axis;
-mod latency;
+mod balance;
+mod boxes;
+mod data;
+mod lanes;
+mod links;
 mod ranking;
+mod shares;
 mod time_line;
+
+/// The page's only script. Where it is served, the content security policy names it by its hash.
+pub const PAGE_SCRIPT: &str = include_str!("page.js");
+
+/// Rows that are in the page's text; the script has the rest.
+const MOST_ROWS: usize = 200;
+/// Cells that a reason names.
+const MOST_NAMED: usize = 50;
 
 /// `index.html`: one page that needs nothing beside it.
 pub(super) struct IndexHtml;
@@ -38,19 +54,26 @@ impl Report for IndexHtml {
 #[template(path = "report/index.html")]
 struct Page {
     style: &'static str,
+    script: &'static str,
     name: String,
     counts: String,
     alarms: Vec<String>,
     notes: Vec<String>,
+    shares: Vec<shares::Share>,
     ranking: Option<ranking::Chart>,
-    latency: Vec<latency::Chart>,
+    boxes: boxes::Boxes,
+    balance: Option<balance::Chart>,
+    lanes: Option<lanes::Lanes>,
     /// The runs over their time, and how many more there are.
     time_lines: Vec<time_line::TimeLine>,
     more_time_lines: usize,
-    /// Height of a distribution in its own units.
-    height: f64,
     columns: Vec<GridColumn>,
+    /// The column whose figures lead to the run.
+    linked: usize,
     rows: Vec<ResultRow>,
+    more_rows: usize,
+    /// What the script has of each run.
+    data: String,
     doubts: Vec<DoubtText>,
     failures: Vec<FailureText>,
     devices: Vec<DeviceText>,
@@ -64,25 +87,38 @@ impl Page {
     fn of(input: &ReportInput<'_>) -> Page {
         let sweep = input.sweep;
         let axes = Axes::of(input.records.iter().map(|record| &record.job));
+        let cell_axes = Axes::of_cells(input.records.iter().map(|record| &record.job));
         let rows = sorted(input.rows());
-        let results = results(&rows, &axes, Medium::Page);
+        let links = Links::of(&rows);
         let counted = counting(&rows);
-        let (time_lines, more_time_lines) = time_line::time_lines(&counted, &axes);
+        let cells = cells::sorted(input.cells());
+        let (time_lines, more_time_lines) = time_line::time_lines(&counted, &axes, &links);
+        let Grid { columns, rows: texts } = results(&rows, &axes, Medium::Page);
+        let mut shown: Vec<ResultRow> =
+            rows.iter().map(class).zip(&texts).map(|(class, cells)| ResultRow::of(class, cells)).collect();
+        let data = data::packed(&rows, &columns, &shown);
+        shown.truncate(MOST_ROWS);
         Page {
             style: include_str!("style.css"),
+            script: PAGE_SCRIPT,
             name: single_line(&sweep.name),
             counts: counts(&rows),
             alarms: alarms(input),
             notes: notes(&rows, &axes).iter().map(|note| single_line(note)).collect(),
-            ranking: ranking::chart(&counted),
-            latency: latency::charts(&counted, &axes),
+            shares: shares::shares(&counted),
+            ranking: input.rankings().first().map(ranking::Chart::of),
+            boxes: boxes::boxes(&cells, &cell_axes, &links),
+            balance: balance::chart(&cells, &cell_axes, &links),
+            lanes: lanes::lanes(input),
             time_lines,
             more_time_lines,
-            height: latency::HEIGHT,
-            rows: rows.iter().map(class).zip(&results.rows).map(|(class, cells)| ResultRow::of(class, cells)).collect(),
-            columns: results.columns,
-            doubts: doubts(&counted, &axes),
-            failures: failure_groups(input.records).iter().map(|group| FailureText::of(group, &axes)).collect(),
+            linked: columns.iter().position(|column| column.is_number && column.name.starts_with("p50")).unwrap_or(0),
+            columns,
+            more_rows: rows.len() - shown.len(),
+            rows: shown,
+            data,
+            doubts: doubts(&counted, &axes, &links),
+            failures: failure_groups(input.records).iter().map(|group| FailureText::of(group, &axes, &links)).collect(),
             devices: devices(input.records),
             sweep_id: single_line(sweep.id.as_str()),
             started: format!("{:.0}", sweep.started_at),
@@ -90,6 +126,12 @@ impl Page {
             farmctl_version: single_line(&sweep.farmctl_version),
         }
     }
+}
+
+/// A text that leads to a row of the table.
+struct Linked {
+    text: String,
+    row: usize,
 }
 
 /// A row of the table of results.
@@ -116,19 +158,22 @@ fn class(row: &Row<'_>) -> &'static str {
 /// Results that are doubtful for the same reason.
 struct DoubtText {
     verdict: &'static str,
-    /// Each with why.
-    cells: Vec<String>,
+    /// Each with why; the first of them.
+    cells: Vec<Linked>,
+    count: usize,
 }
 
 /// What of these rows is doubtful, the worst verdict first.
-fn doubts(rows: &[Row<'_>], axes: &Axes) -> Vec<DoubtText> {
+fn doubts(rows: &[Row<'_>], axes: &Axes, links: &Links) -> Vec<DoubtText> {
     let cell = |row: &Row<'_>| {
         let reason = row.certainty.as_ref().map(Certainty::reason).unwrap_or_default();
-        single_line(&format!("{}: {reason}", axes.cell(&row.record.job)))
+        let text = single_line(&format!("{}: {reason}", axes.cell(&row.record.job)));
+        Linked { text, row: links.of_record(row.record) }
     };
-    let of = |doubt: &Verdict| DoubtText {
-        verdict: doubt.as_str(),
-        cells: rows.iter().filter(|row| row.doubt() == Some(*doubt)).map(cell).collect(),
+    let of = |doubt: &Verdict| {
+        let rows = rows.iter().filter(|row| row.doubt() == Some(*doubt));
+        let count = rows.clone().count();
+        DoubtText { verdict: doubt.as_str(), cells: rows.take(MOST_NAMED).map(cell).collect(), count }
     };
     Verdict::DOUBTS.iter().rev().map(of).filter(|doubt| !doubt.cells.is_empty()).collect()
 }
@@ -138,17 +183,22 @@ struct FailureText {
     status: &'static str,
     kind: &'static str,
     message: String,
-    cells: Vec<String>,
+    /// The first of them.
+    cells: Vec<Linked>,
+    count: usize,
     remedy: Option<String>,
 }
 
 impl FailureText {
-    fn of(group: &FailureGroup<'_>, axes: &Axes) -> FailureText {
+    fn of(group: &FailureGroup<'_>, axes: &Axes, links: &Links) -> FailureText {
+        let cell =
+            |record: &&Record| Linked { text: single_line(&axes.cell(&record.job)), row: links.of_record(record) };
         FailureText {
             status: group.status.as_str(),
             kind: group.kind,
             message: single_line(&group.message),
-            cells: group.records.iter().map(|record| single_line(&axes.cell(&record.job))).collect(),
+            cells: group.records.iter().take(MOST_NAMED).map(cell).collect(),
+            count: group.records.len(),
             remedy: group.remedy.as_deref().map(single_line),
         }
     }
@@ -171,3 +221,6 @@ fn devices(records: &[Record]) -> Vec<DeviceText> {
     };
     devices.into_iter().map(text).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,10 +5,13 @@ use crate::report::label::{Axes, milliseconds};
 use crate::score::trust::over_time;
 use crate::wording::{short_number, single_line};
 
-use super::latency::HEIGHT;
+use super::links::Links;
+
+/// Height of a chart in its own units.
+pub(super) const HEIGHT: f64 = 20.0;
 
 /// Most runs that are shown: a page of thousands is none that a browser opens.
-const MOST_SHOWN: usize = 60;
+const MOST_SHOWN: usize = 30;
 /// Points of a line of latencies: medians of so many parts.
 const POINTS: usize = 80;
 /// Fewer looks make no line.
@@ -17,6 +20,8 @@ const FEWEST_LOOKS: usize = 3;
 /// What a run was like over its time.
 pub(super) struct TimeLine {
     pub(super) who: String,
+    /// Its row in the table.
+    pub(super) row: usize,
     /// What doubt there is of it, in a word.
     pub(super) doubt: &'static str,
     pub(super) lines: Vec<Line>,
@@ -39,10 +44,10 @@ struct Point {
 }
 
 /// The runs over their time, the doubtful ones first, and how many more there are.
-pub(super) fn time_lines(rows: &[Row<'_>], axes: &Axes) -> (Vec<TimeLine>, usize) {
+pub(super) fn time_lines(rows: &[Row<'_>], axes: &Axes, links: &Links) -> (Vec<TimeLine>, usize) {
     let (doubtful, others): (Vec<&Row<'_>>, Vec<&Row<'_>>) = rows.iter().partition(|row| row.doubt().is_some());
     let mut lines: Vec<TimeLine> =
-        doubtful.into_iter().chain(others).filter_map(|row| TimeLine::of(row, axes)).collect();
+        doubtful.into_iter().chain(others).filter_map(|row| TimeLine::of(row, axes, links)).collect();
     let more = lines.len().saturating_sub(MOST_SHOWN);
     lines.truncate(MOST_SHOWN);
     (lines, more)
@@ -50,7 +55,7 @@ pub(super) fn time_lines(rows: &[Row<'_>], axes: &Axes) -> (Vec<TimeLine>, usize
 
 impl TimeLine {
     /// The lines of a run; `None` of one that has not even two parts.
-    fn of(row: &Row<'_>, axes: &Axes) -> Option<TimeLine> {
+    fn of(row: &Row<'_>, axes: &Axes, links: &Links) -> Option<TimeLine> {
         row.certainty.as_ref()?;
         let measurement = &row.record.measurement;
         let told = measurement.conditions.as_deref();
@@ -78,6 +83,7 @@ impl TimeLine {
         }
         Some(TimeLine {
             who: single_line(&axes.cell(&row.record.job)),
+            row: links.of_record(row.record),
             doubt: row.doubt().map(|doubt| doubt.as_str()).unwrap_or_default(),
             lines,
             seconds: short_number(whole_s),
@@ -144,7 +150,8 @@ mod tests {
         record.measurement.conditions = with_looks.then(|| Box::new(told));
         let certainty = Certainty::of_record(&record, &Default::default());
         let row = Row { certainty, ..Row::bare(&sweep, &record) };
-        time_lines(&[row], &Axes::of(std::iter::once(&record.job))).0
+        let rows = [row];
+        time_lines(&rows, &Axes::of(std::iter::once(&record.job)), &Links::of(&rows)).0
     }
 
     #[test]

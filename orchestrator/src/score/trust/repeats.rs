@@ -53,6 +53,12 @@ impl Repeats {
         })
     }
 
+    /// The interval of 95 % of the mean of the medians, as low and high end in nanoseconds; `None` of a single run.
+    pub fn interval_ns(&self) -> Option<(f64, f64)> {
+        let half_ns = self.mean_p50_ns * self.half_interval_percent? / 100.0;
+        Some(((self.mean_p50_ns - half_ns).max(0.0), self.mean_p50_ns + half_ns))
+    }
+
     /// Whether runs differ so much more than their samples say that it is no chance: their variance is ten times what
     /// samples explain. Of two runs that happens in 1 of 600 cells, of more in fewer (F distribution with 1 degree of
     /// freedom, whose quantile of 99 % is 6.6). Less than 1 % is nobody's concern.

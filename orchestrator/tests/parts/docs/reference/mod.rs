@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use farmctl::cli::exit;
 use farmctl::config::FileKind;
-use farmctl::report::COLUMNS;
+use farmctl::report::{COLUMNS, ColumnOf, RANKING_COLUMNS, SUMMARY_COLUMNS};
 use snapbox::{Assert, Data, IntoData as _};
 
 use super::book;
@@ -55,20 +55,28 @@ fn files() {
     }
 }
 
-#[test]
-fn columns() {
-    let rows = COLUMNS.iter().map(|column| {
+/// A table of what columns mean.
+fn column_table<F>(columns: &[ColumnOf<F>]) -> String {
+    let rows = columns.iter().map(|column| {
         let kind = format!("{:?}", column.kind).to_lowercase();
         vec![format!("`{}`", column.name), kind, column.unit.to_owned(), column.description.to_owned()]
     });
+    table(&["column", "kind", "unit", "meaning"], rows)
+}
+
+#[test]
+fn columns() {
     let text = format!(
         "# Columns\n\nThe columns of `results.csv`, in their order; `results.parquet`, `results.json` and the API have \
          the same names. `farmctl report --columns` prints them.\n\n\
          - An empty cell was not measured. It is never 0.\n\
          - A `word` is a text that may look like a number.\n\
          - In CSV, a text that a spreadsheet could take for a formula, a number, a date or nothing has an apostrophe \
-         in front: `'007`. `results.parquet` has true types.\n\n{}",
-        table(&["column", "kind", "unit", "meaning"], rows)
+         in front: `'007`. `results.parquet` has true types.\n\n{}\n\n## summary.csv\n\nA row a cell.\n\n{}\n\n\
+         ## ranking.csv\n\nA row a device with its settings, for each score that the results allow.\n\n{}",
+        column_table(COLUMNS),
+        column_table(SUMMARY_COLUMNS),
+        column_table(RANKING_COLUMNS)
     );
     assert_current("columns.md", &text);
 }
