@@ -44,6 +44,7 @@ mod sweep;
 mod sweeps;
 mod table;
 mod tokens;
+mod watch;
 mod why;
 mod words;
 
@@ -107,6 +108,8 @@ enum Verb {
     Sweeps(sweeps::SweepsVerb),
     /// End a sweep for good: its runs on the devices too; what was measured is kept
     Cancel(cancel::CancelArguments),
+    /// Show a sweep that another process carries out, as it goes, until it ends
+    Watch(watch::WatchArguments),
     /// Say in words why a device, job or sweep waits, was skipped or failed
     Why(why::WhyArguments),
     /// Start the sweeps that are due, night after night, and go on with those that were stopped
@@ -205,6 +208,7 @@ async fn dispatch(verb: Verb, context: &Context) -> Result<u8, LabError> {
         Verb::Sweep(arguments) => sweep::run(context, arguments).await,
         Verb::Sweeps(verb) => sweeps::run(context, &verb),
         Verb::Cancel(arguments) => cancel::run(context, &arguments).await,
+        Verb::Watch(arguments) => watch::run(context, &arguments).await,
         Verb::Why(arguments) => why::run(context, &arguments),
         Verb::Daemon(arguments) => daemon::run(context, &arguments).await,
         Verb::Schedules(verb) => schedules::run(context, &verb).await,

@@ -142,18 +142,29 @@ async fn follow(context: &Context, sweep: &SweepId, progress: Progress) -> Resul
             say(&format!("sweep {sweep} goes on in the daemon: {with_daemon}"));
             Ok(exit::INTERRUPTED)
         }
-        Some(Ok(FollowEnd::Over)) => {
+        Some(Ok(end)) => show_end(context, sweep, end, &with_daemon),
+        Some(Err(error)) => {
+            say(&format!("sweep {sweep} stays with the daemon: {with_daemon}"));
+            Err(error)
+        }
+    }
+}
+
+/// Shows what became of a sweep that another process carries out.
+pub(super) fn show_end(context: &Context, sweep: &SweepId, end: FollowEnd, hint: &str) -> Result<u8, LabError> {
+    match end {
+        FollowEnd::Over => {
             let results = context.lab.results(context.lab.find_sweep(sweep.as_str())?)?;
             show(context, &results)?;
             Ok(exit_code(&results.counting(), false))
         }
-        Some(Ok(FollowEnd::Stuck(trouble))) => {
+        FollowEnd::Stuck(trouble) => {
             let text = format!("the daemon can't go on with sweep {sweep}: {trouble}");
-            Err(LabError::internal(text).with_hint(format!("it tries again by and by: {with_daemon}")))
+            Err(LabError::internal(text).with_hint(format!("it tries again by and by: {hint}")))
         }
-        Some(Err(error)) => {
-            say(&format!("sweep {sweep} stays with the daemon: {with_daemon}"));
-            Err(error)
+        FollowEnd::Stopped => {
+            say(&format!("sweep {sweep} was stopped before its end: `farmctl sweep --resume {sweep}` goes on"));
+            Ok(exit::INTERRUPTED)
         }
     }
 }

@@ -71,6 +71,7 @@ cases![
     sweep,
     sweeps,
     tokens,
+    watch,
     why,
 ];
 

@@ -34,6 +34,7 @@ mod regressions;
 mod retention;
 mod support;
 mod terminal;
+mod watch;
 mod workdir;
 
 use std::collections::{BTreeSet, HashMap};

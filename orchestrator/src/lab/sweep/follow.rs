@@ -1,11 +1,11 @@
-//! Follows a sweep that the daemon carries out, from what the store has of it, until its end.
+//! Follows a sweep that another process carries out, from what the store has of it, until its end.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use crate::domain::SweepId;
+use crate::domain::{SweepId, SweepRow};
 use crate::lab::{Lab, LabError};
 use crate::lease::live_holder;
 use crate::progress::Progress;
@@ -26,6 +26,8 @@ pub enum FollowEnd {
     Over,
     /// The daemon says why it can't go on.
     Stuck(String),
+    /// Whoever carried it out has ended before it was over, and it is not the daemon's to go on with.
+    Stopped,
 }
 
 impl Lab {
@@ -34,7 +36,40 @@ impl Lab {
     /// # Errors
     /// When the store can't be read.
     pub async fn follow(&self, sweep: &SweepId, progress: &Progress) -> Result<FollowEnd, LabError> {
-        Follower::new(self, sweep.clone(), progress.clone())?.follow().await
+        Follower::new(self, sweep.clone(), progress.clone(), true)?.follow().await
+    }
+
+    /// Shows a sweep that whichever process carries out, until it is over or stopped.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub async fn watch(&self, sweep: &SweepId, progress: &Progress) -> Result<FollowEnd, LabError> {
+        let is_daemons = self.is_daemons(sweep)?;
+        Follower::new(self, sweep.clone(), progress.clone(), is_daemons)?.follow().await
+    }
+
+    /// The sweep to watch: the one that is wanted, or the newest that is under way.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn sweep_to_watch(&self, wanted: Option<&str>) -> Result<SweepRow, LabError> {
+        if let Some(wanted) = wanted {
+            return self.find_sweep(wanted);
+        }
+        for sweep in self.store()?.open_sweeps()? {
+            if self.holder(&sweep.id)?.is_some() || self.is_daemons(&sweep.id)? {
+                return Ok(sweep);
+            }
+        }
+        Err(LabError::nothing("no sweep is under way")
+            .with_hint("`farmctl sweeps list` has those of before, and `farmctl report` the table of the last one"))
+    }
+
+    /// Whether the daemon goes on with a sweep that nobody carries out.
+    fn is_daemons(&self, sweep: &SweepId) -> Result<bool, LabError> {
+        let definition = self.store()?.definition(sweep)?;
+        let is_scheduled = definition.is_some_and(|definition| definition.schedule().is_some());
+        Ok(is_scheduled || self.submissions()?.contains_key(sweep))
     }
 }
 
@@ -54,6 +89,8 @@ struct Follower<'a> {
     store: Arc<dyn Store>,
     sweep: SweepId,
     progress: Progress,
+    /// Whether the daemon goes on with it where nobody carries it out.
+    is_daemons: bool,
     /// Number of the last event that was shown.
     shown: u64,
     carrier: Carrier,
@@ -63,7 +100,7 @@ struct Follower<'a> {
 }
 
 impl<'a> Follower<'a> {
-    fn new(lab: &'a Lab, sweep: SweepId, progress: Progress) -> Result<Follower<'a>, LabError> {
+    fn new(lab: &'a Lab, sweep: SweepId, progress: Progress, is_daemons: bool) -> Result<Follower<'a>, LabError> {
         let store = lab.store()?;
         // Of a sweep that is under way, from where it last began: that tells the view what there is to do.
         let is_carried = live_holder(store.as_ref(), &sweep, lab.now())?.is_some();
@@ -73,7 +110,7 @@ impl<'a> Follower<'a> {
             None => store.last_event()?,
         };
         let (carrier, since) = (Carrier::Somebody, Instant::now());
-        Ok(Follower { lab, store, sweep, progress, shown, carrier, since, is_told: true })
+        Ok(Follower { lab, store, sweep, progress, is_daemons, shown, carrier, since, is_told: true })
     }
 
     async fn follow(&mut self) -> Result<FollowEnd, LabError> {
@@ -87,7 +124,11 @@ impl<'a> Follower<'a> {
             if state.is_over() {
                 return Ok(FollowEnd::Over);
             }
-            if let Some(trouble) = self.look_who_carries_it_out()? {
+            if !self.is_daemons {
+                if self.is_left()? {
+                    return Ok(FollowEnd::Stopped);
+                }
+            } else if let Some(trouble) = self.look_who_carries_it_out()? {
                 return Ok(FollowEnd::Stuck(trouble));
             }
         }
@@ -105,6 +146,14 @@ impl<'a> Follower<'a> {
                 return Ok(());
             }
         }
+    }
+
+    /// Whether nobody carries the sweep out, for longer than one process needs to take it over from another.
+    fn is_left(&mut self) -> Result<bool, LabError> {
+        if live_holder(self.store.as_ref(), &self.sweep, self.lab.now())?.is_some() {
+            self.since = Instant::now();
+        }
+        Ok(self.since.elapsed() >= BEGINS_WITHIN)
     }
 
     /// Says when nobody carries the sweep out; returns the daemon's reason, when it has one.
