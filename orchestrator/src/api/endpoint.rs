@@ -236,13 +236,14 @@ impl Endpoints {
         let in_path = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
         let in_path =
             in_path.map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}));
+        let is_required = |name: &str| query["required"].as_array().is_some_and(|all| all.iter().any(|it| it == name));
         let fields = query["properties"].as_object().cloned().unwrap_or_default();
         let in_query = fields.into_iter().map(|(name, mut schema)| {
             // A field of a query is there or is left out.
             if let Some(kind) = schema["type"].as_array().and_then(|kinds| kinds.iter().find(|kind| *kind != "null")) {
                 schema["type"] = kind.clone();
             }
-            json!({"name": name, "in": "query", "schema": schema})
+            json!({"name": name, "in": "query", "required": is_required(&name), "schema": schema})
         });
         let parameters: Vec<Value> = in_path.chain(in_query).collect();
         let Answer { status, content, schema } = answer;

@@ -5,11 +5,14 @@
 //! store, what is done goes there. Never blocks the runtime on the store or a file.
 //!
 //! Reading order: `routes` (all there is), `endpoint` (how a route is served and documented), `guard` (who gets in),
-//! `devices`, `utilisation`, `sweeps`, `cells`, `history`, `regressions`, `schedules` and `lab` (what is answered),
-//! `start` (what is done), `live` (who is told of changes), `server` (connections), `door` (where it listens).
+//! `devices`, `utilisation`, `sweeps`, `cells`, `comparison`, `cell_histories`, `history`, `regressions`, `schedules` and
+//! `lab` (what is answered), `start` (what is done), `live` (who is told of changes), `server` (connections), `door`
+//! (where it listens).
 
 mod background;
+mod cell_histories;
 mod cells;
+mod comparison;
 mod devices;
 mod door;
 mod endpoint;
@@ -57,6 +60,7 @@ use crate::schedule::Schedule;
 use crate::store::Store;
 
 use background::Background;
+use comparison::Compared;
 pub use door::{Certificate, Door, DoorConfig, DoorState, DoorTrouble};
 use judged::Judged;
 use limits::Limit;
@@ -140,6 +144,7 @@ pub struct Api {
     metrics: Metrics,
     figures: Mutex<Option<Arc<Figures>>>,
     judged: Judged,
+    compared: Compared,
     readers: Semaphore,
     starters: Semaphore,
 }
@@ -178,6 +183,7 @@ impl Api {
             metrics,
             figures: Mutex::default(),
             judged: Judged::default(),
+            compared: Compared::default(),
             readers: Semaphore::new(READERS),
             starters: Semaphore::new(STARTERS),
         }))

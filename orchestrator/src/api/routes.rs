@@ -18,8 +18,8 @@ use super::schedules::ScheduleAnswer;
 use super::session::{LoginBody, SessionAnswer};
 use super::sweeps::SweepAnswer;
 use super::{
-    Api, Role, cells, devices, guard, health, history, lab, live, metrics, page, regressions, reports, results,
-    schedules, session, start, sweeps, utilisation,
+    Api, Role, cell_histories, cells, comparison, devices, guard, health, history, lab, live, metrics, page,
+    regressions, reports, results, schedules, session, start, sweeps, utilisation,
 };
 use crate::lab::VERSION;
 
@@ -72,6 +72,18 @@ fn with_sweeps(endpoints: Endpoints) -> Endpoints {
             Role::View,
             "The runs of all sweeps that a condition is true of, part by part",
             results::list,
+        )
+        .get(
+            &api("/compare"),
+            Role::View,
+            "Two sweeps against each other, cell by cell, part by part",
+            comparison::show,
+        )
+        .get(
+            &api("/history"),
+            Role::View,
+            "How fast the cells of a network were over sweeps, and where that changed, part by part",
+            cell_histories::list,
         )
         .get(&api("/sweeps/{id}/events"), Role::View, "What happened in a sweep, the oldest first", history::of_sweep)
         .get(

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::compare::{CONDITIONS, DeviceName, RunFacts, Runs};
+use crate::compare::{CONDITIONS, CompareError, Comparison, DeviceName, Options, RunFacts, Runs, compare};
 use crate::domain::SweepRow;
 use crate::report::{COLUMNS, Cell, Column, ReportInput, Row};
 use crate::score::ScoredRun;
@@ -19,21 +19,43 @@ impl Lab {
     /// # Errors
     /// When there is none.
     pub fn compared_runs(&self, wanted: &str, device: DeviceName) -> Result<Runs, LabError> {
-        let (sweep, name) = match wanted.strip_prefix(BASELINE) {
-            Some(name) => {
-                let sweep = self.find_sweep(self.baseline(name)?.sweep.as_str())?;
-                let name = format!("baseline {name}, sweep {}", sweep.id);
-                (sweep, name)
-            }
-            None => {
-                let sweep = self.sweep_meant(wanted)?;
-                let name = format!("sweep {}", sweep.id);
-                (sweep, name)
-            }
+        let sweep = self.compared_sweep(wanted)?;
+        let name = match wanted.strip_prefix(BASELINE) {
+            Some(name) => format!("baseline {name}, sweep {}", sweep.id),
+            None => format!("sweep {}", sweep.id),
         };
-        let records = self.records(&sweep)?;
+        self.runs_of(&sweep, name, device)
+    }
+
+    /// The sweep that a person means: by its identifier, the beginning of one, `latest`, `baseline:NAME`, or the name
+    /// of a sweep, which means its newest.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn compared_sweep(&self, wanted: &str) -> Result<SweepRow, LabError> {
+        match wanted.strip_prefix(BASELINE) {
+            Some(name) => self.find_sweep(self.baseline(name)?.sweep.as_str()),
+            None => self.sweep_meant(wanted),
+        }
+    }
+
+    /// Two sweeps against each other.
+    ///
+    /// # Errors
+    /// When they have nothing to compare, or the store can't be read.
+    pub fn compare_sweeps(&self, a: &SweepRow, b: &SweepRow, options: &Options) -> Result<Comparison, LabError> {
+        let runs = |sweep: &SweepRow| self.runs_of(sweep, format!("sweep {}", sweep.id), options.device);
+        let compared = compare(&runs(a)?, &runs(b)?, options);
+        compared.map_err(|error| match error {
+            CompareError::SameRuns { .. } => LabError::usage(format!("failed to {error}")),
+            error => LabError::nothing(format!("failed to {error}")),
+        })
+    }
+
+    fn runs_of(&self, sweep: &SweepRow, name: String, device: DeviceName) -> Result<Runs, LabError> {
+        let records = self.records(sweep)?;
         let outputs = HashMap::new();
-        let input = ReportInput::new(&sweep, &records, &outputs).judged_by(self.trust_rules(&sweep.id)?);
+        let input = ReportInput::new(sweep, &records, &outputs).judged_by(self.trust_rules(&sweep.id)?);
         let columns = Columns::find();
         let mut runs = Runs::new(name, device);
         input.rows().iter().for_each(|row| runs.push(columns.facts(row)));

@@ -271,7 +271,7 @@ test("a page that lost parts of itself on the way is loaded again, but not for e
 
 test("each view is accessible, light and dark, and fits a phone", async () => {
   const sweep = (await told("sweeps", "list"))[0].id;
-  const views = ["#/", "#/sweeps", `#/sweeps/${sweep}`, "#/devices/board", "#/schedules", "#/start", "#/audit"];
+  const views = ["#/", "#/sweeps", `#/sweeps/${sweep}`, "#/devices/board", "#/compare", "#/history", "#/schedules", "#/start", "#/audit"];
   for (const colorScheme of ["light", "dark"]) {
     for (const viewport of [{ width: 1280, height: 800 }, { width: 375, height: 700 }]) {
       const { page, expectClean, close } = await person(here.browser, { colorScheme, viewport });

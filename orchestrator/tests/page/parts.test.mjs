@@ -14,6 +14,8 @@ const { standingOf } = await import(new URL("parts.js", source));
 const { parsed } = await import(new URL("router.js", source));
 const { absolute, duration, relative, setZone } = await import(new URL("time.js", source));
 const { workText } = await import(new URL("utilisation.js", source));
+const { signed } = await import(new URL("view-compare.js", source));
+const { drawn } = await import(new URL("view-history.js", source));
 const { previewLines } = await import(new URL("view-start.js", source));
 const { doubtGroups, failureGroups } = await import(new URL("view-sweep.js", source));
 
@@ -191,4 +193,15 @@ test("all times are of the lab's zone, which is named", () => {
   setZone("Asia/Kolkata");
   assert.match(absolute(at), /^2026-07-02 04:00:00 (GMT\+5:30|IST)$/);
   setZone("UTC");
+});
+
+test("a history has a line for each series, and a mark where its level changed", () => {
+  const point = (sweep, ms, series) => ({ sweep_id: sweep, p50_ms: ms, series });
+  const points = [point("a", 10, 1), point("b", 10, 1), point("c", 20, 1), point("d", 15, 2)];
+  const { lines, marks, dots } = drawn(points, [{ sweep_id: "c", kind: "slower" }, { sweep_id: "gone", kind: "faster" }]);
+  assert.deepEqual(lines, ["M0.0 112.0L200.0 112.0L400.0 8.0", "M600.0 60.0"]);
+  assert.deepEqual(marks, [{ x: "400.0", kind: "slower" }], "what is not shown has no mark");
+  assert.equal(dots.length, 4);
+  assert.deepEqual(drawn([point("a", 10, 1), point("b", 10, 1)], []).lines, ["M0.0 60.0L600.0 60.0"], "what does not move is straight");
+  assert.deepEqual([signed(3.21), signed(-0.96), signed(0)], ["+3.2", "−1.0", "+0.0"]);
 });

@@ -5,8 +5,8 @@ import { readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
-import { expectAccessible, person, setUp } from "./browser.mjs";
-import { farmctl } from "./lab.mjs";
+import { expectAccessible, open, person, setUp } from "./browser.mjs";
+import { farmctl, told } from "./lab.mjs";
 
 const REPORTS = join(process.env.PAGE_TEST_LAB, "reports");
 
@@ -118,5 +118,31 @@ test("without its script the report is read as it is", async () => {
   assert.ok(await page.locator("#results tbody tr").count() >= 4);
   assert.ok(await page.locator("#tools").isHidden());
   assert.ok(await page.locator("path.box").first().isVisible());
+  await close();
+});
+
+test("two sweeps are compared on the page, and a cell leads to its history", async () => {
+  const { page, expectClean, close } = await person(here.browser);
+  const [to, , from] = (await told("sweeps", "list")).map((sweep) => sweep.id);
+  await open(page, here.lab.url, `#/sweeps/${to}`);
+  await page.getByRole("link", { name: "Compare", exact: true }).last().click();
+  await page.getByLabel("Compare with").fill(from);
+  await page.getByRole("button", { name: "Compare" }).click();
+  await page.getByRole("table", { name: "Cells" }).waitFor();
+  await page.locator(".compare .shown").filter({ hasText: /less than 3 % is the same/ }).waitFor();
+  assert.match(page.url(), new RegExp(`a=${from}`));
+  await expectAccessible(page, "a comparison");
+  // One run a side tells nothing of the next, and is marked so.
+  const verdicts = new Set(await page.locator(".compared tbody tr").evaluateAll((rows) => rows.map((row) => row.dataset.verdict)));
+  assert.ok(verdicts.has("unclear") || verdicts.has("not comparable"), [...verdicts].join());
+  await page.locator(".compared tbody th a").first().click();
+  await page.locator(".history-chart").first().waitFor();
+  await expectAccessible(page, "a history");
+  await page.locator(".histories details summary").first().click();
+  assert.ok(await page.locator(".histories details tbody tr").count() >= 3, "a point for each sweep");
+  await page.getByLabel("Network").fill("nothing");
+  await page.getByRole("button", { name: "Show" }).click();
+  await page.locator(".wrong").filter({ hasText: "there is no network" }).waitFor();
+  await expectClean(/status of 400/);
   await close();
 });

@@ -73,6 +73,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "api",
         &[
+            "compare",
             "lab",
             "progress",
             "publish",

@@ -7,7 +7,7 @@ const KEY_OF_SETTING = "farmctl-shortcuts";
 /** A second key belongs to the first when it follows so soon. */
 const PAIR_MS = 1_200;
 
-const PLACES = { d: ["#/", "devices"], w: ["#/sweeps", "sweeps"], s: ["#/schedules", "schedules"], n: ["#/start", "start a sweep"], a: ["#/audit", "audit"] };
+const PLACES = { d: ["#/", "devices"], w: ["#/sweeps", "sweeps"], s: ["#/schedules", "schedules"], n: ["#/start", "start a sweep"], c: ["#/compare", "compare"], h: ["#/history", "history"], a: ["#/audit", "audit"] };
 
 const HELP = [
   ["/", "filter"],

@@ -10,7 +10,9 @@ import { parsed } from "./router.js";
 import { absolute, duration, renewTimes } from "./time.js";
 import { loginView } from "./view-login.js";
 import { auditView } from "./view-audit.js";
+import { compareView } from "./view-compare.js";
 import { deviceView } from "./view-device.js";
+import { historyView } from "./view-history.js";
 import { overviewView } from "./view-overview.js";
 import { schedulesView } from "./view-schedules.js";
 import { startView } from "./view-start.js";
@@ -35,6 +37,8 @@ function chosen({ parts }) {
   if (kind === "sweeps") return name === undefined ? ["sweeps", sweepsView] : ["sweeps", sweepView, name];
   if (kind === "schedules") return ["schedules", schedulesView];
   if (kind === "start") return ["start", startView];
+  if (kind === "compare") return ["compare", compareView];
+  if (kind === "history") return ["history", historyView];
   if (kind === "audit") return ["audit", auditView];
   return ["overview", overviewView];
 }

@@ -23,6 +23,7 @@ export function sweepView({ model }, id) {
   const reports = h("span", { class: "reports" });
   const cancel = h("button", { type: "button", class: "danger", onclick: cancelIt }, "Cancel");
   const retry = h("button", { type: "button", onclick: retryIt }, "Run again what failed");
+  const compare = h("a", { href: `#/compare?${new URLSearchParams({ b: id })}` }, "Compare");
   const missing = h("p", { class: "wrong" });
   const place = h("div", {});
   const chosen = h("div", { class: "chosen", "aria-live": "polite" });
@@ -35,7 +36,7 @@ export function sweepView({ model }, id) {
   const doubtCount = h("span", {});
   const doubts = h("section", { "aria-labelledby": "doubts-title", class: "failures" }, h("h2", { id: "doubts-title" }, "Doubtful ", doubtCount), doubtList);
   const body = h("div", { class: "sweep" },
-    h("div", { class: "standing" }, state, counts, span, h("span", { class: "muted" }, "started ", started, origin), reports, retry, cancel),
+    h("div", { class: "standing" }, state, counts, span, h("span", { class: "muted" }, "started ", started, origin), reports, compare, retry, cancel),
     progress,
     place,
     chosen,
@@ -222,6 +223,12 @@ function threadsText({ threads, threads_used: used }) {
   return used && String(used) !== threads ? `${threads} (${used})` : threads;
 }
 
+/** Where the cell's numbers of all sweeps are. */
+function historyLink({ model, device, backend, precision, threads, batch }) {
+  const known = Object.entries({ model, device, backend, precision, threads, batch }).filter(([, word]) => word);
+  return h("a", { href: `#/history?${new URLSearchParams(known)}` }, "history");
+}
+
 function chosenLine(cell) {
   const state = stateElement();
   setState(state, cell.state);
@@ -231,5 +238,5 @@ function chosenLine(cell) {
   const time = known(cell.p50_ms) ? ` p50 ${latency(cell.p50_ms)}${sure}` : "";
   const doubt = cell.state === "ok" && cell.verdict && cell.verdict !== "ok" ? `${cell.verdict}: ${cell.verdict_reason ?? ""} ` : "";
   const standing = cell.state === "ok" && cell.counts === false ? "does not count: it was measured again " : "";
-  return h("p", {}, state, " ", linkTo("devices", cell.device), ` ${how}${time} `, doubt, standing, failureText(cell.failure), " ", h("code", { class: "muted" }, cell.job_id));
+  return h("p", {}, state, " ", linkTo("devices", cell.device), ` ${how}${time} `, doubt, standing, failureText(cell.failure), " ", historyLink(cell), " ", h("code", { class: "muted" }, cell.job_id));
 }
