@@ -19,9 +19,9 @@
 //! `measure`, `samples` in chunks, `measured`, `output` in chunks, `remark` when an output is left out; and of such an
 //! order phase `evaluate`, `classified` for each batch. Of an order with `warmup_asks` or `asks` it sends `look` during
 //! that loop, between two inferences, once the minima are met. No sample has what that costs: the inference behind it
-//! does not count. It leaves with exit code 0; or, at any point, it writes `failed` and leaves with another. One that is
-//! refused memory and can write nothing any more leaves with exit code 83 (`farmctl_protocol::exit::NO_MEMORY`). What
-//! it writes to standard error is kept for the case that it fails: people read it, and nothing is decided by it.
+//! does not count. It leaves with exit code 0; or, at any point, it writes `failed` and leaves with another. One that
+//! is refused memory and can write nothing any more leaves with exit code 83 (`farmctl_protocol::exit::NO_MEMORY`).
+//! What it writes to standard error is kept for the case that it fails: people read it, and nothing is decided by it.
 
 mod answer;
 mod backend;

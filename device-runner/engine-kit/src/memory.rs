@@ -27,8 +27,8 @@ pub(crate) fn refused_bytes() -> Option<usize> {
     Some(REFUSED.load(Ordering::Relaxed)).filter(|bytes| *bytes > 0)
 }
 
-/// From now on this process leaves with [`exit::NO_MEMORY`] when it is aborted after it was refused memory: whoever asks
-/// in vain by the standard library is aborted.
+/// From now on this process leaves with [`exit::NO_MEMORY`] when it is aborted after it was refused memory: whoever
+/// asks in vain by the standard library is aborted.
 ///
 /// # Errors
 /// When the system takes no handler.

@@ -132,8 +132,8 @@ fn table(mean: f64, std: f64, (element, quantization): (ElementType, Option<Quan
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::input::fed;
     use super::*;
+    use crate::supervise::input::fed;
 
     fn written(layout: Layout, batch: u32) -> Vec<f32> {
         let mut file = tempfile();

@@ -169,8 +169,8 @@ fn words(lab: &Lab, options: &UnitOptions<'_>) -> Result<Vec<String>, LabError> 
     Ok(words)
 }
 
-/// The unit's file. A stop is given more time than the daemon takes; a daemon that ends with an error or stands still is
-/// started anew, and goes on where it was: what was wrong may have passed, or been mended.
+/// The unit's file. A stop is given more time than the daemon takes; a daemon that ends with an error or stands still
+/// is started anew, and goes on where it was: what was wrong may have passed, or been mended.
 fn text(words: &[String], variables: &[Variable], lab: &Path, run_as: Option<&str>) -> String {
     let user = run_as.map_or_else(String::new, |user| format!("User={user}\n"));
     let wanted_by = if run_as.is_some() { "multi-user.target" } else { "default.target" };

@@ -302,8 +302,8 @@ fn functions_have_at_most_70_lines() {
 
 #[test]
 fn functions_are_found_in_every_form() {
-    let text = "fn a() {}\n/// The fn b.\nimpl C {\n    pub(super) async fn d(\n        e: u8,\n    ) -> u8 {\n        if f \
-                {\n        }\n    }\n    fn g(&self);\n}\n";
+    let text = "fn a() {}\n/// The fn b.\nimpl C {\n    pub(super) async fn d(\n        e: u8,\n    ) -> u8 {\n        \
+                if f {\n        }\n    }\n    fn g(&self);\n}\n";
     let function = |line, lines| Function { line, lines };
     assert_eq!(functions(text), [function(1, 1), function(4, 6), function(10, 1)]);
 }
