@@ -125,9 +125,11 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
         let path = entry.path();
-        if path.is_dir() {
+        // Tests are held to nothing here.
+        let is_tests = path.ends_with("tests") || path.ends_with("tests.rs");
+        if path.is_dir() && !is_tests {
             found.extend(files(&path));
-        } else if path.extension().is_some_and(|end| end == "rs") && !path.ends_with("tests.rs") {
+        } else if path.extension().is_some_and(|end| end == "rs") && !is_tests {
             found.push(path);
         }
     }
