@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use testlab::{Board, BoardOptions, Direction, FaultProxy};
 
 use super::support::{Lab, Outcome, QUICK, Running, farm, lasting, runtime, ssh_device};
+use super::workdir::Workdir;
 
 /// How long the bad moment lasts.
 const MOMENT: Duration = Duration::from_secs(2);
@@ -51,6 +52,30 @@ fn a_login_that_is_cut_at_any_byte_is_made_again() {
     for retrying in ended.named("device_retrying") {
         assert_eq!(retrying["failure"]["kind"], "connection_lost", "{retrying}");
     }
+}
+
+#[test]
+fn a_run_that_the_end_of_its_login_took_along_is_repeated_and_says_what_would_help() {
+    let board = Board::start().unwrap();
+    let runtime = runtime();
+    let proxy = runtime.block_on(FaultProxy::start(board.address())).unwrap();
+    let lab = lab_of(&ssh_device("board", &board, proxy.address().port()), Lab::new());
+    let mut running = measuring(&lab);
+    proxy.refuse();
+    proxy.cut();
+    running.wait_for("device_reconnecting", None);
+    Workdir::on_board(&board).kill_processes();
+    proxy.pass();
+    let ended = running.finish();
+    ended.expect_code(0);
+    let row = lab.row("board");
+    assert_eq!((row["status"].as_str(), row["attempt"].as_str()), ("ok", "2"), "{row:?}");
+    let [given_back] = ended.named("run_given_back").try_into().expect("one");
+    let message = given_back["failure"]["message"].as_str().unwrap();
+    for part in ["the login ended, and took along", "KillUserProcesses=yes", "loginctl enable-linger USER"] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+    assert!(ended.named("device_quarantined").is_empty());
 }
 
 #[test]

@@ -5,6 +5,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use testlab::{Board, Phone};
 
 use super::support::Lab;
@@ -60,16 +62,28 @@ impl Workdir {
         left
     }
 
+    /// Ends all that runs here, as systemd-logind does when a login ends.
+    pub fn kill_processes(&self) {
+        for process in self.process_folders() {
+            let pid = process.file_name().unwrap().to_str().unwrap().parse().unwrap();
+            // It may have ended by itself.
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+    }
+
     /// Processes whose program lies here, in whatever namespaces they are.
     fn processes(&self) -> Vec<String> {
+        let told = |process: PathBuf| {
+            let words = std::fs::read(process.join("cmdline")).unwrap_or_default();
+            format!("{}: {}", process.display(), String::from_utf8_lossy(&words).replace('\0', " "))
+        };
+        self.process_folders().into_iter().map(told).collect()
+    }
+
+    fn process_folders(&self) -> Vec<PathBuf> {
         let programs: BTreeSet<(u64, u64)> = files(&self.path("bin")).iter().filter_map(|file| inode(file)).collect();
         let all = std::fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path());
-        all.filter(|process| inode(&process.join("exe")).is_some_and(|program| programs.contains(&program)))
-            .map(|process| {
-                let words = std::fs::read(process.join("cmdline")).unwrap_or_default();
-                format!("{}: {}", process.display(), String::from_utf8_lossy(&words).replace('\0', " "))
-            })
-            .collect()
+        all.filter(|process| inode(&process.join("exe")).is_some_and(|program| programs.contains(&program))).collect()
     }
 }
 
