@@ -40,12 +40,16 @@ pub(super) fn signature(model: &ModelProto) -> Result<ModelSignature, String> {
 /// Characters of a tensor's name that are told.
 const SHOWN_CHARACTERS: usize = 100;
 
-/// What a graph takes it takes once, and what it gives is made in it.
+/// What a graph takes it takes once, what it gives is made in it, and its weights have sizes.
 fn check_edges(graph: &GraphProto) -> Result<(), String> {
     let shown = |name: &str| name.chars().take(SHOWN_CHARACTERS).collect::<String>();
     let mut names: HashSet<&str> = HashSet::new();
     if let Some(twice) = graph.input.iter().find(|info| !names.insert(&info.name)) {
         return Err(format!("its graph has two inputs {:?}: export it again", shown(&twice.name)));
+    }
+    if let Some(tensor) = weights(graph).find(|tensor| tensor.dims.iter().any(|size| *size < 0)) {
+        let name = shown(&tensor.name);
+        return Err(format!("its weights {name:?} have a dimension below zero: get it anew, or export it again"));
     }
     names.extend(weights(graph).map(|tensor| tensor.name.as_str()));
     names.extend(graph.node.iter().flat_map(|node| &node.output).map(String::as_str));

@@ -125,6 +125,8 @@ fn a_graph_whose_edges_make_no_sense_is_no_network() {
     assert!(refused(graph(&["x"], &[])).contains("its graph has no output"));
     assert!(refused(graph(&["x"], &["y", "q"])).contains("nothing in its graph makes its output \"q\""));
     assert!(refused(graph(&["x", "x"], &["y"])).contains("two inputs \"x\""));
+    let weights = GraphProto { initializer: vec![weight("w", DataType::Float, &[4, -1])], ..graph(&["x"], &["y"]) };
+    assert!(refused(weights).contains("\"w\" have a dimension below zero"));
     // An input may be handed on.
     assert_eq!(of_graph(graph(&["x"], &["y", "x"])).outputs.len(), 2);
 }
