@@ -9,7 +9,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use testlab::Board;
 
-use super::support::{Lab, QUICK, farm, lasting, quick, ssh_device};
+use super::support::{Lab, QUICK, farm, lasting, local_device, quick, ssh_device};
 
 /// No script takes longer, however slow the machine.
 const TIMEOUT: Duration = Duration::from_secs(600);

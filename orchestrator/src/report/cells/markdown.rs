@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use crate::report::grid::{Grid, GridColumn};
@@ -96,9 +97,13 @@ fn table(cells: &[&SweepCell<'_>], axes: &Axes, with_accuracy: bool) -> Grid {
 fn failures(input: &ReportInput<'_>, axes: &Axes, text: &mut String) -> std::fmt::Result {
     let groups = failure_groups(input.records);
     for group in groups.iter().take(MOST_REASONS) {
-        let named = group.records.iter().take(MOST_NAMED).map(|record| escaped(&cut(&axes.cell(&record.job))));
-        let mut named: Vec<String> = named.collect();
-        let more = group.records.len().saturating_sub(MOST_NAMED);
+        // The repeats of a cell have one name here.
+        let mut named: Vec<String> = group.records.iter().map(|record| axes.cell(&record.job)).collect();
+        let mut known = BTreeSet::new();
+        named.retain(|name| known.insert(name.clone()));
+        let more = named.len().saturating_sub(MOST_NAMED);
+        named.truncate(MOST_NAMED);
+        let mut named: Vec<String> = named.iter().map(|name| escaped(&cut(name))).collect();
         named.extend((more > 0).then(|| format!("and {more} more")));
         let (status, kind, message) = (group.status.as_str(), group.kind, escaped(&cut(&group.message)));
         writeln!(text, "\n- **{status}: {kind}** — {message}: {}", named.join(", "))?;

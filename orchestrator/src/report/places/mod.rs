@@ -26,8 +26,9 @@ pub(super) use csv::RankingCsv;
 const SCORES: [(&str, &str); 2] = [("aiotbench", "valid_images_per_s"), ("throughput", "term_images_per_s")];
 
 /// What a reader must know of the intervals.
-pub(super) const EXPLANATION: &str = "The interval of 95 % of a sum is made of those of its times, as if they were \
-independent; accuracy is taken as it is. Devices whose intervals overlap can't be told apart, and share their places.";
+pub(super) const EXPLANATION: &str = "The interval of 95 % of a sum is made of those of its cells' medians, as if they \
+were independent; accuracy is taken as it is. Devices whose intervals overlap can't be told apart, and share \
+their places.";
 
 /// A ranking of a sweep.
 #[derive(Debug, Clone)]
