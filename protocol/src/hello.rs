@@ -65,11 +65,20 @@ pub struct RunInfo {
 }
 
 impl Hello {
-    /// Indices of the fastest cores, of those that are there: a phone that rests has some of them offline. Where that
-    /// can't be told they are all that are online.
-    pub fn big_cpus(&self) -> Vec<u32> {
+    /// Indices of the cores of a kind, of those that are there: a phone that rests has some of them offline. Where
+    /// kinds are not told, there are none but big ones: the fastest that are online.
+    pub fn cpus_of(&self, kind: CoreKind) -> Vec<u32> {
         let is_told = !self.present.is_empty() && self.present.iter().all(|cpu| cpu.kind.is_some());
-        Cpu::fastest(if is_told { &self.present } else { &self.cpus })
+        if is_told {
+            return self.present.iter().filter(|cpu| cpu.kind == Some(kind)).map(|cpu| cpu.index).collect();
+        }
+        if kind == CoreKind::Big { Cpu::fastest(&self.cpus) } else { Vec::new() }
+    }
+
+    /// Indices of all cores that are there, online or not; those that are online where the rest is not told.
+    pub fn present_cpus(&self) -> Vec<u32> {
+        let all = if self.present.is_empty() { &self.cpus } else { &self.present };
+        all.iter().map(|cpu| cpu.index).collect()
     }
 }
 
@@ -134,6 +143,35 @@ mod tests {
         assert_eq!(Cpu::fastest(&of_kinds), [1, 2]);
         assert_eq!(Cpu::fastest(&[cpu(0, Some(CoreKind::Big), Some(1)), cpu(1, None, Some(2))]), [1]);
         assert_eq!(Cpu::fastest(&[cpu(0, None, None), cpu(1, None, None)]), [0, 1]);
+    }
+
+    /// A device that tells next to nothing.
+    fn silent() -> Hello {
+        let told = serde_json::json!({
+            "protocol": 1, "runner_sha256": "", "runner_version": "", "runner_sources": "", "target": "", "os": "",
+            "kernel": "", "machine": "", "hostname": "", "unix_ms": 0, "cpus": [], "memory_total_bytes": 0,
+            "memory_available_bytes": 0, "backends": [], "scenarios": [], "runs": [],
+            "store": { "files": [], "partial": [], "program_bytes": 0, "free_bytes": 0 }
+        });
+        serde_json::from_value(told).expect("reads")
+    }
+
+    #[test]
+    fn cores_of_a_kind_are_those_that_are_there() {
+        let mut hello = silent();
+        let kinds = [CoreKind::Little, CoreKind::Little, CoreKind::Mid, CoreKind::Big, CoreKind::Big, CoreKind::Prime];
+        hello.present = (0..).zip(kinds).map(|(index, kind)| cpu(index, Some(kind), Some(9))).collect();
+        hello.cpus = vec![cpu(0, Some(CoreKind::Little), None), cpu(1, Some(CoreKind::Little), None)];
+        let of = |hello: &Hello| {
+            [CoreKind::Little, CoreKind::Mid, CoreKind::Big, CoreKind::Prime].map(|kind| hello.cpus_of(kind))
+        };
+        assert_eq!(of(&hello), [vec![0, 1], vec![2], vec![3, 4], vec![5]]);
+        assert_eq!(hello.present_cpus(), [0, 1, 2, 3, 4, 5]);
+        hello.present[2].kind = None;
+        hello.cpus = vec![cpu(0, None, Some(5)), cpu(4, None, Some(7))];
+        assert_eq!(of(&hello), [vec![], vec![], vec![4], vec![]], "without kinds only the fastest are known");
+        hello.present.clear();
+        assert_eq!(hello.present_cpus(), [0, 4]);
     }
 
     #[test]

@@ -25,9 +25,9 @@ pub(super) struct CellAnswer {
     weights: String,
     backend: String,
     precision: String,
-    /// A number, `big` or `all`.
+    /// A number, a kind of core, `all`, or a list of cores: `cores 4 5`.
     threads: String,
-    /// The number that `big` or `all` was on the device, once it is measured.
+    /// The number that it was on the device, once it is measured.
     threads_used: Option<u32>,
     batch: u32,
     scenario: String,

@@ -35,7 +35,7 @@ pub(super) struct HistoryArguments {
     /// In this arithmetic alone: fp32, fp16, int8
     #[arg(long, value_name = "WORD")]
     precision: Option<String>,
-    /// With these threads alone: a number, `big` or `all`
+    /// With these threads alone: a number, a kind of core, `all`, or `cores 4 5`
     #[arg(long, value_name = "N")]
     threads: Option<String>,
     /// With this size of batch alone

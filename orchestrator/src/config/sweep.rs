@@ -176,6 +176,13 @@ impl Reader<'_> {
         let backends = entry.backends.map(OneOrMany::into_vec).unwrap_or_default();
         let known: Vec<&str> = catalog.backends.iter().map(|backend| backend.name.as_str()).collect();
         self.known("backend", &backends, &known, &at("backends"));
+        for (index, threads) in entry.threads.as_ref().map(OneOrMany::as_slice).unwrap_or_default().iter().enumerate() {
+            let entry = match &entry.threads {
+                Some(OneOrMany::Many(_)) => [at("threads").as_slice(), place![index]].concat(),
+                _ => at("threads"),
+            };
+            self.document.refuse_repeats(&[entry.as_slice(), place!["cores"]].concat(), threads.cores());
+        }
         let pattern = CellPattern {
             devices,
             models,

@@ -29,6 +29,14 @@ impl<T> OneOrMany<T> {
         }
     }
 
+    /// The values.
+    pub(super) fn as_slice(&self) -> &[T] {
+        match self {
+            OneOrMany::One(one) => std::slice::from_ref(one),
+            OneOrMany::Many(many) => many,
+        }
+    }
+
     /// The values, to be changed.
     pub(super) fn as_mut_slice(&mut self) -> &mut [T] {
         match self {
@@ -143,18 +151,35 @@ word!(
 /// Most threads that a job may ask for.
 const MAX_THREADS: u32 = 1024;
 
-/// Threads: a number, `big`, or `all`.
-#[derive(Debug, Clone, Copy, Deserialize)]
+/// Highest index of a core that a job may ask for: the kernel's sets of processors hold so many.
+const MAX_CORE: u32 = 1023;
+
+/// Threads: a number, a kind of core, `all`, or a list of cores.
+#[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
 pub(super) enum Threads {
     Count(u32),
     Word(ThreadWord),
+    Cores { cores: Vec<u32> },
+}
+
+impl Threads {
+    /// The cores that it lists; none where it lists none.
+    pub(super) fn cores(&self) -> &[u32] {
+        match self {
+            Threads::Cores { cores } => cores,
+            Threads::Count(_) | Threads::Word(_) => &[],
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum ThreadWord {
+    Little,
+    Mid,
     Big,
+    Prime,
     All,
 }
 
@@ -165,11 +190,21 @@ impl JsonSchema for Threads {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "description": "Threads of the engine: a number (not pinned), `big` (one on each of the fastest cores, \
-                            pinned) or `all` (one on each core).",
+            "description": "Threads of the engine: a number (not pinned), a kind of core (one on each of that kind, \
+                            pinned; `big` are the fastest but for a `prime` one), `all` (one on each core, not \
+                            pinned), or a list of cores by their index (one on each, pinned).",
             "anyOf": [
                 { "type": "integer", "minimum": 1, "maximum": MAX_THREADS },
-                { "type": "string", "enum": ["big", "all"] }
+                { "type": "string", "enum": ["little", "mid", "big", "prime", "all"] },
+                {
+                    "type": "object",
+                    "properties": { "cores": {
+                        "type": "array", "minItems": 1, "maxItems": MAX_THREADS, "uniqueItems": true,
+                        "items": { "type": "integer", "minimum": 0, "maximum": MAX_CORE }
+                    } },
+                    "required": ["cores"],
+                    "additionalProperties": false
+                }
             ]
         })
     }
@@ -179,8 +214,15 @@ impl From<Threads> for ThreadCount {
     fn from(threads: Threads) -> ThreadCount {
         match threads {
             Threads::Count(count) => ThreadCount::Count(count),
+            Threads::Word(ThreadWord::Little) => ThreadCount::Little,
+            Threads::Word(ThreadWord::Mid) => ThreadCount::Mid,
             Threads::Word(ThreadWord::Big) => ThreadCount::Big,
+            Threads::Word(ThreadWord::Prime) => ThreadCount::Prime,
             Threads::Word(ThreadWord::All) => ThreadCount::All,
+            Threads::Cores { mut cores } => {
+                cores.sort_unstable();
+                ThreadCount::Cores(cores)
+            }
         }
     }
 }

@@ -298,12 +298,12 @@ impl Session {
         Ok(())
     }
 
-    /// What the device is asked to do for a job, as it is sent: `big` and `all` become numbers here.
+    /// What the device is asked to do for a job, as it is sent: kinds of core and `all` become numbers here.
     fn request(&self, Order { job, run_id, fence, engine }: Order<'_>) -> Result<Vec<u8>, Failure> {
         if engine.is_none() {
             self.check_own_backend(job)?;
         }
-        let (threads, cpus) = self.threads(job.threads)?;
+        let (threads, cpus) = self.threads(&job.threads)?;
         let request = RunRequest {
             protocol: PROTOCOL_VERSION,
             run_id: run_id.0.clone(),
@@ -345,18 +345,33 @@ impl Session {
             .ok_or_else(|| Failure::new(FailureKind::Internal, format!("the job for {:?} has no file", job.model.name)))
     }
 
-    fn threads(&self, count: ThreadCount) -> Result<(u32, Option<Vec<u32>>), Failure> {
-        let all = u32::try_from(self.hello.cpus.len()).unwrap_or(u32::MAX).max(1);
-        match count {
-            ThreadCount::Count(threads) if threads > all => Err(Failure::new(
-                FailureKind::BackendUnsupported,
-                format!("{threads} threads are asked of {}, which has {all} processors online", self.device.name),
-            )),
-            ThreadCount::Count(threads) => Ok((threads, None)),
+    /// How many threads that is here, and the cores that they are pinned to, if any.
+    fn threads(&self, asked: &ThreadCount) -> Result<(u32, Option<Vec<u32>>), Failure> {
+        let number = |cpus: usize| u32::try_from(cpus).unwrap_or(u32::MAX).max(1);
+        let (all, name) = (number(self.hello.cpus.len()), &self.device.name);
+        let refused = |text: String| Err(Failure::new(FailureKind::BackendUnsupported, text));
+        match asked {
+            ThreadCount::Count(threads) if *threads > all => {
+                refused(format!("{threads} threads are asked of {name}, which has {all} processors online"))
+            }
+            ThreadCount::Count(threads) => Ok((*threads, None)),
             ThreadCount::All => Ok((all, None)),
-            ThreadCount::Big => {
-                let cpus = self.hello.big_cpus();
-                Ok((u32::try_from(cpus.len()).unwrap_or(all).max(1), Some(cpus)))
+            ThreadCount::Cores(cores) => {
+                let present = self.hello.present_cpus();
+                match cores.iter().find(|core| !present.contains(core)) {
+                    Some(missing) => {
+                        let there = present.iter().map(u32::to_string).collect::<Vec<_>>().join(" ");
+                        refused(format!("core {missing} is asked of {name}, which has the cores {there}"))
+                    }
+                    None => Ok((number(cores.len()), Some(cores.clone()))),
+                }
+            }
+            ThreadCount::Little | ThreadCount::Mid | ThreadCount::Big | ThreadCount::Prime => {
+                let cpus = asked.kind().map(|kind| self.hello.cpus_of(kind)).unwrap_or_default();
+                if cpus.is_empty() {
+                    return refused(format!("{asked} cores are asked of {name}, which tells of none"));
+                }
+                Ok((number(cpus.len()), Some(cpus)))
             }
         }
     }

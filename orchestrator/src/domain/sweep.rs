@@ -1,5 +1,6 @@
 use std::fmt;
 
+use farmctl_protocol::CoreKind;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -193,24 +194,61 @@ pub enum DeviceSelector {
     Tag(Tag),
 }
 
-/// Threads that a job asks for; `big` and `all` become a number on the device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+/// Threads that a job asks for; what is no number becomes one on the device.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ThreadCount {
     /// So many, not pinned.
     Count(u32),
-    /// One on each of the fastest cores, pinned to them.
+    /// One on each of the slowest cores, pinned to them.
+    Little,
+    /// One on each of those between little and big, likewise.
+    Mid,
+    /// One on each of the fastest cores but for prime ones, likewise.
     Big,
-    /// One on each core.
+    /// One on each core that is faster than the big ones, likewise.
+    Prime,
+    /// One on each core, not pinned.
     All,
+    /// One on each of these cores, by the kernel's index, in rising order, pinned to them.
+    Cores(Vec<u32>),
+}
+
+impl ThreadCount {
+    /// The kind of core that is asked for, if one is.
+    pub fn kind(&self) -> Option<CoreKind> {
+        match self {
+            ThreadCount::Little => Some(CoreKind::Little),
+            ThreadCount::Mid => Some(CoreKind::Mid),
+            ThreadCount::Big => Some(CoreKind::Big),
+            ThreadCount::Prime => Some(CoreKind::Prime),
+            ThreadCount::Count(_) | ThreadCount::All | ThreadCount::Cores(_) => None,
+        }
+    }
+
+    /// Whether it is one thread, whatever the device is.
+    pub fn is_one(&self) -> bool {
+        match self {
+            ThreadCount::Count(count) => *count == 1,
+            ThreadCount::Cores(cores) => cores.len() == 1,
+            _ => false,
+        }
+    }
 }
 
 impl fmt::Display for ThreadCount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ThreadCount::Count(count) => f.pad(&count.to_string()),
+            ThreadCount::Little => f.pad("little"),
+            ThreadCount::Mid => f.pad("mid"),
             ThreadCount::Big => f.pad("big"),
+            ThreadCount::Prime => f.pad("prime"),
             ThreadCount::All => f.pad("all"),
+            ThreadCount::Cores(cores) => {
+                let words: Vec<String> = cores.iter().map(u32::to_string).collect();
+                f.pad(&format!("cores {}", words.join(" ")))
+            }
         }
     }
 }

@@ -13,7 +13,7 @@ pub(super) struct Cell<'a> {
     pub(super) weights: WeightsKind,
     pub(super) backend: &'a str,
     pub(super) precision: Precision,
-    pub(super) threads: ThreadCount,
+    pub(super) threads: &'a ThreadCount,
     pub(super) batch: u32,
     pub(super) scenario: Scenario,
 }
@@ -81,7 +81,7 @@ impl<'a> Axes<'a> {
         let cells = self.models.iter().flat_map(move |model| self.weights.iter().map(move |weights| (model, *weights)));
         let cells = cells.flat_map(move |cell| self.backends.iter().map(move |backend| (cell, backend)));
         let cells = cells.flat_map(move |cell| self.precisions.iter().map(move |precision| (cell, *precision)));
-        let cells = cells.flat_map(move |cell| self.threads.iter().map(move |threads| (cell, *threads)));
+        let cells = cells.flat_map(move |cell| self.threads.iter().map(move |threads| (cell, threads)));
         let cells = cells.flat_map(move |cell| self.batches.iter().map(move |batch| (cell, *batch)));
         let cells = cells.flat_map(move |cell| self.scenarios.iter().map(move |scenario| (cell, *scenario)));
         cells.map(|((((((model, weights), backend), precision), threads), batch), scenario)| Cell {
@@ -127,7 +127,7 @@ fn names_cell(pattern: &CellPattern, cell: &Cell<'_>) -> bool {
         && names(&pattern.weights, &cell.weights)
         && named(&pattern.backends, cell.backend)
         && names(&pattern.precisions, &cell.precision)
-        && names(&pattern.threads, &cell.threads)
+        && names(&pattern.threads, cell.threads)
         && names(&pattern.batches, &cell.batch)
         && names(&pattern.scenarios, &cell.scenario)
 }

@@ -123,7 +123,7 @@ fn job(sweep: &Sweep, device: &Device, catalog: &Catalog, cell: &Cell<'_>, repea
         backend_version: backend.map(|backend| backend.version.clone()).unwrap_or_default(),
         options: backend.and_then(|backend| Some(backend.program.as_ref()?.options.clone())).unwrap_or_default(),
         precision: cell.precision,
-        threads: cell.threads,
+        threads: cell.threads.clone(),
         batch: cell.batch,
         scenario: cell.scenario,
         repeat,

@@ -2,7 +2,7 @@
 
 use crate::domain::{
     Backend, BackendProgram, BackendTarget, Catalog, CatalogModel, DELEGATE, Device, Dialect, FailureKind, Inventory,
-    Job, ThreadCount, TransportConfig, WeightsFile, WeightsSource,
+    Job, TransportConfig, WeightsFile, WeightsSource,
 };
 
 use super::inputs;
@@ -202,11 +202,8 @@ fn backend_reason(job: &Job, device: &Device, host_target: Option<&str>, catalog
     if let Some(reason) = backend.program.as_ref().and_then(no_program) {
         return Some(reason);
     }
-    match job.threads {
-        ThreadCount::Count(1) => None,
-        _ if backend.multi_threaded => None,
-        threads => Some(format!("{name} runs on one thread only, and threads are {threads}")),
-    }
+    let is_possible = backend.multi_threaded || job.threads.is_one();
+    (!is_possible).then(|| format!("{name} runs on one thread only, and threads are {}", job.threads))
 }
 
 /// Android's C library is bionic: programs that are linked for glibc don't start there. Which processor another

@@ -113,7 +113,7 @@ impl Axes {
 
 /// The threads used, or asked for: of a word for a number of them both, so that no two rows read the same.
 pub(super) fn threads(record: &Record) -> String {
-    match (record.job.threads, record.measurement.threads) {
+    match (&record.job.threads, record.measurement.threads) {
         (ThreadCount::Count(_), Some(used)) => used.to_string(),
         (asked, Some(used)) => format!("{asked} ({used})"),
         (asked, None) => asked.to_string(),

@@ -244,3 +244,26 @@ fn jobs_are_run_in_their_order_and_rows_stay_as_listed() {
     let listed: Vec<String> = lab.rows().iter().map(|row| row["job_id"].clone()).collect();
     assert_eq!(listed, begun);
 }
+
+#[test]
+fn threads_are_on_the_cores_that_a_sweep_lists_and_one_that_is_not_there_is_told() {
+    let lab = Lab::new();
+    lab.write("farms/lab.yaml", &farm(&[local_device()]));
+    let threads = "threads: [little, { cores: [0] }, { cores: [7, 0] }, prime]\norder: listed\n";
+    lab.write("configs/cores.yaml", &format!("{QUICK}{threads}"));
+    let sensors = Sensors::of(&lab);
+    sensors.file("sys/devices/system/cpu/present", "0-1\n");
+    sensors.file("sys/devices/system/cpu/online", "0-1\n");
+    sensors.file("sys/devices/system/cpu/cpu0/cpu_capacity", "400\n");
+    sensors.file("sys/devices/system/cpu/cpu1/cpu_capacity", "1024\n");
+    sensors.sweep(&lab, &["configs/cores.yaml"]).expect_code(6);
+    let rows = lab.rows();
+    let told = |row: &HashMap<String, String>| {
+        ["threads_requested", "status", "threads", "cpus"].map(|column| row[column].clone()).join(", ")
+    };
+    let expected = ["little, ok, 1, 0", "cores 0, ok, 1, 0", "cores 0 7, failed, , ", "prime, failed, , "];
+    assert_eq!(rows.iter().map(told).collect::<Vec<_>>(), expected);
+    let why = |row: usize| rows[row]["failure"].clone();
+    assert!(why(2).contains("core 7 is asked of this-host, which has the cores 0 1"), "{}", why(2));
+    assert!(why(3).contains("prime cores are asked of this-host, which tells of none"), "{}", why(3));
+}

@@ -75,6 +75,7 @@ fn structure_of_a_sweep() {
         ("empty lists", "models: []\nthreads: []\n"),
         ("words", "models: resnet50\nprecision: fp23\nweights: [trained, synthetik]\non_failure: stop\n"),
         ("threads", "models: resnet50\nthreads: [0, 2, bigg, 1.5, -1, all]\n"),
+        ("cores", "models: resnet50\nthreads: [{ cores: [] }, { core: [1] }, { cores: [-1, 4096, x] }]\n"),
         (
             "numbers",
             "models: resnet50\nrepeats: 0\nbatch: 0\nseed: -1\ntimeouts: { run_seconds: .inf, connect_seconds: 0 }\n",

@@ -58,6 +58,7 @@ fn meaning_of_a_sweep() {
         ),
         ("a tag as a name", "models: resnet50\ndevices: arch=arm64\n"),
         ("twice", "models: [resnet50, resnet50]\nthreads: [1, big, 1]\nweights: [trained, trained]\n"),
+        ("cores twice", "models: [resnet50]\nthreads: [1, { cores: [4, 5, 4] }]\n"),
         (
             "minima and maxima",
             "models: resnet50\nlimits: { warmup: { min_seconds: 60 }, measure: { max_seconds: 2, min_runs: 9, \
@@ -250,6 +251,11 @@ fn one_value_stands_for_a_list_of_one() {
             .unwrap();
     assert_eq!(one, many);
     assert_eq!(one.threads, [ThreadCount::Big]);
+    let kinds = sweep("{ models: resnet50, threads: [little, mid, prime, { cores: [5, 4] }] }").unwrap();
+    let [little, mid, prime] = [ThreadCount::Little, ThreadCount::Mid, ThreadCount::Prime];
+    assert_eq!(kinds.threads, [little, mid, prime, ThreadCount::Cores(vec![4, 5])]);
+    let core = sweep("{ models: resnet50, threads: { cores: [0] } }").unwrap();
+    assert_eq!(core.threads, [ThreadCount::Cores(vec![0])]);
     assert_eq!(one.devices, [DeviceSelector::Tag(Tag { key: "arch".to_owned(), value: None })]);
 }
 

@@ -166,6 +166,6 @@ fn cpus(record: &Record) -> String {
 fn threads(record: &Record) -> Option<u32> {
     match record.job.threads {
         ThreadCount::Count(count) => record.measurement.threads.or(Some(count)),
-        ThreadCount::Big | ThreadCount::All => record.measurement.threads,
+        _ => record.measurement.threads,
     }
 }

@@ -56,7 +56,7 @@ fn runs_are_had_by_network_device_and_time_the_newest_first() {
     let runs = store.past_runs(ALL).unwrap();
     let expected = job("a", 1);
     assert_eq!((runs[0].sweep_id.as_str(), runs[0].at, &*runs[0].cell.device), ("two", at(3), "a"));
-    assert_eq!((runs[0].cell.threads, runs[0].cell.precision), (expected.threads, expected.precision));
+    assert_eq!((&runs[0].cell.threads, runs[0].cell.precision), (&expected.threads, expected.precision));
     assert_eq!(runs[0].environment["runner"], "ef".repeat(32));
     assert_ne!(runs[0].environment, runs[2].environment);
     assert_eq!(runs[1].environment, runs[2].environment, "the device is no environment");
