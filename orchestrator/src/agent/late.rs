@@ -5,6 +5,7 @@ use farmctl_protocol::{Fence, Phase};
 
 use crate::device::{Order, RunObserver, Session};
 use crate::domain::{Device, EventKind, Record, RunId, RunStatus};
+use crate::score::trust::Certainty;
 
 use super::Agent;
 use super::events::Subject;
@@ -44,7 +45,7 @@ pub(super) async fn collect(
         Err(error) => measurement.remarks.push(format!("no accuracy: failed to {error}")),
     }
     measurement.remarks.push("collected after its sweep had ended: the device was away".to_owned());
-    let amended = Record {
+    let mut amended = Record {
         status: RunStatus::Ok,
         failure: None,
         measurement,
@@ -53,6 +54,9 @@ pub(super) async fn collect(
         finished_at: agent.now(),
         ..record
     };
+    let rules = agent.store.definition(&amended.sweep_id)?.map(|it| it.sweep.trust.rules).unwrap_or_default();
+    let certainty = Certainty::of_record(&amended, &rules);
+    amended.judged = certainty.map(|certainty| certainty.judgement(&amended));
     agent.store.amend_record(&amended)?;
     tell(agent, device, &amended, run_id).await;
     Ok(())

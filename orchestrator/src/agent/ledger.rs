@@ -41,12 +41,13 @@ impl Work<'_, '_> {
     pub(super) async fn finish(
         &mut self,
         run: &ClaimedRun,
-        record: Record,
+        mut record: Record,
         moved: Option<Job>,
     ) -> Result<(), AgentError> {
         let agent = self.agent;
         let policy = &agent.assignment.rules.trust;
         let certainty = Certainty::of_record(&record, &policy.rules);
+        record.judged = certainty.as_ref().map(|certainty| certainty.judgement(&record));
         let again = certainty.as_ref().and_then(|certainty| self.measured_again(&record.job, certainty.verdict()));
         let write = || {
             let now = agent.now();
@@ -64,7 +65,7 @@ impl Work<'_, '_> {
             name: record.job.model.name.clone(),
             status: record.status,
             p50_ns: Statistics::of(&record.measurement.samples_ns).map(|statistics| statistics.p50_ns),
-            judged: certainty.as_ref().map(|certainty| certainty.judgement(&record)),
+            judged: record.judged,
             failure: record.failure,
         };
         self.agent.events.emit(subject(run), kind).await;

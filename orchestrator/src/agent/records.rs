@@ -55,6 +55,7 @@ pub fn cell_record(
         status,
         failure,
         measurement: Measurement::default(),
+        judged: None,
         price_per_hour: device.and_then(|device| device.price_per_hour),
         started_at: None,
         finished_at,

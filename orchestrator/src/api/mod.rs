@@ -41,6 +41,7 @@ mod sweeps;
 mod tls;
 mod token_uses;
 mod tokens;
+mod trust;
 mod utilisation;
 
 #[cfg(test)]

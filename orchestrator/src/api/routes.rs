@@ -19,7 +19,7 @@ use super::session::{LoginBody, SessionAnswer};
 use super::sweeps::SweepAnswer;
 use super::{
     Api, Role, cell_histories, cells, comparison, devices, guard, health, history, lab, live, metrics, page,
-    regressions, reports, results, schedules, session, start, sweeps, utilisation,
+    regressions, reports, results, schedules, session, start, sweeps, trust, utilisation,
 };
 use crate::lab::VERSION;
 
@@ -48,6 +48,12 @@ fn with_lab(endpoints: Endpoints) -> Endpoints {
             Role::View,
             "What happened to a device, the newest first",
             history::of_device,
+        )
+        .get(
+            &api("/devices/{name}/trust"),
+            Role::View,
+            "How far a device's numbers can be trusted, and what of it stands out",
+            trust::of_device,
         )
         .get(&api("/audit"), Role::View, "Who did what in the lab, the newest first", history::acts)
         .get(

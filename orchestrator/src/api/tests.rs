@@ -268,7 +268,7 @@ async fn every_answer_is_what_its_document_says() {
             held += 1;
         }
     }
-    assert_eq!(held, 26, "answers that were held against the document");
+    assert_eq!(held, 27, "answers that were held against the document");
     let (status, refusal) = asked.get("/api/v1/devices/nobody").await;
     assert_eq!(status, 404);
     conforms(&document, &json!({"$ref": "#/components/schemas/ErrorAnswer"}), &refusal, "refusal");
@@ -464,6 +464,23 @@ async fn history_is_without_routine_and_goes_back_to_its_beginning() {
     let (_, acts) = asked.get("/api/v1/audit").await;
     let texts: Vec<&str> = acts["items"].as_array().unwrap().iter().map(|it| it["text"].as_str().unwrap()).collect();
     assert!(texts.iter().any(|text| text.contains("ben paused the schedule nightly")), "{texts:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_is_told_how_far_to_be_trusted() {
+    let asked = Asked::start(None);
+    let (row, plan) = sweep(asked.store.as_ref(), "trusted", &["a"], 3);
+    for (job, (seconds, median)) in plan.jobs.iter().zip([(1, 1_000_000), (2, 1_020_000), (3, 1_010_000)]) {
+        let mut record = crate::store::conformance::record(&row.id, job, None, RunStatus::Ok);
+        record.measurement.samples_ns = vec![median; 20];
+        record.finished_at = at(seconds);
+        asked.store.add_record(&record).unwrap();
+    }
+    let (status, told) = asked.get("/api/v1/devices/a/trust").await;
+    assert_eq!(status, 200, "{told}");
+    assert_eq!((&told["device"], &told["runs"], &told["judged"]), (&"a".into(), &4.into(), &0.into()), "{told}");
+    assert_eq!(told["stands_out"], serde_json::json!([]));
+    assert_eq!(asked.get("/api/v1/devices/nobody/trust").await.0, 404);
 }
 
 #[tokio::test(flavor = "multi_thread")]

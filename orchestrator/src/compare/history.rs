@@ -297,6 +297,8 @@ mod tests {
         PastRun {
             sweep_id: SweepId(format!("night-{night:02}")),
             at: at(night as i64 * 86_400),
+            model: "m".to_owned(),
+            judged: None,
             cell: cell("a"),
             median_ns,
             environment: Arc::new(facts(environment)),

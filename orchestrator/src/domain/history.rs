@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{Precision, Scenario, SweepId, ThreadCount, WeightsKind};
+use super::{Judgement, Precision, Scenario, SweepId, ThreadCount, WeightsKind};
 
 /// Names and texts of what something was like. What is not known is not in it.
 pub type Facts = BTreeMap<String, String>;
@@ -53,7 +53,9 @@ pub struct PastRun {
     pub sweep_id: SweepId,
     /// When its record was made.
     pub at: Timestamp,
-    /// What it was of.
+    /// The network's name.
+    pub model: String,
+    /// What it was of, but for the network.
     pub cell: Arc<HistoryCell>,
     /// Median latency: above 0.
     pub median_ns: u64,
@@ -61,4 +63,15 @@ pub struct PastRun {
     pub environment: Arc<Facts>,
     /// What may have had a part in a change, and begins no series.
     pub circumstances: Facts,
+    /// What was found of it then; `None` of runs of older versions.
+    pub judged: Option<Judgement>,
+}
+
+/// How a device was reached over some time.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct LinkHistory {
+    /// How often its connection broke while work was under way.
+    pub broke: usize,
+    /// How fast files of a megabyte and more went to it, in bytes a second, in no order.
+    pub push_bytes_per_s: Vec<f64>,
 }

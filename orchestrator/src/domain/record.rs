@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AndroidFacts, Battery, CheckVerdict, CooledDown, EndedBy, Failure, Figures, Job, NamedArtifact, Pace, PastCheck,
-    RunId, Steady, SweepId, Tag, TensorInfo,
+    AndroidFacts, Battery, CheckVerdict, CooledDown, EndedBy, Failure, Figures, Job, Judgement, NamedArtifact, Pace,
+    PastCheck, RunId, Steady, SweepId, Tag, TensorInfo,
 };
 
 /// The outcome of a run with all its provenance: immutable, exactly one per finished run, one row of `results.csv`.
@@ -40,6 +40,10 @@ pub struct Record {
     pub failure: Option<Failure>,
     /// What was measured; of a failed run, what had been measured until then.
     pub measurement: Measurement,
+    /// What was found of its numbers then, by the rules of its sweep; `None` where there are none, and in records of
+    /// older versions. Reports look at the numbers again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judged: Option<Judgement>,
     /// What an hour of the device costs, in the lab's currency, as the farm file said then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price_per_hour: Option<f64>,

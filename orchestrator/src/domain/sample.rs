@@ -203,6 +203,7 @@ pub fn record(device: &str, model: &str) -> Record {
             conditions: None,
             remarks: vec![],
         },
+        judged: None,
         price_per_hour: None,
         started_at: Some(at(10)),
         finished_at: at(12),

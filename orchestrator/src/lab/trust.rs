@@ -1,14 +1,14 @@
 //! How far the numbers of each device can be trusted, from what was measured on it.
 
 use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::domain::{Device, JobId, Sighting};
-use crate::planner;
+use crate::domain::{Device, HistoryCell, LinkHistory, PastRun, Sighting};
 use crate::score::trust::{DeviceTrust, PastMeasurement};
-use crate::store::MeasuredRun;
+use crate::store::{Store, StoreError};
 
 use super::{Lab, LabError};
 
@@ -43,17 +43,55 @@ pub struct TrustOfDevices {
     pub runs_looked_at: usize,
 }
 
-/// The runs of a device, oldest first, each with what was measured.
+/// Most events of a device's connection that are looked at.
+const MOST_EVENTS: u32 = 400;
+
+/// What of a run's environment makes it another cell; the rest is the device's, and what became of it.
+const OF_CELL: [&str; 6] = ["backend_version", "model", "model_parts", "inputs", "input_shape", "limits"];
+
+/// The past of a device: its runs, oldest first, each with what was measured, and how it was reached meanwhile.
 struct History {
-    runs: Vec<MeasuredRun>,
-    cells: Vec<JobId>,
+    runs: Vec<PastRun>,
+    cells: Vec<Rc<str>>,
+    link: LinkHistory,
 }
 
 impl History {
+    fn read(store: &dyn Store, device: &str, most: usize, cells: &mut Cells) -> Result<History, StoreError> {
+        let mut runs = store.past_runs_of_device(device, u32::try_from(most).unwrap_or(u32::MAX))?;
+        runs.reverse();
+        let link = match runs.first() {
+            Some(first) => store.link_history(device, first.at, MOST_EVENTS)?,
+            None => LinkHistory::default(),
+        };
+        let cells = runs.iter().map(|run| cells.of(run)).collect();
+        Ok(History { runs, cells, link })
+    }
+
     fn measurements(&self) -> Vec<PastMeasurement<'_>> {
         let runs = self.runs.iter().zip(&self.cells);
-        runs.map(|(run, cell)| PastMeasurement { cell: cell.as_str(), p50_ns: run.p50_ns, judged: run.judged.as_ref() })
-            .collect()
+        runs.map(|(run, cell)| PastMeasurement { cell, p50_ns: run.median_ns, judged: run.judged.as_ref() }).collect()
+    }
+}
+
+/// What was measured, the same on all devices, in words that were made once for each of many runs.
+#[derive(Default)]
+struct Cells(HashMap<String, Rc<str>>);
+
+impl Cells {
+    fn of(&mut self, run: &PastRun) -> Rc<str> {
+        let HistoryCell { weights, format, backend, options, precision, threads, batch, scenario, .. } = &*run.cell;
+        let mut text = format!("{} {weights} {format} {backend} {precision} {threads} {batch} {scenario}", run.model);
+        for (name, value) in options.iter().chain(run.environment.iter().filter(|it| OF_CELL.contains(&it.0.as_str())))
+        {
+            text.extend([" ", name, "=", value]);
+        }
+        if let Some(known) = self.0.get(&text) {
+            return Rc::clone(known);
+        }
+        let cell: Rc<str> = text.as_str().into();
+        self.0.insert(text, Rc::clone(&cell));
+        cell
     }
 }
 
@@ -75,17 +113,10 @@ impl Lab {
         };
         let devices: Vec<Device> = self.inventory()?.devices.into_iter().filter(is_asked).collect();
         let runs_looked_at = (MOST_OF_ALL / devices.len().max(1)).clamp(FEWEST_OF_DEVICE, MOST_OF_DEVICE);
-        let mut cells: HashMap<JobId, JobId> = HashMap::new();
+        let mut cells = Cells::default();
         let mut histories: BTreeMap<&str, History> = BTreeMap::new();
         for device in &devices {
-            let runs = store.measured_runs(&device.name, u32::try_from(runs_looked_at).unwrap_or(u32::MAX))?;
-            // The same job is measured in many sweeps.
-            let cell = |run: &MeasuredRun| {
-                let known = cells.entry(run.job.id.clone());
-                known.or_insert_with(|| planner::cell_id_of_any_device(&run.job)).clone()
-            };
-            let cells = runs.iter().map(cell).collect();
-            histories.insert(&device.name, History { runs, cells });
+            histories.insert(&device.name, History::read(store.as_ref(), &device.name, runs_looked_at, &mut cells)?);
         }
         let measurements: BTreeMap<&str, Vec<PastMeasurement<'_>>> =
             histories.iter().map(|(name, history)| (*name, history.measurements())).collect();
@@ -94,11 +125,15 @@ impl Lab {
             let is_sibling = |name: &str| name != device.name && model.is_some() && models.get(name) == model;
             let siblings: Vec<_> =
                 measurements.iter().filter(|(name, _)| is_sibling(name)).map(|(_, runs)| runs.clone()).collect();
+            let links: Vec<&LinkHistory> =
+                histories.iter().filter(|(name, _)| is_sibling(name)).map(|(_, history)| &history.link).collect();
             let own = measurements.get(device.name.as_str()).map(Vec::as_slice).unwrap_or_default();
+            let history = histories.get(device.name.as_str());
+            let trust = DeviceTrust::of(own, &siblings);
             TrustOfDevice {
                 model: model.cloned(),
-                since: histories.get(device.name.as_str()).and_then(|it| it.runs.first()).map(|run| run.at),
-                trust: DeviceTrust::of(own, &siblings),
+                since: history.and_then(|it| it.runs.first()).map(|run| run.at),
+                trust: history.map(|it| trust.clone().with_link(&it.link, &links)).unwrap_or(trust),
                 device: device.name.clone(),
             }
         };

@@ -90,11 +90,6 @@ pub fn cell_id(job: &Job) -> JobId {
     id::of(&Job { repeat: 0, rerun: None, ..job.clone() })
 }
 
-/// What is the same of all jobs of a cell on whatever device.
-pub fn cell_id_of_any_device(job: &Job) -> JobId {
-    id::of(&Job { device: String::new(), repeat: 0, rerun: None, ..job.clone() })
-}
-
 fn job(sweep: &Sweep, device: &Device, catalog: &Catalog, cell: &Cell<'_>, repeat: u32) -> Job {
     let model = catalog.model(cell.model);
     let backend = catalog.backend(cell.backend);

@@ -8,10 +8,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::{
-    cell_id, cell_id_of_any_device, changed_facts, estimate, job_seconds, measured_again, on_device, plan,
-    replaced_file,
-};
+use super::{cell_id, changed_facts, estimate, job_seconds, measured_again, on_device, plan, replaced_file};
 use crate::domain::{
     AdbEndpoint, Arithmetic, ArtifactRef, Backend, BackendProgram, BackendTarget, Catalog, CatalogDataset,
     CatalogModel, CellPattern, Cooldown, DEFAULT_SUSTAINED_SECONDS, DELEGATE, DatasetList, DatasetOrigin, Device,
@@ -707,6 +704,5 @@ fn what_is_measured_again_is_a_job_of_its_own_and_of_the_same_cell() {
     }
     let elsewhere = on_device(&first, &device("b", &[]));
     assert_ne!(cell_id(&elsewhere), cell_id(&first));
-    assert_eq!(cell_id_of_any_device(&elsewhere), cell_id_of_any_device(&first));
     assert_ne!(cell_id(&Job { batch: 2, ..first.clone() }), cell_id(&first));
 }

@@ -17,8 +17,8 @@ use super::{
 use crate::domain::{
     Baseline, Calibration, CheckFigures, CheckVerdict, DeviceChange, DeviceCheck, DeviceIdentity, DeviceLock,
     DeviceState, DueTime, Event, EventKind, Failure, FailureKind, IdleTemperature, Job, JobId, JobState, Judgement,
-    KernelTime, Measurement, Pace, Plan, Record, RunId, RunState, RunStatus, SchedulePause, Setting, Skipped,
-    StartState, Submission, SweepDefinition, SweepId, SweepRow, SweepState, Unfit, Verdict, sample,
+    KernelTime, LinkHistory, Measurement, Pace, Plan, Record, RunId, RunState, RunStatus, SchedulePause, Setting,
+    Skipped, StartState, Submission, SweepDefinition, SweepId, SweepRow, SweepState, Unfit, Verdict, sample,
 };
 
 mod regressions;
@@ -54,7 +54,7 @@ macro_rules! store_conformance {
             what_nobody_was_told_of_is_news_once,
             the_checks_of_a_device_are_its_own, what_people_begin_by_a_schedule_is_among_its_starts,
             checks_that_found_devices_unfit_are_news_once,
-            the_runs_of_a_device_that_ended_well_are_there_oldest_first,
+            the_runs_of_a_device_that_ended_well_are_there_newest_first, how_a_device_was_reached_is_told,
             each_finished_sweep_of_a_schedule_is_compared_once, what_is_acknowledged_stays_so
         );
     };
@@ -119,6 +119,7 @@ pub fn record(sweep: &SweepId, job: &Job, run: Option<(&RunId, u32)>, status: Ru
         status,
         failure,
         measurement: Measurement { samples_ns: vec![1_000_000, u64::MAX, 3], ..Measurement::default() },
+        judged: None,
         price_per_hour: None,
         started_at: run.map(|_| at(10)),
         finished_at: at(25),
@@ -1145,9 +1146,11 @@ pub fn checks_that_found_devices_unfit_are_news_once(open: &Open) {
     assert_eq!(pending(), []);
 }
 
-pub fn the_runs_of_a_device_that_ended_well_are_there_oldest_first(open: &Open) {
+pub fn the_runs_of_a_device_that_ended_well_are_there_newest_first(open: &Open) {
     let store = open();
-    let finished = |sweep: &SweepRow, job: &Job, seconds, status, p50_ns| {
+    let (first, plan) = sweep(&*store, "first", &["a", "bb"], 3);
+    let (second, again) = sweep(&*store, "second", &["a"], 1);
+    let finished = |sweep: &SweepRow, job: &Job, seconds, status, samples_ns: &[u64]| {
         let judged = (seconds == 3).then(|| Judgement {
             verdict: Verdict::Noisy,
             reason: "two modes".to_owned(),
@@ -1155,25 +1158,47 @@ pub fn the_runs_of_a_device_that_ended_well_are_there_oldest_first(open: &Open) 
             temp_max_c: Some(41.5),
             other_load_percent: None,
         });
-        let kind = EventKind::RunFinished { name: "x".into(), status, p50_ns, failure: None, judged };
-        let (device, job_id) = (Some(job.device.clone()), Some(job.id.clone()));
-        let event = Event { at: at(seconds), sweep_id: Some(sweep.id.clone()), device, job_id, run_id: None, kind };
-        store.append_event(&event).unwrap();
+        let measurement = Measurement { samples_ns: samples_ns.to_vec(), ..Measurement::default() };
+        let (finished_at, record) = (at(seconds), record(&sweep.id, job, None, status));
+        store.add_record(&Record { measurement, judged, finished_at, ..record }).unwrap();
     };
-    let (first, plan) = sweep(&*store, "first", &["a", "bb"], 2);
-    let (second, _) = sweep(&*store, "second", &["a"], 1);
-    let (own, other) = (&plan.jobs[0], &plan.jobs[2]);
-    finished(&first, own, 1, RunStatus::Ok, Some(10));
-    finished(&first, other, 2, RunStatus::Ok, Some(20));
-    finished(&second, own, 3, RunStatus::Ok, Some(30));
-    finished(&first, &plan.jobs[1], 4, RunStatus::Failed, Some(40));
-    finished(&first, &plan.jobs[1], 5, RunStatus::Ok, None);
-    let runs = open().measured_runs("a", 9).unwrap();
-    let told: Vec<(u64, Timestamp, &JobId)> = runs.iter().map(|run| (run.p50_ns, run.at, &run.job.id)).collect();
-    assert_eq!(told, [(10, at(1), &own.id), (30, at(3), &own.id)]);
-    assert_eq!(runs[0].judged, None);
-    assert_eq!(runs[1].judged.as_ref().map(|it| (it.verdict, it.temp_max_c)), Some((Verdict::Noisy, Some(41.5))));
-    let newest: Vec<u64> = open().measured_runs("a", 2).unwrap().iter().map(|run| run.p50_ns).collect();
-    assert_eq!(newest, [30], "of the newest two one has no median");
-    assert_eq!(open().measured_runs("c", 9).unwrap(), []);
+    let of_a: Vec<&Job> = plan.jobs.iter().filter(|job| job.device == "a").collect();
+    let of_bb = plan.jobs.iter().find(|job| job.device == "bb").unwrap();
+    finished(&first, of_a[0], 1, RunStatus::Ok, &[10, 11, 9]);
+    finished(&first, of_bb, 2, RunStatus::Ok, &[20]);
+    finished(&second, &again.jobs[0], 3, RunStatus::Ok, &[30]);
+    finished(&first, of_a[1], 4, RunStatus::Failed, &[40]);
+    finished(&first, of_a[2], 5, RunStatus::Ok, &[]);
+    let runs = open().past_runs_of_device("a", 9).unwrap();
+    let told: Vec<(u64, Timestamp, &str)> = runs.iter().map(|run| (run.median_ns, run.at, &*run.model)).collect();
+    let model = of_a[0].model.name.as_str();
+    assert_eq!(told, [(30, at(3), model), (10, at(1), model)], "none of one that failed, or has no median");
+    assert_eq!(runs[0].judged.as_ref().map(|it| (it.verdict, it.temp_max_c)), Some((Verdict::Noisy, Some(41.5))));
+    assert_eq!((runs[1].judged.as_ref(), &runs[0].cell), (None, &runs[1].cell));
+    let newest: Vec<u64> = open().past_runs_of_device("a", 1).unwrap().iter().map(|run| run.median_ns).collect();
+    assert_eq!(newest, [30]);
+    assert_eq!(open().past_runs_of_device("c", 9).unwrap(), []);
+}
+
+pub fn how_a_device_was_reached_is_told(open: &Open) {
+    let store = open();
+    let happens = |device: &str, seconds, kind| {
+        let (device, at) = (Some(device.to_owned()), at(seconds));
+        store.append_event(&Event { at, sweep_id: None, device, job_id: None, run_id: None, kind }).unwrap();
+    };
+    let broke = || EventKind::DeviceReconnecting { cause: "closed".into() };
+    let pushed = |sent_bytes, duration_ns| EventKind::PushFinished { name: "x".into(), sent_bytes, duration_ns };
+    happens("a", 1, broke());
+    happens("a", 2, pushed(40_000_000, 1_000_000_000));
+    happens("b", 3, broke());
+    happens("a", 4, EventKind::DeviceConnecting);
+    happens("a", 5, pushed(999_999, 1));
+    happens("a", 6, broke());
+    happens("a", 7, pushed(3_000_000, 2_000_000_000));
+    let told = |seconds, limit| open().link_history("a", at(seconds), limit).unwrap();
+    let (slow, quick) = (1.5e6, 40e6);
+    assert_eq!(told(0, 9), LinkHistory { broke: 2, push_bytes_per_s: vec![slow, quick] });
+    assert_eq!(told(2, 9), LinkHistory { broke: 1, push_bytes_per_s: vec![slow, quick] });
+    assert_eq!(told(0, 2), LinkHistory { broke: 1, push_bytes_per_s: vec![slow] }, "the newest");
+    assert_eq!(open().link_history("c", at(0), 9).unwrap(), LinkHistory::default());
 }

@@ -1,9 +1,7 @@
-use std::sync::Arc;
-
 use jiff::Timestamp;
 
 use super::StoreError;
-use crate::domain::{Event, FailureKind, IdleTemperature, Job, Judgement, Pace, PastCheck, PastRun};
+use crate::domain::{Event, FailureKind, IdleTemperature, LinkHistory, Pace, PastCheck, PastRun};
 
 /// How an attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,19 +25,6 @@ pub struct PastAttempt {
     pub until: Timestamp,
     /// How it ended.
     pub end: AttemptEnd,
-}
-
-/// A run of the past that ended well.
-#[derive(Debug, Clone, PartialEq)]
-pub struct MeasuredRun {
-    /// When it ended.
-    pub at: Timestamp,
-    /// What was measured.
-    pub job: Arc<Job>,
-    /// Its median.
-    pub p50_ns: u64,
-    /// What was found of it then; `None` of runs of older versions.
-    pub judged: Option<Judgement>,
 }
 
 /// Which runs of the past are asked for.
@@ -82,11 +67,11 @@ pub trait HistoryStore {
     /// When the store can't be read.
     fn idle_temperatures(&self, device: &str, since: Timestamp) -> Result<Vec<IdleTemperature>, StoreError>;
 
-    /// The newest runs of a device that ended well and have a median, oldest first, at most `limit`.
+    /// How a device was reached since this time. At most so many events of it are looked at: the newest.
     ///
     /// # Errors
     /// When the store can't be read.
-    fn measured_runs(&self, device: &str, limit: u32) -> Result<Vec<MeasuredRun>, StoreError>;
+    fn link_history(&self, device: &str, since: Timestamp, limit: u32) -> Result<LinkHistory, StoreError>;
 
     /// The newest checks of a device, oldest first, at most `limit`.
     ///
@@ -105,6 +90,13 @@ pub trait HistoryStore {
     /// # Errors
     /// When the store can't be read.
     fn past_runs(&self, wanted: PastRuns<'_>) -> Result<Vec<PastRun>, StoreError>;
+
+    /// The runs of a device, whatever was run, that ended well and have a median, newest first, at most `limit`. None
+    /// of their samples is read.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn past_runs_of_device(&self, device: &str, limit: u32) -> Result<Vec<PastRun>, StoreError>;
 
     /// The networks that have such runs, by name.
     ///

@@ -46,7 +46,7 @@ pub use baselines::BaselineStore;
 pub use clock::ClockStore;
 pub use devices::DeviceStore;
 pub use error::StoreError;
-pub use history::{AttemptEnd, HistoryStore, MeasuredRun, PastAttempt, PastRuns};
+pub use history::{AttemptEnd, HistoryStore, PastAttempt, PastRuns};
 pub use leases::{HeldLeases, LeaseHolder, LeaseOutcome, LeaseStore};
 pub use locks::LockStore;
 pub use maintenance::{Aside, MaintenanceStore, StoreCheck, Vacuumed};

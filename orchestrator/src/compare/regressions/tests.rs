@@ -43,6 +43,8 @@ impl Nights {
             self.runs.push(PastRun {
                 sweep_id: sweep(night),
                 at: at(night as i64 * 86_400),
+                model: "m".to_owned(),
+                judged: None,
                 cell: Arc::new(Nights::cell()),
                 median_ns: level_ns + off,
                 environment: Arc::new(Facts::from([("build".to_owned(), build.to_owned())])),

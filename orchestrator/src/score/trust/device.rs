@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 use super::Verdict;
-use crate::domain::Judgement;
+use crate::domain::{Judgement, LinkHistory};
 use farmctl_statistics::median;
 
 /// Share of its pairs that the distance told of a device holds for. All would be the worst of them, which grows with
@@ -28,6 +28,11 @@ const WIDER_PERCENT: f64 = 3.0;
 const OFTEN: f64 = 0.2;
 /// Load of others in the middle run to be told, in per cent: half of what makes a run `disturbed`.
 const BUSY_PERCENT: f64 = 2.5;
+
+/// How many times as fast as to it files go to its siblings to be told: a USB 2 cable in a USB 3 port is a tenth.
+const SLOWER_LINK: f64 = 3.0;
+/// Share of its runs as often as which its connection broke to be told.
+const BREAKS: f64 = 0.1;
 
 /// A run of the past that ended well.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -100,6 +105,20 @@ pub enum StandOut {
         /// Of so many.
         of: usize,
     },
+    /// Its connection breaks while it works.
+    Breaks {
+        /// So often.
+        times: usize,
+        /// In so many runs.
+        runs: usize,
+    },
+    /// Files go to it more slowly than to its siblings.
+    SlowLink {
+        /// So fast, in megabytes a second, in the median.
+        megabytes_per_s: f64,
+        /// To its siblings, the median of them.
+        theirs: f64,
+    },
     /// Something else uses it all the time.
     Busy {
         /// So much of the processors' time, in the median of its runs.
@@ -118,6 +137,13 @@ impl fmt::Display for StandOut {
                 write!(f, "its runs lie {percent:.1} % apart, those of its siblings {theirs:.1} %")
             }
             StandOut::Often { verdict, runs, of } => write!(f, "{verdict} in {runs} of {of} runs"),
+            StandOut::Breaks { times, runs } => {
+                write!(f, "its connection broke {times} times in {runs} runs: look at its cable, port or network")
+            }
+            StandOut::SlowLink { megabytes_per_s, theirs } => {
+                write!(f, "files reach it at {megabytes_per_s:.1} MB/s, its siblings at {theirs:.1}: look at its ")?;
+                f.write_str("cable, port or network")
+            }
             StandOut::Busy { percent } => write!(f, "something else uses {percent:.1} % of its processors' time"),
         }
     }
@@ -153,6 +179,25 @@ impl DeviceTrust {
         };
         trust.stands_out = stands_out(&trust, own, siblings);
         trust
+    }
+
+    /// The same, with what stands out of how the device is reached, and its siblings.
+    #[must_use]
+    pub fn with_link(mut self, own: &LinkHistory, siblings: &[&LinkHistory]) -> DeviceTrust {
+        if own.broke >= FEWEST_RUNS && own.broke as f64 >= BREAKS * self.runs as f64 {
+            self.stands_out.push(StandOut::Breaks { times: own.broke, runs: self.runs });
+        }
+        let speed = |link: &LinkHistory| {
+            let mut speeds = link.push_bytes_per_s.clone();
+            if speeds.len() < FEWEST_RUNS { None } else { median(&mut speeds).map(|speed| speed / 1e6) }
+        };
+        let mut theirs: Vec<f64> = siblings.iter().filter_map(|link| speed(link)).collect();
+        if let Some((megabytes_per_s, theirs)) = speed(own).zip(median(&mut theirs))
+            && megabytes_per_s * SLOWER_LINK <= theirs
+        {
+            self.stands_out.push(StandOut::SlowLink { megabytes_per_s, theirs });
+        }
+        self
     }
 
     /// How far runs lie apart, for people: «within 1.8 % in 9 of 10 pairs».
@@ -304,6 +349,26 @@ mod tests {
         // One that varies by as much can't be told from that.
         let unsteady = [run("a", 1000), run("a", 1200), run("a", 1100)];
         assert_eq!(said(&DeviceTrust::of(&unsteady, &[vec![run("a", 1000)]])), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_bad_cable_is_said_and_a_quiet_twin_is_not() {
+        let link = |broke: usize, megabytes_per_s: &[f64]| LinkHistory {
+            broke,
+            push_bytes_per_s: megabytes_per_s.iter().map(|it| it * 1e6).collect(),
+        };
+        let runs: Vec<PastMeasurement<'_>> = (0..20).map(|_| run("a", 100)).collect();
+        let trust = DeviceTrust::of(&runs, &[]);
+        let (well, bad) = (link(1, &[38.0, 40.0, 41.0]), link(7, &[3.0, 4.0, 39.0, 3.5]));
+        let told = said(&trust.clone().with_link(&bad, &[&well, &well]));
+        let expected = [
+            "its connection broke 7 times in 20 runs: look at its cable, port or network",
+            "files reach it at 3.8 MB/s, its siblings at 40.0: look at its cable, port or network",
+        ];
+        assert_eq!(told, expected);
+        assert_eq!(said(&trust.clone().with_link(&well, &[&bad, &well])), Vec::<String>::new());
+        assert_eq!(said(&trust.clone().with_link(&link(2, &[3.0, 3.0]), &[&well])), Vec::<String>::new(), "too few");
+        assert_eq!(said(&trust.with_link(&link(0, &[3.0; 5]), &[])), Vec::<String>::new(), "nobody to compare with");
     }
 
     #[test]

@@ -142,7 +142,8 @@ fn variance_is_within_and_between_runs() {
     let runs: Vec<Certainty> = (0..40).map(|_| run(0.03)).collect();
     let repeats = Repeats::of(&runs).unwrap();
     let (within, between) = (repeats.within_percent.unwrap(), repeats.between_percent.unwrap());
-    assert!((within - 0.25).abs() < 0.05 && (between - 3.0).abs() < 0.8, "{repeats:?}");
+    // 0.25 by the normal law; what is estimated of dependence is rather too much than too little.
+    assert!((0.22..0.36).contains(&within) && (between - 3.0).abs() < 0.8, "{repeats:?}");
     let alike: Vec<Certainty> = (0..40).map(|_| run(0.0)).collect();
     assert!(repeats.differ());
     let alike = Repeats::of(&alike).unwrap();

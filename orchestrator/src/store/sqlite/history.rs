@@ -1,12 +1,9 @@
-use std::collections::HashMap;
-use std::sync::Arc;
-
 use jiff::Timestamp;
 use rusqlite::{Row, named_params, params};
 
 use super::{SqliteStore, corrupt, from_json, nanoseconds, run_history, timestamp};
-use crate::domain::{Event, EventKind, FailureKind, IdleTemperature, Job, Pace, PastCheck, PastRun, RunStatus};
-use crate::store::{AttemptEnd, HistoryStore, MeasuredRun, PastAttempt, PastRuns, StoreError};
+use crate::domain::{Event, EventKind, FailureKind, IdleTemperature, LinkHistory, Pace, PastCheck, PastRun, RunStatus};
+use crate::store::{AttemptEnd, HistoryStore, PastAttempt, PastRuns, StoreError};
 
 /// Why it failed is the record's to say, or that of the attempt that was given back; not where its host gave it up.
 const ATTEMPTS: &str = "
@@ -51,14 +48,18 @@ const IDLE: &str = "
 const DAY_SECONDS: i64 = 24 * 60 * 60;
 /// Days that are kept of each device.
 const IDLE_DAYS: i64 = 31;
-/// The index `measured_runs` has the events that this asks for.
-const MEASURED: &str = "
-    SELECT e.event, e.job_id, j.job
-    FROM (SELECT sweep_id, event, event ->> '$.job_id' AS job_id, sequence FROM events
-          WHERE device = ?1 AND event ->> '$.event' = 'run_finished' AND event ->> '$.status' = 'ok'
-          ORDER BY sequence DESC LIMIT ?2) e
-    JOIN jobs j ON j.sweep_id = e.sweep_id AND j.job_id = e.job_id
-    ORDER BY e.sequence DESC";
+
+/// The index `device_links` has the events that this asks for.
+const LINK: &str = "
+    SELECT event ->> '$.event' = 'device_reconnecting', event ->> '$.sent_bytes', event ->> '$.duration_ns'
+    FROM (SELECT event, at_ns FROM events INDEXED BY device_links
+          WHERE device = ?1 AND device IS NOT NULL
+            AND event ->> '$.event' IN ('device_reconnecting', 'push_finished')
+          ORDER BY sequence DESC LIMIT ?3)
+    WHERE at_ns >= ?2";
+
+/// Of smaller files the answer's way takes most of the time.
+const LEAST_PUSH_BYTES: f64 = 1e6;
 
 impl HistoryStore for SqliteStore {
     fn attempt_history(&self, since: Timestamp) -> Result<Vec<PastAttempt>, StoreError> {
@@ -93,27 +94,18 @@ impl HistoryStore for SqliteStore {
         rows.into_iter().collect()
     }
 
-    fn measured_runs(&self, device: &str, limit: u32) -> Result<Vec<MeasuredRun>, StoreError> {
-        struct Found {
-            event: String,
-            job_id: String,
-            job: String,
-        }
-        let read = |row: &Row<'_>| Ok(Found { event: row.get(0)?, job_id: row.get(1)?, job: row.get(2)? });
-        let rows = self.query("list runs of a device", MEASURED, params![device, limit], read)?;
-        // The same job is measured in many sweeps.
-        let mut jobs: HashMap<String, Arc<Job>> = HashMap::new();
-        let mut runs = Vec::with_capacity(rows.len());
-        for Found { event, job_id, job } in rows.into_iter().rev() {
-            let event: Event = from_json("an event", &event)?;
-            let EventKind::RunFinished { p50_ns: Some(p50_ns), judged, .. } = event.kind else { continue };
-            let job = match jobs.get(&job_id) {
-                Some(job) => Arc::clone(job),
-                None => Arc::clone(jobs.entry(job_id).or_insert(Arc::new(from_json("a job", &job)?))),
-            };
-            runs.push(MeasuredRun { at: event.at, job, p50_ns, judged });
-        }
-        Ok(runs)
+    fn link_history(&self, device: &str, since: Timestamp, limit: u32) -> Result<LinkHistory, StoreError> {
+        let read = |row: &Row<'_>| Ok((row.get::<_, bool>(0)?, row.get::<_, Option<f64>>(1)?, row.get(2)?));
+        let rows =
+            self.query("look up how a device was reached", LINK, params![device, nanoseconds(since), limit], read)?;
+        let speed = |(_, sent_bytes, duration_ns): &(bool, Option<f64>, Option<f64>)| {
+            let (sent_bytes, duration_ns) = ((*sent_bytes)?, (*duration_ns)?);
+            (sent_bytes >= LEAST_PUSH_BYTES && duration_ns > 0.0).then(|| sent_bytes / duration_ns * 1e9)
+        };
+        Ok(LinkHistory {
+            broke: rows.iter().filter(|row| row.0).count(),
+            push_bytes_per_s: rows.iter().filter_map(speed).collect(),
+        })
     }
 
     fn device_checks(&self, device: &str, limit: u32) -> Result<Vec<PastCheck>, StoreError> {
@@ -139,6 +131,10 @@ impl HistoryStore for SqliteStore {
 
     fn past_runs(&self, wanted: PastRuns<'_>) -> Result<Vec<PastRun>, StoreError> {
         run_history::past_runs(self, wanted)
+    }
+
+    fn past_runs_of_device(&self, device: &str, limit: u32) -> Result<Vec<PastRun>, StoreError> {
+        run_history::past_runs_of_device(self, device, limit)
     }
 
     fn models_run(&self) -> Result<Vec<String>, StoreError> {

@@ -1,4 +1,4 @@
-//! Runs of the past, by the table that 019_run_history.sql keeps of them.
+//! Runs of the past, by the table that 019_run_history.sql and 020_judged_runs.sql keep of them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -12,16 +12,23 @@ use crate::store::{PastRuns, StoreError};
 
 /// The rows stand in the order of the table's key: those of a network side by side, by time.
 pub(super) const PAST_RUNS: &str = "
-    SELECT h.sweep_id, h.at_ns, h.median_ns, h.cell, e.environment, h.circumstances
+    SELECT h.sweep_id, h.at_ns, h.model, h.median_ns, h.cell, e.environment, h.circumstances, h.judged
     FROM run_history h JOIN environments e ON e.id = h.environment
     WHERE h.model = :model AND h.at_ns >= :since_ns AND h.median_ns > 0
     ORDER BY h.at_ns DESC, h.sequence DESC LIMIT :limit";
 
-/// The same of one device, by an index of its own.
-pub(super) const PAST_RUNS_OF_DEVICE: &str = "
-    SELECT h.sweep_id, h.at_ns, h.median_ns, h.cell, e.environment, h.circumstances
-    FROM run_history h INDEXED BY run_history_of_device JOIN environments e ON e.id = h.environment
+/// The same on one device, by an index of its own.
+pub(super) const PAST_RUNS_ON_DEVICE: &str = "
+    SELECT h.sweep_id, h.at_ns, h.model, h.median_ns, h.cell, e.environment, h.circumstances, h.judged
+    FROM run_history h INDEXED BY run_history_by_model_and_device JOIN environments e ON e.id = h.environment
     WHERE h.model = :model AND h.device = :device AND h.at_ns >= :since_ns AND h.median_ns > 0
+    ORDER BY h.at_ns DESC, h.sequence DESC LIMIT :limit";
+
+/// All of one device. The index `run_history_by_device` has their order.
+pub(super) const PAST_RUNS_OF_DEVICE: &str = "
+    SELECT h.sweep_id, h.at_ns, h.model, h.median_ns, h.cell, e.environment, h.circumstances, h.judged
+    FROM run_history h JOIN environments e ON e.id = h.environment
+    WHERE h.device = :device AND h.median_ns > 0
     ORDER BY h.at_ns DESC, h.sequence DESC LIMIT :limit";
 
 /// Each network by one search: those of a hundred thousand rows are few.
@@ -36,46 +43,63 @@ const MODELS: &str = "
 struct RunColumns {
     sweep_id: String,
     at_ns: i64,
+    model: String,
     median_ns: i64,
     cell: String,
     environment: String,
     circumstances: String,
+    judged: Option<String>,
 }
 
-pub(super) fn past_runs(store: &SqliteStore, wanted: PastRuns<'_>) -> Result<Vec<PastRun>, StoreError> {
-    let read = |row: &Row<'_>| {
+impl RunColumns {
+    fn read(row: &Row<'_>) -> rusqlite::Result<RunColumns> {
         Ok(RunColumns {
             sweep_id: row.get(0)?,
             at_ns: row.get(1)?,
-            median_ns: row.get(2)?,
-            cell: row.get(3)?,
-            environment: row.get(4)?,
-            circumstances: row.get(5)?,
+            model: row.get(2)?,
+            median_ns: row.get(3)?,
+            cell: row.get(4)?,
+            environment: row.get(5)?,
+            circumstances: row.get(6)?,
+            judged: row.get(7)?,
         })
-    };
+    }
+}
+
+pub(super) fn past_runs(store: &SqliteStore, wanted: PastRuns<'_>) -> Result<Vec<PastRun>, StoreError> {
     let PastRuns { model, device, since, limit } = wanted;
     let since_ns = since.map_or(i64::MIN, nanoseconds);
     let what = "list past runs";
-    let rows = match device {
+    runs(match device {
         None => {
             let parameters = named_params! { ":model": model, ":since_ns": since_ns, ":limit": limit };
-            store.query(what, PAST_RUNS, parameters, read)?
+            store.query(what, PAST_RUNS, parameters, RunColumns::read)?
         }
         Some(device) => {
             let parameters =
                 named_params! { ":model": model, ":device": device, ":since_ns": since_ns, ":limit": limit };
-            store.query(what, PAST_RUNS_OF_DEVICE, parameters, read)?
+            store.query(what, PAST_RUNS_ON_DEVICE, parameters, RunColumns::read)?
         }
-    };
+    })
+}
+
+pub(super) fn past_runs_of_device(store: &SqliteStore, device: &str, limit: u32) -> Result<Vec<PastRun>, StoreError> {
+    let parameters = named_params! { ":device": device, ":limit": limit };
+    runs(store.query("list past runs of a device", PAST_RUNS_OF_DEVICE, parameters, RunColumns::read)?)
+}
+
+fn runs(rows: Vec<RunColumns>) -> Result<Vec<PastRun>, StoreError> {
     let (mut cells, mut environments) = (Read::<HistoryCell>::new(), Read::<Facts>::new());
     let read = |row: RunColumns| {
         Ok(PastRun {
             sweep_id: SweepId(row.sweep_id),
             at: timestamp(row.at_ns)?,
+            model: row.model,
             median_ns: u64::try_from(row.median_ns).map_err(|error| corrupt("a median", &error))?,
             cell: cells.get(row.cell, |json| from_json("a cell", json))?,
             environment: environments.get(row.environment, facts)?,
             circumstances: facts(&row.circumstances)?,
+            judged: row.judged.as_deref().map(|json| from_json("what was found of a run", json)).transpose()?,
         })
     };
     rows.into_iter().map(read).collect()

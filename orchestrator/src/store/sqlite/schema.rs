@@ -25,7 +25,8 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("017_measured_runs.sql"),
     include_str!("018_baselines.sql"),
     include_str!("019_run_history.sql"),
-    include_str!("022_regressions.sql"),
+    include_str!("020_judged_runs.sql"),
+    include_str!("021_regressions.sql"),
 ];
 
 /// The version this program writes.

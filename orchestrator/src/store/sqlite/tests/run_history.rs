@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 use super::fresh;
-use crate::domain::{Record, RunStatus, SweepId, SweepRow};
+use crate::domain::{Event, EventKind, Judgement, PastRun, Record, RunStatus, SweepId, SweepRow, Verdict};
 use crate::store::conformance::{Open, at, definition, job, record, sweep};
 use crate::store::sqlite::schema::MIGRATIONS;
 use crate::store::{NewSweep, PastRuns, Store};
@@ -25,6 +25,12 @@ fn add(store: &dyn Store, name: &str, records: impl Fn(&SweepId) -> Vec<Record>)
     let plan = crate::domain::Plan { sweep: name.into(), jobs: vec![], skipped: vec![] };
     store.create_sweep(&NewSweep { skipped: &records, ..NewSweep::new(&row, &definition(), &plan) }).unwrap();
     row.id
+}
+
+fn noisy() -> Judgement {
+    let (half_interval_percent, temp_max_c) = (Some(7.5), Some(61.5));
+    let reason = "two modes".to_owned();
+    Judgement { verdict: Verdict::Noisy, reason, half_interval_percent, temp_max_c, other_load_percent: None }
 }
 
 fn half_filled() -> (Open, tempfile::TempDir) {
@@ -85,10 +91,17 @@ fn what_is_asked_is_found_by_the_key() {
     assert!(!steps.iter().any(|step| step.contains("TEMP B-TREE")), "{steps:?}");
     let sql = format!("EXPLAIN QUERY PLAN {}", crate::store::sqlite::run_history::PAST_RUNS_OF_DEVICE);
     let mut statement = connection.prepare(&sql).unwrap();
+    let parameters = rusqlite::named_params! { ":device": "a", ":limit": 9 };
+    let found = statement.query_map(parameters, |row| row.get("detail")).unwrap();
+    let steps: Vec<String> = found.map(Result::unwrap).collect();
+    assert!(steps[0].starts_with("SEARCH h USING INDEX run_history_by_device (device=?)"), "{steps:?}");
+    assert!(!steps.iter().any(|step| step.contains("TEMP B-TREE")), "{steps:?}");
+    let sql = format!("EXPLAIN QUERY PLAN {}", crate::store::sqlite::run_history::PAST_RUNS_ON_DEVICE);
+    let mut statement = connection.prepare(&sql).unwrap();
     let parameters = rusqlite::named_params! { ":model": "m", ":device": "a", ":since_ns": 0, ":limit": 9 };
     let found = statement.query_map(parameters, |row| row.get("detail")).unwrap();
     let steps: Vec<String> = found.map(Result::unwrap).collect();
-    assert!(steps[0].contains("run_history_of_device (model=? AND device=? AND at_ns>?)"), "{steps:?}");
+    assert!(steps[0].contains("run_history_by_model_and_device (model=? AND device=? AND at_ns>?)"), "{steps:?}");
     assert!(!steps.iter().any(|step| step.contains("TEMP B-TREE")), "{steps:?}");
 }
 
@@ -113,9 +126,27 @@ fn the_records_of_an_older_store_are_taken_in() {
     let store = open();
     let expected = store.past_runs(ALL).unwrap();
     let connection = Connection::open(folder.path().join("state/farm.db")).unwrap();
-    let step = MIGRATIONS.iter().find(|step| step.contains("CREATE TABLE run_history")).unwrap();
-    let undo = "DROP TABLE run_history; DROP TABLE environments; DROP VIEW run_facts; DROP TRIGGER run_history_of_new;
-                DROP TRIGGER run_history_of_late; DROP TRIGGER run_history_leaves";
-    connection.execute_batch(&format!("{undo}; {step}")).unwrap();
-    assert_eq!(store.past_runs(ALL).unwrap(), expected);
+    let first = MIGRATIONS.iter().position(|step| step.contains("CREATE TABLE run_history")).unwrap();
+    let last = MIGRATIONS.iter().position(|step| step.contains("ADD COLUMN judged")).unwrap();
+    let undo = "DROP TRIGGER run_history_of_new; DROP TRIGGER run_history_of_late; DROP TRIGGER run_history_leaves;
+                DROP VIEW run_facts; DROP TABLE run_history; DROP TABLE environments; DROP INDEX device_links;
+                CREATE INDEX measured_runs ON events (sequence)";
+    // What was found of a run stood in its event only.
+    let kind = EventKind::RunFinished {
+        name: "x".into(),
+        status: RunStatus::Ok,
+        p50_ns: Some(60),
+        judged: Some(noisy()),
+        failure: None,
+    };
+    let (sweep_id, device, job_id) = (Some(SweepId("two".into())), Some("a".into()), Some(job("a", 1).id));
+    store.append_event(&Event { at: at(3), sweep_id, device, job_id, run_id: None, kind }).unwrap();
+    connection.execute_batch(&format!("{undo}; {}", MIGRATIONS[first..=last].join("\n"))).unwrap();
+    let found = store.past_runs(ALL).unwrap();
+    assert_eq!(found.iter().map(|run| run.judged.clone()).collect::<Vec<_>>(), [Some(noisy()), None, None]);
+    let bare = |mut run: PastRun| {
+        run.judged = None;
+        run
+    };
+    assert_eq!(found.into_iter().map(bare).collect::<Vec<_>>(), expected);
 }

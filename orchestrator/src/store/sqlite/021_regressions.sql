@@ -45,4 +45,4 @@ ALTER TABLE told ADD COLUMN regressions_until INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX compared_sweeps ON events (sequence) WHERE event ->> '$.event' = 'sweep_compared';
 
 -- The runs of a network on one device, by time.
-CREATE INDEX run_history_of_device ON run_history (model, device, at_ns, sequence);
+CREATE INDEX run_history_by_model_and_device ON run_history (model, device, at_ns, sequence);
