@@ -40,8 +40,8 @@ Exit codes: 0 done, 1 failed, 2 usage, 75 another run holds the device, 76 unkno
 78 lease lost,
   79 file corrupt, 80 file not there or not whole, 81 disk full, 82 the system refuses a file, 83 no memory
 
-DEVICE_RUNNER_ROOT names a folder that stands for / where sensors, clocks and load are read, for tests. DEVICE_RUNNER_UNWATCHED
-leaves the device unwatched while it measures, for who wants to know what watching costs.
+DEVICE_RUNNER_ROOT names a folder that stands for / where sensors, clocks and load are read, for tests.
+DEVICE_RUNNER_UNWATCHED leaves the device unwatched while it measures, for who wants to know what watching costs.
 ";
 
 /// Ended runs that are kept where nothing else is asked for.

@@ -190,13 +190,19 @@ impl JsonSchema for Threads {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "description": "Threads of the engine: a number (not pinned), a kind of core (one on each of that kind, \
-                            pinned; `big` are the fastest but for a `prime` one), `all` (one on each core, not \
-                            pinned), or a list of cores by their index (one on each, pinned).",
+            "description": "Threads of the engine, and the cores that they are pinned to.",
             "anyOf": [
-                { "type": "integer", "minimum": 1, "maximum": MAX_THREADS },
-                { "type": "string", "enum": ["little", "mid", "big", "prime", "all"] },
                 {
+                    "description": "So many, not pinned.",
+                    "type": "integer", "minimum": 1, "maximum": MAX_THREADS
+                },
+                {
+                    "description": "One on each core of that kind, pinned; `big` are the fastest but for a `prime` \
+                                    one. `all`: one on each core, not pinned.",
+                    "type": "string", "enum": ["little", "mid", "big", "prime", "all"]
+                },
+                {
+                    "description": "One on each of these cores, by the kernel's index, pinned.",
                     "type": "object",
                     "properties": { "cores": {
                         "type": "array", "minItems": 1, "maxItems": MAX_THREADS, "uniqueItems": true,
