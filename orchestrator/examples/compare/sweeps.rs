@@ -8,7 +8,7 @@ use farmctl::compare::{CONDITIONS, DeviceName, RunFacts, Runs};
 use farmctl::domain::RunStatus;
 use farmctl::score::{ScoredRun, Settings, Workload};
 use jiff::Timestamp;
-use series::Random;
+pub use series::Random;
 
 /// How runs differ that are the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl Noise {
     }
 
     /// A deviation whose standard deviation is about 1. `at` goes from 0 to 1 over the sweep.
-    fn deviation(self, random: &mut Random, at: f64) -> f64 {
+    pub fn deviation(self, random: &mut Random, at: f64) -> f64 {
         match self {
             Noise::Normal => random.normal(),
             Noise::HeavyTails => {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::device::{EngineProvider, RunnerProvider};
-use crate::domain::{Cooldown, Device, OnFailure, RetryPolicy, Sweep, SweepRow, Timeouts, TrustPolicy};
+use crate::domain::{Cooldown, Device, OnFailure, RetryPolicy, SideBySide, Sweep, SweepRow, Timeouts, TrustPolicy};
 
 use super::{HostFiles, LabelFiles, OutputFiles};
 
@@ -43,12 +43,15 @@ pub struct SweepRules {
     pub retry: RetryPolicy,
     /// When a number is believed, and how often a doubtful one is measured again.
     pub trust: TrustPolicy,
+    /// Two sides that are measured in pairs.
+    pub side_by_side: Option<SideBySide>,
 }
 
 impl From<&Sweep> for SweepRules {
     fn from(sweep: &Sweep) -> SweepRules {
         let Sweep { timeouts, cooldown, on_failure, trust, .. } = *sweep;
-        SweepRules { timeouts, cooldown, on_failure, retry: sweep.retry.clone(), trust }
+        let (retry, side_by_side) = (sweep.retry.clone(), sweep.side_by_side.clone());
+        SweepRules { timeouts, cooldown, on_failure, retry, trust, side_by_side }
     }
 }
 

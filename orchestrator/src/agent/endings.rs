@@ -45,6 +45,22 @@ pub(super) async fn skip_engine(agent: &Agent, device: &Device, like: &Job, why:
     Ok(())
 }
 
+/// These jobs are not needed, for the reason that each has; returns how many. Whoever has none stays.
+pub(super) fn skip_unneeded(
+    agent: &Agent,
+    device: &Device,
+    jobs: &[Job],
+    why: impl Fn(&Job) -> Option<String>,
+) -> Result<usize, StoreError> {
+    let mut skipped = 0;
+    for (job, why) in jobs.iter().filter_map(|job| Some((job, why(job)?))) {
+        let failure = Failure::new(FailureKind::NotNeeded, why);
+        add_record(agent, cell_record(agent, device, job, RunStatus::Skipped, &failure))?;
+        skipped += 1;
+    }
+    Ok(skipped)
+}
+
 /// The device is still in quarantine at the end of the sweep.
 pub(super) async fn skip_quarantined(agent: &Agent, device: &Device, status: &DeviceStatus) -> Result<(), AgentError> {
     let last = status.failure.as_ref().map_or_else(String::new, |failure| format!("; the last: {failure}"));

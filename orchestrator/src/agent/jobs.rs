@@ -70,8 +70,9 @@ pub(super) async fn work_through(
 ) -> Result<DeviceOutcome, AgentError> {
     let fence = Fence { lab: worker.agent.lab.0.clone(), epoch: lease.epoch() };
     let (agent, device, ended) = (worker.agent, worker.device, Vec::new());
-    let (engine, cooled, is_ordered) = (None, None, false);
-    let mut work = Work { worker, agent, device, session, refusals, lease, fence, engine, cooled, is_ordered, ended };
+    let (engine, cooled, is_ordered, looked_at) = (None, None, false, None);
+    let mut work =
+        Work { worker, agent, device, session, refusals, lease, fence, engine, cooled, is_ordered, ended, looked_at };
     let worked = match work.go_on_with_left_runs().await? {
         RunOutcome::End(worked) => worked,
         RunOutcome::GoOn => match work.skip_without_engine().await? {
@@ -100,6 +101,8 @@ pub(super) struct Work<'a, 'w> {
     pub(super) is_ordered: bool,
     /// Runs that have ended in the store: nobody needs them on the device any more.
     pub(super) ended: Vec<RunId>,
+    /// After how many whole repeats it was last looked what two sides have settled.
+    pub(super) looked_at: Option<u32>,
 }
 
 impl Work<'_, '_> {
@@ -117,6 +120,7 @@ impl Work<'_, '_> {
                 let identity = self.worker.journal_identity(self.session);
                 *set_up = prepare(self.agent, self.device, identity, self.session).await?;
             }
+            self.leave_settled_out().await?;
             let step = match self.claim()? {
                 Claim::Nothing => return Ok(DeviceOutcome::Over),
                 Claim::Locked(lock) => return Ok(DeviceOutcome::Locked(lock)),

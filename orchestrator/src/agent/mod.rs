@@ -49,6 +49,7 @@ mod quiet;
 mod records;
 mod recovery;
 mod refusals;
+mod side_by_side;
 mod sightings;
 mod stop;
 mod turns;

@@ -157,7 +157,7 @@ mod tests {
 
     fn rules(timeouts: Timeouts) -> SweepRules {
         let (retry, trust) = (RetryPolicy::default(), crate::domain::TrustPolicy::default());
-        SweepRules { timeouts, cooldown: None, on_failure: OnFailure::Continue, retry, trust }
+        SweepRules { timeouts, cooldown: None, on_failure: OnFailure::Continue, retry, trust, side_by_side: None }
     }
 
     const EQUAL: fn() -> RetryPolicy = || RetryPolicy { equal_by: Some("pool".to_owned()), ..RetryPolicy::default() };

@@ -10,7 +10,7 @@ use crate::cli::print::{say, terminal_width};
 use crate::cli::table::print_forms;
 use crate::cli::words::one_of;
 use crate::compare::{
-    self, ALPHA, Axis, CellKey, DeviceName, Gate, GateOutcome, Options, Runs, THRESHOLD_PERCENT, Unclear,
+    self, ALPHA, Axis, CellKey, Comparison, DeviceName, Gate, GateOutcome, Options, Runs, THRESHOLD_PERCENT, Unclear,
 };
 use crate::lab::LabError;
 use crate::report;
@@ -77,12 +77,12 @@ struct Spread {
     percent: f64,
 }
 
-fn above_zero(text: &str) -> Result<f64, String> {
+pub(super) fn above_zero(text: &str) -> Result<f64, String> {
     let number = text.trim_end_matches('%').parse().ok().filter(|number: &f64| number.is_finite() && *number > 0.0);
     number.ok_or_else(|| "write a number above 0, as 3".to_owned())
 }
 
-fn share(text: &str) -> Result<f64, String> {
+pub(super) fn share(text: &str) -> Result<f64, String> {
     let number = text.parse().ok().filter(|number: &f64| *number > 0.0 && *number < 1.0);
     number.ok_or_else(|| "write a share between 0 and 1, as 0.01".to_owned())
 }
@@ -92,7 +92,7 @@ fn spread(text: &str) -> Result<Spread, String> {
     Ok(Spread { device: device.to_owned(), percent: above_zero(percent)? })
 }
 
-fn gate(text: &str) -> Result<Gate, String> {
+pub(super) fn gate(text: &str) -> Result<Gate, String> {
     text.parse().map_err(|error: compare::GateError| error.to_string())
 }
 
@@ -111,13 +111,7 @@ pub(super) fn run(context: &Context, arguments: &CompareArguments) -> Result<u8,
     if let Some(path) = &arguments.markdown {
         write(path, &printable(&report::comparison_markdown(&comparison, &gates), false))?;
     }
-    print_forms(
-        context.format,
-        || report::comparison_text(&comparison, &gates, terminal_width()),
-        &report::comparison_json(&comparison, &gates),
-        || report::comparison_csv(&comparison),
-        || report::comparison_markdown(&comparison, &gates),
-    )?;
+    print_comparison(context, &comparison, &gates)?;
     let has_failed = gates.iter().any(|gate| !gate.is_passed());
     let untold: usize = gates.iter().map(|gate| gate.untold.len()).sum();
     if untold > 0 && !has_failed && arguments.unclear == Unclear::Pass {
@@ -136,6 +130,21 @@ fn options(arguments: &CompareArguments) -> Options {
         anyway: arguments.anyway,
         device: arguments.devices_by,
     }
+}
+
+/// Prints a comparison in the form that is asked for.
+pub(super) fn print_comparison(
+    context: &Context,
+    comparison: &Comparison,
+    gates: &[GateOutcome],
+) -> Result<(), LabError> {
+    print_forms(
+        context.format,
+        || report::comparison_text(comparison, gates, terminal_width()),
+        &report::comparison_json(comparison, gates),
+        || report::comparison_csv(comparison),
+        || report::comparison_markdown(comparison, gates),
+    )
 }
 
 fn write(path: &Path, text: &str) -> Result<(), LabError> {

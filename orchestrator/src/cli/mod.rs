@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::lab::{LabError, VERSION};
 
+mod ab;
 mod audit;
 mod backends;
 mod baseline;
@@ -146,6 +147,8 @@ enum Verb {
     Score(score::ScoreArguments),
     /// Compare two sweeps, or any tables of results, cell by cell: slower, faster, same, or what would tell
     Compare(compare::CompareArguments),
+    /// Measure two sides in turn on the same device until it is settled which is slower
+    Ab(ab::AbArguments),
     /// Sweeps that others are compared with, by a name
     #[command(subcommand)]
     Baseline(baseline::BaselineVerb),
@@ -224,6 +227,7 @@ async fn dispatch(verb: Verb, context: &Context) -> Result<u8, LabError> {
         Verb::History(arguments) => history::run(context, &arguments),
         Verb::Score(arguments) => score::run(context, &arguments),
         Verb::Compare(arguments) => compare::run(context, &arguments),
+        Verb::Ab(arguments) => ab::run(context, &arguments).await,
         Verb::Baseline(verb) => baseline::run(context, &verb),
         Verb::Store(verb) => store::run(context, &verb),
         Verb::Clock(verb) => clock::run(context, &verb),

@@ -53,7 +53,7 @@ pub(super) async fn run(context: &Context, verb: &SchedulesVerb) -> Result<u8, L
         SchedulesVerb::Resume { name } => Ok(tell(context.lab.resume_schedule(name)?, name, "resumed")),
         SchedulesVerb::Run { name } => {
             let planned = context.lab.plan_schedule_by_hand(&context.lab.schedule(name)?)?;
-            sweep::begin(context, planned, ExecutionMode::of_lab(context)).await
+            Ok(sweep::begin(context, planned, ExecutionMode::of_lab(context)).await?.code)
         }
         SchedulesVerb::History { name, limit } => history(context, name.as_deref(), *limit),
     }

@@ -40,44 +40,64 @@ pub(super) struct ExecutionMode {
     max_devices: usize,
     /// Whether by the daemon.
     by_daemon: bool,
+    /// Whether its table is shown at the end.
+    with_table: bool,
+}
+
+/// A sweep that was begun and is over, or was left.
+pub(super) struct Ended {
+    /// The sweep.
+    pub(super) sweep: SweepId,
+    /// The exit code that says how.
+    pub(super) code: u8,
 }
 
 impl ExecutionMode {
     /// By the daemon, where one runs that may.
     pub(super) fn of_lab(context: &Context) -> ExecutionMode {
-        ExecutionMode { max_devices: MAX_DEVICES, by_daemon: context.lab.daemon_takes_over() }
+        ExecutionMode { max_devices: MAX_DEVICES, by_daemon: context.lab.daemon_takes_over(), with_table: true }
+    }
+
+    /// By the daemon, where one runs that may and `local` does not forbid it; what came of it is shown by whoever
+    /// begins it.
+    pub(super) fn without_table(context: &Context, local: bool) -> ExecutionMode {
+        let by_daemon = !local && context.lab.daemon_takes_over();
+        ExecutionMode { max_devices: MAX_DEVICES, by_daemon, with_table: false }
     }
 }
 
 pub(super) async fn run(context: &Context, arguments: SweepArguments) -> Result<u8, LabError> {
     let by_daemon = !arguments.local && context.lab.daemon_takes_over();
-    let mode = ExecutionMode { max_devices: arguments.jobs, by_daemon };
+    let mode = ExecutionMode { max_devices: arguments.jobs, by_daemon, with_table: true };
     let planned = match (&arguments.config, &arguments.resume, &arguments.retry_failed) {
         (config, Some(wanted), _) => return resume(context, config.as_deref(), wanted, mode).await,
         (_, _, Some(wanted)) => context.lab.plan_retry(wanted)?,
         (Some(config), None, None) => context.lab.plan(config)?,
         (None, None, None) => return Err(LabError::usage("a sweep needs its file")),
     };
-    begin(context, planned, mode).await
+    begin(context, planned, mode).await.map(|ended| ended.code)
 }
 
 /// Begins a new sweep and carries it out, or has the daemon do that.
-pub(super) async fn begin(context: &Context, planned: PlannedSweep, mode: ExecutionMode) -> Result<u8, LabError> {
+pub(super) async fn begin(context: &Context, planned: PlannedSweep, mode: ExecutionMode) -> Result<Ended, LabError> {
     context.lab.look_before_beginning(&planned)?;
     let progress = context.open_progress();
     if mode.by_daemon {
         let sweep = context.lab.submit(planned, &context.lab.person(), mode.max_devices, &progress).await?;
-        return follow(context, &sweep, progress).await;
+        let code = follow(context, &sweep, progress, mode.with_table).await?;
+        return Ok(Ended { sweep, code });
     }
     let execution = context.lab.begin(planned, mode.max_devices, &progress).await?;
-    execute_and_conclude(context, execution, progress).await
+    let sweep = execution.id().clone();
+    let code = execute_and_conclude(context, execution, progress, mode.with_table).await?;
+    Ok(Ended { sweep, code })
 }
 
 async fn resume(context: &Context, config: Option<&Path>, wanted: &str, mode: ExecutionMode) -> Result<u8, LabError> {
     let progress = context.open_progress();
     match context.lab.resume(config, wanted, mode.by_daemon, mode.max_devices, &progress).await? {
-        Resumed::ByDaemon(sweep) => follow(context, &sweep, progress).await,
-        Resumed::Here(execution) => execute_and_conclude(context, *execution, progress).await,
+        Resumed::ByDaemon(sweep) => follow(context, &sweep, progress, true).await,
+        Resumed::Here(execution) => execute_and_conclude(context, *execution, progress, true).await,
         Resumed::Complete(sweep) => {
             context.close_progress(&progress);
             say(&format!("each job of sweep {sweep} has its record"));
@@ -91,6 +111,7 @@ async fn execute_and_conclude(
     context: &Context,
     execution: SweepExecution,
     progress: Progress,
+    with_table: bool,
 ) -> Result<u8, LabError> {
     let sweep = execution.id().clone();
     let executed = execute(context, execution, &progress).await;
@@ -100,7 +121,9 @@ async fn execute_and_conclude(
     let (results, is_interrupted) = ended.inspect_err(|_| {
         say(&format!("what was measured is kept; `farmctl sweep --resume {sweep}` goes on"));
     })?;
-    show(context, &results)?;
+    if with_table {
+        show(context, &results)?;
+    }
     Ok(exit_code(&results.counting(), is_interrupted))
 }
 
@@ -126,7 +149,7 @@ pub(super) fn conclude(context: &Context, sweep: &SweepId, is_interrupted: bool)
 }
 
 /// Shows a sweep of the daemon live until it is over, then its table; Ctrl-C leaves it with the daemon.
-async fn follow(context: &Context, sweep: &SweepId, progress: Progress) -> Result<u8, LabError> {
+async fn follow(context: &Context, sweep: &SweepId, progress: Progress, with_table: bool) -> Result<u8, LabError> {
     let mut signals = Signals::listen()?;
     let ended = tokio::select! {
         ended = context.lab.follow(sweep, &progress) => Some(ended),
@@ -142,7 +165,7 @@ async fn follow(context: &Context, sweep: &SweepId, progress: Progress) -> Resul
             say(&format!("sweep {sweep} goes on in the daemon: {with_daemon}"));
             Ok(exit::INTERRUPTED)
         }
-        Some(Ok(end)) => show_end(context, sweep, end, &with_daemon),
+        Some(Ok(end)) => show_end(context, sweep, end, &with_daemon, with_table),
         Some(Err(error)) => {
             say(&format!("sweep {sweep} stays with the daemon: {with_daemon}"));
             Err(error)
@@ -151,11 +174,19 @@ async fn follow(context: &Context, sweep: &SweepId, progress: Progress) -> Resul
 }
 
 /// Shows what became of a sweep that another process carries out.
-pub(super) fn show_end(context: &Context, sweep: &SweepId, end: FollowEnd, hint: &str) -> Result<u8, LabError> {
+pub(super) fn show_end(
+    context: &Context,
+    sweep: &SweepId,
+    end: FollowEnd,
+    hint: &str,
+    with_table: bool,
+) -> Result<u8, LabError> {
     match end {
         FollowEnd::Over => {
             let results = context.lab.results(context.lab.find_sweep(sweep.as_str())?)?;
-            show(context, &results)?;
+            if with_table {
+                show(context, &results)?;
+            }
             Ok(exit_code(&results.counting(), false))
         }
         FollowEnd::Stuck(trouble) => {

@@ -24,7 +24,7 @@ pub(super) async fn run(context: &Context, arguments: &WatchArguments) -> Result
     };
     context.close_progress(&progress);
     match ended.transpose()? {
-        Some(end) => show_end(context, &sweep, end, &format!("`farmctl watch {sweep}` watches it again")),
+        Some(end) => show_end(context, &sweep, end, &format!("`farmctl watch {sweep}` watches it again"), true),
         None => {
             say(&format!("sweep {sweep} goes on: `farmctl watch {sweep}` watches it again"));
             Ok(exit::INTERRUPTED)

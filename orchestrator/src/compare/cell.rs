@@ -27,7 +27,7 @@ pub struct CellKey {
 
 impl CellKey {
     /// The cell of a run.
-    pub(super) fn of(run: &ScoredRun, device: String) -> CellKey {
+    pub fn of(run: &ScoredRun, device: String) -> CellKey {
         let (workload, settings) = (run.workload.clone(), run.settings.clone());
         CellKey {
             device,

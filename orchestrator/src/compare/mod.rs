@@ -20,6 +20,7 @@ mod ranks;
 pub mod regressions;
 mod runs;
 mod side;
+pub mod side_by_side;
 mod student;
 
 pub use axis::Axis;

@@ -115,6 +115,15 @@ impl Runs {
         self.runs.retain(|run| meant.get(run.key as usize).copied().unwrap_or(false));
     }
 
+    /// The same runs, their cells called otherwise. Cells that are called the same are one.
+    #[must_use]
+    pub fn renamed(mut self, rename: impl Fn(&mut CellKey)) -> Runs {
+        for key in &mut self.keys.values {
+            rename(Arc::make_mut(key));
+        }
+        self
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.runs.len()

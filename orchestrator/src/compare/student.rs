@@ -37,6 +37,14 @@ impl Estimate {
         Some(Estimate { mean: second.mean - first.mean, variance: (a + b) * count, count, degrees })
     }
 
+    /// Where the mean lies, but for this share of cases.
+    pub(super) fn interval(&self, miss: f64) -> (f64, f64) {
+        let error = (self.variance / self.count).sqrt();
+        let student = StudentsT::new(0.0, 1.0, self.degrees);
+        let half = student.map_or(f64::INFINITY, |student| student.inverse_cdf(1.0 - miss / 2.0) * error);
+        (self.mean - half, self.mean + half)
+    }
+
     /// How likely the mean lies at least so far from zero when nothing differs, two-sided.
     pub fn p(&self) -> f64 {
         if self.mean == 0.0 {
@@ -55,8 +63,13 @@ impl Estimate {
 /// cells that differ, little (G. K. Smyth, Statistical Applications in Genetics and Molecular Biology 3, 2004, sections
 /// 3 and 6.2). Fewer than three borrow nothing.
 pub(super) fn moderated_p(estimates: &[Estimate]) -> Vec<f64> {
+    moderated(estimates).iter().map(Estimate::p).collect()
+}
+
+/// The estimates with what each says of the spread of the others.
+pub(super) fn moderated(estimates: &[Estimate]) -> Vec<Estimate> {
     let prior = Prior::of(estimates);
-    estimates.iter().map(|estimate| prior.map_or(*estimate, |prior| prior.moderate(estimate)).p()).collect()
+    estimates.iter().map(|estimate| prior.map_or(*estimate, |prior| prior.moderate(estimate))).collect()
 }
 
 /// What is known of the spread of any cell of the family.

@@ -109,6 +109,7 @@ impl Reader<'_> {
             seed: content.seed.unwrap_or(DEFAULT_SEED),
             dataset: content.dataset,
             trust: trust(content.trust.unwrap_or_default()),
+            side_by_side: None,
         };
         self.dataset(&sweep);
         self.equal_by(sweep.retry.equal_by.as_deref());

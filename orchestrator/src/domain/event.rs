@@ -451,6 +451,17 @@ pub enum EventKind {
         /// Why, with the limits.
         reason: String,
     },
+    /// A cell of two sides that are measured in pairs is settled: its other runs are left out.
+    CellSettled {
+        /// The cell, but for its device.
+        cell: String,
+        /// What B is: `slower`, `faster` or `same`.
+        verdict: String,
+        /// So many pairs settled it.
+        pairs: u32,
+        /// Runs that are left out.
+        left_out: u64,
+    },
     /// A person asked to stop.
     StopRequested {
         /// 1: start no more runs; 2: end those under way; 3: leave.

@@ -27,6 +27,7 @@ mod regression;
 #[cfg(test)]
 pub mod sample;
 mod scheduled;
+mod side_by_side;
 mod sighting;
 mod signature;
 mod state;
@@ -68,6 +69,7 @@ pub use plan::{Job, JobModel, Plan, Skipped};
 pub use record::{CheckThen, Condition, DeviceFacts, MeasuredAccuracy, Measurement, OutputRef, Record, RunStatus};
 pub use regression::{Against, Regression, RegressionEnd, RegressionRule};
 pub use scheduled::{DueTime, SchedulePause, ScheduledStart};
+pub use side_by_side::{PairSide, SideBySide};
 pub use sighting::Sighting;
 pub use signature::{Arithmetic, DataFile, Dimension, FirstDimension, ModelSignature, TensorElement, TensorSignature};
 pub use state::{

@@ -3,8 +3,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ArtifactRef, FailureKind, InputRange, InputSpec, JobDataset, JobId, Layout, Limits, NamedArtifact, Precision,
-    Rerun, Scenario, TensorSignature, ThreadCount, WeightsKind,
+    ArtifactRef, FailureKind, InputRange, InputSpec, JobDataset, JobId, Layout, Limits, NamedArtifact, PairSide,
+    Precision, Rerun, Scenario, TensorSignature, ThreadCount, WeightsKind,
 };
 
 /// Everything a sweep will do, and what it won't and why. A pure function of sweep, inventory and catalogue.
@@ -63,6 +63,9 @@ pub struct Job {
     /// That it measures again what was doubtful; `None` in every job of a plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rerun: Option<Rerun>,
+    /// Which of two sides it is of; `None` in a sweep that has no two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub side: Option<PairSide>,
     /// Warm-up and length of the timed loop.
     pub limits: Limits,
     /// Seed of the input.

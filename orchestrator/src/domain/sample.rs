@@ -56,6 +56,7 @@ pub fn sweep_definition() -> Sweep {
         seed: 42,
         dataset: None,
         trust: super::TrustPolicy::default(),
+        side_by_side: None,
     }
 }
 
@@ -112,6 +113,7 @@ pub fn job(device: &str, model: &str) -> Job {
         repeat: 1,
         position: None,
         rerun: None,
+        side: None,
         limits: Limits {
             warmup_min_runs: 1,
             warmup_min_seconds: 0.1,

@@ -4,7 +4,9 @@ use farmctl_protocol::CoreKind;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Cooldown, DueTime, Limits, Precision, Scenario, SweepId, SweepState, Tag, TrustPolicy, WeightsKind};
+use super::{
+    Cooldown, DueTime, Limits, Precision, Scenario, SideBySide, SweepId, SweepState, Tag, TrustPolicy, WeightsKind,
+};
 
 /// The declared matrix: models × backends × precision × threads × batch × scenario × devices, `repeats` times.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -60,6 +62,9 @@ pub struct Sweep {
     /// When a number is believed; in sweeps of older versions as the rules are that were in force then.
     #[serde(default)]
     pub trust: TrustPolicy,
+    /// Two sides that are measured in pairs, a pair a repeat; `None`: one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub side_by_side: Option<SideBySide>,
 }
 
 impl Sweep {
@@ -68,12 +73,17 @@ impl Sweep {
         let names = |models: &[String], kinds: &[WeightsKind]| {
             models.iter().any(|name| name == model) && kinds.contains(&weights)
         };
-        let or = |pattern: &CellPattern| {
-            let models = if pattern.models.is_empty() { &self.models } else { &pattern.models };
-            let kinds = if pattern.weights.is_empty() { &self.weights } else { &pattern.weights };
-            names(models, kinds)
+        // What B has in place of A's goes before what a pattern names, and that before what the matrix has.
+        let of = |pattern: &CellPattern, b: Option<&CellPattern>| {
+            let models = [b.map(|b| &b.models), Some(&pattern.models), Some(&self.models)];
+            let kinds = [b.map(|b| &b.weights), Some(&pattern.weights), Some(&self.weights)];
+            let models = models.into_iter().flatten().find(|models| !models.is_empty());
+            let kinds = kinds.into_iter().flatten().find(|kinds| !kinds.is_empty());
+            models.zip(kinds).is_some_and(|(models, kinds)| names(models, kinds))
         };
-        names(&self.models, &self.weights) || self.include.iter().any(or)
+        let (matrix, b) = (CellPattern::default(), self.side_by_side.as_ref().map(|sides| &sides.b));
+        let mut patterns = std::iter::once(&matrix).chain(&self.include);
+        patterns.any(|pattern| of(pattern, None) || of(pattern, b))
     }
 }
 

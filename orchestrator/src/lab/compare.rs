@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::compare::{CONDITIONS, CompareError, Comparison, DeviceName, Options, RunFacts, Runs, compare};
-use crate::domain::SweepRow;
+use crate::domain::{Record, SweepRow};
 use crate::report::{COLUMNS, Cell, Column, ReportInput, Row};
 use crate::score::ScoredRun;
 
@@ -24,7 +24,7 @@ impl Lab {
             Some(name) => format!("baseline {name}, sweep {}", sweep.id),
             None => format!("sweep {}", sweep.id),
         };
-        self.runs_of(&sweep, name, device)
+        self.runs_of(&sweep, &self.records(&sweep)?, name, device, &|_| true)
     }
 
     /// The sweep that a person means: by its identifier, the beginning of one, `latest`, `baseline:NAME`, or the name
@@ -44,7 +44,10 @@ impl Lab {
     /// # Errors
     /// When they have nothing to compare, or the store can't be read.
     pub fn compare_sweeps(&self, a: &SweepRow, b: &SweepRow, options: &Options) -> Result<Comparison, LabError> {
-        let runs = |sweep: &SweepRow| self.runs_of(sweep, format!("sweep {}", sweep.id), options.device);
+        let runs = |sweep: &SweepRow| {
+            let name = format!("sweep {}", sweep.id);
+            self.runs_of(sweep, &self.records(sweep)?, name, options.device, &|_| true)
+        };
         let compared = compare(&runs(a)?, &runs(b)?, options);
         compared.map_err(|error| match error {
             CompareError::SameRuns { .. } => LabError::usage(format!("failed to {error}")),
@@ -52,18 +55,26 @@ impl Lab {
         })
     }
 
-    fn runs_of(&self, sweep: &SweepRow, name: String, device: DeviceName) -> Result<Runs, LabError> {
-        let records = self.records(sweep)?;
+    /// The runs of records that are meant.
+    pub(super) fn runs_of(
+        &self,
+        sweep: &SweepRow,
+        records: &[Record],
+        name: String,
+        device: DeviceName,
+        is_meant: &dyn Fn(&Record) -> bool,
+    ) -> Result<Runs, LabError> {
         let outputs = HashMap::new();
-        let input = ReportInput::new(sweep, &records, &outputs).judged_by(self.trust_rules(&sweep.id)?);
+        let input = ReportInput::new(sweep, records, &outputs).judged_by(self.trust_rules(&sweep.id)?);
         let columns = Columns::find();
         let mut runs = Runs::new(name, device);
-        input.rows().iter().for_each(|row| runs.push(columns.facts(row)));
+        let meant = input.rows().iter().filter(|row| is_meant(row.record));
+        meant.for_each(|row| runs.push(columns.facts(row)));
         Ok(runs)
     }
 
     /// The sweep by its identifier, or the newest of that name.
-    fn sweep_meant(&self, wanted: &str) -> Result<SweepRow, LabError> {
+    pub(super) fn sweep_meant(&self, wanted: &str) -> Result<SweepRow, LabError> {
         self.find_sweep(wanted).or_else(|error| {
             let mut named = self.store()?.sweeps()?.into_iter().filter(|sweep| sweep.name == wanted);
             let newest =

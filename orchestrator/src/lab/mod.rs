@@ -36,6 +36,7 @@ mod result_rows;
 mod result_tables;
 mod retention;
 mod schedules;
+mod side_by_side;
 mod sweep;
 mod sweep_log;
 mod trust;
@@ -66,6 +67,7 @@ pub use restore::Restored;
 pub use result_rows::{RowPlace, RowQuery, RowsRead};
 pub use retention::{Removal, Tidying};
 pub use schedules::ScheduleOverview;
+pub use side_by_side::{SideBySideOrder, SideBySideResult};
 pub use sweep::{
     Cancelled, FollowEnd, MAX_DEVICES, Resumed, StopRequests, SweepExecution, SweepOverview, SweepResults, Unpinned,
 };

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use crate::domain::{Catalog, DeviceSelector, Inventory, Plan, SweepDefinition, SweepOrder};
+use crate::domain::{Catalog, DeviceSelector, Inventory, Plan, Sweep, SweepDefinition, SweepOrder};
 use crate::schedule::Schedule;
 use crate::{config, planner};
 
@@ -68,11 +68,16 @@ impl Lab {
         };
         let mut sweep = config::load_sweep(file, &inventory, &catalog)?;
         sweep.devices = devices.unwrap_or(sweep.devices);
+        Ok(self.planned(sweep, config, inventory, catalog))
+    }
+
+    /// The plan of a sweep, which is known by this name of its file.
+    pub(super) fn planned(&self, sweep: Sweep, config: String, inventory: Inventory, catalog: Catalog) -> PlannedSweep {
         let mut catalog = self.with_found_files(catalog, &|name, kind| sweep.names_files(name, kind));
         self.find_images(&mut catalog, sweep.dataset.as_deref());
         let plan = planner::plan(&sweep, &inventory, &catalog);
         let definition =
             SweepDefinition { config, sweep, retry_of: None, due: None, ordered: None, max_parallel: None };
-        Ok(PlannedSweep { inventory, catalog, definition, plan })
+        PlannedSweep { inventory, catalog, definition, plan }
     }
 }

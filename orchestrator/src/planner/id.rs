@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::domain::{InputRange, InputSpec, Job, JobId, Layout, Limits, sha256_hex};
+use crate::domain::{InputRange, InputSpec, Job, JobId, Layout, Limits, PairSide, sha256_hex};
 
 /// Hexadecimal digits of an identifier.
 const ID_DIGITS: usize = 15;
@@ -46,6 +46,9 @@ struct Identity<'a> {
     /// Left out where it is the first time that this is measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     rerun: Option<u32>,
+    /// Left out in a sweep that has no two sides.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    side: Option<&'a str>,
 }
 
 /// The identifier of a job, from everything that makes its cell: not from `position`, `run_seconds` and `remarks`,
@@ -77,6 +80,7 @@ pub(super) fn of(job: &Job) -> JobId {
             .as_ref()
             .map(|dataset| (dataset.name.as_str(), dataset.list_sha256.as_str(), dataset.text())),
         rerun: job.rerun.as_ref().map(|rerun| rerun.number),
+        side: job.side.map(PairSide::as_str),
     };
     // Plain fields with text keys always have a JSON form.
     let canonical = serde_json::to_vec(&identity).expect("a job's identity is plain data");

@@ -1,10 +1,11 @@
 //! The cells of a sweep on a device.
 
 use crate::domain::{
-    CellPattern, Device, DeviceSelector, Inventory, Precision, Scenario, Sweep, ThreadCount, WeightsKind,
+    CellPattern, Device, DeviceSelector, Inventory, PairSide, Precision, Scenario, Sweep, ThreadCount, WeightsKind,
 };
 
 use super::select::selects;
+use super::sides;
 
 /// A cell, without its device and repeat.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -16,6 +17,8 @@ pub(super) struct Cell<'a> {
     pub(super) threads: &'a ThreadCount,
     pub(super) batch: u32,
     pub(super) scenario: Scenario,
+    /// Which of two sides it is of.
+    pub(super) side: Option<PairSide>,
 }
 
 /// The axes of a matrix.
@@ -92,11 +95,13 @@ impl<'a> Axes<'a> {
             threads,
             batch,
             scenario,
+            side: None,
         })
     }
 }
 
-/// All cells of a device: the matrix without what is excluded, then what is included.
+/// All cells of a device: the matrix without what is excluded, then what is included; each for both sides, where there
+/// are two.
 pub(super) fn cells<'a>(sweep: &'a Sweep, device: &Device) -> Vec<Cell<'a>> {
     let axes = Axes::from_sweep(sweep);
     let mut cells = Vec::new();
@@ -111,7 +116,10 @@ pub(super) fn cells<'a>(sweep: &'a Sweep, device: &Device) -> Vec<Cell<'a>> {
             cells.extend(axes.cells());
         }
     }
-    cells
+    match &sweep.side_by_side {
+        None => cells,
+        Some(sides) => cells.into_iter().flat_map(|cell| sides::both(cell, sides)).collect(),
+    }
 }
 
 fn names_device(pattern: &CellPattern, device: &Device) -> bool {
@@ -148,7 +156,8 @@ pub fn most_jobs(sweep: &Sweep, inventory: &Inventory) -> u64 {
     let axes = Axes::from_sweep(sweep);
     let matrices = std::iter::once(axes).chain(sweep.include.iter().map(|pattern| axes.replaced_by(pattern)));
     let sizes = matrices.map(|axes| axes.size(inventory));
-    sizes.fold(0, u64::saturating_add).saturating_mul(u64::from(sweep.repeats))
+    let sides = if sweep.side_by_side.is_some() { 2 } else { 1 };
+    sizes.fold(0, u64::saturating_add).saturating_mul(u64::from(sweep.repeats)).saturating_mul(sides)
 }
 
 /// Whether a sweep has no cell on any device.

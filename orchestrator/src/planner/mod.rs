@@ -12,6 +12,7 @@ mod matrix;
 mod order;
 mod select;
 mod sharing;
+mod sides;
 mod skip;
 #[cfg(test)]
 mod tests;
@@ -31,6 +32,7 @@ pub use matrix::{is_empty, matches_matrix, matrix_devices, most_jobs};
 pub use order::renumber;
 pub use select::{DeviceMatcher, has_tag, selects_any};
 pub use sharing::{remarks_on_machines, remarks_on_machines_of};
+pub use sides::leave_halves_out;
 pub use skip::replaced_file;
 
 use matrix::{Cell, cells};
@@ -42,7 +44,7 @@ const USUAL_RANGE: InputRange = InputRange { low: 0.0, high: 1.0 };
 /// (models, weights, backends, precisions, threads, batches, scenarios) and then those of `include`, before any is
 /// repeated. A cell is there once, however often it is declared. In what order they are run is each job's `position`:
 /// repeat after repeat, so that what drifts on a device shows between repeats instead of between cells, and within a
-/// repeat as the sweep's `order` says.
+/// repeat as the sweep's `order` says; of two sides in pairs.
 pub fn plan(sweep: &Sweep, inventory: &Inventory, catalog: &Catalog) -> Plan {
     let mut plan = Plan { sweep: sweep.name.clone(), jobs: Vec::new(), skipped: Vec::new() };
     let mut seen: BTreeSet<JobId> = BTreeSet::new();
@@ -61,7 +63,13 @@ pub fn plan(sweep: &Sweep, inventory: &Inventory, catalog: &Catalog) -> Plan {
             }
         }
     }
-    order::number(&mut plan.jobs, sweep.order);
+    match &sweep.side_by_side {
+        None => order::number(&mut plan.jobs, sweep.order),
+        Some(sides) => {
+            leave_halves_out(&mut plan, sides);
+            order::number_in_pairs(&mut plan.jobs, sides);
+        }
+    }
     plan
 }
 
@@ -125,6 +133,7 @@ fn job(sweep: &Sweep, device: &Device, catalog: &Catalog, cell: &Cell<'_>, repea
         position: None,
         limits: limits(sweep, cell.scenario),
         rerun: None,
+        side: cell.side,
         seed: sweep.seed,
         dataset: None,
         remarks: Vec::new(),

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::{Job, Order, sha256_hex};
+use crate::domain::{Job, Order, SideBySide, sha256_hex};
+
+use super::sides::PairPlace;
 
 /// Gives each job its place among those of its device. All of a repeat come before any of the next; within it they are
 /// as listed, or shuffled by their seed.
@@ -15,6 +17,11 @@ pub(super) fn number(jobs: &mut [Job], order: Order) {
         Order::Listed => (job.repeat, String::new()),
         Order::Shuffled => (job.repeat, hash(job)),
     });
+}
+
+/// The same of a sweep that measures two sides: in pairs.
+pub(super) fn number_in_pairs(jobs: &mut [Job], sides: &SideBySide) {
+    place(jobs, |job| PairPlace::of(job, sides));
 }
 
 /// Numbers jobs anew that are left of a sweep, in the order that they had in it.

@@ -120,6 +120,7 @@ fn sweep() -> Sweep {
         seed: 1,
         dataset: None,
         trust: TrustPolicy::default(),
+        side_by_side: None,
     }
 }
 

@@ -170,6 +170,7 @@ impl DeviceState {
             | EventKind::RunCollected { .. }
             | EventKind::JobMoved { .. }
             | EventKind::RerunPlanned { .. }
+            | EventKind::CellSettled { .. }
             | EventKind::WriteRefused { .. }
             | EventKind::SweepStarted { .. }
             | EventKind::SweepResumed { .. }

@@ -75,6 +75,7 @@ pub fn event_sentence(event: &Event) -> Option<String> {
         | EventKind::RunFinished { .. }
         | EventKind::JobMoved { .. }
         | EventKind::RerunPlanned { .. }
+        | EventKind::CellSettled { .. }
         | EventKind::WriteRefused { .. }) => run_sentence(kind)?,
     };
     let device = event.device.as_ref().map_or_else(String::new, |device| format!("{device}: "));
@@ -185,6 +186,9 @@ fn run_sentence(kind: &EventKind) -> Option<String> {
         EventKind::JobMoved { name, to_device, .. } => format!("{name} moves to {to_device}"),
         EventKind::RerunPlanned { name, verdict, reason, .. } => {
             format!("{name} is measured again at the end, since it is {verdict}: {reason}")
+        }
+        EventKind::CellSettled { cell, verdict, pairs, left_out } => {
+            format!("{cell} is settled by {pairs} pairs, B is {verdict}: {} left out", many(*left_out, "run"))
         }
         EventKind::WriteRefused { write, epoch } => {
             format!("refused {write} under epoch {epoch}: the lease has moved on")

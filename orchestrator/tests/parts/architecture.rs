@@ -26,7 +26,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("runners", &["device"]),
     ("inventory", &["device", "transport"]),
     ("lease", &["store"]),
-    ("agent", &["inventory", "device", "transport", "store", "lease", "score", "planner"]),
+    ("agent", &["compare", "inventory", "device", "transport", "store", "lease", "score", "planner"]),
     (
         "lab",
         &[

@@ -44,6 +44,7 @@ macro_rules! cases {
 }
 
 cases![
+    ab,
     audit,
     backends,
     baseline,

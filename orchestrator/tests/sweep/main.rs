@@ -2,6 +2,7 @@
 //! Tests begin in the order of their names: the longest, which waits most of its time, is among the first.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod ab;
 mod accuracy;
 mod alike;
 mod all_night;

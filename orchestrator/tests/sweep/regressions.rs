@@ -8,7 +8,8 @@ use serde_json::Value;
 use super::daemon::{Daemon, json, schedule, wait_until};
 use super::support::{HOST_TARGET, Lab, farm, local_device};
 
-const SWEEP: &str = "
+/// A sweep of one network whose runs take a fraction of a second.
+pub const SWEEP: &str = "
 models: [digits]
 weights: [trained]
 backends: [busy]
@@ -17,27 +18,37 @@ limits:
   measure: { min_runs: 25, max_runs: 25, min_seconds: 0, max_seconds: 60 }
 ";
 
-/// A lab with a benchmark program that is slower while the lab's file `slow` is there.
-fn lab() -> Lab {
-    let lab = Lab::new();
+/// Adds a benchmark program that is busy for so long with each inference, and slower while the lab's file `slow-now` is
+/// there.
+pub fn add_busy(lab: &Lab, name: &str, busy_ns: u64) {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sweep/engine/busy.c");
     let mut compile = Command::new("cc");
-    compile.args(["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror"]);
-    compile.arg(format!("-DSLOW_FILE=\"{}\"", lab.path("slow").display()));
-    compile.arg("-o").arg(lab.path("configs/busy")).arg(source);
+    compile.args(["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror"]).arg(format!("-DBUSY_NS={busy_ns}"));
+    compile.arg(format!("-DSLOW_FILE=\"{}\"", lab.path("slow-now").display()));
+    compile.arg("-o").arg(lab.path(&format!("configs/{name}"))).arg(source);
     assert!(compile.status().expect("a C compiler (scripts/prepare)").success());
-    let backends = format!(
-        "
-backends:
-  - name: busy
+}
+
+/// A file of engines with these programs.
+pub fn backends(names: &[&str]) -> String {
+    let entry = |name: &&str| {
+        format!(
+            "
+  - name: {name}
     version: '1'
     formats: onnx
     dialect: json_lines
-    command: [busy, '{{runs}}']
-    targets: [{{ target: {HOST_TARGET}, files: [{{ path: busy }}] }}]
-"
-    );
-    lab.write("configs/backends.yaml", &backends);
+    command: [{name}, '{{runs}}']
+    targets: [{{ target: {HOST_TARGET}, files: [{{ path: {name} }}] }}]"
+        )
+    };
+    format!("backends:{}\n", names.iter().map(entry).collect::<String>())
+}
+
+fn lab() -> Lab {
+    let lab = Lab::new();
+    add_busy(&lab, "busy", 2_000_000);
+    lab.write("configs/backends.yaml", &backends(&["busy"]));
     lab.write("farms/lab.yaml", &farm(&[local_device()]));
     lab.write("configs/quick.yaml", SWEEP);
     lab
@@ -60,7 +71,7 @@ fn a_slower_device_is_told_once_until_it_is_acknowledged() {
     let told = || std::fs::read_to_string(lab.path("told")).unwrap_or_default();
     let times_told = || told().lines().filter(|line| *line == "regressions").count();
     pass(6);
-    lab.write("slow", "");
+    lab.write("slow-now", "");
     wait_until(|| times_told() == 1, || format!("an alarm:\n{}\n{}", daemon.told(), told()));
     let message = told();
     for part in ["this-host: digits busy fp32", " since 20", "Slower no more: nothing."] {

@@ -89,6 +89,8 @@ pub enum FailureKind {
     Locked,
     /// The runner for the device is another than the one the sweep began with.
     RunnerChanged,
+    /// What was to be found out is settled without it.
+    NotNeeded,
     /// A fault of farmctl.
     Internal,
 }

@@ -79,6 +79,14 @@ pub(super) const LAB: &[KindFacts] = &[
         remedy: "start the sweep anew: results of two programs are not mixed in one",
     },
     KindFacts {
+        kind: FailureKind::NotNeeded,
+        word: "not_needed",
+        blame: Blame::User,
+        retry: Retry::Never,
+        refusal: Refusal::None,
+        remedy: "nothing: what was measured tells; `farmctl ab --show SWEEP` says what",
+    },
+    KindFacts {
         kind: FailureKind::Internal,
         word: "internal",
         blame: Blame::Internal,

@@ -112,6 +112,9 @@ impl Lab {
         // The jobs of an earlier sweep stay what they were.
         let renew = definition.retry_of.is_none().then_some(&renew as Renew<'_>);
         let model_files = self.provide_files(catalog, plan, renew, progress).await;
+        if let Some(sides) = &definition.sweep.side_by_side {
+            planner::leave_halves_out(plan, sides);
+        }
         let runners = RunnerSource::new(self.runners(), progress.clone());
         if uses_this_host(planned) {
             runners.get(HOST_TARGET).await?;
