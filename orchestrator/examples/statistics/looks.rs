@@ -13,8 +13,8 @@ pub fn intervals(series: u32) {
     println!("## As long as it takes\n");
     println!(
         "Loops with `interval_percent`, looked at from 20 samples on, each time that they are a quarter longer, {MOST} \
-         samples at most: how\noften the interval that ended them holds the true median. Of 95 %. What wanders more slowly \
-         than a loop is long can't be\nseen in it: a loop that ends early then says too much.\n"
+         samples at most: how\noften the interval that ended them holds the true median. Of 95 %. What wanders more \
+         slowly than a loop is long can't be\nseen in it: a loop that ends early then says too much.\n"
     );
     println!("| series | interval_percent | ended by it, % | samples | holds the median, % |\n|---|--:|--:|--:|--:|");
     let kinds = [

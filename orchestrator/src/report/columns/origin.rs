@@ -59,8 +59,8 @@ pub(super) const HOST: &[Column] = &[
         name: "threads_requested",
         kind: ColumnKind::Word,
         unit: "",
-        description: "Threads the sweep asked for: a number, a kind of core (little, mid, big, prime), all, or a list of \
-                      cores (cores 4 5).",
+        description: "Threads the sweep asked for: a number, a kind of core (little, mid, big, prime), all, or a list \
+                      of cores (cores 4 5).",
         value: |row| row.record.job.threads.to_string().into(),
     },
 ];
