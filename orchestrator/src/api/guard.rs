@@ -139,7 +139,7 @@ async fn admit(api: &Arc<Api>, request: Request) -> Result<Request, Refusal> {
             return Err(Refusal::forbidden("a write carries the header X-Farmctl: 1"));
         }
         if let Some(person) = &caller.0
-            && !api.writes.take(person.name.clone(), Instant::now())
+            && !api.writes.take(api.who(person, peer), Instant::now())
         {
             return Err(Refusal::too_many(format!("{} does too much at once; wait a second", person.name)));
         }
@@ -210,6 +210,14 @@ impl Api {
         share
             .map(Some)
             .ok_or_else(|| Refusal::too_many(format!("{} waits for {ANSWERS_AT_ONCE} answers already", person.name)))
+    }
+
+    /// Whose writes are counted together: without tokens all have one name, and are told apart by where they ask from.
+    fn who(&self, person: &Person, peer: Option<IpAddr>) -> String {
+        match (&self.access, peer) {
+            (Access::Tokens(_), _) | (_, None) => person.name.clone(),
+            (_, Some(peer)) => format!("{} at {peer}", person.name),
+        }
     }
 
     /// Whether a request that names this host means this one. An address can't be rebound by a name server, so every

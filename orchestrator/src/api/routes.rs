@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
+use axum::body::Bytes;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse as _;
 use axum::routing::{get, post};
@@ -189,6 +190,9 @@ fn with_files(endpoints: Endpoints) -> Endpoints {
 /// The document of all routes, made once.
 static DOCUMENT: LazyLock<Value> = LazyLock::new(|| endpoints().document_route().finish(env!("CARGO_PKG_VERSION")).1);
 
+/// The same as a text, made once, too: who has no token may ask for it again and again.
+static DOCUMENT_TEXT: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(DOCUMENT.to_string()));
+
 /// The document of all routes (OpenAPI 3.1), as `/api/v1/openapi.json` serves it.
 pub fn document() -> &'static Value {
     &DOCUMENT
@@ -197,7 +201,7 @@ pub fn document() -> &'static Value {
 impl Endpoints {
     /// The document itself is in the document.
     fn document_route(self) -> Endpoints {
-        let show = get(async || ([(header::CONTENT_TYPE, "application/json")], DOCUMENT.to_string()).into_response());
+        let show = get(async || ([(header::CONTENT_TYPE, "application/json")], DOCUMENT_TEXT.clone()).into_response());
         self.other("/api/v1/openapi.json", "application/json", None, "This document (OpenAPI 3.1)", show)
     }
 }

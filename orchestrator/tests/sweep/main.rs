@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod ab;
+mod abuse;
 mod accuracy;
 mod alike;
 mod all_night;
