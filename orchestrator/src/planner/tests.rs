@@ -17,7 +17,10 @@ use crate::domain::{
     ThreadCount, Timeouts, TransportConfig, TrustPolicy, Verdict, WeightsFile, WeightsKind, WeightsSource, sample,
 };
 
+mod accuracy;
+mod estimates;
 mod files;
+mod skips;
 
 fn device(name: &str, tags: &[&str]) -> Device {
     let tag = |tag: &&str| match tag.split_once('=') {
@@ -327,69 +330,6 @@ fn a_further_file_changes_the_identifier() {
     assert_eq!(ids.iter().collect::<HashSet<_>>().len(), 3);
 }
 
-#[test]
-fn estimates() {
-    let (sweep, mut inventory, catalog) = (sweep(), inventory(), catalog());
-    inventory.devices[1].transport = sample::board("slow").transport;
-    let mut plan = plan(&sweep, &inventory, &catalog);
-    // 1 s of warm-up, 3 s of timed loop, 2 s beside them.
-    assert_eq!(job_seconds(&plan.jobs[0], None), 6.0);
-    let mut huge = plan.jobs[0].clone();
-    huge.model.macs = Some(20_000_000_000);
-    // 3 inferences of 2 s, then 10, then what stands beside them.
-    assert_eq!(job_seconds(&huge, None), 6.0 + 20.0 + 2.0);
-    huge.run_seconds = 7.0;
-    assert_eq!(job_seconds(&huge, None), 7.0);
-    assert_eq!(job_seconds(&huge, Some(Duration::from_secs(40))), 40.0);
-    // The longest of the devices counts.
-    plan.jobs[0].run_seconds = 1.0;
-    let estimated = estimate(&plan, &inventory, None);
-    let devices: Vec<_> = estimated.devices.iter().map(|d| (d.device.as_str(), d.jobs, d.seconds)).collect();
-    assert_eq!(devices, [("host", 2, 7.0), ("slow", 2, 12.0)]);
-    assert_eq!((estimated.seconds, estimated.longest_seconds), (12.0, 12.0));
-    // Two jobs on each device, and a wait before each of them.
-    let cooldown = Cooldown { min_seconds: 3.0, pause_seconds: 5.0, max_seconds: 100.0, start_temp_c: None };
-    let estimated = estimate(&plan, &inventory, Some(&cooldown));
-    assert_eq!((estimated.seconds, estimated.longest_seconds), (18.0, 212.0));
-    let by_pause = estimate(&plan, &inventory, Some(&Cooldown { max_seconds: 1.0, ..cooldown }));
-    assert_eq!(by_pause.longest_seconds, 22.0, "the pause of a device without a sensor is longer");
-    let empty = Plan { sweep: String::new(), jobs: Vec::new(), skipped: Vec::new() };
-    assert_eq!(estimate(&empty, &inventory, None).seconds, 0.0);
-}
-
-#[test]
-fn devices_that_share_are_estimated_one_after_the_other() {
-    let job = |device: &str, seconds: f64| Job { run_seconds: seconds, ..sample::job(device, "mobilenet_v2") };
-    let on = |name: &str, exclusive: Option<&str>, max_parallel: Option<u32>| Device {
-        exclusive: exclusive.map(str::to_owned),
-        max_parallel,
-        farm: if max_parallel.is_some() { "small".to_owned() } else { "large".to_owned() },
-        ..sample::board(name)
-    };
-    let seconds = |devices: Vec<Device>| {
-        let jobs = devices.iter().zip([1.0, 2.0, 1.0, 0.5]).map(|(device, seconds)| job(&device.name, seconds));
-        let plan = Plan { sweep: String::new(), jobs: jobs.collect(), skipped: Vec::new() };
-        let estimated = estimate(&plan, &Inventory { devices, host_target: None }, None);
-        (estimated.seconds, estimated.devices.len())
-    };
-    let bench = Some("bench-pc");
-    assert_eq!(seconds(vec![on("a", None, None), on("b", None, None), on("c", None, None)]), (2.0, 3));
-    assert_eq!(seconds(vec![on("a", bench, None), on("b", bench, None), on("c", bench, None)]), (4.0, 3));
-    // Another machine is another one's, and whoever shares nothing waits for nobody.
-    assert_eq!(seconds(vec![on("a", bench, None), on("b", Some("other"), None), on("c", bench, None)]), (2.0, 3));
-    // Two places: the third begins when the first is done, the fourth when the others are.
-    let four = ["a", "b", "c", "d"].map(|name| on(name, None, Some(2)));
-    assert_eq!(seconds(four.to_vec()), (2.5, 4));
-    let one_by_one = ["a", "b", "c", "d"].map(|name| on(name, None, Some(1)));
-    assert_eq!(seconds(one_by_one.to_vec()), (4.5, 4));
-    // This host is one machine, whatever its names are.
-    let [here, there] = ["a", "b"].map(sample::device);
-    assert_eq!(seconds(vec![here, there]), (3.0, 2));
-    // A device that no farm file has any more is nobody's to wait for.
-    let plan = Plan { sweep: String::new(), jobs: vec![job("gone", 1.5)], skipped: Vec::new() };
-    assert_eq!(estimate(&plan, &Inventory { devices: Vec::new(), host_target: None }, None).seconds, 1.5);
-}
-
 fn any_pattern() -> impl Strategy<Value = CellPattern> {
     let devices = proptest::sample::subsequence(vec!["host", "s*", "broken"], 0..3);
     let names = proptest::sample::subsequence(vec!["big", "small", "odd", "gone"], 0..3);
@@ -430,56 +370,6 @@ proptest! {
     }
 }
 
-#[test]
-fn programs_are_skipped_where_they_do_not_run() {
-    let mut phone = device("phone", &[]);
-    phone.transport = TransportConfig::Adb(AdbEndpoint { serial: Some("1".to_owned()), ..AdbEndpoint::default() });
-    let host_target = Some("aarch64-unknown-linux-gnu".to_owned());
-    let inventory = Inventory { devices: vec![phone, device("host", &[])], host_target };
-    for (target, skipped) in
-        [("aarch64-unknown-linux-gnu", "phone"), ("aarch64-unknown-linux-musl", ""), ("aarch64-linux-android", "host")]
-    {
-        let mut catalog = catalog();
-        let target = BackendTarget { target: target.to_owned(), needs: None, files: Vec::new() };
-        catalog.backends[0].program = Some(BackendProgram {
-            licence: None,
-            dialect: Dialect::Engine,
-            command: Vec::new(),
-            options: BTreeMap::new(),
-            targets: vec![target],
-        });
-        let sweep =
-            Sweep { models: models(&["small"]), devices: vec![DeviceSelector::Name("*".to_owned())], ..sweep() };
-        let plan = plan(&sweep, &inventory, &catalog);
-        let cells: Vec<&str> = plan.skipped.iter().map(|cell| cell.job.device.as_str()).collect();
-        assert_eq!(cells.concat(), skipped, "{:?}", plan.skipped);
-        let reason = if skipped == "phone" { "bionic" } else { "has no program for aarch64-unknown-linux-gnu" };
-        assert!(plan.skipped.iter().all(|cell| cell.reason.contains(reason)), "{:?}", plan.skipped);
-    }
-}
-
-#[test]
-fn a_delegate_is_asked_of_devices_that_have_it_alone() {
-    let mut with_gpu = device("with-gpu", &[]);
-    with_gpu.delegates.insert("gpu".to_owned());
-    let inventory = Inventory { devices: vec![with_gpu, device("without", &[])], host_target: None };
-    let mut catalog = catalog();
-    catalog.backends[0].program = Some(BackendProgram {
-        licence: None,
-        dialect: Dialect::Engine,
-        command: Vec::new(),
-        options: [(DELEGATE.to_owned(), "gpu".to_owned())].into(),
-        targets: Vec::new(),
-    });
-    let sweep = Sweep { models: models(&["small"]), devices: vec![DeviceSelector::Name("*".to_owned())], ..sweep() };
-    let plan = plan(&sweep, &inventory, &catalog);
-    assert!(plan.jobs.iter().all(|job| job.device == "with-gpu" && job.options[DELEGATE] == "gpu"), "{:?}", plan.jobs);
-    assert!(!plan.jobs.is_empty());
-    let skipped: Vec<&str> = plan.skipped.iter().map(|cell| cell.job.device.as_str()).collect();
-    assert_eq!(skipped, ["without"]);
-    assert!(plan.skipped[0].reason.contains("the delegate gpu, which without does not have"), "{:?}", plan.skipped);
-}
-
 /// A catalogue with a network of ten classes and a dataset of as many.
 fn catalog_of_digits() -> Catalog {
     let mut catalog = catalog();
@@ -518,87 +408,6 @@ fn catalog_of_digits() -> Catalog {
 fn sweep_of_digits() -> Sweep {
     let weights = vec![WeightsKind::Trained];
     Sweep { models: vec!["digits".to_owned()], weights, dataset: Some("digits".to_owned()), ..sweep() }
-}
-
-#[test]
-fn trained_weights_are_shown_the_images_of_the_dataset() {
-    let (inventory, catalog) = (inventory(), catalog_of_digits());
-    let of = |catalog: &Catalog, sweep: &Sweep| plan(sweep, &inventory, catalog).jobs.remove(0);
-    let job = of(&catalog, &sweep_of_digits());
-    let dataset = job.dataset.clone().unwrap();
-    assert_eq!((dataset.images, dataset.classes, dataset.shape), (360, 10, [8, 8, 1]));
-    // Another dataset, list or preprocessing is another job; no dataset is what it always was.
-    let mut other_list = catalog.clone();
-    other_list.datasets[0].list.as_mut().unwrap().as_mut().unwrap().sha256 = "d".repeat(64);
-    let mut other_std = catalog.clone();
-    other_std.models.last_mut().unwrap().preprocessing.as_mut().unwrap().std = vec![8.0];
-    let none = of(&catalog, &Sweep { dataset: None, ..sweep_of_digits() });
-    assert!(none.dataset.is_none());
-    let ids = [job.id, of(&other_list, &sweep_of_digits()).id, of(&other_std, &sweep_of_digits()).id, none.id];
-    assert_eq!(ids.iter().collect::<std::collections::BTreeSet<_>>().len(), 4);
-    // What lets one doubt the classes is told with each accuracy, and makes no other job of it.
-    let mut doubted = catalog.clone();
-    doubted.datasets[0].list.as_mut().unwrap().as_mut().unwrap().doubts = vec!["class 0 has no image".to_owned()];
-    let told = of(&doubted, &sweep_of_digits());
-    let remark = "accuracy may be wrong: of the dataset digits, class 0 has no image";
-    assert_eq!((told.remarks, &told.id), (vec![remark.to_owned()], &ids[0]));
-    // Synthetic weights have no accuracy, and are measured all the same.
-    let synthetic = Sweep { weights: vec![WeightsKind::Synthetic], ..sweep_of_digits() };
-    let synthetic = of(&doubted, &synthetic);
-    assert!(synthetic.dataset.is_none() && synthetic.remarks.is_empty());
-}
-
-#[test]
-fn what_could_have_an_accuracy_and_has_none_is_measured_with_the_reason() {
-    type Change = fn(&mut Catalog);
-    let cases: [(Change, &str); 7] = [
-        (|it| it.models.last_mut().unwrap().classes = None, "how many `classes`"),
-        (
-            |it| it.models.last_mut().unwrap().classes = Some(1000),
-            "tells 1000 classes apart, the dataset digits has 10",
-        ),
-        (|it| it.models.last_mut().unwrap().classes = Some(11), "is «background», write `label_offset: 1`"),
-        (|it| it.models.last_mut().unwrap().preprocessing = None, "the `preprocessing` of digits"),
-        (|it| it.models.last_mut().unwrap().input_shape = None, "the `input_shape` of digits"),
-        (|it| it.datasets[0].list = Some(Err("failed to find x".to_owned())), "can't be had: failed to find x"),
-        (|it| it.datasets.clear(), "has no dataset digits"),
-    ];
-    for (change, part) in cases {
-        let mut catalog = catalog_of_digits();
-        change(&mut catalog);
-        let plan = plan(&sweep_of_digits(), &inventory(), &catalog);
-        assert!(plan.skipped.iter().all(|it| it.kind == FailureKind::Disabled), "{:?}", plan.skipped);
-        let job = &plan.jobs[0];
-        assert!(job.dataset.is_none() && job.remarks.len() == 1 && job.remarks[0].contains(part), "{:?}", job.remarks);
-    }
-}
-
-#[test]
-fn a_file_that_was_replaced_since_the_plan_is_told() {
-    let mut catalog = catalog_of_digits();
-    let job = plan(&sweep_of_digits(), &inventory(), &catalog).jobs.remove(0);
-    assert_eq!(replaced_file(&job, &catalog), None);
-    let file = &mut catalog.models.last_mut().unwrap().files[0];
-    file.artifact = Some(ArtifactRef { sha256: "e".repeat(64), size_bytes: 1 });
-    file.source = WeightsSource::Path("models/mine.onnx".into());
-    let reason = replaced_file(&job, &catalog).unwrap();
-    assert_eq!(reason, "models/mine.onnx is another file than in that sweep: start the sweep anew");
-    catalog.models.clear();
-    assert_eq!(replaced_file(&job, &catalog), None, "a model that is gone has a reason of its own");
-}
-
-#[test]
-fn answers_before_the_first_class_are_told() {
-    for classes in [10, 11] {
-        let mut catalog = catalog_of_digits();
-        let model = catalog.models.last_mut().unwrap();
-        (model.classes, model.label_offset, model.scores) = (Some(classes), 1, Some("y".to_owned()));
-        let job = plan(&sweep_of_digits(), &inventory(), &catalog).jobs.remove(0);
-        let dataset = job.dataset.unwrap();
-        assert_eq!((dataset.classes, dataset.answers()), (10, 11));
-        assert!(dataset.text().ends_with("; answer 1 is class 0; ranked: y"), "{}", dataset.text());
-        assert_ne!(job.id, plan(&sweep_of_digits(), &inventory(), &catalog_of_digits()).jobs[0].id);
-    }
 }
 
 #[test]
@@ -652,40 +461,6 @@ fn a_job_takes_the_file_of_exactly_its_precision() {
         writeln!(text, "skip {} {} {}: {reason}", job.model.name, job.backend, job.precision).unwrap();
     }
     insta::assert_snapshot!("precisions", text);
-}
-
-#[test]
-fn sustained_load_has_a_length_of_its_own_and_the_device_is_not_warm() {
-    let limits = Limits { steady_percent: Some(3.0), interval_percent: Some(2.0), ..sweep().limits };
-    let sweep = Sweep {
-        scenarios: vec![Scenario::SingleStream, Scenario::Sustained],
-        models: models(&["small"]),
-        limits,
-        sustained_seconds: 120.0,
-        ..sweep()
-    };
-    let plan = plan(&sweep, &inventory(), &catalog());
-    let of = |scenario| plan.jobs.iter().find(|job| job.scenario == scenario).unwrap();
-    assert_eq!(of(Scenario::SingleStream).limits, limits);
-    let sustained = of(Scenario::Sustained);
-    assert_eq!((sustained.limits.min_seconds, sustained.limits.max_seconds), (120.0, 120.0));
-    assert_eq!((sustained.limits.min_runs, sustained.limits.max_runs), (1, 1_000_000));
-    assert_eq!((sustained.limits.warmup_min_runs, sustained.limits.warmup_max_seconds), (3, 0.0));
-    assert_eq!((sustained.limits.steady_percent, sustained.limits.interval_percent), (None, None));
-    assert!(job_seconds(sustained, None) >= 120.0);
-}
-
-#[test]
-fn loops_that_are_looked_at_take_as_long_as_the_fewest_looks() {
-    let job = |limits: Limits| {
-        let sweep = Sweep { models: models(&["big"]), limits, ..sweep() };
-        plan(&sweep, &inventory(), &catalog()).jobs.swap_remove(0)
-    };
-    let brief = Limits { min_runs: 1, min_seconds: 0.0, warmup_min_runs: 1, warmup_min_seconds: 0.0, ..sweep().limits };
-    let (plain, looked_at) = (job(brief), job(Limits { interval_percent: Some(2.0), ..brief }));
-    let one = plain.model.macs.unwrap() as f64 / 10e9;
-    assert!((job_seconds(&looked_at, None) - job_seconds(&plain, None) - 24.0 * one).abs() < 1e-9);
-    assert_ne!(plain.id, looked_at.id, "another length is another job");
 }
 
 #[test]
