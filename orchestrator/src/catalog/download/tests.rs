@@ -7,6 +7,9 @@ use super::*;
 use crate::catalog::ArtifactCache;
 use crate::domain::{Layout, Precision, WeightsFile, WeightsKind, WeightsSource};
 
+mod resumed;
+mod ways;
+
 /// What the server does with one request.
 #[derive(Clone)]
 struct Reply {
@@ -193,24 +196,6 @@ fn a_file_is_downloaded_once() {
 }
 
 #[test]
-fn a_connection_that_breaks_is_resumed() {
-    let lab = Lab::new();
-    let first = cut(whole(&lab.content), 40_000);
-    let second = cut(rest(&lab.content, 40_000), 30_000);
-    let server = Server::start(vec![first, second, rest(&lab.content, 70_000)]);
-    lab.assert_got(lab.get(&[server.url()]));
-    assert_eq!(server.ranges(), [None, from(40_000), from(70_000)]);
-}
-
-#[test]
-fn a_connection_that_stalls_is_resumed() {
-    let lab = Lab::new();
-    let server = Server::start(vec![stalled(cut(whole(&lab.content), 40_000)), rest(&lab.content, 40_000)]);
-    lab.assert_got(lab.get(&[server.url()]));
-    assert_eq!(server.ranges(), [None, from(40_000)]);
-}
-
-#[test]
 fn a_server_that_never_answers_is_left() {
     let lab = Lab::new();
     let silent = Server::start(vec![Reply { head: String::new(), body: Vec::new(), stalls: true }]);
@@ -228,86 +213,6 @@ fn the_deadline_ends_a_download_that_still_makes_progress() {
 
 fn rest_or_whole(content: &[u8], from: usize) -> Reply {
     if from == 0 { whole(content) } else { rest(content, from) }
-}
-
-#[test]
-fn a_server_that_gives_a_byte_at_a_time_is_left_in_the_end() {
-    let lab = Lab::new();
-    let server = Server::start((0..50).map(|at| cut(rest_or_whole(&lab.content, at), 1)).collect());
-    lab.assert_failed(lab.get(&[server.url()]), &[&server.url()]);
-    assert_eq!(server.ranges().len(), 1 + MAX_RESUMES as usize);
-}
-
-#[test]
-fn what_an_earlier_run_left_is_gone_on_with() {
-    let lab = Lab::new();
-    let server = Server::start(vec![cut(whole(&lab.content), 40_000), reply("503 Busy\r\nContent-Length: 0", &[])]);
-    lab.assert_failed(lab.get(&[server.url()]), &["503"]);
-    let server = Server::start(vec![rest(&lab.content, 40_000)]);
-    lab.assert_got(lab.get(&[server.url()]));
-    assert_eq!(server.ranges(), [from(40_000)]);
-}
-
-#[test]
-fn another_address_goes_on_where_one_broke_off() {
-    let lab = Lab::new();
-    let first = Server::start(vec![cut(whole(&lab.content), 40_000), reply("404 Gone\r\nContent-Length: 0", &[])]);
-    let second = Server::start(vec![rest(&lab.content, 40_000)]);
-    lab.assert_got(lab.get(&[first.url(), second.url()]));
-    assert_eq!(second.ranges(), [from(40_000)]);
-}
-
-#[test]
-fn a_server_that_ignores_the_range_starts_over() {
-    let lab = Lab::new();
-    lab.leave_partial(&lab.content[..40_000]);
-    let server = Server::start(vec![whole(&lab.content)]);
-    lab.assert_got(lab.get(&[server.url()]));
-}
-
-#[test]
-fn a_wrong_range_starts_over() {
-    let lab = Lab::new();
-    lab.leave_partial(&lab.content[..40_000]);
-    let server = Server::start(vec![rest(&lab.content, 30_000), whole(&lab.content)]);
-    lab.assert_got(lab.get(&[server.url()]));
-    assert_eq!(server.ranges(), [from(40_000), None]);
-}
-
-#[test]
-fn a_refused_range_starts_over() {
-    let lab = Lab::new();
-    lab.leave_partial(&lab.content[..40_000]);
-    let refusal = reply("416 Range Not Satisfiable\r\nContent-Length: 0", &[]);
-    let server = Server::start(vec![refusal, whole(&lab.content)]);
-    lab.assert_got(lab.get(&[server.url()]));
-    assert_eq!(server.ranges(), [from(40_000), None]);
-}
-
-#[test]
-fn a_partial_file_of_other_content_starts_over() {
-    let lab = Lab::new();
-    lab.leave_partial(&[7; 40_000]);
-    let server = Server::start(vec![rest(&lab.content, 40_000), whole(&lab.content)]);
-    lab.assert_got(lab.get(&[server.url()]));
-    assert_eq!(server.ranges(), [from(40_000), None]);
-}
-
-#[test]
-fn a_partial_file_that_is_whole_already_is_not_asked_for() {
-    let lab = Lab::new();
-    lab.leave_partial(&lab.content);
-    let server = Server::start(Vec::new());
-    lab.assert_got(lab.get(&[server.url()]));
-}
-
-#[test]
-fn a_partial_file_that_is_too_long_starts_over() {
-    let lab = Lab::new();
-    lab.leave_partial(&[7; 200_000]);
-    let server = Server::start(vec![whole(&lab.content)]);
-    lab.assert_got(lab.get(&[server.url()]));
-    assert_eq!(server.ranges(), [None]);
 }
 
 #[test]
@@ -390,94 +295,4 @@ fn a_body_without_a_length_is_taken() {
     let lab = Lab::new();
     let server = Server::start(vec![reply("200 OK", &lab.content)]);
     lab.assert_got(lab.get(&[server.url()]));
-}
-
-#[test]
-fn redirects_are_followed_with_the_range() {
-    let lab = Lab::new();
-    lab.leave_partial(&lab.content[..40_000]);
-    let target = Server::start(vec![rest(&lab.content, 40_000)]);
-    let head = format!("302 Found\r\nContent-Length: 0\r\nLocation: {}", target.url());
-    let server = Server::start(vec![reply(&head, &[])]);
-    lab.assert_got(lab.get(&[server.url()]));
-    assert_eq!(target.ranges(), [from(40_000)]);
-}
-
-#[test]
-fn redirects_without_end_are_refused() {
-    let lab = Lab::new();
-    let server = Server::start(vec![reply("302 Found\r\nContent-Length: 0\r\nLocation: /net.onnx", &[]); 50]);
-    lab.assert_failed(lab.get(&[server.url()]), &["redirect"]);
-}
-
-#[test]
-fn the_first_address_that_has_it_is_taken() {
-    let lab = Lab::new();
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let missing = Server::start(vec![reply("404 Not Found\r\nContent-Length: 0", &[])]);
-    let good = Server::start(vec![whole(&lab.content)]);
-    lab.assert_got(lab.get(&[format!("http://{closed}/net.onnx"), missing.url(), good.url()]));
-}
-
-#[test]
-fn when_nobody_has_it_every_reason_is_told() {
-    let lab = Lab::new();
-    let missing = Server::start(vec![reply("404 Not Found\r\nContent-Length: 0", &[])]);
-    let broken = Server::start(vec![reply("500 Internal Server Error\r\nContent-Length: 0", &[])]);
-    let garbage =
-        Server::start(vec![Reply { head: "no HTTP at all\r\n\r\n".to_owned(), body: Vec::new(), stalls: false }]);
-    let urls = [missing.url(), broken.url(), garbage.url(), "ftp://example.org/net.onnx".to_owned()];
-    let words =
-        ["model net", "404", "500", &missing.url(), &broken.url(), &garbage.url(), "ftp://example.org/net.onnx"];
-    lab.assert_failed(lab.get(&urls), &words);
-    lab.assert_failed(lab.get(&[]), &["no urls"]);
-}
-
-#[test]
-fn two_at_a_time_download_once() {
-    let lab = Lab::new();
-    let server = Server::start(vec![whole(&lab.content)]);
-    std::thread::scope(|scope| {
-        let other = scope.spawn(|| lab.get(&[server.url()]));
-        lab.assert_got(lab.get(&[server.url()]));
-        lab.assert_got(other.join().unwrap());
-    });
-    assert_eq!(server.ranges().len(), 1);
-}
-
-#[test]
-fn a_proxy_is_gone_through() {
-    let mut lab = Lab::new();
-    let proxy = Server::start(vec![reply("403 Forbidden\r\nContent-Length: 0", &[])]);
-    let settings = DownloadSettings { proxy: Some(Proxy::new(&proxy.address).unwrap()), ..DownloadSettings::default() };
-    lab.cache = ArtifactCache::new(lab.folder.path(), settings);
-    lab.assert_failed(lab.get(&["http://example.invalid/net.onnx".to_owned()]), &["example.invalid"]);
-    let asked = proxy.requests.lock().unwrap().clone();
-    assert!(asked[0].contains("example.invalid"), "{asked:?}");
-}
-
-#[test]
-fn a_server_without_tls_where_it_is_asked_for_is_a_reason() {
-    let lab = Lab::new();
-    let server = Server::start(vec![whole(&lab.content)]);
-    let urls = [server.url().replace("http://", "https://")];
-    lab.assert_failed(lab.get(&urls), &[&urls[0]]);
-}
-
-#[test]
-fn addresses_are_shown_without_secrets() {
-    let shown = without_secrets("https://user:secret@example.org:8443/a/b.onnx?token=secret#secret");
-    assert_eq!(shown, "https://example.org:8443/a/b.onnx");
-    assert_eq!(without_secrets("nonsense"), "nonsense");
-}
-
-#[test]
-fn content_ranges_are_read_strictly() {
-    assert!(continues("bytes 10-99/100", 10, 100));
-    assert!(continues("bytes 10-99/*", 10, 100));
-    for wrong in
-        ["", "bytes 0-99/100", "bytes 10-98/100", "bytes 10-99/101", "bytes 10-", "10-99/100", "bytes x-99/100"]
-    {
-        assert!(!continues(wrong, 10, 100), "{wrong:?}");
-    }
 }
