@@ -277,7 +277,9 @@ mod tests {
             job.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
             input_shapes(&serde_json::from_value(job).expect("a job"))
         };
-        let input = |shape: &[u64]| serde_json::json!({"name": "i", "element": "f32", "shape": shape, "range": {"low": 0, "high": 1}});
+        let range = serde_json::json!({"low": 0, "high": 1});
+        let input =
+            |shape: &[u64]| serde_json::json!({"name": "i", "element": "f32", "shape": shape, "range": range.clone()});
         assert_eq!(with(serde_json::json!({})), None);
         assert_eq!(with(serde_json::json!({"input_shape": [1, 3, 8, 8]})).as_deref(), Some("2,3,8,8"));
         let several = serde_json::json!({"inputs": [input(&[2, 128]), input(&[1])]});

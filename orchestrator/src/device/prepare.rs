@@ -243,7 +243,8 @@ mod tests {
 
     #[test]
     fn a_script_runs_by_each_kind_of_su() {
-        let own = "[ $# -gt 1 ] || exit 1; case $1 in 0|root) ;; *) echo \"su: invalid uid/gid '$1'\" >&2; exit 1 ;; esac\n\
+        let own = "[ $# -gt 1 ] || exit 1\n\
+                   case $1 in 0|root) ;; *) echo \"su: invalid uid/gid '$1'\" >&2; exit 1 ;; esac\n\
                    export BY=root; shift\n";
         let by_name =
             "[ \"$1\" = root ] || { echo \"su: user $1 does not exist\" >&2; exit 1; }; export BY=root; shift\n";

@@ -134,8 +134,8 @@ impl Phone {
 
     /// State that Android's commands have set: `wakefulness` (`Awake` or `Asleep`), or a setting by its namespace, as
     /// `global/stay_on_while_plugged_in` and `global/airplane_mode_on`. What `su` answers is there to be written:
-    /// `grant` (`su -c`), `own` (Android's own `su 0 COMMAND`), `again`, `name`, `user` (other kinds), `deny`, or `none`
-    /// (there is none); `root` in `adbd` is what `adb root` makes of its daemon.
+    /// `grant` (`su -c`), `own` (Android's own `su 0 COMMAND`), `again`, `name`, `user` (other kinds), `deny`, or
+    /// `none` (there is none); `root` in `adbd` is what `adb root` makes of its daemon.
     pub fn state(&self, name: &str) -> Option<String> {
         let text = fs::read_to_string(self.data().join("farmlab/state").join(name)).ok()?;
         Some(text.trim().to_owned())

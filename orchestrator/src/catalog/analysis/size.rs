@@ -9,7 +9,8 @@ use super::{GraphProto, ModelProto, ValueInfoProto, Walk, declared_sizes, opset}
 /// network than the file's, without a word.
 const LIMIT: u64 = 1 << 32;
 
-/// So many graphs inside of each other are looked into: more than the reader takes, which bounds how deep messages nest.
+/// So many graphs inside of each other are looked into: more than the reader takes, which bounds how deep messages
+/// nest.
 const MAX_NESTING: usize = 40;
 
 /// Says which tensor of a graph is larger than engines count with inputs of these shapes; `None` where none is, as far
