@@ -375,6 +375,7 @@ fn sweep(name: &str, models: Vec<String>, retry: RetryPolicy) -> Sweep {
         retry,
         seed: 1,
         dataset: None,
+        side_by_side: None,
         trust: TrustPolicy::default(),
     }
 }
