@@ -5,9 +5,9 @@
 //! store, what is done goes there. Never blocks the runtime on the store or a file.
 //!
 //! Reading order: `routes` (all there is), `endpoint` (how a route is served and documented), `guard` (who gets in),
-//! `devices`, `utilisation`, `sweeps`, `cells`, `comparison`, `cell_histories`, `history`, `regressions`, `schedules` and
-//! `lab` (what is answered), `start` (what is done), `live` (who is told of changes), `server` (connections), `door`
-//! (where it listens).
+//! `devices`, `utilisation`, `sweeps`, `cells`, `comparison`, `cell_histories`, `history`, `regressions`, `trust`,
+//! `schedules` and `lab` (what is answered), `start` (what is done), `live` (who is told of changes), `server`
+//! (connections), `door` (where it listens).
 
 mod background;
 mod cell_histories;

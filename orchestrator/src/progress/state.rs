@@ -121,17 +121,8 @@ impl DeviceState {
             EventKind::DeviceQuarantined { failure, .. } => Activity::Unusable(format!("quarantined: {failure}")),
             EventKind::HostCommand { purpose, .. } => Activity::Waiting(format!("after {purpose}")),
             EventKind::DeviceFailed { failure } => Activity::Unusable(failure.to_string()),
-            EventKind::PushStarted { name, size_bytes, resumed_bytes, .. } => Activity::Pushing {
-                name: name.clone(),
-                resumed_bytes: *resumed_bytes,
-                sent_bytes: *resumed_bytes,
-                size_bytes: *size_bytes,
-            },
-            EventKind::PushProgress { sent_bytes, .. } => {
-                if let Activity::Pushing { sent_bytes: shown, .. } = &mut self.activity {
-                    *shown = *sent_bytes;
-                }
-                return;
+            of_push @ (EventKind::PushStarted { .. } | EventKind::PushProgress { .. }) => {
+                return self.take_in_push(of_push, event.at);
             }
             of_run @ (EventKind::RunStarted { .. }
             | EventKind::RunTakenOver { .. }
@@ -180,6 +171,27 @@ impl DeviceState {
         };
         self.activity = activity;
         self.since = event.at;
+    }
+
+    /// Takes in how far a file is on its way.
+    fn take_in_push(&mut self, kind: &EventKind, at: Timestamp) {
+        match kind {
+            EventKind::PushStarted { name, size_bytes, resumed_bytes, .. } => {
+                self.activity = Activity::Pushing {
+                    name: name.clone(),
+                    resumed_bytes: *resumed_bytes,
+                    sent_bytes: *resumed_bytes,
+                    size_bytes: *size_bytes,
+                };
+                self.since = at;
+            }
+            EventKind::PushProgress { sent_bytes: now, .. } => {
+                if let Activity::Pushing { sent_bytes, .. } = &mut self.activity {
+                    *sent_bytes = *now;
+                }
+            }
+            _ => {}
+        }
     }
 
     /// Takes in what happened to a run; returns what the device does since.

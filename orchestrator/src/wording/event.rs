@@ -10,21 +10,12 @@ use super::text::{bytes_text, clock_off_text, duration_text, latency_text, many}
 /// An event in words, on one line and safe for a terminal; `None` for one that is only shown live.
 pub fn event_sentence(event: &Event) -> Option<String> {
     let what = match &event.kind {
-        EventKind::SweepStarted { name, jobs, skipped, devices } => {
-            let (jobs, devices, cells) = (many(*jobs, "job"), many(*devices, "device"), many(*skipped, "cell"));
-            format!("sweep {name} started: {jobs} on {devices}, {cells} skipped")
-        }
-        EventKind::SweepResumed { name, jobs, recorded, devices, left_by } => {
-            let left_by = left_by.as_ref().map_or_else(String::new, |holder| format!(", which {holder} had left"));
-            let devices = many(*devices, "device");
-            format!("sweep {name}{left_by} goes on: {recorded} of {jobs} jobs have their record; {devices}")
-        }
-        EventKind::SweepOrdered { by, what } => format!("{by} started {what}"),
-        EventKind::SweepFinished { ok, failed, skipped, cancelled } => {
-            format!("sweep finished: {ok} ok, {failed} failed, {skipped} skipped, {cancelled} cancelled")
-        }
-        EventKind::CancelRequested { by } => format!("cancelled by {by}"),
-        EventKind::StopRequested { times } => stop_requested(*times).to_owned(),
+        kind @ (EventKind::SweepStarted { .. }
+        | EventKind::SweepResumed { .. }
+        | EventKind::SweepOrdered { .. }
+        | EventKind::SweepFinished { .. }
+        | EventKind::CancelRequested { .. }
+        | EventKind::StopRequested { .. }) => sweep_sentence(kind)?,
         EventKind::SchedulePaused { by, schedule } => format!("{by} paused the schedule {schedule}"),
         EventKind::ScheduleResumed { by, schedule } => format!("{by} resumed the schedule {schedule}"),
         kind @ (EventKind::ClockJumped { .. }
@@ -80,6 +71,28 @@ pub fn event_sentence(event: &Event) -> Option<String> {
     };
     let device = event.device.as_ref().map_or_else(String::new, |device| format!("{device}: "));
     Some(single_line(&format!("{device}{what}")))
+}
+
+/// What became of a sweep.
+fn sweep_sentence(kind: &EventKind) -> Option<String> {
+    Some(match kind {
+        EventKind::SweepStarted { name, jobs, skipped, devices } => {
+            let (jobs, devices, cells) = (many(*jobs, "job"), many(*devices, "device"), many(*skipped, "cell"));
+            format!("sweep {name} started: {jobs} on {devices}, {cells} skipped")
+        }
+        EventKind::SweepResumed { name, jobs, recorded, devices, left_by } => {
+            let left_by = left_by.as_ref().map_or_else(String::new, |holder| format!(", which {holder} had left"));
+            let devices = many(*devices, "device");
+            format!("sweep {name}{left_by} goes on: {recorded} of {jobs} jobs have their record; {devices}")
+        }
+        EventKind::SweepOrdered { by, what } => format!("{by} started {what}"),
+        EventKind::SweepFinished { ok, failed, skipped, cancelled } => {
+            format!("sweep finished: {ok} ok, {failed} failed, {skipped} skipped, {cancelled} cancelled")
+        }
+        EventKind::CancelRequested { by } => format!("cancelled by {by}"),
+        EventKind::StopRequested { times } => stop_requested(*times).to_owned(),
+        _ => return None,
+    })
 }
 
 /// Whether a device can be used.
