@@ -13,6 +13,10 @@ use crate::schedule::Overlap;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{NewSweep, StoreError, conformance};
 
+mod beside;
+mod clocks;
+mod handed_over;
+
 /// Sweeps of one job, which end when the test says so, or when they are to stop.
 struct Fake {
     store: Arc<dyn Store>,
@@ -387,87 +391,6 @@ impl Lab {
     }
 }
 
-#[tokio::test]
-async fn what_is_handed_over_is_carried_out_once_whoever_is_killed() {
-    let lab = Lab::new("0 2 * * *", |_| {});
-    let mut daemon = lab.daemon();
-    daemon.tick().await;
-    let id = lab.hand_over("given");
-    lab.look_until(&mut daemon, 1).await;
-    daemon.tick().await;
-    assert_eq!(daemon.status().running, ["sweep given"]);
-    drop(daemon);
-    let mut second = lab.daemon();
-    lab.look_until(&mut second, 2).await;
-    lab.fake.ends.raise(1);
-    lab.look_until_idle(&mut second).await;
-    second.tick().await;
-    assert_eq!(lab.told(), ["gone on with given", "gone on with given"]);
-    assert_eq!(lab.store.sweep_state(&id).unwrap(), SweepState::Finished);
-}
-
-#[tokio::test]
-async fn what_somebody_else_carries_out_or_took_back_is_left_alone() {
-    let lab = Lab::new("0 2 * * *", |_| {});
-    let sweeps: Arc<dyn Sweeps> = Arc::<Fake>::clone(&lab.fake);
-    let mut daemon = Daemon::new(Arc::clone(&lab.store), sweeps, lab.clock(), |_| false);
-    let (held, taken) = (lab.hand_over("held"), lab.hand_over("taken"));
-    let at = *Fake::lock(&lab.now);
-    lab.store.lease_sweep(&held, "another", Duration::from_secs(60), at).unwrap();
-    lab.store.withdraw(&taken).unwrap();
-    daemon.tick().await;
-    assert_eq!((daemon.status().running.len(), lab.told().len()), (0, 0));
-    // It ended without a word.
-    lab.set("01T00:02");
-    lab.look_until(&mut daemon, 1).await;
-    assert_eq!(lab.told(), ["gone on with held"]);
-}
-
-#[tokio::test]
-async fn who_asks_again_does_not_wait_for_the_pause_after_a_failure() {
-    let lab = Lab::new("0 2 * * *", |_| {});
-    let mut daemon = lab.daemon();
-    *Fake::lock(&lab.fake.refuses) = Some(TaskError::Passing("the runner is another now".to_owned()));
-    let id = lab.hand_over("given");
-    lab.look_until(&mut daemon, 1).await;
-    lab.look_until_idle(&mut daemon).await;
-    daemon.tick().await;
-    assert_eq!(daemon.status().troubles, ["sweep given: the runner is another now"]);
-    *Fake::lock(&lab.fake.refuses) = None;
-    lab.set("01T00:00");
-    daemon.tick().await;
-    assert_eq!(lab.told().len(), 1, "not before a while");
-    let at = *Fake::lock(&lab.now) + SignedDuration::from_secs(1);
-    lab.store.submit_to_daemon(&id, &Submission { by: "ann".to_owned(), at, max_devices: 1 }).unwrap();
-    lab.look_until(&mut daemon, 2).await;
-    assert_eq!(daemon.status().troubles, Vec::<String>::new());
-}
-
-#[tokio::test]
-async fn a_cancelled_one_that_nobody_has_is_ended_at_once_whatever_it_was_put_off_for() {
-    let lab = Lab::new("0 2 * * *", |_| {});
-    let mut daemon = lab.daemon();
-    *Fake::lock(&lab.fake.refuses) = Some(TaskError::Passing("the runner is another now".to_owned()));
-    let put_off = lab.hand_over("put off");
-    lab.look_until(&mut daemon, 1).await;
-    lab.look_until_idle(&mut daemon).await;
-    daemon.tick().await;
-    assert_eq!((lab.told().len(), daemon.status().troubles.len()), (1, 1), "it does not go on before a while");
-    let fresh = lab.hand_over("fresh");
-    for id in [&put_off, &fresh] {
-        lab.store.cancel_sweep(id, None).unwrap();
-    }
-    lab.look_until(&mut daemon, 3).await;
-    lab.look_until_idle(&mut daemon).await;
-    daemon.tick().await;
-    let ended: BTreeSet<String> = lab.told().into_iter().skip(1).collect();
-    assert_eq!(ended, ["ended fresh", "ended put off"].map(str::to_owned).into());
-    assert_eq!(daemon.status().troubles, Vec::<String>::new());
-    for id in [&put_off, &fresh] {
-        assert_eq!(lab.store.sweep_state(id).unwrap(), SweepState::Cancelled);
-    }
-}
-
 /// What is older than nine days leaves each day at half past four.
 fn rules() -> Retention {
     let rule = crate::retention::Rule { days: Some(9), ..Default::default() };
@@ -480,45 +403,6 @@ fn rules() -> Retention {
         artifacts_bytes: None,
         most_percent: crate::retention::MOST_PERCENT,
     }
-}
-
-#[tokio::test]
-async fn what_is_old_is_taken_out_once_a_day() {
-    let lab = Lab::new("0 2 * * *", |schedule| schedule.is_enabled = false);
-    let (mut daemon, rules) = (lab.daemon(), rules());
-    daemon.set_retention(Some(rules.clone()));
-    lab.set("01T04:29");
-    daemon.tick().await;
-    assert_eq!(lab.told(), Vec::<String>::new());
-    lab.set("01T04:30");
-    lab.look_until(&mut daemon, 1).await;
-    // The same rules, read again, are no other rules.
-    daemon.set_retention(Some(rules));
-    lab.set("02T04:29");
-    daemon.tick().await;
-    lab.set("02T04:31");
-    lab.look_until(&mut daemon, 2).await;
-    daemon.set_retention(None);
-    lab.set("03T04:31");
-    daemon.tick().await;
-    assert_eq!(lab.told(), ["tidied", "tidied"]);
-}
-
-#[tokio::test]
-async fn the_end_of_a_sweep_is_told_once_whoever_carried_it_out() {
-    let lab = Lab::new("0 2 * * *", |_| {});
-    let mut daemon = lab.daemon();
-    daemon.set_channels(vec![Channel::Command(vec!["x".to_owned()])]);
-    daemon.tick().await;
-    lab.hand_over("given");
-    lab.fake.ends.raise(1);
-    lab.look_until(&mut daemon, 1).await;
-    lab.look_until_idle(&mut daemon).await;
-    lab.set("01T00:01");
-    lab.look_until(&mut daemon, 2).await;
-    lab.set("01T00:02");
-    daemon.tick().await;
-    assert_eq!(lab.told(), ["gone on with given", "told of given by 1"]);
 }
 
 #[tokio::test]
@@ -540,147 +424,4 @@ async fn a_finished_sweep_of_a_schedule_is_compared_once() {
     let name = &lab.schedule.name;
     let expected = format!("of 2026-05-01T02:00:00Z of {name}, true");
     assert_eq!(*Fake::lock(&lab.fake.compared), [expected], "what a person hands over is no schedule's");
-}
-
-#[tokio::test]
-async fn devices_are_asked_again_and_again() {
-    let lab = Lab::new("0 2 * * *", |schedule| schedule.is_enabled = false);
-    let mut daemon = lab.daemon();
-    daemon.probe_every(Some(Duration::from_secs(900)));
-    lab.look_until(&mut daemon, 1).await;
-    lab.set("01T00:14");
-    daemon.tick().await;
-    assert_eq!(lab.told(), ["asked"]);
-    lab.set("01T00:15");
-    lab.look_until(&mut daemon, 2).await;
-    daemon.probe_every(None);
-    lab.set("01T09:00");
-    daemon.tick().await;
-    assert_eq!(lab.told(), ["asked", "asked"]);
-}
-
-/// Hours of ten years.
-const TEN_YEARS: i64 = 87_660;
-
-#[tokio::test]
-async fn nights_of_a_clock_that_jumps_begin_each_due_sweep_once_and_take_nothing_out() {
-    for hours in [TEN_YEARS, -TEN_YEARS, 3, -3] {
-        let lab = Lab::new("0 2 * * *", |_| {});
-        let mut daemon = lab.daemon();
-        daemon.set_retention(Some(rules()));
-        daemon.tick().await;
-        let mut nights = Vec::new();
-        for day in 1..=3 {
-            for minute in ["01:58", "02:00", "02:03"] {
-                lab.set(&format!("0{day}T{minute}"));
-                // For four seconds, now and then.
-                let tidied = lab.tidied();
-                lab.jump(hours);
-                daemon.tick().await;
-                let troubles = daemon.status().troubles;
-                assert!(troubles.iter().any(|it| it.starts_with("clock: it jumped")), "{hours} h: {troubles:?}");
-                lab.pass(4);
-                daemon.tick().await;
-                assert_eq!(lab.tidied(), tidied, "nothing leaves meanwhile");
-                lab.jump(0);
-                daemon.tick().await;
-                assert_eq!(daemon.status().troubles, Vec::<String>::new());
-                // What was due since yesterday is done now.
-                lab.look_until_tidied(&mut daemon, day - 1).await;
-                if minute == "02:00" {
-                    lab.look_until_begun(&mut daemon, day).await;
-                    lab.fake.ends.raise(1);
-                    lab.look_until_idle(&mut daemon).await;
-                }
-                // A process that is started anew finds the same.
-                daemon = lab.daemon();
-                daemon.set_retention(Some(rules()));
-            }
-            nights.push(format!("begun of 0{day}T02:00:00Z"));
-        }
-        assert_eq!(lab.begun(), nights, "{hours} h off");
-        let jumps = lab.store.new_events(0, 999).unwrap();
-        let jumps = jumps.iter().filter(|(_, event)| matches!(event.kind, EventKind::ClockJumped { .. })).count();
-        assert_eq!(jumps, 9, "each is an event");
-    }
-}
-
-/// After a boot nobody can tell a clock that is ahead from a long pause: a process that begins under it goes by it.
-#[tokio::test]
-async fn what_was_put_off_under_a_clock_that_was_ahead_does_not_wait_for_that_time() {
-    let lab = Lab::new("0 2 * * *", |_| {});
-    lab.daemon().tick().await;
-    let believed = lab.store.believed_clock().unwrap().unwrap();
-    let of_another_boot = BelievedClock { boot: "another".to_owned(), ..believed };
-    lab.store.believe_clock(&of_another_boot, None).unwrap();
-    lab.jump(TEN_YEARS);
-    let mut daemon = lab.daemon();
-    daemon.set_retention(Some(rules()));
-    daemon.tick().await;
-    lab.jump(0);
-    daemon.tick().await;
-    assert_eq!(daemon.status().troubles, Vec::<String>::new());
-    let next_at = daemon.files_at.unwrap();
-    assert!(next_at <= daemon.clock.now() + LOOK_AT_FILES_EVERY, "{next_at}");
-    lab.set("02T00:00");
-    lab.look_until_tidied(&mut daemon, 1).await;
-}
-
-#[tokio::test]
-async fn what_a_jump_holds_back_goes_on_when_a_person_says_so_or_after_an_hour() {
-    for (hours, is_person) in [(3, true), (3, false), (-3, true)] {
-        let lab = Lab::new("0 2 * * *", |_| {});
-        let mut daemon = lab.daemon();
-        lab.set("01T01:00");
-        daemon.tick().await;
-        // Over a restart too.
-        drop(daemon);
-        lab.jump(hours);
-        let mut daemon = lab.daemon();
-        for _ in 0..59 {
-            lab.pass(60);
-            daemon.tick().await;
-        }
-        assert_eq!((lab.begun().len(), daemon.status().troubles.len()), (0, 1), "{hours}");
-        if is_person {
-            let here = lab.clock();
-            here.believe();
-            lab.store.believe_clock(&here.believed(lab.store.last_event().unwrap()).unwrap(), None).unwrap();
-        } else {
-            lab.pass(120);
-        }
-        daemon.tick().await;
-        assert_eq!(daemon.status().troubles, Vec::<String>::new(), "{hours}");
-        // It is five o'clock, or eleven in the evening of the day before.
-        if hours > 0 {
-            lab.look_until_begun(&mut daemon, 1).await;
-        }
-        assert_eq!(lab.begun().len(), usize::from(hours > 0), "{hours}");
-        lab.fake.ends.raise(1);
-    }
-}
-
-#[tokio::test]
-async fn due_times_that_a_wrong_clock_settled_are_begun_by_the_right_one_and_none_twice() {
-    let lab = Lab::new("0 2 * * *", |_| {});
-    lab.daemon().tick().await;
-    let far: Timestamp = "2036-05-01T02:00:00Z".parse().unwrap();
-    let why = || Some("as an older version had it".to_owned());
-    lab.store.settle_due("nightly", &[(far, why())], far).unwrap();
-    let mut daemon = lab.daemon();
-    daemon.tick().await;
-    lab.fake.ends.raise(1);
-    lab.set("01T02:00");
-    lab.look_until_begun(&mut daemon, 1).await;
-    lab.look_until_idle(&mut daemon).await;
-    // Set back by a person, past the due time: it comes again, and was begun.
-    lab.set("01T01:59");
-    let mut daemon = lab.daemon();
-    daemon.tick().await;
-    lab.set("01T02:01");
-    daemon.tick().await;
-    lab.look_until_idle(&mut daemon).await;
-    lab.set("02T02:00");
-    lab.look_until_begun(&mut daemon, 2).await;
-    assert_eq!(lab.begun(), ["begun of 01T02:00:00Z", "begun of 02T02:00:00Z"]);
 }

@@ -8,6 +8,8 @@ use super::*;
 use crate::domain::{CheckThen, CheckVerdict, Condition, Figures, MeasuredAccuracy, TrustPolicy, sample};
 use crate::wording::single_line;
 
+mod doubts;
+mod page;
 mod trust;
 
 /// The columns as the product promises them; more may follow.
@@ -264,49 +266,6 @@ fn markdown_table() {
 }
 
 #[test]
-fn page_escapes_and_says_everything() {
-    let mut records = records();
-    records[0].job.model.name = "net<img src=x onerror=\"alert(1)\">'".into();
-    let page = String::from_utf8(rendered("index.html", &records)).unwrap();
-    assert!(!page.contains("<img") && page.matches("<script").count() == 1, "{page}");
-    let wanted = [
-        "net&#60;img src=x onerror=&#34;alert(1)&#34;&#62;&#39;",
-        "synthetic weights: no accuracy",
-        "20261123-230000-all-7f3a",
-        "0.1.0 (abc1234)",
-        "2026-11-23T23:00:00Z",
-        "skipped: backend_unsupported (1)",
-        "tract does not run int8",
-        "measure: signal 11 in &#34;conv&#34;, line 2",
-        "p90 ms",
-    ];
-    wanted.iter().for_each(|text| assert!(page.contains(text), "{text} is not in {page}"));
-    // Nothing is loaded: links lead within the page, or to the files beside it.
-    assert!(!page.contains("src=\"") && !page.contains("url(") && !page.contains("@import"), "needs nothing beside it");
-    let links = page.split("href=\"").skip(1).map(|rest| rest.split('"').next().unwrap());
-    let is_ours =
-        |link: &str| link.starts_with('#') || ["samples.parquet", "samples.csv.zst", "results.csv"].contains(&link);
-    links.for_each(|link| assert!(is_ours(link), "{link}"));
-}
-
-#[test]
-fn engines_that_disagree_are_told_before_all_else() {
-    let mut records = records();
-    records[1].job.backend = "onnx<b>runtime".into();
-    let told = "the output y of onnx";
-    let page = String::from_utf8(rendered("index.html", &records)).unwrap();
-    assert!(page.contains("onnx&#60;b&#62;runtime lies 2.50e-4 from that of tract"), "{page}");
-    let (text, table) = (String::from_utf8(rendered("results.md", &records)).unwrap(), {
-        let (sweep, outputs) = (sample::sweep(), outputs());
-        result_table(&ReportInput::new(&sweep, &records, &outputs), 80, false)
-    });
-    for (form, first_row) in [(&page, "<table id"), (&text, "| device"), (&table, "device ")] {
-        assert!(form.find(told).is_some_and(|place| place < form.find(first_row).unwrap()), "{form}");
-    }
-    assert!(!String::from_utf8(rendered("results.md", &super::tests::records())).unwrap().contains(told));
-}
-
-#[test]
 fn remarks_are_a_column_and_a_note() {
     let mut records = records();
     records[0].job.remarks = vec!["accuracy is not measured: no <classes>".to_owned()];
@@ -340,33 +299,6 @@ fn averages_of_a_foreign_program_are_marked() {
     assert_eq!(value("averages_only"), Cell::Text("yes".to_owned()));
     let table = result_table(&input, 80, false);
     assert!(table.contains("averages only"), "{table}");
-}
-
-#[test]
-fn page_shows_distributions_and_ranking() {
-    let mut records = records();
-    for (index, record) in records.iter_mut().enumerate().take(3) {
-        record.run_id = Some(crate::domain::RunId(format!("run-{index}")));
-    }
-    records[0].measurement.samples_ns = (0..100).map(|index| 10_000_000 + index * 50_000).collect();
-    let page = String::from_utf8(rendered("index.html", &records)).unwrap();
-    let wanted = [
-        "<h2 id=\"ranking\">Ranking</h2>",
-        "VIPS = sum of acc / t",
-        "incomplete: 0 of 1 workloads",
-        "<title>100 samples: median 12.4, half from 11.2 to 13.7, whiskers 10.0 to 14.9 ms, 0 outside</title>",
-        "<span class=\"n\">19.5</span>",
-    ];
-    wanted.iter().for_each(|text| assert!(page.contains(text), "{text} is not in {page}"));
-    // No row without a result has a chart, and no number is none.
-    assert_eq!(page.matches("<path class=\"box\"").count(), 2);
-    let read = page.split("<script>").next().unwrap();
-    assert!(!read.contains("NaN") && !read.contains(">inf"), "{page}");
-    records.iter_mut().for_each(|record| record.measurement.accuracy = None);
-    let page = String::from_utf8(rendered("index.html", &records)).unwrap();
-    assert!(page.contains("Throughput = sum of 1 / t"), "{page}");
-    let none = String::from_utf8(rendered("index.html", &records[2..])).unwrap();
-    assert!(!none.contains(">Ranking<") && !none.contains(">Latency<"), "{none}");
 }
 
 #[test]
@@ -405,75 +337,4 @@ fn steps(from: usize) -> Vec<u64> {
     let spread = |index: u64| index * 7_919 % 100 * 2_000;
     let latency = |index: u64| 20_000_000 + spread(index) + if index as usize >= from { 5_000_000 } else { 0 };
     (0..100).map(latency).collect()
-}
-
-/// The columns of how sure a row is.
-fn trust_columns() -> &'static [Column] {
-    let first = COLUMNS.iter().position(|column| column.name == "p50_low_ms").unwrap();
-    &COLUMNS[first..first + 7]
-}
-
-/// A row's cells of how sure it is.
-fn trust_cells(record: &Record) -> Vec<Cell> {
-    let (sweep, outputs, records) = (sample::sweep(), HashMap::new(), [record.clone()]);
-    let input = ReportInput::new(&sweep, &records, &outputs);
-    trust_columns().iter().map(|column| (column.value)(&input.rows()[0])).collect()
-}
-
-#[test]
-fn rows_say_how_sure_they_are() {
-    let names: Vec<_> = trust_columns().iter().map(|column| column.name).collect();
-    assert_eq!(names[..3], ["p50_low_ms", "p50_high_ms", "effective_samples"]);
-    assert_eq!(names[3..], ["drift_percent_per_minute", "outliers", "verdict", "verdict_reason"]);
-    let mut record = sample::record("board-1", "tiny");
-    record.measurement.samples_ns = steps(100);
-    let steady = trust_cells(&record);
-    let [Cell::Number(low), Cell::Number(high), Cell::Number(effective), Cell::Number(drift), ..] = steady[..] else {
-        panic!("{steady:?}")
-    };
-    assert!((20.0..20.1).contains(&low) && (20.1..20.2).contains(&high), "{low} {high}");
-    assert!((50.0..=100.0).contains(&effective) && drift.abs() < 20.0, "{effective} {drift}");
-    assert_eq!(steady[4..], [Cell::Integer(0), Cell::Text("ok".into()), Cell::Empty]);
-    record.measurement.samples_ns = steps(60);
-    let unsteady = trust_cells(&record);
-    assert_eq!(unsteady[5], Cell::Text("unsteady".into()));
-    let Cell::Text(reason) = &unsteady[6] else { panic!("{unsteady:?}") };
-    assert!(reason.starts_with("24.9 % slower from sample 61 on, "), "{reason}");
-}
-
-#[test]
-fn what_has_no_samples_is_not_judged() {
-    let mut record = sample::record("board-1", "tiny");
-    let few = trust_cells(&record);
-    assert_eq!((&few[0], &few[5]), (&Cell::Empty, &Cell::Text("too_few".into())));
-    assert_eq!(few[6], Cell::Text("4 samples, fewer than 10".into()));
-    record.measurement.samples_ns.clear();
-    let none = vec![Cell::Empty; 7];
-    assert_eq!(trust_cells(&record), none, "averages only");
-    let mut failed = sample::failed("board-1", "tiny", "it broke");
-    failed.measurement.samples_ns = steps(60);
-    assert_eq!(trust_cells(&failed), none, "the samples of a broken-off loop are no result");
-}
-
-#[test]
-fn tables_show_doubts() {
-    let mut records = records();
-    records[0].measurement.samples_ns = steps(100);
-    records[1].measurement.samples_ns = steps(60);
-    let (sweep, outputs) = (sample::sweep(), outputs());
-    let input = ReportInput::new(&sweep, &records, &outputs);
-    let text = result_table(&input, 80, false);
-    let line = |device: &str| text.lines().find(|line| line.starts_with(device) && line.contains("resnet50")).unwrap();
-    assert!(line("board-1").ends_with("  ok") && line("board-2").ends_with("  unsteady"), "{text}");
-    assert!(text.lines().next().unwrap().contains("p50 ms   ±%  p90 ms"), "{text}");
-    assert!(line("board-1").contains("  0.1  "), "{text}");
-    assert!(
-        text.contains("\n1 result is doubtful: 1 unsteady. The column verdict_reason of results.csv says"),
-        "{text}"
-    );
-    assert!(text.lines().all(|line| console::measure_text_width(line) <= 80), "{text}");
-    assert!(result_table(&input, 80, true).contains("\u{1b}[33munsteady"));
-    let page = String::from_utf8(rendered("index.html", &records)).unwrap();
-    assert!(page.contains("<tr class=\"doubtful\"><th scope=\"row\">board-2</th>"), "{page}");
-    assert!(page.contains(">± %</th>") && page.contains("\">unsteady</a></td>"), "{page}");
 }

@@ -1,5 +1,6 @@
 //! Sweeps against each other, and cells over sweeps.
 
+use super::document::conforms;
 use super::*;
 
 /// A sweep that is over, of whose jobs each took so long, from then on.
