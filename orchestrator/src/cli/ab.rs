@@ -2,13 +2,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::cli::compare::{above_zero, gate, print_comparison, share};
+use crate::cli::compare::{above_zero, gate, print_comparison, share, threshold_percent};
 use crate::cli::context::Context;
 use crate::cli::exit;
 use crate::cli::print::say;
 use crate::cli::sweep::{ExecutionMode, begin};
 use crate::cli::words::one_of;
-use crate::compare::{self, ALPHA, Gate, GateOutcome, THRESHOLD_PERCENT, Unclear};
+use crate::compare::{self, ALPHA, Gate, GateOutcome, Unclear};
 use crate::lab::{LabError, SideBySideOrder};
 
 /// Most pairs of each cell, where nothing else is said.
@@ -19,7 +19,7 @@ pub(super) struct AbArguments {
     /// The sweep file of both, or of A
     #[arg(value_name = "FILE", required_unless_present = "show")]
     file: Option<PathBuf>,
-    /// The sweep file of B: the same but for one value of a field
+    /// The sweep file of B: it may differ in one value of each of those fields
     #[arg(value_name = "FILE_B")]
     file_b: Option<PathBuf>,
     /// A value of A instead of the file's: backend=tract, model=, weights=, precision=, threads=, batch=, scenario=
@@ -29,15 +29,15 @@ pub(super) struct AbArguments {
     /// A value of B instead of the file's
     #[arg(long, value_name = "FIELD=VALUE")]
     b: Vec<String>,
-    /// Most pairs of each cell; a cell that is settled before is measured no more
+    /// Most pairs of each cell, from 6 to 200; a cell that is settled before is measured no more
     #[arg(long, value_name = "N", default_value_t = PAIRS)]
     pairs: u32,
     /// Start no more runs after so many minutes
     #[arg(long, value_name = "MINUTES", value_parser = above_zero)]
     minutes: Option<f64>,
-    /// Changes below so many per cent are the same
-    #[arg(long, value_name = "PERCENT", default_value_t = THRESHOLD_PERCENT, value_parser = above_zero)]
-    threshold: f64,
+    /// Changes below so many per cent are the same; 3 without it, or what a stricter gate needs
+    #[arg(long, value_name = "PERCENT", value_parser = above_zero)]
+    threshold: Option<f64>,
     /// How likely any cell of equal sides may be called slower or faster, over all cells and looks together
     #[arg(long, value_name = "SHARE", default_value_t = ALPHA, value_parser = share)]
     alpha: f64,
@@ -49,7 +49,8 @@ pub(super) struct AbArguments {
         value_parser = one_of(Unclear::ALL, Unclear::as_str, Unclear::description))]
     unclear: Unclear,
     /// Only print what such a sweep says so far: its identifier, the beginning of one, `latest`
-    #[arg(long, value_name = "SWEEP", conflicts_with_all = ["file", "file_b", "a", "b", "pairs", "minutes"])]
+    #[arg(long, value_name = "SWEEP", conflicts_with_all =
+        ["file", "file_b", "a", "b", "pairs", "minutes", "threshold", "alpha"])]
     show: Option<String>,
     /// Carry it out in this process, also when a daemon runs that would
     #[arg(long)]
@@ -67,7 +68,7 @@ pub(super) async fn run(context: &Context, arguments: &AbArguments) -> Result<u8
         b_values: arguments.b.clone(),
         pairs: arguments.pairs,
         minutes: arguments.minutes,
-        threshold_percent: arguments.threshold,
+        threshold_percent: threshold_percent(arguments.threshold, &arguments.gate),
         alpha: arguments.alpha,
     })?;
     let ended = begin(context, planned, ExecutionMode::without_table(context, arguments.local)).await?;

@@ -121,15 +121,19 @@ pub(super) fn run(context: &Context, arguments: &CompareArguments) -> Result<u8,
 }
 
 fn options(arguments: &CompareArguments) -> Options {
-    let of_gates = arguments.gate.iter().filter_map(Gate::threshold_percent);
-    let threshold = arguments.threshold.unwrap_or_else(|| of_gates.fold(THRESHOLD_PERCENT, f64::min));
     Options {
-        threshold_percent: threshold,
+        threshold_percent: threshold_percent(arguments.threshold, &arguments.gate),
         alpha: arguments.alpha,
         spreads: arguments.spread.iter().map(|spread| (spread.device.clone(), spread.percent)).collect(),
         anyway: arguments.anyway,
         device: arguments.devices_by,
     }
+}
+
+/// Below which changes are the same: as given, else as the strictest gate needs.
+pub(super) fn threshold_percent(given: Option<f64>, gates: &[Gate]) -> f64 {
+    let of_gates = gates.iter().filter_map(Gate::threshold_percent);
+    given.unwrap_or_else(|| of_gates.fold(THRESHOLD_PERCENT, f64::min))
 }
 
 /// Prints a comparison in the form that is asked for.

@@ -41,7 +41,7 @@ pub(super) struct HistoryArguments {
     /// With this size of batch alone
     #[arg(long, value_name = "N")]
     batch: Option<String>,
-    /// Of this load pattern alone: single_stream, offline
+    /// Of this load pattern alone: single_stream, offline, sustained
     #[arg(long, value_name = "WORD")]
     scenario: Option<String>,
     /// Of these weights alone: synthetic, trained

@@ -37,7 +37,7 @@ pub(super) struct DaemonFile {
     /// sweeps pin`) and those that are not over stay always.
     pub(super) retention: Option<RetentionEntry>,
     /// Who is told at the end of each sweep, when a device is quarantined, when a check before a sweep finds devices
-    /// unfit, and when a cell gets slower.
+    /// unfit, when a cell gets slower or is so no more, and when the clock jumps.
     pub(super) notifications: Option<Vec<ChannelEntry>>,
     /// What is done about cells that a sweep of a schedule finds slower, where the schedule does not say otherwise.
     #[serde(default)]

@@ -318,10 +318,11 @@ fn word<T: Copy>(field: &str, value: &str, all: &[T], as_str: fn(T) -> &'static 
 }
 
 fn threads(value: &str) -> Result<ThreadCount, LabError> {
-    match (value, value.parse()) {
-        ("big", _) => Ok(ThreadCount::Big),
-        ("all", _) => Ok(ThreadCount::All),
-        (_, Ok(count)) if count > 0 => Ok(ThreadCount::Count(count)),
-        _ => Err(LabError::usage(format!("{value:?} are no threads")).with_hint("write a number, `big` or `all`")),
-    }
+    let kinds = [ThreadCount::Little, ThreadCount::Mid, ThreadCount::Big, ThreadCount::Prime, ThreadCount::All];
+    let count = value.parse().ok().filter(|count| *count > 0).map(ThreadCount::Count);
+    count.or_else(|| kinds.into_iter().find(|kind| kind.to_string() == value)).ok_or_else(|| {
+        LabError::usage(format!("{value:?} are no threads")).with_hint(
+            "write a number, `little`, `mid`, `big`, `prime` or `all`; a list of cores needs a file of its own",
+        )
+    })
 }

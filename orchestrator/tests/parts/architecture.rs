@@ -1,5 +1,6 @@
 //! Who may import whom (ARCHITECTURE.md), read from the paths that the source names.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Each module of the orchestrator with the modules it may name. `domain` may be named by all.
@@ -264,6 +265,18 @@ fn modules_import_only_what_the_architecture_allows() {
         }
     }
     assert!(breaches.is_empty(), "{}", breaches.join("\n"));
+}
+
+#[test]
+fn the_table_of_architecture_md_has_the_same_rules() {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../ARCHITECTURE.md")).unwrap();
+    for (module, allowed) in MAY_IMPORT {
+        let row = text.lines().find(|line| line.starts_with(&format!("| `{module}` |")));
+        let row = row.unwrap_or_else(|| panic!("{module} has no row in ARCHITECTURE.md"));
+        let cell = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
+        let named: BTreeSet<&str> = cell.split('`').skip(1).step_by(2).filter(|name| *name != "protocol").collect();
+        assert_eq!(named, allowed.iter().copied().collect(), "{module} in ARCHITECTURE.md, and here");
+    }
 }
 
 #[test]
