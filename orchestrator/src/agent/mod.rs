@@ -104,6 +104,8 @@ pub struct Agent {
     /// The leases of this process.
     leases: LeaseKeeper,
     clock: Clock,
+    /// When this work began, by that clock.
+    began_at: Timestamp,
     events: Events,
     stop: Arc<Stop>,
     /// Earlier sweeps that got a late result.
@@ -124,7 +126,7 @@ impl Agent {
     ) -> Result<Agent, StoreError> {
         let (store, clock) = (Arc::clone(leases.store()), leases.clock().clone());
         let events = Events::new(Arc::clone(&store), live, assignment.sweep.id.clone(), clock.clone());
-        let lab = store.lab_id()?;
+        let (lab, began_at) = (store.lab_id()?, clock());
         Ok(Agent {
             assignment,
             files,
@@ -133,6 +135,7 @@ impl Agent {
             lab,
             leases,
             clock,
+            began_at,
             events,
             stop: Arc::default(),
             amended: Mutex::default(),

@@ -35,21 +35,27 @@ impl Work<'_, '_> {
         if self.looked_at == Some(repeats) {
             return Ok(());
         }
-        self.looked_at = Some(repeats);
+        let before = self.looked_at.replace(repeats).unwrap_or(0);
         let alone = cells_of_one_side(&open, sides);
         let of_alone = |job: &Job| {
             let is_alone = alone.contains(&sides.cell(job));
             is_alone.then(|| "the other side of this cell has no more runs".to_owned())
         };
         endings::skip_unneeded(agent, device, &open, of_alone)?;
-        self.leave_out_after(repeats, &open, sides).await
+        self.leave_out_after(before, repeats, &open, sides).await
     }
 
-    /// Leaves out what so many repeats have settled.
-    async fn leave_out_after(&self, repeats: u32, open: &[Job], sides: &SideBySide) -> Result<(), AgentError> {
+    /// Leaves out what so many repeats have settled, where a look is due since there were so many `before`.
+    async fn leave_out_after(
+        &self,
+        before: u32,
+        repeats: u32,
+        open: &[Job],
+        sides: &SideBySide,
+    ) -> Result<(), AgentError> {
         let (store, sweep) = (&self.agent.store, &self.agent.assignment.sweep.id);
         let jobs = store.jobs(sweep)?;
-        if !LookRule::of(&jobs, sides).looks().any(|look| look <= repeats) {
+        if !LookRule::of(&jobs, sides).looks().any(|look| before < look && look <= repeats) {
             return Ok(());
         }
         let (_, settled) = settled_cells(&jobs, &store.open_jobs(sweep, None)?, &store.records(sweep)?, sides);
@@ -67,16 +73,17 @@ impl Work<'_, '_> {
     }
 
     fn is_over_time(&self, minutes: f64) -> bool {
-        let since = self.agent.now().duration_since(self.agent.assignment.sweep.started_at);
+        let since = self.agent.now().duration_since(self.agent.began_at);
         SignedDuration::try_from_secs_f64(minutes * 60.0).is_ok_and(|most| since >= most)
     }
 }
 
-/// The cells of which one side has more runs to come than a pair that is under way explains.
+/// The cells of which one side has several runs to come, and the other has none. A run that waits to be tried again is
+/// to come.
 fn cells_of_one_side(open: &[Job], sides: &SideBySide) -> Vec<String> {
-    let mut more_of_a: BTreeMap<String, i64> = BTreeMap::new();
+    let mut left: BTreeMap<String, [u32; 2]> = BTreeMap::new();
     for job in open {
-        *more_of_a.entry(sides.cell(job)).or_default() += if job.side == Some(PairSide::A) { 1 } else { -1 };
+        left.entry(sides.cell(job)).or_default()[usize::from(job.side == Some(PairSide::B))] += 1;
     }
-    more_of_a.into_iter().filter(|(_, more)| more.abs() > 1).map(|(cell, _)| cell).collect()
+    left.into_iter().filter(|(_, [a, b])| a.min(b) == &0 && a + b > 1).map(|(cell, _)| cell).collect()
 }

@@ -35,7 +35,7 @@ pub(super) struct CellHistoriesQuery {
     #[schemars(length(max = 20))]
     precision: Option<String>,
     /// With these threads alone, as they were asked for.
-    #[schemars(length(max = 20))]
+    #[schemars(length(max = 4000))]
     threads: Option<String>,
     /// With this size of batch alone.
     #[schemars(length(max = 20))]

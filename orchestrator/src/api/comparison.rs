@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::compare::{ComparedCell, Comparison, Difference, Geomean, Options, Side, Verdict};
+use crate::domain::SweepRow;
 
 use super::endpoint::{Call, limit_of};
 use super::{Api, Refusal};
@@ -14,7 +15,7 @@ use super::{Api, Refusal};
 /// Most cells that are told at once.
 const MAX_CELLS: u32 = 1000;
 const DEFAULT_CELLS: u32 = 200;
-/// Comparisons of sweeps that are over, which never change, are kept for who reads on: so many.
+/// Comparisons of sweeps that are over are kept for who reads on: so many.
 const KEPT: usize = 4;
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -122,6 +123,7 @@ struct SideAnswer {
 pub(super) struct Compared(Mutex<Vec<KeptComparison>>);
 
 struct KeptComparison {
+    /// Each with its counts: a result that came late changes them.
     sweeps: [String; 2],
     comparison: Arc<Comparison>,
 }
@@ -134,6 +136,7 @@ impl Compared {
 
     fn keep(&self, sweeps: [String; 2], comparison: &Arc<Comparison>) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|it| it.sweeps != sweeps);
         if kept.len() >= KEPT {
             kept.remove(0);
         }
@@ -144,7 +147,10 @@ impl Compared {
 impl Api {
     fn comparison(&self, a: &str, b: &str) -> Result<Arc<Comparison>, Refusal> {
         let (a, b) = (self.lab.compared_sweep(a)?, self.lab.compared_sweep(b)?);
-        let sweeps = [&a, &b].map(|sweep| sweep.id.to_string());
+        let key = |sweep: &SweepRow| -> Result<String, Refusal> {
+            Ok(format!("{} {:?}", sweep.id, self.store.counts(&sweep.id)?))
+        };
+        let sweeps = [key(&a)?, key(&b)?];
         let are_over = a.state.is_over() && b.state.is_over();
         if let Some(known) = self.compared.of(&sweeps).filter(|_| are_over) {
             return Ok(known);

@@ -194,8 +194,8 @@ pub fn judge_sides(comparison: &mut Comparison, settled: &BTreeMap<String, Settl
                 (cell.why, cell.more_runs) = (None, None);
             }
             None => {
-                cell.p_adjusted =
-                    cell.change.and_then(|change| change.estimate).map(|it| (it.p() * rule.parts()).min(1.0));
+                // That of the comparison is not of the test that settles a cell.
+                cell.p_adjusted = None;
                 if cell.verdict != Verdict::Unclear {
                     let looks = rule.looks().count();
                     cell.why =

@@ -88,7 +88,8 @@ impl Daemon {
         if !self.is_free("comparisons").await || self.compare_at.is_some_and(|next_at| now < next_at) {
             return Ok(());
         }
-        self.compare_at = now.checked_add(COMPARE_EVERY).ok();
+        let pause = if self.troubles.contains_key("comparisons") { TRY_AGAIN_AT_LAST } else { COMPARE_EVERY };
+        self.compare_at = now.checked_add(pause).ok();
         if self.store.due_comparisons()?.is_empty() {
             // What could not be compared may have left.
             self.note("comparisons", None);

@@ -253,6 +253,17 @@ impl Lab {
         tokio::time::timeout(Duration::from_secs(20), looking).await.unwrap();
     }
 
+    /// Looks until no sweep is to be compared.
+    async fn look_until_compared(&self, daemon: &mut Daemon) {
+        let looking = async {
+            while !self.store.due_comparisons().unwrap().is_empty() {
+                daemon.tick().await;
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), looking).await.unwrap();
+    }
+
     fn states(&self) -> Vec<(StartState, Option<String>)> {
         let starts = self.store.scheduled_starts(None, 99).unwrap();
         starts.into_iter().rev().map(|start| (start.state, start.why)).collect()
@@ -419,7 +430,7 @@ async fn a_finished_sweep_of_a_schedule_is_compared_once() {
     for minute in ["01T02:01", "01T02:02", "01T02:03"] {
         lab.set(minute);
         daemon.tick().await;
-        lab.look_until_idle(&mut daemon).await;
+        lab.look_until_compared(&mut daemon).await;
     }
     let name = &lab.schedule.name;
     let expected = format!("of 2026-05-01T02:00:00Z of {name}, true");

@@ -113,7 +113,16 @@ impl Lab {
         if baseline.sweep == *watch.sweep {
             return Ok(watched);
         }
-        let levels = acknowledged_levels(watch, &baseline.sweep);
+        let mut levels = acknowledged_levels(watch, &baseline.sweep);
+        // The sweep of a level may have left before a person acknowledged it.
+        let store = self.store()?;
+        let mut there = BTreeSet::new();
+        for sweep in levels.values() {
+            if store.sweep(sweep)?.is_some() {
+                there.insert((*sweep).clone());
+            }
+        }
+        levels.retain(|_, sweep| there.contains(*sweep));
         let new = self.compared_runs(watch.sweep.as_str(), DeviceName::Name)?;
         let options = Options { threshold_percent: watch.threshold_percent, ..Options::default() };
         let mut by_sweep: BTreeMap<&SweepId, BTreeSet<&str>> = BTreeMap::new();

@@ -17,6 +17,8 @@ use super::{Lab, LabError, PlannedSweep};
 
 /// Most runs of a sweep.
 const MOST_JOBS: u64 = 1_000_000;
+/// Most threads, as in files.
+const MOST_THREADS: u32 = 1024;
 /// The fields by which two sides may differ.
 const FIELDS: &str = "model, weights, backend, precision, threads, batch and scenario";
 
@@ -319,7 +321,7 @@ fn word<T: Copy>(field: &str, value: &str, all: &[T], as_str: fn(T) -> &'static 
 
 fn threads(value: &str) -> Result<ThreadCount, LabError> {
     let kinds = [ThreadCount::Little, ThreadCount::Mid, ThreadCount::Big, ThreadCount::Prime, ThreadCount::All];
-    let count = value.parse().ok().filter(|count| *count > 0).map(ThreadCount::Count);
+    let count = value.parse().ok().filter(|count| (1..=MOST_THREADS).contains(count)).map(ThreadCount::Count);
     count.or_else(|| kinds.into_iter().find(|kind| kind.to_string() == value)).ok_or_else(|| {
         LabError::usage(format!("{value:?} are no threads")).with_hint(
             "write a number, `little`, `mid`, `big`, `prime` or `all`; a list of cores needs a file of its own",

@@ -52,12 +52,13 @@ impl Axis {
     }
 }
 
-const AXES: [Axis; 7] = [
+const AXES: [Axis; 8] = [
     Axis::of_cell(|job| job.model.weights.to_string()),
     Axis::of_cell(|job| job.backend.clone()),
     Axis::of_cell(|job| job.precision.to_string()),
     Axis::of_cell(|job| format!("batch {}", job.batch)),
     Axis::of_cell(|job| job.scenario.to_string()),
+    Axis::of_cell(|job| job.side.map(|side| format!("side {}", side.as_str())).unwrap_or_default()),
     Axis::of_run(|job| format!("#{}", job.repeat)),
     Axis::of_run(|job| job.rerun.as_ref().map(|rerun| format!("again {}", rerun.number)).unwrap_or_default()),
 ];

@@ -19,6 +19,11 @@ export function fixed(value, digits) {
   return value === null || value === undefined ? "" : value.toFixed(digits);
 }
 
+/** With its sign and one digit after the point: «+3.2», «−1.0». */
+export function signed(value) {
+  return `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(1)}`;
+}
+
 /** A number with three figures that count, and all that stand before the point. */
 export function figures(value) {
   if (value === null || value === undefined) return "";

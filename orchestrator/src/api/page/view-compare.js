@@ -2,7 +2,7 @@
 
 import { get, list } from "./api.js";
 import { h, setChildren, setText } from "./dom.js";
-import { inUnit, many, unitOf } from "./format.js";
+import { inUnit, many, signed, unitOf } from "./format.js";
 import { act, say } from "./notices.js";
 import { linkTo, setState, stateElement } from "./parts.js";
 import { keepQuery } from "./router.js";
@@ -116,11 +116,6 @@ function differenceLine({ what, a, b, moves_time: movesTime, cells }) {
 
 function meanLine({ device, cells, change_percent: percent }) {
   return h("li", {}, linkTo("devices", device), `: ${signed(percent)} % (geometric mean of ${many(cells, "cell")})`);
-}
-
-/** «+3.2», «−1.0». */
-export function signed(percent) {
-  return `${percent < 0 ? "−" : "+"}${Math.abs(percent).toFixed(1)}`;
 }
 
 const HEADS = ["Verdict", "Device", "Cell", "A", "B", "Change", "95 %", "Why"];

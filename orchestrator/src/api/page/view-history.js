@@ -2,12 +2,11 @@
 
 import { get } from "./api.js";
 import { h, setChildren, setText } from "./dom.js";
-import { figures, joined, many } from "./format.js";
+import { figures, joined, many, signed } from "./format.js";
 import { act } from "./notices.js";
 import { linkTo } from "./parts.js";
 import { keepQuery } from "./router.js";
 import { absolute, setTime, timeElement } from "./time.js";
-import { signed } from "./view-compare.js";
 
 const STEP = 20;
 const FIELDS = ["model", "device", "backend", "precision", "threads", "batch", "days"];

@@ -4,18 +4,13 @@ import { pathOf, post } from "./api.js";
 import { compareBy, counted, matches, STATUSES, tagsOf } from "./filter.js";
 import { DeviceRow, COLUMNS } from "./device-row.js";
 import { h, KeyedList, setAttribute, setChildren, setText, table } from "./dom.js";
-import { many } from "./format.js";
+import { many, signed } from "./format.js";
 import { isOver, newestFirst } from "./model.js";
 import { act } from "./notices.js";
 import { countsText, linkTo, progressElement, setProgress, spanText } from "./parts.js";
 import { keepQuery } from "./router.js";
 import { setTime, timeElement } from "./time.js";
 import { utilisationPart } from "./utilisation.js";
-
-/** A number with its sign and one digit: `+5.6`. */
-function signed(number) {
-  return `${number < 0 ? "−" : "+"}${Math.abs(number).toFixed(1)}`;
-}
 
 export function overviewView({ model, query }) {
   const wanted = {

@@ -23,6 +23,10 @@ impl Lab {
             LabError::usage(format!("sweep {} was begun by a farmctl that did not keep what this takes", earlier.id))
                 .with_hint("start it anew")
         })?;
+        if definition.sweep.side_by_side.is_some() {
+            let why = format!("sweep {} measures two sides in pairs: one side alone says nothing", earlier.id);
+            return Err(LabError::usage(why).with_hint("begin `farmctl ab` anew"));
+        }
         let records = store.records(&earlier.id)?;
         let failed: BTreeSet<JobId> =
             records.iter().filter(|record| is_worth_it(record)).map(|record| record.job.id.clone()).collect();

@@ -1,4 +1,4 @@
-use crate::domain::{DELEGATE, RunStatus};
+use crate::domain::{DELEGATE, PairSide, RunStatus};
 use crate::report::columns::{Cell, ColumnKind, ColumnOf};
 
 use super::SweepCell;
@@ -71,6 +71,9 @@ pub const SUMMARY_COLUMNS: &[SummaryColumn] = &[
     text("run_ids", "The runs, separated by spaces: rows of results.csv, with their samples.", |cell| {
         let ids = cell.records.iter().filter_map(|record| record.run_id.as_ref()).map(|run_id| run_id.as_str());
         ids.collect::<Vec<_>>().join(" ").into()
+    }),
+    text("side", "Of `farmctl ab`: a or b; empty in other sweeps.", |cell| {
+        cell.records[0].job.side.map(PairSide::as_str).into()
     }),
 ];
 

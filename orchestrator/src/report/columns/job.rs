@@ -1,6 +1,6 @@
 //! What was measured, on what device.
 
-use crate::domain::{Record, ThreadCount};
+use crate::domain::{PairSide, Record, ThreadCount};
 
 use super::{Column, ColumnKind};
 
@@ -169,3 +169,12 @@ fn threads(record: &Record) -> Option<u32> {
         _ => record.measurement.threads,
     }
 }
+
+/// Of a sweep of two sides.
+pub(super) const SIDE: &[Column] = &[Column {
+    name: "side",
+    kind: ColumnKind::Word,
+    unit: "",
+    description: "Of `farmctl ab`: which of the two sides the run is of, a or b; empty in other sweeps.",
+    value: |row| row.record.job.side.map(PairSide::as_str).into(),
+}];

@@ -84,6 +84,7 @@ const PARTS: &[&[Column]] = &[
     fair::FAIR,
     length::LENGTH,
     trust::COUNTING,
+    job::SIDE,
 ];
 
 const fn count(parts: &[&[Column]]) -> usize {

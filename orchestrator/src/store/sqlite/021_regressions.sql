@@ -33,12 +33,12 @@ CREATE TRIGGER regression_steps BEFORE UPDATE OF state ON regressions
 WHEN old.state IS NOT new.state AND (old.state, new.state) NOT IN (VALUES ('open', 'gone'), ('open', 'acknowledged'))
 BEGIN SELECT raise(ABORT, 'no step of a regression'); END;
 
--- The sweeps that cells are compared with in place of a baseline's, since a person acknowledged what they take. They
--- stay as long as the baseline is the same.
-CREATE VIEW acknowledged_levels AS
-SELECT r.seen_in AS sweep_id, b.name AS baseline, r.regression ->> '$.end.by' AS acknowledged_by
+-- The sweeps that cells are compared with in place of a baseline's, since a person acknowledged what they take, and
+-- those that would be if one did. They stay as long as the baseline is the same.
+CREATE VIEW levels_beside_baselines AS
+SELECT r.seen_in AS sweep_id, b.name AS baseline, coalesce(r.regression ->> '$.end.by', 'an open alarm') AS kept_by
 FROM regressions r JOIN baselines b ON r.against = 'baseline:' || b.name AND r.reference = b.sweep_id
-WHERE r.state = 'acknowledged';
+WHERE r.state IN ('open', 'acknowledged');
 
 -- People were told of them up to this event.
 ALTER TABLE told ADD COLUMN regressions_until INTEGER NOT NULL DEFAULT 0;

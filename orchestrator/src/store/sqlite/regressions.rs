@@ -15,7 +15,9 @@ const KEEP: &str = "
     ON CONFLICT (id) DO UPDATE SET state = :state, seen_in = :seen_in, regression = :regression
         WHERE regressions.state = :open";
 
-const ACKNOWLEDGE: &str = "UPDATE regressions SET state = ?2, regression = ?3 WHERE id = ?1 AND state = ?4";
+/// A comparison may have seen it in a newer sweep meanwhile.
+const ACKNOWLEDGE: &str = "
+    UPDATE regressions SET state = ?2, regression = json_set(?3, '$.seen_in', seen_in) WHERE id = ?1 AND state = ?4";
 
 const LIST: &str = "
     SELECT regression FROM regressions WHERE ?1 IS NULL OR state = ?1 ORDER BY found_at_ns DESC, cell, since DESC";

@@ -10,7 +10,7 @@ use crate::store::{RetentionStore, StoreError, SweepStore as _};
 const MAY_LEAVE: &str = "
     SELECT count(*) FROM sweeps WHERE id = ?1 AND state IN ('finished', 'cancelled')
       AND id NOT IN (SELECT sweep_id FROM pinned_sweeps UNION ALL SELECT sweep_id FROM baselines
-                     UNION ALL SELECT sweep_id FROM acknowledged_levels)";
+                     UNION ALL SELECT sweep_id FROM levels_beside_baselines)";
 
 /// Rows that refer to others go first. What became of a due time stays, without its sweep, and so do acts of people.
 const REMOVE: &[&str] = &[
@@ -34,15 +34,15 @@ const OLD: &str = "
         SELECT id FROM sweeps
         WHERE state IN ('finished', 'cancelled')
           AND id NOT IN (SELECT sweep_id FROM pinned_sweeps UNION ALL SELECT sweep_id FROM baselines
-                         UNION ALL SELECT sweep_id FROM acknowledged_levels)))";
+                         UNION ALL SELECT sweep_id FROM levels_beside_baselines)))";
 
 /// A baseline keeps its sweep as a pin does, and so does what was acknowledged of one; the word of the pin goes before.
 const PINNED: &str = "
     WITH kept (sweep_id, word) AS (
         SELECT sweep_id, min(set_by || ' as the baseline ' || name) FROM baselines GROUP BY sweep_id
         UNION ALL
-        SELECT sweep_id, min(acknowledged_by || ' as a new level beside the baseline ' || baseline)
-        FROM acknowledged_levels WHERE sweep_id NOT IN (SELECT sweep_id FROM baselines) GROUP BY sweep_id)
+        SELECT sweep_id, min(kept_by || ' as a new level beside the baseline ' || baseline)
+        FROM levels_beside_baselines WHERE sweep_id NOT IN (SELECT sweep_id FROM baselines) GROUP BY sweep_id)
     SELECT sweep_id, pinned_by FROM pinned_sweeps
     UNION ALL
     SELECT sweep_id, word FROM kept WHERE sweep_id NOT IN (SELECT sweep_id FROM pinned_sweeps)
