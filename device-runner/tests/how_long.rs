@@ -10,7 +10,7 @@ use lab::{Lab, QUICK};
 /// Wide limits: how noisy the machine is must not matter.
 const WIDE: Limits = Limits {
     warmup_max_seconds: 60.0,
-    max_runs: 100_000,
+    max_runs: 2_000,
     steady_percent: Some(1e6),
     interval_percent: Some(60.0),
     ..QUICK
@@ -31,23 +31,29 @@ fn ended_by(messages: &[Message]) -> Option<EndedBy> {
     })
 }
 
+/// A machine that becomes busy, or idle, within a run has no one median: then it is asked for once more.
+const TRIES: usize = 10;
+
 #[test]
 fn both_loops_go_on_until_they_are_told_that_it_is_enough() {
     let lab = Lab::new();
     for scenario in Scenario::ALL.iter().copied() {
-        let mut inside = lab.request(&format!("inside-{scenario}"), WIDE);
-        inside.job.scenario = scenario;
-        let mut outside = request(&lab, WIDE, &[("sleep_ns", "200000")]);
-        (outside.run_id, outside.job.scenario) = (format!("outside-{scenario}"), scenario);
-        for request in [inside, outside] {
-            let (messages, code, stderr) = lab.start(&request).finish();
-            assert_eq!(code, 0, "{messages:?} {stderr}");
-            let (runs, steady) = warmed_up(&messages);
-            assert!(steady == Some(Steady::Yes) && runs >= 20, "{runs} {steady:?}");
-            assert_eq!(ended_by(&messages), Some(EndedBy::Interval));
-            // Twenty are the fewest that say anything, and one look is not enough.
-            assert!(samples(&messages).len() >= 25, "{messages:?}");
-            assert!(!messages.iter().any(|message| matches!(message, Message::Look { .. })));
+        for (place, mut request) in
+            [("inside", lab.request("run", WIDE)), ("outside", request(&lab, WIDE, &[("sleep_ns", "200000")]))]
+        {
+            request.job.scenario = scenario;
+            let ended = (0..TRIES).find_map(|attempt| {
+                request.run_id = format!("{place}-{scenario}-{attempt}");
+                let (messages, code, stderr) = lab.start(&request).finish();
+                assert_eq!(code, 0, "{messages:?} {stderr}");
+                let (runs, steady) = warmed_up(&messages);
+                assert!(steady == Some(Steady::Yes) && runs >= 20, "{runs} {steady:?}");
+                assert!(!messages.iter().any(|message| matches!(message, Message::Look { .. })));
+                (ended_by(&messages) == Some(EndedBy::Interval)).then(|| samples(&messages).len())
+            });
+            // Twenty are the fewest that say anything, and two looks are not enough.
+            let ended = ended.unwrap_or_else(|| panic!("{place}, {scenario}: none of {TRIES} ended by its interval"));
+            assert!((32..2_000).contains(&ended), "{place}, {scenario}: {ended}");
         }
     }
 }
