@@ -12,6 +12,9 @@ const GROWTH: f64 = 0.25;
 /// Fewest batches whose spread tells, by itself, that a median is known.
 const MIN_BATCHES: usize = 10;
 
+/// Fewer batches tell it where the interval is so many times as narrow as it has to be.
+const NARROWER: f64 = 3.0;
+
 /// How many looks in a row must find that a median is known.
 const LOOKS_IN_A_ROW: u32 = 3;
 
@@ -40,8 +43,8 @@ pub fn is_steady(series: &[u64], percent: f64, next: f64) -> Option<bool> {
 ///
 /// A single look is right too early too often: whoever stops at the first interval that is narrow stops where chance
 /// made it narrow (Y. S. Chow and H. Robbins, The Annals of Mathematical Statistics 36, 1965, for what becomes of it
-/// in the limit). So three looks in a row must find it, each by ten batches or more, and the interval is that of a
-/// series whose length was chosen ([`Dependence::of_chosen_length`]); how often it then holds the median is in
+/// in the limit). So three looks in a row must find it, each by ten batches or more or by an interval that is narrower
+/// by far, and the interval is that of a series whose length was chosen ([`Dependence::of_chosen_length`]); how often it then holds the median is in
 /// bench/statistics.md.
 #[derive(Debug, Clone, Copy)]
 pub struct MedianLooks {
@@ -73,8 +76,8 @@ impl MedianLooks {
         let p50_ns = *sorted.get((sorted.len() - 1) / 2)?;
         let dependence = Dependence::of(series, p50_ns).of_chosen_length(series.len());
         let (low, high) = median_interval_95(&sorted, &dependence)?;
-        let is_narrow = (high - low) / 2.0 <= self.percent / 100.0 * p50_ns as f64;
-        Some(is_narrow && dependence.batches >= MIN_BATCHES)
+        let needed = if dependence.batches >= MIN_BATCHES { 1.0 } else { NARROWER };
+        Some((high - low) / 2.0 * needed <= self.percent / 100.0 * p50_ns as f64)
     }
 }
 
