@@ -44,8 +44,8 @@ pub fn is_steady(series: &[u64], percent: f64, next: f64) -> Option<bool> {
 /// A single look is right too early too often: whoever stops at the first interval that is narrow stops where chance
 /// made it narrow (Y. S. Chow and H. Robbins, The Annals of Mathematical Statistics 36, 1965, for what becomes of it
 /// in the limit). So three looks in a row must find it, each by ten batches or more or by an interval that is narrower
-/// by far, and the interval is that of a series whose length was chosen ([`Dependence::of_chosen_length`]); how often it then holds the median is in
-/// bench/statistics.md.
+/// by far, and the interval is that of a series whose length was chosen ([`Dependence::of_chosen_length`]); how often
+/// it then holds the median is in bench/statistics.md.
 #[derive(Debug, Clone, Copy)]
 pub struct MedianLooks {
     percent: f64,

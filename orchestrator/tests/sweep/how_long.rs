@@ -16,9 +16,10 @@ fn rows_say_what_ended_their_loops_and_whether_the_warm_up_was_steady() {
         "configs/enough.yaml",
         "models: digits\nweights: trained\nscenario: [single_stream, offline]\npreset: quick\nlimits:\n  warmup: { \
          max_seconds: 60, steady_percent: 100 }\n  measure: { min_seconds: 0, max_seconds: 60, \
-         interval_percent: 60 }\n",
+         max_runs: 1000000, interval_percent: 60 }\n",
     );
-    lab.write("configs/plain.yaml", "models: digits\nweights: trained\npreset: quick\n");
+    let plain = "models: digits\nweights: trained\npreset: quick\nlimits: { measure: { min_seconds: 0 } }\n";
+    lab.write("configs/plain.yaml", plain);
     lab.sweep(&["configs/enough.yaml"]).expect_code(0);
     let rows = lab.rows();
     assert_eq!(rows.len(), 2);
