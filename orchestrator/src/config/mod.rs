@@ -52,6 +52,8 @@ pub use append::{NewDevice, append_devices};
 pub use daemon::{Access, DaemonConfig};
 pub use edit::{FieldChange, add_device, device_text, edit_device, remove_device, replace_device};
 pub use fault::{ConfigErrors, Fault, Place};
+pub(crate) use sweep::MAX_JOBS;
+pub(crate) use words::MAX_THREADS;
 
 use document::{Document, place};
 use source::Source;

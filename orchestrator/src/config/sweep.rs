@@ -18,7 +18,7 @@ use super::sweep_file::{
 use super::words::OneOrMany;
 
 /// Most runs of a sweep; at a second each, that is a day on each of ten devices.
-const MAX_JOBS: u64 = 1_000_000;
+pub(crate) const MAX_JOBS: u64 = 1_000_000;
 /// Engine of a sweep that names none.
 const DEFAULT_BACKEND: &str = "tract";
 /// Seed of a sweep that names none.

@@ -149,7 +149,7 @@ word!(
 );
 
 /// Most threads that a job may ask for.
-const MAX_THREADS: u32 = 1024;
+pub(crate) const MAX_THREADS: u32 = 1024;
 
 /// Highest index of a core that a job may ask for: the kernel's sets of processors hold so many.
 const MAX_CORE: u32 = 1023;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::compare::side_by_side::{CellName, FEWEST_PAIRS, MOST_PAIRS, Settled, judge_sides, pairs_of, settled_cells};
 use crate::compare::{CellKey, CompareError, Comparison, DeviceName, Options, compare};
+use crate::config::{MAX_JOBS, MAX_THREADS};
 use crate::domain::{
     Catalog, CellPattern, Order, PairSide, Precision, Record, Scenario, SideBySide, Sweep, SweepRow, ThreadCount,
     WeightsKind,
@@ -15,10 +16,6 @@ use crate::{config, planner};
 
 use super::{Lab, LabError, PlannedSweep};
 
-/// Most runs of a sweep.
-const MOST_JOBS: u64 = 1_000_000;
-/// Most threads, as in files.
-const MOST_THREADS: u32 = 1024;
 /// The fields by which two sides may differ.
 const FIELDS: &str = "model, weights, backend, precision, threads, batch and scenario";
 
@@ -77,8 +74,8 @@ impl Lab {
         let config = format!("{} side by side: {} and {}", self.short_path(&order.a), sides.a_name, sides.b_name);
         let sweep = both(a, sides, order.pairs);
         let jobs = planner::most_jobs(&sweep, &inventory);
-        if jobs > MOST_JOBS {
-            return Err(LabError::usage(format!("both sides have {jobs} runs, and {MOST_JOBS} at most are planned"))
+        if jobs > MAX_JOBS {
+            return Err(LabError::usage(format!("both sides have {jobs} runs, and {MAX_JOBS} at most are planned"))
                 .with_hint("less --pairs, or fewer cells in the file"));
         }
         Ok(self.planned(sweep, config, inventory, catalog))
@@ -321,7 +318,7 @@ fn word<T: Copy>(field: &str, value: &str, all: &[T], as_str: fn(T) -> &'static 
 
 fn threads(value: &str) -> Result<ThreadCount, LabError> {
     let kinds = [ThreadCount::Little, ThreadCount::Mid, ThreadCount::Big, ThreadCount::Prime, ThreadCount::All];
-    let count = value.parse().ok().filter(|count| (1..=MOST_THREADS).contains(count)).map(ThreadCount::Count);
+    let count = value.parse().ok().filter(|count| (1..=MAX_THREADS).contains(count)).map(ThreadCount::Count);
     count.or_else(|| kinds.into_iter().find(|kind| kind.to_string() == value)).ok_or_else(|| {
         LabError::usage(format!("{value:?} are no threads")).with_hint(
             "write a number, `little`, `mid`, `big`, `prime` or `all`; a list of cores needs a file of its own",
