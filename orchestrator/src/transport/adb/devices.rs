@@ -101,13 +101,15 @@ impl AdbDevice {
 
 /// The error of a name that several devices have.
 pub(super) fn ambiguous(wanted: &str, found: &[&AdbDevice], listed: &[AdbDevice], server: &str) -> TransportError {
-    let names: Vec<String> = found
+    let mut names: Vec<String> = found
         .iter()
         .map(|device| match device.unique_name(listed) {
             name if name != wanted => name,
             name => device.transport_id.map_or(name, |id| format!("transport_id:{id} (until it is connected anew)")),
         })
         .collect();
+    // A server lists devices in an order of its own.
+    names.sort();
     let count = found.len();
     let message = format!("connect to adb {wanted} by {server}: {count} devices that it lists are called so");
     TransportError::new(ErrorKind::NameUnknown, message)
