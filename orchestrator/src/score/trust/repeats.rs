@@ -7,6 +7,9 @@ const MUCH_MORE: f64 = 3.0;
 /// Smallest spread between runs that is told.
 const LEAST_TOLD_PERCENT: f64 = 1.0;
 
+/// Share of the runs whose own samples must say how sure they are, for what they say to be of all.
+const LEAST_KNOWN_SHARE: f64 = 0.75;
+
 /// Several runs of the same: how much of their spread is within runs, and how much between them. The run is the unit:
 /// a thousand samples of one run say nothing of how the next will be.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -17,7 +20,8 @@ pub struct Repeats {
     pub mean_p50_ns: f64,
     /// Half of the mean's interval of 95 %, by Student, in per cent of it; `None` of a single run.
     pub half_interval_percent: Option<f64>,
-    /// Standard deviation that a run's median has by its own samples, in per cent; `None` where a run has no interval.
+    /// Standard deviation that a run's median has by its own samples, in per cent, of the runs that have an interval;
+    /// `None` where more than a quarter have none.
     pub within_percent: Option<f64>,
     /// Standard deviation between runs that their samples don't explain, in per cent; `None` of a single run.
     pub between_percent: Option<f64>,
@@ -40,7 +44,9 @@ impl Repeats {
             let (low, high) = run.interval_ns?;
             Some(((high - low) / 2.0 / student_975(run.dependence.degrees)).powi(2))
         };
-        let within = runs.iter().map(of_run).sum::<Option<f64>>().map(|sum| sum / count);
+        let known: Vec<f64> = runs.iter().filter_map(of_run).collect();
+        let are_most = known.len() as f64 >= LEAST_KNOWN_SHARE * count;
+        let within = are_most.then(|| known.iter().sum::<f64>() / known.len() as f64);
         let between = variance.zip(within).map(|(variance, within)| (variance - within).max(0.0));
         let percent = |variance: f64| variance.sqrt() / mean_p50_ns * 100.0;
         let quantile = student_975(count - 1.0);

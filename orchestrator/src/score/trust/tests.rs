@@ -148,6 +148,14 @@ fn variance_is_within_and_between_runs() {
     assert!(repeats.differ());
     let alike = Repeats::of(&alike).unwrap();
     assert!(alike.between_percent.unwrap() < 0.15 && !alike.differ());
+    // One run of four that has no interval does not hide what the others know; two do.
+    let unsure = Certainty { interval_ns: None, ..runs[0].clone() };
+    let with_unsure = |known: usize, more: usize| {
+        let runs = runs[..known].iter().chain(std::iter::repeat_n(&unsure, more));
+        Repeats::of(runs).unwrap().within_percent
+    };
+    assert!(with_unsure(3, 1).is_some_and(|within| (0.2..0.4).contains(&within)));
+    assert_eq!(with_unsure(2, 2), None);
     let one = Repeats::of(&runs[..1]).unwrap();
     assert_eq!((one.runs, one.between_percent, one.half_interval_percent), (1, None, None));
     assert_eq!(Repeats::of(&[]), None);
