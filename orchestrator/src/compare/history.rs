@@ -1,6 +1,6 @@
 //! The history of each cell over sweeps, with the changes in it and what else changed there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -119,7 +119,7 @@ pub struct FactChange {
 struct Point {
     shown: HistoryPoint,
     environment: Arc<Facts>,
-    circumstances: Facts,
+    circumstances: Arc<Facts>,
 }
 
 /// The histories of all cells that these runs are of, in the order of the cells.
@@ -150,37 +150,49 @@ fn cell_history(cell: &HistoryCell, runs: &[&PastRun], rules: &ChangeRules) -> C
     CellHistory { cell: cell.clone(), points: points.into_iter().map(|point| point.shown).collect(), changes }
 }
 
+/// The runs of a sweep in one environment.
+struct Group<'a> {
+    /// The number of the environment, from 0.
+    series: usize,
+    /// In the order of time; at least one.
+    runs: Vec<&'a PastRun>,
+}
+
 /// A point for each sweep and environment, in the order of time.
 fn points(runs: &[&PastRun]) -> Vec<Point> {
-    let mut order: Vec<(&SweepId, &Arc<Facts>)> = Vec::new();
-    let mut groups: BTreeMap<(&SweepId, &Arc<Facts>), Vec<&PastRun>> = BTreeMap::new();
     let mut sorted = runs.to_vec();
     sorted.sort_by_key(|run| run.at);
-    for run in sorted {
-        let group = groups.entry((&run.sweep_id, &run.environment)).or_default();
-        if group.is_empty() {
-            order.push((&run.sweep_id, &run.environment));
-        }
-        group.push(run);
-    }
+    // Thousands of runs are of a few environments, which are mostly the same in memory, too.
     let mut known: Vec<&Arc<Facts>> = Vec::new();
-    let mut points = Vec::new();
-    for key in order {
-        let Some((group, first)) = groups.get(&key).and_then(|group| Some((group, group.first()?))) else { continue };
-        let series = known.iter().position(|facts| **facts == *key.1).unwrap_or_else(|| {
-            known.push(key.1);
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    let mut places: HashMap<(&SweepId, usize), usize> = HashMap::new();
+    for run in sorted {
+        let series = known.iter().position(|facts| **facts == run.environment).unwrap_or_else(|| {
+            known.push(&run.environment);
             known.len() - 1
         });
-        let shown = HistoryPoint {
-            sweep_id: key.0.clone(),
-            at: first.at,
-            p50_ns: middle(group.iter().map(|run| run.median_ns as f64).collect()),
-            runs: group.len(),
-            series: series + 1,
-        };
-        points.push(Point { shown, environment: Arc::clone(key.1), circumstances: first.circumstances.clone() });
+        let place = *places.entry((&run.sweep_id, series)).or_insert_with(|| {
+            groups.push(Group { series, runs: Vec::new() });
+            groups.len() - 1
+        });
+        groups[place].runs.push(run);
     }
-    points
+    groups.iter().filter_map(Group::point).collect()
+}
+
+impl Group<'_> {
+    fn point(&self) -> Option<Point> {
+        let first = self.runs.first()?;
+        let shown = HistoryPoint {
+            sweep_id: first.sweep_id.clone(),
+            at: first.at,
+            p50_ns: middle(self.runs.iter().map(|run| run.median_ns as f64).collect()),
+            runs: self.runs.len(),
+            series: self.series + 1,
+        };
+        let (environment, circumstances) = (Arc::clone(&first.environment), Arc::clone(&first.circumstances));
+        Some(Point { shown, environment, circumstances })
+    }
 }
 
 /// The median; of two in the middle their mean. 0 without numbers.
@@ -302,7 +314,7 @@ mod tests {
             cell: cell("a"),
             median_ns,
             environment: Arc::new(facts(environment)),
-            circumstances: facts(circumstances),
+            circumstances: Arc::new(facts(circumstances)),
         }
     }
 

@@ -62,9 +62,9 @@ pub struct PastRun {
     /// What moves time, and is not there to be measured: another one begins another series.
     pub environment: Arc<Facts>,
     /// What may have had a part in a change, and begins no series.
-    pub circumstances: Facts,
+    pub circumstances: Arc<Facts>,
     /// What was found of it then; `None` of runs of older versions.
-    pub judged: Option<Judgement>,
+    pub judged: Option<Arc<Judgement>>,
 }
 
 /// How a device was reached over some time.

@@ -70,7 +70,7 @@ impl History {
 
     fn measurements(&self) -> Vec<PastMeasurement<'_>> {
         let runs = self.runs.iter().zip(&self.cells);
-        runs.map(|(run, cell)| PastMeasurement { cell, p50_ns: run.median_ns, judged: run.judged.as_ref() }).collect()
+        runs.map(|(run, cell)| PastMeasurement { cell, p50_ns: run.median_ns, judged: run.judged.as_deref() }).collect()
     }
 }
 

@@ -48,7 +48,7 @@ impl Nights {
                 cell: Arc::new(Nights::cell()),
                 median_ns: level_ns + off,
                 environment: Arc::new(Facts::from([("build".to_owned(), build.to_owned())])),
-                circumstances: Facts::new(),
+                circumstances: Arc::new(Facts::new()),
             });
             self.look(night);
         }

@@ -1,35 +1,39 @@
 //! Runs of the past, by the table that 019_run_history.sql and 020_judged_runs.sql keep of them.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::Hash;
 use std::sync::Arc;
 
 use rusqlite::{Row, named_params};
 use serde_json::Value;
 
 use super::{SqliteStore, corrupt, from_json, nanoseconds, timestamp};
-use crate::domain::{Facts, HistoryCell, PastRun, SweepId};
+use crate::domain::{Facts, HistoryCell, Judgement, PastRun, SweepId};
 use crate::store::{PastRuns, StoreError};
 
 /// The rows stand in the order of the table's key: those of a network side by side, by time.
 pub(super) const PAST_RUNS: &str = "
-    SELECT h.sweep_id, h.at_ns, h.model, h.median_ns, h.cell, e.environment, h.circumstances, h.judged
-    FROM run_history h JOIN environments e ON e.id = h.environment
+    SELECT h.sweep_id, h.at_ns, h.model, h.median_ns, h.cell, h.environment, h.circumstances, h.judged
+    FROM run_history h
     WHERE h.model = :model AND h.at_ns >= :since_ns AND h.median_ns > 0
     ORDER BY h.at_ns DESC, h.sequence DESC LIMIT :limit";
 
 /// The same on one device, by an index of its own.
 pub(super) const PAST_RUNS_ON_DEVICE: &str = "
-    SELECT h.sweep_id, h.at_ns, h.model, h.median_ns, h.cell, e.environment, h.circumstances, h.judged
-    FROM run_history h INDEXED BY run_history_by_model_and_device JOIN environments e ON e.id = h.environment
+    SELECT h.sweep_id, h.at_ns, h.model, h.median_ns, h.cell, h.environment, h.circumstances, h.judged
+    FROM run_history h INDEXED BY run_history_by_model_and_device
     WHERE h.model = :model AND h.device = :device AND h.at_ns >= :since_ns AND h.median_ns > 0
     ORDER BY h.at_ns DESC, h.sequence DESC LIMIT :limit";
 
 /// All of one device. The index `run_history_by_device` has their order.
 pub(super) const PAST_RUNS_OF_DEVICE: &str = "
-    SELECT h.sweep_id, h.at_ns, h.model, h.median_ns, h.cell, e.environment, h.circumstances, h.judged
-    FROM run_history h JOIN environments e ON e.id = h.environment
+    SELECT h.sweep_id, h.at_ns, h.model, h.median_ns, h.cell, h.environment, h.circumstances, h.judged
+    FROM run_history h
     WHERE h.device = :device AND h.median_ns > 0
     ORDER BY h.at_ns DESC, h.sequence DESC LIMIT :limit";
+
+/// Thousands of runs are of a few environments: each is read once, and not with each run.
+const ENVIRONMENT: &str = "SELECT environment FROM environments WHERE id = ?1";
 
 /// Each network by one search: those of a hundred thousand rows are few.
 const MODELS: &str = "
@@ -46,7 +50,8 @@ struct RunColumns {
     model: String,
     median_ns: i64,
     cell: String,
-    environment: String,
+    /// Its number.
+    environment: i64,
     circumstances: String,
     judged: Option<String>,
 }
@@ -70,7 +75,7 @@ pub(super) fn past_runs(store: &SqliteStore, wanted: PastRuns<'_>) -> Result<Vec
     let PastRuns { model, device, since, limit } = wanted;
     let since_ns = since.map_or(i64::MIN, nanoseconds);
     let what = "list past runs";
-    runs(match device {
+    let rows = match device {
         None => {
             let parameters = named_params! { ":model": model, ":since_ns": since_ns, ":limit": limit };
             store.query(what, PAST_RUNS, parameters, RunColumns::read)?
@@ -80,49 +85,60 @@ pub(super) fn past_runs(store: &SqliteStore, wanted: PastRuns<'_>) -> Result<Vec
                 named_params! { ":model": model, ":device": device, ":since_ns": since_ns, ":limit": limit };
             store.query(what, PAST_RUNS_ON_DEVICE, parameters, RunColumns::read)?
         }
-    })
+    };
+    runs(store, rows)
 }
 
 pub(super) fn past_runs_of_device(store: &SqliteStore, device: &str, limit: u32) -> Result<Vec<PastRun>, StoreError> {
     let parameters = named_params! { ":device": device, ":limit": limit };
-    runs(store.query("list past runs of a device", PAST_RUNS_OF_DEVICE, parameters, RunColumns::read)?)
+    runs(store, store.query("list past runs of a device", PAST_RUNS_OF_DEVICE, parameters, RunColumns::read)?)
 }
 
-fn runs(rows: Vec<RunColumns>) -> Result<Vec<PastRun>, StoreError> {
-    let (mut cells, mut environments) = (Read::<HistoryCell>::new(), Read::<Facts>::new());
+fn runs(store: &SqliteStore, rows: Vec<RunColumns>) -> Result<Vec<PastRun>, StoreError> {
+    let mut cells = Read::<String, HistoryCell>::new();
+    let mut environments = Read::<i64, Facts>::new();
+    let mut circumstances = Read::<String, Facts>::new();
+    let mut judgements = Read::<String, Judgement>::new();
     let read = |row: RunColumns| {
+        let judged = row.judged.map(|json| judgements.get(json, |json| from_json("what was found of a run", json)));
         Ok(PastRun {
             sweep_id: SweepId(row.sweep_id),
             at: timestamp(row.at_ns)?,
             model: row.model,
             median_ns: u64::try_from(row.median_ns).map_err(|error| corrupt("a median", &error))?,
             cell: cells.get(row.cell, |json| from_json("a cell", json))?,
-            environment: environments.get(row.environment, facts)?,
-            circumstances: facts(&row.circumstances)?,
-            judged: row.judged.as_deref().map(|json| from_json("what was found of a run", json)).transpose()?,
+            environment: environments.get(row.environment, |number| environment(store, *number))?,
+            circumstances: circumstances.get(row.circumstances, |json| facts(json))?,
+            judged: judged.transpose()?,
         })
     };
     rows.into_iter().map(read).collect()
+}
+
+/// The environment of this number.
+fn environment(store: &SqliteStore, number: i64) -> Result<Facts, StoreError> {
+    let found = store.query("look up an environment", ENVIRONMENT, [number], |row| row.get::<_, String>(0))?;
+    found.first().map_or_else(|| Err(corrupt("a run", &"its environment is gone")), |json| facts(json))
 }
 
 pub(super) fn models_run(store: &SqliteStore) -> Result<Vec<String>, StoreError> {
     store.query("list networks that were run", MODELS, [], |row| row.get(0))
 }
 
-/// What was read of texts that many rows share.
-struct Read<T>(HashMap<String, Arc<T>>);
+/// What was read of what many rows share.
+struct Read<K, T>(HashMap<K, Arc<T>>);
 
-impl<T> Read<T> {
-    fn new() -> Read<T> {
+impl<K: Eq + Hash, T> Read<K, T> {
+    fn new() -> Read<K, T> {
         Read(HashMap::new())
     }
 
-    fn get(&mut self, json: String, read: impl Fn(&str) -> Result<T, StoreError>) -> Result<Arc<T>, StoreError> {
-        if let Some(known) = self.0.get(&json) {
+    fn get(&mut self, key: K, read: impl Fn(&K) -> Result<T, StoreError>) -> Result<Arc<T>, StoreError> {
+        if let Some(known) = self.0.get(&key) {
             return Ok(Arc::clone(known));
         }
-        let value = Arc::new(read(&json)?);
-        self.0.insert(json, Arc::clone(&value));
+        let value = Arc::new(read(&key)?);
+        self.0.insert(key, Arc::clone(&value));
         Ok(value)
     }
 }

@@ -143,7 +143,7 @@ fn the_records_of_an_older_store_are_taken_in() {
     store.append_event(&Event { at: at(3), sweep_id, device, job_id, run_id: None, kind }).unwrap();
     connection.execute_batch(&format!("{undo}; {}", MIGRATIONS[first..=last].join("\n"))).unwrap();
     let found = store.past_runs(ALL).unwrap();
-    assert_eq!(found.iter().map(|run| run.judged.clone()).collect::<Vec<_>>(), [Some(noisy()), None, None]);
+    assert_eq!(found.iter().map(|run| run.judged.as_deref().cloned()).collect::<Vec<_>>(), [Some(noisy()), None, None]);
     let bare = |mut run: PastRun| {
         run.judged = None;
         run
