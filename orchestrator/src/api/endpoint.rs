@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use axum::extract::rejection::{QueryRejection, RawPathParamsRejection};
 use axum::extract::{Query, RawPathParams, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use axum::{Extension, Json, Router};
@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::bounds::Bounds;
 use super::guard::Caller;
 use super::refusal::ErrorAnswer;
 use super::{Api, Person, Refusal, Role};
@@ -94,11 +95,14 @@ impl Endpoints {
         let query = self.resolved(query);
         let answer = self.schemas.subschema_for::<A>().to_value();
         self.document("get", path, summary, role, &query, None, Answer::json("200", answer));
+        let bounds = Arc::new(Bounds::of(&query));
         let serve = move |State(api): State<Arc<Api>>,
                           Extension(caller): Extension<Caller>,
                           parameters: Result<RawPathParams, RawPathParamsRejection>,
+                          uri: Uri,
                           query: Result<Query<Q>, QueryRejection>| async move {
             let person = caller.may(role)?;
+            bounds.check_query(&uri)?;
             let Query(query) = query.map_err(|error| Refusal::bad_request(error.body_text()))?;
             let call = Call { api, person, name: name(parameters)?, query, body: Empty {} };
             handler(call).await.map(Json)
@@ -139,6 +143,7 @@ impl Endpoints {
         let body = self.schemas.subschema_for::<B>().to_value();
         let answer = self.schemas.subschema_for::<A>().to_value();
         let answer = Answer::json(status.as_str(), answer);
+        let bounds = Arc::new(Bounds::of(&self.resolved(body.clone())));
         self.document("post", path, summary, role, &Value::Null, Some(body), answer);
         let serve = move |State(api): State<Arc<Api>>,
                           Extension(caller): Extension<Caller>,
@@ -146,6 +151,7 @@ impl Endpoints {
                           bytes: Bytes| async move {
             let person = caller.may(role)?;
             let body = read(&bytes)?;
+            bounds.check_body(&bytes)?;
             let call = Call { api, person, name: name(parameters)?, query: Empty {}, body };
             handler(call).await.map(|answer| (status, Json(answer)))
         };

@@ -4,12 +4,13 @@
 //! types of its own, so that a change of the spine is no change of the API. Holds no truth: what is read comes from the
 //! store, what is done goes there. Never blocks the runtime on the store or a file.
 //!
-//! Reading order: `routes` (all there is), `endpoint` (how a route is served and documented), `guard` (who gets in),
-//! `devices`, `utilisation`, `sweeps`, `cells`, `comparison`, `cell_histories`, `history`, `regressions`, `trust`,
-//! `schedules` and `lab` (what is answered), `start` (what is done), `live` (who is told of changes), `server`
-//! (connections), `door` (where it listens).
+//! Reading order: `routes` (all there is), `endpoint` (how a route is served and documented), `bounds` (what may be
+//! sent), `guard` (who gets in), `devices`, `utilisation`, `sweeps`, `cells`, `comparison`, `cell_histories`,
+//! `history`, `regressions`, `trust`, `schedules` and `lab` (what is answered), `start` (what is done), `live` (who is
+//! told of changes), `server` (connections), `door` (where it listens).
 
 mod background;
+mod bounds;
 mod cell_histories;
 mod cells;
 mod comparison;

@@ -157,3 +157,55 @@ fn the_document_is_one_of_openapi_3_1() {
     let lock = &document["components"]["schemas"]["LockBody"]["properties"];
     assert_eq!((&lock["minutes"]["minimum"], &lock["why"]["maxLength"]), (&json!(1), &json!(200)));
 }
+
+/// Values just beyond what a schema allows.
+fn beyond(schema: &Value) -> Vec<Value> {
+    let number = |name: &str| schema[name].as_u64();
+    let longest = number("maxLength").map(|most| json!("x".repeat(usize::try_from(most).unwrap() + 1)));
+    let shortest = number("minLength").filter(|least| *least > 0).map(|_| json!(""));
+    let most = number("maximum").map(|most| json!(most + 1));
+    let least = number("minimum").filter(|least| *least > 0).map(|least| json!(least - 1));
+    let fewest = number("minItems").filter(|least| *least > 0).map(|_| json!([]));
+    [longest, shortest, most, least, fewest].into_iter().flatten().collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_beyond_the_bounds_of_the_document_is_refused() {
+    let asked = Asked::start(None);
+    let document = document();
+    let mut held = 0;
+    let mut hold = |(status, refused): (u16, Value), name: &str, place: &str| {
+        assert_eq!(status, 400, "{place}: {refused}");
+        let error = &refused["error"];
+        assert!(error["message"].as_str().unwrap().starts_with(&format!("`{name}` ")), "{place}: {refused}");
+        assert!(error["hint"].as_str().is_some_and(|hint| hint.contains("openapi.json")), "{place}: {refused}");
+        held += 1;
+    };
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for operation in item.as_object().unwrap().values() {
+            let (address, body) = example(path);
+            for parameter in operation["parameters"].as_array().unwrap().iter().filter(|it| it["in"] == "query") {
+                let name = parameter["name"].as_str().unwrap();
+                for value in beyond(&parameter["schema"]) {
+                    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                    hold(asked.get(&format!("{address}?{name}={text}")).await, name, &format!("{path}?{name}"));
+                }
+            }
+            let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
+            let Some(schema) = schema["$ref"].as_str().and_then(|it| document.pointer(it.trim_start_matches('#')))
+            else {
+                continue;
+            };
+            for (name, schema) in schema["properties"].as_object().into_iter().flatten() {
+                for value in beyond(schema) {
+                    let mut wrong: Value = serde_json::from_str(body).unwrap();
+                    wrong[name] = value;
+                    hold(asked.post(&address, &wrong.to_string(), "").await, name, &format!("{path} {name}"));
+                }
+            }
+        }
+    }
+    assert!(held > 50, "{held} values were refused");
+    let long = "%C3%A4".repeat(200);
+    assert_eq!(asked.get(&format!("/api/v1/sweeps?q={long}")).await.0, 200, "letters are counted, not bytes");
+}
