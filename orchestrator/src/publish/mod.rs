@@ -42,16 +42,49 @@ pub enum PublishError {
 pub fn publish(root: &Path, input: &ReportInput<'_>, now: Option<Timestamp>) -> Result<PathBuf, PublishError> {
     let folder = sweep_folder(root, input.sweep.id.as_str());
     for report in REPORTS {
-        let bytes = report
-            .render(input)
-            .map_err(|cause| PublishError::Render { name: report.file_name(), cause: cause.cause })?;
-        write_whole(&folder, report.file_name(), &bytes)?;
+        let path = folder.join(report.file_name());
+        write_whole_by(&path, |file| {
+            let mut file = Noting { file, refused: None };
+            let written = report.write(input, &mut file);
+            written.map_err(|error| match file.refused {
+                Some(cause) => PublishError::Write { path: path.clone(), cause },
+                None => PublishError::Render { name: report.file_name(), cause: error.cause },
+            })
+        })?;
     }
     let has_result = input.records.iter().any(|record| record.status == RunStatus::Ok);
     if is_newest(root, input.sweep.id.as_str(), has_result, now) {
         point_latest(root, input.sweep.id.as_str())?;
     }
     Ok(folder)
+}
+
+/// A file that notes why it refused what was written: an encoder passes that on in words of its own.
+struct Noting<'a> {
+    file: &'a mut (dyn Write + Send),
+    refused: Option<std::io::Error>,
+}
+
+impl Noting<'_> {
+    fn noted<T>(&mut self, done: std::io::Result<T>) -> std::io::Result<T> {
+        done.map_err(|error| {
+            let kind = error.kind();
+            self.refused = Some(error);
+            kind.into()
+        })
+    }
+}
+
+impl Write for Noting<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let done = self.file.write(bytes);
+        self.noted(done)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        let done = self.file.flush();
+        self.noted(done)
+    }
 }
 
 /// The folder of a sweep's reports.
@@ -75,7 +108,7 @@ pub fn write_whole(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), Publis
 /// When that can't be done: under the name is then what was there.
 pub fn write_whole_by<E: From<PublishError>>(
     path: &Path,
-    content: impl FnOnce(&mut dyn Write) -> Result<(), E>,
+    content: impl FnOnce(&mut (dyn Write + Send)) -> Result<(), E>,
 ) -> Result<(), E> {
     let failed = |cause| E::from(PublishError::Write { path: path.to_owned(), cause });
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -214,6 +247,16 @@ mod tests {
         point(ahead);
         assert!(is_newest(root.path(), after, true, Some(now)) && is_newest(root.path(), before, true, Some(now)));
         assert!(!is_newest(root.path(), after, false, Some(now)), "without a result");
+    }
+
+    #[test]
+    fn a_disk_that_refuses_is_told_as_such() {
+        let mut full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut noting = Noting { file: &mut full, refused: None };
+        let mut encoder = BufWriter::new(&mut noting);
+        assert!(encoder.write_all(b"row").and_then(|()| encoder.flush()).is_err());
+        drop(encoder);
+        assert_eq!(noting.refused.unwrap().raw_os_error(), Some(28), "no space is left");
     }
 
     #[test]

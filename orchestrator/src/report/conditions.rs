@@ -1,7 +1,9 @@
+use std::io::Write;
+
 use csv::Writer;
 use farmctl_protocol::Moment;
 
-use super::{Report, ReportError, ReportInput};
+use super::{Report, ReportError, ReportInput, collected};
 use crate::wording::csv_text;
 
 /// `conditions.csv`: what the device was like during each run, one look a row.
@@ -31,12 +33,16 @@ impl Report for ConditionsCsv {
     }
 
     fn render(&self, input: &ReportInput<'_>) -> Result<Vec<u8>, ReportError> {
-        table(input).map_err(|error| ReportError::new(self.file_name(), error))
+        collected(self, input)
+    }
+
+    fn write(&self, input: &ReportInput<'_>, out: &mut (dyn Write + Send)) -> Result<(), ReportError> {
+        table(input, out).map_err(|error| ReportError::new(self.file_name(), error))
     }
 }
 
-fn table(input: &ReportInput<'_>) -> csv::Result<Vec<u8>> {
-    let mut writer = Writer::from_writer(Vec::new());
+fn table(input: &ReportInput<'_>, out: &mut (dyn Write + Send)) -> csv::Result<()> {
+    let mut writer = Writer::from_writer(out);
     writer.write_record(HEADER)?;
     for record in input.records {
         let run_id = record.run_id.as_ref().map_or("", |id| id.as_str());
@@ -47,7 +53,7 @@ fn table(input: &ReportInput<'_>) -> csv::Result<Vec<u8>> {
             writer.write_record(about.into_iter().chain(figures.iter().map(String::as_str)))?;
         }
     }
-    writer.into_inner().map_err(|error| error.into_error().into())
+    Ok(writer.flush()?)
 }
 
 /// A look in the header's order; empty is what the device did not tell.

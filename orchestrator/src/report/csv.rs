@@ -1,6 +1,8 @@
+use std::io::Write;
+
 use super::columns::{COLUMNS, Cell, ColumnKind, ColumnOf, Row};
 use super::text::time_text;
-use super::{Report, ReportError, ReportInput};
+use super::{Report, ReportError, ReportInput, collected};
 use crate::wording::{csv_text, single_line};
 
 /// `results.csv`: a row a record.
@@ -16,7 +18,12 @@ impl Report for ResultsCsv {
     }
 
     fn render(&self, input: &ReportInput<'_>) -> Result<Vec<u8>, ReportError> {
-        results_csv(input.rows(), true)
+        collected(self, input)
+    }
+
+    fn write(&self, input: &ReportInput<'_>, out: &mut (dyn Write + Send)) -> Result<(), ReportError> {
+        let rows = input.rows().iter().map(|row| move |value: &fn(&Row<'_>) -> Cell| value(row));
+        write_table(COLUMNS, rows, true, out).map_err(|error| ReportError::new(self.file_name(), error))
     }
 }
 
@@ -35,14 +42,26 @@ pub(super) fn table<F, V: Fn(&F) -> Cell>(
     rows: impl Iterator<Item = V>,
     with_header: bool,
 ) -> csv::Result<Vec<u8>> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
+    let mut bytes = Vec::new();
+    write_table(columns, rows, with_header, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// Writes the same.
+fn write_table<F, V: Fn(&F) -> Cell>(
+    columns: &[ColumnOf<F>],
+    rows: impl Iterator<Item = V>,
+    with_header: bool,
+    out: &mut (dyn Write + Send),
+) -> csv::Result<()> {
+    let mut writer = csv::Writer::from_writer(out);
     if with_header {
         writer.write_record(columns.iter().map(|column| column.name))?;
     }
     for value in rows {
         writer.write_record(columns.iter().map(|column| csv_cell(column.kind, &value(&column.value))))?;
     }
-    writer.into_inner().map_err(|error| error.into_error().into())
+    Ok(writer.flush()?)
 }
 
 fn csv_cell(kind: ColumnKind, cell: &Cell) -> String {

@@ -1,9 +1,11 @@
+use std::io::{self, Write};
+
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
 
 use super::columns::{COLUMNS, Cell, Row};
 use super::text::time_text;
-use super::{Report, ReportError, ReportInput};
+use super::{Report, ReportError, ReportInput, collected};
 use crate::domain::SweepRow;
 use crate::wording::printable_json;
 
@@ -23,11 +25,33 @@ impl Report for ResultsJson {
     }
 
     fn render(&self, input: &ReportInput<'_>) -> Result<Vec<u8>, ReportError> {
+        collected(self, input)
+    }
+
+    fn write(&self, input: &ReportInput<'_>, out: &mut (dyn Write + Send)) -> Result<(), ReportError> {
         let document = Document { format: FORMAT, sweep: input.sweep, results: Rows(input.rows()) };
-        let mut text =
-            serde_json::to_string_pretty(&document).map_err(|error| ReportError::new(self.file_name(), error))?;
-        text.push('\n');
-        Ok(printable_json(&text).into_bytes())
+        let written = serde_json::to_writer_pretty(Printable(out), &document);
+        written.map_err(|error| ReportError::new(self.file_name(), error))?;
+        out.write_all(b"\n").map_err(|error| ReportError::new(self.file_name(), error))
+    }
+}
+
+/// Passes JSON on as [`printable_json`] has it. It comes in pieces, each of whole characters.
+struct Printable<'a>(&'a mut (dyn Write + Send));
+
+impl Write for Printable<'_> {
+    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+        if piece.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\n')) {
+            self.0.write_all(piece)?;
+        } else {
+            let text = std::str::from_utf8(piece).map_err(io::Error::other)?;
+            self.0.write_all(printable_json(text).as_bytes())?;
+        }
+        Ok(piece.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }
 

@@ -19,13 +19,13 @@ impl Report for ResultsMarkdown {
 
     fn render(&self, input: &ReportInput<'_>) -> Result<Vec<u8>, ReportError> {
         let mut text = String::new();
-        self.write(input, &mut text).map_err(|error| ReportError::new(self.file_name(), error))?;
+        Self::put(input, &mut text).map_err(|error| ReportError::new(self.file_name(), error))?;
         Ok(in_zone(&text, &input.zone).into_owned().into_bytes())
     }
 }
 
 impl ResultsMarkdown {
-    fn write(&self, input: &ReportInput<'_>, text: &mut String) -> std::fmt::Result {
+    fn put(input: &ReportInput<'_>, text: &mut String) -> std::fmt::Result {
         let axes = Axes::of(input.records.iter().map(|record| &record.job));
         writeln!(text, "# Sweep {}\n", escaped(&input.sweep.name))?;
         writeln!(

@@ -5,6 +5,7 @@
 //! cell is a row as well.
 
 use std::collections::HashMap;
+use std::io::Write;
 use std::sync::OnceLock;
 
 use jiff::tz::TimeZone;
@@ -185,6 +186,22 @@ pub trait Report: Sync {
     /// # Errors
     /// When the encoder of the format refuses.
     fn render(&self, input: &ReportInput<'_>) -> Result<Vec<u8>, ReportError>;
+
+    /// Writes the same. One with a row a record does so piece by piece, so that it is nowhere in memory as a whole.
+    ///
+    /// # Errors
+    /// When the encoder of the format refuses, or `out` does.
+    fn write(&self, input: &ReportInput<'_>, out: &mut (dyn Write + Send)) -> Result<(), ReportError> {
+        let bytes = self.render(input)?;
+        out.write_all(&bytes).map_err(|error| ReportError::new(self.file_name(), error))
+    }
+}
+
+/// What a report writes, as a whole.
+fn collected(report: &dyn Report, input: &ReportInput<'_>) -> Result<Vec<u8>, ReportError> {
+    let mut bytes = Vec::new();
+    report.write(input, &mut bytes)?;
+    Ok(bytes)
 }
 
 /// Every report that a sweep gets.

@@ -1,3 +1,4 @@
+use std::io::Write;
 use std::sync::Arc;
 
 use parquet::basic::{Compression, Encoding, LogicalType, Repetition, TimeUnit, Type as Physical, ZstdLevel};
@@ -10,7 +11,7 @@ use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter, Serial
 use parquet::schema::types::{ColumnPath, Type, TypePtr};
 
 use super::columns::{COLUMNS, Cell, ColumnKind, Row};
-use super::{Report, ReportError, ReportInput};
+use super::{Report, ReportError, ReportInput, collected};
 use crate::domain::Record;
 
 /// `results.parquet`: the table of `results.csv` with typed columns.
@@ -34,7 +35,11 @@ impl Report for ResultsParquet {
     }
 
     fn render(&self, input: &ReportInput<'_>) -> std::result::Result<Vec<u8>, ReportError> {
-        results(input).map_err(|error| ReportError::new(self.file_name(), error))
+        collected(self, input)
+    }
+
+    fn write(&self, input: &ReportInput<'_>, out: &mut (dyn Write + Send)) -> std::result::Result<(), ReportError> {
+        results(input, out).map_err(|error| ReportError::new(self.file_name(), error))
     }
 }
 
@@ -48,11 +53,15 @@ impl Report for SamplesParquet {
     }
 
     fn render(&self, input: &ReportInput<'_>) -> std::result::Result<Vec<u8>, ReportError> {
-        samples(input).map_err(|error| ReportError::new(self.file_name(), error))
+        collected(self, input)
+    }
+
+    fn write(&self, input: &ReportInput<'_>, out: &mut (dyn Write + Send)) -> std::result::Result<(), ReportError> {
+        samples(input, out).map_err(|error| ReportError::new(self.file_name(), error))
     }
 }
 
-fn results(input: &ReportInput<'_>) -> Result<Vec<u8>> {
+fn results(input: &ReportInput<'_>, out: &mut (dyn Write + Send)) -> Result<()> {
     let rows = input.rows();
     let fields = COLUMNS.iter().map(|column| field(column.name, column.kind, Repetition::OPTIONAL));
     let about = COLUMNS.iter().map(|column| {
@@ -61,8 +70,7 @@ fn results(input: &ReportInput<'_>) -> Result<Vec<u8>> {
     });
     let about = serde_json::Value::Object(about.collect()).to_string();
     let properties = properties().set_key_value_metadata(Some(vec![KeyValue::new("columns".to_owned(), about)]));
-    let mut file =
-        SerializedFileWriter::new(Vec::new(), schema(fields.collect::<Result<_>>()?)?, properties.build().into())?;
+    let mut file = SerializedFileWriter::new(out, schema(fields.collect::<Result<_>>()?)?, properties.build().into())?;
     let mut group = file.next_row_group()?;
     for column in COLUMNS {
         let cells: Vec<Cell> = rows.iter().map(|row: &Row<'_>| (column.value)(row)).collect();
@@ -76,13 +84,13 @@ fn results(input: &ReportInput<'_>) -> Result<Vec<u8>> {
         writer.close()?;
     }
     group.close()?;
-    file.into_inner()
+    file.close().map(drop)
 }
 
 /// A text of a record that stands in each row of its samples.
 type TextOf = fn(&Record) -> &str;
 
-fn samples(input: &ReportInput<'_>) -> Result<Vec<u8>> {
+fn samples(input: &ReportInput<'_>, out: &mut (dyn Write + Send)) -> Result<()> {
     const LATENCY: &str = "latency_ns";
     let texts: [(&str, TextOf); 5] = [
         ("sweep_id", |record| record.sweep_id.as_str()),
@@ -99,23 +107,23 @@ fn samples(input: &ReportInput<'_>) -> Result<Vec<u8>> {
     let properties = properties()
         .set_column_dictionary_enabled(latency.clone(), false)
         .set_column_encoding(latency, Encoding::DELTA_BINARY_PACKED);
-    let mut file = SerializedFileWriter::new(Vec::new(), schema, properties.build().into())?;
+    let mut file = SerializedFileWriter::new(out, schema, properties.build().into())?;
     for records in groups(input.records) {
         let mut group = file.next_row_group()?;
         for (_, text) in texts {
-            each_record::<ByteArrayType>(&mut group, records, |record, values| {
+            each_record::<ByteArrayType, _>(&mut group, records, |record, values| {
                 values.resize(record.measurement.samples_ns.len(), text(record).into());
             })?;
         }
-        each_record::<Int64Type>(&mut group, records, |record, values| {
+        each_record::<Int64Type, _>(&mut group, records, |record, values| {
             values.extend(0..record.measurement.samples_ns.len() as i64);
         })?;
-        each_record::<Int64Type>(&mut group, records, |record, values| {
+        each_record::<Int64Type, _>(&mut group, records, |record, values| {
             values.extend(record.measurement.samples_ns.iter().map(|latency_ns| signed(*latency_ns)));
         })?;
         group.close()?;
     }
-    file.into_inner()
+    file.close().map(drop)
 }
 
 /// The records in stretches of about [`GROUP_SAMPLES`] samples; a record is never divided.
@@ -154,7 +162,7 @@ fn field(name: &str, kind: ColumnKind, repetition: Repetition) -> Result<TypePtr
     Ok(Arc::new(builder.build()?))
 }
 
-fn next_column<'a, W: std::io::Write + Send>(
+fn next_column<'a, W: Write + Send>(
     group: &'a mut SerializedRowGroupWriter<'_, W>,
 ) -> Result<SerializedColumnWriter<'a>> {
     group.next_column()?.ok_or_else(|| ParquetError::General("the schema has no more columns".to_owned()))
@@ -208,8 +216,8 @@ fn number(cell: &Cell) -> Option<f64> {
 }
 
 /// Writes the next column: of each record the values that `fill` puts into an empty list.
-fn each_record<T: DataType>(
-    group: &mut SerializedRowGroupWriter<'_, Vec<u8>>,
+fn each_record<T: DataType, W: Write + Send>(
+    group: &mut SerializedRowGroupWriter<'_, W>,
     records: &[Record],
     fill: impl Fn(&Record, &mut Vec<T::T>),
 ) -> Result<()> {

@@ -1,6 +1,6 @@
 use std::io::{self, Write};
 
-use super::{Report, ReportError, ReportInput};
+use super::{Report, ReportError, ReportInput, collected};
 use crate::wording::csv_text;
 
 /// `samples.csv.zst`: every raw sample, one a row.
@@ -19,12 +19,16 @@ impl Report for SamplesCsv {
     }
 
     fn render(&self, input: &ReportInput<'_>) -> Result<Vec<u8>, ReportError> {
-        compressed(input).map_err(|error| ReportError::new(self.file_name(), error))
+        collected(self, input)
+    }
+
+    fn write(&self, input: &ReportInput<'_>, out: &mut (dyn Write + Send)) -> Result<(), ReportError> {
+        compress(input, out).map_err(|error| ReportError::new(self.file_name(), error))
     }
 }
 
-fn compressed(input: &ReportInput<'_>) -> io::Result<Vec<u8>> {
-    let mut encoder = zstd::Encoder::new(Vec::new(), COMPRESSION_LEVEL)?;
+fn compress(input: &ReportInput<'_>, out: &mut (dyn Write + Send)) -> io::Result<()> {
+    let mut encoder = zstd::Encoder::new(out, COMPRESSION_LEVEL)?;
     encoder.include_checksum(true)?;
     let mut writer = csv::Writer::from_writer(encoder);
     writer.write_record(["sweep_id", "run_id", "job_id", "device", "model", "sample_index", "latency_ns"])?;
@@ -39,5 +43,5 @@ fn compressed(input: &ReportInput<'_>) -> io::Result<Vec<u8>> {
     }
     let mut encoder = writer.into_inner().map_err(|error| io::Error::other(error.to_string()))?;
     encoder.flush()?;
-    encoder.finish()
+    encoder.finish().map(drop)
 }
