@@ -37,16 +37,31 @@ impl OutputFiles {
     /// logged and left out: the report then has no `output_error` for it.
     pub fn load(&self, records: &[Record]) -> HashMap<String, Vec<f32>> {
         let mut values = HashMap::new();
-        for output in records.iter().flat_map(|record| &record.measurement.outputs) {
-            if values.contains_key(&output.sha256) {
+        let named = records.iter().flat_map(|record| &record.measurement.outputs);
+        self.load_into(&mut values, named.map(|output| output.sha256.as_str()));
+        values
+    }
+
+    /// Adds the outputs of these hashes to those that are there, in the same way.
+    pub fn load_into<'a>(&self, values: &mut HashMap<String, Vec<f32>>, hashes: impl Iterator<Item = &'a str>) {
+        for sha256 in hashes {
+            if values.contains_key(sha256) {
                 continue;
             }
-            match read_values(&self.path(&output.sha256), &output.sha256) {
-                Ok(numbers) => drop(values.insert(output.sha256.clone(), numbers)),
-                Err(error) => tracing::error!(output = %output.sha256, %error, "an output can't be read"),
+            if let Some(numbers) = self.read(sha256) {
+                values.insert(sha256.to_owned(), numbers);
             }
         }
-        values
+    }
+
+    /// Whether all values of an output are finite; of one that can't be read it is supposed.
+    pub fn is_finite(&self, sha256: &str) -> bool {
+        self.read(sha256).is_none_or(|values| values.iter().all(|value| value.is_finite()))
+    }
+
+    fn read(&self, sha256: &str) -> Option<Vec<f32>> {
+        let values = read_values(&self.path(sha256), sha256);
+        values.inspect_err(|error| tracing::error!(output = %sha256, %error, "an output can't be read")).ok()
     }
 
     /// What is wrong with the files of the outputs that these records name.

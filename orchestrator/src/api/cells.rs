@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{Failure, Job, JobId, Judgement, Record, RunStatus, SweepId};
 use crate::score::Statistics;
-use crate::score::trust::standings;
+use crate::score::trust::{Measured, standings};
 
 use super::endpoint::{Call, Items, limit_of};
 use super::{Api, Refusal};
@@ -128,7 +128,8 @@ impl Api {
         let ended = self.store.records(sweep)?;
         let judged: Vec<Option<Judgement>> = ended.iter().map(|record| self.judged.of(record, &rules)).collect();
         let verdicts = judged.iter().map(|judged| judged.as_ref().map(|judged| judged.verdict));
-        let standings = standings(&ended.iter().zip(verdicts).collect::<Vec<_>>());
+        let measured = ended.iter().zip(verdicts).map(|(record, verdict)| Measured::of(record, verdict));
+        let standings = standings(&measured.collect::<Vec<_>>());
         for ((record, judged), standing) in ended.into_iter().zip(judged).zip(standings) {
             let mut cell = CellAnswer::ended(&record);
             cell.judge(judged.as_ref());

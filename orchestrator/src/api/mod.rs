@@ -56,7 +56,7 @@ use jiff::Timestamp;
 use tokio::sync::{Mutex, Semaphore, SemaphorePermit, watch};
 
 use crate::domain::DaemonStatus;
-use crate::lab::{Lab, LabError};
+use crate::lab::{Lab, LabError, LargeSweeps};
 use crate::progress::Progress;
 use crate::schedule::Schedule;
 use crate::store::Store;
@@ -147,6 +147,7 @@ pub struct Api {
     figures: Mutex<Option<Arc<Figures>>>,
     judged: Judged,
     compared: Compared,
+    large_sweeps: LargeSweeps,
     readers: Semaphore,
     starters: Semaphore,
 }
@@ -186,6 +187,7 @@ impl Api {
             figures: Mutex::default(),
             judged: Judged::default(),
             compared: Compared::default(),
+            large_sweeps: LargeSweeps::default(),
             readers: Semaphore::new(READERS),
             starters: Semaphore::new(STARTERS),
         }))

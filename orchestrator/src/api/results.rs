@@ -80,7 +80,7 @@ pub(super) async fn list(call: Call<RowsQuery>) -> Result<Items<RowAnswer>, Refu
     let query = RowQuery { after, most_sweeps: Some(MAX_SWEEPS), ..RowQuery::parse(condition.as_deref(), since)? };
     let read = move |api: &Api| {
         let mut items = Vec::new();
-        let read = api.lab.read_rows(&query, |row| {
+        let read = api.lab.read_rows(&query, &api.large_sweeps, |row| {
             let json = serde_json::to_value(RowCells(row));
             let json = json.map_err(|error| LabError::internal(format!("failed to write a row: {error}")))?;
             items.extend(json.as_object().cloned().map(RowAnswer));

@@ -8,7 +8,7 @@ use crate::cli::exit;
 use crate::cli::print::{Format, print_file, print_lines, say};
 use crate::cli::table::Table;
 use crate::cli::words::past;
-use crate::lab::{LabError, RowQuery};
+use crate::lab::{LabError, LargeSweeps, RowQuery};
 use crate::report::{BRIEF_COLUMNS, Grid, Row, RowCells, brief_cells, results_csv};
 use crate::wording::{many, printable_json};
 
@@ -36,7 +36,7 @@ pub(super) fn run(context: &Context, arguments: &ResultsArguments) -> Result<u8,
     let mut printer = Printer { format: context.format, printed: 0, rows: Vec::new() };
     printer.begin()?;
     let mut more = 0;
-    let read = context.lab.read_rows(&query, |row| {
+    let read = context.lab.read_rows(&query, &LargeSweeps::default(), |row| {
         // One more tells whether there are more.
         if printer.printed >= limit {
             more += 1;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::compare::{CONDITIONS, CompareError, Comparison, DeviceName, Options, RunFacts, Runs, compare};
 use crate::domain::{Record, SweepRow};
-use crate::report::{COLUMNS, Cell, Column, ReportInput, Row};
+use crate::report::{COLUMNS, Cell, Column, ReportInput, Row, RowContext};
 use crate::score::ScoredRun;
 
 use super::{Lab, LabError};
@@ -24,7 +24,7 @@ impl Lab {
             Some(name) => format!("baseline {name}, sweep {}", sweep.id),
             None => format!("sweep {}", sweep.id),
         };
-        self.runs_of(&sweep, &self.records(&sweep)?, name, device, &|_| true)
+        self.all_runs_of(&sweep, name, device)
     }
 
     /// The sweep that a person means: by its identifier, the beginning of one, `latest`, `baseline:NAME`, or the name
@@ -46,13 +46,31 @@ impl Lab {
     pub fn compare_sweeps(&self, a: &SweepRow, b: &SweepRow, options: &Options) -> Result<Comparison, LabError> {
         let runs = |sweep: &SweepRow| {
             let name = format!("sweep {}", sweep.id);
-            self.runs_of(sweep, &self.records(sweep)?, name, options.device, &|_| true)
+            self.all_runs_of(sweep, name, options.device)
         };
         let compared = compare(&runs(a)?, &runs(b)?, options);
         compared.map_err(|error| match error {
             CompareError::SameRuns { .. } => LabError::usage(format!("failed to {error}")),
             error => LabError::nothing(format!("failed to {error}")),
         })
+    }
+
+    /// The runs of a sweep. Its records are read part by part: of each run little is kept.
+    fn all_runs_of(&self, sweep: &SweepRow, name: String, device: DeviceName) -> Result<Runs, LabError> {
+        let parts = self.record_parts(sweep)?;
+        let definition = self.store()?.definition(&sweep.id)?;
+        // What was measured once counts: only of others has one to know more than a record says itself.
+        let context = match definition.is_some_and(|definition| definition.sweep.trust.max_reruns > 0) {
+            true => self.row_context(&parts)?,
+            false => RowContext::of_none(self.trust_rules(&sweep.id)?),
+        };
+        let columns = Columns::find();
+        let mut runs = Runs::new(name, device);
+        for first in parts.beginnings(0) {
+            let part = parts.part_without_outputs(first)?;
+            part.rows(sweep, &context).iter().for_each(|row| runs.push(columns.facts(row)));
+        }
+        Ok(runs)
     }
 
     /// The runs of records that are meant.

@@ -64,7 +64,7 @@ pub use history::{HistoryQuery, MOST_RUNS, ModelHistory};
 pub use orders::{Order, PlanPreview, Started};
 pub use plan::PlannedSweep;
 pub use restore::Restored;
-pub use result_rows::{RowPlace, RowQuery, RowsRead};
+pub use result_rows::{LargeSweeps, RowPlace, RowQuery, RowsRead};
 pub use retention::{Removal, Tidying};
 pub use schedules::ScheduleOverview;
 pub use side_by_side::{SideBySideOrder, SideBySideResult};

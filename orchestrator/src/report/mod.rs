@@ -10,16 +10,16 @@ use std::sync::OnceLock;
 
 use jiff::tz::TimeZone;
 
-use crate::domain::{JobId, Record, RunStatus, SweepRow, TrustRules};
-use crate::planner;
-use crate::score::trust::{Certainty, Repeats, standings};
-use crate::score::{Statistics, output_errors};
+use crate::domain::{Record, SweepRow, TrustRules};
+use crate::score::is_finite;
+use crate::score::trust::Certainty;
 
 mod brief;
 mod cells;
 pub mod columns;
 mod comparison;
 mod conditions;
+mod context;
 mod csv;
 pub mod filter;
 mod grid;
@@ -45,6 +45,7 @@ pub use brief::{BRIEF_COLUMNS, brief_cells};
 pub use cells::{Basis, CellMedian, Interval, SUMMARY_COLUMNS, SweepCell};
 pub use columns::{COLUMNS, Cell, Column, ColumnOf, Row, columns_text};
 pub use comparison::{comparison_csv, comparison_json, comparison_junit, comparison_markdown, comparison_text};
+pub use context::{ContextReader, RowContext};
 pub use csv::results_csv;
 pub use grid::Grid;
 pub use html::PAGE_SCRIPT;
@@ -124,35 +125,17 @@ impl<'a> ReportInput<'a> {
     }
 
     fn compute_rows(&self) -> Vec<Row<'a>> {
-        let errors = output_errors(self.records, self.outputs);
-        let row = |(record, output_error): (&'a Record, _)| {
-            let is_ok = record.status == RunStatus::Ok;
-            let samples_ns: &[u64] = if is_ok { &record.measurement.samples_ns } else { &[] };
-            let (statistics, certainty) = (Statistics::of(samples_ns), Certainty::of_record(record, &self.rules));
-            Row { statistics, certainty, output_error, ..Row::bare(self.sweep, record) }
-        };
-        let mut rows: Vec<Row<'a>> = self.records.iter().zip(errors).map(row).collect();
-        let judged: Vec<_> =
-            rows.iter().map(|row| (row.record, row.certainty.as_ref().map(Certainty::verdict))).collect();
-        for (row, standing) in rows.iter_mut().zip(standings(&judged)) {
-            row.standing = standing;
+        let certainties: Vec<Option<Certainty>> =
+            self.records.iter().map(|record| Certainty::of_record(record, &self.rules)).collect();
+        let mut reader = ContextReader::new(self.rules);
+        for (record, certainty) in self.records.iter().zip(&certainties) {
+            reader.take_judged(record, certainty.as_ref(), |sha256| is_finite(self.outputs, sha256));
         }
-        add_repeats(&mut rows);
-        rows
-    }
-}
-
-/// Gives each row that counts what is known of its cell from all of its runs that count.
-fn add_repeats(rows: &mut [Row<'_>]) {
-    let mut cells: HashMap<JobId, Vec<usize>> = HashMap::new();
-    for (index, row) in rows.iter().enumerate() {
-        if row.standing.counts() && row.certainty.is_some() {
-            cells.entry(planner::cell_id(&row.record.job)).or_default().push(index);
-        }
-    }
-    for members in cells.into_values().filter(|members| members.len() > 1) {
-        let repeats = Repeats::of(members.iter().filter_map(|index| rows[*index].certainty.as_ref()));
-        members.iter().for_each(|index| rows[*index].repeats = repeats);
+        let context = reader.finish();
+        let numbered = self.records.iter().zip(certainties).enumerate();
+        let row =
+            |(index, (record, certainty))| context.row(Row::bare(self.sweep, record), index, certainty, self.outputs);
+        numbered.map(row).collect()
     }
 }
 

@@ -26,7 +26,7 @@ pub use accuracy::count_right;
 pub use agreement::{Difference, Disagreement, disagreements};
 pub use interval::wilson_95;
 pub use options::{AccuracySource, Options, Top};
-pub use outputs::{OUTPUT_TOLERANCE, OutputError, output_error, output_errors};
+pub use outputs::{OUTPUT_TOLERANCE, OutputError, References, is_finite, output_error, output_errors};
 pub use ranking::{Figure, RankedRow, Ranking, ScoreResult, Term};
 pub use result_matrix::{Cell, ResultMatrix, SystemUnderTest};
 pub use run::{RunAccuracy, ScoredRun, Settings, Workload};

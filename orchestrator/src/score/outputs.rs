@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use crate::domain::{OutputRef, Precision, Record, RunStatus, WeightsKind};
 
@@ -62,62 +63,94 @@ pub fn output_error(reference: &[f32], values: &[f32]) -> OutputError {
 }
 
 /// What must be the same for two outputs to be comparable.
-#[derive(PartialEq, Eq, Hash)]
-struct Key<'a> {
-    model: &'a str,
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    model: String,
     weights: WeightsKind,
     precision: Precision,
     batch: u32,
     seed: u64,
     /// The output's name; empty of a network that has one.
-    output: &'a str,
+    output: String,
 }
 
-/// The `output_error` of each record: the largest over its outputs, each against the first record with status `ok`, the
-/// same network and weights, in whatever format and by whatever engine, the same precision, batch and seed, and that
-/// output, finite; where it is finite in none, against the first of them. That first record so has 0. A network's only
-/// output is the same whatever a format calls it.
-///
-/// `None` for a record without outputs or not `ok`, and where the values of an output or its reference are not in
-/// `outputs` (by their hash) and the hashes differ.
-pub fn output_errors(records: &[Record], outputs: &HashMap<String, Vec<f32>>) -> Vec<Option<f64>> {
-    let is_finite =
-        |output: &OutputRef| outputs.get(&output.sha256).is_none_or(|values| values.iter().all(|it| it.is_finite()));
-    let (finite, other): (Vec<_>, Vec<_>) = ok_outputs(records).partition(|(_, output)| is_finite(output));
-    let mut references: HashMap<Key<'_>, &OutputRef> = HashMap::new();
-    for (record, output) in finite.into_iter().chain(other) {
-        references.entry(key(record, output)).or_insert(output);
+impl Key {
+    fn of(record: &Record, output: &OutputRef) -> Key {
+        let (job, model) = (&record.job, &record.job.model);
+        let output = if record.measurement.outputs.len() == 1 { String::new() } else { output.name.clone() };
+        let (name, weights) = (model.name.clone(), model.weights);
+        Key { model: name, weights, precision: job.precision, batch: job.batch, seed: job.seed, output }
     }
-    let error = |record: &Record, output: &OutputRef| -> Option<f64> {
-        let reference = references.get(&key(record, output))?;
-        if reference.sha256 == output.sha256 {
-            return Some(0.0);
-        }
-        Some(output_error(outputs.get(&reference.sha256)?, outputs.get(&output.sha256)?).value())
-    };
-    records
-        .iter()
-        .map(|record| {
-            let outputs = Some(&record.measurement.outputs).filter(|list| !list.is_empty() && is_ok(record))?;
-            outputs.iter().try_fold(0.0f64, |largest, output| Some(largest.max(error(record, output)?)))
-        })
-        .collect()
 }
 
-fn ok_outputs(records: &[Record]) -> impl Iterator<Item = (&Record, &OutputRef)> {
-    let ok = records.iter().filter(|record| is_ok(record));
-    ok.flat_map(|record| record.measurement.outputs.iter().map(move |output| (record, output)))
+/// An output that others are held against.
+#[derive(Debug, Clone)]
+struct Reference {
+    sha256: String,
+    is_finite: bool,
+}
+
+/// What each output of a sweep is held against: the first of a record with status `ok`, the same network and weights, in
+/// whatever format and by whatever engine, the same precision, batch and seed, and that output, finite; where it is
+/// finite in none, the first of them. A network's only output is the same whatever a format calls it.
+#[derive(Debug, Clone, Default)]
+pub struct References(HashMap<Key, Reference>);
+
+impl References {
+    /// Takes in the outputs of a record. They are to come in the order of the plan. `is_finite` says of an output, by
+    /// its hash, whether all of its values are finite; of one that is not there it is supposed.
+    pub fn take(&mut self, record: &Record, mut is_finite: impl FnMut(&str) -> bool) {
+        for output in record.measurement.outputs.iter().filter(|_| is_ok(record)) {
+            let found = |is_finite| Reference { sha256: output.sha256.clone(), is_finite };
+            match self.0.entry(Key::of(record, output)) {
+                Entry::Vacant(place) => {
+                    place.insert(found(is_finite(&output.sha256)));
+                }
+                Entry::Occupied(mut known) => {
+                    if !known.get().is_finite && is_finite(&output.sha256) {
+                        known.insert(found(true));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The hashes of the outputs that others are held against.
+    pub fn hashes(&self) -> impl Iterator<Item = &str> {
+        self.0.values().map(|reference| reference.sha256.as_str())
+    }
+
+    /// The `output_error` of a record: the largest over its outputs. That whose output is the reference has 0.
+    ///
+    /// `None` for a record without outputs or not `ok`, and where the values of an output or its reference are not in
+    /// `outputs` (by their hash) and the hashes differ.
+    pub fn error(&self, record: &Record, outputs: &HashMap<String, Vec<f32>>) -> Option<f64> {
+        let list = Some(&record.measurement.outputs).filter(|list| !list.is_empty() && is_ok(record))?;
+        let error = |output: &OutputRef| -> Option<f64> {
+            let reference = self.0.get(&Key::of(record, output))?;
+            if reference.sha256 == output.sha256 {
+                return Some(0.0);
+            }
+            Some(output_error(outputs.get(&reference.sha256)?, outputs.get(&output.sha256)?).value())
+        };
+        list.iter().try_fold(0.0f64, |largest, output| Some(largest.max(error(output)?)))
+    }
+}
+
+/// Whether all values of an output are finite; of one that is not there it is supposed.
+pub fn is_finite(outputs: &HashMap<String, Vec<f32>>, sha256: &str) -> bool {
+    outputs.get(sha256).is_none_or(|values| values.iter().all(|value| value.is_finite()))
+}
+
+/// The `output_error` of each record, all of them against the [`References`] among them.
+pub fn output_errors(records: &[Record], outputs: &HashMap<String, Vec<f32>>) -> Vec<Option<f64>> {
+    let mut references = References::default();
+    records.iter().for_each(|record| references.take(record, |sha256| is_finite(outputs, sha256)));
+    records.iter().map(|record| references.error(record, outputs)).collect()
 }
 
 fn is_ok(record: &Record) -> bool {
     record.status == RunStatus::Ok
-}
-
-fn key<'a>(record: &'a Record, output: &'a OutputRef) -> Key<'a> {
-    let (job, model) = (&record.job, &record.job.model);
-    let output = if record.measurement.outputs.len() == 1 { "" } else { &output.name };
-    let (name, weights) = (&model.name, model.weights);
-    Key { model: name, weights, precision: job.precision, batch: job.batch, seed: job.seed, output }
 }
 
 #[cfg(test)]

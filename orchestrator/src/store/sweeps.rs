@@ -170,4 +170,16 @@ pub trait SweepStore {
     /// # Errors
     /// When the store can't be read.
     fn records(&self, sweep: &SweepId) -> Result<Vec<Record>, StoreError>;
+
+    /// The numbers of these records, in the same order: for who reads them part by part.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn record_numbers(&self, sweep: &SweepId) -> Result<Vec<i64>, StoreError>;
+
+    /// The records of a sweep that have these numbers, in the order of the numbers.
+    ///
+    /// # Errors
+    /// When the store can't be read, or one of them has left: then the sweep has.
+    fn records_by_number(&self, sweep: &SweepId, numbers: &[i64]) -> Result<Vec<Record>, StoreError>;
 }

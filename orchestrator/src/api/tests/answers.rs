@@ -111,6 +111,36 @@ async fn rows_of_all_sweeps_come_by_condition_and_part_by_part() {
     }
 }
 
+/// A sweep of more rows than are in memory at once, the last of them of jobs that have no result yet.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_sweep_is_read_in_parts_that_are_the_whole() {
+    let asked = Asked::start(None);
+    let (row, plan) = sweep(asked.store.as_ref(), "large", &["ccc"], 450);
+    for job in &plan.jobs[..430] {
+        asked.store.add_record(&record(&row.id, job, None, RunStatus::Cancelled)).unwrap();
+    }
+    let (mut rows, mut after) = (Vec::new(), String::new());
+    loop {
+        let (status, part) = asked.get(&format!("/api/v1/results?limit=190&where=device=ccc{after}")).await;
+        assert_eq!(status, 200, "{part}");
+        rows.extend(part["items"].as_array().unwrap().clone());
+        match part["next"].as_str() {
+            Some(next) => after = format!("&after={next}"),
+            None => break,
+        }
+    }
+    let jobs: Vec<&str> = rows.iter().map(|row| row["job_id"].as_str().unwrap()).collect();
+    assert_eq!(jobs, plan.jobs.iter().map(|job| job.id.as_str()).collect::<Vec<_>>(), "each once, in the plan's order");
+    let whole = asked.api.lab.results(row).unwrap();
+    let input = whole.input();
+    let expected = |index: usize| serde_json::to_value(crate::report::RowCells(&input.rows()[index])).unwrap();
+    // The time of those without a result is when they were asked for.
+    for index in [0, 199, 200, 201, 399, 400, 429] {
+        assert_eq!(rows[index], expected(index), "row {index}");
+    }
+    assert_eq!(rows[449]["status"], "cancelled");
+}
+
 /// Adds a sweep that is over.
 fn sweep_at(asked: &Asked, number: i64) {
     let (row, _) = sweep(asked.store.as_ref(), &format!("old-{number}"), &[], 0);

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::agent::{OutputFiles, cell_record};
-use crate::domain::{Failure, FailureKind, Record, RunStatus, SweepId, SweepRow, SweepState, TrustRules};
+use crate::domain::{Failure, FailureKind, Job, Record, RunStatus, SweepId, SweepRow, SweepState, TrustRules};
 use crate::lab::{Lab, LabError};
 use crate::publish;
 use crate::report::ReportInput;
@@ -54,6 +54,12 @@ impl SweepResults {
     }
 }
 
+/// The record of a job that has none, as of this moment.
+pub(super) fn unfinished(sweep: &SweepRow, job: &Job, moment: Timestamp) -> Record {
+    let failure = Failure::new(FailureKind::Cancelled, "the sweep was stopped before this job had a result");
+    cell_record(sweep, None, job, RunStatus::Cancelled, Some(failure), moment)
+}
+
 impl Lab {
     /// What came of this sweep so far.
     ///
@@ -90,11 +96,8 @@ impl Lab {
     pub fn records(&self, sweep: &SweepRow) -> Result<Vec<Record>, LabError> {
         let store = self.store()?;
         let mut records = store.records(&sweep.id)?;
-        for job in store.open_jobs(&sweep.id, None)? {
-            let failure = Failure::new(FailureKind::Cancelled, "the sweep was stopped before this job had a result");
-            let moment = sweep.finished_at.unwrap_or_else(|| self.now());
-            records.push(cell_record(sweep, None, &job, RunStatus::Cancelled, Some(failure), moment));
-        }
+        let moment = sweep.finished_at.unwrap_or_else(|| self.now());
+        records.extend(store.open_jobs(&sweep.id, None)?.iter().map(|job| unfinished(sweep, job, moment)));
         Ok(records)
     }
 

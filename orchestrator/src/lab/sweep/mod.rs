@@ -7,6 +7,7 @@ mod execute;
 mod find;
 mod follow;
 mod overview;
+mod record_parts;
 mod resume;
 mod retry;
 
@@ -16,6 +17,7 @@ pub use conclude::SweepResults;
 pub use execute::{StopRequests, SweepExecution};
 pub use follow::FollowEnd;
 pub use overview::{SweepOverview, Unpinned};
+pub(super) use record_parts::RecordParts;
 pub use resume::Resumed;
 
 /// Most devices that one sweep works on at the same time, where nothing else is said.

@@ -116,3 +116,34 @@ fn repeats_say_how_much_runs_differ() {
         "{text}"
     );
 }
+
+fn as_json(row: &Row<'_>) -> String {
+    serde_json::to_string(&RowCells(row)).unwrap()
+}
+
+#[test]
+fn rows_that_are_read_part_by_part_are_those_of_the_whole() {
+    let (sweep, outputs) = (sample::sweep(), outputs());
+    let mut first = run("board-1", 1, 1.0);
+    first.measurement.samples_ns = steps(60);
+    let second = again(&first, 1);
+    // What failed and was skipped, outputs that lie apart, repeats, and what was measured again.
+    let mut records = records();
+    records.extend([first, run("a", 1, 1.0), run("a", 2, 1.08), second, run("a", 3, 0.95)]);
+    let whole = ReportInput::new(&sweep, &records, &outputs);
+    let expected: Vec<String> = whole.rows().iter().map(as_json).collect();
+    let mut reader = ContextReader::new(TrustRules::default());
+    records.iter().for_each(|record| reader.take(record, |sha256| is_finite(&outputs, sha256)));
+    let context = reader.finish();
+    assert_eq!(context.len(), records.len());
+    for size in [1, 2, 4, 100] {
+        let mut found = Vec::new();
+        for (number, part) in records.chunks(size).enumerate() {
+            found.extend(context.rows(&sweep, part, number * size, &outputs).iter().map(as_json));
+        }
+        assert_eq!(found, expected, "{size} at a time");
+    }
+    let apart =
+        |context: &RowContext| context.rows(&sweep, &records, 0, &outputs).iter().map(as_json).collect::<Vec<_>>();
+    assert_ne!(apart(&RowContext::of_none(TrustRules::default())), expected, "they do know of each other");
+}

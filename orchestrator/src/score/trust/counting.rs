@@ -1,6 +1,7 @@
 //! Which measurement of a cell counts, where it was measured again.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::num::NonZeroU32;
 
 use super::{Certainty, TrustRules, Verdict};
@@ -36,29 +37,50 @@ impl Standing {
     }
 }
 
-/// What each record of a sweep is among those that measure the same: with its verdict, where it has one. The rule is
-/// settled before anything is measured, and knows no times: the first measurement whose verdict is `ok` counts, else
-/// the last that has a result. The best of them would reward luck.
-pub fn standings(records: &[(&Record, Option<Verdict>)]) -> Vec<Standing> {
+/// What of a record says which measurement counts, in little room: there may be a million.
+#[derive(Debug, Clone, Copy)]
+pub struct Measured {
+    /// What was measured first, by the hash of its job. Two jobs of a sweep share 64 bits by no chance that counts.
+    first: u64,
+    /// Which measurement of it this is, from 1.
+    number: NonZeroU32,
+    is_ok: bool,
+    verdict: Option<Verdict>,
+}
+
+impl Measured {
+    /// Of a record, with its verdict, where it has one.
+    pub fn of(record: &Record, verdict: Option<Verdict>) -> Measured {
+        let first = record.job.rerun.as_ref().map_or(&record.job.id, |rerun| &rerun.of);
+        let mut hasher = DefaultHasher::new();
+        first.hash(&mut hasher);
+        let is_ok = record.status == RunStatus::Ok;
+        Measured { first: hasher.finish(), number: number(record), is_ok, verdict }
+    }
+}
+
+/// What each record of a sweep is among those that measure the same. The rule is settled before anything is measured,
+/// and knows no times: the first measurement whose verdict is `ok` counts, else the last that has a result. The best of
+/// them would reward luck.
+pub fn standings(records: &[Measured]) -> Vec<Standing> {
     // Only what was measured again is looked up.
-    let again = records.iter().filter_map(|(record, _)| Some((&record.job.rerun.as_ref()?.of, Vec::new())));
-    let mut again: HashMap<&JobId, Vec<usize>> = again.collect();
-    for (index, (record, _)) in records.iter().enumerate() {
-        let of = record.job.rerun.as_ref().map_or(&record.job.id, |rerun| &rerun.of);
-        if let Some(members) = again.get_mut(of) {
+    let again = records.iter().filter(|it| it.number > NonZeroU32::MIN).map(|it| (it.first, Vec::new()));
+    let mut again: HashMap<u64, Vec<usize>> = again.collect();
+    for (index, record) in records.iter().enumerate() {
+        if let Some(members) = again.get_mut(&record.first) {
             members.push(index);
         }
     }
     let mut standings = vec![Standing::Alone; records.len()];
     for members in again.values_mut() {
-        members.sort_by_key(|index| number(records[*index].0));
-        let is_ok = |index: &&usize| records[**index].0.status == RunStatus::Ok;
-        let first_ok = members.iter().find(|index| records[**index].1 == Some(Verdict::Ok) && is_ok(index));
+        members.sort_by_key(|index| records[*index].number);
+        let is_ok = |index: &&usize| records[**index].is_ok;
+        let first_ok = members.iter().find(|index| records[**index].verdict == Some(Verdict::Ok) && is_ok(index));
         let last = || members.iter().rev().find(is_ok).or(members.last());
         let Some(counting) = first_ok.or_else(last).copied() else { continue };
         for index in members.iter() {
             standings[*index] = if *index != counting {
-                Standing::Passed(number(records[counting].0))
+                Standing::Passed(records[counting].number)
             } else if first_ok.is_some() {
                 Standing::FirstOk
             } else {
@@ -78,8 +100,8 @@ pub fn standings_of(records: &[Record], rules: &TrustRules) -> Vec<Standing> {
         let is_asked = record.job.rerun.is_some() || again.contains(&record.job.id);
         is_asked.then(|| Certainty::of_record(record, rules)).flatten().map(|certainty| certainty.verdict())
     };
-    let judged: Vec<(&Record, Option<Verdict>)> = records.iter().map(|record| (record, verdict(record))).collect();
-    standings(&judged)
+    let measured: Vec<Measured> = records.iter().map(|record| Measured::of(record, verdict(record))).collect();
+    standings(&measured)
 }
 
 /// Which measurement of its cell a record is, from 1.
@@ -106,9 +128,9 @@ mod tests {
         let records: Vec<Record> = (0..).zip(known).map(|(rerun, (status, _))| measured("a", rerun, *status)).collect();
         // In the store's order another cell may stand between them.
         let other = measured("b", 0, RunStatus::Ok);
-        let mut all: Vec<(&Record, Option<Verdict>)> =
-            records.iter().zip(known).map(|(record, (_, verdict))| (record, *verdict)).collect();
-        all.insert(1, (&other, Some(Verdict::Noisy)));
+        let mut all: Vec<Measured> =
+            records.iter().zip(known).map(|(record, (_, verdict))| Measured::of(record, *verdict)).collect();
+        all.insert(1, Measured::of(&other, Some(Verdict::Noisy)));
         let mut standings = standings(&all);
         assert_eq!(standings.remove(1), Standing::Alone, "what was measured once counts, whatever it is");
         assert_eq!(standings.iter().filter(|standing| standing.counts()).count(), 1, "{standings:?}");
@@ -134,7 +156,7 @@ mod tests {
     #[test]
     fn the_order_of_records_does_not_matter() {
         let (first, second) = (measured("a", 0, RunStatus::Ok), measured("a", 1, RunStatus::Ok));
-        let turned = [(&second, Some(Verdict::Noisy)), (&first, Some(Verdict::Noisy))];
+        let turned = [&second, &first].map(|record| Measured::of(record, Some(Verdict::Noisy)));
         let passed = Standing::Passed(NonZeroU32::MIN.saturating_add(1));
         assert_eq!(standings(&turned), [Standing::Last, passed]);
     }

@@ -17,11 +17,11 @@ mod verdict;
 
 pub use centre::Spread;
 pub use conditions::{Conditions, share, throttled_by};
-pub use counting::{Standing, standings, standings_of};
+pub use counting::{Measured, Standing, standings, standings_of};
 pub use device::{DeviceTrust, PastMeasurement, StandOut};
 pub use farmctl_statistics::{Change, Dependence, Drift, Level, LevelAt, over_time};
 pub use modes::Modes;
-pub use repeats::Repeats;
+pub use repeats::{RepeatedRun, Repeats};
 pub use verdict::Finding;
 
 use crate::domain::{Judgement, Record, RunStatus};

@@ -27,12 +27,27 @@ pub struct Repeats {
     pub between_percent: Option<f64>,
 }
 
+/// What is asked of a run to know how repeats differ.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RepeatedRun {
+    p50_ns: u64,
+    /// The variance that its median has by its own samples, in square nanoseconds; `None` where it has no interval.
+    variance: Option<f64>,
+}
+
+impl From<&Certainty> for RepeatedRun {
+    fn from(run: &Certainty) -> RepeatedRun {
+        let of_interval = |(low, high): (f64, f64)| ((high - low) / 2.0 / student_975(run.dependence.degrees)).powi(2);
+        RepeatedRun { p50_ns: run.p50_ns, variance: run.interval_ns.map(of_interval) }
+    }
+}
+
 impl Repeats {
     /// The components of variance of these runs by the method of moments: what the medians vary by, less what each is
     /// unsure by (L. V. Hedges and I. Olkin, Statistical Methods for Meta-Analysis, 1985, chapter 9). `None` without
     /// runs, and where their median is 0.
-    pub fn of<'a>(runs: impl IntoIterator<Item = &'a Certainty>) -> Option<Repeats> {
-        let runs: Vec<&Certainty> = runs.into_iter().collect();
+    pub fn of(runs: impl IntoIterator<Item = impl Into<RepeatedRun>>) -> Option<Repeats> {
+        let runs: Vec<RepeatedRun> = runs.into_iter().map(Into::into).collect();
         let count = runs.len() as f64;
         let mean_p50_ns = runs.iter().map(|run| run.p50_ns as f64).sum::<f64>() / count;
         if runs.is_empty() || mean_p50_ns <= 0.0 {
@@ -40,11 +55,7 @@ impl Repeats {
         }
         let squares: f64 = runs.iter().map(|run| (run.p50_ns as f64 - mean_p50_ns).powi(2)).sum();
         let variance = (runs.len() > 1).then(|| squares / (count - 1.0));
-        let of_run = |run: &&Certainty| {
-            let (low, high) = run.interval_ns?;
-            Some(((high - low) / 2.0 / student_975(run.dependence.degrees)).powi(2))
-        };
-        let known: Vec<f64> = runs.iter().filter_map(of_run).collect();
+        let known: Vec<f64> = runs.iter().filter_map(|run| run.variance).collect();
         let are_most = known.len() as f64 >= LEAST_KNOWN_SHARE * count;
         let within = are_most.then(|| known.iter().sum::<f64>() / known.len() as f64);
         let between = variance.zip(within).map(|(variance, within)| (variance - within).max(0.0));

@@ -158,7 +158,8 @@ fn variance_is_within_and_between_runs() {
     assert_eq!(with_unsure(2, 2), None);
     let one = Repeats::of(&runs[..1]).unwrap();
     assert_eq!((one.runs, one.between_percent, one.half_interval_percent), (1, None, None));
-    assert_eq!(Repeats::of(&[]), None);
+    let none: &[Certainty] = &[];
+    assert_eq!(Repeats::of(none), None);
 }
 
 #[test]

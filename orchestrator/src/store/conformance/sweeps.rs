@@ -25,7 +25,15 @@ pub fn records_come_in_the_order_of_the_plan(open: &Open) {
     assert!(is_stale(store.add_record(&skipped[0])), "a cell that is no job has one record too");
     let cells: Vec<_> = plan.jobs.iter().map(|job| record(&row.id, job, None, RunStatus::Cancelled)).collect();
     cells.iter().rev().for_each(|record| store.add_record(record).unwrap());
-    assert_eq!(store.records(&row.id).unwrap(), [&cells[..], &skipped[..]].concat());
+    let all = [&cells[..], &skipped[..]].concat();
+    assert_eq!(store.records(&row.id).unwrap(), all);
+    let numbers = store.record_numbers(&row.id).unwrap();
+    assert_eq!(store.records_by_number(&row.id, &numbers).unwrap(), all, "part by part they are the same");
+    assert_eq!(store.records_by_number(&row.id, &numbers[1..3]).unwrap(), all[1..3]);
+    let elsewhere = SweepId("elsewhere".into());
+    assert_eq!(store.record_numbers(&elsewhere).unwrap(), [0i64; 0]);
+    let gone = store.records_by_number(&elsewhere, &numbers[..1]);
+    assert!(matches!(gone, Err(StoreError::UnknownSweep { .. })), "{gone:?}");
 }
 
 pub fn sweep_finishes_with_its_last_record(open: &Open) {

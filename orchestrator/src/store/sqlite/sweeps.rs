@@ -2,7 +2,8 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Params, Row, ToSql, Transaction, named_params, params};
 
 use super::{
-    SqliteStore, corrupt, events, from_json, nanoseconds, records, schedules, submissions, timestamp, to_json,
+    SqliteStore, connection, corrupt, events, from_json, nanoseconds, records, schedules, submissions, timestamp,
+    to_json,
 };
 use crate::domain::{Event, Job, JobState, LabId, Record, SweepDefinition, SweepId, SweepRow, SweepState, SweepStep};
 use crate::store::{AddedJob, NewSweep, StoreError, SweepCounts, SweepPage, SweepStore, run_id};
@@ -57,6 +58,13 @@ const RECORDS: &str = "
     SELECT c.record FROM records c LEFT JOIN jobs j ON j.sweep_id = c.sweep_id AND j.job_id = c.job_id
     WHERE c.sweep_id = ?1
     ORDER BY j.position IS NULL, j.position, c.sequence";
+
+const RECORD_NUMBERS: &str = "
+    SELECT c.sequence FROM records c LEFT JOIN jobs j ON j.sweep_id = c.sweep_id AND j.job_id = c.job_id
+    WHERE c.sweep_id = ?1
+    ORDER BY j.position IS NULL, j.position, c.sequence";
+
+const RECORD: &str = "SELECT record FROM records WHERE sequence = ?1 AND sweep_id = ?2";
 
 impl SweepStore for SqliteStore {
     fn lab_id(&self) -> Result<LabId, StoreError> {
@@ -228,7 +236,25 @@ impl SweepStore for SqliteStore {
 
     fn records(&self, sweep: &SweepId) -> Result<Vec<Record>, StoreError> {
         let records = self.query("list records", RECORDS, [&sweep.0], |row| row.get::<_, String>(0))?;
-        records.iter().map(|json| from_json("a record", json)).collect()
+        // Each text goes when it is read: there may be many.
+        records.into_iter().map(|json| from_json("a record", &json)).collect()
+    }
+
+    fn record_numbers(&self, sweep: &SweepId) -> Result<Vec<i64>, StoreError> {
+        self.query("list records", RECORD_NUMBERS, [&sweep.0], |row| row.get(0))
+    }
+
+    fn records_by_number(&self, sweep: &SweepId, numbers: &[i64]) -> Result<Vec<Record>, StoreError> {
+        self.refuse_if_lost()?;
+        let texts: rusqlite::Result<Vec<Option<String>>> = self.with_connection(|connection| {
+            let mut statement = connection.prepare_cached(RECORD)?;
+            let text =
+                |number: &i64| statement.query_row(params![number, sweep.0], |row| row.get::<_, String>(0)).optional();
+            numbers.iter().map(text).collect()
+        });
+        let texts = texts.map_err(|error| connection::failure("look up records", &self.path, &error))?;
+        let record = |text: Option<String>| from_json("a record", &text.ok_or_else(|| unknown(sweep))?);
+        texts.into_iter().map(record).collect()
     }
 }
 
