@@ -56,6 +56,12 @@ fn with_lab(endpoints: Endpoints) -> Endpoints {
             "How far a device's numbers can be trusted, and what of it stands out",
             trust::of_device,
         )
+        .get(
+            &api("/devices/{name}/trust/periods"),
+            Role::View,
+            "How well a device repeated itself over time, by weeks or days",
+            trust::over_time,
+        )
         .get(&api("/audit"), Role::View, "Who did what in the lab, the newest first", history::acts)
         .get(
             &api("/devices/{name}/utilisation"),

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::domain::{Device, HistoryCell, LinkHistory, PastRun, Sighting};
-use crate::score::trust::{DeviceTrust, PastMeasurement};
+use crate::score::trust::{DatedMeasurement, DeviceTrust, PastMeasurement, PeriodLength, TrustPeriod, trust_periods};
 use crate::store::{Store, StoreError};
 
 use super::{Lab, LabError};
@@ -16,6 +16,8 @@ use super::{Lab, LabError};
 /// what was long ago says little of a device now.
 const MOST_OF_DEVICE: usize = 200;
 const MOST_OF_ALL: usize = 4000;
+/// Most runs of one device that its trust over time is made of: the newest.
+const MOST_OVER_TIME: u32 = 4000;
 /// Fewest of one device, however many devices there are.
 const FEWEST_OF_DEVICE: usize = 20;
 
@@ -138,6 +140,30 @@ impl Lab {
             }
         };
         Ok(TrustOfDevices { devices: wanted.iter().map(of).collect(), runs_looked_at })
+    }
+
+    /// How well a device repeated itself over time, oldest first, by the days of the lab's clocks. A bounded number of
+    /// the newest runs is looked at; a stretch that they begin in is left out, unless it is the only one.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn device_trust_over_time(&self, device: &str, length: PeriodLength) -> Result<Vec<TrustPeriod>, LabError> {
+        let mut runs = self.store()?.past_runs_of_device(device, MOST_OVER_TIME)?;
+        runs.reverse();
+        let zone = self.time_zone();
+        let mut cells = Cells::default();
+        let named: Vec<Rc<str>> = runs.iter().map(|run| cells.of(run)).collect();
+        let mut dated: Vec<DatedMeasurement<'_>> = Vec::new();
+        for (run, cell) in runs.iter().zip(&named) {
+            let day = zone.to_datetime(run.at).date();
+            let run = PastMeasurement { cell, p50_ns: run.median_ns, judged: run.judged.as_deref() };
+            dated.push(DatedMeasurement { day, run });
+        }
+        let mut periods = trust_periods(&dated, length);
+        if runs.len() >= MOST_OVER_TIME as usize && periods.len() > 1 {
+            periods.remove(0);
+        }
+        Ok(periods)
     }
 }
 

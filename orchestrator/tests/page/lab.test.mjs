@@ -269,6 +269,37 @@ test("a page that lost parts of itself on the way is loaded again, but not for e
   }
 });
 
+test("how far a device is to be trusted is shown over time, for the keyboard and a screen reader too", async () => {
+  const { page, expectClean, close } = await person(here.browser);
+  await open(page, here.lab.url, "#/devices/board");
+  const trust = page.getByRole("region", { name: "Trust over time" });
+  const [{ runs, pairs }] = (await told("devices", "trust")).filter((row) => row.device === "board");
+  assert.ok(pairs > 0, `${runs} runs of the tests before this one`);
+  await says(trust, new RegExp(`Of the newest ${runs} runs: its runs repeat within [0-9.]+ % in \\d+ of ${pairs} pair`));
+  for (const [length, title] of [["week", "Week of"], ["day", "Day"]]) {
+    await trust.getByLabel("Shown").selectOption(length);
+    const summary = trust.locator("summary", { hasText: new RegExp(`\\d ${length}s? as a table`) });
+    await summary.waitFor();
+    for (const what of ["Runs repeat within", "Doubtful runs"]) {
+      const picture = trust.getByRole("img", { name: new RegExp(`^${what}: .*%`) });
+      await picture.waitFor();
+      assert.ok((await picture.locator("path").count()) >= 3, "a scale");
+    }
+    await summary.focus();
+    await page.keyboard.press("Enter");
+    const table = trust.getByRole("table", { name: `Trust by ${length}` });
+    await table.getByRole("columnheader", { name: title }).waitFor();
+    const counted = (await table.locator("tbody tr td:last-child").allTextContents()).map(Number);
+    assert.equal(counted.reduce((sum, some) => sum + some, 0), runs, "each run is in one of them");
+    await expectAccessible(page, `trust by ${length}`);
+  }
+  await open(page, here.lab.url, "#/devices/gone");
+  await says(trust, /Nothing was measured on it yet/);
+  await says(trust, /It has no runs to show/);
+  await expectClean();
+  await close();
+});
+
 test("each view is accessible, light and dark, and fits a phone", async () => {
   const sweep = (await told("sweeps", "list"))[0].id;
   const views = ["#/", "#/sweeps", `#/sweeps/${sweep}`, "#/devices/board", "#/compare", "#/history", "#/schedules", "#/start", "#/audit"];

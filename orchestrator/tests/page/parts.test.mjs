@@ -17,6 +17,7 @@ const { workText } = await import(new URL("utilisation.js", source));
 const { drawn } = await import(new URL("view-history.js", source));
 const { previewLines } = await import(new URL("view-start.js", source));
 const { doubtGroups, failureGroups } = await import(new URL("view-sweep.js", source));
+const { placed, rangeText, roundUp, trustText } = await import(new URL("trust.js", source));
 
 function device(name, more = {}) {
   return { name, status: "idle", tags: [], lock: null, use: null, temperature_celsius: null, ...more };
@@ -203,4 +204,19 @@ test("a history has a line for each series, and a mark where its level changed",
   assert.equal(dots.length, 4);
   assert.deepEqual(drawn([point("a", 10, 1), point("b", 10, 1)], []).lines, ["M0.0 60.0L600.0 60.0"], "what does not move is straight");
   assert.deepEqual([signed(3.21), signed(-0.96), signed(0)], ["+3.2", "−1.0", "+0.0"]);
+});
+
+test("trust over time stands where its weeks are, and is told in a sentence", () => {
+  const week = (first_day, within_percent) => ({ first_day, within_percent, judged: 4, doubtful: 1, pairs: 3, pairs_within: 3, runs: 4 });
+  // The last Sunday of October has 25 hours in many zones; two weeks are without a run.
+  const { width, periods } = placed([week("2026-10-19", 1), week("2026-10-26", 2), week("2026-11-16", 3)], "week");
+  assert.equal(width, 1 / 5);
+  assert.deepEqual(periods.map(({ x, isNext }) => [Math.round(x * 10), isNext]), [[1, false], [3, true], [9, false]]);
+  assert.deepEqual([0, 0.7, 1, 1.01, 2.5, 5, 37, 100].map(roundUp), [1, 1, 1, 2, 5, 5, 50, 100]);
+  assert.deepEqual([[], [1.5], [2, 1.26], [3, 3]].map((values) => rangeText(values, "week")),
+    ["not known", "1.50 %", "1.26 to 2.00 %, 1.26 % in the last week with runs", "3.00 %, 3.00 % in the last week with runs"]);
+  const known = { runs: 20, pairs: 10, pairs_within: 9, within_percent: 1.84, judged: 20, doubtful: 3, siblings: 1, slower_percent: -2.1 };
+  assert.equal(trustText(known), "Of the newest 20 runs: its runs repeat within 1.84 % in 9 of 10 pairs · 3 of 20 are doubtful · 2.10 % quicker than its sibling.");
+  assert.equal(trustText({ ...known, runs: 1, within_percent: null, judged: 0, slower_percent: null }), "Of the newest 1 run: nothing was measured twice on it.");
+  assert.equal(trustText({ ...known, runs: 0 }), "Nothing was measured on it yet.");
 });

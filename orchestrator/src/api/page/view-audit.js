@@ -1,9 +1,9 @@
 // Who did what in the lab, the newest first.
 
 import { get } from "./api.js";
+import { historyTable } from "./device-history.js";
 import { h, setChildren } from "./dom.js";
 import { act, tellError } from "./notices.js";
-import { historyTable } from "./view-device.js";
 
 const STEP = 50;
 

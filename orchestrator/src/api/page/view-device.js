@@ -1,20 +1,18 @@
 // One device: what it is, what it does, its lock, its history, and what it says right now.
 
-import { get, list, pathOf, post } from "./api.js";
+import { pathOf, post } from "./api.js";
 import { h, setChildren, setText } from "./dom.js";
+import { deviceHistory } from "./device-history.js";
 import { setDoing } from "./device-row.js";
 import { endOf } from "./filter.js";
 import { bytes, fixed } from "./format.js";
-import { act, say, tellError } from "./notices.js";
-import { linkTo, setState, stateElement } from "./parts.js";
-import { clockWithSeconds, setTime, timeElement } from "./time.js";
+import { act, say } from "./notices.js";
+import { setState, stateElement } from "./parts.js";
+import { setTime, timeElement } from "./time.js";
+import { trustPart } from "./trust.js";
 import { utilisationPart } from "./utilisation.js";
 
 const LOCK_MINUTES = 120;
-const HISTORY_STEP = 50;
-const MOST_AT_ONCE = 1_000;
-const LOG_LINES = 200;
-const HISTORY_EVERY_MS = 1_500;
 
 const FACTS = [
   ["Model", (device) => device.model],
@@ -41,25 +39,19 @@ export function deviceView({ model }, name) {
   const lockText = h("p", {});
   const actions = actionsOf(name, model);
   const utilisation = utilisationPart(pathOf("devices", name, "utilisation"));
-  const log = h("pre", { class: "log", role: "log", "aria-label": `Log of ${name}`, tabindex: 0 });
-  const history = h("div", {});
-  const older = h("button", { type: "button", hidden: true, onclick: loadOlder }, "Older ones");
+  const trust = trustPart(name);
+  const past = deviceHistory(name, model);
   const missing = h("p", { class: "wrong" });
   const body = h("div", { class: "device" },
     h("section", { "aria-label": "Now", class: "standing" }, state, doing, untilText, h("span", { class: "muted" }, "seen ", seen)),
     h("section", { "aria-labelledby": "facts-title" }, h("h2", { id: "facts-title" }, "What it is"), facts),
     h("section", { "aria-labelledby": "lock-title" }, h("h2", { id: "lock-title" }, "Lock"), lockText, actions.element),
     utilisation.element,
-    h("section", { "aria-labelledby": "log-title", class: "wide" }, h("h2", { id: "log-title" }, "Log"), log),
-    h("section", { "aria-labelledby": "history-title", class: "wide" }, h("h2", { id: "history-title" }, "History"), history, older),
+    trust.element,
+    ...past.elements,
   );
   const element = h("article", {}, h("h1", {}, name), missing, body);
   let shownStatus = null;
-  /** What its runs did too, the newest first: for the log. */
-  let events = [];
-  /** What happened but for that, the newest first, and where older ones are. */
-  let told = [];
-  let next = null;
 
   function show() {
     const device = model.devices.get(name);
@@ -79,81 +71,19 @@ export function deviceView({ model }, name) {
     actions.show(device);
   }
 
-  function showLog() {
-    const lastMs = events.length > 0 ? Date.parse(events[0].at) : 0;
-    const newer = model.lines.filter((line) => line.device === name && Date.parse(line.at) > lastMs);
-    const lines = [...events].reverse().concat(newer).map(({ at, text }) => `${clockWithSeconds(Date.parse(at))}  ${ofDevice(text)}`);
-    const isAtEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 30;
-    setText(log, lines.join("\n") || "Nothing yet.");
-    if (isAtEnd) log.scrollTop = log.scrollHeight;
-  }
-
-  function page(query) {
-    return `${pathOf("devices", name, "history")}?${new URLSearchParams(query)}`;
-  }
-
-  /** Loads as many as are shown anew, so that none of them goes. */
-  async function showHistory() {
-    try {
-      const limit = Math.min(MOST_AT_ONCE, Math.max(HISTORY_STEP, told.length));
-      const [part, lines] = await Promise.all([get(page({ limit })), list(page({ runs: "true", limit: LOG_LINES }))]);
-      const rest = told.filter((event) => part.next !== null && event.number < Number(part.next));
-      if (rest.length === 0) next = part.next;
-      [told, events] = [[...part.items, ...rest], lines];
-      showTold();
-      showLog();
-    } catch (error) {
-      if (error.status !== 404 && error.status !== 0 && error.status !== 401) tellError(error);
-    }
-  }
-
-  async function loadOlder() {
-    const part = await act(older, () => get(page({ limit: HISTORY_STEP, before: next })));
-    if (!part) return;
-    [told, next] = [[...told, ...part.items], part.next];
-    showTold();
-  }
-
-  function showTold() {
-    const entries = told.map((event) => ({ ...event, text: ofDevice(event.text) }));
-    setChildren(history, entries, () => [historyTable(entries)]);
-    older.hidden = next === null;
-  }
-
-  const historySoon = throttled(showHistory);
-
-  /** The text without the device's name, which stands above. */
-  function ofDevice(text) {
-    return text.startsWith(`${name}: `) ? text.slice(name.length + 2) : text;
-  }
-
   function update(changes) {
     utilisation.update(changes);
-    if (changes.all || changes.devices.has(name)) {
-      show();
-      if (model.devices.has(name)) historySoon(changes.all ? 0 : HISTORY_EVERY_MS);
-    }
-    if (changes.lines) {
-      showLog();
-      historySoon(HISTORY_EVERY_MS);
-    }
+    if (changes.all || changes.devices.has(name)) show();
+    if (model.devices.has(name)) trust.update(changes);
+    past.update(changes);
   }
 
-  return { title: name, element, update, leave: () => historySoon(null) };
-}
+  function leave() {
+    trust.leave();
+    past.leave();
+  }
 
-/** Calls `work` after a while, once for all calls within that. Null gives it up. */
-function throttled(work) {
-  let timer = null;
-  return (afterMs) => {
-    if (afterMs === null || afterMs === 0) clearTimeout(timer);
-    else if (timer !== null) return;
-    const call = () => {
-      timer = null;
-      work();
-    };
-    timer = afterMs === null ? null : setTimeout(call, afterMs);
-  };
+  return { title: name, element, update, leave };
 }
 
 function showLock(element, { lock }) {
@@ -203,16 +133,4 @@ function actionsOf(name, model) {
   }
 
   return { element, show };
-}
-
-/** What happened, a row each. */
-export function historyTable(entries, label = "History") {
-  if (entries.length === 0) return h("p", {}, "Nothing yet.");
-  const rows = entries.map(({ at, kind, text, sweep_id: sweepId }) => {
-    const when = timeElement("relative");
-    setTime(when, at);
-    return h("tr", {}, h("td", { class: "n" }, when), h("td", { class: "kind" }, kind.replaceAll("_", " ")), h("td", {}, text, " ", sweepId ? linkTo("sweeps", sweepId) : null));
-  });
-  const heads = ["When", "What", "Detail"].map((text, at) => h("th", { scope: "col", class: at === 0 ? "n" : null }, text));
-  return h("table", { class: "history", "aria-label": label }, h("thead", {}, h("tr", {}, ...heads)), h("tbody", {}, ...rows));
 }

@@ -6,6 +6,7 @@ import { figures, joined, many, signed } from "./format.js";
 import { act } from "./notices.js";
 import { linkTo } from "./parts.js";
 import { keepQuery } from "./router.js";
+import { svg } from "./svg.js";
 import { absolute, setTime, timeElement } from "./time.js";
 
 const STEP = 20;
@@ -14,7 +15,6 @@ const LABELS = { model: "Network", device: "Device", backend: "Engine", precisio
 /** Size of a chart in its own units. */
 const WIDTH = 600;
 const HEIGHT = 120;
-const SVG = "http://www.w3.org/2000/svg";
 
 export function historyView({ query }) {
   let turn = 0;
@@ -122,13 +122,6 @@ export function drawn(points, changes) {
     return at < 0 ? [] : [{ x: x(at).toFixed(1), kind: change.kind }];
   });
   return { lines: [...series.values()].map((places) => `M${places.join("L")}`), marks, dots: points.map((point, at) => [x(at).toFixed(1), y(point.p50_ms).toFixed(1)]) };
-}
-
-function svg(tag, attributes, ...children) {
-  const element = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.append(...children);
-  return element;
 }
 
 function chart(name, range, points, changes) {

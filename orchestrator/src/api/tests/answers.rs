@@ -271,4 +271,18 @@ async fn a_device_is_told_how_far_to_be_trusted() {
     assert_eq!((&told["device"], &told["runs"], &told["judged"]), (&"a".into(), &4.into(), &0.into()), "{told}");
     assert_eq!(told["stands_out"], serde_json::json!([]));
     assert_eq!(asked.get("/api/v1/devices/nobody/trust").await.0, 404);
+    let (status, over_time) = asked.get("/api/v1/devices/a/trust/periods?by=day").await;
+    assert_eq!(status, 200, "{over_time}");
+    let runs = |answer: &Value| -> u64 {
+        answer["periods"].as_array().unwrap().iter().map(|period| period["runs"].as_u64().unwrap()).sum()
+    };
+    assert_eq!((&over_time["by"], runs(&over_time)), (&json!("day"), 4), "{over_time}");
+    let periods = over_time["periods"].as_array().unwrap();
+    let day = periods.iter().find(|period| period["first_day"] == at(1).to_string()[..10]).unwrap();
+    assert!(day["pairs"].as_u64().unwrap() >= 2 && day["within_percent"].is_number(), "{over_time}");
+    let (_, weeks) = asked.get("/api/v1/devices/a/trust/periods?limit=1").await;
+    assert_eq!((&weeks["by"], weeks["periods"].as_array().unwrap().len()), (&json!("week"), 1), "{weeks}");
+    let (status, refused) = asked.get("/api/v1/devices/a/trust/periods?by=year").await;
+    assert_eq!((status, &refused["error"]["message"]), (400, &json!("`by` is one of: day, week")));
+    assert_eq!(asked.get("/api/v1/devices/nobody/trust/periods").await.0, 404);
 }

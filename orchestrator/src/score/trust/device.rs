@@ -215,14 +215,19 @@ fn distances(runs: &[PastMeasurement<'_>]) -> Vec<f64> {
     let mut distances = Vec::new();
     for run in runs.iter().filter(|run| run.p50_ns > 0) {
         if let Some(before) = last.insert(run.cell, run.p50_ns) {
-            distances.push(run.p50_ns.abs_diff(before) as f64 / run.p50_ns.min(before) as f64 * 100.0);
+            distances.push(distance_percent(before, run.p50_ns));
         }
     }
     distances
 }
 
+/// How far two medians, above 0, lie apart, in per cent of the quicker.
+pub(super) fn distance_percent(one_ns: u64, other_ns: u64) -> f64 {
+    one_ns.abs_diff(other_ns) as f64 / one_ns.min(other_ns) as f64 * 100.0
+}
+
 /// The distance that holds for nine of ten pairs, by nearest rank, and how many pairs that are.
-fn told(mut distances: Vec<f64>) -> (Option<f64>, usize) {
+pub(super) fn told(mut distances: Vec<f64>) -> (Option<f64>, usize) {
     distances.sort_by(f64::total_cmp);
     let rank = (distances.len() as f64 * SHARE_TOLD).ceil() as usize;
     (rank.checked_sub(1).and_then(|index| distances.get(index).copied()), rank)

@@ -12,6 +12,7 @@ mod counting;
 mod device;
 mod dip;
 mod modes;
+mod periods;
 mod repeats;
 mod verdict;
 
@@ -21,6 +22,7 @@ pub use counting::{Measured, Standing, standings, standings_of};
 pub use device::{DeviceTrust, PastMeasurement, StandOut};
 pub use farmctl_statistics::{Change, Dependence, Drift, Level, LevelAt, over_time};
 pub use modes::Modes;
+pub use periods::{DatedMeasurement, PeriodLength, TrustPeriod, trust_periods};
 pub use repeats::{RepeatedRun, Repeats};
 pub use verdict::Finding;
 
