@@ -16,7 +16,7 @@ const { absolute, duration, relative, setZone } = await import(new URL("time.js"
 const { workText } = await import(new URL("utilisation.js", source));
 const { drawn } = await import(new URL("view-history.js", source));
 const { previewLines } = await import(new URL("view-start.js", source));
-const { doubtGroups, failureGroups } = await import(new URL("view-sweep.js", source));
+const { doubtGroups, failureGroups } = await import(new URL("sweep-groups.js", source));
 const { placed, rangeText, roundUp, trustText } = await import(new URL("trust.js", source));
 
 function device(name, more = {}) {
@@ -192,6 +192,13 @@ test("all times are of the lab's zone, which is named", () => {
   assert.equal(absolute(at), "2026-07-01 22:30:00 UTC");
   setZone("Asia/Kolkata");
   assert.match(absolute(at), /^2026-07-02 04:00:00 (GMT\+5:30|IST)$/);
+  setZone("Europe/Berlin");
+  const zone = (text) => absolute(Date.parse(text)).split(" ").pop();
+  const [winter, summer] = [zone("2026-02-10T00:00:00Z"), zone("2026-05-10T00:00:00Z")];
+  assert.notEqual(winter, summer);
+  for (const [moment, wanted] of [["2026-03-29T00:59:59Z", winter], ["2026-03-29T01:00:00Z", summer], ["2026-10-25T00:59:59Z", summer], ["2026-10-25T01:00:00Z", winter]]) {
+    assert.equal(zone(moment), wanted, moment);
+  }
   setZone("UTC");
 });
 

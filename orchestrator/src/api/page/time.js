@@ -50,6 +50,7 @@ const MOMENT = /(?<![\w+-])\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z(?!\w)/g;
 
 /** All times are of one zone, which the daemon names: whoever looks from elsewhere speaks of the same hour. */
 export function setZone(name) {
+  zones.clear();
   tellTimesBy((text) => text.replace(MOMENT, (moment) => (isNaN(Date.parse(moment)) ? moment : absolute(Date.parse(moment)))));
   try {
     forms = formsOf(name);
@@ -71,8 +72,22 @@ function day(atMs) {
   return forms.date.format(atMs);
 }
 
+/** The name of the zone by months that have one: to ask for it takes long, and thousands of times may be shown. */
+const zones = new Map();
+
 /** The name of the zone as clocks of that moment have it. */
 function zoneAt(atMs) {
+  const at = new Date(atMs);
+  const [year, month] = [at.getUTCFullYear(), at.getUTCMonth()];
+  const key = 12 * year + month;
+  if (!zones.has(key)) {
+    const [first, last] = [Date.UTC(year, month, 1), Date.UTC(year, month + 1, 1) - 1].map(zoneNameAt);
+    zones.set(key, first === last ? first : null);
+  }
+  return zones.get(key) ?? zoneNameAt(atMs);
+}
+
+function zoneNameAt(atMs) {
   return forms.zone.formatToParts(atMs).find((part) => part.type === "timeZoneName").value;
 }
 

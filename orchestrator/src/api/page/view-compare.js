@@ -16,29 +16,129 @@ const VERDICTS = ["slower", "faster", "unclear", "not comparable", "same"];
 export function compareView({ query }) {
   let turn = 0;
   let isLeft = false;
+  const pick = pickPart(query, load);
+  const status = h("p", { class: "shown", role: "status" });
+  const wrong = h("p", { class: "wrong" });
+  const above = abovePart();
+  const cells = cellsPart(asked);
+  const element = h("div", { class: "compare" }, h("h1", {}, "Compare"), pick.element, wrong, status, ...above.elements, ...cells.elements);
+
+  function asked(after) {
+    const words = { ...pick.words(), limit: String(STEP) };
+    return get(`compare?${new URLSearchParams(after === null ? words : { ...words, after })}`);
+  }
+
+  async function load() {
+    const own = ++turn;
+    const words = pick.words();
+    if (!words.a || !words.b) return;
+    keepQuery(new URLSearchParams(words));
+    cells.wait();
+    setText(wrong, "");
+    setText(status, "Comparing …");
+    try {
+      const answer = await asked(null);
+      if (own === turn && !isLeft) showAnswer(answer);
+    } catch (error) {
+      if (own === turn && !isLeft) showWrong(error);
+    }
+  }
+
+  function showWrong(error) {
+    setText(status, "");
+    setText(wrong, error.status === 0 ? "" : [error.message, error.hint].filter(Boolean).join(": "));
+    above.show({ differences: [], geomeans: [] });
+    cells.clear();
+  }
+
+  function showAnswer(answer) {
+    const counts = VERDICTS.filter((word) => answer.counts[word] > 0).map((word) => `${answer.counts[word]} ${word}`).join(", ");
+    setText(status, answerText(answer, counts));
+    above.show(answer);
+    cells.show(answer);
+    say(counts);
+  }
+
+  function update(changes) {
+    if (!changes.all) return;
+    pick.offer();
+    load();
+  }
+
+  function leave() {
+    isLeft = true;
+    pick.leave();
+  }
+
+  return { title: "Compare", element, update, leave };
+}
+
+/** The cells, part by part: `{ elements, show(answer), clear(), wait() }`. `asked` gets the part from a place on. */
+function cellsPart(asked) {
+  const place = h("div", {});
+  const more = h("button", { type: "button", hidden: true, onclick: loadMore }, "More cells");
+  let turn = 0;
   let shown = [];
   let next = null;
+
+  function show(answer) {
+    turn += 1;
+    [shown, next] = [answer.items, answer.next];
+    showAll();
+  }
+
+  async function loadMore() {
+    const own = turn;
+    const answer = await act(more, () => asked(next));
+    if (!answer || own !== turn) return;
+    [shown, next] = [[...shown, ...answer.items], answer.next];
+    showAll();
+  }
+
+  function showAll() {
+    setChildren(place, shown, () => [cellTable(shown)]);
+    more.hidden = next === null;
+  }
+
+  function clear() {
+    turn += 1;
+    setChildren(place, null, () => []);
+    more.hidden = true;
+  }
+
+  /** Another answer is on its way: what was asked for before is no part of it. */
+  function wait() {
+    turn += 1;
+    more.hidden = true;
+  }
+
+  return { elements: [place, more], show, clear, wait };
+}
+
+function answerText({ a, b, threshold_percent: threshold, notes }, counts) {
+  return [`${a} → ${b}: ${counts || "no cells"}; less than ${threshold} % is the same.`, ...notes].join(" ");
+}
+
+/** Which two sweeps, and which of their cells: `{ element, words(), offer(), leave() }`. `changed` hears that it is to be asked. */
+function pickPart(query, changed) {
+  let isLeft = false;
   const [a, b] = [field("a", "Compare with"), field("b", "Sweep")];
-  const verdict = h("select", { "aria-label": "Verdict", onchange: () => load() },
+  const verdict = h("select", { "aria-label": "Verdict", onchange: () => changed() },
     h("option", { value: "" }, "all cells"), ...VERDICTS.map((word) => h("option", { value: word }, word)));
   verdict.value = VERDICTS.includes(query.get("verdict")) ? query.get("verdict") : "";
   const offered = h("datalist", { id: "compare-sweeps" });
-  const go = h("button", { class: "first" }, "Compare");
-  const form = h("form", { class: "filters", onsubmit: (event) => {
+  const element = h("form", { class: "filters", onsubmit: (event) => {
     event.preventDefault();
-    load();
-  } }, a.label, b.label, go, verdict, offered);
-  const status = h("p", { class: "shown", role: "status" });
-  const wrong = h("p", { class: "wrong" });
-  const differences = h("section", { "aria-label": "What differs" });
-  const means = h("section", { "aria-label": "Devices" });
-  const place = h("div", {});
-  const more = h("button", { type: "button", hidden: true, onclick: loadMore }, "More cells");
-  const element = h("div", { class: "compare" }, h("h1", {}, "Compare"), form, wrong, status, differences, means, place, more);
+    changed();
+  } }, a.label, b.label, h("button", { class: "first" }, "Compare"), verdict, offered);
 
   function field(name, text) {
-    const input = h("input", { id: `compare-${name}`, list: "compare-sweeps", value: query.get(name) ?? "", size: 34, required: true, placeholder: "latest, baseline:NAME or a sweep" });
+    const input = h("input", { id: `compare-${name}`, list: "compare-sweeps", value: query.get(name) ?? "", size: 34, required: true, maxlength: 200, placeholder: "latest, baseline:NAME or a sweep" });
     return { input, label: h("label", { for: `compare-${name}` }, `${text} `, input) };
+  }
+
+  function words() {
+    return { a: a.input.value.trim(), b: b.input.value.trim(), ...(verdict.value ? { verdict: verdict.value } : {}) };
   }
 
   async function offer() {
@@ -51,63 +151,20 @@ export function compareView({ query }) {
     }
   }
 
-  function asked(after) {
-    const words = { a: a.input.value.trim(), b: b.input.value.trim(), limit: String(STEP) };
-    if (verdict.value) words.verdict = verdict.value;
-    return get(`compare?${new URLSearchParams(after === null ? words : { ...words, after })}`);
-  }
+  return { element, words, offer, leave: () => (isLeft = true) };
+}
 
-  async function load() {
-    const own = ++turn;
-    const [from, to] = [a.input.value.trim(), b.input.value.trim()];
-    if (!from || !to) return;
-    keepQuery(new URLSearchParams({ a: from, b: to, ...(verdict.value ? { verdict: verdict.value } : {}) }));
-    setText(wrong, "");
-    setText(status, "Comparing …");
-    try {
-      const answer = await asked(null);
-      if (own !== turn || isLeft) return;
-      [shown, next] = [answer.items, answer.next];
-      showAnswer(answer);
-    } catch (error) {
-      if (own !== turn || isLeft) return;
-      setText(status, "");
-      setText(wrong, error.status === 0 ? "" : [error.message, error.hint].filter(Boolean).join(": "));
-      [differences, means, place].forEach((part) => setChildren(part, null, () => []));
-      more.hidden = true;
-    }
-  }
+/** What stands above the cells: `{ elements, show(answer) }`. */
+function abovePart() {
+  const differences = h("section", { "aria-label": "What differs" });
+  const means = h("section", { "aria-label": "Devices" });
 
-  async function loadMore() {
-    const own = turn;
-    const answer = await act(more, () => asked(next));
-    if (!answer || own !== turn) return;
-    [shown, next] = [[...shown, ...answer.items], answer.next];
-    showCells();
-  }
-
-  function showAnswer(answer) {
-    const counts = VERDICTS.filter((word) => answer.counts[word] > 0).map((word) => `${answer.counts[word]} ${word}`);
-    const text = `${answer.a} → ${answer.b}: ${counts.join(", ") || "no cells"}; less than ${answer.threshold_percent} % is the same.`;
-    setText(status, [text, ...answer.notes].join(" "));
+  function show(answer) {
     setChildren(differences, answer.differences, () => answer.differences.length === 0 ? [] : [h("h2", {}, "What differs besides"), h("ul", {}, ...answer.differences.map(differenceLine))]);
     setChildren(means, answer.geomeans, () => answer.geomeans.length === 0 ? [] : [h("h2", {}, "Devices"), h("ul", {}, ...answer.geomeans.map(meanLine))]);
-    showCells();
-    say(counts.join(", "));
   }
 
-  function showCells() {
-    setChildren(place, shown, () => [cellTable(shown)]);
-    more.hidden = next === null;
-  }
-
-  function update(changes) {
-    if (!changes.all) return;
-    offer();
-    load();
-  }
-
-  return { title: "Compare", element, update, leave: () => (isLeft = true) };
+  return { elements: [differences, means], show };
 }
 
 function differenceLine({ what, a, b, moves_time: movesTime, cells }) {

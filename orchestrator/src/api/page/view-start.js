@@ -14,73 +14,27 @@ const PREVIEW_MS = 250;
 
 export function startView({ model }) {
   const file = h("select", { id: "file", required: true, onchange: previewSoon });
-  const isAll = h("input", { type: "radio", name: "which", value: "all", checked: true, onchange: choose });
-  const isSome = h("input", { type: "radio", name: "which", value: "some", onchange: choose });
-  const text = h("input", { type: "search", placeholder: "Filter  /", "aria-label": "Filter devices by words", oninput: show });
-  const choices = h("ul", { class: "choices" });
-  const rows = new KeyedList(choices, choiceRow);
-  const chosen = new Set();
-  const picked = h("p", { class: "shown", role: "status" });
+  const devices = devicePicker(model, previewSoon);
   const start = h("button", { class: "first" }, "Start the sweep");
   const preview = h("div", { class: "preview", role: "status", "aria-label": "What it would do" });
-  let asked = 0;
-  let asking = null;
-  const which = h("fieldset", {},
-    h("legend", {}, "On which devices"),
-    h("label", { class: "check" }, isAll, "all that the file names"),
-    h("label", { class: "check" }, isSome, "only these"),
-  );
-  const some = h("div", { class: "some" }, text, picked, choices);
-  const form = h("form", { class: "start", onsubmit: begin }, h("label", { for: "file" }, "Sweep"), file, which, some, preview, h("p", { class: "actions" }, start));
+  const form = h("form", { class: "start", onsubmit: begin },
+    h("label", { for: "file" }, "Sweep"), file, ...devices.elements, preview, h("p", { class: "actions" }, start));
   const refused = h("p", { class: "wrong" }, "To start a sweep takes the role run.");
   const element = h("div", {}, h("h1", {}, "Start a sweep"), refused, form);
-
-  function choiceRow(name) {
-    const box = h("input", {
-      type: "checkbox",
-      onchange: () => {
-        if (box.checked) chosen.add(name);
-        else chosen.delete(name);
-        showPicked();
-        previewSoon();
-      },
-    });
-    const state = stateElement();
-    const about = h("span", { class: "muted" });
-    return {
-      element: h("li", { "data-row": "" }, h("label", { class: "check" }, box, h("span", {}, name), " ", state, about)),
-      update(device) {
-        setState(state, device.status);
-        setText(about, joined(device.model, device.soc));
-      },
-    };
-  }
-
-  function choose() {
-    show();
-    previewSoon();
-  }
+  let asked = 0;
+  let asking = null;
 
   function show() {
     refused.hidden = model.may("run");
     form.hidden = !model.may("run");
-    some.hidden = !isSome.checked;
-    if (some.hidden) return;
-    const wanted = [...model.devices.values()].filter((device) => chosen.has(device.name) || matches(device, { text: text.value }));
-    wanted.sort((a, b) => byName(a.name, b.name));
-    rows.set(wanted.map((device) => [device.name, device]));
-    for (const { name } of wanted) rows.get(name).element.querySelector("input").checked = chosen.has(name);
-    showPicked();
-  }
-
-  function showPicked() {
-    setText(picked, `${many(chosen.size, "device")} chosen`);
+    devices.show();
   }
 
   /** What is to be started, or null when no device is chosen. */
   function order() {
-    if (isSome.checked && chosen.size === 0) return null;
-    return { file: file.value, devices: isSome.checked ? [...chosen] : null };
+    const names = devices.names();
+    if (names?.length === 0) return null;
+    return { file: file.value, devices: names };
   }
 
   function previewSoon() {
@@ -127,6 +81,68 @@ export function startView({ model }) {
   }
 
   return { title: "Start a sweep", element, update, leave: () => clearTimeout(asking) };
+}
+
+/**
+ * Which devices a sweep is to use: `{ elements, show(), names() }`. The names are null where those of its file are; `changed` hears of each
+ * change.
+ */
+function devicePicker(model, changed) {
+  const isAll = h("input", { type: "radio", name: "which", value: "all", checked: true, onchange: choose });
+  const isSome = h("input", { type: "radio", name: "which", value: "some", onchange: choose });
+  const text = h("input", { type: "search", placeholder: "Filter  /", "aria-label": "Filter devices by words", oninput: show });
+  const choices = h("ul", { class: "choices" });
+  const rows = new KeyedList(choices, (name) => choiceRow(name, take));
+  const chosen = new Set();
+  const picked = h("p", { class: "shown", role: "status" });
+  const which = h("fieldset", {},
+    h("legend", {}, "On which devices"),
+    h("label", { class: "check" }, isAll, "all that the file names"),
+    h("label", { class: "check" }, isSome, "only these"),
+  );
+  const some = h("div", { class: "some" }, text, picked, choices);
+
+  function choose() {
+    show();
+    changed();
+  }
+
+  function take(name, isTaken) {
+    if (isTaken) chosen.add(name);
+    else chosen.delete(name);
+    showPicked();
+    changed();
+  }
+
+  function show() {
+    some.hidden = !isSome.checked;
+    if (some.hidden) return;
+    const wanted = [...model.devices.values()].filter((device) => chosen.has(device.name) || matches(device, { text: text.value }));
+    wanted.sort((a, b) => byName(a.name, b.name));
+    rows.set(wanted.map((device) => [device.name, device]));
+    for (const { name } of wanted) rows.get(name).element.querySelector("input").checked = chosen.has(name);
+    showPicked();
+  }
+
+  function showPicked() {
+    setText(picked, `${many(chosen.size, "device")} chosen`);
+  }
+
+  return { elements: [which, some], show, names: () => (isSome.checked ? [...chosen] : null) };
+}
+
+/** A device that may be chosen; `take` hears whether it is. */
+function choiceRow(name, take) {
+  const box = h("input", { type: "checkbox", onchange: () => take(name, box.checked) });
+  const state = stateElement();
+  const about = h("span", { class: "muted" });
+  return {
+    element: h("li", { "data-row": "" }, h("label", { class: "check" }, box, h("span", {}, name), " ", state, about)),
+    update(device) {
+      setState(state, device.status);
+      setText(about, joined(device.model, device.soc));
+    },
+  };
 }
 
 /** What a sweep would do, in lines. */

@@ -19,14 +19,10 @@ const COLUMNS = [
 ];
 
 export function sweepsView({ model, query }) {
-  /** Those that the daemon has told for the words, by their names; `next` is where older ones are. */
-  let found = new Map();
-  let next = null;
-  let turn = 0;
+  const found = foundSweeps(model);
   let typing = null;
-  let isLeft = false;
   const text = h("input", {
-    type: "search", placeholder: "Filter  /", "aria-label": "Filter sweeps by words", value: query.get("q") ?? "",
+    type: "search", placeholder: "Filter  /", "aria-label": "Filter sweeps by words", value: query.get("q") ?? "", maxlength: 200,
     oninput: () => {
       keepQuery(new URLSearchParams(text.value ? { q: text.value } : {}));
       clearTimeout(typing);
@@ -44,67 +40,104 @@ export function sweepsView({ model, query }) {
     more,
   );
 
-  function page(limit, before) {
-    const words = { limit: String(limit), ...(text.value.trim() ? { q: text.value.trim() } : {}), ...(before ? { before } : {}) };
-    return get(`sweeps?${new URLSearchParams(words)}`);
-  }
-
-  /** Loads so many anew: as many as were shown, so that a connection that was lost for a moment takes none away. */
   async function reload(wanted) {
-    const own = ++turn;
-    const loaded = new Map();
     try {
-      let part = { next: null };
-      do {
-        part = await page(Math.min(MOST_AT_ONCE, wanted - loaded.size), part.next);
-        for (const sweep of part.items) loaded.set(sweep.id, sweep);
-      } while (part.next !== null && loaded.size < wanted);
-      if (own !== turn || isLeft) return;
-      [found, next] = [loaded, part.next];
-      showRows();
+      if (await found.reload(text.value.trim(), wanted)) showRows();
     } catch (error) {
       if (error.status !== 0 && error.status !== 401) tellError(error);
     }
   }
 
   async function loadMore() {
-    const own = turn;
-    const part = await act(more, () => page(STEP, next));
-    if (!part || own !== turn) return;
-    for (const sweep of part.items) found.set(sweep.id, sweep);
-    next = part.next;
-    showRows();
+    if (await act(more, () => found.more())) showRows();
   }
 
   function showRows() {
-    // Those that began since are in the stream.
-    const newest = text.value.trim() ? [] : [...model.sweeps.values()].filter((sweep) => !isOlder(sweep));
-    for (const sweep of newest) found.set(sweep.id, sweep);
-    const all = newestFirst([...found.values()].map((sweep) => model.sweeps.get(sweep.id) ?? sweep));
+    const all = found.newestFirst();
     rows.set(all.map((sweep) => [sweep.id, sweep]));
     const none = text.value.trim() ? "No sweep of this lab is like that." : "No sweep was run yet.";
-    const count = next === null ? many(all.length, "sweep") : `the newest ${all.length}`;
+    const count = found.hasMore() ? `the newest ${all.length}` : many(all.length, "sweep");
     setText(shown, all.length === 0 ? none : count);
-    more.hidden = next === null;
+    more.hidden = !found.hasMore();
   }
 
-  /** Whether a sweep is older than all that are shown: it comes with «Older ones». */
-  function isOlder(sweep) {
-    if (next === null) return false;
-    return [...found.values()].every((one) => one.started_at > sweep.started_at);
+  /** Of thousands that are shown, those alone that may say something else now. */
+  function showChanged(changes) {
+    const under = changes.devices?.size ? [...model.sweeps.values()].filter((sweep) => !isOver(sweep)).map((sweep) => sweep.id) : [];
+    const changed = new Set([...(changes.sweeps ?? []), ...under]);
+    if ([...changed].some((id) => found.isNew(id))) return showRows();
+    for (const id of changed) rows.get(id)?.update(model.sweeps.get(id));
   }
 
   function update(changes) {
-    if (changes.all) reload(Math.max(STEP, found.size));
-    else if (changes.sweeps?.size || changes.devices?.size) showRows();
+    if (changes.all) reload(Math.max(STEP, found.size()));
+    else showChanged(changes);
   }
 
   function leave() {
-    isLeft = true;
+    found.leave();
     clearTimeout(typing);
   }
 
   return { title: "Sweeps", element, update, leave };
+}
+
+/** What the daemon has told of sweeps that are like some words, part by part. Those that began since come from the stream. */
+function foundSweeps(model) {
+  let words = "";
+  let found = new Map();
+  /** Where older ones are. */
+  let next = null;
+  let turn = 0;
+  let isLeft = false;
+
+  function page(limit, before) {
+    const asked = { limit: String(limit), ...(words ? { q: words } : {}), ...(before ? { before } : {}) };
+    return get(`sweeps?${new URLSearchParams(asked)}`);
+  }
+
+  /**
+   * Loads so many anew: as many as were shown, so that a connection that was lost for a moment takes none away. Gives false when something
+   * else was asked meanwhile.
+   */
+  async function reload(wantedWords, wanted) {
+    const own = ++turn;
+    words = wantedWords;
+    const loaded = new Map();
+    let part = { next: null };
+    do {
+      part = await page(Math.min(MOST_AT_ONCE, wanted - loaded.size), part.next);
+      if (own !== turn || isLeft) return false;
+      for (const sweep of part.items) loaded.set(sweep.id, sweep);
+    } while (part.next !== null && loaded.size < wanted);
+    [found, next] = [loaded, part.next];
+    return true;
+  }
+
+  /** Loads older ones. */
+  async function more() {
+    const own = turn;
+    // The more there are, the more a person wants to go back.
+    const part = await page(Math.min(MOST_AT_ONCE, Math.max(STEP, found.size)), next);
+    if (own !== turn || isLeft) return false;
+    for (const sweep of part.items) found.set(sweep.id, sweep);
+    next = part.next;
+    return true;
+  }
+
+  /** Whether a sweep is to be shown that is not: it began since. One that is older than all that are shown comes with the older ones. */
+  function isNew(id) {
+    const sweep = model.sweeps.get(id);
+    if (!sweep || words || found.has(id)) return false;
+    return next === null || [...found.values()].some((one) => one.started_at <= sweep.started_at);
+  }
+
+  function ordered() {
+    for (const [id, sweep] of model.sweeps) if (isNew(id)) found.set(id, sweep);
+    return newestFirst([...found.values()].map((sweep) => model.sweeps.get(sweep.id) ?? sweep));
+  }
+
+  return { reload, more, isNew, newestFirst: ordered, hasMore: () => next !== null, size: () => found.size, leave: () => (isLeft = true) };
 }
 
 function sweepRow(id, model) {
