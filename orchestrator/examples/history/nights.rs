@@ -158,6 +158,6 @@ fn run(night: usize, median_ns: f64, is_new_build: bool) -> PastRun {
         }),
         median_ns: median_ns.max(1.0) as u64,
         environment: Arc::new(Facts::from([("build".to_owned(), build.to_owned())])),
-        circumstances: Facts::new(),
+        circumstances: Facts::new().into(),
     }
 }
