@@ -55,7 +55,7 @@ fn a_lab_without_a_store_gets_none() {
 #[test]
 fn faults_damage_and_newer_stores_are_told_with_code_3() {
     let (lab, path) = lab();
-    let damage = "DROP INDEX sweeps_by_hand; UPDATE sweeps SET definition = '{'";
+    let damage = "UPDATE sweeps SET definition = '{'";
     Connection::open(&path).unwrap().execute_batch(damage).unwrap();
     expect(&farmctl(lab.path(), &["store", "check"]), 3, &["fault: the definition of sweep 20270115-all", "backup"]);
     expect(&farmctl(lab.path(), &["store", "export"]), 3, &["sweeps.definition"]);
@@ -98,8 +98,8 @@ fn without_room_the_error_is_clear_and_nothing_is_half_written() {
 
     let (lab, path) = lab();
     let rows = "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 500)
-                INSERT INTO events (at_ns, event)
-                SELECT i, '{\"at\":\"2027-01-15T08:00:00Z\",\"event\":\"device_connecting\"}' FROM n";
+                INSERT INTO events (at_ns, kind, is_news, is_notable, is_act, event)
+                SELECT i, 'device_connecting', 0, 0, 0, '{\"at\":\"2027-01-15T08:00:00Z\",\"event\":\"device_connecting\"}' FROM n";
     Connection::open(&path).unwrap().execute_batch(rows).unwrap();
     let file = lab.path().join("export.jsonl");
     let words = ["store", "export", "--to", file.to_str().unwrap()];

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::connection::IfNew;
 use super::files::{StoreFiles, beside, make_private};
-use super::maintenance::{EXPORT_FORM, TABLES};
+use super::maintenance::{EXPORT_FORM, TABLES, Table};
 use super::{SqliteStore, connection, schema};
 use crate::store::{Aside, MaintenanceStore as _, StoreError};
 
@@ -216,8 +216,8 @@ fn fill(export: &mut dyn BufRead, from: &Path, partial: &Path) -> Result<u64, St
 }
 
 fn insert(store: &Connection, table: &str, row: Map<String, Value>) -> Result<(), String> {
-    let (table, json) =
-        TABLES.iter().find(|(known, _)| *known == table).ok_or_else(|| format!("no table {table:?}"))?;
+    let Table { name: table, json, .. } =
+        TABLES.iter().find(|known| known.name == table).ok_or_else(|| format!("no table {table:?}"))?;
     let is_of_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
     let is_word = |name: &String| !name.is_empty() && name.bytes().all(is_of_word);
     if let Some(name) = row.keys().find(|name| !is_word(name)) {
@@ -227,7 +227,7 @@ fn insert(store: &Connection, table: &str, row: Map<String, Value>) -> Result<()
     let places = vec!["?"; row.len()].join(", ");
     let values = row.into_iter().map(|(name, value)| match value {
         Value::Null => Ok(Column::Null),
-        value if json.contains(&name.as_str()) => Ok(Column::Text(value.to_string())),
+        value if *json == Some(name.as_str()) => Ok(Column::Text(value.to_string())),
         Value::String(text) => Ok(Column::Text(text)),
         Value::Number(number) if number.is_i64() => Ok(Column::Integer(number.as_i64().unwrap_or_default())),
         other => Err(format!("{name} is {other}")),

@@ -1,6 +1,7 @@
 use rusqlite::{OptionalExtension as _, params};
 
-use super::{SqliteStore, events, nanoseconds, timestamp, to_json};
+use super::events::EventRow;
+use super::{SqliteStore, events, nanoseconds, timestamp};
 use crate::domain::{Baseline, Event, SweepId};
 use crate::store::{BaselineStore, StoreError, SweepStore as _};
 
@@ -11,14 +12,14 @@ const SET: &str = "
 impl BaselineStore for SqliteStore {
     fn set_baseline(&self, baseline: &Baseline, event: &Event) -> Result<Option<SweepId>, StoreError> {
         self.sweep_state(&baseline.sweep)?;
-        let json = to_json(event)?;
+        let row = EventRow::of(event)?;
         self.transaction("set a baseline", |transaction| {
             let before = "SELECT sweep_id FROM baselines WHERE name = ?1";
             let before = transaction.query_row(before, [&baseline.name], |row| row.get(0).map(SweepId)).optional()?;
             if before.as_ref() != Some(&baseline.sweep) {
                 let Baseline { name, sweep, by, at } = baseline;
                 transaction.execute(SET, params![name, sweep.0, by, nanoseconds(*at)])?;
-                events::insert(transaction, event, &json)?;
+                events::insert(transaction, &row)?;
             }
             Ok(before)
         })

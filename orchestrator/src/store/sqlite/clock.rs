@@ -3,7 +3,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rusqlite::params;
 
-use super::{SqliteStore, events, nanoseconds, timestamp, to_json};
+use super::events::EventRow;
+use super::{SqliteStore, events, nanoseconds, timestamp};
 use crate::domain::{BelievedClock, Event};
 use crate::store::{ClockStore, StoreError};
 
@@ -17,9 +18,9 @@ const NEWEST_EVENTS: i64 = 2_000;
 /// A sweep may have more events than the newest ones; its begin is found by an index.
 const EVENT_TIMES: &str = "
     SELECT at_ns FROM events
-    WHERE event ->> '$.event' IN ('sweep_started', 'sweep_resumed') AND sequence > ?1
+    WHERE kind IN ('sweep_started', 'sweep_resumed') AND sequence > ?1
     UNION
-    SELECT at_ns FROM (SELECT at_ns FROM events WHERE sequence > ?1 ORDER BY sequence DESC LIMIT ?2)
+    SELECT at_ns FROM (SELECT at_ns FROM events WHERE sequence > ?1 ORDER BY sequence DESC LIMIT ?2) AS newest
     ORDER BY 1";
 
 impl ClockStore for SqliteStore {
@@ -40,16 +41,13 @@ impl ClockStore for SqliteStore {
     }
 
     fn believe_clock(&self, believed: &BelievedClock, event: Option<&Event>) -> Result<(), StoreError> {
-        let json = event.map(to_json).transpose()?;
+        let row = event.map(EventRow::of).transpose()?;
         let since_boot_ns = i64::try_from(believed.since_boot.as_nanos()).unwrap_or(i64::MAX);
         let last_event = i64::try_from(believed.last_event).unwrap_or(i64::MAX);
         self.transaction("keep the clock", |transaction| {
             let parameters = params![nanoseconds(believed.wall), since_boot_ns, believed.boot, last_event];
             transaction.prepare_cached(BELIEVE)?.execute(parameters)?;
-            match event.zip(json) {
-                Some((event, json)) => events::insert(transaction, event, &json),
-                None => Ok(()),
-            }
+            row.as_ref().map_or(Ok(()), |row| events::insert(transaction, row))
         })
     }
 }

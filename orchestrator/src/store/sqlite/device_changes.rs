@@ -12,7 +12,7 @@ const ADD: &str = "
 
 const OPEN: &str = "
     SELECT number, identity, device, setting, previous, made_at_ns, holder FROM device_changes
-    WHERE undone_at_ns IS NULL AND (?1 IS NULL OR identity = ?1)
+    WHERE undone_at_ns IS NULL AND (CAST(?1 AS TEXT) IS NULL OR identity = ?1)
     ORDER BY number";
 
 const CLOSE: &str = "UPDATE device_changes SET undone_at_ns = ?2 WHERE number = ?1 AND undone_at_ns IS NULL";

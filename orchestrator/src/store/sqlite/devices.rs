@@ -1,18 +1,19 @@
 use jiff::Timestamp;
 use rusqlite::{Row, named_params};
 
+use super::events::EventRow;
 use super::{SqliteStore, corrupt, events, from_json, nanoseconds, timestamp, to_json};
 use crate::domain::{DeviceChange, DeviceIdentity, DeviceState, DeviceStatus, DeviceStep, Event, Failure, OpenChange};
 use crate::store::{DeviceStore, StoreError};
 
 const STATUS: &str = "
     SELECT name, state, since_ns, failures_in_row, quarantines_in_row, failure, probe_at_ns FROM devices
-    WHERE ?1 IS NULL OR name = ?1 ORDER BY name";
+    WHERE CAST(?1 AS TEXT) IS NULL OR name = ?1 ORDER BY name";
 
 const FAILED: &str = "
     INSERT INTO devices (name, state, since_ns, failures_in_row, failure)
     VALUES (:name, :in_service, :now_ns, 1, :failure)
-    ON CONFLICT (name) DO UPDATE SET failures_in_row = failures_in_row + 1, failure = excluded.failure";
+    ON CONFLICT (name) DO UPDATE SET failures_in_row = devices.failures_in_row + 1, failure = excluded.failure";
 
 const WORKED: &str = "
     UPDATE devices SET failures_in_row = 0, quarantines_in_row = 0
@@ -22,8 +23,8 @@ const QUARANTINE: &str = "
     INSERT INTO devices (name, state, since_ns, failures_in_row, quarantines_in_row, failure, probe_at_ns)
     VALUES (:name, :to, :now_ns, 1, 1, :failure, :probe_at_ns)
     ON CONFLICT (name) DO UPDATE SET
-        since_ns = CASE WHEN state = :to THEN since_ns ELSE :now_ns END,
-        state = :to, quarantines_in_row = quarantines_in_row + 1, failure = :failure, probe_at_ns = :probe_at_ns";
+        since_ns = CASE WHEN devices.state = :to THEN devices.since_ns ELSE :now_ns END, state = :to,
+        quarantines_in_row = devices.quarantines_in_row + 1, failure = :failure, probe_at_ns = :probe_at_ns";
 
 const END_QUARANTINE: &str = "
     UPDATE devices SET state = :to, since_ns = :now_ns, failures_in_row = 0, probe_at_ns = NULL
@@ -76,7 +77,7 @@ impl DeviceStore for SqliteStore {
     }
 
     fn end_quarantine(&self, device: &str, event: &Event) -> Result<bool, StoreError> {
-        let (step, json) = (DeviceStep::Release, to_json(event)?);
+        let (step, row) = (DeviceStep::Release, EventRow::of(event)?);
         self.transaction("end the quarantine of a device", |transaction| {
             let mut ended = 0;
             for from in step.from() {
@@ -86,7 +87,7 @@ impl DeviceStore for SqliteStore {
                 })?;
             }
             if ended > 0 {
-                events::insert(transaction, event, &json)?;
+                events::insert(transaction, &row)?;
             }
             Ok(ended > 0)
         })

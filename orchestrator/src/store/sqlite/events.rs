@@ -1,43 +1,24 @@
 use jiff::Timestamp;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, named_params, params};
 
 use super::{SqliteStore, connection, corrupt, from_json, nanoseconds, timestamp, to_json};
 use crate::domain::{Event, SweepId};
+use crate::store::event_columns::EventColumns;
 use crate::store::{EventStore, PastEvents, StoreError};
 
 const OF_DEVICE: &str =
     "SELECT sequence, event FROM events WHERE device = ?3 AND sequence < ?1 ORDER BY sequence DESC LIMIT ?2";
 
-/// The index of this name has the same words: SQLite takes it for these conditions and no others.
 const NOTABLE: &str = "
-    SELECT sequence, event FROM events INDEXED BY notable_events
-    WHERE device = ?3 AND sequence < ?1 AND device IS NOT NULL
-      AND NOT (event ->> '$.event' IN ('device_connecting', 'device_waiting', 'device_changed', 'device_restored',
-                                       'device_cleaned', 'push_started', 'push_progress', 'push_finished',
-                                       'run_started', 'run_phase', 'run_cooling')
-               OR event ->> '$.event' = 'run_finished' AND event ->> '$.status' IN ('ok', 'skipped', 'cancelled'))
-    ORDER BY sequence DESC LIMIT ?2";
+    SELECT sequence, event FROM events
+    WHERE device = ?3 AND is_notable = 1 AND sequence < ?1 ORDER BY sequence DESC LIMIT ?2";
 
-/// The index of this name has the same words as the first part. What it lacks is an event of no sweep, and so found
-/// among the fewer ones that are.
-const ACTS: &str = "
-    SELECT sequence, event FROM (
-        SELECT * FROM (
-            SELECT sequence, event FROM events INDEXED BY acts
-            WHERE sequence < ?1
-              AND event ->> '$.event' IN ('sweep_ordered', 'cancel_requested', 'schedule_paused', 'schedule_resumed',
-                                          'device_locked', 'device_unlocked', 'device_released', 'clock_believed')
-            ORDER BY sequence DESC LIMIT ?2)
-        UNION ALL
-        SELECT * FROM (
-            SELECT sequence, event FROM events INDEXED BY events_by_sweep
-            WHERE sweep_id IS NULL AND sequence < ?1
-              AND (event ->> '$.event' IN ('token_added', 'token_removed', 'sweep_pinned', 'sweep_unpinned',
-                                           'baseline_set', 'baseline_unset', 'regression_acknowledged',
-                                           'device_edited')
-                   OR event ->> '$.event' = 'removed' AND event ->> '$.by' IS NOT NULL)
-            ORDER BY sequence DESC LIMIT ?2))
-    ORDER BY sequence DESC LIMIT ?2";
+const ACTS: &str =
+    "SELECT sequence, event FROM events WHERE is_act = 1 AND sequence < ?1 ORDER BY sequence DESC LIMIT ?2";
+
+const INSERT: &str = "
+    INSERT INTO events (sweep_id, device, at_ns, kind, is_news, is_notable, is_act, event)
+    VALUES (:sweep, :device, :at_ns, :kind, :is_news, :is_notable, :is_act, :event)";
 
 impl EventStore for SqliteStore {
     fn append_event(&self, event: &Event) -> Result<(), StoreError> {
@@ -58,7 +39,7 @@ impl EventStore for SqliteStore {
 
     fn last_start(&self, sweep: &SweepId) -> Result<Option<u64>, StoreError> {
         let sql = "SELECT max(sequence) FROM events
-                   WHERE sweep_id = ?1 AND event ->> '$.event' IN ('sweep_started', 'sweep_resumed')";
+                   WHERE sweep_id = ?1 AND kind IN ('sweep_started', 'sweep_resumed')";
         let numbers =
             self.query("look up the start of a sweep", sql, [&sweep.0], |row| row.get::<_, Option<i64>>(0))?;
         Ok(numbers.into_iter().next().flatten().map(i64::unsigned_abs))
@@ -123,17 +104,35 @@ pub(super) fn numbered(
 
 /// Appends an event.
 pub(super) fn append(store: &SqliteStore, event: &Event) -> Result<(), StoreError> {
-    let json = to_json(event)?;
+    let row = EventRow::of(event)?;
     store.refuse_if_lost()?;
     store
-        .with_connection(|connection| insert(connection, event, &json))
+        .with_connection(|connection| insert(connection, &row))
         .map_err(|error| connection::failure("keep an event", &store.path, &error))
 }
 
+/// An event as the database has it.
+pub(super) struct EventRow<'a> {
+    event: &'a Event,
+    columns: EventColumns,
+    json: String,
+}
+
+impl EventRow<'_> {
+    pub(super) fn of(event: &Event) -> Result<EventRow<'_>, StoreError> {
+        let json = to_json(event)?;
+        let columns = EventColumns::of(event, &json).map_err(|error| corrupt("what was to be written", &error))?;
+        Ok(EventRow { event, columns, json })
+    }
+}
+
 /// Appends an event, as part of a transaction that has written what it tells of.
-pub(super) fn insert(connection: &Connection, event: &Event, json: &str) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO events (sweep_id, device, at_ns, event) VALUES (?1, ?2, ?3, ?4)";
-    let sweep = event.sweep_id.as_ref().map(SweepId::as_str);
-    let parameters = params![sweep, event.device, nanoseconds(event.at), json];
-    connection.prepare_cached(sql)?.execute(parameters).map(drop)
+pub(super) fn insert(connection: &Connection, row: &EventRow<'_>) -> rusqlite::Result<()> {
+    let EventRow { event, columns, json } = row;
+    let parameters = named_params! {
+        ":sweep": event.sweep_id.as_ref().map(SweepId::as_str), ":device": event.device,
+        ":at_ns": nanoseconds(event.at), ":kind": columns.kind, ":is_news": columns.is_news,
+        ":is_notable": columns.is_notable, ":is_act": columns.is_act, ":event": json,
+    };
+    connection.prepare_cached(INSERT)?.execute(parameters).map(drop)
 }

@@ -10,56 +10,59 @@ const ATTEMPTS: &str = "
     SELECT device, claimed_at_ns, until_ns, status, failure FROM (
         SELECT j.device, r.claimed_at_ns, c.status,
                coalesce(r.ended_at_ns, c.finished_at_ns, r.lease_until_ns) AS until_ns,
-               CASE WHEN c.status = 'failed' THEN c.record ->> '$.failure.kind'
-                    WHEN r.state = 'given_back' AND r.counts THEN r.failure ->> '$.kind' END AS failure
+               CASE WHEN c.status = 'failed' THEN c.failure_kind
+                    WHEN r.state = 'given_back' AND r.counts = 1 THEN r.failure_kind END AS failure
         FROM runs r JOIN jobs j ON j.sweep_id = r.sweep_id AND j.job_id = r.job_id
         LEFT JOIN records c ON c.run_id = r.id
-        WHERE r.ended_at_ns > ?1 OR r.ended_at_ns IS NULL)
+        WHERE r.ended_at_ns > ?1 OR r.ended_at_ns IS NULL) AS attempts
     WHERE until_ns > ?1 ORDER BY claimed_at_ns";
 
 /// The index `availability` has all that this asks for, but the events themselves.
 const AVAILABILITY: &str = "
     WITH known AS (
-        SELECT sequence, device, event ->> '$.event' AS kind, at_ns FROM events
+        SELECT sequence, device, kind, at_ns FROM events
         WHERE device IS NOT NULL
-          AND event ->> '$.event' IN ('device_locked', 'device_unlocked', 'device_quarantined', 'device_released'))
+          AND kind IN ('device_locked', 'device_unlocked', 'device_quarantined', 'device_released'))
     SELECT event FROM events
     WHERE sequence IN (SELECT sequence FROM known WHERE at_ns >= ?1
                        UNION ALL SELECT max(sequence) FROM known WHERE at_ns < ?1 GROUP BY device, kind)
     ORDER BY sequence";
 
 const CHECKS: &str = "
-    SELECT event FROM events WHERE device = ?1 AND event ->> '$.event' = 'device_checked'
+    SELECT event FROM events WHERE device = ?1 AND kind = 'device_checked'
     ORDER BY sequence DESC LIMIT ?2";
 
 const PACES: &str = "
-    SELECT event FROM events WHERE device = ?1 AND event ->> '$.event' = 'device_calibrated'
+    SELECT event FROM events WHERE device = ?1 AND kind = 'device_calibrated'
     ORDER BY sequence DESC LIMIT ?2";
 
 const NOTE_IDLE: &str = "
-    INSERT INTO idle_temperatures (device, day, at_ns, sensor, celsius)
-    VALUES (:device, :day, :at_ns, :sensor, :celsius)
-    ON CONFLICT (device, day) DO UPDATE SET at_ns = :at_ns, sensor = :sensor, celsius = :celsius
-        WHERE :celsius < celsius";
+    INSERT INTO idle_temperatures (device, day, at_ns, sensor, temp_mc)
+    VALUES (:device, :day, :at_ns, :sensor, :temp_mc)
+    ON CONFLICT (device, day) DO UPDATE SET at_ns = :at_ns, sensor = :sensor, temp_mc = :temp_mc
+        WHERE :temp_mc < idle_temperatures.temp_mc";
 
 const IDLE: &str = "
-    SELECT at_ns, sensor, celsius FROM idle_temperatures WHERE device = ?1 AND day >= ?2 AND at_ns >= ?3 ORDER BY day";
+    SELECT at_ns, sensor, temp_mc FROM idle_temperatures WHERE device = ?1 AND day >= ?2 AND at_ns >= ?3 ORDER BY day";
 
 const DAY_SECONDS: i64 = 24 * 60 * 60;
 /// Days that are kept of each device.
 const IDLE_DAYS: i64 = 31;
 
-/// The index `device_links` has the events that this asks for.
+/// Each kind of event by an index of its own.
 const LINK: &str = "
-    SELECT event ->> '$.event' = 'device_reconnecting', event ->> '$.sent_bytes', event ->> '$.duration_ns'
-    FROM (SELECT event, at_ns FROM events INDEXED BY device_links
-          WHERE device = ?1 AND device IS NOT NULL
-            AND event ->> '$.event' IN ('device_reconnecting', 'push_finished')
-          ORDER BY sequence DESC LIMIT ?3)
-    WHERE at_ns >= ?2";
+    SELECT event FROM (
+        SELECT * FROM (SELECT sequence, event, at_ns FROM events
+                       WHERE device = ?1 AND kind = 'device_reconnecting' ORDER BY sequence DESC LIMIT ?3) AS broken
+        UNION ALL
+        SELECT * FROM (SELECT sequence, event, at_ns FROM events
+                       WHERE device = ?1 AND kind = 'push_finished' ORDER BY sequence DESC LIMIT ?3) AS pushed
+        ORDER BY sequence DESC LIMIT ?3) AS newest
+    WHERE at_ns >= ?2
+    ORDER BY sequence DESC";
 
 /// Of smaller files the answer's way takes most of the time.
-const LEAST_PUSH_BYTES: f64 = 1e6;
+const LEAST_PUSH_BYTES: u64 = 1_000_000;
 
 impl HistoryStore for SqliteStore {
     fn attempt_history(&self, since: Timestamp) -> Result<Vec<PastAttempt>, StoreError> {
@@ -78,7 +81,7 @@ impl HistoryStore for SqliteStore {
         self.transaction("note how cool a device is", |transaction| {
             transaction.prepare_cached(NOTE_IDLE)?.execute(named_params! {
                 ":device": device, ":day": day, ":at_ns": nanoseconds(idle.at), ":sensor": idle.sensor,
-                ":celsius": idle.celsius,
+                ":temp_mc": temp_mc(idle.celsius),
             })?;
             let sql = "DELETE FROM idle_temperatures WHERE device = ?1 AND day < ?2";
             transaction.prepare_cached(sql)?.execute(params![device, day - IDLE_DAYS]).map(drop)
@@ -88,24 +91,27 @@ impl HistoryStore for SqliteStore {
     fn idle_temperatures(&self, device: &str, since: Timestamp) -> Result<Vec<IdleTemperature>, StoreError> {
         let parameters = params![device, day(since), nanoseconds(since)];
         let rows = self.query("list how cool a device was", IDLE, parameters, |row| {
-            let (sensor, celsius) = (row.get(1)?, row.get(2)?);
-            Ok(timestamp(row.get(0)?).map(|at| IdleTemperature { at, sensor, celsius }))
+            let (sensor, temp_mc): (_, i64) = (row.get(1)?, row.get(2)?);
+            Ok(timestamp(row.get(0)?).map(|at| IdleTemperature { at, sensor, celsius: temp_mc as f64 / 1e3 }))
         })?;
         rows.into_iter().collect()
     }
 
     fn link_history(&self, device: &str, since: Timestamp, limit: u32) -> Result<LinkHistory, StoreError> {
-        let read = |row: &Row<'_>| Ok((row.get::<_, bool>(0)?, row.get::<_, Option<f64>>(1)?, row.get(2)?));
-        let rows =
-            self.query("look up how a device was reached", LINK, params![device, nanoseconds(since), limit], read)?;
-        let speed = |(_, sent_bytes, duration_ns): &(bool, Option<f64>, Option<f64>)| {
-            let (sent_bytes, duration_ns) = ((*sent_bytes)?, (*duration_ns)?);
-            (sent_bytes >= LEAST_PUSH_BYTES && duration_ns > 0.0).then(|| sent_bytes / duration_ns * 1e9)
-        };
-        Ok(LinkHistory {
-            broke: rows.iter().filter(|row| row.0).count(),
-            push_bytes_per_s: rows.iter().filter_map(speed).collect(),
-        })
+        let parameters = params![device, nanoseconds(since), limit];
+        let read = |row: &Row<'_>| row.get::<_, String>(0);
+        let events = self.query("look up how a device was reached", LINK, parameters, read)?;
+        let mut link = LinkHistory::default();
+        for json in &events {
+            match from_json::<Event>("an event", json)?.kind {
+                EventKind::DeviceReconnecting { .. } => link.broke += 1,
+                EventKind::PushFinished { sent_bytes, duration_ns, .. } => {
+                    link.push_bytes_per_s.extend(push_bytes_per_s(sent_bytes, duration_ns));
+                }
+                _ => return Err(corrupt("how a device was reached", &"it is another event")),
+            }
+        }
+        Ok(link)
     }
 
     fn device_checks(&self, device: &str, limit: u32) -> Result<Vec<PastCheck>, StoreError> {
@@ -140,6 +146,16 @@ impl HistoryStore for SqliteStore {
     fn models_run(&self) -> Result<Vec<String>, StoreError> {
         run_history::models_run(self)
     }
+}
+
+/// How fast a file went; `None` of one that says nothing of it.
+fn push_bytes_per_s(sent_bytes: u64, duration_ns: u64) -> Option<f64> {
+    (sent_bytes >= LEAST_PUSH_BYTES && duration_ns > 0).then(|| sent_bytes as f64 / duration_ns as f64 * 1e9)
+}
+
+/// Thousandths of a degree: all columns are whole numbers.
+fn temp_mc(celsius: f64) -> i64 {
+    (celsius * 1e3).round() as i64
 }
 
 /// The day in UTC, since 1970.

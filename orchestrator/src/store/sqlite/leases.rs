@@ -21,9 +21,10 @@ const LEASE_DEVICE: &str = "
     INSERT INTO device_leases (device, epoch, holder, sweep_id, until_ns)
     VALUES (:device, 1, :holder, :sweep, :until_ns)
     ON CONFLICT (device) DO UPDATE
-        SET epoch = epoch + 1, holder = excluded.holder, sweep_id = excluded.sweep_id, until_ns = excluded.until_ns
-        WHERE until_ns <= :now_ns
-    RETURNING epoch";
+        SET epoch = device_leases.epoch + 1, holder = excluded.holder, sweep_id = excluded.sweep_id,
+            until_ns = excluded.until_ns
+        WHERE device_leases.until_ns <= :now_ns
+    RETURNING device_leases.epoch";
 
 const RELEASE_DEVICE: &str = "UPDATE device_leases SET until_ns = 0 WHERE device = :device AND epoch = :epoch";
 

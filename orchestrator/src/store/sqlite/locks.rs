@@ -1,7 +1,8 @@
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, Row, Transaction, named_params, params};
 
-use super::{SqliteStore, events, nanoseconds, timestamp, to_json};
+use super::events::EventRow;
+use super::{SqliteStore, events, nanoseconds, timestamp};
 use crate::domain::{DeviceLock, Event};
 use crate::store::{LockStore, StoreError};
 
@@ -9,20 +10,20 @@ const LOCK: &str = "
     INSERT INTO device_locks (device, locked_by, why, since_ns, until_ns)
     VALUES (:device, :by, :why, :since_ns, :until_ns)
     ON CONFLICT (device) DO UPDATE SET
-        since_ns = CASE WHEN until_ns <= :now_ns THEN :since_ns ELSE since_ns END,
+        since_ns = CASE WHEN device_locks.until_ns <= :now_ns THEN :since_ns ELSE device_locks.since_ns END,
         locked_by = :by, why = :why, until_ns = :until_ns
-        WHERE until_ns <= :now_ns OR locked_by = :by";
+        WHERE device_locks.until_ns <= :now_ns OR device_locks.locked_by = :by";
 
 const IN_FORCE: &str = "
     SELECT device, locked_by, why, since_ns, until_ns FROM device_locks
-    WHERE (?1 IS NULL OR device = ?1) AND until_ns > ?2 ORDER BY device";
+    WHERE (CAST(?1 AS TEXT) IS NULL OR device = ?1) AND until_ns > ?2 ORDER BY device";
 
 const OF_DEVICE: &str = "
     SELECT device, locked_by, why, since_ns, until_ns FROM device_locks WHERE device = ?1 AND until_ns > ?2";
 
 impl LockStore for SqliteStore {
     fn lock_device(&self, lock: &DeviceLock, event: &Event) -> Result<Option<DeviceLock>, StoreError> {
-        let (now, json) = (event.at, to_json(event)?);
+        let (now, row) = (event.at, EventRow::of(event)?);
         let held = self.transaction("lock a device", |transaction| {
             let changed = transaction.execute(
                 LOCK,
@@ -32,7 +33,7 @@ impl LockStore for SqliteStore {
                 },
             )?;
             if changed == 1 {
-                events::insert(transaction, event, &json)?;
+                events::insert(transaction, &row)?;
                 return Ok(None);
             }
             in_force(transaction, &lock.device, now)
@@ -50,8 +51,8 @@ impl LockStore for SqliteStore {
             let found = in_force(transaction, device, now)?.map(LockRow::lock).transpose();
             if let Ok(Some(lock)) = &found {
                 let event = event(lock);
-                match to_json(&event) {
-                    Ok(json) => events::insert(transaction, &event, &json)?,
+                match EventRow::of(&event) {
+                    Ok(row) => events::insert(transaction, &row)?,
                     Err(error) => return Ok(Err(error)),
                 }
             }

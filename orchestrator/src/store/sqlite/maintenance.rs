@@ -11,6 +11,7 @@ use crate::domain::{
     DeviceState, Event, Failure, Job, JobState, Record, Regression, RegressionState, RunState, SweepDefinition,
     SweepState,
 };
+use crate::store::event_columns::EventColumns;
 use crate::store::{MaintenanceStore, StoreCheck, StoreError, Vacuumed};
 
 /// Faults of one kind that are told one by one.
@@ -22,32 +23,48 @@ const SCHEMA_LACKS: &str = "the schema lacks its ";
 /// Version of the form of an export; another schema has its own version.
 pub(super) const EXPORT_FORM: u32 = 1;
 
-/// Tables in an order in which each row comes after those it refers to, and their columns of JSON.
-pub(super) const TABLES: &[(&str, &[&str])] = &[
-    ("lab", &[]),
-    ("sweeps", &["definition"]),
-    ("sweep_runners", &[]),
-    ("jobs", &["job"]),
-    ("runs", &["failure"]),
-    ("records", &["record"]),
-    ("devices", &["failure"]),
-    ("device_leases", &[]),
-    ("device_changes", &[]),
-    ("device_locks", &[]),
-    ("device_wants", &[]),
-    ("idle_temperatures", &[]),
-    ("sightings", &[]),
-    ("schedules", &[]),
-    ("schedule_starts", &[]),
-    ("handed_over", &[]),
-    ("schedule_pauses", &[]),
-    ("pinned_sweeps", &[]),
-    ("baselines", &[]),
-    ("due_comparisons", &[]),
-    ("regressions", &["regression"]),
-    ("told", &[]),
-    ("believed_clock", &[]),
-    ("events", &["event"]),
+/// A table of the store.
+pub(super) struct Table {
+    pub(super) name: &'static str,
+    /// Its column of JSON.
+    pub(super) json: Option<&'static str>,
+    /// What its rows are ordered by.
+    key: &'static str,
+}
+
+const fn table(name: &'static str, json: Option<&'static str>, key: &'static str) -> Table {
+    Table { name, json, key }
+}
+
+/// Tables in an order in which each row comes after those it refers to.
+pub(super) const TABLES: &[Table] = &[
+    table("lab", None, "id"),
+    table("sweeps", Some("definition"), "id"),
+    table("sweep_runners", None, "sweep_id, target"),
+    table("jobs", Some("job"), "sweep_id, position, job_id"),
+    table("runs", Some("failure"), "sweep_id, job_id, attempt"),
+    table("records", Some("record"), "sequence"),
+    table("record_outputs", None, "record, sha256"),
+    table("environments", None, "id"),
+    table("run_history", None, "sequence"),
+    table("devices", Some("failure"), "name"),
+    table("device_leases", None, "device"),
+    table("device_changes", None, "number"),
+    table("device_locks", None, "device"),
+    table("device_wants", None, "device, sweep_id"),
+    table("idle_temperatures", None, "device, day"),
+    table("sightings", None, "device"),
+    table("schedules", None, "name"),
+    table("schedule_starts", None, "schedule, due_at_ns"),
+    table("handed_over", None, "sweep_id"),
+    table("schedule_pauses", None, "schedule"),
+    table("pinned_sweeps", None, "sweep_id"),
+    table("baselines", None, "name"),
+    table("due_comparisons", None, "sweep_id"),
+    table("regressions", Some("regression"), "id"),
+    table("told", None, "quarantines_until"),
+    table("believed_clock", None, "one"),
+    table("events", Some("event"), "sequence"),
 ];
 
 /// What must hold between rows: each query lists what breaks it.
@@ -55,13 +72,14 @@ const INVARIANTS: &[&str] = &[
     "SELECT 'the store has ' || count(*) || ' lab identifiers instead of one' FROM lab HAVING count(*) <> 1",
     "SELECT 'job ' || job_id || ' of sweep ' || sweep_id || ' has ended and has ' || records || ' records' FROM (
          SELECT j.*, (SELECT count(*) FROM records c WHERE c.sweep_id = j.sweep_id AND c.job_id = j.job_id) AS records
-         FROM jobs j WHERE j.state = 'recorded') WHERE records <> 1",
+         FROM jobs j WHERE j.state = 'recorded') AS ended WHERE records <> 1",
     "SELECT 'job ' || j.job_id || ' of sweep ' || j.sweep_id || ' is ' || j.state || ' and has a record' FROM jobs j
      JOIN records c ON c.sweep_id = j.sweep_id AND c.job_id = j.job_id WHERE j.state <> 'recorded'",
     "SELECT 'job ' || job_id || ' of sweep ' || sweep_id || ' is ' || state || ' with ' || live || ' runs under way'
      FROM (SELECT j.*, (SELECT count(*) FROM runs r
                         WHERE r.sweep_id = j.sweep_id AND r.job_id = j.job_id AND r.state = 'live') AS live FROM jobs j)
-     WHERE live <> (state = 'running')",
+          AS counted
+     WHERE live <> CASE WHEN state = 'running' THEN 1 ELSE 0 END",
     "SELECT 'run ' || r.id || ' has ended with its record, which is not there' FROM runs r
      WHERE r.state = 'recorded' AND NOT EXISTS (SELECT 1 FROM records c WHERE c.run_id = r.id)",
     "SELECT 'run ' || r.id || ' is ' || r.state || ' and has a record' FROM runs r
@@ -137,9 +155,9 @@ fn check(connection: &mut Connection) -> rusqlite::Result<StoreCheck> {
             faults.extend(listed(&moment, sql)?);
         }
         faults.extend(row_faults(&moment)?);
-        for (table, _) in TABLES {
-            let count = moment.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, u32>(0))?;
-            rows.push(((*table).to_owned(), u64::from(count)));
+        for Table { name, .. } in TABLES {
+            let count = moment.query_row(&format!("SELECT count(*) FROM {name}"), [], |row| row.get::<_, u32>(0))?;
+            rows.push(((*name).to_owned(), u64::from(count)));
         }
     }
     Ok(StoreCheck { schema_version, rows, faults })
@@ -164,12 +182,13 @@ impl SqliteStore {
         let mut write = |line: &str| writeln!(to, "{line}").map_err(|cause| StoreError::Export { cause });
         write(&format!(r#"{{"export":"farmctl store","form":{EXPORT_FORM},"schema_version":{version}}}"#))?;
         let mut count = 0;
-        for (table, json) in TABLES {
-            let mut statement = moment.prepare(&format!("SELECT * FROM {table} ORDER BY rowid")).map_err(failed)?;
+        for table in TABLES {
+            let Table { name, key, .. } = table;
+            let mut statement = moment.prepare(&format!("SELECT * FROM {name} ORDER BY {key}")).map_err(failed)?;
             let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
             let mut rows = statement.query([]).map_err(failed)?;
             while let Some(row) = rows.next().map_err(failed)? {
-                write(&format!(r#"{{"table":"{table}","row":{{{}}}}}"#, fields(row, table, &columns, json)?))?;
+                write(&format!(r#"{{"table":"{name}","row":{{{}}}}}"#, fields(row, table, &columns)?))?;
                 count += 1;
             }
         }
@@ -186,8 +205,8 @@ impl SqliteStore {
 }
 
 /// A row as the fields of a JSON object. JSON of ours stays what it is, to the last digit.
-fn fields(row: &Row<'_>, table: &str, columns: &[String], json: &[&str]) -> Result<String, StoreError> {
-    let what = |column: &str| format!("{table}.{column}");
+fn fields(row: &Row<'_>, table: &Table, columns: &[String]) -> Result<String, StoreError> {
+    let what = |column: &str| format!("{}.{column}", table.name);
     let fields = columns.iter().enumerate().map(|(index, column)| {
         let value = row.get_ref(index).map_err(|error| super::corrupt(&what(column), &error))?;
         let value = match value {
@@ -195,7 +214,7 @@ fn fields(row: &Row<'_>, table: &str, columns: &[String], json: &[&str]) -> Resu
             ValueRef::Integer(number) => number.to_string(),
             ValueRef::Text(text) => {
                 let text = std::str::from_utf8(text).map_err(|error| super::corrupt(&what(column), &error))?;
-                if json.contains(&column.as_str()) {
+                if table.json == Some(column) {
                     from_json::<IgnoredAny>(&what(column), text)?;
                     // Between values only, where JSON allows it; within a text they are escaped.
                     text.replace(['\n', '\r'], " ")
@@ -268,11 +287,13 @@ fn row_faults(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     type Judge = fn(&str, &[String]) -> Option<String>;
     let judged: [(&str, Judge); 7] = [
         (
-            "SELECT record, 'record ' || sequence, sweep_id, job_id, coalesce(run_id, ''), status FROM records",
+            "SELECT record, 'record ' || sequence, sweep_id, job_id, coalesce(run_id, ''), status,
+                    coalesce(failure_kind, '') FROM records",
             |json, keys| {
                 judge::<Record>(json, keys, |it| {
                     let run = it.run_id.as_ref().map(ToString::to_string).unwrap_or_default();
-                    vec![it.sweep_id.0.clone(), it.job.id.0.clone(), run, it.status.as_str().to_owned()]
+                    let why = it.failure.as_ref().map(|failure| failure.kind.as_str().to_owned()).unwrap_or_default();
+                    vec![it.sweep_id.0.clone(), it.job.id.0.clone(), run, it.status.as_str().to_owned(), why]
                 })
             },
         ),
@@ -284,14 +305,19 @@ fn row_faults(connection: &Connection) -> rusqlite::Result<Vec<String>> {
                 vec![it.id.0.clone(), it.state.to_string(), it.against.to_string(), it.cell.clone()]
             })
         }),
-        ("SELECT event, 'event ' || sequence FROM events", |json, keys| judge::<Event>(json, keys, |_| vec![])),
+        ("SELECT event, 'event ' || sequence, kind FROM events", |json, keys| {
+            judge::<Event>(json, keys, |event| {
+                vec![EventColumns::of(event, json).map_or_else(|_| String::new(), |it| it.kind)]
+            })
+        }),
         (
             "SELECT definition, 'the definition of sweep ' || id FROM sweeps WHERE definition IS NOT NULL",
             |json, keys| judge::<SweepDefinition>(json, keys, |_| vec![]),
         ),
-        ("SELECT failure, 'the failure of run ' || id FROM runs WHERE failure IS NOT NULL", |json, keys| {
-            judge::<Failure>(json, keys, |_| vec![])
-        }),
+        (
+            "SELECT failure, 'the failure of run ' || id, coalesce(failure_kind, '') FROM runs WHERE failure IS NOT NULL",
+            |json, keys| judge::<Failure>(json, keys, |failure| vec![failure.kind.as_str().to_owned()]),
+        ),
         ("SELECT failure, 'the failure of device ' || name FROM devices WHERE failure IS NOT NULL", |json, keys| {
             judge::<Failure>(json, keys, |_| vec![])
         }),

@@ -50,6 +50,7 @@ pub fn is_there(path: &Path) -> Result<bool, StoreError> {
 use super::{Store, StoreError};
 use crate::domain::Event;
 use connection::IfNew;
+use events::EventRow;
 use files::{FileIdentity, Mark, StoreFiles};
 
 /// Word in the names of what is kept of stores that were lost.
@@ -184,11 +185,11 @@ impl SqliteStore {
         parameters: impl Params,
         event: &Event,
     ) -> Result<bool, StoreError> {
-        let json = to_json(event)?;
+        let row = EventRow::of(event)?;
         self.transaction(action, |transaction| {
             let is_changed = transaction.prepare_cached(sql)?.execute(parameters)? == 1;
             if is_changed {
-                events::insert(transaction, event, &json)?;
+                events::insert(transaction, &row)?;
             }
             Ok(is_changed)
         })

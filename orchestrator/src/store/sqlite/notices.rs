@@ -8,29 +8,34 @@ const SWEEPS: &str = "
 
 const QUARANTINES: &str = "
     SELECT e.sequence, e.event FROM events e
-    WHERE e.event ->> '$.event' = 'device_quarantined' AND e.sequence > (SELECT quarantines_until FROM told)
-      AND coalesce((SELECT p.event ->> '$.event' FROM events p
+    WHERE e.kind = 'device_quarantined' AND e.is_news = 1 AND e.sequence > (SELECT quarantines_until FROM told)
+      AND coalesce((SELECT p.kind FROM events p
                     WHERE p.device = e.device AND p.sequence < e.sequence
-                      AND p.event ->> '$.event' IN ('device_quarantined', 'device_released')
+                      AND p.kind IN ('device_quarantined', 'device_released')
                     ORDER BY p.sequence DESC LIMIT 1), 'device_released') = 'device_released'
     ORDER BY e.sequence";
 
 const CHECKS: &str = "
     SELECT sequence, event FROM events
-    WHERE event ->> '$.event' = 'schedule_checked' AND sequence > (SELECT checks_until FROM told)
-      AND event ->> '$.unfit' > 0
+    WHERE kind = 'schedule_checked' AND is_news = 1 AND sequence > (SELECT checks_until FROM told)
     ORDER BY sequence";
 
 const CLOCK: &str = "
     SELECT sequence, event FROM events
-    WHERE event ->> '$.event' IN ('clock_jumped', 'clock_believed') AND sequence > (SELECT clock_until FROM told)
+    WHERE kind IN ('clock_jumped', 'clock_believed') AND is_news = 1 AND sequence > (SELECT clock_until FROM told)
     ORDER BY sequence";
 
 const REGRESSIONS: &str = "
     SELECT sequence, event FROM events
-    WHERE event ->> '$.event' = 'sweep_compared' AND sequence > (SELECT regressions_until FROM told)
-      AND event ->> '$.is_told' AND (event ->> '$.found' > 0 OR event ->> '$.gone' > 0)
+    WHERE kind = 'sweep_compared' AND is_news = 1 AND sequence > (SELECT regressions_until FROM told)
     ORDER BY sequence";
+
+const MARK_QUARANTINES: &str =
+    "UPDATE told SET quarantines_until = CASE WHEN quarantines_until < ?1 THEN ?1 ELSE quarantines_until END";
+const MARK_CHECKS: &str = "UPDATE told SET checks_until = CASE WHEN checks_until < ?1 THEN ?1 ELSE checks_until END";
+const MARK_CLOCK: &str = "UPDATE told SET clock_until = CASE WHEN clock_until < ?1 THEN ?1 ELSE clock_until END";
+const MARK_REGRESSIONS: &str =
+    "UPDATE told SET regressions_until = CASE WHEN regressions_until < ?1 THEN ?1 ELSE regressions_until END";
 
 impl NoticeStore for SqliteStore {
     fn pending_sweeps(&self) -> Result<Vec<SweepRow>, StoreError> {
@@ -54,10 +59,10 @@ impl NoticeStore for SqliteStore {
     fn mark_notified(&self, kind: NotificationKind, until: u64) -> Result<(), StoreError> {
         let until = i64::try_from(until).unwrap_or(i64::MAX);
         let sql = match kind {
-            NotificationKind::Quarantines => "UPDATE told SET quarantines_until = max(quarantines_until, ?1)",
-            NotificationKind::Checks => "UPDATE told SET checks_until = max(checks_until, ?1)",
-            NotificationKind::Clock => "UPDATE told SET clock_until = max(clock_until, ?1)",
-            NotificationKind::Regressions => "UPDATE told SET regressions_until = max(regressions_until, ?1)",
+            NotificationKind::Quarantines => MARK_QUARANTINES,
+            NotificationKind::Checks => MARK_CHECKS,
+            NotificationKind::Clock => MARK_CLOCK,
+            NotificationKind::Regressions => MARK_REGRESSIONS,
         };
         self.execute("note who was told", sql, [until]).map(drop)
     }

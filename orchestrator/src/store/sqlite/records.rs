@@ -1,37 +1,91 @@
-use rusqlite::{OptionalExtension, Transaction, named_params};
+use rusqlite::{OptionalExtension, Transaction, named_params, params};
 
-use super::nanoseconds;
+use super::{corrupt, nanoseconds, to_json};
 use crate::domain::{JobId, Record, RunId, RunStatus, SweepId};
+use crate::store::StoreError;
+use crate::store::run_facts::RunFacts;
 
 const INSERT: &str = "
-    INSERT INTO records (sweep_id, job_id, run_id, status, finished_at_ns, duration_ns, record)
-    VALUES (:sweep, :job, :run, :status, :finished_ns, :duration_ns, :record)";
-
-/// Keeps a record, of which `text` is the JSON.
-pub(super) fn insert(transaction: &Transaction<'_>, record: &Record, text: &str) -> rusqlite::Result<()> {
-    transaction
-        .prepare_cached(INSERT)?
-        .execute(named_params! {
-            ":sweep": record.sweep_id.0, ":job": record.job.id.0, ":run": record.run_id.as_ref().map(RunId::as_str),
-            ":status": record.status.as_str(), ":finished_ns": nanoseconds(record.finished_at),
-            ":duration_ns": duration_column(record), ":record": text,
-        })
-        .map(drop)
-}
+    INSERT INTO records (sweep_id, job_id, run_id, status, finished_at_ns, duration_ns, failure_kind, record)
+    VALUES (:sweep, :job, :run, :status, :finished_ns, :duration_ns, :failure_kind, :record)
+    RETURNING sequence";
 
 const AMEND: &str = "
-    UPDATE records SET status = :status, finished_at_ns = :finished_ns, record = :record
-    WHERE sweep_id = :sweep AND job_id = :job AND run_id = :run AND status = :skipped";
+    UPDATE records SET status = :status, finished_at_ns = :finished_ns, failure_kind = :failure_kind, record = :record
+    WHERE sweep_id = :sweep AND job_id = :job AND run_id = :run AND status = :skipped
+    RETURNING sequence";
 
-/// Puts a record, of which `text` is the JSON, in the place of that of a skipped job; says whether there was one. How
-/// long such a run took is not known: it was waited for, too.
-pub(super) fn amend(transaction: &Transaction<'_>, record: &Record, text: &str) -> rusqlite::Result<bool> {
-    let changed = transaction.prepare_cached(AMEND)?.execute(named_params! {
+const ADD_OUTPUT: &str = "INSERT INTO record_outputs (record, sha256) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+
+const ADD_ENVIRONMENT: &str = "INSERT INTO environments (environment) VALUES (?1) ON CONFLICT DO NOTHING";
+
+const ADD_HISTORY: &str = "
+    INSERT INTO run_history (model, at_ns, sequence, sweep_id, device, median_ns, environment, cell, circumstances,
+                             judged)
+    SELECT :model, :at_ns, :sequence, :sweep, :device, :median_ns, id, :cell, :circumstances, :judged
+    FROM environments WHERE environment = :environment
+    ON CONFLICT DO NOTHING";
+
+/// A record as the database has it, and what follows from it.
+pub(super) struct RecordRow<'a> {
+    record: &'a Record,
+    json: String,
+    /// Of a run that ended well.
+    facts: Option<RunFacts>,
+}
+
+impl RecordRow<'_> {
+    pub(super) fn of(record: &Record) -> Result<RecordRow<'_>, StoreError> {
+        let facts = (record.status == RunStatus::Ok).then(|| RunFacts::of(record)).transpose();
+        let facts = facts.map_err(|error| corrupt("what was to be written", &error))?;
+        Ok(RecordRow { record, json: to_json(record)?, facts })
+    }
+}
+
+/// Keeps a record.
+pub(super) fn insert(transaction: &Transaction<'_>, row: &RecordRow<'_>) -> rusqlite::Result<()> {
+    let RecordRow { record, json, .. } = row;
+    let parameters = named_params! {
         ":sweep": record.sweep_id.0, ":job": record.job.id.0, ":run": record.run_id.as_ref().map(RunId::as_str),
-        ":status": record.status.as_str(), ":finished_ns": nanoseconds(record.finished_at), ":record": text,
-        ":skipped": RunStatus::Skipped.as_str(),
-    })?;
-    Ok(changed == 1)
+        ":status": record.status.as_str(), ":finished_ns": nanoseconds(record.finished_at),
+        ":duration_ns": duration_column(record), ":failure_kind": failure_kind(record), ":record": json,
+    };
+    let sequence = transaction.prepare_cached(INSERT)?.query_row(parameters, |row| row.get(0))?;
+    insert_beside(transaction, row, sequence)
+}
+
+/// Puts a record in the place of that of a skipped job; says whether there was one. How long such a run took is not
+/// known: it was waited for, too.
+pub(super) fn amend(transaction: &Transaction<'_>, row: &RecordRow<'_>) -> rusqlite::Result<bool> {
+    let RecordRow { record, json, .. } = row;
+    let parameters = named_params! {
+        ":sweep": record.sweep_id.0, ":job": record.job.id.0, ":run": record.run_id.as_ref().map(RunId::as_str),
+        ":status": record.status.as_str(), ":finished_ns": nanoseconds(record.finished_at),
+        ":failure_kind": failure_kind(record), ":record": json, ":skipped": RunStatus::Skipped.as_str(),
+    };
+    let changed = transaction.prepare_cached(AMEND)?.query_row(parameters, |row| row.get(0)).optional()?;
+    changed.map_or(Ok(false), |sequence| insert_beside(transaction, row, sequence).map(|()| true))
+}
+
+/// Keeps what follows from a record of this number: the files that it names, and its place in the history.
+fn insert_beside(transaction: &Transaction<'_>, row: &RecordRow<'_>, sequence: i64) -> rusqlite::Result<()> {
+    let RecordRow { record, facts, .. } = row;
+    for output in &record.measurement.outputs {
+        transaction.prepare_cached(ADD_OUTPUT)?.execute(params![sequence, output.sha256])?;
+    }
+    let Some(facts) = facts else { return Ok(()) };
+    transaction.prepare_cached(ADD_ENVIRONMENT)?.execute([&facts.environment])?;
+    let parameters = named_params! {
+        ":model": record.job.model.name, ":at_ns": nanoseconds(record.finished_at), ":sequence": sequence,
+        ":sweep": record.sweep_id.0, ":device": record.job.device, ":median_ns": facts.median_ns,
+        ":cell": facts.cell, ":circumstances": facts.circumstances, ":judged": facts.judged,
+        ":environment": facts.environment,
+    };
+    transaction.prepare_cached(ADD_HISTORY)?.execute(parameters).map(drop)
+}
+
+fn failure_kind(record: &Record) -> Option<&'static str> {
+    record.failure.as_ref().map(|failure| failure.kind.as_str())
 }
 
 /// Whether a cell has its record.

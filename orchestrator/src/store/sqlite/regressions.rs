@@ -1,5 +1,6 @@
-use rusqlite::{named_params, params};
+use rusqlite::{OptionalExtension as _, named_params, params};
 
+use super::events::EventRow;
 use super::{SqliteStore, events, from_json, nanoseconds, to_json};
 use crate::domain::{Event, Regression, RegressionState, RegressionStep, SweepId};
 use crate::store::{DueComparison, RegressionStore, StoreError};
@@ -10,17 +11,18 @@ const DUE: &str = "
 
 /// One that a person acknowledged meanwhile stays as it is.
 const KEEP: &str = "
-    INSERT INTO regressions (id, state, against, cell, since, reference, seen_in, found_at_ns, regression)
-    VALUES (:id, :state, :against, :cell, :since, :reference, :seen_in, :found_ns, :regression)
-    ON CONFLICT (id) DO UPDATE SET state = :state, seen_in = :seen_in, regression = :regression
+    INSERT INTO regressions (id, state, against, cell, since, reference, seen_in, found_at_ns, ended_by, regression)
+    VALUES (:id, :state, :against, :cell, :since, :reference, :seen_in, :found_ns, :ended_by, :regression)
+    ON CONFLICT (id) DO UPDATE SET state = :state, seen_in = :seen_in, ended_by = :ended_by, regression = :regression
         WHERE regressions.state = :open";
 
-/// A comparison may have seen it in a newer sweep meanwhile.
-const ACKNOWLEDGE: &str = "
-    UPDATE regressions SET state = ?2, regression = json_set(?3, '$.seen_in', seen_in) WHERE id = ?1 AND state = ?4";
+const SEEN_IN: &str = "SELECT seen_in FROM regressions WHERE id = ?1 AND state = ?2";
+
+const ACKNOWLEDGE: &str =
+    "UPDATE regressions SET state = ?2, ended_by = ?3, regression = ?4 WHERE id = ?1 AND state = ?5";
 
 const LIST: &str = "
-    SELECT regression FROM regressions WHERE ?1 IS NULL OR state = ?1 ORDER BY found_at_ns DESC, cell, since DESC";
+    SELECT regression FROM regressions WHERE CAST(?1 AS TEXT) IS NULL OR state = ?1 ORDER BY found_at_ns DESC, cell, since DESC";
 
 impl RegressionStore for SqliteStore {
     fn due_comparisons(&self) -> Result<Vec<DueComparison>, StoreError> {
@@ -32,7 +34,7 @@ impl RegressionStore for SqliteStore {
     fn keep_comparison(&self, sweep: &SweepId, regressions: &[Regression], event: &Event) -> Result<bool, StoreError> {
         let rows: Vec<(&Regression, String)> =
             regressions.iter().map(|it| Ok((it, to_json(it)?))).collect::<Result<_, StoreError>>()?;
-        let json = to_json(event)?;
+        let row = EventRow::of(event)?;
         self.transaction("keep what a comparison found", |transaction| {
             let sql = "DELETE FROM due_comparisons WHERE sweep_id = ?1";
             if transaction.execute(sql, [&sweep.0])? == 0 {
@@ -44,10 +46,11 @@ impl RegressionStore for SqliteStore {
                     ":against": regression.against.to_string(), ":cell": regression.cell,
                     ":since": regression.since.0, ":reference": regression.reference.0,
                     ":seen_in": regression.seen_in.0, ":found_ns": nanoseconds(regression.found_at),
+                    ":ended_by": ended_by(regression),
                     ":regression": json, ":open": RegressionState::Open.as_str(),
                 })?;
             }
-            events::insert(transaction, event, &json)?;
+            events::insert(transaction, &row)?;
             Ok(true)
         })
     }
@@ -65,13 +68,29 @@ impl RegressionStore for SqliteStore {
 
     fn acknowledge_regression(&self, regression: &Regression, event: &Event) -> Result<bool, StoreError> {
         let step = RegressionStep::Acknowledge;
-        let json = to_json(regression)?;
-        for from in step.from() {
-            let parameters = params![regression.id.0, step.to().as_str(), json, from.as_str()];
-            if self.changed_with_event("acknowledge what got slower", ACKNOWLEDGE, parameters, event)? {
-                return Ok(true);
+        let row = EventRow::of(event)?;
+        self.transaction("acknowledge what got slower", |transaction| {
+            for from in step.from() {
+                let found = transaction.prepare_cached(SEEN_IN)?;
+                let seen_in = { found }.query_row([&regression.id.0, from.as_str()], |row| row.get(0)).optional()?;
+                let Some(seen_in) = seen_in.map(SweepId) else { continue };
+                // A comparison may have seen it in a newer sweep meanwhile.
+                let json = match to_json(&Regression { seen_in, ..regression.clone() }) {
+                    Ok(json) => json,
+                    Err(error) => return Ok(Err(error)),
+                };
+                let parameters =
+                    params![regression.id.0, step.to().as_str(), ended_by(regression), json, from.as_str()];
+                transaction.prepare_cached(ACKNOWLEDGE)?.execute(parameters)?;
+                events::insert(transaction, &row)?;
+                return Ok(Ok(true));
             }
-        }
-        Ok(false)
+            Ok(Ok(false))
+        })?
     }
+}
+
+/// Who said that it is as it should be.
+fn ended_by(regression: &Regression) -> Option<&str> {
+    regression.end.as_ref()?.by.as_deref()
 }

@@ -3,7 +3,8 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use rusqlite::params;
 
-use super::{SqliteStore, events, nanoseconds, to_json};
+use super::events::EventRow;
+use super::{SqliteStore, events, nanoseconds};
 use crate::domain::{Event, SweepId};
 use crate::store::{RetentionStore, StoreError, SweepStore as _};
 
@@ -19,8 +20,10 @@ const REMOVE: &[&str] = &[
     "DELETE FROM due_comparisons WHERE sweep_id = ?1",
     "DELETE FROM device_wants WHERE sweep_id = ?1",
     "UPDATE events SET sweep_id = NULL
-     WHERE sweep_id = ?1 AND event ->> '$.event' IN ('sweep_ordered', 'cancel_requested')",
+     WHERE sweep_id = ?1 AND kind IN ('sweep_ordered', 'cancel_requested')",
     "DELETE FROM events WHERE sweep_id = ?1",
+    "DELETE FROM record_outputs WHERE record IN (SELECT sequence FROM records WHERE sweep_id = ?1)",
+    "DELETE FROM run_history WHERE sweep_id = ?1",
     "DELETE FROM records WHERE sweep_id = ?1",
     "DELETE FROM runs WHERE sweep_id = ?1",
     "DELETE FROM jobs WHERE sweep_id = ?1",
@@ -48,30 +51,26 @@ const PINNED: &str = "
     SELECT sweep_id, word FROM kept WHERE sweep_id NOT IN (SELECT sweep_id FROM pinned_sweeps)
     ORDER BY sweep_id";
 
-const OUTPUTS: &str = "
-    SELECT DISTINCT o.value ->> '$.sha256' FROM records c, json_each(c.record, '$.measurement.outputs') o
-    WHERE o.value ->> '$.sha256' IS NOT NULL";
-
 impl RetentionStore for SqliteStore {
     fn pin_sweep(&self, sweep: &SweepId, by: &str, event: &Event) -> Result<bool, StoreError> {
         self.sweep_state(sweep)?;
         let sql = "INSERT INTO pinned_sweeps (sweep_id, pinned_by, at_ns) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
-        let json = to_json(event)?;
+        let row = EventRow::of(event)?;
         self.transaction("pin a sweep", |transaction| {
             let is_new = transaction.execute(sql, params![sweep.0, by, nanoseconds(event.at)])? == 1;
             if is_new {
-                events::insert(transaction, event, &json)?;
+                events::insert(transaction, &row)?;
             }
             Ok(is_new)
         })
     }
 
     fn unpin_sweep(&self, sweep: &SweepId, event: &Event) -> Result<bool, StoreError> {
-        let json = to_json(event)?;
+        let row = EventRow::of(event)?;
         self.transaction("unpin a sweep", |transaction| {
             let was_pinned = transaction.execute("DELETE FROM pinned_sweeps WHERE sweep_id = ?1", [&sweep.0])? == 1;
             if was_pinned {
-                events::insert(transaction, event, &json)?;
+                events::insert(transaction, &row)?;
             }
             Ok(was_pinned)
         })
@@ -82,7 +81,7 @@ impl RetentionStore for SqliteStore {
     }
 
     fn sweep_bytes(&self) -> Result<Vec<(SweepId, u64)>, StoreError> {
-        let sql = "SELECT sweep_id, sum(length(record)) FROM records GROUP BY sweep_id";
+        let sql = "SELECT sweep_id, CAST(sum(octet_length(record)) AS BIGINT) FROM records GROUP BY sweep_id";
         let rows = self.query("measure sweeps", sql, [], |row| Ok((SweepId(row.get(0)?), row.get::<_, i64>(1)?)))?;
         Ok(rows.into_iter().map(|(sweep, bytes)| (sweep, bytes.unsigned_abs())).collect())
     }
@@ -111,6 +110,9 @@ impl RetentionStore for SqliteStore {
     }
 
     fn outputs_named(&self) -> Result<BTreeSet<String>, StoreError> {
-        Ok(self.query("list outputs", OUTPUTS, [], |row| row.get(0))?.into_iter().collect())
+        Ok(self
+            .query("list outputs", "SELECT DISTINCT sha256 FROM record_outputs", [], |row| row.get(0))?
+            .into_iter()
+            .collect())
     }
 }

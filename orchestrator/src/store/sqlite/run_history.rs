@@ -1,4 +1,4 @@
-//! Runs of the past, by the table that 019_run_history.sql and 020_judged_runs.sql keep of them.
+//! Runs of the past, by the table that is kept of them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
@@ -18,12 +18,13 @@ pub(super) const PAST_RUNS: &str = "
     WHERE h.model = :model AND h.at_ns >= :since_ns AND h.median_ns > 0
     ORDER BY h.at_ns DESC, h.sequence DESC LIMIT :limit";
 
-/// The same on one device, by an index of its own.
+/// The same on one device: where they stand is in an index of its own.
 pub(super) const PAST_RUNS_ON_DEVICE: &str = "
     SELECT h.sweep_id, h.at_ns, h.model, h.median_ns, h.cell, h.environment, h.circumstances, h.judged
-    FROM run_history h INDEXED BY run_history_by_model_and_device
-    WHERE h.model = :model AND h.device = :device AND h.at_ns >= :since_ns AND h.median_ns > 0
-    ORDER BY h.at_ns DESC, h.sequence DESC LIMIT :limit";
+    FROM run_history k
+    JOIN run_history h ON h.model = k.model AND h.at_ns = k.at_ns AND h.sequence = k.sequence
+    WHERE k.model = :model AND k.device = :device AND k.at_ns >= :since_ns AND h.median_ns > 0
+    ORDER BY k.at_ns DESC, k.sequence DESC LIMIT :limit";
 
 /// All of one device. The index `run_history_by_device` has their order.
 pub(super) const PAST_RUNS_OF_DEVICE: &str = "

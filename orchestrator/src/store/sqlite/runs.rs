@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, named_params, params};
 
 use super::events::append;
+use super::records::RecordRow;
 use super::{
     SqliteStore, corrupt, deadline, epoch_column, from_json, leases, locks, nanoseconds, records, timestamp, to_json,
 };
@@ -24,12 +25,12 @@ const NEXT_JOB: &str = "
     WHERE sweep_id = :sweep AND device = :device AND position = (
         SELECT position FROM jobs
         WHERE sweep_id = :sweep AND device = :device AND state <> 'recorded' AND state = 'waiting'
-        ORDER BY max(not_before_ns, :now_ns), turn, position LIMIT 1)";
+        ORDER BY CASE WHEN not_before_ns > :now_ns THEN not_before_ns ELSE :now_ns END, turn, position LIMIT 1)";
 
 /// What the attempts of a job were: the highest number and epoch, and how many failed.
 const ATTEMPTS_SO_FAR: &str = "
     SELECT coalesce(max(attempt), 0), coalesce(max(lease_epoch), 0),
-           coalesce(sum(state = :given_back AND counts), 0)
+           count(*) FILTER (WHERE state = :given_back AND counts = 1)
     FROM runs WHERE sweep_id = :sweep AND job_id = :job";
 
 const ADD_RUN: &str = "
@@ -42,19 +43,20 @@ const JOB_STEP: &str = "
 
 /// Ends a live run, if this is still its lease.
 const END_RUN: &str = "
-    UPDATE runs SET state = :to, ended_at_ns = :now_ns, failure = :failure, counts = :counts, lease_until_ns = 0
+    UPDATE runs SET state = :to, ended_at_ns = :now_ns, failure = :failure, failure_kind = :failure_kind,
+        counts = :counts, lease_until_ns = 0
     WHERE id = :run AND state = :from AND lease_epoch = :epoch
     RETURNING sweep_id, job_id";
 
 const LIVE_RUNS: &str = "
     SELECT r.id, r.job_id, j.device, r.lease_holder, r.lease_until_ns
-    FROM jobs j CROSS JOIN runs r ON r.sweep_id = j.sweep_id AND r.job_id = j.job_id AND r.state = 'live'
+    FROM jobs j JOIN runs r ON r.sweep_id = j.sweep_id AND r.job_id = j.job_id AND r.state = 'live'
     WHERE j.sweep_id = ?1 AND j.state <> 'recorded' AND j.state = 'running'
     ORDER BY j.position";
 
 const LIVE_RUNS_OF_DEVICE: &str = "
     SELECT r.id, r.job_id, j.device, r.lease_holder, r.lease_until_ns
-    FROM jobs j CROSS JOIN runs r ON r.sweep_id = j.sweep_id AND r.job_id = j.job_id AND r.state = 'live'
+    FROM jobs j JOIN runs r ON r.sweep_id = j.sweep_id AND r.job_id = j.job_id AND r.state = 'live'
     WHERE j.sweep_id = ?1 AND j.device = ?2 AND j.state <> 'recorded' AND j.state = 'running'
     ORDER BY j.position";
 
@@ -163,7 +165,7 @@ impl RunStore for SqliteStore {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let run = run_of(record);
-        let text = to_json(record)?;
+        let row = RecordRow::of(record)?;
         let added = added.map(|added| Ok::<_, StoreError>((added, to_json(added.job)?))).transpose()?;
         let ending = Ending { run: &run, epoch, step: RunStep::Finish, failure: None, counts: true };
         let kept = self.transaction("keep a record", |transaction| {
@@ -173,7 +175,7 @@ impl RunStore for SqliteStore {
             {
                 return Ok(false);
             }
-            records::insert(transaction, record, &text)?;
+            records::insert(transaction, &row)?;
             job_step(transaction, &record.sweep_id, &record.job.id, JobStep::Finish, 0)?;
             if let Some((added, json)) = &added {
                 let position = super::sweeps::next_position(transaction, &record.sweep_id)?;
@@ -186,7 +188,7 @@ impl RunStore for SqliteStore {
 
     fn requeue(&self, requeue: &Requeue<'_>, now: Timestamp) -> Result<(), StoreError> {
         let Requeue { run_id: run, epoch, failure, counts, not_before } = *requeue;
-        let failure = to_json(failure)?;
+        let failure = EndedBy { kind: failure.kind.as_str(), json: to_json(failure)? };
         let ending = Ending { run, epoch, step: RunStep::Requeue, failure: Some(&failure), counts };
         let given = self.transaction("give a run back", |transaction| {
             let Some((sweep, job)) = ending.take(transaction, now)? else { return Ok(false) };
@@ -205,7 +207,7 @@ impl RunStore for SqliteStore {
     }
 
     fn add_record(&self, record: &Record) -> Result<(), StoreError> {
-        let text = to_json(record)?;
+        let row = RecordRow::of(record)?;
         // A sweep that is not known is an error of its own.
         self.sweep_state(&record.sweep_id)?;
         let (sweep, job) = (&record.sweep_id, &record.job.id);
@@ -216,7 +218,7 @@ impl RunStore for SqliteStore {
                 None => !records::exists(transaction, sweep, job)?,
             };
             if is_free {
-                records::insert(transaction, record, &text)?;
+                records::insert(transaction, &row)?;
                 if state.is_some() {
                     job_step(transaction, sweep, job, JobStep::Close, 0)?;
                 }
@@ -252,8 +254,8 @@ impl RunStore for SqliteStore {
     }
 
     fn amend_record(&self, record: &Record) -> Result<(), StoreError> {
-        let text = to_json(record)?;
-        let amended = self.transaction("amend a record", |transaction| records::amend(transaction, record, &text))?;
+        let row = RecordRow::of(record)?;
+        let amended = self.transaction("amend a record", |transaction| records::amend(transaction, &row))?;
         if amended { Ok(()) } else { Err(StoreError::StaleEpoch { run: run_of(record), epoch: 0 }) }
     }
 
@@ -279,8 +281,14 @@ struct Ending<'a> {
     run: &'a RunId,
     epoch: u64,
     step: RunStep,
-    failure: Option<&'a str>,
+    failure: Option<&'a EndedBy>,
     counts: bool,
+}
+
+/// Why a run has no result.
+struct EndedBy {
+    kind: &'static str,
+    json: String,
 }
 
 impl Ending<'_> {
@@ -288,8 +296,8 @@ impl Ending<'_> {
     fn take(&self, transaction: &Transaction<'_>, now: Timestamp) -> rusqlite::Result<Option<(SweepId, JobId)>> {
         let parameters = named_params! {
             ":run": self.run.0, ":from": RunState::Live.as_str(), ":to": self.step.to().as_str(),
-            ":epoch": epoch_column(self.epoch), ":now_ns": nanoseconds(now), ":failure": self.failure,
-            ":counts": self.counts,
+            ":epoch": epoch_column(self.epoch), ":now_ns": nanoseconds(now), ":failure": self.failure.map(|failure| &failure.json),
+            ":failure_kind": self.failure.map(|failure| failure.kind), ":counts": self.counts,
         };
         let read = |row: &Row<'_>| Ok((SweepId(row.get(0)?), JobId(row.get(1)?)));
         transaction.prepare_cached(END_RUN)?.query_row(parameters, read).optional()

@@ -7,15 +7,16 @@ use crate::store::{ScheduleStore, StoreError, Unfinished};
 
 const RULE: &str = "
     INSERT INTO schedules (name, rule, settled_until_ns) VALUES (:name, :rule, :now_ns)
-    ON CONFLICT (name) DO UPDATE SET rule = :rule, settled_until_ns = :now_ns WHERE rule <> :rule";
+    ON CONFLICT (name) DO UPDATE SET rule = :rule, settled_until_ns = :now_ns
+        WHERE schedules.rule <> :rule";
 
 const SETTLE: &str = "
     INSERT INTO schedule_starts (schedule, due_at_ns, state, why, settled_at_ns)
     VALUES (:schedule, :due_ns, :state, :why, :now_ns)
     ON CONFLICT (schedule, due_at_ns) DO UPDATE SET state = :state, why = :why, settled_at_ns = :now_ns
-        WHERE state = :waiting AND :state = :left_out";
+        WHERE schedule_starts.state = :waiting AND :state = :left_out";
 
-const SETTLED: &str = "UPDATE schedules SET settled_until_ns = max(settled_until_ns, ?2) WHERE name = ?1";
+const SETTLED: &str = "UPDATE schedules SET settled_until_ns = ?2 WHERE name = ?1 AND settled_until_ns < ?2";
 
 const BEGIN: &str = "
     UPDATE schedule_starts SET state = :to, sweep_id = :sweep, settled_at_ns = :now_ns
@@ -32,12 +33,11 @@ const PAUSE: &str =
 
 /// With the sweeps that people began by a schedule.
 const STARTS: &str = "
-    SELECT schedule, due_at_ns, state, why, sweep_id, settled_at_ns, NULL AS by FROM schedule_starts
-    WHERE ?1 IS NULL OR schedule = ?1
+    SELECT schedule, due_at_ns, state, why, sweep_id, settled_at_ns, NULL AS ordered_by FROM schedule_starts
+    WHERE CAST(?1 AS TEXT) IS NULL OR schedule = ?1
     UNION ALL
-    SELECT definition ->> '$.ordered.schedule', started_at_ns, 'begun', NULL, id, started_at_ns,
-           definition ->> '$.ordered.by' FROM sweeps
-    WHERE definition ->> '$.ordered.schedule' IS NOT NULL AND (?1 IS NULL OR definition ->> '$.ordered.schedule' = ?1)
+    SELECT ordered_schedule, started_at_ns, 'begun', NULL, id, started_at_ns, ordered_by FROM sweeps
+    WHERE ordered_schedule IS NOT NULL AND (CAST(?1 AS TEXT) IS NULL OR ordered_schedule = ?1)
     ORDER BY 2 DESC LIMIT ?2";
 
 impl ScheduleStore for SqliteStore {

@@ -27,6 +27,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("019_run_history.sql"),
     include_str!("020_judged_runs.sql"),
     include_str!("021_regressions.sql"),
+    include_str!("022_columns.sql"),
 ];
 
 /// The version this program writes.

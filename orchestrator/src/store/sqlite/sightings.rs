@@ -15,11 +15,11 @@ const SEEN: &str = "
 const MISSED: &str = "
     INSERT INTO sightings (device, asked_at_ns, silent_since_ns, failure) VALUES (:device, :now_ns, :now_ns, :failure)
     ON CONFLICT (device) DO UPDATE SET
-        asked_at_ns = :now_ns, silent_since_ns = coalesce(silent_since_ns, :now_ns), failure = :failure";
+        asked_at_ns = :now_ns, silent_since_ns = coalesce(sightings.silent_since_ns, :now_ns), failure = :failure";
 
 const ALL: &str = "
     SELECT device, asked_at_ns, seen_at_ns, facts, free_bytes, silent_since_ns, failure FROM sightings
-    WHERE ?1 IS NULL OR device = ?1 ORDER BY device";
+    WHERE CAST(?1 AS TEXT) IS NULL OR device = ?1 ORDER BY device";
 
 impl SightingStore for SqliteStore {
     fn device_seen(

@@ -1,6 +1,8 @@
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Params, Row, ToSql, Transaction, named_params, params};
 
+use super::events::EventRow;
+use super::records::RecordRow;
 use super::{
     SqliteStore, connection, corrupt, events, from_json, nanoseconds, records, schedules, submissions, timestamp,
     to_json,
@@ -9,8 +11,10 @@ use crate::domain::{Event, Job, JobState, LabId, Record, SweepDefinition, SweepI
 use crate::store::{AddedJob, NewSweep, StoreError, SweepCounts, SweepPage, SweepStore, run_id};
 
 const ADD_SWEEP: &str = "
-    INSERT INTO sweeps (id, name, started_at_ns, finished_at_ns, farmctl_version, state, definition, priority)
-    VALUES (:id, :name, :started_at_ns, :finished_at_ns, :farmctl_version, :state, :definition, :priority)
+    INSERT INTO sweeps (id, name, started_at_ns, finished_at_ns, farmctl_version, state, definition, priority,
+                        ordered_schedule, ordered_by, words)
+    VALUES (:id, :name, :started_at_ns, :finished_at_ns, :farmctl_version, :state, :definition, :priority,
+            :ordered_schedule, :ordered_by, :words)
     ON CONFLICT DO NOTHING";
 
 /// Priority of what a schedule begins.
@@ -30,17 +34,29 @@ const FINISH: &str = "
     WHERE id = :sweep AND state = :from
       AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.sweep_id = :sweep AND j.state <> :recorded)";
 
+/// A sweep of a schedule that is finished is due for a comparison.
+const COMPARE: &str = "
+    INSERT INTO due_comparisons (sweep_id, schedule)
+    SELECT id, schedule FROM (
+        SELECT s.id, coalesce((SELECT t.schedule FROM schedule_starts t WHERE t.sweep_id = s.id),
+                              s.ordered_schedule) AS schedule
+        FROM sweeps s WHERE s.id = ?1) AS finished
+    WHERE schedule IS NOT NULL
+    ON CONFLICT DO NOTHING";
+
 const JOBS: &str = "
     SELECT j.job FROM jobs j
-    WHERE j.sweep_id = :sweep AND (:device IS NULL OR j.device = :device) AND (:closed OR j.state <> :recorded)
+    WHERE j.sweep_id = :sweep AND (CAST(:device AS TEXT) IS NULL OR j.device = :device)
+      AND (:closed = 1 OR j.state <> :recorded)
     ORDER BY j.position";
 
 const COUNTS: &str = "
-    WITH of_jobs AS (SELECT count(*) AS jobs, coalesce(sum(state <> 'recorded'), 0) AS open
+    WITH of_jobs AS (SELECT count(*) AS jobs, count(*) FILTER (WHERE state <> 'recorded') AS open
                      FROM jobs WHERE sweep_id = ?1),
-         of_records AS (SELECT coalesce(sum(status = 'ok'), 0) AS ok, coalesce(sum(status = 'failed'), 0) AS failed,
-                               coalesce(sum(status = 'skipped'), 0) AS skipped,
-                               coalesce(sum(status = 'cancelled'), 0) AS cancelled
+         of_records AS (SELECT count(*) FILTER (WHERE status = 'ok') AS ok,
+                               count(*) FILTER (WHERE status = 'failed') AS failed,
+                               count(*) FILTER (WHERE status = 'skipped') AS skipped,
+                               count(*) FILTER (WHERE status = 'cancelled') AS cancelled
                         FROM records WHERE sweep_id = ?1)
     SELECT jobs, open, ok, failed, skipped, cancelled FROM of_jobs, of_records";
 
@@ -48,11 +64,9 @@ const SWEEPS_PAGE: &str = "
     SELECT id, name, started_at_ns, finished_at_ns, farmctl_version, state FROM sweeps
     WHERE (started_at_ns, id) < (?1, ?2)";
 
-/// What is looked through for words: of a sweep that is not over, all that a person may call its state.
-const SWEEP_TEXT: &str = "lower(concat_ws(char(10), id, name, definition ->> '$.config',
-    definition ->> '$.due.schedule', definition ->> '$.ordered.schedule', definition ->> '$.ordered.by',
-    CASE state WHEN 'open' THEN 'running waiting stopped' WHEN 'cancelling' THEN 'ending half-cancelled'
-        ELSE state END))";
+/// What a person may call the state of a sweep: looked through for words, as the column of them is.
+const STATE_WORDS: &str = "CASE state WHEN 'open' THEN 'running waiting stopped'
+    WHEN 'cancelling' THEN 'ending half-cancelled' ELSE state END";
 
 const RECORDS: &str = "
     SELECT c.record FROM records c LEFT JOIN jobs j ON j.sweep_id = c.sweep_id AND j.job_id = c.job_id
@@ -76,8 +90,9 @@ impl SweepStore for SqliteStore {
         let (sweep, due) = (new.row, new.definition.due.clone());
         let definition = to_json(new.definition)?;
         let jobs = new.jobs.iter().map(to_json).collect::<Result<Vec<_>, _>>()?;
-        let skipped = new.skipped.iter().map(to_json).collect::<Result<Vec<_>, _>>()?;
-        let order = new.order.map(|event| to_json(event).map(|json| (event, json))).transpose()?;
+        let skipped = new.skipped.iter().map(RecordRow::of).collect::<Result<Vec<_>, _>>()?;
+        let order = new.order.map(EventRow::of).transpose()?;
+        let ordered = new.definition.ordered.as_ref();
         let added = self.transaction("add a sweep", |transaction| {
             let added = transaction.execute(
                 ADD_SWEEP,
@@ -86,6 +101,8 @@ impl SweepStore for SqliteStore {
                     ":finished_at_ns": sweep.finished_at.map(nanoseconds), ":farmctl_version": sweep.farmctl_version,
                     ":state": sweep.state.as_str(), ":definition": definition,
                     ":priority": if due.is_some() { PRIORITY_OF_SCHEDULES } else { PRIORITY_OF_PEOPLE },
+                    ":ordered_schedule": ordered.and_then(|ordered| ordered.schedule.as_ref()),
+                    ":ordered_by": ordered.map(|ordered| &ordered.by), ":words": words(new),
                 },
             )?;
             if added == 0 {
@@ -94,11 +111,11 @@ impl SweepStore for SqliteStore {
             for ((position, job), json) in (0i64..).zip(new.jobs).zip(&jobs) {
                 add_job(transaction, &sweep.id, position, AddedJob { job, not_before: Timestamp::UNIX_EPOCH }, json)?;
             }
-            for (record, json) in new.skipped.iter().zip(&skipped) {
-                records::insert(transaction, record, json)?;
+            for row in &skipped {
+                records::insert(transaction, row)?;
             }
-            if let Some((event, json)) = &order {
-                events::insert(transaction, event, json)?;
+            if let Some(row) = &order {
+                events::insert(transaction, row)?;
             }
             if let Some(handed) = new.submission {
                 submissions::insert(transaction, &sweep.id, handed)?;
@@ -123,10 +140,12 @@ impl SweepStore for SqliteStore {
     fn sweeps_page(&self, page: SweepPage<'_>) -> Result<Vec<SweepRow>, StoreError> {
         let (before_ns, before_id) = page.before.map_or((i64::MAX, ""), |(at, id)| (nanoseconds(at), id));
         let (limit, mut sql) = (i64::from(page.limit), SWEEPS_PAGE.to_owned());
+        let patterns: Vec<String> = page.words.iter().map(|word| pattern(word)).collect();
         let mut parameters: Vec<&dyn ToSql> = vec![&before_ns, &before_id, &limit];
-        for word in page.words {
-            parameters.push(word);
-            sql.push_str(&format!(" AND instr({SWEEP_TEXT}, ?{}) > 0", parameters.len()));
+        for pattern in &patterns {
+            parameters.push(pattern);
+            let number = parameters.len();
+            sql.push_str(&format!(" AND (words LIKE ?{number} ESCAPE '!' OR {STATE_WORDS} LIKE ?{number} ESCAPE '!')"));
         }
         sql.push_str(" ORDER BY started_at_ns DESC, id DESC LIMIT ?3");
         self.list_sweeps(&sql, parameters.as_slice())
@@ -172,15 +191,15 @@ impl SweepStore for SqliteStore {
     fn cancel_sweep(&self, sweep: &SweepId, event: Option<&Event>) -> Result<(), StoreError> {
         let found = self.sweep_state(sweep)?;
         let step = SweepStep::Cancel;
-        let event = event.map(|event| to_json(event).map(|json| (event, json))).transpose()?;
+        let row = event.map(EventRow::of).transpose()?;
         let is_cancelled = self.transaction("cancel a sweep", |transaction| {
             let mut is_cancelled = found == SweepState::Cancelling;
             for from in step.from() {
                 let parameters = named_params! {":sweep": sweep.0, ":from": from.as_str(), ":to": step.to().as_str()};
                 is_cancelled |= transaction.prepare_cached(STEP)?.execute(parameters)? == 1;
             }
-            if let (true, Some((event, json))) = (is_cancelled, &event) {
-                events::insert(transaction, event, json)?;
+            if let (true, Some(row)) = (is_cancelled, &row) {
+                events::insert(transaction, row)?;
             }
             Ok(is_cancelled)
         })?;
@@ -194,7 +213,14 @@ impl SweepStore for SqliteStore {
                     ":sweep": sweep.0, ":from": from.as_str(), ":to": step.to().as_str(), ":now_ns": nanoseconds(now),
                     ":recorded": JobState::Recorded.as_str(),
                 };
-                if self.execute("finish a sweep", FINISH, parameters)? == 1 {
+                let is_over = self.transaction("finish a sweep", |transaction| {
+                    let is_over = transaction.prepare_cached(FINISH)?.execute(parameters)? == 1;
+                    if is_over && step == SweepStep::Finish {
+                        transaction.prepare_cached(COMPARE)?.execute([&sweep.0])?;
+                    }
+                    Ok(is_over)
+                })?;
+                if is_over {
                     return Ok(true);
                 }
             }
@@ -307,6 +333,27 @@ pub(super) fn next_position(transaction: &Transaction<'_>, sweep: &SweepId) -> r
     let position: Option<Option<i64>> =
         transaction.query_row(sql, [&sweep.0], |row: &Row<'_>| row.get(0)).optional()?;
     Ok(position.flatten().unwrap_or(0))
+}
+
+/// What a sweep is found by, in small letters: nobody looks for a text that goes over the end of a line.
+fn words(new: &NewSweep<'_>) -> String {
+    let (row, definition) = (new.row, new.definition);
+    let ordered = definition.ordered.as_ref();
+    let texts = [
+        Some(row.id.as_str()),
+        Some(&row.name),
+        Some(&definition.config),
+        definition.due.as_ref().map(|due| due.schedule.as_str()),
+        ordered.and_then(|ordered| ordered.schedule.as_deref()),
+        ordered.map(|ordered| ordered.by.as_str()),
+    ];
+    texts.into_iter().flatten().collect::<Vec<_>>().join("\n").to_lowercase()
+}
+
+/// Any text that has this word in it.
+fn pattern(word: &str) -> String {
+    let word = word.replace('!', "!!").replace('%', "!%").replace('_', "!_");
+    format!("%{word}%")
 }
 
 /// A sweep as the database has it.

@@ -3,6 +3,7 @@
 use rusqlite::Connection;
 
 use super::fresh;
+use super::migrations::copy_as_of;
 use crate::domain::{Event, EventKind, Judgement, PastRun, Record, RunStatus, SweepId, SweepRow, Verdict};
 use crate::store::conformance::{Open, at, definition, job, record, sweep};
 use crate::store::sqlite::schema::MIGRATIONS;
@@ -115,8 +116,8 @@ fn it_leaves_with_its_record_and_comes_back_with_an_import() {
     crate::store::sqlite::import(&mut export.as_slice(), folder.path(), &copy).unwrap();
     let copied = crate::store::open(copy.to_str().unwrap()).unwrap();
     assert_eq!(copied.past_runs(ALL).unwrap(), store.past_runs(ALL).unwrap());
-    let connection = Connection::open(folder.path().join("state/farm.db")).unwrap();
-    connection.execute("DELETE FROM records WHERE sweep_id = 'two'", []).unwrap();
+    assert!(store.finish_sweep(&SweepId("two".into()), at(9)).unwrap());
+    assert!(store.remove_sweep(&SweepId("two".into())).unwrap());
     assert_eq!(store.past_runs(ALL).unwrap().len(), 2);
 }
 
@@ -125,12 +126,6 @@ fn the_records_of_an_older_store_are_taken_in() {
     let (open, folder) = half_filled();
     let store = open();
     let expected = store.past_runs(ALL).unwrap();
-    let connection = Connection::open(folder.path().join("state/farm.db")).unwrap();
-    let first = MIGRATIONS.iter().position(|step| step.contains("CREATE TABLE run_history")).unwrap();
-    let last = MIGRATIONS.iter().position(|step| step.contains("ADD COLUMN judged")).unwrap();
-    let undo = "DROP TRIGGER run_history_of_new; DROP TRIGGER run_history_of_late; DROP TRIGGER run_history_leaves;
-                DROP VIEW run_facts; DROP TABLE run_history; DROP TABLE environments; DROP INDEX device_links;
-                CREATE INDEX measured_runs ON events (sequence)";
     // What was found of a run stood in its event only.
     let kind = EventKind::RunFinished {
         name: "x".into(),
@@ -141,12 +136,13 @@ fn the_records_of_an_older_store_are_taken_in() {
     };
     let (sweep_id, device, job_id) = (Some(SweepId("two".into())), Some("a".into()), Some(job("a", 1).id));
     store.append_event(&Event { at: at(3), sweep_id, device, job_id, run_id: None, kind }).unwrap();
-    connection.execute_batch(&format!("{undo}; {}", MIGRATIONS[first..=last].join("\n"))).unwrap();
-    let found = store.past_runs(ALL).unwrap();
+    let before = MIGRATIONS.iter().position(|step| step.contains("CREATE TABLE run_history")).unwrap();
+    let old = copy_as_of(before, folder.path());
+    let found = crate::store::open(old.to_str().unwrap()).unwrap().past_runs(ALL).unwrap();
     assert_eq!(found.iter().map(|run| run.judged.as_deref().cloned()).collect::<Vec<_>>(), [Some(noisy()), None, None]);
     let bare = |mut run: PastRun| {
         run.judged = None;
         run
     };
-    assert_eq!(found.into_iter().map(bare).collect::<Vec<_>>(), expected);
+    assert_eq!(found.into_iter().map(bare).collect::<Vec<_>>(), expected, "as the program has them today");
 }
