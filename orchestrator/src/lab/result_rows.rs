@@ -95,8 +95,8 @@ impl LargeSweeps {
 }
 
 impl Lab {
-    /// Hands over the rows that are asked for, one by one, until it is told to stop. A part of one sweep at a time is in
-    /// memory.
+    /// Hands over the rows that are asked for, one by one, until it is told to stop. A part of one sweep at a time is
+    /// in memory.
     ///
     /// # Errors
     /// When the store can't be read, or whoever gets the rows refuses.

@@ -1,5 +1,5 @@
-//! What the rows of a sweep have to know of each other, in little room: so that a sweep of a million records is read part
-//! by part.
+//! What the rows of a sweep have to know of each other, in little room: so that a sweep of a million records is read
+//! part by part.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -116,8 +116,8 @@ impl RowContext {
         self.references.hashes()
     }
 
-    /// The rows of records that follow each other, of which the first is the `first` of the sweep, from 0. `outputs` has
-    /// the values of their outputs, and of those that they are held against, by their hashes.
+    /// The rows of records that follow each other, of which the first is the `first` of the sweep, from 0. `outputs`
+    /// has the values of their outputs, and of those that they are held against, by their hashes.
     pub fn rows<'a>(
         &self,
         sweep: &'a SweepRow,

@@ -90,8 +90,8 @@ struct Reference {
     is_finite: bool,
 }
 
-/// What each output of a sweep is held against: the first of a record with status `ok`, the same network and weights, in
-/// whatever format and by whatever engine, the same precision, batch and seed, and that output, finite; where it is
+/// What each output of a sweep is held against: the first of a record with status `ok`, the same network and weights,
+/// in whatever format and by whatever engine, the same precision, batch and seed, and that output, finite; where it is
 /// finite in none, the first of them. A network's only output is the same whatever a format calls it.
 #[derive(Debug, Clone, Default)]
 pub struct References(HashMap<Key, Reference>);
