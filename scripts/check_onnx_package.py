@@ -135,6 +135,7 @@ def compare(lab, model, row):
 
 def reason(text):
     """A reason without what is of one model only."""
+    text = re.sub(r", which \S+ needs: .*$", "", text)
     text = re.sub(r"^on [^:]+: |Load model from \S+ failed:", "", text)
     text = re.sub(r"node #\d+ \"[^\"]*\" |\(\d+\) node with name '.*'|: [Oo]utput mismatch.*|: Wrong number.*", "", text)
     for pattern, short in [
@@ -190,7 +191,7 @@ def main():
     artifacts, shared = lab / ".farm/artifacts", ROOT / "target/tmp/artifacts"
     if shared.is_dir() and not artifacts.exists():
         artifacts.symlink_to(shared)
-    if not (lab / "configs/backends.yaml").exists():
+    if not asked.keep or not (lab / "configs/backends.yaml").exists():
         shutil.copy(ROOT / "configs/backends.yaml", lab / "configs/backends.yaml")
     found = models(lab, asked.names)
     write_lab(lab, found)

@@ -43,17 +43,17 @@ fn request(lab: &Lab, run_id: &str, network: &[u8], inputs: &[InputSpec]) -> Run
 }
 
 /// What a run told of a network: its inputs and outputs in words, and the values of each output.
-struct Told {
+struct Answered {
     inputs: Vec<String>,
     outputs: Vec<String>,
     values: Vec<Vec<f32>>,
     remark: Option<String>,
 }
 
-fn told(lab: &Lab, request: &RunRequest) -> Told {
+fn told(lab: &Lab, request: &RunRequest) -> Answered {
     let (messages, code, stderr) = lab.start(request).finish();
     assert!(code == 0 && matches!(messages.last(), Some(Message::Finished { .. })), "{stderr} {messages:?}");
-    let mut told = Told { inputs: Vec::new(), outputs: Vec::new(), values: Vec::new(), remark: None };
+    let mut told = Answered { inputs: Vec::new(), outputs: Vec::new(), values: Vec::new(), remark: None };
     for message in messages {
         match message {
             Message::Loaded { inputs, .. } => told.inputs = inputs.iter().map(ToString::to_string).collect(),
@@ -233,4 +233,18 @@ fn an_engine_that_panics_says_its_own_line() {
     assert_eq!(failure.failure, RunnerFailureKind::Inference, "{failure:?}");
     assert!(failure.message.contains("failed to infer: the engine panicked at "), "{failure:?}");
     assert!(failure.message.contains("range start index 3000"), "{failure:?}");
+}
+
+/// The host skips files with other operators when it plans, without asking any device.
+#[test]
+fn the_host_knows_which_operators_tract_has() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../orchestrator/src/planner/tract_operators.txt");
+    let mut names: Vec<String> = tract_onnx::onnx().op_register.0.into_keys().collect();
+    names.sort();
+    let text = names.join("\n") + "\n";
+    if std::env::var("SNAPSHOTS").is_ok_and(|word| word == "overwrite") {
+        std::fs::write(path, &text).unwrap();
+    }
+    let listed = std::fs::read_to_string(path).unwrap();
+    assert!(listed == text, "{path} is not what tract has: write it anew with SNAPSHOTS=overwrite");
 }

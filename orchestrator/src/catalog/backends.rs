@@ -9,6 +9,7 @@ pub fn builtin_backends() -> Vec<Backend> {
         formats: vec!["onnx".to_owned()],
         precisions: vec![Precision::Float32],
         converts_to: Vec::new(),
+        operator_domains: Vec::new(),
         multi_threaded: true,
         program: None,
     }]

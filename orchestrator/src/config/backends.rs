@@ -85,6 +85,7 @@ fn backend(document: &mut Document<BackendsFile>, entry: BackendEntry, index: us
         formats: entry.formats.into_vec(),
         precisions,
         converts_to,
+        operator_domains: entry.operator_domains.map_or_else(Vec::new, OneOrMany::into_vec),
         multi_threaded: entry.multi_threaded.unwrap_or(true),
         program: Some(BackendProgram {
             licence: entry.licence,

@@ -34,6 +34,9 @@ pub(super) struct BackendEntry {
     pub(super) precisions: Option<OneOrMany<PrecisionWord>>,
     /// Those of them that it computes in though the file holds 32-bit floats: `fp16` of many graphics processors.
     pub(super) converts_to: Option<OneOrMany<PrecisionWord>>,
+    /// Sets of operators of ONNX files that it has, `ai.onnx` is ONNX's own. A file with an operator of another set is
+    /// skipped when the plan is made. Without it, the engine tells when it loads the file.
+    pub(super) operator_domains: Option<OneOrMany<String>>,
     /// Whether it uses more than one thread; without it, it does.
     pub(super) multi_threaded: Option<bool>,
     /// What the program says: farmctl's own protocol (`engine`), or what a known benchmark program prints.

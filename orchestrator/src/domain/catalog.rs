@@ -293,6 +293,9 @@ pub struct Backend {
     /// Those of them that it computes in though a file holds 32-bit floats.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub converts_to: Vec<Precision>,
+    /// Sets of operators of ONNX that it has; none where that is not known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub operator_domains: Vec<String>,
     /// Whether it uses more than one thread.
     pub multi_threaded: bool,
     /// The program that it is; `None` for an engine that is compiled into the runner.

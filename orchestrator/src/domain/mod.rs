@@ -71,7 +71,9 @@ pub use regression::{Against, Regression, RegressionEnd, RegressionRule};
 pub use scheduled::{DueTime, SchedulePause, ScheduledStart};
 pub use side_by_side::{PairSide, SideBySide};
 pub use sighting::Sighting;
-pub use signature::{Arithmetic, DataFile, Dimension, FirstDimension, ModelSignature, TensorElement, TensorSignature};
+pub use signature::{
+    Arithmetic, DataFile, Dimension, FirstDimension, ModelSignature, Operator, TensorElement, TensorSignature,
+};
 pub use state::{
     DeviceState, DeviceStep, JobState, JobStep, RegressionState, RegressionStep, RunState, RunStep, StartState,
     StartStep, SweepState, SweepStep,

@@ -17,6 +17,31 @@ pub struct ModelSignature {
     pub data_files: Vec<DataFile>,
     /// Operators that are no part of the format's own set, each once, sorted: an engine may lack them.
     pub foreign_operators: Vec<String>,
+    /// Operators of an ONNX file that its outputs hang on, each once, sorted. None of other formats.
+    pub operators: Vec<Operator>,
+}
+
+/// An operator of an ONNX file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Operator {
+    /// Name.
+    pub name: String,
+    /// The set that it is of: `ai.onnx` for ONNX's own.
+    pub domain: String,
+    /// Version of that set; `None` where the file names none.
+    pub opset: Option<i64>,
+    /// Whether the file itself says what it computes, as a function.
+    pub is_defined: bool,
+}
+
+impl fmt::Display for Operator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, domain, opset, .. } = self;
+        match opset {
+            Some(opset) => write!(f, "{name} ({domain}, opset {opset})"),
+            None => write!(f, "{name} ({domain})"),
+        }
+    }
 }
 
 /// An input or output as the file describes it.

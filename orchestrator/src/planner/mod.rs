@@ -9,6 +9,7 @@ mod estimate;
 mod id;
 mod inputs;
 mod matrix;
+mod operators;
 mod order;
 mod select;
 mod sharing;

@@ -5,10 +5,7 @@ use crate::domain::{
     Job, TransportConfig, WeightsFile, WeightsSource,
 };
 
-use super::inputs;
-
-/// Custom operators that TensorFlow Lite's own set of kernels has nevertheless.
-const TFLITE_OWN: [&str; 4] = ["AudioSpectrogram", "Mfcc", "NumericVerify", "TFLite_Detection_PostProcess"];
+use super::{inputs, operators};
 
 /// The first reason why a job can't run, if there is one, and what kind of failure it is.
 pub(super) fn reason(
@@ -31,7 +28,7 @@ pub(super) fn reason(
         .map(unavailable)
         .or_else(|| Some((FailureKind::ModelLoad, found.content_reason()?)))
         .or_else(|| Some((FailureKind::BackendUnsupported, backend_reason(job, device, host_target, catalog)?)))
-        .or_else(|| Some((FailureKind::BackendUnsupported, found.operator_reason(job)?)))
+        .or_else(|| Some((FailureKind::BackendUnsupported, found.operator_reason()?)))
         .or_else(|| Some((FailureKind::ModelLoad, inputs(found.model, found.file, job.batch).err()?)))
         .or_else(|| Some((FailureKind::BackendUnsupported, found.feeding_reason(job)?)))
         .or_else(|| found.precision_reason(job).map(unavailable))
@@ -113,24 +110,9 @@ impl<'a> Found<'a> {
         Some(format!("models.yaml calls the file of {} {declared}, and it holds {words}: {remedy}", self.model.name))
     }
 
-    /// The file has operators of somebody's own, which the engine can't have. Benchmark programs may have some built
-    /// in, and ONNX Runtime has some of its maker's.
-    fn operator_reason(&self, job: &Job) -> Option<String> {
-        let program = self.backend?.program.as_ref()?;
-        if program.dialect != Dialect::Engine {
-            return None;
-        }
-        let Some(Ok(signature)) = self.file.signature.as_ref().filter(|_| self.file.format == "tflite") else {
-            return None;
-        };
-        let is_lacking = |name: &&String| !TFLITE_OWN.contains(&name.as_str());
-        let lacking: Vec<&str> = signature.foreign_operators.iter().filter(is_lacking).map(String::as_str).collect();
-        let first = lacking.first()?;
-        let more = if lacking.len() > 1 { format!(" and {} more", lacking.len() - 1) } else { String::new() };
-        Some(format!(
-            "{} has no custom operator {first:?}{more}, which {} needs: convert it with the format's own operators",
-            job.backend, self.model.name
-        ))
+    /// The file has operators that the engine can't have.
+    fn operator_reason(&self) -> Option<String> {
+        operators::reason(&self.model.name, self.file, self.backend?)
     }
 
     /// The entry gives values to an engine that draws its own.

@@ -24,7 +24,8 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::chance::Chance;
-use super::device::{BAD_MODEL_BYTES, Nature, SimDevice, WORKDIR};
+use super::device::{Nature, SimDevice, WORKDIR};
+use super::run::BAD_MODEL_BYTES;
 use super::transport::{Harshness, SimFarm};
 use super::world::World;
 
@@ -215,6 +216,7 @@ impl<'f> Lab<'f> {
             formats: vec!["onnx".to_owned()],
             precisions: vec![Precision::Float32],
             converts_to: Vec::new(),
+            operator_domains: Vec::new(),
             multi_threaded: false,
             program: None,
         };

@@ -8,6 +8,7 @@ mod chance;
 mod device;
 mod lab;
 mod reruns;
+mod run;
 mod transport;
 mod world;
 

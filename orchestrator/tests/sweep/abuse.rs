@@ -10,8 +10,9 @@ use serde_json::json;
 use tokio::net::TcpSocket;
 use tokio::runtime::Runtime;
 
-use super::api::{RARELY, Viewer, address, get, get_json, post};
+use super::api::RARELY;
 use super::daemon::Daemon;
+use super::http::{Viewer, address, get, get_json, post};
 use super::support::{Lab, QUICK, farm, local_device, runtime};
 
 /// Whoever abuses the daemon does it from here.

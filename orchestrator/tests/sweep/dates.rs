@@ -1,7 +1,7 @@
 //! By which clock sweeps are dated, and by which people are told.
 
-use super::api::{address, post};
 use super::daemon::{Daemon, json, schedule, wait_until};
+use super::http::{address, post};
 use super::keeper::wrong_clock;
 use super::support::{Lab, Outcome, QUICK, farm, local_device};
 

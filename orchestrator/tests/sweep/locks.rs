@@ -7,8 +7,9 @@ use farmctl::domain::EventKind;
 use serde_json::Value;
 use testlab::Board;
 
-use super::api::{RARELY, address, post};
+use super::api::RARELY;
 use super::daemon::{Daemon, json, wait_until};
+use super::http::{address, post};
 use super::support::{Lab, QUICK, farm, lasting, local_device, ssh_device};
 
 fn devices(lab: &Lab) -> Value {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::value::{TooMany, Value};
-use super::{GraphProto, ModelProto, ValueInfoProto, Walk, declared_sizes, opset};
+use super::{DataType, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, Walk, declared_sizes, opset};
 
 /// Engines count the values of a tensor, or some of its dimensions, in 32 bits: from here on they would measure another
 /// network than the file's, without a word.
@@ -14,7 +14,8 @@ const LIMIT: u64 = 1 << 32;
 const MAX_NESTING: usize = 40;
 
 /// Says which tensor of a graph is larger than engines count with inputs of these shapes; `None` where none is, as far
-/// as shapes are known. The bodies of loops and branches are looked into, whether they will be carried out or not.
+/// as shapes are known. The bodies of loops and branches are looked into, whether they will be carried out or not, but for
+/// the branch that a condition in the file rules out.
 pub fn too_large(model: &ModelProto, shapes: &[(&str, &[u64])]) -> Option<String> {
     let what = too_large_in(model.graph.as_ref()?, opset(model), shapes, None)?;
     Some(format!("{what}, and engines count fewer than 2^32 values: it can't be measured as it is"))
@@ -22,6 +23,7 @@ pub fn too_large(model: &ModelProto, shapes: &[(&str, &[u64])]) -> Option<String
 
 /// The values that a graph inside of an operator may read, from the graphs around it.
 struct Scope<'s, 'a> {
+    graph: &'a GraphProto,
     values: &'s HashMap<&'a str, Value>,
     outer: Option<&'s Scope<'s, 'a>>,
     nesting: usize,
@@ -31,6 +33,40 @@ impl Scope<'_, '_> {
     fn find(&self, name: &str) -> Option<&Value> {
         self.values.get(name).or_else(|| self.outer?.find(name))
     }
+
+    /// Whether a condition is true, where it stands in the file.
+    fn condition(&self, name: &str) -> Option<bool> {
+        let made_by = |node: &&NodeProto| node.output.iter().any(|output| output == name);
+        let is_given = self.graph.input.iter().any(|info| info.name == name);
+        let constant = match self.graph.initializer.iter().find(|tensor| tensor.name == name) {
+            Some(weight) => Some(weight),
+            None => match self.graph.node.iter().find(made_by) {
+                Some(node) if node.op_type == "Constant" => node.attribute.iter().find_map(|it| it.t.as_ref()),
+                Some(_) => return None,
+                None if is_given => return None,
+                None => return self.outer?.condition(name),
+            },
+        };
+        constant.and_then(truth)
+    }
+
+    /// Whether a graph inside of a node is never carried out.
+    fn is_ruled_out(&self, node: &NodeProto, branch: &str) -> bool {
+        let condition = || self.condition(node.input.first()?);
+        node.op_type == "If"
+            && match branch {
+                "then_branch" => condition() == Some(false),
+                "else_branch" => condition() == Some(true),
+                _ => false,
+            }
+    }
+}
+
+/// The value of a tensor that is one boolean.
+fn truth(tensor: &TensorProto) -> Option<bool> {
+    let is_one = tensor.data_type() == DataType::Bool && tensor.dims.iter().all(|size| *size == 1);
+    let value = tensor.raw_data.first().map(|byte| i32::from(*byte)).or_else(|| tensor.int32_data.first().copied());
+    value.filter(|_| is_one && tensor.data_location == 0).map(|value| value != 0)
 }
 
 fn too_large_in<'a>(
@@ -60,12 +96,15 @@ fn too_large_in<'a>(
         (None, None) => {}
     }
     let nesting = outer.map_or(0, |outer| outer.nesting) + 1;
-    let scope = Scope { values: &walk.values, outer, nesting };
-    let attributes = graph.node.iter().flat_map(|node| &node.attribute);
-    let mut inner = attributes.flat_map(|attribute| attribute.g.iter().chain(&attribute.graphs));
+    let scope = Scope { graph, values: &walk.values, outer, nesting };
     if nesting > MAX_NESTING {
         return None;
     }
+    let inside = |node: &'a NodeProto| {
+        let attributes = node.attribute.iter().filter(|attribute| !scope.is_ruled_out(node, &attribute.name));
+        attributes.flat_map(|attribute| attribute.g.iter().chain(&attribute.graphs)).collect::<Vec<_>>()
+    };
+    let mut inner = graph.node.iter().flat_map(inside);
     inner.find_map(|graph| too_large_in(graph, opset, &[], Some(&scope)))
 }
 

@@ -168,6 +168,41 @@ fn a_tensor_that_engines_can_not_count_is_found() {
     assert_eq!(too_large(&open, &[]), None);
 }
 
+#[test]
+fn a_branch_that_a_condition_in_the_file_rules_out_is_not_looked_into() {
+    let branch = |name: &str, size: i64| {
+        let body = GraphProto { initializer: vec![weight("w", &[size])], ..GraphProto::default() };
+        AttributeProto { name: name.to_owned(), g: Some(body), ..AttributeProto::default() }
+    };
+    let truth = |byte: u8, name: &str| TensorProto {
+        name: name.to_owned(),
+        data_type: DataType::Bool.into(),
+        raw_data: vec![byte].into(),
+        ..TensorProto::default()
+    };
+    // The branch for true is small, the other one larger than engines count.
+    let chosen = || NodeProto {
+        attribute: vec![branch("then_branch", 8), branch("else_branch", 1 << 32)],
+        ..node("If", &["c"], "y", &[])
+    };
+    let with_weight = |byte| too_large(&model(&[1, 8], vec![truth(byte, "c")], vec![chosen()]), &[]);
+    assert_eq!(with_weight(1), None);
+    assert!(with_weight(0).is_some());
+    let constant = |byte| {
+        let value = AttributeProto { name: "value".to_owned(), t: Some(truth(byte, "")), ..AttributeProto::default() };
+        NodeProto { attribute: vec![value], ..node("Constant", &[], "c", &[]) }
+    };
+    let with_constant = |byte| too_large(&model(&[1, 8], Vec::new(), vec![constant(byte), chosen()]), &[]);
+    assert!(with_constant(1).is_none() && with_constant(0).is_some());
+    // From around it, and where it is only known when it runs.
+    let around = |nodes: Vec<NodeProto>| {
+        let inner = GraphProto { node: vec![chosen()], ..GraphProto::default() };
+        too_large(&model(&[1, 8], Vec::new(), [nodes, vec![with_body("Loop", &["x"], inner)]].concat()), &[])
+    };
+    assert!(around(vec![constant(1)]).is_none() && around(vec![constant(0)]).is_some());
+    assert!(around(vec![node("Not", &["x"], "c", &[])]).is_some());
+}
+
 /// An operator with a graph inside: a branch, or the body of a loop.
 fn with_body(op: &str, inputs: &[&str], body: GraphProto) -> NodeProto {
     let attribute = AttributeProto { name: "body".to_owned(), g: Some(body), ..AttributeProto::default() };

@@ -13,8 +13,10 @@ use prost::bytes::Bytes;
 
 mod functions;
 mod messages;
+mod order;
 mod skim;
 
+pub(super) use order::read_by;
 pub use skim::SkimError;
 
 pub use messages::{
@@ -78,14 +80,26 @@ pub enum DecodeError {
     /// A message without a network in it.
     #[error("it holds no graph")]
     NoGraph,
+    /// Nodes that nobody can compute.
+    #[error("its graph can't be computed: {0}")]
+    Circle(String),
 }
 
-/// Reads an ONNX file, without the values of its weights: of a tensor with more than some kilobytes there is no more
-/// than name, type and shape.
+/// Reads an ONNX file as [`decode`] does, without the values of its weights: of a tensor with more than some kilobytes
+/// there is no more than name, type and shape.
 ///
 /// # Errors
 /// When the file can't be read, is larger than [`MAX_FILE_BYTES`], or isn't ONNX.
 pub fn read(path: &Path) -> Result<ModelProto, OnnxError> {
+    let model = read_as_written(path)?;
+    written_out(model).map_err(|cause| OnnxError::Content { path: path.to_owned(), cause })
+}
+
+/// The same, with calls of the file's own functions and with nodes in the order in which they stand there.
+///
+/// # Errors
+/// As of [`read`].
+pub(super) fn read_as_written(path: &Path) -> Result<ModelProto, OnnxError> {
     let failed = |cause| OnnxError::Read { path: path.to_owned(), cause };
     // Looked at before it is opened: a pipe would wait for a writer.
     let metadata = std::fs::metadata(path).map_err(failed)?;
@@ -108,16 +122,29 @@ pub fn read(path: &Path) -> Result<ModelProto, OnnxError> {
         SkimError::Read(cause) => failed(cause),
         cause => content(DecodeError::Skim(cause)),
     })?;
-    decode(graph).map_err(content)
+    parse(graph.into()).map_err(content)
 }
 
 /// Reads an ONNX model from bytes. Tensors' raw data is shared with them, not copied. Operators that the file itself
-/// defines are written out.
+/// defines are written out, and each node comes after those it reads from.
 ///
 /// # Errors
 /// When they aren't an ONNX model.
 pub fn decode(bytes: impl Into<Bytes>) -> Result<ModelProto, DecodeError> {
-    let bytes: Bytes = bytes.into();
+    written_out(parse(bytes.into())?)
+}
+
+/// A model without functions, with its nodes in order.
+///
+/// # Errors
+/// When they have no order.
+pub(super) fn written_out(model: ModelProto) -> Result<ModelProto, DecodeError> {
+    let mut model = functions::inline(model);
+    model.graph.iter_mut().try_for_each(order::sort).map_err(DecodeError::Circle)?;
+    Ok(model)
+}
+
+fn parse(bytes: Bytes) -> Result<ModelProto, DecodeError> {
     if bytes.is_empty() {
         return Err(DecodeError::Empty);
     }
@@ -125,7 +152,7 @@ pub fn decode(bytes: impl Into<Bytes>) -> Result<ModelProto, DecodeError> {
         return Err(DecodeError::LfsPointer);
     }
     let model = ModelProto::decode(bytes).map_err(DecodeError::Protobuf)?;
-    if model.graph.is_none() { Err(DecodeError::NoGraph) } else { Ok(functions::inline(model)) }
+    if model.graph.is_none() { Err(DecodeError::NoGraph) } else { Ok(model) }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::domain::{Arithmetic, ElementType, Precision, TensorElement};
 
 /// A way to compute.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Way {
+pub(super) struct Computation {
     /// As sweeps call it; `None` where they have no word.
     pub(super) precision: Option<Precision>,
     /// In words: `fp32`, `bf16`.
@@ -17,7 +17,7 @@ pub(super) struct Way {
     pub(super) form: &'static str,
 }
 
-impl Way {
+impl Computation {
     /// 8-bit integers.
     pub(super) fn int8(form: &'static str) -> Self {
         Self { precision: Some(Precision::Int8), name: "int8".to_owned(), form }
@@ -45,28 +45,28 @@ impl Way {
 #[derive(Debug, Default)]
 pub(super) struct Shares {
     /// Of operators with weights: the number of these.
-    heavy: BTreeMap<Way, u64>,
+    heavy: BTreeMap<Computation, u64>,
     /// Of other operators: how many.
-    light: BTreeMap<Way, u64>,
+    light: BTreeMap<Computation, u64>,
 }
 
 impl Shares {
     /// Counts an operator that multiplies by so many weights.
-    pub(super) fn add_heavy(&mut self, way: Way, weights: u64) {
+    pub(super) fn add_heavy(&mut self, way: Computation, weights: u64) {
         let share = self.heavy.entry(way).or_default();
         *share = share.saturating_add(weights.max(1));
     }
 
     /// Counts an operator without weights.
-    pub(super) fn add_light(&mut self, way: Way) {
+    pub(super) fn add_light(&mut self, way: Computation) {
         *self.light.entry(way).or_default() += 1;
     }
 
     /// What most is computed in. Operators without weights count only where there are no others; then floats go before
     /// whole numbers, which are mostly shapes and indices.
     pub(super) fn arithmetic(&self) -> Arithmetic {
-        let most = |shares: &BTreeMap<Way, u64>| {
-            let by_share = |(way, share): &(&Way, &u64)| (**share, std::cmp::Reverse((*way).clone()));
+        let most = |shares: &BTreeMap<Computation, u64>| {
+            let by_share = |(way, share): &(&Computation, &u64)| (**share, std::cmp::Reverse((*way).clone()));
             shares.iter().max_by_key(by_share).map(|(way, _)| way.clone())
         };
         if let Some(main) = most(&self.heavy) {
@@ -84,7 +84,7 @@ impl Shares {
         let known = [Precision::Float32, Precision::Float16, Precision::Int8];
         let of = |precision| self.light.keys().find(|way| way.precision == Some(precision)).cloned();
         let main = known.into_iter().find_map(of).or_else(|| most(&self.light));
-        let main = main.unwrap_or_else(|| Way::of(&TensorElement::Number(ElementType::Float32)));
+        let main = main.unwrap_or_else(|| Computation::of(&TensorElement::Number(ElementType::Float32)));
         Arithmetic { precision: main.precision, words: main.name, partly: Vec::new() }
     }
 }
@@ -106,7 +106,7 @@ pub(super) fn of_onnx(graph: &GraphProto) -> Arithmetic {
     if walk.shares.heavy.is_empty() && walk.shares.light.is_empty() {
         // What only hands its input on computes in whatever it is given.
         let given = graph.input.iter().chain(&graph.output).filter_map(declared);
-        given.for_each(|element| walk.shares.add_light(Way::of(&element)));
+        given.for_each(|element| walk.shares.add_light(Computation::of(&element)));
     }
     walk.shares.arithmetic()
 }
@@ -144,7 +144,7 @@ impl<'a> Walk<'a> {
             }
             Class::Integers(weight_at) => {
                 let weights = input(weight_at).map_or(0, |known| known.weights);
-                self.shares.add_heavy(Way::int8("QLinear operators"), weights);
+                self.shares.add_heavy(Computation::int8("QLinear operators"), weights);
             }
             Class::Products => {
                 let weights = (1..3).filter_map(input).map(|known| known.weights).max().unwrap_or(0);
@@ -153,12 +153,12 @@ impl<'a> Walk<'a> {
             }
             Class::Light => {
                 let read = node.input.iter().filter_map(|name| self.tensors.get(name.as_str())?.element.as_ref());
-                let ways: Vec<Way> = read.chain(&made.element).map(Way::of).collect();
+                let ways: Vec<Computation> = read.chain(&made.element).map(Computation::of).collect();
                 // Of what it reads and writes, floats are what it computes with.
                 let main = ways.iter().find(|way| way.precision.is_some()).or(ways.first());
                 main.into_iter().for_each(|way| self.shares.add_light(way.clone()));
             }
-            Class::LightIntegers => self.shares.add_light(Way::int8("QLinear operators")),
+            Class::LightIntegers => self.shares.add_light(Computation::int8("QLinear operators")),
             Class::Plumbing => {}
         }
         for name in node.output.iter().filter(|name| !name.is_empty()) {
@@ -177,7 +177,7 @@ fn integer(node: &NodeProto, name: &str) -> u64 {
 
 /// The way of a product with weights of few bits, which its kernel unpacks: floats are made bytes where the file allows
 /// it to be so inexact.
-fn packed(node: &NodeProto, data: Option<&Known>) -> Way {
+fn packed(node: &NodeProto, data: Option<&Known>) -> Computation {
     let form = match (node.op_type.as_str(), integer(node, "bits")) {
         ("MatMulNBits", 2) => "weights of 2 bits",
         ("MatMulNBits", 8) => "weights of 8 bits",
@@ -185,23 +185,23 @@ fn packed(node: &NodeProto, data: Option<&Known>) -> Way {
     };
     // As ONNX Runtime counts them: 0 says nothing, 1 is fp32, 4 is int8.
     if integer(node, "accuracy_level") == 4 {
-        return Way::int8(form);
+        return Computation::int8(form);
     }
     let element = data.and_then(|data| data.element.as_ref());
-    Way { form, ..Way::of(element.unwrap_or(&TensorElement::Number(ElementType::Float32))) }
+    Computation { form, ..Computation::of(element.unwrap_or(&TensorElement::Number(ElementType::Float32))) }
 }
 
 /// The way in which an operator computes a product of these two.
-fn product(op: &str, left: Option<&Known>, right: Option<&Known>) -> Way {
+fn product(op: &str, left: Option<&Known>, right: Option<&Known>) -> Computation {
     let is_byte =
         |element: &TensorElement| matches!(element, TensorElement::Number(ElementType::Int8 | ElementType::Uint8));
     let quantised = |known: Option<&Known>| known.and_then(|known| known.quantised.clone());
     match (quantised(left), quantised(right)) {
-        (Some(left), Some(right)) if is_byte(&left) && is_byte(&right) && !is_recurrent(op) => Way::int8("QDQ"),
+        (Some(left), Some(right)) if is_byte(&left) && is_byte(&right) && !is_recurrent(op) => Computation::int8("QDQ"),
         // Weights alone that are stored in fewer bits are made floats before they are multiplied.
         _ => {
             let element = left.and_then(|it| it.element.as_ref()).or_else(|| right.and_then(|it| it.element.as_ref()));
-            Way::of(element.unwrap_or(&TensorElement::Number(ElementType::Float32)))
+            Computation::of(element.unwrap_or(&TensorElement::Number(ElementType::Float32)))
         }
     }
 }

@@ -20,6 +20,7 @@ mod arithmetic;
 mod batch;
 mod flatbuffer;
 mod onnx;
+mod operators;
 mod tflite;
 mod tflite_macs;
 
@@ -70,17 +71,19 @@ pub(super) fn read(path: &Path, format: &str) -> Result<Option<ModelSignature>, 
     }
     match format {
         "onnx" => {
-            let model = onnx_file::read(path).map_err(|error| match error {
+            let damaged = |cause| wrong(format!("{cause}; get it anew, or export it again"));
+            let as_written = onnx_file::read_as_written(path).map_err(|error| match error {
                 onnx_file::OnnxError::Read { path, cause } => SignatureError::Read { path, cause },
-                onnx_file::OnnxError::Content { cause, .. } => {
-                    wrong(format!("{cause}; get it anew, or export it again"))
-                }
+                onnx_file::OnnxError::Content { cause, .. } => damaged(cause),
                 onnx_file::OnnxError::TooLarge { size_bytes, .. } => wrong(format!(
                     "its {size_bytes} bytes are more than an ONNX file can have; save it with its weights in another \
                      file"
                 )),
             })?;
-            onnx::signature(&model).map(Some).map_err(wrong)
+            let operators = operators::of(&as_written);
+            let model = onnx_file::written_out(as_written).map_err(damaged)?;
+            let signature = onnx::signature(&model).map_err(wrong)?;
+            Ok(Some(ModelSignature { operators, ..signature }))
         }
         "tflite" => tflite::signature(file, size_bytes).map(Some).map_err(|error| match error {
             FlatError::Read(cause) => failed(cause),
@@ -194,6 +197,7 @@ pub(super) fn of_network(network: &Network, precision: Precision, layout: Layout
         arithmetic: Arithmetic { precision: Some(precision), words: precision.as_str().to_owned(), partly: Vec::new() },
         data_files: Vec::new(),
         foreign_operators: Vec::new(),
+        operators: Vec::new(),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::domain::{DataFile, Dimension, ElementType, ModelSignature, TensorElem
 /// Operator sets that every engine knows.
 const STANDARD_DOMAINS: [&str; 2] = ["", "ai.onnx"];
 
-/// The signature of a model; an error says what is wrong with it.
+/// The signature of a model, without its operators; an error says what is wrong with it.
 pub(super) fn signature(model: &ModelProto) -> Result<ModelSignature, String> {
     let graph = model.graph.as_ref().ok_or("it holds no graph")?;
     if graph.output.is_empty() {
@@ -34,6 +34,7 @@ pub(super) fn signature(model: &ModelProto) -> Result<ModelSignature, String> {
         arithmetic: arithmetic::of_onnx(graph),
         data_files: survey.data_files,
         foreign_operators: survey.foreign_operators.into_iter().collect(),
+        operators: Vec::new(),
     })
 }
 

@@ -13,6 +13,7 @@ use crate::catalog::{formats, networks};
 use crate::domain::{DataFile, InputRange};
 
 mod first;
+mod nodes;
 
 fn typed(name: &str, value: Option<TypeValue>) -> ValueInfoProto {
     ValueInfoProto { name: name.to_owned(), r#type: Some(TypeProto { value }) }

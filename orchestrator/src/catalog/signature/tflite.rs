@@ -2,7 +2,7 @@
 
 use std::fs::File;
 
-use super::arithmetic::{Shares, Way};
+use super::arithmetic::{Computation, Shares};
 use super::batch::{self, Reading};
 use super::flatbuffer::{Buffer, FlatError, Table};
 use super::tflite_macs;
@@ -51,6 +51,7 @@ pub(super) fn signature(file: File, size_bytes: u64) -> Result<ModelSignature, F
         arithmetic: shares.arithmetic(),
         data_files: Vec::new(),
         foreign_operators: foreign,
+        operators: Vec::new(),
     })
 }
 
@@ -254,16 +255,16 @@ fn add_share(shares: &mut Shares, operator: &Operator, tensors: &[Tensor]) {
         Some(weights_at) => {
             let weights = input(weights_at);
             let way = match (is_byte(data), weights.is_some_and(is_packed)) {
-                (true, _) => Way::int8(""),
-                (false, true) if data.type_number == 7 => Way::other("int16 × int8"),
+                (true, _) => Computation::int8(""),
+                (false, true) if data.type_number == 7 => Computation::other("int16 × int8"),
                 // Its kernels make bytes of the floats they are given, range by range.
-                (false, true) => Way::int8("dynamic range"),
-                _ => Way::of(&element(data.type_number)),
+                (false, true) => Computation::int8("dynamic range"),
+                _ => Computation::of(&element(data.type_number)),
             };
             shares.add_heavy(way, weights.map_or(0, Tensor::count));
         }
         None if PLUMBING.contains(&operator.code) => {}
-        None if is_byte(data) => shares.add_light(Way::int8("")),
-        None => shares.add_light(Way::of(&element(data.type_number))),
+        None if is_byte(data) => shares.add_light(Computation::int8("")),
+        None => shares.add_light(Computation::of(&element(data.type_number))),
     }
 }

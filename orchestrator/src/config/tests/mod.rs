@@ -50,6 +50,7 @@ fn tract() -> Backend {
         formats: vec!["onnx".to_owned()],
         precisions: vec![Precision::Float32],
         converts_to: Vec::new(),
+        operator_domains: Vec::new(),
         multi_threaded: true,
         program: None,
     }

@@ -18,6 +18,7 @@ fn file_of(inputs: Vec<TensorSignature>) -> WeightsFile {
         arithmetic: Arithmetic { precision: Some(Precision::Float32), words: "fp32".to_owned(), partly: Vec::new() },
         data_files: Vec::new(),
         foreign_operators: Vec::new(),
+        operators: Vec::new(),
     };
     WeightsFile { signature: Some(Ok(signature)), ..unread("onnx") }
 }

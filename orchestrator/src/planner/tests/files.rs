@@ -1,7 +1,7 @@
 //! What a file says of itself, and what its plan says of that.
 
 use super::*;
-use crate::domain::{Dimension, ElementType, FirstDimension, Layout, TensorElement, TensorSignature};
+use crate::domain::{Dimension, ElementType, FirstDimension, Layout, Operator, TensorElement, TensorSignature};
 
 fn tensor(name: &str, dims: &[&str]) -> TensorSignature {
     let dim = |word: &&str| match word.parse() {
@@ -26,6 +26,7 @@ fn signature(output: &[&str]) -> ModelSignature {
         arithmetic: Arithmetic { precision: Some(Precision::Float32), words, partly: Vec::new() },
         data_files: Vec::new(),
         foreign_operators: Vec::new(),
+        operators: Vec::new(),
     }
 }
 
@@ -102,6 +103,66 @@ fn an_operator_of_ones_own_is_skipped_where_the_engine_has_none() {
     assert!(skipped("MyOp", Dialect::Engine).unwrap().contains("has no custom operator \"MyOp\", which net needs"));
     assert_eq!(skipped("TFLite_Detection_PostProcess", Dialect::Engine), None);
     assert_eq!(skipped("MyOp", Dialect::TfliteBenchmarkModel), None);
+}
+
+fn operator(domain: &str, name: &str) -> Operator {
+    Operator { name: name.to_owned(), domain: domain.to_owned(), opset: Some(17), is_defined: false }
+}
+
+/// Why a file with these operators is skipped on tract, and on a program that has those of ONNX and Microsoft.
+fn operator_reasons(operators: &[Operator]) -> [Option<String>; 2] {
+    let mut catalog = catalog();
+    catalog.backends[1].operator_domains = models(&["ai.onnx", "com.microsoft"]);
+    catalog.backends[1].program = Some(BackendProgram {
+        licence: None,
+        dialect: Dialect::Engine,
+        command: Vec::new(),
+        options: BTreeMap::new(),
+        targets: vec![BackendTarget { target: "x-static-musl".to_owned(), needs: None, files: Vec::new() }],
+    });
+    let known = ModelSignature { operators: operators.to_vec(), ..signature(&["N", "10"]) };
+    let mut onnx = file(WeightsKind::Synthetic, "onnx", Some('a'));
+    onnx.signature = Some(Ok(known));
+    catalog.models = vec![model("net", vec![onnx])];
+    ["tract", "single"].map(|backend| {
+        let sweep = Sweep { models: models(&["net"]), backends: models(&[backend]), ..sweep() };
+        let plan = plan(&sweep, &inventory(), &catalog);
+        plan.skipped.into_iter().map(|it| it.reason).find(|reason| reason.contains("which net needs"))
+    })
+}
+
+#[test]
+fn an_operator_that_an_engine_can_not_have_is_skipped_when_planned() {
+    let none = [None, None];
+    assert_eq!(operator_reasons(&[operator("ai.onnx", "Conv"), operator("com.microsoft", "FastGelu")]), none);
+    let [tract, program] = operator_reasons(&[operator("ai.onnx", "Conv"), operator("ai.onnx", "SequenceConstruct")]);
+    assert!(tract.unwrap().starts_with("tract 1.2 has no operator SequenceConstruct (ai.onnx, opset 17), which net"));
+    assert_eq!(program, None);
+    let [tract, program] = operator_reasons(&[operator("own", "MyOp"), operator("own", "Other")]);
+    assert!(tract.unwrap().contains("MyOp (own, opset 17) and 1 more, which net needs"));
+    let program = program.unwrap();
+    assert!(program.contains("single has no operator MyOp (own, opset 17) and 1 more, which net needs"), "{program}");
+    assert!(program.contains("`operator_domains` of single"), "{program}");
+}
+
+#[test]
+fn tract_does_not_run_an_operator_of_its_own_in_place_of_a_files_function() {
+    let function = |domain, name| Operator { is_defined: true, ..operator(domain, name) };
+    let skipped = |operator: Operator| {
+        let job = |catalog: &Catalog| {
+            let sweep = Sweep { models: models(&["small"]), backends: models(&["tract"]), ..sweep() };
+            plan(&sweep, &inventory(), catalog).skipped.into_iter().map(|it| it.reason).next()
+        };
+        let mut catalog = catalog();
+        let known = ModelSignature { operators: vec![operator], ..signature(&["N", "10"]) };
+        catalog.models[1].files[0].signature = Some(Ok(known));
+        job(&catalog).filter(|reason| reason.contains("functions that a file defines"))
+    };
+    // A function of the file's that tract would take for its own operator.
+    assert!(skipped(function("own", "Relu")).unwrap().contains("small calls Relu (own, opset 17): write them out"));
+    assert!(skipped(function("own", "Layer")).unwrap().contains("inline_local_functions"));
+    // tract has these, and means Microsoft's.
+    assert_eq!(skipped(function("com.microsoft", "FastGelu")), None);
 }
 
 #[test]
