@@ -99,12 +99,25 @@ impl LabClock {
         is_this_boot && Anchor::exact(believed.wall, believed.since_boot).off((self.source)()).is_none()
     }
 
+    /// For how long it has gone on evenly since a look of an earlier process; `None` where it has jumped since, or the
+    /// host was booted.
+    pub fn even_since(&self, look: &BelievedClock) -> Option<Duration> {
+        let now = (self.source)();
+        self.is_as(look).then(|| now.since_boot.checked_sub(look.since_boot)).flatten()
+    }
+
     /// This look, for processes to come; `None` while it is in doubt, or where the kernel does not name its boots.
     pub fn believed(&self, last_event: u64) -> Option<BelievedClock> {
         let now = (self.source)();
-        let boot = boot()?;
         let is_believed = self.watch().doubt(now).is_none();
-        is_believed.then_some(BelievedClock { wall: now.wall, since_boot: now.since_boot, boot, last_event })
+        is_believed.then(|| look_of(now, last_event)).flatten()
+    }
+
+    /// The same of a clock that is in doubt; `None` while it is believed.
+    pub fn doubted(&self) -> Option<BelievedClock> {
+        let now = (self.source)();
+        let is_doubted = self.watch().doubt(now).is_some();
+        is_doubted.then(|| look_of(now, 0)).flatten()
     }
 
     fn watch(&self) -> MutexGuard<'_, ClockWatch> {
@@ -116,6 +129,10 @@ impl LabClock {
 fn look_at_host(started: Instant) -> Moment {
     let since_boot = clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from);
     Moment { wall: Timestamp::now(), since_boot: since_boot.unwrap_or_else(|_| started.elapsed()) }
+}
+
+fn look_of(now: Moment, last_event: u64) -> Option<BelievedClock> {
+    Some(BelievedClock { wall: now.wall, since_boot: now.since_boot, boot: boot()?, last_event })
 }
 
 fn boot() -> Option<String> {

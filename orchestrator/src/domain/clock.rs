@@ -12,7 +12,8 @@ pub struct Moment {
     pub since_boot: Duration,
 }
 
-/// A look at a clock that was believed, as the store keeps it for processes to come.
+/// A look at a clock that is kept for processes to come: by the store that of one which was believed, by the lab that of
+/// one which was in doubt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BelievedClock {
     /// What the clock said.
