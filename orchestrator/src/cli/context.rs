@@ -41,11 +41,8 @@ impl Context {
 
     /// Opens the live view; the log's lines are printed past it from now on.
     pub(super) fn open_progress(&self) -> Progress {
-        self.open_progress_as(match self.format {
-            Format::Json => Mode::JsonLines,
-            Format::Human | Format::Csv | Format::Markdown if is_drawn_on_terminal() => Mode::Terminal,
-            Format::Human | Format::Csv | Format::Markdown => Mode::Log,
-        })
+        let drawn = || if is_drawn_on_terminal() { Mode::Terminal } else { Mode::Log };
+        self.open_progress_as(self.format.choose(drawn, || Mode::JsonLines, drawn, drawn))
     }
 
     /// The same, shown in this way.

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::{Format, say};
+use crate::cli::print::say;
 use crate::cli::table::{Table, field_line};
 use crate::domain::Event;
 use crate::lab::LabError;
@@ -38,7 +38,8 @@ pub(super) fn print_events(
     // What happened may be nothing that there are words for.
     let table = if events.is_empty() { table.when_empty(nothing) } else { table };
     table.print(context.format)?;
-    if let (Some((oldest, _)), Format::Human, true) = (events.first(), context.format, events.len() == limit as usize) {
+    let is_cut = events.len() == limit as usize && context.format.is_for_people();
+    if let Some((oldest, _)) = events.first().filter(|_| is_cut) {
         say(&format!("`--before {oldest}` shows older ones"));
     }
     Ok(if events.is_empty() { exit::NOTHING } else { exit::OK })

@@ -3,7 +3,7 @@ use jiff::SignedDuration;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::{Format, print_lines, say};
+use crate::cli::print::say;
 use crate::cli::table::{Table, field_line, text_table};
 use crate::cli::words::past;
 use crate::compare::history::{CellHistory, ChangeKind, FactChange, HistoryChange, HistoryPoint};
@@ -89,19 +89,12 @@ pub(super) fn run(context: &Context, arguments: &HistoryArguments) -> Result<u8,
         weights: weights.clone(),
         since: *since,
     })?;
-    match context.format {
-        Format::Human => {
-            let with_table = history.cells.len() == 1;
-            let texts: Vec<String> = history.cells.iter().map(|cell| cell_text(cell, with_table)).collect();
-            print_lines(&texts.join("\n"))?;
-            if !with_table {
-                say("`--device`, `--backend`, `--threads` and others leave one, and show its sweeps");
-            }
-        }
-        Format::Json | Format::Csv | Format::Markdown => {
-            let rows = history.cells.iter().flat_map(|cell| cell.points.iter().enumerate().map(|it| row(cell, it)));
-            Table::new(&COLUMNS, rows).json(&history.cells).print(context.format)?;
-        }
+    let with_table = history.cells.len() == 1;
+    let texts: Vec<String> = history.cells.iter().map(|cell| cell_text(cell, with_table)).collect();
+    let rows = history.cells.iter().flat_map(|cell| cell.points.iter().enumerate().map(|it| row(cell, it)));
+    Table::new(&COLUMNS, rows).text(texts.join("\n")).json(&history.cells).print(context.format)?;
+    if !with_table && context.format.is_for_people() {
+        say("`--device`, `--backend`, `--threads` and others leave one, and show its sweeps");
     }
     if let Some(oldest) = history.cut_at {
         say(&format!("only the newest {MOST_RUNS} runs are in this: it begins at {oldest:.0}"));

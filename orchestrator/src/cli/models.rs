@@ -4,7 +4,7 @@ use serde::Serialize;
 use crate::catalog::analysis;
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::{Format, print_text, say};
+use crate::cli::print::{print_text, say};
 use crate::cli::table::{Table, field_line};
 use crate::cli::words::one_of;
 use crate::domain::{Catalog, CatalogModel, InputSpec, WeightsFile, WeightsKind};
@@ -142,9 +142,9 @@ fn list(context: &Context, catalog: &Catalog) -> Result<u8, LabError> {
             published.map(|accuracy| accuracy.top1_percent.to_string()).unwrap_or_default()
         });
     // A licence may be long: people see it by `models show`.
-    let table = match context.format {
-        Format::Human => table,
-        _ => table.column("licence", |(model, _)| model.licence.clone().unwrap_or_default()),
+    let table = match context.format.is_for_people() {
+        true => table,
+        false => table.column("licence", |(model, _)| model.licence.clone().unwrap_or_default()),
     };
     table.done().json(&catalog.models).print(context.format)?;
     Ok(exit::OK)

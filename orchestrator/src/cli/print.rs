@@ -42,6 +42,30 @@ pub enum Format {
     Markdown,
 }
 
+impl Format {
+    /// Whether people read it: they are told more than what was asked for.
+    pub(super) fn is_for_people(self) -> bool {
+        self == Format::Human
+    }
+
+    /// What is so in each form of output: only that of this one is made. All of `cli` that is another in another form
+    /// goes by this or by a [`Table`](super::table::Table).
+    pub(super) fn choose<T>(
+        self,
+        human: impl FnOnce() -> T,
+        json: impl FnOnce() -> T,
+        csv: impl FnOnce() -> T,
+        markdown: impl FnOnce() -> T,
+    ) -> T {
+        match self {
+            Format::Human => human(),
+            Format::Json => json(),
+            Format::Csv => csv(),
+            Format::Markdown => markdown(),
+        }
+    }
+}
+
 /// Writes lines for people, or a table, to stdout. Each line is guarded, and each value has to be before it becomes a
 /// part of one: a line break in it is not told from ours here.
 pub(super) fn print_lines(text: &str) -> Result<(), LabError> {
@@ -75,10 +99,8 @@ pub(super) fn print_json(value: &(impl serde::Serialize + ?Sized)) -> Result<(),
 
 /// Writes a value to stdout as JSON, or else as this text.
 pub(super) fn print_text(format: Format, text: &str, json: &impl serde::Serialize) -> Result<(), LabError> {
-    match format {
-        Format::Json => print_json(json),
-        Format::Human | Format::Csv | Format::Markdown => print_lines(text),
-    }
+    let lines = || print_lines(text);
+    format.choose(lines, || print_json(json), lines, lines)
 }
 
 /// Whether standard error is a terminal that can draw a line anew, in colour. One of an editor or without `TERM` can't:

@@ -2,7 +2,7 @@ use clap::Args;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::{Format, print_coloured_lines, print_file, print_lines, say, terminal_width};
+use crate::cli::print::{print_coloured_lines, print_file, print_lines, say, terminal_width};
 use crate::lab::{LabError, SweepResults};
 use crate::report::{self, ReportInput};
 
@@ -21,7 +21,7 @@ pub(super) fn run(context: &Context, arguments: &ReportArguments) -> Result<u8, 
         print_lines(&report::columns_text())?;
         return Ok(exit::OK);
     }
-    if context.format == Format::Human {
+    if context.format.is_for_people() {
         let results = context.lab.publish(&arguments.sweep)?;
         print_results(context, &results)?;
         say(&format!("reports: {}", results.folder.display()));
@@ -39,11 +39,7 @@ pub(super) fn print_results(context: &Context, results: &SweepResults) -> Result
 
 /// Prints the rows of a sweep in a form for programs.
 pub(super) fn print_rows_of(context: &Context, results: &SweepResults) -> Result<(), LabError> {
-    let name = match context.format {
-        Format::Json => "results.json",
-        Format::Human | Format::Csv => "results.csv",
-        Format::Markdown => "results.md",
-    };
+    let name = context.format.choose(|| "results.csv", || "results.json", || "results.csv", || "results.md");
     print_report(name, &results.input())
 }
 

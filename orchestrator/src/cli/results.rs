@@ -31,9 +31,9 @@ pub(super) struct ResultsArguments {
 
 pub(super) fn run(context: &Context, arguments: &ResultsArguments) -> Result<u8, LabError> {
     let query = RowQuery::parse(arguments.condition.as_deref(), arguments.since)?;
-    let for_people = (context.format == Format::Human).then_some(SHOWN);
+    let for_people = context.format.is_for_people().then_some(SHOWN);
     let limit = arguments.limit.map(|limit| limit as usize).or(for_people).unwrap_or(usize::MAX);
-    let mut printer = Printer { format: context.format, printed: 0, rows: Vec::new() };
+    let mut printer = Printer { format: context.format, stream: stream(context.format), printed: 0, rows: Vec::new() };
     printer.begin()?;
     let mut more = 0;
     let read = context.lab.read_rows(&query, &LargeSweeps::default(), |row| {
@@ -56,52 +56,76 @@ pub(super) fn run(context: &Context, arguments: &ResultsArguments) -> Result<u8,
     Ok(exit::OK)
 }
 
-/// Prints rows as they come; for people, whose columns are as wide as what is in them, when there are no more.
+/// A form of output in which rows are written as they come.
+struct Stream {
+    head: fn() -> Result<Vec<u8>, LabError>,
+    /// A row, and whether it is the first.
+    row: fn(&Row<'_>, bool) -> Result<Vec<u8>, LabError>,
+    tail: &'static [u8],
+    print: fn(&[u8]) -> Result<(), LabError>,
+}
+
+/// None for people: columns are as wide as what is in them, which is known when there are no more.
+fn stream(format: Format) -> Option<Stream> {
+    format.choose(
+        || None,
+        || Some(Stream { head: || Ok(b"[".to_vec()), row: json_row, tail: b"\n]\n", print: print_file }),
+        || Some(Stream { head: || results_csv(&[], true).map_err(failed), row: csv_row, tail: b"", print: print_file }),
+        || {
+            // Guarded here, and with times by the lab's clocks: all else is so already.
+            let print = |bytes: &[u8]| print_lines(&String::from_utf8_lossy(bytes));
+            Some(Stream { head: || Ok(markdown_table(None).into_bytes()), row: markdown_row, tail: b"", print })
+        },
+    )
+}
+
+fn json_row(row: &Row<'_>, is_first: bool) -> Result<Vec<u8>, LabError> {
+    let json = serde_json::to_string(&RowCells(row)).map_err(failed)?;
+    Ok(format!("{}\n{}", if is_first { "" } else { "," }, printable_json(&json)).into_bytes())
+}
+
+fn csv_row(row: &Row<'_>, _: bool) -> Result<Vec<u8>, LabError> {
+    results_csv(std::slice::from_ref(row), false).map_err(failed)
+}
+
+fn markdown_row(row: &Row<'_>, _: bool) -> Result<Vec<u8>, LabError> {
+    // Below the two lines of the heading.
+    Ok(markdown_table(Some(row)).split_inclusive('\n').skip(2).collect::<String>().into_bytes())
+}
+
+fn markdown_table(row: Option<&Row<'_>>) -> String {
+    Grid::of_texts(&BRIEF_COLUMNS, row.map(brief_cells)).markdown()
+}
+
+/// Prints rows as they come, where the form has it so.
 struct Printer {
     format: Format,
+    stream: Option<Stream>,
     printed: usize,
     rows: Vec<Vec<String>>,
 }
 
 impl Printer {
     fn begin(&self) -> Result<(), LabError> {
-        match self.format {
-            Format::Human => Ok(()),
-            Format::Json => print_file(b"["),
-            Format::Csv => print_file(&results_csv(&[], true).map_err(failed)?),
-            Format::Markdown => print_lines(&Grid::of_texts(&BRIEF_COLUMNS, []).markdown()),
-        }
+        self.stream.as_ref().map_or(Ok(()), |stream| (stream.print)(&(stream.head)()?))
     }
 
     fn print(&mut self, row: &Row<'_>) -> Result<(), LabError> {
         let is_first = self.printed == 0;
         self.printed += 1;
-        match self.format {
-            Format::Human => {
+        match &self.stream {
+            Some(stream) => (stream.print)(&(stream.row)(row, is_first)?),
+            None => {
                 self.rows.push(brief_cells(row));
                 Ok(())
-            }
-            Format::Json => {
-                let json = serde_json::to_string(&RowCells(row)).map_err(failed)?;
-                let text = format!("{}\n{}", if is_first { "" } else { "," }, printable_json(&json));
-                print_file(text.as_bytes())
-            }
-            Format::Csv => print_file(&results_csv(std::slice::from_ref(row), false).map_err(failed)?),
-            Format::Markdown => {
-                let table = Grid::of_texts(&BRIEF_COLUMNS, [brief_cells(row)]).markdown();
-                // Below the two lines of the heading.
-                print_lines(&table.split_inclusive('\n').skip(2).collect::<String>())
             }
         }
     }
 
     fn end(&mut self) -> Result<(), LabError> {
-        match self.format {
-            Format::Human => {
-                Table::new(&BRIEF_COLUMNS, std::mem::take(&mut self.rows)).when_empty("").print(self.format)
-            }
-            Format::Json => print_file(b"\n]\n"),
-            Format::Csv | Format::Markdown => Ok(()),
+        match &self.stream {
+            Some(stream) => (stream.print)(stream.tail),
+            None => Table::new(&BRIEF_COLUMNS, std::mem::take(&mut self.rows)).when_empty("").print(self.format),
         }
     }
 }

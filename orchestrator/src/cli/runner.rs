@@ -2,7 +2,7 @@ use clap::Subcommand;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::{Format, say};
+use crate::cli::print::say;
 use crate::cli::table::Table;
 use crate::lab::{FoundRunner, LabError};
 use crate::runners::{HOST_TARGET, MEASURING_PROFILE};
@@ -42,7 +42,7 @@ async fn build(context: &Context, target: &str, profile: &str, install: bool) ->
 
 async fn list(context: &Context) -> Result<u8, LabError> {
     let found = context.lab.found_runners().await?;
-    if found.is_empty() && context.format == Format::Human {
+    if found.is_empty() && context.format.is_for_people() {
         say("no runner is built yet; `farmctl runner build` builds one, and a sweep does so by itself");
     }
     print_found(context, &found)

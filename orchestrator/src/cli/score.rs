@@ -6,7 +6,7 @@ use clap::builder::TypedValueParser as _;
 use crate::cli::context::Context;
 use crate::cli::exit;
 use crate::cli::only_runs::{OnlyRuns, refuse_unknown};
-use crate::cli::print::{Format, say, terminal_width};
+use crate::cli::print::{say, terminal_width};
 use crate::cli::table::print_forms;
 use crate::cli::words::one_of;
 use crate::lab::LabError;
@@ -85,7 +85,7 @@ pub(super) fn run(context: &Context, arguments: &ScoreArguments) -> Result<u8, L
         || report::ranking_csv(&ranking),
         || report::ranking_markdown(&ranking, arguments.terms),
     )?;
-    if context.format == Format::Human && !arguments.terms {
+    if context.format.is_for_people() && !arguments.terms {
         say("--terms shows each term with its run");
     }
     Ok(exit::OK)

@@ -5,7 +5,7 @@ use clap::Args;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::{Format, say, say_lines};
+use crate::cli::print::{say, say_lines};
 use crate::cli::report::{print_results, print_rows_of};
 use crate::cli::signals::{self, Signals};
 use crate::domain::{Record, RunStatus, SweepId};
@@ -203,19 +203,17 @@ pub(super) fn show_end(
 /// Prints the table.
 fn show(context: &Context, results: &SweepResults) -> Result<(), LabError> {
     let sweep = &results.sweep;
-    match context.format {
-        Format::Human => {
-            print_results(context, results)?;
-            say_lines(&["", &format!("reports: {}", context.lab.short_path(&results.folder))]);
-            if !sweep.state.is_over() {
-                say(&format!("`farmctl sweep --resume {}` goes on with what is open", sweep.id));
-            }
+    let for_people = || -> Result<(), LabError> {
+        print_results(context, results)?;
+        say_lines(&["", &format!("reports: {}", context.lab.short_path(&results.folder))]);
+        if !sweep.state.is_over() {
+            say(&format!("`farmctl sweep --resume {}` goes on with what is open", sweep.id));
         }
-        Format::Csv | Format::Markdown => print_rows_of(context, results)?,
-        // Its events are on stdout already.
-        Format::Json => {}
-    }
-    Ok(())
+        Ok(())
+    };
+    let rows = || print_rows_of(context, results);
+    // As JSON its events are on stdout already.
+    context.format.choose(for_people, || Ok(()), rows, rows)
 }
 
 fn exit_code(records: &[&Record], is_interrupted: bool) -> u8 {

@@ -4,7 +4,7 @@ use clap::Subcommand;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::{Format, print_json, print_lines, say};
+use crate::cli::print::{print_json, print_lines, say};
 use crate::cli::report::print_rows_of;
 use crate::cli::table::{Table, field_line};
 use crate::domain::{Record, SweepState};
@@ -86,16 +86,16 @@ fn list(context: &Context, most: u32) -> Result<u8, LabError> {
 }
 
 fn show(context: &Context, wanted: &str) -> Result<u8, LabError> {
-    let sweep = context.lab.find_sweep(wanted)?;
-    match context.format {
-        Format::Human => {
-            let overview = context.lab.sweep_overview(sweep)?;
-            let records = context.lab.records_so_far(&overview.sweep)?;
-            print_lines(&text(&overview, &records))?;
-        }
-        Format::Json => print_json(&context.lab.sweep_overview(sweep)?)?,
-        Format::Csv | Format::Markdown => print_rows_of(context, &context.lab.results(sweep)?)?,
-    }
+    let Context { lab, format, .. } = context;
+    let sweep = lab.find_sweep(wanted)?;
+    let overview = || lab.sweep_overview(sweep.clone());
+    let for_people = || -> Result<(), LabError> {
+        let overview = overview()?;
+        let records = lab.records_so_far(&overview.sweep)?;
+        print_lines(&text(&overview, &records))
+    };
+    let rows = || print_rows_of(context, &lab.results(sweep.clone())?);
+    format.choose(for_people, || print_json(&overview()?), rows, rows)?;
     Ok(exit::OK)
 }
 

@@ -99,12 +99,13 @@ pub(super) fn print_forms<E: Error + Send + Sync + 'static>(
     csv: impl FnOnce() -> Result<Vec<u8>, E>,
     markdown: impl FnOnce() -> String,
 ) -> Result<(), LabError> {
-    match format {
-        Format::Human => print_lines(&text()),
-        Format::Json => print_json(json),
-        Format::Csv => print_file(&csv().map_err(|error| LabError::failed(ErrorKind::Internal, error))?),
-        Format::Markdown => print_lines(&markdown()),
-    }
+    let failed = |error| LabError::failed(ErrorKind::Internal, error);
+    format.choose(
+        || print_lines(&text()),
+        || print_json(json),
+        || print_file(&csv().map_err(failed)?),
+        || print_lines(&markdown()),
+    )
 }
 
 fn csv(columns: &[&str], rows: Vec<Vec<String>>) -> Result<Vec<u8>, LabError> {

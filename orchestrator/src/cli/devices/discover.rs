@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::{Format, say, say_lines};
+use crate::cli::print::{say, say_lines};
 use crate::cli::table::Table;
 use crate::inventory::Discovered;
 use crate::lab::LabError;
@@ -46,9 +46,13 @@ fn print(context: &Context, found: &[Discovered]) -> Result<(), LabError> {
         .done()
         .json(found)
         .print(context.format)?;
-    if context.format == Format::Json {
-        return Ok(());
-    }
+    let told = || tell_what_helps(found);
+    // In JSON it stands beside each phone.
+    context.format.choose(told, || (), told, told);
+    Ok(())
+}
+
+fn tell_what_helps(found: &[Discovered]) {
     if found.is_empty() {
         let help = "  help: check cable and power, and switch USB debugging on in its developer options";
         say_lines(&["no phone is listed", help]);
@@ -58,7 +62,6 @@ fn print(context: &Context, found: &[Discovered]) -> Result<(), LabError> {
             say_lines(&[&format!("{}: {}", one.serial, one.state), &format!("  help: {remedy}")]);
         }
     }
-    Ok(())
 }
 
 fn known_as(found: &Discovered) -> String {

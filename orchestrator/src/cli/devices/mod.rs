@@ -3,7 +3,7 @@ use farmctl_protocol::Hello;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::{Format, say, say_lines};
+use crate::cli::print::{say, say_lines};
 use crate::cli::table::Table;
 use crate::domain::DeviceFacts;
 use crate::lab::{LabError, ProbeResult, Question};
@@ -153,9 +153,9 @@ async fn probe(context: &Context, names: &[String]) -> Result<u8, LabError> {
 /// Prints what devices answered, and tells why those that did not.
 fn print_answers<'a>(context: &Context, answers: &'a [ProbeResult], table: Table<'a>) -> Result<u8, LabError> {
     table.json(answers).print(context.format)?;
-    if context.format != Format::Json {
-        tell_failures(answers);
-    }
+    let told = || tell_failures(answers);
+    // In JSON they stand beside the answers.
+    context.format.choose(told, || (), told, told);
     let failed = answers.iter().filter(|answer| answer.failure.is_some()).count();
     Ok(exit::of_devices(failed, answers.len()))
 }

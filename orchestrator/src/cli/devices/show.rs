@@ -2,7 +2,6 @@ use jiff::Timestamp;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::Format;
 use crate::cli::table::{Table, field_line};
 use crate::domain::{Device, DeviceFacts};
 use crate::lab::LabError;
@@ -13,7 +12,7 @@ pub(super) fn list(context: &Context) -> Result<u8, LabError> {
     let (address, now) = (|view: &DeviceView| context.lab.address(&view.device), context.lab.now());
     let free_gb =
         |view: &DeviceView| view.sighting.as_ref()?.free_bytes.map(|bytes| format!("{:.1}", bytes as f64 / 1e9));
-    if context.format == Format::Human {
+    if context.format.is_for_people() {
         Table::of(&views)
             .column("device", |view| view.device.name.clone())
             .column("status", |view| view.status.as_str().to_owned())

@@ -1,13 +1,13 @@
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::{Format, say};
+use crate::cli::print::say;
 use crate::cli::table::Table;
 use crate::lab::{LabError, TrustOfDevice};
 
 pub(super) fn run(context: &Context, names: &[String]) -> Result<u8, LabError> {
     let found = context.lab.device_trust(names)?;
     let nothing = "no run of these devices ended well yet; `farmctl sweep` measures";
-    if context.format == Format::Human {
+    if context.format.is_for_people() {
         let with_runs = found.devices.iter().filter(|device| device.trust.runs > 0 || !names.is_empty());
         let with_runs: Vec<&TrustOfDevice> = with_runs.collect();
         for_people(&with_runs).when_empty(nothing).print(context.format)?;

@@ -2,7 +2,6 @@ use clap::Args;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::Format;
 use crate::cli::table::Table;
 use crate::lab::LabError;
 use crate::status::{MOST_DAYS, USUAL_DAYS};
@@ -22,7 +21,7 @@ pub(in crate::cli) struct UtilisationArguments {
 pub(super) fn run(context: &Context, arguments: &UtilisationArguments) -> Result<u8, LabError> {
     let devices = context.lab.select_devices(&arguments.names)?;
     let rows = context.lab.utilisation(&devices, arguments.days)?;
-    let is_for_people = context.format == Format::Human;
+    let is_for_people = context.format.is_for_people();
     let share = move |share: f64| if is_for_people { format!("{:.1} %", share * 100.0) } else { format!("{share:.6}") };
     Table::of(&rows)
         .column("device", |row| row.device.clone().unwrap_or_else(|| "(all)".to_owned()))
