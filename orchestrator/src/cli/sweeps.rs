@@ -54,12 +54,22 @@ pub(super) fn run(context: &Context, verb: &SweepsVerb) -> Result<u8, LabError> 
         }
         SweepsVerb::Unpin { sweeps } => {
             for sweep in sweeps {
-                let Unpinned { sweep, was_pinned } = context.lab.unpin_sweep(sweep)?;
-                let text = if was_pinned { "is pinned no more" } else { "was not pinned" };
-                say(&format!("sweep {sweep} {text}"));
+                say(&unpinned_text(&context.lab.unpin_sweep(sweep)?));
             }
             Ok(exit::OK)
         }
+    }
+}
+
+/// What became of a pin; a baseline keeps its sweep without one.
+fn unpinned_text(Unpinned { sweep, was_pinned, baselines }: &Unpinned) -> String {
+    let pin = if *was_pinned { "is pinned no more" } else { "was not pinned by a person" };
+    match baselines.as_slice() {
+        [] => format!("sweep {sweep} {}", if *was_pinned { pin } else { "was not pinned" }),
+        [name, ..] => format!(
+            "sweep {sweep} {pin}, and stays: the baseline {} keeps it, which `farmctl baseline unset {name}` takes away",
+            baselines.join(", ")
+        ),
     }
 }
 

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use super::axis::Axis;
 use super::runs::{Run, Runs};
-use super::side::middle;
+use super::side::median_of_known;
 
 /// What a condition is a part of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,7 +137,7 @@ fn is_not_itself(verdicts: &BTreeMap<&str, usize>) -> bool {
 }
 
 fn temperature(a: &[Run], b: &[Run], device: &str) -> Option<Difference> {
-    let of = |runs: &[Run]| middle(runs.iter().map(|run| run.temp_start_c));
+    let of = |runs: &[Run]| median_of_known(runs.iter().map(|run| run.temp_start_c));
     let (a, b) = (of(a)?, of(b)?);
     // Heat takes time by throttling alone, which is looked at for itself.
     ((a - b).abs() >= TEMPERATURE_C).then(|| Difference {

@@ -186,7 +186,7 @@ impl Group<'_> {
         let shown = HistoryPoint {
             sweep_id: first.sweep_id.clone(),
             at: first.at,
-            p50_ns: middle(self.runs.iter().map(|run| run.median_ns as f64).collect()),
+            p50_ns: median(self.runs.iter().map(|run| run.median_ns as f64).collect()),
             runs: self.runs.len(),
             series: self.series + 1,
         };
@@ -195,15 +195,13 @@ impl Group<'_> {
     }
 }
 
-/// The median; of two in the middle their mean. 0 without numbers.
-fn middle(mut numbers: Vec<f64>) -> f64 {
-    numbers.sort_by(f64::total_cmp);
-    let pair = numbers.get(numbers.len().saturating_sub(1) / 2).zip(numbers.get(numbers.len() / 2));
-    pair.map_or(0.0, |(low, high)| (low + high) / 2.0)
+/// The median; 0 without numbers.
+fn median(mut numbers: Vec<f64>) -> f64 {
+    farmctl_statistics::median(&mut numbers).unwrap_or_default()
 }
 
 fn level(points: &[Point], members: &[usize]) -> f64 {
-    middle(members.iter().map(|at| points[*at].shown.p50_ns).collect())
+    median(members.iter().map(|at| points[*at].shown.p50_ns).collect())
 }
 
 fn level_change(points: &[Point], before: &[usize], after: &[usize], found: &ChangePoint) -> HistoryChange {
@@ -271,7 +269,7 @@ fn warmer(points: &[Point], before: &[usize], after: &[usize]) -> Option<FactCha
     let middle_c = |members: &[usize]| {
         let of = |at: &usize| points[*at].circumstances.get(TEMPERATURE)?.parse::<f64>().ok();
         let known: Vec<f64> = members.iter().filter_map(of).collect();
-        (!known.is_empty()).then(|| middle(known))
+        (!known.is_empty()).then(|| median(known))
     };
     let (before, after) = (middle_c(before)?, middle_c(after)?);
     let text = |celsius: f64| Some(format!("{celsius:.1}"));
@@ -284,21 +282,10 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::domain::sample::{at, job};
+    use crate::domain::sample::{at, history_cell};
 
     fn cell(device: &str) -> Arc<HistoryCell> {
-        let job = job(device, "m");
-        Arc::new(HistoryCell {
-            device: job.device,
-            weights: job.model.weights,
-            format: job.model.format,
-            backend: job.backend,
-            options: job.options,
-            precision: job.precision,
-            threads: job.threads,
-            batch: job.batch,
-            scenario: job.scenario,
-        })
+        Arc::new(history_cell(device, "m"))
     }
 
     fn facts(entries: &[(&str, &str)]) -> Facts {

@@ -45,8 +45,8 @@ impl Side {
             }
         }
         side.times_s.sort_by(f64::total_cmp);
-        side.top1 = middle(timed.iter().map(|run| run.top1));
-        side.top5 = middle(timed.iter().map(|run| run.top5));
+        side.top1 = median_of_known(timed.iter().map(|run| run.top1));
+        side.top5 = median_of_known(timed.iter().map(|run| run.top5));
         (side, timed)
     }
 
@@ -94,7 +94,7 @@ pub fn median(sorted: &[f64]) -> Option<f64> {
 }
 
 /// The median of those that are known.
-pub(super) fn middle(values: impl Iterator<Item = f64>) -> Option<f64> {
+pub(super) fn median_of_known(values: impl Iterator<Item = f64>) -> Option<f64> {
     let mut known: Vec<f64> = values.filter(|value| !value.is_nan()).collect();
     known.sort_by(f64::total_cmp);
     median(&known)

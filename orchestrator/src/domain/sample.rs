@@ -12,9 +12,10 @@ use jiff::Timestamp;
 
 use super::{
     Against, AndroidOptions, CatalogModel, Device, DeviceFacts, DeviceLimits, DeviceSelector, EndedBy, Failure,
-    FailureKind, InputRange, Job, JobId, JobModel, Layout, Limits, Measurement, OnFailure, Order, OutputRef, Precision,
-    Record, Recovery, Regression, RegressionId, RegressionState, RetryPolicy, RunId, RunStatus, Scenario, SshEndpoint,
-    Steady, Sweep, SweepId, SweepRow, SweepState, Tag, ThreadCount, Timeouts, TransportConfig, WeightsKind,
+    FailureKind, HistoryCell, InputRange, Job, JobId, JobModel, Layout, Limits, Measurement, OnFailure, Order,
+    OutputRef, Precision, Record, Recovery, Regression, RegressionId, RegressionState, RetryPolicy, RunId, RunStatus,
+    Scenario, SshEndpoint, Steady, Sweep, SweepId, SweepRow, SweepState, Tag, ThreadCount, Timeouts, TransportConfig,
+    WeightsKind,
 };
 
 pub fn at(seconds: i64) -> Timestamp {
@@ -299,5 +300,21 @@ pub fn regression(device: &str) -> Regression {
         seen_in: SweepId("night-15".into()),
         state: RegressionState::Open,
         end: None,
+    }
+}
+
+/// The cell of a device's history that its job of a model is of.
+pub fn history_cell(device: &str, model: &str) -> HistoryCell {
+    let job = job(device, model);
+    HistoryCell {
+        device: job.device,
+        weights: job.model.weights,
+        format: job.model.format,
+        backend: job.backend,
+        options: job.options,
+        precision: job.precision,
+        threads: job.threads,
+        batch: job.batch,
+        scenario: job.scenario,
     }
 }

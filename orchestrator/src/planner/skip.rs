@@ -15,7 +15,7 @@ pub(super) fn reason(
     catalog: &Catalog,
 ) -> Option<(FailureKind, String)> {
     if let Some(why) = &device.disabled {
-        return Some((FailureKind::Disabled, format!("disabled: {why}")));
+        return Some((FailureKind::Disabled, format!("taken out of service: {why}")));
     }
     let host_target = inventory.host_target.as_deref();
     let found = match Found::new(job, catalog) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::compare::change_points::ChangeRules;
 use crate::compare::history::cell_histories;
-use crate::domain::sample::{at, job};
+use crate::domain::sample::{at, history_cell};
 use crate::domain::{Facts, PastRun, RegressionId};
 
 /// A lab that measures one cell each night, and what it was told.
@@ -21,18 +21,7 @@ impl Nights {
     }
 
     fn cell() -> HistoryCell {
-        let job = job("a", "m");
-        HistoryCell {
-            device: job.device,
-            weights: job.model.weights,
-            format: job.model.format,
-            backend: job.backend,
-            options: job.options,
-            precision: job.precision,
-            threads: job.threads,
-            batch: job.batch,
-            scenario: job.scenario,
-        }
+        history_cell("a", "m")
     }
 
     /// So many nights of this level, which is off by turns, each looked through when it is over.

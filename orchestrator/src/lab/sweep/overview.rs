@@ -46,6 +46,8 @@ pub struct Unpinned {
     pub sweep: SweepId,
     /// Whether they did not before.
     pub was_pinned: bool,
+    /// Baselines that it is: they keep it still.
+    pub baselines: Vec<String>,
 }
 
 impl Lab {
@@ -122,6 +124,8 @@ impl Lab {
     pub fn unpin_sweep(&self, wanted: &str) -> Result<Unpinned, LabError> {
         let sweep = self.find_sweep(wanted)?.id;
         let was_pinned = people::unpin_sweep(self.store()?.as_ref(), &sweep, &self.person(), self.now())?;
-        Ok(Unpinned { sweep, was_pinned })
+        let of_sweep = self.baselines()?.into_iter().filter(|baseline| baseline.sweep == sweep);
+        let baselines = of_sweep.map(|baseline| baseline.name).collect();
+        Ok(Unpinned { sweep, was_pinned, baselines })
     }
 }

@@ -55,11 +55,7 @@ impl Outcome {
 }
 
 fn said(record: &Record) -> String {
-    let failure = |failure: &Failure| match failure.message.starts_with(failure.kind.as_str()) {
-        true => failure.message.clone(),
-        false => format!("{}: {}", failure.kind.as_str(), failure.message),
-    };
-    record.failure.as_ref().map_or_else(|| record.status.as_str().to_owned(), failure)
+    record.failure.as_ref().map_or_else(|| record.status.as_str().to_owned(), Failure::to_string)
 }
 
 /// The attributes that count cases.
