@@ -12,6 +12,7 @@ mod adb_front;
 mod adb_server;
 mod black_hole;
 mod board;
+mod board_layout;
 mod control;
 mod debian;
 mod emulated_board;

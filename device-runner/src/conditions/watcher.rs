@@ -25,7 +25,7 @@ const FIRST_LOOK: Duration = Duration::from_millis(250);
 /// Of the time between looks a look takes at most one part in so many: sensors behind a slow bus are asked less often.
 const SHARE_OF_LOOKS: u32 = 20;
 /// How long a run waits for a look before it, or for the figures after it. A sensor that hangs costs no result.
-const PATIENCE: Duration = Duration::from_secs(3);
+const LOOK_TIMEOUT: Duration = Duration::from_secs(3);
 /// The kernel's lowest priority: whoever else wants the core has it first.
 const LOWEST_PRIORITY: i32 = 19;
 /// The shortest warm-up that hides a look.
@@ -105,7 +105,7 @@ impl Watcher {
             watching.obey(&received);
         };
         let spawned = thread::Builder::new().name("watcher".to_owned()).spawn(body);
-        let is_ready = spawned.is_ok() && has_looked.recv_timeout(PATIENCE).is_ok();
+        let is_ready = spawned.is_ok() && has_looked.recv_timeout(LOOK_TIMEOUT).is_ok();
         Watcher { plan, orders: is_ready.then_some(orders), stops: None }
     }
 
@@ -126,7 +126,7 @@ impl Watcher {
         let orders = self.orders.take()?;
         let (answer, answered) = sync_channel(1);
         orders.try_send(Order::End(answer)).ok()?;
-        let conditions = answered.recv_timeout(PATIENCE).ok()??;
+        let conditions = answered.recv_timeout(LOOK_TIMEOUT).ok()??;
         Some(Conditions { was_stopped: self.stops.as_ref().is_some_and(Stops::was_any), ..conditions })
     }
 }

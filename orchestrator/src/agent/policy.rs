@@ -18,7 +18,7 @@ const LONGEST_LOOK: Duration = Duration::from_secs(5);
 
 /// How a device that failed stands with its sweep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Standing {
+pub(super) struct FailedDevice {
     /// Whether it answered in this sweep.
     pub answered: bool,
     /// Whether it ever answered this lab.
@@ -49,35 +49,40 @@ pub(super) enum DeviceDecision {
 /// How long a device may refuse in this way before that counts. Once it has answered in a sweep, all that it refuses
 /// may pass. Before that, only what passes by itself may; of a device that answered earlier sweeps, all that it refuses
 /// may have its cause in a boot that is not over, or in a network that is not up.
-fn patience(kind: FailureKind, standing: &Standing, timeouts: &Timeouts) -> Duration {
+fn patience(kind: FailureKind, failed: &FailedDevice, timeouts: &Timeouts) -> Duration {
     let seconds = match kind.refusal() {
         Refusal::None => 0.0,
-        _ if standing.answered => timeouts.reconnect_seconds,
+        _ if failed.answered => timeouts.reconnect_seconds,
         Refusal::Passing => timeouts.arrive_seconds,
         // One that was given up as dead has had its time.
-        Refusal::Standing if standing.is_quarantined && kind.is_infrastructure() => 0.0,
-        Refusal::Standing if standing.is_known => timeouts.arrive_seconds,
+        Refusal::Standing if failed.is_quarantined && kind.is_infrastructure() => 0.0,
+        Refusal::Standing if failed.is_known => timeouts.arrive_seconds,
         Refusal::Standing | Refusal::OwnLack => 0.0,
     };
     Duration::from_secs_f64(seconds)
 }
 
 /// What becomes of a device that failed outside of a run.
-pub(super) fn after_refusal(kind: FailureKind, standing: &Standing, rules: &SweepRules, salt: &str) -> DeviceDecision {
+pub(super) fn after_refusal(
+    kind: FailureKind,
+    failed: &FailedDevice,
+    rules: &SweepRules,
+    salt: &str,
+) -> DeviceDecision {
     let (timeouts, retry) = (&rules.timeouts, &rules.retry);
-    let left = patience(kind, standing, timeouts).saturating_sub(standing.failed_for);
+    let left = patience(kind, failed, timeouts).saturating_sub(failed.failed_for);
     if !left.is_zero() {
         // The last look is at the end of its time.
-        return DeviceDecision::Wait(doubled(FIRST_LOOK, standing.looks, LONGEST_LOOK, salt).min(left));
+        return DeviceDecision::Wait(doubled(FIRST_LOOK, failed.looks, LONGEST_LOOK, salt).min(left));
     }
-    let was_well = standing.answered && kind.may_pass();
+    let was_well = failed.answered && kind.may_pass();
     if !kind.is_infrastructure() && !was_well {
         return DeviceDecision::GiveUp;
     }
-    if was_well || standing.is_quarantined || standing.failures >= retry.quarantine_after {
+    if was_well || failed.is_quarantined || failed.failures >= retry.quarantine_after {
         return DeviceDecision::Rest;
     }
-    DeviceDecision::Again(pause(standing.failures, retry, salt))
+    DeviceDecision::Again(pause(failed.failures, retry, salt))
 }
 
 /// How long a device refuses runs that answers all the same: its disk is full, say.
@@ -177,8 +182,8 @@ mod tests {
     fn decided(kind: FailureKind, failed_for: u64) -> [&'static str; 3] {
         [(false, false), (false, true), (true, true)].map(|(answered, is_known)| {
             let failed_for = Duration::from_secs(failed_for);
-            let standing = Standing { answered, is_known, is_quarantined: false, failed_for, looks: 9, failures: 3 };
-            match after_refusal(kind, &standing, &rules(Timeouts::default()), "d") {
+            let failed = FailedDevice { answered, is_known, is_quarantined: false, failed_for, looks: 9, failures: 3 };
+            match after_refusal(kind, &failed, &rules(Timeouts::default()), "d") {
                 DeviceDecision::Wait(_) => "wait",
                 DeviceDecision::Again(_) => "again",
                 DeviceDecision::Rest => "rest",
@@ -239,7 +244,7 @@ mod tests {
     fn looks_come_less_often_and_the_last_is_at_the_end_of_the_time() {
         let timeouts = Timeouts { reconnect_seconds: 20.0, ..Timeouts::default() };
         let (mut failed_for, mut looks) = (Duration::ZERO, 1);
-        let standing = |failed_for, looks| Standing {
+        let failed = |failed_for, looks| FailedDevice {
             answered: true,
             is_known: true,
             is_quarantined: false,
@@ -248,7 +253,7 @@ mod tests {
             failures: 1,
         };
         while let DeviceDecision::Wait(pause) =
-            after_refusal(FailureKind::Refused, &standing(failed_for, looks), &rules(timeouts), "d")
+            after_refusal(FailureKind::Refused, &failed(failed_for, looks), &rules(timeouts), "d")
         {
             assert!(pause <= LONGEST_LOOK.mul_f64(1.25), "{pause:?}");
             failed_for += pause;
@@ -262,9 +267,9 @@ mod tests {
     fn a_device_that_never_answered_is_tried_a_few_times_before_it_rests() {
         let decision = |failures, is_quarantined| {
             let failed_for = Duration::ZERO;
-            let standing =
-                Standing { answered: false, is_known: false, is_quarantined, failed_for, looks: 1, failures };
-            after_refusal(FailureKind::Unreachable, &standing, &rules(Timeouts::default()), "d")
+            let failed =
+                FailedDevice { answered: false, is_known: false, is_quarantined, failed_for, looks: 1, failures };
+            after_refusal(FailureKind::Unreachable, &failed, &rules(Timeouts::default()), "d")
         };
         assert!(matches!(decision(1, false), DeviceDecision::Again(_)));
         assert_eq!(decision(3, false), DeviceDecision::Rest);
@@ -273,7 +278,7 @@ mod tests {
 
     #[test]
     fn one_that_was_given_up_as_dead_is_looked_at_once() {
-        let standing = |is_quarantined| Standing {
+        let failed = |is_quarantined| FailedDevice {
             answered: false,
             is_known: true,
             is_quarantined,
@@ -282,7 +287,7 @@ mod tests {
             failures: 1,
         };
         let decision = |is_quarantined| {
-            after_refusal(FailureKind::Unreachable, &standing(is_quarantined), &rules(Timeouts::default()), "d")
+            after_refusal(FailureKind::Unreachable, &failed(is_quarantined), &rules(Timeouts::default()), "d")
         };
         assert!(matches!(decision(false), DeviceDecision::Wait(_)));
         assert_eq!(decision(true), DeviceDecision::Rest);

@@ -11,23 +11,19 @@ use crate::device::{BringUp, Session};
 use crate::domain::{
     CheckThen, Device, DeviceIdentity, DeviceLock, DeviceState, DeviceStatus, EventKind, Failure, FailureKind, Pace,
 };
-use crate::lease::{LEASE_POLL_INTERVAL, Lease, LeaseError};
-use crate::store::LeaseHolder;
+use crate::lease::{LEASE_POLL_INTERVAL, Lease};
 
 use super::activity::Busy;
 use super::events::Subject;
 use super::jobs::{self, DeviceOutcome};
+use super::leasing::phone_lease;
 use super::machines::{Taken, shared_workdir};
 use super::orphans::NotCleared;
-use super::policy::{DeviceDecision, Standing};
+use super::policy::{DeviceDecision, FailedDevice};
 use super::prepare::{prepare, restore};
 use super::refusals::Refusals;
 use super::sightings::note_seen;
-use super::turns::{NoTurn, Turn};
-use super::{Agent, AgentError, AgentMode, Assignment, Shared, endings, orphans, pace, policy, recovery};
-
-/// How long it counts that a sweep waits for a device, without a word from it.
-const WANT: Duration = Duration::from_secs(30);
+use super::{Agent, AgentError, AgentMode, Shared, endings, orphans, pace, policy, recovery};
 
 /// How a turn ended.
 enum TurnOutcome {
@@ -53,9 +49,9 @@ pub(super) struct Worker<'a> {
     has_answered: bool,
     refusals: Refusals,
     /// Who uses the device, as far as it was told.
-    waits_for: Option<String>,
+    pub(super) waits_for: Option<String>,
     /// When it was last noted that this sweep waits for the device.
-    wanted_at: Option<Instant>,
+    pub(super) wanted_at: Option<Instant>,
     /// The device's last check before it was brought up.
     pub(super) last_check: Option<CheckThen>,
     /// How fast it was then.
@@ -138,75 +134,6 @@ impl<'a> Worker<'a> {
         released?;
         given_back?;
         Ok(turn)
-    }
-
-    /// Takes the device's lease. Whoever has it is told that this sweep waits, and gives it back between two jobs if
-    /// this one goes before.
-    async fn lease_device(&mut self) -> Result<Option<Lease>, AgentError> {
-        let (store, name, sweep) = (&self.agent.store, &self.device.name, &self.agent.assignment.sweep.id);
-        let lease = self.lease(name).await?;
-        match (&lease, self.wanted_at) {
-            (Some(_), Some(_)) => {
-                self.wanted_at = None;
-                store.remove_device_waiter(name, sweep)?;
-            }
-            (None, wanted_at) if wanted_at.is_none_or(|at| at.elapsed() >= WANT / 2) => {
-                let until = super::later(self.agent.now(), WANT);
-                self.wanted_at = Some(Instant::now());
-                store.add_device_waiter(name, sweep, until)?;
-            }
-            _ => {}
-        }
-        Ok(lease)
-    }
-
-    /// Takes what the device shares with others, whatever sweep uses those; `None`, after telling who has it, when one
-    /// of them is taken.
-    async fn take_turn(&mut self) -> Result<Option<Turn>, AgentError> {
-        // To end a run takes nothing from others.
-        if self.agent.assignment.mode != AgentMode::Jobs {
-            return Ok(Some(Turn::of_nothing()));
-        }
-        match Turn::take(&self.agent.leases, self.device, Some(&self.agent.assignment.sweep.id))? {
-            Ok(turn) => return Ok(Some(turn)),
-            Err(NoTurn::Machine(holder)) => self.tell_of(holder).await,
-            Err(NoTurn::Farm { cause, .. }) => self.tell_of_wait(cause.clone(), cause).await,
-        }
-        Ok(None)
-    }
-
-    /// Whether a sweep that goes before this one waits for the device; it is told of once.
-    async fn is_preempted(&mut self) -> Result<bool, AgentError> {
-        let Agent { store, assignment: Assignment { sweep, .. }, .. } = self.agent;
-        let other = store.preempted_by(&self.device.name, &sweep.id, self.agent.now())?;
-        let Some(other) = other else { return Ok(false) };
-        self.tell_of_wait(format!("sweep {other} goes before"), other.0).await;
-        Ok(true)
-    }
-
-    /// Takes a lease; `None`, after telling who has it, when another process does.
-    async fn lease(&mut self, name: &str) -> Result<Option<Lease>, AgentError> {
-        let holder = match self.agent.leases.device(name, Some(&self.agent.assignment.sweep.id)) {
-            Ok(lease) => return Ok(Some(lease)),
-            Err(LeaseError::Held(holder)) => holder,
-            Err(LeaseError::Store(error)) => return Err(error.into()),
-        };
-        self.tell_of(holder).await;
-        Ok(None)
-    }
-
-    /// Tells who has what the device waits for.
-    async fn tell_of(&mut self, LeaseHolder { holder, sweep_id, .. }: LeaseHolder) {
-        let sweep = sweep_id.map_or_else(String::new, |sweep| format!(" for sweep {sweep}"));
-        self.tell_of_wait(format!("{holder} uses it{sweep}"), holder).await;
-    }
-
-    /// Tells what the device waits for, once as long as it is for the same.
-    async fn tell_of_wait(&mut self, cause: String, for_what: String) {
-        if self.waits_for.as_ref() != Some(&for_what) {
-            self.emit(EventKind::DeviceWaiting { cause }).await;
-            self.waits_for = Some(for_what);
-        }
     }
 
     async fn work_under(&mut self, lease: &Lease) -> Result<TurnOutcome, AgentError> {
@@ -359,7 +286,7 @@ impl<'a> Worker<'a> {
         let (agent, device) = (self.agent, self.device);
         let failed_for = self.lost_since.get_or_insert_with(Instant::now).elapsed();
         self.looks += 1;
-        let standing = Standing {
+        let failed = FailedDevice {
             answered: self.has_answered,
             is_known: agent.store.sighting(&device.name)?.is_some_and(|sighting| sighting.seen_at.is_some()),
             is_quarantined: state == DeviceState::Quarantined,
@@ -367,7 +294,7 @@ impl<'a> Worker<'a> {
             looks: self.looks,
             failures: agent.store.device_status(&device.name)?.failures_in_row + 1,
         };
-        match policy::after_refusal(failure.kind, &standing, &agent.assignment.rules, &device.name) {
+        match policy::after_refusal(failure.kind, &failed, &agent.assignment.rules, &device.name) {
             DeviceDecision::Wait(pause) => {
                 let kind = EventKind::DeviceRetrying { failure, failures: self.looks, pause_ns: super::as_ns(pause) };
                 self.emit(kind).await;
@@ -420,10 +347,4 @@ impl<'a> Worker<'a> {
     pub(super) async fn emit(&self, kind: EventKind) {
         self.agent.events.emit(Subject::device(&self.device.name), kind).await;
     }
-}
-
-/// The lease of a phone, whatever its entries are called. Clones say the same of themselves, in boots of their own.
-fn phone_lease(session: &Session) -> Option<String> {
-    let (identity, _) = session.machine.phone.as_ref()?;
-    Some(format!("phone {identity} in boot {}", session.machine.boot_id.as_deref().unwrap_or("unknown")))
 }

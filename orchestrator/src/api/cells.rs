@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{Failure, Job, JobId, Judgement, Record, RunStatus, SweepId};
 use crate::score::Statistics;
-use crate::score::trust::{Measured, standings};
+use crate::score::trust::{Measured, countings};
 
 use super::endpoint::{Call, Items, limit_of};
 use super::{Api, Refusal};
@@ -129,11 +129,11 @@ impl Api {
         let judged: Vec<Option<Judgement>> = ended.iter().map(|record| self.judged.of(record, &rules)).collect();
         let verdicts = judged.iter().map(|judged| judged.as_ref().map(|judged| judged.verdict));
         let measured = ended.iter().zip(verdicts).map(|(record, verdict)| Measured::of(record, verdict));
-        let standings = standings(&measured.collect::<Vec<_>>());
-        for ((record, judged), standing) in ended.into_iter().zip(judged).zip(standings) {
+        let countings = countings(&measured.collect::<Vec<_>>());
+        for ((record, judged), counting) in ended.into_iter().zip(judged).zip(countings) {
             let mut cell = CellAnswer::ended(&record);
             cell.judge(judged.as_ref());
-            cell.counts = standing.counts();
+            cell.counts = counting.counts();
             if known.contains(&record.job.id) {
                 records.insert(record.job.id, cell);
             } else {

@@ -26,6 +26,7 @@ mod backends_file;
 mod block;
 mod catalog;
 mod check;
+mod connection;
 mod daemon;
 mod daemon_file;
 mod datasets;
@@ -46,6 +47,7 @@ mod sweep_file;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod weights;
 mod words;
 
 pub use append::{NewDevice, append_devices};

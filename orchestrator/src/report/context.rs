@@ -7,7 +7,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use super::columns::Row;
 use crate::domain::{Record, RunStatus, SweepRow, TrustRules};
 use crate::planner;
-use crate::score::trust::{Certainty, Measured, RepeatedRun, Repeats, Standing, standings};
+use crate::score::trust::{Certainty, Measured, RepeatedRun, Repeats, Counting, countings};
 use crate::score::{References, Statistics};
 
 /// Collects it from all records of a sweep, in the order of the plan, none of which is kept.
@@ -64,8 +64,8 @@ impl ContextReader {
 
     /// What they have to know of each other.
     pub fn finish(self) -> RowContext {
-        let standings = standings(&self.measured);
-        let mut counting: Vec<CellRun> = self.repeated.iter().zip(&standings).filter_map(of_counting).collect();
+        let countings = countings(&self.measured);
+        let mut counting: Vec<CellRun> = self.repeated.iter().zip(&countings).filter_map(of_counting).collect();
         counting.sort_by_key(|run| run.cell);
         let mut repeats = vec![None; self.cells.len()];
         for members in counting.chunk_by(|one, other| one.cell == other.cell).filter(|members| members.len() > 1) {
@@ -74,12 +74,12 @@ impl ContextReader {
             }
         }
         let cells = self.repeated.iter().map(|run| run.map_or(u32::MAX, |run| run.cell)).collect();
-        RowContext { rules: self.rules, standings, cells, repeats, references: self.references }
+        RowContext { rules: self.rules, countings, cells, repeats, references: self.references }
     }
 }
 
-fn of_counting((run, standing): (&Option<CellRun>, &Standing)) -> Option<CellRun> {
-    run.filter(|_| standing.counts())
+fn of_counting((run, counting): (&Option<CellRun>, &Counting)) -> Option<CellRun> {
+    run.filter(|_| counting.counts())
 }
 
 /// What the rows of a sweep have to know of each other.
@@ -87,7 +87,7 @@ fn of_counting((run, standing): (&Option<CellRun>, &Standing)) -> Option<CellRun
 pub struct RowContext {
     rules: TrustRules,
     /// Of each record.
-    standings: Vec<Standing>,
+    countings: Vec<Counting>,
     /// Of each record the number of its cell.
     cells: Vec<u32>,
     /// Of each cell.
@@ -103,12 +103,12 @@ impl RowContext {
 
     /// How many records it is of.
     pub fn len(&self) -> usize {
-        self.standings.len()
+        self.countings.len()
     }
 
     /// Whether it is of none.
     pub fn is_empty(&self) -> bool {
-        self.standings.is_empty()
+        self.countings.is_empty()
     }
 
     /// The hashes of the outputs that others are held against.
@@ -143,12 +143,12 @@ impl RowContext {
         let record = bare.record;
         let is_ok = record.status == RunStatus::Ok;
         let samples_ns: &[u64] = if is_ok { &record.measurement.samples_ns } else { &[] };
-        let standing = self.standings.get(index).copied().unwrap_or(bare.standing);
-        let cell = self.cells.get(index).filter(|_| standing.counts() && certainty.is_some());
+        let counting = self.countings.get(index).copied().unwrap_or(bare.counting);
+        let cell = self.cells.get(index).filter(|_| counting.counts() && certainty.is_some());
         Row {
             statistics: Statistics::of(samples_ns),
             output_error: self.references.error(record, outputs),
-            standing,
+            counting,
             repeats: cell.and_then(|cell| self.repeats.get(*cell as usize)).copied().flatten(),
             certainty,
             ..bare

@@ -4,7 +4,7 @@ use super::ReportInput;
 use super::columns::{Row, remarks, remarks_of};
 use crate::domain::{Failure, Job, JobId, Record, RunStatus, ThreadCount, WeightsKind};
 use crate::planner;
-use crate::score::trust::{Repeats, Standing, Verdict};
+use crate::score::trust::{Counting, Repeats, Verdict};
 use crate::score::{Disagreement, OUTPUT_TOLERANCE, disagreements};
 use crate::wording::{short_number, single_line};
 
@@ -23,7 +23,7 @@ pub(super) fn sorted<'a>(rows: &[Row<'a>]) -> Vec<Row<'a>> {
 
 /// The rows that count.
 pub(super) fn counting<'a>(rows: &[Row<'a>]) -> Vec<Row<'a>> {
-    rows.iter().filter(|row| row.standing.counts()).cloned().collect()
+    rows.iter().filter(|row| row.counting.counts()).cloned().collect()
 }
 
 /// What a reader has to be told of a job besides device and model: those axes that differ within the table.
@@ -190,7 +190,7 @@ pub fn failure_groups(records: &[Record]) -> Vec<FailureGroup<'_>> {
 
 /// `3 ok, 1 failed, 2 skipped`: all that occur, `ok` always; of what was measured again only what counts.
 pub(super) fn counts(rows: &[Row<'_>]) -> String {
-    let of = |status| rows.iter().filter(|row| row.standing.counts() && row.record.status == status).count();
+    let of = |status| rows.iter().filter(|row| row.counting.counts() && row.record.status == status).count();
     [RunStatus::Ok, RunStatus::Failed, RunStatus::Skipped, RunStatus::Cancelled]
         .into_iter()
         .map(|status| (status, of(status)))
@@ -267,7 +267,7 @@ pub(super) fn alarms(input: &ReportInput<'_>) -> Vec<String> {
 
 /// How many results are doubtful, and why.
 fn note_on_doubts(rows: &[Row<'_>]) -> Option<String> {
-    let is_it = |row: &&Row<'_>, doubt| row.standing.counts() && row.doubt() == Some(doubt);
+    let is_it = |row: &&Row<'_>, doubt| row.counting.counts() && row.doubt() == Some(doubt);
     let count = |doubt: Verdict| rows.iter().filter(|row| is_it(row, doubt)).count();
     let counts = Verdict::DOUBTS.map(|doubt| (doubt.as_str(), count(doubt)));
     let all: usize = counts.iter().map(|(_, count)| count).sum();
@@ -281,7 +281,7 @@ fn note_on_doubts(rows: &[Row<'_>]) -> Option<String> {
 fn note_on_reruns(rows: &[Row<'_>]) -> Option<String> {
     let is_again = |row: &&Row<'_>| row.record.job.rerun.as_ref().is_some_and(|rerun| rerun.number == 1);
     let cells = rows.iter().filter(is_again).count();
-    let mended = rows.iter().filter(|row| row.standing == Standing::FirstOk).count();
+    let mended = rows.iter().filter(|row| row.counting == Counting::FirstOk).count();
     let results = if cells == 1 { "result was" } else { "results were" };
     (cells > 0).then(|| {
         format!(

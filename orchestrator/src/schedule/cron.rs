@@ -103,3 +103,17 @@ impl CronDateTime for Moment {
         self.0.timestamp().cmp(&other.0.timestamp())
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_of_expressions_are_told() {
+        for wrong in ["", "* * * *", "61 * * * *", "0 25 * * *", "0 0 * * MOO", "nightly", "* * * * * * *"] {
+            let fault = wrong.parse::<Cron>().unwrap_err();
+            assert!(!fault.is_empty() && !fault.ends_with('.'), "{wrong}: {fault}");
+        }
+    }
+}

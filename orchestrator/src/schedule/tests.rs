@@ -380,24 +380,3 @@ fn jitter_is_the_same_for_one_due_time_and_differs_between_them() {
     assert_eq!(Host::new(late.clone(), 5, "2026-01-01T00:00:00Z").run("2026-01-03T00:00:00Z").len(), 4);
     assert_eq!(late.starts_at(at("2026-01-01T03:00:00Z")), late.clone().starts_at(at("2026-01-01T03:00:00Z")));
 }
-
-#[test]
-fn windows_are_what_people_write() {
-    let zone = TimeZone::get("Europe/Berlin").unwrap();
-    let day: Window = "8:00 - 17:30".parse().unwrap();
-    assert_eq!(day.to_string(), "08:00-17:30");
-    assert_eq!(day.at(at("2026-01-01T06:59:59Z"), &zone), Opening::ClosedUntil(at("2026-01-01T07:00:00Z")));
-    assert_eq!(day.at(at("2026-01-01T07:00:00Z"), &zone), Opening::OpenUntil(at("2026-01-01T16:30:00Z")));
-    assert_eq!(day.at(at("2026-01-01T16:30:00Z"), &zone), Opening::ClosedUntil(at("2026-01-02T07:00:00Z")));
-    for wrong in ["", "22:00", "22-06", "25:00-06:00", "22:60-06:00", "22:00-22:00", "-1:00-2:00", "022:00-06:00"] {
-        wrong.parse::<Window>().unwrap_err();
-    }
-}
-
-#[test]
-fn faults_of_expressions_are_told() {
-    for wrong in ["", "* * * *", "61 * * * *", "0 25 * * *", "0 0 * * MOO", "nightly", "* * * * * * *"] {
-        let fault = wrong.parse::<Cron>().unwrap_err();
-        assert!(!fault.is_empty() && !fault.ends_with('.'), "{wrong}: {fault}");
-    }
-}

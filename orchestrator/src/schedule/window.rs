@@ -81,3 +81,26 @@ impl fmt::Display for Window {
         write!(f, "{:02}:{:02}-{:02}:{:02}", from.hour(), from.minute(), to.hour(), to.minute())
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn windows_are_what_people_write() {
+        let zone = TimeZone::get("Europe/Berlin").unwrap();
+        let day: Window = "8:00 - 17:30".parse().unwrap();
+        assert_eq!(day.to_string(), "08:00-17:30");
+        assert_eq!(day.at(at("2026-01-01T06:59:59Z"), &zone), Opening::ClosedUntil(at("2026-01-01T07:00:00Z")));
+        assert_eq!(day.at(at("2026-01-01T07:00:00Z"), &zone), Opening::OpenUntil(at("2026-01-01T16:30:00Z")));
+        assert_eq!(day.at(at("2026-01-01T16:30:00Z"), &zone), Opening::ClosedUntil(at("2026-01-02T07:00:00Z")));
+        for wrong in ["", "22:00", "22-06", "25:00-06:00", "22:60-06:00", "22:00-22:00", "-1:00-2:00", "022:00-06:00"] {
+            wrong.parse::<Window>().unwrap_err();
+        }
+    }
+}

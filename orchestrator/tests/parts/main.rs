@@ -3,6 +3,7 @@
 
 mod architecture;
 mod cmd;
+mod code_style;
 mod dependencies;
 mod docs;
 mod engines;

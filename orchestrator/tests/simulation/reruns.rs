@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use farmctl::domain::{JobId, Record, TrustPolicy};
-use farmctl::score::trust::{Certainty, standings_of};
+use farmctl::score::trust::{Certainty, countings_of};
 
 use crate::lab::Lab;
 
@@ -30,8 +30,8 @@ pub fn check<'a>(lab: &Lab<'_>, records: &'a [Record], trust: &TrustPolicy) -> R
         }
         check_place(lab, records, record, next, trust).map_err(|wrong| format!("{what} {wrong}"))?;
     }
-    let standings = standings_of(records, &trust.rules);
-    let counting = standings.iter().filter(|standing| standing.counts()).count();
+    let countings = countings_of(records, &trust.rules);
+    let counting = countings.iter().filter(|standing| standing.counts()).count();
     let cells = records.iter().filter(|record| number(record) == 0).count();
     if counting == cells { Ok(()) } else { Err(format!("{counting} rows of {cells} cells count")) }
 }

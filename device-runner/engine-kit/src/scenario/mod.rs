@@ -158,13 +158,13 @@ pub(super) mod tests {
 
     /// Says what it is told to, in turn, and keeps what it is told.
     #[derive(Default)]
-    pub(super) struct Told {
+    pub(super) struct ScriptedJudge {
         pub(super) answers: Vec<Judgement>,
         pub(super) latencies_ns: Vec<u64>,
         pub(super) asked_at: Vec<usize>,
     }
 
-    impl Judge for Told {
+    impl Judge for ScriptedJudge {
         fn tell(&mut self, latencies_ns: &[u64]) -> Result<(), ServeError> {
             self.latencies_ns.extend(latencies_ns);
             Ok(())
@@ -175,9 +175,9 @@ pub(super) mod tests {
         }
     }
 
-    pub(super) fn answers(next: &[usize]) -> Told {
+    pub(super) fn answers(next: &[usize]) -> ScriptedJudge {
         let answer = |next: &usize| Judgement { next: *next, steady: Steady::ALL[usize::from(*next > 0)] };
-        Told { answers: next.iter().map(answer).collect(), ..Told::default() }
+        ScriptedJudge { answers: next.iter().map(answer).collect(), ..ScriptedJudge::default() }
     }
 
     pub(super) const HOUR: Duration = Duration::from_secs(3600);

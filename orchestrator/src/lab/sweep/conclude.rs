@@ -13,7 +13,7 @@ use crate::publish;
 use crate::report::ReportInput;
 use crate::report::spans::{DeviceSpan, SpanReader};
 use crate::schedule::Schedule;
-use crate::score::trust::standings_of;
+use crate::score::trust::countings_of;
 
 /// How long ago a sweep may have ended whose reports are looked for.
 const LATELY: SignedDuration = SignedDuration::from_hours(24);
@@ -49,8 +49,8 @@ impl SweepResults {
 
     /// The records that count: of what was measured again, one.
     pub fn counting(&self) -> Vec<&Record> {
-        let standings = standings_of(&self.records, &self.rules);
-        self.records.iter().zip(standings).filter(|(_, standing)| standing.counts()).map(|(it, _)| it).collect()
+        let countings = countings_of(&self.records, &self.rules);
+        self.records.iter().zip(countings).filter(|(_, counting)| counting.counts()).map(|(it, _)| it).collect()
     }
 }
 
@@ -85,8 +85,8 @@ impl Lab {
     /// When the store can't be read.
     pub fn counting_records(&self, sweep: &SweepRow) -> Result<Vec<Record>, LabError> {
         let (records, rules) = (self.records(sweep)?, self.trust_rules(&sweep.id)?);
-        let standings = standings_of(&records, &rules);
-        Ok(records.into_iter().zip(standings).filter(|(_, standing)| standing.counts()).map(|(it, _)| it).collect())
+        let countings = countings_of(&records, &rules);
+        Ok(records.into_iter().zip(countings).filter(|(_, counting)| counting.counts()).map(|(it, _)| it).collect())
     }
 
     /// The records of a sweep, with a row `cancelled` for each job that has none: a report never leaves a cell out.

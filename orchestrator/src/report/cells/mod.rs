@@ -164,9 +164,9 @@ impl<'a> SweepCell<'a> {
             records: rows.iter().map(|row| row.record).collect(),
             status: statuses.into_iter().find(|status| has(*status)).unwrap_or(RunStatus::Skipped),
             median: CellMedian::of(rows),
-            p90_ns: middle(rows, |row| row.p90_ns().map(|p90_ns| p90_ns as f64)),
-            images_per_s: middle(rows, |row| row.images_per_s()),
-            top1: middle(rows, |row| row.top1()),
+            p90_ns: median_of(rows, |row| row.p90_ns().map(|p90_ns| p90_ns as f64)),
+            images_per_s: median_of(rows, |row| row.images_per_s()),
+            top1: median_of(rows, |row| row.top1()),
             verdict: worst.and_then(|row| verdict(row)),
             doubtful: rows.iter().filter(|row| row.doubt().is_some()).count(),
             reason: worst.and_then(|row| row.certainty.as_ref()).map(Certainty::reason).unwrap_or_default(),
@@ -175,7 +175,7 @@ impl<'a> SweepCell<'a> {
 }
 
 /// The median of what these rows have.
-fn middle(rows: &[&Row<'_>], value: impl Fn(&Row<'_>) -> Option<f64>) -> Option<f64> {
+fn median_of(rows: &[&Row<'_>], value: impl Fn(&Row<'_>) -> Option<f64>) -> Option<f64> {
     let mut known: Vec<f64> = rows.iter().filter_map(|row| value(row)).collect();
     known.sort_by(f64::total_cmp);
     median(&known)
@@ -185,7 +185,7 @@ fn middle(rows: &[&Row<'_>], value: impl Fn(&Row<'_>) -> Option<f64>) -> Option<
 pub(super) fn cells<'a>(rows: &[Row<'a>]) -> Vec<SweepCell<'a>> {
     let mut order: Vec<(JobId, Vec<&Row<'a>>)> = Vec::new();
     let mut places: HashMap<JobId, usize> = HashMap::new();
-    for row in rows.iter().filter(|row| row.standing.counts()) {
+    for row in rows.iter().filter(|row| row.counting.counts()) {
         let id = planner::cell_id(&row.record.job);
         let place = *places.entry(id.clone()).or_insert(order.len());
         match order.get_mut(place) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::domain::{Figures, MeasuredAccuracy, Record, RunStatus, SweepRow};
-use crate::score::trust::{Certainty, Repeats, Standing, Verdict};
+use crate::score::trust::{Certainty, Counting, Repeats, Verdict};
 use crate::score::{Statistics, images_per_s};
 
 /// A record with what is computed from it.
@@ -20,7 +20,7 @@ pub struct Row<'a> {
     /// How far its outputs lie from those of the first device; infinite where they can't be compared.
     pub output_error: Option<f64>,
     /// Whether it is the measurement of its job that counts.
-    pub standing: Standing,
+    pub counting: Counting,
     /// What all runs of its cell say that count; `None` of a single one, and of a row that does not count.
     pub repeats: Option<Repeats>,
 }
@@ -28,8 +28,8 @@ pub struct Row<'a> {
 impl<'a> Row<'a> {
     /// A record of which nothing is computed.
     pub(in crate::report) fn bare(sweep: &'a SweepRow, record: &'a Record) -> Row<'a> {
-        let standing = Standing::Alone;
-        Row { sweep, record, statistics: None, certainty: None, output_error: None, standing, repeats: None }
+        let counting = Counting::Alone;
+        Row { sweep, record, statistics: None, certainty: None, output_error: None, counting, repeats: None }
     }
 }
 

@@ -90,14 +90,14 @@ pub(super) const COUNTING: &[Column] = &[
         unit: "",
         description: "no: another measurement of the same counts. Of several the first counts whose verdict is ok, \
             else the last that has a result; scores and summaries take rows with yes only.",
-        value: |row| (if row.standing.counts() { "yes" } else { "no" }).into(),
+        value: |row| (if row.counting.counts() { "yes" } else { "no" }).into(),
     },
     Column {
         name: "counts_reason",
         kind: ColumnKind::Text,
         unit: "",
         description: "Why, where there are several.",
-        value: |row| Some(row.standing.reason()).filter(|reason| !reason.is_empty()).into(),
+        value: |row| Some(row.counting.reason()).filter(|reason| !reason.is_empty()).into(),
     },
     Column {
         name: "cell_runs",

@@ -149,7 +149,7 @@ impl ResultRow {
 
 fn class(row: &Row<'_>) -> &'static str {
     match row.doubt() {
-        _ if !row.standing.counts() => "passed",
+        _ if !row.counting.counts() => "passed",
         Some(_) => "doubtful",
         None => row.record.status.as_str(),
     }

@@ -83,7 +83,7 @@ impl SweepRanking {
 
 /// The rankings that these rows have; none where their records contradict one another, or nothing was measured.
 pub(super) fn rankings(rows: &[Row<'_>], cells: &[SweepCell<'_>]) -> Vec<SweepRanking> {
-    let counting = rows.iter().filter(|row| row.standing.counts());
+    let counting = rows.iter().filter(|row| row.counting.counts());
     let runs: Vec<ScoredRun> = counting.map(|row| ScoredRun::of(row.record)).collect();
     let Ok(matrix) = ResultMatrix::new(&runs) else { return Vec::new() };
     let halves = halves(cells);

@@ -9,7 +9,7 @@ use crate::domain::{JobId, Record, RunStatus};
 
 /// Whether a record is the one of its job that counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum Counting {
     /// It was measured once.
     Alone,
     /// Of several it is the first whose verdict is `ok`.
@@ -20,19 +20,19 @@ pub enum Standing {
     Passed(NonZeroU32),
 }
 
-impl Standing {
+impl Counting {
     /// Whether the record counts.
     pub fn counts(self) -> bool {
-        !matches!(self, Standing::Passed(_))
+        !matches!(self, Counting::Passed(_))
     }
 
     /// Why it counts, or which does; nothing of what was measured once.
     pub fn reason(self) -> String {
         match self {
-            Standing::Alone => String::new(),
-            Standing::FirstOk => "the first that is ok".to_owned(),
-            Standing::Last => "none is ok, and this is the last with a result".to_owned(),
-            Standing::Passed(number) => format!("measurement {number} counts"),
+            Counting::Alone => String::new(),
+            Counting::FirstOk => "the first that is ok".to_owned(),
+            Counting::Last => "none is ok, and this is the last with a result".to_owned(),
+            Counting::Passed(number) => format!("measurement {number} counts"),
         }
     }
 }
@@ -62,7 +62,7 @@ impl Measured {
 /// What each record of a sweep is among those that measure the same. The rule is settled before anything is measured,
 /// and knows no times: the first measurement whose verdict is `ok` counts, else the last that has a result. The best of
 /// them would reward luck.
-pub fn standings(records: &[Measured]) -> Vec<Standing> {
+pub fn countings(records: &[Measured]) -> Vec<Counting> {
     // Only what was measured again is looked up.
     let again = records.iter().filter(|it| it.number > NonZeroU32::MIN).map(|it| (it.first, Vec::new()));
     let mut again: HashMap<u64, Vec<usize>> = again.collect();
@@ -71,7 +71,7 @@ pub fn standings(records: &[Measured]) -> Vec<Standing> {
             members.push(index);
         }
     }
-    let mut standings = vec![Standing::Alone; records.len()];
+    let mut countings = vec![Counting::Alone; records.len()];
     for members in again.values_mut() {
         members.sort_by_key(|index| records[*index].number);
         let is_ok = |index: &&usize| records[**index].is_ok;
@@ -79,20 +79,20 @@ pub fn standings(records: &[Measured]) -> Vec<Standing> {
         let last = || members.iter().rev().find(is_ok).or(members.last());
         let Some(counting) = first_ok.or_else(last).copied() else { continue };
         for index in members.iter() {
-            standings[*index] = if *index != counting {
-                Standing::Passed(records[counting].number)
+            countings[*index] = if *index != counting {
+                Counting::Passed(records[counting].number)
             } else if first_ok.is_some() {
-                Standing::FirstOk
+                Counting::FirstOk
             } else {
-                Standing::Last
+                Counting::Last
             };
         }
     }
-    standings
+    countings
 }
 
 /// What each record of a sweep is among those that measure the same, by these rules.
-pub fn standings_of(records: &[Record], rules: &TrustRules) -> Vec<Standing> {
+pub fn countings_of(records: &[Record], rules: &TrustRules) -> Vec<Counting> {
     let again: HashSet<&JobId> =
         records.iter().filter_map(|record| record.job.rerun.as_ref()).map(|rerun| &rerun.of).collect();
     // What was measured once counts, whatever its verdict is.
@@ -101,7 +101,7 @@ pub fn standings_of(records: &[Record], rules: &TrustRules) -> Vec<Standing> {
         is_asked.then(|| Certainty::of_record(record, rules)).flatten().map(|certainty| certainty.verdict())
     };
     let measured: Vec<Measured> = records.iter().map(|record| Measured::of(record, verdict(record))).collect();
-    standings(&measured)
+    countings(&measured)
 }
 
 /// Which measurement of its cell a record is, from 1.
@@ -131,10 +131,10 @@ mod tests {
         let mut all: Vec<Measured> =
             records.iter().zip(known).map(|(record, (_, verdict))| Measured::of(record, *verdict)).collect();
         all.insert(1, Measured::of(&other, Some(Verdict::Noisy)));
-        let mut standings = standings(&all);
-        assert_eq!(standings.remove(1), Standing::Alone, "what was measured once counts, whatever it is");
-        assert_eq!(standings.iter().filter(|standing| standing.counts()).count(), 1, "{standings:?}");
-        standings.into_iter().map(|standing| standing.reason()).collect()
+        let mut countings = countings(&all);
+        assert_eq!(countings.remove(1), Counting::Alone, "what was measured once counts, whatever it is");
+        assert_eq!(countings.iter().filter(|counting| counting.counts()).count(), 1, "{countings:?}");
+        countings.into_iter().map(|counting| counting.reason()).collect()
     }
 
     #[test]
@@ -157,7 +157,7 @@ mod tests {
     fn the_order_of_records_does_not_matter() {
         let (first, second) = (measured("a", 0, RunStatus::Ok), measured("a", 1, RunStatus::Ok));
         let turned = [&second, &first].map(|record| Measured::of(record, Some(Verdict::Noisy)));
-        let passed = Standing::Passed(NonZeroU32::MIN.saturating_add(1));
-        assert_eq!(standings(&turned), [Standing::Last, passed]);
+        let passed = Counting::Passed(NonZeroU32::MIN.saturating_add(1));
+        assert_eq!(countings(&turned), [Counting::Last, passed]);
     }
 }

@@ -46,7 +46,7 @@ pub(super) struct HostKeyCheck {
 
 /// What a line says of its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum KeyMark {
     /// It is the server's.
     Valid,
     /// It is the server's, by a line for whichever port: one that differs says nothing.
@@ -61,7 +61,7 @@ pub(super) enum Standing {
 pub(super) struct KnownKey {
     pub file: PathBuf,
     pub line: usize,
-    pub standing: Standing,
+    pub mark: KeyMark,
     pub key: PublicKey,
     /// Whether a command told it, and no file.
     pub is_told: bool,
@@ -118,11 +118,11 @@ impl HostKeyCheck {
 
     /// Whether anybody's certificates are believed, so that the server is asked for one.
     pub(super) fn knows_authorities(&self) -> bool {
-        self.with(Standing::Authority).next().is_some()
+        self.with(KeyMark::Authority).next().is_some()
     }
 
-    fn with(&self, standing: Standing) -> impl Iterator<Item = &KnownKey> {
-        self.known.iter().filter(move |known| known.standing == standing)
+    fn with(&self, mark: KeyMark) -> impl Iterator<Item = &KnownKey> {
+        self.known.iter().filter(move |known| known.mark == mark)
     }
 
     /// The kinds of key that are known, so that the server is asked for one of these.
@@ -130,7 +130,7 @@ impl HostKeyCheck {
         match &self.pinned {
             Some(pinned) => PublicKey::from_openssh(&pinned.0).ok().iter().map(PublicKey::algorithm).collect(),
             None => {
-                let own = self.with(Standing::Valid).chain(self.with(Standing::AnyPort));
+                let own = self.with(KeyMark::Valid).chain(self.with(KeyMark::AnyPort));
                 own.map(|known| known.key.algorithm()).collect()
             }
         }
@@ -151,7 +151,7 @@ impl HostKeyCheck {
         let maker = certificate.signature_key();
         self.refuse_revoked(&PublicKey::from(maker.clone()))?;
         self.refuse_revoked(&PublicKey::from(certificate.public_key().clone()))?;
-        let Some(authority) = self.with(Standing::Authority).find(|known| known.key.key_data() == maker) else {
+        let Some(authority) = self.with(KeyMark::Authority).find(|known| known.key.key_data() == maker) else {
             return Ok(false);
         };
         let names = certificate.valid_principals();
@@ -171,7 +171,7 @@ impl HostKeyCheck {
     }
 
     fn refuse_revoked(&self, key: &PublicKey) -> Result<(), TransportError> {
-        match self.with(Standing::Revoked).find(|known| known.key.key_data() == key.key_data()) {
+        match self.with(KeyMark::Revoked).find(|known| known.key.key_data() == key.key_data()) {
             None => Ok(()),
             Some(revoked) => Err(TransportError::new(
                 ErrorKind::HostKeyChanged,
@@ -192,11 +192,11 @@ impl HostKeyCheck {
         if let Some(pinned) = &self.pinned {
             return self.check_pinned(pinned, key);
         }
-        let mut own = self.with(Standing::Valid).chain(self.with(Standing::AnyPort));
+        let mut own = self.with(KeyMark::Valid).chain(self.with(KeyMark::AnyPort));
         if self.accept_all || own.any(|known| known.key.key_data() == key.key_data()) {
             return Ok(());
         }
-        let valid: Vec<&KnownKey> = self.with(Standing::Valid).collect();
+        let valid: Vec<&KnownKey> = self.with(KeyMark::Valid).collect();
         // A key of another kind is no excuse: the kinds that are known were asked for first.
         let like = valid.iter().find(|known| known.key.algorithm() == key.algorithm()).or(valid.first());
         match like {
@@ -313,23 +313,23 @@ fn add_known(text: &str, file: &Path, names: Names<'_>, is_told: bool, known: &m
     for (index, line) in text.lines().enumerate() {
         let mut words = line.split_ascii_whitespace().peekable();
         let mark = match words.peek() {
-            Some(&"@revoked") => words.next().map(|_| Standing::Revoked),
-            Some(&"@cert-authority") => words.next().map(|_| Standing::Authority),
+            Some(&"@revoked") => words.next().map(|_| KeyMark::Revoked),
+            Some(&"@cert-authority") => words.next().map(|_| KeyMark::Authority),
             // What else may come.
             Some(other) if other.starts_with('@') || other.starts_with('#') => continue,
             _ => None,
         };
         let (Some(hosts), Some(kind), Some(data)) = (words.next(), words.next(), words.next()) else { continue };
-        let standing = if names_host(hosts, names.name) {
-            mark.unwrap_or(Standing::Valid)
+        let mark = if names_host(hosts, names.name) {
+            mark.unwrap_or(KeyMark::Valid)
         } else if names.without_port.is_some_and(|host| names_host(hosts, host)) {
             // As ssh has it: such a line is looked at after those for the port.
-            mark.unwrap_or(Standing::AnyPort)
+            mark.unwrap_or(KeyMark::AnyPort)
         } else {
             continue;
         };
         match PublicKey::from_openssh(&format!("{kind} {data}")) {
-            Ok(key) => known.push(KnownKey { file: file.to_owned(), line: index + 1, standing, key, is_told }),
+            Ok(key) => known.push(KnownKey { file: file.to_owned(), line: index + 1, mark, key, is_told }),
             Err(error) => {
                 let (file, line) = (file.display(), index + 1);
                 tracing::warn!(%file, line, %error, "an unreadable host key is passed over")

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use russh::keys::PublicKey;
 
-use super::host_keys::{KnownKey, Standing};
+use super::host_keys::{KeyMark, KnownKey};
 use crate::transport::{ErrorKind, TransportError};
 
 /// How OpenSSH's binary lists of revoked keys begin.
@@ -40,7 +40,7 @@ pub(super) fn read_revoked(file: &Path, known: &mut Vec<KnownKey>) -> Result<(),
                 known.push(KnownKey {
                     file: file.to_owned(),
                     line: index + 1,
-                    standing: Standing::Revoked,
+                    mark: KeyMark::Revoked,
                     key,
                     is_told: false,
                 });
@@ -71,8 +71,8 @@ mod tests {
             read_revoked(&file, &mut known).map(|()| known)
         };
         let known = read(format!("# lost\n\n{KEY} old board\nnonsense\n").as_bytes()).unwrap();
-        let found: Vec<(usize, Standing)> = known.iter().map(|known| (known.line, known.standing)).collect();
-        assert_eq!(found, [(3, Standing::Revoked)]);
+        let found: Vec<(usize, KeyMark)> = known.iter().map(|known| (known.line, known.mark)).collect();
+        assert_eq!(found, [(3, KeyMark::Revoked)]);
         assert!(read(b"SSHKRL\n\0\0\0\0\x01").unwrap_err().message.contains("revocation list"));
         let missing = read_revoked(&folder.path().join("none"), &mut Vec::new()).unwrap_err();
         assert_eq!(missing.kind, ErrorKind::HostKeyUnknown);

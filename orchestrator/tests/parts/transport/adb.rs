@@ -1,11 +1,8 @@
 //! Android devices through an adb server: what breaks, what comes back by itself, and what a person is told.
 
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use farmctl::domain::{AdbEndpoint, TransportConfig};
@@ -13,38 +10,41 @@ use farmctl::transport::adb::{HealingNotice, list_announced, list_devices, take_
 use farmctl::transport::{
     Command, ConnectOptions, ErrorKind, Exit, OutputSink, Transport, TransportError, address, connect, run_collect,
 };
-use testlab::{AdbFront, AdbServer, FrontName, Phone, PhoneOptions};
+use testlab::{AdbServer, Phone, PhoneOptions};
 use tokio::io::{AsyncRead, ReadBuf};
 
-use super::suite::{self, LONG, pattern};
+use super::suite::{self, LONG};
 use super::support::{adb_server, connected_old_phone, connected_phone, options, phone, phone_endpoint};
 
-const SHORT: Duration = Duration::from_secs(2);
+pub(super) const SHORT: Duration = Duration::from_secs(2);
 
 /// Options with which a server may be started.
-fn with_programs() -> ConnectOptions {
+pub(super) fn with_programs() -> ConnectOptions {
     let home = std::env::temp_dir();
     ConnectOptions { environment: Arc::new(|name| std::env::var(name).ok()), ..options(&home) }
 }
 
-async fn reached(endpoint: &AdbEndpoint, options: &ConnectOptions) -> Result<Arc<dyn Transport>, TransportError> {
+pub(super) async fn reached(
+    endpoint: &AdbEndpoint,
+    options: &ConnectOptions,
+) -> Result<Arc<dyn Transport>, TransportError> {
     connect(&TransportConfig::Adb(endpoint.clone()), options).await
 }
 
-async fn refused(endpoint: &AdbEndpoint, options: &ConnectOptions) -> TransportError {
+pub(super) async fn refused(endpoint: &AdbEndpoint, options: &ConnectOptions) -> TransportError {
     match reached(endpoint, options).await {
         Ok(_) => panic!("connected, against expectation"),
         Err(error) => error,
     }
 }
 
-async fn says(transport: &Arc<dyn Transport>, argv: &[&str]) -> String {
+pub(super) async fn says(transport: &Arc<dyn Transport>, argv: &[&str]) -> String {
     let finished = run_collect(transport.as_ref(), &Command::new(argv.iter().copied(), LONG), b"", 10_000).await;
     String::from_utf8(finished.unwrap_or_else(|error| panic!("failed to {error}")).stdout).unwrap().trim().to_owned()
 }
 
 /// What was done to this test's own server.
-fn healing_of(server: &AdbServer, seen: &mut Vec<HealingNotice>) -> Vec<String> {
+pub(super) fn healing_of(server: &AdbServer, seen: &mut Vec<HealingNotice>) -> Vec<String> {
     // Tests of this file run at the same time, each with a server of its own.
     static SEEN: std::sync::Mutex<Vec<HealingNotice>> = std::sync::Mutex::new(Vec::new());
     let mut all = SEEN.lock().unwrap();
@@ -55,7 +55,7 @@ fn healing_of(server: &AdbServer, seen: &mut Vec<HealingNotice>) -> Vec<String> 
 }
 
 /// Does something at the first byte of output, once.
-struct AtFirstByte<F: FnMut() + Send>(Option<F>);
+pub(super) struct AtFirstByte<F: FnMut() + Send>(pub(super) Option<F>);
 
 #[async_trait::async_trait]
 impl<F: FnMut() + Send> OutputSink for AtFirstByte<F> {
@@ -70,7 +70,7 @@ impl<F: FnMut() + Send> OutputSink for AtFirstByte<F> {
     }
 }
 
-async fn interrupted(
+pub(super) async fn interrupted(
     transport: &Arc<dyn Transport>,
     deadline: Duration,
     action: impl FnMut() + Send,
@@ -242,147 +242,6 @@ async fn a_write_that_breaks_keeps_what_arrived_and_goes_on_from_there() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_was_killed_is_started_again() {
-    let (phone, server) = (phone(), adb_server());
-    let transport = connected_phone(&phone, &server).await;
-    let error = interrupted(&transport, LONG, || server.kill()).await;
-    assert_eq!(error.kind, ErrorKind::ConnectionLost, "{error}");
-    let transport = reached(&phone_endpoint(&phone, &server), &with_programs()).await.unwrap();
-    assert_eq!(says(&transport, &["echo", "back"]).await, "back");
-    end_server(server.port());
-}
-
-/// A server that says its version, and is gone before anything else is asked.
-fn one_answer() -> (SocketAddr, JoinHandle<()>) {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let answered = std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        drop(listener);
-        stream.read_exact(&mut [0; "000chost:version".len()]).unwrap();
-        stream.write_all(b"OKAY00040029").unwrap();
-    });
-    (address, answered)
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_goes_between_two_questions_is_started_again() {
-    let phone = phone();
-    let (address, first_answer) = one_answer();
-    let endpoint = AdbEndpoint {
-        address: Some(phone.address().to_string()),
-        server: Some(address.to_string()),
-        ..AdbEndpoint::default()
-    };
-    let transport = reached(&endpoint, &with_programs()).await;
-    first_answer.join().unwrap();
-    assert_eq!(says(&transport.unwrap(), &["echo", "back"]).await, "back");
-    end_server(address.port());
-}
-
-/// As phones at USB are: their server finds them by itself, once it has had time to.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_was_started_again_has_time_to_find_a_phone_that_is_known_by_its_serial_alone() {
-    let phone = phone();
-    let (address, first_answer) = one_answer();
-    let words = format!("host:connect:{}", phone.address());
-    let found = std::thread::spawn(move || {
-        first_answer.join().unwrap();
-        let give_up_at = Instant::now() + LONG;
-        let mut stream = loop {
-            match TcpStream::connect(address) {
-                Ok(stream) => break stream,
-                Err(error) => assert!(Instant::now() < give_up_at, "nobody started it: {error}"),
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        };
-        write!(stream, "{:04x}{words}", words.len()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        assert!(answer.contains("connected to"), "{answer}");
-    });
-    let endpoint = AdbEndpoint {
-        serial: Some(phone.address().to_string()),
-        server: Some(address.to_string()),
-        ..AdbEndpoint::default()
-    };
-    let transport = reached(&endpoint, &with_programs()).await;
-    found.join().unwrap();
-    assert_eq!(says(&transport.unwrap(), &["echo", "back"]).await, "back");
-    end_server(address.port());
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_hangs_is_restarted_once_for_all() {
-    let (phones, server) = ([phone(), phone()], adb_server());
-    let transport = connected_phone(&phones[0], &server).await;
-    server.freeze();
-    let command = Command::new(["true"], SHORT);
-    let error = run_collect(transport.as_ref(), &command, b"", 100).await.unwrap_err();
-    assert_eq!(error.kind, ErrorKind::Timeout, "{error}");
-    let options = with_programs();
-    let endpoints = phones.each_ref().map(|phone| phone_endpoint(phone, &server));
-    let both = tokio::join!(reached(&endpoints[0], &options), reached(&endpoints[1], &options));
-    for transport in [both.0.unwrap(), both.1.unwrap()] {
-        assert_eq!(says(&transport, &["echo", "back"]).await, "back");
-    }
-    let steps = healing_of(&server, &mut Vec::new());
-    let restarts = steps.iter().filter(|step| step.contains("restarting the adb server")).count();
-    assert_eq!(restarts, 1, "{steps:?}");
-    end_server(server.port());
-}
-
-/// Ends a server that farmctl started, which is no child of the test's.
-fn end_server(port: u16) {
-    let status = std::process::Command::new("adb").args(["-P", &port.to_string(), "kill-server"]).status().unwrap();
-    assert!(status.success());
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_phone_that_is_only_believed_to_be_there_is_reconnected() {
-    let (phone, server) = (phone(), adb_server());
-    connected_phone(&phone, &server).await;
-    // With its cable pulled while it boots, the server does not learn that the old connection is dead: or late, by what
-    // it sends itself.
-    phone.unplug().unwrap();
-    phone.reboot().unwrap();
-    let believed = server.state_of(phone.address()).unwrap();
-    assert!(matches!(believed.as_deref(), Some("device" | "offline")), "{believed:?}");
-    let result = reached(&phone_endpoint(&phone, &server), &with_programs()).await;
-    let steps = healing_of(&server, &mut Vec::new());
-    let transport = result.unwrap_or_else(|error| panic!("after {steps:?}: failed to {error}"));
-    assert_eq!(says(&transport, &["echo", "back"]).await, "back");
-    // The server may have found out by itself meanwhile: then there was nothing to heal.
-    assert!(!steps.iter().any(|step| step.contains("restarting")), "{steps:?}");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_is_not_restarted_while_another_phone_uses_it() {
-    let (good, bad, server) = (phone(), phone(), adb_server());
-    let transport = connected_phone(&good, &server).await;
-    connected_phone(&bad, &server).await;
-    let command = Command::new(["sh", "-c", "echo begun; read line; echo $line"], LONG);
-    let (mut near, mut far) = tokio::io::duplex(64);
-    let (begun, running) = tokio::sync::oneshot::channel();
-    let mut begun = Some(begun);
-    let mut sink = AtFirstByte(Some(move || begun.take().unwrap().send(()).unwrap()));
-    let run = async { transport.run(&command, &mut far, &mut sink).await.unwrap() };
-    let heal = async {
-        running.await.unwrap();
-        bad.freeze();
-        let error = refused(&phone_endpoint(&bad, &server), &with_programs()).await;
-        let steps = healing_of(&server, &mut Vec::new());
-        assert!(steps.iter().any(|step| step.contains("reconnecting it")), "{steps:?}");
-        assert!(!steps.iter().any(|step| step.contains("restarting")), "{steps:?}");
-        assert!(error.hint.as_ref().is_some_and(|hint| hint.contains("not restarted")), "{error:?}");
-        tokio::io::AsyncWriteExt::write_all(&mut near, b"done\n").await.unwrap();
-        drop(near);
-    };
-    let (exit, ()) = tokio::join!(run, heal);
-    assert!(exit.success(), "{exit}");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_is_told_and_a_read_only_file_system_too() {
     let options = PhoneOptions { data_size_bytes: Some(8 << 20), ..PhoneOptions::default() };
     let (phone, server) = (Phone::start_with(&options).unwrap(), adb_server());
@@ -451,67 +310,4 @@ async fn a_server_that_says_nothing_holds_nobody_up() {
     assert!(started.elapsed() < LONG, "it came back");
     // It listens, but it is no adb: nothing is killed.
     assert!(error.message.contains("not adb"), "{error}");
-}
-
-/// A server that lists phones as they are on USB.
-fn front(server: &AdbServer, names: Vec<FrontName>) -> AdbFront {
-    let front = AdbFront::start(server.address()).unwrap();
-    front.set_names(names);
-    front
-}
-
-fn front_name(phone: &Phone, shown: &str, usb: Option<&str>) -> FrontName {
-    let (real, shown, usb) = (phone.address().to_string(), shown.to_owned(), usb.map(str::to_owned));
-    FrontName { real, shown, usb, state: None }
-}
-
-fn by_front(front: &AdbFront, serial: &str) -> AdbEndpoint {
-    let (serial, server) = (Some(serial.to_owned()), Some(front.address().to_string()));
-    AdbEndpoint { serial, server, address: None }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn phones_are_named_as_adb_names_them() {
-    let (phone, server) = (phone(), adb_server());
-    server.connect(phone.address()).unwrap();
-    let options = options(&std::env::temp_dir());
-    for (shown, names) in [
-        ("adb-R58M123 (2)._adb-tls-connect._tcp", vec!["adb-R58M123 (2)._adb-tls-connect._tcp", "usb:1-5"]),
-        ("(no serial number)", vec!["usb:1-5", "(no serial number)"]),
-    ] {
-        let front = front(&server, vec![front_name(&phone, shown, Some("1-5"))]);
-        for name in names {
-            let transport = reached(&by_front(&front, name), &options).await.unwrap();
-            assert_eq!(says(&transport, &["echo", "back"]).await, "back", "{name} of {shown}");
-            let content = pattern(2_000_000);
-            let path = "/data/local/tmp/pushed";
-            transport.write(path, 0, &mut content.as_slice(), LONG, &mut |_| {}).await.unwrap();
-            assert_eq!(transport.stat(path, LONG).await.unwrap().unwrap().size_bytes, 2_000_000);
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_phones_of_one_serial_number_are_named_by_where_they_are_plugged_in() {
-    let (one, two, server) = (phone(), phone(), adb_server());
-    [&one, &two].iter().for_each(|phone| server.connect(phone.address()).unwrap());
-    let options = options(&std::env::temp_dir());
-    let names = [(&one, "1-5"), (&two, "1-6")].map(|(phone, usb)| front_name(phone, "0123456789ABCDEF", Some(usb)));
-    let front = front(&server, names.to_vec());
-    let error = refused(&by_front(&front, "0123456789ABCDEF"), &options).await;
-    assert_eq!(error.kind, ErrorKind::NameUnknown, "{error}");
-    assert!(error.hint.unwrap().ends_with("usb:1-5, usb:1-6"));
-    for (usb, phone) in [("usb:1-5", &one), ("usb:1-6", &two)] {
-        let transport = reached(&by_front(&front, usb), &options).await.unwrap();
-        assert_eq!(says(&transport, &["getprop", "ro.serialno"]).await, phone.serial(), "{usb}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_serial_number_with_a_port_is_connected_like_an_address() {
-    let (phone, server) = (phone(), adb_server());
-    let endpoint =
-        AdbEndpoint { serial: Some(phone.address().to_string()), address: None, ..phone_endpoint(&phone, &server) };
-    let transport = reached(&endpoint, &options(&std::env::temp_dir())).await.unwrap();
-    assert_eq!(says(&transport, &["echo", "back"]).await, "back");
 }

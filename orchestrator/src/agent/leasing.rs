@@ -1,0 +1,95 @@
+//! What a worker needs before it may work on its device: the device's lease, and what the device shares with others. Who
+//! has it is told.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::device::Session;
+use crate::domain::EventKind;
+use crate::lease::{Lease, LeaseError};
+use crate::store::LeaseHolder;
+
+use super::turns::{NoTurn, Turn};
+use super::worker::Worker;
+use super::{Agent, AgentError, AgentMode, Assignment};
+
+/// How long it counts that a sweep waits for a device, without a word from it.
+const WANT: Duration = Duration::from_secs(30);
+
+impl Worker<'_> {
+    /// Takes the device's lease. Whoever has it is told that this sweep waits, and gives it back between two jobs if
+    /// this one goes before.
+    pub(super) async fn lease_device(&mut self) -> Result<Option<Lease>, AgentError> {
+        let (store, name, sweep) = (&self.agent.store, &self.device.name, &self.agent.assignment.sweep.id);
+        let lease = self.lease(name).await?;
+        match (&lease, self.wanted_at) {
+            (Some(_), Some(_)) => {
+                self.wanted_at = None;
+                store.remove_device_waiter(name, sweep)?;
+            }
+            (None, wanted_at) if wanted_at.is_none_or(|at| at.elapsed() >= WANT / 2) => {
+                let until = super::later(self.agent.now(), WANT);
+                self.wanted_at = Some(Instant::now());
+                store.add_device_waiter(name, sweep, until)?;
+            }
+            _ => {}
+        }
+        Ok(lease)
+    }
+
+    /// Takes what the device shares with others, whatever sweep uses those; `None`, after telling who has it, when one
+    /// of them is taken.
+    pub(super) async fn take_turn(&mut self) -> Result<Option<Turn>, AgentError> {
+        // To end a run takes nothing from others.
+        if self.agent.assignment.mode != AgentMode::Jobs {
+            return Ok(Some(Turn::of_nothing()));
+        }
+        match Turn::take(&self.agent.leases, self.device, Some(&self.agent.assignment.sweep.id))? {
+            Ok(turn) => return Ok(Some(turn)),
+            Err(NoTurn::Machine(holder)) => self.tell_of(holder).await,
+            Err(NoTurn::Farm { cause, .. }) => self.tell_of_wait(cause.clone(), cause).await,
+        }
+        Ok(None)
+    }
+
+    /// Whether a sweep that goes before this one waits for the device; it is told of once.
+    pub(super) async fn is_preempted(&mut self) -> Result<bool, AgentError> {
+        let Agent { store, assignment: Assignment { sweep, .. }, .. } = self.agent;
+        let other = store.preempted_by(&self.device.name, &sweep.id, self.agent.now())?;
+        let Some(other) = other else { return Ok(false) };
+        self.tell_of_wait(format!("sweep {other} goes before"), other.0).await;
+        Ok(true)
+    }
+
+    /// Takes a lease; `None`, after telling who has it, when another process does.
+    pub(super) async fn lease(&mut self, name: &str) -> Result<Option<Lease>, AgentError> {
+        let holder = match self.agent.leases.device(name, Some(&self.agent.assignment.sweep.id)) {
+            Ok(lease) => return Ok(Some(lease)),
+            Err(LeaseError::Held(holder)) => holder,
+            Err(LeaseError::Store(error)) => return Err(error.into()),
+        };
+        self.tell_of(holder).await;
+        Ok(None)
+    }
+
+    /// Tells who has what the device waits for.
+    async fn tell_of(&mut self, LeaseHolder { holder, sweep_id, .. }: LeaseHolder) {
+        let sweep = sweep_id.map_or_else(String::new, |sweep| format!(" for sweep {sweep}"));
+        self.tell_of_wait(format!("{holder} uses it{sweep}"), holder).await;
+    }
+
+    /// Tells what the device waits for, once as long as it is for the same.
+    async fn tell_of_wait(&mut self, cause: String, for_what: String) {
+        if self.waits_for.as_ref() != Some(&for_what) {
+            self.emit(EventKind::DeviceWaiting { cause }).await;
+            self.waits_for = Some(for_what);
+        }
+    }
+}
+
+/// The lease of a phone, whatever its entries are called. Clones say the same of themselves, in boots of their own.
+pub(super) fn phone_lease(session: &Session) -> Option<String> {
+    let (identity, _) = session.machine.phone.as_ref()?;
+    Some(format!("phone {identity} in boot {}", session.machine.boot_id.as_deref().unwrap_or("unknown")))
+}
