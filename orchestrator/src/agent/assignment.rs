@@ -59,8 +59,10 @@ impl From<&Sweep> for SweepRules {
 pub struct SweepFiles {
     /// Where the models' files are, and what their jobs take besides.
     pub models: HostFiles,
-    /// Where runners come from.
+    /// Where runners come from; of a sweep with two sides those of A.
     pub runners: Arc<dyn RunnerProvider>,
+    /// Where those of B come from, where the sides have runners of their own.
+    pub b_runners: Option<Arc<dyn RunnerProvider>>,
     /// Where engine programs come from.
     pub engines: Arc<dyn EngineProvider>,
     /// Where outputs are kept.

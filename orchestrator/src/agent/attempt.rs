@@ -31,6 +31,7 @@ impl Work<'_, '_> {
         (self.engine, self.cooled, self.is_ordered) = (None, None, self.session.knows_run(&run.run_id));
         let ready = async {
             self.session.reconnect_if_lost().await?;
+            self.use_runner_of(run.job.side).await?;
             let engine = agent.files.engines.engine(&run.job, &self.session.hello.target).await;
             // What was left by an earlier process has all it needs.
             if self.session.knows_run(&run.run_id) {

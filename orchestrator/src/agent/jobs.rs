@@ -72,7 +72,10 @@ pub(super) async fn work_through(
         RunOutcome::End(worked) => worked,
         RunOutcome::GoOn => match work.skip_without_engine().await? {
             RunOutcome::End(worked) => worked,
-            RunOutcome::GoOn => work.claim_until_none(set_up).await?,
+            RunOutcome::GoOn => match work.skip_without_runners().await? {
+                RunOutcome::End(worked) => worked,
+                RunOutcome::GoOn => work.claim_until_none(set_up).await?,
+            },
         },
     };
     work.clean_up().await;
@@ -86,7 +89,7 @@ pub(super) struct Work<'a, 'w> {
     pub(super) device: &'a Device,
     pub(super) session: &'a mut Session,
     pub(super) refusals: &'a mut Refusals,
-    lease: &'a Lease,
+    pub(super) lease: &'a Lease,
     pub(super) fence: Fence,
     /// The program that is the engine of the run under way, if it is one.
     pub(super) engine: Option<EngineProgram>,
@@ -237,6 +240,9 @@ impl Work<'_, '_> {
         let beside = self.worker.shared.machines.beside(self.device, &self.agent.assignment.lab_devices);
         record.measurement.remarks.extend(one_machine(self.device, &beside));
         record.engine_files = self.engine.as_ref().map(|engine| engine.spec.files.clone()).unwrap_or_default();
+        if let (None, Some(version)) = (&self.engine, self.session.engine_version(&run.job)) {
+            version.clone_into(&mut record.job.backend_version);
+        }
         record
     }
 

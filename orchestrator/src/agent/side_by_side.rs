@@ -7,13 +7,52 @@ use std::collections::BTreeMap;
 use jiff::SignedDuration;
 
 use crate::compare::side_by_side::{LookRule, settled_cells};
-use crate::domain::{EventKind, Job, PairSide, SideBySide};
+use crate::domain::{EventKind, Failure, FailureKind, Job, PairSide, Refusal, SideBySide};
 
 use super::events::Subject;
-use super::jobs::Work;
+use super::jobs::{DeviceOutcome, RunOutcome, Work};
 use super::{AgentError, AgentMode, endings};
 
 impl Work<'_, '_> {
+    /// Has the runs of a side carried out by its runner, where the sides have runners of their own.
+    pub(super) async fn use_runner_of(&mut self, side: Option<PairSide>) -> Result<(), Failure> {
+        let files = &self.agent.files;
+        let (Some(side), Some(of_b)) = (side, &files.b_runners) else { return Ok(()) };
+        let runners = match side {
+            PairSide::A => &files.runners,
+            PairSide::B => of_b,
+        };
+        let runner = runners.runner(&self.session.hello.target).await?;
+        self.session.use_runner(&runner).await
+    }
+
+    /// Where a device takes the runner of one side only, nothing is measured: its jobs are skipped.
+    pub(super) async fn skip_without_runners(&mut self) -> Result<RunOutcome, AgentError> {
+        let (agent, lease) = (self.agent, self.lease);
+        if agent.files.b_runners.is_none() || agent.is_stopping() || agent.assignment.mode == AgentMode::EndRuns {
+            return Ok(RunOutcome::GoOn);
+        }
+        let open = agent.store.open_jobs(&agent.assignment.sweep.id, Some(&self.device.name))?;
+        // A is last: a run of it needs nothing more then.
+        for side in [PairSide::B, PairSide::A].into_iter().filter(|_| !open.is_empty()) {
+            let used = tokio::select! {
+                used = self.use_runner_of(Some(side)) => used,
+                () = agent.stopped() => return Ok(RunOutcome::GoOn),
+                () = lease.lost() => return Ok(RunOutcome::End(DeviceOutcome::LeaseLost)),
+            };
+            let Err(failure) = used else { continue };
+            if failure.kind.refusal() != Refusal::None || failure.kind == FailureKind::ConnectionLost {
+                // That is the way to the device, and not the runner: the next run says so.
+                return Ok(RunOutcome::GoOn);
+            }
+            let name = side.as_str().to_uppercase();
+            let message = format!("{} does not take the runner of {name}: {}", self.device.name, failure.message);
+            endings::give_up(agent, self.device, Failure::new(FailureKind::RunnerMissing, message)).await?;
+            return Ok(RunOutcome::End(DeviceOutcome::Over));
+        }
+        Ok(RunOutcome::GoOn)
+    }
+
     /// Leaves out jobs that are not needed: of cells that are settled, of those whose other side has ended without a
     /// pair, and all of them once the time is over. To be called between two jobs.
     pub(super) async fn leave_settled_out(&mut self) -> Result<(), AgentError> {

@@ -22,8 +22,8 @@ pub(super) struct AbArguments {
     /// The sweep file of B: it may differ in one value of each of those fields
     #[arg(value_name = "FILE_B")]
     file_b: Option<PathBuf>,
-    /// A value of A instead of the file's: backend=tract, model=, weights=, precision=, threads=, batch=, scenario=
-    /// (may be given several times)
+    /// A value of A instead of the file's: backend=tract or backend=NAME@FILE, model= (a name or a file), runner= (a
+    /// file or a folder of runners), weights=, precision=, threads=, batch=, scenario= (may be given several times)
     #[arg(long, value_name = "FIELD=VALUE")]
     a: Vec<String>,
     /// A value of B instead of the file's
@@ -46,7 +46,7 @@ pub(super) struct AbArguments {
     gate: Vec<Gate>,
     /// What a cell that is not settled does to a gate
     #[arg(long, default_value = "pass", requires = "gate",
-        value_parser = one_of(Unclear::ALL, Unclear::as_str, Unclear::description))]
+        value_parser = one_of(Unclear::OF_PAIRS, Unclear::as_str, Unclear::description))]
     unclear: Unclear,
     /// Only print what such a sweep says so far: its identifier, the beginning of one, `latest`
     #[arg(long, value_name = "SWEEP", conflicts_with_all =

@@ -1,11 +1,11 @@
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::only_runs::{OnlyRuns, refuse_unknown};
+use crate::cli::measured_again::{AgainArguments, AgainSides, measure_again};
+use crate::cli::only_runs::{KnownNames, OnlyRuns};
 use crate::cli::print::{say, terminal_width};
 use crate::cli::table::print_forms;
 use crate::cli::words::one_of;
@@ -62,6 +62,8 @@ pub(super) struct CompareArguments {
     #[arg(long, default_value = "pass", requires = "gate",
         value_parser = one_of(Unclear::ALL, Unclear::as_str, Unclear::description))]
     unclear: Unclear,
+    #[command(flatten)]
+    again: AgainArguments,
     /// Write what the gates say as JUnit's XML
     #[arg(long, value_name = "FILE", requires = "gate")]
     junit: Option<PathBuf>,
@@ -96,15 +98,21 @@ pub(super) fn gate(text: &str) -> Result<Gate, String> {
     text.parse().map_err(|error: compare::GateError| error.to_string())
 }
 
-pub(super) fn run(context: &Context, arguments: &CompareArguments) -> Result<u8, LabError> {
+pub(super) async fn run(context: &Context, arguments: &CompareArguments) -> Result<u8, LabError> {
     let options = options(arguments);
-    let a = load(context, arguments.a.as_deref().unwrap_or("latest"), arguments)?;
-    let comparison = match arguments.across {
-        Some(axis) => compare::compare_across(&a, axis, arguments.base.as_deref(), &options),
-        None => compare::compare(&a, &load(context, &arguments.b, arguments)?, &options),
-    }?;
-    let gates: Vec<GateOutcome> =
-        arguments.gate.iter().map(|gate| compare::judge(gate, &comparison, arguments.unclear)).collect();
+    let sides = (arguments.unclear == Unclear::Rerun).then(|| sides(context, arguments)).transpose()?;
+    let mut comparison = compared(context, arguments, &options)?;
+    let judge = |comparison: &Comparison| -> Vec<GateOutcome> {
+        arguments.gate.iter().map(|gate| compare::judge(gate, comparison, arguments.unclear)).collect()
+    };
+    let mut gates = judge(&comparison);
+    if let Some(sides) = &sides {
+        let stopped = measure_again(context, &mut comparison, &gates, sides, &arguments.again).await?;
+        if let Some(code) = stopped {
+            return Ok(code);
+        }
+        gates = judge(&comparison);
+    }
     if let Some(path) = &arguments.junit {
         write(path, &report::comparison_junit(&comparison, &gates))?;
     }
@@ -120,10 +128,53 @@ pub(super) fn run(context: &Context, arguments: &CompareArguments) -> Result<u8,
     Ok(if has_failed { exit::GATE_FAILED } else { exit::OK })
 }
 
+/// What the arguments ask to be compared.
+fn compared(context: &Context, arguments: &CompareArguments, options: &Options) -> Result<Comparison, LabError> {
+    let base = arguments.base.as_deref();
+    let mut a = context.lab.compared_table_or_runs(word_of_a(arguments), arguments.devices_by)?;
+    let mut b = match arguments.across {
+        Some(_) => None,
+        None => Some(context.lab.compared_table_or_runs(&arguments.b, arguments.devices_by)?),
+    };
+    let cells = || a.cells().chain(b.iter().flat_map(Runs::cells));
+    arguments.only.refuse_unknown(&KnownNames {
+        devices: cells().map(|cell| cell.device.as_str()).collect(),
+        networks: cells().map(|cell| cell.model.as_str()).collect(),
+        backends: cells().map(|cell| cell.backend.as_str()).collect(),
+    })?;
+    let is_meant = |cell: &CellKey| arguments.only.names(&cell.device, &cell.model, &cell.backend);
+    std::iter::once(&mut a).chain(&mut b).for_each(|runs| runs.retain(is_meant));
+    Ok(match (arguments.across, &b) {
+        (Some(axis), _) => compare::compare_across(&a, axis, base, options),
+        (None, Some(b)) => compare::compare(&a, b, options),
+        (None, None) => return Err(LabError::usage("a comparison needs two sides")),
+    }?)
+}
+
+fn word_of_a(arguments: &CompareArguments) -> &str {
+    arguments.a.as_deref().unwrap_or("latest")
+}
+
+/// What is measured again, where something is unclear.
+fn sides(context: &Context, arguments: &CompareArguments) -> Result<AgainSides, LabError> {
+    if arguments.across == Some(Axis::Devices) || arguments.devices_by != DeviceName::Name {
+        return Err(LabError::usage("two devices can't be measured side by side: a pair is of one device")
+            .with_hint("say what becomes of what is unclear: `--unclear pass` or `--unclear fail`"));
+    }
+    let a = context.lab.sweep_to_measure(word_of_a(arguments))?;
+    let b = match arguments.across {
+        Some(_) => a.clone(),
+        None => context.lab.sweep_to_measure(&arguments.b)?,
+    };
+    Ok(AgainSides { a, b, axis: arguments.across })
+}
+
 fn options(arguments: &CompareArguments) -> Options {
+    // What is unclear is looked at twice then: each has a half of the chance to be wrong.
+    let looks = if arguments.unclear == Unclear::Rerun { 2.0 } else { 1.0 };
     Options {
         threshold_percent: threshold_percent(arguments.threshold, &arguments.gate),
-        alpha: arguments.alpha,
+        alpha: arguments.alpha / looks,
         spreads: arguments.spread.iter().map(|spread| (spread.device.clone(), spread.percent)).collect(),
         anyway: arguments.anyway,
         device: arguments.devices_by,
@@ -157,20 +208,4 @@ fn write(path: &Path, text: &str) -> Result<(), LabError> {
             .with_hint("is there such a folder, and may you write there?")
             .caused_by(error)
     })
-}
-
-/// The runs that a word of the command line means, as far as they are wanted.
-fn load(context: &Context, wanted: &str, arguments: &CompareArguments) -> Result<Runs, LabError> {
-    let mut runs = context.lab.compared_table_or_runs(wanted, arguments.devices_by)?;
-    let known = |name: fn(&CellKey) -> &str| runs.cells().map(name).collect::<BTreeSet<&str>>();
-    refuse_unknown("device", &arguments.only.devices, &known(|cell| &cell.device))?;
-    refuse_unknown("network", &arguments.only.networks, &known(|cell| &cell.model))?;
-    refuse_unknown("engine", &arguments.only.backends, &known(|cell| &cell.backend))?;
-    let keeps = |names: &[String], name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
-    runs.retain(|cell| {
-        keeps(&arguments.only.devices, &cell.device)
-            && keeps(&arguments.only.networks, &cell.model)
-            && keeps(&arguments.only.backends, &cell.backend)
-    });
-    Ok(runs)
 }

@@ -45,6 +45,11 @@ impl Context {
         self.open_progress_as(self.format.choose(drawn, || Mode::JsonLines, drawn, drawn))
     }
 
+    /// The same, of what is no output of its own: stdout is left alone.
+    pub(super) fn open_progress_beside(&self) -> Progress {
+        self.open_progress_as(if is_drawn_on_terminal() { Mode::Terminal } else { Mode::Log })
+    }
+
     /// The same, shown in this way.
     pub(super) fn open_progress_as(&self, mode: Mode) -> Progress {
         let progress = Progress::open(mode, self.lab.time_zone());

@@ -28,6 +28,7 @@ mod events;
 pub mod exit;
 mod history;
 mod logging;
+mod measured_again;
 mod models;
 mod only_runs;
 mod plan;
@@ -226,7 +227,7 @@ async fn dispatch(verb: Verb, context: &Context) -> Result<u8, LabError> {
         Verb::Results(arguments) => results::run(context, &arguments),
         Verb::History(arguments) => history::run(context, &arguments),
         Verb::Score(arguments) => score::run(context, &arguments),
-        Verb::Compare(arguments) => compare::run(context, &arguments),
+        Verb::Compare(arguments) => compare::run(context, &arguments).await,
         Verb::Ab(arguments) => ab::run(context, &arguments).await,
         Verb::Baseline(verb) => baseline::run(context, &verb),
         Verb::Store(verb) => store::run(context, &verb),

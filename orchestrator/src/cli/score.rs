@@ -1,22 +1,20 @@
-use std::collections::BTreeSet;
-
 use clap::Args;
 use clap::builder::TypedValueParser as _;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::only_runs::{OnlyRuns, refuse_unknown};
+use crate::cli::only_runs::{KnownNames, OnlyRuns};
 use crate::cli::print::{say, terminal_width};
 use crate::cli::table::print_forms;
 use crate::cli::words::one_of;
 use crate::lab::LabError;
-use crate::score::{self, AccuracySource, Options, ResultMatrix, SCORES, Score, ScoredRun};
+use crate::score::{self, AccuracySource, Options, ResultMatrix, SCORES, Score};
 use crate::{catalog, report};
 
 #[derive(Debug, Args)]
 pub(super) struct ScoreArguments {
-    /// What to rank: a sweep's identifier, the beginning of one, `latest`; a folder with results.csv; a CSV file with
-    /// the columns device, model, backend, status and mean_ms. Several are ranked together
+    /// What to rank: a sweep's identifier, the beginning of one, its name, `latest`; `baseline:NAME`; a folder with
+    /// results.csv; a CSV file with the columns device, model, backend, status and mean_ms. Several are ranked together
     #[arg(default_value = "latest", value_name = "SWEEP|DIR|FILE.csv")]
     results: Vec<String>,
     /// Which score
@@ -68,9 +66,12 @@ pub(super) fn run(context: &Context, arguments: &ScoreArguments) -> Result<u8, L
     for wanted in &arguments.results {
         runs.extend(context.lab.scored_runs(wanted, &columns)?);
     }
-    keep(&mut runs, "device", &arguments.only.devices, |run| &run.device)?;
-    keep(&mut runs, "network", &arguments.only.networks, |run| &run.workload.model)?;
-    keep(&mut runs, "engine", &arguments.only.backends, |run| &run.workload.backend)?;
+    arguments.only.refuse_unknown(&KnownNames {
+        devices: runs.iter().map(|run| run.device.as_str()).collect(),
+        networks: runs.iter().map(|run| run.workload.model.as_str()).collect(),
+        backends: runs.iter().map(|run| run.workload.backend.as_str()).collect(),
+    })?;
+    runs.retain(|run| arguments.only.names(&run.device, &run.workload.model, &run.workload.backend));
     let options = Options {
         accuracy,
         flops: arguments.flops,
@@ -89,20 +90,4 @@ pub(super) fn run(context: &Context, arguments: &ScoreArguments) -> Result<u8, L
         say("--terms shows each term with its run");
     }
     Ok(exit::OK)
-}
-
-/// Leaves the runs with one of the names that were asked for, if any were. A name that no run has is a mistake.
-fn keep(
-    runs: &mut Vec<ScoredRun>,
-    what: &str,
-    wanted: &[String],
-    name: fn(&ScoredRun) -> &str,
-) -> Result<(), LabError> {
-    if wanted.is_empty() {
-        return Ok(());
-    }
-    let known: BTreeSet<&str> = runs.iter().map(name).collect();
-    refuse_unknown(what, wanted, &known)?;
-    runs.retain(|run| wanted.iter().any(|wanted| wanted == name(run)));
-    Ok(())
 }

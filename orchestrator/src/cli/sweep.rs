@@ -42,6 +42,8 @@ pub(super) struct ExecutionMode {
     by_daemon: bool,
     /// Whether its table is shown at the end.
     with_table: bool,
+    /// Whether its events are output of their own, where that is JSON.
+    with_events: bool,
 }
 
 /// A sweep that was begun and is over, or was left.
@@ -55,20 +57,26 @@ pub(super) struct Ended {
 impl ExecutionMode {
     /// By the daemon, where one runs that may.
     pub(super) fn of_lab(context: &Context) -> ExecutionMode {
-        ExecutionMode { max_devices: MAX_DEVICES, by_daemon: context.lab.daemon_takes_over(), with_table: true }
+        let by_daemon = context.lab.daemon_takes_over();
+        ExecutionMode { max_devices: MAX_DEVICES, by_daemon, with_table: true, with_events: true }
     }
 
     /// By the daemon, where one runs that may and `local` does not forbid it; what came of it is shown by whoever
     /// begins it.
     pub(super) fn without_table(context: &Context, local: bool) -> ExecutionMode {
         let by_daemon = !local && context.lab.daemon_takes_over();
-        ExecutionMode { max_devices: MAX_DEVICES, by_daemon, with_table: false }
+        ExecutionMode { max_devices: MAX_DEVICES, by_daemon, with_table: false, with_events: true }
+    }
+
+    /// The same of a sweep that is a step of another verb, whose output is alone on stdout.
+    pub(super) fn beside(context: &Context, local: bool) -> ExecutionMode {
+        ExecutionMode { with_events: false, ..ExecutionMode::without_table(context, local) }
     }
 }
 
 pub(super) async fn run(context: &Context, arguments: SweepArguments) -> Result<u8, LabError> {
     let by_daemon = !arguments.local && context.lab.daemon_takes_over();
-    let mode = ExecutionMode { max_devices: arguments.jobs, by_daemon, with_table: true };
+    let mode = ExecutionMode { max_devices: arguments.jobs, by_daemon, with_table: true, with_events: true };
     let planned = match (&arguments.config, &arguments.resume, &arguments.retry_failed) {
         (config, Some(wanted), _) => return resume(context, config.as_deref(), wanted, mode).await,
         (_, _, Some(wanted)) => context.lab.plan_retry(wanted)?,
@@ -81,7 +89,7 @@ pub(super) async fn run(context: &Context, arguments: SweepArguments) -> Result<
 /// Begins a new sweep and carries it out, or has the daemon do that.
 pub(super) async fn begin(context: &Context, planned: PlannedSweep, mode: ExecutionMode) -> Result<Ended, LabError> {
     context.lab.look_before_beginning(&planned)?;
-    let progress = context.open_progress();
+    let progress = if mode.with_events { context.open_progress() } else { context.open_progress_beside() };
     if mode.by_daemon {
         let sweep = context.lab.submit(planned, &context.lab.person(), mode.max_devices, &progress).await?;
         let code = follow(context, &sweep, progress, mode.with_table).await?;

@@ -53,7 +53,7 @@ impl Axis {
     }
 
     /// Takes the value out of a cell: what is left is the same for all values.
-    pub(super) fn take(self, key: &mut CellKey) -> String {
+    pub fn take(self, key: &mut CellKey) -> String {
         match self {
             Axis::Devices => std::mem::take(&mut key.device),
             Axis::Backends => {

@@ -156,17 +156,22 @@ pub enum Unclear {
     Pass,
     /// It fails.
     Fail,
+    /// It is measured again, and fails where that can't be, or tells nothing either.
+    Rerun,
 }
 
 impl Unclear {
-    /// Both.
-    pub const ALL: &'static [Unclear] = &[Unclear::Pass, Unclear::Fail];
+    /// All.
+    pub const ALL: &'static [Unclear] = &[Unclear::Pass, Unclear::Fail, Unclear::Rerun];
+    /// What there is where two sides are measured until they are settled.
+    pub const OF_PAIRS: &'static [Unclear] = &[Unclear::Pass, Unclear::Fail];
 
     /// The word that names it.
     pub fn as_str(self) -> &'static str {
         match self {
             Unclear::Pass => "pass",
             Unclear::Fail => "fail",
+            Unclear::Rerun => "rerun",
         }
     }
 
@@ -175,6 +180,9 @@ impl Unclear {
         match self {
             Unclear::Pass => "a gate passes what can't be told yet, and says how many that were",
             Unclear::Fail => "a gate fails what can't be told yet",
+            Unclear::Rerun => {
+                "what can't be told yet is measured again side by side; a gate fails what is unclear then"
+            }
         }
     }
 }
@@ -226,7 +234,7 @@ pub fn judge(gate: &Gate, comparison: &Comparison, unclear: Unclear) -> GateOutc
             Look::Passes => {}
             Look::Fails(why) => outcome.failures.push((name, why)),
             Look::Untold(why) => {
-                if unclear == Unclear::Fail {
+                if unclear != Unclear::Pass {
                     outcome.failures.push((name.clone(), why.clone()));
                 }
                 outcome.untold.push((name, why));

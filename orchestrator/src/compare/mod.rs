@@ -6,6 +6,7 @@
 //! median counts. Pure: never does I/O, never reads a clock, never draws by chance. Never leaves a cell out in silence.
 //! How often it is right: `bench/compare.md`.
 
+mod again;
 mod axis;
 mod cell;
 mod change;
@@ -23,6 +24,7 @@ mod side;
 pub mod side_by_side;
 mod student;
 
+pub use again::MeasuredAgain;
 pub use axis::Axis;
 pub use cell::CellKey;
 pub use change::{Change, Method};

@@ -12,6 +12,7 @@ use super::hello::{Heard, Place, runner_argv, say_hello, tried_out};
 use super::machine::MachineIdentity;
 use super::part::{PartFile, PartNames};
 use super::probe::connect_and_probe;
+use super::runner_choice::ReadyRunner;
 use super::runner_push::RunnerFile;
 use super::target_of_machine;
 
@@ -62,7 +63,11 @@ pub struct Session {
     /// Those that were there when the device was reached, with their sizes.
     pub(super) partial: Vec<PartFile>,
     /// The runner's file on this host: a device may lose it, for example below `/tmp` when it boots anew.
-    runner: RunnerFile,
+    pub(super) runner: RunnerFile,
+    /// Other runners that are there.
+    pub(super) ready: Vec<ReadyRunner>,
+    /// Whether an engine that the runner carries counts as it is, whichever version that is.
+    pub(super) takes_any_version: bool,
     /// Whether it did not come back within the time that it has for that.
     pub(super) is_gone: bool,
     /// Since when it is looked for; `None` while it is there.
@@ -135,6 +140,8 @@ impl Session {
             timeouts: *with.timeouts,
             connect: Arc::clone(with.connect),
             runner,
+            ready: Vec::new(),
+            takes_any_version: false,
             is_gone: false,
             lost_at: None,
         })
@@ -242,6 +249,8 @@ impl Session {
         let (hello, heard) = place.answer(&self.runner, &mut |_, _| {}).await?;
         self.heard = heard;
         let boot_id = std::mem::replace(&mut self.hello, hello).boot_id;
+        // Only of this one it is known that it is there.
+        self.ready.clear();
         self.partial = probe.partial_files();
         (self.machine, self.is_booting) = (MachineIdentity::of(&probe), probe.is_booting);
         self.workdir = probe.workdir;

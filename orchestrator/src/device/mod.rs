@@ -27,6 +27,7 @@ mod refusal;
 mod request;
 mod rest;
 mod run;
+mod runner_choice;
 mod runner_push;
 mod target;
 mod trial;

@@ -15,7 +15,7 @@ impl Session {
         let backend = backend.ok_or_else(|| {
             unsupported(format!("the runner on {} has no backend {:?}", self.device.name, job.backend))
         })?;
-        if backend.version != job.backend_version {
+        if backend.version != job.backend_version && !self.takes_any_version {
             return Err(unsupported(format!(
                 "the runner on {} has {} {}, the plan is for {}: build the runner from the same source",
                 self.device.name, backend.name, backend.version, job.backend_version

@@ -69,7 +69,7 @@ pub use plan::{Job, JobModel, Plan, Skipped};
 pub use record::{CheckThen, Condition, DeviceFacts, MeasuredAccuracy, Measurement, OutputRef, Record, RunStatus};
 pub use regression::{Against, Regression, RegressionEnd, RegressionRule};
 pub use scheduled::{DueTime, SchedulePause, ScheduledStart};
-pub use side_by_side::{PairSide, SideBySide};
+pub use side_by_side::{PairSide, SideBySide, SideRunner};
 pub use sighting::Sighting;
 pub use signature::{
     Arithmetic, DataFile, Dimension, FirstDimension, ModelSignature, Operator, TensorElement, TensorSignature,

@@ -1,6 +1,8 @@
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
-use super::{CellPattern, Job};
+use super::{ArtifactRef, Backend, Catalog, CatalogModel, CellPattern, Job};
 
 /// One of two sides that are measured in pairs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -39,9 +41,49 @@ pub struct SideBySide {
     /// Minutes after its beginning from which on no more runs are started; `None`: the pairs alone bound it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub minutes: Option<f64>,
+    /// The runners of A, one for each kind of machine; none: the lab's own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub a_runners: Vec<SideRunner>,
+    /// Those of B.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub b_runners: Vec<SideRunner>,
+    /// Networks whose files the sides were given, as entries of models.yaml.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<CatalogModel>,
+    /// Engines of other files than the lab's, likewise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub backends: Vec<Backend>,
+}
+
+/// A runner that a side was given, for one kind of machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SideRunner {
+    /// Rust target that it was built for.
+    pub target: String,
+    /// Where it is on this host.
+    pub path: PathBuf,
+    /// What it has to be, then and later.
+    pub artifact: ArtifactRef,
+    /// Version and sources, as it says itself.
+    pub version: String,
 }
 
 impl SideBySide {
+    /// Whether its sides have runners of their own.
+    pub fn names_runners(&self) -> bool {
+        !self.a_runners.is_empty() || !self.b_runners.is_empty()
+    }
+
+    /// Adds to a catalogue what its sides were given beside it.
+    pub fn add_to(&self, catalog: &mut Catalog) {
+        let models = self.models.iter().filter(|model| catalog.model(&model.name).is_none());
+        let models: Vec<CatalogModel> = models.cloned().collect();
+        catalog.models.extend(models);
+        let backends = self.backends.iter().filter(|backend| catalog.backend(&backend.name).is_none());
+        let backends: Vec<Backend> = backends.cloned().collect();
+        catalog.backends.extend(backends);
+    }
+
     /// The cell of a job in words that both its sides share.
     pub fn cell(&self, job: &Job) -> String {
         let or = |differs: bool, word: String| if differs { "*".to_owned() } else { word };
@@ -70,6 +112,10 @@ impl SideBySide {
             threshold_percent: 3.0,
             alpha: 0.01,
             minutes: None,
+            a_runners: Vec::new(),
+            b_runners: Vec::new(),
+            models: Vec::new(),
+            backends: Vec::new(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::compare::{CONDITIONS, CompareError, Comparison, DeviceName, Options, RunFacts, Runs, compare};
-use crate::domain::{Record, SweepRow};
+use crate::domain::{CellPattern, PairSide, Record, SweepRow};
 use crate::report::{COLUMNS, Cell, Column, ReportInput, Row, RowContext};
 use crate::score::ScoredRun;
 
@@ -27,6 +27,13 @@ impl Lab {
         self.all_runs_of(&sweep, name, device)
     }
 
+    /// Whether a sweep measures two sides whose cells are called the same: two runners, or a side with itself. Outside
+    /// of their own comparison A's runs stand for the cell, and not a mixture of both.
+    pub(super) fn has_sides_of_one_cell(&self, sweep: &SweepRow) -> Result<bool, LabError> {
+        let sides = self.store()?.definition(&sweep.id)?.and_then(|definition| definition.sweep.side_by_side);
+        Ok(sides.is_some_and(|sides| sides.b == CellPattern::default()))
+    }
+
     /// The sweep that a person means: by its identifier, the beginning of one, `latest`, `baseline:NAME`, or the name
     /// of a sweep, which means its newest.
     ///
@@ -44,10 +51,7 @@ impl Lab {
     /// # Errors
     /// When they have nothing to compare, or the store can't be read.
     pub fn compare_sweeps(&self, a: &SweepRow, b: &SweepRow, options: &Options) -> Result<Comparison, LabError> {
-        let runs = |sweep: &SweepRow| {
-            let name = format!("sweep {}", sweep.id);
-            self.all_runs_of(sweep, name, options.device)
-        };
+        let runs = |sweep: &SweepRow| self.all_runs_of(sweep, format!("sweep {}", sweep.id), options.device);
         let compared = compare(&runs(a)?, &runs(b)?, options);
         compared.map_err(|error| match error {
             CompareError::SameRuns { .. } => LabError::usage(format!("failed to {error}")),
@@ -64,11 +68,13 @@ impl Lab {
             true => self.row_context(&parts)?,
             false => RowContext::of_none(self.trust_rules(&sweep.id)?),
         };
+        let has_one_cell = self.has_sides_of_one_cell(sweep)?;
+        let is_meant = |row: &&Row<'_>| !has_one_cell || row.record.job.side != Some(PairSide::B);
         let columns = Columns::find();
         let mut runs = Runs::new(name, device);
         for first in parts.beginnings(0) {
             let part = parts.part_without_outputs(first)?;
-            part.rows(sweep, &context).iter().for_each(|row| runs.push(columns.facts(row)));
+            part.rows(sweep, &context).iter().filter(is_meant).for_each(|row| runs.push(columns.facts(row)));
         }
         Ok(runs)
     }

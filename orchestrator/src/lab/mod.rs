@@ -67,7 +67,7 @@ pub use restore::Restored;
 pub use result_rows::{LargeSweeps, RowPlace, RowQuery, RowsRead};
 pub use retention::{Removal, Tidying};
 pub use schedules::ScheduleOverview;
-pub use side_by_side::{SideBySideOrder, SideBySideResult};
+pub use side_by_side::{AgainOrder, PlannedAgain, SideBySideOrder, SideBySideResult, SweepAgain};
 pub use sweep::{
     Cancelled, FollowEnd, MAX_DEVICES, Resumed, StopRequests, SweepExecution, SweepOverview, SweepResults, Unpinned,
 };

@@ -16,6 +16,8 @@ pub struct PlannedSweep {
     pub definition: SweepDefinition,
     /// Its jobs, and the cells that can't run.
     pub plan: Plan,
+    /// Whether the plan is what it is, and not made anew of the sweep's matrix when more is known of its files.
+    pub is_fixed: bool,
 }
 
 impl Lab {
@@ -78,6 +80,6 @@ impl Lab {
         let plan = planner::plan(&sweep, &inventory, &catalog);
         let definition =
             SweepDefinition { config, sweep, retry_of: None, due: None, ordered: None, max_parallel: None };
-        PlannedSweep { inventory, catalog, definition, plan }
+        PlannedSweep { inventory, catalog, definition, plan, is_fixed: false }
     }
 }

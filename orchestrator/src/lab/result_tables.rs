@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::compare::{DeviceName, Runs};
 use crate::config;
+use crate::domain::{PairSide, SweepRow};
 use crate::score::ScoredRun;
 
 use super::{BASELINE, Lab, LabError};
@@ -18,8 +19,25 @@ impl Lab {
         if let Some(file) = results_file(wanted)? {
             return Ok(config::load_results(&file, columns)?);
         }
-        let records = self.counting_records(&self.find_sweep(wanted)?)?;
+        let sweep = self.compared_sweep(wanted)?;
+        let mut records = self.counting_records(&sweep)?;
+        if self.has_sides_of_one_cell(&sweep)? {
+            records.retain(|record| record.job.side != Some(PairSide::B));
+        }
         Ok(records.iter().map(ScoredRun::of).collect())
+    }
+
+    /// The sweep that a word means, where it is to be measured again.
+    ///
+    /// # Errors
+    /// When it means a table, or there is none.
+    pub fn sweep_to_measure(&self, wanted: &str) -> Result<SweepRow, LabError> {
+        if results_file(wanted)?.is_none() {
+            return self.compared_sweep(wanted);
+        }
+        Err(LabError::usage(format!("{wanted} is a table of results, and can't be measured again"))
+            .with_hint("name a sweep of this lab: an identifier, `latest` or `baseline:NAME`")
+            .with_hint("or say what becomes of what is unclear: `--unclear pass` or `--unclear fail`"))
     }
 
     /// The runs that a word means, as a comparison takes them: what is there as a file or folder, else as
@@ -28,8 +46,7 @@ impl Lab {
     /// # Errors
     /// When there is none, or the table is faulty, with the place.
     pub fn compared_table_or_runs(&self, wanted: &str, device: DeviceName) -> Result<Runs, LabError> {
-        let file = if wanted.starts_with(BASELINE) { None } else { results_file(wanted)? };
-        let Some(file) = file else { return self.compared_runs(wanted, device) };
+        let Some(file) = results_file(wanted)? else { return self.compared_runs(wanted, device) };
         let mut runs = Runs::new(file.display().to_string(), device);
         config::load_compared(&file)?.into_iter().for_each(|facts| runs.push(facts));
         Ok(runs)
@@ -42,6 +59,9 @@ impl Lab {
 /// # Errors
 /// When it is a folder without one.
 fn results_file(wanted: &str) -> Result<Option<PathBuf>, LabError> {
+    if wanted.starts_with(BASELINE) {
+        return Ok(None);
+    }
     let path = Path::new(wanted);
     if path.is_dir() {
         let file = path.join("results.csv");

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::domain::{CellPattern, FailureKind, Job, PairSide, Plan, SideBySide, Skipped, sha256_hex};
 
 use super::matrix::Cell;
+use super::{id, order};
 
 /// The same cell for A and for B, which has other values where the sides differ.
 pub(super) fn both<'a>(cell: Cell<'a>, sides: &'a SideBySide) -> [Cell<'a>; 2] {
@@ -44,6 +45,35 @@ impl PairPlace {
         let is_second = (job.side == Some(PairSide::A)) != begins_with_a;
         PairPlace { repeat: *repeat, cell: hash("order", *repeat), is_second }
     }
+}
+
+/// The same cell as it was measured once for A and once for B.
+#[derive(Debug, Clone)]
+pub struct JobPair {
+    /// A's.
+    pub a: Job,
+    /// B's.
+    pub b: Job,
+}
+
+/// The plan of a sweep that measures cells again, so often, in pairs: for their times alone, and both sides as long as
+/// B was.
+pub fn pairs_again(sweep: &str, pairs: &[JobPair], repeats: u32, sides: &SideBySide) -> Plan {
+    let again = |job: &Job, b: &Job, side: PairSide, repeat: u32| {
+        let Job { limits, seed, run_seconds, .. } = *b;
+        let (side, position, rerun, dataset, remarks) = (Some(side), None, None, None, Vec::new());
+        let mut job = Job { side, position, rerun, dataset, remarks, repeat, limits, seed, run_seconds, ..job.clone() };
+        job.id = id::of(&job);
+        job
+    };
+    let of_repeat = |repeat: u32| {
+        let both =
+            move |JobPair { a, b }: &JobPair| [again(a, b, PairSide::A, repeat), again(b, b, PairSide::B, repeat)];
+        pairs.iter().flat_map(both)
+    };
+    let mut jobs: Vec<Job> = (1..=repeats).flat_map(of_repeat).collect();
+    order::number_in_pairs(&mut jobs, sides);
+    Plan { sweep: sweep.to_owned(), jobs, skipped: Vec::new() }
 }
 
 /// Takes jobs out of a plan whose other side can't run: alone they say nothing.
@@ -115,6 +145,23 @@ mod tests {
         }
         let different: std::collections::BTreeSet<&Vec<PairSide>> = firsts.values().collect();
         assert!(different.len() > 1, "and drawn: {firsts:?}");
+    }
+
+    #[test]
+    fn what_is_measured_again_is_so_in_pairs_as_long_as_b_was() {
+        let a = Job { seed: 1, remarks: vec!["old".into()], repeat: 3, ..sample::job("x", "net") };
+        let limits = crate::domain::Limits { max_runs: 77, ..a.limits };
+        let b = Job { limits, seed: 2, backend_version: "2".into(), ..sample::job("x", "net") };
+        let plan = pairs_again("s", &[JobPair { a, b }], 2, &SideBySide::sample());
+        let ids: std::collections::BTreeSet<&str> = plan.jobs.iter().map(|job| job.id.as_str()).collect();
+        assert_eq!((plan.jobs.len(), ids.len()), (4, 4));
+        for (index, job) in plan.jobs.iter().enumerate() {
+            assert_eq!((job.repeat as usize, job.seed, job.limits.max_runs), (index / 2 + 1, 2, 77));
+            let version = if job.side == Some(PairSide::B) { "2" } else { &*sample::job("x", "net").backend_version };
+            assert_eq!((&*job.backend_version, job.remarks.len()), (version, 0));
+        }
+        let places: std::collections::BTreeSet<_> = plan.jobs.iter().map(|job| job.position).collect();
+        assert_eq!(places.len(), 4, "each has its place");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use super::columns::Row;
 use crate::domain::{Record, RunStatus, SweepRow, TrustRules};
 use crate::planner;
-use crate::score::trust::{Certainty, Measured, RepeatedRun, Repeats, Counting, countings};
+use crate::score::trust::{Certainty, Counting, Measured, RepeatedRun, Repeats, countings};
 use crate::score::{References, Statistics};
 
 /// Collects it from all records of a sweep, in the order of the plan, none of which is kept.

@@ -19,6 +19,7 @@ mod build;
 mod crates;
 mod family;
 mod file;
+mod given;
 mod host;
 mod toolchain;
 mod workspace;
@@ -26,6 +27,7 @@ mod workspace;
 pub use build::{BuildProgress, BuildStep, MEASURING_PROFILE, build};
 pub use farmctl_runner_stamp::FILE_NAME;
 pub use file::{ReadRunner, SourceHashes, read};
+pub use given::{GivenError, given, of_target};
 pub use host::way_to_build;
 pub use toolchain::Remedy;
 pub use workspace::{enclosing_workspace, origin_workspace};
@@ -85,6 +87,27 @@ pub enum RunnerError {
         cause: String,
         /// The end of what cargo said.
         output: String,
+    },
+    /// Of those that a person named, none serves the target.
+    #[error("find a runner for {target}: those that were named are for {known}; a folder can have one for each target")]
+    NotNamed {
+        /// The target.
+        target: String,
+        /// The targets that they are for.
+        known: String,
+    },
+    /// One that a person named is another by now.
+    #[error(
+        "use the runner {path}: its sha256 is {found} now, and was {expected} when the sweep began; put that file \
+        back, or begin anew"
+    )]
+    Changed {
+        /// The file.
+        path: PathBuf,
+        /// The hash that it has.
+        found: String,
+        /// The hash that it should have.
+        expected: String,
     },
     /// The file can't be read.
     #[error("read the runner {path}: {cause}")]

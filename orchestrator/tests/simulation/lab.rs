@@ -290,6 +290,7 @@ impl<'f> Lab<'f> {
         let files = SweepFiles {
             models: self.files.of_host(),
             runners: Arc::new(Built(self.files.runner.clone())),
+            b_runners: None,
             engines: Arc::new(NoPrograms),
             outputs: OutputFiles::new(self.files.folder.path().join("outputs")),
             labels: LabelFiles::new(self.files.folder.path().join("labels")),

@@ -1,9 +1,14 @@
 //! Two sides in turn: settled early, gone on with after a kill, and told as a table.
 
+use std::collections::BTreeMap;
+
+use farmctl::domain::sha256_hex;
 use serde_json::Value;
 
+use super::daemon::json;
+use super::networks::convolution;
 use super::regressions::{SWEEP, add_busy, backends};
-use super::support::{Lab, farm, local_device};
+use super::support::{HOST_TARGET, Lab, built_runner, farm, local_device};
 
 /// A lab with an engine and another that is busy for a fifth longer with each inference.
 fn lab() -> Lab {
@@ -68,4 +73,166 @@ fn a_sweep_of_two_sides_that_was_killed_is_gone_on_with() {
     let rows = lab.rows();
     assert_eq!(rows.iter().filter(|row| row["status"] == "ok").count(), 12, "each run once: {}", gone_on.stderr);
     assert_eq!(cell(&lab)["verdict"], "slower");
+}
+
+/// How many rows that are ok each side has by a column's value: `a 1f… 6`.
+fn by_side(lab: &Lab, column: &str) -> Vec<String> {
+    let mut counts: BTreeMap<(String, String), usize> = BTreeMap::new();
+    for row in lab.rows().iter().filter(|row| row["status"] == "ok") {
+        *counts.entry((row["side"].clone(), row[column].clone())).or_default() += 1;
+    }
+    counts.into_iter().map(|((side, value), count)| format!("{side} {value} {count}")).collect()
+}
+
+/// Two runners of the same program whose files differ, with their hashes.
+fn two_runners(lab: &Lab) -> [String; 2] {
+    let program = std::fs::read(built_runner(HOST_TARGET)).unwrap();
+    ["one", "two"].map(|name| {
+        let content = [program.as_slice(), name.as_bytes()].concat();
+        std::fs::write(lab.path(name), &content).unwrap();
+        sha256_hex(&content)
+    })
+}
+
+#[test]
+fn two_runners_are_sides_each_with_its_rows_also_after_a_kill() {
+    let lab = lab();
+    let [one, two] = two_runners(&lab);
+    let words = ["ab", "configs/quick.yaml", "--a", "runner=one", "--b", "runner=two", "--pairs", "6", "--local"];
+    let mut child = lab.command(&words).stdout(std::process::Stdio::null()).spawn().unwrap();
+    let recorded = || {
+        let (_, stdout, _) = lab.run(&["sweeps", "list", "--format", "json"]);
+        let sweeps: Value = serde_json::from_str(&stdout).unwrap_or_default();
+        sweeps[0]["jobs"].as_u64().zip(sweeps[0]["open"].as_u64()).map_or(0, |(jobs, open)| jobs - open)
+    };
+    super::daemon::wait_until(|| recorded() >= 3, || "three runs".to_owned());
+    child.kill().unwrap();
+    child.wait().unwrap();
+
+    // Another file in its place is another runner.
+    std::fs::rename(lab.path("two"), lab.path("aside")).unwrap();
+    std::fs::copy(lab.path("one"), lab.path("two")).unwrap();
+    let (code, _, stderr) = lab.run(&["sweep", "--resume", "--local"]);
+    assert!(code != 0 && stderr.contains(&two) && stderr.contains("when the sweep began"), "{stderr}");
+    std::fs::rename(lab.path("aside"), lab.path("two")).unwrap();
+    lab.sweep(&["--resume", "--local"]).expect_code(0);
+    assert_eq!(by_side(&lab, "runner_sha256"), [format!("a {one} 6"), format!("b {two} 6")]);
+    let (code, stdout, stderr) = lab.run(&["ab", "--show", "latest"]);
+    assert!(code == 0 && stdout.contains(&format!("A: runner {}", &one[..8])), "{stdout}\n{stderr}");
+    assert!(stdout.contains(&format!("B: runner {}", &two[..8])), "{stdout}");
+    assert_eq!(lab.run(&["store", "check"]).0, 0);
+
+    let (code, stdout, stderr) = lab.run(&["compare", "latest", "latest", "--format", "json"]);
+    assert!(code == 2 && stderr.contains("are the same runs"), "{stdout}\n{stderr}");
+    let (_, stdout, _) = lab.run(&["score", "latest", "--kind", "throughput", "--format", "json"]);
+    let runs: Value = serde_json::from_str(&stdout).unwrap();
+    assert!(runs.to_string().contains("\"runs\":6"), "of A alone: {runs}");
+
+    let (code, _, stderr) = lab.run(&["ab", "configs/quick.yaml", "--b", "runner=configs/quick.yaml"]);
+    assert!(code == 2 && stderr.contains("for a runner"), "{stderr}");
+}
+
+#[test]
+fn a_runner_beside_that_of_the_lab_and_one_that_does_not_start() {
+    let lab = lab();
+    let [one, _] = two_runners(&lab);
+    let own = sha256_hex(&std::fs::read(built_runner(HOST_TARGET)).unwrap());
+    let (code, _, stderr) = lab.run(&["ab", "configs/quick.yaml", "--b", "runner=one", "--pairs", "6"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stderr.contains(&format!("B: one, sha256 {one}: device-runner")), "{stderr}");
+    assert_eq!(by_side(&lab, "runner_sha256"), [format!("a {own} 6"), format!("b {one} 6")]);
+
+    // It says that it is a runner, and is none.
+    let program = std::fs::read(lab.path("one")).unwrap();
+    let start = b"device-runner 0.";
+    let at = program.windows(start.len()).position(|some| some == start).unwrap();
+    let line = program[at..].split(|byte| *byte == b'\n').next().unwrap();
+    std::fs::write(lab.path("none"), [b"#!/bin/sh\nexit 3\n# ", line, b"\n"].concat()).unwrap();
+    let (code, _, stderr) = lab.run(&["ab", "configs/quick.yaml", "--b", "runner=none", "--pairs", "6"]);
+    assert_eq!(code, 5, "{stderr}");
+    let rows = lab.rows();
+    assert!(rows.iter().all(|row| row["failure"].contains("does not take the runner of B")), "{:?}", rows[0]);
+}
+
+#[test]
+fn two_files_of_a_network_are_sides() {
+    let lab = lab();
+    let [old, new] = [("configs/old.onnx", "16"), ("configs/new.onnx", "96")].map(|(name, size)| {
+        let content = convolution(&["1", "3", size, size]);
+        std::fs::write(lab.path(name), &content).unwrap();
+        sha256_hex(&content)
+    });
+    lab.write("configs/models.yaml", "models: [{ name: net, weights: { trained: { path: old.onnx } } }]\n");
+    lab.write("configs/net.yaml", &SWEEP.replace("digits", "net").replace("busy", "tract"));
+    let words = ["ab", "configs/net.yaml", "--a", "model=configs/old.onnx", "--b", "model=configs/new.onnx"];
+    let (code, stdout, stderr) = lab.run(&[&words[..], &["--pairs", "6"]].concat());
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.contains("old → new") && stdout.contains("slower"), "{stdout}\n{stderr}");
+    assert_eq!(by_side(&lab, "model"), ["a old 6", "b new 6"]);
+    assert_eq!(by_side(&lab, "model_sha256"), [format!("a {old} 6"), format!("b {new} 6")]);
+
+    let (code, _, stderr) = lab.run(&["ab", "configs/net.yaml", "--b", "model=configs/nwe.onnx"]);
+    assert!(code == 2 && stderr.contains("named by its path"), "{stderr}");
+}
+
+#[test]
+fn an_engine_of_another_file_is_a_side() {
+    let lab = lab();
+    std::fs::create_dir(lab.path("next")).unwrap();
+    std::fs::copy(lab.path("configs/slow"), lab.path("next/busy")).unwrap();
+    lab.write("next/backends.yaml", &backends(&["busy"]).replace("'1'", "'2'"));
+    let words = ["ab", "configs/quick.yaml", "--b", "backend=busy@next/backends.yaml", "--pairs", "6"];
+    let (code, stdout, stderr) = lab.run(&words);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.contains("busy → busy-2") && stdout.contains("slower"), "{stdout}\n{stderr}");
+    assert_eq!(by_side(&lab, "backend"), ["a busy 6", "b busy-2 6"]);
+    assert_eq!(by_side(&lab, "backend_version"), ["a '1 6", "b '2 6"]);
+}
+
+const RERUN: [&str; 6] = ["--gate", "slower > 3%", "--unclear", "rerun", "--pairs", "6"];
+
+#[test]
+fn what_is_unclear_is_measured_again_as_it_was_and_then_gated() {
+    let lab = lab();
+    lab.sweep(&["configs/quick.yaml"]).expect_code(0);
+    let first = json(&lab, &["sweeps", "list"])[0]["id"].as_str().unwrap().to_owned();
+    lab.sweep(&["configs/quick.yaml"]).expect_code(0);
+    let compare = |more: &[&str]| lab.run(&[&["compare", &first, "latest"], &RERUN[..], more].concat());
+
+    // Of a file or a folder nothing can be measured.
+    let folder = format!("reports/{first}");
+    let (code, _, stderr) = lab.run(&[&["compare", &folder, "latest"], &RERUN[..]].concat());
+    assert!(code == 2 && stderr.contains("can't be measured again") && stderr.contains("--unclear fail"), "{stderr}");
+
+    // The lab's runner is another by now: both sides take the one of then.
+    two_runners(&lab);
+    std::fs::copy(built_runner(HOST_TARGET), lab.path("then")).unwrap();
+    lab.change_runner_to(&lab.path("one"));
+    let sweeps = || json(&lab, &["sweeps", "list"]).len();
+    let (code, stdout, stderr) = compare(&[]);
+    assert!(code == 7 && stderr.contains("`--a-runner FILE` names the one of then"), "{stdout}\n{stderr}");
+    assert!(stdout.contains("it can't be measured again"), "{stdout}");
+    assert_eq!(sweeps(), 2, "nothing was begun");
+    let runners = ["--a-runner", "then", "--b-runner", "then", "--format", "json"];
+    let (code, stdout, stderr) = compare(&runners);
+    let said: Value = serde_json::from_str(&stdout).unwrap_or_else(|_| panic!("{stdout}\n{stderr}"));
+    assert_eq!((code, &said["cells"][0]["verdict"]), (0, &Value::from("same")), "{said}");
+    assert_eq!(said["cells"][0]["a"]["runs"], 6);
+    assert!(said["notes"].to_string().contains("1 cell that was unclear"), "{said}");
+    assert!(by_side(&lab, "backend") == ["a busy 6", "b busy 6"] && sweeps() == 3);
+}
+
+#[test]
+fn what_is_unclear_within_a_sweep_is_measured_again_along_its_axis() {
+    let lab = lab();
+    lab.write("configs/both.yaml", &SWEEP.replace("[busy]", "[busy, slow]"));
+    lab.sweep(&["configs/both.yaml"]).expect_code(0);
+    let words = ["compare", "latest", "--across", "backends"];
+    let (code, stdout, stderr) = lab.run(&words);
+    assert!(code == 0 && stdout.contains("1 unclear"), "{stdout}\n{stderr}");
+    let (code, stdout, stderr) = lab.run(&[&words[..], &RERUN[..]].concat());
+    assert!(code == 7 && stdout.contains("1 slower"), "{stdout}\n{stderr}");
+    assert_eq!(by_side(&lab, "backend"), ["a busy 6", "b slow 6"]);
+    let (code, _, stderr) = lab.run(&[&["compare", "latest", "--across", "devices"], &RERUN[..]].concat());
+    assert!(code == 2 && stderr.contains("a pair is of one device"), "{stderr}");
 }

@@ -111,8 +111,13 @@ impl Lab {
                 path
             }
         };
+        self.change_runner_to(&program);
+    }
+
+    /// Has this file as its runner from now on.
+    pub fn change_runner_to(&self, program: &Path) {
         std::fs::remove_dir_all(self.runners.path().join(HOST_TARGET)).unwrap();
-        add_runner(self.runners.path(), HOST_TARGET, &program);
+        add_runner(self.runners.path(), HOST_TARGET, program);
     }
 
     /// Has a runner for devices of another machine, too.

@@ -89,3 +89,39 @@ fn accuracy_is_counted_in_points() {
     let lost = of("top1 < -0.5", None);
     assert_eq!((lost.is_passed(), lost.untold[0].1.as_str()), (true, "no top1 in B"));
 }
+
+#[test]
+fn what_was_measured_again_stands_in_the_place_of_what_was_unclear() {
+    let two = |name: &str, factor: f64| {
+        let times = |model: &str| STEADY.iter().take(if model == "once" { 1 } else { 10 }).enumerate();
+        let runs = |model: &'static str| times(model).map(|(at, time_s)| (model, at, *time_s)).collect::<Vec<_>>();
+        let all = [runs("once"), runs("often")].concat();
+        side(name, all.into_iter().map(|(model, at, time_s)| run(model, name, at, time_s * factor)))
+    };
+    let mut comparison = compared(&two("a", 1.0), &two("b", 1.0));
+    let verdict = |comparison: &Comparison, model: &str| {
+        comparison.cells.iter().find(|cell| cell.key.model == model).map(|cell| cell.verdict).unwrap()
+    };
+    assert_eq!((verdict(&comparison, "once"), verdict(&comparison, "often")), (Verdict::Unclear, Verdict::Same));
+    let fails = |comparison: &Comparison| judge(&gate("slower > 3%"), comparison, Unclear::Rerun).failures.len();
+    assert_eq!(fails(&comparison), 1, "what is unclear fails, as long as it is");
+
+    let again = |factor: f64| {
+        let runs = |name: &str, factor: f64| {
+            side(name, (0..10).map(|at| run("once", name, at, STEADY[at] * factor)).collect::<Vec<_>>())
+        };
+        let comparison = compared(&runs("again-a", 1.0), &runs("again-b", factor));
+        MeasuredAgain { comparison, sweep: "20270115-again".to_owned(), across: None }
+    };
+    let mut slower = comparison.clone();
+    slower.take_over(again(1.1));
+    assert_eq!((verdict(&slower, "once"), fails(&slower)), (Verdict::Slower, 1));
+    assert!((slower.geomeans[0].percent - (1.1_f64.sqrt() - 1.0) * 100.0).abs() < 0.01, "{:?}", slower.geomeans);
+    comparison.take_over(again(1.0));
+    assert_eq!((verdict(&comparison, "once"), fails(&comparison)), (Verdict::Same, 0));
+    assert_eq!(comparison.cells[0].a.times_s.len(), 10, "its times are those of then");
+    assert!(comparison.notes.iter().any(|note| note.contains("in sweep 20270115-again")), "{:?}", comparison.notes);
+    // What was told stays as it was.
+    comparison.take_over(again(2.0));
+    assert_eq!(verdict(&comparison, "once"), Verdict::Same);
+}

@@ -13,4 +13,4 @@ pub use choice::{EngineFileOutcome, FileChoice, FileOutcome, find_backend, find_
 pub use engines::EngineSource;
 pub use inspection::{InspectedModel, ReadyModel};
 pub(in crate::lab) use models::{Renew, files_of};
-pub use runners::{FoundRunner, RunnerSource};
+pub use runners::{FoundRunner, RunnerSource, SweepRunners};

@@ -7,7 +7,7 @@ use serde::Serialize;
 use tokio::sync::{Mutex, OnceCell};
 
 use crate::device::{RunnerFile, RunnerProvider};
-use crate::domain::Failure;
+use crate::domain::{Failure, SideRunner, Sweep};
 use crate::lab::{Lab, LabError};
 use crate::progress::{Progress, Task, Unit};
 use crate::runners::{self, BuildStep, FILE_NAME, ReadRunner, RunnerError, Runners, TARGETS};
@@ -42,7 +42,27 @@ impl FoundRunner {
     }
 }
 
+/// Where the runners of a sweep come from.
+pub struct SweepRunners {
+    /// All of it, or those of A.
+    pub a: RunnerSource,
+    /// Those of B, where the sides have runners of their own.
+    pub b: Option<RunnerSource>,
+}
+
 impl Lab {
+    /// Where the runners of a sweep come from.
+    pub(in crate::lab) fn runners_of(&self, sweep: &Sweep, progress: &Progress) -> SweepRunners {
+        let source = || RunnerSource::new(self.runners(), progress.clone());
+        match sweep.side_by_side.as_ref().filter(|sides| sides.names_runners()) {
+            None => SweepRunners { a: source(), b: None },
+            Some(sides) => {
+                let [a, b] = [&sides.a_runners, &sides.b_runners].map(|named| source().instead(named));
+                SweepRunners { a, b: Some(b) }
+            }
+        }
+    }
+
     /// The runners that are there, for all machines.
     ///
     /// # Errors
@@ -137,6 +157,8 @@ impl RunnerBuild<'_> {
 /// The runners of this process: each target is looked for or built once, however many devices want it.
 pub struct RunnerSource {
     runners: Runners,
+    /// Those that a person named in place of the lab's; none: the lab's.
+    named: Vec<SideRunner>,
     found: Mutex<HashMap<String, Arc<OnceCell<RunnerFile>>>>,
     progress: Progress,
 }
@@ -144,7 +166,12 @@ pub struct RunnerSource {
 impl RunnerSource {
     /// Looks in these places.
     pub fn new(runners: Runners, progress: Progress) -> RunnerSource {
-        RunnerSource { runners, found: Mutex::new(HashMap::new()), progress }
+        RunnerSource { runners, named: Vec::new(), found: Mutex::new(HashMap::new()), progress }
+    }
+
+    /// These in place of the lab's, where there are some.
+    pub fn instead(self, named: &[SideRunner]) -> RunnerSource {
+        RunnerSource { named: named.to_vec(), ..self }
     }
 
     /// The runner for a target, built where it has to be.
@@ -155,12 +182,28 @@ impl RunnerSource {
         let cell = Arc::clone(self.found.lock().await.entry(target.to_owned()).or_default());
         let file = cell
             .get_or_try_init(|| async {
+                if !self.named.is_empty() {
+                    return self.named(target).await;
+                }
                 let mut shown = RunnerBuild { target, progress: &self.progress, task: None };
                 let found = self.runners.get(target, &mut |step| shown.step(step)).await;
                 shown.end(found)
             })
             .await?;
         Ok(file.clone())
+    }
+
+    /// The one of those that were named; it has to be what it was then.
+    async fn named(&self, target: &str) -> Result<RunnerFile, RunnerError> {
+        let known = || self.named.iter().map(|runner| runner.target.clone()).collect::<Vec<_>>().join(", ");
+        let missing = || RunnerError::NotNamed { target: target.to_owned(), known: known() };
+        let named = runners::of_target(&self.named, target).ok_or_else(missing)?;
+        let file = runners::read(&named.path, &named.target).await?.file;
+        if file.artifact == named.artifact {
+            return Ok(file);
+        }
+        let (path, found) = (named.path.clone(), file.artifact.sha256);
+        Err(RunnerError::Changed { path, found, expected: named.artifact.sha256.clone() })
     }
 }
 

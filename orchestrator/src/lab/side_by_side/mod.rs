@@ -5,19 +5,24 @@ use std::path::PathBuf;
 
 use crate::compare::side_by_side::{CellName, FEWEST_PAIRS, MOST_PAIRS, Settled, judge_sides, pairs_of, settled_cells};
 use crate::compare::{CellKey, CompareError, Comparison, DeviceName, Options, compare};
-use crate::config::{MAX_JOBS, MAX_THREADS};
-use crate::domain::{
-    Catalog, CellPattern, Order, PairSide, Precision, Record, Scenario, SideBySide, Sweep, SweepRow, ThreadCount,
-    WeightsKind,
-};
+use crate::config::MAX_JOBS;
+use crate::domain::{Catalog, CellPattern, Order, PairSide, Record, SideBySide, Sweep, SweepRow};
 use crate::score::ScoredRun;
-use crate::wording::did_you_mean;
 use crate::{config, planner};
 
 use super::{Lab, LabError, PlannedSweep};
 
+mod again;
+mod sides;
+mod values;
+
+pub use again::{AgainOrder, PlannedAgain, SweepAgain};
+use sides::sides;
+use values::{Given, Side};
+
 /// The fields by which two sides may differ.
-const FIELDS: &str = "model, weights, backend, precision, threads, batch and scenario";
+const FIELDS: &str = "model (a name or a file), weights, backend (NAME or NAME@FILE), precision, threads, batch, \
+    scenario and runner (a file)";
 
 /// What is to be measured side by side.
 #[derive(Debug, Clone)]
@@ -61,16 +66,18 @@ impl Lab {
                 "write a number from {FEWEST_PAIRS}, which are the fewest that say anything, to {MOST_PAIRS}"
             )));
         }
-        let (inventory, catalog) = self.declared(&|name| self.variable(name))?;
+        let (inventory, mut catalog) = self.declared(&|name| self.variable(name))?;
         let mut a = config::load_sweep(&order.a, &inventory, &catalog)?;
         let mut b = match &order.b {
             Some(file) => config::load_sweep(file, &inventory, &catalog)?,
             None => a.clone(),
         };
-        for (sweep, values) in [(&mut a, &order.a_values), (&mut b, &order.b_values)] {
-            values.iter().try_for_each(|value| set_field(sweep, value, &catalog))?;
-        }
-        let sides = sides(&a, &b, order)?;
+        let mut given = Given::default();
+        Side::of(PairSide::A, &a, &catalog).set(&mut a, &order.a_values, &mut given)?;
+        Side::of(PairSide::B, &b, &catalog).set(&mut b, &order.b_values, &mut given)?;
+        let sides = sides(&a, &b, given, order)?;
+        sides.add_to(&mut catalog);
+        self.tell_runners(&sides);
         let config = format!("{} side by side: {} and {}", self.short_path(&order.a), sides.a_name, sides.b_name);
         let sweep = both(a, sides, order.pairs);
         let jobs = planner::most_jobs(&sweep, &inventory);
@@ -79,6 +86,23 @@ impl Lab {
                 .with_hint("less --pairs, or fewer cells in the file"));
         }
         Ok(self.planned(sweep, config, inventory, catalog))
+    }
+
+    /// The catalogue with what the sides of a sweep were given beside it.
+    pub(in crate::lab) fn catalog_of(&self, sweep: &Sweep) -> Result<Catalog, LabError> {
+        let mut catalog = self.catalog()?;
+        sweep.side_by_side.iter().for_each(|sides| sides.add_to(&mut catalog));
+        Ok(catalog)
+    }
+
+    /// Says which runner each side has.
+    fn tell_runners(&self, sides: &SideBySide) {
+        for (side, runners) in [("A", &sides.a_runners), ("B", &sides.b_runners)] {
+            for runner in runners {
+                let (path, sha256) = (self.short_path(&runner.path), &runner.artifact.sha256);
+                self.remark(&format!("{side}: {path}, sha256 {sha256}: {}", runner.version));
+            }
+        }
     }
 
     /// What the sweep that a person means says of its two sides so far.
@@ -190,138 +214,4 @@ fn both(a: Sweep, sides: SideBySide, pairs: u32) -> Sweep {
     sweep.retry.equal_by = None;
     sweep.side_by_side = Some(sides);
     sweep
-}
-
-/// Where the two differ, and by what.
-fn sides(a: &Sweep, b: &Sweep, order: &SideBySideOrder) -> Result<SideBySide, LabError> {
-    let others = [
-        ("devices", a.devices == b.devices),
-        ("include", a.include == b.include),
-        ("exclude", a.exclude == b.exclude),
-        ("limits", a.limits == b.limits && a.sustained_seconds == b.sustained_seconds),
-        ("cooldown", a.cooldown == b.cooldown),
-        ("dataset", a.dataset == b.dataset),
-        ("seed", a.seed == b.seed),
-    ];
-    let others: Vec<&str> = others.into_iter().filter(|(_, is_same)| !is_same).map(|(what, _)| what).collect();
-    if !others.is_empty() {
-        let message = format!("the two files differ in {}", others.join(", "));
-        return Err(LabError::usage(message).with_hint(format!("A and B may differ in one value of {FIELDS}")));
-    }
-    let mut names = Names::default();
-    let pattern = CellPattern {
-        devices: Vec::new(),
-        models: names.differing("model", &a.models, &b.models)?,
-        weights: names.differing("weights", &a.weights, &b.weights)?,
-        backends: names.differing("backend", &a.backends, &b.backends)?,
-        precisions: names.differing("precision", &a.precisions, &b.precisions)?,
-        threads: names.differing("threads", &a.threads, &b.threads)?,
-        batches: names.differing("batch", &a.batches, &b.batches)?,
-        scenarios: names.differing("scenario", &a.scenarios, &b.scenarios)?,
-    };
-    let names_axis = |cells: &CellPattern| {
-        (!pattern.models.is_empty() && !cells.models.is_empty())
-            || (!pattern.weights.is_empty() && !cells.weights.is_empty())
-            || (!pattern.backends.is_empty() && !cells.backends.is_empty())
-            || (!pattern.precisions.is_empty() && !cells.precisions.is_empty())
-            || (!pattern.threads.is_empty() && !cells.threads.is_empty())
-            || (!pattern.batches.is_empty() && !cells.batches.is_empty())
-            || (!pattern.scenarios.is_empty() && !cells.scenarios.is_empty())
-    };
-    if a.include.iter().any(names_axis) {
-        let message = format!("`include` of {} names what A and B differ in", order.a.display());
-        return Err(LabError::usage(message).with_hint("leave it out of there, or compare without that entry"));
-    }
-    let (a_name, b_name) = names.both();
-    let SideBySideOrder { threshold_percent, alpha, minutes, .. } = *order;
-    Ok(SideBySide { a_name, b_name, b: pattern, threshold_percent, alpha, minutes })
-}
-
-/// What the two sides are called: the values that they differ in.
-#[derive(Default)]
-struct Names {
-    a: Vec<String>,
-    b: Vec<String>,
-}
-
-impl Names {
-    /// B's value of a field in which the two differ; none where they don't.
-    fn differing<T: PartialEq + Clone + ToString>(
-        &mut self,
-        field: &str,
-        a: &[T],
-        b: &[T],
-    ) -> Result<Vec<T>, LabError> {
-        let is_same = a.len() == b.len() && a.iter().all(|value| b.contains(value));
-        if is_same {
-            return Ok(Vec::new());
-        }
-        let ([of_a], [of_b]) = (a, b) else {
-            return Err(LabError::usage(format!("A and B have several values of {field}, and differ in them"))
-                .with_hint(format!("give each one: `--a {field}=… --b {field}=…`")));
-        };
-        let word = |value: &T| match field {
-            "threads" | "batch" => format!("{field} {}", value.to_string()),
-            _ => value.to_string(),
-        };
-        self.a.push(word(of_a));
-        self.b.push(word(of_b));
-        Ok(vec![of_b.clone()])
-    }
-
-    fn both(self) -> (String, String) {
-        let or = |names: Vec<String>, other: &str| if names.is_empty() { other.to_owned() } else { names.join(", ") };
-        (or(self.a, "A"), or(self.b, "B"))
-    }
-}
-
-/// Gives a field of a sweep one value: `backend=tract`.
-fn set_field(sweep: &mut Sweep, text: &str, catalog: &Catalog) -> Result<(), LabError> {
-    let wrong = |message: String, hint: String| Err(LabError::usage(message).with_hint(hint));
-    let Some((field, value)) = text.split_once('=') else {
-        return wrong(format!("{text:?} gives no field a value"), format!("write FIELD=VALUE; fields: {FIELDS}"));
-    };
-    match field {
-        "model" => sweep.models = vec![known(value, catalog.models.iter().map(|model| model.name.as_str()), field)?],
-        "backend" => {
-            sweep.backends = vec![known(value, catalog.backends.iter().map(|it| it.name.as_str()), field)?];
-        }
-        "weights" => sweep.weights = vec![word(field, value, WeightsKind::ALL, WeightsKind::as_str)?],
-        "precision" => sweep.precisions = vec![word(field, value, Precision::ALL, Precision::as_str)?],
-        "scenario" => sweep.scenarios = vec![word(field, value, Scenario::ALL, Scenario::as_str)?],
-        "threads" => sweep.threads = vec![threads(value)?],
-        "batch" => match value.parse() {
-            Ok(batch) if batch > 0 => sweep.batches = vec![batch],
-            _ => return wrong(format!("{value:?} is no batch"), "write a number from 1 on".to_owned()),
-        },
-        _ => return wrong(format!("{field:?} is nothing that two sides may differ in"), format!("fields: {FIELDS}")),
-    }
-    Ok(())
-}
-
-fn known<'a>(value: &str, names: impl Iterator<Item = &'a str>, field: &str) -> Result<String, LabError> {
-    let names: Vec<&str> = names.collect();
-    if names.contains(&value) {
-        return Ok(value.to_owned());
-    }
-    let error = LabError::usage(format!("there is no {field} {value:?}"));
-    Err(did_you_mean(value, names).into_iter().fold(error, LabError::with_hint))
-}
-
-/// The value that a word names.
-fn word<T: Copy>(field: &str, value: &str, all: &[T], as_str: fn(T) -> &'static str) -> Result<T, LabError> {
-    all.iter().copied().find(|known| as_str(*known) == value).ok_or_else(|| {
-        let words: Vec<&str> = all.iter().map(|known| as_str(*known)).collect();
-        LabError::usage(format!("there is no {field} {value:?}")).with_hint(format!("there are: {}", words.join(", ")))
-    })
-}
-
-fn threads(value: &str) -> Result<ThreadCount, LabError> {
-    let kinds = [ThreadCount::Little, ThreadCount::Mid, ThreadCount::Big, ThreadCount::Prime, ThreadCount::All];
-    let count = value.parse().ok().filter(|count| (1..=MAX_THREADS).contains(count)).map(ThreadCount::Count);
-    count.or_else(|| kinds.into_iter().find(|kind| kind.to_string() == value)).ok_or_else(|| {
-        LabError::usage(format!("{value:?} are no threads")).with_hint(
-            "write a number, `little`, `mid`, `big`, `prime` or `all`; a list of cores needs a file of its own",
-        )
-    })
 }

@@ -9,8 +9,8 @@ use crate::domain::{
     Catalog, Device, Failure, Plan, Record, RunStatus, Skipped, Submission, SweepDefinition, SweepId, SweepOrder,
     SweepRow, SweepState, TransportConfig, sha256_hex,
 };
-use crate::lab::files::Renew;
-use crate::lab::{EngineSource, Lab, LabError, PlannedSweep, RunnerSource, VERSION};
+use crate::lab::files::{Renew, SweepRunners};
+use crate::lab::{EngineSource, Lab, LabError, PlannedSweep, VERSION};
 use crate::lease::{LeaseError, live_holder};
 use crate::planner;
 use crate::progress::Progress;
@@ -33,7 +33,7 @@ impl Lab {
         let (models, runners) = self.provide(&mut planned, progress).await?;
         let sweep = self.add(&mut planned, &self.person(), None)?;
         let lease = self.take_lease(&sweep.id)?;
-        let PlannedSweep { inventory, catalog, definition, plan } = planned;
+        let PlannedSweep { inventory, catalog, definition, plan, .. } = planned;
         let engines = EngineSource::new(self, &catalog, progress.clone());
         let used = devices_with_jobs(&plan, &inventory.devices);
         let max_devices = definition.at_once(max_devices);
@@ -103,21 +103,23 @@ impl Lab {
         &self,
         planned: &mut PlannedSweep,
         progress: &Progress,
-    ) -> Result<(HostFiles, RunnerSource), LabError> {
+    ) -> Result<(HostFiles, SweepRunners), LabError> {
         if planned.plan.jobs.is_empty() {
             return Err(nothing_to_run(&planned.plan));
         }
-        let PlannedSweep { inventory, catalog, definition, plan } = planned;
+        let PlannedSweep { inventory, catalog, definition, plan, is_fixed } = planned;
         let renew = |catalog: &Catalog| planner::plan(&definition.sweep, inventory, catalog);
         // The jobs of an earlier sweep stay what they were.
-        let renew = definition.retry_of.is_none().then_some(&renew as Renew<'_>);
+        let renew = (!*is_fixed).then_some(&renew as Renew<'_>);
         let model_files = self.provide_files(catalog, plan, renew, progress).await;
         if let Some(sides) = &definition.sweep.side_by_side {
             planner::leave_halves_out(plan, sides);
         }
-        let runners = RunnerSource::new(self.runners(), progress.clone());
+        let runners = self.runners_of(&planned.definition.sweep, progress);
         if uses_this_host(planned) {
-            runners.get(HOST_TARGET).await?;
+            for source in std::iter::once(&runners.a).chain(&runners.b) {
+                source.get(HOST_TARGET).await?;
+            }
         }
         if planned.plan.jobs.is_empty() {
             return Err(nothing_to_run(&planned.plan));

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::agent::{AgentMode, HostFiles, cell_record};
 use crate::domain::{Failure, FailureKind, RunStatus, SweepId, SweepRow};
-use crate::lab::{EngineSource, Lab, LabError, RunnerSource};
+use crate::lab::{EngineSource, Lab, LabError};
 use crate::lease::{LeaseError, live_holder};
 use crate::progress::Progress;
 use crate::store::{StoreError, people};
@@ -127,9 +127,10 @@ impl Lab {
         let used: Vec<_> = inventory.devices.into_iter().filter(|device| live.contains(&device.name)).collect();
         match store.definition(&sweep.id)? {
             Some(definition) if !used.is_empty() => {
-                let runners = RunnerSource::new(self.runners(), progress.clone());
+                let runners = self.runners_of(&definition.sweep, progress);
                 // Runs are only ended here: a catalogue that can't be read must not keep them.
-                let engines = EngineSource::new(self, &self.catalog().unwrap_or_default(), progress.clone());
+                let catalog = self.catalog_of(&definition.sweep).unwrap_or_default();
+                let engines = EngineSource::new(self, &catalog, progress.clone());
                 let lease = SweepLease { keeper, lease };
                 let (sweep, mode) = (sweep.clone(), AgentMode::EndRuns);
                 let start = SweepStart { sweep, definition, lease, mode, is_new: false, left_by: None };

@@ -7,8 +7,10 @@ use crate::agent::{
     Agent, AgentMode, Assignment, Events, HostFiles, LabelFiles, OutputFiles, Stop, Subject, SweepFiles, SweepRules,
     event_queue,
 };
+use crate::device::RunnerProvider;
 use crate::domain::{Device, EventKind, Record, RunStatus, SweepDefinition, SweepId, SweepRow, SweepState};
-use crate::lab::{EngineSource, Lab, LabError, RunnerSource, VERSION};
+use crate::lab::files::SweepRunners;
+use crate::lab::{EngineSource, Lab, LabError, VERSION};
 use crate::lease::{Holder, Lease, LeaseKeeper};
 use crate::progress::Progress;
 use crate::publish;
@@ -61,7 +63,7 @@ pub(super) struct SweepDevices {
 /// The files that were made ready for a sweep.
 pub(super) struct ProvidedFiles {
     pub(super) models: HostFiles,
-    pub(super) runners: RunnerSource,
+    pub(super) runners: SweepRunners,
     pub(super) engines: EngineSource,
 }
 
@@ -114,7 +116,8 @@ impl Lab {
             assignment: Assignment { mode, sweep, rules, lab_devices, max_devices },
             files: SweepFiles {
                 models: files.models,
-                runners: Arc::new(files.runners),
+                runners: Arc::new(files.runners.a),
+                b_runners: files.runners.b.map(|runners| Arc::new(runners) as Arc<dyn RunnerProvider>),
                 engines: Arc::new(files.engines),
                 outputs: OutputFiles::new(self.outputs()),
                 labels: LabelFiles::new(self.artifacts()),

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use crate::agent::{AgentMode, HostFiles, Stop};
 use crate::domain::{Catalog, Device, Job, JobId, Plan, Submission, SweepDefinition, SweepId, SweepRow};
-use crate::lab::files::files_of;
-use crate::lab::{EngineSource, Lab, LabError, RunnerSource};
+use crate::lab::files::{SweepRunners, files_of};
+use crate::lab::{EngineSource, Lab, LabError};
 use crate::lease::live_holder;
 use crate::planner;
 use crate::progress::Progress;
@@ -100,11 +100,11 @@ impl Lab {
             return Ok(None);
         }
         let inventory = self.inventory()?;
-        let mut catalog = self.with_found_files(self.catalog()?, &files_of(&jobs));
+        let mut catalog = self.with_found_files(self.catalog_of(&definition.sweep)?, &files_of(&jobs));
         // Taken before anything is built or downloaded: two that resume at once see each other.
         let left_by = last_driver(store.as_ref(), &sweep)?;
         let lease = self.take_lease(&sweep.id)?;
-        let runners = RunnerSource::new(self.runners(), progress.clone());
+        let runners = self.runners_of(&definition.sweep, progress);
         if !jobs.is_empty() {
             refuse_other_runners(store.as_ref(), &sweep, &runners).await?;
         }
@@ -187,10 +187,13 @@ fn has_begun(store: &dyn Store, sweep: &SweepId) -> Result<bool, LabError> {
     Ok(store.last_start(sweep)?.is_some())
 }
 
-/// Rows of one sweep come from one runner a target.
-async fn refuse_other_runners(store: &dyn Store, sweep: &SweepRow, runners: &RunnerSource) -> Result<(), LabError> {
+/// Rows of one sweep come from one runner a target, or from one a side.
+async fn refuse_other_runners(store: &dyn Store, sweep: &SweepRow, runners: &SweepRunners) -> Result<(), LabError> {
     for (target, sha256) in store.pinned_runners(&sweep.id)? {
-        let found = runners.get(&target).await?.artifact.sha256;
+        if let Some(of_b) = &runners.b {
+            of_b.get(&target).await?;
+        }
+        let found = runners.a.get(&target).await?.artifact.sha256;
         if found != sha256 {
             return Err(LabError::usage(format!(
                 "the runner for {target} is another now (sha256 {found}) than the one that sweep {} began with \

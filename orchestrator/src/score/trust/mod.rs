@@ -18,7 +18,7 @@ mod verdict;
 
 pub use centre::Spread;
 pub use conditions::{Conditions, share, throttled_by};
-pub use counting::{Measured, Counting, countings, countings_of};
+pub use counting::{Counting, Measured, countings, countings_of};
 pub use device::{DeviceTrust, PastMeasurement, StandOut};
 pub use farmctl_statistics::{Change, Dependence, Drift, Level, LevelAt, over_time};
 pub use modes::Modes;
