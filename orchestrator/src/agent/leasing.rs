@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::device::Session;
 use crate::domain::EventKind;
-use crate::lease::{Lease, LeaseError};
+use crate::lease::{Lease, LeaseError, holder_in_words};
 use crate::store::LeaseHolder;
 
 use super::turns::{NoTurn, Turn};
@@ -76,7 +76,7 @@ impl Worker<'_> {
     /// Tells who has what the device waits for.
     async fn tell_of(&mut self, LeaseHolder { holder, sweep_id, .. }: LeaseHolder) {
         let sweep = sweep_id.map_or_else(String::new, |sweep| format!(" for sweep {sweep}"));
-        self.tell_of_wait(format!("{holder} uses it{sweep}"), holder).await;
+        self.tell_of_wait(format!("{} uses it{sweep}", holder_in_words(&holder)), holder).await;
     }
 
     /// Tells what the device waits for, once as long as it is for the same.

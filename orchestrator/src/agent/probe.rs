@@ -14,7 +14,7 @@ use crate::domain::{
     FailureKind, LabId, Timeouts,
 };
 use crate::inventory::survey_phones;
-use crate::lease::{Clock, LEASE_POLL_INTERVAL, LeaseError, LeaseKeeper};
+use crate::lease::{Clock, LEASE_POLL_INTERVAL, LeaseError, LeaseKeeper, holder_in_words};
 use crate::store::{LeaseHolder, Store, StoreError};
 use crate::transport::Connect;
 
@@ -230,7 +230,7 @@ impl Probes {
     fn used_by(&self, holder: &LeaseHolder) -> String {
         let sweep = holder.sweep_id.as_ref().map_or_else(String::new, |sweep| format!(" for sweep {sweep}"));
         let until = holder.until.duration_since((self.clock)()).as_secs().max(0);
-        format!("{} uses it{sweep} (for {until} s without a word from it)", holder.holder)
+        format!("{} uses it{sweep} (for {until} s without a word from it)", holder_in_words(&holder.holder))
     }
 
     async fn ask_under_lease(

@@ -5,7 +5,7 @@ use std::io::{BufReader, Write};
 use std::path::Path;
 
 use crate::agent::OutputFiles;
-use crate::lease::is_holder_gone;
+use crate::lease::{holder_in_words, is_holder_gone};
 use crate::publish::{PublishError, write_whole_by};
 use crate::store::{self, Aside, StoreCheck, StoreError, Vacuumed};
 
@@ -125,6 +125,6 @@ impl Lab {
 }
 
 fn in_use(holder: &str) -> LabError {
-    LabError::internal(format!("the store is in use by {holder}"))
+    LabError::internal(format!("the store is in use by {}", holder_in_words(holder)))
         .with_hint("wait until its sweep has ended (`farmctl sweeps list`), then try again")
 }

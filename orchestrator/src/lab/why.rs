@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::domain::{Device, DeviceState, Event, Job, JobState, RunState, Submission, SweepRow, SweepState};
-use crate::lease::{is_holder_gone, live_holder};
+use crate::lease::{holder_in_words, is_holder_gone, live_holder};
 use crate::status;
 use crate::store::{Attempt, PastEvents, Store};
 use crate::wording::event_sentence;
@@ -66,7 +66,7 @@ impl Lab {
         }
         match &holder {
             Some(holder) if self.is_daemon(&holder.holder) => lines.push("The daemon carries it out.".to_owned()),
-            Some(holder) => lines.push(format!("{} carries it out.", holder.holder)),
+            Some(holder) => lines.push(format!("{} carries it out.", holder_in_words(&holder.holder))),
             None if handed.is_some() && sweep.state == SweepState::Open => lines.push(format!(
                 "Nobody carries it out; it is the daemon's. Where no daemon runs: `farmctl daemon`, or `farmctl sweep \
                  --resume {} --local`.",
@@ -158,7 +158,8 @@ fn device_reasons(store: &dyn Store, device: &Device, now: Timestamp) -> Result<
     match leases.into_iter().find(|(held, lease)| held == name && !is_holder_gone(&lease.holder)) {
         Some((_, lease)) => {
             let sweep = lease.sweep_id.map_or_else(String::new, |sweep| format!(" for sweep {sweep}"));
-            lines.push(format!("{} uses it{sweep}; without a word from it, until {:.0}.", lease.holder, lease.until));
+            let holder = holder_in_words(&lease.holder);
+            lines.push(format!("{holder} uses it{sweep}; without a word from it, until {:.0}.", lease.until));
         }
         None => lines.push("Nobody uses it now.".to_owned()),
     }
@@ -198,7 +199,7 @@ fn job_reasons(store: &dyn Store, sweep: &SweepRow, job: &Job, now: Timestamp) -
 fn running(attempts: &[Attempt], now: Timestamp) -> String {
     match attempts.iter().find(|attempt| attempt.state == RunState::Live) {
         Some(attempt) if attempt.lease.until > now && !is_holder_gone(&attempt.lease.holder) => {
-            format!("Attempt {} is under way, by {}.", attempt.attempt, attempt.lease.holder)
+            format!("Attempt {} is under way, by {}.", attempt.attempt, holder_in_words(&attempt.lease.holder))
         }
         Some(attempt) => format!(
             "Attempt {} was left by {}; `farmctl sweep --resume` goes on with it where it is on the device.",
@@ -225,9 +226,9 @@ fn waits_for(store: &dyn Store, sweep: &SweepRow, device: &str, now: Timestamp) 
     }
     let leases = store.device_leases(now)?;
     Ok(match leases.into_iter().find(|(held, _)| held == device) {
-        Some((_, lease)) if lease.holder != holder.holder => format!("{} uses {device}.", lease.holder),
-        Some(_) => format!("{} carries the sweep out; jobs before it on {device} come first.", holder.holder),
-        None => format!("{} carries the sweep out, and does not use {device} now.", holder.holder),
+        Some((_, lease)) if lease.holder != holder.holder => format!("{} uses {device}.", holder_in_words(&lease.holder)),
+        Some(_) => format!("{} carries the sweep out; jobs before it on {device} come first.", holder_in_words(&holder.holder)),
+        None => format!("{} carries the sweep out, and does not use {device} now.", holder_in_words(&holder.holder)),
     })
 }
 

@@ -107,6 +107,12 @@ pub fn is_holder_gone(name: &str) -> bool {
     })
 }
 
+/// A holder as people are told of it: its process and its host. What is no name of a holder stays as it is.
+pub fn holder_in_words(name: &str) -> String {
+    name.parse::<Holder>()
+        .map_or_else(|_| name.to_owned(), |holder| format!("process {} on {}", holder.pid, holder.host))
+}
+
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let marked = |mark: &Option<String>| mark.as_ref().map_or_else(String::new, |mark| format!("~{mark}"));
@@ -219,6 +225,14 @@ mod tests {
         end(&two.to_string());
         assert!(!is_holder_gone(&one.to_string()) && is_holder_gone(&two.to_string()));
         end("sim:1");
+    }
+
+    #[test]
+    fn people_are_told_of_a_process_and_its_host() {
+        let this = Holder::for_this_process().unwrap();
+        let words = holder_in_words(&this.to_string());
+        assert_eq!(words, format!("process {} on {}", std::process::id(), this.host));
+        assert_eq!(holder_in_words("somebody else"), "somebody else");
     }
 
     #[test]

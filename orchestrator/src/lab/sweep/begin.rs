@@ -11,7 +11,7 @@ use crate::domain::{
 };
 use crate::lab::files::{Renew, SweepRunners};
 use crate::lab::{EngineSource, Lab, LabError, PlannedSweep, VERSION};
-use crate::lease::{LeaseError, live_holder};
+use crate::lease::{LeaseError, holder_in_words, live_holder};
 use crate::planner;
 use crate::progress::Progress;
 use crate::runners::HOST_TARGET;
@@ -137,7 +137,7 @@ impl Lab {
                      free at {}",
                     holder.until
                 );
-                LabError::usage(format!("sweep {sweep} is being carried out by {} now", holder.holder)).with_hint(hint)
+                LabError::usage(format!("sweep {sweep} is being carried out by {} now", holder_in_words(&holder.holder))).with_hint(hint)
             }
             LeaseError::Store(error) => error.into(),
         })?;
