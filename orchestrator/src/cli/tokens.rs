@@ -50,10 +50,8 @@ pub(super) fn run(context: &Context, verb: &TokensVerb) -> Result<u8, LabError> 
                 say(&format!("it lets in until {expires_at:.0}"));
             }
             if !is_named {
-                say(
-                    "the daemon asks for tokens once configs/daemon.yaml says `tokens: { file: ../.farm/tokens }` \
-                     and it is started anew",
-                );
+                say("the daemon asks for tokens once configs/daemon.yaml says `tokens: { file: ../.farm/tokens }` \
+                     and it is started anew");
             }
             Ok(exit::OK)
         }

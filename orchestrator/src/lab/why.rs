@@ -226,8 +226,12 @@ fn waits_for(store: &dyn Store, sweep: &SweepRow, device: &str, now: Timestamp) 
     }
     let leases = store.device_leases(now)?;
     Ok(match leases.into_iter().find(|(held, _)| held == device) {
-        Some((_, lease)) if lease.holder != holder.holder => format!("{} uses {device}.", holder_in_words(&lease.holder)),
-        Some(_) => format!("{} carries the sweep out; jobs before it on {device} come first.", holder_in_words(&holder.holder)),
+        Some((_, lease)) if lease.holder != holder.holder => {
+            format!("{} uses {device}.", holder_in_words(&lease.holder))
+        }
+        Some(_) => {
+            format!("{} carries the sweep out; jobs before it on {device} come first.", holder_in_words(&holder.holder))
+        }
         None => format!("{} carries the sweep out, and does not use {device} now.", holder_in_words(&holder.holder)),
     })
 }

@@ -137,7 +137,11 @@ impl Lab {
                      free at {}",
                     holder.until
                 );
-                LabError::usage(format!("sweep {sweep} is being carried out by {} now", holder_in_words(&holder.holder))).with_hint(hint)
+                LabError::usage(format!(
+                    "sweep {sweep} is being carried out by {} now",
+                    holder_in_words(&holder.holder)
+                ))
+                .with_hint(hint)
             }
             LeaseError::Store(error) => error.into(),
         })?;
