@@ -40,6 +40,8 @@ pub enum Format {
     Csv,
     /// For an issue or a page.
     Markdown,
+    /// A page that needs nothing beside it: of `compare`, `ab` and `report`.
+    Html,
 }
 
 impl Format {
@@ -49,7 +51,7 @@ impl Format {
     }
 
     /// What is so in each form of output: only that of this one is made. All of `cli` that is another in another form
-    /// goes by this or by a [`Table`](super::table::Table).
+    /// goes by this or by a [`Table`](super::table::Table). The few verbs that have a page print it before.
     pub(super) fn choose<T>(
         self,
         human: impl FnOnce() -> T,
@@ -61,7 +63,7 @@ impl Format {
             Format::Human => human(),
             Format::Json => json(),
             Format::Csv => csv(),
-            Format::Markdown => markdown(),
+            Format::Markdown | Format::Html => markdown(),
         }
     }
 }

@@ -86,7 +86,7 @@ impl<'a> Table<'a> {
                 print_json(&rows.into_iter().map(object).collect::<Vec<_>>())
             }
             (Format::Csv, ..) => print_file(&csv(&columns, rows)?),
-            (Format::Markdown, ..) => print_lines(&Grid::of_texts(&columns, rows).markdown()),
+            (Format::Markdown | Format::Html, ..) => print_lines(&Grid::of_texts(&columns, rows).markdown()),
         }
     }
 }

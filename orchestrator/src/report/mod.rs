@@ -44,7 +44,9 @@ mod xml;
 pub use brief::{BRIEF_COLUMNS, brief_cells};
 pub use cells::{Basis, CellMedian, Interval, SUMMARY_COLUMNS, SweepCell};
 pub use columns::{COLUMNS, Cell, Column, ColumnOf, Row, columns_text};
-pub use comparison::{comparison_csv, comparison_json, comparison_junit, comparison_markdown, comparison_text};
+pub use comparison::{
+    comparison_csv, comparison_html, comparison_json, comparison_junit, comparison_markdown, comparison_text,
+};
 pub use context::{ContextReader, RowContext};
 pub use csv::results_csv;
 pub use grid::Grid;

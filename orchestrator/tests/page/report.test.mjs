@@ -1,7 +1,7 @@
 // The page of a sweep's report, from its file and from the daemon: it is filtered, sorted and copied, and leads to runs.
 
 import assert from "node:assert/strict";
-import { readFileSync, readlinkSync } from "node:fs";
+import { readFileSync, readlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
@@ -49,6 +49,28 @@ test("the report is clean at three widths, in light and dark, and on paper", asy
   assert.ok(await page.locator("#tools").isHidden());
   assert.ok(await page.locator("#results").isVisible());
   await close();
+});
+
+test("the page of a comparison is clean at three widths, in light and dark", async () => {
+  const sweeps = await told("sweeps", "list");
+  const [one, other] = sweeps.map((sweep) => sweep.id);
+  const pages = { two: ["compare", one, other], within: ["compare", one, "--across", "threads"] };
+  for (const [name, words] of Object.entries(pages)) {
+    const path = join(process.env.PAGE_TEST_LAB, `${name}.html`);
+    writeFileSync(path, await farmctl("--format", "html", ...words));
+    for (const colorScheme of ["light", "dark"]) {
+      for (const width of [400, 900, 1400]) {
+        const { page, expectClean, close } = await person(here.browser, { colorScheme, viewport: { width, height: 900 } });
+        await page.goto(pathToFileURL(path).href);
+        assert.ok((await page.locator("#cells tbody tr").count()) > 0);
+        await expectAccessible(page, `${name} ${colorScheme} ${width}`);
+        const wider = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+        assert.ok(wider <= 0, `${name} is ${wider} px wider than a screen of ${width}`);
+        await expectClean();
+        await close();
+      }
+    }
+  }
 });
 
 test("rows are found by words, sorted by a heading, and copied as they are shown", async () => {

@@ -33,7 +33,8 @@ pub fn comparison_markdown(comparison: &Comparison, gates: &[GateOutcome]) -> St
     text
 }
 
-fn grid(comparison: &Comparison, labels: &Labels) -> Grid {
+/// The table: a row a cell, then the geometric means.
+pub(super) fn grid(comparison: &Comparison, labels: &Labels) -> Grid {
     let texts = |names: &[&str]| names.iter().map(|name| GridColumn::text(*name)).collect::<Vec<_>>();
     let numbers = ["A", "B", "change", "95 %"].map(GridColumn::number);
     let columns = [texts(&["device", "cell"]), numbers.to_vec(), texts(&["verdict"])].concat();

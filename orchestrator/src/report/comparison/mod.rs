@@ -1,15 +1,18 @@
-//! A comparison in each form that it is shown in: for a terminal, as CSV, JSON, Markdown, and as JUnit's XML for CI.
+//! A comparison in each form that it is shown in: for a terminal, as CSV, JSON, Markdown, a page, and as JUnit's XML
+//! for CI.
 
 use crate::compare::{CellKey, Change, ComparedCell, Comparison, Difference, GateOutcome, Method, Side, Verdict};
 use crate::wording::{many, single_line};
 
 mod csv;
+mod html;
 mod json;
 mod junit;
 mod markdown;
 mod text;
 
 pub use csv::comparison_csv;
+pub use html::comparison_html;
 pub use json::comparison_json;
 pub use junit::comparison_junit;
 pub use markdown::comparison_markdown;

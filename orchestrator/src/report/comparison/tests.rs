@@ -75,6 +75,27 @@ fn the_other_forms() {
 }
 
 #[test]
+fn the_page_has_the_columns_of_the_table_and_nothing_from_elsewhere() {
+    let comparison = both();
+    let page = String::from_utf8(comparison_html(&comparison, &gates(&comparison)).unwrap()).unwrap();
+    let page = page.replace("&#60;", "&lt;").replace("&#62;", "&gt;");
+    for heading in ["device", "cell", "A", "B", "change", "95 %", "verdict"] {
+        assert!(page.contains(&format!(">{heading}</th>")), "{heading}");
+    }
+    assert!(page.contains("b &lt;new&gt;"), "escaped");
+    assert!(!page.contains("<new>") && !page.contains("<b>"), "nothing that a device says is markup");
+    let rows = page.matches("<tr class=").count();
+    assert_eq!(rows, comparison.cells.len() + 1, "each cell, and the geometric mean of the device with several");
+    for class in ["slower", "faster", "same", "unclear", "passed", "geomean"] {
+        assert!(page.contains(&format!("<tr class=\"{class}\">")), "{class}");
+    }
+    assert!(page.contains("<section class=\"failed\"><h2>Gate FAILED: slower &gt; 3%"), "{page}");
+    for fetched in ["http:", "https:", "src=", "<link", "<script", "url(", "@import"] {
+        assert!(!page.contains(fetched), "{fetched}");
+    }
+}
+
+#[test]
 fn along_an_axis_the_values_are_named() {
     let mut runs = Runs::new("sweep", DeviceName::Name);
     cell(&mut runs, "pixel-6", "resnet50", &times(0.04, 1.0));
