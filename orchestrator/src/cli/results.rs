@@ -1,4 +1,5 @@
 use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use jiff::SignedDuration;
@@ -9,7 +10,7 @@ use crate::cli::print::{Format, print_file, print_lines, say};
 use crate::cli::table::Table;
 use crate::cli::words::past;
 use crate::lab::{LabError, LargeSweeps, RowQuery};
-use crate::report::{BRIEF_COLUMNS, Grid, Row, RowCells, brief_cells, results_csv};
+use crate::report::{BRIEF_COLUMNS, Grid, Row, RowCells, RowsParquet, brief_cells, results_csv};
 use crate::wording::{many, printable_json};
 
 /// Rows that people are shown without `--limit`.
@@ -27,10 +28,16 @@ pub(super) struct ResultsArguments {
     /// Most rows, the newest sweep first; without it 200 for people, and all in other formats
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     limit: Option<u32>,
+    /// Write them into this file as Parquet, with typed columns: all without `--limit`
+    #[arg(long, value_name = "FILE")]
+    parquet: Option<PathBuf>,
 }
 
 pub(super) fn run(context: &Context, arguments: &ResultsArguments) -> Result<u8, LabError> {
     let query = RowQuery::parse(arguments.condition.as_deref(), arguments.since)?;
+    if let Some(path) = &arguments.parquet {
+        return write_parquet(context, &query, arguments.limit, path);
+    }
     let for_people = context.format.is_for_people().then_some(SHOWN);
     let limit = arguments.limit.map(|limit| limit as usize).or(for_people).unwrap_or(usize::MAX);
     let mut printer = Printer { format: context.format, stream: stream(context.format), printed: 0, rows: Vec::new() };
@@ -95,6 +102,31 @@ fn markdown_row(row: &Row<'_>, _: bool) -> Result<Vec<u8>, LabError> {
 
 fn markdown_table(row: Option<&Row<'_>>) -> String {
     Grid::of_texts(&BRIEF_COLUMNS, row.map(brief_cells)).markdown()
+}
+
+/// Writes the rows into a file, which is there whole or not at all.
+fn write_parquet(context: &Context, query: &RowQuery, limit: Option<u32>, path: &Path) -> Result<u8, LabError> {
+    let unwritten = |error: std::io::Error| {
+        LabError::usage(format!("failed to write {}: {error}", path.display()))
+            .with_hint("is there such a folder, and may you write there?")
+            .caused_by(error)
+    };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let partial = tempfile::Builder::new().prefix(".results-").tempfile_in(folder).map_err(unwritten)?;
+    let mut file = RowsParquet::new(partial).map_err(failed)?;
+    let (limit, mut written) = (limit.unwrap_or(u32::MAX), 0_u32);
+    context.lab.read_rows(query, &LargeSweeps::default(), |row| {
+        if written >= limit {
+            return Ok(ControlFlow::Break(()));
+        }
+        file.push(row).map_err(failed)?;
+        written += 1;
+        Ok(ControlFlow::Continue(()))
+    })?;
+    let partial = file.end().map_err(failed)?;
+    partial.persist(path).map_err(|error| unwritten(error.error))?;
+    say(&format!("{}: {}", path.display(), many(u64::from(written), "row")));
+    Ok(if written == 0 { exit::NOTHING } else { exit::OK })
 }
 
 /// Prints rows as they come, where the form has it so.

@@ -55,6 +55,7 @@ pub use json::RowCells;
 pub use label::{FailureGroup, failure_groups};
 pub use model_text::{model_file_text, model_text};
 pub use notice::{event_notice, sweep_notice};
+pub use parquet::RowsParquet;
 pub use places::{Place, PlacedRow, RANKING_COLUMNS, SweepRanking};
 pub use plan_text::plan_text;
 pub use ranking::{ranking_csv, ranking_json, ranking_markdown, ranking_text};

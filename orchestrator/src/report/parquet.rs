@@ -22,6 +22,8 @@ pub(super) struct SamplesParquet;
 
 /// Samples of a row group: readers work on groups at a time, and this many fit any reader's memory.
 const GROUP_SAMPLES: usize = 1 << 20;
+/// Rows of a row group: some megabytes in memory.
+const GROUP_ROWS: usize = 10_000;
 /// zstd's own default: higher levels gain a few per cent on digits and cost several times the time.
 const COMPRESSION_LEVEL: i32 = 3;
 
@@ -62,29 +64,83 @@ impl Report for SamplesParquet {
 }
 
 fn results(input: &ReportInput<'_>, out: &mut (dyn Write + Send)) -> Result<()> {
-    let rows = input.rows();
-    let fields = COLUMNS.iter().map(|column| field(column.name, column.kind, Repetition::OPTIONAL));
-    let about = COLUMNS.iter().map(|column| {
-        let text = serde_json::json!({ "unit": column.unit, "description": column.description });
-        (column.name.to_owned(), text)
-    });
-    let about = serde_json::Value::Object(about.collect()).to_string();
-    let properties = properties().set_key_value_metadata(Some(vec![KeyValue::new("columns".to_owned(), about)]));
-    let mut file = SerializedFileWriter::new(out, schema(fields.collect::<Result<_>>()?)?, properties.build().into())?;
-    let mut group = file.next_row_group()?;
-    for column in COLUMNS {
-        let cells: Vec<Cell> = rows.iter().map(|row: &Row<'_>| (column.value)(row)).collect();
-        let mut writer = next_column(&mut group)?;
-        match column.kind {
-            ColumnKind::Text | ColumnKind::Word => write_known::<ByteArrayType>(&mut writer, &cells, text)?,
-            ColumnKind::Integer | ColumnKind::Time => write_known::<Int64Type>(&mut writer, &cells, integer)?,
-            ColumnKind::Bits => write_known::<Int64Type>(&mut writer, &cells, bits)?,
-            ColumnKind::Number => write_known::<DoubleType>(&mut writer, &cells, number)?,
-        }
-        writer.close()?;
+    let mut file = RowsParquet::begun(out)?;
+    input.rows().iter().try_for_each(|row| file.added(row))?;
+    file.ended().map(drop)
+}
+
+/// The rows of any number of sweeps as one file, with typed columns. It is written in groups of rows, of which one is
+/// in memory.
+pub struct RowsParquet<W: Write + Send> {
+    file: SerializedFileWriter<W>,
+    /// Of each column the cells of the next group.
+    cells: Vec<Vec<Cell>>,
+}
+
+impl<W: Write + Send> RowsParquet<W> {
+    /// Begins one.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn new(sink: W) -> std::result::Result<RowsParquet<W>, ReportError> {
+        RowsParquet::begun(sink).map_err(|error| ReportError::new(ResultsParquet.file_name(), error))
     }
-    group.close()?;
-    file.close().map(drop)
+
+    /// Adds a row.
+    ///
+    /// # Errors
+    /// When a group can't be written.
+    pub fn push(&mut self, row: &Row<'_>) -> std::result::Result<(), ReportError> {
+        self.added(row).map_err(|error| ReportError::new(ResultsParquet.file_name(), error))
+    }
+
+    /// Writes the last group and what a reader begins with.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn end(self) -> std::result::Result<W, ReportError> {
+        self.ended().map_err(|error| ReportError::new(ResultsParquet.file_name(), error))
+    }
+
+    fn begun(sink: W) -> Result<RowsParquet<W>> {
+        let fields = COLUMNS.iter().map(|column| field(column.name, column.kind, Repetition::OPTIONAL));
+        let about = COLUMNS.iter().map(|column| {
+            let text = serde_json::json!({ "unit": column.unit, "description": column.description });
+            (column.name.to_owned(), text)
+        });
+        let about = serde_json::Value::Object(about.collect()).to_string();
+        let properties = properties().set_key_value_metadata(Some(vec![KeyValue::new("columns".to_owned(), about)]));
+        let schema = schema(fields.collect::<Result<_>>()?)?;
+        let file = SerializedFileWriter::new(sink, schema, properties.build().into())?;
+        Ok(RowsParquet { file, cells: COLUMNS.iter().map(|_| Vec::new()).collect() })
+    }
+
+    fn added(&mut self, row: &Row<'_>) -> Result<()> {
+        COLUMNS.iter().zip(&mut self.cells).for_each(|(column, cells)| cells.push((column.value)(row)));
+        if self.cells.first().is_some_and(|cells| cells.len() >= GROUP_ROWS) { self.write_group() } else { Ok(()) }
+    }
+
+    fn ended(mut self) -> Result<W> {
+        self.write_group()?;
+        self.file.into_inner()
+    }
+
+    fn write_group(&mut self) -> Result<()> {
+        let mut group = self.file.next_row_group()?;
+        for (column, cells) in COLUMNS.iter().zip(&mut self.cells) {
+            let cells = std::mem::take(cells);
+            let mut writer = next_column(&mut group)?;
+            match column.kind {
+                ColumnKind::Text | ColumnKind::Word => write_known::<ByteArrayType>(&mut writer, &cells, text)?,
+                ColumnKind::Integer | ColumnKind::Time => write_known::<Int64Type>(&mut writer, &cells, integer)?,
+                ColumnKind::Bits => write_known::<Int64Type>(&mut writer, &cells, bits)?,
+                ColumnKind::Number => write_known::<DoubleType>(&mut writer, &cells, number)?,
+            }
+            writer.close()?;
+        }
+        group.close()?;
+        Ok(())
+    }
 }
 
 /// A text of a record that stands in each row of its samples.
@@ -272,6 +328,19 @@ mod tests {
         assert!(rows[2].get_string(index("failure")).unwrap().contains('\n'), "texts are whole");
         let about = reader.metadata().file_metadata().key_value_metadata().unwrap();
         assert!(about[0].value.as_ref().unwrap().contains(r#""p50_ms":{"description":"Median latency."#));
+    }
+
+    #[test]
+    fn rows_of_many_sweeps_come_in_groups_and_none_is_lost() {
+        let records = records();
+        let (sweep, outputs) = (sample::sweep(), std::collections::HashMap::new());
+        let input = ReportInput::new(&sweep, &records, &outputs);
+        let mut file = RowsParquet::new(Vec::new()).unwrap();
+        let times = GROUP_ROWS / records.len() + 1;
+        (0..times).for_each(|_| input.rows().iter().for_each(|row| file.push(row).unwrap()));
+        let reader = read(&file.end().unwrap());
+        assert_eq!(reader.metadata().num_row_groups(), 2);
+        assert_eq!(reader.metadata().file_metadata().num_rows(), (times * records.len()) as i64);
     }
 
     #[test]

@@ -35,6 +35,7 @@ mod phones;
 mod read_only;
 mod recovery;
 mod regressions;
+mod results_in_sql;
 mod retention;
 mod support;
 mod terminal;
