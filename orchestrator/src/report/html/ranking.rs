@@ -64,9 +64,9 @@ impl Bar {
         let whisker = |(low, high): (f64, f64)| Whisker {
             left_percent: percent(low),
             width_percent: percent(high - low),
-            half: place
-                .and_then(|place| place.half_interval_percent(value))
-                .map_or_else(String::new, |half| format!("{half:.1}")),
+            half: place.and_then(|place| place.half_interval_percent(value)).map_or_else(String::new, |half| {
+                if half < 100.0 { format!("{half:.1}") } else { format!("{half:.0}") }
+            }),
         };
         Bar {
             class: if row.rank.is_some() { "whole" } else { "part" },

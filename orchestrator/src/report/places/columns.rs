@@ -34,7 +34,7 @@ pub const RANKING_COLUMNS: &[RankingColumn] = &[
     number("value", "The value that ranks, in images a second; more is better.", |placed| placed.row.values[0].into()),
     number(
         "value_low",
-        "Low end of its interval of 95 %, made of those of its times; empty where one of them has none.",
+        "Low end of its interval of 95 %, made of those of its mean times; empty where one of them has none.",
         |placed| interval(placed).map(|(low, _)| low).into(),
     ),
     number("value_high", "High end of it.", |placed| interval(placed).map(|(_, high)| high).into()),

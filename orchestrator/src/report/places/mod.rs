@@ -15,19 +15,21 @@ use crate::wording::single_line;
 
 mod columns;
 mod csv;
+mod mean;
 #[cfg(test)]
 mod tests;
 
 pub use columns::RANKING_COLUMNS;
 pub(super) use csv::RankingCsv;
+use mean::Ends;
 
 /// Scores that every sweep can be ranked by, with the figure of a term that adds up to theirs. The one that says more
 /// comes first: without measured accuracy there is no VIPS.
 const SCORES: [(&str, &str); 2] = [("aiotbench", "valid_images_per_s"), ("throughput", "term_images_per_s")];
 
 /// What a reader must know of the intervals.
-pub(super) const EXPLANATION: &str = "The interval of 95 % of a sum is made of those of its cells' medians, as if they \
-were independent; accuracy is taken as it is. Devices whose intervals overlap can't be told apart, and share \
+pub(super) const EXPLANATION: &str = "The interval of 95 % of a sum is made of those of its cells' mean times, as if \
+they were independent; accuracy is taken as it is. Devices whose intervals overlap can't be told apart, and share \
 their places.";
 
 /// A ranking of a sweep.
@@ -86,21 +88,21 @@ pub(super) fn rankings(rows: &[Row<'_>], cells: &[SweepCell<'_>]) -> Vec<SweepRa
     let counting = rows.iter().filter(|row| row.counting.counts());
     let runs: Vec<ScoredRun> = counting.map(|row| ScoredRun::of(row.record)).collect();
     let Ok(matrix) = ResultMatrix::new(&runs) else { return Vec::new() };
-    let halves = halves(cells);
+    let ends = ends_of_runs(cells);
     let ranking = |(name, adds): (&str, &str)| {
         let ranking = score::rank(score::score(name)?, &matrix, &Options::default()).ok()?;
         let has_figures = ranking.result.rows.iter().any(|row| row.values[0] > Some(0.0));
-        has_figures.then(|| SweepRanking { places: places(&ranking, adds, &halves), ranking })
+        has_figures.then(|| SweepRanking { places: places(&ranking, adds, &ends), ranking })
     };
     SCORES.into_iter().filter_map(ranking).collect()
 }
 
-/// Half of the interval of each run's cell, as a share of its median.
-fn halves<'c>(cells: &'c [SweepCell<'_>]) -> HashMap<&'c str, f64> {
+/// By how much what each run's cell adds may be smaller and larger.
+fn ends_of_runs<'c>(cells: &'c [SweepCell<'_>]) -> HashMap<&'c str, Ends> {
     let of_cell = |cell: &'c SweepCell<'_>| {
-        let percent = cell.median.and_then(|median| median.half_interval_percent());
+        let ends = mean::ends(&cell.records);
         let runs = cell.records.iter().filter_map(|record| record.run_id.as_ref());
-        runs.filter_map(move |run_id| Some((run_id.as_str(), percent? / 100.0)))
+        runs.filter_map(move |run_id| Some((run_id.as_str(), ends?)))
     };
     cells.iter().flat_map(of_cell).collect()
 }
@@ -108,14 +110,17 @@ fn halves<'c>(cells: &'c [SweepCell<'_>]) -> HashMap<&'c str, f64> {
 /// The places of the rows: how many intervals are wholly above, and wholly below (H. Goldstein and D. J. Spiegelhalter,
 /// «League Tables and Their Limitations», Journal of the Royal Statistical Society A 159, 1996). What has no interval
 /// may be anywhere.
-fn places(ranking: &Ranking, adds: &str, halves: &HashMap<&str, f64>) -> Vec<Option<Place>> {
+fn places(ranking: &Ranking, adds: &str, ends: &HashMap<&str, Ends>) -> Vec<Option<Place>> {
     let figure = ranking.result.term_figures.iter().position(|figure| figure.name == adds);
     let interval = |row: &RankedRow| {
         let value = row.values.first().copied().flatten()?;
-        let half_of = |term: &Term| Some(term.values.get(figure?)?.as_ref()? * halves.get(term.run_id.as_deref()?)?);
-        let squares = row.terms.iter().map(|term| half_of(term).map(|half| half * half)).sum::<Option<f64>>()?;
-        let half = squares.sqrt();
-        Some(((value - half).max(0.0), value + half))
+        let of_term = |term: &Term| {
+            let (adds, ends) = (term.values.get(figure?)?.as_ref()?, ends.get(term.run_id.as_deref()?)?);
+            Some(((adds * ends.below).powi(2), (adds * ends.above).powi(2)))
+        };
+        let squares = row.terms.iter().map(of_term).collect::<Option<Vec<(f64, f64)>>>()?;
+        let (below, above): (f64, f64) = squares.into_iter().fold((0.0, 0.0), |sum, it| (sum.0 + it.0, sum.1 + it.1));
+        Some(((value - below.sqrt()).max(0.0), value + above.sqrt()))
     };
     let ranked = ranking.result.rows.iter().take_while(|row| row.rank.is_some());
     let intervals: Vec<Option<(f64, f64)>> = ranked.map(interval).collect();
