@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use farmctl_protocol::{Dialect, Message, NamedArtifact, Phase, Reported, RunRequest, RunnerFailureKind, exit};
+use farmctl_protocol::{Dialect, Message, NamedArtifact, Phase, Reported, RunRequest, RunnerFailureKind};
 
 use super::lab::echo::{request, samples};
 use super::lab::{Lab, QUICK};
