@@ -1,5 +1,5 @@
-//! What a worker needs before it may work on its device: the device's lease, and what the device shares with others. Who
-//! has it is told.
+//! What a worker needs before it may work on its device: the device's lease, and what the device shares with others.
+//! Who has it is told.
 
 use std::time::Duration;
 

@@ -67,7 +67,8 @@ fn unpinned_text(Unpinned { sweep, was_pinned, baselines }: &Unpinned) -> String
     match baselines.as_slice() {
         [] => format!("sweep {sweep} {}", if *was_pinned { pin } else { "was not pinned" }),
         [name, ..] => format!(
-            "sweep {sweep} {pin}, and stays: the baseline {} keeps it, which `farmctl baseline unset {name}` takes away",
+            "sweep {sweep} {pin}, and stays: the baseline {} keeps it, which `farmctl baseline unset {name}` takes \
+             away",
             baselines.join(", ")
         ),
     }

@@ -12,8 +12,8 @@ pub struct Moment {
     pub since_boot: Duration,
 }
 
-/// A look at a clock that is kept for processes to come: by the store that of one which was believed, by the lab that of
-/// one which was in doubt.
+/// A look at a clock that is kept for processes to come: by the store that of one which was believed, by the lab that
+/// of one which was in doubt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BelievedClock {
     /// What the clock said.

@@ -175,7 +175,8 @@ mod tests {
 
     const DAY: u64 = 86_400;
 
-    /// A host that runs no daemon: how long ago it was booted, and by how much its clock was set forth since, in seconds.
+    /// A host that runs no daemon: how long ago it was booted, and by how much its clock was set forth since, in
+    /// seconds.
     #[derive(Clone)]
     struct Host {
         folder: std::path::PathBuf,

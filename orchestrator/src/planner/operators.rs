@@ -1,7 +1,7 @@
 //! Operators of a file that an engine can't have, as far as that is known before any device is asked.
 //!
-//! Main function: [`reason`]. A benchmark program of somebody's may have any operator built in: nothing is said of those,
-//! unless their entry in backends.yaml does.
+//! Main function: [`reason`]. A benchmark program of somebody's may have any operator built in: nothing is said of
+//! those, unless their entry in backends.yaml does.
 
 use crate::domain::{Backend, Dialect, ModelSignature, Operator, WeightsFile};
 
@@ -22,8 +22,8 @@ pub(super) fn reason(model: &str, file: &WeightsFile, backend: &Backend) -> Opti
             let is_lacking = |it: &&Operator| !it.is_defined && !backend.operator_domains.contains(&it.domain);
             let (first, more) = first_of(signature.operators.iter().filter(is_lacking))?;
             Some(format!(
-                "{name} has no operator {first}{more}, which {model} needs: export it without, or add the domain to the \
-                 `operator_domains` of {name} in backends.yaml where it has them"
+                "{name} has no operator {first}{more}, which {model} needs: export it without, or add the domain to \
+                 the `operator_domains` of {name} in backends.yaml where it has them"
             ))
         }
         Some(program) if program.dialect == Dialect::Engine && file.format == "tflite" => {
@@ -45,8 +45,8 @@ fn tract_reason(model: &str, signature: &ModelSignature, backend: &Backend) -> O
     let is_lacking = |it: &&Operator| !it.is_defined && !has(it);
     if let Some((first, more)) = first_of(signature.operators.iter().filter(is_lacking)) {
         return Some(format!(
-            "{name} {version} has no operator {first}{more}, which {model} needs: run it on another engine, or export it \
-             without"
+            "{name} {version} has no operator {first}{more}, which {model} needs: run it on another engine, or export \
+             it without"
         ));
     }
     // It would run an operator of its own that has the function's name.

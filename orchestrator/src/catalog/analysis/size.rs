@@ -14,8 +14,8 @@ const LIMIT: u64 = 1 << 32;
 const MAX_NESTING: usize = 40;
 
 /// Says which tensor of a graph is larger than engines count with inputs of these shapes; `None` where none is, as far
-/// as shapes are known. The bodies of loops and branches are looked into, whether they will be carried out or not, but for
-/// the branch that a condition in the file rules out.
+/// as shapes are known. The bodies of loops and branches are looked into, whether they will be carried out or not, but
+/// for the branch that a condition in the file rules out.
 pub fn too_large(model: &ModelProto, shapes: &[(&str, &[u64])]) -> Option<String> {
     let what = too_large_in(model.graph.as_ref()?, opset(model), shapes, None)?;
     Some(format!("{what}, and engines count fewer than 2^32 values: it can't be measured as it is"))

@@ -1,7 +1,8 @@
 //! The order of a graph's nodes: each after those it reads from.
 //!
 //! Main function: [`sort`]. ONNX asks for such an order. Some tools write another one, which engines forgive, so it is
-//! no fault: it is mended here. Nodes that read from each other in a circle have no such order, and no engine runs them.
+//! no fault: it is mended here. Nodes that read from each other in a circle have no such order, and no engine runs
+//! them.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet};
@@ -120,8 +121,8 @@ fn shown(node: &NodeProto) -> String {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::messages::{AttributeProto, ValueInfoProto};
     use super::*;
+    use crate::catalog::onnx::{AttributeProto, ValueInfoProto};
 
     fn node(inputs: &[&str], outputs: &[&str]) -> NodeProto {
         let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
