@@ -6,7 +6,7 @@ use crate::cli::context::Context;
 use crate::cli::exit;
 use crate::cli::measured_again::{AgainArguments, AgainSides, measure_again};
 use crate::cli::only_runs::{KnownNames, OnlyRuns};
-use crate::cli::print::{Format, print_file, say, terminal_width};
+use crate::cli::print::{print_file, say, terminal_width};
 use crate::cli::table::print_forms;
 use crate::cli::words::one_of;
 use crate::compare::{
@@ -193,7 +193,7 @@ pub(super) fn print_comparison(
     comparison: &Comparison,
     gates: &[GateOutcome],
 ) -> Result<(), LabError> {
-    if context.format == Format::Html {
+    if context.format.is_page() {
         let page = report::comparison_html(comparison, gates);
         return print_file(&page.map_err(|error| LabError::internal(format!("failed to make the page: {error}")))?);
     }

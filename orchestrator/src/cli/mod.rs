@@ -196,7 +196,7 @@ pub fn run(words: Vec<std::ffi::OsString>) -> ExitCode {
 
 fn start(cli: Cli, color: bool) -> Result<u8, LabError> {
     let has_page = matches!(cli.verb, Verb::Compare(_) | Verb::Ab(_) | Verb::Report(_));
-    if cli.global.format == Format::Html && !has_page {
+    if cli.global.format.is_page() && !has_page {
         return Err(LabError::usage("there is no page of this")
             .with_hint("`--format html` is for compare, ab and report; others have human, json, csv and markdown"));
     }

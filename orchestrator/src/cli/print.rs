@@ -50,6 +50,11 @@ impl Format {
         self == Format::Human
     }
 
+    /// Whether it is a page, which few verbs have.
+    pub(super) fn is_page(self) -> bool {
+        self == Format::Html
+    }
+
     /// What is so in each form of output: only that of this one is made. All of `cli` that is another in another form
     /// goes by this or by a [`Table`](super::table::Table). The few verbs that have a page print it before.
     pub(super) fn choose<T>(

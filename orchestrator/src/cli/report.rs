@@ -2,7 +2,7 @@ use clap::Args;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::{Format, print_coloured_lines, print_file, print_lines, say, terminal_width};
+use crate::cli::print::{print_coloured_lines, print_file, print_lines, say, terminal_width};
 use crate::lab::{LabError, SweepResults};
 use crate::report::{self, ReportInput};
 
@@ -39,7 +39,7 @@ pub(super) fn print_results(context: &Context, results: &SweepResults) -> Result
 
 /// Prints the rows of a sweep in a form for programs.
 pub(super) fn print_rows_of(context: &Context, results: &SweepResults) -> Result<(), LabError> {
-    let name = match context.format == Format::Html {
+    let name = match context.format.is_page() {
         true => "index.html",
         false => context.format.choose(|| "results.csv", || "results.json", || "results.csv", || "results.md"),
     };

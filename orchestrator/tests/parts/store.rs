@@ -99,7 +99,8 @@ fn without_room_the_error_is_clear_and_nothing_is_half_written() {
     let (lab, path) = lab();
     let rows = "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 500)
                 INSERT INTO events (at_ns, kind, is_news, is_notable, is_act, event)
-                SELECT i, 'device_connecting', 0, 0, 0, '{\"at\":\"2027-01-15T08:00:00Z\",\"event\":\"device_connecting\"}' FROM n";
+                SELECT i, 'device_connecting', 0, 0, 0,
+                    '{\"at\":\"2027-01-15T08:00:00Z\",\"event\":\"device_connecting\"}' FROM n";
     Connection::open(&path).unwrap().execute_batch(rows).unwrap();
     let file = lab.path().join("export.jsonl");
     let words = ["store", "export", "--to", file.to_str().unwrap()];

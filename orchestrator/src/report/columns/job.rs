@@ -150,7 +150,8 @@ pub(super) const CELL: &[Column] = &[
         name: "scenario",
         kind: ColumnKind::Text,
         unit: "",
-        description: "Load pattern: single_stream (one query after the other), sustained (the same for minutes) or offline (all at once).",
+        description: "Load pattern: single_stream (one query after the other), sustained (the same for minutes) or \
+            offline (all at once).",
         value: |row| row.record.job.scenario.as_str().into(),
     },
 ];

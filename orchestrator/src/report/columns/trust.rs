@@ -110,8 +110,8 @@ pub(super) const COUNTING: &[Column] = &[
         name: "spread_within_percent",
         kind: ColumnKind::Number,
         unit: "%",
-        description: "Standard deviation that the median of one of these runs has by its own samples, in per cent; empty \
-            where more than a quarter of them have no interval.",
+        description: "Standard deviation that the median of one of these runs has by its own samples, in per cent; \
+            empty where more than a quarter of them have no interval.",
         value: |row| repeats(row).and_then(|repeats| repeats.within_percent).into(),
     },
     Column {

@@ -315,7 +315,8 @@ fn row_faults(connection: &Connection) -> rusqlite::Result<Vec<String>> {
             |json, keys| judge::<SweepDefinition>(json, keys, |_| vec![]),
         ),
         (
-            "SELECT failure, 'the failure of run ' || id, coalesce(failure_kind, '') FROM runs WHERE failure IS NOT NULL",
+            "SELECT failure, 'the failure of run ' || id, coalesce(failure_kind, '') FROM runs
+             WHERE failure IS NOT NULL",
             |json, keys| judge::<Failure>(json, keys, |failure| vec![failure.kind.as_str().to_owned()]),
         ),
         ("SELECT failure, 'the failure of device ' || name FROM devices WHERE failure IS NOT NULL", |json, keys| {

@@ -22,7 +22,8 @@ const ACKNOWLEDGE: &str =
     "UPDATE regressions SET state = ?2, ended_by = ?3, regression = ?4 WHERE id = ?1 AND state = ?5";
 
 const LIST: &str = "
-    SELECT regression FROM regressions WHERE CAST(?1 AS TEXT) IS NULL OR state = ?1 ORDER BY found_at_ns DESC, cell, since DESC";
+    SELECT regression FROM regressions WHERE CAST(?1 AS TEXT) IS NULL OR state = ?1
+    ORDER BY found_at_ns DESC, cell, since DESC";
 
 impl RegressionStore for SqliteStore {
     fn due_comparisons(&self) -> Result<Vec<DueComparison>, StoreError> {

@@ -296,8 +296,9 @@ impl Ending<'_> {
     fn take(&self, transaction: &Transaction<'_>, now: Timestamp) -> rusqlite::Result<Option<(SweepId, JobId)>> {
         let parameters = named_params! {
             ":run": self.run.0, ":from": RunState::Live.as_str(), ":to": self.step.to().as_str(),
-            ":epoch": epoch_column(self.epoch), ":now_ns": nanoseconds(now), ":failure": self.failure.map(|failure| &failure.json),
-            ":failure_kind": self.failure.map(|failure| failure.kind), ":counts": self.counts,
+            ":epoch": epoch_column(self.epoch), ":now_ns": nanoseconds(now), ":counts": self.counts,
+            ":failure": self.failure.map(|failure| &failure.json),
+            ":failure_kind": self.failure.map(|failure| failure.kind),
         };
         let read = |row: &Row<'_>| Ok((SweepId(row.get(0)?), JobId(row.get(1)?)));
         transaction.prepare_cached(END_RUN)?.query_row(parameters, read).optional()
