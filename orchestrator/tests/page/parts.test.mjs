@@ -14,7 +14,7 @@ const { standingOf } = await import(new URL("parts.js", source));
 const { parsed } = await import(new URL("router.js", source));
 const { absolute, duration, relative, setZone } = await import(new URL("time.js", source));
 const { workText } = await import(new URL("utilisation.js", source));
-const { drawn } = await import(new URL("view-history.js", source));
+const { drawn, factTexts } = await import(new URL("view-history.js", source));
 const { previewLines } = await import(new URL("view-start.js", source));
 const { doubtGroups, failureGroups } = await import(new URL("sweep-groups.js", source));
 const { placed, rangeText, roundUp, trustText } = await import(new URL("trust.js", source));
@@ -200,6 +200,14 @@ test("all times are of the lab's zone, which is named", () => {
     assert.equal(zone(moment), wanted, moment);
   }
   setZone("UTC");
+});
+
+test("what changed is told by the fields that did", () => {
+  const limits = (max_runs, extra) => JSON.stringify({ min_runs: 1, max_runs, ...extra });
+  assert.deepEqual(factTexts({ fact: "limits", before: limits(20), after: limits(30, { steady: 2 }) }), ["limits max_runs 20 → 30", "limits steady unknown → 2"]);
+  assert.deepEqual(factTexts({ fact: "os", before: "Debian 12", after: null }), ["os Debian 12 → unknown"]);
+  assert.deepEqual(factTexts({ fact: "inputs", before: '{"a":[1]}', after: '{"a":[2]}' }), ['inputs {"a":[1]} → {"a":[2]}'], "no plain values");
+  assert.deepEqual(factTexts({ fact: "runner", before: "ab".repeat(32), after: "{" }), [`runner ${"ab".repeat(6)}… → {`]);
 });
 
 test("a history has a line for each series, and a mark where its level changed", () => {

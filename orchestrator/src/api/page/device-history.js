@@ -1,7 +1,7 @@
 // What happened to a device: its log, which goes on while it is shown, and its history, the newest first.
 
 import { get, list, pathOf } from "./api.js";
-import { h, setChildren, setText } from "./dom.js";
+import { h, setChildren, setText, table } from "./dom.js";
 import { act, tellError } from "./notices.js";
 import { linkTo } from "./parts.js";
 import { clockWithSeconds, setTime, timeElement } from "./time.js";
@@ -120,14 +120,15 @@ function throttled(work) {
   };
 }
 
-/** What happened, a row each. */
+/** What happened, a row each. The roles stay true when a narrow screen shows rows as blocks. */
 export function historyTable(entries, label = "History") {
   if (entries.length === 0) return h("p", {}, "Nothing yet.");
   const rows = entries.map(({ at, kind, text, sweep_id: sweepId }) => {
     const when = timeElement("relative");
     setTime(when, at);
-    return h("tr", {}, h("td", { class: "n" }, when), h("td", { class: "kind" }, kind.replaceAll("_", " ")), h("td", {}, text, " ", sweepId ? linkTo("sweeps", sweepId) : null));
+    const cell = (kind, ...children) => h("td", { role: "cell", class: kind }, ...children);
+    return h("tr", { role: "row" }, cell("n", when), cell("kind", kind.replaceAll("_", " ")), cell(null, text, " ", sweepId ? linkTo("sweeps", sweepId) : null));
   });
-  const heads = ["When", "What", "Detail"].map((text, at) => h("th", { scope: "col", class: at === 0 ? "n" : null }, text));
-  return h("table", { class: "history", "aria-label": label }, h("thead", {}, h("tr", {}, ...heads)), h("tbody", {}, ...rows));
+  const columns = [{ text: "When", class: "n" }, { text: "What" }, { text: "Detail" }];
+  return table(label, columns, h("tbody", { role: "rowgroup" }, ...rows), { class: "history" });
 }

@@ -11,6 +11,8 @@ const DAY_MS = 86_400_000;
 /** Size of a picture in its own units. Its width is that of its place. */
 const WIDTH = 600;
 const HEIGHT = 80;
+/** Widest bar: of one week it would be a wall. */
+const MOST_BAR = 30;
 const LENGTHS = { week: 7 * DAY_MS, day: DAY_MS };
 
 /** A section `{ element, update(changes), leave() }` on the trust in a device. */
@@ -122,7 +124,7 @@ function lineOf(periods) {
 function barsOf(periods, width) {
   return (y) => periods.filter(({ doubtful }) => doubtful > 0).map((period) => {
     const top = +y(share(period));
-    const wide = width * WIDTH * 0.8;
+    const wide = Math.min(MOST_BAR, width * WIDTH * 0.8);
     return svg("rect", { class: "bar", x: (period.x * WIDTH - wide / 2).toFixed(1), y: top, width: wide.toFixed(1), height: (+y(0) - top).toFixed(1) });
   });
 }

@@ -93,10 +93,30 @@ function changeLine(change) {
   const when = timeElement("relative");
   setTime(when, change.at);
   const sure = change.low_percent === null ? "" : ` (${signed(change.low_percent)} to ${signed(change.high_percent)} %, p ${change.p_value < 0.0001 ? "< 0.0001" : `= ${change.p_value.toFixed(4)}`})`;
-  const facts = change.changed.map(({ fact, before, after }) => `${fact} ${short(before)} → ${short(after)}`).join("; ");
+  const facts = change.changed.flatMap(factTexts).join("; ");
   const what = change.kind === "environment" ? "another environment" : change.kind;
   return h("li", { "data-kind": change.kind }, h("strong", {}, what), ` since `, linkTo("sweeps", change.sweep_id), " ", when, `: ${signed(change.percent)} %${sure}, ${figures(change.before_ms)} to ${figures(change.after_ms)} ms. `,
     h("span", { class: "muted" }, facts ? `Changed: ${facts}.` : "Nothing else is known to have changed."));
+}
+
+/** What changed, in words: of what has fields itself, those that did. */
+export function factTexts({ fact, before, after }) {
+  const [a, b] = [before, after].map(fieldsOf);
+  if (!a || !b) return [`${fact} ${short(before)} → ${short(after)}`];
+  const names = [...new Set([...Object.keys(a), ...Object.keys(b)])].filter((name) => JSON.stringify(a[name]) !== JSON.stringify(b[name]));
+  const text = (value) => short(value === undefined || value === null ? null : String(value));
+  return names.map((name) => `${fact} ${name} ${text(a[name])} → ${text(b[name])}`);
+}
+
+/** The fields of a text that is a JSON object of plain values, else null. */
+function fieldsOf(text) {
+  if (!text?.startsWith("{")) return null;
+  try {
+    const fields = JSON.parse(text);
+    return Object.values(fields).every((value) => value === null || typeof value !== "object") ? fields : null;
+  } catch {
+    return null;
+  }
 }
 
 function short(text) {

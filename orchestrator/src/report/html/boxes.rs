@@ -2,11 +2,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::{Record, RunStatus};
 use crate::report::cells::SweepCell;
-use crate::report::label::{Axes, milliseconds};
+use crate::report::label::Axes;
 use crate::wording::{many, single_line};
 
 use super::axis::{Axis, Tick};
 use super::links::Links;
+use super::plain_milliseconds;
 
 /// Most boxes of a page: with more, each device has one for a network, of its fastest cell.
 const MOST_BOXES: usize = 250;
@@ -70,7 +71,7 @@ impl Quartiles {
     }
 
     fn title(&self) -> String {
-        let ms = |nanoseconds: u64| milliseconds(Some(nanoseconds));
+        let ms = plain_milliseconds;
         let [low, first, middle, third, high] = [self.low, self.first, self.middle, self.third, self.high].map(ms);
         let samples = many(self.count as u64, "sample");
         let outside = self.outside;
@@ -160,8 +161,8 @@ impl BoxPlot {
                  H{left:.1}Z"
             ),
             middle: format!("M{centre:.1} 3V17"),
-            p50: milliseconds(Some(middle)),
-            range: milliseconds(Some(third - first)),
+            p50: plain_milliseconds(middle),
+            range: plain_milliseconds(third - first),
         }
     }
 }

@@ -8,7 +8,7 @@ use super::results::{Medium, results};
 use super::{Report, ReportError, ReportInput};
 use crate::domain::{Record, Verdict};
 use crate::score::trust::Certainty;
-use crate::wording::{in_zone, single_line};
+use crate::wording::{in_zone, short_number, single_line};
 
 use links::Links;
 
@@ -47,6 +47,22 @@ impl Report for IndexHtml {
         let page = page.map(|page| in_zone(&page, &input.zone).into_owned() + "\n");
         page.map(String::into_bytes).map_err(|error| ReportError::new(self.file_name(), error))
     }
+}
+
+/// A number in a chart, where powers of ten beside plain numbers are hard to read: three figures, however small.
+fn plain_number(number: f64) -> String {
+    match number.abs() {
+        size if (1e-9..0.01).contains(&size) => {
+            let digits = (2.0 - size.log10().floor()) as usize;
+            format!("{number:.digits$}")
+        }
+        _ => short_number(number),
+    }
+}
+
+/// Nanoseconds as such a number of milliseconds.
+fn plain_milliseconds(nanoseconds: u64) -> String {
+    plain_number(nanoseconds as f64 / 1e6)
 }
 
 /// What the page says. Texts are on one line each; the template escapes them.

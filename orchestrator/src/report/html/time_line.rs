@@ -1,7 +1,8 @@
 use farmctl_protocol::Conditions;
 
+use super::{plain_milliseconds, plain_number};
 use crate::report::columns::Row;
-use crate::report::label::{Axes, milliseconds};
+use crate::report::label::Axes;
 use crate::score::trust::over_time;
 use crate::wording::{short_number, single_line};
 
@@ -71,7 +72,7 @@ impl TimeLine {
             return None;
         }
         let mut lines = vec![Line::of("latency", &latency, whole_s, |low, high| {
-            let ms = |value: f64| milliseconds(Some((value * 1e6) as u64));
+            let ms = |value: f64| plain_milliseconds((value * 1e6) as u64);
             format!("{} to {} ms", ms(low), ms(high))
         })];
         for Look { class, unit, value } in LOOKS {
@@ -86,7 +87,7 @@ impl TimeLine {
             row: links.of_record(row.record),
             doubt: row.doubt().map(|doubt| doubt.as_str()).unwrap_or_default(),
             lines,
-            seconds: short_number(whole_s),
+            seconds: plain_number(whole_s),
         })
     }
 }
