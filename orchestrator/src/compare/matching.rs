@@ -41,7 +41,8 @@ impl DeviceName {
 /// The parts of a cell that a table may not tell, as people call them.
 const UNTOLD: [&str; 3] = ["weights", "threads", "scenarios"];
 
-type Cells = BTreeMap<CellKey, Vec<Run>>;
+/// The numbers of the runs of each cell: there may be a million runs.
+type Cells = BTreeMap<CellKey, Vec<usize>>;
 
 /// Compares two sets of runs, cell by cell.
 ///
@@ -60,15 +61,15 @@ pub fn compare(a: &Runs, b: &Runs, options: &Options) -> Result<Comparison, Comp
     }
     let mut keys = [a, b].map(|runs| runs.cells().cloned().collect::<Vec<CellKey>>());
     let mut notes = leave_untold_out(&mut keys, [&a.name, &b.name]);
-    let [of_a, of_b] = [(a, &keys[0]), (b, &keys[1])].map(|(runs, keys)| by_cell(runs, keys));
+    let [keys_a, keys_b] = keys;
+    let (of_a, of_b) = (by_cell(a, keys_a), by_cell(b, keys_b));
     if !of_a.keys().any(|key| of_b.contains_key(key)) {
         let (a, b) = names();
         return Err(CompareError::NothingInCommon { a, b });
     }
     let all: BTreeSet<&CellKey> = of_a.keys().chain(of_b.keys()).collect();
-    let runs_of = |cells: &Cells, key: &CellKey| cells.get(key).cloned().unwrap_or_default();
     let cells = all.into_iter().map(|key| {
-        let (first, second) = (runs_of(&of_a, key), runs_of(&of_b, key));
+        let (first, second) = (a.numbered(of_a.get(key)), b.numbered(of_b.get(key)));
         let couple = Couple { key: key.clone(), across: None };
         couple.cell(Measured { of: a, runs: &first }, Measured { of: b, runs: &second }, None, options)
     });
@@ -92,7 +93,7 @@ pub fn compare_across(
         return Err(CompareError::NoRuns { name: runs.name.clone() });
     }
     let mut of_values: BTreeMap<String, Cells> = BTreeMap::new();
-    for (mut key, own) in by_cell(runs, &runs.cells().cloned().collect::<Vec<CellKey>>()) {
+    for (mut key, own) in by_cell(runs, runs.cells().cloned().collect()) {
         let value = axis.take(&mut key);
         of_values.entry(value).or_default().entry(key).or_default().extend(own);
     }
@@ -115,8 +116,9 @@ pub fn compare_across(
         let of_value = &of_values[value];
         for (key, first) in of_base {
             let Some(second) = of_value.get(key) else { continue };
+            let (first, second) = (runs.numbered(Some(first)), runs.numbered(Some(second)));
             let couple = Couple { key: key.clone(), across: Some((base.clone(), value.clone())) };
-            let (first, second) = (Measured { of: runs, runs: first }, Measured { of: runs, runs: second });
+            let (first, second) = (Measured { of: runs, runs: &first }, Measured { of: runs, runs: &second });
             cells.push(couple.cell(first, second, Some(axis), options));
         }
     }
@@ -164,17 +166,17 @@ fn twice(runs: &Runs) -> String {
     }
 }
 
-fn by_cell(runs: &Runs, keys: &[CellKey]) -> Cells {
+fn by_cell(runs: &Runs, keys: Vec<CellKey>) -> Cells {
     let mut cells = Cells::new();
-    let mut of_keys: Vec<Vec<Run>> = vec![Vec::new(); keys.len()];
-    for run in &runs.runs {
+    let mut of_keys: Vec<Vec<usize>> = vec![Vec::new(); keys.len()];
+    for (number, run) in runs.runs.iter().enumerate() {
         if let Some(own) = of_keys.get_mut(run.key as usize) {
-            own.push(*run);
+            own.push(number);
         }
     }
     // Cells that differed by what is left out are one now.
-    for (key, own) in keys.iter().zip(of_keys).filter(|(_, own)| !own.is_empty()) {
-        cells.entry(key.clone()).or_default().extend(own);
+    for (key, own) in keys.into_iter().zip(of_keys).filter(|(_, own)| !own.is_empty()) {
+        cells.entry(key).or_default().extend(own);
     }
     cells
 }

@@ -124,6 +124,11 @@ impl Runs {
         self
     }
 
+    /// The runs of these numbers.
+    pub(super) fn numbered(&self, numbers: Option<&Vec<usize>>) -> Vec<Run> {
+        numbers.into_iter().flatten().filter_map(|number| self.runs.get(*number).copied()).collect()
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.runs.len()
