@@ -5,6 +5,7 @@
 
 pub mod agent;
 pub mod api;
+pub mod artifacts;
 pub mod catalog;
 pub mod cli;
 pub mod clock;

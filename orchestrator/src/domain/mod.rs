@@ -27,6 +27,7 @@ mod regression;
 #[cfg(test)]
 pub mod sample;
 mod scheduled;
+mod shared_files;
 mod side_by_side;
 mod sighting;
 mod signature;
@@ -69,6 +70,7 @@ pub use plan::{Job, JobModel, Plan, Skipped};
 pub use record::{CheckThen, Condition, DeviceFacts, MeasuredAccuracy, Measurement, OutputRef, Record, RunStatus};
 pub use regression::{Against, Regression, RegressionEnd, RegressionRule};
 pub use scheduled::{DueTime, SchedulePause, ScheduledStart};
+pub use shared_files::{S3Place, SharedFilesConfig, SharedPlace};
 pub use side_by_side::{PairSide, SideBySide, SideRunner};
 pub use sighting::Sighting;
 pub use signature::{

@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 /// Each module of the orchestrator with the modules it may name. `domain` may be named by all.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("domain", &[]),
+    ("artifacts", &["regular_file", "secret", "tls"]),
     ("compare", &["score"]),
     ("config", &["catalog", "compare", "planner", "regular_file", "retention", "schedule", "score", "wording"]),
     ("tls", &[]),
     ("clock", &[]),
     ("regular_file", &[]),
     ("secret", &["regular_file"]),
-    ("catalog", &["regular_file", "tls"]),
+    ("catalog", &["artifacts", "regular_file", "tls"]),
     ("planner", &[]),
     ("notify", &["secret", "tls"]),
     ("schedule", &[]),
@@ -27,11 +28,12 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("runners", &["device"]),
     ("inventory", &["device", "transport"]),
     ("lease", &["store"]),
-    ("agent", &["compare", "inventory", "device", "transport", "store", "lease", "score", "planner"]),
+    ("agent", &["artifacts", "compare", "inventory", "device", "transport", "store", "lease", "score", "planner"]),
     (
         "lab",
         &[
             "agent",
+            "artifacts",
             "catalog",
             "clock",
             "compare",

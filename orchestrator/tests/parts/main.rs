@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod architecture;
+mod artifacts;
 mod cmd;
 mod code_style;
 mod dependencies;
