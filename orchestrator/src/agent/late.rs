@@ -38,6 +38,8 @@ pub(super) async fn collect(
             tracing::error!(%run_id, %error, "an output of a late run was not kept");
         }
     }
+    let kept = collected.output_files.iter().map(|(sha256, _)| sha256.clone()).collect();
+    agent.files.outputs.share(kept).await;
     let mut measurement = collected.measurement;
     match agent.accuracy(&record.job, &collected.best_classes) {
         Ok(accuracy) => measurement.accuracy = accuracy,

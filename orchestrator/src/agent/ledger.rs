@@ -34,6 +34,8 @@ impl Work<'_, '_> {
                 tokio::time::sleep(TRY_AGAIN).await;
             }
         }
+        let kept = collected.output_files.iter().map(|(sha256, _)| sha256.clone()).collect();
+        self.agent.files.outputs.share(kept).await;
         Ok(())
     }
 

@@ -10,7 +10,9 @@ use super::error::{CatalogError, io};
 use super::formats::{self, FileKind};
 use super::hashing::{HashingWriter, Progress, hash_file, remembered_hash};
 use super::networks::{self, Network};
+use super::sharing::Sharing;
 use super::torch::{self, ScriptError};
+use crate::artifacts::{Asked, SharedFiles};
 use crate::domain::{Archive, ArtifactRef, Precision, WeightsFile, WeightsSource};
 
 /// How often a lock that another process holds is asked for.
@@ -40,12 +42,20 @@ pub struct LocalModel {
 pub struct ArtifactCache {
     pub(super) folder: PathBuf,
     downloads: DownloadSettings,
+    shared: Option<SharedFiles>,
 }
 
 impl ArtifactCache {
     /// The cache in that folder, which is made when it is first written to.
     pub fn new(folder: impl Into<PathBuf>, downloads: DownloadSettings) -> Self {
-        Self { folder: folder.into(), downloads }
+        Self { folder: folder.into(), downloads, shared: None }
+    }
+
+    /// The same; what other hosts have put into these files is had from there, and what this one gets or makes goes
+    /// there.
+    #[must_use]
+    pub fn sharing(self, shared: Option<SharedFiles>) -> Self {
+        Self { shared, ..self }
     }
 
     /// Where the file with that hash is, once it is there.
@@ -106,12 +116,31 @@ impl ArtifactCache {
         deadline: Instant,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<LocalArtifact, CatalogError> {
+        let is_own = matches!(wanted.source, WeightsSource::Path(_));
+        let mut sharing = Sharing { shared: self.shared.as_ref().filter(|_| !is_own), deadline, progress };
+        let mut asked = Asked::Missing;
         if let Some(artifact) = wanted.artifact {
             check_hash(wanted.model, artifact)?;
-            if !matches!(wanted.source, WeightsSource::Path(_)) && self.is_cached(artifact) {
+            if !is_own && self.is_cached(artifact) {
+                return Ok(LocalArtifact { path: self.path(artifact), artifact: artifact.clone() });
+            }
+            asked = sharing.fetch(artifact, &self.path(artifact))?;
+            if asked == Asked::Done {
                 return Ok(LocalArtifact { path: self.path(artifact), artifact: artifact.clone() });
             }
         }
+        let local = self.get_or_make(wanted, deadline, sharing.progress)?;
+        sharing.share(&local, asked);
+        Ok(local)
+    }
+
+    /// A file from where its entry says that it comes from.
+    fn get_or_make(
+        &self,
+        wanted: &Wanted<'_>,
+        deadline: Instant,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<LocalArtifact, CatalogError> {
         let pinned = || wanted.artifact.ok_or_else(|| CatalogError::Unpinned { model: wanted.model.to_owned() });
         match wanted.source {
             WeightsSource::Builtin(network) => {
@@ -216,7 +245,12 @@ impl ArtifactCache {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<PathBuf, CatalogError> {
         fs::create_dir_all(&self.folder).map_err(io("create", &self.folder))?;
-        let archives = EngineFiles { folder: self.folder.clone(), workspace: None, downloads: self.downloads.clone() };
+        let archives = EngineFiles {
+            folder: self.folder.clone(),
+            workspace: None,
+            downloads: self.downloads.clone(),
+            shared: self.shared.clone(),
+        };
         let found = archives.member(archive, member, Some(artifact), deadline, progress);
         found
             .map(|local| local.path)
@@ -329,7 +363,7 @@ fn compare(
     }
 }
 
-fn check_hash(model: &str, artifact: &ArtifactRef) -> Result<(), CatalogError> {
+pub(super) fn check_hash(model: &str, artifact: &ArtifactRef) -> Result<(), CatalogError> {
     let sha256 = &artifact.sha256;
     let is_hash = sha256.len() == 64 && sha256.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     if is_hash { Ok(()) } else { Err(CatalogError::BadHash { model: model.to_owned(), sha256: sha256.clone() }) }

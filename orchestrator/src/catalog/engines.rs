@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 use super::download::DownloadSettings;
 use super::error::{CatalogError, UrlFailure};
 use super::hashing::{Progress, hash_file, remembered_hash};
+use super::sharing::Sharing;
 use super::{LocalArtifact, error::io};
+use crate::artifacts::{Asked, SharedFiles};
 use crate::domain::{Archive, ArtifactRef, BackendFile, BackendSource, BackendTarget, sha256_hex};
 
 /// How often it is looked whether another program has ended.
@@ -78,6 +80,8 @@ pub struct EngineFiles {
     pub workspace: Option<PathBuf>,
     /// How to download.
     pub downloads: DownloadSettings,
+    /// What hosts share: members of archives are had from there, and go there.
+    pub shared: Option<SharedFiles>,
 }
 
 impl EngineFiles {
@@ -142,8 +146,19 @@ impl EngineFiles {
         if let Some(found) = expected.and_then(|artifact| self.cached(artifact)) {
             return Ok(found);
         }
-        let path = self.archive(archive, deadline, progress)?;
-        self.take_out(archive, &path, member, expected, deadline, progress)
+        let mut sharing = Sharing { shared: self.shared.as_ref(), deadline, progress };
+        let mut asked = Asked::Missing;
+        if let Some(artifact) = expected {
+            let path = self.folder.join(&artifact.sha256);
+            asked = sharing.fetch(artifact, &path)?;
+            if asked == Asked::Done {
+                return Ok(LocalArtifact { path, artifact: artifact.clone() });
+            }
+        }
+        let path = self.archive(archive, deadline, sharing.progress)?;
+        let local = self.take_out(archive, &path, member, expected, deadline, sharing.progress)?;
+        sharing.share(&local, asked);
+        Ok(local)
     }
 
     pub(super) fn cached(&self, artifact: &ArtifactRef) -> Option<LocalArtifact> {
@@ -300,6 +315,7 @@ mod tests {
             folder: folder.path().join("cache"),
             workspace: Some(folder.path().to_owned()),
             downloads: DownloadSettings::default(),
+            shared: None,
         };
         fs::create_dir_all(&cache.folder).unwrap();
         fs::write(cache.folder.join(&archive.artifact.sha256), bytes).unwrap();

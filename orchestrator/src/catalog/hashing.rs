@@ -32,6 +32,8 @@ pub enum Activity {
     Building,
     /// Getting it.
     Downloading,
+    /// Letting other hosts of the lab have it.
+    Uploading,
     /// Reading it to check its content.
     Hashing,
 }

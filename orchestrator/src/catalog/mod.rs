@@ -22,6 +22,7 @@ mod look;
 pub mod networks;
 pub mod onnx;
 mod published;
+mod sharing;
 mod signature;
 mod torch;
 mod values;

@@ -1,11 +1,12 @@
 //! What people write: farm, sweep, models and daemon files in YAML, and tables of results in CSV, to checked types.
 //!
 //! Main functions: [`load_inventory`], [`load_catalog`], [`load_backends`], [`load_datasets`], [`load_sweep`],
-//! [`load_daemon`], [`load_results`], [`load_compared`], [`append_devices`], [`edit_device`], [`schema`]. Main type:
-//! [`ConfigErrors`], every fault of the files at once, each with its place. The way of a YAML file: `source` reads it
-//! with a bound, `tree` parses it to values with places, `check` holds it against the JSON Schema of the file's type,
-//! `document` makes it that type by serde_yaml (which knows no places), and `inventory`, `catalog`, `sweep` and
-//! `daemon` check what it means. YAML is known nowhere else. A table goes from `source` to `results_table`.
+//! [`load_daemon`], [`load_lab`], [`load_results`], [`load_compared`], [`append_devices`], [`edit_device`],
+//! [`schema`]. Main type: [`ConfigErrors`], every fault of the files at once, each with its place. The way of a YAML
+//! file: `source` reads it with a bound, `tree` parses it to values with places, `check` holds it against the JSON
+//! Schema of the file's type, `document` makes it that type by serde_yaml (which knows no places), and `inventory`,
+//! `catalog`, `sweep` and `daemon` check what it means. YAML is known nowhere else. A table goes from `source` to
+//! `results_table`.
 //!
 //! Never touches a device, never prints, and reads environment variables only through the function it is given.
 
@@ -21,6 +22,7 @@ use crate::domain::{Backend, Catalog, CatalogDataset, Inventory, Sweep};
 use crate::score::ScoredRun;
 
 mod append;
+mod artifacts_entry;
 mod backends;
 mod backends_file;
 mod block;
@@ -37,6 +39,8 @@ mod expand;
 mod farm_file;
 mod fault;
 mod inventory;
+mod lab;
+mod lab_file;
 mod models_file;
 mod presets;
 mod results_table;
@@ -54,6 +58,7 @@ pub use append::{NewDevice, append_devices};
 pub use daemon::{Access, DaemonConfig};
 pub use edit::{FieldChange, add_device, device_text, edit_device, remove_device, replace_device};
 pub use fault::{ConfigErrors, Fault, Place};
+pub use lab::LabConfig;
 pub(crate) use sweep::MAX_JOBS;
 pub(crate) use words::MAX_THREADS;
 
@@ -84,6 +89,8 @@ pub enum FileKind {
     Datasets,
     /// `configs/daemon.yaml`.
     Daemon,
+    /// `lab.yaml`.
+    Lab,
 }
 
 impl FileKind {
@@ -95,6 +102,7 @@ impl FileKind {
         FileKind::Backends,
         FileKind::Datasets,
         FileKind::Daemon,
+        FileKind::Lab,
     ];
 
     /// The word for it, which is also the stem of its schema's file.
@@ -106,6 +114,7 @@ impl FileKind {
             FileKind::Backends => "backends",
             FileKind::Datasets => "datasets",
             FileKind::Daemon => "daemon",
+            FileKind::Lab => "lab",
         }
     }
 
@@ -118,6 +127,7 @@ impl FileKind {
             FileKind::Backends => "configs/backends.yaml",
             FileKind::Datasets => "configs/datasets.yaml",
             FileKind::Daemon => "configs/daemon.yaml",
+            FileKind::Lab => "lab.yaml",
         }
     }
 }
@@ -131,6 +141,7 @@ pub fn schema(kind: FileKind) -> serde_json::Value {
         FileKind::Backends => schema_of::<backends_file::BackendsFile>(),
         FileKind::Datasets => schema_of::<datasets_file::DatasetsFile>(),
         FileKind::Daemon => schema_of::<daemon_file::DaemonFile>(),
+        FileKind::Lab => schema_of::<lab_file::LabFile>(),
     }
 }
 
@@ -231,6 +242,14 @@ pub fn load_sweep(path: &Path, inventory: &Inventory, catalog: &Catalog) -> Resu
 /// Every fault of the file, and of the sweeps.
 pub fn load_daemon(path: &Path, inventory: &Inventory, catalog: &Catalog) -> Result<DaemonConfig, ConfigErrors> {
     daemon::load(read(path)?, inventory, catalog)
+}
+
+/// Reads a lab file: what the hosts of a lab share.
+///
+/// # Errors
+/// Every fault of the file.
+pub fn load_lab(path: &Path) -> Result<LabConfig, ConfigErrors> {
+    lab::load(read(path)?)
 }
 
 /// What can be said of a sweep file where what it refers to is faulty: its own structure.

@@ -176,5 +176,17 @@ fn mask_secrets(line: &str) -> String {
             shown[value..].fill('*');
         }
     }
+    mask_logins(&chars, &mut shown);
     shown.into_iter().collect()
+}
+
+/// Masks user and password of addresses: `https://user:password@host`.
+fn mask_logins(chars: &[char], shown: &mut [char]) {
+    for begin in chars.windows(3).enumerate().filter(|(_, part)| **part == [':', '/', '/']).map(|(at, _)| at + 3) {
+        let is_end = |c: &char| c.is_whitespace() || matches!(c, '/' | '"' | '\'' | ',' | '}' | '?' | '#');
+        let end = chars[begin..].iter().position(is_end).map_or(chars.len(), |at| begin + at);
+        if let Some(login) = chars[begin..end].iter().rposition(|c| *c == '@') {
+            shown[begin..begin + login].fill('*');
+        }
+    }
 }

@@ -202,7 +202,6 @@ mod tests {
 
         /// The next command in this lab: whether it believes the clock.
         fn command(&self) -> Lab {
-            let nothing: Arc<dyn Fn(&str) -> Option<String> + Send + Sync> = Arc::new(|_| None);
             let environment = Environment {
                 home: None,
                 data_home: None,
@@ -213,7 +212,7 @@ mod tests {
                 working_folder: None,
                 proxy: None,
                 trust: Trust::default(),
-                variable: nothing,
+                variable: Arc::new(|_: &str| None),
             };
             let logs = SweepLogs::default();
             let mut lab = Lab::open(&self.folder, Overrides::default(), environment, logs, Arc::new(|_| {})).unwrap();

@@ -45,6 +45,7 @@ impl Lab {
             agent(self),
             finding("tls", false, self.believed(), TRUST_REMEDY),
         ];
+        findings.extend(shared_files(self).await);
         findings.extend(daemon(self));
         findings.extend(notifications(self));
         findings.extend(other_machines(self).await);
@@ -158,6 +159,12 @@ fn catalogue(lab: &Lab) -> Finding {
     let outcome =
         lab.catalog().map(|catalog| many(catalog.models.len() as u64, "model")).map_err(|error| error.to_string());
     finding("models", true, outcome, "correct configs/models.yaml at the place named")
+}
+
+/// Whether the place where hosts share files takes and gives them; nothing where this host has its own alone.
+async fn shared_files(lab: &Lab) -> Option<Finding> {
+    let outcome = lab.probe_shared_files().await?;
+    Some(finding("shared files", false, outcome, "mend `artifacts` in lab.yaml, or what is wrong with that place"))
 }
 
 /// What the daemon that runs in this lab says is wrong; nothing where none runs.

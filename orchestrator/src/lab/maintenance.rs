@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io::{BufReader, Write};
 use std::path::Path;
 
-use crate::agent::OutputFiles;
 use crate::lease::{holder_in_words, is_holder_gone};
 use crate::publish::{PublishError, write_whole_by};
 use crate::store::{self, Aside, StoreCheck, StoreError, Vacuumed};
@@ -20,7 +19,7 @@ impl Lab {
         let store = self.existing_store()?;
         let mut found = store.check()?;
         if found.faults.is_empty() {
-            let outputs = OutputFiles::new(self.outputs());
+            let outputs = self.output_files();
             for sweep in store.sweeps()? {
                 found.faults.extend(outputs.faults(&store.records(&sweep.id)?));
             }

@@ -11,6 +11,7 @@ use crate::clock::LabClock;
 use crate::store::Store;
 
 use devices::KnownDevices;
+use files::OpenShared;
 
 mod acts;
 mod baselines;
@@ -94,6 +95,7 @@ pub struct Lab {
     environment: Environment,
     store: Arc<Mutex<Option<Arc<dyn Store>>>>,
     known_devices: Arc<Mutex<Option<KnownDevices>>>,
+    shared: Arc<Mutex<Option<OpenShared>>>,
     clock: LabClock,
     logs: SweepLogs,
     remarks: Remarks,
@@ -118,8 +120,8 @@ impl Lab {
             return Err(LabError::usage(format!("the lab {} is no folder", root.display())));
         }
         let clock = LabClock::of_host();
-        let (store, known_devices) = (Arc::default(), Arc::default());
-        Ok(Lab { root, overrides, environment, store, known_devices, clock, logs, remarks })
+        let (store, known_devices, shared) = (Arc::default(), Arc::default(), Arc::default());
+        Ok(Lab { root, overrides, environment, store, known_devices, shared, clock, logs, remarks })
     }
 
     /// The same lab with a store of its own: who only looks does not hold up what is done.

@@ -75,6 +75,27 @@ impl Lab {
     }
 }
 
+impl Lab {
+    /// Cuts what can be had again from the files that hosts share to the limit that lab.yaml has for it. What keeps
+    /// that from being done is logged: there is another time.
+    pub(super) fn trim_cache(&self) {
+        let trim = || -> Result<(), LabError> {
+            let most = self.lab_config()?.artifacts.and_then(|shared| shared.cache_bytes);
+            if most.is_some() {
+                let store = self.store()?;
+                self.needs_clock("the limit of the cache")?;
+                let (now, sweeps) = (self.now(), store.sweeps()?);
+                let tidy = Tidy { lab: self, store: store.as_ref(), now, how: Tidying::Confirmed, by: None };
+                tidy.artifacts(&sweeps, most)?;
+            }
+            Ok(())
+        };
+        if let Err(error) = trim() {
+            tracing::warn!(%error, "the cache was not cut to its limit");
+        }
+    }
+}
+
 struct Tidy<'a> {
     lab: &'a Lab,
     store: &'a dyn Store,
@@ -109,7 +130,9 @@ impl Tidy<'_> {
         removals.extend(self.reports(due.reports)?);
         removals.extend(self.events(due.events_before, retention.events_days)?);
         removals.extend(self.outputs()?);
-        removals.extend(self.artifacts(&sweeps, retention.artifacts_bytes)?);
+        let of_cache = self.lab.lab_config()?.artifacts.and_then(|shared| shared.cache_bytes);
+        let most = retention.artifacts_bytes.into_iter().chain(of_cache).min();
+        removals.extend(self.artifacts(&sweeps, most)?);
         if !self.is_dry() {
             let latest = reports.join("latest");
             if latest.is_symlink() && !latest.exists() {

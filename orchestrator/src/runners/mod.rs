@@ -43,7 +43,7 @@ pub const TARGETS: &[&str] = &[
 ];
 
 /// The target whose runner serves the same machines: a static program doesn't care which libc is in it.
-fn equivalent(target: &str) -> Option<&'static str> {
+pub fn equivalent(target: &str) -> Option<&'static str> {
     let (start, libc) = target.rsplit_once('-')?;
     let other = match libc {
         "gnu" => "musl",

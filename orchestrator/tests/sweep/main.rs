@@ -37,6 +37,7 @@ mod recovery;
 mod regressions;
 mod results_in_sql;
 mod retention;
+mod shared_files;
 mod support;
 mod terminal;
 mod watch;

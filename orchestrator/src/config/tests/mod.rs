@@ -7,6 +7,7 @@ mod daemon;
 mod datasets;
 mod faults;
 mod hostile;
+mod lab;
 mod meaning;
 mod presets;
 

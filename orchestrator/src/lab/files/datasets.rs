@@ -49,6 +49,9 @@ impl Lab {
                 continue;
             };
             let has_begun = wanted.prepared.is_some();
+            if let Some(prepared) = wanted.prepared.as_ref().filter(|prepared| !datasets.has(prepared)) {
+                self.fetch_images(prepared).await;
+            }
             // What it began with is still here, whatever the dataset is by now.
             if let Some(prepared) = wanted.prepared.as_ref().filter(|prepared| datasets.has(prepared)) {
                 files.insert(prepared.images.sha256.clone(), datasets.path(&prepared.images));
@@ -79,7 +82,10 @@ impl Lab {
         }
         for (dataset, made) in &done {
             match made {
-                Ok(prepared) => self.mention(dataset, prepared),
+                Ok(prepared) => {
+                    self.mention(dataset, prepared);
+                    self.share_images(prepared).await;
+                }
                 Err(reason) => self.remark(&format!("dataset {}: {reason}", dataset.name)),
             }
         }

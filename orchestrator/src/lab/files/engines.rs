@@ -22,7 +22,12 @@ const TIMEOUT: Duration = Duration::from_secs(3600);
 impl Lab {
     /// Where the files of engines are on this host, and come from.
     pub fn engine_files(&self) -> EngineFiles {
-        EngineFiles { folder: self.artifacts(), workspace: self.workspace(), downloads: self.downloads() }
+        EngineFiles {
+            folder: self.artifacts(),
+            workspace: self.workspace(),
+            downloads: self.downloads(),
+            shared: self.shared_files_if_any(),
+        }
     }
 
     /// Gets one file of an engine, where it may block, and shows it.

@@ -18,7 +18,7 @@ pub(super) const TIMEOUT: Duration = Duration::from_secs(3600);
 impl Lab {
     /// The host's cache of model files.
     pub fn model_cache(&self) -> ArtifactCache {
-        ArtifactCache::new(self.artifacts(), self.downloads())
+        ArtifactCache::new(self.artifacts(), self.downloads()).sharing(self.shared_files_if_any())
     }
 
     /// The catalogue with what is found out of the wanted files that are here; a plan is made from this. No other file

@@ -7,10 +7,12 @@ use serde::Serialize;
 use tokio::sync::{Mutex, OnceCell};
 
 use crate::device::{RunnerFile, RunnerProvider};
-use crate::domain::{Failure, SideRunner, Sweep};
+use crate::domain::{Failure, SideRunner, Sweep, SweepId};
 use crate::lab::{Lab, LabError};
 use crate::progress::{Progress, Task, Unit};
 use crate::runners::{self, BuildStep, FILE_NAME, ReadRunner, RunnerError, Runners, TARGETS};
+
+use super::pinned_runner::PinnedRunners;
 
 /// A runner that is there.
 #[derive(Debug, Serialize)]
@@ -48,6 +50,17 @@ pub struct SweepRunners {
     pub a: RunnerSource,
     /// Those of B, where the sides have runners of their own.
     pub b: Option<RunnerSource>,
+}
+
+impl SweepRunners {
+    /// The same of a sweep: where hosts share files, those that it began with.
+    ///
+    /// # Errors
+    /// When the store can't be opened.
+    pub fn of_sweep(self, lab: &Lab, sweep: &SweepId) -> Result<SweepRunners, LabError> {
+        let b = self.b.map(|b| b.of_sweep(lab, sweep)).transpose()?;
+        Ok(SweepRunners { a: self.a.of_sweep(lab, sweep)?, b })
+    }
 }
 
 impl Lab {
@@ -161,17 +174,30 @@ pub struct RunnerSource {
     named: Vec<SideRunner>,
     found: Mutex<HashMap<String, Arc<OnceCell<RunnerFile>>>>,
     progress: Progress,
+    pinned: Option<PinnedRunners>,
 }
 
 impl RunnerSource {
     /// Looks in these places.
     pub fn new(runners: Runners, progress: Progress) -> RunnerSource {
-        RunnerSource { runners, named: Vec::new(), found: Mutex::new(HashMap::new()), progress }
+        RunnerSource { runners, named: Vec::new(), found: Mutex::new(HashMap::new()), progress, pinned: None }
     }
 
     /// These in place of the lab's, where there are some.
     pub fn instead(self, named: &[SideRunner]) -> RunnerSource {
         RunnerSource { named: named.to_vec(), ..self }
+    }
+
+    /// The runners of a sweep: where hosts share files, the one that it began with, whoever built that.
+    ///
+    /// # Errors
+    /// When the store can't be opened.
+    pub fn of_sweep(self, lab: &Lab, sweep: &SweepId) -> Result<RunnerSource, LabError> {
+        let Some(shared) = lab.shared_files_if_any() else { return Ok(self) };
+        let (store, sweep, folder) = (lab.store()?, sweep.clone(), lab.artifacts());
+        let pinned = Some(PinnedRunners { store, sweep, shared, folder });
+        // What was found before is this host's own.
+        Ok(RunnerSource { found: Mutex::default(), pinned, ..self })
     }
 
     /// The runner for a target, built where it has to be.
@@ -185,9 +211,11 @@ impl RunnerSource {
                 if !self.named.is_empty() {
                     return self.named(target).await;
                 }
-                let mut shown = RunnerBuild { target, progress: &self.progress, task: None };
-                let found = self.runners.get(target, &mut |step| shown.step(step)).await;
-                shown.end(found)
+                let Some(pinned) = &self.pinned else { return self.own(target).await };
+                match pinned.known(&self.runners, target).await {
+                    Some(file) => Ok(file),
+                    None => Ok(pinned.settle(&self.runners, self.own(target).await?).await),
+                }
             })
             .await?;
         Ok(file.clone())
@@ -204,6 +232,13 @@ impl RunnerSource {
         }
         let (path, found) = (named.path.clone(), file.artifact.sha256);
         Err(RunnerError::Changed { path, found, expected: named.artifact.sha256.clone() })
+    }
+
+    /// That of this host.
+    async fn own(&self, target: &str) -> Result<RunnerFile, RunnerError> {
+        let mut shown = RunnerBuild { target, progress: &self.progress, task: None };
+        let found = self.runners.get(target, &mut |step| shown.step(step)).await;
+        shown.end(found)
     }
 }
 

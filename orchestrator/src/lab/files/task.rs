@@ -59,6 +59,7 @@ fn doing(activity: Activity) -> &'static str {
     match activity {
         Activity::Building => "building",
         Activity::Downloading => "downloading",
+        Activity::Uploading => "uploading",
         Activity::Hashing => "reading",
     }
 }

@@ -33,6 +33,7 @@ impl Lab {
         let (models, runners) = self.provide(&mut planned, progress).await?;
         let sweep = self.add(&mut planned, &self.person(), None)?;
         let lease = self.take_lease(&sweep.id)?;
+        let runners = runners.of_sweep(self, &sweep.id)?;
         let PlannedSweep { inventory, catalog, definition, plan, .. } = planned;
         let engines = EngineSource::new(self, &catalog, progress.clone());
         let used = devices_with_jobs(&plan, &inventory.devices);
@@ -107,6 +108,8 @@ impl Lab {
         if planned.plan.jobs.is_empty() {
             return Err(nothing_to_run(&planned.plan));
         }
+        // One that is faulty is told before anything is got.
+        self.shared_files()?;
         let PlannedSweep { inventory, catalog, definition, plan, is_fixed } = planned;
         let renew = |catalog: &Catalog| planner::plan(&definition.sweep, inventory, catalog);
         // The jobs of an earlier sweep stay what they were.

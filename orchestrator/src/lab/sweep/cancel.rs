@@ -127,7 +127,7 @@ impl Lab {
         let used: Vec<_> = inventory.devices.into_iter().filter(|device| live.contains(&device.name)).collect();
         match store.definition(&sweep.id)? {
             Some(definition) if !used.is_empty() => {
-                let runners = self.runners_of(&definition.sweep, progress);
+                let runners = self.runners_of(&definition.sweep, progress).of_sweep(self, &sweep.id)?;
                 // Runs are only ended here: a catalogue that can't be read must not keep them.
                 let catalog = self.catalog_of(&definition.sweep).unwrap_or_default();
                 let engines = EngineSource::new(self, &catalog, progress.clone());

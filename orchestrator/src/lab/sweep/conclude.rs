@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::agent::{OutputFiles, cell_record};
+use crate::agent::cell_record;
 use crate::domain::{Failure, FailureKind, Job, Record, RunStatus, SweepId, SweepRow, SweepState, TrustRules};
 use crate::lab::{Lab, LabError};
 use crate::publish;
@@ -14,6 +14,7 @@ use crate::report::ReportInput;
 use crate::report::spans::{DeviceSpan, SpanReader};
 use crate::schedule::Schedule;
 use crate::score::trust::countings_of;
+use crate::wording::many;
 
 /// How long ago a sweep may have ended whose reports are looked for.
 const LATELY: SignedDuration = SignedDuration::from_hours(24);
@@ -67,7 +68,7 @@ impl Lab {
     /// When the store can't be read.
     pub fn results(&self, sweep: SweepRow) -> Result<SweepResults, LabError> {
         let records = self.records(&sweep)?;
-        let outputs = OutputFiles::new(self.outputs()).load(&records);
+        let outputs = self.output_files().load(&records);
         let folder = publish::sweep_folder(&self.reports(), sweep.id.as_str());
         let (rules, zone) = (self.trust_rules(&sweep.id)?, self.time_zone());
         Ok(SweepResults { sweep, records, rules, outputs, folder, zone, spans: Vec::new() })
@@ -113,6 +114,12 @@ impl Lab {
         let mut results = self.results(sweep)?;
         results.spans = self.device_spans(&results.sweep.id)?;
         publish::publish(&self.reports(), &results.input(), self.dated_now())?;
+        let left = self.output_files().share_all(&results.records);
+        if left > 0 {
+            let what = many(left as u64, "output");
+            let id = &results.sweep.id;
+            self.remark(&format!("{what} are on this host alone: `farmctl report {id}` lets the others have them"));
+        }
         Ok(results)
     }
 
@@ -142,6 +149,7 @@ impl Lab {
         let (store, now) = (self.store()?, self.now());
         let results = self.publish_as(self.as_it_ends(sweep, now)?)?;
         store.finish_sweep(sweep, now)?;
+        self.trim_cache();
         Ok(results)
     }
 

@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::agent::{
-    Agent, AgentMode, Assignment, Events, HostFiles, LabelFiles, OutputFiles, Stop, Subject, SweepFiles, SweepRules,
-    event_queue,
+    Agent, AgentMode, Assignment, Events, HostFiles, LabelFiles, Stop, Subject, SweepFiles, SweepRules, event_queue,
 };
 use crate::device::RunnerProvider;
 use crate::domain::{Device, EventKind, Record, RunStatus, SweepDefinition, SweepId, SweepRow, SweepState};
@@ -119,7 +118,7 @@ impl Lab {
                 runners: Arc::new(files.runners.a),
                 b_runners: files.runners.b.map(|runners| Arc::new(runners) as Arc<dyn RunnerProvider>),
                 engines: Arc::new(files.engines),
-                outputs: OutputFiles::new(self.outputs()),
+                outputs: self.output_files(),
                 labels: LabelFiles::new(self.artifacts()),
             },
             devices: used,

@@ -46,7 +46,7 @@ impl Lab {
         let store = self.store()?;
         let (numbers, open) = (store.record_numbers(&sweep.id)?, store.open_jobs(&sweep.id, None)?);
         let moment = sweep.finished_at.unwrap_or_else(|| self.now());
-        let outputs = OutputFiles::new(self.outputs());
+        let outputs = self.output_files();
         Ok(RecordParts { store, outputs, sweep: sweep.clone(), numbers, open, moment })
     }
 

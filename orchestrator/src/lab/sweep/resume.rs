@@ -100,11 +100,12 @@ impl Lab {
             return Ok(None);
         }
         let inventory = self.inventory()?;
+        self.shared_files()?;
         let mut catalog = self.with_found_files(self.catalog_of(&definition.sweep)?, &files_of(&jobs));
         // Taken before anything is built or downloaded: two that resume at once see each other.
         let left_by = last_driver(store.as_ref(), &sweep)?;
         let lease = self.take_lease(&sweep.id)?;
-        let runners = self.runners_of(&definition.sweep, progress);
+        let runners = self.runners_of(&definition.sweep, progress).of_sweep(self, &sweep.id)?;
         if !jobs.is_empty() {
             refuse_other_runners(store.as_ref(), &sweep, &runners).await?;
         }

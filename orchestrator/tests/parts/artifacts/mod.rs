@@ -1,6 +1,7 @@
 //! Files that hosts share: what every place for them must do, on a folder and on a real S3-compatible server.
 
 mod faults;
+mod hosts;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};

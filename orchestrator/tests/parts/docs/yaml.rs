@@ -41,6 +41,7 @@ fn load(kind: FileKind, path: &Path, inventory: &Inventory, catalog: &Catalog) -
         FileKind::Backends => config::load_backends(Some(path), catalog::builtin_backends()).map(drop),
         FileKind::Datasets => config::load_datasets(Some(path)).map(drop),
         FileKind::Daemon => config::load_daemon(path, inventory, catalog).map(drop),
+        FileKind::Lab => config::load_lab(path).map(drop),
     }
 }
 

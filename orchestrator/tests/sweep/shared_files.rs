@@ -1,0 +1,73 @@
+//! Two hosts of a lab whose files are in a bucket: one goes on with what the other began.
+
+use farmctl::domain::sha256_hex;
+use testlab::S3Server;
+
+use super::support::{HOST_TARGET, Lab, built_runner, farm, lasting, local_device};
+
+/// A host whose lab.yaml names that server's bucket.
+fn host(server: &S3Server) -> Lab {
+    let lab = Lab::new();
+    lab.write("farms/lab.yaml", &farm(&[local_device()]));
+    lab.write("lab.yaml", &format!("artifacts: {{ at: s3://lab/x, endpoint: 'http://{}' }}\n", server.address()));
+    std::fs::create_dir(lab.path(".aws")).unwrap();
+    let (key, secret) = (server.key(), server.secret());
+    lab.write_secret(
+        ".aws/credentials",
+        &format!("[default]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\n"),
+    );
+    lab
+}
+
+/// Runs farmctl, which must end well; gives all it printed.
+#[track_caller]
+fn told(lab: &Lab, words: &[&str]) -> String {
+    let (code, stdout, stderr) = lab.run(words);
+    assert_eq!(code, 0, "{words:?}: {stdout}{stderr}");
+    stdout + &stderr
+}
+
+#[test]
+fn another_host_goes_on_with_the_runner_of_the_first_and_has_its_outputs() {
+    let server = S3Server::start_guarded().unwrap();
+    let one = host(&server);
+    one.write("configs/slow.yaml", &format!("{}repeats: 2\n", lasting(4)));
+    let mut running = one.start(&["configs/slow.yaml"]);
+    running.wait_for("run_phase", Some("measure"));
+    running.interrupt();
+    running.finish().expect_code(130);
+
+    // The store moves to another host, as PostgreSQL's would be there already. Its compiler makes another runner.
+    told(&one, &["store", "backup", "moved.db"]);
+    let other = host(&server);
+    told(&other, &["store", "restore", one.path("moved.db").to_str().unwrap()]);
+    other.change_runner(Some("#!/bin/sh\nexit 3\n"));
+    let sha256 = sha256_hex(&std::fs::read(built_runner(HOST_TARGET)).unwrap());
+    let fetched = other.path(".farm/artifacts").join(&sha256);
+    let _ = std::fs::remove_file(&fetched); // the cache of models is that of all tests
+    other.sweep(&["--resume"]).expect_code(0);
+    let rows = other.rows();
+    assert_eq!(rows.len(), 2);
+    assert!(rows.iter().all(|row| row["status"] == "ok" && row["runner_sha256"] == sha256), "{rows:?}");
+    assert!(fetched.is_file(), "it came from the bucket");
+
+    // What the network answered at the first host is in the reports of the second.
+    let output = other.path(&format!(".farm/outputs/{}.f32", rows[0]["output_sha256"]));
+    std::fs::remove_file(&output).unwrap();
+    told(&other, &["report", "latest"]);
+    assert!(other.rows().iter().all(|row| !row["output_error"].is_empty()), "an output is missing");
+    assert!(output.is_file() && told(&other, &["store", "check"]).contains("sound"));
+
+    // Without the bucket the same is told as it always was.
+    std::fs::remove_file(&fetched).unwrap();
+    without_the_bucket(&one);
+}
+
+/// The first host's own lab, which knows of no bucket now: another runner is another program.
+fn without_the_bucket(one: &Lab) {
+    std::fs::remove_file(one.path("lab.yaml")).unwrap();
+    one.change_runner(Some("#!/bin/sh\nexit 3\n"));
+    let (code, stdout, stderr) = one.run(&["sweep", "--resume"]);
+    let said = stdout + &stderr;
+    assert!(code == 2 && said.contains("is another now"), "{said}");
+}
