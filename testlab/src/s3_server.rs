@@ -1,6 +1,7 @@
 //! An object store of one test, which speaks S3.
 //!
-//! Main type: [`S3Server`]: moto's, from PyPI, which `scripts/prepare-s3` puts below `target/`. It keeps all in memory.
+//! Main type: [`S3Server`]: moto's, from PyPI, which `scripts/prepare-s3` puts below `target/`. It keeps all in memory,
+//! checks keys and signatures where it is asked to, and knows multipart uploads.
 
 use std::ffi::OsStr;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -45,6 +45,7 @@ mod models_file;
 mod presets;
 mod results_table;
 mod selector;
+mod shared_files;
 mod source;
 mod sweep;
 mod sweep_file;

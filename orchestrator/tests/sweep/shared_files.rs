@@ -1,5 +1,7 @@
 //! Two hosts of a lab whose files are in a bucket: one goes on with what the other began.
 
+use std::path::Path;
+
 use farmctl::domain::sha256_hex;
 use testlab::S3Server;
 
@@ -70,4 +72,45 @@ fn without_the_bucket(one: &Lab) {
     let (code, stdout, stderr) = one.run(&["sweep", "--resume"]);
     let said = stdout + &stderr;
     assert!(code == 2 && said.contains("is another now"), "{said}");
+}
+
+/// A host that shares files in that folder, with its own cache; `pictures` lie at the first one alone.
+fn host_of_pictures(shared: &Path) -> Lab {
+    let lab = Lab::new();
+    std::fs::remove_file(lab.path(".farm/artifacts")).unwrap();
+    lab.write("farms/lab.yaml", &farm(&[local_device()]));
+    lab.write("lab.yaml", &format!("artifacts: {}\n", shared.display()));
+    let datasets = "datasets:\n  - { name: mine, classes: 10, folders: { path: ../pictures, numbered: true } }\n";
+    lab.write("configs/datasets.yaml", datasets);
+    let models = "models:\n  - name: digits\n    input_shape: [1, 1, 8, 8]\n    classes: 10\n    \
+                  preprocessing: { crop: 1 }\n    weights: { trained: { builtin: digits } }\n";
+    lab.write("configs/models.yaml", models);
+    lab
+}
+
+#[test]
+fn another_host_goes_on_with_the_images_that_the_first_has_prepared() {
+    let shared = tempfile::tempdir().unwrap();
+    let one = host_of_pictures(shared.path());
+    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/catalog/datasets/samples");
+    std::fs::create_dir_all(one.path("pictures/3")).unwrap();
+    for name in ["colours.png", "grey16.png"] {
+        std::fs::copy(samples.join(name), one.path("pictures/3").join(name)).unwrap();
+    }
+    let limits = "limits:\n  warmup: { min_runs: 1, min_seconds: 0, max_seconds: 5 }\n  \
+                  measure: { min_runs: 2, min_seconds: 4, max_seconds: 60 }\n";
+    let sweep = format!("models: [digits]\nweights: [trained]\ndataset: mine\nrepeats: 2\n{limits}");
+    one.write("configs/mine.yaml", &sweep);
+    let mut running = one.start(&["configs/mine.yaml"]);
+    running.wait_for("run_phase", Some("measure"));
+    running.interrupt();
+    running.finish().expect_code(130);
+    told(&one, &["store", "backup", "moved.db"]);
+
+    let other = host_of_pictures(shared.path());
+    told(&other, &["store", "restore", one.path("moved.db").to_str().unwrap()]);
+    other.sweep(&["--resume"]).expect_code(0);
+    let rows = other.rows();
+    let has_images = |row: &std::collections::HashMap<String, String>| row["status"] == "ok" && row["n_images"] == "2";
+    assert!(rows.len() == 2 && rows.iter().all(has_images), "{rows:?}");
 }

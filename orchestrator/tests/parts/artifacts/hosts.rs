@@ -100,3 +100,21 @@ fn doctor_tries_the_place_and_says_what_is_wrong_with_it() {
     std::fs::remove_file(host.path().join("lab.yaml")).unwrap();
     assert!(!said(&farmctl(host.path(), None, &["doctor"])).contains("shared files"));
 }
+
+#[test]
+fn what_can_be_had_again_from_there_is_cut_to_its_limit() {
+    let host = host("artifacts: { at: shared, cache_mb: 1 }\n", None);
+    std::fs::write(host.path().join("configs/daemon.yaml"), "retention: { at: '04:30' }\n").unwrap();
+    let cache = host.path().join(".farm/artifacts");
+    std::fs::create_dir_all(&cache).unwrap();
+    let (old, new) = (cache.join("a".repeat(64)), cache.join("b".repeat(64)));
+    for path in [&old, &new] {
+        std::fs::write(path, vec![0; 800_000]).unwrap();
+    }
+    let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(3 * 24 * 3600);
+    let times = std::fs::FileTimes::new().set_accessed(long_ago).set_modified(long_ago);
+    std::fs::File::options().write(true).open(&old).unwrap().set_times(times).unwrap();
+    let tidied = said(&farmctl(host.path(), None, &["retention", "--yes"]));
+    assert!(!old.exists() && new.exists(), "{tidied}");
+    assert!(tidied.contains("1 × artifact"), "{tidied}");
+}
