@@ -46,11 +46,14 @@ impl Default for S3Timeouts {
     }
 }
 
+/// Looks up a variable of the environment.
+pub type Variables = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// What a store takes of its process: variables of the environment, and how to connect.
 #[derive(Clone)]
 pub struct S3Surroundings {
     /// A variable of the environment.
-    pub variable: Arc<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    pub variable: Variables,
     /// The home folder, below which credentials are looked for.
     pub home: PathBuf,
     /// What connections go through.
