@@ -244,7 +244,7 @@ impl ComparedAnswer {
             change_high_percent: ends.map(|(_, high)| high),
             p_adjusted: cell.p_adjusted,
             verdict: cell.verdict.as_str().to_owned(),
-            why: cell.why.clone(),
+            why: cell.remark(),
         }
     }
 }

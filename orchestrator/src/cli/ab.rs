@@ -68,7 +68,7 @@ pub(super) async fn run(context: &Context, arguments: &AbArguments) -> Result<u8
         b_values: arguments.b.clone(),
         pairs: arguments.pairs,
         minutes: arguments.minutes,
-        threshold_percent: threshold_percent(arguments.threshold, &arguments.gate),
+        threshold_percent: threshold_percent(arguments.threshold, &arguments.gate)?,
         alpha: arguments.alpha,
     })?;
     let ended = begin(context, planned, ExecutionMode::without_table(context, arguments.local)).await?;

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -72,6 +73,9 @@ pub(super) struct CompareArguments {
     markdown: Option<PathBuf>,
 }
 
+/// Stands for all devices that no spread is told of.
+const ANY_DEVICE: &str = "*";
+
 /// A spread that is known of a device, or of all.
 #[derive(Debug, Clone)]
 struct Spread {
@@ -90,7 +94,7 @@ pub(super) fn share(text: &str) -> Result<f64, String> {
 }
 
 fn spread(text: &str) -> Result<Spread, String> {
-    let (device, percent) = text.rsplit_once('=').unwrap_or(("*", text));
+    let (device, percent) = text.rsplit_once('=').unwrap_or((ANY_DEVICE, text));
     Ok(Spread { device: device.to_owned(), percent: above_zero(percent)? })
 }
 
@@ -99,7 +103,11 @@ pub(super) fn gate(text: &str) -> Result<Gate, String> {
 }
 
 pub(super) async fn run(context: &Context, arguments: &CompareArguments) -> Result<u8, LabError> {
-    let options = options(arguments);
+    if arguments.base.is_some() && arguments.across.is_none() {
+        return Err(LabError::usage("--base names a value of an axis, and no axis is told")
+            .with_hint("write --across backends (or devices, models, threads, precision) with it, or leave it out"));
+    }
+    let options = options(arguments)?;
     let sides = (arguments.unclear == Unclear::Rerun).then(|| sides(context, arguments)).transpose()?;
     let mut comparison = compared(context, arguments, &options)?;
     let judge = |comparison: &Comparison| -> Vec<GateOutcome> {
@@ -142,6 +150,7 @@ fn compared(context: &Context, arguments: &CompareArguments, options: &Options) 
         networks: cells().map(|cell| cell.model.as_str()).collect(),
         backends: cells().map(|cell| cell.backend.as_str()).collect(),
     })?;
+    refuse_unknown_spreads(arguments, cells().map(|cell| cell.device.as_str()).collect())?;
     let is_meant = |cell: &CellKey| arguments.only.names(&cell.device, &cell.model, &cell.backend);
     std::iter::once(&mut a).chain(&mut b).for_each(|runs| runs.retain(is_meant));
     Ok(match (arguments.across, &b) {
@@ -149,6 +158,21 @@ fn compared(context: &Context, arguments: &CompareArguments, options: &Options) 
         (None, Some(b)) => compare::compare(&a, b, options),
         (None, None) => return Err(LabError::usage("a comparison needs two sides")),
     }?)
+}
+
+/// Refuses the spread of a device that no cell is of: it would change nothing, without a word.
+fn refuse_unknown_spreads(arguments: &CompareArguments, known: BTreeSet<&str>) -> Result<(), LabError> {
+    let mut named = arguments.spread.iter().filter(|spread| spread.device != ANY_DEVICE);
+    if arguments.across == Some(Axis::Devices) {
+        return named.next().map_or(Ok(()), |spread| {
+            let error = LabError::usage(format!("--spread {}=… is of one device, and two are compared", spread.device));
+            Err(error.with_hint(format!("write --spread {} for all of them", spread.percent)))
+        });
+    }
+    let Some(unknown) = named.find(|spread| !known.contains(spread.device.as_str())) else { return Ok(()) };
+    let known: Vec<&str> = known.into_iter().collect();
+    Err(LabError::usage(format!("--spread: no run is of the device {:?}", unknown.device))
+        .with_hint(format!("there are: {}", known.join(", "))))
 }
 
 fn word_of_a(arguments: &CompareArguments) -> &str {
@@ -169,22 +193,30 @@ fn sides(context: &Context, arguments: &CompareArguments) -> Result<AgainSides, 
     Ok(AgainSides { a, b, axis: arguments.across })
 }
 
-fn options(arguments: &CompareArguments) -> Options {
+fn options(arguments: &CompareArguments) -> Result<Options, LabError> {
     // What is unclear is looked at twice then: each has a half of the chance to be wrong.
     let looks = if arguments.unclear == Unclear::Rerun { 2.0 } else { 1.0 };
-    Options {
-        threshold_percent: threshold_percent(arguments.threshold, &arguments.gate),
+    Ok(Options {
+        threshold_percent: threshold_percent(arguments.threshold, &arguments.gate)?,
         alpha: arguments.alpha / looks,
         spreads: arguments.spread.iter().map(|spread| (spread.device.clone(), spread.percent)).collect(),
         anyway: arguments.anyway,
         device: arguments.devices_by,
-    }
+    })
 }
 
 /// Below which changes are the same: as given, else as the strictest gate needs.
-pub(super) fn threshold_percent(given: Option<f64>, gates: &[Gate]) -> f64 {
-    let of_gates = gates.iter().filter_map(Gate::threshold_percent);
-    given.unwrap_or_else(|| of_gates.fold(THRESHOLD_PERCENT, f64::min))
+///
+/// # Errors
+/// When a gate asks for changes that would be the same by what is given.
+pub(super) fn threshold_percent(given: Option<f64>, gates: &[Gate]) -> Result<f64, LabError> {
+    let of_gates = || gates.iter().filter_map(Gate::threshold_percent);
+    let Some(given) = given else { return Ok(of_gates().fold(THRESHOLD_PERCENT, f64::min)) };
+    let stricter = gates.iter().find(|gate| gate.threshold_percent().is_some_and(|limit| limit < given));
+    stricter.map_or(Ok(given), |gate| {
+        let why = format!("the gate '{gate}' is stricter than --threshold {given}: it would see no smaller change");
+        Err(LabError::usage(why).with_hint("leave --threshold out: the strictest gate sets it then; or raise the gate"))
+    })
 }
 
 /// Prints a comparison in the form that is asked for.

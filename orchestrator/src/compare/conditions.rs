@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::axis::Axis;
 use super::runs::{Run, Runs};
@@ -53,6 +53,8 @@ pub const CONDITIONS: &[Condition] = &[
 
 /// How far temperatures before the runs lie apart that are told, in °C.
 const TEMPERATURE_C: f64 = 5.0;
+/// What stands in a column where somebody looked and could not know.
+const UNKNOWN: &str = "unknown";
 /// Characters of a text that are told of what differs.
 const SHOWN: usize = 60;
 /// Verdicts by which the device was not itself: when most rows of one side have one, their times are of that.
@@ -83,15 +85,18 @@ pub(super) struct Measured<'a> {
 }
 
 impl Measured<'_> {
-    /// What its runs have of a condition, each once, with how many runs have it.
+    /// What its runs have of a condition, each once, with how many runs have it. Empty where most do not tell it.
     fn values(&self, index: usize) -> BTreeMap<&str, usize> {
         let mut values = BTreeMap::new();
         for run in self.runs {
             let conditions = self.of.conditions.values.get(run.conditions as usize);
             let value = conditions.and_then(|conditions| conditions.get(index)).map_or("", String::as_str);
-            *values.entry(value).or_default() += 1;
+            if !value.is_empty() && value != UNKNOWN {
+                *values.entry(value).or_default() += 1;
+            }
         }
-        values
+        let is_told = 2 * count(&values) > self.runs.len();
+        if is_told { values } else { BTreeMap::new() }
     }
 }
 
@@ -103,19 +108,24 @@ pub(super) fn differences(a: Measured<'_>, b: Measured<'_>, across: Option<Axis>
             continue;
         }
         let (first, second) = (a.values(index), b.values(index));
-        let is_known = |values: &BTreeMap<&str, usize>| !values.is_empty() && !values.contains_key("");
         // What one of the two does not tell is no difference.
-        if !is_known(&first) || !is_known(&second) || first.keys().eq(second.keys()) {
+        if first.is_empty() || second.is_empty() {
+            continue;
+        }
+        let are_apart = are_apart(&first, &second);
+        if !are_apart && first.keys().eq(second.keys()) {
             continue;
         }
         let is_verdict = condition.column == "verdict";
-        let is_in_the_way = match condition.part {
+        let moves_time = match condition.part {
             Part::Environment if is_verdict => is_not_itself(&first) != is_not_itself(&second),
             part => part == Part::Environment,
         };
+        // What a few runs had is told, and moves no median.
+        let is_in_the_way = are_apart && moves_time;
         let (a, b) = match is_verdict {
             true => (counted(&first), counted(&second)),
-            false => apart(&joined(&first), &joined(&second)),
+            false => apart(&told(&first), &told(&second)),
         };
         found.push(Difference {
             is_in_the_way,
@@ -130,8 +140,24 @@ pub(super) fn differences(a: Measured<'_>, b: Measured<'_>, across: Option<Axis>
     found
 }
 
+fn count(values: &BTreeMap<&str, usize>) -> usize {
+    values.values().sum()
+}
+
+/// Whether a third of one side's runs or more would have to be otherwise for both to be alike: half the sum of what
+/// the shares of each value differ by (the distance in total variation). So the value that more than two thirds of
+/// both sides have decides, and two mixed sides differ where their shares do.
+fn are_apart(first: &BTreeMap<&str, usize>, second: &BTreeMap<&str, usize>) -> bool {
+    let (n, m) = (count(first), count(second));
+    let of = |values: &BTreeMap<&str, usize>, value: &str| values.get(value).copied().unwrap_or(0);
+    let values: BTreeSet<&str> = first.keys().chain(second.keys()).copied().collect();
+    // In whole numbers: each share times n times m.
+    let apart: usize = values.into_iter().map(|value| (of(first, value) * m).abs_diff(of(second, value) * n)).sum();
+    3 * apart >= 2 * n * m
+}
+
 fn is_not_itself(verdicts: &BTreeMap<&str, usize>) -> bool {
-    let all: usize = verdicts.values().sum();
+    let all = count(verdicts);
     let such: usize = NOT_ITSELF.iter().filter_map(|word| verdicts.get(word)).sum();
     2 * such > all
 }
@@ -150,8 +176,20 @@ fn temperature(a: &[Run], b: &[Run], device: &str) -> Option<Difference> {
     })
 }
 
-fn joined(values: &BTreeMap<&str, usize>) -> String {
-    values.keys().copied().collect::<Vec<_>>().join(", ")
+/// What a side has: one value, or that of most runs and how many have another, or each with its number.
+fn told(values: &BTreeMap<&str, usize>) -> String {
+    let all = count(values);
+    let Some((most, of_most)) = values.iter().max_by_key(|(_, count)| **count) else { return String::new() };
+    let numbered = |(value, count): (&&str, &usize)| format!("{count} × {value}");
+    match values.len() {
+        1 => (*most).to_owned(),
+        _ if 3 * of_most > 2 * all => {
+            let others: Vec<String> = values.iter().filter(|(value, _)| *value != most).map(numbered).collect();
+            let runs = if all - of_most == 1 { "1 run".to_owned() } else { format!("{} runs", all - of_most) };
+            format!("{most} (but {runs} of {all}: {})", others.join(", "))
+        }
+        _ => values.iter().map(numbered).collect::<Vec<_>>().join(", "),
+    }
 }
 
 fn counted(values: &BTreeMap<&str, usize>) -> String {

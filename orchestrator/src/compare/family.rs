@@ -78,6 +78,28 @@ impl ComparedCell {
         }
     }
 
+    /// That many of B's runs have no time, and not of A's, in words: what is compared is what was left. `None` where B
+    /// has none at all, which is why the cell is not comparable, and where B lost no notable share: by more than
+    /// [`NOTABLE_SHARE_PERCENT`] more than A.
+    pub fn lost(&self) -> Option<String> {
+        let (lost, asked) = (self.b.lost, self.b.asked());
+        let asked_a = self.a.asked().max(1);
+        // Whole numbers: no share of a tenth is more than a tenth by its last bit.
+        let is_notable = 100 * lost * asked_a > asked * (100 * self.a.lost + NOTABLE_SHARE_PERCENT * asked_a);
+        if self.b.times_s.is_empty() || !is_notable {
+            return None;
+        }
+        let verb = if lost == 1 { "has" } else { "have" };
+        let failure = self.b.failure.as_ref().map_or_else(String::new, |failure| format!(": {failure}"));
+        Some(format!("{lost} of {asked} runs in B {verb} no time{failure}"))
+    }
+
+    /// What is to be said beside its figures: why it can't be told, and that runs were lost.
+    pub fn remark(&self) -> Option<String> {
+        let said: Vec<String> = self.why.clone().into_iter().chain(self.lost()).collect();
+        (!said.is_empty()).then(|| said.join("; "))
+    }
+
     /// Whether its two sides could be compared.
     pub fn is_compared(&self) -> bool {
         self.verdict != Verdict::NotComparable
@@ -99,6 +121,10 @@ impl ComparedCell {
     }
 }
 
+/// The part of B's runs without a time, above that of A's, from which on it is told and no gate passes the cell, in per
+/// cent.
+const NOTABLE_SHARE_PERCENT: usize = 10;
+
 /// The geometric mean of a device's cells that could be compared.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Geomean {
@@ -114,6 +140,16 @@ pub struct Geomean {
     pub b_s: f64,
     /// The geometric mean of the cells' changes, in per cent.
     pub percent: f64,
+}
+
+impl Geomean {
+    /// Its name, with the values that are compared.
+    pub fn name(&self) -> String {
+        match &self.across {
+            Some((a, b)) => format!("{}, {a} → {b}", self.device),
+            None => self.device.clone(),
+        }
+    }
 }
 
 /// Gives each cell its verdict, all together: the more cells are looked at, the more each has to show.

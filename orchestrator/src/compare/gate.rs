@@ -1,18 +1,16 @@
 use std::fmt;
 
-use super::{ComparedCell, Comparison, Verdict};
-
 /// A condition that a comparison has to meet: `slower > 3%`. What it says is what fails it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gate {
-    metric: Metric,
-    comparison: Sign,
-    limit: f64,
+    pub(super) metric: Metric,
+    pub(super) comparison: Sign,
+    pub(super) limit: f64,
     text: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Metric {
+pub(super) enum Metric {
     Slower,
     Faster,
     Geomean,
@@ -30,7 +28,7 @@ impl Metric {
     ];
 
     /// What it is counted in.
-    fn unit(self) -> &'static str {
+    pub(super) fn unit(self) -> &'static str {
         match self {
             Metric::Slower | Metric::Faster | Metric::Geomean => "%",
             Metric::Top1 | Metric::Top5 => "points",
@@ -39,7 +37,7 @@ impl Metric {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sign {
+pub(super) enum Sign {
     Above,
     AtLeast,
     Below,
@@ -51,7 +49,7 @@ impl Sign {
     const ALL: [(&'static str, Sign); 4] =
         [(">=", Sign::AtLeast), ("<=", Sign::AtMost), (">", Sign::Above), ("<", Sign::Below)];
 
-    fn holds(self, value: f64, limit: f64) -> bool {
+    pub(super) fn holds(self, value: f64, limit: f64) -> bool {
         match self {
             Sign::Above => value > limit,
             Sign::AtLeast => value >= limit,
@@ -143,6 +141,14 @@ impl std::str::FromStr for Gate {
     }
 }
 
+impl Gate {
+    /// The change that it lets pass, where it looks at slower or faster cells: smaller ones must be told, then. `None`
+    /// of 0 %, too, which goes by the interval of each cell.
+    pub fn threshold_percent(&self) -> Option<f64> {
+        matches!(self.metric, Metric::Slower | Metric::Faster).then_some(self.limit).filter(|limit| *limit > 0.0)
+    }
+}
+
 impl fmt::Display for Gate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
@@ -183,116 +189,6 @@ impl Unclear {
             Unclear::Rerun => {
                 "what can't be told yet is measured again side by side; a gate fails what is unclear then"
             }
-        }
-    }
-}
-
-/// What a gate says of a comparison.
-#[derive(Debug, Clone, PartialEq)]
-pub struct GateOutcome {
-    /// The gate.
-    pub gate: String,
-    /// Whether it looks at devices, not at cells.
-    pub is_of_devices: bool,
-    /// What fails it: where, and why.
-    pub failures: Vec<(String, String)>,
-    /// What can't be told: where, and why. Among the failures too, where that fails.
-    pub untold: Vec<(String, String)>,
-}
-
-impl GateOutcome {
-    /// Whether nothing fails it.
-    pub fn is_passed(&self) -> bool {
-        self.failures.is_empty()
-    }
-}
-
-impl Gate {
-    /// The change that it lets pass, where it looks at slower cells: smaller ones must be told, then.
-    pub fn threshold_percent(&self) -> Option<f64> {
-        matches!(self.metric, Metric::Slower | Metric::Faster).then_some(self.limit).filter(|limit| *limit > 0.0)
-    }
-}
-
-/// Holds a comparison against a gate.
-pub fn judge(gate: &Gate, comparison: &Comparison, unclear: Unclear) -> GateOutcome {
-    let is_of_devices = gate.metric == Metric::Geomean;
-    let (failures, untold) = (Vec::new(), Vec::new());
-    let mut outcome = GateOutcome { gate: gate.to_string(), is_of_devices, failures, untold };
-    if is_of_devices {
-        for geomean in &comparison.geomeans {
-            if gate.comparison.holds(geomean.percent, gate.limit) {
-                let why = format!("geometric mean {:+.2} % over {} cells", geomean.percent, geomean.cells);
-                outcome.failures.push((geomean.device.clone(), why));
-            }
-        }
-        return outcome;
-    }
-    for cell in &comparison.cells {
-        let name = cell.name();
-        match gate.look_at(cell) {
-            Look::Passes => {}
-            Look::Fails(why) => outcome.failures.push((name, why)),
-            Look::Untold(why) => {
-                if unclear != Unclear::Pass {
-                    outcome.failures.push((name.clone(), why.clone()));
-                }
-                outcome.untold.push((name, why));
-            }
-        }
-    }
-    outcome
-}
-
-enum Look {
-    Passes,
-    Fails(String),
-    Untold(String),
-}
-
-impl Gate {
-    fn look_at(&self, cell: &ComparedCell) -> Look {
-        // What worked and fails now is worse than slow.
-        if cell.a.median_s().is_some() && cell.b.median_s().is_none() && cell.b.has_failed {
-            return Look::Fails(format!("A has a time, B has none: {}", cell.b.failure.as_deref().unwrap_or_default()));
-        }
-        match self.metric {
-            Metric::Top1 => self.points("top1", cell.a.top1, cell.b.top1),
-            Metric::Top5 => self.points("top5", cell.a.top5, cell.b.top5),
-            _ => self.time(cell),
-        }
-    }
-
-    fn points(&self, name: &str, a: Option<f64>, b: Option<f64>) -> Look {
-        match (a, b) {
-            (Some(a), Some(b)) => {
-                // Shares are of whole images: what is behind the sixth digit is rounding.
-                let points = ((b - a) * 1e8).round() / 1e6;
-                let fails = self.comparison.holds(points, self.limit);
-                let why =
-                    || format!("{name} {:.2} % → {:.2} %: {points:+.2} {}", a * 100.0, b * 100.0, self.metric.unit());
-                if fails { Look::Fails(why()) } else { Look::Passes }
-            }
-            (Some(_), None) => Look::Untold(format!("no {name} in B")),
-            (None, _) => Look::Passes,
-        }
-    }
-
-    fn time(&self, cell: &ComparedCell) -> Look {
-        let meant = if self.metric == Metric::Slower { Verdict::Slower } else { Verdict::Faster };
-        let why = || cell.why.clone().unwrap_or_default();
-        match cell.verdict {
-            verdict if verdict == meant => {
-                let percent = cell.change.map_or(0.0, |change| change.percent);
-                let size = if meant == Verdict::Slower { percent } else { -percent };
-                let fails = self.comparison.holds(size, self.limit);
-                if fails { Look::Fails(format!("{} by {size:.1} %", meant.as_str())) } else { Look::Passes }
-            }
-            Verdict::Unclear => Look::Untold(why()),
-            // What only B has is new.
-            Verdict::NotComparable if cell.a.median_s().is_none() => Look::Passes,
-            Verdict::NotComparable => Look::Untold(why()),
-            _ => Look::Passes,
         }
     }
 }

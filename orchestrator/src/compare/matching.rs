@@ -143,14 +143,23 @@ fn comparison(
     settle(&mut cells, options);
     let by_mean = cells.iter().filter(|cell| cell.by_mean && cell.change.is_some()).count();
     if by_mean > 0 {
-        notes.push(format!("{by_mean} of the cells are compared by the means of their runs: there are no medians."));
+        notes.push(match by_mean {
+            1 => "1 of the cells is compared by the means of its runs: there are no medians.".to_owned(),
+            many => format!("{many} of the cells are compared by the means of their runs: there are no medians."),
+        });
     }
     let known = cells.iter().filter_map(|cell| cell.change).filter(|it| it.method == change::Method::KnownSpread);
     let known = known.count();
     if known > 0 {
+        let (cells, whose) = match known {
+            1 => ("1 of the cells has too few runs to speak for itself".to_owned(), ["its device", "it"]),
+            many => {
+                (format!("{many} of the cells have too few runs to speak for themselves"), ["their devices", "them"])
+            }
+        };
+        let [of, speaks_for] = whose;
         notes.push(format!(
-            "{known} of the cells have too few runs to speak for themselves: the spread from run to run that was told \
-             of their devices (--spread) speaks for them."
+            "{cells}: the spread from run to run that was told of {of} (--spread) speaks for {speaks_for}."
         ));
     }
     let geomeans = geomeans(&cells);

@@ -15,6 +15,7 @@ mod conditions;
 mod family;
 mod gate;
 pub mod history;
+mod judge;
 mod matching;
 mod normal;
 mod ranks;
@@ -30,11 +31,12 @@ pub use cell::CellKey;
 pub use change::{Change, Method};
 pub use conditions::{CONDITIONS, Condition, Difference, Part};
 pub use family::{ComparedCell, Geomean, Verdict};
-pub use gate::{Gate, GateError, GateOutcome, Unclear, judge};
+pub use gate::{Gate, GateError, Unclear};
+pub use judge::{GateOutcome, judge};
 pub use matching::{DeviceName, compare, compare_across};
 pub use ranks::{mann_whitney_p, middle_of_pairs, shift_interval, signed_rank_p};
 pub use runs::{RunFacts, Runs};
-pub use side::{Side, median, median_interval_95};
+pub use side::{Images, Side, median, median_interval_95};
 pub use student::{Estimate, holm};
 
 /// What a comparison goes by.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::conditions::CONDITIONS;
-use super::{CellKey, DeviceName};
+use super::{CellKey, DeviceName, Images};
 use crate::domain::RunStatus;
 use crate::score::ScoredRun;
 
@@ -35,6 +35,7 @@ pub struct Runs {
     pub(super) keys: Interned<CellKey>,
     pub(super) conditions: Interned<Vec<String>>,
     pub(super) failures: Interned<String>,
+    pub(super) images: Interned<Images>,
     pub(super) runs: Vec<Run>,
     run_ids: HashSet<RunHash>,
     /// Runs that were there twice.
@@ -47,6 +48,8 @@ pub(super) struct Run {
     pub(super) key: u32,
     pub(super) conditions: u32,
     pub(super) failure: Option<u32>,
+    /// What its accuracy is of; `None` without one.
+    pub(super) images: Option<u32>,
     pub(super) status: RunStatus,
     pub(super) counts: bool,
     /// NaN where it is not known.
@@ -68,6 +71,7 @@ impl Runs {
             keys: Interned::default(),
             conditions: Interned::default(),
             failures: Interned::default(),
+            images: Interned::default(),
             runs: Vec::new(),
             run_ids: HashSet::new(),
             same_runs: 0,
@@ -89,10 +93,13 @@ impl Runs {
         };
         let known = |value: Option<f64>| value.unwrap_or(f64::NAN);
         let accuracy = scored.accuracy;
+        let images = |count| Images { dataset: scored.dataset.clone(), count };
+        let images = accuracy.map(|accuracy| self.images.number(images(accuracy.n_images)));
         self.runs.push(Run {
             key: self.keys.number(CellKey::of(&scored, device)),
             conditions: self.conditions.number(conditions),
             failure: scored.failure.map(|failure| self.failures.number(failure)),
+            images,
             status: scored.status,
             counts,
             median_s: median_s.unwrap_or(f64::NAN),

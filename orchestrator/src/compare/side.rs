@@ -1,9 +1,41 @@
+use std::collections::BTreeMap;
+use std::fmt;
+
 use super::normal::Moments;
 use super::runs::{Run, Runs};
-use crate::domain::RunStatus;
+use crate::domain::{FailureKind, RunStatus};
 
 /// Fewest runs whose median has an interval of 95 %.
 const FEWEST: usize = 6;
+
+/// What an accuracy was measured with.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Images {
+    /// The dataset's name; empty where it is not told.
+    pub dataset: String,
+    /// How many images; `None` where it is not told.
+    pub count: Option<u64>,
+}
+
+impl Images {
+    /// Whether the two are told, and are not the same.
+    pub fn differ(&self, other: &Images) -> bool {
+        let (one, two) = (&self.dataset, &other.dataset);
+        let has_names = !one.is_empty() && !two.is_empty();
+        (has_names && one != two) || self.count.zip(other.count).is_some_and(|(one, two)| one != two)
+    }
+}
+
+impl fmt::Display for Images {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = if self.dataset.is_empty() { "a dataset" } else { &self.dataset };
+        match self.count {
+            Some(1) => write!(f, "{name} (1 image)"),
+            Some(count) => write!(f, "{name} ({count} images)"),
+            None => f.write_str(name),
+        }
+    }
+}
 
 /// What one of the two has of a cell.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -12,9 +44,11 @@ pub struct Side {
     pub times_s: Vec<f64>,
     /// Runs that were tried or planned and gave no time.
     pub without_time: usize,
+    /// Of those without a time, the ones that count and were needed: no other run stands for them.
+    pub lost: usize,
     /// Runs that another run stands for.
     pub not_counting: usize,
-    /// How a run without a time ended.
+    /// How a run without a time ended, where there is one the first that is lost.
     pub failure: Option<String>,
     /// Whether such a run was tried, and failed.
     pub has_failed: bool,
@@ -22,6 +56,8 @@ pub struct Side {
     pub top1: Option<f64>,
     /// Share of images whose class was among the first five: the median of its runs.
     pub top5: Option<f64>,
+    /// What most of its accuracies are of.
+    pub images: Option<Images>,
 }
 
 impl Side {
@@ -36,7 +72,16 @@ impl Side {
                 side.has_failed |= run.status == RunStatus::Failed;
                 let failure = run.failure.and_then(|number| runs.failures.values.get(number as usize));
                 let said = failure.map_or_else(String::new, |failure| format!(": {failure}"));
-                side.failure.get_or_insert(format!("{}{said}", run.status.as_str()));
+                let is_needless = failure.is_some_and(|it| it.starts_with(FailureKind::NotNeeded.as_str()));
+                let ended = format!("{}{said}", run.status.as_str());
+                if run.counts && !is_needless {
+                    if side.lost == 0 {
+                        side.failure = Some(ended);
+                    }
+                    side.lost += 1;
+                } else {
+                    side.failure.get_or_insert(ended);
+                }
             } else if !run.counts {
                 side.not_counting += 1;
             } else {
@@ -47,7 +92,18 @@ impl Side {
         side.times_s.sort_by(f64::total_cmp);
         side.top1 = median_of_known(timed.iter().map(|run| run.top1));
         side.top5 = median_of_known(timed.iter().map(|run| run.top5));
+        side.images = most_images(runs, &timed);
         (side, timed)
+    }
+
+    /// Whether nobody planned or tried it.
+    pub fn is_absent(&self) -> bool {
+        self.times_s.is_empty() && self.without_time == 0 && self.not_counting == 0
+    }
+
+    /// Runs that count: those with a time, and those that were to have one.
+    pub fn asked(&self) -> usize {
+        self.times_s.len() + self.lost
     }
 
     /// The median of its runs, in seconds.
@@ -68,6 +124,13 @@ impl Side {
         let logs: Vec<f64> = self.times_s.iter().map(|time_s| time_s.ln()).collect();
         Moments::of(&logs).map(|moments| moments.variance)
     }
+}
+
+fn most_images(runs: &Runs, timed: &[Run]) -> Option<Images> {
+    let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
+    timed.iter().filter_map(|run| run.images).for_each(|number| *counts.entry(number).or_default() += 1);
+    let of_most = counts.into_iter().max_by_key(|(number, count)| (*count, std::cmp::Reverse(*number)));
+    of_most.and_then(|(number, _)| runs.images.values.get(number as usize)).map(|images| images.as_ref().clone())
 }
 
 /// What a run's time is.

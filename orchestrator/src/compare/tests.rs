@@ -7,7 +7,9 @@ use crate::domain::RunStatus;
 use crate::domain::sample::at;
 use crate::score::{RunAccuracy, ScoredRun, Settings, Workload};
 
+mod conditions;
 mod gates;
+mod judged;
 mod published;
 mod verdicts;
 

@@ -1,6 +1,7 @@
 //! A table of results in CSV to runs that can be scored: one of ours, or one that others published.
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 
 use csv::{ReaderBuilder, StringRecord};
 
@@ -12,6 +13,10 @@ use super::source::{Source, Span};
 
 /// Largest table that is read: 60,000 rows of ours.
 pub(super) const MAX_BYTES: u64 = 64 << 20;
+
+/// What can be the time of an inference, in milliseconds: from a picosecond, of which no clock knows less, to eleven
+/// days and a half.
+const TIMES_MS: RangeInclusive<f64> = 1e-9..=1e9;
 
 /// Columns that every table must have.
 const REQUIRED: [&str; 5] = ["device", "model", "backend", "status", "mean_ms"];
@@ -58,7 +63,7 @@ fn load_with<T>(
     let mut runs = Vec::new();
     let mut reader =
         ReaderBuilder::new().has_headers(false).flexible(true).from_reader(&source.text.as_bytes()[table.start..]);
-    let mut width = None;
+    let (mut width, mut passed_over) = (None, 0u64);
     // No error can come: the text is UTF-8, in memory, and rows may have any length.
     for record in reader.records().filter_map(Result::ok) {
         let row = Row { start: table.start + record.position().map_or(0, |position| position.byte() as usize), record };
@@ -71,14 +76,17 @@ fn load_with<T>(
             }
             Some(width) if row.record.len() != width => table.refuse_width(&row, width),
             // Of what was measured again one row counts.
-            Some(_) if table.text(&row, "counts") == "no" => {}
+            Some(_) if table.text(&row, "counts") == "no" => passed_over += 1,
             Some(_) => runs.extend(read(&mut table, &row)),
         }
     }
     if width.is_none() {
         table.faults.push(Fault::whole_file(&source.file, "the table is empty").hint(table_hint()));
     } else if runs.is_empty() && table.faults.is_empty() {
-        table.faults.push(Fault::whole_file(&source.file, "the table has a header and no rows"));
+        table.faults.push(match passed_over {
+            0 => Fault::whole_file(&source.file, "the table has a header and no rows"),
+            rows => none_counts(source, rows),
+        });
     }
     ConfigErrors::unless_clean(Some(runs), table.faults)
 }
@@ -93,6 +101,15 @@ fn header_start(text: &str) -> usize {
         start += line.len();
     }
     start
+}
+
+fn none_counts(source: &Source, rows: u64) -> Fault {
+    let said = match rows {
+        1 => "`counts` of its only row is `no`: another run stands for it".to_owned(),
+        rows => format!("`counts` of all its {rows} rows is `no`: other runs stand for them"),
+    };
+    Fault::whole_file(&source.file, said)
+        .hint("take the table that has those runs, too; without the column `counts` each row counts")
 }
 
 fn table_hint() -> String {
@@ -173,7 +190,7 @@ impl Table<'_> {
         let (device, model) = (self.name(row, "device"), self.name(row, "model"));
         let (backend, status) = (self.name(row, "backend"), self.status(row));
         let is_ok = status == Some(RunStatus::Ok);
-        let latency_s = self.positive(row, "mean_ms").map(|mean_ms| mean_ms / 1e3).filter(|_| is_ok);
+        let latency_s = self.milliseconds(row, "mean_ms").map(|mean_ms| mean_ms / 1e3).filter(|_| is_ok);
         if is_ok && self.text(row, "mean_ms").is_empty() {
             self.refuse(row, "mean_ms", "a run that is ok has a time".to_owned(), None);
         }
@@ -260,6 +277,20 @@ impl Table<'_> {
             self.refuse(row, column, format!("{} must be more than 0, found {number}", code(column)), None);
         }
         Some(number).filter(|number| *number > 0.0)
+    }
+
+    /// A time of an inference, in milliseconds: within [`TIMES_MS`].
+    fn milliseconds(&mut self, row: &Row, column: &str) -> Option<f64> {
+        let milliseconds = self.positive(row, column)?;
+        let is_time = TIMES_MS.contains(&milliseconds);
+        if !is_time {
+            let (least, most) = (TIMES_MS.start(), TIMES_MS.end());
+            let found = code(&self.text(row, column));
+            let hint = "times are in milliseconds: 0.001 is a microsecond, 86400000 a day".to_owned();
+            let message = format!("{} is a time from {least:e} to {most:e} ms, found {found}", code(column));
+            self.refuse(row, column, message, Some(hint));
+        }
+        is_time.then_some(milliseconds)
     }
 
     fn share(&mut self, row: &Row, column: &str) -> Option<f64> {

@@ -20,7 +20,7 @@ impl Lab {
     /// Gives a name to a sweep that is over.
     ///
     /// # Errors
-    /// When there is no such sweep, it is not over, or the name can't be one.
+    /// When there is no such sweep, it is not over, it measured nothing, or the name can't be one.
     pub fn set_baseline(&self, name: &str, wanted: &str) -> Result<BaselineChange, LabError> {
         let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         if name.is_empty() || name.len() > LONGEST_NAME || !name.chars().all(is_plain) {
@@ -31,6 +31,12 @@ impl Lab {
         if !sweep.state.is_over() {
             return Err(LabError::usage(format!("sweep {} is not over", sweep.id))
                 .with_hint("a baseline is what a sweep came to: set it when that is known"));
+        }
+        if self.store()?.counts(&sweep.id)?.ok == 0 {
+            let error = LabError::usage(format!("sweep {} measured nothing: none of its runs is ok", sweep.id));
+            return Err(
+                error.with_hint("no sweep can be compared with it: name one that has results (`farmctl sweeps list`)")
+            );
         }
         let baseline = Baseline { name: name.to_owned(), sweep: sweep.id, by: self.person(), at: self.now() };
         let before = people::set_baseline(self.store()?.as_ref(), &baseline)?;
@@ -67,5 +73,52 @@ impl Lab {
             true => format!("`farmctl baseline set {name} SWEEP` makes a sweep it"),
             false => format!("there are: {}", names.join(", ")),
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::domain::RunStatus;
+    use crate::lab::{Environment, Overrides, SweepLogs};
+    use crate::store::conformance::{at, claim, record, sweep};
+
+    #[test]
+    fn a_sweep_without_results_is_no_baseline() {
+        let folder = tempfile::tempdir().unwrap();
+        let environment = Environment {
+            home: None,
+            data_home: None,
+            user: "anna".to_owned(),
+            host: "desk".to_owned(),
+            agent_socket: None,
+            runner_folders: Vec::new(),
+            working_folder: None,
+            proxy: None,
+            trust: crate::tls::Trust::default(),
+            variable: Arc::new(|_| None),
+        };
+        let (overrides, logs) = (Overrides::default(), SweepLogs::default());
+        let lab = Lab::open(folder.path(), overrides, environment, logs, Arc::new(|_| {})).unwrap();
+        let store = lab.store().unwrap();
+        let over = |name: &str, status| {
+            let (row, plan) = sweep(store.as_ref(), name, &["bb"], 3);
+            for _ in &plan.jobs {
+                let run = claim(store.as_ref(), &row, "bb", "host", 1);
+                let record = record(&row.id, &run.job, Some((&run.run_id, run.attempt)), status);
+                store.finish(run.epoch, &record, None, at(30)).unwrap();
+            }
+            assert!(store.finish_sweep(&row.id, at(60)).unwrap());
+            row.id
+        };
+        let (failed, measured) = (over("failed", RunStatus::Failed), over("measured", RunStatus::Ok));
+        let refusal = lab.set_baseline("main", failed.as_str()).err().unwrap().text();
+        assert!(refusal.contains("measured nothing: none of its runs is ok"), "{refusal}");
+        assert!(lab.baselines().unwrap().is_empty());
+        assert_eq!(lab.set_baseline("main", measured.as_str()).unwrap().baseline.sweep, measured);
     }
 }

@@ -20,7 +20,7 @@ impl Table<'_> {
         let scored = self.run(row)?;
         let is_timed = scored.latency_s.is_some();
         let faults_before = self.faults.len();
-        let median_s = self.positive(row, "p50_ms").map(|p50_ms| p50_ms / 1e3).filter(|_| is_timed);
+        let median_s = self.milliseconds(row, "p50_ms").map(|p50_ms| p50_ms / 1e3).filter(|_| is_timed);
         let temp_start_c = self.number(row, "temp_start_c");
         // Others write times in ways of their own: what can't be read pairs no runs.
         let started_at: Option<Timestamp> = self.text(row, "started_at").parse().ok();
@@ -59,5 +59,7 @@ mod tests {
         assert_eq!((more[1].median_s, more[1].started_at), (None, None), "a run that failed has no time");
         let fault = read("device,model,backend,status,mean_ms,p50_ms\na,net,tract,ok,2.5,-1\n").unwrap_err();
         assert!(fault.to_string().contains("`p50_ms` must be more than 0, found -1"), "{fault}");
+        let fault = read("device,model,backend,status,mean_ms,p50_ms\na,net,tract,ok,2.5,1e10\n").unwrap_err();
+        assert!(fault.to_string().contains("`p50_ms` is a time from 1e-9 to 1e9 ms, found `1e10`"), "{fault}");
     }
 }

@@ -39,6 +39,10 @@ fn faults_of_tables() {
     let cases = [
         ("empty", String::new()),
         ("no rows", header.to_owned()),
+        (
+            "rows that do not count",
+            "device,model,backend,status,mean_ms,top1,counts\na,n,t,ok,1,.5,no\na,n,t,ok,1,.5,no\n".to_owned(),
+        ),
         ("missing columns", "device,network,backend,state,mean,top1\n".to_owned()),
         ("a column twice", "device,model,backend,status,mean_ms,top1,device\na,b,c,ok,1,1,a\n".to_owned()),
         ("semicolons", "device;model;backend;status;mean_ms\n".to_owned()),
@@ -46,7 +50,8 @@ fn faults_of_tables() {
             "cells",
             format!(
                 "{header}a,net,tflite,OK,1,0.5,1\n\"a\"\"b\",net,tflite,ok,\"84,2\",76.1,1.5\n,,,ok,,-1,\n\
-                 ä,net,tflite,ok,0,x,1\na,n,t,ok,1e999,.5,\n"
+                 ä,net,tflite,ok,0,x,1\na,n,t,ok,1e999,.5,\n\
+                 a,n,t,ok,1e308,.5,\na,n,t,ok,1e-12,.5,\n"
             ),
         ),
         ("rows that are too short and too long", format!("{header}a,net\na,net,tflite,ok,84,2,0.5,1,5\n")),

@@ -67,7 +67,7 @@ fn row(cell: &ComparedCell) -> Vec<String> {
     row.push(cell.more_runs.map(|more| more.to_string()).unwrap_or_default());
     row.push(number(cell.a.top1));
     row.push(number(cell.b.top1));
-    row.push(csv_text(cell.why.as_deref().unwrap_or_default()));
+    row.push(csv_text(&cell.remark().unwrap_or_default()));
     row
 }
 

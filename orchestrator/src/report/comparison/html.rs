@@ -1,7 +1,7 @@
 use askama::Template;
 
 use super::markdown::grid;
-use super::{Labels, difference, gate_line, summary};
+use super::{Labels, difference, gate_details, gate_line, summary};
 use crate::compare::{Comparison, GateOutcome, Verdict};
 use crate::report::ReportError;
 use crate::report::grid::{Grid, GridColumn};
@@ -39,7 +39,7 @@ struct Page {
 struct GateText {
     class: &'static str,
     line: String,
-    failures: Vec<String>,
+    details: Vec<String>,
 }
 
 struct CellRow {
@@ -61,7 +61,7 @@ impl Page {
             a: single_line(&comparison.a),
             b: single_line(&comparison.b),
             summary: summary(comparison),
-            gates: gates.iter().map(GateText::of).collect(),
+            gates: gates.iter().map(|outcome| GateText::of(comparison, outcome)).collect(),
             differences: comparison
                 .differences
                 .iter()
@@ -78,12 +78,11 @@ impl Page {
 }
 
 impl GateText {
-    fn of(outcome: &GateOutcome) -> GateText {
-        let failure = |(cell, why): &(String, String)| single_line(&format!("{cell}: {why}"));
+    fn of(comparison: &Comparison, outcome: &GateOutcome) -> GateText {
         GateText {
             class: if outcome.is_passed() { "gate" } else { "failed" },
             line: single_line(&gate_line(outcome)),
-            failures: outcome.failures.iter().map(failure).collect(),
+            details: gate_details(comparison, outcome).iter().map(|detail| single_line(detail)).collect(),
         }
     }
 }

@@ -35,6 +35,7 @@ pub fn comparison_json(comparison: &Comparison, gates: &[GateOutcome]) -> Value 
         "gates": gates.iter().map(|it| json!({
             "gate": it.gate,
             "passed": it.is_passed(),
+            "judged": it.judged,
             "failures": at(&it.failures),
             "untold": at(&it.untold),
         })).collect::<Vec<_>>(),
@@ -55,7 +56,7 @@ fn cell(cell: &ComparedCell) -> Value {
     let figures = json!({
         "across": cell.across,
         "verdict": cell.verdict.as_str(),
-        "why": cell.why,
+        "why": cell.remark(),
         "a": side(&cell.a),
         "b": side(&cell.b),
         "by_mean": cell.by_mean,

@@ -1,4 +1,6 @@
-use super::{Labels, change, difference, gate_line, interval, median, signed_percent, summary, time, values};
+use super::{
+    Labels, change, difference, gate_details, gate_line, interval, median, signed_percent, summary, time, values,
+};
 use crate::compare::{Comparison, GateOutcome};
 use crate::report::grid::{Grid, GridColumn};
 use crate::report::markdown::escaped;
@@ -9,11 +11,12 @@ pub fn comparison_markdown(comparison: &Comparison, gates: &[GateOutcome]) -> St
     let mut text = format!("### {} → {}\n\n{}\n", escaped(&comparison.a), escaped(&comparison.b), summary(comparison));
     for outcome in gates {
         text.push_str(&format!("\n**Gate {}**\n", escaped(&gate_line(outcome))));
-        if !outcome.failures.is_empty() {
+        let details = gate_details(comparison, outcome);
+        if !details.is_empty() {
             text.push('\n');
         }
-        for (cell, why) in &outcome.failures {
-            text.push_str(&format!("- {}: {}\n", escaped(cell), escaped(why)));
+        for detail in details {
+            text.push_str(&format!("- {}\n", escaped(&detail)));
         }
     }
     if !comparison.differences.is_empty() {
@@ -39,7 +42,7 @@ pub(super) fn grid(comparison: &Comparison, labels: &Labels) -> Grid {
     let numbers = ["A", "B", "change", "95 %"].map(GridColumn::number);
     let columns = [texts(&["device", "cell"]), numbers.to_vec(), texts(&["verdict"])].concat();
     let of_cell = |cell: &crate::compare::ComparedCell| {
-        let why = cell.why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
+        let why = cell.remark().map_or_else(String::new, |why| format!(": {why}"));
         let verdict = format!("{}{why}", cell.verdict.as_str());
         let interval = cell.change.as_ref().filter(|_| cell.is_compared()).and_then(interval).unwrap_or_default();
         let label = labels.cell(cell);

@@ -1,6 +1,8 @@
 //! A comparison in each form that it is shown in: for a terminal, as CSV, JSON, Markdown, a page, and as JUnit's XML
 //! for CI.
 
+use std::collections::{HashMap, HashSet};
+
 use crate::compare::{CellKey, Change, ComparedCell, Comparison, Difference, GateOutcome, Method, Side, Verdict};
 use crate::wording::{many, single_line};
 
@@ -154,16 +156,36 @@ fn difference(difference: &Difference, anyway: bool) -> String {
     single_line(&format!("{what}: {a} → {b} ({}{effect})", places.join(" ")))
 }
 
-/// What a gate says, in a line.
+/// What a gate says, in a line. What judged nothing has not passed.
 fn gate_line(outcome: &GateOutcome) -> String {
+    let gate = &outcome.gate;
     let untold = match outcome.untold.len() {
         0 => String::new(),
         count => format!(", {count} can't be told"),
     };
-    match outcome.failures.len() {
-        0 => format!("passed: {}{untold}", outcome.gate),
-        count => format!("FAILED: {}, by {count}{untold}", outcome.gate),
+    match (outcome.failures.len(), &outcome.nothing) {
+        (0, Some(nothing)) => format!("nothing to judge: {gate}: {nothing}"),
+        (0, None) if outcome.judged == 0 => format!("judged nothing: {gate}{untold}"),
+        (0, None) => format!("passed: {gate}{untold}"),
+        (count, _) => format!("FAILED: {gate}, by {count}{untold}"),
     }
+}
+
+/// What fails a gate, a line each, then what it can't tell and the table does not say.
+fn gate_details(comparison: &Comparison, outcome: &GateOutcome) -> Vec<String> {
+    let mut lines: Vec<String> = outcome.failures.iter().map(|(place, why)| format!("{place}: {why}")).collect();
+    if outcome.nothing.is_some() || outcome.untold.is_empty() {
+        return lines;
+    }
+    let failing: HashSet<&str> = outcome.failures.iter().map(|(place, _)| place.as_str()).collect();
+    let cells = comparison.cells.iter().filter_map(|cell| Some((cell.name(), cell.remark()?)));
+    let in_table: HashMap<String, String> = cells.collect();
+    let is_said = |place: &String, why: &String| {
+        failing.contains(place.as_str()) || in_table.get(place).is_some_and(|said| said.contains(why.as_str()))
+    };
+    let untold = outcome.untold.iter().filter(|(place, why)| !is_said(place, why));
+    lines.extend(untold.map(|(place, why)| format!("{place}: can't be told: {why}")));
+    lines
 }
 
 /// The parts of a cell's key with their columns.

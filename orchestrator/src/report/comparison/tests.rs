@@ -49,7 +49,9 @@ fn both() -> Comparison {
 }
 
 fn gates(comparison: &Comparison) -> Vec<GateOutcome> {
-    ["slower > 3%", "geomean > 50%"].map(|gate| judge(&gate.parse::<Gate>().unwrap(), comparison, Unclear::Pass)).into()
+    ["slower > 3%", "geomean > 50%", "top1 < -0.5"]
+        .map(|gate| judge(&gate.parse::<Gate>().unwrap(), comparison, Unclear::Pass))
+        .into()
 }
 
 #[test]
@@ -93,6 +95,61 @@ fn the_page_has_the_columns_of_the_table_and_nothing_from_elsewhere() {
     for fetched in ["http:", "https:", "src=", "<link", "<script", "url(", "@import"] {
         assert!(!page.contains(fetched), "{fetched}");
     }
+}
+
+#[test]
+fn what_a_gate_did_not_judge_is_no_pass_in_any_form() {
+    let mut runs = [Runs::new("a", DeviceName::Name), Runs::new("b", DeviceName::Name)];
+    runs.iter_mut().for_each(|runs| cell(runs, "pixel-6", "resnet50", &times(0.04, 1.0)));
+    let comparison = compare(&runs[0], &runs[1], &Options::default()).unwrap();
+    let outcome = |unclear| vec![judge(&"top1 < -0.5".parse::<Gate>().unwrap(), &comparison, unclear)];
+    let none = outcome(Unclear::Pass);
+    let said = "nothing to judge: top1 < -0.5: no cell has top1";
+    assert!(comparison_text(&comparison, &none, 120).contains(&format!("gate {said}\n")));
+    assert!(
+        comparison_markdown(&comparison, &none).contains("**Gate nothing to judge: top1 &lt; -0.5: no cell has top1**")
+    );
+    let page = String::from_utf8(comparison_html(&comparison, &none).unwrap()).unwrap();
+    assert!(page.contains("<h2>Gate nothing to judge: top1"), "{page}");
+    let junit = comparison_junit(&comparison, &none);
+    assert!(junit.contains("tests=\"2\" failures=\"0\" skipped=\"2\""), "{junit}");
+    let junit = comparison_junit(&comparison, &outcome(Unclear::Fail));
+    assert!(junit.contains("failures=\"1\" skipped=\"1\"") && junit.contains("<failure message=\"nothing to judge"));
+    assert_eq!(comparison_json(&comparison, &none)["gates"][0]["judged"], 0);
+}
+
+#[test]
+fn lost_runs_and_other_datasets_are_told_in_each_form() {
+    let with = |name: &str, dataset: &str, failed: usize| {
+        let mut runs = Runs::new(name, DeviceName::Name);
+        let record = sample::record("pixel-6", "resnet50");
+        for (number, time_s) in times(0.04, 1.0).into_iter().enumerate() {
+            let mut facts = facts(&record, name, number, time_s);
+            facts.scored.dataset = dataset.into();
+            facts.scored.accuracy = Some(crate::score::RunAccuracy { top1: Some(0.9), top5: None, n_images: None });
+            if number < failed {
+                (facts.scored.status, facts.median_s) = (RunStatus::Failed, None);
+                facts.scored.failure = Some("timeout: 60 s".into());
+            }
+            runs.push(facts);
+        }
+        runs
+    };
+    let comparison = compare(&with("a", "digits", 0), &with("b", "flowers", 3), &Options::default()).unwrap();
+    let gates =
+        ["slower > 3%", "top1 < 0"].map(|gate| judge(&gate.parse::<Gate>().unwrap(), &comparison, Unclear::Pass));
+    let lost = "3 of 10 runs in B have no time: failed: timeout: 60 s";
+    let other = "can't be told: top1 is of digits in A, and of flowers in B";
+    let text = comparison_text(&comparison, &gates, 120);
+    assert!(text.contains(&format!("same\n      {lost}\n")), "{text}");
+    assert!(text.contains("gate judged nothing: slower > 3%, 1 can't be told\n"), "{text}");
+    assert_eq!(text.matches(lost).count(), 1, "the table has it already");
+    assert!(text.replace("\n  ", " ").contains(other), "{text}");
+    let markdown = comparison_markdown(&comparison, &gates);
+    assert!(markdown.contains(&format!("| same: {lost} |")) && markdown.contains(other), "{markdown}");
+    let page = String::from_utf8(comparison_html(&comparison, &gates).unwrap()).unwrap();
+    assert!(page.contains(lost) && page.contains("is of digits in A"), "{page}");
+    assert!(String::from_utf8(comparison_csv(&comparison).unwrap()).unwrap().contains(lost));
 }
 
 #[test]

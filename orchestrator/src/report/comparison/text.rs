@@ -1,6 +1,8 @@
 use unicode_width::UnicodeWidthStr as _;
 
-use super::{Labels, change, difference, gate_line, interval, median, signed_percent, summary, time, values};
+use super::{
+    Labels, change, difference, gate_details, gate_line, interval, median, signed_percent, summary, time, values,
+};
 use crate::compare::{ComparedCell, Comparison, GateOutcome, Verdict};
 use crate::report::table::push_wrapped;
 use crate::wording::single_line;
@@ -32,8 +34,8 @@ pub fn comparison_text(comparison: &Comparison, gates: &[GateOutcome], width: u1
     }
     for outcome in gates {
         push_wrapped(&mut text, &format!("gate {}", gate_line(outcome)), "", width);
-        for (cell, why) in &outcome.failures {
-            push_wrapped(&mut text, &single_line(&format!("{cell}: {why}")), "  ", width);
+        for detail in gate_details(comparison, outcome) {
+            push_wrapped(&mut text, &single_line(&detail), "  ", width);
         }
     }
     text
@@ -107,8 +109,8 @@ fn line(cell: &ComparedCell, labels: &Labels, is_wide: bool) -> Line {
         figures.push(cell.change.as_ref().and_then(interval).unwrap_or_default());
         figures.extend(is_wide.then(|| cell.verdict.as_str().to_owned()));
     }
-    let why = cell.why.as_ref().map(|why| match is_compared {
-        true if is_wide => why.clone(),
+    let why = cell.remark().map(|why| match is_compared {
+        true if is_wide => why,
         _ => format!("{}: {why}", cell.verdict.as_str()),
     });
     Line { device: cell.device().to_owned(), label: labels.cell(cell), figures, why }
