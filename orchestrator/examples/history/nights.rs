@@ -145,6 +145,7 @@ fn run(night: usize, median_ns: f64, is_new_build: bool) -> PastRun {
         at: Timestamp::from_second(1_795_474_800 + night as i64 * 86_400).unwrap_or_default(),
         model: "mobilenet_v2".to_owned(),
         judged: None,
+        measured: None,
         cell: Arc::new(HistoryCell {
             device: "pixel-6".into(),
             weights: WeightsKind::Synthetic,

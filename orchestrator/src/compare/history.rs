@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::change_points::{ChangePoint, ChangeRules, change_points};
-use crate::domain::{Facts, HistoryCell, PastRun, Regression, SweepId};
+use crate::domain::{Facts, HistoryCell, JobId, PastRun, Regression, SweepId, Verdict};
 
 /// Most points on each side that are compared where the environment changed.
 const SIDE: usize = 10;
@@ -122,13 +122,43 @@ struct Point {
     circumstances: Arc<Facts>,
 }
 
-/// The histories of all cells that these runs are of, in the order of the cells.
+/// The histories of all cells that these runs are of, in the order of the cells. What another measurement stands for is
+/// in none.
 pub fn cell_histories(runs: &[PastRun], rules: &ChangeRules) -> Vec<CellHistory> {
     let mut cells: BTreeMap<&HistoryCell, Vec<&PastRun>> = BTreeMap::new();
-    for run in runs {
+    for run in counting(runs) {
         cells.entry(run.cell.as_ref()).or_default().push(run);
     }
     cells.into_iter().map(|(cell, runs)| cell_history(cell, &runs, rules)).collect()
+}
+
+/// The runs that count: of what was measured several times the first that was ok, else the last, as in reports
+/// ([`crate::score::trust::countings`]).
+fn counting(runs: &[PastRun]) -> Vec<&PastRun> {
+    let key = |run: &PastRun| Some((run.sweep_id.clone(), run.measured.as_ref()?.first.clone()));
+    let number = |run: &PastRun| run.measured.as_ref().map_or(0, |measured| measured.rerun);
+    let mut again: HashMap<(SweepId, JobId), Vec<&PastRun>> =
+        runs.iter().filter(|run| number(run) > 0).filter_map(|run| Some((key(run)?, Vec::new()))).collect();
+    if again.is_empty() {
+        return runs.iter().collect();
+    }
+    for run in runs {
+        if let Some(members) = key(run).and_then(|key| again.get_mut(&key)) {
+            members.push(run);
+        }
+    }
+    let is_ok = |run: &PastRun| run.judged.as_ref().is_some_and(|judged| judged.verdict == Verdict::Ok);
+    let chosen = |members: &[&PastRun]| {
+        let first_ok = members.iter().filter(|run| is_ok(run)).map(|run| number(run)).min();
+        first_ok.or_else(|| members.iter().map(|run| number(run)).max())
+    };
+    let chosen: HashMap<(SweepId, JobId), Option<u32>> =
+        again.into_iter().map(|(key, members)| (key, chosen(&members))).collect();
+    let counts = |run: &&PastRun| {
+        let of_several = key(run).and_then(|key| chosen.get(&key).copied().flatten());
+        of_several.is_none_or(|counting| counting == number(run))
+    };
+    runs.iter().filter(counts).collect()
 }
 
 fn cell_history(cell: &HistoryCell, runs: &[&PastRun], rules: &ChangeRules) -> CellHistory {
@@ -283,6 +313,7 @@ mod tests {
 
     use super::*;
     use crate::domain::sample::{at, history_cell};
+    use crate::domain::{Judgement, MeasuredJob};
 
     fn cell(device: &str) -> Arc<HistoryCell> {
         Arc::new(history_cell(device, "m"))
@@ -302,6 +333,7 @@ mod tests {
             median_ns,
             environment: Arc::new(facts(environment)),
             circumstances: Arc::new(facts(circumstances)),
+            measured: None,
         }
     }
 
@@ -322,6 +354,36 @@ mod tests {
         let found = history(&runs);
         assert_eq!((found.points.len(), found.points[0].p50_ns, found.points[0].runs), (1, 25.0, 4));
         assert!(found.changes.is_empty());
+    }
+
+    #[test]
+    fn what_was_measured_again_counts_once() {
+        let measured = |job: &str, rerun: u32, median_ns: u64, verdict: Verdict| {
+            let judged = Judgement {
+                verdict,
+                reason: String::new(),
+                half_interval_percent: None,
+                temp_max_c: None,
+                other_load_percent: None,
+            };
+            let measured = Some(MeasuredJob { first: JobId(job.to_owned()), rerun });
+            PastRun { judged: Some(Arc::new(judged)), measured, ..run(1, median_ns, &[], &[]) }
+        };
+        let (ok, noisy) = (Verdict::Ok, Verdict::Noisy);
+        // The first that is ok; else the last; and what was measured once, whatever it is. The newest come first.
+        let runs = [
+            measured("a", 2, 77, ok),
+            measured("b", 1, 20, noisy),
+            measured("a", 1, 10, ok),
+            measured("c", 0, 30, noisy),
+            measured("b", 0, 99, noisy),
+            measured("a", 0, 88, noisy),
+        ];
+        let found = history(&runs);
+        assert_eq!((found.points.len(), found.points[0].p50_ns, found.points[0].runs), (1, 20.0, 3));
+        let other_sweep = PastRun { sweep_id: SweepId("night-02".to_owned()), ..measured("a", 0, 50, noisy) };
+        let found = history(&[runs[0].clone(), other_sweep]);
+        assert_eq!(found.points.len(), 2, "a job of another sweep is another one");
     }
 
     #[test]

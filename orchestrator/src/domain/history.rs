@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{Judgement, Precision, Scenario, SweepId, ThreadCount, WeightsKind};
+use super::{JobId, Judgement, Precision, Scenario, SweepId, ThreadCount, WeightsKind};
 
 /// Names and texts of what something was like. What is not known is not in it.
 pub type Facts = BTreeMap<String, String>;
@@ -65,6 +65,17 @@ pub struct PastRun {
     pub circumstances: Arc<Facts>,
     /// What was found of it then; `None` of runs of older versions.
     pub judged: Option<Arc<Judgement>>,
+    /// What it measured; `None` where the job is not known any more.
+    pub measured: Option<MeasuredJob>,
+}
+
+/// A job that may have been measured again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MeasuredJob {
+    /// The job as it was planned.
+    pub first: JobId,
+    /// Which measurement of it this is: 0 for the first.
+    pub rerun: u32,
 }
 
 /// How a device was reached over some time.

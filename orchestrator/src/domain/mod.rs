@@ -62,7 +62,7 @@ pub use farmctl_protocol::{
     ArtifactRef, Calibration, Dialect, ElementType, EndedBy, Figures, InputRange, InputSpec, KernelTime, Layout,
     Limits, NamedArtifact, Precision, Scenario, Steady, TensorInfo,
 };
-pub use history::{Facts, HistoryCell, LinkHistory, PastRun};
+pub use history::{Facts, HistoryCell, LinkHistory, MeasuredJob, PastRun};
 pub use ids::{JobId, LabId, RegressionId, RunId, SweepId};
 pub use lock::DeviceLock;
 pub use notice::{Channel, Email, MailTls, Notice, Webhook};

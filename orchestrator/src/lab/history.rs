@@ -115,6 +115,10 @@ impl Lab {
             let error = LabError::nothing(format!("no run of {model} has ended well since {since:.0}"));
             return Ok(error.with_hint("a longer `--since` looks further back"));
         }
+        if measured.contains(model) {
+            let error = LabError::nothing(format!("{model} was measured side by side alone"));
+            return Ok(error.with_hint("runs of `farmctl ab` are in no history; a sweep that has it begins one"));
+        }
         let declared: Vec<String> = self.catalog()?.models.into_iter().map(|model| model.name).collect();
         if declared.contains(model) {
             let error = LabError::nothing(format!("no sweep of this lab has a result of {model} yet"));

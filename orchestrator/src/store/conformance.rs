@@ -11,14 +11,15 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    AddedJob, AttemptEnd, Claim, ClaimedRun, LeaseOutcome, NewSweep, NotificationKind, PastEvents, Requeue, Store,
-    StoreError, SubmittedSweep, SweepCounts, people,
+    AddedJob, AttemptEnd, Claim, ClaimedRun, LeaseOutcome, NewSweep, NotificationKind, PastEvents, PastRuns, Requeue,
+    Store, StoreError, SubmittedSweep, SweepCounts, people,
 };
 use crate::domain::{
     Baseline, Calibration, CheckFigures, CheckVerdict, DeviceChange, DeviceCheck, DeviceIdentity, DeviceLock,
     DeviceState, DueTime, Event, EventKind, Failure, FailureKind, IdleTemperature, Job, JobId, JobState, Judgement,
-    KernelTime, LinkHistory, Measurement, Pace, Plan, Record, RunId, RunState, RunStatus, SchedulePause, Setting,
-    Skipped, StartState, Submission, SweepDefinition, SweepId, SweepRow, SweepState, Unfit, Verdict, sample,
+    KernelTime, LinkHistory, Measurement, Pace, PairSide, Plan, Record, Rerun, RunId, RunState, RunStatus,
+    SchedulePause, Setting, Skipped, StartState, Submission, SweepDefinition, SweepId, SweepRow, SweepState, Unfit,
+    Verdict, sample,
 };
 
 mod claims;
@@ -65,7 +66,8 @@ macro_rules! store_conformance {
             the_checks_of_a_device_are_its_own, what_people_begin_by_a_schedule_is_among_its_starts,
             checks_that_found_devices_unfit_are_news_once,
             the_runs_of_a_device_that_ended_well_are_there_newest_first, how_a_device_was_reached_is_told,
-            each_finished_sweep_of_a_schedule_is_compared_once, what_is_acknowledged_stays_so
+            each_finished_sweep_of_a_schedule_is_compared_once, what_is_acknowledged_stays_so,
+            the_history_of_a_network_knows_what_was_measured_again_and_nothing_of_pairs
         );
     };
     ($fresh:path: $($case:ident),+ $(,)?) => {

@@ -34,6 +34,7 @@ impl Nights {
                 at: at(night as i64 * 86_400),
                 model: "m".to_owned(),
                 judged: None,
+                measured: None,
                 cell: Arc::new(Nights::cell()),
                 median_ns: level_ns + off,
                 environment: Arc::new(Facts::from([("build".to_owned(), build.to_owned())])),

@@ -307,6 +307,38 @@ pub fn the_runs_of_a_device_that_ended_well_are_there_newest_first(open: &Open) 
     assert_eq!(open().past_runs_of_device("c", 9).unwrap(), []);
 }
 
+pub fn the_history_of_a_network_knows_what_was_measured_again_and_nothing_of_pairs(open: &Open) {
+    let store = open();
+    let again = |number: u32, rerun: u32, of: &Job| {
+        let rerun = (rerun > 0).then(|| Rerun { of: of.id.clone(), number: rerun, verdict: Verdict::Noisy });
+        Job { rerun, ..job("a", number as usize) }
+    };
+    let first = job("a", 0);
+    let [a, b] = [PairSide::A, PairSide::B].map(|side| Job { side: Some(side), ..job("a", 9 + side as usize) });
+    let jobs = vec![first.clone(), again(1, 1, &first), again(2, 0, &first), a, b];
+    let row = SweepRow { id: SweepId("20270115-080000-again-7f3a".into()), ..sweep(&*store, "other", &[], 0).0 };
+    let plan = Plan { sweep: "again".to_owned(), jobs, skipped: Vec::new() };
+    store.create_sweep(&NewSweep::new(&row, &definition(), &plan)).unwrap();
+    for (seconds, job) in (1..).zip(&plan.jobs) {
+        let samples_ns = vec![seconds as u64];
+        let measurement = Measurement { samples_ns, ..Measurement::default() };
+        let (finished_at, record) = (at(seconds), record(&row.id, job, None, RunStatus::Ok));
+        store.add_record(&Record { measurement, finished_at, ..record }).unwrap();
+    }
+    for device in [None, Some("a")] {
+        let wanted = PastRuns { model: "mobilenet_v2", device, since: None, limit: 9 };
+        let runs = open().past_runs(wanted).unwrap();
+        let told: Vec<(u64, JobId, u32)> = runs
+            .into_iter()
+            .map(|run| (run.median_ns, run.measured.unwrap()))
+            .map(|(median_ns, measured)| (median_ns, measured.first, measured.rerun))
+            .collect();
+        let third = plan.jobs[2].id.clone();
+        assert_eq!(told, [(3, third, 0), (2, first.id.clone(), 1), (1, first.id.clone(), 0)]);
+    }
+    assert_eq!(open().past_runs_of_device("a", 9).unwrap().len(), 5, "of a device all of its runs are asked for");
+}
+
 pub fn how_a_device_was_reached_is_told(open: &Open) {
     let store = open();
     let happens = |device: &str, seconds, kind| {

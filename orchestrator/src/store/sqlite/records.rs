@@ -21,8 +21,9 @@ const ADD_ENVIRONMENT: &str = "INSERT INTO environments (environment) VALUES (?1
 
 const ADD_HISTORY: &str = "
     INSERT INTO run_history (model, at_ns, sequence, sweep_id, device, median_ns, environment, cell, circumstances,
-                             judged)
-    SELECT :model, :at_ns, :sequence, :sweep, :device, :median_ns, id, :cell, :circumstances, :judged
+                             judged, first_job, rerun, is_paired)
+    SELECT :model, :at_ns, :sequence, :sweep, :device, :median_ns, id, :cell, :circumstances, :judged, :first_job,
+        :rerun, :is_paired
     FROM environments WHERE environment = :environment
     ON CONFLICT DO NOTHING";
 
@@ -75,7 +76,11 @@ fn insert_beside(transaction: &Transaction<'_>, row: &RecordRow<'_>, sequence: i
     }
     let Some(facts) = facts else { return Ok(()) };
     transaction.prepare_cached(ADD_ENVIRONMENT)?.execute([&facts.environment])?;
+    let job = &record.job;
+    let rerun = job.rerun.as_ref();
     let parameters = named_params! {
+        ":first_job": rerun.map_or(&job.id, |rerun| &rerun.of).0, ":rerun": rerun.map_or(0, |rerun| rerun.number),
+        ":is_paired": job.side.is_some(),
         ":model": record.job.model.name, ":at_ns": nanoseconds(record.finished_at), ":sequence": sequence,
         ":sweep": record.sweep_id.0, ":device": record.job.device, ":median_ns": facts.median_ns,
         ":cell": facts.cell, ":circumstances": facts.circumstances, ":judged": facts.judged,

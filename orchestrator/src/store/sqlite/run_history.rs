@@ -8,27 +8,31 @@ use rusqlite::{Row, named_params};
 use serde_json::Value;
 
 use super::{SqliteStore, corrupt, from_json, nanoseconds, timestamp};
-use crate::domain::{Facts, HistoryCell, Judgement, PastRun, SweepId};
+use crate::domain::{Facts, HistoryCell, JobId, Judgement, MeasuredJob, PastRun, SweepId};
 use crate::store::{PastRuns, StoreError};
 
-/// The rows stand in the order of the table's key: those of a network side by side, by time.
+/// The rows stand in the order of the table's key: those of a network side by side, by time. What was measured in pairs
+/// with something else is in no history.
 pub(super) const PAST_RUNS: &str = "
-    SELECT h.sweep_id, h.at_ns, h.model, h.median_ns, h.cell, h.environment, h.circumstances, h.judged
+    SELECT h.sweep_id, h.at_ns, h.model, h.median_ns, h.cell, h.environment, h.circumstances, h.judged,
+           h.first_job, h.rerun
     FROM run_history h
-    WHERE h.model = :model AND h.at_ns >= :since_ns AND h.median_ns > 0
+    WHERE h.model = :model AND h.at_ns >= :since_ns AND h.median_ns > 0 AND h.is_paired = 0
     ORDER BY h.at_ns DESC, h.sequence DESC LIMIT :limit";
 
 /// The same on one device: where they stand is in an index of its own.
 pub(super) const PAST_RUNS_ON_DEVICE: &str = "
-    SELECT h.sweep_id, h.at_ns, h.model, h.median_ns, h.cell, h.environment, h.circumstances, h.judged
+    SELECT h.sweep_id, h.at_ns, h.model, h.median_ns, h.cell, h.environment, h.circumstances, h.judged,
+           h.first_job, h.rerun
     FROM run_history k
     JOIN run_history h ON h.model = k.model AND h.at_ns = k.at_ns AND h.sequence = k.sequence
-    WHERE k.model = :model AND k.device = :device AND k.at_ns >= :since_ns AND h.median_ns > 0
+    WHERE k.model = :model AND k.device = :device AND k.at_ns >= :since_ns AND h.median_ns > 0 AND h.is_paired = 0
     ORDER BY k.at_ns DESC, k.sequence DESC LIMIT :limit";
 
-/// All of one device. The index `run_history_by_device` has their order.
+/// All of one device, whatever counts of them. The index `run_history_by_device` has their order.
 pub(super) const PAST_RUNS_OF_DEVICE: &str = "
-    SELECT h.sweep_id, h.at_ns, h.model, h.median_ns, h.cell, h.environment, h.circumstances, h.judged
+    SELECT h.sweep_id, h.at_ns, h.model, h.median_ns, h.cell, h.environment, h.circumstances, h.judged,
+           h.first_job, h.rerun
     FROM run_history h
     WHERE h.device = :device AND h.median_ns > 0
     ORDER BY h.at_ns DESC, h.sequence DESC LIMIT :limit";
@@ -55,6 +59,8 @@ struct RunColumns {
     environment: i64,
     circumstances: String,
     judged: Option<String>,
+    first_job: Option<String>,
+    rerun: u32,
 }
 
 impl RunColumns {
@@ -68,7 +74,14 @@ impl RunColumns {
             environment: row.get(5)?,
             circumstances: row.get(6)?,
             judged: row.get(7)?,
+            first_job: row.get(8)?,
+            rerun: row.get(9)?,
         })
+    }
+
+    /// The cell of its sweep that it measured.
+    fn measured(&self) -> Option<MeasuredJob> {
+        Some(MeasuredJob { first: JobId(self.first_job.clone()?), rerun: self.rerun })
     }
 }
 
@@ -101,8 +114,10 @@ fn runs(store: &SqliteStore, rows: Vec<RunColumns>) -> Result<Vec<PastRun>, Stor
     let mut circumstances = Read::<String, Facts>::new();
     let mut judgements = Read::<String, Judgement>::new();
     let read = |row: RunColumns| {
+        let measured = row.measured();
         let judged = row.judged.map(|json| judgements.get(json, |json| from_json("what was found of a run", json)));
         Ok(PastRun {
+            measured,
             sweep_id: SweepId(row.sweep_id),
             at: timestamp(row.at_ns)?,
             model: row.model,

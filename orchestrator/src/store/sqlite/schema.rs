@@ -28,6 +28,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("020_judged_runs.sql"),
     include_str!("021_regressions.sql"),
     include_str!("022_columns.sql"),
+    include_str!("023_measured_jobs.sql"),
 ];
 
 /// The version this program writes.
