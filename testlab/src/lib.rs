@@ -2,9 +2,10 @@
 //!
 //! Main types: [`Board`] (a real ssh server that belongs to one test), [`Phone`] (Android's adb daemon in a small world
 //! of its own), [`EmulatedBoard`] (a whole machine), [`AdbServer`] (the host's side of adb), [`FaultProxy`] (a TCP
-//! proxy that breaks on command), [`S3Server`] (an object store), [`SmallDisk`] (a file system that gets full),
-//! [`Farm`] (several of them, with a farm file). Everything lives in folders, networks and on ports of its
-//! own, and goes when its value is dropped or its process ends, however that comes.
+//! proxy that breaks on command), [`S3Server`] (an object store), [`PostgresServer`] (a database server of one's own),
+//! [`SmallDisk`] (a file system that gets full), [`Farm`] (several of them, with a farm file). Everything lives in
+//! folders, networks and on ports of its own, and goes when its value is dropped or its process ends, however that
+//! comes.
 //!
 //! Needs these Debian packages: see [`PACKAGES`]. Never uses the servers or keys of the host.
 
@@ -21,6 +22,7 @@ mod farm;
 mod folder;
 mod keys;
 mod phone;
+mod postgres;
 mod process;
 mod proxy;
 mod s3_server;
@@ -36,6 +38,7 @@ pub use error::LabError;
 pub use farm::{Farm, FarmOptions, LabDevice, Machine};
 pub use keys::{Agent, KeyPair};
 pub use phone::{Phone, PhoneArch, PhoneOptions};
+pub use postgres::PostgresServer;
 pub use proxy::{Direction, FaultProxy};
 pub use s3_server::S3Server;
 pub use small_disk::SmallDisk;
@@ -52,4 +55,5 @@ pub const PACKAGES: &[&str] = &[
     "qemu-user-static",
     "qemu-system-arm",
     "busybox",
+    "postgresql",
 ];

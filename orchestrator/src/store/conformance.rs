@@ -40,10 +40,11 @@ pub use sweeps::*;
 
 pub type Open = Arc<dyn Fn() -> Arc<dyn Store> + Send + Sync>;
 
-/// Makes a test of each case. `$fresh` is a function `() -> (Open, guard)`; the guard lives as long as the test.
+/// `tests $fresh`: makes a test of each case; `$fresh` is a function `() -> (Open, guard)`, and the guard lives as long
+/// as the test. `list`: the cases with their names.
 macro_rules! store_conformance {
-    ($fresh:path) => {
-        $crate::store::conformance::store_conformance!($fresh:
+    ($what:ident $($fresh:path)?) => {
+        $crate::store::conformance::store_conformance! { @$what $($fresh)?;
             sweep_is_there_once, claims_in_the_order_of_the_plan, a_run_under_way_is_not_claimed_again,
             a_lost_lease_moves_on_and_the_late_result_is_refused, a_lease_that_nobody_took_still_counts,
             leases_are_prolonged_together, a_gone_holders_leases_run_out, one_record_a_job, jobs_that_wait_get_records,
@@ -68,10 +69,13 @@ macro_rules! store_conformance {
             the_runs_of_a_device_that_ended_well_are_there_newest_first, how_a_device_was_reached_is_told,
             each_finished_sweep_of_a_schedule_is_compared_once, what_is_acknowledged_stays_so,
             the_history_of_a_network_knows_what_was_measured_again_and_nothing_of_pairs
-        );
+        }
     };
-    ($fresh:path: $($case:ident),+ $(,)?) => {
+    (@tests $fresh:path; $($case:ident),+ $(,)?) => {
         $(#[test] fn $case() { let (open, _guard) = $fresh(); $crate::store::conformance::$case(&open); })+
+    };
+    (@list; $($case:ident),+ $(,)?) => {
+        [$((stringify!($case), $crate::store::conformance::$case as fn(&$crate::store::conformance::Open))),+]
     };
 }
 pub(crate) use store_conformance;

@@ -163,8 +163,36 @@ pub enum StoreError {
         /// The system's words.
         cause: std::io::Error,
     },
+    /// The server of the store can't be reached, lets this user not in, or does not answer.
+    #[error(
+        "{action} in the store {path}: {cause}; look whether the server runs, and lets this user in from this host"
+    )]
+    Unreachable {
+        /// What was tried.
+        action: String,
+        /// The server and its database.
+        path: PathBuf,
+        /// The system's or the server's words.
+        cause: String,
+    },
+    /// The address of a server is none, or what belongs to it can't be used.
+    #[error("understand the address {url}: {cause}")]
+    Address {
+        /// The address, without what is secret.
+        url: String,
+        /// What is wrong.
+        cause: String,
+    },
+    /// The database does that itself, by programs of its own.
+    #[error("do that with the store {path}: {what}")]
+    ElsewhereDone {
+        /// The server and its database.
+        path: PathBuf,
+        /// By what.
+        what: String,
+    },
     /// The URL's scheme names no store.
-    #[error("open store {url}: unknown scheme; use sqlite:PATH")]
+    #[error("open store {url}: unknown scheme; use sqlite:PATH or postgres://USER@HOST/DATABASE")]
     UnknownScheme {
         /// The URL.
         url: String,

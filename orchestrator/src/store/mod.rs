@@ -7,8 +7,8 @@
 //! stale one is refused. Never talks to a device, and never computes a statistic.
 //!
 //! A call returns when the disk has answered. Async code may make it: the store sees to it that the other tasks of the
-//! runtime go on meanwhile. Nothing in the traits is SQLite's own: each method is one transaction that any SQL database
-//! with row locks can do.
+//! runtime go on meanwhile. Each method is one transaction. `sql/` has all methods and statements once, for every
+//! database; `sqlite/` and `postgres/` have what differs.
 
 use std::io::BufRead;
 use std::path::Path;
@@ -20,22 +20,23 @@ use crate::domain::{Event, SweepId};
 
 mod baselines;
 mod clock;
+mod copy;
 mod devices;
 mod error;
-mod event_columns;
 mod history;
 mod leases;
 mod locks;
 mod maintenance;
 mod notices;
 pub mod people;
+pub mod postgres;
 mod regressions;
 mod retention;
-mod run_facts;
 mod run_id;
 mod runs;
 mod schedules;
 mod sightings;
+mod sql;
 pub mod sqlite;
 mod submissions;
 mod sweeps;
@@ -53,6 +54,7 @@ pub use leases::{HeldLeases, LeaseHolder, LeaseOutcome, LeaseStore};
 pub use locks::LockStore;
 pub use maintenance::{Aside, MaintenanceStore, StoreCheck, Vacuumed};
 pub use notices::{NoticeStore, NotificationKind};
+use postgres::{PostgresStore, ServerAccess};
 pub use regressions::{DueComparison, RegressionStore};
 pub use retention::RetentionStore;
 pub use runs::{AddedJob, Attempt, Claim, ClaimedRun, LiveRun, Requeue, RunOwner, RunStore};
@@ -88,6 +90,31 @@ pub fn open(url_or_path: &str) -> Result<Arc<dyn Store>, StoreError> {
         _ => url_or_path,
     };
     Ok(Arc::new(SqliteStore::open(Path::new(path))?))
+}
+
+/// Whether an address is that of a server: `postgres://…`.
+pub fn is_server(url_or_path: &str) -> bool {
+    matches!(url_or_path.split_once(':'), Some(("postgres" | "postgresql", _)))
+}
+
+/// Opens a store as [`open`] does, or on a server: `postgres://USER@HOST:PORT/DATABASE`.
+///
+/// # Errors
+/// As those of [`open`]; and when the server can't be reached, or its address has what it must not have.
+pub fn open_at(url_or_path: &str, access: &ServerAccess) -> Result<Arc<dyn Store>, StoreError> {
+    if is_server(url_or_path) {
+        return Ok(Arc::new(PostgresStore::open(url_or_path, access)?));
+    }
+    open(url_or_path)
+}
+
+/// Copies a store to a server or from one, to where none is; one to a server that was broken off is gone on with.
+/// Returns how many rows there are, which were compared. Nobody may work with either.
+///
+/// # Errors
+/// When one can't be opened, there is a store of another lab already, or what is there in the end is not the same.
+pub fn copy(from: &str, to: &str, access: &ServerAccess) -> Result<u64, StoreError> {
+    copy::copy(from, to, access)
 }
 
 /// Whether a store's file is there.

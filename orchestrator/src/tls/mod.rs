@@ -1,4 +1,5 @@
-//! Whom this host believes when it connects by TLS: one configuration for downloads, webhooks and mail.
+//! Whom this host believes when it connects by TLS: one configuration for downloads, webhooks, mail and the
+//! store's server.
 //!
 //! Main type: [`Trust`]. Roots are those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name, else the system's, as for curl
 //! and Python: a company's own authority stands there. Never reads the environment, and never leaves a check out.
@@ -11,7 +12,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use lettre::transport::smtp::client::{Certificate, CertificateStore, TlsParameters};
-use tokio_rustls::rustls;
+use tokio_rustls::rustls::client::WantsClientCert;
+use tokio_rustls::rustls::crypto::ring::default_provider;
+use tokio_rustls::rustls::{self, ClientConfig, ConfigBuilder, RootCertStore};
 use ureq::tls::{RootCerts, TlsConfig};
 
 use roots::{Roots, Source};
@@ -61,6 +64,24 @@ impl Trust {
                 builder.add_root_certificate(certificate)
             })
             .build()
+    }
+
+    /// For a connection of any other kind; what certificate this side shows is left open.
+    ///
+    /// # Errors
+    /// When nobody is believed.
+    pub fn connection(&self) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, String> {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(self.roots().certificates.iter().cloned());
+        if roots.is_empty() {
+            return Err(match self.described() {
+                Ok(_) => "this system has no authorities: name some by SSL_CERT_FILE".to_owned(),
+                Err(instead) => instead,
+            });
+        }
+        let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()));
+        let builder = builder.with_safe_default_protocol_versions().map_err(|error| error.to_string())?;
+        Ok(builder.with_root_certificates(roots))
     }
 
     /// Whose certificates are believed, and from where: `142 authorities of this system`; and which named place gives

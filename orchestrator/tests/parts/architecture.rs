@@ -19,7 +19,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("schedule", &[]),
     ("retention", &[]),
     ("score", &[]),
-    ("store", &[]),
+    ("store", &["tls"]),
     ("status", &["store", "planner"]),
     ("wording", &[]),
     ("report", &["compare", "score", "planner", "wording"]),

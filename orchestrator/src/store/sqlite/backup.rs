@@ -11,8 +11,8 @@ use serde_json::{Map, Value};
 
 use super::connection::IfNew;
 use super::files::{StoreFiles, beside, make_private};
-use super::maintenance::{EXPORT_FORM, TABLES, Table};
-use super::{SqliteStore, connection, schema};
+use super::{SqliteFile, SqliteStore, connection, schema};
+use crate::store::sql::maintenance::{EXPORT_FORM, TABLES, Table};
 use crate::store::{Aside, MaintenanceStore as _, StoreError};
 
 /// Epochs of leases jump by so much when a store goes back in time: devices refuse what is older than they have seen.
@@ -20,7 +20,7 @@ const EPOCHS_AHEAD: i64 = 1_000_000;
 /// Longest line of an export: a record with all its samples.
 const MAX_LINE_BYTES: u64 = 1 << 30;
 
-impl SqliteStore {
+impl SqliteFile {
     pub(super) fn back_up_to(&self, to: &Path) -> Result<(), StoreError> {
         self.refuse_if_lost()?;
         self.copy_to(to)
@@ -126,7 +126,7 @@ fn sound(store: &SqliteStore) -> Result<(), StoreError> {
     let faults = store.check()?.faults;
     let Some(fault) = faults.first() else { return Ok(()) };
     let cause = format!("{} faults, the first: {fault}", faults.len());
-    Err(StoreError::Damaged { action: "look through it".to_owned(), path: store.path.clone(), cause })
+    Err(StoreError::Damaged { action: "look through it".to_owned(), path: store.database.path.clone(), cause })
 }
 
 /// The same about the file that a person named, where that is what is wrong.

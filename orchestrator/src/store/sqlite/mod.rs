@@ -1,41 +1,26 @@
 //! The store in one SQLite file: needs no server, and is safe with several processes on one machine.
 //!
-//! Main type: [`SqliteStore`]. One connection behind a mutex: SQLite has one writer at a time anyway, and a statement
-//! takes microseconds where a run takes seconds. Never keeps anything in memory that the file does not have.
+//! Main type: [`SqliteStore`], the store over a [`SqliteFile`]. One connection behind a mutex: SQLite has one writer at
+//! a time anyway, and a statement takes microseconds where a run takes seconds. Never keeps anything in memory that the
+//! file does not have.
 
 mod backup;
-mod baselines;
-mod clock;
 mod connection;
-mod device_changes;
-mod devices;
-mod events;
 mod files;
-mod history;
-mod leases;
-mod locks;
 mod maintenance;
-mod notices;
-mod records;
-mod regressions;
-mod retention;
-mod run_history;
-mod runs;
-mod schedules;
 mod schema;
-mod sightings;
-mod submissions;
-mod sweeps;
+mod statements;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
-use std::time::Duration;
 
-use jiff::Timestamp;
-use rusqlite::{Connection, Params, Row, Transaction, TransactionBehavior};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use rusqlite::{Connection, TransactionBehavior};
 use tokio::runtime::{Handle, RuntimeFlavor};
+
+use super::StoreError;
+use super::sql::{Database, Fault, Outcome, SqlStore, Work};
+use connection::IfNew;
+use files::{FileIdentity, Mark, StoreFiles};
 
 pub use backup::{import, restore};
 
@@ -47,20 +32,17 @@ pub fn is_there(path: &Path) -> Result<bool, StoreError> {
     StoreFiles::of(path).are_there()
 }
 
-use super::{Store, StoreError};
-use crate::domain::Event;
-use connection::IfNew;
-use events::EventRow;
-use files::{FileIdentity, Mark, StoreFiles};
-
 /// Word in the names of what is kept of stores that were lost.
 const LOST: &str = "lost";
 /// Held while one is kept.
 static KEEPING: Mutex<()> = Mutex::new(());
 
 /// A store in an SQLite file.
+pub type SqliteStore = SqlStore<SqliteFile>;
+
+/// An SQLite file that is open.
 #[derive(Debug)]
-pub struct SqliteStore {
+pub struct SqliteFile {
     path: PathBuf,
     connection: Mutex<Connection>,
     /// `None` for one in memory. After the connection: others are let in when that is closed.
@@ -94,7 +76,7 @@ impl SqliteStore {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let connection::Opened { connection, files: names, file, log, mark } = opened;
         let held = HeldFiles { names, file, log, _mark: mark, lost: OnceLock::new() };
-        Ok(SqliteStore { path, connection: Mutex::new(connection), held: Some(held) })
+        Ok(SqlStore { database: SqliteFile { path, connection: Mutex::new(connection), held: Some(held) } })
     }
 
     /// A store in memory, for simulations: it is gone with the value.
@@ -103,9 +85,16 @@ impl SqliteStore {
     /// When there is no memory.
     pub fn in_memory() -> Result<SqliteStore, StoreError> {
         let connection = Mutex::new(connection::in_memory()?);
-        Ok(SqliteStore { path: PathBuf::from(connection::IN_MEMORY), connection, held: None })
+        let path = PathBuf::from(connection::IN_MEMORY);
+        Ok(SqlStore { database: SqliteFile { path, connection, held: None } })
     }
 
+    pub(in crate::store) fn with_connection<T>(&self, work: impl FnOnce(&mut Connection) -> T) -> T {
+        self.database.with_connection(work)
+    }
+}
+
+impl SqliteFile {
     /// Why what is written is lost. What is there until this is found is kept in a file beside the store's.
     fn why_lost(&self) -> Option<String> {
         let held = self.held.as_ref()?;
@@ -168,95 +157,41 @@ impl SqliteStore {
         }
         work()
     }
+}
 
-    /// Runs one statement; returns how many rows it changed.
-    fn execute(&self, action: &str, sql: &str, parameters: impl Params) -> Result<usize, StoreError> {
+impl Database for SqliteFile {
+    fn connected(&self, work: Work<'_>) -> Outcome<()> {
         self.refuse_if_lost()?;
-        self.with_connection(|connection| connection.prepare_cached(sql)?.execute(parameters))
-            .map_err(|error| connection::failure(action, &self.path, &error))
+        self.with_connection(|connection| work(connection))
     }
 
-    /// Runs one statement, and appends the event of it when it changed a row, in one transaction; returns whether it
-    /// did.
-    fn changed_with_event(
-        &self,
-        action: &str,
-        sql: &str,
-        parameters: impl Params,
-        event: &Event,
-    ) -> Result<bool, StoreError> {
-        let row = EventRow::of(event)?;
-        self.transaction(action, |transaction| {
-            let is_changed = transaction.prepare_cached(sql)?.execute(parameters)? == 1;
-            if is_changed {
-                events::insert(transaction, &row)?;
-            }
-            Ok(is_changed)
-        })
-    }
-
-    /// Runs one query.
-    fn query<T>(
-        &self,
-        action: &str,
-        sql: &str,
-        parameters: impl Params,
-        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
-    ) -> Result<Vec<T>, StoreError> {
-        self.refuse_if_lost()?;
-        let rows: rusqlite::Result<Vec<T>> =
-            self.with_connection(|connection| connection.prepare_cached(sql)?.query_map(parameters, read)?.collect());
-        rows.map_err(|error| connection::failure(action, &self.path, &error))
-    }
-
-    /// Runs `work` in one transaction that holds the write lock from its start.
-    fn transaction<T>(
-        &self,
-        action: &str,
-        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
-    ) -> Result<T, StoreError> {
+    /// It holds the write lock from its start.
+    fn transaction(&self, work: Work<'_>) -> Outcome<()> {
         self.refuse_if_lost()?;
         self.with_connection(|connection| {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let result = work(&transaction)?;
-            transaction.commit()?;
-            Ok(result)
+            work(&*transaction)?;
+            Ok(transaction.commit()?)
         })
-        .map_err(|error| connection::failure(action, &self.path, &error))
     }
-}
 
-impl Store for SqliteStore {}
+    fn moment(&self, work: Work<'_>) -> Outcome<()> {
+        self.refuse_if_lost()?;
+        self.with_connection(|connection| work(&*connection.transaction()?))
+    }
 
-/// Nanoseconds since 1970. A time outside the years 1677 to 2262 counts as the nearest inside.
-fn nanoseconds(time: Timestamp) -> i64 {
-    let nanoseconds = time.as_nanosecond();
-    i64::try_from(nanoseconds).unwrap_or(if nanoseconds < 0 { i64::MIN } else { i64::MAX })
-}
-
-fn timestamp(nanoseconds: i64) -> Result<Timestamp, StoreError> {
-    Timestamp::from_nanosecond(i128::from(nanoseconds)).map_err(|error| corrupt("a time", &error))
-}
-
-fn deadline(now: Timestamp, lease: Duration) -> i64 {
-    nanoseconds(now).saturating_add(i64::try_from(lease.as_nanos()).unwrap_or(i64::MAX))
-}
-
-/// Epochs start at 1, so one that no column can hold matches none.
-fn epoch_column(epoch: u64) -> i64 {
-    i64::try_from(epoch).unwrap_or(-1)
-}
-
-fn to_json(value: &impl Serialize) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(|error| corrupt("what was to be written", &error))
-}
-
-fn from_json<T: DeserializeOwned>(what: &str, json: &str) -> Result<T, StoreError> {
-    serde_json::from_str(json).map_err(|error| corrupt(what, &error))
-}
-
-fn corrupt(what: &str, cause: &dyn std::fmt::Display) -> StoreError {
-    StoreError::Corrupt { what: what.to_owned(), cause: cause.to_string() }
+    fn error(&self, action: &str, fault: Fault) -> StoreError {
+        let cause = match fault {
+            Fault::Store(error) => return error,
+            Fault::Refused(error) => match error.downcast::<rusqlite::Error>() {
+                Ok(error) => return connection::failure(action, &self.path, &error),
+                Err(error) => error.to_string(),
+            },
+            Fault::Column(cause) => cause,
+            Fault::Undone => "it is in a state that has no such step".to_owned(),
+        };
+        StoreError::Database { action: action.to_owned(), path: self.path.clone(), cause }
+    }
 }
 
 #[cfg(test)]

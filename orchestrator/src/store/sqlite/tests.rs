@@ -25,7 +25,7 @@ fn fresh() -> (Open, TempDir) {
     (Arc::new(move || open(&url).unwrap()), folder)
 }
 
-store_conformance!(fresh);
+store_conformance!(tests fresh);
 
 fn open_error(path: &std::path::Path) -> StoreError {
     open(path.to_str().unwrap()).err().expect("is refused")

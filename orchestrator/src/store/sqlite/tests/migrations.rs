@@ -10,7 +10,7 @@ use crate::domain::{
     RunStatus, SweepDefinition, SweepId, SweepOrder, SweepRow, SweepState, Unfit, sample,
 };
 use crate::store::conformance::{at, claim, definition, job, record, sweep, with_a_regression};
-use crate::store::sqlite::maintenance::TABLES;
+use crate::store::sql::maintenance::TABLES;
 use crate::store::sqlite::schema::{self, APPLICATION_ID, MIGRATIONS};
 use crate::store::{NewSweep, PastEvents, PastRuns, Requeue, Store, open, people};
 
@@ -38,7 +38,7 @@ fn write_old(path: &Path, version: usize) {
 
 fn write_rows(connection: &Connection, version: usize) {
     let of_sweep = "INSERT INTO sweeps VALUES (?1, 'old', ?2, ?3, '0.1.0')";
-    let ns = |seconds| crate::store::sqlite::nanoseconds(at(seconds));
+    let ns = |seconds| crate::store::sql::nanoseconds(at(seconds));
     connection.execute(of_sweep, params!["done", ns(-100), ns(-50)]).unwrap();
     connection.execute(of_sweep, params![id().0, ns(0), None::<i64>]).unwrap();
     for number in 0..3 {

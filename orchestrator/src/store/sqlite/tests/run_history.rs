@@ -83,21 +83,21 @@ fn no_record_is_refused_for_what_a_device_says() {
 fn what_is_asked_is_found_by_the_key() {
     let (_open, folder) = half_filled();
     let connection = Connection::open(folder.path().join("state/farm.db")).unwrap();
-    let sql = format!("EXPLAIN QUERY PLAN {}", crate::store::sqlite::run_history::PAST_RUNS);
+    let sql = format!("EXPLAIN QUERY PLAN {}", crate::store::sql::run_history::PAST_RUNS);
     let mut statement = connection.prepare(&sql).unwrap();
     let parameters = rusqlite::named_params! { ":model": "m", ":since_ns": 0, ":limit": 9 };
     let found = statement.query_map(parameters, |row| row.get("detail")).unwrap();
     let steps: Vec<String> = found.map(Result::unwrap).collect();
     assert!(steps[0].starts_with("SEARCH h USING PRIMARY KEY (model=? AND at_ns>?)"), "{steps:?}");
     assert!(!steps.iter().any(|step| step.contains("TEMP B-TREE")), "{steps:?}");
-    let sql = format!("EXPLAIN QUERY PLAN {}", crate::store::sqlite::run_history::PAST_RUNS_OF_DEVICE);
+    let sql = format!("EXPLAIN QUERY PLAN {}", crate::store::sql::run_history::PAST_RUNS_OF_DEVICE);
     let mut statement = connection.prepare(&sql).unwrap();
     let parameters = rusqlite::named_params! { ":device": "a", ":limit": 9 };
     let found = statement.query_map(parameters, |row| row.get("detail")).unwrap();
     let steps: Vec<String> = found.map(Result::unwrap).collect();
     assert!(steps[0].starts_with("SEARCH h USING INDEX run_history_by_device (device=?)"), "{steps:?}");
     assert!(!steps.iter().any(|step| step.contains("TEMP B-TREE")), "{steps:?}");
-    let sql = format!("EXPLAIN QUERY PLAN {}", crate::store::sqlite::run_history::PAST_RUNS_ON_DEVICE);
+    let sql = format!("EXPLAIN QUERY PLAN {}", crate::store::sql::run_history::PAST_RUNS_ON_DEVICE);
     let mut statement = connection.prepare(&sql).unwrap();
     let parameters = rusqlite::named_params! { ":model": "m", ":device": "a", ":since_ns": 0, ":limit": 9 };
     let found = statement.query_map(parameters, |row| row.get("detail")).unwrap();

@@ -1,7 +1,6 @@
-use rusqlite::{OptionalExtension as _, named_params, params};
-
 use super::events::EventRow;
-use super::{SqliteStore, events, from_json, nanoseconds, to_json};
+use super::value::{named_params, params};
+use super::{Database, SqlStore, events, from_json, nanoseconds, to_json};
 use crate::domain::{Event, Regression, RegressionState, RegressionStep, SweepId};
 use crate::store::{DueComparison, RegressionStore, StoreError};
 
@@ -25,7 +24,7 @@ const LIST: &str = "
     SELECT regression FROM regressions WHERE CAST(?1 AS TEXT) IS NULL OR state = ?1
     ORDER BY found_at_ns DESC, cell, since DESC";
 
-impl RegressionStore for SqliteStore {
+impl<D: Database> RegressionStore for SqlStore<D> {
     fn due_comparisons(&self) -> Result<Vec<DueComparison>, StoreError> {
         self.query("list sweeps to compare", DUE, [], |row| {
             Ok(DueComparison { sweep: SweepId(row.get(0)?), schedule: row.get(1)? })
@@ -42,14 +41,17 @@ impl RegressionStore for SqliteStore {
                 return Ok(false);
             }
             for (regression, json) in &rows {
-                transaction.prepare_cached(KEEP)?.execute(named_params! {
-                    ":id": regression.id.0, ":state": regression.state.as_str(),
-                    ":against": regression.against.to_string(), ":cell": regression.cell,
-                    ":since": regression.since.0, ":reference": regression.reference.0,
-                    ":seen_in": regression.seen_in.0, ":found_ns": nanoseconds(regression.found_at),
-                    ":ended_by": ended_by(regression),
-                    ":regression": json, ":open": RegressionState::Open.as_str(),
-                })?;
+                transaction.execute(
+                    KEEP,
+                    named_params! {
+                        ":id": regression.id.0, ":state": regression.state.as_str(),
+                        ":against": regression.against.to_string(), ":cell": regression.cell,
+                        ":since": regression.since.0, ":reference": regression.reference.0,
+                        ":seen_in": regression.seen_in.0, ":found_ns": nanoseconds(regression.found_at),
+                        ":ended_by": ended_by(regression),
+                        ":regression": json, ":open": RegressionState::Open.as_str(),
+                    },
+                )?;
             }
             events::insert(transaction, &row)?;
             Ok(true)
@@ -63,7 +65,7 @@ impl RegressionStore for SqliteStore {
 
     fn regressions(&self, only_open: bool) -> Result<Vec<Regression>, StoreError> {
         let state = only_open.then_some(RegressionState::Open.as_str());
-        let rows = self.query("list what got slower", LIST, [state], |row| row.get::<_, String>(0))?;
+        let rows = self.query("list what got slower", LIST, [state], |row| row.get::<String>(0))?;
         rows.iter().map(|json| from_json("what got slower", json)).collect()
     }
 
@@ -72,22 +74,18 @@ impl RegressionStore for SqliteStore {
         let row = EventRow::of(event)?;
         self.transaction("acknowledge what got slower", |transaction| {
             for from in step.from() {
-                let found = transaction.prepare_cached(SEEN_IN)?;
-                let seen_in = { found }.query_row([&regression.id.0, from.as_str()], |row| row.get(0)).optional()?;
+                let seen_in = transaction.first(SEEN_IN, params![regression.id.0, from.as_str()], |row| row.get(0))?;
                 let Some(seen_in) = seen_in.map(SweepId) else { continue };
                 // A comparison may have seen it in a newer sweep meanwhile.
-                let json = match to_json(&Regression { seen_in, ..regression.clone() }) {
-                    Ok(json) => json,
-                    Err(error) => return Ok(Err(error)),
-                };
+                let json = to_json(&Regression { seen_in, ..regression.clone() })?;
                 let parameters =
                     params![regression.id.0, step.to().as_str(), ended_by(regression), json, from.as_str()];
-                transaction.prepare_cached(ACKNOWLEDGE)?.execute(parameters)?;
+                transaction.execute(ACKNOWLEDGE, parameters)?;
                 events::insert(transaction, &row)?;
-                return Ok(Ok(true));
+                return Ok(true);
             }
-            Ok(Ok(false))
-        })?
+            Ok(false)
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 use jiff::Timestamp;
-use rusqlite::{Row, Transaction, named_params, params};
 
-use super::{SqliteStore, corrupt, nanoseconds, timestamp};
+use super::value::{Row, named_params, params};
+use super::{Database, Fault, Outcome, SqlStore, Transaction, corrupt, nanoseconds, timestamp};
 use crate::domain::{DueTime, Event, SchedulePause, ScheduledStart, StartState, StartStep, SweepId};
 use crate::store::{ScheduleStore, StoreError, Unfinished};
 
@@ -40,16 +40,16 @@ const STARTS: &str = "
     WHERE ordered_schedule IS NOT NULL AND (CAST(?1 AS TEXT) IS NULL OR ordered_schedule = ?1)
     ORDER BY 2 DESC LIMIT ?2";
 
-impl ScheduleStore for SqliteStore {
+impl<D: Database> ScheduleStore for SqlStore<D> {
     fn settled_until(&self, schedule: &str, rule: &str, now: Timestamp) -> Result<Timestamp, StoreError> {
         let until_ns = self.transaction("look up a schedule", |transaction| {
             let parameters = named_params! {":name": schedule, ":rule": rule, ":now_ns": nanoseconds(now)};
-            transaction.prepare_cached(RULE)?.execute(parameters)?;
+            transaction.execute(RULE, parameters)?;
             // By a clock that was ahead, due times were settled that are still to come.
             let sql = "UPDATE schedules SET settled_until_ns = ?2 WHERE name = ?1 AND settled_until_ns > ?2";
-            transaction.prepare_cached(sql)?.execute(params![schedule, nanoseconds(now)])?;
+            transaction.execute(sql, params![schedule, nanoseconds(now)])?;
             let sql = "SELECT settled_until_ns FROM schedules WHERE name = ?1";
-            transaction.prepare_cached(sql)?.query_row([schedule], |row| row.get(0))
+            transaction.one(sql, [schedule], |row| row.get(0))
         })?;
         timestamp(until_ns)
     }
@@ -63,12 +63,15 @@ impl ScheduleStore for SqliteStore {
         self.transaction("settle due times", |transaction| {
             for (due_at, why) in due {
                 let state = if why.is_some() { StartState::Skipped } else { StartState::Waiting };
-                transaction.prepare_cached(SETTLE)?.execute(named_params! {
-                    ":schedule": schedule, ":due_ns": nanoseconds(*due_at), ":state": state.as_str(), ":why": why,
-                    ":now_ns": nanoseconds(now), ":waiting": StartState::Waiting.as_str(),
-                    ":left_out": StartState::Skipped.as_str(),
-                })?;
-                transaction.prepare_cached(SETTLED)?.execute(params![schedule, nanoseconds(*due_at)])?;
+                transaction.execute(
+                    SETTLE,
+                    named_params! {
+                        ":schedule": schedule, ":due_ns": nanoseconds(*due_at), ":state": state.as_str(), ":why": why,
+                        ":now_ns": nanoseconds(now), ":waiting": StartState::Waiting.as_str(),
+                        ":left_out": StartState::Skipped.as_str(),
+                    },
+                )?;
+                transaction.execute(SETTLED, params![schedule, nanoseconds(*due_at)])?;
             }
             Ok(())
         })
@@ -83,7 +86,7 @@ impl ScheduleStore for SqliteStore {
     fn unfinished_sweeps(&self, schedule: &str) -> Result<Vec<Unfinished>, StoreError> {
         let rows = self.query("list sweeps of a schedule", UNFINISHED, [schedule], |row| {
             let (sweep_id, due_at) = (SweepId(row.get(0)?), timestamp(row.get(1)?));
-            let state = row.get::<_, String>(2)?.parse();
+            let state = row.get::<String>(2)?.parse();
             let state = state.map_err(|error: String| corrupt("the state of a sweep", &error));
             Ok(state.and_then(|state| Ok(Unfinished { sweep_id, due_at: due_at?, state })))
         })?;
@@ -115,7 +118,7 @@ impl ScheduleStore for SqliteStore {
     }
 }
 
-impl SqliteStore {
+impl<D: Database> SqlStore<D> {
     /// Whether a due time waits to be begun.
     pub(super) fn is_waiting(&self, due: &DueTime) -> Result<bool, StoreError> {
         Ok(self.waiting_starts(&due.schedule)?.contains(&due.due_at))
@@ -123,23 +126,21 @@ impl SqliteStore {
 }
 
 /// Settles that a sweep was begun for a due time; fails, so that all is undone, when nothing waits for that.
-pub(super) fn begin(
-    transaction: &Transaction<'_>,
-    due: &DueTime,
-    sweep: &SweepId,
-    now: Timestamp,
-) -> rusqlite::Result<bool> {
+pub(super) fn begin(transaction: &Transaction<'_>, due: &DueTime, sweep: &SweepId, now: Timestamp) -> Outcome<bool> {
     let step = StartStep::Begin;
     for from in step.from() {
-        let changed = transaction.prepare_cached(BEGIN)?.execute(named_params! {
-            ":schedule": due.schedule, ":due_ns": nanoseconds(due.due_at), ":from": from.as_str(),
-            ":to": step.to().as_str(), ":sweep": sweep.0, ":now_ns": nanoseconds(now),
-        })?;
+        let changed = transaction.execute(
+            BEGIN,
+            named_params! {
+                ":schedule": due.schedule, ":due_ns": nanoseconds(due.due_at), ":from": from.as_str(),
+                ":to": step.to().as_str(), ":sweep": sweep.0, ":now_ns": nanoseconds(now),
+            },
+        )?;
         if changed == 1 {
             return Ok(true);
         }
     }
-    Err(rusqlite::Error::StatementChangedRows(0))
+    Err(Fault::Undone)
 }
 
 /// A due time as the database has it.
@@ -154,7 +155,7 @@ struct StartRow {
 }
 
 impl StartRow {
-    fn read(row: &Row<'_>) -> rusqlite::Result<StartRow> {
+    fn read(row: &Row<'_>) -> Outcome<StartRow> {
         Ok(StartRow {
             schedule: row.get(0)?,
             due_at_ns: row.get(1)?,

@@ -1,4 +1,4 @@
-use super::{SqliteStore, events};
+use super::{Database, SqlStore, events};
 use crate::domain::{Event, SweepId, SweepRow};
 use crate::store::{NoticeStore, NotificationKind, StoreError};
 
@@ -37,7 +37,7 @@ const MARK_CLOCK: &str = "UPDATE told SET clock_until = CASE WHEN clock_until < 
 const MARK_REGRESSIONS: &str =
     "UPDATE told SET regressions_until = CASE WHEN regressions_until < ?1 THEN ?1 ELSE regressions_until END";
 
-impl NoticeStore for SqliteStore {
+impl<D: Database> NoticeStore for SqlStore<D> {
     fn pending_sweeps(&self) -> Result<Vec<SweepRow>, StoreError> {
         self.list_sweeps(SWEEPS, [])
     }

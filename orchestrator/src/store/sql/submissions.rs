@@ -1,6 +1,5 @@
-use rusqlite::{Transaction, named_params};
-
-use super::{SqliteStore, corrupt, nanoseconds, sweeps, timestamp};
+use super::value::named_params;
+use super::{Database, Outcome, SqlStore, Transaction, corrupt, nanoseconds, sweeps, timestamp};
 use crate::domain::{Submission, SweepId};
 use crate::store::{StoreError, SubmissionStore, SubmittedSweep, SweepStore as _};
 
@@ -13,7 +12,7 @@ const GIVEN: &str = "
     FROM handed_over h JOIN sweeps s ON s.id = h.sweep_id
     WHERE s.state IN ('open', 'cancelling') ORDER BY h.at_ns, h.sweep_id";
 
-impl SubmissionStore for SqliteStore {
+impl<D: Database> SubmissionStore for SqlStore<D> {
     fn submit_to_daemon(&self, sweep: &SweepId, submission: &Submission) -> Result<(), StoreError> {
         self.sweep_state(sweep)?;
         self.transaction("hand a sweep over", |transaction| insert(transaction, sweep, submission))
@@ -26,9 +25,9 @@ impl SubmissionStore for SqliteStore {
 
     fn submitted_to_daemon(&self) -> Result<Vec<SubmittedSweep>, StoreError> {
         let rows = self.query("list sweeps that were handed over", GIVEN, [], |row| {
-            let (sweep_id, state) = (SweepId(row.get(0)?), sweeps::state(&row.get::<_, String>(1)?));
+            let (sweep_id, state) = (SweepId(row.get(0)?), sweeps::state(&row.get::<String>(1)?));
             let (by, at) = (row.get(2)?, timestamp(row.get(3)?));
-            let max_devices = usize::try_from(row.get::<_, i64>(4)?);
+            let max_devices = usize::try_from(row.get::<i64>(4)?);
             let max_devices = max_devices.map_err(|error| corrupt("a sweep that was handed over", &error));
             let submitted = || -> Result<SubmittedSweep, StoreError> {
                 let submission = Submission { by, at: at?, max_devices: max_devices? };
@@ -41,10 +40,10 @@ impl SubmissionStore for SqliteStore {
 }
 
 /// Gives a sweep to the daemon.
-pub(super) fn insert(transaction: &Transaction<'_>, sweep: &SweepId, submission: &Submission) -> rusqlite::Result<()> {
+pub(super) fn insert(transaction: &Transaction<'_>, sweep: &SweepId, submission: &Submission) -> Outcome<()> {
     let parameters = named_params! {
         ":sweep": sweep.0, ":by": submission.by, ":at_ns": nanoseconds(submission.at),
         ":max_devices": i64::try_from(submission.max_devices).unwrap_or(i64::MAX),
     };
-    transaction.prepare_cached(GIVE)?.execute(parameters).map(drop)
+    transaction.execute(GIVE, parameters).map(drop)
 }

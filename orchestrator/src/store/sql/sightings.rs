@@ -1,7 +1,7 @@
 use jiff::Timestamp;
-use rusqlite::{Row, named_params};
 
-use super::{SqliteStore, from_json, nanoseconds, timestamp, to_json};
+use super::value::{Row, named_params};
+use super::{Database, Outcome, SqlStore, from_json, nanoseconds, timestamp, to_json};
 use crate::domain::{DeviceFacts, Failure, Sighting};
 use crate::store::{SightingStore, StoreError};
 
@@ -21,7 +21,7 @@ const ALL: &str = "
     SELECT device, asked_at_ns, seen_at_ns, facts, free_bytes, silent_since_ns, failure FROM sightings
     WHERE CAST(?1 AS TEXT) IS NULL OR device = ?1 ORDER BY device";
 
-impl SightingStore for SqliteStore {
+impl<D: Database> SightingStore for SqlStore<D> {
     fn device_seen(
         &self,
         device: &str,
@@ -50,7 +50,7 @@ impl SightingStore for SqliteStore {
     }
 }
 
-impl SqliteStore {
+impl<D: Database> SqlStore<D> {
     fn sightings_of(&self, device: Option<&str>) -> Result<Vec<Sighting>, StoreError> {
         let rows = self.query("list what was heard of devices", ALL, [device], SightingRow::read)?;
         rows.into_iter().map(SightingRow::sighting).collect()
@@ -69,7 +69,7 @@ struct SightingRow {
 }
 
 impl SightingRow {
-    fn read(row: &Row<'_>) -> rusqlite::Result<SightingRow> {
+    fn read(row: &Row<'_>) -> Outcome<SightingRow> {
         Ok(SightingRow {
             device: row.get(0)?,
             asked_at_ns: row.get(1)?,

@@ -1,7 +1,7 @@
 use jiff::Timestamp;
-use rusqlite::{Row, named_params, params};
 
-use super::{SqliteStore, corrupt, nanoseconds, timestamp};
+use super::value::{Row, named_params, params};
+use super::{Database, Outcome, SqlStore, corrupt, nanoseconds, timestamp};
 use crate::domain::{DeviceChange, DeviceIdentity, OpenChange, Setting};
 use crate::store::StoreError;
 
@@ -17,18 +17,17 @@ const OPEN: &str = "
 
 const CLOSE: &str = "UPDATE device_changes SET undone_at_ns = ?2 WHERE number = ?1 AND undone_at_ns IS NULL";
 
-impl SqliteStore {
+impl<D: Database> SqlStore<D> {
     pub(super) fn add_changes(&self, changes: &[DeviceChange]) -> Result<Vec<OpenChange>, StoreError> {
         let numbers = self.transaction("write down changes of a device", |transaction| {
-            let mut insert = transaction.prepare_cached(ADD)?;
             let add = |change: &DeviceChange| {
                 let values = named_params! {
                     ":identity": change.identity.0, ":device": change.device, ":setting": change.setting.as_str(),
                     ":previous": change.previous, ":made_at_ns": nanoseconds(change.made_at), ":holder": change.holder,
                 };
-                insert.query_row(values, |row| row.get::<_, i64>(0))
+                transaction.one(ADD, values, |row| row.get::<i64>(0))
             };
-            changes.iter().map(add).collect::<rusqlite::Result<Vec<i64>>>()
+            changes.iter().map(add).collect::<Outcome<Vec<i64>>>()
         })?;
         let open = numbers.into_iter().zip(changes);
         Ok(open.map(|(number, change)| OpenChange { number: number.unsigned_abs(), change: change.clone() }).collect())
@@ -42,10 +41,9 @@ impl SqliteStore {
 
     pub(super) fn close_changes(&self, numbers: &[u64], now: Timestamp) -> Result<(), StoreError> {
         self.transaction("mark changes of a device as undone", |transaction| {
-            let mut close = transaction.prepare_cached(CLOSE)?;
             for number in numbers {
                 // Numbers start at 1, so one that no column can hold matches none.
-                close.execute(params![i64::try_from(*number).unwrap_or(-1), nanoseconds(now)])?;
+                transaction.execute(CLOSE, params![i64::try_from(*number).unwrap_or(-1), nanoseconds(now)])?;
             }
             Ok(())
         })
@@ -59,7 +57,7 @@ struct Stored {
     made_at_ns: i64,
 }
 
-fn read(row: &Row<'_>) -> rusqlite::Result<Stored> {
+fn read(row: &Row<'_>) -> Outcome<Stored> {
     let texts = [row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(6)?];
     Ok(Stored { number: row.get(0)?, texts, made_at_ns: row.get(5)? })
 }

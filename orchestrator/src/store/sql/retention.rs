@@ -1,10 +1,10 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use rusqlite::params;
 
 use super::events::EventRow;
-use super::{SqliteStore, events, nanoseconds};
+use super::value::params;
+use super::{Database, SqlStore, events, nanoseconds};
 use crate::domain::{Event, SweepId};
 use crate::store::{RetentionStore, StoreError, SweepStore as _};
 
@@ -51,7 +51,7 @@ const PINNED: &str = "
     SELECT sweep_id, word FROM kept WHERE sweep_id NOT IN (SELECT sweep_id FROM pinned_sweeps)
     ORDER BY sweep_id";
 
-impl RetentionStore for SqliteStore {
+impl<D: Database> RetentionStore for SqlStore<D> {
     fn pin_sweep(&self, sweep: &SweepId, by: &str, event: &Event) -> Result<bool, StoreError> {
         self.sweep_state(sweep)?;
         let sql = "INSERT INTO pinned_sweeps (sweep_id, pinned_by, at_ns) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
@@ -81,18 +81,19 @@ impl RetentionStore for SqliteStore {
     }
 
     fn sweep_bytes(&self) -> Result<Vec<(SweepId, u64)>, StoreError> {
-        let sql = "SELECT sweep_id, CAST(sum(octet_length(record)) AS BIGINT) FROM records GROUP BY sweep_id";
-        let rows = self.query("measure sweeps", sql, [], |row| Ok((SweepId(row.get(0)?), row.get::<_, i64>(1)?)))?;
+        let sql = "SELECT sweep_id, CAST(sum(octet_length(record)) AS BIGINT) FROM records
+                   GROUP BY sweep_id ORDER BY sweep_id";
+        let rows = self.query("measure sweeps", sql, [], |row| Ok((SweepId(row.get(0)?), row.get::<i64>(1)?)))?;
         Ok(rows.into_iter().map(|(sweep, bytes)| (sweep, bytes.unsigned_abs())).collect())
     }
 
     fn remove_sweep(&self, sweep: &SweepId) -> Result<bool, StoreError> {
         self.transaction("take a sweep out", |transaction| {
-            if transaction.query_row(MAY_LEAVE, [&sweep.0], |row| row.get::<_, i64>(0))? == 0 {
+            if transaction.one(MAY_LEAVE, [&sweep.0], |row| row.get::<i64>(0))? == 0 {
                 return Ok(false);
             }
             for sql in REMOVE {
-                transaction.prepare_cached(sql)?.execute([&sweep.0])?;
+                transaction.execute(sql, [&sweep.0])?;
             }
             Ok(true)
         })
@@ -100,13 +101,13 @@ impl RetentionStore for SqliteStore {
 
     fn old_events(&self, before: Timestamp) -> Result<u64, StoreError> {
         let sql = format!("SELECT count(*) FROM events WHERE {OLD}");
-        let count = self.query("count old events", &sql, [nanoseconds(before)], |row| row.get::<_, i64>(0))?;
+        let count = self.query("count old events", &sql, [nanoseconds(before)], |row| row.get::<i64>(0))?;
         Ok(count.first().copied().unwrap_or_default().unsigned_abs())
     }
 
     fn remove_old_events(&self, before: Timestamp) -> Result<u64, StoreError> {
         let sql = format!("DELETE FROM events WHERE {OLD}");
-        Ok(self.execute("take old events out", &sql, [nanoseconds(before)])? as u64)
+        self.execute("take old events out", &sql, [nanoseconds(before)])
     }
 
     fn outputs_named(&self) -> Result<BTreeSet<String>, StoreError> {

@@ -1,9 +1,8 @@
-use rusqlite::{OptionalExtension, Transaction, named_params, params};
-
-use super::{corrupt, nanoseconds, to_json};
+use super::run_facts::RunFacts;
+use super::value::{named_params, params};
+use super::{Outcome, Transaction, corrupt, nanoseconds, to_json};
 use crate::domain::{JobId, Record, RunId, RunStatus, SweepId};
 use crate::store::StoreError;
-use crate::store::run_facts::RunFacts;
 
 const INSERT: &str = "
     INSERT INTO records (sweep_id, job_id, run_id, status, finished_at_ns, duration_ns, failure_kind, record)
@@ -44,38 +43,38 @@ impl RecordRow<'_> {
 }
 
 /// Keeps a record.
-pub(super) fn insert(transaction: &Transaction<'_>, row: &RecordRow<'_>) -> rusqlite::Result<()> {
+pub(super) fn insert(transaction: &Transaction<'_>, row: &RecordRow<'_>) -> Outcome<()> {
     let RecordRow { record, json, .. } = row;
     let parameters = named_params! {
         ":sweep": record.sweep_id.0, ":job": record.job.id.0, ":run": record.run_id.as_ref().map(RunId::as_str),
         ":status": record.status.as_str(), ":finished_ns": nanoseconds(record.finished_at),
         ":duration_ns": duration_column(record), ":failure_kind": failure_kind(record), ":record": json,
     };
-    let sequence = transaction.prepare_cached(INSERT)?.query_row(parameters, |row| row.get(0))?;
+    let sequence = transaction.one(INSERT, parameters, |row| row.get(0))?;
     insert_beside(transaction, row, sequence)
 }
 
 /// Puts a record in the place of that of a skipped job; says whether there was one. How long such a run took is not
 /// known: it was waited for, too.
-pub(super) fn amend(transaction: &Transaction<'_>, row: &RecordRow<'_>) -> rusqlite::Result<bool> {
+pub(super) fn amend(transaction: &Transaction<'_>, row: &RecordRow<'_>) -> Outcome<bool> {
     let RecordRow { record, json, .. } = row;
     let parameters = named_params! {
         ":sweep": record.sweep_id.0, ":job": record.job.id.0, ":run": record.run_id.as_ref().map(RunId::as_str),
         ":status": record.status.as_str(), ":finished_ns": nanoseconds(record.finished_at),
         ":failure_kind": failure_kind(record), ":record": json, ":skipped": RunStatus::Skipped.as_str(),
     };
-    let changed = transaction.prepare_cached(AMEND)?.query_row(parameters, |row| row.get(0)).optional()?;
+    let changed = transaction.first(AMEND, parameters, |row| row.get(0))?;
     changed.map_or(Ok(false), |sequence| insert_beside(transaction, row, sequence).map(|()| true))
 }
 
 /// Keeps what follows from a record of this number: the files that it names, and its place in the history.
-fn insert_beside(transaction: &Transaction<'_>, row: &RecordRow<'_>, sequence: i64) -> rusqlite::Result<()> {
+fn insert_beside(transaction: &Transaction<'_>, row: &RecordRow<'_>, sequence: i64) -> Outcome<()> {
     let RecordRow { record, facts, .. } = row;
     for output in &record.measurement.outputs {
-        transaction.prepare_cached(ADD_OUTPUT)?.execute(params![sequence, output.sha256])?;
+        transaction.execute(ADD_OUTPUT, params![sequence, output.sha256])?;
     }
     let Some(facts) = facts else { return Ok(()) };
-    transaction.prepare_cached(ADD_ENVIRONMENT)?.execute([&facts.environment])?;
+    transaction.execute(ADD_ENVIRONMENT, [&facts.environment])?;
     let job = &record.job;
     let rerun = job.rerun.as_ref();
     let parameters = named_params! {
@@ -86,7 +85,7 @@ fn insert_beside(transaction: &Transaction<'_>, row: &RecordRow<'_>, sequence: i
         ":cell": facts.cell, ":circumstances": facts.circumstances, ":judged": facts.judged,
         ":environment": facts.environment,
     };
-    transaction.prepare_cached(ADD_HISTORY)?.execute(parameters).map(drop)
+    transaction.execute(ADD_HISTORY, parameters).map(drop)
 }
 
 fn failure_kind(record: &Record) -> Option<&'static str> {
@@ -94,9 +93,9 @@ fn failure_kind(record: &Record) -> Option<&'static str> {
 }
 
 /// Whether a cell has its record.
-pub(super) fn exists(transaction: &Transaction<'_>, sweep: &SweepId, job: &JobId) -> rusqlite::Result<bool> {
+pub(super) fn exists(transaction: &Transaction<'_>, sweep: &SweepId, job: &JobId) -> Outcome<bool> {
     let sql = "SELECT 1 FROM records WHERE sweep_id = ?1 AND job_id = ?2";
-    transaction.prepare_cached(sql)?.query_row([&sweep.0, &job.0], |_| Ok(())).optional().map(|found| found.is_some())
+    transaction.first(sql, [&sweep.0, &job.0], |_| Ok(())).map(|found| found.is_some())
 }
 
 /// From start to record, of a run that ended well; none when the host's clock was set back meanwhile.

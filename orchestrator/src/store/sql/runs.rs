@@ -1,12 +1,13 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, Row, Transaction, named_params, params};
 
 use super::events::append;
 use super::records::RecordRow;
+use super::value::{Row, named_params, params};
 use super::{
-    SqliteStore, corrupt, deadline, epoch_column, from_json, leases, locks, nanoseconds, records, timestamp, to_json,
+    Database, Fault, Outcome, SqlStore, Transaction, corrupt, deadline, epoch_column, from_json, leases, locks,
+    nanoseconds, records, timestamp, to_json,
 };
 use crate::domain::{
     Event, EventKind, Job, JobId, JobState, JobStep, Record, RunId, RunState, RunStatus, RunStep, SweepId, SweepState,
@@ -73,7 +74,7 @@ const ATTEMPTS: &str = "
 const RUN_OWNER: &str = "
     SELECT r.sweep_id, s.state, r.state FROM runs r JOIN sweeps s ON s.id = r.sweep_id WHERE r.id = ?1";
 
-impl RunStore for SqliteStore {
+impl<D: Database> RunStore for SqlStore<D> {
     fn claim(
         &self,
         sweep: &SweepId,
@@ -90,7 +91,7 @@ impl RunStore for SqliteStore {
                 return Ok(NextJob::Preempted(other));
             }
             let parameters = named_params! {":sweep": sweep.0, ":device": device, ":now_ns": nanoseconds(now)};
-            let next = transaction.prepare_cached(NEXT_JOB)?.query_row(parameters, OpenJob::read).optional()?;
+            let next = transaction.first(NEXT_JOB, parameters, OpenJob::read)?;
             let Some(OpenJob { job_id, prefix, job, not_before_ns }) = next else { return Ok(NextJob::Nothing) };
             if not_before_ns > nanoseconds(now) {
                 return Ok(NextJob::NotBefore(not_before_ns));
@@ -98,11 +99,14 @@ impl RunStore for SqliteStore {
             let so_far = attempts_so_far(transaction, sweep, &job_id)?;
             let AttemptsSoFar { attempts, epochs, failed: failed_attempts } = so_far;
             let run = RunId(format!("{prefix}{}", attempts + 1));
-            transaction.prepare_cached(ADD_RUN)?.execute(named_params! {
-                ":run": run.0, ":sweep": sweep.0, ":job": job_id.0, ":attempt": attempts + 1,
-                ":now_ns": nanoseconds(now), ":state": RunState::Live.as_str(), ":epoch": epochs + 1,
-                ":holder": holder, ":until_ns": deadline(now, lease),
-            })?;
+            transaction.execute(
+                ADD_RUN,
+                named_params! {
+                    ":run": run.0, ":sweep": sweep.0, ":job": job_id.0, ":attempt": attempts + 1,
+                    ":now_ns": nanoseconds(now), ":state": RunState::Live.as_str(), ":epoch": epochs + 1,
+                    ":holder": holder, ":until_ns": deadline(now, lease),
+                },
+            )?;
             job_step(transaction, sweep, &job_id, JobStep::Claim, not_before_ns)?;
             Ok(NextJob::Run { run, job, attempt: attempts + 1, failed_attempts, epoch: epochs + 1 })
         })?;
@@ -145,12 +149,14 @@ impl RunStore for SqliteStore {
             let parameters = named_params! {
                 ":run": run.0, ":holder": holder, ":until_ns": deadline(now, lease), ":now_ns": nanoseconds(now),
             };
-            let taken = transaction.prepare_cached(TAKE_OVER)?.query_row(parameters, TakenRun::read).optional()?;
+            let taken = transaction.first(TAKE_OVER, parameters, TakenRun::read)?;
             let Some(TakenRun { sweep, job_id, attempt, epoch }) = taken else { return Ok(None) };
             let failed_attempts = attempts_so_far(transaction, &sweep, &job_id)?.failed;
-            let job: String = transaction
-                .prepare_cached("SELECT job FROM jobs WHERE sweep_id = ?1 AND job_id = ?2")?
-                .query_row([&sweep.0, &job_id.0], |row| row.get(0))?;
+            let job: String = transaction.one(
+                "SELECT job FROM jobs WHERE sweep_id = ?1 AND job_id = ?2",
+                [&sweep.0, &job_id.0],
+                |row| row.get(0),
+            )?;
             let claimed = |job| ClaimedRun { run_id: run.clone(), job, attempt, failed_attempts, epoch: epoch.into() };
             Ok(Some(from_json("a job", &job).map(claimed)))
         })?;
@@ -238,8 +244,8 @@ impl RunStore for SqliteStore {
 
     fn run_owner(&self, run: &RunId) -> Result<Option<RunOwner>, StoreError> {
         let found = self.query("look up a run", RUN_OWNER, [&run.0], |row| {
-            let (sweep_id, run) = (SweepId(row.get(0)?), run_state(&row.get::<_, String>(2)?));
-            let sweep: Result<SweepState, String> = row.get::<_, String>(1)?.parse();
+            let (sweep_id, run) = (SweepId(row.get(0)?), run_state(&row.get::<String>(2)?));
+            let sweep: Result<SweepState, String> = row.get::<String>(1)?.parse();
             let sweep = sweep.map_err(|error| corrupt("the state of a sweep", &error));
             Ok(sweep.and_then(|sweep| Ok(RunOwner { sweep_id, sweep, run: run? })))
         })?;
@@ -248,7 +254,7 @@ impl RunStore for SqliteStore {
 
     fn record_without(&self, run: &RunId) -> Result<Option<Record>, StoreError> {
         let sql = "SELECT record FROM records WHERE run_id = ?1 AND status = ?2";
-        let read = |row: &Row<'_>| row.get::<_, String>(0);
+        let read = |row: &Row<'_>| row.get::<String>(0);
         let found = self.query("look up a record", sql, [&run.0, RunStatus::Skipped.as_str()], read)?;
         found.first().map(|json| from_json("a record", json)).transpose()
     }
@@ -262,7 +268,7 @@ impl RunStore for SqliteStore {
     fn past_durations(&self, job: &JobId, limit: u32) -> Result<Vec<Duration>, StoreError> {
         let sql = "SELECT duration_ns FROM records WHERE job_id = ?1 AND duration_ns IS NOT NULL
                    ORDER BY finished_at_ns DESC LIMIT ?2";
-        let rows = self.query("look up past runs", sql, params![job.0, limit], |row| row.get::<_, i64>(0))?;
+        let rows = self.query("look up past runs", sql, params![job.0, limit], |row| row.get::<i64>(0))?;
         Ok(rows.into_iter().map(|duration_ns| Duration::from_nanos(duration_ns.unsigned_abs())).collect())
     }
 }
@@ -293,19 +299,19 @@ struct EndedBy {
 
 impl Ending<'_> {
     /// Ends the run; `None` when its lease is another by now, or it has ended.
-    fn take(&self, transaction: &Transaction<'_>, now: Timestamp) -> rusqlite::Result<Option<(SweepId, JobId)>> {
+    fn take(&self, transaction: &Transaction<'_>, now: Timestamp) -> Outcome<Option<(SweepId, JobId)>> {
         let parameters = named_params! {
             ":run": self.run.0, ":from": RunState::Live.as_str(), ":to": self.step.to().as_str(),
-            ":epoch": epoch_column(self.epoch), ":now_ns": nanoseconds(now), ":counts": self.counts,
+            ":epoch": epoch_column(self.epoch), ":now_ns": nanoseconds(now),
             ":failure": self.failure.map(|failure| &failure.json),
-            ":failure_kind": self.failure.map(|failure| failure.kind),
+            ":failure_kind": self.failure.map(|failure| failure.kind), ":counts": self.counts,
         };
         let read = |row: &Row<'_>| Ok((SweepId(row.get(0)?), JobId(row.get(1)?)));
-        transaction.prepare_cached(END_RUN)?.query_row(parameters, read).optional()
+        transaction.first(END_RUN, parameters, read)
     }
 }
 
-impl SqliteStore {
+impl<D: Database> SqlStore<D> {
     /// Keeps the refusal of a write as an event, and gives it as an error.
     fn refuse(
         &self,
@@ -336,22 +342,25 @@ fn job_step(
     job: &JobId,
     step: JobStep,
     not_before_ns: i64,
-) -> rusqlite::Result<()> {
+) -> Outcome<()> {
     for from in step.from() {
-        let changed = transaction.prepare_cached(JOB_STEP)?.execute(named_params! {
-            ":sweep": sweep.0, ":job": job.0, ":from": from.as_str(), ":to": step.to().as_str(),
-            ":not_before_ns": not_before_ns,
-        })?;
+        let changed = transaction.execute(
+            JOB_STEP,
+            named_params! {
+                ":sweep": sweep.0, ":job": job.0, ":from": from.as_str(), ":to": step.to().as_str(),
+                ":not_before_ns": not_before_ns,
+            },
+        )?;
         if changed == 1 {
             return Ok(());
         }
     }
-    Err(rusqlite::Error::StatementChangedRows(0))
+    Err(Fault::Undone)
 }
 
-fn job_state(transaction: &Transaction<'_>, sweep: &SweepId, job: &JobId) -> rusqlite::Result<Option<String>> {
+fn job_state(transaction: &Transaction<'_>, sweep: &SweepId, job: &JobId) -> Outcome<Option<String>> {
     let sql = "SELECT state FROM jobs WHERE sweep_id = ?1 AND job_id = ?2";
-    transaction.prepare_cached(sql)?.query_row([&sweep.0, &job.0], |row| row.get(0)).optional()
+    transaction.first(sql, [&sweep.0, &job.0], |row| row.get(0))
 }
 
 /// The job that a device is to do next.
@@ -364,7 +373,7 @@ struct OpenJob {
 }
 
 impl OpenJob {
-    fn read(row: &Row<'_>) -> rusqlite::Result<OpenJob> {
+    fn read(row: &Row<'_>) -> Outcome<OpenJob> {
         let (job_id, prefix) = (JobId(row.get(0)?), row.get(1)?);
         Ok(OpenJob { job_id, prefix, job: row.get(2)?, not_before_ns: row.get(3)? })
     }
@@ -379,7 +388,7 @@ struct TakenRun {
 }
 
 impl TakenRun {
-    fn read(row: &Row<'_>) -> rusqlite::Result<TakenRun> {
+    fn read(row: &Row<'_>) -> Outcome<TakenRun> {
         let (sweep, job_id) = (SweepId(row.get(0)?), JobId(row.get(1)?));
         Ok(TakenRun { sweep, job_id, attempt: row.get(2)?, epoch: row.get(3)? })
     }
@@ -393,8 +402,9 @@ struct AttemptsSoFar {
     failed: u32,
 }
 
-fn attempts_so_far(transaction: &Transaction<'_>, sweep: &SweepId, job: &JobId) -> rusqlite::Result<AttemptsSoFar> {
-    transaction.prepare_cached(ATTEMPTS_SO_FAR)?.query_row(
+fn attempts_so_far(transaction: &Transaction<'_>, sweep: &SweepId, job: &JobId) -> Outcome<AttemptsSoFar> {
+    transaction.one(
+        ATTEMPTS_SO_FAR,
         named_params! {":sweep": sweep.0, ":job": job.0, ":given_back": RunState::Requeued.as_str()},
         |row| Ok(AttemptsSoFar { attempts: row.get(0)?, epochs: row.get(1)?, failed: row.get(2)? }),
     )
@@ -418,7 +428,7 @@ struct AttemptRow {
 }
 
 impl AttemptRow {
-    fn read(row: &Row<'_>) -> rusqlite::Result<AttemptRow> {
+    fn read(row: &Row<'_>) -> Outcome<AttemptRow> {
         Ok(AttemptRow {
             run: row.get(0)?,
             attempt: row.get(1)?,

@@ -1,7 +1,7 @@
 use jiff::Timestamp;
-use rusqlite::{Row, named_params, params};
 
-use super::{SqliteStore, corrupt, from_json, nanoseconds, run_history, timestamp};
+use super::value::{Row, named_params, params};
+use super::{Database, Outcome, SqlStore, corrupt, from_json, nanoseconds, run_history, timestamp};
 use crate::domain::{Event, EventKind, FailureKind, IdleTemperature, LinkHistory, Pace, PastCheck, PastRun, RunStatus};
 use crate::store::{AttemptEnd, HistoryStore, PastAttempt, PastRuns, StoreError};
 
@@ -64,7 +64,7 @@ const LINK: &str = "
 /// Of smaller files the answer's way takes most of the time.
 const LEAST_PUSH_BYTES: u64 = 1_000_000;
 
-impl HistoryStore for SqliteStore {
+impl<D: Database> HistoryStore for SqlStore<D> {
     fn attempt_history(&self, since: Timestamp) -> Result<Vec<PastAttempt>, StoreError> {
         let rows = self.query("list attempts", ATTEMPTS, [nanoseconds(since)], AttemptRow::read)?;
         rows.into_iter().map(AttemptRow::attempt).collect()
@@ -72,19 +72,22 @@ impl HistoryStore for SqliteStore {
 
     fn availability_events(&self, since: Timestamp) -> Result<Vec<Event>, StoreError> {
         let events =
-            self.query("list events of devices", AVAILABILITY, [nanoseconds(since)], |row| row.get::<_, String>(0))?;
+            self.query("list events of devices", AVAILABILITY, [nanoseconds(since)], |row| row.get::<String>(0))?;
         events.iter().map(|json| from_json("an event", json)).collect()
     }
 
     fn note_idle_temperature(&self, device: &str, idle: &IdleTemperature) -> Result<(), StoreError> {
         let day = day(idle.at);
         self.transaction("note how cool a device is", |transaction| {
-            transaction.prepare_cached(NOTE_IDLE)?.execute(named_params! {
-                ":device": device, ":day": day, ":at_ns": nanoseconds(idle.at), ":sensor": idle.sensor,
-                ":temp_mc": temp_mc(idle.celsius),
-            })?;
+            transaction.execute(
+                NOTE_IDLE,
+                named_params! {
+                    ":device": device, ":day": day, ":at_ns": nanoseconds(idle.at), ":sensor": idle.sensor,
+                    ":temp_mc": temp_mc(idle.celsius),
+                },
+            )?;
             let sql = "DELETE FROM idle_temperatures WHERE device = ?1 AND day < ?2";
-            transaction.prepare_cached(sql)?.execute(params![device, day - IDLE_DAYS]).map(drop)
+            transaction.execute(sql, params![device, day - IDLE_DAYS]).map(drop)
         })
     }
 
@@ -99,7 +102,7 @@ impl HistoryStore for SqliteStore {
 
     fn link_history(&self, device: &str, since: Timestamp, limit: u32) -> Result<LinkHistory, StoreError> {
         let parameters = params![device, nanoseconds(since), limit];
-        let read = |row: &Row<'_>| row.get::<_, String>(0);
+        let read = |row: &Row<'_>| row.get::<String>(0);
         let events = self.query("look up how a device was reached", LINK, parameters, read)?;
         let mut link = LinkHistory::default();
         for json in &events {
@@ -115,7 +118,7 @@ impl HistoryStore for SqliteStore {
     }
 
     fn device_checks(&self, device: &str, limit: u32) -> Result<Vec<PastCheck>, StoreError> {
-        let events = self.query("list checks", CHECKS, params![device, limit], |row| row.get::<_, String>(0))?;
+        let events = self.query("list checks", CHECKS, params![device, limit], |row| row.get::<String>(0))?;
         let checks = events.iter().rev().map(|json| {
             let event: Event = from_json("an event", json)?;
             match event.kind {
@@ -127,7 +130,7 @@ impl HistoryStore for SqliteStore {
     }
 
     fn device_paces(&self, device: &str, limit: u32) -> Result<Vec<Pace>, StoreError> {
-        let events = self.query("list paces", PACES, params![device, limit], |row| row.get::<_, String>(0))?;
+        let events = self.query("list paces", PACES, params![device, limit], |row| row.get::<String>(0))?;
         let paces = events.iter().rev().map(|json| match from_json::<Event>("an event", json)?.kind {
             EventKind::DeviceCalibrated(pace) => Ok(*pace),
             _ => Err(corrupt("a pace", &"it is another event")),
@@ -173,7 +176,7 @@ struct AttemptRow {
 }
 
 impl AttemptRow {
-    fn read(row: &Row<'_>) -> rusqlite::Result<AttemptRow> {
+    fn read(row: &Row<'_>) -> Outcome<AttemptRow> {
         Ok(AttemptRow {
             device: row.get(0)?,
             from_ns: row.get(1)?,

@@ -1,9 +1,9 @@
 use jiff::Timestamp;
-use rusqlite::{Connection, named_params, params};
 
-use super::{SqliteStore, connection, corrupt, from_json, nanoseconds, timestamp, to_json};
+use super::event_columns::EventColumns;
+use super::value::{Params, named_params, params};
+use super::{Database, Outcome, SqlStore, Transaction, corrupt, from_json, nanoseconds, timestamp, to_json};
 use crate::domain::{Event, SweepId};
-use crate::store::event_columns::EventColumns;
 use crate::store::{EventStore, PastEvents, StoreError};
 
 const OF_DEVICE: &str =
@@ -20,14 +20,14 @@ const INSERT: &str = "
     INSERT INTO events (sweep_id, device, at_ns, kind, is_news, is_notable, is_act, event)
     VALUES (:sweep, :device, :at_ns, :kind, :is_news, :is_notable, :is_act, :event)";
 
-impl EventStore for SqliteStore {
+impl<D: Database> EventStore for SqlStore<D> {
     fn append_event(&self, event: &Event) -> Result<(), StoreError> {
         append(self, event)
     }
 
     fn events(&self, sweep: &SweepId) -> Result<Vec<Event>, StoreError> {
         let sql = "SELECT event FROM events WHERE sweep_id = ?1 ORDER BY sequence";
-        let events = self.query("list events", sql, [&sweep.0], |row| row.get::<_, String>(0))?;
+        let events = self.query("list events", sql, [&sweep.0], |row| row.get::<String>(0))?;
         events.iter().map(|json| from_json("an event", json)).collect()
     }
 
@@ -40,14 +40,13 @@ impl EventStore for SqliteStore {
     fn last_start(&self, sweep: &SweepId) -> Result<Option<u64>, StoreError> {
         let sql = "SELECT max(sequence) FROM events
                    WHERE sweep_id = ?1 AND kind IN ('sweep_started', 'sweep_resumed')";
-        let numbers =
-            self.query("look up the start of a sweep", sql, [&sweep.0], |row| row.get::<_, Option<i64>>(0))?;
+        let numbers = self.query("look up the start of a sweep", sql, [&sweep.0], |row| row.get::<Option<i64>>(0))?;
         Ok(numbers.into_iter().next().flatten().map(i64::unsigned_abs))
     }
 
     fn device_events(&self, device: &str, limit: u32) -> Result<Vec<Event>, StoreError> {
         let sql = "SELECT event FROM events WHERE device = ?1 ORDER BY sequence DESC LIMIT ?2";
-        let events = self.query("list events", sql, params![device, limit], |row| row.get::<_, String>(0))?;
+        let events = self.query("list events", sql, params![device, limit], |row| row.get::<String>(0))?;
         events.iter().rev().map(|json| from_json("an event", json)).collect()
     }
 
@@ -67,7 +66,7 @@ impl EventStore for SqliteStore {
 
     fn first_event(&self, device: &str) -> Result<Option<Timestamp>, StoreError> {
         let sql = "SELECT at_ns FROM events WHERE device = ?1 ORDER BY sequence LIMIT 1";
-        let found = self.query("look up the first event", sql, [device], |row| row.get::<_, i64>(0))?;
+        let found = self.query("look up the first event", sql, [device], |row| row.get::<i64>(0))?;
         found.into_iter().next().map(timestamp).transpose()
     }
 
@@ -75,26 +74,26 @@ impl EventStore for SqliteStore {
         let sql = "SELECT sequence, event FROM events WHERE sequence > ?1 ORDER BY sequence LIMIT ?2";
         let after = i64::try_from(number).unwrap_or(i64::MAX);
         let rows = self.query("list events", sql, params![after, limit], |row| {
-            Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get::<_, String>(1)?))
+            Ok((row.get::<i64>(0)?.unsigned_abs(), row.get::<String>(1)?))
         })?;
         rows.into_iter().map(|(number, json)| Ok((number, from_json("an event", &json)?))).collect()
     }
 
     fn last_event(&self) -> Result<u64, StoreError> {
         let sql = "SELECT coalesce(max(sequence), 0) FROM events";
-        let numbers = self.query("number the events", sql, [], |row| row.get::<_, i64>(0))?;
+        let numbers = self.query("number the events", sql, [], |row| row.get::<i64>(0))?;
         Ok(numbers.first().map_or(0, |number| number.unsigned_abs()))
     }
 }
 
 /// Events with their numbers.
 pub(super) fn numbered(
-    store: &SqliteStore,
+    store: &SqlStore<impl Database>,
     sql: &str,
-    parameters: impl rusqlite::Params,
+    parameters: impl Params,
 ) -> Result<Vec<(u64, Event)>, StoreError> {
-    let events = store
-        .query("list numbered events", sql, parameters, |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
+    let events =
+        store.query("list numbered events", sql, parameters, |row| Ok((row.get::<i64>(0)?, row.get::<String>(1)?)))?;
     let numbered = events.iter().map(|(sequence, json)| {
         let sequence = u64::try_from(*sequence).map_err(|error| corrupt("the number of an event", &error))?;
         Ok((sequence, from_json("an event", json)?))
@@ -103,12 +102,9 @@ pub(super) fn numbered(
 }
 
 /// Appends an event.
-pub(super) fn append(store: &SqliteStore, event: &Event) -> Result<(), StoreError> {
+pub(super) fn append(store: &SqlStore<impl Database>, event: &Event) -> Result<(), StoreError> {
     let row = EventRow::of(event)?;
-    store.refuse_if_lost()?;
-    store
-        .with_connection(|connection| insert(connection, &row))
-        .map_err(|error| connection::failure("keep an event", &store.path, &error))
+    store.connected("keep an event", |connection| insert(&Transaction(connection), &row))
 }
 
 /// An event as the database has it.
@@ -127,12 +123,12 @@ impl EventRow<'_> {
 }
 
 /// Appends an event, as part of a transaction that has written what it tells of.
-pub(super) fn insert(connection: &Connection, row: &EventRow<'_>) -> rusqlite::Result<()> {
+pub(super) fn insert(transaction: &Transaction<'_>, row: &EventRow<'_>) -> Outcome<()> {
     let EventRow { event, columns, json } = row;
     let parameters = named_params! {
         ":sweep": event.sweep_id.as_ref().map(SweepId::as_str), ":device": event.device,
         ":at_ns": nanoseconds(event.at), ":kind": columns.kind, ":is_news": columns.is_news,
         ":is_notable": columns.is_notable, ":is_act": columns.is_act, ":event": json,
     };
-    connection.prepare_cached(INSERT)?.execute(parameters).map(drop)
+    transaction.execute(INSERT, parameters).map(drop)
 }

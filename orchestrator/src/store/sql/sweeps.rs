@@ -1,11 +1,11 @@
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, Params, Row, ToSql, Transaction, named_params, params};
 
 use super::events::EventRow;
 use super::records::RecordRow;
+use super::value::{Params, Row, ToValue, named_params, params};
 use super::{
-    SqliteStore, connection, corrupt, events, from_json, nanoseconds, records, schedules, submissions, timestamp,
-    to_json,
+    Database, Outcome, SqlStore, Transaction, corrupt, events, from_json, nanoseconds, records, schedules, submissions,
+    timestamp, to_json,
 };
 use crate::domain::{Event, Job, JobState, LabId, Record, SweepDefinition, SweepId, SweepRow, SweepState, SweepStep};
 use crate::store::{AddedJob, NewSweep, StoreError, SweepCounts, SweepPage, SweepStore, run_id};
@@ -80,7 +80,7 @@ const RECORD_NUMBERS: &str = "
 
 const RECORD: &str = "SELECT record FROM records WHERE sequence = ?1 AND sweep_id = ?2";
 
-impl SweepStore for SqliteStore {
+impl<D: Database> SweepStore for SqlStore<D> {
     fn lab_id(&self) -> Result<LabId, StoreError> {
         let found = self.query("look up the lab", "SELECT id FROM lab", [], |row| row.get(0))?;
         found.into_iter().next().map(LabId).ok_or_else(|| corrupt("the lab", &"it has no identifier"))
@@ -141,7 +141,7 @@ impl SweepStore for SqliteStore {
         let (before_ns, before_id) = page.before.map_or((i64::MAX, ""), |(at, id)| (nanoseconds(at), id));
         let (limit, mut sql) = (i64::from(page.limit), SWEEPS_PAGE.to_owned());
         let patterns: Vec<String> = page.words.iter().map(|word| pattern(word)).collect();
-        let mut parameters: Vec<&dyn ToSql> = vec![&before_ns, &before_id, &limit];
+        let mut parameters: Vec<&dyn ToValue> = vec![&before_ns, &before_id, &limit];
         for pattern in &patterns {
             parameters.push(pattern);
             let number = parameters.len();
@@ -177,13 +177,13 @@ impl SweepStore for SqliteStore {
 
     fn sweep_state(&self, sweep: &SweepId) -> Result<SweepState, StoreError> {
         let sql = "SELECT state FROM sweeps WHERE id = ?1";
-        let found = self.query("look up a sweep", sql, [&sweep.0], |row| row.get::<_, String>(0))?;
+        let found = self.query("look up a sweep", sql, [&sweep.0], |row| row.get::<String>(0))?;
         found.first().ok_or_else(|| unknown(sweep)).and_then(|word| state(word))
     }
 
     fn definition(&self, sweep: &SweepId) -> Result<Option<SweepDefinition>, StoreError> {
         let sql = "SELECT definition FROM sweeps WHERE id = ?1";
-        let found = self.query("look up a sweep", sql, [&sweep.0], |row| row.get::<_, Option<String>>(0))?;
+        let found = self.query("look up a sweep", sql, [&sweep.0], |row| row.get::<Option<String>>(0))?;
         let definition = found.into_iter().next().ok_or_else(|| unknown(sweep))?;
         definition.map(|json| from_json("the definition of a sweep", &json)).transpose()
     }
@@ -196,7 +196,7 @@ impl SweepStore for SqliteStore {
             let mut is_cancelled = found == SweepState::Cancelling;
             for from in step.from() {
                 let parameters = named_params! {":sweep": sweep.0, ":from": from.as_str(), ":to": step.to().as_str()};
-                is_cancelled |= transaction.prepare_cached(STEP)?.execute(parameters)? == 1;
+                is_cancelled |= transaction.execute(STEP, parameters)? == 1;
             }
             if let (true, Some(row)) = (is_cancelled, &row) {
                 events::insert(transaction, row)?;
@@ -214,9 +214,9 @@ impl SweepStore for SqliteStore {
                     ":recorded": JobState::Recorded.as_str(),
                 };
                 let is_over = self.transaction("finish a sweep", |transaction| {
-                    let is_over = transaction.prepare_cached(FINISH)?.execute(parameters)? == 1;
+                    let is_over = transaction.execute(FINISH, parameters)? == 1;
                     if is_over && step == SweepStep::Finish {
-                        transaction.prepare_cached(COMPARE)?.execute([&sweep.0])?;
+                        transaction.execute(COMPARE, [&sweep.0])?;
                     }
                     Ok(is_over)
                 })?;
@@ -235,7 +235,7 @@ impl SweepStore for SqliteStore {
                 [&sweep.0, target, sha256],
             )?;
             let sql = "SELECT sha256 FROM sweep_runners WHERE sweep_id = ?1 AND target = ?2";
-            transaction.query_row(sql, [&sweep.0, target], |row| row.get(0))
+            transaction.one(sql, [&sweep.0, target], |row| row.get(0))
         })
     }
 
@@ -246,7 +246,7 @@ impl SweepStore for SqliteStore {
 
     fn counts(&self, sweep: &SweepId) -> Result<SweepCounts, StoreError> {
         let row = self.query("count jobs and records", COUNTS, [&sweep.0], |row| {
-            Ok([row.get::<_, u32>(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?].map(u64::from))
+            Ok([row.get::<u32>(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?].map(u64::from))
         })?;
         let [jobs, open, ok, failed, skipped, cancelled] = row.into_iter().next().unwrap_or_default();
         Ok(SweepCounts { jobs, open, ok, failed, skipped, cancelled })
@@ -261,7 +261,7 @@ impl SweepStore for SqliteStore {
     }
 
     fn records(&self, sweep: &SweepId) -> Result<Vec<Record>, StoreError> {
-        let records = self.query("list records", RECORDS, [&sweep.0], |row| row.get::<_, String>(0))?;
+        let records = self.query("list records", RECORDS, [&sweep.0], |row| row.get::<String>(0))?;
         // Each text goes when it is read: there may be many.
         records.into_iter().map(|json| from_json("a record", &json)).collect()
     }
@@ -271,20 +271,16 @@ impl SweepStore for SqliteStore {
     }
 
     fn records_by_number(&self, sweep: &SweepId, numbers: &[i64]) -> Result<Vec<Record>, StoreError> {
-        self.refuse_if_lost()?;
-        let texts: rusqlite::Result<Vec<Option<String>>> = self.with_connection(|connection| {
-            let mut statement = connection.prepare_cached(RECORD)?;
-            let text =
-                |number: &i64| statement.query_row(params![number, sweep.0], |row| row.get::<_, String>(0)).optional();
-            numbers.iter().map(text).collect()
-        });
-        let texts = texts.map_err(|error| connection::failure("look up records", &self.path, &error))?;
-        let record = |text: Option<String>| from_json("a record", &text.ok_or_else(|| unknown(sweep))?);
-        texts.into_iter().map(record).collect()
+        let record = |number: &i64| {
+            let found =
+                self.query("look up a record", RECORD, params![*number, sweep.0], |row| row.get::<String>(0))?;
+            found.first().map_or_else(|| Err(unknown(sweep)), |json| from_json("a record", json))
+        };
+        numbers.iter().map(record).collect()
     }
 }
 
-impl SqliteStore {
+impl<D: Database> SqlStore<D> {
     pub(super) fn list_sweeps(&self, sql: &str, parameters: impl Params) -> Result<Vec<SweepRow>, StoreError> {
         let rows = self.query("list sweeps", sql, parameters, SweepColumns::read)?;
         rows.into_iter().map(SweepColumns::row).collect()
@@ -294,7 +290,7 @@ impl SqliteStore {
         let parameters = named_params! {
             ":sweep": sweep.0, ":device": device, ":closed": closed, ":recorded": JobState::Recorded.as_str(),
         };
-        let jobs = self.query("list jobs", JOBS, parameters, |row| row.get::<_, String>(0))?;
+        let jobs = self.query("list jobs", JOBS, parameters, |row| row.get::<String>(0))?;
         jobs.iter().map(|json| from_json("a job", json)).collect()
     }
 
@@ -302,7 +298,7 @@ impl SqliteStore {
     fn illegal(&self, sweep: &SweepId, step: &str, found: &str) -> StoreError {
         const EVENTS_TOLD: u32 = 20;
         let sql = "SELECT event FROM events WHERE sweep_id = ?1 ORDER BY sequence DESC LIMIT ?2";
-        let events = self.query("list events", sql, params![sweep.0, EVENTS_TOLD], |row| row.get::<_, String>(0));
+        let events = self.query("list events", sql, params![sweep.0, EVENTS_TOLD], |row| row.get::<String>(0));
         let mut events = events.unwrap_or_default();
         events.reverse();
         StoreError::IllegalStep { step: step.to_owned(), of: format!("sweep {sweep}"), state: found.to_owned(), events }
@@ -316,22 +312,24 @@ pub(super) fn add_job(
     position: i64,
     AddedJob { job, not_before }: AddedJob<'_>,
     json: &str,
-) -> rusqlite::Result<bool> {
-    let added = transaction.prepare_cached(ADD_JOB)?.execute(named_params! {
-        ":sweep": sweep.0, ":job_id": job.id.0, ":position": position, ":device": job.device,
-        // One that moved here comes behind those that were planned.
-        ":turn": job.position.unwrap_or(u32::MAX),
-        ":prefix": run_id::prefix(sweep, &job.id), ":job": json, ":state": JobState::Waiting.as_str(),
-        ":not_before_ns": nanoseconds(not_before),
-    })?;
+) -> Outcome<bool> {
+    let added = transaction.execute(
+        ADD_JOB,
+        named_params! {
+            ":sweep": sweep.0, ":job_id": job.id.0, ":position": position, ":device": job.device,
+            // One that moved here comes behind those that were planned.
+            ":turn": job.position.unwrap_or(u32::MAX),
+            ":prefix": run_id::prefix(sweep, &job.id), ":job": json, ":state": JobState::Waiting.as_str(),
+            ":not_before_ns": nanoseconds(not_before),
+        },
+    )?;
     Ok(added == 1)
 }
 
 /// The place behind the last job of a sweep.
-pub(super) fn next_position(transaction: &Transaction<'_>, sweep: &SweepId) -> rusqlite::Result<i64> {
+pub(super) fn next_position(transaction: &Transaction<'_>, sweep: &SweepId) -> Outcome<i64> {
     let sql = "SELECT max(position) + 1 FROM jobs WHERE sweep_id = ?1";
-    let position: Option<Option<i64>> =
-        transaction.query_row(sql, [&sweep.0], |row: &Row<'_>| row.get(0)).optional()?;
+    let position: Option<Option<i64>> = transaction.first(sql, [&sweep.0], |row: &Row<'_>| row.get(0))?;
     Ok(position.flatten().unwrap_or(0))
 }
 
@@ -367,7 +365,7 @@ struct SweepColumns {
 }
 
 impl SweepColumns {
-    fn read(row: &Row<'_>) -> rusqlite::Result<SweepColumns> {
+    fn read(row: &Row<'_>) -> Outcome<SweepColumns> {
         Ok(SweepColumns {
             id: row.get(0)?,
             name: row.get(1)?,

@@ -1,7 +1,6 @@
-use rusqlite::{OptionalExtension as _, params};
-
 use super::events::EventRow;
-use super::{SqliteStore, events, nanoseconds, timestamp};
+use super::value::params;
+use super::{Database, SqlStore, events, nanoseconds, timestamp};
 use crate::domain::{Baseline, Event, SweepId};
 use crate::store::{BaselineStore, StoreError, SweepStore as _};
 
@@ -9,13 +8,13 @@ const SET: &str = "
     INSERT INTO baselines (name, sweep_id, set_by, at_ns) VALUES (?1, ?2, ?3, ?4)
     ON CONFLICT (name) DO UPDATE SET sweep_id = ?2, set_by = ?3, at_ns = ?4";
 
-impl BaselineStore for SqliteStore {
+impl<D: Database> BaselineStore for SqlStore<D> {
     fn set_baseline(&self, baseline: &Baseline, event: &Event) -> Result<Option<SweepId>, StoreError> {
         self.sweep_state(&baseline.sweep)?;
         let row = EventRow::of(event)?;
         self.transaction("set a baseline", |transaction| {
             let before = "SELECT sweep_id FROM baselines WHERE name = ?1";
-            let before = transaction.query_row(before, [&baseline.name], |row| row.get(0).map(SweepId)).optional()?;
+            let before = transaction.first(before, [&baseline.name], |row| row.get(0).map(SweepId))?;
             if before.as_ref() != Some(&baseline.sweep) {
                 let Baseline { name, sweep, by, at } = baseline;
                 transaction.execute(SET, params![name, sweep.0, by, nanoseconds(*at)])?;

@@ -1,10 +1,10 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::params;
 
 use super::events::EventRow;
-use super::{SqliteStore, events, nanoseconds, timestamp};
+use super::value::params;
+use super::{Database, SqlStore, events, nanoseconds, timestamp};
 use crate::domain::{BelievedClock, Event};
 use crate::store::{ClockStore, StoreError};
 
@@ -23,12 +23,12 @@ const EVENT_TIMES: &str = "
     SELECT at_ns FROM (SELECT at_ns FROM events WHERE sequence > ?1 ORDER BY sequence DESC LIMIT ?2) AS newest
     ORDER BY 1";
 
-impl ClockStore for SqliteStore {
+impl<D: Database> ClockStore for SqlStore<D> {
     fn believed_clock(&self) -> Result<Option<BelievedClock>, StoreError> {
         let sql = "SELECT wall_ns, since_boot_ns, boot, last_event FROM believed_clock";
         let rows = self.query("look up the clock", sql, [], |row| {
-            let since_boot = Duration::from_nanos(row.get::<_, i64>(1)?.unsigned_abs());
-            let (boot, last_event) = (row.get(2)?, row.get::<_, i64>(3)?.unsigned_abs());
+            let since_boot = Duration::from_nanos(row.get::<i64>(1)?.unsigned_abs());
+            let (boot, last_event) = (row.get(2)?, row.get::<i64>(3)?.unsigned_abs());
             Ok(timestamp(row.get(0)?).map(|wall| BelievedClock { wall, since_boot, boot, last_event }))
         })?;
         rows.into_iter().next().transpose()
@@ -46,7 +46,7 @@ impl ClockStore for SqliteStore {
         let last_event = i64::try_from(believed.last_event).unwrap_or(i64::MAX);
         self.transaction("keep the clock", |transaction| {
             let parameters = params![nanoseconds(believed.wall), since_boot_ns, believed.boot, last_event];
-            transaction.prepare_cached(BELIEVE)?.execute(parameters)?;
+            transaction.execute(BELIEVE, parameters)?;
             row.as_ref().map_or(Ok(()), |row| events::insert(transaction, row))
         })
     }

@@ -7,8 +7,7 @@ use serde_json::Value;
 
 use crate::domain::Record;
 
-/// What is kept of a run. JSON here has its fields in this order in stores of all versions: one environment is one
-/// text.
+/// What is kept of a run. Its JSON has the same order of fields in stores of all versions: one environment is one text.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct RunFacts {
     /// None of a program that tells a mean alone. More than a column can hold counts as the most that it can.

@@ -1,10 +1,10 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension as _, Row, Transaction, named_params, params};
 
 use super::sweeps::unknown;
-use super::{SqliteStore, deadline, epoch_column, nanoseconds, timestamp};
+use super::value::{Row, named_params, params};
+use super::{Database, Outcome, SqlStore, Transaction, deadline, epoch_column, nanoseconds, timestamp};
 use crate::domain::{RunId, SweepId};
 use crate::store::{HeldLeases, LeaseHolder, LeaseOutcome, LeaseStore, StoreError};
 
@@ -58,7 +58,7 @@ const HOLDERS: &str = "
     UNION SELECT lease_holder FROM sweeps WHERE lease_until_ns > :now_ns
     UNION SELECT lease_holder FROM runs WHERE state = 'live' AND lease_until_ns > :now_ns";
 
-impl LeaseStore for SqliteStore {
+impl<D: Database> LeaseStore for SqlStore<D> {
     fn lease_sweep(
         &self,
         sweep: &SweepId,
@@ -69,7 +69,7 @@ impl LeaseStore for SqliteStore {
         let parameters = named_params! {
             ":sweep": sweep.0, ":holder": holder, ":until_ns": deadline(now, lease), ":now_ns": nanoseconds(now),
         };
-        let taken = self.query("take the lease of a sweep", LEASE_SWEEP, parameters, |row| row.get::<_, i64>(0))?;
+        let taken = self.query("take the lease of a sweep", LEASE_SWEEP, parameters, |row| row.get::<i64>(0))?;
         if let Some(epoch) = taken.first() {
             return Ok(LeaseOutcome::Taken { epoch: epoch.unsigned_abs() });
         }
@@ -88,7 +88,7 @@ impl LeaseStore for SqliteStore {
     fn sweep_holder(&self, sweep: &SweepId, now: Timestamp) -> Result<Option<LeaseHolder>, StoreError> {
         let sql = "SELECT lease_holder, lease_until_ns FROM sweeps WHERE id = ?1";
         let found = self.query("look up the lease of a sweep", sql, [&sweep.0], |row| {
-            Ok((row.get::<_, Option<String>>(0)?, row.get::<_, i64>(1)?))
+            Ok((row.get::<Option<String>>(0)?, row.get::<i64>(1)?))
         })?;
         let (holder, until_ns) = found.into_iter().next().ok_or_else(|| unknown(sweep))?;
         let Some(holder) = holder.filter(|_| until_ns > nanoseconds(now)) else { return Ok(None) };
@@ -107,7 +107,7 @@ impl LeaseStore for SqliteStore {
             ":device": device, ":holder": holder, ":sweep": sweep.map(SweepId::as_str),
             ":until_ns": deadline(now, lease), ":now_ns": nanoseconds(now),
         };
-        let taken = self.query("take the lease of a device", LEASE_DEVICE, parameters, |row| row.get::<_, i64>(0))?;
+        let taken = self.query("take the lease of a device", LEASE_DEVICE, parameters, |row| row.get::<i64>(0))?;
         if let Some(epoch) = taken.first() {
             return Ok(LeaseOutcome::Taken { epoch: epoch.unsigned_abs() });
         }
@@ -140,7 +140,7 @@ impl LeaseStore for SqliteStore {
     fn device_leases(&self, now: Timestamp) -> Result<Vec<(String, LeaseHolder)>, StoreError> {
         let rows = self.query("list the leases of devices", DEVICE_LEASES, [nanoseconds(now)], |row| {
             let (device, holder) = (row.get(0)?, row.get(1)?);
-            let sweep_id = row.get::<_, Option<String>>(2)?.map(SweepId);
+            let sweep_id = row.get::<Option<String>>(2)?.map(SweepId);
             Ok(timestamp(row.get(3)?).map(|until| (device, LeaseHolder { holder, sweep_id, until })))
         })?;
         rows.into_iter().collect()
@@ -187,9 +187,8 @@ pub(super) fn preempted_by(
     device: &str,
     sweep: &SweepId,
     now: Timestamp,
-) -> rusqlite::Result<Option<SweepId>> {
-    let mut statement = transaction.prepare_cached(OVERTAKEN)?;
-    statement.query_row(params![device, sweep.0, nanoseconds(now)], |row| Ok(SweepId(row.get(0)?))).optional()
+) -> Outcome<Option<SweepId>> {
+    transaction.first(OVERTAKEN, params![device, sweep.0, nanoseconds(now)], |row| Ok(SweepId(row.get(0)?)))
 }
 
 /// Runs a statement that prolongs leases and returns them.
@@ -199,8 +198,7 @@ fn prolong<T>(
     holder: &str,
     until_ns: i64,
     name: impl Fn(String) -> T,
-) -> rusqlite::Result<Vec<(T, u64)>> {
-    let read = |row: &Row<'_>| Ok((name(row.get(0)?), row.get::<_, i64>(1)?.unsigned_abs()));
-    let mut statement = transaction.prepare_cached(sql)?;
-    statement.query_map(named_params! {":holder": holder, ":until_ns": until_ns}, read)?.collect()
+) -> Outcome<Vec<(T, u64)>> {
+    let read = |row: &Row<'_>| Ok((name(row.get(0)?), row.get::<i64>(1)?.unsigned_abs()));
+    transaction.query(sql, named_params! {":holder": holder, ":until_ns": until_ns}, read)
 }

@@ -1,8 +1,8 @@
 use jiff::Timestamp;
-use rusqlite::{Row, named_params};
 
 use super::events::EventRow;
-use super::{SqliteStore, corrupt, events, from_json, nanoseconds, timestamp, to_json};
+use super::value::{Row, named_params};
+use super::{Database, Outcome, SqlStore, corrupt, events, from_json, nanoseconds, timestamp, to_json};
 use crate::domain::{DeviceChange, DeviceIdentity, DeviceState, DeviceStatus, DeviceStep, Event, Failure, OpenChange};
 use crate::store::{DeviceStore, StoreError};
 
@@ -30,7 +30,7 @@ const END_QUARANTINE: &str = "
     UPDATE devices SET state = :to, since_ns = :now_ns, failures_in_row = 0, probe_at_ns = NULL
     WHERE name = :name AND state = :from";
 
-impl DeviceStore for SqliteStore {
+impl<D: Database> DeviceStore for SqlStore<D> {
     fn device_status(&self, device: &str) -> Result<DeviceStatus, StoreError> {
         let found = self.statuses(Some(device))?.into_iter().next();
         Ok(found.unwrap_or_else(|| DeviceStatus {
@@ -81,10 +81,13 @@ impl DeviceStore for SqliteStore {
         self.transaction("end the quarantine of a device", |transaction| {
             let mut ended = 0;
             for from in step.from() {
-                ended += transaction.prepare_cached(END_QUARANTINE)?.execute(named_params! {
-                    ":name": device, ":from": from.as_str(), ":to": step.to().as_str(),
-                    ":now_ns": nanoseconds(event.at),
-                })?;
+                ended += transaction.execute(
+                    END_QUARANTINE,
+                    named_params! {
+                        ":name": device, ":from": from.as_str(), ":to": step.to().as_str(),
+                        ":now_ns": nanoseconds(event.at),
+                    },
+                )?;
             }
             if ended > 0 {
                 events::insert(transaction, &row)?;
@@ -106,7 +109,7 @@ impl DeviceStore for SqliteStore {
     }
 }
 
-impl SqliteStore {
+impl<D: Database> SqlStore<D> {
     fn statuses(&self, device: Option<&str>) -> Result<Vec<DeviceStatus>, StoreError> {
         let rows = self.query("look up devices", STATUS, [device], StatusRow::read)?;
         rows.into_iter().map(StatusRow::status).collect()
@@ -125,7 +128,7 @@ struct StatusRow {
 }
 
 impl StatusRow {
-    fn read(row: &Row<'_>) -> rusqlite::Result<StatusRow> {
+    fn read(row: &Row<'_>) -> Outcome<StatusRow> {
         Ok(StatusRow {
             name: row.get(0)?,
             state: row.get(1)?,

@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 use std::sync::Arc;
 
-use rusqlite::{Row, named_params};
 use serde_json::Value;
 
-use super::{SqliteStore, corrupt, from_json, nanoseconds, timestamp};
+use super::value::{Row, named_params};
+use super::{Database, Outcome, SqlStore, corrupt, from_json, nanoseconds, timestamp};
 use crate::domain::{Facts, HistoryCell, JobId, Judgement, MeasuredJob, PastRun, SweepId};
 use crate::store::{PastRuns, StoreError};
 
 /// The rows stand in the order of the table's key: those of a network side by side, by time. What was measured in pairs
 /// with something else is in no history.
-pub(super) const PAST_RUNS: &str = "
+pub(in crate::store) const PAST_RUNS: &str = "
     SELECT h.sweep_id, h.at_ns, h.model, h.median_ns, h.cell, h.environment, h.circumstances, h.judged,
            h.first_job, h.rerun
     FROM run_history h
@@ -21,7 +21,7 @@ pub(super) const PAST_RUNS: &str = "
     ORDER BY h.at_ns DESC, h.sequence DESC LIMIT :limit";
 
 /// The same on one device: where they stand is in an index of its own.
-pub(super) const PAST_RUNS_ON_DEVICE: &str = "
+pub(in crate::store) const PAST_RUNS_ON_DEVICE: &str = "
     SELECT h.sweep_id, h.at_ns, h.model, h.median_ns, h.cell, h.environment, h.circumstances, h.judged,
            h.first_job, h.rerun
     FROM run_history k
@@ -30,7 +30,7 @@ pub(super) const PAST_RUNS_ON_DEVICE: &str = "
     ORDER BY k.at_ns DESC, k.sequence DESC LIMIT :limit";
 
 /// All of one device, whatever counts of them. The index `run_history_by_device` has their order.
-pub(super) const PAST_RUNS_OF_DEVICE: &str = "
+pub(in crate::store) const PAST_RUNS_OF_DEVICE: &str = "
     SELECT h.sweep_id, h.at_ns, h.model, h.median_ns, h.cell, h.environment, h.circumstances, h.judged,
            h.first_job, h.rerun
     FROM run_history h
@@ -64,7 +64,7 @@ struct RunColumns {
 }
 
 impl RunColumns {
-    fn read(row: &Row<'_>) -> rusqlite::Result<RunColumns> {
+    fn read(row: &Row<'_>) -> Outcome<RunColumns> {
         Ok(RunColumns {
             sweep_id: row.get(0)?,
             at_ns: row.get(1)?,
@@ -85,7 +85,7 @@ impl RunColumns {
     }
 }
 
-pub(super) fn past_runs(store: &SqliteStore, wanted: PastRuns<'_>) -> Result<Vec<PastRun>, StoreError> {
+pub(super) fn past_runs(store: &SqlStore<impl Database>, wanted: PastRuns<'_>) -> Result<Vec<PastRun>, StoreError> {
     let PastRuns { model, device, since, limit } = wanted;
     let since_ns = since.map_or(i64::MIN, nanoseconds);
     let what = "list past runs";
@@ -103,12 +103,16 @@ pub(super) fn past_runs(store: &SqliteStore, wanted: PastRuns<'_>) -> Result<Vec
     runs(store, rows)
 }
 
-pub(super) fn past_runs_of_device(store: &SqliteStore, device: &str, limit: u32) -> Result<Vec<PastRun>, StoreError> {
+pub(super) fn past_runs_of_device(
+    store: &SqlStore<impl Database>,
+    device: &str,
+    limit: u32,
+) -> Result<Vec<PastRun>, StoreError> {
     let parameters = named_params! { ":device": device, ":limit": limit };
     runs(store, store.query("list past runs of a device", PAST_RUNS_OF_DEVICE, parameters, RunColumns::read)?)
 }
 
-fn runs(store: &SqliteStore, rows: Vec<RunColumns>) -> Result<Vec<PastRun>, StoreError> {
+fn runs(store: &SqlStore<impl Database>, rows: Vec<RunColumns>) -> Result<Vec<PastRun>, StoreError> {
     let mut cells = Read::<String, HistoryCell>::new();
     let mut environments = Read::<i64, Facts>::new();
     let mut circumstances = Read::<String, Facts>::new();
@@ -132,12 +136,12 @@ fn runs(store: &SqliteStore, rows: Vec<RunColumns>) -> Result<Vec<PastRun>, Stor
 }
 
 /// The environment of this number.
-fn environment(store: &SqliteStore, number: i64) -> Result<Facts, StoreError> {
-    let found = store.query("look up an environment", ENVIRONMENT, [number], |row| row.get::<_, String>(0))?;
+fn environment(store: &SqlStore<impl Database>, number: i64) -> Result<Facts, StoreError> {
+    let found = store.query("look up an environment", ENVIRONMENT, [number], |row| row.get::<String>(0))?;
     found.first().map_or_else(|| Err(corrupt("a run", &"its environment is gone")), |json| facts(json))
 }
 
-pub(super) fn models_run(store: &SqliteStore) -> Result<Vec<String>, StoreError> {
+pub(super) fn models_run(store: &SqlStore<impl Database>) -> Result<Vec<String>, StoreError> {
     store.query("list networks that were run", MODELS, [], |row| row.get(0))
 }
 

@@ -1,8 +1,8 @@
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension as _, Row, Transaction, named_params, params};
 
 use super::events::EventRow;
-use super::{SqliteStore, events, nanoseconds, timestamp};
+use super::value::{Row, named_params, params};
+use super::{Database, Outcome, SqlStore, Transaction, events, nanoseconds, timestamp};
 use crate::domain::{DeviceLock, Event};
 use crate::store::{LockStore, StoreError};
 
@@ -21,7 +21,7 @@ const IN_FORCE: &str = "
 const OF_DEVICE: &str = "
     SELECT device, locked_by, why, since_ns, until_ns FROM device_locks WHERE device = ?1 AND until_ns > ?2";
 
-impl LockStore for SqliteStore {
+impl<D: Database> LockStore for SqlStore<D> {
     fn lock_device(&self, lock: &DeviceLock, event: &Event) -> Result<Option<DeviceLock>, StoreError> {
         let (now, row) = (event.at, EventRow::of(event)?);
         let held = self.transaction("lock a device", |transaction| {
@@ -48,17 +48,13 @@ impl LockStore for SqliteStore {
         event: &dyn Fn(&DeviceLock) -> Event,
     ) -> Result<Option<DeviceLock>, StoreError> {
         self.transaction("unlock a device", |transaction| {
-            let found = in_force(transaction, device, now)?.map(LockRow::lock).transpose();
-            if let Ok(Some(lock)) = &found {
-                let event = event(lock);
-                match EventRow::of(&event) {
-                    Ok(row) => events::insert(transaction, &row)?,
-                    Err(error) => return Ok(Err(error)),
-                }
+            let found = in_force(transaction, device, now)?.map(LockRow::lock).transpose()?;
+            if let Some(lock) = &found {
+                events::insert(transaction, &EventRow::of(&event(lock))?)?;
             }
             transaction.execute("DELETE FROM device_locks WHERE device = ?1", [device])?;
             Ok(found)
-        })?
+        })
     }
 
     fn device_locks(&self, device: Option<&str>, now: Timestamp) -> Result<Vec<DeviceLock>, StoreError> {
@@ -68,13 +64,8 @@ impl LockStore for SqliteStore {
 }
 
 /// The lock of a device that is in force.
-pub(super) fn in_force(
-    transaction: &Transaction<'_>,
-    device: &str,
-    now: Timestamp,
-) -> rusqlite::Result<Option<LockRow>> {
-    let mut statement = transaction.prepare_cached(OF_DEVICE)?;
-    statement.query_row(params![device, nanoseconds(now)], LockRow::read).optional()
+pub(super) fn in_force(transaction: &Transaction<'_>, device: &str, now: Timestamp) -> Outcome<Option<LockRow>> {
+    transaction.first(OF_DEVICE, params![device, nanoseconds(now)], LockRow::read)
 }
 
 /// A lock as the database has it.
@@ -85,7 +76,7 @@ pub(super) struct LockRow {
 }
 
 impl LockRow {
-    fn read(row: &Row<'_>) -> rusqlite::Result<LockRow> {
+    fn read(row: &Row<'_>) -> Outcome<LockRow> {
         let texts = [row.get(0)?, row.get(1)?, row.get(2)?];
         Ok(LockRow { texts, since_ns: row.get(3)?, until_ns: row.get(4)? })
     }

@@ -1,0 +1,94 @@
+use super::session::Session;
+use crate::store::sql::value::Row;
+use crate::store::sql::{Connection as _, Fault, Outcome};
+
+/// The version of the schema that the first step makes: what SQLite's was then.
+const FIRST_VERSION: u32 = 22;
+
+/// Each step takes the schema to the next version. A released step is never edited: a change is a new step at the end,
+/// beside SQLite's of the same number.
+pub(super) const MIGRATIONS: &[&str] = &[include_str!("022_first.sql"), include_str!("023_measured_jobs.sql")];
+
+const LOCK: &str = "SELECT pg_advisory_xact_lock(7233173838382854765)";
+const IS_THERE: &str = "SELECT CAST(to_regclass('farmctl_store') AS TEXT), CAST(to_regclass('sweeps') AS TEXT)";
+const VERSION: &str = "SELECT version FROM farmctl_store";
+const NOTE: &str = "
+    INSERT INTO farmctl_store (one, version) VALUES (1, ?1) ON CONFLICT (one) DO UPDATE SET version = ?1";
+
+/// The version this program writes.
+pub(super) fn known_version() -> u32 {
+    FIRST_VERSION + u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX) - 1
+}
+
+/// What a database has of a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    /// Nothing.
+    Nothing,
+    /// Tables of another program.
+    Foreign,
+    /// A store of this version.
+    Version(u32),
+}
+
+/// Looks what is there.
+pub(super) fn found(session: &Session) -> Outcome<Found> {
+    let mut names = None;
+    session.query(IS_THERE, &[], &mut |columns| {
+        let row = Row(columns);
+        names = Some((row.get::<Option<String>>(0)?, row.get::<Option<String>>(1)?));
+        Ok(())
+    })?;
+    match names.unwrap_or_default() {
+        (None, None) => Ok(Found::Nothing),
+        (None, Some(_)) => Ok(Found::Foreign),
+        (Some(_), _) => Ok(Found::Version(version(session)?)),
+    }
+}
+
+/// The version of a store that is there.
+pub(super) fn version(connection: &dyn crate::store::sql::Connection) -> Outcome<u32> {
+    let mut version = None;
+    connection.query(VERSION, &[], &mut |columns| {
+        version = Some(Row(columns).get::<u32>(0)?);
+        Ok(())
+    })?;
+    version.ok_or_else(|| Fault::Column("farmctl_store has no row".to_owned()))
+}
+
+/// Brings the schema to the version that this program knows, each step in a transaction of its own. Another process may
+/// do the same at the same time.
+pub(super) fn migrate(session: &Session) -> Outcome<()> {
+    loop {
+        session.run("BEGIN")?;
+        let stepped = step(session);
+        match stepped {
+            Ok(is_last) => {
+                session.run("COMMIT")?;
+                if is_last {
+                    return Ok(());
+                }
+            }
+            Err(fault) => {
+                // What failed first is what is told.
+                let _ = session.run("ROLLBACK");
+                return Err(fault);
+            }
+        }
+    }
+}
+
+/// Takes the next step, if there is one; says whether there was none.
+fn step(session: &Session) -> Outcome<bool> {
+    session.query(LOCK, &[], &mut |_| Ok(()))?;
+    let (index, next) = match found(session)? {
+        Found::Version(version) => (version.checked_sub(FIRST_VERSION - 1), version + 1),
+        _ => (Some(0), FIRST_VERSION),
+    };
+    let step = index.and_then(|index| usize::try_from(index).ok()).and_then(|index| MIGRATIONS.get(index));
+    let Some(step) = step else { return Ok(true) };
+    session.run(step)?;
+    let bound = crate::store::sql::value::params![next];
+    session.execute(NOTE, &crate::store::sql::value::Params::bound(&bound))?;
+    Ok(false)
+}
