@@ -33,6 +33,13 @@ pub(super) enum StoreVerb {
         /// The file
         to: PathBuf,
     },
+    /// Copy a whole store to a PostgreSQL server or from one; what was broken off is gone on with
+    Copy {
+        /// The store: a file, or postgres://USER@HOST/DATABASE
+        from: String,
+        /// Where none is: a new file, or a database that is empty
+        to: String,
+    },
     /// Put a backup in the place of the store, which goes aside; no daemon and no sweep may run
     Restore {
         /// The backup
@@ -54,6 +61,12 @@ pub(super) fn run(context: &Context, verb: &StoreVerb) -> Result<u8, LabError> {
         StoreVerb::Backup { to } => {
             context.lab.back_up_store(to)?;
             say(&format!("the store is in {}; `farmctl store restore` puts it back", to.display()));
+            Ok(exit::OK)
+        }
+        StoreVerb::Copy { from, to } => {
+            let rows = context.lab.copy_store(from, to)?;
+            say(&format!("{} copied and compared", many(rows, "row")));
+            say("what is in .farm/outputs/ and reports/ is no row: copy these folders, too");
             Ok(exit::OK)
         }
         StoreVerb::Restore { from } => restore(context, from),

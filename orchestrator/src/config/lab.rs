@@ -1,8 +1,8 @@
-//! A lab file to what it means, checked.
+//! A lab file to a [`LabConfig`]: what it means, checked.
 
 use crate::domain::SharedFilesConfig;
 
-use super::document::Document;
+use super::document::{Document, place};
 use super::fault::ConfigErrors;
 use super::lab_file::LabFile;
 use super::shared_files::shared_files;
@@ -11,6 +11,8 @@ use super::source::Source;
 /// What a lab file says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LabConfig {
+    /// The server that has the store; `None`: it is a file of the lab.
+    pub store: Option<String>,
     /// Where the files are that hosts share; `None`: each host has its own alone.
     pub artifacts: Option<SharedFilesConfig>,
 }
@@ -21,6 +23,23 @@ pub(super) fn load(source: Source) -> Result<LabConfig, ConfigErrors> {
     let Some(content) = document.content.take() else {
         return ConfigErrors::unless_clean(None, document.faults);
     };
+    if let Some((message, hint)) = content.store.as_deref().and_then(fault) {
+        document.refuse(place!["store"], message.to_owned(), Some(hint.to_owned()));
+    }
     let artifacts = content.artifacts.and_then(|entry| shared_files(&mut document, entry));
-    ConfigErrors::unless_clean(Some(LabConfig { artifacts }), document.faults)
+    ConfigErrors::unless_clean(Some(LabConfig { store: content.store, artifacts }), document.faults)
+}
+
+/// What is wrong with the address of a server. It is never repeated: a password may stand in it.
+fn fault(url: &str) -> Option<(&'static str, &'static str)> {
+    let Some(rest) = url.strip_prefix("postgres://").or_else(|| url.strip_prefix("postgresql://")) else {
+        return Some(("`store` is no address of a server", "write `store: postgres://USER@HOST:PORT/DATABASE`"));
+    };
+    let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let user = place.rsplit_once('@').map_or("", |(user, _)| user);
+    let has_password = user.contains(':') || query.split('&').any(|pair| pair.starts_with("password="));
+    has_password.then_some((
+        "`store` has a password; secrets never stand in a file like this",
+        "put it into ~/.pgpass, a service file or PGPASSWORD; and change it if this file was shared",
+    ))
 }

@@ -5,11 +5,17 @@ use serde::Deserialize;
 
 use super::artifacts_entry::ArtifactsEntry;
 
-/// What the hosts of a lab share. It lies in the lab's folder on each host; a lab of one host needs none.
+/// What belongs to the lab as a whole. It lies in the lab's folder on each host; a lab of one host needs none.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(title = "farmctl lab (lab.yaml)")]
 pub(super) struct LabFile {
+    /// Where the store is: `postgres://USER@HOST:PORT/DATABASE`, a database of PostgreSQL 13 or newer that has nothing
+    /// else. The connection is encrypted and the server's certificate is checked, unless `?sslmode=disable` says
+    /// otherwise; `sslrootcert`, `sslcert`, `sslkey`, `service` and `passfile` are as PostgreSQL has them. A password
+    /// never stands here: it is read from `PGPASSWORD`, `PGPASSFILE`, `~/.pgpass` or a service file. Without it: the
+    /// file `.farm/state.db`. The variable `FARMCTL_STORE` goes before this.
+    pub(super) store: Option<String>,
     /// Where the files are that hosts share: of models and engines, runners, and what networks answered. Each host has
     /// them in `.farm/`, too, as far as it needs them. Without it, each host has its own alone.
     pub(super) artifacts: Option<ArtifactsEntry>,

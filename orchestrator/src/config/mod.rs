@@ -245,7 +245,7 @@ pub fn load_daemon(path: &Path, inventory: &Inventory, catalog: &Catalog) -> Res
     daemon::load(read(path)?, inventory, catalog)
 }
 
-/// Reads a lab file: what the hosts of a lab share.
+/// Reads a lab file: what belongs to the lab as a whole.
 ///
 /// # Errors
 /// Every fault of the file.

@@ -176,17 +176,21 @@ fn mask_secrets(line: &str) -> String {
             shown[value..].fill('*');
         }
     }
-    mask_logins(&chars, &mut shown);
+    mask_addresses(&chars, &mut shown);
     shown.into_iter().collect()
 }
 
-/// Masks user and password of addresses: `https://user:password@host`.
-fn mask_logins(chars: &[char], shown: &mut [char]) {
+/// Masks user and password of addresses, `https://user:password@host`, and `password=` behind a question mark.
+fn mask_addresses(chars: &[char], shown: &mut [char]) {
+    let is_end = |c: &char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | '}');
+    let name: Vec<char> = "password=".chars().collect();
     for begin in chars.windows(3).enumerate().filter(|(_, part)| **part == [':', '/', '/']).map(|(at, _)| at + 3) {
-        let is_end = |c: &char| c.is_whitespace() || matches!(c, '/' | '"' | '\'' | ',' | '}' | '?' | '#');
         let end = chars[begin..].iter().position(is_end).map_or(chars.len(), |at| begin + at);
         if let Some(login) = chars[begin..end].iter().rposition(|c| *c == '@') {
             shown[begin..begin + login].fill('*');
+        }
+        if let Some(at) = chars[begin..end].windows(name.len()).position(|window| window == name) {
+            shown[begin + at + name.len()..end].fill('*');
         }
     }
 }

@@ -11,11 +11,15 @@ use crate::wording::is_plain;
 pub const UNIT: &str = "farmctl.service";
 
 /// What a daemon needs of this environment wherever it is started: programs, agents, runners, certificates, proxies.
-const VARIABLES: [&str; 15] = [
+const VARIABLES: [&str; 19] = [
     "PATH",
     "SSH_AUTH_SOCK",
     "FARMCTL_RUNNERS",
     "FARMCTL_LOG",
+    "FARMCTL_STORE",
+    "PGPASSFILE",
+    "PGSERVICE",
+    "PGSERVICEFILE",
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
     "XDG_DATA_HOME",

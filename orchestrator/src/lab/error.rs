@@ -207,6 +207,8 @@ impl From<StoreError> for LabError {
             | StoreError::Parted { .. }
             | StoreError::Unfit { .. }
             | StoreError::Corrupt { .. } => ErrorKind::Invalid,
+            StoreError::Address { .. } | StoreError::ElsewhereDone { .. } => ErrorKind::Usage,
+            StoreError::Unreachable { .. } => ErrorKind::Unavailable,
             _ => ErrorKind::Internal,
         };
         LabError::failed(kind, error)

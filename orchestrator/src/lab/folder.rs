@@ -11,10 +11,16 @@ use crate::catalog::{self, DownloadSettings};
 use crate::config::{self, ConfigErrors};
 use crate::domain::{Catalog, Inventory};
 use crate::runners::{HOST_TARGET, Runners, SourceHashes, enclosing_workspace, origin_workspace};
+use crate::store::postgres::ServerAccess;
 use crate::store::{self, Store};
 use crate::transport::ConnectOptions;
 
 use super::{Environment, Lab, LabError, Overrides};
+
+/// The file of what belongs to the lab as a whole.
+const LAB_FILE: &str = "lab.yaml";
+/// Names the store's server in place of that file.
+const STORE_VARIABLE: &str = "FARMCTL_STORE";
 
 impl Lab {
     /// What this process was told to read instead of the lab's own files, as other processes understand it.
@@ -122,7 +128,10 @@ impl Lab {
             Some(store) => Ok(Arc::clone(store)),
             None => {
                 self.make_private_folder()?;
-                let store = store::open(&format!("sqlite:{}", self.store_file().display()))?;
+                let store = match self.store_server()? {
+                    Some(server) => store::open_at(&server, &self.server_access())?,
+                    None => store::open(&format!("sqlite:{}", self.store_file().display()))?,
+                };
                 self.hold_clock_against(store.as_ref())?;
                 Ok(Arc::clone(open.insert(store)))
             }
@@ -135,10 +144,34 @@ impl Lab {
     /// When there is none, or it can't be opened.
     pub fn existing_store(&self) -> Result<Arc<dyn Store>, LabError> {
         let path = self.store_file();
-        if store::is_there(&path)? {
+        if self.store_server()?.is_some() || store::is_there(&path)? {
             return self.store();
         }
         Err(LabError::nothing(format!("this lab has no store yet: {} is not there", path.display())))
+    }
+
+    /// The server that has the store: as `FARMCTL_STORE` names it, else `lab.yaml`; `None` where it is a file.
+    ///
+    /// # Errors
+    /// When the variable names none, or the file is faulty.
+    pub fn store_server(&self) -> Result<Option<String>, LabError> {
+        let named = self.variable(STORE_VARIABLE).filter(|url| !url.is_empty());
+        if let Some(url) = named {
+            return if store::is_server(&url) {
+                Ok(Some(url))
+            } else {
+                // It may be a password that stands there.
+                Err(LabError::usage(format!("{STORE_VARIABLE} is no address of a server"))
+                    .with_hint("write postgres://USER@HOST:PORT/DATABASE, or leave it out: then the store is a file"))
+            };
+        }
+        Ok(self.lab_config()?.store)
+    }
+
+    /// What this process has to reach a server of a store by.
+    pub(super) fn server_access(&self) -> ServerAccess {
+        let Environment { home, user, trust, variable, .. } = &self.environment;
+        ServerAccess { variable: Arc::clone(variable), home: home.clone(), user: user.clone(), trust: trust.clone() }
     }
 
     /// Forgets the store that is open; it is opened anew when it is asked for.

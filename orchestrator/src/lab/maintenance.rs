@@ -64,6 +64,7 @@ impl Lab {
     /// # Errors
     /// When the copy is not sound, or the store is in use.
     pub fn restore_store(&self, from: &Path) -> Result<Option<Aside>, LabError> {
+        self.refuse_server("restore")?;
         let _lock = self.only_user()?;
         Ok(store::restore(from, &self.store_file())?)
     }
@@ -73,6 +74,7 @@ impl Lab {
     /// # Errors
     /// When there is a store already, or the export is not whole, or of another version.
     pub fn import_store(&self, from: &Path) -> Result<u64, LabError> {
+        self.refuse_server("import")?;
         let file = self.store_file();
         // Of a log that is left nothing can be made: it goes aside.
         if store::is_there(&file).unwrap_or(false) {
@@ -83,6 +85,29 @@ impl Lab {
         let failed = |error: std::io::Error| LabError::usage(format!("failed to read {}: {error}", from.display()));
         let mut export = BufReader::new(File::open(from).map_err(failed)?);
         Ok(store::import(&mut export, from, &file)?)
+    }
+
+    /// Copies a store to a server or from one, to where none is; returns how many rows it has. An address is a path, or
+    /// `postgres://…`.
+    ///
+    /// # Errors
+    /// When one can't be opened or is in use, or the other place has a store.
+    pub fn copy_store(&self, from: &str, to: &str) -> Result<u64, LabError> {
+        let access = self.server_access();
+        if store::is_server(from) || store::is_there(Path::new(from)).unwrap_or(false) {
+            let holders = store::open_at(from, &access)?.lease_holders(self.now())?;
+            if let Some(holder) = holders.iter().find(|holder| !is_holder_gone(holder)) {
+                return Err(in_use(holder));
+            }
+        }
+        Ok(store::copy(from, to, &access)?)
+    }
+
+    /// What puts a file in the place of the store needs a store that is one.
+    fn refuse_server(&self, verb: &str) -> Result<(), LabError> {
+        let Some(_) = self.store_server()? else { return Ok(()) };
+        Err(LabError::usage(format!("`farmctl store {verb}` is for a store in a file: this lab's is on a server"))
+            .with_hint("`farmctl store copy` takes a store there; a backup is put back by PostgreSQL's own programs"))
     }
 
     /// Makes sure that nobody works with the store, and that no daemon begins to.

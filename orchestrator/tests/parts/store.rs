@@ -110,3 +110,39 @@ fn without_room_the_error_is_clear_and_nothing_is_half_written() {
     expect(&limited(lab.path(), LOG_INDEX_FITS, &["store", "vacuum"]), 1, &["state.db"]);
     expect(&farmctl(lab.path(), &["store", "check"]), 0, &["500 events"]);
 }
+
+/// The same verbs with the store on a server: named by `lab.yaml`, or by a variable.
+#[test]
+fn a_store_on_a_server_is_used_by_every_verb() {
+    let server = testlab::PostgresServer::start().unwrap_or_else(|error| panic!("failed to {error}"));
+    let url = server.create("lab").unwrap();
+    let (lab, path) = lab();
+    let copied = farmctl(lab.path(), &["store", "copy", path.to_str().unwrap(), &url]);
+    expect(&copied, 0, &["copied and compared"]);
+    expect(&farmctl(lab.path(), &["store", "copy", path.to_str().unwrap(), &url]), 3, &["a store of a lab already"]);
+
+    let elsewhere = tempfile::tempdir().unwrap();
+    std::fs::write(elsewhere.path().join("lab.yaml"), format!("store: {url}\n")).unwrap();
+    expect(&farmctl(elsewhere.path(), &["store", "check"]), 0, &["the store is sound", "1 sweeps"]);
+    expect(&farmctl(elsewhere.path(), &["sweeps", "list"]), 0, &["20270115-all"]);
+    expect(&farmctl(elsewhere.path(), &["store", "vacuum"]), 0, &["bytes before"]);
+    expect(&farmctl(elsewhere.path(), &["store", "export"]), 0, &["{\"end\":\"farmctl store\""]);
+    expect(&farmctl(elsewhere.path(), &["store", "backup", "x.db"]), 2, &["pg_dump"]);
+    expect(&farmctl(elsewhere.path(), &["store", "restore", "x.db"]), 2, &["on a server"]);
+    assert!(!elsewhere.path().join(".farm/state.db").exists(), "no file was made besides");
+
+    let named = |value: &str, words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_farmctl"));
+        command.env("FARMCTL_STORE", value).arg("--lab").arg(lab.path()).args(words).output().unwrap()
+    };
+    let empty = server.create("empty").unwrap();
+    expect(&named(&empty, &["store", "check"]), 0, &["the store is sound"]);
+    expect(&named("postgres://ann:s3cret@db/lab", &["store", "check"]), 2, &["PGPASSWORD"]);
+    let told = named("mysql://s3cret", &["store", "check"]);
+    expect(&told, 2, &["no address of a server"]);
+    assert!(!String::from_utf8_lossy(&told.stderr).contains("s3cret"));
+    std::fs::write(elsewhere.path().join("lab.yaml"), "store: postgres://ann:s3cret@db/lab\n").unwrap();
+    let told = farmctl(elsewhere.path(), &["store", "check"]);
+    expect(&told, 3, &["lab.yaml:1", "has a password"]);
+    assert!(!String::from_utf8_lossy(&told.stderr).contains("s3cret"));
+}

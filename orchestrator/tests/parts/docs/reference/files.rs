@@ -16,7 +16,7 @@ fn title(kind: FileKind) -> &'static str {
         FileKind::Backends => "Engines: configs/backends.yaml",
         FileKind::Datasets => "Datasets: configs/datasets.yaml",
         FileKind::Daemon => "The daemon: configs/daemon.yaml",
-        FileKind::Lab => "What hosts share: lab.yaml",
+        FileKind::Lab => "The lab: lab.yaml",
     }
 }
 
