@@ -18,7 +18,6 @@ use crate::transport::ConnectOptions;
 use super::{Environment, Lab, LabError, Overrides};
 
 /// The file of what belongs to the lab as a whole.
-const LAB_FILE: &str = "lab.yaml";
 /// Names the store's server in place of that file.
 const STORE_VARIABLE: &str = "FARMCTL_STORE";
 
