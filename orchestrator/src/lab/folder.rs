@@ -17,7 +17,6 @@ use crate::transport::ConnectOptions;
 
 use super::{Environment, Lab, LabError, Overrides};
 
-/// The file of what belongs to the lab as a whole.
 /// Names the store's server in place of that file.
 const STORE_VARIABLE: &str = "FARMCTL_STORE";
 
