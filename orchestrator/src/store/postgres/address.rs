@@ -254,11 +254,11 @@ fn add_password(config: &mut Config, settings: &Settings, access: &ServerAccess)
     let port = config.get_ports().first().copied().unwrap_or(5432).to_string();
     let database = config.get_dbname().unwrap_or(&user).to_owned();
     let wanted = [host, port, database, user];
-    let lines = text.lines().filter(|line| !line.starts_with('#')).map(password_line);
+    let mut lines = text.lines().filter(|line| !line.starts_with('#')).map(password_line);
     let is_of = |fields: &Vec<String>| {
         fields.len() == 5 && fields.iter().zip(&wanted).all(|(field, wanted)| field == "*" || field == wanted)
     };
-    if let Some(fields) = lines.into_iter().find(is_of) {
+    if let Some(fields) = lines.find(is_of) {
         config.password(&fields[4]);
     }
     Ok(())

@@ -177,8 +177,7 @@ impl Connection for Session {
 /// Waits for something on this thread, whatever runs on it. The connection itself is served by a thread of its own.
 fn wait<T>(runtime: &Runtime, limit: Duration, asked: impl Future<Output = T>) -> Outcome<T> {
     let _entered = runtime.enter();
-    futures::executor::block_on(async { tokio::time::timeout(limit, asked).await })
-        .map_err(|_| Fault::Refused(Box::new(Late)))
+    futures::executor::block_on(tokio::time::timeout(limit, asked)).map_err(|_| Fault::Refused(Box::new(Late)))
 }
 
 /// A value that is given to a statement.
