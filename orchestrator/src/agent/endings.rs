@@ -52,9 +52,23 @@ pub(super) fn skip_unneeded(
     jobs: &[Job],
     why: impl Fn(&Job) -> Option<String>,
 ) -> Result<usize, StoreError> {
+    skip_for(agent, device, jobs, |job| Some(Failure::new(FailureKind::NotNeeded, why(job)?)))
+}
+
+/// The time of a comparison is over: none of these jobs is started.
+pub(super) fn skip_over_time(agent: &Agent, device: &Device, jobs: &[Job], minutes: f64) -> Result<(), StoreError> {
+    let failure = Failure::new(FailureKind::BudgetSpent, format!("the {minutes} minutes of this comparison are over"));
+    skip_for(agent, device, jobs, |_| Some(failure.clone())).map(drop)
+}
+
+fn skip_for(
+    agent: &Agent,
+    device: &Device,
+    jobs: &[Job],
+    why: impl Fn(&Job) -> Option<Failure>,
+) -> Result<usize, StoreError> {
     let mut skipped = 0;
-    for (job, why) in jobs.iter().filter_map(|job| Some((job, why(job)?))) {
-        let failure = Failure::new(FailureKind::NotNeeded, why);
+    for (job, failure) in jobs.iter().filter_map(|job| Some((job, why(job)?))) {
         add_record(agent, cell_record(agent, device, job, RunStatus::Skipped, &failure))?;
         skipped += 1;
     }

@@ -2,12 +2,12 @@
 //!
 //! What is settled follows from the records alone, so that it is the same for whoever goes on with the sweep.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 
-use crate::compare::side_by_side::{LookRule, settled_cells};
-use crate::domain::{EventKind, Failure, FailureKind, Job, PairSide, Refusal, SideBySide};
+use crate::compare::side_by_side::{LookRule, TRIED, cells_that_fail, settled_cells};
+use crate::domain::{EventKind, Failure, FailureKind, Job, JobId, PairSide, Refusal, SideBySide};
 
 use super::events::Subject;
 use super::jobs::{DeviceOutcome, RunOutcome, Work};
@@ -53,8 +53,8 @@ impl Work<'_, '_> {
         Ok(RunOutcome::GoOn)
     }
 
-    /// Leaves out jobs that are not needed: of cells that are settled, of those whose other side has ended without a
-    /// pair, and all of them once the time is over. To be called between two jobs.
+    /// Leaves out jobs that are not needed: of cells that are settled, of those of which a side can't run, of pairs
+    /// that were broken up, and all of them once the time is over. To be called between two jobs.
     pub(super) async fn leave_settled_out(&mut self) -> Result<(), AgentError> {
         let (agent, device) = (self.agent, self.device);
         let assignment = &agent.assignment;
@@ -66,9 +66,17 @@ impl Work<'_, '_> {
             return Ok(());
         };
         if let Some(minutes) = sides.minutes.filter(|minutes| self.is_over_time(*minutes)) {
-            let why = format!("the {minutes} minutes of this comparison are over");
-            let of_all = |_: &Job| Some(why.clone());
-            return Ok(endings::skip_unneeded(agent, device, &open, of_all).map(drop)?);
+            return Ok(endings::skip_over_time(agent, device, &open, minutes)?);
+        }
+        let broken_up = broken_up(&open, sides);
+        if !broken_up.is_empty() {
+            let why = |job: &Job| {
+                let is_it = broken_up.contains(&job.id);
+                is_it.then(|| "it could not be measured right after the other of its pair".to_owned())
+            };
+            endings::skip_unneeded(agent, device, &open, why)?;
+            // What is left is looked at before the next job.
+            return Ok(());
         }
         // What is looked at are whole repeats, each once.
         if self.looked_at == Some(repeats) {
@@ -81,7 +89,19 @@ impl Work<'_, '_> {
             is_alone.then(|| "the other side of this cell has no more runs".to_owned())
         };
         endings::skip_unneeded(agent, device, &open, of_alone)?;
+        if before < TRIED {
+            self.leave_out_that_fail(&open, sides)?;
+        }
         self.leave_out_after(before, repeats, &open, sides).await
+    }
+
+    /// Leaves out cells of which a side can't run: what the other takes says nothing then.
+    fn leave_out_that_fail(&self, open: &[Job], sides: &SideBySide) -> Result<(), AgentError> {
+        let records = self.agent.store.records(&self.agent.assignment.sweep.id)?;
+        let of_device = records.iter().filter(|record| record.job.device == self.device.name);
+        let fails = cells_that_fail(of_device, sides);
+        let why = |job: &Job| fails.get(&(job.device.clone(), sides.cell(job))).cloned();
+        Ok(endings::skip_unneeded(self.agent, self.device, open, why).map(drop)?)
     }
 
     /// Leaves out what so many repeats have settled, where a look is due since there were so many `before`.
@@ -115,6 +135,18 @@ impl Work<'_, '_> {
         let since = self.agent.now().duration_since(self.agent.began_at);
         SignedDuration::try_from_secs_f64(minutes * 60.0).is_ok_and(|most| since >= most)
     }
+}
+
+/// Open jobs whose pair is none any more: the other of it has ended, and a whole repeat was begun and ended since. Such
+/// a run was given back, since the device was taken or away.
+fn broken_up(open: &[Job], sides: &SideBySide) -> BTreeSet<JobId> {
+    let mut pairs: BTreeMap<(String, u32), Vec<&Job>> = BTreeMap::new();
+    for job in open {
+        pairs.entry((sides.cell(job), job.repeat)).or_default().push(job);
+    }
+    let (alone, whole): (Vec<Vec<&Job>>, _) = pairs.into_values().partition(|pair| pair.len() == 1);
+    let Some(reached) = whole.iter().flatten().map(|job| job.repeat).min() else { return BTreeSet::new() };
+    alone.into_iter().flatten().filter(|job| job.repeat + 1 < reached).map(|job| job.id.clone()).collect()
 }
 
 /// The cells of which one side has several runs to come, and the other has none. A run that waits to be tried again is

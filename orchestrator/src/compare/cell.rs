@@ -19,7 +19,7 @@ pub struct CellKey {
     pub weights: String,
     /// Threads asked for; empty where it is not told.
     pub threads: String,
-    /// Images in one inference.
+    /// Images in one inference; 0 where that is what its two sides differ in.
     pub batch: u32,
     /// Load pattern; empty where it is not told.
     pub scenario: String,
@@ -52,7 +52,8 @@ impl CellKey {
         let threads = if self.threads.is_empty() { String::new() } else { format!("threads {}", self.threads) };
         let [model, backend, delegate] = [&self.model, &self.backend, &self.delegate].map(Clone::clone);
         let [precision, weights, scenario] = [&self.precision, &self.weights, &self.scenario].map(Clone::clone);
-        [model, backend, delegate, precision, weights, threads, format!("batch {}", self.batch), scenario]
+        let batch = if self.batch == 0 { String::new() } else { format!("batch {}", self.batch) };
+        [model, backend, delegate, precision, weights, threads, batch, scenario]
     }
 }
 

@@ -54,6 +54,8 @@ pub struct ComparedCell {
     pub change: Option<Change>,
     /// The family's p-value of it, by Holm; `None` where it is in no family.
     pub p_adjusted: Option<f64>,
+    /// Whether it was measured in turn, with looks: `p_adjusted` is then for all of them, and is what is shown.
+    pub has_looks: bool,
     /// What differs in its conditions.
     pub differences: Vec<Difference>,
     /// What it says.
@@ -112,7 +114,12 @@ impl ComparedCell {
             Some(failure) => Some(format!("no time in {name}: {failure}")),
             None => Some(format!("not measured in {name}")),
         };
-        let missing = without("A", &self.a).or_else(|| without("B", &self.b));
+        let (of_a, of_b) = (without("A", &self.a), without("B", &self.b));
+        // The side that failed is to blame, where the other was left out for it.
+        let missing = match self.b.has_failed && !self.a.has_failed {
+            true => of_b.or(of_a),
+            false => of_a.or(of_b),
+        };
         let in_the_way = || {
             let names: Vec<&str> = self.differences.iter().filter(|it| it.is_in_the_way).map(|it| it.what).collect();
             (!names.is_empty() && !options.anyway).then(|| format!("differs: {}", names.join(", ")))

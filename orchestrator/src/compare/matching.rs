@@ -240,6 +240,7 @@ impl Couple {
             by_mean,
             change,
             p_adjusted: None,
+            has_looks: false,
             verdict: Verdict::Unclear,
             why: None,
             more_runs: None,

@@ -60,6 +60,11 @@ pub struct Side {
     pub images: Option<Images>,
 }
 
+/// Whether a run was left out since nobody needed it any more: what was measured tells, or the time for it was over.
+fn is_of_no_need(failure: &str) -> bool {
+    [FailureKind::NotNeeded, FailureKind::BudgetSpent].iter().any(|kind| failure.starts_with(kind.as_str()))
+}
+
 impl Side {
     /// The runs that count and have a time. `by_mean`: their means are what is compared.
     pub(super) fn of(runs: &Runs, own: &[Run], by_mean: bool) -> (Side, Vec<Run>) {
@@ -69,16 +74,17 @@ impl Side {
             let is_ok = run.status == RunStatus::Ok && !time_s(run, by_mean).is_nan();
             if !is_ok {
                 side.without_time += 1;
-                side.has_failed |= run.status == RunStatus::Failed;
                 let failure = run.failure.and_then(|number| runs.failures.values.get(number as usize));
                 let said = failure.map_or_else(String::new, |failure| format!(": {failure}"));
-                let is_needless = failure.is_some_and(|it| it.starts_with(FailureKind::NotNeeded.as_str()));
                 let ended = format!("{}{said}", run.status.as_str());
-                if run.counts && !is_needless {
-                    if side.lost == 0 {
-                        side.failure = Some(ended);
-                    }
-                    side.lost += 1;
+                let is_lost = run.counts && !failure.is_some_and(|it| is_of_no_need(it));
+                side.lost += usize::from(is_lost);
+                // A run that failed says more than those that were left out, maybe because of it.
+                let is_failed = run.status == RunStatus::Failed;
+                let says_more = !side.has_failed && (is_failed || (is_lost && side.lost == 1));
+                side.has_failed |= is_failed;
+                if says_more {
+                    side.failure = Some(ended);
                 } else {
                     side.failure.get_or_insert(ended);
                 }

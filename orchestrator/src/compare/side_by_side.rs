@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::ranks::{middle_of_pairs, signed_rank_p};
 use super::student::{Estimate, moderated};
-use super::{Comparison, Verdict};
-use crate::domain::{Job, PairSide, Record, RunStatus, SideBySide};
+use super::{ComparedCell, Comparison, Method, Verdict};
+use crate::domain::{FailureKind, Job, PairSide, Record, RunStatus, SideBySide};
 use crate::score::Statistics;
 
 /// Pairs at which it is looked: where the signed-rank test can say something first, then each about half as many more.
@@ -24,6 +24,10 @@ pub const FEWEST_PAIRS: u32 = LOOKS[0];
 const MISS: f64 = 0.05;
 /// The level at which the test by ranks has to agree, so that one wild pair makes no verdict.
 const BY_RANKS: f64 = 0.05;
+
+/// Runs of a side that have to fail, with none that is ok, before it is taken for one that can't run; of failures that
+/// might be chance.
+pub const TRIED: u32 = 3;
 
 /// A run of either side in one repeat.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -74,6 +78,15 @@ impl LookRule {
     pub fn looks(&self) -> impl Iterator<Item = u32> + use<> {
         let pairs = self.pairs;
         LOOKS.into_iter().filter(move |look| *look < pairs).chain([pairs])
+    }
+
+    /// The looks that took place while so many pairs were measured: the last at those where it is no planned one.
+    pub fn taken(&self, pairs: u32) -> Vec<u32> {
+        let mut taken: Vec<u32> = self.looks().filter(|look| *look <= pairs).collect();
+        if pairs >= FEWEST_PAIRS && taken.last() != Some(&pairs) {
+            taken.push(pairs);
+        }
+        taken
     }
 
     /// Looks and cells that share the chance to be wrong.
@@ -155,25 +168,38 @@ pub fn settled_cells(
     (rule, settled)
 }
 
-/// The pairs of each cell, by its device and by what is the same of both sides. A repeat of which one side has no time
-/// is no pair.
+/// A side's run of a repeat, by its place among the runs of its device.
+#[derive(Clone, Copy)]
+struct Placed {
+    place: usize,
+    median_ns: f64,
+}
+
+/// The pairs of each cell, by its device and by what is the same of both sides: the runs of one repeat, one right after
+/// the other among all runs of the sweep on that device. So a repeat of which one side has no time is no pair, and
+/// neither is one of which a run had to wait for a device that was taken.
 pub fn pairs_of<'a>(
     records: impl IntoIterator<Item = &'a Record>,
     sides: &SideBySide,
 ) -> BTreeMap<CellName, Vec<Pair>> {
-    let mut times: BTreeMap<CellName, BTreeMap<u32, [Option<f64>; 2]>> = BTreeMap::new();
-    for record in records {
+    let mut started: Vec<&Record> = records.into_iter().filter(|record| record.started_at.is_some()).collect();
+    started.sort_by_key(|record| (record.job.device.clone(), record.started_at));
+    let mut runs: BTreeMap<CellName, BTreeMap<u32, [Option<Placed>; 2]>> = BTreeMap::new();
+    for (place, record) in started.into_iter().enumerate() {
         let Some(side) = record.job.side else { continue };
-        let of_cell = times.entry((record.job.device.clone(), sides.cell(&record.job))).or_default();
+        let of_cell = runs.entry((record.job.device.clone(), sides.cell(&record.job))).or_default();
         let median_ns = median_ns(record).filter(|median_ns| *median_ns > 0.0);
         let slot = match side {
             PairSide::A => 0,
             PairSide::B => 1,
         };
-        of_cell.entry(record.job.repeat).or_default()[slot] = median_ns;
+        of_cell.entry(record.job.repeat).or_default()[slot] = median_ns.map(|median_ns| Placed { place, median_ns });
     }
-    let pair = |(repeat, [a, b]): (u32, [Option<f64>; 2])| Some(Pair { repeat, log_ratio: (b? / a?).ln() });
-    times.into_iter().map(|(cell, of_cell)| (cell, of_cell.into_iter().filter_map(pair).collect())).collect()
+    let pair = |(repeat, [a, b]): (u32, [Option<Placed>; 2])| {
+        let (a, b) = (a?, b?);
+        (a.place.abs_diff(b.place) == 1).then(|| Pair { repeat, log_ratio: (b.median_ns / a.median_ns).ln() })
+    };
+    runs.into_iter().map(|(cell, of_cell)| (cell, of_cell.into_iter().filter_map(pair).collect())).collect()
 }
 
 /// The median of a run that ended well: of its inferences by nearest rank, or as its program told it.
@@ -184,10 +210,45 @@ fn median_ns(record: &Record) -> Option<f64> {
     measured.or_else(reported).filter(|_| record.status == RunStatus::Ok).map(|median_ns| median_ns as f64)
 }
 
+/// Which cells have a side that can't run, by device and name, with that side and how it fails: at once where no try
+/// goes better, else after [`TRIED`] runs of which none was ok.
+pub fn cells_that_fail<'a>(
+    records: impl IntoIterator<Item = &'a Record>,
+    sides: &SideBySide,
+) -> BTreeMap<CellName, String> {
+    let mut of_sides: BTreeMap<(CellName, PairSide), (bool, Vec<&Record>)> = BTreeMap::new();
+    for record in records {
+        let Some(side) = record.job.side else { continue };
+        let cell = (record.job.device.clone(), sides.cell(&record.job));
+        let (is_ok, failed) = of_sides.entry((cell, side)).or_default();
+        match record.status {
+            RunStatus::Ok => *is_ok = true,
+            RunStatus::Failed => failed.push(record),
+            RunStatus::Skipped | RunStatus::Cancelled => {}
+        }
+    }
+    let fails = of_sides.into_iter().filter(|(_, (is_ok, _))| !is_ok).filter_map(|((cell, side), (_, failed))| {
+        let is_last =
+            |record: &&&Record| record.failure.as_ref().is_some_and(|failure| no_try_goes_better(failure.kind));
+        let said = failed.iter().find(is_last).or(failed.get(TRIED as usize - 1))?;
+        let failure = said.failure.as_ref().map(ToString::to_string).unwrap_or_default();
+        Some((cell, format!("{} can't run: {failure}", side.as_str().to_uppercase())))
+    });
+    fails.collect()
+}
+
+/// Whether it follows from what was asked for alone.
+fn no_try_goes_better(kind: FailureKind) -> bool {
+    matches!(kind, FailureKind::BackendUnsupported | FailureKind::ModelLoad | FailureKind::ArtifactUnavailable)
+}
+
 /// Gives each cell of a comparison of two sides what is settled of it, by the cell's name, in place of what a single
 /// look would say.
 pub fn judge_sides(comparison: &mut Comparison, settled: &BTreeMap<String, Settled>, rule: &LookRule) {
-    for cell in comparison.cells.iter_mut().filter(|cell| cell.is_compared()) {
+    let p_values = p_by_looks(&comparison.cells, rule);
+    let threshold = comparison.options.threshold_percent;
+    for (at, cell) in comparison.cells.iter_mut().enumerate().filter(|(_, cell)| cell.is_compared()) {
+        cell.has_looks = true;
         match settled.get(&cell.key.to_string()) {
             Some(settled) => {
                 (cell.verdict, cell.p_adjusted) = (settled.verdict, Some(settled.p_adjusted));
@@ -195,16 +256,42 @@ pub fn judge_sides(comparison: &mut Comparison, settled: &BTreeMap<String, Settl
             }
             None => {
                 // That of the comparison is not of the test that settles a cell.
-                cell.p_adjusted = None;
+                cell.p_adjusted = p_values.get(&at).copied();
                 if cell.verdict != Verdict::Unclear {
                     let looks = rule.looks().count();
                     cell.why =
                         Some(format!("it seems {}, and is not sure enough for {looks} looks", cell.verdict.as_str()));
                 }
                 cell.verdict = Verdict::Unclear;
+                let all = cell.more_runs.map(|more| more + cell.a.times_s.len() as u64);
+                if all.is_some_and(|all| all > u64::from(MOST_PAIRS)) {
+                    cell.why = Some(format!(
+                        "more pairs than {MOST_PAIRS}, which `--pairs` ends at, would settle {threshold} %: a larger \
+                         `--threshold` helps, or a device that is quieter"
+                    ));
+                    cell.more_runs = None;
+                }
             }
         }
     }
+}
+
+/// By the places of the cells that were measured in pairs: how likely chance makes such a difference, over all looks
+/// and cells, as of a look at what is there now.
+fn p_by_looks(cells: &[ComparedCell], rule: &LookRule) -> BTreeMap<usize, f64> {
+    let mut of_devices: BTreeMap<&str, Vec<(usize, Estimate)>> = BTreeMap::new();
+    for (at, cell) in cells.iter().enumerate().filter(|(_, cell)| cell.is_compared()) {
+        let change = cell.change.filter(|change| change.method == Method::Pairs);
+        if let Some(estimate) = change.and_then(|change| change.estimate) {
+            of_devices.entry(cell.device()).or_default().push((at, estimate));
+        }
+    }
+    let of_device = |cells: Vec<(usize, Estimate)>| {
+        let estimates: Vec<Estimate> = cells.iter().map(|(_, estimate)| *estimate).collect();
+        let p_values = moderated(&estimates).into_iter().map(|estimate| (estimate.p() * rule.parts()).min(1.0));
+        cells.into_iter().map(|(at, _)| at).zip(p_values).collect::<Vec<_>>()
+    };
+    of_devices.into_values().flat_map(of_device).collect()
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ pub use matrix::{is_empty, matches_matrix, matrix_devices, most_jobs};
 pub use order::renumber;
 pub use select::{DeviceMatcher, has_tag, selects_any};
 pub use sharing::{remarks_on_machines, remarks_on_machines_of};
-pub use sides::{JobPair, leave_halves_out, pairs_again};
+pub use sides::{JobPair, OTHER_SIDE, leave_halves_out, pairs_again};
 pub use skip::replaced_file;
 
 use matrix::{Cell, cells};

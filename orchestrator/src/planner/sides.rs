@@ -7,6 +7,9 @@ use crate::domain::{CellPattern, FailureKind, Job, PairSide, Plan, SideBySide, S
 use super::matrix::Cell;
 use super::{id, order};
 
+/// Begins the reason of a job that is left out for what its other side can't do.
+pub const OTHER_SIDE: &str = "its other side can't run: ";
+
 /// The same cell for A and for B, which has other values where the sides differ.
 pub(super) fn both<'a>(cell: Cell<'a>, sides: &'a SideBySide) -> [Cell<'a>; 2] {
     let CellPattern { models, weights, backends, precisions, threads, batches, scenarios, .. } = &sides.b;
@@ -90,11 +93,7 @@ pub fn leave_halves_out(plan: &mut Plan, sides: &SideBySide) {
     let halves: Vec<Job> = halves;
     plan.skipped.extend(halves.into_iter().filter_map(|job| {
         let (kind, reason) = reasons.get(&name(&job)).cloned()?;
-        Some(Skipped {
-            job: Job { position: None, ..job },
-            kind,
-            reason: format!("its other side can't run: {reason}"),
-        })
+        Some(Skipped { job: Job { position: None, ..job }, kind, reason: format!("{OTHER_SIDE}{reason}") })
     }));
 }
 

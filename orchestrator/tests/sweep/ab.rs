@@ -41,6 +41,10 @@ fn a_slower_side_is_settled_after_six_pairs_and_the_others_are_left_out() {
     assert!(stdout.contains("busy → slow") && stdout.contains("slower"), "{stdout}");
     let cell = cell(&lab);
     assert_eq!(cell["verdict"], "slower", "{cell}");
+    // Three looks are planned: what is shown is for all, and only the first took place.
+    let p = format!("(p={:.3}, pairs=6)", cell["p_adjusted"].as_f64().unwrap());
+    assert!(stdout.contains(&p) && cell["p"].as_f64().unwrap() > 0.03, "{p}\n{stdout}");
+    assert!(stdout.contains("looked at after 6 pairs. p is for 3 looks that were planned, and 1 cell."), "{stdout}");
     let rows = lab.rows();
     let count = |status: &str| rows.iter().filter(|row| row["status"] == status).count();
     assert_eq!((rows.len(), count("ok"), count("skipped")), (24, 12, 12));
@@ -53,6 +57,42 @@ fn a_slower_side_is_settled_after_six_pairs_and_the_others_are_left_out() {
     assert!(code == 2 && stderr.contains("did you mean `slow`?"), "{stderr}");
     let (code, _, stderr) = lab.run(&["ab", "configs/quick.yaml", "--pairs", "5"]);
     assert!(code == 2 && stderr.contains("from 6"), "{stderr}");
+}
+
+#[test]
+fn a_side_that_cannot_run_is_the_one_to_blame_and_the_other_is_measured_no_more() {
+    let lab = lab();
+    lab.write("configs/tract.yaml", &SWEEP.replace("busy", "tract"));
+    let (code, stdout, stderr) = lab.run(&["ab", "configs/tract.yaml", "--b", "threads=64", "--pairs", "8"]);
+    assert_eq!(code, 6, "{stdout}\n{stderr}");
+    assert!(stdout.contains("no time in B: failed"), "{stdout}\n{stderr}");
+    assert!(stdout.contains("threads 1 → 64") && !stdout.contains("threads threads"), "{stdout}");
+    let rows = lab.rows();
+    let of =
+        |side: &str, status: &str| rows.iter().filter(|row| row["side"] == side && row["status"] == status).count();
+    assert_eq!((of("a", "ok"), of("b", "failed"), of("a", "skipped"), of("b", "skipped")), (1, 1, 7, 7));
+    let skipped = rows.iter().find(|row| row["status"] == "skipped").unwrap();
+    assert!(skipped["failure"].contains("B can't run: backend_unsupported"), "{}", skipped["failure"]);
+    let gated = |more: &[&str]| lab.run(&[&["ab", "--show", "latest", "--gate", "slower > 3%"], more].concat());
+    for more in [&[][..], &["--unclear", "fail"]] {
+        let (code, stdout, stderr) = gated(more);
+        assert!(code == 7 && stdout.contains("FAILED"), "{stdout}\n{stderr}");
+    }
+
+    let (code, _, stderr) = lab.run(&["ab", "configs/tract.yaml", "--b", "threads=2", "--b", "threads=4"]);
+    assert!(code == 2 && stderr.contains("--b gives threads several values"), "{stderr}");
+}
+
+#[test]
+fn a_budget_that_is_spent_is_no_answer() {
+    let lab = lab();
+    let words = [&["ab", "configs/quick.yaml", "--minutes", "0.0000001", "--pairs", "6"][..], &SIDES[..]].concat();
+    let (code, _, stderr) = lab.run(&words);
+    assert_eq!(code, 4, "{stderr}");
+    assert!(stderr.contains("minutes of this comparison are over") && stderr.contains("more `--minutes`"), "{stderr}");
+    assert!(lab.rows().iter().all(|row| row["failure_kind"] == "budget_spent"), "{:?}", lab.rows()[0]);
+    let (_, stdout, _) = lab.run(&["why", "latest"]);
+    assert!(!stdout.contains("what was measured tells"), "{stdout}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::domain::{CellPattern, Record, sample};
+use crate::domain::{CellPattern, Failure, FailureKind, Record, sample};
 
 fn rule(pairs: u32) -> LookRule {
     LookRule { pairs, cells: 1, alpha: 0.01, threshold_percent: 3.0 }
@@ -64,17 +64,67 @@ fn a_wild_pair_makes_no_verdict() {
     assert_eq!(settled(wild, 6, &LookRule { alpha: 0.9, ..rule(6) }), None);
 }
 
+/// A run of a side, at this minute.
+fn run(side: PairSide, repeat: u32, ns: u64, minute: i64) -> Record {
+    let mut record: Record = sample::record("pi", "net");
+    (record.job.side, record.job.repeat) = (Some(side), repeat);
+    record.job.backend = if side == PairSide::A { "a".into() } else { "b".into() };
+    record.measurement.samples_ns = vec![ns; 3];
+    record.started_at = Some(sample::at(minute * 60));
+    record
+}
+
+fn of_engines() -> SideBySide {
+    SideBySide { b: CellPattern { backends: vec!["b".into()], ..CellPattern::default() }, ..SideBySide::sample() }
+}
+
 #[test]
-fn pairs_are_of_one_repeat_and_of_both_sides() {
-    let sides =
-        SideBySide { b: CellPattern { backends: vec!["b".into()], ..CellPattern::default() }, ..SideBySide::sample() };
-    let record = |side: PairSide, repeat: u32, ns: u64| {
-        let mut record: Record = sample::record("pi", "net");
-        (record.job.side, record.job.repeat) = (Some(side), repeat);
-        record.job.backend = if side == PairSide::A { "a".into() } else { "b".into() };
-        record.measurement.samples_ns = vec![ns; 3];
+fn runs_that_did_not_follow_each_other_are_no_pair() {
+    let (a, b) = (PairSide::A, PairSide::B);
+    // B's first was given back, since the device was taken.
+    let records = [
+        run(a, 1, 100, 0),
+        run(b, 2, 110, 2),
+        run(a, 2, 100, 3),
+        run(a, 3, 100, 4),
+        run(b, 3, 110, 5),
+        run(b, 1, 150, 6),
+    ];
+    let found = pairs_of(&records, &of_engines()).into_values().next().unwrap();
+    assert_eq!(found.iter().map(|pair| pair.repeat).collect::<Vec<_>>(), [2, 3]);
+}
+
+#[test]
+fn a_side_that_cannot_run_is_found_at_once_and_one_that_fails_by_chance_is_not() {
+    let fails = |side: PairSide, repeat: u32, kind: FailureKind| {
+        let mut record = run(side, repeat, 100, i64::from(repeat));
+        record.status = RunStatus::Failed;
+        record.failure = Some(Failure::new(kind, "x"));
         record
     };
+    let of = |records: &[Record]| cells_that_fail(records, &of_engines()).into_values().next();
+    let (a, b) = (PairSide::A, PairSide::B);
+    let unsupported = [run(a, 1, 100, 0), fails(b, 1, FailureKind::BackendUnsupported)];
+    assert_eq!(of(&unsupported).as_deref(), Some("B can't run: backend_unsupported: x"));
+    let crashes: Vec<Record> = (1..=3).map(|repeat| fails(b, repeat, FailureKind::Crashed)).collect();
+    assert_eq!(of(&crashes[..2]), None);
+    assert_eq!(of(&crashes).as_deref(), Some("B can't run: crashed: x"));
+    let ran_once = [crashes, vec![run(b, 4, 100, 9)]].concat();
+    assert_eq!(of(&ran_once), None);
+}
+
+#[test]
+fn looks_that_were_are_those_of_the_pairs_there_are() {
+    assert_eq!(rule(40).taken(6), [6]);
+    assert_eq!(rule(40).taken(16), [6, 10, 16]);
+    assert_eq!(rule(40).taken(11), [6, 10, 11], "the budget was spent");
+    assert_eq!(rule(40).taken(5), Vec::<u32>::new());
+}
+
+#[test]
+fn pairs_are_of_one_repeat_and_of_both_sides() {
+    let sides = of_engines();
+    let record = |side: PairSide, repeat: u32, ns: u64| run(side, repeat, ns, 0);
     let mut failed = record(PairSide::B, 3, 100);
     failed.status = RunStatus::Failed;
     let records = [

@@ -11,6 +11,7 @@ fn load(text: &str) -> Result<LabConfig, String> {
     std::fs::write(&path, text).unwrap();
     let root = folder.path().display().to_string();
     load_lab(&path).map_err(|error| error.to_string().replace(&root, "")).map(|config| LabConfig {
+        store: config.store,
         artifacts: config.artifacts.map(|artifacts| SharedFilesConfig {
             place: match artifacts.place {
                 SharedPlace::Folder(path) => {

@@ -91,6 +91,8 @@ pub enum FailureKind {
     RunnerChanged,
     /// What was to be found out is settled without it.
     NotNeeded,
+    /// The time of a comparison was over before.
+    BudgetSpent,
     /// A fault of farmctl.
     Internal,
 }

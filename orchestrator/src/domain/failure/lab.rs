@@ -87,6 +87,15 @@ pub(super) const LAB: &[KindFacts] = &[
         remedy: "nothing: what was measured tells; `farmctl ab --show SWEEP` says what",
     },
     KindFacts {
+        kind: FailureKind::BudgetSpent,
+        word: "budget_spent",
+        blame: Blame::User,
+        retry: Retry::Never,
+        refusal: Refusal::None,
+        remedy: "begin `farmctl ab` anew with more `--minutes`, or without it; `farmctl ab --show SWEEP` says what was \
+            measured by then",
+    },
+    KindFacts {
         kind: FailureKind::Internal,
         word: "internal",
         blame: Blame::Internal,

@@ -59,6 +59,7 @@ pub(super) const RUN: &[KindFacts] = &[
         blame: Blame::Device,
         retry: Retry::Never,
         refusal: Refusal::None,
-        remedy: "raise timeouts.run_seconds, or lower min_runs and min_seconds",
+        remedy: "raise timeouts.run_seconds, or lower what keeps the loop going: min_runs, min_seconds, and \
+            max_seconds where interval_percent is set",
     },
 ];

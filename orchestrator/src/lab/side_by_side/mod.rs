@@ -3,11 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use crate::compare::side_by_side::{CellName, FEWEST_PAIRS, MOST_PAIRS, Settled, judge_sides, pairs_of, settled_cells};
+use crate::compare::side_by_side::{
+    CellName, FEWEST_PAIRS, LookRule, MOST_PAIRS, Pair, Settled, judge_sides, pairs_of, settled_cells,
+};
 use crate::compare::{CellKey, CompareError, Comparison, DeviceName, Options, compare};
 use crate::config::MAX_JOBS;
-use crate::domain::{Catalog, CellPattern, Order, PairSide, Record, SideBySide, Sweep, SweepRow};
+use crate::domain::{Catalog, CellPattern, Order, PairSide, Record, RunStatus, SideBySide, Sweep, SweepRow};
 use crate::score::ScoredRun;
+use crate::wording::many;
 use crate::{config, planner};
 
 use super::{Lab, LabError, PlannedSweep};
@@ -78,7 +81,11 @@ impl Lab {
         let sides = sides(&a, &b, given, order)?;
         sides.add_to(&mut catalog);
         self.tell_runners(&sides);
-        let config = format!("{} side by side: {} and {}", self.short_path(&order.a), sides.a_name, sides.b_name);
+        let names = match sides.a_name == sides.b_name {
+            true => sides.a_name.clone(),
+            false => format!("{} and {}", sides.a_name, sides.b_name),
+        };
+        let config = format!("{} side by side: {names}", self.short_path(&order.a));
         let sweep = both(a, sides, order.pairs);
         let jobs = planner::most_jobs(&sweep, &inventory);
         if jobs > MAX_JOBS {
@@ -119,8 +126,12 @@ impl Lab {
         };
         let (jobs, open) = (store.jobs(&sweep.id)?, store.open_jobs(&sweep.id, None)?);
         let records = self.records(&sweep)?;
+        if let Some(error) = nothing_yet(&sweep, &records) {
+            return Err(error);
+        }
         let (rule, settled) = settled_cells(&jobs, &open, &records, &sides);
-        let counts = counted(&records, &sides, &settled);
+        let pairs = pairs_of(&records, &sides);
+        let counts = counted(&pairs, &sides, &settled);
         let [a, b] = [PairSide::A, PairSide::B].map(|side| {
             let name = if side == PairSide::A { &sides.a_name } else { &sides.b_name };
             let is_counted = |record: &Record| record.job.side == Some(side) && counts(record);
@@ -133,7 +144,7 @@ impl Lab {
             anyway: true,
             ..Options::default()
         };
-        let mut comparison = compare(&a?, &b?, &options).map_err(|error| nothing_yet(&sweep, &error))?;
+        let mut comparison = compare(&a?, &b?, &options).map_err(|error| not_compared(&sweep, &error))?;
         let named: BTreeMap<String, Settled> = records
             .iter()
             .filter_map(|record| {
@@ -144,36 +155,65 @@ impl Lab {
             })
             .collect();
         judge_sides(&mut comparison, &named, &rule);
-        let looks = rule.looks().map(|look| look.to_string()).collect::<Vec<_>>().join(", ");
-        comparison
-            .notes
-            .push(format!("Measured in turn; looked at after {looks} pairs, and p is for all looks and cells."));
+        comparison.notes.push(told_looks(&rule, &pairs, &settled));
         Ok(SideBySideResult { sweep, comparison, open: open.len() })
     }
 }
 
-fn nothing_yet(sweep: &SweepRow, error: &CompareError) -> LabError {
+fn not_compared(sweep: &SweepRow, error: &CompareError) -> LabError {
     LabError::nothing(format!("failed to {error}"))
         .with_hint(format!("`farmctl sweeps show {}` shows what became of it", sweep.id))
 }
 
-/// Which records count: those of pairs that are whole, and were there when their cell was settled.
+/// Why there is nothing to compare, where no run of a sweep has ended by itself.
+fn nothing_yet(sweep: &SweepRow, records: &[Record]) -> Option<LabError> {
+    let has_ended = |record: &Record| matches!(record.status, RunStatus::Ok | RunStatus::Failed);
+    if records.iter().any(has_ended) {
+        return None;
+    }
+    let error = LabError::nothing;
+    Some(match records.iter().find_map(|record| Some((record, record.failure.as_ref()?))) {
+        Some((record, failure)) => error(format!("nothing of sweep {} was measured: {}", sweep.id, failure.message))
+            .with_hint(failure.remedy(&record.job.device, Some(&record.job.model.name)).replace("SWEEP", &sweep.id.0)),
+        None => error(format!("nothing of sweep {} was measured yet", sweep.id))
+            .with_hint(format!("`farmctl sweeps show {}` shows what became of it", sweep.id)),
+    })
+}
+
+/// Which looks there were, and what p is for.
+fn told_looks(rule: &LookRule, pairs: &BTreeMap<CellName, Vec<Pair>>, settled: &BTreeMap<CellName, Settled>) -> String {
+    let until = |(name, pairs): (&CellName, &Vec<Pair>)| match settled.get(name) {
+        Some(settled) => rule.taken(settled.repeats.min(pairs.last().map_or(0, |pair| pair.repeat))),
+        None => rule.taken(pairs.last().map_or(0, |pair| pair.repeat)),
+    };
+    let taken: BTreeSet<u32> = pairs.iter().flat_map(until).collect();
+    let taken = taken.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
+    let (planned, cells) = (many(rule.looks().count() as u64, "look"), many(rule.cells as u64, "cell"));
+    match taken.is_empty() {
+        true => format!("Measured in turn, and not looked at yet: that takes {FEWEST_PAIRS} pairs."),
+        false => {
+            format!(
+                "Measured in turn; looked at after {taken} pairs. p is for {planned} that were planned, and {cells}."
+            )
+        }
+    }
+}
+
+/// Which records count: those of pairs that are whole, and were there when their cell was settled. Of a cell without a
+/// pair all do, so that it is told what became of it.
 fn counted<'a>(
-    records: &[Record],
+    pairs: &BTreeMap<CellName, Vec<Pair>>,
     sides: &'a SideBySide,
     settled: &'a BTreeMap<CellName, Settled>,
 ) -> impl Fn(&Record) -> bool + use<'a> {
-    let pairs = pairs_of(records, sides);
-    let whole: BTreeSet<(String, String, u32)> = pairs
-        .into_iter()
-        .flat_map(|((device, cell), pairs)| {
-            pairs.into_iter().map(move |pair| (device.clone(), cell.clone(), pair.repeat))
-        })
-        .collect();
+    let repeats = |pairs: &Vec<Pair>| pairs.iter().map(|pair| pair.repeat).collect::<BTreeSet<u32>>();
+    let whole: BTreeMap<CellName, BTreeSet<u32>> =
+        pairs.iter().filter(|(_, it)| !it.is_empty()).map(|(cell, it)| (cell.clone(), repeats(it))).collect();
     move |record| {
-        let (device, cell) = (record.job.device.clone(), sides.cell(&record.job));
-        let until = settled.get(&(device.clone(), cell.clone())).map_or(u32::MAX, |settled| settled.repeats);
-        record.job.repeat <= until && whole.contains(&(device, cell, record.job.repeat))
+        let name = (record.job.device.clone(), sides.cell(&record.job));
+        let until = settled.get(&name).map_or(u32::MAX, |settled| settled.repeats);
+        let is_whole = |whole: &BTreeSet<u32>| record.job.repeat <= until && whole.contains(&record.job.repeat);
+        whole.get(&name).is_none_or(is_whole)
     }
 }
 
@@ -194,6 +234,8 @@ fn rename(key: &mut CellKey, sides: &SideBySide) {
         *word = if said { "*".to_owned() } else { both() };
         said = true;
     }
+    // Its word is said once, before both.
+    key.threads = key.threads.replace("threads ", "");
     if !backends.is_empty() {
         key.delegate.clear();
     }

@@ -9,6 +9,9 @@ use super::{FIELDS, SideBySideOrder};
 /// Digits of a hash that are a name.
 const HASH_DIGITS: usize = 8;
 
+/// What sides are called that differ in nothing: that shows how quiet the lab is.
+const SAME: &str = "both sides are the same";
+
 /// Where the two differ, and by what.
 pub(super) fn sides(a: &Sweep, b: &Sweep, given: Given, order: &SideBySideOrder) -> Result<SideBySide, LabError> {
     let others = [
@@ -103,7 +106,9 @@ impl Names {
     }
 
     fn both(self) -> (String, String) {
-        let or = |names: Vec<String>, other: &str| if names.is_empty() { other.to_owned() } else { names.join(", ") };
-        (or(self.a, "A"), or(self.b, "B"))
+        if self.a.is_empty() && self.b.is_empty() {
+            return (SAME.to_owned(), SAME.to_owned());
+        }
+        (self.a.join(", "), self.b.join(", "))
     }
 }

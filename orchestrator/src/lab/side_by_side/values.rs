@@ -1,5 +1,6 @@
 //! What the command line says of a side: values of fields, and files that stand beside the lab's.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::catalog;
@@ -45,6 +46,14 @@ impl<'a> Side<'a> {
 
     /// Gives fields of the side's sweep a value each: `backend=tract`.
     pub(super) fn set(&self, sweep: &mut Sweep, values: &[String], given: &mut Given) -> Result<(), LabError> {
+        let mut fields = BTreeSet::new();
+        for field in values.iter().filter_map(|text| Some(text.split_once('=')?.0)) {
+            if !fields.insert(field) {
+                let side = self.name.as_str();
+                return Err(LabError::usage(format!("--{side} gives {field} several values"))
+                    .with_hint("give it one: each further value is a comparison of its own"));
+            }
+        }
         // The weights that a network's file is taken for are known then.
         let (models, others): (Vec<&String>, Vec<&String>) = values.iter().partition(|text| text.starts_with("model="));
         others.into_iter().chain(models).try_for_each(|text| self.set_field(sweep, text, given))

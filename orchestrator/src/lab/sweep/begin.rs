@@ -178,8 +178,10 @@ fn what_is_begun(definition: &SweepDefinition) -> String {
 }
 
 fn nothing_to_run(plan: &Plan) -> LabError {
-    let reasons: HashSet<&str> = plan.skipped.iter().map(|skipped| skipped.reason.as_str()).collect();
-    let mut reasons: Vec<&str> = reasons.into_iter().collect();
+    // Of two sides, both are left out for what one of them can't do: that is said once.
+    let reason = |reason: &'_ str| reason.strip_prefix(planner::OTHER_SIDE).unwrap_or(reason).to_owned();
+    let reasons: HashSet<String> = plan.skipped.iter().map(|skipped| reason(&skipped.reason)).collect();
+    let mut reasons: Vec<String> = reasons.into_iter().collect();
     reasons.sort_unstable();
     let why = if reasons.is_empty() { "the matrix is empty".to_owned() } else { reasons.join("; ") };
     LabError::nothing(format!("sweep {:?} has nothing to run: {why}", plan.sweep))

@@ -114,7 +114,9 @@ fn evidence(cell: &ComparedCell, change: &Change) -> String {
     let (a, b) = (cell.a.times_s.len(), cell.b.times_s.len());
     let runs = if a == b { a.to_string() } else { format!("{a}+{b}") };
     let unit = if change.method == Method::Pairs { "pairs" } else { "n" };
-    change.p.map_or_else(|| format!("({unit}={runs})"), |p| format!("(p={p:.3}, {unit}={runs})"))
+    // Where it was looked several times, the raw one is of no look by itself.
+    let p = if cell.has_looks { cell.p_adjusted } else { change.p };
+    p.map_or_else(|| format!("({unit}={runs})"), |p| format!("(p={p:.3}, {unit}={runs})"))
 }
 
 /// The change as benchstat's readers know it: `~` for the same, `?` before one that is unclear.
@@ -198,7 +200,7 @@ fn key_columns(key: &CellKey) -> [(&'static str, String); 9] {
         ("precision", key.precision.clone()),
         ("weights", key.weights.clone()),
         ("threads", key.threads.clone()),
-        ("batch", key.batch.to_string()),
+        ("batch", if key.batch == 0 { String::new() } else { key.batch.to_string() }),
         ("scenario", key.scenario.clone()),
     ]
 }

@@ -70,3 +70,10 @@ fn an_engine_of_another_file_has_its_version_in_its_name() {
     assert!(refused(&format!("backend=orf@{old}")).contains("did you mean `ort`?"));
     assert!(refused(&format!("backend=tract@{old}")).contains("runner=PATH"));
 }
+
+#[test]
+fn a_field_has_one_value() {
+    let error = set(&[], &["threads=2", "threads=4"]).unwrap_err();
+    assert!(error.to_string().contains("--b gives threads several values"), "{error}");
+    assert!(set(&["threads=2", "batch=1"], &["threads=4"]).is_ok());
+}
