@@ -1,10 +1,12 @@
 //! What a new sweep says of each cell: what got slower, what still is, and what is gone.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use super::history::{CellHistory, ChangeKind, HistoryChange};
 use super::{ComparedCell, Comparison, Verdict};
-use crate::domain::{Against, HistoryCell, Regression, RegressionEnd, RegressionState, SweepId};
+use crate::domain::{Against, HistoryCell, PastRun, Regression, RegressionEnd, RegressionState, SweepId};
 
 /// A change that is longer ago than so many sweeps when it is first seen is nobody's news.
 const NEWS: usize = 30;
@@ -79,6 +81,20 @@ pub fn cell_name(model: &str, cell: &HistoryCell) -> String {
     options.iter().for_each(|(option, value)| name.push_str(&format!(" {option} {value}")));
     name.push_str(&format!(" {format}"));
     name
+}
+
+/// The runs of a history as they were when this sweep was over: those of sweeps that measured before it, and its own. A
+/// sweep that is looked through late is not judged by what came after it.
+pub fn until_sweep(mut runs: Vec<PastRun>, sweep: &SweepId) -> Vec<PastRun> {
+    let mut began_at: BTreeMap<SweepId, Timestamp> = BTreeMap::new();
+    for run in &runs {
+        let began_at = began_at.entry(run.sweep_id.clone()).or_insert(run.at);
+        *began_at = run.at.min(*began_at);
+    }
+    if let Some(last) = began_at.get(sweep) {
+        runs.retain(|run| began_at.get(&run.sweep_id).is_some_and(|at| at <= last));
+    }
+    runs
 }
 
 /// What a sweep says of a cell by the cell's history, in which it is the newest. Another environment is another series:

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::compare::change_points::ChangeRules;
 use crate::compare::history::cell_histories;
-use crate::compare::regressions::{Watch, Watched, in_comparison, in_history};
+use crate::compare::regressions::{Watch, Watched, in_comparison, in_history, until_sweep};
 use crate::compare::{CompareError, DeviceName, Options, Runs, compare};
 use crate::domain::{Against, Event, EventKind, Regression, RegressionRule, RegressionState, SweepCompared, SweepId};
 use crate::schedule::Schedule;
@@ -98,7 +98,7 @@ impl Lab {
         let mut watched = Watched::default();
         for (model, device) in measured {
             let runs = store.past_runs(PastRuns { model, device: Some(device), since: None, limit: MOST_RUNS })?;
-            for history in cell_histories(&runs, &rules) {
+            for history in cell_histories(&until_sweep(runs, watch.sweep), &rules) {
                 watched.extend(in_history(model, &history, watch));
             }
         }

@@ -45,8 +45,9 @@ impl Nights {
     }
 
     fn look(&mut self, night: usize) {
-        let history = cell_histories(&self.runs, &ChangeRules::default()).remove(0);
         let id = sweep(night);
+        let runs = until_sweep(self.runs.clone(), &id);
+        let history = cell_histories(&runs, &ChangeRules::default()).remove(0);
         let watch = Watch {
             sweep: &id,
             at: at(0),
@@ -58,6 +59,13 @@ impl Nights {
         let watched = in_history("m", &history, &watch);
         assert_eq!(watched.cells, 1);
         self.take(night, watched);
+    }
+
+    /// The same nights, looked through when all of them were over.
+    fn looked_through_late(self) -> Nights {
+        let mut late = Nights { runs: self.runs, ..Nights::new() };
+        (0..late.runs.len()).for_each(|night| late.look(night));
+        late
     }
 
     fn take(&mut self, night: usize, watched: Watched) {
@@ -231,4 +239,18 @@ mod baselines {
         let other = looked(&of_system("a", 1.0, "A"), &of_system("b", 1.5, "B"), 3, &[]);
         assert_eq!((other.cells, other.found.len()), (0, 0), "{other:?}");
     }
+}
+
+#[test]
+fn a_backlog_is_told_as_each_night_would_have_been() {
+    let pass = || {
+        let mut nights = Nights::new();
+        nights.pass(12, 1_000_000, "a");
+        nights.pass(12, 1_200_000, "a");
+        nights.pass(12, 1_000_000, "a");
+        nights
+    };
+    let in_time = pass();
+    assert!(in_time.told.iter().any(|(_, word, _)| *word == "slower"), "{:?}", in_time.told);
+    assert_eq!(pass().looked_through_late().told, in_time.told, "no night is judged by those behind it");
 }
