@@ -204,7 +204,8 @@ impl Reader<'_> {
                 Ok(against) => Some(against),
                 Err(_) => {
                     let message = format!("{} is nothing to compare with", code(text));
-                    let hint = "write `history`, `baseline:NAME` or `nothing`".to_owned();
+                    let hint =
+                        "write `history`, `baseline:NAME` (letters, digits, -, _ and . alone) or `nothing`".to_owned();
                     self.document.refuse(&[place, &[Step::Field("against")]].concat(), message, Some(hint));
                     None
                 }

@@ -1,5 +1,6 @@
 //! What is done about one schedule.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -10,7 +11,9 @@ use crate::schedule::{Current, Schedule, ScheduleState, Step, newly_due, next_st
 use crate::store::{NotificationKind, Store, StoreError};
 
 use super::task::Task;
-use super::{COMPARE_EVERY, Daemon, LOOK_AT_FILES_EVERY, TELL_EVERY, TRY_AGAIN, TRY_AGAIN_AT_LAST, TaskError};
+use super::{
+    COMPARE_AGAIN, COMPARE_EVERY, Daemon, LOOK_AT_FILES_EVERY, TELL_EVERY, TRY_AGAIN, TRY_AGAIN_AT_LAST, TaskError,
+};
 
 impl Daemon {
     /// Notes how tasks ended that have.
@@ -88,13 +91,19 @@ impl Daemon {
         if !self.is_free("comparisons").await || self.compare_at.is_some_and(|next_at| now < next_at) {
             return Ok(());
         }
-        let pause = if self.troubles.contains_key("comparisons") { TRY_AGAIN_AT_LAST } else { COMPARE_EVERY };
-        self.compare_at = now.checked_add(pause).ok();
-        if self.store.due_comparisons()?.is_empty() {
+        self.compare_at = now.checked_add(COMPARE_EVERY).ok();
+        let due: BTreeSet<SweepId> = self.store.due_comparisons()?.into_iter().map(|due| due.sweep).collect();
+        if due.is_empty() {
             // What could not be compared may have left.
             self.note("comparisons", None);
+        }
+        let (tried, again_at) = &self.uncompared;
+        // What one schedule waits for holds up no sweep of another.
+        let is_known = due.is_subset(tried);
+        if due.is_empty() || (is_known && again_at.is_some_and(|again_at| now < again_at)) {
             return Ok(());
         }
+        self.uncompared = (due, now.checked_add(COMPARE_AGAIN).ok());
         let (sweeps, schedules) = (Arc::clone(&self.sweeps), self.schedules.clone());
         let work = async move || sweeps.compare(&schedules).await;
         self.aside.insert("comparisons", Task::spawn(Arc::new(Stop::default()), work));

@@ -45,6 +45,9 @@ const LOOK_AT_FILES_EVERY: SignedDuration = SignedDuration::from_secs(15);
 /// How often it is looked whether a sweep is to be compared.
 const COMPARE_EVERY: SignedDuration = SignedDuration::from_secs(5);
 
+/// How soon it is tried again to compare a sweep that could not be.
+const COMPARE_AGAIN: SignedDuration = SignedDuration::from_secs(30);
+
 /// How often it is looked whether there is anything to tell.
 const TELL_EVERY: SignedDuration = SignedDuration::from_secs(5);
 
@@ -114,6 +117,9 @@ pub struct Daemon {
     channels: (Vec<Channel>, Option<Timestamp>),
     /// When it is next looked whether a sweep is to be compared.
     compare_at: Option<Timestamp>,
+    /// Sweeps that could not be compared when that was last tried, and when it is tried again. A sweep that is not
+    /// among them is compared at once.
+    uncompared: (BTreeSet<SweepId>, Option<Timestamp>),
     /// When it is next looked whether the files of models are there.
     files_at: Option<Timestamp>,
     /// Work that is no sweep's, by what it is.
@@ -141,6 +147,7 @@ impl Daemon {
             retention: None,
             channels: (Vec::new(), None),
             compare_at: None,
+            uncompared: (BTreeSet::new(), None),
             files_at: None,
             aside: BTreeMap::new(),
             troubles: BTreeMap::new(),
@@ -174,6 +181,7 @@ impl Daemon {
         self.troubles.retain(|about, _| about.strip_prefix("schedule ").is_none_or(|name| names.contains(name)));
         self.again_at.clear();
         self.files_at = None;
+        self.uncompared.1 = None;
         self.schedules = schedules;
     }
 

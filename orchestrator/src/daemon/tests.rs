@@ -165,3 +165,35 @@ async fn a_finished_sweep_of_a_schedule_is_compared_once() {
     let expected = format!("of 2026-05-01T02:00:00Z of {name}, true");
     assert_eq!(*Fake::lock(&lab.fake.compared), [expected], "what a person hands over is no schedule's");
 }
+
+#[tokio::test]
+async fn a_sweep_that_cannot_be_compared_holds_up_no_other_and_is_tried_again_within_a_minute() {
+    let lab = Lab::new("0 * * * *", |_| {});
+    let mut daemon = lab.daemon();
+    daemon.tick().await;
+    lab.fake.ends.raise(1);
+    let first = SweepId("of 2026-05-01T01:00:00Z".to_owned());
+    *Fake::lock(&lab.fake.uncomparable) = Some(first.clone());
+    lab.set("01T01:00");
+    lab.look_until(&mut daemon, 1).await;
+    lab.look_until_idle(&mut daemon).await;
+    lab.set("01T01:59");
+    lab.pass(50);
+    lab.look_until_so(&mut daemon, |daemon| !daemon.status().troubles.is_empty()).await;
+    // A second sweep is over a few seconds later, and waits for nothing.
+    lab.set("01T02:00");
+    lab.look_until(&mut daemon, 2).await;
+    lab.look_until_idle(&mut daemon).await;
+    lab.pass(6);
+    let second = format!("of 2026-05-01T02:00:00Z of {}, true", lab.schedule.name);
+    let has_compared = |_: &Daemon| Fake::lock(&lab.fake.compared).contains(&second);
+    lab.look_until_so(&mut daemon, has_compared).await;
+    let tried = format!("tried {first}");
+    lab.look_until_so(&mut daemon, |daemon| daemon.status().troubles.len() == 1).await;
+    assert_eq!(*Fake::lock(&lab.fake.compared), [tried.clone(), tried, second], "the first is tried beside it");
+    // The baseline is set.
+    *Fake::lock(&lab.fake.uncomparable) = None;
+    lab.pass(40);
+    lab.look_until_compared(&mut daemon).await;
+    lab.look_until_so(&mut daemon, |daemon| daemon.status().troubles.is_empty()).await;
+}

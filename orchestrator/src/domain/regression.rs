@@ -6,6 +6,15 @@ use serde::{Deserialize, Serialize};
 
 use super::{RegressionId, RegressionState, SweepId, sha256_hex};
 
+/// Longest name of a baseline.
+pub const LONGEST_BASELINE_NAME: usize = 64;
+
+/// Whether a baseline can have this name: letters, digits, `-`, `_` and `.` alone.
+pub fn is_baseline_name(name: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    !name.is_empty() && name.len() <= LONGEST_BASELINE_NAME && name.chars().all(is_plain)
+}
+
 /// Begins the name of a baseline where something else may be named, too.
 const BASELINE: &str = "baseline:";
 /// Hexadecimal digits of a regression's name.
@@ -35,7 +44,7 @@ impl FromStr for Against {
 
     fn from_str(text: &str) -> Result<Against, String> {
         match text.strip_prefix(BASELINE) {
-            Some(name) if !name.is_empty() => Ok(Against::Baseline(name.to_owned())),
+            Some(name) if is_baseline_name(name) => Ok(Against::Baseline(name.to_owned())),
             None if text == "history" => Ok(Against::History),
             _ => Err(format!("{text:?} is nothing to compare with: write `history` or `{BASELINE}NAME`")),
         }
@@ -162,7 +171,7 @@ mod tests {
         for text in ["history", "baseline:main"] {
             assert_eq!(text.parse::<Against>().unwrap().to_string(), text);
         }
-        for wrong in ["", "baseline:", "main", "History"] {
+        for wrong in ["", "baseline:", "baseline:a b", "main", "History"] {
             assert!(wrong.parse::<Against>().is_err(), "{wrong}");
         }
     }

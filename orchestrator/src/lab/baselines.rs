@@ -1,12 +1,9 @@
 //! Sweeps that others are compared with, by a name.
 
-use crate::domain::{Baseline, SweepId};
+use crate::domain::{Baseline, LONGEST_BASELINE_NAME, SweepId, is_baseline_name};
 use crate::store::people;
 
 use super::{Lab, LabError};
-
-/// Longest name of a baseline.
-const LONGEST_NAME: usize = 64;
 
 /// A name that a sweep has now.
 pub struct BaselineChange {
@@ -22,10 +19,9 @@ impl Lab {
     /// # Errors
     /// When there is no such sweep, it is not over, it measured nothing, or the name can't be one.
     pub fn set_baseline(&self, name: &str, wanted: &str) -> Result<BaselineChange, LabError> {
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if name.is_empty() || name.len() > LONGEST_NAME || !name.chars().all(is_plain) {
+        if !is_baseline_name(name) {
             return Err(LabError::usage(format!("{name:?} can't be the name of a baseline"))
-                .with_hint(format!("write letters, digits, -, _ and . alone, {LONGEST_NAME} at most")));
+                .with_hint(format!("write letters, digits, -, _ and . alone, {LONGEST_BASELINE_NAME} at most")));
         }
         let sweep = self.find_sweep(wanted)?;
         if !sweep.state.is_over() {

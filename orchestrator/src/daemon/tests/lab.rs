@@ -7,6 +7,8 @@ pub(super) struct Fake {
     pub(super) store: Arc<dyn Store>,
     pub(super) begun: Mutex<Vec<String>>,
     pub(super) compared: Mutex<Vec<String>>,
+    /// What keeps the sweep of that name from being compared.
+    pub(super) uncomparable: Mutex<Option<SweepId>>,
     pub(super) ends: Stop,
     pub(super) refuses: Mutex<Option<TaskError>>,
     pub(super) obstacle: Mutex<Option<String>>,
@@ -18,6 +20,7 @@ impl Fake {
             store,
             begun: Mutex::default(),
             compared: Mutex::default(),
+            uncomparable: Mutex::default(),
             ends: Stop::default(),
             refuses: Mutex::default(),
             obstacle: Mutex::default(),
@@ -94,12 +97,20 @@ impl Sweeps for Fake {
     }
 
     async fn compare(&self, schedules: &[Schedule]) -> Result<(), TaskError> {
+        let uncomparable = Fake::lock(&self.uncomparable).clone();
         for due in self.store.due_comparisons().unwrap() {
+            if uncomparable.as_ref() == Some(&due.sweep) {
+                Fake::lock(&self.compared).push(format!("tried {}", due.sweep));
+                continue;
+            }
             let known = schedules.iter().any(|schedule| schedule.name == due.schedule);
             Fake::lock(&self.compared).push(format!("{} of {}, {known}", due.sweep, due.schedule));
             self.store.leave_comparison(&due.sweep).unwrap();
         }
-        Ok(())
+        match uncomparable {
+            Some(sweep) => Err(TaskError::Passing(format!("{sweep}: there is no baseline"))),
+            None => Ok(()),
+        }
     }
 
     async fn notify(&self, channels: &[Channel]) -> Result<(), TaskError> {
@@ -236,6 +247,18 @@ impl Lab {
             }
         };
         tokio::time::timeout(Duration::from_secs(20), looking).await.unwrap();
+    }
+
+    /// Looks until that is so.
+    pub(super) async fn look_until_so(&self, daemon: &mut Daemon, is_so: impl Fn(&Daemon) -> bool) {
+        let looking = async {
+            while !is_so(daemon) {
+                daemon.tick().await;
+                tokio::task::yield_now().await;
+            }
+        };
+        let ended = tokio::time::timeout(Duration::from_secs(20), looking).await;
+        ended.unwrap_or_else(|_| panic!("{:?}; {:?}", Fake::lock(&self.fake.compared), daemon.status()));
     }
 
     /// Looks until no sweep is to be compared.
