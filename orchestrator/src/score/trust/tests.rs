@@ -24,6 +24,22 @@ fn right(kind: &Kind, count: usize, verdict: Verdict) -> usize {
 }
 
 #[test]
+fn a_median_without_an_interval_is_told_by_words_of_its_own() {
+    let (rules, mut random) = (TrustRules::default(), Random::new(1));
+    let noisy = certainty(&Kind::new("noise", Noise::Lognormal(0.5), LevelOf::Steady).series(&mut random, 50));
+    let told = |effective_samples: f64, interval_ns: Option<(f64, f64)>| {
+        let dependence = farmctl_statistics::Dependence { effective_samples, ..noisy.dependence };
+        let certainty = Certainty { dependence, interval_ns, ..noisy.clone() };
+        let found = verdict::findings(&certainty, &Conditions::default(), &rules);
+        found.iter().map(ToString::to_string).find(|text| text.contains("independent"))
+    };
+    assert_eq!(rules.min_effective_samples, 6.0);
+    assert!(told(5.5, None).unwrap().contains("worth 5.5 independent ones, fewer than 6.0"));
+    assert!(told(6.6, None).unwrap().contains("worth 6.6 independent ones, too few for an interval"));
+    assert_eq!(told(6.6, noisy.interval_ns), None);
+}
+
+#[test]
 fn verdicts_are_those_of_the_truth() {
     let kinds = [
         (Kind::new("independent", Noise::Normal(0.01), LevelOf::Steady), 30, Verdict::Ok),

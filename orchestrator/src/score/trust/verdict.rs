@@ -20,8 +20,13 @@ pub enum Finding {
     FewEffectiveSamples {
         /// How many independent ones they are worth.
         effective: f64,
-        /// How many that should be; more where that many have no interval.
+        /// How many that should be.
         limit: f64,
+    },
+    /// The samples depend on each other so much that it can't be told how well their median is known.
+    NoInterval {
+        /// How many independent ones they are worth.
+        effective: f64,
     },
     /// The start was slower than the rest.
     SlowStart {
@@ -89,7 +94,9 @@ impl Finding {
     /// What it makes of the row.
     pub fn verdict(&self) -> Verdict {
         match self {
-            Finding::FewSamples { .. } | Finding::FewEffectiveSamples { .. } => Verdict::TooFew,
+            Finding::FewSamples { .. } | Finding::FewEffectiveSamples { .. } | Finding::NoInterval { .. } => {
+                Verdict::TooFew
+            }
             Finding::SlowStart { .. } => Verdict::SlowStart,
             Finding::OtherLoad { .. } | Finding::Stolen { .. } | Finding::Stopped => Verdict::Disturbed,
             Finding::Throttled { .. } => Verdict::Throttled,
@@ -109,6 +116,11 @@ impl fmt::Display for Finding {
                     "the samples depend on each other: worth {effective:.1} independent ones, fewer than {limit:.1}"
                 )
             }
+            Finding::NoInterval { effective } => write!(
+                f,
+                "the samples depend on each other: worth {effective:.1} independent ones, too few for an interval of \
+                 the median"
+            ),
             Finding::SlowStart { samples, percent, limit } => {
                 write!(f, "the first {samples} samples were {percent:.1} % slower than the rest, more than {limit} %")
             }
@@ -181,11 +193,16 @@ fn seen(conditions: &Conditions, rules: &TrustRules) -> Vec<Finding> {
 
 fn effective(certainty: &Certainty, rules: &TrustRules) -> Option<Finding> {
     let effective = certainty.dependence.effective_samples;
-    let is_few = effective < rules.min_effective_samples || certainty.interval_ns.is_none();
+    let limit = rules.min_effective_samples;
+    let finding = match certainty.interval_ns {
+        _ if effective < limit => Finding::FewEffectiveSamples { effective, limit },
+        None => Finding::NoInterval { effective },
+        Some(_) => return None,
+    };
     // Samples that hardly differ may depend on each other as they like: one would do.
     let half_of_one = Z * MAD_TO_SD * certainty.spread.mad_ns as f64 / certainty.p50_ns as f64 * 100.0;
     let would_one_do = half_of_one <= rules.interval_percent;
-    (is_few && !would_one_do).then_some(Finding::FewEffectiveSamples { effective, limit: rules.min_effective_samples })
+    (!would_one_do).then_some(finding)
 }
 
 fn level(certainty: &Certainty, rules: &TrustRules) -> Option<Finding> {
