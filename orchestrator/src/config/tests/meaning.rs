@@ -66,6 +66,15 @@ fn meaning_of_a_sweep() {
         ),
         ("no time for it", "models: resnet50\ntimeouts: { run_seconds: 3 }\n"),
         (
+            "a loop that may last longer than its run",
+            "models: resnet50\nlimits: { measure: { max_seconds: 700, interval_percent: 1 } }\ntimeouts: { \
+             run_seconds: 6 }\n",
+        ),
+        (
+            "an interval that may take longer than the run",
+            "models: resnet50\nlimits: { measure: { interval_percent: 1 } }\ntimeouts: { run_seconds: 60 }\n",
+        ),
+        (
             "no time for sustained load",
             "models: resnet50\nscenario: sustained\nlimits: { sustained: { seconds: 601 } }\n",
         ),
