@@ -4,9 +4,12 @@ use clap::Subcommand;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::{print_text, say};
+use crate::cli::print::say;
 use crate::cli::table::{Table, field_line};
 use crate::lab::LabError;
+
+/// What a table says of baselines.
+const COLUMNS: [&str; 4] = ["name", "sweep", "by", "at"];
 
 #[derive(Debug, Subcommand)]
 pub(super) enum BaselineVerb {
@@ -54,7 +57,7 @@ pub(super) fn run(context: &Context, verb: &BaselineVerb) -> Result<u8, LabError
                 ]
             });
             let remark = "this lab has no baseline: `farmctl baseline set NAME SWEEP` makes one";
-            let table = Table::new(&["name", "sweep", "by", "at"], rows).json(&baselines).when_empty(remark);
+            let table = Table::new(&COLUMNS, rows).json(&baselines).when_empty(remark);
             table.print(context.format)?;
         }
         BaselineVerb::Show { name } => {
@@ -65,7 +68,13 @@ pub(super) fn run(context: &Context, verb: &BaselineVerb) -> Result<u8, LabError
                 ("set", format!("{:.0} by {}", baseline.at, baseline.by)),
             ];
             let text: String = fields.iter().map(|(what, value)| field_line(what, 9, value)).collect();
-            print_text(context.format, &text, &baseline)?;
+            let row = vec![
+                baseline.name.clone(),
+                baseline.sweep.0.clone(),
+                baseline.by.clone(),
+                format!("{:.0}", baseline.at),
+            ];
+            Table::new(&COLUMNS, [row]).json(&baseline).text(text).print(context.format)?;
         }
         BaselineVerb::Unset { name } => {
             let baseline = context.lab.baseline(name)?;

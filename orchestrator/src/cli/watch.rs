@@ -2,7 +2,7 @@ use clap::Args;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::say;
+use crate::cli::print::{print_json, say};
 use crate::cli::signals::Signals;
 use crate::cli::sweep::show_end;
 use crate::lab::LabError;
@@ -15,7 +15,8 @@ pub(super) struct WatchArguments {
 
 /// Shows a sweep that another process carries out, as that process shows it; Ctrl-C ends the watching alone.
 pub(super) async fn run(context: &Context, arguments: &WatchArguments) -> Result<u8, LabError> {
-    let sweep = context.lab.sweep_to_watch(arguments.sweep.as_deref())?.id;
+    let row = context.lab.sweep_to_watch(arguments.sweep.as_deref())?;
+    let (sweep, was_over) = (row.id.clone(), row.state.is_over());
     let progress = context.open_progress();
     let mut signals = Signals::listen()?;
     let ended = tokio::select! {
@@ -24,7 +25,15 @@ pub(super) async fn run(context: &Context, arguments: &WatchArguments) -> Result
     };
     context.close_progress(&progress);
     match ended.transpose()? {
-        Some(end) => show_end(context, &sweep, end, &format!("`farmctl watch {sweep}` watches it again"), true),
+        Some(end) => {
+            let hint = format!("`farmctl watch {sweep}` watches it again");
+            let code = show_end(context, &sweep, end, &hint, true)?;
+            // Of one that was over there is no event to come: programs get what it came to.
+            let state = || print_json(&context.lab.sweep_overview(row)?);
+            let told = || Ok(());
+            context.format.choose(told, || if was_over { state() } else { Ok(()) }, told, told)?;
+            Ok(code)
+        }
         None => {
             say(&format!("sweep {sweep} goes on: `farmctl watch {sweep}` watches it again"));
             Ok(exit::INTERRUPTED)

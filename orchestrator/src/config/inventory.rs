@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::domain::{AndroidOptions, Device, DeviceLimits, Inventory, Recovery, SshEndpoint, Tag, TransportConfig};
+use crate::wording::BYTES_PER_MB;
 
 use super::backends::check_delegate;
 use super::document::{Document, Step, place};
@@ -20,8 +21,6 @@ const SSH_WORKDIR: &str = "~/.farmctl";
 pub(super) const ADB_WORKDIR: &str = "/data/local/tmp/farmctl";
 /// Longest name of a device or farm, since both become columns and file names.
 const MAX_NAME_CHARS: usize = 64;
-/// Bytes in a megabyte of `min_free_mb` and `max_store_mb`.
-const BYTES_PER_MB: u64 = 1_000_000;
 /// How long a device takes after its recovery, where its entry does not say.
 const DEFAULT_SETTLE_SECONDS: f64 = 30.0;
 /// Most recoveries of a device in an hour, where its entry does not say.

@@ -1,7 +1,7 @@
 //! What is where in a lab, and what its files say.
 
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -285,6 +285,12 @@ impl Lab {
     /// A path as a person in the working folder would write it.
     pub fn short_path(&self, path: &Path) -> String {
         let here = self.environment.working_folder.as_deref();
+        // Written relative to another folder, as `configs/../.farm/tokens`: nobody reads it so.
+        let leads_back = path.components().any(|part| part == Component::ParentDir);
+        let plain = Some(path).filter(|_| leads_back).and_then(|path| path.canonicalize().ok());
+        if let (Some(plain), Some(here)) = (&plain, here.and_then(|here| here.canonicalize().ok())) {
+            return plain.strip_prefix(&here).unwrap_or(plain).display().to_string();
+        }
         match here.and_then(|here| path.strip_prefix(here).ok()) {
             Some(below) if below.as_os_str().is_empty() => ".".to_owned(),
             below => below.unwrap_or(path).display().to_string(),

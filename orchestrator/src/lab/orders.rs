@@ -9,6 +9,7 @@ use crate::domain::{DeviceSelector, DueTime, SweepId};
 use crate::planner::{self, PlanEstimate};
 use crate::progress::Progress;
 use crate::schedule::Schedule;
+use crate::wording::BYTES_PER_MB;
 
 use super::sweep::MAX_DEVICES;
 use super::{Lab, LabError, PlannedSweep};
@@ -16,7 +17,7 @@ use super::{Lab, LabError, PlannedSweep};
 /// Files in `configs/` that are no sweeps.
 const NO_SWEEPS: &[&str] = &["backends", "daemon", "datasets", "models"];
 /// Below this, nothing is begun: results would have no room.
-const MIN_FREE_BYTES: u64 = 64 << 20;
+const MIN_FREE_BYTES: u64 = 64 * BYTES_PER_MB;
 
 /// What is to be started.
 #[derive(Debug)]
@@ -153,8 +154,9 @@ impl Lab {
         let folder = self.daemon_file("");
         let room = nix::sys::statvfs::statvfs(&folder).ok()?;
         let free_bytes = room.blocks_available().saturating_mul(room.fragment_size());
-        let least = MIN_FREE_BYTES >> 20;
-        let text = || format!("{} MB are free in {}, less than {least} MB", free_bytes >> 20, folder.display());
+        let least = MIN_FREE_BYTES / BYTES_PER_MB;
+        let text =
+            || format!("{} MB are free in {}, less than {least} MB", free_bytes / BYTES_PER_MB, folder.display());
         (free_bytes < MIN_FREE_BYTES).then(|| format!("{}: nothing is begun", text()))
     }
 }

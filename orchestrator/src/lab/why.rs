@@ -29,6 +29,10 @@ impl Lab {
         if let Some((sweep, job)) = self.find_job(what, sweep)? {
             return job_reasons(store.as_ref(), &sweep, &job, self.now());
         }
+        if what != "latest" && store.newest_sweeps(what, 1)?.is_empty() {
+            return Err(LabError::usage(format!("there is no device, job or sweep {what:?}"))
+                .with_hint("give the name of a device, a job's identifier (with --sweep ID), or a sweep's"));
+        }
         let sweep = self.find_sweep(what).map_err(|error| {
             error.with_only_hint("give the name of a device, a job's identifier (with --sweep ID), or a sweep's")
         })?;

@@ -19,6 +19,9 @@ pub fn many(count: u64, one: &str) -> String {
     format!("{count} {one}{}", if count == 1 { "" } else { "s" })
 }
 
+/// Bytes in a megabyte, in all that people write and read.
+pub const BYTES_PER_MB: u64 = 1_000_000;
+
 /// A latency for people, with three figures that count: `1.23 ms`, `0.691 µs`.
 pub fn latency_text(nanoseconds: u64) -> String {
     match nanoseconds as f64 {

@@ -48,6 +48,9 @@ fn a_sweep_is_watched_to_its_end_and_the_watcher_ends_as_it_does() {
     // Of one that is over there is the table, and the same exit code.
     let (code, stdout, _) = lab.run(&["watch", &id]);
     assert!(code == 0 && stdout.contains("squeezenet1_0"), "{code}: {stdout}");
+    let (code, stdout, _) = lab.run(&["watch", &id, "--format", "json"]);
+    let state: Value = serde_json::from_str(&stdout).unwrap();
+    assert!(code == 0 && state["id"] == id.as_str() && state["state"] == "finished", "{code}: {stdout}");
 }
 
 #[test]

@@ -2,6 +2,7 @@ use crate::cli::context::Context;
 use crate::cli::table::Table;
 use crate::domain::CheckFigures;
 use crate::lab::{LabError, ProbeResult, Question, slower_by};
+use crate::wording::BYTES_PER_MB;
 
 use super::{ask, print_answers};
 
@@ -18,7 +19,7 @@ pub(super) async fn check(context: &Context, names: &[String]) -> Result<u8, Lab
             })
             .column("round_trip_ms", figure(1, |figures| figures.round_trip_ms))
             .column("push_mb_s", figure(1, |figures| figures.push_bytes_per_second.map(|speed| speed / 1e6)))
-            .column("free_mb", figure(0, |figures| figures.free_bytes.map(|bytes| (bytes >> 20) as f64)))
+            .column("free_mb", figure(0, |figures| figures.free_bytes.map(|bytes| (bytes / BYTES_PER_MB) as f64)))
             .column(
                 "compute_ms",
                 figure(2, |figures| figures.calibration.as_ref().map(|it| it.compute_ns() as f64 / 1e6)),

@@ -7,6 +7,7 @@ use crate::cli::print::{say, say_lines};
 use crate::cli::table::Table;
 use crate::domain::DeviceFacts;
 use crate::lab::{LabError, ProbeResult, Question};
+use crate::wording::BYTES_PER_MB;
 
 use self::discover::DiscoverArguments;
 use self::edit::{AddArguments, EditArguments};
@@ -141,8 +142,8 @@ async fn probe(context: &Context, names: &[String]) -> Result<u8, LabError> {
             .column("target", |answer| answer.hello.target.clone())
             .column("soc", |answer| answer.facts.soc.clone().unwrap_or_default())
             .column("cores", |answer| answer.hello.cpus.len().to_string())
-            .column("memory_mb", |answer| (answer.hello.memory_total_bytes >> 20).to_string())
-            .column("free_mb", |answer| (answer.hello.store.free_bytes >> 20).to_string())
+            .column("memory_mb", |answer| (answer.hello.memory_total_bytes / BYTES_PER_MB).to_string())
+            .column("free_mb", |answer| (answer.hello.store.free_bytes / BYTES_PER_MB).to_string())
             .column("os", |answer| answer.facts.os.clone())
             .column("kernel", |answer| answer.hello.kernel.clone())
             .column("backends", move |answer| backends(answer.hello))
