@@ -13,10 +13,12 @@ pub struct MeasuredAgain {
 }
 
 impl ComparedCell {
-    /// Whether it can't be told, though both sides have a time: measured side by side, it might be.
+    /// Whether it can't be told, though both sides have a time: measured side by side, it might be. So might a cell of
+    /// which B lost runs.
     pub fn may_be_told(&self) -> bool {
         let has_both = self.a.median_s().is_some() && self.b.median_s().is_some();
-        has_both && matches!(self.verdict, Verdict::Unclear | Verdict::NotComparable)
+        let is_open = matches!(self.verdict, Verdict::Unclear | Verdict::NotComparable);
+        has_both && (is_open || self.lost().is_some())
     }
 }
 

@@ -133,6 +133,7 @@ fn runs_that_b_lost_are_told_and_pass_no_gate() {
         assert_eq!((told.is_passed(), whys(&told.untold)), (true, vec![said]), "{gate}");
         assert!(!outcome(gate, &comparison, Unclear::Fail).is_passed(), "{gate}");
     }
+    assert!(cell.may_be_told(), "`--unclear rerun` measures it again");
     let lost = |a: &Runs, b: &Runs| compared(a, b).cells[0].lost();
     assert_eq!(lost(&a, &failing("b", 1)), None, "a tenth is not more than a tenth");
     assert!(lost(&a, &failing("b", 2)).is_some());
