@@ -158,3 +158,25 @@ fn cells_of_one_side(open: &[Job], sides: &SideBySide) -> Vec<String> {
     }
     left.into_iter().filter(|(_, [a, b])| a.min(b) == &0 && a + b > 1).map(|(cell, _)| cell).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::sample;
+
+    #[test]
+    fn a_run_whose_pair_is_long_over_is_left_out_and_one_whose_turn_is_next_is_not() {
+        let sides = SideBySide::sample();
+        let job = |side: PairSide, repeat: u32| {
+            let job = sample::job("pi", "net");
+            Job { id: JobId(format!("j{repeat}{}", side.as_str())), side: Some(side), repeat, ..job }
+        };
+        let (a, b) = (PairSide::A, PairSide::B);
+        let found = |open: &[Job]| broken_up(open, &sides).into_iter().map(|id| id.0).collect::<Vec<_>>();
+        let none: [&str; 0] = [];
+        assert_eq!(found(&[job(b, 1), job(a, 2), job(b, 2)]), none, "it is next");
+        assert_eq!(found(&[job(b, 1), job(a, 3), job(b, 3)]), ["j1b"], "the second repeat was measured since");
+        assert_eq!(found(&[job(a, 1), job(b, 1), job(a, 3), job(b, 3)]), none, "both wait");
+        assert_eq!(found(&[job(b, 6)]), none, "the last");
+    }
+}

@@ -12,11 +12,14 @@ use tokio_postgres::config::{Config, Host, SslMode};
 use crate::store::StoreError;
 use crate::tls::Trust;
 
+/// Looks up a variable of the environment.
+pub type Variables = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// What this process has to reach a server by, besides the URL.
 #[derive(Clone)]
 pub struct ServerAccess {
     /// Looks up a variable of the environment.
-    pub variable: Arc<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    pub variable: Variables,
     /// The home folder, with `.pgpass` and `.pg_service.conf`.
     pub home: Option<PathBuf>,
     /// Who runs this process: the server's user where nothing names another.
