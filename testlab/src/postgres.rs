@@ -101,6 +101,11 @@ impl PostgresServer {
     /// Ends it with all it has under way, as a crash does.
     pub fn stop_at_once(&self) {
         drop(self.process.lock().unwrap_or_else(PoisonError::into_inner).take());
+        // One of its processes that was just being started may outlive it for a moment; no server starts beside that.
+        let give_up_at = Instant::now() + READY_LIMIT;
+        while is_worked_in(&self.data()) && Instant::now() < give_up_at {
+            std::thread::sleep(POLL_INTERVAL);
+        }
         // It would take what is left for a server that runs.
         let _ = fs::remove_file(self.data().join("postmaster.pid"));
     }
@@ -169,4 +174,10 @@ fn as_ordinary_user() -> Result<Vec<OsString>, LabError> {
     let Some(user) = ordinary_user()? else { return Ok(Vec::new()) };
     let (owner, group) = (format!("--reuid={}", user.uid), format!("--regid={}", user.gid));
     Ok(vec![owner.into(), group.into(), "--clear-groups".into()])
+}
+
+/// Whether a process works in this folder: each of a server's does.
+fn is_worked_in(folder: &Path) -> bool {
+    let works = |entry: fs::DirEntry| fs::read_link(entry.path().join("cwd")).is_ok_and(|place| place == folder);
+    fs::read_dir("/proc").into_iter().flatten().flatten().any(works)
 }

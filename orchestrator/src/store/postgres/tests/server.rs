@@ -1,6 +1,7 @@
 //! The server and the way to it: what the database refuses, what is wrong with it, and that it goes and comes.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use testlab::PostgresServer;
@@ -133,10 +134,11 @@ fn a_server_that_comes_back_is_used_again() {
     let url = own.create("lab").unwrap();
     let store = open(&url);
     let (row, _) = sweep(&store, "s", &["a"], 40);
-    let kept = std::thread::scope(|scope| {
+    let is_gone = AtomicBool::new(false);
+    let (kept, restarted) = std::thread::scope(|scope| {
         let worker = scope.spawn(|| {
             let mut kept = Vec::new();
-            for seconds in 0..40 {
+            for seconds in (0..40).take_while(|_| !is_gone.load(Ordering::Relaxed)) {
                 // What was under way is an error, and may have been done.
                 let Ok(claimed) = store.claim(&row.id, "a", "host", Duration::from_secs(60), at(seconds)) else {
                     continue;
@@ -149,12 +151,14 @@ fn a_server_that_comes_back_is_used_again() {
             }
             kept
         });
-        for _ in 0..3 {
+        let restarted = (0..3).try_for_each(|_| {
             own.stop_at_once();
-            own.restart().unwrap();
-        }
-        worker.join().unwrap()
+            own.restart()
+        });
+        is_gone.store(restarted.is_err(), Ordering::Relaxed);
+        (worker.join().unwrap(), restarted)
     });
+    restarted.unwrap_or_else(|error| panic!("failed to {error}"));
     let records = store.records(&row.id).unwrap();
     let there: Vec<_> = records.into_iter().filter_map(|record| record.run_id).collect();
     assert!(kept.iter().all(|run| there.contains(run)), "what was acknowledged is there");
