@@ -82,7 +82,7 @@ impl ComparedCell {
 
     /// That many of B's runs have no time, and not of A's, in words: what is compared is what was left. `None` where B
     /// has none at all, which is why the cell is not comparable, and where B lost no notable share: by more than
-    /// [`NOTABLE_SHARE_PERCENT`] more than A.
+    /// a tenth more than A.
     pub fn lost(&self) -> Option<String> {
         let (lost, asked) = (self.b.lost, self.b.asked());
         let asked_a = self.a.asked().max(1);
