@@ -34,17 +34,14 @@ impl Reader<'_> {
         self.longest_loop(sweep);
     }
 
-    /// Refuses a timed loop that a file lets last longer than its run: what it had measured would be lost. A longest
-    /// time that is not said is no wish, but where an interval is to be reached, the loop may well take it.
+    /// Refuses a timed loop that may last longer than its run: what it had measured would be lost. Only a loop that is
+    /// to reach an interval goes on past its minima.
     fn longest_loop(&mut self, sweep: &Sweep) {
         let (limits, run_seconds) = (&sweep.limits, sweep.timeouts.run_seconds);
-        let said = |place| self.document.span(place) != self.document.span(place!["limits", "measure"]);
-        let max_place = place!["limits", "measure", "max_seconds"];
-        let is_asked_for = said(max_place) || limits.interval_percent.is_some();
         let warmup_seconds =
             if limits.steady_percent.is_some() { limits.warmup_max_seconds } else { limits.warmup_min_seconds };
         let most = warmup_seconds + limits.max_seconds;
-        if is_asked_for && most >= run_seconds && self.document.is_clean() {
+        if limits.interval_percent.is_some() && most >= run_seconds && self.document.is_clean() {
             let message = format!(
                 "a run may take {run_seconds} seconds, but warm-up and timed loop may last {most}: what was measured \
                  by then would be lost"
