@@ -72,6 +72,29 @@ pub struct CatalogModel {
 }
 
 impl CatalogModel {
+    /// A network of which nothing is said but how it is called.
+    pub fn unknown(name: &str, title: &str) -> CatalogModel {
+        CatalogModel {
+            name: name.to_owned(),
+            title: title.to_owned(),
+            source: None,
+            licence: None,
+            input_shape: None,
+            inputs: Vec::new(),
+            classes: None,
+            label_offset: 0,
+            scores: None,
+            preprocessing: None,
+            input_range: None,
+            params: None,
+            macs: None,
+            accuracy: None,
+            files: Vec::new(),
+        }
+    }
+}
+
+impl CatalogModel {
     /// The file with that kind of weights that a job takes: of those in a format that the engine loads, in the engine's
     /// order, the first of exactly that precision; then one that the engine computes in that precision, whatever it
     /// holds. When none does, one that doesn't suit, else the first there is.

@@ -135,23 +135,7 @@ pub fn job(device: &str, model: &str) -> Job {
 
 /// A model of which nothing is said, without files.
 pub fn model(name: &str) -> CatalogModel {
-    CatalogModel {
-        name: name.into(),
-        title: name.into(),
-        source: None,
-        licence: None,
-        input_shape: None,
-        inputs: Vec::new(),
-        classes: None,
-        label_offset: 0,
-        scores: None,
-        preprocessing: None,
-        input_range: None,
-        params: None,
-        macs: None,
-        accuracy: None,
-        files: Vec::new(),
-    }
+    CatalogModel::unknown(name, name)
 }
 
 pub fn output(name: &str, sha256: &str) -> OutputRef {

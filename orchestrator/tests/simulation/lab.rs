@@ -184,20 +184,6 @@ impl<'f> Lab<'f> {
 
     fn catalog(&self) -> Catalog {
         let model = |(name, artifact): &(String, ArtifactRef)| CatalogModel {
-            name: name.clone(),
-            title: name.clone(),
-            source: None,
-            licence: None,
-            input_shape: None,
-            inputs: Vec::new(),
-            classes: None,
-            label_offset: 0,
-            scores: None,
-            preprocessing: None,
-            input_range: None,
-            params: None,
-            macs: None,
-            accuracy: None,
             files: vec![WeightsFile {
                 weights: WeightsKind::Synthetic,
                 format: "onnx".to_owned(),
@@ -209,6 +195,7 @@ impl<'f> Lab<'f> {
                 macs: None,
                 source: WeightsSource::Path(self.files.paths[&artifact.sha256].clone()),
             }],
+            ..CatalogModel::unknown(name, name)
         };
         let backend = Backend {
             name: "tract".to_owned(),

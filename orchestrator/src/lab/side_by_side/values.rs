@@ -122,7 +122,7 @@ impl<'a> Side<'a> {
             macs: None,
         };
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-        let entry = self.network.clone().unwrap_or_else(|| unknown_network(&stem));
+        let entry = self.network.clone().unwrap_or_else(|| CatalogModel::unknown("", &stem));
         // What is published of a network is not of this file.
         let model = CatalogModel { params: None, macs: None, accuracy: None, files: vec![file], ..entry };
         let is_same = |known: &&CatalogModel| CatalogModel { name: model.name.clone(), ..(*known).clone() } == model;
@@ -180,27 +180,6 @@ impl<'a> Side<'a> {
 fn absolute(path: &Path) -> Result<std::path::PathBuf, LabError> {
     std::path::absolute(path)
         .map_err(|error| LabError::usage(format!("failed to find {}: {error}", path.display())).caused_by(error))
-}
-
-/// A network of which its file alone tells something.
-fn unknown_network(title: &str) -> CatalogModel {
-    CatalogModel {
-        name: String::new(),
-        title: title.to_owned(),
-        source: None,
-        licence: None,
-        input_shape: None,
-        inputs: Vec::new(),
-        classes: None,
-        label_offset: 0,
-        scores: None,
-        preprocessing: None,
-        input_range: None,
-        params: None,
-        macs: None,
-        accuracy: None,
-        files: Vec::new(),
-    }
 }
 
 /// A text as a name: what no name has becomes `-`.
