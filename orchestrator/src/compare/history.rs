@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::change_points::{ChangePoint, ChangeRules, change_points};
-use crate::domain::{Facts, HistoryCell, JobId, PastRun, Regression, SweepId, Verdict};
+use crate::domain::{Facts, HistoryCell, PastRun, Regression, SweepId};
+use crate::score::trust::{Measured, countings};
 
 /// Most points on each side that are compared where the environment changed.
 const SIDE: usize = 10;
@@ -132,33 +133,17 @@ pub fn cell_histories(runs: &[PastRun], rules: &ChangeRules) -> Vec<CellHistory>
     cells.into_iter().map(|(cell, runs)| cell_history(cell, &runs, rules)).collect()
 }
 
-/// The runs that count: of what was measured several times the first that was ok, else the last, as in reports
-/// ([`crate::score::trust::countings`]).
+/// The runs that count, by the rule that reports have.
 fn counting(runs: &[PastRun]) -> Vec<&PastRun> {
-    let key = |run: &PastRun| Some((run.sweep_id.clone(), run.measured.as_ref()?.first.clone()));
-    let number = |run: &PastRun| run.measured.as_ref().map_or(0, |measured| measured.rerun);
-    let mut again: HashMap<(SweepId, JobId), Vec<&PastRun>> =
-        runs.iter().filter(|run| number(run) > 0).filter_map(|run| Some((key(run)?, Vec::new()))).collect();
-    if again.is_empty() {
-        return runs.iter().collect();
-    }
-    for run in runs {
-        if let Some(members) = key(run).and_then(|key| again.get_mut(&key)) {
-            members.push(run);
+    let measured = |(index, run): (usize, &PastRun)| {
+        let verdict = run.judged.as_ref().map(|judged| judged.verdict);
+        match &run.measured {
+            Some(job) => Measured::new(&(&run.sweep_id, &job.first), job.rerun, true, verdict),
+            None => Measured::new(&index, 0, true, verdict),
         }
-    }
-    let is_ok = |run: &PastRun| run.judged.as_ref().is_some_and(|judged| judged.verdict == Verdict::Ok);
-    let chosen = |members: &[&PastRun]| {
-        let first_ok = members.iter().filter(|run| is_ok(run)).map(|run| number(run)).min();
-        first_ok.or_else(|| members.iter().map(|run| number(run)).max())
     };
-    let chosen: HashMap<(SweepId, JobId), Option<u32>> =
-        again.into_iter().map(|(key, members)| (key, chosen(&members))).collect();
-    let counts = |run: &&PastRun| {
-        let of_several = key(run).and_then(|key| chosen.get(&key).copied().flatten());
-        of_several.is_none_or(|counting| counting == number(run))
-    };
-    runs.iter().filter(counts).collect()
+    let measured: Vec<Measured> = runs.iter().enumerate().map(measured).collect();
+    runs.iter().zip(countings(&measured)).filter(|(_, counting)| counting.counts()).map(|(run, _)| run).collect()
 }
 
 fn cell_history(cell: &HistoryCell, runs: &[&PastRun], rules: &ChangeRules) -> CellHistory {

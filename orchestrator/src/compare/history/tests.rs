@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::domain::sample::{at, history_cell};
-use crate::domain::{Judgement, MeasuredJob};
+use crate::domain::{JobId, Judgement, MeasuredJob, Verdict};
 
 fn cell(device: &str) -> Arc<HistoryCell> {
     Arc::new(history_cell(device, "m"))

@@ -1,7 +1,7 @@
 //! Which measurement of a cell counts, where it was measured again.
 
 use std::collections::{HashMap, HashSet};
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::num::NonZeroU32;
 
 use super::{Certainty, TrustRules, Verdict};
@@ -52,10 +52,15 @@ impl Measured {
     /// Of a record, with its verdict, where it has one.
     pub fn of(record: &Record, verdict: Option<Verdict>) -> Measured {
         let first = record.job.rerun.as_ref().map_or(&record.job.id, |rerun| &rerun.of);
+        let rerun = record.job.rerun.as_ref().map_or(0, |rerun| rerun.number);
+        Measured::new(first, rerun, record.status == RunStatus::Ok, verdict)
+    }
+
+    /// A measurement of what is known by this: the first (0), or which one after it.
+    pub fn new(first: &impl Hash, rerun: u32, is_ok: bool, verdict: Option<Verdict>) -> Measured {
         let mut hasher = DefaultHasher::new();
         first.hash(&mut hasher);
-        let is_ok = record.status == RunStatus::Ok;
-        Measured { first: hasher.finish(), number: number(record), is_ok, verdict }
+        Measured { first: hasher.finish(), number: NonZeroU32::MIN.saturating_add(rerun), is_ok, verdict }
     }
 }
 
@@ -102,11 +107,6 @@ pub fn countings_of(records: &[Record], rules: &TrustRules) -> Vec<Counting> {
     };
     let measured: Vec<Measured> = records.iter().map(|record| Measured::of(record, verdict(record))).collect();
     countings(&measured)
-}
-
-/// Which measurement of its cell a record is, from 1.
-fn number(record: &Record) -> NonZeroU32 {
-    NonZeroU32::MIN.saturating_add(record.job.rerun.as_ref().map_or(0, |rerun| rerun.number))
 }
 
 #[cfg(test)]
