@@ -74,6 +74,12 @@ impl SideBySide {
         !self.a_runners.is_empty() || !self.b_runners.is_empty()
     }
 
+    /// Whether the cells of both are called the same: two runners, or a side with itself. Outside of their own
+    /// comparison A's runs stand for the cell, and not a mixture of both.
+    pub fn is_of_one_cell(&self) -> bool {
+        self.b == CellPattern::default()
+    }
+
     /// Adds to a catalogue what its sides were given beside it.
     pub fn add_to(&self, catalog: &mut Catalog) {
         let models = self.models.iter().filter(|model| catalog.model(&model.name).is_none());

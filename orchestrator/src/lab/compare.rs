@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::compare::{CONDITIONS, CompareError, Comparison, DeviceName, Options, RunFacts, Runs, compare};
-use crate::domain::{CellPattern, PairSide, Record, SweepRow};
+use crate::domain::{PairSide, Record, SideBySide, SweepRow};
 use crate::report::{COLUMNS, Cell, Column, ReportInput, Row, RowContext};
 use crate::score::ScoredRun;
 
@@ -25,13 +25,6 @@ impl Lab {
             None => format!("sweep {}", sweep.id),
         };
         self.all_runs_of(&sweep, name, device)
-    }
-
-    /// Whether a sweep measures two sides whose cells are called the same: two runners, or a side with itself. Outside
-    /// of their own comparison A's runs stand for the cell, and not a mixture of both.
-    pub(super) fn has_sides_of_one_cell(&self, sweep: &SweepRow) -> Result<bool, LabError> {
-        let sides = self.store()?.definition(&sweep.id)?.and_then(|definition| definition.sweep.side_by_side);
-        Ok(sides.is_some_and(|sides| sides.b == CellPattern::default()))
     }
 
     /// The sweep that a person means: by its identifier, the beginning of one, `latest`, `baseline:NAME`, or the name
@@ -62,13 +55,15 @@ impl Lab {
     /// The runs of a sweep. Its records are read part by part: of each run little is kept.
     fn all_runs_of(&self, sweep: &SweepRow, name: String, device: DeviceName) -> Result<Runs, LabError> {
         let parts = self.record_parts(sweep)?;
-        let definition = self.store()?.definition(&sweep.id)?;
+        let definition = self.store()?.definition(&sweep.id)?.map(|definition| definition.sweep);
+        let sides = definition.as_ref().and_then(|sweep| sweep.side_by_side.as_ref());
+        let has_one_cell = sides.is_some_and(SideBySide::is_of_one_cell);
+        let trust = definition.map(|sweep| sweep.trust).unwrap_or_default();
         // What was measured once counts: only of others has one to know more than a record says itself.
-        let context = match definition.is_some_and(|definition| definition.sweep.trust.max_reruns > 0) {
+        let context = match trust.max_reruns > 0 {
             true => self.row_context(&parts)?,
-            false => RowContext::of_none(self.trust_rules(&sweep.id)?),
+            false => RowContext::of_none(trust.rules),
         };
-        let has_one_cell = self.has_sides_of_one_cell(sweep)?;
         let is_meant = |row: &&Row<'_>| !has_one_cell || row.record.job.side != Some(PairSide::B);
         let columns = Columns::find();
         let mut runs = Runs::new(name, device);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::compare::{DeviceName, Runs};
 use crate::config;
-use crate::domain::{PairSide, SweepRow};
+use crate::domain::{PairSide, SideBySide, SweepRow};
 use crate::score::ScoredRun;
 
 use super::{BASELINE, Lab, LabError};
@@ -21,7 +21,9 @@ impl Lab {
         }
         let sweep = self.compared_sweep(wanted)?;
         let mut records = self.counting_records(&sweep)?;
-        if self.has_sides_of_one_cell(&sweep)? {
+        let definition = self.store()?.definition(&sweep.id)?;
+        let sides = definition.as_ref().and_then(|definition| definition.sweep.side_by_side.as_ref());
+        if sides.is_some_and(SideBySide::is_of_one_cell) {
             records.retain(|record| record.job.side != Some(PairSide::B));
         }
         Ok(records.iter().map(ScoredRun::of).collect())
