@@ -108,6 +108,7 @@ impl Truth {
             },
             status: RunStatus::Ok,
             failure: None,
+            failure_kind: None,
             latency_s: Some(median_s),
             accuracy: None,
             dataset: String::new(),

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::conditions::CONDITIONS;
 use super::{CellKey, DeviceName, Images};
-use crate::domain::RunStatus;
+use crate::domain::{FailureKind, RunStatus};
 use crate::score::ScoredRun;
 
 /// What a comparison takes of a run.
@@ -48,6 +48,8 @@ pub(super) struct Run {
     pub(super) key: u32,
     pub(super) conditions: u32,
     pub(super) failure: Option<u32>,
+    /// Whether it was left out since nobody needed it any more.
+    pub(super) is_needless: bool,
     /// What its accuracy is of; `None` without one.
     pub(super) images: Option<u32>,
     pub(super) status: RunStatus,
@@ -99,6 +101,7 @@ impl Runs {
             key: self.keys.number(CellKey::of(&scored, device)),
             conditions: self.conditions.number(conditions),
             failure: scored.failure.map(|failure| self.failures.number(failure)),
+            is_needless: scored.failure_kind.is_some_and(FailureKind::is_needless),
             images,
             status: scored.status,
             counts,

@@ -3,7 +3,7 @@ use std::fmt;
 
 use super::normal::Moments;
 use super::runs::{Run, Runs};
-use crate::domain::{FailureKind, RunStatus};
+use crate::domain::RunStatus;
 
 /// Fewest runs whose median has an interval of 95 %.
 const FEWEST: usize = 6;
@@ -60,11 +60,6 @@ pub struct Side {
     pub images: Option<Images>,
 }
 
-/// Whether a run was left out since nobody needed it any more: what was measured tells, or the time for it was over.
-fn is_of_no_need(failure: &str) -> bool {
-    [FailureKind::NotNeeded, FailureKind::BudgetSpent].iter().any(|kind| failure.starts_with(kind.as_str()))
-}
-
 impl Side {
     /// The runs that count and have a time. `by_mean`: their means are what is compared.
     pub(super) fn of(runs: &Runs, own: &[Run], by_mean: bool) -> (Side, Vec<Run>) {
@@ -77,7 +72,7 @@ impl Side {
                 let failure = run.failure.and_then(|number| runs.failures.values.get(number as usize));
                 let said = failure.map_or_else(String::new, |failure| format!(": {failure}"));
                 let ended = format!("{}{said}", run.status.as_str());
-                let is_lost = run.counts && !failure.is_some_and(|it| is_of_no_need(it));
+                let is_lost = run.counts && !run.is_needless;
                 side.lost += usize::from(is_lost);
                 // A run that failed says more than those that were left out, maybe because of it.
                 let is_failed = run.status == RunStatus::Failed;

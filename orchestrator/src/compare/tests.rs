@@ -32,6 +32,7 @@ pub(super) fn run(model: &str, side: &str, number: usize, median_s: f64) -> RunF
             },
             status: RunStatus::Ok,
             failure: None,
+            failure_kind: None,
             latency_s: Some(median_s),
             accuracy: None,
             dataset: String::new(),

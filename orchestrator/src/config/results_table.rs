@@ -209,6 +209,7 @@ impl Table<'_> {
             },
             status: status?,
             failure: self.failure(row),
+            failure_kind: self.text(row, "failure_kind").parse().ok(),
             latency_s,
             accuracy: (is_ok && (top1.is_some() || top5.is_some())).then_some(RunAccuracy { top1, top5, n_images }),
             dataset: self.text(row, "dataset"),

@@ -3,7 +3,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::Statistics;
-use crate::domain::{DELEGATE, Record, RunStatus};
+use crate::domain::{DELEGATE, FailureKind, Record, RunStatus};
 
 /// A run as scores see it, whoever measured it: a record of ours, or a row of a table of results.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +18,8 @@ pub struct ScoredRun {
     pub status: RunStatus,
     /// Why it did not end well.
     pub failure: Option<String>,
+    /// Of which kind that is; `None` where a table names none that is known.
+    pub failure_kind: Option<FailureKind>,
     /// Mean latency of one inference (of a whole batch) in seconds: positive, finite, and only of a run that is `ok`.
     pub latency_s: Option<f64>,
     /// Accuracy that this very run had.
@@ -108,6 +110,7 @@ impl ScoredRun {
             },
             status: record.status,
             failure: record.failure.as_ref().map(ToString::to_string),
+            failure_kind: record.failure.as_ref().map(|failure| failure.kind),
             latency_s: mean_ns.map(|mean_ns| mean_ns / 1e9).filter(|latency_s| *latency_s > 0.0),
             accuracy: counted.map(|counted| RunAccuracy {
                 top1: Some(counted.top1_correct as f64 / counted.n_images as f64),

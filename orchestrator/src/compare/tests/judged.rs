@@ -14,6 +14,7 @@ fn ten(name: &str, model: &str, factor: f64) -> Vec<RunFacts> {
 fn ended(mut facts: RunFacts, status: RunStatus, failure: &str) -> RunFacts {
     (facts.scored.status, facts.median_s, facts.scored.latency_s) = (status, None, None);
     facts.scored.failure = Some(failure.into());
+    facts.scored.failure_kind = failure.split(':').next().and_then(|word| word.parse().ok());
     facts
 }
 

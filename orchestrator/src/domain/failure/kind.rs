@@ -193,6 +193,12 @@ impl FailureKind {
         self.refusal() != Refusal::None || matches!(self, FailureKind::Quarantined | FailureKind::Locked)
     }
 
+    /// Whether a run that was left out for it was one that nobody needed any more: what was measured tells, or the time
+    /// for it was over.
+    pub fn is_needless(self) -> bool {
+        matches!(self, FailureKind::NotNeeded | FailureKind::BudgetSpent)
+    }
+
     /// Whether another try may go better.
     pub fn may_retry(self) -> bool {
         self.retry() != Retry::Never
