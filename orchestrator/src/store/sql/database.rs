@@ -68,6 +68,21 @@ pub trait Database: fmt::Debug + Send + Sync {
     fn error(&self, action: &str, fault: Fault) -> StoreError;
 }
 
+/// The rows that a statement gives.
+pub(crate) fn rows<T>(
+    connection: &dyn Connection,
+    sql: &str,
+    bound: &[Bound<'_>],
+    mut read: impl FnMut(&Row<'_>) -> Outcome<T>,
+) -> Outcome<Vec<T>> {
+    let mut rows = Vec::new();
+    connection.query(sql, bound, &mut |columns| {
+        rows.push(read(&Row(columns))?);
+        Ok(())
+    })?;
+    Ok(rows)
+}
+
 /// A connection that works in a transaction.
 pub(crate) struct Transaction<'a>(pub(crate) &'a dyn Connection);
 
@@ -82,14 +97,9 @@ impl Transaction<'_> {
         &self,
         sql: &str,
         parameters: impl Params,
-        mut read: impl FnMut(&Row<'_>) -> Outcome<T>,
+        read: impl FnMut(&Row<'_>) -> Outcome<T>,
     ) -> Outcome<Vec<T>> {
-        let mut rows = Vec::new();
-        self.0.query(sql, &parameters.bound(), &mut |columns| {
-            rows.push(read(&Row(columns))?);
-            Ok(())
-        })?;
-        Ok(rows)
+        rows(self.0, sql, &parameters.bound(), read)
     }
 
     /// The first row that a statement gives, if there is one.

@@ -21,6 +21,7 @@ mod regressions;
 mod retention;
 mod run_facts;
 pub(in crate::store) mod run_history;
+mod run_rows;
 mod runs;
 mod schedules;
 mod sightings;
@@ -34,8 +35,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub(in crate::store) use database::Transaction;
 pub use database::{Connection, Database, Fault, Outcome, Work};
+pub(in crate::store) use database::{Transaction, rows};
 use value::{Params, Row};
 
 use super::{Store, StoreError};
@@ -102,14 +103,7 @@ impl<D: Database> SqlStore<D> {
         mut read: impl FnMut(&Row<'_>) -> Outcome<T>,
     ) -> Result<Vec<T>, StoreError> {
         let bound = parameters.bound();
-        self.connected(action, |connection| {
-            let mut rows = Vec::new();
-            connection.query(sql, &bound, &mut |columns| {
-                rows.push(read(&Row(columns))?);
-                Ok(())
-            })?;
-            Ok(rows)
-        })
+        self.connected(action, |connection| rows(connection, sql, &bound, &mut read))
     }
 
     /// Runs `work` in one transaction that is as if no other was under way.

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::events::append;
 use super::records::RecordRow;
+use super::run_rows::{AttemptRow, AttemptsSoFar, OpenJob, TakenRun, lease_holder, run_state};
 use super::value::{Row, named_params, params};
 use super::{
     Database, Fault, Outcome, SqlStore, Transaction, corrupt, deadline, epoch_column, from_json, leases, locks,
@@ -13,8 +14,7 @@ use crate::domain::{
     Event, EventKind, Job, JobId, JobState, JobStep, Record, RunId, RunState, RunStatus, RunStep, SweepId, SweepState,
 };
 use crate::store::{
-    AddedJob, Attempt, Claim, ClaimedRun, LeaseHolder, LiveRun, Requeue, RunOwner, RunStore, StoreError,
-    SweepStore as _, run_id,
+    AddedJob, Attempt, Claim, ClaimedRun, LiveRun, Requeue, RunOwner, RunStore, StoreError, SweepStore as _, run_id,
 };
 
 // States that a partial index is about stand here as words: with a parameter in their place, SQLite plans the statement
@@ -363,45 +363,6 @@ fn job_state(transaction: &Transaction<'_>, sweep: &SweepId, job: &JobId) -> Out
     transaction.first(sql, [&sweep.0, &job.0], |row| row.get(0))
 }
 
-/// The job that a device is to do next.
-struct OpenJob {
-    job_id: JobId,
-    /// How the identifiers of its runs begin.
-    prefix: String,
-    job: String,
-    not_before_ns: i64,
-}
-
-impl OpenJob {
-    fn read(row: &Row<'_>) -> Outcome<OpenJob> {
-        let (job_id, prefix) = (JobId(row.get(0)?), row.get(1)?);
-        Ok(OpenJob { job_id, prefix, job: row.get(2)?, not_before_ns: row.get(3)? })
-    }
-}
-
-/// A run that was taken over.
-struct TakenRun {
-    sweep: SweepId,
-    job_id: JobId,
-    attempt: u32,
-    epoch: u32,
-}
-
-impl TakenRun {
-    fn read(row: &Row<'_>) -> Outcome<TakenRun> {
-        let (sweep, job_id) = (SweepId(row.get(0)?), JobId(row.get(1)?));
-        Ok(TakenRun { sweep, job_id, attempt: row.get(2)?, epoch: row.get(3)? })
-    }
-}
-
-/// What was tried of a job.
-struct AttemptsSoFar {
-    attempts: u32,
-    /// The highest epoch.
-    epochs: u32,
-    failed: u32,
-}
-
 fn attempts_so_far(transaction: &Transaction<'_>, sweep: &SweepId, job: &JobId) -> Outcome<AttemptsSoFar> {
     transaction.one(
         ATTEMPTS_SO_FAR,
@@ -413,51 +374,4 @@ fn attempts_so_far(transaction: &Transaction<'_>, sweep: &SweepId, job: &JobId) 
 /// The run a record is about; for one without a run, what its identifier would have been.
 fn run_of(record: &Record) -> RunId {
     record.run_id.clone().unwrap_or_else(|| run_id::run_id(&record.sweep_id, &record.job.id, record.attempt))
-}
-
-/// An attempt as the database has it.
-struct AttemptRow {
-    run: String,
-    attempt: u32,
-    state: String,
-    claimed_at_ns: i64,
-    ended_at_ns: Option<i64>,
-    holder: String,
-    until_ns: i64,
-    failure: Option<String>,
-}
-
-impl AttemptRow {
-    fn read(row: &Row<'_>) -> Outcome<AttemptRow> {
-        Ok(AttemptRow {
-            run: row.get(0)?,
-            attempt: row.get(1)?,
-            state: row.get(2)?,
-            claimed_at_ns: row.get(3)?,
-            ended_at_ns: row.get(4)?,
-            holder: row.get(5)?,
-            until_ns: row.get(6)?,
-            failure: row.get(7)?,
-        })
-    }
-
-    fn attempt(self) -> Result<Attempt, StoreError> {
-        Ok(Attempt {
-            run_id: RunId(self.run),
-            attempt: self.attempt,
-            state: run_state(&self.state)?,
-            claimed_at: timestamp(self.claimed_at_ns)?,
-            ended_at: self.ended_at_ns.map(timestamp).transpose()?,
-            lease: lease_holder(self.holder, self.until_ns)?,
-            failure: self.failure.map(|json| from_json("a failure", &json)).transpose()?,
-        })
-    }
-}
-
-fn lease_holder(holder: String, until_ns: i64) -> Result<LeaseHolder, StoreError> {
-    Ok(LeaseHolder { holder, sweep_id: None, until: timestamp(until_ns)? })
-}
-
-fn run_state(word: &str) -> Result<RunState, StoreError> {
-    word.parse().map_err(|error: String| corrupt("the state of a run", &error))
 }

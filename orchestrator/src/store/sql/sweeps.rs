@@ -4,8 +4,8 @@ use super::events::EventRow;
 use super::records::RecordRow;
 use super::value::{Params, Row, ToValue, named_params, params};
 use super::{
-    Database, Outcome, SqlStore, Transaction, corrupt, events, from_json, nanoseconds, records, schedules, submissions,
-    timestamp, to_json,
+    Database, Outcome, SqlStore, Transaction, corrupt, events, from_json, nanoseconds, records, rows, schedules,
+    submissions, timestamp, to_json,
 };
 use crate::domain::{Event, Job, JobState, LabId, Record, SweepDefinition, SweepId, SweepRow, SweepState, SweepStep};
 use crate::store::{AddedJob, NewSweep, StoreError, SweepCounts, SweepPage, SweepStore, run_id};
@@ -271,12 +271,13 @@ impl<D: Database> SweepStore for SqlStore<D> {
     }
 
     fn records_by_number(&self, sweep: &SweepId, numbers: &[i64]) -> Result<Vec<Record>, StoreError> {
-        let record = |number: &i64| {
-            let found =
-                self.query("look up a record", RECORD, params![*number, sweep.0], |row| row.get::<String>(0))?;
-            found.first().map_or_else(|| Err(unknown(sweep)), |json| from_json("a record", json))
-        };
-        numbers.iter().map(record).collect()
+        let texts = self.connected("look up records", |connection| {
+            let text =
+                |number: &i64| rows(connection, RECORD, &params![*number, sweep.0].bound(), |row| row.get::<String>(0));
+            numbers.iter().map(text).collect::<Outcome<Vec<_>>>()
+        })?;
+        let record = |found: &Vec<String>| from_json("a record", found.first().ok_or_else(|| unknown(sweep))?);
+        texts.iter().map(record).collect()
     }
 }
 
