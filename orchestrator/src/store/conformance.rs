@@ -189,3 +189,33 @@ fn over(store: &dyn Store, name: &str) -> SweepRow {
     assert!(store.finish_sweep(&row.id, at(30)).unwrap());
     row
 }
+
+/// From one state of a row to another.
+pub(crate) struct StateChange {
+    pub(crate) from: &'static str,
+    pub(crate) to: &'static str,
+    /// Whether the tables of `domain` have it.
+    pub(crate) is_allowed: bool,
+}
+
+/// Every pair of states of each table that has some.
+pub(crate) fn state_changes() -> [(&'static str, Vec<StateChange>); 4] {
+    use crate::domain::{DeviceStep, JobStep, RunStep, SweepStep};
+    macro_rules! changes {
+        ($state:ident, $step:ident) => {{
+            let all = $state::ALL.iter().flat_map(|from| $state::ALL.iter().map(move |to| (*from, *to)));
+            all.filter(|(from, to)| from != to)
+                .map(|(from, to)| {
+                    let is_allowed = $step::ALL.iter().any(|step| step.may_follow(from) && step.to() == to);
+                    StateChange { from: from.as_str(), to: to.as_str(), is_allowed }
+                })
+                .collect()
+        }};
+    }
+    [
+        ("sweeps", changes!(SweepState, SweepStep)),
+        ("jobs", changes!(JobState, JobStep)),
+        ("runs", changes!(RunState, RunStep)),
+        ("devices", changes!(DeviceState, DeviceStep)),
+    ]
+}

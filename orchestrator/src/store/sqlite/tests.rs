@@ -16,7 +16,7 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::schema::{self, APPLICATION_ID, MIGRATIONS};
-use crate::store::conformance::{Open, at, store_conformance, sweep};
+use crate::store::conformance::{Open, StateChange, at, state_changes, store_conformance, sweep};
 use crate::store::{StoreError, open};
 
 fn fresh() -> (Open, TempDir) {
@@ -155,26 +155,8 @@ fn changed_json_is_reported_with_what_it_was() {
 /// Every pair of states, tried past the store: what the tables of `domain` do not have, the database refuses.
 #[test]
 fn steps_that_are_not_in_the_tables_are_refused_by_the_database() {
-    use crate::domain::{DeviceState, DeviceStep, JobState, JobStep, RunState, RunStep, SweepState, SweepStep};
-    macro_rules! pairs {
-        ($state:ident, $step:ident) => {{
-            let all = $state::ALL.iter().flat_map(|from| $state::ALL.iter().map(move |to| (*from, *to)));
-            all.filter(|(from, to)| from != to)
-                .map(|(from, to)| {
-                    let allowed = $step::ALL.iter().any(|step| step.may_follow(from) && step.to() == to);
-                    (from.as_str(), to.as_str(), allowed)
-                })
-                .collect::<Vec<_>>()
-        }};
-    }
-    let tables = [
-        ("sweeps", pairs!(SweepState, SweepStep)),
-        ("jobs", pairs!(JobState, JobStep)),
-        ("runs", pairs!(RunState, RunStep)),
-        ("devices", pairs!(DeviceState, DeviceStep)),
-    ];
-    for (table, pairs) in tables {
-        for (from, to, allowed) in pairs {
+    for (table, changes) in state_changes() {
+        for StateChange { from, to, is_allowed } in changes {
             let (open, folder) = fresh();
             let (row, _) = sweep(&*open(), "s", &["a"], 1);
             crate::store::conformance::claim(&*open(), &row, "a", "host", 0);
@@ -188,7 +170,7 @@ fn steps_that_are_not_in_the_tables_are_refused_by_the_database() {
             let guard = guard.unwrap().split("END;").next().unwrap();
             connection.execute_batch(&format!("CREATE TRIGGER {guard}END;")).unwrap();
             let taken = connection.execute(&format!("UPDATE {table} SET state = ?1"), [to]);
-            assert_eq!(taken.is_ok(), allowed, "{table}: {from} to {to}: {taken:?}");
+            assert_eq!(taken.is_ok(), is_allowed, "{table}: {from} to {to}: {taken:?}");
         }
     }
 }

@@ -8,7 +8,7 @@ use testlab::PostgresServer;
 
 use super::{access, fresh, open, server};
 use crate::domain::RunStatus;
-use crate::store::conformance::{at, claim, record, sweep};
+use crate::store::conformance::{StateChange, at, claim, record, state_changes, sweep};
 use crate::store::postgres::{PostgresStore, ServerAccess};
 use crate::store::{EventStore as _, MaintenanceStore as _, RunStore as _, Store, StoreError, SweepStore as _};
 
@@ -19,32 +19,14 @@ fn name_of(url: &str) -> &str {
 /// Every pair of states, tried past the store: what the tables of `domain` do not have, the database refuses.
 #[test]
 fn steps_that_are_not_in_the_tables_are_refused_by_the_database() {
-    use crate::domain::{DeviceState, DeviceStep, JobState, JobStep, RunState, RunStep, SweepState, SweepStep};
-    macro_rules! pairs {
-        ($state:ident, $step:ident) => {{
-            let all = $state::ALL.iter().flat_map(|from| $state::ALL.iter().map(move |to| (*from, *to)));
-            all.filter(|(from, to)| from != to)
-                .map(|(from, to)| {
-                    let allowed = $step::ALL.iter().any(|step| step.may_follow(from) && step.to() == to);
-                    (from.as_str(), to.as_str(), allowed)
-                })
-                .collect::<Vec<_>>()
-        }};
-    }
     let url = fresh();
     let store = open(&url);
     let (row, _) = sweep(&store, "s", &["a"], 1);
     claim(&store, &row, "a", "host", 0);
     let failure = crate::domain::Failure::new(crate::domain::FailureKind::Timeout, "x");
     crate::store::DeviceStore::device_failed(&store, "a", &failure, at(0)).unwrap();
-    let tables = [
-        ("sweeps", pairs!(SweepState, SweepStep)),
-        ("jobs", pairs!(JobState, JobStep)),
-        ("runs", pairs!(RunState, RunStep)),
-        ("devices", pairs!(DeviceState, DeviceStep)),
-    ];
-    for (table, pairs) in tables {
-        for (from, to, allowed) in pairs {
+    for (table, changes) in state_changes() {
+        for StateChange { from, to, is_allowed } in changes {
             // Past the guard, to get it into the state it starts from.
             let set = format!(
                 "BEGIN; ALTER TABLE {table} DISABLE TRIGGER USER; UPDATE {table} SET state = '{from}';
@@ -52,7 +34,7 @@ fn steps_that_are_not_in_the_tables_are_refused_by_the_database() {
             );
             server().run_sql(name_of(&url), &set).unwrap();
             let taken = server().run_sql(name_of(&url), &format!("UPDATE {table} SET state = '{to}'"));
-            assert_eq!(taken.is_ok(), allowed, "{table}: {from} to {to}: {taken:?}");
+            assert_eq!(taken.is_ok(), is_allowed, "{table}: {from} to {to}: {taken:?}");
         }
     }
 }
