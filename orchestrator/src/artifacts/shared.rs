@@ -96,31 +96,25 @@ impl SharedFiles {
         if !self.may_ask() {
             return false;
         }
-        match self.put_missing(&name, from, call) {
-            Ok(()) => {
-                self.remember(name);
-                true
-            }
-            Err(error) => {
-                self.tell(&error);
-                false
-            }
-        }
+        let put = self.put_missing(&name, from, call);
+        self.is_put(name, put)
     }
 
     /// Puts a file there, also where the store has one: that was found to be damaged.
     pub fn share_anew(&self, kind: Kind, sha256: &str, from: &Path, call: &mut Call<'_>) -> bool {
         let Some(name) = StoredName::new(kind, sha256).filter(|_| self.may_ask()) else { return false };
-        match self.store.put(&name, from, call) {
-            Ok(()) => {
-                self.remember(name);
-                true
-            }
-            Err(error) => {
-                self.tell(&error);
-                false
-            }
+        let put = self.store.put(&name, from, call);
+        self.is_put(name, put)
+    }
+
+    /// Whether a file was put there; what went wrong is told.
+    fn is_put(&self, name: StoredName, put: Result<(), ArtifactError>) -> bool {
+        if let Err(error) = &put {
+            self.tell(error);
+        } else {
+            self.remember(name);
         }
+        put.is_ok()
     }
 
     /// Puts a small file there, gets it and takes it out again.

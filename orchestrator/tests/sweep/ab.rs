@@ -95,11 +95,9 @@ fn a_budget_that_is_spent_is_no_answer() {
     assert!(!stdout.contains("what was measured tells"), "{stdout}");
 }
 
-#[test]
-fn a_sweep_of_two_sides_that_was_killed_is_gone_on_with() {
-    let lab = lab();
-    let words = [&["--format", "json", "ab", "configs/quick.yaml", "--pairs", "6", "--local"][..], &SIDES[..]].concat();
-    let mut child = lab.command(&words).stdout(std::process::Stdio::null()).spawn().unwrap();
+/// Begins a sweep and kills farmctl when three of its runs have their record.
+fn kill_after_three_runs(lab: &Lab, words: &[&str]) {
+    let mut child = lab.command(words).stdout(std::process::Stdio::null()).spawn().unwrap();
     let recorded = || {
         let (_, stdout, _) = lab.run(&["sweeps", "list", "--format", "json"]);
         let sweeps: Value = serde_json::from_str(&stdout).unwrap_or_default();
@@ -108,6 +106,13 @@ fn a_sweep_of_two_sides_that_was_killed_is_gone_on_with() {
     super::daemon::wait_until(|| recorded() >= 3, || "three runs".to_owned());
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+#[test]
+fn a_sweep_of_two_sides_that_was_killed_is_gone_on_with() {
+    let lab = lab();
+    let words = [&["--format", "json", "ab", "configs/quick.yaml", "--pairs", "6", "--local"][..], &SIDES[..]].concat();
+    kill_after_three_runs(&lab, &words);
     let gone_on = lab.sweep(&["--resume", "--local"]);
     gone_on.expect_code(0);
     let rows = lab.rows();
@@ -139,15 +144,7 @@ fn two_runners_are_sides_each_with_its_rows_also_after_a_kill() {
     let lab = lab();
     let [one, two] = two_runners(&lab);
     let words = ["ab", "configs/quick.yaml", "--a", "runner=one", "--b", "runner=two", "--pairs", "6", "--local"];
-    let mut child = lab.command(&words).stdout(std::process::Stdio::null()).spawn().unwrap();
-    let recorded = || {
-        let (_, stdout, _) = lab.run(&["sweeps", "list", "--format", "json"]);
-        let sweeps: Value = serde_json::from_str(&stdout).unwrap_or_default();
-        sweeps[0]["jobs"].as_u64().zip(sweeps[0]["open"].as_u64()).map_or(0, |(jobs, open)| jobs - open)
-    };
-    super::daemon::wait_until(|| recorded() >= 3, || "three runs".to_owned());
-    child.kill().unwrap();
-    child.wait().unwrap();
+    kill_after_three_runs(&lab, &words);
 
     // Another file in its place is another runner.
     std::fs::rename(lab.path("two"), lab.path("aside")).unwrap();
