@@ -14,6 +14,7 @@ pub mod config;
 pub mod daemon;
 pub mod device;
 pub mod domain;
+pub mod environment;
 pub mod inventory;
 pub mod lab;
 pub mod lease;

@@ -44,18 +44,7 @@ fn lab(folder: &Path) -> Lab {
     }
     std::fs::write(folder.join("farms/bench.yaml"), FARM).unwrap();
     std::fs::write(folder.join("configs/all.yaml"), "models: [digits]\nweights: [trained]\n").unwrap();
-    let environment = Environment {
-        home: None,
-        data_home: None,
-        user: "anna".to_owned(),
-        host: "desk".to_owned(),
-        agent_socket: None,
-        runner_folders: Vec::new(),
-        working_folder: None,
-        proxy: None,
-        trust: crate::tls::Trust::default(),
-        variable: Arc::new(|_| None),
-    };
+    let environment = Environment::sample();
     Lab::open(folder, Overrides::default(), environment, SweepLogs::default(), Arc::new(|_| {})).unwrap()
 }
 

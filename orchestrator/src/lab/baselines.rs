@@ -86,18 +86,7 @@ mod tests {
     #[test]
     fn a_sweep_without_results_is_no_baseline() {
         let folder = tempfile::tempdir().unwrap();
-        let environment = Environment {
-            home: None,
-            data_home: None,
-            user: "anna".to_owned(),
-            host: "desk".to_owned(),
-            agent_socket: None,
-            runner_folders: Vec::new(),
-            working_folder: None,
-            proxy: None,
-            trust: crate::tls::Trust::default(),
-            variable: Arc::new(|_| None),
-        };
+        let environment = Environment::sample();
         let (overrides, logs) = (Overrides::default(), SweepLogs::default());
         let lab = Lab::open(folder.path(), overrides, environment, logs, Arc::new(|_| {})).unwrap();
         let store = lab.store().unwrap();

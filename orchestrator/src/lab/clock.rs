@@ -171,7 +171,6 @@ mod tests {
     use super::*;
     use crate::domain::Moment;
     use crate::lab::{Environment, Overrides, SweepLogs};
-    use crate::tls::Trust;
 
     const DAY: u64 = 86_400;
 
@@ -202,18 +201,7 @@ mod tests {
 
         /// The next command in this lab: whether it believes the clock.
         fn command(&self) -> Lab {
-            let environment = Environment {
-                home: None,
-                data_home: None,
-                user: "test".to_owned(),
-                host: "here".to_owned(),
-                agent_socket: None,
-                runner_folders: Vec::new(),
-                working_folder: None,
-                proxy: None,
-                trust: Trust::default(),
-                variable: Arc::new(|_: &str| None),
-            };
+            let environment = Environment::sample();
             let logs = SweepLogs::default();
             let mut lab = Lab::open(&self.folder, Overrides::default(), environment, logs, Arc::new(|_| {})).unwrap();
             let host = self.clone();

@@ -3,8 +3,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::Proxy;
+use crate::environment::EnvironmentLookup;
 use crate::tls::Trust;
-use crate::transport::EnvironmentLookup;
 
 /// What a process was told to read instead of the lab's own files.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,4 +62,23 @@ pub struct Environment {
     pub trust: Trust,
     /// A variable, as farm files and ssh's files may name them.
     pub variable: EnvironmentLookup,
+}
+
+#[cfg(test)]
+impl Environment {
+    /// One in which nothing is set.
+    pub fn sample() -> Environment {
+        Environment {
+            home: None,
+            data_home: None,
+            user: "anna".to_owned(),
+            host: "desk".to_owned(),
+            agent_socket: None,
+            runner_folders: Vec::new(),
+            working_folder: None,
+            proxy: None,
+            trust: Trust::default(),
+            variable: std::sync::Arc::new(|_| None),
+        }
+    }
 }

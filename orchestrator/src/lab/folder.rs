@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use crate::catalog::{self, DownloadSettings};
-use crate::config::{self, ConfigErrors};
+use crate::config::{self, ConfigErrors, LabConfig};
 use crate::domain::{Catalog, Inventory};
 use crate::runners::{HOST_TARGET, Runners, SourceHashes, enclosing_workspace, origin_workspace};
 use crate::store::postgres::ServerAccess;
@@ -17,7 +17,7 @@ use crate::transport::ConnectOptions;
 
 use super::{Environment, Lab, LabError, Overrides};
 
-/// Names the store's server in place of that file.
+/// Names the store's server, whatever the lab's file says.
 const STORE_VARIABLE: &str = "FARMCTL_STORE";
 
 impl Lab {
@@ -146,6 +146,23 @@ impl Lab {
             return self.store();
         }
         Err(LabError::nothing(format!("this lab has no store yet: {} is not there", path.display())))
+    }
+
+    /// The file of what belongs to the lab as a whole.
+    pub fn lab_file(&self) -> PathBuf {
+        self.root.join("lab.yaml")
+    }
+
+    /// What it says; nothing where there is none.
+    ///
+    /// # Errors
+    /// When it is faulty, with its place.
+    pub fn lab_config(&self) -> Result<LabConfig, LabError> {
+        let file = self.lab_file();
+        match file.symlink_metadata() {
+            Ok(_) => Ok(config::load_lab(&file)?),
+            Err(_) => Ok(LabConfig::default()),
+        }
     }
 
     /// The server that has the store: as `FARMCTL_STORE` names it, else `lab.yaml`; `None` where it is a file.

@@ -15,6 +15,7 @@ use async_trait::async_trait;
 use tokio::io::AsyncRead;
 
 use crate::domain::TransportConfig;
+use crate::environment::EnvironmentLookup;
 
 pub mod adb;
 mod ends;
@@ -28,9 +29,6 @@ mod streams;
 
 pub use error::{ErrorKind, TransportError};
 pub use posix::script;
-
-/// Looks up a variable of the environment that farmctl was started in.
-pub type EnvironmentLookup = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 /// What connecting needs to know of the person and the host; nothing here is read from the environment.
 #[derive(Clone)]

@@ -14,6 +14,7 @@ use object_store::aws::{AmazonS3, AmazonS3Builder, Checksum};
 use object_store::{BackoffConfig, RetryConfig};
 
 use crate::domain::S3Place;
+use crate::environment::EnvironmentLookup;
 use crate::tls::Trust;
 
 use super::{ArtifactError, ArtifactStore, Call, Kind, StoredFile, StoredName, Trouble};
@@ -46,14 +47,11 @@ impl Default for S3Timeouts {
     }
 }
 
-/// Looks up a variable of the environment.
-pub type Variables = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
-
 /// What a store takes of its process: variables of the environment, and how to connect.
 #[derive(Clone)]
 pub struct S3Surroundings {
     /// A variable of the environment.
-    pub variable: Variables,
+    pub variable: EnvironmentLookup,
     /// The home folder, below which credentials are looked for.
     pub home: PathBuf,
     /// What connections go through.

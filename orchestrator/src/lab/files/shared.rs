@@ -1,12 +1,10 @@
 //! The files that the hosts of a lab share, where its lab.yaml names a place for them.
 
-use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::agent::OutputFiles;
 use crate::artifacts::{ArtifactStore, Call, FolderStore, Kind, S3Store, S3Surroundings, S3Timeouts, SharedFiles};
-use crate::config::{self, LabConfig};
 use crate::domain::{PreparedImages, SharedFilesConfig, SharedPlace};
 use crate::lab::{ErrorKind, Lab, LabError};
 
@@ -23,23 +21,6 @@ pub(in crate::lab) struct OpenShared {
 }
 
 impl Lab {
-    /// The file that says what hosts share.
-    pub fn lab_file(&self) -> PathBuf {
-        self.root.join("lab.yaml")
-    }
-
-    /// What it says; nothing where there is none.
-    ///
-    /// # Errors
-    /// When it is faulty, with its place.
-    pub fn lab_config(&self) -> Result<LabConfig, LabError> {
-        let file = self.lab_file();
-        match file.symlink_metadata() {
-            Ok(_) => Ok(config::load_lab(&file)?),
-            Err(_) => Ok(LabConfig::default()),
-        }
-    }
-
     /// The files that hosts share; `None` where this host has its own alone. Nobody is asked yet.
     ///
     /// # Errors

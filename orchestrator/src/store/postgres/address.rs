@@ -5,21 +5,18 @@ use std::fmt;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
-use std::sync::Arc;
 
 use tokio_postgres::config::{Config, Host, SslMode};
 
+use crate::environment::EnvironmentLookup;
 use crate::store::StoreError;
 use crate::tls::Trust;
-
-/// Looks up a variable of the environment.
-pub type Variables = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 /// What this process has to reach a server by, besides the URL.
 #[derive(Clone)]
 pub struct ServerAccess {
     /// Looks up a variable of the environment.
-    pub variable: Variables,
+    pub variable: EnvironmentLookup,
     /// The home folder, with `.pgpass` and `.pg_service.conf`.
     pub home: Option<PathBuf>,
     /// Who runs this process: the server's user where nothing names another.
@@ -306,7 +303,7 @@ mod tests {
     fn access(home: &Path, variables: &'static [(&'static str, &'static str)]) -> ServerAccess {
         let variable =
             |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).into());
-        let variable = Arc::new(variable);
+        let variable = std::sync::Arc::new(variable);
         ServerAccess { variable, home: Some(home.to_owned()), user: "ann".into(), trust: Trust::default() }
     }
 

@@ -5,7 +5,8 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::transport::{EnvironmentLookup, ErrorKind, TransportError};
+use crate::environment::EnvironmentLookup;
+use crate::transport::{ErrorKind, TransportError};
 
 const DEFAULT_HOST: &str = "127.0.0.1";
 const DEFAULT_PORT: u16 = 5037;

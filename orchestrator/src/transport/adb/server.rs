@@ -16,7 +16,8 @@ use super::devices::{AdbDevice, parse_devices};
 use super::handle::Handle;
 use super::socket::{Refusal, ServerSocket};
 use super::words::{ServerWord, server_says};
-use crate::transport::{EnvironmentLookup, ErrorKind, TransportError};
+use crate::environment::EnvironmentLookup;
+use crate::transport::{ErrorKind, TransportError};
 
 /// The services of one adb server.
 #[derive(Clone)]

@@ -10,7 +10,8 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::address::ServerAddress;
-use crate::transport::{EnvironmentLookup, ErrorKind, TransportError};
+use crate::environment::EnvironmentLookup;
+use crate::transport::{ErrorKind, TransportError};
 
 /// Longest text of `adb` that is passed on.
 const MESSAGE_LIMIT_BYTES: usize = 400;

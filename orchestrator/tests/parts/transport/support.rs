@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use farmctl::domain::{AdbEndpoint, SshEndpoint, TransportConfig};
-use farmctl::transport::{ConnectOptions, EnvironmentLookup, Transport, TransportError, connect};
+use farmctl::environment::EnvironmentLookup;
+use farmctl::transport::{ConnectOptions, Transport, TransportError, connect};
 use testlab::{AdbServer, Board, BoardOptions, Phone};
 
 /// Options of a person with an empty environment.
