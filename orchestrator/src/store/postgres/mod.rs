@@ -30,7 +30,7 @@ use tls::Encryption;
 const MOST_SESSIONS: usize = 8;
 /// How long something is tried again that others were in the way of, or that the server was away for.
 const REPEAT_LIMIT: Duration = Duration::from_secs(30);
-/// How often a row that is there already may be another transaction's, which was in the way.
+/// How often in a row one that is there already may be another transaction's, which was in the way.
 const MOST_DUPLICATES: u32 = 10;
 /// Longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
@@ -190,6 +190,8 @@ impl Server {
     fn with_session<T>(&self, limit: Duration, mut work: impl FnMut(&Session) -> Outcome<T>) -> Outcome<T> {
         aside(|| {
             let give_up_at = Instant::now() + limit;
+            // In a row: whoever has been in the way for long may still be once more.
+            let mut duplicates = 0;
             for turn in 0.. {
                 let fault = match self.take(give_up_at) {
                     Ok(session) => {
@@ -198,8 +200,14 @@ impl Server {
                         session.take_written();
                         match work(session) {
                             Ok(answer) => return Ok(answer),
-                            Err(fault) if is_in_the_way(&fault) => fault,
-                            Err(fault) if turn < MOST_DUPLICATES && is_duplicate(&fault) => fault,
+                            Err(fault) if is_in_the_way(&fault) => {
+                                duplicates = 0;
+                                fault
+                            }
+                            Err(fault) if duplicates < MOST_DUPLICATES && is_duplicate(&fault) => {
+                                duplicates += 1;
+                                fault
+                            }
                             // What was asked may have been done.
                             Err(fault) if session.take_written() => return Err(fault),
                             Err(fault) if session.is_closed() || is_away(&fault) && !is_late(&fault) => fault,

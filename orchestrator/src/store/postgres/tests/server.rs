@@ -227,3 +227,25 @@ fn a_store_is_copied_to_a_server_and_back() {
     let back = crate::store::open(back.to_str().unwrap()).unwrap();
     assert_eq!(exported(&*back), exported(&store));
 }
+
+/// Who has been in the way for long may be so once more, by a row that is there already.
+#[test]
+fn a_row_that_is_there_already_is_tried_again_after_many_other_turns() {
+    let store = open(&fresh());
+    let raise = |code: &str| format!("DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '{code}'; END $$");
+    let (serialization, duplicate) = (raise("40001"), raise("23505"));
+    let mut turn = 0;
+    let done = store.transaction("try", |transaction| {
+        turn += 1;
+        match turn {
+            1..=12 => transaction.0.execute(&serialization, &[]).map(drop),
+            13 => transaction.0.execute(&duplicate, &[]).map(drop),
+            _ => Ok(()),
+        }
+    });
+    done.unwrap();
+    assert_eq!(turn, 14);
+    // One that stays is told.
+    let stays = store.transaction("try", |transaction| transaction.0.execute(&duplicate, &[]).map(drop));
+    assert!(matches!(stays, Err(StoreError::Database { .. })), "{stays:?}");
+}
