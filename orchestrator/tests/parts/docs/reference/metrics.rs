@@ -12,7 +12,9 @@ pub(super) fn page() -> String {
          role `view`:\n\n```text\nscrape_configs:\n  - job_name: farmctl\n    \
          authorization: {{ credentials_file: /etc/prometheus/farmctl-token }}\n    \
          static_configs: [{{ targets: [\"lab.example.org:7878\"] }}]\n```\n\n\
-         Counters count from the start of the daemon.\n\n{}",
+         Counters count from the start of the daemon. Where several hosts share a store, each tells of the whole lab; \
+         the troubles, the version and the start are its own.\n\n[grafana.json](grafana.json) is a dashboard: in \
+         Grafana, «Dashboards», «New», «Import».\n\n{}",
         table(&["metric", "kind", "labels", "meaning"], rows)
     )
 }
