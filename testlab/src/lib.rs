@@ -3,6 +3,7 @@
 //! Main types: [`Board`] (a real ssh server that belongs to one test), [`Phone`] (Android's adb daemon in a small world
 //! of its own), [`EmulatedBoard`] (a whole machine), [`AdbServer`] (the host's side of adb), [`FaultProxy`] (a TCP
 //! proxy that breaks on command), [`S3Server`] (an object store), [`PostgresServer`] (a database server of one's own),
+//! [`Authority`] (certificates),
 //! [`SmallDisk`] (a file system that gets full), [`Farm`] (several of them, with a farm file). Everything lives in
 //! folders, networks and on ports of its own, and goes when its value is dropped or its process ends, however that
 //! comes.
@@ -14,6 +15,7 @@ mod adb_server;
 mod black_hole;
 mod board;
 mod board_layout;
+mod certificates;
 mod control;
 mod debian;
 mod emulated_board;
@@ -32,13 +34,14 @@ pub use adb_front::{AdbFront, FrontName};
 pub use adb_server::AdbServer;
 pub use black_hole::BlackHole;
 pub use board::{Board, BoardOptions, Server};
+pub use certificates::{Authority, Certificate};
 pub use control::{Fault, send, serve};
 pub use emulated_board::EmulatedBoard;
 pub use error::LabError;
 pub use farm::{Farm, FarmOptions, LabDevice, Machine};
 pub use keys::{Agent, KeyPair};
 pub use phone::{Phone, PhoneArch, PhoneOptions};
-pub use postgres::PostgresServer;
+pub use postgres::{PostgresOptions, PostgresServer, PostgresTls};
 pub use proxy::{Direction, FaultProxy};
 pub use s3_server::S3Server;
 pub use small_disk::SmallDisk;
@@ -56,4 +59,5 @@ pub const PACKAGES: &[&str] = &[
     "qemu-system-arm",
     "busybox",
     "postgresql",
+    "openssl",
 ];
