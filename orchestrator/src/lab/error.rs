@@ -208,7 +208,9 @@ impl From<StoreError> for LabError {
             | StoreError::Unfit { .. }
             | StoreError::Corrupt { .. } => ErrorKind::Invalid,
             StoreError::Address { .. } | StoreError::ElsewhereDone { .. } => ErrorKind::Usage,
-            StoreError::Unreachable { .. } => ErrorKind::Unavailable,
+            StoreError::Unreachable { .. } | StoreError::Unencrypted { .. } | StoreError::NotAllowed { .. } => {
+                ErrorKind::Unavailable
+            }
             _ => ErrorKind::Internal,
         };
         LabError::failed(kind, error)

@@ -175,6 +175,30 @@ pub enum StoreError {
         /// The system's or the server's words.
         cause: String,
     },
+    /// No encrypted connection to the server of the store comes to be: nothing was said to it.
+    #[error("{action} in the store {path}: {cause}; {remedy}")]
+    Unencrypted {
+        /// What was tried.
+        action: String,
+        /// The server and its database.
+        path: PathBuf,
+        /// What failed.
+        cause: String,
+        /// What a person can do.
+        remedy: String,
+    },
+    /// The role that works in the store may not do that.
+    #[error("{action} in the store {path}: {cause}; {remedy}")]
+    NotAllowed {
+        /// What was tried.
+        action: String,
+        /// The server and its database.
+        path: PathBuf,
+        /// The server's words.
+        cause: String,
+        /// Who can help, and how.
+        remedy: String,
+    },
     /// The address of a server is none, or what belongs to it can't be used.
     #[error("understand the address {url}: {cause}")]
     Address {

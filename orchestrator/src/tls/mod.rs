@@ -8,7 +8,7 @@ mod roots;
 
 use std::error::Error;
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use lettre::transport::smtp::client::{Certificate, CertificateStore, TlsParameters};
@@ -24,8 +24,13 @@ use roots::{Roots, Source};
 pub struct Trust {
     file: Option<PathBuf>,
     folders: Vec<PathBuf>,
+    /// What names the file; empty without one.
+    word: &'static str,
     roots: Arc<OnceLock<Roots>>,
 }
+
+/// The variable that names a file of authorities.
+const FILE_VARIABLE: &str = "SSL_CERT_FILE";
 
 impl Trust {
     /// The authorities in a file, and in files of folders (separated by `:`): the values of `SSL_CERT_FILE` and
@@ -35,8 +40,14 @@ impl Trust {
         Self {
             file: file.filter(|file| !file.is_empty()).map(PathBuf::from),
             folders: folders.into_iter().filter(|folder| !folder.as_os_str().is_empty()).collect(),
+            word: FILE_VARIABLE,
             roots: Arc::default(),
         }
+    }
+
+    /// The authorities in a file that something else names: the word by which people know that.
+    pub fn of_file(file: &Path, word: &'static str) -> Self {
+        Self { file: Some(file.to_owned()), word, ..Self::default() }
     }
 
     /// For HTTP.
@@ -118,8 +129,8 @@ impl Trust {
         Some(match refused {
             // Of an authority that only has the name of one that is believed, it is the signature that is wrong.
             rustls::CertificateError::UnknownIssuer | rustls::CertificateError::BadSignature => format!(
-                "{believed}; if a proxy or server here has an authority of its own, name its certificate by \
-                 SSL_CERT_FILE"
+                "{believed}; if a proxy or server here has an authority of its own, name its certificate by {}",
+                if self.word.is_empty() { FILE_VARIABLE } else { self.word }
             ),
             rustls::CertificateError::Expired
             | rustls::CertificateError::ExpiredContext { .. }
@@ -131,7 +142,7 @@ impl Trust {
 
     fn roots(&self) -> &Roots {
         self.roots.get_or_init(|| match self.is_named() {
-            true => Roots::from_paths(self.file.as_deref(), &self.folders),
+            true => Roots::from_paths(self.file.as_deref(), self.word, &self.folders),
             false => Roots::of_system(),
         })
     }

@@ -35,11 +35,11 @@ impl Roots {
         roots
     }
 
-    pub(super) fn from_paths(file: Option<&Path>, folders: &[PathBuf]) -> Self {
+    /// Those of a file, which `word` names, and of folders.
+    pub(super) fn from_paths(file: Option<&Path>, word: &str, folders: &[PathBuf]) -> Self {
         let mut roots = Self::default();
         if let Some(file) = file {
-            let source =
-                roots.add(format!("SSL_CERT_FILE {}", file.display()), load_certs_from_paths(Some(file), None));
+            let source = roots.add(format!("{word} {}", file.display()), load_certs_from_paths(Some(file), None));
             if source.count == 0 && is_der(file) {
                 let name = file.display();
                 source.problems.push(format!(

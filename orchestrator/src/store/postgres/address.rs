@@ -46,6 +46,8 @@ pub(super) struct Address {
     /// Whom to believe; `None` where the connection stays on this host, or nothing is to be encrypted.
     pub(super) trust: Option<Trust>,
     pub(super) client: Option<ClientFiles>,
+    /// Where the password is from, for people.
+    password_from: Option<String>,
 }
 
 impl fmt::Debug for Address {
@@ -63,6 +65,7 @@ struct Settings {
     key: Option<PathBuf>,
     service: Option<String>,
     password_file: Option<PathBuf>,
+    password_from: Option<String>,
 }
 
 impl Settings {
@@ -112,14 +115,17 @@ impl Address {
             return Err(refused(cause.to_owned()));
         }
         add_service(&mut config, &mut settings, access).map_err(refused)?;
-        add_variables(&mut config, access);
+        add_variables(&mut config, &mut settings, access);
         if config.get_password().is_none() {
-            add_password(&mut config, &settings, access).map_err(refused)?;
+            add_password(&mut config, &mut settings, access).map_err(refused)?;
+        }
+        if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
+            return Err(refused("it names no host; a server of this host is at ?host=/run/postgresql".to_owned()));
         }
         let is_encrypted = is_encrypted(&config, settings.ssl_mode.as_deref()).map_err(refused)?;
         config.ssl_mode(if is_encrypted { SslMode::Require } else { SslMode::Disable });
         let trust = is_encrypted.then(|| match &settings.root {
-            Some(root) => Trust::named(Some(root.as_os_str()), None),
+            Some(root) => Trust::of_file(root, "sslrootcert"),
             None => access.trust.clone(),
         });
         let client = match (settings.certificate, settings.key) {
@@ -127,7 +133,15 @@ impl Address {
             (None, None) => None,
             _ => return Err(refused("sslcert and sslkey belong together: name both".to_owned())),
         };
-        Ok(Address { shown, config, trust, client })
+        Ok(Address { shown, config, trust, client, password_from: settings.password_from })
+    }
+
+    /// Which password is shown to the server.
+    pub(super) fn password_told(&self) -> String {
+        match &self.password_from {
+            Some(place) => format!("the password is that of {place}"),
+            None => "no password was found: neither in PGPASSWORD nor in a service file or password file".to_owned(),
+        }
     }
 }
 
@@ -200,6 +214,7 @@ fn add_service(config: &mut Config, settings: &mut Settings, access: &ServerAcce
             }
             "password" if config.get_password().is_none() => {
                 config.password(value);
+                settings.password_from = Some(format!("the service file {}", path.display()));
             }
             name => {
                 settings.take(name, value);
@@ -215,7 +230,7 @@ fn add_service(config: &mut Config, settings: &mut Settings, access: &ServerAcce
     Ok(())
 }
 
-fn add_variables(config: &mut Config, access: &ServerAccess) {
+fn add_variables(config: &mut Config, settings: &mut Settings, access: &ServerAccess) {
     let variable = |name: &str| (access.variable)(name).filter(|value| !value.is_empty());
     if let Some(host) = variable("PGHOST").filter(|_| config.get_hosts().is_empty()) {
         config.host(&host);
@@ -232,11 +247,12 @@ fn add_variables(config: &mut Config, access: &ServerAccess) {
     }
     if let Some(password) = variable("PGPASSWORD").filter(|_| config.get_password().is_none()) {
         config.password(password);
+        settings.password_from = Some("PGPASSWORD".to_owned());
     }
 }
 
 /// The password that a file has for this server, database and user: the first line that fits.
-fn add_password(config: &mut Config, settings: &Settings, access: &ServerAccess) -> Result<(), String> {
+fn add_password(config: &mut Config, settings: &mut Settings, access: &ServerAccess) -> Result<(), String> {
     let named = settings.password_file.clone().or_else(|| (access.variable)("PGPASSFILE").map(PathBuf::from));
     let own = || Some(access.home.as_ref()?.join(".pgpass"));
     let Some(path) = named.clone().or_else(own) else { return Ok(()) };
@@ -260,6 +276,7 @@ fn add_password(config: &mut Config, settings: &Settings, access: &ServerAccess)
     };
     if let Some(fields) = lines.find(is_of) {
         config.password(&fields[4]);
+        settings.password_from = Some(path.display().to_string());
     }
     Ok(())
 }

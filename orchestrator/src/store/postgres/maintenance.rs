@@ -1,9 +1,11 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
+use std::time::Duration;
 
+use super::roles::keep_to_owner;
 use super::session::Session;
-use super::{PostgresStore, REPEAT_LIMIT, schema};
+use super::{PostgresStore, schema};
 use crate::store::sql::maintenance::{RowCheck, TABLES, check_rows, export};
 use crate::store::sql::value::Row;
 use crate::store::sql::{Connection, Database as _, Fault, Outcome};
@@ -24,6 +26,10 @@ const BYTES: &str = "
     SELECT CAST(coalesce(sum(pg_total_relation_size(c.oid)), 0) AS BIGINT) FROM pg_class c
     WHERE c.relnamespace = CAST(CAST(current_schema() AS TEXT) AS regnamespace) AND c.relkind = 'r'";
 
+/// How long it may take to write one table anew.
+const VACUUM_LIMIT: Duration = Duration::from_secs(3600);
+const ACTION: &str = "give space back";
+
 impl MaintenanceStore for PostgresStore {
     fn check(&self) -> Result<StoreCheck, StoreError> {
         let mut found = None;
@@ -39,17 +45,18 @@ impl MaintenanceStore for PostgresStore {
     }
 
     fn vacuum(&self) -> Result<Vacuumed, StoreError> {
-        let vacuumed = self.database.with_session(REPEAT_LIMIT, |session| {
+        let vacuumed = self.database.with_session(self.database.limits.repeat, |session| {
+            keep_to_owner(session, &self.database.address, ACTION)?;
             let before_bytes = bytes(session)?;
             session.run("SET lock_timeout = '2s'; SET statement_timeout = 0")?;
-            let done =
-                TABLES.iter().try_for_each(|table| session.run(&format!("VACUUM (FULL, ANALYZE) {}", table.name)));
+            let vacuum = |name: &str| session.run_for(VACUUM_LIMIT, &format!("VACUUM (FULL, ANALYZE) {name}"));
+            let done = TABLES.iter().try_for_each(|table| vacuum(table.name));
             // The next caller gets another connection.
             session.abandon();
             done?;
             Ok((before_bytes, bytes(session)?))
         });
-        let (before_bytes, after_bytes) = vacuumed.map_err(|fault| self.database.error("give space back", fault))?;
+        let (before_bytes, after_bytes) = vacuumed.map_err(|fault| self.database.error(ACTION, fault))?;
         Ok(Vacuumed { before_bytes, after_bytes })
     }
 

@@ -70,8 +70,7 @@ pub(super) fn migrate(session: &Session) -> Outcome<()> {
                 }
             }
             Err(fault) => {
-                // What failed first is what is told.
-                let _ = session.run("ROLLBACK");
+                session.undo();
                 return Err(fault);
             }
         }

@@ -7,40 +7,32 @@ use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use futures::TryStreamExt as _;
 use tokio::runtime::Runtime;
+use tokio::task::AbortHandle;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{Client, NoTls, Row, Statement};
 
 use super::address::Address;
+use super::limits::{Late, Limits};
 use super::places::Numbered;
 use super::tls::Encryption;
 use crate::store::sql::value::{Bound, Columns, Value};
 use crate::store::sql::{Connection, Fault, Outcome};
 
-/// How long a connection may take to be there.
-const CONNECT_LIMIT: Duration = Duration::from_secs(10);
-/// How long a statement may take until it answers, and from one row to the next.
-pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(40);
 /// What every connection is set to. The server ends what its caller has given up by then.
 const SET_UP: &str = "
     SET application_name = 'farmctl'; SET statement_timeout = '35s'; SET lock_timeout = '30s';
     SET idle_in_transaction_session_timeout = '60s'; SET client_min_messages = 'warning'";
 
-/// Nothing came back in time.
-#[derive(Debug)]
-pub(super) struct Late;
-
-impl fmt::Display for Late {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the server did not answer within {} s", ANSWER_LIMIT.as_secs())
+impl From<Late> for Fault {
+    fn from(late: Late) -> Fault {
+        Fault::Refused(Box::new(late))
     }
 }
-
-impl Error for Late {}
 
 impl From<tokio_postgres::Error> for Fault {
     fn from(error: tokio_postgres::Error) -> Fault {
@@ -51,12 +43,16 @@ impl From<tokio_postgres::Error> for Fault {
 /// A connection.
 pub(super) struct Session {
     client: Client,
+    /// What serves the connection.
+    served: AbortHandle,
     runtime: Arc<Runtime>,
+    limits: Limits,
     /// By the text that the store has of each.
     statements: RefCell<HashMap<String, Prepared>>,
     /// Something was asked that may have changed the store.
     has_written: Cell<bool>,
     is_late: Cell<bool>,
+    is_abandoned: Cell<bool>,
 }
 
 #[derive(Clone)]
@@ -73,32 +69,52 @@ impl fmt::Debug for Session {
 
 impl Session {
     /// Connects.
-    pub(super) fn open(address: &Address, encryption: Option<&Encryption>, runtime: &Arc<Runtime>) -> Outcome<Session> {
+    pub(super) fn open(
+        address: &Address,
+        encryption: Option<&Encryption>,
+        runtime: &Arc<Runtime>,
+        limits: Limits,
+    ) -> Outcome<Session> {
         let config = &address.config;
         let connecting = async {
-            let client = match encryption {
+            match encryption {
                 Some(encryption) => {
-                    let (client, connection) = config.connect(encryption.clone()).await?;
-                    runtime.spawn(connection);
-                    client
+                    let own = encryption.anew();
+                    let connected = config.connect(own.clone()).await;
+                    let (client, connection) = connected.map_err(|error| own.explained(error))?;
+                    Ok::<_, Fault>((client, runtime.spawn(connection).abort_handle()))
                 }
                 None => {
                     let (client, connection) = config.connect(NoTls).await?;
-                    runtime.spawn(connection);
-                    client
+                    Ok((client, runtime.spawn(connection).abort_handle()))
                 }
-            };
-            client.batch_execute(SET_UP).await?;
-            Ok::<_, tokio_postgres::Error>(client)
+            }
         };
-        let client = wait(runtime, CONNECT_LIMIT, connecting)??;
-        let (statements, runtime) = (RefCell::default(), Arc::clone(runtime));
-        Ok(Session { client, runtime, statements, has_written: Cell::new(false), is_late: Cell::new(false) })
+        let (began_at, late) = (Instant::now(), Late::Connection(limits.connect));
+        let (client, served) = wait(runtime, limits.connect, connecting).ok_or(late)??;
+        let session = Session {
+            client,
+            served,
+            runtime: Arc::clone(runtime),
+            limits,
+            statements: RefCell::default(),
+            has_written: Cell::new(false),
+            is_late: Cell::new(false),
+            is_abandoned: Cell::new(false),
+        };
+        let left = limits.connect.saturating_sub(began_at.elapsed());
+        session.answer_within(left, late, session.client.batch_execute(SET_UP))?;
+        Ok(session)
     }
 
     /// Whether nothing more can be asked of it.
     pub(super) fn is_broken(&self) -> bool {
-        self.is_late.get() || self.client.is_closed()
+        self.is_late() || self.is_abandoned.get() || self.client.is_closed()
+    }
+
+    /// Whether something did not come back in time.
+    pub(super) fn is_late(&self) -> bool {
+        self.is_late.get()
     }
 
     /// Whether the connection is closed.
@@ -108,7 +124,14 @@ impl Session {
 
     /// Lets it be broken: nobody knows in which state it is.
     pub(super) fn abandon(&self) {
-        self.is_late.set(true);
+        self.is_abandoned.set(true);
+    }
+
+    /// Undoes the transaction that is under way. Without a connection the server does, and nobody waits for that.
+    pub(super) fn undo(&self) {
+        if !self.is_broken() && self.run("ROLLBACK").is_err() {
+            self.abandon();
+        }
     }
 
     /// Whether something was asked that may have changed the store; from now on nothing was.
@@ -118,14 +141,28 @@ impl Session {
 
     /// Waits for an answer, but not for ever.
     fn answer<T>(&self, asked: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Outcome<T> {
-        let answer = wait(&self.runtime, ANSWER_LIMIT, asked);
-        self.is_late.set(self.is_late.get() || answer.is_err());
-        Ok(answer??)
+        self.answer_within(self.limits.answer, Late::Answer(self.limits.answer), asked)
+    }
+
+    fn answer_within<T>(
+        &self,
+        limit: Duration,
+        late: Late,
+        asked: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Outcome<T> {
+        let answer = wait(&self.runtime, limit, asked);
+        self.is_late.set(self.is_late() || answer.is_none());
+        Ok(answer.ok_or(late)??)
     }
 
     /// Runs statements that have no values and give no rows.
     pub(super) fn run(&self, sql: &str) -> Outcome<()> {
         self.answer(self.client.batch_execute(sql))
+    }
+
+    /// The same for statements that take their time.
+    pub(super) fn run_for(&self, limit: Duration, sql: &str) -> Outcome<()> {
+        self.answer_within(limit, Late::Answer(limit), self.client.batch_execute(sql))
     }
 
     fn prepared(&self, sql: &str) -> Outcome<Prepared> {
@@ -174,10 +211,19 @@ impl Connection for Session {
     }
 }
 
+impl Drop for Session {
+    /// What serves it would wait for the answer as long as the connection is there.
+    fn drop(&mut self) {
+        if self.is_late() {
+            self.served.abort();
+        }
+    }
+}
+
 /// Waits for something on this thread, whatever runs on it. The connection itself is served by a thread of its own.
-fn wait<T>(runtime: &Runtime, limit: Duration, asked: impl Future<Output = T>) -> Outcome<T> {
+fn wait<T>(runtime: &Runtime, limit: Duration, asked: impl Future<Output = T>) -> Option<T> {
     let _entered = runtime.enter();
-    futures::executor::block_on(tokio::time::timeout(limit, asked)).map_err(|_| Fault::Refused(Box::new(Late)))
+    futures::executor::block_on(tokio::time::timeout(limit, asked)).ok()
 }
 
 /// A value that is given to a statement.

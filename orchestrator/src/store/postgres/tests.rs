@@ -1,7 +1,10 @@
 #![allow(clippy::unwrap_used)]
 
 mod concurrency;
+mod guarded;
+mod roles;
 mod server;
+mod silent;
 mod statements;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -34,9 +37,9 @@ fn fresh() -> String {
     server().create(&format!("lab{}", COUNT.fetch_add(1, Ordering::SeqCst))).unwrap()
 }
 
-/// All cases in one test: where each test is a process, each would start a server.
-#[test]
-fn it_does_what_every_store_must() {
+/// All cases of the conformance suite, each with an address of an empty database. In one test: where each test is a
+/// process, each would start a server.
+fn all_cases_hold(fresh: &(dyn Fn() -> String + Sync)) {
     let cases = store_conformance!(list);
     let next = AtomicUsize::new(0);
     let failed: Vec<&str> = std::thread::scope(|scope| {
@@ -55,4 +58,9 @@ fn it_does_what_every_store_must() {
         workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
     });
     assert!(failed.is_empty(), "{} of {} failed: {failed:?}", failed.len(), cases.len());
+}
+
+#[test]
+fn it_does_what_every_store_must() {
+    all_cases_hold(&fresh);
 }

@@ -1,9 +1,11 @@
 //! Encrypted connections to a server: rustls, by the lab's own trust and with a client's certificate.
 
+use std::error::Error as _;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use rustls_pki_types::pem::PemObject as _;
@@ -14,11 +16,21 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::ClientConfig;
 
 use super::address::{ClientFiles, keep_to_owner};
+use crate::store::sql::Fault;
 use crate::tls::Trust;
+
+/// A server that is to encrypt does not.
+#[derive(Debug, thiserror::Error)]
+#[error("the server does not encrypt connections")]
+pub(super) struct Unencrypted;
 
 /// Makes connections encrypted.
 #[derive(Clone)]
-pub(super) struct Encryption(Arc<ClientConfig>);
+pub(super) struct Encryption {
+    config: Arc<ClientConfig>,
+    /// The server has said that it encrypts.
+    is_begun: Arc<AtomicBool>,
+}
 
 impl std::fmt::Debug for Encryption {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -31,7 +43,7 @@ impl Encryption {
     pub(super) fn new(trust: &Trust, client: Option<&ClientFiles>) -> Result<Encryption, String> {
         let builder = trust.connection().map_err(|cause| format!("nobody's certificates are believed: {cause}"))?;
         let Some(ClientFiles { certificate, key }) = client else {
-            return Ok(Encryption(Arc::new(builder.with_no_client_auth())));
+            return Ok(Encryption::by(builder.with_no_client_auth()));
         };
         keep_to_owner(key)?;
         let unread = |path: &std::path::Path, error: &dyn std::fmt::Display| {
@@ -41,7 +53,25 @@ impl Encryption {
         let chain = chain.map_err(|error| unread(certificate, &error))?;
         let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| unread(key, &error))?;
         let config = builder.with_client_auth_cert(chain, secret).map_err(|error| unread(certificate, &error))?;
-        Ok(Encryption(Arc::new(config)))
+        Ok(Encryption::by(config))
+    }
+
+    fn by(config: ClientConfig) -> Encryption {
+        Encryption { config: Arc::new(config), is_begun: Arc::default() }
+    }
+
+    /// The same for another connection.
+    pub(super) fn anew(&self) -> Encryption {
+        Encryption { config: Arc::clone(&self.config), is_begun: Arc::default() }
+    }
+
+    /// Why there is no connection. The client has no word of its own for a server that does not encrypt.
+    pub(super) fn explained(&self, error: tokio_postgres::Error) -> Fault {
+        let is_io = error.source().is_some_and(|source| source.is::<io::Error>());
+        if self.is_begun.load(Ordering::SeqCst) || is_io || error.code().is_some() {
+            return error.into();
+        }
+        Fault::Refused(Box::new(Unencrypted))
     }
 }
 
@@ -55,7 +85,8 @@ where
 
     fn make_tls_connect(&mut self, host: &str) -> io::Result<ToHost> {
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
-        Ok(ToHost { connector: TlsConnector::from(Arc::clone(&self.0)), name })
+        let (connector, is_begun) = (TlsConnector::from(Arc::clone(&self.config)), Arc::clone(&self.is_begun));
+        Ok(ToHost { connector, name, is_begun })
     }
 }
 
@@ -63,6 +94,7 @@ where
 pub(super) struct ToHost {
     connector: TlsConnector,
     name: ServerName<'static>,
+    is_begun: Arc<AtomicBool>,
 }
 
 impl<S> TlsConnect<S> for ToHost
@@ -74,6 +106,7 @@ where
     type Future = Pin<Box<dyn Future<Output = io::Result<Encrypted<S>>> + Send>>;
 
     fn connect(self, stream: S) -> Self::Future {
+        self.is_begun.store(true, Ordering::SeqCst);
         Box::pin(async move { self.connector.connect(self.name, stream).await.map(Encrypted) })
     }
 }
