@@ -7,6 +7,7 @@ mod roles;
 mod server;
 mod silent;
 mod statements;
+mod versions;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
