@@ -6,7 +6,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use clap::CommandFactory as _;
@@ -92,12 +92,13 @@ fn run(name: &str) {
 /// A lab in which one sweep was run: one device measured, and one out of service.
 struct Lab {
     folder: TempDir,
+    measured: Arc<Measured>,
 }
 
 impl Lab {
     fn new() -> Lab {
-        let lab = Lab { folder: tempfile::tempdir().unwrap() };
-        copy(measured(), &lab.path("lab"));
+        let lab = Lab { folder: tempfile::tempdir().unwrap(), measured: measured() };
+        copy(&lab.measured.lab(), &lab.path("lab"));
         lab.write_program();
         lab
     }
@@ -118,10 +119,10 @@ impl Lab {
         let farmctl = Path::new(env!("CARGO_BIN_EXE_farmctl"));
         let mut words: Vec<(String, &str)> = [(self.path("lab"), "LAB"), (home.clone(), "HOME")]
             .into_iter()
-            .chain([(runners().to_owned(), "RUNNERS"), (farmctl.to_owned(), "FARMCTL")])
+            .chain([(self.measured.runners(), "RUNNERS"), (farmctl.to_owned(), "FARMCTL")])
             .map(|(path, word)| (path.display().to_string(), word))
             .collect();
-        words.extend(this_machine());
+        words.extend(self.measured.this_machine());
         let words = words.iter().map(|(text, word)| format!(" -e 's#{}#{word}#g'", literal(text)));
         let rules = REDACTED.iter().map(|rule| format!(" -e '{rule}'"));
         let script = format!(
@@ -132,7 +133,7 @@ impl Lab {
             lab = self.path("lab").display(),
             home = home.display(),
             farmctl = farmctl.display(),
-            runners = runners().display(),
+            runners = self.measured.runners().display(),
             code = self.path("code").display(),
             redactions = words.chain(rules).collect::<String>(),
         );
@@ -147,64 +148,84 @@ fn literal(text: &str) -> String {
     text.chars().flat_map(|c| is_sign(c).then_some('\\').into_iter().chain([c])).collect()
 }
 
-/// What farmctl says of this machine and of who runs it, with the words that stand for it in the cases.
-fn this_machine() -> Vec<(String, &'static str)> {
-    let shown = farmctl(measured(), &["devices", "show", "this-host", "--format", "json"]);
-    let shown: serde_json::Value = serde_json::from_slice(&shown).unwrap();
-    let facts = &shown["sighting"]["facts"];
-    let of_facts = [("soc", "SOC"), ("os", "OS"), ("kernel", "KERNEL")];
-    let mut words: Vec<(String, &'static str)> =
-        of_facts.into_iter().filter_map(|(field, word)| Some((facts[field].as_str()?.to_owned(), word))).collect();
-    let host = nix::unistd::gethostname().unwrap().into_string().unwrap();
-    let user = nix::unistd::User::from_uid(nix::unistd::getuid()).unwrap().map_or("root".to_owned(), |user| user.name);
-    words.push((format!("{user}@{host}"), "PERSON"));
-    words
+/// What all labs of this process begin with, and the runners that they use.
+struct Measured {
+    folder: TempDir,
 }
 
-/// The folder of runners that `scripts/test` built, as `--runner-dir` takes it.
-fn runners() -> &'static Path {
-    static RUNNERS: OnceLock<TempDir> = OnceLock::new();
-    let folder = RUNNERS.get_or_init(|| {
-        let built = super::docs::root().join("target/runners").join(HOST_TARGET).join("release/device-runner");
-        assert!(built.is_file(), "there is no runner: run the tests by scripts/test, which builds it");
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir(folder.path().join(HOST_TARGET)).unwrap();
-        std::os::unix::fs::symlink(built, folder.path().join(HOST_TARGET).join("device-runner")).unwrap();
-        folder
-    });
-    folder.path()
-}
-
-/// The lab that each case gets a copy of.
-fn measured() -> &'static Path {
-    static LAB: OnceLock<TempDir> = OnceLock::new();
-    let lab = LAB.get_or_init(|| {
-        let lab = tempfile::tempdir().unwrap();
-        copy(&folder().join("lab"), lab.path());
+impl Measured {
+    fn new() -> Measured {
+        let measured = Measured { folder: tempfile::tempdir().unwrap() };
+        measured.link_runner();
+        let lab = measured.lab();
+        copy(&folder().join("lab"), &lab);
         for name in ["models.yaml", "backends.yaml", "datasets.yaml"] {
-            std::fs::copy(super::docs::root().join("configs").join(name), lab.path().join("configs").join(name))
-                .unwrap();
+            std::fs::copy(super::docs::root().join("configs").join(name), lab.join("configs").join(name)).unwrap();
         }
         // Networks are built once for all tests.
         let artifacts = Path::new(env!("CARGO_TARGET_TMPDIR")).join("artifacts");
         std::fs::create_dir_all(&artifacts).unwrap();
-        let own = lab.path().join(".farm");
+        let own = lab.join(".farm");
         std::fs::create_dir_all(&own).unwrap();
-        std::fs::set_permissions(own, std::fs::Permissions::from_mode(0o700)).unwrap();
-        std::os::unix::fs::symlink(artifacts, lab.path().join(".farm/artifacts")).unwrap();
-        farmctl(lab.path(), &["sweep", "configs/tiny.yaml"]);
-        lab
-    });
-    lab.path()
+        std::fs::set_permissions(&own, std::fs::Permissions::from_mode(0o700)).unwrap();
+        std::os::unix::fs::symlink(artifacts, own.join("artifacts")).unwrap();
+        measured.farmctl(&["sweep", "configs/tiny.yaml"]);
+        measured
+    }
+
+    /// The lab that each case gets a copy of.
+    fn lab(&self) -> PathBuf {
+        self.folder.path().join("lab")
+    }
+
+    /// The folder of runners that `scripts/test` built, as `--runner-dir` takes it.
+    fn runners(&self) -> PathBuf {
+        self.folder.path().join("runners")
+    }
+
+    fn link_runner(&self) {
+        let built = super::docs::root().join("target/runners").join(HOST_TARGET).join("release/device-runner");
+        assert!(built.is_file(), "there is no runner: run the tests by scripts/test, which builds it");
+        let folder = self.runners().join(HOST_TARGET);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::os::unix::fs::symlink(built, folder.join("device-runner")).unwrap();
+    }
+
+    /// What farmctl says of this machine and of who runs it, with the words that stand for it in the cases.
+    fn this_machine(&self) -> Vec<(String, &'static str)> {
+        let shown = self.farmctl(&["devices", "show", "this-host", "--format", "json"]);
+        let shown: serde_json::Value = serde_json::from_slice(&shown).unwrap();
+        let facts = &shown["sighting"]["facts"];
+        let of_facts = [("soc", "SOC"), ("os", "OS"), ("kernel", "KERNEL")];
+        let mut words: Vec<(String, &'static str)> =
+            of_facts.into_iter().filter_map(|(field, word)| Some((facts[field].as_str()?.to_owned(), word))).collect();
+        let host = nix::unistd::gethostname().unwrap().into_string().unwrap();
+        let user = nix::unistd::User::from_uid(nix::unistd::getuid()).unwrap();
+        let user = user.map_or("root".to_owned(), |user| user.name);
+        words.push((format!("{user}@{host}"), "PERSON"));
+        words
+    }
+
+    /// Runs farmctl in the lab, where it must pass, and gives what it prints.
+    fn farmctl(&self, words: &[&str]) -> Vec<u8> {
+        let lab = self.lab();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_farmctl"));
+        command.arg("--runner-dir").arg(self.runners()).args(words).current_dir(&lab).env("HOME", &lab);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    }
 }
 
-/// Runs farmctl in a lab, where it must pass, and gives what it prints.
-fn farmctl(lab: &Path, words: &[&str]) -> Vec<u8> {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_farmctl"));
-    command.arg("--runner-dir").arg(runners()).args(words).current_dir(lab).env("HOME", lab);
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    output.stdout
+/// What this process has measured. It goes with the last lab that has it, since what is static is never dropped.
+fn measured() -> Arc<Measured> {
+    static LAST: Mutex<Weak<Measured>> = Mutex::new(Weak::new());
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    last.upgrade().unwrap_or_else(|| {
+        let measured = Arc::new(Measured::new());
+        *last = Arc::downgrade(&measured);
+        measured
+    })
 }
 
 /// Copies a folder; links stay links, and who may open it stays.
@@ -221,6 +242,19 @@ fn copy(from: &Path, to: &Path) {
             std::fs::copy(entry.path(), target).unwrap();
         }
     }
+}
+
+/// The case runs in a process of its own, as each test does under cargo-nextest.
+#[test]
+fn a_case_leaves_nothing_in_the_temporary_directory() {
+    let temporary = tempfile::tempdir().unwrap();
+    let mut case = Command::new(std::env::current_exe().unwrap());
+    case.args(["--exact", "cmd::clock"]).env("TMPDIR", temporary.path());
+    let output = case.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    let left = std::fs::read_dir(temporary.path()).unwrap().map(|entry| entry.unwrap().path());
+    assert_eq!(left.collect::<Vec<_>>(), Vec::<PathBuf>::new());
 }
 
 #[test]

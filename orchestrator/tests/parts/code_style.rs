@@ -84,6 +84,15 @@ fn paths_do_not_climb() {
     assert!(found.is_empty(), "these climb: {}", found.join(" "));
 }
 
+/// What is static is never dropped: a folder in it would stay for ever.
+#[test]
+fn nothing_static_owns_a_temporary_folder() {
+    let is_static = |line: &str| line.trim_start().trim_start_matches("pub ").starts_with("static ");
+    let owns = |line: &str| line.contains("TempDir") || line.contains("NamedTempFile");
+    let found = lines_with(|line| is_static(line) && owns(line));
+    assert!(found.is_empty(), "these stay in the temporary directory: {}", found.join(" "));
+}
+
 #[test]
 fn lines_are_at_most_120_characters_long() {
     let found = lines_with(|line| line.chars().count() > 120);
