@@ -232,7 +232,7 @@ pub(super) fn print_comparison(
     print_forms(
         context.format,
         || report::comparison_text(comparison, gates, terminal_width()),
-        &report::comparison_json(comparison, gates),
+        || report::comparison_json(comparison, gates),
         || report::comparison_csv(comparison),
         || report::comparison_markdown(comparison, gates),
     )

@@ -82,7 +82,7 @@ pub(super) fn run(context: &Context, arguments: &ScoreArguments) -> Result<u8, L
     print_forms(
         context.format,
         || report::ranking_text(&ranking, terminal_width(), arguments.terms),
-        &report::ranking_json(&ranking),
+        || report::ranking_json(&ranking),
         || report::ranking_csv(&ranking),
         || report::ranking_markdown(&ranking, arguments.terms),
     )?;

@@ -91,18 +91,18 @@ impl<'a> Table<'a> {
     }
 }
 
-/// Prints an answer that a library writes in each form.
-pub(super) fn print_forms<E: Error + Send + Sync + 'static>(
+/// Prints an answer that a library writes in each form. Only the form that is asked for is made.
+pub(super) fn print_forms<J: Serialize, E: Error + Send + Sync + 'static>(
     format: Format,
     text: impl FnOnce() -> String,
-    json: &impl Serialize,
+    json: impl FnOnce() -> J,
     csv: impl FnOnce() -> Result<Vec<u8>, E>,
     markdown: impl FnOnce() -> String,
 ) -> Result<(), LabError> {
     let failed = |error| LabError::failed(ErrorKind::Internal, error);
     format.choose(
         || print_lines(&text()),
-        || print_json(json),
+        || print_json(&json()),
         || print_file(&csv().map_err(failed)?),
         || print_lines(&markdown()),
     )

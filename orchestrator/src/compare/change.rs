@@ -162,7 +162,7 @@ fn spread(a: &Side, b: &Side) -> Option<f64> {
 
 /// A run by when it was started.
 struct Started {
-    at: jiff::Timestamp,
+    at_ns: i64,
     is_b: bool,
     log_time: f64,
 }
@@ -173,10 +173,11 @@ pub(super) fn pairs(a: &[Run], b: &[Run], by_mean: bool) -> Option<Vec<f64>> {
     if a.len() != b.len() || a.len() < 2 {
         return None;
     }
-    let of = |run: &Run, is_b: bool| Some(Started { at: run.started_at?, is_b, log_time: time_s(run, by_mean).ln() });
+    let of =
+        |run: &Run, is_b: bool| Some(Started { at_ns: run.started_ns()?, is_b, log_time: time_s(run, by_mean).ln() });
     let both = a.iter().map(|run| of(run, false)).chain(b.iter().map(|run| of(run, true)));
     let mut both = both.collect::<Option<Vec<_>>>()?;
-    both.sort_by_key(|run| (run.at, run.is_b));
+    both.sort_by_key(|run| (run.at_ns, run.is_b));
     let ratio = |couple: &[Started]| match couple {
         [a, b] if !a.is_b && b.is_b => Some(b.log_time - a.log_time),
         [b, a] if b.is_b && !a.is_b => Some(b.log_time - a.log_time),

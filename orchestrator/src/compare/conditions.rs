@@ -89,7 +89,7 @@ impl Measured<'_> {
     fn values(&self, index: usize) -> BTreeMap<&str, usize> {
         let mut values = BTreeMap::new();
         for run in self.runs {
-            let conditions = self.of.conditions.values.get(run.conditions as usize);
+            let conditions = self.of.conditions.at(run.conditions);
             let value = conditions.and_then(|conditions| conditions.get(index)).map_or("", String::as_str);
             if !value.is_empty() && value != UNKNOWN {
                 *values.entry(value).or_default() += 1;
@@ -163,7 +163,7 @@ fn is_not_itself(verdicts: &BTreeMap<&str, usize>) -> bool {
 }
 
 fn temperature(a: &[Run], b: &[Run], device: &str) -> Option<Difference> {
-    let of = |runs: &[Run]| median_of_known(runs.iter().map(|run| run.temp_start_c));
+    let of = |runs: &[Run]| median_of_known(runs.iter().map(|run| f64::from(run.temp_start_c)));
     let (a, b) = (of(a)?, of(b)?);
     // Heat takes time by throttling alone, which is looked at for itself.
     ((a - b).abs() >= TEMPERATURE_C).then(|| Difference {

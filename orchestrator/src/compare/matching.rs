@@ -42,7 +42,7 @@ impl DeviceName {
 const UNTOLD: [&str; 3] = ["weights", "threads", "scenarios"];
 
 /// The numbers of the runs of each cell: there may be a million runs.
-type Cells = BTreeMap<CellKey, Vec<usize>>;
+type Cells = BTreeMap<CellKey, Vec<u32>>;
 
 /// Compares two sets of runs, cell by cell.
 ///
@@ -62,15 +62,19 @@ pub fn compare(a: &Runs, b: &Runs, options: &Options) -> Result<Comparison, Comp
     let mut keys = [a, b].map(|runs| runs.cells().cloned().collect::<Vec<CellKey>>());
     let mut notes = leave_untold_out(&mut keys, [&a.name, &b.name]);
     let [keys_a, keys_b] = keys;
-    let (of_a, of_b) = (by_cell(a, keys_a), by_cell(b, keys_b));
-    if !of_a.keys().any(|key| of_b.contains_key(key)) {
+    // Of each cell the numbers of both sides: there may be so many cells that each name is kept once.
+    let mut of_both: BTreeMap<CellKey, [Vec<u32>; 2]> =
+        by_cell(a, keys_a).into_iter().map(|(key, own)| (key, [own, Vec::new()])).collect();
+    for (key, own) in by_cell(b, keys_b) {
+        of_both.entry(key).or_default()[1] = own;
+    }
+    if !of_both.values().any(|[first, second]| !first.is_empty() && !second.is_empty()) {
         let (a, b) = names();
         return Err(CompareError::NothingInCommon { a, b });
     }
-    let all: BTreeSet<&CellKey> = of_a.keys().chain(of_b.keys()).collect();
-    let cells = all.into_iter().map(|key| {
-        let (first, second) = (a.numbered(of_a.get(key)), b.numbered(of_b.get(key)));
-        let couple = Couple { key: key.clone(), across: None };
+    let cells = of_both.into_iter().map(|(key, [first, second])| {
+        let (first, second) = (a.numbered(&first), b.numbered(&second));
+        let couple = Couple { key, across: None };
         couple.cell(Measured { of: a, runs: &first }, Measured { of: b, runs: &second }, None, options)
     });
     let cells = cells.collect();
@@ -116,7 +120,7 @@ pub fn compare_across(
         let of_value = &of_values[value];
         for (key, first) in of_base {
             let Some(second) = of_value.get(key) else { continue };
-            let (first, second) = (runs.numbered(Some(first)), runs.numbered(Some(second)));
+            let (first, second) = (runs.numbered(first), runs.numbered(second));
             let couple = Couple { key: key.clone(), across: Some((base.clone(), value.clone())) };
             let (first, second) = (Measured { of: runs, runs: &first }, Measured { of: runs, runs: &second });
             cells.push(couple.cell(first, second, Some(axis), options));
@@ -177,9 +181,9 @@ fn twice(runs: &Runs) -> String {
 
 fn by_cell(runs: &Runs, keys: Vec<CellKey>) -> Cells {
     let mut cells = Cells::new();
-    let mut of_keys: Vec<Vec<usize>> = vec![Vec::new(); keys.len()];
-    for (number, run) in runs.runs.iter().enumerate() {
-        if let Some(own) = of_keys.get_mut(run.key as usize) {
+    let mut of_keys: Vec<Vec<u32>> = vec![Vec::new(); keys.len()];
+    for (number, run) in (0..=u32::MAX).zip(&runs.runs) {
+        if let Some(own) = of_keys.get_mut(run.key.index()) {
             own.push(number);
         }
     }

@@ -1,5 +1,6 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher as _};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -36,32 +37,64 @@ pub struct Runs {
     pub(super) conditions: Interned<Vec<String>>,
     pub(super) failures: Interned<String>,
     pub(super) images: Interned<Images>,
+    pub(super) accuracies: Interned<Accuracy>,
     pub(super) runs: Vec<Run>,
     run_ids: HashSet<RunHash>,
     /// Runs that were there twice.
     pub(super) same_runs: usize,
 }
 
-/// A run, small: there may be a million.
+/// A run, small: there may be a million. It has 48 bytes, and a test holds that.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Run {
-    pub(super) key: u32,
-    pub(super) conditions: u32,
-    pub(super) failure: Option<u32>,
-    /// Whether it was left out since nobody needed it any more.
-    pub(super) is_needless: bool,
-    /// What its accuracy is of; `None` without one.
-    pub(super) images: Option<u32>,
-    pub(super) status: RunStatus,
-    pub(super) counts: bool,
     /// NaN where it is not known.
     pub(super) median_s: f64,
     /// NaN where it is not known.
     pub(super) mean_s: f64,
-    pub(super) top1: f64,
-    pub(super) top5: f64,
-    pub(super) temp_start_c: f64,
-    pub(super) started_at: Option<Timestamp>,
+    /// Nanoseconds since 1970; [`UNKNOWN_START`] where it is not known.
+    started_ns: i64,
+    /// NaN where it is not known. Single precision: it is told in whole degrees.
+    pub(super) temp_start_c: f32,
+    pub(super) key: Place,
+    pub(super) conditions: Place,
+    pub(super) failure: Option<Place>,
+    /// What its accuracy is; `None` without one.
+    pub(super) accuracy: Option<Place>,
+    pub(super) status: RunStatus,
+    /// Whether it was left out since nobody needed it any more.
+    pub(super) is_needless: bool,
+    pub(super) counts: bool,
+}
+
+/// Stands for a start that is not known.
+const UNKNOWN_START: i64 = i64::MIN;
+
+impl Run {
+    /// When it was started, in nanoseconds since 1970.
+    pub(super) fn started_ns(&self) -> Option<i64> {
+        (self.started_ns != UNKNOWN_START).then_some(self.started_ns)
+    }
+}
+
+/// What runs answered right. Most runs of a network share it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Accuracy {
+    top1_bits: u64,
+    top5_bits: u64,
+    /// What it is of.
+    pub(super) images: Place,
+}
+
+impl Accuracy {
+    /// NaN where it is not known.
+    pub(super) fn top1(self) -> f64 {
+        f64::from_bits(self.top1_bits)
+    }
+
+    /// NaN where it is not known.
+    pub(super) fn top5(self) -> f64 {
+        f64::from_bits(self.top5_bits)
+    }
 }
 
 impl Runs {
@@ -74,10 +107,17 @@ impl Runs {
             conditions: Interned::default(),
             failures: Interned::default(),
             images: Interned::default(),
+            accuracies: Interned::default(),
             runs: Vec::new(),
             run_ids: HashSet::new(),
             same_runs: 0,
         }
+    }
+
+    /// Makes room for so many runs more, and no more than that.
+    pub fn reserve(&mut self, runs: usize) {
+        self.runs.reserve_exact(runs);
+        self.run_ids.reserve(runs);
     }
 
     /// Adds a run; one that is there already is left out, and counted.
@@ -94,23 +134,25 @@ impl Runs {
             _ => scored.device.clone(),
         };
         let known = |value: Option<f64>| value.unwrap_or(f64::NAN);
-        let accuracy = scored.accuracy;
-        let images = |count| Images { dataset: scored.dataset.clone(), count };
-        let images = accuracy.map(|accuracy| self.images.number(images(accuracy.n_images)));
+        let accuracy = scored.accuracy.map(|accuracy| {
+            let images = Images { dataset: scored.dataset.clone(), count: accuracy.n_images };
+            let images = self.images.place(images);
+            let [top1_bits, top5_bits] = [accuracy.top1, accuracy.top5].map(|share| known(share).to_bits());
+            self.accuracies.place(Accuracy { top1_bits, top5_bits, images })
+        });
+        let nanoseconds = |at: Timestamp| i64::try_from(at.as_nanosecond()).unwrap_or(UNKNOWN_START);
         self.runs.push(Run {
-            key: self.keys.number(CellKey::of(&scored, device)),
-            conditions: self.conditions.number(conditions),
-            failure: scored.failure.map(|failure| self.failures.number(failure)),
-            is_needless: scored.failure_kind.is_some_and(FailureKind::is_needless),
-            images,
+            median_s: known(median_s),
+            mean_s: known(scored.latency_s),
+            started_ns: started_at.map_or(UNKNOWN_START, nanoseconds),
+            temp_start_c: known(temp_start_c) as f32,
+            key: self.keys.place(CellKey::of(&scored, device)),
+            conditions: self.conditions.place(conditions),
+            failure: scored.failure.map(|failure| self.failures.place(failure)),
+            accuracy,
             status: scored.status,
+            is_needless: scored.failure_kind.is_some_and(FailureKind::is_needless),
             counts,
-            median_s: median_s.unwrap_or(f64::NAN),
-            mean_s: scored.latency_s.unwrap_or(f64::NAN),
-            top1: known(accuracy.and_then(|accuracy| accuracy.top1)),
-            top5: known(accuracy.and_then(|accuracy| accuracy.top5)),
-            temp_start_c: known(temp_start_c),
-            started_at,
         });
     }
 
@@ -122,7 +164,7 @@ impl Runs {
     /// Leaves only runs of cells that are meant.
     pub fn retain(&mut self, is_meant: impl Fn(&CellKey) -> bool) {
         let meant: Vec<bool> = self.cells().map(is_meant).collect();
-        self.runs.retain(|run| meant.get(run.key as usize).copied().unwrap_or(false));
+        self.runs.retain(|run| meant.get(run.key.index()).copied().unwrap_or(false));
     }
 
     /// The same runs, their cells called otherwise. Cells that are called the same are one.
@@ -135,8 +177,13 @@ impl Runs {
     }
 
     /// The runs of these numbers.
-    pub(super) fn numbered(&self, numbers: Option<&Vec<usize>>) -> Vec<Run> {
-        numbers.into_iter().flatten().filter_map(|number| self.runs.get(*number).copied()).collect()
+    pub(super) fn numbered(&self, numbers: &[u32]) -> Vec<Run> {
+        numbers.iter().filter_map(|number| self.runs.get(*number as usize).copied()).collect()
+    }
+
+    /// What a run answered right.
+    pub(super) fn accuracy(&self, run: &Run) -> Option<Accuracy> {
+        run.accuracy.and_then(|place| self.accuracies.at(place)).copied()
     }
 
     /// How many there are.
@@ -174,24 +221,51 @@ impl RunHash {
 #[derive(Debug, Clone)]
 pub(super) struct Interned<T> {
     pub(super) values: Vec<Arc<T>>,
-    numbers: HashMap<Arc<T>, u32>,
+    places: HashMap<Arc<T>, Place>,
+}
+
+/// Where such a value is. One that may be missing takes no more room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Place(NonZeroU32);
+
+impl Place {
+    /// From 0.
+    pub(super) fn index(self) -> usize {
+        self.0.get() as usize - 1
+    }
 }
 
 impl<T> Default for Interned<T> {
     fn default() -> Interned<T> {
-        Interned { values: Vec::new(), numbers: HashMap::new() }
+        Interned { values: Vec::new(), places: HashMap::new() }
     }
 }
 
 impl<T: Eq + Hash> Interned<T> {
-    fn number(&mut self, value: T) -> u32 {
-        if let Some(number) = self.numbers.get(&value) {
-            return *number;
+    fn place(&mut self, value: T) -> Place {
+        if let Some(place) = self.places.get(&value) {
+            return *place;
         }
-        let number = u32::try_from(self.values.len()).unwrap_or(u32::MAX);
         let value = Arc::new(value);
         self.values.push(Arc::clone(&value));
-        self.numbers.insert(value, number);
-        number
+        let count = u32::try_from(self.values.len()).ok().and_then(NonZeroU32::new);
+        let place = Place(count.unwrap_or(NonZeroU32::MAX));
+        self.places.insert(value, place);
+        place
+    }
+
+    /// The value at a place.
+    pub(super) fn at(&self, place: Place) -> Option<&T> {
+        self.values.get(place.index()).map(Arc::as_ref)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_million_runs_take_48_megabytes() {
+        assert_eq!(size_of::<Run>(), 48);
     }
 }

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::normal::Moments;
-use super::runs::{Run, Runs};
+use super::runs::{Accuracy, Place, Run, Runs};
 use crate::domain::RunStatus;
 
 /// Fewest runs whose median has an interval of 95 %.
@@ -69,7 +69,7 @@ impl Side {
             let is_ok = run.status == RunStatus::Ok && !time_s(run, by_mean).is_nan();
             if !is_ok {
                 side.without_time += 1;
-                let failure = run.failure.and_then(|number| runs.failures.values.get(number as usize));
+                let failure = run.failure.and_then(|place| runs.failures.at(place));
                 let said = failure.map_or_else(String::new, |failure| format!(": {failure}"));
                 let ended = format!("{}{said}", run.status.as_str());
                 let is_lost = run.counts && !run.is_needless;
@@ -91,9 +91,10 @@ impl Side {
             }
         }
         side.times_s.sort_by(f64::total_cmp);
-        side.top1 = median_of_known(timed.iter().map(|run| run.top1));
-        side.top5 = median_of_known(timed.iter().map(|run| run.top5));
-        side.images = most_images(runs, &timed);
+        let accuracies: Vec<Accuracy> = timed.iter().filter_map(|run| runs.accuracy(run)).collect();
+        side.top1 = median_of_known(accuracies.iter().map(|accuracy| accuracy.top1()));
+        side.top5 = median_of_known(accuracies.iter().map(|accuracy| accuracy.top5()));
+        side.images = most_images(runs, &accuracies);
         (side, timed)
     }
 
@@ -127,11 +128,11 @@ impl Side {
     }
 }
 
-fn most_images(runs: &Runs, timed: &[Run]) -> Option<Images> {
-    let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
-    timed.iter().filter_map(|run| run.images).for_each(|number| *counts.entry(number).or_default() += 1);
-    let of_most = counts.into_iter().max_by_key(|(number, count)| (*count, std::cmp::Reverse(*number)));
-    of_most.and_then(|(number, _)| runs.images.values.get(number as usize)).map(|images| images.as_ref().clone())
+fn most_images(runs: &Runs, accuracies: &[Accuracy]) -> Option<Images> {
+    let mut counts: BTreeMap<Place, usize> = BTreeMap::new();
+    accuracies.iter().for_each(|accuracy| *counts.entry(accuracy.images).or_default() += 1);
+    let of_most = counts.into_iter().max_by_key(|(place, count)| (*count, std::cmp::Reverse(*place)));
+    of_most.and_then(|(place, _)| runs.images.at(place)).cloned()
 }
 
 /// What a run's time is.

@@ -67,6 +67,7 @@ impl Lab {
         let is_meant = |row: &&Row<'_>| !has_one_cell || row.record.job.side != Some(PairSide::B);
         let columns = Columns::find();
         let mut runs = Runs::new(name, device);
+        runs.reserve(parts.len());
         for first in parts.beginnings(0) {
             let part = parts.part_without_outputs(first)?;
             part.rows(sweep, &context).iter().filter(is_meant).for_each(|row| runs.push(columns.facts(row)));

@@ -1,6 +1,6 @@
 use super::key_columns;
 use crate::compare::{ComparedCell, Comparison, Verdict};
-use crate::report::{Grid, ReportError};
+use crate::report::ReportError;
 use crate::wording::csv_text;
 
 /// Columns behind those of the cell.
@@ -35,8 +35,15 @@ pub fn comparison_csv(comparison: &Comparison) -> Result<Vec<u8>, ReportError> {
         Some(cell) => key_columns(&cell.key).iter().map(|(name, _)| *name).chain(FIGURES).collect(),
         None => FIGURES.to_vec(),
     };
-    let table = Grid::of_texts(&names, comparison.cells.iter().map(row));
-    table.csv().map_err(|error| ReportError::new("comparison", error))
+    table(&names, comparison).map_err(|error| ReportError::new("comparison", error))
+}
+
+/// A row at a time: there may be a hundred thousand.
+fn table(names: &[&str], comparison: &Comparison) -> csv::Result<Vec<u8>> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(names)?;
+    comparison.cells.iter().try_for_each(|cell| writer.write_record(row(cell)))?;
+    writer.into_inner().map_err(|error| error.into_error().into())
 }
 
 fn row(cell: &ComparedCell) -> Vec<String> {
