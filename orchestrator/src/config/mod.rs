@@ -17,7 +17,7 @@ use jiff::tz::TimeZone;
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 
-use crate::compare::RunFacts;
+use crate::compare::Runs;
 use crate::domain::{Backend, Catalog, CatalogDataset, Inventory, Sweep};
 use crate::score::ScoredRun;
 
@@ -317,13 +317,13 @@ pub fn load_results(path: &Path, needed: &[&str]) -> Result<Vec<ScoredRun>, Conf
     results_table::load(&source.map_err(|fault| ConfigErrors { faults: vec![fault] })?, needed)
 }
 
-/// Reads such a table for a comparison: with medians and conditions, as far as it has them.
+/// Adds the runs of such a table to those of a comparison: with medians and conditions, as far as it has them.
 ///
 /// # Errors
 /// Every fault of the file.
-pub fn load_compared(path: &Path) -> Result<Vec<RunFacts>, ConfigErrors> {
+pub fn load_compared(path: &Path, runs: &mut Runs) -> Result<(), ConfigErrors> {
     let source = Source::read_up_to(path, results_table::MAX_BYTES);
-    results_table::load_compared(&source.map_err(|fault| ConfigErrors { faults: vec![fault] })?)
+    results_table::load_compared(&source.map_err(|fault| ConfigErrors { faults: vec![fault] })?, runs)
 }
 
 fn read(path: &Path) -> Result<Source, ConfigErrors> {

@@ -43,24 +43,32 @@ const OPTIONAL: [&str; 18] = [
 ];
 
 mod compared;
+mod places;
 
 pub(super) use compared::load_compared;
 
 /// The runs of a table, or all that is wrong with it.
 pub(super) fn load(source: &Source, needed: &[&str]) -> Result<Vec<ScoredRun>, ConfigErrors> {
-    load_with(source, needed, &[], |table, row| table.run(row))
+    let mut runs = Vec::new();
+    load_with(source, needed, &[], |table, row| {
+        let run = table.run(row);
+        let is_taken = run.is_some();
+        runs.extend(run);
+        is_taken
+    })?;
+    Ok(runs)
 }
 
-/// What is made of each row of a table, or all that is wrong with it. `further` columns are read where they are there,
-/// beside those that every reader takes.
-fn load_with<T>(
+/// Reads the rows of a table that count, one after the other, or tells all that is wrong with it. `further` columns are
+/// read where they are there, beside those that every reader takes. `read` says whether it took the row.
+fn load_with(
     source: &Source,
     needed: &[&str],
     further: &[&'static str],
-    mut read: impl FnMut(&mut Table<'_>, &Row) -> Option<T>,
-) -> Result<Vec<T>, ConfigErrors> {
+    mut read: impl FnMut(&mut Table<'_>, &Row) -> bool,
+) -> Result<(), ConfigErrors> {
     let mut table = Table { source, start: header_start(&source.text), columns: HashMap::new(), faults: Vec::new() };
-    let mut runs = Vec::new();
+    let mut taken = 0u64;
     let mut reader =
         ReaderBuilder::new().has_headers(false).flexible(true).from_reader(&source.text.as_bytes()[table.start..]);
     let (mut width, mut passed_over) = (None, 0u64);
@@ -75,20 +83,23 @@ fn load_with<T>(
                 }
             }
             Some(width) if row.record.len() != width => table.refuse_width(&row, width),
-            // Of what was measured again one row counts.
-            Some(_) if table.text(&row, "counts") == "no" => passed_over += 1,
-            Some(_) => runs.extend(read(&mut table, &row)),
+            Some(_) => match table.counts(&row) {
+                Some(true) => taken += u64::from(read(&mut table, &row)),
+                // Of what was measured again one row counts.
+                Some(false) => passed_over += 1,
+                None => {}
+            },
         }
     }
     if width.is_none() {
         table.faults.push(Fault::whole_file(&source.file, "the table is empty").hint(table_hint()));
-    } else if runs.is_empty() && table.faults.is_empty() {
+    } else if taken == 0 && table.faults.is_empty() {
         table.faults.push(match passed_over {
             0 => Fault::whole_file(&source.file, "the table has a header and no rows"),
             rows => none_counts(source, rows),
         });
     }
-    ConfigErrors::unless_clean(Some(runs), table.faults)
+    ConfigErrors::unless_clean(Some(()), table.faults)
 }
 
 /// Where the header begins: behind empty lines, and lines that begin with `#`.
@@ -129,16 +140,6 @@ struct Table<'s> {
 struct Row {
     record: StringRecord,
     start: usize,
-}
-
-/// Where a cell stands in the text.
-struct CellPlace {
-    /// Its first byte.
-    start: usize,
-    /// The byte behind its last.
-    end: usize,
-    /// Whether it is a quotation that never ends.
-    is_open: bool,
 }
 
 impl Table<'_> {
@@ -234,6 +235,22 @@ impl Table<'_> {
     fn precision(&self, row: &Row) -> String {
         let precision = self.text(row, "precision");
         if precision.is_empty() { Precision::Float32.to_string() } else { precision }
+    }
+
+    /// Whether another row does not stand for it: other programs write `No`, `FALSE` or `0` for `no`. `None`, and
+    /// refused, where that can't be told.
+    fn counts(&mut self, row: &Row) -> Option<bool> {
+        let word = self.text(row, "counts");
+        let is_one_of = |words: [&str; 3]| words.iter().any(|known| word.eq_ignore_ascii_case(known));
+        if word.is_empty() || is_one_of(["yes", "true", "1"]) {
+            return Some(true);
+        }
+        if is_one_of(["no", "false", "0"]) {
+            return Some(false);
+        }
+        let hint = "it says whether the row counts; without the column each row does".to_owned();
+        self.refuse(row, "counts", format!("`counts` is `yes` or `no`, found {}", code(&word)), Some(hint));
+        None
     }
 
     /// The failure as a record says it: its kind, then what happened.
@@ -341,43 +358,6 @@ impl Table<'_> {
         let (line, column) = self.source.line_and_column(start);
         let length = self.source.text[start..end].lines().next().unwrap_or_default().chars().count();
         self.source.fault(Span { line, column, length }, message)
-    }
-
-    /// Where a cell stands in the text: its first byte and the one behind its last. csv tells only where a row begins.
-    fn place(&self, row: &Row, index: usize) -> (usize, usize) {
-        let cells = self.cells(row);
-        cells.get(index).or(cells.last()).map_or((row.start, row.start), |cell| (cell.start, cell.end))
-    }
-
-    /// The cell whose quotation mark is still open where the text ends.
-    fn unclosed(&self, row: &Row) -> Option<usize> {
-        self.cells(row).iter().position(|cell| cell.is_open)
-    }
-
-    /// Where each cell of a row stands.
-    fn cells(&self, row: &Row) -> Vec<CellPlace> {
-        let bytes = self.source.text.as_bytes();
-        let mut at = row.start;
-        // A row's position may be that of empty lines before it.
-        while at < bytes.len() && matches!(bytes[at], b'\r' | b'\n') {
-            at += 1;
-        }
-        let mut cells = Vec::new();
-        loop {
-            let start = at;
-            let mut is_open = bytes.get(at) == Some(&b'"');
-            at += usize::from(is_open);
-            while at < bytes.len() && (is_open || !matches!(bytes[at], b',' | b'\r' | b'\n')) {
-                // A doubled quotation mark closes and opens again.
-                is_open ^= bytes[at] == b'"' && bytes[start] == b'"';
-                at += 1;
-            }
-            cells.push(CellPlace { start, end: at, is_open });
-            if bytes.get(at) != Some(&b',') {
-                return cells;
-            }
-            at += 1;
-        }
     }
 }
 

@@ -50,7 +50,7 @@ impl Lab {
     pub fn compared_table_or_runs(&self, wanted: &str, device: DeviceName) -> Result<Runs, LabError> {
         let Some(file) = results_file(wanted)? else { return self.compared_runs(wanted, device) };
         let mut runs = Runs::new(file.display().to_string(), device);
-        config::load_compared(&file)?.into_iter().for_each(|facts| runs.push(facts));
+        config::load_compared(&file, &mut runs)?;
         Ok(runs)
     }
 }

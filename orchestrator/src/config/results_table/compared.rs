@@ -1,18 +1,28 @@
 use jiff::Timestamp;
 
 use super::{Row, Table, load_with};
-use crate::compare::{CONDITIONS, RunFacts};
+use crate::compare::{CONDITIONS, RunFacts, Runs};
 use crate::config::fault::ConfigErrors;
 use crate::config::source::Source;
 
 /// Columns that a comparison reads beside those that scores read, and those of its conditions.
-const FURTHER: [&str; 4] = ["p50_ms", "started_at", "counts", "temp_start_c"];
+const FURTHER: [&str; 3] = ["p50_ms", "started_at", "temp_start_c"];
 
-/// The runs of a table as a comparison takes them, or all that is wrong with it.
-pub(in crate::config) fn load_compared(source: &Source) -> Result<Vec<RunFacts>, ConfigErrors> {
+/// Adds the runs of a table as a comparison takes them, or tells all that is wrong with it. A row at a time is in
+/// memory besides the text: there may be millions.
+pub(in crate::config) fn load_compared(source: &Source, runs: &mut Runs) -> Result<(), ConfigErrors> {
+    each_compared(source, |facts| runs.push(facts))
+}
+
+fn each_compared(source: &Source, mut each: impl FnMut(RunFacts)) -> Result<(), ConfigErrors> {
     let further: Vec<&'static str> =
         FURTHER.into_iter().chain(CONDITIONS.iter().map(|condition| condition.column)).collect();
-    load_with(source, &[], &further, |table, row| table.facts(row))
+    load_with(source, &[], &further, |table, row| {
+        let facts = table.facts(row);
+        let is_taken = facts.is_some();
+        facts.into_iter().for_each(&mut each);
+        is_taken
+    })
 }
 
 impl Table<'_> {
@@ -24,9 +34,9 @@ impl Table<'_> {
         let temp_start_c = self.number(row, "temp_start_c");
         // Others write times in ways of their own: what can't be read pairs no runs.
         let started_at: Option<Timestamp> = self.text(row, "started_at").parse().ok();
-        let counts = !self.text(row, "counts").eq_ignore_ascii_case("no");
         let conditions = CONDITIONS.iter().map(|condition| self.text(row, condition.column)).collect();
-        let facts = RunFacts { scored, median_s, started_at, counts, temp_start_c, conditions };
+        // Rows that do not count were passed over.
+        let facts = RunFacts { scored, median_s, started_at, counts: true, temp_start_c, conditions };
         (self.faults.len() == faults_before).then_some(facts)
     }
 }
@@ -40,7 +50,9 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Vec<RunFacts>, ConfigErrors> {
-        load_compared(&Source::from_bytes(Path::new("t.csv"), text.as_bytes().to_vec()).unwrap())
+        let mut runs = Vec::new();
+        let source = Source::from_bytes(Path::new("t.csv"), text.as_bytes().to_vec()).unwrap();
+        each_compared(&source, |facts| runs.push(facts)).map(|()| runs)
     }
 
     #[test]
@@ -50,11 +62,13 @@ mod tests {
         assert_eq!(least[0].conditions, vec![String::new(); CONDITIONS.len()]);
         let more = read(
             "device,model,backend,status,mean_ms,p50_ms,started_at,counts,temp_start_c,kernel\n\
+             a,net,tract,ok,2.5,2.4,2026-11-23T23:00:00Z,Yes,41.5,'6.1\n\
              a,net,tract,ok,2.5,2.4,2026-11-23T23:00:00Z,No,41.5,'6.1\n\
              a,net,tract,failed,,2.4,yesterday,,,\n",
         )
         .unwrap();
-        assert_eq!((more[0].median_s, more[0].counts, more[0].temp_start_c), (Some(0.0024), false, Some(41.5)));
+        assert_eq!(more.len(), 2, "a row that does not count is passed over, as a score does");
+        assert_eq!((more[0].median_s, more[0].counts, more[0].temp_start_c), (Some(0.0024), true, Some(41.5)));
         assert!(more[0].started_at.is_some() && more[0].conditions.contains(&"6.1".to_owned()));
         assert_eq!((more[1].median_s, more[1].started_at), (None, None), "a run that failed has no time");
         let fault = read("device,model,backend,status,mean_ms,p50_ms\na,net,tract,ok,2.5,-1\n").unwrap_err();

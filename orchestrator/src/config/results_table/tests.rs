@@ -29,8 +29,15 @@ fn a_table_of_others() {
 fn of_what_was_measured_again_one_row_is_read() {
     let header = "device,model,backend,status,mean_ms,top1,counts\n";
     let runs = read(&format!("{header}a,net,tract,ok,5,,no\na,net,tract,ok,4,,yes\nb,net,tract,ok,3,,\n")).unwrap();
-    let read: Vec<&str> = runs.iter().map(|run| run.source.as_str()).collect();
-    assert_eq!(read, ["t.csv:3", "t.csv:4"]);
+    let sources: Vec<&str> = runs.iter().map(|run| run.source.as_str()).collect();
+    assert_eq!(sources, ["t.csv:3", "t.csv:4"]);
+    // Other programs write it in their way: all of them mean the same.
+    for (no, yes) in [("No", "Yes"), ("NO", "TRUE"), ("false", "true"), ("False", "1"), ("0", "")] {
+        let runs = read(&format!("{header}a,net,tract,ok,5,,{no}\na,net,tract,ok,4,,{yes}\n")).unwrap();
+        assert_eq!(runs.iter().map(|run| run.latency_s).collect::<Vec<_>>(), [Some(0.004)], "{no} {yes}");
+    }
+    let refused = read(&format!("{header}a,net,tract,ok,5,,maybe\n")).unwrap_err().to_string();
+    assert!(refused.contains("`counts` is `yes` or `no`, found `maybe`"), "{refused}");
 }
 
 #[test]
