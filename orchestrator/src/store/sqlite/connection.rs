@@ -252,6 +252,8 @@ pub(super) fn failure(action: &str, path: &Path, error: &rusqlite::Error) -> Sto
         Some(ErrorCode::NotADatabase) => StoreError::Foreign { path, cause },
         Some(ErrorCode::DatabaseCorrupt) => StoreError::Damaged { action, path, cause },
         Some(ErrorCode::DiskFull) => StoreError::Full { action, path, cause },
+        // Where there is no room for the index of its log, SQLite tells of a failed read or write alone.
+        Some(ErrorCode::SystemIoFailure) if has_no_room(&path) => StoreError::Full { action, path, cause },
         Some(ErrorCode::SystemIoFailure) => StoreError::Disk { action, path, cause },
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy { action, path },
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
@@ -261,12 +263,23 @@ pub(super) fn failure(action: &str, path: &Path, error: &rusqlite::Error) -> Sto
     }
 }
 
+/// Smallest room of a disk on which SQLite can work: the index of a log has so many bytes.
+const LEAST_ROOM_BYTES: u64 = 32 << 10;
+
+/// Whether the disk of a file is full.
+fn has_no_room(path: &Path) -> bool {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    nix::sys::statvfs::statvfs(folder)
+        .is_ok_and(|disk| disk.blocks_available().saturating_mul(disk.fragment_size()) < LEAST_ROOM_BYTES)
+}
+
 fn refused(action: &str, path: &Path, error: &std::io::Error) -> StoreError {
     let (action, path, cause) = (action.to_owned(), path.to_owned(), error.to_string());
     match error.kind() {
         std::io::ErrorKind::ReadOnlyFilesystem | std::io::ErrorKind::PermissionDenied => {
             StoreError::Unwritable { action, path, cause }
         }
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => StoreError::Full { action, path, cause },
         _ => StoreError::Database { action, path, cause },
     }
 }

@@ -97,6 +97,18 @@ fn a_full_disk_makes_no_half_store() {
     assert_eq!(open(path.to_str().unwrap()).unwrap().check().unwrap().faults, Vec::<String>::new());
 }
 
+#[test]
+fn a_store_that_is_opened_on_a_full_disk_says_so() {
+    let disk = SmallDisk::mount(2 << 20, false).unwrap_or_else(|error| panic!("failed to {error}"));
+    let path = disk.path().join("state.db");
+    drop(open(path.to_str().unwrap()).unwrap());
+    disk.fill().unwrap();
+    let error = super::open_error(&path);
+    assert!(matches!(error, StoreError::Full { .. }) && error.to_string().contains("free some"), "{error}");
+    disk.free().unwrap();
+    assert_eq!(open(path.to_str().unwrap()).unwrap().check().unwrap().faults, Vec::<String>::new());
+}
+
 /// Bytes of the file overwritten at seeded places: opened, checked and read, it gives errors and no panic, and a check
 /// that finds nothing wrong has read every record as it was written.
 #[test]
