@@ -99,6 +99,15 @@ pub(super) fn run(context: &Context, arguments: &HistoryArguments) -> Result<u8,
     if let Some(oldest) = history.cut_at {
         say(&format!("only the newest {MOST_RUNS} runs are in this: it begins at {oldest:.0}"));
     }
+    if let [first, others @ ..] = history.dated_ahead.as_slice() {
+        let (is, and_more) = match others.len() {
+            0 => ("is", String::new()),
+            more => ("are", format!(" and {more} more")),
+        };
+        say(&format!(
+            "{first}{and_more} {is} dated later than now, by a clock that was ahead: what stands last here may be older"
+        ));
+    }
     Ok(exit::OK)
 }
 

@@ -5,11 +5,13 @@ use jiff::{SignedDuration, Timestamp};
 use crate::compare::change_points::ChangeRules;
 use crate::compare::history::{CellHistory, cell_histories};
 use crate::compare::regressions::with_alarms;
-use crate::domain::{HistoryCell, PastRun};
+use crate::domain::{HistoryCell, PastRun, SweepId};
 use crate::lab::{ErrorKind, Lab, LabError};
 use crate::store::{PastRuns, Store};
 use crate::wording::did_you_mean;
 
+/// Dated so much later than now is what a clock that was ahead has dated: clocks of hosts differ by seconds.
+const AHEAD: SignedDuration = SignedDuration::from_mins(10);
 /// Most runs that a history is made of: the newest.
 pub const MOST_RUNS: u32 = 10_000;
 
@@ -43,6 +45,9 @@ pub struct ModelHistory {
     pub cells: Vec<CellHistory>,
     /// When the oldest run was that is in it, where there were more than [`MOST_RUNS`].
     pub cut_at: Option<Timestamp>,
+    /// Sweeps that are dated later than now, by a clock that was ahead: they stand last, whenever they were. None is
+    /// told while the clock of this host is in doubt.
+    pub dated_ahead: Vec<SweepId>,
 }
 
 /// A word that a cell has to have, how it is called, and where it is.
@@ -99,7 +104,8 @@ impl Lab {
         let mut cells = cell_histories(&runs, &ChangeRules::default());
         let known = store.regressions(false)?;
         cells.iter_mut().for_each(|cell| with_alarms(&query.model, cell, &known));
-        Ok(ModelHistory { cells, cut_at })
+        let dated_ahead = self.dated_now().map(|now| dated_ahead(&cells, now)).unwrap_or_default();
+        Ok(ModelHistory { cells, cut_at, dated_ahead })
     }
 
     /// Why there is nothing: nobody knows the network, or it was not measured.
@@ -133,6 +139,17 @@ impl Lab {
     }
 }
 
+/// The sweeps of these histories that are dated later than now, each once, in their order.
+fn dated_ahead(cells: &[CellHistory], now: Timestamp) -> Vec<SweepId> {
+    let mut sweeps: Vec<SweepId> = Vec::new();
+    for point in cells.iter().flat_map(|cell| &cell.points).filter(|point| point.at.duration_since(now) > AHEAD) {
+        if !sweeps.contains(&point.sweep_id) {
+            sweeps.push(point.sweep_id.clone());
+        }
+    }
+    sweeps
+}
+
 /// The runs whose cell has the word.
 fn kept(runs: Vec<PastRun>, filter: &Filter<'_>, model: &str) -> Result<Vec<PastRun>, LabError> {
     let mut known: Vec<String> = runs.iter().map(|run| (filter.word)(&run.cell)).collect();
@@ -145,4 +162,31 @@ fn kept(runs: Vec<PastRun>, filter: &Filter<'_>, model: &str) -> Result<Vec<Past
         return Err(error.with_hint(format!("there are: {}", known.join(", "))));
     }
     Ok(runs.into_iter().filter(|run| (filter.word)(&run.cell) == filter.wanted).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::history::HistoryPoint;
+    use crate::domain::sample;
+
+    #[test]
+    fn what_a_clock_that_was_ahead_has_dated_is_told_once() {
+        let point = |sweep: &str, seconds: i64| HistoryPoint {
+            sweep_id: SweepId(sweep.to_owned()),
+            at: sample::at(seconds),
+            p50_ns: 1e6,
+            runs: 1,
+            series: 1,
+        };
+        let cell = |points: Vec<HistoryPoint>| CellHistory {
+            cell: sample::history_cell("a", "m"),
+            points,
+            changes: Vec::new(),
+        };
+        let year = 365 * 86_400;
+        let cells = [cell(vec![point("then", 0), point("ahead", year)]), cell(vec![point("ahead", year + 9)])];
+        assert_eq!(dated_ahead(&cells, sample::at(60)), [SweepId("ahead".to_owned())]);
+        assert_eq!(dated_ahead(&cells, sample::at(year - 300)), [], "clocks of hosts differ by minutes at most");
+    }
 }
