@@ -1,3 +1,5 @@
+use std::io::Write;
+
 use clap::Args;
 
 use crate::cli::context::Context;
@@ -43,7 +45,32 @@ pub(super) fn print_rows_of(context: &Context, results: &SweepResults) -> Result
         true => "index.html",
         false => context.format.choose(|| "results.csv", || "results.json", || "results.csv", || "results.md"),
     };
+    if results.is_part() && name != "index.html" && name != "results.md" {
+        let mut printed = Printed { refused: None };
+        let written = context.lab.write_rows(&results.sweep, name, &mut printed);
+        return printed.refused.map_or(written, Err);
+    }
     print_report(name, &results.input())
+}
+
+/// Standard output, written piece by piece, with what it refused.
+struct Printed {
+    refused: Option<LabError>,
+}
+
+impl Write for Printed {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        print_file(bytes).map_err(|error| {
+            let said = std::io::Error::other(error.to_string());
+            self.refused = Some(error);
+            said
+        })?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 fn print_report(name: &str, input: &ReportInput<'_>) -> Result<(), LabError> {

@@ -1,5 +1,6 @@
 //! The store as a whole: checked, made smaller, written out.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufReader, Write};
 use std::path::Path;
@@ -21,7 +22,12 @@ impl Lab {
         if found.faults.is_empty() {
             let outputs = self.output_files();
             for sweep in store.sweeps()? {
-                found.faults.extend(outputs.faults(&store.records(&sweep.id)?));
+                let parts = self.record_parts(&sweep)?;
+                let mut faults = BTreeSet::new();
+                for first in parts.beginnings(0) {
+                    faults.extend(outputs.faults(parts.part_without_outputs(first)?.records()));
+                }
+                found.faults.extend(faults);
             }
         }
         Ok(found)

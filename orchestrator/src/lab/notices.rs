@@ -6,6 +6,7 @@ use jiff::tz::TimeZone;
 use crate::domain::{Channel, Notice};
 use crate::notify::Means;
 use crate::publish::sweep_folder;
+use crate::report::SweepNotice;
 use crate::store::NotificationKind;
 use crate::wording::in_zone;
 use crate::{notify, report};
@@ -46,7 +47,9 @@ impl Lab {
         for sweep in store.pending_sweeps()? {
             if sweep.finished_at.is_none_or(|at| now.duration_since(at) < FRESH) && !channels.is_empty() {
                 let folder = self.short_path(&sweep_folder(&self.reports(), sweep.id.as_str()));
-                tell(&report::sweep_notice(&sweep, &self.counting_records(&sweep)?, &folder));
+                let mut counted = SweepNotice::default();
+                self.each_counting(&sweep, &mut |record| counted.take(record))?;
+                tell(&counted.finish(&sweep, &folder));
             }
             store.mark_sweep_notified(&sweep.id)?;
         }

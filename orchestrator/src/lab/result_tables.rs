@@ -20,13 +20,16 @@ impl Lab {
             return Ok(config::load_results(&file, columns)?);
         }
         let sweep = self.compared_sweep(wanted)?;
-        let mut records = self.counting_records(&sweep)?;
         let definition = self.store()?.definition(&sweep.id)?;
         let sides = definition.as_ref().and_then(|definition| definition.sweep.side_by_side.as_ref());
-        if sides.is_some_and(SideBySide::is_of_one_cell) {
-            records.retain(|record| record.job.side != Some(PairSide::B));
-        }
-        Ok(records.iter().map(ScoredRun::of).collect())
+        let has_one_cell = sides.is_some_and(SideBySide::is_of_one_cell);
+        let mut runs = Vec::new();
+        self.each_counting(&sweep, &mut |record| {
+            if !has_one_cell || record.job.side != Some(PairSide::B) {
+                runs.push(ScoredRun::of(record));
+            }
+        })?;
+        Ok(runs)
     }
 
     /// The sweep that a word means, where it is to be measured again.

@@ -1,8 +1,12 @@
 //! Says in words why a device, a job or a sweep is as it is, from what the store has.
 
+use std::ops::ControlFlow;
+
 use jiff::Timestamp;
 
-use crate::domain::{Device, DeviceState, Event, Job, JobState, RunState, Submission, SweepRow, SweepState};
+use crate::domain::{
+    Device, DeviceState, Event, Job, JobState, Record, RunState, Submission, SweepId, SweepRow, SweepState,
+};
 use crate::lease::{holder_in_words, is_holder_gone, live_holder};
 use crate::status;
 use crate::store::{Attempt, PastEvents, Store};
@@ -90,10 +94,9 @@ impl Lab {
         for device in waiting {
             lines.push(format!("Open on {device}: {}", waits_for(store, sweep, &device, self.now())?));
         }
-        let records = store.records(&sweep.id)?;
         let mut reasons: Vec<(String, usize)> = Vec::new();
-        for record in &records {
-            let Some(failure) = &record.failure else { continue };
+        each_record(store, &sweep.id, &mut |record| {
+            let Some(failure) = &record.failure else { return ControlFlow::Continue(()) };
             let reason = format!(
                 "{} {}: {}",
                 record.status.as_str(),
@@ -104,11 +107,29 @@ impl Lab {
                 Some((_, count)) => *count += 1,
                 None => reasons.push((reason, 1)),
             }
-        }
+            ControlFlow::Continue(())
+        })?;
         lines.extend(reasons.into_iter().map(|(reason, count)| format!("{count} × {reason}")));
         lines.extend(last_events(&store.events(&sweep.id)?));
         Ok(lines)
     }
+}
+
+/// Records that are in memory at once.
+const AT_ONCE: usize = 200;
+
+/// Hands over the records of a sweep, which may have a million, until it is told to stop.
+fn each_record(
+    store: &dyn Store,
+    sweep: &SweepId,
+    each: &mut dyn FnMut(Record) -> ControlFlow<()>,
+) -> Result<(), LabError> {
+    for numbers in store.record_numbers(sweep)?.chunks(AT_ONCE) {
+        if store.records_by_number(sweep, numbers)?.into_iter().try_for_each(&mut *each).is_break() {
+            break;
+        }
+    }
+    Ok(())
 }
 
 fn device_reasons(store: &dyn Store, device: &Device, now: Timestamp) -> Result<Vec<String>, LabError> {
@@ -176,7 +197,14 @@ fn job_reasons(store: &dyn Store, sweep: &SweepRow, job: &Job, now: Timestamp) -
     let (state, attempts) = store.attempts(&sweep.id, &job.id)?;
     let what = format!("{} on {}", job.model.name, job.device);
     let mut lines = vec![format!("Job {} of sweep {}: {what}.", job.id, sweep.id)];
-    let record = store.records(&sweep.id)?.into_iter().find(|record| record.job.id == job.id);
+    let mut record = None;
+    each_record(store, &sweep.id, &mut |found| {
+        if found.job.id != job.id {
+            return ControlFlow::Continue(());
+        }
+        record = Some(found);
+        ControlFlow::Break(())
+    })?;
     match (state, record) {
         (JobState::Recorded, Some(record)) => {
             lines.push(format!("It has its record: {}, at {:.0}.", record.status.as_str(), record.finished_at));

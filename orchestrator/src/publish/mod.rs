@@ -1,6 +1,7 @@
 //! Puts rendered reports into files: each whole or not at all.
 //!
-//! Main function: [`publish`]. The content comes from `report`, which does no I/O; nothing is computed here.
+//! Main functions: [`publish`], and [`publish_rows`] for what is written while rows are read. The content comes from
+//! `report`, which does no I/O; nothing is computed here.
 
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -8,7 +9,11 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use crate::domain::RunStatus;
-use crate::report::{REPORTS, ReportInput};
+use crate::report::{REPORTS, Report, ReportInput};
+
+mod rows;
+
+pub use rows::publish_rows;
 
 /// What could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -33,7 +38,8 @@ pub enum PublishError {
     },
 }
 
-/// Writes all reports of a sweep into `<root>/<sweep-id>/`. `<root>/latest` points at the newest sweep that has a
+/// Writes all reports of a sweep into `<root>/<sweep-id>/`; of one that is told by a part of its records those that
+/// are made of that part alone. `<root>/latest` points at the newest sweep that has a
 /// result: at this one, unless it has none or a newer one is there. What is dated later than `now` was begun by a clock
 /// that was ahead, and is never the newest; without `now`, nothing is that begins now. Returns the folder.
 ///
@@ -41,7 +47,8 @@ pub enum PublishError {
 /// When a file can't be written; those written before are whole.
 pub fn publish(root: &Path, input: &ReportInput<'_>, now: Option<Timestamp>) -> Result<PathBuf, PublishError> {
     let folder = sweep_folder(root, input.sweep.id.as_str());
-    for report in REPORTS {
+    let is_made_here = |report: &&&dyn Report| input.whole.is_none() || !report.is_of_all();
+    for report in REPORTS.iter().filter(is_made_here) {
         let path = folder.join(report.file_name());
         write_whole_by(&path, |file| {
             let mut file = Noting { file, refused: None };
@@ -110,16 +117,34 @@ pub fn write_whole_by<E: From<PublishError>>(
     path: &Path,
     content: impl FnOnce(&mut (dyn Write + Send)) -> Result<(), E>,
 ) -> Result<(), E> {
-    let failed = |cause| E::from(PublishError::Write { path: path.to_owned(), cause });
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder).map_err(failed)?;
-    let partial = tempfile::Builder::new().prefix(".partial-").permissions(readable()).tempfile_in(folder);
-    let mut writer = BufWriter::new(partial.map_err(failed)?);
-    content(&mut writer)?;
-    let file = writer.into_inner().map_err(|error| failed(error.into_error()))?;
-    file.as_file().sync_all().map_err(failed)?;
-    file.persist(path).map_err(|error| failed(error.error))?;
-    Ok(())
+    let mut file = WholeFile::begin(path)?;
+    content(&mut file.writer)?;
+    Ok(file.end()?)
+}
+
+/// A file that is being written under another name. Without its end nothing is there.
+struct WholeFile {
+    path: PathBuf,
+    writer: BufWriter<tempfile::NamedTempFile>,
+}
+
+impl WholeFile {
+    fn begin(path: &Path) -> Result<WholeFile, PublishError> {
+        let failed = |cause| PublishError::Write { path: path.to_owned(), cause };
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        std::fs::create_dir_all(folder).map_err(failed)?;
+        let partial = tempfile::Builder::new().prefix(".partial-").permissions(readable()).tempfile_in(folder);
+        Ok(WholeFile { path: path.to_owned(), writer: BufWriter::new(partial.map_err(failed)?) })
+    }
+
+    fn end(self) -> Result<(), PublishError> {
+        let WholeFile { path, writer } = self;
+        let failed = |cause| PublishError::Write { path: path.clone(), cause };
+        let file = writer.into_inner().map_err(|error| failed(error.into_error()))?;
+        file.as_file().sync_all().map_err(failed)?;
+        file.persist(&path).map_err(|error| failed(error.error))?;
+        Ok(())
+    }
 }
 
 /// Reports are read by others than the one who measured.

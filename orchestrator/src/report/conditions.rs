@@ -3,7 +3,9 @@ use std::io::Write;
 use csv::Writer;
 use farmctl_protocol::Moment;
 
-use super::{Report, ReportError, ReportInput, collected};
+use super::columns::Row;
+use super::{Begun, Report, ReportError, ReportInput, RowFile, collected};
+use crate::domain::{Record, SweepRow};
 use crate::wording::csv_text;
 
 /// `conditions.csv`: what the device was like during each run, one look a row.
@@ -36,24 +38,45 @@ impl Report for ConditionsCsv {
         collected(self, input)
     }
 
-    fn write(&self, input: &ReportInput<'_>, out: &mut (dyn Write + Send)) -> Result<(), ReportError> {
-        table(input, out).map_err(|error| ReportError::new(self.file_name(), error))
+    fn is_of_all(&self) -> bool {
+        true
+    }
+
+    fn begin<'w>(&self, _: &'w SweepRow, out: &'w mut (dyn Write + Send + 'w)) -> Option<Begun<'w>> {
+        let mut rows = LookRows(Writer::from_writer(out));
+        let begun = rows.0.write_record(HEADER);
+        Some(begun.map_err(refused).map(|()| Box::new(rows) as Box<dyn RowFile + 'w>))
     }
 }
 
-fn table(input: &ReportInput<'_>, out: &mut (dyn Write + Send)) -> csv::Result<()> {
-    let mut writer = Writer::from_writer(out);
-    writer.write_record(HEADER)?;
-    for record in input.records {
+/// `conditions.csv` that is being written.
+struct LookRows<W: Write>(Writer<W>);
+
+impl<W: Write> LookRows<W> {
+    fn add(&mut self, record: &Record) -> csv::Result<()> {
         let run_id = record.run_id.as_ref().map_or("", |id| id.as_str());
         let (device, model) = (csv_text(&record.job.device), csv_text(&record.job.model.name));
         let about = [record.sweep_id.as_str(), run_id, record.job.id.as_str(), &device, &model];
         for moment in record.measurement.conditions.iter().flat_map(|conditions| &conditions.series) {
             let figures = figures(moment);
-            writer.write_record(about.into_iter().chain(figures.iter().map(String::as_str)))?;
+            self.0.write_record(about.into_iter().chain(figures.iter().map(String::as_str)))?;
         }
+        Ok(())
     }
-    Ok(writer.flush()?)
+}
+
+impl<W: Write> RowFile for LookRows<W> {
+    fn push(&mut self, row: &Row<'_>) -> Result<(), ReportError> {
+        self.add(row.record).map_err(refused)
+    }
+
+    fn end(mut self: Box<Self>) -> Result<(), ReportError> {
+        self.0.flush().map_err(refused)
+    }
+}
+
+fn refused(error: impl Into<csv::Error>) -> ReportError {
+    ReportError::new(ConditionsCsv.file_name(), error.into())
 }
 
 /// A look in the header's order; empty is what the device did not tell.

@@ -132,6 +132,21 @@ impl RowContext {
         records.iter().enumerate().map(row).collect()
     }
 
+    /// The same of records that stand anywhere in the sweep: `numbers` says where, from 0.
+    pub fn rows_at<'a>(
+        &self,
+        sweep: &'a SweepRow,
+        records: &'a [Record],
+        numbers: &[usize],
+        outputs: &HashMap<String, Vec<f32>>,
+    ) -> Vec<Row<'a>> {
+        let row = |(record, number): (&'a Record, &usize)| {
+            let certainty = Certainty::of_record(record, &self.rules);
+            self.row(Row::bare(sweep, record), *number, certainty, outputs)
+        };
+        records.iter().zip(numbers).map(row).collect()
+    }
+
     /// The row of a record of the sweep, made of a bare one.
     pub(super) fn row<'a>(
         &self,

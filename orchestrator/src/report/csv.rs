@@ -2,7 +2,8 @@ use std::io::Write;
 
 use super::columns::{COLUMNS, Cell, ColumnKind, ColumnOf, Row};
 use super::text::time_text;
-use super::{Report, ReportError, ReportInput, collected};
+use super::{Begun, Report, ReportError, ReportInput, RowFile, collected};
+use crate::domain::SweepRow;
 use crate::wording::{csv_text, single_line};
 
 /// `results.csv`: a row a record.
@@ -21,10 +22,33 @@ impl Report for ResultsCsv {
         collected(self, input)
     }
 
-    fn write(&self, input: &ReportInput<'_>, out: &mut (dyn Write + Send)) -> Result<(), ReportError> {
-        let rows = input.rows().iter().map(|row| move |value: &fn(&Row<'_>) -> Cell| value(row));
-        write_table(COLUMNS, rows, true, out).map_err(|error| ReportError::new(self.file_name(), error))
+    fn is_of_all(&self) -> bool {
+        true
     }
+
+    fn begin<'w>(&self, _: &'w SweepRow, out: &'w mut (dyn Write + Send + 'w)) -> Option<Begun<'w>> {
+        let mut rows = CsvRows(csv::Writer::from_writer(out));
+        let begun = rows.0.write_record(COLUMNS.iter().map(|column| column.name));
+        Some(begun.map_err(refused).map(|()| Box::new(rows) as Box<dyn RowFile + 'w>))
+    }
+}
+
+/// `results.csv` that is being written.
+struct CsvRows<W: Write>(csv::Writer<W>);
+
+impl<W: Write> RowFile for CsvRows<W> {
+    fn push(&mut self, row: &Row<'_>) -> Result<(), ReportError> {
+        let cells = COLUMNS.iter().map(|column| csv_cell(column.kind, &(column.value)(row)));
+        self.0.write_record(cells).map_err(refused)
+    }
+
+    fn end(mut self: Box<Self>) -> Result<(), ReportError> {
+        self.0.flush().map_err(refused)
+    }
+}
+
+fn refused(error: impl Into<csv::Error>) -> ReportError {
+    ReportError::new(ResultsCsv.file_name(), error.into())
 }
 
 /// Rows of `results.csv`, below its header where that is wanted.
@@ -33,7 +57,7 @@ impl Report for ResultsCsv {
 /// When the encoder refuses.
 pub fn results_csv(rows: &[Row<'_>], with_header: bool) -> Result<Vec<u8>, ReportError> {
     let rows = rows.iter().map(|row| move |value: &fn(&Row<'_>) -> Cell| value(row));
-    table(COLUMNS, rows, with_header).map_err(|error| ReportError::new(ResultsCsv.file_name(), error))
+    table(COLUMNS, rows, with_header).map_err(refused)
 }
 
 /// A table as CSV: of each row, what makes the cells of the columns.
@@ -42,29 +66,17 @@ pub(super) fn table<F, V: Fn(&F) -> Cell>(
     rows: impl Iterator<Item = V>,
     with_header: bool,
 ) -> csv::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    write_table(columns, rows, with_header, &mut bytes)?;
-    Ok(bytes)
-}
-
-/// Writes the same.
-fn write_table<F, V: Fn(&F) -> Cell>(
-    columns: &[ColumnOf<F>],
-    rows: impl Iterator<Item = V>,
-    with_header: bool,
-    out: &mut (dyn Write + Send),
-) -> csv::Result<()> {
-    let mut writer = csv::Writer::from_writer(out);
+    let mut writer = csv::Writer::from_writer(Vec::new());
     if with_header {
         writer.write_record(columns.iter().map(|column| column.name))?;
     }
     for value in rows {
         writer.write_record(columns.iter().map(|column| csv_cell(column.kind, &value(&column.value))))?;
     }
-    Ok(writer.flush()?)
+    writer.into_inner().map_err(|error| error.into_error().into())
 }
 
-fn csv_cell(kind: ColumnKind, cell: &Cell) -> String {
+pub(super) fn csv_cell(kind: ColumnKind, cell: &Cell) -> String {
     match cell {
         Cell::Empty => String::new(),
         Cell::Text(text) if kind == ColumnKind::Word => single_line(text),

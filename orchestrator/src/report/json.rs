@@ -1,11 +1,11 @@
 use std::io::{self, Write};
 
-use serde::ser::{SerializeMap, SerializeSeq};
+use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use super::columns::{COLUMNS, Cell, Row};
 use super::text::time_text;
-use super::{Report, ReportError, ReportInput, collected};
+use super::{Begun, Report, ReportError, ReportInput, RowFile, collected};
 use crate::domain::SweepRow;
 use crate::wording::printable_json;
 
@@ -28,16 +28,56 @@ impl Report for ResultsJson {
         collected(self, input)
     }
 
-    fn write(&self, input: &ReportInput<'_>, out: &mut (dyn Write + Send)) -> Result<(), ReportError> {
-        let document = Document { format: FORMAT, sweep: input.sweep, results: Rows(input.rows()) };
-        let written = serde_json::to_writer_pretty(Printable(out), &document);
-        written.map_err(|error| ReportError::new(self.file_name(), error))?;
-        out.write_all(b"\n").map_err(|error| ReportError::new(self.file_name(), error))
+    fn is_of_all(&self) -> bool {
+        true
+    }
+
+    fn begin<'w>(&self, sweep: &'w SweepRow, out: &'w mut (dyn Write + Send + 'w)) -> Option<Begun<'w>> {
+        Some(JsonRows::begun(sweep, out).map(|rows| Box::new(rows) as Box<dyn RowFile + 'w>))
     }
 }
 
-/// Passes JSON on as [`printable_json`] has it. It comes in pieces, each of whole characters.
-struct Printable<'a>(&'a mut (dyn Write + Send));
+/// `results.json` that is being written: one document, each of its rows two steps to the right.
+struct JsonRows<'w> {
+    out: Printable<'w>,
+    has_row: bool,
+}
+
+impl<'w> JsonRows<'w> {
+    fn begun(sweep: &SweepRow, out: &'w mut (dyn Write + Send + 'w)) -> Result<JsonRows<'w>, ReportError> {
+        let text = serde_json::to_string_pretty(&Head { format: FORMAT, sweep }).map_err(refused)?;
+        let mut rows = JsonRows { out: Printable(out), has_row: false };
+        // The document goes on behind its last field.
+        let head = text.strip_suffix("\n}").unwrap_or(&text);
+        rows.write(&format!("{head},\n  \"results\": ["))?;
+        Ok(rows)
+    }
+
+    fn write(&mut self, text: &str) -> Result<(), ReportError> {
+        self.out.write_all(text.as_bytes()).map_err(refused)
+    }
+}
+
+impl RowFile for JsonRows<'_> {
+    fn push(&mut self, row: &Row<'_>) -> Result<(), ReportError> {
+        // A line break within a text is written as `\n`: those that there are separate lines of JSON.
+        let text = serde_json::to_string_pretty(&RowCells(row)).map_err(refused)?.replace('\n', "\n    ");
+        let separator = if std::mem::replace(&mut self.has_row, true) { "," } else { "" };
+        self.write(&format!("{separator}\n    {text}"))
+    }
+
+    fn end(mut self: Box<Self>) -> Result<(), ReportError> {
+        let end = if self.has_row { "\n  ]\n}\n" } else { "]\n}\n" };
+        self.write(end)
+    }
+}
+
+fn refused(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ReportError {
+    ReportError::new(ResultsJson.file_name(), error)
+}
+
+/// Passes JSON on as [`printable_json`] has it. Each piece is of whole characters.
+struct Printable<'a>(&'a mut (dyn Write + Send + 'a));
 
 impl Write for Printable<'_> {
     fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
@@ -55,21 +95,11 @@ impl Write for Printable<'_> {
     }
 }
 
+/// What stands before the rows.
 #[derive(Serialize)]
-struct Document<'a> {
+struct Head<'a> {
     format: u32,
     sweep: &'a SweepRow,
-    results: Rows<'a>,
-}
-
-struct Rows<'a>(&'a [Row<'a>]);
-
-impl Serialize for Rows<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut rows = serializer.serialize_seq(Some(self.0.len()))?;
-        self.0.iter().try_for_each(|row| rows.serialize_element(&RowCells(row)))?;
-        rows.end()
-    }
 }
 
 /// A row as JSON has it: its cells by the names of their columns.

@@ -1,6 +1,6 @@
 use std::fmt::Write;
 
-use super::label::{Axes, alarms, counting, counts, failure_groups, notes, sorted};
+use super::label::{Axes, alarms, counting, sorted};
 use super::results::{Medium, results};
 use super::{Report, ReportError, ReportInput};
 use crate::wording::{in_zone, single_line};
@@ -27,6 +27,7 @@ impl Report for ResultsMarkdown {
 impl ResultsMarkdown {
     fn put(input: &ReportInput<'_>, text: &mut String) -> std::fmt::Result {
         let axes = Axes::of(input.records.iter().map(|record| &record.job));
+        let tally = input.tally(input.rows());
         writeln!(text, "# Sweep {}\n", escaped(&input.sweep.name))?;
         writeln!(
             text,
@@ -34,20 +35,22 @@ impl ResultsMarkdown {
             escaped(input.sweep.id.as_str()),
             input.sweep.started_at,
             escaped(&input.sweep.farmctl_version),
-            counts(input.rows())
+            tally.counts()
         )?;
         for alarm in alarms(input) {
             writeln!(text, "**{}**\n", escaped(&alarm))?;
         }
-        let rows = input.rows();
-        for note in notes(rows, &axes) {
+        for note in input.notes(&tally, &axes) {
             writeln!(text, "{}\n", escaped(&note))?;
         }
-        text.push_str(&results(&counting(&sorted(rows)), &axes, Medium::Markdown).markdown());
-        for group in failure_groups(input.records) {
+        text.push_str(&results(&counting(&sorted(input.rows())), &axes, Medium::Markdown).markdown());
+        for group in input.failure_groups() {
             writeln!(text, "\n**{}: {}** — {}\n", group.status.as_str(), group.kind, escaped(&group.message))?;
-            for record in group.records {
+            for record in &group.records {
                 writeln!(text, "- {}", escaped(&axes.cell(&record.job)))?;
+            }
+            if group.count > group.records.len() {
+                writeln!(text, "- and {} more", group.count - group.records.len())?;
             }
             if let Some(remedy) = group.remedy {
                 writeln!(text, "\nRemedy: {}", escaped(&remedy))?;

@@ -1,9 +1,11 @@
 //! Records in, bytes out: one file per format.
 //!
-//! Main types: the trait [`Report`] with its registry [`REPORTS`], and [`ReportInput`]. What each column means stands
+//! Main types: the trait [`Report`] with its registry [`REPORTS`], and [`ReportInput`]. A report with rows for each
+//! record is a [`RowFile`], too: it is written while records are read. What each column means stands
 //! in one place, [`columns`]. Never does I/O, never reads a clock, and never leaves out a record: a failed or skipped
 //! cell is a row as well.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::Write;
 use std::sync::OnceLock;
@@ -37,12 +39,14 @@ mod results;
 mod samples;
 pub mod spans;
 mod table;
+mod tally;
 mod tensors;
 mod text;
+mod whole;
 mod xml;
 
 pub use brief::{BRIEF_COLUMNS, brief_cells};
-pub use cells::{Basis, CellMedian, Interval, SUMMARY_COLUMNS, SweepCell};
+pub use cells::{Basis, CellMedian, Interval, JunitCases, SUMMARY_COLUMNS, SummaryRows, SweepCell};
 pub use columns::{COLUMNS, Cell, Column, ColumnOf, Row, columns_text};
 pub use comparison::{
     comparison_csv, comparison_html, comparison_json, comparison_junit, comparison_markdown, comparison_text,
@@ -54,13 +58,17 @@ pub use html::PAGE_SCRIPT;
 pub use json::RowCells;
 pub use label::{FailureGroup, failure_groups};
 pub use model_text::{model_file_text, model_text};
-pub use notice::{event_notice, sweep_notice};
+pub use notice::{SweepNotice, event_notice};
 pub use parquet::RowsParquet;
-pub use places::{Place, PlacedRow, RANKING_COLUMNS, SweepRanking};
+pub use places::{Place, PlacedRow, RANKING_COLUMNS, RankingReader, SweepRanking};
 pub use plan_text::plan_text;
 pub use ranking::{ranking_csv, ranking_json, ranking_markdown, ranking_text};
 pub use table::result_table;
 pub use tensors::inputs_text;
+pub use whole::{ReadRows, Whole, WholeReader};
+
+use label::Axes;
+use tally::Tally;
 
 /// What a report is made from. What is computed from the records is so once, however many reports are made of it.
 #[derive(Debug, Clone)]
@@ -77,6 +85,8 @@ pub struct ReportInput<'a> {
     pub zone: TimeZone,
     /// What its devices did when, as far as events tell it.
     pub(crate) spans: &'a [spans::DeviceSpan],
+    /// What all records come to, where these are a part of them.
+    pub(crate) whole: Option<&'a Whole>,
     computed: Computed<'a>,
 }
 
@@ -92,7 +102,7 @@ impl<'a> ReportInput<'a> {
     /// A sweep's records, and the outputs that they refer to; judged by the usual rules.
     pub fn new(sweep: &'a SweepRow, records: &'a [Record], outputs: &'a HashMap<String, Vec<f32>>) -> ReportInput<'a> {
         let (rules, zone) = (TrustRules::default(), TimeZone::UTC);
-        ReportInput { sweep, records, outputs, rules, zone, spans: &[], computed: Computed::default() }
+        ReportInput { sweep, records, outputs, rules, zone, spans: &[], whole: None, computed: Computed::default() }
     }
 
     /// The same, judged by the sweep's own rules.
@@ -104,6 +114,12 @@ impl<'a> ReportInput<'a> {
     #[must_use]
     pub fn with_spans(self, spans: &'a [spans::DeviceSpan]) -> ReportInput<'a> {
         ReportInput { spans, ..self }
+    }
+
+    /// The same, its records a part of all: what is counted and ranked is of all.
+    #[must_use]
+    pub fn part_of(self, whole: &'a Whole) -> ReportInput<'a> {
+        ReportInput { whole: Some(whole), ..self }
     }
 
     /// The same, told by the clocks of this zone.
@@ -124,7 +140,31 @@ impl<'a> ReportInput<'a> {
 
     /// The rankings of the devices, the one that says more first; none where nothing was measured.
     pub fn rankings(&self) -> &[SweepRanking] {
+        if let Some(whole) = self.whole {
+            return whole.rankings.as_deref().unwrap_or_default();
+        }
         self.computed.rankings.get_or_init(|| places::rankings(self.rows(), self.cells()))
+    }
+
+    /// What is counted of these rows; of all, where they are a part.
+    fn tally(&self, rows: &[Row<'_>]) -> Cow<'_, Tally> {
+        self.whole.map_or_else(|| Cow::Owned(Tally::of(rows)), |whole| Cow::Borrowed(&whole.tally))
+    }
+
+    /// What a reader must know beside the rows.
+    fn notes(&self, tally: &Tally, axes: &Axes) -> Vec<String> {
+        let of_part = self.whole.map(|whole| whole.note(self.records.len()));
+        of_part.into_iter().chain(tally.notes(axes)).collect()
+    }
+
+    /// What has no result, by its reason.
+    fn failure_groups(&self) -> Vec<FailureGroup<'a>> {
+        let mut groups = failure_groups(self.records);
+        for group in groups.iter_mut().filter(|_| self.whole.is_some()) {
+            let first = group.records.first().copied();
+            group.count = first.and_then(|first| self.whole?.of_reason(first)).unwrap_or(group.count);
+        }
+        groups
     }
 
     fn compute_rows(&self) -> Vec<Row<'a>> {
@@ -173,14 +213,48 @@ pub trait Report: Sync {
     /// When the encoder of the format refuses.
     fn render(&self, input: &ReportInput<'_>) -> Result<Vec<u8>, ReportError>;
 
-    /// Writes the same. One with a row a record does so piece by piece, so that it is nowhere in memory as a whole.
+    /// Whether it has something of each record or cell. Of a sweep that is told by a part of its records it is made
+    /// while all of them are read.
+    fn is_of_all(&self) -> bool {
+        false
+    }
+
+    /// Begins the file where it has rows for each record, and is written row by row; `None` of any other.
+    fn begin<'w>(&self, _sweep: &'w SweepRow, _out: &'w mut (dyn Write + Send + 'w)) -> Option<Begun<'w>> {
+        None
+    }
+
+    /// Writes the same as [`Report::render`]. One with rows for each record is nowhere in memory as a whole.
     ///
     /// # Errors
     /// When the encoder of the format refuses, or `out` does.
     fn write(&self, input: &ReportInput<'_>, out: &mut (dyn Write + Send)) -> Result<(), ReportError> {
+        if let Some(begun) = self.begin(input.sweep, &mut *out) {
+            let mut file = begun?;
+            input.rows().iter().try_for_each(|row| file.push(row))?;
+            return file.end();
+        }
         let bytes = self.render(input)?;
         out.write_all(&bytes).map_err(|error| ReportError::new(self.file_name(), error))
     }
+}
+
+/// A file that is being written row by row, or why it could not be begun.
+pub type Begun<'w> = Result<Box<dyn RowFile + 'w>, ReportError>;
+
+/// A file with rows for each record of a sweep, being written: what it has written so far is not in memory.
+pub trait RowFile {
+    /// Adds what it has of the next record, in the order of the plan.
+    ///
+    /// # Errors
+    /// When the encoder of the format refuses, or what it writes to does.
+    fn push(&mut self, row: &Row<'_>) -> Result<(), ReportError>;
+
+    /// Ends the file. Without this it is not whole.
+    ///
+    /// # Errors
+    /// As for [`RowFile::push`].
+    fn end(self: Box<Self>) -> Result<(), ReportError>;
 }
 
 /// What a report writes, as a whole.

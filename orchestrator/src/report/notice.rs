@@ -9,39 +9,62 @@ use crate::domain::{
 
 use crate::wording::{clock_off_text, duration_text, many, single_line};
 
-/// What is told at the end of a sweep: its result in three lines.
-pub fn sweep_notice(sweep: &SweepRow, records: &[Record], reports: &str) -> Notice {
-    let count = |status| records.iter().filter(|record| record.status == status).count();
-    let counts = [RunStatus::Ok, RunStatus::Failed, RunStatus::Skipped, RunStatus::Cancelled]
-        .map(|status| (count(status), status.as_str()))
-        .into_iter()
-        .filter(|(count, word)| *count > 0 || *word == "ok")
-        .map(|(count, word)| format!("{count} {word}"))
-        .collect::<Vec<_>>()
-        .join(", ");
-    let took = sweep.finished_at.and_then(|at| at.duration_since(sweep.started_at).try_into().ok());
-    let took = took.map_or_else(String::new, |took| format!(", in {}", duration_text(took)));
-    let mut kinds: BTreeMap<&str, (usize, BTreeSet<&str>)> = BTreeMap::new();
-    for record in records.iter().filter(|record| record.status == RunStatus::Failed) {
-        let kind = record.failure.as_ref().map_or("unknown", |failure| failure.kind.as_str());
-        let (count, devices) = kinds.entry(kind).or_default();
-        *count += 1;
-        devices.insert(&record.job.device);
+/// Counts what is told at the end of a sweep, of records that it is shown one after the other: those that count.
+#[derive(Debug, Default)]
+pub struct SweepNotice {
+    statuses: [usize; RunStatus::ALL.len()],
+    kinds: BTreeMap<&'static str, FailedKind>,
+}
+
+/// What failed in one way.
+#[derive(Debug, Default)]
+struct FailedKind {
+    count: usize,
+    devices: BTreeSet<String>,
+}
+
+impl SweepNotice {
+    /// Takes in a record.
+    pub fn take(&mut self, record: &Record) {
+        let status = RunStatus::ALL.iter().position(|status| *status == record.status);
+        status.and_then(|place| self.statuses.get_mut(place)).into_iter().for_each(|count| *count += 1);
+        if record.status == RunStatus::Failed {
+            let kind = record.failure.as_ref().map_or("unknown", |failure| failure.kind.as_str());
+            let failed = self.kinds.entry(kind).or_default();
+            failed.count += 1;
+            if !failed.devices.contains(&record.job.device) {
+                failed.devices.insert(record.job.device.clone());
+            }
+        }
     }
-    let failed = kinds.into_iter().map(|(kind, (count, devices))| {
-        format!("{count} × {kind} on {}", devices.into_iter().collect::<Vec<_>>().join(", "))
-    });
-    let failed = failed.collect::<Vec<_>>().join("; ");
-    let word = sweep.state.as_str();
-    Notice {
-        event: "sweep_finished",
-        about: sweep.id.to_string(),
-        subject: single_line(&format!("sweep {} {word}: {counts}", sweep.name)),
-        lines: [
-            single_line(&format!("Sweep {} ({}) {word}: {counts}{took}.", sweep.name, sweep.id)),
-            single_line(&if failed.is_empty() { "Nothing failed.".to_owned() } else { format!("Failed: {failed}.") }),
-            single_line(&format!("Reports: {reports}; `farmctl sweeps show {}` says more.", sweep.id)),
-        ],
+
+    /// The result in three lines.
+    pub fn finish(self, sweep: &SweepRow, reports: &str) -> Notice {
+        let counts =
+            RunStatus::ALL.iter().zip(self.statuses).filter(|(status, count)| *count > 0 || **status == RunStatus::Ok);
+        let counts =
+            counts.map(|(status, count)| format!("{count} {}", status.as_str())).collect::<Vec<_>>().join(", ");
+        let took = sweep.finished_at.and_then(|at| at.duration_since(sweep.started_at).try_into().ok());
+        let took = took.map_or_else(String::new, |took| format!(", in {}", duration_text(took)));
+        let failed = self.kinds.into_iter().map(|(kind, FailedKind { count, devices })| {
+            format!("{count} × {kind} on {}", devices.into_iter().collect::<Vec<_>>().join(", "))
+        });
+        let failed = failed.collect::<Vec<_>>().join("; ");
+        let word = sweep.state.as_str();
+        Notice {
+            event: "sweep_finished",
+            about: sweep.id.to_string(),
+            subject: single_line(&format!("sweep {} {word}: {counts}", sweep.name)),
+            lines: [
+                single_line(&format!("Sweep {} ({}) {word}: {counts}{took}.", sweep.name, sweep.id)),
+                single_line(&if failed.is_empty() {
+                    "Nothing failed.".to_owned()
+                } else {
+                    format!("Failed: {failed}.")
+                }),
+                single_line(&format!("Reports: {reports}; `farmctl sweeps show {}` says more.", sweep.id)),
+            ],
+        }
     }
 }
 
@@ -202,12 +225,17 @@ mod tests {
         let started_at = sample::at(0);
         let (state, finished_at) = (SweepState::Finished, Some(sample::at(3_600)));
         let sweep = SweepRow { name: "night\nly".into(), started_at, finished_at, state, ..sample::sweep() };
-        let notice = sweep_notice(&sweep, &records, "reports/x");
+        let told = |records: &[Record], reports: &str| {
+            let mut notice = SweepNotice::default();
+            records.iter().for_each(|record| notice.take(record));
+            notice.finish(&sweep, reports)
+        };
+        let notice = told(&records, "reports/x");
         assert_eq!(notice.text().lines().count(), 3, "a line break in a name makes no fourth line");
         assert!(notice.subject.ends_with("finished: 1 ok, 2 failed"), "{}", notice.subject);
         assert!(notice.lines[0].contains("1 ok, 2 failed, in "), "{}", notice.lines[0]);
         assert_eq!(notice.lines[1], "Failed: 2 × timeout on b.");
-        assert_eq!(sweep_notice(&sweep, &records[..1], "r").lines[1], "Nothing failed.");
+        assert_eq!(told(&records[..1], "r").lines[1], "Nothing failed.");
     }
 
     #[test]

@@ -1,18 +1,20 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use parquet::basic::{Compression, Encoding, LogicalType, Repetition, TimeUnit, Type as Physical, ZstdLevel};
+use parquet::basic::{Compression, LogicalType, Repetition, TimeUnit, Type as Physical, ZstdLevel};
 use parquet::column::writer::ColumnWriterImpl;
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, DoubleType, Int64Type};
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
 use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter, SerializedRowGroupWriter};
-use parquet::schema::types::{ColumnPath, Type, TypePtr};
+use parquet::schema::types::{Type, TypePtr};
 
 use super::columns::{COLUMNS, Cell, ColumnKind, Row};
-use super::{Report, ReportError, ReportInput, collected};
-use crate::domain::Record;
+use super::{Begun, Report, ReportError, ReportInput, RowFile, collected};
+use crate::domain::SweepRow;
+
+mod samples;
 
 /// `results.parquet`: the table of `results.csv` with typed columns.
 pub(super) struct ResultsParquet;
@@ -20,8 +22,6 @@ pub(super) struct ResultsParquet;
 /// `samples.parquet`: every raw sample, one a row.
 pub(super) struct SamplesParquet;
 
-/// Samples of a row group: readers work on groups at a time, and this many fit any reader's memory.
-const GROUP_SAMPLES: usize = 1 << 20;
 /// Rows of a row group: some megabytes in memory.
 const GROUP_ROWS: usize = 10_000;
 /// zstd's own default: higher levels gain a few per cent on digits and cost several times the time.
@@ -40,8 +40,12 @@ impl Report for ResultsParquet {
         collected(self, input)
     }
 
-    fn write(&self, input: &ReportInput<'_>, out: &mut (dyn Write + Send)) -> std::result::Result<(), ReportError> {
-        results(input, out).map_err(|error| ReportError::new(self.file_name(), error))
+    fn is_of_all(&self) -> bool {
+        true
+    }
+
+    fn begin<'w>(&self, _: &'w SweepRow, out: &'w mut (dyn Write + Send + 'w)) -> Option<Begun<'w>> {
+        Some(RowsParquet::new(out).map(|rows| Box::new(rows) as Box<dyn RowFile + 'w>))
     }
 }
 
@@ -58,15 +62,13 @@ impl Report for SamplesParquet {
         collected(self, input)
     }
 
-    fn write(&self, input: &ReportInput<'_>, out: &mut (dyn Write + Send)) -> std::result::Result<(), ReportError> {
-        samples(input, out).map_err(|error| ReportError::new(self.file_name(), error))
+    fn is_of_all(&self) -> bool {
+        true
     }
-}
 
-fn results(input: &ReportInput<'_>, out: &mut (dyn Write + Send)) -> Result<()> {
-    let mut file = RowsParquet::begun(out)?;
-    input.rows().iter().try_for_each(|row| file.added(row))?;
-    file.ended().map(drop)
+    fn begin<'w>(&self, _: &'w SweepRow, out: &'w mut (dyn Write + Send + 'w)) -> Option<Begun<'w>> {
+        Some(samples::begun(out))
+    }
 }
 
 /// The rows of any number of sweeps as one file, with typed columns. It is written in groups of rows, of which one is
@@ -143,57 +145,14 @@ impl<W: Write + Send> RowsParquet<W> {
     }
 }
 
-/// A text of a record that stands in each row of its samples.
-type TextOf = fn(&Record) -> &str;
-
-fn samples(input: &ReportInput<'_>, out: &mut (dyn Write + Send)) -> Result<()> {
-    const LATENCY: &str = "latency_ns";
-    let texts: [(&str, TextOf); 5] = [
-        ("sweep_id", |record| record.sweep_id.as_str()),
-        ("run_id", |record| record.run_id.as_ref().map_or("", |run_id| run_id.as_str())),
-        ("job_id", |record| record.job.id.as_str()),
-        ("device", |record| &record.job.device),
-        ("model", |record| &record.job.model.name),
-    ];
-    let texts_fields = texts.iter().map(|(name, _)| field(name, ColumnKind::Text, Repetition::REQUIRED));
-    let numbers = ["sample_index", LATENCY].map(|name| field(name, ColumnKind::Integer, Repetition::REQUIRED));
-    let schema = schema(texts_fields.chain(numbers).collect::<Result<_>>()?)?;
-    // Latencies hardly repeat, and lie near each other.
-    let latency = ColumnPath::from(LATENCY);
-    let properties = properties()
-        .set_column_dictionary_enabled(latency.clone(), false)
-        .set_column_encoding(latency, Encoding::DELTA_BINARY_PACKED);
-    let mut file = SerializedFileWriter::new(out, schema, properties.build().into())?;
-    for records in groups(input.records) {
-        let mut group = file.next_row_group()?;
-        for (_, text) in texts {
-            each_record::<ByteArrayType, _>(&mut group, records, |record, values| {
-                values.resize(record.measurement.samples_ns.len(), text(record).into());
-            })?;
-        }
-        each_record::<Int64Type, _>(&mut group, records, |record, values| {
-            values.extend(0..record.measurement.samples_ns.len() as i64);
-        })?;
-        each_record::<Int64Type, _>(&mut group, records, |record, values| {
-            values.extend(record.measurement.samples_ns.iter().map(|latency_ns| signed(*latency_ns)));
-        })?;
-        group.close()?;
+impl<W: Write + Send> RowFile for RowsParquet<W> {
+    fn push(&mut self, row: &Row<'_>) -> std::result::Result<(), ReportError> {
+        RowsParquet::push(self, row)
     }
-    file.close().map(drop)
-}
 
-/// The records in stretches of about [`GROUP_SAMPLES`] samples; a record is never divided.
-fn groups(records: &[Record]) -> Vec<&[Record]> {
-    let (mut groups, mut start, mut samples) = (Vec::new(), 0, 0);
-    for (index, record) in records.iter().enumerate() {
-        samples += record.measurement.samples_ns.len();
-        if samples >= GROUP_SAMPLES {
-            groups.push(&records[start..=index]);
-            (start, samples) = (index + 1, 0);
-        }
+    fn end(self: Box<Self>) -> std::result::Result<(), ReportError> {
+        RowsParquet::end(*self).map(drop)
     }
-    groups.extend(Some(&records[start..]).filter(|_| samples > 0));
-    groups
 }
 
 fn properties() -> WriterPropertiesBuilder {
@@ -271,22 +230,6 @@ fn number(cell: &Cell) -> Option<f64> {
     Some(*number)
 }
 
-/// Writes the next column: of each record the values that `fill` puts into an empty list.
-fn each_record<T: DataType, W: Write + Send>(
-    group: &mut SerializedRowGroupWriter<'_, W>,
-    records: &[Record],
-    fill: impl Fn(&Record, &mut Vec<T::T>),
-) -> Result<()> {
-    let mut writer = next_column(group)?;
-    let mut values = Vec::new();
-    for record in records {
-        values.clear();
-        fill(record, &mut values);
-        writer.typed::<T>().write_batch(&values, None, None)?;
-    }
-    writer.close()
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -301,7 +244,7 @@ mod tests {
     use crate::domain::sample;
     use crate::report::tests::{records, rendered};
 
-    fn read(bytes: &[u8]) -> SerializedFileReader<File> {
+    pub(super) fn read(bytes: &[u8]) -> SerializedFileReader<File> {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(bytes).unwrap();
         SerializedFileReader::new(file).unwrap()
@@ -341,41 +284,5 @@ mod tests {
         let reader = read(&file.end().unwrap());
         assert_eq!(reader.metadata().num_row_groups(), 2);
         assert_eq!(reader.metadata().file_metadata().num_rows(), (times * records.len()) as i64);
-    }
-
-    #[test]
-    fn all_samples_are_there() {
-        let mut records = records();
-        records[1].measurement.samples_ns = vec![u64::MAX, 0, 1 << 62];
-        records[3].measurement.samples_ns.clear();
-        let reader = read(&rendered("samples.parquet", &records));
-        let rows = reader.get_row_iter(None).unwrap().map(Result::unwrap);
-        let found: Vec<_> = rows
-            .map(|row| (row.get_string(3).unwrap().clone(), row.get_long(5).unwrap(), row.get_long(6).unwrap()))
-            .collect();
-        let expected: Vec<_> = records
-            .iter()
-            .flat_map(|record| {
-                let device = &record.job.device;
-                record
-                    .measurement
-                    .samples_ns
-                    .iter()
-                    .enumerate()
-                    .map(|(index, ns)| (device.clone(), index as i64, signed(*ns)))
-            })
-            .collect();
-        assert_eq!(found, expected);
-    }
-
-    #[test]
-    fn groups_hold_every_record_once() {
-        let mut records = vec![sample::record("a", "net"); 5];
-        records[1].measurement.samples_ns = vec![1; GROUP_SAMPLES];
-        records[4].measurement.samples_ns.clear();
-        assert_eq!(groups(&records).iter().map(|group| group.len()).collect::<Vec<_>>(), [2, 3]);
-        assert!(groups(&records[4..]).is_empty());
-        assert_eq!(read(&rendered("samples.parquet", &records[4..])).metadata().num_row_groups(), 0);
-        assert_eq!(rendered("results.parquet", &[])[..4], *b"PAR1");
     }
 }

@@ -1,6 +1,6 @@
-use super::label::{Axes, FailureGroup, alarms, counting, counts, failure_groups, sorted};
+use super::ReportInput;
+use super::label::{Axes, FailureGroup, alarms, counting, sorted};
 use super::results::{Medium, results};
-use super::{ReportInput, label};
 use crate::domain::RunStatus;
 use crate::score::trust::Verdict;
 use crate::wording::single_line;
@@ -12,7 +12,8 @@ const CELLS_NAMED: usize = 6;
 pub fn result_table(input: &ReportInput<'_>, width: u16, colour: bool) -> String {
     let axes = Axes::of(input.records.iter().map(|record| &record.job));
     let rows = input.rows();
-    let notes = label::notes(rows, &axes);
+    let tally = input.tally(rows);
+    let notes = input.notes(&tally, &axes);
     let mut text = String::new();
     for alarm in alarms(input) {
         let mut lines = String::new();
@@ -24,8 +25,8 @@ pub fn result_table(input: &ReportInput<'_>, width: u16, colour: bool) -> String
         text.push_str(&coloured_status(line, colour));
         text.push('\n');
     }
-    text.push_str(&format!("\n{}\n", counts(rows)));
-    for group in failure_groups(input.records) {
+    text.push_str(&format!("\n{}\n", tally.counts()));
+    for group in input.failure_groups() {
         text.push_str(&reason(&group, &axes, usize::from(width), colour));
     }
     for note in notes {
@@ -63,14 +64,14 @@ fn style(status: RunStatus) -> console::Style {
 
 fn reason(group: &FailureGroup<'_>, axes: &Axes, width: usize, colour: bool) -> String {
     let mut text = String::from("\n");
-    let heading = format!("{} ({}, {}x)", group.status.as_str(), group.kind, group.records.len());
+    let heading = format!("{} ({}, {}x)", group.status.as_str(), group.kind, group.count);
     text.push_str(&coloured(group.status, &heading, colour));
     text.push('\n');
     push_wrapped(&mut text, &single_line(&group.message), "  ", width);
     let named = group.records.iter().take(CELLS_NAMED);
     let mut cells: Vec<_> = named.map(|record| single_line(&axes.cell(&record.job))).collect();
-    if group.records.len() > CELLS_NAMED {
-        cells.push(format!("and {} more", group.records.len() - CELLS_NAMED));
+    if group.count > cells.len() {
+        cells.push(format!("and {} more", group.count - cells.len()));
     }
     push_wrapped(&mut text, &format!("on {}", cells.join(", ")), "  ", width);
     if let Some(remedy) = &group.remedy {

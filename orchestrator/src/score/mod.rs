@@ -28,7 +28,7 @@ pub use interval::wilson_95;
 pub use options::{AccuracySource, Options, Top};
 pub use outputs::{OUTPUT_TOLERANCE, OutputError, References, is_finite, output_error, output_errors};
 pub use ranking::{Figure, RankedRow, Ranking, ScoreResult, Term};
-pub use result_matrix::{Cell, ResultMatrix, SystemUnderTest};
+pub use result_matrix::{Cell, ResultMatrix, SystemUnderTest, standing_run};
 pub use run::{RunAccuracy, ScoredRun, Settings, Workload};
 pub use statistics::{Statistics, gmacs_per_s, images_per_s, percentile};
 pub use sustained::Sustained;

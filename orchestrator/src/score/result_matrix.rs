@@ -129,6 +129,13 @@ impl<'a> Cell<'a> {
     }
 }
 
+/// The run of a cell that stands for all of them: the one that counts; without one, what says why.
+pub fn standing_run(runs: &[ScoredRun]) -> Option<&ScoredRun> {
+    let cell = Cell::new(&runs.first()?.workload, runs.iter().collect());
+    let without = || cell.runs.iter().find(|run| run.status != RunStatus::Ok).or(cell.runs.first()).copied();
+    cell.counting.or_else(without)
+}
+
 /// The runs without those that were read twice, and how many that were.
 fn each_once(runs: &[ScoredRun]) -> Result<(Vec<&ScoredRun>, usize), ScoreError> {
     let mut known: HashMap<&str, &ScoredRun> = HashMap::new();

@@ -10,8 +10,8 @@ use crate::agent::cell_record;
 use crate::domain::{Failure, FailureKind, Job, Record, RunStatus, SweepId, SweepRow, SweepState, TrustRules};
 use crate::lab::{Lab, LabError};
 use crate::publish;
-use crate::report::ReportInput;
 use crate::report::spans::{DeviceSpan, SpanReader};
+use crate::report::{ReportInput, Whole};
 use crate::schedule::Schedule;
 use crate::score::trust::countings_of;
 use crate::wording::many;
@@ -27,7 +27,8 @@ const LOOKED_AT: u32 = 20;
 pub struct SweepResults {
     /// The sweep.
     pub sweep: SweepRow,
-    /// A record of each cell: a job that has none yet is there as cancelled.
+    /// A record of each cell: a job that has none yet is there as cancelled. Of a large sweep a part of them: each way
+    /// to end is among them.
     pub records: Vec<Record>,
     /// What its numbers are judged by: the rules that it was begun with.
     rules: TrustRules,
@@ -39,13 +40,21 @@ pub struct SweepResults {
     zone: TimeZone,
     /// What its devices did when; read only where reports are written.
     spans: Vec<DeviceSpan>,
+    /// What all of its records come to, where these are a part of them.
+    pub(super) whole: Option<Whole>,
 }
 
 impl SweepResults {
     /// What reports are made of.
     pub fn input(&self) -> ReportInput<'_> {
         let input = ReportInput::new(&self.sweep, &self.records, &self.outputs);
-        input.judged_by(self.rules).in_zone(self.zone.clone()).with_spans(&self.spans)
+        let input = input.judged_by(self.rules).in_zone(self.zone.clone()).with_spans(&self.spans);
+        self.whole.iter().fold(input, ReportInput::part_of)
+    }
+
+    /// Whether its records are a part of all: rows for programs are to be read from the store.
+    pub fn is_part(&self) -> bool {
+        self.whole.is_some()
     }
 
     /// The records that count: of what was measured again, one.
@@ -67,11 +76,19 @@ impl Lab {
     /// # Errors
     /// When the store can't be read.
     pub fn results(&self, sweep: SweepRow) -> Result<SweepResults, LabError> {
+        if self.is_large(&sweep)? {
+            return self.large_results(sweep);
+        }
         let records = self.records(&sweep)?;
+        self.results_of(sweep, records)
+    }
+
+    /// What came of a sweep with these records.
+    pub(super) fn results_of(&self, sweep: SweepRow, records: Vec<Record>) -> Result<SweepResults, LabError> {
         let outputs = self.output_files().load(&records);
         let folder = publish::sweep_folder(&self.reports(), sweep.id.as_str());
         let (rules, zone) = (self.trust_rules(&sweep.id)?, self.time_zone());
-        Ok(SweepResults { sweep, records, rules, outputs, folder, zone, spans: Vec::new() })
+        Ok(SweepResults { sweep, records, rules, outputs, folder, zone, spans: Vec::new(), whole: None })
     }
 
     /// What the numbers of a sweep are judged by.
@@ -110,11 +127,19 @@ impl Lab {
         self.publish_as(self.find_sweep(wanted)?)
     }
 
-    fn publish_as(&self, sweep: SweepRow) -> Result<SweepResults, LabError> {
-        let mut results = self.results(sweep)?;
-        results.spans = self.device_spans(&results.sweep.id)?;
+    pub(super) fn publish_as(&self, sweep: SweepRow) -> Result<SweepResults, LabError> {
+        let results = match self.is_large(&sweep)? {
+            true => self.publish_large(sweep)?,
+            false => {
+                let spans = self.device_spans(&sweep.id)?;
+                SweepResults { spans, ..self.results(sweep)? }
+            }
+        };
         publish::publish(&self.reports(), &results.input(), self.dated_now())?;
-        let left = self.output_files().share_all(&results.records);
+        let left = match results.is_part() {
+            true => self.share_all_outputs(&results.sweep)?,
+            false => self.output_files().share_all(&results.records),
+        };
         if left > 0 {
             let what = many(left as u64, "output");
             let id = &results.sweep.id;

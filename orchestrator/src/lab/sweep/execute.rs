@@ -7,13 +7,13 @@ use crate::agent::{
     Agent, AgentMode, Assignment, Events, HostFiles, LabelFiles, Stop, Subject, SweepFiles, SweepRules, event_queue,
 };
 use crate::device::RunnerProvider;
-use crate::domain::{Device, EventKind, Record, RunStatus, SweepDefinition, SweepId, SweepRow, SweepState};
+use crate::domain::{Device, EventKind, SweepDefinition, SweepId, SweepRow, SweepState};
 use crate::lab::files::SweepRunners;
 use crate::lab::{EngineSource, Lab, LabError, VERSION};
 use crate::lease::{Holder, Lease, LeaseKeeper};
 use crate::progress::Progress;
 use crate::publish;
-use crate::store::Store;
+use crate::store::{Store, SweepCounts};
 
 /// How long a view may take to show its last events.
 const VIEW_TIMEOUT: Duration = Duration::from_secs(5);
@@ -173,7 +173,7 @@ impl Lab {
             self.close_open_jobs(&sweep)?;
         }
         lease.release()?;
-        events.emit(Subject::default(), count(&self.records(&sweep)?)).await;
+        events.emit(Subject::default(), finished(store.counts(&sweep.id)?)).await;
         // The view ends with its queue; one that hangs (a terminal that takes no more) must not keep the sweep.
         drop(events);
         let _ = tokio::time::timeout(VIEW_TIMEOUT, view).await;
@@ -218,16 +218,12 @@ fn started(
     if !is_new {
         return Ok(EventKind::SweepResumed { name, jobs, recorded: jobs - open, devices, left_by });
     }
-    let skipped = store.records(&sweep.id)?.len() as u64;
+    let skipped = store.record_numbers(&sweep.id)?.len() as u64;
     Ok(EventKind::SweepStarted { name, jobs, skipped, devices })
 }
 
-fn count(records: &[Record]) -> EventKind {
-    let of = |status| records.iter().filter(|record| record.status == status).count() as u64;
-    EventKind::SweepFinished {
-        ok: of(RunStatus::Ok),
-        failed: of(RunStatus::Failed),
-        skipped: of(RunStatus::Skipped),
-        cancelled: of(RunStatus::Cancelled),
-    }
+/// A job that has no record is told as cancelled, as reports tell it.
+fn finished(counts: SweepCounts) -> EventKind {
+    let SweepCounts { ok, failed, skipped, cancelled, open, .. } = counts;
+    EventKind::SweepFinished { ok, failed, skipped, cancelled: cancelled + open }
 }

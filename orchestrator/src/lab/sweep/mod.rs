@@ -6,6 +6,7 @@ mod conclude;
 mod execute;
 mod find;
 mod follow;
+mod large;
 mod overview;
 mod record_parts;
 mod resume;

@@ -14,7 +14,7 @@ use crate::store::Store;
 use super::conclude::unfinished;
 
 /// Records that are in memory at once.
-const AT_ONCE: usize = 200;
+pub(super) const AT_ONCE: usize = 200;
 
 /// The records of a sweep, with one that is `cancelled` for each job that has none: those of [`Lab::records`].
 pub(in crate::lab) struct RecordParts {
@@ -101,6 +101,18 @@ impl RecordParts {
         Ok(RecordPart { first, records: self.records(first)?, outputs: HashMap::new() })
     }
 
+    /// The records of these numbers, from 0 in the order of the plan, in the order in which they are asked for.
+    pub(super) fn records_at(&self, numbers: &[usize]) -> Result<Vec<Record>, LabError> {
+        let of_store: Vec<i64> = numbers.iter().filter_map(|number| self.numbers.get(*number)).copied().collect();
+        let mut stored = self.store.records_by_number(&self.sweep.id, &of_store)?.into_iter();
+        let open = |number: usize| {
+            let job = self.open.get(number - self.numbers.len());
+            job.map(|job| unfinished(&self.sweep, job, self.moment))
+        };
+        let record = |number: &usize| if *number < self.numbers.len() { stored.next() } else { open(*number) };
+        Ok(numbers.iter().filter_map(record).collect())
+    }
+
     fn records(&self, first: usize) -> Result<Vec<Record>, LabError> {
         let end = first.saturating_add(AT_ONCE);
         let of_store = self.numbers.get(first.min(self.numbers.len())..end.min(self.numbers.len()));
@@ -114,6 +126,11 @@ impl RecordParts {
 }
 
 impl RecordPart {
+    /// The records.
+    pub(in crate::lab) fn records(&self) -> &[Record] {
+        &self.records
+    }
+
     /// Their rows.
     pub(in crate::lab) fn rows<'a>(&'a self, sweep: &'a SweepRow, context: &RowContext) -> Vec<Row<'a>> {
         context.rows(sweep, &self.records, self.first, &self.outputs)

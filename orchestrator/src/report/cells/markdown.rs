@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use crate::report::grid::{Grid, GridColumn};
-use crate::report::label::{Axes, alarms, counts, failure_groups, have_accuracy, milliseconds, number, percent};
+use crate::report::label::{Axes, alarms, have_accuracy, milliseconds, number, percent};
 use crate::report::markdown::escaped;
 use crate::report::places;
 use crate::report::{Report, ReportError, ReportInput};
@@ -39,16 +39,20 @@ impl Report for SummaryMarkdown {
 
 fn text(input: &ReportInput<'_>) -> Result<String, std::fmt::Error> {
     let (mut text, sweep) = (String::new(), input.sweep);
-    writeln!(text, "### Sweep {}: {}\n", escaped(&sweep.name), counts(input.rows()))?;
+    writeln!(text, "### Sweep {}: {}\n", escaped(&sweep.name), input.tally(input.rows()).counts())?;
     for alarm in alarms(input).iter().take(MOST_REASONS) {
         writeln!(text, "**{}**\n", escaped(&cut(alarm)))?;
     }
+    if let Some(whole) = input.whole {
+        writeln!(text, "{}\n", escaped(&whole.note(input.records.len())))?;
+    }
     let cells = doubtful_first(input.cells());
+    let all_cells = input.whole.map_or(cells.len(), |whole| whole.cells);
     let axes = Axes::of_cells(input.records.iter().map(|record| &record.job));
     let shown = &cells[..cells.len().min(MOST_CELLS)];
     text.push_str(&table(shown, &axes, have_accuracy(input.rows())).markdown());
-    if cells.len() > MOST_CELLS {
-        let more = many((cells.len() - MOST_CELLS) as u64, "more cell");
+    if all_cells > shown.len() {
+        let more = many((all_cells - shown.len()) as u64, "more cell");
         writeln!(text, "\n{more} in summary.csv; those that are not ok come first here.")?;
     }
     if let Some(ranking) = input.rankings().first() {
@@ -95,7 +99,7 @@ fn table(cells: &[&SweepCell<'_>], axes: &Axes, with_accuracy: bool) -> Grid {
 }
 
 fn failures(input: &ReportInput<'_>, axes: &Axes, text: &mut String) -> std::fmt::Result {
-    let groups = failure_groups(input.records);
+    let groups = input.failure_groups();
     for group in groups.iter().take(MOST_REASONS) {
         // The repeats of a cell have one name here.
         let mut named: Vec<String> = group.records.iter().map(|record| axes.cell(&record.job)).collect();
@@ -104,11 +108,18 @@ fn failures(input: &ReportInput<'_>, axes: &Axes, text: &mut String) -> std::fmt
         let more = named.len().saturating_sub(MOST_NAMED);
         named.truncate(MOST_NAMED);
         let mut named: Vec<String> = named.iter().map(|name| escaped(&cut(name))).collect();
-        named.extend((more > 0).then(|| format!("and {more} more")));
+        let is_part = group.count > group.records.len();
+        named.extend(match more {
+            0 if is_part => Some("and others".to_owned()),
+            0 => None,
+            _ if is_part => Some("and many more".to_owned()),
+            more => Some(format!("and {more} more")),
+        });
         let (status, kind, message) = (group.status.as_str(), group.kind, escaped(&cut(&group.message)));
         writeln!(text, "\n- **{status}: {kind}** — {message}: {}", named.join(", "))?;
     }
-    let more = groups.len().saturating_sub(MOST_REASONS);
+    let all = input.whole.map_or(groups.len(), |whole| whole.reasons().max(groups.len()));
+    let more = all.saturating_sub(MOST_REASONS);
     if more > 0 {
         writeln!(text, "\n{} in results.csv.", many(more as u64, "more reason"))?;
     }

@@ -21,6 +21,8 @@ mod tests;
 
 pub use columns::SUMMARY_COLUMNS;
 pub(super) use csv::SummaryCsv;
+pub use csv::SummaryRows;
+pub use junit::JunitCases;
 pub(super) use junit::JunitXml;
 pub(super) use markdown::SummaryMarkdown;
 
@@ -149,6 +151,12 @@ impl<'a> SweepCell<'a> {
             Some(verdict) if verdict != Verdict::Ok => verdict.as_str(),
             _ => self.status.as_str(),
         }
+    }
+
+    /// The cell of rows that count and are all of one; `None` of no rows.
+    pub fn of_rows(rows: &[Row<'a>]) -> Option<SweepCell<'a>> {
+        let id = planner::cell_id(&rows.first()?.record.job);
+        SweepCell::of(id, &rows.iter().collect::<Vec<_>>())
     }
 
     fn of(id: JobId, rows: &[&Row<'a>]) -> Option<SweepCell<'a>> {

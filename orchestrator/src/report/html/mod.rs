@@ -3,8 +3,9 @@ use askama::Template;
 use super::cells;
 use super::columns::Row;
 use super::grid::{Grid, GridColumn};
-use super::label::{Axes, FailureGroup, alarms, counting, counts, failure_groups, notes, sorted};
+use super::label::{Axes, FailureGroup, alarms, counting, sorted};
 use super::results::{Medium, results};
+use super::tally::Tally;
 use super::{Report, ReportError, ReportInput};
 use crate::domain::{Record, Verdict};
 use crate::score::trust::Certainty;
@@ -107,6 +108,7 @@ impl Page {
         let rows = sorted(input.rows());
         let links = Links::of(&rows);
         let counted = counting(&rows);
+        let tally = input.tally(&rows);
         let cells = cells::sorted(input.cells());
         let (time_lines, more_time_lines) = time_line::time_lines(&counted, &axes, &links);
         let Grid { columns, rows: texts } = results(&rows, &axes, Medium::Page);
@@ -118,23 +120,24 @@ impl Page {
             style: include_str!("style.css"),
             script: PAGE_SCRIPT,
             name: single_line(&sweep.name),
-            counts: counts(&rows),
+            counts: tally.counts(),
             alarms: alarms(input),
-            notes: notes(&rows, &axes).iter().map(|note| single_line(note)).collect(),
-            shares: shares::shares(&counted),
+            notes: input.notes(&tally, &axes).iter().map(|note| single_line(note)).collect(),
+            shares: shares::shares(&tally),
             ranking: input.rankings().first().map(ranking::Chart::of),
             boxes: boxes::boxes(&cells, &cell_axes, &links),
             balance: balance::chart(&cells, &cell_axes, &links),
-            lanes: lanes::lanes(input),
+            // What each device did when is not known of a part alone.
+            lanes: if input.whole.is_none() { lanes::lanes(input) } else { None },
             time_lines,
             more_time_lines,
             linked: columns.iter().position(|column| column.is_number && column.name.starts_with("p50")).unwrap_or(0),
             columns,
-            more_rows: rows.len() - shown.len(),
+            more_rows: tally.rows - shown.len(),
             rows: shown,
             data,
-            doubts: doubts(&counted, &axes, &links),
-            failures: failure_groups(input.records).iter().map(|group| FailureText::of(group, &axes, &links)).collect(),
+            doubts: doubts(&counted, &tally, &axes, &links),
+            failures: input.failure_groups().iter().map(|group| FailureText::of(group, &axes, &links)).collect(),
             devices: devices(input.records),
             sweep_id: single_line(sweep.id.as_str()),
             started: format!("{:.0}", sweep.started_at),
@@ -180,7 +183,7 @@ struct DoubtText {
 }
 
 /// What of these rows is doubtful, the worst verdict first.
-fn doubts(rows: &[Row<'_>], axes: &Axes, links: &Links) -> Vec<DoubtText> {
+fn doubts(rows: &[Row<'_>], tally: &Tally, axes: &Axes, links: &Links) -> Vec<DoubtText> {
     let cell = |row: &Row<'_>| {
         let reason = row.certainty.as_ref().map(Certainty::reason).unwrap_or_default();
         let text = single_line(&format!("{}: {reason}", axes.cell(&row.record.job)));
@@ -188,7 +191,7 @@ fn doubts(rows: &[Row<'_>], axes: &Axes, links: &Links) -> Vec<DoubtText> {
     };
     let of = |doubt: &Verdict| {
         let rows = rows.iter().filter(|row| row.doubt() == Some(*doubt));
-        let count = rows.clone().count();
+        let count = tally.doubted(*doubt);
         DoubtText { verdict: doubt.as_str(), cells: rows.take(MOST_NAMED).map(cell).collect(), count }
     };
     Verdict::DOUBTS.iter().rev().map(of).filter(|doubt| !doubt.cells.is_empty()).collect()
@@ -214,7 +217,7 @@ impl FailureText {
             kind: group.kind,
             message: single_line(&group.message),
             cells: group.records.iter().take(MOST_NAMED).map(cell).collect(),
-            count: group.records.len(),
+            count: group.count,
             remedy: group.remedy.as_deref().map(single_line),
         }
     }

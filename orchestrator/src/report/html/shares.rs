@@ -1,5 +1,5 @@
 use crate::domain::{RunStatus, Verdict};
-use crate::report::columns::Row;
+use crate::report::tally::Tally;
 
 /// A part of all rows.
 pub(super) struct Share {
@@ -11,17 +11,18 @@ pub(super) struct Share {
     pub(super) percent: String,
 }
 
-/// What part of these rows is good, doubtful for which reason, or without a result. Parts without a row are left out.
-pub(super) fn shares(rows: &[Row<'_>]) -> Vec<Share> {
-    let share = |class, word, is_of_it: &dyn Fn(&Row<'_>) -> bool| {
-        let count = rows.iter().filter(|row| is_of_it(row)).count();
-        let width_percent = count as f64 / rows.len().max(1) as f64 * 100.0;
+/// What part of the rows that count is good, doubtful for which reason, or without a result. Parts without a row are
+/// left out.
+pub(super) fn shares(tally: &Tally) -> Vec<Share> {
+    let share = |class, word, count: usize| {
+        let width_percent = count as f64 / tally.counting().max(1) as f64 * 100.0;
         Share { class, word, count, width_percent, percent: format!("{width_percent:.1}") }
     };
-    let mut shares = vec![share("good", "ok", &|row| row.record.status == RunStatus::Ok && row.doubt().is_none())];
-    shares.extend(Verdict::DOUBTS.map(|doubt| share("odd", doubt.as_str(), &|row| row.doubt() == Some(doubt))));
+    let doubted: usize = Verdict::DOUBTS.iter().map(|doubt| tally.doubted(*doubt)).sum();
+    let mut shares = vec![share("good", "ok", tally.count(RunStatus::Ok).saturating_sub(doubted))];
+    shares.extend(Verdict::DOUBTS.map(|doubt| share("odd", doubt.as_str(), tally.doubted(doubt))));
     let others = [(RunStatus::Failed, "bad"), (RunStatus::Skipped, "out"), (RunStatus::Cancelled, "out")];
-    shares.extend(others.map(|(status, class)| share(class, status.as_str(), &|row| row.record.status == status)));
+    shares.extend(others.map(|(status, class)| share(class, status.as_str(), tally.count(status))));
     shares.retain(|share| share.count > 0);
     shares
 }

@@ -16,12 +16,14 @@ use crate::wording::single_line;
 mod columns;
 mod csv;
 mod mean;
+mod reader;
 #[cfg(test)]
 mod tests;
 
 pub use columns::RANKING_COLUMNS;
 pub(super) use csv::RankingCsv;
 use mean::Ends;
+pub use reader::RankingReader;
 
 /// Scores that every sweep can be ranked by, with the figure of a term that adds up to theirs. The one that says more
 /// comes first: without measured accuracy there is no VIPS.
@@ -87,12 +89,17 @@ impl SweepRanking {
 pub(super) fn rankings(rows: &[Row<'_>], cells: &[SweepCell<'_>]) -> Vec<SweepRanking> {
     let counting = rows.iter().filter(|row| row.counting.counts());
     let runs: Vec<ScoredRun> = counting.map(|row| ScoredRun::of(row.record)).collect();
-    let Ok(matrix) = ResultMatrix::new(&runs) else { return Vec::new() };
     let ends = ends_of_runs(cells);
+    rankings_of(&runs, &|run_id| ends.get(run_id).copied())
+}
+
+/// The same of runs, and of what each may be off by.
+fn rankings_of(runs: &[ScoredRun], ends: &dyn Fn(&str) -> Option<Ends>) -> Vec<SweepRanking> {
+    let Ok(matrix) = ResultMatrix::new(runs) else { return Vec::new() };
     let ranking = |(name, adds): (&str, &str)| {
         let ranking = score::rank(score::score(name)?, &matrix, &Options::default()).ok()?;
         let has_figures = ranking.result.rows.iter().any(|row| row.values[0] > Some(0.0));
-        has_figures.then(|| SweepRanking { places: places(&ranking, adds, &ends), ranking })
+        has_figures.then(|| SweepRanking { places: places(&ranking, adds, ends), ranking })
     };
     SCORES.into_iter().filter_map(ranking).collect()
 }
@@ -110,12 +117,12 @@ fn ends_of_runs<'c>(cells: &'c [SweepCell<'_>]) -> HashMap<&'c str, Ends> {
 /// The places of the rows: how many intervals are wholly above, and wholly below (H. Goldstein and D. J. Spiegelhalter,
 /// «League Tables and Their Limitations», Journal of the Royal Statistical Society A 159, 1996). What has no interval
 /// may be anywhere.
-fn places(ranking: &Ranking, adds: &str, ends: &HashMap<&str, Ends>) -> Vec<Option<Place>> {
+fn places(ranking: &Ranking, adds: &str, ends: &dyn Fn(&str) -> Option<Ends>) -> Vec<Option<Place>> {
     let figure = ranking.result.term_figures.iter().position(|figure| figure.name == adds);
     let interval = |row: &RankedRow| {
         let value = row.values.first().copied().flatten()?;
         let of_term = |term: &Term| {
-            let (adds, ends) = (term.values.get(figure?)?.as_ref()?, ends.get(term.run_id.as_deref()?)?);
+            let (adds, ends) = (term.values.get(figure?)?.as_ref()?, ends(term.run_id.as_deref()?)?);
             Some(((adds * ends.below).powi(2), (adds * ends.above).powi(2)))
         };
         let squares = row.terms.iter().map(of_term).collect::<Option<Vec<(f64, f64)>>>()?;
