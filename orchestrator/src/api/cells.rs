@@ -1,11 +1,12 @@
 //! The cells of a sweep: what is measured there, and what came of it.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Failure, Job, JobId, Judgement, Record, RunStatus, SweepId};
+use crate::domain::{Failure, Job, JobId, Judgement, Record, RunStatus, SweepId, SweepRow};
 use crate::score::Statistics;
 use crate::score::trust::{Measured, countings};
 
@@ -155,6 +156,55 @@ impl Api {
     }
 }
 
+impl Api {
+    /// A part of the cells of a sweep, in the order of the plan. Of one that is over only the part is read, unless
+    /// which of several measurements counts is to be found among all.
+    fn cells_part(&self, sweep: &SweepRow, from: usize, limit: usize) -> Result<Items<CellAnswer>, Refusal> {
+        let trust = self.store.definition(&sweep.id)?.map(|definition| definition.sweep.trust).unwrap_or_default();
+        let is_settled = sweep.state.is_over() && self.store.counts(&sweep.id)?.open == 0;
+        if !is_settled || trust.max_reruns > 0 {
+            // A result that came late is in what is read from the beginning.
+            let known = self.kept_cells.of(&sweep.id).filter(|_| is_settled && from > 0);
+            let cells = known.map_or_else(|| self.cells(&sweep.id).map(Arc::new), Ok)?;
+            if is_settled {
+                self.kept_cells.keep(&sweep.id, &cells);
+            }
+            let next = next_part(from, limit, cells.len());
+            return Ok(Items { items: cells.iter().skip(from).take(limit).cloned().collect(), next });
+        }
+        let numbers = self.store.record_numbers(&sweep.id)?;
+        let end = from.saturating_add(limit).min(numbers.len());
+        let records = self.store.records_by_number(&sweep.id, numbers.get(from..end).unwrap_or_default())?;
+        let cell = |record: &Record| {
+            let mut cell = CellAnswer::ended(record);
+            cell.judge(self.judged.of(record, &trust.rules).as_ref());
+            cell
+        };
+        Ok(Items { items: records.iter().map(cell).collect(), next: next_part(from, limit, numbers.len()) })
+    }
+}
+
+/// The cells of the sweep that was asked for last, for who reads on: of those that are to be read as a whole.
+#[derive(Default)]
+pub(super) struct KeptCells(Mutex<Option<(SweepId, Arc<Vec<CellAnswer>>)>>);
+
+impl KeptCells {
+    fn of(&self, sweep: &SweepId) -> Option<Arc<Vec<CellAnswer>>> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.as_ref().filter(|(known, _)| known == sweep).map(|(_, cells)| Arc::clone(cells))
+    }
+
+    fn keep(&self, sweep: &SweepId, cells: &Arc<Vec<CellAnswer>>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((sweep.clone(), Arc::clone(cells)));
+    }
+}
+
+/// Where the next part begins, of so many in all.
+fn next_part(from: usize, limit: usize, all: usize) -> Option<String> {
+    let end = from.saturating_add(limit);
+    (end < all).then(|| end.to_string())
+}
+
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct ResultsQuery {
     /// Most cells; 200 without it.
@@ -174,11 +224,6 @@ pub(super) async fn results(call: Call<ResultsQuery>) -> Result<Items<CellAnswer
         Some(Ok(from)) => from,
         Some(Err(_)) => return Err(Refusal::bad_request("`after` is what `next` was")),
     };
-    let read = move |api: &Api| {
-        let cells = api.cells(&api.find_sweep(&call.name)?.id)?;
-        let end = from.saturating_add(limit).min(cells.len());
-        let next = (end < cells.len()).then(|| end.to_string());
-        Ok(Items { items: cells.into_iter().skip(from).take(limit).collect(), next })
-    };
+    let read = move |api: &Api| api.cells_part(&api.find_sweep(&call.name)?, from, limit);
     call.api.blocking(read).await
 }

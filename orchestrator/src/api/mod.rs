@@ -62,6 +62,7 @@ use crate::schedule::Schedule;
 use crate::store::Store;
 
 use background::Background;
+use cells::KeptCells;
 use comparison::Compared;
 pub use door::{Certificate, Door, DoorConfig, DoorState, DoorTrouble};
 use judged::Judged;
@@ -147,6 +148,7 @@ pub struct Api {
     figures: Mutex<Option<Arc<Figures>>>,
     judged: Judged,
     compared: Compared,
+    kept_cells: KeptCells,
     large_sweeps: LargeSweeps,
     readers: Semaphore,
     starters: Semaphore,
@@ -187,6 +189,7 @@ impl Api {
             figures: Mutex::default(),
             judged: Judged::default(),
             compared: Compared::default(),
+            kept_cells: KeptCells::default(),
             large_sweeps: LargeSweeps::default(),
             readers: Semaphore::new(READERS),
             starters: Semaphore::new(STARTERS),

@@ -72,10 +72,16 @@ pub(super) struct StartedAnswer {
 pub(super) struct SweepDetail {
     #[serde(flatten)]
     sweep: SweepAnswer,
-    /// Devices with cells.
+    /// Devices with cells; none without its cells.
     devices: Vec<String>,
     /// In the order of the plan; cells that are no jobs last.
     cells: Vec<CellAnswer>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(super) struct DetailQuery {
+    /// false: without its cells, which `results` has part by part.
+    cells: Option<bool>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -179,10 +185,11 @@ pub(super) async fn list(call: Call<ListQuery>) -> Result<Items<SweepAnswer>, Re
     call.api.blocking(read).await
 }
 
-pub(super) async fn show(call: Call) -> Result<SweepDetail, Refusal> {
+pub(super) async fn show(call: Call<DetailQuery>) -> Result<SweepDetail, Refusal> {
+    let with_cells = call.query.cells.unwrap_or(true);
     let read = move |api: &Api| {
         let row = api.find_sweep(&call.name)?;
-        let cells = api.cells(&row.id)?;
+        let cells = if with_cells { api.cells(&row.id)? } else { Vec::new() };
         let devices: BTreeSet<String> = cells.iter().map(|cell| cell.device.clone()).collect();
         Ok(SweepDetail { sweep: api.sweep_answer(row)?, devices: devices.into_iter().collect(), cells })
     };

@@ -12,6 +12,9 @@ import { addressOf } from "./router.js";
 import { doubtGroups, failureGroups, groupsPart } from "./sweep-groups.js";
 import { setTime, timeElement } from "./time.js";
 
+/** Cells that are asked for at once. */
+const STEP = 500;
+
 export function sweepView({ model }, id) {
   const head = headPart(id, model, known);
   const cells = cellsPart(id);
@@ -19,28 +22,38 @@ export function sweepView({ model }, id) {
   const body = h("div", { class: "sweep" }, ...head.elements, ...cells.elements);
   const element = h("article", {}, head.title, missing, body);
   let isLeft = false;
+  let turns = 0;
   let wasOver = null;
   /** What the daemon answered of it: the list that the page keeps has the newest sweeps only. */
   let own = null;
 
+  /** The sweep first, then its cells, part by part: the first of them are shown before the last are read. */
   async function load() {
-    cells.forget();
-    let loaded;
+    const turn = ++turns;
+    const isMine = () => turn === turns && !isLeft;
+    cells.begin();
     try {
-      loaded = await get(pathOf("sweeps", id));
+      own = await get(`${pathOf("sweeps", id)}?cells=false`);
+      if (!isMine()) return;
+      body.hidden = false;
+      setText(missing, "");
+      show();
+      // Those of a sweep under way are one moment's.
+      const whole = isOver(own) ? null : (await get(pathOf("sweeps", id))).cells;
+      if (!isMine()) return;
+      if (whole) return cells.add(whole, true);
+      for (let after = "0"; after !== null; ) {
+        const part = await get(`${pathOf("sweeps", id, "results")}?limit=${STEP}&after=${after}`);
+        if (!isMine()) return;
+        after = part.next;
+        cells.add(part.items, after === null);
+      }
     } catch (error) {
+      if (!isMine()) return;
       if (error.status === 404) setText(missing, `No sweep of this lab is ${id}.`);
       else if (error.status !== 0) tellError(error);
       body.hidden = !known();
-      return;
     }
-    if (isLeft) return;
-    body.hidden = false;
-    setText(missing, "");
-    const { cells: all, devices, ...sweep } = loaded;
-    cells.load(all, devices);
-    own = sweep;
-    show();
   }
 
   /** The sweep as it was told last. */
@@ -116,26 +129,46 @@ function headPart(id, model, known) {
   return { title, elements: [standing, progress], show };
 }
 
-/** The cells, the one that was chosen, and what failed or is doubtful: `{ elements, forget(), load(cells, devices), take(changed) }`. */
+/** The cells, the one that was chosen, and what failed or is doubtful: `{ elements, begin(), add(part, isLast), take(changed) }`. */
 function cellsPart(id) {
   const place = h("div", {});
   const chosen = h("div", { class: "chosen", "aria-live": "polite" });
+  const reading = h("p", { class: "shown", role: "status" });
   const failures = groupsPart("failures", "Without a result");
   const doubts = groupsPart("doubts", "Doubtful");
   /** The cells by their jobs, once they are loaded. Those that change before that are kept for then. */
   let cells = null;
+  let read = [];
   let early = [];
   let matrix = null;
 
-  function load(all, devices) {
-    cells = new Map(all.map((cell) => [cell.job_id, cell]));
-    for (const cell of early) cells.set(cell.job_id, { ...cells.get(cell.job_id), ...cell });
-    early = [];
-    matrix = new Matrix(devices, [...cells.values()], showChosen);
+  /** All cells are to be read. What is shown stays until then. */
+  function begin() {
+    cells = null;
+    read = [];
+  }
+
+  /** Some more cells were read. The first are shown at once, where there was nothing, and all when the last are there. */
+  function add(part, isLast) {
+    read.push(...part);
+    setText(reading, isLast ? "" : `${many(read.length, "cell")} so far …`);
+    if (isLast) {
+      cells = new Map(read.map((cell) => [cell.job_id, cell]));
+      for (const cell of early) cells.set(cell.job_id, { ...cells.get(cell.job_id), ...cell });
+      [read, early] = [[], []];
+      showCells([...cells.values()]);
+    } else if (matrix === null) {
+      showCells(read);
+    }
+  }
+
+  function showCells(all) {
+    matrix = new Matrix(new Set(all.map((cell) => cell.device)), all, showChosen);
     const scroll = place.firstElementChild?.scrollLeft ?? 0;
     place.replaceChildren(matrix.element);
     matrix.element.scrollLeft = scroll;
-    showGroups();
+    doubts.show(doubtGroups(all));
+    failures.show(failureGroups(all));
   }
 
   /** Takes in the cells of this sweep that have changed; says whether all are to be loaded anew. */
@@ -164,7 +197,7 @@ function cellsPart(id) {
     setChildren(chosen, jobs, () => jobs.map(chosenLine));
   }
 
-  return { elements: [place, chosen, failures.element, doubts.element], forget: () => (cells = null), load, take };
+  return { elements: [reading, place, chosen, failures.element, doubts.element], begin, add, take };
 }
 
 /** Who began a sweep, and of which file it is. */

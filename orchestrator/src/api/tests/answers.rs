@@ -141,6 +141,39 @@ async fn a_large_sweep_is_read_in_parts_that_are_the_whole() {
     assert_eq!(rows[449]["status"], "cancelled");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn cells_of_a_sweep_that_is_over_come_in_parts_that_are_the_whole() {
+    let asked = Asked::start(None);
+    let (row, plan) = sweep(asked.store.as_ref(), "over", &["a", "ccc"], 30);
+    let skipped = record(&row.id, &crate::store::conformance::job("zz", 9), None, RunStatus::Skipped);
+    let jobs = plan.jobs.iter().enumerate();
+    let status = |index: usize| if index % 7 == 3 { RunStatus::Failed } else { RunStatus::Ok };
+    jobs.map(|(index, job)| record(&row.id, job, None, status(index)))
+        .chain([skipped])
+        .for_each(|record| asked.store.add_record(&record).unwrap());
+    let path = format!("/api/v1/sweeps/{}", row.id);
+    for is_over in [false, true] {
+        if is_over {
+            asked.store.finish_sweep(&row.id, at(99)).unwrap();
+        }
+        let (_, whole) = asked.get(&path).await;
+        let (mut cells, mut after) = (Vec::new(), String::new());
+        loop {
+            let (status, part) = asked.get(&format!("{path}/results?limit=17{after}")).await;
+            assert_eq!(status, 200, "{part}");
+            cells.extend(part["items"].as_array().unwrap().clone());
+            match part["next"].as_str() {
+                Some(next) => after = format!("&after={next}"),
+                None => break,
+            }
+        }
+        assert_eq!((cells.len(), Value::from(cells)), (61, whole["cells"].clone()), "over: {is_over}");
+        let (_, head) = asked.get(&format!("{path}?cells=false")).await;
+        assert_eq!((&head["cells"], &head["devices"], &head["counts"]), (&json!([]), &json!([]), &whole["counts"]));
+        assert_eq!(whole["devices"], json!(["a", "ccc", "zz"]));
+    }
+}
+
 /// Adds a sweep that is over.
 fn sweep_at(asked: &Asked, number: i64) {
     let (row, _) = sweep(asked.store.as_ref(), &format!("old-{number}"), &[], 0);
