@@ -146,3 +146,26 @@ fn a_store_on_a_server_is_used_by_every_verb() {
     expect(&told, 3, &["lab.yaml:1", "has a password"]);
     assert!(!String::from_utf8_lossy(&told.stderr).contains("s3cret"));
 }
+
+/// However much is logged, and whether the server takes it or not.
+#[test]
+fn a_password_is_in_no_output() {
+    let let_in = vec!["host all all 127.0.0.1/32 scram-sha-256".to_owned()];
+    let options = testlab::PostgresOptions { let_in, ..testlab::PostgresOptions::default() };
+    let server = testlab::PostgresServer::start_with(options).unwrap_or_else(|error| panic!("failed to {error}"));
+    server.run_sql("postgres", "CREATE ROLE ann LOGIN PASSWORD 'fl4mingo'").unwrap();
+    server.run_sql("postgres", "CREATE DATABASE lab OWNER ann").unwrap();
+    let url = format!("postgres://ann@{}/lab?sslmode=disable", server.address());
+    let folder = tempfile::tempdir().unwrap();
+    for (password, code) in [("fl4mingo", 0), ("h3ron", 1)] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_farmctl"));
+        command.env("FARMCTL_STORE", &url).env("PGPASSWORD", password);
+        let output = command.arg("--lab").arg(folder.path()).args(["-vvv", "store", "check"]).output().unwrap();
+        let words = if code == 0 { ["the store is sound"] } else { ["the password is that of PGPASSWORD"] };
+        expect(&output, code, &words);
+        for said in [&output.stdout, &output.stderr] {
+            assert!(!String::from_utf8_lossy(said).contains(password), "{}", String::from_utf8_lossy(said));
+        }
+    }
+    assert!(!server.log().contains("fl4mingo") && !server.log().contains("h3ron"), "{}", server.log());
+}

@@ -72,7 +72,7 @@ pub(super) fn let_owner_migrate(session: &Session, address: &Address, found: Fou
     told().map_or_else(|fault| fault, Fault::Store)
 }
 
-/// Refuses what only the owner of the tables may do. PostgreSQL itself would leave each table out, and say so to nobody.
+/// Refuses what only the owner of the tables may do. PostgreSQL itself would leave each table out, and refuse nothing.
 pub(super) fn keep_to_owner(session: &Session, address: &Address, action: &str) -> Outcome<()> {
     let Some(Owner { name, is_own: false }) = owner(session)? else { return Ok(()) };
     let cause = format!("the role `{}` does not own its tables", own(session)?);
