@@ -186,14 +186,7 @@ impl Farm<'_> {
     }
 
     fn name(&mut self, name: &str, place: &[Step<'_>]) {
-        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        let good_start = name.starts_with(|c: char| c.is_ascii_alphanumeric());
-        if !good_start || !name.chars().all(allowed) || name.chars().count() > MAX_NAME_CHARS {
-            let hint = format!(
-                "use letters, digits, `.`, `_` and `-`, beginning with a letter or digit; at most {MAX_NAME_CHARS}"
-            );
-            self.document.refuse(place, format!("{} is no good name", code(name)), Some(hint));
-        }
+        check_name(&mut self.document, name, place);
     }
 
     fn tags(&mut self, words: Option<Vec<String>>, place: &[Step<'_>]) -> BTreeSet<Tag> {
@@ -227,6 +220,18 @@ impl Farm<'_> {
             return;
         };
         self.document.refuse(place, wrong, Some("for example `~/.farmctl` or `/data/farmctl`".to_owned()));
+    }
+}
+
+/// Refuses what is no name of a device, a farm or a host.
+pub(super) fn check_name<T>(document: &mut Document<T>, name: &str, place: &[Step<'_>]) {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let good_start = name.starts_with(|c: char| c.is_ascii_alphanumeric());
+    if !good_start || !name.chars().all(allowed) || name.chars().count() > MAX_NAME_CHARS {
+        let hint = format!(
+            "use letters, digits, `.`, `_` and `-`, beginning with a letter or digit; at most {MAX_NAME_CHARS}"
+        );
+        document.refuse(place, format!("{} is no good name", code(name)), Some(hint));
     }
 }
 

@@ -4,6 +4,7 @@ use crate::domain::SharedFilesConfig;
 
 use super::document::{Document, place};
 use super::fault::ConfigErrors;
+use super::inventory::check_name;
 use super::lab_file::LabFile;
 use super::shared_files::shared_files;
 use super::source::Source;
@@ -11,6 +12,10 @@ use super::source::Source;
 /// What a lab file says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LabConfig {
+    /// Its name; `None`: that of its folder.
+    pub name: Option<String>,
+    /// Name of this host in the lab; `None`: that of the machine.
+    pub host: Option<String>,
     /// The server that has the store; `None`: it is a file of the lab.
     pub store: Option<String>,
     /// Where the files are that hosts share; `None`: each host has its own alone.
@@ -26,8 +31,15 @@ pub(super) fn load(source: Source) -> Result<LabConfig, ConfigErrors> {
     if let Some((message, hint)) = content.store.as_deref().and_then(fault) {
         document.refuse(place!["store"], message.to_owned(), Some(hint.to_owned()));
     }
+    if let Some(name) = &content.name {
+        check_name(&mut document, name, place!["name"]);
+    }
+    if let Some(host) = &content.host {
+        check_name(&mut document, host, place!["host"]);
+    }
     let artifacts = content.artifacts.and_then(|entry| shared_files(&mut document, entry));
-    ConfigErrors::unless_clean(Some(LabConfig { store: content.store, artifacts }), document.faults)
+    let config = LabConfig { name: content.name, host: content.host, store: content.store, artifacts };
+    ConfigErrors::unless_clean(Some(config), document.faults)
 }
 
 /// What is wrong with the address of a server. It is never repeated: a password may stand in it.

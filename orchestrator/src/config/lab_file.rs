@@ -10,6 +10,11 @@ use super::artifacts_entry::ArtifactsEntry;
 #[serde(deny_unknown_fields)]
 #[schemars(title = "farmctl lab (lab.yaml)")]
 pub(super) struct LabFile {
+    /// Name of the lab, as the page shows it. Without it: that of its folder.
+    pub(super) name: Option<String>,
+    /// Name of this host in the lab, if several share it: letters, digits, `.`, `_` and `-`. Each host has another.
+    /// Without it: the name of the machine.
+    pub(super) host: Option<String>,
     /// Where the store is: `postgres://USER@HOST:PORT/DATABASE`, a database of PostgreSQL 13 or newer that has nothing
     /// else. The connection is encrypted and the server's certificate is checked, unless `?sslmode=disable` says
     /// otherwise; `sslrootcert`, `sslcert`, `sslkey`, `service` and `passfile` are as PostgreSQL has them. A password

@@ -158,6 +158,13 @@ impl Daemon {
 
     /// Whether something may be begun that is about this.
     pub(super) fn may_begin(&self, about: &str) -> bool {
+        // What is cancelled is ended also where nothing may be begun.
+        let is_end = about.starts_with("end of sweep ");
+        (self.drained_by.is_none() || is_end) && self.may_end(about)
+    }
+
+    /// Whether something may be ended that is about this: a cancelled sweep, also where nothing may be begun.
+    pub(super) fn may_end(&self, about: &str) -> bool {
         !self.troubles.contains_key("room")
             && self.again_at.get(about).is_none_or(|(again_at, _)| self.clock.now() >= *again_at)
     }
@@ -217,7 +224,8 @@ impl Daemon {
 
     async fn take(&mut self, schedule: &Schedule, step: Step) -> Result<(), AgentError> {
         let name = &schedule.name;
-        let may_begin = !self.tasks.contains_key(name) && self.may_begin(&format!("schedule {name}"));
+        let (is_free, about) = (!self.tasks.contains_key(name), format!("schedule {name}"));
+        let may_begin = is_free && self.may_begin(&about);
         match step {
             Step::Wait(_) => {}
             Step::Stop(_) => {
@@ -238,17 +246,17 @@ impl Daemon {
                 let work = async move || sweeps.go_on(&sweep, told).await;
                 self.tasks.insert(name.clone(), Task::spawn(stop, work).with_sweep(id));
             }
-            Step::Cancel(sweep) => self.cancel(name, sweep, may_begin).await?,
+            Step::Cancel(sweep) => self.cancel(name, sweep, is_free && self.may_end(&about)).await?,
             Step::Begin(_) | Step::GoOn(_) => {}
         }
         Ok(())
     }
 
     /// Ends a sweep: whoever carries it out sees that it is cancelled, and what nobody carries out is ended by a task.
-    async fn cancel(&mut self, name: &str, sweep: SweepId, may_begin: bool) -> Result<(), AgentError> {
+    async fn cancel(&mut self, name: &str, sweep: SweepId, may_end: bool) -> Result<(), AgentError> {
         self.store.cancel_sweep(&sweep, None)?;
         let is_held = self.is_held(&sweep, self.clock.now())?;
-        if may_begin && !is_held {
+        if may_end && !is_held {
             let (sweeps, stop) = (Arc::clone(&self.sweeps), Arc::new(Stop::default()));
             let id = sweep.clone();
             let work = async move || sweeps.cancel(&sweep).await;

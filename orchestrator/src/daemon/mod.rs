@@ -7,6 +7,7 @@
 
 mod attend;
 mod clock;
+mod host;
 mod lab_sweeps;
 mod rules;
 mod submitted;
@@ -124,6 +125,9 @@ pub struct Daemon {
     files_at: Option<Timestamp>,
     /// Work that is no sweep's, by what it is.
     aside: BTreeMap<&'static str, Task>,
+    /// Who wants nothing begun here, and what of the troubles is about hosts.
+    drained_by: Option<String>,
+    troubles_of_hosts: BTreeSet<String>,
     /// What is wrong now, by what it is about.
     troubles: BTreeMap<String, String>,
     /// What is not tried before then, by what it is about, and how long that pause is.
@@ -150,6 +154,8 @@ impl Daemon {
             uncompared: (BTreeSet::new(), None),
             files_at: None,
             aside: BTreeMap::new(),
+            drained_by: None,
+            troubles_of_hosts: BTreeSet::new(),
             troubles: BTreeMap::new(),
             again_at: BTreeMap::new(),
         }

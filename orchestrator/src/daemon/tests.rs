@@ -16,6 +16,7 @@ use crate::store::{NewSweep, StoreError, conformance};
 mod beside;
 mod clocks;
 mod handed_over;
+mod hosts;
 mod lab;
 
 use lab::{Fake, Lab};

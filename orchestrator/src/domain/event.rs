@@ -218,6 +218,27 @@ pub enum EventKind {
         /// The same in words.
         what: String,
     },
+    /// A person wants no more runs begun by the daemon of a host.
+    HostDrained {
+        /// Who.
+        by: String,
+        /// The host.
+        host: String,
+    },
+    /// A person wants runs begun there again.
+    HostResumed {
+        /// Who.
+        by: String,
+        /// The host.
+        host: String,
+    },
+    /// A person had a host forgotten that was not there any more.
+    HostRemoved {
+        /// Who.
+        by: String,
+        /// The host.
+        host: String,
+    },
     /// A person changed what a farm file says of the device.
     DeviceEdited {
         /// Who.

@@ -18,6 +18,7 @@ mod digest;
 mod event;
 mod failure;
 mod history;
+mod host;
 mod ids;
 mod lock;
 mod notice;
@@ -63,6 +64,7 @@ pub use farmctl_protocol::{
     Limits, NamedArtifact, Precision, Scenario, Steady, TensorInfo,
 };
 pub use history::{Facts, HistoryCell, LinkHistory, MeasuredJob, PastRun};
+pub use host::{DeclaredDevice, HOST_SILENT_AFTER, Host, HostFigures, HostStatus, NewHost};
 pub use ids::{JobId, LabId, RegressionId, RunId, SweepId};
 pub use lock::DeviceLock;
 pub use notice::{Channel, Email, MailTls, Notice, Webhook};
@@ -77,8 +79,8 @@ pub use signature::{
     Arithmetic, DataFile, Dimension, FirstDimension, ModelSignature, Operator, TensorElement, TensorSignature,
 };
 pub use state::{
-    DeviceState, DeviceStep, JobState, JobStep, RegressionState, RegressionStep, RunState, RunStep, StartState,
-    StartStep, SweepState, SweepStep,
+    DeviceState, DeviceStep, HostState, HostStep, JobState, JobStep, RegressionState, RegressionStep, RunState,
+    RunStep, StartState, StartStep, SweepState, SweepStep,
 };
 pub use sweep::{
     CellPattern, DEFAULT_SUSTAINED_SECONDS, DeviceSelector, OnFailure, Order, RetryPolicy, Submission, Sweep,

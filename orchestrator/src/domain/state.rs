@@ -198,6 +198,29 @@ state_machine! {
     }
 }
 
+state_machine! {
+    /// What a host is to the lab. Whether it is there right now is told by its beats.
+    states HostState {
+        /// Its daemon begins runs.
+        Working = "working",
+        /// Its daemon lets runs end, and begins no further one.
+        Draining = "draining",
+        /// It is forgotten, until a daemon registers under its name again.
+        Removed = "removed",
+    }
+    /// What happens to a host.
+    steps HostStep {
+        /// A person wants no more runs begun there.
+        Drain: Working => Draining,
+        /// A person wants runs begun there again.
+        Resume: Draining => Working,
+        /// A person has it forgotten, when it is not there any more.
+        Remove: Working | Draining => Removed,
+        /// A daemon registers.
+        Register: Removed => Working,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -227,6 +250,7 @@ mod tests {
     sound!(starts, StartState, StartStep, ends: [Begun, Skipped]);
     sound!(regressions, RegressionState, RegressionStep, ends: [Gone, Acknowledged]);
     sound!(devices, DeviceState, DeviceStep, ends: []);
+    sound!(hosts, HostState, HostStep, ends: []);
 
     #[test]
     fn a_record_is_for_ever() {

@@ -26,8 +26,11 @@ impl Lab {
         self.overrides.absolute()
     }
 
-    /// Its name: that of its folder.
+    /// Its name: as `lab.yaml` has it, else that of its folder.
     pub fn name(&self) -> String {
+        if let Some(name) = self.lab_config().ok().and_then(|config| config.name) {
+            return name;
+        }
         self.root.file_name().map_or_else(|| "lab".to_owned(), |name| name.to_string_lossy().into_owned())
     }
 

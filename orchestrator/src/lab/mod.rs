@@ -27,6 +27,7 @@ mod farm_files;
 mod files;
 mod folder;
 mod history;
+mod hosts;
 mod maintenance;
 mod notices;
 mod orders;
@@ -62,6 +63,7 @@ pub use files::{
     find_backend, find_model, find_published,
 };
 pub use history::{HistoryQuery, MOST_RUNS, ModelHistory};
+pub use hosts::{HostKeeper, HostNews, HostOverview};
 pub use orders::{Order, PlanPreview, Started};
 pub use plan::PlannedSweep;
 pub use restore::Restored;

@@ -158,6 +158,11 @@ fn machine(files: &[&str]) -> String {
     identity.map_or_else(String::new, |identity| sha256_hex(format!("farmctl {identity}").as_bytes())[..12].to_owned())
 }
 
+/// Which machine this is, as a hash of its identity; empty where it has none.
+pub fn machine_identity() -> String {
+    machine(&MACHINE_FILES)
+}
+
 /// The number of the namespace in which processes are counted; empty where the kernel has none.
 fn pid_namespace() -> String {
     let link = std::fs::read_link("/proc/self/ns/pid").unwrap_or_default();

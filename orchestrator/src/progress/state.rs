@@ -158,6 +158,9 @@ impl DeviceState {
             | EventKind::SweepCompared(_)
             | EventKind::RegressionAcknowledged { .. }
             | EventKind::DeviceEdited { .. }
+            | EventKind::HostDrained { .. }
+            | EventKind::HostResumed { .. }
+            | EventKind::HostRemoved { .. }
             | EventKind::RunCollected { .. }
             | EventKind::JobMoved { .. }
             | EventKind::RerunPlanned { .. }

@@ -25,6 +25,7 @@ use crate::domain::{
 mod claims;
 mod devices;
 mod events;
+mod hosts;
 mod regressions;
 mod schedules;
 mod sweeps;
@@ -32,6 +33,7 @@ mod sweeps;
 pub use claims::*;
 pub use devices::*;
 pub use events::*;
+pub use hosts::*;
 pub use regressions::{
     each_finished_sweep_of_a_schedule_is_compared_once, what_is_acknowledged_stays_so, with_a_regression,
 };
@@ -58,6 +60,8 @@ macro_rules! store_conformance {
             a_person_goes_before_a_schedule, a_due_time_is_begun_once, a_schedule_that_changes_begins_anew,
             a_schedule_is_paused_by_one_until_it_is_resumed, new_events_are_those_of_everything,
             a_lock_keeps_claims_off_until_it_ends, what_was_last_heard_of_a_device_is_kept,
+            a_host_registers_beats_and_says_goodbye, a_name_that_another_daemon_has_is_refused,
+            a_host_is_drained_resumed_and_forgotten, what_hosts_declare_leaves_with_them,
             a_sweep_and_its_skipped_cells_are_handed_over_at_once, a_sweep_is_handed_over_and_taken_back,
             the_past_of_devices_is_told, how_fast_a_device_was_is_its_own,
             the_coolest_of_each_day_is_kept_of_a_device,
@@ -199,8 +203,8 @@ pub(crate) struct StateChange {
 }
 
 /// Every pair of states of each table that has some.
-pub(crate) fn state_changes() -> [(&'static str, Vec<StateChange>); 4] {
-    use crate::domain::{DeviceStep, JobStep, RunStep, SweepStep};
+pub(crate) fn state_changes() -> [(&'static str, Vec<StateChange>); 5] {
+    use crate::domain::{DeviceStep, HostState, HostStep, JobStep, RunStep, SweepStep};
     macro_rules! changes {
         ($state:ident, $step:ident) => {{
             let all = $state::ALL.iter().flat_map(|from| $state::ALL.iter().map(move |to| (*from, *to)));
@@ -217,5 +221,6 @@ pub(crate) fn state_changes() -> [(&'static str, Vec<StateChange>); 4] {
         ("jobs", changes!(JobState, JobStep)),
         ("runs", changes!(RunState, RunStep)),
         ("devices", changes!(DeviceState, DeviceStep)),
+        ("hosts", changes!(HostState, HostStep)),
     ]
 }

@@ -1,10 +1,10 @@
 //! The truth: sweeps, jobs, leases, runs, events, records, and how devices fare, in SQL.
 //!
 //! Main type: the trait [`Store`], made of [`SweepStore`], [`RunStore`], [`LeaseStore`], [`DeviceStore`],
-//! [`LockStore`], [`SightingStore`], [`ScheduleStore`], [`SubmissionStore`], [`HistoryStore`], [`RetentionStore`],
-//! [`BaselineStore`], [`RegressionStore`], [`NoticeStore`], [`EventStore`], [`ClockStore`] and [`MaintenanceStore`];
-//! `open` picks the implementation by the URL's scheme. Every write about a run carries the epoch of its lease, and a
-//! stale one is refused. Never talks to a device, and never computes a statistic.
+//! [`LockStore`], [`SightingStore`], [`HostStore`], [`ScheduleStore`], [`SubmissionStore`], [`HistoryStore`],
+//! [`RetentionStore`], [`BaselineStore`], [`RegressionStore`], [`NoticeStore`], [`EventStore`], [`ClockStore`] and
+//! [`MaintenanceStore`]; `open` picks the implementation by the URL's scheme. Every write about a run carries the epoch
+//! of its lease, and a stale one is refused. Never talks to a device, and never computes a statistic.
 //!
 //! A call returns when the disk has answered. Async code may make it: the store sees to it that the other tasks of the
 //! runtime go on meanwhile. Each method is one transaction. `sql/` has all methods and statements once, for every
@@ -24,6 +24,7 @@ mod copy;
 mod devices;
 mod error;
 mod history;
+mod hosts;
 mod leases;
 mod locks;
 mod maintenance;
@@ -50,6 +51,7 @@ pub use clock::ClockStore;
 pub use devices::DeviceStore;
 pub use error::StoreError;
 pub use history::{AttemptEnd, HistoryStore, PastAttempt, PastRuns};
+pub use hosts::{Beat, HostChange, HostStore, Registration};
 pub use leases::{HeldLeases, LeaseHolder, LeaseOutcome, LeaseStore};
 pub use locks::LockStore;
 pub use maintenance::{Aside, MaintenanceStore, StoreCheck, Vacuumed};
@@ -218,6 +220,7 @@ pub trait Store:
     + DeviceStore
     + LockStore
     + SightingStore
+    + HostStore
     + ScheduleStore
     + SubmissionStore
     + HistoryStore

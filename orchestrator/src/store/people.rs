@@ -2,9 +2,10 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Store, StoreError};
+use super::{HostChange, Store, StoreError};
 use crate::domain::{
-    Baseline, DeviceLock, Event, EventKind, Regression, RegressionEnd, RegressionState, SchedulePause, SweepId,
+    Baseline, DeviceLock, Event, EventKind, HostStep, Regression, RegressionEnd, RegressionState, SchedulePause,
+    SweepId,
 };
 
 /// Longest lock: whoever needs more takes the device out of service in its farm file.
@@ -72,6 +73,33 @@ pub fn pause_schedule(store: &dyn Store, pause: &SchedulePause) -> Result<bool, 
 pub fn resume_schedule(store: &dyn Store, schedule: &str, by: &str, now: Timestamp) -> Result<bool, StoreError> {
     let kind = EventKind::ScheduleResumed { by: by.to_owned(), schedule: schedule.to_owned() };
     store.resume_schedule(schedule, &event(now, None, None, kind))
+}
+
+/// Has the daemon of a host begin no further run.
+///
+/// # Errors
+/// When the store can't be written.
+pub fn drain_host(store: &dyn Store, host: &str, by: &str, now: Timestamp) -> Result<HostChange, StoreError> {
+    let kind = EventKind::HostDrained { by: by.to_owned(), host: host.to_owned() };
+    store.step_host(host, HostStep::Drain, by, now, &event(now, None, None, kind))
+}
+
+/// Has the daemon of a host begin runs again.
+///
+/// # Errors
+/// When the store can't be written.
+pub fn resume_host(store: &dyn Store, host: &str, by: &str, now: Timestamp) -> Result<HostChange, StoreError> {
+    let kind = EventKind::HostResumed { by: by.to_owned(), host: host.to_owned() };
+    store.step_host(host, HostStep::Resume, by, now, &event(now, None, None, kind))
+}
+
+/// Forgets a host that is not there any more, with what it declared.
+///
+/// # Errors
+/// When the store can't be written.
+pub fn remove_host(store: &dyn Store, host: &str, by: &str, now: Timestamp) -> Result<HostChange, StoreError> {
+    let kind = EventKind::HostRemoved { by: by.to_owned(), host: host.to_owned() };
+    store.step_host(host, HostStep::Remove, by, now, &event(now, None, None, kind))
 }
 
 /// Keeps a sweep, whatever the rules of retention say; returns whether that is new.

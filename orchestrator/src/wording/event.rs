@@ -29,7 +29,10 @@ pub fn event_sentence(event: &Event) -> Option<String> {
         | EventKind::BaselineUnset { .. }
         | EventKind::SweepCompared(_)
         | EventKind::RegressionAcknowledged { .. }
-        | EventKind::DeviceEdited { .. }) => upkeep_sentence(kind)?,
+        | EventKind::DeviceEdited { .. }
+        | EventKind::HostDrained { .. }
+        | EventKind::HostResumed { .. }
+        | EventKind::HostRemoved { .. }) => upkeep_sentence(kind)?,
         EventKind::ScheduleChecked { schedule, checked, unfit, devices } => {
             schedule_checked(schedule, *checked, *unfit, devices)
         }
@@ -232,6 +235,9 @@ fn upkeep_sentence(kind: &EventKind) -> Option<String> {
             format!("{by} acknowledged {regression} as the new level: {what}")
         }
         EventKind::DeviceEdited { by, what } => format!("{what} by {by}"),
+        EventKind::HostDrained { by, host } => format!("{by} drained the host {host}"),
+        EventKind::HostResumed { by, host } => format!("{by} resumed the host {host}"),
+        EventKind::HostRemoved { by, host } => format!("{by} removed the host {host}"),
         _ => return None,
     })
 }

@@ -14,7 +14,7 @@ use crate::cli::signals::{Asked, Signals};
 use crate::config::DaemonConfig;
 use crate::daemon::{Daemon, LabSweeps, Rules};
 use crate::domain::DaemonStatus;
-use crate::lab::{DaemonLock, Lab, LabError};
+use crate::lab::{DaemonLock, HostNews, Lab, LabError};
 use crate::progress::Mode;
 
 mod http;
@@ -64,6 +64,7 @@ async fn serve(context: &Context, path: &Path, insecure: bool) -> Result<u8, Lab
     let config = context.lab.daemon_rules(path)?;
     context.lab.store()?;
     let mut lock = context.lab.lock_daemon()?;
+    let host = context.lab.join_hosts()?;
     let mut signals = Signals::listen_as_daemon()?;
     let progress = context.open_progress_as(Mode::Log);
     let access = config.access.clone();
@@ -89,10 +90,12 @@ async fn serve(context: &Context, path: &Path, insecure: bool) -> Result<u8, Lab
         if wake == Wake::Stop {
             break;
         }
-        why_ended = why_to_end(&context.lab, &mut lock);
+        let news = host.news();
+        why_ended = why_to_end(&context.lab, &mut lock, &news);
         if why_ended.is_some() {
             break;
         }
+        daemon.go_by_hosts(&news);
         rules.look(&mut daemon, wake == Wake::Reload);
         daemon.tick().await;
         tell_system(&[NotifyState::Watchdog]);
@@ -104,12 +107,16 @@ async fn serve(context: &Context, path: &Path, insecure: bool) -> Result<u8, Lab
         _ = stop => {}
         () = stop_again(&mut signals) => {}
     }
+    host.leave();
     context.close_progress(&progress);
     why_ended.map_or(Ok(exit::OK), Err)
 }
 
 /// Why this can be the lab's daemon no longer.
-fn why_to_end(lab: &Lab, lock: &mut DaemonLock) -> Option<LabError> {
+fn why_to_end(lab: &Lab, lock: &mut DaemonLock, news: &HostNews) -> Option<LabError> {
+    if let Some(why) = &news.lost {
+        return Some(LabError::internal(format!("{why}; this daemon has ended")));
+    }
     match lab.store_lost() {
         Some(why) => Some(
             LabError::internal(format!("{why}; this daemon has ended"))

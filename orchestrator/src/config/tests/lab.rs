@@ -11,7 +11,6 @@ fn load(text: &str) -> Result<LabConfig, String> {
     std::fs::write(&path, text).unwrap();
     let root = folder.path().display().to_string();
     load_lab(&path).map_err(|error| error.to_string().replace(&root, "")).map(|config| LabConfig {
-        store: config.store,
         artifacts: config.artifacts.map(|artifacts| SharedFilesConfig {
             place: match artifacts.place {
                 SharedPlace::Folder(path) => {
@@ -22,6 +21,7 @@ fn load(text: &str) -> Result<LabConfig, String> {
             },
             ..artifacts
         }),
+        ..config
     })
 }
 
@@ -42,6 +42,16 @@ fn files_are_shared_in_a_folder_or_in_a_bucket() {
     let text = "artifacts:\n  at: s3://my-bucket/lab\n  endpoint: http://10.0.0.5:9000\n  region: eu-central-1\n";
     let (endpoint, region) = (Some("http://10.0.0.5:9000".to_owned()), Some("eu-central-1".to_owned()));
     assert_eq!(artifacts(text).place, SharedPlace::S3(S3Place { endpoint, region, ..s3("lab") }));
+}
+
+#[test]
+fn lab_and_host_may_have_names() {
+    let named = load("name: vision\nhost: rack-a.lab\n").unwrap();
+    assert_eq!((named.name.as_deref(), named.host.as_deref()), (Some("vision"), Some("rack-a.lab")));
+    for (text, place) in [("host: rack a\n", "lab.yaml:1:7"), ("name: ''\n", "lab.yaml:1:7"), ("host: -a\n", "1:7")] {
+        let error = load(text).unwrap_err();
+        assert!(error.contains(place) && error.contains("no good name"), "{text:?}: {error}");
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod concurrency;
 mod guarded;
+mod hosts;
 mod processes;
 mod roles;
 mod server;

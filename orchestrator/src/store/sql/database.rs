@@ -64,6 +64,15 @@ pub trait Database: fmt::Debug + Send + Sync {
     /// When the database refuses, or the work fails.
     fn moment(&self, work: Work<'_>) -> Outcome<()>;
 
+    /// What time it is to all who use this database, in nanoseconds since 1970: its own, where it has a clock; else
+    /// what the caller says.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    fn clock_ns(&self, _: &dyn Connection, passed_ns: i64) -> Outcome<i64> {
+        Ok(passed_ns)
+    }
+
     /// What went wrong, as an error of the store.
     fn error(&self, action: &str, fault: Fault) -> StoreError;
 }

@@ -84,7 +84,10 @@ fn is_act(kind: &EventKind) -> bool {
         | EventKind::BaselineSet { .. }
         | EventKind::BaselineUnset { .. }
         | EventKind::RegressionAcknowledged { .. }
-        | EventKind::DeviceEdited { .. } => true,
+        | EventKind::DeviceEdited { .. }
+        | EventKind::HostDrained { .. }
+        | EventKind::HostResumed { .. }
+        | EventKind::HostRemoved { .. } => true,
         EventKind::Removed { by, .. } => by.is_some(),
         _ => false,
     }

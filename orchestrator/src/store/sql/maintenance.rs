@@ -9,8 +9,8 @@ use super::event_columns::EventColumns;
 use super::value::{Columns, Row, Value};
 use super::{Connection, Fault, Outcome, corrupt, from_json, to_json};
 use crate::domain::{
-    DeviceState, Event, Failure, Job, JobState, Record, Regression, RegressionState, RunState, SweepDefinition,
-    SweepState,
+    Device, DeviceState, Event, Failure, HostState, Job, JobState, Record, Regression, RegressionState, RunState,
+    SweepDefinition, SweepState,
 };
 use crate::store::StoreError;
 
@@ -60,6 +60,8 @@ pub(in crate::store) const TABLES: &[Table] = &[
     table("regressions", Some("regression"), "id"),
     table("told", None, "quarantines_until"),
     table("believed_clock", None, "one"),
+    table("hosts", None, "name"),
+    table("declared_devices", Some("declaration"), "host, device"),
     table("events", Some("event"), "sequence"),
 ];
 
@@ -93,7 +95,7 @@ const INVARIANTS: &[&str] = &[
 ];
 
 /// Queries that list rows in a state that no table of states has.
-fn unknown_states() -> [String; 5] {
+fn unknown_states() -> [String; 6] {
     fn query(row: &str, table: &str, states: impl Iterator<Item = &'static str>) -> String {
         let known = states.map(|state| format!("'{state}'")).collect::<Vec<_>>().join(", ");
         format!("SELECT {row} || ' is in no known state: ' || state FROM {table} WHERE state NOT IN ({known})")
@@ -104,6 +106,7 @@ fn unknown_states() -> [String; 5] {
         query("'run ' || id", "runs", RunState::ALL.iter().map(|state| state.as_str())),
         query("'device ' || name", "devices", DeviceState::ALL.iter().map(|state| state.as_str())),
         query("'regression ' || id", "regressions", RegressionState::ALL.iter().map(|state| state.as_str())),
+        query("'host ' || name", "hosts", HostState::ALL.iter().map(|state| state.as_str())),
     ]
 }
 
@@ -173,7 +176,7 @@ fn fields(row: &dyn Columns, table: &Table) -> Result<String, StoreError> {
 /// Rows that can't be read, or say something else than their columns.
 fn row_faults(connection: &dyn Connection) -> Outcome<Vec<String>> {
     type Judge = fn(&str, &[String]) -> Option<String>;
-    let judged: [(&str, Judge); 7] = [
+    let judged: [(&str, Judge); 8] = [
         (
             "SELECT record, 'record ' || sequence, sweep_id, job_id, coalesce(run_id, ''), status,
                     coalesce(failure_kind, '') FROM records",
@@ -210,6 +213,15 @@ fn row_faults(connection: &dyn Connection) -> Outcome<Vec<String>> {
         ("SELECT failure, 'the failure of device ' || name FROM devices WHERE failure IS NOT NULL", |json, keys| {
             judge::<Failure>(json, keys, |_| vec![])
         }),
+        (
+            "SELECT declaration, 'what host ' || host || ' declares of device ' || device, device, declared_at,
+                    transport FROM declared_devices",
+            |json, keys| {
+                judge::<Device>(json, keys, |it| {
+                    vec![it.name.clone(), it.declared_at.clone(), it.transport.name().to_owned()]
+                })
+            },
+        ),
     ];
     let mut faults = Vec::new();
     for (sql, judge) in judged {

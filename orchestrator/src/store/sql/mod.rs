@@ -12,6 +12,7 @@ mod devices;
 mod event_columns;
 mod events;
 mod history;
+mod hosts;
 mod leases;
 mod locks;
 pub(in crate::store) mod maintenance;

@@ -29,6 +29,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("021_regressions.sql"),
     include_str!("022_columns.sql"),
     include_str!("023_measured_jobs.sql"),
+    include_str!("024_hosts.sql"),
 ];
 
 /// The version this program writes.

@@ -3,6 +3,7 @@
 mod apart;
 mod disk;
 mod garbage;
+mod hosts;
 mod maintenance;
 mod migrations;
 mod people;
@@ -162,11 +163,13 @@ fn steps_that_are_not_in_the_tables_are_refused_by_the_database() {
             crate::store::conformance::claim(&*open(), &row, "a", "host", 0);
             let failure = crate::domain::Failure::new(crate::domain::FailureKind::Timeout, "x");
             open().device_failed("a", &failure, at(0)).unwrap();
+            crate::store::conformance::with_a_host(&*open());
             let connection = Connection::open(folder.path().join("state/farm.db")).unwrap();
             // Past the guard, to get it into the state it starts from.
             connection.execute_batch(&format!("DROP TRIGGER {}_steps", &table[..table.len() - 1])).unwrap();
             connection.execute(&format!("UPDATE {table} SET state = ?1"), [from]).unwrap();
-            let guard = MIGRATIONS[2].split("CREATE TRIGGER ").find(|part| part.starts_with(&table[..table.len() - 1]));
+            let mut made = MIGRATIONS.iter().flat_map(|step| step.split("CREATE TRIGGER "));
+            let guard = made.find(|part| part.starts_with(&format!("{}_steps", &table[..table.len() - 1])));
             let guard = guard.unwrap().split("END;").next().unwrap();
             connection.execute_batch(&format!("CREATE TRIGGER {guard}END;")).unwrap();
             let taken = connection.execute(&format!("UPDATE {table} SET state = ?1"), [to]);

@@ -25,6 +25,7 @@ fn steps_that_are_not_in_the_tables_are_refused_by_the_database() {
     claim(&store, &row, "a", "host", 0);
     let failure = crate::domain::Failure::new(crate::domain::FailureKind::Timeout, "x");
     crate::store::DeviceStore::device_failed(&store, "a", &failure, at(0)).unwrap();
+    crate::store::conformance::with_a_host(&store);
     for (table, changes) in state_changes() {
         for StateChange { from, to, is_allowed } in changes {
             // Past the guard, to get it into the state it starts from.
