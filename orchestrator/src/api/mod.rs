@@ -5,7 +5,7 @@
 //! store, what is done goes there. Never blocks the runtime on the store or a file.
 //!
 //! Reading order: `routes` (all there is), `endpoint` (how a route is served and documented), `bounds` (what may be
-//! sent), `guard` (who gets in), `devices`, `utilisation`, `sweeps`, `cells`, `comparison`, `cell_histories`,
+//! sent), `guard` (who gets in), `devices`, `hosts`, `utilisation`, `sweeps`, `cells`, `comparison`, `cell_histories`,
 //! `history`, `regressions`, `trust`, `schedules` and `lab` (what is answered), `start` (what is done), `live` (who is
 //! told of changes), `server` (connections), `door` (where it listens).
 
@@ -20,6 +20,7 @@ mod endpoint;
 mod guard;
 mod health;
 mod history;
+mod hosts;
 mod judged;
 mod lab;
 mod limits;

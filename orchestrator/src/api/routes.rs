@@ -19,7 +19,7 @@ use super::schedules::ScheduleAnswer;
 use super::session::{LoginBody, SessionAnswer};
 use super::sweeps::SweepAnswer;
 use super::{
-    Api, Role, cell_histories, cells, comparison, devices, guard, health, history, lab, live, metrics, page,
+    Api, Role, cell_histories, cells, comparison, devices, guard, health, history, hosts, lab, live, metrics, page,
     regressions, reports, results, schedules, session, start, sweeps, trust, utilisation,
 };
 use crate::lab::VERSION;
@@ -62,6 +62,7 @@ fn with_lab(endpoints: Endpoints) -> Endpoints {
             "How well a device repeated itself over time, by weeks or days",
             trust::over_time,
         )
+        .get(&api("/hosts"), Role::View, "The hosts that share the lab, each as it is now", hosts::list)
         .get(&api("/audit"), Role::View, "Who did what in the lab, the newest first", history::acts)
         .get(
             &api("/devices/{name}/utilisation"),

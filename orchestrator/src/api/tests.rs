@@ -11,7 +11,8 @@ use tokio::net::TcpStream;
 
 use super::*;
 use crate::domain::{
-    Event, EventKind, Failure, FailureKind, Judgement, RunStatus, SchedulePause, SweepId, SweepRow, Verdict, sample,
+    Event, EventKind, Failure, FailureKind, HostFigures, Judgement, NewHost, RunStatus, SchedulePause, SweepId,
+    SweepRow, Verdict, sample,
 };
 use crate::lab::{Environment, Overrides, SweepLogs, VERSION};
 use crate::lease::Holder;
@@ -131,6 +132,13 @@ impl Asked {
         listener.set_nonblocking(true).unwrap();
         let server = serve(&api, tokio::net::TcpListener::from_std(listener).unwrap(), None).unwrap();
         Asked { api, server, store, _folder: folder }
+    }
+
+    /// Registers a host, as its daemon does.
+    fn register(&self, name: &str) {
+        let (name, machine, process, version) = (name.into(), "m".into(), format!("of {name}"), VERSION.into());
+        let host = NewHost { name, machine, process, version, figures: HostFigures::default() };
+        self.store.register_host(&host, false, &|_| false, Timestamp::now()).unwrap();
     }
 
     async fn send(&self, text: String) -> (u16, String, String) {

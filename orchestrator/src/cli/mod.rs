@@ -27,6 +27,7 @@ mod environment;
 mod events;
 pub mod exit;
 mod history;
+mod host;
 mod logging;
 mod measured_again;
 mod models;
@@ -124,6 +125,9 @@ enum Verb {
     Tokens(tokens::TokensVerb),
     /// Who did what: sweeps begun and cancelled, devices locked and released, schedules paused
     Audit(audit::AuditArguments),
+    /// The hosts that share this lab
+    #[command(subcommand)]
+    Host(host::HostVerb),
     /// Print what a sweep would do, without touching a device
     Plan(plan::PlanArguments),
     /// The devices of the farm
@@ -223,6 +227,7 @@ async fn dispatch(verb: Verb, context: &Context) -> Result<u8, LabError> {
         Verb::Schedules(verb) => schedules::run(context, &verb).await,
         Verb::Tokens(verb) => tokens::run(context, &verb),
         Verb::Audit(arguments) => audit::run(context, &arguments),
+        Verb::Host(verb) => host::run(context, &verb),
         Verb::Plan(arguments) => plan::run(context, &arguments),
         Verb::Devices(verb) => devices::run(context, verb).await,
         Verb::Models(verb) => models::run(context, verb).await,

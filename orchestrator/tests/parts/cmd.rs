@@ -59,6 +59,7 @@ cases![
     doctor,
     errors,
     history,
+    host,
     models,
     plan,
     report,

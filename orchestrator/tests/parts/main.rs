@@ -8,6 +8,7 @@ mod code_style;
 mod dependencies;
 mod docs;
 mod engines;
+mod hosts;
 mod runners;
 mod runners_push;
 mod score;

@@ -319,3 +319,20 @@ async fn a_device_is_told_how_far_to_be_trusted() {
     assert_eq!((status, &refused["error"]["message"]), (400, &json!("`by` is one of: day, week")));
     assert_eq!(asked.get("/api/v1/devices/nobody/trust/periods").await.0, 404);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hosts_are_told_with_what_they_do() {
+    let asked = Asked::start(None);
+    assert_eq!(asked.get("/api/v1/hosts").await.1["items"], json!([]));
+    asked.register("rack");
+    asked.register("shelf");
+    people::drain_host(&*asked.store, "shelf", "ann", Timestamp::now()).unwrap();
+    let (status, answer) = asked.get("/api/v1/hosts").await;
+    let told = |index: usize, field: &str| answer["items"][index][field].clone();
+    assert_eq!(
+        (status, told(0, "name"), told(0, "status"), told(0, "detail")),
+        (200, "rack".into(), "working".into(), "".into())
+    );
+    assert_eq!((told(1, "name"), told(1, "status")), ("shelf".into(), "draining".into()));
+    assert_eq!(told(1, "detail"), "drained by ann");
+}
