@@ -1,15 +1,11 @@
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use sha2::{Digest as _, Sha256};
-
-use crate::domain::hex;
+use crate::regular_file;
 
 use super::{ArtifactError, ArtifactStore, Call, Kind, StoredFile, StoredName, Trouble};
-
-const BUFFER_BYTES: usize = 1 << 20;
 
 /// Files in a folder that hosts share: `<folder>/<kind>/<sha256>`.
 #[derive(Debug)]
@@ -148,27 +144,16 @@ pub(super) fn arrived(file: tempfile::NamedTempFile, to: &Path) -> Result<(), Tr
 fn copy_whole(from: &Path, to: &Path, name: &StoredName, call: &mut Call<'_>) -> Result<String, Trouble> {
     let mut source = File::open(from).map_err(Trouble::file(from))?;
     let mut file = on_its_way(to)?;
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; BUFFER_BYTES];
-    let mut done_bytes = 0;
-    loop {
-        let count = match source.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(Trouble::file(from)(error)),
-        };
+    let found = regular_file::read_through(&mut source, Trouble::file(from), |part, done_bytes| {
         if Instant::now() >= call.deadline {
             return Err(Trouble::Deadline(String::new()));
         }
-        hasher.update(&buffer[..count]);
-        file.write_all(&buffer[..count]).map_err(Trouble::file(to))?;
-        done_bytes += count as u64;
+        file.write_all(part).map_err(Trouble::file(to))?;
         (call.progress)(done_bytes);
-    }
-    let found = hex(&hasher.finalize());
-    if found == name.sha256() {
+        Ok(())
+    })?;
+    if found.sha256 == name.sha256() {
         arrived(file, to)?;
     }
-    Ok(found)
+    Ok(found.sha256)
 }

@@ -1,5 +1,5 @@
 use std::fs::{self, File};
-use std::io::{BufWriter, Read, Write};
+use std::io::{BufWriter, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -9,8 +9,8 @@ use sha2::{Digest, Sha256};
 
 use super::error::{CatalogError, io};
 use crate::domain::{ArtifactRef, hex, sha256_hex};
+use crate::regular_file;
 
-const BUFFER_BYTES: usize = 1 << 20;
 /// A file changed this shortly ago may change again without its time showing it.
 const SETTLED: Duration = Duration::from_secs(2);
 
@@ -47,24 +47,13 @@ pub(super) fn hash_file(
     // Looked at before it is opened: a pipe would wait for a writer.
     let total_bytes = Stamp::of(path)?.size_bytes;
     let mut file = File::open(path).map_err(io("read", path))?;
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; BUFFER_BYTES];
-    let mut done_bytes = 0;
-    loop {
-        let count = match file.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(count) => count,
-            Err(cause) if cause.kind() == std::io::ErrorKind::Interrupted => continue,
-            Err(cause) => return Err(io("read", path)(cause)),
-        };
+    regular_file::read_through(&mut file, io("read", path), |_, done_bytes| {
         if Instant::now() >= deadline {
             return Err(CatalogError::Deadline { action: format!("read {}", path.display()) });
         }
-        hasher.update(&buffer[..count]);
-        done_bytes += count as u64;
         progress(Progress { activity: Activity::Hashing, done_bytes, total_bytes });
-    }
-    Ok(ArtifactRef { sha256: hex(&hasher.finalize()), size_bytes: done_bytes })
+        Ok(())
+    })
 }
 
 /// Hash and size of a user's file. In `memory` the hash is kept for as long as size and time of change stay the same.

@@ -1,19 +1,16 @@
 use std::path::Path;
 use std::time::Duration;
 
-use sha2::{Digest as _, Sha256};
-use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
+use tokio::io::AsyncSeekExt as _;
 use tokio::time::Instant;
 
 use crate::domain::{ArtifactRef, Failure, FailureKind};
+use crate::regular_file;
 
 use super::bring_up::Session;
 use super::clean::Trimmed;
 use super::refusal::RunnerCommand;
 use super::transport_failure;
-
-/// Bytes of a file that are hashed at a time.
-const HASH_BUFFER_BYTES: usize = 1 << 18;
 
 /// Gives a part (`$1`) the name that the runner looks for (`$2`), and runs the runner. A part that is not there was
 /// given its name before, and only the answer was lost.
@@ -184,13 +181,7 @@ fn changed(source: &Path, how: &str) -> Failure {
 }
 
 async fn sha256_of(source: &Path) -> std::io::Result<String> {
-    let mut file = tokio::fs::File::open(source).await?;
-    let (mut hasher, mut buffer) = (Sha256::new(), vec![0; HASH_BUFFER_BYTES]);
-    loop {
-        match file.read(&mut buffer).await? {
-            0 => break,
-            count => hasher.update(&buffer[..count]),
-        }
-    }
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    let source = source.to_owned();
+    let read = tokio::task::spawn_blocking(move || regular_file::content(&source));
+    Ok(read.await.map_err(std::io::Error::other)??.sha256)
 }

@@ -1,12 +1,17 @@
 //! Files that people name. What has their name may be no file at all: a pipe that nobody writes to would keep whoever
 //! opens it for ever.
 //!
-//! Main functions: [`open`] and [`read`]. Neither ever waits for another process.
+//! Main functions: [`open`] and [`read`], neither of which ever waits for another process; [`read_through`] and
+//! [`content`], which hash all that they read.
+
+mod content;
 
 use std::fs::{File, Metadata};
 use std::io::{Error, ErrorKind, Read as _};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
+
+pub use content::{content, read_through};
 
 /// Opens a file to read it; returns what is known of it, too.
 ///

@@ -25,7 +25,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("wording", &[]),
     ("report", &["compare", "score", "planner", "wording"]),
     ("transport", &["environment", "regular_file", "secret", "wording"]),
-    ("device", &["transport"]),
+    ("device", &["regular_file", "transport"]),
     ("runners", &["device"]),
     ("inventory", &["device", "transport"]),
     ("lease", &["store"]),
