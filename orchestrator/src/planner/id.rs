@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
-use crate::domain::{InputRange, InputSpec, Job, JobId, Layout, Limits, PairSide, sha256_hex};
+use crate::domain::{InputRange, InputSpec, Job, JobDataset, JobId, Layout, Limits, PairSide, sha256_hex};
 
 /// Hexadecimal digits of an identifier.
 const ID_DIGITS: usize = 15;
@@ -40,15 +40,35 @@ struct Identity<'a> {
     /// Left out where the engine has its usual ones.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     options: &'a BTreeMap<String, String>,
-    /// Left out where there is none: name, list, and all that is done to the images.
+    /// Left out where there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    dataset: Option<(&'a str, &'a str, String)>,
+    dataset: Option<DatasetIdentity<'a>>,
     /// Left out where it is the first time that this is measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     rerun: Option<u32>,
     /// Left out in a sweep that has no two sides.
     #[serde(skip_serializing_if = "Option::is_none")]
     side: Option<&'a str>,
+}
+
+/// What makes the images of a job: hashed as a list of three texts.
+struct DatasetIdentity<'a> {
+    name: &'a str,
+    list_sha256: &'a str,
+    /// All that is done to the images.
+    treatment: String,
+}
+
+impl DatasetIdentity<'_> {
+    fn of(dataset: &JobDataset) -> DatasetIdentity<'_> {
+        DatasetIdentity { name: &dataset.name, list_sha256: &dataset.list_sha256, treatment: dataset.text() }
+    }
+}
+
+impl Serialize for DatasetIdentity<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        [self.name, self.list_sha256, &self.treatment].serialize(serializer)
+    }
 }
 
 /// The identifier of a job, from everything that makes its cell: not from `position`, `run_seconds` and `remarks`,
@@ -75,14 +95,24 @@ pub(super) fn of(job: &Job) -> JobId {
         part_sha256: job.model.parts.iter().map(|part| part.artifact.sha256.as_str()).collect(),
         options: &job.options,
         layout: (job.model.layout != Layout::default()).then(|| job.model.layout.as_str()),
-        dataset: job
-            .dataset
-            .as_ref()
-            .map(|dataset| (dataset.name.as_str(), dataset.list_sha256.as_str(), dataset.text())),
+        dataset: job.dataset.as_ref().map(DatasetIdentity::of),
         rerun: job.rerun.as_ref().map(|rerun| rerun.number),
         side: job.side.map(PairSide::as_str),
     };
     // Plain fields with text keys always have a JSON form.
     let canonical = serde_json::to_vec(&identity).expect("a job's identity is plain data");
     JobId(format!("j{}", &sha256_hex(&canonical)[..ID_DIGITS]))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// Another form would make each job with images a new one.
+    #[test]
+    fn images_are_hashed_as_a_list_of_three_texts() {
+        let identity = DatasetIdentity { name: "digits", list_sha256: "d0", treatment: "none".to_owned() };
+        assert_eq!(serde_json::to_string(&identity).unwrap(), r#"["digits","d0","none"]"#);
+    }
 }

@@ -11,7 +11,13 @@ fn artifact(content: &[u8]) -> ArtifactRef {
 }
 
 /// A cache in a new folder, and a zip file in it that holds «lib/x.so».
-fn cache(content: &[u8]) -> (tempfile::TempDir, EngineFiles, Archive) {
+struct Scratch {
+    folder: tempfile::TempDir,
+    cache: EngineFiles,
+    archive: Archive,
+}
+
+fn scratch(content: &[u8]) -> Scratch {
     let folder = tempfile::tempdir().unwrap();
     let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     zip.start_file("lib/x.so", zip::write::SimpleFileOptions::default()).unwrap();
@@ -27,7 +33,7 @@ fn cache(content: &[u8]) -> (tempfile::TempDir, EngineFiles, Archive) {
     };
     fs::create_dir_all(&cache.folder).unwrap();
     fs::write(cache.folder.join(&archive.artifact.sha256), bytes).unwrap();
-    (folder, cache, archive)
+    Scratch { folder, cache, archive }
 }
 
 fn get(cache: &EngineFiles, source: BackendSource, pinned: Option<ArtifactRef>) -> Result<LocalArtifact, String> {
@@ -40,7 +46,7 @@ fn get(cache: &EngineFiles, source: BackendSource, pinned: Option<ArtifactRef>) 
 
 #[test]
 fn a_member_is_taken_out_once_it_is_the_pinned_one() {
-    let (_folder, cache, archive) = cache(b"library");
+    let Scratch { folder: _folder, cache, archive } = scratch(b"library");
     let member = |name: &str| BackendSource::Member { archive: archive.clone(), member: name.to_owned() };
     let got = get(&cache, member("lib/x.so"), Some(artifact(b"library"))).unwrap();
     assert_eq!(fs::read(got.path).unwrap(), b"library");
@@ -58,7 +64,7 @@ fn a_member_is_taken_out_once_it_is_the_pinned_one() {
 
 #[test]
 fn an_archive_that_is_nowhere_names_every_source() {
-    let (_folder, cache, mut archive) = cache(b"library");
+    let Scratch { folder: _folder, cache, mut archive } = scratch(b"library");
     archive.artifact = artifact(b"not here");
     archive.urls = vec!["ftp://host/y.whl".to_owned()];
     archive.path = Some("/nowhere/y.whl".into());
@@ -72,7 +78,7 @@ fn an_archive_that_is_nowhere_names_every_source() {
 
 #[test]
 fn an_archive_on_this_host_needs_no_pip() {
-    let (folder, cache, mut archive) = cache(b"library");
+    let Scratch { folder, cache, mut archive } = scratch(b"library");
     let own = folder.path().join("y.whl");
     fs::rename(cache.folder.join(&archive.artifact.sha256), &own).unwrap();
     archive.urls.clear();
@@ -88,7 +94,7 @@ fn an_archive_on_this_host_needs_no_pip() {
 
 #[test]
 fn an_engine_is_built_by_its_script_and_a_failure_tells_its_last_words() {
-    let (folder, cache, archive) = cache(b"library");
+    let Scratch { folder, cache, archive } = scratch(b"library");
     let engine = folder.path().join("device-runner/engines/my");
     fs::create_dir_all(&engine).unwrap();
     let script = engine.join("build");

@@ -14,7 +14,7 @@ use farmctl::domain::{
 use farmctl::score::count_right;
 use farmctl_protocol::{EngineSpec, Evaluation, JobSpec, Message};
 
-use super::{Device, ENGINES, engine_spec, farmctl, files, job, lab};
+use super::{Device, ENGINES, File, engine_spec, farmctl, files, job, lab};
 
 /// A dataset, ready for a network.
 struct Images {
@@ -74,22 +74,28 @@ fn accuracy(device: &Device, run_id: &str, job: JobSpec, images: &Images) -> Mea
     count_right(&best, &images.labels, 0)
 }
 
-/// A network on each engine and in each of its formats: (engine, precision, images right at once).
-fn by_every_engine(device: &Device, network: &str, images: &Images) -> Vec<(String, Precision, u64)> {
+/// How many images a network has right, on an engine and in a format of it.
+struct Right {
+    engine: &'static str,
+    precision: Precision,
+    images: u64,
+}
+
+/// A network on each engine and in each of its formats.
+fn by_every_engine(device: &Device, network: &str, images: &Images) -> Vec<Right> {
     let fetched: Vec<BTreeMap<String, String>> = farmctl(&[&["backends", "fetch"], ENGINES.as_slice()].concat());
     let range = InputRange { low: 0.0, high: 1.0 };
     let onnx = files(device, network, "trained", "onnx").remove(0);
     let tflite = files(device, network, "trained", "tflite");
     let [onnxruntime, litert] = ENGINES.map(|engine| engine_spec(&fetched, engine, device));
-    let of_onnx: [(&str, Option<EngineSpec>); 2] = [("tract", None), ("onnxruntime", Some(onnxruntime))];
-    let mut runs: Vec<(&str, Precision, JobSpec)> =
-        of_onnx.into_iter().map(|(engine, spec)| (engine, onnx.precision, job(&onnx, engine, spec, range))).collect();
-    runs.extend(tflite.iter().map(|file| ("litert", file.precision, job(file, "litert", Some(litert.clone()), range))));
-    let measure = |(engine, precision, job): (&str, Precision, JobSpec)| {
-        let found = accuracy(device, &format!("accuracy-{network}-{engine}-{precision}"), job, images);
-        (engine.to_owned(), precision, found.top1_correct)
+    let measure = |file: &File, engine: &'static str, spec: Option<EngineSpec>| {
+        let run_id = format!("accuracy-{network}-{engine}-{}", file.precision);
+        let found = accuracy(device, &run_id, job(file, engine, spec, range), images);
+        Right { engine, precision: file.precision, images: found.top1_correct }
     };
-    runs.into_iter().map(measure).collect()
+    let of_onnx = [("tract", None), ("onnxruntime", Some(onnxruntime))];
+    let of_onnx = of_onnx.into_iter().map(|(engine, spec)| measure(&onnx, engine, spec));
+    of_onnx.chain(tflite.iter().map(|file| measure(file, "litert", Some(litert.clone())))).collect()
 }
 
 fn dataset(name: &str, classes: u32, origin: DatasetOrigin) -> CatalogDataset {
@@ -107,11 +113,11 @@ fn digits_are_read_alike_by_every_engine() {
     let images = images(&device, &digits, as_they_are, [8, 8, 1]);
     let found = by_every_engine(&device, "digits", &images);
     assert_eq!(found.len(), 4);
-    for (engine, precision, right) in &found {
+    for Right { engine, precision, images } in &found {
         match precision {
             // scripts/train-digits counts as many, with numpy.
-            Precision::Float32 => assert_eq!(*right, 350, "{engine}"),
-            _ => assert!(*right >= 345, "{engine} {precision}: {right}"),
+            Precision::Float32 => assert_eq!(*images, 350, "{engine}"),
+            _ => assert!(*images >= 345, "{engine} {precision}: {images}"),
         }
     }
     let onnx = files(&device, "digits", "trained", "onnx").remove(0);
@@ -183,8 +189,8 @@ fn photographs_are_recognised_by_every_engine() {
     let images = images(&device, &photos, preprocessing, [224, 224, 3]);
     let found = by_every_engine(&device, "efficientnet_lite0", &images);
     assert_eq!(found.len(), 4);
-    for (engine, precision, right) in found {
+    for Right { engine, precision, images } in found {
         let needed = if precision == Precision::Float32 { 7 } else { 6 };
-        assert!(right >= needed, "{engine} {precision}: {right} of 7");
+        assert!(images >= needed, "{engine} {precision}: {images} of 7");
     }
 }
