@@ -68,6 +68,7 @@ pub struct Cli {
 }
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Common options")]
 struct GlobalOptions {
     /// The lab's folder: configs/, farms/, reports/ and .farm/ are below it
     #[arg(long, global = true, value_name = "DIR", default_value = ".")]

@@ -10,7 +10,7 @@ use crate::report::{self, ReportInput};
 
 #[derive(Debug, Args)]
 pub(super) struct ReportArguments {
-    /// A sweep's identifier, the beginning of one, or `latest`
+    /// A sweep's identifier, the beginning of one, its name (the newest of it), or `latest`
     #[arg(default_value = "latest")]
     sweep: String,
     /// Print the meaning and unit of each column of results.csv, and do nothing else
@@ -29,7 +29,7 @@ pub(super) fn run(context: &Context, arguments: &ReportArguments) -> Result<u8, 
         say(&format!("reports: {}", results.folder.display()));
         return Ok(exit::OK);
     }
-    print_rows_of(context, &context.lab.results(context.lab.find_sweep(&arguments.sweep)?)?)?;
+    print_rows_of(context, &context.lab.results(context.lab.sweep_meant(&arguments.sweep)?)?)?;
     Ok(exit::OK)
 }
 

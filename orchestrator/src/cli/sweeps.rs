@@ -24,7 +24,7 @@ pub(super) enum SweepsVerb {
     },
     /// Show one sweep: how far it is, who carries it out, and what failed
     Show {
-        /// A sweep's identifier, the beginning of one, or `latest`
+        /// A sweep's identifier, the beginning of one, its name (the newest of it), or `latest`
         #[arg(default_value = "latest")]
         sweep: String,
     },
@@ -98,7 +98,7 @@ fn list(context: &Context, most: u32) -> Result<u8, LabError> {
 
 fn show(context: &Context, wanted: &str) -> Result<u8, LabError> {
     let Context { lab, format, .. } = context;
-    let sweep = lab.find_sweep(wanted)?;
+    let sweep = lab.sweep_meant(wanted)?;
     let overview = || lab.sweep_overview(sweep.clone());
     let for_people = || -> Result<(), LabError> {
         let overview = overview()?;

@@ -116,11 +116,8 @@ fn csv(columns: &[&str], rows: Vec<Vec<String>>) -> Result<Vec<u8>, LabError> {
 
 /// A table for people, without lines: as wide as its content.
 pub(super) fn text_table(columns: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
-    let mut table = comfy_table::Table::new();
-    table.load_style(comfy_table::presets::NOTHING).set_header(columns.to_vec());
     // Before it is laid out: a time has another width by other clocks.
     let cell = |cell: String| by_the_labs_clocks(&single_line(&cell)).into_owned();
-    table.add_rows(rows.into_iter().map(|row| row.into_iter().map(cell)));
-    let lines = table.lines().map(|line| line.trim_end().to_owned() + "\n");
-    lines.collect()
+    let rows = rows.into_iter().map(|row| row.into_iter().map(cell).collect());
+    Grid::of_texts(columns, rows).text(None)
 }

@@ -1,5 +1,8 @@
 //! Who may look at the lab, run sweeps and administer it over HTTP.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use clap::Subcommand;
 use jiff::{SignedDuration, Timestamp};
 
@@ -55,7 +58,7 @@ pub(super) fn run(context: &Context, verb: &TokensVerb) -> Result<u8, LabError> 
             }
             Ok(exit::OK)
         }
-        TokensVerb::List => list(context, &file),
+        TokensVerb::List => list(context, &file, &path),
         TokensVerb::Remove { names } => {
             let mut removed = false;
             for name in names {
@@ -89,8 +92,9 @@ fn failed(error: crate::api::TokenError) -> LabError {
     LabError::failed(ErrorKind::Usage, error)
 }
 
-fn list(context: &Context, file: &TokenFile) -> Result<u8, LabError> {
-    let tokens = file.tokens().map_err(failed)?;
+fn list(context: &Context, file: &TokenFile, path: &Path) -> Result<u8, LabError> {
+    let is_missing = matches!(path.try_exists(), Ok(false));
+    let tokens = if is_missing { Arc::default() } else { file.tokens().map_err(failed)? };
     let header = ["name", "role", "created", "expires", "last_used"];
     let (uses, now) = (file.last_uses(), context.lab.now());
     let rows = tokens.iter().map(|token| {
@@ -104,6 +108,12 @@ fn list(context: &Context, file: &TokenFile) -> Result<u8, LabError> {
         let last_used = used_at.map_or_else(|| "never".to_owned(), |at| format!("{at:.0}"));
         vec![token.name.clone(), token.role.as_str().to_owned(), format!("{:.0}", token.created_at), expires, last_used]
     });
-    Table::new(&header, rows).when_empty("there is no token yet").print(context.format)?;
+    let place = context.lab.short_path(path);
+    Table::new(&header, rows)
+        .when_empty(format!("there is no token yet in {place}: `farmctl tokens add NAME --role view` makes one"))
+        .print(context.format)?;
+    if context.format.is_for_people() && !tokens.is_empty() {
+        say(&format!("these are the tokens of {place}"));
+    }
     Ok(if tokens.is_empty() { exit::NOTHING } else { exit::OK })
 }

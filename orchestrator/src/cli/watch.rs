@@ -9,7 +9,8 @@ use crate::lab::LabError;
 
 #[derive(Debug, Args)]
 pub(super) struct WatchArguments {
-    /// A sweep's identifier, the beginning of one, or `latest`; without it the newest that is under way
+    /// A sweep's identifier, the beginning of one, its name (the newest of it), or `latest`; without it the newest that
+    /// is under way
     sweep: Option<String>,
 }
 

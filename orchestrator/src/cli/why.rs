@@ -8,7 +8,8 @@ use crate::wording::indented_line;
 
 #[derive(Debug, Args)]
 pub(super) struct WhyArguments {
-    /// A device's name, a job's identifier, or a sweep's identifier (its beginning, or `latest`)
+    /// A device's name, a job's identifier, or a sweep: its identifier, the beginning of one, its name (the newest of
+    /// it), or `latest`
     what: String,
     /// The sweep that the job is in
     #[arg(long, value_name = "ID", default_value = "latest")]

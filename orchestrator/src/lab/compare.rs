@@ -92,16 +92,6 @@ impl Lab {
         meant.for_each(|row| runs.push(columns.facts(row)));
         Ok(runs)
     }
-
-    /// The sweep by its identifier, or the newest of that name.
-    pub(super) fn sweep_meant(&self, wanted: &str) -> Result<SweepRow, LabError> {
-        self.find_sweep(wanted).or_else(|error| {
-            let mut named = self.store()?.sweeps()?.into_iter().filter(|sweep| sweep.name == wanted);
-            let newest =
-                named.by_ref().max_by(|one, other| (one.started_at, &one.id).cmp(&(other.started_at, &other.id)));
-            newest.ok_or(error)
-        })
-    }
 }
 
 /// The columns of results.csv that a comparison reads: one table says what each holds, for sweeps of the store and for

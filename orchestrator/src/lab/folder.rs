@@ -307,7 +307,9 @@ impl Lab {
         let here = self.environment.working_folder.as_deref();
         // Written relative to another folder, as `configs/../.farm/tokens`: nobody reads it so.
         let leads_back = path.components().any(|part| part == Component::ParentDir);
-        let plain = Some(path).filter(|_| leads_back).and_then(|path| path.canonicalize().ok());
+        let is_in = |path: &Path| Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?));
+        let plain = |path: &Path| path.canonicalize().ok().or_else(|| is_in(path));
+        let plain = Some(path).filter(|_| leads_back).and_then(plain);
         if let (Some(plain), Some(here)) = (&plain, here.and_then(|here| here.canonicalize().ok())) {
             return plain.strip_prefix(&here).unwrap_or(plain).display().to_string();
         }

@@ -10,7 +10,7 @@ use crate::domain::{
 use crate::lease::{holder_in_words, is_holder_gone, live_holder};
 use crate::status;
 use crate::store::{Attempt, PastEvents, Store};
-use crate::wording::event_sentence;
+use crate::wording::{event_sentence, many};
 
 use super::{Lab, LabError};
 
@@ -33,14 +33,11 @@ impl Lab {
         if let Some((sweep, job)) = self.find_job(what, sweep)? {
             return job_reasons(store.as_ref(), &sweep, &job, self.now());
         }
-        if what != "latest" && store.newest_sweeps(what, 1)?.is_empty() {
-            return Err(LabError::usage(format!("there is no device, job or sweep {what:?}"))
-                .with_hint("give the name of a device, a job's identifier (with --sweep ID), or a sweep's"));
+        let hint = "give the name of a device, a job's identifier (with --sweep ID), or a sweep's";
+        match self.sweep_of_id_or_name(what).map_err(|error| error.with_only_hint(hint))? {
+            Some(sweep) => self.sweep_reasons(&sweep),
+            None => Err(LabError::usage(format!("there is no device, job or sweep {what:?}")).with_hint(hint)),
         }
-        let sweep = self.find_sweep(what).map_err(|error| {
-            error.with_only_hint("give the name of a device, a job's identifier (with --sweep ID), or a sweep's")
-        })?;
-        self.sweep_reasons(&sweep)
     }
 
     fn find_job(&self, what: &str, sweep: &str) -> Result<Option<(SweepRow, Job)>, LabError> {
@@ -49,7 +46,7 @@ impl Lab {
         if digits.is_none_or(|digits| digits.is_empty() || !digits.chars().all(|c| c.is_ascii_hexdigit())) {
             return Ok(None);
         }
-        let sweep = self.find_sweep(sweep)?;
+        let sweep = self.sweep_meant(sweep)?;
         let mut jobs = self.store()?.jobs(&sweep.id)?.into_iter().filter(|job| job.id.as_str().starts_with(what));
         match (jobs.next(), jobs.next()) {
             (Some(job), None) => Ok(Some((sweep, job))),
@@ -159,8 +156,8 @@ fn device_reasons(store: &dyn Store, device: &Device, now: Timestamp) -> Result<
         }
         DeviceState::InService if status.failures_in_row > 0 => {
             let failure = status.failure.as_ref().map(ToString::to_string).unwrap_or_default();
-            lines
-                .push(format!("{name} is in service. It failed {} times in a row: {failure}.", status.failures_in_row));
+            let times = many(u64::from(status.failures_in_row), "time");
+            lines.push(format!("{name} is in service. It failed {times} in a row: {failure}."));
         }
         DeviceState::InService if device.disabled.is_none() => lines.push(format!("{name} is in service.")),
         DeviceState::InService => {}

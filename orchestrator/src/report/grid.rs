@@ -64,7 +64,7 @@ impl Grid {
     }
 
     /// For a terminal, without lines, two spaces between columns; no wider than `width`, where there is one.
-    pub(super) fn text(&self, width: Option<u16>) -> String {
+    pub fn text(&self, width: Option<u16>) -> String {
         let mut table = Table::new();
         // Units stand below names, so that columns are narrow.
         let names = self.columns.iter().map(|column| column.name.replace(", ", "\n"));

@@ -124,7 +124,7 @@ impl Lab {
     /// # Errors
     /// When there is no such sweep, or they can't be written.
     pub fn publish(&self, wanted: &str) -> Result<SweepResults, LabError> {
-        self.publish_as(self.find_sweep(wanted)?)
+        self.publish_as(self.sweep_meant(wanted)?)
     }
 
     pub(super) fn publish_as(&self, sweep: SweepRow) -> Result<SweepResults, LabError> {

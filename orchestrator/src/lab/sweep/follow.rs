@@ -54,7 +54,7 @@ impl Lab {
     /// When there is none.
     pub fn sweep_to_watch(&self, wanted: Option<&str>) -> Result<SweepRow, LabError> {
         if let Some(wanted) = wanted {
-            return self.find_sweep(wanted);
+            return self.sweep_meant(wanted);
         }
         for sweep in self.store()?.open_sweeps()? {
             if self.holder(&sweep.id)?.is_some() || self.is_daemons(&sweep.id)? {
