@@ -57,7 +57,8 @@ pub(super) fn skip_unneeded(
 
 /// The time of a comparison is over: none of these jobs is started.
 pub(super) fn skip_over_time(agent: &Agent, device: &Device, jobs: &[Job], minutes: f64) -> Result<(), StoreError> {
-    let failure = Failure::new(FailureKind::BudgetSpent, format!("the {minutes} minutes of this comparison are over"));
+    let failure =
+        Failure::new(FailureKind::BudgetSpent, format!("the time of this comparison ({minutes} min) is over"));
     skip_for(agent, device, jobs, |_| Some(failure.clone())).map(drop)
 }
 

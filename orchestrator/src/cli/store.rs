@@ -117,7 +117,7 @@ fn export(context: &Context, to: Option<&Path>) -> Result<u8, LabError> {
     match to {
         Some(path) => {
             let rows = context.lab.export_store_to(path)?;
-            say(&format!("{rows} rows in {}", path.display()));
+            say(&format!("{} in {}", many(rows, "row"), path.display()));
         }
         None => drop(context.lab.export_store(&mut BufWriter::new(std::io::stdout().lock()))?),
     }

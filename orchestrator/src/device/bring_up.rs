@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use farmctl_protocol::Hello;
 use tokio::time::Instant;
 
-use crate::domain::{AndroidFacts, Battery, Device, DeviceFacts, Failure, FailureKind, LabId, Timeouts};
+use crate::domain::{AndroidFacts, Battery, Device, DeviceFacts, Failure, FailureKind, LabId, Timeouts, many};
 use crate::transport::{Connect, Transport};
 
 use super::hello::{Heard, Place, runner_argv, say_hello, tried_out};
@@ -218,8 +218,10 @@ impl Session {
                 return Err(Failure::new(
                     failure.kind,
                     format!(
-                        "{}; it did not come back within {} s (timeouts.reconnect_seconds), looked for {looks} times",
-                        failure.message, self.timeouts.reconnect_seconds
+                        "{}; it did not come back within {} s (timeouts.reconnect_seconds), looked for {}",
+                        failure.message,
+                        self.timeouts.reconnect_seconds,
+                        many(u64::from(looks), "time")
                     ),
                 ));
             }

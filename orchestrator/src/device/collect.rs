@@ -210,7 +210,7 @@ impl Collector {
             Some(0) if self.measurement.reported.is_none_or(|figures| figures.mean_ns.is_none()) => {
                 Err("the run ended without a single sample".to_owned())
             }
-            Some(announced) if announced != got => Err(format!("{got} samples arrived of the {announced} announced")),
+            Some(announced) if announced != got => Err(format!("{got} of the {announced} announced samples arrived")),
             Some(_) => Ok(()),
         }
     }
@@ -220,7 +220,7 @@ impl Collector {
         if self.best_classes.len() == self.to_classify || self.no_accuracy {
             return Ok(());
         }
-        Err(format!("{} images of {} were classified", self.best_classes.len(), self.to_classify))
+        Err(format!("{} of {} images were classified", self.best_classes.len(), self.to_classify))
     }
 
     /// Whether the whole measurement has arrived, whatever else did.

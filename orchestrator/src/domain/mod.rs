@@ -11,6 +11,7 @@ mod change;
 mod check;
 mod clock;
 mod cooldown;
+mod count;
 mod daemon_status;
 mod dataset;
 mod device;
@@ -47,6 +48,7 @@ pub use change::{DeviceChange, OpenChange, Setting};
 pub use check::{CheckFigures, CheckVerdict, DeviceCheck, Finding, Pace, PastCheck, Unfit};
 pub use clock::{BelievedClock, Moment};
 pub use cooldown::{Cooldown, CooledDown, IdleTemperature, Reached};
+pub use count::many;
 pub use daemon_status::DaemonStatus;
 pub use dataset::{
     CatalogDataset, DatasetList, DatasetOrigin, JobDataset, LabelColumn, PREPROCESSING_VERSION, PreparedImages,

@@ -20,7 +20,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tokio::sync::mpsc;
 
-use crate::domain::Event;
+use crate::domain::{Event, many};
 
 pub use eta::remaining;
 use json_lines::JsonLines;
@@ -60,8 +60,8 @@ impl Unit {
     fn count(self, count: u64) -> String {
         match self {
             Unit::Bytes => format!("{} MB", megabytes(count)),
-            Unit::Crates => format!("{count} crates"),
-            Unit::Images => format!("{count} images"),
+            Unit::Crates => many(count, "crate"),
+            Unit::Images => many(count, "image"),
         }
     }
 

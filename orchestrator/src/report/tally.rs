@@ -9,6 +9,7 @@ use crate::domain::{Job, RunStatus, WeightsKind};
 use crate::planner;
 use crate::score::OUTPUT_TOLERANCE;
 use crate::score::trust::{Counting, Repeats, Verdict};
+use crate::wording::many;
 
 /// How many remarks a report shows; the rest is counted.
 const REMARKS_SHOWN: usize = 8;
@@ -130,7 +131,8 @@ impl Tally {
     fn take_dataset(&mut self, row: &Row<'_>) {
         let Some(dataset) = row.record.job.dataset.as_ref() else { return };
         let Some(prepared) = dataset.prepared.as_ref() else { return };
-        let mut note = format!("accuracy is of {} images of the dataset {}", prepared.count, dataset.name);
+        let mut note =
+            format!("accuracy is of {} of the dataset {}", many(u64::from(prepared.count), "image"), dataset.name);
         note.push_str(", counted in the runs that the times are of; intervals are in results.csv");
         let remarks = remarks(prepared);
         if !remarks.is_empty() {

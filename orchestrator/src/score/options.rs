@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::ScoreError;
 use super::result_matrix::ResultMatrix;
 use super::run::{RunAccuracy, ScoredRun};
-use crate::domain::PublishedNetwork;
+use crate::domain::{PublishedNetwork, many};
 
 /// Where a score's accuracies come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -121,7 +121,8 @@ impl Options<'_> {
         let runs = matrix.asked_cells().filter_map(|(_, cell)| cell.counting).filter(|run| !run.dataset.is_empty());
         let images = runs.filter_map(|run| Some((run.dataset.as_str(), run.accuracy?.n_images?)));
         let images: BTreeSet<(&str, u64)> = images.collect();
-        let said: Vec<String> = images.iter().map(|(name, count)| format!("{count} images of {name}")).collect();
+        let said: Vec<String> =
+            images.iter().map(|(name, count)| format!("{} of {name}", many(*count, "image"))).collect();
         (!said.is_empty()).then(|| format!("Accuracy is of {}.", said.join(", and of ")))
     }
 

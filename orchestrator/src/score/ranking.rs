@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::AccuracySource;
 use super::result_matrix::{Cell, ResultMatrix, SystemUnderTest};
 use super::run::{Settings, Workload};
+use crate::domain::many;
 
 /// A score's answer: who is how good, and by which runs.
 #[derive(Debug, Clone, PartialEq)]
@@ -192,7 +193,7 @@ pub(super) fn notes(matrix: &ResultMatrix<'_>) -> Vec<String> {
         notes.push(format!("Also with runs that are not ok: {mixed} of the cells that count."));
     }
     if matrix.same_runs > 0 {
-        notes.push(format!("Read twice, and counted once: {} runs.", matrix.same_runs));
+        notes.push(format!("Read twice, and counted once: {}.", many(matrix.same_runs as u64, "run")));
     }
     notes
 }

@@ -2,10 +2,11 @@ use std::time::Duration;
 
 use crate::domain::{
     CheckFigures, DeviceCheck, Event, EventKind, Failure, FailureKind, Pace, Regression, SweepCompared, Unfit, Verdict,
+    many,
 };
 
 use super::guard::single_line;
-use super::text::{bytes_text, clock_off_text, duration_text, latency_text, many};
+use super::text::{bytes_text, clock_off_text, duration_text, latency_text};
 
 /// An event in words, on one line and safe for a terminal; `None` for one that is only shown live.
 pub fn event_sentence(event: &Event) -> Option<String> {

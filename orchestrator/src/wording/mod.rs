@@ -10,9 +10,10 @@ mod sparkline;
 mod text;
 mod zone;
 
+pub use crate::domain::many;
 pub use event::event_sentence;
 pub use guard::{csv_cell, csv_text, indented_line, is_plain, printable, printable_json, single_line};
 pub use nearest::{did_you_mean, nearest};
 pub use sparkline::sparkline;
-pub use text::{BYTES_PER_MB, bytes_text, clock_off_text, duration_text, field_line, latency_text, many, short_number};
+pub use text::{BYTES_PER_MB, bytes_text, clock_off_text, duration_text, field_line, latency_text, short_number};
 pub use zone::in_zone;

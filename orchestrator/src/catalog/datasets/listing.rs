@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::table::{self, Form};
 use super::{DatasetError, doubts, io};
-use crate::domain::{CatalogDataset, DatasetOrigin, LabelColumn, Remark};
+use crate::domain::{CatalogDataset, DatasetOrigin, LabelColumn, Remark, many};
 use crate::regular_file;
 
 /// Most images of a dataset: ImageNet's training set has 1.3 million.
@@ -187,10 +187,10 @@ fn check_folders(root: &Path, folders: &[String], numbered: bool, classes: Optio
     }
     match classes {
         Some(classes) if (folders.len() as u64) < u64::from(classes) => unusable(format!(
-            "it has {} folders, the dataset {classes} classes: which of them are missing can't be known; write \
+            "it has {}, the dataset {classes} classes: which of them are missing can't be known; write \
              `numbered: true` if the names are the classes' numbers, else make an empty folder for each class without \
              images",
-            folders.len()
+            many(folders.len() as u64, "folder")
         )),
         _ => Ok(()),
     }

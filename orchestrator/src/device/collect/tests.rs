@@ -71,7 +71,10 @@ fn what_does_not_fit_together_is_refused() {
     let cases: Vec<(&str, Vec<Message>)> = vec![
         ("without its measurement", vec![finished()]),
         ("single sample", vec![measured(0), finished()]),
-        ("1 samples arrived of the 2", vec![Message::Samples { latencies_ns: vec![1] }, measured(2), finished()]),
+        (
+            "1 of the 2 announced samples arrived",
+            vec![Message::Samples { latencies_ns: vec![1] }, measured(2), finished()],
+        ),
         ("more samples", vec![Message::Samples { latencies_ns: vec![1; 101] }]),
         (
             "processors",
@@ -185,7 +188,7 @@ fn all_images_are_classified_or_none_counts() {
     let five: &[u32] = &[3, 1, 2, 4, 5];
     assert!(run(vec![classified(0, &[five, five]), finished()]).0.measurement.remarks.is_empty());
     for (rest, expected) in [
-        (vec![classified(0, &[&[3]]), finished()], "1 images of 2 were classified"),
+        (vec![classified(0, &[&[3]]), finished()], "1 of 2 images were classified"),
         (vec![classified(1, &[&[3]])], "not those after 0"),
         (vec![classified(0, &[&[3], &[3], &[3]])], "not those after 0 of 2"),
         (vec![classified(0, &[&[10]])], "not the best of 10"),

@@ -8,6 +8,7 @@ use crate::catalog::{DatasetError, Datasets, Progress as Step};
 use crate::domain::{Catalog, CatalogDataset, FailureKind, Job, JobDataset, Plan, PreparedImages, Skipped};
 use crate::lab::Lab;
 use crate::progress::{Progress, Unit};
+use crate::wording::many;
 
 /// How long a dataset may take: ImageNet's 50,000 photographs take a quarter of an hour on a slow host.
 const TIMEOUT: Duration = Duration::from_secs(12 * 3600);
@@ -109,8 +110,10 @@ impl Lab {
         }
         for remark in &prepared.changed {
             self.remark(&format!(
-                "dataset {name}: {} images: {}, for example {}",
-                remark.count, remark.what, remark.example
+                "dataset {name}: {}: {}, for example {}",
+                many(u64::from(remark.count), "image"),
+                remark.what,
+                remark.example
             ));
         }
         if prepared.empty_classes > 0 {

@@ -12,6 +12,7 @@ use crate::lab::{EngineSource, Lab, LabError};
 use crate::lease::{LeaseError, live_holder};
 use crate::progress::Progress;
 use crate::store::{StoreError, people};
+use crate::wording::many;
 
 use super::MAX_DEVICES;
 use super::execute::{ProvidedFiles, StopRequests, SweepDevices, SweepExecution, SweepLease, SweepStart};
@@ -84,8 +85,10 @@ impl Lab {
         self.conclude(sweep)?;
         match self.store()?.open_jobs(sweep, None)?.len() {
             0 => Ok(()),
-            left => Err(LabError::internal(format!("{left} jobs of sweep {sweep} could not be ended"))
-                .with_hint(format!("`farmctl why {sweep}` says more"))),
+            left => {
+                Err(LabError::internal(format!("{} of sweep {sweep} could not be ended", many(left as u64, "job")))
+                    .with_hint(format!("`farmctl why {sweep}` says more")))
+            }
         }
     }
 

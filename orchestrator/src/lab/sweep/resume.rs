@@ -12,6 +12,7 @@ use crate::lease::live_holder;
 use crate::planner;
 use crate::progress::Progress;
 use crate::store::Store;
+use crate::wording::many;
 
 use super::MAX_DEVICES;
 use super::begin::{devices_with_jobs, records_of_skipped};
@@ -79,7 +80,7 @@ impl Lab {
         }
         let left = self.store()?.open_jobs(sweep, None)?.len();
         if left > 0 && stop.times() == 0 {
-            return Err(LabError::internal(format!("{left} jobs of sweep {sweep} stay open"))
+            return Err(LabError::internal(format!("sweep {sweep} is left with {}", many(left as u64, "open job")))
                 .with_hint(format!("`farmctl why {sweep}` says more; `farmctl cancel {sweep}` ends it")));
         }
         Ok(())

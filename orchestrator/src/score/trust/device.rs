@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 use super::Verdict;
-use crate::domain::{Judgement, LinkHistory};
+use crate::domain::{Judgement, LinkHistory, many};
 use farmctl_statistics::median;
 
 /// Share of its pairs that the distance told of a device holds for. All would be the worst of them, which grows with
@@ -138,7 +138,8 @@ impl fmt::Display for StandOut {
             }
             StandOut::Often { verdict, runs, of } => write!(f, "{verdict} in {runs} of {of} runs"),
             StandOut::Breaks { times, runs } => {
-                write!(f, "its connection broke {times} times in {runs} runs: look at its cable, port or network")
+                let [times, runs] = [(*times, "time"), (*runs, "run")].map(|(count, one)| many(count as u64, one));
+                write!(f, "its connection broke {times} in {runs}: look at its cable, port or network")
             }
             StandOut::SlowLink { megabytes_per_s, theirs } => {
                 write!(f, "files reach it at {megabytes_per_s:.1} MB/s, its siblings at {theirs:.1}: look at its ")?;

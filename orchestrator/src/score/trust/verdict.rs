@@ -4,7 +4,7 @@ use farmctl_statistics::Z;
 
 use super::centre::MAD_TO_SD;
 use super::{Certainty, Change, Conditions, Modes};
-use crate::domain::{TrustRules, Verdict};
+use crate::domain::{TrustRules, Verdict, many};
 
 /// What speaks against a number: a measured value and the limit that it broke.
 #[derive(Debug, Clone, PartialEq)]
@@ -109,7 +109,9 @@ impl Finding {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Finding::FewSamples { samples, limit } => write!(f, "{samples} samples, fewer than {limit}"),
+            Finding::FewSamples { samples, limit } => {
+                write!(f, "{}, fewer than {limit}", many(*samples as u64, "sample"))
+            }
             Finding::FewEffectiveSamples { effective, limit } => {
                 write!(
                     f,
