@@ -29,9 +29,8 @@ impl Worker<'_> {
                 store.remove_device_waiter(name, sweep)?;
             }
             (None, wanted_at) if wanted_at.is_none_or(|at| at.elapsed() >= WANT / 2) => {
-                let until = super::later(self.agent.now(), WANT);
                 self.wanted_at = Some(Instant::now());
-                store.add_device_waiter(name, sweep, until)?;
+                store.add_device_waiter(name, sweep, WANT, self.agent.now())?;
             }
             _ => {}
         }

@@ -12,7 +12,8 @@ pub struct LeaseHolder {
     pub holder: String,
     /// The sweep it works on, where the lease is a device's.
     pub sweep_id: Option<SweepId>,
-    /// Until when it has it, without a word from it.
+    /// Until when it has it, without a word from it. Of a run by the clock that decides, otherwise by that of whoever
+    /// asks.
     pub until: Timestamp,
 }
 
@@ -42,6 +43,9 @@ pub struct HeldLeases {
 /// Leases: of sweeps, by which one process at a time carries a sweep out; of devices, by which one process at a time
 /// uses a device; and those of runs, which come with [`RunStore::claim`](super::RunStore::claim). A lease that is not
 /// prolonged can be taken by another holder, under a higher epoch: epochs only grow, also over leases that ended.
+///
+/// Each caller says what time it is (`now`). Where several hosts share a store on a server, that server's clock decides
+/// instead, so that hosts whose clocks differ agree about who has what.
 pub trait LeaseStore {
     /// Takes the lease of a sweep.
     ///
@@ -86,11 +90,17 @@ pub trait LeaseStore {
     /// When the store can't be written.
     fn release_device(&self, device: &str, epoch: u64) -> Result<(), StoreError>;
 
-    /// Notes that a sweep waits for a device that another one uses, until then.
+    /// Notes that a sweep waits for a device that another one uses, for so long from now.
     ///
     /// # Errors
     /// When the store can't be written.
-    fn add_device_waiter(&self, device: &str, sweep: &SweepId, until: Timestamp) -> Result<(), StoreError>;
+    fn add_device_waiter(
+        &self,
+        device: &str,
+        sweep: &SweepId,
+        wait: Duration,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
 
     /// Notes that a sweep waits for a device no more.
     ///

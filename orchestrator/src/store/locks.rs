@@ -3,7 +3,8 @@ use jiff::Timestamp;
 use super::StoreError;
 use crate::domain::{DeviceLock, Event};
 
-/// Locks of devices by people. One that has ended is none, whether or not its row is still there.
+/// Locks of devices by people. One that has ended is none, whether or not its row is still there: by the clock that
+/// decides about leases. Who sets one and who looks at it give and get its end by their own clocks.
 pub trait LockStore {
     /// Locks a device, and appends the event of it in the same transaction. Of a lock that the same person has, reason
     /// and end are replaced. One that somebody else has stays, and is returned.

@@ -105,16 +105,17 @@ pub fn a_person_goes_before_a_schedule(open: &Open) {
     let (person, _) = sweep(&*store, "person", &["a"], 2);
     let (other, _) = sweep(&*store, "other", &["a"], 1);
 
-    store.add_device_waiter("a", &person.id, at(40)).unwrap();
+    let wait = Duration::from_secs(40);
+    store.add_device_waiter("a", &person.id, wait, at(0)).unwrap();
     assert_eq!(open().claim(&row.id, "a", "host", LEASE, at(10)).unwrap(), Claim::Preempted(person.id.clone()));
     assert_eq!(open().preempted_by("a", &row.id, at(39)).unwrap(), Some(person.id.clone()));
     assert_eq!(open().preempted_by("b", &row.id, at(39)).unwrap(), None);
     assert_eq!(open().preempted_by("a", &other.id, at(39)).unwrap(), None, "people are equal");
     assert_eq!(open().preempted_by("a", &row.id, at(40)).unwrap(), None, "whoever waited is gone");
-    store.add_device_waiter("a", &person.id, at(90)).unwrap();
+    store.add_device_waiter("a", &person.id, wait, at(50)).unwrap();
     store.remove_device_waiter("a", &person.id).unwrap();
     claim(&*open(), &row, "a", "host", 50);
-    store.add_device_waiter("a", &row.id, at(90)).unwrap();
+    store.add_device_waiter("a", &row.id, wait, at(50)).unwrap();
     claim(&*open(), &person, "a", "host", 51);
 }
 

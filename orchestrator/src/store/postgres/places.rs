@@ -1,6 +1,9 @@
-//! Places for values in a statement, as PostgreSQL counts them.
+//! Places for values in a statement, as PostgreSQL counts them. What time it is for leases is the server's to say.
 
 use crate::store::sql::value::{Bound, Value};
+
+/// The place of the time that decides about leases, as the caller gives it.
+const LEASE_NOW: &str = ":lease_now";
 
 /// A statement whose places are `$1`, `$2` …
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +53,10 @@ impl Numbered {
         if known.is_none() {
             self.places.push(place);
         }
-        self.sql.push_str(&format!("${}", index + 1));
+        let is_lease_now = self.places.get(index).is_some_and(|place| *place == Place::Named(LEASE_NOW.to_owned()));
+        let number = index + 1;
+        // In a query of its own it is asked for once, and an index can be gone by.
+        self.sql.push_str(&if is_lease_now { format!("(SELECT lease_now(${number}))") } else { format!("${number}") });
     }
 
     /// The values in the order of the places; an error names what has none.
@@ -74,6 +80,13 @@ mod tests {
 
     fn bound<'a>(name: Option<&'a str>, number: i64) -> Bound<'a> {
         Bound { name, value: Value::Integer(number) }
+    }
+
+    #[test]
+    fn the_time_of_leases_is_the_servers() {
+        let numbered = Numbered::of("UPDATE t SET u = :lease_now + :lease_ns WHERE u <= :lease_now AND h = :h");
+        let expected = "UPDATE t SET u = (SELECT lease_now($1)) + $2 WHERE u <= (SELECT lease_now($1)) AND h = $3";
+        assert_eq!(numbered.sql, expected);
     }
 
     #[test]

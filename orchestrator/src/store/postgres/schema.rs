@@ -7,8 +7,12 @@ const FIRST_VERSION: u32 = 22;
 
 /// Each step takes the schema to the next version. A released step is never edited: a change is a new step at the end,
 /// beside SQLite's of the same number.
-pub(super) const MIGRATIONS: &[&str] =
-    &[include_str!("022_first.sql"), include_str!("023_measured_jobs.sql"), include_str!("024_hosts.sql")];
+pub(super) const MIGRATIONS: &[&str] = &[
+    include_str!("022_first.sql"),
+    include_str!("023_measured_jobs.sql"),
+    include_str!("024_hosts.sql"),
+    include_str!("025_hosts_share_sweeps.sql"),
+];
 
 const LOCK: &str = "SELECT pg_advisory_xact_lock(7233173838382854765)";
 const IS_THERE: &str = "SELECT CAST(to_regclass('farmctl_store') AS TEXT), CAST(to_regclass('sweeps') AS TEXT)";

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
+mod clocks;
 mod concurrency;
 mod guarded;
 mod hosts;
@@ -40,9 +41,19 @@ fn fresh() -> String {
     server().create(&format!("lab{}", COUNT.fetch_add(1, Ordering::SeqCst))).unwrap()
 }
 
-/// All cases of the conformance suite, each with an address of an empty database. In one test: where each test is a
-/// process, each would start a server.
-fn all_cases_hold(fresh: &(dyn Fn() -> String + Sync)) {
+/// The time that callers give counts from now on, as in a store that is one host's: a suite says what time it is.
+fn count_callers_time(server: &PostgresServer, url: &str) {
+    let sql = "CREATE OR REPLACE FUNCTION lease_now(callers BIGINT) RETURNS BIGINT LANGUAGE sql AS 'SELECT callers'";
+    server.run_sql(database_of(url), sql).unwrap();
+}
+
+fn database_of(url: &str) -> &str {
+    url.split(['/', '?']).find(|part| part.starts_with("lab")).unwrap()
+}
+
+/// All cases of the conformance suite, each with an address of an empty database of this server. In one test: where
+/// each test is a process, each would start a server.
+fn all_cases_hold(server: &PostgresServer, fresh: &(dyn Fn() -> String + Sync)) {
     let cases = store_conformance!(list);
     let next = AtomicUsize::new(0);
     let failed: Vec<&str> = std::thread::scope(|scope| {
@@ -50,6 +61,8 @@ fn all_cases_hold(fresh: &(dyn Fn() -> String + Sync)) {
             let mut failed = Vec::new();
             while let Some((name, case)) = cases.get(next.fetch_add(1, Ordering::SeqCst)) {
                 let url = fresh();
+                open(&url);
+                count_callers_time(server, &url);
                 let opened: Open = Arc::new(move || Arc::new(open(&url)));
                 if catch_unwind(AssertUnwindSafe(|| case(&opened))).is_err() {
                     failed.push(*name);
@@ -65,5 +78,5 @@ fn all_cases_hold(fresh: &(dyn Fn() -> String + Sync)) {
 
 #[test]
 fn it_does_what_every_store_must() {
-    all_cases_hold(&fresh);
+    all_cases_hold(server(), &fresh);
 }

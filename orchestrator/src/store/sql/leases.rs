@@ -2,61 +2,71 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::lease_time::ClockLead;
 use super::sweeps::unknown;
-use super::value::{Row, named_params, params};
-use super::{Database, Outcome, SqlStore, Transaction, deadline, epoch_column, nanoseconds, timestamp};
+use super::value::{Row, ToValue, named_params, params};
+use super::{Database, Outcome, SqlStore, Transaction, epoch_column, lease_nanoseconds, nanoseconds};
 use crate::domain::{RunId, SweepId};
 use crate::store::{HeldLeases, LeaseHolder, LeaseOutcome, LeaseStore, StoreError};
 
 // A lease that was given back has its time at 0, one that ran out the time when it did; its row and its epoch stay.
 
 const LEASE_SWEEP: &str = "
-    UPDATE sweeps SET lease_holder = :holder, lease_epoch = lease_epoch + 1, lease_until_ns = :until_ns
-    WHERE id = :sweep AND lease_until_ns <= :now_ns
+    UPDATE sweeps SET lease_holder = :holder, lease_epoch = lease_epoch + 1, lease_until_ns = :lease_now + :lease_ns
+    WHERE id = :sweep AND lease_until_ns <= :lease_now
     RETURNING lease_epoch";
+
+const SWEEP_HOLDER: &str = "SELECT lease_holder, lease_until_ns, :lease_now FROM sweeps WHERE id = :sweep";
 
 const RELEASE_SWEEP: &str = "UPDATE sweeps SET lease_until_ns = 0 WHERE id = :sweep AND lease_epoch = :epoch";
 
 const LEASE_DEVICE: &str = "
     INSERT INTO device_leases (device, epoch, holder, sweep_id, until_ns)
-    VALUES (:device, 1, :holder, :sweep, :until_ns)
+    VALUES (:device, 1, :holder, :sweep, :lease_now + :lease_ns)
     ON CONFLICT (device) DO UPDATE
         SET epoch = device_leases.epoch + 1, holder = excluded.holder, sweep_id = excluded.sweep_id,
             until_ns = excluded.until_ns
-        WHERE device_leases.until_ns <= :now_ns
+        WHERE device_leases.until_ns <= :lease_now
     RETURNING device_leases.epoch";
 
 const RELEASE_DEVICE: &str = "UPDATE device_leases SET until_ns = 0 WHERE device = :device AND epoch = :epoch";
 
 const WANT: &str = "
-    INSERT INTO device_wants (device, sweep_id, until_ns) VALUES (?1, ?2, ?3)
+    INSERT INTO device_wants (device, sweep_id, until_ns) VALUES (:device, :sweep, :lease_now + :lease_ns)
     ON CONFLICT (device, sweep_id) DO UPDATE SET until_ns = excluded.until_ns";
 
 const OVERTAKEN: &str = "
     SELECT w.sweep_id FROM device_wants w JOIN sweeps s ON s.id = w.sweep_id
-    WHERE w.device = ?1 AND w.sweep_id <> ?2 AND w.until_ns > ?3 AND s.state = 'open'
-      AND s.priority > (SELECT priority FROM sweeps WHERE id = ?2)
+    WHERE w.device = :device AND w.sweep_id <> :sweep AND w.until_ns > :lease_now AND s.state = 'open'
+      AND s.priority > (SELECT priority FROM sweeps WHERE id = :sweep)
     ORDER BY s.priority DESC, s.started_at_ns LIMIT 1";
 
 const DEVICE_LEASES: &str = "
-    SELECT device, holder, sweep_id, until_ns FROM device_leases WHERE until_ns > ?1 ORDER BY device";
+    SELECT device, holder, sweep_id, until_ns, :lease_now FROM device_leases WHERE until_ns > :lease_now
+    ORDER BY device";
 
 const PROLONG_SWEEPS: &str = "
-    UPDATE sweeps SET lease_until_ns = :until_ns WHERE lease_holder = :holder AND lease_until_ns > 0
+    UPDATE sweeps SET lease_until_ns = :lease_now + :lease_ns WHERE lease_holder = :holder AND lease_until_ns > 0
     RETURNING id, lease_epoch";
 
 const PROLONG_DEVICES: &str = "
-    UPDATE device_leases SET until_ns = :until_ns WHERE holder = :holder AND until_ns > 0
+    UPDATE device_leases SET until_ns = :lease_now + :lease_ns WHERE holder = :holder AND until_ns > 0
     RETURNING device, epoch";
 
 const PROLONG_RUNS: &str = "
-    UPDATE runs SET lease_until_ns = :until_ns WHERE lease_holder = :holder AND state = 'live'
+    UPDATE runs SET lease_until_ns = :lease_now + :lease_ns WHERE lease_holder = :holder AND state = 'live'
     RETURNING id, lease_epoch";
 
 const HOLDERS: &str = "
-    SELECT holder FROM device_leases WHERE until_ns > :now_ns
-    UNION SELECT lease_holder FROM sweeps WHERE lease_until_ns > :now_ns
-    UNION SELECT lease_holder FROM runs WHERE state = 'live' AND lease_until_ns > :now_ns";
+    SELECT holder FROM device_leases WHERE until_ns > :lease_now
+    UNION SELECT lease_holder FROM sweeps WHERE lease_until_ns > :lease_now
+    UNION SELECT lease_holder FROM runs WHERE state = 'live' AND lease_until_ns > :lease_now";
+
+const EXPIRE: &[&str] = &[
+    "UPDATE device_leases SET until_ns = :lease_now WHERE holder = :holder AND until_ns > :lease_now",
+    "UPDATE sweeps SET lease_until_ns = :lease_now WHERE lease_holder = :holder AND lease_until_ns > :lease_now",
+    "UPDATE runs SET lease_until_ns = :lease_now WHERE lease_holder = :holder AND lease_until_ns > :lease_now",
+];
 
 impl<D: Database> LeaseStore for SqlStore<D> {
     fn lease_sweep(
@@ -67,7 +77,8 @@ impl<D: Database> LeaseStore for SqlStore<D> {
         now: Timestamp,
     ) -> Result<LeaseOutcome, StoreError> {
         let parameters = named_params! {
-            ":sweep": sweep.0, ":holder": holder, ":until_ns": deadline(now, lease), ":now_ns": nanoseconds(now),
+            ":sweep": sweep.0, ":holder": holder, ":lease_ns": lease_nanoseconds(lease),
+            ":lease_now": nanoseconds(now),
         };
         let taken = self.query("take the lease of a sweep", LEASE_SWEEP, parameters, |row| row.get::<i64>(0))?;
         if let Some(epoch) = taken.first() {
@@ -86,13 +97,15 @@ impl<D: Database> LeaseStore for SqlStore<D> {
     }
 
     fn sweep_holder(&self, sweep: &SweepId, now: Timestamp) -> Result<Option<LeaseHolder>, StoreError> {
-        let sql = "SELECT lease_holder, lease_until_ns FROM sweeps WHERE id = ?1";
-        let found = self.query("look up the lease of a sweep", sql, [&sweep.0], |row| {
-            Ok((row.get::<Option<String>>(0)?, row.get::<i64>(1)?))
+        let parameters = named_params! {":sweep": sweep.0, ":lease_now": nanoseconds(now)};
+        let found = self.query("look up the lease of a sweep", SWEEP_HOLDER, parameters, |row| {
+            let (until_ns, decides_ns) = (row.get::<i64>(1)?, row.get::<i64>(2)?);
+            let holder = row.get::<Option<String>>(0)?.filter(|_| until_ns > decides_ns);
+            Ok((holder, ClockLead::between(decides_ns, now).told(until_ns)))
         })?;
-        let (holder, until_ns) = found.into_iter().next().ok_or_else(|| unknown(sweep))?;
-        let Some(holder) = holder.filter(|_| until_ns > nanoseconds(now)) else { return Ok(None) };
-        Ok(Some(LeaseHolder { holder, sweep_id: Some(sweep.clone()), until: timestamp(until_ns)? }))
+        let (holder, until) = found.into_iter().next().ok_or_else(|| unknown(sweep))?;
+        let Some(holder) = holder else { return Ok(None) };
+        Ok(Some(LeaseHolder { holder, sweep_id: Some(sweep.clone()), until: until? }))
     }
 
     fn lease_device(
@@ -105,7 +118,7 @@ impl<D: Database> LeaseStore for SqlStore<D> {
     ) -> Result<LeaseOutcome, StoreError> {
         let parameters = named_params! {
             ":device": device, ":holder": holder, ":sweep": sweep.map(SweepId::as_str),
-            ":until_ns": deadline(now, lease), ":now_ns": nanoseconds(now),
+            ":lease_ns": lease_nanoseconds(lease), ":lease_now": nanoseconds(now),
         };
         let taken = self.query("take the lease of a device", LEASE_DEVICE, parameters, |row| row.get::<i64>(0))?;
         if let Some(epoch) = taken.first() {
@@ -124,8 +137,18 @@ impl<D: Database> LeaseStore for SqlStore<D> {
         self.execute("end the lease of a device", RELEASE_DEVICE, parameters).map(drop)
     }
 
-    fn add_device_waiter(&self, device: &str, sweep: &SweepId, until: Timestamp) -> Result<(), StoreError> {
-        self.execute("note who waits for a device", WANT, params![device, sweep.0, nanoseconds(until)]).map(drop)
+    fn add_device_waiter(
+        &self,
+        device: &str,
+        sweep: &SweepId,
+        wait: Duration,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let parameters = named_params! {
+            ":device": device, ":sweep": sweep.0, ":lease_ns": lease_nanoseconds(wait),
+            ":lease_now": nanoseconds(now),
+        };
+        self.execute("note who waits for a device", WANT, parameters).map(drop)
     }
 
     fn remove_device_waiter(&self, device: &str, sweep: &SweepId) -> Result<(), StoreError> {
@@ -138,10 +161,12 @@ impl<D: Database> LeaseStore for SqlStore<D> {
     }
 
     fn device_leases(&self, now: Timestamp) -> Result<Vec<(String, LeaseHolder)>, StoreError> {
-        let rows = self.query("list the leases of devices", DEVICE_LEASES, [nanoseconds(now)], |row| {
+        let parameters = named_params! {":lease_now": nanoseconds(now)};
+        let rows = self.query("list the leases of devices", DEVICE_LEASES, parameters, |row| {
             let (device, holder) = (row.get(0)?, row.get(1)?);
             let sweep_id = row.get::<Option<String>>(2)?.map(SweepId);
-            Ok(timestamp(row.get(3)?).map(|until| (device, LeaseHolder { holder, sweep_id, until })))
+            let until = ClockLead::between(row.get(4)?, now).told(row.get(3)?);
+            Ok(until.map(|until| (device, LeaseHolder { holder, sweep_id, until })))
         })?;
         rows.into_iter().collect()
     }
@@ -152,29 +177,27 @@ impl<D: Database> LeaseStore for SqlStore<D> {
     }
 
     fn prolong_leases(&self, holder: &str, lease: Duration, now: Timestamp) -> Result<HeldLeases, StoreError> {
-        let until_ns = deadline(now, lease);
+        let parameters = named_params! {
+            ":holder": holder, ":lease_ns": lease_nanoseconds(lease), ":lease_now": nanoseconds(now),
+        };
         self.transaction("prolong leases", |transaction| {
             Ok(HeldLeases {
-                sweeps: prolong(transaction, PROLONG_SWEEPS, holder, until_ns, SweepId)?,
-                devices: prolong(transaction, PROLONG_DEVICES, holder, until_ns, |device| device)?,
-                runs: prolong(transaction, PROLONG_RUNS, holder, until_ns, RunId)?,
+                sweeps: prolong(transaction, PROLONG_SWEEPS, parameters, SweepId)?,
+                devices: prolong(transaction, PROLONG_DEVICES, parameters, |device| device)?,
+                runs: prolong(transaction, PROLONG_RUNS, parameters, RunId)?,
             })
         })
     }
 
     fn lease_holders(&self, now: Timestamp) -> Result<Vec<String>, StoreError> {
-        self.query("list the holders of leases", HOLDERS, named_params! {":now_ns": nanoseconds(now)}, |row| row.get(0))
+        let parameters = named_params! {":lease_now": nanoseconds(now)};
+        self.query("list the holders of leases", HOLDERS, parameters, |row| row.get(0))
     }
 
     fn expire_leases(&self, holder: &str, now: Timestamp) -> Result<(), StoreError> {
         self.transaction("end the leases of a process", |transaction| {
-            let now_ns = nanoseconds(now);
-            for sql in [
-                "UPDATE device_leases SET until_ns = ?2 WHERE holder = ?1 AND until_ns > ?2",
-                "UPDATE sweeps SET lease_until_ns = ?2 WHERE lease_holder = ?1 AND lease_until_ns > ?2",
-                "UPDATE runs SET lease_until_ns = ?2 WHERE lease_holder = ?1 AND lease_until_ns > ?2",
-            ] {
-                transaction.execute(sql, params![holder, now_ns])?;
+            for sql in EXPIRE {
+                transaction.execute(sql, named_params! {":holder": holder, ":lease_now": nanoseconds(now)})?;
             }
             Ok(())
         })
@@ -188,17 +211,17 @@ pub(super) fn preempted_by(
     sweep: &SweepId,
     now: Timestamp,
 ) -> Outcome<Option<SweepId>> {
-    transaction.first(OVERTAKEN, params![device, sweep.0, nanoseconds(now)], |row| Ok(SweepId(row.get(0)?)))
+    let parameters = named_params! {":device": device, ":sweep": sweep.0, ":lease_now": nanoseconds(now)};
+    transaction.first(OVERTAKEN, parameters, |row| Ok(SweepId(row.get(0)?)))
 }
 
 /// Runs a statement that prolongs leases and returns them.
 fn prolong<T>(
     transaction: &Transaction<'_>,
     sql: &str,
-    holder: &str,
-    until_ns: i64,
+    parameters: &[(&str, &dyn ToValue)],
     name: impl Fn(String) -> T,
 ) -> Outcome<Vec<(T, u64)>> {
     let read = |row: &Row<'_>| Ok((name(row.get(0)?), row.get::<i64>(1)?.unsigned_abs()));
-    transaction.query(sql, named_params! {":holder": holder, ":until_ns": until_ns}, read)
+    transaction.query(sql, parameters, read)
 }

@@ -13,6 +13,7 @@ mod event_columns;
 mod events;
 mod history;
 mod hosts;
+mod lease_time;
 mod leases;
 mod locks;
 pub(in crate::store) mod maintenance;
@@ -134,8 +135,11 @@ fn timestamp(nanoseconds: i64) -> Result<Timestamp, StoreError> {
     Timestamp::from_nanosecond(i128::from(nanoseconds)).map_err(|error| corrupt("a time", &error))
 }
 
-fn deadline(now: Timestamp, lease: Duration) -> i64 {
-    nanoseconds(now).saturating_add(i64::try_from(lease.as_nanos()).unwrap_or(i64::MAX))
+/// How long a lease lasts, as a statement adds it to the time that decides: a century at most, so that no sum is too
+/// large.
+fn lease_nanoseconds(lease: Duration) -> i64 {
+    const LONGEST_NS: i64 = 100 * 365 * 86_400 * 1_000_000_000;
+    i64::try_from(lease.as_nanos()).unwrap_or(i64::MAX).min(LONGEST_NS)
 }
 
 /// Epochs start at 1, so one that no column can hold matches none.

@@ -12,12 +12,14 @@ pub(super) struct OpenJob {
     pub(super) prefix: String,
     pub(super) job: String,
     pub(super) not_before_ns: i64,
+    /// How long that is from now, by the clock that decides.
+    pub(super) pause_ns: i64,
 }
 
 impl OpenJob {
     pub(super) fn read(row: &Row<'_>) -> Outcome<OpenJob> {
         let (job_id, prefix) = (JobId(row.get(0)?), row.get(1)?);
-        Ok(OpenJob { job_id, prefix, job: row.get(2)?, not_before_ns: row.get(3)? })
+        Ok(OpenJob { job_id, prefix, job: row.get(2)?, not_before_ns: row.get(3)?, pause_ns: row.get(4)? })
     }
 }
 

@@ -3,12 +3,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::events::append;
+use super::lease_time::ClockLead;
 use super::records::RecordRow;
 use super::run_rows::{AttemptRow, AttemptsSoFar, OpenJob, TakenRun, lease_holder, run_state};
 use super::value::{Row, named_params, params};
 use super::{
-    Database, Fault, Outcome, SqlStore, Transaction, corrupt, deadline, epoch_column, from_json, leases, locks,
-    nanoseconds, records, timestamp, to_json,
+    Database, Fault, Outcome, SqlStore, Transaction, corrupt, epoch_column, from_json, lease_nanoseconds, leases,
+    locks, nanoseconds, records, timestamp, to_json,
 };
 use crate::domain::{
     Event, EventKind, Job, JobId, JobState, JobStep, Record, RunId, RunState, RunStatus, RunStep, SweepId, SweepState,
@@ -22,11 +23,11 @@ use crate::store::{
 
 /// The first job of a device that waits and whose pause is over, else the one whose pause is over first.
 const NEXT_JOB: &str = "
-    SELECT job_id, run_prefix, job, not_before_ns FROM jobs
+    SELECT job_id, run_prefix, job, not_before_ns, not_before_ns - :lease_now FROM jobs
     WHERE sweep_id = :sweep AND device = :device AND position = (
         SELECT position FROM jobs
         WHERE sweep_id = :sweep AND device = :device AND state <> 'recorded' AND state = 'waiting'
-        ORDER BY CASE WHEN not_before_ns > :now_ns THEN not_before_ns ELSE :now_ns END, turn, position LIMIT 1)";
+        ORDER BY CASE WHEN not_before_ns > :lease_now THEN not_before_ns ELSE :lease_now END, turn, position LIMIT 1)";
 
 /// What the attempts of a job were: the highest number and epoch, and how many failed.
 const ATTEMPTS_SO_FAR: &str = "
@@ -36,7 +37,7 @@ const ATTEMPTS_SO_FAR: &str = "
 
 const ADD_RUN: &str = "
     INSERT INTO runs (id, sweep_id, job_id, attempt, claimed_at_ns, state, lease_epoch, lease_holder, lease_until_ns)
-    VALUES (:run, :sweep, :job, :attempt, :now_ns, :state, :epoch, :holder, :until_ns)";
+    VALUES (:run, :sweep, :job, :attempt, :now_ns, :state, :epoch, :holder, :lease_now + :lease_ns)";
 
 const JOB_STEP: &str = "
     UPDATE jobs SET state = :to, not_before_ns = :not_before_ns
@@ -62,9 +63,9 @@ const LIVE_RUNS_OF_DEVICE: &str = "
     ORDER BY j.position";
 
 const TAKE_OVER: &str = "
-    UPDATE runs SET lease_holder = :holder, lease_until_ns = :until_ns, lease_epoch = 1 + (
+    UPDATE runs SET lease_holder = :holder, lease_until_ns = :lease_now + :lease_ns, lease_epoch = 1 + (
         SELECT max(o.lease_epoch) FROM runs o WHERE o.sweep_id = runs.sweep_id AND o.job_id = runs.job_id)
-    WHERE id = :run AND state = 'live' AND (lease_until_ns <= :now_ns OR lease_holder = :holder)
+    WHERE id = :run AND state = 'live' AND (lease_until_ns <= :lease_now OR lease_holder = :holder)
     RETURNING sweep_id, job_id, attempt, lease_epoch";
 
 const ATTEMPTS: &str = "
@@ -90,11 +91,13 @@ impl<D: Database> RunStore for SqlStore<D> {
             if let Some(other) = leases::preempted_by(transaction, device, sweep, now)? {
                 return Ok(NextJob::Preempted(other));
             }
-            let parameters = named_params! {":sweep": sweep.0, ":device": device, ":now_ns": nanoseconds(now)};
+            let parameters = named_params! {":sweep": sweep.0, ":device": device, ":lease_now": nanoseconds(now)};
             let next = transaction.first(NEXT_JOB, parameters, OpenJob::read)?;
-            let Some(OpenJob { job_id, prefix, job, not_before_ns }) = next else { return Ok(NextJob::Nothing) };
-            if not_before_ns > nanoseconds(now) {
-                return Ok(NextJob::NotBefore(not_before_ns));
+            let Some(OpenJob { job_id, prefix, job, not_before_ns, pause_ns }) = next else {
+                return Ok(NextJob::Nothing);
+            };
+            if pause_ns > 0 {
+                return Ok(NextJob::NotBefore(nanoseconds(now).saturating_add(pause_ns)));
             }
             let so_far = attempts_so_far(transaction, sweep, &job_id)?;
             let AttemptsSoFar { attempts, epochs, failed: failed_attempts } = so_far;
@@ -104,7 +107,7 @@ impl<D: Database> RunStore for SqlStore<D> {
                 named_params! {
                     ":run": run.0, ":sweep": sweep.0, ":job": job_id.0, ":attempt": attempts + 1,
                     ":now_ns": nanoseconds(now), ":state": RunState::Live.as_str(), ":epoch": epochs + 1,
-                    ":holder": holder, ":until_ns": deadline(now, lease),
+                    ":holder": holder, ":lease_ns": lease_nanoseconds(lease), ":lease_now": nanoseconds(now),
                 },
             )?;
             job_step(transaction, sweep, &job_id, JobStep::Claim, not_before_ns)?;
@@ -147,7 +150,8 @@ impl<D: Database> RunStore for SqlStore<D> {
     ) -> Result<Option<ClaimedRun>, StoreError> {
         let taken = self.transaction("take over a run", |transaction| {
             let parameters = named_params! {
-                ":run": run.0, ":holder": holder, ":until_ns": deadline(now, lease), ":now_ns": nanoseconds(now),
+                ":run": run.0, ":holder": holder, ":lease_ns": lease_nanoseconds(lease),
+                ":lease_now": nanoseconds(now),
             };
             let taken = transaction.first(TAKE_OVER, parameters, TakenRun::read)?;
             let Some(TakenRun { sweep, job_id, attempt, epoch }) = taken else { return Ok(None) };
@@ -185,7 +189,8 @@ impl<D: Database> RunStore for SqlStore<D> {
             job_step(transaction, &record.sweep_id, &record.job.id, JobStep::Finish, 0)?;
             if let Some((added, json)) = &added {
                 let position = super::sweeps::next_position(transaction, &record.sweep_id)?;
-                super::sweeps::add_job(transaction, &record.sweep_id, position, *added, json)?;
+                let not_before_ns = ClockLead::look_up(transaction, now)?.kept(added.not_before);
+                super::sweeps::add_job(transaction, &record.sweep_id, position, added.job, not_before_ns, json)?;
             }
             Ok(true)
         })?;
@@ -198,7 +203,8 @@ impl<D: Database> RunStore for SqlStore<D> {
         let ending = Ending { run, epoch, step: RunStep::Requeue, failure: Some(&failure), counts };
         let given = self.transaction("give a run back", |transaction| {
             let Some((sweep, job)) = ending.take(transaction, now)? else { return Ok(false) };
-            job_step(transaction, &sweep, &job, JobStep::Requeue, nanoseconds(not_before))?;
+            let not_before_ns = ClockLead::look_up(transaction, now)?.kept(not_before);
+            job_step(transaction, &sweep, &job, JobStep::Requeue, not_before_ns)?;
             Ok(true)
         })?;
         if given {

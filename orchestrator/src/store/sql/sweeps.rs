@@ -8,7 +8,7 @@ use super::{
     submissions, timestamp, to_json,
 };
 use crate::domain::{Event, Job, JobState, LabId, Record, SweepDefinition, SweepId, SweepRow, SweepState, SweepStep};
-use crate::store::{AddedJob, NewSweep, StoreError, SweepCounts, SweepPage, SweepStore, run_id};
+use crate::store::{NewSweep, StoreError, SweepCounts, SweepPage, SweepStore, run_id};
 
 const ADD_SWEEP: &str = "
     INSERT INTO sweeps (id, name, started_at_ns, finished_at_ns, farmctl_version, state, definition, priority,
@@ -109,7 +109,7 @@ impl<D: Database> SweepStore for SqlStore<D> {
                 return Ok(false);
             }
             for ((position, job), json) in (0i64..).zip(new.jobs).zip(&jobs) {
-                add_job(transaction, &sweep.id, position, AddedJob { job, not_before: Timestamp::UNIX_EPOCH }, json)?;
+                add_job(transaction, &sweep.id, position, job, 0, json)?;
             }
             for row in &skipped {
                 records::insert(transaction, row)?;
@@ -311,7 +311,8 @@ pub(super) fn add_job(
     transaction: &Transaction<'_>,
     sweep: &SweepId,
     position: i64,
-    AddedJob { job, not_before }: AddedJob<'_>,
+    job: &Job,
+    not_before_ns: i64,
     json: &str,
 ) -> Outcome<bool> {
     let added = transaction.execute(
@@ -321,7 +322,7 @@ pub(super) fn add_job(
             // One that moved here comes behind those that were planned.
             ":turn": job.position.unwrap_or(u32::MAX),
             ":prefix": run_id::prefix(sweep, &job.id), ":job": json, ":state": JobState::Waiting.as_str(),
-            ":not_before_ns": nanoseconds(not_before),
+            ":not_before_ns": not_before_ns,
         },
     )?;
     Ok(added == 1)

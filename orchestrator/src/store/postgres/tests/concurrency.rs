@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::{fresh, open, server};
+use super::{database_of, fresh, open, server};
 use crate::domain::{DeviceLock, Event, EventKind, RunId, RunStatus};
 use crate::store::conformance::{at, record, sweep};
 use crate::store::{
@@ -63,18 +63,14 @@ fn slow_commits(database: &str) {
     server().run_sql(database, sql).unwrap();
 }
 
-fn name_of(url: &str) -> &str {
-    url.split(['/', '?']).find(|part| part.starts_with("lab")).unwrap()
-}
-
 #[test]
 fn a_reader_loses_no_event() {
     let url = fresh();
     open(&url);
-    slow_commits(name_of(&url));
+    slow_commits(database_of(&url));
     assert_eq!(lost_to_a_reader(&url), 0);
     // This test sees it when events are not appended in turn.
-    server().run_sql(name_of(&url), "DROP TRIGGER events_in_turn ON events").unwrap();
+    server().run_sql(database_of(&url), "DROP TRIGGER events_in_turn ON events").unwrap();
     let mut tries = (0..10).map(|_| lost_to_a_reader(&url));
     assert!(tries.any(|lost| lost > 0), "without the trigger events are lost");
 }

@@ -6,15 +6,11 @@ use std::time::{Duration, Instant};
 
 use testlab::PostgresServer;
 
-use super::{access, fresh, open, server};
+use super::{access, database_of, fresh, open, server};
 use crate::domain::RunStatus;
 use crate::store::conformance::{StateChange, at, claim, record, state_changes, sweep};
 use crate::store::postgres::{PostgresStore, ServerAccess};
 use crate::store::{EventStore as _, MaintenanceStore as _, RunStore as _, Store, StoreError, SweepStore as _};
-
-fn name_of(url: &str) -> &str {
-    url.split(['/', '?']).find(|part| part.starts_with("lab")).unwrap()
-}
 
 /// Every pair of states, tried past the store: what the tables of `domain` do not have, the database refuses.
 #[test]
@@ -33,8 +29,8 @@ fn steps_that_are_not_in_the_tables_are_refused_by_the_database() {
                 "BEGIN; ALTER TABLE {table} DISABLE TRIGGER USER; UPDATE {table} SET state = '{from}';
                  ALTER TABLE {table} ENABLE TRIGGER USER; COMMIT"
             );
-            server().run_sql(name_of(&url), &set).unwrap();
-            let taken = server().run_sql(name_of(&url), &format!("UPDATE {table} SET state = '{to}'"));
+            server().run_sql(database_of(&url), &set).unwrap();
+            let taken = server().run_sql(database_of(&url), &format!("UPDATE {table} SET state = '{to}'"));
             assert_eq!(taken.is_ok(), is_allowed, "{table}: {from} to {to}: {taken:?}");
         }
     }
@@ -59,12 +55,12 @@ fn two_that_make_the_store_at_once_both_get_it() {
 #[test]
 fn what_is_another_programs_or_newer_is_refused_and_what_is_wrong_is_told() {
     let foreign = fresh();
-    server().run_sql(name_of(&foreign), "CREATE TABLE sweeps (x BIGINT)").unwrap();
+    server().run_sql(database_of(&foreign), "CREATE TABLE sweeps (x BIGINT)").unwrap();
     let error = PostgresStore::open(&foreign, &access()).err().unwrap();
     assert!(matches!(error, StoreError::Foreign { .. }), "{error}");
     let newer = fresh();
     open(&newer);
-    server().run_sql(name_of(&newer), "UPDATE farmctl_store SET version = 4000").unwrap();
+    server().run_sql(database_of(&newer), "UPDATE farmctl_store SET version = 4000").unwrap();
     let error = PostgresStore::open(&newer, &access()).err().unwrap();
     assert!(matches!(error, StoreError::Newer { found: 4000, .. }), "{error}");
     let error = PostgresStore::open(&server().url("lab_of_nobody"), &access()).err().unwrap().to_string();
@@ -85,7 +81,7 @@ fn what_is_another_programs_or_newer_is_refused_and_what_is_wrong_is_told() {
         ("DROP TRIGGER events_in_turn ON events", "lacks its trigger events_in_turn"),
     ];
     for (sql, expected) in cases {
-        server().run_sql(name_of(&url), sql).unwrap();
+        server().run_sql(database_of(&url), sql).unwrap();
         let faults = store.check().unwrap().faults;
         assert!(faults.iter().any(|fault| fault.contains(expected)), "{sql}: {faults:#?}");
     }
@@ -206,12 +202,12 @@ fn a_store_is_copied_to_a_server_and_back() {
     open(&url);
     // It breaks off where the events come.
     let refuse = "CREATE TRIGGER broken BEFORE INSERT ON events FOR EACH STATEMENT EXECUTE FUNCTION refuse('no room')";
-    server().run_sql(name_of(&url), refuse).unwrap();
+    server().run_sql(database_of(&url), refuse).unwrap();
     let error = crate::store::copy(name, &url, &access()).unwrap_err().to_string();
     assert!(error.contains("no room"), "{error}");
     let error = PostgresStore::open(&url, &access()).err().unwrap().to_string();
     assert!(error.contains("has not ended") && error.contains("farmctl store copy"), "{error}");
-    server().run_sql(name_of(&url), "DROP TRIGGER broken ON events").unwrap();
+    server().run_sql(database_of(&url), "DROP TRIGGER broken ON events").unwrap();
     crate::store::copy(name, &url, &access()).unwrap();
 
     let store = open(&url);

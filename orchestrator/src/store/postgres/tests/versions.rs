@@ -12,7 +12,7 @@ fn does_what_every_store_must_on(version: u32) {
     let found = server.run_sql("postgres", "SHOW server_version_num").unwrap();
     assert!(found.trim().starts_with(&version.to_string()), "{found}");
     let count = AtomicUsize::new(0);
-    all_cases_hold(&|| server.create(&format!("lab{}", count.fetch_add(1, Ordering::SeqCst))).unwrap());
+    all_cases_hold(&server, &|| server.create(&format!("lab{}", count.fetch_add(1, Ordering::SeqCst))).unwrap());
 }
 
 #[test]

@@ -1,0 +1,1 @@
+-- A file is one host's: what time it is for leases, that host says. A store on a server has a function for it.
