@@ -1,7 +1,7 @@
 //! Faults by command: a running farm takes orders through a socket.
 //!
-//! Main types: [`Fault`] (what can be done to a device); main functions: [`serve`] and [`send`]. An order is one line,
-//! `DEVICE ACTION [NUMBER]`; the answer is one too, `ok` or `failed: …`.
+//! Main types: [`Fault`] (what can be done to a device, a host, or a host's way to something); main functions:
+//! [`serve`] and [`send`]. An order is one line, `NAME ACTION [NUMBER]`; the answer is one too, `ok` or `failed: …`.
 
 use std::io::{Read, Write};
 use std::os::unix::fs::FileTypeExt;
@@ -12,8 +12,10 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixListener;
 
-use crate::farm::{Farm, LabDevice, Machine, control_socket_of};
-use crate::{Direction, LabError};
+use crate::farm::{Farm, LabDevice, Machine};
+use crate::farm_file::{MARK_FILE, control_socket_of};
+use crate::hosts::LabHost;
+use crate::{Direction, FaultProxy, LabError};
 
 /// Longest time of one order; an emulated board may take minutes to boot on a loaded machine.
 const ANSWER_LIMIT: Duration = Duration::from_secs(200);
@@ -21,7 +23,7 @@ const ORDER_LIMIT: Duration = Duration::from_secs(5);
 const MAX_ORDER_BYTES: u64 = 1000;
 const OK: &str = "ok";
 
-/// Something that happens to a device.
+/// Something that happens to a device, a host, or a way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// Its connections are closed.
@@ -79,19 +81,50 @@ impl Fault {
         })
     }
 
+    /// Does it to a way; says whether it is a fault of ways.
+    fn apply_to_way(self, proxy: &FaultProxy) -> bool {
+        match self {
+            Fault::Cut => proxy.cut(),
+            Fault::Stall => proxy.stall(),
+            Fault::Slow(rate) => proxy.slow(rate),
+            Fault::Garble => proxy.garble(Direction::ToClient),
+            Fault::Duplicate => proxy.duplicate(Direction::ToClient),
+            Fault::Pass => proxy.pass(),
+            _ => return false,
+        }
+        true
+    }
+
+    /// Does it to a host; a fault of ways, to all of its ways. Blocks for as long as it takes.
+    ///
+    /// # Errors
+    /// When it can't be done to a host.
+    pub fn apply_to_host(self, host: &LabHost) -> Result<(), LabError> {
+        match self {
+            Fault::Stop => host.freeze(),
+            Fault::Continue => host.thaw(),
+            Fault::Kill => host.kill(),
+            Fault::Restart | Fault::Reboot => host.restart()?,
+            _ => {
+                let are_of_ways = host.ways.iter().all(|way| self.apply_to_way(&way.proxy));
+                if !are_of_ways {
+                    return Err(impossible(&host.name, "it is a host: use kill and restart, or a fault of its ways"));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Does it to a device. Blocks for as long as it takes.
     ///
     /// # Errors
     /// When it can't be done to this device.
     pub fn apply(self, device: &LabDevice) -> Result<(), LabError> {
         let LabDevice { proxy, machine, name } = device;
+        if self.apply_to_way(proxy) {
+            return Ok(());
+        }
         match (self, machine) {
-            (Fault::Cut, _) => proxy.cut(),
-            (Fault::Stall, _) => proxy.stall(),
-            (Fault::Slow(rate), _) => proxy.slow(rate),
-            (Fault::Garble, _) => proxy.garble(Direction::ToClient),
-            (Fault::Duplicate, _) => proxy.duplicate(Direction::ToClient),
-            (Fault::Pass, _) => proxy.pass(),
             (Fault::Stop, Machine::Phone(phone)) => phone.freeze(),
             (Fault::Stop, Machine::Board(board)) => board.freeze(),
             (Fault::Stop, Machine::Emulated(board)) => board.freeze(),
@@ -120,6 +153,8 @@ impl Fault {
             (Fault::Fill, Machine::Board(board)) => board.disk()?.fill()?,
             (Fault::Free, Machine::Phone(phone)) => phone.free_disk()?,
             (Fault::Free, Machine::Board(board)) => board.disk()?.free()?,
+            // Done above.
+            (Fault::Cut | Fault::Stall | Fault::Slow(_) | Fault::Garble | Fault::Duplicate | Fault::Pass, _) => {}
         }
         Ok(())
     }
@@ -157,14 +192,35 @@ fn obey(farm: &Farm, order: &str) -> String {
     let Some((name, fault)) = words.split_first().and_then(|(name, rest)| Some((*name, Fault::parse(rest)?))) else {
         return format!("failed: {order:?} is no order");
     };
-    let Some(device) = farm.device(name) else {
-        let names: Vec<&str> = farm.devices.iter().map(|device| device.name.as_str()).collect();
-        return format!("failed: there is no {name}, only {}", names.join(", "));
+    let done = if let Some(device) = farm.device(name) {
+        fault.apply(device)
+    } else if let Some(host) = farm.hosts().iter().find(|host| host.name == name) {
+        fault.apply_to_host(host)
+    } else if let Some(way) = way(farm, name) {
+        if fault.apply_to_way(way) { Ok(()) } else { Err(impossible(name, "it is a way: use stall, cut or slow")) }
+    } else {
+        return format!("failed: there is no {name}, only {}", names(farm).join(", "));
     };
-    fault.apply(device).map_or_else(|error| format!("failed: failed to {error}"), |()| OK.to_owned())
+    done.map_or_else(|error| format!("failed: failed to {error}"), |()| OK.to_owned())
 }
 
-/// Gives an order (`DEVICE ACTION [NUMBER]`) to the farm behind a farm file or a control socket, and waits until it is
+/// The way of a host to something: `host-1/board-2`.
+fn way<'a>(farm: &'a Farm, name: &str) -> Option<&'a FaultProxy> {
+    let (host, to) = name.split_once('/')?;
+    farm.hosts().iter().find(|known| known.name == host)?.way(to)
+}
+
+/// All that an order can name.
+fn names(farm: &Farm) -> Vec<String> {
+    let devices = farm.devices.iter().map(|device| device.name.clone());
+    let of_host = |host: &LabHost| {
+        let ways = host.ways.iter().map(|way| format!("{}/{}", host.name, way.name)).collect::<Vec<_>>();
+        std::iter::once(host.name.clone()).chain(ways).collect::<Vec<_>>()
+    };
+    devices.chain(farm.hosts().iter().flat_map(of_host)).collect()
+}
+
+/// Gives an order (`NAME ACTION [NUMBER]`) to the farm behind a farm file, a folder of hosts, or a control socket, and waits until it is
 /// done.
 ///
 /// # Errors
@@ -189,7 +245,8 @@ fn socket_of(target: &Path) -> Result<PathBuf, LabError> {
     if metadata.file_type().is_socket() {
         return Ok(target.to_owned());
     }
-    let text = std::fs::read_to_string(target).map_err(LabError::file("read", target))?;
+    let file = if metadata.is_dir() { target.join(MARK_FILE) } else { target.to_owned() };
+    let text = std::fs::read_to_string(&file).map_err(LabError::file("read", &file))?;
     let missing = || std::io::Error::other("no running testlab wrote it: it names no control socket");
     control_socket_of(&text).ok_or_else(|| LabError::file("use the farm file", target)(missing()))
 }

@@ -2,26 +2,23 @@
 //!
 //! Main type: [`Farm`]. Each device is reached through a [`FaultProxy`]. Prints nothing.
 
-use std::fmt::Write;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::Uid;
 
+use crate::farm_file::{self, Entry, MARK, MARK_FILE};
 use crate::folder::LabFolder;
+use crate::hosts::{Hosts, LabHost};
 use crate::{
-    AdbServer, Board, BoardOptions, EmulatedBoard, FaultProxy, KeyPair, LabError, Phone, PhoneArch, PhoneOptions,
-    Server,
+    AdbServer, Board, BoardOptions, EmulatedBoard, FaultProxy, LabError, Phone, PhoneArch, PhoneOptions, Server,
 };
 
 /// Every so many boards one has dropbear.
 const DROPBEAR_EVERY: usize = 4;
 /// Room for all of farmctl's networks; only what is used takes memory.
 const DISK_SIZE_BYTES: u64 = 1 << 30;
-const MARK: &str = "farm: testlab";
-const SHARED: &str =
-    "# They share this machine: measured side by side, each would be slower.\ndefaults: { exclusive: testlab }\n";
-const CONTROL_MARK: &str = "# control socket: ";
 
 /// What a farm consists of.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -34,6 +31,8 @@ pub struct FarmOptions {
     pub emulated_boards: usize,
     /// Whether the first phone is listed a second time, by another way to it.
     pub duplicate: bool,
+    /// Hosts that share them; 0: this one alone.
+    pub hosts: usize,
 }
 
 /// What a device really is.
@@ -44,13 +43,6 @@ pub enum Machine {
     Board(Board),
     /// Reached over ssh.
     Emulated(EmulatedBoard),
-}
-
-/// How a farm file says who logs in.
-struct Login<'a> {
-    arch: &'a str,
-    user: &'a str,
-    identity: &'a KeyPair,
 }
 
 /// A phone or board of a farm.
@@ -69,6 +61,8 @@ pub struct Farm {
     pub devices: Vec<LabDevice>,
     /// What the phones are reached through, if there are any.
     pub server: Option<AdbServer>,
+    /// Hosts that share the devices.
+    hosts: Option<Hosts>,
     options: FarmOptions,
     file: Option<PathBuf>,
     folder: LabFolder,
@@ -82,7 +76,7 @@ impl Farm {
     pub async fn start(options: FarmOptions) -> Result<Farm, LabError> {
         let folder = LabFolder::create("testlab-farm-")?;
         let server = if options.phones > 0 { Some(AdbServer::start()?) } else { None };
-        let mut farm = Farm { devices: Vec::new(), server, options, file: None, folder };
+        let mut farm = Farm { devices: Vec::new(), server, hosts: None, options, file: None, folder };
         for number in 1..=options.phones {
             let is_arm = number > 1 && number == options.phones;
             let arch = if is_arm { PhoneArch::Aarch64 } else { PhoneArch::Host };
@@ -107,18 +101,43 @@ impl Farm {
 
     async fn add(&mut self, name: String, address: SocketAddr, machine: Machine) -> Result<(), LabError> {
         let proxy = FaultProxy::start(address).await?;
-        let host_key = match &machine {
-            Machine::Phone(_) => None,
-            Machine::Board(board) => Some(&board.host_key),
-            Machine::Emulated(board) => Some(&board.host_key),
-        };
-        if let Some(host_key) = host_key {
-            let path = self.known_hosts(&name);
-            let line = format!("[127.0.0.1]:{} {}\n", proxy.address().port(), host_key.public()?);
-            std::fs::write(&path, line).map_err(LabError::file("write", &path))?;
-        }
-        self.devices.push(LabDevice { name, machine, proxy });
+        let device = LabDevice { name, machine, proxy };
+        self.know(&device, device.proxy.address())?;
+        self.devices.push(device);
         Ok(())
+    }
+
+    /// Writes down which host key a board shows on this way to it.
+    pub(crate) fn know(&self, device: &LabDevice, address: SocketAddr) -> Result<(), LabError> {
+        let host_key = match &device.machine {
+            Machine::Phone(_) => return Ok(()),
+            Machine::Board(board) => &board.host_key,
+            Machine::Emulated(board) => &board.host_key,
+        };
+        let path = self.known_hosts(&device.name);
+        let line = format!("[127.0.0.1]:{} {}\n", address.port(), host_key.public()?);
+        let opened = std::fs::OpenOptions::new().create(true).append(true).open(&path);
+        opened.and_then(|mut file| file.write_all(line.as_bytes())).map_err(LabError::file("write", &path))
+    }
+
+    /// Starts hosts that share these devices: each gets a folder of the lab in `folder`, which goes with this value.
+    ///
+    /// # Errors
+    /// Without root, when the folder is there already, or a host does not start.
+    pub async fn start_hosts(&mut self, count: usize, folder: &Path) -> Result<(), LabError> {
+        self.hosts = Some(Hosts::start(self, count, folder).await?);
+        Ok(())
+    }
+
+    /// Writes into the hosts' folder where orders are taken.
+    pub(crate) fn write_mark(&self, folder: &Path) -> Result<(), LabError> {
+        let path = folder.join(MARK_FILE);
+        std::fs::write(&path, farm_file::control_line(&self.control_socket())).map_err(LabError::file("write", &path))
+    }
+
+    /// Its hosts, where there are several.
+    pub fn hosts(&self) -> &[LabHost] {
+        self.hosts.as_ref().map_or(&[], Hosts::all)
     }
 
     /// Lets the adb server connect what the farm file names by serial. The proxies must be served meanwhile, so this
@@ -128,6 +147,9 @@ impl Farm {
     /// When a phone does not become a device.
     pub fn connect_phones(&self) -> Result<(), LabError> {
         let (Some(server), Some(first)) = (&self.server, self.devices.first()) else { return Ok(()) };
+        if self.hosts.is_some() {
+            return Ok(());
+        }
         server.connect(first.proxy.address())?;
         match &first.machine {
             Machine::Phone(phone) if self.options.duplicate => server.connect(phone.address()),
@@ -147,60 +169,26 @@ impl Farm {
 
     /// The text of a farm file for these devices.
     pub fn inventory(&self) -> String {
-        let mut text = format!(
-            "# Virtual devices, written by testlab; this file goes when testlab ends.\n{CONTROL_MARK}{}\n{MARK}\n\
-             {SHARED}devices:\n",
-            self.control_socket().display()
-        );
-        for device in &self.devices {
-            // Writing to a String can't fail.
-            let _ = match &device.machine {
-                Machine::Phone(phone) => self.describe_phone(&mut text, device, phone),
-                Machine::Board(board) => {
-                    let login = Login { arch: std::env::consts::ARCH, user: &board.user, identity: &board.identity };
-                    let described = self.describe_board(&mut text, device, login);
-                    described.and_then(|()| writeln!(text, "    workdir: {}", board.home.join("farmctl").display()))
-                }
-                Machine::Emulated(board) => {
-                    let login = Login { arch: "aarch64", user: "root", identity: &board.identity };
-                    self.describe_board(&mut text, device, login)
-                }
-            };
+        let mut entries = Vec::new();
+        for (number, device) in self.devices.iter().enumerate() {
+            // The first one as if somebody had connected it by hand before.
+            entries.push(Entry { by_serial: number == 0, ..self.entry(device, device.proxy.address()) });
+            if let (0, true, Machine::Phone(phone)) = (number, self.options.duplicate, &device.machine) {
+                let name = format!("{}-again", device.name);
+                entries.push(Entry { name, by_serial: true, ..self.entry(device, phone.address()) });
+            }
         }
-        text
+        self.farm_file(&entries)
     }
 
-    fn describe_phone(&self, text: &mut String, device: &LabDevice, phone: &Phone) -> std::fmt::Result {
-        let Some(server) = self.server.as_ref().map(AdbServer::address) else { return Ok(()) };
-        let arch = if phone.arch() == PhoneArch::Aarch64 { "aarch64" } else { std::env::consts::ARCH };
-        let mut entry = |name: &str, key: &str, address: SocketAddr| {
-            writeln!(
-                text,
-                "  - name: {name}\n    tags: [virtual, phone, arch={arch}]\n    transport:\n      adb:\n        \
-                 {key}: \"{address}\"\n        server: \"{server}\"",
-            )
-        };
-        // The first one as if somebody had connected it by hand before.
-        let is_first = self.devices.first().is_some_and(|first| first.name == device.name);
-        entry(&device.name, if is_first { "serial" } else { "address" }, device.proxy.address())?;
-        if is_first && self.options.duplicate {
-            entry(&format!("{}-again", device.name), "serial", phone.address())?;
-        }
-        Ok(())
+    /// A device by this way to it.
+    pub(crate) fn entry<'a>(&self, device: &'a LabDevice, address: SocketAddr) -> Entry<'a> {
+        let known_hosts = self.known_hosts(&device.name);
+        Entry { name: device.name.clone(), machine: &device.machine, address, known_hosts, by_serial: false }
     }
 
-    fn describe_board(&self, text: &mut String, device: &LabDevice, login: Login<'_>) -> std::fmt::Result {
-        writeln!(
-            text,
-            "  - name: {}\n    tags: [virtual, board, arch={}]\n    transport:\n      ssh:\n        \
-             host: 127.0.0.1\n        port: {}\n        user: {}\n        identity_file: {}\n        known_hosts: {}",
-            device.name,
-            login.arch,
-            device.proxy.address().port(),
-            login.user,
-            login.identity.path.display(),
-            self.known_hosts(&device.name).display(),
-        )
+    pub(crate) fn farm_file(&self, entries: &[Entry<'_>]) -> String {
+        farm_file::text(&self.control_socket(), self.server.as_ref().map(AdbServer::address), entries)
     }
 
     fn known_hosts(&self, name: &str) -> PathBuf {
@@ -233,9 +221,4 @@ impl Drop for Farm {
             let _ = std::fs::remove_file(file);
         }
     }
-}
-
-/// The control socket that a farm file names.
-pub(crate) fn control_socket_of(inventory: &str) -> Option<PathBuf> {
-    inventory.lines().find_map(|line| line.strip_prefix(CONTROL_MARK)).map(PathBuf::from)
 }

@@ -4,7 +4,8 @@
 //! of its own), [`EmulatedBoard`] (a whole machine), [`AdbServer`] (the host's side of adb), [`FaultProxy`] (a TCP
 //! proxy that breaks on command), [`S3Server`] (an object store), [`PostgresServer`] (a database server of one's own),
 //! [`Authority`] (certificates),
-//! [`SmallDisk`] (a file system that gets full), [`Farm`] (several of them, with a farm file). Everything lives in
+//! [`SmallDisk`] (a file system that gets full), [`Farm`] (several of them, with a farm file), [`LabHost`] (one of
+//! several hosts of a lab). Everything lives in
 //! folders, networks and on ports of its own, and goes when its value is dropped or its process ends, however that
 //! comes.
 //!
@@ -21,7 +22,9 @@ mod debian;
 mod emulated_board;
 mod error;
 mod farm;
+mod farm_file;
 mod folder;
+mod hosts;
 mod keys;
 mod phone;
 mod postgres;
@@ -39,6 +42,7 @@ pub use control::{Fault, send, serve};
 pub use emulated_board::EmulatedBoard;
 pub use error::LabError;
 pub use farm::{Farm, FarmOptions, LabDevice, Machine};
+pub use hosts::{LabHost, Way};
 pub use keys::{Agent, KeyPair};
 pub use phone::{Phone, PhoneArch, PhoneOptions};
 pub use postgres::{PostgresOptions, PostgresServer, PostgresTls};

@@ -9,14 +9,17 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 const USAGE: &str = "\
 usage: testlab up FILE [--phones N] [--boards N] [--emulated-boards N] [--duplicate]
-       testlab fault FILE DEVICE ACTION
+       testlab up FOLDER --hosts N [--phones N] [--boards N] [--emulated-boards N]
+       testlab fault FILE|FOLDER NAME ACTION
 
-up starts virtual devices, writes the farm file FILE, and stays until Ctrl-C. (Phones need root.)
+up starts virtual devices, writes the farm file FILE, and stays until Ctrl-C. (Phones and hosts need root.)
   --phones N     phones with Android's adb daemon; from two on the last one has an ARM CPU (default: 0)
   --boards N     boards with an ssh server, every fourth one dropbear (default: 4 without others, else 0)
   --emulated-boards N
                  boards that are whole aarch64 machines; each takes some 6 to 30 s to start
   --duplicate    lists the first phone a second time, by another way to it
+  --hosts N      hosts of one lab, each with a folder in FOLDER, which goes in the end; two reach each board, one each
+                 phone; they share a database. Call it in a clone of the repository: configs/ is copied
 
 fault does something to a device of the farm that `up` wrote to FILE (FILE may also be its control socket):
   cut            closes its connections
@@ -30,11 +33,16 @@ fault does something to a device of the farm that `up` wrote to FILE (FILE may a
   reboot         it is turned off and on
   unplug, replug the cable of a phone
   fill, free     its disk is full; has room again
+NAME may be a host, too: kill (all that runs on it dies), restart, stop, cont, and the faults of ways, of all of its
+ways; or one way of it: host-1/board-2, host-1/database.
 
 example: testlab up farms/testlab.yaml --phones 3 --boards 4
-         testlab fault farms/testlab.yaml phone-2 slow 200000";
+         testlab fault farms/testlab.yaml phone-2 slow 200000
+         testlab up lab --hosts 3 --boards 4
+         testlab fault lab host-2/database stall";
 const DEFAULT_BOARDS: usize = 4;
 const MAX_DEVICES: usize = 200;
+const MAX_HOSTS: usize = 20;
 
 #[derive(Debug, PartialEq, Eq)]
 enum Task {
@@ -76,22 +84,25 @@ fn task(words: &[&str]) -> Option<Task> {
 
 fn up_arguments(words: &[&str]) -> Option<Task> {
     let mut words = words.iter();
-    let count = |word: Option<&&str>| word?.parse().ok().filter(|count| (0..=MAX_DEVICES).contains(count));
-    let (mut path, mut phones, mut boards, mut emulated_boards, mut duplicate) = (None, 0, None, 0, false);
+    let up_to = |most: usize, word: Option<&&str>| word?.parse().ok().filter(|count| (0..=most).contains(count));
+    let count = |word| up_to(MAX_DEVICES, word);
+    let (mut path, mut boards, mut options) = (None, None, FarmOptions::default());
     while let Some(&word) = words.next() {
         match word {
-            "--phones" => phones = count(words.next())?,
+            "--phones" => options.phones = count(words.next())?,
             "--boards" => boards = Some(count(words.next())?),
-            "--emulated-boards" => emulated_boards = count(words.next())?,
-            "--duplicate" => duplicate = true,
+            "--emulated-boards" => options.emulated_boards = count(words.next())?,
+            "--hosts" => options.hosts = up_to(MAX_HOSTS, words.next()).filter(|count| *count > 0)?,
+            "--duplicate" => options.duplicate = true,
             option if option.starts_with('-') => return None,
             _ if path.is_none() => path = Some(PathBuf::from(word)),
             _ => return None,
         }
     }
-    let boards = boards.unwrap_or(if phones + emulated_boards == 0 { DEFAULT_BOARDS } else { 0 });
-    let options = FarmOptions { phones, boards, emulated_boards, duplicate };
-    let is_possible = phones + boards + emulated_boards > 0 && (phones > 0 || !duplicate);
+    let others = options.phones + options.emulated_boards;
+    options.boards = boards.unwrap_or(if others == 0 { DEFAULT_BOARDS } else { 0 });
+    let has_first = options.phones > 0 && options.hosts == 0;
+    let is_possible = others + options.boards > 0 && (has_first || !options.duplicate);
     is_possible.then_some(Task::Up { path: path?, options })
 }
 
@@ -101,14 +112,21 @@ async fn up(path: &Path, options: FarmOptions) -> Result<(), LabError> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut farm = Farm::start(options).await?;
-    let mut farm = {
+    if options.hosts > 0 {
+        farm.start_hosts(options.hosts, path).await?;
+    } else {
         farm.write_inventory(path)?;
-        Arc::new(farm)
-    };
+    }
+    let mut farm = Arc::new(farm);
     let connected = Arc::clone(&farm);
     let connecting = tokio::task::spawn_blocking(move || connected.connect_phones());
     connecting.await.map_err(|error| failed(std::io::Error::other(error)))??;
-    print_guide(&farm, path);
+    print_devices(&farm);
+    if options.hosts > 0 {
+        guide_to_hosts(&farm, path)
+    } else {
+        guide_to_farm(&farm, path)
+    }
     let result = tokio::select! {
         result = testlab::serve(Arc::clone(&farm)) => result,
         () = either(&mut interrupt, &mut terminate) => Ok(()),
@@ -129,7 +147,7 @@ async fn either(interrupt: &mut Signal, terminate: &mut Signal) {
     }
 }
 
-fn print_guide(farm: &Farm, path: &Path) {
+fn print_devices(farm: &Farm) {
     for LabDevice { name, machine, proxy } in &farm.devices {
         let (host, port) = (proxy.address().ip(), proxy.address().port());
         match machine {
@@ -142,6 +160,28 @@ fn print_guide(farm: &Farm, path: &Path) {
             }
         }
     }
+}
+
+/// What is done next with several hosts.
+fn guide_to_hosts(farm: &Farm, path: &Path) {
+    for host in farm.hosts() {
+        let reached: Vec<&str> = host.ways.iter().map(|way| way.name.as_str()).collect();
+        println!("{}: page http://{}/, reaches {}", host.name, host.page, reached.join(", "));
+    }
+    let (hosts, devices) = (farm.hosts().len(), farm.devices.len());
+    println!("{hosts} hosts and {devices} devices are up. In a terminal for each host:");
+    for host in farm.hosts() {
+        println!("  {}/{}/enter \"$PWD/target/release/farmctl\" daemon", path.display(), host.name);
+    }
+    let first = farm.hosts().first().map_or("HOST", |host| &host.name);
+    println!("Then, at any host:");
+    println!("  {}/{first}/enter \"$PWD/target/release/farmctl\" sweep configs/smoke.yaml", path.display());
+    println!("  cargo run -p testlab -- fault {} {first} kill    # or another fault", path.display());
+    println!("Ctrl-C ends them and removes the folder.");
+}
+
+/// What is done next with a farm file.
+fn guide_to_farm(farm: &Farm, path: &Path) {
     println!("{} devices are up, and {} names them. In another terminal:", farm.devices.len(), path.display());
     if let Some(server) = &farm.server {
         println!("  export ANDROID_ADB_SERVER_PORT={}    # for adb itself; the farm file says it too", server.port());
@@ -166,7 +206,7 @@ mod tests {
     fn up_with(path: &str, phones: usize, boards: usize, duplicate: bool) -> Option<Task> {
         Some(Task::Up {
             path: PathBuf::from(path),
-            options: FarmOptions { phones, boards, emulated_boards: 0, duplicate },
+            options: FarmOptions { phones, boards, duplicate, ..FarmOptions::default() },
         })
     }
 
@@ -175,6 +215,8 @@ mod tests {
         assert_eq!(parse("up farms/x.yaml"), up_with("farms/x.yaml", 0, DEFAULT_BOARDS, false));
         assert_eq!(parse("up --boards 2 x --phones 3"), up_with("x", 3, 2, false));
         assert_eq!(parse("up x --phones 1 --duplicate"), up_with("x", 1, 0, true));
+        let options = FarmOptions { boards: 2, hosts: 3, ..FarmOptions::default() };
+        assert_eq!(parse("up lab --hosts 3 --boards 2"), Some(Task::Up { path: PathBuf::from("lab"), options }));
         let order = "phone-1 slow 9".to_owned();
         assert_eq!(parse("fault x phone-1 slow 9"), Some(Task::Fault { path: PathBuf::from("x"), order }));
         for bad in [
@@ -187,6 +229,8 @@ mod tests {
             "up x --boards many",
             "up x --phones -1",
             "up x --duplicate",
+            "up x --hosts 0",
+            "up x --hosts 2 --phones 1 --duplicate",
             "up x --colour",
             "fault x phone-1",
             "fault x phone-1 explode",

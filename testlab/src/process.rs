@@ -110,6 +110,15 @@ impl Owned {
         }
     }
 
+    /// Sends a signal to all in the namespace of processes that it made, however they came there.
+    pub(crate) fn signal_namespace(&self, signal: Signal) {
+        let namespace = |process: i32, name: &str| std::fs::read_link(format!("/proc/{process}/ns/{name}")).ok();
+        let Ok(own) = i32::try_from(self.child.id()) else { return };
+        let Some(made) = namespace(own, "pid_for_children") else { return };
+        let all = processes().into_iter().map(|process| process.id);
+        all.filter(|id| namespace(id.as_raw(), "pid").as_ref() == Some(&made)).for_each(|id| signal_one(id, signal));
+    }
+
     /// Sends a signal to it and all it started.
     pub(crate) fn signal_family(&self, signal: Signal) {
         self.family().into_iter().for_each(|process| signal_one(process, signal));
