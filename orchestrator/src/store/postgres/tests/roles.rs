@@ -44,7 +44,7 @@ fn who_works_needs_no_more_than_the_book_gives() {
 
     // All that a store does, in copies of that database.
     let count = AtomicUsize::new(0);
-    all_cases_hold(&|| {
+    all_cases_hold(server(), &|| {
         let name = format!("work{}", count.fetch_add(1, Ordering::SeqCst));
         server().run_sql("postgres", &format!("CREATE DATABASE {name} TEMPLATE lab")).unwrap();
         server().url_of(WORKER, &name)
