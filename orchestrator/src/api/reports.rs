@@ -16,6 +16,7 @@ use http_range_header::RangeUnsatisfiableError::{FileSuffixOutOfBounds, Overlapp
 use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncReadExt as _;
 
+use crate::domain::SweepId;
 use crate::{publish, report};
 
 use super::guard::Caller;
@@ -64,7 +65,14 @@ async fn serve(api: &Arc<Api>, sweep: String, name: String, headers: &HeaderMap)
     let open_it = move |api: &Api| {
         let reports = api.lab.reports();
         let sweep = if sweep == "latest" { publish::latest(&reports).ok_or_else(nothing)? } else { sweep };
-        let opened = open(&publish::sweep_folder(&reports, &sweep).join(&name))?;
+        let opened = open(&publish::sweep_folder(&reports, &sweep).join(&name));
+        let opened = match opened {
+            Err(refusal) if refusal.status == StatusCode::NOT_FOUND => {
+                let of_others = api.lab.shared_report(&SweepId(sweep.clone()), &name)?;
+                open_file(&of_others.ok_or(refusal)?)?
+            }
+            opened => opened?,
+        };
         Ok((sweep, opened))
     };
     let (sweep, (mut file, length)) = api.blocking(open_it).await?;
@@ -134,10 +142,14 @@ pub(super) fn is_file_name(name: &str) -> bool {
 /// A file that is one; what a link leads to is none.
 fn open(path: &std::path::Path) -> Result<(File, u64), Refusal> {
     let is_folder = path.parent().is_some_and(|folder| folder.symlink_metadata().is_ok_and(|it| it.is_dir()));
+    if is_folder { open_file(path) } else { Err(nothing()) }
+}
+
+fn open_file(path: &std::path::Path) -> Result<(File, u64), Refusal> {
     let flags = nix::fcntl::OFlag::O_NOFOLLOW | nix::fcntl::OFlag::O_NONBLOCK;
     let opened = File::options().read(true).custom_flags(flags.bits()).open(path);
     let file = match opened {
-        Ok(file) if is_folder => file,
+        Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {
             tracing::warn!(%error, path = %path.display(), "a report can't be read");
             return Err(Refusal::unavailable("the report can't be read"));

@@ -9,11 +9,13 @@ pub enum Kind {
     Output,
     /// Runners.
     Runner,
+    /// Reports of sweeps that are over.
+    Report,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 3] = [Kind::Artifact, Kind::Output, Kind::Runner];
+    pub const ALL: [Kind; 4] = [Kind::Artifact, Kind::Output, Kind::Runner, Kind::Report];
 
     /// Its folder.
     pub fn folder(self) -> &'static str {
@@ -21,6 +23,7 @@ impl Kind {
             Kind::Artifact => "artifacts",
             Kind::Output => "outputs",
             Kind::Runner => "runners",
+            Kind::Report => "reports",
         }
     }
 }

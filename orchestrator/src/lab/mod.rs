@@ -38,6 +38,7 @@ mod result_rows;
 mod result_tables;
 mod retention;
 mod schedules;
+mod shared_reports;
 mod side_by_side;
 mod sweep;
 mod sweep_log;

@@ -27,6 +27,7 @@ mod devices;
 mod events;
 mod hosts;
 mod regressions;
+mod report_files;
 mod schedules;
 mod sweeps;
 
@@ -37,6 +38,7 @@ pub use hosts::*;
 pub use regressions::{
     each_finished_sweep_of_a_schedule_is_compared_once, what_is_acknowledged_stays_so, with_a_regression,
 };
+pub use report_files::*;
 pub use schedules::*;
 pub use sweeps::*;
 
@@ -72,6 +74,7 @@ macro_rules! store_conformance {
             checks_that_found_devices_unfit_are_news_once,
             the_runs_of_a_device_that_ended_well_are_there_newest_first, how_a_device_was_reached_is_told,
             each_finished_sweep_of_a_schedule_is_compared_once, what_is_acknowledged_stays_so,
+            reports_that_hosts_share_are_those_said_last_and_leave_with_their_sweep,
             the_history_of_a_network_knows_what_was_measured_again_and_nothing_of_pairs
         }
     };

@@ -2,9 +2,9 @@
 //!
 //! Main type: the trait [`Store`], made of [`SweepStore`], [`RunStore`], [`LeaseStore`], [`DeviceStore`],
 //! [`LockStore`], [`SightingStore`], [`HostStore`], [`ScheduleStore`], [`SubmissionStore`], [`HistoryStore`],
-//! [`RetentionStore`], [`BaselineStore`], [`RegressionStore`], [`NoticeStore`], [`EventStore`], [`ClockStore`] and
-//! [`MaintenanceStore`]; `open` picks the implementation by the URL's scheme. Every write about a run carries the epoch
-//! of its lease, and a stale one is refused. Never talks to a device, and never computes a statistic.
+//! [`RetentionStore`], [`BaselineStore`], [`RegressionStore`], [`ReportFileStore`], [`NoticeStore`], [`EventStore`],
+//! [`ClockStore`] and [`MaintenanceStore`]; `open` picks the implementation by the URL's scheme. Every write about a run
+//! carries the epoch of its lease, and a stale one is refused. Never talks to a device, and never computes a statistic.
 //!
 //! A call returns when the disk has answered. Async code may make it: the store sees to it that the other tasks of the
 //! runtime go on meanwhile. Each method is one transaction. `sql/` has all methods and statements once, for every
@@ -32,6 +32,7 @@ mod notices;
 pub mod people;
 pub mod postgres;
 mod regressions;
+mod report_files;
 mod retention;
 mod run_id;
 mod runs;
@@ -58,6 +59,7 @@ pub use maintenance::{Aside, MaintenanceStore, StoreCheck, Vacuumed};
 pub use notices::{NoticeStore, NotificationKind};
 use postgres::{PostgresStore, ServerAccess};
 pub use regressions::{DueComparison, RegressionStore};
+pub use report_files::ReportFileStore;
 pub use retention::RetentionStore;
 pub use runs::{AddedJob, Attempt, Claim, ClaimedRun, LiveRun, Requeue, RunOwner, RunStore};
 pub use schedules::{ScheduleStore, Unfinished};
@@ -227,6 +229,7 @@ pub trait Store:
     + RetentionStore
     + BaselineStore
     + RegressionStore
+    + ReportFileStore
     + NoticeStore
     + EventStore
     + ClockStore

@@ -145,6 +145,7 @@ impl Lab {
             let id = &results.sweep.id;
             self.remark(&format!("{what} are on this host alone: `farmctl report {id}` lets the others have them"));
         }
+        self.share_reports(&results.sweep);
         Ok(results)
     }
 
@@ -202,7 +203,9 @@ impl Lab {
                 let Ok(sweep) = self.find_sweep(id.as_str()) else { continue };
                 // Those of older ones may have left by the rules of retention.
                 let is_new = sweep.finished_at.is_some_and(|at| self.now().duration_since(at) < LATELY);
-                if is_there || !is_new {
+                // Another host has concluded it.
+                let is_shared = self.shared_report_names(&id).is_ok_and(|names| !names.is_empty());
+                if is_there || is_shared || !is_new {
                     continue;
                 }
                 if let Err(error) = self.conclude(&sweep.id) {

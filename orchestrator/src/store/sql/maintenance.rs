@@ -56,6 +56,7 @@ pub(in crate::store) const TABLES: &[Table] = &[
     table("schedule_pauses", None, "schedule"),
     table("pinned_sweeps", None, "sweep_id"),
     table("baselines", None, "name"),
+    table("report_files", None, "sweep_id, name"),
     table("due_comparisons", None, "sweep_id"),
     table("regressions", Some("regression"), "id"),
     table("told", None, "quarantines_until"),

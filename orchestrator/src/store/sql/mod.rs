@@ -20,6 +20,7 @@ pub(in crate::store) mod maintenance;
 mod notices;
 mod records;
 mod regressions;
+mod report_files;
 mod retention;
 mod run_facts;
 pub(in crate::store) mod run_history;

@@ -18,6 +18,7 @@ const REMOVE: &[&str] = &[
     "UPDATE schedule_starts SET sweep_id = NULL WHERE sweep_id = ?1",
     "DELETE FROM handed_over WHERE sweep_id = ?1",
     "DELETE FROM due_comparisons WHERE sweep_id = ?1",
+    "DELETE FROM report_files WHERE sweep_id = ?1",
     "DELETE FROM device_wants WHERE sweep_id = ?1",
     "UPDATE events SET sweep_id = NULL
      WHERE sweep_id = ?1 AND kind IN ('sweep_ordered', 'cancel_requested')",

@@ -31,6 +31,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("023_measured_jobs.sql"),
     include_str!("024_hosts.sql"),
     include_str!("025_hosts_share_sweeps.sql"),
+    include_str!("026_shared_reports.sql"),
 ];
 
 /// The version this program writes.
