@@ -40,7 +40,7 @@ impl Lab {
         }
     }
 
-    /// The names of a sweep's reports that this host can show: its own, and those of other hosts where it has none.
+    /// The names of a sweep's reports that hosts share; none where this host has its own files alone.
     ///
     /// # Errors
     /// When the store can't be read.
