@@ -28,6 +28,9 @@ pub struct Assignment {
     pub lab_devices: Vec<Device>,
     /// Most devices that are worked on at the same time.
     pub max_devices: usize,
+    /// Whether other processes carry out the same sweep at the same time, on devices that they reach, which may be
+    /// some of these.
+    pub is_shared: bool,
 }
 
 /// What a sweep's file says of waits, failures and doubts.

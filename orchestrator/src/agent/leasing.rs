@@ -3,17 +3,27 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use tokio::time::Instant;
 
 use crate::device::Session;
-use crate::domain::EventKind;
-use crate::lease::{Lease, LeaseError, holder_in_words};
-use crate::store::LeaseHolder;
+use crate::domain::{DeviceState, EventKind};
+use crate::lease::{LEASE_POLL_INTERVAL, Lease, LeaseError, holder_in_words};
+use crate::store::{LeaseHolder, StoreError, SweepPart};
 
+use super::policy::DeviceDecision;
 use super::turns::{NoTurn, Turn};
-use super::worker::Worker;
+use super::worker::{TurnOutcome, Worker};
 use super::{Agent, AgentError, AgentMode, Assignment};
 
+/// How often it is asked for a device that another host may have for the same sweep.
+const SHARED_POLL_INTERVAL: Duration = Duration::from_secs(3);
+/// How often a device that is not reached from here is left to other hosts that have it, and for how long: they ask for
+/// it in that time.
+const MOST_YIELDS: u32 = 3;
+const YIELD_PAUSE: Duration = Duration::from_secs(10);
+/// For how long nobody says of a device that it is gone, where the host that has it is.
+const HOST_COMES_BACK_WITHIN: SignedDuration = SignedDuration::from_hours(1);
 /// How long it counts that a sweep waits for a device, without a word from it.
 const WANT: Duration = Duration::from_secs(30);
 
@@ -35,6 +45,56 @@ impl Worker<'_> {
             _ => {}
         }
         Ok(lease)
+    }
+
+    /// How a turn ends before it begins, where another host has had the device for this sweep meanwhile: nothing is
+    /// left to do there, or it is in quarantine.
+    pub(super) fn look_what_others_did(&mut self) -> Result<Option<TurnOutcome>, AgentError> {
+        let Agent { store, assignment, .. } = self.agent;
+        let (name, sweep) = (&self.device.name, &assignment.sweep.id);
+        if !assignment.is_shared || assignment.mode != AgentMode::Jobs || self.waits_for.is_none() {
+            return Ok(None);
+        }
+        if !store.has_open_jobs(sweep, name)? {
+            if self.wanted_at.take().is_some() {
+                store.remove_device_waiter(name, sweep)?;
+            }
+            return Ok(Some(TurnOutcome::Over));
+        }
+        let status = store.device_status(name)?;
+        let is_resting = status.state == DeviceState::Quarantined
+            && status.probe_at.is_some_and(|probe_at| probe_at > self.agent.now());
+        Ok(is_resting.then_some(TurnOutcome::Quarantine(status)))
+    }
+
+    /// What becomes of a device that this host does not reach: another host that has it, too, is given the time to take
+    /// it before anything is said of its jobs; one that is gone has an hour to come back.
+    pub(super) fn unless_others_may_reach_it(
+        &mut self,
+        decision: DeviceDecision,
+    ) -> Result<DeviceDecision, StoreError> {
+        let Agent { store, assignment, leases, .. } = self.agent;
+        let is_an_end = matches!(decision, DeviceDecision::GiveUp | DeviceDecision::Rest);
+        if !is_an_end || !assignment.is_shared {
+            return Ok(decision);
+        }
+        let now = self.agent.now();
+        let mut parts = store.sweep_parts(&assignment.sweep.id, now)?;
+        parts.retain(|part| part.holder != leases.holder() && part.devices.contains(&self.device.name));
+        let comes_back = |part: &SweepPart| now.duration_since(part.until) < HOST_COMES_BACK_WITHIN;
+        match parts.iter().any(|part| part.is_live) {
+            true if self.yielded < MOST_YIELDS => {
+                self.yielded += 1;
+                Ok(DeviceDecision::Wait(YIELD_PAUSE))
+            }
+            false if parts.iter().any(comes_back) => Ok(DeviceDecision::Wait(YIELD_PAUSE)),
+            _ => Ok(decision),
+        }
+    }
+
+    /// How soon it is looked again whether a lease is free. Whoever has a device for the same sweep has it for long.
+    pub(super) fn lease_pause(&self) -> Duration {
+        if self.agent.assignment.is_shared { SHARED_POLL_INTERVAL } else { LEASE_POLL_INTERVAL }
     }
 
     /// Takes what the device shares with others, whatever sweep uses those; `None`, after telling who has it, when one

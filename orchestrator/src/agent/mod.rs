@@ -71,7 +71,7 @@ pub use records::cell_record;
 pub use stop::Stop;
 pub use verdict::{Baseline, slower_by};
 
-/// How often it is looked whether a person cancelled the sweep.
+/// How often it is looked whether a person cancelled the sweep, or another host ended it.
 const CANCEL_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What an agent could not do, beyond what is a failed run.
@@ -163,8 +163,8 @@ impl Agent {
         &self.stop
     }
 
-    /// Carries out the open jobs of the sweep on these devices, under the sweep's lease. Returns when all are done, or
-    /// when a person stopped it.
+    /// Carries out the open jobs of the sweep on these devices, under the sweep's lease or a part of it. Returns when
+    /// all are done, or when a person stopped it.
     ///
     /// # Errors
     /// When the store can't be used any more, or the sweep's lease is lost. Failures of devices and runs are records,
@@ -190,9 +190,25 @@ impl Agent {
         shared.machines.set_survey(self.survey_phones(&phones).await);
         phones.into_iter().for_each(|device| pool.start(device));
         drop(beginning);
-        let worked = pool.work().await;
+        let worked = tokio::select! {
+            worked = pool.work() => worked,
+            never = self.watch_for_halt(&shared) => never,
+        };
         healing.end().await;
         worked
+    }
+
+    /// Has no more jobs started here once another process that carries out the same sweep says so; never returns but
+    /// for an error.
+    async fn watch_for_halt(&self, shared: &Shared) -> Result<(), AgentError> {
+        while self.assignment.is_shared {
+            if let Some(why) = self.store.halted(&self.assignment.sweep.id)? {
+                shared.halt.send_replace(Some(why));
+                break;
+            }
+            tokio::time::sleep(CANCEL_POLL_INTERVAL).await;
+        }
+        std::future::pending().await
     }
 
     /// Which of the devices are others reached another way; none when a person stops it meanwhile.

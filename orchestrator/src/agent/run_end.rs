@@ -161,6 +161,9 @@ impl Work<'_, '_> {
             }
             OnFailure::StopSweep => {
                 let why = format!("on_failure: stop_sweep, after {failure} on {}", self.device.name);
+                if self.agent.assignment.is_shared {
+                    self.agent.store.halt_sweep(&self.agent.assignment.sweep.id, &why)?;
+                }
                 self.worker.shared.halt.send_replace(Some(why));
                 Ok(None)
             }

@@ -26,7 +26,7 @@ use super::sightings::note_seen;
 use super::{Agent, AgentError, AgentMode, Shared, endings, orphans, pace, policy, recovery};
 
 /// How a turn ended.
-enum TurnOutcome {
+pub(super) enum TurnOutcome {
     /// Nothing is left to do here.
     Over,
     /// The device failed: another turn after this pause.
@@ -48,6 +48,8 @@ pub(super) struct Worker<'a> {
     looks: u32,
     has_answered: bool,
     refusals: Refusals,
+    /// How often it was left to other hosts, which may reach it.
+    pub(super) yielded: u32,
     /// Who uses the device, as far as it was told.
     pub(super) waits_for: Option<String>,
     /// When it was last noted that this sweep waits for the device.
@@ -101,6 +103,7 @@ impl<'a> Worker<'a> {
             looks: 0,
             has_answered: false,
             refusals: Refusals::default(),
+            yielded: 0,
             waits_for: None,
             wanted_at: None,
             last_check: None,
@@ -116,11 +119,14 @@ impl<'a> Worker<'a> {
         if let Some(lock) = self.lock()?.filter(|_| self.agent.assignment.mode == AgentMode::Jobs) {
             return Ok(TurnOutcome::Locked(lock));
         }
+        if let Some(ended) = self.look_what_others_did()? {
+            return Ok(ended);
+        }
         if self.is_preempted().await? {
             return Ok(TurnOutcome::Pause(LEASE_POLL_INTERVAL));
         }
         // The device first: a sweep that goes before this one has to be heard of, whatever the device shares.
-        let Some(lease) = self.lease_device().await? else { return Ok(TurnOutcome::Pause(LEASE_POLL_INTERVAL)) };
+        let Some(lease) = self.lease_device().await? else { return Ok(TurnOutcome::Pause(self.lease_pause())) };
         let Some(shared) = self.take_turn().await? else {
             lease.release()?;
             return Ok(TurnOutcome::Pause(LEASE_POLL_INTERVAL));
@@ -294,7 +300,8 @@ impl<'a> Worker<'a> {
             looks: self.looks,
             failures: agent.store.device_status(&device.name)?.failures_in_row + 1,
         };
-        match policy::after_refusal(failure.kind, &failed, &agent.assignment.rules, &device.name) {
+        let decision = policy::after_refusal(failure.kind, &failed, &agent.assignment.rules, &device.name);
+        match self.unless_others_may_reach_it(decision)? {
             DeviceDecision::Wait(pause) => {
                 let kind = EventKind::DeviceRetrying { failure, failures: self.looks, pause_ns: super::as_ns(pause) };
                 self.emit(kind).await;

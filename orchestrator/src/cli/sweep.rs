@@ -191,7 +191,7 @@ pub(super) fn show_end(
 ) -> Result<u8, LabError> {
     match end {
         FollowEnd::Over => {
-            let results = context.lab.results(context.lab.find_sweep(sweep.as_str())?)?;
+            let results = context.lab.results_here(sweep)?;
             if with_table {
                 show(context, &results)?;
             }

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::agent::{AgentError, Stop};
 use crate::domain::{DueTime, SweepId, SweepState};
+use crate::lease::holders;
 use crate::schedule::{Current, Schedule, ScheduleState, Step, newly_due, next_step};
 use crate::store::{NotificationKind, Store, StoreError};
 
@@ -196,15 +197,15 @@ impl Daemon {
         self.take(schedule, next_step(schedule, &state, now)).await
     }
 
-    fn state(&self, schedule: &Schedule) -> Result<ScheduleState, StoreError> {
+    fn state(&self, schedule: &Schedule) -> Result<ScheduleState, AgentError> {
         let (store, name, now) = (&self.store, &schedule.name, self.clock.now());
         let settled_until = store.settled_until(name, &schedule.rule(), now)?;
         let current = match store.unfinished_sweeps(name)?.into_iter().next() {
             Some(sweep) => Some(Current {
                 // A task that has not ended may be between two leases.
-                is_running: self.is_held(&sweep.sweep_id, now)?
-                    || self.tasks.contains_key(name)
-                    || self.submitted.contains_key(&sweep.sweep_id),
+                is_running: self.tasks.contains_key(name)
+                    || self.submitted.contains_key(&sweep.sweep_id)
+                    || !self.is_for_us(&sweep.sweep_id, sweep.state, now)?,
                 is_cancelled: sweep.state == SweepState::Cancelling,
                 sweep_id: sweep.sweep_id,
                 due_at: sweep.due_at,
@@ -218,8 +219,26 @@ impl Daemon {
 
     /// Whether a process carries the sweep out.
     pub(super) fn is_held(&self, sweep: &SweepId, now: Timestamp) -> Result<bool, StoreError> {
-        let holder = self.store.sweep_holder(sweep, now)?;
-        Ok(holder.is_some_and(|holder| !(self.is_gone)(&holder.holder)))
+        Ok(holders(self.store.as_ref(), sweep, now)?.iter().any(|holder| !(self.is_gone)(&holder.holder)))
+    }
+
+    /// Whether a sweep that this process does nothing for is one to go on with, or to end. Where hosts share the store,
+    /// others may carry it out, too: it is, where this host reaches a device with open jobs, or nothing is left but its
+    /// end.
+    pub(super) fn is_for_us(&self, sweep: &SweepId, state: SweepState, now: Timestamp) -> Result<bool, AgentError> {
+        if state == SweepState::Cancelling || !self.store.is_shared() {
+            return Ok(!self.is_held(sweep, now)?);
+        }
+        let whole = self.store.sweep_holder(sweep, now)?;
+        if whole.is_some_and(|holder| !(self.is_gone)(&holder.holder)) {
+            return Ok(false);
+        }
+        let devices = self.store.devices_with_open_jobs(sweep)?;
+        if devices.is_empty() {
+            return Ok(!self.is_held(sweep, now)?);
+        }
+        // A faulty farm file is told of when it is gone on with the sweep.
+        Ok(self.sweeps.reaches_any(&devices).unwrap_or(true))
     }
 
     async fn take(&mut self, schedule: &Schedule, step: Step) -> Result<(), AgentError> {

@@ -63,6 +63,10 @@ impl Sweeps for LabSweeps {
         Ok(self.lab.go_on_headless(sweep, stop, &self.progress).await?)
     }
 
+    fn reaches_any(&self, devices: &[String]) -> Result<bool, TaskError> {
+        Ok(self.lab.reaches_any(devices)?)
+    }
+
     async fn cancel(&self, sweep: &SweepId) -> Result<(), TaskError> {
         Ok(self.lab.end_cancelled(sweep, &self.progress).await?)
     }
@@ -72,17 +76,20 @@ impl Sweeps for LabSweeps {
     }
 
     async fn tidy(&self, rules: &Retention) -> Result<(), TaskError> {
-        let removals = self.lab.tidy(rules, Tidying::Bounded, None)?;
-        tracing::info!(what = %Removal::summary(&removals, false), "retention");
-        Ok(())
+        let tidy = || {
+            let removals = self.lab.tidy(rules, Tidying::Bounded, None)?;
+            tracing::info!(what = %Removal::summary(&removals, false), "retention");
+            Ok(())
+        };
+        Ok(self.lab.one_at_a_time("retention", tidy)?)
     }
 
     async fn compare(&self, schedules: &[Schedule]) -> Result<(), TaskError> {
-        Ok(self.lab.compare_finished(schedules)?)
+        Ok(self.lab.one_at_a_time("comparisons", || self.lab.compare_finished(schedules))?)
     }
 
     async fn notify(&self, channels: &[Channel]) -> Result<(), TaskError> {
-        Ok(self.lab.notify(channels)?)
+        Ok(self.lab.one_at_a_time("notifications", || self.lab.notify(channels))?)
     }
 
     async fn look_at_files(&self, schedules: &[Schedule]) -> Result<(), TaskError> {

@@ -71,6 +71,9 @@ pub trait Sweeps: Send + Sync {
     /// Goes on with a sweep, until its end, or until it is to stop.
     async fn go_on(&self, sweep: &SweepId, stop: Arc<Stop>) -> Result<(), TaskError>;
 
+    /// Whether this host reaches one of these devices.
+    fn reaches_any(&self, devices: &[String]) -> Result<bool, TaskError>;
+
     /// Ends a sweep that nobody carries out, on its devices too. One that somebody has got hold of meanwhile is theirs
     /// to end.
     async fn cancel(&self, sweep: &SweepId) -> Result<(), TaskError>;

@@ -13,7 +13,8 @@ use super::task::Task;
 use super::{Daemon, TaskError};
 
 impl Daemon {
-    /// Goes on with each sweep that was submitted and that nobody carries out; one that was cancelled it ends.
+    /// Goes on with each sweep that was submitted and that nobody carries out; where hosts share the store, with each
+    /// that has open jobs on a device that this one reaches. One that was cancelled it ends.
     pub(super) async fn attend_to_submitted(&mut self) -> Result<(), AgentError> {
         self.collect_submitted().await;
         let now = self.clock.now();
@@ -36,7 +37,7 @@ impl Daemon {
             // That it could not go on is no reason to be slow to end it.
             let is_cancelled = state == SweepState::Cancelling;
             let about = if is_cancelled { about_end(&sweep_id) } else { about(&sweep_id) };
-            if is_at_work || self.is_held(&sweep_id, now)? || !self.may_begin(&about) {
+            if is_at_work || !self.may_begin(&about) || !self.is_for_us(&sweep_id, state, now)? {
                 continue;
             }
             let (sweeps, stop, id) = (Arc::clone(&self.sweeps), Arc::new(Stop::default()), sweep_id.clone());

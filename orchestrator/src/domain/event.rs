@@ -58,6 +58,13 @@ pub enum EventKind {
         #[serde(skip_serializing_if = "Option::is_none")]
         left_by: Option<String>,
     },
+    /// Another process carries a sweep out, too, on devices that it reaches.
+    SweepJoined {
+        /// The process, and its host.
+        by: String,
+        /// Devices with open jobs that it reaches.
+        devices: u64,
+    },
     /// A worker waits for its device.
     DeviceWaiting {
         /// For what: who uses it.

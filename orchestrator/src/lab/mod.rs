@@ -30,6 +30,7 @@ mod history;
 mod hosts;
 mod maintenance;
 mod notices;
+mod once;
 mod orders;
 mod plan;
 mod regressions;

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use crate::domain::{
     Device, DeviceState, Event, Job, JobState, Record, RunState, Submission, SweepId, SweepRow, SweepState,
 };
-use crate::lease::{holder_in_words, is_holder_gone, live_holder};
+use crate::lease::{holder_in_words, holders, is_holder_gone, live_holder};
 use crate::status;
-use crate::store::{Attempt, PastEvents, Store};
+use crate::store::{Attempt, LeaseHolder, PastEvents, Store, SweepPart};
 use crate::wording::{event_sentence, many};
 
 use super::{Lab, LabError};
@@ -60,18 +60,24 @@ impl Lab {
         let store = self.store()?;
         let store = store.as_ref();
         let counts = store.counts(&sweep.id)?;
-        let holder = live_holder(store, &sweep.id, self.now())?;
+        let mut live = holders(store, &sweep.id, self.now())?;
+        live.retain(|holder| !is_holder_gone(&holder.holder));
         let handed = self.submissions()?.remove(&sweep.id);
-        let standing = status::sweep_status(sweep.state, holder.is_some(), handed.is_some());
+        let standing = status::sweep_status(sweep.state, !live.is_empty(), handed.is_some());
         let done = counts.jobs - counts.open;
         let mut lines =
             vec![format!("Sweep {} is {standing}: {done} of {} jobs have their record.", sweep.id, counts.jobs)];
         if let Some(Submission { by, at, .. }) = &handed {
             lines.push(format!("{by} gave it to the daemon at {at:.0}."));
         }
-        match &holder {
-            Some(holder) if self.is_daemon(&holder.holder) => lines.push("The daemon carries it out.".to_owned()),
-            Some(holder) => lines.push(format!("{} carries it out.", holder_in_words(&holder.holder))),
+        for holder in &live {
+            lines.push(match self.is_daemon(&holder.holder) {
+                true => "The daemon carries it out.".to_owned(),
+                false => format!("{} carries it out.", holder_in_words(&holder.holder)),
+            });
+        }
+        match live.first() {
+            Some(_) => {}
             None if handed.is_some() && sweep.state == SweepState::Open => lines.push(format!(
                 "Nobody carries it out; it is the daemon's. Where no daemon runs: `farmctl daemon`, or `farmctl sweep \
                  --resume {} --local`.",
@@ -212,7 +218,7 @@ fn job_reasons(store: &dyn Store, sweep: &SweepRow, job: &Job, now: Timestamp) -
                 lines.extend(failure.stderr_tail.iter().map(|line| format!("  | {line}")));
             }
         }
-        (JobState::Running, _) => lines.push(running(&attempts, now)),
+        (JobState::Running, _) => lines.push(running(&attempts, &store.lease_holders(now)?)),
         (_, _) => {
             lines.push("It waits to be claimed.".to_owned());
             lines.push(waits_for(store, sweep, &job.device, now)?);
@@ -225,9 +231,9 @@ fn job_reasons(store: &dyn Store, sweep: &SweepRow, job: &Job, now: Timestamp) -
     Ok(lines)
 }
 
-fn running(attempts: &[Attempt], now: Timestamp) -> String {
+fn running(attempts: &[Attempt], live_holders: &[String]) -> String {
     match attempts.iter().find(|attempt| attempt.state == RunState::Live) {
-        Some(attempt) if attempt.lease.until > now && !is_holder_gone(&attempt.lease.holder) => {
+        Some(attempt) if live_holders.contains(&attempt.lease.holder) && !is_holder_gone(&attempt.lease.holder) => {
             format!("Attempt {} is under way, by {}.", attempt.attempt, holder_in_words(&attempt.lease.holder))
         }
         Some(attempt) => format!(
@@ -241,6 +247,9 @@ fn running(attempts: &[Attempt], now: Timestamp) -> String {
 /// What a job that waits waits for.
 fn waits_for(store: &dyn Store, sweep: &SweepRow, device: &str, now: Timestamp) -> Result<String, LabError> {
     let Some(holder) = live_holder(store, &sweep.id, now)? else {
+        if store.is_shared() && !store.sweep_parts(&sweep.id, now)?.is_empty() {
+            return nobody_uses(store, sweep, device, now);
+        }
         return Ok(format!("Nobody carries the sweep out: `farmctl sweep --resume {}` goes on with it.", sweep.id));
     };
     let status = store.device_status(device)?;
@@ -253,16 +262,35 @@ fn waits_for(store: &dyn Store, sweep: &SweepRow, device: &str, now: Timestamp) 
     if let Some(other) = store.preempted_by(device, &sweep.id, now)? {
         return Ok(format!("Sweep {other} goes before on {device}: a person's does, and one by a schedule waits."));
     }
-    let leases = store.device_leases(now)?;
-    Ok(match leases.into_iter().find(|(held, _)| held == device) {
-        Some((_, lease)) if lease.holder != holder.holder => {
-            format!("{} uses {device}.", holder_in_words(&lease.holder))
+    let lease = store.device_leases(now)?.into_iter().find(|(held, _)| held == device).map(|(_, lease)| lease);
+    let is_of_sweep = |lease: &LeaseHolder| lease.sweep_id.as_ref() == Some(&sweep.id);
+    Ok(match lease.filter(|lease| !is_holder_gone(&lease.holder)) {
+        Some(lease) if lease.holder == holder.holder || (store.is_shared() && is_of_sweep(&lease)) => {
+            format!("{} carries the sweep out; jobs before it on {device} come first.", holder_in_words(&lease.holder))
         }
-        Some(_) => {
-            format!("{} carries the sweep out; jobs before it on {device} come first.", holder_in_words(&holder.holder))
-        }
+        Some(lease) => format!("{} uses {device}.", holder_in_words(&lease.holder)),
+        None if store.is_shared() => nobody_uses(store, sweep, device, now)?,
         None => format!("{} carries the sweep out, and does not use {device} now.", holder_in_words(&holder.holder)),
     })
+}
+
+/// What a device of a sweep waits for that nobody uses, where hosts share the store: for one that reaches it, perhaps.
+fn nobody_uses(store: &dyn Store, sweep: &SweepRow, device: &str, now: Timestamp) -> Result<String, LabError> {
+    let mut parts = store.sweep_parts(&sweep.id, now)?;
+    parts.retain(|part| part.devices.iter().any(|name| name == device));
+    let (live, left): (Vec<SweepPart>, Vec<SweepPart>) =
+        parts.into_iter().partition(|part| part.is_live && !is_holder_gone(&part.holder));
+    if let Some(part) = live.first() {
+        return Ok(format!("{} reaches {device}, and does not use it now.", holder_in_words(&part.holder)));
+    }
+    let last = left.into_iter().max_by_key(|part| part.until);
+    let gone = last
+        .map_or_else(String::new, |part| format!(" {} had it until {:.0}.", holder_in_words(&part.holder), part.until));
+    Ok(format!(
+        "No host that works on the sweep reaches {device}.{gone} Its jobs wait until a daemon runs that reaches it; \
+         `farmctl cancel {}` ends them.",
+        sweep.id
+    ))
 }
 
 fn attempt_line(attempt: &Attempt) -> String {

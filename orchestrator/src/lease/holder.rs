@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use jiff::Timestamp;
 
 use crate::domain::{SweepId, sha256_hex};
-use crate::store::{LeaseHolder, Store, StoreError};
+use crate::store::{LeaseHolder, Store, StoreError, SweepPart};
 
 /// A process as leases and the journal of changes name it. One that has ended can be told from one that runs, where
 /// that can be seen from here. Each task of a process is a holder of its own, so that what one leaves behind is not
@@ -186,13 +186,28 @@ fn running(pid: u32) -> std::io::Result<Option<u64>> {
     Ok(fields.get(19).and_then(|ticks| ticks.parse().ok()).filter(|_| !is_over))
 }
 
-/// Who carries a sweep out now; not a process that has ended without giving its lease back.
+/// Who carries a sweep out now, or the first of those who do; not a process that has ended without giving its lease
+/// back.
 ///
 /// # Errors
 /// When the store can't be read.
 pub fn live_holder(store: &dyn Store, sweep: &SweepId, now: Timestamp) -> Result<Option<LeaseHolder>, StoreError> {
-    let holder = store.sweep_holder(sweep, now)?;
-    Ok(holder.filter(|holder| !is_holder_gone(&holder.holder)))
+    Ok(holders(store, sweep, now)?.into_iter().find(|holder| !is_holder_gone(&holder.holder)))
+}
+
+/// Whoever has the lease of a sweep, or a part of it, by the store: one of them may have ended without a word.
+///
+/// # Errors
+/// When the store can't be read.
+pub fn holders(store: &dyn Store, sweep: &SweepId, now: Timestamp) -> Result<Vec<LeaseHolder>, StoreError> {
+    let whole = store.sweep_holder(sweep, now)?;
+    // A file is one host's, and one process has all of a sweep.
+    let parts = if store.is_shared() { store.sweep_parts(sweep, now)? } else { Vec::new() };
+    let parts = parts.into_iter().filter(|part| part.is_live).map(|SweepPart { holder, until, .. }| {
+        let sweep_id = Some(sweep.clone());
+        LeaseHolder { holder, sweep_id, until }
+    });
+    Ok(whole.into_iter().chain(parts).collect())
 }
 
 #[cfg(test)]

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::domain::SweepId;
-use crate::store::{HeldLeases, LeaseHolder, LeaseOutcome, Store, StoreError};
+use crate::store::{HeldLeases, Joined, LeaseHolder, LeaseOutcome, Store, StoreError};
 
 use super::{Clock, LEASE, holder};
 
@@ -69,13 +70,27 @@ impl LeaseKeeper {
         &self.holder
     }
 
-    /// Takes the lease of a sweep.
+    /// Takes the lease of a whole sweep.
     ///
     /// # Errors
-    /// When another process has it, or the store can't be used.
+    /// When another process has it, or a part of it, or the store can't be used.
     pub fn sweep(&self, sweep: &SweepId) -> Result<Lease, LeaseError> {
         let outcome = self.store.lease_sweep(sweep, &self.holder, LEASE, (self.clock)())?;
         self.lease(outcome, Held::Sweep(sweep.clone()))
+    }
+
+    /// Takes part in a sweep that others may carry out at the same time, with these devices; tells whether it is the
+    /// first that ever did.
+    ///
+    /// # Errors
+    /// When another process has all of it, or the store can't be used.
+    pub fn part(&self, sweep: &SweepId, devices: &[String]) -> Result<(Lease, bool), LeaseError> {
+        let joined = self.store.join_sweep(sweep, devices, &self.holder, LEASE, (self.clock)())?;
+        let of = Held::Part { sweep: sweep.clone(), holder: self.holder.clone() };
+        match joined {
+            Joined::Taken { is_first } => Ok((self.taken(of, 0), is_first)),
+            Joined::Held(holder) => Err(LeaseError::Held(holder)),
+        }
     }
 
     /// Takes the lease of a device, for a sweep or for something short.
@@ -89,16 +104,14 @@ impl LeaseKeeper {
 
     fn lease(&self, outcome: LeaseOutcome, of: Held) -> Result<Lease, LeaseError> {
         match outcome {
-            LeaseOutcome::Taken { epoch } => Ok(Lease {
-                store: Arc::clone(&self.store),
-                of,
-                epoch,
-                taken_at: Instant::now(),
-                held: self.held.clone(),
-                released: false,
-            }),
+            LeaseOutcome::Taken { epoch } => Ok(self.taken(of, epoch)),
             LeaseOutcome::Held(holder) => Err(LeaseError::Held(holder)),
         }
+    }
+
+    fn taken(&self, of: Held, epoch: u64) -> Lease {
+        let (store, held) = (Arc::clone(&self.store), self.held.clone());
+        Lease { store, of, epoch, taken_at: Instant::now(), held, released: false }
     }
 }
 
@@ -136,6 +149,7 @@ async fn prolong(
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Held {
     Sweep(SweepId),
+    Part { sweep: SweepId, holder: String },
     Device(String),
 }
 
@@ -150,9 +164,14 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// Its epoch.
+    /// Its epoch; 0 of a part of a sweep, which has none.
     pub fn epoch(&self) -> u64 {
         self.epoch
+    }
+
+    /// Whether it is a part of a sweep: others may have theirs.
+    pub fn is_part(&self) -> bool {
+        matches!(self.of, Held::Part { .. })
     }
 
     /// Waits until the lease is found to be lost to another process.
@@ -170,7 +189,22 @@ impl Lease {
     fn is_among(&self, leases: &HeldLeases) -> bool {
         match &self.of {
             Held::Sweep(sweep) => leases.sweeps.iter().any(|(held, epoch)| held == sweep && *epoch == self.epoch),
+            Held::Part { sweep, .. } => leases.parts.contains(sweep),
             Held::Device(device) => leases.devices.iter().any(|(held, epoch)| held == device && *epoch == self.epoch),
+        }
+    }
+
+    /// Lets a part of a sweep run out now, with work left that is this process's host's: others are told who had it.
+    ///
+    /// # Errors
+    /// When the store can't be written; it then runs out by itself.
+    pub fn leave_behind(mut self, now: Timestamp) -> Result<(), StoreError> {
+        match &self.of {
+            Held::Part { holder, .. } => {
+                self.released = true;
+                self.store.expire_leases(holder, now)
+            }
+            Held::Sweep(_) | Held::Device(_) => self.release(),
         }
     }
 
@@ -182,6 +216,7 @@ impl Lease {
         self.released = true;
         match &self.of {
             Held::Sweep(sweep) => self.store.release_sweep(sweep, self.epoch),
+            Held::Part { sweep, holder } => self.store.leave_sweep(sweep, holder),
             Held::Device(device) => self.store.release_device(device, self.epoch),
         }
     }

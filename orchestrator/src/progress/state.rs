@@ -168,6 +168,7 @@ impl DeviceState {
             | EventKind::WriteRefused { .. }
             | EventKind::SweepStarted { .. }
             | EventKind::SweepResumed { .. }
+            | EventKind::SweepJoined { .. }
             | EventKind::CancelRequested { .. }
             | EventKind::StopRequested { .. }
             | EventKind::SweepFinished { .. } => return,

@@ -26,6 +26,7 @@ mod claims;
 mod devices;
 mod events;
 mod hosts;
+mod parts;
 mod regressions;
 mod report_files;
 mod schedules;
@@ -35,6 +36,7 @@ pub use claims::*;
 pub use devices::*;
 pub use events::*;
 pub use hosts::*;
+pub use parts::*;
 pub use regressions::{
     each_finished_sweep_of_a_schedule_is_compared_once, what_is_acknowledged_stays_so, with_a_regression,
 };
@@ -56,6 +58,8 @@ macro_rules! store_conformance {
             a_job_moves_to_another_device,
             records_come_in_the_order_of_the_plan, sweep_finishes_with_its_last_record, a_cancelled_sweep_ends_so,
             sweeps_that_are_long_over_are_told_apart,
+            several_have_a_part_of_a_sweep, who_has_a_whole_sweep_has_it_alone,
+            a_sweep_is_halted_for_all_by_the_first_reason, the_devices_with_open_jobs_are_told,
             one_process_at_a_time_has_a_sweep, one_process_at_a_time_has_a_device, a_runner_is_pinned_once,
             devices_are_quarantined_and_released, a_found_run_has_an_owner, past_durations_are_of_runs_that_ended_well,
             events_come_back_in_order, no_job_is_claimed_twice, device_changes_are_open_until_they_are_undone,

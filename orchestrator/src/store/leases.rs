@@ -38,16 +38,19 @@ pub struct HeldLeases {
     pub devices: Vec<(String, u64)>,
     /// Runs.
     pub runs: Vec<(RunId, u64)>,
+    /// Sweeps that it has a part in.
+    pub parts: Vec<SweepId>,
 }
 
-/// Leases: of sweeps, by which one process at a time carries a sweep out; of devices, by which one process at a time
-/// uses a device; and those of runs, which come with [`RunStore::claim`](super::RunStore::claim). A lease that is not
+/// Leases: of sweeps, by which one process at a time carries a sweep out ([`PartStore`](super::PartStore) has those
+/// that several do); of devices, by which one process at a time uses a device; and those of runs, which come with
+/// [`RunStore::claim`](super::RunStore::claim). A lease that is not
 /// prolonged can be taken by another holder, under a higher epoch: epochs only grow, also over leases that ended.
 ///
 /// Each caller says what time it is (`now`). Where several hosts share a store on a server, that server's clock decides
 /// instead, so that hosts whose clocks differ agree about who has what.
 pub trait LeaseStore {
-    /// Takes the lease of a sweep.
+    /// Takes the lease of a whole sweep.
     ///
     /// # Errors
     /// When there is no such sweep, or the store can't be written.
@@ -65,7 +68,7 @@ pub trait LeaseStore {
     /// When the store can't be written.
     fn release_sweep(&self, sweep: &SweepId, epoch: u64) -> Result<(), StoreError>;
 
-    /// Who has the lease of a sweep now.
+    /// Who has the lease of a whole sweep now.
     ///
     /// # Errors
     /// When there is no such sweep, or the store can't be read.

@@ -1,10 +1,11 @@
 //! The truth: sweeps, jobs, leases, runs, events, records, and how devices fare, in SQL.
 //!
-//! Main type: the trait [`Store`], made of [`SweepStore`], [`RunStore`], [`LeaseStore`], [`DeviceStore`],
-//! [`LockStore`], [`SightingStore`], [`HostStore`], [`ScheduleStore`], [`SubmissionStore`], [`HistoryStore`],
-//! [`RetentionStore`], [`BaselineStore`], [`RegressionStore`], [`ReportFileStore`], [`NoticeStore`], [`EventStore`],
-//! [`ClockStore`] and [`MaintenanceStore`]; `open` picks the implementation by the URL's scheme. Every write about a run
-//! carries the epoch of its lease, and a stale one is refused. Never talks to a device, and never computes a statistic.
+//! Main type: the trait [`Store`], made of [`SweepStore`], [`RunStore`], [`LeaseStore`], [`PartStore`],
+//! [`DeviceStore`], [`LockStore`], [`SightingStore`], [`HostStore`], [`ScheduleStore`], [`SubmissionStore`],
+//! [`HistoryStore`], [`RetentionStore`], [`BaselineStore`], [`RegressionStore`], [`ReportFileStore`], [`NoticeStore`],
+//! [`EventStore`], [`ClockStore`] and [`MaintenanceStore`]; `open` picks the implementation by the URL's scheme. Every
+//! write about a run carries the epoch of its lease, and a stale one is refused. Never talks to a device, and never
+//! computes a statistic.
 //!
 //! A call returns when the disk has answered. Async code may make it: the store sees to it that the other tasks of the
 //! runtime go on meanwhile. Each method is one transaction. `sql/` has all methods and statements once, for every
@@ -29,6 +30,7 @@ mod leases;
 mod locks;
 mod maintenance;
 mod notices;
+mod parts;
 pub mod people;
 pub mod postgres;
 mod regressions;
@@ -57,6 +59,7 @@ pub use leases::{HeldLeases, LeaseHolder, LeaseOutcome, LeaseStore};
 pub use locks::LockStore;
 pub use maintenance::{Aside, MaintenanceStore, StoreCheck, Vacuumed};
 pub use notices::{NoticeStore, NotificationKind};
+pub use parts::{Joined, PartStore, SweepPart};
 use postgres::{PostgresStore, ServerAccess};
 pub use regressions::{DueComparison, RegressionStore};
 pub use report_files::ReportFileStore;
@@ -219,6 +222,7 @@ pub trait Store:
     SweepStore
     + RunStore
     + LeaseStore
+    + PartStore
     + DeviceStore
     + LockStore
     + SightingStore

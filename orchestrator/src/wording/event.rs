@@ -13,6 +13,7 @@ pub fn event_sentence(event: &Event) -> Option<String> {
     let what = match &event.kind {
         kind @ (EventKind::SweepStarted { .. }
         | EventKind::SweepResumed { .. }
+        | EventKind::SweepJoined { .. }
         | EventKind::SweepOrdered { .. }
         | EventKind::SweepFinished { .. }
         | EventKind::CancelRequested { .. }
@@ -88,6 +89,9 @@ fn sweep_sentence(kind: &EventKind) -> Option<String> {
             let left_by = left_by.as_ref().map_or_else(String::new, |holder| format!(", which {holder} had left"));
             let devices = many(*devices, "device");
             format!("sweep {name}{left_by} goes on: {recorded} of {jobs} jobs have their record; {devices}")
+        }
+        EventKind::SweepJoined { by, devices } => {
+            format!("{by} carries the sweep out, too; {}", many(*devices, "device"))
         }
         EventKind::SweepOrdered { by, what } => format!("{by} started {what}"),
         EventKind::SweepFinished { ok, failed, skipped, cancelled } => {

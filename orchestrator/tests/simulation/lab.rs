@@ -93,6 +93,8 @@ pub struct Size {
     pub jobs_a_device: usize,
     /// [`Harshness::moments`].
     pub moments: u64,
+    /// That carry the sweep out at the same time.
+    pub hosts: u64,
 }
 
 /// When the simulated time begins.
@@ -107,6 +109,8 @@ pub struct Lab<'f> {
     pub harshness: Harshness,
     /// Whether events are printed.
     pub is_told: bool,
+    /// Whether several hosts carry its sweep out at the same time.
+    pub is_shared: bool,
     began: Instant,
     hosts: Mutex<u64>,
 }
@@ -142,6 +146,7 @@ impl<'f> Lab<'f> {
             inventory,
             harshness,
             is_told: false,
+            is_shared: false,
             began: Instant::now(),
             hosts: Mutex::new(0),
         }
@@ -260,8 +265,14 @@ impl<'f> Lab<'f> {
         let holder = format!("sim:{}", host.number);
         let leases = LeaseKeeper::start(Arc::clone(&self.store), holder, Arc::clone(&clock));
         let leases = leases.map_err(|error| error.to_string())?;
+        let is_shared = self.is_shared;
+        let names: Vec<String> = self.inventory.devices.iter().map(|device| device.name.clone()).collect();
+        let take = || match is_shared {
+            true => leases.part(&sweep.id, &names).map(|(part, _)| part),
+            false => leases.sweep(&sweep.id),
+        };
         let lease = loop {
-            match leases.sweep(&sweep.id) {
+            match take() {
                 Ok(lease) => break lease,
                 Err(LeaseError::Held(_)) => tokio::time::sleep(Duration::from_secs(1)).await,
                 Err(LeaseError::Store(error)) => return Err(error.to_string()),
@@ -273,6 +284,7 @@ impl<'f> Lab<'f> {
             rules: SweepRules::from(definition),
             lab_devices: self.inventory.devices.clone(),
             max_devices: 1000,
+            is_shared,
         };
         let files = SweepFiles {
             models: self.files.of_host(),

@@ -29,10 +29,12 @@ use transport::Harshness;
 /// No simulated sweep may take longer: what waits without a deadline is found by this.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
-const SMALL: Size = Size { devices: 8, jobs_a_device: 8, moments: 0 };
-const LARGE: Size = Size { devices: 200, jobs_a_device: 25, moments: 0 };
+const SMALL: Size = Size { devices: 8, jobs_a_device: 8, moments: 0, hosts: 1 };
+const LARGE: Size = Size { devices: 200, jobs_a_device: 25, moments: 0, hosts: 1 };
 /// A night in which nothing is broken, and every device has its bad moments.
-const NIGHT: Size = Size { devices: 6, jobs_a_device: 12, moments: 60 };
+const NIGHT: Size = Size { devices: 6, jobs_a_device: 12, moments: 60, hosts: 1 };
+/// Two hosts that reach all devices carry out one sweep together.
+const TWO_HOSTS: Size = Size { devices: 6, jobs_a_device: 6, moments: 0, hosts: 2 };
 
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread()
@@ -50,7 +52,7 @@ fn simulate(files: &Files, seed: u64, size: Size, is_told: bool) -> Result<(), S
         let faults = if size.moments > 0 { 0 } else { chance.pick(&[0, 5, 20, 60, 150]) };
         let harshness = Harshness { faults, moments: size.moments };
         let mut lab = Lab::new(files, seed, size, harshness);
-        lab.is_told = is_told;
+        (lab.is_told, lab.is_shared) = (is_told, size.hosts > 1);
         match tokio::time::timeout(LONGEST, run(&lab, seed, size, chance)).await {
             Ok(ended) => ended,
             Err(_) => Err(format!("it did not end within a day of simulated time: {}", lab.standing())),
@@ -67,9 +69,16 @@ async fn run(lab: &Lab<'_>, seed: u64, size: Size, mut chance: Chance) -> Result
         ..TrustPolicy::default()
     };
     let (row, definition, _) = lab.add_sweep("one", size.jobs_a_device, retry.clone(), trust);
-    let second = chance.happens(300).then(|| lab.add_sweep("two", 2, RetryPolicy { equal_by: None, ..retry }, trust));
+    let second = (size.hosts == 1 && chance.happens(300))
+        .then(|| lab.add_sweep("two", 2, RetryPolicy { equal_by: None, ..retry }, trust));
     let first = follow(lab, &row, &definition, Chance::new(seed, u64::MAX - 1));
     match &second {
+        None if size.hosts > 1 => {
+            let beside = follow(lab, &row, &definition, Chance::new(seed, u64::MAX - 3));
+            let (first, beside) = tokio::join!(first, beside);
+            first?;
+            beside?;
+        }
         None => first.await?,
         Some((row, definition, _)) => {
             let other = follow(lab, row, definition, Chance::new(seed, u64::MAX - 2));
@@ -127,7 +136,8 @@ async fn watch(
         if lab.harshness.faults > 0 && chance.happens(4) {
             lock_a_device(lab, host, chance);
         }
-        if lab.harshness.faults > 0 && chance.happens(2) {
+        // What hosts share has a clock of its own.
+        if lab.harshness.faults > 0 && !lab.is_shared && chance.happens(2) {
             host.set_clock(SignedDuration::from_secs(i64::try_from(chance.below(600)).unwrap() - 300));
         }
     }
@@ -328,6 +338,12 @@ fn replay(size: Size) {
 #[ignore = "for one seed, to look at it"]
 fn one_small_farm() {
     replay(SMALL);
+}
+
+#[test]
+#[ignore = "for one seed, to look at it"]
+fn one_sweep_of_two_hosts() {
+    replay(TWO_HOSTS);
 }
 
 #[test]

@@ -40,6 +40,7 @@ mod retention;
 mod shared_files;
 mod support;
 mod terminal;
+mod together;
 mod watch;
 mod workdir;
 

@@ -43,6 +43,10 @@ pub struct Lab {
     runners: TempDir,
     /// Whether farmctl knows only the names of its own `hosts` file, and has no name server.
     has_own_names: bool,
+    /// The name of the host that farmctl believes to be on.
+    host: Option<String>,
+    /// The server that has its store.
+    store: Option<String>,
 }
 
 /// How a farmctl ended.
@@ -64,7 +68,12 @@ impl Lab {
         std::os::unix::fs::symlink(artifacts, folder.path().join(".farm/artifacts")).unwrap();
         let runners = tempfile::tempdir().unwrap();
         add_runner(runners.path(), HOST_TARGET, &built_runner(HOST_TARGET));
-        Lab { folder, runners, has_own_names: false }
+        Lab { folder, runners, has_own_names: false, host: None, store: None }
+    }
+
+    /// A host of a lab: a folder and a name of its own, and the store on a server. Needs root.
+    pub fn of_host(name: &str, store: &str) -> Lab {
+        Lab { host: Some(name.to_owned()), store: Some(store.to_owned()), ..Lab::new() }
     }
 
     /// The same on a host that knows no name until [`Lab::name`] says one. Needs root.
@@ -82,9 +91,15 @@ impl Lab {
         self.write("hosts", &format!("127.0.0.1 localhost\n{line}"));
     }
 
-    /// The program itself, in a mount namespace of its own where that is needed.
+    /// The program itself, in namespaces of its own where that is needed.
     fn program(&self) -> Command {
         let farmctl = env!("CARGO_BIN_EXE_farmctl");
+        if let Some(host) = &self.host {
+            let script = "echo \"$1\" > /proc/sys/kernel/hostname && shift && exec \"$@\"";
+            let mut command = Command::new("unshare");
+            command.args(["--uts", "sh", "-c", script, "sh", host, farmctl]);
+            return command;
+        }
         if !self.has_own_names {
             return Command::new(farmctl);
         }
@@ -151,6 +166,9 @@ impl Lab {
             .env_remove("SSH_AUTH_SOCK")
             .env_remove("FARMCTL_LOG")
             .stdin(Stdio::null());
+        if let Some(store) = &self.store {
+            command.env("FARMCTL_STORE", store);
+        }
         command
     }
 

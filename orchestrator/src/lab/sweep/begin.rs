@@ -17,7 +17,7 @@ use crate::progress::Progress;
 use crate::runners::HOST_TARGET;
 use crate::store::{NewSweep, people};
 
-use super::execute::{ProvidedFiles, SweepDevices, SweepExecution, SweepLease, SweepStart};
+use super::execute::{Beginning, ProvidedFiles, SweepDevices, SweepExecution, SweepLease, SweepStart};
 
 impl Lab {
     /// Adds a sweep to the store, with all that it takes to carry it out, on so many devices at the same time.
@@ -32,13 +32,19 @@ impl Lab {
     ) -> Result<SweepExecution, LabError> {
         let (models, runners) = self.provide(&mut planned, progress).await?;
         let sweep = self.add(&mut planned, &self.person(), None)?;
-        let lease = self.take_lease(&sweep.id)?;
+        // A schedule's is each host's that goes by the schedule; a person's is this process's alone.
+        let is_due = planned.definition.due.is_some();
+        let used = devices_with_jobs(&planned.plan, &planned.inventory.devices);
+        let (lease, beginning) = if is_due && self.store()?.is_shared() {
+            self.take_part(&sweep.id, &used, None)?
+        } else {
+            (self.take_lease(&sweep.id)?, Beginning::New)
+        };
         let runners = runners.of_sweep(self, &sweep.id)?;
-        let PlannedSweep { inventory, catalog, definition, plan, .. } = planned;
+        let PlannedSweep { inventory, catalog, definition, .. } = planned;
         let engines = EngineSource::new(self, &catalog, progress.clone());
-        let used = devices_with_jobs(&plan, &inventory.devices);
         let max_devices = definition.at_once(max_devices);
-        let start = SweepStart { sweep, definition, lease, mode: AgentMode::Jobs, is_new: true, left_by: None };
+        let start = SweepStart { sweep, definition, lease, mode: AgentMode::Jobs, beginning };
         let devices = SweepDevices { used, of_lab: inventory.devices, max_devices };
         Ok(self.execution(start, devices, ProvidedFiles { models, runners, engines }))
     }
@@ -133,21 +139,7 @@ impl Lab {
     /// Takes the lease of a sweep, which nobody else may have.
     pub(super) fn take_lease(&self, sweep: &SweepId) -> Result<SweepLease, LabError> {
         let keeper = self.start_lease_keeper()?;
-        let lease = keeper.sweep(sweep).map_err(|error| match error {
-            LeaseError::Held(holder) => {
-                let hint = format!(
-                    "`farmctl sweeps show {sweep}` shows how far it is; a process that ended without a word gives it \
-                     free at {}",
-                    holder.until
-                );
-                LabError::usage(format!(
-                    "sweep {sweep} is being carried out by {} now",
-                    holder_in_words(&holder.holder)
-                ))
-                .with_hint(hint)
-            }
-            LeaseError::Store(error) => error.into(),
-        })?;
+        let lease = keeper.sweep(sweep).map_err(|error| refused(sweep, error))?;
         Ok(SweepLease { keeper, lease })
     }
 
@@ -165,6 +157,22 @@ impl Lab {
         let new = NewSweep { skipped: &skipped, submission, order, ..NewSweep::new(&sweep, definition, plan) };
         self.store()?.create_sweep(&new)?;
         Ok(sweep)
+    }
+}
+
+/// Why a sweep, or a part of it, is not to be had.
+pub(super) fn refused(sweep: &SweepId, error: LeaseError) -> LabError {
+    match error {
+        LeaseError::Held(holder) => {
+            let hint = format!(
+                "`farmctl sweeps show {sweep}` shows how far it is; a process that ended without a word gives it free \
+                 at {}",
+                holder.until
+            );
+            let who = holder_in_words(&holder.holder);
+            LabError::usage(format!("sweep {sweep} is being carried out by {who} now")).with_hint(hint)
+        }
+        LeaseError::Store(error) => error.into(),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::store::{StoreError, people};
 use crate::wording::many;
 
 use super::MAX_DEVICES;
-use super::execute::{ProvidedFiles, StopRequests, SweepDevices, SweepExecution, SweepLease, SweepStart};
+use super::execute::{Beginning, ProvidedFiles, StopRequests, SweepDevices, SweepExecution, SweepLease, SweepStart};
 
 /// How long the process that carries the sweep out may take to end its runs.
 const HOLDER_TIMEOUT: Duration = Duration::from_secs(120);
@@ -82,7 +82,7 @@ impl Lab {
                 }
             }
         }
-        self.conclude(sweep)?;
+        self.conclude_once(sweep, progress)?;
         match self.store()?.open_jobs(sweep, None)?.len() {
             0 => Ok(()),
             left => {
@@ -136,26 +136,29 @@ impl Lab {
                 let engines = EngineSource::new(self, &catalog, progress.clone());
                 let lease = SweepLease { keeper, lease };
                 let (sweep, mode) = (sweep.clone(), AgentMode::EndRuns);
-                let start = SweepStart { sweep, definition, lease, mode, is_new: false, left_by: None };
+                let beginning = Beginning::GoesOn { left_by: None };
+                let start = SweepStart { sweep, definition, lease, mode, beginning };
                 let devices = SweepDevices { used, of_lab: Vec::new(), max_devices: MAX_DEVICES };
                 let files = ProvidedFiles { models: HostFiles::default(), runners, engines };
                 Ok(Left::Runs(Box::new(self.execution(start, devices, files))))
             }
             _ => {
-                self.close_open_jobs(sweep)?;
+                self.close_open_jobs(sweep, false)?;
                 lease.release()?;
                 Ok(Left::Nothing)
             }
         }
     }
 
-    /// Gives each job that is still open a record that says so.
-    pub(super) fn close_open_jobs(&self, sweep: &SweepRow) -> Result<(), LabError> {
+    /// Gives each job that is still open a record that says so. What is under way elsewhere, where others carry the
+    /// sweep out, too (`has_others`), they end.
+    pub(super) fn close_open_jobs(&self, sweep: &SweepRow, has_others: bool) -> Result<(), LabError> {
         let store = self.store()?;
         for job in store.open_jobs(&sweep.id, None)? {
             let failure = Failure::new(FailureKind::Cancelled, "the sweep was cancelled before this job had a result");
             let record = cell_record(sweep, None, &job, RunStatus::Cancelled, Some(failure), self.now());
             match store.add_record(&record) {
+                Err(StoreError::StaleEpoch { .. }) if has_others => {}
                 // A run of it is on a device that could not be asked, or that no farm file has any more.
                 Err(StoreError::StaleEpoch { run, .. }) => {
                     self.remark(&format!("run {run} on {} could not be ended, and stays open", job.device));

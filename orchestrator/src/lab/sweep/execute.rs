@@ -10,7 +10,7 @@ use crate::device::RunnerProvider;
 use crate::domain::{Device, EventKind, SweepDefinition, SweepId, SweepRow, SweepState};
 use crate::lab::files::SweepRunners;
 use crate::lab::{EngineSource, Lab, LabError, VERSION};
-use crate::lease::{Holder, Lease, LeaseKeeper};
+use crate::lease::{Holder, Lease, LeaseKeeper, holder_in_words};
 use crate::progress::Progress;
 use crate::publish;
 use crate::store::{Store, SweepCounts};
@@ -18,7 +18,7 @@ use crate::store::{Store, SweepCounts};
 /// How long a view may take to show its last events.
 const VIEW_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The lease of a sweep, and what prolongs it.
+/// The lease of a sweep or of a part of it, and what prolongs it.
 pub(super) struct SweepLease {
     pub(super) keeper: LeaseKeeper,
     pub(super) lease: Lease,
@@ -33,8 +33,21 @@ pub struct SweepExecution {
     lease: SweepLease,
     /// Its file, as it was named when it began.
     config: String,
-    is_new: bool,
-    left_by: Option<String>,
+    beginning: Beginning,
+}
+
+/// Whether a sweep begins, or goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Beginning {
+    /// It begins.
+    New,
+    /// It goes on.
+    GoesOn {
+        /// The process that had it, when it ended without a word.
+        left_by: Option<String>,
+    },
+    /// Others carry it out, and go on with that.
+    Joins,
 }
 
 /// A sweep that is begun, gone on with, or ended.
@@ -43,10 +56,7 @@ pub(super) struct SweepStart {
     pub(super) definition: SweepDefinition,
     pub(super) lease: SweepLease,
     pub(super) mode: AgentMode,
-    /// Whether it begins, or goes on.
-    pub(super) is_new: bool,
-    /// The process that had it, when it ended without a word.
-    pub(super) left_by: Option<String>,
+    pub(super) beginning: Beginning,
 }
 
 /// The devices of a sweep.
@@ -108,11 +118,11 @@ impl StopRequests {
 impl Lab {
     /// All that it takes to carry a sweep out.
     pub(super) fn execution(&self, start: SweepStart, devices: SweepDevices, files: ProvidedFiles) -> SweepExecution {
-        let SweepStart { sweep, definition, lease, mode, is_new, left_by } = start;
+        let SweepStart { sweep, definition, lease, mode, beginning } = start;
         let SweepDevices { used, of_lab: lab_devices, max_devices } = devices;
-        let rules = SweepRules::from(&definition.sweep);
+        let (rules, is_shared) = (SweepRules::from(&definition.sweep), lease.lease.is_part());
         SweepExecution {
-            assignment: Assignment { mode, sweep, rules, lab_devices, max_devices },
+            assignment: Assignment { mode, sweep, rules, lab_devices, max_devices, is_shared },
             files: SweepFiles {
                 models: files.models,
                 runners: Arc::new(files.runners.a),
@@ -124,8 +134,7 @@ impl Lab {
             devices: used,
             lease,
             config: definition.config,
-            is_new,
-            left_by,
+            beginning,
         }
     }
 
@@ -139,20 +148,21 @@ impl Lab {
         requests: &StopRequests,
         progress: &Progress,
     ) -> Result<bool, LabError> {
-        let SweepExecution { assignment, files, devices, lease, config, is_new, left_by } = execution;
+        let SweepExecution { assignment, files, devices, lease, config, beginning } = execution;
         let SweepLease { keeper, lease } = lease;
         let (store, sweep, mode) = (self.store()?, assignment.sweep.clone(), assignment.mode);
         let folder = publish::sweep_folder(&self.reports(), sweep.id.as_str());
         let _log = self.logs.write_to(&folder.join("log.jsonl"))?;
         tracing::info!(sweep = %sweep.id, config = %config, version = VERSION, ?mode, "sweep begins");
+        let names: Vec<String> = devices.iter().map(|device| device.name.clone()).collect();
         let (live, receiver) = event_queue();
         let view = tokio::spawn({
             let progress = progress.clone();
             async move { progress.follow(receiver).await }
         });
+        let started = started(store.as_ref(), &sweep, &devices, beginning, keeper.holder())?;
         let agent = Agent::new(assignment, files, Arc::new(self.connect_options()), keeper, live)?;
         let (events, stop) = (agent.events().clone(), Arc::clone(agent.stop()));
-        let started = started(store.as_ref(), &sweep, &devices, is_new, left_by)?;
         events.emit(Subject::default(), started).await;
         let agent = Arc::new(agent);
         tokio::select! {
@@ -167,13 +177,22 @@ impl Lab {
             }
         }
         drop(agent);
-        let is_interrupted = requests.is_interrupted();
-        // While the lease is held: nobody else does the same.
+        let (is_interrupted, is_part) = (requests.is_interrupted(), lease.is_part());
+        // While the lease is held: nobody else does the same, or they end what is theirs.
         if store.sweep_state(&sweep.id)? == SweepState::Cancelling {
-            self.close_open_jobs(&sweep)?;
+            self.close_open_jobs(&sweep, is_part)?;
         }
-        lease.release()?;
-        events.emit(Subject::default(), finished(store.counts(&sweep.id)?)).await;
+        // Of a sweep that others carry out, too, whoever concludes it tells.
+        if is_part {
+            let is_open = |device: &String| names.contains(device);
+            match store.devices_with_open_jobs(&sweep.id)?.iter().any(is_open) {
+                true => lease.leave_behind(self.now())?,
+                false => lease.release()?,
+            }
+        } else {
+            lease.release()?;
+            events.emit(Subject::default(), finished(store.counts(&sweep.id)?)).await;
+        }
         // The view ends with its queue; one that hangs (a terminal that takes no more) must not keep the sweep.
         drop(events);
         let _ = tokio::time::timeout(VIEW_TIMEOUT, view).await;
@@ -192,7 +211,7 @@ impl Lab {
     ) -> Result<(), LabError> {
         let id = execution.id().clone();
         self.execute(execution, &StopRequests::OfDaemon(stop), progress).await?;
-        self.conclude(&id).map(drop)
+        self.conclude_once(&id, progress)
     }
 
     /// Begins to keep the leases of a task of this process.
@@ -210,12 +229,17 @@ fn started(
     store: &dyn Store,
     sweep: &SweepRow,
     devices: &[Device],
-    is_new: bool,
-    left_by: Option<String>,
+    beginning: Beginning,
+    holder: &str,
 ) -> Result<EventKind, LabError> {
-    let (jobs, open) = (store.jobs(&sweep.id)?.len() as u64, store.open_jobs(&sweep.id, None)?.len() as u64);
     let (name, devices) = (sweep.name.clone(), devices.len() as u64);
-    if !is_new {
+    let left_by = match beginning {
+        Beginning::Joins => return Ok(EventKind::SweepJoined { by: holder_in_words(holder), devices }),
+        Beginning::New => None,
+        Beginning::GoesOn { left_by } => Some(left_by),
+    };
+    let (jobs, open) = (store.jobs(&sweep.id)?.len() as u64, store.open_jobs(&sweep.id, None)?.len() as u64);
+    if let Some(left_by) = left_by {
         return Ok(EventKind::SweepResumed { name, jobs, recorded: jobs - open, devices, left_by });
     }
     let skipped = store.record_numbers(&sweep.id)?.len() as u64;
@@ -223,7 +247,7 @@ fn started(
 }
 
 /// A job that has no record is told as cancelled, as reports tell it.
-fn finished(counts: SweepCounts) -> EventKind {
+pub(super) fn finished(counts: SweepCounts) -> EventKind {
     let SweepCounts { ok, failed, skipped, cancelled, open, .. } = counts;
     EventKind::SweepFinished { ok, failed, skipped, cancelled: cancelled + open }
 }

@@ -8,6 +8,7 @@ mod find;
 mod follow;
 mod large;
 mod overview;
+mod parts;
 mod record_parts;
 mod resume;
 mod retry;

@@ -5,18 +5,18 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::agent::{AgentMode, HostFiles, Stop};
-use crate::domain::{Catalog, Device, Job, JobId, Plan, Submission, SweepDefinition, SweepId, SweepRow};
+use crate::domain::{Catalog, Device, Job, JobId, Plan, Submission, SweepDefinition, SweepId, SweepRow, SweepState};
 use crate::lab::files::{SweepRunners, files_of};
 use crate::lab::{EngineSource, Lab, LabError};
-use crate::lease::live_holder;
+use crate::lease::{is_holder_gone, live_holder};
 use crate::planner;
 use crate::progress::Progress;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::wording::many;
 
 use super::MAX_DEVICES;
 use super::begin::{devices_with_jobs, records_of_skipped};
-use super::execute::{ProvidedFiles, SweepDevices, SweepExecution, SweepStart};
+use super::execute::{Beginning, ProvidedFiles, SweepDevices, SweepExecution, SweepStart};
 
 /// How it is gone on with a sweep.
 pub enum Resumed {
@@ -48,7 +48,12 @@ impl Lab {
             self.refuse_other_jobs(&sweep, config)?;
         }
         let holder = live_holder(store.as_ref(), &sweep.id, self.now())?.map(|holder| holder.holder);
-        let is_daemons = holder.as_deref().is_some_and(|holder| self.is_daemon(holder));
+        // Where hosts share the store, it may be another host's daemon.
+        let is_given = || Ok::<_, LabError>(store.is_shared() && self.submissions()?.contains_key(&sweep.id));
+        let is_daemons = match holder.as_deref() {
+            Some(holder) => self.is_daemon(holder) || is_given()?,
+            None => false,
+        };
         if by_daemon && (holder.is_none() || is_daemons) {
             if !is_daemons {
                 let submission = Submission { by: self.person(), at: self.now(), max_devices };
@@ -57,7 +62,7 @@ impl Lab {
             return Ok(Resumed::ByDaemon(sweep.id));
         }
         let id = sweep.id.clone();
-        match self.prepare_to_go_on(sweep, definition, max_devices, progress).await? {
+        match self.prepare_to_go_on(sweep, definition, max_devices, false, progress).await? {
             Some(execution) => {
                 // A daemon that comes later leaves it alone.
                 store.withdraw(&id)?;
@@ -72,13 +77,17 @@ impl Lab {
     /// # Errors
     /// When it can't go on, or jobs stay open that nobody stopped.
     pub async fn go_on_headless(&self, sweep: &SweepId, stop: Arc<Stop>, progress: &Progress) -> Result<(), LabError> {
+        // Another host may have concluded it, or a person cancelled it, since it was looked at.
+        if self.store()?.is_shared() && self.store()?.sweep_state(sweep)? != SweepState::Open {
+            return Ok(());
+        }
         let (row, definition) = self.find_unfinished(None, sweep.as_str())?;
         let max_devices = self.submissions()?.get(sweep).map_or(MAX_DEVICES, |submission| submission.max_devices);
-        match self.prepare_to_go_on(row, definition, max_devices, progress).await? {
+        match self.prepare_to_go_on(row, definition, max_devices, true, progress).await? {
             Some(execution) => self.run_headless(execution, Arc::clone(&stop), progress).await?,
-            None => drop(self.conclude(sweep)?),
+            None => self.conclude_once(sweep, progress)?,
         }
-        let left = self.store()?.open_jobs(sweep, None)?.len();
+        let left = self.open_here(sweep)?;
         if left > 0 && stop.times() == 0 {
             return Err(LabError::internal(format!("sweep {sweep} is left with {}", many(left as u64, "open job")))
                 .with_hint(format!("`farmctl why {sweep}` says more; `farmctl cancel {sweep}` ends it")));
@@ -86,17 +95,32 @@ impl Lab {
         Ok(())
     }
 
-    /// All that it takes to go on with a sweep; `None` when nothing of it is left to be done.
+    /// How many jobs of a sweep are open that this host can see to.
+    fn open_here(&self, sweep: &SweepId) -> Result<usize, LabError> {
+        let store = self.store()?;
+        let mut jobs = store.open_jobs(sweep, None)?;
+        if store.is_shared() {
+            self.keep_own(store.as_ref(), &mut jobs, &mut Vec::new())?;
+        }
+        Ok(jobs.len())
+    }
+
+    /// All that it takes to go on with a sweep; `None` when nothing of it is left to be done. For somebody who is not
+    /// there to see it (`is_headless`), where hosts share the store: what is this host's of it.
     async fn prepare_to_go_on(
         &self,
         sweep: SweepRow,
         definition: SweepDefinition,
         max_devices: usize,
+        is_headless: bool,
         progress: &Progress,
     ) -> Result<Option<SweepExecution>, LabError> {
         let store = self.store()?;
-        let jobs = store.open_jobs(&sweep.id, None)?;
-        let left = store.devices_left(&sweep.id)?;
+        let (mut jobs, mut left) = (store.open_jobs(&sweep.id, None)?, store.devices_left(&sweep.id)?);
+        // What other hosts reach is theirs.
+        if store.is_shared() && is_headless {
+            self.keep_own(store.as_ref(), &mut jobs, &mut left)?;
+        }
         if jobs.is_empty() && left.is_empty() {
             return Ok(None);
         }
@@ -104,8 +128,15 @@ impl Lab {
         self.shared_files()?;
         let mut catalog = self.with_found_files(self.catalog_of(&definition.sweep)?, &files_of(&jobs));
         // Taken before anything is built or downloaded: two that resume at once see each other.
-        let left_by = last_driver(store.as_ref(), &sweep)?;
-        let lease = self.take_lease(&sweep.id)?;
+        let left_by = self.last_driver(store.as_ref(), &sweep)?;
+        let (lease, beginning) = if store.is_shared() && is_headless {
+            let planned = Plan { sweep: sweep.name.clone(), jobs: jobs.clone(), skipped: Vec::new() };
+            self.take_part(&sweep.id, &devices_with_jobs(&planned, &inventory.devices), left_by)?
+        } else {
+            let lease = self.take_lease(&sweep.id)?;
+            let is_new = !has_begun(store.as_ref(), &sweep.id)?;
+            (lease, if is_new { Beginning::New } else { Beginning::GoesOn { left_by } })
+        };
         let runners = self.runners_of(&definition.sweep, progress).of_sweep(self, &sweep.id)?;
         if !jobs.is_empty() {
             refuse_other_runners(store.as_ref(), &sweep, &runners).await?;
@@ -115,7 +146,11 @@ impl Lab {
         let model_files = self.provide_files(&mut catalog, &mut open, None, progress).await;
         self.tell_changed_models(&open.jobs, &model_files, &catalog);
         for record in records_of_skipped(&sweep, &open, &inventory.devices) {
-            store.add_record(&record)?;
+            match store.add_record(&record) {
+                // Another host that reaches the device has the file, and is at it.
+                Err(StoreError::StaleEpoch { .. }) if lease.lease.is_part() => {}
+                added => added?,
+            }
         }
         let mut devices = devices_with_jobs(&open, &inventory.devices);
         let known: BTreeSet<String> = devices.iter().map(|device| device.name.clone()).collect();
@@ -123,12 +158,22 @@ impl Lab {
         // Where nothing is left to be measured, there may be something to be put in order.
         let is_left = |device: &&Device| left.contains(&device.name) && !known.contains(&device.name);
         devices.extend(inventory.devices.iter().filter(is_left).cloned());
-        let is_new = !has_begun(store.as_ref(), &sweep.id)?;
         let engines = EngineSource::new(self, &catalog, progress.clone());
         let max_devices = definition.at_once(max_devices);
-        let start = SweepStart { sweep, definition, lease, mode: AgentMode::Jobs, is_new, left_by };
+        let start = SweepStart { sweep, definition, lease, mode: AgentMode::Jobs, beginning };
         let devices = SweepDevices { used: devices, of_lab: inventory.devices, max_devices };
         Ok(Some(self.execution(start, devices, ProvidedFiles { models: model_files, runners, engines })))
+    }
+
+    /// The process that carried the sweep out when it ended without a word.
+    fn last_driver(&self, store: &dyn Store, sweep: &SweepRow) -> Result<Option<String>, LabError> {
+        let mut live = store.live_runs(&sweep.id, None)?.into_iter().map(|live| live.lease.holder);
+        if !store.is_shared() {
+            return Ok(live.next());
+        }
+        // Others are at work on their devices.
+        let holders: BTreeSet<String> = store.lease_holders(self.now())?.into_iter().collect();
+        Ok(live.find(|holder| !holders.contains(holder) || is_holder_gone(holder)))
     }
 
     /// Results of a file that says something else by now are another sweep's.
@@ -210,10 +255,4 @@ async fn refuse_other_runners(store: &dyn Store, sweep: &SweepRow, runners: &Swe
         }
     }
     Ok(())
-}
-
-/// The process that carried the sweep out when it ended without a word.
-fn last_driver(store: &dyn Store, sweep: &SweepRow) -> Result<Option<String>, LabError> {
-    let live = store.live_runs(&sweep.id, None)?;
-    Ok(live.into_iter().map(|live| live.lease.holder).next())
 }

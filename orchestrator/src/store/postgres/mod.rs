@@ -165,6 +165,10 @@ impl Database for Server {
         session::clock_ns(connection)
     }
 
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     fn error(&self, action: &str, fault: Fault) -> StoreError {
         faults::told(&self.address, action, fault)
     }

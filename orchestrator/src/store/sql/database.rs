@@ -73,6 +73,9 @@ pub trait Database: fmt::Debug + Send + Sync {
         Ok(passed_ns)
     }
 
+    /// Whether the hosts of a lab share it.
+    fn is_shared(&self) -> bool;
+
     /// What went wrong, as an error of the store.
     fn error(&self, action: &str, fault: Fault) -> StoreError;
 }

@@ -5,15 +5,16 @@ use jiff::Timestamp;
 use super::lease_time::ClockLead;
 use super::sweeps::unknown;
 use super::value::{Row, ToValue, named_params, params};
-use super::{Database, Outcome, SqlStore, Transaction, epoch_column, lease_nanoseconds, nanoseconds};
+use super::{Database, Outcome, SqlStore, Transaction, epoch_column, lease_nanoseconds, nanoseconds, parts};
 use crate::domain::{RunId, SweepId};
-use crate::store::{HeldLeases, LeaseHolder, LeaseOutcome, LeaseStore, StoreError};
+use crate::store::{HeldLeases, LeaseHolder, LeaseOutcome, LeaseStore, PartStore as _, StoreError, SweepPart};
 
 // A lease that was given back has its time at 0, one that ran out the time when it did; its row and its epoch stay.
 
 const LEASE_SWEEP: &str = "
     UPDATE sweeps SET lease_holder = :holder, lease_epoch = lease_epoch + 1, lease_until_ns = :lease_now + :lease_ns
     WHERE id = :sweep AND lease_until_ns <= :lease_now
+      AND NOT EXISTS (SELECT 1 FROM sweep_parts p WHERE p.sweep_id = :sweep AND p.until_ns > :lease_now)
     RETURNING lease_epoch";
 
 const SWEEP_HOLDER: &str = "SELECT lease_holder, lease_until_ns, :lease_now FROM sweeps WHERE id = :sweep";
@@ -60,12 +61,15 @@ const PROLONG_RUNS: &str = "
 const HOLDERS: &str = "
     SELECT holder FROM device_leases WHERE until_ns > :lease_now
     UNION SELECT lease_holder FROM sweeps WHERE lease_until_ns > :lease_now
-    UNION SELECT lease_holder FROM runs WHERE state = 'live' AND lease_until_ns > :lease_now";
+    UNION SELECT lease_holder FROM runs WHERE state = 'live' AND lease_until_ns > :lease_now
+    UNION SELECT holder FROM sweep_parts WHERE until_ns > :lease_now
+    ORDER BY 1";
 
 const EXPIRE: &[&str] = &[
     "UPDATE device_leases SET until_ns = :lease_now WHERE holder = :holder AND until_ns > :lease_now",
     "UPDATE sweeps SET lease_until_ns = :lease_now WHERE lease_holder = :holder AND lease_until_ns > :lease_now",
     "UPDATE runs SET lease_until_ns = :lease_now WHERE lease_holder = :holder AND lease_until_ns > :lease_now",
+    "UPDATE sweep_parts SET until_ns = :lease_now WHERE holder = :holder AND until_ns > :lease_now",
 ];
 
 impl<D: Database> LeaseStore for SqlStore<D> {
@@ -80,11 +84,19 @@ impl<D: Database> LeaseStore for SqlStore<D> {
             ":sweep": sweep.0, ":holder": holder, ":lease_ns": lease_nanoseconds(lease),
             ":lease_now": nanoseconds(now),
         };
-        let taken = self.query("take the lease of a sweep", LEASE_SWEEP, parameters, |row| row.get::<i64>(0))?;
-        if let Some(epoch) = taken.first() {
+        // As if nobody else was at it: somebody may be about to take part in the sweep.
+        let taken = self.transaction("take the lease of a sweep", |transaction| {
+            transaction.first(LEASE_SWEEP, parameters, |row| row.get::<i64>(0))
+        })?;
+        if let Some(epoch) = taken {
             return Ok(LeaseOutcome::Taken { epoch: epoch.unsigned_abs() });
         }
-        match self.sweep_holder(sweep, now)? {
+        let part = self.sweep_parts(sweep, now)?.into_iter().find(|part| part.is_live);
+        let part = part.map(|SweepPart { holder, until, .. }| {
+            let sweep_id = Some(sweep.clone());
+            LeaseHolder { holder, sweep_id, until }
+        });
+        match self.sweep_holder(sweep, now)?.or(part) {
             Some(holder) => Ok(LeaseOutcome::Held(holder)),
             // It ended between the two looks.
             None => self.lease_sweep(sweep, holder, lease, now),
@@ -97,15 +109,7 @@ impl<D: Database> LeaseStore for SqlStore<D> {
     }
 
     fn sweep_holder(&self, sweep: &SweepId, now: Timestamp) -> Result<Option<LeaseHolder>, StoreError> {
-        let parameters = named_params! {":sweep": sweep.0, ":lease_now": nanoseconds(now)};
-        let found = self.query("look up the lease of a sweep", SWEEP_HOLDER, parameters, |row| {
-            let (until_ns, decides_ns) = (row.get::<i64>(1)?, row.get::<i64>(2)?);
-            let holder = row.get::<Option<String>>(0)?.filter(|_| until_ns > decides_ns);
-            Ok((holder, ClockLead::between(decides_ns, now).told(until_ns)))
-        })?;
-        let (holder, until) = found.into_iter().next().ok_or_else(|| unknown(sweep))?;
-        let Some(holder) = holder else { return Ok(None) };
-        Ok(Some(LeaseHolder { holder, sweep_id: Some(sweep.clone()), until: until? }))
+        self.connected("look up the lease of a sweep", |connection| sweep_holder(&Transaction(connection), sweep, now))
     }
 
     fn lease_device(
@@ -185,6 +189,7 @@ impl<D: Database> LeaseStore for SqlStore<D> {
                 sweeps: prolong(transaction, PROLONG_SWEEPS, parameters, SweepId)?,
                 devices: prolong(transaction, PROLONG_DEVICES, parameters, |device| device)?,
                 runs: prolong(transaction, PROLONG_RUNS, parameters, RunId)?,
+                parts: parts::prolong(transaction, holder, lease, now)?,
             })
         })
     }
@@ -202,6 +207,23 @@ impl<D: Database> LeaseStore for SqlStore<D> {
             Ok(())
         })
     }
+}
+
+/// Who has all of a sweep.
+pub(super) fn sweep_holder(
+    transaction: &Transaction<'_>,
+    sweep: &SweepId,
+    now: Timestamp,
+) -> Outcome<Option<LeaseHolder>> {
+    let parameters = named_params! {":sweep": sweep.0, ":lease_now": nanoseconds(now)};
+    let found = transaction.first(SWEEP_HOLDER, parameters, |row| {
+        let (until_ns, decides_ns) = (row.get::<i64>(1)?, row.get::<i64>(2)?);
+        let holder = row.get::<Option<String>>(0)?.filter(|_| until_ns > decides_ns);
+        Ok((holder, ClockLead::between(decides_ns, now).told(until_ns)))
+    })?;
+    let (holder, until) = found.ok_or_else(|| unknown(sweep))?;
+    let Some(holder) = holder else { return Ok(None) };
+    Ok(Some(LeaseHolder { holder, sweep_id: Some(sweep.clone()), until: until? }))
 }
 
 /// The sweep that waits for a device and goes before this one.

@@ -53,6 +53,8 @@ pub(in crate::store) const TABLES: &[Table] = &[
     table("schedules", None, "name"),
     table("schedule_starts", None, "schedule, due_at_ns"),
     table("handed_over", None, "sweep_id"),
+    table("sweep_parts", None, "sweep_id, holder"),
+    table("sweep_halts", None, "sweep_id"),
     table("schedule_pauses", None, "schedule"),
     table("pinned_sweeps", None, "sweep_id"),
     table("baselines", None, "name"),

@@ -18,6 +18,7 @@ mod leases;
 mod locks;
 pub(in crate::store) mod maintenance;
 mod notices;
+mod parts;
 mod records;
 mod regressions;
 mod report_files;

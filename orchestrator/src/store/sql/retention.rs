@@ -17,6 +17,8 @@ const MAY_LEAVE: &str = "
 const REMOVE: &[&str] = &[
     "UPDATE schedule_starts SET sweep_id = NULL WHERE sweep_id = ?1",
     "DELETE FROM handed_over WHERE sweep_id = ?1",
+    "DELETE FROM sweep_parts WHERE sweep_id = ?1",
+    "DELETE FROM sweep_halts WHERE sweep_id = ?1",
     "DELETE FROM due_comparisons WHERE sweep_id = ?1",
     "DELETE FROM report_files WHERE sweep_id = ?1",
     "DELETE FROM device_wants WHERE sweep_id = ?1",

@@ -180,6 +180,10 @@ impl Database for SqliteFile {
         self.with_connection(|connection| work(&*connection.transaction()?))
     }
 
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     fn error(&self, action: &str, fault: Fault) -> StoreError {
         let cause = match fault {
             Fault::Store(error) => return error,

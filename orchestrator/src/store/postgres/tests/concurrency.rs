@@ -8,8 +8,8 @@ use super::{database_of, fresh, open, server};
 use crate::domain::{DeviceLock, Event, EventKind, RunId, RunStatus};
 use crate::store::conformance::{at, record, sweep};
 use crate::store::{
-    Claim, EventStore as _, LeaseOutcome, LeaseStore as _, LockStore as _, MaintenanceStore as _, RunStore as _,
-    StoreError, SweepStore as _, people,
+    Claim, EventStore as _, Joined, LeaseOutcome, LeaseStore as _, LockStore as _, MaintenanceStore as _,
+    PartStore as _, RunStore as _, StoreError, SweepStore as _, people,
 };
 
 const LEASE: Duration = Duration::from_secs(60);
@@ -147,6 +147,36 @@ fn a_lease_has_one_holder_at_a_time() {
         });
         assert_eq!(taken, [1]);
     }
+}
+
+/// One that takes part in a sweep, and one that wants all of it: never both.
+#[test]
+fn nobody_has_a_part_of_a_sweep_that_another_has_all_of() {
+    let url = fresh();
+    let store = open(&url);
+    let (mut whole, mut parts) = (0, 0);
+    for turn in 0..30 {
+        let (row, _) = sweep(&store, &format!("s{turn}"), &["a"], 1);
+        let barrier = std::sync::Barrier::new(2);
+        let (has_all, has_part) = std::thread::scope(|scope| {
+            let (url, row, barrier) = (&url, &row, &barrier);
+            let all = scope.spawn(move || {
+                let store = open(url);
+                barrier.wait();
+                matches!(store.lease_sweep(&row.id, "all", LEASE, at(0)).unwrap(), LeaseOutcome::Taken { .. })
+            });
+            let part = scope.spawn(move || {
+                let store = open(url);
+                barrier.wait();
+                matches!(store.join_sweep(&row.id, &[], "part", LEASE, at(0)).unwrap(), Joined::Taken { .. })
+            });
+            (all.join().unwrap(), part.join().unwrap())
+        });
+        assert!(has_all != has_part, "turn {turn}: {has_all} and {has_part}");
+        whole += usize::from(has_all);
+        parts += usize::from(has_part);
+    }
+    assert_eq!(whole + parts, 30);
 }
 
 /// Two that end the same run: one record, and the other is refused with an event of it.
