@@ -108,7 +108,7 @@ impl Lab {
 
     fn tell_end(&self, store: &dyn Store, sweep: &SweepRow, progress: &Progress) -> Result<(), LabError> {
         let (at, sweep_id) = (self.now(), Some(sweep.id.clone()));
-        let kind = finished(store.counts(sweep)?);
+        let kind = finished(store.counts(&sweep.id)?);
         let event = Event { at, sweep_id, device: None, job_id: None, run_id: None, kind };
         store.append_event(&event)?;
         progress.event(&event);
