@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use tokio::runtime::Runtime;
 
-use super::sql::{Connection, Database, Fault, Outcome, SqlStore, Work};
+use super::sql::{Database, Fault, Outcome, SqlStore, Work};
 use super::{StoreError, copy};
 use address::Address;
 pub use address::ServerAccess;
@@ -158,11 +158,6 @@ impl Database for Server {
             session.undo();
             done
         })
-    }
-
-    /// The server's: clocks of hosts may differ.
-    fn clock_ns(&self, connection: &dyn Connection, _: i64) -> Outcome<i64> {
-        session::clock_ns(connection)
     }
 
     fn is_shared(&self) -> bool {

@@ -28,23 +28,10 @@ const SET_UP: &str = "
     SET application_name = 'farmctl'; SET statement_timeout = '35s'; SET lock_timeout = '30s';
     SET idle_in_transaction_session_timeout = '60s'; SET client_min_messages = 'warning'";
 
-/// What time it is now, not when the transaction began.
-const CLOCK: &str = "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000000 AS BIGINT)";
-
 impl From<Late> for Fault {
     fn from(late: Late) -> Fault {
         Fault::Refused(Box::new(late))
     }
-}
-
-/// The server's clock: nanoseconds since 1970.
-pub(super) fn clock_ns(connection: &dyn Connection) -> Outcome<i64> {
-    let mut now_ns = None;
-    connection.query(CLOCK, &[], &mut |columns| {
-        now_ns = Some(crate::store::sql::value::Row(columns).get::<i64>(0)?);
-        Ok(())
-    })?;
-    now_ns.ok_or_else(|| Fault::Column("the server has no clock".to_owned()))
 }
 
 impl From<tokio_postgres::Error> for Fault {

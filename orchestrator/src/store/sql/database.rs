@@ -64,15 +64,6 @@ pub trait Database: fmt::Debug + Send + Sync {
     /// When the database refuses, or the work fails.
     fn moment(&self, work: Work<'_>) -> Outcome<()>;
 
-    /// What time it is to all who use this database, in nanoseconds since 1970: its own, where it has a clock; else
-    /// what the caller says.
-    ///
-    /// # Errors
-    /// When the database refuses.
-    fn clock_ns(&self, _: &dyn Connection, passed_ns: i64) -> Outcome<i64> {
-        Ok(passed_ns)
-    }
-
     /// Whether the hosts of a lab share it.
     fn is_shared(&self) -> bool;
 

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::events::EventRow;
 use super::value::{Row, named_params, params};
-use super::{Connection, Database, Outcome, SqlStore, Transaction, corrupt, events, from_json, to_json};
+use super::{Connection, Database, Outcome, SqlStore, Transaction, corrupt, events, from_json, lease_time, to_json};
 use super::{nanoseconds, timestamp};
 use crate::domain::{DeclaredDevice, Event, Host, HostFigures, HostState, HostStep, NewHost};
 use crate::store::{Beat, HostChange, HostStore, Registration, StoreError};
@@ -49,7 +49,7 @@ impl<D: Database> HostStore for SqlStore<D> {
         now: Timestamp,
     ) -> Result<Registration, StoreError> {
         self.transaction("register this host", |transaction| {
-            let clock = self.database_clock(transaction.0, now)?;
+            let clock = database_clock(transaction.0, now)?;
             let found = found_host(transaction.0, &host.name, clock)?;
             match found.filter(|other| !is_alone && !may_replace(host, other, is_gone)) {
                 Some(other) => return Ok(Registration::Refused(Box::new(other))),
@@ -76,7 +76,7 @@ impl<D: Database> HostStore for SqlStore<D> {
     fn beat_host(&self, name: &str, process: &str, figures: &HostFigures, now: Timestamp) -> Result<Beat, StoreError> {
         let HostFigures { devices, load_milli, cores } = figures;
         self.transaction("tell that this host is there", |transaction| {
-            let clock = self.database_clock(transaction.0, now)?;
+            let clock = database_clock(transaction.0, now)?;
             transaction.execute(
                 BEAT,
                 named_params! {
@@ -95,14 +95,14 @@ impl<D: Database> HostStore for SqlStore<D> {
 
     fn end_host(&self, name: &str, process: &str, now: Timestamp) -> Result<(), StoreError> {
         self.transaction("tell that this host leaves", |transaction| {
-            let clock = self.database_clock(transaction.0, now)?;
+            let clock = database_clock(transaction.0, now)?;
             transaction.execute(END, params![name, process, clock.now_ns]).map(drop)
         })
     }
 
     fn hosts(&self, now: Timestamp) -> Result<Vec<Host>, StoreError> {
         self.connected("list the hosts", |connection| {
-            let clock = self.database_clock(connection, now)?;
+            let clock = database_clock(connection, now)?;
             listed_hosts(connection, None, clock)
         })
     }
@@ -117,7 +117,7 @@ impl<D: Database> HostStore for SqlStore<D> {
     ) -> Result<HostChange, StoreError> {
         let row = EventRow::of(event)?;
         self.transaction("change the state of a host", |transaction| {
-            let clock = self.database_clock(transaction.0, now)?;
+            let clock = database_clock(transaction.0, now)?;
             let found = found_host(transaction.0, name, clock)?.filter(|host| host.state != HostState::Removed);
             let Some(host) = found else { return Ok(HostChange::Unknown) };
             let is_refused = step == HostStep::Remove && host.is_there();
@@ -179,13 +179,10 @@ struct DatabaseClock {
     ahead_ms: i64,
 }
 
-impl<D: Database> SqlStore<D> {
-    fn database_clock(&self, connection: &dyn Connection, now: Timestamp) -> Outcome<DatabaseClock> {
-        const NS_PER_MS: i64 = 1_000_000;
-        let passed_ns = nanoseconds(now);
-        let now_ns = self.database.clock_ns(connection, passed_ns)?;
-        Ok(DatabaseClock { now_ns, ahead_ms: passed_ns.saturating_sub(now_ns) / NS_PER_MS })
-    }
+fn database_clock(connection: &dyn Connection, now: Timestamp) -> Outcome<DatabaseClock> {
+    const NS_PER_MS: i64 = 1_000_000;
+    let now_ns = lease_time::deciding_ns(connection, now)?;
+    Ok(DatabaseClock { now_ns, ahead_ms: nanoseconds(now).saturating_sub(now_ns) / NS_PER_MS })
 }
 
 /// Whether a daemon may be the host of a name that another one registered.

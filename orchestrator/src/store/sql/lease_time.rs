@@ -1,4 +1,5 @@
-//! What time it is for whoever may do something: leases, locks of people, pauses of jobs, and who waits for a device.
+//! What time it is for whoever may do something: leases, locks of people, pauses of jobs, who waits for a device, and
+//! which hosts are there.
 //!
 //! A statement that decides such a thing has `:lease_now` in it. In SQLite that is the time which the caller gives. In
 //! PostgreSQL it is the server's (`lease_now`, a function of the schema): several hosts share it, and their clocks may
@@ -7,11 +8,16 @@
 use jiff::Timestamp;
 
 use super::value::named_params;
-use super::{Outcome, Transaction, nanoseconds, timestamp};
+use super::{Connection, Outcome, Transaction, nanoseconds, timestamp};
 use crate::store::StoreError;
 
 const NOW: &str = "SELECT CAST(:lease_now AS BIGINT)";
 const SECOND_NS: i64 = 1_000_000_000;
+
+/// What time it is by the clock that decides, in nanoseconds since 1970.
+pub(super) fn deciding_ns(connection: &dyn Connection, now: Timestamp) -> Outcome<i64> {
+    Transaction(connection).one(NOW, named_params! {":lease_now": nanoseconds(now)}, |row| row.get(0))
+}
 
 /// How far the clock that decides is ahead of a caller's, in nanoseconds: in whole seconds, so that clocks that agree
 /// change nothing, and what people said stays what they said.
@@ -21,8 +27,7 @@ pub(super) struct ClockLead(i64);
 impl ClockLead {
     /// Of a caller that says what time it is.
     pub(super) fn look_up(transaction: &Transaction<'_>, now: Timestamp) -> Outcome<ClockLead> {
-        let decides_ns = transaction.one(NOW, named_params! {":lease_now": nanoseconds(now)}, |row| row.get(0))?;
-        Ok(ClockLead::between(decides_ns, now))
+        Ok(ClockLead::between(deciding_ns(transaction.0, now)?, now))
     }
 
     /// Between what decides and what the caller says.
