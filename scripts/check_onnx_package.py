@@ -136,6 +136,8 @@ def compare(lab, model, row):
 def reason(text):
     """A reason without what is of one model only."""
     text = re.sub(r", which \S+ needs: .*$", "", text)
+    text = re.sub(r", of which \S+ has weights: .*$", "", text)
+    text = re.sub(r", and \S+ (means|takes|has) (.*): [^:]*$", r", and it \1 \2", text)
     text = re.sub(r"^on [^:]+: |Load model from \S+ failed:", "", text)
     text = re.sub(r"node #\d+ \"[^\"]*\" |\(\d+\) node with name '.*'|: [Oo]utput mismatch.*|: Wrong number.*", "", text)
     for pattern, short in [

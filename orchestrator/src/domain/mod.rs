@@ -80,7 +80,8 @@ pub use shared_files::{S3Place, SharedFilesConfig, SharedPlace};
 pub use side_by_side::{PairSide, SideBySide, SideRunner};
 pub use sighting::Sighting;
 pub use signature::{
-    Arithmetic, DataFile, Dimension, FirstDimension, ModelSignature, Operator, TensorElement, TensorSignature,
+    Arithmetic, DataFile, Dimension, FirstDimension, ModelSignature, Operator, Peculiarity, TensorElement,
+    TensorSignature,
 };
 pub use state::{
     DeviceState, DeviceStep, HostState, HostStep, JobState, JobStep, RegressionState, RegressionStep, RunState,

@@ -19,6 +19,12 @@ pub struct ModelSignature {
     pub foreign_operators: Vec<String>,
     /// Operators of an ONNX file that its outputs hang on, each once, sorted. None of other formats.
     pub operators: Vec<Operator>,
+    /// Version of ONNX's file format; `None` where the file names none, and of other formats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ir_version: Option<i64>,
+    /// Types of numbers in its weights that no input is made of, each once, sorted: an engine may not read them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub foreign_elements: Vec<String>,
 }
 
 /// An operator of an ONNX file.
@@ -32,6 +38,22 @@ pub struct Operator {
     pub opset: Option<i64>,
     /// Whether the file itself says what it computes, as a function.
     pub is_defined: bool,
+    /// Element types of its first input, wherever it stands, as far as the file tells them; each once, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub elements: Vec<ElementType>,
+    /// What of it an engine may read otherwise, or not at all; each once, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub peculiarities: Vec<Peculiarity>,
+}
+
+/// What is special about how an operator stands in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Peculiarity {
+    /// The shape of what it makes comes in as values of an input of the network.
+    ShapeFromInput,
+    /// Its second input lies along other dimensions than the last ones, as it could before opset 7.
+    AlongOtherDimensions,
 }
 
 impl fmt::Display for Operator {

@@ -8,6 +8,7 @@ mod dataset;
 mod estimate;
 mod id;
 mod inputs;
+mod kernels;
 mod matrix;
 mod operators;
 mod order;

@@ -3,7 +3,8 @@
 //! Main function: [`reason`]. A benchmark program of somebody's may have any operator built in: nothing is said of
 //! those, unless their entry in backends.yaml does.
 
-use crate::domain::{Backend, Dialect, ModelSignature, Operator, WeightsFile};
+use super::kernels;
+use crate::domain::{Backend, Dialect, ModelSignature, Operator, Peculiarity, WeightsFile};
 
 /// Custom operators that TensorFlow Lite's own set of kernels has nevertheless.
 const TFLITE_OWN: [&str; 4] = ["AudioSpectrogram", "Mfcc", "NumericVerify", "TFLite_Detection_PostProcess"];
@@ -20,7 +21,9 @@ pub(super) fn reason(model: &str, file: &WeightsFile, backend: &Backend) -> Opti
         None => tract_reason(model, signature, backend),
         Some(_) if file.format == "onnx" && !backend.operator_domains.is_empty() => {
             let is_lacking = |it: &&Operator| !it.is_defined && !backend.operator_domains.contains(&it.domain);
-            let (first, more) = first_of(signature.operators.iter().filter(is_lacking))?;
+            let Some((first, more)) = first_of(signature.operators.iter().filter(is_lacking)) else {
+                return kernels::reason(model, signature, backend);
+            };
             Some(format!(
                 "{name} has no operator {first}{more}, which {model} needs: export it without, or add the domain to \
                  the `operator_domains` of {name} in backends.yaml where it has them"
@@ -51,15 +54,37 @@ fn tract_reason(model: &str, signature: &ModelSignature, backend: &Backend) -> O
     }
     // It would run an operator of its own that has the function's name.
     let is_unread = |it: &&Operator| it.is_defined && !(has(it) && TRACT_DOMAINS.contains(&it.domain.as_str()));
-    let (first, more) = first_of(signature.operators.iter().filter(is_unread))?;
+    if let Some((first, more)) = first_of(signature.operators.iter().filter(is_unread)) {
+        return Some(format!(
+            "{name} {version} does not read functions that a file defines, and {model} calls {first}{more}: write them \
+             out with `onnx.inliner.inline_local_functions`, or run it on another engine"
+        ));
+    }
+    if let Some((first, more)) = first_of(signature.foreign_elements.iter()) {
+        return Some(format!(
+            "{name} {version} reads no numbers of type {first}{more}, of which {model} has weights: export it without, \
+             or run it on another engine"
+        ));
+    }
+    let having = |peculiarity| {
+        let has = move |it: &&Operator| it.peculiarities.contains(&peculiarity);
+        first_of(signature.operators.iter().filter(has))
+    };
+    if let Some((first, more)) = having(Peculiarity::AlongOtherDimensions) {
+        return Some(format!(
+            "{name} {version} lays the second input of {first}{more} along the last dimensions of the first, and \
+             {model} means others: convert it to opset 7 with `onnx.version_converter`, or run it on another engine"
+        ));
+    }
+    let (first, more) = having(Peculiarity::ShapeFromInput)?;
     Some(format!(
-        "{name} {version} does not read functions that a file defines, and {model} calls {first}{more}: write them out \
-         with `onnx.inliner.inline_local_functions`, or run it on another engine"
+        "{name} {version} must know every shape before it runs, and {model} takes that of {first}{more} from the \
+         values of an input: export it with a fixed shape, or run it on another engine"
     ))
 }
 
 /// The first, and how many more there are in words.
-fn first_of<T>(mut lacking: impl Iterator<Item = T>) -> Option<(T, String)> {
+pub(super) fn first_of<T>(mut lacking: impl Iterator<Item = T>) -> Option<(T, String)> {
     let first = lacking.next()?;
     let more = lacking.count();
     Some((first, if more > 0 { format!(" and {more} more") } else { String::new() }))

@@ -6,8 +6,8 @@ use prost::Message;
 use super::*;
 use crate::catalog::DownloadSettings;
 use crate::catalog::onnx::{
-    DataType, DimensionProto, DimensionValue, GraphProto, ModelProto, NodeProto, StringStringEntryProto, TensorProto,
-    TensorShapeProto, TensorTypeProto, TypeProto, TypeValue, ValueInfoProto,
+    DataType, DimensionProto, DimensionValue, GraphProto, ModelProto, NodeProto, OperatorSetIdProto,
+    StringStringEntryProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto, TypeValue, ValueInfoProto,
 };
 use crate::domain::{Dimension, ElementType, InputRange, WeightsKind, sample};
 
@@ -86,7 +86,8 @@ fn product(rows: i64, op: &str, weights: TensorProto) -> Vec<u8> {
         initializer: vec![weights],
         ..GraphProto::default()
     };
-    ModelProto { ir_version: 8, graph: Some(graph), ..ModelProto::default() }.encode_to_vec()
+    let opset_import = vec![OperatorSetIdProto { domain: String::new(), version: 13 }];
+    ModelProto { ir_version: 8, opset_import, graph: Some(graph), ..ModelProto::default() }.encode_to_vec()
 }
 
 fn weights() -> TensorProto {

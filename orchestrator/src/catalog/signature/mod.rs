@@ -18,9 +18,12 @@ use crate::domain::{
 
 mod arithmetic;
 mod batch;
+mod elements;
 mod flatbuffer;
 mod onnx;
 mod operators;
+mod peculiar;
+mod sound;
 mod tflite;
 mod tflite_macs;
 
@@ -80,6 +83,7 @@ pub(super) fn read(path: &Path, format: &str) -> Result<Option<ModelSignature>, 
                      file"
                 )),
             })?;
+            sound::check(&as_written).map_err(wrong)?;
             let operators = operators::of(&as_written);
             let model = onnx_file::written_out(as_written).map_err(damaged)?;
             let signature = onnx::signature(&model).map_err(wrong)?;
@@ -198,6 +202,8 @@ pub(super) fn of_network(network: &Network, precision: Precision, layout: Layout
         data_files: Vec::new(),
         foreign_operators: Vec::new(),
         operators: Vec::new(),
+        ir_version: None,
+        foreign_elements: Vec::new(),
     }
 }
 

@@ -9,16 +9,14 @@ use crate::catalog::onnx::{
 };
 use crate::domain::{DataFile, Dimension, ElementType, ModelSignature, TensorElement, TensorSignature};
 
+/// ONNX's number for text.
+const TEXT: i32 = 8;
 /// Operator sets that every engine knows.
 const STANDARD_DOMAINS: [&str; 2] = ["", "ai.onnx"];
 
 /// The signature of a model, without its operators; an error says what is wrong with it.
 pub(super) fn signature(model: &ModelProto) -> Result<ModelSignature, String> {
     let graph = model.graph.as_ref().ok_or("it holds no graph")?;
-    if graph.output.is_empty() {
-        return Err("its graph has no output".to_owned());
-    }
-    check_edges(graph)?;
     let weights: HashSet<&str> = weights(graph).map(|tensor| tensor.name.as_str()).collect();
     let inputs = graph.input.iter().filter(|info| !weights.contains(info.name.as_str()));
     let read_as = batch::of_onnx(graph, &analysis::shapes(model));
@@ -35,33 +33,13 @@ pub(super) fn signature(model: &ModelProto) -> Result<ModelSignature, String> {
         data_files: survey.data_files,
         foreign_operators: survey.foreign_operators.into_iter().collect(),
         operators: Vec::new(),
+        ir_version: Some(model.ir_version).filter(|version| *version > 0),
+        foreign_elements: survey.foreign_elements.into_iter().collect(),
     })
 }
 
-/// Characters of a tensor's name that are told.
-const SHOWN_CHARACTERS: usize = 100;
-
-/// What a graph takes it takes once, what it gives is made in it, and its weights have sizes.
-fn check_edges(graph: &GraphProto) -> Result<(), String> {
-    let shown = |name: &str| name.chars().take(SHOWN_CHARACTERS).collect::<String>();
-    let mut names: HashSet<&str> = HashSet::new();
-    if let Some(twice) = graph.input.iter().find(|info| !names.insert(&info.name)) {
-        return Err(format!("its graph has two inputs {:?}: export it again", shown(&twice.name)));
-    }
-    if let Some(tensor) = weights(graph).find(|tensor| tensor.dims.iter().any(|size| *size < 0)) {
-        let name = shown(&tensor.name);
-        return Err(format!("its weights {name:?} have a dimension below zero: get it anew, or export it again"));
-    }
-    names.extend(weights(graph).map(|tensor| tensor.name.as_str()));
-    names.extend(graph.node.iter().flat_map(|node| &node.output).map(String::as_str));
-    match graph.output.iter().find(|info| !names.contains(info.name.as_str())) {
-        Some(info) => Err(format!("nothing in its graph makes its output {:?}: export it again", shown(&info.name))),
-        None => Ok(()),
-    }
-}
-
 /// The tensors of weights of a graph, those inside its operators not among them.
-fn weights(graph: &GraphProto) -> impl Iterator<Item = &TensorProto> {
+pub(super) fn weights(graph: &GraphProto) -> impl Iterator<Item = &TensorProto> {
     graph.initializer.iter().chain(graph.sparse_initializer.iter().filter_map(|sparse| sparse.values.as_ref()))
 }
 
@@ -157,6 +135,7 @@ struct Survey {
     /// Where in `data_files` each location is.
     places: BTreeMap<String, usize>,
     foreign_operators: BTreeSet<String>,
+    foreign_elements: BTreeSet<String>,
 }
 
 impl Survey {
@@ -177,6 +156,9 @@ impl Survey {
     }
 
     fn tensor(&mut self, tensor: &TensorProto) {
+        if let (TensorElement::Other(word), false) = (element(tensor.data_type), tensor.data_type == TEXT) {
+            self.foreign_elements.insert(word);
+        }
         if tensor.data_location != 1 {
             return;
         }

@@ -266,7 +266,7 @@ fn the_files_that_farmctl_writes_are_what_it_says_of_them() {
         let found = read(file(&content).path(), format).unwrap().unwrap();
         // Every engine runs the networks of ours: of their operators nothing has to be known.
         assert_eq!(found.operators.is_empty(), format != "onnx", "{format} {precision}");
-        let found = ModelSignature { operators: Vec::new(), ..found };
+        let found = ModelSignature { operators: Vec::new(), ir_version: None, ..found };
         let mut told = of_network(&network, precision, layout);
         if format == "tflite" {
             // The format has no names for what is open.

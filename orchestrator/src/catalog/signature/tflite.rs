@@ -52,6 +52,8 @@ pub(super) fn signature(file: File, size_bytes: u64) -> Result<ModelSignature, F
         data_files: Vec::new(),
         foreign_operators: foreign,
         operators: Vec::new(),
+        ir_version: None,
+        foreign_elements: Vec::new(),
     })
 }
 

@@ -19,6 +19,8 @@ fn file_of(inputs: Vec<TensorSignature>) -> WeightsFile {
         data_files: Vec::new(),
         foreign_operators: Vec::new(),
         operators: Vec::new(),
+        ir_version: None,
+        foreign_elements: Vec::new(),
     };
     WeightsFile { signature: Some(Ok(signature)), ..unread("onnx") }
 }

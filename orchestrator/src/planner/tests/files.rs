@@ -1,7 +1,9 @@
 //! What a file says of itself, and what its plan says of that.
 
 use super::*;
-use crate::domain::{Dimension, ElementType, FirstDimension, Layout, Operator, TensorElement, TensorSignature};
+use crate::domain::{
+    Dimension, ElementType, FirstDimension, Layout, Operator, Peculiarity, TensorElement, TensorSignature,
+};
 
 fn tensor(name: &str, dims: &[&str]) -> TensorSignature {
     let dim = |word: &&str| match word.parse() {
@@ -27,6 +29,8 @@ fn signature(output: &[&str]) -> ModelSignature {
         data_files: Vec::new(),
         foreign_operators: Vec::new(),
         operators: Vec::new(),
+        ir_version: None,
+        foreign_elements: Vec::new(),
     }
 }
 
@@ -106,12 +110,26 @@ fn an_operator_of_ones_own_is_skipped_where_the_engine_has_none() {
 }
 
 fn operator(domain: &str, name: &str) -> Operator {
-    Operator { name: name.to_owned(), domain: domain.to_owned(), opset: Some(17), is_defined: false }
+    Operator {
+        name: name.to_owned(),
+        domain: domain.to_owned(),
+        opset: Some(17),
+        is_defined: false,
+        elements: Vec::new(),
+        peculiarities: Vec::new(),
+    }
 }
 
 /// Why a file with these operators is skipped on tract, and on a program that has those of ONNX and Microsoft.
 fn operator_reasons(operators: &[Operator]) -> [Option<String>; 2] {
+    let known = ModelSignature { operators: operators.to_vec(), ..signature(&["N", "10"]) };
+    reasons_of("single", known)
+}
+
+/// The same of a file with that signature, and of a program of that name.
+fn reasons_of(program: &str, known: ModelSignature) -> [Option<String>; 2] {
     let mut catalog = catalog();
+    (catalog.backends[1].name, catalog.backends[1].version) = (program.to_owned(), "1.32.0".to_owned());
     catalog.backends[1].operator_domains = models(&["ai.onnx", "com.microsoft"]);
     catalog.backends[1].program = Some(BackendProgram {
         licence: None,
@@ -120,15 +138,60 @@ fn operator_reasons(operators: &[Operator]) -> [Option<String>; 2] {
         options: BTreeMap::new(),
         targets: vec![BackendTarget { target: "x-static-musl".to_owned(), needs: None, files: Vec::new() }],
     });
-    let known = ModelSignature { operators: operators.to_vec(), ..signature(&["N", "10"]) };
     let mut onnx = file(WeightsKind::Synthetic, "onnx", Some('a'));
     onnx.signature = Some(Ok(known));
     catalog.models = vec![model("net", vec![onnx])];
-    ["tract", "single"].map(|backend| {
+    ["tract", program].map(|backend| {
         let sweep = Sweep { models: models(&["net"]), backends: models(&[backend]), ..sweep() };
         let plan = plan(&sweep, &inventory(), &catalog);
-        plan.skipped.into_iter().map(|it| it.reason).find(|reason| reason.contains("which net needs"))
+        let is_of_file = |reason: &String| {
+            ["which net needs", "and net ", "file of net", "which net has"].iter().any(|it| reason.contains(it))
+        };
+        plan.skipped.into_iter().map(|it| it.reason).find(is_of_file)
     })
+}
+
+#[test]
+fn what_onnx_runtime_has_no_kernel_of_is_skipped_when_planned() {
+    let reason = |operators: &[Operator]| {
+        reasons_of("onnxruntime", ModelSignature { operators: operators.to_vec(), ..signature(&["N", "10"]) })[1]
+            .clone()
+    };
+    let old = |name: &str, opset| Operator { opset: Some(opset), ..operator("ai.onnx", name) };
+    assert_eq!(
+        reason(&[old("Add", 6), old("Gemm", 6), old("Relu", 6)]).unwrap(),
+        "onnxruntime 1.32.0 has no kernel of Add (ai.onnx, opset 6) and 1 more, which net needs: convert it to opset 7 \
+         with `onnx.version_converter`, or run it on another engine"
+    );
+    assert!(reason(&[old("RoiAlign", 22)]).unwrap().contains("export it with an older opset"));
+    let bytes = Operator { elements: vec![ElementType::Uint8], ..old("Add", 13) };
+    assert!(reason(&[bytes]).unwrap().contains("has no kernel of Add (ai.onnx, opset 13) for u8, which net needs"));
+    assert!(reason(&[old("Invented", 17)]).unwrap().contains("has no operator Invented (ai.onnx, opset 17)"));
+    assert!(reason(&[old("Relu", 99)]).unwrap().contains("up to opset 28, and net has opset 99"));
+    assert_eq!(reason(&[old("Relu", 28)]), None);
+    let newer = ModelSignature { ir_version: Some(15), ..signature(&["N", "10"]) };
+    let [tract, newer] = reasons_of("onnxruntime", newer);
+    assert!(newer.unwrap().contains("reads version 14 of ONNX's file format, and the file of net has version 15"));
+    assert_eq!(tract, None);
+    // Another program has kernels of its own.
+    assert_eq!(operator_reasons(&[old("Add", 6)])[1], None);
+}
+
+#[test]
+fn what_tract_reads_otherwise_than_a_file_means_it_is_skipped_when_planned() {
+    let reason = |peculiarity| {
+        operator_reasons(&[Operator { peculiarities: vec![peculiarity], ..operator("ai.onnx", "Expand") }])[0].clone()
+    };
+    let shape = reason(Peculiarity::ShapeFromInput).unwrap();
+    assert!(
+        shape.starts_with("tract 1.2 must know every shape before it runs, and net takes that of Expand"),
+        "{shape}"
+    );
+    let old = reason(Peculiarity::AlongOtherDimensions).unwrap();
+    assert!(
+        old.contains("along the last dimensions of the first, and net means others: convert it to opset 7"),
+        "{old}"
+    );
 }
 
 #[test]

@@ -102,6 +102,8 @@ fn a_job_takes_the_file_of_exactly_its_precision() {
             data_files: Vec::new(),
             foreign_operators: Vec::new(),
             operators: Vec::new(),
+            ir_version: None,
+            foreign_elements: Vec::new(),
         })),
         ..file(WeightsKind::Synthetic, "onnx", Some(digit))
     };

@@ -68,3 +68,40 @@ fn operators_are_those_that_outputs_need() {
     // What stays when the function is written out.
     assert_eq!(signature.foreign_operators, [""; 0]);
 }
+
+#[test]
+fn what_goes_into_operators_is_told_as_far_as_the_file_has_it() {
+    let inner = GraphProto {
+        node: vec![node("Relu", &["held"], "i")],
+        initializer: vec![weight("held", DataType::Double, &[2])],
+        output: vec![info("i", DataType::Double, &["2"])],
+        ..GraphProto::default()
+    };
+    let body = AttributeProto { name: "body".to_owned(), g: Some(inner), ..AttributeProto::default() };
+    let graph = GraphProto {
+        input: vec![info("x", DataType::Uint8, &["4"]), info("sizes", DataType::Int64, &["1"])],
+        initializer: vec![weight("w", DataType::Float16, &[4])],
+        node: vec![
+            node("Expand", &["x", "sizes"], "wide"),
+            cast("wide", "whole", DataType::Int32),
+            node("Add", &["whole", "whole"], "sum"),
+            node("Add", &["w", "w"], "half"),
+            node("Own", &["half"], "unknown"),
+            node("Mul", &["unknown", "sum"], "product"),
+            NodeProto { attribute: vec![body], ..node("Loop", &["product"], "y") },
+        ],
+        output: vec![info("y", DataType::Float, &[]), info("product", DataType::Undefined, &[])],
+        ..GraphProto::default()
+    };
+    let signature = of_graph(graph);
+    assert_eq!(signature.ir_version, Some(8));
+    let told = |it: &crate::domain::Operator| {
+        let elements: Vec<&str> = it.elements.iter().map(|element| element.as_str()).collect();
+        let special = if it.peculiarities.is_empty() { "" } else { " shape" };
+        format!("{}: {}{special}", it.name, elements.join(" "))
+    };
+    assert_eq!(
+        signature.operators.iter().map(told).collect::<Vec<_>>(),
+        ["Add: i32 f16", "Cast: u8", "Expand: u8 shape", "Loop: ", "Mul: ", "Own: f16", "Relu: f64"]
+    );
+}
