@@ -7,7 +7,7 @@ use std::time::Instant;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::analysis::{self, GraphSummary};
+use super::analysis::{self, GraphSummary, TooLarge};
 use super::artifacts::{ArtifactCache, definition};
 use super::error::CatalogError;
 use super::hashing::{Stamp, remember};
@@ -247,7 +247,7 @@ pub struct Counted {
     /// Multiply-adds of one image; an error says why they can't be counted.
     pub macs: Result<u64, String>,
     /// Which tensor is larger than engines count.
-    pub too_large: Option<String>,
+    pub too_large: Option<TooLarge>,
 }
 
 /// The inputs that a graph is counted with: a network of our own has one size, in whatever order a format has it.

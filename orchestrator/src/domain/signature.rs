@@ -25,6 +25,9 @@ pub struct ModelSignature {
     /// Types of numbers in its weights that no input is made of, each once, sorted: an engine may not read them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub foreign_elements: Vec<String>,
+    /// What may make its measurements another network's, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubt: Option<String>,
 }
 
 /// An operator of an ONNX file.

@@ -152,6 +152,7 @@ fn job(sweep: &Sweep, device: &Device, catalog: &Catalog, cell: &Cell<'_>, repea
         job.remarks.extend(batch_doubt(model, file, cell.batch));
         job.remarks.extend(macs_remark(model, file));
         job.remarks.extend(mixed_remark(file));
+        job.remarks.extend(file.signature.iter().flatten().filter_map(|signature| signature.doubt.clone()));
     }
     job.id = id::of(&job);
     job

@@ -10,6 +10,7 @@ use super::onnx::{
     DataType, DimensionValue, GraphProto, ModelProto, NodeProto, TensorProto, TypeValue, ValueInfoProto,
 };
 
+mod branches;
 mod rules;
 mod shapes;
 mod size;
@@ -17,7 +18,7 @@ mod value;
 mod windows;
 
 use rules::Gap;
-pub use size::too_large;
+pub use size::{TooLarge, too_large};
 use value::{TooMany, Value};
 
 /// More dimensions than any network has: a bound for hostile files.

@@ -1,9 +1,10 @@
 //! Tensors that are larger than engines count.
 
-use std::collections::HashMap;
+use serde::{Deserialize, Serialize};
 
-use super::value::{TooMany, Value};
-use super::{DataType, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, Walk, declared_sizes, opset};
+use super::branches::{Scope, Taken};
+use super::value::TooMany;
+use super::{GraphProto, ModelProto, ValueInfoProto, Walk, declared_sizes, opset};
 
 /// Engines count the values of a tensor, or some of its dimensions, in 32 bits: from here on they would measure another
 /// network than the file's, without a word.
@@ -13,60 +14,35 @@ const LIMIT: u64 = 1 << 32;
 /// nest.
 const MAX_NESTING: usize = 40;
 
+/// A tensor that is larger than engines count.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TooLarge {
+    /// Which, with its shape.
+    pub what: String,
+    /// Whether every inference has it. A branch of `If` whose condition is computed from values may never be taken.
+    pub is_certain: bool,
+}
+
+impl TooLarge {
+    /// Says what to make of it.
+    pub fn consequence(&self) -> String {
+        let what = &self.what;
+        if self.is_certain {
+            return format!("{what}, and engines count fewer than 2^32 values: it can't be measured as it is");
+        }
+        format!(
+            "{what}, in a branch that a computed condition may take, and engines count fewer than 2^32 values: where \
+             it is taken, another network is measured"
+        )
+    }
+}
+
 /// Says which tensor of a graph is larger than engines count with inputs of these shapes; `None` where none is, as far
 /// as shapes are known. The bodies of loops and branches are looked into, whether they will be carried out or not, but
-/// for the branch that a condition in the file rules out.
-pub fn too_large(model: &ModelProto, shapes: &[(&str, &[u64])]) -> Option<String> {
-    let what = too_large_in(model.graph.as_ref()?, opset(model), shapes, None)?;
-    Some(format!("{what}, and engines count fewer than 2^32 values: it can't be measured as it is"))
-}
-
-/// The values that a graph inside of an operator may read, from the graphs around it.
-struct Scope<'s, 'a> {
-    graph: &'a GraphProto,
-    values: &'s HashMap<&'a str, Value>,
-    outer: Option<&'s Scope<'s, 'a>>,
-    nesting: usize,
-}
-
-impl Scope<'_, '_> {
-    fn find(&self, name: &str) -> Option<&Value> {
-        self.values.get(name).or_else(|| self.outer?.find(name))
-    }
-
-    /// Whether a condition is true, where it stands in the file.
-    fn condition(&self, name: &str) -> Option<bool> {
-        let made_by = |node: &&NodeProto| node.output.iter().any(|output| output == name);
-        let is_given = self.graph.input.iter().any(|info| info.name == name);
-        let constant = match self.graph.initializer.iter().find(|tensor| tensor.name == name) {
-            Some(weight) => Some(weight),
-            None => match self.graph.node.iter().find(made_by) {
-                Some(node) if node.op_type == "Constant" => node.attribute.iter().find_map(|it| it.t.as_ref()),
-                Some(_) => return None,
-                None if is_given => return None,
-                None => return self.outer?.condition(name),
-            },
-        };
-        constant.and_then(truth)
-    }
-
-    /// Whether a graph inside of a node is never carried out.
-    fn is_ruled_out(&self, node: &NodeProto, branch: &str) -> bool {
-        let condition = || self.condition(node.input.first()?);
-        node.op_type == "If"
-            && match branch {
-                "then_branch" => condition() == Some(false),
-                "else_branch" => condition() == Some(true),
-                _ => false,
-            }
-    }
-}
-
-/// The value of a tensor that is one boolean.
-fn truth(tensor: &TensorProto) -> Option<bool> {
-    let is_one = tensor.data_type() == DataType::Bool && tensor.dims.iter().all(|size| *size == 1);
-    let value = tensor.raw_data.first().map(|byte| i32::from(*byte)).or_else(|| tensor.int32_data.first().copied());
-    value.filter(|_| is_one && tensor.data_location == 0).map(|value| value != 0)
+/// for the branch that a condition rules out.
+pub fn too_large(model: &ModelProto, shapes: &[(&str, &[u64])]) -> Option<TooLarge> {
+    let certain = |what| TooLarge { what, is_certain: true };
+    too_large_in(model.graph.as_ref()?, opset(model), shapes, None, &certain)
 }
 
 fn too_large_in<'a>(
@@ -74,7 +50,8 @@ fn too_large_in<'a>(
     opset: i64,
     shapes: &[(&str, &[u64])],
     outer: Option<&Scope<'_, 'a>>,
-) -> Option<String> {
+    told: &dyn Fn(String) -> TooLarge,
+) -> Option<TooLarge> {
     let mut walk = Walk::new(graph, opset);
     // What is at odds is told by those who count.
     let _ = walk.take_weights();
@@ -91,21 +68,32 @@ fn too_large_in<'a>(
     let inferred = written.filter_map(|name| Some((name.as_str(), walk.values.get(name.as_str())?.shape.clone()?)));
     let found = stated(graph).chain(inferred).find(|(_, shape)| is_too_large(shape));
     match (found, walk.too_many) {
-        (Some((name, shape)), _) => return Some(format!("its tensor {name:?} has the shape {shape:?}")),
-        (None, Some(TooMany(shape))) => return Some(format!("a tensor of it has the shape {shape:?}")),
+        (Some((name, shape)), _) => return Some(told(format!("its tensor {name:?} has the shape {shape:?}"))),
+        (None, Some(TooMany(shape))) => return Some(told(format!("a tensor of it has the shape {shape:?}"))),
         (None, None) => {}
     }
-    let nesting = outer.map_or(0, |outer| outer.nesting) + 1;
-    let scope = Scope { graph, values: &walk.values, outer, nesting };
-    if nesting > MAX_NESTING {
+    let scope = Scope::new(graph, &walk.values, outer);
+    if scope.nesting > MAX_NESTING {
         return None;
     }
-    let inside = |node: &'a NodeProto| {
-        let attributes = node.attribute.iter().filter(|attribute| !scope.is_ruled_out(node, &attribute.name));
-        attributes.flat_map(|attribute| attribute.g.iter().chain(&attribute.graphs)).collect::<Vec<_>>()
-    };
-    let mut inner = graph.node.iter().flat_map(inside);
-    inner.find_map(|graph| too_large_in(graph, opset, &[], Some(&scope)))
+    let mut doubtful = None;
+    for node in &graph.node {
+        for attribute in &node.attribute {
+            let may_be = |what| TooLarge { what, is_certain: false };
+            let told = match scope.taken(node, &attribute.name) {
+                Taken::Never => continue,
+                Taken::Always => told,
+                Taken::Perhaps => &may_be,
+            };
+            for inner in attribute.g.iter().chain(&attribute.graphs) {
+                match too_large_in(inner, opset, &[], Some(&scope), told) {
+                    Some(found) if found.is_certain => return Some(found),
+                    found => doubtful = doubtful.or(found),
+                }
+            }
+        }
+    }
+    doubtful
 }
 
 /// The shapes that the file itself gives: those of weights, and of other tensors without what is open.

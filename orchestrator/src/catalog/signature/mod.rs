@@ -203,6 +203,7 @@ pub(super) fn of_network(network: &Network, precision: Precision, layout: Layout
         foreign_operators: Vec::new(),
         operators: Vec::new(),
         ir_version: None,
+        doubt: None,
         foreign_elements: Vec::new(),
     }
 }

@@ -34,6 +34,7 @@ pub(super) fn signature(model: &ModelProto) -> Result<ModelSignature, String> {
         foreign_operators: survey.foreign_operators.into_iter().collect(),
         operators: Vec::new(),
         ir_version: Some(model.ir_version).filter(|version| *version > 0),
+        doubt: None,
         foreign_elements: survey.foreign_elements.into_iter().collect(),
     })
 }

@@ -53,6 +53,7 @@ pub(super) fn signature(file: File, size_bytes: u64) -> Result<ModelSignature, F
         foreign_operators: foreign,
         operators: Vec::new(),
         ir_version: None,
+        doubt: None,
         foreign_elements: Vec::new(),
     })
 }

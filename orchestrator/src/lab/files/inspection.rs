@@ -93,8 +93,11 @@ impl Lab {
             // What can't be measured is not counted: the plan says why.
             if let Ok(inputs) = planner::inputs(model, &file, images) {
                 let counted = cache.count(model, &file, &inputs, images);
-                if let Some(why) = counted.as_ref().and_then(|counted| counted.too_large.clone()) {
-                    file.signature = Some(Err(why));
+                if let Some(found) = counted.as_ref().and_then(|counted| counted.too_large.as_ref()) {
+                    match &mut file.signature {
+                        Some(Ok(signature)) if !found.is_certain => signature.doubt = Some(found.consequence()),
+                        _ => file.signature = Some(Err(found.consequence())),
+                    }
                 }
                 file.macs = counted.map(|counted| counted.macs);
             }

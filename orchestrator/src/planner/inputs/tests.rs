@@ -20,6 +20,7 @@ fn file_of(inputs: Vec<TensorSignature>) -> WeightsFile {
         foreign_operators: Vec::new(),
         operators: Vec::new(),
         ir_version: None,
+        doubt: None,
         foreign_elements: Vec::new(),
     };
     WeightsFile { signature: Some(Ok(signature)), ..unread("onnx") }

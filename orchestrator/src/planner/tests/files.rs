@@ -30,6 +30,7 @@ fn signature(output: &[&str]) -> ModelSignature {
         foreign_operators: Vec::new(),
         operators: Vec::new(),
         ir_version: None,
+        doubt: None,
         foreign_elements: Vec::new(),
     }
 }
@@ -60,14 +61,15 @@ fn an_output_that_does_not_begin_with_the_batch_has_no_accuracy() {
 }
 
 #[test]
-fn a_file_that_computes_in_several_ways_says_so_in_its_rows() {
+fn a_file_that_computes_in_several_ways_or_is_doubtful_says_so_in_its_rows() {
     let job = job_of(|file| {
         let mut mixed = signature(&["N", "10"]);
         mixed.arithmetic.words = "fp32, partly int8".to_owned();
         mixed.arithmetic.partly = vec!["int8".to_owned()];
+        mixed.doubt = Some("a branch is too large".to_owned());
         file.signature = Some(Ok(mixed));
     });
-    assert_eq!(job.remarks, ["the network computes in fp32, partly int8"]);
+    assert_eq!(job.remarks, ["the network computes in fp32, partly int8", "a branch is too large"]);
 }
 
 #[test]

@@ -103,6 +103,7 @@ fn a_job_takes_the_file_of_exactly_its_precision() {
             foreign_operators: Vec::new(),
             operators: Vec::new(),
             ir_version: None,
+            doubt: None,
             foreign_elements: Vec::new(),
         })),
         ..file(WeightsKind::Synthetic, "onnx", Some(digit))
