@@ -18,6 +18,8 @@ const MAX_CPUS: usize = 4096;
 /// Most remarks that are kept, and the longest one.
 const MAX_REMARKS: usize = 20;
 const MAX_REMARK_CHARACTERS: usize = 1000;
+/// Most characters of a failure that are kept: an engine may tell names of any length.
+const MAX_FAILURE_CHARACTERS: usize = 4000;
 
 /// Puts a run's messages together into a [`Measurement`], and refuses what does not fit together: a number in a report
 /// must not come from half a stream.
@@ -114,7 +116,10 @@ impl Collector {
                 self.check_complete()?;
                 self.end = Some(End::Finished);
             }
-            Message::Failed(failure) => self.end = Some(End::Failed(failure)),
+            Message::Failed(failure) => {
+                let message = shortened(failure.message);
+                self.end = Some(End::Failed(RunnerFailure { message, ..failure }));
+            }
         }
         Ok(None)
     }
@@ -270,6 +275,17 @@ impl Collector {
         self.remark(&format!("{without}after all was measured the run failed: {failure}"));
         self.into_collected()
     }
+}
+
+/// A text that is not too long, as it is. Of a longer one the middle is left out: engines tell the cause last.
+fn shortened(text: String) -> String {
+    let length = text.chars().count();
+    if length <= MAX_FAILURE_CHARACTERS {
+        return text;
+    }
+    let half = MAX_FAILURE_CHARACTERS / 2;
+    let (first, last) = (text.chars().take(half), text.chars().skip(length - half));
+    first.chain(" … ".chars()).chain(last).collect()
 }
 
 /// As many tensors as a record keeps; what is no tensor of any network is left out.

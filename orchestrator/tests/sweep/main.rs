@@ -29,6 +29,7 @@ mod models;
 mod moments;
 mod networks;
 mod notices;
+mod odd_models;
 mod outages;
 mod page;
 mod phones;

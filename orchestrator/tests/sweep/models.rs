@@ -8,7 +8,7 @@ use super::networks::{cast, convolution, floats, info, large, model, node, numbe
 use super::support::{Lab, QUICK, farm, local_device};
 
 /// A lab with the files, an entry of models.yaml each, and a sweep of them all.
-fn lab(files: &[(&str, Vec<u8>)], entries: &[(&str, &str)], sweep: &str) -> Lab {
+pub fn lab(files: &[(&str, Vec<u8>)], entries: &[(&str, &str)], sweep: &str) -> Lab {
     let lab = Lab::new();
     lab.write("farms/lab.yaml", &farm(&[local_device()]));
     for (name, content) in files {
@@ -24,12 +24,12 @@ fn lab(files: &[(&str, Vec<u8>)], entries: &[(&str, &str)], sweep: &str) -> Lab 
     lab
 }
 
-fn path(file: &str) -> String {
+pub fn path(file: &str) -> String {
     format!("weights: {{ trained: {{ path: {file} }} }}")
 }
 
 /// What a plan says of each model: its input, or why it is skipped.
-fn planned(lab: &Lab) -> Vec<String> {
+pub fn planned(lab: &Lab) -> Vec<String> {
     let (_, stdout, stderr) = lab.run(&["plan", "configs/own.yaml", "--format", "csv"]);
     let mut reader = csv::Reader::from_reader(stdout.as_bytes());
     let names: Vec<String> =

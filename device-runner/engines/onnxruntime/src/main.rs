@@ -187,6 +187,17 @@ fn is_open(output: &Outlet, inputs: &[Outlet]) -> bool {
     symbols(output).is_none_or(|open| open.iter().any(|symbol| symbol.is_empty() || !known.contains(symbol)))
 }
 
+/// Whether an output has another size than the file says.
+fn is_contradicted(output: &Outlet, value: &DynValue) -> bool {
+    match (output.dtype(), value.dtype()) {
+        (ValueType::Tensor { shape: told, .. }, ValueType::Tensor { shape: given, .. }) => {
+            let is_other = |(told, given): (&i64, &i64)| *told >= 0 && told != given;
+            told.len() != given.len() || told.iter().zip(given.iter()).any(is_other)
+        }
+        _ => false,
+    }
+}
+
 /// The protocol's word for a type.
 fn element_word(element: TensorElementType) -> String {
     let word = match element {
@@ -320,15 +331,18 @@ impl Session for Loaded {
         if self.bind_each_time {
             self.bind_outputs().map_err(|error| failed(&error, BackendError::Inference))?;
         }
-        match self.session.run_binding(&self.binding) {
-            Ok(_) if self.answer.is_some() => Ok(()),
-            Ok(mut outputs) => {
-                let values = self.names.iter().filter_map(|name| outputs.remove(name));
-                self.answer = Some(values.collect());
-                Ok(())
-            }
-            Err(error) => Err(failed(&error, BackendError::Inference)),
+        let first: Option<Vec<DynValue>> = match self.session.run_binding(&self.binding) {
+            Ok(_) if self.answer.is_some() => None,
+            Ok(mut outputs) => Some(self.names.iter().filter_map(|name| outputs.remove(name)).collect()),
+            Err(error) => return Err(failed(&error, BackendError::Inference)),
+        };
+        if let Some(values) = first {
+            // It would refuse the memory that it gave itself.
+            let mut given = self.session.outputs().iter().zip(&values);
+            self.bind_each_time |= given.any(|(output, value)| is_contradicted(output, value));
+            self.answer = Some(values);
         }
+        Ok(())
     }
 
     fn outputs(&self) -> Result<Vec<TensorInfo>, BackendError> {

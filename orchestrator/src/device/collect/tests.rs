@@ -334,6 +334,9 @@ fn what_is_kept_stays_bounded_however_much_is_sent() {
         collector.take(Message::Remark(remark.clone())).unwrap();
     }
     assert!(collector.into_unfinished().remarks.iter().map(String::len).sum::<usize>() < 1 << 17);
+    let told = shortened(format!("node {} is odd: the cause", "n".repeat(1 << 20)));
+    assert!(told.len() < 5000 && told.starts_with("node n") && told.ends_with("n is odd: the cause"), "{told}");
+    assert_eq!(shortened("short".to_owned()), "short");
 }
 
 #[test]
