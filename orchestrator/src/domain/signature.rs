@@ -80,6 +80,9 @@ pub struct TensorSignature {
     pub dims: Option<Vec<Dimension>>,
     /// Whether its whole numbers stand for real ones, by a scale that the file has.
     pub is_quantised: bool,
+    /// Whether a sigmoid or a softmax makes it, so that its values lie between 0 and 1.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_probability: bool,
     /// What the operators that read it take its first dimension for; `None` where none of them tells.
     pub first_dimension: Option<FirstDimension>,
 }

@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use super::outputs::{OUTPUT_TOLERANCE, OutputError, output_error};
+use super::outputs::{OUTPUT_TOLERANCE, error_of};
 use crate::domain::{OutputRef, Precision, Record, RunStatus, WeightsKind};
 
 /// Two engines that answer the same network and input otherwise than each other: one of them computes something else.
@@ -208,8 +208,9 @@ fn difference(first: &Record, other: &Record, values: &HashMap<String, Vec<f32>>
         if reference_sha256 == engine_sha256 {
             return None;
         }
-        let error: OutputError = output_error(values.get(reference_sha256)?, values.get(engine_sha256)?);
-        let (output, error) = (reference.name.to_owned(), error.value());
+        let (expected, given) = (values.get(reference_sha256)?, values.get(engine_sha256)?);
+        let error = error_of(first, reference.name, expected, given).value();
+        let output = reference.name.to_owned();
         (error > tolerance).then_some(Difference::Values { output, error, tolerance })
     })
 }

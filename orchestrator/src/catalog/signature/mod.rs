@@ -23,6 +23,7 @@ mod flatbuffer;
 mod onnx;
 mod operators;
 mod peculiar;
+mod probability;
 mod sound;
 mod tflite;
 mod tflite_macs;
@@ -189,6 +190,7 @@ pub(super) fn of_network(network: &Network, precision: Precision, layout: Layout
             element: float.clone(),
             dims: Some(dims),
             is_quantised: false,
+            is_probability: false,
             first_dimension: None,
         }
     };

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use super::{arithmetic, batch};
+use super::{arithmetic, batch, probability};
 use crate::catalog::analysis;
 use crate::catalog::onnx::{
     DataType, DimensionValue, GraphProto, ModelProto, TensorProto, TensorTypeProto, TypeValue, ValueInfoProto,
@@ -24,11 +24,16 @@ pub(super) fn signature(model: &ModelProto) -> Result<ModelSignature, String> {
         first_dimension: read_as.get(info.name.as_str()).copied(),
         ..tensor(info)
     };
+    let probabilities = probability::of(graph);
+    let output = |info: &ValueInfoProto| TensorSignature {
+        is_probability: probabilities.contains(info.name.as_str()),
+        ..tensor(info)
+    };
     let mut survey = Survey::default();
     survey.graph(graph);
     Ok(ModelSignature {
         inputs: inputs.map(input).collect(),
-        outputs: graph.output.iter().map(tensor).collect(),
+        outputs: graph.output.iter().map(output).collect(),
         arithmetic: arithmetic::of_onnx(graph),
         data_files: survey.data_files,
         foreign_operators: survey.foreign_operators.into_iter().collect(),
@@ -73,7 +78,14 @@ fn tensor(info: &ValueInfoProto) -> TensorSignature {
         Some(TypeValue::OptionalType(_)) => (other("optional value"), None),
         None => (other("value of unknown type"), None),
     };
-    TensorSignature { name: info.name.clone(), element, dims, is_quantised: false, first_dimension: None }
+    TensorSignature {
+        name: info.name.clone(),
+        element,
+        dims,
+        is_quantised: false,
+        is_probability: false,
+        first_dimension: None,
+    }
 }
 
 fn dims(tensor: &TensorTypeProto) -> Option<Vec<Dimension>> {

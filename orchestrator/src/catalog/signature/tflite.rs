@@ -180,6 +180,7 @@ fn described(tensors: &[Tensor], index: i32, names: &[Named]) -> Result<TensorSi
         element: element(tensor.type_number),
         dims: Some(tensor.dims.clone()),
         is_quantised: tensor.is_quantised,
+        is_probability: false,
         first_dimension: None,
     })
 }

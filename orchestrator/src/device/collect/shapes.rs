@@ -54,6 +54,7 @@ mod tests {
                 element: TensorElement::Number(ElementType::Float32),
                 dims: Some(dims.iter().map(dim).collect()),
                 is_quantised: false,
+                is_probability: false,
                 first_dimension: None,
             }];
             let info = TensorInfo {

@@ -8,7 +8,14 @@ fn tensor(name: &str, element: ElementType, dims: &[&str]) -> TensorSignature {
     };
     let dims = Some(dims.iter().map(dim).collect());
     let element = TensorElement::Number(element);
-    TensorSignature { name: name.to_owned(), element, dims, is_quantised: false, first_dimension: None }
+    TensorSignature {
+        name: name.to_owned(),
+        element,
+        dims,
+        is_quantised: false,
+        is_probability: false,
+        first_dimension: None,
+    }
 }
 
 fn file_of(inputs: Vec<TensorSignature>) -> WeightsFile {

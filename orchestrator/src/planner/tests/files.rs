@@ -15,6 +15,7 @@ fn tensor(name: &str, dims: &[&str]) -> TensorSignature {
         element: TensorElement::Number(ElementType::Float32),
         dims: Some(dims.iter().map(dim).collect()),
         is_quantised: false,
+        is_probability: false,
         first_dimension: Some(FirstDimension::Batch),
     }
 }
