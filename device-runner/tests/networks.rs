@@ -7,6 +7,7 @@ use farmctl_protocol::{
     ElementType, InputRange, InputSpec, Message, NamedArtifact, RemarkKind, RunRequest, RunnerFailureKind,
 };
 use lab::{FLOAT, Lab, QUICK, cast, model, node, value};
+use prost::Message as _;
 use tract_onnx::pb;
 use tract_onnx::pb::tensor_proto::DataType;
 
@@ -233,6 +234,50 @@ fn an_engine_that_panics_says_its_own_line() {
     assert_eq!(failure.failure, RunnerFailureKind::Inference, "{failure:?}");
     assert!(failure.message.contains("failed to infer: the engine panicked at "), "{failure:?}");
     assert!(failure.message.contains("range start index 3000"), "{failure:?}");
+}
+
+/// The host skips such files for tract when it plans: the answer would be another network's.
+#[test]
+fn tract_lays_the_second_input_of_an_old_operator_along_the_last_dimensions() {
+    let lab = Lab::new();
+    let number = |name: &str, value: i64| pb::AttributeProto {
+        name: name.to_owned(),
+        r#type: pb::attribute_proto::AttributeType::Int as i32,
+        i: value,
+        ..Default::default()
+    };
+    let attribute = vec![number("axis", 1), number("broadcast", 1)];
+    let nodes = vec![pb::NodeProto { attribute, ..node("Add", &["x", "w"], "y") }];
+    let weights = pb::TensorProto {
+        name: "w".to_owned(),
+        dims: vec![2],
+        data_type: FLOAT,
+        float_data: vec![10.0, 20.0],
+        ..Default::default()
+    };
+    let square = |name: &str| value(name, FLOAT, &[1, 2, 2]);
+    let network = model(nodes, vec![weights], vec![square("x")], vec![square("y")]);
+    let mut old = pb::ModelProto::decode(network.as_slice()).unwrap();
+    old.opset_import[0].version = 6;
+    let spec = input("x", ElementType::Float32, &[1, 2, 2], 1.0);
+    let sums = told(&lab, &request(&lab, "old", &old.encode_to_vec(), &[spec])).values.remove(0);
+    // Channel by channel these were 10, 10, 20 and 20.
+    let added: Vec<f32> = sums.iter().map(|sum| (sum / 10.0).floor() * 10.0).collect();
+    assert_eq!(added, [10.0, 20.0, 10.0, 20.0]);
+}
+
+/// The host skips such files for tract when it plans.
+#[test]
+fn tract_refuses_a_shape_that_comes_in_as_values() {
+    let lab = Lab::new();
+    for op in ["Expand", "Reshape", "Tile"] {
+        let inputs = vec![value("x", FLOAT, &[1, 3, 1]), value("sizes", DataType::Int64 as i32, &[3])];
+        let nodes = vec![node(op, &["x", "sizes"], "y")];
+        let network = model(nodes, Vec::new(), inputs, vec![value("y", FLOAT, &[-1, -1, -1])]);
+        let specs = [input("x", ElementType::Float32, &[1, 3, 1], 1.0), input("sizes", ElementType::Int64, &[3], 2.0)];
+        let failure = lab.start(&request(&lab, op, &network, &specs)).failure();
+        assert_eq!(failure.failure, RunnerFailureKind::ModelLoad, "{op}: {failure:?}");
+    }
 }
 
 /// The host skips files with other operators when it plans, without asking any device.
