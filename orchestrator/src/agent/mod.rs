@@ -201,13 +201,16 @@ impl Agent {
     /// Has no more jobs started here once another process that carries out the same sweep says so; never returns but
     /// for an error.
     async fn watch_for_halt(&self, shared: &Shared) -> Result<(), AgentError> {
-        while self.assignment.is_shared {
+        if !self.assignment.is_shared {
+            return std::future::pending().await;
+        }
+        let why = loop {
             if let Some(why) = self.store.halted(&self.assignment.sweep.id)? {
-                shared.halt.send_replace(Some(why));
-                break;
+                break why;
             }
             tokio::time::sleep(CANCEL_POLL_INTERVAL).await;
-        }
+        };
+        shared.halt.send_replace(Some(why));
         std::future::pending().await
     }
 

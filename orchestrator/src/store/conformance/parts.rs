@@ -27,7 +27,7 @@ pub fn several_have_a_part_of_a_sweep(open: &Open) {
     assert_eq!(live(&*store, &row, 10), ["one", "two"]);
     assert_eq!(open().lease_holders(at(10)).unwrap(), ["one", "two"]);
     // Prolonged with the holder's other leases; one that is not ends, and is still told of.
-    assert_eq!(store.prolong_leases("two", LEASE, at(50)).unwrap().parts, [row.id.clone()]);
+    assert_eq!(store.prolong_leases("two", LEASE, at(50)).unwrap().parts, std::slice::from_ref(&row.id));
     assert_eq!(live(&*store, &row, 60), ["two"]);
     let left = store.sweep_parts(&row.id, at(60)).unwrap();
     assert_eq!((left[0].holder.as_str(), left[0].is_live), ("one", false));
