@@ -28,6 +28,8 @@ pub(super) struct DeviceAnswer {
     tags: Vec<String>,
     transport: String,
     address: String,
+    /// The hosts that declare it, the one that goes first first; none where the lab has one host.
+    hosts: Vec<String>,
     model: Option<String>,
     soc: Option<String>,
     os: Option<String>,
@@ -69,7 +71,7 @@ struct UseAnswer {
 }
 
 impl DeviceAnswer {
-    fn of(view: DeviceView, address: String) -> DeviceAnswer {
+    fn of(view: DeviceView, address: String, hosts: Vec<String>) -> DeviceAnswer {
         let DeviceView { device, status, detail, lock, used, sighting, .. } = view;
         let (seen_at, free_bytes) =
             sighting.as_ref().map_or((None, None), |sighting| (sighting.seen_at, sighting.free_bytes));
@@ -84,6 +86,7 @@ impl DeviceAnswer {
             tags: device.tags.iter().map(ToString::to_string).collect(),
             transport: device.transport.name().to_owned(),
             address,
+            hosts,
             model: android.and_then(|android| android.model.clone()),
             soc: facts.as_ref().and_then(|facts| facts.soc.clone()),
             os: facts.as_ref().map(|facts| facts.os.clone()),
@@ -113,22 +116,28 @@ fn rounded(at: Timestamp) -> Timestamp {
 }
 
 impl Api {
-    /// These devices of the farm files as they are now.
+    /// These devices as they are now.
     fn views(&self, devices: &[LabDevice]) -> Result<Vec<DeviceAnswer>, Refusal> {
         let declared = devices.iter().map(|it| it.device.clone()).collect();
         let views = self.lab.device_views(declared)?;
-        Ok(views.into_iter().zip(devices).map(|(view, it)| DeviceAnswer::of(view, it.address.clone())).collect())
+        let answer =
+            |(view, it): (DeviceView, &LabDevice)| DeviceAnswer::of(view, it.address.clone(), it.hosts.clone());
+        Ok(views.into_iter().zip(devices).map(answer).collect())
     }
 
-    /// The devices as they are now.
+    /// The devices of all hosts as they are now.
     pub(super) fn all_devices(&self) -> Result<Vec<DeviceAnswer>, Refusal> {
+        self.views(&self.lab.union_devices()?)
+    }
+
+    /// The devices of this host as they are now.
+    pub(super) fn own_devices(&self) -> Result<Vec<DeviceAnswer>, Refusal> {
         self.views(&self.lab.devices()?)
     }
 
-    /// A device of the farm files.
+    /// A device of the farm files of any host.
     pub(super) fn find_device(&self, name: &str) -> Result<LabDevice, Refusal> {
-        let devices = self.lab.devices()?;
-        let found = devices.iter().find(|it| it.device.name == name).cloned();
+        let found = self.lab.union_devices()?.into_iter().find(|it| it.device.name == name);
         found.ok_or_else(|| Refusal::not_found(format!("no farm file has a device {name:?}")))
     }
 

@@ -252,7 +252,7 @@ impl Api {
         JOB_DURATION.register(&mut registry, durations.clone());
         BUILD.register(&mut registry, Info::new([("version", VERSION)]));
         self.register_queue(&mut registry)?;
-        register_devices(&mut registry, &self.all_devices()?);
+        register_devices(&mut registry, &self.own_devices()?);
         let start: Share = Gauge::default();
         start.set(self.started_at.as_millisecond() as f64 / 1e3);
         START_TIME.register(&mut registry, start);

@@ -103,7 +103,7 @@ impl Api {
             return Ok(Arc::clone(known));
         }
         let read = move |api: &Api| {
-            let devices = api.lab.devices()?;
+            let devices = api.lab.union_devices()?;
             let in_use = devices.iter().map(|it| &it.device).filter(|device| device.disabled.is_none());
             api.read_figures(&in_use.collect::<Vec<_>>(), days)
         };

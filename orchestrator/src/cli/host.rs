@@ -6,7 +6,7 @@ use crate::cli::context::Context;
 use crate::cli::exit;
 use crate::cli::print::say;
 use crate::cli::table::{Table, field_line};
-use crate::lab::{HostOverview, LabError};
+use crate::lab::{HostDetails, HostOverview, LabError};
 use crate::wording::duration_text;
 
 #[derive(Debug, Subcommand)]
@@ -93,8 +93,9 @@ fn beat(host: &HostOverview) -> String {
 }
 
 fn show(context: &Context, name: &str) -> Result<u8, LabError> {
-    let host = context.lab.host(name)?;
-    let rows = fields(&host);
+    let host = context.lab.host_details(name)?;
+    let rows = fields(&host.overview).into_iter().chain(declared(&host));
+    let rows: Vec<(&str, String)> = rows.collect();
     let text = rows.iter().map(|(what, value)| field_line(what, 10, value)).collect();
     let rows = rows.into_iter().map(|(what, value)| vec![what.to_owned(), value]);
     Table::new(&["field", "value"], rows).text(text).json(&host).print(context.format)?;
@@ -116,6 +117,17 @@ fn fields(host: &HostOverview) -> Vec<(&'static str, String)> {
         ("process", host.process.clone()),
         ("machine", or_none(&host.machine)),
     ]
+}
+
+/// What it declares, a line a device.
+fn declared(host: &HostDetails) -> impl Iterator<Item = (&'static str, String)> {
+    host.declared.iter().map(move |one| {
+        let others: Vec<&str> =
+            one.hosts.iter().map(String::as_str).filter(|other| *other != host.overview.host).collect();
+        let others = if others.is_empty() { String::new() } else { format!(", also at {}", others.join(", ")) };
+        let conflict = one.conflict.as_ref().map_or_else(String::new, |conflict| format!("; {conflict}"));
+        ("declares", format!("{} ({}, {}){others}{conflict}", one.device, one.transport, one.declared_at))
+    })
 }
 
 /// How its clock stands to the database's.

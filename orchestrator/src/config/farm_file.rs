@@ -75,6 +75,10 @@ pub(super) struct DeviceEntry {
     /// at a time, whatever sweeps use them. Boards that are played by one computer, or that hang on one power supply,
     /// would slow each other down.
     pub(super) exclusive: Option<String>,
+    /// Where several hosts share the lab and declare this device: those that go first, in this order; the others follow
+    /// by name. The entry is the same at each of them.
+    #[schemars(length(min = 1))]
+    pub(super) hosts: Option<OneOrMany<String>>,
     /// Takes it out of service: the reason, which its skipped cells will give.
     #[schemars(length(min = 1))]
     pub(super) disabled: Option<String>,

@@ -165,6 +165,7 @@ impl Farm<'_> {
         for (number, word) in delegates.iter().enumerate() {
             check_delegate(&mut self.document, word, place!["devices", index, "delegates", number]);
         }
+        let preferred_hosts = self.hosts(entry.hosts.map(|hosts| hosts.into_vec()), index);
         let span = self.document.span(place!["devices", index, "name"]);
         Device {
             name: entry.name,
@@ -180,6 +181,7 @@ impl Farm<'_> {
             recovery: entry.recovery.map(recovery).unwrap_or_default(),
             exclusive: entry.exclusive.or_else(|| defaults.exclusive.clone()),
             max_parallel: None,
+            preferred_hosts,
             disabled: entry.disabled,
             declared_at: self.document.source.at(span),
         }
@@ -187,6 +189,15 @@ impl Farm<'_> {
 
     fn name(&mut self, name: &str, place: &[Step<'_>]) {
         check_name(&mut self.document, name, place);
+    }
+
+    fn hosts(&mut self, names: Option<Vec<String>>, index: usize) -> Vec<String> {
+        let names = names.unwrap_or_default();
+        self.document.refuse_repeats(place!["devices", index, "hosts"], &names);
+        for (number, name) in names.iter().enumerate() {
+            self.name(name, place!["devices", index, "hosts", number]);
+        }
+        names
     }
 
     fn tags(&mut self, words: Option<Vec<String>>, place: &[Step<'_>]) -> BTreeSet<Tag> {

@@ -53,6 +53,9 @@ pub struct Device {
     /// Most devices of its farm that are worked on at the same time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_parallel: Option<u32>,
+    /// Hosts of the lab that go first where several declare it, the first one first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub preferred_hosts: Vec<String>,
     /// Why it is out of service, when it is.
     pub disabled: Option<String>,
     /// Where it is declared: `file:line`.

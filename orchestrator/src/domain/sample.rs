@@ -76,6 +76,7 @@ pub fn device(name: &str) -> Device {
         recovery: Recovery::default(),
         exclusive: None,
         max_parallel: None,
+        preferred_hosts: Vec::new(),
         disabled: None,
         declared_at: "farms/lab.yaml:1".into(),
     }

@@ -36,6 +36,8 @@ pub struct LabDevice {
     pub device: Device,
     /// How a person would name the way to it.
     pub address: String,
+    /// The hosts that declare it, the one that goes first first; none where the lab has one host.
+    pub hosts: Vec<String>,
 }
 
 /// What devices are asked.
@@ -108,7 +110,11 @@ impl Lab {
         let options = self.connect_options();
         let devices = self.inventory()?.devices.into_iter();
         Ok(devices
-            .map(|device| LabDevice { address: transport::address(&device.transport, &options), device })
+            .map(|device| LabDevice {
+                address: transport::address(&device.transport, &options),
+                device,
+                hosts: Vec::new(),
+            })
             .collect())
     }
 
@@ -117,12 +123,17 @@ impl Lab {
         transport::address(&device.transport, &self.connect_options())
     }
 
-    /// The device of this name, among those of the farm files.
+    /// The device of this name, among those of this host's farm files, then those of the lab's other hosts.
     ///
     /// # Errors
     /// When there is none.
     pub fn device(&self, name: &str) -> Result<Device, LabError> {
-        find_device(&self.inventory()?.devices, name).cloned()
+        let own = self.inventory()?.devices;
+        if let Some(device) = own.into_iter().find(|device| device.name == name) {
+            return Ok(device);
+        }
+        let all: Vec<Device> = self.union_devices()?.into_iter().map(|it| it.device).collect();
+        find_device(&all, name).cloned()
     }
 
     /// The devices of these names; all that are not disabled without any.

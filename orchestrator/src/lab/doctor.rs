@@ -46,6 +46,7 @@ impl Lab {
             finding("tls", false, self.believed(), TRUST_REMEDY),
         ];
         findings.extend(shared_files(self).await);
+        findings.extend(hosts(self));
         findings.extend(daemon(self));
         findings.extend(notifications(self));
         findings.extend(other_machines(self).await);
@@ -165,6 +166,12 @@ fn catalogue(lab: &Lab) -> Finding {
 async fn shared_files(lab: &Lab) -> Option<Finding> {
     let outcome = lab.probe_shared_files().await?;
     Some(finding("shared files", false, outcome, "mend `artifacts` in lab.yaml, or what is wrong with that place"))
+}
+
+/// Whether all hosts of the lab are well, and mean the same by each name; nothing where this is the only one.
+fn hosts(lab: &Lab) -> Option<Finding> {
+    let outcome = lab.examine_hosts().transpose()?.map_err(|error| error.in_short()).flatten();
+    Some(finding("hosts", false, outcome, "`farmctl host list` and `farmctl host show NAME` say more"))
 }
 
 /// What the daemon that runs in this lab says is wrong; nothing where none runs.

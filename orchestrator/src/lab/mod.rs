@@ -65,7 +65,7 @@ pub use files::{
     find_backend, find_model, find_published,
 };
 pub use history::{HistoryQuery, MOST_RUNS, ModelHistory};
-pub use hosts::{HostKeeper, HostNews, HostOverview};
+pub use hosts::{HostDetails, HostDevice, HostKeeper, HostNews, HostOverview};
 pub use orders::{Order, PlanPreview, Started};
 pub use plan::PlannedSweep;
 pub use restore::Restored;

@@ -75,6 +75,7 @@ impl Lab {
 
     /// The plan of a sweep, which is known by this name of its file.
     pub(super) fn planned(&self, sweep: Sweep, config: String, inventory: Inventory, catalog: Catalog) -> PlannedSweep {
+        let inventory = self.without_conflicts(inventory);
         let mut catalog = self.with_found_files(catalog, &|name, kind| sweep.names_files(name, kind));
         self.find_images(&mut catalog, sweep.dataset.as_deref());
         let plan = planner::plan(&sweep, &inventory, &catalog);

@@ -104,6 +104,9 @@ pub struct DeviceView {
     pub fares: Option<DeviceStatus>,
     /// What was last heard of it.
     pub sighting: Option<Sighting>,
+    /// The hosts that declare it, the one that goes first first; none where the lab has one host.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<String>,
 }
 
 /// How these devices are now. `is_gone` tells of a lease's holder whether it has ended without giving it back.
@@ -126,7 +129,8 @@ pub fn device_views(
         let used = lease.map(|lease| used(store, name, lease.holder, lease.sweep_id, now)).transpose()?;
         let (lock, fares, sighting) = (locks.remove(name), fares.remove(name), sightings.remove(name));
         let status = availability(&device, lock.as_ref(), used.as_ref(), fares.as_ref(), sighting.as_ref());
-        let mut view = DeviceView { device, status, detail: String::new(), lock, used, fares, sighting };
+        let (detail_text, hosts) = (String::new(), Vec::new());
+        let mut view = DeviceView { device, status, detail: detail_text, lock, used, fares, sighting, hosts };
         view.detail = detail(&view);
         Ok(view)
     };

@@ -31,7 +31,7 @@ impl Host {
         }
         host.write("machine-id", &format!("{}\n", machine.to_string().repeat(32)));
         host.write("configs/daemon.yaml", "listen: 127.0.0.1:0\n");
-        host.write("farms/own.yaml", &format!("devices:\n{}", board(&format!("board-of-{name}"), "10.0.0.1", "")));
+        host.write("farms/own.yaml", &format!("devices:\n{}", board(&format!("board-of-{name}"), "127.0.0.1", "")));
         host.name(store, name);
         host
     }
@@ -248,4 +248,109 @@ fn a_lab_of_one_host_needs_nothing_and_shows_nothing_new() {
     assert!(!devices.contains("hosts") && !devices.contains("renamed"), "{devices}");
     assert!(Path::new(&host.path(".farm/state.db")).is_file());
     daemon.stop();
+}
+
+/// The devices as `devices list` has them: name and hosts.
+fn devices(host: &Host) -> Vec<(String, String)> {
+    let listed = host.json(&["devices", "list"]);
+    let hosts = |device: &Value| {
+        let hosts = device["hosts"].as_array().into_iter().flatten().map(|it| it.as_str().unwrap());
+        hosts.collect::<Vec<_>>().join(" ")
+    };
+    let listed = listed.as_array().unwrap().iter();
+    let mut devices: Vec<_> = listed.map(|it| (it["name"].as_str().unwrap().to_owned(), hosts(it))).collect();
+    devices.sort();
+    devices
+}
+
+/// What the API of a host's daemon answers.
+fn ask(host: &Host, path: &str) -> Value {
+    use std::io::{Read as _, Write as _};
+    let status: Value = serde_json::from_slice(&std::fs::read(host.path(".farm/daemon.json")).unwrap()).unwrap();
+    let address = status["url"].as_str().unwrap().trim_start_matches("http://").trim_end_matches('/').to_owned();
+    let mut stream = std::net::TcpStream::connect(&address).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap_or_else(|error| panic!("{error}: {answer}"))
+}
+
+/// Two hosts that both reach a board, and each a board of its own.
+fn two_hosts(url: &str) -> [Host; 2] {
+    let hosts = [Host::new(url, "rack", '1'), Host::new(url, "shelf", '2')];
+    hosts[0].write("farms/own.yaml", &format!("devices:\n{}{}", shared("127.0.0.9"), board("a", "127.0.0.1", "")));
+    hosts[1].write("farms/own.yaml", &format!("devices:\n{}{}", board("b", "127.0.0.2", ""), shared("127.0.0.9")));
+    for host in &hosts {
+        host.write("configs/quick.yaml", "models: [digits]\nweights: [trained]\n");
+    }
+    hosts
+}
+
+fn shared(address: &str) -> String {
+    board("shared", address, ", hosts: [shelf, rack]")
+}
+
+fn union() -> Vec<(String, String)> {
+    [("a", "rack"), ("b", "shelf"), ("shared", "shelf rack")].map(|(name, hosts)| pair(name, hosts)).to_vec()
+}
+
+#[test]
+fn every_host_shows_the_devices_of_all_and_acts_on_them() {
+    let server = server();
+    let [one, two] = two_hosts(&server.create("lab").unwrap());
+    let (first, second) = (one.daemon(), two.daemon());
+    for host in [&one, &two] {
+        wait_until(|| devices(host) == union(), || format!("{:?}", devices(host)));
+        let answer = ask(host, "/api/v1/devices");
+        let answered = answer["items"].as_array().unwrap();
+        assert_eq!(answered.len(), 3, "{answer}");
+        let of_shared = answered.iter().find(|it| it["name"] == "shared").unwrap();
+        assert_eq!(of_shared["hosts"], serde_json::json!(["shelf", "rack"]));
+    }
+    expect(&one.run(&["devices", "list"]), 0, &[" hosts ", "shelf rack", "127.0.0.2"]);
+    expect(&one.run(&["devices", "show", "b"]), 0, &["shelf", "127.0.0.2"]);
+    expect(&one.run(&["host", "show", "shelf"]), 0, &["shared (ssh, farms/own.yaml:3), also at rack"]);
+    // A person's lock holds wherever it is made.
+    expect(&one.run(&["devices", "lock", "b", "--for", "5m", "--why", "a cable"]), 0, &["b"]);
+    expect(&two.run(&["devices", "show", "b"]), 0, &["locked", "a cable"]);
+    assert_eq!(ask(&one, "/api/v1/hosts")["items"].as_array().unwrap().len(), 2);
+    // What is forgotten takes along what it alone declared.
+    second.stop();
+    assert_eq!(devices(&one), union(), "it comes back");
+    expect(&one.run(&["host", "remove", "shelf"]), 0, &["forgotten"]);
+    assert_eq!(devices(&one), [pair("a", ""), pair("shared", "")]);
+    first.stop();
+}
+
+#[test]
+fn a_name_that_means_two_devices_is_told_with_both_places_and_not_measured() {
+    let server = server();
+    let [one, two] = two_hosts(&server.create("lab").unwrap());
+    let (first, second) = (one.daemon(), two.daemon());
+    wait_until(|| devices(&one) == union(), || format!("{:?}", devices(&one)));
+    let planned = said(&one.run(&["plan", "configs/quick.yaml"]));
+    assert!(!planned.contains("two ways"), "{planned}");
+    two.write("farms/own.yaml", &format!("devices:\n{}{}", board("b", "127.0.0.2", ""), shared("127.0.0.8")));
+    let words = ["declared in two ways", "host rack (farms/own.yaml:2)", "host shelf (farms/own.yaml:3)", "transport"];
+    for daemon in [&first, &second] {
+        daemon.wait_for("device shared: declared in two ways");
+        words.iter().for_each(|word| daemon.wait_for(word));
+    }
+    for host in [&one, &two] {
+        for verb in [&["plan", "configs/quick.yaml"][..], &["host", "show", "rack"], &["devices", "list"]] {
+            let said = said(&host.run(verb));
+            words.iter().for_each(|word| assert!(said.contains(word), "{verb:?}: no «{word}» in: {said}"));
+        }
+        let doctor = said(&host.run(&["doctor"]));
+        words.iter().for_each(|word| assert!(doctor.contains(word), "no «{word}» in: {doctor}"));
+    }
+    two.write("farms/own.yaml", &format!("devices:\n{}{}", board("b", "127.0.0.2", ""), shared("127.0.0.9")));
+    for daemon in [&first, &second] {
+        daemon.wait_for("all is well again");
+    }
+    let doctor = said(&one.run(&["doctor"]));
+    assert!(doctor.contains("rack working, shelf working"), "{doctor}");
+    first.stop();
+    second.stop();
 }

@@ -55,6 +55,7 @@ fn device(board: &Board, port: u16) -> Device {
         exclusive: None,
         max_parallel: None,
         disabled: None,
+        preferred_hosts: Vec::new(),
         declared_at: "test".to_owned(),
     }
 }

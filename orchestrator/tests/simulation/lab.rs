@@ -332,6 +332,7 @@ fn device(name: String) -> Device {
         exclusive: None,
         max_parallel: None,
         disabled: None,
+        preferred_hosts: Vec::new(),
         declared_at: "sim".to_owned(),
     }
 }

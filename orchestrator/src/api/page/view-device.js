@@ -24,6 +24,7 @@ const FACTS = [
   ["Temperature", (device) => device.temperature_celsius !== null && `${fixed(device.temperature_celsius, 1)} °C`],
   ["Battery", (device) => device.battery_percent !== null && `${device.battery_percent} %`],
   ["Reached by", ({ transport, address }) => (address.startsWith(transport) ? address : `${transport} ${address}`)],
+  ["Hosts", (device) => device.hosts.join("  ")],
   ["Farm", (device) => device.farm],
   ["Tags", (device) => device.tags.join("  ")],
   ["Notes", (device) => device.notes],

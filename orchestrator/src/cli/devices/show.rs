@@ -2,20 +2,22 @@ use jiff::Timestamp;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::table::{Table, field_line};
+use crate::cli::table::{Table, TableOf, field_line};
 use crate::domain::{Device, DeviceFacts};
 use crate::lab::LabError;
 use crate::status::DeviceView;
 
 pub(super) fn list(context: &Context) -> Result<u8, LabError> {
-    let views = context.lab.device_views(context.lab.inventory()?.devices)?;
+    let views = context.lab.union_views()?;
+    let has_hosts = views.iter().any(|view| !view.hosts.is_empty());
     let (address, now) = (|view: &DeviceView| context.lab.address(&view.device), context.lab.now());
     let free_gb =
         |view: &DeviceView| view.sighting.as_ref()?.free_bytes.map(|bytes| format!("{:.1}", bytes as f64 / 1e9));
     if context.format.is_for_people() {
-        Table::of(&views)
+        let table = Table::of(&views)
             .column("device", |view| view.device.name.clone())
-            .column("status", |view| view.status.as_str().to_owned())
+            .column("status", |view| view.status.as_str().to_owned());
+        with_hosts(table, has_hosts)
             .column("seen", |view| seen(view, now))
             .column("battery", |view| text(Some(battery_percent(view)).filter(|it| !it.is_empty()).map(|it| it + " %")))
             .column("temp_c", temperature_c)
@@ -28,9 +30,10 @@ pub(super) fn list(context: &Context) -> Result<u8, LabError> {
             .print(context.format)?;
         return Ok(exit::OK);
     }
-    Table::of(&views)
+    let table = Table::of(&views)
         .column("device", |view| view.device.name.clone())
-        .column("farm", |view| view.device.farm.clone())
+        .column("farm", |view| view.device.farm.clone());
+    with_hosts(table, has_hosts)
         .column("status", |view| view.status.as_str().to_owned())
         .column("detail", |view| view.detail.clone())
         .column("seen_at", |view| text(view.sighting.as_ref().and_then(|it| it.seen_at)))
@@ -52,9 +55,15 @@ pub(super) fn list(context: &Context) -> Result<u8, LabError> {
     Ok(exit::OK)
 }
 
+/// One more column where the lab has several hosts.
+fn with_hosts<'v, 'a>(table: TableOf<'v, 'a, DeviceView>, has_hosts: bool) -> TableOf<'v, 'a, DeviceView> {
+    if has_hosts { table.column("hosts", |view| view.hosts.join(" ")) } else { table }
+}
+
 pub(super) fn show(context: &Context, name: &str) -> Result<u8, LabError> {
-    let views = context.lab.device_views(vec![context.lab.device(name)?])?;
-    let Some(view) = views.into_iter().next() else { return Ok(exit::NOTHING) };
+    let device = context.lab.device(name)?;
+    let of_lab = context.lab.union_views()?.into_iter().find(|view| view.device.name == device.name);
+    let Some(view) = of_lab else { return Ok(exit::NOTHING) };
     let rows = fields(&view, &context.lab.address(&view.device), context.lab.now());
     let text = rows.iter().map(|(what, value)| field_line(what, 11, value)).collect();
     let rows = rows.into_iter().map(|(what, value)| vec![what.to_owned(), value]);
@@ -66,7 +75,8 @@ fn fields(view: &DeviceView, address: &str, now: Timestamp) -> Vec<(&'static str
     let device = &view.device;
     let or_none = |text: String| if text.is_empty() { "-".to_owned() } else { text };
     let with_unit = |text: String, unit: &str| if text.is_empty() { "-".to_owned() } else { text + unit };
-    vec![
+    let hosts = (!view.hosts.is_empty()).then(|| ("hosts", view.hosts.join(" ")));
+    let fields = vec![
         ("device", device.name.clone()),
         ("status", view.status.as_str().to_owned()),
         ("detail", or_none(view.detail.clone())),
@@ -91,7 +101,8 @@ fn fields(view: &DeviceView, address: &str, now: Timestamp) -> Vec<(&'static str
         ("max run", or_none(text(device.limits.max_run_seconds.map(|seconds| format!("{seconds} s"))))),
         ("keep free", or_none(text(device.limits.min_free_bytes.map(|bytes| format!("{bytes} bytes"))))),
         ("price", or_none(text(device.price_per_hour.map(|price| format!("{price} an hour"))))),
-    ]
+    ];
+    fields.into_iter().chain(hosts).collect()
 }
 
 fn text(value: Option<impl ToString>) -> String {

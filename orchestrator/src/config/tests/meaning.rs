@@ -340,3 +340,14 @@ fn when_a_number_is_believed() {
     let rules = TrustRules { change_percent: 8.0, ..usual.rules };
     assert_eq!(said, TrustPolicy { rules, max_reruns: 2, rerun_pause_seconds: 0.0 });
 }
+
+#[test]
+fn the_hosts_of_a_device_are_names_in_their_order() {
+    let with = |hosts: &str| farm(&format!("devices:\n  - {{ name: a, transport: local, hosts: {hosts} }}\n"));
+    assert_eq!(with("[rack-b, rack-a]").unwrap().devices[0].preferred_hosts, ["rack-b", "rack-a"]);
+    assert_eq!(with("desk").unwrap().devices[0].preferred_hosts, ["desk"]);
+    for (hosts, words) in [("[a, a]", "listed twice"), ("[a b]", "no good name")] {
+        let error = with(hosts).unwrap_err().to_string();
+        assert!(error.contains("farms/lab.yaml:2") && error.contains(words), "{error}");
+    }
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::domain::{Host, HostFigures, HostState, NewHost};
+use crate::domain::{DeclaredDevice, Host, HostFigures, HostState, NewHost};
 use crate::lease::{Holder, is_holder_gone, machine_identity};
 use crate::store::{Beat, Registration};
 use crate::wording::duration_text;
@@ -71,6 +71,8 @@ struct Member {
     process: String,
     /// Whether there may be others.
     is_shared: bool,
+    /// What was last published of it.
+    published: Option<Vec<DeclaredDevice>>,
 }
 
 impl Lab {
@@ -83,7 +85,8 @@ impl Lab {
         let process = Holder::for_this_process()
             .map_err(|error| LabError::internal(format!("failed to name this process: {error}")).caused_by(error))?;
         let (name, is_shared) = (self.host_name()?, self.shares_store()?);
-        let member = Member { lab: self.clone(), name, process: process.to_string(), is_shared };
+        let process = process.to_string();
+        let member = Member { lab: self.clone(), name, process, is_shared, published: None };
         match member.register() {
             Err(error) if !is_shared => tracing::warn!(%error, "this host was not registered"),
             registered => registered?,
@@ -96,7 +99,7 @@ impl Lab {
 
 impl Member {
     fn register(&self) -> Result<(), LabError> {
-        let Member { lab, name, process, is_shared } = self;
+        let Member { lab, name, process, is_shared, .. } = self;
         let host = NewHost {
             name: name.clone(),
             machine: machine_identity(),
@@ -111,7 +114,7 @@ impl Member {
     }
 
     /// Tells again and again that this host is there.
-    async fn keep(self, news: watch::Sender<HostNews>) {
+    async fn keep(mut self, news: watch::Sender<HostNews>) {
         let mut is_told = !self.is_shared;
         loop {
             match self.look() {
@@ -134,15 +137,19 @@ impl Member {
     }
 
     /// Tells once that this host is there.
-    fn look(&self) -> Result<HostNews, LabError> {
-        let Member { lab, name, process, .. } = self;
+    fn look(&mut self) -> Result<HostNews, LabError> {
+        let (lab, name, process) = (self.lab.clone(), self.name.clone(), self.process.clone());
+        let (name, process) = (name.as_str(), process.as_str());
         let beat = lab.store()?.beat_host(name, process, &self.figures(), lab.now())?;
         let drained_by = match beat {
             Beat::Kept { state, by } => {
                 (state == HostState::Draining).then(|| by.unwrap_or_else(|| "somebody".to_owned()))
             }
             Beat::Forgotten => match self.register() {
-                Ok(()) => None,
+                Ok(()) => {
+                    self.published = None;
+                    None
+                }
                 Err(error) => return Ok(HostNews { lost: Some(error.text()), ..HostNews::default() }),
             },
             Beat::Taken(other) => {
@@ -151,12 +158,25 @@ impl Member {
                 return Ok(HostNews { lost: Some(lost), ..HostNews::default() });
             }
         };
-        let mut troubles = BTreeMap::new();
+        self.publish()?;
+        let mut troubles = if self.is_shared { lab.faults_of_hosts(name)? } else { BTreeMap::new() };
         if let Some(by) = &drained_by {
             let trouble = format!("drained by {by}: nothing is begun here until `farmctl host resume {name}`");
             troubles.insert(format!("host {name}"), trouble);
         }
         Ok(HostNews { drained_by, troubles, lost: None })
+    }
+
+    /// Publishes what the farm files declare, where that is not published yet. Where they are faulty, what was
+    /// published before stays.
+    fn publish(&mut self) -> Result<(), LabError> {
+        let Member { lab, name, process, .. } = self;
+        let declared = lab.own_declarations(name)?;
+        let is_published = self.published.as_ref() == Some(&declared);
+        if !is_published && lab.store()?.publish_devices(name, process, &declared)? {
+            self.published = Some(declared);
+        }
+        Ok(())
     }
 
     fn figures(&self) -> HostFigures {

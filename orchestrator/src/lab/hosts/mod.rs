@@ -1,6 +1,10 @@
 //! The hosts that share the lab: what each is at, and what a person does to one.
 
+mod declared;
 mod keeper;
+mod union;
+
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -13,6 +17,10 @@ use crate::wording::duration_text;
 use super::{Lab, LabError};
 
 pub use keeper::{HostKeeper, HostNews};
+use union::Declarations;
+
+/// A clock that is further off is told. Nothing goes by it.
+const CLOCK_LIMIT_SECONDS: f64 = 5.0;
 
 /// A host of the lab, as a person asks for it. Times are those of the database's clock.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -64,6 +72,32 @@ impl From<&Host> for HostOverview {
             process: holder_in_words(&registered.process),
         }
     }
+}
+
+/// A device that a host declares.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct HostDevice {
+    /// Its name.
+    pub device: String,
+    /// `local`, `ssh` or `adb`.
+    pub transport: String,
+    /// Where it is declared: `file:line`.
+    pub declared_at: String,
+    /// The hosts that declare it, the one that goes first first.
+    pub hosts: Vec<String>,
+    /// Why its name means no device.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conflict: Option<String>,
+}
+
+/// A host with what it declares.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct HostDetails {
+    /// What it does.
+    #[serde(flatten)]
+    pub overview: HostOverview,
+    /// What it declares, as far as that is published.
+    pub declared: Vec<HostDevice>,
 }
 
 /// What more there is to be known of a host than what it does.
@@ -124,6 +158,69 @@ impl Lab {
             };
             LabError::usage(format!("there is no host {name:?}")).with_hint(hint)
         })
+    }
+
+    /// The host of this name, with what it declares.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn host_details(&self, name: &str) -> Result<HostDetails, LabError> {
+        let overview = self.host(name)?;
+        let declarations = Declarations::of(self.store()?.declared_devices()?);
+        let declared = declarations.of_host(name).map(|one| HostDevice {
+            device: one.device.name.clone(),
+            transport: one.device.transport.name().to_owned(),
+            declared_at: one.device.declared_at.clone(),
+            hosts: declarations.hosts(&one.device.name),
+            conflict: declarations.conflict(&one.device.name),
+        });
+        Ok(HostDetails { overview, declared: declared.collect() })
+    }
+
+    /// What is wrong with the hosts of the lab as this one sees it, by what it is about: names that mean two devices,
+    /// and hosts that are silent.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub(super) fn faults_of_hosts(&self, own: &str) -> Result<BTreeMap<String, String>, LabError> {
+        let mut faults = BTreeMap::new();
+        for (device, conflict) in self.declarations()?.iter().flat_map(|all| all.conflicts()) {
+            faults.insert(format!("device {device}"), conflict);
+        }
+        let hosts = self.store()?.hosts(self.now())?;
+        for host in hosts.iter().filter(|host| host.name() != own && host.status() == HostStatus::Silent) {
+            let name = host.name();
+            let fault = format!(
+                "silent since {:.0}: look after it, or, if it is gone for good, `farmctl host remove {name}`",
+                host.beat_at
+            );
+            faults.insert(format!("host {name}"), fault);
+        }
+        Ok(faults)
+    }
+
+    /// Whether the hosts of the lab are well, in a few words; `None` where this is the only one.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub(in crate::lab) fn examine_hosts(&self) -> Result<Option<Result<String, String>>, LabError> {
+        if !self.shares_store()? {
+            return Ok(None);
+        }
+        let hosts = self.hosts()?;
+        if hosts.len() < 2 {
+            return Ok(None);
+        }
+        let off = hosts.iter().filter(|host| host.clock_ahead_seconds.abs() >= CLOCK_LIMIT_SECONDS);
+        let off = off.map(|host| format!("{}: its clock is {:.0} s off", host.host, host.clock_ahead_seconds));
+        let faults = self.faults_of_hosts("")?;
+        let faults = faults.iter().map(|(about, fault)| format!("{about}: {fault}"));
+        let faults: Vec<String> = faults.chain(off).collect();
+        if !faults.is_empty() {
+            return Ok(Some(Err(faults.join("; "))));
+        }
+        let told = hosts.iter().map(|host| format!("{} {}", host.host, host.status.as_str()));
+        Ok(Some(Ok(told.collect::<Vec<_>>().join(", "))))
     }
 
     /// Has the daemon of a host begin no further run; those under way end. Says whether that is new.
