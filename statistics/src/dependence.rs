@@ -6,7 +6,7 @@ const MIN_BATCHES: usize = 5;
 /// promise: so many times as long does (bench/statistics.md).
 const BATCH_LENGTH_FACTOR: f64 = 1.8;
 /// Fewer samples are taken as independent: what they say of their dependence is chance.
-const MIN_SAMPLES: usize = 20;
+pub(crate) const MIN_SAMPLES: usize = 20;
 /// Most points that dependence is looked for between. A longer series is made so many means of consecutive samples
 /// first: what reaches no further than one of them hardly counts then.
 const MOST_POINTS: usize = 4096;
@@ -14,7 +14,14 @@ const MOST_POINTS: usize = 4096;
 const FARTHEST_SHARE: usize = 3;
 /// What batches miss is made up for by this factor at most: with more, a guess would outweigh what was measured.
 const MOST_MADE_UP: f64 = 1.3;
-/// Overlapping batches know a variance as well as so many times as many that don't overlap.
+/// Where longer batches show more variance than shorter ones, still longer ones would show more: by this share of the
+/// difference ([`with_what_is_beyond`]).
+const SHARE_BEYOND: f64 = 0.25;
+/// How many times as long the longer ones are.
+const LONGER: usize = 3;
+/// Overlapping batches know the variance of a long series as well as so many times as many that don't overlap. Of a
+/// short one they don't: with few batches, intervals hold what they promise with one degree of freedom for each batch
+/// but one (bench/statistics.md).
 const DEGREES_OF_OVERLAPPING: f64 = 1.5;
 /// By how much fewer degrees of freedom a variance is known where the series ended when that was small: of all the
 /// looks at it those count that saw little (bench/statistics.md).
@@ -60,11 +67,11 @@ impl Dependence {
         let batches = number / length as f64;
         // What it would be were they independent: each is a half away from the median.
         let independent = 0.25 * count / (count - 1.0) / merged as f64;
-        let inflation = variance(&points, length) / independent * made_up(number, batches, reach);
+        let inflation = with_what_is_beyond(&points, length) / independent * made_up(number, batches, reach);
         Dependence {
             autocorrelation,
             batches: batches as usize,
-            degrees: if length > 1 { (DEGREES_OF_OVERLAPPING * (batches - 1.0)).max(1.0) } else { f64::INFINITY },
+            degrees: if length > 1 { (batches - 1.0).max(1.0) } else { f64::INFINITY },
             effective_samples: count / inflation.max(1.0),
         }
     }
@@ -73,7 +80,7 @@ impl Dependence {
     /// seem so more often than its length alone would say.
     #[must_use]
     pub fn of_chosen_length(self, samples: usize) -> Dependence {
-        let known = self.degrees.min(samples as f64 - 1.0);
+        let known = (DEGREES_OF_OVERLAPPING * self.degrees).min(samples as f64 - 1.0);
         Dependence { degrees: (known / DEGREES_LOST_BY_LOOKING).max(1.0), ..self }
     }
 }
@@ -99,6 +106,14 @@ fn variance(points: &[f64], length: usize) -> f64 {
         squares += square(sum);
     }
     number * length_of_one / ((number - length_of_one) * (number - length_of_one + 1.0)) * squares
+}
+
+/// The same, with what batches of that length do not show yet (a lugsail estimator: D. Vats and J. M. Flegal,
+/// Biometrika 109, 2022). It is rather too large than too small: of few batches that is the lesser harm.
+fn with_what_is_beyond(points: &[f64], length: usize) -> f64 {
+    let found = variance(points, length);
+    let shorter = length / LONGER;
+    if shorter == 0 { found } else { found + SHARE_BEYOND * (found - variance(points, shorter)).max(0.0) }
 }
 
 /// How far dependence reaches, in points: the mean distance over which they are correlated, each as often as it counts.
@@ -207,6 +222,10 @@ mod tests {
             (Noise::Normal(0.02), 100),
             (Noise::Dependent { sd: 0.02, correlation: 0.6 }, 300),
             (Noise::Dependent { sd: 0.02, correlation: 0.9 }, 1_000),
+            // Worth 14, 13 and 12 independent ones.
+            (Noise::Dependent { sd: 0.02, correlation: 0.6 }, 30),
+            (Noise::Dependent { sd: 0.02, correlation: 0.9 }, 100),
+            (Noise::Dependent { sd: 0.02, correlation: 0.97 }, 300),
             // Neighbours are correlated by 0.3 here, and what wanders reaches over 20 samples.
             (Noise::Wandering { sd: 0.02, correlation: 0.95 }, 1_000),
         ];

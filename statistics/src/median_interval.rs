@@ -1,17 +1,33 @@
 use crate::Dependence;
+use crate::dependence::MIN_SAMPLES;
 
 /// Standard normal quantile of 97.5 %.
 pub const Z: f64 = 1.959_963_984_540_054;
 
+/// How far the inner samples are that an interval is measured by which reaches beyond all: as a share of the way from
+/// the median to the outermost. A tenth of the samples on each side may be wild.
+const INNER_SHARE: f64 = 0.8;
+
 /// The interval of 95 % of the median, as (low, high): order statistics at ranks that the variance of the share below
 /// the median says, between two of them by proportion (R. S. Woodruff, Journal of the American Statistical Association
-/// 47, 1952). Nothing is supposed of the distribution. `None` where the samples are too few, or depend on each other
-/// too much, for a rank to be among them.
+/// 47, 1952). Nothing is supposed of the distribution, as long as these ranks are among the samples. Where samples
+/// depend on each other so much that they are not, the ends are as much farther from the median than an inner sample
+/// on each side ([`INNER_SHARE`]) as the ranks are: those that were left out would be the wide intervals, and the rest
+/// would promise too much. `None` of fewer than twenty samples whose ranks are not among them.
 pub fn median_interval_95(sorted: &[u64], dependence: &Dependence) -> Option<(f64, f64)> {
     let count = sorted.len() as f64;
     let half_width = student_975(dependence.degrees) * count / (2.0 * dependence.effective_samples.sqrt());
     let middle = (count + 1.0) / 2.0;
-    Some((at_rank(sorted, middle - half_width)?, at_rank(sorted, middle + half_width)?))
+    if let (Some(low), Some(high)) = (at_rank(sorted, middle - half_width), at_rank(sorted, middle + half_width)) {
+        return Some((low, high));
+    }
+    if sorted.len() < MIN_SAMPLES {
+        return None;
+    }
+    let inner = INNER_SHARE * (middle - 1.0);
+    let (median, farther) = (at_rank(sorted, middle)?, half_width / inner);
+    let end = |rank: f64| Some(median + (at_rank(sorted, rank)? - median) * farther);
+    Some((end(middle - inner)?.max(0.0), end(middle + inner)?))
 }
 
 /// The value at a rank from 1 to the number of samples.
@@ -74,7 +90,24 @@ mod tests {
         assert!((40.0..=41.0).contains(&low) && (60.0..=61.0).contains(&high), "{low} {high}");
         assert!(median_interval_95(&sorted[..6], &independent(6)).is_some(), "1 - 2 / 2^6 is 96.9 %");
         assert_eq!(median_interval_95(&sorted[..5], &independent(5)), None, "1 - 2 / 2^5 is 93.8 %");
-        let dependent = Dependence { autocorrelation: 0.9, batches: 5, degrees: 6.0, effective_samples: 4.0 };
-        assert_eq!(median_interval_95(&sorted, &dependent), None);
+    }
+
+    #[test]
+    fn an_interval_reaches_beyond_samples_that_are_worth_too_few() {
+        let worth = |effective_samples| {
+            let dependence = Dependence { autocorrelation: 0.9, batches: 5, degrees: 4.0, effective_samples };
+            move |sorted: &[u64]| median_interval_95(sorted, &dependence)
+        };
+        let sorted: Vec<u64> = (1_001..=1_100).collect();
+        // Half of it is 2.776 * 100 / (2 * 2) = 69.4 ranks, and the outermost samples are 49.5 away.
+        let (low, high) = worth(4.0)(&sorted).unwrap();
+        assert!((low - (1_050.5 - 69.4)).abs() < 0.1 && (high - (1_050.5 + 69.4)).abs() < 0.1, "{low} {high}");
+        let (low, high) = worth(8.0)(&sorted).unwrap();
+        assert!((1_001.0..1_002.0).contains(&low) && (1_099.0..1_100.0).contains(&high), "ranks: {low} {high}");
+        let quick: Vec<u64> = (1..=20).collect();
+        assert_eq!(worth(0.1)(&quick).unwrap().0, 0.0, "nothing is quicker than that");
+        assert_eq!(worth(1.0)(&sorted[..19]), None);
+        let wild: Vec<u64> = sorted[..95].iter().copied().chain([900_000_000; 5]).collect();
+        assert_eq!(worth(4.0)(&wild), worth(4.0)(&sorted), "what is wild does not count");
     }
 }

@@ -73,8 +73,8 @@ fn intervals(series: u32) {
     println!("## The interval of the median\n");
     println!(
         "Of 95 %: how often it holds the true median. «Worth»: how many independent samples they are worth, as \
-         estimated, on average;\n«none»: how often no interval can be given, because the samples depend on each other \
-         too much. Wanted: 93 to 97 where\nsamples are worth 20 and more.\n"
+         estimated, on average;\n«none»: how often no interval can be given. Wanted: 93 to 97. What wanders under \
+         noise as large is not seen in few samples.\n"
     );
     println!("| series | samples | holds the median, % | half of it, % of the median | worth | none, % |");
     println!("|---|--:|--:|--:|--:|--:|");
