@@ -49,7 +49,7 @@ impl Daemon {
         wait_until(|| self.told().contains(text), || format!("{text} in:\n{}", self.told()));
     }
 
-    fn signal(&self, signal: Signal) {
+    pub fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), signal).unwrap();
     }
 

@@ -11,6 +11,7 @@ mod android;
 mod api;
 mod blinking;
 mod check;
+mod clocks;
 mod crash;
 mod daemon;
 mod dates;
