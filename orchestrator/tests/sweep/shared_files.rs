@@ -5,7 +5,10 @@ use std::path::Path;
 use farmctl::domain::sha256_hex;
 use testlab::S3Server;
 
-use super::support::{HOST_TARGET, Lab, built_runner, farm, lasting, local_device};
+use super::api::RARELY;
+use super::daemon::Daemon;
+use super::http::{address, get, get_json};
+use super::support::{HOST_TARGET, Lab, QUICK, built_runner, farm, lasting, local_device};
 
 /// A host whose lab.yaml names that server's bucket.
 fn host(server: &S3Server) -> Lab {
@@ -113,4 +116,49 @@ fn another_host_goes_on_with_the_images_that_the_first_has_prepared() {
     let rows = other.rows();
     let has_images = |row: &std::collections::HashMap<String, String>| row["status"] == "ok" && row["n_images"] == "2";
     assert!(rows.len() == 2 && rows.iter().all(has_images), "{rows:?}");
+}
+
+/// Any host of the lab shows what one of them has written.
+#[test]
+fn another_host_shows_the_reports_of_the_first() {
+    let shared = tempfile::tempdir().unwrap();
+    let host = || {
+        let lab = Lab::new();
+        std::fs::remove_file(lab.path(".farm/artifacts")).unwrap();
+        lab.write("farms/lab.yaml", &farm(&[local_device()]));
+        lab.write("lab.yaml", &format!("artifacts: {}\n", shared.path().display()));
+        lab.write("configs/quick.yaml", QUICK);
+        lab.write("configs/daemon.yaml", RARELY);
+        lab
+    };
+    let one = host();
+    one.sweep(&["configs/quick.yaml"]).expect_code(0);
+    let id = std::fs::read_link(one.path("reports/latest")).unwrap().display().to_string();
+    told(&one, &["store", "backup", "moved.db"]);
+    let other = host();
+    told(&other, &["store", "restore", one.path("moved.db").to_str().unwrap()]);
+
+    let daemon = Daemon::start(&other, "d", &[]);
+    let address = address(&other, &daemon);
+    let report = |name: &str| get(address, &format!("/reports/{id}/{name}"));
+    let sweep = get_json(address, &format!("/api/v1/sweeps/{id}"));
+    let names: Vec<&str> = sweep["reports"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+    assert!(names.contains(&"index.html") && names.contains(&"samples.csv.zst"), "{names:?}");
+    for name in &names {
+        let written = std::fs::read(one.path("reports").join(&id).join(name)).unwrap();
+        assert!(report(name) == (200, written), "{name}");
+    }
+    assert!(!other.path("reports").join(&id).exists(), "its own are those that it wrote");
+    assert_eq!(report("nothing.csv").0, 404);
+
+    // What is damaged there is not shown, and what is gone is not there.
+    let written = std::fs::read(one.path("reports/latest/results.md")).unwrap();
+    let name = sha256_hex(&written);
+    std::fs::remove_file(other.path(".farm/artifacts").join(&name)).unwrap();
+    std::fs::write(shared.path().join("reports").join(&name), "else").unwrap();
+    assert_eq!(report("results.md").0, 404);
+    // Written anew by this host, it is shown by both.
+    told(&other, &["report", &id]);
+    assert_eq!(report("results.md").0, 200);
+    assert!(other.path("reports").join(&id).join("results.md").is_file());
 }
