@@ -178,7 +178,8 @@ impl Work<'_, '_> {
         let value = |device: &Device| device.tags.iter().find(|tag| tag.key == *key).cloned();
         let Some(own) = value(self.device) else { return Ok(None) };
         let equal = self.agent.assignment.lab_devices.iter().filter(|other| {
-            other.name != self.device.name && other.disabled.is_none() && value(other).as_ref() == Some(&own)
+            let is_usable = other.disabled.is_none() && !other.is_elsewhere;
+            other.name != self.device.name && is_usable && value(other).as_ref() == Some(&own)
         });
         for other in equal {
             let moved = planner::on_device(job, other);

@@ -95,6 +95,7 @@ pub(super) async fn begin(context: &Context, planned: PlannedSweep, mode: Execut
         let code = follow(context, &sweep, progress, mode.with_table).await?;
         return Ok(Ended { sweep, code });
     }
+    let planned = context.lab.of_this_host(planned);
     let execution = context.lab.begin(planned, mode.max_devices, &progress).await?;
     let sweep = execution.id().clone();
     let code = execute_and_conclude(context, execution, progress, mode.with_table).await?;

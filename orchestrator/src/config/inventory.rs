@@ -184,6 +184,7 @@ impl Farm<'_> {
             preferred_hosts,
             disabled: entry.disabled,
             declared_at: self.document.source.at(span),
+            is_elsewhere: false,
         }
     }
 

@@ -60,6 +60,9 @@ pub struct Device {
     pub disabled: Option<String>,
     /// Where it is declared: `file:line`.
     pub declared_at: String,
+    /// Only other hosts of the lab declare it: it is planned for, and not reached from here.
+    #[serde(skip)]
+    pub is_elsewhere: bool,
 }
 
 /// The machine that all devices with `transport: local` are. No `exclusive` word has a space.
@@ -68,7 +71,7 @@ pub const THIS_HOST: &str = "this host";
 impl Device {
     /// The machines that it is worked on alone on: of all devices that name one of them, one has its turn.
     pub fn machines(&self) -> impl Iterator<Item = &str> {
-        let here = (self.transport == TransportConfig::Local).then_some(THIS_HOST);
+        let here = (self.transport == TransportConfig::Local && !self.is_elsewhere).then_some(THIS_HOST);
         here.into_iter().chain(self.exclusive.as_deref())
     }
 

@@ -79,6 +79,7 @@ pub fn device(name: &str) -> Device {
         preferred_hosts: Vec::new(),
         disabled: None,
         declared_at: "farms/lab.yaml:1".into(),
+        is_elsewhere: false,
     }
 }
 

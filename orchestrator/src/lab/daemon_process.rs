@@ -130,7 +130,7 @@ impl Lab {
             Ok(declared) => declared,
             Err(errors) => config::both(Err(errors), config::check_daemon(path)).map(|(declared, ())| declared)?,
         };
-        Ok(config::load_daemon(path, &inventory, &catalog)?)
+        Ok(config::load_daemon(path, &self.of_all_hosts(inventory), &catalog)?)
     }
 
     /// The file of tokens that the daemon goes by, or would. Nothing else of the lab is read: a token that is to be out

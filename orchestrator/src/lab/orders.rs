@@ -106,7 +106,7 @@ impl Lab {
             return Err(LabError::usage(format!("{file:?} is no sweep of this lab"))
                 .with_hint("/api/v1/files lists those there are"));
         }
-        let known = self.devices()?;
+        let known = self.union_devices()?;
         match devices.iter().find(|name| !known.iter().any(|it| it.device.name == **name)) {
             Some(name) => Err(LabError::usage(format!("no farm file has a device {name:?}"))),
             None => Ok(()),

@@ -1,7 +1,9 @@
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::domain::{Catalog, DeviceSelector, Inventory, Plan, Sweep, SweepDefinition, SweepOrder};
 use crate::schedule::Schedule;
+use crate::wording::many;
 use crate::{config, planner};
 
 use super::{Lab, LabError};
@@ -68,9 +70,29 @@ impl Lab {
             Ok(declared) => declared,
             Err(errors) => config::both(Err(errors), config::check_sweep(file)).map(|(declared, ())| declared)?,
         };
+        let inventory = self.of_all_hosts(inventory);
         let mut sweep = config::load_sweep(file, &inventory, &catalog)?;
         sweep.devices = devices.unwrap_or(sweep.devices);
         Ok(self.planned(sweep, config, inventory, catalog))
+    }
+
+    /// What this process can carry out alone of what is planned for all hosts of the lab.
+    pub fn of_this_host(&self, mut planned: PlannedSweep) -> PlannedSweep {
+        let PlannedSweep { inventory, plan, .. } = &mut planned;
+        let elsewhere = inventory.devices.iter().filter(|device| device.is_elsewhere);
+        let elsewhere: BTreeSet<String> = elsewhere.map(|device| device.name.clone()).collect();
+        let all = plan.jobs.len();
+        plan.jobs.retain(|job| !elsewhere.contains(&job.device));
+        plan.skipped.retain(|skipped| !elsewhere.contains(&skipped.job.device));
+        inventory.devices.retain(|device| !device.is_elsewhere);
+        let left_out = (all - plan.jobs.len()) as u64;
+        if left_out > 0 {
+            let jobs = many(left_out, "job");
+            self.remark(&format!(
+                "left out: {jobs} for devices of other hosts; only a daemon shares a sweep with them"
+            ));
+        }
+        planned
     }
 
     /// The plan of a sweep, which is known by this name of its file.

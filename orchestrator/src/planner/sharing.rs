@@ -6,7 +6,8 @@ use crate::domain::{AdbEndpoint, Device, Inventory, Plan, SshEndpoint, THIS_HOST
 
 /// What is to be said of the devices that a plan has jobs for.
 pub fn remarks_on_machines_of(plan: &Plan, inventory: &Inventory) -> Vec<String> {
-    let has_jobs = |device: &&Device| plan.jobs.iter().any(|job| job.device == device.name);
+    // Of other hosts' devices they say it themselves.
+    let has_jobs = |device: &&Device| !device.is_elsewhere && plan.jobs.iter().any(|job| job.device == device.name);
     remarks_on_machines(inventory.devices.iter().filter(has_jobs))
 }
 

@@ -354,3 +354,30 @@ fn a_name_that_means_two_devices_is_told_with_both_places_and_not_measured() {
     first.stop();
     second.stop();
 }
+
+#[test]
+fn a_sweep_is_planned_on_the_devices_of_all_hosts_and_alike_at_each() {
+    let server = server();
+    let [one, two] = two_hosts(&server.create("lab").unwrap());
+    let (first, second) = (one.daemon(), two.daemon());
+    let planned = |host: &Host| {
+        let plan = host.json(&["plan", "configs/quick.yaml"]);
+        let jobs = plan["jobs"].as_array().unwrap_or_else(|| panic!("{plan}")).iter();
+        let mut jobs: Vec<_> =
+            jobs.map(|job| [&job["id"], &job["device"]].map(|it| it.as_str().unwrap().to_owned())).collect();
+        jobs.sort();
+        jobs
+    };
+    for host in [&one, &two] {
+        wait_until(|| devices(host) == union(), || format!("{:?}", devices(host)));
+    }
+    let (of_one, of_two) = (planned(&one), planned(&two));
+    let names: Vec<&str> = of_one.iter().map(|[_, device]| device.as_str()).collect();
+    assert!(["a", "b", "shared"].iter().all(|name| names.contains(name)) && names.len() == 3, "{of_one:?}");
+    assert_eq!(of_one, of_two);
+    // Another host's device can be named.
+    one.write("configs/b.yaml", "models: [digits]\nweights: [trained]\ndevices: [b]\n");
+    assert_eq!(one.json(&["plan", "configs/b.yaml"])["jobs"].as_array().unwrap().len(), 1);
+    first.stop();
+    second.stop();
+}

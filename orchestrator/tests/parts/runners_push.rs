@@ -57,6 +57,7 @@ fn device(board: &Board, port: u16) -> Device {
         disabled: None,
         preferred_hosts: Vec::new(),
         declared_at: "test".to_owned(),
+        is_elsewhere: false,
     }
 }
 

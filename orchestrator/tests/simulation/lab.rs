@@ -334,6 +334,7 @@ fn device(name: String) -> Device {
         disabled: None,
         preferred_hosts: Vec::new(),
         declared_at: "sim".to_owned(),
+        is_elsewhere: false,
     }
 }
 

@@ -12,6 +12,7 @@ impl Lab {
     /// model. What can be had again is nobody's fault, and a faulty YAML file is told of where it is read.
     pub fn model_file_faults(&self, schedules: &[Schedule]) -> Option<String> {
         let (inventory, catalog) = self.declared(&|name| self.variable(name)).ok()?;
+        let inventory = self.of_all_hosts(inventory);
         let faults: BTreeSet<String> =
             schedules.iter().flat_map(|schedule| self.faults_of(schedule, &inventory, &catalog)).collect();
         Some(faults.into_iter().collect::<Vec<_>>().join("; ")).filter(|faults| !faults.is_empty())

@@ -1,9 +1,9 @@
 //! The devices of all hosts: a name means one device in the whole lab.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use crate::domain::{DeclaredDevice, Device, Inventory};
+use crate::domain::{DeclaredDevice, Device, Inventory, TransportConfig};
 use crate::lab::{Lab, LabDevice, LabError};
 use crate::status::DeviceView;
 use crate::transport;
@@ -56,6 +56,21 @@ impl Declarations {
     /// What a host declares.
     pub(super) fn of_host<'a>(&'a self, host: &'a str) -> impl Iterator<Item = &'a DeclaredDevice> {
         self.0.values().flatten().filter(move |one| one.host == host)
+    }
+
+    /// The devices of one host, and those that only others declare.
+    fn completed(&self, inventory: Inventory) -> Inventory {
+        let own: BTreeSet<String> = inventory.devices.iter().map(|device| device.name.clone()).collect();
+        let others = self.0.values().filter_map(|of_device| of_device.first());
+        let others = others.filter(|one| !own.contains(&one.device.name)).map(|one| {
+            // All of a host's own are one machine, and another one than this host.
+            let machine = || (one.device.transport == TransportConfig::Local).then(|| one.host.clone());
+            let exclusive = one.device.exclusive.clone().or_else(machine);
+            Device { is_elsewhere: true, exclusive, ..one.device.clone() }
+        });
+        let others: Vec<Device> = others.collect();
+        let devices = inventory.devices.into_iter().chain(others).map(|device| self.of_lab(device)).collect();
+        Inventory { devices, ..inventory }
     }
 
     /// A device that this host may declare, as the whole lab has it.
@@ -140,12 +155,26 @@ impl Lab {
 
     /// What is planned on: a device whose name means two is out of service, with why.
     pub(in crate::lab) fn without_conflicts(&self, inventory: Inventory) -> Inventory {
+        self.with_declarations(inventory, |declarations, inventory| {
+            let devices = inventory.devices.into_iter().map(|device| declarations.of_lab(device)).collect();
+            Inventory { devices, ..inventory }
+        })
+    }
+
+    /// The same with the devices that only other hosts declare.
+    pub(in crate::lab) fn of_all_hosts(&self, inventory: Inventory) -> Inventory {
+        self.with_declarations(inventory, Declarations::completed)
+    }
+
+    /// What becomes of an inventory by what all hosts declare; where that is not known, it stays, and that is told.
+    fn with_declarations(
+        &self,
+        inventory: Inventory,
+        change: impl FnOnce(&Declarations, Inventory) -> Inventory,
+    ) -> Inventory {
         match self.declarations() {
             Ok(None) => inventory,
-            Ok(Some(declarations)) => {
-                let devices = inventory.devices.into_iter().map(|device| declarations.of_lab(device)).collect();
-                Inventory { devices, ..inventory }
-            }
+            Ok(Some(declarations)) => change(&declarations, inventory),
             Err(error) => {
                 self.remark(&format!("what other hosts declare is not known: {}", error.in_short()));
                 inventory
@@ -174,6 +203,19 @@ mod tests {
         assert_eq!(found.hosts("board"), ["c", "a", "b", "d"]);
         assert_eq!((found.hosts("other"), found.hosts("nobody")), (vec!["b".to_owned()], vec![]));
         assert!(found.conflicts().is_empty());
+    }
+
+    #[test]
+    fn what_only_others_declare_is_planned_for_and_not_reached_from_here() {
+        let local = declared("b", &sample::device("b-itself"), "farms/b.yaml:1".to_owned());
+        let found = Declarations::of([at("a", "own", |_| {}), at("b", "own", |_| {}), at("b", "board", |_| {}), local]);
+        let own = Inventory { devices: vec![sample::board("own")], host_target: None };
+        let all = found.completed(own);
+        let told: Vec<(&str, bool)> = all.devices.iter().map(|it| (it.name.as_str(), it.is_elsewhere)).collect();
+        assert_eq!(told, [("own", false), ("b-itself", true), ("board", true)]);
+        let machines: Vec<&str> = all.devices[1].machines().collect();
+        assert_eq!(machines, ["b"], "another machine than this host");
+        assert_eq!(found.completed(all.clone()), all, "it is complete already");
     }
 
     #[test]

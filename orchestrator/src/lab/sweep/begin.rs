@@ -200,10 +200,11 @@ fn uses_this_host(planned: &PlannedSweep) -> bool {
     devices.iter().any(|device| device.transport == TransportConfig::Local)
 }
 
-/// The devices that a plan has jobs for.
+/// The devices of this host that a plan has jobs for.
 pub(in crate::lab) fn devices_with_jobs(plan: &Plan, devices: &[Device]) -> Vec<Device> {
     let used: HashSet<&str> = plan.jobs.iter().map(|job| job.device.as_str()).collect();
-    devices.iter().filter(|device| used.contains(device.name.as_str())).cloned().collect()
+    let is_used = |device: &&Device| !device.is_elsewhere && used.contains(device.name.as_str());
+    devices.iter().filter(is_used).cloned().collect()
 }
 
 fn new_sweep(name: &str, started_at: Timestamp) -> SweepRow {

@@ -52,7 +52,7 @@ impl Lab {
         planner::renumber(&mut plan.jobs);
         self.tell_changed_facts(plan.jobs.iter(), &catalog);
         let definition = SweepDefinition { retry_of: Some(earlier.id), due: None, ordered: None, ..definition };
-        Ok(PlannedSweep { inventory: self.inventory()?, catalog, definition, plan, is_fixed: true })
+        Ok(PlannedSweep { inventory: self.of_all_hosts(self.inventory()?), catalog, definition, plan, is_fixed: true })
     }
 }
 
