@@ -92,6 +92,15 @@ impl Worker<'_> {
         }
     }
 
+    /// Leaves runs that have not ended to whoever has the device next, where that may be another host.
+    pub(super) fn leave_runs(&self) -> Result<(), StoreError> {
+        let Agent { store, assignment, leases, .. } = self.agent;
+        if !assignment.is_shared {
+            return Ok(());
+        }
+        store.leave_runs(&assignment.sweep.id, &self.device.name, leases.holder())
+    }
+
     /// How soon it is looked again whether a lease is free. Whoever has a device for the same sweep has it for long.
     pub(super) fn lease_pause(&self) -> Duration {
         if self.agent.assignment.is_shared { SHARED_POLL_INTERVAL } else { LEASE_POLL_INTERVAL }

@@ -133,10 +133,13 @@ impl<'a> Worker<'a> {
         };
         self.waits_for = None;
         let turn = self.work_under(&lease).await;
+        // Whoever gets the device next need not wait for what this one waits to go on with.
+        let left = self.leave_runs();
         // A lease that can't be given back runs out by itself; what went before counts.
         let released = lease.release();
         let given_back = shared.give_back();
         let turn = turn?;
+        left?;
         released?;
         given_back?;
         Ok(turn)

@@ -52,7 +52,8 @@ macro_rules! store_conformance {
     ($what:ident $($fresh:path)?) => {
         $crate::store::conformance::store_conformance! { @$what $($fresh)?;
             sweep_is_there_once, claims_in_the_order_of_the_plan, a_run_under_way_is_not_claimed_again,
-            a_lost_lease_moves_on_and_the_late_result_is_refused, a_lease_that_nobody_took_still_counts,
+            a_lost_lease_moves_on_and_the_late_result_is_refused, a_run_that_is_left_is_anybodys_at_once,
+            a_lease_that_nobody_took_still_counts,
             leases_are_prolonged_together, a_gone_holders_leases_run_out, one_record_a_job, jobs_that_wait_get_records,
             given_back_runs_are_tried_again_after_their_pause, jobs_are_claimed_by_their_position,
             a_job_moves_to_another_device,

@@ -139,6 +139,13 @@ pub trait RunStore {
         now: Timestamp,
     ) -> Result<Option<ClaimedRun>, StoreError>;
 
+    /// Gives back the leases of a holder's runs of a sweep on a device that have not ended: whoever has the device goes
+    /// on with them.
+    ///
+    /// # Errors
+    /// When the store can't be written.
+    fn leave_runs(&self, sweep: &SweepId, device: &str, holder: &str) -> Result<(), StoreError>;
+
     /// Ends a run with its record, in one transaction; with a job behind all others of the sweep, if one is given
     /// and is not there yet: one that takes its place on another device, or measures the same again.
     ///

@@ -320,6 +320,11 @@ fn nights_of_bad_moments() {
     simulate_all(0..100, NIGHT, "one_night");
 }
 
+#[test]
+fn two_hosts_of_one_lab() {
+    simulate_all(0..200, TWO_HOSTS, "one_sweep_of_two_hosts");
+}
+
 /// As many seeds as `FARMCTL_SIMULATION_SEEDS` names, beyond those that are always simulated.
 #[test]
 #[ignore = "for a night"]

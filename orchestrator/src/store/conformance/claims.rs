@@ -51,6 +51,22 @@ pub fn a_lost_lease_moves_on_and_the_late_result_is_refused(open: &Open) {
     assert_eq!(store.take_over(&lost.run_id, "third", LEASE, at(999)).unwrap(), None, "it has ended");
 }
 
+pub fn a_run_that_is_left_is_anybodys_at_once(open: &Open) {
+    let store = open();
+    let (row, _) = sweep(&*store, "s", &["a", "bb"], 1);
+    let (left, kept) = (claim(&*store, &row, "a", "host", 0), claim(&*store, &row, "bb", "host", 0));
+    store.leave_runs(&row.id, "a", "another").unwrap();
+    assert_eq!(open().take_over(&left.run_id, "other", LEASE, at(1)).unwrap(), None, "it is not theirs to leave");
+    store.leave_runs(&row.id, "a", "host").unwrap();
+    let held = store.prolong_leases("host", LEASE, at(2)).unwrap();
+    assert_eq!(held.runs, [(kept.run_id.clone(), kept.epoch)], "what was left is not prolonged");
+    assert_eq!(open().take_over(&kept.run_id, "other", LEASE, at(3)).unwrap(), None);
+    let taken = open().take_over(&left.run_id, "other", LEASE, at(3)).unwrap().unwrap();
+    assert!(
+        taken.epoch > left.epoch && is_stale(store.finish(left.epoch, &ended(&row, &left, RunStatus::Ok), None, at(4)))
+    );
+}
+
 pub fn a_lease_that_nobody_took_still_counts(open: &Open) {
     let store = open();
     let (row, _) = sweep(&*store, "s", &["a"], 1);

@@ -55,7 +55,8 @@ const PROLONG_DEVICES: &str = "
     RETURNING device, epoch";
 
 const PROLONG_RUNS: &str = "
-    UPDATE runs SET lease_until_ns = :lease_now + :lease_ns WHERE lease_holder = :holder AND state = 'live'
+    UPDATE runs SET lease_until_ns = :lease_now + :lease_ns
+    WHERE lease_holder = :holder AND state = 'live' AND lease_until_ns > 0
     RETURNING id, lease_epoch";
 
 const HOLDERS: &str = "

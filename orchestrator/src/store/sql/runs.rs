@@ -68,6 +68,10 @@ const TAKE_OVER: &str = "
     WHERE id = :run AND state = 'live' AND (lease_until_ns <= :lease_now OR lease_holder = :holder)
     RETURNING sweep_id, job_id, attempt, lease_epoch";
 
+const LEAVE_RUNS: &str = "
+    UPDATE runs SET lease_until_ns = 0 WHERE state = 'live' AND lease_holder = :holder AND sweep_id = :sweep
+      AND job_id IN (SELECT job_id FROM jobs WHERE sweep_id = :sweep AND device = :device AND state <> 'recorded')";
+
 const ATTEMPTS: &str = "
     SELECT id, attempt, state, claimed_at_ns, ended_at_ns, lease_holder, lease_until_ns, failure
     FROM runs WHERE sweep_id = ?1 AND job_id = ?2 ORDER BY attempt";
@@ -165,6 +169,11 @@ impl<D: Database> RunStore for SqlStore<D> {
             Ok(Some(from_json("a job", &job).map(claimed)))
         })?;
         taken.transpose()
+    }
+
+    fn leave_runs(&self, sweep: &SweepId, device: &str, holder: &str) -> Result<(), StoreError> {
+        let parameters = named_params! {":sweep": sweep.0, ":device": device, ":holder": holder};
+        self.execute("leave runs", LEAVE_RUNS, parameters).map(drop)
     }
 
     fn finish(
