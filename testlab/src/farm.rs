@@ -17,6 +17,7 @@ use crate::{
 
 /// Every so many boards one has dropbear.
 const DROPBEAR_EVERY: usize = 4;
+const LOOPBACK: &str = "127.0.0.1";
 /// Room for all of farmctl's networks; only what is used takes memory.
 const DISK_SIZE_BYTES: u64 = 1 << 30;
 
@@ -102,20 +103,20 @@ impl Farm {
     async fn add(&mut self, name: String, address: SocketAddr, machine: Machine) -> Result<(), LabError> {
         let proxy = FaultProxy::start(address).await?;
         let device = LabDevice { name, machine, proxy };
-        self.know(&device, device.proxy.address())?;
+        self.know(&device, LOOPBACK, device.proxy.address().port())?;
         self.devices.push(device);
         Ok(())
     }
 
     /// Writes down which host key a board shows on this way to it.
-    pub(crate) fn know(&self, device: &LabDevice, address: SocketAddr) -> Result<(), LabError> {
+    pub(crate) fn know(&self, device: &LabDevice, host: &str, port: u16) -> Result<(), LabError> {
         let host_key = match &device.machine {
             Machine::Phone(_) => return Ok(()),
             Machine::Board(board) => &board.host_key,
             Machine::Emulated(board) => &board.host_key,
         };
         let path = self.known_hosts(&device.name);
-        let line = format!("[127.0.0.1]:{} {}\n", address.port(), host_key.public()?);
+        let line = format!("[{host}]:{port} {}\n", host_key.public()?);
         let opened = std::fs::OpenOptions::new().create(true).append(true).open(&path);
         opened.and_then(|mut file| file.write_all(line.as_bytes())).map_err(LabError::file("write", &path))
     }
@@ -172,19 +173,21 @@ impl Farm {
         let mut entries = Vec::new();
         for (number, device) in self.devices.iter().enumerate() {
             // The first one as if somebody had connected it by hand before.
-            entries.push(Entry { by_serial: number == 0, ..self.entry(device, device.proxy.address()) });
+            entries
+                .push(Entry { by_serial: number == 0, ..self.entry(device, LOOPBACK, device.proxy.address().port()) });
             if let (0, true, Machine::Phone(phone)) = (number, self.options.duplicate, &device.machine) {
                 let name = format!("{}-again", device.name);
-                entries.push(Entry { name, by_serial: true, ..self.entry(device, phone.address()) });
+                let (host, port) = (phone.address().ip().to_string(), phone.address().port());
+                entries.push(Entry { name, by_serial: true, ..self.entry(device, &host, port) });
             }
         }
         self.farm_file(&entries)
     }
 
     /// A device by this way to it.
-    pub(crate) fn entry<'a>(&self, device: &'a LabDevice, address: SocketAddr) -> Entry<'a> {
-        let known_hosts = self.known_hosts(&device.name);
-        Entry { name: device.name.clone(), machine: &device.machine, address, known_hosts, by_serial: false }
+    pub(crate) fn entry<'a>(&self, device: &'a LabDevice, host: &str, port: u16) -> Entry<'a> {
+        let (name, host, known_hosts) = (device.name.clone(), host.to_owned(), self.known_hosts(&device.name));
+        Entry { name, machine: &device.machine, host, port, known_hosts, by_serial: false }
     }
 
     pub(crate) fn farm_file(&self, entries: &[Entry<'_>]) -> String {

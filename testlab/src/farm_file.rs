@@ -20,8 +20,10 @@ pub(crate) struct Entry<'a> {
     pub name: String,
     /// What it is.
     pub machine: &'a Machine,
-    /// The way to it.
-    pub address: SocketAddr,
+    /// The way to it: a name or an address.
+    pub host: String,
+    /// Its port there.
+    pub port: u16,
     /// A file with the key that a board shows there.
     pub known_hosts: PathBuf,
     /// Whether a phone is named as one that is connected already.
@@ -65,10 +67,11 @@ fn describe_phone(text: &mut String, entry: &Entry<'_>, phone: &Phone, server: O
     writeln!(
         text,
         "  - name: {}\n    tags: [virtual, phone, arch={arch}]\n    transport:\n      adb:\n        \
-         {}: \"{}\"\n        server: \"{server}\"",
+         {}: \"{}:{}\"\n        server: \"{server}\"",
         entry.name,
         if entry.by_serial { "serial" } else { "address" },
-        entry.address,
+        entry.host,
+        entry.port,
     )
 }
 
@@ -76,10 +79,11 @@ fn describe_board(text: &mut String, entry: &Entry<'_>, login: Login<'_>) -> std
     writeln!(
         text,
         "  - name: {}\n    tags: [virtual, board, arch={}]\n    transport:\n      ssh:\n        \
-         host: 127.0.0.1\n        port: {}\n        user: {}\n        identity_file: {}\n        known_hosts: {}",
+         host: {}\n        port: {}\n        user: {}\n        identity_file: {}\n        known_hosts: {}",
         entry.name,
         login.arch,
-        entry.address.port(),
+        entry.host,
+        entry.port,
         login.user,
         login.identity.path.display(),
         entry.known_hosts.display(),

@@ -31,11 +31,16 @@ const CONFIGS: &str = "configs";
 /// Each host has its own.
 const DAEMON_FILE: &str = "daemon.yaml";
 const READY: &str = "ready";
+/// What a host takes for /etc/hosts.
+const NAMES: &str = "hosts";
+/// Files that the hosts share.
+const SHARED: &str = "files";
 /// The first process of a host: gives it a name and an identity, and is there.
 const FIRST: &str = "set -e
 echo \"$1\" > /proc/sys/kernel/hostname
 mount --bind \"$2\" /etc/machine-id
 if [ -f /var/lib/dbus/machine-id ]; then mount --bind \"$2\" /var/lib/dbus/machine-id; fi
+mount --bind \"$3\" /etc/hosts
 echo ready
 exec sleep infinity";
 const NAMESPACES: [&str; 7] = ["--mount", "--uts", "--pid", "--ipc", "--fork", "--kill-child", "--mount-proc"];
@@ -81,6 +86,8 @@ impl Hosts {
             .and_then(|()| fs::create_dir(folder))
             .map_err(LabError::file("make the hosts' folder", folder))?;
         let folder = folder.canonicalize().map_err(LabError::file("find", folder))?;
+        let shared = folder.join(SHARED);
+        fs::create_dir(&shared).map_err(LabError::file("create", &shared))?;
         let options = PostgresOptions { let_in: vec![LET_IN.to_owned()], ..PostgresOptions::default() };
         let server = PostgresServer::start_with(options)?;
         server.create(DATABASE)?;
@@ -95,13 +102,22 @@ impl Hosts {
 
     async fn start_one(&self, farm: &Farm, number: usize, count: usize) -> Result<LabHost, LabError> {
         let name = format!("host-{}", number + 1);
+        // Of the loopback network each host has an address of its own, so that a device has the same port at all.
+        let loopback = Ipv4Addr::new(127, 0, 1, u8::try_from(number + 1).unwrap_or(u8::MAX));
+        let mut names = "127.0.0.1 localhost\n".to_owned();
         let (mut ways, mut entries) = (Vec::new(), Vec::new());
         for (place, device) in farm.devices.iter().enumerate() {
             let reached = if matches!(device.machine, Machine::Phone(_)) { 1 } else { HOSTS_OF_BOARD };
             if (0..reached).any(|further| (place + further) % count == number) {
-                let proxy = FaultProxy::start(device.proxy.address()).await?;
-                farm.know(device, proxy.address())?;
-                entries.push(farm.entry(device, proxy.address()));
+                let there = device.proxy.address();
+                let proxy = FaultProxy::start_at(SocketAddr::from((loopback, there.port())), there).await?;
+                // Hosts must say the same of a board: its name, by which each has a way of its own. A phone is one
+                // host's, and adb's server knows no name of it.
+                let is_phone = matches!(device.machine, Machine::Phone(_));
+                let host = if is_phone { loopback.to_string() } else { device.name.clone() };
+                farm.know(device, &host, there.port())?;
+                entries.push(farm.entry(device, &host, there.port()));
+                names.push_str(&format!("{loopback} {}\n", device.name));
                 ways.push(Way { name: device.name.clone(), proxy });
             }
         }
@@ -110,11 +126,15 @@ impl Hosts {
         ways.push(Way { name: "database".to_owned(), proxy: database });
         let page = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
         let lab = self.folder.join(&name);
-        write(&lab.join("lab.yaml"), &format!("name: testlab\nhost: {name}\nstore: {store}\nartifacts: ../files\n"))?;
+        write(
+            &lab.join("lab.yaml"),
+            &format!("name: testlab\nhost: {name}\nstore: {store}\nartifacts: ../{SHARED}\n"),
+        )?;
         write(&lab.join("farms/testlab.yaml"), &farm.farm_file(&entries))?;
         copy_configs(&lab.join(CONFIGS))?;
         write(&lab.join(CONFIGS).join(DAEMON_FILE), &format!("listen: {page}\n"))?;
         let own = LabFolder::create("testlab-host-")?;
+        write(&own.path().join(NAMES), &names)?;
         let host = LabHost { name, folder: lab, page, ways, running: Mutex::new(None), own };
         host.restart()?;
         Ok(host)
@@ -151,7 +171,8 @@ impl LabHost {
     /// When it does not start.
     pub fn restart(&self) -> Result<(), LabError> {
         self.kill();
-        let (identity, log) = (self.own.path().join("machine-id"), self.own.path().join("log"));
+        let own = self.own.path();
+        let (identity, names, log) = (own.join("machine-id"), own.join(NAMES), own.join("log"));
         if !identity.is_file() {
             let text = fs::read_to_string(NEW_BOOT_ID).map_err(LabError::file("read", NEW_BOOT_ID))?;
             write(&identity, &text.replace('-', ""))?;
@@ -159,7 +180,7 @@ impl LabHost {
         let name = OsStr::new(&self.name);
         let mut words: Vec<&OsStr> = NAMESPACES.iter().map(OsStr::new).collect();
         words.extend(["sh", "-c", FIRST, "testlab-host"].map(OsStr::new));
-        words.extend([name, identity.as_os_str()]);
+        words.extend([name, identity.as_os_str(), names.as_os_str()]);
         let mut process = Owned::start(&find_program("unshare", "util-linux")?, &words, self.own.path(), &log)?;
         let said = || fs::read_to_string(&log).unwrap_or_default();
         wait_until(WHAT, || said().trim() == READY || process.has_ended())?;

@@ -93,9 +93,17 @@ impl FaultProxy {
     /// # Errors
     /// When it can't listen.
     pub async fn start(server: SocketAddr) -> Result<FaultProxy, LabError> {
-        let listener =
-            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(LabError::file("listen on", "127.0.0.1"))?;
-        let address = listener.local_addr().map_err(LabError::file("listen on", "127.0.0.1"))?;
+        FaultProxy::start_at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), server).await
+    }
+
+    /// The same at an address of this machine.
+    ///
+    /// # Errors
+    /// When it can't listen there.
+    pub async fn start_at(at: SocketAddr, server: SocketAddr) -> Result<FaultProxy, LabError> {
+        let failed = || LabError::file("listen on", at.to_string());
+        let listener = TcpListener::bind(at).await.map_err(failed())?;
+        let address = listener.local_addr().map_err(failed())?;
         let (sender, receiver) = watch::channel(Fault::none(0));
         let counters = Arc::new([AtomicU64::new(0), AtomicU64::new(0)]);
         let route = Arc::new(Mutex::new(Route { server, cuts: VecDeque::new() }));

@@ -61,6 +61,12 @@ impl Up {
         self.says(host, script)
     }
 
+    /// What a host's farm file says of a device.
+    fn entry(&self, host: &str, device: &str) -> String {
+        let text = std::fs::read_to_string(self.lab.join(host).join("farms/testlab.yaml")).unwrap();
+        text.split("  - name: ").find(|entry| entry.lines().next() == Some(device)).unwrap().to_owned()
+    }
+
     /// The devices that a host's farm file names.
     fn reached(&self, host: &str) -> Vec<String> {
         let text = std::fs::read_to_string(self.lab.join(host).join("farms/testlab.yaml")).unwrap();
@@ -99,6 +105,17 @@ fn each_host_is_a_machine_of_its_own_with_ways_of_its_own() {
     assert_eq!(up.reached("host-1"), ["board-1", "board-3"]);
     assert_eq!(up.reached("host-2"), ["board-1", "board-2"]);
     assert_eq!(up.reached("host-3"), ["board-2", "board-3"]);
+    // Both say the same of a board, and reach it.
+    let entry = up.entry("host-1", "board-1");
+    assert_eq!(up.entry("host-2", "board-1"), entry);
+    let port = entry.lines().find_map(|line| line.trim().strip_prefix("port: ")).unwrap();
+    let greeting = format!("timeout 5 bash -c 'head -c 4 < /dev/tcp/board-1/{port}'");
+    for host in ["host-1", "host-2"] {
+        assert_eq!(up.says(host, &greeting), "SSH-", "{host}");
+    }
+    up.must("host-1/board-1 stall");
+    assert_eq!((up.says("host-1", &greeting), up.says("host-2", &greeting)), (String::new(), "SSH-".to_owned()));
+    up.must("host-1/board-1 pass");
 
     // One way breaks, and no other.
     assert_eq!(up.database_says("host-1"), "1");
