@@ -135,17 +135,17 @@ impl Api {
         Ok(StartedAnswer { sweep: self.sweep_answer(self.find_sweep(sweep.as_str())?)?, remarks })
     }
 
-    /// The names of a sweep's reports: this host's, else those of others that it can have.
+    /// The names of a sweep's reports: this host's, and those of others that it can have.
     fn report_files(&self, sweep: &SweepId) -> Result<Vec<String>, Refusal> {
         let folder = publish::sweep_folder(&self.lab.reports(), sweep.as_str());
         let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
         let files = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
         let names = files.filter_map(|entry| entry.file_name().into_string().ok());
         let mut names: Vec<String> = names.filter(|name| super::reports::is_file_name(name)).collect();
-        if names.is_empty() {
-            names = self.lab.shared_report_names(sweep)?;
-        }
+        // Who took part in a sweep has its own log there, and another one its reports.
+        names.extend(self.lab.shared_report_names(sweep)?);
         names.sort();
+        names.dedup();
         Ok(names)
     }
 

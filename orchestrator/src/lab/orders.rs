@@ -9,6 +9,7 @@ use crate::domain::{DeviceSelector, DueTime, SweepId};
 use crate::planner::{self, PlanEstimate};
 use crate::progress::Progress;
 use crate::schedule::Schedule;
+use crate::store::StoreError;
 use crate::wording::BYTES_PER_MB;
 
 use super::sweep::MAX_DEVICES;
@@ -145,8 +146,15 @@ impl Lab {
             return Ok(());
         }
         planned.definition.due = Some(due);
-        let execution = self.begin(planned, MAX_DEVICES, progress).await?;
-        self.run_headless(execution, stop, progress).await
+        match self.begin(planned, MAX_DEVICES, progress).await {
+            Ok(execution) => self.run_headless(execution, stop, progress).await,
+            Err(error) => match error.into_store_error() {
+                // Another host has begun it meanwhile.
+                Ok(StoreError::NotWaiting { .. }) => Ok(()),
+                Ok(refusal) => Err(refusal.into()),
+                Err(error) => Err(error),
+            },
+        }
     }
 
     /// Why nothing can be begun now: no room for its results.

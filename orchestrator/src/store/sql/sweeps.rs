@@ -193,7 +193,11 @@ impl<D: Database> SweepStore for SqlStore<D> {
         let step = SweepStep::Cancel;
         let row = event.map(EventRow::of).transpose()?;
         let is_cancelled = self.transaction("cancel a sweep", |transaction| {
-            let mut is_cancelled = found == SweepState::Cancelling;
+            // Another process may have cancelled it since it was looked at, and all of it may be over.
+            let sql = "SELECT state FROM sweeps WHERE id = ?1";
+            let now = state(&transaction.one(sql, [&sweep.0], |row| row.get::<String>(0))?)?;
+            let mut is_cancelled =
+                now == SweepState::Cancelling || now == SweepState::Cancelled && found != SweepState::Cancelled;
             for from in step.from() {
                 let parameters = named_params! {":sweep": sweep.0, ":from": from.as_str(), ":to": step.to().as_str()};
                 is_cancelled |= transaction.execute(STEP, parameters)? == 1;
