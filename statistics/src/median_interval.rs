@@ -21,7 +21,7 @@ pub fn median_interval_95(sorted: &[u64], dependence: &Dependence) -> Option<(f6
     if let (Some(low), Some(high)) = (at_rank(sorted, middle - half_width), at_rank(sorted, middle + half_width)) {
         return Some((low, high));
     }
-    if sorted.len() < MIN_SAMPLES {
+    if sorted.len() < MIN_SAMPLES || !half_width.is_finite() {
         return None;
     }
     let inner = INNER_SHARE * (middle - 1.0);

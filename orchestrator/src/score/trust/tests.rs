@@ -201,7 +201,8 @@ proptest! {
             prop_assert_eq!(certainty.p50_ns, crate::score::percentile(&sorted, 50).unwrap());
             if let Some((low, high)) = certainty.interval_ns {
                 prop_assert!(low <= certainty.p50_ns as f64 && certainty.p50_ns as f64 <= high);
-                prop_assert!(sorted[0] as f64 <= low && high <= *sorted.last().unwrap() as f64);
+                // It may reach beyond the samples, where they are worth few.
+                prop_assert!(0.0 <= low && high.is_finite());
             }
             let effective = certainty.dependence.effective_samples;
             prop_assert!(effective > 0.0 && effective <= samples.len() as f64);
