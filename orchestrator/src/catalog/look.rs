@@ -19,7 +19,7 @@ use crate::domain::{
 };
 
 /// Version of what is found out here: what an older one remembered is found out anew.
-const READER_VERSION: u32 = 7;
+const READER_VERSION: u32 = 8;
 /// Most files that hold weights of a model.
 const MAX_DATA_FILES: usize = 4096;
 /// Longest path of one.

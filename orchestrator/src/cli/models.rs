@@ -199,7 +199,8 @@ async fn show(context: &Context, model: &CatalogModel, choice: &FileChoice) -> R
 fn graph_text(graph: &analysis::GraphSummary) -> String {
     let mut text = String::new();
     let mut line = |what: &str, value: String| text.push_str(&field_line(what, 14, &value));
-    line("graph", format!("opset {}, by {}", graph.opset, graph.producer));
+    let by = if graph.producer.is_empty() { String::new() } else { format!(", by {}", graph.producer) };
+    line("graph", format!("opset {}{by}", graph.opset));
     line("graph params", graph.params.to_string());
     let at_least = if graph.is_complete() { "" } else { "at least " };
     line("graph macs", format!("{at_least}{} of one inference", graph.macs()));

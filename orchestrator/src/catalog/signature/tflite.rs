@@ -1,5 +1,6 @@
 //! What a TensorFlow Lite file says of itself. Numbers of fields are those of TensorFlow's `schema.fbs`.
 
+use std::collections::HashSet;
 use std::fs::File;
 
 use super::arithmetic::{Computation, Shares};
@@ -34,7 +35,13 @@ pub(super) fn signature(file: File, size_bytes: u64) -> Result<ModelSignature, F
             let described = described(&tensors, index, names)?;
             Ok(TensorSignature { first_dimension: read_as.get(&index).copied(), ..described })
         };
-        indices.map(described).collect::<Result<Vec<_>, FlatError>>()
+        let described = indices.map(described).collect::<Result<Vec<_>, FlatError>>()?;
+        let mut names = HashSet::new();
+        // Engines name tensors to their callers.
+        match described.iter().all(|tensor| names.insert(tensor.name.as_str())) {
+            true => Ok(described),
+            false => Err(FlatError::Damaged("two of its inputs, or two of its outputs, have one name")),
+        }
     };
     let outputs = edge(2, &names.outputs)?;
     if outputs.is_empty() {

@@ -99,6 +99,10 @@ fn check_fits(input: &TensorSignature, said: Said) -> Result<Said, String> {
         dim.size().is_none_or(|fixed| fixed == *size || (axis == 0 && *size == 1 && may_be_images))
     };
     if dims.len() == said.shape.len() && dims.iter().zip(&said.shape).enumerate().all(fits) {
+        if said.shape.first() == Some(&0) && dims[0].size().is_none() {
+            let (name, text) = (&input.name, said.text);
+            return Err(format!("models.yaml says {text} for input {name}: that is of no image, and none is measured"));
+        }
         return Ok(said);
     }
     let (name, shape, text) = (&input.name, input.shape_text(), said.text);

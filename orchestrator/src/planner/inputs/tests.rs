@@ -250,6 +250,7 @@ fn given_values_are_of_the_type_and_shape_that_is_measured() {
     assert!(inputs(&one, &open, 1).unwrap()[0].values.is_some());
     assert!(refusal(&one, &open, 2).contains("are [1, 3, 5], input x is measured as [2, 3, 5]"));
     assert_eq!(shapes(&values(float, Some(&[4, 3, 5]), 240), &open, 1), Ok(vec![vec![4, 3, 5]]));
+    assert!(refusal(&values(float, Some(&[0, 3, 5]), 0), &open, 1).contains("that is of no image"));
     assert_eq!(shapes(&values(None, None, 16), &floats(&["4"]), 1), Ok(vec![vec![4]]));
     assert!(refusal(&values(None, None, 15), &floats(&["4"]), 1).contains("15 bytes, which are not f32 [4]"));
     assert!(refusal(&values(float, Some(&[5]), 20), &floats(&["4"]), 1).contains("says [5] by its values for input x"));

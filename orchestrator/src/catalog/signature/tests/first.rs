@@ -137,3 +137,13 @@ fn a_tflite_file_tells_by_its_operators_options_what_comes_first() {
     assert_eq!(first("lstm_batch_major.tflite"), Some(FirstDimension::Batch));
     assert_eq!(first("rnn_time_major.tflite"), Some(FirstDimension::Steps));
 }
+
+/// An engine names tensors to its caller: two of one name can't be told apart.
+#[test]
+fn a_tflite_file_with_two_inputs_or_outputs_of_one_name_is_refused() {
+    for name in ["two_inputs_of_one_name.tflite", "two_outputs_of_one_name.tflite"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/catalog/signature/samples").join(name);
+        let message = read(&path, "tflite").unwrap_err().to_string();
+        assert!(message.contains("have one name"), "{name}: {message}");
+    }
+}
