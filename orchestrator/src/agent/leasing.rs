@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::device::Session;
 use crate::domain::{DeviceState, EventKind};
-use crate::lease::{LEASE_POLL_INTERVAL, Lease, LeaseError, holder_in_words};
+use crate::lease::{LEASE_POLL_INTERVAL, Lease, LeaseError, holder_in_words, is_holder_gone};
 use crate::store::{LeaseHolder, StoreError, SweepPart};
 
 use super::policy::DeviceDecision;
@@ -52,7 +52,8 @@ impl Worker<'_> {
     pub(super) fn look_what_others_did(&mut self) -> Result<Option<TurnOutcome>, AgentError> {
         let Agent { store, assignment, .. } = self.agent;
         let (name, sweep) = (&self.device.name, &assignment.sweep.id);
-        if !assignment.is_shared || assignment.mode != AgentMode::Jobs || self.waits_for.is_none() {
+        let has_waited = self.waits_for.is_some() || self.is_left_to_others;
+        if !assignment.is_shared || assignment.mode != AgentMode::Jobs || !has_waited {
             return Ok(None);
         }
         if !store.has_open_jobs(sweep, name)? {
@@ -61,6 +62,9 @@ impl Worker<'_> {
             }
             return Ok(Some(TurnOutcome::Over));
         }
+        if self.waits_for.is_none() {
+            return Ok(None);
+        }
         let status = store.device_status(name)?;
         let is_resting = status.state == DeviceState::Quarantined
             && status.probe_at.is_some_and(|probe_at| probe_at > self.agent.now());
@@ -68,7 +72,8 @@ impl Worker<'_> {
     }
 
     /// What becomes of a device that this host does not reach: another host that has it, too, is given the time to take
-    /// it before anything is said of its jobs; one that is gone has an hour to come back.
+    /// it before anything is said of its jobs; one that is gone has an hour to come back. Nobody waits for either once
+    /// all of its jobs have their records: see [`Worker::look_what_others_did`].
     pub(super) fn unless_others_may_reach_it(
         &mut self,
         decision: DeviceDecision,
@@ -79,17 +84,16 @@ impl Worker<'_> {
             return Ok(decision);
         }
         let now = self.agent.now();
-        let mut parts = store.sweep_parts(&assignment.sweep.id, now)?;
-        parts.retain(|part| part.holder != leases.holder() && part.devices.contains(&self.device.name));
+        let parts = store.sweep_parts(&assignment.sweep.id, now)?;
+        let others = parts_of_others(parts, leases.holder(), &self.device.name, is_holder_gone);
         let comes_back = |part: &SweepPart| now.duration_since(part.until) < HOST_COMES_BACK_WITHIN;
-        match parts.iter().any(|part| part.is_live) {
-            true if self.yielded < MOST_YIELDS => {
-                self.yielded += 1;
-                Ok(DeviceDecision::Wait(YIELD_PAUSE))
-            }
-            false if parts.iter().any(comes_back) => Ok(DeviceDecision::Wait(YIELD_PAUSE)),
-            _ => Ok(decision),
+        match others.iter().any(|part| part.is_live) {
+            true if self.yielded < MOST_YIELDS => self.yielded += 1,
+            false if others.iter().any(comes_back) => {}
+            _ => return Ok(decision),
         }
+        self.is_left_to_others = true;
+        Ok(DeviceDecision::Wait(YIELD_PAUSE))
     }
 
     /// Leaves runs that have not ended to whoever has the device next, where that may be another host.
@@ -156,8 +160,41 @@ impl Worker<'_> {
     }
 }
 
+/// The parts that other hosts have, or had, in a sweep with this device. What a process of this host had before it ended
+/// is nobody else's: nobody comes back for it.
+fn parts_of_others(
+    mut parts: Vec<SweepPart>,
+    own: &str,
+    device: &str,
+    is_gone: impl Fn(&str) -> bool,
+) -> Vec<SweepPart> {
+    parts.retain(|part| part.holder != own && part.devices.iter().any(|it| it == device) && !is_gone(&part.holder));
+    parts
+}
+
 /// The lease of a phone, whatever its entries are called. Clones say the same of themselves, in boots of their own.
 pub(super) fn phone_lease(session: &Session) -> Option<String> {
     let (identity, _) = session.machine.phone.as_ref()?;
     Some(format!("phone {identity} in boot {}", session.machine.boot_id.as_deref().unwrap_or("unknown")))
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn a_device_is_left_to_other_hosts_that_have_it_and_not_to_what_this_host_was_before() {
+        let part = |holder: &str, device: &str| SweepPart {
+            holder: holder.to_owned(),
+            devices: vec!["other".to_owned(), device.to_owned()],
+            until: Timestamp::UNIX_EPOCH,
+            is_live: false,
+        };
+        let parts = ["now", "before", "elsewhere"].map(|holder| part(holder, "board"));
+        let parts = [parts.as_slice(), &[part("farther", "another")]].concat();
+        let others = parts_of_others(parts, "now", "board", |holder| holder == "before");
+        assert_eq!(others, [part("elsewhere", "board")]);
+    }
 }

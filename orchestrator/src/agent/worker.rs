@@ -50,6 +50,8 @@ pub(super) struct Worker<'a> {
     refusals: Refusals,
     /// How often it was left to other hosts, which may reach it.
     pub(super) yielded: u32,
+    /// Whether it was ever left to other hosts, or to one that is to come back.
+    pub(super) is_left_to_others: bool,
     /// Who uses the device, as far as it was told.
     pub(super) waits_for: Option<String>,
     /// When it was last noted that this sweep waits for the device.
@@ -104,6 +106,7 @@ impl<'a> Worker<'a> {
             has_answered: false,
             refusals: Refusals::default(),
             yielded: 0,
+            is_left_to_others: false,
             waits_for: None,
             wanted_at: None,
             last_check: None,

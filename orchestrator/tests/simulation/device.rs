@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use farmctl::domain::sha256_hex;
+use farmctl::domain::{DeviceFacts, sha256_hex};
 use farmctl::transport::ErrorKind;
 use farmctl_protocol::{
     BackendInfo, Calibration, Cpu, DeviceRest, Hello, KernelTime, PROTOCOL_VERSION, PartialFile, Precision, RunInfo,
@@ -369,4 +369,20 @@ impl SimDevice {
 fn relative(path: &str) -> Result<String, String> {
     let path = path.strip_prefix(WORKDIR).and_then(|path| path.strip_prefix('/'));
     path.map(str::to_owned).ok_or_else(|| "outside of the workdir".to_owned())
+}
+
+/// What a device said of itself in an earlier sweep.
+pub fn facts_of_before() -> DeviceFacts {
+    DeviceFacts {
+        target: "x86_64-unknown-linux-gnu".to_owned(),
+        soc: None,
+        os: "simulated".to_owned(),
+        kernel: "0".to_owned(),
+        boot_id: None,
+        cpus: 1,
+        memory_total_bytes: 1 << 30,
+        android: None,
+        battery: None,
+        clock_off_ms: None,
+    }
 }

@@ -9,10 +9,10 @@ use async_trait::async_trait;
 use farmctl::agent::{Agent, AgentMode, Assignment, HostFiles, LabelFiles, OutputFiles, SweepFiles, SweepRules};
 use farmctl::device::{EngineProgram, EngineProvider, RunnerFile, RunnerProvider};
 use farmctl::domain::{
-    ArtifactRef, Backend, Catalog, CatalogModel, Cooldown, DEFAULT_SUSTAINED_SECONDS, Device, DeviceFacts,
-    DeviceSelector, Event, Failure, Inventory, Job, Layout, Limits, OnFailure, Order, Plan, Precision, RetryPolicy,
-    Scenario, SshEndpoint, Sweep, SweepDefinition, SweepId, SweepRow, SweepState, Tag, ThreadCount, Timeouts,
-    TransportConfig, TrustPolicy, WeightsFile, WeightsKind, WeightsSource, sha256_hex,
+    ArtifactRef, Backend, Catalog, CatalogModel, Cooldown, DEFAULT_SUSTAINED_SECONDS, Device, DeviceSelector, Event,
+    Failure, Inventory, Job, Layout, Limits, OnFailure, Order, Plan, Precision, RetryPolicy, Scenario, SshEndpoint,
+    Sweep, SweepDefinition, SweepId, SweepRow, SweepState, Tag, ThreadCount, Timeouts, TransportConfig, TrustPolicy,
+    WeightsFile, WeightsKind, WeightsSource, sha256_hex,
 };
 use farmctl::lease::{Clock, LeaseError, LeaseKeeper};
 use farmctl::planner;
@@ -24,7 +24,8 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::chance::Chance;
-use super::device::{Nature, SimDevice, WORKDIR};
+use super::device::{Nature, SimDevice, WORKDIR, facts_of_before};
+use super::ending;
 use super::run::BAD_MODEL_BYTES;
 use super::transport::{Harshness, SimFarm};
 use super::world::World;
@@ -272,6 +273,10 @@ impl<'f> Lab<'f> {
             false => leases.sweep(&sweep.id),
         };
         let lease = loop {
+            // The other host has ended it meanwhile.
+            if is_shared && self.store.sweep_state(&sweep.id).map_err(|error| error.to_string())? != SweepState::Open {
+                return Ok(());
+            }
             match take() {
                 Ok(lease) => break lease,
                 Err(LeaseError::Held(_)) => tokio::time::sleep(Duration::from_secs(1)).await,
@@ -299,8 +304,7 @@ impl<'f> Lab<'f> {
         let agent = Arc::new(agent);
         agent.carry_out(self.inventory.devices.clone(), &lease).await.map_err(|error| error.to_string())?;
         lease.release().map_err(|error| error.to_string())?;
-        self.store.finish_sweep(&sweep.id, clock()).map_err(|error| error.to_string())?;
-        Ok(())
+        ending::end(self, &sweep.id, clock.as_ref()).await.map_err(|error| error.to_string())
     }
 }
 
@@ -381,21 +385,5 @@ fn sweep(name: &str, models: Vec<String>, retry: RetryPolicy) -> Sweep {
         dataset: None,
         side_by_side: None,
         trust: TrustPolicy::default(),
-    }
-}
-
-/// What a device said of itself in an earlier sweep.
-fn facts_of_before() -> DeviceFacts {
-    DeviceFacts {
-        target: "x86_64-unknown-linux-gnu".to_owned(),
-        soc: None,
-        os: "simulated".to_owned(),
-        kernel: "0".to_owned(),
-        boot_id: None,
-        cpus: 1,
-        memory_total_bytes: 1 << 30,
-        android: None,
-        battery: None,
-        clock_off_ms: None,
     }
 }
