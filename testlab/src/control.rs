@@ -220,8 +220,8 @@ fn names(farm: &Farm) -> Vec<String> {
     devices.chain(farm.hosts().iter().flat_map(of_host)).collect()
 }
 
-/// Gives an order (`NAME ACTION [NUMBER]`) to the farm behind a farm file, a folder of hosts, or a control socket, and waits until it is
-/// done.
+/// Gives an order (`NAME ACTION [NUMBER]`) to the farm behind a farm file, a folder of hosts, or a control socket, and
+/// waits until it is done.
 ///
 /// # Errors
 /// When no farm answers, or it can't be done.

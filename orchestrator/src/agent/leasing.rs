@@ -160,8 +160,8 @@ impl Worker<'_> {
     }
 }
 
-/// The parts that other hosts have, or had, in a sweep with this device. What a process of this host had before it ended
-/// is nobody else's: nobody comes back for it.
+/// The parts that other hosts have, or had, in a sweep with this device. What a process of this host had before it
+/// ended is nobody else's: nobody comes back for it.
 fn parts_of_others(
     mut parts: Vec<SweepPart>,
     own: &str,

@@ -30,6 +30,7 @@ mod runs;
 mod schedules;
 mod sightings;
 mod submissions;
+mod sweep_words;
 mod sweeps;
 pub(in crate::store) mod value;
 

@@ -2,6 +2,7 @@ use jiff::Timestamp;
 
 use super::events::EventRow;
 use super::records::RecordRow;
+use super::sweep_words::{pattern, words};
 use super::value::{Params, Row, ToValue, named_params, params};
 use super::{
     Database, Outcome, SqlStore, Transaction, corrupt, events, from_json, nanoseconds, records, rows, schedules,
@@ -337,27 +338,6 @@ pub(super) fn next_position(transaction: &Transaction<'_>, sweep: &SweepId) -> O
     let sql = "SELECT max(position) + 1 FROM jobs WHERE sweep_id = ?1";
     let position: Option<Option<i64>> = transaction.first(sql, [&sweep.0], |row: &Row<'_>| row.get(0))?;
     Ok(position.flatten().unwrap_or(0))
-}
-
-/// What a sweep is found by, in small letters: nobody looks for a text that goes over the end of a line.
-fn words(new: &NewSweep<'_>) -> String {
-    let (row, definition) = (new.row, new.definition);
-    let ordered = definition.ordered.as_ref();
-    let texts = [
-        Some(row.id.as_str()),
-        Some(&row.name),
-        Some(&definition.config),
-        definition.due.as_ref().map(|due| due.schedule.as_str()),
-        ordered.and_then(|ordered| ordered.schedule.as_deref()),
-        ordered.map(|ordered| ordered.by.as_str()),
-    ];
-    texts.into_iter().flatten().collect::<Vec<_>>().join("\n").to_lowercase()
-}
-
-/// Any text that has this word in it.
-fn pattern(word: &str) -> String {
-    let word = word.replace('!', "!!").replace('%', "!%").replace('_', "!_");
-    format!("%{word}%")
 }
 
 /// A sweep as the database has it.

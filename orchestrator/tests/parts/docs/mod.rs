@@ -1,5 +1,6 @@
 //! The book and the other pages for people say what is so: generated pages are current, links lead somewhere, YAML is
-//! taken by our own reader, `farmctl …` lines by our own command line, and the dashboard asks for figures that there are.
+//! taken by our own reader, `farmctl …` lines by our own command line, and the dashboard asks for figures that there
+//! are.
 
 mod commands;
 mod dashboard;
