@@ -87,8 +87,9 @@ fn settings_are_changed_as_root_where_the_farm_file_says_so_and_su_allows_it() {
         let ended = lab.sweep(&["configs/quick.yaml"]);
         ended.expect_code(0);
         expect_untouched(&phone);
-        let warnings: Vec<String> =
-            ended.named("device_warning").iter().map(|event| event["message"].to_string()).collect();
+        let warnings = ended.named("device_warning").into_iter().map(|event| event["message"].to_string());
+        // Other programs of this machine may make the phone slower than it was.
+        let warnings: Vec<String> = warnings.filter(|warning| !warning.contains("slower than usual")).collect();
         (times_asked(&phone) - asked_before, ended.named("device_changed").len(), lock(&phone), warnings)
     };
     let free = ["", ""].map(str::to_owned);
