@@ -12,7 +12,7 @@ const INNER_SHARE: f64 = 0.8;
 /// the median says, between two of them by proportion (R. S. Woodruff, Journal of the American Statistical Association
 /// 47, 1952). Nothing is supposed of the distribution, as long as these ranks are among the samples. Where samples
 /// depend on each other so much that they are not, the ends are as much farther from the median than an inner sample
-/// on each side ([`INNER_SHARE`]) as the ranks are: those that were left out would be the wide intervals, and the rest
+/// on each side (`INNER_SHARE`) as the ranks are: those that were left out would be the wide intervals, and the rest
 /// would promise too much. `None` of fewer than twenty samples whose ranks are not among them.
 pub fn median_interval_95(sorted: &[u64], dependence: &Dependence) -> Option<(f64, f64)> {
     let count = sorted.len() as f64;

@@ -2,7 +2,7 @@
 //! opens it for ever.
 //!
 //! Main functions: [`open`] and [`read`], neither of which ever waits for another process; [`read_through`] and
-//! [`content`], which hash all that they read.
+//! [`content()`], which hash all that they read.
 
 mod content;
 
