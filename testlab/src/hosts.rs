@@ -49,7 +49,7 @@ const NAMESPACES: [&str; 7] = ["--mount", "--uts", "--pid", "--ipc", "--fork", "
 pub(crate) struct Hosts {
     hosts: Vec<LabHost>,
     folder: PathBuf,
-    _server: PostgresServer,
+    server: PostgresServer,
 }
 
 /// A host of the lab.
@@ -91,7 +91,7 @@ impl Hosts {
         let options = PostgresOptions { let_in: vec![LET_IN.to_owned()], ..PostgresOptions::default() };
         let server = PostgresServer::start_with(options)?;
         server.create(DATABASE)?;
-        let mut hosts = Hosts { hosts: Vec::new(), folder, _server: server };
+        let mut hosts = Hosts { hosts: Vec::new(), folder, server };
         for number in 0..count {
             let host = hosts.start_one(farm, number, count).await?;
             hosts.hosts.push(host);
@@ -121,7 +121,7 @@ impl Hosts {
                 ways.push(Way { name: device.name.clone(), proxy });
             }
         }
-        let database = FaultProxy::start(self._server.address()).await?;
+        let database = FaultProxy::start(self.server.address()).await?;
         let store = format!("postgres://farmctl@{}/{DATABASE}?sslmode=disable", database.address());
         ways.push(Way { name: "database".to_owned(), proxy: database });
         let page = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
