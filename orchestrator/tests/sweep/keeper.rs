@@ -269,7 +269,8 @@ fn tokens_do_not_go_over_the_network_in_clear_text() {
     lab.write("configs/daemon.yaml", &format!("tokens: {{ file: ../.farm/tokens }}\n{open}"));
     let daemon = Daemon::start(&lab, "refused", &[]);
     daemon.wait_for("in clear text, so page and API are not served");
-    assert!(troubles(&lab).contains("--insecure") && !daemon.told().contains("page and API: "), "{}", daemon.told());
+    wait_until(|| troubles(&lab).contains("--insecure"), || format!("word of the remedy: {}", daemon.told()));
+    assert!(!daemon.told().contains("page and API: "), "{}", daemon.told());
     assert!(daemon.stop().success());
     let daemon = Daemon::start_with(&lab, "d", &["daemon", "--insecure"], &[]);
     daemon.wait_for("in clear text (--insecure)");
