@@ -31,6 +31,7 @@ pub mod score;
 pub mod secret;
 pub mod status;
 pub mod store;
+pub mod terminal;
 pub mod tls;
 pub mod transport;
 pub mod wording;

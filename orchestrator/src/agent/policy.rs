@@ -55,9 +55,9 @@ fn patience(kind: FailureKind, failed: &FailedDevice, timeouts: &Timeouts) -> Du
         _ if failed.answered => timeouts.reconnect_seconds,
         Refusal::Passing => timeouts.arrive_seconds,
         // One that was given up as dead has had its time.
-        Refusal::Standing if failed.is_quarantined && kind.is_infrastructure() => 0.0,
-        Refusal::Standing if failed.is_known => timeouts.arrive_seconds,
-        Refusal::Standing | Refusal::OwnLack => 0.0,
+        Refusal::Lasting if failed.is_quarantined && kind.is_infrastructure() => 0.0,
+        Refusal::Lasting if failed.is_known => timeouts.arrive_seconds,
+        Refusal::Lasting | Refusal::OwnLack => 0.0,
     };
     Duration::from_secs_f64(seconds)
 }
@@ -96,7 +96,7 @@ pub(super) struct Refusing {
 
 /// Whether the device took no run, though it answered, for a reason that may pass by itself.
 pub(super) fn is_refused_run(kind: FailureKind) -> bool {
-    !kind.may_retry() && matches!(kind.refusal(), Refusal::Standing | Refusal::Passing)
+    !kind.may_retry() && matches!(kind.refusal(), Refusal::Lasting | Refusal::Passing)
 }
 
 /// The pause before a run that its device did not take is tried again, which is no attempt to be counted; `None` when

@@ -5,11 +5,11 @@ use clap::Args;
 use crate::cli::compare::{above_zero, gate, print_comparison, share, threshold_percent};
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::say;
 use crate::cli::sweep::{ExecutionMode, begin};
 use crate::cli::words::one_of;
 use crate::compare::{self, ALPHA, Gate, GateOutcome, Unclear};
 use crate::lab::{LabError, SideBySideOrder};
+use crate::terminal::print::say;
 
 /// Most pairs of each cell, where nothing else is said.
 const PAIRS: u32 = 40;

@@ -5,11 +5,11 @@ use clap::Subcommand;
 use crate::catalog::{EngineFiles, LocalArtifact};
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::{print_text, say};
-use crate::cli::table::{Table, field_line};
 use crate::domain::{Backend, BackendFile, BackendProgram, BackendSource, BackendTarget, Catalog};
 use crate::lab::{LabError, find_backend};
 use crate::runners::HOST_TARGET;
+use crate::terminal::print::{print_text, say};
+use crate::terminal::table::{Table, field_line};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum BackendsVerb {

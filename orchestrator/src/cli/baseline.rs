@@ -4,9 +4,9 @@ use clap::Subcommand;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::say;
-use crate::cli::table::{Table, field_line};
 use crate::lab::LabError;
+use crate::terminal::print::say;
+use crate::terminal::table::{Table, field_line};
 
 /// What a table says of baselines.
 const COLUMNS: [&str; 4] = ["name", "sweep", "by", "at"];

@@ -4,8 +4,8 @@ use clap::Subcommand;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::{print_text, say};
 use crate::lab::{ACCEPT_CLOCK, ClockState, LabError};
+use crate::terminal::print::{print_text, say};
 use crate::wording::clock_off_text;
 
 #[derive(Debug, Subcommand)]

@@ -7,14 +7,14 @@ use crate::cli::context::Context;
 use crate::cli::exit;
 use crate::cli::measured_again::{AgainArguments, AgainSides, measure_again};
 use crate::cli::only_runs::{KnownNames, OnlyRuns};
-use crate::cli::print::{print_file, say, terminal_width};
-use crate::cli::table::print_forms;
 use crate::cli::words::one_of;
 use crate::compare::{
     self, ALPHA, Axis, CellKey, Comparison, DeviceName, Gate, GateOutcome, Options, Runs, THRESHOLD_PERCENT, Unclear,
 };
 use crate::lab::LabError;
 use crate::report;
+use crate::terminal::print::{print_file, say, terminal_width};
+use crate::terminal::table::print_forms;
 use crate::wording::printable;
 
 #[derive(Debug, Args)]

@@ -1,9 +1,9 @@
 use clap::{Args, CommandFactory as _};
 use clap_complete::Shell;
 
-use crate::cli::print::print_file;
 use crate::cli::{Cli, exit};
 use crate::lab::LabError;
+use crate::terminal::print::print_file;
 
 #[derive(Debug, Args)]
 pub(super) struct CompletionsArguments {

@@ -2,9 +2,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::lab::{Lab, LabError, Overrides};
 use crate::progress::{Mode, Progress};
+use crate::terminal::logging;
 
-use super::print::{Format, is_drawn_on_terminal, say_coloured, tell_times_in};
-use super::{GlobalOptions, environment, logging};
+use super::{GlobalOptions, environment};
+use crate::terminal::print::{Format, is_drawn_on_terminal, say_coloured, tell_times_in};
 
 /// What every verb gets.
 pub(super) struct Context {
@@ -25,7 +26,7 @@ pub(super) struct Context {
 impl Context {
     /// Starts the log, and looks for the lab. `is_daemon`: nobody sits before it.
     pub(super) fn new(options: &GlobalOptions, is_daemon: bool, color: bool) -> Result<Context, LabError> {
-        let log = logging::start(options.verbose, is_daemon, color)?;
+        let log = logging::start(options.verbose, environment::log_filter(), is_daemon, color)?;
         let overrides = Overrides {
             farms: options.farm.clone(),
             models: options.models.clone(),

@@ -1,7 +1,7 @@
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::table::{Table, field_line};
 use crate::lab::{Finding, LabError};
+use crate::terminal::table::{Table, field_line};
 
 pub(super) async fn run(context: &Context) -> Result<u8, LabError> {
     let findings = context.lab.examine_host().await;

@@ -4,10 +4,10 @@ use serde::Serialize;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::say;
-use crate::cli::table::{Table, field_line};
 use crate::domain::Event;
 use crate::lab::LabError;
+use crate::terminal::print::say;
+use crate::terminal::table::{Table, field_line};
 use crate::wording::event_sentence;
 
 /// An event for programs.

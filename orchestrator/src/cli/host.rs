@@ -4,9 +4,9 @@ use clap::Subcommand;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::say;
-use crate::cli::table::{Table, field_line};
 use crate::lab::{HostDetails, HostOverview, LabError};
+use crate::terminal::print::say;
+use crate::terminal::table::{Table, field_line};
 use crate::wording::duration_text;
 
 #[derive(Debug, Subcommand)]

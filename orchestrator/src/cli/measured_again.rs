@@ -6,12 +6,12 @@ use clap::Args;
 use crate::cli::compare::above_zero;
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::say;
 use crate::cli::sweep::{ExecutionMode, begin};
 use crate::compare::side_by_side::{FEWEST_PAIRS, MOST_PAIRS};
 use crate::compare::{Axis, ComparedCell, Comparison, GateOutcome, MeasuredAgain};
 use crate::domain::SweepRow;
 use crate::lab::{AgainOrder, LabError};
+use crate::terminal::print::say;
 
 /// Most pairs of each cell, where nothing else is said.
 const PAIRS: u32 = 40;

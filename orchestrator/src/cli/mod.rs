@@ -1,4 +1,4 @@
-//! The command line: one file a verb. With `progress` the only place that prints.
+//! The command line: one file a verb. It prints by `terminal`.
 //!
 //! Main function: [`run`]. stdout is data, stderr is for people. Each verb reads what was asked, makes a call of
 //! [`Lab`](crate::lab::Lab), and prints the answer; it decides nothing that `lab` or a library module decides. The
@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::lab::{LabError, VERSION};
+use crate::terminal::print::{self, Format};
 
 mod ab;
 mod audit;
@@ -28,12 +29,10 @@ mod events;
 pub mod exit;
 mod history;
 mod host;
-mod logging;
 mod measured_again;
 mod models;
 mod only_runs;
 mod plan;
-mod print;
 mod report;
 mod results;
 mod retention;
@@ -45,14 +44,12 @@ mod signals;
 mod store;
 mod sweep;
 mod sweeps;
-mod table;
 mod tokens;
 mod watch;
 mod why;
 mod words;
 
 use context::Context;
-use print::Format;
 
 /// A remote device-farm orchestrator for on-device AI benchmarks.
 #[derive(Debug, Parser)]

@@ -4,12 +4,12 @@ use serde::Serialize;
 use crate::catalog::analysis;
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::{print_text, say};
-use crate::cli::table::{Table, field_line};
 use crate::cli::words::one_of;
 use crate::domain::{Catalog, CatalogModel, InputSpec, WeightsFile, WeightsKind};
 use crate::lab::{FileChoice, FileOutcome, InspectedModel, LabError, find_model, find_published};
 use crate::report::{model_file_text, model_text};
+use crate::terminal::print::{print_text, say};
+use crate::terminal::table::{Table, field_line};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ModelsVerb {

@@ -4,10 +4,10 @@ use clap::Args;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::table::Table;
 use crate::domain::Job;
 use crate::lab::{LabError, PlannedSweep};
 use crate::report;
+use crate::terminal::table::Table;
 
 #[derive(Debug, Args)]
 pub(super) struct PlanArguments {

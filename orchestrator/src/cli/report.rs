@@ -4,9 +4,9 @@ use clap::Args;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::{print_coloured_lines, print_file, print_lines, say, terminal_width};
 use crate::lab::{LabError, SweepResults};
 use crate::report::{self, ReportInput};
+use crate::terminal::print::{print_coloured_lines, print_file, print_lines, say, terminal_width};
 
 #[derive(Debug, Args)]
 pub(super) struct ReportArguments {

@@ -6,11 +6,11 @@ use jiff::SignedDuration;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::{Format, print_file, print_lines, say};
-use crate::cli::table::Table;
 use crate::cli::words::past;
 use crate::lab::{LabError, LargeSweeps, RowQuery};
 use crate::report::{BRIEF_COLUMNS, Grid, Row, RowCells, RowsParquet, brief_cells, results_csv};
+use crate::terminal::print::{Format, print_file, print_lines, say};
+use crate::terminal::table::Table;
 use crate::wording::{many, printable_json};
 
 /// Rows that people are shown without `--limit`.

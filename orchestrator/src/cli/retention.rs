@@ -6,9 +6,9 @@ use clap::Args;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::say;
-use crate::cli::table::Table;
 use crate::lab::{LabError, Removal, Tidying};
+use crate::terminal::print::say;
+use crate::terminal::table::Table;
 
 #[derive(Debug, Args)]
 pub(super) struct RetentionArguments {

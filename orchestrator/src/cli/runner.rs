@@ -2,10 +2,10 @@ use clap::Subcommand;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::say;
-use crate::cli::table::Table;
 use crate::lab::{FoundRunner, LabError};
 use crate::runners::{HOST_TARGET, MEASURING_PROFILE};
+use crate::terminal::print::say;
+use crate::terminal::table::Table;
 use crate::wording::single_line;
 
 #[derive(Debug, Subcommand)]

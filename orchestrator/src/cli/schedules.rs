@@ -6,12 +6,12 @@ use clap::Subcommand;
 use jiff::Timestamp;
 
 use crate::cli::context::Context;
-use crate::cli::print::say;
 use crate::cli::sweep::ExecutionMode;
-use crate::cli::table::Table;
 use crate::cli::{exit, sweep};
 use crate::domain::StartState;
 use crate::lab::LabError;
+use crate::terminal::print::say;
+use crate::terminal::table::Table;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum SchedulesVerb {

@@ -1,10 +1,10 @@
 use clap::Args;
 
 use crate::cli::exit;
-use crate::cli::print::print_json;
 use crate::cli::words::one_of;
 use crate::config::{self, FileKind};
 use crate::lab::LabError;
+use crate::terminal::print::print_json;
 
 #[derive(Debug, Args)]
 pub(super) struct SchemaArguments {

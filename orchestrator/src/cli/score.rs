@@ -4,11 +4,11 @@ use clap::builder::TypedValueParser as _;
 use crate::cli::context::Context;
 use crate::cli::exit;
 use crate::cli::only_runs::{KnownNames, OnlyRuns};
-use crate::cli::print::{say, terminal_width};
-use crate::cli::table::print_forms;
 use crate::cli::words::one_of;
 use crate::lab::LabError;
 use crate::score::{self, AccuracySource, Options, ResultMatrix, SCORES, Score};
+use crate::terminal::print::{say, terminal_width};
+use crate::terminal::table::print_forms;
 use crate::{catalog, report};
 
 #[derive(Debug, Args)]

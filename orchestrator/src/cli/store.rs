@@ -7,8 +7,8 @@ use clap::Subcommand;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::{print_text, say};
 use crate::lab::{Aside, LabError, StoreCheck};
+use crate::terminal::print::{print_text, say};
 use crate::wording::many;
 
 #[derive(Debug, Subcommand)]

@@ -5,7 +5,6 @@ use clap::Args;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::{say, say_lines};
 use crate::cli::report::{print_results, print_rows_of};
 use crate::cli::signals::{self, Signals};
 use crate::domain::{Record, RunStatus, SweepId};
@@ -13,6 +12,7 @@ use crate::lab::{
     FollowEnd, LabError, MAX_DEVICES, PlannedSweep, Resumed, Stop, StopRequests, SweepExecution, SweepResults,
 };
 use crate::progress::Progress;
+use crate::terminal::print::{say, say_lines};
 
 #[derive(Debug, Args)]
 pub(super) struct SweepArguments {

@@ -4,12 +4,12 @@ use clap::Subcommand;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::{print_json, print_lines, say};
 use crate::cli::report::print_rows_of;
-use crate::cli::table::{Table, field_line};
 use crate::domain::{Record, SweepState};
 use crate::lab::{LabError, SweepCounts, SweepOverview, Unpinned};
 use crate::report::{FailureGroup, failure_groups};
+use crate::terminal::print::{print_json, print_lines, say};
+use crate::terminal::table::{Table, field_line};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum SweepsVerb {

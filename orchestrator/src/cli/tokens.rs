@@ -9,10 +9,10 @@ use jiff::{SignedDuration, Timestamp};
 use crate::api::{Role, TokenFile};
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::{print_lines, say};
-use crate::cli::table::Table;
 use crate::cli::words::one_of;
 use crate::lab::{ErrorKind, LabError, TokensPlace};
+use crate::terminal::print::{print_lines, say};
+use crate::terminal::table::Table;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum TokensVerb {

@@ -2,10 +2,10 @@ use clap::Args;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::{print_json, say};
 use crate::cli::signals::Signals;
 use crate::cli::sweep::show_end;
 use crate::lab::LabError;
+use crate::terminal::print::{print_json, say};
 
 #[derive(Debug, Args)]
 pub(super) struct WatchArguments {

@@ -2,8 +2,8 @@ use clap::Args;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::print_text;
 use crate::lab::LabError;
+use crate::terminal::print::print_text;
 use crate::wording::indented_line;
 
 #[derive(Debug, Args)]

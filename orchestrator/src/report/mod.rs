@@ -25,6 +25,7 @@ mod context;
 mod csv;
 pub mod filter;
 mod grid;
+mod history_text;
 mod html;
 mod json;
 mod label;
@@ -54,6 +55,7 @@ pub use comparison::{
 pub use context::{ContextReader, RowContext};
 pub use csv::results_csv;
 pub use grid::Grid;
+pub use history_text::{HISTORY_COLUMNS, history_rows, history_text};
 pub use html::PAGE_SCRIPT;
 pub use json::RowCells;
 pub use label::{FailureGroup, failure_groups};

@@ -108,10 +108,12 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "schedule",
             "score",
             "status",
+            "terminal",
             "tls",
             "wording",
         ],
     ),
+    ("terminal", &["lab", "report", "wording"]),
     ("progress", &["wording"]),
     ("publish", &["report"]),
 ];
@@ -243,15 +245,15 @@ fn pure_modules_do_no_io() {
 }
 
 #[test]
-fn only_cli_progress_and_main_print_and_only_main_exits() {
-    assert_absent(&modules_but(&["cli", "progress"]), &["println!", "print!(", "stdout()", "stderr()"]);
+fn only_cli_terminal_progress_and_main_print_and_only_main_exits() {
+    assert_absent(&modules_but(&["cli", "progress", "terminal"]), &["println!", "print!(", "stdout()", "stderr()"]);
     assert_absent(&modules(), &["process::exit"]);
 }
 
 #[test]
 fn what_a_form_of_output_changes_is_settled_in_one_place() {
     // Where `choose` and `Table` are; and the form that is meant without `--format`.
-    let may_know = ["cli/print.rs", "cli/table.rs", "cli/mod.rs"];
+    let may_know = ["terminal/print.rs", "terminal/table.rs", "cli/mod.rs"];
     for file in files(&source().join("cli")) {
         let name = file.strip_prefix(source()).unwrap().display().to_string();
         let is_free = !code(&file).contains("Format::") || may_know.contains(&&*name);
@@ -263,14 +265,17 @@ fn what_a_form_of_output_changes_is_settled_in_one_place() {
 fn what_is_printed_passes_the_guard() {
     // Where a stream is written to. `cli/store.rs` writes the store's export, whose lines are JSON; `cli/mod.rs` has
     // clap print its help.
-    let may_print = ["cli/print.rs", "cli/store.rs", "progress/mod.rs", "progress/terminal.rs"];
+    let may_print = ["terminal/print.rs", "cli/store.rs", "progress/mod.rs", "progress/terminal.rs"];
     let words = ["println!", "print!(", "stdout()", "stderr()", "dbg!", ".println("];
-    for module in ["cli", "progress"] {
+    for module in ["cli", "progress", "terminal"] {
         for file in files(&source().join(module)) {
             let name = file.strip_prefix(source()).unwrap().display().to_string();
             let code = code(&file);
             let found = words.iter().find(|word| code.contains(**word));
-            assert!(found.is_none() || may_print.contains(&&*name), "{name} has {found:?}: print by `cli/print.rs`");
+            assert!(
+                found.is_none() || may_print.contains(&&*name),
+                "{name} has {found:?}: print by `terminal/print.rs`"
+            );
         }
     }
     // The guard is one: nobody else looks for what it is against.
@@ -287,7 +292,7 @@ fn what_is_printed_passes_the_guard() {
         }
     }
     assert_eq!(breaches, Vec::<String>::new(), "a second guard: use `wording`");
-    let print = std::fs::read_to_string(source().join("cli/print.rs")).unwrap();
+    let print = std::fs::read_to_string(source().join("terminal/print.rs")).unwrap();
     assert_eq!(print.matches(".write_all(").count() + print.matches("writeln!(").count(), 2, "one way to each stream");
 }
 

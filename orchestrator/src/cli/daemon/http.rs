@@ -6,11 +6,11 @@ use tokio::sync::watch;
 
 use crate::api::{Api, ApiConfig, Certificate, Door, DoorConfig, DoorTrouble, Now, TokenFile};
 use crate::cli::context::Context;
-use crate::cli::print::{print_lines, say};
 use crate::config::Access;
 use crate::daemon::Daemon;
 use crate::lab::{self, LabError};
 use crate::progress::Progress;
+use crate::terminal::print::{print_lines, say};
 
 /// What the daemon tells the API, and where that is reached, where there is one.
 pub(super) struct HttpFrontend {

@@ -3,10 +3,10 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::cli::context::Context;
-use crate::cli::print::{print_lines, say, say_lines};
 use crate::cli::{environment, exit};
 use crate::daemon::{UNIT, Unit, UnitOptions};
 use crate::lab::LabError;
+use crate::terminal::print::{print_lines, say, say_lines};
 
 #[derive(Debug, Args)]
 pub(super) struct InstallArguments {

@@ -9,13 +9,13 @@ use tokio::time::{Interval, MissedTickBehavior};
 use crate::api::DoorTrouble;
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::say;
 use crate::cli::signals::{Asked, Signals};
 use crate::config::DaemonConfig;
 use crate::daemon::{Daemon, LabSweeps, Rules};
 use crate::domain::DaemonStatus;
 use crate::lab::{DaemonLock, HostNews, Lab, LabError};
 use crate::progress::Mode;
+use crate::terminal::print::say;
 
 mod http;
 mod install;

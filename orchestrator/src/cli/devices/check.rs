@@ -1,7 +1,7 @@
 use crate::cli::context::Context;
-use crate::cli::table::Table;
 use crate::domain::CheckFigures;
 use crate::lab::{LabError, ProbeResult, Question, slower_by};
+use crate::terminal::table::Table;
 use crate::wording::BYTES_PER_MB;
 
 use super::{ask, print_answers};

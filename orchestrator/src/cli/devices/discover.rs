@@ -4,10 +4,10 @@ use clap::Args;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::{say, say_lines};
-use crate::cli::table::Table;
 use crate::inventory::Discovered;
 use crate::lab::LabError;
+use crate::terminal::print::{say, say_lines};
+use crate::terminal::table::Table;
 
 use super::edit::say_added;
 

@@ -7,10 +7,10 @@ use clap::{ArgGroup, Args};
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::say;
 use crate::config::{self, FieldChange, NewDevice};
 use crate::domain::{AdbEndpoint, SshEndpoint, TransportConfig};
 use crate::lab::{AddedDevices, LabError, declared_in};
+use crate::terminal::print::say;
 
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("way").required(true))]

@@ -3,9 +3,9 @@ use jiff::SignedDuration;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::say;
 use crate::cli::words::lock_time;
 use crate::lab::LabError;
+use crate::terminal::print::say;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct LockArguments {

@@ -3,10 +3,10 @@ use farmctl_protocol::Hello;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::{say, say_lines};
-use crate::cli::table::Table;
 use crate::domain::DeviceFacts;
 use crate::lab::{LabError, ProbeResult, Question};
+use crate::terminal::print::{say, say_lines};
+use crate::terminal::table::Table;
 use crate::wording::BYTES_PER_MB;
 
 use self::discover::DiscoverArguments;

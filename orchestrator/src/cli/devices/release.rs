@@ -1,7 +1,7 @@
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::say;
 use crate::lab::LabError;
+use crate::terminal::print::say;
 
 /// Takes devices out of quarantine, and counts their failures from none.
 pub(super) fn run(context: &Context, names: &[String]) -> Result<u8, LabError> {

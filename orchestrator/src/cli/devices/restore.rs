@@ -2,8 +2,8 @@ use clap::Args;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::table::Table;
 use crate::lab::LabError;
+use crate::terminal::table::Table;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct RestoreArguments {

@@ -2,10 +2,10 @@ use jiff::Timestamp;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::table::{Table, TableOf, field_line};
 use crate::domain::{Device, DeviceFacts};
 use crate::lab::LabError;
 use crate::status::DeviceView;
+use crate::terminal::table::{Table, TableOf, field_line};
 
 pub(super) fn list(context: &Context) -> Result<u8, LabError> {
     let views = context.lab.union_views()?;

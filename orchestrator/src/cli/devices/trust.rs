@@ -1,8 +1,8 @@
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::print::say;
-use crate::cli::table::Table;
 use crate::lab::{LabError, TrustOfDevice};
+use crate::terminal::print::say;
+use crate::terminal::table::Table;
 
 pub(super) fn run(context: &Context, names: &[String]) -> Result<u8, LabError> {
     let found = context.lab.device_trust(names)?;

@@ -2,9 +2,9 @@ use clap::Args;
 
 use crate::cli::context::Context;
 use crate::cli::exit;
-use crate::cli::table::Table;
 use crate::lab::LabError;
 use crate::status::{MOST_DAYS, USUAL_DAYS};
+use crate::terminal::table::Table;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct UtilisationArguments {

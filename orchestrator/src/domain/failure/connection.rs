@@ -9,7 +9,7 @@ pub(super) const CONNECTION: &[KindFacts] = &[
         word: "unreachable",
         blame: Blame::Transport,
         retry: Retry::Infrastructure,
-        refusal: Refusal::Standing,
+        refusal: Refusal::Lasting,
         remedy: "check power, cable and address of the device",
     },
     KindFacts {
@@ -25,7 +25,7 @@ pub(super) const CONNECTION: &[KindFacts] = &[
         word: "name_unknown",
         blame: Blame::User,
         retry: Retry::Never,
-        refusal: Refusal::Standing,
+        refusal: Refusal::Lasting,
         remedy: "correct the host in the farm file, or add it to ~/.ssh/config; over adb, name one phone by its serial",
     },
     KindFacts {
@@ -41,7 +41,7 @@ pub(super) const CONNECTION: &[KindFacts] = &[
         word: "login_refused",
         blame: Blame::User,
         retry: Retry::Never,
-        refusal: Refusal::Standing,
+        refusal: Refusal::Lasting,
         remedy: "over ssh, check user, identity_file and password; over adb, accept this host's key on the screen; \
                  then try `ssh` or `adb` by hand",
     },
@@ -50,7 +50,7 @@ pub(super) const CONNECTION: &[KindFacts] = &[
         word: "login_runs_nothing",
         blame: Blame::User,
         retry: Retry::Never,
-        refusal: Refusal::Standing,
+        refusal: Refusal::Lasting,
         remedy: "give the user a login shell that runs commands (its line in /etc/passwd, ForceCommand in sshd_config, \
                  a password that has expired), or name another user in the farm file",
     },
@@ -93,7 +93,7 @@ pub(super) const CONNECTION: &[KindFacts] = &[
         word: "host_key_unknown",
         blame: Blame::User,
         retry: Retry::Never,
-        refusal: Refusal::Standing,
+        refusal: Refusal::Lasting,
         remedy: "run once with --accept-new, or pin the key as host_key in the farm file",
     },
     KindFacts {
@@ -109,7 +109,7 @@ pub(super) const CONNECTION: &[KindFacts] = &[
         word: "transport_protocol",
         blame: Blame::Transport,
         retry: Retry::Infrastructure,
-        refusal: Refusal::Standing,
+        refusal: Refusal::Lasting,
         remedy: "run with -v and look at the log of the sweep",
     },
 ];

@@ -9,7 +9,7 @@ pub(super) const DEVICE: &[KindFacts] = &[
         word: "timeout",
         blame: Blame::Device,
         retry: Retry::Infrastructure,
-        refusal: Refusal::Standing,
+        refusal: Refusal::Lasting,
         remedy: "look whether the device hangs; raise the named limit if it is only slow",
     },
     KindFacts {
@@ -17,7 +17,7 @@ pub(super) const DEVICE: &[KindFacts] = &[
         word: "disk_full",
         blame: Blame::Device,
         retry: Retry::Never,
-        refusal: Refusal::Standing,
+        refusal: Refusal::Lasting,
         remedy: "free space (or inodes: `df -i`) on the device, or choose another workdir",
     },
     KindFacts {
@@ -25,7 +25,7 @@ pub(super) const DEVICE: &[KindFacts] = &[
         word: "workdir_unusable",
         blame: Blame::User,
         retry: Retry::Never,
-        refusal: Refusal::Standing,
+        refusal: Refusal::Lasting,
         remedy: "choose a workdir where the login may write and run programs",
     },
     KindFacts {

@@ -111,7 +111,7 @@ pub enum Refusal {
     /// It passes by itself, while the device boots or the network around it starts.
     Passing,
     /// It stands until a person changes something. Of a device that had let us in, it may pass as well.
-    Standing,
+    Lasting,
     /// What is missing is on this host, so that nothing was refused yet: waiting for the device helps nobody.
     OwnLack,
     /// Nobody was refused.

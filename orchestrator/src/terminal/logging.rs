@@ -1,3 +1,5 @@
+//! The log: what goes to people on stderr, and what into the files of sweeps.
+
 use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -5,34 +7,33 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, fmt};
 
-use crate::cli::environment;
-use crate::cli::print::say_coloured;
 use crate::lab::{LabError, SweepLogs};
+use crate::terminal::print::say_coloured;
 use crate::wording::printable;
 
 /// Prints a line for people, past whatever else is on the terminal.
-pub(super) type LinePrinter = Arc<dyn Fn(&str) + Send + Sync>;
+pub type LinePrinter = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// The log's switchboard: where lines for people go, and the files of the sweeps that are under way.
 #[derive(Clone, Default)]
-pub(super) struct Log {
+pub struct Log {
     sweeps: SweepLogs,
     printer: Arc<Mutex<Option<LinePrinter>>>,
 }
 
 impl Log {
     /// The files of the sweeps that are under way.
-    pub(super) fn sweeps(&self) -> SweepLogs {
+    pub fn sweeps(&self) -> SweepLogs {
         self.sweeps.clone()
     }
 
     /// Prints lines for people this way from now on; `None` for stderr.
-    pub(super) fn print_with(&self, printer: Option<LinePrinter>) {
+    pub fn print_with(&self, printer: Option<LinePrinter>) {
         *self.printer.lock().unwrap_or_else(PoisonError::into_inner) = printer;
     }
 
     /// Prints a line for people.
-    pub(super) fn print(&self, line: &str) {
+    pub fn print(&self, line: &str) {
         self.print_coloured(line, false);
     }
 
@@ -47,10 +48,13 @@ impl Log {
 }
 
 /// Starts the log on stderr: what went wrong; of the daemon, which nobody sits before, also what it warned of and whom
-/// it refused; more with `-v` or `FARMCTL_LOG`. All of ours goes into a sweep's file.
-pub(super) fn start(verbose: u8, is_daemon: bool, color: bool) -> Result<Log, LabError> {
+/// it refused; more with `-v` or by this filter, which is `FARMCTL_LOG`'s. All of ours goes into a sweep's file.
+///
+/// # Errors
+/// When the filter is none.
+pub fn start(verbose: u8, filter: Option<String>, is_daemon: bool, color: bool) -> Result<Log, LabError> {
     let log = Log::default();
-    let wanted = environment::log_filter().unwrap_or_else(|| {
+    let wanted = filter.unwrap_or_else(|| {
         match verbose {
             0 if is_daemon => "farmctl=warn,error",
             0 => "error",

@@ -9,12 +9,12 @@ use crate::lab::{ErrorKind, LabError};
 use crate::report::Grid;
 use crate::wording::{csv_cell, single_line};
 
-pub(super) use crate::wording::field_line;
+pub use crate::wording::field_line;
 
-use super::print::{Format, by_the_labs_clocks, print_file, print_json, print_lines, say};
+use crate::terminal::print::{Format, by_the_labs_clocks, print_file, print_json, print_lines, say};
 
 /// A table with a row for each of some values, to which columns are added.
-pub(super) struct TableOf<'v, 'a, T> {
+pub struct TableOf<'v, 'a, T> {
     values: &'v [T],
     columns: Vec<&'a str>,
     rows: Vec<Vec<String>>,
@@ -22,20 +22,20 @@ pub(super) struct TableOf<'v, 'a, T> {
 
 impl<'a, T> TableOf<'_, 'a, T> {
     /// One more column: its name, and what stands in it for a value.
-    pub(super) fn column(mut self, name: &'a str, cell: impl Fn(&T) -> String) -> Self {
+    pub fn column(mut self, name: &'a str, cell: impl Fn(&T) -> String) -> Self {
         self.columns.push(name);
         self.rows.iter_mut().zip(self.values).for_each(|(row, value)| row.push(cell(value)));
         self
     }
 
     /// The table.
-    pub(super) fn done(self) -> Table<'a> {
+    pub fn done(self) -> Table<'a> {
         Table::new(&self.columns, self.rows)
     }
 }
 
 /// A table, with what stands for it in some forms of output.
-pub(super) struct Table<'a> {
+pub struct Table<'a> {
     columns: Vec<&'a str>,
     rows: Vec<Vec<String>>,
     json: Option<Box<dyn FnOnce() -> Result<(), LabError> + 'a>>,
@@ -45,32 +45,32 @@ pub(super) struct Table<'a> {
 
 impl<'a> Table<'a> {
     /// Rows with as many cells as there are columns.
-    pub(super) fn new(columns: &[&'a str], rows: impl IntoIterator<Item = Vec<String>>) -> Table<'a> {
+    pub fn new(columns: &[&'a str], rows: impl IntoIterator<Item = Vec<String>>) -> Table<'a> {
         Table { columns: columns.to_vec(), rows: rows.into_iter().collect(), json: None, text: None, when_empty: None }
     }
 
     /// A row for each of these values.
-    pub(super) fn of<T>(values: &[T]) -> TableOf<'_, 'a, T> {
+    pub fn of<T>(values: &[T]) -> TableOf<'_, 'a, T> {
         TableOf { values, columns: Vec::new(), rows: vec![Vec::new(); values.len()] }
     }
 
     /// JSON says this; without it, an object of texts for each row.
-    pub(super) fn json(self, value: &'a (impl Serialize + ?Sized)) -> Table<'a> {
+    pub fn json(self, value: &'a (impl Serialize + ?Sized)) -> Table<'a> {
         Table { json: Some(Box::new(move || print_json(value))), ..self }
     }
 
     /// People get this text; without it, the table.
-    pub(super) fn text(self, text: String) -> Table<'a> {
+    pub fn text(self, text: String) -> Table<'a> {
         Table { text: Some(text), ..self }
     }
 
     /// People are told this where there are no rows; nothing by an empty text.
-    pub(super) fn when_empty(self, remark: impl Into<String>) -> Table<'a> {
+    pub fn when_empty(self, remark: impl Into<String>) -> Table<'a> {
         Table { when_empty: Some(remark.into()), ..self }
     }
 
     /// Prints it.
-    pub(super) fn print(self, format: Format) -> Result<(), LabError> {
+    pub fn print(self, format: Format) -> Result<(), LabError> {
         let Table { columns, rows, json, text, when_empty } = self;
         match (format, json, when_empty) {
             (Format::Human, _, Some(remark)) if rows.is_empty() => {
@@ -92,7 +92,7 @@ impl<'a> Table<'a> {
 }
 
 /// Prints an answer that a library writes in each form. Only the form that is asked for is made.
-pub(super) fn print_forms<J: Serialize, E: Error + Send + Sync + 'static>(
+pub fn print_forms<J: Serialize, E: Error + Send + Sync + 'static>(
     format: Format,
     text: impl FnOnce() -> String,
     json: impl FnOnce() -> J,
@@ -115,7 +115,7 @@ fn csv(columns: &[&str], rows: Vec<Vec<String>>) -> Result<Vec<u8>, LabError> {
 }
 
 /// A table for people, without lines: as wide as its content.
-pub(super) fn text_table(columns: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+pub fn text_table(columns: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     // Before it is laid out: a time has another width by other clocks.
     let cell = |cell: String| by_the_labs_clocks(&single_line(&cell)).into_owned();
     let rows = rows.into_iter().map(|row| row.into_iter().map(cell).collect());
