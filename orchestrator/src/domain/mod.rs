@@ -74,7 +74,7 @@ pub use notice::{Channel, Email, MailTls, Notice, Webhook};
 pub use plan::{Job, JobModel, Plan, Skipped};
 pub use record::{CheckThen, Condition, DeviceFacts, MeasuredAccuracy, Measurement, OutputRef, Record, RunStatus};
 pub use regression::{Against, LONGEST_BASELINE_NAME, Regression, RegressionEnd, RegressionRule, is_baseline_name};
-pub use report_file::ReportFile;
+pub use report_file::{HOST_LOG_PREFIX, ReportFile, host_log_name};
 pub use scheduled::{DueTime, SchedulePause, ScheduledStart};
 pub use shared_files::{S3Place, SharedFilesConfig, SharedPlace};
 pub use side_by_side::{PairSide, SideBySide, SideRunner};

@@ -8,3 +8,13 @@ pub struct ReportFile {
     /// Its size.
     pub size_bytes: u64,
 }
+
+/// With what the names of hosts' logs begin, where hosts share them.
+pub const HOST_LOG_PREFIX: &str = "log-";
+
+/// The name of a host's log of a sweep, where hosts share it.
+pub fn host_log_name(host: &str) -> String {
+    const MOST: usize = 100;
+    let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '-' };
+    format!("{HOST_LOG_PREFIX}{}.jsonl", host.chars().take(MOST).map(plain).collect::<String>())
+}

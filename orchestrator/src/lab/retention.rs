@@ -224,7 +224,7 @@ impl Tidy<'_> {
             if !self.is_dry() {
                 let on_its_way = self.take_aside(&SweepId(leaving.name.clone()))?;
                 on_its_way.map(|folder| remove(&folder)).transpose()?;
-                self.store.set_report_files(&SweepId(leaving.name.clone()), &[])?;
+                self.store.forget_report_files(&SweepId(leaving.name.clone()))?;
             }
             removals.push(self.removed("reports", leaving)?);
         }

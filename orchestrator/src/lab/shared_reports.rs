@@ -1,4 +1,5 @@
-//! Reports of sweeps that are over, in the place where hosts share files: any host shows what another has written.
+//! Reports of sweeps that are over, and what each host logged of them, in the place where hosts share files: any host
+//! shows what another has written.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -7,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
 
+use super::sweep_log::LOG_FILE;
 use super::{Lab, LabError};
 use crate::artifacts::{Asked, Call, Kind, SharedFiles};
-use crate::domain::{ReportFile, SweepId, SweepRow, hex};
+use crate::domain::{ReportFile, SweepId, SweepRow, hex, host_log_name};
 use crate::publish::sweep_folder;
 use crate::report::REPORTS;
 use crate::wording::many;
@@ -37,6 +39,20 @@ impl Lab {
         if left > 0 {
             let (what, id) = (many(left as u64, "report"), &sweep.id);
             self.remark(&format!("{what} are on this host alone: `farmctl report {id}` lets the others have them"));
+        }
+    }
+
+    /// Lets other hosts have what this one logged of its part of a sweep, where hosts share files. A log that can't be
+    /// put there stays on this host, and is told of in the log alone.
+    pub(super) fn share_log(&self, sweep: &SweepId) {
+        let Some(shared) = self.shared_files_if_any() else { return };
+        let folder = sweep_folder(&self.reports(), sweep.as_str());
+        let noted = self.host_name().and_then(|host| {
+            let Some(log) = put(&shared, &folder, LOG_FILE, Instant::now() + FETCH_TIMEOUT) else { return Ok(()) };
+            Ok(self.store()?.set_host_log(sweep, &ReportFile { name: host_log_name(&host), ..log })?)
+        });
+        if let Err(error) = noted {
+            tracing::warn!(%sweep, %error, "this host's log was not noted for the others");
         }
     }
 

@@ -7,6 +7,9 @@ use crate::wording::printable_json;
 
 use super::LabError;
 
+/// The log of a sweep, in its folder.
+pub(super) const LOG_FILE: &str = "log.jsonl";
+
 /// The files that the log of this process is written to, as JSON Lines: one for each sweep that is under way.
 #[derive(Clone, Default)]
 pub struct SweepLogs {
@@ -80,7 +83,7 @@ mod tests {
     #[test]
     fn nothing_in_the_log_turns_or_hides_what_else_is_there() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("log.jsonl");
+        let path = folder.path().join(LOG_FILE);
         let logs = SweepLogs::default();
         let log = logs.write_to(&path).unwrap();
         let line = "{\"message\":\"a\u{202e}b\u{2028}c\u{feff}d ä\"}\n";

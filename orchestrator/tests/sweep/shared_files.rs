@@ -144,8 +144,10 @@ fn another_host_shows_the_reports_of_the_first() {
     let sweep = get_json(address, &format!("/api/v1/sweeps/{id}"));
     let names: Vec<&str> = sweep["reports"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
     assert!(names.contains(&"index.html") && names.contains(&"samples.csv.zst"), "{names:?}");
+    assert_eq!(names.iter().filter(|name| name.starts_with("log-")).count(), 1, "what the first has logged: {names:?}");
     for name in &names {
-        let written = std::fs::read(one.path("reports").join(&id).join(name)).unwrap();
+        let there = if name.starts_with("log-") { "log.jsonl" } else { name };
+        let written = std::fs::read(one.path("reports").join(&id).join(there)).unwrap();
         assert!(report(name) == (200, written), "{name}");
     }
     assert!(!other.path("reports").join(&id).exists(), "its own are those that it wrote");

@@ -7,7 +7,9 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::agent::cell_record;
-use crate::domain::{Failure, FailureKind, Job, Record, RunStatus, SweepId, SweepRow, SweepState, TrustRules};
+use crate::domain::{
+    Failure, FailureKind, HOST_LOG_PREFIX, Job, Record, RunStatus, SweepId, SweepRow, SweepState, TrustRules,
+};
 use crate::lab::{Lab, LabError};
 use crate::publish;
 use crate::report::spans::{DeviceSpan, SpanReader};
@@ -204,7 +206,8 @@ impl Lab {
                 // Those of older ones may have left by the rules of retention.
                 let is_new = sweep.finished_at.is_some_and(|at| self.now().duration_since(at) < LATELY);
                 // Another host has concluded it.
-                let is_shared = self.shared_report_names(&id).is_ok_and(|names| !names.is_empty());
+                let is_report = |name: &String| !name.starts_with(HOST_LOG_PREFIX);
+                let is_shared = self.shared_report_names(&id).is_ok_and(|names| names.iter().any(is_report));
                 if is_there || is_shared || !is_new {
                     continue;
                 }

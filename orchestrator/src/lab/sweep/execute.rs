@@ -9,6 +9,7 @@ use crate::agent::{
 use crate::device::RunnerProvider;
 use crate::domain::{Device, EventKind, SweepDefinition, SweepId, SweepRow, SweepState};
 use crate::lab::files::SweepRunners;
+use crate::lab::sweep_log::LOG_FILE;
 use crate::lab::{EngineSource, Lab, LabError, VERSION};
 use crate::lease::{Holder, Lease, LeaseKeeper, holder_in_words};
 use crate::progress::Progress;
@@ -152,7 +153,7 @@ impl Lab {
         let SweepLease { keeper, lease } = lease;
         let (store, sweep, mode) = (self.store()?, assignment.sweep.clone(), assignment.mode);
         let folder = publish::sweep_folder(&self.reports(), sweep.id.as_str());
-        let _log = self.logs.write_to(&folder.join("log.jsonl"))?;
+        let log = self.logs.write_to(&folder.join(LOG_FILE))?;
         tracing::info!(sweep = %sweep.id, config = %config, version = VERSION, ?mode, "sweep begins");
         let names: Vec<String> = devices.iter().map(|device| device.name.clone()).collect();
         let (live, receiver) = event_queue();
@@ -196,6 +197,8 @@ impl Lab {
         // The view ends with its queue; one that hangs (a terminal that takes no more) must not keep the sweep.
         drop(events);
         let _ = tokio::time::timeout(VIEW_TIMEOUT, view).await;
+        drop(log);
+        self.share_log(&sweep.id);
         Ok(is_interrupted)
     }
 

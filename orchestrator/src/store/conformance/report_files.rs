@@ -1,7 +1,7 @@
 //! Reports that hosts share.
 
 use super::{Open, over};
-use crate::domain::{ReportFile, SweepId};
+use crate::domain::{ReportFile, SweepId, host_log_name};
 
 fn file(name: &str, content: &str) -> ReportFile {
     ReportFile {
@@ -26,7 +26,15 @@ pub fn reports_that_hosts_share_are_those_said_last_and_leave_with_their_sweep(o
     assert!(store.remove_sweep(&one.id).unwrap());
     assert_eq!(store.report_files(&one.id).unwrap(), []);
     assert_eq!(store.report_files(&other.id).unwrap(), first[..1]);
+    // What each host logged stays while reports are written anew.
+    let logs = [file(&host_log_name("a b"), "d"), file(&host_log_name("c"), "e")];
+    logs.iter().for_each(|log| store.set_host_log(&other.id, log).unwrap());
+    let later = file(&host_log_name("c"), "f");
+    store.set_host_log(&other.id, &later).unwrap();
     store.set_report_files(&other.id, &[]).unwrap();
+    assert_eq!(store.report_files(&other.id).unwrap(), [logs[0].clone(), later]);
+    assert!(store.set_host_log(&SweepId("unknown".into()), &logs[0]).is_err());
+    store.forget_report_files(&other.id).unwrap();
     assert_eq!(store.report_files(&other.id).unwrap(), []);
     assert_eq!(store.check().unwrap().faults, Vec::<String>::new());
 }
