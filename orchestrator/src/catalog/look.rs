@@ -19,7 +19,7 @@ use crate::domain::{
 };
 
 /// Version of what is found out here: what an older one remembered is found out anew.
-const READER_VERSION: u32 = 8;
+const READER_VERSION: u32 = 9;
 /// Most files that hold weights of a model.
 const MAX_DATA_FILES: usize = 4096;
 /// Longest path of one.
@@ -110,12 +110,13 @@ impl ArtifactCache {
     /// What is counted of a whole inference, and whether that is worth remembering: what can't be read now may be read
     /// the next time.
     fn counted_anew(&self, model: &CatalogModel, file: &WeightsFile, inputs: &[InputSpec]) -> Option<(Counted, bool)> {
-        let failed = |why: String| Counted { macs: Err(format!("not counted: {why}")), too_large: None };
+        let of = |macs| Counted { macs, too_large: None, contradiction: None };
+        let failed = |why: String| of(Err(format!("not counted: {why}")));
         let graph = match self.graph(model, file) {
             Ok(Some(graph)) => graph,
             Ok(None) if file.format == "tflite" => {
                 return Some(match signature::tflite_macs(&self.local(file)?, inputs) {
-                    Ok(Ok(macs)) => (Counted { macs: Ok(macs), too_large: None }, true),
+                    Ok(Ok(macs)) => (of(Ok(macs)), true),
                     Ok(Err(why)) => (failed(why), true),
                     Err(why) => (failed(why), false),
                 });
@@ -125,10 +126,14 @@ impl ArtifactCache {
         };
         let inputs = graph_inputs(file, inputs);
         let too_large = analysis::too_large(&graph, &shapes_of(inputs));
-        let (counted, is_kept) = match summary_of(&graph, model, inputs) {
-            Ok(summary) if summary.is_complete() => (Counted { macs: Ok(summary.macs()), too_large: None }, true),
+        let (counted, is_kept) = match analysis::analyse(&graph, &shapes_of(inputs)) {
+            Ok(summary) if summary.is_complete() => (of(Ok(summary.macs())), true),
             Ok(summary) => (failed(summary.not_understood.join(", ")), true),
-            Err(error) => (failed(error.to_string()), false),
+            Err(cause) => {
+                let contradiction = analysis::contradiction(&graph, &cause);
+                let error = CatalogError::Analysis { model: model.name.clone(), cause };
+                (Counted { contradiction, ..failed(error.to_string()) }, false)
+            }
         };
         Some((Counted { too_large, ..counted }, is_kept))
     }
@@ -248,6 +253,8 @@ pub struct Counted {
     pub macs: Result<u64, String>,
     /// Which tensor is larger than engines count.
     pub too_large: Option<TooLarge>,
+    /// What of it can't be with these inputs.
+    pub contradiction: Option<String>,
 }
 
 /// The inputs that a graph is counted with: a network of our own has one size, in whatever order a format has it.

@@ -180,7 +180,8 @@ fn answered(record: &Record) -> Vec<Answered<'_>> {
 
 /// The first difference between two records' outputs. Outputs of one name belong together, as do the only ones; how
 /// others do is not known, and their values are not compared. Types are those of one file: another may have others by
-/// right, a quantised one for example.
+/// right, a quantised one for example. So is the order of dimensions: a file of another format may have the channels
+/// last where this one has them first.
 fn difference(first: &Record, other: &Record, values: &HashMap<String, Vec<f32>>) -> Option<Difference> {
     let (expected, found) = (answered(first), answered(other));
     if expected.len() != found.len() {
@@ -197,7 +198,8 @@ fn difference(first: &Record, other: &Record, values: &HashMap<String, Vec<f32>>
         is_same_file && types.is_some_and(|(reference, engine)| reference != engine)
     };
     let is_another = |(reference, engine): &(&Answered<'_>, &Answered<'_>)| {
-        reference.shape != engine.shape || is_another_type(reference, engine)
+        let is_turned = !is_same_file && !turns(reference.shape, engine.shape).is_empty();
+        (reference.shape != engine.shape && !is_turned) || is_another_type(reference, engine)
     };
     if let Some((reference, engine)) = pairs().find(is_another) {
         return Some(Difference::Form { reference: reference.form(is_same_file), engine: engine.form(is_same_file) });
@@ -209,10 +211,47 @@ fn difference(first: &Record, other: &Record, values: &HashMap<String, Vec<f32>>
             return None;
         }
         let (expected, given) = (values.get(reference_sha256)?, values.get(engine_sha256)?);
-        let error = error_of(first, reference.name, expected, given).value();
+        let error_to = |expected: &[f32]| error_of(first, reference.name, expected, given).value();
+        let straight = (reference.shape == engine.shape).then(|| error_to(expected));
+        let turns = if is_same_file { Vec::new() } else { turns(reference.shape, engine.shape) };
+        let turned = turns.into_iter().map(|turn| error_to(&turn.of(expected)));
+        let error = straight.into_iter().chain(turned).reduce(f64::min)?;
         let output = reference.name.to_owned();
         (error > tolerance).then_some(Difference::Values { output, error, tolerance })
     })
+}
+
+/// How values change their order where the channels move behind all other dimensions of an image, or before them: in
+/// each image, a table of so many rows and columns is turned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Turn {
+    rows: usize,
+    columns: usize,
+}
+
+impl Turn {
+    fn of(self, values: &[f32]) -> Vec<f32> {
+        let Turn { rows, columns } = self;
+        let images = values.chunks((rows * columns).max(1));
+        let turned = images.flat_map(|image| {
+            (0..columns).flat_map(move |column| (0..rows).filter_map(move |row| image.get(row * columns + column)))
+        });
+        turned.copied().collect()
+    }
+}
+
+/// The turns by which a tensor of this shape gets that one: channels from first to last, from last to first; none where
+/// these are no two orders of one shape.
+fn turns(from: &[u64], to: &[u64]) -> Vec<Turn> {
+    let ([images, first, inner @ ..], [_, ..]) = (from, to) else { return Vec::new() };
+    let Some((last, before)) = inner.split_last() else { return Vec::new() };
+    let count = |sizes: &[u64]| sizes.iter().product::<u64>() as usize;
+    let to_last: Vec<u64> = [&[*images], inner, &[*first]].concat();
+    let to_first: Vec<u64> = [&[*images, *last], &[*first][..], before].concat();
+    let last_turn = (to_last == to).then_some(Turn { rows: *first as usize, columns: count(inner) });
+    let first_turn =
+        (to_first == to).then_some(Turn { rows: *first as usize * count(before), columns: *last as usize });
+    last_turn.into_iter().chain(first_turn).collect()
 }
 
 #[cfg(test)]
@@ -264,6 +303,32 @@ mod tests {
         let mut converted = typed("litert", "i32", &[1, 8]);
         converted.job.model.artifact = None;
         assert!(said(&[tract, converted]).is_empty(), "another format may have another type");
+    }
+
+    #[test]
+    fn channels_may_stand_last_in_a_file_of_another_format() {
+        // One image of two channels and three places.
+        let (first, last) = (vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0], vec![1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
+        let values = [("first", first.clone()), ("last", last), ("wrong", vec![1.0; 6])];
+        let values = values.map(|(hash, values)| (hash.to_owned(), values)).into();
+        let of = |backend: &str, shape: &[u64], hash: &str| {
+            let output = OutputRef { shape: shape.to_vec(), ..output("y", hash) };
+            let mut record = of(backend, vec![output]);
+            record.job.model.artifact = None;
+            record
+        };
+        let mut tract = of("tract", &[1, 2, 3], "first");
+        tract.job.model.artifact = record("a", "net").job.model.artifact;
+        let told = |other: Record| disagreements(&[tract.clone(), other], &values).len();
+        assert_eq!(told(of("litert", &[1, 3, 2], "last")), 0);
+        assert_eq!(told(of("litert", &[1, 3, 2], "wrong")), 1);
+        assert_eq!(told(of("litert", &[1, 6], "first")), 1, "no order of the same dimensions");
+        let mut same_file = of("onnxruntime", &[1, 3, 2], "last");
+        same_file.job.model.artifact = tract.job.model.artifact.clone();
+        assert_eq!(told(same_file), 1);
+        let turn = turns(&[1, 2, 3], &[1, 3, 2]);
+        assert_eq!(turns(&[1, 3, 2], &[1, 2, 3])[0].of(&turn[0].of(&first)), first);
+        assert!(turns(&[2, 3], &[3, 2]).is_empty() && turns(&[], &[]).is_empty());
     }
 
     #[test]

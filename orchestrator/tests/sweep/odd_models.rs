@@ -92,6 +92,8 @@ fn right() -> Files {
 /// Files that no engine should run.
 fn wrong() -> Files {
     let twice = |op: &str, output: &str| vec![node(op, &["x"], output), node("Relu", &["x"], "y")];
+    let square = |name| vec![floats(name, &["1", "1", "4", "4"])];
+    let large = vec![weights("w", &[1, 1, 9, 9])];
     let again = |model: &mut ModelProto| model.graph.as_mut().unwrap().output.push(floats("y", &["1", "4"]));
     vec![
         ("two_outputs.onnx", changed(&of_four(relu(), Vec::new()), again)),
@@ -104,6 +106,8 @@ fn wrong() -> Files {
         ("below_zero.onnx", with_opsets(&[("", -3)])),
         ("newline.onnx", named("x\nz")),
         ("long_name.onnx", named(&"x".repeat(5000))),
+        ("window.onnx", model(square("x"), square("y").remove(0), vec![node("Conv", &["x", "w"], "y")], large)),
+        ("unfit.onnx", of_four(vec![node("Add", &["x", "w"], "y")], vec![weights("w", &[5])])),
         ("untyped.onnx", model(vec![info("x", DataType::Undefined, &["1"])], floats("y", &["1"]), relu(), Vec::new())),
     ]
 }
@@ -186,6 +190,8 @@ fn odd_files_that_are_wrong_are_refused_for_every_engine_with_what_is_wrong() {
         ("below_zero", "of ai.onnx in version -3, which there is none of"),
         ("newline", "has a name of 3 bytes, \"x\\nz\""),
         ("long_name", "has a name of 5000 bytes"),
+        ("window", "its window is larger than the padded input of 4"),
+        ("unfit", "its inputs [1, 4] and [5] don't fit"),
         ("untyped", "its input x is a value of unknown type"),
         ("loop", "loop.onnx could not be read: Too many levels of symbolic links"),
         ("gone", "gone.onnx could not be read: No such file"),

@@ -11,12 +11,14 @@ use super::onnx::{
 };
 
 mod branches;
+mod contradiction;
 mod rules;
 mod shapes;
 mod size;
 mod value;
 mod windows;
 
+pub use contradiction::contradiction;
 use rules::Gap;
 pub use size::{TooLarge, too_large};
 use value::{TooMany, Value};

@@ -112,6 +112,12 @@ fn label_index(form: Form<'_>, header: Option<&StringRecord>) -> Result<usize, S
 fn entry(row: &StringRecord, line: u64, label: usize, form: Form<'_>) -> Result<Entry, String> {
     let values = values(form);
     if row.len() != values + 1 {
+        let separated = |by: &&char| row.len() == 1 && row[0].matches(**by).count() == values;
+        if let Some(by) = [';', '\t', '|', ' '].iter().find(separated) {
+            return Err(format!(
+                "its values stand apart by {by:?}, and commas are needed: `tr {by:?} ','` makes them so"
+            ));
+        }
         return Err(format!("{} columns; {values} bytes of an image and its class are needed", row.len()));
     }
     let pixels = row.iter().enumerate().filter(|(index, _)| *index != label).map(|(_, word)| byte(word));

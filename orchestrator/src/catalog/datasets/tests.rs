@@ -308,6 +308,7 @@ fn a_table_with_a_wrong_line_is_refused_at_the_line() {
     assert_eq!(scratch.labels(&prepared), [0, 1]);
     for (text, part) in [
         ("h\n1,2,0\n1,2\n", "t.csv:3: 2 columns"),
+        ("h\n1;2;0\n", "t.csv:2: its values stand apart by ';'"),
         ("h\n1,2,2\n", "t.csv:2: 2 is none of 2"),
         ("h\n1,256,0\n", "no byte"),
         ("h\n1,0.5,0\n", "no byte"),

@@ -208,6 +208,7 @@ fn multiply_adds_are_those_of_one_image() {
     assert_eq!(counted, Err("not counted: operator Unheard (1×)".to_owned()));
     let counted = host.cache.count(&model(), &file, inputs, 1).unwrap();
     assert_eq!((counted.too_large, host.cache.count(&model(), &file, inputs, 1).unwrap().macs), (None, Ok(128)));
+    assert_eq!(host.cache.count(&model(), &file, inputs, 1).unwrap().contradiction, None);
     let other = InputSpec { shape: vec![9, 4], ..input };
     let counted = macs_of(&host, &file, std::slice::from_ref(&other), 1).unwrap();
     assert!(counted.unwrap_err().contains("has shape [8, 4], which [9, 4] does not fit"));

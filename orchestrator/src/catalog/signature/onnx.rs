@@ -49,8 +49,18 @@ pub(super) fn weights(graph: &GraphProto) -> impl Iterator<Item = &TensorProto> 
     graph.initializer.iter().chain(graph.sparse_initializer.iter().filter_map(|sparse| sparse.values.as_ref()))
 }
 
+/// What a tensor whose values lie in another file says of them.
+fn external<'a>(tensor: &'a TensorProto, key: &str) -> Option<&'a str> {
+    tensor.external_data.iter().find(|it| it.key == key).map(|it| it.value.as_str())
+}
+
+/// Bytes that a tensor says it has in another file; `None` where it doesn't say.
+pub(super) fn external_length(tensor: &TensorProto) -> Option<u64> {
+    external(tensor, "length")?.parse().ok()
+}
+
 /// Bytes that a tensor's values take by its shape and type; 0 where the type is none that a file of numbers has.
-fn value_bytes(tensor: &TensorProto) -> u64 {
+pub(super) fn value_bytes(tensor: &TensorProto) -> u64 {
     let bits: u64 = match tensor.data_type {
         // float, int32, uint32
         1 | 6 | 12 => 32,
@@ -175,9 +185,7 @@ impl Survey {
         if tensor.data_location != 1 {
             return;
         }
-        let value = |key: &str| tensor.external_data.iter().find(|it| it.key == key).map(|it| it.value.as_str());
-        let number = |key| value(key).and_then(|text| text.parse::<u64>().ok());
-        let location = value("location").unwrap_or_default();
+        let location = external(tensor, "location").unwrap_or_default();
         // `./x` and `x` are one file.
         let location = location.strip_prefix("./").unwrap_or(location);
         let index = *self.places.entry(location.to_owned()).or_insert_with(|| {
@@ -185,7 +193,8 @@ impl Survey {
             self.data_files.len() - 1
         });
         let file = &mut self.data_files[index];
-        let length = number("length").unwrap_or_else(|| value_bytes(tensor));
-        file.least_bytes = file.least_bytes.max(number("offset").unwrap_or(0).saturating_add(length));
+        let offset = external(tensor, "offset").and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+        let length = external_length(tensor).unwrap_or_else(|| value_bytes(tensor));
+        file.least_bytes = file.least_bytes.max(offset.saturating_add(length));
     }
 }

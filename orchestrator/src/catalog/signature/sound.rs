@@ -5,8 +5,8 @@
 
 use std::collections::HashSet;
 
-use super::onnx::weights;
-use crate::catalog::onnx::{GraphProto, ModelProto};
+use super::onnx::{external_length, value_bytes, weights};
+use crate::catalog::onnx::{DataType, GraphProto, ModelProto, TensorProto};
 
 /// Characters of a tensor's name that are told.
 const SHOWN_CHARACTERS: usize = 100;
@@ -21,7 +21,41 @@ pub(super) fn check(model: &ModelProto) -> Result<(), String> {
         return Err("its graph has no output".to_owned());
     }
     check_edges(graph)?;
-    check_nodes(graph)
+    check_nodes(graph)?;
+    weights(graph).find_map(misfit).map_or(Ok(()), Err)
+}
+
+/// Says where a tensor has more or fewer values than its shape has places.
+fn misfit(tensor: &TensorProto) -> Option<String> {
+    let wanted_bytes = value_bytes(tensor);
+    let remedy = "get it anew, or export it again";
+    let wrong = |there: u64, unit: &str, wanted: u64| {
+        let (name, dims) = (shown(&tensor.name), &tensor.dims);
+        format!("its weights {name:?} of the shape {dims:?} take {wanted} {unit}, and have {there}: {remedy}")
+    };
+    // Of a type that is not counted, or with no place for a value.
+    if wanted_bytes == 0 {
+        return None;
+    }
+    if tensor.data_location == 1 {
+        let there = external_length(tensor).filter(|there| *there != wanted_bytes)?;
+        return Some(wrong(there, "bytes", wanted_bytes));
+    }
+    let raw_bytes = tensor.raw_data.len() as u64;
+    if raw_bytes > 0 {
+        return (raw_bytes != wanted_bytes).then(|| wrong(raw_bytes, "bytes", wanted_bytes));
+    }
+    let (values, bytes_of_one) = match DataType::try_from(tensor.data_type) {
+        Ok(DataType::Float) => (tensor.float_data.len(), 4),
+        Ok(DataType::Double) => (tensor.double_data.len(), 8),
+        Ok(DataType::Int32) => (tensor.int32_data.len(), 4),
+        Ok(DataType::Int64) => (tensor.int64_data.len(), 8),
+        // Others are packed into numbers of another type.
+        _ => return None,
+    };
+    let (values, wanted) = (values as u64, wanted_bytes / bytes_of_one);
+    // An outline of a network has none at all.
+    (values > 0 && values != wanted).then(|| wrong(values, "values", wanted))
 }
 
 /// Which operators a file means hangs on the versions of their sets.
@@ -97,7 +131,7 @@ fn shown(name: &str) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::catalog::onnx::{NodeProto, OperatorSetIdProto, TensorProto, ValueInfoProto};
+    use crate::catalog::onnx::{NodeProto, OperatorSetIdProto, StringStringEntryProto, ValueInfoProto};
 
     fn named(name: &str) -> ValueInfoProto {
         ValueInfoProto { name: name.to_owned(), ..ValueInfoProto::default() }
@@ -134,6 +168,32 @@ mod tests {
             assert!(fault(nodes.clone()).unwrap().contains("more than once"), "{nodes:?}");
         }
         assert!(fault(vec![node("", "x", &["y"])]).unwrap().contains("the node that makes \"y\" has no operator"));
+    }
+
+    #[test]
+    fn weights_have_as_many_values_as_their_shape_has_places() {
+        let fault = |tensor: TensorProto| {
+            let mut model = model(vec![node("Relu", "x", &["y"])]);
+            let name = "w".to_owned();
+            model.graph.as_mut().unwrap().initializer = vec![TensorProto { name, dims: vec![2, 3], ..tensor }];
+            check(&model).err()
+        };
+        let of = |data_type: DataType| TensorProto { data_type: data_type.into(), ..TensorProto::default() };
+        let raw = |bytes: usize| TensorProto { raw_data: vec![0; bytes].into(), ..of(DataType::Float) };
+        assert_eq!(fault(raw(24)), None);
+        assert!(fault(raw(20)).unwrap().contains("\"w\" of the shape [2, 3] take 24 bytes, and have 20"));
+        assert!(fault(raw(28)).unwrap().contains("take 24 bytes, and have 28"));
+        assert_eq!(fault(TensorProto { int64_data: vec![0; 6], ..of(DataType::Int64) }), None);
+        let few = TensorProto { int64_data: vec![0; 5], ..of(DataType::Int64) };
+        assert!(fault(few).unwrap().contains("take 6 values, and have 5"));
+        let entry = |key: &str, value: &str| StringStringEntryProto { key: key.to_owned(), value: value.to_owned() };
+        let outside = |length: &str| TensorProto {
+            data_location: 1,
+            external_data: vec![entry("location", "w.data"), entry("length", length)],
+            ..of(DataType::Float)
+        };
+        assert_eq!(fault(outside("24")), None);
+        assert!(fault(outside("16")).unwrap().contains("take 24 bytes, and have 16"));
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! The outputs that an engine gave, held against what the model's file says of them.
 
-use crate::domain::{Dimension, Job, Measurement, TensorSignature};
+use crate::domain::{Dimension, Job, Measurement, TensorElement, TensorSignature};
 
-/// Says which outputs can't be those of the file: one of another shape than the file fixes is not what its network
-/// computes, or the file is wrong.
+/// Says which outputs can't be those of the file: one of another shape or type than the file fixes is not what its
+/// network computes, or the file is wrong.
 pub(super) fn contradicted(job: &Job, measurement: &Measurement) -> Option<String> {
     let declared = &job.model.outputs;
     let told = measurement.output_tensors.iter().map(|tensor| (tensor.name.as_str(), tensor.shape.as_slice()));
@@ -14,14 +14,23 @@ pub(super) fn contradicted(job: &Job, measurement: &Measurement) -> Option<Strin
         let output = declared.iter().find(|output| are_only || output.name == *name)?;
         (!may_be(output, shape, job.batch)).then_some((output, shape))
     });
-    let (output, shape) = wrong?;
-    Some(format!(
-        "{} gives the output {} as {shape:?}, and the file says {}: the engine computes something else, or the file is \
-         wrong",
-        job.backend,
-        output.name,
-        output.shape_text()
-    ))
+    let told = |output: &TensorSignature, given: &str, said: &str| {
+        format!(
+            "{} gives the output {} as {given}, and the file says {said}: the engine computes something else, or the \
+             file is wrong",
+            job.backend, output.name
+        )
+    };
+    if let Some((output, shape)) = wrong {
+        return Some(told(output, &format!("{shape:?}"), &output.shape_text()));
+    }
+    measurement.output_tensors.iter().find_map(|tensor| {
+        let output = declared.iter().find(|output| are_only || output.name == tensor.name)?;
+        let TensorElement::Number(element) = output.element else { return None };
+        // An engine may give what is quantised as the numbers that it stands for.
+        let is_free = output.is_quantised || tensor.quantization.is_some() || tensor.element == element.as_str();
+        (!is_free).then(|| told(output, &tensor.element, element.as_str()))
+    })
 }
 
 /// An output as an engine gave it: its name and its shape.
@@ -43,20 +52,24 @@ mod tests {
     use crate::domain::sample::job;
     use crate::domain::{ElementType, TensorElement, TensorInfo};
 
+    fn output(dims: Option<Vec<Dimension>>) -> TensorSignature {
+        TensorSignature {
+            name: "y".to_owned(),
+            element: TensorElement::Number(ElementType::Float32),
+            dims,
+            is_quantised: false,
+            is_probability: false,
+            first_dimension: None,
+        }
+    }
+
     #[test]
     fn an_output_of_another_shape_than_the_file_fixes_is_told() {
         let said = |dims: &[Option<u64>], shape: &[u64], batch: u32| {
             let mut job = job("board-1", "net");
             job.batch = batch;
             let dim = |size: &Option<u64>| size.map_or(Dimension::Open(None), Dimension::Fixed);
-            job.model.outputs = vec![TensorSignature {
-                name: "y".to_owned(),
-                element: TensorElement::Number(ElementType::Float32),
-                dims: Some(dims.iter().map(dim).collect()),
-                is_quantised: false,
-                is_probability: false,
-                first_dimension: None,
-            }];
+            job.model.outputs = vec![output(Some(dims.iter().map(dim).collect()))];
             let info = TensorInfo {
                 name: "logits".to_owned(),
                 element: "f32".to_owned(),
@@ -77,5 +90,21 @@ mod tests {
         assert!(said(&[Some(1), Some(10)], &[2, 10], 4).is_some());
         assert!(said(&[None, Some(10)], &[10], 1).is_some());
         assert_eq!(contradicted(&job("board-1", "net"), &Measurement::default()), None);
+    }
+
+    #[test]
+    fn an_output_of_another_type_than_the_file_has_is_told() {
+        let mut job = job("board-1", "net");
+        job.model.outputs = vec![output(None)];
+        let of = |element| Measurement {
+            output_tensors: vec![TensorInfo::new("y", element, vec![1, 10])],
+            ..Measurement::default()
+        };
+        let given = of("f64");
+        assert_eq!(contradicted(&job, &of("f32")), None);
+        let told = contradicted(&job, &given).unwrap();
+        assert!(told.starts_with("tract gives the output y as f64, and the file says f32"), "{told}");
+        job.model.outputs[0].is_quantised = true;
+        assert_eq!(contradicted(&job, &given), None);
     }
 }

@@ -93,11 +93,15 @@ impl Lab {
             // What can't be measured is not counted: the plan says why.
             if let Ok(inputs) = planner::inputs(model, &file, images) {
                 let counted = cache.count(model, &file, &inputs, images);
-                if let Some(found) = counted.as_ref().and_then(|counted| counted.too_large.as_ref()) {
-                    match &mut file.signature {
-                        Some(Ok(signature)) if !found.is_certain => signature.doubt = Some(found.consequence()),
+                let too_large = counted.as_ref().and_then(|counted| counted.too_large.as_ref());
+                match (too_large, counted.as_ref().and_then(|counted| counted.contradiction.clone())) {
+                    (Some(found), _) if found.is_certain => file.signature = Some(Err(found.consequence())),
+                    (_, Some(contradiction)) => file.signature = Some(Err(contradiction)),
+                    (Some(found), None) => match &mut file.signature {
+                        Some(Ok(signature)) => signature.doubt = Some(found.consequence()),
                         _ => file.signature = Some(Err(found.consequence())),
-                    }
+                    },
+                    (None, None) => {}
                 }
                 file.macs = counted.map(|counted| counted.macs);
             }
