@@ -6,6 +6,7 @@
 use std::fs;
 use std::io;
 
+use nix::errno::Errno;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeVal;
@@ -98,7 +99,11 @@ pub fn pin_to(cpus: &[u32]) -> io::Result<()> {
     for cpu in cpus {
         set.set(*cpu as usize)?;
     }
-    sched_setaffinity(Pid::from_raw(0), &set)?;
+    sched_setaffinity(Pid::from_raw(0), &set).map_err(|errno| match errno {
+        // The kernel's word where not one of them is to be had.
+        Errno::EINVAL => io::Error::other("none of them is online and allowed"),
+        other => other.into(),
+    })?;
     // The kernel drops processors that are offline in silence.
     let got = affinity()?;
     if let Some(missing) = cpus.iter().find(|cpu| !got.contains(cpu)) {
@@ -126,10 +131,11 @@ mod tests {
         let pinned = std::thread::spawn(|| {
             let first = affinity().unwrap()[0];
             pin_to(&[first]).unwrap();
-            (first, affinity().unwrap(), pin_to(&[1000]).is_err(), pin_to(&[1_000_000]).is_err())
+            (first, affinity().unwrap(), pin_to(&[1000]).unwrap_err().to_string(), pin_to(&[1_000_000]).is_err())
         });
-        let (first, now, beyond, far_beyond) = pinned.join().unwrap();
+        let (first, now, beyond, is_far_beyond_refused) = pinned.join().unwrap();
         assert_eq!(now, [first]);
-        assert!(beyond && far_beyond);
+        assert_eq!(beyond, "none of them is online and allowed");
+        assert!(is_far_beyond_refused);
     }
 }
