@@ -4,7 +4,7 @@ use crate::centre::stretches;
 const MIN_BATCHES: usize = 5;
 /// The length that makes the variance's error smallest (Carlstein) is too short for intervals that hold what they
 /// promise: so many times as long does (bench/statistics.md).
-const BATCH_LENGTH_FACTOR: f64 = 1.8;
+const BATCH_LENGTH_FACTOR: f64 = 2.0;
 /// Fewer samples are taken as independent: what they say of their dependence is chance.
 pub(crate) const MIN_SAMPLES: usize = 20;
 /// Most points that dependence is looked for between. A longer series is made so many means of consecutive samples
@@ -12,6 +12,12 @@ pub(crate) const MIN_SAMPLES: usize = 20;
 const MOST_POINTS: usize = 4096;
 /// Samples this far apart, as a share of the series, say nothing of how far dependence reaches: there are few of them.
 const FARTHEST_SHARE: usize = 3;
+/// A sample farther from the median than so many median absolute deviations counts as one that is so far, where it is
+/// asked how far dependence reaches: wild samples would hide what the others tell.
+const FARTHEST_DEVIATION: f64 = 4.0;
+/// Correlations count while the mean of a group of distances is above so many of the standard deviations that it has
+/// by chance where samples are independent.
+const LEAST_CORRELATION: f64 = 0.25;
 /// What batches miss is made up for by this factor at most: with more, a guess would outweigh what was measured.
 const MOST_MADE_UP: f64 = 1.3;
 /// Where longer batches show more variance than shorter ones, still longer ones would show more: by this share of the
@@ -25,7 +31,7 @@ const LONGER: usize = 3;
 const DEGREES_OF_OVERLAPPING: f64 = 1.5;
 /// By how much fewer degrees of freedom a variance is known where the series ended when that was small: of all the
 /// looks at it those count that saw little (bench/statistics.md).
-const DEGREES_LOST_BY_LOOKING: f64 = 3.0;
+const DEGREES_LOST_BY_LOOKING: f64 = 2.0;
 /// Correlations are held below this: above it no length of batch is enough for any number of samples.
 const MAX_CORRELATION: f64 = 0.97;
 
@@ -58,10 +64,9 @@ impl Dependence {
             return Dependence { autocorrelation, batches, degrees, effective_samples: count };
         }
         let merged = sides.len().div_ceil(MOST_POINTS);
-        let points: Vec<f64> =
-            sides.chunks_exact(merged).map(|chunk| chunk.iter().sum::<f64>() / merged as f64).collect();
+        let points = means_of(&sides, merged);
         let number = points.len() as f64;
-        let reach = reach(&points);
+        let reach = reach(&deviations(series, p50_ns).map_or_else(|| points.clone(), |all| means_of(&all, merged)));
         let longest = points.len() / MIN_BATCHES;
         let length = ((BATCH_LENGTH_FACTOR * (reach * reach * number).cbrt()) as usize).clamp(1, longest);
         let batches = number / length as f64;
@@ -94,6 +99,28 @@ fn side(sample: u64, p50_ns: u64) -> f64 {
     }
 }
 
+/// The means of so many consecutive numbers each; what is left over at the end is left out.
+fn means_of(numbers: &[f64], merged: usize) -> Vec<f64> {
+    numbers.chunks_exact(merged).map(|chunk| chunk.iter().sum::<f64>() / merged as f64).collect()
+}
+
+/// How far each sample lies from the mean of all, in median absolute deviations, wild ones held back. It tells of
+/// dependence what sides alone tell half as clearly: they have two values. `None` where half of the samples are the
+/// same: a coarse clock.
+fn deviations(series: &[u64], p50_ns: u64) -> Option<Vec<f64>> {
+    let mut distances: Vec<u64> = series.iter().map(|sample| sample.abs_diff(p50_ns)).collect();
+    let middle = distances.len() / 2;
+    let mad_ns = *distances.select_nth_unstable(middle).1 as f64;
+    if mad_ns <= 0.0 {
+        return None;
+    }
+    let of = |sample: &u64| ((*sample as f64 - p50_ns as f64) / mad_ns).clamp(-FARTHEST_DEVIATION, FARTHEST_DEVIATION);
+    let mut all: Vec<f64> = series.iter().map(of).collect();
+    let mean = all.iter().sum::<f64>() / all.len() as f64;
+    all.iter_mut().for_each(|deviation| *deviation -= mean);
+    Some(all)
+}
+
 /// The variance that a mean of these points has, times their number, from the means of all batches of a length.
 fn variance(points: &[f64], length: usize) -> f64 {
     let (number, length_of_one) = (points.len() as f64, length as f64);
@@ -117,9 +144,10 @@ fn with_what_is_beyond(points: &[f64], length: usize) -> f64 {
 }
 
 /// How far dependence reaches, in points: the mean distance over which they are correlated, each as often as it counts.
-/// Correlations are summed in pairs while these are positive, and none counts for more than the pair before it (C. J.
-/// Geyer, Statistical Science 7, 1992). Each is measured too low, by what the mean of all varies by (M. G. Kendall,
-/// Biometrika 41, 1954).
+/// Correlations are summed in groups of distances, each twice as wide as the one before, while their means are not
+/// chance's, and none counts for more than the group before it: Geyer's initial monotone sequence (Statistical Science
+/// 7, 1992) has pairs, and ends too early where a slow wander lies under quick noise: there each pair is small, and all
+/// of them are not. Each is measured too low, by what the mean of all varies by (M. G. Kendall, Biometrika 41, 1954).
 fn reach(points: &[f64]) -> f64 {
     let number = points.len() as f64;
     let squares: f64 = points.iter().map(|point| point * point).sum();
@@ -131,15 +159,16 @@ fn reach(points: &[f64]) -> f64 {
         products / squares * number / (number - lag as f64)
     };
     let mut correlations = Vec::new();
-    let mut largest = f64::INFINITY;
-    for lag in (1..points.len() / FARTHEST_SHARE).step_by(2) {
-        let [near, far] = [lag, lag + 1].map(correlation);
-        let pair = near + far;
-        if pair <= 0.0 {
+    let (mut largest, mut from, farthest) = (f64::INFINITY, 1, points.len() / FARTHEST_SHARE);
+    while from < farthest {
+        let group: Vec<f64> = (from..(2 * from).min(farthest)).map(correlation).collect();
+        let mean = group.iter().sum::<f64>() / group.len() as f64;
+        if mean * (number * group.len() as f64).sqrt() <= LEAST_CORRELATION {
             break;
         }
-        largest = pair.min(largest);
-        correlations.extend([near, far].map(|it| it * largest / pair));
+        largest = mean.min(largest);
+        correlations.extend(group.iter().map(|it| it * largest / mean));
+        from *= 2;
     }
     let (mut inflation, mut missed) = (1.0, 0.0);
     for _ in 0..3 {
@@ -228,6 +257,9 @@ mod tests {
             (Noise::Dependent { sd: 0.02, correlation: 0.97 }, 300),
             // Neighbours are correlated by 0.3 here, and what wanders reaches over 20 samples.
             (Noise::Wandering { sd: 0.02, correlation: 0.95 }, 1_000),
+            (Noise::Wandering { sd: 0.02, correlation: 0.9 }, 100),
+            // A few wild samples don't hide it.
+            (Noise::HeavyTails(0.01), 100),
         ];
         for (noise, samples) in noises {
             let percent = holds_percent(noise, samples);
@@ -252,7 +284,7 @@ mod tests {
             assert_eq!(dependence.effective_samples, series.len() as f64);
             assert_eq!(dependence.degrees, f64::INFINITY);
             let chosen = dependence.of_chosen_length(series.len()).degrees;
-            assert_eq!(chosen, (series.len() as f64 - 1.0) / 3.0);
+            assert_eq!(chosen, (series.len() as f64 - 1.0) / 2.0);
         }
     }
 }

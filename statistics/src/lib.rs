@@ -21,7 +21,7 @@ pub use drift::Drift;
 pub use level::Level;
 pub use median_interval::{Z, median_interval_95, student_975};
 pub use steadiness::Change;
-pub use stopping::{MIN_SAMPLES, MedianLooks, is_steady, look_points, next_look};
+pub use stopping::{MIN_SAMPLES, MIN_SAMPLES_TO_END, MedianLooks, is_steady, look_points, next_look};
 pub use trend::Trend;
 
 #[cfg(test)]

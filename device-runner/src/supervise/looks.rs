@@ -105,7 +105,9 @@ mod tests {
         assert_eq!(looks.take(&[66_000_000; 19], true).unwrap(), "24 unknown\n");
         assert_eq!(looks.take(&[66_000_000; 5], true).unwrap(), "30 no\n");
         assert_eq!(looks.take(&[66_000_000; 6], true).unwrap(), "38 no\n");
-        assert_eq!(looks.take(&[66_000_000; 8], true).unwrap(), "0 yes\n");
+        assert_eq!(looks.take(&[66_000_000; 8], true).unwrap(), "48 no\n");
+        assert_eq!(looks.take(&[66_000_000; 161], true).unwrap(), "249 no\n");
+        assert_eq!(looks.take(&[66_000_000; 1], true).unwrap(), "0 yes\n");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! How often a loop is right to end that is looked at until it is good enough.
 
-use farmctl_statistics::{Dependence, MedianLooks, is_steady, look_points, median_interval_95};
+use farmctl_statistics::{Dependence, MIN_SAMPLES_TO_END, MedianLooks, is_steady, look_points, median_interval_95};
 
 use crate::series::{Kind, Level, MEDIAN_NS, Noise, Random};
 use crate::{dependent, percent, steady, wandering};
@@ -13,8 +13,9 @@ pub fn intervals(series: u32) {
     println!("## As long as it takes\n");
     println!(
         "Loops with `interval_percent`, looked at from 20 samples on, each time that they are a quarter longer, {MOST} \
-         samples at most: how\noften the interval that ended them holds the true median. Of 95 %. What wanders more \
-         slowly than a loop is long can't be\nseen in it: a loop that ends early then says too much.\n"
+         samples at most: how\noften the interval that ended them holds the true median. Of 95 %. No loop ends with \
+         fewer than {MIN_SAMPLES_TO_END} samples: what wanders\nunder noise can't be seen in it. Those that never \
+         end so have the interval of a loop at its limit.\n"
     );
     println!("| series | interval_percent | ended by it, % | samples | holds the median, % |\n|---|--:|--:|--:|--:|");
     let kinds = [
@@ -25,10 +26,12 @@ pub fn intervals(series: u32) {
         dependent("correlation 0.6, 3 %", 0.03, 0.6),
         dependent("correlation 0.8, 3 %", 0.03, 0.8),
         dependent("correlation 0.9, 3 %", 0.03, 0.9),
+        wandering("0.8 under as much independent noise, 3 %", 0.03, 0.8),
         wandering("0.9 under as much independent noise, 3 %", 0.03, 0.9),
+        wandering("0.95 under as much independent noise, 3 %", 0.03, 0.95),
     ];
     for kind in kinds {
-        for target in [2.0, 1.0] {
+        for target in [4.0, 2.0, 1.0] {
             let mut random = Random::new(kind.name.len() as u64 * 100 + (target * 10.0) as u64);
             let (mut ended, mut holds, mut samples) = (0, 0, 0);
             for _ in 0..series {

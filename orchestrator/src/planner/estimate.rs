@@ -9,9 +9,11 @@ const OVERHEAD_SECONDS: f64 = 2.0;
 /// Multiply-adds a second assumed of a device that was never measured: that of one core of a middling board.
 const ASSUMED_MACS_PER_SECOND: f64 = 10e9;
 
-/// Inferences that a loop has at least whose end hangs on what it measures: twenty say something, and one look at them
-/// is not enough.
+/// Inferences that a warm-up has at least whose end hangs on what it measures: twenty say something, and one look at
+/// them is not enough.
 const FEWEST_LOOKED_AT: f64 = 25.0;
+/// The same of a timed loop.
+const FEWEST_TO_END: f64 = farmctl_statistics::MIN_SAMPLES_TO_END as f64;
 
 /// How long a plan will take.
 #[derive(Debug, Clone, PartialEq)]
@@ -105,7 +107,7 @@ pub fn wanted_seconds(job: &Job) -> f64 {
     let settling = limits.steady_percent.map_or(0.0, |_| FEWEST_LOOKED_AT * one);
     let warmup = limits.warmup_min_seconds.max(warmup_runs).max(settling);
     let warmup = warmup.min(limits.warmup_max_seconds.max(warmup_runs));
-    let looked_at = limits.interval_percent.map_or(0.0, |_| FEWEST_LOOKED_AT * one);
+    let looked_at = limits.interval_percent.map_or(0.0, |_| FEWEST_TO_END.min(f64::from(limits.max_runs)) * one);
     let measure = limits.min_seconds.max(f64::from(limits.min_runs) * one).max(looked_at).min(limits.max_seconds);
     let images = job.dataset.as_ref().map_or(0, |dataset| dataset.images);
     let evaluate = f64::from(images) * job.model.macs.unwrap_or(0) as f64 / ASSUMED_MACS_PER_SECOND;

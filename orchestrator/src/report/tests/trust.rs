@@ -111,7 +111,7 @@ fn repeats_say_how_much_runs_differ() {
     let text = result_table(&input, 200, false);
     assert!(
         text.contains(
-            "1 cell differs more from run to run than within runs, most a: tiny #1: 6.5 % between 3 runs, 0.0 % within"
+            "1 cell differs more from run to run than within runs, most a: tiny #1: 6.5 % between 3 runs, 0.1 % within"
         ),
         "{text}"
     );
