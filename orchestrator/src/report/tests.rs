@@ -278,6 +278,17 @@ fn remarks_are_a_column_and_a_note() {
 }
 
 #[test]
+fn a_row_whose_threads_shared_a_processor_says_so() {
+    let mut records = records();
+    (records[0].measurement.threads, records[0].measurement.cpus) = (Some(2), vec![0]);
+    let rows = table(&rendered("results.csv", &records));
+    let remark = "2 threads shared 1 processor: the device allows its measuring process no more";
+    assert_eq!(rows[0]["remarks"], remark);
+    (records[0].measurement.threads, records[0].measurement.cpus) = (Some(2), vec![]);
+    assert_eq!(table(&rendered("results.csv", &records))[0]["remarks"], "", "nothing is known of its processors");
+}
+
+#[test]
 fn averages_of_a_foreign_program_are_marked() {
     let mut record = sample::record("board-1", "tiny");
     record.measurement.samples_ns.clear();

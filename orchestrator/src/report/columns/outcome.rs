@@ -1,6 +1,6 @@
 //! How it ended.
 
-use crate::domain::{Failure, Record, RunStatus};
+use crate::domain::{Failure, Record, RunStatus, many};
 
 use super::{Column, ColumnKind};
 
@@ -58,13 +58,26 @@ pub(super) const REMARKS: &[Column] = &[Column {
     kind: ColumnKind::Text,
     unit: "",
     description: "What was otherwise than asked for though the time was measured, separated by semicolons: why there \
-                  is no accuracy, outputs that were left out.",
+                  is no accuracy, outputs that were left out, threads that shared a processor.",
     value: |row| remarks_of(row.record).into(),
 }];
 
-/// What its plan and its run have to say of a row.
+/// What its plan, its run and the processors that it had have to say of a row.
 pub fn remarks_of(record: &Record) -> String {
-    record.job.remarks.iter().chain(&record.measurement.remarks).map(String::as_str).collect::<Vec<_>>().join("; ")
+    let told = record.job.remarks.iter().chain(&record.measurement.remarks).cloned();
+    told.chain(crowded(record)).collect::<Vec<_>>().join("; ")
+}
+
+/// That threads shared processors: a container, or the group of processors that the runner is in, allowed fewer than
+/// the device has. `threads: all` and a number are as many threads all the same.
+fn crowded(record: &Record) -> Option<String> {
+    let measurement = &record.measurement;
+    let (threads, allowed) = (measurement.threads?, measurement.cpus.len());
+    let is_crowded = allowed > 0 && usize::try_from(threads).is_ok_and(|threads| threads > allowed);
+    is_crowded.then(|| {
+        let processors = many(allowed as u64, "processor");
+        format!("{threads} threads shared {processors}: the device allows its measuring process no more")
+    })
 }
 
 fn is_failed(record: &Record) -> bool {
