@@ -208,9 +208,10 @@ impl From<StoreError> for LabError {
             | StoreError::Unfit { .. }
             | StoreError::Corrupt { .. } => ErrorKind::Invalid,
             StoreError::Address { .. } | StoreError::ElsewhereDone { .. } => ErrorKind::Usage,
-            StoreError::Unreachable { .. } | StoreError::Unencrypted { .. } | StoreError::NotAllowed { .. } => {
-                ErrorKind::Unavailable
-            }
+            StoreError::Unreachable { .. }
+            | StoreError::Unencrypted { .. }
+            | StoreError::NotAllowed { .. }
+            | StoreError::NeededAsItIs { .. } => ErrorKind::Unavailable,
             _ => ErrorKind::Internal,
         };
         LabError::failed(kind, error)

@@ -9,7 +9,7 @@ use crate::lease::{holder_in_words, is_holder_gone};
 use crate::publish::{PublishError, write_whole_by};
 use crate::store::{self, Aside, StoreCheck, StoreError, Vacuumed};
 
-use super::{DaemonLock, Lab, LabError};
+use super::{DaemonLock, ErrorKind, Lab, LabError};
 
 impl Lab {
     /// Checks the store: its file, its rows, what must hold between them, and the files they name.
@@ -135,6 +135,21 @@ impl Lab {
     /// Why what is written into the store that is open is lost: its file is gone, or replaced.
     pub fn store_lost(&self) -> Option<String> {
         self.store().ok()?.lost()
+    }
+
+    /// Why this program may not work with the store any more: another one has brought its schema further than this one
+    /// can follow. `None` also where the store can't be asked now.
+    pub fn store_outgrown(&self) -> Option<LabError> {
+        let looked = self.store().and_then(|store| Ok(store.may_work()?));
+        looked.err().filter(|error| error.kind() == ErrorKind::Invalid)
+    }
+
+    /// The version of the store's schema where that has more than this program knows, which may work with it.
+    ///
+    /// # Errors
+    /// When the store can't be asked, or is too new.
+    pub fn newer_schema(&self) -> Result<Option<u32>, LabError> {
+        Ok(self.store()?.may_work()?)
     }
 
     /// The same, into a file that is there whole or not at all.

@@ -12,7 +12,7 @@ use super::sql::maintenance::{TABLES, Table, export};
 use super::sql::value::{Bound, Row, Value};
 use super::sql::{Connection, Database, Fault, Outcome};
 use super::sqlite::SqliteStore;
-use super::{MaintenanceStore as _, StoreError, import, is_server, is_there};
+use super::{MaintenanceStore, StoreError, import, is_server, is_there};
 
 /// Values that one statement takes at most.
 const VALUES_AT_ONCE: usize = 4_000;
@@ -32,12 +32,22 @@ const NUMBERED: [(&str, &str); 4] =
 /// When one of both can't be opened, the other place has a store, or what is there in the end is not the same.
 pub(super) fn copy(from: &str, to: &str, access: &ServerAccess) -> Result<u64, StoreError> {
     match (is_server(from), is_server(to)) {
-        (true, true) => to_server(&PostgresStore::open(from, access)?.database, to, access),
-        (false, true) => to_server(&file(from)?.database, to, access),
+        (true, true) => to_server(&known_whole(PostgresStore::open(from, access)?, from)?.database, to, access),
+        (false, true) => to_server(&known_whole(file(from)?, from)?.database, to, access),
         (true, false) => to_file(&PostgresStore::open(from, access)?, from, path(to)),
         (false, false) => {
             Err(unfit(to, "both are files: `farmctl store backup` and `farmctl store restore` copy those"))
         }
+    }
+}
+
+/// Refuses a store whose schema has more than this program knows, which would be left out.
+fn known_whole<S: MaintenanceStore>(store: S, name: &str) -> Result<S, StoreError> {
+    match store.may_work()? {
+        Some(found) => {
+            Err(unfit(name, &format!("its schema has version {found}, of a newer farmctl: let that copy it")))
+        }
+        None => Ok(store),
     }
 }
 

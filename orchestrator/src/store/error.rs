@@ -61,6 +61,22 @@ pub enum StoreError {
         /// The version this program writes.
         known: u32,
     },
+    /// Others work with the store that could not any more once its schema is brought up to date.
+    #[error(
+        "bring {path} from schema version {found} to {known}: {hosts} at work with it, and could not be any more; end \
+         their daemons first (runs under way go on on their devices), or wait a minute where they have died, then bring \
+         them all to one version"
+    )]
+    NeededAsItIs {
+        /// The server and its database.
+        path: PathBuf,
+        /// Its schema version.
+        found: u32,
+        /// The version this program writes.
+        known: u32,
+        /// Who: «host a (farmctl 0.1.0) is», «hosts … are».
+        hosts: String,
+    },
     /// The file belongs to something else; it was not touched.
     #[error("open {path}: it is no farmctl store ({cause})")]
     Foreign {

@@ -55,6 +55,13 @@ pub trait MaintenanceStore {
     /// opened. When this is found, what the store had is kept beside it, and every other call is refused from then on.
     fn lost(&self) -> Option<String>;
 
+    /// Makes sure that this program may still work with the store: another one may have brought its schema further.
+    /// Returns the schema's version where it is newer than this program's, and yet only has more.
+    ///
+    /// # Errors
+    /// [`StoreError::Newer`] when this program is too old by now.
+    fn may_work(&self) -> Result<Option<u32>, StoreError>;
+
     /// Writes a copy of the store, all of one moment, into a file that is there whole or not at all, for its owner
     /// alone. Others read and write the store meanwhile.
     ///
@@ -66,6 +73,6 @@ pub trait MaintenanceStore {
     /// form and the schema's version, the last one how many rows there were: an export without it is not whole.
     ///
     /// # Errors
-    /// When a row can't be read, or [`StoreError::Export`] when `to` can't be written.
+    /// When a row can't be read, the schema has more than this program knows, or [`StoreError::Export`] when `to` can't be written.
     fn export(&self, to: &mut dyn Write) -> Result<u64, StoreError>;
 }

@@ -29,6 +29,7 @@ mod hosts;
 mod leases;
 mod locks;
 mod maintenance;
+mod neighbours;
 mod notices;
 mod parts;
 pub mod people;

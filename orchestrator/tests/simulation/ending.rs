@@ -2,7 +2,7 @@
 
 use farmctl::domain::{Record, SweepId, SweepRow, SweepState};
 use farmctl::lease::{LEASE, LEASE_POLL_INTERVAL};
-use farmctl::store::{LeaseOutcome, StoreError};
+use farmctl::store::{LeaseOutcome, Store, StoreError};
 use jiff::{SignedDuration, Timestamp};
 
 use super::lab::Lab;
@@ -11,15 +11,20 @@ use super::lab::Lab;
 const LONGEST_STAY: SignedDuration = SignedDuration::from_mins(5);
 
 /// Ends a sweep. Of one that several hosts carry out, whoever is the last to leave does so, as daemons do it.
-pub async fn end(lab: &Lab<'_>, sweep: &SweepId, now: &(dyn Fn() -> Timestamp + Sync)) -> Result<(), StoreError> {
-    if !lab.is_shared {
-        return lab.store.finish_sweep(sweep, now()).map(drop);
+pub async fn end(
+    store: &dyn Store,
+    is_shared: bool,
+    sweep: &SweepId,
+    now: &(dyn Fn() -> Timestamp + Sync),
+) -> Result<(), StoreError> {
+    if !is_shared {
+        return store.finish_sweep(sweep, now()).map(drop);
     }
-    while lab.store.sweep_state(sweep)? == SweepState::Open {
-        match lab.store.lease_sweep(sweep, "sim:the last", LEASE, now())? {
+    while store.sweep_state(sweep)? == SweepState::Open {
+        match store.lease_sweep(sweep, "sim:the last", LEASE, now())? {
             LeaseOutcome::Taken { epoch } => {
-                lab.store.finish_sweep(sweep, now())?;
-                return lab.store.release_sweep(sweep, epoch);
+                store.finish_sweep(sweep, now())?;
+                return store.release_sweep(sweep, epoch);
             }
             LeaseOutcome::Held(_) => tokio::time::sleep(LEASE_POLL_INTERVAL).await,
         }

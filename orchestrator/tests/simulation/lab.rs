@@ -16,7 +16,7 @@ use farmctl::domain::{
 };
 use farmctl::lease::{Clock, LeaseError, LeaseKeeper};
 use farmctl::planner;
-use farmctl::store::sqlite::SqliteStore;
+use farmctl::store::sqlite::{SimulatedServer, SqliteStore};
 use farmctl::store::{NewSweep, Store};
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
@@ -26,6 +26,7 @@ use tokio::time::Instant;
 use super::chance::Chance;
 use super::device::{Nature, SimDevice, WORKDIR, facts_of_before};
 use super::ending;
+use super::host::{Host, Moment, passed, set};
 use super::run::BAD_MODEL_BYTES;
 use super::transport::{Harshness, SimFarm};
 use super::world::World;
@@ -98,6 +99,8 @@ pub struct Size {
     pub hosts: u64,
 }
 
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+
 /// When the simulated time begins.
 const BEGAN: Timestamp = Timestamp::constant(1_800_000_000, 0);
 
@@ -112,6 +115,11 @@ pub struct Lab<'f> {
     pub is_told: bool,
     /// Whether several hosts carry its sweep out at the same time.
     pub is_shared: bool,
+    /// Whether these hosts have clocks that differ.
+    pub has_clocks: bool,
+    /// What hosts share, where there are several, and until when nobody reaches it.
+    server: SimulatedServer,
+    gone_until: Moment,
     began: Instant,
     hosts: Mutex<u64>,
 }
@@ -132,7 +140,13 @@ impl<'f> Lab<'f> {
             devices.insert(name.clone(), Arc::new(SimDevice::new(name.clone(), nature, Arc::clone(&world), stream)));
             declared.push(device(name));
         }
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory().unwrap());
+        let began = Instant::now();
+        let server = SimulatedServer::new(Arc::new(move || BEGAN + passed(began))).unwrap();
+        let is_shared = size.hosts > 1;
+        let store: Arc<dyn Store> = match is_shared {
+            true => Arc::new(server.reached(Arc::new(|| false))),
+            false => Arc::new(SqliteStore::in_memory().unwrap()),
+        };
         if harshness.moments > 0 {
             // Nights are of a lab whose devices have worked before.
             let yesterday = BEGAN - SignedDuration::from_hours(24);
@@ -147,8 +161,11 @@ impl<'f> Lab<'f> {
             inventory,
             harshness,
             is_told: false,
-            is_shared: false,
-            began: Instant::now(),
+            is_shared,
+            has_clocks: is_shared && harshness.faults > 0 && chance.happens(500),
+            server,
+            gone_until: Moment::default(),
+            began,
             hosts: Mutex::new(0),
         }
     }
@@ -216,8 +233,13 @@ impl<'f> Lab<'f> {
         Catalog { models: self.files.models.iter().map(model).collect(), backends: vec![backend], datasets: Vec::new() }
     }
 
-    fn now(&self, offset: SignedDuration) -> Timestamp {
-        BEGAN + SignedDuration::try_from(self.began.elapsed()).unwrap() + offset
+    pub fn now(&self, offset: SignedDuration) -> Timestamp {
+        BEGAN + passed(self.began) + offset
+    }
+
+    /// Nobody reaches the store for so long.
+    pub fn lose_server(&self, length: Duration) {
+        set(&self.gone_until, length);
     }
 
     /// What is open, and who has what, for a simulation that does not end.
@@ -247,7 +269,9 @@ impl<'f> Lab<'f> {
     pub fn host(&self) -> Host {
         let mut hosts = self.hosts.lock().unwrap();
         *hosts += 1;
-        Host { number: *hosts, offset: Arc::new(Mutex::new(SignedDuration::ZERO)) }
+        // Every other one is a day ahead.
+        let ahead = if self.has_clocks && *hosts % 2 == 0 { DAY } else { SignedDuration::ZERO };
+        Host::new(*hosts, ahead, self.is_shared.then_some(&self.server), &self.gone_until, &self.store)
     }
 
     /// What a host does with a sweep, until it is done or dropped.
@@ -259,12 +283,9 @@ impl<'f> Lab<'f> {
         events: mpsc::Sender<Event>,
     ) -> Result<(), String> {
         let (began, offset) = (self.began, Arc::clone(&host.offset));
-        let clock: Clock = Arc::new(move || {
-            let base = Timestamp::from_second(1_800_000_000).unwrap();
-            base + SignedDuration::try_from(began.elapsed()).unwrap() + *offset.lock().unwrap()
-        });
+        let clock: Clock = Arc::new(move || BEGAN + passed(began) + *offset.lock().unwrap());
         let holder = format!("sim:{}", host.number);
-        let leases = LeaseKeeper::start(Arc::clone(&self.store), holder, Arc::clone(&clock));
+        let leases = LeaseKeeper::start(Arc::clone(&host.store), holder, Arc::clone(&clock));
         let leases = leases.map_err(|error| error.to_string())?;
         let is_shared = self.is_shared;
         let names: Vec<String> = self.inventory.devices.iter().map(|device| device.name.clone()).collect();
@@ -274,7 +295,7 @@ impl<'f> Lab<'f> {
         };
         let lease = loop {
             // The other host has ended it meanwhile.
-            if is_shared && self.store.sweep_state(&sweep.id).map_err(|error| error.to_string())? != SweepState::Open {
+            if is_shared && host.store.sweep_state(&sweep.id).map_err(|error| error.to_string())? != SweepState::Open {
                 return Ok(());
             }
             match take() {
@@ -304,19 +325,9 @@ impl<'f> Lab<'f> {
         let agent = Arc::new(agent);
         agent.carry_out(self.inventory.devices.clone(), &lease).await.map_err(|error| error.to_string())?;
         lease.release().map_err(|error| error.to_string())?;
-        ending::end(self, &sweep.id, clock.as_ref()).await.map_err(|error| error.to_string())
-    }
-}
-
-pub struct Host {
-    number: u64,
-    offset: Arc<Mutex<SignedDuration>>,
-}
-
-impl Host {
-    /// Somebody sets the clock.
-    pub fn set_clock(&self, offset: SignedDuration) {
-        *self.offset.lock().unwrap() = offset;
+        ending::end(host.store.as_ref(), self.is_shared, &sweep.id, clock.as_ref())
+            .await
+            .map_err(|error| error.to_string())
     }
 }
 

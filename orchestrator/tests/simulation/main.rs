@@ -7,6 +7,7 @@
 mod chance;
 mod device;
 mod ending;
+mod host;
 mod lab;
 mod reruns;
 mod run;
@@ -24,8 +25,12 @@ use tokio::sync::mpsc;
 
 use chance::Chance;
 use device::Nature;
-use lab::{Files, Host, Lab, Size};
+use host::Host;
+use lab::{Files, Lab, Size};
 use transport::Harshness;
+
+/// What a host says that does not reach the store.
+const CUT: &str = "the way to it is cut";
 
 /// No simulated sweep may take longer: what waits without a deadline is found by this.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
@@ -53,7 +58,7 @@ fn simulate(files: &Files, seed: u64, size: Size, is_told: bool) -> Result<(), S
         let faults = if size.moments > 0 { 0 } else { chance.pick(&[0, 5, 20, 60, 150]) };
         let harshness = Harshness { faults, moments: size.moments };
         let mut lab = Lab::new(files, seed, size, harshness);
-        (lab.is_told, lab.is_shared) = (is_told, size.hosts > 1);
+        lab.is_told = is_told;
         match tokio::time::timeout(LONGEST, run(&lab, seed, size, chance)).await {
             Ok(ended) => ended,
             Err(_) => Err(format!("it did not end within a day of simulated time: {}", lab.standing())),
@@ -106,7 +111,11 @@ async fn follow(lab: &Lab<'_>, row: &SweepRow, definition: &Sweep, mut chance: C
         let work = lab.carry_out(&host, row, definition, sender);
         let watch = watch(lab, row, &host, receiver, dies_after, &mut chance);
         tokio::select! {
-            ended = work => return ended,
+            // As a daemon does, it tries again.
+            ended = work => match ended {
+                Err(why) if lab.is_shared && why.contains(CUT) => {}
+                ended => return ended,
+            },
             // The host is gone, without a word: nothing of it goes on.
             breach = watch => breach?,
         }
@@ -137,13 +146,22 @@ async fn watch(
         if lab.harshness.faults > 0 && chance.happens(4) {
             lock_a_device(lab, host, chance);
         }
-        // What hosts share has a clock of its own.
-        if lab.harshness.faults > 0 && !lab.is_shared && chance.happens(2) {
+        // What hosts share has a clock of its own, whatever theirs say.
+        if lab.harshness.faults > 0 && (!lab.is_shared || lab.has_clocks) && chance.happens(2) {
             host.set_clock(SignedDuration::from_secs(i64::try_from(chance.below(600)).unwrap() - 300));
+        }
+        if lab.harshness.faults > 0 && lab.is_shared && chance.happens(6) {
+            lose_the_store(lab, host, chance);
         }
     }
     // The work is about to end by itself.
     std::future::pending().await
+}
+
+/// A host does not reach the store for a while, or nobody does: for moments, or for longer than leases last.
+fn lose_the_store(lab: &Lab<'_>, host: &Host, chance: &mut Chance) {
+    let length = chance.millis(100, 5_000) * if chance.happens(300) { 30 } else { 1 };
+    if chance.happens(300) { lab.lose_server(length) } else { host.cut_off(length) }
 }
 
 /// A person locks a device for a while, by the clock of this host, or gives it free.
@@ -190,7 +208,7 @@ fn check_end(lab: &Lab<'_>, row: &SweepRow, trust: &TrustPolicy) -> Result<(), S
     if of_records != jobs || records.len() != jobs.len() {
         return Err(format!("{} records of {} jobs", records.len(), jobs.len()));
     }
-    if lab.is_shared {
+    if lab.is_shared && !lab.has_clocks {
         ending::check_soon(lab, row, &records)?;
     }
     records.iter().try_for_each(|record| check_record(lab, row, record))?;
@@ -202,11 +220,13 @@ fn check_end(lab: &Lab<'_>, row: &SweepRow, trust: &TrustPolicy) -> Result<(), S
             return Err(format!("nothing went wrong, and yet: {:?}", bad.failure));
         }
     }
-    let late = jiff::Timestamp::from_second(1_800_000_000).unwrap();
-    let held = lab.store.device_leases(late).unwrap();
+    let began = jiff::Timestamp::from_second(1_800_000_000).unwrap();
+    let now = if lab.is_shared { lab.now(SignedDuration::ZERO) } else { began };
+    let held = lab.store.device_leases(now).unwrap();
     if let Some((device, holder)) = held.iter().find(|(_, holder)| holder.sweep_id.as_ref() == Some(&row.id)) {
         // A host that was killed leaves leases behind, which nobody may need any more.
-        if holder.until > lab.store.sweeps().unwrap()[0].finished_at.unwrap() + SignedDuration::from_mins(16) {
+        let ended_at = if lab.is_shared { now } else { lab.store.sweeps().unwrap()[0].finished_at.unwrap() };
+        if holder.until > ended_at + SignedDuration::from_mins(16) {
             return Err(format!("{device} is held for ever by {holder:?}"));
         }
     }

@@ -95,9 +95,12 @@ impl Lab {
     fn program(&self) -> Command {
         let farmctl = env!("CARGO_BIN_EXE_farmctl");
         if let Some(host) = &self.host {
-            let script = "echo \"$1\" > /proc/sys/kernel/hostname && shift && exec \"$@\"";
+            // Where the lab has files of that name, they are the machine's.
+            let script = "echo \"$1\" > /proc/sys/kernel/hostname && shift
+                for own in machine-id hosts; do [ ! -f $own ] || mount --bind $own /etc/$own || exit; done
+                exec \"$@\"";
             let mut command = Command::new("unshare");
-            command.args(["--uts", "sh", "-c", script, "sh", host, farmctl]);
+            command.args(["--uts", "-m", "--propagation", "private", "sh", "-c", script, "sh", host, farmctl]);
             return command;
         }
         if !self.has_own_names {

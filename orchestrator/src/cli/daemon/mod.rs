@@ -1,6 +1,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand};
 use sd_notify::NotifyState;
@@ -24,6 +24,8 @@ use http::HttpFrontend;
 
 /// How often it is looked at what is to be done.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// How often it is looked whether another program has brought the store further.
+const LOOK_AT_STORE_EVERY: Duration = Duration::from_secs(5);
 /// How long runs may take to end when the daemon is told to. Those that take longer go on on their devices.
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -63,6 +65,7 @@ async fn serve(context: &Context, path: &Path, insecure: bool) -> Result<u8, Lab
     let mut rules = Rules::at(&context.lab, path, say);
     let config = context.lab.daemon_rules(path)?;
     context.lab.store()?;
+    say_of_newer_schema(&context.lab)?;
     let mut lock = context.lab.lock_daemon()?;
     let host = context.lab.join_hosts()?;
     let mut signals = Signals::listen_as_daemon()?;
@@ -74,7 +77,7 @@ async fn serve(context: &Context, path: &Path, insecure: bool) -> Result<u8, Lab
     daemon.tick().await;
     tell_system(&[NotifyState::Ready]);
     let mut reporter = StatusReporter { lab: context.lab.clone(), last: None };
-    let mut why_ended = None;
+    let (mut why_ended, mut store_looked_at) = (None, Instant::now());
     let mut ticks = tokio::time::interval(POLL_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -89,6 +92,14 @@ async fn serve(context: &Context, path: &Path, insecure: bool) -> Result<u8, Lab
         let wake = next(&mut signals, &mut ticks).await;
         if wake == Wake::Stop {
             break;
+        }
+        if store_looked_at.elapsed() >= LOOK_AT_STORE_EVERY {
+            store_looked_at = Instant::now();
+            if let Some(error) = context.lab.store_outgrown() {
+                // Nothing more is written there. Whoever works with it next collects the runs.
+                context.close_progress(&progress);
+                return Err(stands_aside(error));
+            }
         }
         let news = host.news();
         why_ended = why_to_end(&context.lab, &mut lock, &news);
@@ -110,6 +121,24 @@ async fn serve(context: &Context, path: &Path, insecure: bool) -> Result<u8, Lab
     host.leave();
     context.close_progress(&progress);
     why_ended.map_or(Ok(exit::OK), Err)
+}
+
+/// What it says when a newer farmctl has brought the store further than this one can follow.
+fn stands_aside(error: LabError) -> LabError {
+    error
+        .with_hint("this daemon stands aside: it begins nothing, and its runs go on on their devices")
+        .with_hint("start the newer farmctl's daemon here, which collects them")
+}
+
+/// Says that the store is a newer farmctl's, with which this one may work.
+fn say_of_newer_schema(lab: &Lab) -> Result<(), LabError> {
+    if let Some(version) = lab.newer_schema()? {
+        say(&format!(
+            "the store has schema version {version}, of a newer farmctl: this one works beside it; bring this host up \
+             to date, too"
+        ));
+    }
+    Ok(())
 }
 
 /// Why this can be the lab's daemon no longer.

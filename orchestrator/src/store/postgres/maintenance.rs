@@ -64,6 +64,17 @@ impl MaintenanceStore for PostgresStore {
         None
     }
 
+    fn may_work(&self) -> Result<Option<u32>, StoreError> {
+        let mut standing = None;
+        let looked = self.database.connected(&mut |session| {
+            standing = Some(schema::standing(session)?);
+            Ok(())
+        });
+        let looked = looked.and_then(|()| standing.ok_or(Fault::Undone));
+        let standing = looked.map_err(|fault| self.database.error("look at the schema", fault))?;
+        standing.allows(schema::known_version(), Path::new(&self.database.address.shown))
+    }
+
     fn back_up(&self, _: &Path) -> Result<(), StoreError> {
         let what = "a backup of the whole database is PostgreSQL's: `pg_dump`, or its archive; `farmctl store export` \
                     and `farmctl store copy` write the rows of this lab";
@@ -77,7 +88,13 @@ impl MaintenanceStore for PostgresStore {
             if std::mem::replace(&mut is_begun, true) {
                 return Err(StoreError::Export { cause: std::io::Error::other("the connection broke") }.into());
             }
-            rows = export(moment, schema::version(moment)?, to)?;
+            let (found, known) = (schema::version(moment)?, schema::known_version());
+            if found > known {
+                // What this program does not know of would be left out.
+                let path = self.database.address.shown.clone().into();
+                return Err(StoreError::Newer { path, found, known }.into());
+            }
+            rows = export(moment, found, to)?;
             Ok(())
         });
         exported.map(|()| rows).map_err(|fault| self.database.error("export", fault))

@@ -22,7 +22,7 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 
 use super::sql::{Database, Fault, Outcome, SqlStore, Work};
-use super::{StoreError, copy};
+use super::{MaintenanceStore as _, StoreError, copy};
 use address::Address;
 pub use address::ServerAccess;
 use limits::Limits;
@@ -36,6 +36,12 @@ const MOMENT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL
 /// The version of the schema that this program writes.
 pub(in crate::store) fn known_version() -> u32 {
     schema::known_version()
+}
+
+/// The step of the schema to this version.
+#[cfg(test)]
+pub(in crate::store) fn step(version: u32) -> Option<&'static str> {
+    schema::step_to(version)
 }
 
 /// A store in PostgreSQL.
@@ -92,6 +98,12 @@ impl PostgresStore {
         let looked = server.with_session(Duration::ZERO, |session| {
             let found = schema::found(session)?;
             let known = schema::known_version();
+            if let Found::Version(version) = found {
+                let hosts = schema::left_behind(session, version)?;
+                if !hosts.is_empty() {
+                    return Err(Fault::Store(self.needed_as_it_is(version, &hosts)));
+                }
+            }
             if found == Found::Nothing || matches!(found, Found::Version(version) if version < known) {
                 schema::migrate(session).map_err(|fault| match roles::is_anothers(&fault) {
                     true => roles::let_owner_migrate(session, &server.address, found, known),
@@ -107,9 +119,15 @@ impl PostgresStore {
                 let cause = "it has a table «sweeps» of another program; give farmctl a database of its own".to_owned();
                 Err(StoreError::Foreign { path, cause })
             }
-            Found::Version(found) if found > known => Err(StoreError::Newer { path, found, known }),
+            Found::Version(found) if found > known => self.may_work().map(drop),
             _ => Ok(()),
         }
+    }
+
+    fn needed_as_it_is(&self, found: u32, hosts: &[String]) -> StoreError {
+        let (path, known) = (PathBuf::from(&self.database.address.shown), schema::known_version());
+        let verb = if hosts.len() == 1 { "is" } else { "are" };
+        StoreError::NeededAsItIs { path, found, known, hosts: format!("{} {verb}", hosts.join(", ")) }
     }
 }
 

@@ -23,10 +23,11 @@ use super::tls::Encryption;
 use crate::store::sql::value::{Bound, Columns, Value};
 use crate::store::sql::{Connection, Fault, Outcome};
 
-/// What every connection is set to. The server ends what its caller has given up by then.
+/// What every connection is set to. The server ends what its caller has given up by then. Whoever stands still in the
+/// middle of a transaction, as a host does that is frozen, keeps others waiting for shorter than these wait for a lock.
 const SET_UP: &str = "
     SET application_name = 'farmctl'; SET statement_timeout = '35s'; SET lock_timeout = '30s';
-    SET idle_in_transaction_session_timeout = '60s'; SET client_min_messages = 'warning'";
+    SET idle_in_transaction_session_timeout = '15s'; SET client_min_messages = 'warning'";
 
 impl From<Late> for Fault {
     fn from(late: Late) -> Fault {

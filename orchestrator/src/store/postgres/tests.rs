@@ -2,8 +2,10 @@
 
 mod clocks;
 mod concurrency;
+mod frozen;
 mod guarded;
 mod hosts;
+mod neighbours;
 mod processes;
 mod roles;
 mod server;

@@ -10,6 +10,7 @@ use super::files::{FileIdentity, LogTrust, Mark, StoreFiles, make_private, trust
 use super::maintenance::damage;
 use super::schema;
 use crate::store::StoreError;
+use crate::store::neighbours::Standing;
 
 /// How long a statement waits for another process's transaction. Ours take milliseconds; a backup may take seconds.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -120,7 +121,7 @@ fn open_to_read(path: &Path, files: StoreFiles) -> Result<Opened, StoreError> {
     let mut connection = as_if_alone(files.file()).map_err(|error| failure(action, path, &error))?;
     check(&mut connection, path)?;
     let found = schema::version(&connection).map_err(|error| failure(action, path, &error))?;
-    if found != schema::known_version() {
+    if found < schema::known_version() {
         return Err(unwritable(&format!("it must be brought from schema {found} to {}", schema::known_version())));
     }
     connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
@@ -192,7 +193,7 @@ fn check(connection: &mut Connection, path: &Path) -> Result<bool, StoreError> {
     // All from one moment: another process may be making the store right now.
     struct Header {
         application: i32,
-        schema: u32,
+        schema: Standing,
         entries: i64,
     }
     let mut read = || -> rusqlite::Result<Header> {
@@ -200,19 +201,16 @@ fn check(connection: &mut Connection, path: &Path) -> Result<bool, StoreError> {
         let moment = connection.transaction()?;
         let entries = moment.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
         let application = moment.pragma_query_value(None, "application_id", |row| row.get(0))?;
-        Ok(Header { application, schema: schema::version(&moment)?, entries })
+        Ok(Header { application, schema: schema::standing(&moment)?, entries })
     };
-    let Header { application, schema: found, entries } =
-        read().map_err(|error| failure("read the header", path, &error))?;
-    let is_new = application == 0 && found == 0 && entries == 0;
+    let Header { application, schema, entries } = read().map_err(|error| failure("read the header", path, &error))?;
+    let is_new = application == 0 && schema.found == 0 && entries == 0;
     if application != schema::APPLICATION_ID && !is_new {
         let cause = format!("an SQLite database of another program, application id {application:#x}");
         return Err(StoreError::Foreign { path: path.to_owned(), cause });
     }
     let known = schema::known_version();
-    if found > known {
-        return Err(StoreError::Newer { path: path.to_owned(), found, known });
-    }
+    schema.allows(known, path)?;
     Ok(is_new)
 }
 

@@ -32,11 +32,19 @@ impl MaintenanceStore for SqliteStore {
         self.database.why_lost()
     }
 
+    fn may_work(&self) -> Result<Option<u32>, StoreError> {
+        let looked = self.with_connection(|connection| schema::standing(connection));
+        let standing =
+            looked.map_err(|error| connection::failure("look at the schema", &self.database.path, &error))?;
+        standing.allows(schema::known_version(), &self.database.path)
+    }
+
     fn back_up(&self, to: &Path) -> Result<(), StoreError> {
         self.database.back_up_to(to)
     }
 
     fn export(&self, to: &mut dyn Write) -> Result<u64, StoreError> {
+        self.is_known_whole()?;
         let mut rows = 0;
         let exported = self.database.moment(&mut |moment| {
             rows = export(moment, schema::known_version(), to)?;
@@ -47,7 +55,7 @@ impl MaintenanceStore for SqliteStore {
 }
 
 /// What is wrong with the file and its rows, all of one moment: others may write meanwhile.
-fn check(connection: &mut Connection) -> Outcome<StoreCheck> {
+pub(super) fn check(connection: &mut Connection) -> Outcome<StoreCheck> {
     let moment = connection.transaction()?;
     let schema_version = schema::version(&moment)?;
     let mut faults = file_faults(&moment)?;
@@ -77,6 +85,12 @@ fn shrink(connection: &mut Connection) -> rusqlite::Result<()> {
 }
 
 impl SqliteStore {
+    /// Refuses where the schema has more than this program knows, which would be left out.
+    fn is_known_whole(&self) -> Result<(), StoreError> {
+        let (path, known) = (self.database.path.clone(), schema::known_version());
+        self.may_work()?.map_or(Ok(()), |found| Err(StoreError::Newer { path, found, known }))
+    }
+
     /// Size of the file and of its log.
     fn size_bytes(&self) -> u64 {
         let size = |path: &Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
@@ -128,6 +142,10 @@ fn schema_faults(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     schema::migrate(&mut fresh, schema::MIGRATIONS)?;
     let (expected, found) = (all(&fresh)?, all(connection)?);
     let missing = expected.difference(&found).map(|entry| format!("{SCHEMA_LACKS}{entry}"));
+    // A newer program may have added to it.
+    if schema::standing(connection)?.is_neighbours(schema::known_version()) {
+        return Ok(missing.collect());
+    }
     Ok(missing.chain(found.difference(&expected).map(|entry| format!("the schema has a foreign {entry}"))).collect())
 }
 

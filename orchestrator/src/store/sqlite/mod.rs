@@ -9,6 +9,7 @@ mod connection;
 mod files;
 mod maintenance;
 mod schema;
+mod simulated;
 mod statements;
 
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ use connection::IfNew;
 use files::{FileIdentity, Mark, StoreFiles};
 
 pub use backup::{import, restore};
+pub use simulated::{IsCut, ServerClock, SimulatedServer, SimulatedStore};
 
 /// Whether a store's file is there.
 ///
@@ -30,6 +32,12 @@ pub use backup::{import, restore};
 /// When it is gone or empty, and its log is left.
 pub fn is_there(path: &Path) -> Result<bool, StoreError> {
     StoreFiles::of(path).are_there()
+}
+
+/// The step of the schema to this version.
+#[cfg(test)]
+pub(in crate::store) fn step(version: u32) -> Option<&'static str> {
+    schema::MIGRATIONS.get(usize::try_from(version.checked_sub(1)?).ok()?).copied()
 }
 
 /// Word in the names of what is kept of stores that were lost.

@@ -1,4 +1,6 @@
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
+
+use crate::store::neighbours::{Standing, works_from};
 
 /// Marks the file as ours in its header: «farm» in ASCII.
 pub(super) const APPLICATION_ID: i32 = 0x6661_726d;
@@ -32,11 +34,26 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("024_hosts.sql"),
     include_str!("025_hosts_share_sweeps.sql"),
     include_str!("026_shared_reports.sql"),
+    include_str!("028_works_from.sql"),
 ];
 
 /// The version this program writes.
 pub(super) fn known_version() -> u32 {
     u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX)
+}
+
+/// Whether the store says which programs may work with it, and which.
+const SAYS_FROM: &str = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'works_from'";
+const WORKS_FROM: &str = "SELECT version FROM works_from";
+const NOTE_FROM: &str =
+    "INSERT INTO works_from (one, version) VALUES (1, ?1) ON CONFLICT (one) DO UPDATE SET version = excluded.version";
+
+/// What the store says of its schema.
+pub(super) fn standing(connection: &Connection) -> rusqlite::Result<Standing> {
+    let found = version(connection)?;
+    let says_from: i64 = connection.query_row(SAYS_FROM, [], |row| row.get(0))?;
+    let told = if says_from == 0 { None } else { connection.query_row(WORKS_FROM, [], |row| row.get(0)).optional()? };
+    Ok(Standing { found, works_from: told.unwrap_or(found) })
 }
 
 /// The version in the file's header.
@@ -60,6 +77,9 @@ pub(super) fn migrate(connection: &mut Connection, steps: &[&str]) -> rusqlite::
         transaction.execute_batch(step)?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.pragma_update(None, "user_version", found + 1)?;
+        if transaction.query_row(SAYS_FROM, [], |row| row.get::<_, i64>(0))? == 1 {
+            transaction.execute(NOTE_FROM, [works_from(found + 1)])?;
+        }
         transaction.commit()?;
     }
 }

@@ -6,6 +6,7 @@ mod garbage;
 mod hosts;
 mod maintenance;
 mod migrations;
+mod neighbours;
 mod people;
 mod power_loss;
 mod reading;

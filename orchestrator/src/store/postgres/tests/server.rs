@@ -60,7 +60,8 @@ fn what_is_another_programs_or_newer_is_refused_and_what_is_wrong_is_told() {
     assert!(matches!(error, StoreError::Foreign { .. }), "{error}");
     let newer = fresh();
     open(&newer);
-    server().run_sql(database_of(&newer), "UPDATE farmctl_store SET version = 4000").unwrap();
+    let sql = "UPDATE farmctl_store SET version = 4000; UPDATE works_from SET version = 3999";
+    server().run_sql(database_of(&newer), sql).unwrap();
     let error = PostgresStore::open(&newer, &access()).err().unwrap();
     assert!(matches!(error, StoreError::Newer { found: 4000, .. }), "{error}");
     let error = PostgresStore::open(&server().url("lab_of_nobody"), &access()).err().unwrap().to_string();

@@ -82,7 +82,9 @@ fn an_export_has_every_row_and_says_that_it_is_whole() {
         std::str::from_utf8(&bytes).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let check = open().check().unwrap();
     let connection = Connection::open(folder.path().join("state/farm.db")).unwrap();
-    let tables = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'";
+    // What is about the schema is written by its steps.
+    let tables = "SELECT count(*) FROM sqlite_schema
+                  WHERE type = 'table' AND name NOT LIKE 'sqlite%' AND name <> 'works_from'";
     let tables: u32 = connection.query_row(tables, [], |row| row.get(0)).unwrap();
     assert_eq!(check.rows.len(), tables as usize, "every table is in the list of those that are counted and exported");
     assert_eq!(lines.len() as u64, rows + 2);

@@ -284,7 +284,8 @@ fn a_newer_store_with_rows_is_refused_untouched() {
     sweep(&*store, "s", &["a"], 20);
     drop(store);
     let newer = schema::known_version() + 1;
-    Connection::open(&path).unwrap().execute_batch(&format!("PRAGMA user_version = {newer}")).unwrap();
+    let sql = format!("UPDATE works_from SET version = {newer}; PRAGMA user_version = {newer}");
+    Connection::open(&path).unwrap().execute_batch(&sql).unwrap();
     let before = std::fs::read(&path).unwrap();
     let error = super::open_error(&path).to_string();
     assert!(error.contains("state.db") && error.contains("use the newer farmctl"), "{error}");
