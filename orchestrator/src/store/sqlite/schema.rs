@@ -34,7 +34,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("024_hosts.sql"),
     include_str!("025_hosts_share_sweeps.sql"),
     include_str!("026_shared_reports.sql"),
-    include_str!("028_works_from.sql"),
+    include_str!("027_works_from.sql"),
 ];
 
 /// The version this program writes.
