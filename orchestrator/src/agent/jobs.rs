@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::device::{EngineProgram, Session};
 use crate::domain::{CooledDown, Device, DeviceLock, EventKind, Failure, FailureKind, Job, Measurement, Record, RunId};
-use crate::lease::{LEASE, LEASE_POLL_INTERVAL, Lease};
+use crate::lease::{LEASE, LEASE_POLL_INTERVAL, Lease, holder_in_words};
 use crate::store::{Claim, ClaimedRun, StoreError};
 
 use super::events::Subject;
@@ -172,7 +172,8 @@ impl Work<'_, '_> {
         for left in self.agent.store.live_runs(&self.agent.assignment.sweep.id, Some(&self.device.name))? {
             let Some(run) = self.take_over(&left.run_id).await? else { continue };
             if !self.session.knows_run(&run.run_id) {
-                let what = format!("{} does not know this run, which {} had left", self.device.name, left.lease.holder);
+                let who = holder_in_words(&left.lease.holder);
+                let what = format!("{} does not know this run, which {who} had left", self.device.name);
                 let failure = Failure::new(FailureKind::Lost, what);
                 // One that went on without us as long as the device was away is an attempt like any other.
                 if left.lease.holder == self.agent.leases.holder() {
@@ -185,7 +186,7 @@ impl Work<'_, '_> {
                 }
                 continue;
             }
-            let (name, left_by) = (run.job.model.name.clone(), left.lease.holder);
+            let (name, left_by) = (run.job.model.name.clone(), holder_in_words(&left.lease.holder));
             let kind = EventKind::RunTakenOver { name, attempt: run.attempt, left_by };
             self.agent.events.emit(subject(&run), kind).await;
             if let RunOutcome::End(worked) = self.one_run(&run).await? {

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::device::{Session, change_settings, measuring_state, undo_settings};
 use crate::domain::{Device, DeviceChange, DeviceIdentity, EventKind, OpenChange, Setting, TransportConfig};
-use crate::lease::is_holder_gone;
+use crate::lease::{holder_in_words, is_holder_gone};
 use crate::store::Store;
 use crate::transport::Transport;
 
@@ -201,6 +201,7 @@ async fn tell_undone(agent: &Agent, device: &Device, undone: Vec<Undone>) {
         match outcome {
             Ok(()) => {
                 let left_by = Some(holder).filter(|holder| holder != agent.leases.holder());
+                let left_by = left_by.as_deref().map(holder_in_words);
                 let kind = EventKind::DeviceRestored { setting, previous, left_by };
                 agent.events.emit(Subject::device(&device.name), kind).await;
             }

@@ -7,6 +7,7 @@ use std::path::Path;
 use crate::config::{Access, DaemonConfig};
 use crate::lab::{FileStamps, Lab};
 use crate::regular_file;
+use crate::wording::many;
 
 use super::Daemon;
 
@@ -61,7 +62,8 @@ impl<'a> Rules<'a> {
         match self.lab.daemon_rules(self.path) {
             Ok(config) => {
                 if is_told {
-                    (self.say)(&format!("{name} was read again: {} schedules", config.schedules.len()));
+                    let schedules = many(config.schedules.len() as u64, "schedule");
+                    (self.say)(&format!("{name} was read again: {schedules}"));
                 }
                 if self.access.as_ref().is_some_and(|access| config.access != *access) {
                     (self.say)("how page and API are reached changes with the next start of the daemon");

@@ -37,8 +37,9 @@ impl Lab {
             tracing::warn!(sweep = %sweep.id, %error, "the reports that others can have were not noted");
         }
         if left > 0 {
-            let (what, id) = (many(left as u64, "report"), &sweep.id);
-            self.remark(&format!("{what} are on this host alone: `farmctl report {id}` lets the others have them"));
+            let what = many(left as u64, "report") + if left == 1 { " is" } else { " are" };
+            let id = &sweep.id;
+            self.remark(&format!("{what} on this host alone: `farmctl report {id}` lets the others have them"));
         }
     }
 

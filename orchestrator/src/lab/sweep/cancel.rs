@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::agent::{AgentMode, HostFiles, cell_record};
 use crate::domain::{Failure, FailureKind, RunStatus, SweepId, SweepRow};
 use crate::lab::{EngineSource, Lab, LabError};
-use crate::lease::{LeaseError, live_holder};
+use crate::lease::{LeaseError, holder_in_words, live_holder};
 use crate::progress::Progress;
 use crate::store::{StoreError, people};
 use crate::wording::many;
@@ -98,13 +98,13 @@ impl Lab {
         let mut is_told = false;
         while let Some(holder) = live_holder(store.as_ref(), &sweep.id, self.now())? {
             if !is_told {
-                self.remark(&format!("{} carries it out, and ends its runs now", holder.holder));
+                self.remark(&format!("{} carries it out, and ends its runs now", holder_in_words(&holder.holder)));
                 is_told = true;
             }
             if Instant::now() >= give_up_at {
                 return Err(LabError::internal(format!(
                     "{} has not ended sweep {} within {} s",
-                    holder.holder,
+                    holder_in_words(&holder.holder),
                     sweep.id,
                     HOLDER_TIMEOUT.as_secs()
                 ))

@@ -143,9 +143,9 @@ impl Lab {
             false => self.output_files().share_all(&results.records),
         };
         if left > 0 {
-            let what = many(left as u64, "output");
+            let what = many(left as u64, "output") + if left == 1 { " is" } else { " are" };
             let id = &results.sweep.id;
-            self.remark(&format!("{what} are on this host alone: `farmctl report {id}` lets the others have them"));
+            self.remark(&format!("{what} on this host alone: `farmctl report {id}` lets the others have them"));
         }
         self.share_reports(&results.sweep);
         Ok(results)

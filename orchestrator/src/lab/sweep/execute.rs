@@ -239,7 +239,7 @@ fn started(
     let left_by = match beginning {
         Beginning::Joins => return Ok(EventKind::SweepJoined { by: holder_in_words(holder), devices }),
         Beginning::New => None,
-        Beginning::GoesOn { left_by } => Some(left_by),
+        Beginning::GoesOn { left_by } => Some(left_by.as_deref().map(holder_in_words)),
     };
     let (jobs, open) = (store.jobs(&sweep.id)?.len() as u64, store.open_jobs(&sweep.id, None)?.len() as u64);
     if let Some(left_by) = left_by {
