@@ -270,7 +270,7 @@ impl<'f> Lab<'f> {
         let mut hosts = self.hosts.lock().unwrap();
         *hosts += 1;
         // Every other one is a day ahead.
-        let ahead = if self.has_clocks && *hosts % 2 == 0 { DAY } else { SignedDuration::ZERO };
+        let ahead = if self.has_clocks && hosts.is_multiple_of(2) { DAY } else { SignedDuration::ZERO };
         Host::new(*hosts, ahead, self.is_shared.then_some(&self.server), &self.gone_until, &self.store)
     }
 
