@@ -10,7 +10,8 @@ pub(super) const DEVICE: &[KindFacts] = &[
         blame: Blame::Device,
         retry: Retry::Infrastructure,
         refusal: Refusal::Lasting,
-        remedy: "look whether the device hangs; raise the named limit if it is only slow",
+        remedy: "look whether the device hangs; where it is only slow, raise the limit of that step in the sweep's \
+                 `timeouts:` (connect_seconds, bring_up_seconds, push_stall_seconds, run_seconds)",
     },
     KindFacts {
         kind: FailureKind::DiskFull,

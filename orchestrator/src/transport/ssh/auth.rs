@@ -9,12 +9,10 @@ use std::time::Duration;
 
 use russh::client::{AuthResult, Handle, KeyboardInteractiveAuthResponse};
 use russh::keys::agent::AgentIdentity;
-use russh::keys::agent::client::AgentClient;
-use russh::keys::ssh_key;
 use russh::keys::{HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey, load_secret_key};
-use russh::{AgentAuthError, MethodKind, MethodSet, Signer};
-use tokio::net::UnixStream;
+use russh::{AgentAuthError, MethodKind, MethodSet};
 
+use super::agent::{self, Agent, Held, Signing, key_data};
 use super::config::{Hop, Identities};
 use super::connection::Verifier;
 use super::facts::Facts;
@@ -31,8 +29,6 @@ const MAX_QUESTION_ROUNDS: usize = 4;
 const ENDING_LOOKS: u32 = 20;
 const ENDING_PAUSE: Duration = Duration::from_millis(10);
 
-type Agent = AgentClient<UnixStream>;
-
 /// Logs in, or says what was tried.
 pub(super) async fn log_in(
     handle: &mut Handle<Verifier>,
@@ -41,7 +37,6 @@ pub(super) async fn log_in(
     facts: &Facts,
 ) -> Result<(), TransportError> {
     let mut login = Login { handle, hop, options, facts, agent: None, tried: Tried::default() };
-    login.agent = login.connect_agent().await;
     if login.try_all().await? { Ok(()) } else { Err(login.tried.refused(hop)) }
 }
 
@@ -52,23 +47,6 @@ struct Login<'a> {
     facts: &'a Facts,
     agent: Option<Agent>,
     tried: Tried,
-}
-
-/// An agent that signs for a certificate that only this host has, with the key that it was made for.
-struct ByPlainKey<'a>(&'a mut Agent);
-
-impl Signer for ByPlainKey<'_> {
-    type Error = AgentAuthError;
-
-    async fn auth_sign(
-        &mut self,
-        identity: &AgentIdentity,
-        hash: Option<HashAlg>,
-        data: Vec<u8>,
-    ) -> Result<Vec<u8>, AgentAuthError> {
-        let key = AgentIdentity::from(PublicKey::from(key_data(identity).clone()));
-        self.0.auth_sign(&key, hash, data).await
-    }
 }
 
 /// A key of the agent that is to be tried.
@@ -90,7 +68,7 @@ impl Login<'_> {
             half.as_ref().is_some_and(|key| key.key_data() == key_data(of))
         };
         let mut candidates: Vec<Candidate> = Vec::new();
-        for (identity, comment) in held {
+        for Held { identity, comment } in held {
             let file = halves.iter().position(|half| is_half(half, &identity));
             let name = match file {
                 Some(file) => format!("key {} (through the agent)", files[file].display()),
@@ -124,30 +102,19 @@ impl Login<'_> {
         }
     }
 
-    async fn connect_agent(&mut self) -> Option<Agent> {
-        let socket = self.hop.identities.agent.as_ref()?;
-        match AgentClient::connect_uds(socket).await {
-            Ok(agent) => Some(agent),
-            Err(error) => {
-                self.tried.hints.push(format!("the ssh agent at {} does not answer: {error}", socket.display()));
-                None
+    /// What the agent has, where there is one that answers.
+    async fn agent_keys(&mut self) -> Vec<Held> {
+        let Some(socket) = &self.hop.identities.agent else { return Vec::new() };
+        match agent::keys(socket).await {
+            Ok((agent, held)) => {
+                self.agent = Some(agent);
+                held
+            }
+            Err(reason) => {
+                self.tried.hints.push(format!("the ssh agent at {} does not answer: {reason}", socket.display()));
+                Vec::new()
             }
         }
-    }
-
-    /// What the agent has, with its comments: plain keys and certificates.
-    async fn agent_keys(&mut self) -> Vec<(AgentIdentity, String)> {
-        let Some(agent) = &mut self.agent else { return Vec::new() };
-        let identities = agent.request_identities().await.unwrap_or_default();
-        let commented = identities.into_iter().map(|identity| {
-            let comment = match &identity {
-                AgentIdentity::PublicKey { comment, .. } | AgentIdentity::Certificate { comment, .. } => {
-                    comment.clone()
-                }
-            };
-            (identity, comment)
-        });
-        commented.collect()
     }
 
     /// Has the agent prove a key of its: with each certificate that was made for it, then alone.
@@ -166,7 +133,7 @@ impl Login<'_> {
                 let name = format!("{name} with certificate {}", found.path.display());
                 self.tried.offered.push(name.clone());
                 let (user, certificate) = (user.clone(), found.certificate);
-                let signer = &mut ByPlainKey(agent);
+                let signer = &mut Signing { agent, facts: self.facts, is_by_plain_key: true };
                 let result = self.handle.authenticate_certificate_with(user, certificate, hash, signer).await;
                 if self.note_signed(result, &name).await? {
                     return Ok(true);
@@ -175,12 +142,13 @@ impl Login<'_> {
         }
         let Some(agent) = &mut self.agent else { return Ok(false) };
         self.tried.offered.push(name.clone());
+        let signer = &mut Signing { agent, facts: self.facts, is_by_plain_key: false };
         let result = match identity {
             AgentIdentity::PublicKey { key, .. } => {
-                self.handle.authenticate_publickey_with(user, key, hash, agent).await
+                self.handle.authenticate_publickey_with(user, key, hash, signer).await
             }
             AgentIdentity::Certificate { certificate, .. } => {
-                self.handle.authenticate_certificate_with(user, certificate, hash, agent).await
+                self.handle.authenticate_certificate_with(user, certificate, hash, signer).await
             }
         };
         self.note_signed(result, &name).await
@@ -196,7 +164,10 @@ impl Login<'_> {
             Err(AgentAuthError::Send(error)) => Err(self.broke(&error)),
             // The agent's refusal to sign leaves the connection usable.
             Err(error) => {
-                self.tried.hints.push(format!("the ssh agent did not sign with {name}: {error}"));
+                // What the server was not proved, it has not refused.
+                self.tried.offered.retain(|offered| offered != name);
+                self.tried.unusable.push(format!("{name} (the ssh agent did not sign with it: {error})"));
+                self.tried.hints.push("try `ssh-add -T` with that key: the agent may want somebody's leave".to_owned());
                 Ok(false)
             }
         }
@@ -381,12 +352,5 @@ impl Login<'_> {
 
     fn broke(&self, error: &dyn std::fmt::Display) -> TransportError {
         self.tried.broke(self.hop, self.facts, error)
-    }
-}
-
-fn key_data(identity: &AgentIdentity) -> &ssh_key::public::KeyData {
-    match identity {
-        AgentIdentity::PublicKey { key, .. } => key.key_data(),
-        AgentIdentity::Certificate { certificate, .. } => certificate.public_key(),
     }
 }

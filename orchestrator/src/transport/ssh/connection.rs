@@ -23,6 +23,7 @@ use super::names;
 use super::places::{Channels, login_place};
 use super::preferences::client_config;
 use super::proxy_command::ProxyStream;
+use super::tried::silent;
 use crate::transport::{ConnectOptions, ErrorKind, TransportError};
 use crate::wording::single_line;
 
@@ -334,16 +335,7 @@ where
     let config = Arc::new(client_config(&check, hop.legacy, options.connect_timeout));
     let stream = Overheard { stream, heard: Arc::clone(&facts.greeting) };
     let handshake = client::connect_stream(config, stream, Verifier { check, facts: Arc::clone(facts) });
-    let silent = |step: &str| {
-        TransportError::new(
-            ErrorKind::Timeout,
-            format!(
-                "{step} {hop}: the server accepted the connection but did not answer within {} s{}",
-                options.connect_timeout.as_secs_f64(),
-                facts.words()
-            ),
-        )
-    };
+    let silent = |step: &str| silent(step, hop, options.connect_timeout, facts);
     let mut handle = match timeout_at(deadline, handshake).await {
         Ok(Ok(handle)) => handle,
         Ok(Err(HandshakeError::HostKey(error))) => return Err(error),

@@ -3,6 +3,7 @@
 //! Main types: [`Facts`] and [`Overheard`].
 
 use std::pin::Pin;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
@@ -28,6 +29,8 @@ pub(super) struct Facts {
     pub disconnect: OnceLock<Disconnect>,
     /// Set when it ended because the server said something that is no text.
     pub is_unreadable: OnceLock<()>,
+    /// Whether the login waits for the person's ssh agent to sign.
+    pub waits_for_agent: AtomicBool,
     /// What the server shows to who logs in.
     pub banner: OnceLock<String>,
     /// What it said before it said that it speaks ssh.

@@ -13,6 +13,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hmac::{Hmac, KeyInit, Mac};
 use russh::keys::ssh_key::certificate::CertType;
+use russh::keys::ssh_key::public::KeyData;
 use russh::keys::{Algorithm, Certificate, HashAlg, PublicKey, PublicKeyOrCertificate};
 use sha1::Sha1;
 
@@ -154,11 +155,14 @@ impl HostKeyCheck {
         let Some(authority) = self.with(KeyMark::Authority).find(|known| known.key.key_data() == maker) else {
             return Ok(false);
         };
+        // As ssh has it: a certificate that does not count leaves its key, which may be known by itself.
+        let key_is_known = self.is_known(certificate.public_key());
         let names = certificate.valid_principals();
         let is_for_it = names.is_empty() || names.iter().any(|name| pattern::matches(name, &self.principal));
         let valid = certificate.validate([&authority.key.fingerprint(HashAlg::Sha256)]);
         let fault = match (certificate.cert_type(), is_for_it, valid) {
             (CertType::Host, true, Ok(())) => return Ok(true),
+            _ if key_is_known => return Ok(false),
             (CertType::User, ..) => "it is a user's".to_owned(),
             (_, false, _) => format!("it is for {}", names.join(", ")),
             (.., Err(error)) => error.to_string(),
@@ -186,14 +190,19 @@ impl HostKeyCheck {
         }
     }
 
+    /// Whether this key is the server's by a line of its own, or any key will do.
+    fn is_known(&self, key: &KeyData) -> bool {
+        let mut own = self.with(KeyMark::Valid).chain(self.with(KeyMark::AnyPort));
+        self.accept_all || own.any(|known| known.key.key_data() == key)
+    }
+
     /// Judges the key that the server has proved to have.
     fn check(&self, key: &PublicKey) -> Result<(), TransportError> {
         self.refuse_revoked(key)?;
         if let Some(pinned) = &self.pinned {
             return self.check_pinned(pinned, key);
         }
-        let mut own = self.with(KeyMark::Valid).chain(self.with(KeyMark::AnyPort));
-        if self.accept_all || own.any(|known| known.key.key_data() == key.key_data()) {
+        if self.is_known(key.key_data()) {
             return Ok(());
         }
         let valid: Vec<&KnownKey> = self.with(KeyMark::Valid).collect();

@@ -9,6 +9,7 @@
 //! Every login shell that has the Bourne shell's quotes will do (sh, bash, dash, zsh, fish, csh, tcsh). It may print
 //! when it starts, and read lines: what commands print and read begins behind a marker of ours.
 
+mod agent;
 mod auth;
 mod config;
 mod config_file;

@@ -120,6 +120,9 @@ impl ProxyEnding {
                 error.hint = Some("try that command by hand, as the one who runs farmctl".to_owned());
             }
             _ if !words.is_empty() => error.message.push_str(&format!("; the ProxyCommand {line:?} said{words}")),
+            _ if error.kind == ErrorKind::Timeout => {
+                error.message.push_str(&format!("; the ProxyCommand {line:?} said nothing"));
+            }
             _ => {}
         }
         error

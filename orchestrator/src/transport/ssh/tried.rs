@@ -3,6 +3,8 @@
 //! Main type: [`Tried`]. What a server was not shown, it has not refused.
 
 use std::fmt::Display;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use russh::MethodSet;
 
@@ -73,4 +75,19 @@ impl Tried {
              its log says which",
         )
     }
+}
+
+/// Nobody answered in time. That is the server, unless others stand between.
+pub(super) fn silent(step: &str, hop: &Hop, limit: Duration, facts: &Facts) -> TransportError {
+    let seconds = limit.as_secs_f64();
+    if facts.waits_for_agent.load(Ordering::Relaxed) {
+        let message = format!("{step} {hop}: the ssh agent did not sign within {seconds} s");
+        return TransportError::new(ErrorKind::LoginMissing, message)
+            .with_hint("it may wait for somebody to touch a key or to confirm, or hang: try `ssh-add -T KEY.pub`");
+    }
+    let who = match hop.proxy_command {
+        Some(_) => "nothing came through its ProxyCommand",
+        None => "the server accepted the connection but did not answer",
+    };
+    TransportError::new(ErrorKind::Timeout, format!("{step} {hop}: {who} within {seconds} s{}", facts.words()))
 }

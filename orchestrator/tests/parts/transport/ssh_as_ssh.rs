@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command as Program;
+use std::time::Duration;
 
 use farmctl::domain::SshEndpoint;
 use farmctl::transport::{Command, ErrorKind, TransportError, run_collect};
@@ -34,9 +35,14 @@ impl Configured {
 
     /// The lines are those of `Host b`, beside where it is.
     async fn connect(&self, lines: &str, agent: Option<&Agent>) -> Result<(), TransportError> {
+        self.connect_within(options(self.home.path()).connect_timeout, lines, agent).await
+    }
+
+    async fn connect_within(&self, limit: Duration, lines: &str, agent: Option<&Agent>) -> Result<(), TransportError> {
         let place = format!("HostName 127.0.0.1\nPort {}\nUser {}\n", self.board.port, self.board.user);
         self.write(".ssh/config", &format!("Host b\n{place}{lines}\n"));
         let mut options = options(self.home.path());
+        options.connect_timeout = limit;
         options.agent_socket = agent.map(|agent| agent.socket.clone());
         let alias = SshEndpoint { host: "b".to_owned(), ..SshEndpoint::default() };
         try_connect(alias, &options).await.map(drop)
@@ -92,6 +98,72 @@ async fn a_revoked_host_key_lets_nobody_in() {
     it.connect(&lines, None).await.unwrap();
     fs::remove_file(revoked).unwrap();
     assert_eq!(it.connect(&lines, None).await.unwrap_err().kind, ErrorKind::HostKeyUnknown);
+}
+
+#[tokio::test]
+async fn a_server_whose_certificate_does_not_count_is_known_by_its_key() {
+    let home = tempfile::tempdir().unwrap();
+    let authority = KeyPair::generate(&home.path().join("ca"), "ed25519", "").unwrap();
+    let host_key = KeyPair::generate(&home.path().join("host"), "ed25519", "").unwrap();
+    let (ca, own) = (authority.public().unwrap(), host_key.public().unwrap());
+    for faulty in [["-n", "127.0.0.1", "-V", "20200101:20210101"], ["-n", "elsewhere", "-V", "always:forever"]] {
+        let mut words = vec!["-q", "-s", authority.path.to_str().unwrap(), "-I", "lab", "-h"];
+        words.extend(faulty);
+        let public = host_key.path.with_extension("pub");
+        words.push(public.to_str().unwrap());
+        assert!(Program::new("ssh-keygen").args(words).status().unwrap().success());
+        let server_config = format!(
+            "HostKey {}\nHostCertificate {}",
+            host_key.path.display(),
+            home.path().join("host-cert.pub").display()
+        );
+        let it = Configured::new(board_with(&BoardOptions { server_config, ..BoardOptions::default() }));
+        let known = |text: &str| it.write(".ssh/known_hosts", text);
+        let authority = format!("@cert-authority * {ca}\n");
+        known(&authority);
+        let error = it.connect(&it.key(), None).await.unwrap_err();
+        assert!(error.message.contains("its certificate, by ") && error.message.contains("does not count"), "{error}");
+        known(&format!("{authority}[127.0.0.1]:{} {own}\n", it.board.port));
+        it.connect(&it.key(), None).await.unwrap_or_else(|error| panic!("{faulty:?}: failed to {error}"));
+        known(&format!("{authority}[127.0.0.1]:{} {own}\n@revoked * {own}\n", it.board.port));
+        assert!(it.connect(&it.key(), None).await.unwrap_err().message.contains("is revoked by"));
+    }
+}
+
+#[tokio::test]
+async fn an_agent_that_hangs_is_named_and_keys_in_files_count_all_the_same() {
+    let it = Configured::new(board());
+    let socket = it.home.path().join("agent");
+    let _silent = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let place = format!("IdentityAgent {}", socket.display());
+    it.connect(&format!("{}\n{place}", it.key()), None).await.unwrap_or_else(|error| panic!("failed to {error}"));
+    let error = it.connect(&place, None).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::LoginMissing, "{error}");
+    assert!(error.hint.unwrap().contains("does not answer: it told nothing within 2 s"));
+}
+
+#[tokio::test]
+async fn a_key_that_the_agent_may_not_sign_with_was_not_refused_by_the_server() {
+    let it = Configured::new(board());
+    let agent = Agent::start().unwrap();
+    // It asks a person, whom nobody can reach.
+    let mut add = Program::new("ssh-add");
+    add.args(["-q", "-c"]).arg(&it.board.identity.path).env("SSH_AUTH_SOCK", &agent.socket);
+    assert!(add.status().unwrap().success());
+    let error = it.connect("", Some(&agent)).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::LoginMissing, "{error}");
+    assert!(error.message.contains("the ssh agent did not sign with it"), "{error}");
+    assert!(!error.message.contains("refused"), "{error}");
+}
+
+#[tokio::test]
+async fn a_proxy_command_that_hangs_is_named_and_no_server() {
+    let it = Configured::new(board());
+    let lines = format!("{}\nProxyCommand sleep 60", it.key());
+    let error = it.connect_within(Duration::from_secs(2), &lines, None).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Timeout, "{error}");
+    assert!(error.message.contains("nothing came through its ProxyCommand within"), "{error}");
+    assert!(error.message.ends_with("the ProxyCommand \"sleep 60\" said nothing"), "{error}");
 }
 
 #[tokio::test]
