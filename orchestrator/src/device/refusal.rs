@@ -23,8 +23,20 @@ pub(super) fn kind_of_exit(ended: Exit) -> FailureKind {
         Exit::Code(exit::PROTOCOL) => FailureKind::RunnerProtocol,
         // The runner is of this very farmctl: what it does not understand should not have been asked.
         Exit::Code(exit::USAGE) => FailureKind::Internal,
+        ended if is_from_outside(ended) => FailureKind::Killed,
         // A shell's codes, and signals.
         Exit::Code(_) | Exit::Signal(_) => FailureKind::RunnerUnusable,
+    }
+}
+
+/// Whether something ended the program that it did not do itself: a shutdown, the end of a login, a lack of memory. A
+/// shell tells of a signal by a code.
+pub(super) fn is_from_outside(ended: Exit) -> bool {
+    /// SIGHUP, SIGINT, SIGKILL and SIGTERM.
+    const SIGNALS: [i32; 4] = [1, 2, 9, 15];
+    match ended {
+        Exit::Signal(signal) => SIGNALS.contains(&signal),
+        Exit::Code(code) => SIGNALS.contains(&code.wrapping_sub(128)),
     }
 }
 
@@ -83,6 +95,11 @@ mod tests {
         for (code, kind) in cases {
             assert_eq!(kind_of_exit(Exit::Code(code)), kind);
         }
-        assert_eq!(kind_of_exit(Exit::Signal(11)), FailureKind::RunnerUnusable);
+        for ended in [Exit::Signal(11), Exit::Signal(4), Exit::Code(128 + 11), Exit::Code(i32::MIN)] {
+            assert_eq!(kind_of_exit(ended), FailureKind::RunnerUnusable, "{ended}");
+        }
+        for ended in [Exit::Signal(9), Exit::Signal(15), Exit::Code(128 + 9)] {
+            assert_eq!(kind_of_exit(ended), FailureKind::Killed, "{ended}");
+        }
     }
 }

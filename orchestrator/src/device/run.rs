@@ -11,7 +11,7 @@ use crate::transport::{Command, ErrorKind, Exit, OutputSink, Transport, Transpor
 use super::bring_up::Session;
 use super::collect::{Collected, Collector, End};
 use super::lines::{MessageDecoder, excerpt};
-use super::refusal::{RunnerCommand, kind_of_exit};
+use super::refusal::{RunnerCommand, is_from_outside, kind_of_exit};
 use super::{run_checked, transport_failure};
 
 /// Most bytes of the runner's standard error that are kept.
@@ -204,7 +204,13 @@ impl Session {
             if follower.collector.end().is_some() {
                 return Ok(());
             }
+            let ended = result.as_ref().ok().copied();
             let error = match result {
+                // Whoever follows the run was ended, by a shutdown or for its memory. The run may go on.
+                Ok(exit) if is_from_outside(exit) && refusals < MAX_REFUSALS => TransportError::new(
+                    ErrorKind::Protocol,
+                    format!("the command that follows the run on {} ended with {exit}", self.device.name),
+                ),
                 Ok(exit) => return Err(self.exit_failure(exit, &follower.stderr)),
                 Err(error) => error,
             };
@@ -229,7 +235,7 @@ impl Session {
             if error.kind != ErrorKind::ConnectionLost && !(is_refusal && refusals <= MAX_REFUSALS) {
                 return Err(transport_failure(&self.device.name, "follow a run", &error));
             }
-            follower.broke_off = true;
+            follower.broke_off |= ended.is_none();
             follower.observer.reconnecting(&error.message).await;
             self.reconnect().await?;
             if boot_id.is_some() && self.hello.boot_id != boot_id {

@@ -79,6 +79,25 @@ fn a_run_that_the_end_of_its_login_took_along_is_repeated_and_says_what_would_he
 }
 
 #[test]
+fn a_run_is_not_lost_with_who_follows_it_and_is_repeated_where_it_was_killed_too() {
+    let board = Board::start().unwrap();
+    let lab = lab_of(&ssh_device("board", &board, board.port), Lab::new());
+    let mut running = measuring(&lab);
+    // As where memory lacks for a moment.
+    Workdir::on_board(&board).kill_followers();
+    running.wait_for("device_reconnecting", None);
+    expect_one_run(&lab, &running.finish());
+    // As in a shutdown that has not reached the server yet.
+    let running = measuring(&lab);
+    Workdir::on_board(&board).kill_processes();
+    let ended = running.finish();
+    ended.expect_code(0);
+    let row = lab.row("board");
+    assert_eq!((row["status"].as_str(), row["attempt"].as_str()), ("ok", "2"), "{row:?}");
+    assert_eq!(ended.named("run_given_back")[0]["failure"]["kind"], "killed");
+}
+
+#[test]
 fn a_board_that_refuses_its_key_for_a_moment_is_waited_for() {
     let board = Board::start().unwrap();
     let lab = lab_of(&ssh_device("board", &board, board.port), Lab::new());

@@ -71,6 +71,21 @@ impl Workdir {
         }
     }
 
+    /// Ends those that follow a run: they are of a login, while the run belongs to nobody.
+    pub fn kill_followers(&self) {
+        let all = self.process_folders();
+        let parent = |process: &Path| {
+            let status = std::fs::read_to_string(process.join("status")).unwrap_or_default();
+            status.lines().find_map(|line| line.strip_prefix("PPid:\t")).map(|pid| Path::new("/proc").join(pid))
+        };
+        for process in &all {
+            if parent(process).is_some_and(|parent| parent != Path::new("/proc/1") && !all.contains(&parent)) {
+                let pid = process.file_name().unwrap().to_str().unwrap().parse().unwrap();
+                kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+            }
+        }
+    }
+
     /// Processes whose program lies here, in whatever namespaces they are.
     fn processes(&self) -> Vec<String> {
         let told = |process: PathBuf| {
