@@ -22,8 +22,11 @@ pub struct LabConfig {
     pub artifacts: Option<SharedFilesConfig>,
 }
 
-/// What a file says.
+/// What a file says. A farm file may have the name, too, for whoever gives it by `--farm`: it says nothing of the lab.
 pub(super) fn load(source: Source) -> Result<LabConfig, ConfigErrors> {
+    if is_farm_file(&source.text) {
+        return Ok(LabConfig::default());
+    }
     let mut document = Document::<LabFile>::new(source);
     let Some(content) = document.content.take() else {
         return ConfigErrors::unless_clean(None, document.faults);
@@ -40,6 +43,12 @@ pub(super) fn load(source: Source) -> Result<LabConfig, ConfigErrors> {
     let artifacts = content.artifacts.and_then(|entry| shared_files(&mut document, entry));
     let config = LabConfig { name: content.name, host: content.host, store: content.store, artifacts };
     ConfigErrors::unless_clean(Some(config), document.faults)
+}
+
+/// Whether it lists devices, and has no word of the lab.
+fn is_farm_file(text: &str) -> bool {
+    let has = |field: &str| text.lines().any(|line| line.strip_prefix(field).is_some_and(|rest| rest.starts_with(':')));
+    has("devices") && !["name", "host", "store", "artifacts"].into_iter().any(has)
 }
 
 /// What is wrong with the address of a server. It is never repeated: a password may stand in it.

@@ -45,6 +45,14 @@ fn files_are_shared_in_a_folder_or_in_a_bucket() {
 }
 
 #[test]
+fn a_farm_file_of_that_name_says_nothing_of_the_lab() {
+    let farm = "farm: bench\ndefaults: { exclusive: bench }\ndevices:\n  - name: a\n    transport: local\n";
+    assert_eq!(load(farm).unwrap(), LabConfig::default());
+    let mixed = load(&format!("host: rack-a\n{farm}")).unwrap_err();
+    assert!(mixed.contains("unknown field `devices`"), "{mixed}");
+}
+
+#[test]
 fn lab_and_host_may_have_names() {
     let named = load("name: vision\nhost: rack-a.lab\n").unwrap();
     assert_eq!((named.name.as_deref(), named.host.as_deref()), (Some("vision"), Some("rack-a.lab")));
