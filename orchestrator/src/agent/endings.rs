@@ -1,7 +1,8 @@
 //! Records of jobs that end without a run: of a device that can't be used, or is not used any more.
 
 use crate::domain::{
-    Device, DeviceLock, DeviceStatus, EventKind, Failure, FailureKind, Job, Record, Refusal, RunStatus, TransportConfig,
+    Device, DeviceLock, DeviceStatus, EventKind, Failure, FailureKind, Job, Record, Refusal, RunStatus,
+    TransportConfig, many,
 };
 use crate::lease::{LEASE, LEASE_POLL_INTERVAL};
 use crate::store::StoreError;
@@ -79,7 +80,8 @@ fn skip_for(
 /// The device is still in quarantine at the end of the sweep.
 pub(super) async fn skip_quarantined(agent: &Agent, device: &Device, status: &DeviceStatus) -> Result<(), AgentError> {
     let last = status.failure.as_ref().map_or_else(String::new, |failure| format!("; the last: {failure}"));
-    let why = format!("device {} is quarantined after {} failures in a row{last}", device.name, status.failures_in_row);
+    let failures = many(u64::from(status.failures_in_row), "failure");
+    let why = format!("device {} is quarantined after {failures} in a row{last}", device.name);
     let failure = Failure::new(FailureKind::Quarantined, why);
     agent.events.emit(Subject::device(&device.name), EventKind::DeviceFailed { failure: failure.clone() }).await;
     end_open_jobs(agent, device, RunStatus::Skipped, failure).await

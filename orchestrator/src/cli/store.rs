@@ -91,7 +91,7 @@ fn text(found: &StoreCheck) -> String {
         found.rows.iter().filter(|(_, count)| *count > 0).map(|(table, count)| format!("{count} {table}")).collect();
     match found.faults.len() {
         0 => text.push_str(&format!("the store is sound: schema {}, {}\n", found.schema_version, rows.join(", "))),
-        faults => text.push_str(&format!("{faults} faults\n")),
+        faults => text.push_str(&format!("{}\n", many(faults as u64, "fault"))),
     }
     text
 }

@@ -147,9 +147,8 @@ fn device_reasons(store: &dyn Store, device: &Device, now: Timestamp) -> Result<
         DeviceState::Quarantined => {
             let since = status.since.map_or_else(String::new, |since| format!(" since {since:.0}"));
             lines.push(format!(
-                "{name} is quarantined{since}, after {} failures in a row. It takes no jobs until a health probe \
-                 passes.",
-                status.failures_in_row
+                "{name} is quarantined{since}, after {} in a row. It takes no jobs until a health probe passes.",
+                many(u64::from(status.failures_in_row), "failure")
             ));
             lines.extend(
                 status

@@ -115,12 +115,13 @@ fn clock_is_well(by: &str) -> Notice {
 
 /// What is told when a device is quarantined.
 fn quarantine_notice(device: &str, failure: &Failure, failures: u32) -> Notice {
+    let failures = many(u64::from(failures), "failure");
     Notice {
         event: "device_quarantined",
         about: device.to_owned(),
         subject: single_line(&format!("device {device} is quarantined: {}", failure.kind)),
         lines: [
-            single_line(&format!("Device {device} is quarantined after {failures} failures in a row: {failure}.")),
+            single_line(&format!("Device {device} is quarantined after {failures} in a row: {failure}.")),
             single_line(&format!("What helps: {}.", failure.remedy(device, None))),
             format!("`farmctl why {device}` says more; `farmctl devices release {device}` once it is well."),
         ],
@@ -288,6 +289,8 @@ mod tests {
     fn a_quarantine_is_told_with_what_helps() {
         let notice = quarantine_notice("pi", &Failure::new(FailureKind::Unreachable, "no answer"), 3);
         assert!(notice.lines[0].contains("3 failures in a row: unreachable: no answer"), "{}", notice.lines[0]);
+        let once = quarantine_notice("a", &Failure::new(FailureKind::Unreachable, "no answer"), 1);
+        assert!(once.lines[0].contains("after 1 failure in a row:"), "{}", once.lines[0]);
         assert!(notice.lines[1].contains("check power") && notice.lines[2].contains("devices release pi"));
     }
 }

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use super::connection::IfNew;
 use super::files::{StoreFiles, beside, make_private};
 use super::{SqliteFile, SqliteStore, connection, schema};
+use crate::domain::many;
 use crate::store::sql::maintenance::{EXPORT_FORM, TABLES, Table};
 use crate::store::{Aside, MaintenanceStore as _, StoreError};
 
@@ -125,7 +126,7 @@ fn prepare(partial: &StoreFiles, from: &Path) -> Result<(), StoreError> {
 fn sound(store: &SqliteStore) -> Result<(), StoreError> {
     let faults = store.check()?.faults;
     let Some(fault) = faults.first() else { return Ok(()) };
-    let cause = format!("{} faults, the first: {fault}", faults.len());
+    let cause = format!("{}, the first: {fault}", many(faults.len() as u64, "fault"));
     Err(StoreError::Damaged { action: "look through it".to_owned(), path: store.database.path.clone(), cause })
 }
 
