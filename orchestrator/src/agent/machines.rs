@@ -36,6 +36,12 @@ impl Machines {
         Some(&entry.same_as)
     }
 
+    /// The failure of a device for which another phone answers than before in this sweep.
+    pub(super) fn swapped(&self, device: &Device, machine: &MachineIdentity) -> Option<Failure> {
+        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        used.get(&device.name)?.swapped(machine, &device.name)
+    }
+
     /// Takes the machine for this device: one that did not answer when all were asked may turn out to be another's when
     /// it does. Called each time that the device was reached, since a boot makes another of it.
     ///

@@ -254,6 +254,9 @@ impl<'a> Worker<'a> {
         status: &DeviceStatus,
     ) -> Result<Option<TurnOutcome>, AgentError> {
         let (agent, device) = (self.agent, self.device);
+        if let Some(failure) = self.shared.machines.swapped(device, &session.machine) {
+            return self.failed(failure, status.state).await.map(Some);
+        }
         if status.state == DeviceState::Quarantined {
             let kind = EventKind::DeviceReleased { by: "a health probe".to_owned() };
             let released = agent.events.event(Subject::device(&device.name), kind);

@@ -246,6 +246,11 @@ impl Session {
 
     async fn reconnect_once(&mut self) -> Result<(), Failure> {
         let (transport, probe) = connect_and_probe(&self.device, self.connect.as_ref(), &self.timeouts).await?;
+        let machine = MachineIdentity::of(&probe);
+        if let Some(failure) = self.machine.swapped(&machine, &self.device.name) {
+            transport.close().await;
+            return Err(failure);
+        }
         let (device, timeouts, parts) = (&self.device, &self.timeouts, &self.parts);
         let place = Place { device, transport: transport.as_ref(), probe: &probe, timeouts, parts };
         let (hello, heard) = place.answer(&self.runner, &mut |_, _| {}).await?;
@@ -254,8 +259,9 @@ impl Session {
         // Only of this one it is known that it is there.
         self.ready.clear();
         self.partial = probe.partial_files();
-        (self.machine, self.is_booting) = (MachineIdentity::of(&probe), probe.is_booting);
-        self.workdir = probe.workdir;
+        (self.machine, self.is_booting) = (machine, probe.is_booting);
+        // A boot may have brought another system.
+        (self.workdir, self.android) = (probe.workdir, probe.android);
         self.transport = transport;
         (self.is_gone, self.lost_at) = (false, None);
         if boot_id != self.hello.boot_id {

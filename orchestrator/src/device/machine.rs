@@ -1,4 +1,4 @@
-use crate::domain::{AndroidFacts, DeviceIdentity};
+use crate::domain::{AndroidFacts, DeviceIdentity, Failure, FailureKind};
 
 use super::probe::DeviceProbe;
 
@@ -42,6 +42,13 @@ impl MachineIdentity {
     /// Of a phone of which only this was asked.
     pub fn of_phone(facts: &AndroidFacts, boot_id: Option<String>) -> MachineIdentity {
         MachineIdentity { boot_id, phone: phone_of(facts), ..MachineIdentity::default() }
+    }
+
+    /// The failure of a device for which another phone answers now. What that measures would stand under a wrong name.
+    pub fn swapped(&self, now: &MachineIdentity, device: &str) -> Option<Failure> {
+        let ((was, _), (is, _)) = (self.phone.as_ref()?, now.phone.as_ref()?);
+        let message = format!("another phone answers for {device}: it was {was} in this sweep, and is {is} now");
+        (was != is).then(|| Failure::new(FailureKind::NameUnknown, message))
     }
 
     /// What the other one is to this one, when both answered just now.

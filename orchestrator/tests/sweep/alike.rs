@@ -106,6 +106,44 @@ fn a_phone_that_waits_for_a_tap_is_waited_for() {
 }
 
 #[test]
+fn another_phone_at_the_address_is_not_measured_under_the_name_of_the_first() {
+    let (server, phone) = (AdbServer::start().unwrap(), Phone::start().unwrap());
+    let lab = Lab::new();
+    lab.write("farms/lab.yaml", &farm(&[adb_device("phone", phone.address(), &server)]));
+    lab.write("configs/slow.yaml", &lasting(2));
+    let mut running = lab.start(&["configs/slow.yaml"]);
+    running.wait_for("run_phase", Some("measure"));
+    phone.set_property("ro.serialno", Some("ANOTHER1")).unwrap();
+    phone.reboot().unwrap();
+    while let Ok(event) = running.next_event(Duration::from_secs(4)) {
+        assert_ne!(event["event"], "run_started", "{event}");
+    }
+    // With the cable of the first one back, the sweep goes on; its system is what it booted.
+    phone.set_property("ro.serialno", Some(phone.serial())).unwrap();
+    phone.set_property("ro.build.fingerprint", Some("lab/updated")).unwrap();
+    phone.reboot().unwrap();
+    running.finish().expect_code(0);
+    let row = lab.row("phone");
+    assert_eq!((row["status"].as_str(), row["serial"].as_str()), ("ok", phone.serial()), "{row:?}");
+    assert_eq!((row["attempt"].as_str(), row["build"].as_str()), ("2", "lab/updated"), "{row:?}");
+
+    // A sweep that finds none but the other one, gives up; the next one takes it for what it is.
+    let timeouts = "timeouts: { reconnect_seconds: 2 }\n";
+    lab.write("configs/slow.yaml", &format!("{}{timeouts}", lasting(2)));
+    let mut running = lab.start(&["configs/slow.yaml"]);
+    running.wait_for("run_phase", Some("measure"));
+    phone.set_property("ro.serialno", Some("ANOTHER1")).unwrap();
+    phone.reboot().unwrap();
+    let ended = running.finish();
+    ended.expect_code(5);
+    let why = &lab.row("phone")["failure"];
+    assert!(why.contains("another phone answers for phone") && why.contains("ANOTHER1"), "{why}");
+    assert_eq!(lab.run(&["devices", "release", "phone"]).0, 0);
+    lab.sweep(&["configs/slow.yaml"]).expect_code(0);
+    assert_eq!(lab.row("phone")["serial"], "ANOTHER1");
+}
+
+#[test]
 fn a_phone_that_boots_is_waited_for() {
     let (server, phone) = (AdbServer::start().unwrap(), Phone::start().unwrap());
     let lab = Lab::new();
