@@ -301,6 +301,9 @@ test("how far a device is to be trusted is shown over time, for the keyboard and
 });
 
 test("each view is accessible, light and dark, and fits a phone", async () => {
+  // Words without a place to break.
+  await farmctl("devices", "lock", "board", "--for", "1h", "--why", "w".repeat(150));
+  await farmctl("devices", "edit", "off", "--tag", `soc=${"s".repeat(50)}`);
   const sweep = (await told("sweeps", "list"))[0].id;
   const views = ["#/", "#/sweeps", `#/sweeps/${sweep}`, "#/devices/board", "#/compare", "#/history", "#/schedules", "#/start", "#/audit"];
   for (const colorScheme of ["light", "dark"]) {

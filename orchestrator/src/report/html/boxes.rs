@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::domain::{Record, RunStatus};
 use crate::report::cells::SweepCell;
 use crate::report::label::Axes;
-use crate::wording::{many, single_line};
+use crate::wording::{latency_text, many, single_line};
 
 use super::axis::{Axis, Tick};
 use super::links::Links;
@@ -161,9 +161,17 @@ impl BoxPlot {
                  H{left:.1}Z"
             ),
             middle: format!("M{centre:.1} 3V17"),
-            p50: plain_milliseconds(middle),
-            range: plain_milliseconds(third - first),
+            p50: latency(middle),
+            range: latency(third - first),
         }
+    }
+}
+
+/// In milliseconds as its caption says; what that has no figures for says its own unit.
+fn latency(nanoseconds: u64) -> String {
+    match nanoseconds {
+        1..10_000 => latency_text(nanoseconds),
+        _ => plain_milliseconds(nanoseconds),
     }
 }
 
@@ -172,6 +180,11 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+
+    #[test]
+    fn what_milliseconds_have_no_figures_for_has_its_own_unit() {
+        assert_eq!([691, 9_999, 10_000, 33_500_000, 0].map(latency), ["0.691 µs", "10.0 µs", "0.0100", "33.5", "0"]);
+    }
 
     #[test]
     fn quartiles_are_samples_and_whiskers_leave_outliers_out() {
