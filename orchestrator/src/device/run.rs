@@ -216,14 +216,7 @@ impl Session {
             };
             // However it broke off: what goes on for longer is not followed again.
             if Instant::now() >= give_up_at {
-                return Err(Failure::new(
-                    FailureKind::Timeout,
-                    format!(
-                        "the last message of the run on {} did not come within {} s (timeouts.run_seconds) and {} s \
-                         for its way (timeouts.collect_seconds)",
-                        self.device.name, job.run_seconds, self.timeouts.collect_seconds
-                    ),
-                ));
+                return Err(self.no_last_message(job));
             }
             let is_progress = follower.decoder.consumed_bytes() > consumed;
             refusals = if is_progress || error.kind == ErrorKind::ConnectionLost { 0 } else { refusals + 1 };
@@ -278,6 +271,15 @@ impl Session {
                 Failure::new(kind_of_exit(other), message)
             }
         }
+    }
+
+    fn no_last_message(&self, job: &Job) -> Failure {
+        let message = format!(
+            "the last message of the run on {} did not come within {} s (timeouts.run_seconds) and {} s for its way \
+             (timeouts.collect_seconds)",
+            self.device.name, job.run_seconds, self.timeouts.collect_seconds
+        );
+        Failure::new(FailureKind::Timeout, message)
     }
 
     fn protocol_failure(&self, fault: &str) -> Failure {

@@ -73,6 +73,7 @@ pub trait MaintenanceStore {
     /// form and the schema's version, the last one how many rows there were: an export without it is not whole.
     ///
     /// # Errors
-    /// When a row can't be read, the schema has more than this program knows, or [`StoreError::Export`] when `to` can't be written.
+    /// When a row can't be read, the schema has more than this program knows, or [`StoreError::Export`] when `to` can't
+    /// be written.
     fn export(&self, to: &mut dyn Write) -> Result<u64, StoreError>;
 }

@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn what_milliseconds_have_no_figures_for_has_its_own_unit() {
-        assert_eq!([691, 9_999, 10_000, 33_500_000, 0].map(latency), ["0.691 µs", "10.0 µs", "0.0100", "33.5", "0"]);
+        assert_eq!([691, 9_999, 10_000, 33_500_000, 0].map(latency), ["0.691 µs", "10.00 µs", "0.0100", "33.5", "0"]);
     }
 
     #[test]
